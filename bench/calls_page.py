@@ -11,7 +11,7 @@ from bench.run import MeasuredRun
 from bench.table import number, table
 
 WHY = {
-    "the promotion and its plan": "state, plan and a short item for each delivery: written at the start and the end",
+    "the promotion": "state, and a short item for each delivery: written at the start and the end",
     "the promotion's head": "what the pass over standing shares compares; one item for each AMI",
     "the delivery": "the record of 1 to 3 KB, with the last entries of its history: its intent before each call, its result after (invariant 3), and when to look again after each poll",
     "copy slots": "what a delivery asks for, and what it was granted",

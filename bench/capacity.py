@@ -25,7 +25,7 @@ READ, WRITE = 4096, 1024
 INDEXED = ("due_shard", "wake_at", "pk", "sk", "due_at", "latest")
 """What the index ``due`` holds of an item."""
 PURPOSES = {
-    "promotion": "the promotion and its plan",
+    "promotion": "the promotion",
     "heads": "the promotion's head",
     "delivery": "the delivery",
     "quota": "copy slots",

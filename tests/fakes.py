@@ -446,7 +446,7 @@ class MemoryTrackedDeliveries:
     def take_back(self, ami: str, tracked: TrackedDelivery, before: TrackedDelivery) -> None:
         known = self.items.get((ami, tracked.delivery))
         if known is not None and known.episode == tracked.episode and known.state == "running":
-            self.items[ami, tracked.delivery] = replace(before, generation=known.generation)
+            self.items[ami, tracked.delivery] = before
 
     def all(self, ami: str) -> Sequence[TrackedDelivery]:
         return [tracked for _, tracked in self.items.of(ami)]

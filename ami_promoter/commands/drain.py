@@ -48,8 +48,8 @@ NOTHING_RUNS = (
 )
 """States in which a delivery has no copy: it has not opened anything yet, or it is in share mode."""
 
-NOTHING_BEGUN = ("requested", "resolving")
-"""States in which a promotion has no delivery yet."""
+WAITING = ("requested", "resolving", "expanding")
+"""States in which a promotion has not begun all that is missing."""
 
 Place = tuple[str, str]
 Found = Mapping[Place, Record]
@@ -67,7 +67,7 @@ class DrainView:
     shares: Found
     kept: Found
     promotions: Found
-    """Promotions that have not ended. Those that have no delivery yet wait for `resume`, and `drain` does not wait."""
+    """Promotions that have not ended. Those that are to begin deliveries wait for `resume`; `drain` does not wait."""
 
     @property
     def drained(self) -> bool:
@@ -197,8 +197,7 @@ def drained(
     if kept:
         lines += ["These grants on targets' own keys stay:", shares_table(kept, drain.clock.now(), wide=wide)]
     lines += [f"Parked: delivery {d.get('id')}: {d['_item']['parked']}" for d in view.parked.values()]
-    held = [it for it in view.promotions.values() if it.get("state") in NOTHING_BEGUN]
-    lines += [f"Waits for `resume`: {it['_item']['pk']} is {it.get('state')}, and nothing has started." for it in held]
+    lines += [_held(it) for it in view.promotions.values() if it.get("state") in WAITING]
     done = "Drained: no delivery runs and no share is open."
     lines.append(done if view.drained else "Not drained yet: run the command again, or use --wait.")
     return Report(tuple(lines), data, exit=Exit.OK if view.drained else Exit.UNFINISHED)
@@ -208,6 +207,11 @@ def counts(view: DrainView) -> str:
     """Write the counts of running deliveries and open shares in a line."""
     states = ", ".join(f"{count} {state}" for state, count in promotion_data.counts(view.running.values()).items())
     return f"Deliveries under way: {states or 'none'}. Open shares: {len(view.shares) or 'none'}."
+
+
+def _held(promotion: Record) -> str:
+    begins = "begins nothing more" if promotion.get("episode") else "nothing has started"
+    return f"Waits for `resume`: {promotion['_item']['pk']} is {promotion.get('state')}, and {begins}."
 
 
 def _view(found: Found) -> DrainView:

@@ -7,6 +7,7 @@ import click
 from ami_promoter.hub import pause_switch, record_requests
 from ami_promoter.hub.applied_targets import applied_file
 from ami_promoter.hub.trigger_tag import Tag
+from ami_promoter.hub.withdrawals import withdrawn_for
 from ami_promoter.promotions import plan_preview, plan_reading, waiting
 from ami_promoter.rights import EXAMINE, FIND_AMI, READ, TAG, UNTAG
 from ami_promoter.terminal import schema as js
@@ -19,6 +20,10 @@ from chalicelib.core.targets.applied_file import Resolution
 MEMBERS = {
     **plan_preview.PLAN["properties"],
     **waiting.PRINTS["properties"],
+    "withdrawn": js.mapping(
+        "withdrawals that stay in force with this value, by account or ACCOUNT/REGION",
+        js.text("ARN of the operator who withdrew it"),
+    ),
     "named": js.number("how many targets the value names in the applied targets file; 0: not known yet"),
     "paused": pause_switch.SCHEMA,
 }
@@ -67,7 +72,8 @@ def promote(
     if meant.faults:
         return Report(faults=meant.faults)
     tag.write(value)
-    asked = record_requests.look_sooner(connection, ami, written=True)
+    asked = record_requests.look_sooner(connection, ami)
+    withdrawn = withdrawn_for(connection, ami, value)
     again = "failed deliveries start again" if asked else f"an operator must start failed deliveries with `retry {ami}`"
     paused = pause_switch.Switch(connection).read()
     said = repr(value) if value else "'' (group `default`)"
@@ -75,8 +81,12 @@ def promote(
     lines = [f"{ami} is tagged {tag_key}={said} in {place}{_means(meant)}."]
     lines += [f"It had that value already; {again}."] if before == value else []
     lines += [f"Not delivered: {fault}" for fault in meant.blocked.values()]
+    lines += [f"Not delivered: {place}: {by} has withdrawn it." for place, by in withdrawn.items()]
+    if withdrawn:
+        lines.append(f"To end withdrawals: `ami-promoter withdraw {ami} --lift`, with `--account` for one.")
     lines += [f"Paused {pause_switch.said(paused)}. It starts after `ami-promoter resume`."] if paused else []
     data = {"ami": ami, "value": value, "named": len(meant.targets), "paused": pause_switch.to_json(paused)}
+    data["withdrawn"] = withdrawn
     data["blocked"] = [fault.to_json() for fault in meant.blocked.values()]
     if not (wait or watch):
         return Report((*lines, f"`ami-promoter status {ami} --watch` follows it."), data)

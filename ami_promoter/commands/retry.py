@@ -9,6 +9,7 @@ import click
 
 from ami_promoter.hub import record_requests
 from ami_promoter.hub.records import Reader, Record, is_named, place_of, withdrawn_in
+from ami_promoter.promotions.outcome import EXAMINING
 from ami_promoter.rights import LOOK_AGAIN, READ
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.alike import groups, named
@@ -69,7 +70,7 @@ def retry(caller: VerbCaller, ami: str, place: str | None, accepted: str | None)
     again = [entry for entry in failed if covering(withdrawn, place_of(entry)) is None]
     if accepted:
         record_requests.accept(connection, [entry["delivery"] for entry in wanted], accepted)
-    if again or addresses.promotion(ami) in freed:  # its value is resolved again: its plan may be what was damaged
+    if again or addresses.promotion(ami) in freed:  # it looks at everything again
         record_requests.look_again(connection, ami, place or "")
     lines = [f"{key} was parked, and continues." for key in freed]
     lines += [f"{place}: {accepted} is accepted as the delivered AMI."] if accepted else []
@@ -79,7 +80,7 @@ def retry(caller: VerbCaller, ami: str, place: str | None, accepted: str | None)
         entries, by = [entry for entry, _ in pairs], pairs[0][1]
         lift = f"`ami-promoter withdraw {ami} --account {entries[0]['account']} --lift`"
         lines.append(f"{_named(entries)}: was withdrawn by {by}; it does not start again.")
-        lines.append(f"{lift} ends the withdrawal; so does writing the tag again.")
+        lines.append(f"{lift} ends the withdrawal; so does another value of the tag.")
     data: dict[str, Any] = {"accepted": accepted} if accepted else {}
     data |= {"ami": ami, "unparked": [str(key) for key in freed], "again": [entry["delivery"] for entry in again]}
     return Report(tuple(lines) or (f"Nothing to do: no delivery of {ami} has failed, and nothing is parked.",), data)
@@ -91,7 +92,7 @@ def _named(entries: Sequence[Record]) -> str:
 
 def _no_value(promotion: Any, promote: str) -> tuple[str, str]:
     """Return why there is nothing to retry: the tag was removed, is still being checked, or was refused."""
-    if promotion.get("state") in ("requested", "resolving", "expanding") or promotion.get("candidate") is not None:
+    if promotion.get("state") in EXAMINING:
         return "the service still examines its value; nothing has started yet.", "Wait, or see `ami-promoter status`."
     if promotion.get("faults"):
         return "the service refused its value, so nothing started.", promote

@@ -12,7 +12,7 @@ from ami_promoter.hub.applied_targets import applied_file
 from ami_promoter.hub.aws import Connection
 from ami_promoter.hub.records import Reader, Record, is_named, part, place_of
 from ami_promoter.hub.trigger_tag import Tag
-from ami_promoter.hub.withdrawals import Withdrawn, in_force, tagged_at
+from ami_promoter.hub.withdrawals import Withdrawn, counts_from, in_force, over
 from ami_promoter.promotions.reading import unknown
 from ami_promoter.rights import FIND_AMI, LOOK_AGAIN, READ, SWITCH
 from ami_promoter.terminal import schema as js
@@ -32,7 +32,7 @@ PRINTS = js.thing(
         js.text("an account, or ACCOUNT/REGION"),
     ),
     withdrawn=js.mapping(
-        "withdrawals in force until the next tag event, by account or ACCOUNT/REGION",
+        "withdrawals in force until the tag has another value, by account or ACCOUNT/REGION",
         js.text("ARN of the operator who withdrew it"),
     ),
     deliveries=js.several(
@@ -57,8 +57,8 @@ def withdraw(caller: VerbCaller, ami: str, places: tuple[str, ...], *, lift: boo
     """End a promotion for some accounts; the tag stays.
 
     The service cancels their running deliveries and withdraws their standing shares, also while promotions are paused.
-    Delivered AMIs stay. These accounts get nothing more of the AMI until `promote` writes the tag, somebody changes its
-    value or sets it again, or --lift ends the withdrawal; `retry` leaves them out.
+    Delivered AMIs stay. These accounts get nothing more of the AMI until its tag has another value or is removed, or
+    --lift ends the withdrawal. `promote` with the same value does not end it, and `retry` leaves these accounts out.
     """
     if not places and not lift:
         raise click.UsageError("Name --account ID, or ACCOUNT/REGION; to end the whole promotion, use `cancel`.")
@@ -75,13 +75,14 @@ class AmiSeen:
 
     ami: str
     tag: str
-    tagged_at: int
+    since: int
+    """From when withdrawals count for the tag (epoch seconds)."""
     tracked: Sequence[Record]
     launched: Mapping[str, Sequence[str]]
     """"account/region" -> the principal that its delivery was to let launch the AMI, where that is not the account."""
     withdrawn: Mapping[str, str]
     over: Sequence[str]
-    """Withdrawals that a tag event has ended."""
+    """Withdrawals that have ended for certain."""
     parked: str
     """Why the promotion's record is parked; "" if it is not."""
 
@@ -107,9 +108,9 @@ def _look(connection: Connection, ami: str, tag_key: str) -> AmiSeen | Fault:
     }
     every = Withdrawn(connection, ami).read()
     withdrawn = by_place(in_force(every, promotion, tag))
-    over = [one.place for one in every if one.place not in withdrawn]
     parked = str(promotion["_item"].get("parked") or "")
-    return AmiSeen(ami, tag, tagged_at(promotion), tracked, launched, withdrawn, over, parked)
+    since = counts_from(promotion, tag)
+    return AmiSeen(ami, tag, since, tracked, launched, withdrawn, over(every, promotion), parked)
 
 
 def _withdraw(connection: Connection, seen: AmiSeen, places: Sequence[str]) -> Report:
@@ -119,7 +120,7 @@ def _withdraw(connection: Connection, seen: AmiSeen, places: Sequence[str]) -> R
     entries = Withdrawn(connection, seen.ami)
     fresh = sorted({place for place in places if covering(seen.withdrawn, place) is None})
     if fresh:
-        entries.write(fresh, seen.tag, seen.tagged_at)
+        entries.write(fresh, seen.tag, seen.since)
         entries.remove(set(seen.over) - set(fresh))
     record_requests.withdraw(connection, seen.ami, seen.tag)
     now = {**seen.withdrawn, **dict.fromkeys(fresh, connection.caller)}
@@ -133,7 +134,7 @@ def _withdraw(connection: Connection, seen: AmiSeen, places: Sequence[str]) -> R
     ]
     lines += [f"Account {one['account']}, {one['region']}: {one['does']}." for one in deliveries]
     if fresh:
-        until = f"until its tag is written again, or `ami-promoter withdraw {seen.ami} --lift`."
+        until = f"until its tag has another value or is removed, or `ami-promoter withdraw {seen.ami} --lift`."
         lines.append(f"{', '.join(fresh)}: receives nothing more of {seen.ami} {until}")
     lines += _waits(seen)
     return Report(tuple(lines), {"ami": seen.ami, "changed": fresh, "withdrawn": now, "deliveries": deliveries})
@@ -206,7 +207,7 @@ def _not_withdrawn(seen: AmiSeen, place: str) -> Fault:
             f"Lift that withdrawal: `--account {place.partition('/')[0]}`.",
         )
         return Fault("not-withdrawn", f"{seen.ami}, {place}", what.format(by=by), cure)
-    what = "no operator has withdrawn it since the tag was written."
+    what = "no withdrawal of it is in force."
     return Fault(
         "not-withdrawn", f"{seen.ami}, {place}", what, f"`ami-promoter status {seen.ami}` lists those that are."
     )

@@ -57,8 +57,8 @@ def asked(connection: Connection, ami: str, tag_key: str) -> QuestionSeen | Faul
         record = Reader(connection).promotion(ami) or {}
     last = record.get("value") if record.get("digest") else None
     withdrawals = Withdrawn(connection, ami).read()
-    since = counts_from(record, read.value)
-    entitled = entitlement(read.value, last, applied_file(connection), withdrawals, since)
+    counts = counts_from(record, read.value)
+    entitled = entitlement(read.value, last, applied_file(connection), withdrawals, counts)
     if isinstance(entitled, Fault):
         return entitled
     if not any(map(approvals.needs, entitled.targets.values())):

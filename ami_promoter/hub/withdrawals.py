@@ -6,14 +6,14 @@ the tag's value. No function writes it; another value of the tag ends a withdraw
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from ami_promoter.hub.aws import Connection
-from ami_promoter.hub.records import Record
+from ami_promoter.hub.records import Reader, Record
 from chalicelib.adapters.dynamo.table import Table
 from chalicelib.core.records import addresses
 from chalicelib.core.targets import withdrawals
-from chalicelib.core.targets.withdrawals import Withdrawal
+from chalicelib.core.targets.withdrawals import Withdrawal, by_place
 
 AT_ONCE = 50
 """Most attributes in one update: DynamoDB allows 4 KB of expression."""
@@ -50,6 +50,14 @@ class Withdrawn:
             for some in _slices(tuple(places)):
                 names = {f"#n{number}": place for number, place in enumerate(some)}
                 self._table.update(self._key, f"REMOVE {', '.join(names)}", {}, names=names)
+
+
+def withdrawn_for(connection: Connection, ami: str, value: str) -> Mapping[str, str]:
+    """Return whom operators have withdrawn while the tag has this value: place -> operator; may raise HubError."""
+    found = Withdrawn(connection, ami).read()
+    with connection.telling("reading the records"):
+        record = Reader(connection).promotion(ami) if found else None
+    return by_place(in_force(found, record, value))
 
 
 def in_force(found: Iterable[Withdrawal], record: Record | None, value: str | None) -> tuple[Withdrawal, ...]:

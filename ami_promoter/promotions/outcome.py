@@ -9,6 +9,7 @@ from typing import Any
 from ami_promoter.hub.records import is_named, place_of
 from ami_promoter.terminal.exits import Exit
 from chalicelib.core.faults import count
+from chalicelib.core.promotion.model import MOST_FAULTS
 from chalicelib.core.targets.withdrawals import covering
 
 GOOD = ("delivered", "shared")
@@ -73,9 +74,10 @@ def _ended(data: Mapping[str, Any], named: Sequence[Mapping[str, Any]]) -> Outco
     stopped = [one for one in named if one["state"] in STOPPED]
     if failed or data["faults"]:
         refused = len(data["faults"])
-        accounts = f"{count(refused, 'account')} cannot receive the AMI" if refused else ""
+        more = " or more" if refused >= MOST_FAULTS else ""
+        accounts = f"{refused}{more} {'account' if refused == 1 else 'accounts'} cannot receive the AMI"
         some = f"{_of(failed, named)} failed" if failed else ""
-        return Outcome(Exit.FAILED, f"{', '.join(filter(None, (some, accounts)))}.")
+        return Outcome(Exit.FAILED, f"{', '.join(filter(None, (some, accounts if refused else '')))}.")
     if stopped:
         by = sorted({who for one in stopped if (who := covering(data["withdrawn"], place_of(one))) is not None})
         operators = f" Withdrawn by {', '.join(by)}." if by else ""

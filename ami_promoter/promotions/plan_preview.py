@@ -200,7 +200,7 @@ def show(data: Mapping[str, Any], place: str, *, wide: bool) -> Iterator[Rendera
 
 def _remarks(one: Mapping[str, Any], ami: str) -> Iterator[str]:
     if one["withdrawn_by"]:
-        yield f"withdrawn by {one['withdrawn_by']}, until the tag is written again."
+        yield f"withdrawn by {one['withdrawn_by']}, until the tag has another value."
     if one["approval"] == "required" and one["does"] in ("new", "tried again"):
         yield f"waits for an approval first: `ami-promoter approve {ami}`."
     if one["method_why"]:

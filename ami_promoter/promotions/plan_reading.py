@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from ami_promoter.hub.applied_targets import applied_file
-from ami_promoter.hub.aws import Connection
 from ami_promoter.hub.records import Reader
 from ami_promoter.hub.source_checks import examine
 from ami_promoter.hub.trigger_tag import Tag
-from ami_promoter.hub.withdrawals import Withdrawn, in_force
+from ami_promoter.hub.withdrawals import withdrawn_for
 from ami_promoter.promotions import plan_preview
 from ami_promoter.terminal.exits import Exit
 from ami_promoter.terminal.report import Report
 from ami_promoter.verbs import VerbCaller
 from chalicelib.core.faults import Fault
-from chalicelib.core.targets.withdrawals import by_place
 
 EXITS = {
     Exit.OK: "no check failed",
@@ -52,13 +48,6 @@ def report(caller: VerbCaller, ami: str, value: str | None, tag_key: str) -> Rep
     data = plan_preview.plan(
         ami, wanted, meant, examined, states, (connection.account, connection.region), tag_key, now
     )
-    if value is None:  # one that is written is a tag event, and ends what was withdrawn before
-        data = plan_preview.without(data, _withdrawn(connection, reader, ami, wanted))
+    data = plan_preview.without(data, withdrawn_for(connection, ami, wanted))
     lines = tuple(plan_preview.show(data, connection.place, wide=caller.wide))
     return Report(lines, data, exit=Exit.OK if data["ready"] else Exit.FAILED)
-
-
-def _withdrawn(connection: Connection, reader: Reader, ami: str, tag: str) -> Mapping[str, str]:
-    with connection.telling("reading the records"):
-        record = reader.promotion(ami)
-    return by_place(in_force(Withdrawn(connection, ami).read(), record, tag))

@@ -14,6 +14,7 @@ from ami_promoter.promotions import shares
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.report import moment
 from chalicelib.core.delivery.model import ENDED, DeliveryState
+from chalicelib.core.promotion.model import MOST_FAULTS, PromotionState
 from chalicelib.core.records import schedule
 from chalicelib.core.targets.withdrawals import covering
 
@@ -87,12 +88,15 @@ PAGE = js.thing(
         "read must confirm that"
     ),
     withdrawn=js.mapping(
-        "withdrawals in force until the next tag event, by account or ACCOUNT/REGION",
+        "withdrawals in force until the tag has another value, by account or ACCOUNT/REGION",
         js.text("ARN of the operator who withdrew it"),
     ),
     approval=js.perhaps(js.text("digest that an approver must approve; null: no delivery waits for an approval")),
     refused=js.flag("whether the service refuses the tag's present value or the source AMI"),
-    faults=js.several("why the service refuses the value, the source or an account; empty: it refuses none", js.FAULT),
+    faults=js.several(
+        f"why the service refuses the value, the source or an account, {MOST_FAULTS} at most; empty: it refuses none",
+        js.FAULT,
+    ),
     deliveries=js.several("deliveries, sorted by account and Region", _DELIVERY),
     open_shares=js.several("shares that are open for this promotion now", shares.SCHEMA),
 )
@@ -107,10 +111,21 @@ def promotion(record: Record) -> dict[str, Any]:
         "state": record.get("state"),
         "since": moment(record.get("since")),
         "value": record.get("value"),
-        "candidate": record.get("candidate"),
+        "candidate": _candidate(record),
         "why": record.get("why", "") if said else "",
         "parked": record["_item"].get("parked", ""),
     }
+
+
+def _candidate(record: Record) -> str | None:
+    seen = record.get("seen_value")
+    return None if record.get("state") != PromotionState.RESOLVING or seen == record.get("value") else seen
+
+
+def _is_refused(record: Record) -> bool:
+    """Whether the tag's value is refused, or the source for what is wanted now."""
+    unfit = record.get("unfit", "")
+    return record.get("refused_value") is not None or (unfit != "" and unfit == record.get("inputs"))
 
 
 def _asked(record: Record) -> bool:
@@ -134,7 +149,7 @@ def page(
         "seen_value": record.get("seen_value"),
         "looks_again": _asked(record) or bool(record.get("absent_since")),
         "withdrawn": withdrawn_in(record),
-        "refused": record.get("refused_value") is not None or record.get("source_refused") is True,
+        "refused": _is_refused(record),
         "faults": record.get("faults", []),
         "deliveries": shown,
         "open_shares": list(open_shares),
@@ -228,6 +243,8 @@ def _because(record: Record, of: Record) -> str:
     by = covering(withdrawn_in(of), "/".join(map(str, _place(record.get("target", {})))))
     if by is not None:
         return f"Withdrawn by {by}."
+    if 0 < _whole(of.get("generation")) <= _whole(of.get("gone")):
+        return "The AMI is gone or disabled."
     if of.get("value") is None:
         return str(of.get("why") or "Its tag was removed.")
     return "The tag's value and the applied targets file no longer name it."

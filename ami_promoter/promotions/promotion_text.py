@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from shlex import quote as shell
 from typing import Any
 
 from rich.console import RenderableType
@@ -21,6 +22,7 @@ from ami_promoter.terminal.output import COLORS, Folded, cell, short, state, tab
 from ami_promoter.terminal.report import span
 from chalicelib.core.delivery.model import CopyState
 from chalicelib.core.faults import count
+from chalicelib.core.promotion.model import MOST_FAULTS
 from chalicelib.core.targets import approvals
 
 BARS = 24
@@ -33,6 +35,8 @@ FRAME, ROWS = 10, 2
 """Lines of a screen that are not about single deliveries, and lines for a delivery with its remarks."""
 LAST = {"failed": 0, "waiting": 2, "requested": 2, "cancelled": 3, "withdrawn": 3, "delivered": 4, "shared": 4}
 """The order of deliveries if not all fit; those under way come second."""
+UNTIL = "the tag has another value, or `ami-promoter withdraw"
+"""How a withdrawal ends; the AMI and ``--lift`` follow."""
 BAR = 10
 """Columns of a bar."""
 
@@ -87,9 +91,12 @@ def head(data: Data, place: str, now: float) -> Iterator[RenderableType]:
         digest = f" --digest {approvals.short(data['approval'])}" if data["approval"] else ""
         yield Folded(f"awaiting approval: ami-promoter approve {data['ami']}{digest}", 2)
     for target, by in sorted(data["withdrawn"].items()):
-        yield Folded(f"{target.replace('/', ' ')}: withdrawn by {by}, until the tag is written again", 2)
+        yield Folded(f"{target.replace('/', ' ')}: withdrawn by {by}, until {UNTIL} {data['ami']} --lift`", 2)
     for fault in data["faults"]:
         yield Folded(f"refused: {said(fault)}", 2)
+    if len(data["faults"]) >= MOST_FAULTS:
+        value = data["value"] if data["seen_value"] is None else data["seen_value"]
+        yield Folded(f"There may be more: `ami-promoter plan {data['ami']} {shell(value or '')}` lists all.", 2)
 
 
 def quoted(value: str) -> str:

@@ -25,25 +25,44 @@ PENDING = re.compile(r"^CopiesSeen .*?state='pending'")
 ID = re.compile("snap-[0-9a-f]{17}|arn:[a-z0-9:/-]+|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{32,64}")
 CODE = re.compile(r"Fault\(code='([^']*)'")
 QUOTE = "'"
-HIDDEN = ("changed_at",)
-"""Members that a person reads elsewhere."""
-NAMES = {"key_arn": "key", "image_name": "name", "image_state": "AMI"}
-"""Members that only programs need."""
-INTERNAL = ("additions", "count", "digest", "AMI available", "places", "plan", "planned")
+HIDDEN = ("changed_at", "answers", "basis", "faulty", "inputs")
+"""Members that a person reads elsewhere, or that say nothing to one."""
+NAMES = {
+    "key_arn": "key",
+    "image_name": "name",
+    "image_state": "AMI",
+    "own": "made by this service",
+    "surplus": "some must end",
+    "missing": "some must begin",
+    "running": "some have not ended",
+    "standing": "some are shared",
+    "summarised": "nothing is left",
+    "unfit": "it cannot be promoted",
+    "partial": "EC2 may not have shown all of it",
+}
+"""Members in plain words."""
+INTERNAL = (
+    *("count", "digest", "AMI available", "places", "members", "newest", "removals", "after", "cursor"),
+    *("generation", "look", "later", "approval_digest", "approval_asked"),
+)
 """Internal members of the service; shown only with --wide."""
 PLAIN = {
-    "Resolved": "value understood",
-    "Expanded": "deliveries begun",
-    "SummaryNotified": "notice sent to all",
+    "Compared": "compared with its deliveries",
+    "Examined": "source examined",
+    "RefusedNotified": "notice of the faults sent",
+    "Blocked": "tried in vain",
+    "Paused": "waits for the end of the pause",
     "OutcomeNotified": "notice sent",
 }
 """Events whose names say little to a person."""
-QUIET = ("Counted", "SlotsAsked", "SlotsSeen", "OthersWait", "SharesHeld", "CopiesFound", "Examined")
+QUIET = ("SlotsAsked", "SlotsSeen", "OthersWait", "SharesHeld", "CopiesFound", "Examined")
 """Bookkeeping between workers; left out without --all."""
 TAG = re.compile(r'^TagSeen \{"value": ("(?:[^"\\]|\\.)*").*"event": "(\w?).*"changed_at": "(\d+)"')
 """A look at the tag: the value, whether a tag event caused it, and when the tag was written."""
-REPEATED = ("SharesSeen",)
+REPEATED = ("SharesSeen", "Sliced")
 """Left out, too, if the state stays the same."""
+MEMBER = re.compile(r'"(\w+)": ("(?:[^"\\]|\\.)*")')
+"""A member of an event; a long event is cut off."""
 
 REQUEST = 8
 """Shown characters of a request's id."""
@@ -143,13 +162,17 @@ def words(what: str, *, wide: bool = False) -> str:
     if not brace or not re.fullmatch("[A-Z][A-Za-z]+", name):
         return what
     plain = PLAIN.get(name) or re.sub("(?<=.)([A-Z])", r" \1", name).lower()
+    if name == "Sliced":
+        plain = "deliveries begun" if '"after": "begin:' in rest else "deliveries asked to end"
     if seen := SEEN.search(what):
         copy, now, progress, message = seen.groups()
         return f"{plain}: {short(copy, wide=wide)} {now} {progress} %{f': {message}' if message else ''}"
     try:
         members = dict(json.loads("{" + rest))
     except (TypeError, ValueError):
-        return f"{plain}: {rest.rstrip('}')}"
+        members = {key: json.loads(text) for key, text in MEMBER.findall(rest)}
+        if not members:
+            return f"{plain}: {rest.rstrip('}')}"
     reported = [_member(key, str(value)) for key, value in members.items() if str(value) not in EMPTY]
     reported = [one for one in reported if one and (wide or not _internal(one))]
     return ID.sub(lambda found: short(found[0], wide=wide), f"{plain}: {', '.join(reported)}" if reported else plain)
@@ -168,6 +191,8 @@ def _member(key: str, value: str) -> str:
         return f"{key} {', '.join(codes)}"
     if value == "True":
         return key
+    if value.startswith("{"):
+        return f"{key} {value.strip('{}').replace(QUOTE, '')}"
     return f"{key} {value[1:-1].rstrip(',').replace(QUOTE, '')}" if value.startswith("(") else f"{key} {value}"
 
 

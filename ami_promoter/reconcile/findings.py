@@ -22,6 +22,8 @@ from chalicelib.core.records import schedule
 
 YOUNG = 10 * schedule.MINUTE
 """A younger copy may have an intent that was written after this view was read."""
+UNWRITTEN = ("requested", "resolving", "expanding")
+"""States of a promotion in which a tracked delivery may not have been written yet."""
 
 
 def findings(view: HubView) -> tuple[Finding, ...]:
@@ -86,7 +88,7 @@ def _rests(delivery: Record, state: str) -> bool:
 
 def _tracked(view: HubView, pk: str, entry: Record) -> Iterator[Finding]:
     promotion, delivery = view.record(pk), view.delivery(str(entry["delivery"]))
-    if promotion is None or promotion["_item"].get("state") == "expanding":
+    if promotion is None or promotion["_item"].get("state") in UNWRITTEN:
         return
     where = f"{pk.removeprefix('promotion#')} to account {entry.get('account')}"
     repair = EndTracked(pk.removeprefix("promotion#"), str(entry["delivery"]))

@@ -96,11 +96,14 @@ class Pass:
         return {one.id: one for one in found}
 
     def _put_right(self, promotion: Promotion, one: TrackedDelivery, record: Delivery | None) -> bool:
-        """Correct a delivery that is tracked as begun, and was never written: the run that began it was killed."""
+        """Correct a delivery that is tracked as begun, and was never written: the run that began it was killed.
+
+        Its generation is lost. It was to begin, so it begins again if it is wanted.
+        """
         if one.state != RUNNING:
             return False
         if record is not None and record.ended and record.episode < one.episode:
-            was = replace(one, episode=record.episode, state=notified_as(record))
+            was = replace(one, episode=record.episode, state=notified_as(record), generation=0)
         elif record is None and self._is_missing(addresses.delivery(one.delivery)):
             was = replace(one, episode=0, state=DeliveryState.CANCELLED.value)
         else:
@@ -116,7 +119,7 @@ class Pass:
 
     def _ask_to_end(self, promotion: Promotion, one: TrackedDelivery, record: Delivery | None, budget: Budget) -> None:
         """Ask it; what one that cannot act holds for its copies is released."""
-        cause = f"cancel:{promotion.ami}:{promotion.inputs[:12]}"
+        cause = f"cancel:{promotion.ami}:{promotion.inputs[:12]}:{promotion.tries}"  # asked again, it is news again
         wish = {"cancel": f"{one.episode}:{cause}"}
         self._waker.wake(addresses.delivery(one.delivery), cause, wish)
         if record is None:

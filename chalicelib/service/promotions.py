@@ -45,7 +45,7 @@ class PromotionPorts:
 
 
 PROMOTION_MACHINE: Machine[Promotion, do.Command, ev.Event] = Machine(
-    machine.outstanding, evolving.evolve, looks=machine.looks
+    machine.outstanding, evolving.evolve, looks=machine.looks, tells=machine.tells
 )
 
 

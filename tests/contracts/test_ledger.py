@@ -365,9 +365,9 @@ def test_one_whose_delivery_has_asked_since_is_not_dropped(store):
 # --- tracked --------------------------------------------------------------------------------------------------------
 
 
-def tracked(name: str, state: str = "running", episode: int = 1) -> TrackedDelivery:
+def tracked(name: str, state: str = "running", episode: int = 1, generation: int = 0) -> TrackedDelivery:
     """The item of one tracked delivery."""
-    return TrackedDelivery(name, ACCOUNT, "us-east-1", episode, state)
+    return TrackedDelivery(name, ACCOUNT, "us-east-1", episode, state, generation=generation)
 
 
 def test_the_last_to_end_knows_that_it_is_the_last(store):
@@ -402,11 +402,28 @@ def test_an_end_counts_once_and_a_new_episode_runs_again(store):
     assert store.tracked.all(AMI) == [tracked("d1", episode=2)]
 
 
-@pytest.mark.parametrize("before", [tracked("d1", "cancelled", 0), tracked("d1", "failed", 1)], ids=["new", "reopened"])
+@pytest.mark.parametrize("state", ["failed", "delivered", "shared"])
+def test_a_delivery_keeps_the_generation_that_began_it(store, state):
+    """Its worker, which writes the end, does not know it; a newer generation begins again what has failed."""
+    store.records.create(Write(promotion(AMI), "running", {}, NOW), NOW)
+    assert store.tracked.add(AMI, tracked("d1", generation=3))
+
+    store.tracked.end(AMI, tracked("d1", state))
+    assert store.tracked.all(AMI) == [tracked("d1", state, generation=3)]
+    store.tracked.end(AMI, tracked("d1", "withdrawn"))
+    assert store.tracked.all(AMI)[0].generation == 3
+
+    assert store.tracked.add(AMI, tracked("d1", episode=2, generation=4))
+    assert store.tracked.all(AMI) == [tracked("d1", episode=2, generation=4)]
+
+
+@pytest.mark.parametrize(
+    "before", [tracked("d1", "cancelled", 0), tracked("d1", "failed", 1, generation=2)], ids=["new", "reopened"]
+)
 def test_an_episode_that_was_announced_and_never_written_is_taken_back(store, before):
     """It counts as running no longer, an episode that is there stays, and the next one is added again."""
     store.records.create(Write(promotion(AMI), "running", {}, NOW), NOW)
-    announced = tracked("d1", episode=before.episode + 1)
+    announced = tracked("d1", episode=before.episode + 1, generation=3)
     assert store.tracked.add(AMI, announced)
     store.tracked.take_back(AMI, replace(announced, episode=announced.episode + 1), before)
     assert store.tracked.all(AMI) == [announced]

@@ -80,14 +80,6 @@ def break_mark(hub):
     hub.stores.records.put(addresses.standing(AMI), {"kind": "standing", "absent_since": "x", "again_at": "y"})
 
 
-def break_plan(hub):
-    """The promotion's stored targets cannot be read."""
-    hub.watchful = False  # the fifth try parks it
-    for key in list(hub.stores.records.items):
-        if key.sk.startswith("plan#"):
-            hub.stores.records.put(key, {"kind": "plan", "body": "no JSON"})
-
-
 TROUBLES = {
     "disabled key": disable_key,
     "pause": pause,
@@ -97,7 +89,6 @@ TROUBLES = {
     "lost head": lose_head,
     "damaged head": break_head,
     "damaged mark": break_mark,
-    "damaged plan": break_plan,
     "damaged resource": damage(lambda _hub: addresses.image_resource(AMI)),
 }
 

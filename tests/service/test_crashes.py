@@ -4,16 +4,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from chalicelib.core.errors import RefusalKind
 from chalicelib.core.records import addresses
 from chalicelib.core.targets.applied_file import Directory, Target
-from tests.service.cloud import REGION, START
+from tests.service.cloud import REGION, START, refusal
 from tests.service.gate import PortCrash, PortTrouble, ProcessKilled
 from tests.service.hub import Hub
 from tests.service.organization import A, B
 from tests.service.scenes import HubSetup, all_delivered, scenes
-from tests.service.shared_ami import AMI, HOUR
+from tests.service.shared_ami import AMI, HOUR, pass_time
 from tests.stores import on_dynamodb
 
+DENIED = PortTrouble("target.keys", "describe", refusal(RefusalKind.DENIED, "AccessDenied"), times=10**9)
+"""The delivery fails."""
 CRASHES = st.lists(st.builds(PortCrash, st.integers(0, 600), st.booleans()), min_size=1, max_size=4)
 
 
@@ -81,6 +84,15 @@ def test_a_message_group_that_always_dies_at_one_step_ends_among_the_dead_letter
     assert len(hub.cloud.images) == 1
 
 
+def until_killed(hub):
+    """Run until the only trouble has struck."""
+    for _ in range(600):
+        if not hub.gate.troubles[0].times:
+            return
+        hub.run(until=hub.cloud.now + 1)
+    raise TimeoutError
+
+
 def pause_and_untag(hub):
     """No new promotion goes on, and the tag is removed."""
     hub.cloud.paused = True
@@ -108,8 +120,7 @@ def test_a_delivery_that_was_announced_and_never_written_keeps_no_promotion_from
 
     hub.gate.troubles.append(PortTrouble("records", method, ProcessKilled(), only=only))
     hub.cloud.tag(AMI, f"{A} {B}")
-    while hub.gate.troubles[0].times:
-        hub.run(until=hub.cloud.now + 1)
+    until_killed(hub)
     then(hub)
     assert hub.at(hub.cloud.now + 2 * HOUR).stores.seen(addresses.promotion(AMI)).state == "over"
     assert hub.outcomes().get((AMI, B)) == ("cancelled" if again else None)
@@ -127,14 +138,14 @@ def test_a_delivery_that_was_announced_and_never_written_is_begun_if_it_is_wante
     hub.cloud.make_image(AMI, {"snap-00": True})
     key, method = hub.delivery_key(AMI, A), "create" if before == "nothing" else "save"
     if before != "nothing":
-        file = hub.cloud.directory
-        hub.cloud.tag(AMI, A)
-        hub.run(until=START + 3)
         if before == "failed":
-            hub.cloud.directory = Directory({"default": ()}, {B: (Target(B, REGION),)})
+            hub.troubles.append(DENIED)
+        hub.cloud.tag(AMI, A)
+        hub.run(until=START + (HOUR if before == "failed" else 3))
         hub.cloud.tag(AMI, None)
-        hub.run(until=START + HOUR)
-        hub.cloud.directory = file
+        if before == "cancelled":
+            hub.run(until=START + HOUR)
+        hub.troubles.clear()
         assert hub.outcomes() == {(AMI, A): before}
 
     def only(*args):
@@ -142,8 +153,31 @@ def test_a_delivery_that_was_announced_and_never_written_is_begun_if_it_is_wante
 
     hub.gate.troubles.append(PortTrouble("records", method, ProcessKilled(), only=only))
     hub.cloud.tag(AMI, A)
-    while hub.gate.troubles[0].times:
-        hub.run(until=hub.cloud.now + 1)
+    until_killed(hub)
     hub.stores.records.leave(addresses.promotion(AMI), {"retry": f"{hub.cloud.now}:"}, hub.cloud.now)
     assert hub.at(hub.cloud.now + HOUR).outcomes() == {(AMI, A): "delivered"}
     assert hub.stores.seen(addresses.promotion(AMI)).state == "over"
+
+
+def test_a_failed_delivery_that_was_announced_again_and_never_written_begins_when_it_is_wanted_again():
+    """Killed between the tracked delivery and its record; the file lost the account, and has it again later."""
+    hub = Hub((A,), watchful=False)
+    file = hub.cloud.directory
+    hub.cloud.make_image(AMI, {"snap-00": True})
+    hub.troubles.append(DENIED)
+    hub.cloud.tag(AMI, A)
+    hub.run(until=START + HOUR)
+    assert hub.outcomes() == {(AMI, A): "failed"}
+    hub.troubles.clear()
+    key = hub.delivery_key(AMI, A)
+    hub.gate.troubles.append(PortTrouble("records", "save", ProcessKilled(), only=lambda *args: args[1].key == key))
+    hub.cloud.tag(AMI, None)
+    hub.cloud.tag(AMI, A)
+    until_killed(hub)
+    hub.cloud.directory = Directory({"default": ()}, {B: (Target(B, REGION),)})
+    pass_time(hub, HOUR)
+    assert hub.outcomes() == {(AMI, A): "failed"}
+    assert hub.stores.seen(addresses.promotion(AMI)).state == "over"
+    hub.cloud.directory = file
+    hub.stores.records.leave(addresses.promotion(AMI), {"generation": "new"}, hub.cloud.now)
+    assert hub.at(hub.cloud.now + HOUR).outcomes() == {(AMI, A): "delivered"}

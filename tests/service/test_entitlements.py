@@ -963,7 +963,7 @@ WITHDRAWN = Withdrawal(A, 100, "operator", A)
 
 
 @pytest.mark.parametrize(
-    ("withdrawal", "tagged_at", "expected"),
+    ("withdrawal", "since", "expected"),
     [
         (WITHDRAWN, 0, "waits"),
         (WITHDRAWN, 100, "waits"),
@@ -975,17 +975,17 @@ WITHDRAWN = Withdrawal(A, 100, "operator", A)
         (withdrawals.read(A, "no JSON"), 101, "waits"),
     ],
 )
-def test_whom_an_operator_has_withdrawn_nothing_is_opened_for(withdrawal, tagged_at, expected):
-    """Until a later tag event or value. Entries for another place have no effect; a damaged one opens nothing."""
+def test_whom_an_operator_has_withdrawn_nothing_is_opened_for(withdrawal, since, expected):
+    """Until EC2 has shown another value. Entries for another place have no effect; a damaged one opens nothing."""
     asked = AskedSource()
-    asked.in_force(A, tagged_at=tagged_at)
+    asked.in_force(A, withdrawals_from=since)
     asked.cloud.withdrawn[AMI, withdrawal.place] = withdrawal
 
     assert asked.answer(share()) == expected
 
 
 def test_with_a_damaged_head_nothing_is_opened_for_whom_an_operator_has_ever_withdrawn():
-    """A tag event after the withdrawal would be in the head, which cannot be read."""
+    """When another value was seen would be in the head, which cannot be read."""
     asked = AskedSource()
     asked.records.put(addresses.head(AMI), {"kind": "head", "body": "{"})
     asked.cloud.withdrawn[AMI, A] = WITHDRAWN

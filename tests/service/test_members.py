@@ -1,14 +1,14 @@
 """The resolver and the promotions that it wakes: which accounts join or leave an OU, and what does not change."""
 
 import itertools
-import json
 from dataclasses import replace
 
 import pytest
 
 from chalicelib.core.errors import RefusalKind
+from chalicelib.core.promotion.wanted import wanted
 from chalicelib.core.records import addresses
-from chalicelib.core.targets.applied_file import Directory, Target
+from chalicelib.core.targets.applied_file import AppliedFile, Directory, Target
 from chalicelib.core.targets.departures import MembersReading, Missing, to_ask
 from chalicelib.service.promotion_codec import PROMOTIONS
 from tests.service.cloud import REGION, refusal
@@ -22,9 +22,7 @@ def record(it):
 
 def places(it):
     """The targets that the value in force names."""
-    plan = record(it).plan
-    chunks = it.hub.stores.records.list("promotion#ami-0a", f"plan#{plan}#places#") if plan else ()
-    return sorted(place for _, item in chunks for place in json.loads(item["body"])["wanted"])
+    return sorted(wanted(record(it), AppliedFile(it.cloud.directory), ()).targets)
 
 
 def test_who_joins_gets_what_is_in_force_and_nothing_else_is_touched():

@@ -135,16 +135,15 @@ def waits_for_the_running(draw):
 
 
 class OpensTheDelivered(PromotionExecutor):
-    """Takes a delivered record for a failed one, and starts it again."""
+    """Takes a delivered delivery for a cancelled one, and begins it again."""
 
-    def __init__(self, records, *rest, **named):
-        def read(port, key):
-            stored = port.read(key)
-            if stored is None or stored.body.get("state") != "delivered":
-                return stored
-            return replace(stored, body={**stored.body, "state": "failed"})
+    def __init__(self, records, waker, clock, ports, **named):
+        def tracked(port, ami):
+            return [replace(one, state="cancelled") if one.state == "delivered" else one for one in port.all(ami)]
 
-        super().__init__(PortOverride(records, "read", read), *rest, **named)
+        super().__init__(
+            records, waker, clock, replace(ports, tracked=PortOverride(ports.tracked, "all", tracked)), **named
+        )
 
 
 class OneForAll(PromotionExecutor):
@@ -152,22 +151,22 @@ class OneForAll(PromotionExecutor):
 
     def __init__(self, *given, **named):
         super().__init__(*given, **named)
-        deliver = self._expansion._deliver
+        begin = self._pass.begin
 
-        def after_all_were_read(promotion, *about):
-            for tracked in self._ports.tracked.all(promotion.ami):
-                DELIVERIES.decode(self._records.read(addresses.delivery(tracked.delivery)))
-            deliver(promotion, *about)
+        def after_all_were_read(promotion, meant, tracked, budget):
+            for one in tracked:
+                DELIVERIES.decode(self._records.read(addresses.delivery(one.delivery)))
+            return begin(promotion, meant, tracked, budget)
 
-        self._expansion._deliver = after_all_were_read
+        self._pass.begin = after_all_were_read
 
 
 class NeverOver(PromotionExecutor):
-    """Wakes its deliveries without end."""
+    """Compares without end, once it has begun its deliveries."""
 
-    def _count(self, promotion, budget):
-        super()._count(promotion, budget)
-        return promotion_events.Blocked(Fault("again", "", "", ""))
+    def _compare(self, promotion, meant, budget):
+        found = super()._compare(promotion, meant, budget)
+        return promotion_events.Blocked(Fault("again", "", "", "")) if promotion.episode else found
 
 
 class WithdrawsTheFirst(DeliveryExecutor):
@@ -202,8 +201,9 @@ def nobody(_port, _ami):
 class PromotesTheWithdrawn(PromotionExecutor):
     """Ignores withdrawals."""
 
-    def _withdrawn(self, *_args):
-        return {}
+    def __init__(self, records, waker, clock, ports, **named):
+        seen = replace(ports, targets=PortOverride(ports.targets, "withdrawals", nobody))
+        super().__init__(records, waker, clock, seen, **named)
 
 
 class EntitlesTheWithdrawn(LiveEntitlements):

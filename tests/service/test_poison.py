@@ -1,7 +1,9 @@
-"""Records that cannot be read do not stop discovery, a promotion's expansion or a copy quota."""
+"""Records that cannot be read do not stop discovery, a promotion's pass or a copy quota."""
 
+from chalicelib.core.errors import RefusalKind
 from chalicelib.core.records import addresses
-from tests.service.cloud import START, CloudBehavior
+from tests.service.cloud import START, refusal
+from tests.service.gate import PortTrouble
 from tests.service.hub import Hub
 from tests.service.scenes import ACCOUNTS
 
@@ -43,45 +45,21 @@ def test_a_promotion_passes_by_a_delivery_that_cannot_be_read():
     assert not promotion.parked
 
 
-def spoil_plan(hub: Hub) -> None:
-    """Damage the promotion's stored targets, and their settings."""
+def test_a_damaged_source_is_examined_again_by_a_retry():
+    """The promotion is parked before it wrote its deliveries; unparking alone would park it again."""
+    hub = a_hub(1)
+    hub.troubles.append(PortTrouble("records", "read_all", refusal(RefusalKind.THROTTLED, "Throttled"), times=2))
+    hub.cloud.tag("ami-00", "default")
+    hub.run(until=START + 4)
+    assert not hub.outcomes()
     items = hub.stores.records.items
-    for key in [key for key in items if key.sk.startswith("plan#")]:
-        hub.stores.records.put(key, {"kind": "plan", "body": "{"})
-
-
-def retry(hub: Hub, ami: str) -> None:
-    """Do what `ami-promoter retry` does."""
-    key = addresses.promotion(ami)
+    for key in [key for key in items if key.kind == "promotion" and key.sk.startswith(addresses.SOURCE)]:
+        hub.stores.records.put(key, {"kind": "image", "body": "{"})
+    hub.run(until=START + HOUR)
+    key = addresses.promotion("ami-00")
+    seen = hub.stores.seen(key)
+    assert seen is not None
+    assert "the source image ami-00 cannot be read" in seen.parked
     assert hub.stores.records.unpark(key, hub.cloud.now)
     hub.stores.records.leave(key, {"retry": f"{hub.cloud.now}:"}, hub.cloud.now)
-
-
-def test_a_damaged_plan_is_written_again_by_the_retry_that_its_message_names():
-    """The promotion was parked before it wrote its deliveries; unparking alone would park it again."""
-    hub = a_hub(1)
-    hub.cloud.paused = True
-    hub.cloud.tag("ami-00", "default")
-    hub.run(until=START + 600)
-    spoil_plan(hub)
-    hub.cloud.paused = False
-    hub.run(until=START + HOUR)
-    seen = hub.stores.seen(addresses.promotion("ami-00"))
-    assert seen is not None
-    assert "`ami-promoter retry ami-00`" in seen.parked
-    retry(hub, "ami-00")
     assert hub.ended() == {("ami-00", BAD): "delivered", ("ami-00", GOOD): "delivered"}
-
-
-def test_a_promotion_goes_on_though_its_plan_is_damaged():
-    """The file also says whom its value names; an account that the tag no longer names is cancelled."""
-    hub = a_hub(1, behavior=CloudBehavior(copying=(4 * HOUR,)))
-    hub.cloud.tag("ami-00", "default")
-    hub.run(until=START + HOUR)
-    spoil_plan(hub)
-    hub.run(until=START + 2 * HOUR)
-    hub.cloud.tag("ami-00", GOOD)
-    assert hub.ended() == {("ami-00", BAD): "cancelled", ("ami-00", GOOD): "delivered"}
-    seen = hub.stores.seen(addresses.promotion("ami-00"))
-    assert seen is not None
-    assert (seen.parked, seen.state) == ("", "over")

@@ -16,7 +16,6 @@ from chalicelib.core.delivery import ending, evolving, machine, permissions, pro
 from chalicelib.core.delivery.events import DeadlinePassed
 from chalicelib.core.delivery.model import DeliveryState
 from chalicelib.core.errors import RefusalKind
-from chalicelib.core.promotion import events as promotion_events
 from chalicelib.core.sharing import share_events
 from chalicelib.core.sharing.refusals import Subject
 from chalicelib.core.sharing.share import Purpose
@@ -67,15 +66,12 @@ class Unusable:
     __contains__ = __iter__ = wrong_parts.raises
 
 
-def examined_first(resolve):
-    """Refuse a value until the source passes its checks."""
+def examined_first(compare):
+    """Let nothing begin or end until the source passes its checks."""
 
-    def wrong(self, promotion, value):
-        resolved = resolve(self, promotion, value)
-        if not isinstance(resolved, promotion_events.Resolved):
-            return resolved
+    def wrong(self, promotion, meant, budget):
         _, faults = self._source(promotion, ())
-        return promotion_events.Resolved(value, faults) if faults else resolved
+        return compare(self, promotion, replace(meant, unknown=bool(faults)), budget)
 
     return wrong
 
@@ -200,7 +196,7 @@ PROTECTIONS = {
         ),
     ),
     "a removal waits for the checks of the source": RemovedProtection(
-        Instead(PromotionExecutor, "_resolve", examined_first(PromotionExecutor._resolve)),
+        Instead(PromotionExecutor, "_compare", examined_first(PromotionExecutor._compare)),
         r"assert \{.*\} == \{'200000000001'\}\n.*Extra items in the left set:\n +'200000000002'\n.*",
         partial(NARROWED, shared_ami.disable_key, A),
         (NO_PASS,),

@@ -565,12 +565,11 @@ class ModelWorld(Hub):
                 self.excused |= {p for p in self._places() if self.delivery_key(*p) == key}
 
     def damage(self, what: str, number: int) -> None:
-        """Somebody damages what stands beside the records: a head, a mark or link of what stands, a plan, a share."""
+        """Somebody damages what stands beside the records: a head, a mark or link of what stands, a share, a source."""
         items, links = self.stores.records.items, self.stores.ledger.links
         found = {
             "head": [key for key in items if key.pk == addresses.HEADS],
             "mark": [key for key in items if key.pk == addresses.STANDING],
-            "plan": [key for key in items if key.sk.startswith("plan#")],
             "source image": [key for key in items if key.kind == "promotion" and key.sk.startswith("image")],
             "link": list(links),
             "share": list(self.stores.ledger.items),
@@ -589,11 +588,10 @@ class ModelWorld(Hub):
             return
         broken = {"absent_since": "x", "again_at": "x"} if what == "mark" else {"body": "{"}
         self.stores.records.put(chosen, {"kind": items[chosen]["kind"], **broken})
-        if what in ("plan", "source image"):
+        if what == "source image":
             ami = chosen.pk.removeprefix("promotion#")
             self.invariants.poisoned.add(addresses.promotion(ami))
-            if what == "source image":  # its deliveries need it, too
-                self.invariants.poisoned |= {self.delivery_key(ami, account) for account in self.accounts}
+            self.invariants.poisoned |= {self.delivery_key(ami, account) for account in self.accounts}  # they need it
             self.excuse([ami])
 
     # Let no event arrive until all rests; then repair and tag everything again, and check that it is delivered.

@@ -145,8 +145,8 @@ class KeepsItsSlots(DeliveryExecutor):
 class TellsAgain(PromotionExecutor):
     """Publishes the summary at every look after the end, also if owners were notified."""
 
-    def _count(self, promotion, budget):
-        return super()._count(replace(promotion, summarised=0), budget)
+    def _compare(self, promotion, meant, budget):
+        return super()._compare(replace(promotion, summarised=0), meant, budget)
 
 
 class GrantsNothing(CopyQuotas):

@@ -79,8 +79,9 @@ class DynamoTrackedDeliveries:
     def take_back(self, ami: str, tracked: TrackedDelivery, before: TrackedDelivery) -> None:
         taken_back = self._table.update(
             addresses.tracked_delivery(ami, tracked.delivery),
-            "SET #schema = :schema, body = :body, episode = :before, running = :no",
+            "SET #schema = :schema, body = :body, episode = :before, running = :no, generation = :generation",
             {
+                ":generation": before.generation,
                 ":schema": self._version,
                 ":body": _body(before),
                 ":before": before.episode,

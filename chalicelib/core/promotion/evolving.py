@@ -91,9 +91,9 @@ def _on_tag_seen(event: ev.TagSeen, promotion: Promotion, now: int) -> Promotion
     if only:
         seen = _raised(seen, dict.fromkeys(only, seen.newest + 1))
     if event.image_state is None or (event.image_state == "disabled" and seen.standing):
-        return _gone(seen, now)
+        return _gone(seen, now, promotion)
     if event.value is None:
-        return _untagged(seen, now)
+        return _untagged(seen, now, promotion)
     seen = replace(seen, absent_since=0)
     if event.own:
         return _made_here(replace(seen, notified="") if again else seen, event.value, now)
@@ -161,16 +161,16 @@ def _pending(promotion: Promotion, value: str, now: int) -> Promotion:
     if promotion.state is S.REQUESTED and now >= promotion.since + PENDING_DEADLINE:
         fault = _never_available(promotion)
         why = f"The value {value!r} was refused: {count(1, 'fault')}."
-        return _to(_faulty(promotion, (fault,), named((fault,), value)), S.RUNNING, now, seen_value=None, why=why)
+        return _to(_faulty(promotion, (fault,), named((fault,), value)), S.OVER, now, why=why)
     waiting = promotion if promotion.state is S.REQUESTED else _to(promotion, S.REQUESTED, now)
     return _wait(waiting, now, schedule.step(schedule.POLLS, waiting.tries))
 
 
-def _gone(promotion: Promotion, now: int) -> Promotion:
+def _gone(promotion: Promotion, now: int, before: Promotion) -> Promotion:
     """Handle a missing or unusable AMI. Running deliveries continue by what is known; standing shares end."""
     settled = promotion.state in (S.EXPANDING, S.RUNNING, S.OVER)
     if promotion.state is S.REQUESTED or (promotion.state is S.OVER and not promotion.standing):
-        return _untagged(promotion, now, "The hub does not own this AMI, or no longer does.")
+        return _untagged(promotion, now, before, "The hub does not own this AMI, or no longer does.")
     if settled and (not promotion.standing or promotion.is_gone):
         return replace(promotion, absent_since=0)
     if not _believed(promotion, now):
@@ -180,18 +180,17 @@ def _gone(promotion: Promotion, now: int) -> Promotion:
     return _to(promotion, S.RESOLVING, now, why="The AMI is gone or disabled.", **ends)
 
 
-def _untagged(promotion: Promotion, now: int, why: str = "") -> Promotion:
+def _untagged(promotion: Promotion, now: int, before: Promotion, why: str = "") -> Promotion:
     """Absence in an eventually consistent read is weak evidence; once confirmed, further reads change nothing."""
+    confirmed = before.looked_at and before.seen_value is None and not before.absent_since
     settled = promotion.state in (S.EXPANDING, S.RUNNING, S.OVER)
-    if settled and promotion.value is None and not promotion.faulty:
-        return replace(promotion, absent_since=0)
+    if confirmed and settled and promotion.value is None:
+        return promotion
     if not _believed(promotion, now):
         return _absent(promotion, now)
-    removed = replace(promotion, absent_since=0)
-    if promotion.value is not None or promotion.faulty:
-        nothing: dict[str, Any] = {"value": None, "refused_value": None, "places": "", "withdrawn": {}}
-        nothing |= {"faults": (), "faulty": "", "notified": "", "approval_digest": ""}
-        removed = replace(removed, in_force_since=now, withdrawals_from=promotion.in_force_since, **nothing)
+    nothing: dict[str, Any] = {"value": None, "refused_value": None, "places": "", "withdrawn": {}}
+    nothing |= {"faults": (), "faulty": "", "notified": "", "approval_digest": "", "absent_since": 0}
+    removed = replace(promotion, in_force_since=now, withdrawals_from=promotion.in_force_since, **nothing)
     if promotion.state is S.REQUESTED:
         return _to(removed, S.OVER, now, why=why or "It has no tag.")
     if promotion.state is S.OVER and not promotion.standing:

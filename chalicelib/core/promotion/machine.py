@@ -8,6 +8,8 @@ fault, or a look at the tag. What is missing begins afterwards.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
 
 from chalicelib.core.promotion import commands as do
 from chalicelib.core.promotion import events as ev
@@ -57,8 +59,9 @@ TRANSITIONS: Mapping[PromotionState, Mapping[type, frozenset[PromotionState]]] =
         ev.Blocked: frozenset({S.RUNNING}),
     },
     S.OVER: {
-        ev.TagSeen: frozenset({S.REQUESTED, S.RESOLVING, S.RUNNING, S.OVER}),
+        ev.TagSeen: _LOOKED,
         ev.Compared: _COMPARED,
+        ev.RefusedNotified: frozenset({S.OVER}),
         ev.Blocked: frozenset({S.OVER}),
     },
 }
@@ -107,6 +110,12 @@ def looks(promotion: Promotion, now: int) -> tuple[do.Command, ...]:
     return (do.Compare(),) if waits else ()
 
 
+def tells(before: Promotion, after: Promotion) -> bool:
+    """Whether the history gets an entry: not for a look, or a comparison, that shows nothing new."""
+    quiet: dict[str, Any] = {"tries": 0, "next_try": 0, "looked_at": 0, "due_at": None, "handled": {}}
+    return replace(before, **quiet) != replace(after, **quiet)
+
+
 def _withdraws(promotion: Promotion) -> bool:
     asked = promotion.unread(WITHDRAW) is not None and promotion.state is not S.REQUESTED
     return asked and promotion.newest > 0  # the baseline has given nobody anything
@@ -135,7 +144,8 @@ def due_at(promotion: Promotion) -> int | None:
     times = [promotion.look_blocked_until] if news else []
     if _withdraws(promotion):
         times.append(promotion.blocked_until or promotion.since)
-    if promotion.state is not S.OVER or promotion.absent_since or _compares_again(promotion):
+    rests = promotion.state is S.OVER and not (promotion.absent_since or promotion.unnotified)
+    if not rests or _compares_again(promotion):
         blocked = promotion.look_blocked_until if needs_look(promotion) else promotion.blocked_until
         times.append(max(promotion.next_try, blocked))
     return min(times, default=None)

@@ -74,6 +74,21 @@ def handled(table, record):
     return deadlines.due_events(DELIVERIES.decode(DynamoRecords(table).read(record.key)), NINE)
 
 
+def test_what_waits_for_the_end_of_the_pause_is_named(table, capsys):
+    """A promotion that has begun nothing, one in the middle, and one whose deliveries all run."""
+    states = {"requested": {}, "expanding": {"episode": 1}, "running": {"episode": 1}}
+    for number, (state, body) in enumerate(states.items()):
+        key = addresses.promotion(f"ami-0{number}")
+        assert DynamoRecords(table).create(Write(key, state, {"state": state, **body}, NINE), NINE)
+
+    assert main(["drain"]) == 0
+
+    assert [line for line in capsys.readouterr().out.splitlines() if line.startswith("Waits")] == [
+        "Waits for `resume`: promotion#ami-00 is requested, and nothing has started.",
+        "Waits for `resume`: promotion#ami-01 is expanding, and begins nothing more.",
+    ]
+
+
 UNOPENED = {DeliveryState.AWAITING_APPROVAL, DeliveryState.REQUESTED, DeliveryState.CHECKING, DeliveryState.WAITING}
 """States in which nothing of a delivery can be open."""
 

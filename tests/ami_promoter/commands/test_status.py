@@ -404,13 +404,15 @@ def test_all_promotions_for_a_program(scene, capsys):
 
 def test_refused_and_parked_promotions_say_why(table, capsys):
     """A stopped promotion says what it waits for."""
-    write(table, a_promotion(value=None, candidate="dve", faults=(FAULT,), why="The value was refused."))
+    state = promotion.PromotionState.RESOLVING
+    refused = {"faults": (FAULT,), "why": "The value was refused.", "state": state}
+    write(table, a_promotion(value=None, seen_value="dve", **refused))
     DynamoRecords(table).park(addresses.promotion(AMI), "IllegalEvent: Counted in state over.", NINE)
 
     assert main(["status", AMI]) == 0
 
     assert capsys.readouterr().out.splitlines()[1:] == [
-        "running for 10m, no tag in force: no deliveries",
+        "resolving for 10m, no tag in force: no deliveries",
         "being checked: `dve`",
         "parked: IllegalEvent: Counted in state over.",
         "  refused: The key alias/x is disabled. Enable it; then tag the AMI again.",
@@ -418,6 +420,28 @@ def test_refused_and_parked_promotions_say_why(table, capsys):
         "",
         "Open shares: none",
     ]
+
+
+@pytest.mark.parametrize("faults", [promotion.MOST_FAULTS - 1, promotion.MOST_FAULTS])
+def test_a_record_with_all_the_faults_that_it_can_keep_names_the_command_that_lists_the_rest(table, capsys, faults):
+    """The command has the value that was refused, as a shell takes it."""
+    write(table, a_promotion(refused_value="dev prod", seen_value="dev prod", faults=(FAULT,) * faults))
+
+    assert main(["status", AMI]) == 0
+
+    more = f"  There may be more: `ami-promoter plan {AMI} 'dev prod'` lists all."
+    assert (more in capsys.readouterr().out.splitlines()) is (faults == promotion.MOST_FAULTS)
+
+
+def test_withdrawals_say_how_they_end(table, capsys):
+    """By another value of the tag, or by the command that lifts them."""
+    write(table, a_promotion(withdrawn={DEV: "arn:aws:sts::1:assumed-role/ops/ann"}))
+
+    assert main(["status", AMI, "--wide"]) == 0
+
+    said = " ".join(capsys.readouterr().out.split())
+    assert f"{DEV}: withdrawn by arn:aws:sts::1:assumed-role/ops/ann, until the tag has another value" in said
+    assert f"`ami-promoter withdraw {AMI} --lift`" in said
 
 
 def test_nothing_yet(client, capsys):

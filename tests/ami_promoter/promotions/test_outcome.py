@@ -4,6 +4,7 @@ import pytest
 
 from ami_promoter.promotions.outcome import outcome
 from ami_promoter.terminal.exits import Exit
+from chalicelib.core.promotion.model import MOST_FAULTS
 
 DEV, PROD = "111111111111", "222222222222"
 FAULT = {"code": "c", "where": "w", "what": "It is wrong.", "cure": "Mend it."}
@@ -47,6 +48,7 @@ def a_page(*states, state="over", **changes):
         (a_page("delivered", state="running"), "dev", (PROD,), None, f"no delivery to {PROD} yet"),
         (a_page("delivered", refused=True, faults=[FAULT]), "dev", (), Exit.FAILED, "It is wrong. Mend it."),
         (a_page("delivered", faults=[FAULT]), "dev", (), Exit.FAILED, "1 account cannot receive the AMI"),
+        (a_page("delivered", faults=[FAULT] * MOST_FAULTS), "dev", (), Exit.FAILED, "20 or more accounts cannot"),
         (a_page("delivered", state="running"), "dev", (), None, "The promotion has not ended yet."),
         (a_page("delivered", looks_again=True), "dev", (), None, "not looked again"),
         (a_page("delivered", "failed", state="resolving"), "dev", (PROD,), None, "is checking"),

@@ -40,6 +40,7 @@ def a_page(deliveries, **changes):
         "since": "-",
         "value": "dev",
         "candidate": None,
+        "seen_value": "dev",
         "why": "",
         "parked": "",
         "approval": None,

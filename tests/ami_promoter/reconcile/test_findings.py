@@ -345,6 +345,7 @@ def test_a_parked_or_damaged_record_is_notified():
     [
         ({}, "running", "delivery-lost"),
         ({}, "expanding", None),
+        ({}, "resolving", None),
         (a_delivery("delivered"), "running", "end-not-reported"),
         (a_delivery("copying"), "running", None),
     ],

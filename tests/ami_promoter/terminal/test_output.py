@@ -118,7 +118,47 @@ def test_a_time_that_cannot_be(epoch):
             "target unfit: faults target-key-missing",
         ),
         ('SharesSeen {"open": "True"}', "shares seen: open"),
-        ('Resolved {"value": "dev", "plan": "74", "planned": "3", "additions": "True"}', "value understood: value dev"),
+        (
+            (
+                'Compared {"value": "dev", "refused": "None", "faults": "()", "faulty": "", "inputs": "74ab", '
+                '"digest": "9c1f", "surplus": "True", "missing": "True", "running": "False", "answers": "{}", '
+                '"newest": "3", "basis": "0d1e"}'
+            ),
+            "compared with its deliveries: value dev, some must end, some must begin",
+        ),
+        (
+            'Sliced {"inputs": "74ab", "after": "end:", "cursor": "end:0123", "standing": "False", "newest": "0"}',
+            "deliveries asked to end",
+        ),
+        (
+            'Sliced {"inputs": "74ab", "after": "begin:", "cursor": "", "standing": "True", "newest": "2"}',
+            "deliveries begun: some are shared",
+        ),
+        (
+            'Examined {"faults": "(Fault(code=\'key-disabled\',)", "faulty": "74ab", "unfit": "True", "inputs": "9c"}',
+            "source examined: faults key-disabled, it cannot be promoted",
+        ),
+        ('RefusedNotified {"faulty": "74ab"}', "notice of the faults sent"),
+        (
+            'Blocked {"fault": "ami-1: EC2 is slow. Wait.", "look": "True", "later": "False"}',
+            "tried in vain: fault ami-1: EC2 is slow. Wait.",
+        ),
+        ("Paused {}", "waits for the end of the pause"),
+        (
+            'Compared {"value": "dev", "withdrawn": "{\'111111111111\': \'ann\'}", "surplus": "True"}',
+            "compared with its deliveries: value dev, withdrawn 111111111111: ann, some must end",
+        ),
+        (
+            (
+                'TagSeen {"value": "dev", "image_state": "available", "event": "", "changed_at": "0", '
+                '"answers": "{\'tag\': \'1\'}", "basis": "74ab"}'
+            ),
+            "tag seen: value dev",
+        ),
+        (
+            'Compared {"value": "dev", "missing": "True", "faulty": "74',
+            "compared with its deliveries: value dev, some must begin",
+        ),
         ("SnapshotsDeleted {\"snapshots\": \"('snap-1', 'snap-2')\"}", "snapshots deleted: snapshots snap-1, snap-2"),
     ],
 )

@@ -573,7 +573,7 @@ def test_a_tag_event_that_comes_after_the_first_look_counts():
 @pytest.mark.parametrize("state", [S.RUNNING, S.OVER])
 def test_a_removed_tag_that_is_known_is_not_looked_for_again(state):
     """Two concurrent invocations see it gone: the second does not start another wait."""
-    assert play(a_promotion(state, value=None), UNTAGGED).absent_since == 0
+    assert play(a_promotion(state, value=None, seen_value=None), UNTAGGED).absent_since == 0
 
 
 # --- the pass, and the wait ------------------------------------------------------------------------------------------
@@ -668,7 +668,7 @@ def test_a_refused_look_is_waited_out_whatever_wakes():
 
 
 def test_an_image_that_stays_pending_for_a_day_is_refused_by_a_look_that_shows_it():
-    """The promotion ends with a notice; a day's outage of the service alone refuses nothing."""
+    """The promotion is over after a notice; a day's outage of the service alone refuses nothing."""
     pending, late = ev.TagSeen("dev", "pending", "golden"), NOW + evolving.PENDING_DEADLINE
     waiting = play(with_tag_event(a_promotion()), pending)
     assert outstanding(play(waiting, TAG, now=late), late) == (do.Compare(),)
@@ -676,7 +676,8 @@ def test_an_image_that_stays_pending_for_a_day_is_refused_by_a_look_that_shows_i
     over = play(waiting, pending, now=late)
     (command,) = outstanding(over, late)
     assert command.faults[0].code == "source-never-available"
-    assert play(over, ev.RefusedNotified(over.faulty), now=late).state is S.RUNNING
+    notified = play(over, ev.RefusedNotified(over.faulty), now=late)
+    assert (notified.state, notified.due_at) == (S.OVER, None)
 
 
 @pytest.mark.parametrize("state", [S.REQUESTED, S.RESOLVING, S.EXPANDING])

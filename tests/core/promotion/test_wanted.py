@@ -19,13 +19,15 @@ ARN = "arn:aws:organizations::900000000000:ou/o-a1b2c3d4e5/"
 FAULT = Fault("code", "where", "what.", "cure.")
 
 
-def the_file(*accounts: str, digest: str = "file", groups: tuple[str, ...] = ("dev",), **settings: object) -> AppliedFile:
+def the_file(
+    *accounts: str, digest: str = "file", groups: tuple[str, ...] = ("dev",), **settings: object
+) -> AppliedFile:
     """A file whose groups have these accounts."""
     listed = {account: (Target(account, REGION, **settings),) for account in accounts}
     return AppliedFile(Directory(dict.fromkeys(groups, accounts), listed), digest)
 
 
-def an_ou(*members: str, listed: tuple[str, ...] = (), back_fill: bool = True, reading: int = 1) -> AppliedFile:
+def an_ou(*members: str, listed: tuple[str, ...] = (), back_fill: bool = True, reading: str = "read") -> AppliedFile:
     """A file whose group ``dev`` has an OU with these members, and accounts of its own."""
     return AppliedFile(
         Directory(
@@ -48,7 +50,7 @@ def conflicting(account: str) -> AppliedFile:
             {},
             {"dev": (Target("", REGION),), "others": (Target("", REGION, key="alias/other"),)},
             organization=Organization("o-a1b2c3d4e5", {OU: ("dev",), OTHER_OU: ("others",)}),
-            membership=Membership(1, units),
+            membership=Membership("read", units),
         ),
         "file",
     )
@@ -341,7 +343,7 @@ def test_a_unit_that_was_never_read_is_waited_for():
         (a_promotion(seen_value="dve"), an_ou(A), ()),
         (a_promotion(value=None, seen_value=None), an_ou(A), ()),
         (a_promotion(), replace(an_ou(A), digest="other"), ()),
-        (a_promotion(), an_ou(A, reading=2), ()),
+        (a_promotion(), an_ou(A, reading="again"), ()),
         (a_promotion(), an_ou(A), (withdrawn(A),)),
     ],
     ids=["tag event", "retry", "gone", "refused", "no tag", "file", "members", "withdrawal"],

@@ -1,0 +1,102 @@
+"""``promote`` and ``withdraw`` of an AMI from which operators have withdrawn accounts."""
+
+import boto3
+import pytest
+
+from ami_promoter.cli import main
+from ami_promoter.hub.aws import Connection
+from ami_promoter.hub.withdrawals import Withdrawn, withdrawn_for
+from chalicelib.adapters.dynamo.records import DynamoRecords
+from chalicelib.core.promotion.model import Promotion
+from chalicelib.core.records import addresses
+from chalicelib.service.promotion_codec import PROMOTIONS
+
+HUB, REGION = "123456789012", "us-east-1"
+DEV, PROD = "111111111111", "222222222222"
+CALLER = "arn:aws:sts::123456789012:user/moto"
+FILE = f"""
+groups:
+  dev: ["{DEV}"]
+  prod: ["{DEV}", "{PROD}"]
+"""
+
+
+@pytest.fixture
+def ec2(table):
+    return boto3.client("ec2", region_name=REGION)
+
+
+@pytest.fixture
+def ami(ec2, table, file):
+    """An AMI that is tagged `dev`, and whose promotion is over; the file has two groups."""
+    assert main(["targets", "apply", file(FILE)]) == 0
+    mapping = [{"DeviceName": "/dev/sda1", "Ebs": {"VolumeSize": 8}}]
+    name = ec2.register_image(Name="golden", RootDeviceName="/dev/sda1", BlockDeviceMappings=mapping)["ImageId"]
+    tag(ec2, name, "dev")
+    promotion = Promotion(name, HUB, REGION, 1, value="dev", seen_value="dev", in_force_since=1, digest="x")
+    DynamoRecords(table).create(PROMOTIONS.encode(promotion), 1)
+    return name
+
+
+def tag(ec2, ami, value):
+    ec2.create_tags(Resources=[ami], Tags=[{"Key": "promote", "Value": value}])
+
+
+def places(ami):
+    """Return who is withdrawn, with the value that the operator saw."""
+    return {one.place: one.value for one in Withdrawn(Connection(REGION), ami).read()}
+
+
+def inbox(table, ami):
+    return DynamoRecords(table).read(addresses.promotion(ami)).inbox
+
+
+def test_promoting_with_the_same_value_says_who_stays_withdrawn(table, ami, capsys):
+    """It ends no withdrawal, and names the command that does."""
+    assert main(["withdraw", ami, "--account", DEV]) == 0
+    assert "until its tag has another value or is removed" in " ".join(capsys.readouterr().out.split())
+
+    assert main(["promote", ami, "dev"]) == 0
+
+    said = capsys.readouterr().out
+    assert f"Not delivered: {DEV}: {CALLER} has withdrawn it." in said
+    assert f"`ami-promoter withdraw {ami} --lift`" in said
+    assert places(ami) == {DEV: "dev"}
+    assert inbox(table, ami)["retry"].endswith(":")
+    assert "written" not in inbox(table, ami)
+
+
+def test_promoting_with_another_value_names_no_ended_withdrawal(ami, capsys):
+    """The account gets the AMI, if that value names it."""
+    main(["withdraw", ami, "--account", DEV])
+
+    assert main(["promote", ami, "prod"]) == 0
+
+    assert "has withdrawn it" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("value", "withdrawn"), [("dev", {DEV: CALLER}), ("prod", {})])
+def test_who_stays_withdrawn_depends_on_the_value(ami, value, withdrawn):
+    """`plan` shows it for a value that nobody has written yet."""
+    main(["withdraw", ami, "--account", DEV])
+
+    assert withdrawn_for(Connection(REGION), ami, value) == withdrawn
+
+
+def test_a_withdrawal_for_a_value_that_the_service_has_not_seen_is_an_entry_of_its_own(ec2, ami):
+    """The earlier one will end with that value; and stays until then, as the value may be refused."""
+    main(["withdraw", ami, "--account", DEV])
+    tag(ec2, ami, "prod")
+
+    assert main(["withdraw", ami, "--account", DEV]) == 0
+    assert places(ami) == {DEV: "prod"}
+
+    assert main(["withdraw", ami, "--account", PROD]) == 0
+    assert places(ami) == {DEV: "prod", PROD: "prod"}
+
+
+def test_lifting_needs_a_withdrawal_in_force(ami, capsys):
+    """The account was never withdrawn."""
+    assert main(["withdraw", ami, "--account", DEV, "--lift"]) == 1
+
+    assert "no withdrawal of it is in force." in capsys.readouterr().err

@@ -1,0 +1,326 @@
+"""A promotion compares what is wanted with what there is: nothing that happens in between is lost."""
+
+import json
+import random
+from collections.abc import Callable, Iterator
+from io import BytesIO
+from typing import Any
+
+import pytest
+from botocore.awsrequest import AWSResponse
+from moto.core.models import botocore_stubber
+
+from chalicelib.core.errors import RefusalKind
+from chalicelib.core.promotion import commands as do
+from chalicelib.core.promotion.model import MOST_FAULTS, Promotion
+from chalicelib.core.records import addresses
+from chalicelib.core.targets.applied_file import Directory, Target
+from chalicelib.core.targets.organization import Organization, Unit
+from chalicelib.service.promotion_codec import PROMOTIONS
+from tests.service.arrivals import Arrivals
+from tests.service.cloud import REGION, CloudBehavior, refusal
+from tests.service.gate import PortTrouble
+from tests.service.hub import Hub
+from tests.service.organization import ARN, ORGANIZATION, OTHER_ARN, OTHER_OU, OU, A, B, membership_of
+from tests.service.shared_ami import AMI, DAY, HOUR, pass_time, shared
+from tests.stores import Stores, on_dynamodb
+
+SLOW = CloudBehavior(copying=(5 * HOUR,))
+
+
+def tagged(accounts: tuple[str, ...] = (A, B), **settings: Any) -> Hub:
+    """A hub whose AMI has just been tagged."""
+    hub = Hub(accounts, watchful=False, **settings)
+    hub.cloud.make_image(AMI, {"snap-00": True})
+    hub.cloud.tag(AMI, "default")
+    return hub
+
+
+def record(hub: Hub) -> Promotion:
+    stored = hub.stores.records.read(addresses.promotion(AMI))
+    assert stored is not None
+    return PROMOTIONS.decode(stored)
+
+
+def when(hub: Hub, command: type, then: Callable[[], object]) -> None:
+    """Do something once, between what the promotion reads for a command and the write of its result."""
+    real, left = hub.promotions._executor.execute, [then]
+
+    def execute(record: Promotion, asked: object, budget: object) -> object:
+        event = real(record, asked, budget)
+        if isinstance(asked, command) and left:
+            left.pop()()
+        return event
+
+    hub.promotions._executor.execute = execute
+
+
+# --- withdrawals -----------------------------------------------------------------------------------------------------
+
+
+def test_two_accounts_that_are_withdrawn_one_after_the_other_are_both_out():
+    """The promotion has just read the table for A as an operator withdraws B."""
+    hub = tagged(behavior=SLOW)
+    hub.run(until=hub.cloud.now + 1800)
+    assert set(hub.outcomes().values()) == {"copying"}
+    when(hub, do.Compare, lambda: hub.withdraw(AMI, B))
+    hub.withdraw(AMI, A)
+    pass_time(hub, HOUR)
+    assert not hub.cloud.permissions
+    assert hub.ended() == {(AMI, A): "cancelled", (AMI, B): "cancelled"}
+
+
+@pytest.mark.parametrize("look", [do.Slice, do.Compare, do.LookAtTag, do.Examine])
+def test_whatever_the_promotion_just_did_a_withdrawal_ends_its_delivery(look):
+    """The entry comes between the read and the write of any of its steps."""
+    hub = tagged(behavior=SLOW)
+    when(hub, look, lambda: hub.withdraw(AMI, B))
+    pass_time(hub, HOUR)
+
+    assert hub.outcomes().get((AMI, B), "cancelled") == "cancelled"
+    assert hub.outcomes()[AMI, A] == "copying"
+    assert {account for _, account in hub.cloud.permissions} == {A}
+
+
+def tagged_again(hub: Hub) -> None:
+    """A message with the rights of the function that hears tag events, of a change that never was."""
+    detail = {"changed-tag-keys": ["promote"], "version": 99, "tags": {"promote": f"{A} {B}"}}
+    time = {"id": "forged", "account": "111111111111", "region": REGION, "time": "2099-01-01T00:00:00Z"}
+    hub.hears.tag_change({**time, "resources": [f"arn:aws:ec2:{REGION}::image/{AMI}"], "detail": detail})
+
+
+def wakes(name: str, entry: str) -> Callable[[Hub], None]:
+    """A message with another function's rights."""
+    return lambda hub: hub.stores.records.make_due(addresses.promotion(AMI), hub.cloud.now, {name: entry}) and None
+
+
+def another_value_and_back(hub: Hub) -> None:
+    """Within one look: EC2 has shown nobody another value."""
+    hub.cloud.tag(AMI, A)
+    hub.cloud.tag(AMI, f"{A} {B}")
+
+
+STAYS = {
+    "an event of a tag change that never was": tagged_again,
+    "a retry": wakes("retry", f"1:{B}"),
+    "an entry of a written tag": wakes("written", "4102444800"),
+    "discovery's entry": wakes("seen", f"1:{A} {B}"),
+    "a change and back that nobody saw": another_value_and_back,
+}
+
+
+@pytest.mark.parametrize("then", STAYS.values(), ids=STAYS)
+def test_a_withdrawal_stays_while_ec2_shows_the_same_value(then):
+    """Whoever may write one message cannot end it."""
+    hub = shared()
+    hub.withdraw(AMI, B)
+    pass_time(hub, HOUR)
+    then(hub)
+    pass_time(hub, HOUR)
+
+    assert {account for _, account in hub.cloud.launches} == {A}
+
+
+@pytest.mark.parametrize("between", [A, None], ids=["another value", "no tag"])
+@pytest.mark.parametrize("events", [True, False], ids=["heard", "events are lost"])
+def test_a_withdrawal_ends_when_ec2_has_shown_another_value_or_none(between, events):
+    """On two looks; then the old value is a new one."""
+    hub = shared()
+    hub.withdraw(AMI, B)
+    pass_time(hub, HOUR)
+    if not events:
+        hub.cloud.emit = lambda _event: None
+    hub.cloud.tag(AMI, between)
+    pass_time(hub, 900)
+    hub.cloud.tag(AMI, f"{A} {B}")
+    pass_time(hub, HOUR)
+
+    assert {account for _, account in hub.cloud.launches} == {A, B}
+
+
+def test_one_look_without_the_tag_ends_no_withdrawal():
+    """EC2 answered one of them with what was true elsewhere: the next shows the value again."""
+    hub = shared()
+    hub.withdraw(AMI, B)
+    pass_time(hub, HOUR)
+    hub.cloud.tag(AMI, None)
+    when(hub, do.LookAtTag, lambda: hub.cloud.tag(AMI, f"{A} {B}"))
+    pass_time(hub, HOUR)
+
+    assert {account for _, account in hub.cloud.launches} == {A}
+
+
+# --- a put that DynamoDB answers twice -------------------------------------------------------------------------------
+
+
+def answered_twice(hub: Hub) -> Hub:
+    """The SDK repeats each put of a delivery, whose answer was lost: the condition of the second one fails."""
+    create = hub.stores.records.create
+
+    def created(write: Any, now: int) -> bool:
+        made: bool = create(write, now)
+        return made and write.key.kind != "delivery"
+
+    hub.stores.records.create = created
+    return hub
+
+
+def test_a_delivery_that_a_repeated_put_began_counts_as_begun():
+    """Its promotion ends with it."""
+    hub = answered_twice(tagged())
+    assert hub.ended() == {(AMI, A): "delivered", (AMI, B): "delivered"}
+    assert record(hub).state == "over"
+    assert [one.state for one in hub.stores.tracked.all(AMI)] == ["delivered"] * 2
+
+
+@pytest.mark.parametrize("ends", [lambda hub: hub.cloud.tag(AMI, None), lambda hub: hub.withdraw(AMI, A)])
+def test_a_delivery_that_a_repeated_put_began_ends_with_its_tag_or_a_withdrawal(ends):
+    """It is tracked as running."""
+    hub = answered_twice(tagged((A,), behavior=SLOW))
+    hub.run(until=hub.cloud.now + 1800)
+    assert hub.outcomes() == {(AMI, A): "copying"}
+    ends(hub)
+    pass_time(hub, HOUR)
+    assert not hub.cloud.permissions
+    assert hub.ended() == {(AMI, A): "cancelled"}
+
+
+class Raw(BytesIO):
+    """An answer's body, as botocore reads it."""
+
+    def stream(self, **_: Any) -> Iterator[bytes]:
+        yield self.read()
+
+
+def lose_first_answers(stores: Stores) -> list[bytes]:
+    """Let DynamoDB take each conditional put of a delivery and answer 500, once. Returns those that it has taken."""
+    lost: list[bytes] = []
+
+    def send(request: Any, event_name: str, **_: Any) -> Any:
+        answer = botocore_stubber(event_name, request)
+        if b'"pk": {"S": "delivery#' not in request.body or request.body in lost:
+            return answer
+        lost.append(request.body)
+        return AWSResponse(request.url, 500, {}, Raw(b'{"__type": "InternalServerError"}'))
+
+    assert stores.table is not None
+    stores.table._client.meta.events.register_first("before-send.dynamodb.PutItem", send)
+    return lost
+
+
+def test_a_delivery_counts_as_begun_where_dynamodb_takes_a_put_and_answers_500():
+    """The whole way: botocore repeats the put, as ``Sessions`` configures it."""
+    with on_dynamodb() as stores:
+        lost = lose_first_answers(stores)
+        hub = tagged((A,), stores=stores)
+        assert hub.ended() == {(AMI, A): "delivered"}
+        assert lost
+        assert [one.state for one in stores.tracked.all(AMI)] == ["delivered"]
+        assert record(hub).state == "over"
+
+
+# --- two invocations at once -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_two_invocations_of_one_promotion_leave_no_target_out(seed):
+    """More targets than one slice takes: both go on from the same cursor, and their calls alternate at random."""
+    draw = random.Random(seed)
+    accounts = tuple(f"{200_000_000_001 + number}" for number in range(24))
+    order = [draw.random() < 0.5 for _ in range(40)]
+    hub = tagged(accounts, pairings=("twin",), order=order, arrivals=Arrivals(hurry=1))
+    hub.gate.watch = lambda *_: None
+    hub.run(until=hub.cloud.now + 6 * HOUR)
+
+    assert {account for _, account in hub.outcomes()} == set(accounts)
+
+
+# --- sizes -----------------------------------------------------------------------------------------------------------
+
+
+def conflicting(accounts: int) -> Directory:
+    """A file in which so many accounts have two OUs that do not agree on their settings; A has none of that."""
+    them = tuple(f"{300_000_000_000 + number}" for number in range(accounts))
+    return Directory(
+        {"default": (A, OU), "others": (OTHER_OU,)},
+        {A: (Target(A, REGION),)},
+        {"default": (Target("", REGION),), "others": (Target("", REGION, key="alias/other"),)},
+        organization=Organization(ORGANIZATION, {OU: ("default",), OTHER_OU: ("others",)}),
+        membership=membership_of({OU: Unit(ARN, them), OTHER_OU: Unit(OTHER_ARN, them)}),
+    )
+
+
+def test_a_good_account_gets_its_ami_beside_900_with_conflicting_settings():
+    """Their faults would not fit on the promotion's record, which DynamoDB keeps under 400 KB."""
+    with on_dynamodb() as stores:
+        hub = Hub((A,), stores=stores, watchful=False)
+        hub.gate.watch = lambda *_: None
+        hub.cloud.directory = conflicting(900)
+        hub.cloud.make_image(AMI, {"snap-00": True})
+        hub.cloud.tag(AMI, "default")
+        hub.run(until=hub.cloud.now + 6 * HOUR)
+        assert not stores.seen(addresses.promotion(AMI)).parked
+        assert hub.outcomes() == {(AMI, A): "delivered"}
+        assert len(record(hub).faults) == MOST_FAULTS
+        assert [notice["event"] for notice in hub.cloud.notices].count("promotion.refused") == 1
+
+
+def test_nothing_piles_up_beside_a_promotion_however_often_its_targets_change():
+    """An account joins and another leaves, twenty times."""
+    hub, sizes = shared(), []
+    for number in range(20):
+        hub.cloud.directory = Directory(
+            {"default": (A,) if number % 2 else (A, B)},
+            {one: (Target(one, REGION, mode="share", tags={"n": str(number)}),) for one in (A, B)},
+        )
+        pass_time(hub, 900)
+        partition = addresses.promotion(AMI).pk
+        sizes.append(sum(key.pk == partition for key in hub.stores.records.items))
+        assert len(json.dumps(PROMOTIONS.encode(record(hub)).body)) < 4000
+
+    assert sizes[1] == sizes[-1]
+
+
+# --- an outage -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", ["copy", "share"])
+def test_an_examination_that_aws_refuses_for_26_hours_is_made_afterwards(mode):
+    """Nobody tags again: the additions come by themselves, and people were notified once, after a day."""
+    hub = tagged(target={"mode": mode})
+    hub.gate.troubles.append(
+        PortTrouble("source", "examine", refusal(RefusalKind.THROTTLED, "RequestLimitExceeded"), times=10**9)
+    )
+    pass_time(hub, DAY - HOUR)
+    assert [notice["event"] for notice in hub.cloud.notices] == []
+    pass_time(hub, 3 * HOUR)
+    (told,) = hub.cloud.notices
+    assert (told["event"], [fault["code"] for fault in told["faults"]]) == (
+        "promotion.refused",
+        ["source-never-available"],
+    )
+    hub.gate.troubles.clear()
+    pass_time(hub, 2 * HOUR)
+
+    assert set(hub.outcomes().values()) == {"shared" if mode == "share" else "delivered"}
+    assert [notice["event"] for notice in hub.cloud.notices].count("promotion.refused") == 1
+    assert record(hub).faults == ()
+
+
+@pytest.mark.parametrize("ends", [lambda hub: hub.cloud.tag(AMI, A), lambda hub: hub.withdraw(AMI, B)])
+def test_a_removal_waits_for_no_examination_that_aws_refuses(ends):
+    """An account is added to the tag's value, and EC2 refuses to show the source; then another one is taken out."""
+    third = "200000000003"
+    hub = Hub((A, B, third), target={"mode": "share"}, watchful=False)
+    hub.cloud.make_image(AMI, {"snap-00": True})
+    hub.cloud.tag(AMI, f"{A} {B}")
+    pass_time(hub, HOUR)
+    hub.gate.troubles.append(
+        PortTrouble("source", "examine", refusal(RefusalKind.THROTTLED, "RequestLimitExceeded"), times=10**9)
+    )
+    hub.cloud.tag(AMI, f"{A} {B} {third}")
+    pass_time(hub, 2 * HOUR)
+    ends(hub)
+    hub.run(until=hub.cloud.now + 90)
+
+    assert {account for _, account in hub.cloud.launches} == {A}
