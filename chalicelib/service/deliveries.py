@@ -377,11 +377,12 @@ class DeliveryExecutor:
         copies_image = methods.of(delivery).copies_image
         own = {copy.source: copy.copy for copy in delivery.copies if copy.copy}
         by_device = comparison.copies_by_device(image, seen.raw) if copies_image else {}
-        known = delivery.copies and all(copy.copy for copy in delivery.copies)
+        made = set(by_device.values()) or {copy.copy for copy in delivery.copies}
+        known = bool(delivery.copies) and made <= set(own.values())
         shown = () if known else self._ports.snapshots.find(delivery)
         found = proof.copies(delivery, shown)
         accepted = delivery.image.id == delivery.accepted  # an operator accepts an AMI together with its snapshots
-        there = shown if accepted else found.own
+        there = shown if accepted or by_device else found.own  # the AMI itself names its snapshots
         copies = by_device or {**{copy.source: copy.copy for copy in there}, **own}
         keys = {copy.copy: copy.key_arn for copy in there}
         differences = comparison.differences(

@@ -1,6 +1,6 @@
 """One pass over a promotion's deliveries, in slices: those that are not wanted end, and what is missing begins.
 
-Every slice computes both anew. The cursor only lets the pass come to its end whatever a single target does.
+Every slice computes both again. The cursor only lets the pass come to its end whatever a single target does.
 """
 
 from __future__ import annotations
@@ -231,7 +231,7 @@ class Pass:
         self._tracked.end(promotion.ami, replace(failed, state=DeliveryState.FAILED.value))
 
     def _catch_up(self, promotion: Promotion, target: Target, running: Delivery) -> None:
-        """Track a delivery that runs already, whoever began it."""
+        """Track a delivery that another run has begun."""
         self._tracked.add(promotion.ami, _tracked(promotion, replace(running, target=target)))
         self._waker.send(running.key, f"begin:{promotion.ami}:{promotion.episode}")
 

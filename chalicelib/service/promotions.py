@@ -185,7 +185,7 @@ class PromotionExecutor:
     # --- the pass ----------------------------------------------------------------------------------------------------
 
     def _slice(self, promotion: Promotion, budget: Budget) -> ev.Event:
-        """Go on with the pass, or compare anew if the inputs are others by now."""
+        """Go on with the pass, or compare again if the inputs are others by now."""
         meant = self._wanted(promotion)
         if meant.inputs(promotion) != promotion.inputs:
             return self._compare(promotion, meant, budget)

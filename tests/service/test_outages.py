@@ -233,11 +233,13 @@ def test_throttling_by_the_services_tables_ends_no_delivery(port, method, code):
     assert hub.faults() == []
 
 
-def test_an_ami_that_was_left_is_adopted_by_its_nonce_when_it_is_tagged_again_and_gets_its_grants():
+@pytest.mark.parametrize("method", ["snapshots", "image"])
+def test_an_ami_that_was_left_is_adopted_by_its_nonce_when_it_is_tagged_again_and_gets_its_grants(method):
     """The AMI was left because the role was gone; it is not registered again, and Auto Scaling can launch it."""
     role = "autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling"
-    hub = Hub((A,), behavior=CloudBehavior(copying=(60,), registering=(60,)), target={"service_linked_roles": (role,)})
-    hub.cloud.make_image(AMI, {"snap-00": True})
+    target = {"service_linked_roles": (role,), "copy_method": method}
+    hub = Hub((A,), behavior=CloudBehavior(copying=(60,), registering=(60,)), target=target)
+    hub.cloud.make_image(AMI, {"snap-00": True, "snap-01": True})
     hub.cloud.tag(AMI, A)
     until_state(hub, "verifying", 0)
     gone = refusal(RefusalKind.ROLE, "AccessDenied")

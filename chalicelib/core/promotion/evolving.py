@@ -250,7 +250,7 @@ def _on_compared(event: ev.Compared, promotion: Promotion, now: int) -> Promotio
 
 
 def _in_force(promotion: Promotion, event: ev.Compared) -> Promotion:
-    """Note the inputs of a comparison, and the value that counts."""
+    """Write down the inputs of a comparison, and the value that counts."""
     of_source = event.inputs == promotion.unfit and not event.refused
     found = (promotion.faults, promotion.faulty) if of_source else (event.faults, event.faulty)
     changed = event.value != promotion.value

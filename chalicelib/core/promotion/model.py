@@ -31,7 +31,7 @@ BACK_AGAIN = ("cancelled", "withdrawn")
 """Outcomes after which a delivery begins again as soon as its target is wanted again."""
 
 MOST_FAULTS = 20
-"""Faults that a record keeps: those of a thousand accounts would not fit. `ami-promoter resolve` lists all."""
+"""Faults that a record keeps: those of a thousand accounts would not fit. `ami-promoter plan` lists all."""
 
 MADE_HERE = "source-made-by-service"
 """Fault code of an AMI that the service made."""
