@@ -377,7 +377,7 @@ class DeliveryExecutor:
         copies_image = methods.of(delivery).copies_image
         own = {copy.source: copy.copy for copy in delivery.copies if copy.copy}
         by_device = comparison.copies_by_device(image, seen.raw) if copies_image else {}
-        made = set(by_device.values()) or {copy.copy for copy in delivery.copies}
+        made: set[str | None] = {*by_device.values()} or {copy.copy for copy in delivery.copies}
         known = bool(delivery.copies) and made <= set(own.values())
         shown = () if known else self._ports.snapshots.find(delivery)
         found = proof.copies(delivery, shown)

@@ -83,7 +83,7 @@ def test_whatever_the_promotion_just_did_a_withdrawal_ends_its_delivery(look):
 
 
 def tagged_again(hub: Hub) -> None:
-    """A message with the rights of the function that hears tag events, of a change that never was."""
+    """A message with the rights of the function that receives tag events, of a change that never was."""
     detail = {"changed-tag-keys": ["promote"], "version": 99, "tags": {"promote": f"{A} {B}"}}
     time = {"id": "forged", "account": "111111111111", "region": REGION, "time": "2099-01-01T00:00:00Z"}
     hub.hears.tag_change({**time, "resources": [f"arn:aws:ec2:{REGION}::image/{AMI}"], "detail": detail})
@@ -111,7 +111,7 @@ STAYS = {
 
 @pytest.mark.parametrize("then", STAYS.values(), ids=STAYS)
 def test_a_withdrawal_stays_while_ec2_shows_the_same_value(then):
-    """Whoever may write one message cannot end it."""
+    """One message, or one look between, does not end it."""
     hub = shared()
     hub.withdraw(AMI, B)
     pass_time(hub, HOUR)
@@ -296,8 +296,8 @@ def test_an_examination_that_aws_refuses_for_26_hours_is_made_afterwards(mode):
     pass_time(hub, DAY - HOUR)
     assert [notice["event"] for notice in hub.cloud.notices] == []
     pass_time(hub, 3 * HOUR)
-    (told,) = hub.cloud.notices
-    assert (told["event"], [fault["code"] for fault in told["faults"]]) == (
+    (notice,) = hub.cloud.notices
+    assert (notice["event"], [fault["code"] for fault in notice["faults"]]) == (
         "promotion.refused",
         ["source-never-available"],
     )

@@ -225,6 +225,8 @@ def _on_compared(event: ev.Compared, promotion: Promotion, now: int) -> Promotio
     fresh = event.inputs != promotion.inputs or bool(promotion.cursor)
     asked_often = promotion.tries >= machine.WORTH_A_LOOK
     compared = _in_force(promotion, event)
+    if not promotion.cursor:  # another pass examines the source again, and has a summary of its own
+        compared = replace(compared, examined="")
     if event.surplus and (fresh or asked_often):
         return _to(compared, S.EXPANDING, now, cursor=END, tries=promotion.tries if asked_often else 0)
     if event.missing and event.inputs != promotion.unfit:

@@ -212,7 +212,7 @@ def test_a_look_or_a_comparison_of_before_another_result_changes_nothing(event, 
 @pytest.mark.parametrize("event", [ev.Examined(source="s"), ev.Examined((FAULT,), "f", unfit=True), sliced()])
 @pytest.mark.parametrize("moved", [{"inputs": "others"}, {"cursor": END}, {"cursor": ""}], ids=str)
 def test_an_examination_or_a_slice_for_other_inputs_or_of_another_cursor_changes_nothing(event, moved):
-    """The record was compared anew meanwhile, for another value."""
+    """The record was compared again meanwhile, for another value."""
     before = a_promotion(S.EXPANDING)
     after = replace(before, **moved)
 
@@ -733,6 +733,15 @@ def test_the_last_delivery_ends_just_as_the_tag_is_gone():
 
     over = play(ends, sliced(), compared(None, "none", summarised=True))
     assert (over.state, machine.due_at(over)) == (S.OVER, None)
+
+
+def test_the_last_delivery_ends_after_one_look_without_the_tag():
+    """The promotion is over, and the second look comes no sooner than it may count."""
+    over = play(a_promotion(S.RUNNING), UNTAGGED, compared(summarised=True))
+
+    assert (over.state, over.due_at, outstanding(over, NOW)) == (S.OVER, LATER, ())
+    assert outstanding(over, LATER) == (do.LookAtTag(),)
+    assert play(over, UNTAGGED, now=LATER).value is None
 
 
 # --- withdrawals -----------------------------------------------------------------------------------------------------

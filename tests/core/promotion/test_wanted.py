@@ -97,7 +97,7 @@ def test_a_first_tag_begins_all_that_it_names_and_afterwards_nothing_differs():
 
 
 def test_the_baseline_begins_nothing():
-    """What was tagged before the service's first look waits for a tag event, whoever joins."""
+    """What was tagged before the service's first look waits for a tag event, also if an account joins."""
     baseline = evolving.baseline("ami-0a", HUB, REGION, "dev", NOW)
 
     assert differs(baseline, the_file(A)) == differs(baseline, an_ou(A)) == ([], [])
@@ -126,7 +126,7 @@ def test_an_account_that_joins_an_ou_begins_at_once():
 
 
 def test_an_account_that_the_file_lists_besides_an_ou_is_an_addition_of_the_file():
-    """Whoever edits the file decides about the next tag event, not about what is tagged."""
+    """The editor of the file decides about the next tag event, not about what is tagged."""
     assert differs(a_promotion(), an_ou(A, listed=(B,)), tracked(A)) == ([], [])
 
 
@@ -294,7 +294,7 @@ def test_a_blocked_account_keeps_what_it_has_and_gets_nothing():
 
 
 def test_a_refused_value_changes_nothing_of_the_one_in_force():
-    """Its faults are told; who is no longer in the file ends all the same."""
+    """People are notified of its faults; who is no longer in the file ends all the same."""
     typo = a_promotion(seen_value="dve", generation=2)
     found = meant(typo, the_file(A))
 
