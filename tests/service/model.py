@@ -196,7 +196,7 @@ class Model(RecordsStory):
 
     @precondition(lambda self: not self.world.invariants.poisoned)
     @rule(
-        what=st.sampled_from(["head", "mark", "link", "plan", "share", "share", "source image"]),
+        what=st.sampled_from(["head", "mark", "holding", "plan", "share", "share", "source image"]),
         number=NUMBERS,
         then=THEN,
     )
