@@ -456,9 +456,7 @@ class Scene:
         problems = []
         items = self.items()
         held = holdings_in(items)
-        shares = [
-            (i["pk"], i["sk"].removeprefix("share#"), self.body(i)) for i in items if i["sk"].startswith("share#")
-        ]
+        shares = [(i["pk"], i["sk"].removeprefix(SHARE), self.body(i)) for i in items if i["sk"].startswith(SHARE)]
         sharing = {pk for pk, name, share in shares if _moves(share, held.get((pk, name), ()))}
         for item in items:
             if item["sk"] != "record":

@@ -78,13 +78,13 @@ class DynamoLedger:
             if self._table.transact([{"Put": put}, {"Update": self._wanted(key, share, " ADD asked :one")}]):
                 return
             end = {":until": share.last_closing_at}
-            self._table.update(key, "SET last_closing_at = :until", end, condition="last_closing_at < :until")
-            known = self._table.get(place)
-            if known is not None and holds(known):
+            later = self._table.update(key, "SET last_closing_at = :until", end, condition="last_closing_at < :until")
+            if later is not None or (known := self._table.get(place)) is None:
+                continue
+            if holds(known):
                 self._table.do("update_item", self._wanted(key, share))
                 return
-            if known is not None:  # it holds nothing
-                self._table.delete(place, "attribute_exists(pk)", {})
+            self._table.delete(place, "NOT episode > :episode", {":episode": holding.episode})
         raise LostRace(f"{resource}, {share.share_name}")
 
     def _wanted(self, key: RecordKey, share: Share, asks: str = "") -> dict[str, Any]:
