@@ -150,7 +150,7 @@ class MemoryRecords:
         return there
 
     def replace(self, write: Write, now: int) -> None:
-        self.records[write.key] = Item(write.state, write.body, due_at=write.due_at, latest=write.latest)
+        self.records[write.key] = Item(write.state, write.body, version=now, due_at=write.due_at, latest=write.latest)
         self._alarm(write.key, write.due_at)
 
     def save(

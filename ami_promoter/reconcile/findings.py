@@ -57,7 +57,8 @@ def _records(view: HubView) -> Iterator[Finding]:
                 "parked", pk, f"{what} After you have repaired the cause, run `ami-promoter reconcile --unpark '{pk}'`."
             )
         elif it.get("unreadable"):
-            yield Finding("unreadable", pk, "Its body is damaged. Its worker will park it.", MakeDue(pk), "")
+            what = "Its body is damaged. Its worker will park it, or write it again."
+            yield Finding("unreadable", pk, what, MakeDue(pk), "")
         elif (pk in moving or _moves(pk, it)) and not ("wake_at" in item and "due_shard" in item):
             what = f"It is {item.get('state')} and in no index: no worker will look at it again."
             yield Finding("due-date-lost", pk, what, MakeDue(pk), "makes it due")

@@ -11,12 +11,11 @@ from chalicelib.core.errors import ParkRecord
 from chalicelib.core.images.image import SourceImage, snapshots_to_copy
 from chalicelib.core.promotion.model import TrackedDelivery
 from chalicelib.core.records import addresses
-from chalicelib.core.records.addresses import RecordKey
 from chalicelib.core.sharing import holders
 from chalicelib.core.sharing.key_policy import Audience, share_name
 from chalicelib.core.sharing.share import Holding, Share
 from chalicelib.ports.ledger import Ledger
-from chalicelib.ports.records import Records, Write
+from chalicelib.ports.records import Records
 from chalicelib.service.budget import Budget
 from chalicelib.service.codecs import some_source_image
 from chalicelib.service.waker import Clock, Waker
@@ -44,8 +43,7 @@ def release(
     for share, held in budget.each(sorted(left, key=lambda pair: not pair[1]), CALLS):  # holdings first
         for holding in held:
             ledger.release(share.resource, share.share_name, holding)
-        write = Write(RecordKey(share.resource), "open", {"resource": share.resource}, clock())
-        waker.wake_or_create(write, f"{one.delivery}:let-go:{clock()}")
+        waker.wake_resource(share.resource, f"{one.delivery}:let-go:{clock()}")
         done += 1
     return done == len(left)
 

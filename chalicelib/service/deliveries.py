@@ -358,10 +358,7 @@ class DeliveryExecutor:
         return ev.SharesReleased(everything, _upto(delivery, done))
 
     def _wake_resource(self, delivery: Delivery, share: NeededShare, what: str) -> None:
-        key = RecordKey(share.resource)
-        cause = f"{delivery.id}:{delivery.episode}:{what}:{self._clock()}"
-        write = Write(key, "open", {"resource": share.resource}, self._clock())
-        self._waker.wake_or_create(write, cause)
+        self._waker.wake_resource(share.resource, f"{delivery.id}:{delivery.episode}:{what}:{self._clock()}")
 
     def _register(self, delivery: Delivery) -> ev.Event:
         """Register or copy the image. If the name is taken, an earlier call whose answer was lost may have taken it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from chalicelib.core.delivery import proof
 from chalicelib.core.delivery.evolving import started as delivery_started
 from chalicelib.core.delivery.model import ENDED, Delivery, DeliveryState, HubCopy, Sharing, snapshots_of
 from chalicelib.core.errors import LostRace, ParkRecord
@@ -192,7 +193,7 @@ class Expansion:
             source=promotion.source,
             groups=groups,
             snapshots=snapshots_of(image),
-            attempts=() if before is None else before.attempts,
+            attempts=() if before is None else proof.carried(before, self._clock()),
             hub_copy=HubCopy(_via(promotion, target)),
             sharing=Sharing(launched_by=_launched_by(target)),
             method=method,

@@ -187,9 +187,7 @@ class GrantAudit:
         self._wake(resource, grant.id)
 
     def _wake(self, resource: str, grant: str) -> None:
-        cause = f"unrecorded:{grant}:{self._clock()}"
-        write = Write(RecordKey(resource), "open", {"resource": resource}, self._clock())
-        self._waker.wake_or_create(write, cause)
+        self._waker.wake_resource(resource, f"unrecorded:{grant}:{self._clock()}")
 
     def _report_derived(self, key_arn: str, account: str, made: Sequence[str], shares: Sequence[Share]) -> None:
         """Report the grants that an account made, if it once had a share on the key and has none now."""

@@ -29,7 +29,7 @@ from chalicelib.service import grant_audit, share_waiters
 from chalicelib.service.budget import Budget, TimeLeft
 from chalicelib.service.resource_shares import WRITTEN_AT_ONCE, ResourceShares
 from chalicelib.service.share_batches import CALLS_FOR_MANY, Act, in_batches
-from chalicelib.service.waker import Clock, Waker
+from chalicelib.service.waker import Clock, Waker, new_resource
 
 PASSES = 6
 """Most passes of one run, if deliveries write meanwhile; after the last it sends itself a wake."""
@@ -77,7 +77,7 @@ class ShareWorker:
             news: dict[str, int] = {}
             left: dict[str, int] = {}
             for _ in range(PASSES):
-                stored = self._begin(key, budget)
+                stored = self._begin(key)
                 if stored is None:
                     return
                 these = ResourceShares(self._ledger, key.pk, self._clock)
@@ -99,19 +99,21 @@ class ShareWorker:
         except LostRace:
             self._waker.send(key, f"raced:{self._clock()}")
 
-    def _begin(self, key: RecordKey, budget: Budget) -> Stored | None:
-        """Begin the resource's record. If it is parked or cannot be read, work on the shares here, and return None.
+    def _begin(self, key: RecordKey) -> Stored | None:
+        """Begin the resource's record. If this version cannot read it, or it is parked, write it again first.
 
-        The record then stays due, so that the sweep wakes it again.
+        What is open or wanted is in the shares' own items, so no removal waits for a person.
         """
         try:
             stored = self._records.begin(key)
             if stored is None or not stored.parked:
                 return stored
+            why = stored.parked
         except ParkRecord as error:
-            self._telemetry.parked(key, str(error))
-        self._work(ResourceShares(self._ledger, key.pk, self._clock), budget)
-        return None
+            why = str(error)
+        self._records.replace(new_resource(key.pk, self._clock()), self._clock())
+        self._telemetry.repaired(key, f"The resource's record was written again. {why}")
+        return self._records.begin(key)
 
     def _work(self, these: ResourceShares, budget: Budget) -> bool:
         """Do slice after slice, at least one; True: nothing is left to be done now."""

@@ -19,7 +19,7 @@ from chalicelib.core.errors import ParkRecord
 from chalicelib.core.faults import Fault
 from chalicelib.core.promotion.model import RUNNING, PromotionState, TrackedDelivery
 from chalicelib.core.records import addresses, schedule
-from chalicelib.core.records.addresses import STANDING, RecordKey
+from chalicelib.core.records.addresses import STANDING
 from chalicelib.core.sharing.entitlement import USELESS, Entitlement, entitlement
 from chalicelib.ports.aws import Source, Tagged
 from chalicelib.ports.beside import TrackedDeliveries
@@ -192,9 +192,7 @@ class StandingPass:
         wish = f"{held.episode}:{EXPIRED if expired else ''}{cause}"
         self._waker.wake(addresses.delivery(held.delivery), cause, {"cancel": wish})
         self._ports.ledger.release(one.resource, one.share_name, held, listed=True)
-        resource = RecordKey(one.resource)
-        write = Write(resource, "open", {"resource": one.resource}, self._clock())
-        self._waker.wake_or_create(write, f"{held.delivery}:{cause}")
+        self._waker.wake_resource(one.resource, f"{held.delivery}:{cause}")
         self._telemetry.share(one.resource, held.account, "released: not entitled", image=ami)
         self._mark_tracked(ami, held.delivery)
         self._ports.ledger.release(one.resource, one.share_name, held)

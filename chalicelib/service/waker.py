@@ -12,6 +12,11 @@ Clock = Callable[[], int]
 """Epoch seconds."""
 
 
+def new_resource(resource: str, now: int) -> Write:
+    """Return the record of a resource with shares, due now. It has nothing that the ledger does not have."""
+    return Write(RecordKey(resource), "open", {"resource": resource}, now)
+
+
 class Waker:
     """Wakes the workers of records. A wake carries no facts; the worker looks."""
 
@@ -38,6 +43,17 @@ class Waker:
         """Wake a record, and create it first if it does not exist."""
         if not self.wake(write.key, cause) and self._records.create(write, self._clock()):
             self.send(write.key, cause)
+
+    def wake_resource(self, resource: str, cause: str) -> None:
+        """Wake a resource with shares, and create its record first if it does not exist.
+
+        The service parks no such record. One that somebody else has parked goes on, as no removal waits for a person.
+        """
+        fresh = new_resource(resource, self._clock())
+        if not self.wake(fresh.key, cause) and (
+            self._records.unpark(fresh.key, self._clock()) or self._records.create(fresh, self._clock())
+        ):
+            self.send(fresh.key, cause)
 
     def wake_all(self, wakes: Sequence[tuple[RecordKey, str]]) -> None:
         """Send wakes without making records due: they were just written, or look soon by themselves."""

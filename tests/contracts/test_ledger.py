@@ -184,6 +184,30 @@ def test_a_closing_is_not_begun_over_a_holder_that_has_just_come(store):
     assert store.ledger.shares(RESOURCE)[0].state is ShareState.CLOSING
 
 
+@pytest.mark.parametrize("store", ["dynamo"], indirect=True)  # in memory a read is one moment
+@pytest.mark.parametrize("page", [1, 2])
+def test_a_holder_who_comes_between_two_pages_of_a_read_is_seen_or_ends_what_was_read(store, page, monkeypatch):
+    """Its holding is before or behind the place that the read has reached."""
+    other = "333333333333"
+    store.ledger.hold(RESOURCE, replace(SHARE, share_name=other), copying("d5"))
+    store.ledger.hold(RESOURCE, SHARE, copying("d0"))
+    store.ledger.release(RESOURCE, ACCOUNT, copying("d0"))
+    pages, real = [], store.table._client.query
+
+    def query(**request):
+        if len(pages) == page:
+            store.ledger.hold(RESOURCE, SHARE, copying("d1"))
+        pages.append(request)
+        return real(**request, Limit=1)
+
+    monkeypatch.setattr(store.table._client, "query", query)
+    read = next(one for one in store.ledger.shares(RESOURCE) if one.share_name == ACCOUNT)
+    assert len(pages) > page
+    if not read.holdings:
+        with pytest.raises(LostRace):
+            store.ledger.save([replace(read, state=ShareState.CLOSING)], "closing", NOW, unheld=True)
+
+
 def test_each_who_comes_is_counted_once_and_ends_what_was_read_before(store):
     """The count tells the share worker which holdings a refusal did not answer, and that a new one needs the share."""
     for name in ("d1", "d1", "d2"):

@@ -91,7 +91,9 @@ def test_a_record_that_nobody_can_read_is_replaced_whole(store):
     assert (stored.body, stored.inbox, stored.parked) == ({"n": 2}, {}, "")
     assert due(store, NOW) == []
     assert due(store, NOW + 60) == [KEY]
-    assert store.records.save(stored, write("open", None), (), NOW)
+    store.records.replace(write(body={"n": 3}), NOW + 1)
+    assert not store.records.save(stored, write("open", None), (), NOW + 1), "it began with an earlier replacement"
+    assert store.records.save(store.records.begin(KEY), write("open", None), (), NOW + 1)
 
 
 def test_there_is_nothing_where_nothing_was_put(store):

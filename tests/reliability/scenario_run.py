@@ -47,12 +47,12 @@ class ScenarioRun:
         self._crashes: list[tuple[Any, FunctionCrash]] = []
         CallChecks(scene)
         scenario.prepare(scene)
-        self._settle()
+        self._come_to_rest()
         if mutated is not None:
             _install(scene, mutated)
         self._before = len(scene.world.injections.made)
 
-    def _settle(self) -> None:
+    def _come_to_rest(self) -> None:
         """Let the runs end that the preparation caused: a new targets file wakes the worker."""
         limit = timedelta(seconds=AFTERMATH)
         if not self.scene.world.kernel.run(until=lambda: not self._busy() and not self._wakes(), limit=limit):

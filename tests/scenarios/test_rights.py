@@ -35,7 +35,7 @@ def forgeries(scene: Scene) -> dict[str, tuple[str, dict[str, Any]]]:
         "the switch": (CONFIG, item("switches", "promotions", paused=True)),
         "an accepted departure": (CONFIG, item("departures", "accepted", body=json.dumps([DEV]), at=2**31)),
         "a member of a unit": (MEMBERS, item("members", "accounts#00", body=json.dumps({STRANGER: ["ou-ab12-1"]}))),
-        "the members' pointer": (MEMBERS, item("members", "current", generation=99, digest=DIGEST)),
+        "the members' pointer": (MEMBERS, item("members", "current", digest=DIGEST)),
         "a share": (TABLE, item(resource.pk, f"share#{STRANGER}", state=share.state.value, account=STRANGER)),
         "a due record": (TABLE, item(resource.pk, "record", **due)),
         "a promotion": (TABLE, item(f"promotion#{scene.image}", "record", state="requested", body="{}", version=1)),

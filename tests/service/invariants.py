@@ -155,7 +155,9 @@ class Invariants:
             if addresses.delivery(holding.delivery) in self.poisoned or holding.delivery == DELIVERED_AMIS:
                 continue
             state = self._delivery(holding.delivery).state
-            assert state not in UNCHECKED, f"invariant 1: {asked.resource} opens for {holding} while {state}"
+            assert state not in UNCHECKED, (
+                f"invariant 1: {asked.resource} opens for {holding.ami} at {holding.place} while {state}"
+            )
 
     def _receivers(self) -> set[str]:
         """The receivers in the applied file: its accounts, its OUs, and the accounts in those."""

@@ -1,17 +1,17 @@
 """An organization of one OU, in memory, and a hub whose resolver reads it."""
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from chalicelib.core.errors import Refusal, RefusalKind
 from chalicelib.core.faults import Fault
-from chalicelib.core.records import codec
+from chalicelib.core.records import addresses, codec
 from chalicelib.core.targets.applied_file import Directory, Target
 from chalicelib.core.targets.departures import MembersReading, Whereabouts
 from chalicelib.core.targets.listing import Page, Step
-from chalicelib.core.targets.organization import Membership, Organization
+from chalicelib.core.targets.organization import Membership, Organization, Unit
 from chalicelib.ports.organization import UnitFound
 from chalicelib.service.members import Members
 from tests.service.cloud import HUB, REGION, FakeTargets
@@ -21,6 +21,11 @@ ORGANIZATION, OU, OTHER_OU = "o-a1b2c3d4e5", "ou-ab12-11111111", "ou-ab12-222222
 ARN, OTHER_ARN = (f"arn:aws:organizations::900000000000:ou/{ORGANIZATION}/{unit}" for unit in (OU, OTHER_OU))
 A, B, C = "200000000001", "200000000002", "200000000003"
 FIVE = 300
+
+
+def membership_of(units: Mapping[str, Unit]) -> Membership:
+    """Members named by their content, as the table names them."""
+    return Membership(addresses.digest(repr(sorted(units.items()))), units)
 
 
 class FakeOrganization:
@@ -70,9 +75,9 @@ class MemoryMembers:
         return self.hub.cloud.directory.membership
 
     def publish(self, before: Membership, after: Membership, reading: MembersReading, version: int) -> bool:
-        if self.membership().generation != before.generation or not MemoryMembers.save(self, reading, version):
+        if self.membership().digest != before.digest or not MemoryMembers.save(self, reading, version):
             return False
-        after = replace(after, generation=before.generation + 1, troubles=self.membership().troubles)
+        after = replace(membership_of(after.units), troubles=self.membership().troubles)
         self.hub.cloud.directory = replace(self.hub.cloud.directory, membership=after)
         return True
 
@@ -157,4 +162,17 @@ def hurried(pages: int) -> Callable[[], int]:
     return lambda: next(left)
 
 
-__all__ = ["ARN", "FIVE", "HUB", "OTHER_ARN", "OTHER_OU", "OU", "A", "B", "C", "OrganizationHub", "hurried"]
+__all__ = [
+    "ARN",
+    "FIVE",
+    "HUB",
+    "OTHER_ARN",
+    "OTHER_OU",
+    "OU",
+    "A",
+    "B",
+    "C",
+    "OrganizationHub",
+    "hurried",
+    "membership_of",
+]

@@ -130,7 +130,7 @@ def of_an_ou(setup, *accounts):
             {},
             {"default": (Target("", "us-east-1"),)},
             organization=Organization(ORGANIZATION, {OU: ("default",)}),
-            membership=Membership(1, {OU: Unit(ARN, accounts)}),
+            membership=Membership("1", {OU: Unit(ARN, accounts)}),
         ),
         "digest",
     )

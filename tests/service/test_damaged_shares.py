@@ -146,6 +146,34 @@ def test_whatever_of_a_share_is_damaged_nothing_stays_open_unnoticed(stores, mod
     damaged_while_held(stores, mode, kind)
 
 
+RECORDS = {
+    "no JSON": {"body": "{"},
+    "of a newer version": {"schema": 99},
+    "without a version": {"version": None},
+    "parked": {"parked": "by hand", "wake_at": None, "due_shard": None},
+    "parked and no JSON": {"parked": "by hand", "wake_at": None, "due_shard": None, "body": "{"},
+}
+"""How the record of a resource is damaged, which does not have its shares."""
+
+
+@pytest.mark.parametrize("mode", ["grants", "policy"])
+@pytest.mark.parametrize("parts", RECORDS.values(), ids=RECORDS)
+def test_a_resources_damaged_record_is_written_again(stores, mode, parts):
+    """What is open closes with its tag, no look at the record is left, and no alarm stays."""
+    hub = a_hub(stores, mode)
+    records = [key for one in hub.resources() if stores.seen(key := RecordKey(one))]
+    for key in records:
+        damage(stores, {"pk": key.pk, "sk": key.sk}, parts)
+    hub.cloud.tag(AMI, None)
+    hub.run(until=hub.cloud.now + HOUR)
+
+    assert opened(hub) == set()
+    assert [key for key in records if (seen := stores.seen(key)) is None or seen.wake_at or seen.parked] == []
+    assert [args for what, args in hub.telemetry.reported if what == "parked"] == []
+    repaired = {args[0] for what, args in hub.telemetry.reported if what == "repaired"}
+    assert repaired == (set() if parts is RECORDS["parked"] else set(records))
+
+
 @pytest.mark.parametrize(("mode", "kind"), list(zip(itertools.cycle(UNHELD), FEW, strict=False)))
 def test_a_damaged_share_that_nobody_holds_closes(stores, mode, kind):
     """Without a delivery that would ask for it."""

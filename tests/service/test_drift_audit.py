@@ -260,7 +260,7 @@ def of_an_ou(setup, *accounts: str) -> None:
             {},
             {"default": (Target("", REGION),)},
             organization=Organization(ORGANIZATION, {OU: ("default",)}),
-            membership=Membership(1, {OU: Unit(ARN, tuple(accounts))}),
+            membership=Membership("1", {OU: Unit(ARN, tuple(accounts))}),
         ),
         "digest",
     )
@@ -278,7 +278,7 @@ def test_an_account_that_only_the_table_of_members_has_in_an_ou_is_a_stranger(se
     setup.whereabouts.says[TEST] = ()
     assert setup.day() == [("page", "own-without-intent", [TEST])]
     setup.hub.open[AMI] = {evil}
-    membership = Membership(2, {OU: Unit(evil, (DEV,))})
+    membership = Membership("2", {OU: Unit(evil, (DEV,))})
     setup.file = replace(setup.file, directory=replace(setup.file.directory, membership=membership))
     assert ("page", "foreign-stranger", [evil]) in setup.day()
 

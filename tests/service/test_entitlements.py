@@ -367,7 +367,7 @@ def by_unit(launch_permission, **settings) -> AskedSource:
         {C: (Target(C, REGION),)},
         {"default": (brought,)},
         organization=Organization(ORGANIZATION, {OU: ("default",)}),
-        membership=Membership(1, {OU: Unit(ARN, (A, B, C))}),
+        membership=Membership("1", {OU: Unit(ARN, (A, B, C))}),
     )
     asked.cloud.tag(AMI, "default")
     return asked
@@ -411,7 +411,7 @@ def test_an_account_whose_settings_conflict_waits_with_that_fault_and_nobody_els
 def test_who_left_the_unit_is_a_stranger():
     """The membership in force counts."""
     asked = by_unit("account")
-    membership = Membership(2, {OU: Unit(ARN, (A,))})
+    membership = Membership("2", {OU: Unit(ARN, (A,))})
     asked.cloud.directory = replace(asked.cloud.directory, membership=membership)
     assert asked.answer(share(SNAPSHOT, B, held(B))) == "refused"
     assert asked.answer(share()) == "may"
@@ -446,7 +446,7 @@ def test_a_member_of_the_organization_or_its_root_is_one_that_has_any_place_in_i
             asked.cloud.directory,
             groups={"default": (unit,)},
             organization=Organization(ORGANIZATION, {unit: ("default",)}),
-            membership=Membership(1, {unit: Unit(whole, (A, B))}),
+            membership=Membership("1", {unit: Unit(whole, (A, B))}),
         )
         asked.whereabouts.says = {A: (OTHER_OU, "r-ab12"), B: ()}
         assert asked.answer(standing(KEY)) == "may"
@@ -458,7 +458,7 @@ def test_an_arn_that_only_the_table_of_members_gives_an_ou_may_not_launch():
     """The launch permission would admit another organization's OU, in the name of a true member of this one."""
     asked = by_unit("group", mode="share")
     evil = ARN.replace("900000000000", STRANGER)
-    membership = Membership(2, {OU: Unit(evil, (A, B))})
+    membership = Membership("2", {OU: Unit(evil, (A, B))})
     asked.cloud.directory = replace(asked.cloud.directory, membership=membership)
     held_by_a = held(purpose=Purpose.STANDING)
     assert asked.answer(share(IMAGE, evil, held_by_a, name=evil)) != "may"
@@ -471,7 +471,7 @@ def test_a_unit_that_only_the_table_of_members_has_makes_no_receiver_known(forge
     asked = by_unit("group", mode="share")
     whole = asked.whereabouts.arn()
     arn = OTHER_ARN if forged == OTHER_OU else whole
-    membership = Membership(2, {OU: Unit(ARN, (A, B)), forged: Unit(arn, (A,))})
+    membership = Membership("2", {OU: Unit(ARN, (A, B)), forged: Unit(arn, (A,))})
     file = AppliedFile(replace(asked.cloud.directory, membership=membership), "digest")
     members = LiveMembers(lambda _named: asked.whereabouts, lambda: asked.cloud.now)
     assert strangers([arn, ARN], members.checked(file, [arn, ARN, A])) == {arn, PUBLIC}
@@ -481,7 +481,7 @@ def test_an_arn_of_nothing_makes_no_account_of_an_ou_one_that_the_file_lists():
     """With it the table would say that the file lists the account itself."""
     asked = by_unit("account")
     asked.whereabouts.says[B] = ()
-    membership = Membership(2, {OU: Unit("", (A, B))})
+    membership = Membership("2", {OU: Unit("", (A, B))})
     asked.cloud.directory = replace(asked.cloud.directory, membership=membership)
     assert opened_to(asked, A, B) == ["may", "refused"]
 
@@ -495,7 +495,7 @@ def test_the_settings_are_those_of_the_ou_that_has_the_account_and_not_of_one_th
         {},
         {"strict": (strict,), "lax": (lax,)},
         organization=Organization(ORGANIZATION, {OU: ("strict",), OTHER_OU: ("lax",)}),
-        membership=Membership(2, {OU: Unit(ARN), OTHER_OU: Unit(OTHER_ARN, (A,))}),
+        membership=Membership("2", {OU: Unit(ARN), OTHER_OU: Unit(OTHER_ARN, (A,))}),
     )
     asked.whereabouts.says[A] = (OU, "r-ab12")
     assert asked.judge(share())[0] == "waits"
@@ -509,7 +509,7 @@ def test_while_organizations_refuses_what_comes_from_ous_waits_and_nothing_else(
     asked = by_unit("account")
     directory = asked.cloud.directory
     asked.cloud.directory = replace(
-        directory, groups={"default": (OU, C)}, membership=Membership(1, {OU: Unit(ARN, (A, B))})
+        directory, groups={"default": (OU, C)}, membership=Membership("1", {OU: Unit(ARN, (A, B))})
     )
     asked.whereabouts.refuses = Refusal(RefusalKind(kind), Fault("organization-unreadable", "o", "Refused.", "Ask."))
     assert opened_to(asked, A, B, C) == ["waits", "waits", "may"]
@@ -564,7 +564,7 @@ def test_while_organizations_throttles_one_is_put_off_and_the_others_are_asked_a
     """Putting off hundreds, time and again, would take hours. C is listed by the file, and may be opened."""
     asked = by_unit("account")
     listed = replace(
-        asked.cloud.directory, groups={"default": (OU, C)}, membership=Membership(1, {OU: Unit(ARN, (A, B))})
+        asked.cloud.directory, groups={"default": (OU, C)}, membership=Membership("1", {OU: Unit(ARN, (A, B))})
     )
     asked.cloud.directory = listed
     asked.whereabouts.refuses = Refusal(RefusalKind.THROTTLED, Fault("aws-throttled", "o", "Too many.", "Wait."))
@@ -598,7 +598,7 @@ def test_hundreds_of_accounts_that_hold_a_permission_of_their_ou_take_few_questi
     """None of them belongs to the OU any more; each has its turn, and the last still does."""
     asked = by_unit("group", mode="share")
     accounts = [f"{number:012}" for number in range(1, 41)]
-    membership = Membership(2, {OU: Unit(ARN, tuple(accounts))})
+    membership = Membership("2", {OU: Unit(ARN, tuple(accounts))})
     asked.cloud.directory = replace(asked.cloud.directory, membership=membership)
     asked.whereabouts.says = dict.fromkeys(accounts[:-1], ())
     permission = share(IMAGE, ARN, *(held(one, purpose=Purpose.STANDING) for one in accounts), name=ARN)
@@ -615,7 +615,7 @@ def test_hundreds_of_accounts_that_hold_a_permission_of_their_ou_take_few_questi
 
 def permission_of_an_ou(asked, accounts, *amis):
     """Return a launch permission of the OU that each of its accounts holds, for each of these AMIs."""
-    membership = Membership(2, {OU: Unit(ARN, tuple(accounts))})
+    membership = Membership("2", {OU: Unit(ARN, tuple(accounts))})
     asked.cloud.directory = replace(asked.cloud.directory, membership=membership)
     holdings = (held(one, ami=ami, purpose=Purpose.STANDING) for one in accounts for ami in amis or (AMI,))
     return share(IMAGE, ARN, *holdings, name=ARN)
@@ -662,7 +662,7 @@ def test_accounts_that_the_file_has_lost_refuse_nothing_for_those_not_yet_asked_
     asked = by_unit("group", mode="share")
     accounts = [f"{number:012}" for number in range(1, 7)]
     wanted = permission_of_an_ou(asked, accounts)
-    membership = Membership(3, {OU: Unit(ARN, tuple(accounts[-1:]))})
+    membership = Membership("3", {OU: Unit(ARN, tuple(accounts[-1:]))})
     asked.cloud.directory = replace(asked.cloud.directory, membership=membership)
     live = asked.live()
     assert not live.judge(IMAGE, [wanted]).refused

@@ -299,16 +299,16 @@ def test_an_unrecorded_grant_is_closed_although_the_audit_was_killed_before_it_w
     it = Audited(ours("d1"))
     it.remind()
     it.now += AFTER
-    real = it.waker.wake_or_create
+    real = it.waker.wake_resource
 
     def killed(*_args):
         raise ProcessKilled
 
-    it.waker.wake_or_create = killed
+    it.waker.wake_resource = killed
     with pytest.raises(ProcessKilled):
         it.run()
     assert it.unrecorded() == [ours("d1").id]
-    it.waker.wake_or_create = real
+    it.waker.wake_resource = real
     it.now += 180
     it.run()
 

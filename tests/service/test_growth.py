@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from chalicelib.core.records import schedule
+from tests.service.cloud import INACCESSIBLE, CloudBehavior
 from tests.service.growth import EMPTY, Growth, Size, grown, measure, must_be_flat, table
 from tests.service.hub import Hub
 
@@ -41,3 +43,22 @@ def test_what_is_over_is_small():
 
     assert (body["state"], len(body["attempts"]), len(body["copies"])) == ("delivered", 21, 20)
     assert len(json.dumps(body)) < 5_000
+
+
+@pytest.mark.parametrize("hours", [6, 30])
+@pytest.mark.parametrize("method", ["snapshots", "image"])
+def test_what_fails_again_and_again_for_days_does_not_grow(method, hours):
+    """Its nonces are kept for a day: so many as its episodes of a day have, and no more."""
+    fails = CloudBehavior(copying=(60,), fails=(INACCESSIBLE,))
+    hub = Hub(target={"copy_method": method}, behavior=fails, watchful=False)
+    hub.cloud.make_image("ami-00", {f"snap-{n:02}": True for n in range(5)})
+    sizes = []
+    for _ in range(12):
+        hub.cloud.tag("ami-00", None)
+        hub.run(until=hub.cloud.now + 120)
+        hub.cloud.tag("ami-00", "default")
+        hub.run(until=hub.cloud.now + hours * schedule.HOUR)
+        assert hub.outcomes() == {("ami-00", hub.accounts[0]): "failed"}
+        sizes.append(len(hub.stores.records.read(hub.delivery_key("ami-00", hub.accounts[0])).body["attempts"]))
+
+    assert max(sizes) <= (1 + 24 // hours) * sizes[0], sizes

@@ -51,7 +51,7 @@ class SharedWithAnOu:
             {},
             {"default": (Target("", REGION),)},
             organization=Organization(ORGANIZATION, {OU: ("default",)}),
-            membership=Membership(1, {OU: Unit(ARN, tuple(ACCOUNTS))}),
+            membership=Membership("1", {OU: Unit(ARN, tuple(ACCOUNTS))}),
         )
         self.cloud = Cloud(directory, CloudBehavior(), lambda _event: None)
         self.cloud.make_image("ami-0a", {"snap-00": True})

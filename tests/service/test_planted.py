@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from chalicelib.core.records import addresses
+from chalicelib.core.records import addresses, schedule
 from chalicelib.core.targets.applied_file import Directory, Target
 from tests.service.cloud import HUB, INACCESSIBLE, REGION, CloudBehavior
 from tests.service.gate import PortCrash
@@ -162,3 +162,27 @@ def test_an_ami_with_the_nonce_of_an_attempt_that_is_over_is_never_adopted(metho
     assert hub.outcomes()[AMI, A] == "failed"
     assert list(hub.cloud.images) == [theirs.id]
     assert any("image-unproven" in fault for fault in hub.faults())
+
+
+# --- of an episode whose nonces have gone ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", ["snapshots", "image"])
+def test_a_copy_that_shows_after_its_nonce_has_gone_is_never_used_or_deleted(method):
+    """The copies are cancelled and gone; two days later one of them shows after all, and the AMI is tagged again."""
+    hub = a_hub(method, watchful=False)
+    hub.cloud.tag(AMI, A)
+    until_copies_run(hub)
+    late = hub.cloud.live_copies()[0]
+    hub.cloud.tag(AMI, None)
+    assert hub.ended()[AMI, A] == "cancelled"
+    assert hub.cloud.live_copies() == []
+    hub.run(until=hub.cloud.now + 2 * schedule.DAY)
+    late.state, late.deleted = "completed", False
+    hub.invariants.planted.add(late.id)
+    hub.cloud.tag(AMI, A)
+    hub.run()
+
+    assert_theirs_is_left_alone(hub, {late.id})
+    (reported,) = [notice for notice in hub.cloud.notices if notice["event"] == "delivery.delivered"]
+    assert late.id in reported["leftovers"]

@@ -17,7 +17,18 @@ from chalicelib.service.trigger_tag_check import TRIGGER
 from tests.service.cloud import REGION, START, CloudBehavior, source_key
 from tests.service.gate import PortCrash, ProcessKilled
 from tests.service.hub import DISCOVERY, Hub
-from tests.service.organization import ARN, ORGANIZATION, OTHER_ARN, OTHER_OU, OU, A, B, C, OrganizationHub
+from tests.service.organization import (
+    ARN,
+    ORGANIZATION,
+    OTHER_ARN,
+    OTHER_OU,
+    OU,
+    A,
+    B,
+    C,
+    OrganizationHub,
+    membership_of,
+)
 from tests.service.shared_ami import (
     AMI,
     DAY,
@@ -300,9 +311,7 @@ def test_an_account_that_moves_between_two_ous_of_a_group_is_shared_with_by_the_
     )
     membership = directory.membership
     moved = {OU: replace(membership.units[OU], accounts=()), OTHER_OU: replace(membership.units[OU], arn=OTHER_ARN)}
-    it.cloud.directory = replace(
-        it.cloud.directory, membership=replace(membership, units=moved, generation=membership.generation + 1)
-    )
+    it.cloud.directory = replace(it.cloud.directory, membership=membership_of(moved))
     pass_time(it.hub, HOUR)
 
     assert {who for _, who in it.cloud.launches} == {OTHER_ARN}
@@ -323,8 +332,7 @@ def test_who_moves_to_another_ou_or_gets_other_settings_before_it_holds_its_shar
     it.hub.run(until=it.cloud.now + 120)
     membership = it.cloud.directory.membership
     other = {OU: Unit(ARN), OTHER_OU: replace(membership.units[OU], arn=OTHER_ARN)}
-    membership = replace(membership, units=other, generation=membership.generation + 1)
-    it.cloud.directory = replace(it.cloud.directory, membership=membership)
+    it.cloud.directory = replace(it.cloud.directory, membership=membership_of(other))
     pass_time(it.hub, HOUR)
     it.hub.deliveries.run = works
     pass_time(it.hub, HOUR)
@@ -528,7 +536,7 @@ def test_a_file_that_cannot_be_used_keeps_no_untagged_ami_shared():
     damage(lambda _hub: addresses.promotion(AMI))(hub)  # only the pass is left
     fault = Fault("targets-damaged", "table", "They were changed by hand.", "Apply them again.")
     hub._discover._standing._ports.targets._port.read = lambda: AppliedFile(digest="digest", fault=fault)
-    hub._discover._standing._ports.targets._port.generation = lambda: "digest/5"
+    hub._discover._standing._ports.targets._port.generation = lambda: "digest/members"
     assert open_to(hub, after=HOUR) == {A, B}
 
     hub.cloud.tag(AMI, None)

@@ -15,12 +15,13 @@ from chalicelib.core.errors import RefusalKind
 from chalicelib.core.records import addresses
 from chalicelib.core.sharing.entitlement import launched_by
 from chalicelib.core.targets.applied_file import AppliedFile, Directory, Target
-from chalicelib.core.targets.organization import Membership, Organization, Unit
+from chalicelib.core.targets.organization import Organization, Unit
 from chalicelib.service.codecs import DELIVERIES
 from tests.service.cloud import REGION, START, TRIGGER, Image, refusal, source_key, target_key
 from tests.service.gate import PortCrash, PortTrouble
 from tests.service.hub import DISCOVERY, Hub, Parts
 from tests.service.invariants import stem
+from tests.service.organization import membership_of
 from tests.stores import Stores, in_memory
 
 ACCOUNTS = ("200000000001", "200000000002", "200000000003")
@@ -543,8 +544,7 @@ class ModelWorld(Hub):
     def poison(self, number: int, kind: str = "", *, unreadable: bool = False) -> None:
         """Damage a record, of a kind or any; ``unreadable``: it is no JSON, or of a newer schema.
 
-        A damaged resource excuses nothing: its shares are items of their own. Nor does a copy quota: the service writes
-        it again.
+        A damaged resource or copy quota excuses nothing: the service writes it again.
         """
         items = self.stores.records.records
         keys = sorted(key for key in items if key not in self.invariants.poisoned and key.kind.startswith(kind))
@@ -552,7 +552,7 @@ class ModelWorld(Hub):
             return
         key = keys[number % len(keys)]
         self.tell(f"The record {key} is damaged.")
-        if key.kind != "quota":
+        if key.kind not in ("quota", "resource"):
             self.invariants.poisoned.add(key)
         if unreadable or key.kind == "resource":
             items[key].damaged = True
@@ -701,9 +701,7 @@ class ModelWorld(Hub):
             {"default": (Target("", REGION, launch_permission=launch, **self._settings),)},
             {one: {"default": brought[one]} for one in sorted(self._conflicting & brought.keys())},
             organization=Organization(ORGANIZATION, {self._unit: ("default",)}),
-            membership=Membership(
-                self.cloud.directory.membership.generation + 1, {self._unit: Unit(UNITS[self._unit], tuple(brought))}
-            ),
+            membership=membership_of({self._unit: Unit(UNITS[self._unit], tuple(brought))}),
         )
 
     def _are_listed(self) -> set[str]:

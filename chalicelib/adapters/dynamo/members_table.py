@@ -3,7 +3,7 @@
 ===========  ==================  ==================================================================================
 pk           sk                  what
 ===========  ==================  ==================================================================================
-``members``  ``current``         generation, and the digest of the items below
+``members``  ``current``         the digest of the items below: it names the members in force
 ``members``  ``units``           body: JSON, unit -> ARN
 ``members``  ``accounts#<NN>``   body: JSON, account -> its units; of a 64th of all accounts
 ``members``  ``reading``         what the resolver remembers, with its version
@@ -11,8 +11,9 @@ pk           sk                  what
 
 Operators accept departures, so these are in the operators' table (``targets_table``): ``departures`` / ``accepted``.
 
-A change is one transaction with a condition on the generation, so no reader sees a half-written listing. The digest
-shows a reader of all items whether they belong together.
+A change is one transaction with a condition on the digest, so no reader sees a half-written listing. The digest shows
+a reader of all items whether they belong together. No counter names members, because a table that somebody empties
+would begin it again, and readers would take the new members for the old ones.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ class MembersTable:
                 for found in self._table.query(MEMBERS, prefix)
             }
             if digest_of(bodies) == item["digest"]:
-                return _membership(int(item["generation"]), bodies)
+                return _membership(item["digest"], bodies)
         what = "the members of the OUs are not those that `discover` wrote: somebody changed or deleted items."
         cure = (
             "Put the items members / accounts#.. and units back from a backup; or delete them with members / "
@@ -70,10 +71,10 @@ class MembersTable:
         )
         raise Refusal(RefusalKind.DENIED, Fault("organization-damaged", f"table {self._name}", what, cure))
 
-    def generation(self) -> int:
-        """Return the generation in force; 0: nothing yet."""
+    def digest(self) -> str:
+        """Return the digest of the members in force; "": nothing yet."""
         item = self._table.get(CURRENT)
-        return int(item["generation"]) if item else 0
+        return item["digest"] if item else ""
 
     def units_of(self, accounts: Collection[str]) -> Mapping[str, tuple[str, ...]]:
         """Return the units of these accounts; reads only the items with these accounts."""
@@ -88,19 +89,17 @@ class MembersTable:
         return {unit: unread.fault for unit, unread in self.reading()[0].troubles.items()}
 
     def publish(self, before: Membership, after: Membership, reading: MembersReading, version: int) -> bool:
-        old, new = dict(_bodies(before)) if before.generation else {}, dict(_bodies(after))
+        old, new = dict(_bodies(before)) if before.digest else {}, dict(_bodies(after))
         changed = [
             {"Put": self._table.put_request(RecordKey(MEMBERS, sk), {"body": body})}
             for sk, body in new.items()
             if old.get(sk) != body
         ]
-        given = {":generation": before.generation + 1, ":digest": digest_of(new)}
+        given = {":digest": digest_of(new)}
         there = "attribute_not_exists(pk)"
-        if before.generation:
-            there, given[":before"] = "generation = :before", before.generation
-        pointer = self._table.update_request(
-            CURRENT, "SET generation = :generation, digest = :digest", given, condition=there
-        )
+        if before.digest:
+            there, given[":before"] = "digest = :before", before.digest
+        pointer = self._table.update_request(CURRENT, "SET digest = :digest", given, condition=there)
         found = self._table.put_unless_changed_request(READING, _stored(reading, version), "version", version)
         return self._table.transact([{"Update": pointer}, *changed, {"Put": found}])
 
@@ -150,7 +149,7 @@ def _bodies(membership: Membership) -> Iterator[tuple[str, str]]:
         yield (sk := f"accounts#{number:02d}"), _json(shards.get(sk, {}))
 
 
-def _membership(generation: int, bodies: Mapping[str, str]) -> Membership:
+def _membership(digest: str, bodies: Mapping[str, str]) -> Membership:
     accounts: dict[str, list[str]] = {}
     for sk, body in bodies.items():
         if sk != UNITS:
@@ -158,9 +157,7 @@ def _membership(generation: int, bodies: Mapping[str, str]) -> Membership:
                 for unit in units:
                     accounts.setdefault(unit, []).append(account)
     arns = json.loads(bodies[UNITS])
-    return Membership(
-        generation, {unit: Unit(arn, tuple(sorted(accounts.get(unit, ())))) for unit, arn in arns.items()}
-    )
+    return Membership(digest, {unit: Unit(arn, tuple(sorted(accounts.get(unit, ())))) for unit, arn in arns.items()})
 
 
 def _json(value: Any) -> str:

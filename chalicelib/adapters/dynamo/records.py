@@ -86,7 +86,8 @@ class DynamoRecords:
         return {owners[place] for place in self._table.refused(writes)}
 
     def replace(self, write: Write, now: int) -> None:
-        self._table.put(write.key, self._item(write, now))
+        # Its version is of no earlier replacement: a run that began with one must not write over what came after it.
+        self._table.put(write.key, {**self._item(write, now), "version": now})
 
     def _item(self, write: Write, now: int) -> dict[str, Any]:
         item: dict[str, Any] = {

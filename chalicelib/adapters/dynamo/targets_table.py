@@ -105,7 +105,7 @@ class TargetsTable:
             directory = self._read.directory
             if directory.organization is not None:
                 known = directory.membership
-                if known.troubles or not known.generation or known.generation != self._members.generation():
+                if known.troubles or not known.digest or known.digest != self._members.digest():
                     directory = replace(directory, membership=self._membership(directory.organization))
                     self._read = AppliedFile(directory, current.digest)
         except Refusal as refusal:
@@ -142,7 +142,7 @@ class TargetsTable:
         if current is None:
             return AppliedFile().generation
         named = self._organization(current)
-        return f"{current.digest}/{self._members.generation() if named else 0}"
+        return f"{current.digest}/{self._members.digest() if named else ''}"
 
     def organization(self) -> Organization | None:
         """Return the organization in the file in force; None if the file names no unit."""

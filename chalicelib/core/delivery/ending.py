@@ -112,7 +112,9 @@ def _on_leftovers_seen(event: ev.LeftoversSeen, delivery: Delivery, now: int) ->
         wait = schedule.SECOND_LOOK_AFTER if since is None else since + schedule.SECOND_LOOK_AFTER - now
         return again(delivery, now, wait, clear_since=now if since is None else since)
     over = each_copy(delivery, lambda c: replace(c, state=CopyState.ERROR) if c.tries else c)
-    return to(over.with_cleanup(done=not event.left and not before), DeliveryState.TIDYING, now)
+    done = not event.left and not before
+    clear = done and not event.unproven and event.refusal is None
+    return to(over.with_cleanup(done=done, clear=clear), DeliveryState.TIDYING, now)
 
 
 def delete_refused(delivery: Delivery) -> Delivery:

@@ -47,7 +47,8 @@ def record_intent(delivery: Delivery, wanted: tuple[do.Command, ...], now: int, 
         nonce = next(left) if isinstance(command, MAKING) else ""
         match command:
             case do.StartCopy(source):
-                delivery = replace(delivery, attempts=(*delivery.attempts, Attempt(nonce, source, now)))
+                attempt = Attempt(nonce, source, now, episode=delivery.episode)
+                delivery = replace(delivery, attempts=(*delivery.attempts, attempt))
                 delivery = replace(
                     delivery,
                     copies=tuple(

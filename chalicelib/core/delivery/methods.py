@@ -83,7 +83,8 @@ def forget(delivery: Delivery, nonce: str) -> Delivery:
 
 def _intended(delivery: Delivery, nonce: str, now: int) -> Delivery:
     fresh = delivery.with_request(intended_at=now, tries=delivery.request.tries + 1)
-    return replace(fresh, attempts=(*fresh.attempts, Attempt(nonce, "", now))) if nonce else fresh
+    attempt = Attempt(nonce, "", now, episode=delivery.episode)
+    return replace(fresh, attempts=(*fresh.attempts, attempt)) if nonce else fresh
 
 
 def _image_failed(delivery: Delivery, seen: ev.ImageSeen) -> Fault:

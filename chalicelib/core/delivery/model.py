@@ -117,6 +117,8 @@ class Attempt:
 
     CopyImage's attempt is there once for the AMI, and once for each of its snapshots that is known.
     """
+    episode: int = 0
+    """The delivery's episode that intended it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,7 +260,9 @@ class Cleanup:
     deletes_accepted: bool = False
     """AWS accepted every deletion, or refused twice: the shares do not wait for the copies' deletion."""
     done: bool = False
-    """Nothing is left to remove."""
+    """Nothing is left to remove, or the service has given up."""
+    clear: bool = False
+    """Two looks that agree found nothing there with this delivery's tags: see ``proof.carried``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,7 +298,7 @@ class Delivery:
     copies_listed_again: bool = False
     """Whether all copies were listed once more after the last one ended; needed if any was tried twice."""
     attempts: tuple[Attempt, ...] = ()
-    """All attempts that may have created something, also in earlier episodes: their nonces are the proof."""
+    """The attempts that may have created something, also in earlier episodes: their nonces are the proof."""
     hub_copy: HubCopy = field(default_factory=HubCopy)
     shares: HeldShares = field(default_factory=HeldShares)
     sharing: Sharing = field(default_factory=Sharing)
@@ -396,7 +400,8 @@ class Delivery:
 
     def with_deletions(self, snapshots: Iterable[str]) -> Delivery:
         """Return it with more snapshots that are to be deleted."""
-        return self.with_cleanup(to_delete=tuple(dict.fromkeys((*self.cleanup.to_delete, *snapshots))))
+        ids = tuple(dict.fromkeys((*self.cleanup.to_delete, *snapshots)))
+        return self if ids == self.cleanup.to_delete else self.with_cleanup(to_delete=ids, clear=False)
 
     def unread(self, name: str) -> str | None:
         """Return an inbox entry of this episode that has not been handled yet."""

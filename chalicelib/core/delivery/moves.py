@@ -30,7 +30,7 @@ def again(delivery: Delivery, now: int, wait: int, **changes: Any) -> Delivery:
 
 def end(delivery: Delivery, ending: DeliveryState, faults: tuple[Fault, ...], now: int) -> Delivery:
     """Turn towards an end other than delivered. The service must first remove what it created in the target."""
-    asked = delivery.request.intended_at or delivery.request.discarded
+    asked = delivery.request.intended_at or delivery.request.copy_image_intended_at
     made = delivery.image.id or asked or any(copy.tries or copy.copy for copy in delivery.copies)
     changes: dict[str, Any] = {"ending": ending, "faults": (*delivery.faults, *faults)}
     if delivery.image.adopted:  # it may be in use since an earlier episode: leave it, and report it

@@ -23,7 +23,7 @@ def _adopt_image(delivery: Delivery, image: str, now: int) -> Delivery:
 def _on_image_registered(event: ev.ImageRegistered, delivery: Delivery, now: int) -> Delivery:
     delivery = proof.answered(delivery, event.nonce, "", event.image)
     if delivery.state in (DeliveryState.STOPPING, DeliveryState.TIDYING):
-        return replace(delivery.with_cleanup(done=False).with_image(id=event.image), next_try=now)
+        return replace(delivery.with_cleanup(done=False, clear=False).with_image(id=event.image), next_try=now)
     if event.image in delivery.request.discarded:  # an answer to an earlier try, late
         return delivery
     registered = _adopt_image(replace(delivery, last_refusal=None), event.image, now)

@@ -141,6 +141,20 @@ def settled(delivery: Delivery, made: Iterable[tuple[str, str]]) -> Delivery:
     return replace(delivery, attempts=(*delivery.attempts, *parts))
 
 
+def carried(before: Delivery, now: int) -> tuple[Attempt, ...]:
+    """Return the attempts that the next episode of an ended delivery still knows (invariant 4).
+
+    An episode's attempts go once a cleaning-up has found nothing, its own or a later one, a day after the last of them.
+    What shows even later has no known nonce: the service leaves it alone and reports it.
+    """
+    if not before.cleanup.clear:
+        return before.attempts
+    last: dict[int, int] = {}
+    for one in before.attempts:
+        last[one.episode] = max(one.at, last.get(one.episode, 0))
+    return tuple(one for one in before.attempts if now < last[one.episode] + schedule.NONCES_KEPT)
+
+
 def is_own(delivery: Delivery, snapshot: str, nonce: str) -> bool:
     """Whether a snapshot with this nonce is the delivery's own copy."""
     known = {one.id for one in delivery.attempts} | {one.copy for one in delivery.copies}

@@ -38,8 +38,8 @@ class Resolved:
     places: str = ""
     """Digest of the targets."""
     digest: str = ""
-    members: int = 0
-    """The generation of the membership that was used."""
+    members: str = ""
+    """The digest of the members that were used."""
     removals: bool = False
     """Whether the value no longer names a target that it named before."""
     additions: bool = False

@@ -24,7 +24,7 @@ class Head:
     known: tuple[str, ...] = ()
     """Values of the tag for which discovery does not wake the promotion: in force, refused, or being examined."""
     generation: str = ""
-    """File and membership by which the value was resolved: "digest/generation"; "": not yet."""
+    """Digests of file and members by which the value was resolved: "digest/digest"; "": not yet."""
     places: str = ""
     """Digest of the targets in force."""
     moving: bool = False

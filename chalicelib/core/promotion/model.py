@@ -124,8 +124,8 @@ class Promotion:
     """Whether a tag event came since: then the next examination counts, and not that one."""
     digest: str = ""
     """Digest of the targets file by which the value was resolved."""
-    members: int = 0
-    """The generation of the members by which it was resolved; 0: none was needed, or there was none."""
+    members: str = ""
+    """The digest of the members by which it was resolved; "": none was needed, or there was none."""
     places: str = ""
     """Digest of the targets in force, by which discovery sees whether a new file changes them."""
     refresh: bool = False

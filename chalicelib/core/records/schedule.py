@@ -44,6 +44,9 @@ APPROVAL_DEADLINE = 30 * DAY
 LAST_LOOK_WITHIN = 24 * HOUR
 """After a deadline: for how long the worker tries to look whether the work is done, if the target refuses the look."""
 
+NONCES_KEPT = 24 * HOUR
+"""After an episode's last intent: for how long the nonces stay at least, as what it made may show late."""
+
 LEASE = 1 * HOUR
 """How long a delivery has copy slots without renewing the lease."""
 

@@ -119,8 +119,8 @@ class Resolution:
     that passes by itself).
 
     ``groups`` holds, for each target as "account/region", the named groups that have it (none: named by its id).
-    ``digest`` names the applied content, "" when nothing has been applied. ``members`` is the generation of the
-    membership that was used.
+    ``digest`` names the applied content, "" when nothing has been applied. ``members`` is the digest of the members
+    that were used.
     """
 
     targets: tuple[Target, ...] = ()
@@ -130,7 +130,7 @@ class Resolution:
     """For each blocked account the latest date ``until`` in its settings; 0: none."""
     faults: tuple[Fault, ...] = ()
     digest: str = ""
-    members: int = 0
+    members: str = ""
     back_fill: bool = True
     """Whether an account that joins later becomes a target of the value in force."""
     waits: Fault | None = None
@@ -220,7 +220,7 @@ class AppliedFile:
     @property
     def generation(self) -> str:
         """A name of the content of both."""
-        return f"{self.digest}/{self.directory.membership.generation}"
+        return f"{self.digest}/{self.directory.membership.digest}"
 
     def resolve(self, value: str, *, in_force: bool = False) -> Resolution:
         """Return the targets that a tag's value names; see ``resolve``."""
@@ -248,7 +248,7 @@ def resolve(value: str, directory: Directory, digest: str = "", *, in_force: boo
     if not isinstance(trigger, Trigger):
         faults, trigger = list(trigger), _well_formed(value)
     unknown = [name for name in trigger.groups if name not in directory.groups]
-    everybody, members = _Everybody(directory), directory.membership.generation
+    everybody, members = _Everybody(directory), directory.membership.digest
     strangers = [account for account in trigger.accounts if not everybody.knows(account)]
     faults += [] if in_force else [_no_group(name, directory.groups) for name in unknown]
     unread = everybody.unread(trigger.groups, every=bool(strangers))

@@ -155,7 +155,7 @@ def in_effect(file: Directory) -> dict[str, Target]:
     """Return every target that the file has, also through its units, by place; without accounts in conflict."""
     units = filter(is_unit, chain.from_iterable(file.groups.values()))
     read = {**dict.fromkeys(units, Unit("")), **file.membership.units}
-    whole = replace(file, membership=Membership(file.membership.generation, read))
+    whole = replace(file, membership=Membership(file.membership.digest, read))
     value = " ".join((*file.groups, *file.accounts))
     return {one.place: one for one in resolve(value, whole, in_force=True).targets} if value else {}
 

@@ -41,9 +41,9 @@ class Unit:
 
 @dataclass(frozen=True, slots=True)
 class Membership:
-    """The members in force, as discovery has read them. ``generation`` counts every change; 0: nothing yet."""
+    """The members in force, as discovery has read them. ``digest`` names their content; "": nothing was read yet."""
 
-    generation: int = 0
+    digest: str = ""
     units: Mapping[str, Unit] = field(default_factory=dict)
     troubles: Mapping[str, Fault] = field(default_factory=dict)
     """Why a unit could not be read the last time, for those that never were."""

@@ -115,7 +115,7 @@ def applied(client, tmp_path, capsys):
         left=(Left(1_767_600_000, A, "prod", "it is now in r-ab12"),),
         troubles={OTHER: trouble},
     )
-    assert members.publish(Membership(), Membership(0, {OU: Unit(ARN + OU, (B, C))}), reading, 0)
+    assert members.publish(Membership(), Membership(units={OU: Unit(ARN + OU, (B, C))}), reading, 0)
     return members
 
 

@@ -101,7 +101,7 @@ def test_whom_units_have_cannot_be_read_and_those_that_the_file_lists_are_asked(
     members = MembersTable(client, f"{TABLE}-members", f"{TABLE}-config")
     members.publish(
         Membership(),
-        Membership(0, {OU: Unit("arn:aws:organizations::9:ou/o-a1b2c3d4e5/x", (DEV,))}),
+        Membership(units={OU: Unit("arn:aws:organizations::9:ou/o-a1b2c3d4e5/x", (DEV,))}),
         *members.reading(),
     )
     Table(client, f"{TABLE}-members").update(

@@ -19,7 +19,7 @@ def applied(launch):
             {},
             {"default": (Target("", REGION, mode="share", launch_permission=launch),)},
             organization=Organization("o-a1b2c3d4e5", {OU: ("default",)}),
-            membership=Membership(1, {OU: Unit(ARN, (DEV, TEST))}),
+            membership=Membership("1", {OU: Unit(ARN, (DEV, TEST))}),
         )
     )
 

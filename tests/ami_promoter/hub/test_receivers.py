@@ -16,7 +16,7 @@ def targets(account, *regions):
 
 
 def membership(unit, *accounts):
-    return Membership(1, {unit: Unit(f"arn:{unit}", accounts)})
+    return Membership("1", {unit: Unit(f"arn:{unit}", accounts)})
 
 
 @pytest.mark.parametrize("unit", [OU, ROOT, ORG])

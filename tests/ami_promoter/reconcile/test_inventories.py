@@ -70,7 +70,7 @@ def test_accounts_that_an_ou_brings_are_asked_in_all_their_regions(client, table
     publisher = Publisher(Connection(REGION))
     publisher.publish(publisher.applied(), directory, "", "2026-01-05T09:00:00Z")
     members = MembersTable(client, f"{TABLE}-members", f"{TABLE}-config")
-    members.publish(Membership(), Membership(1, {OU: Unit("arn:ou", (HUB, ONE, TWO))}), *members.reading())
+    members.publish(Membership(), Membership(units={OU: Unit("arn:ou", (HUB, ONE, TWO))}), *members.reading())
 
     force = in_force(Connection(REGION))
     places = force.receivers.places((HUB, REGION))

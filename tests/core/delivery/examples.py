@@ -14,7 +14,7 @@ SOURCE_KEY = f"arn:aws:kms:{REGION}:{HUB}:key/source"
 TARGET_KEY = f"arn:aws:kms:{REGION}:{TARGET}:key/target"
 FAULT = Fault("code", "where", "what.", "cure.")
 ORDER = tuple(DeliveryState)
-ATTEMPTS = tuple(Attempt(f"nonce-{source}", source, NOW) for source in ("snap-0a", "snap-0b", ""))
+ATTEMPTS = tuple(Attempt(f"nonce-{source}", source, NOW, episode=1) for source in ("snap-0a", "snap-0b", ""))
 """One attempt for each copy and one for the image; ``seen`` shows what they made."""
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from chalicelib.adapters.sts.session_policies import LIMIT, SNAPSHOTS_PER_SESSION, policy
 from chalicelib.core.delivery import commands as do
-from chalicelib.core.delivery import deadlines, evolving, methods, outstanding, slot_use
+from chalicelib.core.delivery import deadlines, evolving, intents, methods, outstanding, slot_use
 from chalicelib.core.delivery import events as ev
 from chalicelib.core.delivery.model import Delivery, DeliveryState, ImageRequest, NewImage, Snapshot
 from chalicelib.core.errors import RefusalKind
@@ -182,6 +182,16 @@ def test_what_a_discarded_try_made_is_looked_for_when_the_delivery_stops():
     between = an_image_copy(DeliveryState.REGISTERING, request=replace(BEGUN, intended_at=None, discarded=("ami-0b",)))
 
     assert after_events(between, (ev.CancelAsked(), 130)).state is DeliveryState.STOPPING
+
+
+def test_what_a_refused_copy_image_made_all_the_same_is_looked_for():
+    """The SDK repeats it with its token: the first call may have worked unheard, and its nonce stays on record."""
+    ready = a_delivery(DeliveryState.REGISTERING, method="image")
+    asked = intents.record_intent(ready, (do.RegisterImage(),), NOW, ["n"])
+    refused = evolving.evolve(asked, ev.Refused("RegisterImage", RefusalKind.DENIED, FAULT, nonce="n"), NOW)
+
+    assert (refused.state, refused.request.intended_at) == (DeliveryState.STOPPING, None)
+    assert outstanding.outstanding(refused, NOW) == (do.FindLeftovers(),)
 
 
 def test_a_copy_that_nobody_remembers_gets_its_shares_and_goes_on():

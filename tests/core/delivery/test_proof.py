@@ -137,7 +137,7 @@ def test_an_answer_a_look_and_a_cleanup_say_what_an_attempt_made(state):
     made = proof.removal(by_image, (), (seen("", "pending", copy="snap-0i", nonce="nonce-"),))
     assert made.copies == ("snap-0bc", "snap-0i")
     kept = proof.keep(by_image, made.learnt)
-    assert kept.attempts[-1] == Attempt("nonce-", proof.UNKNOWN, NOW, "snap-0i")
+    assert kept.attempts[-1] == Attempt("nonce-", proof.UNKNOWN, NOW, "snap-0i", episode=1)
     assert proof.keep(kept, proof.learnt(kept, proof.copies(kept, (seen("", "", copy="snap-0i"),)).own)) == kept
 
 
@@ -232,9 +232,102 @@ def test_each_attempt_has_a_nonce_of_its_own_that_stands_on_the_record_before_th
     gone = evolving.evolve(discarding, ev.ImageDiscarded(), NOW + 200 + schedule.SILENCE)
     anew = intents.record_intent(gone, (do.RegisterImage(),), NOW + 900, ["n5"])
 
-    assert intended.attempts == (Attempt("n1", "snap-0a", NOW), Attempt("n2", "snap-0b", NOW))
+    assert intended.attempts == (Attempt("n1", "snap-0a", NOW, episode=1), Attempt("n2", "snap-0b", NOW, episode=1))
     assert (first.request.token, again.request.token, gone.request.token, anew.request.token) == ("n3", "n3", "", "n5")
     assert [one.nonce for one in anew.attempts] == ["n3", "n5"]
+
+
+def stopped(**changes: object) -> Delivery:
+    """A failed delivery in its second episode, which intended a copy now and one an hour ago, and removes what it made.
+
+    Of its first episode, an attempt of the day before is on record, and an answered one.
+    """
+    attempts = (
+        Attempt("e1", "snap-0a", NOW - schedule.DAY, "snap-0z", episode=1),
+        Attempt("e2", "snap-0a", NOW - schedule.HOUR, episode=2),
+        Attempt("e2-last", "snap-0b", NOW, episode=2),
+    )
+    return replace(a_delivery(DeliveryState.STOPPING, episode=2), attempts=attempts, **changes)
+
+
+def looked(delivery: Delivery, *looks: ev.Event) -> Delivery:
+    """It after these looks at the target, half a minute apart, the first when all intents have been silent."""
+    at = NOW + schedule.SILENCE
+    for look in looks:
+        delivery, at = evolving.evolve(delivery, look, at), at + schedule.SECOND_LOOK_AFTER
+    return delivery
+
+
+NOTHING = ev.LeftoversSeen((), ())
+
+
+@pytest.mark.parametrize(
+    ("after", "kept"),
+    [
+        (schedule.SILENCE, ["e2", "e2-last"]),
+        (schedule.DAY - 1, ["e2", "e2-last"]),
+        (schedule.DAY, []),
+    ],
+    ids=["at once", "within a day", "after a day"],
+)
+def test_nonces_go_a_day_after_the_last_intent_of_their_episode_if_two_looks_found_nothing(after, kept):
+    """The attempts of one episode go together, and those of an earlier one earlier, answered or not."""
+    cleared = looked(stopped(), NOTHING, NOTHING)
+
+    assert [one.nonce for one in proof.carried(cleared, NOW + after)] == kept
+
+
+@pytest.mark.parametrize(
+    "looks",
+    [
+        (),
+        (NOTHING,),
+        (ev.LeftoversSeen(("snap-0ac",), (), FAULT), NOTHING),
+        (replace(NOTHING, unproven=("snap-0x",)), replace(NOTHING, unproven=("snap-0x",))),
+        (replace(NOTHING, refusal=FAULT), replace(NOTHING, refusal=FAULT)),
+        (NOTHING, NOTHING, ev.CopyStarted("snap-0a", "snap-0ac", "e2")),
+        (NOTHING, NOTHING, ev.ImageRegistered("ami-0b", "e2")),
+    ],
+    ids=["no look", "one look", "something left", "unproven", "a removal refused", "a late copy", "a late AMI"],
+)
+def test_all_nonces_stay_where_the_cleaning_up_did_not_find_nothing(looks):
+    """However late it begins again: each may still be the only proof of what is left there."""
+    cleaned = looked(stopped(), *looks)
+
+    assert proof.carried(cleaned, NOW + 30 * schedule.DAY) == cleaned.attempts
+
+
+def test_a_target_that_refuses_every_look_keeps_its_nonces():
+    """The delivery ends by its deadlines, without a look: nobody knows what is left there."""
+    refused = ev.Refused("FindLeftovers", RefusalKind.ROLE, FAULT)
+    ended = looked(stopped(), refused, ev.DeadlinePassed(), ev.DeadlinePassed(), refused)
+
+    assert ended.cleanup.done
+    assert proof.carried(ended, NOW + 30 * schedule.DAY) == ended.attempts
+
+
+def test_an_episode_that_never_looked_says_nothing_of_an_earlier_one():
+    """It was cancelled before it made anything, while the nonces of an episode that left something are on record."""
+    cancelled = evolving.evolve(replace(stopped(), state=DeliveryState.WAITING), ev.CancelAsked(), NOW)
+
+    assert cancelled.cleanup.done
+    assert proof.carried(cancelled, NOW + 30 * schedule.DAY) == cancelled.attempts
+
+
+def test_a_delivery_that_was_not_cleaned_up_keeps_its_nonces():
+    """What it delivered is proven by them, in every later episode."""
+    delivered = replace(stopped(), state=DeliveryState.DELIVERED, ending=None)
+
+    assert proof.carried(delivered, NOW + 30 * schedule.DAY) == delivered.attempts
+
+
+def test_a_look_that_finds_something_after_a_clear_one_takes_it_back():
+    """A late answer names a copy, and the looks for it are refused until the deadline."""
+    late = looked(stopped(), NOTHING, NOTHING, ev.ImageRegistered("ami-0b", "e2"), ev.DeadlinePassed())
+    over = evolving.evolve(late, ev.Refused("FindLeftovers", RefusalKind.ROLE, FAULT), NOW + schedule.HOUR)
+
+    assert over.cleanup.done
+    assert proof.carried(over, NOW + 30 * schedule.DAY) == over.attempts
 
 
 def test_an_attempt_that_aws_refused_leaves_no_nonce_behind():

@@ -69,7 +69,7 @@ def test_an_account_that_goes_and_comes_back_without_its_approval_is_named():
     )
     departed = departing(listed, without, ())
     named = Organization("o-a1b2c3d4e5", {OU: ("brought",)})
-    members = Membership(1, {OU: Unit("arn:ou", (A,))})
+    members = Membership("1", {OU: Unit("arn:ou", (A,))})
     by_unit = {"brought": (replace(STRICT, account="", approval="none"),)}
     parts = {"groups": {"brought": (OU,)}, "by_unit": by_unit, "organization": named, "membership": members}
     brought = file(Target(B, HERE), **parts)

@@ -20,7 +20,7 @@ HAVE = {ORGANIZATION: (HUB, A, B, C), ROOT: (HUB, A, B, C), OUTER: (A, B), INNER
 
 
 def membership(*units: str) -> Membership:
-    return Membership(1, {unit: Unit(ARN[unit], HAVE[unit]) for unit in units})
+    return Membership("1", {unit: Unit(ARN[unit], HAVE[unit]) for unit in units})
 
 
 def directory(groups, *, read=(ORGANIZATION, ROOT, OUTER, INNER), own=None, settings=None) -> Directory:
@@ -59,7 +59,7 @@ def test_an_ou_means_its_accounts_and_a_launch_permission_may_name_it():
     assert found("dev", where) == {A: ARN[OUTER], B: ARN[OUTER], LISTED: ""}
     assert {target.role_name for target in resolve("dev", where).targets} == {"Golden"}
     assert resolve("dev", where).groups == {f"{a}/{REGION}": ("dev",) for a in (A, B, LISTED)}
-    assert resolve("dev", where).members == 1
+    assert resolve("dev", where).members == "1"
 
 
 def test_the_hub_in_its_own_organization_is_no_target():
