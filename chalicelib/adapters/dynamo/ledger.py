@@ -70,25 +70,28 @@ class DynamoLedger:
     # --- holdings ----------------------------------------------------------------------------------------------------
 
     def hold(self, resource: str, share: Share, holding: Holding) -> None:
-        """A later end is written first: a crash must not leave a holding past its end."""
+        """A holder that comes later usually has the latest end, so that is tried first."""
         key = addresses.share(RecordKey(resource), share.share_name)
         place = addresses.holding(resource, share.share_name, holding.delivery)
         put = self._table.put_request(place, _item(holding), IS_NEW, {":number": "N", ":episode": holding.episode})
         for _ in range(TRIES):
-            if self._table.transact([{"Put": put}, {"Update": self._wanted(key, share, " ADD asked :one")}]):
+            asks = (self._wanted(key, share, latest=latest, asks=True) for latest in (True, False))
+            if any(self._table.transact([{"Put": put}, {"Update": ask}]) for ask in asks):
                 return
-            end = {":until": share.last_closing_at}
-            later = self._table.update(key, "SET last_closing_at = :until", end, condition="last_closing_at < :until")
-            if later is not None or (known := self._table.get(place)) is None:
+            if (known := self._table.get(place)) is None:
                 continue
             if holds(known):
-                self._table.do("update_item", self._wanted(key, share))
+                again = (self._wanted(key, share, latest=latest) for latest in (True, False))
+                any(self._table.do("update_item", write) for write in again)
                 return
             self._table.delete(place, "NOT episode > :episode", {":episode": holding.episode})
         raise LostRace(f"{resource}, {share.share_name}")
 
-    def _wanted(self, key: RecordKey, share: Share, asks: str = "") -> dict[str, Any]:
-        """Build the write of a share by a delivery; it may have renamed the grantee. ``asks``: raises ``asked``."""
+    def _wanted(self, key: RecordKey, share: Share, *, latest: bool, asks: bool = False) -> dict[str, Any]:
+        """Build a delivery's write of a share, which may rename the grantee.
+
+        ``latest``: only if no other holder has a later end, else only if one has. ``asks``: it raises ``asked``.
+        """
         given = {
             ":body": _body(share),
             ":state": share.state.value,
@@ -104,10 +107,12 @@ class DynamoLedger:
             key,
             "SET kind = :kind, account = :account, grantee = :grantee, #schema = if_not_exists(#schema, :schema), "
             "body = if_not_exists(body, :body), #state = if_not_exists(#state, :state), "
-            f"version = if_not_exists(version, :zero), last_closing_at = if_not_exists(last_closing_at, :until){asks}",
+            "version = if_not_exists(version, :zero)"
+            + (", last_closing_at = :until" if latest else "")
+            + (" ADD asked :one" if asks else ""),
             given,
             names={"#state": "state", "#schema": "schema"},
-            condition="NOT last_closing_at < :until",
+            condition="NOT last_closing_at > :until" if latest else "last_closing_at > :until",
         )
 
     def release(self, resource: str, share_name: str, holding: Holding, *, listed: bool = False) -> None:
