@@ -203,9 +203,11 @@ def with_holdings(found: Iterable[Record]) -> list[Record]:
     """Return the records among these that are no holdings, the shares with theirs."""
     there = list(found)
     held = holdings_in(record["_item"] for record in there)
-    items = ((record, record["_item"]) for record in there if not record["_item"]["sk"].startswith(HOLD))
+    keys = ((record, record["_item"]["pk"], record["_item"]["sk"]) for record in there)
     return [
-        {**record, "_holdings": held.get((item["pk"], item["sk"].removeprefix(SHARE)), ())} for record, item in items
+        {**record, "_holdings": held.get((pk, sk.removeprefix(SHARE)), ())} if sk.startswith(SHARE) else record
+        for record, pk, sk in keys
+        if not sk.startswith(HOLD)
     ]
 
 

@@ -37,7 +37,7 @@ class Ledger(Protocol):
         """Add a holding, and move the share's ``last_closing_at`` to this share's if that is later. May be repeated.
 
         A new holding increments ``asked`` in the same write. A delivery holds a share once: a new episode's holding
-        replaces the old one's. Raises LostRace if others keep writing the share.
+        replaces the old one's. Raises Refusal (throttled) if others keep writing the share.
         """
 
     def release(self, resource: str, share_name: str, holding: Holding, *, listed: bool = False) -> None:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from chalicelib.core.errors import LostRace
+from chalicelib.core.errors import LostRace, Refusal, RefusalKind
 from chalicelib.core.promotion.model import TrackedDelivery
 from chalicelib.core.records.addresses import copy_quota, promotion
 from chalicelib.core.sharing.share import Share, ShareState
@@ -62,8 +62,9 @@ def test_nobody_sees_a_holding_without_its_ask(store, broken):
     """One of the two writes fails: neither is there."""
     store.ledger.hold(RESOURCE, SHARE, copying("d1"))
     refuse_writes_of(store.table, broken)
-    with pytest.raises(LostRace):
+    with pytest.raises(Refusal) as refused:
         store.ledger.hold(RESOURCE, SHARE, copying("d2"))
+    assert (refused.value.kind, refused.value.fault.code) == (RefusalKind.THROTTLED, "share-busy")
 
     (found,) = store.ledger.shares(RESOURCE)
     assert (found.holdings, found.asked) == (frozenset({copying("d1")}), 1)

@@ -13,6 +13,7 @@ from chalicelib.service.waker import Waker
 from tests.fakes import copying
 from tests.service.cloud import REGION, Cloud, FakeSnapshotPermissions, Quiet, refusal
 from tests.service.entitled import ListedOnly
+from tests.service.gate import PortTrouble
 from tests.service.groups import MessageGroups
 from tests.service.hub import Hub
 from tests.service.scenes import queued
@@ -135,3 +136,14 @@ def test_an_account_too_many_on_one_snapshot_is_notified_and_hinders_no_other():
     assert {(f.code, bool(f.what), bool(f.cure)) for f in refused if f} == {
         ("aws-SnapshotPermissionLimitExceeded", True, True)
     }
+
+
+def test_a_share_that_many_hold_at_once_is_held_at_a_later_try():
+    """DynamoDB takes one transaction on an item at a time: the delivery comes again, and nobody parks it."""
+    hub = Hub((ACCOUNT,))
+    hub.cloud.make_image("ami-0a", {"snap-00": True})
+    hub.gate.troubles.append(PortTrouble("ledger", "hold", refusal(RefusalKind.THROTTLED, "share-busy"), 8))
+    hub.cloud.tag("ami-0a", ACCOUNT)
+    hub.run(until=hub.cloud.now + 2 * HOUR)
+
+    assert hub.outcomes() == {("ami-0a", ACCOUNT): "delivered"}

@@ -15,7 +15,7 @@ from itertools import starmap
 from typing import Any
 
 from chalicelib.adapters.dynamo.table import DAY, EXPIRES, KEEP_HISTORY_DAYS, Table
-from chalicelib.core.errors import LostRace, NewerSchema, Unreadable
+from chalicelib.core.errors import LostRace, NewerSchema, Refusal, RefusalKind, Unreadable
 from chalicelib.core.faults import Fault
 from chalicelib.core.records import addresses, codec
 from chalicelib.core.records.addresses import RecordKey
@@ -81,11 +81,11 @@ class DynamoLedger:
             if (known := self._table.get(place)) is None:
                 continue
             if holds(known):
-                again = (self._wanted(key, share, latest=latest) for latest in (True, False))
-                any(self._table.do("update_item", write) for write in again)
+                for latest in (True, False):
+                    self._table.do("update_item", self._wanted(key, share, latest=latest))
                 return
             self._table.delete(place, "NOT episode > :episode", {":episode": holding.episode})
-        raise LostRace(f"{resource}, {share.share_name}")
+        raise Refusal(RefusalKind.THROTTLED, _busy(resource, share))
 
     def _wanted(self, key: RecordKey, share: Share, *, latest: bool, asks: bool = False) -> dict[str, Any]:
         """Build a delivery's write of a share, which may rename the grantee.
@@ -373,6 +373,11 @@ def holdings_in(items: Iterable[Mapping[str, Any]]) -> Mapping[tuple[str, str], 
             share_name, holding = _holding(item)
             found[item["pk"], share_name].add(holding)
     return {place: frozenset(some) for place, some in found.items()}
+
+
+def _busy(resource: str, share: Share) -> Fault:
+    what = f"Others wrote this share at each of {TRIES} tries to hold it."
+    return Fault("share-busy", f"{resource}, {share.share_name}", what, "The service tries again.")
 
 
 def holds(item: Mapping[str, Any]) -> bool:
