@@ -11,11 +11,10 @@ from typing import Any, TypeVar
 from chalicelib.adapters.dynamo import ledger
 from chalicelib.adapters.dynamo.records import shard_of
 from chalicelib.adapters.dynamo.table import DAY, EXPIRES, KEEP_HISTORY_DAYS
-from chalicelib.core.errors import LostRace, Refusal, RefusalKind, Unreadable
+from chalicelib.core.errors import LostRace, Unreadable
 from chalicelib.core.promotion.model import EXPIRED, TrackedDelivery
 from chalicelib.core.records import addresses, schedule
 from chalicelib.core.records.addresses import RecordKey
-from chalicelib.core.sharing.holders import MOST_HOLDINGS, held_by_too_many
 from chalicelib.core.sharing.share import Holding, Purpose, Share
 from chalicelib.core.sharing.share_events import archived
 from chalicelib.core.targets.copy_quota import SlotLease
@@ -320,42 +319,43 @@ class MemoryLedger:
 
     def __init__(self) -> None:
         self.items: Items[tuple[str, str], Share] = Items(itemgetter(0))
-        self.links: Items[tuple[str, str, str, str], Holding] = Items(itemgetter(0))
+        self.idle: dict[tuple[str, str, str], Holding] = {}
+        """Standing holdings that hold nothing, by resource, share and delivery: released, or damaged (episode 0)."""
         self.archived: Items[tuple[str, str, int], Share] = Items(itemgetter(0))
         self.reads = 0
         """Items that were read as shares."""
 
     def hold(self, resource: str, share: Share, holding: Holding) -> None:
-        if holding.stands:
-            self.links[holding.ami, resource, share.share_name, holding.delivery] = holding
         known = self.items.get((resource, share.share_name), share)
-        if holding not in known.holdings and len(known.holdings) >= MOST_HOLDINGS:
-            raise Refusal(RefusalKind.DENIED, held_by_too_many(known))
+        before = next((one for one in known.holdings if one.delivery == holding.delivery), None)
+        is_new = before is None or before.episode < holding.episode
+        self.idle.pop((resource, share.share_name, holding.delivery), None)
         self.items[resource, share.share_name] = replace(
             known,
-            asked=known.asked + (holding not in known.holdings),
-            holdings=known.holdings | {holding},
+            asked=known.asked + is_new,
+            holdings=(known.holdings - {before}) | {holding} if is_new else known.holdings,
             grantee=share.grantee,
             last_closing_at=max(known.last_closing_at, share.last_closing_at),
         )
 
-    def release(self, resource: str, share_name: str, holding: Holding, *, unlink: bool = True) -> None:
-        known = self.items.get((resource, share_name))
-        if known is not None:
-            left = frozenset(one for one in known.holdings if not self._same(one, holding))
-            self.items[resource, share_name] = replace(known, holdings=left)
-        place = (holding.ami, resource, share_name, holding.delivery)
-        link = self.links.get(place)
-        if unlink and holding.stands and link is not None and (not holding.episode or link.episode <= holding.episode):
-            del self.links[place]
+    def release(self, resource: str, share_name: str, holding: Holding, *, listed: bool = False) -> None:
+        place, known = (resource, share_name), self.items.get((resource, share_name))
+        for one in known.holdings if known else ():
+            if known and self._ends(one, holding):
+                self.items[place] = replace(known, holdings=known.holdings - {one})
+                if one.stands:
+                    self.idle[*place, one.delivery] = one
+        idle = self.idle.get((*place, holding.delivery))
+        if not listed and idle is not None and self._ends(idle, holding):
+            del self.idle[*place, holding.delivery]
 
-    def _same(self, one: Holding, asked: Holding) -> bool:
-        if asked.episode:
-            return one == asked
-        return (one.delivery, one.stands) == (asked.delivery, asked.stands)
+    def _ends(self, one: Holding, released: Holding) -> bool:
+        return one.delivery == released.delivery and (not released.episode or one.episode <= released.episode)
 
     def standing(self, ami: str) -> Sequence[StandingHolding]:
-        return [StandingHolding(place[1], place[2], holding) for place, holding in self.links.of(ami)]
+        held = {(*place, one.delivery): one for place, share in self.items.items() for one in share.holdings}
+        found = ((place, one) for place, one in sorted({**self.idle, **held}.items()) if one.stands and one.ami == ami)
+        return [StandingHolding(resource, name, one) for (resource, name, _), one in found]
 
     def shares(self, resource: str) -> Sequence[Share]:
         found = [share for _, share in self.items.of(resource)]
@@ -365,13 +365,32 @@ class MemoryLedger:
     def find(self, places: Collection[tuple[str, str]]) -> Sequence[Share]:
         return [self.items[place] for place in dict.fromkeys(places) if place in self.items]
 
+    def find_for(self, wanted: Collection[tuple[str, str, str]]) -> Sequence[Share]:
+        named = set(wanted)
+        return [
+            replace(
+                share,
+                holdings=frozenset(
+                    one for one in share.holdings if (share.resource, share.share_name, one.delivery) in named
+                ),
+            )
+            for share in self.find([(resource, name) for resource, name, _ in wanted])
+        ]
+
+    def damage_holding(self, place: tuple[str, str, str]) -> None:
+        """Let a standing holding be such as cannot be read: the index still has it, and it holds nothing."""
+        resource, name, delivery = place
+        share = self.items[resource, name]
+        (one,) = (one for one in share.holdings if one.delivery == delivery)
+        self.items[resource, name] = replace(share, holdings=share.holdings - {one})
+        self.idle[place] = replace(one, account="", region="", episode=0, until=1)
+
     def save(
         self, shares: Sequence[Share], happened: str, now: int, *, unheld: bool = False, calls: Lines = NO_LINES
     ) -> None:
         for share in shares:
             known = self.items.get((share.resource, share.share_name))
-            came = known is not None and (known.asked != share.asked if share.holdings else bool(known.holdings))
-            if known is None or known.version != share.version or (unheld and came):
+            if known is None or known.version != share.version or (unheld and known.asked != share.asked):
                 raise LostRace(share.resource)
         for share in shares:
             self._put(share)
@@ -389,7 +408,6 @@ class MemoryLedger:
             share,
             holdings=known.holdings,
             asked=known.asked,
-            damaged=(),
             last_closing_at=known.last_closing_at,
             grantee=known.grantee,
             version=share.version + 1,
@@ -408,7 +426,7 @@ class MemoryLedger:
     def archive(self, shares: Sequence[Share], now: int) -> None:
         for share in shares:
             known = self.items.get((share.resource, share.share_name))
-            if known is None or known.version != share.version or known.holdings:
+            if known is None or (known.version, known.asked) != (share.version, share.asked):
                 raise LostRace(share.resource)
         for share in shares:
             del self.items[share.resource, share.share_name]

@@ -12,6 +12,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from ami_promoter.hub.aws import Connection, HubError
+from chalicelib.adapters.dynamo.ledger import HOLD, SHARE, holdings_in
 from chalicelib.adapters.dynamo.records import INBOX
 from chalicelib.adapters.dynamo.records import history as entries_of
 from chalicelib.adapters.dynamo.table import Table, values, wire
@@ -44,7 +45,7 @@ PAST = ("closed#", "history#share#")
 """Prefixes of the sort keys of archived shares, and of the entries in a share's history; the share's name follows."""
 
 Record = Mapping[str, Any]
-"""A record's body, with its DynamoDB item as ``_item``."""
+"""A record's body, with its DynamoDB item as ``_item``; a share's holdings are ``_holdings``."""
 
 SharesOfOneName = tuple[list[Mapping[str, Any]], list[Mapping[str, Any]]]
 """The items of the shares that have had one name on one resource, in turn; and the entries of their histories."""
@@ -95,23 +96,23 @@ class Reader:
             FilterExpression=(
                 f"(begins_with(pk, :delivery) AND sk = :record AND NOT #state IN ({', '.join(ended)})) "
                 "OR (begins_with(pk, :promotion) AND sk = :record AND NOT #state = :over) "
-                "OR (begins_with(pk, :resource) AND begins_with(sk, :share))"
+                "OR (begins_with(pk, :resource) AND (begins_with(sk, :share) OR begins_with(sk, :hold)))"
             ),
             ExpressionAttributeNames={"#state": "state"},
             ExpressionAttributeValues=wire(
                 {":delivery": "delivery#", ":promotion": "promotion#", ":record": "record", ":over": "over"}
-                | {":resource": "resource#", ":share": "share#"}
+                | {":resource": "resource#", ":share": SHARE, ":hold": HOLD}
                 | ended
             ),
             ConsistentRead=True,
         )
-        found: dict[tuple[str, str], Record] = {}
+        found: list[Record] = []
         seen = 0
         for page in pages:
-            found |= {(item["pk"], item["sk"]): _record(item) for item in map(values, page["Items"])}
+            found += map(_record, map(values, page["Items"]))
             seen += int(page.get("ScannedCount", 0))
             tell(seen)
-        return found
+        return _by_place(with_holdings(found))
 
     def scan(self, expression: str, given: Mapping[str, Any], tell: Callable[[int], None]) -> Iterator[Record]:
         """Read the items that match a filter, consistently; ``#name`` in the filter stands for that attribute.
@@ -192,6 +193,27 @@ class Reader:
             left = [*unread, *left]
         return found
 
+    def held(self, shares: Mapping[tuple[str, str], Record]) -> dict[tuple[str, str], Record]:
+        """Return shares with their holdings, which it reads by a query for each resource."""
+        items = [item for pk in dict.fromkeys(pk for pk, _ in shares) for item in self._table.query(pk, HOLD)]
+        return _by_place(with_holdings([*shares.values(), *map(_record, items)]))
+
+
+def with_holdings(found: Iterable[Record]) -> list[Record]:
+    """Return the records among these that are no holdings, the shares with theirs."""
+    there = list(found)
+    held = holdings_in(record["_item"] for record in there)
+    keys = ((record, record["_item"]["pk"], record["_item"]["sk"]) for record in there)
+    return [
+        {**record, "_holdings": held.get((pk, sk.removeprefix(SHARE)), ())} if sk.startswith(SHARE) else record
+        for record, pk, sk in keys
+        if not sk.startswith(HOLD)
+    ]
+
+
+def _by_place(found: Iterable[Record]) -> dict[tuple[str, str], Record]:
+    return {(record["_item"]["pk"], record["_item"]["sk"]): record for record in found}
+
 
 def _source_of(item: Mapping[str, Any]) -> SourceImage | None:
     try:
@@ -211,10 +233,8 @@ def is_named(one: Record, targets: Collection[str]) -> bool:
 
 
 def holdings(share: Record) -> tuple[Holding, ...]:
-    """Return a share's holdings, without damaged ones."""
-    stored = share["_item"].get("holdings", ())
-    read = (Holding.read(text) for text in (stored if isinstance(stored, (set, frozenset)) else ()))
-    return tuple(sorted((holding for holding in read if holding is not None), key=str))
+    """Return a share's holdings, without damaged ones; ``with_holdings`` has found them."""
+    return tuple(sorted(share.get("_holdings", ()), key=str))
 
 
 def standing(found: Iterable[tuple[tuple[str, str], Record]], places: Collection[tuple[str, str]]) -> list[Record]:

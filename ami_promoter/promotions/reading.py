@@ -29,8 +29,9 @@ def read_page(connection: Connection, ami: str) -> dict[str, Any] | None:
         deliveries = [placed(read[place], entry) for place, entry in by_place.items() if place in read]
         source = reader.source_image(ami)
         places = [(resource, f"share#{holder}") for one in deliveries for resource, holder in _places(one, source)]
-        found = sorted(reader.many(places).items())
-    still = [shares.open_share(pk, share) for (pk, _), share in found if share.get("state") in OPEN_STATES]
+        found = {place: share for place, share in reader.many(places).items() if share.get("state") in OPEN_STATES}
+        held = reader.held(found)
+    still = [shares.open_share(place[0], held[place]) for place in sorted(held)]
     return promotion_data.page(record, deliveries, still, connection.now())
 
 

@@ -15,12 +15,6 @@ from chalicelib.core.sharing import key_policy
 from chalicelib.core.sharing.grant_names import GRANT_PREFIX, ROLE_PATH
 from chalicelib.core.sharing.key_policy import Access, Audience
 
-OPEN_OR_HELD = "(NOT #state IN (:closed, :refused) OR attribute_exists(holdings))"
-"""A DynamoDB filter: shares that may be open, or that a delivery holds."""
-
-OVER = {":closed": "closed", ":refused": "refused"}
-"""The filter's values."""
-
 _NAME = f"{GRANT_PREFIX}(?P<region>[a-z0-9-]+):%s:(?P<intended_at>[0-9]+)"
 _GRANT = re.compile(_NAME % "(?:(?P<delivery>[0-9a-f]{20})(?:-[^:\\s]+)?|[0-9]{12})")
 _ROLE_GRANT = re.compile(_NAME % r"(?P<delivery>)[^:\s]+/[^:\s]+")

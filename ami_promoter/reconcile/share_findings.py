@@ -73,8 +73,8 @@ def alive(record: Record | None, episode: int) -> bool:
 def holds(resource: str, holding: Holding, record: Record | None) -> bool:
     """Whether the delivery may hold the share: while it has not ended, and on the target's own key also afterwards.
 
-    On that key one delivered delivery holds the grant for all AMIs (``own_keys``). If its record is lost, this function
-    assumes that it was delivered.
+    On that key ``DELIVERED_AMIS`` holds the grant for all AMIs, and has no record. Of a delivery whose record is lost
+    this function assumes that it was delivered.
     """
     if addresses.at_home(resource) and (record is None or record["_item"].get("state") == DeliveryState.DELIVERED):
         return holding.stands

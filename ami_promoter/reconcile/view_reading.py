@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from ami_promoter.hub.applied_targets import in_force
 from ami_promoter.hub.aws import Connection
-from ami_promoter.hub.records import Reader, Record
+from ami_promoter.hub.records import Reader, Record, with_holdings
 from ami_promoter.reconcile import ledger_facts
 from ami_promoter.reconcile.facts import HubView, LedgerShare, Place, SourceFacts, TargetFacts, source_of
 from ami_promoter.reconcile.hub_reading import Candidates, HubReading
@@ -19,11 +19,13 @@ from ami_promoter.reconcile.inventories import Inventories
 from ami_promoter.reconcile.shares_at_aws import Shown
 from ami_promoter.reconcile.sharing_trail import Change, Trail
 from ami_promoter.terminal.progress import Progress
+from chalicelib.adapters.dynamo.ledger import HOLD, SHARE
 from chalicelib.adapters.dynamo.table import Table
 from chalicelib.core.delivery.model import ENDED
 from chalicelib.core.faults import Fault
 from chalicelib.core.images.image import SourceImage
 from chalicelib.core.records import addresses
+from chalicelib.core.sharing.share import ShareState
 
 ENDED_STATES = {f":{state}": str(state) for state in sorted(ENDED)}
 SCAN = (
@@ -31,7 +33,7 @@ SCAN = (
     "AND attribute_not_exists(parked))) "
     "OR sk = :image "
     "OR (begins_with(pk, :promotion) AND begins_with(sk, :delivery) AND NOT (running = :no)) "
-    f"OR (begins_with(pk, :resource) AND begins_with(sk, :share) AND {ledger_facts.OPEN_OR_HELD})"
+    "OR (begins_with(pk, :resource) AND (begins_with(sk, :share) OR begins_with(sk, :hold)))"
 )
 GIVEN = {
     ":record": "record",
@@ -39,10 +41,10 @@ GIVEN = {
     ":delivery": "delivery#",
     ":promotion": "promotion#",
     ":resource": "resource#",
-    ":share": "share#",
+    ":share": SHARE,
+    ":hold": HOLD,
     ":no": False,
     **ENDED_STATES,
-    **ledger_facts.OVER,
 }
 
 
@@ -57,10 +59,11 @@ class _Read:
     def take(self, record: Record) -> None:
         """Keep an item, or only the ids in it."""
         pk, sk = record["_item"]["pk"], record["_item"]["sk"]
-        if sk.startswith("share#"):
+        if sk.startswith(SHARE):
             share = ledger_facts.share_of(pk, sk, record)
-            self.ledger[pk, share.share_name] = share
-            self._resource(pk)
+            if share.state not in (ShareState.CLOSED, ShareState.REFUSED) or share.holdings:
+                self.ledger[pk, share.share_name] = share
+                self._resource(pk)
         elif sk == "image":
             self.candidates.add_snapshots("", _snapshots_of(record))
         elif pk.startswith("resource#"):
@@ -156,8 +159,14 @@ class Looking:
         read = _Read()
         progress = Progress(self._tell, "Reading the table, items so far")
         with self._connection.telling("reading the records"):
+            shares: list[Record] = []
             for record in self._reader.scan(SCAN, GIVEN, progress.at):
-                read.take(record)
+                if record["_item"]["sk"].startswith((SHARE, HOLD)):
+                    shares.append(record)
+                else:
+                    read.take(record)
+        for share in with_holdings(shares):
+            read.take(share)
         return read
 
     def _candidates_in(self, seen: Mapping[Place, TargetFacts], candidates: Candidates) -> None:
@@ -180,7 +189,7 @@ class Looking:
         shown = Shown(view)
         places = {*shown.unexplained(), *((one.resource, one.share_name) for one in shown.missing())}
         with self._connection.telling("reading the ledger"):
-            found = self._reader.many([(pk, f"share#{share_name}") for pk, share_name in sorted(places)])
+            found = self._reader.held(self._reader.many([(pk, f"{SHARE}{name}") for pk, name in sorted(places)]))
         ledger = {place: share for place, share in view.ledger.items() if place not in places}
         for (pk, sk), record in found.items():
             share = ledger_facts.share_of(pk, sk, record)

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ami_promoter.hub.aws import Connection
-from ami_promoter.hub.records import Reader, Record
+from ami_promoter.hub.records import Reader, Record, with_holdings
 from ami_promoter.terminal.progress import Progress
+from chalicelib.adapters.dynamo.ledger import HOLD, SHARE
 from chalicelib.adapters.dynamo.records import history as entries_of
 from chalicelib.core.delivery.model import Delivery, snapshots_of
 from chalicelib.core.errors import NewerSchema, Unreadable
@@ -22,7 +23,7 @@ from chalicelib.core.sharing.share import Share
 WHICH = (
     "(begins_with(pk, :promotion) AND (sk = :record OR sk = :image OR begins_with(sk, :delivery)))"
     " OR (begins_with(pk, :delivery) AND sk = :record)"
-    " OR (begins_with(pk, :resource) AND begins_with(sk, :share))"
+    " OR (begins_with(pk, :resource) AND (begins_with(sk, :share) OR begins_with(sk, :hold)))"
     " OR (begins_with(pk, :resource) AND begins_with(sk, :closed) AND NOT #at < :since)"
     " OR (begins_with(pk, :delivery) AND begins_with(sk, :history) AND NOT #at < :since)"
     " OR (begins_with(sk, :steps) AND NOT #at < :since)"
@@ -34,7 +35,8 @@ GIVEN: Mapping[str, Any] = {
     ":resource": "resource#",
     ":record": "record",
     ":image": "image",
-    ":share": "share#",
+    ":share": SHARE,
+    ":hold": HOLD,
     ":closed": "closed#",
     ":history": "history#",
     ":steps": "history#share#",
@@ -85,6 +87,7 @@ def sort(found: Iterable[Record]) -> HubRecords:
     for record in found:
         _sort(records, record, str(record["_item"]["pk"]), str(record["_item"]["sk"]))
         records.items += 1
+    records.shares = with_holdings(records.shares)
     for steps in (*records.delivery_steps.values(), *records.share_steps.values()):
         steps.sort(key=lambda step: step[0])  # those of one second stay in the order of their versions
     return records
@@ -117,6 +120,8 @@ def _sort(records: HubRecords, record: Record, pk: str, sk: str) -> None:
         case "resource", "share":
             records.shares.append(record)
             _check(records, record, Share)
+        case "resource", "hold":
+            records.shares.append(record)
         case "resource", "closed":
             records.archived.append(record)
             _check(records, record, Share)

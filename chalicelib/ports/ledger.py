@@ -17,9 +17,9 @@ NO_LINES: Lines = MappingProxyType({})
 
 @dataclass(frozen=True, slots=True)
 class StandingHolding:
-    """The link from an AMI to one of its standing holdings, by which it can be judged and released without the share.
+    """A standing holding of an AMI and where it is, by which it can be judged and released without the share.
 
-    Of a damaged link some members are missing; its ``holding`` has episode 0, which means any.
+    Of a damaged one some members are missing; its ``holding`` has episode 0, which means any.
     """
 
     resource: str
@@ -36,29 +36,32 @@ class Ledger(Protocol):
     def hold(self, resource: str, share: Share, holding: Holding) -> None:
         """Add a holding, and move the share's ``last_closing_at`` to this share's if that is later. May be repeated.
 
-        A new holding increments ``asked``. The link of a standing holding is written before the holding.
-        Raises Refusal if the share has ``MOST_HOLDINGS`` holdings already.
+        A new holding increments ``asked`` in the same write. A delivery holds a share once: a new episode's holding
+        replaces the old one's. Raises Refusal (throttled) if others keep writing the share.
         """
 
-    def release(self, resource: str, share_name: str, holding: Holding, *, unlink: bool = True) -> None:
-        """Remove a holding, then its link. May be repeated; episode 0 means every holding of the delivery.
+    def release(self, resource: str, share_name: str, holding: Holding, *, listed: bool = False) -> None:
+        """Remove a delivery's holding, unless it is of a later episode. May be repeated; episode 0 means any.
 
-        ``unlink`` False: leave the link, so that the next pass over standing shares finds it.
+        ``listed``: it holds nothing any more, but ``standing`` still lists it, so that the next pass finds it.
         """
 
     def standing(self, ami: str) -> Sequence[StandingHolding]:
-        """Read the links of one AMI; a damaged one with the members that can be read."""
+        """Read the standing holdings of one AMI, perhaps some seconds old; of a damaged one what can be read."""
 
     def shares(self, resource: str) -> Sequence[Share]:
         """Read the shares of a resource that are open or held."""
 
     def find(self, places: Collection[tuple[str, str]]) -> Sequence[Share]:
-        """Read single shares by (resource, ``share_name``), together."""
+        """Read single shares by (resource, ``share_name``), together; then the holdings of each, by a query."""
+
+    def find_for(self, wanted: Collection[tuple[str, str, str]]) -> Sequence[Share]:
+        """Read single shares by (resource, ``share_name``, delivery), together, each with that holding alone."""
 
     def save(
         self, shares: Sequence[Share], happened: str, now: int, *, unheld: bool = False, calls: Lines = NO_LINES
     ) -> None:
-        """Write all but the holdings of these shares, and their history; remove ``damaged`` holdings. Raises LostRace.
+        """Write all but the holdings of these shares, and their history. Raises LostRace.
 
         ``calls``: by ``share_name``, further lines of history. ``unheld``: only if no holding was added meanwhile.
         """

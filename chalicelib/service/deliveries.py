@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import assert_never
 
@@ -32,7 +32,7 @@ from chalicelib.core.records import addresses, codec, schedule
 from chalicelib.core.records.addresses import RecordKey
 from chalicelib.core.sharing import key_policy
 from chalicelib.core.sharing.entitlement import end_in_force
-from chalicelib.core.sharing.share import Holding, Purpose
+from chalicelib.core.sharing.share import DELIVERED_AMIS, Holding, Purpose
 from chalicelib.core.sharing.share import Share as LedgerShare
 from chalicelib.core.targets import preflight
 from chalicelib.core.targets.copy_quota import CopyQuota, SlotLease
@@ -43,14 +43,14 @@ from chalicelib.ports.ledger import Ledger
 from chalicelib.ports.messaging import Notices
 from chalicelib.ports.records import Records, Write
 from chalicelib.ports.targets import Targets
-from chalicelib.service import codecs, hub_copies, own_keys
+from chalicelib.service import codecs, hub_copies
 from chalicelib.service.approvals import LiveApprovals
 from chalicelib.service.budget import Budget
 from chalicelib.service.runner import Machine
 from chalicelib.service.waker import Clock, Waker
 
 CALLS_A_SHARE = 6
-"""Calls to hold or release one share: its item, its link, and a write and a message that wake its resource."""
+"""Calls to hold or release one share: four for its items at most, and a write and a message to wake its resource."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +135,8 @@ class DeliveryExecutor:
             case do.HoldShares():
                 return self._hold(delivery, command, budget)
             case do.LookAtShares():
-                places = [(share.resource, share.share_name) for share in delivery.shares.needed]
-                return permissions.seen(delivery, self._ports.ledger.find(places))
+                wanted = [(share.resource, share.share_name, delivery.id) for share in delivery.shares.needed]
+                return permissions.seen(delivery, self._ports.ledger.find_for(wanted))
             case do.ReleaseShares(everything):
                 return self._release(delivery, budget, everything=everything)
             case do.LookAtClosing():
@@ -316,17 +316,36 @@ class DeliveryExecutor:
             return ev.RoleRenamed(role)
         done = delivery.shares.continue_at
         for share in budget.each(delivery.shares.needed[done:], CALLS_A_SHARE):
-            wanted = LedgerShare(
-                resource=share.resource,
-                share_name=share.share_name,
-                account=permissions.receiver(delivery, share),
-                grantee=permissions.grantee(delivery, share, self._partition),
-                last_closing_at=0 if share.standing else hold.last_closing_at,
-            )
+            wanted = self._wanted(delivery, share, 0 if share.standing else hold.last_closing_at)
             self._ports.ledger.hold(share.resource, wanted, _holding(delivery, share, hold.until))
             self._wake_resource(delivery, share, "hold")
             done += 1
         return ev.SharesHeld(_upto(delivery, done))
+
+    def _wanted(self, delivery: Delivery, share: NeededShare, last_closing_at: int) -> LedgerShare:
+        return LedgerShare(
+            resource=share.resource,
+            share_name=share.share_name,
+            account=permissions.receiver(delivery, share),
+            grantee=permissions.grantee(delivery, share, self._partition),
+            last_closing_at=last_closing_at,
+        )
+
+    def _keep_own_key(self, delivery: Delivery) -> None:
+        """Leave the grants on the target's own key to one holder for all AMIs delivered there, however many they are.
+
+        They stay with the AMIs for good, so with a holding of each the share worker would read ever more of them.
+        """
+        ledger = self._ports.ledger
+        own = [share for share in delivery.shares.needed if addresses.at_home(share.resource)]
+        theirs = [(share.resource, share.share_name, DELIVERED_AMIS) for share in own]
+        kept = {(one.resource, one.share_name) for one in (ledger.find_for(theirs) if own else ()) if one.holdings}
+        for share in own:
+            mine = _holding(delivery, share, 0)
+            if (share.resource, share.share_name) not in kept:
+                wanted = self._wanted(delivery, share, 0)
+                ledger.hold(share.resource, wanted, replace(mine, delivery=DELIVERED_AMIS, episode=1))
+            ledger.release(share.resource, share.share_name, mine)
 
     def _release(self, delivery: Delivery, budget: Budget, *, everything: bool) -> ev.Event:
         until = delivery.target.until and delivery.target.until + schedule.LEDGER_CLOSES_AFTER
@@ -425,7 +444,7 @@ class DeliveryExecutor:
         if publish:
             self._ports.notices.publish(notices.outcome(delivery, self._clock()))
         if delivery.ending is None:
-            own_keys.leave_to_another(self._records, self._ports.ledger, delivery)
+            self._keep_own_key(delivery)
         tracked = TrackedDelivery(
             delivery=delivery.id,
             account=delivery.target.account,

@@ -46,7 +46,7 @@ class ResourceShares:
         if shares:
             self._ledger.save(shares, happened, self._clock(), unheld=unheld, calls=self._calls)
         self._calls = {key: lines for key, lines in self._calls.items() if key not in {s.share_name for s in shares}}
-        saved = [replace(s, version=s.version + 1, damaged=()) for s in shares]
+        saved = [replace(s, version=s.version + 1) for s in shares]
         self._shares.update({s.share_name: s for s in saved})
         self._written |= {s.share_name for s in saved}
         return saved

@@ -35,18 +35,18 @@ def _need_not_wait(ledger: Ledger, these: ResourceShares, waiting: Sequence[Deli
     It first reads each delivery's last share: usually that one is neither, and the others need not be read.
     """
     refused = {holding.delivery for s in these.shares if holders.refusal(s) is not None for holding in s.holdings}
-    ends = _find(ledger, (one.shares.needed[-1:] for one in waiting))
+    ends = _find(ledger, ((one, one.shares.needed[-1:]) for one in waiting))
     open_ = {
         h.delivery for s in ends if s.state is ShareState.OPEN or holders.refusal(s) is not None for h in s.holdings
     }
     left = [one for one in waiting if one.id in refused | open_]
-    found = _find(ledger, (one.shares.needed for one in left))
+    found = _find(ledger, ((one, one.shares.needed) for one in left))
     for one in left:
         seen = permissions.seen(one, found)
         if seen.open or seen.refused is not None:
             yield one
 
 
-def _find(ledger: Ledger, needed: Iterable[Iterable[NeededShare]]) -> Sequence[Share]:
-    places = [(one.resource, one.share_name) for some in needed for one in some]
-    return ledger.find(places) if places else ()
+def _find(ledger: Ledger, needed: Iterable[tuple[Delivery, Iterable[NeededShare]]]) -> Sequence[Share]:
+    wanted = [(share.resource, share.share_name, one.id) for one, some in needed for share in some]
+    return ledger.find_for(wanted) if wanted else ()

@@ -130,8 +130,6 @@ class ShareWorker:
         now = self._clock()
         adapter = self._adapters[addresses.resource_kind(these.resource)]
         size = adapter.batch if adapter.batch > 1 else ONE_BY_ONE
-        if damaged := [s for s in these.shares if s.damaged]:
-            return lambda: self._drop_damaged(these, damaged[:WRITTEN_AT_ONCE])
         if closing := outstanding.to_close(these.shares, now):
             return lambda: self._close(adapter, these, closing[:size], budget)
         if ended := outstanding.to_end(these.shares, now):
@@ -145,12 +143,6 @@ class ShareWorker:
         if left := outstanding.to_archive(these.shares, now):
             return lambda: these.archive(left[:WRITTEN_AT_ONCE])
         return None
-
-    def _drop_damaged(self, these: ResourceShares, damaged: Sequence[Share]) -> None:
-        """Report holdings that cannot be read, once, and remove them: they hold nothing."""
-        for s in damaged:
-            self._telemetry.share(these.resource, s.account, "a holding cannot be read", found=list(s.damaged))
-        these.save(damaged, f"holdings that cannot be read were taken out: {[s.damaged for s in damaged]!r:.500}")
 
     # --- opening -----------------------------------------------------------------------------------------------------
 

@@ -184,14 +184,14 @@ class StandingPass:
     def _end(self, ami: str, one: StandingHolding, entitled: Entitlement) -> None:
         """Release one delivery's holding. First ask the delivery to end, as it could hold the share again.
 
-        The link is removed last, so that the next pass finds the holding if this run is killed.
+        The holding is listed until the resource is due, so that the next pass finds it if this run is killed.
         """
         held = one.holding
         expired = entitled.may_go_on(held.place) and 0 < entitled.date(held.place) <= self._clock()
         cause = f"not-entitled:{self._clock() // schedule.MINUTE}"
         wish = f"{held.episode}:{EXPIRED if expired else ''}{cause}"
         self._waker.wake(addresses.delivery(held.delivery), cause, {"cancel": wish})
-        self._ports.ledger.release(one.resource, one.share_name, held, unlink=False)
+        self._ports.ledger.release(one.resource, one.share_name, held, listed=True)
         self._waker.wake_resource(one.resource, f"{held.delivery}:{cause}")
         self._telemetry.share(one.resource, held.account, "released: not entitled", image=ami)
         self._mark_tracked(ami, held.delivery)
@@ -214,8 +214,8 @@ class StandingPass:
         """Create the record by which `worker` sends the notice, before the promotion counts the delivery."""
         key, now = addresses.withdrawal(one.delivery, one.episode), self._clock()
         known = {name: getattr(one, name) for name in ("delivery", "episode", "account", "region")}
-        links = [link for link in self._ports.ledger.standing(ami) if link.holding.delivery == one.delivery]
-        shares = [[link.resource, link.share_name] for link in links if not addresses.at_home(link.resource)]
+        held = [each for each in self._ports.ledger.standing(ami) if each.holding.delivery == one.delivery]
+        shares = [[each.resource, each.share_name] for each in held if not addresses.at_home(each.resource)]
         body = {**known, "hub": self._hub, "source_image": ami, "shares": shares, "since": now}
         self._records.create(Write(key, "open", body, now), now)
         self._waker.send(key, "withdrawn")

@@ -4,14 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from chalicelib.adapters.dynamo.ledger import DynamoLedger
-from chalicelib.adapters.dynamo.table import Table
 from chalicelib.core.errors import LostRace, Refusal, RefusalKind
-from chalicelib.core.faults import Fault
 from chalicelib.core.promotion.model import TrackedDelivery
-from chalicelib.core.records.addresses import RecordKey, copy_quota, promotion, share
-from chalicelib.core.sharing.holders import MOST_HOLDINGS
-from chalicelib.core.sharing.share import Holding, Share, ShareState
+from chalicelib.core.records.addresses import copy_quota, promotion
+from chalicelib.core.sharing.share import Share, ShareState
 from chalicelib.core.targets.copy_quota import SlotLease
 from chalicelib.ports.ledger import StandingHolding
 from chalicelib.ports.records import Write
@@ -60,83 +56,88 @@ def test_two_holders_and_the_last_one_leaves(store):
     assert [s.holdings for s in store.ledger.shares(RESOURCE)] == [frozenset()]
 
 
-def held_by_as_many_as_may(store) -> list[Holding]:
-    """A grant that all AMIs of an account under one key hold, each with the longest names that there are."""
-    first = sharing("d" * 20, until=NOW)
-    held = [
-        replace(first, ami=f"ami-{number:017x}", region="ap-northeast-1", delivery=f"{number:020x}", episode=999)
-        for number in range(MOST_HOLDINGS)
-    ]
-    store.ledger.hold(RESOURCE, SHARE, held[0])
-    if store.table is None:
-        known = store.ledger.items[RESOURCE, ACCOUNT]
-        store.ledger.items[RESOURCE, ACCOUNT] = replace(known, holdings=frozenset(held))
-    else:
-        store.table.update(share(RecordKey(RESOURCE), ACCOUNT), "ADD holdings :more", {":more": set(map(str, held))})
-    return held
-
-
-def test_as_many_as_may_hold_a_share_and_one_more_meets_the_limit(store):
-    """It breaks nothing: its holders can hold it again, leave, and make room."""
-    held = held_by_as_many_as_may(store)
-    one_more = replace(held[0], ami="ami-fffffffffffffffff", delivery="f" * 20)
-    store.ledger.hold(RESOURCE, SHARE, held[7])
-    with pytest.raises(Refusal) as refused:
-        store.ledger.hold(RESOURCE, SHARE, one_more)
-    assert (refused.value.kind, refused.value.fault.code) == (RefusalKind.DENIED, "share-held-by-too-many")
-    assert "3,500" in refused.value.fault.what
-
-    store.ledger.release(RESOURCE, ACCOUNT, one_more)
-    store.ledger.release(RESOURCE, ACCOUNT, held[0])
-    store.ledger.hold(RESOURCE, SHARE, one_more)
-    (found,) = store.ledger.shares(RESOURCE)
-    assert found.holdings == {*held[1:], one_more}
-
-
-def test_a_share_that_as_many_as_may_hold_is_written_and_closed_like_any_other(store):
-    """Its item has room for the longest faults beside them."""
-    held_by_as_many_as_may(store)
-    fault = Fault("code", "w" * 4000, "w" * 4000, "w" * 4000)
-    (full,) = store.ledger.shares(RESOURCE)
-    store.ledger.save([replace(full, state=ShareState.OPEN, waits_for=fault, fault=fault)], "opened", NOW)
-    (full,) = store.ledger.shares(RESOURCE)
-    store.ledger.save([replace(full, state=ShareState.CLOSING)], "its end", NOW, unheld=True)
-
-    (found,) = store.ledger.shares(RESOURCE)
-    assert (found.state, len(found.holdings)) == (ShareState.CLOSING, MOST_HOLDINGS)
-
-
-@pytest.mark.parametrize("store", ["dynamo"], indirect=True)  # in memory there are no attributes
-@pytest.mark.parametrize("nonsense", [7, "d1", True])
-def test_what_somebody_wrote_in_the_place_of_holdings_keeps_nobody_from_holding(store, nonsense):
-    """It goes, and the holding stands."""
+@pytest.mark.parametrize("store", ["dynamo"], indirect=True)  # in memory one write is one step
+@pytest.mark.parametrize("broken", ["hold#", "share#"])
+def test_nobody_sees_a_holding_without_its_ask(store, broken):
+    """One of the two writes fails: neither is there."""
     store.ledger.hold(RESOURCE, SHARE, copying("d1"))
-    store.table.update(share(RecordKey(RESOURCE), ACCOUNT), "SET holdings = :damaged", {":damaged": nonsense})
+    refuse_writes_of(store.table, broken)
+    with pytest.raises(Refusal) as refused:
+        store.ledger.hold(RESOURCE, SHARE, copying("d2"))
+    assert (refused.value.kind, refused.value.fault.code) == (RefusalKind.THROTTLED, "share-busy")
 
-    store.ledger.hold(RESOURCE, SHARE, copying("d2"))
-    assert [one.holdings for one in store.ledger.shares(RESOURCE)] == [frozenset({copying("d2")})]
-
-
-class LimitedTable(Table):
-    """Takes as much in a transaction as DynamoDB does, and remembers how many shares were in each."""
-
-    def __init__(self, most):
-        super().__init__(None, "state")
-        self.taken, self.most = [], most
-
-    def transact(self, writes):
-        self.taken.append(len(writes) // 2)
-        assert self.taken[-1] <= self.most, "DynamoDB refuses a larger transaction"
-        return True
+    (found,) = store.ledger.shares(RESOURCE)
+    assert (found.holdings, found.asked) == (frozenset({copying("d1")}), 1)
 
 
-@pytest.mark.parametrize(("holders", "most"), [(MOST_HOLDINGS, 4_000_000 // (MOST_HOLDINGS * 95)), (1, 50)])
-def test_shares_are_written_in_transactions_that_dynamodb_takes(holders, most):
-    """A hundred in one key's policy, each held by as many as may: else none of them could be closed."""
-    held = frozenset(sharing(f"{number}") for number in range(holders))
-    table = LimitedTable(most)
-    DynamoLedger(table).save([replace(SHARE, share_name=f"s{n}", holdings=held) for n in range(100)], "closed", NOW)
-    assert sum(table.taken) == 100
+def refuse_writes_of(table, sort_key):
+    """Let DynamoDB refuse every transaction with a write of such an item."""
+    real = table._client.transact_write_items
+
+    def refused(TransactItems):  # noqa: N803 - boto3's own name
+        for write in TransactItems:
+            for request in write.values():
+                key = request.get("Key") or request["Item"]
+                if key["sk"]["S"].startswith(sort_key):
+                    request["ConditionExpression"] = "attribute_exists(no_such_attribute)"
+                    if "Item" in request:
+                        request.pop("ExpressionAttributeValues", None)
+        return real(TransactItems=TransactItems)
+
+    table._client.transact_write_items = refused
+
+
+def test_many_amis_hold_one_share_and_each_lets_go_of_its_own(store):
+    """A grant that all AMIs of an account under one key hold: each holding is an item of its own."""
+    held = [replace(sharing(f"{number:020x}"), ami=f"ami-{number:017x}") for number in range(40)]
+    for one in held:
+        store.ledger.hold(RESOURCE, SHARE, one)
+    store.ledger.release(RESOURCE, ACCOUNT, held[7])
+    (found,) = store.ledger.shares(RESOURCE)
+    assert (found.holdings, found.asked) == ({*held[:7], *held[8:]}, 40)
+    assert [one.holding for one in store.ledger.standing(held[8].ami)] == [held[8]]
+
+
+def test_a_new_episode_holds_in_place_of_the_old_one_and_outlives_its_release(store):
+    """A delivery was killed before its release, and started again; a late write of the old episode changes nothing."""
+    store.ledger.hold(RESOURCE, SHARE, copying("d1", episode=1))
+    store.ledger.hold(RESOURCE, SHARE, sharing("d1", episode=2))
+    store.ledger.hold(RESOURCE, SHARE, copying("d1", episode=1))
+    store.ledger.release(RESOURCE, ACCOUNT, copying("d1", episode=1))
+
+    (found,) = store.ledger.shares(RESOURCE)
+    assert (found.holdings, found.asked) == (frozenset({sharing("d1", episode=2)}), 2)
+    assert [one.holding.episode for one in store.ledger.standing(AMI)] == [2]
+
+
+def test_what_is_released_and_still_listed_holds_nothing(store):
+    """The pass over standing shares finds it until it has made the resource due; then it removes it."""
+    store.ledger.hold(RESOURCE, SHARE, sharing("d1"))
+    for _ in range(2):
+        store.ledger.release(RESOURCE, ACCOUNT, sharing("d1"), listed=True)
+    assert [s.holdings for s in store.ledger.shares(RESOURCE)] == [frozenset()]
+    (listed,) = store.ledger.standing(AMI)
+    assert listed == StandingHolding(RESOURCE, ACCOUNT, sharing("d1"))
+
+    store.ledger.hold(RESOURCE, SHARE, sharing("d1"))
+    (found,) = store.ledger.shares(RESOURCE)
+    assert (found.holdings, found.asked) == (frozenset({sharing("d1")}), 2)
+    store.ledger.release(RESOURCE, ACCOUNT, sharing("d1"), listed=True)
+    store.ledger.release(RESOURCE, ACCOUNT, sharing("d1"))
+    assert store.ledger.standing(AMI) == []
+
+
+def test_a_delivery_reads_its_own_holdings_together(store):
+    """By one call; those of others are left out, and a share that it does not hold has none."""
+    other = "resource#snapshot#snap-0b"
+    for name in ("d1", "d2"):
+        store.ledger.hold(RESOURCE, SHARE, copying(name))
+    store.ledger.hold(other, replace(SHARE, resource=other), copying("d2"))
+
+    found = store.ledger.find_for([(RESOURCE, ACCOUNT, "d1"), (other, ACCOUNT, "d1"), (RESOURCE, "no share", "d1")])
+    assert {s.resource: s.holdings for s in found} == {RESOURCE: {copying("d1")}, other: frozenset()}
+    found = store.ledger.find([(RESOURCE, ACCOUNT), (other, ACCOUNT)])
+    assert {s.resource: len(s.holdings) for s in found} == {RESOURCE: 2, other: 1}
 
 
 def test_a_later_holder_moves_the_hard_end_back_and_never_forward(store):
@@ -179,8 +180,33 @@ def test_a_closing_is_not_begun_over_a_holder_that_has_just_come(store):
     with pytest.raises(LostRace):
         store.ledger.save([replace(read, state=ShareState.CLOSING)], "closing", NOW, unheld=True)
     store.ledger.release(RESOURCE, ACCOUNT, copying("d2"))
+    (read,) = store.ledger.shares(RESOURCE)
     store.ledger.save([replace(read, state=ShareState.CLOSING)], "closing", NOW, unheld=True)
     assert store.ledger.shares(RESOURCE)[0].state is ShareState.CLOSING
+
+
+@pytest.mark.parametrize("store", ["dynamo"], indirect=True)  # in memory a read is one moment
+@pytest.mark.parametrize("page", [1, 2])
+def test_a_holder_who_comes_between_two_pages_of_a_read_is_seen_or_ends_what_was_read(store, page, monkeypatch):
+    """Its holding is before or behind the place that the read has reached."""
+    other = "333333333333"
+    store.ledger.hold(RESOURCE, replace(SHARE, share_name=other), copying("d5"))
+    store.ledger.hold(RESOURCE, SHARE, copying("d0"))
+    store.ledger.release(RESOURCE, ACCOUNT, copying("d0"))
+    pages, real = [], store.table._client.query
+
+    def query(**request):
+        if len(pages) == page:
+            store.ledger.hold(RESOURCE, SHARE, copying("d1"))
+        pages.append(request)
+        return real(**request, Limit=1)
+
+    monkeypatch.setattr(store.table._client, "query", query)
+    read = next(one for one in store.ledger.shares(RESOURCE) if one.share_name == ACCOUNT)
+    assert len(pages) > page
+    if not read.holdings:
+        with pytest.raises(LostRace):
+            store.ledger.save([replace(read, state=ShareState.CLOSING)], "closing", NOW, unheld=True)
 
 
 def test_each_who_comes_is_counted_once_and_ends_what_was_read_before(store):
@@ -269,8 +295,8 @@ def test_what_is_not_in_the_ledger_can_be_put_into_it_once(store):
     assert [(s.state, s.version) for s in store.ledger.shares(RESOURCE)] == [(ShareState.CLOSING, 1)]
 
 
-def test_a_standing_holding_has_a_link_as_long_as_it_lasts(store):
-    """The AMI's links name resource, share, delivery and end of all that is held for it."""
+def test_a_standing_holding_is_found_by_its_ami_as_long_as_it_lasts(store):
+    """With resource, share, delivery and end."""
     store.ledger.hold(RESOURCE, SHARE, sharing("d1", until=NOW))
     store.ledger.hold(RESOURCE, SHARE, copying("d2"))
 
@@ -282,8 +308,8 @@ def test_a_standing_holding_has_a_link_as_long_as_it_lasts(store):
     assert [s.holdings for s in store.ledger.shares(RESOURCE)] == [frozenset({copying("d2")})]
 
 
-def test_a_link_leads_to_its_holding_also_when_the_share_is_gone(store):
-    """A release needs nothing of the share's item."""
+def test_a_holding_of_which_the_episode_is_unknown_is_released_whatever_it_is(store):
+    """It was damaged when it was read."""
     store.ledger.hold(RESOURCE, SHARE, sharing("d1"))
     (read,) = store.ledger.shares(RESOURCE)
     store.ledger.release(RESOURCE, ACCOUNT, replace(sharing("d1"), episode=0))
@@ -291,16 +317,6 @@ def test_a_link_leads_to_its_holding_also_when_the_share_is_gone(store):
     assert [s.holdings for s in store.ledger.shares(RESOURCE)] == [frozenset()]
     assert read.holdings == frozenset({sharing("d1")})
     assert store.ledger.standing(AMI) == []
-
-
-def test_an_older_episodes_release_leaves_the_newer_ones_link(store):
-    """A delivery was killed before its release, and started again."""
-    store.ledger.hold(RESOURCE, SHARE, sharing("d1", episode=1))
-    store.ledger.hold(RESOURCE, SHARE, sharing("d1", episode=2))
-    store.ledger.release(RESOURCE, ACCOUNT, sharing("d1", episode=1))
-
-    assert [link.holding.episode for link in store.ledger.standing(AMI)] == [2]
-    assert [s.holdings for s in store.ledger.shares(RESOURCE)] == [frozenset({sharing("d1", episode=2)})]
 
 
 # --- the slots of a copy quota ---------------------------------------------------------------------------------------

@@ -155,7 +155,7 @@ def test_everything_that_is_decoded_bears_its_form(table):
 # --- what stands in the ledger's items -------------------------------------------------------------------------------
 
 SHARE_KEY = addresses.share(RecordKey(RESOURCE), "222222222222")
-LINK = addresses.standing_link(AMI, RESOURCE, "222222222222", "0123")
+HOLDING = addresses.holding(RESOURCE, "222222222222", "0123")
 
 
 def test_what_is_over_expires_and_what_is_open_does_not(table):
@@ -175,38 +175,44 @@ def test_what_is_over_expires_and_what_is_open_does_not(table):
     assert table.get(SHARE_KEY) is None
 
 
-@pytest.mark.parametrize("holdings", [{"0123:1", str(copying("4567"))}, "nonsense", {5}])
-def test_a_holding_that_cannot_be_read_is_shown_once_and_then_gone(table, holdings):
-    """It holds nothing; the other holdings count."""
-    ledger = DynamoLedger(table)
-    ledger.hold(RESOURCE, a_share(), copying("4567"))
-    table.update(SHARE_KEY, "SET holdings = :holdings", {":holdings": holdings})
-
-    (share,) = ledger.shares(RESOURCE)
-    assert share.damaged
-    ledger.save([share], "taken out", NOW)
-
-    (share,) = ledger.shares(RESOURCE)
-    assert share.damaged == ()
-    assert share.holdings == ({copying("4567")} if str(copying("4567")) in holdings else set())
+DAMAGE = [
+    {"episode": "x"},
+    {"account": 5},
+    {"region": None},
+    {"until": None},
+    {"episode": None, "until": "x"},
+]
 
 
-@pytest.mark.parametrize("damage", [{"episode": "x"}, {"account": 5}, {"until": None}])
-def test_a_damaged_link_still_leads_to_its_share_and_can_be_released(table, damage):
-    """Its key has AMI, resource, share and delivery; a release removes the holding of any episode."""
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_holding_that_cannot_be_read_holds_nothing_and_can_be_released_or_held_again(table, damage):
+    """Its key has resource, share and delivery, the index its AMI; the other holdings count."""
     ledger = DynamoLedger(table)
     ledger.hold(RESOURCE, a_share(), sharing("0123", episode=3))
     ledger.hold(RESOURCE, a_share(), sharing("4567"))
     for name, value in damage.items():
-        table.update(LINK, "SET #name = :value", {":value": value}, names={"#name": name})
+        table.update(HOLDING, "SET #name = :value", {":value": value}, names={"#name": name})
 
-    link = next(one for one in ledger.standing(AMI) if one.holding.delivery == "0123")
-    assert (link.resource, link.share_name, link.holding.ami) == (RESOURCE, "222222222222", AMI)
-    assert link.holding.episode == 0
-    ledger.release(link.resource, link.share_name, link.holding)
+    assert [share.holdings for share in ledger.shares(RESOURCE)] == [{sharing("4567")}]
+    found = next(one for one in ledger.standing(AMI) if one.holding.delivery == "0123")
+    assert (found.resource, found.share_name, found.holding.ami) == (RESOURCE, "222222222222", AMI)
+    assert found.holding.episode == 0
+    ledger.hold(RESOURCE, a_share(), sharing("0123", episode=3))
+    assert [share.holdings for share in ledger.shares(RESOURCE)] == [{sharing("0123", episode=3), sharing("4567")}]
+    ledger.release(found.resource, found.share_name, found.holding)
 
     assert [one.holding.delivery for one in ledger.standing(AMI)] == ["4567"]
     assert [share.holdings for share in ledger.shares(RESOURCE)] == [{sharing("4567")}]
+
+
+def test_a_standing_holding_whose_ami_was_taken_away_holds_nothing(table):
+    """The pass could not find it: it must not keep a share open."""
+    ledger = DynamoLedger(table)
+    ledger.hold(RESOURCE, a_share(), sharing("0123"))
+    table.update(HOLDING, "REMOVE standing_of", {})
+
+    assert ledger.standing(AMI) == []
+    assert [share.holdings for share in ledger.shares(RESOURCE)] == [frozenset()]
 
 
 def test_a_share_that_comes_back_from_the_archive_keeps_its_history(table):

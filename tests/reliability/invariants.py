@@ -8,6 +8,8 @@ from typing import Any
 
 from awsim.api import Call
 from awsim.services.ec2.snapshot_sharing import changed
+from chalicelib.adapters.dynamo.ledger import holdings_in
+from chalicelib.core.sharing.share import Holding
 from tests.scenarios.scene import DELIVERY_TAG, HUB, REGION, Scene
 
 ROLE_PATH = ":role/aws-service-role/"
@@ -95,12 +97,13 @@ class CallChecks:
         state = share.get("state", "closed" if gone else "not on record")
         if state not in expected:
             return f"{resource}, {holder} is changed while its share is {state} (invariant 3)"
-        if expected == OPENING and all(self._unchecked(one) for one in share.get("holdings", ())):
+        held = holdings_in(self._scene.items()).get((resource, holder), ())
+        if expected == OPENING and all(map(self._unchecked, held)):
             return f"{resource} opens to {holder} for nobody that has passed its checks (invariant 1)"
         return ""
 
-    def _unchecked(self, holding: str) -> bool:
-        record = self._scene.record(f"delivery#{holding.split('|')[3]}")
+    def _unchecked(self, holding: Holding) -> bool:
+        record = self._scene.record(f"delivery#{holding.delivery}")
         return record["state"] in BEFORE_OPENING
 
     def _delivery(self, call: Call) -> dict[str, Any]:

@@ -73,8 +73,6 @@ SHARES: Mapping[str, Callable[[Body], Attributes]] = {
     "it speaks of another resource": _body(lambda body: {**body, "resource": "resource#snapshot#snap-0123"}),
     "an unknown state": _body(lambda body: {**body, "state": "ajar"}),
     "the account is gone, the body too": _always(account=None, body=None),
-    "the holdings are text": _always(holdings=REST),
-    "a holding is nonsense": _always(holdings={"SS": ["x:1"]}),
     "the last hour is text": _always(last_closing_at=REST),
     "the last hour is gone": _always(last_closing_at=None),
     "the version is text": _always(version=REST),

@@ -67,7 +67,7 @@ class Forger:
         return addresses.key_resource(self.keys[which], forgery.to)
 
     def write(self, forgery: Forgery, purpose: Purpose) -> None:
-        """Write a head with a value in force, a holding with its link, and a record that is due."""
+        """Write a head with a value in force, a holding, and a record that is due."""
         ami, account = self.amis[forgery.holds[0]], forgery.holds[1]
         value = Head(value=f"default prod {STRANGER}", known=("dev",), standing=True)
         self.records.put(addresses.head(ami), {"kind": "head", "body": json.dumps(codec.encode(value))})
@@ -86,11 +86,13 @@ class Forger:
         )
 
     def look(self, forgery: Forgery) -> Share:
-        """Return the share as the ledger then has it, and delete it."""
+        """Return the share as the ledger then has it, and delete it with its holdings."""
         place = self.resource(forgery)
         (share,) = [one for one in self.ledger.shares(place.pk) if one.share_name == forgery.to]
-        gone = addresses.share(place, forgery.to)
-        self._scene.client("dynamodb").delete_item(TableName=TABLE, Key={"pk": {"S": gone.pk}, "sk": {"S": gone.sk}})
+        held = [addresses.holding(place.pk, forgery.to, one.delivery) for one in share.holdings]
+        for gone in (addresses.share(place, forgery.to), *held):
+            key = {"pk": {"S": gone.pk}, "sk": {"S": gone.sk}}
+            self._scene.client("dynamodb").delete_item(TableName=TABLE, Key=key)
         return share
 
 

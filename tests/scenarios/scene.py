@@ -10,7 +10,7 @@ that no scenario may break are checked at every AWS call (``Watch``) and once mo
 import io
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -29,7 +29,9 @@ from awsim.services.buses import EventRule
 from awsim.services.ec2.records import Ec2Image, Ec2Snapshot
 from awsim.services.ec2.snapshot_sharing import changed
 from awsim.world import World
+from chalicelib.adapters.dynamo.ledger import SHARE, holdings_in
 from chalicelib.core.records.addresses import delivery_id
+from chalicelib.core.sharing.share import Holding
 from demo import stage
 
 REGION, HUB = stage.REGION, stage.HUB
@@ -453,7 +455,9 @@ class Scene:
     def _records_move(self) -> list[str]:
         problems = []
         items = self.items()
-        sharing = {i["pk"] for i in items if i["sk"].startswith("share#") and _moves(self.body(i), i)}
+        held = holdings_in(items)
+        shares = [(i["pk"], i["sk"].removeprefix(SHARE), self.body(i)) for i in items if i["sk"].startswith(SHARE)]
+        sharing = {pk for pk, name, share in shares if _moves(share, held.get((pk, name), ()))}
         for item in items:
             if item["sk"] != "record":
                 continue
@@ -560,9 +564,9 @@ def conforms(words: Sequence[str], reported: Any, status: int) -> None:
     assert reported.get("exit_status", status) == status
 
 
-def _moves(share: Mapping[str, Any], item: Mapping[str, Any]) -> bool:
+def _moves(share: Mapping[str, Any], held: Collection[Holding]) -> bool:
     """Whether a share is about to change; a held one that stays does not move."""
-    stays = share["state"] == "open" and any("|standing|" in holding for holding in item.get("holdings", ()))
+    stays = share["state"] == "open" and any(holding.stands for holding in held)
     return share["state"] in OPEN_SHARES and not stays
 
 

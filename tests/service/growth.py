@@ -33,7 +33,7 @@ OVERHEAD = 200
 """Bytes of an item besides its body: keys, names of attributes, dates."""
 UNIT = 4096
 CONSISTENT = {"records begin", "records read", "records get", "records list", "records list_readable"}
-LISTS = {"ledger shares", "ledger find", "tracked all", "slots asked"}
+LISTS = {"ledger shares", "ledger find", "ledger find_for", "tracked all", "slots asked"}
 EVENTUAL = {"records due"}
 
 
@@ -83,10 +83,9 @@ def size(item: Any) -> int:
         return 0
     if isinstance(item, tuple) and len(item) == 2 and isinstance(item[0], RecordKey):  # of a list: key, item
         return OVERHEAD + len(json.dumps(item[1], default=str))
-    if isinstance(item, Share):  # its holdings are stored as texts beside the body, as in the table
-        texts = [*map(str, item.holdings)]
-        plain = codec.encode(replace(item, holdings=frozenset()))
-        return OVERHEAD + len(json.dumps([plain, texts], default=str, separators=(",", ":")))
+    if isinstance(item, Share):  # its holdings are items of their own, which are read with it
+        plain = json.dumps(codec.encode(replace(item, holdings=frozenset())), default=str, separators=(",", ":"))
+        return OVERHEAD + len(plain) + sum(OVERHEAD + len(json.dumps(codec.encode(one))) for one in item.holdings)
     body = item if isinstance(item, dict) else getattr(item, "body", None)
     if body is None:
         body = (

@@ -196,7 +196,7 @@ class Model(RecordsStory):
 
     @precondition(lambda self: not self.world.invariants.poisoned)
     @rule(
-        what=st.sampled_from(["head", "mark", "link", "share", "share", "source image"]),
+        what=st.sampled_from(["head", "mark", "holding", "share", "share", "source image"]),
         number=NUMBERS,
         then=THEN,
     )

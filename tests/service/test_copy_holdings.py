@@ -46,7 +46,8 @@ class Holdings:
     def release(self, seconds=30):
         records = self.stores.records
         make_due = records.make_due if not self.dies else killed
-        port = SimpleNamespace(make_due=make_due, create=records.create, mark_woken=records.mark_woken)
+        waking = {name: getattr(records, name) for name in ("create", "mark_woken", "unpark")}
+        port = SimpleNamespace(make_due=make_due, **waking)
         waker = Waker(port, self, lambda: NOW)
         budget = Budget(lambda: seconds)
         return copy_holdings.release(records, self.stores.ledger, waker, lambda: NOW, IMAGE.id, ONE, budget)

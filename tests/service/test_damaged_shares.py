@@ -124,10 +124,12 @@ def damaged_while_held(stores, mode, kind):
 
 
 def damaged_and_held_by_nobody(stores, mode, kind):
-    """Its holdings are gone, too: by hand."""
+    """Its holdings are damaged, too."""
     hub = a_hub(stores, mode)
+    for item in [held for one in hub.resources() for held in stores.table.query(one, "hold#")]:
+        damage(stores, item, {"episode": "nonsense"})
     for item in shares_of(stores, hub):
-        damage(stores, item, {**KINDS[kind], "holdings": None})
+        damage(stores, item, KINDS[kind])
         stores.records.make_due(RecordKey(item["pk"]), hub.cloud.now)
     hub.run(until=hub.cloud.now + HOUR)
 

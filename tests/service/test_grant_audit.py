@@ -82,7 +82,7 @@ class Audited:
         ledger.hold(resource, share, holding)
         if state is not ShareState.OPEN:
             ledger.release(resource, delivery, holding)
-        changed = Share(resource, delivery, account, state=state, intended_at=OPENED_AT)
+        changed = Share(resource, delivery, account, state=state, intended_at=OPENED_AT, asked=1)
         ledger.save([changed], "test", CLOSED_AT)
         if state is ShareState.CLOSED:
             ledger.archive([replace(changed, version=1)], CLOSED_AT)

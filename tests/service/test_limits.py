@@ -10,14 +10,13 @@ from chalicelib.core.targets.applied_file import Directory, Target
 from chalicelib.ports.records import Write
 from chalicelib.service.share_worker import ShareWorker
 from chalicelib.service.waker import Waker
-from tests import fakes
 from tests.fakes import copying
 from tests.service.cloud import REGION, Cloud, FakeSnapshotPermissions, Quiet, refusal
 from tests.service.entitled import ListedOnly
+from tests.service.gate import PortTrouble
 from tests.service.groups import MessageGroups
 from tests.service.hub import Hub
 from tests.service.scenes import queued
-from tests.service.world import ModelWorld, WorldSetup
 from tests.stores import in_memory
 
 ACCOUNT = "200000000001"
@@ -139,26 +138,12 @@ def test_an_account_too_many_on_one_snapshot_is_notified_and_hinders_no_other():
     }
 
 
-def test_an_ami_more_than_a_grants_record_takes_fails_plainly_and_all_can_be_revoked(monkeypatch):
-    """Two hold it, as many as may: the third fails with the cure and keeps nothing open; room made, it is shared."""
-    monkeypatch.setattr(fakes, "MOST_HOLDINGS", 2)
-    world = ModelWorld(WorldSetup(amis=((0,), (0,), (0,)), mode="share"))
-    for number in range(3):
-        world.tag(number, "default")
-        world.wait(HOUR)
+def test_a_share_that_many_hold_at_once_is_held_at_a_later_try():
+    """DynamoDB takes one transaction on an item at a time: the delivery comes again, and nobody parks it."""
+    hub = Hub((ACCOUNT,))
+    hub.cloud.make_image("ami-0a", {"snap-00": True})
+    hub.gate.troubles.append(PortTrouble("ledger", "hold", refusal(RefusalKind.THROTTLED, "share-busy"), 8))
+    hub.cloud.tag("ami-0a", ACCOUNT)
+    hub.run(until=hub.cloud.now + 2 * HOUR)
 
-    assert list(world.outcomes().values()) == ["shared", "shared", "failed"]
-    (fault,) = (fault for notice in world.cloud.notices for fault in notice.get("faults", ()))
-    assert (fault["code"], "another KMS key" in fault["cure"]) == ("share-held-by-too-many", True)
-    assert {ami for ami, _ in world.cloud.launches} == {world.ami(0), world.ami(1)}
-
-    world.tag(0, None)
-    world.wait(HOUR)
-    world.tag(2, None)
-    world.wait(HOUR)
-    world.tag(2, "default")
-    assert list(world.after(HOUR).outcomes().values()) == ["withdrawn", "shared", "shared"]
-    for number in range(1, 3):
-        world.tag(number, None)
-    assert not world.after(HOUR).cloud.grants
-    assert not world.cloud.launches
+    assert hub.outcomes() == {("ami-0a", ACCOUNT): "delivered"}

@@ -430,7 +430,7 @@ MUTATIONS = {
         (stopped,),
     ),
     "opens before its turn": ModelMutation(
-        rf"invariant 1: {SNAPSHOT} opens for ami-0a\|{A}\|us-east-1\|\w+\|1\|copy\|0 while waiting",
+        rf"invariant 1: {SNAPSHOT} opens for ami-0a at {A}/us-east-1 while waiting",
         Parts(deliveries=instead(do.AskSlots, opens_before_its_turn)),
         (waiting,),
     ),

@@ -506,14 +506,14 @@ def test_what_is_over_is_read_no_more():
 # --- what must end ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("damaged", [True, False])
-def test_a_share_that_was_never_opened_ends(damaged):
-    """Its holder cannot be read, or its end has come: it does not wake without end, and opens nothing."""
+@pytest.mark.parametrize("held", [True, False])
+def test_a_share_that_was_never_opened_ends(held):
+    """Nobody holds it, or its end has come: it does not wake without end, and opens nothing."""
     snapshot = SlowResource(SNAPSHOT)
-    holding = Holding("ami-0a", ACCOUNT, "us-east-1", "d1", 1, Purpose.COPY)
     wanted = Share(SNAPSHOT.pk, ACCOUNT, ACCOUNT, last_closing_at=START - 1000)
-    held = replace(wanted, damaged=("x:1",)) if damaged else replace(wanted, holdings=frozenset({holding}), asked=1)
-    snapshot.stores.ledger.items[SNAPSHOT.pk, ACCOUNT] = held
+    snapshot.stores.ledger.hold(SNAPSHOT.pk, wanted, copying("d1"))
+    if not held:
+        snapshot.stores.ledger.release(SNAPSHOT.pk, ACCOUNT, copying("d1"))
 
     assert snapshot.run_on() <= 3
 
@@ -521,11 +521,7 @@ def test_a_share_that_was_never_opened_ends(damaged):
     assert seen is not None
     assert seen.wake_at is None
     assert snapshot.permissions.calls["open"] == 0
-    assert [s.state for s in snapshot.shares] == ([] if damaged else [ShareState.REFUSED])
-    if damaged:
-        assert [args[2] for name, args in snapshot.telemetry.reported if name == "share"] == [
-            "a holding cannot be read"
-        ]
+    assert [s.state for s in snapshot.shares] == ([ShareState.REFUSED] if held else [])
 
 
 @pytest.mark.parametrize("purpose", Purpose)
@@ -533,9 +529,8 @@ def test_a_share_that_was_never_opened_ends(damaged):
 def test_what_ended_for_one_that_never_lets_go_opens_for_the_next_who_needs_it(opened, purpose):
     """A damaged delivery holds a share that closed at its end; a later delivery gets its own opening."""
     snapshot = SlowResource(SNAPSHOT)
-    damaged = Holding("ami-0a", ACCOUNT, "us-east-1", "d1", 1, Purpose.COPY)
     wanted = Share(SNAPSHOT.pk, ACCOUNT, ACCOUNT, last_closing_at=START + (5000 if opened else -1))
-    snapshot.stores.ledger.hold(SNAPSHOT.pk, wanted, damaged)
+    snapshot.stores.ledger.hold(SNAPSHOT.pk, wanted, copying("d1"))
     snapshot.run_on()
     snapshot.now = START + 5001
     snapshot._note()
@@ -550,21 +545,3 @@ def test_what_ended_for_one_that_never_lets_go_opens_for_the_next_who_needs_it(o
     (for_both,) = snapshot.shares
     assert for_both.state is ShareState.OPEN
     assert snapshot.permissions.there == {ACCOUNT}
-
-
-def test_an_open_share_whose_only_holding_is_damaged_closes():
-    """The holding does not say for whom or until when: one report names it."""
-    snapshot = SlowResource(SNAPSHOT)
-    snapshot.hold([ACCOUNT])
-    snapshot.run_on()
-    (held,) = snapshot.shares
-    damaged = replace(held, holdings=frozenset(), damaged=("nonsense",))
-    snapshot.stores.ledger.items[SNAPSHOT.pk, ACCOUNT] = damaged
-
-    snapshot.run()
-    snapshot.run_on()
-
-    assert snapshot.permissions.there == set()
-    assert not snapshot.shares
-    said = [args[2] for name, args in snapshot.telemetry.reported if name == "share"]
-    assert said.count("a holding cannot be read") == 1

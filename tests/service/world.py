@@ -565,14 +565,16 @@ class ModelWorld(Hub):
                 self.excused |= {p for p in self._places() if self.delivery_key(*p) == key}
 
     def damage(self, what: str, number: int) -> None:
-        """Somebody damages what stands beside the records: a head, a mark or link of what stands, a share, a source."""
-        items, links = self.stores.records.items, self.stores.ledger.links
+        """Somebody damages what stands beside the records: a head, a mark, a standing holding, a share, a source."""
+        items, ledger = self.stores.records.items, self.stores.ledger
         found = {
             "head": [key for key in items if key.pk == addresses.HEADS],
             "mark": [key for key in items if key.pk == addresses.STANDING],
             "source image": [key for key in items if key.kind == "promotion" and key.sk.startswith("image")],
-            "link": list(links),
-            "share": list(self.stores.ledger.items),
+            "holding": [
+                (*place, one.delivery) for place, share in ledger.items.items() for one in share.holdings if one.stands
+            ],
+            "share": list(ledger.items),
         }[what]
         if not found:
             return
@@ -580,11 +582,12 @@ class ModelWorld(Hub):
         self.tell(f"The {what} {chosen} is damaged.")
         if what == "share":
             self.excuse()
-            self.stores.ledger.damage(chosen)
+            ledger.damage(chosen)
             return
-        if what == "link":
-            self.excuse([chosen[0]])  # what cannot be judged is withdrawn
-            links[chosen] = replace(links[chosen], account="", region="", episode=0, until=1)
+        if what == "holding":
+            held = ledger.items[chosen[:2]].holdings
+            self.excuse([one.ami for one in held if one.delivery == chosen[2]])  # what cannot be judged is withdrawn
+            ledger.damage_holding(chosen)
             return
         broken = {"absent_since": "x", "again_at": "x"} if what == "mark" else {"body": "{"}
         self.stores.records.put(chosen, {"kind": items[chosen]["kind"], **broken})

@@ -1,18 +1,18 @@
-"""The ledger's items: one per share, beside the record of its resource, and one per standing holding, by AMI.
+"""The ledger's items: one per share and one per holding, beside the record of their resource.
 
-A share is ``share#NAME`` in its resource's partition. A closed share without holders becomes ``closed#NAME#TIME``
-there, and each step ``history#share#NAME#TIME#VERSION``; both expire. A standing holding has a link in the partition of
-its AMI, from which it can be judged and released without the share's item.
+A share is ``share#NAME`` in its resource's partition, and what a delivery holds of it ``hold#NAME#DELIVERY``. A closed
+share without holders becomes ``closed#NAME#TIME`` there, and each step ``history#share#NAME#TIME#VERSION``; both
+expire. An index finds the standing holdings of an AMI, which can be judged and released without the share's item.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
+from itertools import starmap
 from typing import Any
-
-from botocore.exceptions import ClientError
 
 from chalicelib.adapters.dynamo.table import DAY, EXPIRES, KEEP_HISTORY_DAYS, Table
 from chalicelib.core.errors import LostRace, NewerSchema, Refusal, RefusalKind, Unreadable
@@ -22,7 +22,6 @@ from chalicelib.core.records.addresses import RecordKey
 from chalicelib.core.records.schema import VERSION, check
 from chalicelib.core.sharing import share_events
 from chalicelib.core.sharing.grant_names import unrecorded_name
-from chalicelib.core.sharing.holders import MOST_HOLDINGS, held_by_too_many
 from chalicelib.core.sharing.share import ENDED_LONG_AGO, Holding, Purpose, Share, ShareState
 from chalicelib.ports.ledger import NO_LINES, Lines, StandingHolding
 
@@ -32,28 +31,29 @@ ONE_SHARE = 2
 PER_TRANSACTION = 50
 """Two items each: the share and its history or archive; a transaction takes 100."""
 
-HOLDINGS_AT_ONCE = 30_000
-"""Most holdings of all shares in one transaction: DynamoDB may count whole items, and takes 4 MB [aws-facts 6]."""
-
-UNHELD = "attribute_not_exists(holdings)"
-"""DynamoDB stores no empty set."""
-
 UNRECORDED = unrecorded_name("")
 """The beginning of the name of a share that stands for a grant of which only the id is known."""
 
 UNKNOWN = -1
 """A version that cannot be read."""
 
-NO_SET = "not a set"
-"""The entry in ``damaged`` if the holdings are not a set."""
-
 NOBODY_CAME = "(NOT attribute_type(asked, :number) OR asked = :asked)"
 """The condition that no holding came since the share was read. A damaged count keeps no share open."""
 
-_OF_HOLDERS = ("holdings", "asked", "damaged", "last_closing_at", "grantee", "version")
-"""Attributes beside the body, which deliveries write."""
+_OF_HOLDERS = ("holdings", "asked", "last_closing_at", "grantee", "version")
+"""What is beside the body, because deliveries write it."""
 
-_CLEAN_UP = {"no set": " REMOVE holdings", "some": " DELETE holdings :damaged", "none": ""}
+HOLD, SHARE = "hold#", "share#"
+"""The beginnings of sort keys; in a resource's partition only its record comes between the two."""
+
+BY_AMI, STANDING_OF = "standing", "standing_of"
+"""The index of standing holdings by AMI, and its attribute, which says that a holding is standing."""
+
+IS_NEW = "NOT attribute_type(episode, :number) OR episode < :episode"
+"""The condition of a holding's put: there is none, or one of an earlier episode."""
+
+TRIES = 5
+"""To hold a share that others write at the same time."""
 
 
 class DynamoLedger:
@@ -70,119 +70,108 @@ class DynamoLedger:
     # --- holdings ----------------------------------------------------------------------------------------------------
 
     def hold(self, resource: str, share: Share, holding: Holding) -> None:
-        """A later end is written first: a crash must not leave a holding past its end."""
-        if holding.stands:
-            self._table.put(_link_key(resource, share.share_name, holding), _link(holding))
+        """A holder that comes later usually has the latest end, so that is tried first."""
         key = addresses.share(RecordKey(resource), share.share_name)
-        if self._add(key, share, holding, "(attribute_not_exists(pk) OR last_closing_at >= :until)"):
-            return
-        self._table.update(
-            key, "SET last_closing_at = :until", {":until": share.last_closing_at}, condition="last_closing_at < :until"
-        )
-        if self._add(key, share, holding):
-            return
-        item = self._table.get(key) or {}
-        there = item.get("holdings")
-        if not isinstance(there, set):
-            self._drop_no_set(key)
-            self.hold(resource, share, holding)
-        elif str(holding) not in there:
-            raise Refusal(RefusalKind.DENIED, held_by_too_many(replace(share, resource=resource)))
-        elif item.get("grantee") != share.grantee:  # the applied file has renamed the role
-            given = {":grantee": share.grantee, ":text": str(holding)}
-            self._table.update(key, "SET grantee = :grantee", given, condition="contains(holdings, :text)")
+        place = addresses.holding(resource, share.share_name, holding.delivery)
+        put = self._table.put_request(place, _item(holding), IS_NEW, {":number": "N", ":episode": holding.episode})
+        for _ in range(TRIES):
+            asks = (self._wanted(key, share, latest=latest, asks=True) for latest in (True, False))
+            if any(self._table.transact([{"Put": put}, {"Update": ask}]) for ask in asks):
+                return
+            if (known := self._table.get(place)) is None:
+                continue
+            if holds(known):
+                for latest in (True, False):
+                    self._table.do("update_item", self._wanted(key, share, latest=latest))
+                return
+            self._table.delete(place, "NOT episode > :episode", {":episode": holding.episode})
+        raise Refusal(RefusalKind.THROTTLED, _busy(resource, share))
 
-    def _add(self, key: RecordKey, share: Share, holding: Holding, condition: str = "") -> bool:
-        """Add a holding, unless it is there already; False: a condition did not hold."""
-        added = self._table.update(
+    def _wanted(self, key: RecordKey, share: Share, *, latest: bool, asks: bool = False) -> dict[str, Any]:
+        """Build a delivery's write of a share, which may rename the grantee.
+
+        ``latest``: only if no other holder has a later end, else only if one has. ``asks``: it raises ``asked``.
+        """
+        given = {
+            ":body": _body(share),
+            ":state": share.state.value,
+            ":account": share.account,
+            ":grantee": share.grantee,
+            ":zero": 0,
+            ":until": share.last_closing_at,
+            ":kind": "share",
+            ":schema": self._version,
+            **({":one": 1} if asks else {}),
+        }
+        return self._table.update_request(
             key,
             "SET kind = :kind, account = :account, grantee = :grantee, #schema = if_not_exists(#schema, :schema), "
             "body = if_not_exists(body, :body), #state = if_not_exists(#state, :state), "
-            "version = if_not_exists(version, :zero), last_closing_at = if_not_exists(last_closing_at, :until) "
-            "ADD holdings :holding, asked :one",
-            {
-                ":body": _body(share),
-                ":state": share.state.value,
-                ":account": share.account,
-                ":grantee": share.grantee,
-                ":zero": 0,
-                ":until": share.last_closing_at,
-                ":holding": {str(holding)},
-                ":text": str(holding),
-                ":one": 1,
-                ":kind": "share",
-                ":schema": self._version,
-                ":set": "SS",
-                ":most": MOST_HOLDINGS,
-            },
+            "version = if_not_exists(version, :zero)"
+            + (", last_closing_at = :until" if latest else "")
+            + (" ADD asked :one" if asks else ""),
+            given,
             names={"#state": "state", "#schema": "schema"},
-            condition=(f"{condition} AND " if condition else "")
-            + "(attribute_not_exists(holdings) OR (attribute_type(holdings, :set) "
-            "AND NOT contains(holdings, :text) AND size(holdings) < :most))",
+            condition="NOT last_closing_at > :until" if latest else "last_closing_at > :until",
         )
-        return added is not None
 
-    def release(self, resource: str, share_name: str, holding: Holding, *, unlink: bool = True) -> None:
-        key = addresses.share(RecordKey(resource), share_name)
-        try:
-            self._release(key, holding)
-        except ClientError as error:
-            if error.response["Error"]["Code"] != "ValidationException":
-                raise
-            self._drop_no_set(key)
-        if holding.stands and unlink:
-            # An older episode's release must not take away the link of a newer one's holding.
-            self._table.delete(
-                _link_key(resource, share_name, holding),
-                "attribute_not_exists(episode) OR NOT attribute_type(episode, :number) OR episode <= :episode"
-                if holding.episode
-                else "attribute_exists(pk)",
-                {":number": "N", ":episode": holding.episode} if holding.episode else {},
-            )
-
-    def _drop_no_set(self, key: RecordKey) -> None:
-        """Remove a value that somebody wrote in place of the holdings."""
-        self._table.update(key, "REMOVE holdings", {":set": "SS"}, condition="NOT attribute_type(holdings, :set)")
-
-    def _release(self, key: RecordKey, holding: Holding) -> None:
-        texts = {str(holding)}
-        if holding.episode == 0:
-            item = self._table.get(key) or {}
-            held, _ = _holdings(item)
-            texts = {str(one) for one in held if (one.delivery, one.stands) == (holding.delivery, holding.stands)}
-        if texts:
-            self._table.update(key, "DELETE holdings :holdings", {":holdings": texts}, condition="attribute_exists(pk)")
+    def release(self, resource: str, share_name: str, holding: Holding, *, listed: bool = False) -> None:
+        place = addresses.holding(resource, share_name, holding.delivery)
+        condition, given = "attribute_exists(pk)", dict[str, Any]()
+        if holding.episode:
+            condition += " AND (NOT attribute_type(episode, :number) OR episode <= :episode)"
+            given = {":number": "N", ":episode": holding.episode}
+        if listed:
+            self._table.update(place, "SET released = :true", {**given, ":true": True}, condition=condition)
+        else:
+            self._table.delete(place, condition, given)
 
     def standing(self, ami: str) -> Sequence[StandingHolding]:
-        return [_standing(ami, item) for item in self._table.query(addresses.standing_links(ami), "resource#")]
+        found = self._table.query_index_all(BY_AMI, STANDING_OF, ami)
+        return [StandingHolding(item["pk"], *_holding(item)) for item in found]
 
     # --- shares ------------------------------------------------------------------------------------------------------
 
     def shares(self, resource: str) -> Sequence[Share]:
-        return [self._share(item) for item in self._table.query(resource, "share#")]
+        """Read shares before holdings: of a holding that comes meanwhile, ``asked`` is raised after it was read."""
+        return self._shares(self._table.query_down(resource, HOLD, "share$"))[::-1]
 
     def find(self, places: Collection[tuple[str, str]]) -> Sequence[Share]:
         keys = [addresses.share(RecordKey(resource), share_name) for resource, share_name in dict.fromkeys(places)]
-        return [self._share(item) for item in self._table.get_all(keys)]
+        items = list(self._table.get_all(keys))
+        held = [one for item in items for one in self._table.query(item["pk"], f"{HOLD}{_share_name(item)}#")]
+        return self._shares([*items, *held])
+
+    def find_for(self, wanted: Collection[tuple[str, str, str]]) -> Sequence[Share]:
+        keys = dict.fromkeys(addresses.share(RecordKey(resource), share_name) for resource, share_name, _ in wanted)
+        return self._shares(self._table.get_all([*keys, *dict.fromkeys(starmap(addresses.holding, wanted))]))
+
+    def _shares(self, items: Iterable[Mapping[str, Any]]) -> list[Share]:
+        """Read the shares among these items, with the holdings among them."""
+        there = list(items)
+        held = holdings_in(there)
+        return [
+            self._share(item, held.get((item["pk"], _share_name(item)), frozenset()))
+            for item in there
+            if item["sk"].startswith(SHARE)
+        ]
 
     def save(
         self, shares: Sequence[Share], happened: str, now: int, *, unheld: bool = False, calls: Lines = NO_LINES
     ) -> None:
         """What is written before a race is lost stays, and is true."""
-        for some in _fitting_transactions(shares):
+        for start in range(0, len(shares), PER_TRANSACTION):
+            some = shares[start : start + PER_TRANSACTION]
             writes = []
             for share in some:
                 key = addresses.share(RecordKey(share.resource), share.share_name)
-                more: dict[str, Any] = {":damaged": set(share.damaged)} if _clean_up(share) == "some" else {}
-                if unheld and share.holdings:
-                    more |= {":number": "N", ":asked": share.asked}
                 update = self._table.update_request(
                     key,
                     "SET #schema = :schema, body = :body, #state = :state, intended_at = :intended, "
-                    "grant_id = :grant, preexisting = :preexisting, version = :next" + _CLEAN_UP[_clean_up(share)],
-                    {**self._given(share), ":seen": share.version, **more},
+                    "grant_id = :grant, preexisting = :preexisting, version = :next",
+                    {**self._given(share), ":seen": share.version, **(_asked(share) if unheld else {})},
                     names={"#schema": "schema", "#state": "state"},
-                    condition=_unchanged(share) + (f" AND {_unheld(share)}" if unheld else ""),
+                    condition=_unchanged(share) + (f" AND {NOBODY_CAME}" if unheld else ""),
                 )
                 what = [happened, *calls.get(share.share_name, ())]
                 writes += [{"Update": update}, self._history(share, what, now)]
@@ -226,8 +215,8 @@ class DynamoLedger:
             writes: list[Mapping[str, Any]] = []
             for share in shares[start : start + PER_TRANSACTION]:
                 key = addresses.share(RecordKey(share.resource), share.share_name)
-                condition = f"{_unchanged(share)} AND {UNHELD}"
-                gone = self._table.delete_request(key, condition, {":seen": share.version})
+                condition = f"{_unchanged(share)} AND {NOBODY_CAME}"
+                gone = self._table.delete_request(key, condition, {":seen": share.version, **_asked(share)})
                 entry = {
                     "kind": "archive",
                     "at": now,
@@ -270,7 +259,7 @@ class DynamoLedger:
         key = addresses.share(RecordKey(share.resource), share.share_name)
         return {"Put": self._table.put_request(addresses.share_history(key, now, share.version + 1), entry)}
 
-    def _share(self, item: dict[str, Any]) -> Share:
+    def _share(self, item: Mapping[str, Any], holdings: frozenset[Holding]) -> Share:
         """Read a share. Damage must not keep this share or others of the same resource open."""
         where = f"{item['pk']} {item['sk']}"
         place = {"resource": item["pk"], "share_name": _share_name(item)}
@@ -282,30 +271,15 @@ class DynamoLedger:
             share = least(item, where, error)
         else:
             share = share if _agrees(item, share) else least(item, where, ValueError("its parts differ"), share)
-        holdings, damaged = _holdings(item)
         return replace(
             share,
             account=_account(item),
             holdings=holdings,
             asked=_fitting(item, "asked", 0),
-            damaged=damaged,
             last_closing_at=_fitting(item, "last_closing_at", ENDED_LONG_AGO),
             grantee=_fitting(item, "grantee", ""),
             version=_fitting(item, "version", UNKNOWN),
         )
-
-
-def _fitting_transactions(shares: Sequence[Share]) -> Iterator[Sequence[Share]]:
-    """Cut into what one transaction takes, by the number of shares and of those who hold them."""
-    some, held = list[Share](), 0
-    for share in shares:
-        if some and (len(some) == PER_TRANSACTION or held + len(share.holdings) > HOLDINGS_AT_ONCE):
-            yield some
-            some, held = [], 0
-        some.append(share)
-        held += len(share.holdings)
-    if some:
-        yield some
 
 
 def _body(share: Share) -> str:
@@ -318,23 +292,9 @@ def _share_name(item: Mapping[str, Any]) -> str:
     return str(item["sk"]).removeprefix("share#")
 
 
-def _holdings(item: Mapping[str, Any]) -> tuple[frozenset[Holding], tuple[str, ...]]:
-    """Return the readable holdings, and the other values in the set."""
-    stored = item.get("holdings", frozenset())
-    if not isinstance(stored, (set, frozenset)) or not all(isinstance(text, str) for text in stored):
-        return frozenset(), (NO_SET,)
-    read = {text: Holding.read(text) for text in stored}
-    return frozenset(filter(None, read.values())), tuple(sorted(text for text, one in read.items() if one is None))
-
-
-def _clean_up(share: Share) -> str:
-    if NO_SET in share.damaged:
-        return "no set"
-    return "some" if share.damaged else "none"
-
-
-def _unheld(share: Share) -> str:
-    return NOBODY_CAME if share.holdings else UNHELD
+def _asked(share: Share) -> dict[str, Any]:
+    """Return the values of ``NOBODY_CAME``."""
+    return {":number": "N", ":asked": share.asked}
 
 
 def _unchanged(share: Share) -> str:
@@ -402,25 +362,43 @@ def _fitting(item: Mapping[str, Any], name: str, default: Any, kind: type | None
     return value if isinstance(value, kind or type(default)) else default
 
 
-# --- links -----------------------------------------------------------------------------------------------------------
+# --- holdings --------------------------------------------------------------------------------------------------------
 
 
-def _link_key(resource: str, share_name: str, holding: Holding) -> RecordKey:
-    return addresses.standing_link(holding.ami, resource, share_name, holding.delivery)
+def holdings_in(items: Iterable[Mapping[str, Any]]) -> Mapping[tuple[str, str], frozenset[Holding]]:
+    """Return the holdings among items by (resource, ``share_name``), without those that hold nothing."""
+    found = defaultdict[tuple[str, str], set[Holding]](set)
+    for item in items:
+        if str(item["sk"]).startswith(HOLD) and holds(item):
+            share_name, holding = _holding(item)
+            found[item["pk"], share_name].add(holding)
+    return {place: frozenset(some) for place, some in found.items()}
 
 
-def _link(holding: Holding) -> Mapping[str, Any]:
+def _busy(resource: str, share: Share) -> Fault:
+    what = f"Others wrote this share at each of {TRIES} tries to hold it."
+    return Fault("share-busy", f"{resource}, {share.share_name}", what, "The service tries again.")
+
+
+def holds(item: Mapping[str, Any]) -> bool:
+    """Whether an item holds its share: it can be read, and was not released."""
+    return "released" not in item and _holding(item)[1].episode != 0
+
+
+def _item(holding: Holding) -> Mapping[str, Any]:
     members = ("account", "region", "episode", "until")
-    return {"kind": "standing", **{name: getattr(holding, name) for name in members}}
+    of_ami = {STANDING_OF if holding.stands else "ami": holding.ami}
+    return {"kind": "holding", **of_ami, **{name: getattr(holding, name) for name in members}}
 
 
-def _standing(ami: str, item: Mapping[str, Any]) -> StandingHolding:
-    """Read a link. Its key says resource, share and delivery; episode 0 says that the rest cannot be read."""
-    resource, share_name, delivery = (*str(item["sk"]).split("|"), "", "")[:3]
+def _holding(item: Mapping[str, Any]) -> tuple[str, Holding]:
+    """Read a holding and its share's name; episode 0 says that it cannot be read, and holds nothing."""
+    share_name, _, delivery = str(item["sk"]).removeprefix(HOLD).rpartition("#")
+    purpose = Purpose.STANDING if STANDING_OF in item else Purpose.COPY
+    ami = _fitting(item, STANDING_OF if purpose is Purpose.STANDING else "ami", "")
     account, region = _fitting(item, "account", ""), _fitting(item, "region", "")
     episode, until = _fitting(item, "episode", 0), _fitting(item, "until", UNKNOWN)
-    whole = bool(account and region and delivery and until != UNKNOWN)
-    holding = Holding(
-        ami, account, region, delivery, episode if whole else 0, Purpose.STANDING, until if whole else ENDED_LONG_AGO
+    whole = bool(ami and account and region and delivery and until != UNKNOWN)
+    return share_name, Holding(
+        ami, account, region, delivery, episode if whole else 0, purpose, until if whole else ENDED_LONG_AGO
     )
-    return StandingHolding(resource, share_name, holding)

@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 
 from botocore.exceptions import ClientError
 
-from chalicelib.adapters.dynamo.table import DAY, EXPIRES, KEEP_HISTORY_DAYS, Table
+from chalicelib.adapters.dynamo.table import ABSENT, DAY, EXPIRES, KEEP_HISTORY_DAYS, Table
 from chalicelib.core.errors import ParkRecord, Unreadable
 from chalicelib.core.records import addresses, schedule
 from chalicelib.core.records.addresses import RecordKey
@@ -80,7 +80,7 @@ class DynamoRecords:
     def create_all(self, new: Sequence[tuple[Write, Extras]], now: int) -> Collection[RecordKey]:
         writes, owners = [], []
         for write, beside in new:
-            writes.append({"Put": self._table.put_request(write.key, self._item(write, now), absent=True)})
+            writes.append({"Put": self._table.put_request(write.key, self._item(write, now), ABSENT)})
             writes += [{"Put": self._table.put_request(key, self._with_form(item))} for key, item in beside]
             owners += [write.key] * (1 + len(beside))
         return {owners[place] for place in self._table.refused(writes)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
@@ -21,6 +22,9 @@ DAY = 86_400
 KEEP_HISTORY_DAYS = 400
 """Days for which ended records are kept, unless the parameter KeepHistoryDays says otherwise."""
 
+NOTHING: Mapping[str, Any] = MappingProxyType({})
+ABSENT = "attribute_not_exists(pk)"
+
 _out = TypeSerializer()
 _in = TypeDeserializer()
 
@@ -34,6 +38,12 @@ def values(item: Mapping[str, Any]) -> dict[str, Any]:
 def wire(attributes: Mapping[str, Any]) -> dict[str, Any]:
     """Python values to DynamoDB's wire shape."""
     return {name: _out.serialize(value) for name, value in attributes.items()}
+
+
+def _only_if(condition: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Build the part of a write that says under which condition."""
+    values_of_it = {"ExpressionAttributeValues": wire(given)} if given else {}
+    return {"ConditionExpression": condition, **values_of_it} if condition else {}
 
 
 class Table:
@@ -65,11 +75,7 @@ class Table:
 
     def put(self, key: RecordKey, attributes: Mapping[str, Any], *, absent: bool = False) -> bool:
         """Write an item whole; ``absent``: only if there is none. False: there was one."""
-        condition = {"ConditionExpression": "attribute_not_exists(pk)"} if absent else {}
-        item = wire({**attributes, "pk": key.pk, "sk": key.sk})
-        return (
-            self._conditional(lambda: self._client.put_item(TableName=self._name, Item=item, **condition)) is not None
-        )
+        return self.do("put_item", self.put_request(key, attributes, ABSENT if absent else ""))
 
     def put_unless_changed(self, key: RecordKey, attributes: Mapping[str, Any], name: str, seen: int) -> bool:
         """Write a whole item if there is none, or if its number ``name`` is still the one that was read."""
@@ -79,12 +85,8 @@ class Table:
         self, key: RecordKey, attributes: Mapping[str, Any], name: str, seen: int
     ) -> dict[str, Any]:
         """Build ``put_unless_changed``, for use in a transaction."""
-        return {
-            **self.put_request(key, attributes),
-            "ConditionExpression": "attribute_not_exists(pk) OR #number = :seen",
-            "ExpressionAttributeNames": {"#number": name},
-            "ExpressionAttributeValues": wire({":seen": seen}),
-        }
+        request = self.put_request(key, attributes, "attribute_not_exists(pk) OR #number = :seen", {":seen": seen})
+        return {**request, "ExpressionAttributeNames": {"#number": name}}
 
     def update(
         self,
@@ -124,15 +126,20 @@ class Table:
             request["ConditionExpression"] = condition
         return request
 
-    def put_request(self, key: RecordKey, attributes: Mapping[str, Any], *, absent: bool = False) -> dict[str, Any]:
-        """Build a put, for use in a transaction; ``absent``: only if there is none."""
-        condition = {"ConditionExpression": "attribute_not_exists(pk)"} if absent else {}
-        return {"TableName": self._name, "Item": wire({**attributes, "pk": key.pk, "sk": key.sk}), **condition}
+    def put_request(
+        self, key: RecordKey, attributes: Mapping[str, Any], condition: str = "", given: Mapping[str, Any] = NOTHING
+    ) -> dict[str, Any]:
+        """Build a put, for use in a transaction."""
+        request = {"TableName": self._name, "Item": wire({**attributes, "pk": key.pk, "sk": key.sk})}
+        return {**request, **_only_if(condition, given)}
 
     def delete_request(self, key: RecordKey, condition: str, given: Mapping[str, Any]) -> dict[str, Any]:
         """Build a deletion, for use in a transaction."""
-        request = {"TableName": self._name, "Key": wire({"pk": key.pk, "sk": key.sk}), "ConditionExpression": condition}
-        return {**request, "ExpressionAttributeValues": wire(given)} if given else request
+        return {
+            "TableName": self._name,
+            "Key": wire({"pk": key.pk, "sk": key.sk}),
+            **_only_if(condition, given),
+        }
 
     def delete(self, key: RecordKey, condition: str, given: Mapping[str, Any]) -> bool:
         """Delete an item if the condition holds."""
@@ -171,6 +178,15 @@ class Table:
             ConsistentRead=True,
         )
 
+    def query_down(self, pk: str, first: str, last: str) -> Iterator[dict[str, Any]]:
+        """Read a partition's items from the sort key ``last`` down to ``first``, consistently."""
+        yield from self._pages(
+            KeyConditionExpression="pk = :pk AND sk BETWEEN :first AND :last",
+            ExpressionAttributeValues=wire({":pk": pk, ":first": first, ":last": last}),
+            ConsistentRead=True,
+            ScanIndexForward=False,
+        )
+
     def any(self, pk: str, prefix: str) -> bool:
         """Whether a partition has an item whose sort key begins so; reads one at most."""
         answer = self._client.query(
@@ -196,6 +212,14 @@ class Table:
             **start,
         )
         return [values(item) for item in answer["Items"]]
+
+    def query_index_all(self, index: str, attribute: str, value: str) -> Iterator[dict[str, Any]]:
+        """Read the items that an index has under a value; it may be some seconds behind the table."""
+        yield from self._pages(
+            IndexName=index,
+            KeyConditionExpression=f"{attribute} = :value",
+            ExpressionAttributeValues=wire({":value": value}),
+        )
 
     def _pages(self, **request: Any) -> Iterator[dict[str, Any]]:
         while True:

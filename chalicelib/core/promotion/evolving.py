@@ -225,14 +225,13 @@ def _on_compared(event: ev.Compared, promotion: Promotion, now: int) -> Promotio
     fresh = event.inputs != promotion.inputs or bool(promotion.cursor)
     asked_often = promotion.tries >= machine.WORTH_A_LOOK
     compared = _in_force(promotion, event)
-    if not promotion.cursor:  # another pass examines the source again, and has a summary of its own
-        compared = replace(compared, examined="")
+    examined = promotion.examined if promotion.cursor else ""  # another pass has an episode of its own
     if event.surplus and (fresh or asked_often):
-        return _to(compared, S.EXPANDING, now, cursor=END, tries=promotion.tries if asked_often else 0)
+        return _to(compared, S.EXPANDING, now, cursor=END, tries=promotion.tries if asked_often else 0, examined=examined)
     if event.missing and event.inputs != promotion.unfit:
         again = 0 if fresh else promotion.restarts + 1
         wait = schedule.step(schedule.POLLS, again - 2) if again > 1 else 0
-        return _to(compared, S.EXPANDING, now, cursor=BEGIN, restarts=again, next_try=now + wait)
+        return _to(compared, S.EXPANDING, now, cursor=BEGIN, restarts=again, next_try=now + wait, examined=examined)
     compared = replace(compared, cursor="")
     if not event.missing and not event.refused:
         compared = replace(compared, passed=max(promotion.passed, event.newest))

@@ -181,16 +181,6 @@ def withdrawal(delivery: str, episode: int) -> RecordKey:
     return RecordKey(f"withdrawal#{delivery}#{episode}")
 
 
-def standing_links(ami: str) -> str:
-    """Name the partition of the links to an AMI's standing holdings."""
-    return f"standing#{ami}"
-
-
-def standing_link(ami: str, resource: str, share_name: str, delivery: str) -> RecordKey:
-    """The link to one standing holding."""
-    return RecordKey(standing_links(ami), f"{resource}|{share_name}|{delivery}")
-
-
 AUDIT = "resource#grants#"
 
 
@@ -212,6 +202,11 @@ def slot(quota: RecordKey, delivery: str) -> RecordKey:
 def share(resource: RecordKey, holder: str) -> RecordKey:
     """One permission on a resource: by account for a snapshot, by delivery for a key."""
     return RecordKey(resource.pk, f"share#{holder}")
+
+
+def holding(resource: str, share_name: str, delivery: str) -> RecordKey:
+    """What one delivery holds of a share; no delivery's id has a #."""
+    return RecordKey(resource, f"hold#{share_name}#{delivery}")
 
 
 def tracked_delivery(ami: str, delivery: str) -> RecordKey:

@@ -8,8 +8,6 @@ from chalicelib.core.faults import Fault
 from chalicelib.core.records import addresses
 from chalicelib.core.sharing.share import ENDED_LONG_AGO, Share, ShareState
 
-MOST_HOLDINGS = 3_500
-"""Most holdings of a share: of 95 bytes each they are 332 KB, and an item may have 400 KB [aws-facts 6]."""
 MOST_NAMED = 5
 """A fault names so many resources."""
 
@@ -86,17 +84,6 @@ def refusal(share: Share) -> Fault | None:
 def asked_since(share: Share) -> bool:
     """Whether a holding was added since the share was last refused, or closed at its end."""
     return share.asked > share.answered
-
-
-def held_by_too_many(share: Share) -> Fault:
-    """Return the fault of a share that has ``MOST_HOLDINGS``."""
-    return Fault(
-        "share-held-by-too-many",
-        f"{share.resource}, {share.share_name}",
-        f"{MOST_HOLDINGS:,} AMIs or deliveries hold this permission already, which is as many as its record takes.",
-        "Build further AMIs under another KMS key, or remove the trigger tag from AMIs that the account no longer "
-        "needs; then tag this AMI again.",
-    )
 
 
 def still_open(where: str, resources: Sequence[str]) -> Fault:

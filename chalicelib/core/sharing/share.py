@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
 from chalicelib.core.faults import Fault
 
@@ -22,6 +21,9 @@ TRIES_BEFORE_ALARM = 5
 
 ENDED_LONG_AGO = 1
 """The end of a share whose end is not known."""
+
+DELIVERED_AMIS = "delivered"
+"""The holder of a grant on a target's own key for all AMIs delivered there, in place of a delivery's id."""
 
 
 class Purpose(StrEnum):
@@ -48,23 +50,6 @@ class Holding:
     episode: int
     purpose: Purpose
     until: int = 0
-
-    def __str__(self) -> str:
-        """Return the text that the ledger stores; adding or removing the same text may be repeated."""
-        parts = (self.ami, self.account, self.region, self.delivery, self.episode, self.purpose, self.until)
-        return "|".join(map(str, parts))
-
-    @classmethod
-    def read(cls, text: Any) -> Holding | None:
-        """Read a stored holding. None: it is damaged, and holds nothing."""
-        parts = text.split("|") if isinstance(text, str) else []
-        if len(parts) != len(cls.__dataclass_fields__):
-            return None
-        ami, account, region, delivery, episode, purpose, until = parts
-        known = purpose in tuple(Purpose) and episode.isdecimal() and until.isdecimal()
-        if not (known and ami and account and region and delivery):
-            return None
-        return cls(ami, account, region, delivery, int(episode), Purpose(purpose), int(until))
 
     @property
     def place(self) -> str:
@@ -207,9 +192,7 @@ class Share:
     asked: int = 0
     """How many holdings deliveries have added since it came into the ledger."""
     holdings: frozenset[Holding] = frozenset()
-    """Deliveries write these, not the share worker."""
-    damaged: tuple[str, ...] = ()
-    """Holdings that cannot be read: they hold nothing; the share worker reports them once and removes them."""
+    """Items of their own, which deliveries write, not the share worker."""
     last_closing_at: int = 0
     """The end of its holdings for copies; it only moves to a later time."""
     later_end: int = 0

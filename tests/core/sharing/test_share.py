@@ -296,20 +296,6 @@ def test_every_edge_is_of_an_event_that_is_explained():
 
 # --- holdings --------------------------------------------------------------------------------------------------------
 
-NAMES = st.text(st.characters(exclude_characters="|", exclude_categories=("Cs",)), min_size=1, max_size=5)
-
-
-@given(st.builds(Holding, NAMES, NAMES, NAMES, NAMES, st.integers(0, 9), st.sampled_from(Purpose), st.integers(0, 9)))
-def test_a_holding_is_read_as_it_was_written(holding):
-    """The ledger stores its text."""
-    assert Holding.read(str(holding)) == holding
-
-
-@pytest.mark.parametrize("text", ["", "x:1", "a|b|c|d|1|copy", "a|b|c|d|x|copy|0", "a|b|c|d|1|other|0", 7, None])
-def test_what_cannot_be_read_is_no_holding(text):
-    """It holds nothing."""
-    assert Holding.read(text) is None
-
 
 def test_a_share_ends_with_the_last_of_its_holdings():
     """Copies end at the share's own last closing time (unknown: in the past), standing holdings at theirs, or never."""
