@@ -225,13 +225,13 @@ def _on_compared(event: ev.Compared, promotion: Promotion, now: int) -> Promotio
     fresh = event.inputs != promotion.inputs or bool(promotion.cursor)
     asked_often = promotion.tries >= machine.WORTH_A_LOOK
     compared = _in_force(promotion, event)
-    examined = promotion.examined if promotion.cursor else ""  # another pass has an episode of its own
+    another = compared if promotion.cursor else replace(compared, examined="")  # a pass with an episode of its own
     if event.surplus and (fresh or asked_often):
-        return _to(compared, S.EXPANDING, now, cursor=END, tries=promotion.tries if asked_often else 0, examined=examined)
+        return _to(another, S.EXPANDING, now, cursor=END, tries=promotion.tries if asked_often else 0)
     if event.missing and event.inputs != promotion.unfit:
         again = 0 if fresh else promotion.restarts + 1
         wait = schedule.step(schedule.POLLS, again - 2) if again > 1 else 0
-        return _to(compared, S.EXPANDING, now, cursor=BEGIN, restarts=again, next_try=now + wait, examined=examined)
+        return _to(another, S.EXPANDING, now, cursor=BEGIN, restarts=again, next_try=now + wait)
     compared = replace(compared, cursor="")
     if not event.missing and not event.refused:
         compared = replace(compared, passed=max(promotion.passed, event.newest))

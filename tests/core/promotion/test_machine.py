@@ -608,7 +608,7 @@ def test_a_tag_put_back_before_the_deliveries_ended_begins_them_again():
     """The value in force names a target whose delivery was cancelled; a new event has the source examined again."""
     running = a_promotion(S.RUNNING, episode=1)
     again = play(running, compared(missing=True))
-    assert outstanding(again, NOW) == (do.Slice(BEGIN),)
+    assert outstanding(again, NOW) == (do.Examine(),)
 
     tagged = play(with_tag_event(running), TAG, compared(inputs="of generation 2", missing=True))
     assert outstanding(tagged, NOW) == (do.Examine(),)
@@ -643,7 +643,7 @@ def test_what_was_withdrawn_when_it_was_over_is_compared():
     assert machine.looks(over, NOW) == (do.Compare(),)
     assert machine.looks(replace(over, standing=False), NOW) == ()
 
-    assert outstanding(play(over, compared(missing=True)), NOW) == (do.Slice(BEGIN),)
+    assert outstanding(play(over, compared(missing=True)), NOW) == (do.Examine(),)
     rests = play(over, compared(summarised=True, standing=True))
     assert (outstanding(rests, NOW), rests.due_at) == ((), None)
 
