@@ -17,12 +17,13 @@ from chalicelib.core.images import names
 from chalicelib.core.images.image import SourceImage
 from chalicelib.core.promotion import events as ev
 from chalicelib.core.promotion.model import BEGIN, END, RUNNING, Promotion, TrackedDelivery
-from chalicelib.core.promotion.wanted import Wanted
+from chalicelib.core.promotion.wanted import WantedTargets
 from chalicelib.core.records import addresses
 from chalicelib.core.records.addresses import RecordKey
 from chalicelib.core.sharing.entitlement import launched_by
 from chalicelib.core.targets import preflight
 from chalicelib.core.targets.applied_file import Target
+from chalicelib.core.targets.approvals import needs
 from chalicelib.ports.beside import TrackedDeliveries
 from chalicelib.ports.ledger import Ledger
 from chalicelib.ports.records import Records, Stored
@@ -52,7 +53,7 @@ class _Begins:
     stored: Stored | None
 
 
-class Pass:
+class DeliveryPass:
     """Carries out the command ``Slice``."""
 
     def __init__(
@@ -66,7 +67,9 @@ class Pass:
 
     # --- what ends ---------------------------------------------------------------------------------------------------
 
-    def end(self, promotion: Promotion, meant: Wanted, tracked: Sequence[TrackedDelivery], budget: Budget) -> ev.Sliced:
+    def end(
+        self, promotion: Promotion, meant: WantedTargets, tracked: Sequence[TrackedDelivery], budget: Budget
+    ) -> ev.Sliced:
         """Ask deliveries to end, in the order of their ids, beginning after the cursor's."""
         after = promotion.cursor.removeprefix(END)
         left = [one for one in meant.surplus(tracked, promotion) if one.delivery > after]
@@ -129,7 +132,7 @@ class Pass:
     # --- what begins -------------------------------------------------------------------------------------------------
 
     def begin(
-        self, promotion: Promotion, meant: Wanted, tracked: Sequence[TrackedDelivery], budget: Budget
+        self, promotion: Promotion, meant: WantedTargets, tracked: Sequence[TrackedDelivery], budget: Budget
     ) -> ev.Sliced:
         """Begin deliveries, in the order of their targets, beginning after the cursor's."""
         after = promotion.cursor.removeprefix(BEGIN)
@@ -155,7 +158,8 @@ class Pass:
         self._wake(promotion, new)
         if left and upto != left[-1].place:
             return _sliced(promotion, BEGIN + upto, standing=standing)
-        return _sliced(promotion, "", standing=standing, newest=promotion.newest)
+        asks = any(needs(target) for target in meant.targets.values())
+        return _sliced(promotion, "", standing=standing, newest=promotion.newest, asks=asks)
 
     def _wake(self, promotion: Promotion, new: list[tuple[RecordKey, str]]) -> None:
         """Count and wake new deliveries. If the run is killed before, they are due all the same, and a poll counts."""
@@ -268,8 +272,10 @@ def _together(every: Sequence[T]) -> Iterator[Sequence[T]]:
         yield every[start : start + READ_AT_ONCE]
 
 
-def _sliced(promotion: Promotion, cursor: str, *, standing: bool = False, newest: int = 0) -> ev.Sliced:
-    return ev.Sliced(promotion.inputs, promotion.cursor, cursor, standing, newest)
+def _sliced(
+    promotion: Promotion, cursor: str, *, standing: bool = False, newest: int = 0, asks: bool = False
+) -> ev.Sliced:
+    return ev.Sliced(promotion.inputs, promotion.cursor, cursor, standing, newest, asks)
 
 
 def _tracked(promotion: Promotion, one: Delivery) -> TrackedDelivery:

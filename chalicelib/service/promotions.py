@@ -15,7 +15,7 @@ from chalicelib.core.promotion import commands as do
 from chalicelib.core.promotion import events as ev
 from chalicelib.core.promotion import evolving, machine, wanted
 from chalicelib.core.promotion.model import END, RUNNING, Promotion, TrackedDelivery
-from chalicelib.core.promotion.wanted import SHARED, Wanted
+from chalicelib.core.promotion.wanted import SHARED, WantedTargets
 from chalicelib.core.targets import preflight
 from chalicelib.core.targets.applied_file import Target
 from chalicelib.ports.aws import Source
@@ -27,7 +27,7 @@ from chalicelib.ports.targets import Targets
 from chalicelib.service.approvals import LiveApprovals
 from chalicelib.service.budget import Budget
 from chalicelib.service.codecs import source_image, write_source
-from chalicelib.service.passes import Pass
+from chalicelib.service.passes import DeliveryPass
 from chalicelib.service.runner import Machine
 from chalicelib.service.waker import Clock, Waker
 
@@ -59,7 +59,7 @@ class PromotionExecutor:
         self._clock = clock
         self._ports = ports
         self._trigger_tag = trigger_tag
-        self._pass = Pass(records, ports.tracked, ports.ledger, waker, clock)
+        self._pass = DeliveryPass(records, ports.tracked, ports.ledger, waker, clock)
 
     def execute(self, record: Promotion, command: do.Command, budget: Budget) -> ev.Event:
         """Execute one command; a refusal comes back as an event."""
@@ -104,16 +104,17 @@ class PromotionExecutor:
 
     # --- what is wanted, and what there is ---------------------------------------------------------------------------
 
-    def _wanted(self, promotion: Promotion) -> Wanted:
+    def _wanted(self, promotion: Promotion) -> WantedTargets:
         """Return whom the AMI is for, by the applied file, members and withdrawals as they are now."""
-        if wanted.current(promotion) is None:
-            return Wanted()
+        if wanted.current(promotion) is None and not promotion.made_here:
+            return WantedTargets()
         found = wanted.wanted(promotion, self._ports.targets.read(), self._ports.targets.withdrawals(promotion.ami))
         if isinstance(found, Fault):
             raise Refusal(RefusalKind.THROTTLED, found)
         return found
 
-    def _compare(self, promotion: Promotion, meant: Wanted, budget: Budget) -> ev.Compared:
+    def _compare(self, record: Promotion, meant: WantedTargets, budget: Budget) -> ev.Compared:
+        promotion = record.of_value(refused=meant.refused is not None)
         tracked = self._tracked(promotion, budget)
         inputs = meant.inputs(promotion)
         surplus = meant.surplus(tracked, promotion)
@@ -148,7 +149,7 @@ class PromotionExecutor:
             approval_asked=asked,
             answers=_answers(promotion, machine.WITHDRAW),
             newest=promotion.newest,
-            basis=promotion.basis,
+            basis=record.basis,
         )
 
     def _tracked(self, promotion: Promotion, budget: Budget) -> Sequence[TrackedDelivery]:
@@ -160,11 +161,11 @@ class PromotionExecutor:
             return tuple(self._ports.tracked.all(promotion.ami))
         return tracked
 
-    def _examines_again(self, promotion: Promotion, meant: Wanted, tracked: Sequence[TrackedDelivery]) -> bool:
+    def _examines_again(self, promotion: Promotion, meant: WantedTargets, tracked: Sequence[TrackedDelivery]) -> bool:
         """Whether an approver is to be asked about what is tagged now."""
         return promotion.source_of < promotion.generation and meant.waits_for_approval(tracked)
 
-    def _all_faults(self, promotion: Promotion, meant: Wanted) -> tuple[Fault, ...]:
+    def _all_faults(self, promotion: Promotion, meant: WantedTargets) -> tuple[Fault, ...]:
         """Return the faults of a value, and, when it is first refused, of its source: one notice lists both."""
         if meant.refused is None or meant.refused == promotion.refused_value:
             return meant.faults
@@ -184,13 +185,14 @@ class PromotionExecutor:
 
     # --- the pass ----------------------------------------------------------------------------------------------------
 
-    def _slice(self, promotion: Promotion, budget: Budget) -> ev.Event:
+    def _slice(self, record: Promotion, budget: Budget) -> ev.Event:
         """Go on with the pass, or compare again if the inputs are others by now."""
-        meant = self._wanted(promotion)
-        if meant.inputs(promotion) != promotion.inputs:
-            return self._compare(promotion, meant, budget)
-        tracked = tuple(self._ports.tracked.all(promotion.ami))
-        if promotion.cursor.startswith(END):
+        meant = self._wanted(record)
+        promotion = record.of_value(refused=meant.refused is not None)
+        if meant.inputs(promotion) != record.inputs:
+            return self._compare(record, meant, budget)
+        tracked = tuple(self._ports.tracked.all(record.ami))
+        if record.cursor.startswith(END):
             return self._pass.end(promotion, meant, tracked, budget)
         return ev.Paused() if self._paused() else self._pass.begin(promotion, meant, tracked, budget)
 
@@ -200,7 +202,7 @@ class PromotionExecutor:
 
     # --- the source --------------------------------------------------------------------------------------------------
 
-    def _examine(self, promotion: Promotion, budget: Budget) -> ev.Event:
+    def _examine(self, record: Promotion, budget: Budget) -> ev.Event:
         """Check the source for the wanted targets, and write beside the record what is to arrive.
 
         What somebody tags later waits for a tag event: until then what was examined first counts, also for an account
@@ -208,10 +210,11 @@ class PromotionExecutor:
         """
         if self._paused():
             return ev.Paused()
-        meant = self._wanted(promotion)
+        meant = self._wanted(record)
+        promotion = record.of_value(refused=meant.refused is not None)
         inputs = meant.inputs(promotion)
-        if inputs != promotion.inputs:
-            return self._compare(promotion, meant, budget)
+        if inputs != record.inputs:
+            return self._compare(record, meant, budget)
         image, faults = self._source(promotion, tuple(meant.targets.values()))
         if image is None or faults:
             every = (*meant.faults, *faults)

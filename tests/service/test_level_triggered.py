@@ -185,7 +185,7 @@ def test_a_delivery_that_a_repeated_put_began_ends_with_its_tag_or_a_withdrawal(
     assert hub.ended() == {(AMI, A): "cancelled"}
 
 
-class Raw(BytesIO):
+class RawAnswer(BytesIO):
     """An answer's body, as botocore reads it."""
 
     def stream(self, **_: Any) -> Iterator[bytes]:
@@ -201,7 +201,7 @@ def lose_first_answers(stores: Stores) -> list[bytes]:
         if b'"pk": {"S": "delivery#' not in request.body or request.body in lost:
             return answer
         lost.append(request.body)
-        return AWSResponse(request.url, 500, {}, Raw(b'{"__type": "InternalServerError"}'))
+        return AWSResponse(request.url, 500, {}, RawAnswer(b'{"__type": "InternalServerError"}'))
 
     assert stores.table is not None
     stores.table._client.meta.events.register_first("before-send.dynamodb.PutItem", send)
@@ -326,3 +326,40 @@ def test_a_removal_waits_for_no_examination_that_aws_refuses(ends):
     hub.run(until=hub.cloud.now + 90)
 
     assert {account for _, account in hub.cloud.launches} == {A}
+
+
+# --- values that are refused -----------------------------------------------------------------------------------------
+
+
+def refusals(hub: Hub) -> int:
+    return sum(notice["event"] == "promotion.refused" for notice in hub.cloud.notices)
+
+
+def test_an_image_that_the_service_made_is_refused_once_and_nobody_gets_it():
+    """Discovery sees its tag in each pass, and its deliveries wake nothing."""
+    hub = Hub((A, B), watchful=False)
+    hub.cloud.make_image(AMI, {"snap-00": True})
+    hub.cloud.hub_images[AMI]["Tags"] = [{"Key": "ami-promoter:delivery", "Value": "of another"}]
+    hub.cloud.tag(AMI, "default")
+    for _ in range(6):
+        pass_time(hub, HOUR)
+        hub.discover()
+    assert (hub.outcomes(), refusals(hub)) == ({}, 1)
+
+
+def test_a_value_that_is_refused_begins_nothing_again():
+    """It is no word about the value in force: what had failed stays failed, until that is tagged again."""
+    hub = tagged()
+    denied = refusal(RefusalKind.DENIED, "AccessDenied")
+    hub.gate.troubles.append(
+        PortTrouble("target.keys", "describe", denied, times=10**6, only=lambda one: one.target.account == B)
+    )
+    hub.run(until=hub.cloud.now + 30 * HOUR)
+    assert hub.outcomes() == {(AMI, A): "delivered", (AMI, B): "failed"}
+    hub.gate.troubles.clear()
+    hub.cloud.tag(AMI, "default nobody")
+    hub.run(until=hub.cloud.now + HOUR)
+    assert (hub.outcomes()[AMI, B], refusals(hub)) == ("failed", 1)
+    hub.cloud.tag(AMI, "default")
+    hub.run(until=hub.cloud.now + HOUR)
+    assert hub.outcomes()[AMI, B] == "delivered"

@@ -94,6 +94,8 @@ class Sliced:
     """Whether the AMI is to be shared with one of the targets."""
     newest: int = 0
     """The newest generation for which all that was missing has begun; 0: nothing was to begin."""
+    asks: bool = False
+    """Whether a delivery may wait for an approval."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -151,7 +151,7 @@ def _made_here(promotion: Promotion, value: str, now: int) -> Promotion:
         "Tag its source AMI instead. If this one was built from a copy, and only inherited the tag: remove "
         "its ami-promoter:* tags and tag it again.",
     )
-    refused = replace(promotion, refused_value=value, faults=(fault,), faulty=named((fault,), value))
+    refused = replace(promotion, refused_value=value, read_at=now, faults=(fault,), faulty=named((fault,), value))
     busy = promotion.state in (S.RESOLVING, S.EXPANDING)
     return refused if busy or not refused.unnotified else _to(refused, S.RUNNING, now)
 
@@ -260,6 +260,7 @@ def _in_force(promotion: Promotion, event: ev.Compared) -> Promotion:
         _handled(_faulty(promotion, *found), event.answers),
         value=event.value,
         refused_value=event.refused,
+        valid=promotion.generation if event.refused is None else promotion.valid,
         in_force_since=since if changed else promotion.in_force_since,
         withdrawals_from=promotion.withdrawals_count_from(event.value),
         inputs=event.inputs,
@@ -310,6 +311,8 @@ def _on_sliced(event: ev.Sliced, promotion: Promotion, now: int) -> Promotion:
     if event.cursor:
         return _to(sliced, S.EXPANDING, now)
     passed = max(promotion.passed, event.newest)
+    if event.asks:  # an approver, by the next comparison
+        return _to(sliced, S.RUNNING, now, passed=passed)
     tries = promotion.tries if event.after.startswith(END) else 0
     next_try = now + schedule.step(schedule.POLLS, tries)
     return _to(sliced, S.RUNNING, now, passed=passed, tries=tries, next_try=next_try)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from chalicelib.core.faults import Fault
@@ -81,6 +81,8 @@ class Promotion:
     """Each tag event, and each new value, raises it: what has failed begins again. 0: it has begun nothing."""
     retries: Mapping[str, int] = field(default_factory=dict)
     """Generations of single targets ("account" or "account/region") that an operator asked to begin again."""
+    valid: int = 0
+    """The generation of the value in force: a refused value begins nothing again."""
     passed: int = 0
     """The last generation for which a pass has begun all that was missing."""
     gone: int = 0
@@ -169,6 +171,10 @@ class Promotion:
     def where(self) -> str:
         """For messages."""
         return f"{self.ami} in account {self.hub}, {self.region}"
+
+    def of_value(self, *, refused: bool) -> Promotion:
+        """Return the promotion as the value in force has it; a refused value has raised a generation in vain."""
+        return replace(self, generation=self.valid) if refused else self
 
     @property
     def basis(self) -> str:

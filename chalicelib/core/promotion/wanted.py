@@ -18,7 +18,7 @@ SHARED = "shared"
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class WantedTargets:
     """Whom the value that counts names now. Targets are named "account/region"."""
 
     value: str | None = None
@@ -100,25 +100,26 @@ class Wanted:
         return any(needs(target) for place, target in self.targets.items() if place in running)
 
 
-def wanted(promotion: Promotion, applied: AppliedFile, withdrawals: Collection[Withdrawal]) -> Wanted | Fault:
+def wanted(promotion: Promotion, applied: AppliedFile, withdrawals: Collection[Withdrawal]) -> WantedTargets | Fault:
     """Return whom the AMI is for; a fault if that is not known yet, and passes by itself.
 
     The tag's value counts if it is understood, else the value in force: a name that the file has lost names nobody.
     """
-    shown = current(promotion)
+    shown, made = current(promotion), promotion.faults if promotion.made_here else ()
+    refused = promotion.refused_value if made else None
     if shown is None:
-        return Wanted()
+        return WantedTargets(refused=refused, faults=made)
     first = applied.resolve(shown, in_force=shown == promotion.value and bool(promotion.digest))
     if first.waits is not None:
         return first.waits
     if first.understood:
-        return _of(promotion, shown, first, withdrawals)
+        return _of(promotion, shown, first, withdrawals, refused=refused, faults=made)
     last = promotion.value if promotion.digest else None
     if last is None:
-        return Wanted(refused=shown, faults=first.faults, digest=first.digest, members=first.members)
+        return WantedTargets(refused=shown, faults=first.faults, digest=first.digest, members=first.members)
     before = applied.resolve(last, in_force=True)
     if not before.understood:
-        return Wanted(last, refused=shown, faults=first.faults, unknown=True)
+        return WantedTargets(last, refused=shown, faults=first.faults, unknown=True)
     return _of(promotion, last, before, withdrawals, refused=shown, faults=first.faults)
 
 
@@ -136,9 +137,9 @@ def _of(
     *,
     refused: str | None = None,
     faults: tuple[Fault, ...] = (),
-) -> Wanted:
+) -> WantedTargets:
     counts = in_force(withdrawals, {value, promotion.seen_value}, promotion.withdrawals_count_from(value))
-    return Wanted(
+    return WantedTargets(
         value,
         entitlement.of(resolution, by_place(counts)),
         resolution.groups,
@@ -160,6 +161,6 @@ def places_digest(targets: Iterable[Target], blocked: Iterable[str] = ()) -> str
     return digest(*sorted((*named, *blocked)))
 
 
-def named_by_others(surplus: Iterable[TrackedDelivery], meant: Wanted) -> bool:
+def named_by_others(surplus: Iterable[TrackedDelivery], meant: WantedTargets) -> bool:
     """Whether some of these are no longer named, and were not withdrawn by an operator."""
     return any(covering(meant.entitled.withdrawn, one.place) is None for one in surplus)

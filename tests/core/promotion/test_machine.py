@@ -33,7 +33,7 @@ def a_promotion(state: PromotionState = S.REQUESTED, **changes: object) -> Promo
     if state is not S.REQUESTED:
         known |= {"seen_value": "dev", "seen_since": NOW, "looked_at": NOW, "generation": 1}
     if state not in (S.REQUESTED, S.RESOLVING):
-        known |= {"value": "dev", "digest": "digest", "inputs": "inputs"}
+        known |= {"value": "dev", "digest": "digest", "inputs": "inputs", "valid": 1}
     known |= {"cursor": BEGIN} if state is S.EXPANDING else {}
     known |= {"passed": 1, "examined": "inputs"} if state in (S.RUNNING, S.OVER) else {}
     return replace(fresh, state=state, **(known | changes))

@@ -7,7 +7,7 @@ import pytest
 from chalicelib.core.faults import Fault
 from chalicelib.core.promotion import evolving
 from chalicelib.core.promotion.model import EXPIRED, MADE_HERE, Promotion, PromotionState, TrackedDelivery
-from chalicelib.core.promotion.wanted import Wanted, named_by_others, wanted
+from chalicelib.core.promotion.wanted import WantedTargets, named_by_others, wanted
 from chalicelib.core.targets.applied_file import AppliedFile, Directory, Target
 from chalicelib.core.targets.organization import Membership, Organization, Unit
 from chalicelib.core.targets.withdrawals import Withdrawal
@@ -67,9 +67,9 @@ def tracked(account: str, state: str = "running", generation: int = 1, delivery:
     return TrackedDelivery(delivery or f"d-{account}", account, REGION, 1, state, "", generation)
 
 
-def meant(promotion: Promotion, applied: AppliedFile, *withdrawals: Withdrawal) -> Wanted:
+def meant(promotion: Promotion, applied: AppliedFile, *withdrawals: Withdrawal) -> WantedTargets:
     found = wanted(promotion, applied, withdrawals)
-    assert isinstance(found, Wanted), found
+    assert isinstance(found, WantedTargets), found
     return found
 
 
