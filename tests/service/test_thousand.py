@@ -158,9 +158,9 @@ def wait_for_slots(waiting: int) -> None:
     assert swept["due"] <= 4 * 60 + swept["seen"] / PAGE
 
 
-def test_a_thousand_accounts_in_seventeen_regions_fit_into_items():
-    """No item holds them all: whom the value names is computed in each slice."""
-    accounts = tuple(f"{200_000_000_000 + number}" for number in range(A_THOUSAND))
+def test_thousands_of_targets_fit_into_items():
+    """Two hundred accounts in seventeen Regions. No item holds them all: each slice computes whom the value names."""
+    accounts = tuple(f"{200_000_000_000 + number}" for number in range(A_THOUSAND // 5))
     regions = [f"ap-northeast-{number}" for number in range(17)]
     settings = {"key": f"arn:aws:kms:ap-northeast-1:{accounts[0]}:key/{'0' * 36}", "tags": {"team": "x" * 100}}
     hub = Hub((accounts[0],), stores=stores(Measured()), watchful=False)
@@ -176,4 +176,4 @@ def test_a_thousand_accounts_in_seventeen_regions_fit_into_items():
         hub.promotions.run(key, "test", time_left=itertools.count(60, -1).__next__)
 
     deliveries = [one for one in hub.stores.records.records if one.kind == "delivery"]
-    assert 6 < len(deliveries) < A_THOUSAND * len(regions)
+    assert 6 < len(deliveries) < len(accounts) * len(regions)
