@@ -15,7 +15,7 @@ from chalicelib.core.errors import LostRace, Unreadable
 from chalicelib.core.promotion.model import EXPIRED, TrackedDelivery
 from chalicelib.core.records import addresses, schedule
 from chalicelib.core.records.addresses import RecordKey
-from chalicelib.core.sharing.share import Holding, Purpose, Share
+from chalicelib.core.sharing.share import DELIVERED_AMIS, Holding, Purpose, Share
 from chalicelib.core.sharing.share_events import archived
 from chalicelib.core.targets.copy_quota import SlotLease
 from chalicelib.ports.ledger import NO_LINES, Lines, StandingHolding
@@ -380,6 +380,8 @@ class MemoryLedger:
     def damage_holding(self, place: tuple[str, str, str]) -> None:
         """Let a standing holding be such as cannot be read: the index still has it, and it holds nothing."""
         resource, name, delivery = place
+        if delivery == DELIVERED_AMIS:
+            return  # it holds whatever it says
         share = self.items[resource, name]
         (one,) = (one for one in share.holdings if one.delivery == delivery)
         self.items[resource, name] = replace(share, holdings=share.holdings - {one})

@@ -7,7 +7,8 @@ import pytest
 from chalicelib.core.errors import LostRace, Refusal, RefusalKind
 from chalicelib.core.promotion.model import TrackedDelivery
 from chalicelib.core.records.addresses import copy_quota, promotion
-from chalicelib.core.sharing.share import Share, ShareState
+from chalicelib.core.records.addresses import holding as holding_place
+from chalicelib.core.sharing.share import DELIVERED_AMIS, Share, ShareState
 from chalicelib.core.targets.copy_quota import SlotLease
 from chalicelib.ports.ledger import StandingHolding
 from chalicelib.ports.records import Write
@@ -306,6 +307,17 @@ def test_a_standing_holding_is_found_by_its_ami_as_long_as_it_lasts(store):
         store.ledger.release(RESOURCE, ACCOUNT, sharing("d1", until=NOW))
     assert store.ledger.standing(AMI) == []
     assert [s.holdings for s in store.ledger.shares(RESOURCE)] == [frozenset({copying("d2")})]
+
+
+@pytest.mark.parametrize("store", ["dynamo"], indirect=True)  # in memory it cannot be damaged
+def test_no_damage_takes_a_key_from_the_amis_that_were_delivered(store):
+    """The grant on the target's own key has one holder for them all, which holds whatever its item says."""
+    store.ledger.hold(RESOURCE, SHARE, sharing(DELIVERED_AMIS))
+    place = holding_place(RESOURCE, ACCOUNT, DELIVERED_AMIS)
+    store.table.update(place, "SET episode = :none REMOVE account, standing_of", {":none": "none"})
+
+    (found,) = store.ledger.shares(RESOURCE)
+    assert [(one.delivery, one.stands) for one in found.holdings] == [(DELIVERED_AMIS, True)]
 
 
 def test_a_holding_of_which_the_episode_is_unknown_is_released_whatever_it_is(store):

@@ -22,7 +22,7 @@ from chalicelib.core.records.addresses import RecordKey
 from chalicelib.core.records.schema import VERSION, check
 from chalicelib.core.sharing import share_events
 from chalicelib.core.sharing.grant_names import unrecorded_name
-from chalicelib.core.sharing.share import ENDED_LONG_AGO, Holding, Purpose, Share, ShareState
+from chalicelib.core.sharing.share import DELIVERED_AMIS, ENDED_LONG_AGO, Holding, Purpose, Share, ShareState
 from chalicelib.ports.ledger import NO_LINES, Lines, StandingHolding
 
 ONE_SHARE = 2
@@ -392,11 +392,16 @@ def _item(holding: Holding) -> Mapping[str, Any]:
 
 
 def _holding(item: Mapping[str, Any]) -> tuple[str, Holding]:
-    """Read a holding and its share's name; episode 0 says that it cannot be read, and holds nothing."""
+    """Read a holding and its share's name; episode 0 says that it cannot be read, and holds nothing.
+
+    That of ``DELIVERED_AMIS`` holds whatever it says.
+    """
     share_name, _, delivery = str(item["sk"]).removeprefix(HOLD).rpartition("#")
     purpose = Purpose.STANDING if STANDING_OF in item else Purpose.COPY
     ami = _fitting(item, STANDING_OF if purpose is Purpose.STANDING else "ami", "")
     account, region = _fitting(item, "account", ""), _fitting(item, "region", "")
+    if delivery == DELIVERED_AMIS:  # no damage takes a key from the AMIs that were delivered
+        return share_name, Holding(ami, account, region, delivery, 1, Purpose.STANDING)
     episode, until = _fitting(item, "episode", 0), _fitting(item, "until", UNKNOWN)
     whole = bool(ami and account and region and delivery and until != UNKNOWN)
     return share_name, Holding(
