@@ -138,25 +138,26 @@ class DeliveryPass:
         after = promotion.cursor.removeprefix(BEGIN)
         missing = {target.place: target for target in meant.missing(tracked, promotion)}
         begun = {target.place: target for target in meant.announced(tracked, promotion)}
-        left = [{**begun, **missing}[place] for place in sorted({**begun, **missing}) if place > after]
+        every = {**begun, **missing}.values()
+        left = [target for target in sorted(every, key=_order) if _order(target) > after]
         known = {one.place: one for one in tracked}
         image = source_image(self._records, promotion.ami, promotion.source, promotion.key) if left else None
         upto, standing, new = after, False, list[tuple[RecordKey, str]]()
         for some in _together(left):
             there = self._records.read_all([addresses.delivery(_id(promotion, target)) for target in some])
             for target in budget.each(some, CALLS_OF_STEP):
-                upto = target.place
+                upto = _order(target)
                 standing = standing or target.mode == "share"
                 key = addresses.delivery(_id(promotion, target))
-                begins = _Begins(target, meant.groups.get(upto, ()), known.get(upto), there.get(key))
+                begins = _Begins(target, meant.groups.get(target.place, ()), known.get(target.place), there.get(key))
                 if image is not None and self._begin(promotion, image, begins):
                     new.append((key, f"begin:{promotion.ami}:{promotion.episode}"))
                 if len(new) == AT_ONCE:
                     self._wake(promotion, new)
-            if upto != some[-1].place:
+            if upto != _order(some[-1]):
                 break
         self._wake(promotion, new)
-        if left and upto != left[-1].place:
+        if left and upto != _order(left[-1]):
             return _sliced(promotion, BEGIN + upto, standing=standing)
         asks = any(needs(target) for target in meant.targets.values())
         return _sliced(promotion, "", standing=standing, newest=promotion.newest, asks=asks)
@@ -185,7 +186,8 @@ class DeliveryPass:
         if before is None:
             return False
         if not before.ended:
-            self._catch_up(promotion, target, before)
+            if one is None or (one.state, one.episode) != (RUNNING, before.episode):
+                self._catch_up(promotion, target, before)
             return False
         if one is not None and announced and before.episode >= one.episode:
             return False  # it has ended by now
@@ -270,6 +272,11 @@ def _together(every: Sequence[T]) -> Iterator[Sequence[T]]:
     """Yield them in parts that are read together."""
     for start in range(0, len(every), READ_AT_ONCE):
         yield every[start : start + READ_AT_ONCE]
+
+
+def _order(target: Target) -> str:
+    """Return the cursor of a target: the hub's own copies come first, as others wait for them."""
+    return f"{bool(target.by_way_of):d}{target.place}"
 
 
 def _sliced(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import assert_never
 
 from chalicelib.core import notices
@@ -77,7 +77,7 @@ class PromotionExecutor:
             case do.LookAtTag():
                 return self._look(promotion)
             case do.Compare():
-                return self._compare(promotion, self._wanted(promotion), budget)
+                return self._compare(promotion, budget)
             case do.Examine():
                 return self._examine(promotion, budget)
             case do.Slice():
@@ -104,29 +104,40 @@ class PromotionExecutor:
 
     # --- what is wanted, and what there is ---------------------------------------------------------------------------
 
-    def _wanted(self, promotion: Promotion) -> WantedTargets:
+    def _wanted(self, record: Promotion, *, believed: bool = True) -> WantedTargets:
         """Return whom the AMI is for, by the applied file, members and withdrawals as they are now."""
-        if wanted.current(promotion) is None and not promotion.made_here:
+        if (wanted.current(record) if believed else record.value) is None and not record.made_here:
             return WantedTargets()
-        found = wanted.wanted(promotion, self._ports.targets.read(), self._ports.targets.withdrawals(promotion.ami))
-        if isinstance(found, Fault):
-            raise Refusal(RefusalKind.THROTTLED, found)
-        return found
+        ports = self._ports.targets
+        return wanted.wanted(record, ports.read(), ports.withdrawals(record.ami), believed=believed)
 
-    def _compare(self, record: Promotion, meant: WantedTargets, budget: Budget) -> ev.Compared:
-        promotion = record.of_value(refused=meant.refused is not None)
-        tracked = self._tracked(promotion, budget)
+    def _meant(self, record: Promotion, tracked: Sequence[TrackedDelivery]) -> tuple[WantedTargets, Promotion]:
+        """Return whom the AMI is for, and the promotion as that value has it.
+
+        While one look alone has shown a value that names fewer targets, it is the value in force.
+        """
+        meant = self._wanted(record)
+        if meant.value is not None and meant.value != record.value and not wanted.is_believed(record):
+            ends = meant.surplus(tracked, record)
+            if wanted.named_by_others(ends, meant):
+                meant = replace(self._wanted(record, believed=False), unbelieved=True)
+        return meant, record.of_value(refused=meant.refused is not None)
+
+    def _compare(self, record: Promotion, budget: Budget) -> ev.Compared:
+        tracked = self._tracked(record, budget)
+        meant, promotion = self._meant(record, tracked)
         inputs = meant.inputs(promotion)
         surplus = meant.surplus(tracked, promotion)
+        if meant.waits is not None and not surplus:
+            raise Refusal(RefusalKind.THROTTLED, meant.waits)
         missing = bool(meant.missing(tracked, promotion)) or self._examines_again(promotion, meant, tracked)
         running = any(one.state == RUNNING for one in tracked)
-        digest = asked = ""
-        if running and not surplus and not missing and promotion.source and meant.waits_for_approval(tracked):
-            digest, asked = self._ask_approval(promotion, tracked)
+        digest, asked = self._ask_approval(promotion, meant, tracked)
         faulty = evolving.named(meant.faults, (meant.value if meant.refused is None else meant.refused) or "")
         if inputs == promotion.unfit and meant.refused is None:
             faulty = promotion.faulty
-        left = running or bool(surplus) or (missing and inputs != promotion.unfit) or faulty != promotion.notified
+        left = running or bool(surplus) or (missing and inputs != promotion.unfit)
+        left = left or faulty not in ("", promotion.notified) or meant.unbelieved
         if not left and tracked and promotion.summarised != promotion.episode:
             self._ports.notices.publish(notices.summary(promotion, tracked, self._clock()))
         return ev.Compared(
@@ -139,8 +150,8 @@ class PromotionExecutor:
             members=meant.members,
             places=meant.places,
             withdrawn=meant.entitled.withdrawn,
+            unbelieved=meant.unbelieved,
             surplus=bool(surplus),
-            removals=wanted.named_by_others(surplus, meant),
             missing=missing,
             running=running,
             standing=any(one.state == SHARED for one in tracked),
@@ -167,13 +178,31 @@ class PromotionExecutor:
 
     def _all_faults(self, promotion: Promotion, meant: WantedTargets) -> tuple[Fault, ...]:
         """Return the faults of a value, and, when it is first refused, of its source: one notice lists both."""
-        if meant.refused is None or meant.refused == promotion.refused_value:
+        if (
+            meant.refused is None
+            or promotion.made_here
+            or (promotion.faulty and meant.refused == promotion.refused_value)
+        ):
             return meant.faults
-        return (*meant.faults, *self._source(promotion, ())[1])
+        try:
+            return (*meant.faults, *self._source(promotion, ())[1])
+        except Refusal:  # a comparison waits for no examination
+            return meant.faults
 
-    def _ask_approval(self, promotion: Promotion, tracked: Sequence[TrackedDelivery]) -> tuple[str, str]:
-        """Ask an approver about deliveries that have not ended. The notice's id is the same for the same question."""
-        asked = self._ports.approvals.ask(promotion)
+    def _ask_approval(
+        self, promotion: Promotion, meant: WantedTargets, tracked: Sequence[TrackedDelivery]
+    ) -> tuple[str, str]:
+        """Ask an approver about deliveries that have not ended. The notice's id is the same for the same question.
+
+        What is tagged now is examined first. Where the question is refused, the next comparison asks.
+        """
+        current = promotion.source_of >= promotion.generation or meant.inputs(promotion) == promotion.unfit
+        if not (promotion.source and current and meant.waits_for_approval(tracked)):
+            return "", ""
+        try:
+            asked = self._ports.approvals.ask(promotion)
+        except Refusal:
+            return promotion.approval_digest, promotion.approval_asked
         running = {one.place for one in tracked if one.state == RUNNING}
         waits = [place for place in asked.waits if place in running]
         if not waits:
@@ -187,11 +216,10 @@ class PromotionExecutor:
 
     def _slice(self, record: Promotion, budget: Budget) -> ev.Event:
         """Go on with the pass, or compare again if the inputs are others by now."""
-        meant = self._wanted(record)
-        promotion = record.of_value(refused=meant.refused is not None)
-        if meant.inputs(promotion) != record.inputs:
-            return self._compare(record, meant, budget)
         tracked = tuple(self._ports.tracked.all(record.ami))
+        meant, promotion = self._meant(record, tracked)
+        if meant.inputs(promotion) != record.inputs:
+            return self._compare(record, budget)
         if record.cursor.startswith(END):
             return self._pass.end(promotion, meant, tracked, budget)
         return ev.Paused() if self._paused() else self._pass.begin(promotion, meant, tracked, budget)
@@ -210,11 +238,10 @@ class PromotionExecutor:
         """
         if self._paused():
             return ev.Paused()
-        meant = self._wanted(record)
-        promotion = record.of_value(refused=meant.refused is not None)
+        meant, promotion = self._meant(record, self._ports.tracked.all(record.ami))
         inputs = meant.inputs(promotion)
         if inputs != record.inputs:
-            return self._compare(record, meant, budget)
+            return self._compare(record, budget)
         image, faults = self._source(promotion, tuple(meant.targets.values()))
         if image is None or faults:
             every = (*meant.faults, *faults)

@@ -79,7 +79,8 @@ def test_what_was_used_and_taken_back_between_two_looks_is_notified(waiting):
     waiting.client("dynamodb").put_item(TableName=CONFIG, Item=strict)
     waiting.wait(10 * 60)
 
-    assert [one["outcome"] for one in notified(waiting)[before:]] == ["loosened", "applied"]
+    once = {one["id"]: one["outcome"] for one in notified(waiting)[before:]}  # a repeat has the same id
+    assert [*once.values()] == ["loosened", "applied"]
 
 
 def test_neither_an_operator_nor_another_function_writes_what_was_notified(waiting, become):

@@ -164,8 +164,8 @@ class OneForAll(PromotionExecutor):
 class NeverOver(PromotionExecutor):
     """Compares without end, once it has begun its deliveries."""
 
-    def _compare(self, promotion, meant, budget):
-        found = super()._compare(promotion, meant, budget)
+    def _compare(self, promotion, budget):
+        found = super()._compare(promotion, budget)
         return promotion_events.Blocked(Fault("again", "", "", "")) if promotion.episode else found
 
 
@@ -522,7 +522,7 @@ MUTATIONS = {
         r"invariant 10: \w+ tells of ami-none, which never was", Parts(deliveries=TELLS_OF_NOTHING)
     ),
     "opens by a void approval": ModelMutation(
-        f"invariant 11: {SNAPSHOT} opens to {A} without a valid approval",
+        rf"invariant 11: ({SNAPSHOT}|resource#key#\S+) opens to {A} without a valid approval",
         VOID,
         (voided,),
         WorldSetup(approval="required"),

@@ -66,12 +66,13 @@ class Unusable:
     __contains__ = __iter__ = wrong_parts.raises
 
 
-def examined_first(compare):
+def examined_first(understand):
     """Let nothing begin or end until the source passes its checks."""
 
-    def wrong(self, promotion, meant, budget):
+    def wrong(self, record, tracked):
+        meant, promotion = understand(self, record, tracked)
         _, faults = self._source(promotion, ())
-        return compare(self, promotion, replace(meant, unknown=bool(faults)), budget)
+        return replace(meant, unknown=bool(faults)), promotion
 
     return wrong
 
@@ -196,7 +197,7 @@ PROTECTIONS = {
         ),
     ),
     "a removal waits for the checks of the source": RemovedProtection(
-        Instead(PromotionExecutor, "_compare", examined_first(PromotionExecutor._compare)),
+        Instead(PromotionExecutor, "_meant", examined_first(PromotionExecutor._meant)),
         r"assert \{.*\} == \{'200000000001'\}\n.*Extra items in the left set:\n +'200000000002'\n.*",
         partial(NARROWED, shared_ami.disable_key, A),
         (NO_PASS,),

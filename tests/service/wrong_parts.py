@@ -145,8 +145,8 @@ class KeepsItsSlots(DeliveryExecutor):
 class TellsAgain(PromotionExecutor):
     """Publishes the summary at every look after the end, also if owners were notified."""
 
-    def _compare(self, promotion, meant, budget):
-        return super()._compare(replace(promotion, summarised=0), meant, budget)
+    def _compare(self, promotion, budget):
+        return super()._compare(replace(promotion, summarised=0), budget)
 
 
 class GrantsNothing(CopyQuotas):

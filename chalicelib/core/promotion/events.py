@@ -46,10 +46,10 @@ class Compared:
     members: str = ""
     places: str = ""
     withdrawn: Mapping[str, str] = field(default_factory=dict)
+    unbelieved: bool = False
+    """Whether one look alone has shown another value, which names fewer targets: it is not compared yet."""
     surplus: bool = False
     """Whether a delivery runs, or is shared, whose target is not wanted."""
-    removals: bool = False
-    """Whether some of these are no longer named, and were not withdrawn by an operator."""
     missing: bool = False
     """Whether a wanted target has no delivery, or one that begins again."""
     running: bool = False

@@ -122,7 +122,7 @@ def _raised(promotion: Promotion, retries: Mapping[str, int]) -> Promotion:
     fresh = replace(promotion, restarts=0, faults=(), faulty="", notified="")
     if retries:
         return replace(fresh, retries={**promotion.retries, **retries})
-    return replace(fresh, generation=promotion.newest + 1, retries={})
+    return replace(fresh, generation=promotion.newest + 1)
 
 
 def tag_entry(version: int, at: int | None, event: str) -> str:
@@ -172,11 +172,11 @@ def _gone(promotion: Promotion, now: int, before: Promotion) -> Promotion:
     if promotion.state is S.REQUESTED or (promotion.state is S.OVER and not promotion.standing):
         return _untagged(promotion, now, before, "The hub does not own this AMI, or no longer does.")
     if settled and (not promotion.standing or promotion.is_gone):
-        return replace(promotion, absent_since=0)
+        return replace(promotion, absent_since=0, seen_value=before.seen_value, seen_since=before.seen_since)
     if not _believed(promotion, now):
         return _absent(promotion, now)
-    generation = max(promotion.generation, 1)
-    ends: dict[str, Any] = {"gone": generation, "generation": generation, "absent_since": 0}
+    ends: dict[str, Any] = {"gone": max(promotion.newest, 1), "generation": max(promotion.generation, 1)}
+    ends["absent_since"] = 0
     return _to(promotion, S.RESOLVING, now, why="The AMI is gone or disabled.", **ends)
 
 
@@ -219,9 +219,8 @@ def _on_compared(event: ev.Compared, promotion: Promotion, now: int) -> Promotio
     """
     if event.basis != promotion.basis:
         return promotion
-    believed_from = promotion.seen_since + schedule.SECOND_LOOK_AFTER
-    if event.removals and now < believed_from and not promotion.absent_since:
-        return _to(promotion, S.RESOLVING, believed_from, tries=1)  # the look may have been a stale one
+    if event.unbelieved:
+        return _not_believed(promotion, event, now)
     fresh = event.inputs != promotion.inputs or bool(promotion.cursor)
     asked_often = promotion.tries >= machine.WORTH_A_LOOK
     compared = _in_force(promotion, event)
@@ -233,7 +232,7 @@ def _on_compared(event: ev.Compared, promotion: Promotion, now: int) -> Promotio
         wait = schedule.step(schedule.POLLS, again - 2) if again > 1 else 0
         return _to(another, S.EXPANDING, now, cursor=BEGIN, restarts=again, next_try=now + wait)
     compared = replace(compared, cursor="")
-    if not event.missing and not event.refused:
+    if event.digest and not event.missing and not event.refused:
         compared = replace(compared, passed=max(promotion.passed, event.newest))
     if event.summarised and not compared.unnotified:
         over = replace(compared, summarised=promotion.episode, standing=event.standing, restarts=0)
@@ -250,23 +249,33 @@ def _on_compared(event: ev.Compared, promotion: Promotion, now: int) -> Promotio
     return _wait(compared, now, wait)
 
 
+def _not_believed(promotion: Promotion, event: ev.Compared, now: int) -> Promotion:
+    """Look again, as the look may have been a stale one; what an operator has withdrawn ends meanwhile."""
+    waits = _handled(promotion, event.answers)
+    if event.surplus and (event.inputs != promotion.inputs or promotion.cursor):
+        return _to(replace(waits, inputs=event.inputs, withdrawn=event.withdrawn), S.EXPANDING, now, cursor=END)
+    look_at = max(now, promotion.seen_since + schedule.SECOND_LOOK_AFTER)
+    return _to(waits, S.RESOLVING, now, next_try=look_at, tries=1)
+
+
 def _in_force(promotion: Promotion, event: ev.Compared) -> Promotion:
     """Write down the inputs of a comparison, and the value that counts."""
     of_source = event.inputs == promotion.unfit and not event.refused
     found = (promotion.faults, promotion.faulty) if of_source else (event.faults, event.faulty)
-    changed = event.value != promotion.value
+    changed, understood = event.value != promotion.value, bool(event.digest)
     since = promotion.seen_since if promotion.seen_value == event.value else promotion.in_force_since
     return replace(
         _handled(_faulty(promotion, *found), event.answers),
         value=event.value,
         refused_value=event.refused,
-        valid=promotion.generation if event.refused is None else promotion.valid,
+        valid=promotion.generation if event.refused is None and understood else promotion.valid,
+        retries=promotion.retries if event.refused or not understood else promotion.retried,
         in_force_since=since if changed else promotion.in_force_since,
         withdrawals_from=promotion.withdrawals_count_from(event.value),
         inputs=event.inputs,
         digest=event.digest or promotion.digest,
         members=event.members or promotion.members,
-        places=event.places,
+        places=event.places if understood else promotion.places,
         withdrawn=event.withdrawn,
         standing=promotion.standing or event.standing,
         approval_digest=event.approval_digest,
@@ -313,7 +322,7 @@ def _on_sliced(event: ev.Sliced, promotion: Promotion, now: int) -> Promotion:
     passed = max(promotion.passed, event.newest)
     if event.asks:  # an approver, by the next comparison
         return _to(sliced, S.RUNNING, now, passed=passed)
-    tries = promotion.tries if event.after.startswith(END) else 0
+    tries = promotion.tries + bool(promotion.tries) if event.after.startswith(END) else 0
     next_try = now + schedule.step(schedule.POLLS, tries)
     return _to(sliced, S.RUNNING, now, passed=passed, tries=tries, next_try=next_try)
 
@@ -323,7 +332,8 @@ def _on_refused_notified(event: ev.RefusedNotified, promotion: Promotion, now: i
     why = promotion.why
     if promotion.refused_value is not None and event.faulty == promotion.faulty:
         why = f"The value {promotion.refused_value!r} was refused: {count(len(promotion.faults), 'fault')}."
-    return replace(promotion, notified=event.faulty, why=why, next_try=now, tries=0)
+    notified = event.faulty if promotion.faulty else ""  # another run may have found them gone meanwhile
+    return replace(promotion, notified=notified, why=why, next_try=now, tries=0)
 
 
 def _never_available(promotion: Promotion) -> Fault:

@@ -180,7 +180,12 @@ class Promotion:
     def basis(self) -> str:
         """Identifies what a look or comparison starts from: its result does not count once that has changed."""
         seen = (self.seen_value, self.absent_since, self.value, self.refused_value, self.generation, self.gone)
-        return addresses.digest(*map(str, seen), str(sorted(self.retries.items())))
+        return addresses.digest(*map(str, seen), str(sorted(self.retried.items())))
+
+    @property
+    def retried(self) -> Mapping[str, int]:
+        """The retries since the last tag event."""
+        return {place: generation for place, generation in self.retries.items() if generation > self.generation}
 
     @property
     def newest(self) -> int:
@@ -190,7 +195,7 @@ class Promotion:
     @property
     def is_gone(self) -> bool:
         """Whether the AMI is gone or disabled, and has not been tagged since."""
-        return 0 < self.generation <= self.gone
+        return 0 < self.newest <= self.gone
 
     @property
     def made_here(self) -> bool:

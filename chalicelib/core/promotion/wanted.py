@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from chalicelib.core.faults import Fault
 from chalicelib.core.promotion.model import BACK_AGAIN, EXPIRED, RUNNING, Promotion, TrackedDelivery
+from chalicelib.core.records import schedule
 from chalicelib.core.records.addresses import digest
 from chalicelib.core.sharing import entitlement
 from chalicelib.core.sharing.entitlement import Entitlement, launched_by
@@ -33,7 +34,11 @@ class WantedTargets:
     faults: tuple[Fault, ...] = ()
     """Faults of the tag's value, if it is refused; else those of blocked accounts."""
     unknown: bool = False
-    """Whether nobody knows whom it names: then nothing ends and nothing begins."""
+    """Whether nobody knows whom it names: then nothing begins, and only what an operator has withdrawn ends."""
+    waits: Fault | None = None
+    """Why it is unknown, if that passes by itself."""
+    unbelieved: bool = False
+    """Whether it is for the value in force, as one look alone showed another that names fewer: nothing begins."""
 
     @property
     def targets(self) -> Mapping[str, Target]:
@@ -42,26 +47,30 @@ class WantedTargets:
 
     def inputs(self, promotion: Promotion) -> str:
         """Return a digest of all that decides: the same inputs need no second pass."""
-        generations = (promotion.generation, sorted(promotion.retries.items()), promotion.is_gone)
+        generations = (promotion.generation, sorted(promotion.retried.items()), promotion.is_gone)
         withdrawn = sorted(self.entitled.withdrawn.items())
-        return digest(repr((self.value, self.refused, generations, self.digest, self.members, withdrawn)))
+        how = self.refused, self.unknown, self.unbelieved
+        return digest(repr((self.value, how, generations, self.digest, self.members, withdrawn)))
 
     def surplus(self, tracked: Iterable[TrackedDelivery], promotion: Promotion) -> list[TrackedDelivery]:
         """Return the deliveries that run, or are shared, and should not; sorted by id."""
-        if self.unknown:
-            return []
         gone = promotion.is_gone
         ends = [
             one
             for one in tracked
-            if (one.state in (RUNNING, SHARED) and not self.entitled.may_go_on(one.place))
-            or (gone and one.state == SHARED)
+            if (one.state in (RUNNING, SHARED) and not self._may_go_on(one.place)) or (gone and one.state == SHARED)
         ]
         return sorted(ends, key=lambda one: one.delivery)
 
+    def _may_go_on(self, place: str) -> bool:
+        if self.unknown:
+            return covering(self.entitled.withdrawn, place) is None
+        return self.entitled.may_go_on(place)
+
     def missing(self, tracked: Sequence[TrackedDelivery], promotion: Promotion) -> list[Target]:
         """Return the targets whose deliveries are to begin, or to begin again; sorted by place."""
-        if self.unknown or promotion.is_gone or not promotion.newest:
+        nobody = self.unknown or self.unbelieved or promotion.is_gone or promotion.made_here
+        if nobody or not promotion.newest:
             return []
         known = {one.place: one for one in tracked}
         found = {
@@ -100,18 +109,22 @@ class WantedTargets:
         return any(needs(target) for place, target in self.targets.items() if place in running)
 
 
-def wanted(promotion: Promotion, applied: AppliedFile, withdrawals: Collection[Withdrawal]) -> WantedTargets | Fault:
-    """Return whom the AMI is for; a fault if that is not known yet, and passes by itself.
+def wanted(
+    promotion: Promotion, applied: AppliedFile, withdrawals: Collection[Withdrawal], *, believed: bool = True
+) -> WantedTargets:
+    """Return whom the AMI is for.
 
     The tag's value counts if it is understood, else the value in force: a name that the file has lost names nobody.
+    ``believed``: whether the tag's value counts at all.
     """
     shown, made = current(promotion), promotion.faults if promotion.made_here else ()
+    shown = shown if believed else promotion.value
     refused = promotion.refused_value if made else None
     if shown is None:
         return WantedTargets(refused=refused, faults=made)
     first = applied.resolve(shown, in_force=shown == promotion.value and bool(promotion.digest))
     if first.waits is not None:
-        return first.waits
+        return _unknown(promotion, withdrawals, promotion.refused_value, waits=first.waits)
     if first.understood:
         return _of(promotion, shown, first, withdrawals, refused=refused, faults=made)
     last = promotion.value if promotion.digest else None
@@ -119,7 +132,7 @@ def wanted(promotion: Promotion, applied: AppliedFile, withdrawals: Collection[W
         return WantedTargets(refused=shown, faults=first.faults, digest=first.digest, members=first.members)
     before = applied.resolve(last, in_force=True)
     if not before.understood:
-        return WantedTargets(last, refused=shown, faults=first.faults, unknown=True)
+        return _unknown(promotion, withdrawals, shown, faults=first.faults)
     return _of(promotion, last, before, withdrawals, refused=shown, faults=first.faults)
 
 
@@ -127,6 +140,26 @@ def current(promotion: Promotion) -> str | None:
     """Return the tag's value by all looks; while they disagree, or the AMI is gone, it is the value in force."""
     weak = promotion.absent_since or promotion.is_gone or promotion.made_here
     return promotion.value if weak else promotion.seen_value
+
+
+def is_believed(promotion: Promotion) -> bool:
+    """Whether two looks, half a minute apart, have shown the tag's value."""
+    return promotion.looked_at >= promotion.seen_since + schedule.SECOND_LOOK_AFTER
+
+
+def _unknown(
+    promotion: Promotion,
+    withdrawals: Collection[Withdrawal],
+    refused: str | None,
+    *,
+    faults: tuple[Fault, ...] = (),
+    waits: Fault | None = None,
+) -> WantedTargets:
+    """Return what is known of a value where the file, or a unit in it, cannot be read: who was withdrawn."""
+    value = promotion.value
+    counts = in_force(withdrawals, {value, promotion.seen_value}, promotion.withdrawals_count_from(value))
+    left = Entitlement(withdrawn=by_place(counts))
+    return WantedTargets(value, left, refused=refused, faults=faults, unknown=True, waits=waits)
 
 
 def _of(

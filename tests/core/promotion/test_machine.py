@@ -93,7 +93,9 @@ EVENTS: tuple[ev.Event, ...] = (
     compared(summarised=True),
     compared(running=True),
     compared(missing=True),
-    compared(surplus=True, removals=True),
+    compared(surplus=True),
+    compared(surplus=True, unbelieved=True),
+    compared(unbelieved=True),
     compared(surplus=True, missing=True, running=True),
     compared(inputs="others", missing=True),
     compared(faults=(OTHER,), faulty="other"),
@@ -269,10 +271,10 @@ def test_deliveries_that_a_value_no_longer_names_end_before_the_source_is_examin
 
 def test_a_value_that_names_fewer_counts_after_two_looks():
     """The first look may be a stale one: nobody is asked to end before another shows the same."""
-    narrowed = replace(NARROWED, removals=True)
+    narrowed = compared(unbelieved=True)
     once = play(with_tag_event(a_promotion(S.RUNNING), 2), SHOWS_PROD, narrowed)
     assert (once.value, outstanding(once, NOW), outstanding(once, LATER)) == ("dev", (), (do.LookAtTag(),))
-    twice = play(once, SHOWS_PROD, narrowed, now=LATER)
+    twice = play(once, SHOWS_PROD, NARROWED, now=LATER)
 
     assert outstanding(twice, LATER) == (do.Slice(END),)
 
@@ -525,7 +527,7 @@ def test_a_removed_tag_ends_all_but_only_after_two_looks():
 
     twice = play(once, UNTAGGED, now=LATER)
     assert (twice.value, outstanding(twice, LATER)) == (None, (do.Compare(),))
-    ends = play(twice, compared(None, "none", surplus=True, removals=True), now=LATER)
+    ends = play(twice, compared(None, "none", surplus=True), now=LATER)
     assert outstanding(ends, LATER) == (do.Slice(END),)
 
 
@@ -538,7 +540,7 @@ def test_what_is_shared_ends_with_tag_and_image_in_every_state(state, gone):
 
     assert outstanding(twice, LATER) == (do.Compare(),)
     assert twice.is_gone or twice.value is None
-    ends = play(twice, compared(twice.value, "gone", surplus=True, removals=True), now=LATER)
+    ends = play(twice, compared(twice.value, "gone", surplus=True), now=LATER)
     assert outstanding(ends, LATER) == (do.Slice(END),)
 
 

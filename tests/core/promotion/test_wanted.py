@@ -324,11 +324,12 @@ def test_nothing_ends_or_begins_while_nobody_knows_whom_the_value_names():
 
 
 def test_a_unit_that_was_never_read_is_waited_for():
-    """A fault that passes by itself: not even a comparison is made."""
+    """It passes by itself: until then nothing begins, and only what an operator has withdrawn ends."""
     applied = an_ou()
     never = AppliedFile(replace(applied.directory, membership=Membership()), "file")
 
-    assert isinstance(wanted(a_promotion(), never, ()), Fault)
+    found = wanted(a_promotion(), never, ())
+    assert (found.unknown, found.waits is None, found.missing((), a_promotion())) == (True, False, [])
 
 
 # --- inputs, and what is announced -----------------------------------------------------------------------------------

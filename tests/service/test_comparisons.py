@@ -1,0 +1,165 @@
+"""What a comparison does not wait for, and what it does not begin again."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from chalicelib.core.errors import RefusalKind
+from chalicelib.core.faults import Fault
+from chalicelib.core.promotion import commands as do
+from chalicelib.core.records import addresses
+from chalicelib.core.targets.applied_file import AppliedFile, Directory, Target
+from chalicelib.core.targets.organization import Organization, Unit
+from tests.service.cloud import REGION, CloudBehavior, refusal
+from tests.service.gate import PortTrouble
+from tests.service.hub import Hub
+from tests.service.organization import ARN, ORGANIZATION, OU, A, B, C, membership_of
+from tests.service.shared_ami import AMI, HOUR, pass_time
+from tests.service.tagged_ami import conflicting, record, tagged, when
+
+FOR_HOURS = CloudBehavior(copying=(60 * HOUR,))
+THROTTLED = refusal(RefusalKind.THROTTLED, "aws-throttled")
+UNUSABLE = AppliedFile(fault=Fault("targets-damaged", "the table", "it cannot be read.", "Apply the file again."))
+
+
+def refuse_the_examination(hub: Hub) -> None:
+    """A value that is refused is tagged, and EC2 refuses to show the source."""
+    hub.gate.troubles.append(PortTrouble("source", "examine", THROTTLED, times=10**6))
+    hub.cloud.tag(AMI, "default nobody")
+    hub.run(until=hub.cloud.now + HOUR)
+
+
+def damage_the_file(hub: Hub) -> None:
+    hub.cloud.applied = UNUSABLE
+
+
+@pytest.mark.parametrize("trouble", [refuse_the_examination, damage_the_file])
+@pytest.mark.parametrize(("mode", "state"), [("copy", "stopping"), ("share", "withdrawn")])
+def test_a_withdrawal_waits_neither_for_the_file_nor_for_the_source(trouble, mode, state):
+    """Who was withdrawn is known without them; whom the value names else is not, and goes on."""
+    hub = tagged(behavior=FOR_HOURS, target={"mode": mode})
+    hub.run(until=hub.cloud.now + HOUR)
+    before = hub.outcomes()[AMI, A]
+    trouble(hub)
+    hub.withdraw(AMI, B)
+    hub.run(until=hub.cloud.now + HOUR)
+
+    assert hub.outcomes() == {(AMI, A): before, (AMI, B): state}
+    assert B not in {account for _, account in hub.cloud.permissions | hub.cloud.launches}
+
+
+def test_an_approver_is_asked_while_another_delivery_does_not_end():
+    """One target's trouble is its own: that of B, which the tag no longer names, is parked."""
+    hub = Hub((A, B), behavior=FOR_HOURS, watchful=False)
+    hub.gate.watch = lambda *_: None
+    approved = Target(A, REGION, approval="required")
+    hub.cloud.directory = Directory({"default": (A, B)}, {A: (approved,), B: (Target(B, REGION),)})
+    hub.cloud.make_image(AMI, {"snap-00": True})
+    hub.cloud.tag(AMI, B)
+    hub.run(until=hub.cloud.now + 1800)
+    hub.stores.records.park(hub.delivery_key(AMI, B), "by hand", hub.cloud.now)
+    hub.cloud.tag(AMI, A)
+    hub.run(until=hub.cloud.now + HOUR)
+
+    assert [notice["event"] for notice in hub.cloud.notices] == ["promotion.awaiting-approval"]
+
+
+def test_a_fault_that_is_gone_while_its_notice_is_sent_leaves_nothing_to_do():
+    """Another invocation finds it gone meanwhile; the promotion rests afterwards."""
+    hub = Hub((A,), watchful=False, most_invocations=1_000)
+    hub.gate.watch = lambda *_: None
+    hub.cloud.directory = conflicting(2)
+    hub.cloud.make_image(AMI, {"snap-00": True})
+
+    def repair() -> None:
+        hub.cloud.directory = Directory({"default": (A,)}, {A: (Target(A, REGION),)})
+        hub.stores.records.make_due(addresses.promotion(AMI), hub.cloud.now, {"generation": "new"})
+        hub.promotions.run(addresses.promotion(AMI), "twin", time_left=lambda: 30)
+
+    when(hub, do.NotifyRefused, repair)
+    hub.cloud.tag(AMI, "default")
+    hub.run(until=hub.cloud.now + 12 * HOUR)
+    assert record(hub).state == "over"
+
+
+class StaleOnce:
+    """EC2 shows another value of the tag once."""
+
+    def __init__(self, source: Any, value: str) -> None:
+        self._source, self._values = source, [value]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._source, name)
+
+    def tag(self, ami: str) -> Any:
+        read = self._source.tag(ami)
+        return replace(read, value=self._values.pop()) if self._values else read
+
+
+@pytest.mark.parametrize("withdrawn", [(), (C,)])
+def test_one_stale_look_ends_nobody_also_if_a_withdrawal_comes(withdrawn):
+    """It shows a value without B; within half a minute an operator withdraws C."""
+    hub = tagged((A, B, C), behavior=FOR_HOURS)
+    hub.run(until=hub.cloud.now + HOUR)
+    executor = hub.promotions._executor
+    executor._ports = replace(executor._ports, source=StaleOnce(executor._ports.source, f"{A} {C}"))
+    hub.stores.records.make_due(addresses.promotion(AMI), hub.cloud.now, {"seen": "9:x"})
+    hub.promotions.run(addresses.promotion(AMI), "stale", time_left=lambda: 30)
+    for account in withdrawn:
+        hub.withdraw(AMI, account)
+    hub.run(until=hub.cloud.now + HOUR)
+
+    ends = {(AMI, account): "stopping" if account in withdrawn else "copying" for account in (A, B, C)}
+    assert hub.outcomes() == ends
+
+
+def test_a_retry_for_one_account_shares_an_ami_again_that_was_disabled():
+    """The others stay as they are until the AMI is tagged again."""
+    hub = tagged(target={"mode": "share"})
+    hub.run(until=hub.cloud.now + HOUR)
+    for state in ("disabled", "available"):
+        hub.cloud.hub_images[AMI]["State"] = state
+        hub.cloud.changed()
+        pass_time(hub, HOUR)
+    assert set(hub.outcomes().values()) == {"withdrawn"}
+    hub.stores.records.make_due(addresses.promotion(AMI), hub.cloud.now, {"retry": f"1:{A}"})
+    hub.run(until=hub.cloud.now + HOUR)
+    assert hub.outcomes()[AMI, A] == "shared"
+
+
+def test_an_image_that_is_marked_as_the_services_own_begins_nothing_again():
+    """It was shared before; its value names fewer now, and what was cancelled is not begun by the value in force."""
+    hub = tagged(target={"mode": "share"})
+    hub.run(until=hub.cloud.now + HOUR)
+    hub.cloud.hub_images[AMI]["Tags"].append({"Key": "ami-promoter:delivery", "Value": "of another"})
+    hub.cloud.tag(AMI, A)
+    pass_time(hub, 6 * HOUR)
+    assert record(hub).episode == 1
+
+
+def an_ou(*accounts: str) -> Directory:
+    units = membership_of({OU: Unit(ARN, accounts)})
+    named = Organization(ORGANIZATION, {OU: ("default",)})
+    return Directory({"default": (OU,)}, {}, {"default": (Target("", REGION),)}, organization=named, membership=units)
+
+
+def test_what_runs_is_left_alone_when_an_account_joins():
+    """The deliveries that run are not tracked again: with a thousand that would be a thousand writes and wakes."""
+    hub = Hub((A, B, C), behavior=FOR_HOURS, watchful=False)
+    hub.gate.watch = lambda *_: None
+    hub.cloud.directory = an_ou(A, B)
+    hub.cloud.make_image(AMI, {"snap-00": True})
+    hub.cloud.tag(AMI, "default")
+    hub.run(until=hub.cloud.now + HOUR)
+    added: list[str] = []
+
+    def note(port: str, method: str, args: tuple[Any, ...]) -> None:
+        if (port, method) == ("tracked", "add"):
+            added.append(args[1].account)
+
+    hub.gate.watch = note
+    hub.cloud.directory = an_ou(A, B, C)
+    hub.discover()
+    hub.run(until=hub.cloud.now + 300)
+    assert (set(added), hub.outcomes()[AMI, C]) == ({C}, "copying")
