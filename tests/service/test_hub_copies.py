@@ -15,7 +15,7 @@ from chalicelib.service import hub_copies
 from chalicelib.service.codecs import DELIVERIES
 from tests.core.delivery.examples import HUB, NOW, REGION, TARGET_KEY, a_delivery, seen, with_copies
 from tests.service.cloud import START, refusal
-from tests.service.gate import PortTrouble
+from tests.service.gate import PortTrouble, ProcessKilled
 from tests.service.hub import Hub
 from tests.service.organization import A, B, OrganizationHub
 from tests.service.shared_ami import AMI, HOUR
@@ -119,6 +119,31 @@ def test_a_retry_of_one_account_tries_the_hubs_copy_again_that_it_waits_for():
     assert set(hub.at(hub.cloud.now + HOUR).outcomes().values()) == {"failed"}
     assert because_of_the_hub(hub) == 3
     assert not hub.gate.troubles[0].times
+
+
+def test_the_hubs_copy_begins_before_the_account_that_waits_for_it():
+    """A run dies when it has written the account's delivery; the account's id sorts before the hub's."""
+    first = "100000000001"
+    hub = Hub((HUB, first), watchful=False, troubles=[failing(1)])
+    hub.gate.watch = lambda *_: None  # as above
+    listed = {first: (Target(first, REGION, by_way_of=HUB),), HUB: (Target(HUB, REGION),)}
+    hub.cloud.directory = Directory({}, listed)
+    hub.cloud.make_image(AMI, {"snap-00": True})
+    hub.cloud.tag(AMI, first)
+    assert set(hub.at(START + HOUR).outcomes().values()) == {"failed"}
+    real, left = hub.stores.records.save, [ProcessKilled()]
+
+    def dying(stored, write, *more):
+        saved = real(stored, write, *more)
+        if left and write.key == hub.delivery_key(AMI, first):
+            raise left.pop()
+        return saved
+
+    hub.stores.records.save = dying
+    hub.stores.records.make_due(addresses.promotion(AMI), hub.cloud.now, {"retry": f"1:{first}"})
+    hub.run(until=hub.cloud.now + HOUR)
+    assert not left
+    assert hub.stores.records.read(hub.delivery_key(AMI, HUB)).body["episode"] == 2
 
 
 def test_who_joins_later_does_not_wait_for_a_copy_of_the_hubs_that_failed():
