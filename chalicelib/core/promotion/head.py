@@ -39,7 +39,7 @@ class Head:
 
 def head(promotion: Promotion) -> Head:
     """Return the head of a promotion."""
-    busy = promotion.state in (PromotionState.REQUESTED, PromotionState.RESOLVING, PromotionState.EXPANDING)
+    busy = promotion.state in (PromotionState.RESOLVING, PromotionState.EXPANDING)
     known = (promotion.value, promotion.refused_value, promotion.seen_value if busy else None)
     by_organization = any(fault.code.startswith("organization-") for fault in promotion.faults)
     return Head(

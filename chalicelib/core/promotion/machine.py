@@ -118,7 +118,8 @@ def tells(before: Promotion, after: Promotion) -> bool:
 
 def _withdraws(promotion: Promotion) -> bool:
     asked = promotion.unread(WITHDRAW) is not None and promotion.state is not S.REQUESTED
-    return asked and promotion.newest > 0  # the baseline has given nobody anything
+    nobody = promotion.newest == 0 or (promotion.state is S.OVER and promotion.value is None)
+    return asked and not nobody  # who has got nothing loses nothing
 
 
 def _compares_again(promotion: Promotion) -> bool:
