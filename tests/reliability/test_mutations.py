@@ -2,7 +2,8 @@
 
 import re
 from ast import literal_eval
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import pytest
 
@@ -36,6 +37,8 @@ class PackageMutation:
     in_time: float = float("inf")
     besides: str = ""
     """A message that may come, too: it depends on the order of the calls of two invocations."""
+    seeds: Sequence[int] = ()
+    """More seeds for the plan: the mutation shows in some orders of two invocations' calls only."""
 
 
 def dying(function: str, operation: str, when: str, nth: int = 1) -> RunPlan:
@@ -117,7 +120,7 @@ MUTATIONS = {
         )
     ],
     "renames_grants": [PackageMutation(left_open(COPY_GRANT), dying("share-worker", "CreateGrant", "after"))],
-    "overwrites_shares": [PackageMutation(left_open(SNAPSHOT), under(SHARE_WORKER_TWICE, 3))],
+    "overwrites_shares": [PackageMutation(left_open(SNAPSHOT), under(SHARE_WORKER_TWICE), seeds=range(1, 19))],
     "discovers_nothing": [PackageMutation(("nobody has looked at the tagged AMI",), under(NO_EVENTS))],
     "sweep_wakes_nothing": [
         PackageMutation(
@@ -187,8 +190,9 @@ def test_every_mutation_has_a_case():
 @every_case
 def test_a_wrong_package_is_found_out(machine, tmp_path, name, mutation):
     """By these messages and no others; the built package passes ``test_order`` with the same message injections."""
-    (found,) = machine.play(mutation.scenario.name, [mutation.plan], mutated_package(tmp_path, mutation_of(name)))
-    assert said(found, mutation) == [*mutation.says], str(found)
+    plans = [mutation.plan, *(replace(mutation.plan, seed=seed) for seed in mutation.seeds)]
+    found = [*machine.play(mutation.scenario.name, plans, mutated_package(tmp_path, mutation_of(name)))]
+    assert [*mutation.says] in [said(one, mutation) for one in found], str(found[0])
 
     if mutation.plan.crashes:
         (right,) = machine.play(mutation.scenario.name, [mutation.plan])
