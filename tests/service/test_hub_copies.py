@@ -122,7 +122,7 @@ def test_a_retry_of_one_account_tries_the_hubs_copy_again_that_it_waits_for():
 
 
 def test_the_hubs_copy_begins_before_the_account_that_waits_for_it():
-    """A run dies when it has written the account's delivery; the account's id sorts before the hub's."""
+    """A run is killed when it has written the account's delivery; the account's id sorts before the hub's."""
     first = "100000000001"
     hub = Hub((HUB, first), watchful=False, troubles=[failing(1)])
     hub.gate.watch = lambda *_: None  # as above
