@@ -120,7 +120,7 @@ audit: $(VENV_AUDIT) $(PACKAGE) ## Look up known vulnerabilities of the shipped 
 	@.venv-audit/bin/python -c '$(CHECK_BILL)' build/hub/sbom.cdx.json
 	@.venv-audit/bin/pip-audit --strict --disable-pip --require-hashes --requirement requirements.txt || { \
 		echo "audit: failed. If no vulnerability is listed above, no database was reached and nothing was looked up:"; \
-		echo "pip-audit needs https://pypi.org itself; a mirror has no vulnerabilities."; exit 1; }
+		echo "pip-audit needs the database of the package index itself; a mirror has no vulnerabilities."; exit 1; }
 
 second-opinion: $(VENV) $(VENV_AWS) $(VENV_MINISTACK) $(PACKAGE) ## Follow the deploy guide on an independent emulator
 	@$(BIN)/python -m tools.second_opinion

@@ -163,3 +163,20 @@ def test_what_runs_is_left_alone_when_an_account_joins():
     hub.discover()
     hub.run(until=hub.cloud.now + 300)
     assert (set(added), hub.outcomes()[AMI, C]) == ({C}, "copying")
+
+
+@pytest.mark.parametrize("refused", ["", "nobody"])
+def test_a_refused_value_that_the_file_explains_later_gives_the_ami_to_those_it_names(refused):
+    """Also the empty value, which means `default`: a group that the file gains while a delivery still runs."""
+    hub = Hub((A, B), behavior=FOR_HOURS, watchful=False)
+    listed = {one: (Target(one, REGION),) for one in (A, B)}
+    hub.cloud.directory = Directory({"first": (A,)}, listed)
+    hub.cloud.make_image(AMI, {"snap-00": True})
+    hub.cloud.tag(AMI, "first")
+    hub.run(until=hub.cloud.now + HOUR)
+    hub.cloud.tag(AMI, refused)
+    hub.run(until=hub.cloud.now + HOUR)
+    assert hub.outcomes() == {(AMI, A): "copying"}
+    hub.cloud.directory = Directory({"first": (A,), refused or "default": (A, B)}, listed)
+    pass_time(hub, 2 * HOUR)
+    assert hub.outcomes() == {(AMI, A): "copying", (AMI, B): "copying"}

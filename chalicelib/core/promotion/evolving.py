@@ -232,7 +232,7 @@ def _on_compared(event: ev.Compared, promotion: Promotion, now: int) -> Promotio
         wait = schedule.step(schedule.POLLS, again - 2) if again > 1 else 0
         return _to(another, S.EXPANDING, now, cursor=BEGIN, restarts=again, next_try=now + wait)
     compared = replace(compared, cursor="")
-    if event.digest and not event.missing and not event.refused:
+    if event.digest and not event.missing and event.refused is None:
         compared = replace(compared, passed=max(promotion.passed, event.newest))
     if event.summarised and not compared.unnotified:
         over = replace(compared, summarised=promotion.episode, standing=event.standing, restarts=0)
@@ -260,16 +260,17 @@ def _not_believed(promotion: Promotion, event: ev.Compared, now: int) -> Promoti
 
 def _in_force(promotion: Promotion, event: ev.Compared) -> Promotion:
     """Write down the inputs of a comparison, and the value that counts."""
-    of_source = event.inputs == promotion.unfit and not event.refused
+    of_source = event.inputs == promotion.unfit and event.refused is None
     found = (promotion.faults, promotion.faulty) if of_source else (event.faults, event.faulty)
     changed, understood = event.value != promotion.value, bool(event.digest)
+    counts = understood and event.refused is None
     since = promotion.seen_since if promotion.seen_value == event.value else promotion.in_force_since
     return replace(
         _handled(_faulty(promotion, *found), event.answers),
         value=event.value,
         refused_value=event.refused,
-        valid=promotion.generation if event.refused is None and understood else promotion.valid,
-        retries=promotion.retries if event.refused or not understood else promotion.retried,
+        valid=promotion.generation if counts else promotion.valid,
+        retries=promotion.retried if counts else promotion.retries,
         in_force_since=since if changed else promotion.in_force_since,
         withdrawals_from=promotion.withdrawals_count_from(event.value),
         inputs=event.inputs,
