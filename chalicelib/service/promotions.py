@@ -238,7 +238,8 @@ class PromotionExecutor:
         """
         if self._paused():
             return ev.Paused()
-        meant, promotion = self._meant(record, self._ports.tracked.all(record.ami))
+        meant = self._wanted(record)
+        promotion = record.of_value(refused=meant.refused is not None)
         inputs = meant.inputs(promotion)
         if inputs != record.inputs:
             return self._compare(record, budget)

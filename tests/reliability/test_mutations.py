@@ -199,9 +199,9 @@ def test_a_wrong_package_is_found_out(machine, tmp_path, name, mutation):
         assert said(right, mutation) == []
 
 
-@pytest.mark.parametrize("mutation", [CASES[0][1], CASES[1][1], CASES[7][1]], ids=["plain", "crash", "messages"])
-def test_a_package_that_does_not_start_is_found_out_as_such(machine, tmp_path, mutation):
-    """Where a mutation no longer fits the code, its case fails: under each kind of plan."""
+@every_case
+def test_a_package_that_does_not_start_is_found_out_as_such(machine, tmp_path, name, mutation):
+    """Where a mutation no longer fits the code, its case fails."""
     unfit = mutated_package(tmp_path, "from chalicelib import what_was_renamed")
     (found,) = machine.play(mutation.scenario.name, [mutation.plan], unfit)
     (why,) = said(found, mutation)

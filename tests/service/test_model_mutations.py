@@ -522,7 +522,7 @@ MUTATIONS = {
         r"invariant 10: \w+ tells of ami-none, which never was", Parts(deliveries=TELLS_OF_NOTHING)
     ),
     "opens by a void approval": ModelMutation(
-        rf"invariant 11: ({SNAPSHOT}|resource#key#\S+) opens to {A} without a valid approval",
+        rf"invariant 11: resource#key#\S+/source-0#{A} opens to {A} without a valid approval",
         VOID,
         (voided,),
         WorldSetup(approval="required"),
