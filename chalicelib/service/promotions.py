@@ -119,7 +119,7 @@ class PromotionExecutor:
         meant = self._wanted(record)
         if meant.value is not None and meant.value != record.value and not wanted.is_believed(record):
             ends = meant.surplus(tracked, record)
-            if wanted.named_by_others(ends, meant):
+            if wanted.has_more_than_withdrawn(ends, meant):
                 meant = replace(self._wanted(record, believed=False), unbelieved=True)
         return meant, record.of_value(refused=meant.refused is not None)
 

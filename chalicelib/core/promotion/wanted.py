@@ -194,6 +194,6 @@ def places_digest(targets: Iterable[Target], blocked: Iterable[str] = ()) -> str
     return digest(*sorted((*named, *blocked)))
 
 
-def named_by_others(surplus: Iterable[TrackedDelivery], meant: WantedTargets) -> bool:
-    """Whether some of these are no longer named, and were not withdrawn by an operator."""
+def has_more_than_withdrawn(surplus: Iterable[TrackedDelivery], meant: WantedTargets) -> bool:
+    """Whether some of these were not withdrawn by an operator: the value, or the file, no longer names them."""
     return any(covering(meant.entitled.withdrawn, one.place) is None for one in surplus)

@@ -7,7 +7,7 @@ import pytest
 from chalicelib.core.faults import Fault
 from chalicelib.core.promotion import evolving
 from chalicelib.core.promotion.model import EXPIRED, MADE_HERE, Promotion, PromotionState, TrackedDelivery
-from chalicelib.core.promotion.wanted import WantedTargets, named_by_others, wanted
+from chalicelib.core.promotion.wanted import WantedTargets, has_more_than_withdrawn, wanted
 from chalicelib.core.targets.applied_file import AppliedFile, Directory, Target
 from chalicelib.core.targets.organization import Membership, Organization, Unit
 from chalicelib.core.targets.withdrawals import Withdrawal
@@ -240,9 +240,9 @@ def test_a_withdrawal_ends_its_delivery_and_lets_none_begin():
         found = meant(a_promotion(), the_file(A, B), *out)
         assert differs(a_promotion(), the_file(A, B), tracked(A), tracked(B), out=out) == ([A], [])
         assert differs(a_promotion(generation=9), the_file(A, B), tracked(B), out=out) == ([], [])
-        assert not named_by_others(found.surplus([tracked(A)], a_promotion()), found)
+        assert not has_more_than_withdrawn(found.surplus([tracked(A)], a_promotion()), found)
     narrowed = meant(a_promotion(), the_file(B), *out)
-    assert named_by_others(narrowed.surplus([tracked(C)], a_promotion()), narrowed)
+    assert has_more_than_withdrawn(narrowed.surplus([tracked(C)], a_promotion()), narrowed)
 
 
 def test_a_lifted_withdrawal_lets_the_delivery_begin_again():
