@@ -378,7 +378,7 @@ class Application:
         from chalicelib.adapters.kms.grants import KeyGrants
         from chalicelib.adapters.kms.key_policies import PolicyStatements
         from chalicelib.adapters.kms.role_grants import RoleGrants
-        from chalicelib.ports.aws import PermissionAdapter
+        from chalicelib.ports.permissions import PermissionAdapter
         from chalicelib.service.share_worker import ShareWorker
 
         hub, region = self._settings.hub_account, self._settings.region

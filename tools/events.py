@@ -12,12 +12,16 @@ from typing import Any
 from samtranslator.yaml_helper import yaml_parse
 
 from chalicelib.core import notices
+from chalicelib.core.delivery import notices as delivery_notices
 from chalicelib.core.delivery.model import Copy, CopyState, Delivery, DeliveryState, NewImage, Snapshot
+from chalicelib.core.delivery.tracked import TrackedDelivery
 from chalicelib.core.faults import Fault
-from chalicelib.core.notices import FileChange
-from chalicelib.core.promotion.model import Promotion, TrackedDelivery
+from chalicelib.core.promotion import notices as promotion_notices
+from chalicelib.core.promotion.model import Promotion
+from chalicelib.core.targets import notices as file_notices
 from chalicelib.core.targets.applied_file import Directory, Target
 from chalicelib.core.targets.difference import difference, loosened
+from chalicelib.core.targets.notices import FileChange
 
 ROOT = Path(__file__).resolve().parent.parent
 HUB, TARGET, OTHER, REGION = "111111111111", "222222222222", "333333333333", "us-east-1"
@@ -112,24 +116,24 @@ FIELDS: Mapping[str, tuple[str, str]] = {
 """Every field of a notice: type and meaning. A field without a line here fails the page, and so the checks."""
 
 KINDS: Mapping[str, str] = {
-    notices.DELIVERED: "The target owns the AMI, it equals its source, and this delivery holds no share.",
-    notices.FAILED: "The delivery ended without an AMI; the service removed what it had made, except the leftovers.",
-    notices.CANCELLED: "Somebody removed the tag, or this target from its value, before the AMI was registered.",
-    notices.SHARED: "The target can launch the hub's AMI until a withdrawal (share mode).",
-    notices.WITHDRAWN: "The delivery holds no share any longer; shares that no other delivery holds close within seconds.",
-    notices.WAITING: "The role in the target cannot be assumed yet. Sent once; the service tries until the queue deadline.",
-    notices.AWAITING: "Targets wait for an approval. Sent once for each digest, and again if its approval has expired.",
-    notices.REFUSED: "The tag's value or the source AMI has faults; the notice lists all of them. Nothing was added.",
-    notices.APPLIED: "The service has met a new version of the applied file, by its next look within five minutes. "
+    delivery_notices.DELIVERED: "The target owns the AMI, it equals its source, and this delivery holds no share.",
+    delivery_notices.FAILED: "The delivery ended without an AMI; the service removed what it had made, except the leftovers.",
+    delivery_notices.CANCELLED: "Somebody removed the tag, or this target from its value, before the AMI was registered.",
+    delivery_notices.SHARED: "The target can launch the hub's AMI until a withdrawal (share mode).",
+    delivery_notices.WITHDRAWN: "The delivery holds no share any longer; shares that no other delivery holds close within seconds.",
+    delivery_notices.WAITING: "The role in the target cannot be assumed yet. Sent once; the service tries until the queue deadline.",
+    promotion_notices.AWAITING: "Targets wait for an approval. Sent once for each digest, and again if its approval has expired.",
+    promotion_notices.REFUSED: "The tag's value or the source AMI has faults; the notice lists all of them. Nothing was added.",
+    file_notices.APPLIED: "The service has met a new version of the applied file, by its next look within five minutes. "
     "`loosened`: an approval or a limit is less strict than before, or nobody can compare it; then an alarm follows.",
-    notices.BASELINE: "A new hub has looked for the first time; AMIs that were tagged before wait for a new tag event.",
-    notices.SUMMARY: "All deliveries have ended; `outcome` is `delivered` if every target owns or shares the AMI, else `incomplete`.",
+    promotion_notices.BASELINE: "A new hub has looked for the first time; AMIs that were tagged before wait for a new tag event.",
+    promotion_notices.SUMMARY: "All deliveries have ended; `outcome` is `delivered` if every target owns or shares the AMI, else `incomplete`.",
 }
 
 INTRO = """\
 # Events and notices
 
-<!-- Generated: tools/events.py writes this page from the templates and from chalicelib/core/notices.py (`make docs`). -->
+<!-- Generated: tools/events.py writes this page from the templates and from the notices of each subject in chalicelib/core (`make docs`). -->
 
 *This page is generated from the code.*
 
@@ -192,12 +196,14 @@ For the event bus, write the same as an event pattern:
 """
 
 FILTER_POLICIES: Mapping[str, Mapping[str, Any]] = {
-    "What my account can use": {"event": [notices.DELIVERED, notices.SHARED], "account": [TARGET]},
-    "What my account loses": {"event": [notices.WITHDRAWN], "account": [TARGET]},
+    "What my account can use": {"event": [delivery_notices.DELIVERED, delivery_notices.SHARED], "account": [TARGET]},
+    "What my account loses": {"event": [delivery_notices.WITHDRAWN], "account": [TARGET]},
     "Everything of a group": {"group": ["prod"]},
-    "What a person must look at": {"event": [notices.FAILED, notices.WAITING, notices.REFUSED]},
-    "What an approver must look at": {"event": [notices.AWAITING]},
-    "One family of images": {"event": [notices.DELIVERED], "image_name": [{"prefix": "golden-"}]},
+    "What a person must look at": {
+        "event": [delivery_notices.FAILED, delivery_notices.WAITING, promotion_notices.REFUSED]
+    },
+    "What an approver must look at": {"event": [promotion_notices.AWAITING]},
+    "One family of images": {"event": [delivery_notices.DELIVERED], "image_name": [{"prefix": "golden-"}]},
 }
 """Examples: what it is for, and the filter policy."""
 
@@ -270,17 +276,19 @@ def examples(name: str = "golden-2026-01", aws_says: str = "…") -> dict[str, d
         TrackedDelivery("57acc6ddc6fcc2e15da0", OTHER, REGION, 1, "failed"),
     )
     made = {
-        notices.DELIVERED: notices.outcome(delivery, NOW),
-        notices.FAILED: notices.outcome(_ended(delivery, DeliveryState.FAILED, gone), NOW),
-        notices.CANCELLED: notices.outcome(_ended(delivery, DeliveryState.CANCELLED), NOW),
-        notices.SHARED: notices.outcome(shared, NOW),
-        notices.WITHDRAWN: notices.outcome(_ended(shared, DeliveryState.WITHDRAWN), NOW),
-        notices.WAITING: notices.waiting_for_role(replace(delivery, last_refusal=role), NOW),
-        notices.AWAITING: notices.awaiting_approval(promotion, "8d7e" * 8, "8d7e" * 8, [f"{OTHER}/{REGION}"], NOW),
-        notices.REFUSED: notices.refused(replace(promotion, refused_value="dve"), (word,), NOW),
-        notices.SUMMARY: notices.summary(promotion, tracked, NOW),
-        notices.APPLIED: notices.applied(HUB, REGION, _file_change(), NOW),
-        notices.BASELINE: notices.baseline(HUB, REGION, [AMI], 1, NOW),
+        delivery_notices.DELIVERED: delivery_notices.outcome(delivery, NOW),
+        delivery_notices.FAILED: delivery_notices.outcome(_ended(delivery, DeliveryState.FAILED, gone), NOW),
+        delivery_notices.CANCELLED: delivery_notices.outcome(_ended(delivery, DeliveryState.CANCELLED), NOW),
+        delivery_notices.SHARED: delivery_notices.outcome(shared, NOW),
+        delivery_notices.WITHDRAWN: delivery_notices.outcome(_ended(shared, DeliveryState.WITHDRAWN), NOW),
+        delivery_notices.WAITING: delivery_notices.waiting_for_role(replace(delivery, last_refusal=role), NOW),
+        promotion_notices.AWAITING: promotion_notices.awaiting_approval(
+            promotion, "8d7e" * 8, "8d7e" * 8, [f"{OTHER}/{REGION}"], NOW
+        ),
+        promotion_notices.REFUSED: promotion_notices.refused(replace(promotion, refused_value="dve"), (word,), NOW),
+        promotion_notices.SUMMARY: promotion_notices.summary(promotion, tracked, NOW),
+        file_notices.APPLIED: file_notices.applied(HUB, REGION, _file_change(), NOW),
+        promotion_notices.BASELINE: promotion_notices.baseline(HUB, REGION, [AMI], 1, NOW),
     }
     return {kind: notices.with_plain(notice) for kind, notice in made.items()}
 

@@ -27,7 +27,7 @@ from chalicelib.core.sharing.entitlement import USELESS, entitlement
 from chalicelib.core.targets import approvals
 from chalicelib.core.targets.applied_file import carried
 from chalicelib.core.targets.approvals import Approval, Question
-from chalicelib.ports.aws import TagRead
+from chalicelib.ports.source import TagRead
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from chalicelib.adapters.kms.grants import GRANT_GONE, GrantListing
 from chalicelib.adapters.refusals import as_refusal, code_of, gone
 from chalicelib.adapters.sts.sessions import Sessions, region_in
 from chalicelib.core.errors import Refusal
-from chalicelib.ports.aws import SeenGrant
+from chalicelib.ports.permissions import SeenGrant
 
 IN_A_PAGE = 1000
 """The most that DescribeSnapshots and DescribeImages return at once [botocore, ec2, their shapes]."""

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from chalicelib.core.monitor.drift import DriftPlace, Pass
 from chalicelib.core.monitor.verdicts import MonitorFinding
-from chalicelib.ports.aws import SeenGrant
+from chalicelib.ports.permissions import SeenGrant
 
 
 class HubAccess(Protocol):

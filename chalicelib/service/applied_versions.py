@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from chalicelib.core.notices import FileChange, applied
 from chalicelib.core.records.addresses import APPLIED_FILE
 from chalicelib.core.records.wakes import Wake
 from chalicelib.core.targets.difference import departing, difference, loosened
+from chalicelib.core.targets.notices import FileChange, applied
 from chalicelib.ports.applied_versions import Met, Notified, NotifiedStore, Versions
 from chalicelib.ports.messaging import Notices, Wakes
 from chalicelib.ports.telemetry import Telemetry

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from chalicelib.core.delivery.tracked import TrackedDelivery
 from chalicelib.core.errors import ParkRecord
 from chalicelib.core.images.image import SourceImage, snapshots_to_copy
-from chalicelib.core.promotion.model import TrackedDelivery
 from chalicelib.core.records import addresses
 from chalicelib.core.sharing import holders
 from chalicelib.core.sharing.key_policy import Audience, share_name

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import assert_never
 
-from chalicelib.core import notices
 from chalicelib.core.delivery import commands as do
 from chalicelib.core.delivery import (
     deadlines,
@@ -15,6 +14,7 @@ from chalicelib.core.delivery import (
     forwarded,
     intents,
     methods,
+    notices,
     outstanding,
     permissions,
     proof,
@@ -23,11 +23,11 @@ from chalicelib.core.delivery import (
 from chalicelib.core.delivery import events as ev
 from chalicelib.core.delivery.model import Delivery, DeliveryState, NeededShare
 from chalicelib.core.delivery.tags import image_tags
+from chalicelib.core.delivery.tracked import EXPIRED, TrackedDelivery
 from chalicelib.core.errors import ParkRecord, Refusal, RefusalKind
 from chalicelib.core.faults import Fault
 from chalicelib.core.images import comparison, deprecation
 from chalicelib.core.images.image import SourceImage
-from chalicelib.core.promotion.model import EXPIRED, TrackedDelivery
 from chalicelib.core.records import addresses, codec, schedule
 from chalicelib.core.records.addresses import RecordKey
 from chalicelib.core.sharing import key_policy
@@ -37,8 +37,8 @@ from chalicelib.core.sharing.share import Share as LedgerShare
 from chalicelib.core.targets import preflight
 from chalicelib.core.targets.copy_quota import CopyQuota, SlotLease
 from chalicelib.core.targets.template_rights import template_old
-from chalicelib.ports.aws import TargetImages, TargetKeys, TargetRoles, TargetSnapshots
 from chalicelib.ports.beside import SlotLeases, TrackedDeliveries
+from chalicelib.ports.in_target import TargetImages, TargetKeys, TargetRoles, TargetSnapshots
 from chalicelib.ports.ledger import Ledger
 from chalicelib.ports.messaging import Notices
 from chalicelib.ports.records import Records, Write

@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from chalicelib.core.errors import Refusal
-from chalicelib.ports.aws import Source, Tagged
 from chalicelib.ports.records import Records
+from chalicelib.ports.source import Source, Tagged
 from chalicelib.ports.telemetry import Telemetry
 from chalicelib.service.applied_versions import VersionWatch
 from chalicelib.service.budget import TimeLeft

@@ -16,7 +16,6 @@ from chalicelib.core.delivery import proof
 from chalicelib.core.errors import ParkRecord, Refusal, RefusalKind
 from chalicelib.core.faults import Fault
 from chalicelib.core.images.arriving import ExaminedSource
-from chalicelib.core.promotion.head import Head
 from chalicelib.core.records import addresses, codec
 from chalicelib.core.sharing.bounds import NOT_ADMITTED, Bounds
 from chalicelib.core.sharing.entitlement import (
@@ -30,15 +29,16 @@ from chalicelib.core.sharing.entitlement import (
     launched_by,
     source_gone,
 )
+from chalicelib.core.sharing.head import Head
 from chalicelib.core.sharing.share import Holding, Purpose, Share, ShareState
 from chalicelib.core.targets import approvals
 from chalicelib.core.targets.applied_file import AppliedFile, Target
 from chalicelib.core.targets.approvals import Given
 from chalicelib.core.targets.organization import is_brought
 from chalicelib.core.targets.withdrawals import covering
-from chalicelib.ports.aws import Source, TagRead
 from chalicelib.ports.ledger import Judgement
 from chalicelib.ports.records import Records
+from chalicelib.ports.source import Source, TagRead
 from chalicelib.ports.targets import Targets
 from chalicelib.service.codecs import DELIVERIES, peek, peek_all, source_image
 from chalicelib.service.live_members import LiveMembers

@@ -24,8 +24,8 @@ from chalicelib.core.records import addresses, schedule
 from chalicelib.core.records.addresses import RecordKey
 from chalicelib.core.sharing import grant_names, holders, share, share_events
 from chalicelib.core.sharing.share import Share
-from chalicelib.ports.aws import Grants, SeenGrant
 from chalicelib.ports.ledger import Ledger
+from chalicelib.ports.permissions import Grants, SeenGrant
 from chalicelib.ports.records import Records, Stored, Write
 from chalicelib.ports.telemetry import Telemetry
 from chalicelib.service.budget import Budget, TimeLeft

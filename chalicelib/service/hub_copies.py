@@ -5,11 +5,11 @@ from __future__ import annotations
 from chalicelib.core.delivery import events as ev
 from chalicelib.core.delivery import proof
 from chalicelib.core.delivery.model import Delivery, DeliveryState
+from chalicelib.core.delivery.tracked import RUNNING
 from chalicelib.core.faults import Fault
-from chalicelib.core.promotion.model import RUNNING
 from chalicelib.core.records import addresses
-from chalicelib.ports.aws import TargetSnapshots
 from chalicelib.ports.beside import TrackedDeliveries
+from chalicelib.ports.in_target import TargetSnapshots
 from chalicelib.ports.records import Records
 from chalicelib.service.codecs import DELIVERIES, peek
 from chalicelib.service.waker import Clock, Waker

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from chalicelib.core import notices
+from chalicelib.core.delivery import notices as delivery_notices
+from chalicelib.core.promotion import notices as promotion_notices
 from chalicelib.core.records import schedule
 from chalicelib.core.records.addresses import RecordKey
 from chalicelib.core.sharing import holders
@@ -34,13 +35,13 @@ class OwnNotices:
             return
         body, now = stored.body, self._clock()
         if key.kind == "baseline":
-            notice = notices.baseline(body["hub"], body["region"], body["images"], body["count"], now)
+            notice = promotion_notices.baseline(body["hub"], body["region"], body["images"], body["count"], now)
         else:
             left = self._still_open(body)
             if left and now < _since(body) + schedule.TIDYING_DEADLINE:
                 self._records.save(stored, Write(key, "open", body, now + schedule.SILENCE), (), now)
                 return
-            notice = notices.withdrawn_unsaid(body, left, now)
+            notice = delivery_notices.withdrawn_unsaid(body, left, now)
         self._out.publish(notice)
         self._records.save(stored, Write(key, "open", {**body, "sent": now}, None), ("notified",), now)
 

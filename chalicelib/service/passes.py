@@ -12,11 +12,12 @@ from typing import TypeVar
 from chalicelib.core.delivery import proof
 from chalicelib.core.delivery.evolving import started as delivery_started
 from chalicelib.core.delivery.model import Delivery, DeliveryState, HubCopy, Sharing, snapshots_of
+from chalicelib.core.delivery.tracked import RUNNING, TrackedDelivery
 from chalicelib.core.errors import LostRace, ParkRecord
 from chalicelib.core.images import names
 from chalicelib.core.images.image import SourceImage
 from chalicelib.core.promotion import events as ev
-from chalicelib.core.promotion.model import BEGIN, END, RUNNING, Promotion, TrackedDelivery
+from chalicelib.core.promotion.model import BEGIN, END, Promotion
 from chalicelib.core.promotion.wanted import WantedTargets
 from chalicelib.core.records import addresses
 from chalicelib.core.records.addresses import RecordKey

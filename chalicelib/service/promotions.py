@@ -6,23 +6,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import assert_never
 
-from chalicelib.core import notices
+from chalicelib.core.delivery.tracked import RUNNING, TrackedDelivery
 from chalicelib.core.errors import LostRace, Refusal, RefusalKind, Unreadable
 from chalicelib.core.faults import Fault
 from chalicelib.core.images import arriving
 from chalicelib.core.images.image import SourceImage
 from chalicelib.core.promotion import commands as do
 from chalicelib.core.promotion import events as ev
-from chalicelib.core.promotion import evolving, machine, wanted
-from chalicelib.core.promotion.model import END, RUNNING, Promotion, TrackedDelivery
+from chalicelib.core.promotion import evolving, machine, notices, wanted
+from chalicelib.core.promotion.model import END, Promotion
 from chalicelib.core.promotion.wanted import SHARED, WantedTargets
 from chalicelib.core.targets import preflight
 from chalicelib.core.targets.applied_file import Target
-from chalicelib.ports.aws import Source
 from chalicelib.ports.beside import TrackedDeliveries
 from chalicelib.ports.ledger import Ledger
 from chalicelib.ports.messaging import Notices
 from chalicelib.ports.records import Records
+from chalicelib.ports.source import Source
 from chalicelib.ports.targets import Targets
 from chalicelib.service.approvals import LiveApprovals
 from chalicelib.service.budget import Budget

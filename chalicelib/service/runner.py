@@ -16,7 +16,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from chalicelib.core.errors import IllegalEvent, ParkRecord
 from chalicelib.core.records import calls
 from chalicelib.core.records.addresses import RecordKey
-from chalicelib.ports.aws import TakeCalls
+from chalicelib.core.records.calls import TakeCalls
 from chalicelib.ports.records import Records, Stored, Write
 from chalicelib.ports.telemetry import Telemetry
 from chalicelib.service.budget import Budget, TimeLeft

@@ -8,7 +8,7 @@ from dataclasses import replace
 from chalicelib.core.errors import Refusal, RefusalKind
 from chalicelib.core.sharing.refusals import Subject, most_calls, subject
 from chalicelib.core.sharing.share import Share
-from chalicelib.ports.aws import PermissionAdapter
+from chalicelib.ports.permissions import PermissionAdapter
 from chalicelib.service.budget import Budget
 
 CALLS_FOR_ONE = 2

@@ -19,10 +19,11 @@ from chalicelib.core.errors import LostRace, ParkRecord, Refusal, RefusalKind
 from chalicelib.core.faults import Fault
 from chalicelib.core.records import addresses, schedule
 from chalicelib.core.records.addresses import RecordKey
+from chalicelib.core.records.calls import TakeCalls
 from chalicelib.core.sharing import account_access, grant_names, holders, outstanding, share, share_events
 from chalicelib.core.sharing.share import Share, ShareState
-from chalicelib.ports.aws import PermissionAdapter, TakeCalls
 from chalicelib.ports.ledger import Entitlements, Judgement, Ledger
+from chalicelib.ports.permissions import PermissionAdapter
 from chalicelib.ports.records import Records, Stored, Write
 from chalicelib.ports.telemetry import Telemetry
 from chalicelib.service import grant_audit, share_waiters

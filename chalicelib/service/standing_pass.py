@@ -15,16 +15,17 @@ from typing import Any, TypeVar
 
 from chalicelib.core.delivery.deadlines import EXPIRED
 from chalicelib.core.delivery.model import DeliveryState
+from chalicelib.core.delivery.tracked import RUNNING, TrackedDelivery
 from chalicelib.core.errors import ParkRecord
 from chalicelib.core.faults import Fault
-from chalicelib.core.promotion.model import RUNNING, PromotionState, TrackedDelivery
+from chalicelib.core.promotion.model import PromotionState
 from chalicelib.core.records import addresses, schedule
 from chalicelib.core.records.addresses import STANDING
 from chalicelib.core.sharing.entitlement import USELESS, Entitlement, entitlement
-from chalicelib.ports.aws import Source, Tagged
 from chalicelib.ports.beside import TrackedDeliveries
 from chalicelib.ports.ledger import Ledger, StandingHolding
 from chalicelib.ports.records import Records, Write
+from chalicelib.ports.source import Source, Tagged
 from chalicelib.ports.targets import Targets
 from chalicelib.ports.telemetry import Telemetry
 from chalicelib.service import copy_holdings

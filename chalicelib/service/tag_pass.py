@@ -12,12 +12,13 @@ from typing import Any
 
 from chalicelib.core.errors import ParkRecord
 from chalicelib.core.promotion import evolving
-from chalicelib.core.promotion.head import Head, Move, Resolver, move
+from chalicelib.core.promotion.head import Move, Resolver, move
 from chalicelib.core.promotion.model import Promotion
 from chalicelib.core.records import addresses, codec
 from chalicelib.core.records.addresses import HEADS, RecordKey
-from chalicelib.ports.aws import Tagged
+from chalicelib.core.sharing.head import Head
 from chalicelib.ports.records import Records, Write
+from chalicelib.ports.source import Tagged
 from chalicelib.ports.targets import Targets
 from chalicelib.service.budget import Budget, TimeLeft
 from chalicelib.service.promotion_codec import PROMOTIONS

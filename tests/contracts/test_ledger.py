@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
+from chalicelib.core.delivery.tracked import TrackedDelivery
 from chalicelib.core.errors import LostRace, Refusal, RefusalKind
-from chalicelib.core.promotion.model import TrackedDelivery
 from chalicelib.core.records.addresses import copy_quota, promotion
 from chalicelib.core.records.addresses import holding as holding_place
 from chalicelib.core.sharing.share import DELIVERED_AMIS, Share, ShareState

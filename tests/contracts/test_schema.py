@@ -10,12 +10,12 @@ from chalicelib.adapters.dynamo.ledger import DynamoLedger
 from chalicelib.adapters.dynamo.records import DynamoRecords
 from chalicelib.adapters.dynamo.table import EXPIRES
 from chalicelib.adapters.dynamo.tracked_deliveries import DynamoTrackedDeliveries
+from chalicelib.core.delivery.tracked import TrackedDelivery
 from chalicelib.core.errors import NewerSchema, ParkRecord, Unreadable
-from chalicelib.core.promotion.head import Head
-from chalicelib.core.promotion.model import TrackedDelivery
 from chalicelib.core.records import addresses, codec
 from chalicelib.core.records.addresses import RecordKey
 from chalicelib.core.records.schema import VERSION
+from chalicelib.core.sharing.head import Head
 from chalicelib.core.sharing.outstanding import to_close, to_open
 from chalicelib.core.sharing.share import Share, ShareState
 from chalicelib.core.targets.copy_quota import SlotLease

@@ -12,13 +12,16 @@ import pytest
 
 from awsim.patterns import matches
 from chalicelib.core import notices
+from chalicelib.core.delivery import notices as delivery_notices
 from chalicelib.core.delivery.ending import _DEADLINE_CURE
 from chalicelib.core.delivery.machine import TRANSITIONS as DELIVERY
+from chalicelib.core.promotion import notices as promotion_notices
 from chalicelib.core.promotion.evolving import started
 from chalicelib.core.promotion.machine import TRANSITIONS as PROMOTION
 from chalicelib.core.records import addresses
 from chalicelib.core.records.wakes import Wake
 from chalicelib.core.sharing.share import TRANSITIONS as SHARE
+from chalicelib.core.targets import notices as file_notices
 from chalicelib.entrypoints.events import Events
 from chalicelib.ports.records import Write
 from tests.fakes import MemoryRecords
@@ -161,10 +164,9 @@ def test_generated_pages_are_fresh(name):
 
 
 def test_every_kind_of_notice_has_an_example_made_by_the_code():
-    """The kinds are those of chalicelib.core.notices; each example has its kind, and matches the documented schema."""
-    kinds = {
-        value for name, value in vars(notices).items() if isinstance(value, str) and "." in value and name.isupper()
-    }
+    """The kinds are those of each subject's notices; each example has its kind, and matches the documented schema."""
+    named = [named for each in (delivery_notices, promotion_notices, file_notices) for named in vars(each).items()]
+    kinds = {value for name, value in named if isinstance(value, str) and "." in value and name.isupper()}
     examples = events.examples()
 
     assert set(examples) == set(events.KINDS) == kinds
@@ -178,8 +180,8 @@ def test_the_sample_of_a_shared_ami_names_the_hubs_key():
     """docs/guide/consume.md promises the ARN of the key that a launch needs."""
     examples = events.examples()
 
-    assert examples[notices.SHARED]["key"].split(":")[4] == events.HUB
-    assert examples[notices.DELIVERED]["key"].split(":")[4] == events.TARGET
+    assert examples[delivery_notices.SHARED]["key"].split(":")[4] == events.HUB
+    assert examples[delivery_notices.DELIVERED]["key"].split(":")[4] == events.TARGET
 
 
 def test_the_documented_filter_policies_let_through_what_they_promise():
@@ -194,12 +196,12 @@ def test_the_documented_filter_policies_let_through_what_they_promise():
     }
 
     assert passed == {
-        "What my account can use": {notices.DELIVERED, notices.SHARED},
-        "What my account loses": {notices.WITHDRAWN},
-        "What an approver must look at": {notices.AWAITING},
+        "What my account can use": {delivery_notices.DELIVERED, delivery_notices.SHARED},
+        "What my account loses": {delivery_notices.WITHDRAWN},
+        "What an approver must look at": {promotion_notices.AWAITING},
         "Everything of a group": set(),
-        "What a person must look at": {notices.FAILED, notices.WAITING, notices.REFUSED},
-        "One family of images": {notices.DELIVERED},
+        "What a person must look at": {delivery_notices.FAILED, delivery_notices.WAITING, promotion_notices.REFUSED},
+        "One family of images": {delivery_notices.DELIVERED},
         "group dev": {kind for kind in reported if kind.startswith("delivery.")},
     }
 

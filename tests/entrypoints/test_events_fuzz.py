@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from chalicelib.core import notices
 from chalicelib.core.promotion import evolving
+from chalicelib.core.promotion import notices as promotion_notices
 from chalicelib.core.records import addresses, wakes
 from chalicelib.core.targets.applied_file import Directory, Target, resolve
 from chalicelib.entrypoints.events import AMI, Events
@@ -166,7 +167,7 @@ def read(value: str) -> None:
     assert all(f.code and f.what and f.cure for f in found.faults)
     if found.faults:
         promotion = evolving.started("ami-0abc", HUB, REGION, NOW)
-        notice = notices.refused(promotion, found.faults, NOW)
+        notice = promotion_notices.refused(promotion, found.faults, NOW)
         json.dumps(notice).encode()
         assert len(json.dumps(notice)) < 64 * 1024
         assert len(notices.subject(notice)) < 100

@@ -9,9 +9,9 @@ from chalicelib.adapters.dynamo.ledger import DynamoLedger
 from chalicelib.adapters.dynamo.members_table import MembersTable
 from chalicelib.adapters.dynamo.records import DynamoRecords
 from chalicelib.adapters.dynamo.table import Table
-from chalicelib.core.promotion.head import Head
 from chalicelib.core.records import addresses, codec, wakes
 from chalicelib.core.records.addresses import RecordKey
+from chalicelib.core.sharing.head import Head
 from chalicelib.core.sharing.share import Holding, Purpose, Share
 from chalicelib.ports.records import Write
 from tests.scenarios.scene import HUB, REGION, STRANGER, TABLE

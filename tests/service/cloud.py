@@ -32,7 +32,9 @@ from chalicelib.core.targets.departures import Whereabouts
 from chalicelib.core.targets.kms_keys import KeyFacts, source_keys
 from chalicelib.core.targets.organization import ways
 from chalicelib.core.targets.withdrawals import Withdrawal
-from chalicelib.ports.aws import SeenGrant, SeenImage, Tagged, TagRead
+from chalicelib.ports.in_target import SeenImage
+from chalicelib.ports.permissions import SeenGrant
+from chalicelib.ports.source import Tagged, TagRead
 from tests.core.images.examples import a_key, describe_image, describe_snapshot, describe_volume, ec2_shows
 
 HUB, REGION, START = "111111111111", "us-east-1", 1_800_000_000

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from chalicelib.core.promotion.model import TrackedDelivery
+from chalicelib.core.delivery.tracked import TrackedDelivery
 from chalicelib.core.records import addresses
 from chalicelib.core.sharing.share import Share, ShareState
 from chalicelib.service import copy_holdings

@@ -9,13 +9,14 @@ import pytest
 
 from chalicelib.core.errors import Misconfigured
 from chalicelib.core.promotion.evolving import started
-from chalicelib.core.promotion.head import Head, Move, Resolver, head, move, places_digest
+from chalicelib.core.promotion.head import Move, Resolver, head, move, places_digest
 from chalicelib.core.promotion.model import PromotionState
 from chalicelib.core.records import addresses, codec
 from chalicelib.core.records.addresses import HEADS, digest_of
+from chalicelib.core.sharing.head import Head
 from chalicelib.core.targets.applied_file import AppliedFile, Directory, Target
 from chalicelib.core.targets.applied_items import to_items
-from chalicelib.ports.aws import Tagged
+from chalicelib.ports.source import Tagged
 from chalicelib.service.discover import PERIOD, Discover
 from chalicelib.service.promotion_codec import PROMOTIONS
 from chalicelib.service.tag_pass import BASELINE, TagPass, read_heads

@@ -18,7 +18,7 @@ from chalicelib.core.sharing.grant_names import grant_name
 from chalicelib.core.sharing.share import Purpose, Share, ShareState
 from chalicelib.core.targets.applied_file import AppliedFile, Directory, Target
 from chalicelib.core.targets.organization import Membership, Organization, Unit
-from chalicelib.ports.aws import SeenGrant
+from chalicelib.ports.permissions import SeenGrant
 from chalicelib.service.drift_audit import PER_RUN, SLICE, DriftAudit, DriftPorts, DriftSettings
 from chalicelib.service.live_members import LiveMembers
 from tests.fakes import MemoryLedger, copying

@@ -10,16 +10,16 @@ from chalicelib.core.errors import NewerSchema, Refusal, RefusalKind
 from chalicelib.core.faults import Fault
 from chalicelib.core.monitor.trail_actions import PUBLIC
 from chalicelib.core.monitor.verdicts import strangers
-from chalicelib.core.promotion.head import Head
 from chalicelib.core.records import addresses, codec
 from chalicelib.core.sharing.bounds import Bounds
 from chalicelib.core.sharing.entitlement import USELESS, of
+from chalicelib.core.sharing.head import Head
 from chalicelib.core.sharing.share import Holding, Purpose, Share
 from chalicelib.core.targets import withdrawals
 from chalicelib.core.targets.applied_file import AppliedFile, Directory, Resolution, Target
 from chalicelib.core.targets.organization import Membership, Organization, Unit
 from chalicelib.core.targets.withdrawals import Withdrawal
-from chalicelib.ports.aws import HubSnapshot
+from chalicelib.ports.source import HubSnapshot
 from chalicelib.service.codecs import DELIVERIES
 from chalicelib.service.entitlements import FRESH, LOOKS, NOT_SHOWN, LiveEntitlements
 from chalicelib.service.live_members import MEMBER_FOR, STRANGER_FOR, LiveMembers

@@ -9,7 +9,7 @@ from chalicelib.core.errors import Refusal, RefusalKind
 from chalicelib.core.faults import Fault
 from chalicelib.core.records import addresses
 from chalicelib.core.sharing.share import Share, ShareState
-from chalicelib.ports.aws import SeenGrant
+from chalicelib.ports.permissions import SeenGrant
 from chalicelib.ports.records import Write
 from chalicelib.service.grant_audit import AFTER, GrantAudit, reminder
 from chalicelib.service.waker import Waker

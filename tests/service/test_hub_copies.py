@@ -7,8 +7,8 @@ import pytest
 
 from chalicelib.core.delivery import events as ev
 from chalicelib.core.delivery.model import CopyState, DeliveryState, HubCopy
+from chalicelib.core.delivery.tracked import TrackedDelivery
 from chalicelib.core.errors import RefusalKind
-from chalicelib.core.promotion.model import TrackedDelivery
 from chalicelib.core.records import addresses
 from chalicelib.core.targets.applied_file import Directory, Target
 from chalicelib.service import hub_copies

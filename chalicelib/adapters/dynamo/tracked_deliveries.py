@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from chalicelib.adapters.dynamo.table import Table
+from chalicelib.core.delivery.tracked import EXPIRED, TrackedDelivery
 from chalicelib.core.errors import Unreadable
-from chalicelib.core.promotion.model import EXPIRED, TrackedDelivery
 from chalicelib.core.records import addresses, codec
 from chalicelib.core.records.schema import VERSION, check
 

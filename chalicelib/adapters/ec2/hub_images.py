@@ -12,7 +12,7 @@ from chalicelib.core.errors import Refusal, RefusalKind
 from chalicelib.core.images import image, register
 from chalicelib.core.images.image import SourceImage
 from chalicelib.core.targets.kms_keys import KeyFacts, source_keys
-from chalicelib.ports.aws import HubSnapshot, Tagged, TagRead
+from chalicelib.ports.source import HubSnapshot, Tagged, TagRead
 
 NOT_FOUND = ("InvalidAMIID.NotFound", "InvalidAMIID.Unavailable")
 

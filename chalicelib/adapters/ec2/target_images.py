@@ -14,7 +14,7 @@ from chalicelib.core.delivery.model import Delivery
 from chalicelib.core.delivery.tags import image_tags, service_tags
 from chalicelib.core.images import comparison, register
 from chalicelib.core.images.image import SourceImage
-from chalicelib.ports.aws import SeenImage
+from chalicelib.ports.in_target import SeenImage
 
 
 class AwsTargetImages:

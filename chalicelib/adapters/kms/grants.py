@@ -12,7 +12,7 @@ from chalicelib.core.sharing.grant_names import grant_name, is_named_for
 from chalicelib.core.sharing.holders import standing
 from chalicelib.core.sharing.key_policy import FOR_ROLES
 from chalicelib.core.sharing.share import Share
-from chalicelib.ports.aws import SeenGrant
+from chalicelib.ports.permissions import SeenGrant
 
 OPERATIONS = (
     "DescribeKey",

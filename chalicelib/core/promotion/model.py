@@ -25,8 +25,6 @@ class PromotionState(StrEnum):
     """nothing; a new event starts another comparison"""
 
 
-RUNNING, EXPIRED = "running", "expired"
-"""Of a tracked delivery: it has not ended; its shares ended at the date ``until``, so it does not begin by itself."""
 BACK_AGAIN = ("cancelled", "withdrawn")
 """Outcomes after which a delivery begins again as soon as its target is wanted again."""
 
@@ -38,28 +36,6 @@ MADE_HERE = "source-made-by-service"
 
 END, BEGIN = "end:", "begin:"
 """How a cursor starts: the pass asks deliveries to end, in the order of their ids; or begins some, by target."""
-
-
-@dataclass(frozen=True, slots=True)
-class TrackedDelivery:
-    """What a promotion knows of one of its deliveries.
-
-    ``state``: running, delivered, failed or cancelled; in share mode shared, withdrawn, or ``EXPIRED``.
-    ``generation``: that of its target when it began.
-    """
-
-    delivery: str
-    account: str
-    region: str
-    episode: int
-    state: str
-    image: str = ""
-    generation: int = 0
-
-    @property
-    def place(self) -> str:
-        """Names its target in a set: "account/region"."""
-        return f"{self.account}/{self.region}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from chalicelib.core.delivery.tracked import EXPIRED, RUNNING, TrackedDelivery
 from chalicelib.core.faults import Fault
-from chalicelib.core.promotion.model import BACK_AGAIN, EXPIRED, RUNNING, Promotion, TrackedDelivery
+from chalicelib.core.promotion.model import BACK_AGAIN, Promotion
 from chalicelib.core.records import schedule
 from chalicelib.core.records.addresses import digest
 from chalicelib.core.sharing import entitlement

@@ -7,6 +7,7 @@ it is not known whether it called.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 READS = ("Describe", "Get", "List", "Assume")
@@ -75,3 +76,10 @@ def left_out(line: str) -> str:
 def _word(text: str) -> str:
     """Shorten a word from AWS and remove the separators from it."""
     return "".join(text.split())[:LONGEST]
+
+
+TakeCalls = Callable[[], Sequence[MadeCall]]
+"""Returns the calls, with each try, by which the adapters have changed AWS since the last time it was called.
+
+The history gets request ids this way, so no port returns them.
+"""

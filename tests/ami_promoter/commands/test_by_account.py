@@ -13,8 +13,8 @@ from chalicelib.adapters.dynamo.records import DynamoRecords
 from chalicelib.adapters.dynamo.table import Table, wire
 from chalicelib.adapters.dynamo.tracked_deliveries import DynamoTrackedDeliveries
 from chalicelib.core.delivery.model import Delivery, DeliveryState, NewImage
+from chalicelib.core.delivery.tracked import TrackedDelivery
 from chalicelib.core.promotion.evolving import started
-from chalicelib.core.promotion.model import TrackedDelivery
 from chalicelib.core.records import addresses
 from chalicelib.core.targets.applied_file import Target
 from chalicelib.service.codecs import DELIVERIES

@@ -12,7 +12,7 @@ from ami_promoter.terminal.progress import EVERY, Progress
 from chalicelib.adapters.dynamo.ledger import DynamoLedger
 from chalicelib.adapters.dynamo.records import DynamoRecords
 from chalicelib.adapters.dynamo.tracked_deliveries import DynamoTrackedDeliveries
-from chalicelib.core.promotion.model import TrackedDelivery
+from chalicelib.core.delivery.tracked import TrackedDelivery
 from chalicelib.core.records import addresses
 from chalicelib.core.sharing.share import Share, ShareState
 from chalicelib.ports.records import Write

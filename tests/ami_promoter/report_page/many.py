@@ -8,8 +8,9 @@ from ami_promoter.hub.records import Record, _tolerant
 from ami_promoter.report_page.model import Overview, ReportContext, overview
 from ami_promoter.report_page.reading import sort
 from chalicelib.core.delivery.model import Copy, CopyState, Delivery, DeliveryState, NewImage
+from chalicelib.core.delivery.tracked import TrackedDelivery
 from chalicelib.core.faults import Fault
-from chalicelib.core.promotion.model import Promotion, PromotionState, TrackedDelivery
+from chalicelib.core.promotion.model import Promotion, PromotionState
 from chalicelib.core.records import addresses, codec
 from chalicelib.core.records.schema import VERSION
 from chalicelib.core.sharing.share import Share, ShareState

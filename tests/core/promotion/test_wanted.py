@@ -4,9 +4,10 @@ from dataclasses import replace
 
 import pytest
 
+from chalicelib.core.delivery.tracked import EXPIRED, TrackedDelivery
 from chalicelib.core.faults import Fault
 from chalicelib.core.promotion import evolving
-from chalicelib.core.promotion.model import EXPIRED, MADE_HERE, Promotion, PromotionState, TrackedDelivery
+from chalicelib.core.promotion.model import MADE_HERE, Promotion, PromotionState
 from chalicelib.core.promotion.wanted import WantedTargets, has_more_than_withdrawn, wanted
 from chalicelib.core.targets.applied_file import AppliedFile, Directory, Target
 from chalicelib.core.targets.organization import Membership, Organization, Unit

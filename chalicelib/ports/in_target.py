@@ -1,8 +1,8 @@
-"""Interfaces to AWS, in the hub and in targets."""
+"""What a delivery does in its target."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -10,70 +10,7 @@ from chalicelib.core.delivery.events import SeenCopy, ShownImage
 from chalicelib.core.delivery.model import Delivery
 from chalicelib.core.faults import Fault
 from chalicelib.core.images.image import SourceImage, SourceSnapshot
-from chalicelib.core.records.calls import MadeCall
-from chalicelib.core.sharing.share import Share
 from chalicelib.core.targets.kms_keys import KeyFacts
-
-TakeCalls = Callable[[], Sequence[MadeCall]]
-"""Returns the calls, with each try, by which the adapters have changed AWS since the last time it was called.
-
-The history gets request ids this way, so no port returns them.
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class TagRead:
-    """A hub AMI as DescribeImages shows it; ``value`` and ``image_state`` are None if it does not."""
-
-    value: str | None
-    image_state: str | None
-    image_name: str = ""
-    own: bool = False
-    """It has the tag of a delivery: the service made it."""
-    owned: bool = True
-    """The hub owns it. EC2 also shows another account's AMI that the hub has tagged."""
-    snapshots: frozenset[str] = frozenset()
-    """Snapshots of its block devices."""
-
-
-@dataclass(frozen=True, slots=True)
-class Tagged:
-    """An AMI that discovery found."""
-
-    ami: str
-    value: str
-    state: str = "available"
-    """EC2's word."""
-
-
-@dataclass(frozen=True, slots=True)
-class HubSnapshot:
-    """A snapshot of the hub in another Region: its key's ARN, and its nonce."""
-
-    key: str
-    attempt: str
-
-
-class Source(Protocol):
-    """The hub's own images, read only."""
-
-    def tag(self, ami: str) -> TagRead:
-        """Read the AMI and its trigger tag."""
-
-    def examine(self, ami: str) -> tuple[SourceImage, Mapping[str, KeyFacts]] | None:
-        """Read image, attributes and snapshots from EC2, and their keys from KMS; None: there is no such AMI."""
-
-    def keys(self, snapshots: Collection[str]) -> frozenset[str]:
-        """Return the ARNs of the keys of these snapshots in the hub's Region."""
-
-    def copies(self, ami: str, region: str) -> Mapping[str, HubSnapshot]:
-        """Return, by id, the snapshots in another Region with the tags of the hub's own copy of an AMI."""
-
-    def snapshots_of(self, image: str, region: str) -> frozenset[str]:
-        """Return the snapshots of an AMI that the hub owns in another Region."""
-
-    def tagged(self) -> Sequence[Tagged]:
-        """Return every AMI of the hub that has the trigger tag, disabled ones too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,36 +95,3 @@ class TargetRoles(Protocol):
 
     def allows(self, delivery: Delivery) -> Sequence[str] | None:
         """Return the actions that the copy role's own policy allows; None where that cannot be read."""
-
-
-class PermissionAdapter(Protocol):
-    """Permissions on one kind of resource in the hub. Every method may raise Refusal."""
-
-    batch: int
-    """Most permissions that one call opens or closes."""
-
-    def showing(self, resource: str, shares: Sequence[Share]) -> frozenset[str]:
-        """Return the ``share_name`` of each share whose permission shows now."""
-
-    def open(self, resource: str, shares: Sequence[Share]) -> Mapping[str, str]:
-        """Open shares; returns by ``share_name`` the ids of the grants that it made."""
-
-    def close(self, resource: str, shares: Sequence[Share]) -> None:
-        """Remove the shares' permissions; a missing one is not an error."""
-
-
-@dataclass(frozen=True, slots=True)
-class SeenGrant:
-    """A grant on a key of the hub, as ListGrants shows it. ``issuer`` and ``grantee`` are ARNs, ``name`` may be ""."""
-
-    id: str
-    name: str
-    issuer: str
-    grantee: str
-
-
-class Grants(Protocol):
-    """All grants on one key. May raise Refusal."""
-
-    def page(self, key_arn: str, marker: str) -> tuple[Sequence[SeenGrant], str]:
-        """List the page at ``marker`` ("": the first); returns its grants and the next marker ("": none)."""

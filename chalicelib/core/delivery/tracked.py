@@ -1,0 +1,32 @@
+"""What a promotion keeps of each of its deliveries: which, and how it ended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+RUNNING, EXPIRED = "running", "expired"
+"""Of a tracked delivery: it has not ended; its shares ended at the date ``until``, so it does not begin by itself."""
+GOOD = ("delivered", "shared")
+"""The outcomes of a successful delivery."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrackedDelivery:
+    """What a promotion knows of one of its deliveries.
+
+    ``state``: running, delivered, failed or cancelled; in share mode shared, withdrawn, or ``EXPIRED``.
+    ``generation``: that of its target when it began.
+    """
+
+    delivery: str
+    account: str
+    region: str
+    episode: int
+    state: str
+    image: str = ""
+    generation: int = 0
+
+    @property
+    def place(self) -> str:
+        """Names its target in a set: "account/region"."""
+        return f"{self.account}/{self.region}"
