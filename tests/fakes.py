@@ -11,13 +11,13 @@ from typing import Any, TypeVar
 from chalicelib.adapters.dynamo import ledger
 from chalicelib.adapters.dynamo.records import shard_of
 from chalicelib.adapters.dynamo.table import DAY, EXPIRES, KEEP_HISTORY_DAYS
+from chalicelib.core.delivery.copy_quota import SlotLease
 from chalicelib.core.delivery.tracked import EXPIRED, TrackedDelivery
 from chalicelib.core.errors import LostRace, Unreadable
 from chalicelib.core.records import addresses, schedule
 from chalicelib.core.records.addresses import RecordKey
 from chalicelib.core.sharing.share import DELIVERED_AMIS, Holding, Purpose, Share
 from chalicelib.core.sharing.share_events import archived
-from chalicelib.core.targets.copy_quota import SlotLease
 from chalicelib.ports.ledger import NO_LINES, Lines, StandingHolding
 from chalicelib.ports.records import NOTHING, Due, MadeDue, Stored, Write
 

@@ -21,7 +21,7 @@ from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.report import Report
 from ami_promoter.verbs import ANYWHERE, InOrder, Matching, VerbCaller, root, verb
 from chalicelib.core.faults import Fault
-from chalicelib.core.targets.kms_keys import KeyFacts
+from chalicelib.core.images.keys import KeyFacts
 
 PRINTS = js.some_of(
     js.thing(

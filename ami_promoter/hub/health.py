@@ -12,7 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from ami_promoter.hub import policies
 from ami_promoter.hub.aws import Connection
-from chalicelib.core.targets.kms_keys import KeyFacts
+from chalicelib.core.images.keys import KeyFacts
 
 WORKERS = ("worker", "share-worker")
 UNLIMITED = 1000

@@ -8,7 +8,7 @@ from typing import Any
 
 from ami_promoter.hub import policies
 from chalicelib.core.faults import Fault
-from chalicelib.core.targets.kms_keys import KeyFacts
+from chalicelib.core.images.keys import KeyFacts
 
 THROUGH_EC2 = {"StringLike": {"kms:ViaService": "ec2.*.amazonaws.com"}}
 FOR_AWS = {"Bool": {"kms:GrantIsForAWSResource": "true"}}

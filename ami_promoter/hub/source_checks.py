@@ -10,7 +10,7 @@ from chalicelib.adapters.ec2.hub_images import HubSource
 from chalicelib.adapters.sts.sessions import Sessions
 from chalicelib.core.errors import Refusal
 from chalicelib.core.images.image import SourceImage
-from chalicelib.core.targets.kms_keys import KeyFacts
+from chalicelib.core.images.keys import KeyFacts
 
 
 class CallersSessions(Sessions):

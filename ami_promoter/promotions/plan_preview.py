@@ -13,12 +13,12 @@ from ami_promoter.promotions.promotion_text import SINGLY, quoted, said
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.alike import alike, alike_anywhere, first_of, groups, named
 from ami_promoter.terminal.output import cell, short, state, table
+from chalicelib.core.delivery import preflight
 from chalicelib.core.faults import count
 from chalicelib.core.images import names
 from chalicelib.core.images.image import SourceImage, snapshots_to_copy
-from chalicelib.core.targets import preflight
+from chalicelib.core.images.keys import KeyFacts
 from chalicelib.core.targets.applied_file import Resolution, Target
-from chalicelib.core.targets.kms_keys import KeyFacts
 from chalicelib.core.targets.withdrawals import covering
 
 THERE = {"delivered": "there already", "shared": "there already"}

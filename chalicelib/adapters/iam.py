@@ -9,10 +9,10 @@ from chalicelib.adapters.refusals import code_of
 from chalicelib.adapters.sts.session_policies import Work
 from chalicelib.adapters.sts.target_sessions import TargetSessions
 from chalicelib.core.delivery.model import Delivery
+from chalicelib.core.delivery.template_rights import POLICY, allowed
 from chalicelib.core.errors import Refusal, RefusalKind
 from chalicelib.core.faults import Fault
 from chalicelib.core.targets.applied_file import grant_role
-from chalicelib.core.targets.template_rights import POLICY, allowed
 
 
 class AwsTargetRoles:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from chalicelib.core.images.illegible import ILLEGIBLE
+from chalicelib.core.illegible import ILLEGIBLE
 
 EVENT = "before-parse.ec2"
 """botocore's event for which ``make_legible`` is registered."""

@@ -10,12 +10,12 @@ from chalicelib.adapters.iam import AwsTargetRoles
 from chalicelib.adapters.refusals import code_of
 from chalicelib.adapters.sts.target_sessions import TargetSessions
 from chalicelib.core.delivery.model import Delivery
+from chalicelib.core.delivery.template_rights import allowed
 from chalicelib.core.errors import Refusal, RefusalKind
 from chalicelib.core.faults import Fault
+from chalicelib.core.images.keys import KeyFacts
 from chalicelib.core.targets.applied_file import Target
-from chalicelib.core.targets.kms_keys import KeyFacts
 from chalicelib.core.targets.seen import AllowedImages, Facet, ForwardingRule, TargetSeen, rule_names
-from chalicelib.core.targets.template_rights import allowed
 
 NO_RULE = "ResourceNotFoundException"
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from chalicelib.core.delivery.copy_quota import SlotLease
 from chalicelib.core.delivery.tracked import TrackedDelivery
 from chalicelib.core.records.addresses import RecordKey
-from chalicelib.core.targets.copy_quota import SlotLease
 
 
 class SlotLeases(Protocol):

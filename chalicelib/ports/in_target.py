@@ -10,7 +10,7 @@ from chalicelib.core.delivery.events import SeenCopy, ShownImage
 from chalicelib.core.delivery.model import Delivery
 from chalicelib.core.faults import Fault
 from chalicelib.core.images.image import SourceImage, SourceSnapshot
-from chalicelib.core.targets.kms_keys import KeyFacts
+from chalicelib.core.images.keys import KeyFacts
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from chalicelib.core.images.image import SourceImage
-from chalicelib.core.targets.kms_keys import KeyFacts
+from chalicelib.core.images.keys import KeyFacts
 
 
 @dataclass(frozen=True, slots=True)

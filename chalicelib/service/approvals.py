@@ -20,8 +20,9 @@ from chalicelib.core.targets.applied_file import of_delivery
 from chalicelib.core.targets.approvals import Question
 from chalicelib.ports.records import Records
 from chalicelib.ports.targets import Targets
-from chalicelib.service.codecs import peek, source_image
 from chalicelib.service.entitlements import LiveEntitlements
+from chalicelib.service.source_images import source_image
+from chalicelib.service.stored import peek
 from chalicelib.service.waker import Clock
 
 

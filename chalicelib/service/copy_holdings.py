@@ -17,7 +17,7 @@ from chalicelib.core.sharing.share import Holding, Share
 from chalicelib.ports.ledger import Ledger
 from chalicelib.ports.records import Records
 from chalicelib.service.budget import Budget
-from chalicelib.service.codecs import some_source_image
+from chalicelib.service.source_images import some_source_image
 from chalicelib.service.waker import Clock, Waker
 
 CALLS = 4

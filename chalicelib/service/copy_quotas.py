@@ -7,16 +7,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from chalicelib.core.delivery import copy_quota
+from chalicelib.core.delivery.copy_quota import CopyQuota, SlotLease
 from chalicelib.core.errors import ParkRecord
 from chalicelib.core.records import addresses, schedule
 from chalicelib.core.records.addresses import RecordKey
-from chalicelib.core.targets import copy_quota
-from chalicelib.core.targets.copy_quota import CopyQuota, SlotLease
 from chalicelib.ports.beside import SlotLeases
 from chalicelib.ports.records import Records, Stored
 from chalicelib.ports.telemetry import Telemetry
 from chalicelib.service.budget import TimeLeft
-from chalicelib.service.codecs import COPY_QUOTAS, DELIVERIES, peek
+from chalicelib.service.codecs import COPY_QUOTAS, DELIVERIES
+from chalicelib.service.stored import peek
 from chalicelib.service.waker import Clock, Waker
 
 ROUNDS = 5

@@ -17,12 +17,15 @@ from chalicelib.core.delivery import (
     notices,
     outstanding,
     permissions,
+    preflight,
     proof,
     slot_use,
 )
 from chalicelib.core.delivery import events as ev
+from chalicelib.core.delivery.copy_quota import CopyQuota, SlotLease
 from chalicelib.core.delivery.model import Delivery, DeliveryState, NeededShare
 from chalicelib.core.delivery.tags import image_tags
+from chalicelib.core.delivery.template_rights import template_old
 from chalicelib.core.delivery.tracked import EXPIRED, TrackedDelivery
 from chalicelib.core.errors import ParkRecord, Refusal, RefusalKind
 from chalicelib.core.faults import Fault
@@ -34,19 +37,17 @@ from chalicelib.core.sharing import key_policy
 from chalicelib.core.sharing.entitlement import end_in_force
 from chalicelib.core.sharing.share import DELIVERED_AMIS, Holding, Purpose
 from chalicelib.core.sharing.share import Share as LedgerShare
-from chalicelib.core.targets import preflight
-from chalicelib.core.targets.copy_quota import CopyQuota, SlotLease
-from chalicelib.core.targets.template_rights import template_old
 from chalicelib.ports.beside import SlotLeases, TrackedDeliveries
 from chalicelib.ports.in_target import TargetImages, TargetKeys, TargetRoles, TargetSnapshots
 from chalicelib.ports.ledger import Ledger
 from chalicelib.ports.messaging import Notices
 from chalicelib.ports.records import Records, Write
 from chalicelib.ports.targets import Targets
-from chalicelib.service import codecs, hub_copies
+from chalicelib.service import hub_copies
 from chalicelib.service.approvals import LiveApprovals
 from chalicelib.service.budget import Budget
 from chalicelib.service.runner import Machine
+from chalicelib.service.source_images import source_image
 from chalicelib.service.waker import Clock, Waker
 
 CALLS_A_SHARE = 6
@@ -469,7 +470,7 @@ class DeliveryExecutor:
             self._records.put(addresses.no_event(*place), {"at": self._clock()})
 
     def _image(self, delivery: Delivery) -> SourceImage:
-        return codecs.source_image(self._records, delivery.ami, delivery.source, delivery.key)
+        return source_image(self._records, delivery.ami, delivery.source, delivery.key)
 
 
 def _refused(call: Callable[[], None]) -> Fault | None:

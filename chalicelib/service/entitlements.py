@@ -40,8 +40,10 @@ from chalicelib.ports.ledger import Judgement
 from chalicelib.ports.records import Records
 from chalicelib.ports.source import Source, TagRead
 from chalicelib.ports.targets import Targets
-from chalicelib.service.codecs import DELIVERIES, peek, peek_all, source_image
+from chalicelib.service.codecs import DELIVERIES
 from chalicelib.service.live_members import LiveMembers
+from chalicelib.service.source_images import source_image
+from chalicelib.service.stored import peek, peek_all
 from chalicelib.service.waker import Clock
 
 FRESH = 10

@@ -11,7 +11,8 @@ from chalicelib.core.records import addresses
 from chalicelib.ports.beside import TrackedDeliveries
 from chalicelib.ports.in_target import TargetSnapshots
 from chalicelib.ports.records import Records
-from chalicelib.service.codecs import DELIVERIES, peek
+from chalicelib.service.codecs import DELIVERIES
+from chalicelib.service.stored import peek
 from chalicelib.service.waker import Clock, Waker
 
 TELLING = 4

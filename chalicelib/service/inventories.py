@@ -17,8 +17,8 @@ from chalicelib.ports.inventory import TargetChecks, TargetInventory
 from chalicelib.ports.records import Records
 from chalicelib.ports.targets import Targets
 from chalicelib.service.budget import Budget
-from chalicelib.service.codecs import compact
 from chalicelib.service.runner import CALLS_OF_STEP, Machine
+from chalicelib.service.stored import compact
 
 INVENTORY_MACHINE: Machine[Inventory, inventory.Command, inventory.Event] = Machine(
     inventory.outstanding, inventory.evolve, inventory.due_events

@@ -7,8 +7,8 @@ from dataclasses import replace
 from chalicelib.core.targets import inventory
 from chalicelib.core.targets.inventory import Inventory
 from chalicelib.ports.records import Stored, Write
-from chalicelib.service.codecs import body, read_body
 from chalicelib.service.runner import Codec
+from chalicelib.service.stored import body, read_body
 
 
 class InventoryCodec(Codec[Inventory, inventory.Command, inventory.Event]):

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from chalicelib.core.delivery import proof
+from chalicelib.core.delivery import preflight, proof
 from chalicelib.core.delivery.evolving import started as delivery_started
 from chalicelib.core.delivery.model import Delivery, DeliveryState, HubCopy, Sharing, snapshots_of
 from chalicelib.core.delivery.tracked import RUNNING, TrackedDelivery
@@ -22,7 +22,6 @@ from chalicelib.core.promotion.wanted import WantedTargets
 from chalicelib.core.records import addresses
 from chalicelib.core.records.addresses import RecordKey
 from chalicelib.core.sharing.entitlement import launched_by
-from chalicelib.core.targets import preflight
 from chalicelib.core.targets.applied_file import Target
 from chalicelib.core.targets.approvals import needs
 from chalicelib.ports.beside import TrackedDeliveries
@@ -30,9 +29,11 @@ from chalicelib.ports.ledger import Ledger
 from chalicelib.ports.records import Records, Stored
 from chalicelib.service import copy_holdings
 from chalicelib.service.budget import Budget
-from chalicelib.service.codecs import DELIVERIES, peek_all, source_image
+from chalicelib.service.codecs import DELIVERIES
 from chalicelib.service.deliveries import notified_as
 from chalicelib.service.runner import CALLS_OF_STEP
+from chalicelib.service.source_images import source_image
+from chalicelib.service.stored import peek_all
 from chalicelib.service.waker import Clock, Waker
 
 AT_ONCE = 20

@@ -14,8 +14,8 @@ from chalicelib.core.promotion.model import Promotion
 from chalicelib.core.records import addresses, codec
 from chalicelib.core.records.addresses import RecordKey
 from chalicelib.ports.records import Stored, Write
-from chalicelib.service.codecs import body, compact, read_body
 from chalicelib.service.runner import Codec, Items
+from chalicelib.service.stored import body, compact, read_body
 
 
 class PromotionCodec(Codec[Promotion, promotion_commands.Command, promotion_events.Event]):

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import assert_never
 
+from chalicelib.core.delivery import preflight
 from chalicelib.core.delivery.tracked import RUNNING, TrackedDelivery
 from chalicelib.core.errors import LostRace, Refusal, RefusalKind, Unreadable
 from chalicelib.core.faults import Fault
@@ -16,7 +17,6 @@ from chalicelib.core.promotion import events as ev
 from chalicelib.core.promotion import evolving, machine, notices, wanted
 from chalicelib.core.promotion.model import END, Promotion
 from chalicelib.core.promotion.wanted import SHARED, WantedTargets
-from chalicelib.core.targets import preflight
 from chalicelib.core.targets.applied_file import Target
 from chalicelib.ports.beside import TrackedDeliveries
 from chalicelib.ports.ledger import Ledger
@@ -26,9 +26,9 @@ from chalicelib.ports.source import Source
 from chalicelib.ports.targets import Targets
 from chalicelib.service.approvals import LiveApprovals
 from chalicelib.service.budget import Budget
-from chalicelib.service.codecs import source_image, write_source
 from chalicelib.service.passes import DeliveryPass
 from chalicelib.service.runner import Machine
+from chalicelib.service.source_images import source_image, write_source
 from chalicelib.service.waker import Clock, Waker
 
 

@@ -11,8 +11,9 @@ from chalicelib.core.sharing import holders
 from chalicelib.core.sharing.share import Share, ShareState
 from chalicelib.ports.ledger import Ledger
 from chalicelib.ports.records import Records
-from chalicelib.service.codecs import DELIVERIES, peek_all
+from chalicelib.service.codecs import DELIVERIES
 from chalicelib.service.resource_shares import ResourceShares
+from chalicelib.service.stored import peek_all
 from chalicelib.service.waker import Waker
 
 WOKEN_AT_ONCE = 25

@@ -30,9 +30,10 @@ from chalicelib.ports.targets import Targets
 from chalicelib.ports.telemetry import Telemetry
 from chalicelib.service import copy_holdings
 from chalicelib.service.budget import Budget, TimeLeft
-from chalicelib.service.codecs import DELIVERIES, peek
+from chalicelib.service.codecs import DELIVERIES
 from chalicelib.service.promotion_codec import PROMOTIONS
 from chalicelib.service.rotation import Rotation
+from chalicelib.service.stored import peek
 from chalicelib.service.tag_pass import DAMAGED, Heads, read_head
 from chalicelib.service.waker import Clock, Waker
 

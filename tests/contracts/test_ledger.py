@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import pytest
 
+from chalicelib.core.delivery.copy_quota import SlotLease
 from chalicelib.core.delivery.tracked import TrackedDelivery
 from chalicelib.core.errors import LostRace, Refusal, RefusalKind
 from chalicelib.core.records.addresses import copy_quota, promotion
 from chalicelib.core.records.addresses import holding as holding_place
 from chalicelib.core.sharing.share import DELIVERED_AMIS, Share, ShareState
-from chalicelib.core.targets.copy_quota import SlotLease
 from chalicelib.ports.ledger import StandingHolding
 from chalicelib.ports.records import Write
 from tests.fakes import copying, sharing

@@ -10,6 +10,7 @@ from chalicelib.adapters.dynamo.ledger import DynamoLedger
 from chalicelib.adapters.dynamo.records import DynamoRecords
 from chalicelib.adapters.dynamo.table import EXPIRES
 from chalicelib.adapters.dynamo.tracked_deliveries import DynamoTrackedDeliveries
+from chalicelib.core.delivery.copy_quota import SlotLease
 from chalicelib.core.delivery.tracked import TrackedDelivery
 from chalicelib.core.errors import NewerSchema, ParkRecord, Unreadable
 from chalicelib.core.records import addresses, codec
@@ -18,7 +19,6 @@ from chalicelib.core.records.schema import VERSION
 from chalicelib.core.sharing.head import Head
 from chalicelib.core.sharing.outstanding import to_close, to_open
 from chalicelib.core.sharing.share import Share, ShareState
-from chalicelib.core.targets.copy_quota import SlotLease
 from chalicelib.ports.records import Write
 from chalicelib.service.tag_pass import DAMAGED, read_heads
 from tests.fakes import copying, sharing

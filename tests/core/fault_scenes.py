@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from chalicelib.core.delivery.preflight import method_faults, source_faults, target_faults
 from chalicelib.core.faults import Fault
 from chalicelib.core.images.names import template_faults
 from chalicelib.core.targets.applied_file import Target
-from chalicelib.core.targets.preflight import method_faults, source_faults, target_faults
 from tests.core.images.examples import (
     HUB,
     KEY,

@@ -21,6 +21,7 @@ from chalicelib.core.errors import Refusal, RefusalKind
 from chalicelib.core.faults import Fault
 from chalicelib.core.images import register
 from chalicelib.core.images.image import read_image
+from chalicelib.core.images.keys import KeyFacts, source_keys
 from chalicelib.core.records import addresses
 from chalicelib.core.records.addresses import digest_of
 from chalicelib.core.sharing import grant_names
@@ -29,7 +30,6 @@ from chalicelib.core.targets.applied_file import AppliedFile, Directory
 from chalicelib.core.targets.applied_items import to_items
 from chalicelib.core.targets.approvals import Approval
 from chalicelib.core.targets.departures import Whereabouts
-from chalicelib.core.targets.kms_keys import KeyFacts, source_keys
 from chalicelib.core.targets.organization import ways
 from chalicelib.core.targets.withdrawals import Withdrawal
 from chalicelib.ports.in_target import SeenImage

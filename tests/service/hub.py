@@ -25,7 +25,7 @@ from chalicelib.entrypoints.events import Events
 from chalicelib.entrypoints.queue_consumer import SHARE_WORKER_KINDS, WORKER_KINDS, QueueConsumer
 from chalicelib.ports.ledger import Entitlements
 from chalicelib.service.approvals import LiveApprovals
-from chalicelib.service.codecs import DELIVERIES, DeliveryCodec, peek, source_image
+from chalicelib.service.codecs import DELIVERIES, DeliveryCodec
 from chalicelib.service.copy_quotas import CopyQuotas
 from chalicelib.service.deliveries import DeliveryExecutor, DeliveryPorts, delivery_machine
 from chalicelib.service.discover import Discover
@@ -38,7 +38,9 @@ from chalicelib.service.promotions import PROMOTION_MACHINE, PromotionExecutor, 
 from chalicelib.service.reasons import Reasons
 from chalicelib.service.runner import Machine, Runner
 from chalicelib.service.share_worker import ShareWorker
+from chalicelib.service.source_images import source_image
 from chalicelib.service.standing_pass import WITHDRAWN, StandingPass, StandingPorts
+from chalicelib.service.stored import peek
 from chalicelib.service.sweep import Sweep
 from chalicelib.service.tag_pass import TagPass
 from chalicelib.service.trigger_tag_check import TriggerTagCheck

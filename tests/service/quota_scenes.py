@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from chalicelib.core.delivery import deadlines, permissions
 from chalicelib.core.records.addresses import RecordKey
-from chalicelib.service.codecs import DELIVERIES, peek
+from chalicelib.service.codecs import DELIVERIES
+from chalicelib.service.stored import peek
 from tests.service.cloud import START, CloudBehavior
 from tests.service.groups import WakeMessage
 from tests.service.hub import Hub, Parts

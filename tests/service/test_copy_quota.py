@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
+from chalicelib.core.delivery.copy_quota import SlotLease
 from chalicelib.core.records import addresses, schedule
 from chalicelib.core.records.addresses import RecordKey
-from chalicelib.core.targets.copy_quota import SlotLease
 from chalicelib.ports.records import Write
 from chalicelib.service.copy_quotas import NEEDS_SECONDS, CopyQuotas
 from chalicelib.service.waker import Waker

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from chalicelib.adapters.dynamo.table import Table
+from chalicelib.core.delivery.copy_quota import SlotLease
 from chalicelib.core.records import addresses
 from chalicelib.core.records.addresses import RecordKey
-from chalicelib.core.targets.copy_quota import SlotLease
 
 
 class DynamoSlotLeases:

@@ -11,7 +11,7 @@ from chalicelib.adapters.sts.sessions import Sessions
 from chalicelib.core.errors import Refusal, RefusalKind
 from chalicelib.core.images import image, register
 from chalicelib.core.images.image import SourceImage
-from chalicelib.core.targets.kms_keys import KeyFacts, source_keys
+from chalicelib.core.images.keys import KeyFacts, source_keys
 from chalicelib.ports.source import HubSnapshot, Tagged, TagRead
 
 NOT_FOUND = ("InvalidAMIID.NotFound", "InvalidAMIID.Unavailable")

@@ -8,19 +8,20 @@ retires them, so it needs no right to revoke other grants there [KMS developer g
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from chalicelib.adapters.kms.grants import GRANT_GONE, LAUNCH_OPERATIONS, KeyGrants
 from chalicelib.adapters.refusals import STALE_CREDENTIALS, as_refusal, code_of, gone
-from chalicelib.adapters.sts.session_policies import policy_for_role
 from chalicelib.adapters.sts.sessions import Sessions
 from chalicelib.core.errors import Refusal, RefusalKind
 from chalicelib.core.faults import Fault
 from chalicelib.core.records import addresses
 from chalicelib.core.records.addresses import key_of
+from chalicelib.core.sharing import refusals
+from chalicelib.core.sharing.key_policy import FOR_ROLES
 from chalicelib.core.sharing.share import Share
-from chalicelib.core.targets import preflight
 from chalicelib.core.targets.applied_file import grant_role
 from chalicelib.ports.targets import Targets
 
@@ -119,7 +120,7 @@ class _placed:  # noqa: N801 - reads as a word in a with statement
             self._sessions.forget()
         if self._opening and code == NO_SUCH_ROLE:
             raise Refusal(
-                RefusalKind.NOT_YET, preflight.role_missing(self._where, self._share.share_name)
+                RefusalKind.NOT_YET, refusals.role_missing(self._where, self._share.share_name)
             ) from error.__cause__
         if self._opening and code in DENIED and error.kind is not RefusalKind.ROLE:
             # New access becomes effective late; on the target's own key no access is new.
@@ -164,3 +165,21 @@ def _left(share: Share) -> Fault:
         "The applied targets file no longer contains this account, so its role is not known.",
         "Add it to the file and apply it; or revoke the grant there by hand (docs/guide/targets-file.md says how).",
     )
+
+
+def policy_for_role(key_arn: str, account: str, grantee: str) -> str:
+    """Return the session policy for grants on one key to one service-linked role (ARN) of an account.
+
+    On the account's own key the session can list and retire them; on the hub's key, the hub revokes them. The grant
+    role needs no permission to retire grants of which it is the retiring principal; that the session policy must allow
+    it is an assumption (docs/explanation/assumptions.md).
+    """
+    condition = {
+        "StringEquals": {"kms:GranteePrincipal": grantee},
+        "ForAllValues:StringEquals": {"kms:GrantOperations": list(FOR_ROLES)},
+    }
+    create = {"Effect": "Allow", "Action": "kms:CreateGrant", "Resource": key_arn, "Condition": condition}
+    statements: list[dict[str, Any]] = [create]
+    if key_arn.split(":")[4] == account:
+        statements.append({"Effect": "Allow", "Action": ["kms:ListGrants", "kms:RetireGrant"], "Resource": key_arn})
+    return json.dumps({"Version": "2012-10-17", "Statement": statements}, separators=(",", ":"))

@@ -10,7 +10,7 @@ from chalicelib.adapters.sts.target_sessions import TargetSessions
 from chalicelib.core.delivery.model import Delivery
 from chalicelib.core.errors import Refusal, RefusalKind
 from chalicelib.core.faults import Fault
-from chalicelib.core.targets.kms_keys import KeyFacts
+from chalicelib.core.images.keys import KeyFacts
 
 
 class AwsTargetKeys:

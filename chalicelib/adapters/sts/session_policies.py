@@ -16,7 +16,6 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from chalicelib.core.delivery.model import Delivery
-from chalicelib.core.sharing.key_policy import FOR_ROLES
 from chalicelib.core.targets.applied_file import GRANT_ROLE
 
 Work = Literal["look", "copy", "register", "tidy", "image", "retag", "roles", "check"]
@@ -80,23 +79,6 @@ def policy(work: Work, delivery: Delivery, snapshots: Sequence[str] | None = (),
                 ["ec2:DeleteSnapshot", "ec2:DeregisterImage"], [f"{ec2}snapshot/*", f"{ec2}image/*"], _tagged(delivery)
             )
         ]
-    return json.dumps({"Version": "2012-10-17", "Statement": statements}, separators=(",", ":"))
-
-
-def policy_for_role(key_arn: str, account: str, grantee: str) -> str:
-    """Return the session policy for grants on one key to one service-linked role (ARN) of an account.
-
-    On the account's own key the session can list and retire them; on the hub's key, the hub revokes them. The grant
-    role needs no permission to retire grants of which it is the retiring principal; that the session policy must allow
-    it is an assumption (docs/explanation/assumptions.md).
-    """
-    condition = {
-        "StringEquals": {"kms:GranteePrincipal": grantee},
-        "ForAllValues:StringEquals": {"kms:GrantOperations": list(FOR_ROLES)},
-    }
-    statements = [_allow("kms:CreateGrant", key_arn, condition)]
-    if key_arn.split(":")[4] == account:
-        statements.append(_allow(["kms:ListGrants", "kms:RetireGrant"], key_arn))
     return json.dumps({"Version": "2012-10-17", "Statement": statements}, separators=(",", ":"))
 
 

@@ -19,11 +19,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from chalicelib.core.delivery import events as ev
+from chalicelib.core.delivery import preflight
 from chalicelib.core.delivery.model import Attempt, Delivery, DeliveryState
 from chalicelib.core.delivery.moves import again, fail, to
 from chalicelib.core.faults import Fault
 from chalicelib.core.records import schedule
-from chalicelib.core.targets import preflight
 
 NAME_NOT_FREE = preflight.name_not_free("", "").code
 """Fault code: the name is taken, but no AMI shows it. A deregistered AMI keeps its name for a while."""

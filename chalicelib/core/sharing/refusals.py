@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import StrEnum
 
+from chalicelib.core.faults import Fault
+
 
 class Subject(StrEnum):
     """What a refusal is about."""
@@ -71,3 +73,17 @@ def subject(code: str) -> Subject:
 def most_calls(size: int) -> int:
     """Return the most calls of one run for a batch: enough to find one account and to open the others."""
     return 2 * max(size, 1).bit_length() + 8
+
+
+def role_missing(where: str, role: str) -> Fault:
+    """Return the fault of a target without this service-linked role ("SERVICE/NAME")."""
+    service, _, name = role.rpartition("/")
+    create = f"aws iam create-service-linked-role --aws-service-name {service}"
+    suffix = name.partition("_")[2]
+    return Fault(
+        "service-linked-role-missing",
+        where,
+        f"The account has no service-linked role {name}, to which the key is to be granted.",
+        f"Make it there ({create}{f' --custom-suffix {suffix}' if suffix else ''}), or take it out of "
+        "`service_linked_roles` in the targets file; then tag the AMI again.",
+    )

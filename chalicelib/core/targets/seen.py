@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from chalicelib.core.faults import Fault
+from chalicelib.core.images.keys import KeyFacts
 from chalicelib.core.records import codec
-from chalicelib.core.targets.kms_keys import KeyFacts
 
 Facet = Literal["key", "roles", "events", "settings"]
 FACETS: tuple[Facet, ...] = ("key", "roles", "events", "settings")

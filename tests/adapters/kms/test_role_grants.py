@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from awsim.world import World
-from chalicelib.adapters.kms.role_grants import RoleGrants
-from chalicelib.adapters.sts.session_policies import LIMIT, policy_for_role
+from chalicelib.adapters.kms.role_grants import RoleGrants, policy_for_role
+from chalicelib.adapters.sts.session_policies import LIMIT
 from chalicelib.adapters.sts.sessions import Sessions
 from chalicelib.core.errors import Refusal, RefusalKind
 from chalicelib.core.records import addresses

@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from chalicelib.core.images.image import SourceImage, attributes_to_read, read_image
-from chalicelib.core.targets.kms_keys import KeyFacts
+from chalicelib.core.images.keys import KeyFacts
 
 HUB, TARGET = "111111111111", "222222222222"
 KEY = f"arn:aws:kms:us-east-1:{HUB}:key/1a2b3c4d-0000-4000-8000-000000000001"

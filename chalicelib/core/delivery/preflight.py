@@ -9,9 +9,10 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal
 
+from chalicelib.core.delivery.kms_keys import source_key_faults, target_key_faults
 from chalicelib.core.faults import Fault, count
+from chalicelib.core.illegible import ILLEGIBLE
 from chalicelib.core.images import register
-from chalicelib.core.images.illegible import ILLEGIBLE
 from chalicelib.core.images.image import (
     BlockDevice,
     SourceImage,
@@ -19,8 +20,9 @@ from chalicelib.core.images.image import (
     snapshots_to_copy,
     unknown_values,
 )
+from chalicelib.core.images.keys import KeyFacts
+from chalicelib.core.sharing import refusals
 from chalicelib.core.targets.applied_file import Target
-from chalicelib.core.targets.kms_keys import KeyFacts, source_key_faults, target_key_faults
 
 __all__ = ["KeyFacts", "source_faults", "target_faults"]
 
@@ -82,7 +84,9 @@ def sharing_faults(target: Target, now: int) -> tuple[Fault, ...]:
 
 def roles_missing(where: str, target: Target, missing: Sequence[str]) -> tuple[Fault, ...]:
     """Return the faults of a target that lacks service-linked roles ("SERVICE/NAME") or the role for their grants."""
-    return tuple(role_missing(where, it) if "/" in it else _grant_role_missing(where, target, it) for it in missing)
+    return tuple(
+        refusals.role_missing(where, it) if "/" in it else _grant_role_missing(where, target, it) for it in missing
+    )
 
 
 def _grant_role_missing(where: str, target: Target, role: str) -> Fault:
@@ -93,20 +97,6 @@ def _grant_role_missing(where: str, target: Target, role: str) -> Fault:
         f"The account has no role {role}, with which the hub grants the key; so {names} could not launch the AMI.",
         "Deploy this version's deploy/target.yaml there with CreateGrantRole=true; or, if no such service "
         "launches it, write `service_linked_roles: []` in the targets file and apply it; then tag the AMI again.",
-    )
-
-
-def role_missing(where: str, role: str) -> Fault:
-    """Return the fault of a target without this service-linked role ("SERVICE/NAME")."""
-    service, _, name = role.rpartition("/")
-    create = f"aws iam create-service-linked-role --aws-service-name {service}"
-    suffix = name.partition("_")[2]
-    return Fault(
-        "service-linked-role-missing",
-        where,
-        f"The account has no service-linked role {name}, to which the key is to be granted.",
-        f"Make it there ({create}{f' --custom-suffix {suffix}' if suffix else ''}), or take it out of "
-        "`service_linked_roles` in the targets file; then tag the AMI again.",
     )
 
 

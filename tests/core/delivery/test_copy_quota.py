@@ -5,9 +5,9 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chalicelib.core.delivery import copy_quota
+from chalicelib.core.delivery.copy_quota import LIMIT, LIMIT_HELD_FOR, CopyQuota, SlotLease
 from chalicelib.core.records import schedule
-from chalicelib.core.targets import copy_quota
-from chalicelib.core.targets.copy_quota import LIMIT, LIMIT_HELD_FOR, CopyQuota, SlotLease
 
 NOW = 1_800_000_000
 QUOTA = CopyQuota("222222222222", "us-east-1")

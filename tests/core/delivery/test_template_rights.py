@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from awsim import cfn
+from chalicelib.core.delivery.template_rights import allowed, lacking, needed, template_old
 from chalicelib.core.targets.applied_file import Target
-from chalicelib.core.targets.template_rights import allowed, lacking, needed, template_old
 
 ROOT = Path(__file__).resolve().parents[3]
 NOT_OF_A_DELIVERY = {

@@ -1,48 +1,15 @@
-"""KMS keys: which ones a promotion needs, and why one cannot be used."""
+"""Why a KMS key cannot be used: a source's, or the target's."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
 
 from chalicelib.core import denials
 from chalicelib.core.faults import Fault
 from chalicelib.core.images.image import SourceImage, snapshots_to_copy
+from chalicelib.core.images.keys import KeyFacts
 from chalicelib.core.images.names import safe_name
 from chalicelib.core.targets.applied_file import Target
-
-
-@dataclass(frozen=True, slots=True)
-class KeyFacts:
-    """DescribeKey's answer. ``manager`` is AWS or CUSTOMER; ``state`` is Enabled if the key can be used."""
-
-    arn: str
-    account: str
-    enabled: bool
-    state: str
-    manager: str
-    spec: str
-    usage: str
-
-    @classmethod
-    def from_describe(cls, metadata: Mapping[str, Any]) -> KeyFacts:
-        """From DescribeKey's ``KeyMetadata``."""
-        return cls(
-            arn=metadata["Arn"],
-            account=metadata["AWSAccountId"],
-            enabled=bool(metadata["Enabled"]),
-            state=metadata["KeyState"],
-            manager=metadata["KeyManager"],
-            spec=metadata.get("KeySpec", "SYMMETRIC_DEFAULT"),
-            usage=metadata["KeyUsage"],
-        )
-
-
-def source_keys(image: SourceImage) -> tuple[str, ...]:
-    """Return the ARNs of the keys of the snapshots to copy, each once."""
-    needed = set(snapshots_to_copy(image))
-    return tuple(sorted({s.key for s in image.snapshots if s.id in needed and s.encrypted and s.key}))
 
 
 def source_key_faults(

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 
+from chalicelib.core.delivery.preflight import method, method_faults, source_faults, target_faults
+from chalicelib.core.images.keys import KeyFacts, source_keys
 from chalicelib.core.images.members import MEMBERS
-from chalicelib.core.targets.kms_keys import KeyFacts, source_keys
-from chalicelib.core.targets.preflight import method, method_faults, source_faults, target_faults
 from tests.core.fault_scenes import A_TARGET, GOLDEN, SCENES, TAGS_49, golden, of_image, of_snapshot, of_target
 from tests.core.images.examples import (
     HUB,
