@@ -379,6 +379,7 @@ class Application:
         from chalicelib.adapters.kms.key_policies import PolicyStatements
         from chalicelib.adapters.kms.role_grants import RoleGrants
         from chalicelib.ports.permissions import PermissionAdapter
+        from chalicelib.service.share_waiters import WaitingDeliveries
         from chalicelib.service.share_worker import ShareWorker
 
         hub, region = self._settings.hub_account, self._settings.region
@@ -390,18 +391,20 @@ class Application:
             "role": RoleGrants(self._sessions, self._targets, hub, region),
             "policy": PolicyStatements(self._sessions, self._ledger, hub, region),
         }
-        loop = (self._waker, now, self._telemetry, self._sessions.take_calls)
-        return ShareWorker(self._records, self._ledger, adapters, self._entitlements, *loop)
+        loop = (self._waker, self._telemetry, self._sessions.take_calls)
+        waiters = WaitingDeliveries(self._records, self._ledger, self._waker)
+        return ShareWorker(self._records, self._ledger, adapters, self._entitlements, waiters, *loop)
 
     @cached_property
     def _entitlements(self) -> LiveEntitlements:
         from chalicelib.core.sharing.bounds import Bounds
+        from chalicelib.service.begun_deliveries import RecordedDeliveries
         from chalicelib.service.entitlements import LiveEntitlements
 
         hub, region, accounts = self._settings.hub_account, self._settings.region, self._settings.target_accounts
         bounds = Bounds(accounts and accounts | {hub}, self._settings.organization)
-        members = self._live_members
-        return LiveEntitlements(self._records, self._source, self._targets, members, now, hub, region, bounds)
+        ports = (self._records, RecordedDeliveries(self._records), self._source, self._targets, self._live_members)
+        return LiveEntitlements(*ports, now, (hub, region), bounds)
 
     @cached_property
     def _approvals(self) -> LiveApprovals:

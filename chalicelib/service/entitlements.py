@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
-from chalicelib.core.delivery import proof
 from chalicelib.core.errors import ParkRecord, Refusal, RefusalKind
 from chalicelib.core.faults import Fault
 from chalicelib.core.images.arriving import ExaminedSource
@@ -36,14 +34,12 @@ from chalicelib.core.targets.applied_file import AppliedFile, Target
 from chalicelib.core.targets.approvals import Given
 from chalicelib.core.targets.organization import is_brought
 from chalicelib.core.targets.withdrawals import covering
+from chalicelib.ports.holders import BegunDeliveries
 from chalicelib.ports.ledger import Judgement
 from chalicelib.ports.records import Records
 from chalicelib.ports.source import Source, TagRead
 from chalicelib.ports.targets import Targets
-from chalicelib.service.codecs import DELIVERIES
 from chalicelib.service.live_members import LiveMembers
-from chalicelib.service.source_images import source_image
-from chalicelib.service.stored import peek, peek_all
 from chalicelib.service.waker import Clock
 
 FRESH = 10
@@ -100,12 +96,12 @@ class LiveEntitlements:
     def __init__(
         self,
         records: Records,
+        deliveries: BegunDeliveries,
         source: Source,
         targets: Targets,
         members: LiveMembers,
         clock: Clock,
-        hub: str,
-        region: str,
+        hub: tuple[str, str],
         bounds: Bounds = EVERYBODY,
     ) -> None:
         self._members = members
@@ -116,10 +112,10 @@ class LiveEntitlements:
         self._abroad: dict[tuple[str, str], Mapping[str, str]] = {}
         self._clock = clock
         self._records = records
+        self._deliveries = deliveries
         self._source = source
         self._targets = targets
-        self._hub = hub
-        self._region = region
+        self._hub, self._region = hub
 
     def judge(self, resource: str, shares: Sequence[Share], has_time: Callable[[], bool] = lambda: True) -> Judgement:
         """Return which shares may not be opened, and why. One entitled holding is enough for a share.
@@ -362,15 +358,8 @@ class LiveEntitlements:
         if not needing:
             return Approved()
         given = self._targets.approvals(ami, sorted(set(needing.values())))
-        waiting = [addresses.delivery(one) for one, place in needing.items() if place in given]
-        begun = {one.id: one for one in peek_all(self._records, waiting, DELIVERIES)}
-        read: dict[str, ExaminedSource] = {}
-        for delivery in begun.values():
-            if delivery.source not in read:
-                with suppress(ParkRecord):
-                    image = source_image(self._records, ami, delivery.source, delivery.key)
-                    read[delivery.source] = ExaminedSource(image)
-        return Approved(given, {one.id: read[one.source] for one in begun.values() if one.source in read})
+        waiting = [one for one, place in needing.items() if place in given]
+        return Approved(given, self._deliveries.sources(ami, waiting))
 
     def _not_approved(
         self,
@@ -413,11 +402,10 @@ class LiveEntitlements:
         has accepted. Other tags prove nothing.
         """
         ident = addresses.delivery_id(self._hub, ami, self._hub, region)
-        made = peek(self._records, addresses.delivery(ident), DELIVERIES)
-        accepted = made.accepted if made and made.image.id == made.accepted else ""
+        accepted = self._deliveries.accepted(ident)
         theirs = self._source.snapshots_of(accepted, region) if accepted else frozenset()
         copies = self._source.copies(ami, region)
-        own = {one for one, copy in copies.items() if made and proof.is_own(made, one, copy.attempt)} | theirs
+        own = self._deliveries.own_copies(ident, copies) | theirs
         return {one: copy.key for one, copy in copies.items() if one in own}
 
 

@@ -12,7 +12,6 @@ from chalicelib.core.sharing.share import Share, ShareState
 from chalicelib.ports.ledger import Ledger
 from chalicelib.ports.records import Records
 from chalicelib.service.codecs import DELIVERIES
-from chalicelib.service.resource_shares import ResourceShares
 from chalicelib.service.stored import peek_all
 from chalicelib.service.waker import Waker
 
@@ -20,34 +19,40 @@ WOKEN_AT_ONCE = 25
 """Deliveries that are read and woken together: three reads of their records and shares, one message for ten."""
 
 
-def wake(records: Records, ledger: Ledger, waker: Waker, these: ResourceShares) -> None:
-    """Wake the next deliveries in ``these.news`` that need not wait any longer."""
-    episodes = {addresses.delivery(delivery): these.news.pop(delivery) for delivery in list(these.news)[:WOKEN_AT_ONCE]}
-    found = peek_all(records, episodes, DELIVERIES)
-    waiting = [one for one in found if one.episode == episodes[one.key] and deadlines.waits_for_shares(one)]
-    wakes = [(one.key, f"shares:{one.episode}:{one.tries}") for one in _need_not_wait(ledger, these, waiting)]
-    if wakes:
-        waker.wake_all(wakes)
+class WaitingDeliveries:
+    """The port ``ShareWaiters``, from records and ledger."""
 
+    def __init__(self, records: Records, ledger: Ledger, waker: Waker) -> None:
+        self._records = records
+        self._ledger = ledger
+        self._waker = waker
 
-def _need_not_wait(ledger: Ledger, these: ResourceShares, waiting: Sequence[Delivery]) -> Iterator[Delivery]:
-    """Yield the deliveries whose shares are all open, or of which one was refused.
+    def wake(self, news: dict[str, int], shares: Sequence[Share]) -> None:
+        """See the port."""
+        episodes = {addresses.delivery(delivery): news.pop(delivery) for delivery in list(news)[:WOKEN_AT_ONCE]}
+        found = peek_all(self._records, episodes, DELIVERIES)
+        waiting = [one for one in found if one.episode == episodes[one.key] and deadlines.waits_for_shares(one)]
+        wakes = [(one.key, f"shares:{one.episode}:{one.tries}") for one in self._need_not_wait(shares, waiting)]
+        if wakes:
+            self._waker.wake_all(wakes)
 
-    It first reads each delivery's last share: usually that one is neither, and the others need not be read.
-    """
-    refused = {holding.delivery for s in these.shares if holders.refusal(s) is not None for holding in s.holdings}
-    ends = _find(ledger, ((one, one.shares.needed[-1:]) for one in waiting))
-    open_ = {
-        h.delivery for s in ends if s.state is ShareState.OPEN or holders.refusal(s) is not None for h in s.holdings
-    }
-    left = [one for one in waiting if one.id in refused | open_]
-    found = _find(ledger, ((one, one.shares.needed) for one in left))
-    for one in left:
-        seen = permissions.seen(one, found)
-        if seen.open or seen.refused is not None:
-            yield one
+    def _need_not_wait(self, shares: Sequence[Share], waiting: Sequence[Delivery]) -> Iterator[Delivery]:
+        """Yield the deliveries whose shares are all open, or of which one was refused.
 
+        It first reads each delivery's last share: usually that one is neither, and the others need not be read.
+        """
+        refused = {holding.delivery for s in shares if holders.refusal(s) is not None for holding in s.holdings}
+        ends = self._find((one, one.shares.needed[-1:]) for one in waiting)
+        open_ = {
+            h.delivery for s in ends if s.state is ShareState.OPEN or holders.refusal(s) is not None for h in s.holdings
+        }
+        left = [one for one in waiting if one.id in refused | open_]
+        found = self._find((one, one.shares.needed) for one in left)
+        for one in left:
+            seen = permissions.seen(one, found)
+            if seen.open or seen.refused is not None:
+                yield one
 
-def _find(ledger: Ledger, needed: Iterable[tuple[Delivery, Iterable[NeededShare]]]) -> Sequence[Share]:
-    wanted = [(share.resource, share.share_name, one.id) for one, some in needed for share in some]
-    return ledger.find_for(wanted) if wanted else ()
+    def _find(self, needed: Iterable[tuple[Delivery, Iterable[NeededShare]]]) -> Sequence[Share]:
+        wanted = [(share.resource, share.share_name, one.id) for one, some in needed for share in some]
+        return self._ledger.find_for(wanted) if wanted else ()

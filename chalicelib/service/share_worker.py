@@ -22,15 +22,16 @@ from chalicelib.core.records.addresses import RecordKey
 from chalicelib.core.records.calls import TakeCalls
 from chalicelib.core.sharing import account_access, grant_names, holders, outstanding, share, share_events
 from chalicelib.core.sharing.share import Share, ShareState
+from chalicelib.ports.holders import ShareWaiters
 from chalicelib.ports.ledger import Entitlements, Judgement, Ledger
 from chalicelib.ports.permissions import PermissionAdapter
 from chalicelib.ports.records import Records, Stored, Write
 from chalicelib.ports.telemetry import Telemetry
-from chalicelib.service import grant_audit, share_waiters
+from chalicelib.service import grant_audit
 from chalicelib.service.budget import Budget, TimeLeft
 from chalicelib.service.resource_shares import WRITTEN_AT_ONCE, ResourceShares
 from chalicelib.service.share_batches import CALLS_FOR_MANY, Act, in_batches
-from chalicelib.service.waker import Clock, Waker, new_resource
+from chalicelib.service.waker import Waker, new_resource
 
 PASSES = 6
 """Most passes of one run, if deliveries write meanwhile; after the last it sends itself a wake."""
@@ -56,18 +57,19 @@ class ShareWorker:
         ledger: Ledger,
         adapters: Mapping[str, PermissionAdapter],
         entitlements: Entitlements,
+        waiters: ShareWaiters,
         waker: Waker,
-        clock: Clock,
         telemetry: Telemetry,
         take_calls: TakeCalls = tuple,
     ) -> None:
-        """``take_calls`` belongs to the adapters."""
+        """``take_calls`` belongs to the adapters; the waker has the clock."""
         self._records = records
         self._ledger = ledger
         self._adapters = adapters
         self._entitlements = entitlements
+        self._waiters = waiters
         self._waker = waker
-        self._clock = clock
+        self._clock = waker.clock
         self._telemetry = telemetry
         self._take_calls = take_calls
 
@@ -138,7 +140,7 @@ class ShareWorker:
             over = [share_events.ended(s, now) for s in ended[:WRITTEN_AT_ONCE]]
             return lambda: these.tell_of(these.save(over, happened))
         if these.news:
-            return lambda: share_waiters.wake(self._records, self._ledger, self._waker, these)
+            return lambda: self._waiters.wake(these.news, these.shares)
         if opening := outstanding.to_open(these.shares, now):
             return lambda: self._open(adapter, these, opening[:size], budget)
         if left := outstanding.to_archive(these.shares, now):

@@ -23,25 +23,25 @@ class Waker:
     def __init__(self, records: Records, wakes: WakeQueues, clock: Clock) -> None:
         self._records = records
         self._wakes = wakes
-        self._clock = clock
+        self.clock = clock
 
     def wake(self, key: RecordKey, cause: str, inbox: Mapping[str, str] = NOTHING) -> bool:
         """Make a record due, so that the sweep finds it, and send a wake, unless one is on its way.
 
         ``inbox``: requests to write. False: there is no such record, or it is parked.
         """
-        call = self._records.make_due(key, self._clock(), inbox)
+        call = self._records.make_due(key, self.clock(), inbox)
         if call is MadeDue.SEND:
             self._wakes.wake(key, cause)
         return call is not MadeDue.NONE
 
     def leave_to_sweep(self, key: RecordKey) -> None:
         """Make a record due within two minutes, and send no wake: the sweep's begins a new chain of invocations."""
-        self._records.make_due(key, self._clock())
+        self._records.make_due(key, self.clock())
 
     def wake_or_create(self, write: Write, cause: str) -> None:
         """Wake a record, and create it first if it does not exist."""
-        if not self.wake(write.key, cause) and self._records.create(write, self._clock()):
+        if not self.wake(write.key, cause) and self._records.create(write, self.clock()):
             self.send(write.key, cause)
 
     def wake_resource(self, resource: str, cause: str) -> None:
@@ -49,9 +49,9 @@ class Waker:
 
         The service parks no such record. One that somebody else has parked goes on, as no removal waits for a person.
         """
-        fresh = new_resource(resource, self._clock())
+        fresh = new_resource(resource, self.clock())
         if not self.wake(fresh.key, cause) and (
-            self._records.unpark(fresh.key, self._clock()) or self._records.create(fresh, self._clock())
+            self._records.unpark(fresh.key, self.clock()) or self._records.create(fresh, self.clock())
         ):
             self.send(fresh.key, cause)
 
@@ -61,11 +61,11 @@ class Waker:
 
     def remind(self, write: Write, inbox: Mapping[str, str]) -> None:
         """Write inbox entries for a record, and create it first if it does not exist; due by ``write.due_at``."""
-        if not self._records.leave(write.key, inbox, self._clock(), due=write.due_at):
-            self._records.create(write, self._clock())
-            self._records.leave(write.key, inbox, self._clock(), due=write.due_at)
+        if not self._records.leave(write.key, inbox, self.clock(), due=write.due_at):
+            self._records.create(write, self.clock())
+            self._records.leave(write.key, inbox, self.clock(), due=write.due_at)
 
     def send(self, key: RecordKey, cause: str) -> None:
         """Send a wake for a record that is due already, unless one is on its way."""
-        if self._records.mark_woken(key, self._clock()):
+        if self._records.mark_woken(key, self.clock()):
             self._wakes.wake(key, cause)

@@ -25,6 +25,7 @@ from chalicelib.entrypoints.events import Events
 from chalicelib.entrypoints.queue_consumer import SHARE_WORKER_KINDS, WORKER_KINDS, QueueConsumer
 from chalicelib.ports.ledger import Entitlements
 from chalicelib.service.approvals import LiveApprovals
+from chalicelib.service.begun_deliveries import RecordedDeliveries
 from chalicelib.service.codecs import DELIVERIES, DeliveryCodec
 from chalicelib.service.copy_quotas import CopyQuotas
 from chalicelib.service.deliveries import DeliveryExecutor, DeliveryPorts, delivery_machine
@@ -37,6 +38,7 @@ from chalicelib.service.promotion_codec import PROMOTIONS, begun
 from chalicelib.service.promotions import PROMOTION_MACHINE, PromotionExecutor, PromotionPorts
 from chalicelib.service.reasons import Reasons
 from chalicelib.service.runner import Machine, Runner
+from chalicelib.service.share_waiters import WaitingDeliveries
 from chalicelib.service.share_worker import ShareWorker
 from chalicelib.service.source_images import source_image
 from chalicelib.service.standing_pass import WITHDRAWN, StandingPass, StandingPorts
@@ -186,7 +188,8 @@ class Hub:
         self.whereabouts = FakeWhereabouts(cloud)
         asks = guard("organization", self.whereabouts)
         members = LiveMembers(lambda _named: asks, clock)
-        entitlements = self.parts.entitlements(records, source, targets, members, clock, HUB, REGION)
+        ports = records, RecordedDeliveries(records), source, targets
+        entitlements = self.parts.entitlements(*ports, members, clock, (HUB, REGION))
         self.approvals = self.parts.approvals(records, entitlements, targets, clock)
         promotion_ports = PromotionPorts(source, targets, tracked, ledger, notices, self.approvals)
         executor = self.parts.promotions(records, waker, clock, promotion_ports, trigger_tag=TRIGGER)
@@ -197,16 +200,17 @@ class Hub:
             guard("target.keys", FakeTargetKeys(cloud)),
             guard("target.roles", FakeTargetRoles()),
         )
-        ports = DeliveryPorts(slots, ledger, tracked, targets, *target, notices, self.approvals)
+        delivery_ports = DeliveryPorts(slots, ledger, tracked, targets, *target, notices, self.approvals)
         named = {"partition": "aws", "region": REGION, "trigger_tag": TRIGGER}
         self.deliveries = Runner(
             self.parts.delivery_machine(self._draw),
-            self.parts.deliveries(records, waker, clock, ports, **named),
+            self.parts.deliveries(records, waker, clock, delivery_ports, **named),
             self.parts.delivery_codec(),
             *loop,
         )
         self.copy_quotas = self.parts.copy_quotas(records, slots, waker, clock, reported)
-        self.share_worker = self.parts.share_worker(records, ledger, adapters, entitlements, waker, clock, reported)
+        waiters = WaitingDeliveries(records, ledger, waker)
+        self.share_worker = self.parts.share_worker(records, ledger, adapters, entitlements, waiters, waker, reported)
         grants = guard("keys", FakeGrantListing(cloud))
         self.grant_audit = GrantAudit(records, ledger, grants, waker, clock, reported, region=REGION)
         self._sweep = self.parts.sweep(records, wakes, clock, reported, SHARDS)
@@ -233,9 +237,9 @@ class Hub:
     def approve(self, ami: str, lasts: int = 7 * DAY) -> None:
         """Approve what waits for it, as the command line does: it writes entries and sends no wake."""
         members = LiveMembers(lambda _named: self.whereabouts, self._clock)
-        _, entitled = LiveEntitlements(
-            self.stores.records, FakeSource(self.cloud), FakeTargets(self.cloud), members, self._clock, HUB, REGION
-        ).now(ami)
+        records = self.stores.records
+        ports = records, RecordedDeliveries(records), FakeSource(self.cloud), FakeTargets(self.cloud)
+        _, entitled = LiveEntitlements(*ports, members, self._clock, (HUB, REGION)).now(ami)
         if isinstance(entitled, Fault):
             return  # no value was ever understood: the command line refuses
         promotion = peek(self.stores.records, addresses.promotion(ami), PROMOTIONS)

@@ -10,6 +10,7 @@ from chalicelib.core.errors import Refusal
 from chalicelib.core.records.addresses import RecordKey
 from chalicelib.core.sharing.share import Share, ShareState
 from chalicelib.ports.records import Write
+from chalicelib.service.share_waiters import WaitingDeliveries
 from chalicelib.service.share_worker import ShareWorker
 from chalicelib.service.waker import Waker
 from tests.fakes import copying
@@ -95,13 +96,14 @@ class SlowResource:
         """The deliveries that were woken."""
         """Whether each run has time for one slice only."""
         records, ledger = SlowStore(self.stores.records, self), SlowStore(self.stores.ledger, self)
+        waker = Waker(records, self, self.clock)
         self.worker = ShareWorker(
             records,
             ledger,
             {resource.pk.split("#")[1]: self.permissions},
             ListedOnly(self.listed),
-            Waker(records, self, self.clock),
-            self.clock,
+            WaitingDeliveries(records, ledger, waker),
+            waker,
             self.telemetry,
         )
         self.stores.records.create(Write(resource, "open", {"resource": resource.pk}, self.clock()), self.clock())

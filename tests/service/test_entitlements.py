@@ -20,6 +20,7 @@ from chalicelib.core.targets.applied_file import AppliedFile, Directory, Resolut
 from chalicelib.core.targets.organization import Membership, Organization, Unit
 from chalicelib.core.targets.withdrawals import Withdrawal
 from chalicelib.ports.source import HubSnapshot
+from chalicelib.service.begun_deliveries import RecordedDeliveries
 from chalicelib.service.codecs import DELIVERIES
 from chalicelib.service.entitlements import FRESH, LOOKS, NOT_SHOWN, LiveEntitlements
 from chalicelib.service.live_members import MEMBER_FOR, STRANGER_FOR, LiveMembers
@@ -129,11 +130,12 @@ class AskedSource:
         """The port, over these."""
         ports = (
             self.records,
+            RecordedDeliveries(self.records),
             self.source,
             self.targets,
             LiveMembers(lambda _named: self.whereabouts, lambda: self.cloud.now),
         )
-        return LiveEntitlements(*ports, lambda: self.cloud.now, HUB, REGION, self.bounds)
+        return LiveEntitlements(*ports, lambda: self.cloud.now, (HUB, REGION), self.bounds)
 
     def judge(self, *shares):
         """Of each share: "may" be opened, is "refused" or "waits", or AWS "owed" the answer; and why."""

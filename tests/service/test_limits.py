@@ -8,6 +8,7 @@ from chalicelib.core.records.addresses import RecordKey
 from chalicelib.core.sharing.share import Share, ShareState
 from chalicelib.core.targets.applied_file import Directory, Target
 from chalicelib.ports.records import Write
+from chalicelib.service.share_waiters import WaitingDeliveries
 from chalicelib.service.share_worker import ShareWorker
 from chalicelib.service.waker import Waker
 from tests.fakes import copying
@@ -93,9 +94,9 @@ def shared_with(accounts: int, most: int):
     stores, adapter, resource = in_memory(), NarrowAdapter(cloud, most), RecordKey("resource#snapshot#snap-0a")
     waker = Waker(stores.records, MessageGroups(lambda: cloud.now, lambda _cause: ()), lambda: cloud.now)
     entitlements = ListedOnly(set(names).intersection)
-    share_worker = ShareWorker(
-        stores.records, stores.ledger, {"snapshot": adapter}, entitlements, waker, lambda: cloud.now, Quiet()
-    )
+    waiters = WaitingDeliveries(stores.records, stores.ledger, waker)
+    ports = stores.records, stores.ledger, {"snapshot": adapter}, entitlements, waiters
+    share_worker = ShareWorker(*ports, waker, Quiet())
     stores.records.create(Write(resource, "open", {"resource": resource.pk}, cloud.now), cloud.now)
     for name in names:
         held = Share(resource.pk, name, name, last_closing_at=cloud.now + 9 * HOUR)

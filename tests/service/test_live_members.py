@@ -8,6 +8,7 @@ from chalicelib.core.records import addresses
 from chalicelib.core.sharing.share import ShareState
 from chalicelib.core.targets.applied_file import Directory, Target
 from chalicelib.core.targets.organization import Membership, Organization, Unit
+from chalicelib.service.begun_deliveries import RecordedDeliveries
 from chalicelib.service.entitlements import LiveEntitlements
 from chalicelib.service.live_members import LiveMembers
 from tests.fakes import MemoryRecords
@@ -65,8 +66,9 @@ class SharedWithAnOu:
         """Begin a new execution environment, which remembers nothing."""
         clock = self.snapshot.clock
         members = LiveMembers(lambda _named: self.organization, clock)
-        ports = MemoryRecords(), FakeSource(self.cloud), FakeTargets(self.cloud)
-        self.snapshot.worker._entitlements = LiveEntitlements(*ports, members, clock, HUB, REGION)
+        records = MemoryRecords()
+        ports = records, RecordedDeliveries(records), FakeSource(self.cloud), FakeTargets(self.cloud)
+        self.snapshot.worker._entitlements = LiveEntitlements(*ports, members, clock, (HUB, REGION))
 
 
 @pytest.mark.parametrize(("seconds", "others"), [(0.02, 0.0), (0.05, 0.3), (1.0, 0.0)])

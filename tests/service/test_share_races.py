@@ -9,6 +9,7 @@ from chalicelib.core.records.addresses import RecordKey
 from chalicelib.core.sharing import share_events
 from chalicelib.core.sharing.share import Share, ShareState
 from chalicelib.ports.records import Write
+from chalicelib.service.share_waiters import WaitingDeliveries
 from chalicelib.service.share_worker import ShareWorker
 from chalicelib.service.waker import Waker
 from tests.fakes import copying
@@ -60,8 +61,8 @@ class RacedSnapshot:
             self.stores.ledger,
             {"snapshot": self.adapter},
             ListedOnly(frozenset),
+            WaitingDeliveries(self.stores.records, self.stores.ledger, waker),
             waker,
-            lambda: self.now,
             Quiet(),
         )
 
