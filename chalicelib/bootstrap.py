@@ -410,7 +410,12 @@ class Application:
     def _approvals(self) -> LiveApprovals:
         from chalicelib.service.approvals import LiveApprovals
 
-        return LiveApprovals(self._records, self._entitlements, self._targets, now)
+        def last_source(ami: str) -> str:
+            from chalicelib.service import promotion_codec  # only where an approval is waited for: cold start
+
+            return promotion_codec.last_source(self._records, ami)
+
+        return LiveApprovals(self._records, self._entitlements, self._targets, now, last_source)
 
 
 _application: list[Application] = []

@@ -6,6 +6,7 @@ record; only what an approver has seen has the approval's digest.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from chalicelib.core.delivery.events import ApprovalSeen
@@ -13,7 +14,6 @@ from chalicelib.core.delivery.model import Delivery
 from chalicelib.core.errors import Refusal, RefusalKind
 from chalicelib.core.faults import Fault
 from chalicelib.core.images.arriving import ExaminedSource
-from chalicelib.core.promotion.model import Promotion
 from chalicelib.core.records import addresses
 from chalicelib.core.targets import approvals
 from chalicelib.core.targets.applied_file import of_delivery
@@ -22,7 +22,6 @@ from chalicelib.ports.records import Records
 from chalicelib.ports.targets import Targets
 from chalicelib.service.entitlements import LiveEntitlements
 from chalicelib.service.source_images import source_image
-from chalicelib.service.stored import peek
 from chalicelib.service.waker import Clock
 
 
@@ -41,7 +40,16 @@ class Asked:
 class LiveApprovals:
     """Looks for the approvals of deliveries and promotions."""
 
-    def __init__(self, records: Records, entitlements: LiveEntitlements, targets: Targets, clock: Clock) -> None:
+    def __init__(
+        self,
+        records: Records,
+        entitlements: LiveEntitlements,
+        targets: Targets,
+        clock: Clock,
+        last_source: Callable[[str], str],
+    ) -> None:
+        """``last_source`` names an AMI's source as it was examined last; "": that cannot be read."""
+        self._last_source = last_source
         self._records = records
         self._entitlements = entitlements
         self._targets = targets
@@ -61,20 +69,13 @@ class LiveApprovals:
         live = entitled.targets.get(place)
         if live is None:  # the promotion and the pass over standing shares end a delivery that is no longer named
             return ApprovalSeen()
-        source = self._source(delivery)
+        source = self._last_source(delivery.ami) or delivery.source
         examined = ExaminedSource(source_image(self._records, delivery.ami, source, delivery.key))
         wanted = approvals.digest_of(delivery.ami, examined, entitled.value, live)
         approved = approvals.allowing(given, wanted, self._clock())
         if approved is None:
             return ApprovalSeen()
         return ApprovalSeen(approved.by, changed=of_delivery(live) != of_delivery(delivery.target), source=source)
-
-    def _source(self, delivery: Delivery) -> str:
-        """Return the name of the AMI's source; it may have been examined again since the delivery began."""
-        from chalicelib.service.promotion_codec import PROMOTIONS  # noqa: PLC0415 - cold start
-
-        promotion = peek(self._records, addresses.promotion(delivery.ami), PROMOTIONS)
-        return delivery.source if promotion is None else promotion.source
 
     def source_gone(self, delivery: Delivery) -> Fault | None:
         """Return that EC2 shows no source AMI that can be used; one look is weak evidence. May raise Refusal."""
@@ -93,13 +94,12 @@ class LiveApprovals:
         same_unit = None if live is None else replace(live, unit=delivery.target.unit)
         return same_unit is not None and of_delivery(same_unit) != of_delivery(delivery.target)
 
-    def ask(self, promotion: Promotion) -> Asked:
-        """Return the question to an approver about an AMI. Raises Refusal if it cannot be read now."""
-        ami = promotion.ami
+    def ask(self, ami: str, source: str) -> Asked:
+        """Return the question to an approver about an AMI and its source. Raises Refusal if it cannot be read now."""
         _, entitled = self._entitlements.now(ami, fresh=True)  # the tag's value has just changed
         if isinstance(entitled, Fault):
             raise Refusal(RefusalKind.THROTTLED, entitled)
-        examined = ExaminedSource(source_image(self._records, ami, promotion.source, promotion.key))
+        examined = ExaminedSource(source_image(self._records, ami, source, addresses.promotion(ami)))
         asked = approvals.question(ami, examined, entitled.value, entitled.targets.values())
         given = self._targets.approvals(ami, asked.targets)
         return Asked(asked, approvals.waiting(asked, given, self._clock()), approvals.asked_as(asked, given))

@@ -13,9 +13,9 @@ from chalicelib.core.promotion.head import head
 from chalicelib.core.promotion.model import Promotion
 from chalicelib.core.records import addresses, codec
 from chalicelib.core.records.addresses import RecordKey
-from chalicelib.ports.records import Stored, Write
+from chalicelib.ports.records import Records, Stored, Write
 from chalicelib.service.runner import Codec, Items
-from chalicelib.service.stored import body, compact, read_body
+from chalicelib.service.stored import body, compact, peek, read_body
 
 
 class PromotionCodec(Codec[Promotion, promotion_commands.Command, promotion_events.Event]):
@@ -50,3 +50,9 @@ PROMOTIONS = PromotionCodec()
 def begun(ami: str, hub: str, region: str, now: int) -> Write:
     """Return the record of a new promotion as it is to be stored. ``now``: epoch seconds."""
     return PROMOTIONS.encode(evolving.started(ami, hub, region, now))
+
+
+def last_source(records: Records, ami: str) -> str:
+    """Return the name of an AMI's source as its promotion examined it last; "" if that cannot be read."""
+    promotion = peek(records, addresses.promotion(ami), PROMOTIONS)
+    return "" if promotion is None else promotion.source

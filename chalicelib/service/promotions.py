@@ -200,7 +200,7 @@ class PromotionExecutor:
         if not (promotion.source and current and meant.waits_for_approval(tracked)):
             return "", ""
         try:
-            asked = self._ports.approvals.ask(promotion)
+            asked = self._ports.approvals.ask(promotion.ami, promotion.source)
         except Refusal:
             return promotion.approval_digest, promotion.approval_asked
         running = {one.place for one in tracked if one.state == RUNNING}

@@ -4,7 +4,7 @@ import heapq
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from chalicelib.adapters.dynamo.records import SHARDS
@@ -34,7 +34,7 @@ from chalicelib.service.entitlements import LiveEntitlements
 from chalicelib.service.grant_audit import GrantAudit
 from chalicelib.service.live_members import LiveMembers
 from chalicelib.service.own_notices import OwnNotices
-from chalicelib.service.promotion_codec import PROMOTIONS, begun
+from chalicelib.service.promotion_codec import PROMOTIONS, begun, last_source
 from chalicelib.service.promotions import PROMOTION_MACHINE, PromotionExecutor, PromotionPorts
 from chalicelib.service.reasons import Reasons
 from chalicelib.service.runner import Machine, Runner
@@ -190,7 +190,7 @@ class Hub:
         members = LiveMembers(lambda _named: asks, clock)
         ports = records, RecordedDeliveries(records), source, targets
         entitlements = self.parts.entitlements(*ports, members, clock, (HUB, REGION))
-        self.approvals = self.parts.approvals(records, entitlements, targets, clock)
+        self.approvals = self.parts.approvals(records, entitlements, targets, clock, partial(last_source, records))
         promotion_ports = PromotionPorts(source, targets, tracked, ledger, notices, self.approvals)
         executor = self.parts.promotions(records, waker, clock, promotion_ports, trigger_tag=TRIGGER)
         self.promotions = Runner(PROMOTION_MACHINE, executor, PROMOTIONS, *loop)
