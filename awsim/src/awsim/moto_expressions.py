@@ -60,30 +60,32 @@ def _traverse(self: Any, node: Any, child_id: int = -1) -> Any:
     """Do what ``DepthFirstTraverser.traverse_node_recursively`` does."""
     if not _is_node(type(node)):
         return node
-    parent = node.parent
     hook = self.pre_processing_of_child if _has_hook(type(self)) else None
+    return _walk(self, node, child_id, hook, _concerned.setdefault(type(self), {}))
+
+
+def _walk(processor: Any, node: Any, child_id: int, hook: Any, concerned: dict[type, bool]) -> Any:
+    """Walk a node's children, then the node. ``concerned``: whether the processor handles a kind of node, if known."""
+    parent = node.parent
     for place, child in enumerate(node.children or ()):
         if hook:
             hook(node, place)
         if _is_node(type(child)):
-            _traverse(self, child, place)
-    if _concerns(type(self), type(node), self.nodes_to_be_processed):
-        node = self.process(node)
+            _walk(processor, child, place, hook, concerned)
+    kind = type(node)
+    known = concerned.get(kind)
+    if known is None:
+        known = concerned[kind] = issubclass(kind, processor.nodes_to_be_processed())
+    if known:
+        node = processor.process(node)
         node.parent = parent
         if parent:
             parent.children[child_id] = node
     return node
 
 
-_concerned: dict[tuple[type, type], bool] = {}
-
-
-def _concerns(processor: type, kind: type, wanted: Callable[[], tuple[type, ...]]) -> bool:
-    """Whether a processor handles a kind of node."""
-    known = _concerned.get((processor, kind))
-    if known is None:
-        known = _concerned[processor, kind] = issubclass(kind, wanted())
-    return known
+_concerned: dict[type, dict[type, bool]] = {}
+"""A processor's class -> the kinds of nodes that it handles, and those that it does not."""
 
 
 _has_hook: Callable[[Any], bool] = functools.cache(

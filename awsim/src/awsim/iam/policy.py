@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal
@@ -175,18 +176,24 @@ MEMBERS = {"Sid", "Effect", "Action", "NotAction", "Resource", "NotResource", "C
 
 def _applies(statement: Mapping[str, Any], ask: Ask) -> bool:
     return (
-        _names(statement, "Action", lambda pattern: like(pattern, ask.action, {}, fold=True))
+        _names(statement, "Action", lambda pattern: _covers(pattern, ask.action))
         and _names(statement, "Resource", lambda pattern: arn_like(pattern, ask.resource, ask.context))
         and conditions.hold(statement.get("Condition", {}), ask.context)
     )
 
 
-def _names(statement: Mapping[str, Any], element: str, matches: Any) -> bool:
+@functools.lru_cache(maxsize=1 << 16)
+def _covers(pattern: str, action: str) -> bool:
+    """Whether an Action element's pattern, which has no variables, is about an action."""
+    return like(pattern, action, {}, fold=True)
+
+
+def _names(statement: Mapping[str, Any], element: str, matches: Callable[[str], bool]) -> bool:
     if f"Not{element}" in statement:
-        return not any(matches(pattern) for pattern in _listed(statement[f"Not{element}"]))
+        return not any(map(matches, _listed(statement[f"Not{element}"])))
     if element not in statement:
         return True
-    return any(matches(pattern) for pattern in _listed(statement[element]))
+    return any(map(matches, _listed(statement[element])))
 
 
 def _sum(effects: Any) -> PolicyVerdict:
