@@ -88,6 +88,7 @@ types: $(VENV) ## Check types (mypy --strict)
 
 imports: $(VENV) ## Check the import rules (import-linter)
 	$(BIN)/lint-imports --no-logo
+	cd awsim && ../$(BIN)/lint-imports --no-logo
 
 docs: $(VENV) $(PACKAGE) ## Write the generated parts of docs/
 	$(BIN)/python -m tools.docs
@@ -132,20 +133,21 @@ format: $(VENV) ## Format the code and fix what ruff can fix
 # With extras: pip checks hashes of a requirement with an extra only against a pin that names it.
 lock: $(VENV_LOCK) ## Pin the requirements again; LOCK=--upgrade for newer ones
 	for name in requirements requirements/dev requirements/docs requirements/awscli requirements/ministack requirements/browser requirements/audit requirements/lock; do \
+		of=; test $$name != requirements/dev || of="awsim/pyproject.toml --extra test"; \
 		.venv-lock/bin/uv --no-config pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-			--no-header --no-emit-index-url --no-strip-extras $(LOCK) $$name.in -o $$name.txt || exit 1; done
+			--no-header --no-emit-index-url --no-strip-extras $(LOCK) $$name.in $$of -o $$name.txt || exit 1; done
 
 awscli: $(VENV_AWS) ## Make .venv-aws with the real aws command line (done once)
 
 clean: ## Remove build output and caches; environments stay
 	rm -rf build .sandbox .chalice/deployments .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
-	rm -rf .coverage .coverage.* htmlcov *.egg-info
+	rm -rf .coverage .coverage.* htmlcov *.egg-info awsim/.*_cache awsim/src/*.egg-info
 
-$(VENV): requirements/dev.txt pyproject.toml
+$(VENV): requirements/dev.txt pyproject.toml awsim/pyproject.toml
 	$(call venv,.venv)
 	@echo "Installing the pinned tools and libraries; a minute or two, once."
 	@$(BIN)/python $(PIP_INSTALL) -r requirements/dev.txt
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable . --editable awsim
 	@touch $@
 
 $(VENV_AWS): requirements/awscli.txt

@@ -26,6 +26,8 @@ ALARMS = "on-call"
 """The hub's topic that its alarms notify."""
 WAKE_QUEUES = ("worker.fifo", "share-worker.fifo")
 """How the names of the queues end that carry wakes."""
+STATELESS = tuple(f"chalicelib.{part}" for part in ("adapters", "core", "entrypoints", "ports", "service"))
+"""The hub's packages whose modules keep no state that a call changes; ``tests/test_source.py`` checks that."""
 SIZES = (8, 100)
 """GiB of the AMI's two volumes."""
 
@@ -74,6 +76,7 @@ def set_up(world: World, root: Path = Path(), targets: Mapping[str, str] = TARGE
     """
     if not (root / HUB_TEMPLATE).exists():
         raise FileNotFoundError(f"{HUB_TEMPLATE} does not exist: run `make package` first, in the repository's root")
+    world.lambda_.stateless = STATELESS
     key = world.client("kms", HUB, REGION).create_key(Description="golden images")["KeyMetadata"]["Arn"]
     given = {
         "OrganizationId": organization,

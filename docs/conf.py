@@ -12,7 +12,7 @@ from sphinx.application import Sphinx
 
 project = "ami-promoter"
 extensions = ["myst_parser", "sphinxcontrib.mermaid"]
-include_patterns = ["*.md", "docs/**", "awsim/README.md", "tests/README.md"]
+include_patterns = ["*.md", "docs/**", "awsim/README.md", "awsim/docs/**", "tests/README.md"]
 exclude_patterns = [
     ".*",
     "ami_promoter",

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from awsim.runtime import KEEP_NOTHING
+from demo.stage import STATELESS
 
 ROOT = Path(__file__).parents[1]
 SHIPPED = [ROOT / "app.py", *sorted((ROOT / "chalicelib").rglob("*.py"))]
 FOLDERS = ("chalicelib", "ami_promoter", "awsim", "demo", "bench", "tools", "tests")
+TESTS = ("tests", "awsim/tests")
 WAITING = {"sleep", "get_waiter", "wait"}
-SHARED = [path for path in SHIPPED if ".".join(path.relative_to(ROOT).parts).startswith(KEEP_NOTHING)]
+SHARED = [path for path in SHIPPED if ".".join(path.relative_to(ROOT).parts).startswith(STATELESS)]
 CHANGING = {"add", "append", "clear", "discard", "extend", "insert", "pop", "popitem", "remove", "setdefault", "update"}
 
 
@@ -81,7 +82,7 @@ def test_no_two_classes_have_one_name():
 
 def test_no_test_file_imports_another():
     """What several need stands in a module beside them. One file runs tests of others with a protection removed."""
-    files = (ROOT / "tests").rglob("test_*.py")
+    files = (path for folder in TESTS for path in (ROOT / folder).rglob("test_*.py"))
     found = {
         path.name for path in files if re.search(r"^(from|import) .*\btest_", path.read_text("utf-8"), re.MULTILINE)
     }
@@ -91,6 +92,8 @@ def test_no_test_file_imports_another():
 
 def test_every_test_states_a_behaviour_in_its_docstring():
     """The linter does not ask for it: helpers of tests, and the simulator's checks, need none."""
-    trees = (ast.parse(path.read_text(encoding="utf-8")) for path in (ROOT / "tests").rglob("test_*.py"))
+    trees = (
+        ast.parse(path.read_text(encoding="utf-8")) for folder in TESTS for path in (ROOT / folder).rglob("test_*.py")
+    )
     tests = (node for tree in trees for node in tree.body if isinstance(node, ast.FunctionDef))
     assert [one.name for one in tests if one.name.startswith("test_") and not ast.get_docstring(one)] == []

@@ -12,13 +12,14 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from awsim import rules_page
 from chalicelib.core.images.members import MEMBERS
-from tools import calls, cli_docs, events, permissions, rules, stackset, state_machine, templates_docs, what_is_copied
+from tools import calls, cli_docs, events, permissions, stackset, state_machine, templates_docs, what_is_copied
 
 ROOT = Path(__file__).resolve().parent.parent
 
 PAGES: Mapping[str, Callable[[], str]] = {
-    "awsim/README.md": rules.page,
+    "awsim/docs/rules.md": rules_page.page,
     "docs/reference/events.md": events.page,
     "docs/reference/permissions.md": permissions.page,
     "deploy/target-stackset.yaml": stackset.page,

@@ -10,9 +10,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from demo import stage
-from tests.awsim.aws_words import AWS, LONGEST, aws
 
 ROOT = Path(__file__).parents[2]
+AWS = ROOT / ".venv-aws" / "bin" / "aws"
+LONGEST = 60
 SEVERAL = 4 * LONGEST
 """Seconds for several commands on a busy machine."""
 TYPED = """\
@@ -60,8 +61,12 @@ def test_the_sandbox_stays_up_until_it_is_reported(tmp_path: Path) -> None:
             for line in (tmp_path / ".sandbox" / "env.sh").read_text().splitlines()
             if line.startswith("export ")
         )
-        shown = aws(
-            {"PATH": os.environ["PATH"], **variables, "AWS_PAGER": ""}, "ec2", "describe-images", "--owners", "self"
+        shown = subprocess.run(
+            [AWS, "ec2", "describe-images", "--owners", "self"],
+            env={"PATH": os.environ["PATH"], **variables, "AWS_PAGER": ""},
+            capture_output=True,
+            timeout=LONGEST,
+            check=True,
         )
         typed = terminal(tmp_path, TYPED.format(image=reported["image"]))
         for line in process.stdout or ():
@@ -75,7 +80,7 @@ def test_the_sandbox_stays_up_until_it_is_reported(tmp_path: Path) -> None:
         watchdog.cancel()
 
     assert reported["accounts"] == {"hub": stage.HUB, **stage.TARGETS}
-    assert [image["ImageId"] for image in shown["Images"]] == [reported["image"]]
+    assert [image["ImageId"] for image in json.loads(shown.stdout)["Images"]] == [reported["image"]]
     assert typed.returncode == 0, typed.stderr
     assert "delivery.delivered" in received.stdout or "promotion.over" in received.stdout, received.stderr
     applied = json.loads((tmp_path / "shown.json").read_text())["applied_at"]

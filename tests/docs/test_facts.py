@@ -17,7 +17,7 @@ from tools import templates_docs
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
-GUIDES = [page for page in PAGES if page.name not in {"CHANGELOG.md", "aws-facts.md"}]
+GUIDES = [page for page in PAGES if page.name != "CHANGELOG.md"]
 """Pages about this version only."""
 RUNBOOK = (ROOT / "docs" / "operations" / "runbook.md").read_text(encoding="utf-8")
 TELEMETRY = (ROOT / "docs" / "reference" / "telemetry.md").read_text(encoding="utf-8")

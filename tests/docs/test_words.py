@@ -10,12 +10,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-AWS_WORDS = ROOT / "docs" / "reference" / "aws-facts.md"
-"""Quotes AWS's own words."""
-PAGES = sorted({*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")} - {AWS_WORDS})
+PAGES = sorted({*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "awsim" / "README.md"})
 SETTINGS = sorted(
     [
         ROOT / "pyproject.toml",
+        ROOT / "awsim" / "pyproject.toml",
         ROOT / "Makefile",
         ROOT / ".pre-commit-config.yaml",
         ROOT / ".ci" / "run",

@@ -9,7 +9,6 @@ import pytest
 from botocore.exceptions import ClientError
 
 from demo import stage
-from tests.awsim.iam_words import attach_control_policy
 from tests.scenarios.failures import assert_untouched, calm_pace
 from tests.scenarios.platform import ROOT, doctor
 from tests.scenarios.scene import DEV, HOUR, HUB, PROD, REGION, TEST
@@ -27,6 +26,15 @@ NO_RIGHT = "Client.InternalError: Client error on launch"
 
 def denied(action: str, *actions: str):
     return {"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Action": [action, *actions], "Resource": "*"}]}
+
+
+def attach_control_policy(scene, account: str, policy, kind: str = "service"):
+    """Attach a control policy to an account, in an organization of the hub and all targets."""
+    people = scene.world.organizations
+    made = people.create(stage.MANAGEMENT)
+    for member in (HUB, *stage.TARGETS.values()):
+        people.add_account(made, member)
+    people.attach(made, "deny", policy, [account], kind)
 
 
 def own_key_policy(scene, *statements):
@@ -63,7 +71,7 @@ def test_the_target_cannot_see_the_snapshot(scene):
     by_hand = {"SourceRegion": REGION, "SourceSnapshotId": scene.snapshots[0]}
     with pytest.raises(ClientError, match=r"InvalidSnapshot\.NotFound"):
         scene.client("ec2", DEV).copy_snapshot(**by_hand)
-    attach_control_policy(scene.world, HUB, denied("ec2:ModifySnapshotAttribute"))
+    attach_control_policy(scene, HUB, denied("ec2:ModifySnapshotAttribute"))
 
     scene.tag(DEV)
     scene.run_until_over()
@@ -193,7 +201,7 @@ SCP_CASES = {
 @pytest.mark.parametrize(("kind", "account", "action", "check", "cure"), SCP_CASES.values(), ids=SCP_CASES)
 def test_a_policy_of_the_organization_denies(scene, kind, account, action, check, cure):
     """An SCP or RCP is distinguished from a missing permission, with the command that shows it."""
-    attach_control_policy(scene.world, account, denied(action), kind)
+    attach_control_policy(scene, account, denied(action), kind)
 
     bad = doctor(scene, "--account", DEV)
 
@@ -203,7 +211,7 @@ def test_a_policy_of_the_organization_denies(scene, kind, account, action, check
 
 def test_an_scp_denies_the_copy(scene):
     """Doctor cannot foresee it; the delivery's fault names the SCP."""
-    attach_control_policy(scene.world, DEV, denied("ec2:CopySnapshot"))
+    attach_control_policy(scene, DEV, denied("ec2:CopySnapshot"))
     assert doctor(scene) == {}
 
     fault = fails(scene)

@@ -7,6 +7,7 @@ from importlib.resources import files
 
 import pytest
 
+from awsim.iam import ec2_needs
 from awsim.iam.policy import Ask, PolicyVerdict, identity
 from tools import docs, permissions
 from tools.permissions import Statement, reason, reasons, statements
@@ -216,3 +217,10 @@ def test_no_condition_on_partition_keys_holds_where_the_call_names_none():
                 allowed = {"Effect": "Allow", "Action": action, "Resource": arn, "Condition": it.condition}
                 verdict = identity({"Statement": allowed}, Ask(action, arn))
                 assert verdict is PolicyVerdict.SILENT, f"{it.role}, {it.sid}"
+
+
+def test_the_simulator_knows_what_every_action_of_ec2_in_a_policy_needs():
+    """Not one is allowed because nobody asked."""
+    used = {action for it in ALL for action in it.actions if action.startswith("ec2:")}
+
+    assert used - set(ec2_needs.TABLE) == set()

@@ -1,0 +1,128 @@
+"""What EC2 refuses for its form, and details of filters, pages and volumes."""
+
+import pytest
+
+from awsim.world import World
+from ec2_words import (
+    DEV,
+    HERE,
+    a_snapshot,
+    an_image,
+    copy,
+    ec2,
+    new_key,
+    register,
+    share,
+    shown_image,
+    shown_snapshot,
+)
+from platform_words import refused, wait
+
+
+def names(world: World, value: str) -> list[str]:
+    """Return the names of the hub's images that match a filter by name."""
+    found = ec2(world).describe_images(Owners=["self"], Filters=[{"Name": "name", "Values": [value]}])["Images"]
+    return sorted(image["Name"] for image in found)
+
+
+def test_filters_have_wildcards(world: World) -> None:
+    """* and ? are wildcards unless a backslash precedes; case counts, and values are alternatives."""
+    for name in ("golden-1", "golden-22", "Golden-1", "gol.en-1"):
+        an_image(world, name)
+
+    assert names(world, "golden-*") == ["golden-1", "golden-22"]
+    assert names(world, "golden-?") == ["golden-1"]
+    assert names(world, "gol.en-1") == ["gol.en-1"]
+    assert names(world, r"golden-\*") == []
+    both = [{"Name": "name", "Values": ["golden-1", "Golden-1"]}, {"Name": "architecture", "Values": ["x86_64"]}]
+    assert len(ec2(world).describe_images(Filters=both)["Images"]) == 2
+
+
+def test_filters_that_cannot_be(world: World) -> None:
+    """A filter without values and one with more than 200 are refused."""
+    client = ec2(world)
+
+    empty, many = [{"Name": "name", "Values": []}], [{"Name": "name", "Values": [str(n) for n in range(201)]}]
+    refused("InvalidParameterValue", client.describe_images, Filters=empty)
+    refused("FilterLimitExceeded", client.describe_images, Filters=many)
+
+
+def test_a_token_belongs_to_its_operation(world: World) -> None:
+    """An invented token, or another operation's, is refused; one whose image was deleted continues all the same."""
+    images = {an_image(world, f"image-{n}") for n in range(6)}
+    client = ec2(world)
+    first = client.describe_images(Owners=["self"], MaxResults=3)
+    token = first["NextToken"]
+
+    refused("InvalidParameterValue", client.describe_images, NextToken="made up")
+    refused("InvalidParameterValue", client.describe_snapshots, NextToken=token)
+    client.deregister_image(ImageId=first["Images"][-1]["ImageId"])
+    wait(world, 120)
+    second = client.describe_images(Owners=["self"], MaxResults=3, NextToken=token)
+    assert {image["ImageId"] for image in first["Images"] + second["Images"]} == images
+
+
+@pytest.mark.parametrize(
+    ("code", "operation", "asked"),
+    [
+        ("InvalidAMIID.Malformed", "describe_images", {"ImageIds": ["ami-xyz"]}),
+        ("InvalidAMIID.NotFound", "describe_images", {"ImageIds": ["ami-00000000000000000"]}),
+        ("InvalidUserID.Malformed", "describe_images", {"Owners": ["nobody"]}),
+        ("InvalidUserID.Malformed", "describe_snapshots", {"OwnerIds": ["22"]}),
+        ("InvalidID", "create_tags", {"Resources": ["thing-1"], "Tags": [{"Key": "k", "Value": "v"}]}),
+        ("InvalidAMIID.NotFound", "deregister_image", {"ImageId": "ami-00000000000000000"}),
+        ("InvalidSnapshot.NotFound", "delete_snapshot", {"SnapshotId": "snap-00000000000000000"}),
+        ("InvalidVolume.NotFound", "create_snapshot", {"VolumeId": "vol-00000000000000000"}),
+        ("InvalidZone.NotFound", "create_volume", {"AvailabilityZone": "eu-west-1a", "Size": 8}),
+        ("MissingParameter", "create_volume", {"AvailabilityZone": f"{HERE}a"}),
+        ("MissingParameter", "create_volume", {"Size": 8}),
+    ],
+)
+def test_ids_and_places_that_are_none(world: World, code: str, operation: str, asked: dict[str, object]) -> None:
+    """Malformed and unknown ids, accounts and zones have their own error codes."""
+    refused(code, getattr(ec2(world), operation), **asked)
+
+
+def test_tags_that_cannot_be(world: World) -> None:
+    """A key of 129 characters, a value of 257 and a key given twice are refused."""
+    image = an_image(world)
+
+    for tags in (
+        [{"Key": "k" * 129, "Value": "v"}],
+        [{"Key": "k", "Value": "v" * 257}],
+        [{"Key": "k", "Value": "v"}, {"Key": "k", "Value": "w"}],
+    ):
+        refused("InvalidParameterValue", ec2(world).create_tags, Resources=[image], Tags=tags)
+
+
+def test_a_volume_of_a_snapshot(world: World) -> None:
+    """A volume has its snapshot's size and key; a smaller one is refused; a shared key must be usable."""
+    key = new_key(world)
+    snapshot = a_snapshot(world, key=key, volumes=[20])
+    asked = {"AvailabilityZone": f"{HERE}a", "SnapshotId": snapshot}
+    made = ec2(world).create_volume(**asked)
+
+    assert (made["Size"], made["KmsKeyId"], made["Encrypted"]) == (20, key, True)
+    refused("InvalidParameterValue", ec2(world).create_volume, **asked, Size=19)
+    refused("InvalidSnapshot.NotFound", ec2(world, DEV).create_volume, **asked)
+    share(world, snapshot)
+    theirs = ec2(world, DEV).create_volume(**asked)["VolumeId"]
+    assert ec2(world, DEV).describe_volumes(VolumeIds=[theirs])["Volumes"][0]["State"] == "error"
+    refused("IncorrectState", ec2(world, DEV).create_snapshot, VolumeId=theirs)
+
+
+def test_encryption_by_default(world: World) -> None:
+    """With EBS encryption by default a copy of a plain snapshot is encrypted under the Region's default key."""
+    key = new_key(world, DEV)
+    world.ec2.state.encrypted_by_default[DEV, HERE] = key
+    snapshot = a_snapshot(world, shared=True)
+
+    assert shown_snapshot(world, copy(world, snapshot), DEV)["KmsKeyId"] == key
+
+
+def test_an_arm_image_boots_by_uefi(world: World) -> None:
+    """arm64 with legacy BIOS is refused; without a boot mode it is accepted."""
+    snapshot = a_snapshot(world)
+
+    refused("InvalidParameterCombination", register, world, snapshot, Architecture="arm64", BootMode="legacy-bios")
+    assert shown_image(world, register(world, snapshot, Architecture="arm64"))["Architecture"] == "arm64"
