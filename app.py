@@ -1,6 +1,6 @@
 """What wakes this service. No decisions: each function hands its event to one use case.
 
-Which event wakes which function stands in ``.chalice/extras.yaml``, because the tag's key is a parameter there.
+Which event wakes which function is in ``.chalice/extras/functions.yaml``, because the tag's key is a parameter there.
 Importing this module makes no AWS call and needs no environment variable.
 """
 

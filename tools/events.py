@@ -22,6 +22,7 @@ from chalicelib.core.targets import notices as file_notices
 from chalicelib.core.targets.applied_file import Directory, Target
 from chalicelib.core.targets.difference import difference, loosened
 from chalicelib.core.targets.notices import FileChange
+from tools import extras
 
 ROOT = Path(__file__).resolve().parent.parent
 HUB, TARGET, OTHER, REGION = "111111111111", "222222222222", "333333333333", "us-east-1"
@@ -144,7 +145,7 @@ For those who consume notices, or follow an event into the service.
 An event is a reason to look: the function that receives it sends a wake, and `worker` asks AWS.
 A lost, repeated, late or forged event changes only how soon a worker looks; a forged tag event can also end a [withdrawal](../decisions/0022-withdrawals-are-the-operators.md).
 Account and Region come from the envelope, ids from the text after the last `/` of an ARN.
-`.chalice/extras.yaml` (hub) and `deploy/target.yaml` (target) contain the patterns.
+`.chalice/extras/functions.yaml` (hub) and `deploy/target.yaml` (target) contain the patterns.
 The samples follow AWS's documentation and were not recorded in a live account; [assumptions](../explanation/assumptions.md#3-the-events-come-as-documented) says what is not proven.
 """
 
@@ -295,7 +296,7 @@ def examples(name: str = "golden-2026-01", aws_says: str = "…") -> dict[str, d
 
 def patterns() -> dict[str, dict[str, Any]]:
     """Read the event patterns: name of the rule -> its pattern, the trigger tag's key at its default."""
-    hub = yaml_parse((ROOT / ".chalice" / "extras.yaml").read_text(encoding="utf-8"))
+    hub = extras.read()
     tag = hub["Parameters"]["TriggerTagKey"]["Default"]
     found = {
         name: hub["Resources"][function]["Properties"]["Events"][event]["Properties"]["Pattern"]

@@ -1,6 +1,6 @@
 """Build what is deployed: ``build/hub/template.yaml`` and the ``deployment.zip`` it names, with its bill of materials.
 
-Chalice packages the code and writes its template (``sam.json``); merged into it are ``.chalice/extras.yaml`` and, for
+Chalice packages the code and writes its template (``sam.json``); merged into it are ``.chalice/extras/`` and, for
 each function, its fixed names and its written policy from ``.chalice/policies/``. The result is translated from SAM to
 plain CloudFormation, so that what is linted, tested and run in the simulator is what CloudFormation gets.
 
@@ -28,9 +28,8 @@ from typing import Any
 
 import yaml
 from samtranslator.translator.transform import transform
-from samtranslator.yaml_helper import yaml_parse
 
-from tools import sbom, sdk_data
+from tools import extras, sbom, sdk_data
 from tools.template_checks import problems
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -65,7 +64,7 @@ def main(arguments: list[str]) -> int:
     out = Path(arguments[0]) if arguments else ROOT / "build" / "hub"
     try:
         build(out)
-    except BrokenPackage as e:
+    except (BrokenPackage, extras.TwiceNamed) as e:
         print(f"package: {e}", file=sys.stderr)
         return 1
     print(f"{os.path.relpath(out)}: template.yaml, deployment.zip ({zip_size(out)} MB), {BILL}, sam.json")
@@ -100,7 +99,7 @@ def build(out: Path) -> None:
 
 def merge_template() -> dict[str, Any]:
     """Return what Chalice merges over its template: the extras, and each function's names and policy."""
-    merge: dict[str, Any] = yaml_parse((ROOT / ".chalice" / "extras.yaml").read_text(encoding="utf-8"))
+    merge = extras.read()
     config = json.loads((ROOT / ".chalice" / "config.json").read_text(encoding="utf-8"))
     resources = merge["Resources"]
     of_all = (ROOT / ".chalice" / "policies" / "every_function.json").read_text(encoding="utf-8")

@@ -39,7 +39,7 @@ class Template:
 def templates() -> tuple[Template, ...]:
     """Read the templates. The hub's is what Chalice gets to merge, before it is packaged."""
     return (
-        Template(".chalice/extras.yaml", "The hub", merge_template()),
+        Template(".chalice/extras/", "The hub", merge_template()),
         _read("deploy/target.yaml", "A target"),
         _read("deploy/target-stackset.yaml", "Targets by OU"),
         _read("deploy/organization.yaml", "The organization"),

@@ -19,7 +19,7 @@ import botocore
 import pytest
 
 from tests.templates.conftest import FUNCTIONS, ROOT
-from tools import checkout, sbom, sdk_data, verify
+from tools import checkout, extras, sbom, sdk_data, verify
 from tools.package import BrokenPackage, check_runtime, check_zip, compiled
 
 SDK = Path(botocore.__file__).parent / "data"
@@ -486,3 +486,28 @@ def test_a_wheel_for_another_machine_is_refused(tmp_path, tag):
     """The message says what it is for."""
     with pytest.raises(BrokenPackage, match=f"fast-1.0 is a wheel for {tag}, not for python{HERE} on Linux x86_64"):
         check_runtime(a_zip(tmp_path / "it.zip", tag), a_function(f"python{HERE}"))
+
+
+@pytest.mark.parametrize(
+    ("files", "named"),
+    [
+        (
+            {"one": "Resources: {Table: {Type: A}}", "two": "Resources: {Table: {Type: B}}"},
+            "two.yaml: another file has Table",
+        ),
+        ({"one": "Description: a", "two": "Description: b"}, "two.yaml: another file has Description"),
+        ({"one": "Resources:\n  Table: {Type: A}\n  Table: {Type: B}\n", "two": "Outputs: {}"}, "line 2: Table"),
+    ],
+)
+def test_a_name_that_stands_twice_in_the_extras_is_refused(tmp_path, files, named):
+    """YAML takes the later one and says nothing."""
+    for name, text in files.items():
+        (tmp_path / f"{name}.yaml").write_text(text, encoding="utf-8")
+
+    with pytest.raises(extras.TwiceNamed, match=named):
+        extras.read(tmp_path, files)
+
+
+def test_every_file_of_the_extras_is_packaged():
+    """The order in which they are read is written down, and no file is left out of it."""
+    assert sorted(extras.SUBJECTS) == sorted(file.stem for file in extras.FOLDER.iterdir())
