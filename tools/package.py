@@ -111,7 +111,7 @@ def merge_template() -> dict[str, Any]:
         mine = resources.setdefault(logical, {})
         mine.setdefault("Properties", {})["FunctionName"] = named
         # The log group first, or the function's first line makes one that is never tidied and fails the stack.
-        mine["DependsOn"] = [f"{logical}LogGroup"]
+        mine["DependsOn"] = [f"{logical}LogGroup", *mine.get("DependsOn", ())]
         resources[f"{logical}LogGroup"] = {
             # An earlier failed creation must not leave a group of this name: it would fail the next one.
             "DeletionPolicy": "RetainExceptOnCreate",
@@ -295,7 +295,7 @@ def fits_lambda(tag: str, runtime: str) -> bool:
 
 def translate(sam: Mapping[str, Any]) -> dict[str, Any]:
     """Return the plain CloudFormation of a SAM template, with ``Code: ./deployment.zip`` and no nulls."""
-    source = json.loads(json.dumps(sam))
+    source = without_nulls(sam)
     for resource in source["Resources"].values():
         if resource["Type"] == "AWS::Serverless::Function":
             resource["Properties"]["CodeUri"] = PLACEHOLDER
@@ -308,7 +308,7 @@ def translate(sam: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def without_nulls(value: Any) -> Any:
-    """Leave out every member that is null: SAM writes some, CloudFormation refuses them."""
+    """Leave out every member that is null: SAM writes some, the extras take away by it what Chalice says."""
     if isinstance(value, Mapping):
         return {key: without_nulls(child) for key, child in value.items() if child is not None}
     return [without_nulls(child) for child in value] if isinstance(value, list) else value

@@ -7,16 +7,20 @@ import sys
 from pathlib import Path
 
 import pytest
+from chalice.app import CloudWatchEventConfig, ScheduledEventConfig, SQSEventConfig
 from samtranslator.yaml_helper import yaml_parse
 
+from app import app as wired
 from awsim.patterns import matches
 from chalicelib.core.monitor.trail_actions import NAMES
 from chalicelib.service.budget import RESERVED, SLOW_CALL
 from chalicelib.service.discover import PERIOD
 from tests.templates.conftest import FUNCTIONS, ROOT, STACKSET, TARGET
+from tools import events
 from tools.template_checks import problems
 
 TRAIL = json.loads((ROOT / "tests" / "samples" / "trail.json").read_text(encoding="utf-8"))["samples"]
+SQS_ARN = "arn:${AWS::Partition}:sqs:${AWS::Region}:${AWS::AccountId}"
 MONITOR = ("AccessMonitorOn", "KeyUseWatched")
 """Conditions of resources that only the access monitor needs."""
 
@@ -64,7 +68,7 @@ def test_the_nine_functions_have_their_documented_names_and_a_role_each(hub):
 
 
 def test_every_function_is_woken_and_only_by_whom_it_should_be(hub):
-    """Three queues, four schedules, and eight rules: the targets' events arrive on their own bus."""
+    """Three queues, four schedules, and seven rules: the targets' events arrive on their own bus."""
     mapped = {it["FunctionName"]["Ref"] for it in resources(hub, "AWS::Lambda::EventSourceMapping").values()}
     rules = resources(hub, "AWS::Events::Rule").values()
     woken = sorted((it["Targets"][0]["Arn"]["Fn::GetAtt"][0], "EventBusName" in it) for it in rules)
@@ -78,8 +82,50 @@ def test_every_function_is_woken_and_only_by_whom_it_should_be(hub):
         ("OnImageState", False),
         ("OnTagChange", False),
         ("OnTargetEvent", True),
-        ("OnTargetEvent", True),
         ("Sweep", False),
+    ]
+
+
+def test_what_app_says_wakes_a_function_wakes_it_and_nothing_else_does(hub):
+    """Each decorator's event is in the template, by Chalice's name, with what cannot be said there merged onto it.
+
+    The merge changes the tag's key alone, and adds one event: the access monitor's second.
+    """
+    said = {}
+    for one in wired.event_sources:
+        logical = "".join(word.capitalize() for word in one.name.split("-"))
+        match one:
+            case CloudWatchEventConfig():
+                said[f"{logical}{logical}Event"] = one.event_pattern
+            case ScheduledEventConfig():
+                said[f"{logical}{logical}Event"] = one.schedule_expression.to_string()
+            case SQSEventConfig():
+                said[f"{logical}{logical}SqsEventSource"] = (f"{SQS_ARN}:{one.queue}", one.batch_size)
+    found = {}
+    for name, rule in resources(hub, "AWS::Events::Rule").items():
+        if not name.startswith("TrailOf"):
+            found[name] = rule.get("EventPattern") or rule["ScheduleExpression"]
+    for name, mapping in resources(hub, "AWS::Lambda::EventSourceMapping").items():
+        found[name] = (mapping["EventSourceArn"]["Fn::Sub"], mapping["BatchSize"])
+
+    key = said["OnTagChangeOnTagChangeEvent"]["detail"]
+    assert key["changed-tag-keys"] == [hub["Parameters"]["TriggerTagKey"]["Default"]]
+    keyed = {**said["OnTagChangeOnTagChangeEvent"], "detail": {**key, "changed-tag-keys": [{"Ref": "TriggerTagKey"}]}}
+    assert found == {
+        **said,
+        "OnTagChangeOnTagChangeEvent": keyed,
+        "AccessMonitorFiveMinutes": "rate(5 minutes)",
+    }
+
+
+def test_what_targets_forward_arrives_on_their_bus_alone(hub):
+    """What targets forward matches the pattern of app.py, and its bus is theirs."""
+    rule = hub["Resources"]["OnTargetEventOnTargetEventEvent"]["Properties"]
+    drawn = events.samples()
+
+    assert rule["EventBusName"] == {"Ref": "InboundBus"}
+    assert [name for name in drawn if matches(rule["EventPattern"], drawn[name])] == [
+        name for name in drawn if name != "tag-change"
     ]
 
 
@@ -87,9 +133,12 @@ def test_a_message_group_is_dark_for_six_function_timeouts_and_then_dead_letters
     """Each mapped queue is FIFO, hides a message for six timeouts, and has a FIFO dead-letter queue."""
     queues = resources(hub, "AWS::SQS::Queue")
     mappings = resources(hub, "AWS::Lambda::EventSourceMapping")
-    assert mappings.pop("AccessMonitorTrail")["BatchSize"] == 1  # events, not records: its queue is not FIFO
+    names = {f"{SQS_ARN}:{queue['QueueName']['Fn::Sub']}": queue for queue in queues.values()}
+    monitored = mappings.pop("AccessMonitorAccessMonitorSqsEventSource")
+    assert monitored["BatchSize"] == 1  # events, not records: its queue is not FIFO
+    assert names[monitored["EventSourceArn"]["Fn::Sub"]] == queues["AccessMonitorQueue"]
     for mapping in mappings.values():
-        queue = queues[mapping["EventSourceArn"]["Fn::GetAtt"][0]]
+        queue = names[mapping["EventSourceArn"]["Fn::Sub"]]
         function = hub["Resources"][mapping["FunctionName"]["Ref"]]["Properties"]
         dead = queues[queue["RedrivePolicy"]["deadLetterTargetArn"]["Fn::GetAtt"][0]]
 
@@ -457,5 +506,5 @@ def test_app_only_wires():
     }
     ours |= {module for module, _ in imported if module.startswith("chalicelib.")}
 
-    assert ours <= {"chalicelib.bootstrap", "chalicelib.telemetry"}
+    assert ours == {"chalicelib.bootstrap", "chalicelib.telemetry"}
     assert not {module.split(".")[0] for module, _ in imported} & {"boto3", "botocore", "ami_promoter", "awsim"}

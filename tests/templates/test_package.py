@@ -38,7 +38,7 @@ sys.addaudithook(refuse)
 import app, chalicelib
 for module in pkgutil.walk_packages(chalicelib.__path__, "chalicelib."):
     __import__(module.name)
-wired = {f.handler_string.removeprefix("app."): f.name for f in app.app.pure_lambda_functions}
+wired = {f.handler_string.removeprefix("app."): f.name for f in app.app.event_sources}
 assert all(callable(getattr(app, handler)) for handler in wired)
 import boto3, aws_lambda_powertools
 print(json.dumps({"wired": wired, "from": [m.__file__ for m in (app, chalicelib, boto3, aws_lambda_powertools)]}))
