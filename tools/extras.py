@@ -14,16 +14,18 @@ import yaml
 from samtranslator.yaml_helper import intrinsics_multi_constructor
 
 FOLDER = Path(__file__).resolve().parent.parent / ".chalice" / "extras"
-SUBJECTS = ("functions", "rights", "sources", "stores", "messages", "alarms", "dashboard", "monitor")
-"""The files, in the order in which people read their parameters."""
+HUB = ("functions", "rights", "sources", "stores", "messages", "alarms", "dashboard")
+"""The files of the hub's stack, in the order in which people read their parameters."""
+MONITOR = ("monitor",)
+"""Those of the access monitor's."""
 
 
 class TwiceNamed(Exception):
     """A name stands twice in the extras; the text says where."""
 
 
-def read(folder: Path = FOLDER, subjects: Iterable[str] = SUBJECTS) -> dict[str, Any]:
-    """Return the extras as one template, short tags resolved.
+def read(subjects: Iterable[str] = HUB, folder: Path = FOLDER) -> dict[str, Any]:
+    """Return the extras of a stack as one template, short tags resolved.
 
     Raises TwiceNamed.
     """

@@ -18,7 +18,7 @@ from typing import Any
 import botocore
 import pytest
 
-from tests.templates.conftest import FUNCTIONS, ROOT
+from tests.templates.conftest import FUNCTIONS, MONITORING, ROOT
 from tools import checkout, extras, sbom, sdk_data, verify
 from tools.package import BrokenPackage, check_runtime, check_zip, compiled
 
@@ -84,7 +84,7 @@ def test_the_zip_runs_alone(package: Path, tmp_path: Path):
 
     assert done.returncode == 0, done.stderr
     answer = json.loads(done.stdout)
-    assert answer["wired"] == {name.replace("-", "_"): name for name in FUNCTIONS.values()}
+    assert answer["wired"] == {name.replace("-", "_"): name for name in (FUNCTIONS | MONITORING).values()}
     assert all(Path(it).is_relative_to(tmp_path) for it in answer["from"])
 
 
@@ -505,9 +505,9 @@ def test_a_name_that_stands_twice_in_the_extras_is_refused(tmp_path, files, name
         (tmp_path / f"{name}.yaml").write_text(text, encoding="utf-8")
 
     with pytest.raises(extras.TwiceNamed, match=named):
-        extras.read(tmp_path, files)
+        extras.read(files, tmp_path)
 
 
 def test_every_file_of_the_extras_is_packaged():
     """The order in which they are read is written down, and no file is left out of it."""
-    assert sorted(extras.SUBJECTS) == sorted(file.stem for file in extras.FOLDER.iterdir())
+    assert sorted(extras.HUB + extras.MONITOR) == sorted(file.stem for file in extras.FOLDER.iterdir())
