@@ -35,7 +35,7 @@ CHECK_BILL := import sys; from cyclonedx.schema import SchemaVersion as V; \
 LOGGED := AMI_PROMOTER_PERMISSION_LOG=$(CURDIR)/build/permissions
 
 PACKAGE := build/hub/template.yaml
-PACKAGED := app.py LICENSE pyproject.toml requirements.txt tools/package.py tools/checkout.py tools/sbom.py tools/sdk_data.py tools/template_checks.py deploy/target.yaml .chalice/config.json .chalice/extras.yaml \
+PACKAGED := app.py LICENSE pyproject.toml requirements.txt tools/package.py tools/checkout.py tools/sbom.py tools/sdk_data.py tools/template_checks.py deploy/target.yaml .chalice/config.json tools/extras.py $(wildcard .chalice/extras/*.yaml) \
 	$(wildcard .chalice/policies/*.json) $(shell find chalicelib -type f ! -name '*.pyc')
 
 help: ## Show this help

@@ -1,14 +1,13 @@
 """What wakes this service. No decisions: each function hands its event to one use case.
 
-Which event wakes which function stands in ``.chalice/extras.yaml``, because the tag's key is a parameter there.
-Importing this module makes no AWS call and needs no environment variable.
+What a decorator cannot say is merged onto it by name from ``.chalice/extras/``: the trigger tag's key, which is a
+parameter, the targets' bus, dead letters and concurrency. Importing this module makes no AWS call and needs no
+environment variable.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
-from chalice.app import Chalice, ConvertToMiddleware
+from chalice.app import Chalice, CloudWatchEvent, ConvertToMiddleware, Rate, SQSEvent
 
 from chalicelib import bootstrap
 from chalicelib.telemetry import log_metrics, logged
@@ -17,56 +16,66 @@ app = Chalice(app_name="ami-promoter", configure_logs=False)
 app.register_middleware(ConvertToMiddleware(logged), "all")
 app.register_middleware(ConvertToMiddleware(log_metrics), "all")
 
+TAG_CHANGE = {
+    "source": ["aws.tag"],
+    "detail-type": ["Tag Change on Resource"],
+    "detail": {"service": ["ec2"], "resource-type": ["image"], "changed-tag-keys": ["promote"]},
+}
+IMAGE_STATE = {"source": ["aws.ec2"], "detail-type": ["EC2 AMI State Change"]}
+TARGET_EVENT = {"source": ["aws.ec2"], "detail-type": ["EBS Snapshot Notification", "EC2 AMI State Change"]}
+QUEUE = "ami-promoter-${AWS::Region}-"
+"""Begins the name of each queue. Chalice writes the name into an ``Fn::Sub``, so CloudFormation fills in the Region."""
 
-@app.lambda_function(name="on-tag-change")
-def on_tag_change(event: dict[str, Any], _context: Any) -> None:
-    """Receive that an image's tags changed (default bus)."""
-    bootstrap.application().events.tag_change(event)
+
+@app.on_cw_event(TAG_CHANGE, name="on-tag-change")
+def on_tag_change(event: CloudWatchEvent) -> None:
+    """Receive that an image's tags changed (default bus). The parameter ``TriggerTagKey`` replaces ``promote``."""
+    bootstrap.application().events.tag_change(event.to_dict())
 
 
-@app.lambda_function(name="on-image-state")
-def on_image_state(event: dict[str, Any], _context: Any) -> None:
+@app.on_cw_event(IMAGE_STATE, name="on-image-state")
+def on_image_state(event: CloudWatchEvent) -> None:
     """Receive that an image of the hub changed its state (default bus)."""
-    bootstrap.application().events.image_state(event)
+    bootstrap.application().events.image_state(event.to_dict())
 
 
-@app.lambda_function(name="on-target-event")
-def on_target_event(event: dict[str, Any], _context: Any) -> None:
+@app.on_cw_event(TARGET_EVENT, name="on-target-event")
+def on_target_event(event: CloudWatchEvent) -> None:
     """Receive that a copy ended or an AMI changed its state in a target (inbound bus)."""
-    bootstrap.application().events.target_event(event)
+    bootstrap.application().events.target_event(event.to_dict())
 
 
-@app.lambda_function(name="worker")
-def worker(event: dict[str, Any], context: Any) -> None:
+@app.on_sqs_message(queue=f"{QUEUE}worker.fifo", name="worker")
+def worker(event: SQSEvent) -> None:
     """Work on the record that was woken (FIFO queue, one message group per record)."""
-    bootstrap.application().worker_entry.run(event, context)
+    bootstrap.application().worker_entry.run(event.to_dict(), event.context)
 
 
-@app.lambda_function(name="share-worker")
-def share_worker(event: dict[str, Any], context: Any) -> None:
+@app.on_sqs_message(queue=f"{QUEUE}share-worker.fifo", name="share-worker")
+def share_worker(event: SQSEvent) -> None:
     """Open and close the shares of the resource that was woken (FIFO queue, one message group per resource)."""
-    bootstrap.application().share_worker_entry.run(event, context)
+    bootstrap.application().share_worker_entry.run(event.to_dict(), event.context)
 
 
-@app.lambda_function(name="sweep")
-def sweep(_event: dict[str, Any], context: Any) -> None:
-    """Wake what is due (every minute)."""
-    bootstrap.application().sweep().run(time_left=bootstrap.seconds_left(context))
+@app.schedule(Rate(1, Rate.MINUTES), name="sweep")
+def sweep(event: CloudWatchEvent) -> None:
+    """Wake what is due."""
+    bootstrap.application().sweep().run(time_left=bootstrap.seconds_left(event.context))
 
 
-@app.lambda_function(name="discover")
-def discover(_event: dict[str, Any], context: Any) -> None:
-    """Find lost tag events, release standing shares that nobody is entitled to, read the OUs (every five minutes)."""
-    bootstrap.application().discover().run(time_left=bootstrap.seconds_left(context))
+@app.schedule(Rate(5, Rate.MINUTES), name="discover")
+def discover(event: CloudWatchEvent) -> None:
+    """Find lost tag events, release standing shares that nobody is entitled to, read the OUs."""
+    bootstrap.application().discover().run(time_left=bootstrap.seconds_left(event.context))
 
 
-@app.lambda_function(name="access-monitor")
-def access_monitor(event: dict[str, Any], context: Any) -> None:
-    """Judge what CloudTrail tells (standard queue), and look whether the trail is silent (every five minutes)."""
-    bootstrap.application().access_monitor(event, bootstrap.seconds_left(context))
+@app.on_sqs_message(queue=f"{QUEUE}access-monitor", name="access-monitor")
+def access_monitor(event: SQSEvent) -> None:
+    """Judge what CloudTrail tells, and every five minutes, by a schedule, look whether the trail is silent."""
+    bootstrap.application().access_monitor(event.to_dict(), bootstrap.seconds_left(event.context))
 
 
-@app.lambda_function(name="drift-audit")
-def drift_audit(_event: dict[str, Any], context: Any) -> None:
-    """Compare what is open in the hub with the ledger (every five minutes; a pass a day)."""
-    bootstrap.application().drift_audit().run(time_left=bootstrap.seconds_left(context))
+@app.schedule(Rate(5, Rate.MINUTES), name="drift-audit")
+def drift_audit(event: CloudWatchEvent) -> None:
+    """Compare what is open in the hub with the ledger; one of these runs each day begins a pass."""
+    bootstrap.application().drift_audit().run(time_left=bootstrap.seconds_left(event.context))

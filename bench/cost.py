@@ -7,11 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from samtranslator.yaml_helper import yaml_parse
-
 from bench.idle import Idle
 from bench.rivals.promotion import RivalOutcome
 from bench.run import MeasuredRun
+from tools import extras
 
 FILE = Path(__file__).parents[1] / "ami_promoter" / "prices.json"
 HOURS_A_MONTH = 730
@@ -106,7 +105,7 @@ def watching(hour: Idle, alarms: Sequence[int], dashboards: int) -> Dollars:
 
 def watchers() -> tuple[list[int], int]:
     """Return how many metrics each deployed alarm reads, and how many dashboards there are."""
-    template: Mapping[str, Any] = yaml_parse((FILE.parents[1] / ".chalice" / "extras.yaml").read_text(encoding="utf-8"))
+    template: Mapping[str, Any] = extras.read()
     resources = [one for one in template["Resources"].values() if "Type" in one]
     read = [one["Properties"].get("Metrics") for one in resources if one["Type"] == "AWS::CloudWatch::Alarm"]
     alarms = [sum("MetricStat" in metric for metric in metrics) if metrics else 1 for metrics in read]

@@ -21,6 +21,7 @@ MOST_LISTED = 170
 """Accounts that the hub's parameter TargetAccounts takes."""
 EXTERNAL_ID = "only-the-hub-knows"
 HUB_TEMPLATE = Path("build/hub/template.yaml")
+MONITOR_TEMPLATE = Path("build/hub/monitor.yaml")
 TARGET_TEMPLATE = Path("deploy/target.yaml")
 ALARMS = "on-call"
 """The hub's topic that its alarms notify."""

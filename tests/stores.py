@@ -23,7 +23,7 @@ from chalicelib.core.records.addresses import RecordKey
 from chalicelib.service.sweep import Round, position_of
 from tests.fakes import MemoryLedger, MemoryRecords, MemorySlotLeases, MemoryTrackedDeliveries, next_wake
 
-EXTRAS = Path(__file__).parents[1] / ".chalice" / "extras.yaml"
+STORES = Path(__file__).parents[1] / ".chalice" / "extras" / "stores.yaml"
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ def in_memory() -> Stores:
 
 def create_table(client: Any, name: str, resource: str = "Table") -> None:
     """Create a table with keys and indexes as the hub's template declares them."""
-    declared = cfn.read(EXTRAS)["Resources"][resource]["Properties"]
+    declared = cfn.read(STORES)["Resources"][resource]["Properties"]
     parts = ("BillingMode", "AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes")
     client.create_table(TableName=name, **{part: declared[part] for part in parts if part in declared})
 

@@ -9,8 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from chalice.app import CloudWatchEventConfig
 from samtranslator.yaml_helper import yaml_parse
 
+from app import app
 from chalicelib.core import notices
 from chalicelib.core.delivery import notices as delivery_notices
 from chalicelib.core.delivery.model import Copy, CopyState, Delivery, DeliveryState, NewImage, Snapshot
@@ -144,7 +146,7 @@ For those who consume notices, or follow an event into the service.
 An event is a reason to look: the function that receives it sends a wake, and `worker` asks AWS.
 A lost, repeated, late or forged event changes only how soon a worker looks; a forged tag event can also end a [withdrawal](../decisions/0022-withdrawals-are-the-operators.md).
 Account and Region come from the envelope, ids from the text after the last `/` of an ARN.
-`.chalice/extras.yaml` (hub) and `deploy/target.yaml` (target) contain the patterns.
+`app.py` (hub) and `deploy/target.yaml` (target) contain the patterns.
 The samples follow AWS's documentation and were not recorded in a live account; [assumptions](../explanation/assumptions.md#3-the-events-come-as-documented) says what is not proven.
 """
 
@@ -295,30 +297,24 @@ def examples(name: str = "golden-2026-01", aws_says: str = "…") -> dict[str, d
 
 def patterns() -> dict[str, dict[str, Any]]:
     """Read the event patterns: name of the rule -> its pattern, the trigger tag's key at its default."""
-    hub = yaml_parse((ROOT / ".chalice" / "extras.yaml").read_text(encoding="utf-8"))
-    tag = hub["Parameters"]["TriggerTagKey"]["Default"]
-    found = {
-        name: hub["Resources"][function]["Properties"]["Events"][event]["Properties"]["Pattern"]
-        for name, (function, event, _, _) in RULES.items()
-    }
+    hub = {one.name: one.event_pattern for one in app.event_sources if isinstance(one, CloudWatchEventConfig)}
+    found = {name: hub[function] for name, (function, _, _) in RULES.items()}
     target = yaml_parse((ROOT / "deploy" / "target.yaml").read_text(encoding="utf-8"))["Resources"]
     found |= {name: target[rule]["Properties"]["EventPattern"] for name, rule in FORWARDED.items()}
-    filled: dict[str, dict[str, Any]] = _fill(found, {"TriggerTagKey": tag, "AWS::AccountId": TARGET})
+    filled: dict[str, dict[str, Any]] = _fill(found, {"AWS::AccountId": TARGET})
     return filled
 
 
-RULES: Mapping[str, tuple[str, str, str, str]] = {
-    "tag-change": ("OnTagChange", "TagChange", "The tag was written, changed or removed", "the hub's default bus"),
-    "hub-image-state": ("OnImageState", "ImageState", "An AMI of the hub changed its state", "the hub's default bus"),
-    "copy-ended": ("OnTargetEvent", "CopyEnded", "A copy in a target has ended", "the inbound bus"),
-    "target-image-state": ("OnTargetEvent", "ImageState", "An AMI in a target changed its state", "the inbound bus"),
+RULES: Mapping[str, tuple[str, str, str]] = {
+    "tag-change": ("on-tag-change", "The tag was written, changed or removed", "the hub's default bus"),
+    "hub-image-state": ("on-image-state", "An AMI of the hub changed its state", "the hub's default bus"),
+    "copy-ended": ("on-target-event", "A copy in a target has ended", "the inbound bus"),
+    "target-image-state": ("on-target-event", "An AMI in a target changed its state", "the inbound bus"),
 }
-"""Sample's name -> function and event in the extras, what has happened, and the bus on which it arrives."""
+"""Sample's name -> function in app.py, what has happened, and the bus on which it arrives."""
 
 FORWARDED = {"forward-copy-ended": "CopyEnded", "forward-image-state": "ImageState"}
 """The rules of deploy/target.yaml, which pass events on to the inbound bus."""
-
-RECEIVERS = {"OnTagChange": "on-tag-change", "OnImageState": "on-image-state", "OnTargetEvent": "on-target-event"}
 
 EFFECTS = {
     "tag-change": "The promotion of that AMI looks; an older `version` than one received before changes nothing.\n"
@@ -336,10 +332,11 @@ def page() -> str:
 
 def _events_in() -> Iterator[str]:
     found, drawn = patterns(), samples()
-    for name, (function, _, title, bus) in RULES.items():
-        yield f"\n### {title}\n\n`{RECEIVERS[function]}` receives it on {bus}.\n{EFFECTS[name]}\n"
-        if f"forward-{name.removeprefix('target-')}" in found:
-            yield "In the target the same pattern, limited to its own account, forwards it.\n"
+    for name, (function, title, bus) in RULES.items():
+        yield f"\n### {title}\n\n`{function}` receives it on {bus}.\n{EFFECTS[name]}\n"
+        forwarded = found.get(f"forward-{name.removeprefix('target-')}")
+        if forwarded is not None:
+            yield f"\nThe target forwards it by this pattern:\n\n{_json(forwarded)}"
         yield f"\nPattern:\n\n{_json(found[name])}\nSample:\n\n{_json(drawn[name])}"
 
 

@@ -1,8 +1,9 @@
-"""Build what is deployed: ``build/hub/template.yaml`` and the ``deployment.zip`` it names, with its bill of materials.
+"""Build what is deployed: ``build/hub/template.yaml``, ``monitor.yaml``, the ``deployment.zip`` both name, and its bill.
 
-Chalice packages the code and writes its template (``sam.json``); merged into it are ``.chalice/extras.yaml`` and, for
-each function, its fixed names and its written policy from ``.chalice/policies/``. The result is translated from SAM to
-plain CloudFormation, so that what is linted, tested and run in the simulator is what CloudFormation gets.
+Chalice packages the code and writes a template of all functions (``sam.json``). Each stack takes its own functions from
+it; merged into them are ``.chalice/extras/`` and, for each function, its fixed names and its written policy from
+``.chalice/policies/``. The result is translated from SAM to plain CloudFormation, so that what is linted, tested and run
+in the simulator is what CloudFormation gets.
 
     python -m tools.package [OUTPUT_DIRECTORY]
 
@@ -21,21 +22,24 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
 
 import yaml
+from chalice.package import TemplateDeepMerger
 from samtranslator.translator.transform import transform
-from samtranslator.yaml_helper import yaml_parse
 
-from tools import sbom, sdk_data
+from tools import extras, sbom, sdk_data
 from tools.template_checks import problems
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
 STAGE = "hub"
+MONITORING = ("access-monitor", "drift-audit")
+"""The functions of the access monitor's stack; all others are the hub's."""
 PARTS = ("AWSTemplateFormatVersion", "Description", "Parameters", "Rules", "Conditions", "Resources", "Outputs")
 BILL = "sbom.cdx.json"
 PLACEHOLDER = "s3://placeholder/deployment.zip"
@@ -56,6 +60,20 @@ NO_REFERENCES = 2
 """The newest form of marshalled code that does not depend on what else the process has loaded."""
 
 
+@dataclass(frozen=True, slots=True)
+class PackagedStack:
+    """A template that is written, and the extras that are merged into its part of Chalice's."""
+
+    file: str
+    subjects: Sequence[str]
+    borrows: Sequence[str] = ()
+    """Extras of whose parameters and conditions it takes those that it refers to."""
+
+
+HUB_STACK = PackagedStack("template.yaml", extras.HUB)
+MONITOR_STACK = PackagedStack("monitor.yaml", extras.MONITOR, extras.HUB)
+
+
 class BrokenPackage(Exception):
     """The package is not fit to be deployed; the text says why, and what to do."""
 
@@ -65,54 +83,80 @@ def main(arguments: list[str]) -> int:
     out = Path(arguments[0]) if arguments else ROOT / "build" / "hub"
     try:
         build(out)
-    except BrokenPackage as e:
+    except (BrokenPackage, extras.TwiceNamed) as e:
         print(f"package: {e}", file=sys.stderr)
         return 1
-    print(f"{os.path.relpath(out)}: template.yaml, deployment.zip ({zip_size(out)} MB), {BILL}, sam.json")
+    print(f"{os.path.relpath(out)}: template.yaml, monitor.yaml, deployment.zip ({zip_size(out)} MB), {BILL}, sam.json")
     return 0
 
 
 def build(out: Path) -> None:
-    """Write ``sam.json``, ``template.yaml``, ``deployment.zip`` and its bill of materials into ``out``: all, or none.
+    """Write ``sam.json``, both templates, ``deployment.zip`` and its bill of materials into ``out``: all, or none.
 
     Raises BrokenPackage.
     """
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=".package-") as name:
         work = Path(name).resolve()
-        (work / "merge.json").write_text(json.dumps(merge_template()), encoding="utf-8")
         copy_source(work / "source")
         run_chalice(work)
         order_zip(work / "deployment.zip")
         check_zip(work / "deployment.zip")
-        template = translate(json.loads((work / "sam.json").read_text(encoding="utf-8")))
-        check_runtime(work / "deployment.zip", template)
-        if found := problems(template):
-            raise BrokenPackage("the translated template has faults:\n  " + "\n  ".join(found))
-        text = yaml.dump(template, Dumper=_Plain, sort_keys=False, width=120)
-        (work / "template.yaml").write_text(text, encoding="utf-8")
-        lint(work / "template.yaml")
+        sam = json.loads((work / "sam.json").read_text(encoding="utf-8"))
+        for stack in (HUB_STACK, MONITOR_STACK):
+            template = translate(merged(sam, stack))
+            check_runtime(work / "deployment.zip", template)
+            if found := problems(template):
+                raise BrokenPackage(f"{stack.file} has faults after translation:\n  " + "\n  ".join(found))
+            text = yaml.dump(template, Dumper=_Plain, sort_keys=False, width=120)
+            (work / stack.file).write_text(text, encoding="utf-8")
+            lint(work / stack.file)
         out.mkdir(exist_ok=True)
         (work / BILL).write_text(sbom.text(work / "deployment.zip", ROOT), encoding="utf-8")
-        for file in ("deployment.zip", BILL, "sam.json", "template.yaml"):
+        for file in ("deployment.zip", BILL, "sam.json", HUB_STACK.file, MONITOR_STACK.file):
             (work / file).replace(out / file)
 
 
-def merge_template() -> dict[str, Any]:
-    """Return what Chalice merges over its template: the extras, and each function's names and policy."""
-    merge: dict[str, Any] = yaml_parse((ROOT / ".chalice" / "extras.yaml").read_text(encoding="utf-8"))
+def merged(sam: Mapping[str, Any], stack: PackagedStack) -> dict[str, Any]:
+    """Return Chalice's template without the functions of the other stack, with what is merged into it."""
+    others = {
+        f"{_logical(function)}{part}"
+        for function in settings_of_functions()
+        if (function in MONITORING) != (stack is MONITOR_STACK)
+        for part in ("", "Role", "LogGroup")
+    }
+    own = {**sam, "Resources": {name: it for name, it in sam["Resources"].items() if name not in others}}
+    template: dict[str, Any] = TemplateDeepMerger().merge(merge_template(stack), own)
+    return template
+
+
+def settings_of_functions() -> dict[str, Any]:
+    """Return the functions and their settings for Chalice, in its configuration's order."""
     config = json.loads((ROOT / ".chalice" / "config.json").read_text(encoding="utf-8"))
+    functions: dict[str, Any] = config["stages"][STAGE]["lambda_functions"]
+    return functions
+
+
+def _logical(function: str) -> str:
+    return "".join(word.capitalize() for word in function.split("-"))
+
+
+def merge_template(stack: PackagedStack = HUB_STACK) -> dict[str, Any]:
+    """Return what is merged over Chalice's template: a stack's extras, and each function's names and policy."""
+    merge = extras.read(stack.subjects)
     resources = merge["Resources"]
     of_all = (ROOT / ".chalice" / "policies" / "every_function.json").read_text(encoding="utf-8")
-    for function, settings in config["stages"][STAGE]["lambda_functions"].items():
-        logical = "".join(word.capitalize() for word in function.split("-"))
+    for function, settings in settings_of_functions().items():
+        if (function in MONITORING) != (stack is MONITOR_STACK):
+            continue
+        logical = _logical(function)
         policy = json.loads((ROOT / ".chalice" / settings["iam_policy_file"]).read_text(encoding="utf-8"))
         policy["Statement"] += json.loads(of_all.replace("${Function}", function))["Statement"]
         named = {"Fn::Sub": f"ami-promoter-${{AWS::Region}}-{function}"}
         mine = resources.setdefault(logical, {})
         mine.setdefault("Properties", {})["FunctionName"] = named
         # The log group first, or the function's first line makes one that is never tidied and fails the stack.
-        mine["DependsOn"] = [f"{logical}LogGroup"]
+        mine["DependsOn"] = [f"{logical}LogGroup", *mine.get("DependsOn", ())]
         resources[f"{logical}LogGroup"] = {
             # An earlier failed creation must not leave a group of this name: it would fail the next one.
             "DeletionPolicy": "RetainExceptOnCreate",
@@ -130,10 +174,36 @@ def merge_template() -> dict[str, Any]:
                 "Policies": [{"PolicyName": "ami-promoter", "PolicyDocument": substituted(policy)}],
             }
         }
-        if "Condition" in mine:  # a function that a parameter leaves out takes its role and its log along
-            for part in ("LogGroup", "Role"):
-                resources[f"{logical}{part}"]["Condition"] = mine["Condition"]
+    if stack.borrows:
+        borrow(merge, extras.read(stack.borrows))
     return merge
+
+
+def borrow(merge: dict[str, Any], lender: Mapping[str, Any]) -> None:
+    """Add to ``merge`` the parameters and conditions that it refers to and only ``lender`` has.
+
+    The two stacks then have them alike, and take the same values.
+    """
+    for part in ("Conditions", "Parameters"):  # a condition refers to parameters
+        named = set(_named(merge))
+        lent = {name: it for name, it in lender[part].items() if name in named}
+        merge[part] = lent | merge[part]
+
+
+def _named(value: Any) -> Iterator[str]:
+    """Yield every word that may name a parameter or a condition, wherever a template can refer to one."""
+    if isinstance(value, Mapping):
+        for key, child in value.items():
+            if key in ("Ref", "Condition") and isinstance(child, str):
+                yield child
+            elif key == "Fn::Sub":
+                yield from re.findall(r"\$\{(\w+)\}", str(child))
+            elif key == "Fn::If":
+                yield child[0]
+            yield from _named(child)
+    elif isinstance(value, list):
+        for child in value:
+            yield from _named(child)
 
 
 def given(condition: str, value: Mapping[str, Any]) -> dict[str, Any]:
@@ -164,10 +234,9 @@ def copy_source(to: Path) -> None:
 
 
 def run_chalice(work: Path) -> None:
-    """Let Chalice package ``work/source`` and write template and zip into ``work``, ``work/merge.json`` merged."""
-    options = ["--stage", STAGE, "--merge-template", str(work / "merge.json"), str(work)]
+    """Let Chalice package ``work/source`` and write template and zip into ``work``."""
     done = subprocess.run(
-        [BIN / "chalice", "package", *options],
+        [BIN / "chalice", "package", "--stage", STAGE, str(work)],
         cwd=work / "source",
         # Chalice will not start without a Region (none gets in), and would ship what its import of app.py compiles.
         # Nothing is fetched whose hash is not written down: also not by a later step, which names a package only.
@@ -296,7 +365,7 @@ def fits_lambda(tag: str, runtime: str) -> bool:
 
 def translate(sam: Mapping[str, Any]) -> dict[str, Any]:
     """Return the plain CloudFormation of a SAM template, with ``Code: ./deployment.zip`` and no nulls."""
-    source = json.loads(json.dumps(sam))
+    source = without_nulls(sam)
     for resource in source["Resources"].values():
         if resource["Type"] == "AWS::Serverless::Function":
             resource["Properties"]["CodeUri"] = PLACEHOLDER
@@ -309,7 +378,7 @@ def translate(sam: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def without_nulls(value: Any) -> Any:
-    """Leave out every member that is null: SAM writes some, CloudFormation refuses them."""
+    """Leave out every member that is null: SAM writes some, the extras take away by it what Chalice says."""
     if isinstance(value, Mapping):
         return {key: without_nulls(child) for key, child in value.items() if child is not None}
     return [without_nulls(child) for child in value] if isinstance(value, list) else value

@@ -44,7 +44,7 @@ The roles in a target are in `deploy/target.yaml`; the role in the organization'
 - Only `worker` can copy and register in a target; only `share-worker` can open or close a share. No function can do both.
   In a target `share-worker` assumes a role that makes grants for service-linked roles and nothing else.
   A session policy narrows each session ([security](../explanation/security.md#trust)).
-- `access-monitor` and `drift-audit` exist only with the parameter `AccessMonitoring`.
+- `access-monitor` and `drift-audit` exist only with the stack of the access monitor.
   They read the ledger and write to a table of their own (`-findings`), each its own items; no other function can write there.
 - No function can make a snapshot public.
 - Only `share-worker` can change a key policy, and only of the keys in the parameter `PolicyKeyArns`.

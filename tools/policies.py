@@ -10,6 +10,8 @@ from typing import Any
 
 from samtranslator.yaml_helper import yaml_parse
 
+from tools import extras
+
 ROOT = Path(__file__).resolve().parent.parent
 POLICIES = ROOT / ".chalice" / "policies"
 TARGET_ROLES = {"Role": "target role", "GrantRole": "target grant role", "ForwardRole": "target forwarding role"}
@@ -38,7 +40,7 @@ ATTACHED = {
     "TablesUnderDataKey": DATA_KEY,
     "TopicUnderDataKey": DATA_KEY,
 }
-"""Policies of .chalice/extras.yaml that are attached to functions' roles -> those functions."""
+"""Policies of .chalice/extras/rights.yaml that are attached to functions' roles -> those functions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +67,9 @@ def statements() -> Iterator[Statement]:
         document = json.loads((ROOT / ".chalice" / settings["iam_policy_file"]).read_text(encoding="utf-8"))
         yield from _parse(function, document)
     yield from _parse(ALL_FUNCTIONS, json.loads((POLICIES / "every_function.json").read_text(encoding="utf-8")))
-    extras = yaml_parse((ROOT / ".chalice" / "extras.yaml").read_text(encoding="utf-8"))["Resources"]
+    attached = extras.read()["Resources"]
     for name, functions in ATTACHED.items():
-        yield from _parse(functions, extras[name]["Properties"]["PolicyDocument"])
+        yield from _parse(functions, attached[name]["Properties"]["PolicyDocument"])
     for file, roles in ELSEWHERE.items():
         template = yaml_parse((ROOT / "deploy" / file).read_text(encoding="utf-8"))
         for name, role in roles.items():

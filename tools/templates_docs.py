@@ -9,7 +9,7 @@ from typing import Any
 
 from samtranslator.yaml_helper import yaml_parse
 
-from tools.package import merge_template
+from tools.package import MONITOR_STACK, merge_template
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -37,9 +37,10 @@ class Template:
 
 
 def templates() -> tuple[Template, ...]:
-    """Read the templates. The hub's is what Chalice gets to merge, before it is packaged."""
+    """Read the templates. The hub's and the monitor's are what is merged over Chalice's."""
     return (
-        Template(".chalice/extras.yaml", "The hub", merge_template()),
+        Template(".chalice/extras/", "The hub", merge_template()),
+        Template(".chalice/extras/monitor.yaml", "The access monitor", merge_template(MONITOR_STACK)),
         _read("deploy/target.yaml", "A target"),
         _read("deploy/target-stackset.yaml", "Targets by OU"),
         _read("deploy/organization.yaml", "The organization"),

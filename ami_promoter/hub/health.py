@@ -19,6 +19,8 @@ UNLIMITED = 1000
 """What a mapping without MaximumConcurrency may reach [Lambda developer guide, SQS scaling]."""
 STACK = "ami-promoter"
 """Name of the hub's stack in the deploy guide."""
+MONITOR_STACK = "ami-promoter-monitor"
+"""Name of the access monitor's."""
 DEAD = ("worker-dead.fifo", "share-worker-dead.fifo", "dead-events")
 
 _T = TypeVar("_T")
@@ -74,6 +76,8 @@ class Health:
     """By ARN. Topics and keys that could not be read are in ``unread`` by their ARN."""
     parameters: Mapping[str, str] | None = None
     """Those of the hub's stack."""
+    monitor: Mapping[str, str] | None = None
+    """Those of the access monitor's stack; empty if there is no such stack."""
     unread: Mapping[str, str] = field(default_factory=dict)
     open_tables: Sequence[str] | None = None
     """Tables without a policy, so that IAM alone decides who writes them."""
@@ -101,7 +105,8 @@ def read(connection: Connection, keys: Iterable[str] = ()) -> Health:
         None if topics is None else {one: tried(one, partial(_subscriptions, connection, one)) or {} for one in topics},
         tried("senders", lambda: _senders(connection, f"{prefix}-inbound")),
         {key: seen for key in keys if (seen := tried(key, partial(_key, connection, key))) is not None},
-        tried("parameters", lambda: _parameters(connection)),
+        tried("parameters", lambda: _parameters(connection, STACK)),
+        tried("monitor", lambda: _parameters_if_there(connection, MONITOR_STACK)),
         unread,
         tried("writers", lambda: [name for name in _tables(connection) if not _has_policy(connection, name)]),
     )
@@ -135,9 +140,19 @@ def _senders(connection: Connection, bus: str) -> Senders:
     return Senders(frozenset(accounts), organizations)
 
 
-def _parameters(connection: Connection) -> dict[str, str]:
-    (stack,) = connection.client("cloudformation").describe_stacks(StackName=STACK)["Stacks"]
+def _parameters(connection: Connection, name: str) -> dict[str, str]:
+    (stack,) = connection.client("cloudformation").describe_stacks(StackName=name)["Stacks"]
     return {one["ParameterKey"]: one["ParameterValue"] for one in stack.get("Parameters", ())}
+
+
+def _parameters_if_there(connection: Connection, name: str) -> dict[str, str]:
+    try:
+        return _parameters(connection, name)
+    except ClientError as error:
+        # CloudFormation has no error code of its own for this.
+        if "does not exist" in str(error):
+            return {}
+        raise
 
 
 def _mappings(connection: Connection, function: str) -> dict[str, EventMapping]:

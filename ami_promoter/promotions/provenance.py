@@ -9,7 +9,7 @@ from chalicelib.core.faults import Fault
 from chalicelib.core.images.image import SourceImage, SourceSnapshot, snapshots_to_copy
 
 GOLDEN_TAG = "golden"
-"""Key of the tag that snapshots must have where the hub's stack has ``GoldenTagValue``; .chalice/extras.yaml has it."""
+"""Key of the tag that snapshots must have where the hub has ``GoldenTagValue`` (``.chalice/extras/rights.yaml``)."""
 
 _MADE_FOR = re.compile(r"\b(?:for|DestinationAmi) (ami-[0-9a-f]+)")
 """EC2's own words: "Created by CreateImage(i-…) for ami-…", "Copied for DestinationAmi ami-… from SourceAmi …".

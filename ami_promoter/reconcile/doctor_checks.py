@@ -34,9 +34,9 @@ FINDING = js.thing(
     where=js.text("`hub`, or ACCOUNT/REGION"),
     check=js.text(
         "name of the check; for the hub: targets-file, pause, organization, parked, overdue, workers, concurrency, "
-        "dead-letters, notices, alarms, source-key, writers, approvers, approvals, open-defaults; for a target: "
-        "target (whether it answered), template, key, key-policy, service-roles, forwarding, allowed-amis, settings, "
-        "source-tags, copy-quota"
+        "dead-letters, notices, alarms, source-key, writers, approvers, approvals, open-defaults, access-monitor; "
+        "for a target: target (whether it answered), template, key, key-policy, service-roles, forwarding, "
+        "allowed-amis, settings, source-tags, copy-quota"
     ),
     passed=js.perhaps(js.flag("whether the check passed; null: the command could not make it")),
     what=js.text("what the command found"),
@@ -87,6 +87,7 @@ def hub(facts: HubFacts) -> list[dict[str, Any]]:
         *_approvers(facts),
         *_approvals(facts),
         *_open_defaults(facts),
+        *_access_monitor(facts),
     ]
     return [{"where": "hub", **one} for one in every]
 
@@ -321,6 +322,26 @@ def _open_defaults(facts: HubFacts) -> Iterator[dict[str, Any]]:
         yield _unread(open_defaults.CHECK, facts.health.unread.get("parameters", ""))
         return
     yield from open_defaults.findings(facts.health.parameters)
+
+
+def _access_monitor(facts: HubFacts) -> Iterator[dict[str, Any]]:
+    """Warn if it is not deployed, which is a choice; with other values than the hub's it judges wrongly."""
+    hub, monitor = facts.health.parameters, facts.health.monitor
+    if monitor is None:
+        yield _unread("access-monitor", facts.health.unread.get("monitor", ""))
+    elif not monitor:
+        what = "The access monitor is not deployed: nobody is notified who opens or uses anything besides the service."
+        cure = "Deploy build/hub/monitor.yaml as stack ami-promoter-monitor (docs/operations/access-monitor.md)."
+        yield {"check": "access-monitor", "passed": True, "what": what, "cure": cure}
+    elif apart := [name for name in LIKE_THE_HUB if hub is not None and hub.get(name) != monitor.get(name)]:
+        what = f"The access monitor's stack has another value than the hub's for {', '.join(apart)}."
+        yield bad("access-monitor", what, "Deploy build/hub/monitor.yaml with the hub's values.")
+    else:
+        yield good("access-monitor", "The access monitor is deployed.")
+
+
+LIKE_THE_HUB = ("DataKeyArn", "OrganizationReadRoleArn", "TriggerTagKey")
+"""Parameters that the access monitor's stack must have as the hub's has them."""
 
 
 def of(found: Iterable[Mapping[str, Any]], passed: object) -> list[Mapping[str, Any]]:

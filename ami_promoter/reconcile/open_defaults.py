@@ -18,9 +18,8 @@ OPEN = {
     "GoldenTagValue": "The share worker may share every snapshot of the account, also of what is no golden AMI.",
     "DataKeyArn": "Tables, queues, topic and logs are encrypted under AWS's keys: no key policy says who reads them.",
     "BlockPublicSnapshots": "The stack does not keep people from making the account's snapshots public.",
-    "AccessMonitoring": "Nobody is told who opens or uses anything besides the service.",
 }
-"""Parameter -> what its open value lets in. The value is open if it is empty, ``false`` or ``off``."""
+"""Parameter -> what its open value lets in. The value is open if it is empty or ``false``."""
 ADMITTED = ("OrganizationId", "TargetAccounts")
 """Parameters of which one must have a value."""
 
@@ -34,7 +33,7 @@ def findings(parameters: Mapping[str, str]) -> Iterator[Finding]:
     if set(ADMITTED) <= parameters.keys() and not any(parameters[name] for name in ADMITTED):
         what = "The hub may enter every account whose role trusts it, and open AMIs to every account of the file."
         found.append(_open(" or ".join(ADMITTED), what))
-    found += [_open(name, what) for name, what in OPEN.items() if parameters.get(name) in ("", "false", "off")]
+    found += [_open(name, what) for name, what in OPEN.items() if parameters.get(name) in ("", "false")]
     yield from found
     if not found:
         yield {"check": CHECK, "passed": True, "what": "No parameter of the stack has an open value.", "cure": ""}

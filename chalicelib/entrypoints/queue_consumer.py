@@ -35,7 +35,7 @@ APPLIED_FILE = addresses.APPLIED_FILE.kind
 SHARE_WORKER_KINDS = ("resource",)
 
 TRIES = 5
-"""After this many tries a message goes to the dead-letter queue (``maxReceiveCount`` in ``.chalice/extras.yaml``)."""
+"""After so many tries a message becomes a dead letter (``maxReceiveCount``, ``.chalice/extras/messages.yaml``)."""
 
 
 class Services(Protocol):

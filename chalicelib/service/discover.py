@@ -22,7 +22,7 @@ from chalicelib.service.tag_pass import Heads, TagPass, read_heads
 from chalicelib.service.waker import Clock
 
 PERIOD = 300
-"""Seconds between two runs (``.chalice/extras.yaml``)."""
+"""Seconds between two runs (``app.py``)."""
 KEPT = 40
 """Seconds that a pass leaves for each later pass, if there is that much time."""
 

@@ -192,7 +192,7 @@ asked denied "adding a stranger by the older parameters" --attribute createVolum
 
 title "2. PutTargets asks the hub's bus as its policy asks, with events:source and events:detail-type"
 bus_arn=arn:aws:events:$region:$hub_account:event-bus/$name
-admits() { # admits CONDITION: the statement of .chalice/extras.yaml that admits the target
+admits() { # admits CONDITION: the statement of .chalice/extras/messages.yaml that admits the target
     printf '{"Version": "2012-10-17", "Statement": [{"Sid": "FromAccounts", "Effect": "Allow", "Principal": {"AWS": "%s"},
         "Action": "events:PutEvents", "Resource": "%s", "Condition": {%s}}]}' "$target_account" "$bus_arn" "$1"
 }

@@ -233,7 +233,7 @@ def test_each_sample_fits_its_pattern_and_is_taken(name):
         "on-image-state": hears.image_state,
         "on-target-event": hears.target_event,
     }
-    receiver = events.RECEIVERS[events.RULES[name][0]]
+    receiver = events.RULES[name][0]
 
     receivers[receiver](sample)
 

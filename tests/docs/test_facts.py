@@ -16,6 +16,7 @@ from tests.core.delivery.examples import NOW, a_delivery
 from tools import templates_docs
 
 ROOT = Path(__file__).resolve().parents[2]
+PACKAGED = ("template.yaml", "monitor.yaml")
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 GUIDES = [page for page in PAGES if page.name != "CHANGELOG.md"]
 """Pages about this version only."""
@@ -106,8 +107,9 @@ def test_queries_ask_for_what_is_logged():
 
 def test_metrics_and_alarms_that_a_page_names_exist():
     """Wherever a page calls them metric or alarm."""
-    template = yaml.safe_load((ROOT / "build" / "hub" / "template.yaml").read_text(encoding="utf-8"))
-    alarms = {name for name, it in template["Resources"].items() if it["Type"] == "AWS::CloudWatch::Alarm"}
+    templates = [yaml.safe_load((ROOT / "build" / "hub" / file).read_text(encoding="utf-8")) for file in PACKAGED]
+    resources = {name: it["Type"] for template in templates for name, it in template["Resources"].items()}
+    alarms = {name for name, kind in resources.items() if kind == "AWS::CloudWatch::Alarm"}
     text = "\n".join(page.read_text(encoding="utf-8") for page in GUIDES)
 
     assert set(re.findall(r"metric `(\w+)`", text)) - metrics() == set()

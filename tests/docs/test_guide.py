@@ -27,7 +27,7 @@ def resources(text: str) -> dict[tuple[str, str], str]:
 
 TERRAFORM = {key: body for text in fences("hcl") for key, body in resources(text).items()}
 TEMPLATES = {
-    ("aws_cloudformation_stack", "hub"): ".chalice/extras.yaml",
+    ("aws_cloudformation_stack", "hub"): ".chalice/extras/",
     ("aws_cloudformation_stack", "target"): "deploy/target.yaml",
     ("aws_cloudformation_stack_set", "targets"): "deploy/target.yaml",
 }

@@ -4,7 +4,7 @@ import pytest
 
 from chalicelib.core.errors import Misconfigured
 from chalicelib.settings import Settings
-from tools.package import merge_template
+from tools.package import HUB_STACK, MONITOR_STACK, merge_template
 
 GIVEN = {
     "AWS_REGION": "us-east-1",
@@ -21,11 +21,17 @@ GIVEN = {
 }
 
 
-def test_the_template_gives_all_that_a_function_wants():
-    """It sets no variable that no function reads; Lambda sets the Region."""
-    given = merge_template()["Globals"]["Function"]["Environment"]["Variables"]
+MONITORS = {
+    f"AMI_PROMOTER_{name}" for name in ("FINDINGS_TABLE", "SECURITY_TOPIC_ARN", "LEARNING_HOURS", "SIBLING_REGIONS")
+}
 
-    assert {name for name in given if name.startswith("AMI_PROMOTER_")} == GIVEN.keys() - {"AWS_REGION"}
+
+@pytest.mark.parametrize(("stack", "more"), [(HUB_STACK, set()), (MONITOR_STACK, MONITORS)], ids=["hub", "monitor"])
+def test_the_template_gives_all_that_a_function_wants(stack, more):
+    """It sets no variable that no function reads; Lambda sets the Region."""
+    given = merge_template(stack)["Globals"]["Function"]["Environment"]["Variables"]
+
+    assert {name for name in given if name.startswith("AMI_PROMOTER_")} == (GIVEN.keys() | more) - {"AWS_REGION"}
     assert Settings.read(GIVEN).keep_history_days == 400
     assert Settings.read(GIVEN).partition == "aws"
 

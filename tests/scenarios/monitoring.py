@@ -1,8 +1,10 @@
 """A scene with the access monitor on and a trail, and its findings."""
 
 import json
+from pathlib import Path
 from typing import Any
 
+from awsim import cfn
 from demo import stage
 from tests.scenarios.platform import ROOT
 from tests.scenarios.scene import AUTO_SCALING, DEV, HUB, REGION, TEST, Scene
@@ -11,6 +13,9 @@ from tests.scenarios.stolen import client
 LATE = 900
 """Seconds in which an event has arrived, has waited in its queue, and is judged."""
 TOPIC = f"arn:aws:sns:{REGION}:{HUB}:ami-promoter-{REGION}-security"
+PACKAGE = ROOT / stage.HUB_TEMPLATE.parent
+MONITOR = "ami-promoter-monitor"
+"""Name of the access monitor's stack in the guide."""
 OF_AN_ORGANIZATION = {"OrganizationId": "o-a1b2c3d4e5"}
 """Parameters of a hub whose share worker IAM does not keep from strangers: it cannot say who is of an organization."""
 WAYS = {
@@ -22,23 +27,30 @@ WAYS = {
 }
 
 
-def monitored(scene: Scene, learning: int = 0, mode: str = "on", **parameters: str) -> Scene:
-    """Switch the access monitor on, as an operator does by a stack update, and give the hub a trail."""
+def monitored(scene: Scene, learning: int = 0, package: Path = PACKAGE, **parameters: str) -> Scene:
+    """Deploy the access monitor's stack, as an operator does, and give the hub a trail.
+
+    The hub is updated with the same parameters; each stack takes those that it has, as `aws cloudformation deploy`
+    does.
+    """
     given = {
         "TargetAccounts": ",".join(sorted(scene.listed)),
         "PolicyKeyArns": scene.key,
         "HubCopies": "true",
-        "AccessMonitoring": mode,
         "LearningHours": str(learning),
         **parameters,
     }
-    scene.world.deploy(ROOT / stage.HUB_TEMPLATE, HUB, REGION, "ami-promoter", given)
+    for template, name in ((stage.HUB_TEMPLATE, "ami-promoter"), (stage.MONITOR_TEMPLATE, MONITOR)):
+        file = package / template.name
+        declared = cfn.read(file)["Parameters"]
+        taken = {key: value for key, value in given.items() if key in declared}
+        scene.world.deploy(file, HUB, REGION, name, taken)
     scene.world.cloudtrail.start_logging(HUB)
     return scene
 
 
 def switch_off(scene: Scene) -> None:
-    """Stop what a stack update with ``AccessMonitoring=off`` deletes: rules and schedules. The findings stay."""
+    """Stop what deleting the monitor's stack deletes: rules and schedules. The findings stay."""
     for bus in scene.world.events.buses.values():
         for rule in bus.rules.values():
             if any("access-monitor" in one.arn or "drift-audit" in one.arn for one in rule.targets.values()):

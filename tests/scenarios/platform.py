@@ -55,10 +55,11 @@ def rule_of(scene: Scene, function: str) -> str:
 
 
 def new_version(directory: Path, version: str, more: str = "") -> Path:
-    """Make a package whose code differs from build/hub, and return its template. ``more``: code at its end."""
+    """Make a package whose code differs from build/hub, and return the hub's template. ``more``: code at its end."""
     home = directory / f"hub-{version}"
     home.mkdir()
-    shutil.copy(ROOT / "build/hub/template.yaml", home / "template.yaml")
+    for template in ("template.yaml", "monitor.yaml"):
+        shutil.copy(ROOT / "build/hub" / template, home / template)
     with (
         zipfile.ZipFile(ROOT / "build/hub/deployment.zip") as old,
         zipfile.ZipFile(home / "deployment.zip", "w") as new,

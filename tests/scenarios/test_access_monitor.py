@@ -246,7 +246,7 @@ def test_the_use_of_a_key_is_judged_where_a_parameter_asks_for_it(scene):
     admit(scene, STRANGER, TEST)
     use = {"Effect": "Allow", "Action": "kms:Decrypt", "Resource": "*"}
     person = scene.world.iam.put_role(HUB, "person", {"Statement": []}, {"use": {"Statement": [use]}})
-    monitored(scene, mode="with-key-use")
+    monitored(scene, WatchKeyUse="true")
     scene.promote("dev")
     scene.wait(LATE)
     assert [one["call"] for one in judged_events(scene)].count("Decrypt") >= 3

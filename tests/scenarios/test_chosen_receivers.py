@@ -119,9 +119,7 @@ def test_where_monitor_and_audit_believe_the_table_nobody_is_notified(scene, org
     """The scenario can fail."""
     careless = new_version(tmp_path, "careless", CARELESS)
     scene.wait(HOUR)
-    monitored(scene, **ADMITS_ALL)
-    given = {**ADMITS_ALL, "AccessMonitoring": "on", "LearningHours": "0"}
-    scene.world.deploy(careless, HUB, REGION, "ami-promoter", given)
+    monitored(scene, package=careless.parent, **ADMITS_ALL)
     robbed(scene)
     assert verdicts(scene) == audited(scene) == []
 

@@ -7,6 +7,7 @@ import pytest
 
 from ami_promoter.reconcile.open_defaults import OPEN
 from demo import stage
+from tests.scenarios.monitoring import MONITOR, monitored
 from tests.scenarios.platform import ROOT
 from tests.scenarios.scene import DEV, HUB, PROD, REGION, TEST
 
@@ -70,11 +71,25 @@ def test_it_warns_of_each_parameter_that_is_open(scene):
     given = scene.world.stacks[HUB, REGION, "ami-promoter"].parameters
     key = scene.client("kms").create_key()["KeyMetadata"]["Arn"]
     keys = {"SourceKeyArns": scene.key, "DataKeyArn": key}
-    rest = {"GoldenTagValue": "yes", "BlockPublicSnapshots": "block-all-sharing", "AccessMonitoring": "on"}
+    rest = {"GoldenTagValue": "yes", "BlockPublicSnapshots": "block-all-sharing"}
     scene.world.deploy(ROOT / stage.HUB_TEMPLATE, HUB, REGION, "ami-promoter", {**given, **keys, **rest})
 
     (closed,) = (one for one in doctor(scene, "--hub-only")[2]["findings"] if one["check"] == "open-defaults")
     assert (closed["passed"], closed["cure"]) == (True, "")
+
+
+def test_it_warns_where_no_access_monitor_is_deployed_and_compares_its_parameters(scene):
+    """A hub without it is a choice; a monitor that looks at another tag than the hub judges wrongly."""
+
+    def found() -> tuple[bool, bool]:
+        (one,) = (one for one in doctor(scene, "--hub-only")[2]["findings"] if one["check"] == "access-monitor")
+        return one["passed"], bool(one["cure"])
+
+    assert found() == (True, True)
+    monitored(scene)
+    assert found() == (True, False)
+    scene.world.deploy(ROOT / stage.MONITOR_TEMPLATE, HUB, REGION, MONITOR, {"TriggerTagKey": "ship"})
+    assert found() == (False, True)
 
 
 def test_a_target_without_the_role(scene):
@@ -192,8 +207,8 @@ def test_what_may_not_be_read_is_not_called_well(scene, become):
     status, bad, _ = doctor(scene, "--hub-only")
 
     assert status == NOT_SEEN
-    unseen = ("workers", "concurrency", "dead-letters", "notices", "alarms", "open-defaults", "writers")
-    assert bad.keys() == {("hub", name) for name in unseen}
+    unseen = {"workers", "concurrency", "dead-letters", "notices", "alarms", "open-defaults", "writers"}
+    assert bad.keys() == {("hub", name) for name in unseen | {"access-monitor"}}
 
 
 def test_calls_that_make_no_sense(scene):

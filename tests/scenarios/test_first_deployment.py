@@ -12,9 +12,9 @@ from demo import stage
 from tests.scenarios.platform import ROOT
 from tests.scenarios.scene import DEV, HUB, REGION, TABLE
 
-HUBS = {"OrganizationId": "o-a1b2c3d4e5", "CreateSourceKey": "true", "AccessMonitoring": "on"}
+HUBS = {"OrganizationId": "o-a1b2c3d4e5", "CreateSourceKey": "true"}
 TARGETS = {"HubAccountId": HUB, "HubRegion": REGION, "ExternalId": stage.EXTERNAL_ID}
-TABLES = [TABLE, f"{TABLE}-config", f"{TABLE}-findings", f"{TABLE}-members"]
+TABLES = [TABLE, f"{TABLE}-config", f"{TABLE}-members"]
 TAKEN = {"Type": "AWS::SNS::Topic", "Properties": {"TopicName": "taken"}}
 """A resource that CloudFormation refuses, because its name is taken."""
 
@@ -83,24 +83,29 @@ def test_a_target_whose_hub_does_not_admit_it_can_be_deployed_again(world):
 
 
 @pytest.mark.parametrize("after", [0.3, 0.6, 1])
-def test_a_hub_is_deployed_again_after_its_first_deployment_failed(world, tmp_path, after):
+@pytest.mark.parametrize(
+    ("template", "given", "tables"),
+    [(stage.HUB_TEMPLATE, HUBS, TABLES), (stage.MONITOR_TEMPLATE, {}, [f"{TABLE}-findings"])],
+    ids=["hub", "access monitor"],
+)
+def test_a_hub_is_deployed_again_after_its_first_deployment_failed(world, tmp_path, after, template, given, tables):
     """Only tables stay, because their deletion protection holds; lifted and deleted, as the guide says, all is made."""
-    assert fails(world, tmp_path, stage.HUB_TEMPLATE, after, HUB, HUBS) == "ROLLBACK_COMPLETE"
+    assert fails(world, tmp_path, template, after, HUB, given) == "ROLLBACK_COMPLETE"
 
     dynamodb = world.client("dynamodb", HUB, REGION)
     left = dynamodb.list_tables()["TableNames"]
-    assert set(left) <= set(TABLES)
+    assert set(left) <= set(tables)
     assert set(keys(world, HUB)) <= {"PendingDeletion"}
     world.delete_stack(HUB, REGION, "first")
     if left:
         with pytest.raises(TemplateError, match=f"{TABLE}.* already exists"):
-            world.deploy(ROOT / stage.HUB_TEMPLATE, HUB, REGION, "first", HUBS)
+            world.deploy(ROOT / template, HUB, REGION, "first", given)
         world.delete_stack(HUB, REGION, "first")
     for table in dynamodb.list_tables()["TableNames"]:
         remove(world, table)
 
-    stack = world.deploy(ROOT / stage.HUB_TEMPLATE, HUB, REGION, "first", HUBS)
-    assert sorted(dynamodb.list_tables()["TableNames"]) == TABLES
+    stack = world.deploy(ROOT / template, HUB, REGION, "first", given)
+    assert sorted(dynamodb.list_tables()["TableNames"]) == tables
     assert stack.status == "CREATE_COMPLETE"
 
 

@@ -194,10 +194,14 @@ def test_only_deployers_change_the_hubs_parts(guarded: Scene) -> None:
             assert not denied(guarded, "deployment", action, arn), (action, arn)
         assert not denied(guarded, "administrator", CHANGES[kind][0], arn.replace("ami-promoter", "another")), arn
     assert seen == set(CHANGES)
-    rule = f"arn:aws:events:{REGION}:{HUB}:rule/ami-promoter-OnTagChangeTagChange-1A2B"
+    rule = f"arn:aws:events:{REGION}:{HUB}:rule/ami-promoter-OnTagChangeOnTagChangeEvent-1A2B"
     for action in ("events:DisableRule", "events:RemoveTargets", "events:PutTargets"):
         assert denied(guarded, "administrator", action, rule), action
         assert not denied(guarded, "deployment", action, rule), action
+    for stack in ("ami-promoter", "ami-promoter-monitor"):
+        arn = f"arn:aws:cloudformation:{REGION}:{HUB}:stack/{stack}/1"
+        assert denied(guarded, "administrator", "cloudformation:UpdateStack", arn), stack
+        assert not denied(guarded, "deployment", "cloudformation:UpdateStack", arn), stack
     mapping = f"arn:aws:lambda:{REGION}:{HUB}:event-source-mapping:1"
     ours = f"arn:aws:lambda:{REGION}:{HUB}:function:ami-promoter-{REGION}-worker"
     change = "lambda:UpdateEventSourceMapping"

@@ -10,8 +10,7 @@ from awsim import wire
 from awsim.iam import policy
 from awsim.iam.policy import Ask, PolicyVerdict, Who
 from chalicelib.core.records import addresses
-from demo import stage
-from tests.scenarios.platform import ROOT
+from tests.scenarios.monitoring import monitored
 from tests.scenarios.scene import DEV, HUB, REGION, TABLE, TEST, Scene
 from tests.scenarios.stolen import refused
 
@@ -20,16 +19,14 @@ TABLES = (TABLE, CONFIG, MEMBERS, FINDINGS)
 EVERYTHING = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "dynamodb:*", "Resource": "*"}]}
 PARAMETERS = {
     "TargetAccounts": f"{DEV},{TEST}",
-    "AccessMonitoring": "on",
     "Operators": f"arn:aws:iam::{HUB}:role/Operator*,arn:aws:iam::{HUB}:role/ci/*",
     "Approvers": f"arn:aws:iam::{HUB}:role/Approver",
 }
 
 
 def deploy(scene: Scene, **given: str) -> None:
-    """Update the hub's stack with these parameters."""
-    parameters = {name: value for name, value in {**PARAMETERS, **given}.items() if value}
-    scene.world.deploy(ROOT / stage.HUB_TEMPLATE, HUB, REGION, "ami-promoter", parameters)
+    """Update the hub's and the access monitor's stack with these parameters."""
+    monitored(scene, **{name: value for name, value in {**PARAMETERS, **given}.items() if value})
 
 
 @pytest.fixture

@@ -3,9 +3,7 @@
 docs/explanation/how-it-works.md has the same numbers.
 """
 
-import re
 from collections.abc import Sequence
-from pathlib import Path
 
 import pytest
 
@@ -14,9 +12,9 @@ from tests.service.cloud import CloudBehavior, refusal
 from tests.service.gate import PortTrouble
 from tests.service.hub import Hub
 from tests.service.scenes import queued
+from tools import extras
 
-EXTRAS = (Path(__file__).parents[2] / ".chalice" / "extras.yaml").read_text(encoding="utf-8")
-ALARM = int(re.findall(r"RunawayAlarmInvocations:\n    Type: Number\n    Default: (\d+)", EXTRAS)[0])
+ALARM = extras.read()["Parameters"]["RunawayAlarmInvocations"]["Default"]
 A_THOUSAND = 1000
 
 

@@ -19,15 +19,20 @@ FUNCTIONS = {
     "ShareWorker": "share-worker",
     "Sweep": "sweep",
     "Discover": "discover",
-    "AccessMonitor": "access-monitor",
-    "DriftAudit": "drift-audit",
 }
 """Logical id -> function. A renamed one replaces Lambda, role and log: see docs/operations/upgrade.md first."""
+MONITORING = {"AccessMonitor": "access-monitor", "DriftAudit": "drift-audit"}
+"""Those of the access monitor's stack."""
+
+
+def resources(template: dict[str, Any], type_: str) -> dict[str, Any]:
+    """The properties of all resources of a type, by logical id."""
+    return {name: it["Properties"] for name, it in template["Resources"].items() if it["Type"] == type_}
 
 
 @pytest.fixture(scope="session")
 def package() -> Path:
-    """The directory with template.yaml and deployment.zip."""
+    """The directory with template.yaml, monitor.yaml and deployment.zip."""
     assert (HUB / "template.yaml").exists(), "build/hub is missing: run `make package`, or `make pytest` for both."
     return HUB
 
@@ -35,6 +40,17 @@ def package() -> Path:
 @pytest.fixture(scope="session")
 def hub(package: Path) -> dict[str, Any]:
     return yaml.safe_load((package / "template.yaml").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="session")
+def monitor(package: Path) -> dict[str, Any]:
+    return yaml.safe_load((package / "monitor.yaml").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="session")
+def both(hub: dict[str, Any], monitor: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Both templates from the package."""
+    return {"hub": hub, "monitor": monitor}
 
 
 @pytest.fixture(scope="session")

@@ -41,10 +41,20 @@ def emitted() -> set[str]:
     return found | set(re.findall(r'"((?:Deliveries|Shares|Values|Access)[A-Z]\w+)"', TELEMETRY))
 
 
+def of_type(both: dict[str, Any], kind: str) -> dict[str, dict[str, Any]]:
+    """The properties of each resource of a type in both stacks, by logical id."""
+    return {
+        name: it["Properties"]
+        for template in both.values()
+        for name, it in template["Resources"].items()
+        if it["Type"] == kind
+    }
+
+
 @pytest.fixture(scope="module")
-def alarms(hub) -> dict[str, dict[str, Any]]:
+def alarms(both) -> dict[str, dict[str, Any]]:
     """The properties of each alarm, by logical id."""
-    return {name: it["Properties"] for name, it in hub["Resources"].items() if it["Type"] == "AWS::CloudWatch::Alarm"}
+    return of_type(both, "AWS::CloudWatch::Alarm")
 
 
 def metrics(alarm: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
@@ -79,7 +89,7 @@ def test_the_services_metrics_have_one_dimension(alarms):
             assert namespace != "AmiPromoter" or dimensions == {"service": "ami-promoter"}
 
 
-def test_every_queue_and_every_function_is_watched(alarms, hub):
+def test_every_queue_and_every_function_is_watched(alarms, both):
     """Dead letters and old wakes of each queue, errors of each function."""
     queues = [
         (dimensions["QueueName"]["Fn::GetAtt"][0], name)
@@ -103,7 +113,7 @@ def test_every_queue_and_every_function_is_watched(alarms, hub):
         ("WorkerDead", "ApproximateNumberOfMessagesVisible"),
         ("WorkerQueue", "ApproximateAgeOfOldestMessage"),
     ]
-    assert functions == {name for name, it in hub["Resources"].items() if it["Type"] == "AWS::Lambda::Function"}
+    assert functions == of_type(both, "AWS::Lambda::Function").keys()
 
 
 def test_silence_of_what_runs_all_the_time_is_the_alarm_and_silence_of_all_else_is_none(alarms):
@@ -160,11 +170,14 @@ def test_the_runbook_has_each_alarm(alarms):
     assert [name for name, text in sections.items() if "\nOver when " not in text] == []
 
 
-def test_the_saved_queries_are_those_of_the_runbook(hub):
-    """By name and text, over the logs of every function; all but one of the dashboard's queries are among them."""
+def test_the_saved_queries_are_those_of_the_runbook(hub, both):
+    """By name and text, over the logs of every function; all but one of the dashboard's queries are among them.
+
+    Those of the hub read the logs of the hub's functions, and that of the access monitor reads its own.
+    """
     section = RUNBOOK.partition("\n## Logs\n")[2].partition("\n## ")[0]
-    saved = [it["Properties"] for it in hub["Resources"].values() if it["Type"] == "AWS::Logs::QueryDefinition"]
-    groups = {name for name, it in hub["Resources"].items() if it["Type"] == "AWS::Logs::LogGroup"}
+    saved = of_type(both, "AWS::Logs::QueryDefinition").values()
+    groups = of_type({"hub": hub}, "AWS::Logs::LogGroup").keys() | {"AccessMonitorLogGroup"}
     shown = [it["query"].rpartition("SOURCE")[2].partition(" | ")[2] for it in widgets(hub) if "query" in it]
 
     names = {one["Name"]["Fn::Sub"].partition("/")[2]: one["QueryString"] for one in saved}
@@ -197,10 +210,11 @@ def test_the_dashboard_shows_what_one_wants_to_know_first(hub):
     } <= shown
 
 
-def test_the_dashboard_speaks_of_this_stack_only(hub, alarms):
+def test_the_dashboard_speaks_of_this_stack_only(hub):
     """Its queues, functions and alarms are this stack's, with every unconditional alarm."""
     queues = {f"{name}.QueueName" for name, it in hub["Resources"].items() if it["Type"] == "AWS::SQS::Queue"}
     functions = {name for name, it in hub["Resources"].items() if it["Type"] == "AWS::Lambda::Function"}
+    alarms = of_type({"hub": hub}, "AWS::CloudWatch::Alarm")
     always = {f"{name}.Arn" for name in alarms if "Condition" not in hub["Resources"][name]}
     for widget in widgets(hub):
         for namespace, _, dimension, value, *_ in widget.get("metrics", ()):

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from samtranslator.yaml_helper import yaml_parse
 
-from tests.templates.conftest import FUNCTIONS, ROOT
+from tests.templates.conftest import FUNCTIONS, MONITORING, ROOT
 from tools.policies import ATTACHED, DATA_KEY, statements
 
 OTHERS = ("target.yaml", "organization.yaml", "chat.yaml", "hub-region.yaml")
@@ -17,14 +17,14 @@ NOBODY = {"Ref": "AWS::NoValue"}
 
 
 @pytest.fixture(scope="module")
-def templates(hub) -> dict[str, dict[str, Any]]:
+def templates(both) -> dict[str, dict[str, Any]]:
     """Every template that makes roles or admits services."""
     read = {name: yaml_parse((ROOT / "deploy" / name).read_text(encoding="utf-8")) for name in OTHERS}
-    return {"hub": hub, **read}
+    return {**both, **read}
 
 
 def ours(value: dict[str, Any]) -> dict[str, Any]:
-    """The value that a condition of the access monitor guards."""
+    """The value that a condition guards."""
     return value["Fn::If"][1] if "Fn::If" in value else value
 
 
@@ -63,11 +63,12 @@ def test_a_service_may_act_for_this_account_alone(templates):
             assert "SourceArn" in permission, f"{name}: {resource}"
 
 
-def test_dead_events_come_from_the_rules_of_the_stack_alone(hub):
+@pytest.mark.parametrize(("stack", "policy"), [("hub", "DeadEventsPolicy"), ("monitor", "AccessMonitorDeadPolicy")])
+def test_dead_events_come_from_the_rules_of_the_stack_alone(both, stack, policy):
     """Each rule that has this dead-letter queue, and no other."""
-    [statement] = hub["Resources"]["DeadEventsPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    [statement] = both[stack]["Resources"][policy]["Properties"]["PolicyDocument"]["Statement"]
     named = {ours(arn)["Fn::GetAtt"][0] for arn in statement["Condition"]["ArnEquals"]["aws:SourceArn"]}
-    rules = of_type(hub, "AWS::Events::Rule")
+    rules = of_type(both[stack], "AWS::Events::Rule")
 
     assert named == {name for name, it in rules.items() if "DeadLetterConfig" in json.dumps(it["Targets"])}
 
@@ -81,10 +82,12 @@ def test_every_role_can_have_a_permissions_boundary(templates):
             assert boundary["Fn::Sub"].endswith(":policy/${PermissionsBoundary}")
 
 
-def test_what_is_kept_at_rest_can_be_under_a_key_of_ones_own(hub):
+@pytest.mark.parametrize("stack", ["hub", "monitor"])
+def test_what_is_kept_at_rest_can_be_under_a_key_of_ones_own(both, stack):
     """Tables, queues, the topic and the logs, all by one parameter."""
     key = {"Ref": "DataKeyArn"}
     under = ["HasDataKey", key, NOBODY]
+    hub = both[stack]
 
     for queue in of_type(hub, "AWS::SQS::Queue").values():
         assert queue["KmsMasterKeyId"] == {"Fn::If": under}
@@ -103,7 +106,8 @@ def reaching(service: str) -> set[str]:
     return {
         it.role
         for it in statements()
-        if it.role in FUNCTIONS.values() and any(action.startswith(f"{service}:") for action in it.actions)
+        if it.role in (FUNCTIONS | MONITORING).values()
+        and any(action.startswith(f"{service}:") for action in it.actions)
     }
 
 
@@ -116,25 +120,23 @@ def reaching(service: str) -> set[str]:
     ],
 )
 def test_a_function_may_use_that_key_through_the_services_that_it_speaks_to_and_through_no_other(
-    hub, policy, service, actions
+    both, policy, service, actions
 ):
     """Its permissions on the key follow from its permissions on queues, tables and the topic."""
-    given = hub["Resources"][policy]
-    [statement] = given["Properties"]["PolicyDocument"]["Statement"]
-    functions = {
-        hub["Resources"][ours(role)["Ref"]]["Properties"]["RoleName"]["Fn::Sub"].removeprefix(
-            "ami-promoter-${AWS::Region}-"
-        )
-        for role in given["Properties"]["Roles"]
-    }
+    functions = set()
+    for template in both.values():
+        given = template["Resources"][policy]
+        [statement] = given["Properties"]["PolicyDocument"]["Statement"]
+        roles = (template["Resources"][role["Ref"]]["Properties"] for role in given["Properties"]["Roles"])
+        functions |= {role["RoleName"]["Fn::Sub"].removeprefix("ami-promoter-${AWS::Region}-") for role in roles}
 
+        assert given["Condition"] == "HasDataKey"
+        assert {statement["Action"]} if isinstance(statement["Action"], str) else set(statement["Action"]) == actions
+        assert statement["Resource"] == {"Ref": "DataKeyArn"}
+        assert statement["Condition"] == {
+            "StringEquals": {"kms:ViaService": {"Fn::Sub": f"{service}.${{AWS::Region}}.amazonaws.com"}}
+        }
     assert functions == reaching(service)
-    assert given["Condition"] == "HasDataKey"
-    assert {statement["Action"]} if isinstance(statement["Action"], str) else set(statement["Action"]) == actions
-    assert statement["Resource"] == {"Ref": "DataKeyArn"}
-    assert statement["Condition"] == {
-        "StringEquals": {"kms:ViaService": {"Fn::Sub": f"{service}.${{AWS::Region}}.amazonaws.com"}}
-    }
     assert ATTACHED[policy] == DATA_KEY
 
 
@@ -171,11 +173,11 @@ def test_the_key_lets_share_worker_grant_to_whom_its_own_policy_names(hub):
     }
 
 
-def test_logs_are_kept_as_long_as_the_parameter_says(hub):
+def test_logs_are_kept_as_long_as_the_parameter_says(hub, monitor):
     """Every log group; CloudWatch allows certain numbers of days, and the default is 90."""
-    kept = [it["RetentionInDays"] for it in of_type(hub, "AWS::Logs::LogGroup").values()]
-
-    assert kept == [{"Ref": "LogRetentionDays"}] * len(FUNCTIONS)
+    for template, functions in ((hub, FUNCTIONS), (monitor, MONITORING)):
+        kept = [it["RetentionInDays"] for it in of_type(template, "AWS::Logs::LogGroup").values()]
+        assert kept == [{"Ref": "LogRetentionDays"}] * len(functions)
     assert hub["Parameters"]["LogRetentionDays"]["Default"] == 90
 
 

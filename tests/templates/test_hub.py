@@ -1,4 +1,4 @@
-"""The hub's template, as CloudFormation receives it."""
+"""The hub's template, as CloudFormation receives it, and what holds for the access monitor's, too."""
 
 import json
 import re
@@ -7,26 +7,20 @@ import sys
 from pathlib import Path
 
 import pytest
-from samtranslator.yaml_helper import yaml_parse
+from chalice.app import CloudWatchEventConfig, ScheduledEventConfig, SQSEventConfig
 
+from app import app as wired
 from awsim.patterns import matches
-from chalicelib.core.monitor.trail_actions import NAMES
 from chalicelib.service.budget import RESERVED, SLOW_CALL
 from chalicelib.service.discover import PERIOD
-from tests.templates.conftest import FUNCTIONS, ROOT, STACKSET, TARGET
+from tests.templates.conftest import FUNCTIONS, MONITORING, ROOT, STACKSET, TARGET, resources
+from tools import events
 from tools.template_checks import problems
 
-TRAIL = json.loads((ROOT / "tests" / "samples" / "trail.json").read_text(encoding="utf-8"))["samples"]
-MONITOR = ("AccessMonitorOn", "KeyUseWatched")
-"""Conditions of resources that only the access monitor needs."""
+SQS_ARN = "arn:${AWS::Partition}:sqs:${AWS::Region}:${AWS::AccountId}"
 
 
-def resources(template, type_):
-    """The properties of all resources of a type, by logical id."""
-    return {name: it["Properties"] for name, it in template["Resources"].items() if it["Type"] == type_}
-
-
-def test_the_translated_template_is_clean(package, hub):
+def test_the_translated_templates_are_clean(package, both):
     """cfn-lint and the repository's own checks find no fault."""
     done = subprocess.run(
         [
@@ -35,6 +29,7 @@ def test_the_translated_template_is_clean(package, hub):
             "W3002",
             "--",
             package / "template.yaml",
+            package / "monitor.yaml",
             TARGET,
             STACKSET,
             ROOT / "deploy" / "organization.yaml",
@@ -47,15 +42,17 @@ def test_the_translated_template_is_clean(package, hub):
     )
 
     assert done.stdout + done.stderr == ""
-    assert problems(hub) == []
+    assert [problems(template) for template in both.values()] == [[], []]
 
 
-def test_the_nine_functions_have_their_documented_names_and_a_role_each(hub):
+@pytest.mark.parametrize(("stack", "called"), [("hub", FUNCTIONS), ("monitor", MONITORING)])
+def test_the_nine_functions_have_their_documented_names_and_a_role_each(both, stack, called):
     """Function, role and log group are called ami-promoter-REGION-NAME."""
+    hub = both[stack]
     functions = resources(hub, "AWS::Lambda::Function")
     names = {it["Handler"].removeprefix("app."): it["FunctionName"]["Fn::Sub"] for it in functions.values()}
 
-    assert names == {name.replace("-", "_"): "ami-promoter-${AWS::Region}-" + name for name in FUNCTIONS.values()}
+    assert names == {name.replace("-", "_"): "ami-promoter-${AWS::Region}-" + name for name in called.values()}
     for function in functions.values():
         role = hub["Resources"][function["Role"]["Fn::GetAtt"][0]]["Properties"]
         assert role["RoleName"] == function["FunctionName"]
@@ -64,22 +61,62 @@ def test_the_nine_functions_have_their_documented_names_and_a_role_each(hub):
 
 
 def test_every_function_is_woken_and_only_by_whom_it_should_be(hub):
-    """Three queues, four schedules, and eight rules: the targets' events arrive on their own bus."""
+    """Two queues, two schedules, and three rules: the targets' events arrive on their own bus."""
     mapped = {it["FunctionName"]["Ref"] for it in resources(hub, "AWS::Lambda::EventSourceMapping").values()}
     rules = resources(hub, "AWS::Events::Rule").values()
     woken = sorted((it["Targets"][0]["Arn"]["Fn::GetAtt"][0], "EventBusName" in it) for it in rules)
 
-    assert mapped == {"Worker", "ShareWorker", "AccessMonitor"}
+    assert mapped == {"Worker", "ShareWorker"}
     assert woken == [
-        ("AccessMonitor", False),
-        *[("AccessMonitorQueue", False)] * 4,
         ("Discover", False),
-        ("DriftAudit", False),
         ("OnImageState", False),
         ("OnTagChange", False),
         ("OnTargetEvent", True),
-        ("OnTargetEvent", True),
         ("Sweep", False),
+    ]
+
+
+def test_what_app_says_wakes_a_function_wakes_it_and_nothing_else_does(hub, both):
+    """Each decorator's event is in the template, by Chalice's name, with what cannot be said there merged onto it.
+
+    The merge changes the tag's key alone, and adds one event: the access monitor's second.
+    """
+    said = {}
+    for one in wired.event_sources:
+        logical = "".join(word.capitalize() for word in one.name.split("-"))
+        match one:
+            case CloudWatchEventConfig():
+                said[f"{logical}{logical}Event"] = one.event_pattern
+            case ScheduledEventConfig():
+                said[f"{logical}{logical}Event"] = one.schedule_expression.to_string()
+            case SQSEventConfig():
+                said[f"{logical}{logical}SqsEventSource"] = (f"{SQS_ARN}:{one.queue}", one.batch_size)
+    found = {}
+    for template in both.values():
+        for name, rule in resources(template, "AWS::Events::Rule").items():
+            if not name.startswith("TrailOf"):
+                found[name] = rule.get("EventPattern") or rule["ScheduleExpression"]
+        for name, mapping in resources(template, "AWS::Lambda::EventSourceMapping").items():
+            found[name] = (mapping["EventSourceArn"]["Fn::Sub"], mapping["BatchSize"])
+
+    key = said["OnTagChangeOnTagChangeEvent"]["detail"]
+    assert key["changed-tag-keys"] == [hub["Parameters"]["TriggerTagKey"]["Default"]]
+    keyed = {**said["OnTagChangeOnTagChangeEvent"], "detail": {**key, "changed-tag-keys": [{"Ref": "TriggerTagKey"}]}}
+    assert found == {
+        **said,
+        "OnTagChangeOnTagChangeEvent": keyed,
+        "AccessMonitorFiveMinutes": "rate(5 minutes)",
+    }
+
+
+def test_what_targets_forward_arrives_on_their_bus_alone(hub):
+    """What targets forward matches the pattern of app.py, and its bus is theirs."""
+    rule = hub["Resources"]["OnTargetEventOnTargetEventEvent"]["Properties"]
+    drawn = events.samples()
+
+    assert rule["EventBusName"] == {"Ref": "InboundBus"}
+    assert [name for name in drawn if matches(rule["EventPattern"], drawn[name])] == [
+        name for name in drawn if name != "tag-change"
     ]
 
 
@@ -87,9 +124,9 @@ def test_a_message_group_is_dark_for_six_function_timeouts_and_then_dead_letters
     """Each mapped queue is FIFO, hides a message for six timeouts, and has a FIFO dead-letter queue."""
     queues = resources(hub, "AWS::SQS::Queue")
     mappings = resources(hub, "AWS::Lambda::EventSourceMapping")
-    assert mappings.pop("AccessMonitorTrail")["BatchSize"] == 1  # events, not records: its queue is not FIFO
+    names = {f"{SQS_ARN}:{queue['QueueName']['Fn::Sub']}": queue for queue in queues.values()}
     for mapping in mappings.values():
-        queue = queues[mapping["EventSourceArn"]["Fn::GetAtt"][0]]
+        queue = names[mapping["EventSourceArn"]["Fn::Sub"]]
         function = hub["Resources"][mapping["FunctionName"]["Ref"]]["Properties"]
         dead = queues[queue["RedrivePolicy"]["deadLetterTargetArn"]["Fn::GetAtt"][0]]
 
@@ -111,8 +148,6 @@ def test_an_event_that_finds_no_function_is_kept(hub):
     for rule in resources(hub, "AWS::Events::Rule").values():
         if "EventPattern" in rule:
             assert rule["Targets"][0]["DeadLetterConfig"] == {"Arn": dead}
-        if rule["Targets"][0]["Arn"]["Fn::GetAtt"][0] == "AccessMonitorQueue":
-            continue
         woken = hub["Resources"][rule["Targets"][0]["Arn"]["Fn::GetAtt"][0]]["Properties"]
         assert woken["DeadLetterConfig"] == {"TargetArn": dead}
 
@@ -207,7 +242,7 @@ def test_each_table_can_be_set_back_to_any_second_of_the_last_month(hub):
     """A mistake, by the service or a person, does not lose the ledger, the targets file or the members."""
     tables = resources(hub, "AWS::DynamoDB::Table")
 
-    assert set(tables) == {"Table", "ConfigTable", "MembersTable", "FindingsTable"}
+    assert set(tables) == {"Table", "ConfigTable", "MembersTable"}
     for name, table in tables.items():
         assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
         assert hub["Resources"][name]["UpdateReplacePolicy"] == "Retain"
@@ -223,92 +258,14 @@ def test_only_records_expire_and_only_by_the_date_they_bear(hub):
         "Table": {"AttributeName": "expires_at", "Enabled": True},
         "ConfigTable": None,
         "MembersTable": None,
-        "FindingsTable": {"AttributeName": "expires_at", "Enabled": True},
     }
     assert {str(it["AMI_PROMOTER_KEEP_HISTORY_DAYS"]) for it in reported} == {"{'Ref': 'KeepHistoryDays'}"}
 
 
-CONDITIONAL = r'\{"Fn::If": \["(?:AccessMonitorOn|KeyUseWatched)", \{[^{}]*\}, \{"Ref": "AWS::NoValue"\}\]\}'
-"""A text that only the access monitor adds."""
-
-
-def test_nothing_of_the_access_monitor_is_deployed_unless_a_parameter_says_so(hub):
-    """Off by default: it then has no function, role, queue, rule, table, topic or alarm, and costs nothing."""
-    assert hub["Parameters"]["AccessMonitoring"]["Default"] == "off"
-    its = {name: it for name, it in hub["Resources"].items() if it.get("Condition") in MONITOR}
-    rest = {name: it for name, it in hub["Resources"].items() if name not in its}
-
-    assert "AccessMonitor" in its
-    named = {name: re.sub(CONDITIONAL, "", json.dumps(it)) for name, it in rest.items()}
-    assert [name for name, text in named.items() if any(f'"{one}"' in text for one in its)] == []
-    assert [
-        name for name in rest if name.startswith(("AccessMonitor", "DriftAudit", "Trail", "Security", "Findings"))
-    ] == []
-
-
-def test_the_monitors_events_lie_ten_minutes_and_come_from_its_rules_alone(hub):
-    """By then the ledger is written."""
-    queue = hub["Resources"]["AccessMonitorQueue"]["Properties"]
-    [sends] = hub["Resources"]["AccessMonitorQueuePolicy"]["Properties"]["PolicyDocument"]["Statement"]
-    senders = sends["Condition"]["ArnEquals"]["aws:SourceArn"]
-
-    assert queue["DelaySeconds"] == 600
-    assert queue["VisibilityTimeout"] >= 6 * hub["Resources"]["AccessMonitor"]["Properties"]["Timeout"]
-    named = {(one["Fn::If"][1] if "Fn::If" in one else one)["Fn::GetAtt"][0] for one in senders}
-    assert named == set(trail_rules(hub))
-
-
-def trail_rules(template):
-    """The rules that match CloudTrail's events, by logical id."""
-    rules = resources(template, "AWS::Events::Rule")
-    return {name: it for name, it in rules.items() if name.startswith("TrailOf")}
-
-
-def test_other_regions_forward_what_the_hub_hears(hub):
-    """The same patterns, and the same state for read-only events."""
-    region = yaml_parse((ROOT / "deploy" / "hub-region.yaml").read_text(encoding="utf-8"))
-    parts = ("EventPattern", "State", "Description")
-    here, there = (
-        {name: [it.get(part) for part in parts] for name, it in trail_rules(template).items()}
-        for template in (hub, region)
-    )
-
-    assert here == there
-
-
-@pytest.mark.parametrize("name", TRAIL)
-def test_each_sample_of_the_trail_reaches_the_monitor_by_one_rule(hub, name):
-    """The monitor gets no event twice."""
-    matching = [rule for rule, it in trail_rules(hub).items() if matches(it["EventPattern"], TRAIL[name]["event"])]
-
-    assert len(matching) == 1
-
-
-def test_the_patterns_name_the_calls_that_are_read(hub):
-    """A call without a rule would be read for nothing, and a rule without a reader would forward for nothing."""
-    named = [call for it in trail_rules(hub).values() for call in it["EventPattern"]["detail"]["eventName"]]
-
-    assert sorted(named) == sorted(NAMES)
-
-
-def test_only_monitor_and_audit_publish_on_the_security_topic_which_is_encrypted(hub):
-    """The topic's messages say who may have taken what."""
-    [denied] = hub["Resources"]["SecurityPolicy"]["Properties"]["PolicyDocument"]["Statement"]
-
-    assert hub["Resources"]["Security"]["Properties"]["KmsMasterKeyId"] == {
-        "Fn::If": ["HasDataKey", {"Ref": "DataKeyArn"}, "alias/aws/sns"]
-    }
-    assert (denied["Effect"], denied["Principal"], denied["Action"]) == ("Deny", "*", "sns:Publish")
-    assert denied["Condition"] == {
-        "StringNotEquals": {
-            "aws:PrincipalArn": [{"Fn::GetAtt": [role, "Arn"]} for role in ("AccessMonitorRole", "DriftAuditRole")]
-        }
-    }
-
-
-def test_the_template_knows_no_account_and_no_region(hub):
+@pytest.mark.parametrize("stack", ["hub", "monitor"])
+def test_the_template_knows_no_account_and_no_region(both, stack):
     """It is the same for every account, Region and partition."""
-    text = json.dumps(hub["Resources"])
+    text = json.dumps(both[stack]["Resources"])
 
     assert re.findall(r"\b\d{12}\b|\barn:aws[a-z-]*:|\b[a-z]{2}-(?:east|west|central|north|south)[a-z]*-\d", text) == []
 
@@ -323,7 +280,7 @@ GOOD_AND_BAD = [
         ["", "arn:aws:iam::900000000000:role/AmiOrganizationRead"],
         ["AmiOrganizationRead", "arn:aws:iam::*:role/R", "arn:aws:iam::900000000000:role/path/R"],
     ),
-    ("hub", "SiblingRegions", ["", "eu-west-1", "eu-west-1,us-gov-east-1"], ["eu-west-1a", "*", "eu-west-1,"]),
+    ("monitor", "SiblingRegions", ["", "eu-west-1", "eu-west-1,us-gov-east-1"], ["eu-west-1a", "*", "eu-west-1,"]),
     ("hub", "OrganizationId", ["", "o-a1b2c3d4e5"], ["o-1", "r-abcd", "*"]),
     (
         "hub",
@@ -346,7 +303,7 @@ GOOD_AND_BAD = [
         ["*", "alias/x", "arn:aws:iam::123456789012:root"],
     ),
     (
-        "hub",
+        "monitor",
         "BuilderArns",
         ["", "arn:aws:iam::123456789012:role/build/images", "arn:aws-us-gov:iam::123456789012:user/jo"],
         ["*", "arn:aws:iam::123456789012:root", "arn:aws:sts::123456789012:assumed-role/images/s", "images"],
@@ -426,7 +383,7 @@ def test_a_bad_parameter_is_refused_with_a_word_of_help(template, parameter, goo
     assert declared["ConstraintDescription"]
 
 
-TEMPLATES = ("hub", "target", "stackset", "guardrails", "organization")
+TEMPLATES = ("hub", "monitor", "target", "stackset", "guardrails", "organization")
 
 
 def test_every_parameter_that_is_written_is_tried_with_good_and_bad_values(request):
@@ -437,6 +394,8 @@ def test_every_parameter_that_is_written_is_tried_with_good_and_bad_values(reque
         for parameter, declared in request.getfixturevalue(name)["Parameters"].items()
         if declared["Type"] != "Number" and "AllowedValues" not in declared
     }
+    hub = request.getfixturevalue("hub")["Parameters"]
+    patterned -= {("monitor", name) for name in hub}  # the monitor has these as the hub has them
 
     assert {(name, parameter) for name, parameter, _, _ in GOOD_AND_BAD} == patterned
 
@@ -457,5 +416,5 @@ def test_app_only_wires():
     }
     ours |= {module for module, _ in imported if module.startswith("chalicelib.")}
 
-    assert ours <= {"chalicelib.bootstrap", "chalicelib.telemetry"}
+    assert ours == {"chalicelib.bootstrap", "chalicelib.telemetry"}
     assert not {module.split(".")[0] for module, _ in imported} & {"boto3", "botocore", "ami_promoter", "awsim"}

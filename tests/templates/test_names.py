@@ -3,13 +3,14 @@
 import re
 from typing import Any
 
-from tests.templates.conftest import FUNCTIONS
+from tests.templates.conftest import FUNCTIONS, MONITORING
 from tools.templates_docs import names
 
+EVERY = FUNCTIONS | MONITORING
 PROMISED = {
-    **{logical: f"ami-promoter-R-{name}" for logical, name in FUNCTIONS.items()},
-    **{f"{logical}Role": f"ami-promoter-R-{name}" for logical, name in FUNCTIONS.items()},
-    **{f"{logical}LogGroup": f"/aws/lambda/ami-promoter-R-{name}" for logical, name in FUNCTIONS.items()},
+    **{logical: f"ami-promoter-R-{name}" for logical, name in EVERY.items()},
+    **{f"{logical}Role": f"ami-promoter-R-{name}" for logical, name in EVERY.items()},
+    **{f"{logical}LogGroup": f"/aws/lambda/ami-promoter-R-{name}" for logical, name in EVERY.items()},
     "Table": "ami-promoter-R",
     "ConfigTable": "ami-promoter-R-config",
     "MembersTable": "ami-promoter-R-members",
@@ -30,34 +31,36 @@ PROMISED = {
 }
 
 
-def test_no_name_and_no_logical_id_changes_silently(hub):
+def test_no_name_and_no_logical_id_changes_silently(both):
     """Another logical id replaces the resource; another name breaks whatever refers to the old one."""
     found = {
         logical: name.get("Fn::Sub", "").replace("${AWS::Region}", "R") or f"of {name['Ref']}"
-        for logical, (_, name) in names(hub).items()
+        for template in both.values()
+        for logical, (_, name) in names(template).items()
     }
 
     assert found == PROMISED
 
 
-def test_handlers_keep_their_names(hub):
+def test_handlers_keep_their_names(both):
     """A renamed handler is another function, and the old one's queued messages stay unprocessed."""
     handlers = {
         logical: it["Properties"]["Handler"]
-        for logical, it in hub["Resources"].items()
+        for template in both.values()
+        for logical, it in template["Resources"].items()
         if it["Type"] == "AWS::Lambda::Function"
     }
 
-    assert handlers == {logical: f"app.{name.replace('-', '_')}" for logical, name in FUNCTIONS.items()}
+    assert handlers == {logical: f"app.{name.replace('-', '_')}" for logical, name in EVERY.items()}
 
 
-def test_two_hubs_in_one_account_share_no_name(hub):
+def test_two_hubs_in_one_account_share_no_name(both):
     """Every fixed name has the Region in it: roles and dashboards are unique in the account, across stacks.
 
     An alias is unique in its Region.
     """
-    fixed = {logical: name for logical, (_, name) in names(hub).items() if logical != "SourceKeyAliasName"}
-    assert [name for name in fixed.values() if "${AWS::Region}" not in name["Fn::Sub"]] == []
+    fixed = [it for template in both.values() for it in names(template).items() if it[0] != "SourceKeyAliasName"]
+    assert [name for _, (_, name) in fixed if "${AWS::Region}" not in name["Fn::Sub"]] == []
 
 
 def fixed(value: Any) -> bool:

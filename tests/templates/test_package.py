@@ -18,8 +18,8 @@ from typing import Any
 import botocore
 import pytest
 
-from tests.templates.conftest import FUNCTIONS, ROOT
-from tools import checkout, sbom, sdk_data, verify
+from tests.templates.conftest import FUNCTIONS, MONITORING, ROOT
+from tools import checkout, extras, sbom, sdk_data, verify
 from tools.package import BrokenPackage, check_runtime, check_zip, compiled
 
 SDK = Path(botocore.__file__).parent / "data"
@@ -38,7 +38,7 @@ sys.addaudithook(refuse)
 import app, chalicelib
 for module in pkgutil.walk_packages(chalicelib.__path__, "chalicelib."):
     __import__(module.name)
-wired = {f.handler_string.removeprefix("app."): f.name for f in app.app.pure_lambda_functions}
+wired = {f.handler_string.removeprefix("app."): f.name for f in app.app.event_sources}
 assert all(callable(getattr(app, handler)) for handler in wired)
 import boto3, aws_lambda_powertools
 print(json.dumps({"wired": wired, "from": [m.__file__ for m in (app, chalicelib, boto3, aws_lambda_powertools)]}))
@@ -84,7 +84,7 @@ def test_the_zip_runs_alone(package: Path, tmp_path: Path):
 
     assert done.returncode == 0, done.stderr
     answer = json.loads(done.stdout)
-    assert answer["wired"] == {name.replace("-", "_"): name for name in FUNCTIONS.values()}
+    assert answer["wired"] == {name.replace("-", "_"): name for name in (FUNCTIONS | MONITORING).values()}
     assert all(Path(it).is_relative_to(tmp_path) for it in answer["from"])
 
 
@@ -486,3 +486,28 @@ def test_a_wheel_for_another_machine_is_refused(tmp_path, tag):
     """The message says what it is for."""
     with pytest.raises(BrokenPackage, match=f"fast-1.0 is a wheel for {tag}, not for python{HERE} on Linux x86_64"):
         check_runtime(a_zip(tmp_path / "it.zip", tag), a_function(f"python{HERE}"))
+
+
+@pytest.mark.parametrize(
+    ("files", "named"),
+    [
+        (
+            {"one": "Resources: {Table: {Type: A}}", "two": "Resources: {Table: {Type: B}}"},
+            "two.yaml: another file has Table",
+        ),
+        ({"one": "Description: a", "two": "Description: b"}, "two.yaml: another file has Description"),
+        ({"one": "Resources:\n  Table: {Type: A}\n  Table: {Type: B}\n", "two": "Outputs: {}"}, "line 2: Table"),
+    ],
+)
+def test_a_name_that_stands_twice_in_the_extras_is_refused(tmp_path, files, named):
+    """YAML takes the later one and says nothing."""
+    for name, text in files.items():
+        (tmp_path / f"{name}.yaml").write_text(text, encoding="utf-8")
+
+    with pytest.raises(extras.TwiceNamed, match=named):
+        extras.read(files, tmp_path)
+
+
+def test_every_file_of_the_extras_is_packaged():
+    """The order in which they are read is written down, and no file is left out of it."""
+    assert sorted(extras.HUB + extras.MONITOR) == sorted(file.stem for file in extras.FOLDER.iterdir())

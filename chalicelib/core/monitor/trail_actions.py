@@ -267,7 +267,7 @@ _READERS = {
     "SharedSnapshotCopyInitiated": _share_used,
     "SharedSnapshotVolumeCreated": _share_used,
 }
-"""The calls and events that the monitor reads; the rules in ``.chalice/extras.yaml`` forward these."""
+"""The calls and events that the monitor reads; the rules in ``.chalice/extras/monitor.yaml`` forward these."""
 
 NAMES = frozenset(_READERS)
 
