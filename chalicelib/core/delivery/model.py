@@ -52,6 +52,9 @@ ENDED = frozenset({DeliveryState.DELIVERED, DeliveryState.FAILED, DeliveryState.
 ACCEPTED = "accepted"
 """Inbox entry of an operator: the id of an AMI in the target that the delivery adopts as its own."""
 
+EXPIRED = "expired:"
+"""Prefix of a request to end at the targets file's date; the service does not start such a delivery again."""
+
 
 class CopyState(StrEnum):
     """The state of one snapshot's copy."""
@@ -365,8 +368,26 @@ class Delivery:
 
     @property
     def copies_end(self) -> int:
-        """When its copies must have ended, counted from when it came to the front of the queue."""
-        return self.entered[DeliveryState.OPENING] + self.target.copy_deadline
+        """When its copies must have ended, counted from when it came to the front of the queue; 0: it has not yet."""
+        since = self.entered.get(DeliveryState.OPENING)
+        return 0 if since is None else since + self.target.copy_deadline
+
+    @property
+    def queued_at(self) -> int:
+        """When its place in the queue began: its deadline counts from then."""
+        return self.entered.get(DeliveryState.REQUESTED, self.created_at)
+
+    @property
+    def copies_image(self) -> bool:
+        """Whether one call, CopyImage, copies the AMI and all its snapshots."""
+        return self.method == "image"
+
+    @property
+    def copied_at(self) -> int | None:
+        """When its last copy ended; None: it has not ended."""
+        if self.copies_image and not self.image.adopted:
+            return self.image.available_at
+        return self.entered.get(DeliveryState.REGISTERING)
 
     @property
     def where(self) -> str:
