@@ -13,7 +13,7 @@ from chalicelib.core.delivery import copy_quota, machine
 from chalicelib.core.delivery.attempts import ImageRegistered
 from chalicelib.core.delivery.copy_quota import CopyQuota
 from chalicelib.core.delivery.model import ENDED, Delivery, DeliveryState
-from chalicelib.core.delivery.phase import DeliveryCommand, DeliveryEvent
+from chalicelib.core.delivery.phase import Command, DeliveryEvent
 from chalicelib.core.delivery.phases.copying import StartCopy
 from chalicelib.core.records import addresses, codec
 from chalicelib.ports.records import Stored, Write
@@ -23,7 +23,7 @@ from chalicelib.service.stored import body, read_body
 T = TypeVar("T")
 
 
-class DeliveryCodec(Codec[Delivery, DeliveryCommand, DeliveryEvent]):
+class DeliveryCodec(Codec[Delivery, Command, DeliveryEvent]):
     """The stored form of deliveries."""
 
     def decode(self, stored: Stored) -> Delivery:
@@ -41,7 +41,7 @@ class DeliveryCodec(Codec[Delivery, DeliveryCommand, DeliveryEvent]):
         rests = record.state in (*ENDED, DeliveryState.SHARED, DeliveryState.AWAITING_APPROVAL)
         return names if rests or since is None else {**names, "seconds": now - since}
 
-    def intent_items(self, record: Delivery, commands: Sequence[DeliveryCommand]) -> Items:
+    def intent_items(self, record: Delivery, commands: Sequence[Command]) -> Items:
         """Return the look-ups for copies' events, which can arrive before the call's answer."""
         target = record.target
         sources = [command.source for command in commands if isinstance(command, StartCopy)]

@@ -11,7 +11,7 @@ from chalicelib.core.delivery.attempts import CopiesFound, CopyStarted, FindCopi
 from chalicelib.core.delivery.copy_quota import CopyQuota, SlotLease
 from chalicelib.core.delivery.leftovers import DeleteSnapshots, SnapshotsDeleted
 from chalicelib.core.delivery.model import Delivery, DeliveryState, NeededShare
-from chalicelib.core.delivery.phase import DeliveryCommand, DeliveryEvent, Refused
+from chalicelib.core.delivery.phase import Command, DeliveryEvent, Refused
 from chalicelib.core.delivery.phases.approval import LookAtApproval
 from chalicelib.core.delivery.phases.checking import (
     AskHubCopy,
@@ -99,15 +99,15 @@ class DeliveryPorts:
     approvals: LiveApprovals
 
 
-def delivery_machine(draw: Callable[[], str]) -> Machine[Delivery, DeliveryCommand, DeliveryEvent]:
+def delivery_machine(draw: Callable[[], str]) -> Machine[Delivery, Command, DeliveryEvent]:
     """Return the machine of deliveries. ``draw`` returns a nonce: a random text that cannot be guessed."""
 
-    def record_intent(record: Delivery, commands: Sequence[DeliveryCommand], now: int) -> Delivery:
+    def record_intent(record: Delivery, commands: Sequence[Command], now: int) -> Delivery:
         nonces = [draw() for command in commands if command.makes]
         return machine.record_intent(record, tuple(commands), now, nonces)
 
     decide = (machine.outstanding, machine.evolve, machine.due_events, machine.looks)
-    return Machine(*decide, record_intent, machine.tells, machine.announced)
+    return Machine(*decide, record_intent, machine.tells, lambda record, command: command.announced(record))
 
 
 class DeliveryExecutor:
@@ -132,7 +132,7 @@ class DeliveryExecutor:
         self._region = region
         self._trigger_tag = trigger_tag
 
-    def execute(self, record: Delivery, command: DeliveryCommand, budget: Budget) -> DeliveryEvent:
+    def execute(self, record: Delivery, command: Command, budget: Budget) -> DeliveryEvent:
         """Execute one command; a refusal comes back as an event."""
         try:
             return self._execute_one(record, command, budget)
@@ -142,7 +142,7 @@ class DeliveryExecutor:
             nonce = "" if attempt is None else attempt.nonce
             return Refused(type(command).__name__, refusal.kind, refusal.fault, source, refusal.unknown, nonce)
 
-    def _execute_one(self, delivery: Delivery, command: DeliveryCommand, budget: Budget) -> DeliveryEvent:  # noqa: C901, PLR0911, PLR0912 - one case each
+    def _execute_one(self, delivery: Delivery, command: Command, budget: Budget) -> DeliveryEvent:  # noqa: C901, PLR0911, PLR0912 - one case each
         snapshots, images = self._ports.snapshots, self._ports.images
         match command:
             case CheckTarget():

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from chalicelib.core.delivery import leftovers, proof
 from chalicelib.core.delivery.model import Copy, CopyState, Delivery
 from chalicelib.core.delivery.moves import each_copy
-from chalicelib.core.delivery.phase import DeliveryCommand, DeliveryEvent, Refused
+from chalicelib.core.delivery.phase import Command, DeliveryEvent, Refused
 from chalicelib.core.delivery.proof import SeenCopy
 from chalicelib.core.errors import RefusalKind
 from chalicelib.core.faults import Fault
@@ -15,7 +15,7 @@ from chalicelib.core.records import schedule
 
 
 @dataclass(frozen=True, slots=True)
-class RegisterImage(DeliveryCommand):
+class RegisterImage(Command):
     """RegisterImage, or CopyImage. Its intent is written first."""
 
     makes = True
@@ -35,7 +35,7 @@ class RegisterImage(DeliveryCommand):
 
 
 @dataclass(frozen=True, slots=True)
-class FindCopies(DeliveryCommand):
+class FindCopies(Command):
     """List copies by tag, for intents without a known result."""
 
 

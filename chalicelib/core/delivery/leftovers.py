@@ -6,14 +6,14 @@ from dataclasses import dataclass
 
 from chalicelib.core.delivery import proof
 from chalicelib.core.delivery.model import Delivery
-from chalicelib.core.delivery.phase import DeliveryCommand, DeliveryEvent
+from chalicelib.core.delivery.phase import Command, DeliveryEvent
 
 MOST_UNPROVEN = 20
 """A fault names at most this many, because principals in a target can create any number of them."""
 
 
 @dataclass(frozen=True, slots=True)
-class DeleteSnapshots(DeliveryCommand):
+class DeleteSnapshots(Command):
     """Delete copies that the delivery does not use: extras, failed ones, leftovers."""
 
     snapshots: tuple[str, ...]

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from chalicelib.core.delivery.model import ENDED, EXPIRED, Delivery, DeliveryState
 from chalicelib.core.delivery.moves import in_force
-from chalicelib.core.delivery.phase import CancelAsked, DeadlinePassed, DeliveryCommand, DeliveryEvent, Phase
+from chalicelib.core.delivery.phase import CancelAsked, Command, DeadlinePassed, DeliveryEvent, Phase
 from chalicelib.core.delivery.phases import (
     approval,
     checking,
@@ -56,17 +56,17 @@ def evolve(delivery: Delivery, event: DeliveryEvent, now: int) -> Delivery:
     return replace(after, due_at=due_at(after))
 
 
-def outstanding(delivery: Delivery, now: int) -> tuple[DeliveryCommand, ...]:
+def outstanding(delivery: Delivery, now: int) -> tuple[Command, ...]:
     """List what is left to do now, from the record alone. Listing and executing can be repeated."""
     return () if delivery.ended else PHASES[delivery.state].outstanding(delivery, now)
 
 
-def looks(delivery: Delivery, _now: int) -> tuple[DeliveryCommand, ...]:
+def looks(delivery: Delivery, _now: int) -> tuple[Command, ...]:
     """List what a woken delivery reads: its approval, the hub's own copy, or who waits for a slot."""
     return () if delivery.ended else PHASES[delivery.state].looks(delivery)
 
 
-def record_intent(delivery: Delivery, wanted: Sequence[DeliveryCommand], now: int, nonces: Sequence[str]) -> Delivery:
+def record_intent(delivery: Delivery, wanted: Sequence[Command], now: int, nonces: Sequence[str]) -> Delivery:
     """Record the intent of every command that changes AWS, before the command is executed (invariant 3).
 
     ``nonces``: random texts, one for each of ``wanted`` that creates something (``makes``), in the same order.
@@ -75,11 +75,6 @@ def record_intent(delivery: Delivery, wanted: Sequence[DeliveryCommand], now: in
     for command in wanted:
         delivery = command.intend(delivery, next(left) if command.makes else "", now)
     return replace(delivery, due_at=due_at(delivery))
-
-
-def announced(delivery: Delivery, command: DeliveryCommand) -> str:
-    """Return the API call and its resource for commands whose intent is recorded first; "" for other commands."""
-    return command.announced(delivery)
 
 
 def tells(before: Delivery, after: Delivery) -> bool:

@@ -436,3 +436,26 @@ class Delivery:
             return None
         episode, _, rest = value.partition(":")
         return rest if episode == str(self.episode) else None
+
+
+def reduced(over: Delivery) -> Delivery:
+    """Reduce an ended delivery to its target, its result and its nonces (invariant 4).
+
+    ``key_arn`` and the copies are for those that copy from the hub's own, for `status` and for `reconcile`; what
+    `status` needs to find its shares follows from the source and from how it was to be copied.
+    """
+    made = over.copies if over.ending is None else ()
+    standing = tuple(share for share in over.shares.needed if share.standing)
+    return replace(
+        over,
+        source_name="",
+        groups=(),
+        snapshots=(),
+        entered={over.state: over.entered[over.state]},
+        copies=tuple(Copy(copy.source, copy.state, copy.copy) for copy in made),
+        shares=replace(over.shares, needed=standing, last_closing_at=None),
+        slots=SlotRequest(),
+        request=ImageRequest(),
+        last_refusal=None,
+        handled={},
+    )

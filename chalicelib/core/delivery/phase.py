@@ -11,7 +11,7 @@ from chalicelib.core.errors import RefusalKind
 from chalicelib.core.faults import Fault
 
 
-class DeliveryCommand:
+class Command:
     """What the executor must do. AWS can refuse each command, and each is safe to repeat."""
 
     __slots__ = ()
@@ -97,13 +97,17 @@ def leads(change: Handler, *entries: StateEntry) -> Edge:
     return Edge(change, frozenset(entry.state for entry in entries))
 
 
+Row = Mapping[type[DeliveryEvent], Edge]
+"""A state's row of the table."""
+
+
 @dataclass(frozen=True, slots=True)
 class Phase:
     """A delivery in one state, as functions of its record. Times are epoch seconds."""
 
-    on: Mapping[type[DeliveryEvent], Edge]
-    """Its row of the table. Any other event is illegal and parks the record."""
-    outstanding: Callable[[Delivery, int], tuple[DeliveryCommand, ...]]
+    on: Row
+    """Any other event is illegal and parks the record."""
+    outstanding: Callable[[Delivery, int], tuple[Command, ...]]
     """(delivery, now): what is left to do now. Listing and executing can be repeated."""
     deadline: Callable[[Delivery], int | None]
     due: Callable[[Delivery, int | None], Iterable[int | None]] = lambda delivery, last: (last, delivery.next_try)
@@ -112,7 +116,7 @@ class Phase:
     """Whether its deadline acts by itself, and has not acted yet."""
     may_cancel: Callable[[Delivery], bool] = lambda _delivery: True
     """Whether it can still be cancelled, in a state whose row has that."""
-    looks: Callable[[Delivery], tuple[DeliveryCommand, ...]] = lambda _delivery: ()
+    looks: Callable[[Delivery], tuple[Command, ...]] = lambda _delivery: ()
     """What it reads when it is woken, even if nothing is due."""
     needs_shares: Callable[[Delivery], bool] = lambda _delivery: False
     """Whether the shares for its copies must stay open (invariant 1). Standing shares do not count."""

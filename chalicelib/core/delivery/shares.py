@@ -6,13 +6,13 @@ from dataclasses import dataclass, replace
 
 from chalicelib.core.delivery.model import Delivery
 from chalicelib.core.delivery.moves import again
-from chalicelib.core.delivery.phase import DeliveryCommand, DeliveryEvent
+from chalicelib.core.delivery.phase import Command, DeliveryEvent
 from chalicelib.core.faults import Fault
 from chalicelib.core.records import schedule
 
 
 @dataclass(frozen=True, slots=True)
-class HoldShares(DeliveryCommand):
+class HoldShares(Command):
     """Write a holding for every share, and wake the resources.
 
     ``last_closing_at``: when shares for copies close at the latest; ``until``: when standing ones close, 0: never.
@@ -31,12 +31,12 @@ class HoldShares(DeliveryCommand):
 
 
 @dataclass(frozen=True, slots=True)
-class LookAtShares(DeliveryCommand):
+class LookAtShares(Command):
     """Read the states of its shares in the ledger."""
 
 
 @dataclass(frozen=True, slots=True)
-class ReleaseShares(DeliveryCommand):
+class ReleaseShares(Command):
     """Remove its holdings for copies, or ``all``, and wake the resources."""
 
     all: bool = True
@@ -80,7 +80,7 @@ class SharesReleased(DeliveryEvent):
     """Those before this one, if there was no time for more (0: every one)."""
 
 
-def steps(delivery: Delivery, now: int, *, asked: bool) -> tuple[DeliveryCommand, ...]:
+def steps(delivery: Delivery, now: int, *, asked: bool) -> tuple[Command, ...]:
     """Hold, then read the ledger, as shares may be open already. A wake carries no facts, so each one leads to a read.
 
     ``asked``: it holds already. Then it reads first and holds again afterwards: an invocation with time for only one of

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from chalicelib.core.delivery.model import CopyState, Delivery
-from chalicelib.core.delivery.phase import DeliveryCommand, DeliveryEvent
+from chalicelib.core.delivery.phase import Command, DeliveryEvent
 from chalicelib.core.faults import Fault
 from chalicelib.core.records import schedule
 
 
 @dataclass(frozen=True, slots=True)
-class AskSlots(DeliveryCommand):
+class AskSlots(Command):
     """Write into the copy quota how many copy tries this episode needs, has started and has finished; renew the lease.
 
     ``limited_at`` is when EC2 last said that too many copies run there (epoch seconds).
@@ -28,7 +28,7 @@ class AskSlots(DeliveryCommand):
 
 
 @dataclass(frozen=True, slots=True)
-class LookAtSlots(DeliveryCommand):
+class LookAtSlots(Command):
     """Read how many slots the copy quota has granted."""
 
 

@@ -8,8 +8,8 @@ from chalicelib.core.delivery.model import Delivery, DeliveryState
 from chalicelib.core.delivery.moves import again
 from chalicelib.core.delivery.phase import (
     CancelAsked,
+    Command,
     DeadlinePassed,
-    DeliveryCommand,
     DeliveryEvent,
     Phase,
     Refused,
@@ -26,7 +26,7 @@ AWAIT = StateEntry(DeliveryState.AWAITING_APPROVAL)
 
 
 @dataclass(frozen=True, slots=True)
-class LookAtApproval(DeliveryCommand):
+class LookAtApproval(Command):
     """Read whether an approver has approved the delivery."""
 
 
@@ -44,7 +44,7 @@ class ApprovalSeen(DeliveryEvent):
     source: str = ""
 
 
-def _outstanding(delivery: Delivery, now: int) -> tuple[DeliveryCommand, ...]:
+def _outstanding(delivery: Delivery, now: int) -> tuple[Command, ...]:
     return (LookAtApproval(),) if now >= delivery.next_try else ()
 
 

@@ -10,18 +10,9 @@ from dataclasses import dataclass, field, replace
 from chalicelib.core.delivery import attempts, leftovers, permissions, proof
 from chalicelib.core.delivery.model import Copy, CopyState, Delivery, DeliveryState, LastLook
 from chalicelib.core.delivery.moves import again
-from chalicelib.core.delivery.phase import (
-    CancelAsked,
-    DeadlinePassed,
-    DeliveryCommand,
-    DeliveryEvent,
-    Phase,
-    Refused,
-    StateEntry,
-    leads,
-)
+from chalicelib.core.delivery.phase import Command, DeadlinePassed, DeliveryEvent, Phase, Refused, StateEntry, leads
 from chalicelib.core.delivery.phases import trouble
-from chalicelib.core.delivery.phases.ending import ENDS, TIDY, cancelled, fail
+from chalicelib.core.delivery.phases.ending import CANCELS, ENDS, TIDY, fail
 from chalicelib.core.delivery.phases.imaging import REGISTER, VERIFY
 from chalicelib.core.delivery.phases.opening import OPEN
 from chalicelib.core.delivery.phases.waiting import WAIT, queue_deadline, queued_out, queued_too_long, until_queued_out
@@ -33,17 +24,17 @@ REQUEST, CHECK = StateEntry(DeliveryState.REQUESTED), StateEntry(DeliveryState.C
 
 
 @dataclass(frozen=True, slots=True)
-class AskHubCopy(DeliveryCommand):
+class AskHubCopy(Command):
     """Read whether the hub's own copy in this Region exists, from which this delivery copies."""
 
 
 @dataclass(frozen=True, slots=True)
-class CheckTarget(DeliveryCommand):
+class CheckTarget(Command):
     """Assume the role; read the key, the AMI name, and what the service has created there already."""
 
 
 @dataclass(frozen=True, slots=True)
-class NotifyWaiting(DeliveryCommand):
+class NotifyWaiting(Command):
     """Send one notice that the target's role cannot be assumed yet."""
 
 
@@ -89,16 +80,16 @@ class WaitingNotified(DeliveryEvent):
     keeps_refusal = True
 
 
-def _looks(delivery: Delivery) -> tuple[DeliveryCommand, ...]:
+def _looks(delivery: Delivery) -> tuple[Command, ...]:
     """The hub's own copy in this Region must exist first."""
     return (AskHubCopy(),) if delivery.hub_copy.delivery and not delivery.hub_copy.snapshots else ()
 
 
-def _requested(delivery: Delivery, now: int) -> tuple[DeliveryCommand, ...]:
+def _requested(delivery: Delivery, now: int) -> tuple[Command, ...]:
     return (_looks(delivery) or (CheckTarget(),)) if now >= delivery.next_try else ()
 
 
-def _checking(delivery: Delivery, now: int) -> tuple[DeliveryCommand, ...]:
+def _checking(delivery: Delivery, now: int) -> tuple[Command, ...]:
     if now < delivery.next_try:
         return ()
     return (CheckTarget(),) if delivery.waiting_notified else (NotifyWaiting(),)
@@ -179,7 +170,7 @@ PHASES = {
             TargetReady: leads(_ready, WAIT, OPEN, REGISTER, VERIFY),
             TargetUnfit: leads(_unfit, *ENDS),
             Refused: leads(_requested_refused, REQUEST, CHECK, *ENDS),
-            CancelAsked: leads(cancelled, *ENDS),
+            **CANCELS,
             DeadlinePassed: leads(
                 queued_too_long("Look at the function `worker`: its dead letters and errors; then tag the AMI again."),
                 REQUEST,
@@ -196,7 +187,7 @@ PHASES = {
             TargetUnfit: leads(_unfit, *ENDS),
             Refused: leads(_checking_refused, CHECK, *ENDS),
             WaitingNotified: leads(_notified, CHECK),
-            CancelAsked: leads(cancelled, *ENDS),
+            **CANCELS,
             DeadlinePassed: leads(
                 queued_too_long(
                     "Deploy deploy/target.yaml there, with the targets file's external id; then tag again."

@@ -9,18 +9,9 @@ from chalicelib.core.delivery import attempts, leftovers, permissions, proof, sh
 from chalicelib.core.delivery.attempts import CopiesFound, CopyStarted, FindCopies
 from chalicelib.core.delivery.model import Copy, CopyState, Delivery, DeliveryState
 from chalicelib.core.delivery.moves import MAX_TRIES, VERIFY_TRIES, answered, copies_news, each_copy
-from chalicelib.core.delivery.phase import (
-    CancelAsked,
-    DeadlinePassed,
-    DeliveryCommand,
-    DeliveryEvent,
-    Phase,
-    Refused,
-    StateEntry,
-    leads,
-)
+from chalicelib.core.delivery.phase import Command, DeadlinePassed, DeliveryEvent, Phase, Refused, StateEntry, leads
 from chalicelib.core.delivery.phases import trouble
-from chalicelib.core.delivery.phases.ending import ENDS, TIDY, cancelled, fail
+from chalicelib.core.delivery.phases.ending import CANCELS, ENDS, TIDY, fail
 from chalicelib.core.delivery.phases.imaging import REGISTER, copy_cure
 from chalicelib.core.errors import RefusalKind
 from chalicelib.core.faults import Fault
@@ -36,7 +27,7 @@ The first try needs a list, too: the record may be from a backup, and the copy m
 
 
 @dataclass(frozen=True, slots=True)
-class StartCopy(DeliveryCommand):
+class StartCopy(Command):
     """CopySnapshot. Its intent is written first."""
 
     source: str
@@ -59,14 +50,14 @@ class StartCopy(DeliveryCommand):
 
 
 @dataclass(frozen=True, slots=True)
-class LookAtCopies(DeliveryCommand):
+class LookAtCopies(Command):
     """Read the state of running copies from EC2."""
 
     copies: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class AskWhoWaits(DeliveryCommand):
+class AskWhoWaits(Command):
     """Read whether another delivery waits for a slot in the target, which an ended copy would free."""
 
 
@@ -89,7 +80,7 @@ class OthersWait(DeliveryEvent):
 # --- what is left to do -----------------------------------------------------------------------------------------------
 
 
-def _outstanding(delivery: Delivery, now: int) -> tuple[DeliveryCommand, ...]:
+def _outstanding(delivery: Delivery, now: int) -> tuple[Command, ...]:
     """Ask for slots last.
 
     If the time ends within the list, intended copies must have come before, or each try would only use up a slot.
@@ -97,21 +88,21 @@ def _outstanding(delivery: Delivery, now: int) -> tuple[DeliveryCommand, ...]:
     return (*leftovers.deletes(delivery, now), *_copies(delivery, now), *_slots(delivery, now))
 
 
-def _slots(delivery: Delivery, now: int) -> tuple[DeliveryCommand, ...]:
+def _slots(delivery: Delivery, now: int) -> tuple[Command, ...]:
     starved = _wants(delivery) and not slots.free(delivery, now)
     if (delivery.slots.asked and not slots.is_asked(delivery)) or (starved and now >= delivery.slots.next_ask):
         return (slots.request(delivery),)
     return (slots.LookAtSlots(),) if starved else ()
 
 
-def _copies(delivery: Delivery, now: int) -> tuple[DeliveryCommand, ...]:
+def _copies(delivery: Delivery, now: int) -> tuple[Command, ...]:
     due = now >= delivery.next_try
     if delivery.last_look.failure is not None:
         return (FindCopies(),) if due else ()
     lost = [copy for copy in delivery.copies if copy.state is CopyState.INTENDED]
     if lost:
         return (FindCopies(),) if due and any(now >= copy.next_look for copy in lost) else ()
-    steps: list[DeliveryCommand] = []
+    steps: list[Command] = []
     poll = due and any(copy.state is CopyState.PENDING and now >= copy.next_look for copy in delivery.copies)
     looks = tuple(copy.copy for copy in delivery.copies if copy.copy and _worth_a_look(delivery, copy, now))
     if looks and (poll or _worth_looking_now(delivery)):
@@ -161,7 +152,7 @@ def _worth_a_look(delivery: Delivery, copy: Copy, now: int) -> bool:
     return now >= copy.next_look or delivery.unread(f"look#{copy.source}") is not None
 
 
-def _looks(delivery: Delivery) -> tuple[DeliveryCommand, ...]:
+def _looks(delivery: Delivery) -> tuple[Command, ...]:
     """Ask who waits for its slots, if an event alone is no reason to look."""
     return (AskWhoWaits(),) if _said_of_copies(delivery) and not _worth_looking_now(delivery) else ()
 
@@ -373,7 +364,7 @@ PHASES = {
             shares.SharesHeld: leads(shares.held, COPY),
             shares.SharesSeen: leads(_shares_seen, COPY),
             Refused: leads(_refused, COPY, *ENDS),
-            CancelAsked: leads(cancelled, *ENDS),
+            **CANCELS,
             DeadlinePassed: leads(
                 trouble.looks_once_more(
                     "Look at the copies in that account; raise copy_deadline in the targets file if slow."

@@ -11,24 +11,16 @@ from typing import Any
 
 from chalicelib.core.delivery import attempts, leftovers, proof, shares, slots
 from chalicelib.core.delivery.attempts import CopyStarted, ImageRegistered
-from chalicelib.core.delivery.model import (
-    Attempt,
-    Copy,
-    CopyState,
-    Delivery,
-    DeliveryState,
-    ImageRequest,
-    LastLook,
-    SlotRequest,
-)
+from chalicelib.core.delivery.model import Attempt, CopyState, Delivery, DeliveryState, LastLook, reduced
 from chalicelib.core.delivery.moves import again, answered, copies_news, each_copy, in_force
 from chalicelib.core.delivery.phase import (
     CancelAsked,
+    Command,
     DeadlinePassed,
-    DeliveryCommand,
     DeliveryEvent,
     Phase,
     Refused,
+    Row,
     StateEntry,
     leads,
 )
@@ -47,17 +39,17 @@ MOST_REFUSALS = 2
 
 
 @dataclass(frozen=True, slots=True)
-class FindLeftovers(DeliveryCommand):
+class FindLeftovers(Command):
     """List everything in the target that has this delivery's tag, and remove it."""
 
 
 @dataclass(frozen=True, slots=True)
-class LookAtClosing(DeliveryCommand):
+class LookAtClosing(Command):
     """Read in the ledger whether looks at AWS miss the permissions that it has released."""
 
 
 @dataclass(frozen=True, slots=True)
-class NotifyOutcome(DeliveryCommand):
+class NotifyOutcome(Command):
     """Send the last notice, unless the service gave it up (``publish`` false); then write the tracked delivery."""
 
     publish: bool = True
@@ -131,6 +123,10 @@ def cancelled(event: CancelAsked, delivery: Delivery, now: int) -> Delivery:
     return cancel(replace(delivery, sharing=replace(delivery.sharing, expired=event.expired)), now)
 
 
+CANCELS: Row = {CancelAsked: leads(cancelled, *ENDS)}
+"""In the row of each state in which it can still be cancelled."""
+
+
 def _end(delivery: Delivery, ending: DeliveryState, faults: tuple[Fault, ...], now: int) -> Delivery:
     asked = delivery.request.intended_at or delivery.request.copy_image_intended_at
     made = delivery.image.id or asked or any(copy.tries or copy.copy for copy in delivery.copies)
@@ -159,7 +155,7 @@ def _late_image(event: ImageRegistered, delivery: Delivery, now: int) -> Deliver
     return replace(known.with_cleanup(done=False, clear=False).with_image(id=event.image), next_try=now)
 
 
-def _stopping(delivery: Delivery, now: int) -> tuple[DeliveryCommand, ...]:
+def _stopping(delivery: Delivery, now: int) -> tuple[Command, ...]:
     looks = (FindLeftovers(),) if now >= delivery.next_try or _has_news(delivery) else ()
     released = () if _needs_shares(delivery) else shares.releases(delivery, now)
     return (*slots.reports(delivery), *released, *looks)
@@ -169,12 +165,12 @@ def _needs_shares(delivery: Delivery) -> bool:
     return not delivery.cleanup.deletes_accepted
 
 
-def _tidying(delivery: Delivery, now: int) -> tuple[DeliveryCommand, ...]:
+def _tidying(delivery: Delivery, now: int) -> tuple[Command, ...]:
     releases = (shares.ReleaseShares(),) if delivery.shares.held else ()
     return (*slots.reports(delivery), *releases, *_tidies(delivery, now))
 
 
-def _tidies(delivery: Delivery, now: int) -> tuple[DeliveryCommand, ...]:
+def _tidies(delivery: Delivery, now: int) -> tuple[Command, ...]:
     due = now >= delivery.next_try
     if not delivery.cleanup.done:
         return (FindLeftovers(),) if due or _has_news(delivery) else ()
@@ -344,30 +340,7 @@ def notice_refused(event: Refused, delivery: Delivery, now: int) -> Delivery:
 
 def _over(_event: OutcomeNotified, delivery: Delivery, now: int) -> Delivery:
     by_ending = {entry.state: entry for entry in OVER}
-    return small(by_ending[delivery.ending or DeliveryState.FAILED](delivery, now))
-
-
-def small(over: Delivery) -> Delivery:
-    """Reduce an ended delivery to its target, its result and its nonces (invariant 4).
-
-    ``key_arn`` and the copies are for those that copy from the hub's own, for `status` and for `reconcile`; what
-    `status` needs to find its shares follows from the source and from how it was to be copied.
-    """
-    made = over.copies if over.ending is None else ()
-    standing = tuple(share for share in over.shares.needed if share.standing)
-    return replace(
-        over,
-        source_name="",
-        groups=(),
-        snapshots=(),
-        entered={over.state: over.entered[over.state]},
-        copies=tuple(Copy(copy.source, copy.state, copy.copy) for copy in made),
-        shares=replace(over.shares, needed=standing, last_closing_at=None),
-        slots=SlotRequest(),
-        request=ImageRequest(),
-        last_refusal=None,
-        handled={},
-    )
+    return reduced(by_ending[delivery.ending or DeliveryState.FAILED](delivery, now))
 
 
 OVER = tuple(map(StateEntry, (DeliveryState.FAILED, DeliveryState.CANCELLED, DeliveryState.WITHDRAWN)))

@@ -8,7 +8,7 @@ what                           ``snapshots``                            ``image`
 calls                          CopySnapshot for each, RegisterImage     CopyImage
 copy slots                     one for each snapshot                    none
 reads the source               until the last snapshot is copied        until the AMI is available
-cancelled while it is made     finishes and stays                       is stopped
+CANCELS while it is made     finishes and stays                       is stopped
 past its deadline              RegisterImage is tried once more         is not begun again
 the nonce                      new for each call, dropped if denied     one for each AMI, as its client token
 an AMI that does not show      is looked for until the deadline         is gone after two minutes
@@ -23,18 +23,9 @@ from chalicelib.core.delivery import attempts, leftovers, preflight, proof, shar
 from chalicelib.core.delivery.attempts import CopiesFound, CopyStarted, FindCopies, ImageRegistered, RegisterImage
 from chalicelib.core.delivery.model import Copy, CopyState, Delivery, DeliveryState
 from chalicelib.core.delivery.moves import MAX_TRIES, VERIFY_TRIES, again, answered
-from chalicelib.core.delivery.phase import (
-    CancelAsked,
-    DeadlinePassed,
-    DeliveryCommand,
-    DeliveryEvent,
-    Phase,
-    Refused,
-    StateEntry,
-    leads,
-)
+from chalicelib.core.delivery.phase import Command, DeadlinePassed, DeliveryEvent, Phase, Refused, StateEntry, leads
 from chalicelib.core.delivery.phases import trouble
-from chalicelib.core.delivery.phases.ending import ENDS, TIDY, cancelled, fail
+from chalicelib.core.delivery.phases.ending import CANCELS, ENDS, TIDY, fail
 from chalicelib.core.delivery.phases.publishing import PUBLISH
 from chalicelib.core.faults import Fault, count
 from chalicelib.core.records import schedule
@@ -46,27 +37,27 @@ NAME_NOT_FREE = preflight.name_not_free("", "").code
 
 
 @dataclass(frozen=True, slots=True)
-class DiscardImage(DeliveryCommand):
+class DiscardImage(Command):
     """Deregister the AMI of a failed try and delete its snapshots, so that another try can use its name."""
 
 
 @dataclass(frozen=True, slots=True)
-class FindImage(DeliveryCommand):
+class FindImage(Command):
     """List AMIs by name and tag, for an intent without a known result."""
 
 
 @dataclass(frozen=True, slots=True)
-class VerifyImage(DeliveryCommand):
+class VerifyImage(Command):
     """Read the new AMI and compare it with the source, field by field."""
 
 
 @dataclass(frozen=True, slots=True)
-class TagCopies(DeliveryCommand):
+class TagCopies(Command):
     """Give each snapshot that CopyImage created the tags of its source snapshot."""
 
 
 @dataclass(frozen=True, slots=True)
-class CarryDeprecation(DeliveryCommand):
+class CarryDeprecation(Command):
     """EnableImageDeprecation with the source's date."""
 
 
@@ -107,11 +98,11 @@ class DeprecationCarried(DeliveryEvent):
 # --- what is left to do -----------------------------------------------------------------------------------------------
 
 
-def _registering(delivery: Delivery, now: int) -> tuple[DeliveryCommand, ...]:
+def _registering(delivery: Delivery, now: int) -> tuple[Command, ...]:
     return (*_beside(delivery, now), *((_creates(delivery),) if now >= delivery.next_try else ()))
 
 
-def _creates(delivery: Delivery) -> DeliveryCommand:
+def _creates(delivery: Delivery) -> Command:
     if delivery.request.discarding:
         return DiscardImage()
     if not delivery.copies_listed_again and any(copy.tries > 1 or copy.adopted for copy in delivery.copies):
@@ -119,7 +110,7 @@ def _creates(delivery: Delivery) -> DeliveryCommand:
     return RegisterImage() if delivery.request.intended_at is None else FindImage()
 
 
-def _verifying(delivery: Delivery, now: int) -> tuple[DeliveryCommand, ...]:
+def _verifying(delivery: Delivery, now: int) -> tuple[Command, ...]:
     """After it was seen available, an event about it is no reason to look again."""
     due, waits = now >= delivery.next_try, delivery.image.available_at is None
     if not due and not (waits and delivery.unread("image") is not None):
@@ -130,7 +121,7 @@ def _verifying(delivery: Delivery, now: int) -> tuple[DeliveryCommand, ...]:
     return (*_beside(delivery, now), TagCopies() if untagged else CarryDeprecation())
 
 
-def _beside(delivery: Delivery, now: int) -> tuple[DeliveryCommand, ...]:
+def _beside(delivery: Delivery, now: int) -> tuple[Command, ...]:
     released = () if _needs_shares(delivery) else shares.releases(delivery, now)
     return (*slots.reports(delivery), *released, *leftovers.deletes(delivery, now))
 
@@ -333,7 +324,7 @@ PHASES = {
             ImageNotFound: leads(_not_found, REGISTER, *ENDS),
             ImageDiscarded: leads(_discarded, REGISTER, *ENDS),
             Refused: leads(_registering_refused, REGISTER, *ENDS),
-            CancelAsked: leads(cancelled, *ENDS),
+            **CANCELS,
             DeadlinePassed: leads(_registering_too_long, REGISTER, *ENDS),
         },
         outstanding=_registering,
@@ -353,7 +344,7 @@ PHASES = {
             CopiesTagged: leads(_tagged, VERIFY),
             DeprecationCarried: leads(_deprecated, PUBLISH),
             Refused: leads(_verifying_refused, VERIFY, *ENDS),
-            CancelAsked: leads(cancelled, *ENDS),
+            **CANCELS,
             DeadlinePassed: leads(
                 trouble.looks_once_more(
                     "Look at the AMI in that account: it never became available. If CopyImage is slow, raise "

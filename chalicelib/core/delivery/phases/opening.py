@@ -7,18 +7,10 @@ from dataclasses import replace
 from chalicelib.core.delivery import leftovers, permissions, shares, slots
 from chalicelib.core.delivery.model import CopyState, Delivery, DeliveryState
 from chalicelib.core.delivery.moves import in_force
-from chalicelib.core.delivery.phase import (
-    CancelAsked,
-    DeadlinePassed,
-    DeliveryCommand,
-    Phase,
-    Refused,
-    StateEntry,
-    leads,
-)
+from chalicelib.core.delivery.phase import Command, DeadlinePassed, Phase, Refused, StateEntry, leads
 from chalicelib.core.delivery.phases import trouble
 from chalicelib.core.delivery.phases.copying import COPY
-from chalicelib.core.delivery.phases.ending import ENDS, begin_again, cancel, cancelled, fail
+from chalicelib.core.delivery.phases.ending import CANCELS, ENDS, begin_again, cancel, fail
 from chalicelib.core.delivery.phases.imaging import REGISTER, VERIFY
 from chalicelib.core.delivery.phases.publishing import PUBLISH
 from chalicelib.core.records import schedule
@@ -35,7 +27,7 @@ ASKED_ANEW = 5 * schedule.MINUTE
 CURE = "Look at the function `share-worker`: its dead letters and errors; then tag the AMI again."
 
 
-def _outstanding(delivery: Delivery, now: int) -> tuple[DeliveryCommand, ...]:
+def _outstanding(delivery: Delivery, now: int) -> tuple[Command, ...]:
     steps = shares.steps(delivery, now, asked=delivery.shares.held)
     return (*slots.reports(delivery), *leftovers.deletes(delivery, now), *steps)
 
@@ -92,7 +84,7 @@ PHASES = {
             shares.SharesSeen: leads(_seen, OPEN, COPY, REGISTER, VERIFY, PUBLISH, *ENDS),
             leftovers.SnapshotsDeleted: leads(leftovers.deleted, OPEN),
             Refused: leads(trouble.refused, OPEN, *ENDS),
-            CancelAsked: leads(cancelled, *ENDS),
+            **CANCELS,
             DeadlinePassed: leads(_too_long, *ENDS),
         },
         outstanding=_outstanding,

@@ -7,16 +7,15 @@ from dataclasses import dataclass, replace
 
 from chalicelib.core.delivery import leftovers, shares, slots
 from chalicelib.core.delivery.attempts import CopyStarted
-from chalicelib.core.delivery.model import Delivery, DeliveryState
+from chalicelib.core.delivery.model import Delivery, DeliveryState, reduced
 from chalicelib.core.delivery.moves import again
-from chalicelib.core.delivery.phase import DeliveryCommand, DeliveryEvent, Phase, Refused, StateEntry, leads
+from chalicelib.core.delivery.phase import Command, DeliveryEvent, Phase, Refused, StateEntry, leads
 from chalicelib.core.delivery.phases.ending import (
     OutcomeNotified,
     late,
     late_copy,
     notice_refused,
     notify,
-    small,
     tidied_by,
     waits,
 )
@@ -32,7 +31,7 @@ PROTECT_TRIES = 5
 
 
 @dataclass(frozen=True, slots=True)
-class ProtectImage(DeliveryCommand):
+class ProtectImage(Command):
     """EnableImageDeregistrationProtection, without a cooldown: an administrator can turn it off at any time."""
 
 
@@ -41,12 +40,12 @@ class ImageProtected(DeliveryEvent):
     """The new AMI has deregistration protection."""
 
 
-def _outstanding(delivery: Delivery, now: int) -> tuple[DeliveryCommand, ...]:
+def _outstanding(delivery: Delivery, now: int) -> tuple[Command, ...]:
     useless = leftovers.deletes(delivery, now)
     return (*slots.reports(delivery), *shares.releases(delivery, now), *useless, *_publishes(delivery, now))
 
 
-def _publishes(delivery: Delivery, now: int) -> tuple[DeliveryCommand, ...]:
+def _publishes(delivery: Delivery, now: int) -> tuple[Command, ...]:
     if now < delivery.next_try:
         return ()
     if _to_protect(delivery):
@@ -99,7 +98,7 @@ def _unprotected(delivery: Delivery, refusal: Fault) -> Fault:
 
 
 def _published(_event: OutcomeNotified, delivery: Delivery, now: int) -> Delivery:
-    return SHARED(delivery, now) if delivery.shared else small(DELIVERED(delivery, now))
+    return SHARED(delivery, now) if delivery.shared else reduced(DELIVERED(delivery, now))
 
 
 PHASES = {

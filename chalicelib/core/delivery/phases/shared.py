@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from chalicelib.core.delivery.model import Delivery, DeliveryState
-from chalicelib.core.delivery.phase import CancelAsked, DeliveryCommand, DeliveryEvent, Phase, StateEntry, leads
+from chalicelib.core.delivery.phase import CancelAsked, Command, DeliveryEvent, Phase, StateEntry, leads
 from chalicelib.core.delivery.phases.ending import ENDS, withdraw
 
 SHARED = StateEntry(DeliveryState.SHARED)
 
 
 @dataclass(frozen=True, slots=True)
-class LookAtEnd(DeliveryCommand):
+class LookAtEnd(Command):
     """Read the applied file's end date again, because the known end date has passed."""
 
 
@@ -32,7 +32,7 @@ def end_date(delivery: Delivery) -> int | None:
     return delivery.sharing.ends_at or delivery.target.until or None
 
 
-def _outstanding(delivery: Delivery, now: int) -> tuple[DeliveryCommand, ...]:
+def _outstanding(delivery: Delivery, now: int) -> tuple[Command, ...]:
     end = end_date(delivery)
     return (LookAtEnd(),) if end is not None and now >= max(end, delivery.next_try) else ()
 

@@ -6,18 +6,9 @@ from dataclasses import replace
 
 from chalicelib.core.delivery import slots
 from chalicelib.core.delivery.model import Delivery, DeliveryState
-from chalicelib.core.delivery.phase import (
-    CancelAsked,
-    DeadlinePassed,
-    DeliveryCommand,
-    Handler,
-    Phase,
-    Refused,
-    StateEntry,
-    leads,
-)
+from chalicelib.core.delivery.phase import Command, DeadlinePassed, Handler, Phase, Refused, StateEntry, leads
 from chalicelib.core.delivery.phases import trouble
-from chalicelib.core.delivery.phases.ending import ENDS, TIDY, cancelled, fail
+from chalicelib.core.delivery.phases.ending import CANCELS, ENDS, TIDY, fail
 from chalicelib.core.delivery.phases.opening import OPEN
 from chalicelib.core.faults import Fault
 from chalicelib.core.records import schedule
@@ -60,7 +51,7 @@ def until_queued_out(delivery: Delivery, now: int, wait: int) -> int:
     return min(wait, max(delivery.last_look.since + QUEUE_LOOK - now, 0))
 
 
-def _outstanding(delivery: Delivery, now: int) -> tuple[DeliveryCommand, ...]:
+def _outstanding(delivery: Delivery, now: int) -> tuple[Command, ...]:
     asks = now >= delivery.slots.next_ask or not slots.is_asked(delivery)
     return (slots.request(delivery),) if asks else (slots.LookAtSlots(),)
 
@@ -96,7 +87,7 @@ PHASES = {
             slots.SlotsAsked: leads(_asked, WAIT, OPEN, *ENDS),
             slots.SlotsSeen: leads(_seen, WAIT, OPEN, *ENDS),
             Refused: leads(trouble.refused, WAIT, *ENDS),
-            CancelAsked: leads(cancelled, *ENDS),
+            **CANCELS,
             DeadlinePassed: leads(
                 queued_too_long(
                     "Too many copies run there; raise queue_deadline in the targets file, or promote fewer."
