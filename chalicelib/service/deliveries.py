@@ -31,15 +31,13 @@ from chalicelib.core.delivery.phases.ending import (
     OutcomeNotified,
 )
 from chalicelib.core.delivery.phases.imaging import (
-    CarryDeprecation,
-    CopiesTagged,
-    DeprecationCarried,
     DiscardImage,
     FindImage,
+    FinishImage,
     ImageDiscarded,
+    ImageFinished,
     ImageNotFound,
     ImageSeen,
-    TagCopies,
     VerifyImage,
 )
 from chalicelib.core.delivery.phases.publishing import ImageProtected, ProtectImage
@@ -193,19 +191,13 @@ class DeliveryExecutor:
                 images.deregister(delivery, delivery.image.id or "")
                 snapshots.delete(delivery, [one.copy for one in made])
                 return ImageDiscarded()
-            case TagCopies():
-                snapshots.tag(delivery, self._image(delivery))
-                return CopiesTagged()
             case FindImage():
                 found = proof.named(delivery, images.named(delivery))
                 return ImageRegistered(found.own, found.nonce) if found.own else ImageNotFound()
             case VerifyImage():
                 return self._verify(delivery)
-            case CarryDeprecation():
-                at = deprecation.deprecate_at(self._image(delivery), self._clock())
-                if at is not None:
-                    images.deprecate(delivery, at)
-                return DeprecationCarried()
+            case FinishImage():
+                return self._finish(delivery)
             case ProtectImage():
                 images.protect(delivery)
                 return ImageProtected()
@@ -459,6 +451,15 @@ class DeliveryExecutor:
         pairs = tuple((sources[device], copy) for device, copy in by_device.items())
         extras = tuple(sorted({one.copy for one in found.own} - set(by_device.values())))
         return ImageSeen("available", (*differences, *wrong), copies=pairs, extras=extras)
+
+    def _finish(self, delivery: Delivery) -> DeliveryEvent:
+        image = self._image(delivery)
+        if delivery.copies_image:
+            self._ports.snapshots.tag(delivery, image)
+        at = deprecation.deprecate_at(image, self._clock())
+        if at is not None:
+            self._ports.images.deprecate(delivery, at)
+        return ImageFinished()
 
     def _look_at_end(self, delivery: Delivery) -> EndSeen:
         """Read the end date from the applied file. If it cannot be read for a day, the delivery's own date counts."""

@@ -228,8 +228,6 @@ class NewImage:
     id: str | None = None
     available_at: int | None = None
     """When it was first seen available and equal to the source."""
-    tagged: bool = False
-    """Whether the snapshots that CopyImage made have their own tags."""
     protected: bool = False
     """Whether it has deregistration protection, by this service."""
     unprotected: Fault | None = None

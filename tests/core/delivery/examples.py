@@ -12,9 +12,8 @@ from chalicelib.core.delivery.phases.checking import HubCopySeen, TargetReady, T
 from chalicelib.core.delivery.phases.copying import CopiesSeen, OthersWait
 from chalicelib.core.delivery.phases.ending import ClosingSeen, LeftoversSeen, OutcomeNotified
 from chalicelib.core.delivery.phases.imaging import (
-    CopiesTagged,
-    DeprecationCarried,
     ImageDiscarded,
+    ImageFinished,
     ImageNotFound,
     ImageSeen,
 )
@@ -146,8 +145,7 @@ EVENTS: tuple[DeliveryEvent, ...] = (
     ImageSeen("failed", reason="Given key ID is not accessible"),
     ImageSeen("available", copies=(("snap-0a", "snap-0ac"), ("snap-0b", "snap-0bc")), extras=("snap-0cc",)),
     TargetReady(TARGET_KEY, "ami-0b", unfinished=True),
-    CopiesTagged(),
-    DeprecationCarried(),
+    ImageFinished(),
     ImageProtected(),
     Refused("ProtectImage", RefusalKind.DENIED, FAULT),
     LeftoversSeen((), ()),

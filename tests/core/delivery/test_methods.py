@@ -14,12 +14,11 @@ from chalicelib.core.delivery.phases import imaging
 from chalicelib.core.delivery.phases.checking import TargetReady
 from chalicelib.core.delivery.phases.ending import FindLeftovers, LeftoversSeen
 from chalicelib.core.delivery.phases.imaging import (
-    CarryDeprecation,
-    CopiesTagged,
     DiscardImage,
+    FinishImage,
     ImageDiscarded,
+    ImageFinished,
     ImageSeen,
-    TagCopies,
 )
 from chalicelib.core.delivery.shares import ReleaseShares
 from chalicelib.core.delivery.slots import wanted as slots_wanted
@@ -222,10 +221,9 @@ def test_tags_and_extras_are_seen_to_when_it_is_available():
     """Snapshots get their own tags; one that no device uses is deleted."""
     there = after_events(an_image_copy(holds_copy=False), (replace(AVAILABLE, extras=("snap-0cc",)), 600))
 
-    assert machine.outstanding(there, NOW + 600) == (DeleteSnapshots(("snap-0cc",)), TagCopies())
-    tagged = after_events(there, (CopiesTagged(), 601))
-    assert CarryDeprecation() in machine.outstanding(tagged, NOW + 601)
-    assert [(copy.source, copy.copy) for copy in tagged.copies] == [("snap-0a", "snap-0ac"), ("snap-0b", "snap-0bc")]
+    assert machine.outstanding(there, NOW + 600) == (DeleteSnapshots(("snap-0cc",)), FinishImage())
+    assert machine.evolve(there, ImageFinished(), NOW + 601).state is DeliveryState.PUBLISHING
+    assert [(copy.source, copy.copy) for copy in there.copies] == [("snap-0a", "snap-0ac"), ("snap-0b", "snap-0bc")]
 
 
 # --- the comparison, and the session ---------------------------------------------------------------------------------

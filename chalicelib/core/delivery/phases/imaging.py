@@ -1,4 +1,4 @@
-"""Imaging: create the AMI (``registering``), then compare, tag and deprecate it as its source (``verifying``).
+"""Imaging: create the AMI (``registering``), then compare, tag and deprecate it like its source (``verifying``).
 
 There are two ways to create a target's own AMI, and the record names one.
 
@@ -52,13 +52,8 @@ class VerifyImage(Command):
 
 
 @dataclass(frozen=True, slots=True)
-class TagCopies(Command):
-    """Give each snapshot that CopyImage created the tags of its source snapshot."""
-
-
-@dataclass(frozen=True, slots=True)
-class CarryDeprecation(Command):
-    """EnableImageDeprecation with the source's date."""
+class FinishImage(Command):
+    """Give snapshots that CopyImage created their sources' tags; EnableImageDeprecation with the source's date."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,13 +81,8 @@ class ImageDiscarded(DeliveryEvent):
 
 
 @dataclass(frozen=True, slots=True)
-class CopiesTagged(DeliveryEvent):
-    """Each snapshot of the AMI has its own source's tags."""
-
-
-@dataclass(frozen=True, slots=True)
-class DeprecationCarried(DeliveryEvent):
-    """The new AMI has the source's deprecation date, or the source has none."""
+class ImageFinished(DeliveryEvent):
+    """Each snapshot has its own source's tags, and the new AMI the source's deprecation date, if that has one."""
 
 
 # --- what is left to do -----------------------------------------------------------------------------------------------
@@ -115,10 +105,7 @@ def _verifying(delivery: Delivery, now: int) -> tuple[Command, ...]:
     due, waits = now >= delivery.next_try, delivery.image.available_at is None
     if not due and not (waits and delivery.unread("image") is not None):
         return _beside(delivery, now)
-    if waits:
-        return (*_beside(delivery, now), VerifyImage())
-    untagged = delivery.copies_image and not delivery.image.tagged
-    return (*_beside(delivery, now), TagCopies() if untagged else CarryDeprecation())
+    return (*_beside(delivery, now), VerifyImage() if waits else FinishImage())
 
 
 def _beside(delivery: Delivery, now: int) -> tuple[Command, ...]:
@@ -296,11 +283,7 @@ def copy_cure(message: str, account: str) -> str:
     )
 
 
-def _tagged(_event: CopiesTagged, delivery: Delivery, now: int) -> Delivery:
-    return replace(delivery.with_image(tagged=True), tries=0, next_try=now)
-
-
-def _deprecated(_event: DeprecationCarried, delivery: Delivery, now: int) -> Delivery:
+def _finished(_event: ImageFinished, delivery: Delivery, now: int) -> Delivery:
     return PUBLISH(delivery, now)
 
 
@@ -341,8 +324,7 @@ PHASES = {
             shares.SharesReleased: leads(shares.released, VERIFY),
             leftovers.SnapshotsDeleted: leads(leftovers.deleted, VERIFY),
             ImageSeen: leads(_seen, VERIFY, REGISTER, *ENDS),
-            CopiesTagged: leads(_tagged, VERIFY),
-            DeprecationCarried: leads(_deprecated, PUBLISH),
+            ImageFinished: leads(_finished, PUBLISH),
             Refused: leads(_verifying_refused, VERIFY, *ENDS),
             **CANCELS,
             DeadlinePassed: leads(
