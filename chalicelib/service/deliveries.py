@@ -292,13 +292,11 @@ class DeliveryExecutor:
             cause = f"{delivery.id}:{delivery.episode}:{asked.wanted}:{asked.done}:{self._clock()}"
             write = Write(quota.key, "open", codec.encode(quota), self._clock())
             self._waker.wake_or_create(write, cause)
-        gone = self._source_gone(delivery) if again and lease.lacking > 0 else None
+        gone = self._source_gone(delivery) if asked.waits and again and lease.lacking > 0 else None
         return SlotsAsked(asked.wanted, asked.done, lease.granted, lease.until, wish.limited_at, gone)
 
     def _source_gone(self, delivery: Delivery) -> Fault | None:
         """Return that the source is gone, for a delivery that would wait for a slot in vain; a refusal says nothing."""
-        if delivery.state is not DeliveryState.WAITING:
-            return None
         try:
             return self._ports.approvals.source_gone(delivery)
         except Refusal:
@@ -539,9 +537,9 @@ def _unproven(delivery: Delivery, named: proof.Named) -> tuple[Fault, ...]:
 
 def notified_as(delivery: Delivery) -> str:
     """Return the outcome for the tracked delivery."""
-    if delivery.ending is DeliveryState.WITHDRAWN and delivery.sharing.expired:
+    if delivery.outcome is DeliveryState.WITHDRAWN and delivery.sharing.expired:
         return EXPIRED
-    return (delivery.ending or (DeliveryState.SHARED if delivery.shared else DeliveryState.DELIVERED)).value
+    return delivery.outcome.value
 
 
 def _holding(delivery: Delivery, share: NeededShare, until: int) -> Holding:

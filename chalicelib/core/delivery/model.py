@@ -397,6 +397,11 @@ class Delivery:
         """Whether it has ended in this episode."""
         return self.state in ENDED
 
+    @property
+    def outcome(self) -> DeliveryState:
+        """How it ends, or will if nothing goes wrong."""
+        return self.ending or (DeliveryState.SHARED if self.shared else DeliveryState.DELIVERED)
+
     def with_shares(self, **changes: Any) -> Delivery:
         """Return it with members of its held shares changed."""
         return replace(self, shares=replace(self.shares, **changes))

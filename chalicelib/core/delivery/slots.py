@@ -14,13 +14,15 @@ from chalicelib.core.records import schedule
 class AskSlots(Command):
     """Write into the copy quota how many copy tries this episode needs, has started and has finished; renew the lease.
 
-    ``limited_at`` is when EC2 last said that too many copies run there (epoch seconds).
+    ``limited_at`` is when EC2 last said that too many copies run there (epoch seconds). ``waits``: it waits for its
+    first slot, so look, too, whether the source is still there.
     """
 
     wanted: int
     begun: int
     done: int
     limited_at: int | None = None
+    waits: bool = False
 
     def intend(self, delivery: Delivery, _nonce: str, _now: int) -> Delivery:
         """Requested and granted slots must be returned, even if the invocation ends before it records the grant."""
@@ -86,10 +88,10 @@ def begun(delivery: Delivery) -> int:
     return sum(copy.tries for copy in delivery.copies)
 
 
-def request(delivery: Delivery) -> AskSlots:
+def request(delivery: Delivery, *, waits: bool = False) -> AskSlots:
     """Return its request to the copy quota."""
     all_, done = wanted(delivery)
-    return AskSlots(all_, begun(delivery), done, delivery.slots.limited_at)
+    return AskSlots(all_, begun(delivery), done, delivery.slots.limited_at, waits)
 
 
 def is_asked(delivery: Delivery) -> bool:

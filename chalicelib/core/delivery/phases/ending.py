@@ -339,8 +339,7 @@ def notice_refused(event: Refused, delivery: Delivery, now: int) -> Delivery:
 
 
 def _over(_event: OutcomeNotified, delivery: Delivery, now: int) -> Delivery:
-    by_ending = {entry.state: entry for entry in OVER}
-    return reduced(by_ending[delivery.ending or DeliveryState.FAILED](delivery, now))
+    return reduced(StateEntry(delivery.outcome)(delivery, now))
 
 
 OVER = tuple(map(StateEntry, (DeliveryState.FAILED, DeliveryState.CANCELLED, DeliveryState.WITHDRAWN)))

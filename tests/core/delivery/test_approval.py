@@ -1,4 +1,4 @@
-"""A delivery before anything opens: what it waits for, and what ends it."""
+"""A delivery that awaits its approval: what it waits for, and what ends it."""
 
 from chalicelib.core.delivery.machine import evolve
 from chalicelib.core.delivery.model import DeliveryState
