@@ -6,51 +6,22 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from chalicelib.core.delivery import forwarded, machine, notices, permissions, preflight, proof
-from chalicelib.core.delivery.attempts import CopiesFound, CopyStarted, FindCopies, ImageRegistered, RegisterImage
+from chalicelib.core.delivery import (
+    attempts,
+    forwarded,
+    leftovers,
+    machine,
+    notices,
+    permissions,
+    preflight,
+    proof,
+    shares,
+    slots,
+)
 from chalicelib.core.delivery.copy_quota import CopyQuota, SlotLease
-from chalicelib.core.delivery.leftovers import DeleteSnapshots, SnapshotsDeleted
 from chalicelib.core.delivery.model import Delivery, DeliveryState, NeededShare
 from chalicelib.core.delivery.phase import Command, DeliveryEvent, Refused
-from chalicelib.core.delivery.phases.approval import LookAtApproval
-from chalicelib.core.delivery.phases.checking import (
-    AskHubCopy,
-    CheckTarget,
-    NotifyWaiting,
-    TargetReady,
-    TargetUnfit,
-    WaitingNotified,
-)
-from chalicelib.core.delivery.phases.copying import AskWhoWaits, CopiesSeen, LookAtCopies, OthersWait, StartCopy
-from chalicelib.core.delivery.phases.ending import (
-    ClosingSeen,
-    FindLeftovers,
-    LeftoversSeen,
-    LookAtClosing,
-    NotifyOutcome,
-    OutcomeNotified,
-)
-from chalicelib.core.delivery.phases.imaging import (
-    DiscardImage,
-    FindImage,
-    FinishImage,
-    ImageDiscarded,
-    ImageFinished,
-    ImageNotFound,
-    ImageSeen,
-    VerifyImage,
-)
-from chalicelib.core.delivery.phases.publishing import ImageProtected, ProtectImage
-from chalicelib.core.delivery.phases.shared import EndSeen, LookAtEnd
-from chalicelib.core.delivery.shares import (
-    HoldShares,
-    LookAtShares,
-    ReleaseShares,
-    RoleRenamed,
-    SharesHeld,
-    SharesReleased,
-)
-from chalicelib.core.delivery.slots import AskSlots, LookAtSlots, SlotsAsked, SlotsSeen, is_asked
+from chalicelib.core.delivery.phases import approval, checking, copying, ending, imaging, publishing, shared
 from chalicelib.core.delivery.tags import image_tags
 from chalicelib.core.delivery.template_rights import template_old
 from chalicelib.core.delivery.tracked import EXPIRED, TrackedDelivery
@@ -135,7 +106,7 @@ class DeliveryExecutor:
         try:
             return self._execute_one(record, command, budget)
         except Refusal as refusal:
-            source = command.source if isinstance(command, StartCopy) else None
+            source = command.source if isinstance(command, copying.StartCopy) else None
             attempt = record.attempt(source or "") if command.makes else None
             nonce = "" if attempt is None else attempt.nonce
             return Refused(type(command).__name__, refusal.kind, refusal.fault, source, refusal.unknown, nonce)
@@ -143,71 +114,71 @@ class DeliveryExecutor:
     def _execute_one(self, delivery: Delivery, command: Command, budget: Budget) -> DeliveryEvent:  # noqa: C901, PLR0911, PLR0912 - one case each
         snapshots, images = self._ports.snapshots, self._ports.images
         match command:
-            case CheckTarget():
+            case checking.CheckTarget():
                 return self._check(delivery)
-            case NotifyWaiting():
+            case checking.NotifyWaiting():
                 self._ports.notices.publish(notices.waiting_for_role(delivery, self._clock()))
-                return WaitingNotified()
-            case LookAtApproval():
+                return checking.WaitingNotified()
+            case approval.LookAtApproval():
                 return self._ports.approvals.look(delivery)
-            case AskHubCopy():
+            case checking.AskHubCopy():
                 return hub_copies.look(self._records, self._ports.snapshots, delivery)
-            case AskSlots():
+            case slots.AskSlots():
                 return self._ask_slots(delivery, command)
-            case LookAtSlots():
+            case slots.LookAtSlots():
                 lease = self._ports.slots.lease(delivery.copy_quota, delivery.id)
                 held = lease is not None and lease.episode == delivery.episode
-                return SlotsSeen(lease.granted, lease.until) if lease and held else SlotsSeen(0, 0)
-            case AskWhoWaits():
-                return OthersWait(self._waits(delivery.copy_quota) is not False)
-            case HoldShares():
+                return slots.SlotsSeen(lease.granted, lease.until) if lease and held else slots.SlotsSeen(0, 0)
+            case copying.AskWhoWaits():
+                return copying.OthersWait(self._waits(delivery.copy_quota) is not False)
+            case shares.HoldShares():
                 return self._hold(delivery, command, budget)
-            case LookAtShares():
+            case shares.LookAtShares():
                 wanted = [(share.resource, share.share_name, delivery.id) for share in delivery.shares.needed]
                 return permissions.seen(delivery, self._ports.ledger.find_for(wanted))
-            case ReleaseShares(everything):
+            case shares.ReleaseShares(everything):
                 return self._release(delivery, budget, everything=everything)
-            case LookAtClosing():
+            case ending.LookAtClosing():
                 places = [(share.resource, share.share_name) for share in delivery.shares.needed]
-                return ClosingSeen(permissions.still_open(delivery, self._ports.ledger.find(places)))
-            case StartCopy(source):
+                return ending.ClosingSeen(permissions.still_open(delivery, self._ports.ledger.find(places)))
+            case copying.StartCopy(source):
                 if snapshots.role(delivery) != delivery.target.role_name:
                     raise Refusal(RefusalKind.THROTTLED, _renamed(delivery))  # the next list of copies sees to it
                 snapshot = next(s for s in self._image(delivery).snapshots if s.id == source)
-                return CopyStarted(source, snapshots.copy(delivery, snapshot), delivery.nonce(source))
-            case FindCopies():
-                return CopiesFound(snapshots.find(delivery), snapshots.role(delivery))
-            case LookAtCopies(copies):
-                return CopiesSeen(copies, snapshots.look_at(delivery, copies))
-            case DeleteSnapshots(useless):
+                return attempts.CopyStarted(source, snapshots.copy(delivery, snapshot), delivery.nonce(source))
+            case attempts.FindCopies():
+                return attempts.CopiesFound(snapshots.find(delivery), snapshots.role(delivery))
+            case copying.LookAtCopies(copies):
+                return copying.CopiesSeen(copies, snapshots.look_at(delivery, copies))
+            case leftovers.DeleteSnapshots(useless):
                 snapshots.delete(delivery, useless)
-                return SnapshotsDeleted(useless)
-            case RegisterImage():
+                return leftovers.SnapshotsDeleted(useless)
+            case attempts.RegisterImage():
                 return self._register(delivery)
-            case DiscardImage():
+            case imaging.DiscardImage():
                 made = [
                     one for one in proof.copies(delivery, snapshots.find(delivery)).own if one.source == proof.UNKNOWN
                 ]
                 images.deregister(delivery, delivery.image.id or "")
                 snapshots.delete(delivery, [one.copy for one in made])
-                return ImageDiscarded()
-            case FindImage():
+                return imaging.ImageDiscarded()
+            case imaging.FindImage():
                 found = proof.named(delivery, images.named(delivery))
-                return ImageRegistered(found.own, found.nonce) if found.own else ImageNotFound()
-            case VerifyImage():
+                return attempts.ImageRegistered(found.own, found.nonce) if found.own else imaging.ImageNotFound()
+            case imaging.VerifyImage():
                 return self._verify(delivery)
-            case FinishImage():
+            case imaging.FinishImage():
                 return self._finish(delivery)
-            case ProtectImage():
+            case publishing.ProtectImage():
                 images.protect(delivery)
-                return ImageProtected()
-            case FindLeftovers():
+                return publishing.ImageProtected()
+            case ending.FindLeftovers():
                 plan = proof.removal(delivery, images.of_delivery(delivery), snapshots.find(delivery))
                 refusal = self._remove(delivery, plan)
-                return LeftoversSeen(plan.showing, plan.unfinished, refusal, plan.unproven, plan.learnt)
-            case LookAtEnd():
+                return ending.LeftoversSeen(plan.showing, plan.unfinished, refusal, plan.unproven, plan.learnt)
+            case shared.LookAtEnd():
                 return self._look_at_end(delivery)
-            case NotifyOutcome(publish):
+            case ending.NotifyOutcome(publish):
                 return self._tell(delivery, publish=publish)
             case _:
                 raise NotImplementedError(command)
@@ -228,18 +199,18 @@ class DeliveryExecutor:
         if self._ports.targets.live(delivery.target.account) is None:
             what = "The applied targets file no longer contains this account."
             cure = "Add it to the file, apply it, and tag the AMI again; or leave it out of the tag's value."
-            return TargetUnfit((Fault("target-dropped", delivery.where, what, cure),))
+            return checking.TargetUnfit((Fault("target-dropped", delivery.where, what, cure),))
         if delivery.target.service_linked_roles:
             missing = self._ports.roles.missing(delivery)
             if missing:
-                return TargetUnfit(preflight.roles_missing(delivery.where, delivery.target, missing))
+                return checking.TargetUnfit(preflight.roles_missing(delivery.where, delivery.target, missing))
         if delivery.shared:
             ended = (*preflight.sharing_faults(delivery.target, self._clock()), *self._policy_faults(delivery))
-            return TargetUnfit(ended) if ended else TargetReady("")
+            return checking.TargetUnfit(ended) if ended else checking.TargetReady("")
         allows = self._ports.roles.allows(delivery)
         faults = template_old(delivery.target, allows) if allows is not None else ()
         if faults:
-            return TargetUnfit(faults)
+            return checking.TargetUnfit(faults)
         key, key_trouble = self._ports.keys.describe(delivery)
         named = proof.named(delivery, self._ports.images.named(delivery))
         copies = self._ports.snapshots.find(delivery)
@@ -255,9 +226,9 @@ class DeliveryExecutor:
         )
         faults += self._policy_faults(delivery)
         if faults or key is None:
-            return TargetUnfit(faults)
+            return checking.TargetUnfit(faults)
         note = _keys_seen(self._ports.keys.source_keys(delivery))
-        return TargetReady(key.arn, named.own, copies, note, nonce=named.nonce, unfinished=named.unfinished)
+        return checking.TargetReady(key.arn, named.own, copies, note, nonce=named.nonce, unfinished=named.unfinished)
 
     def _policy_faults(self, delivery: Delivery) -> tuple[Fault, ...]:
         """Return why the policies of the source's keys cannot take the statements that this delivery needs."""
@@ -272,7 +243,7 @@ class DeliveryExecutor:
             for fault in key_policy.faults(key, delivery.hub, self._region, texts[key], wanted[key])
         )
 
-    def _ask_slots(self, delivery: Delivery, asked: AskSlots) -> DeliveryEvent:
+    def _ask_slots(self, delivery: Delivery, asked: slots.AskSlots) -> DeliveryEvent:
         wish = SlotLease(
             delivery.id,
             delivery.episode,
@@ -284,7 +255,7 @@ class DeliveryExecutor:
             limited_at=asked.limited_at or 0,
         )
         lease = self._ports.slots.ask(delivery.copy_quota, wish)
-        again = is_asked(delivery)
+        again = slots.is_asked(delivery)
         if delivery.ending is not None:
             self._pass_on_slots(delivery)
         elif self._must_wake_quota(delivery, lease, again=again):
@@ -293,7 +264,7 @@ class DeliveryExecutor:
             write = Write(quota.key, "open", codec.encode(quota), self._clock())
             self._waker.wake_or_create(write, cause)
         gone = self._source_gone(delivery) if asked.waits and again and lease.lacking > 0 else None
-        return SlotsAsked(asked.wanted, asked.done, lease.granted, lease.until, wish.limited_at, gone)
+        return slots.SlotsAsked(asked.wanted, asked.done, lease.granted, lease.until, wish.limited_at, gone)
 
     def _source_gone(self, delivery: Delivery) -> Fault | None:
         """Return that the source is gone, for a delivery that would wait for a slot in vain; a refusal says nothing."""
@@ -330,17 +301,17 @@ class DeliveryExecutor:
             return None
         return stored is not None and bool(stored.body.get("full"))
 
-    def _hold(self, delivery: Delivery, hold: HoldShares, budget: Budget) -> DeliveryEvent:
+    def _hold(self, delivery: Delivery, hold: shares.HoldShares, budget: Budget) -> DeliveryEvent:
         role = self._ports.snapshots.role(delivery)
         if role != delivery.target.role_name:
-            return RoleRenamed(role)
+            return shares.RoleRenamed(role)
         done = delivery.shares.continue_at
         for share in budget.each(delivery.shares.needed[done:], CALLS_A_SHARE):
             wanted = self._wanted(delivery, share, 0 if share.standing else hold.last_closing_at)
             self._ports.ledger.hold(share.resource, wanted, _holding(delivery, share, hold.until))
             self._wake_resource(delivery, share, "hold")
             done += 1
-        return SharesHeld(_upto(delivery, done))
+        return shares.SharesHeld(_upto(delivery, done))
 
     def _wanted(self, delivery: Delivery, share: NeededShare, last_closing_at: int) -> LedgerShare:
         return LedgerShare(
@@ -375,7 +346,7 @@ class DeliveryExecutor:
                 self._ports.ledger.release(share.resource, share.share_name, _holding(delivery, share, until))
                 self._wake_resource(delivery, share, "release")
             done += 1
-        return SharesReleased(everything, _upto(delivery, done))
+        return shares.SharesReleased(everything, _upto(delivery, done))
 
     def _wake_resource(self, delivery: Delivery, share: NeededShare, what: str) -> None:
         self._waker.wake_resource(share.resource, f"{delivery.id}:{delivery.episode}:{what}:{self._clock()}")
@@ -386,13 +357,13 @@ class DeliveryExecutor:
         copies_image = delivery.copies_image
         make, nonce = (images.copy, delivery.request.token) if copies_image else (images.register, delivery.nonce())
         try:
-            return ImageRegistered(make(delivery, self._image(delivery)), nonce)
+            return attempts.ImageRegistered(make(delivery, self._image(delivery)), nonce)
         except Refusal as refusal:
             if refusal.kind is not RefusalKind.NAME_TAKEN:
                 raise
             named = proof.named(delivery, images.named(delivery))
             if named.own:
-                return ImageRegistered(named.own, named.nonce)
+                return attempts.ImageRegistered(named.own, named.nonce)
             for fault in _unproven(delivery, named):
                 raise Refusal(RefusalKind.DENIED, fault) from refusal
             if named.stranger is None:
@@ -409,10 +380,10 @@ class DeliveryExecutor:
         image = self._image(delivery)
         seen = self._ports.images.see(delivery, image)
         if seen.raw is None:
-            return ImageSeen("missing")
+            return imaging.ImageSeen("missing")
         if seen.raw["State"] != "available":
             reason = (seen.raw.get("StateReason") or {}).get("Message", "")
-            return ImageSeen(seen.raw["State"], reason=reason)
+            return imaging.ImageSeen(seen.raw["State"], reason=reason)
         copies_image = delivery.copies_image
         own = {copy.source: copy.copy for copy in delivery.copies if copy.copy}
         by_device = comparison.copies_by_device(image, seen.raw) if copies_image else {}
@@ -444,11 +415,11 @@ class DeliveryExecutor:
             if keys.get(copy) != delivery.key_arn
         )
         if not copies_image:
-            return ImageSeen("available", (*differences, *wrong))
+            return imaging.ImageSeen("available", (*differences, *wrong))
         sources = {device.name: device.snapshot_id or "" for device in image.devices}
         pairs = tuple((sources[device], copy) for device, copy in by_device.items())
         extras = tuple(sorted({one.copy for one in found.own} - set(by_device.values())))
-        return ImageSeen("available", (*differences, *wrong), copies=pairs, extras=extras)
+        return imaging.ImageSeen("available", (*differences, *wrong), copies=pairs, extras=extras)
 
     def _finish(self, delivery: Delivery) -> DeliveryEvent:
         image = self._image(delivery)
@@ -457,16 +428,16 @@ class DeliveryExecutor:
         at = deprecation.deprecate_at(image, self._clock())
         if at is not None:
             self._ports.images.deprecate(delivery, at)
-        return ImageFinished()
+        return imaging.ImageFinished()
 
-    def _look_at_end(self, delivery: Delivery) -> EndSeen:
+    def _look_at_end(self, delivery: Delivery) -> shared.EndSeen:
         """Read the end date from the applied file. If it cannot be read for a day, the delivery's own date counts."""
         now, known = self._clock(), machine.deadline(delivery) or 0
         resolution = self._ports.targets.read().resolve(delivery.target.account, in_force=True)
         if not resolution.understood and now < known + schedule.LAST_LOOK_WITHIN:
-            return EndSeen(known, again_at=now + schedule.POLLS[-1])
+            return shared.EndSeen(known, again_at=now + schedule.POLLS[-1])
         date = resolution.until(delivery.target.place) if resolution.understood else None
-        return EndSeen(end_in_force(date, now))
+        return shared.EndSeen(end_in_force(date, now))
 
     def _tell(self, delivery: Delivery, *, publish: bool) -> DeliveryEvent:
         self._note_events(delivery)
@@ -487,7 +458,7 @@ class DeliveryExecutor:
             self._waker.wake(addresses.promotion(delivery.ami), cause)
         if delivery.target.account == delivery.hub:
             hub_copies.tell(self._waker, self._ports.tracked, delivery, self._clock)
-        return OutcomeNotified()
+        return ending.OutcomeNotified()
 
     def _note_events(self, delivery: Delivery) -> None:
         """Record whether events arrived from the target: one write for each delivery instead of one for each event."""
