@@ -102,12 +102,12 @@ def due_events(delivery: Delivery, now: int) -> tuple[DeliveryEvent, ...]:
 
 
 def deadline(delivery: Delivery) -> int | None:
-    """The deadline of the present state, in epoch seconds. None: the delivery has ended.
+    """The deadline of the present state, in epoch seconds. None: it has none, or the delivery has ended.
 
     After a passed deadline, the time until which the service still tries to look at the target.
     """
     own = None if delivery.ended else PHASES[delivery.state].deadline(delivery)
-    return in_force(delivery, own)
+    return None if own is None else in_force(delivery, own)
 
 
 def due_at(delivery: Delivery) -> int | None:

@@ -37,7 +37,7 @@ def copies_news(delivery: Delivery) -> list[str]:
     return [f"look#{copy.source}" for copy in delivery.copies]
 
 
-def in_force(delivery: Delivery, last: int | None) -> int | None:
+def in_force(delivery: Delivery, last: int) -> int:
     """Return a deadline; once it has passed, the time until which the service still tries to look at the target."""
     since = delivery.last_look.since
     return since + schedule.LAST_LOOK_WITHIN if since else last

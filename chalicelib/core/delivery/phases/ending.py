@@ -281,8 +281,7 @@ def _unseen(delivery: Delivery, event: LeftoversSeen, now: int) -> bool:
 
 def _closing_seen(event: ClosingSeen, delivery: Delivery, now: int) -> Delivery:
     """Say that it was withdrawn only when looks at AWS have missed it; after an hour, say what is still open."""
-    last = in_force(delivery, tidied_by(delivery))
-    if event.open and (last is None or now < last):
+    if event.open and now < in_force(delivery, tidied_by(delivery)):
         return again(delivery, now, schedule.SILENCE)
     faults = (holders.still_open(delivery.where, event.open),) if event.open else ()
     gone = delivery.with_shares(gone=True)
@@ -329,7 +328,7 @@ def notify(delivery: Delivery, now: int) -> NotifyOutcome:
 def late(delivery: Delivery, now: int) -> bool:
     """Whether the deadline passed over an hour ago. A notice that is refused after that is tried for another hour."""
     last = in_force(delivery, tidied_by(delivery))
-    return delivery.last_look.failure is not None or (last is not None and now >= last + schedule.NOTICE_DEADLINE)
+    return delivery.last_look.failure is not None or now >= last + schedule.NOTICE_DEADLINE
 
 
 def notice_refused(event: Refused, delivery: Delivery, now: int) -> Delivery:

@@ -6,7 +6,6 @@ from dataclasses import replace
 
 from chalicelib.core.delivery import leftovers, permissions, shares, slots
 from chalicelib.core.delivery.model import CopyState, Delivery, DeliveryState
-from chalicelib.core.delivery.moves import in_force
 from chalicelib.core.delivery.phase import Command, DeadlinePassed, Phase, Refused, StateEntry, leads
 from chalicelib.core.delivery.phases import trouble
 from chalicelib.core.delivery.phases.copying import COPY
@@ -24,16 +23,12 @@ BEGINS_AGAIN = (approvals.NOT_APPROVED, SETTINGS_CHANGED)
 ASKED_ANEW = 5 * schedule.MINUTE
 """For this time an opening share may still have the fault of an earlier episode."""
 
-CURE = "Look at the function `share-worker`: its dead letters and errors; then tag the AMI again."
+_CURE = "Look at the function `share-worker`: its dead letters and errors; then tag the AMI again."
 
 
 def _outstanding(delivery: Delivery, now: int) -> tuple[Command, ...]:
     steps = shares.steps(delivery, now, asked=delivery.shares.held)
     return (*slots.reports(delivery), *leftovers.deletes(delivery, now), *steps)
-
-
-def _deadline(delivery: Delivery) -> int:
-    return delivery.copies_end
 
 
 def _seen(event: shares.SharesSeen, delivery: Delivery, now: int) -> Delivery:
@@ -43,9 +38,8 @@ def _seen(event: shares.SharesSeen, delivery: Delivery, now: int) -> Delivery:
     delivery = delivery.with_shares(wait_for=event.waits_for)
     if event.waits_for is not None and event.waits_for.code in BEGINS_AGAIN and now >= _share_worker_by(delivery):
         return cancel(delivery, now, event.waits_for)  # the next episode asks for another approval, or has new settings
-    last = in_force(delivery, _deadline(delivery))
-    if last is not None and now >= last:
-        return fail(delivery, now, trouble.deadline_fault(delivery, CURE))
+    if now >= delivery.copies_end:
+        return fail(delivery, now, trouble.deadline_fault(delivery, _CURE))
     return delivery if event.refused is None else fail(delivery, now, event.refused)
 
 
@@ -72,7 +66,7 @@ def _role_renamed(event: shares.RoleRenamed, delivery: Delivery, now: int) -> De
 
 
 def _too_long(_event: DeadlinePassed, delivery: Delivery, now: int) -> Delivery:
-    return fail(delivery, now, trouble.deadline_fault(delivery, CURE))
+    return fail(delivery, now, trouble.deadline_fault(delivery, _CURE))
 
 
 PHASES = {
@@ -88,7 +82,7 @@ PHASES = {
             DeadlinePassed: leads(_too_long, *ENDS),
         },
         outstanding=_outstanding,
-        deadline=_deadline,
+        deadline=lambda delivery: delivery.copies_end,
         deadline_acts=lambda delivery: not delivery.shares.held,  # then a read of the ledger decides it
         needs_shares=lambda _delivery: True,
         waits_for_shares=lambda delivery: delivery.shares.held,
