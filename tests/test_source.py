@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from chalicelib.core.delivery.model import DeliveryState
 from demo.stage import STATELESS
 
 ROOT = Path(__file__).parents[1]
@@ -78,6 +79,18 @@ def test_no_two_classes_have_one_name():
                 where[node.name].add(str(path.relative_to(ROOT)))
 
     assert {name: files for name, files in where.items() if len(files) > 1} == {}
+
+
+def test_a_state_of_a_delivery_is_named_by_its_phase_alone():
+    """Beside the model, and the notices of how a delivery ends: what happens in a state is read in one file."""
+    core = ROOT / "chalicelib" / "core" / "delivery"
+    where = defaultdict(set)
+    for path in core.rglob("*.py"):
+        for state in re.findall(r"DeliveryState\.([A-Z_]+)", path.read_text("utf-8")):
+            where[state].add(path.relative_to(core).as_posix())
+
+    assert set(where) == set(DeliveryState.__members__)
+    assert {state: len(files - {"model.py", "notices.py"}) for state, files in where.items()} == dict.fromkeys(where, 1)
 
 
 def test_no_test_file_imports_another():

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import ast
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from enum import StrEnum
 from types import ModuleType
 from typing import TypeVar
 
-from chalicelib.core.delivery import events as delivery_events
 from chalicelib.core.delivery import machine as delivery_machine
 from chalicelib.core.delivery import model as delivery_model
-from chalicelib.core.promotion import events as promotion_events
 from chalicelib.core.promotion import machine as promotion_machine
 from chalicelib.core.promotion import model as promotion_model
 from chalicelib.core.sharing import share
@@ -42,7 +40,7 @@ DELIVERY = """
 ## Delivery
 
 One source AMI on its way to one target.
-In `chalicelib/core/delivery/`, `machine.TRANSITIONS` is the table, `evolving.py` says what an event changes, and `machine.outstanding` what is left to do.
+Each phase is a file in `chalicelib/core/delivery/phases/`: its commands, events, what they change, what is left to do, its deadline and its rows of the table; `machine.py` gathers them.
 A delivery that has begun something in the target (a copy, an AMI) goes through `stopping`; any other goes straight to `tidying`.
 A delivery begins in `awaiting-approval` if its target needs an approval, else in `requested`; a failed, cancelled or withdrawn one that starts again does so as a new episode.
 """
@@ -88,11 +86,11 @@ def page() -> str:
         DELIVERY,
         _section(delivery, member_docs(delivery_model, "DeliveryState")),
         "\n### Its events\n",
-        _events(delivery, delivery_events),
+        _events(delivery_machine.TRANSITIONS),
         PROMOTION,
         _section(promotion, member_docs(promotion_model, "PromotionState")),
         "\n### Its events\n",
-        _events(promotion, promotion_events),
+        _events(promotion_machine.TRANSITIONS),
         SHARE,
         _section(
             shares,
@@ -103,7 +101,7 @@ def page() -> str:
         *(f"| {event} | {what} |\n" for event, what in member_docs(share, "Event").items()),
         INVENTORY,
         _section(inventories, member_docs(inventory, "State")),
-        _events(inventories, inventory),
+        _events(inventory.TRANSITIONS),
     ]
     return "".join(parts)
 
@@ -166,14 +164,10 @@ def _rows(table: Table, docs: Mapping[str, str], column: str) -> str:
     return text
 
 
-def _events(table: Table, module: ModuleType) -> str:
-    return "\n| event | what it says |\n| --- | --- |\n" + "".join(
-        f"| {name} | {_summary(getattr(module, name))} |\n" for name in _every_event(table)
-    )
-
-
-def _every_event(table: Table) -> Iterator[str]:
-    yield from dict.fromkeys(event for row in table.values() for event in row)
+def _events(transitions: Mapping[S, Mapping[type, frozenset[S]]]) -> str:
+    events = dict.fromkeys(event for row in transitions.values() for event in row)
+    rows = (f"| {event.__name__} | {_summary(event)} |\n" for event in events)
+    return "\n| event | what it says |\n| --- | --- |\n" + "".join(rows)
 
 
 def _summary(event: type) -> str:

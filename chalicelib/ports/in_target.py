@@ -6,8 +6,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from chalicelib.core.delivery.events import SeenCopy, ShownImage
 from chalicelib.core.delivery.model import Delivery
+from chalicelib.core.delivery.proof import SeenCopy, ShownImage
 from chalicelib.core.faults import Fault
 from chalicelib.core.images.image import SourceImage, SourceSnapshot
 from chalicelib.core.images.keys import KeyFacts

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from chalicelib.core.delivery.events import ApprovalSeen
 from chalicelib.core.delivery.model import Delivery
+from chalicelib.core.delivery.phases.approval import ApprovalSeen
 from chalicelib.core.errors import Refusal, RefusalKind
 from chalicelib.core.faults import Fault
 from chalicelib.core.images.arriving import ExaminedSource

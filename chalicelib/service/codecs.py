@@ -9,11 +9,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-from chalicelib.core.delivery import commands as delivery_commands
-from chalicelib.core.delivery import copy_quota, deadlines
-from chalicelib.core.delivery import events as delivery_events
+from chalicelib.core.delivery import copy_quota, machine
+from chalicelib.core.delivery.attempts import ImageRegistered
 from chalicelib.core.delivery.copy_quota import CopyQuota
 from chalicelib.core.delivery.model import ENDED, Delivery, DeliveryState
+from chalicelib.core.delivery.phase import Command, DeliveryEvent
+from chalicelib.core.delivery.phases.copying import StartCopy
 from chalicelib.core.records import addresses, codec
 from chalicelib.ports.records import Stored, Write
 from chalicelib.service.runner import Codec, Items
@@ -22,7 +23,7 @@ from chalicelib.service.stored import body, read_body
 T = TypeVar("T")
 
 
-class DeliveryCodec(Codec[Delivery, delivery_commands.Command, delivery_events.Event]):
+class DeliveryCodec(Codec[Delivery, Command, DeliveryEvent]):
     """The stored form of deliveries."""
 
     def decode(self, stored: Stored) -> Delivery:
@@ -31,7 +32,7 @@ class DeliveryCodec(Codec[Delivery, delivery_commands.Command, delivery_events.E
 
     def encode(self, record: Delivery) -> Write:
         """Return it as it is to be stored."""
-        return Write(record.key, record.state.value, body(record), record.due_at, deadlines.deadline(record))
+        return Write(record.key, record.state.value, body(record), record.due_at, machine.deadline(record))
 
     def about(self, record: Delivery, now: int) -> Mapping[str, object]:
         """Return its AMI and target; and its seconds in its state, unless it ended, is shared or awaits an approval."""
@@ -40,10 +41,10 @@ class DeliveryCodec(Codec[Delivery, delivery_commands.Command, delivery_events.E
         rests = record.state in (*ENDED, DeliveryState.SHARED, DeliveryState.AWAITING_APPROVAL)
         return names if rests or since is None else {**names, "seconds": now - since}
 
-    def intent_items(self, record: Delivery, commands: Sequence[delivery_commands.Command]) -> Items:
+    def intent_items(self, record: Delivery, commands: Sequence[Command]) -> Items:
         """Return the look-ups for copies' events, which can arrive before the call's answer."""
         target = record.target
-        sources = [command.source for command in commands if isinstance(command, delivery_commands.StartCopy)]
+        sources = [command.source for command in commands if isinstance(command, StartCopy)]
         return [
             (
                 addresses.lookup(
@@ -54,7 +55,7 @@ class DeliveryCodec(Codec[Delivery, delivery_commands.Command, delivery_events.E
             for source in sources
         ]
 
-    def result_items(self, record: Delivery, results: Sequence[delivery_events.Event]) -> Items:
+    def result_items(self, record: Delivery, results: Sequence[DeliveryEvent]) -> Items:
         """Return the look-up for the AMI's state events, which is written with the AMI's id."""
         target = record.target
         return [
@@ -63,7 +64,7 @@ class DeliveryCodec(Codec[Delivery, delivery_commands.Command, delivery_events.E
                 {"kind": "lookup", "delivery": record.id},
             )
             for event in results
-            if isinstance(event, delivery_events.ImageRegistered)
+            if isinstance(event, ImageRegistered)
         ]
 
 

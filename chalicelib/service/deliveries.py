@@ -5,25 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import assert_never
 
-from chalicelib.core.delivery import commands as do
 from chalicelib.core.delivery import (
-    deadlines,
-    evolving,
+    attempts,
     forwarded,
-    intents,
-    methods,
+    leftovers,
+    machine,
     notices,
-    outstanding,
     permissions,
     preflight,
     proof,
-    slot_use,
+    shares,
+    slots,
 )
-from chalicelib.core.delivery import events as ev
 from chalicelib.core.delivery.copy_quota import CopyQuota, SlotLease
 from chalicelib.core.delivery.model import Delivery, DeliveryState, NeededShare
+from chalicelib.core.delivery.phase import Command, DeliveryEvent, Refused
+from chalicelib.core.delivery.phases import approval, checking, copying, ending, imaging, publishing, shared
 from chalicelib.core.delivery.tags import image_tags
 from chalicelib.core.delivery.template_rights import template_old
 from chalicelib.core.delivery.tracked import EXPIRED, TrackedDelivery
@@ -70,15 +68,15 @@ class DeliveryPorts:
     approvals: LiveApprovals
 
 
-def delivery_machine(draw: Callable[[], str]) -> Machine[Delivery, do.Command, ev.Event]:
+def delivery_machine(draw: Callable[[], str]) -> Machine[Delivery, Command, DeliveryEvent]:
     """Return the machine of deliveries. ``draw`` returns a nonce: a random text that cannot be guessed."""
 
-    def record_intent(record: Delivery, commands: Sequence[do.Command], now: int) -> Delivery:
-        nonces = [draw() for command in commands if isinstance(command, intents.MAKING)]
-        return intents.record_intent(record, tuple(commands), now, nonces)
+    def record_intent(record: Delivery, commands: Sequence[Command], now: int) -> Delivery:
+        nonces = [draw() for command in commands if command.makes]
+        return machine.record_intent(record, tuple(commands), now, nonces)
 
-    decide = (outstanding.outstanding, evolving.evolve, deadlines.due_events, outstanding.looks)
-    return Machine(*decide, record_intent, intents.tells, intents.announced)
+    decide = (machine.outstanding, machine.evolve, machine.due_events, machine.looks)
+    return Machine(*decide, record_intent, machine.tells, lambda record, command: command.announced(record))
 
 
 class DeliveryExecutor:
@@ -103,93 +101,87 @@ class DeliveryExecutor:
         self._region = region
         self._trigger_tag = trigger_tag
 
-    def execute(self, record: Delivery, command: do.Command, budget: Budget) -> ev.Event:
+    def execute(self, record: Delivery, command: Command, budget: Budget) -> DeliveryEvent:
         """Execute one command; a refusal comes back as an event."""
         try:
             return self._execute_one(record, command, budget)
         except Refusal as refusal:
-            source = command.source if isinstance(command, do.StartCopy) else None
-            attempt = record.attempt(source or "") if isinstance(command, intents.MAKING) else None
+            source = command.source if isinstance(command, copying.StartCopy) else None
+            attempt = record.attempt(source or "") if command.makes else None
             nonce = "" if attempt is None else attempt.nonce
-            return ev.Refused(type(command).__name__, refusal.kind, refusal.fault, source, refusal.unknown, nonce)
+            return Refused(type(command).__name__, refusal.kind, refusal.fault, source, refusal.unknown, nonce)
 
-    def _execute_one(self, delivery: Delivery, command: do.Command, budget: Budget) -> ev.Event:  # noqa: C901, PLR0911, PLR0912 - one case each
+    def _execute_one(self, delivery: Delivery, command: Command, budget: Budget) -> DeliveryEvent:  # noqa: C901, PLR0911, PLR0912 - one case each
         snapshots, images = self._ports.snapshots, self._ports.images
         match command:
-            case do.CheckTarget():
+            case checking.CheckTarget():
                 return self._check(delivery)
-            case do.NotifyWaiting():
+            case checking.NotifyWaiting():
                 self._ports.notices.publish(notices.waiting_for_role(delivery, self._clock()))
-                return ev.WaitingNotified()
-            case do.LookAtApproval():
+                return checking.WaitingNotified()
+            case approval.LookAtApproval():
                 return self._ports.approvals.look(delivery)
-            case do.AskHubCopy():
+            case checking.AskHubCopy():
                 return hub_copies.look(self._records, self._ports.snapshots, delivery)
-            case do.AskSlots():
+            case slots.AskSlots():
                 return self._ask_slots(delivery, command)
-            case do.LookAtSlots():
+            case slots.LookAtSlots():
                 lease = self._ports.slots.lease(delivery.copy_quota, delivery.id)
                 held = lease is not None and lease.episode == delivery.episode
-                return ev.SlotsSeen(lease.granted, lease.until) if lease and held else ev.SlotsSeen(0, 0)
-            case do.AskWhoWaits():
-                return ev.OthersWait(self._waits(delivery.copy_quota) is not False)
-            case do.HoldShares():
+                return slots.SlotsSeen(lease.granted, lease.until) if lease and held else slots.SlotsSeen(0, 0)
+            case copying.AskWhoWaits():
+                return copying.OthersWait(self._waits(delivery.copy_quota) is not False)
+            case shares.HoldShares():
                 return self._hold(delivery, command, budget)
-            case do.LookAtShares():
+            case shares.LookAtShares():
                 wanted = [(share.resource, share.share_name, delivery.id) for share in delivery.shares.needed]
                 return permissions.seen(delivery, self._ports.ledger.find_for(wanted))
-            case do.ReleaseShares(everything):
+            case shares.ReleaseShares(everything):
                 return self._release(delivery, budget, everything=everything)
-            case do.LookAtClosing():
+            case ending.LookAtClosing():
                 places = [(share.resource, share.share_name) for share in delivery.shares.needed]
-                return ev.ClosingSeen(permissions.still_open(delivery, self._ports.ledger.find(places)))
-            case do.StartCopy(source):
+                return ending.ClosingSeen(permissions.still_open(delivery, self._ports.ledger.find(places)))
+            case copying.StartCopy(source):
                 if snapshots.role(delivery) != delivery.target.role_name:
                     raise Refusal(RefusalKind.THROTTLED, _renamed(delivery))  # the next list of copies sees to it
                 snapshot = next(s for s in self._image(delivery).snapshots if s.id == source)
-                return ev.CopyStarted(source, snapshots.copy(delivery, snapshot), delivery.nonce(source))
-            case do.FindCopies():
-                return ev.CopiesFound(snapshots.find(delivery), snapshots.role(delivery))
-            case do.LookAtCopies(copies):
-                return ev.CopiesSeen(copies, snapshots.look_at(delivery, copies))
-            case do.DeleteSnapshots(useless):
+                return attempts.CopyStarted(source, snapshots.copy(delivery, snapshot), delivery.nonce(source))
+            case attempts.FindCopies():
+                return attempts.CopiesFound(snapshots.find(delivery), snapshots.role(delivery))
+            case copying.LookAtCopies(copies):
+                return copying.CopiesSeen(copies, snapshots.look_at(delivery, copies))
+            case leftovers.DeleteSnapshots(useless):
                 snapshots.delete(delivery, useless)
-                return ev.SnapshotsDeleted(useless)
-            case do.RegisterImage():
+                return leftovers.SnapshotsDeleted(useless)
+            case attempts.RegisterImage():
                 return self._register(delivery)
-            case do.DiscardImage():
+            case imaging.DiscardImage():
                 made = [
                     one for one in proof.copies(delivery, snapshots.find(delivery)).own if one.source == proof.UNKNOWN
                 ]
                 images.deregister(delivery, delivery.image.id or "")
                 snapshots.delete(delivery, [one.copy for one in made])
-                return ev.ImageDiscarded()
-            case do.TagCopies():
-                snapshots.tag(delivery, self._image(delivery))
-                return ev.CopiesTagged()
-            case do.FindImage():
+                return imaging.ImageDiscarded()
+            case imaging.FindImage():
                 found = proof.named(delivery, images.named(delivery))
-                return ev.ImageRegistered(found.own, found.nonce) if found.own else ev.ImageNotFound()
-            case do.VerifyImage():
+                return attempts.ImageRegistered(found.own, found.nonce) if found.own else imaging.ImageNotFound()
+            case imaging.VerifyImage():
                 return self._verify(delivery)
-            case do.CarryDeprecation():
-                at = deprecation.deprecate_at(self._image(delivery), self._clock())
-                if at is not None:
-                    images.deprecate(delivery, at)
-                return ev.DeprecationCarried()
-            case do.ProtectImage():
+            case imaging.FinishImage():
+                return self._finish(delivery)
+            case publishing.ProtectImage():
                 images.protect(delivery)
-                return ev.ImageProtected()
-            case do.FindLeftovers():
+                return publishing.ImageProtected()
+            case ending.FindLeftovers():
                 plan = proof.removal(delivery, images.of_delivery(delivery), snapshots.find(delivery))
                 refusal = self._remove(delivery, plan)
-                return ev.LeftoversSeen(plan.showing, plan.unfinished, refusal, plan.unproven, plan.learnt)
-            case do.LookAtEnd():
+                return ending.LeftoversSeen(plan.showing, plan.unfinished, refusal, plan.unproven, plan.learnt)
+            case shared.LookAtEnd():
                 return self._look_at_end(delivery)
-            case do.NotifyOutcome(publish):
+            case ending.NotifyOutcome(publish):
                 return self._tell(delivery, publish=publish)
             case _:
-                assert_never(command)
+                raise NotImplementedError(command)
 
     def _remove(self, delivery: Delivery, plan: proof.Removal) -> Fault | None:
         """Remove each AMI and copy by a call of its own; return the last refusal.
@@ -203,22 +195,22 @@ class DeliveryExecutor:
             refusal = _refused(partial(ports.snapshots.delete, delivery, [copy])) or refusal
         return refusal
 
-    def _check(self, delivery: Delivery) -> ev.Event:
+    def _check(self, delivery: Delivery) -> DeliveryEvent:
         if self._ports.targets.live(delivery.target.account) is None:
             what = "The applied targets file no longer contains this account."
             cure = "Add it to the file, apply it, and tag the AMI again; or leave it out of the tag's value."
-            return ev.TargetUnfit((Fault("target-dropped", delivery.where, what, cure),))
+            return checking.TargetUnfit((Fault("target-dropped", delivery.where, what, cure),))
         if delivery.target.service_linked_roles:
             missing = self._ports.roles.missing(delivery)
             if missing:
-                return ev.TargetUnfit(preflight.roles_missing(delivery.where, delivery.target, missing))
+                return checking.TargetUnfit(preflight.roles_missing(delivery.where, delivery.target, missing))
         if delivery.shared:
             ended = (*preflight.sharing_faults(delivery.target, self._clock()), *self._policy_faults(delivery))
-            return ev.TargetUnfit(ended) if ended else ev.TargetReady("")
+            return checking.TargetUnfit(ended) if ended else checking.TargetReady("")
         allows = self._ports.roles.allows(delivery)
         faults = template_old(delivery.target, allows) if allows is not None else ()
         if faults:
-            return ev.TargetUnfit(faults)
+            return checking.TargetUnfit(faults)
         key, key_trouble = self._ports.keys.describe(delivery)
         named = proof.named(delivery, self._ports.images.named(delivery))
         copies = self._ports.snapshots.find(delivery)
@@ -234,9 +226,9 @@ class DeliveryExecutor:
         )
         faults += self._policy_faults(delivery)
         if faults or key is None:
-            return ev.TargetUnfit(faults)
+            return checking.TargetUnfit(faults)
         note = _keys_seen(self._ports.keys.source_keys(delivery))
-        return ev.TargetReady(key.arn, named.own, copies, note, nonce=named.nonce, unfinished=named.unfinished)
+        return checking.TargetReady(key.arn, named.own, copies, note, nonce=named.nonce, unfinished=named.unfinished)
 
     def _policy_faults(self, delivery: Delivery) -> tuple[Fault, ...]:
         """Return why the policies of the source's keys cannot take the statements that this delivery needs."""
@@ -251,7 +243,7 @@ class DeliveryExecutor:
             for fault in key_policy.faults(key, delivery.hub, self._region, texts[key], wanted[key])
         )
 
-    def _ask_slots(self, delivery: Delivery, asked: do.AskSlots) -> ev.Event:
+    def _ask_slots(self, delivery: Delivery, asked: slots.AskSlots) -> DeliveryEvent:
         wish = SlotLease(
             delivery.id,
             delivery.episode,
@@ -263,7 +255,7 @@ class DeliveryExecutor:
             limited_at=asked.limited_at or 0,
         )
         lease = self._ports.slots.ask(delivery.copy_quota, wish)
-        again = delivery.slots.asked == slot_use.slots_asked_text(delivery)
+        again = slots.is_asked(delivery)
         if delivery.ending is not None:
             self._pass_on_slots(delivery)
         elif self._must_wake_quota(delivery, lease, again=again):
@@ -271,13 +263,11 @@ class DeliveryExecutor:
             cause = f"{delivery.id}:{delivery.episode}:{asked.wanted}:{asked.done}:{self._clock()}"
             write = Write(quota.key, "open", codec.encode(quota), self._clock())
             self._waker.wake_or_create(write, cause)
-        gone = self._source_gone(delivery) if again and lease.lacking > 0 else None
-        return ev.SlotsAsked(asked.wanted, asked.done, lease.granted, lease.until, wish.limited_at, gone)
+        gone = self._source_gone(delivery) if asked.waits and again and lease.lacking > 0 else None
+        return slots.SlotsAsked(asked.wanted, asked.done, lease.granted, lease.until, wish.limited_at, gone)
 
     def _source_gone(self, delivery: Delivery) -> Fault | None:
         """Return that the source is gone, for a delivery that would wait for a slot in vain; a refusal says nothing."""
-        if delivery.state is not DeliveryState.WAITING:
-            return None
         try:
             return self._ports.approvals.source_gone(delivery)
         except Refusal:
@@ -311,17 +301,17 @@ class DeliveryExecutor:
             return None
         return stored is not None and bool(stored.body.get("full"))
 
-    def _hold(self, delivery: Delivery, hold: do.HoldShares, budget: Budget) -> ev.Event:
+    def _hold(self, delivery: Delivery, hold: shares.HoldShares, budget: Budget) -> DeliveryEvent:
         role = self._ports.snapshots.role(delivery)
         if role != delivery.target.role_name:
-            return ev.RoleRenamed(role)
+            return shares.RoleRenamed(role)
         done = delivery.shares.continue_at
         for share in budget.each(delivery.shares.needed[done:], CALLS_A_SHARE):
             wanted = self._wanted(delivery, share, 0 if share.standing else hold.last_closing_at)
             self._ports.ledger.hold(share.resource, wanted, _holding(delivery, share, hold.until))
             self._wake_resource(delivery, share, "hold")
             done += 1
-        return ev.SharesHeld(_upto(delivery, done))
+        return shares.SharesHeld(_upto(delivery, done))
 
     def _wanted(self, delivery: Delivery, share: NeededShare, last_closing_at: int) -> LedgerShare:
         return LedgerShare(
@@ -348,7 +338,7 @@ class DeliveryExecutor:
                 ledger.hold(share.resource, wanted, replace(mine, delivery=DELIVERED_AMIS, episode=1))
             ledger.release(share.resource, share.share_name, mine)
 
-    def _release(self, delivery: Delivery, budget: Budget, *, everything: bool) -> ev.Event:
+    def _release(self, delivery: Delivery, budget: Budget, *, everything: bool) -> DeliveryEvent:
         until = delivery.target.until and delivery.target.until + schedule.LEDGER_CLOSES_AFTER
         done = delivery.shares.continue_at
         for share in budget.each(delivery.shares.needed[done:], CALLS_A_SHARE):
@@ -356,24 +346,24 @@ class DeliveryExecutor:
                 self._ports.ledger.release(share.resource, share.share_name, _holding(delivery, share, until))
                 self._wake_resource(delivery, share, "release")
             done += 1
-        return ev.SharesReleased(everything, _upto(delivery, done))
+        return shares.SharesReleased(everything, _upto(delivery, done))
 
     def _wake_resource(self, delivery: Delivery, share: NeededShare, what: str) -> None:
         self._waker.wake_resource(share.resource, f"{delivery.id}:{delivery.episode}:{what}:{self._clock()}")
 
-    def _register(self, delivery: Delivery) -> ev.Event:
+    def _register(self, delivery: Delivery) -> DeliveryEvent:
         """Register or copy the image. If the name is taken, an earlier call whose answer was lost may have taken it."""
         images = self._ports.images
-        copies_image = methods.of(delivery).copies_image
+        copies_image = delivery.copies_image
         make, nonce = (images.copy, delivery.request.token) if copies_image else (images.register, delivery.nonce())
         try:
-            return ev.ImageRegistered(make(delivery, self._image(delivery)), nonce)
+            return attempts.ImageRegistered(make(delivery, self._image(delivery)), nonce)
         except Refusal as refusal:
             if refusal.kind is not RefusalKind.NAME_TAKEN:
                 raise
             named = proof.named(delivery, images.named(delivery))
             if named.own:
-                return ev.ImageRegistered(named.own, named.nonce)
+                return attempts.ImageRegistered(named.own, named.nonce)
             for fault in _unproven(delivery, named):
                 raise Refusal(RefusalKind.DENIED, fault) from refusal
             if named.stranger is None:
@@ -386,15 +376,15 @@ class DeliveryExecutor:
             fault = Fault("ami-name-taken", delivery.where, what, refusal.fault.cure)
             raise Refusal(RefusalKind.DENIED, fault) from refusal
 
-    def _verify(self, delivery: Delivery) -> ev.Event:
+    def _verify(self, delivery: Delivery) -> DeliveryEvent:
         image = self._image(delivery)
         seen = self._ports.images.see(delivery, image)
         if seen.raw is None:
-            return ev.ImageSeen("missing")
+            return imaging.ImageSeen("missing")
         if seen.raw["State"] != "available":
             reason = (seen.raw.get("StateReason") or {}).get("Message", "")
-            return ev.ImageSeen(seen.raw["State"], reason=reason)
-        copies_image = methods.of(delivery).copies_image
+            return imaging.ImageSeen(seen.raw["State"], reason=reason)
+        copies_image = delivery.copies_image
         own = {copy.source: copy.copy for copy in delivery.copies if copy.copy}
         by_device = comparison.copies_by_device(image, seen.raw) if copies_image else {}
         made: set[str | None] = {*by_device.values()} or {copy.copy for copy in delivery.copies}
@@ -425,22 +415,31 @@ class DeliveryExecutor:
             if keys.get(copy) != delivery.key_arn
         )
         if not copies_image:
-            return ev.ImageSeen("available", (*differences, *wrong))
+            return imaging.ImageSeen("available", (*differences, *wrong))
         sources = {device.name: device.snapshot_id or "" for device in image.devices}
         pairs = tuple((sources[device], copy) for device, copy in by_device.items())
         extras = tuple(sorted({one.copy for one in found.own} - set(by_device.values())))
-        return ev.ImageSeen("available", (*differences, *wrong), copies=pairs, extras=extras)
+        return imaging.ImageSeen("available", (*differences, *wrong), copies=pairs, extras=extras)
 
-    def _look_at_end(self, delivery: Delivery) -> ev.EndSeen:
+    def _finish(self, delivery: Delivery) -> DeliveryEvent:
+        image = self._image(delivery)
+        if delivery.copies_image:
+            self._ports.snapshots.tag(delivery, image)
+        at = deprecation.deprecate_at(image, self._clock())
+        if at is not None:
+            self._ports.images.deprecate(delivery, at)
+        return imaging.ImageFinished()
+
+    def _look_at_end(self, delivery: Delivery) -> shared.EndSeen:
         """Read the end date from the applied file. If it cannot be read for a day, the delivery's own date counts."""
-        now, known = self._clock(), deadlines.deadline(delivery) or 0
+        now, known = self._clock(), machine.deadline(delivery) or 0
         resolution = self._ports.targets.read().resolve(delivery.target.account, in_force=True)
         if not resolution.understood and now < known + schedule.LAST_LOOK_WITHIN:
-            return ev.EndSeen(known, again_at=now + schedule.POLLS[-1])
+            return shared.EndSeen(known, again_at=now + schedule.POLLS[-1])
         date = resolution.until(delivery.target.place) if resolution.understood else None
-        return ev.EndSeen(end_in_force(date, now))
+        return shared.EndSeen(end_in_force(date, now))
 
-    def _tell(self, delivery: Delivery, *, publish: bool) -> ev.Event:
+    def _tell(self, delivery: Delivery, *, publish: bool) -> DeliveryEvent:
         self._note_events(delivery)
         if publish:
             self._ports.notices.publish(notices.outcome(delivery, self._clock()))
@@ -459,7 +458,7 @@ class DeliveryExecutor:
             self._waker.wake(addresses.promotion(delivery.ami), cause)
         if delivery.target.account == delivery.hub:
             hub_copies.tell(self._waker, self._ports.tracked, delivery, self._clock)
-        return ev.OutcomeNotified()
+        return ending.OutcomeNotified()
 
     def _note_events(self, delivery: Delivery) -> None:
         """Record whether events arrived from the target: one write for each delivery instead of one for each event."""
@@ -509,9 +508,9 @@ def _unproven(delivery: Delivery, named: proof.Named) -> tuple[Fault, ...]:
 
 def notified_as(delivery: Delivery) -> str:
     """Return the outcome for the tracked delivery."""
-    if delivery.ending is DeliveryState.WITHDRAWN and delivery.sharing.expired:
+    if delivery.outcome is DeliveryState.WITHDRAWN and delivery.sharing.expired:
         return EXPIRED
-    return (delivery.ending or (DeliveryState.SHARED if delivery.shared else DeliveryState.DELIVERED)).value
+    return delivery.outcome.value
 
 
 def _holding(delivery: Delivery, share: NeededShare, until: int) -> Holding:

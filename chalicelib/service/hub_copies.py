@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from chalicelib.core.delivery import events as ev
 from chalicelib.core.delivery import proof
 from chalicelib.core.delivery.model import Delivery, DeliveryState
+from chalicelib.core.delivery.phase import DeliveryEvent
+from chalicelib.core.delivery.phases.checking import HubCopySeen, TargetUnfit
 from chalicelib.core.delivery.tracked import RUNNING
 from chalicelib.core.faults import Fault
 from chalicelib.core.records import addresses
@@ -24,7 +25,7 @@ WOKEN_AT_ONCE = 80
 CURE = "See what `ami-promoter status` says of the hub's own delivery there and repair that; then tag the AMI again."
 
 
-def look(records: Records, snapshots: TargetSnapshots, delivery: Delivery) -> ev.Event:
+def look(records: Records, snapshots: TargetSnapshots, delivery: Delivery) -> DeliveryEvent:
     """Read the state of the hub's own copy. If it failed in an older episode, it may run again, so the delivery waits.
 
     A copy that is being published counts as delivered, because the deliveries that wait for it are woken just before
@@ -32,16 +33,16 @@ def look(records: Records, snapshots: TargetSnapshots, delivery: Delivery) -> ev
     """
     copy = peek(records, addresses.delivery(delivery.hub_copy.delivery), DELIVERIES)
     if copy is None:
-        return ev.HubCopySeen()
+        return HubCopySeen()
     if not (copy.ended or copy.state is DeliveryState.PUBLISHING):
         began = copy.entered.get(DeliveryState.REQUESTED, 0)
-        return ev.HubCopySeen(waits=copy.state is DeliveryState.AWAITING_APPROVAL, began=began)
+        return HubCopySeen(waits=copy.state is DeliveryState.AWAITING_APPROVAL, began=began)
     if copy.state not in (DeliveryState.DELIVERED, DeliveryState.PUBLISHING):
         if copy.promotion_episode < delivery.promotion_episode:
-            return ev.HubCopySeen()
+            return HubCopySeen()
         why = f" {copy.faults[0].what}" if copy.faults else ""
         what = f"The hub's own copy in {copy.target.region}, from which this one was to be made, is {copy.state}.{why}"
-        return ev.TargetUnfit((Fault("hub-copy-failed", delivery.where, what, CURE),))
+        return TargetUnfit((Fault("hub-copy-failed", delivery.where, what, CURE),))
     known = {one.source: one.copy for one in copy.copies if one.copy}
     if not known:  # its AMI was there already: the snapshots' tags name their sources
         there = snapshots.find(copy)
@@ -50,8 +51,8 @@ def look(records: Records, snapshots: TargetSnapshots, delivery: Delivery) -> ev
     wanted = [snapshot.id for snapshot in delivery.snapshots]
     if any(snapshot not in known for snapshot in wanted):
         what = f"The hub's own AMI {copy.image} in {copy.target.region} does not show a copy of each snapshot."
-        return ev.TargetUnfit((Fault("hub-copy-incomplete", delivery.where, what, CURE),))
-    return ev.HubCopySeen(tuple((snapshot, known[snapshot]) for snapshot in wanted), copy.key_arn)
+        return TargetUnfit((Fault("hub-copy-incomplete", delivery.where, what, CURE),))
+    return HubCopySeen(tuple((snapshot, known[snapshot]) for snapshot in wanted), copy.key_arn)
 
 
 def tell(waker: Waker, tracked: TrackedDeliveries, delivery: Delivery, clock: Clock) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from chalicelib.core.delivery import preflight, proof
-from chalicelib.core.delivery.evolving import started as delivery_started
+from chalicelib.core.delivery.machine import started as delivery_started
 from chalicelib.core.delivery.model import Delivery, DeliveryState, HubCopy, Sharing, snapshots_of
 from chalicelib.core.delivery.tracked import RUNNING, TrackedDelivery
 from chalicelib.core.errors import LostRace, ParkRecord

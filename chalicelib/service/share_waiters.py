@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from chalicelib.core.delivery import deadlines, permissions
+from chalicelib.core.delivery import machine, permissions
 from chalicelib.core.delivery.model import Delivery, NeededShare
 from chalicelib.core.records import addresses
 from chalicelib.core.sharing import holders
@@ -31,7 +31,7 @@ class WaitingDeliveries:
         """See the port."""
         episodes = {addresses.delivery(delivery): news.pop(delivery) for delivery in list(news)[:WOKEN_AT_ONCE]}
         found = peek_all(self._records, episodes, DELIVERIES)
-        waiting = [one for one in found if one.episode == episodes[one.key] and deadlines.waits_for_shares(one)]
+        waiting = [one for one in found if one.episode == episodes[one.key] and machine.waits_for_shares(one)]
         wakes = [(one.key, f"shares:{one.episode}:{one.tries}") for one in self._need_not_wait(shares, waiting)]
         if wakes:
             self._waker.wake_all(wakes)

@@ -13,8 +13,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from chalicelib.core.delivery.deadlines import EXPIRED
-from chalicelib.core.delivery.model import DeliveryState
+from chalicelib.core.delivery.model import EXPIRED, DeliveryState
 from chalicelib.core.delivery.tracked import RUNNING, TrackedDelivery
 from chalicelib.core.errors import ParkRecord
 from chalicelib.core.faults import Fault

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from chalicelib.core.delivery.events import SeenCopy, ShownImage
+from chalicelib.core.delivery.proof import SeenCopy, ShownImage
 from chalicelib.core.delivery.tags import image_tags
 from chalicelib.core.errors import Refusal, RefusalKind
 from chalicelib.core.faults import Fault

@@ -10,8 +10,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from chalicelib.core.delivery import deadlines, outstanding, slot_use
+from chalicelib.core.delivery import machine
 from chalicelib.core.delivery.model import ENDED, CopyState, Delivery, DeliveryState
+from chalicelib.core.delivery.slots import begun
 from chalicelib.core.promotion.model import PromotionState
 from chalicelib.core.records import addresses
 from chalicelib.core.records.addresses import RecordKey
@@ -87,7 +88,7 @@ class Invariants:
         intended = [c for c in record.copies if c.source == source and c.state is CopyState.INTENDED]
         assert intended, f"invariant 3: {source} is copied for {asked.id} without an intent on record"
         lease = self._hub.stores.slots.lease(record.copy_quota, record.id)
-        held = lease is not None and lease.granted >= slot_use.begun(record) and self._hub.cloud.now < lease.until
+        held = lease is not None and lease.granted >= begun(record) and self._hub.cloud.now < lease.until
         assert held, f"invariant 7: {source} is copied for {asked.id} without a slot: {lease}"
         live = [copy for copy in self._hub.cloud.live_copies(asked.id, source) if copy.id not in self.planted]
         assert not live, f"invariant 4: {source} is copied for {asked.id} although {live[0].id} is {live[0].state}"
@@ -351,10 +352,10 @@ class Invariants:
             self._moves_on(key, self._delivery(key.pk.removeprefix("delivery#")), record.wake_at)
 
     def _moves_on(self, key: RecordKey, record: Delivery, wake_at: int | None) -> None:
-        end = deadlines.deadline(record)
+        end = machine.deadline(record)
         in_time = end is None or wake_at is None or wake_at <= end or self._hub.cloud.now >= end
         assert in_time, f"invariant 6: {key} is {record.state} until {end}, and woken no sooner than {wake_at}"
-        if record.state is DeliveryState.STOPPING and outstanding.needs_shares(record):
+        if record.state is DeliveryState.STOPPING and machine.needs_shares(record):
             late = self._hub.cloud.now - record.entered[DeliveryState.STOPPING]
             assert late < CLOSES_WITHIN, f"invariant 1: {key} stops, and has held its shares for {late} s"
         episode, state = self._ended.get(key.pk, (0, ""))

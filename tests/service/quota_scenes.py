@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from chalicelib.core.delivery import deadlines, permissions
+from chalicelib.core.delivery import machine, permissions
 from chalicelib.core.records.addresses import RecordKey
 from chalicelib.service.codecs import DELIVERIES
 from chalicelib.service.stored import peek
@@ -154,7 +154,7 @@ def _begun(hub: Hub, _key: RecordKey) -> bool:
 def _may_begin(hub: Hub, key: RecordKey) -> bool:
     """All shares are open, and its next step is to copy."""
     record = peek(hub.stores.records, key, DELIVERIES)
-    if record is None or not deadlines.waits_for_shares(record):
+    if record is None or not machine.waits_for_shares(record):
         return False
     found = hub.stores.ledger.find([(s.resource, s.share_name) for s in record.shares.needed])
     return permissions.seen(record, found).open

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from chalicelib.core.delivery.events import ApprovalSeen
+from chalicelib.core.delivery.phases.approval import ApprovalSeen
 from chalicelib.core.targets.applied_file import Directory, Target
 from chalicelib.service.approvals import LiveApprovals
 from chalicelib.service.entitlements import LiveEntitlements

@@ -5,8 +5,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from chalicelib.core.delivery import events as ev
 from chalicelib.core.delivery.model import CopyState, DeliveryState, HubCopy
+from chalicelib.core.delivery.phases.checking import HubCopySeen, TargetUnfit
 from chalicelib.core.delivery.tracked import TrackedDelivery
 from chalicelib.core.errors import RefusalKind
 from chalicelib.core.records import addresses
@@ -36,13 +36,13 @@ def test_it_is_copied_from_as_soon_as_nothing_can_take_it_away(state):
         stores.records, None, a_delivery(hub_copy=HubCopy(made.id), promotion_episode=made.promotion_episode)
     )
 
-    copied = ev.HubCopySeen((("snap-0a", "snap-0ac"), ("snap-0b", "snap-0bc")), TARGET_KEY)
+    copied = HubCopySeen((("snap-0a", "snap-0ac"), ("snap-0b", "snap-0bc")), TARGET_KEY)
     failed = {DeliveryState.FAILED, DeliveryState.CANCELLED, DeliveryState.WITHDRAWN}
     if state in failed:
-        assert isinstance(looked, ev.TargetUnfit)
+        assert isinstance(looked, TargetUnfit)
     else:
         there = state in (DeliveryState.PUBLISHING, DeliveryState.DELIVERED)
-        waits = ev.HubCopySeen(waits=state is DeliveryState.AWAITING_APPROVAL, began=NOW)
+        waits = HubCopySeen(waits=state is DeliveryState.AWAITING_APPROVAL, began=NOW)
         assert looked == (copied if there else waits)
 
 

@@ -10,9 +10,14 @@ from dataclasses import dataclass, replace
 import pytest
 
 from chalicelib.adapters.kms.key_policies import PolicyStatements
-from chalicelib.core.delivery import commands as do
-from chalicelib.core.delivery import events as ev
+from chalicelib.core.delivery.attempts import RegisterImage
 from chalicelib.core.delivery.model import DeliveryState
+from chalicelib.core.delivery.phases.checking import WaitingNotified
+from chalicelib.core.delivery.phases.copying import LookAtCopies
+from chalicelib.core.delivery.phases.ending import FindLeftovers, LeftoversSeen, NotifyOutcome
+from chalicelib.core.delivery.phases.imaging import VerifyImage
+from chalicelib.core.delivery.shares import HoldShares, SharesHeld
+from chalicelib.core.delivery.slots import AskSlots
 from chalicelib.core.faults import Fault
 from chalicelib.core.promotion import events as promotion_events
 from chalicelib.core.records import addresses
@@ -58,7 +63,7 @@ def instead(command: type, what: Callable) -> type[DeliveryExecutor]:
 def opens_before_its_turn(executor, record, command):
     """Hold the shares while it waits for a slot."""
     if record.state is DeliveryState.WAITING:
-        executor._hold(record, do.HoldShares(executor._clock() + 10**5), Budget(lambda: 30))
+        executor._hold(record, HoldShares(executor._clock() + 10**5), Budget(lambda: 30))
     return executor.really(record, command)
 
 
@@ -84,13 +89,11 @@ class NeverEnds(ShareWorker):
         super().__init__(records, PortOverride(ledger, "shares", shares), *rest)
 
 
-REMOVES_NOTHING = instead(do.FindLeftovers, lambda *_: ev.LeftoversSeen((), ()))
+REMOVES_NOTHING = instead(FindLeftovers, lambda *_: LeftoversSeen((), ()))
 """Reports that nothing is left, without a look."""
-TELLS_OF_NOTHING = instead(
-    do.NotifyOutcome, lambda it, record, asked: it.really(record.with_image(id="ami-none"), asked)
-)
+TELLS_OF_NOTHING = instead(NotifyOutcome, lambda it, record, asked: it.really(record.with_image(id="ami-none"), asked))
 """Names an AMI that does not exist."""
-TELLS_NOBODY = instead(do.NotifyOutcome, lambda it, record, _asked: it.really(record, do.NotifyOutcome(publish=False)))
+TELLS_NOBODY = instead(NotifyOutcome, lambda it, record, _asked: it.really(record, NotifyOutcome(publish=False)))
 """Ends without a notice."""
 
 
@@ -99,7 +102,7 @@ def registers_unwritten(draw):
     right = delivery_machine(draw)
 
     def record_intent(record, commands, now):
-        return right.record_intent(record, [one for one in commands if not isinstance(one, do.RegisterImage)], now)
+        return right.record_intent(record, [one for one in commands if not isinstance(one, RegisterImage)], now)
 
     return replace(right, record_intent=record_intent)
 
@@ -117,7 +120,7 @@ def meets_the_unexpected(draw):
     right = delivery_machine(draw)
 
     def evolve(record, event, now):
-        return right.evolve(record, ev.WaitingNotified() if isinstance(event, ev.SharesHeld) else event, now)
+        return right.evolve(record, WaitingNotified() if isinstance(event, SharesHeld) else event, now)
 
     return replace(right, evolve=evolve)
 
@@ -128,7 +131,7 @@ def waits_for_the_running(draw):
 
     def evolve(record, event, now):
         after = right.evolve(record, event, now)
-        running = isinstance(event, ev.LeftoversSeen) and event.unfinished
+        running = isinstance(event, LeftoversSeen) and event.unfinished
         return after.with_cleanup(deletes_accepted=False) if running else after
 
     return replace(right, evolve=evolve)
@@ -431,7 +434,7 @@ MUTATIONS = {
     ),
     "opens before its turn": ModelMutation(
         rf"invariant 1: {SNAPSHOT} opens for ami-0a at {A}/us-east-1 while waiting",
-        Parts(deliveries=instead(do.AskSlots, opens_before_its_turn)),
+        Parts(deliveries=instead(AskSlots, opens_before_its_turn)),
         (waiting,),
     ),
     "knows no last closing time": ModelMutation(
@@ -457,11 +460,11 @@ MUTATIONS = {
     ),
     "throws away": ModelMutation(
         r"invariant 4: \w+ deletes \{'snap-\w+'\}, which it goes on with",
-        Parts(deliveries=instead(do.LookAtCopies, throws_away)),
+        Parts(deliveries=instead(LookAtCopies, throws_away)),
     ),
     "tidies too soon": ModelMutation(
         r"invariant 4: \w+ is verifying, and all it made is removed",
-        Parts(deliveries=instead(do.VerifyImage, tidies_too_soon)),
+        Parts(deliveries=instead(VerifyImage, tidies_too_soon)),
     ),
     "the last writer wins": ModelMutation(
         f"{COPIED} pending", Parts(), tuple(twice(order) for order in range(8)), stores=wrong.careless

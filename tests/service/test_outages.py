@@ -3,7 +3,7 @@
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError
 
-from chalicelib.core.delivery.deadlines import QUEUE_LOOK
+from chalicelib.core.delivery.phases.waiting import QUEUE_LOOK
 from chalicelib.core.errors import RefusalKind
 from tests.service.cloud import CloudBehavior, refusal, target_key
 from tests.service.gate import PortTrouble, ProcessKilled

@@ -12,9 +12,11 @@ from typing import Any
 import pytest
 
 from chalicelib.adapters.dynamo import ledger
-from chalicelib.core.delivery import ending, evolving, machine, permissions, proof
-from chalicelib.core.delivery.events import DeadlinePassed
+from chalicelib.core.delivery import machine, permissions, proof
 from chalicelib.core.delivery.model import DeliveryState
+from chalicelib.core.delivery.phase import DeadlinePassed
+from chalicelib.core.delivery.phases import trouble
+from chalicelib.core.delivery.phases.ending import fail
 from chalicelib.core.errors import RefusalKind
 from chalicelib.core.sharing import share_events
 from chalicelib.core.sharing.refusals import Subject
@@ -147,7 +149,7 @@ def damaged(mode, kind):
 
 COPY = Purpose.COPY
 ANY_END = Instead(
-    evolving,
+    machine,
     "TRANSITIONS",
     {
         state: {
@@ -238,7 +240,7 @@ PROTECTIONS = {
         partial(damaged, "policy", "schema is text"),
     ),
     "a deadline acts without a look": RemovedProtection(
-        Instead(ending, "WORKING", frozenset()),
+        Instead(trouble, "await_look", lambda delivery, failure, now: fail(delivery, now, failure)),
         r"\['deadline-verifying: .*'\]\nassert 'failed' == 'delivered'\n.*",
         partial(outages.test_an_outage_of_the_service_destroys_no_good_work, "snapshots", "verifying", 0, 26),
         (ANY_END,),

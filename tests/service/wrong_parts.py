@@ -9,10 +9,11 @@ from typing import Any, NoReturn
 
 import pytest
 
-from chalicelib.core.delivery import commands as do
-from chalicelib.core.delivery import events as ev
-from chalicelib.core.delivery.events import ApprovalSeen
+from chalicelib.core.delivery.attempts import CopiesFound, FindCopies
 from chalicelib.core.delivery.model import DeliveryState
+from chalicelib.core.delivery.phases.approval import ApprovalSeen
+from chalicelib.core.delivery.phases.copying import StartCopy
+from chalicelib.core.delivery.slots import AskSlots, SlotsAsked
 from chalicelib.ports.ledger import Judgement
 from chalicelib.service.approvals import LiveApprovals
 from chalicelib.service.codecs import DeliveryCodec
@@ -113,7 +114,7 @@ class LetsGoEarly(DeliveryExecutor):
 
     def execute(self, record, command, budget):
         event = super().execute(record, command, budget)
-        if isinstance(command, do.StartCopy):
+        if isinstance(command, StartCopy):
             self._release(record, budget, everything=True)
         return event
 
@@ -122,7 +123,7 @@ class DoesNotLook(DeliveryExecutor):
     """Copies again without looking whether the first call took effect."""
 
     def execute(self, record, command, budget):
-        return ev.CopiesFound(()) if isinstance(command, do.FindCopies) else super().execute(record, command, budget)
+        return CopiesFound(()) if isinstance(command, FindCopies) else super().execute(record, command, budget)
 
 
 class NeverDue(DeliveryCodec):
@@ -136,9 +137,9 @@ class KeepsItsSlots(DeliveryExecutor):
     """Requests slots and never returns them."""
 
     def execute(self, record, command, budget):
-        if isinstance(command, do.AskSlots) and record.state is not DeliveryState.WAITING:
+        if isinstance(command, AskSlots) and record.state is not DeliveryState.WAITING:
             had = record.slots
-            return ev.SlotsAsked(command.wanted, command.done, had.granted, had.until, had.limited_at or 0)
+            return SlotsAsked(command.wanted, command.done, had.granted, had.until, had.limited_at or 0)
         return super().execute(record, command, budget)
 
 

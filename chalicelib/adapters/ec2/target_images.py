@@ -9,8 +9,8 @@ from typing import Any
 
 from chalicelib.adapters.ec2.shapes import described, tag_list, tags_of, unless_gone, within_time
 from chalicelib.adapters.sts.target_sessions import TargetSessions
-from chalicelib.core.delivery.events import ShownImage
 from chalicelib.core.delivery.model import Delivery
+from chalicelib.core.delivery.proof import ShownImage
 from chalicelib.core.delivery.tags import image_tags, service_tags
 from chalicelib.core.images import comparison, register
 from chalicelib.core.images.image import SourceImage

@@ -9,8 +9,8 @@ from typing import Any
 from chalicelib.adapters.ec2.shapes import described, tag_list, tags_of, unless_gone, within_time
 from chalicelib.adapters.sts.session_policies import SNAPSHOTS_PER_SESSION
 from chalicelib.adapters.sts.target_sessions import TargetSessions
-from chalicelib.core.delivery.events import SeenCopy
 from chalicelib.core.delivery.model import Delivery
+from chalicelib.core.delivery.proof import SeenCopy
 from chalicelib.core.delivery.tags import snapshot_tags
 from chalicelib.core.errors import Refusal, RefusalKind
 from chalicelib.core.images import register

@@ -1,143 +1,134 @@
-"""The state machine of a delivery.
+"""The state machine of a delivery, gathered from its phases: what can follow, what is left to do, and when.
 
-``TRANSITIONS`` lists the states that can follow an event, ``evolve`` (in ``evolving``) applies an event, and
-``outstanding`` (in ``outstanding``) lists what is left to do, from the record alone. So a crash loses nothing: the next
-invocation reads the record and calls ``outstanding`` again.
+Everything derives from the record alone. So a crash loses nothing: the next invocation reads the record and asks again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
-from chalicelib.core.delivery import events as ev
-from chalicelib.core.delivery.model import DeliveryState
+from chalicelib.core.delivery.model import ENDED, EXPIRED, Delivery, DeliveryState
+from chalicelib.core.delivery.moves import in_force
+from chalicelib.core.delivery.phase import CancelAsked, Command, DeadlinePassed, DeliveryEvent, Phase
+from chalicelib.core.delivery.phases import (
+    approval,
+    checking,
+    copying,
+    ending,
+    imaging,
+    opening,
+    publishing,
+    shared,
+    waiting,
+)
+from chalicelib.core.errors import IllegalEvent
+from chalicelib.core.targets import approvals
 
-S = DeliveryState
+_FILES = (approval, checking, waiting, opening, copying, imaging, publishing, ending, shared)
 
-_END = frozenset({S.STOPPING, S.TIDYING})
+PHASES: Mapping[DeliveryState, Phase] = {state: phase for one in _FILES for state, phase in one.PHASES.items()}
 
-WORKING = frozenset({S.AWAITING_APPROVAL, S.COPYING, S.REGISTERING, S.VERIFYING})
-"""States in which a passed deadline takes effect only after one more look that shows unfinished work."""
-
-QUEUEING = frozenset({S.REQUESTED, S.CHECKING, S.WAITING})
-"""States that the queue deadline ends, after one more look, because the delivery may no longer have to wait."""
-
-TRANSITIONS: Mapping[DeliveryState, Mapping[type, frozenset[DeliveryState]]] = {
-    S.AWAITING_APPROVAL: {
-        ev.ApprovalSeen: frozenset({S.AWAITING_APPROVAL, S.REQUESTED, S.TIDYING}),
-        ev.Refused: frozenset({S.AWAITING_APPROVAL}),
-        ev.CancelAsked: frozenset({S.TIDYING}),
-        ev.DeadlinePassed: frozenset({S.AWAITING_APPROVAL, S.TIDYING}),
-    },
-    S.REQUESTED: {
-        ev.HubCopySeen: frozenset({S.REQUESTED}) | _END,
-        ev.TargetReady: frozenset({S.WAITING, S.OPENING, S.REGISTERING, S.VERIFYING}),
-        ev.TargetUnfit: _END,
-        ev.Refused: frozenset({S.REQUESTED, S.CHECKING}) | _END,
-        ev.CancelAsked: _END,
-        ev.DeadlinePassed: frozenset({S.REQUESTED, S.TIDYING}),
-    },
-    S.CHECKING: {
-        ev.TargetReady: frozenset({S.WAITING, S.OPENING, S.REGISTERING, S.VERIFYING}),
-        ev.TargetUnfit: _END,
-        ev.Refused: frozenset({S.CHECKING}) | _END,
-        ev.WaitingNotified: frozenset({S.CHECKING}),
-        ev.CancelAsked: _END,
-        ev.DeadlinePassed: frozenset({S.CHECKING, S.TIDYING}),
-    },
-    S.WAITING: {
-        ev.SlotsAsked: frozenset({S.WAITING, S.OPENING}) | _END,
-        ev.SlotsSeen: frozenset({S.WAITING, S.OPENING}) | _END,
-        ev.Refused: frozenset({S.WAITING}) | _END,
-        ev.CancelAsked: _END,
-        ev.DeadlinePassed: frozenset({S.WAITING, S.TIDYING}),
-    },
-    S.OPENING: {
-        ev.SlotsAsked: frozenset({S.OPENING}),
-        ev.RoleRenamed: frozenset({S.OPENING}) | _END,
-        ev.SharesHeld: frozenset({S.OPENING}),
-        ev.SharesSeen: frozenset({S.OPENING, S.COPYING, S.REGISTERING, S.VERIFYING, S.PUBLISHING}) | _END,
-        ev.SnapshotsDeleted: frozenset({S.OPENING}),
-        ev.Refused: frozenset({S.OPENING}) | _END,
-        ev.CancelAsked: _END,
-        ev.DeadlinePassed: _END,
-    },
-    S.COPYING: {
-        ev.SlotsAsked: frozenset({S.COPYING}),
-        ev.SlotsSeen: frozenset({S.COPYING}),
-        ev.OthersWait: frozenset({S.COPYING}),
-        ev.CopyStarted: frozenset({S.COPYING}) | _END,
-        ev.CopiesFound: frozenset({S.COPYING, S.REGISTERING}) | _END,
-        ev.CopiesSeen: frozenset({S.COPYING, S.REGISTERING}) | _END,
-        ev.SnapshotsDeleted: frozenset({S.COPYING}),
-        ev.RoleRenamed: frozenset({S.COPYING}),
-        ev.SharesHeld: frozenset({S.COPYING}),
-        ev.SharesSeen: frozenset({S.COPYING}),
-        ev.Refused: frozenset({S.COPYING}) | _END,
-        ev.CancelAsked: _END,
-        ev.DeadlinePassed: frozenset({S.COPYING, S.TIDYING}),
-    },
-    S.REGISTERING: {
-        ev.CopiesFound: frozenset({S.REGISTERING}) | _END,
-        ev.CopyStarted: frozenset({S.REGISTERING}) | _END,
-        ev.SlotsAsked: frozenset({S.REGISTERING}),
-        ev.SharesReleased: frozenset({S.REGISTERING}),
-        ev.SnapshotsDeleted: frozenset({S.REGISTERING}),
-        ev.ImageRegistered: frozenset({S.VERIFYING, S.REGISTERING}),
-        ev.ImageNotFound: frozenset({S.REGISTERING}) | _END,
-        ev.ImageDiscarded: frozenset({S.REGISTERING}) | _END,
-        ev.Refused: frozenset({S.REGISTERING}) | _END,
-        ev.CancelAsked: frozenset({S.REGISTERING}) | _END,
-        ev.DeadlinePassed: frozenset({S.REGISTERING}) | _END,
-    },
-    S.VERIFYING: {
-        ev.CopyStarted: frozenset({S.VERIFYING}) | _END,
-        ev.SlotsAsked: frozenset({S.VERIFYING}),
-        ev.SharesReleased: frozenset({S.VERIFYING}),
-        ev.SnapshotsDeleted: frozenset({S.VERIFYING}),
-        ev.ImageSeen: frozenset({S.VERIFYING, S.REGISTERING}) | _END,
-        ev.CopiesTagged: frozenset({S.VERIFYING}),
-        ev.DeprecationCarried: frozenset({S.PUBLISHING}),
-        ev.Refused: frozenset({S.VERIFYING}) | _END,
-        ev.CancelAsked: _END,
-        ev.DeadlinePassed: frozenset({S.VERIFYING, S.TIDYING}),
-    },
-    S.PUBLISHING: {
-        ev.CopyStarted: frozenset({S.PUBLISHING}),
-        ev.SlotsAsked: frozenset({S.PUBLISHING}),
-        ev.SharesReleased: frozenset({S.PUBLISHING}),
-        ev.SnapshotsDeleted: frozenset({S.PUBLISHING}),
-        ev.ImageProtected: frozenset({S.PUBLISHING}),
-        ev.OutcomeNotified: frozenset({S.DELIVERED, S.SHARED}),
-        ev.Refused: frozenset({S.PUBLISHING}),
-    },
-    S.STOPPING: {
-        ev.CopyStarted: frozenset({S.STOPPING}),
-        ev.ImageRegistered: frozenset({S.STOPPING}),
-        ev.SlotsAsked: frozenset({S.STOPPING}),
-        ev.SharesReleased: frozenset({S.STOPPING}),
-        ev.LeftoversSeen: _END,
-        ev.Refused: frozenset({S.STOPPING}),
-        ev.DeadlinePassed: frozenset({S.TIDYING}),
-    },
-    S.TIDYING: {
-        ev.CopyStarted: frozenset({S.TIDYING}),
-        ev.ImageRegistered: frozenset({S.TIDYING}),
-        ev.SlotsAsked: frozenset({S.TIDYING}),
-        ev.SharesReleased: frozenset({S.TIDYING}),
-        ev.ClosingSeen: frozenset({S.TIDYING}),
-        ev.LeftoversSeen: frozenset({S.TIDYING}),
-        ev.OutcomeNotified: frozenset({S.FAILED, S.CANCELLED, S.WITHDRAWN}),
-        ev.Refused: frozenset({S.TIDYING}),
-        ev.DeadlinePassed: frozenset({S.TIDYING}),
-    },
-    S.SHARED: {
-        ev.CancelAsked: _END,
-        ev.EndSeen: frozenset({S.SHARED}) | _END,
-    },
-    S.WITHDRAWN: {},
-    S.DELIVERED: {},
-    S.FAILED: {},
-    S.CANCELLED: {},
+TRANSITIONS: Mapping[DeliveryState, Mapping[type[DeliveryEvent], frozenset[DeliveryState]]] = {
+    state: {event: edge.leads_to for event, edge in PHASES[state].on.items()} if state in PHASES else {}
+    for state in DeliveryState
 }
 """The states that each event can lead to. An event that is not in a state's row is illegal and parks the record."""
+
+
+def started(delivery: Delivery, now: int) -> Delivery:
+    """Prepare a new delivery, or a new episode of an ended one, for its first step."""
+    first = (approval.AWAIT if approvals.needs(delivery.target) else checking.REQUEST).state
+    fresh = replace(delivery, state=first, entered={first: now}, next_try=now)
+    return replace(fresh, due_at=due_at(fresh))
+
+
+def evolve(delivery: Delivery, event: DeliveryEvent, now: int) -> Delivery:
+    """Return the delivery after the event. Raises IllegalEvent if the table does not allow the transition."""
+    allowed = TRANSITIONS[delivery.state].get(type(event))
+    if allowed is None:
+        raise IllegalEvent(str(delivery.key), delivery.state, type(event).__name__)
+    after = PHASES[delivery.state].on[type(event)].change(event, delivery, now)
+    if after.state not in allowed:
+        raise IllegalEvent(str(delivery.key), delivery.state, f"{type(event).__name__} leading to {after.state}")
+    if after.last_refusal is delivery.last_refusal and not event.keeps_refusal:
+        after = replace(after, last_refusal=None)
+    return replace(after, due_at=due_at(after))
+
+
+def outstanding(delivery: Delivery, now: int) -> tuple[Command, ...]:
+    """List what is left to do now, from the record alone. Listing and executing can be repeated."""
+    return () if delivery.ended else PHASES[delivery.state].outstanding(delivery, now)
+
+
+def looks(delivery: Delivery, _now: int) -> tuple[Command, ...]:
+    """List what a woken delivery reads: its approval, the hub's own copy, or who waits for a slot."""
+    return () if delivery.ended else PHASES[delivery.state].looks(delivery)
+
+
+def record_intent(delivery: Delivery, wanted: Sequence[Command], now: int, nonces: Sequence[str]) -> Delivery:
+    """Record the intent of every command that changes AWS, before the command is executed (invariant 3).
+
+    ``nonces``: random texts, one for each of ``wanted`` that creates something (``makes``), in the same order.
+    """
+    left = iter(nonces)
+    for command in wanted:
+        delivery = command.intend(delivery, next(left) if command.makes else "", now)
+    return replace(delivery, due_at=due_at(delivery))
+
+
+def tells(before: Delivery, after: Delivery) -> bool:
+    """Whether more has changed than the time of the next look and the copies' progress."""
+    return _timeless(before) != _timeless(after)
+
+
+def _timeless(delivery: Delivery) -> Delivery:
+    copies = tuple(replace(copy, found_at=0, looks=0, next_look=0, progress=0) for copy in delivery.copies)
+    timeless = replace(delivery, copies=copies, tries=0, next_try=0, due_at=None, handled={})
+    return timeless.with_slots(asks=0, next_ask=0, until=0, others_wait=False)
+
+
+def due_events(delivery: Delivery, now: int) -> tuple[DeliveryEvent, ...]:
+    """Return an inbox entry or a passed deadline as an event; at most one at a time."""
+    if delivery.ended:
+        return ()
+    phase = PHASES[delivery.state]
+    wish = delivery.fact("cancel")
+    if wish is not None and CancelAsked in phase.on and phase.may_cancel(delivery):
+        return (CancelAsked(expired=wish.startswith(EXPIRED)),)
+    last = deadline(delivery)
+    passed = last is not None and now >= last and DeadlinePassed in phase.on and phase.deadline_acts(delivery)
+    return (DeadlinePassed(),) if passed else ()
+
+
+def deadline(delivery: Delivery) -> int | None:
+    """The deadline of the present state, in epoch seconds. None: it has none, or the delivery has ended.
+
+    After a passed deadline, the time until which the service still tries to look at the target.
+    """
+    own = None if delivery.ended else PHASES[delivery.state].deadline(delivery)
+    return None if own is None else in_force(delivery, own)
+
+
+def due_at(delivery: Delivery) -> int | None:
+    """When to look again if no wake arrives. Never None while anything is outstanding.
+
+    None for a delivery in ``shared`` without an end date: a withdrawal writes into its inbox, which makes it due.
+    """
+    if delivery.state in ENDED:
+        return None
+    times = PHASES[delivery.state].due(delivery, deadline(delivery))
+    return min((time for time in times if time is not None), default=None)
+
+
+def needs_shares(delivery: Delivery) -> bool:
+    """Whether the shares for its copies must stay open (invariant 1). Standing shares do not count."""
+    return not delivery.ended and PHASES[delivery.state].needs_shares(delivery)
+
+
+def waits_for_shares(delivery: Delivery) -> bool:
+    """Whether it waits until its shares are open. A read of the ledger decides that, and decides the deadline.
+
+    The shares may have opened while no worker could read the ledger.
+    """
+    return not delivery.ended and PHASES[delivery.state].waits_for_shares(delivery)

@@ -52,6 +52,9 @@ ENDED = frozenset({DeliveryState.DELIVERED, DeliveryState.FAILED, DeliveryState.
 ACCEPTED = "accepted"
 """Inbox entry of an operator: the id of an AMI in the target that the delivery adopts as its own."""
 
+EXPIRED = "expired:"
+"""Prefix of a request to end at the targets file's date; the service does not start such a delivery again."""
+
 
 class CopyState(StrEnum):
     """The state of one snapshot's copy."""
@@ -225,8 +228,6 @@ class NewImage:
     id: str | None = None
     available_at: int | None = None
     """When it was first seen available and equal to the source."""
-    tagged: bool = False
-    """Whether the snapshots that CopyImage made have their own tags."""
     protected: bool = False
     """Whether it has deregistration protection, by this service."""
     unprotected: Fault | None = None
@@ -365,8 +366,26 @@ class Delivery:
 
     @property
     def copies_end(self) -> int:
-        """When its copies must have ended, counted from when it came to the front of the queue."""
-        return self.entered[DeliveryState.OPENING] + self.target.copy_deadline
+        """When its copies must have ended, counted from when it came to the front of the queue; 0: it has not yet."""
+        since = self.entered.get(DeliveryState.OPENING)
+        return 0 if since is None else since + self.target.copy_deadline
+
+    @property
+    def queued_at(self) -> int:
+        """When its place in the queue began: its deadline counts from then."""
+        return self.entered.get(DeliveryState.REQUESTED, self.created_at)
+
+    @property
+    def copies_image(self) -> bool:
+        """Whether one call, CopyImage, copies the AMI and all its snapshots."""
+        return self.method == "image"
+
+    @property
+    def copied_at(self) -> int | None:
+        """When its last copy ended; None: it has not ended."""
+        if self.copies_image and not self.image.adopted:
+            return self.image.available_at
+        return self.entered.get(DeliveryState.REGISTERING)
 
     @property
     def where(self) -> str:
@@ -377,6 +396,11 @@ class Delivery:
     def ended(self) -> bool:
         """Whether it has ended in this episode."""
         return self.state in ENDED
+
+    @property
+    def outcome(self) -> DeliveryState:
+        """How it ends, or will if nothing goes wrong."""
+        return self.ending or (DeliveryState.SHARED if self.shared else DeliveryState.DELIVERED)
 
     def with_shares(self, **changes: Any) -> Delivery:
         """Return it with members of its held shares changed."""
@@ -415,3 +439,26 @@ class Delivery:
             return None
         episode, _, rest = value.partition(":")
         return rest if episode == str(self.episode) else None
+
+
+def reduced(over: Delivery) -> Delivery:
+    """Reduce an ended delivery to its target, its result and its nonces (invariant 4).
+
+    ``key_arn`` and the copies are for those that copy from the hub's own, for `status` and for `reconcile`; what
+    `status` needs to find its shares follows from the source and from how it was to be copied.
+    """
+    made = over.copies if over.ending is None else ()
+    standing = tuple(share for share in over.shares.needed if share.standing)
+    return replace(
+        over,
+        source_name="",
+        groups=(),
+        snapshots=(),
+        entered={over.state: over.entered[over.state]},
+        copies=tuple(Copy(copy.source, copy.state, copy.copy) for copy in made),
+        shares=replace(over.shares, needed=standing, last_closing_at=None),
+        slots=SlotRequest(),
+        request=ImageRequest(),
+        last_refusal=None,
+        handled={},
+    )

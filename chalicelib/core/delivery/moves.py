@@ -1,26 +1,19 @@
-"""The changes that handlers of events share: enter a state, count a try, or turn towards an end."""
+"""Small changes of a delivery that the phases have in common."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
-from chalicelib.core.delivery.model import Copy, Delivery, DeliveryState, LastLook
-from chalicelib.core.faults import Fault
-from chalicelib.core.sharing.entitlement import SETTINGS_CHANGED
+from chalicelib.core.delivery.model import Copy, Delivery
+from chalicelib.core.records import schedule
 
-Handlers = Mapping[type, Callable[[Any, Delivery, int], Delivery]]
-"""Type of event -> what it changes: (event, delivery, now) -> the delivery after it, ``now`` in epoch seconds."""
+MAX_TRIES = 8
+"""Tries of one copy, or of registering; after the last one a person must act."""
 
-
-def to(delivery: Delivery, state: DeliveryState, now: int, **changes: Any) -> Delivery:
-    """Enter a state, with its counts of tries and looks at zero."""
-    entered = {**delivery.entered, state: delivery.entered.get(state, now)}
-    fresh = replace(delivery.with_shares(continue_at=0), entered=entered, tries=0, next_try=now, clear_since=None)
-    if state is not delivery.state:
-        fresh = replace(fresh.with_shares(wait_for=None), state=state, last_look=LastLook())
-    return replace(fresh, **changes)
+VERIFY_TRIES = 3
+"""Reads are eventually consistent, so a difference counts only after a second read."""
 
 
 def again(delivery: Delivery, now: int, wait: int, **changes: Any) -> Delivery:
@@ -28,32 +21,23 @@ def again(delivery: Delivery, now: int, wait: int, **changes: Any) -> Delivery:
     return replace(delivery, tries=delivery.tries + 1, next_try=now + wait, **changes)
 
 
-def end(delivery: Delivery, ending: DeliveryState, faults: tuple[Fault, ...], now: int) -> Delivery:
-    """Turn towards an end other than delivered. The service must first remove what it created in the target."""
-    asked = delivery.request.intended_at or delivery.request.copy_image_intended_at
-    made = delivery.image.id or asked or any(copy.tries or copy.copy for copy in delivery.copies)
-    changes: dict[str, Any] = {"ending": ending, "faults": (*delivery.faults, *faults)}
-    if delivery.image.adopted:  # it may be in use since an earlier episode: leave it, and report it
-        left = delivery.with_cleanup(done=True, leftovers=(delivery.image.id or "",))
-        return to(left, DeliveryState.TIDYING, now, **changes)
-    if made:
-        return to(delivery, DeliveryState.STOPPING, now, **changes)
-    return to(delivery.with_cleanup(done=True), DeliveryState.TIDYING, now, **changes)
-
-
-def fail(delivery: Delivery, now: int, *faults: Fault) -> Delivery:
-    """Turn towards ``failed``."""
-    return end(delivery, DeliveryState.FAILED, faults, now)
-
-
-def begin_again(delivery: Delivery, now: int) -> Delivery:
-    """Turn towards ``cancelled``, because it keeps the settings of its start: the promotion begins it again."""
-    what = "The settings of this target in the targets file have changed since the delivery began."
-    cure = "The service starts it again with these settings."
-    fault = Fault(SETTINGS_CHANGED, delivery.where, what, cure)
-    return end(delivery, DeliveryState.CANCELLED, (fault,), now)
-
-
 def each_copy(delivery: Delivery, change: Callable[[Copy], Copy]) -> Delivery:
     """Change each copy."""
     return replace(delivery, copies=tuple(change(copy) for copy in delivery.copies))
+
+
+def answered(delivery: Delivery, names: Iterable[str]) -> Delivery:
+    """Mark inbox entries as handled by the look that they caused, even if that look failed."""
+    news = {name: delivery.inbox[name] for name in names if delivery.unread(name) is not None}
+    return replace(delivery, handled={**delivery.handled, **news}) if news else delivery
+
+
+def copies_news(delivery: Delivery) -> list[str]:
+    """Return the names of the inbox entries about its copies."""
+    return [f"look#{copy.source}" for copy in delivery.copies]
+
+
+def in_force(delivery: Delivery, last: int) -> int:
+    """Return a deadline; once it has passed, the time until which the service still tries to look at the target."""
+    since = delivery.last_look.since
+    return since + schedule.LAST_LOOK_WITHIN if since else last

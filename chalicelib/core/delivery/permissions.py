@@ -18,9 +18,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from chalicelib.core.delivery import methods
-from chalicelib.core.delivery.events import SharesSeen
 from chalicelib.core.delivery.model import Delivery, NeededShare
+from chalicelib.core.delivery.shares import SharesSeen
 from chalicelib.core.records import addresses
 from chalicelib.core.sharing import holders
 from chalicelib.core.sharing import share as ledger
@@ -62,7 +61,7 @@ def _image(delivery: Delivery) -> Iterator[NeededShare]:
     if delivery.target.mode == "share":
         for principal in delivery.sharing.launched_by or (delivery.target.account,):
             yield NeededShare(resource, principal, standing=True)
-    elif methods.of(delivery).copies_image:
+    elif delivery.copies_image:
         yield NeededShare(resource, delivery.target.account)
 
 

@@ -25,8 +25,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-from chalicelib.core.delivery.events import SeenCopy, ShownImage
-from chalicelib.core.delivery.model import Attempt, Delivery
+from chalicelib.core.delivery.model import Attempt, CopyState, Delivery
 from chalicelib.core.faults import Fault
 from chalicelib.core.records import schedule
 
@@ -35,6 +34,34 @@ UNKNOWN = "?"
 
 CLOCKS_DIFFER = 5 * schedule.MINUTE
 """How much older than its intent a resource may appear to be."""
+
+
+@dataclass(frozen=True, slots=True)
+class SeenCopy:
+    """One copy as the target's EC2 shows it now. ``state`` is EC2's word."""
+
+    copy: str
+    source: str
+    state: str
+    progress: int = 0
+    message: str = ""
+    started_at: int = 0
+    key_arn: str = ""
+    nonce: str = ""
+    """The ``ami-promoter:attempt`` tag that it has."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShownImage:
+    """One AMI as the target's EC2 shows it now, found by name or by the delivery's tag. ``state`` is EC2's word."""
+
+    id: str
+    state: str
+    delivery: str = ""
+    """The ``ami-promoter:delivery`` tag that it has."""
+    nonce: str = ""
+    """The ``ami-promoter:attempt`` tag that it has."""
+    created_at: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +123,15 @@ def copies(delivery: Delivery, seen: Iterable[SeenCopy]) -> Copies:
     return Copies(tuple(one for one in own if one not in left), tuple(doubled), tuple(unproven))
 
 
+def in_doubt(delivery: Delivery, doubled: Iterable[SeenCopy]) -> tuple[SeenCopy, ...]:
+    """Return the bearers of one nonce of which one would be used. Those of an older attempt are just left."""
+    unsure = [copy.source for copy in delivery.copies if copy.state is CopyState.INTENDED or copy.adopted]
+    nonces = {one.nonce for one in map(delivery.attempt, unsure) if one is not None}
+    used = {copy.copy for copy in delivery.copies if copy.adopted}
+    nonces |= {one.nonce for one in doubled if one.copy in used}
+    return tuple(one for one in doubled if one.nonce in nonces)
+
+
 def _shares_its_nonce(delivery: Delivery, attempt: Attempt) -> bool:
     """Whether every snapshot with an image's nonce is its own, as CopyImage gives it to all.
 
@@ -103,6 +139,16 @@ def _shares_its_nonce(delivery: Delivery, attempt: Attempt) -> bool:
     """
     shown = any(one.nonce == attempt.nonce and one.source not in ("", UNKNOWN) for one in delivery.attempts)
     return delivery.method == "image" and attempt.at >= delivery.created_at and not shown
+
+
+def begin(delivery: Delivery, nonce: str, source: str, now: int) -> Delivery:
+    """Return it with a new attempt; ``source`` is "" for the image."""
+    return replace(delivery, attempts=(*delivery.attempts, Attempt(nonce, source, now, episode=delivery.episode)))
+
+
+def forget(delivery: Delivery, nonce: str) -> Delivery:
+    """Drop an attempt: AWS has refused it, so nothing has its nonce."""
+    return replace(delivery, attempts=tuple(one for one in delivery.attempts if one.nonce != nonce))
 
 
 def answered(delivery: Delivery, nonce: str, source: str, made: str) -> Delivery:

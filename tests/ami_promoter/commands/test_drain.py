@@ -11,8 +11,9 @@ from ami_promoter.verbs import TerminalClock
 from chalicelib.adapters.dynamo.ledger import DynamoLedger
 from chalicelib.adapters.dynamo.records import DynamoRecords
 from chalicelib.adapters.dynamo.table import Table
-from chalicelib.core.delivery import deadlines, events
+from chalicelib.core.delivery import machine
 from chalicelib.core.delivery.model import ENDED, Copy, CopyState, Delivery, DeliveryState
+from chalicelib.core.delivery.phase import CancelAsked
 from chalicelib.core.records import addresses
 from chalicelib.core.records.addresses import SWITCH
 from chalicelib.core.sharing import share
@@ -71,7 +72,7 @@ def a_share(table, account, state=share.ShareState.OPEN, **changes):
 
 def handled(table, record):
     """The events that the delivery's worker takes from the record's inbox entries."""
-    return deadlines.due_events(DELIVERIES.decode(DynamoRecords(table).read(record.key)), NINE)
+    return machine.due_events(DELIVERIES.decode(DynamoRecords(table).read(record.key)), NINE)
 
 
 def test_what_waits_for_the_end_of_the_pause_is_named(table, capsys):
@@ -113,7 +114,7 @@ def test_copies_are_let_end_unless_notified_otherwise(table):
 
     assert main(["drain"]) == 4
 
-    asked = {state for state, record in records.items() if events.CancelAsked() in handled(table, record)}
+    asked = {state for state, record in records.items() if CancelAsked() in handled(table, record)}
     assert asked == {*UNOPENED, DeliveryState.SHARED}
 
 
@@ -123,7 +124,7 @@ def test_copies_are_deleted_if_notified_so(table):
 
     assert main(["drain", "--delete-copies"]) == 4
 
-    asked = {state for state, record in records.items() if events.CancelAsked() in handled(table, record)}
+    asked = {state for state, record in records.items() if CancelAsked() in handled(table, record)}
     ends = {DeliveryState.OPENING, DeliveryState.COPYING, DeliveryState.REGISTERING, DeliveryState.SHARED}
     assert asked == {*UNOPENED, *ends}
 
@@ -135,7 +136,7 @@ def test_a_entry_is_of_the_present_episode(table):
     main(["drain"])
 
     assert DynamoRecords(table).read(record.key).inbox == {"cancel": "3:drain"}
-    assert events.CancelAsked() in handled(table, record)
+    assert CancelAsked() in handled(table, record)
 
 
 def test_the_sweep_comes_for_it_within_a_minute(table):

@@ -2,9 +2,26 @@
 
 from dataclasses import replace
 
-from chalicelib.core.delivery import events as ev
-from chalicelib.core.delivery import evolving
+from chalicelib.core.delivery import machine
+from chalicelib.core.delivery.attempts import CopiesFound, CopyStarted, ImageRegistered
+from chalicelib.core.delivery.leftovers import SnapshotsDeleted
 from chalicelib.core.delivery.model import Attempt, Copy, CopyState, Delivery, DeliveryState, HeldShares, Snapshot
+from chalicelib.core.delivery.phase import CancelAsked, DeadlinePassed, DeliveryEvent, Refused
+from chalicelib.core.delivery.phases.approval import ApprovalSeen
+from chalicelib.core.delivery.phases.checking import HubCopySeen, TargetReady, TargetUnfit, WaitingNotified
+from chalicelib.core.delivery.phases.copying import CopiesSeen, OthersWait
+from chalicelib.core.delivery.phases.ending import ClosingSeen, LeftoversSeen, OutcomeNotified
+from chalicelib.core.delivery.phases.imaging import (
+    ImageDiscarded,
+    ImageFinished,
+    ImageNotFound,
+    ImageSeen,
+)
+from chalicelib.core.delivery.phases.publishing import ImageProtected
+from chalicelib.core.delivery.phases.shared import EndSeen
+from chalicelib.core.delivery.proof import SeenCopy
+from chalicelib.core.delivery.shares import RoleRenamed, SharesHeld, SharesReleased, SharesSeen
+from chalicelib.core.delivery.slots import SlotsAsked, SlotsSeen
 from chalicelib.core.errors import RefusalKind
 from chalicelib.core.faults import Fault
 from chalicelib.core.targets.applied_file import Target
@@ -24,7 +41,7 @@ def a_delivery(state: DeliveryState = DeliveryState.REQUESTED, **changes: object
     ``changes``: its members, or those of its held shares.
     """
     held = {name: changes.pop(name) for name in HeldShares.__slots__ if name in changes}
-    fresh = evolving.started(
+    fresh = machine.started(
         Delivery(
             id="0123456789abcdef0123",
             hub=HUB,
@@ -39,7 +56,7 @@ def a_delivery(state: DeliveryState = DeliveryState.REQUESTED, **changes: object
         ),
         NOW,
     )
-    ready = evolving.evolve(fresh, ev.TargetReady(TARGET_KEY), NOW)
+    ready = machine.evolve(fresh, TargetReady(TARGET_KEY), NOW)
     late = ORDER.index(state) > ORDER.index(DeliveryState.WAITING)
     built = replace(
         ready if late or state is DeliveryState.WAITING else fresh,
@@ -69,77 +86,76 @@ def with_copies(delivery: Delivery, *states: CopyState) -> Delivery:
     return replace(delivery, copies=copies)
 
 
-def seen(source: str, state: str, **changes: object) -> ev.SeenCopy:
+def seen(source: str, state: str, **changes: object) -> SeenCopy:
     """A copy as EC2 shows it."""
-    shown = ev.SeenCopy(f"{source}c", source, state, key_arn=TARGET_KEY, started_at=NOW, nonce=f"nonce-{source}")
+    shown = SeenCopy(f"{source}c", source, state, key_arn=TARGET_KEY, started_at=NOW, nonce=f"nonce-{source}")
     return replace(shown, **changes)
 
 
-EVENTS: tuple[ev.Event, ...] = (
-    *(ev.Refused("Step", why, FAULT) for why in RefusalKind),
-    *(ev.Refused("StartCopy", why, FAULT, "snap-0a") for why in RefusalKind),
-    ev.Refused("RegisterImage", RefusalKind.THROTTLED, FAULT, unknown=True),
-    ev.Refused("DeleteSnapshots", RefusalKind.DENIED, FAULT),
-    ev.ApprovalSeen(),
-    ev.ApprovalSeen("arn:aws:iam::111111111111:user/approver"),
-    ev.ApprovalSeen(changed=True),
-    ev.ApprovalSeen(gone=True),
-    ev.TargetReady(TARGET_KEY),
-    ev.TargetReady(TARGET_KEY, "ami-0b"),
-    ev.TargetReady(TARGET_KEY, None, (seen("snap-0a", "completed"), seen("snap-0b", "completed"))),
-    ev.TargetUnfit((FAULT,)),
-    ev.HubCopySeen(),
-    ev.HubCopySeen(waits=True),
-    ev.HubCopySeen((("snap-0a", "snap-0ah"), ("snap-0b", "snap-0bh")), "arn:aws:kms:eu-west-1:111111111111:key/hub"),
-    ev.SlotsAsked(2, 0),
-    ev.SlotsAsked(2, 0, 2, NOW + 3600),
-    ev.SlotsSeen(2, NOW + 3600),
-    ev.OthersWait(waits=True),
-    ev.OthersWait(waits=False),
-    ev.RoleRenamed("Renamed"),
-    ev.SharesHeld(),
-    ev.SharesSeen(open=True),
-    ev.SharesSeen(open=False),
-    ev.SharesSeen(open=False, waits_for=FAULT),
-    ev.SharesSeen(open=False, refused=FAULT),
-    ev.SharesReleased(),
-    ev.SharesReleased(all=False),
-    ev.ClosingSeen(),
-    ev.ClosingSeen(("resource#image#ami-0a",)),
-    ev.CopyStarted("snap-0a", "snap-0ac"),
-    ev.CopiesFound(()),
-    ev.CopiesFound((), "Renamed"),
-    ev.CopiesFound((seen("snap-0a", "pending"), seen("snap-0b", "error"))),
-    ev.CopiesFound((seen("snap-0a", "pending"), seen("snap-0a", "pending", copy="snap-0other"))),
-    ev.CopiesFound((seen("snap-0a", "completed", nonce=""),)),
-    ev.CopiesSeen(("snap-0ac",), ()),
-    ev.CopiesSeen(("snap-0ac", "snap-0bc"), (seen("snap-0a", "completed"), seen("snap-0b", "completed"))),
-    ev.CopiesSeen(("snap-0ac",), (seen("snap-0a", "error", message="Given key ID is not accessible"),)),
-    ev.CopiesSeen(("snap-0ac",), (seen("snap-0a", "completed", key_arn="arn:other"),)),
-    ev.SnapshotsDeleted(("snap-0ac",)),
-    ev.ImageRegistered("ami-0b"),
-    ev.ImageNotFound(),
-    ev.ImageSeen("pending"),
-    ev.ImageSeen("available"),
-    ev.ImageSeen("available", (FAULT,)),
-    ev.ImageSeen("failed"),
-    ev.ImageDiscarded(),
-    ev.ImageSeen("missing"),
-    ev.ImageSeen("failed", reason="Given key ID is not accessible"),
-    ev.ImageSeen("available", copies=(("snap-0a", "snap-0ac"), ("snap-0b", "snap-0bc")), extras=("snap-0cc",)),
-    ev.TargetReady(TARGET_KEY, "ami-0b", unfinished=True),
-    ev.CopiesTagged(),
-    ev.DeprecationCarried(),
-    ev.ImageProtected(),
-    ev.Refused("ProtectImage", RefusalKind.DENIED, FAULT),
-    ev.LeftoversSeen((), ()),
-    ev.LeftoversSeen(("snap-0ac",), ("snap-0ac",)),
-    ev.LeftoversSeen(("snap-0ac",), (), FAULT),
-    ev.LeftoversSeen((), (), unproven=("ami-0x",)),
-    ev.CancelAsked(),
-    ev.EndSeen(0),
-    ev.EndSeen(NOW + 10**6),
-    ev.DeadlinePassed(),
-    ev.WaitingNotified(),
-    ev.OutcomeNotified(),
+EVENTS: tuple[DeliveryEvent, ...] = (
+    *(Refused("Step", why, FAULT) for why in RefusalKind),
+    *(Refused("StartCopy", why, FAULT, "snap-0a") for why in RefusalKind),
+    Refused("RegisterImage", RefusalKind.THROTTLED, FAULT, unknown=True),
+    Refused("DeleteSnapshots", RefusalKind.DENIED, FAULT),
+    ApprovalSeen(),
+    ApprovalSeen("arn:aws:iam::111111111111:user/approver"),
+    ApprovalSeen(changed=True),
+    ApprovalSeen(gone=True),
+    TargetReady(TARGET_KEY),
+    TargetReady(TARGET_KEY, "ami-0b"),
+    TargetReady(TARGET_KEY, None, (seen("snap-0a", "completed"), seen("snap-0b", "completed"))),
+    TargetUnfit((FAULT,)),
+    HubCopySeen(),
+    HubCopySeen(waits=True),
+    HubCopySeen((("snap-0a", "snap-0ah"), ("snap-0b", "snap-0bh")), "arn:aws:kms:eu-west-1:111111111111:key/hub"),
+    SlotsAsked(2, 0),
+    SlotsAsked(2, 0, 2, NOW + 3600),
+    SlotsSeen(2, NOW + 3600),
+    OthersWait(waits=True),
+    OthersWait(waits=False),
+    RoleRenamed("Renamed"),
+    SharesHeld(),
+    SharesSeen(open=True),
+    SharesSeen(open=False),
+    SharesSeen(open=False, waits_for=FAULT),
+    SharesSeen(open=False, refused=FAULT),
+    SharesReleased(),
+    SharesReleased(all=False),
+    ClosingSeen(),
+    ClosingSeen(("resource#image#ami-0a",)),
+    CopyStarted("snap-0a", "snap-0ac"),
+    CopiesFound(()),
+    CopiesFound((), "Renamed"),
+    CopiesFound((seen("snap-0a", "pending"), seen("snap-0b", "error"))),
+    CopiesFound((seen("snap-0a", "pending"), seen("snap-0a", "pending", copy="snap-0other"))),
+    CopiesFound((seen("snap-0a", "completed", nonce=""),)),
+    CopiesSeen(("snap-0ac",), ()),
+    CopiesSeen(("snap-0ac", "snap-0bc"), (seen("snap-0a", "completed"), seen("snap-0b", "completed"))),
+    CopiesSeen(("snap-0ac",), (seen("snap-0a", "error", message="Given key ID is not accessible"),)),
+    CopiesSeen(("snap-0ac",), (seen("snap-0a", "completed", key_arn="arn:other"),)),
+    SnapshotsDeleted(("snap-0ac",)),
+    ImageRegistered("ami-0b"),
+    ImageNotFound(),
+    ImageSeen("pending"),
+    ImageSeen("available"),
+    ImageSeen("available", (FAULT,)),
+    ImageSeen("failed"),
+    ImageDiscarded(),
+    ImageSeen("missing"),
+    ImageSeen("failed", reason="Given key ID is not accessible"),
+    ImageSeen("available", copies=(("snap-0a", "snap-0ac"), ("snap-0b", "snap-0bc")), extras=("snap-0cc",)),
+    TargetReady(TARGET_KEY, "ami-0b", unfinished=True),
+    ImageFinished(),
+    ImageProtected(),
+    Refused("ProtectImage", RefusalKind.DENIED, FAULT),
+    LeftoversSeen((), ()),
+    LeftoversSeen(("snap-0ac",), ("snap-0ac",)),
+    LeftoversSeen(("snap-0ac",), (), FAULT),
+    LeftoversSeen((), (), unproven=("ami-0x",)),
+    CancelAsked(),
+    EndSeen(0),
+    EndSeen(NOW + 10**6),
+    DeadlinePassed(),
+    WaitingNotified(),
+    OutcomeNotified(),
 )

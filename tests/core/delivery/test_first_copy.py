@@ -1,9 +1,9 @@
 """A delivery starts a copy only soon after it has listed all copies: the record may be older than EC2's state."""
 
-from chalicelib.core.delivery import commands as do
-from chalicelib.core.delivery import events as ev
-from chalicelib.core.delivery import evolving, outstanding
+from chalicelib.core.delivery import machine
+from chalicelib.core.delivery.attempts import CopiesFound, FindCopies
 from chalicelib.core.delivery.model import CopyState, DeliveryState, SlotRequest
+from chalicelib.core.delivery.phases.copying import StartCopy
 from chalicelib.core.records import schedule
 from tests.core.delivery.examples import NOW, a_delivery, seen
 
@@ -16,7 +16,7 @@ def at_work(now):
 
 def test_the_list_that_the_checks_made_is_good_for_a_minute():
     """The usual case needs no further call."""
-    assert [type(c) for c in outstanding.outstanding(at_work(NOW + 60), NOW + 60)] == [do.StartCopy] * 2
+    assert [type(c) for c in machine.outstanding(at_work(NOW + 60), NOW + 60)] == [StartCopy] * 2
 
 
 def test_after_that_they_are_listed_first():
@@ -24,11 +24,11 @@ def test_after_that_they_are_listed_first():
     later = NOW + 3600
     delivery = at_work(later)
 
-    assert outstanding.outstanding(delivery, later) == (do.FindCopies(),)
+    assert machine.outstanding(delivery, later) == (FindCopies(),)
 
     there = seen("snap-0a", "completed", copy="snap-9a")
-    found = evolving.evolve(delivery, ev.CopiesFound((there,)), later)
+    found = machine.evolve(delivery, CopiesFound((there,)), later)
     expected = [(CopyState.COMPLETED, "snap-9a"), (CopyState.WANTED, None)]
     assert [(copy.state, copy.copy) for copy in found.copies] == expected
-    assert do.StartCopy("snap-0b") in outstanding.outstanding(found, later)
-    assert do.StartCopy("snap-0a") not in outstanding.outstanding(found, later)
+    assert StartCopy("snap-0b") in machine.outstanding(found, later)
+    assert StartCopy("snap-0a") not in machine.outstanding(found, later)

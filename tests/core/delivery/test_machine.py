@@ -1,19 +1,21 @@
 """The state machine of a delivery: the table, every pair of state and event, and a test for each edge."""
 
+import importlib
+import pkgutil
 from collections.abc import Mapping
 from dataclasses import replace
 from itertools import product
-from types import MappingProxyType
-from typing import Any, get_args
+from types import MappingProxyType, ModuleType
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.core.delivery import commands as do
-from chalicelib.core.delivery import copying as copy_events
-from chalicelib.core.delivery import deadlines, evolving, intents, machine, outstanding, permissions, slot_use
-from chalicelib.core.delivery import events as ev
+from chalicelib.core import delivery as delivery_core
+from chalicelib.core.delivery import machine, moves, permissions
+from chalicelib.core.delivery.attempts import CopiesFound, CopyStarted, FindCopies, RegisterImage
+from chalicelib.core.delivery.leftovers import DeleteSnapshots, SnapshotsDeleted
 from chalicelib.core.delivery.model import (
     ENDED,
     Attempt,
@@ -25,6 +27,13 @@ from chalicelib.core.delivery.model import (
     NewImage,
     SlotRequest,
 )
+from chalicelib.core.delivery.phase import CancelAsked, DeadlinePassed, DeliveryEvent, Refused
+from chalicelib.core.delivery.phases.checking import CheckTarget, NotifyWaiting, TargetReady, WaitingNotified
+from chalicelib.core.delivery.phases.copying import AskWhoWaits, CopiesSeen, LookAtCopies, OthersWait, StartCopy
+from chalicelib.core.delivery.phases.ending import FindLeftovers, LeftoversSeen, NotifyOutcome, OutcomeNotified
+from chalicelib.core.delivery.phases.imaging import FindImage, ImageNotFound, ImageSeen
+from chalicelib.core.delivery.shares import HoldShares, LookAtShares, ReleaseShares, SharesSeen
+from chalicelib.core.delivery.slots import AskSlots, SlotsAsked, free
 from chalicelib.core.errors import IllegalEvent, RefusalKind
 from chalicelib.core.faults import Fault
 from chalicelib.core.records import codec, schedule
@@ -51,10 +60,10 @@ def test_every_pair_of_state_and_event_follows_the_table(state, event, method):
 
     if type(event) not in row:
         with pytest.raises(IllegalEvent, match=state.value):
-            evolving.evolve(delivery, event, NOW)
+            machine.evolve(delivery, event, NOW)
         return
     try:
-        after = evolving.evolve(delivery, event, NOW)
+        after = machine.evolve(delivery, event, NOW)
     except IllegalEvent:
         pytest.fail(f"{type(event).__name__} in {state} leads out of the table")
     assert after.state in row[type(event)]
@@ -63,10 +72,22 @@ def test_every_pair_of_state_and_event_follows_the_table(state, event, method):
 
 def test_each_kind_of_event_is_in_the_table_and_among_the_examples():
     """A new event needs its rows, and an example here."""
-    kinds = set(get_args(ev.Event))
+    declared = {one for module in modules() for one in vars(module).values() if is_event(one)}
+    in_table = {kind for row in machine.TRANSITIONS.values() for kind in row}
 
-    assert {kind for row in machine.TRANSITIONS.values() for kind in row} == kinds
-    assert {type(event) for event in EVENTS} == kinds
+    assert in_table == declared
+    assert {type(event) for event in EVENTS} == in_table
+
+
+def modules() -> list[ModuleType]:
+    """Each module of the delivery's core."""
+    found = pkgutil.walk_packages(delivery_core.__path__, f"{delivery_core.__name__}.")
+    return [importlib.import_module(one.name) for one in found]
+
+
+def is_event(one: object) -> bool:
+    """Whether it is the class of an event."""
+    return isinstance(one, type) and issubclass(one, DeliveryEvent) and one is not DeliveryEvent
 
 
 def test_ended_states_have_empty_rows():
@@ -78,12 +99,12 @@ def drive(delivery: Delivery, picks: list[int], inbox: list[str]) -> list[Delive
     """Run a delivery: at each step record the intents of its commands, then let one legal example event happen."""
     seen_states, now = [delivery], NOW
     for pick in picks:
-        wanted = outstanding.outstanding(delivery, now)
-        delivery = intents.record_intent(delivery, wanted, now, [f"nonce-{now}-{n}" for n in range(len(wanted))])
+        wanted = machine.outstanding(delivery, now)
+        delivery = machine.record_intent(delivery, wanted, now, [f"nonce-{now}-{n}" for n in range(len(wanted))])
         legal = [e for e in EVENTS if type(e) in machine.TRANSITIONS[delivery.state]]
         if not legal:
             break
-        delivery = evolving.evolve(delivery, legal[pick % len(legal)], now)
+        delivery = machine.evolve(delivery, legal[pick % len(legal)], now)
         delivery = replace(delivery, inbox=dict.fromkeys(inbox, f"1:{pick}"))
         seen_states.append(delivery)
         now += pick % 700
@@ -97,17 +118,17 @@ HINTS = st.lists(st.sampled_from(["image", "look#snap-0a"]), max_size=2)
 def test_whatever_is_outstanding_has_a_due_date(picks, inbox, method):
     """In any history: until a delivery has ended, a worker looks again, even if no event arrives."""
     for delivery in drive(a_delivery(method=method), picks, inbox):
-        assert (outstanding.due_at(delivery) is None) == delivery.ended
+        assert (machine.due_at(delivery) is None) == delivery.ended
 
 
 @given(st.lists(st.integers(0, 10_000), max_size=40), st.sampled_from(METHODS))
 def test_at_its_due_date_there_is_something_to_do_or_to_hear(picks, method):
     """At that time a command is outstanding, or a deadline passes."""
     for delivery in drive(a_delivery(method=method), picks, []):
-        due = outstanding.due_at(delivery)
+        due = machine.due_at(delivery)
         if due is not None:
             when = max(due, NOW)
-            assert outstanding.outstanding(delivery, when) or deadlines.due_events(delivery, when)
+            assert machine.outstanding(delivery, when) or machine.due_events(delivery, when)
 
 
 @given(st.lists(st.integers(0, 10_000), max_size=40), st.sampled_from(METHODS))
@@ -117,17 +138,17 @@ def test_commands_derive_from_the_record_alone(picks, method):
         plain = codec.encode(delivery)
         stored = codec.decode(Delivery, plain)
 
-        assert outstanding.outstanding(stored, NOW) == outstanding.outstanding(delivery, NOW)
+        assert machine.outstanding(stored, NOW) == machine.outstanding(delivery, NOW)
 
 
 @given(st.lists(st.integers(0, 10_000), max_size=60))
 def test_no_copy_is_started_without_a_slot(picks):
     """A delivery starts no more copies than it holds slots."""
     for delivery in drive(a_delivery(), picks, []):
-        starts = [c for c in outstanding.outstanding(delivery, NOW) if isinstance(c, do.StartCopy)]
-        late = [c for c in outstanding.outstanding(delivery, NOW + 10**6) if isinstance(c, do.StartCopy)]
+        starts = [c for c in machine.outstanding(delivery, NOW) if isinstance(c, StartCopy)]
+        late = [c for c in machine.outstanding(delivery, NOW + 10**6) if isinstance(c, StartCopy)]
         assert not late, "its lease has run out long since"
-        assert len(starts) <= slot_use.free_slots(delivery, NOW)
+        assert len(starts) <= free(delivery, NOW)
 
 
 # --- invariant 1: a share is open as long as a holder needs it --------------------------------------------------------
@@ -136,8 +157,8 @@ def test_no_copy_is_started_without_a_slot(picks):
 def test_nothing_is_held_before_the_checks_and_a_slot():
     """Before `opening` no share is asked for."""
     for state in (DeliveryState.REQUESTED, DeliveryState.CHECKING, DeliveryState.WAITING):
-        wanted = outstanding.outstanding(a_delivery(state), NOW)
-        assert not any(isinstance(command, do.HoldShares) for command in wanted)
+        wanted = machine.outstanding(a_delivery(state), NOW)
+        assert not any(isinstance(command, HoldShares) for command in wanted)
 
 
 def test_what_is_copied_already_is_registered_once_its_service_roles_have_their_grants():
@@ -146,8 +167,8 @@ def test_what_is_copied_already_is_registered_once_its_service_roles_have_their_
     fresh = replace(fresh, target=replace(fresh.target, service_linked_roles=(AUTO_SCALING,)))
     copies = tuple(seen(snapshot.id, "completed") for snapshot in fresh.snapshots)
 
-    opening = evolving.evolve(fresh, ev.TargetReady(TARGET_KEY, copies=copies), NOW)
-    done = evolving.evolve(opening.with_shares(holds_standing=True), ev.SharesSeen(open=True), NOW)
+    opening = machine.evolve(fresh, TargetReady(TARGET_KEY, copies=copies), NOW)
+    done = machine.evolve(opening.with_shares(holds_standing=True), SharesSeen(open=True), NOW)
 
     assert opening.state is DeliveryState.OPENING
     assert [(share.resource.split("#")[1], share.standing) for share in opening.shares.needed] == [("role", True)]
@@ -159,46 +180,46 @@ def test_an_ami_that_is_there_already_gets_its_service_roles_grants_first_and_th
     """As for a copied AMI; if the AMI turns out to differ from the source, the grants are released."""
     fresh = a_delivery()
     fresh = replace(fresh, target=replace(fresh.target, service_linked_roles=(AUTO_SCALING,)))
-    opening = evolving.evolve(fresh, ev.TargetReady(TARGET_KEY, "ami-0b"), NOW)
+    opening = machine.evolve(fresh, TargetReady(TARGET_KEY, "ami-0b"), NOW)
     assert opening.state is DeliveryState.OPENING
     assert [(share.resource, share.share_name, share.standing) for share in opening.shares.needed] == [
         (f"resource#role#{TARGET_KEY}#{TARGET}", AUTO_SCALING, True)
     ]
 
-    held = intents.record_intent(opening, outstanding.outstanding(opening, NOW), NOW, ())
-    verifying = evolving.evolve(held, ev.SharesSeen(open=True), NOW)
+    held = machine.record_intent(opening, machine.outstanding(opening, NOW), NOW, ())
+    verifying = machine.evolve(held, SharesSeen(open=True), NOW)
     assert (verifying.state, verifying.image.id, verifying.shares.holds_standing) == (
         DeliveryState.VERIFYING,
         "ami-0b",
         True,
     )
-    there = evolving.evolve(verifying, ev.ImageSeen("available"), NOW)
-    assert not any(isinstance(command, do.ReleaseShares) for command in outstanding.outstanding(there, NOW))
+    there = machine.evolve(verifying, ImageSeen("available"), NOW)
+    assert not any(isinstance(command, ReleaseShares) for command in machine.outstanding(there, NOW))
 
-    for _ in range(copy_events.VERIFY_TRIES):
-        verifying = evolving.evolve(verifying, ev.ImageSeen("available", (FAULT,)), NOW)
-    assert outstanding.outstanding(verifying, NOW)[0] == do.ReleaseShares()
+    for _ in range(moves.VERIFY_TRIES):
+        verifying = machine.evolve(verifying, ImageSeen("available", (FAULT,)), NOW)
+    assert machine.outstanding(verifying, NOW)[0] == ReleaseShares()
 
 
 def test_each_service_role_is_received_of_by_itself_and_names_what_it_waits_for():
     """One role's grant does not count for the other; past the deadline the fault names what the other waits for."""
     target = replace(a_delivery().target, mode="share", key_access="none", service_linked_roles=(AUTO_SCALING, SPOT))
-    opening = evolving.evolve(replace(a_delivery(), target=target), ev.TargetReady(""), NOW)
+    opening = machine.evolve(replace(a_delivery(), target=target), TargetReady(""), NOW)
     waits_for = Fault("code", "there", "It is refused.", "Deploy it.")
     shares = in_ledger(opening, {SPOT: {"state": ledger.ShareState.OPENING, "waits_for": waits_for}})
     held = opening.with_shares(holds_standing=True)
 
-    assert permissions.seen(held, in_ledger(opening)) == ev.SharesSeen(open=True)
-    assert permissions.seen(held, in_ledger(opening)[1:]) == ev.SharesSeen(open=False)
-    waiting = evolving.evolve(held, permissions.seen(held, shares), NOW)
+    assert permissions.seen(held, in_ledger(opening)) == SharesSeen(open=True)
+    assert permissions.seen(held, in_ledger(opening)[1:]) == SharesSeen(open=False)
+    waiting = machine.evolve(held, permissions.seen(held, shares), NOW)
     assert (waiting.state, waiting.shares.wait_for) == (DeliveryState.OPENING, waits_for)
-    last = deadlines.deadline(held)
-    assert deadlines.due_events(held, last) == ()
-    assert outstanding.outstanding(held, last) == (do.LookAtShares(),)
-    late = evolving.evolve(held, permissions.seen(held, shares), last)
+    last = machine.deadline(held)
+    assert machine.due_events(held, last) == ()
+    assert machine.outstanding(held, last) == (LookAtShares(),)
+    late = machine.evolve(held, permissions.seen(held, shares), last)
     assert late.faults[0].what.endswith("The last refusal was: It is refused.")
     assert late.faults[0].cure == "Deploy it."
-    assert evolving.evolve(held, ev.SharesSeen(open=True), last).state is DeliveryState.PUBLISHING
+    assert machine.evolve(held, SharesSeen(open=True), last).state is DeliveryState.PUBLISHING
 
 
 def in_ledger(delivery: Delivery, others: Mapping[str, Any] = MappingProxyType({})) -> list[ledger.Share]:
@@ -230,38 +251,38 @@ def test_a_refusal_is_no_answer_while_the_share_is_tried_for_a_later_holding():
 
     assert (tried_anew.open, tried_anew.refused) == (False, None)
     assert answered.refused == FAULT
-    assert evolving.evolve(opening, answered, NOW).faults == (FAULT,)
+    assert machine.evolve(opening, answered, NOW).faults == (FAULT,)
 
 
 def test_shares_that_are_refused_while_copies_run_end_it_after_a_last_look():
     """Each poll of a copy also asks the ledger; completed copies remain usable."""
     copying_now = with_copies(a_delivery(DeliveryState.COPYING, holds_copy=True), C.PENDING, C.COMPLETED)
-    assert do.LookAtShares() in outstanding.outstanding(copying_now, NOW)
-    refused = evolving.evolve(copying_now, ev.SharesSeen(open=False, refused=FAULT), NOW)
+    assert LookAtShares() in machine.outstanding(copying_now, NOW)
+    refused = machine.evolve(copying_now, SharesSeen(open=False, refused=FAULT), NOW)
     assert (refused.state, refused.last_look.failure) == (DeliveryState.COPYING, FAULT)
-    assert outstanding.outstanding(refused, NOW) == (do.FindCopies(),)
+    assert machine.outstanding(refused, NOW) == (FindCopies(),)
 
 
 def test_each_statement_in_a_keys_policy_is_received_of_by_itself():
     """The account's own statement was refused, for lack of room, the roles' was added: the AMI is not shared."""
     target = replace(a_delivery().target, mode="share", key_access="policy", service_linked_roles=(AUTO_SCALING,))
-    opening = evolving.evolve(replace(a_delivery(), target=target), ev.TargetReady(""), NOW)
+    opening = machine.evolve(replace(a_delivery(), target=target), TargetReady(""), NOW)
     account, *others = sorted(opening.shares.needed, key=lambda share: not share.share_name.endswith("-share"))
     assert len(opening.shares.needed) == len(others) + 1
     refused = {account.share_name: {"state": ledger.ShareState.REFUSED, "fault": FAULT, "answered": 1}}
     seen_now = permissions.seen(opening, in_ledger(opening, refused))
-    assert seen_now == ev.SharesSeen(open=False, refused=FAULT)
+    assert seen_now == SharesSeen(open=False, refused=FAULT)
 
 
 def test_shares_are_released_when_the_last_copy_is_completed_before_registering():
     """`registering` releases them first."""
     copying = with_copies(a_delivery(DeliveryState.COPYING, holds_copy=True), C.PENDING, C.COMPLETED)
-    event = ev.CopiesSeen(("snap-0ac",), (seen("snap-0a", "completed"),))
-    after = evolving.evolve(copying, event, NOW)
+    event = CopiesSeen(("snap-0ac",), (seen("snap-0a", "completed"),))
+    after = machine.evolve(copying, event, NOW)
 
     assert after.state is DeliveryState.REGISTERING
-    kinds = [type(command) for command in outstanding.outstanding(after, NOW)]
-    assert kinds.index(do.ReleaseShares) < kinds.index(do.RegisterImage)
+    kinds = [type(command) for command in machine.outstanding(after, NOW)]
+    assert kinds.index(ReleaseShares) < kinds.index(RegisterImage)
 
 
 def test_release_when_registered_keeps_the_shares_until_then():
@@ -269,9 +290,9 @@ def test_release_when_registered_keeps_the_shares_until_then():
     delivery = a_delivery(DeliveryState.REGISTERING, holds_copy=True)
     kept = replace(delivery, target=replace(delivery.target, release_when="registered"))
 
-    assert do.ReleaseShares(all=False) in outstanding.outstanding(delivery, NOW)
-    assert do.ReleaseShares(all=False) not in outstanding.outstanding(kept, NOW)
-    assert do.ReleaseShares(all=False) in outstanding.outstanding(replace(kept, state=DeliveryState.PUBLISHING), NOW)
+    assert ReleaseShares(all=False) in machine.outstanding(delivery, NOW)
+    assert ReleaseShares(all=False) not in machine.outstanding(kept, NOW)
+    assert ReleaseShares(all=False) in machine.outstanding(replace(kept, state=DeliveryState.PUBLISHING), NOW)
 
 
 def test_linger_keeps_the_shares_for_a_while():
@@ -279,55 +300,55 @@ def test_linger_keeps_the_shares_for_a_while():
     delivery = a_delivery(DeliveryState.REGISTERING, holds_copy=True)
     lingering = replace(delivery, target=replace(delivery.target, linger=600))
 
-    assert do.ReleaseShares(all=False) not in outstanding.outstanding(lingering, NOW + 599)
-    assert do.ReleaseShares(all=False) in outstanding.outstanding(lingering, NOW + 600)
+    assert ReleaseShares(all=False) not in machine.outstanding(lingering, NOW + 599)
+    assert ReleaseShares(all=False) in machine.outstanding(lingering, NOW + 600)
 
 
 def test_shares_stay_open_under_a_copy_that_is_still_seen():
     """A cancelled delivery deletes its copies first; it releases when two looks show them ended or gone."""
-    stopping = evolving.evolve(
-        with_copies(a_delivery(DeliveryState.COPYING, holds_copy=True), C.PENDING, C.PENDING), ev.CancelAsked(), NOW
+    stopping = machine.evolve(
+        with_copies(a_delivery(DeliveryState.COPYING, holds_copy=True), C.PENDING, C.PENDING), CancelAsked(), NOW
     )
     assert stopping.state is DeliveryState.STOPPING
-    assert outstanding.outstanding(stopping, NOW) == (do.FindLeftovers(),)
+    assert machine.outstanding(stopping, NOW) == (FindLeftovers(),)
 
-    waiting = evolving.evolve(stopping, ev.LeftoversSeen(("snap-0ac",), ("snap-0ac",)), NOW)
+    waiting = machine.evolve(stopping, LeftoversSeen(("snap-0ac",), ("snap-0ac",)), NOW)
     assert waiting.state is DeliveryState.STOPPING
 
     later = NOW + schedule.SILENCE
-    once = evolving.evolve(waiting, ev.LeftoversSeen((), ()), later)
+    once = machine.evolve(waiting, LeftoversSeen((), ()), later)
     assert once.state is DeliveryState.STOPPING
-    over = evolving.evolve(once, ev.LeftoversSeen((), ()), later + schedule.SECOND_LOOK_AFTER)
+    over = machine.evolve(once, LeftoversSeen((), ()), later + schedule.SECOND_LOOK_AFTER)
     assert (over.state, over.cleanup.done) == (DeliveryState.TIDYING, True)
-    assert do.ReleaseShares() in outstanding.outstanding(over, later)
+    assert ReleaseShares() in machine.outstanding(over, later)
 
 
 def test_one_stale_list_does_not_close_the_shares_under_running_copies():
     """One look does not show a known copy: that does not mean that it is gone."""
-    stopping = evolving.evolve(
-        with_copies(a_delivery(DeliveryState.COPYING, holds_copy=True), C.PENDING, C.PENDING), ev.CancelAsked(), NOW
+    stopping = machine.evolve(
+        with_copies(a_delivery(DeliveryState.COPYING, holds_copy=True), C.PENDING, C.PENDING), CancelAsked(), NOW
     )
-    stale = evolving.evolve(stopping, ev.LeftoversSeen((), ()), NOW + 1000)
-    shown = evolving.evolve(stale, ev.LeftoversSeen(("snap-0ac",), ("snap-0ac",)), NOW + 1030)
-    once_more = evolving.evolve(shown, ev.LeftoversSeen((), ()), NOW + 1060)
+    stale = machine.evolve(stopping, LeftoversSeen((), ()), NOW + 1000)
+    shown = machine.evolve(stale, LeftoversSeen(("snap-0ac",), ("snap-0ac",)), NOW + 1030)
+    once_more = machine.evolve(shown, LeftoversSeen((), ()), NOW + 1060)
 
     assert [d.state for d in (stale, shown, once_more)] == [DeliveryState.STOPPING] * 3
-    assert not any(do.ReleaseShares() in outstanding.outstanding(d, NOW + 1060) for d in (stale, shown, once_more))
+    assert not any(ReleaseShares() in machine.outstanding(d, NOW + 1060) for d in (stale, shown, once_more))
 
 
 def test_a_refused_delete_keeps_no_share_open():
     """The copies have ended; one that cannot be deleted is a leftover."""
     stopping = a_delivery(DeliveryState.STOPPING, holds_copy=True)
-    refused = ev.LeftoversSeen(("snap-0ac",), (), FAULT)
-    once = evolving.evolve(stopping, refused, NOW + 200)
-    twice = evolving.evolve(once, refused, NOW + 240)
+    refused = LeftoversSeen(("snap-0ac",), (), FAULT)
+    once = machine.evolve(stopping, refused, NOW + 200)
+    twice = machine.evolve(once, refused, NOW + 240)
     assert twice.state is DeliveryState.TIDYING
-    assert do.ReleaseShares() in outstanding.outstanding(twice, NOW + 240)
+    assert ReleaseShares() in machine.outstanding(twice, NOW + 240)
 
-    late = deadlines.deadline(twice)
-    passed = evolving.evolve(twice, ev.DeadlinePassed(), late)
-    assert outstanding.outstanding(passed.with_shares(holds_copy=False), late) == (do.FindLeftovers(),)
-    over = evolving.evolve(passed, refused, late)
+    late = machine.deadline(twice)
+    passed = machine.evolve(twice, DeadlinePassed(), late)
+    assert machine.outstanding(passed.with_shares(holds_copy=False), late) == (FindLeftovers(),)
+    over = machine.evolve(passed, refused, late)
     assert (over.cleanup.done, over.cleanup.leftovers, over.faults) == (True, ("snap-0ac",), (FAULT,))
 
 
@@ -335,7 +356,7 @@ def test_it_never_ends_while_it_holds_a_share():
     """The outcome is published only after the last release."""
     for state in (DeliveryState.PUBLISHING, DeliveryState.TIDYING):
         holding = a_delivery(state, holds_copy=True, cleanup=Cleanup(done=True))
-        assert not any(isinstance(c, do.NotifyOutcome) for c in outstanding.outstanding(holding, NOW))
+        assert not any(isinstance(c, NotifyOutcome) for c in machine.outstanding(holding, NOW))
 
 
 # --- invariant 4: at most one -----------------------------------------------------------------------------------------
@@ -350,14 +371,14 @@ def test_an_intent_to_copy_is_looked_for_before_it_is_made_again():
     """After a crash it is unknown whether CopySnapshot took effect: the delivery looks first, and starts nothing."""
     delivery = slots(with_copies(a_delivery(DeliveryState.COPYING), C.INTENDED, C.WANTED), 5)
 
-    assert outstanding.outstanding(delivery, NOW) == (do.FindCopies(),)
+    assert machine.outstanding(delivery, NOW) == (FindCopies(),)
 
 
 def test_an_intent_that_does_not_show_itself_is_given_two_minutes():
     """The copy is wanted again only after a second look, when the two minutes are over."""
     delivery = with_copies(a_delivery(DeliveryState.COPYING), C.INTENDED, C.COMPLETED)
-    early = evolving.evolve(delivery, ev.CopiesFound(()), NOW + schedule.SILENCE - 1)
-    late = evolving.evolve(early, ev.CopiesFound(()), NOW + schedule.SILENCE)
+    early = machine.evolve(delivery, CopiesFound(()), NOW + schedule.SILENCE - 1)
+    late = machine.evolve(early, CopiesFound(()), NOW + schedule.SILENCE)
 
     assert early.copies[0].state is C.INTENDED
     assert late.copies[0].state is C.WANTED
@@ -366,8 +387,8 @@ def test_an_intent_that_does_not_show_itself_is_given_two_minutes():
 def test_a_first_look_that_comes_late_is_no_proof_either():
     """After a crash the first look is later than that; it may be stale, so a second one follows."""
     delivery = with_copies(a_delivery(DeliveryState.COPYING), C.INTENDED, C.COMPLETED)
-    first = evolving.evolve(delivery, ev.CopiesFound(()), NOW + 2 * schedule.SILENCE)
-    second = evolving.evolve(first, ev.CopiesFound(()), NOW + 2 * schedule.SILENCE + schedule.SECOND_LOOK_AFTER)
+    first = machine.evolve(delivery, CopiesFound(()), NOW + 2 * schedule.SILENCE)
+    second = machine.evolve(first, CopiesFound(()), NOW + 2 * schedule.SILENCE + schedule.SECOND_LOOK_AFTER)
     expected = (C.INTENDED, NOW + 2 * schedule.SILENCE + schedule.SECOND_LOOK_AFTER)
 
     assert (first.copies[0].state, first.copies[0].next_look) == expected
@@ -382,16 +403,16 @@ def test_of_two_copies_the_oldest_is_kept_and_the_other_deleted():
         seen("snap-0a", "pending", copy="snap-0young", started_at=NOW + 5),
         seen("snap-0a", "pending", copy="snap-0old", started_at=NOW, nonce="earlier"),
     )
-    after = evolving.evolve(delivery, ev.CopiesFound(twins), NOW)
+    after = machine.evolve(delivery, CopiesFound(twins), NOW)
 
     assert after.copies[0].copy == "snap-0old"
-    assert do.DeleteSnapshots(("snap-0young",)) in outstanding.outstanding(after, NOW)
+    assert DeleteSnapshots(("snap-0young",)) in machine.outstanding(after, NOW)
 
 
 def test_a_copy_whose_answer_comes_late_is_deleted_when_another_was_adopted():
     """The answer of an abandoned call comes late: its copy must be deleted."""
     delivery = with_copies(a_delivery(DeliveryState.COPYING), C.PENDING, C.PENDING)
-    after = evolving.evolve(delivery, ev.CopyStarted("snap-0a", "snap-0late"), NOW)
+    after = machine.evolve(delivery, CopyStarted("snap-0a", "snap-0late"), NOW)
 
     assert after.copies == delivery.copies
     assert after.cleanup.to_delete == ("snap-0late",)
@@ -400,20 +421,20 @@ def test_a_copy_whose_answer_comes_late_is_deleted_when_another_was_adopted():
 def test_an_intent_to_register_is_looked_for_before_it_is_made_again():
     """RegisterImage has no client token either."""
     delivery = a_delivery(DeliveryState.REGISTERING, request=ImageRequest(NOW, tries=1))
-    assert outstanding.outstanding(delivery, NOW) == (do.FindImage(),)
+    assert machine.outstanding(delivery, NOW) == (FindImage(),)
 
-    waiting = evolving.evolve(delivery, ev.ImageNotFound(), NOW)
-    assert outstanding.outstanding(waiting, NOW + schedule.SILENCE - 1) == ()
-    looked = evolving.evolve(waiting, ev.ImageNotFound(), NOW + schedule.SILENCE)
-    assert outstanding.outstanding(looked, NOW + schedule.SILENCE) == (do.RegisterImage(),)
+    waiting = machine.evolve(delivery, ImageNotFound(), NOW)
+    assert machine.outstanding(waiting, NOW + schedule.SILENCE - 1) == ()
+    looked = machine.evolve(waiting, ImageNotFound(), NOW + schedule.SILENCE)
+    assert machine.outstanding(looked, NOW + schedule.SILENCE) == (RegisterImage(),)
 
 
 def test_a_time_out_leaves_the_intent_standing():
     """A time-out is not a refusal: the copy may exist."""
     delivery = with_copies(a_delivery(DeliveryState.COPYING), C.INTENDED, C.COMPLETED)
-    unheard = ev.Refused("StartCopy", RefusalKind.THROTTLED, FAULT, "snap-0a", unknown=True)
+    unheard = Refused("StartCopy", RefusalKind.THROTTLED, FAULT, "snap-0a", unknown=True)
 
-    assert evolving.evolve(delivery, unheard, NOW).copies[0].state is C.INTENDED
+    assert machine.evolve(delivery, unheard, NOW).copies[0].state is C.INTENDED
 
 
 # --- invariant 5: an event is a reason to look ------------------------------------------------------------------------
@@ -423,14 +444,14 @@ def test_an_inbox_entry_makes_it_look_once():
     """An inbox entry makes the worker read EC2, once for each entry."""
     delivery = with_copies(a_delivery(DeliveryState.COPYING), C.PENDING, C.COMPLETED)
     delivery = replace(delivery, copies=tuple(replace(c, next_look=NOW + 60) for c in delivery.copies))
-    assert outstanding.outstanding(delivery, NOW) == ()
+    assert machine.outstanding(delivery, NOW) == ()
 
     hinted = replace(delivery, inbox={"look#snap-0a": "event-1"})
-    assert outstanding.outstanding(hinted, NOW) == (do.LookAtCopies(("snap-0ac",)),)
+    assert machine.outstanding(hinted, NOW) == (LookAtCopies(("snap-0ac",)),)
 
-    still = evolving.evolve(hinted, ev.CopiesSeen(("snap-0ac",), (seen("snap-0a", "pending", progress=40),)), NOW)
+    still = machine.evolve(hinted, CopiesSeen(("snap-0ac",), (seen("snap-0a", "pending", progress=40),)), NOW)
     assert still.state is DeliveryState.COPYING
-    assert outstanding.outstanding(still, NOW) == ()
+    assert machine.outstanding(still, NOW) == ()
 
 
 @pytest.mark.parametrize(
@@ -450,20 +471,18 @@ def test_one_look_serves_all_copies_that_events_speak_of(said, others_wait, look
     woken = replace(delivery, inbox={f"look#{source}": event for source, event in said.items()})
 
     if not looks:
-        assert outstanding.looks(woken, NOW) == (do.AskWhoWaits(),), (
-            "whoever is woken asks whether its slots are wanted"
-        )
-    woken = evolving.evolve(woken, ev.OthersWait(others_wait), NOW)
-    assert outstanding.outstanding(woken, NOW) == ((do.LookAtCopies(looks),) if looks else ())
-    polled = outstanding.outstanding(woken, NOW + 60)
-    assert polled[0] == do.LookAtCopies(("snap-0ac", "snap-0bc")), "the clock waits for no event"
+        assert machine.looks(woken, NOW) == (AskWhoWaits(),), "whoever is woken asks whether its slots are wanted"
+    woken = machine.evolve(woken, OthersWait(others_wait), NOW)
+    assert machine.outstanding(woken, NOW) == ((LookAtCopies(looks),) if looks else ())
+    polled = machine.outstanding(woken, NOW + 60)
+    assert polled[0] == LookAtCopies(("snap-0ac", "snap-0bc")), "the clock waits for no event"
 
 
 def test_a_copy_under_another_key_is_not_believed():
     """Completed, but not under the target's key: the delivery fails and removes everything."""
     delivery = with_copies(a_delivery(DeliveryState.COPYING), C.PENDING, C.COMPLETED)
-    event = ev.CopiesSeen(("snap-0ac",), (seen("snap-0a", "completed", key_arn="arn:another"),))
-    after = evolving.evolve(delivery, event, NOW)
+    event = CopiesSeen(("snap-0ac",), (seen("snap-0a", "completed", key_arn="arn:another"),))
+    after = machine.evolve(delivery, event, NOW)
 
     assert (after.state, after.ending) == (DeliveryState.STOPPING, DeliveryState.FAILED)
     assert [fault.code for fault in after.faults] == ["copy-under-another-key"]
@@ -473,21 +492,21 @@ def test_a_copy_that_one_look_does_not_show_is_not_missing_yet():
     """Absence in an eventually consistent read is weak evidence."""
     delivery = with_copies(a_delivery(DeliveryState.COPYING), C.PENDING, C.COMPLETED)
     for minute in range(1, 4):
-        delivery = evolving.evolve(delivery, ev.CopiesSeen(("snap-0ac",), ()), NOW + 60 * minute)
+        delivery = machine.evolve(delivery, CopiesSeen(("snap-0ac",), ()), NOW + 60 * minute)
         assert delivery.state is DeliveryState.COPYING
 
-    gone = evolving.evolve(delivery, ev.CopiesSeen(("snap-0ac",), ()), NOW + 300)
+    gone = machine.evolve(delivery, CopiesSeen(("snap-0ac",), ()), NOW + 300)
     assert [fault.code for fault in gone.faults] == ["copy-vanished"]
 
 
 def test_an_image_that_differs_once_is_looked_at_again():
     """Tags and attributes may show late; after three looks with a difference the AMI is removed."""
     delivery = a_delivery(DeliveryState.VERIFYING, image=NewImage("ami-0b"))
-    for _ in range(copy_events.VERIFY_TRIES - 1):
-        delivery = evolving.evolve(delivery, ev.ImageSeen("available", (FAULT,)), NOW)
+    for _ in range(moves.VERIFY_TRIES - 1):
+        delivery = machine.evolve(delivery, ImageSeen("available", (FAULT,)), NOW)
         assert delivery.state is DeliveryState.VERIFYING
 
-    wrong = evolving.evolve(delivery, ev.ImageSeen("available", (FAULT,)), NOW)
+    wrong = machine.evolve(delivery, ImageSeen("available", (FAULT,)), NOW)
     assert wrong.state is DeliveryState.STOPPING
     assert wrong.faults == (FAULT,)
 
@@ -498,23 +517,23 @@ def test_an_image_that_differs_once_is_looked_at_again():
 def test_key_access_that_is_not_true_yet_is_tried_again_after_one_two_and_four_minutes():
     """A grant may need five minutes to take effect; the errored copy is deleted before the next try."""
     delivery = slots(with_copies(a_delivery(DeliveryState.COPYING, opened_at=NOW), C.PENDING, C.COMPLETED), 9)
-    late = ev.CopiesSeen(("snap-0ac",), (seen("snap-0a", "error", message="Given key ID is not accessible"),))
-    after = evolving.evolve(delivery, late, NOW)
+    late = CopiesSeen(("snap-0ac",), (seen("snap-0a", "error", message="Given key ID is not accessible"),))
+    after = machine.evolve(delivery, late, NOW)
 
     assert after.copies[0].not_before == NOW + 60
-    wanted = outstanding.outstanding(after, NOW + 60)
-    assert wanted == (do.DeleteSnapshots(("snap-0ac",)), do.FindCopies())
+    wanted = machine.outstanding(after, NOW + 60)
+    assert wanted == (DeleteSnapshots(("snap-0ac",)), FindCopies())
 
-    deleted = evolving.evolve(after, ev.SnapshotsDeleted(("snap-0ac",)), NOW + 60)
-    listed = evolving.evolve(deleted, ev.CopiesFound(()), NOW + 60)
-    assert outstanding.outstanding(listed, NOW + 60) == (do.StartCopy("snap-0a"),)
+    deleted = machine.evolve(after, SnapshotsDeleted(("snap-0ac",)), NOW + 60)
+    listed = machine.evolve(deleted, CopiesFound(()), NOW + 60)
+    assert machine.outstanding(listed, NOW + 60) == (StartCopy("snap-0a"),)
 
 
 def test_a_key_that_is_not_accessible_after_ten_minutes_is_a_failure():
     """By then a permission is missing, and the message says which."""
     delivery = with_copies(a_delivery(DeliveryState.COPYING, opened_at=NOW - 601), C.PENDING, C.COMPLETED)
-    event = ev.CopiesSeen(("snap-0ac",), (seen("snap-0a", "error", message="Given key ID is not accessible"),))
-    after = evolving.evolve(delivery, event, NOW)
+    event = CopiesSeen(("snap-0ac",), (seen("snap-0a", "error", message="Given key ID is not accessible"),))
+    after = machine.evolve(delivery, event, NOW)
 
     assert after.ending is DeliveryState.FAILED
     assert "Given key ID is not accessible" in after.faults[0].what
@@ -523,19 +542,19 @@ def test_a_key_that_is_not_accessible_after_ten_minutes_is_a_failure():
 
 def test_a_missing_role_is_waited_for_with_one_notice():
     """One notice at the first refusal; then looks, the last after the queue deadline, with the refusal as fault."""
-    refused = ev.Refused("CheckTarget", RefusalKind.ROLE, FAULT)
-    checking = evolving.evolve(a_delivery(), refused, NOW)
-    assert outstanding.outstanding(checking, NOW) == (do.NotifyWaiting(),)
+    refused = Refused("CheckTarget", RefusalKind.ROLE, FAULT)
+    checking = machine.evolve(a_delivery(), refused, NOW)
+    assert machine.outstanding(checking, NOW) == (NotifyWaiting(),)
 
-    reported = evolving.evolve(checking, ev.WaitingNotified(), NOW)
-    assert outstanding.outstanding(reported, NOW) == ()
-    assert outstanding.outstanding(reported, NOW + 60) == (do.CheckTarget(),)
+    reported = machine.evolve(checking, WaitingNotified(), NOW)
+    assert machine.outstanding(reported, NOW) == ()
+    assert machine.outstanding(reported, NOW + 60) == (CheckTarget(),)
 
-    again = evolving.evolve(reported, refused, NOW + 60)
-    assert do.NotifyWaiting() not in outstanding.outstanding(again, NOW + 7200)
-    late = evolving.evolve(again, ev.DeadlinePassed(), NOW + 24 * 3600)
-    assert outstanding.outstanding(late, NOW + 24 * 3600) == (do.CheckTarget(),)
-    over = evolving.evolve(late, refused, NOW + 24 * 3600)
+    again = machine.evolve(reported, refused, NOW + 60)
+    assert NotifyWaiting() not in machine.outstanding(again, NOW + 7200)
+    late = machine.evolve(again, DeadlinePassed(), NOW + 24 * 3600)
+    assert machine.outstanding(late, NOW + 24 * 3600) == (CheckTarget(),)
+    over = machine.evolve(late, refused, NOW + 24 * 3600)
     assert FAULT.what in over.faults[0].what
     assert "deploy/target.yaml" in over.faults[0].cure
     assert over.ending is DeliveryState.FAILED
@@ -544,10 +563,10 @@ def test_a_missing_role_is_waited_for_with_one_notice():
 def test_a_refusal_that_is_over_is_not_named_as_the_cause_of_a_deadline():
     """One throttled look in the first hour does not explain a deadline after 24 hours."""
     copying = with_copies(a_delivery(DeliveryState.COPYING), C.PENDING, C.COMPLETED)
-    throttled = evolving.evolve(copying, ev.Refused("LookAtCopies", RefusalKind.THROTTLED, FAULT), NOW)
-    looked = evolving.evolve(throttled, ev.CopiesSeen(("snap-0ac",), (seen("snap-0a", "pending"),)), NOW + 60)
-    passed = evolving.evolve(looked, ev.DeadlinePassed(), NOW + 24 * 3600)
-    over = evolving.evolve(passed, ev.CopiesFound((seen("snap-0a", "pending"),)), NOW + 24 * 3600)
+    throttled = machine.evolve(copying, Refused("LookAtCopies", RefusalKind.THROTTLED, FAULT), NOW)
+    looked = machine.evolve(throttled, CopiesSeen(("snap-0ac",), (seen("snap-0a", "pending"),)), NOW + 60)
+    passed = machine.evolve(looked, DeadlinePassed(), NOW + 24 * 3600)
+    over = machine.evolve(passed, CopiesFound((seen("snap-0a", "pending"),)), NOW + 24 * 3600)
 
     assert FAULT.what not in over.faults[0].what
 
@@ -557,18 +576,18 @@ def test_copies_that_were_tried_again_are_counted_once_more_at_the_end():
     delivery = with_copies(a_delivery(DeliveryState.REGISTERING), C.COMPLETED, C.COMPLETED)
     delivery = replace(delivery, copies=(replace(delivery.copies[0], tries=2), delivery.copies[1]))
     delivery = replace(delivery, attempts=(Attempt("earlier", "snap-0a", NOW - 200), *delivery.attempts))
-    assert outstanding.outstanding(delivery, NOW) == (do.FindCopies(),)
+    assert machine.outstanding(delivery, NOW) == (FindCopies(),)
 
     twin = seen("snap-0a", "completed", copy="snap-0late", nonce="earlier")
-    counted = evolving.evolve(delivery, ev.CopiesFound((seen("snap-0a", "completed"), twin)), NOW)
-    assert outstanding.outstanding(counted, NOW) == (do.DeleteSnapshots(("snap-0late",)), do.RegisterImage())
+    counted = machine.evolve(delivery, CopiesFound((seen("snap-0a", "completed"), twin)), NOW)
+    assert machine.outstanding(counted, NOW) == (DeleteSnapshots(("snap-0late",)), RegisterImage())
 
 
 def test_an_image_that_was_there_already_is_not_removed_if_it_differs():
     """It may be in use: it stays, and is listed as a leftover."""
-    verifying = evolving.evolve(a_delivery(), ev.TargetReady(TARGET_KEY, "ami-0b"), NOW)
-    for _ in range(copy_events.VERIFY_TRIES):
-        verifying = evolving.evolve(verifying, ev.ImageSeen("available", (FAULT,)), NOW)
+    verifying = machine.evolve(a_delivery(), TargetReady(TARGET_KEY, "ami-0b"), NOW)
+    for _ in range(moves.VERIFY_TRIES):
+        verifying = machine.evolve(verifying, ImageSeen("available", (FAULT,)), NOW)
 
     assert (verifying.state, verifying.cleanup.done, verifying.cleanup.leftovers) == (
         DeliveryState.TIDYING,
@@ -582,10 +601,10 @@ def test_too_many_copies_gives_the_slot_back_and_tells_the_copy_quota():
     delivery = slots(
         with_copies(a_delivery(DeliveryState.COPYING, slots=SlotRequest("1:2:0:0")), C.INTENDED, C.PENDING), 2
     )
-    after = evolving.evolve(delivery, ev.Refused("StartCopy", RefusalKind.LIMIT, FAULT, "snap-0a"), NOW)
+    after = machine.evolve(delivery, Refused("StartCopy", RefusalKind.LIMIT, FAULT, "snap-0a"), NOW)
 
     assert after.copies[0].state is C.WANTED
-    assert do.AskSlots(3, 2, 1, NOW) in outstanding.outstanding(after, NOW)
+    assert AskSlots(3, 2, 1, NOW) in machine.outstanding(after, NOW)
 
 
 def test_what_changed_while_the_copy_quota_was_asked_is_notified_next():
@@ -593,21 +612,21 @@ def test_what_changed_while_the_copy_quota_was_asked_is_notified_next():
     delivery = slots(
         with_copies(a_delivery(DeliveryState.COPYING, slots=SlotRequest("1:1:0:0")), C.INTENDED, C.PENDING), 2
     )
-    refused = evolving.evolve(delivery, ev.Refused("StartCopy", RefusalKind.LIMIT, FAULT, "snap-0a"), NOW)
-    after = evolving.evolve(refused, ev.SlotsAsked(2, 0, 2, NOW + schedule.LEASE), NOW)
+    refused = machine.evolve(delivery, Refused("StartCopy", RefusalKind.LIMIT, FAULT, "snap-0a"), NOW)
+    after = machine.evolve(refused, SlotsAsked(2, 0, 2, NOW + schedule.LEASE), NOW)
 
-    assert do.AskSlots(3, 2, 1, NOW) in outstanding.outstanding(after, NOW)
+    assert AskSlots(3, 2, 1, NOW) in machine.outstanding(after, NOW)
 
 
 def test_a_deadline_while_copying_deletes_the_copies_first():
     """The fault names the state that lasted too long, and a cure."""
     delivery = with_copies(a_delivery(DeliveryState.COPYING, holds_copy=True), C.PENDING, C.PENDING)
     late = NOW + delivery.target.copy_deadline
-    assert deadlines.due_events(delivery, late) == (ev.DeadlinePassed(),)
+    assert machine.due_events(delivery, late) == (DeadlinePassed(),)
 
-    passed = evolving.evolve(delivery, ev.DeadlinePassed(), late)
-    assert outstanding.outstanding(passed, late) == (do.FindCopies(),)
-    after = evolving.evolve(passed, ev.CopiesFound((seen("snap-0a", "pending"),)), late)
+    passed = machine.evolve(delivery, DeadlinePassed(), late)
+    assert machine.outstanding(passed, late) == (FindCopies(),)
+    after = machine.evolve(passed, CopiesFound((seen("snap-0a", "pending"),)), late)
     assert after.state is DeliveryState.STOPPING
     assert after.faults[0].code == "deadline-copying"
     assert "copy_deadline" in after.faults[0].cure
@@ -616,9 +635,9 @@ def test_a_deadline_while_copying_deletes_the_copies_first():
 def test_stopping_ends_at_the_hard_close_with_its_leftovers_listed():
     """The role was deleted during the copy: the record must end all the same."""
     stopping = with_copies(a_delivery(DeliveryState.STOPPING, holds_copy=True), C.PENDING, C.COMPLETED)
-    assert deadlines.due_events(stopping, stopping.shares.last_closing_at) == (ev.DeadlinePassed(),)
+    assert machine.due_events(stopping, stopping.shares.last_closing_at) == (DeadlinePassed(),)
 
-    after = evolving.evolve(stopping, ev.DeadlinePassed(), stopping.shares.last_closing_at)
+    after = machine.evolve(stopping, DeadlinePassed(), stopping.shares.last_closing_at)
     assert after.state is DeliveryState.TIDYING
     assert after.cleanup.leftovers == ("snap-0ac", "snap-0bc")
 
@@ -626,11 +645,11 @@ def test_stopping_ends_at_the_hard_close_with_its_leftovers_listed():
 @pytest.mark.parametrize(
     ("seen_or_refused", "closes_after"),
     [
-        (ev.LeftoversSeen(("snap-0ac",), ("snap-0ac",)), 1),
-        (ev.LeftoversSeen(("snap-0ac",), ("snap-0ac",), FAULT), 2),
-        (ev.Refused("FindLeftovers", RefusalKind.ROLE, FAULT), 2),
-        (ev.Refused("FindLeftovers", RefusalKind.DENIED, FAULT), 2),
-        (ev.Refused("FindLeftovers", RefusalKind.THROTTLED, FAULT), None),
+        (LeftoversSeen(("snap-0ac",), ("snap-0ac",)), 1),
+        (LeftoversSeen(("snap-0ac",), ("snap-0ac",), FAULT), 2),
+        (Refused("FindLeftovers", RefusalKind.ROLE, FAULT), 2),
+        (Refused("FindLeftovers", RefusalKind.DENIED, FAULT), 2),
+        (Refused("FindLeftovers", RefusalKind.THROTTLED, FAULT), None),
     ],
 )
 def test_a_delivery_that_stops_holds_no_share_after_its_deletions(seen_or_refused, closes_after):
@@ -639,9 +658,9 @@ def test_a_delivery_that_stops_holds_no_share_after_its_deletions(seen_or_refuse
     asked = NOW + schedule.SILENCE
     closed = []
     for number in (1, 2, 3):
-        delivery = evolving.evolve(delivery, seen_or_refused, asked + number)
+        delivery = machine.evolve(delivery, seen_or_refused, asked + number)
         assert delivery.state is DeliveryState.STOPPING
-        if do.ReleaseShares(all=False) in outstanding.outstanding(delivery, asked + number):
+        if ReleaseShares(all=False) in machine.outstanding(delivery, asked + number):
             closed.append(number)
 
     assert closed == list(range(closes_after, 4) if closes_after else ())
@@ -649,11 +668,11 @@ def test_a_delivery_that_stops_holds_no_share_after_its_deletions(seen_or_refuse
 
 def test_cancelling_before_anything_was_made_ends_at_once():
     """There is nothing to look for or to remove."""
-    after = evolving.evolve(a_delivery(DeliveryState.WAITING), ev.CancelAsked(), NOW)
+    after = machine.evolve(a_delivery(DeliveryState.WAITING), CancelAsked(), NOW)
 
     assert after.state is DeliveryState.TIDYING
-    assert outstanding.outstanding(after, NOW) == (do.NotifyOutcome(),)
-    assert evolving.evolve(after, ev.OutcomeNotified(), NOW).state is DeliveryState.CANCELLED
+    assert machine.outstanding(after, NOW) == (NotifyOutcome(),)
+    assert machine.evolve(after, OutcomeNotified(), NOW).state is DeliveryState.CANCELLED
 
 
 def test_a_delivery_that_intended_register_image_is_not_cancelled():
@@ -662,22 +681,22 @@ def test_a_delivery_that_intended_register_image_is_not_cancelled():
     intended = a_delivery(DeliveryState.REGISTERING, request=ImageRequest(NOW), inbox=inbox)
     not_yet = a_delivery(DeliveryState.REGISTERING, inbox=inbox)
 
-    assert deadlines.due_events(intended, NOW) == ()
-    assert deadlines.due_events(not_yet, NOW) == (ev.CancelAsked(),)
+    assert machine.due_events(intended, NOW) == ()
+    assert machine.due_events(not_yet, NOW) == (CancelAsked(),)
 
 
 def test_a_cancel_of_an_earlier_episode_is_not_received():
     """Such inbox entries count for one episode only."""
-    assert deadlines.due_events(a_delivery(DeliveryState.COPYING, episode=2, inbox={"cancel": "1:tag"}), NOW) == ()
+    assert machine.due_events(a_delivery(DeliveryState.COPYING, episode=2, inbox={"cancel": "1:tag"}), NOW) == ()
 
 
 def test_an_ami_and_copies_that_exist_already_are_adopted():
     """The service's AMI goes on to `verifying`; completed copies are not made again."""
     delivery = a_delivery()
-    found = evolving.evolve(delivery, ev.TargetReady(TARGET_KEY, "ami-0b"), NOW)
+    found = machine.evolve(delivery, TargetReady(TARGET_KEY, "ami-0b"), NOW)
     assert (found.state, found.image.id) == (DeliveryState.VERIFYING, "ami-0b")
 
-    half = evolving.evolve(delivery, ev.TargetReady(TARGET_KEY, None, (seen("snap-0a", "completed"),)), NOW)
+    half = machine.evolve(delivery, TargetReady(TARGET_KEY, None, (seen("snap-0a", "completed"),)), NOW)
     assert half.state is DeliveryState.WAITING
     assert [copy.state for copy in half.copies] == [C.COMPLETED, C.WANTED]
 
@@ -686,7 +705,7 @@ def test_unencrypted_snapshots_need_no_key_share():
     """Only encrypted ones need one; the copy encrypts them all."""
     plain = a_delivery()
     plain = replace(plain, snapshots=tuple(replace(s, key_arn=None) for s in plain.snapshots))
-    ready = evolving.evolve(plain, ev.TargetReady(TARGET_KEY), NOW)
+    ready = machine.evolve(plain, TargetReady(TARGET_KEY), NOW)
 
     assert [share.resource for share in ready.shares.needed] == [
         "resource#snapshot#snap-0a",
@@ -702,7 +721,7 @@ def test_an_ami_that_nobody_can_look_for_is_listed_too(known, named):
     delivery = with_copies(
         a_delivery(DeliveryState.STOPPING, image_name="golden-1", **known), CopyState.COMPLETED, CopyState.COMPLETED
     )
-    after = evolving.evolve(delivery, ev.DeadlinePassed(), NOW)
+    after = machine.evolve(delivery, DeadlinePassed(), NOW)
     assert after.cleanup.leftovers[-1] == named
 
 
@@ -722,8 +741,8 @@ def test_what_is_refused_waits_although_an_event_came(delivery, why):
     """An event leads to one look; it does not make a run repeat a refused call until its time is up."""
     woken = replace(delivery, inbox={"image": "event-7", "look#snap-0a": "event-8", "look#snap-0b": "event-9"})
     for _ in range(3):
-        for command in outstanding.outstanding(woken, NOW):
-            woken = evolving.evolve(woken, ev.Refused(type(command).__name__, why, FAULT), NOW)
+        for command in machine.outstanding(woken, NOW):
+            woken = machine.evolve(woken, Refused(type(command).__name__, why, FAULT), NOW)
 
-    assert outstanding.outstanding(woken, NOW) == ()
-    assert outstanding.outstanding(woken, NOW + 900)
+    assert machine.outstanding(woken, NOW) == ()
+    assert machine.outstanding(woken, NOW + 900)

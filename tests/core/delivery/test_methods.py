@@ -5,18 +5,31 @@ from dataclasses import replace
 import pytest
 
 from chalicelib.adapters.sts.session_policies import LIMIT, SNAPSHOTS_PER_SESSION, policy
-from chalicelib.core.delivery import commands as do
-from chalicelib.core.delivery import deadlines, evolving, intents, methods, outstanding, slot_use
-from chalicelib.core.delivery import events as ev
+from chalicelib.core.delivery import machine
+from chalicelib.core.delivery.attempts import ImageRegistered, RegisterImage
+from chalicelib.core.delivery.leftovers import DeleteSnapshots
 from chalicelib.core.delivery.model import Delivery, DeliveryState, ImageRequest, NewImage, Snapshot
+from chalicelib.core.delivery.phase import CancelAsked, DeliveryEvent, Refused
+from chalicelib.core.delivery.phases import imaging
+from chalicelib.core.delivery.phases.checking import TargetReady
+from chalicelib.core.delivery.phases.ending import FindLeftovers, LeftoversSeen
+from chalicelib.core.delivery.phases.imaging import (
+    DiscardImage,
+    FinishImage,
+    ImageDiscarded,
+    ImageFinished,
+    ImageSeen,
+)
+from chalicelib.core.delivery.shares import ReleaseShares
+from chalicelib.core.delivery.slots import wanted as slots_wanted
 from chalicelib.core.errors import RefusalKind
 from chalicelib.core.faults import Fault
 from chalicelib.core.images import comparison
 from tests.core.delivery.examples import FAULT, NOW, SOURCE_KEY, TARGET, TARGET_KEY, a_delivery, seen
 from tests.core.images.examples import an_image, describe_image, describe_snapshot, describe_volume
 
-LATE = ev.ImageSeen("failed", reason="AMI snapshot copy failed with error: Given key ID is not accessible")
-AVAILABLE = ev.ImageSeen("available", copies=(("snap-0a", "snap-0ac"), ("snap-0b", "snap-0bc")))
+LATE = ImageSeen("failed", reason="AMI snapshot copy failed with error: Given key ID is not accessible")
+AVAILABLE = ImageSeen("available", copies=(("snap-0a", "snap-0ac"), ("snap-0b", "snap-0bc")))
 MINUTE = 60
 BEGUN = ImageRequest(NOW, copy_image_intended_at=NOW)
 
@@ -28,10 +41,10 @@ def an_image_copy(state: DeliveryState = DeliveryState.VERIFYING, **changes: obj
     return a_delivery(state, **{"method": "image", **begun, **image, **changes})
 
 
-def after_events(delivery: Delivery, *events: tuple[ev.Event, int]) -> Delivery:
+def after_events(delivery: Delivery, *events: tuple[DeliveryEvent, int]) -> Delivery:
     """The delivery after these events, each at a number of seconds after the opening."""
     for event, at in events:
-        delivery = evolving.evolve(delivery, event, NOW + at)
+        delivery = machine.evolve(delivery, event, NOW + at)
     return delivery
 
 
@@ -40,13 +53,13 @@ def after_events(delivery: Delivery, *events: tuple[ev.Event, int]) -> Delivery:
 
 def test_it_needs_a_launch_permission_beside_snapshots_and_key_and_no_slot():
     """`opening` follows the checks directly: CopyImage has a limit of its own."""
-    after = evolving.evolve(a_delivery(method="image"), ev.TargetReady(TARGET_KEY), NOW)
+    after = machine.evolve(a_delivery(method="image"), TargetReady(TARGET_KEY), NOW)
 
     assert after.state is DeliveryState.OPENING
     assert [share.resource.split("#")[1] for share in after.shares.needed] == ["image", "snapshot", "snapshot", "key"]
     assert after.shares.needed[0].share_name == TARGET
     assert not any(share.standing for share in after.shares.needed)
-    assert slot_use.slots(after) == (0, 0)
+    assert slots_wanted(after) == (0, 0)
 
 
 def test_the_shares_are_held_until_the_ami_is_available():
@@ -55,16 +68,16 @@ def test_the_shares_are_held_until_the_ami_is_available():
     for delivery in (
         running,
         an_image_copy(DeliveryState.REGISTERING),
-        after_events(running, (ev.ImageSeen("pending"), 600)),
+        after_events(running, (ImageSeen("pending"), 600)),
     ):
-        assert outstanding.needs_shares(delivery)
-        assert not any(isinstance(c, do.ReleaseShares) for c in outstanding.outstanding(delivery, NOW + 10**5))
+        assert machine.needs_shares(delivery)
+        assert not any(isinstance(c, ReleaseShares) for c in machine.outstanding(delivery, NOW + 10**5))
     there = after_events(running, (AVAILABLE, 600))
     lingering = replace(there, target=replace(there.target, linger=300))
 
-    assert outstanding.outstanding(there, NOW + 600)[0] == do.ReleaseShares(all=False)
-    assert do.ReleaseShares(all=False) not in outstanding.outstanding(lingering, NOW + 899)
-    assert do.ReleaseShares(all=False) in outstanding.outstanding(lingering, NOW + 900)
+    assert machine.outstanding(there, NOW + 600)[0] == ReleaseShares(all=False)
+    assert ReleaseShares(all=False) not in machine.outstanding(lingering, NOW + 899)
+    assert ReleaseShares(all=False) in machine.outstanding(lingering, NOW + 900)
 
 
 # --- what is waited out ----------------------------------------------------------------------------------------------
@@ -75,7 +88,7 @@ def test_a_share_that_is_not_true_yet_is_waited_for_ten_minutes(at, state):
     """CopyImage cannot see the AMI or its storage yet: after ten minutes EC2's refusal is the fault."""
     after = after_events(
         an_image_copy(DeliveryState.REGISTERING, request=replace(BEGUN, discarded=("ami-0a",))),
-        (ev.Refused("RegisterImage", RefusalKind.NOT_YET, FAULT), at),
+        (Refused("RegisterImage", RefusalKind.NOT_YET, FAULT), at),
     )
 
     assert after.state is state
@@ -84,23 +97,23 @@ def test_a_share_that_is_not_true_yet_is_waited_for_ten_minutes(at, state):
 
 def test_a_name_that_a_discarded_ami_still_has_is_waited_for():
     """It becomes free later, possibly after the ten minutes."""
-    taken = ev.Refused("RegisterImage", RefusalKind.NOT_YET, Fault(methods.NAME_NOT_FREE, "w", "w.", "c."))
+    taken = Refused("RegisterImage", RefusalKind.NOT_YET, Fault(imaging.NAME_NOT_FREE, "w", "w.", "c."))
     after = after_events(
         an_image_copy(DeliveryState.REGISTERING, request=replace(BEGUN, discarded=("ami-0b",))), (taken, 900)
     )
 
     assert after.state is DeliveryState.REGISTERING
-    assert outstanding.outstanding(after, NOW + 960) == (do.RegisterImage(),)
+    assert machine.outstanding(after, NOW + 960) == (RegisterImage(),)
 
 
 def test_too_many_copies_are_waited_for():
     """300 run at once: the delivery waits until the copy deadline."""
     after = after_events(
-        an_image_copy(DeliveryState.REGISTERING), (ev.Refused("RegisterImage", RefusalKind.LIMIT, FAULT), 5000)
+        an_image_copy(DeliveryState.REGISTERING), (Refused("RegisterImage", RefusalKind.LIMIT, FAULT), 5000)
     )
 
     assert after.state is DeliveryState.REGISTERING
-    assert deadlines.deadline(after) == NOW + after.target.copy_deadline
+    assert machine.deadline(after) == NOW + after.target.copy_deadline
 
 
 # --- a copy that failed ----------------------------------------------------------------------------------------------
@@ -109,31 +122,31 @@ def test_too_many_copies_are_waited_for():
 def test_a_copy_that_failed_early_is_discarded_with_all_that_it_made_and_then_tried_again():
     """DiscardImage runs at once, to free the name, and again after two minutes; the next try knows the AMI's id."""
     failed = after_events(an_image_copy(), (LATE, 12))
-    assert outstanding.outstanding(failed, NOW + 12) == (do.DiscardImage(),)
+    assert machine.outstanding(failed, NOW + 12) == (DiscardImage(),)
 
-    once = after_events(failed, (ev.ImageDiscarded(), 13))
-    assert outstanding.outstanding(once, NOW + 119) == ()
-    assert outstanding.outstanding(once, NOW + 120) == (do.DiscardImage(),)
+    once = after_events(failed, (ImageDiscarded(), 13))
+    assert machine.outstanding(once, NOW + 119) == ()
+    assert machine.outstanding(once, NOW + 120) == (DiscardImage(),)
 
-    twice = after_events(once, (ev.ImageDiscarded(), 120))
+    twice = after_events(once, (ImageDiscarded(), 120))
     assert (twice.request.discarded, twice.image.id) == (("ami-0b",), None)
-    assert outstanding.outstanding(twice, NOW + 120) == (do.RegisterImage(),)
-    assert outstanding.needs_shares(twice)
+    assert machine.outstanding(twice, NOW + 120) == (RegisterImage(),)
+    assert machine.needs_shares(twice)
 
 
 def test_an_answer_to_an_earlier_try_does_not_bring_a_discarded_ami_back():
     """Of two concurrent calls the first one's answer may come after the discard."""
     trying = an_image_copy(DeliveryState.REGISTERING, request=replace(BEGUN, discarded=("ami-0b",)))
 
-    assert after_events(trying, (ev.ImageRegistered("ami-0b"), 200)).image.id is None
-    assert after_events(trying, (ev.ImageRegistered("ami-0c"), 200)).image.id == "ami-0c"
+    assert after_events(trying, (ImageRegistered("ami-0b"), 200)).image.id is None
+    assert after_events(trying, (ImageRegistered("ami-0c"), 200)).image.id == "ami-0c"
 
 
 @pytest.mark.parametrize(
     ("changes", "event"),
     [
         ({"request": replace(BEGUN, copy_image_intended_at=NOW + 601)}, LATE),
-        ({}, ev.ImageSeen("failed", reason="The disk is full")),
+        ({}, ImageSeen("failed", reason="The disk is full")),
         ({"image": NewImage("ami-0b", adopted=True)}, LATE),
     ],
     ids=["tried late", "for another reason", "not of this episode"],
@@ -149,16 +162,13 @@ def test_other_failures_are_notified(changes, event):
 
 def test_a_copy_that_somebody_deregistered_is_missed_after_two_looks_two_minutes_apart():
     """One look proves nothing; the shares stay until the AMI's snapshots are gone."""
-    once = after_events(an_image_copy(), (ev.ImageSeen("missing"), 60))
+    once = after_events(an_image_copy(), (ImageSeen("missing"), 60))
     assert once.state is DeliveryState.VERIFYING
-    assert (
-        after_events(once, (ev.ImageSeen("pending"), 120), (ev.ImageSeen("missing"), 240)).state
-        is DeliveryState.VERIFYING
-    )
-    gone = after_events(once, (ev.ImageSeen("missing"), 120), (ev.ImageSeen("missing"), 180))
+    assert after_events(once, (ImageSeen("pending"), 120), (ImageSeen("missing"), 240)).state is DeliveryState.VERIFYING
+    gone = after_events(once, (ImageSeen("missing"), 120), (ImageSeen("missing"), 180))
 
     assert (gone.state, gone.faults[0].code) == (DeliveryState.STOPPING, "copy-vanished")
-    assert outstanding.needs_shares(gone)
+    assert machine.needs_shares(gone)
 
 
 # --- ends that leave nothing -----------------------------------------------------------------------------------------
@@ -168,11 +178,11 @@ def test_a_copy_that_somebody_deregistered_is_missed_after_two_looks_two_minutes
 def test_a_removed_tag_stops_a_copy_and_not_what_is_available(state):
     """CopyImage takes hours and can be cancelled; its results count as gone only when they had time to appear."""
     running = replace(an_image_copy(state), inbox={"cancel": "1:x"})
-    assert deadlines.due_events(running, NOW + 60) == (ev.CancelAsked(),)
-    assert deadlines.due_events(running.with_image(available_at=NOW), NOW + 60) == ()
+    assert machine.due_events(running, NOW + 60) == (CancelAsked(),)
+    assert machine.due_events(running.with_image(available_at=NOW), NOW + 60) == ()
 
-    stopping = after_events(running, (ev.CancelAsked(), 60))
-    gone = ev.LeftoversSeen((), ())
+    stopping = after_events(running, (CancelAsked(), 60))
+    gone = LeftoversSeen((), ())
     assert after_events(stopping, (gone, 61), (gone, 92)).state is DeliveryState.STOPPING
     assert after_events(stopping, (gone, 121), (gone, 152)).state is DeliveryState.TIDYING
 
@@ -181,26 +191,26 @@ def test_what_a_discarded_try_made_is_looked_for_when_the_delivery_stops():
     """Also without an intent on record."""
     between = an_image_copy(DeliveryState.REGISTERING, request=replace(BEGUN, intended_at=None, discarded=("ami-0b",)))
 
-    assert after_events(between, (ev.CancelAsked(), 130)).state is DeliveryState.STOPPING
+    assert after_events(between, (CancelAsked(), 130)).state is DeliveryState.STOPPING
 
 
 def test_what_a_refused_copy_image_made_all_the_same_is_looked_for():
     """The SDK repeats it with its token: the first call may have worked unheard, and its nonce stays on record."""
     ready = a_delivery(DeliveryState.REGISTERING, method="image")
-    asked = intents.record_intent(ready, (do.RegisterImage(),), NOW, ["n"])
-    refused = evolving.evolve(asked, ev.Refused("RegisterImage", RefusalKind.DENIED, FAULT, nonce="n"), NOW)
+    asked = machine.record_intent(ready, (RegisterImage(),), NOW, ["n"])
+    refused = machine.evolve(asked, Refused("RegisterImage", RefusalKind.DENIED, FAULT, nonce="n"), NOW)
 
     assert (refused.state, refused.request.intended_at) == (DeliveryState.STOPPING, None)
-    assert outstanding.outstanding(refused, NOW) == (do.FindLeftovers(),)
+    assert machine.outstanding(refused, NOW) == (FindLeftovers(),)
 
 
 def test_a_copy_that_nobody_remembers_gets_its_shares_and_goes_on():
     """After a restore of the table: a pending AMI is adopted with its shares, an available one as it is."""
     asked = a_delivery(method="image")
     copies = (seen("", "pending"),)
-    pending = evolving.evolve(asked, ev.TargetReady(TARGET_KEY, "ami-0b", copies, unfinished=True), NOW)
-    there = evolving.evolve(asked, ev.TargetReady(TARGET_KEY, "ami-0b", copies), NOW)
-    left = evolving.evolve(asked, ev.TargetReady(TARGET_KEY, None, copies), NOW)
+    pending = machine.evolve(asked, TargetReady(TARGET_KEY, "ami-0b", copies, unfinished=True), NOW)
+    there = machine.evolve(asked, TargetReady(TARGET_KEY, "ami-0b", copies), NOW)
+    left = machine.evolve(asked, TargetReady(TARGET_KEY, None, copies), NOW)
 
     assert (pending.state, pending.cleanup.to_delete, pending.image.adopted) == (DeliveryState.OPENING, (), False)
     assert (there.state, there.image.id, there.image.adopted) == (DeliveryState.VERIFYING, "ami-0b", True)
@@ -211,10 +221,9 @@ def test_tags_and_extras_are_seen_to_when_it_is_available():
     """Snapshots get their own tags; one that no device uses is deleted."""
     there = after_events(an_image_copy(holds_copy=False), (replace(AVAILABLE, extras=("snap-0cc",)), 600))
 
-    assert outstanding.outstanding(there, NOW + 600) == (do.DeleteSnapshots(("snap-0cc",)), do.TagCopies())
-    tagged = after_events(there, (ev.CopiesTagged(), 601))
-    assert do.CarryDeprecation() in outstanding.outstanding(tagged, NOW + 601)
-    assert [(copy.source, copy.copy) for copy in tagged.copies] == [("snap-0a", "snap-0ac"), ("snap-0b", "snap-0bc")]
+    assert machine.outstanding(there, NOW + 600) == (DeleteSnapshots(("snap-0cc",)), FinishImage())
+    assert machine.evolve(there, ImageFinished(), NOW + 601).state is DeliveryState.PUBLISHING
+    assert [(copy.source, copy.copy) for copy in there.copies] == [("snap-0a", "snap-0ac"), ("snap-0b", "snap-0bc")]
 
 
 # --- the comparison, and the session ---------------------------------------------------------------------------------

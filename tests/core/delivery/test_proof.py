@@ -4,10 +4,14 @@ from dataclasses import replace
 
 import pytest
 
-from chalicelib.core.delivery import commands as do
-from chalicelib.core.delivery import events as ev
-from chalicelib.core.delivery import evolving, intents, outstanding, proof
+from chalicelib.core.delivery import machine, proof
+from chalicelib.core.delivery.attempts import CopiesFound, CopyStarted, FindCopies, ImageRegistered, RegisterImage
 from chalicelib.core.delivery.model import Attempt, CopyState, Delivery, DeliveryState, ImageRequest, SlotRequest
+from chalicelib.core.delivery.phase import CancelAsked, DeadlinePassed, DeliveryEvent, Refused
+from chalicelib.core.delivery.phases.checking import TargetReady
+from chalicelib.core.delivery.phases.ending import LeftoversSeen
+from chalicelib.core.delivery.phases.imaging import ImageDiscarded, ImageSeen
+from chalicelib.core.delivery.proof import ShownImage
 from chalicelib.core.errors import RefusalKind
 from chalicelib.core.records import schedule
 from tests.core.delivery.examples import FAULT, NOW, TARGET_KEY, a_delivery, seen, with_copies
@@ -15,9 +19,9 @@ from tests.core.delivery.examples import FAULT, NOW, TARGET_KEY, a_delivery, see
 C = CopyState
 
 
-def shown(image: str, **changes: object) -> ev.ShownImage:
+def shown(image: str, **changes: object) -> ShownImage:
     """An AMI as EC2 shows it, by default made by the delivery's attempt."""
-    ours = ev.ShownImage(image, "available", a_delivery().id, "nonce-", NOW)
+    ours = ShownImage(image, "available", a_delivery().id, "nonce-", NOW)
     return replace(ours, **changes)
 
 
@@ -37,7 +41,7 @@ def shown(image: str, **changes: object) -> ev.ShownImage:
 def test_a_completed_snapshot_with_the_services_tags_that_no_attempt_made_is_never_used_or_deleted(changes):
     """Planted under the target's key before the first look: everything is copied; the planted one is named."""
     planted = tuple(seen(source, "completed", copy=f"{source}x", **changes) for source in ("snap-0a",))
-    ready = evolving.evolve(a_delivery(), ev.TargetReady(TARGET_KEY, copies=planted), NOW)
+    ready = machine.evolve(a_delivery(), TargetReady(TARGET_KEY, copies=planted), NOW)
 
     assert ready.state is DeliveryState.WAITING
     assert [copy.state for copy in ready.copies] == [C.WANTED, C.WANTED]
@@ -57,9 +61,9 @@ def test_the_one_bearer_of_an_attempts_nonce_is_adopted():
     """After a crash between CopySnapshot and its answer; an older attempt's late copy is deleted."""
     delivery = with_copies(a_delivery(DeliveryState.COPYING), C.INTENDED, C.COMPLETED)
     delivery = replace(delivery, attempts=(Attempt("older", "snap-0a", NOW - 300), *delivery.attempts))
-    adopted = evolving.evolve(delivery, ev.CopiesFound((seen("snap-0a", "pending"),)), NOW)
+    adopted = machine.evolve(delivery, CopiesFound((seen("snap-0a", "pending"),)), NOW)
     late = seen("snap-0a", "pending", copy="snap-0late", nonce="older")
-    both = evolving.evolve(adopted, ev.CopiesFound((seen("snap-0a", "pending"), late)), NOW)
+    both = machine.evolve(adopted, CopiesFound((seen("snap-0a", "pending"), late)), NOW)
 
     assert (adopted.copies[0].state, adopted.copies[0].copy) == (C.PENDING, "snap-0ac")
     assert (both.copies[0].copy, both.cleanup.to_delete) == ("snap-0ac", ("snap-0late",))
@@ -69,7 +73,7 @@ def test_of_two_bearers_of_one_nonce_neither_is_adopted_or_deleted_and_a_fault_n
     """Someone copied the tag from the service's snapshot before CopySnapshot's answer was recorded."""
     delivery = with_copies(a_delivery(DeliveryState.COPYING), C.INTENDED, C.COMPLETED)
     twins = (seen("snap-0a", "completed"), seen("snap-0a", "completed", copy="snap-0x"))
-    after = evolving.evolve(delivery, ev.CopiesFound(twins), NOW)
+    after = machine.evolve(delivery, CopiesFound(twins), NOW)
 
     assert (after.state, after.ending) == (DeliveryState.STOPPING, DeliveryState.FAILED)
     (fault,) = after.faults
@@ -82,11 +86,11 @@ def test_of_two_bearers_of_one_nonce_neither_is_adopted_or_deleted_and_a_fault_n
 def test_a_second_bearer_that_shows_after_the_first_was_adopted_is_noticed_before_registering():
     """A copy that was found by its nonce, without CopySnapshot's answer, is listed again when all have completed."""
     delivery = with_copies(a_delivery(DeliveryState.COPYING), C.INTENDED, C.COMPLETED)
-    ready = evolving.evolve(delivery, ev.CopiesFound((seen("snap-0a", "completed", copy="snap-0x"),)), NOW)
-    assert outstanding.outstanding(ready, NOW) == (do.FindCopies(),)
+    ready = machine.evolve(delivery, CopiesFound((seen("snap-0a", "completed", copy="snap-0x"),)), NOW)
+    assert machine.outstanding(ready, NOW) == (FindCopies(),)
 
     twins = (seen("snap-0a", "completed"), seen("snap-0a", "completed", copy="snap-0x"))
-    after = evolving.evolve(ready, ev.CopiesFound(twins), NOW)
+    after = machine.evolve(ready, CopiesFound(twins), NOW)
     assert [fault.code for fault in after.faults] == ["attempt-doubled"]
     assert not {"snap-0ac", "snap-0x"} & set(proof.removal(after, (), twins).copies)
 
@@ -95,7 +99,7 @@ def test_where_aws_named_the_copy_another_snapshot_with_its_nonce_is_left():
     """The id that CopySnapshot returned is the proof; the other one is named."""
     delivery = with_copies(a_delivery(DeliveryState.COPYING), C.PENDING, C.COMPLETED)
     twins = (seen("snap-0a", "completed"), seen("snap-0a", "completed", copy="snap-0x"))
-    after = evolving.evolve(delivery, ev.CopiesFound(twins), NOW)
+    after = machine.evolve(delivery, CopiesFound(twins), NOW)
 
     assert (after.state, after.cleanup.unproven) == (DeliveryState.REGISTERING, ("snap-0x",))
     assert after.copies[0].copy == "snap-0ac"
@@ -115,7 +119,7 @@ def test_once_it_is_known_what_an_attempt_made_only_that_is_proven_in_every_late
 
     assert proof.copies(delivery, (planted,)).unproven == (planted,)
     assert proof.copies(delivery, (planted, replace(ours, source="snap-0b"))).own == (ours,)
-    ready = evolving.evolve(delivery, ev.TargetReady(TARGET_KEY, copies=(planted, ours)), NOW)
+    ready = machine.evolve(delivery, TargetReady(TARGET_KEY, copies=(planted, ours)), NOW)
     assert (ready.copies[0].copy, ready.copies[0].adopted) == ("snap-0ac", False)
     assert ready.cleanup.unproven == ("snap-0x",)
 
@@ -124,13 +128,13 @@ def test_once_it_is_known_what_an_attempt_made_only_that_is_proven_in_every_late
 def test_an_answer_a_look_and_a_cleanup_say_what_an_attempt_made(state):
     """Each writes the id on the record: of a copy, of an AMI, and of what CopyImage made."""
     begun = with_copies(a_delivery(state), C.INTENDED, C.COMPLETED)
-    answered = evolving.evolve(begun, ev.CopyStarted("snap-0a", "snap-0ac", "nonce-snap-0a"), NOW)
+    answered = machine.evolve(begun, CopyStarted("snap-0a", "snap-0ac", "nonce-snap-0a"), NOW)
     assert answered.attempts[0].id == "snap-0ac"
 
     shows = (shown("ami-0b"),), (seen("snap-0a", "completed"),)
     left = proof.removal(begun, *shows)
     stopping = replace(begun, state=DeliveryState.STOPPING)
-    after = evolving.evolve(stopping, ev.LeftoversSeen(left.showing, learnt=left.learnt), NOW)
+    after = machine.evolve(stopping, LeftoversSeen(left.showing, learnt=left.learnt), NOW)
     assert [one.id for one in after.attempts] == ["snap-0ac", "", "ami-0b"]
 
     by_image = replace(begun, method="image")
@@ -146,7 +150,7 @@ def test_what_copyimage_made_is_proven_by_its_nonce_only_in_its_episode_and_unti
     running = with_ids(a_delivery(DeliveryState.VERIFYING, method="image"), **{"": "ami-0b"}).with_image(id="ami-0b")
     planted = seen("snap-0a", "completed", copy="snap-0x", nonce="nonce-")
     parts = (("snap-0a", "snap-0ac"), ("snap-0b", "snap-0bc"))
-    there = evolving.evolve(running, ev.ImageSeen("available", copies=parts), NOW)
+    there = machine.evolve(running, ImageSeen("available", copies=parts), NOW)
     own = seen("", "completed", copy="snap-0bc", nonce="nonce-")
 
     assert proof.copies(running, (planted,)).own == (replace(planted, source=proof.UNKNOWN),)
@@ -162,8 +166,8 @@ def test_a_late_answer_that_names_another_snapshot_than_was_adopted_ends_the_del
     """A look of another run found only the one that somebody had planted; AWS's answer counts."""
     begun = with_copies(a_delivery(DeliveryState.COPYING), C.INTENDED, C.COMPLETED)
     planted = seen("snap-0a", "completed", copy="snap-0x")
-    misled = replace(evolving.evolve(begun, ev.CopiesFound((planted,)), NOW), state=state)
-    after = evolving.evolve(misled, ev.CopyStarted("snap-0a", "snap-0ac", "nonce-snap-0a"), NOW)
+    misled = replace(machine.evolve(begun, CopiesFound((planted,)), NOW), state=state)
+    after = machine.evolve(misled, CopyStarted("snap-0a", "snap-0ac", "nonce-snap-0a"), NOW)
 
     assert (after.state, [fault.code for fault in after.faults]) == (DeliveryState.STOPPING, ["attempt-doubled"])
     plan = proof.removal(after, (), (planted, seen("snap-0a", "completed")))
@@ -211,9 +215,9 @@ def test_an_ami_with_the_nonce_of_an_attempt_that_made_another_is_unproven(made)
     found = proof.named(delivery, (shown("ami-0b"),))
 
     assert (found.own, found.unproven) == (("ami-0b", None) if made == "ami-0b" else (None, "ami-0b"))
-    ready = evolving.evolve(a_delivery(episode=2), ev.TargetReady(TARGET_KEY, "ami-0b", nonce="nonce-"), NOW)
+    ready = machine.evolve(a_delivery(episode=2), TargetReady(TARGET_KEY, "ami-0b", nonce="nonce-"), NOW)
     registered = a_delivery(DeliveryState.REGISTERING, request=ImageRequest(NOW))
-    registered = evolving.evolve(registered, ev.ImageRegistered("ami-0b", "nonce-"), NOW)
+    registered = machine.evolve(registered, ImageRegistered("ami-0b", "nonce-"), NOW)
     assert ready.attempts[-1].id == registered.attempts[-1].id == "ami-0b"
 
 
@@ -223,14 +227,14 @@ def test_an_ami_with_the_nonce_of_an_attempt_that_made_another_is_unproven(made)
 def test_each_attempt_has_a_nonce_of_its_own_that_stands_on_the_record_before_the_call():
     """CopyImage's nonce is also its client token, and stays the same until its AMI was discarded."""
     delivery = a_delivery(DeliveryState.COPYING, attempts=(), slots=SlotRequest(granted=2, until=NOW + schedule.LEASE))
-    wanted = outstanding.outstanding(delivery, NOW)
-    intended = intents.record_intent(delivery, wanted, NOW, ["n1", "n2"])
+    wanted = machine.outstanding(delivery, NOW)
+    intended = machine.record_intent(delivery, wanted, NOW, ["n1", "n2"])
     an_image = a_delivery(DeliveryState.REGISTERING, method="image", attempts=())
-    first = intents.record_intent(an_image, (do.RegisterImage(),), NOW, ["n3"])
-    again = intents.record_intent(first.with_request(intended_at=None), (do.RegisterImage(),), NOW + 200, ["n4"])
+    first = machine.record_intent(an_image, (RegisterImage(),), NOW, ["n3"])
+    again = machine.record_intent(first.with_request(intended_at=None), (RegisterImage(),), NOW + 200, ["n4"])
     discarding = again.with_image(id="ami-0b").with_request(discarding=True)
-    gone = evolving.evolve(discarding, ev.ImageDiscarded(), NOW + 200 + schedule.SILENCE)
-    anew = intents.record_intent(gone, (do.RegisterImage(),), NOW + 900, ["n5"])
+    gone = machine.evolve(discarding, ImageDiscarded(), NOW + 200 + schedule.SILENCE)
+    anew = machine.record_intent(gone, (RegisterImage(),), NOW + 900, ["n5"])
 
     assert intended.attempts == (Attempt("n1", "snap-0a", NOW, episode=1), Attempt("n2", "snap-0b", NOW, episode=1))
     assert (first.request.token, again.request.token, gone.request.token, anew.request.token) == ("n3", "n3", "", "n5")
@@ -250,15 +254,15 @@ def stopped(**changes: object) -> Delivery:
     return replace(a_delivery(DeliveryState.STOPPING, episode=2), attempts=attempts, **changes)
 
 
-def looked(delivery: Delivery, *looks: ev.Event) -> Delivery:
+def looked(delivery: Delivery, *looks: DeliveryEvent) -> Delivery:
     """It after these looks at the target, half a minute apart, the first when all intents have been silent."""
     at = NOW + schedule.SILENCE
     for look in looks:
-        delivery, at = evolving.evolve(delivery, look, at), at + schedule.SECOND_LOOK_AFTER
+        delivery, at = machine.evolve(delivery, look, at), at + schedule.SECOND_LOOK_AFTER
     return delivery
 
 
-NOTHING = ev.LeftoversSeen((), ())
+NOTHING = LeftoversSeen((), ())
 
 
 @pytest.mark.parametrize(
@@ -282,11 +286,11 @@ def test_nonces_go_a_day_after_the_last_intent_of_their_episode_if_two_looks_fou
     [
         (),
         (NOTHING,),
-        (ev.LeftoversSeen(("snap-0ac",), (), FAULT), NOTHING),
+        (LeftoversSeen(("snap-0ac",), (), FAULT), NOTHING),
         (replace(NOTHING, unproven=("snap-0x",)), replace(NOTHING, unproven=("snap-0x",))),
         (replace(NOTHING, refusal=FAULT), replace(NOTHING, refusal=FAULT)),
-        (NOTHING, NOTHING, ev.CopyStarted("snap-0a", "snap-0ac", "e2")),
-        (NOTHING, NOTHING, ev.ImageRegistered("ami-0b", "e2")),
+        (NOTHING, NOTHING, CopyStarted("snap-0a", "snap-0ac", "e2")),
+        (NOTHING, NOTHING, ImageRegistered("ami-0b", "e2")),
     ],
     ids=["no look", "one look", "something left", "unproven", "a removal refused", "a late copy", "a late AMI"],
 )
@@ -299,8 +303,8 @@ def test_all_nonces_stay_where_the_cleaning_up_did_not_find_nothing(looks):
 
 def test_a_target_that_refuses_every_look_keeps_its_nonces():
     """The delivery ends by its deadlines, without a look: nobody knows what is left there."""
-    refused = ev.Refused("FindLeftovers", RefusalKind.ROLE, FAULT)
-    ended = looked(stopped(), refused, ev.DeadlinePassed(), ev.DeadlinePassed(), refused)
+    refused = Refused("FindLeftovers", RefusalKind.ROLE, FAULT)
+    ended = looked(stopped(), refused, DeadlinePassed(), DeadlinePassed(), refused)
 
     assert ended.cleanup.done
     assert proof.carried(ended, NOW + 30 * schedule.DAY) == ended.attempts
@@ -308,7 +312,7 @@ def test_a_target_that_refuses_every_look_keeps_its_nonces():
 
 def test_an_episode_that_never_looked_says_nothing_of_an_earlier_one():
     """It was cancelled before it made anything, while the nonces of an episode that left something are on record."""
-    cancelled = evolving.evolve(replace(stopped(), state=DeliveryState.WAITING), ev.CancelAsked(), NOW)
+    cancelled = machine.evolve(replace(stopped(), state=DeliveryState.WAITING), CancelAsked(), NOW)
 
     assert cancelled.cleanup.done
     assert proof.carried(cancelled, NOW + 30 * schedule.DAY) == cancelled.attempts
@@ -323,8 +327,8 @@ def test_a_delivery_that_was_not_cleaned_up_keeps_its_nonces():
 
 def test_a_look_that_finds_something_after_a_clear_one_takes_it_back():
     """A late answer names a copy, and the looks for it are refused until the deadline."""
-    late = looked(stopped(), NOTHING, NOTHING, ev.ImageRegistered("ami-0b", "e2"), ev.DeadlinePassed())
-    over = evolving.evolve(late, ev.Refused("FindLeftovers", RefusalKind.ROLE, FAULT), NOW + schedule.HOUR)
+    late = looked(stopped(), NOTHING, NOTHING, ImageRegistered("ami-0b", "e2"), DeadlinePassed())
+    over = machine.evolve(late, Refused("FindLeftovers", RefusalKind.ROLE, FAULT), NOW + schedule.HOUR)
 
     assert over.cleanup.done
     assert proof.carried(over, NOW + 30 * schedule.DAY) == over.attempts
@@ -333,19 +337,19 @@ def test_a_look_that_finds_something_after_a_clear_one_takes_it_back():
 def test_an_attempt_that_aws_refused_leaves_no_nonce_behind():
     """Nothing has it. An AMI of many snapshots may be refused for hours, and its record must not grow."""
     delivery = with_copies(a_delivery(DeliveryState.COPYING), C.INTENDED, C.COMPLETED)
-    refused = ev.Refused("StartCopy", RefusalKind.LIMIT, FAULT, "snap-0a", nonce="nonce-snap-0a")
+    refused = Refused("StartCopy", RefusalKind.LIMIT, FAULT, "snap-0a", nonce="nonce-snap-0a")
 
-    assert [one.source for one in evolving.evolve(delivery, refused, NOW).attempts] == ["snap-0b", ""]
-    unheard = evolving.evolve(delivery, replace(refused, kind=RefusalKind.THROTTLED, unknown=True), NOW)
+    assert [one.source for one in machine.evolve(delivery, refused, NOW).attempts] == ["snap-0b", ""]
+    unheard = machine.evolve(delivery, replace(refused, kind=RefusalKind.THROTTLED, unknown=True), NOW)
     assert unheard.attempts == delivery.attempts
 
 
 def test_a_refusal_of_an_earlier_attempt_ends_no_later_one():
     """Two concurrent calls: when one is refused the other may have made a copy, whose nonce must stay on record."""
     delivery = with_copies(a_delivery(DeliveryState.COPYING), C.INTENDED, C.COMPLETED)
-    late = ev.Refused("StartCopy", RefusalKind.LIMIT, FAULT, "snap-0a", nonce="of an earlier one")
+    late = Refused("StartCopy", RefusalKind.LIMIT, FAULT, "snap-0a", nonce="of an earlier one")
     an_image = a_delivery(DeliveryState.REGISTERING, request=ImageRequest(NOW))
 
-    assert evolving.evolve(delivery, late, NOW) == replace(delivery, due_at=outstanding.due_at(delivery))
-    after = evolving.evolve(an_image, replace(late, step="RegisterImage", source=None), NOW)
+    assert machine.evolve(delivery, late, NOW) == replace(delivery, due_at=machine.due_at(delivery))
+    after = machine.evolve(an_image, replace(late, step="RegisterImage", source=None), NOW)
     assert (after.request.intended_at, after.attempts) == (NOW, an_image.attempts)

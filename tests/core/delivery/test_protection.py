@@ -2,14 +2,15 @@
 
 from dataclasses import replace
 
-from chalicelib.core.delivery import commands as do
-from chalicelib.core.delivery import events as ev
-from chalicelib.core.delivery import evolving, machine, outstanding, own_image
+from chalicelib.core.delivery import machine
 from chalicelib.core.delivery.model import Delivery, DeliveryState, NewImage
+from chalicelib.core.delivery.phase import Refused
+from chalicelib.core.delivery.phases.ending import NotifyOutcome, OutcomeNotified
+from chalicelib.core.delivery.phases.publishing import PROTECT_TRIES, ImageProtected, ProtectImage
 from chalicelib.core.errors import RefusalKind
 from tests.core.delivery.examples import FAULT, NOW, a_delivery
 
-PROTECT, NOTIFY = do.ProtectImage(), do.NotifyOutcome()
+PROTECT, NOTIFY = ProtectImage(), NotifyOutcome()
 
 
 def publishing(**settings: object) -> Delivery:
@@ -20,19 +21,19 @@ def publishing(**settings: object) -> Delivery:
 
 def refused(delivery: Delivery, kind: RefusalKind, now: int = NOW) -> Delivery:
     """Let AWS refuse the protection."""
-    return evolving.evolve(delivery, ev.Refused("ProtectImage", kind, FAULT), now)
+    return machine.evolve(delivery, Refused("ProtectImage", kind, FAULT), now)
 
 
 def test_an_ami_is_protected_before_its_owner_hears_of_it():
     """First the protection, then the notice, which mentions it; nothing is protected before the comparison."""
     delivery = publishing()
-    assert outstanding.outstanding(delivery, NOW) == (PROTECT,)
+    assert machine.outstanding(delivery, NOW) == (PROTECT,)
 
-    protected = evolving.evolve(delivery, ev.ImageProtected(), NOW)
-    assert outstanding.outstanding(protected, NOW) == (NOTIFY,)
-    assert evolving.evolve(protected, ev.OutcomeNotified(), NOW).image.protected
+    protected = machine.evolve(delivery, ImageProtected(), NOW)
+    assert machine.outstanding(protected, NOW) == (NOTIFY,)
+    assert machine.evolve(protected, OutcomeNotified(), NOW).image.protected
     for state in set(DeliveryState) - {DeliveryState.PUBLISHING}:
-        assert PROTECT not in outstanding.outstanding(
+        assert PROTECT not in machine.outstanding(
             a_delivery(state, image=NewImage("ami-0b")).with_image(available_at=NOW), NOW
         )
 
@@ -46,16 +47,16 @@ def test_what_can_still_be_removed_is_not_protected():
 
 def test_protect_false_and_a_shared_ami_ask_for_nothing():
     """The targets file turns it off; in share mode the AMI is the hub's."""
-    assert outstanding.outstanding(publishing(protect=False), NOW) == (NOTIFY,)
-    assert outstanding.outstanding(publishing(mode="share"), NOW) == (NOTIFY,)
+    assert machine.outstanding(publishing(protect=False), NOW) == (NOTIFY,)
+    assert machine.outstanding(publishing(mode="share"), NOW) == (NOTIFY,)
 
 
 def test_a_refusal_does_not_fail_a_good_delivery():
     """An old stack in the target: the AMI is delivered without it, with a fault that says why and what to do."""
     for kind in set(RefusalKind) - {RefusalKind.THROTTLED}:
         after = refused(publishing(), kind)
-        assert outstanding.outstanding(after, NOW) == (NOTIFY,)
-        over = evolving.evolve(after, ev.OutcomeNotified(), NOW)
+        assert machine.outstanding(after, NOW) == (NOTIFY,)
+        over = machine.evolve(after, OutcomeNotified(), NOW)
         assert (over.state, over.image.protected) == (DeliveryState.DELIVERED, False)
         assert over.image.unprotected is not None
         assert (over.image.unprotected.code, FAULT.what in over.image.unprotected.what) == ("image-not-protected", True)
@@ -65,14 +66,14 @@ def test_a_refusal_does_not_fail_a_good_delivery():
 def test_an_outage_is_waited_out_for_minutes_and_not_for_hours():
     """A throttle is retried; the notice waits for that some minutes at most."""
     delivery, now, tries = publishing(), NOW, 0
-    while PROTECT in outstanding.outstanding(delivery, now):
+    while PROTECT in machine.outstanding(delivery, now):
         delivery, tries = refused(delivery, RefusalKind.THROTTLED, now), tries + 1
         assert delivery.due_at is not None
         now = max(now, delivery.due_at)
 
-    assert tries == own_image.PROTECT_TRIES + 1
+    assert tries == PROTECT_TRIES + 1
     assert now - NOW <= 5 * 60
-    assert outstanding.outstanding(delivery, now) == (NOTIFY,)
+    assert machine.outstanding(delivery, now) == (NOTIFY,)
     assert delivery.last_refusal is None
 
 
@@ -81,5 +82,5 @@ def test_while_its_shares_linger_it_is_due_for_its_protection():
     lingering = publishing(linger=3600).with_shares(holds_copy=True)
     waiting = refused(lingering, RefusalKind.THROTTLED)
 
-    assert PROTECT in outstanding.outstanding(lingering, NOW)
+    assert PROTECT in machine.outstanding(lingering, NOW)
     assert waiting.due_at == waiting.next_try

@@ -2,17 +2,17 @@
 
 from dataclasses import replace
 
-from chalicelib.core.delivery import commands as do
-from chalicelib.core.delivery import intents, outstanding
+from chalicelib.core.delivery import machine
+from chalicelib.core.delivery.phases.copying import StartCopy
 
-_record_intent = intents.record_intent
+_record_intent = machine.record_intent
 
 
 def record_intent(record, commands, now, nonces):
     """Leave the record unchanged if copies are to be started."""
-    if any(isinstance(command, do.StartCopy) for command in commands):
-        return replace(record, due_at=outstanding.due_at(record))
+    if any(isinstance(command, StartCopy) for command in commands):
+        return replace(record, due_at=machine.due_at(record))
     return _record_intent(record, commands, now, nonces)
 
 
-intents.record_intent = record_intent
+machine.record_intent = record_intent

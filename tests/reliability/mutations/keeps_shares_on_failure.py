@@ -1,6 +1,6 @@
 """Mutation: a failing delivery does not release its shares."""
 
-from chalicelib.core.delivery import events as ev
+from chalicelib.core.delivery.shares import SharesReleased
 from chalicelib.service.deliveries import DeliveryExecutor
 
 _release = DeliveryExecutor._release
@@ -9,7 +9,7 @@ _release = DeliveryExecutor._release
 def release(self, delivery, time_left, *, everything):
     """Release nothing while the delivery is ending."""
     if delivery.ending:
-        return ev.SharesReleased(everything)
+        return SharesReleased(everything)
     return _release(self, delivery, time_left, everything=everything)
 
 

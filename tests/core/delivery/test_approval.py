@@ -1,8 +1,8 @@
-"""A delivery before anything opens: what it waits for, and what ends it."""
+"""A delivery that awaits its approval: what it waits for, and what ends it."""
 
-from chalicelib.core.delivery.events import ApprovalSeen
-from chalicelib.core.delivery.evolving import evolve
+from chalicelib.core.delivery.machine import evolve
 from chalicelib.core.delivery.model import DeliveryState
+from chalicelib.core.delivery.phases.approval import ApprovalSeen
 from chalicelib.core.faults import Fault
 from tests.core.delivery.examples import NOW, a_delivery
 
