@@ -183,6 +183,6 @@ def policy_for_role(key_arn: str, account: str, grantee: str) -> str:
     }
     create = {"Effect": "Allow", "Action": "kms:CreateGrant", "Resource": key_arn, "Condition": condition}
     statements: list[dict[str, Any]] = [create]
-    if key_arn.split(":")[4] == account:
+    if Arn.parse(key_arn).account == account:
         statements.append({"Effect": "Allow", "Action": ["kms:ListGrants", "kms:RetireGrant"], "Resource": key_arn})
     return json.dumps({"Version": "2012-10-17", "Statement": statements}, separators=(",", ":"))

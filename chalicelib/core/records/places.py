@@ -43,9 +43,14 @@ class Arn(NamedTuple):
         return cls(*parts) if first == "arn" and len(parts) == len(cls._fields) else cls(resource=text)
 
     @property
+    def path(self) -> tuple[str, ...]:
+        """The parts of its resource, as kind and id."""
+        return tuple(self.resource.replace(":", "/").split("/"))
+
+    @property
     def name(self) -> str:
         """The last part of its resource: an id, or a name."""
-        return last_part(self.resource.replace(":", "/"))
+        return self.path[-1]
 
     def __str__(self) -> str:
         return ":".join(("arn", *self)) if self.service else self.resource
