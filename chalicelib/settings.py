@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from chalicelib.core.errors import Misconfigured
+from chalicelib.core.records.places import Arn
 
 PREFIX = "AMI_PROMOTER_"
 
@@ -47,7 +48,7 @@ class Settings:
     @property
     def partition(self) -> str:
         """``aws``, ``aws-cn`` or ``aws-us-gov``: the topic's ARN says it."""
-        return self.topic_arn.split(":")[1]
+        return Arn.parse(self.topic_arn).partition
 
     @classmethod
     def read(cls, environment: Mapping[str, str]) -> Settings:
@@ -73,15 +74,19 @@ class Settings:
         if not environment[days].isdecimal():
             raise Misconfigured(f"{days} is {environment[days]!r}, no number: deploy the hub's template unchanged.")
         learning = environment.get(f"{PREFIX}LEARNING_HOURS", "")
+
+        def listed(name: str) -> frozenset[str]:
+            return frozenset(environment.get(PREFIX + name, "").split(",")) - {""}
+
         return cls(
             **{field: environment[name] for field, name in wanted.items()},
             keep_history_days=int(environment[days]),
-            target_accounts=frozenset(environment.get(f"{PREFIX}TARGET_ACCOUNTS", "").split(",")) - {""},
+            target_accounts=listed("TARGET_ACCOUNTS"),
             organization=environment.get(f"{PREFIX}ORGANIZATION", ""),
             findings_table=environment.get(f"{PREFIX}FINDINGS_TABLE", ""),
             security_topic_arn=environment.get(f"{PREFIX}SECURITY_TOPIC_ARN", ""),
-            builders=frozenset(environment.get(f"{PREFIX}BUILDERS", "").split(",")) - {""},
+            builders=listed("BUILDERS"),
             learning_hours=int(learning) if learning.isdecimal() else 0,
-            siblings=frozenset(environment.get(f"{PREFIX}SIBLING_REGIONS", "").split(",")) - {""},
+            siblings=listed("SIBLING_REGIONS"),
             function=environment.get("AWS_LAMBDA_FUNCTION_NAME") or "ami-promoter",
         )

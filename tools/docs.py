@@ -12,11 +12,22 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from ami_promoter.targets_file import settings
 from awsim import rules_page
 from chalicelib.core.images.members import MEMBERS
 from tools import calls, cli_docs, events, permissions, stackset, state_machine, templates_docs, what_is_copied
 
 ROOT = Path(__file__).resolve().parent.parent
+
+SETTINGS = "docs/guide/targets-file.md"
+TABLE, END = "<!-- `make docs` writes this table from targets.schema.json. -->", "<!-- The end of the table. -->"
+
+
+def _settings() -> str:
+    """Return the guide to the targets file with its table of settings as the schema has it."""
+    before, mark, rest = (ROOT / SETTINGS).read_text(encoding="utf-8").partition(TABLE)
+    return f"{before}{mark}\n\n{settings.rows()}\n\n{END}{rest.partition(END)[2]}"
+
 
 PAGES: Mapping[str, Callable[[], str]] = {
     "awsim/docs/rules.md": rules_page.page,
@@ -33,6 +44,8 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "deploy/cli-approver.json": cli_docs.approver,
 }
 """A file's path and what makes its whole text."""
+PARTS: Mapping[str, Callable[[], str]] = {SETTINGS: _settings}
+"""Pages of which only a part is generated."""
 RUN: Mapping[str, Callable[[], str]] = {"docs/reference/calls.md": calls.page}
 """Pages that take a run of what `make package` has built; tests/scenarios/test_calls.py checks them."""
 
@@ -40,7 +53,7 @@ RUN: Mapping[str, Callable[[], str]] = {"docs/reference/calls.md": calls.page}
 def main(arguments: list[str]) -> int:
     """Write the pages, or with ``--check`` compare them; return the exit status."""
     check = "--check" in arguments
-    texts = {name: text() for name, text in (PAGES if check else {**PAGES, **RUN}).items()}
+    texts = {name: text() for name, text in ({**PAGES, **PARTS} if check else {**PAGES, **PARTS, **RUN}).items()}
     stale = [name for name, text in texts.items() if _read(ROOT / name) != text]
     if check:
         for name in stale:

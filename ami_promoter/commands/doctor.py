@@ -13,10 +13,9 @@ from ami_promoter.hub import approvers, health, organization, pause_switch
 from ami_promoter.hub.applied_targets import applied_file
 from ami_promoter.hub.aws import Connection
 from ami_promoter.hub.receivers import receivers
-from ami_promoter.hub.records import Reader, Record, part
+from ami_promoter.hub.records import Reader, RecordSeen
 from ami_promoter.reconcile import doctor_checks, grouped_checks
 from ami_promoter.reconcile.doctor_target_checks import HubNames, KnownAtHub
-from ami_promoter.reconcile.facts import Place
 from ami_promoter.reconcile.inventories import Inventories
 from ami_promoter.rights import ASK_TARGETS, CHECK_KEY, READ_ALL, SEE_APPROVERS, SEE_HEALTH, SEE_WRITERS
 from ami_promoter.terminal import schema as js
@@ -25,9 +24,11 @@ from ami_promoter.terminal.output import tell
 from ami_promoter.terminal.progress import Progress
 from ami_promoter.terminal.report import Report
 from ami_promoter.verbs import ACCOUNT, VerbCaller, answers_within_option, hub_only_option, verb
-from chalicelib.core.delivery.model import DeliveryState
+from chalicelib.core.delivery.copy_quota import CopyQuota
+from chalicelib.core.delivery.model import Delivery, DeliveryState
 from chalicelib.core.faults import count
 from chalicelib.core.records import addresses
+from chalicelib.core.records.places import Arn, Place
 from chalicelib.core.targets.applied_file import AppliedFile, Resolution, Target
 from chalicelib.core.targets.approvals import needs
 
@@ -96,29 +97,30 @@ def doctor(
 def _meant(file: AppliedFile, meant: Resolution) -> tuple[Place, ...]:
     """Return the targets of a value, and those of accounts whose settings conflict, so that the report shows that."""
     blocked = [place for place in receivers(file.directory).places() if place[0] in meant.blocked]
-    return (*((one.account, one.region) for one in meant.targets), *blocked)
+    return (*(Place(one.account, one.region) for one in meant.targets), *blocked)
 
 
 def _settings(file: AppliedFile, places: Iterable[Place]) -> dict[Place, Target]:
     """Return the file's settings of each target; none for a target whose groups conflict."""
     accounts = sorted({account for account, _ in places})
     meant = file.resolve(" ".join(accounts)) if accounts else None
-    return {(one.account, one.region): one for one in meant.targets} if meant else {}
+    return {Place(one.account, one.region): one for one in meant.targets} if meant else {}
 
 
 def _known(connection: Connection, places: Sequence[Place]) -> dict[Place, KnownAtHub]:
     parts = (addresses.copy_quota, addresses.last_event, addresses.no_event)
-    keys = {place: [(key.pk, key.sk) for key in (part(*place) for part in parts)] for place in places}
+    keys = {place: [part(*place) for part in parts] for place in places}
     with connection.telling("reading the copy quotas"):
-        found = Reader(connection).many([key for three in keys.values() for key in three])
-    return {
-        place: KnownAtHub(found.get(quota, {}), _at(found.get(last)), _at(found.get(missed)))
-        for place, (quota, last, missed) in keys.items()
-    }
+        found = Reader(connection).many(key for three in keys.values() for key in three)
+    known = {}
+    for place, (quota, last, missed) in keys.items():
+        copies = found[quota].it if quota in found else CopyQuota(*place)
+        known[place] = KnownAtHub(copies, _at(found.get(last)), _at(found.get(missed)))
+    return known
 
 
-def _at(record: Record | None) -> int:
-    at = record["_item"].get("at") if record else 0
+def _at(record: RecordSeen[None] | None) -> int:
+    at = record.item.get("at") if record else 0
     return at if isinstance(at, int) else 0
 
 
@@ -130,16 +132,16 @@ def _facts(connection: Connection, file: AppliedFile) -> doctor_checks.HubFacts:
     reader = Reader(connection)
     with connection.telling("reading the records"):
         parked = reader.parked()
-        under_way = reader.under_way(Progress(tell, "Reading the table, items so far").at)
+        under_way, _ = reader.under_way(Progress(tell, "Reading the table, items so far").at)
         troubles = tuple(organization.trouble_lines(connection)) if file.fault is None else ()
     paused = pause_switch.Switch(connection).read()
     due = {
-        pk: record["_item"]["due_at"]
-        for (pk, sk), record in under_way.items()
-        if sk == "record" and isinstance(record["_item"].get("due_at"), int) and pk not in parked
+        one.key.pk: one.item["due_at"]
+        for one in under_way
+        if isinstance(one.item.get("due_at"), int) and one.key.pk not in parked
     }
     said = pause_switch.said(paused) if paused else ""
-    access = source_keys(connection.account, under_way)
+    access = source_keys(connection.account, _deliveries(under_way))
     return doctor_checks.HubFacts(
         connection.account,
         connection.region,
@@ -152,7 +154,7 @@ def _facts(connection: Connection, file: AppliedFile) -> doctor_checks.HubFacts:
         health.read(connection, sorted(access)),
         access,
         approvers.read(connection) if _needs_approval(file) else None,
-        _unapproved(reader, under_way),
+        _unapproved(reader, _deliveries(under_way)),
     )
 
 
@@ -163,30 +165,33 @@ def _needs_approval(file: AppliedFile) -> bool:
     return file.fault is None and any(needs(target) for targets in (*blocks, *own) for target in targets)
 
 
-def _unapproved(reader: Reader, under_way: Mapping[tuple[str, str], Record]) -> list[doctor_checks.Unapproved]:
+def _deliveries(under_way: Iterable[RecordSeen[Any]]) -> list[Delivery]:
+    return [one.it for one in under_way if isinstance(one.it, Delivery)]
+
+
+def _unapproved(reader: Reader, deliveries: Iterable[Delivery]) -> list[doctor_checks.Unapproved]:
     waiting: dict[str, list[int]] = {}
-    for record in under_way.values():
-        if record.get("state") == DeliveryState.AWAITING_APPROVAL:
-            entered = record.get("entered", {}).get(DeliveryState.AWAITING_APPROVAL)
-            waiting.setdefault(str(record.get("ami")), []).append(entered if isinstance(entered, int) else 0)
+    for one in deliveries:
+        if one.state is DeliveryState.AWAITING_APPROVAL:
+            waiting.setdefault(one.ami, []).append(one.entered.get(one.state, 0))
     found = []
     for ami, since in waiting.items():
-        digest = str((reader.promotion(ami) or {}).get("approval_digest", ""))
+        promotion = reader.promotion(ami)
+        digest = promotion.it.approval_digest if promotion else ""
         found.append(doctor_checks.Unapproved(ami, digest, len(since), min(since)))
     return found
 
 
-def source_keys(account: str, under_way: Mapping[tuple[str, str], Record]) -> dict[str, set[str]]:
+def source_keys(account: str, deliveries: Iterable[Delivery]) -> dict[str, set[str]]:
     """Return the hub's keys that running and shared deliveries need, each with their ways of access.
 
     Keys of other accounts are left out: the service does not change those.
     """
     found: dict[str, set[str]] = {}
-    for (pk, _), record in under_way.items():
-        for one in (*(record.get("snapshots") or ()), {"key_arn": part(record, "hub_copy").get("key_arn")}):
-            arn = str(one.get("key_arn"))
-            if pk.startswith("delivery#") and arn.split(":")[4:5] == [account]:
-                found.setdefault(arn, set()).add(str(record.get("target", {}).get("key_access", "grant")))
+    for one in deliveries:
+        for arn in (*(snapshot.key_arn or "" for snapshot in one.snapshots), one.hub_copy.key_arn):
+            if Arn.parse(arn).account == account:
+                found.setdefault(arn, set()).add(one.target.key_access)
     return found
 
 

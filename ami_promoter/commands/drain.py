@@ -10,15 +10,16 @@ copy.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import click
 from rich.console import RenderableType
 
 from ami_promoter.hub import pause_switch
 from ami_promoter.hub.aws import Connection
-from ami_promoter.hub.records import OPEN_STATES, Reader, Record
+from ami_promoter.hub.records import EXAMINING, OPEN_STATES, Reader, RecordSeen, by_name
 from ami_promoter.hub.wakes import wake
 from ami_promoter.promotions import promotion_data, shares
 from ami_promoter.promotions.promotion_text import shares_table
@@ -30,9 +31,11 @@ from ami_promoter.terminal.report import Report
 from ami_promoter.verbs import TerminalClock, VerbCaller, verb, wait_at_most
 from chalicelib.adapters.dynamo.records import DynamoRecords
 from chalicelib.adapters.dynamo.table import Table
-from chalicelib.core.delivery.model import ENDED, DeliveryState
+from chalicelib.core.delivery.model import ENDED, Delivery, DeliveryState
 from chalicelib.core.faults import count
-from chalicelib.core.records.addresses import RecordKey
+from chalicelib.core.promotion.model import Promotion, PromotionState
+from chalicelib.core.records.addresses import RecordKey, at_home
+from chalicelib.core.sharing.share import Share
 
 POLL = 30
 """Seconds between two reads of the records with ``--wait``."""
@@ -48,12 +51,6 @@ NOTHING_RUNS = (
 )
 """States in which a delivery has no copy: it has not opened anything yet, or it is in share mode."""
 
-WAITING = ("requested", "resolving", "expanding")
-"""States in which a promotion has not begun all that is missing."""
-
-Place = tuple[str, str]
-Found = Mapping[Place, Record]
-
 
 @dataclass(frozen=True, slots=True)
 class DrainView:
@@ -62,11 +59,11 @@ class DrainView:
     ``kept``: the grants on targets' own keys, which must stay.
     """
 
-    running: Found
-    parked: Found
-    shares: Found
-    kept: Found
-    promotions: Found
+    running: Sequence[RecordSeen[Delivery]]
+    parked: Sequence[RecordSeen[Delivery]]
+    shares: Sequence[Share]
+    kept: Sequence[Share]
+    promotions: Sequence[RecordSeen[Promotion]]
     """Promotions that have not ended. Those that are to begin deliveries wait for `resume`; `drain` does not wait."""
 
     @property
@@ -95,7 +92,7 @@ class Drain:
     def look(self) -> DrainView:
         """Read the whole table: no index lists the deliveries that have not ended."""
         with self._connection.telling("reading the deliveries and shares"):
-            return _view(self._reader.under_way())
+            return _view(*self._reader.under_way())
 
     def cancel(self, view: DrainView, *, delete_copies: bool) -> None:
         """Ask deliveries to end: all, or only those without a running copy. Asking again is harmless."""
@@ -103,12 +100,12 @@ class Drain:
         with self._connection.telling(
             "asking deliveries to end (run the command again; it continues where it stopped)"
         ):
-            for (pk, _), delivery in view.running.items():
-                if delete_copies or delivery.get("state") in NOTHING_RUNS:
-                    episode = int(delivery.get("episode", 0))
-                    self._records.make_due(RecordKey(pk), int(self._connection.now()), {"cancel": f"{episode}:{WHY}"})
-                    self.cancelled.add((pk, episode))
-                    asked.append(RecordKey(pk))
+            for delivery in view.running:
+                if delete_copies or delivery.state in NOTHING_RUNS:
+                    key, episode = delivery.key, delivery.it.episode
+                    self._records.make_due(key, int(self._connection.now()), {"cancel": f"{episode}:{WHY}"})
+                    self.cancelled.add((key.pk, episode))
+                    asked.append(key)
         wake(self._connection, asked)
 
     def wait(self, view: DrainView, *, delete_copies: bool, limit: int | None) -> DrainView:
@@ -129,7 +126,9 @@ class Drain:
     def _again(self, view: DrainView) -> DrainView:
         """Read again the records that had not ended, which is cheaper than the whole table."""
         with self._connection.telling("reading the deliveries and shares"):
-            return _view(self._reader.many([*view.running, *view.parked, *view.shares, *view.kept, *view.promotions]))
+            records = self._reader.many(one.key for one in (*view.running, *view.parked, *view.promotions))
+            found = self._reader.shares(map(by_name, (*view.shares, *view.kept)))
+        return _view(records.values(), found.values())
 
 
 PRINTS = js.thing(
@@ -176,14 +175,14 @@ def drained(
     drain.cancel(view, delete_copies=delete_copies)
     if wait:
         view = drain.wait(view, delete_copies=delete_copies, limit=timeout)
-    left = [shares.open_share(pk, share) for (pk, _), share in sorted(view.shares.items())]
-    kept = [shares.open_share(pk, share) for (pk, _), share in sorted(view.kept.items())]
+    left = [shares.open_share(share) for share in sorted(view.shares, key=by_name)]
+    kept = [shares.open_share(share) for share in sorted(view.kept, key=by_name)]
     data = {
         "paused": pause_switch.to_json(drain.switch.read()),
         "cancelled": len(drain.cancelled),
-        "promotions": promotion_data.counts(view.promotions.values()),
-        "under_way": promotion_data.counts(view.running.values()),
-        "parked": [{"delivery": d.get("id"), "why": d["_item"]["parked"]} for d in view.parked.values()],
+        "promotions": promotion_data.counts(view.promotions),
+        "under_way": promotion_data.counts(view.running),
+        "parked": [{"delivery": one.it.id, "why": one.parked} for one in view.parked],
         "open_shares": left,
         "kept": kept,
         "drained": view.drained,
@@ -196,8 +195,8 @@ def drained(
     ]
     if kept:
         lines += ["These grants on targets' own keys stay:", shares_table(kept, drain.clock.now(), wide=wide)]
-    lines += [f"Parked: delivery {d.get('id')}: {d['_item']['parked']}" for d in view.parked.values()]
-    lines += [_held(it) for it in view.promotions.values() if it.get("state") in WAITING]
+    lines += [f"Parked: delivery {one.it.id}: {one.parked}" for one in view.parked]
+    lines += [_held(one) for one in view.promotions if one.state in EXAMINING]
     done = "Drained: no delivery runs and no share is open."
     lines.append(done if view.drained else "Not drained yet: run the command again, or use --wait.")
     return Report(tuple(lines), data, exit=Exit.OK if view.drained else Exit.UNFINISHED)
@@ -205,34 +204,24 @@ def drained(
 
 def counts(view: DrainView) -> str:
     """Write the counts of running deliveries and open shares in a line."""
-    states = ", ".join(f"{count} {state}" for state, count in promotion_data.counts(view.running.values()).items())
+    states = ", ".join(f"{count} {state}" for state, count in promotion_data.counts(view.running).items())
     return f"Deliveries under way: {states or 'none'}. Open shares: {len(view.shares) or 'none'}."
 
 
-def _held(promotion: Record) -> str:
-    begins = "begins nothing more" if promotion.get("episode") else "nothing has started"
-    return f"Waits for `resume`: {promotion['_item']['pk']} is {promotion.get('state')}, and {begins}."
+def _held(promotion: RecordSeen[Promotion]) -> str:
+    begins = "begins nothing more" if promotion.it.episode else "nothing has started"
+    return f"Waits for `resume`: {promotion.key} is {promotion.state}, and {begins}."
 
 
-def _view(found: Found) -> DrainView:
-    records = {place: it for place, it in found.items() if place[1] == "record"}
-    deliveries = {place: it for place, it in records.items() if _is(place, "delivery") and it.get("state") not in ENDED}
-    open_ = {
-        place: it
-        for place, it in found.items()
-        if place[1].startswith("share#") and it.get("state") in OPEN_STATES and not it.get("preexisting")
-    }
-    kept = {place: it for place, it in open_.items() if shares.of_target(place[0]) and shares.stays(it)}
+def _view(records: Iterable[RecordSeen[Any]], found: Iterable[Share]) -> DrainView:
+    there = sorted(records, key=lambda one: one.key)
+    deliveries = [one for one in there if isinstance(one.it, Delivery) and one.state not in ENDED]
+    opened = [one for one in found if one.state in OPEN_STATES and not one.preexisting]
+    kept = [one for one in opened if at_home(one.resource) and shares.stays(one)]
     return DrainView(
-        running={place: it for place, it in deliveries.items() if not it["_item"].get("parked")},
-        parked={place: it for place, it in deliveries.items() if it["_item"].get("parked")},
-        shares={place: it for place, it in open_.items() if place not in kept},
+        running=[one for one in deliveries if not one.parked],
+        parked=[one for one in deliveries if one.parked],
+        shares=[one for one in opened if one not in kept],
         kept=kept,
-        promotions={
-            place: it for place, it in records.items() if _is(place, "promotion") and it.get("state") != "over"
-        },
+        promotions=[one for one in there if isinstance(one.it, Promotion) and one.state != PromotionState.OVER],
     )
-
-
-def _is(place: Place, kind: str) -> bool:
-    return place[0].startswith(f"{kind}#")

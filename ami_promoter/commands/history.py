@@ -9,13 +9,16 @@ import click
 
 from ami_promoter.hub.aws import Connection
 from ami_promoter.hub.cloudtrail import EventHistory
-from ami_promoter.hub.records import History, Record
+from ami_promoter.hub.records import History, RecordSeen
 from ami_promoter.promotions import tag_authors, timeline_data, timeline_text
 from ami_promoter.promotions.reading import places_of, unknown
 from ami_promoter.rights import ASK_CLOUDTRAIL, FIND_DELIVERIES, READ, READ_FINDINGS
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.report import Report
 from ami_promoter.verbs import ACCOUNT, AMI, VerbCaller, tag_key_option, verb
+from chalicelib.core.delivery.tracked import TrackedDelivery
+from chalicelib.core.records import addresses
+from chalicelib.core.records.places import Resource
 
 PRINTS = js.thing(
     tags=js.several("changes of the AMI's tag, oldest first; empty without AMI", tag_authors.TAGGING),
@@ -49,12 +52,12 @@ def history(caller: VerbCaller, ami: str | None, account: str | None, *, everyth
         tracked = reader.tracked(ami, account)
         if ami and not tracked and reader.promotion(ami) is None:
             return Report(faults=(unknown(ami, connection),))
-        promoted = timeline_data.record_entries(reader.of(f"promotion#{ami}"), "promotion") if ami else []
+        promoted = timeline_data.record_entries(reader.of(addresses.promotion(ami)), "promotion") if ami else []
         entries = timeline_data.ordered([*([] if account else promoted), *_of_deliveries(reader, tracked)])
         places = sorted({place for of, some in _by_ami(tracked).items() for place in places_of(connection, of, some)})
         found = [one for items, steps in reader.shares_at(places) for one in timeline_data.shares_of(items, steps)]
         shares = sorted(found, key=lambda one: (one["opened_at"], one["resource"], one["account"]))
-        noticed = reader.findings([ami, *map(_resource, places)]) if ami else ()
+        noticed = reader.findings([ami, *(Resource.parse(resource).name for resource, _ in places)]) if ami else ()
         findings = timeline_data.ordered(map(timeline_data.finding, noticed))
     tags = _tags(caller, connection, ami, tag_key, promoted) if ami else []
     whose = f" {ami}" if ami else f" account {account}"
@@ -68,17 +71,12 @@ def history(caller: VerbCaller, ami: str | None, account: str | None, *, everyth
     return Report(lines, {"tags": tags, "entries": entries, "shares": shares, "findings": findings})
 
 
-def _by_ami(tracked: Iterable[Record]) -> Mapping[str, list[str]]:
+def _by_ami(tracked: Iterable[RecordSeen[TrackedDelivery]]) -> Mapping[str, list[str]]:
     """Return the ids of deliveries by their source AMI."""
     found: dict[str, list[str]] = {}
     for entry in tracked:
-        found.setdefault(str(entry["_item"]["pk"]).removeprefix("promotion#"), []).append(str(entry["delivery"]))
+        found.setdefault(entry.key.name, []).append(entry.it.delivery)
     return found
-
-
-def _resource(place: tuple[str, str]) -> str:
-    """Return what the access monitor calls a share's resource: an id, or a key's ARN."""
-    return place[0].split("#")[2].partition("@")[0]
 
 
 def _nothing(whose: str, connection: Connection) -> str:
@@ -92,7 +90,7 @@ def _tags(
     return tag_authors.attributed(tag_authors.changes(entries), trail, ami, key, connection.now())
 
 
-def _of_deliveries(reader: History, tracked: list[Record]) -> Iterator[Entry]:
+def _of_deliveries(reader: History, tracked: list[RecordSeen[TrackedDelivery]]) -> Iterator[Entry]:
     for entry in tracked:
-        place = str(entry.get("account", "")), str(entry.get("region", ""))
-        yield from timeline_data.record_entries(reader.of(f"delivery#{entry['delivery']}"), "delivery", *place)
+        steps = reader.of(addresses.delivery(entry.it.delivery))
+        yield from timeline_data.record_entries(steps, "delivery", entry.it.account, entry.it.region)

@@ -28,6 +28,7 @@ from chalicelib.adapters.dynamo.records import DynamoRecords
 from chalicelib.adapters.dynamo.table import Table
 from chalicelib.core.delivery.model import ENDED
 from chalicelib.core.faults import Fault, count
+from chalicelib.core.promotion.model import PromotionState
 from chalicelib.core.records.addresses import RecordKey
 
 PRINTS = js.some_of(
@@ -112,10 +113,10 @@ def reconcile(
 def _wake_all(view: HubView, repairs: Repairs) -> int:
     """Wake every record that has not ended: after a restore each may differ from AWS."""
     moving = [
-        record["_item"]["pk"]
+        record.key.pk
         for kind in ("promotion", "delivery")
         for record in view.of_kind(kind)
-        if record["_item"].get("state") not in (*ENDED, "over") and not record["_item"].get("parked")
+        if record.state not in (*ENDED, PromotionState.OVER) and not record.parked
     ]
     for pk in moving:
         repairs.wake(pk)

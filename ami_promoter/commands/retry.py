@@ -8,18 +8,19 @@ from typing import Any
 import click
 
 from ami_promoter.hub import record_requests
-from ami_promoter.hub.records import Reader, Record, is_named, place_of, withdrawn_in
-from ami_promoter.promotions.outcome import EXAMINING
+from ami_promoter.hub.records import EXAMINING, Reader, RecordSeen, is_named
+from ami_promoter.promotions.promotion_data import BAD
 from ami_promoter.rights import LOOK_AGAIN, READ
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.alike import groups, named
 from ami_promoter.terminal.report import Report
 from ami_promoter.verbs import AMI, PLACE, VerbCaller, ami_argument, verb
+from chalicelib.core.delivery.tracked import TrackedDelivery
 from chalicelib.core.faults import Fault
+from chalicelib.core.promotion.model import Promotion
 from chalicelib.core.records import addresses
 from chalicelib.core.targets.withdrawals import covering
 
-AGAIN = ("failed", "cancelled", "withdrawn")
 PRINTS = js.some_of(
     js.thing(
         ami=js.text("id of the source AMI"),
@@ -56,45 +57,44 @@ def retry(caller: VerbCaller, ami: str, place: str | None, accepted: str | None)
     promote = f"Write `ami-promoter promote {ami} VALUE`."
     if promotion is None:
         return _refused("unknown-ami", ami, f"no promotion of it exists in {connection.place}.", promote)
-    if promotion.get("value") is None and not promotion["_item"].get("parked"):
+    if promotion.it.value is None and not promotion.parked:
         return _refused("no-value", ami, *_no_value(promotion, promote))
-    wanted = [entry for entry in tracked if place is None or is_named(entry, [place])]
+    wanted = [one.it for one in tracked if place is None or is_named(one.it.place, [place])]
     if place and not wanted:
         what = f"it has no delivery to {place}."
         return _refused("no-delivery", ami, what, f"`ami-promoter status {ami}` lists them.")
-    deliveries = [addresses.delivery(entry["delivery"]) for entry in wanted]
+    deliveries = [addresses.delivery(entry.delivery) for entry in wanted]
     freed = record_requests.unpark(connection, [addresses.promotion(ami), *deliveries])
-    withdrawn = withdrawn_in(promotion)
-    failed = [entry for entry in wanted if entry.get("state") in AGAIN]
-    kept_out = [(entry, by) for entry in failed if (by := covering(withdrawn, place_of(entry))) is not None]
-    again = [entry for entry in failed if covering(withdrawn, place_of(entry)) is None]
+    failed = [(entry, covering(promotion.it.withdrawn, entry.place)) for entry in wanted if entry.state in BAD]
+    kept_out = [(entry, by) for entry, by in failed if by is not None]
+    again = [entry for entry, by in failed if by is None]
     if accepted:
-        record_requests.accept(connection, [entry["delivery"] for entry in wanted], accepted)
+        record_requests.accept(connection, [entry.delivery for entry in wanted], accepted)
     if again or addresses.promotion(ami) in freed:  # it looks at everything again
         record_requests.look_again(connection, ami, place or "")
     lines = [f"{key} was parked, and continues." for key in freed]
     lines += [f"{place}: {accepted} is accepted as the delivered AMI."] if accepted else []
-    for group in groups(again, lambda entry: entry.get("state"), each=caller.wide):
-        lines.append(f"{_named(group)}: {group[0]['state']}; starts again.")
+    for group in groups(again, lambda entry: entry.state, each=caller.wide):
+        lines.append(f"{_named(group)}: {group[0].state}; starts again.")
     for pairs in groups(kept_out, lambda pair: pair[1], each=caller.wide):
         entries, by = [entry for entry, _ in pairs], pairs[0][1]
-        lift = f"`ami-promoter withdraw {ami} --account {entries[0]['account']} --lift`"
+        lift = f"`ami-promoter withdraw {ami} --account {entries[0].account} --lift`"
         lines.append(f"{_named(entries)}: was withdrawn by {by}; it does not start again.")
         lines.append(f"{lift} ends the withdrawal; so does another value of the tag.")
     data: dict[str, Any] = {"accepted": accepted} if accepted else {}
-    data |= {"ami": ami, "unparked": [str(key) for key in freed], "again": [entry["delivery"] for entry in again]}
+    data |= {"ami": ami, "unparked": [str(key) for key in freed], "again": [entry.delivery for entry in again]}
     return Report(tuple(lines) or (f"Nothing to do: no delivery of {ami} has failed, and nothing is parked.",), data)
 
 
-def _named(entries: Sequence[Record]) -> str:
-    return named([place_of(entry) for entry in entries])
+def _named(entries: Sequence[TrackedDelivery]) -> str:
+    return named([entry.place for entry in entries])
 
 
-def _no_value(promotion: Any, promote: str) -> tuple[str, str]:
+def _no_value(promotion: RecordSeen[Promotion], promote: str) -> tuple[str, str]:
     """Return why there is nothing to retry: the tag was removed, is still being checked, or was refused."""
-    if promotion.get("state") in EXAMINING:
+    if promotion.state in EXAMINING:
         return "the service still examines its value; nothing has started yet.", "Wait, or see `ami-promoter status`."
-    if promotion.get("faults"):
+    if promotion.it.faults:
         return "the service refused its value, so nothing started.", promote
     return "no value of its tag is in force.", promote
 

@@ -114,7 +114,7 @@ def _around(connection: Connection) -> _Around:
 def _all(connection: Connection, *, wide: bool) -> Report:
     reader, now = Reader(connection), connection.now()
     with connection.telling("reading the records"):
-        found = sorted(reader.promotions(), key=lambda pair: pair[0].get("since", 0), reverse=True)
+        found = sorted(reader.promotions(), key=lambda pair: pair[0].it.since, reverse=True)
         parked = reader.parked()
     listed = [
         {**promotion_data.promotion(record), "deliveries": promotion_data.counts(tracked)} for record, tracked in found

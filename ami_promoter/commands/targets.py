@@ -11,7 +11,7 @@ import click
 from rich.console import RenderableType
 
 from ami_promoter.hub.aws import Connection, HubError, regions
-from ami_promoter.hub.records import Reader, standing
+from ami_promoter.hub.records import Reader, by_name, standing
 from ami_promoter.hub.wakes import wake
 from ami_promoter.promotions import shares
 from ami_promoter.rights import APPLY, NOTHING, READ, READ_ALL, WAKE
@@ -35,6 +35,7 @@ from ami_promoter.verbs import (
 )
 from chalicelib.core.faults import Fault, count
 from chalicelib.core.records.addresses import APPLIED_FILE, digest_of
+from chalicelib.core.records.places import Place
 from chalicelib.core.targets.applied_file import Directory
 from chalicelib.core.targets.applied_items import to_items
 from chalicelib.core.targets.difference import difference
@@ -275,12 +276,12 @@ def _difference(connection: Connection, applied: AppliedVersion, wanted: Directo
 
 def _withdrawn(connection: Connection, report: Report) -> Report:
     """List the standing shares of removed targets. Reads the whole table, so only if a target is removed."""
-    gone = {(target["account"], target["region"]) for target in report.data["targets"]["removed"]}
+    gone = {Place(target["account"], target["region"]) for target in report.data["targets"]["removed"]}
     if not gone:
         return replace(report, data={**report.data, "withdraws": []})
     with connection.telling("reading the standing shares"):
-        found = sorted(Reader(connection).under_way().items())
-    ends = [shares.open_share(share["_item"]["pk"], share) for share in standing(found, gone)]
+        _, found = Reader(connection).under_way()
+    ends = [shares.open_share(share) for share in sorted(standing(found, gone), key=by_name)]
     lines = [f"Withdraws from {one['account']}: {shares.named(one['resource'])}" for one in ends]
     return replace(report, lines=(*report.lines, *lines), data={**report.data, "withdraws": ends})
 

@@ -10,10 +10,11 @@ import click
 from rich.console import RenderableType
 
 from ami_promoter.hub.aws import Connection
-from ami_promoter.hub.records import Reader, holdings, is_named, place_of
+from ami_promoter.hub.records import Reader, is_named, place_of
 from ami_promoter.promotions.outcome import GOOD
 from ami_promoter.promotions.reading import read_page, unknown
 from ami_promoter.reconcile import grouped_checks, verify_checks
+from ami_promoter.reconcile.facts import TargetFacts
 from ami_promoter.reconcile.hub_reading import Candidates, HubReading
 from ami_promoter.reconcile.inventories import Inventories
 from ami_promoter.rights import ASK_TARGETS, READ_ALL, SEE_OPEN
@@ -24,6 +25,7 @@ from ami_promoter.terminal.progress import Progress
 from ami_promoter.terminal.report import Report
 from ami_promoter.verbs import PLACE, VerbCaller, ami_argument, answers_within_option, verb
 from chalicelib.core.faults import Fault
+from chalicelib.core.records.places import Place
 
 PRINTS = js.thing(
     ami=js.text("id of the source AMI"),
@@ -56,13 +58,13 @@ def verify(caller: VerbCaller, ami: str, targets: tuple[str, ...], timeout: int)
     page = read_page(connection, ami)
     if page is None:
         return Report(faults=(unknown(ami, connection),))
-    named = [one for one in page["deliveries"] if not targets or is_named(one, targets)]
+    named = [one for one in page["deliveries"] if not targets or is_named(place_of(one), targets)]
     if not named:
         what = f"it has no delivery to {', '.join(targets) or 'any account'}."
         return Report(faults=(Fault("no-delivery", ami, what, f"`ami-promoter status {ami}` lists them."),))
     good = [one for one in named if one["state"] in GOOD]
     inventories = Inventories(connection, tell, timeout, caller.clock.sleep, caller.clock.now)
-    asked = [(one["account"], one["region"]) for one in good if one["state"] == "delivered"]
+    asked = [Place(one["account"], one["region"]) for one in good if one["state"] == "delivered"]
     seen = _seen(connection, ami, inventories.ask(asked, f"verify-{uuid.uuid4().hex[:12]}"))
     checks = [check for one in good for check in verify_checks.checks(one, seen)]
     verdicts = {check["passed"] for check in checks}
@@ -75,7 +77,7 @@ def verify(caller: VerbCaller, ami: str, targets: tuple[str, ...], timeout: int)
     return Report(tuple(_lines(checks, skipped, wide=caller.wide)), data, exit=status)
 
 
-def _seen(connection: Connection, ami: str, targets: Mapping[tuple[str, str], Any]) -> verify_checks.SeenInTarget:
+def _seen(connection: Connection, ami: str, targets: Mapping[Place, TargetFacts]) -> verify_checks.SeenInTarget:
     """Read what is open in the hub, and what of that is held."""
     reading = HubReading(connection, tell)
     sources, keys = reading.there(Candidates(images={ami}))
@@ -83,11 +85,8 @@ def _seen(connection: Connection, ami: str, targets: Mapping[tuple[str, str], An
     permissions = reading.permissions(sources)
     table = Progress(tell, "Reading the table, items so far")
     with connection.telling("reading the ledger"):
-        held = {
-            (pk, str(share.get("account")))
-            for (pk, sk), share in Reader(connection).under_way(table.at).items()
-            if sk.startswith("share#") and (holdings(share) or share.get("preexisting"))
-        }
+        _, shares = Reader(connection).under_way(table.at)
+        held = {(share.resource, share.account) for share in shares if share.holdings or share.preexisting}
         source = Reader(connection).source_image(ami)
     unread = tuple(f"{fault.where}: {fault.what}" for fault in reading.faults)
     return verify_checks.SeenInTarget(targets, permissions, grants, read, unread, source, frozenset(held))

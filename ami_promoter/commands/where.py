@@ -10,7 +10,7 @@ from rich.console import RenderableType
 
 from ami_promoter.hub.applied_targets import applied_file
 from ami_promoter.hub.aws import Connection
-from ami_promoter.hub.records import Reader, Record
+from ami_promoter.hub.records import Reader
 from ami_promoter.promotions.outcome import GOOD
 from ami_promoter.promotions.reading import unknown
 from ami_promoter.rights import FIND_DELIVERIES, READ
@@ -18,7 +18,9 @@ from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.output import cell, state, table
 from ami_promoter.terminal.report import Report
 from ami_promoter.verbs import Matching, VerbCaller, ami_argument, verb
+from chalicelib.core.delivery.tracked import TrackedDelivery
 from chalicelib.core.faults import Fault
+from chalicelib.core.records.places import Place
 
 COPY = js.thing(
     "the AMI of one target",
@@ -102,36 +104,35 @@ def _find(connection: Connection, ami: str) -> dict[str, Any] | Fault:
             made = reader.made_from(ami)
             if not made:
                 return unknown(ami, connection)
-            source, entry = made[0]
+            source = made[0].key.name
             promotion = reader.promotion(source)
-            asked |= {"account": str(entry.get("account")), "region": str(entry.get("region"))}
+            asked |= {"account": made[0].it.account, "region": made[0].it.region}
         tracked = reader.tracked(source)
     return {
         "source": source,
-        "name": str((promotion or {}).get("image_name", "")),
+        "name": promotion.it.image_name if promotion else "",
         "account": connection.account,
         "region": connection.region,
         "asked": asked,
-        "copies": sorted((_copy(one, source) for one in tracked), key=lambda one: (one["account"], one["region"])),
+        "copies": sorted((_copy(one.it, source) for one in tracked), key=lambda one: (one["account"], one["region"])),
     }
 
 
-def _copy(entry: Record, source: str) -> dict[str, Any]:
-    is_there = entry.get("state") in GOOD
-    own = entry.get("state") != "shared"
-    image = (entry.get("image") or None) if own else source
+def _copy(entry: TrackedDelivery, source: str) -> dict[str, Any]:
+    own = entry.state != "shared"
+    image = (entry.image or None) if own else source
     return {
-        "account": str(entry.get("account")),
-        "region": str(entry.get("region")),
-        "state": str(entry.get("state")),
-        "image": image if is_there else None,
+        "account": entry.account,
+        "region": entry.region,
+        "state": entry.state,
+        "image": image if entry.state in GOOD else None,
         "own": own,
     }
 
 
 def _places(connection: Connection, target: str, copies: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]] | Fault:
     """Return the targets that a word means."""
-    account, _, region = target.partition("/")
+    account, region = Place.parse(target)
     if not account.isdigit():
         meant = applied_file(connection).resolve(target)
         if not meant.understood:

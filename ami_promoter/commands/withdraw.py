@@ -10,7 +10,7 @@ import click
 from ami_promoter.hub import record_requests
 from ami_promoter.hub.applied_targets import applied_file
 from ami_promoter.hub.aws import Connection
-from ami_promoter.hub.records import Reader, Record, is_named, part, place_of
+from ami_promoter.hub.records import Reader, is_named
 from ami_promoter.hub.trigger_tag import Tag
 from ami_promoter.hub.withdrawals import Withdrawn, counts_from, in_force, over
 from ami_promoter.promotions.reading import unknown
@@ -18,7 +18,9 @@ from ami_promoter.rights import FIND_AMI, LOOK_AGAIN, READ, SWITCH
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.report import Report
 from ami_promoter.verbs import PLACE, VerbCaller, ami_argument, tag_key_option, verb
+from chalicelib.core.delivery.tracked import TrackedDelivery
 from chalicelib.core.faults import Fault
+from chalicelib.core.records.places import Place
 from chalicelib.core.sharing.entitlement import launched_by
 from chalicelib.core.targets.applied_file import AppliedFile, Target
 from chalicelib.core.targets.withdrawals import by_place, covering
@@ -77,7 +79,7 @@ class AmiSeen:
     tag: str
     since: int
     """From when withdrawals count for the tag (epoch seconds)."""
-    tracked: Sequence[Record]
+    tracked: Sequence[TrackedDelivery]
     launched: Mapping[str, Sequence[str]]
     """"account/region" -> the principal that its delivery was to let launch the AMI, where that is not the account."""
     withdrawn: Mapping[str, str]
@@ -99,18 +101,13 @@ def _look(connection: Connection, ami: str, tag_key: str) -> AmiSeen | Fault:
         promotion = reader.promotion(ami)
         if promotion is None:
             return unknown(ami, connection)
-        tracked = [one for one in reader.tracked(ami) if "delivery" in one]
-        found = reader.many((f"delivery#{entry['delivery']}", "record") for entry in tracked)
-    launched = {
-        place_of(one["target"]): list(part(one, "sharing").get("launched_by", ()))
-        for one in found.values()
-        if one.get("target")
-    }
+        tracked = [one.it for one in reader.tracked(ami)]
+        found = reader.deliveries(entry.delivery for entry in tracked)
+    launched = {one.it.target.place: one.it.sharing.launched_by for one in found.values()}
     every = Withdrawn(connection, ami).read()
-    withdrawn = by_place(in_force(every, promotion, tag))
-    parked = str(promotion["_item"].get("parked") or "")
-    since = counts_from(promotion, tag)
-    return AmiSeen(ami, tag, since, tracked, launched, withdrawn, over(every, promotion), parked)
+    withdrawn = by_place(in_force(every, promotion.it, tag))
+    since = counts_from(promotion.it, tag)
+    return AmiSeen(ami, tag, since, tracked, launched, withdrawn, over(every, promotion.it), promotion.parked)
 
 
 def _withdraw(connection: Connection, seen: AmiSeen, places: Sequence[str]) -> Report:
@@ -124,11 +121,8 @@ def _withdraw(connection: Connection, seen: AmiSeen, places: Sequence[str]) -> R
         entries.remove(set(seen.over) - set(fresh))
     record_requests.withdraw(connection, seen.ami, seen.tag)
     now = {**seen.withdrawn, **dict.fromkeys(fresh, connection.caller)}
-    meant = sorted(_meant(seen.tracked, places), key=place_of)
-    deliveries = [
-        {"account": str(one.get("account")), "region": str(one.get("region")), "does": _does(seen, one)}
-        for one in meant
-    ]
+    meant = sorted(_meant(seen.tracked, places), key=lambda one: (one.account, one.region))
+    deliveries = [{"account": one.account, "region": one.region, "does": _does(seen, one.state)} for one in meant]
     lines = [
         f"{place} was withdrawn before, by {covering(seen.withdrawn, place)}." for place in places if place not in fresh
     ]
@@ -155,8 +149,7 @@ def _lift(connection: Connection, seen: AmiSeen, places: Sequence[str]) -> Repor
     return Report((f"{', '.join(lifted)} can receive the AMI again, if the tag names it.", *_waits(seen)), data)
 
 
-def _does(seen: AmiSeen, entry: Record) -> str:
-    state = str(entry.get("state"))
+def _does(seen: AmiSeen, state: str) -> str:
     when = " once its promotion's record continues" if seen.parked else ""
     return ENDS.get(state, f"{state}, and stays so" if state in OVER else f"its delivery is cancelled{when}")
 
@@ -167,8 +160,8 @@ def _waits(seen: AmiSeen) -> Sequence[str]:
     return (f"The promotion's record is parked ({seen.parked}); {again}.",) if seen.parked else ()
 
 
-def _meant(tracked: Sequence[Record], places: Sequence[str]) -> Iterator[Record]:
-    return (one for one in tracked if is_named(one, places))
+def _meant(tracked: Sequence[TrackedDelivery], places: Sequence[str]) -> Iterator[TrackedDelivery]:
+    return (one for one in tracked if is_named(one.place, places))
 
 
 def refusals(seen: AmiSeen, places: Sequence[str], applied: AppliedFile) -> Iterator[Fault]:
@@ -190,10 +183,10 @@ def refusals(seen: AmiSeen, places: Sequence[str], applied: AppliedFile) -> Iter
             )
 
 
-def _unit(seen: AmiSeen, targets: Sequence[Target], tracked: Sequence[Record]) -> str:
+def _unit(seen: AmiSeen, targets: Sequence[Target], tracked: Sequence[TrackedDelivery]) -> str:
     """Name the OU or organization by whose ARN one of these may launch the AMI; "": none does."""
     by_file = [launched_by(one) for one in targets if one.mode == "share" and launched_by(one) != one.account]
-    shared = [place_of(entry) for entry in tracked if entry.get("state") in ("running", "shared")]
+    shared = [entry.place for entry in tracked if entry.state in ("running", "shared")]
     return next(
         (unit for unit in (*by_file, *(one for place in shared for one in seen.launched.get(place, ()))) if unit), ""
     )
@@ -204,7 +197,7 @@ def _not_withdrawn(seen: AmiSeen, place: str) -> Fault:
     if by is not None:
         what, cure = (
             "its whole account was withdrawn, by {by}.",
-            f"Lift that withdrawal: `--account {place.partition('/')[0]}`.",
+            f"Lift that withdrawal: `--account {Place.parse(place).account}`.",
         )
         return Fault("not-withdrawn", f"{seen.ami}, {place}", what.format(by=by), cure)
     what = "no withdrawal of it is in force."

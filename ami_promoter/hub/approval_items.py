@@ -54,17 +54,18 @@ def asked(connection: Connection, ami: str, tag_key: str) -> QuestionSeen | Faul
     if useless := _useless(connection, ami, read, tag_key):
         return useless
     with connection.telling("reading the records"):
-        record = Reader(connection).promotion(ami) or {}
-    last = record.get("value") if record.get("digest") else None
+        record = Reader(connection).promotion(ami)
+    promotion = None if record is None else record.it
+    last = promotion.value if promotion and promotion.digest else None
     withdrawals = Withdrawn(connection, ami).read()
-    counts = counts_from(record, read.value)
+    counts = counts_from(promotion, read.value)
     entitled = entitlement(read.value, last, applied_file(connection), withdrawals, counts)
     if isinstance(entitled, Fault):
         return entitled
     if not any(map(approvals.needs, entitled.targets.values())):
         return QuestionSeen(Question(ami, entitled.value), read.image_name)
     with connection.telling("reading the records"):
-        examined = Reader(connection).examined(ami, str(record.get("source", "")))
+        examined = Reader(connection).examined(ami, promotion.source if promotion else "")
     if examined is None:
         what = "the service has not examined it yet, so it is not known what would arrive."
         return Fault("not-examined", ami, what, f"Wait a minute; then see `ami-promoter status {ami}`.")

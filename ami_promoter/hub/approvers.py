@@ -15,6 +15,7 @@ from ami_promoter.hub import policies
 from ami_promoter.hub.aws import Connection
 from ami_promoter.hub.records import Reader
 from chalicelib.core.records import addresses
+from chalicelib.core.records.places import Arn
 
 KINDS = ("User", "Role", "Group", "LocalManagedPolicy", "AWSManagedPolicy")
 AN_IMAGE = "ami-00000000000000000"
@@ -34,8 +35,8 @@ class Approvers:
 def read(connection: Connection) -> Approvers:
     """Read who may approve. ``unread`` has AWS's refusal, if any."""
     table = f"arn:{connection.partition}:dynamodb:{connection.region}:{connection.account}:table/"
-    trigger = Reader(connection).many([(addresses.TRIGGER.pk, addresses.TRIGGER.sk)])
-    tag_key = next((str(one["_item"].get("key") or "") for one in trigger.values()), "") or "promote"
+    trigger = Reader(connection).many([addresses.TRIGGER])
+    tag_key = next((str(one.item.get("key") or "") for one in trigger.values()), "") or "promote"
     try:
         pages = list(connection.client("iam").get_paginator("get_account_authorization_details").paginate(Filter=KINDS))
     except (ClientError, BotoCoreError) as error:
@@ -58,7 +59,7 @@ def judged(pages: Iterable[Mapping[str, Any]], table: str, region: str, tag_key:
         for page in every
         for one in page.get("GroupDetailList", ())
     }
-    partition = table.split(":")[1]
+    partition = Arn.parse(table).partition
     image = f"arn:{partition}:ec2:{region}::image/{AN_IMAGE}"
     leading = {"dynamodb:LeadingKeys": addresses.OWN_APPROVALS}
     able, taggers = [], []

@@ -28,6 +28,7 @@ from botocore.regions import EndpointResolver
 
 from chalicelib.adapters import legible
 from chalicelib.core.faults import Fault
+from chalicelib.core.records.places import Arn
 
 
 class HubError(Exception):
@@ -95,7 +96,7 @@ class Account:
     @property
     def partition(self) -> str:
         """``aws``, ``aws-cn`` or ``aws-us-gov``."""
-        return str(self.caller).split(":")[1]
+        return Arn.parse(self.caller).partition
 
     def client(self, service: str, region: str | None = None) -> Any:
         """Make a client of a service, in this Region or another."""

@@ -13,6 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from ami_promoter.hub import policies
 from ami_promoter.hub.aws import Connection
 from chalicelib.core.images.keys import KeyFacts
+from chalicelib.core.records.places import Arn
 
 WORKERS = ("worker", "share-worker")
 UNLIMITED = 1000
@@ -125,7 +126,7 @@ def _has_policy(connection: Connection, table: str) -> bool:
 
 
 def _key(connection: Connection, arn: str) -> GoldenKey:
-    kms: Any = connection.client("kms", arn.split(":")[3])
+    kms: Any = connection.client("kms", Arn.parse(arn).region)
     facts = KeyFacts.from_describe(kms.describe_key(KeyId=arn)["KeyMetadata"])
     return GoldenKey(facts, json.loads(kms.get_key_policy(KeyId=arn, PolicyName="default")["Policy"]))
 
@@ -136,7 +137,7 @@ def _senders(connection: Connection, bus: str) -> Senders:
     for one in policies.statements(json.loads(shown.get("Policy") or "{}")):
         conditions = one.get("Condition", {}).get("StringEquals", {})
         organizations = organizations or "aws:PrincipalOrgID" in conditions
-        accounts |= {name.split(":")[4] if ":" in name else name for name in policies.principals(one)}
+        accounts |= {Arn.parse(name).account or name for name in policies.principals(one)}
     return Senders(frozenset(accounts), organizations)
 
 
@@ -184,7 +185,7 @@ def _alarm_topics(connection: Connection, queue: str) -> list[str]:
         MetricName="ApproximateNumberOfMessagesVisible",
         Dimensions=[{"Name": "QueueName", "Value": queue}],
     )["MetricAlarms"]
-    return sorted({arn for one in found for arn in one["AlarmActions"] if arn.split(":")[2] == "sns"})
+    return sorted({arn for one in found for arn in one["AlarmActions"] if Arn.parse(arn).service == "sns"})
 
 
 def _subscriptions(connection: Connection, topic: str) -> dict[str, str]:

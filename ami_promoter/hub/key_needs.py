@@ -9,6 +9,7 @@ from typing import Any
 from ami_promoter.hub import policies
 from chalicelib.core.faults import Fault
 from chalicelib.core.images.keys import KeyFacts
+from chalicelib.core.records.places import Arn
 
 THROUGH_EC2 = {"StringLike": {"kms:ViaService": "ec2.*.amazonaws.com"}}
 FOR_AWS = {"Bool": {"kms:GrantIsForAWSResource": "true"}}
@@ -113,6 +114,6 @@ def unfit(key: KeyFacts, account: str) -> Iterator[Fault]:
         what = f"it is {key.spec} for {key.usage}; EBS works with symmetric encryption keys only."
         yield Fault("key-not-symmetric", key.arn, what, "Make one with the defaults of `aws kms create-key`.")
     if not key.enabled or key.state != "Enabled":
-        enable = f"aws kms enable-key --region {key.arn.split(':')[3]} --key-id {key.arn}"
+        enable = f"aws kms enable-key --region {Arn.parse(key.arn).region} --key-id {key.arn}"
         cure = f"Enable it: `{enable}`, after cancel-key-deletion if its deletion is scheduled."
         yield Fault("key-not-enabled", key.arn, f"it is in state {key.state}.", cure)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from chalicelib.core.records.places import Place
 from chalicelib.core.targets import organization
 from chalicelib.core.targets.applied_file import Directory, Target
 
@@ -28,10 +29,10 @@ class Receivers:
             return True
         return None if self.unread else False
 
-    def places(self, hub: tuple[str, str] = ("", "")) -> tuple[tuple[str, str], ...]:
-        """Return every target as (account, Region), sorted, without ``hub``, which is no target."""
-        every = {(account, region) for account, regions in self.regions.items() for region in regions}
-        return tuple(sorted(every - {hub}))
+    def places(self, hub: tuple[str, str] = ("", "")) -> tuple[Place, ...]:
+        """Return every target, sorted, without ``hub``, which is no target."""
+        every = {Place(account, region) for account, regions in self.regions.items() for region in regions}
+        return tuple(sorted(every - {Place(*hub)}))
 
 
 def receivers(directory: Directory, digest: str = "") -> Receivers:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable
 
 from ami_promoter.hub.aws import Connection, HubError
-from ami_promoter.hub.records import Reader, unread
+from ami_promoter.hub.records import Reader
 from ami_promoter.hub.wakes import wake
 from chalicelib.adapters.dynamo.records import DynamoRecords
 from chalicelib.adapters.dynamo.table import Table
@@ -48,10 +48,10 @@ def look_sooner(connection: Connection, ami: str) -> bool:
 def _with_unread(connection: Connection, ami: str, place: str) -> str:
     """Return the places with those of an earlier request that the service has not read yet; "" means all."""
     record = Reader(connection).promotion(ami)
-    waiting = None if record is None else unread(record, "retry")
-    if record is None or waiting is None:
+    waiting = None if record is None else record.it.unread("retry")
+    if waiting is None:
         return place
-    others = str(waiting).partition(":")[2]
+    others = waiting.partition(":")[2]
     return ",".join(sorted({*place.split(","), *others.split(",")})) if place and others else ""
 
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from ami_promoter.hub.aws import Connection
-from ami_promoter.hub.records import Reader, Record
+from ami_promoter.hub.records import Reader
 from chalicelib.adapters.dynamo.table import Table
+from chalicelib.core.promotion.model import Promotion
 from chalicelib.core.records import addresses
 from chalicelib.core.targets import withdrawals
 from chalicelib.core.targets.withdrawals import Withdrawal, by_place
@@ -57,40 +58,32 @@ def withdrawn_for(connection: Connection, ami: str, value: str) -> Mapping[str, 
     found = Withdrawn(connection, ami).read()
     with connection.telling("reading the records"):
         record = Reader(connection).promotion(ami) if found else None
-    return by_place(in_force(found, record, value))
+    return by_place(in_force(found, record.it if record else None, value))
 
 
-def in_force(found: Iterable[Withdrawal], record: Record | None, value: str | None) -> tuple[Withdrawal, ...]:
-    """Return those that count while the tag has this value, by an AMI's record.
+def in_force(found: Iterable[Withdrawal], known: Promotion | None, value: str | None) -> tuple[Withdrawal, ...]:
+    """Return those that count while the tag has this value, by an AMI's promotion.
 
     If the service has refused the value, those of the value in force count, too.
     """
-    known = record or {}
-    refused = value is not None and value == known.get("refused_value")
-    values = {value, known.get("value") if refused else value} if value is not None else set()
-    return withdrawals.in_force(found, values, counts_from(record, value))
+    refused = known is not None and value == known.refused_value
+    values = {value, known.value if known and refused else value} if value is not None else set()
+    return withdrawals.in_force(found, values, counts_from(known, value))
 
 
-def over(found: Iterable[Withdrawal], record: Record | None) -> list[str]:
+def over(found: Iterable[Withdrawal], known: Promotion) -> list[str]:
     """Return the places of those that have ended for certain: EC2 has shown another value since."""
-    since = _number(record, "withdrawals_from")
-    return [one.place for one in found if one.at < since]
+    return [one.place for one in found if one.at < known.withdrawals_from]
 
 
-def counts_from(record: Record | None, value: str | None) -> int:
-    """Return from when withdrawals count for a value (epoch seconds), by an AMI's record; 0: always.
+def counts_from(known: Promotion | None, value: str | None) -> int:
+    """Return from when withdrawals count for a value (epoch seconds), by an AMI's promotion; 0: always.
 
     Another value than that in force was written after it.
     """
-    since = _number(record, "withdrawals_from")
-    if value is None or value in ((record or {}).get("value"), (record or {}).get("refused_value")):
-        return since
-    return max(since, _number(record, "in_force_since"))
-
-
-def _number(record: Record | None, name: str) -> int:
-    known = (record or {}).get(name)
-    return known if isinstance(known, int) else 0
+    if known is None:
+        return 0
+    return known.withdrawals_count_from(known.value if value in (None, known.refused_value) else value)
 
 
 def _slices(places: Collection[str]) -> Iterable[Sequence[str]]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ami_promoter.hub.records import is_named, place_of
+from ami_promoter.hub.records import EXAMINING, is_named, place_of
 from ami_promoter.terminal.exits import Exit
 from chalicelib.core.faults import count
 from chalicelib.core.promotion.model import MOST_FAULTS
@@ -14,8 +14,6 @@ from chalicelib.core.targets.withdrawals import covering
 
 GOOD = ("delivered", "shared")
 STOPPED = ("cancelled", "withdrawn")
-EXAMINING = ("requested", "resolving", "expanding")
-"""States of a promotion in which its faults and ended deliveries may belong to an earlier value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +46,9 @@ def outcome(data: Mapping[str, Any] | None, tag: str | None, targets: Sequence[s
         return Outcome(None, "The service is checking the value.")
     if tag is not None and data["refused"]:
         return Outcome(Exit.FAILED, " ".join(f"{one['what']} {one['cure']}" for one in data["faults"]))
-    named = [one for one in data["deliveries"] if not targets or is_named(one, targets)]
+    named = [one for one in data["deliveries"] if not targets or is_named(place_of(one), targets)]
     over = data["state"] == "over"
-    missing = [one for one in targets if not any(is_named(delivery, [one]) for delivery in named)]
+    missing = [one for one in targets if not any(is_named(place_of(delivery), [one]) for delivery in named)]
     if missing and over:
         return _missing(data, missing)
     moving = [one for one in named if one["state"] not in (*GOOD, "failed", *STOPPED) and not one["parked"]]

@@ -9,6 +9,7 @@ from rich.console import RenderableType
 
 from ami_promoter.hub.records import place_of
 from ami_promoter.promotions import prices, provenance
+from ami_promoter.promotions.promotion_data import BAD
 from ami_promoter.promotions.promotion_text import SINGLY, quoted, said
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.alike import alike, alike_anywhere, first_of, groups, named
@@ -18,13 +19,13 @@ from chalicelib.core.faults import count
 from chalicelib.core.images import names
 from chalicelib.core.images.image import SourceImage, snapshots_to_copy
 from chalicelib.core.images.keys import KeyFacts
+from chalicelib.core.records.places import Place
 from chalicelib.core.targets.applied_file import Resolution, Target
 from chalicelib.core.targets.withdrawals import covering
 
 THERE = {"delivered": "there already", "shared": "there already"}
-AGAIN = ("failed", "cancelled", "withdrawn")
-MOVING = ("delivered", *AGAIN)
-"""States of running deliveries: all others but ``shared``."""
+ENDED_STATES = ("delivered", *BAD)
+"""States of deliveries that do not run, but ``shared``."""
 
 TARGET = js.thing(
     "one target",
@@ -151,13 +152,13 @@ def _target(
 def _does(was: str | None) -> str:
     if was is None:
         return "new"
-    return THERE.get(was, "tried again" if was in AGAIN else "under way")
+    return THERE.get(was, "tried again" if was in BAD else "under way")
 
 
 def _gone(place: str, was: str) -> dict[str, Any]:
     """Return the entry of a target that has a delivery and that the value no longer names."""
-    account, _, region = place.partition("/")
-    does = "withdrawn" if was == "shared" else "stays" if was in MOVING else "cancelled"
+    account, region = Place.parse(place)
+    does = "withdrawn" if was == "shared" else "stays" if was in ENDED_STATES else "cancelled"
     empty = dict.fromkeys(
         ("withdrawn_by", "approval", "mode", "method", "method_why", "key", "key_access", "ami_name"), ""
     )

@@ -37,13 +37,8 @@ def report(caller: VerbCaller, ami: str, value: str | None, tag_key: str) -> Rep
         return Report(faults=(Fault("unknown-ami", ami, "it is gone.", "Name an AMI that the hub owns."),))
     reader = Reader(connection)
     with connection.telling("reading the records"):
-        tracked = reader.tracked(ami)
-        found = reader.many((f"delivery#{entry['delivery']}", "record") for entry in tracked if "delivery" in entry)
-    states = {
-        f"{one['target']['account']}/{one['target']['region']}": str(one.get("state"))
-        for one in found.values()
-        if {"account", "region"} <= set(one.get("target", {}))
-    }
+        tracked = {entry.it.delivery: entry.it.place for entry in reader.tracked(ami)}
+        states = {tracked[one]: record.state for one, record in reader.deliveries(tracked).items()}
     now = connection.now()
     data = plan_preview.plan(
         ami, wanted, meant, examined, states, (connection.account, connection.region), tag_key, now

@@ -1,7 +1,4 @@
-"""Promotions and deliveries as data for people and programs. Pure: computed from records.
-
-Only this module and ``hub/records.py`` read a record's body.
-"""
+"""Promotions and deliveries as data for people and programs. Pure: computed from records."""
 
 from __future__ import annotations
 
@@ -9,12 +6,14 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ami_promoter.hub.records import Record, cancelled_by, part, unread, withdrawn_in
+from ami_promoter.hub.records import RecordSeen
 from ami_promoter.promotions import shares
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.report import moment
-from chalicelib.core.delivery.model import ENDED, DeliveryState
-from chalicelib.core.promotion.model import MOST_FAULTS, PromotionState
+from chalicelib.core.delivery.model import ENDED, Copy, CopyState, Delivery, DeliveryState
+from chalicelib.core.faults import Fault
+from chalicelib.core.promotion.machine import WITHDRAW
+from chalicelib.core.promotion.model import MOST_FAULTS, Promotion, PromotionState
 from chalicelib.core.records import schedule
 from chalicelib.core.targets.withdrawals import covering
 
@@ -102,55 +101,50 @@ PAGE = js.thing(
 )
 
 
-def promotion(record: Record) -> dict[str, Any]:
+def promotion(record: RecordSeen[Promotion]) -> dict[str, Any]:
     """Show a promotion."""
-    said = bool(record.get("faults")) or record.get("value") is None
+    one = record.it
+    said = bool(one.faults) or one.value is None
+    resolving = one.state is PromotionState.RESOLVING and one.seen_value != one.value
     return {
-        "ami": record["_item"]["pk"].removeprefix("promotion#"),
-        "name": record.get("image_name", ""),
-        "state": record.get("state"),
-        "since": moment(record.get("since")),
-        "value": record.get("value"),
-        "candidate": _candidate(record),
-        "why": record.get("why", "") if said else "",
-        "parked": record["_item"].get("parked", ""),
+        "ami": one.ami,
+        "name": one.image_name,
+        "state": record.state,
+        "since": moment(one.since),
+        "value": one.value,
+        "candidate": one.seen_value if resolving else None,
+        "why": " ".join([one.why if said else "", *(fault.what for fault in record.faults)]).strip(),
+        "parked": record.parked,
     }
 
 
-def _candidate(record: Record) -> str | None:
-    seen = record.get("seen_value")
-    return None if record.get("state") != PromotionState.RESOLVING or seen == record.get("value") else seen
-
-
-def _is_refused(record: Record) -> bool:
-    """Whether the tag's value is refused, or the source for what is wanted now."""
-    unfit = record.get("unfit", "")
-    return record.get("refused_value") is not None or (unfit != "" and unfit == record.get("inputs"))
-
-
-def _asked(record: Record) -> bool:
-    return any(unread(record, name) is not None for name in ("retry", "withdraw"))
-
-
-def counts(tracked: Iterable[Record]) -> dict[str, int]:
+def counts(found: Iterable[RecordSeen[Any]]) -> dict[str, int]:
     """Count deliveries or promotions by state."""
-    return dict(sorted(Counter(str(entry.get("state")) for entry in tracked).items()))
+    return dict(sorted(Counter(one.state for one in found).items()))
 
 
 def page(
-    record: Record, deliveries: Sequence[Record], open_shares: Sequence[Mapping[str, Any]], now: float
+    record: RecordSeen[Promotion],
+    deliveries: Sequence[RecordSeen[Delivery]],
+    open_shares: Sequence[Mapping[str, Any]],
+    now: float,
 ) -> dict[str, Any]:
     """Show a promotion with its deliveries."""
-    shown = sorted((delivery(one, record, now) for one in deliveries), key=_place)
-    awaits = any(one["state"] == DeliveryState.AWAITING_APPROVAL for one in shown)
+    one = record.it
+    shown = sorted(
+        (delivery(each, one, now) for each in deliveries), key=lambda each: (each["account"], each["region"])
+    )
+    awaits = any(each["state"] == DeliveryState.AWAITING_APPROVAL for each in shown)
+    asked = any(one.unread(name) is not None for name in ("retry", WITHDRAW))
+    unfit = one.unfit != "" and one.unfit == one.inputs
     return {
         **promotion(record),
-        "approval": str(record.get("approval_digest", "")) if awaits else None,
-        "seen_value": record.get("seen_value"),
-        "looks_again": _asked(record) or bool(record.get("absent_since")),
-        "withdrawn": withdrawn_in(record),
-        "refused": _is_refused(record),
-        "faults": record.get("faults", []),
+        "approval": one.approval_digest if awaits else None,
+        "seen_value": one.seen_value,
+        "looks_again": asked or bool(one.absent_since),
+        "withdrawn": dict(one.withdrawn),
+        "refused": one.refused_value is not None or unfit,
+        "faults": [fault.to_json() for fault in (*one.faults, *record.faults)],
         "deliveries": shown,
         "open_shares": list(open_shares),
     }
@@ -166,89 +160,83 @@ def only_failed(shown: Mapping[str, Any]) -> dict[str, Any]:
     return {**shown, "deliveries": bad}
 
 
-def _place(shown: Mapping[str, Any]) -> tuple[str, str]:
-    return str(shown.get("account")), str(shown.get("region"))
-
-
-def delivery(record: Record, of: Record, now: float) -> dict[str, Any]:
+def delivery(record: RecordSeen[Delivery], of: Promotion, now: float) -> dict[str, Any]:
     """Show a delivery of the promotion ``of``; ``now`` is in epoch seconds."""
-    target, state, cleanup = record.get("target", {}), record.get("state", ""), record.get("cleanup", {})
-    item, image = record["_item"], part(record, "image")
+    one, state = record.it, record.state
     ended = state in ENDED
     return {
-        "id": record.get("id"),
-        "account": target.get("account"),
-        "region": target.get("region"),
+        "id": one.id,
+        "account": one.target.account,
+        "region": one.target.region,
         "state": state,
-        "since": moment(record.get("entered", {}).get(state)),
-        "tries": _whole(record.get("tries")),
-        "next_look": moment(item.get("due_at")),
-        "method": record.get("method", "snapshots"),
-        "method_why": record.get("method_why", ""),
-        "image": image.get("id"),
-        "key": record.get("key_arn") or None,
-        "copies": [_copy(one, now) for one in record.get("copies", ())],
-        "cancelled_because": _because(record, of) if state in ("cancelled", "withdrawn") else "",
-        "faults": record.get("faults", []),
-        "waits_for": None if ended else record.get("last_refusal") or part(record, "shares").get("wait_for"),
-        "protect": target.get("protect", True) is not False and target.get("mode") != "share",
-        "protected": image.get("protected") is True,
-        "unprotected": image.get("unprotected"),
-        "leftovers": [*cleanup.get("leftovers", []), *cleanup.get("unproven", [])] if ended else [],
-        "parked": item.get("parked", ""),
+        "since": moment(one.entered.get(state)),
+        "tries": one.tries,
+        "next_look": moment(record.item.get("due_at")),
+        "method": one.method,
+        "method_why": one.method_why,
+        "image": one.image.id,
+        "key": one.key_arn or None,
+        "copies": [_copy(each, now) for each in one.copies],
+        "cancelled_because": _because(one, of) if state in ("cancelled", "withdrawn") else "",
+        "faults": [fault.to_json() for fault in (*one.faults, *record.faults)],
+        "waits_for": None if ended else _to_json(one.last_refusal or one.shares.wait_for),
+        "protect": one.target.protect and not one.shared,
+        "protected": one.image.protected,
+        "unprotected": _to_json(one.image.unprotected),
+        "leftovers": [*one.cleanup.leftovers, *one.cleanup.unproven] if ended else [],
+        "parked": record.parked,
     }
 
 
-def _copy(copy: Mapping[str, Any], now: float) -> dict[str, Any]:
-    began, seen = copy.get("intended_at"), progress_at(copy)
+def _to_json(fault: Fault | None) -> dict[str, Any] | None:
+    return None if fault is None else fault.to_json()
+
+
+def _copy(copy: Copy, now: float) -> dict[str, Any]:
+    seen = progress_at(copy)
     return {
-        "source": copy.get("source"),
-        "state": copy.get("state", "wanted"),  # records leave out what has its default
-        "copy": copy.get("copy"),
-        "progress": copy.get("progress", 0),
+        "source": copy.source,
+        "state": copy.state.value,
+        "copy": copy.copy,
+        "progress": copy.progress,
         "progress_at": moment(seen),
-        "tries": _whole(copy.get("tries")),
-        "began_at": moment(began),
-        "seconds_left": seconds_left(copy.get("progress", 0), began, seen, now),
+        "tries": copy.tries,
+        "began_at": moment(copy.intended_at),
+        "seconds_left": seconds_left(copy.progress, copy.intended_at, seen, now),
     }
 
 
-def progress_at(copy: Mapping[str, Any]) -> int | None:
+def progress_at(copy: Copy) -> int | None:
     """Return when EC2 last reported a copy's progress: each look sets the next one a step of ``POLLS`` later.
 
     None if EC2 has not reported it yet, or the copy is over.
     """
-    looks, following = _whole(copy.get("looks")), _whole(copy.get("next_look"))
-    if copy.get("state") != "pending" or not _whole(copy.get("progress")) or not (looks and following):
+    if copy.state is not CopyState.PENDING or not (copy.progress and copy.looks and copy.next_look):
         return None
-    return following - schedule.step(schedule.POLLS, looks - 1)
+    return copy.next_look - schedule.step(schedule.POLLS, copy.looks - 1)
 
 
-def seconds_left(progress: Any, began: Any, seen: int | None, now: float) -> int | None:
+def seconds_left(progress: int, began: int | None, seen: int | None, now: float) -> int | None:
     """Estimate how long a copy still takes, by its pace until ``seen``, when EC2 reported its progress.
 
     None: no estimate is possible; 0: it should have ended by now.
     """
-    if seen is None or not isinstance(began, int) or not 0 < progress < 100 or seen <= began:
+    if seen is None or began is None or not 0 < progress < 100 or seen <= began:
         return None
     ends: float = began + (seen - began) * 100 / progress
     return max(0, round(ends - now))
 
 
-def _because(record: Record, of: Record) -> str:
-    if cancelled_by(record) == "drain":
+def _because(one: Delivery, of: Promotion) -> str:
+    if one.inbox.get("cancel", "").endswith(":drain"):
         return "An operator drained the hub."
-    if part(record, "sharing").get("expired") is True:
+    if one.sharing.expired:
         return "The date `until` of the targets file has come."
-    by = covering(withdrawn_in(of), "/".join(map(str, _place(record.get("target", {})))))
+    by = covering(of.withdrawn, one.target.place)
     if by is not None:
         return f"Withdrawn by {by}."
-    if 0 < _whole(of.get("generation")) <= _whole(of.get("gone")):
+    if 0 < of.generation <= of.gone:
         return "The AMI is gone or disabled."
-    if of.get("value") is None:
-        return str(of.get("why") or "Its tag was removed.")
+    if of.value is None:
+        return of.why or "Its tag was removed."
     return "The tag's value and the applied targets file no longer name it."
-
-
-def _whole(value: Any) -> int:
-    return value if isinstance(value, int) else 0

@@ -23,6 +23,7 @@ from ami_promoter.terminal.report import span
 from chalicelib.core.delivery.model import CopyState
 from chalicelib.core.faults import count
 from chalicelib.core.promotion.model import MOST_FAULTS
+from chalicelib.core.records.addresses import RecordKey
 from chalicelib.core.targets import approvals
 
 BARS = 24
@@ -264,7 +265,7 @@ def parked(records: Sequence[Data], *, wide: bool = False) -> Iterator[str]:
     """Say which records are parked; those of one kind and for one reason together."""
 
     def same(one: Data) -> tuple[object, ...]:
-        return one["record"] if wide else one["record"].partition("#")[0], *alike_anywhere(one["why"])
+        return one["record"] if wide else RecordKey(one["record"]).kind, *alike_anywhere(one["why"])
 
     for group in groups(records, same):
         yield f"Parked: {first_of([one['record'] for one in group])}: {group[0]['why']}"

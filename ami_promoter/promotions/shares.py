@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ami_promoter.hub.records import Record, holdings
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.output import short
 from ami_promoter.terminal.report import moment
-from chalicelib.core.records import addresses, codec
+from chalicelib.core.records import codec
+from chalicelib.core.records.places import Resource
 from chalicelib.core.sharing.holders import must_close_at
-from chalicelib.core.sharing.share import Share
-
-RESOURCE = 2
-"""The name of such a resource has at least this many #."""
+from chalicelib.core.sharing.share import ENDED_LONG_AGO, Share
 
 SCHEMA = js.thing(
     "a share that may be open",
@@ -31,37 +28,29 @@ SCHEMA = js.thing(
 )
 
 
-def open_share(pk: str, share: Record) -> dict[str, Any]:
+def open_share(share: Share) -> dict[str, Any]:
     """Return a share as JSON data."""
     return {
-        "resource": pk.removeprefix("resource#"),
-        "account": share.get("account"),
-        "state": share.get("state"),
-        "opened_at": moment(share.get("opened_at")),
-        "preexisting": share.get("preexisting", False),
-        "holdings": codec.encode(holdings(share)),
+        "resource": share.resource.removeprefix("resource#"),
+        "account": share.account,
+        "state": share.state.value,
+        "opened_at": moment(share.opened_at),
+        "preexisting": share.preexisting,
+        "holdings": codec.encode(sorted(share.holdings, key=str)),
         "stays": stays(share),
         "closes_at_the_latest": moment(_end(share)),
     }
 
 
-def stays(share: Record) -> bool:
+def stays(share: Share) -> bool:
     """Whether it has a standing holding, so that it stays open on purpose."""
-    return any(holding.stands for holding in holdings(share))
+    return any(holding.stands for holding in share.holdings)
 
 
-def of_target(pk: str) -> bool:
-    """Whether it is a grant on a target's own key: the target's AMIs need it, and only the target may revoke it."""
-    return pk.count("#") >= RESOURCE and addresses.at_home(pk)
-
-
-def _end(share: Record) -> int | None:
+def _end(share: Share) -> int | None:
     """Return when it closes even if a delivery holds it (epoch seconds); None: only when its holders release it."""
-    end = share["_item"].get("last_closing_at")
-    if not stays(share):
-        return end if isinstance(end, int) else None
-    read = Share("", "", "", holdings=frozenset(holdings(share)), last_closing_at=end if isinstance(end, int) else 0)
-    return must_close_at(read) or None
+    end = must_close_at(share) if stays(share) else share.last_closing_at
+    return end if end > ENDED_LONG_AGO else None
 
 
 def end(share: Mapping[str, Any]) -> str:
@@ -76,5 +65,5 @@ def end(share: Mapping[str, Any]) -> str:
 
 def named(resource: str, *, wide: bool = True) -> str:
     """Write a resource's name: its kind, and the id of the snapshot, AMI or key."""
-    kind, _, rest = resource.partition("#")
-    return f"{kind} {short(rest.partition('#')[0], wide=wide)}"
+    one = Resource.parse(resource)
+    return f"{one.kind} {short(one.name, wide=wide)}"

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from ami_promoter.hub.records import OPEN_STATES
+from ami_promoter.hub.records import OPEN_STATES, record_of
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.report import moment
 from chalicelib.core.records import calls
+from chalicelib.core.records.addresses import ARCHIVED
 from chalicelib.core.records.calls import MadeCall
 
 STILL_THERE = 10**12
@@ -154,26 +154,22 @@ def _unanswered(one: dict[str, Any] | None, call: str) -> None:
 
 def share(item: Mapping[str, Any], steps: Iterable[Mapping[str, Any]] = ()) -> dict[str, Any]:
     """Read a share, live or archived. ``steps``: its own items of history."""
-    try:
-        body = dict(json.loads(item.get("body", "{}")))
-    except (TypeError, ValueError):
-        body = {}
-    opened, removed = body.get("opened_at"), body.get("removed_at") or body.get("closed_at")
-    seconds = removed - opened if isinstance(opened, int) and isinstance(removed, int) else None
+    one = record_of(item).it
+    removed = one.removed_at or one.closed_at
     read = [
-        {"at": moment(one.get("at")), "state": str(one.get("state", "")), **_read(one.get("what"))} for one in steps
+        {"at": moment(each.get("at")), "state": str(each.get("state", "")), **_read(each.get("what"))} for each in steps
     ]
     return {
-        "resource": str(item.get("pk", "")).removeprefix("resource#"),
-        "account": str(item.get("account", body.get("account", ""))),
-        "grantee": str(item.get("grantee", "")),
-        "opened_at": moment(opened),
+        "resource": one.resource.removeprefix("resource#"),
+        "account": one.account,
+        "grantee": one.grantee,
+        "opened_at": moment(one.opened_at),
         "removed_at": moment(removed),
-        "closed_at": moment(body.get("closed_at")),
-        "seconds": seconds,
+        "closed_at": moment(one.closed_at),
+        "seconds": None if one.opened_at is None or removed is None else removed - one.opened_at,
         "open": item.get("state") in OPEN_STATES,
-        "preexisting": bool(item.get("preexisting", False)),
-        "steps": [one for one in read if one["calls"]],
+        "preexisting": one.preexisting,
+        "steps": [each for each in read if each["calls"]],
     }
 
 
@@ -193,7 +189,7 @@ def shares_of(items: Iterable[Mapping[str, Any]], steps: Iterable[Mapping[str, A
 
 
 def _put_away(item: Mapping[str, Any]) -> int:
-    return _whole(item.get("at")) if str(item.get("sk", "")).startswith("closed#") else STILL_THERE
+    return _whole(item.get("at")) if str(item.get("sk", "")).startswith(ARCHIVED) else STILL_THERE
 
 
 def _whole(value: Any) -> int:

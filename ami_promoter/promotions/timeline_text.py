@@ -17,6 +17,7 @@ from rich.console import RenderableType
 from ami_promoter.promotions.shares import named
 from ami_promoter.terminal.output import cell, short, state, table
 from ami_promoter.terminal.report import span
+from chalicelib.core.records.places import IMAGE, SNAPSHOT, Resource
 
 EMPTY = ("None", "()", "{}", "", "False", "0")
 SEEN = re.compile(r"SeenCopy\(copy='([^']*)'.*?state='(\w+)', progress=(\d+), message='([^']*)'")
@@ -179,7 +180,7 @@ def words(what: str, *, wide: bool = False) -> str:
 
 
 def _internal(member: str) -> bool:
-    return member in INTERNAL or member.partition(" ")[0] in INTERNAL
+    return member in INTERNAL or member.startswith(tuple(f"{name} " for name in INTERNAL))
 
 
 def _member(key: str, value: str) -> str:
@@ -239,5 +240,6 @@ def _closed(one: Mapping[str, Any]) -> str:
 
 def _named(resource: str, *, wide: bool) -> str:
     """Write a resource's name; an id that begins with its kind needs no kind before it."""
-    name = named(resource, wide=wide)
-    return name.partition(" ")[2] if name.startswith(("snapshot snap-", "image ami-")) else name
+    one = Resource.parse(resource)
+    own = one.kind in (SNAPSHOT, IMAGE)
+    return short(one.name, wide=wide) if own else named(resource, wide=wide)

@@ -12,11 +12,12 @@ from ami_promoter.hub.health import Health
 from ami_promoter.hub.key_needs import KeyOwner, asked, hub_needs, unfit
 from ami_promoter.reconcile import open_defaults
 from ami_promoter.reconcile.doctor_target_checks import HubNames, KnownAtHub, bad, findings, good
-from ami_promoter.reconcile.facts import Place, TargetFacts
+from ami_promoter.reconcile.facts import TargetFacts
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.alike import first_of
 from ami_promoter.terminal.report import moment
 from chalicelib.core.faults import Fault, count
+from chalicelib.core.records.places import Arn, Place
 from chalicelib.core.targets.applied_file import Target
 from chalicelib.core.targets.approvals import short
 
@@ -100,7 +101,7 @@ def targets(
 ) -> list[dict[str, Any]]:
     """Check what each target answered."""
     return [
-        {"where": "/".join(place), **one}
+        {"where": str(place), **one}
         for place, facts in sorted(found.items())
         for one in findings(settings.get(place), facts, known.get(place, KnownAtHub()), hub)
     ]
@@ -233,7 +234,7 @@ def _alarms(facts: HubFacts) -> Iterator[dict[str, Any]]:
 
 def _subscribed(check: str, topic: str, subscriptions: Mapping[str, str], nobody: str) -> Iterator[dict[str, Any]]:
     waiting = [who for who, arn in subscriptions.items() if not arn.startswith("arn:")]
-    to = f"--topic-arn {topic} --region {topic.split(':')[3]}"
+    to = f"--topic-arn {topic} --region {Arn.parse(topic).region}"
     subscribe = f"aws sns subscribe {to} --protocol email --notification-endpoint YOU@EXAMPLE.ORG"
     if not subscriptions:
         yield bad(check, nobody, subscribe)
@@ -247,12 +248,12 @@ def _subscribed(check: str, topic: str, subscriptions: Mapping[str, str], nobody
 def _source_keys(facts: HubFacts) -> Iterator[dict[str, Any]]:
     """Check whether the key policies let the service open the keys of running and shared deliveries."""
     for arn, seen in facts.health.keys.items():
-        region = arn.split(":")[3]
+        region = Arn.parse(arn).region
         access = sorted(facts.access.get(arn, ()))
         ways = "".join(f" --access {one}" for one in access if one != "none") if access != ["grant"] else ""
         print_it = f"Add to its key policy the output of: ami-promoter key-policy hub {arn} --region {region}{ways}"
         found = [bad("source-key", f"{arn}: {fault.what}", fault.cure) for fault in unfit(seen.facts, facts.account)]
-        owner = KeyOwner(arn.split(":")[1], facts.account, region)
+        owner = KeyOwner(Arn.parse(arn).partition, facts.account, region)
         answers = [one for need in hub_needs(facts.region, access) for one in asked(need, seen.policy, owner)]
         lacking = [one.action for one in answers if one.verdict in (policies.MISSING, policies.DENIED)]
         if not found and lacking:
@@ -267,7 +268,7 @@ def _source_keys(facts: HubFacts) -> Iterator[dict[str, Any]]:
             )
             yield good("source-key", f"{arn} is customer managed and enabled; {opens}.")
     for arn, why in facts.health.unread.items():
-        if arn.split(":")[2:3] == ["kms"]:
+        if Arn.parse(arn).service == "kms":
             yield _unread("source-key", f"{arn}: {why}")
 
 

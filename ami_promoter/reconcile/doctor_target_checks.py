@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -17,7 +17,7 @@ from ami_promoter.hub.key_needs import KeyAnswer, KeyOwner, asked, grant_needs, 
 from ami_promoter.reconcile.facts import TargetFacts
 from ami_promoter.terminal.report import moment
 from chalicelib.core.delivery import preflight
-from chalicelib.core.delivery.copy_quota import LIMIT
+from chalicelib.core.delivery.copy_quota import LIMIT, CopyQuota
 from chalicelib.core.delivery.kms_keys import target_key_faults
 from chalicelib.core.delivery.template_rights import template_old
 from chalicelib.core.faults import Fault
@@ -36,7 +36,7 @@ _PASSING = ("aws-throttled", "aws-unreachable")
 class KnownAtHub:
     """What the hub's table contains about one target. Times are epoch seconds; 0: never."""
 
-    quota: Mapping[str, Any] = field(default_factory=dict)
+    quota: CopyQuota = field(default_factory=lambda: CopyQuota("", ""))
     """The record of its copy quota."""
     last_event_at: int = 0
     """When an event from the target last reached a delivery."""
@@ -321,8 +321,8 @@ def _source_tags(target: Target) -> Finding:
     return {**good("source-tags", what), "cure": cure}
 
 
-def _copy_quota(quota: Mapping[str, Any]) -> Finding:
-    limit, full = int(quota.get("limit", LIMIT)), bool(quota.get("full"))
+def _copy_quota(quota: CopyQuota) -> Finding:
+    limit, full = quota.limit, quota.full
     if full and limit < LIMIT:
         what = f"EC2 has refused copies there: of {LIMIT} at once others run {LIMIT - limit} now, and deliveries wait."
         cure = "They continue as copies end. To see the copies: aws ec2 describe-snapshots --owner-ids self --filters "

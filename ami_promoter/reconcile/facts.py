@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from ami_promoter.hub.receivers import Receivers
-from ami_promoter.hub.records import OPEN_STATES, Record
+from ami_promoter.hub.records import OPEN_STATES, RecordSeen
 from ami_promoter.reconcile.sharing_trail import Change
+from chalicelib.core.delivery.model import Delivery
 from chalicelib.core.faults import Fault
 from chalicelib.core.records import addresses
+from chalicelib.core.records.addresses import RECORD, RecordKey
+from chalicelib.core.records.places import IMAGE, SNAPSHOT, Arn, Place, Resource
 from chalicelib.core.sharing.grant_names import ROLE_PATH
-from chalicelib.core.sharing.share import TRIES_BEFORE_ALARM, Holding
+from chalicelib.core.sharing.holders import is_statement, standing
+from chalicelib.core.sharing.share import TRIES_BEFORE_ALARM, Share, ShareState
 from chalicelib.core.targets.inventory import OwnImage, OwnSnapshot
 from chalicelib.core.targets.seen import TargetSeen
-
-Place = tuple[str, str]
-"""Account and Region."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -46,71 +47,41 @@ class SourceFacts:
 
 def source_of(resource: str) -> SourceFacts | None:
     """Return the snapshot or AMI that a resource of the ledger is about; None for a key."""
-    if not resource.startswith(("resource#snapshot#", "resource#image#")):
-        return None
-    name, _, region = resource.split("#", 2)[2].partition("@")
-    return SourceFacts(name, region)
+    one = Resource.parse(resource)
+    return SourceFacts(one.name, one.region) if one.kind in (SNAPSHOT, IMAGE) else None
 
 
-@dataclass(frozen=True, slots=True)
-class LedgerShare:
-    """One share in the ledger. Times are epoch seconds, 0: unknown; a grant's name contains ``intended_at``."""
+def is_going(share: Share) -> bool:
+    """Whether a share is closing, which takes some minutes, without trouble so far."""
+    return share.state is ShareState.CLOSING and share.fault is None and share.tries < TRIES_BEFORE_ALARM
 
-    resource: str
-    share_name: str
-    account: str
-    state: str
-    preexisting: bool = False
-    intended_at: int = 0
-    grant_id: str = ""
-    opened_at: int = 0
-    version: int = 0
-    fault: str = ""
-    tries: int = 0
-    """Number of tries of the current step that did not complete it."""
-    holdings: tuple[Holding, ...] = ()
 
-    @property
-    def is_going(self) -> bool:
-        """Whether it is closing, which takes some minutes, without trouble so far."""
-        return self.state == "closing" and not self.fault and self.tries < TRIES_BEFORE_ALARM
+def may_be_open(share: Share | None) -> bool:
+    """Whether the permission of a share may exist."""
+    return share is not None and share.state in OPEN_STATES
 
-    @property
-    def kind(self) -> str:
-        """Kind of the permission: snapshot, image, key, policy or role."""
-        return addresses.resource_kind(self.resource)
 
-    @property
-    def key(self) -> str:
-        """ARN of the KMS key that it is for; "" for a snapshot or AMI."""
-        return addresses.key_of(self.resource)
+def explained(share: Share | None) -> bool:
+    """Whether the ledger lists a share as opened by the service."""
+    return share is not None and may_be_open(share) and not share.preexisting
 
-    @property
-    def may_be_open(self) -> bool:
-        """Whether its permission may exist."""
-        return self.state in OPEN_STATES
 
-    @property
-    def stands(self) -> bool:
-        """Whether it is open for longer than copies run."""
-        return self.state == "open" and any(holding.stands for holding in self.holdings)
+def stands(share: Share) -> bool:
+    """Whether a share is open for longer than copies run."""
+    return share.state is ShareState.OPEN and standing(share)
 
-    @property
-    def receiver(self) -> str:
-        """The receiver: an account id or, for an AMI, possibly the ARN of an OU or organization."""
-        return self.share_name if self.kind == "image" else self.account
 
-    @property
-    def on_targets_key(self) -> bool:
-        """Whether it is a grant on a target's own key for that target's own service-linked role, so no share."""
-        return addresses.at_home(self.resource)
+def receiver_of(share: Share) -> str:
+    """Return the receiver: an account id or, for an AMI, possibly the ARN of an OU or organization."""
+    return share.share_name if addresses.resource_kind(share.resource) == IMAGE else share.account
 
-    def __str__(self) -> str:
-        """What is open, for a message."""
-        source = source_of(self.resource)
-        if source is not None:
-            return f"{'launch permission of' if source.is_image else 'snapshot'} {source}"
-        return f"{'statement in the policy of' if self.kind == 'policy' else 'grant on'} {self.key}"
+
+def described(share: Share) -> str:
+    """Say what is open, for a message."""
+    source = source_of(share.resource)
+    if source is not None:
+        return f"{'launch permission of' if source.is_image else 'snapshot'} {source}"
+    return f"{'statement in the policy of' if is_statement(share) else 'grant on'} {addresses.key_of(share.resource)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +105,7 @@ class Grant:
     def share_name(self) -> str:
         """The ledger's name of its share."""
         if self.delivery:  # a grant to copy by is for one delivery and role, or as a fallback the account's root
-            return f"{self.delivery}-{re.split('[:/]', self.grantee)[-1]}"
+            return f"{self.delivery}-{Arn.parse(self.grantee).name}"
         return self.grantee.partition(ROLE_PATH)[2] or self.account
 
 
@@ -178,9 +149,9 @@ class HubView:
 
     now: int
     hub: str
-    items: Mapping[tuple[str, str], Record] = field(default_factory=dict)
-    """Records and tracked deliveries by (pk, sk): those under way, and those that another member names."""
-    ledger: Mapping[tuple[str, str], LedgerShare] = field(default_factory=dict)
+    items: Mapping[RecordKey, RecordSeen[Any]] = field(default_factory=dict)
+    """Records and tracked deliveries: those under way, and those that another member names."""
+    ledger: Mapping[tuple[str, str], Share] = field(default_factory=dict)
     """(resource, share_name) -> share: those that may be open or are held, and those that another member names."""
     permissions: Mapping[SourceFacts, frozenset[str]] = field(default_factory=dict)
     """Accounts and, for an AMI, OUs and organizations; "all" if it is public. Absent: not read."""
@@ -200,18 +171,14 @@ class HubView:
     troubles: tuple[Fault, ...] = ()
     """What else could not be seen, and why."""
 
-    def record(self, pk: str) -> Record | None:
-        """Read a record."""
-        return self.items.get((pk, "record"))
-
-    def delivery(self, ident: str) -> Record | None:
+    def delivery(self, ident: str) -> RecordSeen[Delivery] | None:
         """Read a delivery's record."""
-        return self.record(addresses.delivery(ident).pk)
+        return self.items.get(addresses.delivery(ident))
 
-    def of_kind(self, kind: str) -> Iterator[Record]:
+    def of_kind(self, kind: str) -> Iterator[RecordSeen[Any]]:
         """Yield all records of a kind."""
-        return (it for (pk, sk), it in self.items.items() if sk == "record" and pk.startswith(f"{kind}#"))
+        return (one for key, one in self.items.items() if key.sk == RECORD and key.kind == kind)
 
-    def share(self, resource: str, share_name: str) -> LedgerShare | None:
+    def share(self, resource: str, share_name: str) -> Share | None:
         """Read a share."""
         return self.ledger.get((resource, share_name))

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from operator import itemgetter
+from typing import Any
 
-from ami_promoter.hub.records import Record, part
+from ami_promoter.hub.records import EXAMINING, RecordSeen
 from ami_promoter.reconcile.facts import (
     HubView,
-    Place,
     TargetFacts,
+    may_be_open,
+    stands,
 )
 from ami_promoter.reconcile.repair_data import (
     EndTracked,
@@ -17,13 +20,16 @@ from ami_promoter.reconcile.repair_data import (
     Remove,
 )
 from ami_promoter.reconcile.share_findings import running, share_findings
-from chalicelib.core.delivery.model import ENDED, DeliveryState
+from ami_promoter.terminal.alike import first_of
+from chalicelib.core.delivery.model import ENDED, Delivery, DeliveryState
+from chalicelib.core.delivery.tracked import RUNNING, TrackedDelivery
+from chalicelib.core.promotion.model import Promotion, PromotionState
 from chalicelib.core.records import schedule
+from chalicelib.core.records.addresses import RECORD, RecordKey
+from chalicelib.core.records.places import Place
 
 YOUNG = 10 * schedule.MINUTE
 """A younger copy may have an intent that was written after this view was read."""
-UNWRITTEN = ("requested", "resolving", "expanding")
-"""States of a promotion in which a tracked delivery may not have been written yet."""
 
 
 def findings(view: HubView) -> tuple[Finding, ...]:
@@ -48,57 +54,52 @@ def _unseen(view: HubView) -> Iterator[Finding]:
 
 
 def _records(view: HubView) -> Iterator[Finding]:
-    moving = {share.resource for share in view.ledger.values() if share.may_be_open and not share.stands}
-    for (pk, sk), it in sorted(view.items.items()):
-        if sk != "record":
+    moving = {share.resource for share in view.ledger.values() if may_be_open(share) and not stands(share)}
+    for key, one in sorted(view.items.items(), key=itemgetter(0)):
+        if key.sk != RECORD:
             continue
-        item = it["_item"]
-        if item.get("parked"):
-            what = f"It is parked: {item['parked']}"
+        pk = key.pk
+        if one.parked:
+            what = f"It is parked: {one.parked}"
             yield Finding(
                 "parked", pk, f"{what} After you have repaired the cause, run `ami-promoter reconcile --unpark '{pk}'`."
             )
-        elif it.get("unreadable"):
-            what = "Its body is damaged. Its worker will park it, or write it again."
+        elif one.damage:
+            what = f"It is damaged: {first_of(one.damage)}. Its worker will park it, or write it again."
             yield Finding("unreadable", pk, what, MakeDue(pk), "")
-        elif (pk in moving or _moves(pk, it)) and not ("wake_at" in item and "due_shard" in item):
-            what = f"It is {item.get('state')} and in no index: no worker will look at it again."
+        elif (pk in moving or _moves(one)) and not ("wake_at" in one.item and "due_shard" in one.item):
+            what = f"It is {one.state} and in no index: no worker will look at it again."
             yield Finding("due-date-lost", pk, what, MakeDue(pk), "makes it due")
     for pk in sorted(moving):
-        if (pk, "record") not in view.items:
+        if RecordKey(pk) not in view.items:
             what = "It has an open share, and its record is lost: no worker will look at it again."
             yield Finding("due-date-lost", pk, what, MakeDue(pk), "writes the record again and makes it due")
-    for (pk, sk), entry in sorted(view.items.items()):
-        if pk.startswith("promotion#") and sk.startswith("delivery#") and entry.get("state") == "running":
-            yield from _tracked(view, pk, entry)
+    for key, entry in sorted(view.items.items(), key=itemgetter(0)):
+        if isinstance(entry.it, TrackedDelivery) and entry.it.state == RUNNING:
+            yield from _tracked(view, key, entry.it)
 
 
-def _moves(pk: str, it: Record) -> bool:
-    """Whether a promotion or delivery has not ended."""
-    kind, state = pk.partition("#")[0], str(it["_item"].get("state"))
-    if kind == "delivery":
-        return state not in ENDED and not _rests(it, state)
-    return kind == "promotion" and state != "over"
+def _moves(one: RecordSeen[Any]) -> bool:
+    """Whether a promotion or delivery has not ended; a delivery that is shared without an end date rests."""
+    if isinstance(one.it, Delivery):
+        rests = one.state == DeliveryState.SHARED and not one.it.target.until
+        return one.state not in ENDED and not rests
+    return isinstance(one.it, Promotion) and one.state != PromotionState.OVER
 
 
-def _rests(delivery: Record, state: str) -> bool:
-    """Whether it is shared without an end date: nothing is due until an operator or the file withdraws it."""
-    return state == DeliveryState.SHARED and not delivery.get("target", {}).get("until")
-
-
-def _tracked(view: HubView, pk: str, entry: Record) -> Iterator[Finding]:
-    promotion, delivery = view.record(pk), view.delivery(str(entry["delivery"]))
-    if promotion is None or promotion["_item"].get("state") in UNWRITTEN:
+def _tracked(view: HubView, key: RecordKey, entry: TrackedDelivery) -> Iterator[Finding]:
+    promotion, delivery = view.items.get(RecordKey(key.pk)), view.delivery(entry.delivery)
+    if promotion is None or promotion.state in EXAMINING:
         return
-    where = f"{pk.removeprefix('promotion#')} to account {entry.get('account')}"
-    repair = EndTracked(pk.removeprefix("promotion#"), str(entry["delivery"]))
+    where = f"{key.name} to account {entry.account}"
+    repair = EndTracked(key.name, entry.delivery)
     if delivery is None:
-        what = f"The record of its delivery {entry['delivery']} is lost, and the promotion waits for that delivery."
+        what = f"The record of its delivery {entry.delivery} is lost, and the promotion waits for that delivery."
         yield Finding(
             "delivery-lost", where, what, repair, "marks it failed; then `ami-promoter retry` starts it again"
         )
-    elif delivery["_item"].get("state") in ENDED and delivery.get("episode", 0) >= entry.get("episode", 0):
-        what = f"Its delivery is {delivery['_item']['state']}, and the promotion's record does not say so."
+    elif delivery.state in ENDED and delivery.it.episode >= entry.episode:
+        what = f"Its delivery is {delivery.state}, and the promotion's record does not say so."
         yield Finding("end-not-reported", where, what, repair, "records the end in the promotion")
 
 
@@ -113,14 +114,14 @@ def _target(view: HubView, place: Place, target: TargetFacts) -> Iterator[Findin
         if record is None:
             what = f"The service made it from {image.source} (delivery {image.delivery}), but no record contains it."
             yield Finding("image-unknown", where, f"{what} It belongs to that account, and stays.", wrong=False)
-        elif record["_item"].get("state") in ENDED and part(record, "image").get("id") != image.id:
-            what = f"The service made it, and its delivery {image.delivery} is {record['_item']['state']} without it."
+        elif record.state in ENDED and record.it.image.id != image.id:
+            what = f"The service made it, and its delivery {image.delivery} is {record.state} without it."
             yield Finding("image-unknown", where, f"{what} It stays; that account can deregister it.")
     for snapshot in target.snapshots:
         if snapshot.used or running(view, snapshot.delivery) or view.now < snapshot.started_at + YOUNG:
             continue
         record = view.delivery(snapshot.delivery)
-        if record is not None and snapshot.id in _known(record):
+        if record is not None and snapshot.id in _known(record.it):
             continue
         where = f"{snapshot.id} in account {account}, {region}"
         what = f"It is a copy of {snapshot.source} ({snapshot.state}) that no AMI uses and no record contains."
@@ -128,8 +129,6 @@ def _target(view: HubView, place: Place, target: TargetFacts) -> Iterator[Findin
         yield Finding("copy-orphaned", where, what, repair, "deletes it" if repair else "")
 
 
-def _known(delivery: Record) -> set[str]:
+def _known(delivery: Delivery) -> set[str | None]:
     """Snapshots in a delivery's record."""
-    copies = {copy.get("copy") for copy in delivery.get("copies", ())}
-    cleanup = delivery.get("cleanup", {})
-    return {str(it) for it in (*copies, *cleanup.get("to_delete", ()), *cleanup.get("leftovers", ())) if it}
+    return {*(copy.copy for copy in delivery.copies), *delivery.cleanup.to_delete, *delivery.cleanup.leftovers}

@@ -10,6 +10,7 @@ from rich.console import RenderableType
 from ami_promoter.terminal.alike import alike, groups, named, place
 from ami_promoter.terminal.output import Folded
 from chalicelib.core.faults import count
+from chalicelib.core.records.places import Place
 
 HUB = "hub"
 WORDS = {True: ("passed", "green"), False: ("FAILED", "red"), None: ("not seen", "yellow")}
@@ -56,7 +57,7 @@ def _equal(checks: Sequence[Check], *, each: bool) -> list[list[Check]]:
         number, one = pair
         if one["where"] == HUB:
             return (number,)
-        account, _, region = str(one["where"]).partition("/")
+        account, region = Place.parse(str(one["where"]))
         return one["passed"], one["check"], *alike(account, region, str(one["what"]), str(one["cure"]))
 
     return [[one for _, one in group] for group in groups(enumerate(checks), same, each=each)]

@@ -13,6 +13,7 @@ from ami_promoter.reconcile import ledger_facts
 from ami_promoter.reconcile.facts import Grant, PolicyStatement, SourceFacts
 from ami_promoter.terminal.progress import Progress
 from chalicelib.core.faults import Fault
+from chalicelib.core.records.places import Arn
 from chalicelib.core.sharing import key_policy
 
 VALUES = 200
@@ -58,7 +59,7 @@ class HubReading:
                 for raw in self._described(region, "snapshots", ids):
                     found.append(SourceFacts(raw["SnapshotId"], region))
                     keys |= {raw["KmsKeyId"]} if raw.get("KmsKeyId") else set()
-        return sorted(found), {key for key in keys if key.split(":")[4:5] == [self._connection.account]}
+        return sorted(found), {key for key in keys if Arn.parse(key).account == self._connection.account}
 
     def _described(self, region: str, what: str, ids: Collection[str]) -> Iterator[Mapping[str, Any]]:
         """Describe images or snapshots of the hub, by a filter, in which an unknown id is no error."""
@@ -147,7 +148,7 @@ class HubReading:
         return self._connection.client("ec2", region or None)
 
     def _kms(self, key: str) -> Any:
-        return self._connection.client("kms", key.split(":")[3])
+        return self._connection.client("kms", Arn.parse(key).region)
 
 
 def code(error: Exception) -> str:

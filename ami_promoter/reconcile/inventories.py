@@ -13,14 +13,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from ami_promoter.hub.aws import Connection
-from ami_promoter.hub.records import Reader
+from ami_promoter.hub.records import Reader, RecordSeen
 from ami_promoter.hub.wakes import wake
-from ami_promoter.reconcile.facts import Place, TargetFacts
+from ami_promoter.reconcile.facts import TargetFacts
 from ami_promoter.terminal.progress import Progress
-from chalicelib.adapters.dynamo.records import INBOX, DynamoRecords
+from chalicelib.adapters.dynamo.records import DynamoRecords
 from chalicelib.adapters.dynamo.table import Table
 from chalicelib.core.faults import Fault
 from chalicelib.core.records import addresses, codec
+from chalicelib.core.records.places import Place
 from chalicelib.core.targets.inventory import LOOK, Inventory, OwnImage, OwnSnapshot
 from chalicelib.core.targets.seen import together
 from chalicelib.ports.records import Write
@@ -63,10 +64,10 @@ class Inventories:
         """Ask `worker` to look at these targets, and wait for the answers; ``run`` is the id of this request."""
         progress = Progress(self._tell, "Asking the targets", self._clock)
         with self._connection.telling("asking the targets"):
-            known = self._reader.many([(key.pk, key.sk) for key in map(self._key, places)])
+            known = self._reader.many(map(self._key, places))
             for number, place in enumerate(places):
                 progress.at(number, len(places))
-                self._ask(place, run, known=(self._key(place).pk, "record") in known)
+                self._ask(place, run, known=self._key(place) in known)
                 if number % AT_ONCE == AT_ONCE - 1 or number == len(places) - 1:
                     asked = places[number // AT_ONCE * AT_ONCE : number + 1]
                     wake(self._connection, [self._key(one) for one in asked])
@@ -103,24 +104,22 @@ class Inventories:
         """Read the answers that have arrived."""
         keys = {self._key(place): place for place in places}
         with self._connection.telling("reading the targets' answers"):
-            records = self._reader.many([(key.pk, key.sk) for key in keys])
-            there = {key: records[key.pk, key.sk] for key in keys if (key.pk, key.sk) in records}
-            answered = {key: record for key, record in there.items() if _is_answered(record)}
+            answered = {key: one.it for key, one in self._reader.many(keys).items() if _is_answered(one)}
             pages = self._pages(answered)
-        found = {key: (record, pages.get(key.pk, [])) for key, record in answered.items()}
+        found = {key: (one, pages.get(key.pk, [])) for key, one in answered.items()}
         return {keys[key]: self._facts(*one) for key, one in found.items() if _is_complete(*one)}
 
-    def _pages(self, answered: Mapping[addresses.RecordKey, Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
+    def _pages(self, answered: Mapping[addresses.RecordKey, Inventory]) -> dict[str, list[Mapping[str, Any]]]:
         """Read the pages of all inventories that have been answered, by partition key, in their order."""
-        wanted = [addresses.inventory_page(key, n) for key, one in answered.items() for n in range(one.get("pages", 0))]
+        wanted = [addresses.inventory_page(key, n) for key, one in answered.items() for n in range(one.pages)]
         pages: dict[str, list[Mapping[str, Any]]] = {}
         for page in sorted(self._table.get_all(wanted), key=lambda page: str(page["sk"])):
             pages.setdefault(str(page["pk"]), []).append(page)
         return pages
 
-    def _facts(self, record: Mapping[str, Any], pages: Iterable[Mapping[str, Any]]) -> TargetFacts:
-        if record.get("fault"):
-            return TargetFacts(fault=Fault.from_json(record["fault"]))
+    def _facts(self, inventory: Inventory, pages: Iterable[Mapping[str, Any]]) -> TargetFacts:
+        if inventory.fault:
+            return TargetFacts(fault=inventory.fault)
         rows = [row for page in pages for row in json.loads(page.get("body", "[]"))]
         return TargetFacts(
             tuple(codec.decode(OwnImage, row["image"]) for row in rows if "image" in row),
@@ -129,16 +128,15 @@ class Inventories:
         )
 
 
-def _is_answered(record: Mapping[str, Any]) -> bool:
+def _is_answered(record: RecordSeen[Inventory]) -> bool:
     """Whether `worker` has finished the last look that was asked for."""
-    item = record["_item"]
-    sound = isinstance(item.get("version"), int) and not item.get("parked")
-    return sound and bool(record.get("seen")) and record["seen"] == item.get(INBOX + LOOK)
+    sound = isinstance(record.item.get("version"), int) and not record.parked
+    return sound and bool(record.it.seen) and not record.it.to_look
 
 
-def _is_complete(record: Mapping[str, Any], pages: Sequence[Mapping[str, Any]]) -> bool:
+def _is_complete(inventory: Inventory, pages: Sequence[Mapping[str, Any]]) -> bool:
     """Whether all pages are of that look; another command may have asked for the next one meanwhile."""
-    return len(pages) == record.get("pages", 0) and all(page.get("run") == record["seen"] for page in pages)
+    return len(pages) == inventory.pages and all(page.get("run") == inventory.seen for page in pages)
 
 
 def _silent(place: Place) -> Fault:

@@ -9,36 +9,18 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ami_promoter.hub.records import OPEN_STATES, Record, holdings
-from ami_promoter.reconcile.facts import Grant, LedgerShare, PolicyStatement
+from ami_promoter.hub.records import OPEN_STATES
+from ami_promoter.reconcile.facts import Grant, PolicyStatement
+from chalicelib.core.records.places import Arn
 from chalicelib.core.sharing import key_policy
 from chalicelib.core.sharing.grant_names import GRANT_PREFIX, ROLE_PATH
 from chalicelib.core.sharing.key_policy import Access, Audience
+from chalicelib.core.sharing.share import Share
 
 _NAME = f"{GRANT_PREFIX}(?P<region>[a-z0-9-]+):%s:(?P<intended_at>[0-9]+)"
 _GRANT = re.compile(_NAME % "(?:(?P<delivery>[0-9a-f]{20})(?:-[^:\\s]+)?|[0-9]{12})")
 _ROLE_GRANT = re.compile(_NAME % r"(?P<delivery>)[^:\s]+/[^:\s]+")
 _SID_ACCOUNT = re.compile("To([0-9]{12})(?:Copies|Account|Roles)")
-
-
-def share_of(pk: str, sk: str, record: Record) -> LedgerShare:
-    """Read one share from its item; ignore damaged members."""
-    item = record["_item"]
-    fault = record.get("fault")
-    return LedgerShare(
-        resource=pk,
-        share_name=sk.removeprefix("share#"),
-        account=str(record.get("account") or item.get("account") or _account(pk, sk.removeprefix("share#"))),
-        state=str(record.get("state") or item.get("state")),
-        preexisting=record.get("preexisting") is True,
-        intended_at=_number(record.get("intended_at") or item.get("intended_at")),
-        grant_id=str(record.get("grant_id") or item.get("grant_id") or ""),
-        opened_at=_number(record.get("opened_at")),
-        version=_number(item.get("version")),
-        fault=str(fault.get("what", "")) if isinstance(fault, Mapping) else "",
-        tries=_number(record.get("tries")),
-        holdings=holdings(record),
-    )
 
 
 def had_open(entry: Mapping[str, Any]) -> bool:
@@ -53,7 +35,7 @@ def grant_of(key: str, raw: Mapping[str, Any], hub: str, region: str) -> Grant |
     issues the grants for its own service-linked roles.
     """
     grantee = str(raw.get("GranteePrincipal", ""))
-    account = grantee.split(":")[4] if grantee.count(":") > 4 else grantee
+    account = Arn.parse(grantee).account or grantee
     of_role = ROLE_PATH in grantee
     named = (_ROLE_GRANT if of_role else _GRANT).fullmatch(str(raw.get("Name", "")))
     issuer = f"::{account if of_role else hub}:"
@@ -70,7 +52,7 @@ def grant_of(key: str, raw: Mapping[str, Any], hub: str, region: str) -> Grant |
     )
 
 
-def is_of(share: LedgerShare, grant: Grant) -> bool:
+def is_of(share: Share, grant: Grant) -> bool:
     """Whether the ledger's share is this grant: compares the ids or, if the ledger has none, the time in the name."""
     return share.grant_id == grant.id or (not share.grant_id and share.intended_at == grant.intended_at)
 
@@ -103,12 +85,3 @@ def _principals(document: key_policy.Document, access: Access) -> Iterator[str]:
             equal = condition.get("ArnEquals") if isinstance(condition, dict) else None
             role = equal.get("aws:PrincipalArn") if isinstance(equal, dict) else None
             yield from [role] if isinstance(role, str) else sorted(part.principals)
-
-
-def _account(pk: str, share_name: str) -> str:
-    """Find the account in a share's name, for a damaged item."""
-    return pk.rpartition("#")[2] if pk.startswith(("resource#key#", "resource#role#")) else share_name.partition("-")[0]
-
-
-def _number(value: object) -> int:
-    return value if isinstance(value, int) else 0

@@ -12,8 +12,7 @@ from dataclasses import replace
 from ami_promoter.hub.applied_targets import in_force
 from ami_promoter.hub.aws import Connection
 from ami_promoter.hub.receivers import Receivers
-from ami_promoter.hub.records import Reader, part
-from ami_promoter.reconcile.facts import Place
+from ami_promoter.hub.records import Reader, RecordSeen
 from ami_promoter.reconcile.inventories import POLL
 from ami_promoter.reconcile.repair_data import (
     EndTracked,
@@ -28,12 +27,14 @@ from ami_promoter.reconcile.repair_data import (
 from ami_promoter.reconcile.share_findings import alive, holds
 from ami_promoter.verbs import TerminalClock
 from chalicelib.adapters.dynamo.ledger import DynamoLedger
-from chalicelib.adapters.dynamo.records import INBOX, DynamoRecords
+from chalicelib.adapters.dynamo.records import DynamoRecords
 from chalicelib.adapters.dynamo.table import Table
 from chalicelib.adapters.dynamo.tracked_deliveries import DynamoTrackedDeliveries
-from chalicelib.core.delivery.model import ENDED
+from chalicelib.core.delivery.model import ENDED, Delivery
+from chalicelib.core.delivery.tracked import RUNNING
 from chalicelib.core.records import addresses, schedule
 from chalicelib.core.records.addresses import RecordKey
+from chalicelib.core.records.places import Place
 from chalicelib.core.sharing.share import Holding, Share, ShareState
 from chalicelib.core.targets.inventory import REMOVE
 from chalicelib.ports.records import Write
@@ -93,6 +94,9 @@ class Repairs:
     def _share(self, resource: str, share_name: str) -> Share | None:
         return next((s for s in self._ledger.shares(resource) if s.share_name == share_name), None)
 
+    def _delivery(self, ident: str) -> RecordSeen[Delivery] | None:
+        return self._reader.deliveries([ident]).get(ident)
+
     def _record_open(self, repair: RecordOpen) -> str:
         now = self._now()
         before = self._share(repair.resource, repair.share_name)
@@ -135,8 +139,7 @@ class Repairs:
         return "done"
 
     def _release_holding(self, resource: str, share_name: str, holding: Holding) -> str:
-        place = (addresses.delivery(holding.delivery).pk, "record")
-        if holds(resource, holding, self._reader.many([place]).get(place)):
+        if holds(resource, holding, self._delivery(holding.delivery)):
             return MOVED_ON
         self._ledger.release(resource, share_name, holding)
         self.wake(resource)
@@ -156,9 +159,8 @@ class Repairs:
     def _end(self, resource: str, share_name: str, holding: Holding, receivers: Receivers) -> None:
         """Cancel a delivery that holds a share; if the file contains its account, only remove its holding."""
         key = addresses.delivery(holding.delivery)
-        record = self._reader.many([(key.pk, key.sk)]).get((key.pk, key.sk))
-        target = {} if record is None else record.get("target", {})
-        goes_on = record is not None and receivers.contain(str(target.get("account")))
+        record = self._delivery(holding.delivery)
+        goes_on = record is not None and receivers.contain(record.it.target.account)
         if goes_on or not alive(record, holding.episode):
             self._ledger.release(resource, share_name, holding)
         else:
@@ -166,12 +168,11 @@ class Repairs:
 
     def _end_tracked(self, ami: str, delivery: str) -> str:
         entry = next((one for one in self._tracked.all(ami) if one.delivery == delivery), None)
-        place = (addresses.delivery(delivery).pk, "record")
-        record = self._reader.many([place]).get(place)
-        state = "failed" if record is None else str(record["_item"].get("state"))
-        if entry is None or entry.state != "running" or state not in ENDED:
+        record = self._delivery(delivery)
+        state = "failed" if record is None else record.state
+        if entry is None or entry.state != RUNNING or state not in ENDED:
             return MOVED_ON
-        image = str(part(record, "image").get("id") or "") if record is not None and state == "delivered" else ""
+        image = (record.it.image.id or "") if record is not None and state == "delivered" else ""
         self._tracked.end(ami, replace(entry, state=state, image=image))
         self._records.make_due(addresses.promotion(ami), self._now())
         return "done"
@@ -180,7 +181,7 @@ class Repairs:
         """Ask `worker` to delete these copies, and wait for the results until no more come."""
         places: dict[Place, list[Remove]] = {}
         for order in orders:
-            places.setdefault((order.account, order.region), []).append(order)
+            places.setdefault(Place(order.account, order.region), []).append(order)
         results: dict[Remove, str] = dict.fromkeys(orders, "asked for; not answered yet: run the command again later")
         with self._connection.telling("asking for copies to be deleted"):
             for place, some in places.items():
@@ -202,11 +203,10 @@ class Repairs:
         """Ask again if another command's order has replaced this one and is done."""
         keys = {addresses.inventory(*place): place for place in places}
         with self._connection.telling("reading the results of the removals"):
-            records = self._reader.many([(key.pk, key.sk) for key in keys])
-        for key in keys:
-            record = records.get((key.pk, key.sk), {"_item": {}})
-            asked = record["_item"].get(INBOX + REMOVE)
-            if asked not in (None, self._run) and record.get("removed") == asked:
+            records = self._reader.many(keys)
+        for key, record in records.items():
+            asked = record.it.inbox.get(REMOVE)
+            if asked not in (None, self._run) and record.it.removed == asked:
                 self._records.make_due(key, self._now(), {REMOVE: self._run})
 
     def _order(self, place: Place, some: Sequence[Remove]) -> None:

@@ -10,15 +10,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ami_promoter.hub.records import Record
+from ami_promoter.hub.records import RecordSeen
 from ami_promoter.reconcile import ledger_facts
 from ami_promoter.reconcile.facts import (
     Grant,
     HubView,
-    LedgerShare,
     PolicyStatement,
     SourceFacts,
     TargetFacts,
+    described,
+    explained,
+    is_going,
+    may_be_open,
+    receiver_of,
     source_of,
 )
 from ami_promoter.reconcile.repair_data import (
@@ -31,11 +35,12 @@ from ami_promoter.reconcile.repair_data import (
 from ami_promoter.reconcile.shares_at_aws import Shown
 from ami_promoter.reconcile.sharing_trail import Change
 from ami_promoter.terminal.alike import first_of
-from chalicelib.core.delivery.model import ENDED, DeliveryState
+from chalicelib.core.delivery.model import ENDED, Delivery, DeliveryState
 from chalicelib.core.faults import count
 from chalicelib.core.records import addresses, schedule
 from chalicelib.core.sharing.grant_names import unrecorded_name
-from chalicelib.core.sharing.share import Holding
+from chalicelib.core.sharing.holders import is_statement
+from chalicelib.core.sharing.share import Holding, Share
 
 LATER = schedule.HOUR
 """A share that a running copy may need closes only after this time, so that its delivery can hold it first."""
@@ -60,23 +65,23 @@ def share_findings(view: HubView) -> Iterator[Finding]:
 def running(view: HubView, delivery: str) -> bool:
     """Whether the delivery exists and has not ended."""
     record = view.delivery(delivery)
-    return record is not None and record["_item"].get("state") not in ENDED
+    return record is not None and record.state not in ENDED
 
 
-def alive(record: Record | None, episode: int) -> bool:
+def alive(record: RecordSeen[Delivery] | None, episode: int) -> bool:
     """Whether the delivery has not ended and is still in the episode in which it became a holder."""
-    if record is None or record["_item"].get("state") in ENDED:
+    if record is None or record.state in ENDED:
         return False
-    return bool(record.get("unreadable")) or record.get("episode") == episode
+    return record.it.episode in (0, episode)  # 0: that cannot be read
 
 
-def holds(resource: str, holding: Holding, record: Record | None) -> bool:
+def holds(resource: str, holding: Holding, record: RecordSeen[Delivery] | None) -> bool:
     """Whether the delivery may hold the share: while it has not ended, and on the target's own key also afterwards.
 
     On that key ``DELIVERED_AMIS`` holds the grant for all AMIs, and has no record. Of a delivery whose record is lost
     this function assumes that it was delivered.
     """
-    if addresses.at_home(resource) and (record is None or record["_item"].get("state") == DeliveryState.DELIVERED):
+    if addresses.at_home(resource) and (record is None or record.state == DeliveryState.DELIVERED):
         return holding.stands
     return alive(record, holding.episode)
 
@@ -93,12 +98,12 @@ def _holdings(view: HubView) -> Iterator[Finding]:
 
 def _not_listed(view: HubView) -> Iterator[Finding]:
     """Shares that are open to an account that neither the applied file nor a unit in it contains."""
-    strangers: dict[str, list[LedgerShare]] = {}
+    strangers: dict[str, list[Share]] = {}
     file = view.receivers.digest if view.receivers else ""
     for _, share in sorted(view.ledger.items()):
-        own = share.may_be_open and not share.is_going and not share.preexisting and not share.on_targets_key
-        if own and view.receivers is not None and view.receivers.contain(share.receiver) is False:
-            strangers.setdefault(share.receiver, []).append(share)
+        own = explained(share) and not is_going(share) and not addresses.at_home(share.resource)
+        if own and view.receivers is not None and view.receivers.contain(receiver_of(share)) is False:
+            strangers.setdefault(receiver_of(share), []).append(share)
     for receiver, shares in strangers.items():
         held = [(s.resource, s.share_name, holding) for s in shares for holding in s.holdings]
         deliveries = sorted({holding.delivery for _, _, holding in held})
@@ -107,11 +112,11 @@ def _not_listed(view: HubView) -> Iterator[Finding]:
             if deliveries
             else "No delivery holds them."
         )
-        failed = next((f" The last attempt to close one failed: {s.fault}" for s in shares if s.fault), "")
+        failed = next((f" The last attempt to close one failed: {s.fault.what}" for s in shares if s.fault), "")
         who = "this account nor an OU that contains it" if ":" not in receiver else "it"
         what = (
             f"{count(len(shares), 'share')} that the service opened may be open to it: "
-            f"{first_of(list(map(str, shares)), NAMED)}. "
+            f"{first_of(list(map(described, shares)), NAMED)}. "
             f"The applied targets file (digest {file[:NAMED_BY]}) does not contain "
             f"{who}: somebody removed it, or the account left its OU, and the service has not withdrawn "
             f"the shares. {by}{failed} To keep the shares, add it to the file and apply the file."
@@ -134,7 +139,7 @@ def _permissions(view: HubView) -> Iterator[Finding]:
     for source, receivers in sorted(view.permissions.items()):
         for receiver in sorted(receivers):
             share = view.share(source.resource, receiver)
-            if share is not None and share.may_be_open and not share.preexisting:
+            if explained(share):
                 continue
             where = f"{source} to {_receiver(receiver)}"
             change = view.changes.get((source, receiver))
@@ -156,7 +161,7 @@ def _permissions(view: HubView) -> Iterator[Finding]:
                 yield Finding("open-not-own", where, _whose(share, change), wrong=False)
 
 
-def _whose(share: LedgerShare | None, change: Change | None) -> str:
+def _whose(share: Share | None, change: Change | None) -> str:
     if share is not None and share.preexisting:
         return "It existed before the service needed it. It stays."
     if share is None and change is None:
@@ -169,10 +174,10 @@ def _missing(view: HubView) -> Iterator[Finding]:
     """Shares that the ledger lists as open, that a delivery needs, and that AWS does not show."""
     for share in sorted(Shown(view).missing(), key=lambda one: (one.resource, one.share_name)):
         needed = any(alive(view.delivery(holding.delivery), holding.episode) for holding in share.holdings)
-        if not needed or view.now < share.opened_at + SHOWN_WITHIN:
+        if not needed or view.now < (share.opened_at or 0) + SHOWN_WITHIN:
             continue
         source = source_of(share.resource)
-        change = view.changes.get((source, share.receiver)) if source else None
+        change = view.changes.get((source, receiver_of(share))) if source else None
         if share.preexisting or (change is not None and not change.added and not change.own):
             by = f": {change.by} removed it at {change.at}" if change else ""
             what = f"A delivery needs it, but somebody else removed it{by}. The service does not open it again."
@@ -181,7 +186,7 @@ def _missing(view: HubView) -> Iterator[Finding]:
         repair = Reopen(share.resource, share.share_name, share.version)
         what = "The ledger says that it is open, and a delivery needs it, but AWS does not show it."
         if not source:
-            what += f" Look in CloudTrail who called {'PutKeyPolicy' if share.kind == 'policy' else 'RevokeGrant'}."
+            what += f" Look in CloudTrail who called {'PutKeyPolicy' if is_statement(share) else 'RevokeGrant'}."
         does = "opens it again for as long as the delivery needs it"
         yield Finding("open-only-in-ledger", _where(share), what, repair, does)
 
@@ -194,7 +199,7 @@ def _grants(view: HubView) -> Iterator[Finding]:
         if _knows(share, grant) or _knows(other, grant):
             continue
         at_work = running(view, grant.delivery) if grant.delivery else _may_share(view, grant.account)
-        own = share is None or not share.may_be_open
+        own = not may_be_open(share)
         wait = LATER if at_work or (grant.delivery and _copies_of(view, grant)) else 0
         share_name, known = (grant.share_name, share) if own else (unrecorded_name(grant.id), other)
         whose = f"delivery {grant.delivery}" if grant.delivery else f"for {grant.share_name}"
@@ -220,7 +225,7 @@ def _statements(view: HubView) -> Iterator[Finding]:
     """The service's statements in key policies that the ledger does not list as open."""
     for statement in view.statements:
         share = view.share(statement.resource, statement.share_name)
-        if share is not None and share.may_be_open and not share.preexisting:
+        if explained(share):
             continue
         where = f"{statement.key_arn}, policy statement for account {statement.account}"
         if share is not None and share.preexisting:
@@ -241,14 +246,15 @@ def _statements(view: HubView) -> Iterator[Finding]:
 
 def _may_share(view: HubView, account: str) -> bool:
     """Whether a delivery to the account has not ended, so that it may need a share that the ledger has lost."""
-    deliveries = view.of_kind("delivery")
-    return any(
-        it["_item"].get("state") not in ENDED and it.get("target", {}).get("account") == account for it in deliveries
-    )
+    return any(one.target.account == account for one in _unended(view))
 
 
-def _knows(share: LedgerShare | None, grant: Grant) -> bool:
-    return share is not None and share.may_be_open and ledger_facts.is_of(share, grant)
+def _unended(view: HubView) -> Iterator[Delivery]:
+    return (one.it for one in view.of_kind("delivery") if one.state not in ENDED)
+
+
+def _knows(share: Share | None, grant: Grant) -> bool:
+    return share is not None and may_be_open(share) and ledger_facts.is_of(share, grant)
 
 
 def _may_copy(view: HubView, source: SourceFacts, account: str) -> bool:
@@ -257,10 +263,8 @@ def _may_copy(view: HubView, source: SourceFacts, account: str) -> bool:
     if places is None or any(s.source == source.id and s.state == "pending" for p in places for s in p.snapshots):
         return True
     return any(
-        it["_item"].get("state") not in ENDED
-        and it.get("target", {}).get("account") == account
-        and any(one.get("id") == source.id for one in it.get("snapshots", ()))
-        for it in view.of_kind("delivery")
+        one.target.account == account and any(snapshot.id == source.id for snapshot in one.snapshots)
+        for one in _unended(view)
     )
 
 
@@ -285,12 +289,12 @@ def _places_of(view: HubView, account: str) -> list[TargetFacts] | None:
     return None if not places or any(target.trouble for target in places) else places
 
 
-def _said(share: LedgerShare | None) -> str:
+def _said(share: Share | None) -> str:
     return "nothing" if share is None else share.state
 
 
-def _where(share: LedgerShare) -> str:
-    return f"{share} to {_receiver(share.receiver)}"
+def _where(share: Share) -> str:
+    return f"{described(share)} to {_receiver(receiver_of(share))}"
 
 
 def _receiver(receiver: str) -> str:
@@ -302,7 +306,7 @@ def _delivery(view: HubView, ident: str) -> str:
     record = view.delivery(ident)
     if record is None:
         return f"delivery {ident} (its record is lost)"
-    return f"delivery {ident} (AMI {record.get('ami', '?')}, {record['_item'].get('state')})"
+    return f"delivery {ident} (AMI {record.it.ami or '?'}, {record.state})"
 
 
 def _closes(wait: int) -> str:

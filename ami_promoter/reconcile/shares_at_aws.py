@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from ami_promoter.reconcile import ledger_facts
-from ami_promoter.reconcile.facts import Grant, HubView, LedgerShare, source_of
+from ami_promoter.reconcile.facts import Grant, HubView, explained, receiver_of, source_of
+from chalicelib.core.records import addresses
 from chalicelib.core.sharing.grant_names import unrecorded_name
+from chalicelib.core.sharing.holders import is_statement
+from chalicelib.core.sharing.share import Share, ShareState
 
 
 class Shown:
@@ -17,22 +20,23 @@ class Shown:
             self._grants.setdefault(grant.resource, []).append(grant)
         self._complete = {(one.resource, one.share_name) for one in view.statements if one.complete}
 
-    def shows(self, share: LedgerShare) -> bool | None:
+    def shows(self, share: Share) -> bool | None:
         """Whether AWS shows the permission of a share; None if it was not read."""
         source = source_of(share.resource)
         if source is not None:
             seen = self._view.permissions.get(source)
-            return None if seen is None else share.receiver in seen
-        if share.kind == "policy":
+            return None if seen is None else receiver_of(share) in seen
+        key = addresses.key_of(share.resource)
+        if is_statement(share):
             place = (share.resource, share.share_name)
-            return place in self._complete if share.key in self._view.policy_keys else None
-        if share.kind not in ("key", "role") or share.key not in self._view.granted_keys:
+            return place in self._complete if key in self._view.policy_keys else None
+        if key not in self._view.granted_keys:
             return None
         return any(ledger_facts.is_of(share, grant) for grant in self._grants.get(share.resource, ()))
 
-    def missing(self) -> list[LedgerShare]:
+    def missing(self) -> list[Share]:
         """Return the shares that the ledger calls open and that AWS does not show."""
-        return [one for one in self._view.ledger.values() if one.state == "open" and self.shows(one) is False]
+        return [one for one in self._view.ledger.values() if one.state is ShareState.OPEN and self.shows(one) is False]
 
     def unexplained(self) -> list[tuple[str, str]]:
         """Return (resource, share_name) of all that AWS shows and the ledger does not list as opened by the service."""
@@ -40,8 +44,4 @@ class Shown:
         places += [(grant.resource, grant.share_name) for grant in self._view.grants]
         places += [(grant.resource, unrecorded_name(grant.id)) for grant in self._view.grants]
         places += [(statement.resource, statement.share_name) for statement in self._view.statements]
-        return [place for place in places if not _explains(self._view.ledger.get(place))]
-
-
-def _explains(share: LedgerShare | None) -> bool:
-    return share is not None and share.may_be_open and not share.preexisting
+        return [place for place in places if not explained(self._view.ledger.get(place))]

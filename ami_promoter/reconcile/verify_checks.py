@@ -9,11 +9,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ami_promoter.reconcile.facts import Grant, Place, SourceFacts, TargetFacts
+from ami_promoter.reconcile.facts import Grant, SourceFacts, TargetFacts
 from ami_promoter.terminal import schema as js
 from chalicelib.core.faults import Fault, count
 from chalicelib.core.images import comparison
 from chalicelib.core.images.image import SourceImage
+from chalicelib.core.records.places import Place
 from chalicelib.core.targets.inventory import OwnImage, OwnSnapshot
 
 CHECK = js.thing(
@@ -59,7 +60,7 @@ class SeenInTarget:
 
 def checks(delivery: Mapping[str, Any], seen: SeenInTarget) -> list[dict[str, Any]]:
     """Check one delivery that is delivered or shared, as ``promotion_data`` shows it."""
-    place = str(delivery["account"]), str(delivery["region"])
+    place = Place(str(delivery["account"]), str(delivery["region"]))
     found = _arrived(delivery, seen.targets.get(place, TargetFacts(fault=NOT_ASKED)), seen.source)
     every = [*(found if delivery["state"] == "delivered" else ()), *_open(delivery, place[0], seen)]
     return [{"account": place[0], "region": place[1], **_check(*one)} for one in every]

@@ -6,26 +6,31 @@ open.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from ami_promoter.hub.applied_targets import in_force
 from ami_promoter.hub.aws import Connection
-from ami_promoter.hub.records import Reader, Record, with_holdings
+from ami_promoter.hub.records import Reader, RecordSeen, record_of
+from ami_promoter.hub.records import source_of as source_of_item
 from ami_promoter.reconcile import ledger_facts
-from ami_promoter.reconcile.facts import HubView, LedgerShare, Place, SourceFacts, TargetFacts, source_of
+from ami_promoter.reconcile.facts import HubView, SourceFacts, TargetFacts, may_be_open, source_of
 from ami_promoter.reconcile.hub_reading import Candidates, HubReading
 from ami_promoter.reconcile.inventories import Inventories
 from ami_promoter.reconcile.shares_at_aws import Shown
 from ami_promoter.reconcile.sharing_trail import Change, Trail
 from ami_promoter.terminal.progress import Progress
-from chalicelib.adapters.dynamo.ledger import HOLD, SHARE
+from chalicelib.adapters.dynamo.ledger import HOLD
 from chalicelib.adapters.dynamo.table import Table
-from chalicelib.core.delivery.model import ENDED
+from chalicelib.core.delivery.model import ENDED, Delivery
+from chalicelib.core.delivery.tracked import TrackedDelivery
 from chalicelib.core.faults import Fault
-from chalicelib.core.images.image import SourceImage
+from chalicelib.core.promotion.model import Promotion, PromotionState
 from chalicelib.core.records import addresses
-from chalicelib.core.sharing.share import ShareState
+from chalicelib.core.records.addresses import SHARE, SHARE_STEP, RecordKey
+from chalicelib.core.records.places import Place
+from chalicelib.core.sharing.share import Share, ShareState
 
 ENDED_STATES = {f":{state}": str(state) for state in sorted(ENDED)}
 SCAN = (
@@ -52,31 +57,33 @@ GIVEN = {
 class _Read:
     """What a scan of the table keeps."""
 
-    items: dict[tuple[str, str], Record] = field(default_factory=dict)
-    ledger: dict[tuple[str, str], LedgerShare] = field(default_factory=dict)
+    items: dict[RecordKey, RecordSeen[Any]] = field(default_factory=dict)
+    ledger: dict[tuple[str, str], Share] = field(default_factory=dict)
     candidates: Candidates = field(default_factory=Candidates)
 
-    def take(self, record: Record) -> None:
-        """Keep an item, or only the ids in it."""
-        pk, sk = record["_item"]["pk"], record["_item"]["sk"]
-        if sk.startswith(SHARE):
-            share = ledger_facts.share_of(pk, sk, record)
-            if share.state not in (ShareState.CLOSED, ShareState.REFUSED) or share.holdings:
-                self.ledger[pk, share.share_name] = share
-                self._resource(pk)
-        elif sk == "image":
-            self.candidates.add_snapshots("", _snapshots_of(record))
-        elif pk.startswith("resource#"):
-            self._resource(pk)
-            if record["_item"].get("parked"):
-                self.items[pk, sk] = record
-        elif _is_kept(pk, sk, record):
-            self.items[pk, sk] = record
-        if pk.startswith("promotion#"):
-            self.candidates.images.add(pk.removeprefix("promotion#"))
-        snapshots = record.get("snapshots")
-        for one in snapshots if isinstance(snapshots, list) else ():
-            self.candidates.add_snapshots("", [one["id"]] if isinstance(one, dict) and "id" in one else [])
+    def take_share(self, share: Share) -> None:
+        """Keep a share that may be open or is held."""
+        if share.state not in (ShareState.CLOSED, ShareState.REFUSED) or share.holdings:
+            self.ledger[share.resource, share.share_name] = share
+            self._resource(share.resource)
+
+    def take(self, item: Mapping[str, Any]) -> None:
+        """Keep a record, or only the ids in it."""
+        one = record_of(item)
+        key = one.key
+        if key.kind == "promotion":
+            self.candidates.images.add(key.name)
+        if key.sk == "image":
+            source = source_of_item(item)
+            self.candidates.add_snapshots("", [] if source is None else [one.id for one in source.snapshots])
+            return
+        if key.kind == "resource":
+            self._resource(key.pk)
+        moves = key.kind == "delivery" or (key.kind == "promotion" and not _is_over(one))
+        if moves or one.parked or (one.damage and key.kind != "promotion"):
+            self.items[key] = one
+        if isinstance(one.it, Delivery):
+            self.candidates.add_snapshots("", [snapshot.id for snapshot in one.it.snapshots])
 
     def _resource(self, pk: str) -> None:
         source = source_of(pk)
@@ -88,12 +95,8 @@ class _Read:
             self.candidates.add_snapshots(source.region, [source.id])
 
 
-def _is_kept(pk: str, sk: str, record: Record) -> bool:
-    """Whether to keep a record or tracked delivery: those that have not ended, are parked or are damaged."""
-    if pk.startswith("promotion#") and sk == "record" and record["_item"].get("state") == "over":
-        return bool(record["_item"].get("parked"))
-    moves = pk.startswith(("promotion#", "delivery#"))
-    return moves or bool(record["_item"].get("parked") or record.get("unreadable"))
+def _is_over(one: RecordSeen[Any]) -> bool:
+    return isinstance(one.it, Promotion) and one.state == PromotionState.OVER
 
 
 class Looking:
@@ -159,14 +162,14 @@ class Looking:
         read = _Read()
         progress = Progress(self._tell, "Reading the table, items so far")
         with self._connection.telling("reading the records"):
-            shares: list[Record] = []
-            for record in self._reader.scan(SCAN, GIVEN, progress.at):
-                if record["_item"]["sk"].startswith((SHARE, HOLD)):
-                    shares.append(record)
+            beside: list[Mapping[str, Any]] = []
+            for item in self._reader.items(SCAN, GIVEN, progress.at):
+                if item["sk"].startswith((SHARE, HOLD)):
+                    beside.append(item)
                 else:
-                    read.take(record)
-        for share in with_holdings(shares):
-            read.take(share)
+                    read.take(item)
+        for share in self._reader.shares_in(beside):
+            read.take_share(share)
         return read
 
     def _candidates_in(self, seen: Mapping[Place, TargetFacts], candidates: Candidates) -> None:
@@ -189,12 +192,9 @@ class Looking:
         shown = Shown(view)
         places = {*shown.unexplained(), *((one.resource, one.share_name) for one in shown.missing())}
         with self._connection.telling("reading the ledger"):
-            found = self._reader.held(self._reader.many([(pk, f"{SHARE}{name}") for pk, name in sorted(places)]))
-        ledger = {place: share for place, share in view.ledger.items() if place not in places}
-        for (pk, sk), record in found.items():
-            share = ledger_facts.share_of(pk, sk, record)
-            ledger[pk, share.share_name] = share
-        return replace(view, ledger=ledger)
+            found = self._reader.shares(sorted(places))
+        left = {place: share for place, share in view.ledger.items() if place not in places}
+        return replace(view, ledger={**left, **found})
 
     def _with_named(self, view: HubView) -> HubView:
         """Add the ended records, which the scan leaves out, that something in the view names."""
@@ -202,12 +202,13 @@ class Looking:
         deliveries |= {grant.delivery for grant in view.grants}
         deliveries |= {image.delivery for target in view.targets.values() for image in target.images}
         deliveries |= {snapshot.delivery for target in view.targets.values() for snapshot in target.snapshots}
-        deliveries |= {str(it.get("delivery")) for (_, sk), it in view.items.items() if sk.startswith("delivery#")}
-        pks = {addresses.delivery(one).pk for one in deliveries if one}
-        pks |= {pk for pk, sk in view.items if sk.startswith("delivery#")}
-        pks |= {share.resource for share in view.ledger.values() if share.may_be_open}
+        tracked = {key: one.it for key, one in view.items.items() if isinstance(one.it, TrackedDelivery)}
+        deliveries |= {one.delivery for one in tracked.values()}
+        keys = {addresses.delivery(one) for one in deliveries if one}
+        keys |= {RecordKey(key.pk) for key in tracked}
+        keys |= {RecordKey(share.resource) for share in view.ledger.values() if may_be_open(share)}
         with self._connection.telling("reading the records"):
-            found = self._reader.many([(pk, "record") for pk in sorted(pks) if (pk, "record") not in view.items])
+            found = self._reader.many(sorted(keys - view.items.keys()))
         return replace(view, items={**view.items, **found})
 
     def _witnessed(self, view: HubView) -> HubView:
@@ -228,13 +229,5 @@ class Looking:
 
     def _was_open(self, source: SourceFacts, receiver: str) -> bool:
         """Whether the history of a share that has left the ledger says that it was open and not preexisting."""
-        found = list(self._table.query(source.resource, f"history#share#{receiver}#"))
+        found = list(self._table.query(source.resource, f"{SHARE_STEP}{receiver}#"))
         return ledger_facts.had_open(found[-1] if found else {})
-
-
-def _snapshots_of(item: Record) -> Iterable[str]:
-    try:
-        plain = {name: value for name, value in item.items() if name != "_item"}
-        return [snapshot.id for snapshot in SourceImage.from_json(plain).snapshots]
-    except (KeyError, TypeError, ValueError):
-        return ()

@@ -6,14 +6,15 @@ ledger, only its steps in the history have the earlier time. If both leave a dou
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any
 
-from ami_promoter.hub.records import OPEN_STATES, Record
+from ami_promoter.hub.records import OPEN_STATES
 from ami_promoter.promotions import shares
 from ami_promoter.report_page.reading import HubRecords, Step
+from chalicelib.core.records.addresses import SHARE, at_home
+from chalicelib.core.records.places import IMAGE, KEY, POLICY, SNAPSHOT, Resource
+from chalicelib.core.sharing.share import Share, ShareState
 
 LEFT_OPEN = "left open"
 """State of a preexisting permission: the service no longer needs it and leaves it open."""
@@ -22,7 +23,8 @@ UNREADABLE = "unreadable"
 CLOSED = "closed"
 ONE_RUN = 60
 """Seconds within which the invocation that writes an intent also makes the call; later, another one got the answer."""
-KNOWN = ("wanted", *OPEN_STATES, "closed", "refused", "archived")
+ACCOUNT = 12
+"""Digits of an account's id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,43 +60,28 @@ class Exposure:
 def exposures(records: HubRecords) -> list[Exposure]:
     """Return all intervals: open ones first, then by start, the latest first."""
     found: dict[tuple[str, str], list[Exposure]] = {}
-    for record in (*records.archived, *records.shares):
-        place = _place(record)
-        if not _of_target(place[0]) and (one := _exposure(record, records)):
-            found.setdefault(place, []).append(one)
+    for share in (*records.archived, *records.shares):
+        if not at_home(share.resource) and (one := _exposure(share, records)):
+            found.setdefault((share.resource, share.share_name), []).append(one)
     for place, steps in records.share_steps.items():
-        if not _of_target(place[0]):
+        if not at_home(place[0]):
             found[place] = list(_with_history(found.get(place, []), steps, place, records))
     flat = (one for several in found.values() for one in several)
     return sorted(flat, key=lambda one: (not one.open, -(one.start or 0), one.kind, one.name, one.account))
 
 
-def _of_target(pk: str) -> bool:
-    """Whether it is a grant on a target's own key, which exposes nothing of the hub's."""
-    return shares.of_target(pk)
-
-
-def _place(record: Record) -> tuple[str, str]:
-    pk, sk = str(record["_item"]["pk"]), str(record["_item"]["sk"])
-    name = sk.partition("#")[2]
-    return pk, name.rpartition("#")[0] if sk.startswith("closed#") else name
-
-
-def _exposure(record: Record, records: HubRecords) -> Exposure | None:
+def _exposure(share: Share, records: HubRecords) -> Exposure | None:
     """Return the interval of a share's item or archive; None if it was never open."""
-    item, (pk, holder) = record["_item"], _place(record)
-    archived = str(item["sk"]).startswith("closed#")
-    damaged = not archived and (pk, str(item["sk"])) in records.damaged
-    state = str(item.get("state") if damaged else record.get("state"))
-    body = _body(item)
-    opened, intended = _time(body.get("opened_at")), _time(body.get("intended_at"))
-    if damaged and (state in OPEN_STATES or state not in KNOWN):
-        state, end = UNREADABLE, None
-    elif not archived and state in OPEN_STATES:
+    archived = share.state is ShareState.ARCHIVED
+    pk, holder = share.resource, share.share_name
+    opened, intended = share.opened_at, share.intended_at or None
+    state, end = str(share.state), share.removed_at or share.closed_at
+    if not archived and share.state in OPEN_STATES:
         end = None
-    elif (end := _time(body.get("removed_at")) or _time(body.get("closed_at"))) is None or not (opened or intended):
+        state = UNREADABLE if (pk, f"{SHARE}{holder}") in records.damaged else state
+    elif end is None or not (opened or intended):
         return None
-    elif record.get("preexisting") is True:
+    elif share.preexisting:
         state, end = LEFT_OPEN, None
     else:
         state = CLOSED
@@ -102,14 +89,14 @@ def _exposure(record: Record, records: HubRecords) -> Exposure | None:
     made = _named(pk, holder, records)
     return replace(
         made,
-        account=str(record.get("account") or made.account),
-        principal=str(item.get("grantee") or ""),
+        account=share.account or made.account,
+        principal=share.grantee,
         state=state,
         start=opened if sure else intended or opened,
         end=end,
         sure=sure,
-        closes=_closes(pk, record, state) if end is None else "",
-        amis=made.amis or tuple(sorted({one["ami"] for one in shares.open_share(pk, record)["holdings"]})),
+        closes=_closes(share, state) if end is None else "",
+        amis=made.amis or tuple(sorted({one.ami for one in share.holdings})),
     )
 
 
@@ -118,25 +105,23 @@ def _asked_before(intended: int | None, opened: int) -> bool:
     return intended is not None and opened - intended > ONE_RUN
 
 
-def _closes(pk: str, record: Record, state: str) -> str:
+def _closes(share: Share, state: str) -> str:
     if state == LEFT_OPEN:
         return "existed before the service, stays"
     if state == UNREADABLE:
         return "not known: its record is damaged"
-    shown = shares.open_share(pk, record)
+    shown = shares.open_share(share)
     latest = str(shown["closes_at_the_latest"])
     return shares.end(shown).replace(latest, latest.replace("T", " ").removesuffix("Z"))
 
 
 def _named(pk: str, holder: str, records: HubRecords) -> Exposure:
-    kind, _, rest = pk.removeprefix("resource#").partition("#")
-    name, _, account = rest.partition("#")
-    amis = records.source_of.get(name, set()) if kind == "snapshot" else {name} if kind == "image" else set()
-    if kind == "key":
-        amis = records.promoted_by.get(holder, set())
-    if kind == "policy":
-        holder = holder.partition("-")[0]
-    return Exposure(kind, name, account or holder, "", CLOSED, None, None, amis=tuple(sorted(amis)))
+    one = Resource.parse(pk)
+    by_kind = {SNAPSHOT: records.source_of.get(one.name, ()), IMAGE: (one.name,)}
+    amis = records.promoted_by.get(holder, ()) if one.kind == KEY else by_kind.get(one.kind, ())
+    if one.kind == POLICY:
+        holder = holder[:ACCOUNT]
+    return Exposure(one.kind, one.name, one.account or holder, "", CLOSED, None, None, amis=tuple(sorted(amis)))
 
 
 def _with_history(
@@ -176,14 +161,3 @@ def _times(steps: Iterable[Step]) -> Iterator[tuple[int, int | None]]:
             start, opened = None, False
     if start is not None and opened:
         yield start, None
-
-
-def _body(item: Mapping[str, Any]) -> Mapping[str, Any]:
-    try:
-        return dict(json.loads(item.get("body", "{}")))
-    except (TypeError, ValueError):
-        return {}
-
-
-def _time(value: Any) -> int | None:
-    return value if isinstance(value, int) and value > 0 else None

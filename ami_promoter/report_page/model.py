@@ -6,13 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ami_promoter.hub.records import Record
+from ami_promoter.hub.records import RecordSeen, record_of
 from ami_promoter.promotions import promotion_data
 from ami_promoter.promotions.reading import placed
 from ami_promoter.report_page.current import Family, families
 from ami_promoter.report_page.exposure import Exposure, exposures
 from ami_promoter.report_page.reading import HubRecords, Step
-from chalicelib.core.delivery.model import ENDED
+from chalicelib.core.delivery.model import ENDED, Delivery
+from chalicelib.core.delivery.tracked import TrackedDelivery
+from chalicelib.core.promotion.model import Promotion
+from chalicelib.core.records import addresses
 
 RESTING = (*sorted(ENDED), "shared")
 """States in which a delivery's timeline ends."""
@@ -90,7 +93,7 @@ class Overview:
 
 def overview(records: HubRecords, context: ReportContext) -> Overview:
     """Compute the page."""
-    newest = sorted(records.promotions.values(), key=_created, reverse=True)
+    newest = sorted(records.promotions.values(), key=lambda one: one.it.created_at, reverse=True)
     pages = [_page(record, records, context.now) for record in newest]
     troubled = [promotion_data.only_failed(page) for page in pages]
     return Overview(
@@ -106,27 +109,20 @@ def overview(records: HubRecords, context: ReportContext) -> Overview:
     )
 
 
-def _created(record: Record) -> int:
-    created = record.get("created_at")
-    return created if isinstance(created, int) else 0
-
-
-def _page(record: Record, records: HubRecords, now: float) -> dict[str, Any]:
+def _page(record: RecordSeen[Promotion], records: HubRecords, now: float) -> dict[str, Any]:
     """Return the data of a promotion; for a delivery whose record cannot be read, use its tracked delivery."""
-    ami = str(record["_item"]["pk"]).removeprefix("promotion#")
-    deliveries = []
-    for entry in records.tracked.get(ami, ()):
-        ident = str(entry["_item"]["sk"]).removeprefix("delivery#")
-        known = records.deliveries.get(ident)
-        deliveries.append(placed(_tracked(known, entry), entry))
+    tracked = records.tracked.get(record.it.ami, ())
+    deliveries = [placed(_known(records.deliveries.get(entry.delivery), entry), entry) for entry in tracked]
     return promotion_data.page(record, deliveries, (), now)
 
 
-def _tracked(known: Record | None, entry: Record) -> Record:
-    if known is not None and known.get("target") and known.get("state"):
+def _known(known: RecordSeen[Delivery] | None, entry: TrackedDelivery) -> RecordSeen[Delivery]:
+    if known is not None and known.it.target.account and known.state:
         return known
-    tracked = {"state": entry.get("state", "unknown"), "image": entry.get("image") or None}
-    return {**tracked, "_item": entry["_item"] if known is None else known["_item"]}
+    key = addresses.delivery(entry.delivery)
+    item = {**({"pk": key.pk, "sk": key.sk} if known is None else known.item), "state": entry.state}
+    one = record_of({**item, "body": "{}"})
+    return RecordSeen(item, one.it.with_image(id=entry.image or None), () if known is None else known.damage)
 
 
 def _shown(page: Mapping[str, Any], records: HubRecords, context: ReportContext) -> ShownPromotion:
@@ -137,14 +133,13 @@ def _shown(page: Mapping[str, Any], records: HubRecords, context: ReportContext)
 
 def _timeline(delivery: Mapping[str, Any], records: HubRecords, context: ReportContext) -> Timeline:
     ident = str(delivery["id"])
-    record = records.deliveries.get(ident, {})
+    record = records.deliveries.get(ident)
     steps = records.delivery_steps.get(ident, [])
-    created = record.get("created_at")
-    if isinstance(created, int) and created >= context.since and (not steps or created <= steps[0][0]):
+    created = record.it.created_at if record else 0
+    if created >= context.since and (not steps or created <= steps[0][0]):
         steps = [(created, "requested"), *steps]
-    if not steps:
-        entered = record.get("entered", {})
-        steps = sorted((at, state) for state, at in entered.items() if isinstance(at, int))
+    if not steps and record:
+        steps = sorted((at, state) for state, at in record.it.entered.items())
     return Timeline(delivery, spans(steps))
 
 

@@ -8,15 +8,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ami_promoter.hub.aws import Connection
-from ami_promoter.hub.records import Reader, Record, with_holdings
+from ami_promoter.hub.records import Reader, RecordSeen, record_of, source_of
+from ami_promoter.terminal.alike import first_of
 from ami_promoter.terminal.progress import Progress
-from chalicelib.adapters.dynamo.ledger import HOLD, SHARE
+from chalicelib.adapters.dynamo.ledger import HOLD
 from chalicelib.adapters.dynamo.records import history as entries_of
 from chalicelib.core.delivery.model import Delivery, snapshots_of
+from chalicelib.core.delivery.tracked import TrackedDelivery
 from chalicelib.core.errors import NewerSchema, Unreadable
-from chalicelib.core.images.image import SourceImage
 from chalicelib.core.promotion.model import Promotion
 from chalicelib.core.records import codec
+from chalicelib.core.records.addresses import RECORD, SHARE, RecordKey
 from chalicelib.core.records.schema import VERSION, check
 from chalicelib.core.sharing.share import Share
 
@@ -41,9 +43,6 @@ GIVEN: Mapping[str, Any] = {
     ":history": "history#",
     ":steps": "history#share#",
 }
-PLACE = ("resource", "share_name")
-"""Members of a share that are in its item's key, not in its body."""
-
 Step = tuple[int, str]
 """(epoch seconds, state): when a record entered a state, or was written in it again."""
 
@@ -52,19 +51,19 @@ Step = tuple[int, str]
 class HubRecords:
     """The records that were read, by kind."""
 
-    promotions: dict[str, Record] = field(default_factory=dict)
+    promotions: dict[str, RecordSeen[Promotion]] = field(default_factory=dict)
     """By source AMI."""
-    tracked: dict[str, list[Record]] = field(default_factory=dict)
+    tracked: dict[str, list[TrackedDelivery]] = field(default_factory=dict)
     """By source AMI: the promotion's tracked deliveries."""
-    deliveries: dict[str, Record] = field(default_factory=dict)
+    deliveries: dict[str, RecordSeen[Delivery]] = field(default_factory=dict)
     """By id."""
     source_of: dict[str, set[str]] = field(default_factory=dict)
     """Snapshot -> source AMIs that use it."""
     promoted_by: dict[str, set[str]] = field(default_factory=dict)
     """Delivery -> its source AMI."""
-    shares: list[Record] = field(default_factory=list)
+    shares: list[Share] = field(default_factory=list)
     """In the ledger."""
-    archived: list[Record] = field(default_factory=list)
+    archived: list[Share] = field(default_factory=list)
     delivery_steps: dict[str, list[Step]] = field(default_factory=dict)
     share_steps: dict[tuple[str, str], list[Step]] = field(default_factory=dict)
     """By (partition key, share name)."""
@@ -77,100 +76,102 @@ class HubRecords:
 def read(connection: Connection, since: int, tell: Callable[[str], None]) -> HubRecords:
     """Read the table; history and archive from ``since`` (epoch seconds) on. May raise HubError."""
     progress = Progress(tell, "Items of the table read")
+    reader = Reader(connection)
     with connection.telling("reading the records"):
-        return sort(Reader(connection).scan(WHICH, {**GIVEN, ":since": since}, progress.at))
+        return sort(reader.items(WHICH, {**GIVEN, ":since": since}, progress.at), reader.shares_in)
 
 
-def sort(found: Iterable[Record]) -> HubRecords:
-    """Sort records by kind, and find those that cannot be read. Pure."""
+def sort(
+    found: Iterable[Mapping[str, Any]], shares_in: Callable[[Iterable[Mapping[str, Any]]], list[Share]]
+) -> HubRecords:
+    """Sort items by kind, and find records that cannot be read. ``shares_in``: reads shares with their holdings."""
     records = HubRecords()
-    for record in found:
-        _sort(records, record, str(record["_item"]["pk"]), str(record["_item"]["sk"]))
+    ledger = []
+    for item in found:
+        one = record_of(item)
+        _sort(records, one, one.key)
+        if one.key.kind == "resource" and one.key.sk.startswith((SHARE, HOLD)):
+            ledger.append(item)
         records.items += 1
-    records.shares = with_holdings(records.shares)
+    records.shares = shares_in(ledger)
     for steps in (*records.delivery_steps.values(), *records.share_steps.values()):
         steps.sort(key=lambda step: step[0])  # those of one second stay in the order of their versions
     return records
 
 
-def _sort(records: HubRecords, record: Record, pk: str, sk: str) -> None:
-    kind, _, name = pk.partition("#")
-    what, _, rest = sk.partition("#")
-    if sk == "record" and "parked" in record["_item"]:
-        records.parked[pk] = str(record["_item"]["parked"])
-    match kind, what:
+def _sort(records: HubRecords, one: RecordSeen[Any], key: RecordKey) -> None:
+    name, what = key.name, RecordKey(key.sk).kind
+    if key.sk == RECORD and one.parked:
+        records.parked[key.pk] = one.parked
+    match key.kind, what:
         case "promotion", "record":
-            records.promotions[name] = record
-            _check(records, record, Promotion)
+            records.promotions[name] = one
+            _check(records, one)
         case "promotion", "delivery":
-            records.tracked.setdefault(name, []).append(record)
-            records.promoted_by[rest] = {name}
-            _check(records, record, None)
+            records.tracked.setdefault(name, []).append(one.it)
+            records.promoted_by[one.it.delivery] = {name}
+            _check(records, one)
         case "promotion", "image":
-            _source(records, record, name)
+            _source(records, one)
         case "delivery", "record":
-            records.deliveries[name] = record
-            records.delivery_steps.setdefault(name, []).extend(_steps(record))
-            _check(records, record, Delivery)
+            records.deliveries[name] = one
+            records.delivery_steps.setdefault(name, []).extend(_steps(one))
+            _check(records, one)
         case "delivery", "history":
-            steps = _steps(record)
+            steps = _steps(one)
             records.delivery_steps.setdefault(name, []).extend(steps)
             if not steps:
-                _damaged(records, record, "it has no time or no state")
+                _damaged(records, one, "it has no time or no state")
         case "resource", "share":
-            records.shares.append(record)
-            _check(records, record, Share)
-        case "resource", "hold":
-            records.shares.append(record)
+            _check(records, one)
         case "resource", "closed":
-            records.archived.append(record)
-            _check(records, record, Share)
+            records.archived.append(one.it)
+            _check(records, one)
         case "resource", "history":
-            holder = rest.partition("#")[2].rsplit("#", 2)[0]
-            _step(records, record, records.share_steps.setdefault((pk, holder), []))
+            _step(records, one, records.share_steps.setdefault((key.pk, key.share_name), []))
 
 
-def _steps(record: Record) -> list[Step]:
+def _steps(one: RecordSeen[Any]) -> list[Step]:
     """Return the steps of a delivery in one of its items, the record itself or one of its history."""
-    return [(one["at"], one["state"]) for one in entries_of(record["_item"]) if one["at"] and one["state"]]
+    return [(each["at"], each["state"]) for each in entries_of(one.item) if each["at"] and each["state"]]
 
 
-def _step(records: HubRecords, record: Record, steps: list[Step]) -> None:
-    item = record["_item"]
-    at, state = item.get("at"), item.get("state")
+def _step(records: HubRecords, one: RecordSeen[Any], steps: list[Step]) -> None:
+    at, state = one.item.get("at"), one.item.get("state")
     if isinstance(at, int) and isinstance(state, str):
         steps.append((at, state))
     else:
-        _damaged(records, record, "it has no time or no state")
+        _damaged(records, one, "it has no time or no state")
 
 
-def _source(records: HubRecords, record: Record, ami: str) -> None:
-    try:
-        source = SourceImage.from_json(json.loads(record["_item"]["body"]))
-        for snapshot in snapshots_of(source):
-            records.source_of.setdefault(snapshot.id, set()).add(ami)
-    except (KeyError, TypeError, ValueError) as error:
-        _damaged(records, record, f"its members are wrong: {error}")
+def _source(records: HubRecords, one: RecordSeen[Any]) -> None:
+    source = source_of(one.item)
+    if source is None:
+        _damaged(records, one, "it is damaged")
+    for snapshot in snapshots_of(source) if source else ():
+        records.source_of.setdefault(snapshot.id, set()).add(one.key.name)
 
 
-def _check(records: HubRecords, record: Record, kind: type[Any] | None) -> None:
+def _check(records: HubRecords, one: RecordSeen[Any]) -> None:
     """Collect a record that the service could not read; the page still shows what can be read of it."""
-    item = record["_item"]
-    if record.get("unreadable"):
-        _damaged(records, record, "its body is not a JSON object")
-        return
     try:
-        check("", item.get("schema"), VERSION)
-        body = json.loads(item["body"])
-        if kind is Share:
-            codec.decode(Share, {**body, **dict.fromkeys(PLACE, "")})
-        elif kind is not None:
-            codec.decode(kind, body)
+        check("", one.item.get("schema"), VERSION)
     except (NewerSchema, Unreadable):
-        _damaged(records, record, f"it was written by another version: its schema is {item.get('schema')!r}")
-    except (KeyError, TypeError, ValueError) as error:
-        _damaged(records, record, f"its members are wrong: {error}")
+        _damaged(records, one, f"it was written by another version: its schema is {one.item.get('schema')!r}")
+    else:
+        if why := first_of(one.damage) or _unknown(one):
+            _damaged(records, one, f"it is damaged: {why}")
 
 
-def _damaged(records: HubRecords, record: Record, why: str) -> None:
-    records.damaged[str(record["_item"]["pk"]), str(record["_item"]["sk"])] = why
+def _unknown(one: RecordSeen[Any]) -> str:
+    """Return which member no version of this form has: the service parks such a record; "" if there is none."""
+    place = {"resource": "", "share_name": ""} if isinstance(one.it, Share) else {}
+    try:
+        codec.decode(type(one.it), {**json.loads(one.item["body"]), **place})
+    except (TypeError, ValueError) as error:
+        return str(error)
+    return ""
+
+
+def _damaged(records: HubRecords, one: RecordSeen[Any], why: str) -> None:
+    records.damaged[one.key.pk, one.key.sk] = why

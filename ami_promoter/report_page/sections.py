@@ -30,6 +30,7 @@ from ami_promoter.report_page.parts import (
 from ami_promoter.terminal.alike import groups
 from ami_promoter.terminal.report import span
 from chalicelib.core.faults import count
+from chalicelib.core.records.places import Arn
 
 CURRENT = TableKind("cur", ("Target", "Image", "Source", "Delivered"))
 OPEN = TableKind("now", ("Account", "May use", "For", "Since", "State", "Ends"))
@@ -211,8 +212,8 @@ def _limits() -> Element:
 
 
 def _open(one: Exposure, shown: Overview) -> Sequence[Content]:
-    what: Content = [KINDS.get(one.kind, one.kind), " ", code(one.name.rpartition(":")[2])]
-    principal = one.principal.rpartition(":")[2] if one.kind in ON_KEYS else ""
+    what: Content = [KINDS.get(one.kind, one.kind), " ", code(Arn.parse(one.name).resource)]
+    principal = Arn.parse(one.principal).resource if one.kind in ON_KEYS else ""
     account: Content = [one.account, el("small", principal) if principal not in ("", "root") else None]
     return account, what, _amis(one, shown), _start(one), state(one.state), one.closes
 

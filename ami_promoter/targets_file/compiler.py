@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import MISSING, dataclass, fields, replace
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import cache
 from typing import Any
@@ -13,26 +13,12 @@ from botocore.exceptions import UnknownRegionError
 
 from ami_promoter.targets_file import document, modes, shape, units
 from ami_promoter.targets_file.document import Path, YamlDocument
-from ami_promoter.terminal.durations import DAY, HOUR, MINUTE, duration, seconds
+from ami_promoter.targets_file.settings import BUILT_IN, DurationBounds, bounds
+from ami_promoter.terminal.durations import duration, seconds
 from chalicelib.core.faults import Fault
 from chalicelib.core.images.names import template_faults
+from chalicelib.core.records.places import Arn
 from chalicelib.core.targets.applied_file import Directory, Target
-
-BOUNDS: Mapping[str, tuple[int, int, str]] = {
-    "queue_deadline": (5 * MINUTE, 14 * DAY, "5m to 14d"),
-    "copy_deadline": (5 * MINUTE, 14 * DAY, "5m to 14d"),
-    "complete_within": (0, 48 * HOUR, "15m to 48h, in steps of 15m; or 0"),
-    "linger": (0, 24 * HOUR, "0 to 24h"),
-}
-"""Shortest and longest value of each duration, in seconds and in words."""
-STEPS = {"complete_within": 15 * MINUTE}
-"""A duration must be a multiple of this."""
-
-
-_BUILT_IN: Mapping[str, Any] = {
-    field.name: field.default_factory() if field.default_factory is not MISSING else field.default
-    for field in fields(Target)
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +87,7 @@ class _Compiler:
             account: {**next(iter(above.values())), **own.get(account, {})} for account, above in inherited.items()
         }
         self._refuse_hub(resolved.get(self._hub.account or ""), own, members)
-        built_in = {**_BUILT_IN, "regions": (self._hub.region,), "by_way_of_hub": False}
+        built_in = {**BUILT_IN, "regions": (self._hub.region,), "by_way_of_hub": False}
         lost = _misshapen(self._document.data, data)
         with_units = units.groups_with_units(everybody)
         open_to_all = {f"all accounts of `{name}`": blocks[name] for name in with_units}
@@ -147,8 +133,8 @@ class _Compiler:
         settings: dict[str, _Setting] = {}
         for name, value in (block or {}).items():
             here = (*path, name)
-            if name in BOUNDS:
-                value = self._duration(name, value, here)  # noqa: PLW2901 - the same thing in seconds
+            if limits := bounds(name):
+                value = self._duration(name, value, limits, here)  # noqa: PLW2901 - the same thing in seconds
             elif name == "regions":
                 value = self._regions(value, here)  # noqa: PLW2901 - the same list, checked
             elif name == "service_linked_roles":
@@ -162,11 +148,10 @@ class _Compiler:
             settings[name] = _Setting(value, here)
         return settings
 
-    def _duration(self, name: str, value: str | int, path: Path) -> int:
-        least, most, words = BOUNDS[name]
+    def _duration(self, name: str, value: str | int, limits: DurationBounds, path: Path) -> int:
         length = seconds(value)
-        if not least <= length <= most or length % STEPS.get(name, 1):
-            self._fault("targets-duration", path, f"`{name}` cannot be `{value}`.", f"Write {words}.")
+        if not limits.admit(length):
+            self._fault("targets-duration", path, f"`{name}` cannot be `{value}`.", f"Write {limits.words}.")
         return length
 
     def _roles(self, listed: list[str | None], path: Path) -> tuple[str, ...]:
@@ -293,7 +278,7 @@ def _misshapen(written: Any, good: Mapping[str, Any]) -> set[str]:
 def _written(read: YamlDocument, block: _Block, setting: str, built_in: Mapping[str, Any]) -> str:
     if setting not in block:
         value: Any = built_in.get(setting)
-        return f"{duration(value) if setting in BOUNDS else _plainly(value) or 'nothing'}, the default"
+        return f"{duration(value) if bounds(setting) else _plainly(value) or 'nothing'}, the default"
     return read.raw.get(block[setting].path) or _plainly(block[setting].value) or "none"
 
 
@@ -309,7 +294,7 @@ def _foreign_keys(read: YamlDocument, resolved: Mapping[str, _Block], hub_region
     for account, block in resolved.items():
         for region in _regions_of(block, hub_region):
             key = _key_in(block, region) or ""
-            if key.startswith("arn:") and key.split(":")[3:5] != [region, account]:
+            if key.startswith("arn:") and Arn.parse(key)[2:4] != (region, account):
                 own = isinstance(block["key"].value, Mapping)
                 path = (*block["key"].path, region) if own else block["key"].path
                 strangers.setdefault((path, region), []).append(account)

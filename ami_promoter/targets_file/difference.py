@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ami_promoter.targets_file.compiler import BOUNDS
+from ami_promoter.targets_file.settings import bounds
 from ami_promoter.terminal.durations import duration
 from chalicelib.core.faults import count
 from chalicelib.core.records import codec
@@ -88,7 +88,7 @@ def _unusual(target: Target) -> dict[str, tuple[Any, Any]]:
 
 
 def _shown(key: str, value: Any) -> str:
-    if key in BOUNDS:
+    if bounds(key):
         return duration(value)
     if isinstance(value, Mapping):
         return ", ".join(f"{name}={text}" for name, text in value.items()) or "none"

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ami_promoter.targets_file.document import Path, YamlDocument
+from ami_promoter.targets_file.settings import BUILT_IN, only_in
 from chalicelib.core.faults import Fault
 
 AUTO_SCALING = "AWSServiceRoleForAutoScaling"
@@ -20,13 +21,6 @@ SERVICES: Mapping[str, str] = {
     "AWSServiceRoleForAmazonEKSNodegroup": "eks-nodegroup.amazonaws.com",
 }
 """Service-linked roles that launch instances, by name, and the services that they belong to."""
-
-ONLY_SHARED = ("share_snapshots", "launch_permission", "until")
-"""Settings that have an effect in share mode only."""
-
-DAY = 24 * 3600
-ONLY_COPIED = ("protect", "complete_within", "source_tags")
-"""Settings that have an effect in copy mode only."""
 
 
 def role(name: str) -> str | None:
@@ -72,15 +66,15 @@ def misfits(
     regions = said.get("regions", (hub_region,))
     if shared:
         yield from _sharing(read, account, settings, hub_account, hub_region)
-    for name in () if shared else ONLY_SHARED:
-        if name in settings and settings[name][1][0] != "defaults" and said[name] not in (False, "account"):
+    for name in () if shared else only_in("share"):
+        if name in settings and settings[name][1][0] != "defaults" and said[name] != BUILT_IN[name]:
             what = f"`{name}` has no effect for {account}, which gets a copy."
             yield _fault(read, settings[name][1], what, f"Leave `{name}` out, or write `mode: share`.")
-    within, deadline = said.get("complete_within", 0), said.get("copy_deadline", DAY)
+    within, deadline = (said.get(name, BUILT_IN[name]) for name in ("complete_within", "copy_deadline"))
     if within > deadline and not shared:
         what = f"`complete_within` for {account} is longer than `copy_deadline`, which ends the copies."
         yield _fault(read, settings["complete_within"][1], what, "Write a shorter one, or a later `copy_deadline`.")
-    if said.get("by_way_of_hub") and said.get("copy_method", "snapshots") != "snapshots":
+    if said.get("by_way_of_hub") and said.get("copy_method", BUILT_IN["copy_method"]) != "snapshots":
         what = f"`by_way_of_hub` copies only snapshots, but {account} has another `copy_method`."
         yield _fault(read, settings["copy_method"][1], what, "Write `copy_method: snapshots` for it.")
     if said.get("by_way_of_hub") and regions == (hub_region,) and settings["by_way_of_hub"][1][0] != "defaults":
@@ -95,7 +89,7 @@ def _sharing(
         what = f"{account} is the hub itself, which needs no share of what it owns."
         yield _fault(read, settings["mode"][1], what, "Write `mode: copy` for it, under `accounts`.")
     regions, path = settings.get("regions", ((hub_region,), settings["mode"][1]))
-    for name in ONLY_COPIED:
+    for name in only_in("copy"):
         if name in settings and settings[name][1][0] != "defaults":
             what = f"`{name}` has no effect for {account}, which gets no copy: the hub keeps the AMI."
             yield _fault(read, settings[name][1], what, f"Leave `{name}` out, or write `mode: copy`.")

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import copy
-import json
 import re
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from functools import cache
-from importlib.resources import files
 from typing import Any
 
 import jsonschema
 
 from ami_promoter.targets_file.document import Path, YamlDocument, unquoted
+from ami_promoter.targets_file.settings import schema, table
 from chalicelib.core.faults import Fault
 
 
@@ -35,14 +34,6 @@ def names_nobody(document: YamlDocument) -> Fault:
     """Return the fault of a file that names no account."""
     cure = 'Write at least `groups: {default: ["123456789012"]}` with the id of one of your accounts.'
     return Fault("targets-empty", document.where(()), "the file names no account.", cure)
-
-
-@cache
-def schema() -> Mapping[str, Any]:
-    """The schema as it is shipped."""
-    text = files("ami_promoter.targets_file").joinpath("targets.schema.json").read_text(encoding="utf-8")
-    parsed: Mapping[str, Any] = json.loads(text)
-    return parsed
 
 
 @cache
@@ -95,7 +86,7 @@ def _fits_quoted(raw: str, rule: Mapping[str, Any]) -> bool:
 def _known(schema_of_object: Mapping[str, Any]) -> set[str]:
     known = set(schema_of_object.get("properties", ()))
     if "$ref" in schema_of_object:
-        known |= set(schema()["$defs"]["settingKeys"]["properties"])
+        known |= set(table())
     return known
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from ami_promoter.targets_file.document import Path, YamlDocument
 from chalicelib.core.faults import Fault
+from chalicelib.core.records.places import Arn, last_part
 from chalicelib.core.targets.organization import Organization, is_unit
 
 WHOLE = "organization"
@@ -20,7 +21,7 @@ def named(member: str, block: Mapping[str, Any]) -> str:
     """Return a member's plain name: an ARN's id, and the organization's id for ``organization``."""
     if member == WHOLE:
         return str(block.get("id", WHOLE))
-    return member.rpartition("/")[2] if member.startswith("arn:") else member
+    return last_part(member)
 
 
 def accounts_only(members: Members) -> Members:
@@ -55,7 +56,7 @@ def faults(read: YamlDocument, block: Mapping[str, Any], members: Members) -> It
             if not _unit(one):
                 continue
             written = read.raw[path]
-            theirs = written.split("/")[1] if written.startswith("arn:") else one if one.startswith("o-") else mine
+            theirs = Arn.parse(written).path[1] if written.startswith("arn:") else one if one.startswith("o-") else mine
             if mine is None:
                 what = f"`{written}` names accounts of an organization, but the file does not name the organization."
                 cure = "Write `organization: {id: o-...}` beside `groups`, with the organization's id."

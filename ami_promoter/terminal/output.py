@@ -22,6 +22,7 @@ from rich.text import Text
 from ami_promoter.terminal.exits import Exit
 from ami_promoter.terminal.report import Report
 from chalicelib.core.faults import Fault, count
+from chalicelib.core.records.places import last_part
 
 UNFOLDED = 10_000
 """Columns if the output is no terminal."""
@@ -121,7 +122,7 @@ def short(ident: str, *, wide: bool) -> str:
     """Shorten an AWS id, or an ARN to the short form of its last part; ``wide`` leaves it whole."""
     if wide:
         return ident
-    name = ident.rpartition("/")[2]
+    name = last_part(ident)
     kind, dash, digits = name.partition("-")
     if kind in ("ami", "snap"):
         return name if len(digits) <= SHORT + 1 else f"{kind}{dash}{digits[:SHORT]}…"

@@ -7,8 +7,9 @@ from typing import Any
 
 from chalicelib.adapters.kms.grants import GRANT_GONE, GrantListing
 from chalicelib.adapters.refusals import as_refusal, code_of, gone
-from chalicelib.adapters.sts.sessions import Sessions, region_in
+from chalicelib.adapters.sts.sessions import Sessions
 from chalicelib.core.errors import Refusal
+from chalicelib.core.records.places import Arn
 from chalicelib.ports.permissions import SeenGrant
 
 IN_A_PAGE = 1000
@@ -45,7 +46,7 @@ class AwsHubAccess:
 
     def policy(self, key: str) -> str | None:
         with as_refusal("GetKeyPolicy", f"{self._where}, {key}"), gone(KEY_GONE):
-            kms = self._sessions.own("kms", region=region_in(key))
+            kms = self._sessions.own("kms", region=Arn.parse(key).region)
             return str(kms.get_key_policy(KeyId=key, PolicyName="default")["Policy"])
         return None
 

@@ -12,6 +12,7 @@ from chalicelib.core.delivery.model import Delivery
 from chalicelib.core.delivery.template_rights import POLICY, allowed
 from chalicelib.core.errors import Refusal, RefusalKind
 from chalicelib.core.faults import Fault
+from chalicelib.core.records.places import last_part
 from chalicelib.core.targets.applied_file import grant_role
 
 
@@ -52,7 +53,7 @@ class AwsTargetRoles:
         for role in (grant_role(copies_with), *delivery.target.service_linked_roles):
             try:
                 with self._sessions.as_refusal("GetRole", f"{delivery.where}, {role}"):
-                    iam.get_role(RoleName=role.rpartition("/")[2])
+                    iam.get_role(RoleName=last_part(role))
             except Refusal as refusal:
                 if code_of(refusal) == "NoSuchEntity":
                     missing.append(role)

@@ -15,6 +15,7 @@ from typing import Any
 from chalicelib.core.promotion import evolving
 from chalicelib.core.records import addresses
 from chalicelib.core.records.addresses import RecordKey
+from chalicelib.core.records.places import last_part
 from chalicelib.core.records.wakes import FAILED_COPY, Reason, Wake
 from chalicelib.ports.messaging import Wakes
 from chalicelib.ports.records import Records
@@ -124,5 +125,5 @@ def _last(arns: Any, form: re.Pattern[str]) -> str | None:
     """Return the id at the end of the first ARN, if it has the form of one."""
     if not isinstance(arns, list) or not arns or not isinstance(arns[0], str):
         return None
-    ident = arns[0].rpartition("/")[2]
+    ident = last_part(arns[0])
     return ident if form.match(ident) else None

@@ -61,7 +61,7 @@ class CopyQuotas:
 
         Parking it would delay every AMI for that account, and after a rollback every AMI for all accounts.
         """
-        _, account, region = key.pk.split("#")
+        account, region = addresses.place_of_quota(key)
         fresh = CopyQuota(account, region, due_at=self._clock())
         self._records.replace(COPY_QUOTAS.encode(fresh), self._clock())
         self._telemetry.repaired(key, f"The copy quota's record was written again. {error}")

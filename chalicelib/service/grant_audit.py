@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from chalicelib.core.errors import Refusal
 from chalicelib.core.records import addresses, schedule
 from chalicelib.core.records.addresses import RecordKey
+from chalicelib.core.records.places import Arn
 from chalicelib.core.sharing import grant_names, holders, share, share_events
 from chalicelib.core.sharing.share import Share
 from chalicelib.ports.ledger import Ledger
@@ -209,8 +210,7 @@ def _is_unrecorded(s: Share) -> bool:
 
 def account_of(arn: str) -> str:
     """Return the account in a principal's ARN; "" if it has none (a service principal)."""
-    parts = arn.split(":")
-    return parts[4] if len(parts) > 4 else ""
+    return Arn.parse(arn).account
 
 
 def _read(stored: Stored) -> _Place:

@@ -29,7 +29,7 @@ FAULT = Fault("role-not-assumable", "there", "the role cannot be assumed.", "dep
 
 
 @dataclass
-class Place:
+class AskedTarget:
     """A target that contains some of the service's snapshots, listed in pages of two; it may refuse calls."""
 
     snapshots: list[str] = field(default_factory=lambda: ["snap-1", "snap-2"])
@@ -88,7 +88,7 @@ class File:
 class InventorySetup:
     """The worker with its record, and a clock."""
 
-    place: Place = field(default_factory=Place)
+    place: AskedTarget = field(default_factory=AskedTarget)
     records: MemoryRecords = field(default_factory=MemoryRecords)
     checks: Checks = field(default_factory=Checks)
     file: File = field(default_factory=File)
@@ -159,7 +159,7 @@ def countdown(steps: int) -> Callable[[], int]:
 def test_many_snapshots_are_listed_though_each_invocation_has_time_for_one_page_only():
     """It continues where it stopped: 10,000 pages do not kill it, and it lists each page once."""
     many = [f"snap-{n:03d}" for n in range(41)]
-    scene = InventorySetup(Place(snapshots=list(many)))
+    scene = InventorySetup(AskedTarget(snapshots=list(many)))
     scene.ask(**{LOOK: "one"})
     runs = 0
     while INVENTORIES.decode(scene.records.read(KEY)).seen != "one":
@@ -177,7 +177,7 @@ def test_many_snapshots_are_listed_though_each_invocation_has_time_for_one_page_
 
 def test_an_invocation_that_dies_after_a_page_lists_that_page_again_and_none_twice():
     """The page was stored before the record knew of it."""
-    scene = InventorySetup(Place(snapshots=["snap-1", "snap-2", "snap-3"]))
+    scene = InventorySetup(AskedTarget(snapshots=["snap-1", "snap-2", "snap-3"]))
     scene.ask(**{LOOK: "one"})
     scene.worker.run(KEY, "test", time_left=countdown(2))
     saving = scene.records.save
@@ -196,7 +196,7 @@ def test_an_invocation_that_dies_after_a_page_lists_that_page_again_and_none_twi
 @pytest.mark.parametrize(("stale", "fault"), [(1, None), (TRIES - 1, None), (TRIES, FAULT)])
 def test_an_expired_cursor_starts_the_look_from_the_beginning(stale, fault):
     """After a few tries the worker gives the refusal as its answer. Nothing of the first try is left in it."""
-    scene = InventorySetup(Place(snapshots=["snap-1", "snap-2", "snap-3"], stale=stale))
+    scene = InventorySetup(AskedTarget(snapshots=["snap-1", "snap-2", "snap-3"], stale=stale))
     scene.ask(**{LOOK: "one"})
 
     seen = scene.run()
@@ -207,7 +207,7 @@ def test_an_expired_cursor_starts_the_look_from_the_beginning(stale, fault):
 
 def test_a_later_run_asks_for_a_look_of_its_own():
     """The listing of the earlier run is not its answer."""
-    scene = InventorySetup(Place(snapshots=["snap-1", "snap-2", "snap-3"]))
+    scene = InventorySetup(AskedTarget(snapshots=["snap-1", "snap-2", "snap-3"]))
     scene.ask(**{LOOK: "one"})
     scene.worker.run(KEY, "test", time_left=countdown(2))
     scene.place.snapshots = ["snap-4"]
@@ -221,7 +221,7 @@ def test_a_later_run_asks_for_a_look_of_its_own():
 def test_a_long_order_is_carried_out_slice_by_slice():
     """Each removal runs once, however often the invocation is cut short; a scheduled listing keeps its time."""
     many = [f"snap-{n}" for n in range(7)]
-    scene = InventorySetup(Place(snapshots=list(many)))
+    scene = InventorySetup(AskedTarget(snapshots=list(many)))
     scene.order("one", *many[:5])
     runs = 0
     while INVENTORIES.decode(scene.records.read(KEY)).removed != "one":
@@ -236,7 +236,7 @@ def test_a_long_order_is_carried_out_slice_by_slice():
 
 def test_a_target_that_cannot_be_seen_says_why():
     """The answer is the refusal, in words; the worker stops trying."""
-    scene = InventorySetup(Place(trouble=Refusal(RefusalKind.ROLE, FAULT)))
+    scene = InventorySetup(AskedTarget(trouble=Refusal(RefusalKind.ROLE, FAULT)))
     scene.ask(**{LOOK: "one"})
 
     assert scene.run().fault == FAULT
@@ -244,7 +244,7 @@ def test_a_target_that_cannot_be_seen_says_why():
 
 def test_a_throttle_is_tried_again_and_not_for_ever():
     """It is due again after growing waits; in the end the throttle is the answer."""
-    scene = InventorySetup(Place(trouble=Refusal(RefusalKind.THROTTLED, FAULT)))
+    scene = InventorySetup(AskedTarget(trouble=Refusal(RefusalKind.THROTTLED, FAULT)))
     scene.ask(**{LOOK: "one"})
     for _ in range(TRIES - 1):
         seen = scene.run()
@@ -280,7 +280,7 @@ def test_a_copy_of_a_delivery_under_way_is_not_removed():
 
 def test_a_removal_that_is_refused_says_why():
     """The other removals are tried all the same."""
-    scene = InventorySetup(Place(trouble=Refusal(RefusalKind.DENIED, FAULT)))
+    scene = InventorySetup(AskedTarget(trouble=Refusal(RefusalKind.DENIED, FAULT)))
     scene.order("one", "snap-1", "snap-2")
 
     scene.run()

@@ -134,19 +134,19 @@ class DynamoLedger:
 
     def shares(self, resource: str) -> Sequence[Share]:
         """Read shares before holdings: of a holding that comes meanwhile, ``asked`` is raised after it was read."""
-        return self._shares(self._table.query_down(resource, HOLD, "share$"))[::-1]
+        return self.read(self._table.query_down(resource, HOLD, "share$"))[::-1]
 
     def find(self, places: Collection[tuple[str, str]]) -> Sequence[Share]:
         keys = [addresses.share(RecordKey(resource), share_name) for resource, share_name in dict.fromkeys(places)]
         items = list(self._table.get_all(keys))
         held = [one for item in items for one in self._table.query(item["pk"], f"{HOLD}{_share_name(item)}#")]
-        return self._shares([*items, *held])
+        return self.read([*items, *held])
 
     def find_for(self, wanted: Collection[tuple[str, str, str]]) -> Sequence[Share]:
         keys = dict.fromkeys(addresses.share(RecordKey(resource), share_name) for resource, share_name, _ in wanted)
-        return self._shares(self._table.get_all([*keys, *dict.fromkeys(starmap(addresses.holding, wanted))]))
+        return self.read(self._table.get_all([*keys, *dict.fromkeys(starmap(addresses.holding, wanted))]))
 
-    def _shares(self, items: Iterable[Mapping[str, Any]]) -> list[Share]:
+    def read(self, items: Iterable[Mapping[str, Any]]) -> list[Share]:
         """Read the shares among these items, with the holdings among them."""
         there = list(items)
         held = holdings_in(there)

@@ -7,6 +7,7 @@ from typing import Literal
 
 from chalicelib.adapters.refusals import as_refusal, gone
 from chalicelib.adapters.sts.sessions import Sessions
+from chalicelib.core.records.places import Resource
 from chalicelib.core.sharing.share import Share
 
 SNAPSHOT_GONE = ("InvalidSnapshot.NotFound",)
@@ -26,21 +27,21 @@ class SnapshotPermissions:
 
     def showing(self, resource: str, shares: Sequence[Share]) -> frozenset[str]:
         with as_refusal("DescribeSnapshotAttribute", self._where), gone(*SNAPSHOT_GONE):
-            answer = self._sessions.own("ec2", region=_region_of(resource)).describe_snapshot_attribute(
-                SnapshotId=_snapshot_of(resource), Attribute="createVolumePermission"
+            answer = self._sessions.own("ec2", region=Resource.parse(resource).region).describe_snapshot_attribute(
+                SnapshotId=Resource.parse(resource).name, Attribute="createVolumePermission"
             )
             open_to = {entry.get("UserId") for entry in answer["CreateVolumePermissions"]}
             return frozenset(share.share_name for share in shares if share.account in open_to)
         return frozenset()
 
     def open(self, resource: str, shares: Sequence[Share]) -> Mapping[str, str]:
-        with as_refusal("ModifySnapshotAttribute (add)", f"{self._where}, {_snapshot_of(resource)}"):
+        with as_refusal("ModifySnapshotAttribute (add)", f"{self._where}, {Resource.parse(resource).name}"):
             self._modify(resource, "Add", shares)
         return {}
 
     def close(self, resource: str, shares: Sequence[Share]) -> None:
         with (
-            as_refusal("ModifySnapshotAttribute (remove)", f"{self._where}, {_snapshot_of(resource)}"),
+            as_refusal("ModifySnapshotAttribute (remove)", f"{self._where}, {Resource.parse(resource).name}"),
             gone(*SNAPSHOT_GONE),
         ):
             self._modify(resource, "Remove", shares)
@@ -49,17 +50,8 @@ class SnapshotPermissions:
         # The older parameters OperationType and UserIds say the same; that they fill the condition keys ec2:Add/userId
         # and ec2:Remove/userId is not known [aws-facts 4].
         accounts = [{"UserId": account} for account in sorted({share.account for share in shares})]
-        self._sessions.own("ec2", region=_region_of(resource)).modify_snapshot_attribute(
-            SnapshotId=_snapshot_of(resource),
+        self._sessions.own("ec2", region=Resource.parse(resource).region).modify_snapshot_attribute(
+            SnapshotId=Resource.parse(resource).name,
             Attribute="createVolumePermission",
             CreateVolumePermission={operation: accounts},
         )
-
-
-def _snapshot_of(resource: str) -> str:
-    return resource.removeprefix("resource#snapshot#").partition("@")[0]
-
-
-def _region_of(resource: str) -> str:
-    """Return the Region of a snapshot's resource; "" for the hub's own."""
-    return resource.partition("@")[2]

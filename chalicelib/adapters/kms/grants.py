@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from chalicelib.adapters.refusals import as_refusal, gone
-from chalicelib.adapters.sts.sessions import Sessions, region_in
+from chalicelib.adapters.sts.sessions import Sessions
 from chalicelib.core.records.addresses import key_of
+from chalicelib.core.records.places import Arn
 from chalicelib.core.sharing.grant_names import grant_name, is_named_for
 from chalicelib.core.sharing.holders import standing
 from chalicelib.core.sharing.key_policy import FOR_ROLES
@@ -96,11 +97,11 @@ class KeyGrants:
 
     def _issuer(self, resource: str, _share: Share) -> Any:
         """Return the client that makes a grant."""
-        return self._sessions.own("kms", region=region_in(key_of(resource)))
+        return self._sessions.own("kms", region=Arn.parse(key_of(resource)).region)
 
     def _owner(self, resource: str, _share: Share) -> Any:
         """Return the client that lists and revokes the grant, in the key owner's account."""
-        return self._sessions.own("kms", region=region_in(key_of(resource)))
+        return self._sessions.own("kms", region=Arn.parse(key_of(resource)).region)
 
     def _name(self, _resource: str, share: Share) -> str:
         """Return its name."""
@@ -120,7 +121,7 @@ class GrantListing:
 
     def page(self, key_arn: str, marker: str) -> tuple[Sequence[SeenGrant], str]:
         with as_refusal("ListGrants", f"{self._where}, {key_arn}"):
-            kms = self._sessions.own("kms", region=region_in(key_arn))
+            kms = self._sessions.own("kms", region=Arn.parse(key_arn).region)
             begin = {"Marker": marker} if marker else {}
             answer = kms.list_grants(KeyId=key_arn, Limit=GRANTS_IN_A_PAGE, **begin)
         seen = [

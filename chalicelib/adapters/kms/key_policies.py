@@ -25,9 +25,10 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from chalicelib.adapters.refusals import as_refusal, code_of
-from chalicelib.adapters.sts.sessions import Sessions, region_in
+from chalicelib.adapters.sts.sessions import Sessions
 from chalicelib.core.errors import Refusal, RefusalKind
 from chalicelib.core.faults import Fault
+from chalicelib.core.records.places import Arn
 from chalicelib.core.sharing import key_policy
 from chalicelib.core.sharing.holders import needed
 from chalicelib.core.sharing.key_policy import Access, Document
@@ -134,7 +135,7 @@ class PolicyStatements:
         if (foreign := key_policy.foreign_key(key, self._hub)) is not None:
             raise Refusal(RefusalKind.DENIED, foreign)
         with as_policy_refusal("GetKeyPolicy", f"{self._where}, {key}"):
-            text = self._sessions.own("kms", region=region_in(key)).get_key_policy(KeyId=key, PolicyName=POLICY)[
+            text = self._sessions.own("kms", region=Arn.parse(key).region).get_key_policy(KeyId=key, PolicyName=POLICY)[
                 "Policy"
             ]
         document = key_policy.read(key, text, self._hub_sid)
@@ -146,7 +147,7 @@ class PolicyStatements:
         """Put a policy, once. The lockout check stays on: none is put after which its owner could not put another."""
         named = {*before.principals, *(f"account {access.account}" for access in accesses)}
         with as_policy_refusal("PutKeyPolicy", f"{self._where}, {before.key}", named):
-            kms = self._sessions.own("kms", once=True, region=region_in(before.key))
+            kms = self._sessions.own("kms", once=True, region=Arn.parse(before.key).region)
             kms.put_key_policy(KeyId=before.key, PolicyName=POLICY, Policy=text)
         after = key_policy.read(before.key, text, self._hub_sid)
         if isinstance(after, Document):

@@ -19,6 +19,7 @@ from chalicelib.core.errors import Refusal, RefusalKind
 from chalicelib.core.faults import Fault
 from chalicelib.core.records import addresses
 from chalicelib.core.records.addresses import key_of
+from chalicelib.core.records.places import Arn, last_part
 from chalicelib.core.sharing import refusals
 from chalicelib.core.sharing.key_policy import FOR_ROLES
 from chalicelib.core.sharing.share import Share
@@ -55,7 +56,9 @@ class RoleGrants(KeyGrants):
         key = key_of(resource)
         role, external_id = self._role(resource, share)
         policy = policy_for_role(key, share.account, share.grantee)
-        return self._sessions.assumed("kms", key.split(":")[3], role, external_id, "ami-promoter-service-roles", policy)
+        return self._sessions.assumed(
+            "kms", Arn.parse(key).region, role, external_id, "ami-promoter-service-roles", policy
+        )
 
     def _role(self, resource: str, share: Share) -> tuple[str, str]:
         """Return the grant role's ARN and its external id, as the applied file has them now."""
@@ -63,7 +66,7 @@ class RoleGrants(KeyGrants):
         if live is None:
             raise Refusal(RefusalKind.ROLE, _left(share))
         copies_with, external_id = live
-        partition = key_of(resource).split(":")[1]
+        partition = Arn.parse(key_of(resource)).partition
         return f"arn:{partition}:iam::{share.account}:role/{grant_role(copies_with)}", external_id
 
     def _owner(self, resource: str, share: Share) -> Any:
@@ -129,11 +132,11 @@ class _placed:  # noqa: N801 - reads as a word in a with statement
 
     @property
     def _where(self) -> str:
-        region = key_of(self._resource).split(":")[3]
+        region = Arn.parse(key_of(self._resource)).region
         return f"account {self._share.account}, {region}"
 
     def _not_granted(self, refused: Fault) -> Fault:
-        name = self._share.share_name.rpartition("/")[2]
+        name = last_part(self._share.share_name)
         own = addresses.at_home(self._resource)
         let_in = "the key's policy there" if own else "the key, which the hub opens (key_access in the targets file),"
         return Fault(
@@ -148,7 +151,7 @@ class _placed:  # noqa: N801 - reads as a word in a with statement
 
 
 def _not_retired(share: Share, key: str, grant_id: str, refused: Fault) -> Fault:
-    name = share.share_name.rpartition("/")[2]
+    name = last_part(share.share_name)
     return Fault(
         "grant-not-retired",
         f"account {share.account}",
@@ -180,6 +183,6 @@ def policy_for_role(key_arn: str, account: str, grantee: str) -> str:
     }
     create = {"Effect": "Allow", "Action": "kms:CreateGrant", "Resource": key_arn, "Condition": condition}
     statements: list[dict[str, Any]] = [create]
-    if key_arn.split(":")[4] == account:
+    if Arn.parse(key_arn).account == account:
         statements.append({"Effect": "Allow", "Action": ["kms:ListGrants", "kms:RetireGrant"], "Resource": key_arn})
     return json.dumps({"Version": "2012-10-17", "Statement": statements}, separators=(",", ":"))

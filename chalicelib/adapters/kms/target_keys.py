@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from chalicelib.adapters.kms.key_policies import as_policy_refusal
-from chalicelib.adapters.sts.sessions import Sessions, region_in
+from chalicelib.adapters.sts.sessions import Sessions
 from chalicelib.adapters.sts.target_sessions import TargetSessions
 from chalicelib.core.delivery.model import Delivery
 from chalicelib.core.errors import Refusal, RefusalKind
 from chalicelib.core.faults import Fault
 from chalicelib.core.images.keys import KeyFacts
+from chalicelib.core.records.places import Arn
 
 
 class AwsTargetKeys:
@@ -54,7 +55,7 @@ class AwsTargetKeys:
         for key in keys:
             try:
                 with as_policy_refusal("GetKeyPolicy", f"account {delivery.hub} (hub), {key}"):
-                    kms = self._own.own("kms", region=region_in(key))
+                    kms = self._own.own("kms", region=Arn.parse(key).region)
                     read[key] = kms.get_key_policy(KeyId=key, PolicyName="default")["Policy"]
             except Refusal as refusal:
                 if refusal.kind is not RefusalKind.DENIED:

@@ -146,8 +146,3 @@ class Sessions:
         while len(self._roles) > KEPT:
             self._roles.popitem(last=False)
         return credentials, clients
-
-
-def region_in(arn: str) -> str:
-    """Return the Region that an ARN names."""
-    return arn.split(":")[3]

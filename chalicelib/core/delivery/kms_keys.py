@@ -9,6 +9,7 @@ from chalicelib.core.faults import Fault
 from chalicelib.core.images.image import SourceImage, snapshots_to_copy
 from chalicelib.core.images.keys import KeyFacts
 from chalicelib.core.images.names import safe_name
+from chalicelib.core.records.places import Arn
 from chalicelib.core.targets.applied_file import Target
 
 
@@ -26,7 +27,7 @@ def source_key_faults(
         if snapshot.encrypted and snapshot.id in needed:
             by_key.setdefault(snapshot.key or "", []).append(snapshot.id)
     for arn, snapshot_ids in sorted(by_key.items()):
-        if not opens_keys and arn not in keys and arn.split(":")[4:5] not in ([], [hub_account]):
+        if not opens_keys and arn not in keys and Arn.parse(arn).account not in ("", hub_account):
             continue
         for fault in _source_key(image, hub_account, arn, keys.get(arn), ", ".join(snapshot_ids)):
             if opens_keys or fault.code != "source-key-foreign":
@@ -69,7 +70,7 @@ def _source_key(
 
 
 def _re_encrypt(image: SourceImage, key_arn: str) -> str:
-    region = key_arn.split(":")[3] if key_arn.count(":") >= 5 else "REGION"
+    region = Arn.parse(key_arn).region or "REGION"
     name = safe_name(f"{image.name or image.id}-cmk")
     return (
         f"aws ec2 copy-image --region {region} --source-region {region} --source-image-id {image.id} --name '{name}' "
@@ -87,7 +88,7 @@ def _unusable(key: KeyFacts, code: str, where: str) -> Iterator[Fault]:
             "Name a key made with KeySpec SYMMETRIC_DEFAULT and KeyUsage ENCRYPT_DECRYPT.",
         )
     if not key.enabled or key.state != "Enabled":
-        named = f"--region {key.arn.split(':')[3]} --key-id {key.arn}"
+        named = f"--region {Arn.parse(key.arn).region} --key-id {key.arn}"
         by = f"with credentials of {key.account}"
         cure = {
             "Disabled": f"Enable it {by}: `aws kms enable-key {named}`",

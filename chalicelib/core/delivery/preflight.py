@@ -21,6 +21,7 @@ from chalicelib.core.images.image import (
     unknown_values,
 )
 from chalicelib.core.images.keys import KeyFacts
+from chalicelib.core.records.places import last_part
 from chalicelib.core.sharing import refusals
 from chalicelib.core.targets.applied_file import Target
 
@@ -90,7 +91,7 @@ def roles_missing(where: str, target: Target, missing: Sequence[str]) -> tuple[F
 
 
 def _grant_role_missing(where: str, target: Target, role: str) -> Fault:
-    names = ", ".join(one.rpartition("/")[2] for one in target.service_linked_roles)
+    names = ", ".join(last_part(one) for one in target.service_linked_roles)
     return Fault(
         "grant-role-missing",
         where,

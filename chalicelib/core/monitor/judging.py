@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from chalicelib.core.monitor.trail_actions import PUBLIC, Act, TrailAction, account_of
 from chalicelib.core.monitor.verdicts import ActionVerdict, MonitorFinding
 from chalicelib.core.records import schedule
+from chalicelib.core.records.places import Arn
 from chalicelib.core.sharing.share import Share, ShareState
 
 BEFORE = 15 * schedule.MINUTE
@@ -110,8 +111,8 @@ def _is_sibling(action: TrailAction, evidence: Evidence) -> bool:
 
 
 def _role(principal: str, hub: str) -> str:
-    parts = principal.split(":")
-    return parts[5].removeprefix("role/") if len(parts) == 6 and parts[2] == "iam" and parts[4] == hub else ""
+    arn = Arn.parse(principal)
+    return arn.resource.removeprefix("role/") if arn.service == "iam" and arn.account == hub else ""
 
 
 def _is_own(action: TrailAction, evidence: Evidence) -> bool:

@@ -15,6 +15,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from chalicelib.core.records.places import last_part
+
 PUBLIC = "all"
 """Everybody: EC2's group of that name, or ``*`` in a key's policy."""
 
@@ -225,7 +227,7 @@ def _share_used(record: _TrailRecord) -> Iterator[TrailAction]:
     """An AWS service's event. No public sample shows where snapshot and account are, so both are searched for."""
     own = _text(record.raw.get("recipientAccountId"))
     found = [value for part in ("serviceEventDetails", "requestParameters") for value in _leaves(record.raw.get(part))]
-    snapshots = [ident for value in found if _ID.match(ident := value.rpartition("/")[2])]
+    snapshots = [ident for value in found if _ID.match(ident := last_part(value))]
     accounts = [value for value in found if _ACCOUNT.match(value) and value != own]
     for snapshot in dict.fromkeys(snapshots[:1]):
         yield record.action(Act.USED, snapshot, accounts)

@@ -11,6 +11,7 @@ from chalicelib.core.faults import Fault, count
 from chalicelib.core.notices import MAX_LISTED, SCHEMA, said_faults
 from chalicelib.core.promotion.model import Promotion
 from chalicelib.core.records.addresses import digest
+from chalicelib.core.records.places import Place
 from chalicelib.core.targets.approvals import short
 
 REFUSED = "promotion.refused"
@@ -33,7 +34,7 @@ def refused(promotion: Promotion, faults: Iterable[Fault], now: int) -> dict[str
 
 def awaiting_approval(promotion: Promotion, digest: str, once: str, places: Sequence[str], now: int) -> dict[str, Any]:
     """Build the one notice that asks for an approval. ``once``: its name; ``places``: the targets that wait."""
-    listed = [place.split("/") for place in places[:MAX_LISTED]]
+    listed = map(Place.parse, places[:MAX_LISTED])
     waiting = f"{count(len(places), 'target waits', 'targets wait')} for that"
     return {
         **_of_promotion(replace(promotion, episode=0), AWAITING, now, once),

@@ -6,7 +6,11 @@ import hashlib
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from chalicelib.core.records.places import IMAGE, KEY, POLICY, ROLE, SNAPSHOT, Place, Resource
+
 RECORD = "record"
+ARCHIVED, SHARE_STEP, SHARE = "closed#", "history#share#", "share#"
+"""Beginnings of the sort keys of archived shares, of the entries in a share's history, and of shares."""
 
 
 class RecordKey(NamedTuple):
@@ -24,12 +28,26 @@ class RecordKey(NamedTuple):
     @property
     def kind(self) -> str:
         """The first part of its place, as ``promotion`` or ``resource``; it says who works on the record."""
-        return self.pk.split("#", 1)[0]
+        return self.pk.partition("#")[0]
+
+    @property
+    def name(self) -> str:
+        """The rest of its place, as the id of a promotion's AMI, or of a delivery."""
+        return self.pk.partition("#")[2]
+
+    @property
+    def share_name(self) -> str:
+        """The name in the sort key of a share, an archived share, or an entry of a share's history."""
+        if self.sk.startswith(ARCHIVED):
+            return self.sk.removeprefix(ARCHIVED).rpartition("#")[0]
+        if self.sk.startswith(SHARE_STEP):
+            return self.sk.removeprefix(SHARE_STEP).rsplit("#", 2)[0]
+        return self.sk.removeprefix(SHARE)
 
 
 def resource_kind(resource: str) -> str:
     """Return the kind of a resource of the ledger: snapshot, image, key, role or policy."""
-    return resource.split("#")[1]
+    return Resource.parse(resource).kind
 
 
 ARCHIVED_LATELY = "archived"
@@ -104,6 +122,11 @@ def copy_quota(account: str, region: str) -> RecordKey:
     return RecordKey(f"quota#{account}#{region}")
 
 
+def place_of_quota(quota: RecordKey) -> Place:
+    """Return the target of a copy quota's record."""
+    return Place(*quota.name.split("#"))
+
+
 def last_event(account: str, region: str) -> RecordKey:
     """When the last event from a target reached a delivery: an item beside the copy quota, for `doctor`."""
     return RecordKey(copy_quota(account, region).pk, "last-event")
@@ -131,39 +154,37 @@ def inventory_order(inventory_key: RecordKey, run: str, number: int) -> RecordKe
 
 def snapshot_resource(snapshot: str, region: str = "") -> RecordKey:
     """The message group of one source snapshot's permissions; ``region``: if it is not the hub's."""
-    return RecordKey(f"resource#snapshot#{snapshot}{f'@{region}' if region else ''}")
+    return RecordKey(str(Resource(SNAPSHOT, snapshot, region=region)))
 
 
 def key_resource(key_arn: str, account: str) -> RecordKey:
     """One account's grants on one source key: each takes its own call, so each account has a message group."""
-    return RecordKey(f"resource#key#{key_arn}#{account}")
+    return RecordKey(str(Resource(KEY, key_arn, account)))
 
 
 def policy_resource(key_arn: str) -> RecordKey:
     """The message group of one source key's policy: PutKeyPolicy writes it whole, so all accounts share a group."""
-    return RecordKey(f"resource#policy#{key_arn}")
+    return RecordKey(str(Resource(POLICY, key_arn)))
 
 
 def role_resource(key_arn: str, account: str) -> RecordKey:
     """The grants on one key, the hub's or the account's own, for one account's service-linked roles."""
-    return RecordKey(f"resource#role#{key_arn}#{account}")
+    return RecordKey(str(Resource(ROLE, key_arn, account)))
 
 
 def key_of(resource: str) -> str:
     """Return the ARN of the key that a resource is about; "" for snapshots and AMIs."""
-    _, kind, name, *_ = resource.split("#")
-    return "" if kind in ("snapshot", "image") else name
+    return Resource.parse(resource).arn
 
 
 def at_home(resource: str) -> bool:
     """Whether a resource is the grants for an account's service-linked roles on that account's own key."""
-    _, kind, *rest = resource.split("#")
-    return kind == "role" and rest[0].split(":")[4:5] == rest[1:2]
+    return Resource.parse(resource).at_home
 
 
 def image_resource(ami: str) -> RecordKey:
     """The message group of one source AMI's launch permissions."""
-    return RecordKey(f"resource#image#{ami}")
+    return RecordKey(str(Resource(IMAGE, ami)))
 
 
 def standing(ami: str) -> RecordKey:
@@ -201,7 +222,7 @@ def slot(quota: RecordKey, delivery: str) -> RecordKey:
 
 def share(resource: RecordKey, holder: str) -> RecordKey:
     """One permission on a resource: by account for a snapshot, by delivery for a key."""
-    return RecordKey(resource.pk, f"share#{holder}")
+    return RecordKey(resource.pk, f"{SHARE}{holder}")
 
 
 def holding(resource: str, share_name: str, delivery: str) -> RecordKey:
@@ -245,7 +266,7 @@ def lookup(partition: str, delivery: str) -> RecordKey:
 
 def archived_share(resource: str, share_name: str, at: int) -> RecordKey:
     """An archived share, and when it was archived."""
-    return RecordKey(resource, f"closed#{share_name}#{at:010d}")
+    return RecordKey(resource, f"{ARCHIVED}{share_name}#{at:010d}")
 
 
 def share_history(share_key: RecordKey, at: int, version: int) -> RecordKey:

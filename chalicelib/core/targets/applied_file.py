@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from chalicelib.core.faults import Fault, count
 from chalicelib.core.records import codec
+from chalicelib.core.records.places import Place
 from chalicelib.core.targets import organization
 from chalicelib.core.targets.organization import Membership, Organization
 from chalicelib.core.targets.withdrawals import covering
@@ -84,7 +85,7 @@ class Target:
     @property
     def place(self) -> str:
         """Its address, "account/region"."""
-        return f"{self.account}/{self.region}"
+        return str(Place(self.account, self.region))
 
 
 def of_delivery(target: Target) -> dict[str, Any]:
@@ -148,7 +149,7 @@ class Resolution:
     def until(self, place: str) -> int | None:
         """Return the date until which a target may keep its standing shares; 0: no end, None: no such target."""
         found = next((target.until for target in self.targets if target.place == place), None)
-        return self.blocked_until.get(place.partition("/")[0]) if found is None else found
+        return self.blocked_until.get(Place.parse(place).account) if found is None else found
 
     def only(self, places: Collection[str]) -> Resolution:
         """Return the resolution with these targets ("account/region") only."""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from chalicelib.core.records import codec
+from chalicelib.core.records.addresses import RecordKey
 from chalicelib.core.targets.applied_file import ORGANIZATION, Directory, Target, is_account, is_group
 from chalicelib.core.targets.organization import Organization
 
@@ -35,7 +36,7 @@ def from_items(items: Mapping[str, str]) -> Directory:
     own: dict[str, Mapping[str, tuple[Target, ...]]] = {}
     named: Organization | None = None
     for key, body in items.items():
-        kind, _, name = key.partition("#")
+        kind, name = RecordKey(key).kind, RecordKey(key).name
         if kind == "group":
             groups[name] = codec.decode(tuple[str, ...], json.loads(body), key)
         elif kind == "account":

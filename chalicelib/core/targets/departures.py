@@ -147,7 +147,7 @@ def _evidence(unit: str, where: Whereabouts | None) -> str:
         return "it is no longer in the organization"
     if where.state != ACTIVE:
         return f"its state is {where.state}" if where.state in STATES else ""
-    if where.above and unit.partition("-")[0] == "ou" and unit not in where.above:
+    if where.above and unit.startswith("ou-") and unit not in where.above:
         return f"it is now in {where.above[0]}"
     return ""
 

@@ -11,6 +11,8 @@ import json
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
+from chalicelib.core.records.places import Place
+
 
 @dataclass(frozen=True, slots=True)
 class Withdrawal:
@@ -58,4 +60,4 @@ def by_place(withdrawals: Iterable[Withdrawal]) -> Mapping[str, str]:
 
 def covering(withdrawn: Mapping[str, str], place: str) -> str | None:
     """Return who withdrew a target ("account/region"); None: nobody. ``withdrawn``: see ``by_place``."""
-    return withdrawn.get(place, withdrawn.get(place.partition("/")[0]))
+    return withdrawn.get(place, withdrawn.get(Place.parse(place).account))

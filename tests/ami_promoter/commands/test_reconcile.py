@@ -16,7 +16,8 @@ from chalicelib.adapters.dynamo.ledger import DynamoLedger
 from chalicelib.adapters.dynamo.members_table import MembersTable
 from chalicelib.adapters.dynamo.records import DynamoRecords
 from chalicelib.adapters.dynamo.table import Table
-from chalicelib.core.records import addresses
+from chalicelib.core.delivery.model import Delivery, DeliveryState
+from chalicelib.core.records import addresses, codec
 from chalicelib.core.sharing.share import Share, ShareState
 from chalicelib.core.targets.applied_file import Directory, Target
 from chalicelib.core.targets.organization import Membership, Organization, Unit
@@ -31,7 +32,10 @@ NINE = 1767603600
 
 def asleep(table):
     """Put a delivery without a due time: no worker would look at it again."""
-    body = {"id": "0123456789abcdef0123", "episode": 1, "state": "copying"}
+    target = Target(DEV, "us-east-1")
+    body = codec.encode(
+        Delivery("0123456789abcdef0123", "", AMI, target, 1, NINE, "golden", (), state=DeliveryState.COPYING)
+    )
     DynamoRecords(table).create(Write(DELIVERY, "copying", body, None), NINE)
 
 

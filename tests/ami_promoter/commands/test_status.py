@@ -276,7 +276,8 @@ def test_watching_ends_with_the_promotion(table, scene, capsys):
 
     def over(_seconds):
         body = json.loads(table.get(record)["body"]) | {"state": "over"}
-        table.update(record, "SET body = :body", {":body": json.dumps(body)})
+        given = {":body": json.dumps(body), ":state": "over"}
+        table.update(record, "SET body = :body, #state = :state", given, names={"#state": "state"})
 
     assert main(["status", AMI, "--watch"], TerminalClock(sleep=over)) == 0
 
@@ -505,7 +506,7 @@ def three(client, table):
     """Three records to read in one batch."""
     for name in "abc":
         table.put(addresses.delivery(name), {"body": json.dumps({"id": name})})
-    return [(addresses.delivery(name).pk, "record") for name in "abc"]
+    return [addresses.delivery(name) for name in "abc"]
 
 
 def test_what_dynamodb_leaves_unread_is_asked_again(three):
@@ -516,7 +517,7 @@ def test_what_dynamodb_leaves_unread_is_asked_again(three):
 
     found = Reader(connection, sleep=waits.append).many(three)
 
-    assert [found[place]["id"] for place in three] == ["a", "b", "c"]
+    assert [found[key].it.id for key in three] == ["a", "b", "c"]
     assert waits == [0.2, 0.4]
 
 

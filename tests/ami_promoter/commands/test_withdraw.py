@@ -3,6 +3,7 @@
 import pytest
 
 from ami_promoter.commands.withdraw import AmiSeen, refusals
+from chalicelib.core.delivery.tracked import TrackedDelivery
 from chalicelib.core.targets.applied_file import AppliedFile, Directory, Target
 from chalicelib.core.targets.organization import Membership, Organization, Unit
 
@@ -40,7 +41,7 @@ def seen(tracked=(), launched=None):
 )
 def test_who_may_launch_by_an_ous_arn_cannot_be_withdrawn_alone(launch, launched, codes):
     """By the present file, or by what is still open from an earlier one; the cure names both ways out."""
-    tracked = [{"account": DEV, "region": REGION, "state": "shared", "delivery": "d"}]
+    tracked = [TrackedDelivery("d", DEV, REGION, 1, "shared")]
 
     found = list(refusals(seen(tracked, launched), [DEV], applied(launch)))
 

@@ -4,7 +4,6 @@ import pytest
 
 from ami_promoter.hub.withdrawals import counts_from, in_force, over
 from chalicelib.core.promotion.model import Promotion
-from chalicelib.core.records import codec
 from chalicelib.core.targets import withdrawals
 from chalicelib.core.targets.withdrawals import WITHOUT_END, Withdrawal
 
@@ -58,15 +57,14 @@ def as_the_service(promotion, found, value):
 def test_what_counts_is_what_the_service_takes_into_account(changes, value, one, counts):
     """Another value, or none, ends a withdrawal; the same value, however often it is written, does not."""
     promotion = a_promotion(**changes)
-    record = {**codec.encode(promotion), "_item": {}}
 
-    assert (in_force([one], record, value) == (one,)) is counts
+    assert (in_force([one], promotion, value) == (one,)) is counts
     assert (as_the_service(promotion, [one], value) == (one,)) is counts
 
 
 def test_what_is_removed_has_ended_whatever_becomes_of_the_tags_present_value():
     """A value that the service has not seen yet may be refused, and then the earlier withdrawals still count."""
-    record = {**codec.encode(a_promotion()), "_item": {}}
+    record = a_promotion()
     found = [a_withdrawal(899), a_withdrawal(1100, place=PROD)]
 
     assert in_force(found, record, "dve") == ()
@@ -76,4 +74,4 @@ def test_what_is_removed_has_ended_whatever_becomes_of_the_tags_present_value():
 def test_without_a_record_every_withdrawal_of_the_value_counts():
     """It may have been lost."""
     assert in_force([a_withdrawal(1), a_withdrawal(1, "prod")], None, "dev") == (a_withdrawal(1),)
-    assert counts_from({"withdrawals_from": "damaged", "_item": {}}, "dev") == 0
+    assert counts_from(None, "dev") == 0

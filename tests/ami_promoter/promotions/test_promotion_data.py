@@ -1,9 +1,13 @@
 """What `status` works out from records."""
 
+import json
+
 import pytest
 
+from ami_promoter.hub.records import record_of
 from ami_promoter.promotions.promotion_data import page, progress_at, seconds_left
 from ami_promoter.promotions.promotion_text import time_left
+from chalicelib.core.delivery.model import Copy, CopyState
 
 BEGAN = 1000
 
@@ -19,7 +23,7 @@ BEGAN = 1000
 )
 def test_the_time_left_is_by_the_pace_until_the_last_look(now, said):
     """It shrinks between two looks, though the percentage does not move."""
-    copy = {"state": "pending", "progress": 25, "looks": 2, "next_look": 1240}  # the second look was at 1120
+    copy = Copy("snap-1", CopyState.PENDING, progress=25, looks=2, next_look=1240)  # the second look was at 1120
     seen = progress_at(copy)
 
     assert seen == 1120
@@ -29,17 +33,16 @@ def test_the_time_left_is_by_the_pace_until_the_last_look(now, said):
 @pytest.mark.parametrize(
     "copy",
     [
-        {"state": "pending", "progress": 0, "looks": 1, "next_look": 1120},
-        {"state": "completed", "progress": 100, "looks": 1, "next_look": 1120},
-        {"state": "pending", "progress": "x", "looks": 1, "next_look": 1120},
-        {"state": "pending", "progress": 25},
-        {},
+        Copy("snap-1", CopyState.PENDING, looks=1, next_look=1120),
+        Copy("snap-1", CopyState.COMPLETED, progress=100, looks=1, next_look=1120),
+        Copy("snap-1", CopyState.PENDING, progress=25),
+        Copy("snap-1"),
     ],
 )
 def test_where_nothing_can_be_said_nothing_is(copy):
-    """Before the first progress, after the end, and where the record is damaged."""
+    """Before the first progress, and after the end."""
     assert progress_at(copy) is None
-    assert seconds_left(copy.get("progress"), BEGAN, None, 1200) is None
+    assert seconds_left(copy.progress, BEGAN, None, 1200) is None
 
 
 @pytest.mark.parametrize(("progress", "began"), [(100, BEGAN), (25, None), (25, 1200)])
@@ -50,11 +53,14 @@ def test_no_pace(progress, began):
 
 def a_record(**body):
     """Build a promotion's record as the command line reads it: without members that have their default."""
-    return {**body, "_item": {"pk": "promotion#ami-1"}}
+    known = {"hub": "", "region": "", "created_at": 1, **body}
+    state = {"state": body["state"]} if "state" in body else {}
+    return record_of({"pk": "promotion#ami-1", "sk": "record", "body": json.dumps(known), **state})
 
 
 def a_withdrawn_delivery():
-    return {"state": "withdrawn", "target": {"account": "1" * 12, "region": "us-east-1"}, "_item": {}}
+    body = json.dumps({"target": {"account": "1" * 12, "region": "us-east-1"}})
+    return record_of({"pk": "delivery#d1", "sk": "record", "body": body, "state": "withdrawn"})
 
 
 @pytest.mark.parametrize(
@@ -102,3 +108,15 @@ def test_why_a_share_was_withdrawn(body, because):
     (one,) = page(a_record(**body), [a_withdrawn_delivery()], (), 0)["deliveries"]
 
     assert one["cancelled_because"] == because
+
+
+def test_a_damaged_record_is_shown_with_a_fault():
+    """What can be read of it is shown; members of another version are no damage."""
+    body = {"hub": "", "region": "", "created_at": "x", "value": "dev", "of_a_newer_version": 1, "since": 60}
+    item = {"pk": "promotion#ami-1", "sk": "record", "state": "dancing", "body": json.dumps(body)}
+    shown = page(record_of(item), [record_of({"pk": "delivery#d1", "sk": "record", "body": "{"})], (), 0)
+
+    assert (shown["ami"], shown["state"], shown["value"]) == ("ami-1", "dancing", "dev")
+    assert [one["code"] for one in (*shown["faults"], *shown["deliveries"][0]["faults"])] == ["record-damaged"] * 2
+    assert "body.created_at: 'x' is no int" in shown["faults"][0]["what"]
+    assert "is damaged" in shown["why"]

@@ -5,6 +5,8 @@ import pytest
 from ami_promoter.commands.doctor import source_keys
 from ami_promoter.hub.health import GoldenKey, Health
 from ami_promoter.reconcile import doctor_checks
+from chalicelib.core.delivery.model import Delivery, HubCopy, Snapshot
+from chalicelib.core.targets.applied_file import Target
 from tests.core.images.examples import a_key
 
 HUB, REGION = "111111111111", "us-east-1"
@@ -56,13 +58,17 @@ def test_the_hubs_key_is_judged_by_how_targets_get_to_it(access, allowed, lacks,
 
 def test_a_keys_ways_are_those_of_the_deliveries_that_need_it():
     """By the settings on their records, which leave the default out; another account's key is its owner's."""
-    there, foreign = {"key_arn": KEY}, {"key_arn": KEY.replace(HUB, "222222222222")}
-    under_way = {
-        ("delivery#1", "record"): {"target": {"key_access": "none"}, "snapshots": [there, foreign]},
-        ("delivery#2", "record"): {"target": {}, "snapshots": [there]},
-        ("delivery#3", "record"): {"target": {"key_access": "policy"}, "hub_copy": {"key_arn": f"{KEY}2"}},
-        ("promotion#1", "record"): {"snapshots": [{"key_arn": f"{KEY}3"}]},
-    }
+    there, foreign = Snapshot("snap-1", KEY), Snapshot("snap-2", KEY.replace(HUB, "222222222222"))
+
+    def needs(access, *snapshots, **more):
+        target = Target("222222222222", REGION, key_access=access)
+        return Delivery("d", HUB, "ami-1", target, 1, 1, "golden", snapshots, **more)
+
+    under_way = [
+        needs("none", there, foreign),
+        needs("grant", there),
+        needs("policy", hub_copy=HubCopy(key_arn=f"{KEY}2")),
+    ]
 
     assert source_keys(HUB, under_way) == {KEY: {"none", "grant"}, f"{KEY}2": {"policy"}}
 

@@ -8,6 +8,7 @@ import pytest
 from ami_promoter.hub.health import Senders
 from ami_promoter.reconcile.doctor_target_checks import HubNames, KnownAtHub, findings
 from ami_promoter.reconcile.facts import TargetFacts
+from chalicelib.core.delivery.copy_quota import CopyQuota
 from chalicelib.core.faults import Fault
 from chalicelib.core.targets.applied_file import Target
 from chalicelib.core.targets.seen import AllowedImages, ForwardingRule, TargetSeen, rule_names
@@ -181,7 +182,7 @@ def test_allowed_amis(state, criteria, passed):
 )
 def test_the_copy_quota_is_a_trouble_where_others_copy_there(quota, passed):
     """The service's own queue is no trouble."""
-    assert found(quota=quota)["copy-quota"]["passed"] is passed
+    assert found(quota=CopyQuota(DEV, "us-east-1", **quota))["copy-quota"]["passed"] is passed
 
 
 def test_a_target_that_did_not_answer():

@@ -1,15 +1,19 @@
 """What ``reconcile`` finds in a view: each difference, without touching what is not the service's."""
 
+import json
+from dataclasses import replace
+
 import pytest
 
 from ami_promoter.hub.receivers import Receivers
-from ami_promoter.reconcile.facts import Grant, HubView, LedgerShare, PolicyStatement, SourceFacts, TargetFacts
+from ami_promoter.hub.records import record_of
+from ami_promoter.reconcile.facts import Grant, HubView, PolicyStatement, SourceFacts, TargetFacts
 from ami_promoter.reconcile.findings import findings
 from ami_promoter.reconcile.repair_data import EndTracked, MakeDue, RecordOpen, ReleaseHolding, Remove, Reopen, Withdraw
 from ami_promoter.reconcile.sharing_trail import Change
 from chalicelib.core.faults import Fault
 from chalicelib.core.records import addresses
-from chalicelib.core.sharing.share import TRIES_BEFORE_ALARM
+from chalicelib.core.sharing.share import TRIES_BEFORE_ALARM, Share, ShareState
 from chalicelib.core.targets.inventory import OwnImage, OwnSnapshot
 from tests.fakes import copying, sharing
 
@@ -36,8 +40,9 @@ def last(change):
 
 
 def item(pk, sk, body, **beside):
-    """One item of the table, as the command reads it."""
-    return {(pk, sk): {**body, "_item": {"pk": pk, "sk": sk, **beside}}}
+    """One item of the table, as the command reads it; the members that it lacks are empty."""
+    one = record_of({"pk": pk, "sk": sk, "body": json.dumps(body), **beside})
+    return {one.key: replace(one, damage=())}
 
 
 def a_delivery(state="copying", episode=1, **body):
@@ -53,7 +58,7 @@ HELD, STANDING = copying(ID), sharing(ID)
 def a_share(state, *holdings, resource=RESOURCE, name=DEV, **rest):
     """An entry of the ledger, and its resource's record."""
     given = {"account": DEV, "intended_at": 1, "version": 4, **rest}
-    share = LedgerShare(resource, name, state=state, holdings=holdings, **given)
+    share = Share(resource, name, state=ShareState(state), holdings=frozenset(holdings), **given)
     return item(resource, "record", {}, state="open", wake_at=NOW, due_shard="due#0") | {(resource, name): share}
 
 
@@ -63,7 +68,7 @@ def view(*items, **rest):
     Everything may be received unless ``receivers`` says who may; the view says what was read of a key.
     """
     every = {place: it for some in items for place, it in some.items()}
-    ledger = {place: it for place, it in every.items() if isinstance(it, LedgerShare)}
+    ledger = {place: it for place, it in every.items() if isinstance(it, Share)}
     records = {place: it for place, it in every.items() if place not in ledger}
     return HubView(NOW, HUB, records, ledger, **{"targets": {(DEV, REGION): TargetFacts()}, **rest})
 
@@ -332,9 +337,9 @@ def test_a_record_without_a_due_date_is_woken():
 def test_a_parked_or_damaged_record_is_notified():
     """The text has the command that unparks it."""
     parked = item(f"delivery#{ID}", "record", {"state": "copying", "episode": 1}, state="copying", parked="a bug.")
-    damaged = {("promotion#ami-0b", "record"): {"unreadable": True, "_item": {"state": "running"}}}
+    damaged = record_of({"pk": "promotion#ami-0b", "sk": "record", "state": "running", "body": "{"})
 
-    reported = findings(view(parked, damaged))
+    reported = findings(view(parked, {damaged.key: damaged}))
 
     assert [one.code for one in reported] == ["parked", "unreadable"]
     assert f"--unpark 'delivery#{ID}'" in reported[0].what
@@ -491,8 +496,13 @@ def test_what_the_file_contains_or_is_not_known_not_to_contain_stays(share, rece
 
 def test_shares_of_one_receiver_are_notified_together():
     """Five snapshots: one finding, which names three, and the last refusal to close one."""
+    refused = Fault("key-disabled", "", "the key is disabled.", "")
     shares = [
-        a_share("closing", resource=addresses.snapshot_resource(f"snap-{n}").pk, fault="the key is disabled.")
+        a_share(
+            "closing",
+            resource=addresses.snapshot_resource(f"snap-{n}").pk,
+            fault=refused,
+        )
         for n in range(5)
     ]
 

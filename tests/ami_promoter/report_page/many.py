@@ -1,12 +1,13 @@
 """Records of a hub with any number of targets and promotions, without a hub."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from ami_promoter.hub.records import Record, _tolerant
 from ami_promoter.report_page.model import Overview, ReportContext, overview
-from ami_promoter.report_page.reading import sort
+from ami_promoter.report_page.reading import HubRecords, sort
+from chalicelib.adapters.dynamo.ledger import DynamoLedger
+from chalicelib.adapters.dynamo.table import Table
 from chalicelib.core.delivery.model import Copy, CopyState, Delivery, DeliveryState, NewImage
 from chalicelib.core.delivery.tracked import TrackedDelivery
 from chalicelib.core.faults import Fault
@@ -20,6 +21,8 @@ HUB, REGION = "111111111111", "us-east-1"
 KEY = f"arn:aws:kms:{REGION}:{HUB}:key/9a1c841d-1f7b-4fec-ba46-83f5f366bf0e"
 NOW = 1767606054
 DAY = 86400
+StoredItem = Mapping[str, Any]
+
 STEPS = (
     ("waiting", 2),
     ("opening", 20),
@@ -36,17 +39,23 @@ def context(days: int = 30) -> ReportContext:
     return ReportContext(HUB, REGION, f"ami-promoter-{REGION}", NOW, NOW - days * DAY, days)
 
 
-def record(pk: str, sk: str, body: Any = None, **attributes: Any) -> Record:
-    """Build a record as the table would have it."""
+def record(pk: str, sk: str, body: Any = None, **attributes: Any) -> StoredItem:
+    """Build an item as the table would have it."""
     written = {} if body is None else {"body": json.dumps(codec.encode(body)), "schema": VERSION}
-    return _tolerant({"pk": pk, "sk": sk, **written, **attributes})
+    return {"pk": pk, "sk": sk, **written, **attributes}
 
 
-def shown(found: Iterator[Record], days: int = 30) -> Overview:
-    return overview(sort(found), context(days))
+def sorted_by_kind(found: Iterable[StoredItem]) -> HubRecords:
+    return sort(found, DynamoLedger(Table(None, "")).read)
 
 
-def hub(targets: int, promotions: int, *, fails: int = 100, bad: Mapping[str, str] | None = None) -> Iterator[Record]:
+def shown(found: Iterator[StoredItem], days: int = 30) -> Overview:
+    return overview(sorted_by_kind(found), context(days))
+
+
+def hub(
+    targets: int, promotions: int, *, fails: int = 100, bad: Mapping[str, str] | None = None
+) -> Iterator[StoredItem]:
     """Yield the records: one image a day, delivered everywhere except each ``fails``th target, the last one copying.
 
     ``bad``: hostile texts in the fields that people and AWS write.
@@ -57,7 +66,7 @@ def hub(targets: int, promotions: int, *, fails: int = 100, bad: Mapping[str, st
         yield from _promotion(f"ami-{day:017x}", targeted, began, last, bad or {})
 
 
-def _promotion(ami: str, targets: list[bool], began: int, last: bool, bad: Mapping[str, str]) -> Iterator[Record]:
+def _promotion(ami: str, targets: list[bool], began: int, last: bool, bad: Mapping[str, str]) -> Iterator[StoredItem]:
     name = bad.get("name", f"golden-{began // DAY * DAY}")
     state = PromotionState.RUNNING if last else PromotionState.OVER
     promoted = Promotion(
@@ -78,7 +87,7 @@ def _promotion(ami: str, targets: list[bool], began: int, last: bool, bad: Mappi
 
 def _delivery(
     ami: str, name: str, account: str, began: int, last: bool, fails: bool, bad: Mapping[str, str]
-) -> Iterator[Record]:
+) -> Iterator[StoredItem]:
     ident = addresses.delivery_id(HUB, ami, account, REGION)
     state = DeliveryState.COPYING if last else DeliveryState.FAILED if fails else DeliveryState.DELIVERED
     image = f"ami-{int(account) % 10**12:012d}{ami[-5:]}" if state is DeliveryState.DELIVERED else None
@@ -113,7 +122,7 @@ def _delivery(
         yield from _share(resource, holder, account, began, last)
 
 
-def _share(resource: str, holder: str, account: str, began: int, last: bool) -> Iterator[Record]:
+def _share(resource: str, holder: str, account: str, began: int, last: bool) -> Iterator[StoredItem]:
     state = ShareState.OPEN if last else ShareState.ARCHIVED
     times = {"intended_at": began + 20, "opened_at": began + 21}
     times |= {} if last else {"removed_at": began + 641, "closed_at": began + 780}

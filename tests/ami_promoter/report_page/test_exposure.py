@@ -5,21 +5,21 @@ import pytest
 from ami_promoter.report_page.chart import most_open
 from ami_promoter.report_page.exposure import Exposure, exposures
 from ami_promoter.report_page.model import spans
-from ami_promoter.report_page.reading import sort
 from chalicelib.core.sharing.share import Share, ShareState
-from tests.ami_promoter.report_page.many import record
+from tests.ami_promoter.report_page.many import record, sorted_by_kind
 
 PK, ACCOUNT = "resource#snapshot#snap-1", "222222222222"
 
 
 def found(*records):
     """The (state, start, end, sure) of the intervals computed from these records."""
-    return [(one.state, one.start, one.end, one.sure) for one in exposures(sort(records))]
+    return [(one.state, one.start, one.end, one.sure) for one in exposures(sorted_by_kind(records))]
 
 
 def share(state, **members):
     made = Share(PK, ACCOUNT, ACCOUNT, state=state, **members)
-    own = {"state": state.value, "account": ACCOUNT, "preexisting": made.preexisting}
+    own = {"state": state.value, "account": ACCOUNT, "version": 1}
+    own |= {name: getattr(made, name) for name in ("preexisting", "intended_at", "grant_id")}
     return record(PK, f"share#{ACCOUNT}", made, **own)
 
 
@@ -103,7 +103,7 @@ def test_a_key_policys_statement_is_of_its_account():
         record(policy, f"history#share#{ACCOUNT}-copies#{at:010d}#{at:08d}", at=at, state=state)
         for at, state in ((10, "opening"), (11, "open"), (50, "closing"), (60, "closed"))
     ]
-    assert [one.account for one in exposures(sort(happened))] == [ACCOUNT]
+    assert [one.account for one in exposures(sorted_by_kind(happened))] == [ACCOUNT]
 
 
 def test_an_archive_that_has_been_written_over_is_in_the_history_still():

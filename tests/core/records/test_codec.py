@@ -7,7 +7,9 @@ from typing import Any, Literal
 
 import pytest
 
+from chalicelib.core.delivery.model import Delivery, DeliveryState, Snapshot
 from chalicelib.core.records import codec
+from chalicelib.core.targets.applied_file import Target
 
 
 class Colour(StrEnum):
@@ -62,3 +64,45 @@ def test_a_value_that_does_not_fit_is_refused_with_its_path(given, path):
         codec.decode(Outer, given)
 
     assert path in str(refused.value)
+
+
+def salvaged(**body):
+    """What can be read of a delivery, and what cannot."""
+    whole = codec.encode(Delivery("d1", "1", "ami-1", Target("2", "r"), 1, 1, "golden", (Snapshot("snap-1", None),)))
+    return codec.salvage(Delivery, {**whole, **body})
+
+
+def test_a_whole_record_and_members_of_a_newer_version_are_no_damage():
+    """Also below the record's own members."""
+    found, damage = salvaged(of_a_newer_version=1, image={"id": "ami-9", "of_a_newer_version": 1})
+
+    assert (found.image.id, damage) == ("ami-9", ())
+
+
+@pytest.mark.parametrize(
+    ("body", "damage"),
+    [
+        ({"state": "dancing"}, "record.state: 'dancing' is no DeliveryState"),
+        ({"tries": "3"}, "record.tries: '3' is no int"),
+        ({"image": {"id": 3}}, "record.image.id: 3 is no str"),
+        ({"copies": [{"source": "snap-1"}, 3]}, "record.copies[1]: 3 is no dict"),
+        ({"target": {"account": "2"}}, "record.target.region is missing"),
+        ({"target": "nowhere"}, "record.target: 'nowhere' is no dict"),
+        ({"last_refusal": {"code": "c", "where": "w", "what": 1, "cure": ""}}, "record.last_refusal.what: 1 is no str"),
+    ],
+)
+def test_what_does_not_fit_is_empty_and_named(body, damage):
+    """All else is read; the fault says where it is."""
+    found, said = salvaged(**body)
+
+    assert said == (damage,)
+    assert (found.id, found.snapshots) == ("d1", (Snapshot("snap-1", None),))
+    assert found.target.account in ("2", "")
+
+
+def test_of_nothing_every_member_is_empty():
+    """Each that has no default is named."""
+    found, said = codec.salvage(Delivery, {"id": "d1"})
+
+    assert (found.target.account, found.episode, found.snapshots, found.state) == ("", 0, (), DeliveryState.REQUESTED)
+    assert "record.target is missing" in said

@@ -1,0 +1,80 @@
+"""The settings of a target, by their table: ``$defs/settingKeys`` of targets.schema.json.
+
+Each key has its JSON Schema and, for this project alone: ``row``, what the guide says of it; ``bounds`` and ``step`` of
+a duration; and ``only``, the mode in which it has an effect. Its default and its Python type are in ``Target``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, fields
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from ami_promoter.terminal.durations import seconds
+from chalicelib.core.targets.applied_file import Target
+
+BUILT_IN: Mapping[str, Any] = {
+    field.name: field.default_factory() if field.default_factory is not MISSING else field.default
+    for field in fields(Target)
+}
+"""The defaults."""
+
+
+@cache
+def schema() -> Mapping[str, Any]:
+    """The schema as it is shipped."""
+    text = files("ami_promoter.targets_file").joinpath("targets.schema.json").read_text(encoding="utf-8")
+    parsed: Mapping[str, Any] = json.loads(text)
+    return parsed
+
+
+def table() -> Mapping[str, Mapping[str, Any]]:
+    """Return each key of a target's settings with its rule."""
+    known: Mapping[str, Mapping[str, Any]] = schema()["$defs"]["settingKeys"]["properties"]
+    return known
+
+
+def only_in(mode: str) -> tuple[str, ...]:
+    """Return the settings that have an effect in this mode only."""
+    return tuple(name for name, rule in table().items() if rule.get("only") == mode)
+
+
+@dataclass(frozen=True, slots=True)
+class DurationBounds:
+    """The shortest and the longest value of a duration, and of which length it must be a multiple; in seconds."""
+
+    least: int
+    most: int
+    step: int
+    words: str
+
+    def admit(self, length: int) -> bool:
+        """Whether a duration may be so long."""
+        return self.least <= length <= self.most and length % self.step == 0
+
+
+def bounds(name: str) -> DurationBounds | None:
+    """Return the bounds of a duration; None for any other setting."""
+    rule = table().get(name, {})
+    if "bounds" not in rule:
+        return None
+    (least, most), step = rule["bounds"], rule.get("step", "1s")
+    words = f"{step} to {most}, in steps of {step}; or {least}" if "step" in rule else f"{least} to {most}"
+    return DurationBounds(seconds(least), seconds(most), seconds(step), words)
+
+
+def rows() -> str:
+    """Write the guide's table of settings."""
+    lines = ["| key | default | example | meaning |", "|---|---|---|---|"]
+    for name, rule in table().items():
+        if row := rule.get("row"):
+            default = row.get("default") or f"`{_written(rule['default'])}`"
+            lines.append(f"| `{name}` | {default} | `{row['example']}` | {row['meaning']} |")
+    return "\n".join(lines)
+
+
+def _written(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
