@@ -9,7 +9,7 @@ from operator import attrgetter, itemgetter
 from typing import Any, TypeVar
 
 from chalicelib.adapters.dynamo import ledger
-from chalicelib.adapters.dynamo.records import shard_of
+from chalicelib.adapters.dynamo.records import A_MOMENT, shard_of
 from chalicelib.adapters.dynamo.table import DAY, EXPIRES, KEEP_HISTORY_DAYS
 from chalicelib.core.delivery.copy_quota import SlotLease
 from chalicelib.core.delivery.tracked import EXPIRED, TrackedDelivery
@@ -113,9 +113,8 @@ class MemoryRecords:
             self._due[shard_of(key)].add(key)
             heapq.heappush(self._alarms, (at, key))
 
-    def begin(self, key: RecordKey) -> Stored | None:
-        if key in self.records:
-            self.records[key].woken_at = None
+    def begin(self, key: RecordKey, inbox: Mapping[str, str], now: int) -> Stored | None:
+        self.leave(key, inbox, now)
         return self.read(key)
 
     def read(self, key: RecordKey) -> Stored | None:
@@ -124,7 +123,8 @@ class MemoryRecords:
             return None
         if item.damaged:
             raise Unreadable(f"{key} is damaged.")
-        return Stored(key, item.body, item.version, dict(item.inbox), item.parked, scheduled=item.wake_at)
+        woken = item.woken_at is not None
+        return Stored(key, item.body, item.version, dict(item.inbox), item.parked, item.wake_at, woken)
 
     def read_all(self, keys: Collection[RecordKey]) -> Mapping[RecordKey, Stored]:
         there = {key for key in keys if key in self.records and not self.records[key].damaged}
@@ -160,20 +160,23 @@ class MemoryRecords:
         happened: Sequence[str],
         now: int,
         also: Sequence[tuple[RecordKey, Mapping[str, Any]]] = (),
+        *,
+        goes_on: bool = False,
     ) -> Stored | None:
         item = self.records.get(after.key)
         if item is None or item.version != before.version:
             return None
         item.state, item.body, item.version = after.state, after.body, item.version + 1
-        item.due_at, item.latest = after.due_at, after.latest
-        self._alarm(after.key, None if after.due_at is None else max(after.due_at, now))
+        item.due_at, item.latest, item.woken_at = after.due_at, after.latest, None
+        if not goes_on or item.wake_at is None or item.wake_at > max(after.due_at or 0, now) + A_MOMENT:
+            self._alarm(after.key, None if after.due_at is None else max(after.due_at, now))
         if happened or also:
             entry = {"what": list(happened), "state": after.state, EXPIRES: now + KEPT}
             self.items[addresses.history(after.key, item.version)] = entry
         for key, attributes in also:
             over = {EXPIRES: now + KEPT} if attributes.get("kind") == "lookup" else {}
             self.items[key] = {**attributes, **over}
-        return replace(before, body=after.body, version=item.version, scheduled=item.wake_at)
+        return replace(before, body=after.body, version=item.version, scheduled=item.wake_at, woken=False)
 
     def park(self, key: RecordKey, why: str, now: int) -> None:
         if key in self.records:
@@ -188,15 +191,20 @@ class MemoryRecords:
         self._alarm(key, now)
         return True
 
-    def make_due(self, key: RecordKey, now: int, inbox: Mapping[str, str] = NOTHING) -> MadeDue:
+    def make_due(
+        self, key: RecordKey, now: int, inbox: Mapping[str, str] = NOTHING, fresh: Write | None = None
+    ) -> MadeDue:
+        if fresh is not None and key not in self.records:
+            self.replace(fresh, now)
         item = self.records.get(key)
         if item is None or item.parked:
             if item is not None:
                 item.inbox.update(inbox)
             return MadeDue.NONE
         self.leave(key, inbox, now)
-        if not self.mark_woken(key, now):
+        if item.woken_at is not None and item.woken_at > now - schedule.WAKE_LOST:
             return MadeDue.SENT
+        item.woken_at = now
         at = item.wake_at or now
         self._alarm(key, at if now - schedule.WAKE_LOST <= at <= now + schedule.WAKE_LOST else now + schedule.WAKE_LOST)
         return MadeDue.SEND
@@ -212,13 +220,6 @@ class MemoryRecords:
         item.version += 1
         if item.wake_at is None:
             self._alarm(key, now if due is None else due)
-        return True
-
-    def mark_woken(self, key: RecordKey, now: int) -> bool:
-        item = self.records.get(key)
-        if item is None or (item.woken_at is not None and item.woken_at > now - schedule.WAKE_LOST):
-            return False
-        item.woken_at = now
         return True
 
     def put(self, key: RecordKey, attributes: Mapping[str, Any]) -> None:
@@ -324,6 +325,10 @@ class MemoryLedger:
         self.archived: Items[tuple[str, str, int], Share] = Items(itemgetter(0))
         self.reads = 0
         """Items that were read as shares."""
+
+    def hold_all(self, wanted: Sequence[tuple[Share, Holding]]) -> None:
+        for share, holding in wanted:
+            self.hold(share.resource, share, holding)
 
     def hold(self, resource: str, share: Share, holding: Holding) -> None:
         known = self.items.get((resource, share.share_name), share)

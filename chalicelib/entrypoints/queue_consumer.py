@@ -105,7 +105,7 @@ class QueueConsumer:
         if wake.key.kind not in self._kinds:
             raise ValueError(f"{wake.key}: this function works on records of the kinds {', '.join(self._kinds)} only.")
         try:
-            if wake.reason is not None:
+            if wake.reason is not None and wake.key.kind != "delivery":
                 self._reasons.leave(wake.key, wake.reason)
             self._work(wake, time_left)
         except Exception as error:
@@ -119,7 +119,7 @@ class QueueConsumer:
         key, services = wake.key, self._services
         match key.kind:
             case "delivery":
-                services.deliveries.run(key, wake.cause, time_left=time_left)
+                services.deliveries.run(key, wake.cause, self._reasons.of_target(wake.reason), time_left=time_left)
             case "promotion":
                 services.promotions.run(key, wake.cause, time_left=time_left)
             case "quota":

@@ -36,6 +36,8 @@ class Stored:
     parked: str = ""
     scheduled: int | None = None
     """From when the sweep wakes it (epoch seconds); None: it is not in the index of what is due."""
+    woken: bool = False
+    """Whether a wake was sent that no write has answered: until one does, no other is sent for a minute."""
     recent: Sequence[Mapping[str, Any]] = ()
     """The last entries of its history, oldest first, which the store keeps on the record itself."""
 
@@ -72,8 +74,8 @@ Extras = Sequence[tuple[RecordKey, Mapping[str, Any]]]
 class Records(Protocol):
     """State records. Every write is conditional; every read is consistent."""
 
-    def begin(self, key: RecordKey) -> Stored | None:
-        """Begin work on a record: clear its ``woken_at``, then read it."""
+    def begin(self, key: RecordKey, inbox: Mapping[str, str], now: int) -> Stored | None:
+        """Write inbox entries, as ``leave`` does, and read the record that has them."""
 
     def read(self, key: RecordKey) -> Stored | None:
         """Read a record."""
@@ -90,10 +92,21 @@ class Records(Protocol):
         Returns the records that exist already; if there are any, nothing was written.
         """
 
-    def save(self, before: Stored, after: Write, happened: Sequence[str], now: int, also: Extras = ()) -> Stored | None:
+    def save(
+        self,
+        before: Stored,
+        after: Write,
+        happened: Sequence[str],
+        now: int,
+        also: Extras = (),
+        *,
+        goes_on: bool = False,
+    ) -> Stored | None:
         """Write a record with its history, if it has not been written since it was read; else return None.
 
+        This answers its wake, so the next one is sent.
         ``also``: items to write with it. Look-ups among them are written first, even if the record then is not.
+        ``goes_on``: the run is not over, so the index may keep its time, unless that is over a minute too late.
         """
 
     def replace(self, write: Write, now: int) -> None:
@@ -105,11 +118,13 @@ class Records(Protocol):
     def unpark(self, key: RecordKey, now: int) -> bool:
         """Unpark a record: it is due at once. False: it is not parked."""
 
-    def make_due(self, key: RecordKey, now: int, inbox: Mapping[str, str] = NOTHING) -> MadeDue:
+    def make_due(
+        self, key: RecordKey, now: int, inbox: Mapping[str, str] = NOTHING, fresh: Write | None = None
+    ) -> MadeDue:
         """Make a record due within a minute, in case the wake that follows is lost, and increment its version.
 
         So a run that is working on it cannot write what it read before, and looks again. ``inbox``: requests to write;
-        a parked record only gets these.
+        a parked record only gets these. ``fresh``: the record to create if there is none.
         """
 
     def leave(
@@ -119,9 +134,6 @@ class Records(Protocol):
 
         ``newer``: only if each inbox entry is greater than the one there. False: there is no such record.
         """
-
-    def mark_woken(self, key: RecordKey, now: int) -> bool:
-        """Set ``woken_at`` if it is absent or too old. False: a wake is on its way."""
 
     def put(self, key: RecordKey, attributes: Mapping[str, Any]) -> None:
         """Write an item beside the records, such as a look-up, without condition."""

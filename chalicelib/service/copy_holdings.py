@@ -43,7 +43,7 @@ def release(
     for share, held in budget.each(sorted(left, key=lambda pair: not pair[1]), CALLS):  # holdings first
         for holding in held:
             ledger.release(share.resource, share.share_name, holding)
-        waker.wake_resource(share.resource, f"{one.delivery}:let-go:{clock()}")
+        waker.wake_resources([share.resource], f"{one.delivery}:let-go:{clock()}")
         done += 1
     return done == len(left)
 

@@ -39,10 +39,9 @@ class CopyQuotas:
 
     def run(self, key: RecordKey, *, time_left: TimeLeft) -> None:
         """Grant what is free; the next run does what there is no time for."""
-        read = self._records.begin
         for _ in range(ROUNDS):
             try:
-                stored = read(key)
+                stored = self._records.read(key)
                 if stored is None or stored.parked:
                     return
                 quota = COPY_QUOTAS.decode(stored)
@@ -53,7 +52,6 @@ class CopyQuotas:
                     return
             if time_left() < NEEDS_SECONDS:
                 break
-            read = self._records.read
         self._waker.send(key, f"more:{self._clock()}")
 
     def _rebuild(self, key: RecordKey, error: ParkRecord) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -43,13 +43,16 @@ from chalicelib.ports.records import Records, Write
 from chalicelib.ports.targets import Targets
 from chalicelib.service import hub_copies
 from chalicelib.service.approvals import LiveApprovals
-from chalicelib.service.budget import Budget
+from chalicelib.service.budget import Budget, slices
 from chalicelib.service.runner import Machine
 from chalicelib.service.source_images import source_image
 from chalicelib.service.waker import Clock, Waker
 
-CALLS_A_SHARE = 6
-"""Calls to hold or release one share: four for its items at most, and a write and a message to wake its resource."""
+SHARES_AT_ONCE = 5
+"""Shares that are held or released together."""
+
+CALLS_FOR_SHARES = 15
+"""Calls for that: their items, a write for each resource, and a message that wakes all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +79,13 @@ def delivery_machine(draw: Callable[[], str]) -> Machine[Delivery, Command, Deli
         return machine.record_intent(record, tuple(commands), now, nonces)
 
     decide = (machine.outstanding, machine.evolve, machine.due_events, machine.looks)
-    return Machine(*decide, record_intent, machine.tells, lambda record, command: command.announced(record))
+    return Machine(
+        *decide,
+        record_intent,
+        machine.tells,
+        lambda command: command.acts,
+        lambda record, command: command.announced(record),
+    )
 
 
 class DeliveryExecutor:
@@ -100,6 +109,7 @@ class DeliveryExecutor:
         self._partition = partition
         self._region = region
         self._trigger_tag = trigger_tag
+        self._images: dict[tuple[str, str], SourceImage] = {}
 
     def execute(self, record: Delivery, command: Command, budget: Budget) -> DeliveryEvent:
         """Execute one command; a refusal comes back as an event."""
@@ -261,8 +271,8 @@ class DeliveryExecutor:
         elif self._must_wake_quota(delivery, lease, again=again):
             quota = CopyQuota(delivery.target.account, delivery.target.region)
             cause = f"{delivery.id}:{delivery.episode}:{asked.wanted}:{asked.done}:{self._clock()}"
-            write = Write(quota.key, "open", codec.encode(quota), self._clock())
-            self._waker.wake_or_create(write, cause)
+            fresh = Write(quota.key, "open", codec.encode(quota), self._clock())
+            self._waker.wake(quota.key, cause, fresh=fresh)
         gone = self._source_gone(delivery) if asked.waits and again and lease.lacking > 0 else None
         return slots.SlotsAsked(asked.wanted, asked.done, lease.granted, lease.until, wish.limited_at, gone)
 
@@ -306,11 +316,13 @@ class DeliveryExecutor:
         if role != delivery.target.role_name:
             return shares.RoleRenamed(role)
         done = delivery.shares.continue_at
-        for share in budget.each(delivery.shares.needed[done:], CALLS_A_SHARE):
-            wanted = self._wanted(delivery, share, 0 if share.standing else hold.last_closing_at)
-            self._ports.ledger.hold(share.resource, wanted, _holding(delivery, share, hold.until))
-            self._wake_resource(delivery, share, "hold")
-            done += 1
+        for some in budget.each(slices(delivery.shares.needed[done:], SHARES_AT_ONCE), CALLS_FOR_SHARES):
+            ends = ((share, 0 if share.standing else hold.last_closing_at) for share in some)
+            holdings = (_holding(delivery, share, hold.until) for share in some)
+            wanted = [self._wanted(delivery, *one) for one in ends]
+            self._ports.ledger.hold_all(list(zip(wanted, holdings, strict=True)))
+            self._wake_resources(delivery, some, "hold")
+            done += len(some)
         return shares.SharesHeld(_upto(delivery, done))
 
     def _wanted(self, delivery: Delivery, share: NeededShare, last_closing_at: int) -> LedgerShare:
@@ -341,15 +353,17 @@ class DeliveryExecutor:
     def _release(self, delivery: Delivery, budget: Budget, *, everything: bool) -> DeliveryEvent:
         until = delivery.target.until and delivery.target.until + schedule.LEDGER_CLOSES_AFTER
         done = delivery.shares.continue_at
-        for share in budget.each(delivery.shares.needed[done:], CALLS_A_SHARE):
-            if everything or not share.standing:
+        for some in budget.each(slices(delivery.shares.needed[done:], SHARES_AT_ONCE), CALLS_FOR_SHARES):
+            over = [share for share in some if everything or not share.standing]
+            for share in over:
                 self._ports.ledger.release(share.resource, share.share_name, _holding(delivery, share, until))
-                self._wake_resource(delivery, share, "release")
-            done += 1
+            self._wake_resources(delivery, over, "release")
+            done += len(some)
         return shares.SharesReleased(everything, _upto(delivery, done))
 
-    def _wake_resource(self, delivery: Delivery, share: NeededShare, what: str) -> None:
-        self._waker.wake_resource(share.resource, f"{delivery.id}:{delivery.episode}:{what}:{self._clock()}")
+    def _wake_resources(self, delivery: Delivery, shares: Iterable[NeededShare], what: str) -> None:
+        cause = f"{delivery.id}:{delivery.episode}:{what}:{self._clock()}"
+        self._waker.wake_resources(dict.fromkeys(share.resource for share in shares), cause)
 
     def _register(self, delivery: Delivery) -> DeliveryEvent:
         """Register or copy the image. If the name is taken, an earlier call whose answer was lost may have taken it."""
@@ -469,7 +483,11 @@ class DeliveryExecutor:
             self._records.put(addresses.no_event(*place), {"at": self._clock()})
 
     def _image(self, delivery: Delivery) -> SourceImage:
-        return source_image(self._records, delivery.ami, delivery.source, delivery.key)
+        """Read the source as it was examined, once for the deliveries of one promotion: its name is its digest."""
+        which = (delivery.ami, delivery.source)
+        if which not in self._images or not delivery.source:
+            self._images = {which: source_image(self._records, *which, delivery.key)}
+        return self._images[which]
 
 
 def _refused(call: Callable[[], None]) -> Fault | None:

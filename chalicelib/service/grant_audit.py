@@ -85,7 +85,7 @@ class GrantAudit:
     def run(self, key: RecordKey, *, time_left: TimeLeft) -> None:
         """List the key's grants, if the last closing is ten minutes ago or the look was put off for an hour."""
         with parking(key, self._records, self._clock, self._telemetry):
-            stored = self._records.begin(key)
+            stored = self._records.read(key)
             if stored is None or stored.parked:
                 return
             now = self._clock()
@@ -188,7 +188,7 @@ class GrantAudit:
         self._wake(resource, grant.id)
 
     def _wake(self, resource: str, grant: str) -> None:
-        self._waker.wake_resource(resource, f"unrecorded:{grant}:{self._clock()}")
+        self._waker.wake_resources([resource], f"unrecorded:{grant}:{self._clock()}")
 
     def _report_derived(self, key_arn: str, account: str, made: Sequence[str], shares: Sequence[Share]) -> None:
         """Report the grants that an account made, if it once had a share on the key and has none now."""

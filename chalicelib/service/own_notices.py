@@ -30,7 +30,7 @@ class OwnNotices:
 
         That of a withdrawal waits until looks at AWS miss what was shared; after an hour it says what is still open.
         """
-        stored = self._records.begin(key)
+        stored = self._records.read(key)
         if stored is None or stored.parked or stored.body.get("sent"):
             return
         body, now = stored.body, self._clock()

@@ -6,7 +6,7 @@ The functions that receive events may write nothing (invariant 11), so the worke
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from chalicelib.core.records.addresses import RecordKey
 from chalicelib.core.records.wakes import EVENT_AT, Reason
@@ -24,6 +24,10 @@ class Reasons:
         self._clock = clock
         self._begun = begun
 
+    def of_target(self, reason: Reason | None) -> Mapping[str, str]:
+        """Return the inbox entries of a delivery, whose reasons come from its target's events only."""
+        return {} if reason is None else {reason.name: reason.value, EVENT_AT: str(self._clock())}
+
     def leave(self, key: RecordKey, reason: Reason) -> None:
         """Write a reason as an inbox entry; if a trigger tag was written and the AMI has no promotion, begin one.
 
@@ -32,8 +36,6 @@ class Reasons:
         """
         newer = reason.name in ("tag", "untag")
         inbox = {"tag" if newer else reason.name: reason.value}
-        if key.kind == "delivery":  # a delivery gets reasons from its target's events only
-            inbox[EVENT_AT] = str(self._clock())
         found = self._records.leave(key, inbox, self._clock(), newer=newer)
         named = PROMOTION.match(key.pk)
         if found or reason.name != "tag" or named is None:

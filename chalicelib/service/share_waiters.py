@@ -18,6 +18,9 @@ from chalicelib.service.waker import Waker
 WOKEN_AT_ONCE = 25
 """Deliveries that are read and woken together: three reads of their records and shares, one message for ten."""
 
+READ_AT_ONCE = 10
+"""Shares that one read may ask for that are not all needed."""
+
 
 class WaitingDeliveries:
     """The port ``ShareWaiters``, from records and ledger."""
@@ -39,14 +42,16 @@ class WaitingDeliveries:
     def _need_not_wait(self, shares: Sequence[Share], waiting: Sequence[Delivery]) -> Iterator[Delivery]:
         """Yield the deliveries whose shares are all open, or of which one was refused.
 
-        It first reads each delivery's last share: usually that one is neither, and the others need not be read.
+        If they are many, it first reads each delivery's last share: usually that one is neither, and the others need
+        not be read.
         """
         refused = {holding.delivery for s in shares if holders.refusal(s) is not None for holding in s.holdings}
-        ends = self._find((one, one.shares.needed[-1:]) for one in waiting)
-        open_ = {
-            h.delivery for s in ends if s.state is ShareState.OPEN or holders.refusal(s) is not None for h in s.holdings
-        }
-        left = [one for one in waiting if one.id in refused | open_]
+        left = waiting
+        if sum(len(one.shares.needed) for one in waiting) > READ_AT_ONCE:
+            ends = self._find((one, one.shares.needed[-1:]) for one in waiting)
+            ended = (s for s in ends if s.state is ShareState.OPEN or holders.refusal(s) is not None)
+            open_ = {holding.delivery for s in ended for holding in s.holdings}
+            left = [one for one in waiting if one.id in refused | open_]
         found = self._find((one, one.shares.needed) for one in left)
         for one in left:
             seen = permissions.seen(one, found)

@@ -108,7 +108,7 @@ class ShareWorker:
         What is open or wanted is in the shares' own items, so no removal waits for a person.
         """
         try:
-            stored = self._records.begin(key)
+            stored = self._records.read(key)
             if stored is None or not stored.parked:
                 return stored
             why = stored.parked
@@ -116,7 +116,7 @@ class ShareWorker:
             why = str(error)
         self._records.replace(new_resource(key.pk, self._clock()), self._clock())
         self._telemetry.repaired(key, f"The resource's record was written again. {why}")
-        return self._records.begin(key)
+        return self._records.read(key)
 
     def _work(self, these: ResourceShares, budget: Budget) -> bool:
         """Do slice after slice, at least one; True: nothing is left to be done now."""

@@ -193,7 +193,7 @@ class StandingPass:
         wish = f"{held.episode}:{EXPIRED if expired else ''}{cause}"
         self._waker.wake(addresses.delivery(held.delivery), cause, {"cancel": wish})
         self._ports.ledger.release(one.resource, one.share_name, held, listed=True)
-        self._waker.wake_resource(one.resource, f"{held.delivery}:{cause}")
+        self._waker.wake_resources([one.resource], f"{held.delivery}:{cause}")
         self._telemetry.share(one.resource, held.account, "released: not entitled", image=ami)
         self._mark_tracked(ami, held.delivery)
         self._ports.ledger.release(one.resource, one.share_name, held)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from chalicelib.core.records.addresses import RecordKey
 from chalicelib.ports.messaging import WakeQueues
@@ -25,12 +25,13 @@ class Waker:
         self._wakes = wakes
         self.clock = clock
 
-    def wake(self, key: RecordKey, cause: str, inbox: Mapping[str, str] = NOTHING) -> bool:
+    def wake(self, key: RecordKey, cause: str, inbox: Mapping[str, str] = NOTHING, fresh: Write | None = None) -> bool:
         """Make a record due, so that the sweep finds it, and send a wake, unless one is on its way.
 
-        ``inbox``: requests to write. False: there is no such record, or it is parked.
+        ``inbox``: requests to write. ``fresh``: the record to create if there is none. False: there is no such record,
+        or it is parked.
         """
-        call = self._records.make_due(key, self.clock(), inbox)
+        call = self._records.make_due(key, self.clock(), inbox, fresh)
         if call is MadeDue.SEND:
             self._wakes.wake(key, cause)
         return call is not MadeDue.NONE
@@ -39,21 +40,19 @@ class Waker:
         """Make a record due within two minutes, and send no wake: the sweep's begins a new chain of invocations."""
         self._records.make_due(key, self.clock())
 
-    def wake_or_create(self, write: Write, cause: str) -> None:
-        """Wake a record, and create it first if it does not exist."""
-        if not self.wake(write.key, cause) and self._records.create(write, self.clock()):
-            self.send(write.key, cause)
-
-    def wake_resource(self, resource: str, cause: str) -> None:
-        """Wake a resource with shares, and create its record first if it does not exist.
+    def wake_resources(self, resources: Iterable[str], cause: str) -> None:
+        """Wake resources with shares, and create the records of those that have none.
 
         The service parks no such record. One that somebody else has parked goes on, as no removal waits for a person.
         """
-        fresh = new_resource(resource, self.clock())
-        if not self.wake(fresh.key, cause) and (
-            self._records.unpark(fresh.key, self.clock()) or self._records.create(fresh, self.clock())
-        ):
-            self.send(fresh.key, cause)
+        wakes = []
+        for resource in resources:
+            fresh = new_resource(resource, self.clock())
+            call = self._records.make_due(fresh.key, self.clock(), fresh=fresh)
+            if call is MadeDue.SEND or (call is MadeDue.NONE and self._records.unpark(fresh.key, self.clock())):
+                wakes.append((fresh.key, cause))
+        if wakes:
+            self.wake_all(wakes)
 
     def wake_all(self, wakes: Sequence[tuple[RecordKey, str]]) -> None:
         """Send wakes without making records due: they were just written, or look soon by themselves."""
@@ -66,6 +65,5 @@ class Waker:
             self._records.leave(write.key, inbox, self.clock(), due=write.due_at)
 
     def send(self, key: RecordKey, cause: str) -> None:
-        """Send a wake for a record that is due already, unless one is on its way."""
-        if self._records.mark_woken(key, self.clock()):
-            self._wakes.wake(key, cause)
+        """Send a wake for a record that is due already."""
+        self._wakes.wake(key, cause)

@@ -87,20 +87,19 @@ def test_a_record_that_nobody_can_read_is_replaced_whole(store):
     store.records.park(KEY, "damaged", NOW)
     store.records.replace(write(body={"n": 2}, due=NOW + 60), NOW)
 
-    stored = store.records.begin(KEY)
+    stored = store.records.read(KEY)
     assert (stored.body, stored.inbox, stored.parked) == ({"n": 2}, {}, "")
     assert due(store, NOW) == []
     assert due(store, NOW + 60) == [KEY]
     store.records.replace(write(body={"n": 3}), NOW + 1)
     assert not store.records.save(stored, write("open", None), (), NOW + 1), "it began with an earlier replacement"
-    assert store.records.save(store.records.begin(KEY), write("open", None), (), NOW + 1)
+    assert store.records.save(store.records.read(KEY), write("open", None), (), NOW + 1)
 
 
 def test_there_is_nothing_where_nothing_was_put(store):
     """`begin` of a missing record does not create one."""
-    assert store.records.begin(KEY) is None
+    assert store.records.begin(KEY, {"image": "x"}, NOW) is None
     assert store.records.read(KEY) is None
-    assert not store.records.mark_woken(KEY, NOW)
 
 
 def test_a_write_on_an_old_version_is_refused(store):
@@ -162,16 +161,47 @@ def test_what_happened_is_kept_once_however_much_it_is(store):
     assert store.history(KEY) == said
 
 
-def test_a_wake_is_sent_once_until_it_is_taken_up(store):
-    """One wake until the record is begun, and one more after a minute, as the first may be lost."""
+def test_a_wake_is_sent_once_until_it_is_answered(store):
+    """One wake until the record is written, and one more after a minute, as the first may be lost."""
     store.records.create(write(), NOW)
 
     assert store.records.make_due(KEY, NOW) is MadeDue.SEND
     assert store.records.make_due(KEY, NOW + 59) is MadeDue.SENT
     assert store.records.make_due(KEY, NOW + 60) is MadeDue.SEND
     assert store.records.make_due(KEY, NOW + 61) is MadeDue.SENT
-    store.records.begin(KEY)
+    stored = store.records.read(KEY)
+    assert stored.woken
+    assert not store.records.save(stored, write(), (), NOW + 61).woken
+    assert not store.records.read(KEY).woken
     assert store.records.make_due(KEY, NOW + 62) is MadeDue.SEND
+
+
+def test_what_may_be_missing_is_created_as_it_is_made_due(store):
+    """By one write; a record that is there keeps what it has, and a parked one stays parked."""
+    fresh = write(due=NOW)
+    assert store.records.make_due(KEY, NOW, fresh=fresh) is MadeDue.SEND
+    assert due(store, NOW) == [KEY]
+    stored = store.records.read(KEY)
+    assert (stored.body, stored.woken) == ({"n": 1}, True)
+    saved = store.records.save(stored, write(body={"n": 2}, due=None), (), NOW)
+    assert store.records.make_due(KEY, NOW + 1, fresh=fresh) is MadeDue.SEND
+    assert store.records.read(KEY).body == {"n": 2}
+    assert not store.records.save(saved, write(due=None), (), NOW), "it has been made due since"
+    store.records.park(KEY, "damaged", NOW)
+    assert store.records.make_due(KEY, NOW + 100, fresh=fresh) is MadeDue.NONE
+    assert due(store, NOW + 100) == []
+
+
+def test_a_record_is_read_with_the_entries_that_its_wake_brings(store):
+    """A parked one gets none."""
+    store.records.create(write(due=None), NOW)
+
+    begun = store.records.begin(KEY, {"image": "x"}, NOW)
+    assert (begun.inbox, begun.scheduled, begun.version) == ({"image": "x"}, NOW, 2)
+    store.records.park(KEY, "damaged", NOW)
+    assert store.records.begin(KEY, {"image": "y"}, NOW).parked == "damaged"
+    assert store.records.unpark(KEY, NOW)
+    assert store.records.read(KEY).inbox == {"image": "x"}
 
 
 def test_a_note_and_a_wake_say_whether_there_is_such_a_record(store):
@@ -298,7 +328,7 @@ def test_a_parked_record_is_out_of_the_way(store):
     assert due(store, NOW + 10**6) == []
     assert store.records.make_due(KEY, NOW) is MadeDue.NONE
     assert due(store, NOW + 10**6) == []
-    assert store.records.begin(KEY).parked == "IllegalEvent"
+    assert store.records.read(KEY).parked == "IllegalEvent"
 
 
 def test_what_is_asked_of_a_parked_record_counts_when_it_goes_on(store):
@@ -308,7 +338,7 @@ def test_what_is_asked_of_a_parked_record_counts_when_it_goes_on(store):
     store.records.park(KEY, "IllegalEvent", NOW)
     assert store.records.make_due(KEY, NOW, {"cancel": "1:tag"}) is MadeDue.NONE
     assert due(store, NOW + 10**6) == []
-    assert store.records.begin(KEY).parked == "IllegalEvent"
+    assert store.records.read(KEY).parked == "IllegalEvent"
 
     store.records.unpark(KEY, NOW)
     assert store.records.read(KEY).inbox == {"a": "1", "cancel": "1:tag"}
@@ -353,7 +383,7 @@ def test_a_record_whose_version_is_damaged_is_woken_all_the_same(store, damage, 
     assert store.records.make_due(KEY, NOW) is MadeDue.SEND
     assert store.records.leave(KEY, {"a": "1"}, NOW)
     with pytest.raises(Unreadable):
-        store.records.begin(KEY)
+        store.records.begin(KEY, {"a": "1"}, NOW)
 
 
 def test_records_spread_over_the_shards():

@@ -40,14 +40,13 @@ class Holdings:
             share = Share(resource, name, TARGET, state=ShareState.OPEN, last_closing_at=NOW + 90_000)
             self.stores.ledger.hold(resource, share, copying("d1"))
 
-    def wake(self, key, _cause):
-        self.woken.add(key.pk)
+    def wake_all(self, wakes):
+        self.woken |= {key.pk for key, _cause in wakes}
 
     def release(self, seconds=30):
         records = self.stores.records
         make_due = records.make_due if not self.dies else killed
-        waking = {name: getattr(records, name) for name in ("create", "mark_woken", "unpark")}
-        port = SimpleNamespace(make_due=make_due, **waking)
+        port = SimpleNamespace(make_due=make_due, unpark=records.unpark)
         waker = Waker(port, self, lambda: NOW)
         budget = Budget(lambda: seconds)
         return copy_holdings.release(records, self.stores.ledger, waker, lambda: NOW, IMAGE.id, ONE, budget)
@@ -56,7 +55,7 @@ class Holdings:
         return [share for share in self.stores.ledger.find(self.places) if share.holdings]
 
 
-def killed(*_args):
+def killed(*_args, **_options):
     raise KilledError
 
 

@@ -62,6 +62,10 @@ class Audited:
     def wake(self, key, _cause) -> None:
         self.woken_at.append(key.pk)
 
+    def wake_all(self, wakes) -> None:
+        for key, cause in wakes:
+            self.wake(key, cause)
+
     def page(self, key_arn: str, marker: str) -> tuple[Sequence[SeenGrant], str]:
         """The port ``Grants``: ten to a page."""
         assert key_arn == KEY_ARN
@@ -299,16 +303,16 @@ def test_an_unrecorded_grant_is_closed_although_the_audit_was_killed_before_it_w
     it = Audited(ours("d1"))
     it.remind()
     it.now += AFTER
-    real = it.waker.wake_resource
+    real = it.waker.wake_resources
 
     def killed(*_args):
         raise ProcessKilled
 
-    it.waker.wake_resource = killed
+    it.waker.wake_resources = killed
     with pytest.raises(ProcessKilled):
         it.run()
     assert it.unrecorded() == [ours("d1").id]
-    it.waker.wake_resource = real
+    it.waker.wake_resources = real
     it.now += 180
     it.run()
 

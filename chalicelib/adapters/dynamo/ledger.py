@@ -73,10 +73,10 @@ class DynamoLedger:
         """A holder that comes later usually has the latest end, so that is tried first."""
         key = addresses.share(RecordKey(resource), share.share_name)
         place = addresses.holding(resource, share.share_name, holding.delivery)
-        put = self._table.put_request(place, _item(holding), IS_NEW, {":number": "N", ":episode": holding.episode})
+        put = self._held(share, holding)
         for _ in range(TRIES):
             asks = (self._wanted(key, share, latest=latest, asks=True) for latest in (True, False))
-            if any(self._table.transact([{"Put": put}, {"Update": ask}]) for ask in asks):
+            if any(self._table.transact([put, {"Update": ask}]) for ask in asks):
                 return
             if (known := self._table.get(place)) is None:
                 continue
@@ -86,6 +86,20 @@ class DynamoLedger:
                 return
             self._table.delete(place, "NOT episode > :episode", {":episode": holding.episode})
         raise Refusal(RefusalKind.THROTTLED, _busy(resource, share))
+
+    def hold_all(self, wanted: Sequence[tuple[Share, Holding]]) -> None:
+        writes = list[Mapping[str, Any]]()
+        for share, holding in wanted:
+            key = addresses.share(RecordKey(share.resource), share.share_name)
+            writes += [self._held(share, holding), {"Update": self._wanted(key, share, latest=True, asks=True)}]
+        if not self._table.transact(writes):
+            for share, holding in wanted:
+                self.hold(share.resource, share, holding)
+
+    def _held(self, share: Share, holding: Holding) -> Mapping[str, Any]:
+        place = addresses.holding(share.resource, share.share_name, holding.delivery)
+        given = {":number": "N", ":episode": holding.episode}
+        return {"Put": self._table.put_request(place, _item(holding), IS_NEW, given)}
 
     def _wanted(self, key: RecordKey, share: Share, *, latest: bool, asks: bool = False) -> dict[str, Any]:
         """Build a delivery's write of a share, which may rename the grantee.

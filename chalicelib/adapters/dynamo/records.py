@@ -35,7 +35,9 @@ SHARDS = 4
 INDEX = "due"
 INBOX = "in:"
 RECENT = "recent"
-ROOM_FOR_RECENT = 500
+A_MOMENT = schedule.MINUTE
+"""By so much the index may name a later time than the record, while a run goes on with it."""
+ROOM_FOR_RECENT = 1000
 """Most characters of history on a record: each write costs by the KB."""
 
 
@@ -55,12 +57,14 @@ class DynamoRecords:
         self._version = version
         self._keep = keep_days * DAY
 
-    def begin(self, key: RecordKey) -> Stored | None:
-        """A time that is set after the read belongs to a later wake, whose invocation clears it."""
-        item = self._table.get(key)
-        if item is not None and "woken_at" in item:
-            item = self._table.update(key, "REMOVE woken_at", {}, condition="attribute_exists(pk)", returning="ALL_NEW")
-        return None if item is None else self._stored(key, item)
+    def begin(self, key: RecordKey, inbox: Mapping[str, str], now: int) -> Stored | None:
+        try:
+            item = self._leave(key, inbox, [], {}, due=now, returning="ALL_NEW")
+        except ClientError:
+            if not self._cannot_be_counted(key):
+                raise
+            item = None
+        return self.read(key) if item is None else self._stored(key, item)
 
     def read(self, key: RecordKey) -> Stored | None:
         item = self._table.get(key)
@@ -112,7 +116,11 @@ class DynamoRecords:
         happened: Sequence[str],
         now: int,
         also: Sequence[tuple[RecordKey, Mapping[str, Any]]] = (),
+        *,
+        goes_on: bool = False,
     ) -> Stored | None:
+        scheduled = None if after.due_at is None else max(after.due_at, now)
+        stays = goes_on and before.scheduled is not None and before.scheduled <= max(scheduled or 0, now) + A_MOMENT
         given: dict[str, Any] = {
             ":schema": self._version,
             ":state": after.state,
@@ -121,11 +129,13 @@ class DynamoRecords:
             ":version": before.version,
         }
         assigned = ["#schema = :schema", "#state = :state", "body = :body", "version = :next"]
-        removed = []
-        if after.due_at is None:
-            removed = ["due_at", "wake_at", "due_shard"]
+        removed = ["woken_at"]
+        if stays:  # the index costs two writes for each move
+            scheduled = before.scheduled
+        elif after.due_at is None:
+            removed += ["due_at", "wake_at", "due_shard"]
         else:
-            given |= {":due": after.due_at, ":ring": max(after.due_at, now), ":shard": shard_of(after.key)}
+            given |= {":due": after.due_at, ":ring": scheduled, ":shard": shard_of(after.key)}
             assigned += ["due_at = :due", "wake_at = :ring", "due_shard = :shard"]
         if after.latest is None:
             removed.append("latest")
@@ -150,16 +160,15 @@ class DynamoRecords:
             assigned.append(f"{RECENT} = :recent")
         else:
             removed.append(RECENT)
-        expression = "SET " + ", ".join(assigned) + (" REMOVE " + ", ".join(removed) if removed else "")
+        expression = f"SET {', '.join(assigned)} REMOVE {', '.join(removed)}"
         request: dict[str, Any] = {"names": {"#schema": "schema", "#state": "state"}, "condition": "version = :version"}
         update = {"Update": self._table.update_request(after.key, expression, given, **request)}
         if writes:
             written = self._table.transact([update, *writes])
         else:
             written = self._table.update(after.key, expression, given, **request) is not None
-        scheduled = None if after.due_at is None else max(after.due_at, now)
         stored = replace(before, body=after.body, version=before.version + 1, scheduled=scheduled, recent=recent)
-        return stored if written else None
+        return replace(stored, woken=False) if written else None
 
     def park(self, key: RecordKey, why: str, now: int) -> None:
         self._table.update(
@@ -178,15 +187,19 @@ class DynamoRecords:
         )
         return freed is not None
 
-    def make_due(self, key: RecordKey, now: int, inbox: Mapping[str, str] = NOTHING) -> MadeDue:
+    def make_due(
+        self, key: RecordKey, now: int, inbox: Mapping[str, str] = NOTHING, fresh: Write | None = None
+    ) -> MadeDue:
         """If the wake is lost, the sweep wakes the record."""
         also = ["woken_at = if_not_exists(woken_at, :now)"]
         try:
-            old = self._leave(key, inbox, also, {":now": now}, due=now)
+            old = self._leave(key, inbox, also, {":now": now}, due=now, fresh=fresh)
         except ClientError:
             if not self._cannot_be_counted(key):
                 raise
             return MadeDue.SEND  # the wake causes the worker to park it
+        if old is None and fresh is not None and self._cannot_be_counted(key):
+            return MadeDue.SEND
         if old is None:
             self._leave_aside(key, inbox)
             return MadeDue.NONE
@@ -236,14 +249,29 @@ class DynamoRecords:
         *,
         due: int,
         newer: bool = False,
+        fresh: Write | None = None,
+        returning: str = "ALL_OLD",
     ) -> dict[str, Any] | None:
-        """Fill a record's inbox and assign ``also``; at rest, it is due then. Returns it as it was before."""
+        """Fill a record's inbox and assign ``also``; at rest, it is due then. Returns it as it was before.
+
+        ``fresh``: what a missing record has.
+        """
         names = {f"#h{n}": INBOX + name for n, name in enumerate(inbox)}
         values = {f":h{n}": value for n, value in enumerate(inbox.values())}
         assigned = [*(f"#h{n} = :h{n}" for n in range(len(inbox))), *also]
         assigned += ["wake_at = if_not_exists(wake_at, :due)", "due_shard = if_not_exists(due_shard, :shard)"]
-        assigned.append("version = version + :one")  # an error if the item is gone: ADD would start again at 1
-        condition = "attribute_exists(pk) AND attribute_not_exists(parked)"
+        counted, condition = "version", "attribute_not_exists(parked)"
+        if fresh is None:
+            condition = f"attribute_exists(pk) AND {condition}"
+        else:
+            made = self._item(fresh, due) | {"version": due}  # as in `replace`
+            del made["wake_at"], made["due_shard"]
+            names |= {f"#{name}": name for name in made}
+            values |= {f":{name}": value for name, value in made.items()}
+            condition += " AND (attribute_exists(version) OR attribute_not_exists(pk))"
+            assigned += (f"#{name} = if_not_exists(#{name}, :{name})" for name in made if name != "version")
+            counted = "if_not_exists(#version, :version)"
+        assigned.append(f"version = {counted} + :one")
         if newer:
             condition += "".join(f" AND (attribute_not_exists(#h{n}) OR #h{n} < :h{n})" for n in range(len(inbox)))
         return self._table.update(
@@ -252,17 +280,8 @@ class DynamoRecords:
             {**given, **values, ":due": due, ":shard": shard_of(key), ":one": 1},
             names=names,
             condition=condition,
-            returning="ALL_OLD",
+            returning=returning,
         )
-
-    def mark_woken(self, key: RecordKey, now: int) -> bool:
-        marked = self._table.update(
-            key,
-            "SET woken_at = :now",
-            {":now": now, ":lost": now - schedule.WAKE_LOST},
-            condition="attribute_exists(pk) AND (attribute_not_exists(woken_at) OR woken_at <= :lost)",
-        )
-        return marked is not None
 
     def put(self, key: RecordKey, attributes: Mapping[str, Any]) -> None:
         self._table.put(key, self._with_form(attributes))
@@ -329,6 +348,7 @@ class DynamoRecords:
                 version=_a(int, item["version"]),
                 inbox={n.removeprefix(INBOX): _a(str, value) for n, value in item.items() if n.startswith(INBOX)},
                 scheduled=_whole(item["wake_at"]) if "wake_at" in item else None,
+                woken="woken_at" in item,
                 recent=history(item),
             )
         except (KeyError, TypeError, ValueError) as error:

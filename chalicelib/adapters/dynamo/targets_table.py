@@ -88,6 +88,8 @@ class TargetsTable:
         self._hub = hub
         self._members = MembersTable(client, members, table)
         self._read = AppliedFile()
+        self._version = ""
+        """The version that was in force when an account was last read; "": none was read."""
 
     def read(self) -> AppliedFile:
         """It reads again only if another file or other members are in force.
@@ -220,7 +222,9 @@ class TargetsTable:
 
     def current(self) -> Current | None:
         """Read the pointer; None if nothing has ever been applied."""
-        item = self._get(POINTERS, CURRENT)
+        return self._pointer(self._get(POINTERS, CURRENT))
+
+    def _pointer(self, item: Mapping[str, Any] | None) -> Current | None:
         if item is None:
             return None
         try:
@@ -257,12 +261,10 @@ class TargetsTable:
 
         A damaged item entitles nobody, and delays no other account.
         """
-        current = self.current()
+        current, read = self._current_with([f"{kind}#{account}" for kind in ("account", "own")])
         if current is None:
             return None
         version = partition(current.version)
-        both = [_key(version, f"{kind}#{account}") for kind in ("account", "own")]
-        read = {found["sk"]["S"]: found for found in self._items_of(both)}
         item, own = read.get(f"account#{account}"), read.get(f"own#{account}")
         group = self._group_by_unit(current, account) if item is None or own is not None else ""
         try:
@@ -276,6 +278,21 @@ class TargetsTable:
             return [{name: _text(one[name]) for name in ("role_name", "external_id")} for one in found or ()] or None
         except (KeyError, TypeError, ValueError):
             return None
+
+    def _current_with(self, names: Sequence[str]) -> tuple[Current | None, Mapping[str, Mapping[str, Any]]]:
+        """Read the pointer and these items of its version by one call, if that version is in force which was before.
+
+        A version's items never change, so it does not matter which of them is read first.
+        """
+        pointer, before = _key(POINTERS, CURRENT), self._version
+        asked = [pointer, *(_key(partition(before), name) for name in names if before)]
+        read = {found["sk"]["S"]: found for found in self._items_of(asked)}
+        current = self._pointer(read.get(CURRENT))
+        if current is not None and current.version != before:
+            self._version = current.version
+            asked = [_key(partition(current.version), name) for name in names]
+            read = {found["sk"]["S"]: found for found in self._items_of(asked)}
+        return current, read
 
     def _group_by_unit(self, current: Current, account: str) -> str:
         """Name a group that has the account by a unit: all its groups agree, or it gets nothing."""

@@ -10,7 +10,7 @@ from chalicelib.adapters.refusals import STALE_CREDENTIALS, as_refusal, as_retry
 from chalicelib.adapters.sts.session_policies import Work, policy
 from chalicelib.adapters.sts.sessions import Sessions
 from chalicelib.core.delivery.model import Delivery
-from chalicelib.core.errors import Refusal
+from chalicelib.core.errors import Refusal, RefusalKind
 from chalicelib.ports.targets import Targets
 
 ROLE_READ_FOR = 15
@@ -18,7 +18,7 @@ ROLE_READ_FOR = 15
 
 
 class TargetSessions:
-    """Makes the clients that the adapters of one target share; role name and external id are read live."""
+    """Makes the clients that the adapters of one target share."""
 
     def __init__(self, sessions: Sessions, targets: Targets, partition: str) -> None:
         self._sessions = sessions
@@ -50,24 +50,41 @@ class TargetSessions:
         """Return a client of the role in the delivery's account, narrowed to one kind of work on its own resources.
 
         ``snapshots``: the sources to be copied. ``region``: "" for the target's. ``once``: the SDK does not retry.
+        The role is that of the delivery's record, and if that cannot be assumed, the one that the file names now.
         """
-        account = delivery.target.account
-        role, external_id = self.role(account) or (delivery.target.role_name, delivery.target.external_id)
-        return self._sessions.assumed(
-            service,
-            region or delivery.target.region,
-            f"arn:{self._partition}:iam::{account}:role/{role}",
-            external_id,
-            f"ami-promoter-{delivery.id}",
-            policy(work, delivery, snapshots, self._partition),
-            wider=policy(work, delivery, None, self._partition),
-            once=once,
-        )
+        account, target = delivery.target.account, delivery.target
+
+        def assumed(named: tuple[str, str]) -> Any:
+            role, external_id = named
+            return self._sessions.assumed(
+                service,
+                region or target.region,
+                f"arn:{self._partition}:iam::{account}:role/{role}",
+                external_id,
+                f"ami-promoter-{delivery.id}",
+                policy(work, delivery, snapshots, self._partition),
+                wider=policy(work, delivery, None, self._partition),
+                once=once,
+            )
+
+        recorded = (target.role_name, target.external_id)
+        if self._is_known(account):
+            return assumed(self.role(account) or recorded)
+        try:
+            return assumed(recorded)
+        except Refusal as refusal:
+            live = self.role(account) if refusal.kind is RefusalKind.ROLE else None
+            if live in (None, recorded):
+                raise
+        return assumed(live)
+
+    def _is_known(self, account: str) -> bool:
+        return account in self._roles and self._sessions.now() < self._roles[account][0]
 
     def role(self, account: str) -> tuple[str, str] | None:
         """Read role name and external id, once for the calls of one invocation."""
         now = self._sessions.now()
-        if account not in self._roles or now >= self._roles[account][0]:
+        if not self._is_known(account):
             with as_retry("GetItem", "the applied targets file"):
                 self._roles = {account: (now + ROLE_READ_FOR, self._targets.live(account))}
         return self._roles[account][1]

@@ -38,6 +38,8 @@ class RegisterImage(Command):
 class FindCopies(Command):
     """List copies by tag, for intents without a known result."""
 
+    acts = False
+
 
 @dataclass(frozen=True, slots=True)
 class CopyStarted(DeliveryEvent):

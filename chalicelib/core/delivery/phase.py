@@ -17,6 +17,8 @@ class Command:
     __slots__ = ()
     makes: ClassVar[bool] = False
     """Whether it creates something in the target, which gets a nonce of its own."""
+    acts: ClassVar[bool] = True
+    """Whether it changes anything, in AWS or a store: then the record is written before it and after it."""
 
     def intend(self, delivery: Delivery, _nonce: str, _now: int) -> Delivery:
         """Return the delivery with the intent, which is written before the command is executed (invariant 3)."""

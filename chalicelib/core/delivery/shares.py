@@ -34,6 +34,8 @@ class HoldShares(Command):
 class LookAtShares(Command):
     """Read the states of its shares in the ledger."""
 
+    acts = False
+
 
 @dataclass(frozen=True, slots=True)
 class ReleaseShares(Command):

@@ -33,6 +33,8 @@ class AskSlots(Command):
 class LookAtSlots(Command):
     """Read how many slots the copy quota has granted."""
 
+    acts = False
+
 
 @dataclass(frozen=True, slots=True)
 class SlotsAsked(DeliveryEvent):

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -137,11 +138,16 @@ def test_a_policy_that_is_too_large_at_its_widest_is_notified_as_such(scene):
     ],
 )
 def test_a_read_of_the_applied_file_that_is_refused_in_the_middle_of_work_is_asked_again(scene, code):
-    """Throttled, unreachable, or any other error: it is the service's own table, and says nothing about the target."""
+    """Throttled, unreachable, or any other error: it is the service's own table, and says nothing about the target.
+
+    It is read where the role on the delivery's record cannot be assumed.
+    """
     unreachable = EndpointConnectionError(endpoint_url="https://dynamodb")
     scene.targets.trouble = ClientError({"Error": {"Code": code, "Message": "no"}}, "GetItem") if code else unreachable
+    delivery = scene.delivery(1)
+    renamed = replace(delivery, target=replace(delivery.target, role_name="FormerRole"))
     with pytest.raises(Refusal) as caught:
-        scene.snapshots.find(scene.delivery(1))
+        scene.snapshots.find(renamed)
 
     assert caught.value.kind is RefusalKind.THROTTLED
     assert not caught.value.unknown

@@ -214,7 +214,7 @@ def test_two_operators_retry_at_once(table, first, second, asked):
     for places in (first, second):
         assert main(["retry", AMI, *(word for place in places for word in ("--account", place))]) == 0
 
-    record = DynamoRecords(table).begin(addresses.promotion(AMI))
+    record = DynamoRecords(table).read(addresses.promotion(AMI))
     assert record.inbox["retry"].partition(":")[2] == asked
 
 

@@ -44,7 +44,7 @@ class InventoryTime:
 def answer(table, place):
     """What `worker` writes when it has looked for the last who asked: here one copy of the service's."""
     key = addresses.inventory(*place)
-    run = DynamoRecords(table).begin(key).inbox[LOOK]
+    run = DynamoRecords(table).read(key).inbox[LOOK]
     row = {"snapshot": codec.encode(SEEN)}
     page = {"kind": "found", "run": run, "body": json.dumps([row])}
     DynamoRecords(table).put(addresses.inventory_page(key, 0), page)

@@ -162,7 +162,7 @@ def test_a_delivery_to_an_account_that_the_file_does_not_contain_is_cancelled(ta
 
     assert repairs.repair(withdraw()) == "done"
 
-    assert DynamoRecords(table).begin(addresses.delivery(ID)).inbox["cancel"].startswith("1:")
+    assert DynamoRecords(table).read(addresses.delivery(ID)).inbox["cancel"].startswith("1:")
     assert ledger.shares(RESOURCE)[0].holdings == {HELD}
     assert due(table, RESOURCE)
 
@@ -183,7 +183,7 @@ def test_a_share_that_a_listed_or_ended_delivery_holds_for_a_stranger_is_release
 
     assert ledger.shares(image)[0].holdings == frozenset()
     assert due(table, image)
-    stored = DynamoRecords(table).begin(addresses.delivery(ID))
+    stored = DynamoRecords(table).read(addresses.delivery(ID))
     assert stored is None or "cancel" not in stored.inbox
 
 
@@ -197,7 +197,7 @@ def test_nobody_is_withdrawn_whom_the_file_contains_by_now_or_while_it_is_not_kn
 
     assert repairs.repair(withdraw()) == MOVED_ON
 
-    assert "cancel" not in DynamoRecords(table).begin(addresses.delivery(ID)).inbox
+    assert "cancel" not in DynamoRecords(table).read(addresses.delivery(ID)).inbox
     assert ledger.shares(RESOURCE)[0].holdings == {HELD}
 
 
@@ -238,7 +238,7 @@ def test_an_order_that_another_commands_has_replaced_is_given_again(table, repai
 
     repairs._order_again([(DEV, REGION)])
 
-    assert DynamoRecords(table).begin(key).inbox[REMOVE] == asks
+    assert DynamoRecords(table).read(key).inbox[REMOVE] == asks
 
 
 def test_copies_are_deleted_by_order_and_the_answer_is_read(table, repairs):

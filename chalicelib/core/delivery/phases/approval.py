@@ -29,6 +29,8 @@ AWAIT = StateEntry(DeliveryState.AWAITING_APPROVAL)
 class LookAtApproval(Command):
     """Read whether an approver has approved the delivery."""
 
+    acts = False
+
 
 @dataclass(frozen=True, slots=True)
 class ApprovalSeen(DeliveryEvent):

@@ -27,10 +27,14 @@ REQUEST, CHECK = StateEntry(DeliveryState.REQUESTED), StateEntry(DeliveryState.C
 class AskHubCopy(Command):
     """Read whether the hub's own copy in this Region exists, from which this delivery copies."""
 
+    acts = False
+
 
 @dataclass(frozen=True, slots=True)
 class CheckTarget(Command):
     """Assume the role; read the key, the AMI name, and what the service has created there already."""
+
+    acts = False
 
 
 @dataclass(frozen=True, slots=True)

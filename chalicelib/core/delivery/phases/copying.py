@@ -53,12 +53,16 @@ class StartCopy(Command):
 class LookAtCopies(Command):
     """Read the state of running copies from EC2."""
 
+    acts = False
+
     copies: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class AskWhoWaits(Command):
     """Read whether another delivery waits for a slot in the target, which an ended copy would free."""
+
+    acts = False
 
 
 @dataclass(frozen=True, slots=True)

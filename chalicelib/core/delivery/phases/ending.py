@@ -47,6 +47,8 @@ class FindLeftovers(Command):
 class LookAtClosing(Command):
     """Read in the ledger whether looks at AWS miss the permissions that it has released."""
 
+    acts = False
+
 
 @dataclass(frozen=True, slots=True)
 class NotifyOutcome(Command):

@@ -45,10 +45,14 @@ class DiscardImage(Command):
 class FindImage(Command):
     """List AMIs by name and tag, for an intent without a known result."""
 
+    acts = False
+
 
 @dataclass(frozen=True, slots=True)
 class VerifyImage(Command):
     """Read the new AMI and compare it with the source, field by field."""
+
+    acts = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,8 @@ SHARED = StateEntry(DeliveryState.SHARED)
 class LookAtEnd(Command):
     """Read the applied file's end date again, because the known end date has passed."""
 
+    acts = False
+
 
 @dataclass(frozen=True, slots=True)
 class EndSeen(DeliveryEvent):
