@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from chalice.app import Chalice, CloudWatchEvent, ConvertToMiddleware, Rate, SQSEvent
 
-from chalicelib import bootstrap
-from chalicelib.telemetry import log_metrics, logged
+from chalicelib.entry import bootstrap
+from chalicelib.entry.telemetry import log_metrics, logged
 
 app = Chalice(app_name="ami-promoter", configure_logs=False)
 app.register_middleware(ConvertToMiddleware(logged), "all")

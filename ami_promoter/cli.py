@@ -32,7 +32,7 @@ from ami_promoter.hub.aws import HubError
 from ami_promoter.terminal.exits import Exit
 from ami_promoter.terminal.output import failed
 from ami_promoter.verbs import TerminalClock, root
-from chalicelib.core.faults import Fault
+from chalicelib.engine.faults import Fault
 
 __all__ = ["main", "root"]
 

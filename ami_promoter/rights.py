@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import reduce
 from typing import Any
 
-from chalicelib.core.records.addresses import OWN_APPROVALS
+from chalicelib.engine.addresses import OWN_APPROVALS
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,11 @@ ALARMS = "on-call"
 """The hub's topic that its alarms notify."""
 WAKE_QUEUES = ("worker.fifo", "share-worker.fifo")
 """How the names of the queues end that carry wakes."""
-STATELESS = tuple(f"chalicelib.{part}" for part in ("adapters", "core", "entrypoints", "ports", "service"))
+STATELESS = (
+    *(f"chalicelib.{room}." for room in ("promotion", "monitor", "inventory", "delivery", "sharing", "targets")),
+    *(f"chalicelib.{room}." for room in ("images", "engine")),
+    *(f"chalicelib.entry.{name}" for name in ("events", "queue_consumer")),
+)
 """The hub's packages whose modules keep no state that a call changes; ``tests/test_source.py`` checks that."""
 SIZES = (8, 100)
 """GiB of the AMI's two volumes."""

@@ -8,18 +8,18 @@ from dataclasses import dataclass, field, replace
 from operator import attrgetter, itemgetter
 from typing import Any, TypeVar
 
-from chalicelib.adapters.dynamo import ledger
-from chalicelib.adapters.dynamo.records import A_MOMENT, shard_of
-from chalicelib.adapters.dynamo.table import DAY, EXPIRES, KEEP_HISTORY_DAYS
-from chalicelib.core.delivery.copy_quota import SlotLease
-from chalicelib.core.delivery.tracked import EXPIRED, TrackedDelivery
-from chalicelib.core.errors import LostRace, Unreadable
-from chalicelib.core.records import addresses, schedule
-from chalicelib.core.records.addresses import RecordKey
-from chalicelib.core.sharing.share import DELIVERED_AMIS, Holding, Purpose, Share
-from chalicelib.core.sharing.share_events import archived
-from chalicelib.ports.ledger import NO_LINES, Lines, StandingHolding
-from chalicelib.ports.records import NOTHING, Due, MadeDue, Stored, Write
+from chalicelib.delivery.copy_quota import SlotLease
+from chalicelib.delivery.tracked import EXPIRED, TrackedDelivery
+from chalicelib.engine import addresses, schedule
+from chalicelib.engine.addresses import RecordKey
+from chalicelib.engine.errors import LostRace, Unreadable
+from chalicelib.engine.ports import NOTHING, Due, MadeDue, Stored, Write
+from chalicelib.engine.store.records import A_MOMENT, shard_of
+from chalicelib.engine.store.table import DAY, EXPIRES, KEEP_HISTORY_DAYS
+from chalicelib.sharing.ports import NO_LINES, Lines, StandingHolding
+from chalicelib.sharing.share import DELIVERED_AMIS, Holding, Purpose, Share
+from chalicelib.sharing.share_events import archived
+from chalicelib.sharing.store import ledger
 
 KEPT = KEEP_HISTORY_DAYS * DAY
 

@@ -13,14 +13,14 @@ from moto.core import DEFAULT_ACCOUNT_ID
 from moto.dynamodb.models import dynamodb_backends
 
 from awsim import cfn, moto_answers, moto_dynamodb
-from chalicelib.adapters.dynamo.copy_quota import DynamoSlotLeases
-from chalicelib.adapters.dynamo.ledger import DynamoLedger
-from chalicelib.adapters.dynamo.records import SHARDS, DynamoRecords, shard_of
-from chalicelib.adapters.dynamo.records import history as entries_of
-from chalicelib.adapters.dynamo.table import Table
-from chalicelib.adapters.dynamo.tracked_deliveries import DynamoTrackedDeliveries
-from chalicelib.core.records.addresses import RecordKey
-from chalicelib.service.sweep import Round, position_of
+from chalicelib.delivery.store.copy_quota import DynamoSlotLeases
+from chalicelib.delivery.store.tracked_deliveries import DynamoTrackedDeliveries
+from chalicelib.engine.addresses import RecordKey
+from chalicelib.engine.store.records import SHARDS, DynamoRecords, shard_of
+from chalicelib.engine.store.records import history as entries_of
+from chalicelib.engine.store.table import Table
+from chalicelib.engine.sweep import Round, position_of
+from chalicelib.sharing.store.ledger import DynamoLedger
 from tests.fakes import MemoryLedger, MemoryRecords, MemorySlotLeases, MemoryTrackedDeliveries, next_wake
 
 STORES = Path(__file__).parents[1] / ".chalice" / "extras" / "stores.yaml"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from chalicelib.core.delivery.model import DeliveryState
+from chalicelib.delivery.model import DeliveryState
 from demo.stage import STATELESS
 
 ROOT = Path(__file__).parents[1]
@@ -16,6 +16,8 @@ FOLDERS = ("chalicelib", "ami_promoter", "awsim", "demo", "bench", "tools", "tes
 TESTS = ("tests", "awsim/tests")
 WAITING = {"sleep", "get_waiter", "wait"}
 SHARED = [path for path in SHIPPED if ".".join(path.relative_to(ROOT).parts).startswith(STATELESS)]
+SURROUNDINGS = {"time", "os", "sys", "random", "secrets", "uuid", "socket", "pathlib", "tempfile", "subprocess"}
+CLOCKS = {"now", "utcnow", "today"}
 CHANGING = {"add", "append", "clear", "discard", "extend", "insert", "pop", "popitem", "remove", "setdefault", "update"}
 
 
@@ -81,16 +83,48 @@ def test_no_two_classes_have_one_name():
     assert {name: files for name, files in where.items() if len(files) > 1} == {}
 
 
+def asks_its_surroundings(source: str) -> list[str]:
+    """Names in the source by which it would know the time, the environment, a file or a random text."""
+    tree = ast.parse(source)
+    modules = [alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names]
+    modules += [node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    clocks = [f"{n.value.id}.{n.attr}" for n in ast.walk(tree) if isinstance(n, ast.Attribute) and is_clock(n)]
+    return sorted({*clocks, *({name.partition(".")[0] for name in modules} & SURROUNDINGS)})
+
+
+def is_clock(node: ast.Attribute) -> bool:
+    """Whether it is ``datetime.now`` or the like."""
+    return isinstance(node.value, ast.Name) and node.value.id in ("datetime", "date") and node.attr in CLOCKS
+
+
+def test_no_room_knows_the_time_the_environment_or_a_random_text():
+    """Stores, calls to AWS and the construction apart: these hand them in."""
+    rooms = (path for path in (ROOT / "chalicelib").rglob("*.py") if not {"aws", "store", "entry"} & {*path.parts})
+    found = {path: names for path in rooms if (names := asks_its_surroundings(path.read_text("utf-8")))}
+
+    assert found == {}
+
+
+@pytest.mark.parametrize(
+    "source", ["import time", "from os import environ", "import secrets as s", "datetime.now()", "date.today()"]
+)
+def test_the_check_for_surroundings_can_fail(source):
+    """It finds planted examples."""
+    assert asks_its_surroundings(source)
+
+
 def test_a_state_of_a_delivery_is_named_by_its_phase_alone():
-    """Beside the model, and the notices of how a delivery ends: what happens in a state is read in one file."""
-    core = ROOT / "chalicelib" / "core" / "delivery"
+    """What happens in a state is read in one file, beside the model, the notices of its end, and its stored form."""
+    room = ROOT / "chalicelib" / "delivery"
     where = defaultdict(set)
-    for path in core.rglob("*.py"):
+    for path in (*room.glob("*.py"), *room.glob("phases/*.py")):
         for state in re.findall(r"DeliveryState\.([A-Z_]+)", path.read_text("utf-8")):
-            where[state].add(path.relative_to(core).as_posix())
+            where[state].add(path.relative_to(room).as_posix())
 
     assert set(where) == set(DeliveryState.__members__)
-    assert {state: len(files - {"model.py", "notices.py"}) for state, files in where.items()} == dict.fromkeys(where, 1)
+    assert {
+        state: len(files - {"model.py", "notices.py", "codecs.py"}) for state, files in where.items()
+    } == dict.fromkeys(where, 1)
 
 
 def test_no_test_file_imports_another():

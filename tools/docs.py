@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ami_promoter.targets_file import settings
 from awsim import rules_page
-from chalicelib.core.images.members import MEMBERS
+from chalicelib.images.members import MEMBERS
 from tools import calls, cli_docs, events, permissions, stackset, state_machine, templates_docs, what_is_copied
 
 ROOT = Path(__file__).resolve().parent.parent

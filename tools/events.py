@@ -13,17 +13,17 @@ from chalice.app import CloudWatchEventConfig
 from samtranslator.yaml_helper import yaml_parse
 
 from app import app
-from chalicelib.core import notices
-from chalicelib.core.delivery import notices as delivery_notices
-from chalicelib.core.delivery.model import Copy, CopyState, Delivery, DeliveryState, NewImage, Snapshot
-from chalicelib.core.delivery.tracked import TrackedDelivery
-from chalicelib.core.faults import Fault
-from chalicelib.core.promotion import notices as promotion_notices
-from chalicelib.core.promotion.model import Promotion
-from chalicelib.core.targets import notices as file_notices
-from chalicelib.core.targets.applied_file import Directory, Target
-from chalicelib.core.targets.difference import difference, loosened
-from chalicelib.core.targets.notices import FileChange
+from chalicelib.delivery import notices as delivery_notices
+from chalicelib.delivery.model import Copy, CopyState, Delivery, DeliveryState, NewImage, Snapshot
+from chalicelib.delivery.tracked import TrackedDelivery
+from chalicelib.engine import notices
+from chalicelib.engine.faults import Fault
+from chalicelib.promotion import notices as promotion_notices
+from chalicelib.promotion.model import Promotion
+from chalicelib.targets import notices as file_notices
+from chalicelib.targets.applied_file import Directory, Target
+from chalicelib.targets.difference import difference, loosened
+from chalicelib.targets.notices import FileChange
 
 ROOT = Path(__file__).resolve().parent.parent
 HUB, TARGET, OTHER, REGION = "111111111111", "222222222222", "333333333333", "us-east-1"
@@ -135,7 +135,7 @@ KINDS: Mapping[str, str] = {
 INTRO = """\
 # Events and notices
 
-<!-- Generated: tools/events.py writes this page from the templates and from the notices of each subject in chalicelib/core (`make docs`). -->
+<!-- Generated: tools/events.py writes this page from the templates and from the notices of each room of chalicelib (`make docs`). -->
 
 *This page is generated from the code.*
 

@@ -9,12 +9,12 @@ from enum import StrEnum
 from types import ModuleType
 from typing import TypeVar
 
-from chalicelib.core.delivery import machine as delivery_machine
-from chalicelib.core.delivery import model as delivery_model
-from chalicelib.core.promotion import machine as promotion_machine
-from chalicelib.core.promotion import model as promotion_model
-from chalicelib.core.sharing import share
-from chalicelib.core.targets import inventory
+from chalicelib.delivery import machine as delivery_machine
+from chalicelib.delivery import model as delivery_model
+from chalicelib.inventory import machine as inventory
+from chalicelib.promotion import machine as promotion_machine
+from chalicelib.promotion import model as promotion_model
+from chalicelib.sharing import share
 
 S = TypeVar("S", bound=StrEnum)
 
@@ -40,7 +40,7 @@ DELIVERY = """
 ## Delivery
 
 One source AMI on its way to one target.
-Each phase is a file in `chalicelib/core/delivery/phases/`: its commands, events, what they change, what is left to do, its deadline and its rows of the table; `machine.py` gathers them.
+Each phase is a file in `chalicelib/delivery/phases/`: its commands, events, what they change, what is left to do, its deadline and its rows of the table; `machine.py` gathers them.
 A delivery that has begun something in the target (a copy, an AMI) goes through `stopping`; any other goes straight to `tidying`.
 A delivery begins in `awaiting-approval` if its target needs an approval, else in `requested`; a failed, cancelled or withdrawn one that starts again does so as a new episode.
 """
@@ -49,7 +49,7 @@ PROMOTION = """
 ## Promotion
 
 One source AMI on its way to all its targets.
-`chalicelib/core/promotion/machine.py` has its table and what is outstanding; `evolving.py` says what an event changes, and `wanted.py` who must have the AMI.
+`chalicelib/promotion/machine.py` has its table and what is outstanding; `evolving.py` says what an event changes, and `wanted.py` who must have the AMI.
 Whatever woke it, a promotion compares what is wanted with its deliveries; while both agree it rests in `running` or `over`.
 `expanding` is one pass over the differences: first the deliveries that must end, then the source's checks and the deliveries that must begin.
 """
@@ -58,14 +58,14 @@ SHARE = """
 ## Share
 
 One permission at the source for one account: an item of the ledger.
-`chalicelib/core/sharing/share.py` has its table (`TRANSITIONS`); `chalicelib/service/share_worker.py` makes the calls.
+`chalicelib/sharing/share.py` has its table (`TRANSITIONS`); `chalicelib/sharing/worker/share_worker.py` makes the calls.
 """
 
 INVENTORY = """
 ## Inventory
 
 The list of what the service created in one target, for `ami-promoter reconcile`, or of the target's settings, for `doctor`.
-`chalicelib/core/targets/inventory.py` has states, events and commands.
+`chalicelib/inventory/machine.py` has states, events and commands.
 """
 
 ENDING = ("stopping", "tidying")

@@ -13,9 +13,9 @@ from ami_promoter.rights import APPROVE, EXAMINE, READ
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.report import Report, moment
 from ami_promoter.verbs import DIGEST, Duration, VerbCaller, ami_argument, tag_key_option, verb
-from chalicelib.core.faults import Fault, count
-from chalicelib.core.records.schedule import DAY
-from chalicelib.core.targets import approvals
+from chalicelib.engine.faults import Fault, count
+from chalicelib.engine.schedule import DAY
+from chalicelib.targets import approvals
 
 SHOWN = 20
 """Without --wide the command lists at most this many targets."""

@@ -24,13 +24,13 @@ from ami_promoter.terminal.output import tell
 from ami_promoter.terminal.progress import Progress
 from ami_promoter.terminal.report import Report
 from ami_promoter.verbs import ACCOUNT, VerbCaller, answers_within_option, hub_only_option, verb
-from chalicelib.core.delivery.copy_quota import CopyQuota
-from chalicelib.core.delivery.model import Delivery, DeliveryState
-from chalicelib.core.faults import count
-from chalicelib.core.records import addresses
-from chalicelib.core.records.places import Arn, Place
-from chalicelib.core.targets.applied_file import AppliedFile, Resolution, Target
-from chalicelib.core.targets.approvals import needs
+from chalicelib.delivery.copy_quota import CopyQuota
+from chalicelib.delivery.model import Delivery, DeliveryState
+from chalicelib.engine import addresses
+from chalicelib.engine.faults import count
+from chalicelib.engine.places import Arn, Place
+from chalicelib.targets.applied_file import AppliedFile, Resolution, Target
+from chalicelib.targets.approvals import needs
 
 PRINTS = js.thing(
     findings=js.several("results of the checks, the hub's first", doctor_checks.FINDING),

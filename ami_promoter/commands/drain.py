@@ -29,13 +29,13 @@ from ami_promoter.terminal.exits import Exit
 from ami_promoter.terminal.output import tell
 from ami_promoter.terminal.report import Report
 from ami_promoter.verbs import TerminalClock, VerbCaller, verb, wait_at_most
-from chalicelib.adapters.dynamo.records import DynamoRecords
-from chalicelib.adapters.dynamo.table import Table
-from chalicelib.core.delivery.model import ENDED, Delivery, DeliveryState
-from chalicelib.core.faults import count
-from chalicelib.core.promotion.model import Promotion, PromotionState
-from chalicelib.core.records.addresses import RecordKey, at_home
-from chalicelib.core.sharing.share import Share
+from chalicelib.delivery.model import ENDED, Delivery, DeliveryState
+from chalicelib.engine.addresses import RecordKey, at_home
+from chalicelib.engine.faults import count
+from chalicelib.engine.store.records import DynamoRecords
+from chalicelib.engine.store.table import Table
+from chalicelib.promotion.model import Promotion, PromotionState
+from chalicelib.sharing.share import Share
 
 POLL = 30
 """Seconds between two reads of the records with ``--wait``."""

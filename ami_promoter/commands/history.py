@@ -16,9 +16,9 @@ from ami_promoter.rights import ASK_CLOUDTRAIL, FIND_DELIVERIES, READ, READ_FIND
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.report import Report
 from ami_promoter.verbs import ACCOUNT, AMI, VerbCaller, tag_key_option, verb
-from chalicelib.core.delivery.tracked import TrackedDelivery
-from chalicelib.core.records import addresses
-from chalicelib.core.records.places import Resource
+from chalicelib.delivery.tracked import TrackedDelivery
+from chalicelib.engine import addresses
+from chalicelib.engine.places import Resource
 
 PRINTS = js.thing(
     tags=js.several("changes of the AMI's tag, oldest first; empty without AMI", tag_authors.TAGGING),

@@ -20,8 +20,8 @@ from ami_promoter.rights import CHECK_KEY
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.report import Report
 from ami_promoter.verbs import ANYWHERE, InOrder, Matching, VerbCaller, root, verb
-from chalicelib.core.faults import Fault
-from chalicelib.core.images.keys import KeyFacts
+from chalicelib.engine.faults import Fault
+from chalicelib.images.keys import KeyFacts
 
 PRINTS = js.some_of(
     js.thing(

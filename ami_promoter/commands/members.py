@@ -15,7 +15,7 @@ from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.exits import Exit
 from ami_promoter.terminal.report import Report
 from ami_promoter.verbs import ACCOUNT, VerbCaller, verb
-from chalicelib.core.targets.departures import MembersReading
+from chalicelib.targets.departures import MembersReading
 
 WHY = js.text("how the service knows that the account left; empty: it does not know yet")
 PRINTS = js.some_of(

@@ -14,8 +14,8 @@ from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.output import console, show
 from ami_promoter.terminal.report import Report
 from ami_promoter.verbs import VALUE, VerbCaller, ami_argument, tag_key_option, verb, wait_at_most
-from chalicelib.core.faults import Fault, count
-from chalicelib.core.targets.applied_file import Resolution
+from chalicelib.engine.faults import Fault, count
+from chalicelib.targets.applied_file import Resolution
 
 MEMBERS = {
     **plan_preview.PLAN["properties"],

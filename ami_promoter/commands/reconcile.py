@@ -24,12 +24,12 @@ from ami_promoter.terminal.exits import Exit
 from ami_promoter.terminal.output import Folded, tell
 from ami_promoter.terminal.report import Report
 from ami_promoter.verbs import Duration, Matching, VerbCaller, answers_within_option, hub_only_option, verb
-from chalicelib.adapters.dynamo.records import DynamoRecords
-from chalicelib.adapters.dynamo.table import Table
-from chalicelib.core.delivery.model import ENDED
-from chalicelib.core.faults import Fault, count
-from chalicelib.core.promotion.model import PromotionState
-from chalicelib.core.records.addresses import RecordKey
+from chalicelib.delivery.model import ENDED
+from chalicelib.engine.addresses import RecordKey
+from chalicelib.engine.faults import Fault, count
+from chalicelib.engine.store.records import DynamoRecords
+from chalicelib.engine.store.table import Table
+from chalicelib.promotion.model import PromotionState
 
 PRINTS = js.some_of(
     js.thing(

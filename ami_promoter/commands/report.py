@@ -17,7 +17,7 @@ from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.output import tell
 from ami_promoter.terminal.report import Report
 from ami_promoter.verbs import Matching, VerbCaller, verb
-from chalicelib.core.faults import Fault
+from chalicelib.engine.faults import Fault
 
 DAY = 86400
 FILE = "ami-promoter-report.html"

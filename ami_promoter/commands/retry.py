@@ -15,11 +15,11 @@ from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.alike import groups, named
 from ami_promoter.terminal.report import Report
 from ami_promoter.verbs import AMI, PLACE, VerbCaller, ami_argument, verb
-from chalicelib.core.delivery.tracked import TrackedDelivery
-from chalicelib.core.faults import Fault
-from chalicelib.core.promotion.model import Promotion
-from chalicelib.core.records import addresses
-from chalicelib.core.targets.withdrawals import covering
+from chalicelib.delivery.tracked import TrackedDelivery
+from chalicelib.engine import addresses
+from chalicelib.engine.faults import Fault
+from chalicelib.promotion.model import Promotion
+from chalicelib.targets.withdrawals import covering
 
 PRINTS = js.some_of(
     js.thing(

@@ -21,7 +21,7 @@ from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.output import cell, console, state, table
 from ami_promoter.terminal.report import Report
 from ami_promoter.verbs import AMI, VerbCaller, verb
-from chalicelib.core.faults import count
+from chalicelib.engine.faults import count
 
 MANY = 200
 """`status --failed` reads at most this many promotions that need attention."""

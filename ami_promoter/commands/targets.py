@@ -33,12 +33,12 @@ from ami_promoter.verbs import (
     verb,
     wide_option,
 )
-from chalicelib.core.faults import Fault, count
-from chalicelib.core.records.addresses import APPLIED_FILE, digest_of
-from chalicelib.core.records.places import Place
-from chalicelib.core.targets.applied_file import Directory
-from chalicelib.core.targets.applied_items import to_items
-from chalicelib.core.targets.difference import difference
+from chalicelib.engine.addresses import APPLIED_FILE, digest_of
+from chalicelib.engine.faults import Fault, count
+from chalicelib.engine.places import Place
+from chalicelib.targets.applied_file import Directory
+from chalicelib.targets.applied_items import to_items
+from chalicelib.targets.difference import difference
 
 file_argument = click.argument("file", type=click.Path())
 SIGNS = {"+": "green", "-": "red", "~": "yellow"}

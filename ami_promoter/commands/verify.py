@@ -24,8 +24,8 @@ from ami_promoter.terminal.output import tell
 from ami_promoter.terminal.progress import Progress
 from ami_promoter.terminal.report import Report
 from ami_promoter.verbs import PLACE, VerbCaller, ami_argument, answers_within_option, verb
-from chalicelib.core.faults import Fault
-from chalicelib.core.records.places import Place
+from chalicelib.engine.faults import Fault
+from chalicelib.engine.places import Place
 
 PRINTS = js.thing(
     ami=js.text("id of the source AMI"),

@@ -18,9 +18,9 @@ from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.output import cell, state, table
 from ami_promoter.terminal.report import Report
 from ami_promoter.verbs import Matching, VerbCaller, ami_argument, verb
-from chalicelib.core.delivery.tracked import TrackedDelivery
-from chalicelib.core.faults import Fault
-from chalicelib.core.records.places import Place
+from chalicelib.delivery.tracked import TrackedDelivery
+from chalicelib.engine.faults import Fault
+from chalicelib.engine.places import Place
 
 COPY = js.thing(
     "the AMI of one target",

@@ -18,12 +18,12 @@ from ami_promoter.rights import FIND_AMI, LOOK_AGAIN, READ, SWITCH
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.report import Report
 from ami_promoter.verbs import PLACE, VerbCaller, ami_argument, tag_key_option, verb
-from chalicelib.core.delivery.tracked import TrackedDelivery
-from chalicelib.core.faults import Fault
-from chalicelib.core.records.places import Place
-from chalicelib.core.sharing.entitlement import launched_by
-from chalicelib.core.targets.applied_file import AppliedFile, Target
-from chalicelib.core.targets.withdrawals import by_place, covering
+from chalicelib.delivery.tracked import TrackedDelivery
+from chalicelib.engine.faults import Fault
+from chalicelib.engine.places import Place
+from chalicelib.sharing.entitlement import launched_by
+from chalicelib.targets.applied_file import AppliedFile, Target
+from chalicelib.targets.withdrawals import by_place, covering
 
 ENDS = {"shared": "is withdrawn", "delivered": "its AMI was delivered, and stays"}
 OVER = ("delivered", "failed", "cancelled", "withdrawn", "expired")

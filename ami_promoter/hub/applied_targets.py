@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, replace
 
 from ami_promoter.hub.aws import Connection, HubError
 from ami_promoter.hub.receivers import Receivers, receivers
-from chalicelib.adapters.dynamo.targets_table import TargetsTable
-from chalicelib.core.errors import Misconfigured, TargetsDamaged
-from chalicelib.core.faults import Fault
-from chalicelib.core.targets.applied_file import AppliedFile
+from chalicelib.engine.errors import Misconfigured, TargetsDamaged
+from chalicelib.engine.faults import Fault
+from chalicelib.targets.applied_file import AppliedFile
+from chalicelib.targets.store.targets_table import TargetsTable
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,17 +17,17 @@ from ami_promoter.hub.records import Reader
 from ami_promoter.hub.source_checks import CallersSessions
 from ami_promoter.hub.trigger_tag import no_such_ami
 from ami_promoter.hub.withdrawals import Withdrawn, counts_from
-from chalicelib.adapters.dynamo.targets_table import BY_AMI
-from chalicelib.adapters.ec2.hub_images import HubSource
-from chalicelib.core.errors import Refusal
-from chalicelib.core.faults import Fault
-from chalicelib.core.images.arriving import ExaminedSource, arriving, kept
-from chalicelib.core.records import addresses
-from chalicelib.core.sharing.entitlement import USELESS, entitlement
-from chalicelib.core.targets import approvals
-from chalicelib.core.targets.applied_file import carried
-from chalicelib.core.targets.approvals import Approval, Question
-from chalicelib.ports.source import TagRead
+from chalicelib.engine import addresses
+from chalicelib.engine.errors import Refusal
+from chalicelib.engine.faults import Fault
+from chalicelib.images.arriving import ExaminedSource, arriving, kept
+from chalicelib.images.aws.hub_images import HubSource
+from chalicelib.images.ports import TagRead
+from chalicelib.sharing.entitlement import USELESS, entitlement
+from chalicelib.targets import approvals
+from chalicelib.targets.applied_file import carried
+from chalicelib.targets.approvals import Approval, Question
+from chalicelib.targets.store.targets_table import BY_AMI
 
 
 @dataclass(frozen=True, slots=True)

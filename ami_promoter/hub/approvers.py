@@ -14,8 +14,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from ami_promoter.hub import policies
 from ami_promoter.hub.aws import Connection
 from ami_promoter.hub.records import Reader
-from chalicelib.core.records import addresses
-from chalicelib.core.records.places import Arn
+from chalicelib.engine import addresses
+from chalicelib.engine.places import Arn
 
 KINDS = ("User", "Role", "Group", "LocalManagedPolicy", "AWSManagedPolicy")
 AN_IMAGE = "ami-00000000000000000"

@@ -26,9 +26,9 @@ from botocore.exceptions import (
 from botocore.loaders import create_loader
 from botocore.regions import EndpointResolver
 
-from chalicelib.adapters import legible
-from chalicelib.core.faults import Fault
-from chalicelib.core.records.places import Arn
+from chalicelib.engine.aws import legible
+from chalicelib.engine.faults import Fault
+from chalicelib.engine.places import Arn
 
 
 class HubError(Exception):

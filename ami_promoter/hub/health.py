@@ -12,8 +12,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from ami_promoter.hub import policies
 from ami_promoter.hub.aws import Connection
-from chalicelib.core.images.keys import KeyFacts
-from chalicelib.core.records.places import Arn
+from chalicelib.engine.places import Arn
+from chalicelib.images.keys import KeyFacts
 
 WORKERS = ("worker", "share-worker")
 UNLIMITED = 1000

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ami_promoter.hub import policies
-from chalicelib.core.faults import Fault
-from chalicelib.core.images.keys import KeyFacts
-from chalicelib.core.records.places import Arn
+from chalicelib.engine.faults import Fault
+from chalicelib.engine.places import Arn
+from chalicelib.images.keys import KeyFacts
 
 THROUGH_EC2 = {"StringLike": {"kms:ViaService": "ec2.*.amazonaws.com"}}
 FOR_AWS = {"Bool": {"kms:GrantIsForAWSResource": "true"}}

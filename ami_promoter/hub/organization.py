@@ -7,12 +7,12 @@ from typing import Any
 
 from ami_promoter.hub.aws import Connection, HubError
 from ami_promoter.terminal.report import moment
-from chalicelib.adapters.dynamo.members_table import MembersTable
-from chalicelib.adapters.dynamo.targets_table import TargetsTable
-from chalicelib.core.errors import Misconfigured, Refusal
-from chalicelib.core.faults import count
-from chalicelib.core.targets.departures import MembersReading
-from chalicelib.core.targets.organization import Membership, Organization
+from chalicelib.engine.errors import Misconfigured, Refusal
+from chalicelib.engine.faults import count
+from chalicelib.targets.departures import MembersReading
+from chalicelib.targets.organization import Membership, Organization
+from chalicelib.targets.store.members_table import MembersTable
+from chalicelib.targets.store.targets_table import TargetsTable
 
 
 def table(connection: Connection) -> MembersTable:

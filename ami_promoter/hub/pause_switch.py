@@ -12,8 +12,8 @@ from typing import Any
 from ami_promoter.hub.aws import Connection
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.report import moment
-from chalicelib.adapters.dynamo.table import Table
-from chalicelib.core.records.addresses import SWITCH
+from chalicelib.engine.addresses import SWITCH
+from chalicelib.engine.store.table import Table
 
 SCHEMA = js.perhaps(
     js.thing(

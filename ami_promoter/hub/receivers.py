@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from chalicelib.core.records.places import Place
-from chalicelib.core.targets import organization
-from chalicelib.core.targets.applied_file import Directory, Target
+from chalicelib.engine.places import Place
+from chalicelib.targets import organization
+from chalicelib.targets.applied_file import Directory, Target
 
 
 @dataclass(frozen=True, slots=True)

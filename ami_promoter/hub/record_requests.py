@@ -8,12 +8,12 @@ from collections.abc import Iterable
 from ami_promoter.hub.aws import Connection, HubError
 from ami_promoter.hub.records import Reader
 from ami_promoter.hub.wakes import wake
-from chalicelib.adapters.dynamo.records import DynamoRecords
-from chalicelib.adapters.dynamo.table import Table
-from chalicelib.core.delivery.model import ACCEPTED
-from chalicelib.core.promotion.machine import WITHDRAW
-from chalicelib.core.records import addresses
-from chalicelib.ports.records import MadeDue
+from chalicelib.delivery.model import ACCEPTED
+from chalicelib.engine import addresses
+from chalicelib.engine.ports import MadeDue
+from chalicelib.engine.store.records import DynamoRecords
+from chalicelib.engine.store.table import Table
+from chalicelib.promotion.machine import WITHDRAW
 
 
 def look_again(connection: Connection, ami: str, place: str = "") -> bool:

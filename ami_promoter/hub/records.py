@@ -14,23 +14,23 @@ from botocore.exceptions import ClientError
 
 from ami_promoter.hub.aws import Connection, HubError
 from ami_promoter.terminal.alike import first_of
-from chalicelib.adapters.dynamo.ledger import HOLD, DynamoLedger
-from chalicelib.adapters.dynamo.records import INBOX
-from chalicelib.adapters.dynamo.records import history as entries_of
-from chalicelib.adapters.dynamo.table import A_BATCH, Table, values, wire
-from chalicelib.adapters.dynamo.tracked_deliveries import BY_ACCOUNT, BY_IMAGE
-from chalicelib.core.delivery.copy_quota import CopyQuota
-from chalicelib.core.delivery.model import ENDED, Delivery
-from chalicelib.core.delivery.tracked import TrackedDelivery
-from chalicelib.core.faults import Fault
-from chalicelib.core.images.image import SourceImage
-from chalicelib.core.promotion.model import Promotion, PromotionState
-from chalicelib.core.records import addresses, codec
-from chalicelib.core.records.addresses import ARCHIVED, RECORD, SHARE, SHARE_STEP, RecordKey
-from chalicelib.core.records.places import Place
-from chalicelib.core.sharing.grant_names import nameless
-from chalicelib.core.sharing.share import Share, ShareState
-from chalicelib.core.targets.inventory import Inventory
+from chalicelib.delivery.copy_quota import CopyQuota
+from chalicelib.delivery.model import ENDED, Delivery
+from chalicelib.delivery.store.tracked_deliveries import BY_ACCOUNT, BY_IMAGE
+from chalicelib.delivery.tracked import TrackedDelivery
+from chalicelib.engine import addresses, codec
+from chalicelib.engine.addresses import ARCHIVED, RECORD, SHARE, SHARE_STEP, RecordKey
+from chalicelib.engine.faults import Fault
+from chalicelib.engine.places import Place
+from chalicelib.engine.store.records import INBOX
+from chalicelib.engine.store.records import history as entries_of
+from chalicelib.engine.store.table import A_BATCH, Table, values, wire
+from chalicelib.images.image import SourceImage
+from chalicelib.inventory.machine import Inventory
+from chalicelib.promotion.model import Promotion, PromotionState
+from chalicelib.sharing.grant_names import nameless
+from chalicelib.sharing.share import Share, ShareState
+from chalicelib.sharing.store.ledger import HOLD, DynamoLedger
 
 T_co = TypeVar("T_co", covariant=True)
 

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from ami_promoter.hub.aws import Connection, HubError
-from chalicelib.adapters.ec2.hub_images import HubSource
-from chalicelib.adapters.sts.sessions import Sessions
-from chalicelib.core.errors import Refusal
-from chalicelib.core.images.image import SourceImage
-from chalicelib.core.images.keys import KeyFacts
+from chalicelib.engine.aws.sessions import Sessions
+from chalicelib.engine.errors import Refusal
+from chalicelib.images.aws.hub_images import HubSource
+from chalicelib.images.image import SourceImage
+from chalicelib.images.keys import KeyFacts
 
 
 class CallersSessions(Sessions):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ami_promoter.hub.aws import Connection
-from chalicelib.core.faults import Fault
+from chalicelib.engine.faults import Fault
 
 
 class Tag:

@@ -9,9 +9,9 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from ami_promoter.hub.aws import Connection
-from chalicelib.adapters.sqs import IN_A_BATCH, message
-from chalicelib.core.records.addresses import RecordKey
-from chalicelib.core.records.wakes import Wake
+from chalicelib.engine.addresses import RecordKey
+from chalicelib.engine.aws.sqs import IN_A_BATCH, message
+from chalicelib.engine.wakes import Wake
 
 
 def wake(connection: Connection, keys: Iterable[RecordKey]) -> None:

@@ -1,7 +1,7 @@
 """Operators' withdrawals from an AMI's promotion: one item for each AMI in the operators' table.
 
 The item: pk ``withdrawals``, sk the AMI; for each "account" or "account/region" an attribute with time, operator and
-the tag's value. No function writes it; another value of the tag ends a withdrawal (``core/targets/withdrawals.py``).
+the tag's value. No function writes it; another value of the tag ends a withdrawal (``targets/withdrawals.py``).
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from ami_promoter.hub.aws import Connection
 from ami_promoter.hub.records import Reader
-from chalicelib.adapters.dynamo.table import Table
-from chalicelib.core.promotion.model import Promotion
-from chalicelib.core.records import addresses
-from chalicelib.core.targets import withdrawals
-from chalicelib.core.targets.withdrawals import Withdrawal, by_place
+from chalicelib.engine import addresses
+from chalicelib.engine.store.table import Table
+from chalicelib.promotion.model import Promotion
+from chalicelib.targets import withdrawals
+from chalicelib.targets.withdrawals import Withdrawal, by_place
 
 AT_ONCE = 50
 """Most attributes in one update: DynamoDB allows 4 KB of expression."""

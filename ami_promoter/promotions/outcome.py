@@ -8,9 +8,9 @@ from typing import Any
 
 from ami_promoter.hub.records import EXAMINING, is_named, place_of
 from ami_promoter.terminal.exits import Exit
-from chalicelib.core.faults import count
-from chalicelib.core.promotion.model import MOST_FAULTS
-from chalicelib.core.targets.withdrawals import covering
+from chalicelib.engine.faults import count
+from chalicelib.promotion.model import MOST_FAULTS
+from chalicelib.targets.withdrawals import covering
 
 GOOD = ("delivered", "shared")
 STOPPED = ("cancelled", "withdrawn")

@@ -14,14 +14,14 @@ from ami_promoter.promotions.promotion_text import SINGLY, quoted, said
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.alike import alike, alike_anywhere, first_of, groups, named
 from ami_promoter.terminal.output import cell, short, state, table
-from chalicelib.core.delivery import preflight
-from chalicelib.core.faults import count
-from chalicelib.core.images import names
-from chalicelib.core.images.image import SourceImage, snapshots_to_copy
-from chalicelib.core.images.keys import KeyFacts
-from chalicelib.core.records.places import Place
-from chalicelib.core.targets.applied_file import Resolution, Target
-from chalicelib.core.targets.withdrawals import covering
+from chalicelib.delivery import preflight
+from chalicelib.engine.faults import count
+from chalicelib.engine.places import Place
+from chalicelib.images import names
+from chalicelib.images.image import SourceImage, snapshots_to_copy
+from chalicelib.images.keys import KeyFacts
+from chalicelib.targets.applied_file import Resolution, Target
+from chalicelib.targets.withdrawals import covering
 
 THERE = {"delivered": "there already", "shared": "there already"}
 ENDED_STATES = ("delivered", *BAD)

@@ -11,7 +11,7 @@ from ami_promoter.promotions import plan_preview
 from ami_promoter.terminal.exits import Exit
 from ami_promoter.terminal.report import Report
 from ami_promoter.verbs import VerbCaller
-from chalicelib.core.faults import Fault
+from chalicelib.engine.faults import Fault
 
 EXITS = {
     Exit.OK: "no check failed",

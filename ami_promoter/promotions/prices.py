@@ -8,7 +8,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from chalicelib.core.targets.applied_file import Target
+from chalicelib.targets.applied_file import Target
 
 
 @cache

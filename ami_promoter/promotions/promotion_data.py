@@ -10,12 +10,12 @@ from ami_promoter.hub.records import RecordSeen
 from ami_promoter.promotions import shares
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.report import moment
-from chalicelib.core.delivery.model import ENDED, Copy, CopyState, Delivery, DeliveryState
-from chalicelib.core.faults import Fault
-from chalicelib.core.promotion.machine import WITHDRAW
-from chalicelib.core.promotion.model import MOST_FAULTS, Promotion, PromotionState
-from chalicelib.core.records import schedule
-from chalicelib.core.targets.withdrawals import covering
+from chalicelib.delivery.model import ENDED, Copy, CopyState, Delivery, DeliveryState
+from chalicelib.engine import schedule
+from chalicelib.engine.faults import Fault
+from chalicelib.promotion.machine import WITHDRAW
+from chalicelib.promotion.model import MOST_FAULTS, Promotion, PromotionState
+from chalicelib.targets.withdrawals import covering
 
 BAD = ("failed", "cancelled", "withdrawn")
 """States of deliveries that have no AMI in the target, or no longer."""

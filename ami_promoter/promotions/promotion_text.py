@@ -20,11 +20,11 @@ from ami_promoter.promotions.promotion_data import BAD, only_failed
 from ami_promoter.terminal.alike import alike, alike_anywhere, first_of, groups, named
 from ami_promoter.terminal.output import COLORS, Folded, cell, short, state, table
 from ami_promoter.terminal.report import span
-from chalicelib.core.delivery.model import CopyState
-from chalicelib.core.faults import count
-from chalicelib.core.promotion.model import MOST_FAULTS
-from chalicelib.core.records.addresses import RecordKey
-from chalicelib.core.targets import approvals
+from chalicelib.delivery.model import CopyState
+from chalicelib.engine.addresses import RecordKey
+from chalicelib.engine.faults import count
+from chalicelib.promotion.model import MOST_FAULTS
+from chalicelib.targets import approvals
 
 BARS = 24
 """Up to this many copies have a row each; with more (and without --wide) each delivery has one bar."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from chalicelib.core.faults import Fault
-from chalicelib.core.images.image import SourceImage, SourceSnapshot, snapshots_to_copy
+from chalicelib.engine.faults import Fault
+from chalicelib.images.image import SourceImage, SourceSnapshot, snapshots_to_copy
 
 GOLDEN_TAG = "golden"
 """Key of the tag that snapshots must have where the hub has ``GoldenTagValue`` (``.chalice/extras/rights.yaml``)."""

@@ -9,13 +9,13 @@ from typing import Any
 from ami_promoter.hub.aws import Connection
 from ami_promoter.hub.records import OPEN_STATES, Reader, RecordSeen
 from ami_promoter.promotions import promotion_data, shares
-from chalicelib.core.delivery import permissions
-from chalicelib.core.delivery.model import ENDED, Delivery, snapshots_of
-from chalicelib.core.delivery.tracked import TrackedDelivery
-from chalicelib.core.faults import Fault
-from chalicelib.core.images.image import SourceImage
-from chalicelib.core.records.places import Resource
-from chalicelib.core.targets.applied_file import Target
+from chalicelib.delivery import permissions
+from chalicelib.delivery.model import ENDED, Delivery, snapshots_of
+from chalicelib.delivery.tracked import TrackedDelivery
+from chalicelib.engine.faults import Fault
+from chalicelib.engine.places import Resource
+from chalicelib.images.image import SourceImage
+from chalicelib.targets.applied_file import Target
 
 
 def read_page(connection: Connection, ami: str) -> dict[str, Any] | None:

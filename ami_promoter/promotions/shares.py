@@ -8,10 +8,10 @@ from typing import Any
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.output import short
 from ami_promoter.terminal.report import moment
-from chalicelib.core.records import codec
-from chalicelib.core.records.places import Resource
-from chalicelib.core.sharing.holders import must_close_at
-from chalicelib.core.sharing.share import ENDED_LONG_AGO, Share
+from chalicelib.engine import codec
+from chalicelib.engine.places import Resource
+from chalicelib.sharing.holders import must_close_at
+from chalicelib.sharing.share import ENDED_LONG_AGO, Share
 
 SCHEMA = js.thing(
     "a share that may be open",

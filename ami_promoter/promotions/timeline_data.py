@@ -8,9 +8,9 @@ from typing import Any
 from ami_promoter.hub.records import OPEN_STATES, record_of
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.report import moment
-from chalicelib.core.records import calls
-from chalicelib.core.records.addresses import ARCHIVED
-from chalicelib.core.records.calls import MadeCall
+from chalicelib.engine import calls
+from chalicelib.engine.addresses import ARCHIVED
+from chalicelib.engine.calls import MadeCall
 
 STILL_THERE = 10**12
 """Stands for the time of archiving of a share that is not archived."""

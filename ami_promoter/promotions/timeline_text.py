@@ -17,7 +17,7 @@ from rich.console import RenderableType
 from ami_promoter.promotions.shares import named
 from ami_promoter.terminal.output import cell, short, state, table
 from ami_promoter.terminal.report import span
-from chalicelib.core.records.places import IMAGE, SNAPSHOT, Resource
+from chalicelib.engine.places import IMAGE, SNAPSHOT, Resource
 
 EMPTY = ("None", "()", "{}", "", "False", "0")
 SEEN = re.compile(r"SeenCopy\(copy='([^']*)'.*?state='(\w+)', progress=(\d+), message='([^']*)'")

@@ -20,7 +20,7 @@ from ami_promoter.terminal.exits import Exit
 from ami_promoter.terminal.output import console, tell
 from ami_promoter.terminal.report import Report
 from ami_promoter.verbs import VerbCaller
-from chalicelib.core.faults import Fault
+from chalicelib.engine.faults import Fault
 
 LATEST = 10 * 60
 """Seconds within which the service sees a tag even if its event was lost: discovery looks every five minutes."""

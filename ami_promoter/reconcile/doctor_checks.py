@@ -16,10 +16,10 @@ from ami_promoter.reconcile.facts import TargetFacts
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.alike import first_of
 from ami_promoter.terminal.report import moment
-from chalicelib.core.faults import Fault, count
-from chalicelib.core.records.places import Arn, Place
-from chalicelib.core.targets.applied_file import Target
-from chalicelib.core.targets.approvals import short
+from chalicelib.engine.faults import Fault, count
+from chalicelib.engine.places import Arn, Place
+from chalicelib.targets.applied_file import Target
+from chalicelib.targets.approvals import short
 
 LATE = 30 * 60
 """Seconds past its due time after which a record shows that the sweep or its worker does not run."""

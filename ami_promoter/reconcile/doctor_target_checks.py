@@ -16,13 +16,13 @@ from ami_promoter.hub.health import Senders
 from ami_promoter.hub.key_needs import KeyAnswer, KeyOwner, asked, grant_needs, target_needs
 from ami_promoter.reconcile.facts import TargetFacts
 from ami_promoter.terminal.report import moment
-from chalicelib.core.delivery import preflight
-from chalicelib.core.delivery.copy_quota import LIMIT, CopyQuota
-from chalicelib.core.delivery.kms_keys import target_key_faults
-from chalicelib.core.delivery.template_rights import template_old
-from chalicelib.core.faults import Fault
-from chalicelib.core.targets.applied_file import Target, grant_role
-from chalicelib.core.targets.seen import AllowedImages, ForwardingRule, TargetSeen, rule_names
+from chalicelib.delivery import preflight
+from chalicelib.delivery.copy_quota import LIMIT, CopyQuota
+from chalicelib.delivery.kms_keys import target_key_faults
+from chalicelib.delivery.seen import AllowedImages, ForwardingRule, TargetSeen, rule_names
+from chalicelib.delivery.template_rights import template_old
+from chalicelib.engine.faults import Fault
+from chalicelib.targets.applied_file import Target, grant_role
 
 _AFTERWARDS = re.compile(
     r"\s*;\s*then tag (it|the AMI|the image) again|\s*The service tries again until the queue deadline\."

@@ -9,16 +9,16 @@ from typing import Any
 from ami_promoter.hub.receivers import Receivers
 from ami_promoter.hub.records import OPEN_STATES, RecordSeen
 from ami_promoter.reconcile.sharing_trail import Change
-from chalicelib.core.delivery.model import Delivery
-from chalicelib.core.faults import Fault
-from chalicelib.core.records import addresses
-from chalicelib.core.records.addresses import RECORD, RecordKey
-from chalicelib.core.records.places import IMAGE, SNAPSHOT, Arn, Place, Resource
-from chalicelib.core.sharing.grant_names import ROLE_PATH
-from chalicelib.core.sharing.holders import is_statement, standing
-from chalicelib.core.sharing.share import TRIES_BEFORE_ALARM, Share, ShareState
-from chalicelib.core.targets.inventory import OwnImage, OwnSnapshot
-from chalicelib.core.targets.seen import TargetSeen
+from chalicelib.delivery.model import Delivery
+from chalicelib.delivery.seen import TargetSeen
+from chalicelib.engine import addresses
+from chalicelib.engine.addresses import RECORD, RecordKey
+from chalicelib.engine.faults import Fault
+from chalicelib.engine.places import IMAGE, SNAPSHOT, Arn, Place, Resource
+from chalicelib.inventory.machine import OwnImage, OwnSnapshot
+from chalicelib.sharing.grant_names import ROLE_PATH
+from chalicelib.sharing.holders import is_statement, standing
+from chalicelib.sharing.share import TRIES_BEFORE_ALARM, Share, ShareState
 
 
 @dataclass(frozen=True, slots=True, order=True)

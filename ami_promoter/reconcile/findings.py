@@ -21,12 +21,12 @@ from ami_promoter.reconcile.repair_data import (
 )
 from ami_promoter.reconcile.share_findings import running, share_findings
 from ami_promoter.terminal.alike import first_of
-from chalicelib.core.delivery.model import ENDED, Delivery, DeliveryState
-from chalicelib.core.delivery.tracked import RUNNING, TrackedDelivery
-from chalicelib.core.promotion.model import Promotion, PromotionState
-from chalicelib.core.records import schedule
-from chalicelib.core.records.addresses import RECORD, RecordKey
-from chalicelib.core.records.places import Place
+from chalicelib.delivery.model import ENDED, Delivery, DeliveryState
+from chalicelib.delivery.tracked import RUNNING, TrackedDelivery
+from chalicelib.engine import schedule
+from chalicelib.engine.addresses import RECORD, RecordKey
+from chalicelib.engine.places import Place
+from chalicelib.promotion.model import Promotion, PromotionState
 
 YOUNG = 10 * schedule.MINUTE
 """A younger copy may have an intent that was written after this view was read."""

@@ -9,8 +9,8 @@ from rich.console import RenderableType
 
 from ami_promoter.terminal.alike import alike, groups, named, place
 from ami_promoter.terminal.output import Folded
-from chalicelib.core.faults import count
-from chalicelib.core.records.places import Place
+from chalicelib.engine.faults import count
+from chalicelib.engine.places import Place
 
 HUB = "hub"
 WORDS = {True: ("passed", "green"), False: ("FAILED", "red"), None: ("not seen", "yellow")}

@@ -12,9 +12,9 @@ from ami_promoter.hub.aws import Connection
 from ami_promoter.reconcile import ledger_facts
 from ami_promoter.reconcile.facts import Grant, PolicyStatement, SourceFacts
 from ami_promoter.terminal.progress import Progress
-from chalicelib.core.faults import Fault
-from chalicelib.core.records.places import Arn
-from chalicelib.core.sharing import key_policy
+from chalicelib.engine.faults import Fault
+from chalicelib.engine.places import Arn
+from chalicelib.sharing import key_policy
 
 VALUES = 200
 """EC2 takes at most 200 values in a filter [EC2 user guide, list and filter resources]."""

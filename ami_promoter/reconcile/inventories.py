@@ -17,14 +17,14 @@ from ami_promoter.hub.records import Reader, RecordSeen
 from ami_promoter.hub.wakes import wake
 from ami_promoter.reconcile.facts import TargetFacts
 from ami_promoter.terminal.progress import Progress
-from chalicelib.adapters.dynamo.records import DynamoRecords
-from chalicelib.adapters.dynamo.table import Table
-from chalicelib.core.faults import Fault
-from chalicelib.core.records import addresses, codec
-from chalicelib.core.records.places import Place
-from chalicelib.core.targets.inventory import LOOK, Inventory, OwnImage, OwnSnapshot
-from chalicelib.core.targets.seen import together
-from chalicelib.ports.records import Write
+from chalicelib.delivery.seen import together
+from chalicelib.engine import addresses, codec
+from chalicelib.engine.faults import Fault
+from chalicelib.engine.places import Place
+from chalicelib.engine.ports import Write
+from chalicelib.engine.store.records import DynamoRecords
+from chalicelib.engine.store.table import Table
+from chalicelib.inventory.machine import LOOK, Inventory, OwnImage, OwnSnapshot
 
 POLL = 5
 """Seconds between two reads of the answers."""

@@ -11,11 +11,11 @@ from typing import Any
 
 from ami_promoter.hub.records import OPEN_STATES
 from ami_promoter.reconcile.facts import Grant, PolicyStatement
-from chalicelib.core.records.places import Arn
-from chalicelib.core.sharing import key_policy
-from chalicelib.core.sharing.grant_names import GRANT_PREFIX, ROLE_PATH
-from chalicelib.core.sharing.key_policy import Access, Audience
-from chalicelib.core.sharing.share import Share
+from chalicelib.engine.places import Arn
+from chalicelib.sharing import key_policy
+from chalicelib.sharing.grant_names import GRANT_PREFIX, ROLE_PATH
+from chalicelib.sharing.key_policy import Access, Audience
+from chalicelib.sharing.share import Share
 
 _NAME = f"{GRANT_PREFIX}(?P<region>[a-z0-9-]+):%s:(?P<intended_at>[0-9]+)"
 _GRANT = re.compile(_NAME % "(?:(?P<delivery>[0-9a-f]{20})(?:-[^:\\s]+)?|[0-9]{12})")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from chalicelib.core.sharing.share import Holding
+from chalicelib.sharing.share import Holding
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,18 +26,18 @@ from ami_promoter.reconcile.repair_data import (
 )
 from ami_promoter.reconcile.share_findings import alive, holds
 from ami_promoter.verbs import TerminalClock
-from chalicelib.adapters.dynamo.ledger import DynamoLedger
-from chalicelib.adapters.dynamo.records import DynamoRecords
-from chalicelib.adapters.dynamo.table import Table
-from chalicelib.adapters.dynamo.tracked_deliveries import DynamoTrackedDeliveries
-from chalicelib.core.delivery.model import ENDED, Delivery
-from chalicelib.core.delivery.tracked import RUNNING
-from chalicelib.core.records import addresses, schedule
-from chalicelib.core.records.addresses import RecordKey
-from chalicelib.core.records.places import Place
-from chalicelib.core.sharing.share import Holding, Share, ShareState
-from chalicelib.core.targets.inventory import REMOVE
-from chalicelib.ports.records import Write
+from chalicelib.delivery.model import ENDED, Delivery
+from chalicelib.delivery.store.tracked_deliveries import DynamoTrackedDeliveries
+from chalicelib.delivery.tracked import RUNNING
+from chalicelib.engine import addresses, schedule
+from chalicelib.engine.addresses import RecordKey
+from chalicelib.engine.places import Place
+from chalicelib.engine.ports import Write
+from chalicelib.engine.store.records import DynamoRecords
+from chalicelib.engine.store.table import Table
+from chalicelib.inventory.machine import REMOVE
+from chalicelib.sharing.share import Holding, Share, ShareState
+from chalicelib.sharing.store.ledger import DynamoLedger
 
 BY = "ami-promoter reconcile"
 MOVED_ON = "not changed: it has changed since it was read"

@@ -35,12 +35,12 @@ from ami_promoter.reconcile.repair_data import (
 from ami_promoter.reconcile.shares_at_aws import Shown
 from ami_promoter.reconcile.sharing_trail import Change
 from ami_promoter.terminal.alike import first_of
-from chalicelib.core.delivery.model import ENDED, Delivery, DeliveryState
-from chalicelib.core.faults import count
-from chalicelib.core.records import addresses, schedule
-from chalicelib.core.sharing.grant_names import unrecorded_name
-from chalicelib.core.sharing.holders import is_statement
-from chalicelib.core.sharing.share import Holding, Share
+from chalicelib.delivery.model import ENDED, Delivery, DeliveryState
+from chalicelib.engine import addresses, schedule
+from chalicelib.engine.faults import count
+from chalicelib.sharing.grant_names import unrecorded_name
+from chalicelib.sharing.holders import is_statement
+from chalicelib.sharing.share import Holding, Share
 
 LATER = schedule.HOUR
 """A share that a running copy may need closes only after this time, so that its delivery can hold it first."""

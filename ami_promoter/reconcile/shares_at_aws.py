@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from ami_promoter.reconcile import ledger_facts
 from ami_promoter.reconcile.facts import Grant, HubView, explained, receiver_of, source_of
-from chalicelib.core.records import addresses
-from chalicelib.core.sharing.grant_names import unrecorded_name
-from chalicelib.core.sharing.holders import is_statement
-from chalicelib.core.sharing.share import Share, ShareState
+from chalicelib.engine import addresses
+from chalicelib.sharing.grant_names import unrecorded_name
+from chalicelib.sharing.holders import is_statement
+from chalicelib.sharing.share import Share, ShareState
 
 
 class Shown:

@@ -11,11 +11,11 @@ from typing import Any
 
 from ami_promoter.reconcile.facts import Grant, SourceFacts, TargetFacts
 from ami_promoter.terminal import schema as js
-from chalicelib.core.faults import Fault, count
-from chalicelib.core.images import comparison
-from chalicelib.core.images.image import SourceImage
-from chalicelib.core.records.places import Place
-from chalicelib.core.targets.inventory import OwnImage, OwnSnapshot
+from chalicelib.engine.faults import Fault, count
+from chalicelib.engine.places import Place
+from chalicelib.images import comparison
+from chalicelib.images.image import SourceImage
+from chalicelib.inventory.machine import OwnImage, OwnSnapshot
 
 CHECK = js.thing(
     "one check",

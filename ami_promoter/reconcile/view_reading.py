@@ -21,16 +21,16 @@ from ami_promoter.reconcile.inventories import Inventories
 from ami_promoter.reconcile.shares_at_aws import Shown
 from ami_promoter.reconcile.sharing_trail import Change, Trail
 from ami_promoter.terminal.progress import Progress
-from chalicelib.adapters.dynamo.ledger import HOLD
-from chalicelib.adapters.dynamo.table import Table
-from chalicelib.core.delivery.model import ENDED, Delivery
-from chalicelib.core.delivery.tracked import TrackedDelivery
-from chalicelib.core.faults import Fault
-from chalicelib.core.promotion.model import Promotion, PromotionState
-from chalicelib.core.records import addresses
-from chalicelib.core.records.addresses import SHARE, SHARE_STEP, RecordKey
-from chalicelib.core.records.places import Place
-from chalicelib.core.sharing.share import Share, ShareState
+from chalicelib.delivery.model import ENDED, Delivery
+from chalicelib.delivery.tracked import TrackedDelivery
+from chalicelib.engine import addresses
+from chalicelib.engine.addresses import SHARE, SHARE_STEP, RecordKey
+from chalicelib.engine.faults import Fault
+from chalicelib.engine.places import Place
+from chalicelib.engine.store.table import Table
+from chalicelib.promotion.model import Promotion, PromotionState
+from chalicelib.sharing.share import Share, ShareState
+from chalicelib.sharing.store.ledger import HOLD
 
 ENDED_STATES = {f":{state}": str(state) for state in sorted(ENDED)}
 SCAN = (

@@ -8,7 +8,7 @@ from xml.etree.ElementTree import Element
 from ami_promoter.report_page.exposure import Exposure
 from ami_promoter.report_page.html import el
 from ami_promoter.report_page.parts import when
-from chalicelib.core.faults import count
+from chalicelib.engine.faults import count
 
 COLUMNS = 240
 """Number of columns in the drawing. A column shows the most permissions that were open at once in its time."""

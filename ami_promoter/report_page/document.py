@@ -10,7 +10,7 @@ from ami_promoter.report_page import sections
 from ami_promoter.report_page.html import Content, document, el
 from ami_promoter.report_page.model import Overview
 from ami_promoter.report_page.parts import when
-from chalicelib.core.faults import count, noun
+from chalicelib.engine.faults import count, noun
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 """The browser loads nothing and runs nothing, even if a name contains markup."""

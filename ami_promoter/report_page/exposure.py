@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 from ami_promoter.hub.records import OPEN_STATES
 from ami_promoter.promotions import shares
 from ami_promoter.report_page.reading import HubRecords, Step
-from chalicelib.core.records.addresses import SHARE, at_home
-from chalicelib.core.records.places import IMAGE, KEY, POLICY, SNAPSHOT, Resource
-from chalicelib.core.sharing.share import Share, ShareState
+from chalicelib.engine.addresses import SHARE, at_home
+from chalicelib.engine.places import IMAGE, KEY, POLICY, SNAPSHOT, Resource
+from chalicelib.sharing.share import Share, ShareState
 
 LEFT_OPEN = "left open"
 """State of a preexisting permission: the service no longer needs it and leaves it open."""

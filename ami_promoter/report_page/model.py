@@ -12,10 +12,10 @@ from ami_promoter.promotions.reading import placed
 from ami_promoter.report_page.current import Family, families
 from ami_promoter.report_page.exposure import Exposure, exposures
 from ami_promoter.report_page.reading import HubRecords, Step
-from chalicelib.core.delivery.model import ENDED, Delivery
-from chalicelib.core.delivery.tracked import TrackedDelivery
-from chalicelib.core.promotion.model import Promotion
-from chalicelib.core.records import addresses
+from chalicelib.delivery.model import ENDED, Delivery
+from chalicelib.delivery.tracked import TrackedDelivery
+from chalicelib.engine import addresses
+from chalicelib.promotion.model import Promotion
 
 RESTING = (*sorted(ENDED), "shared")
 """States in which a delivery's timeline ends."""

@@ -11,16 +11,16 @@ from ami_promoter.hub.aws import Connection
 from ami_promoter.hub.records import Reader, RecordSeen, record_of, source_of
 from ami_promoter.terminal.alike import first_of
 from ami_promoter.terminal.progress import Progress
-from chalicelib.adapters.dynamo.ledger import HOLD
-from chalicelib.adapters.dynamo.records import history as entries_of
-from chalicelib.core.delivery.model import Delivery, snapshots_of
-from chalicelib.core.delivery.tracked import TrackedDelivery
-from chalicelib.core.errors import NewerSchema, Unreadable
-from chalicelib.core.promotion.model import Promotion
-from chalicelib.core.records import codec
-from chalicelib.core.records.addresses import RECORD, SHARE, RecordKey
-from chalicelib.core.records.schema import VERSION, check
-from chalicelib.core.sharing.share import Share
+from chalicelib.delivery.model import Delivery, snapshots_of
+from chalicelib.delivery.tracked import TrackedDelivery
+from chalicelib.engine import codec
+from chalicelib.engine.addresses import RECORD, SHARE, RecordKey
+from chalicelib.engine.errors import NewerSchema, Unreadable
+from chalicelib.engine.schema import VERSION, check
+from chalicelib.engine.store.records import history as entries_of
+from chalicelib.promotion.model import Promotion
+from chalicelib.sharing.share import Share
+from chalicelib.sharing.store.ledger import HOLD
 
 WHICH = (
     "(begins_with(pk, :promotion) AND (sk = :record OR sk = :image OR begins_with(sk, :delivery)))"

@@ -29,8 +29,8 @@ from ami_promoter.report_page.parts import (
 )
 from ami_promoter.terminal.alike import groups
 from ami_promoter.terminal.report import span
-from chalicelib.core.faults import count
-from chalicelib.core.records.places import Arn
+from chalicelib.engine.faults import count
+from chalicelib.engine.places import Arn
 
 CURRENT = TableKind("cur", ("Target", "Image", "Source", "Delivered"))
 OPEN = TableKind("now", ("Account", "May use", "For", "Since", "State", "Ends"))

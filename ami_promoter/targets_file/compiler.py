@@ -15,10 +15,10 @@ from ami_promoter.targets_file import document, modes, shape, units
 from ami_promoter.targets_file.document import Path, YamlDocument
 from ami_promoter.targets_file.settings import BUILT_IN, DurationBounds, bounds
 from ami_promoter.terminal.durations import duration, seconds
-from chalicelib.core.faults import Fault
-from chalicelib.core.images.names import template_faults
-from chalicelib.core.records.places import Arn
-from chalicelib.core.targets.applied_file import Directory, Target
+from chalicelib.engine.faults import Fault
+from chalicelib.engine.places import Arn
+from chalicelib.images.names import template_faults
+from chalicelib.targets.applied_file import Directory, Target
 
 
 @dataclass(frozen=True, slots=True)

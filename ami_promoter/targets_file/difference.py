@@ -7,11 +7,11 @@ from typing import Any
 
 from ami_promoter.targets_file.settings import bounds
 from ami_promoter.terminal.durations import duration
-from chalicelib.core.faults import count
-from chalicelib.core.records import codec
-from chalicelib.core.targets.applied_file import Target
-from chalicelib.core.targets.difference import Difference, settings_changed
-from chalicelib.core.targets.organization import is_unit
+from chalicelib.engine import codec
+from chalicelib.engine.faults import count
+from chalicelib.targets.applied_file import Target
+from chalicelib.targets.difference import Difference, settings_changed
+from chalicelib.targets.organization import is_unit
 
 
 def to_text(change: Difference) -> Iterator[str]:

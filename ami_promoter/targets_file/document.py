@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from chalicelib.core.faults import Fault
+from chalicelib.engine.faults import Fault
 
 MAX_DEPTH = 20
 LARGEST = 1_000_000

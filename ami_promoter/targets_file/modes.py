@@ -8,7 +8,7 @@ from typing import Any
 
 from ami_promoter.targets_file.document import Path, YamlDocument
 from ami_promoter.targets_file.settings import BUILT_IN, only_in
-from chalicelib.core.faults import Fault
+from chalicelib.engine.faults import Fault
 
 AUTO_SCALING = "AWSServiceRoleForAutoScaling"
 

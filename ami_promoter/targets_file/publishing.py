@@ -15,11 +15,11 @@ from botocore.exceptions import ClientError
 
 from ami_promoter.hub.aws import Connection, HubError
 from ami_promoter.hub.operators_table import write
-from chalicelib.adapters.dynamo.targets_table import CURRENT, POINTERS, Current, TargetsTable, partition
-from chalicelib.core.errors import TargetsDamaged
-from chalicelib.core.records.addresses import digest_of
-from chalicelib.core.targets.applied_file import Directory
-from chalicelib.core.targets.applied_items import to_items
+from chalicelib.engine.addresses import digest_of
+from chalicelib.engine.errors import TargetsDamaged
+from chalicelib.targets.applied_file import Directory
+from chalicelib.targets.applied_items import to_items
+from chalicelib.targets.store.targets_table import CURRENT, POINTERS, Current, TargetsTable, partition
 
 KEEP = 5
 """How many versions stay in the table, with the one in force."""

@@ -14,7 +14,7 @@ from importlib.resources import files
 from typing import Any
 
 from ami_promoter.terminal.durations import seconds
-from chalicelib.core.targets.applied_file import Target
+from chalicelib.targets.applied_file import Target
 
 BUILT_IN: Mapping[str, Any] = {
     field.name: field.default_factory() if field.default_factory is not MISSING else field.default

@@ -13,7 +13,7 @@ import jsonschema
 
 from ami_promoter.targets_file.document import Path, YamlDocument, unquoted
 from ami_promoter.targets_file.settings import schema, table
-from chalicelib.core.faults import Fault
+from chalicelib.engine.faults import Fault
 
 
 def check(document: YamlDocument) -> tuple[Mapping[str, Any], list[Fault]]:

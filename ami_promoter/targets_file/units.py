@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ami_promoter.targets_file.document import Path, YamlDocument
-from chalicelib.core.faults import Fault
-from chalicelib.core.records.places import Arn, last_part
-from chalicelib.core.targets.organization import Organization, is_unit
+from chalicelib.engine.faults import Fault
+from chalicelib.engine.places import Arn, last_part
+from chalicelib.targets.organization import Organization, is_unit
 
 WHOLE = "organization"
 """The word by which a group names the organization itself."""

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import TypeVar
 
-from chalicelib.core.faults import count
+from chalicelib.engine.faults import count
 
 T = TypeVar("T")
 

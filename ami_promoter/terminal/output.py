@@ -21,8 +21,8 @@ from rich.text import Text
 
 from ami_promoter.terminal.exits import Exit
 from ami_promoter.terminal.report import Report
-from chalicelib.core.faults import Fault, count
-from chalicelib.core.records.places import last_part
+from chalicelib.engine.faults import Fault, count
+from chalicelib.engine.places import last_part
 
 UNFOLDED = 10_000
 """Columns if the output is no terminal."""

@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import RenderableType
 
 from ami_promoter.terminal.exits import Exit
-from chalicelib.core.faults import Fault
+from chalicelib.engine.faults import Fault
 
 FOREVER = 10**11
 """A later time (the year 5138) in a record means that the record is damaged."""

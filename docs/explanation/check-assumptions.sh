@@ -125,9 +125,9 @@ repository=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 session_policy() { # session_policy WORK SNAPSHOTS: the policy for so many; "wide" for the one that lists none
     PYTHONPATH=$repository python3 - "$target_account" "${into:-$region}" "$hub_account" "$key" "$target_key_arn" "$@" <<'PYTHON'
 import sys
-from chalicelib.adapters.sts.session_policies import policy
-from chalicelib.core.delivery.model import Delivery, Snapshot
-from chalicelib.core.targets.applied_file import Target
+from chalicelib.delivery.aws.session_policies import policy
+from chalicelib.delivery.model import Delivery, Snapshot
+from chalicelib.targets.applied_file import Target
 
 account, region, hub, source_key, own_key, work, *listed = sys.argv[1:]
 wide = listed == ["wide"]

@@ -4,7 +4,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from chalicelib.adapters.dynamo.table import Table
+from chalicelib.engine.store.table import Table
 from tests.stores import create_table
 
 TABLE = "ami-promoter-us-east-1"

@@ -17,20 +17,20 @@ OTHERS = {
     "pydantic",
 }
 HEAVY = {
-    "chalicelib.service.deliveries",
-    "chalicelib.service.promotions",
-    "chalicelib.service.share_worker",
-    "chalicelib.service.inventories",
-    "chalicelib.core.images.image",
-    "chalicelib.core.sharing.share",
-    "chalicelib.adapters.ec2.hub_images",
+    "chalicelib.delivery.worker.deliveries",
+    "chalicelib.promotion.worker.promotions",
+    "chalicelib.sharing.worker.share_worker",
+    "chalicelib.inventory.worker.inventories",
+    "chalicelib.images.image",
+    "chalicelib.sharing.share",
+    "chalicelib.images.aws.hub_images",
 }
 """Modules that the sweep and the functions for events do not import."""
 OF_OTHER_RECORDS = {
-    "chalicelib.service.promotion_codec",
-    "chalicelib.service.inventory_codec",
-    "chalicelib.core.promotion.evolving",
-    "chalicelib.core.promotion.events",
+    "chalicelib.promotion.codec",
+    "chalicelib.inventory.codec",
+    "chalicelib.promotion.evolving",
+    "chalicelib.promotion.events",
 }
 """Of promotions and inventories."""
 
@@ -55,12 +55,12 @@ def test_who_hears_events_or_sweeps_does_without_the_rest(started, function):
 
 def test_workers_leave_out_what_the_other_does(started):
     """The share worker imports no deliveries, and the worker imports inventories only on demand."""
-    assert "chalicelib.service.deliveries" not in started["share-worker"]
-    assert not {"chalicelib.service.share_worker", "chalicelib.service.inventories"} & started["worker"]
+    assert "chalicelib.delivery.worker.deliveries" not in started["share-worker"]
+    assert not {"chalicelib.sharing.worker.share_worker", "chalicelib.inventory.worker.inventories"} & started["worker"]
     for function in ("worker", "share-worker"):
         assert not OF_OTHER_RECORDS & started[function], "its first record is a delivery, or a resource"
 
 
 def test_all_of_them_use_the_package(started):
     """The measurement is of the real package."""
-    assert all({"app", "chalicelib.bootstrap", "boto3"} <= modules for modules in started.values())
+    assert all({"app", "chalicelib.entry.bootstrap", "boto3"} <= modules for modules in started.values())

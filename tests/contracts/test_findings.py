@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from chalicelib.adapters.dynamo.findings import BUSY, DynamoFindings
-from chalicelib.adapters.dynamo.ledger_past import DynamoLedgerPast
-from chalicelib.core.monitor.judging import Known
-from chalicelib.core.records import addresses
-from chalicelib.core.records.addresses import RecordKey
-from chalicelib.core.sharing import share_events
-from chalicelib.core.sharing.share import Share, ShareState
-from chalicelib.ports.monitor import Begun, Canary, SourceKey
+from chalicelib.engine import addresses
+from chalicelib.engine.addresses import RecordKey
+from chalicelib.monitor.judging import Known
+from chalicelib.monitor.ports import Begun, Canary, SourceKey
+from chalicelib.monitor.store.findings import BUSY, DynamoFindings
+from chalicelib.monitor.store.ledger_past import DynamoLedgerPast
+from chalicelib.sharing import share_events
+from chalicelib.sharing.share import Share, ShareState
 from tests.fakes import copying
 from tests.stores import Stores, on_dynamodb
 

@@ -4,14 +4,14 @@ from dataclasses import replace
 
 import pytest
 
-from chalicelib.core.delivery.copy_quota import SlotLease
-from chalicelib.core.delivery.tracked import TrackedDelivery
-from chalicelib.core.errors import LostRace, Refusal, RefusalKind
-from chalicelib.core.records.addresses import copy_quota, promotion
-from chalicelib.core.records.addresses import holding as holding_place
-from chalicelib.core.sharing.share import DELIVERED_AMIS, Share, ShareState
-from chalicelib.ports.ledger import StandingHolding
-from chalicelib.ports.records import Write
+from chalicelib.delivery.copy_quota import SlotLease
+from chalicelib.delivery.tracked import TrackedDelivery
+from chalicelib.engine.addresses import copy_quota, promotion
+from chalicelib.engine.addresses import holding as holding_place
+from chalicelib.engine.errors import LostRace, Refusal, RefusalKind
+from chalicelib.engine.ports import Write
+from chalicelib.sharing.ports import StandingHolding
+from chalicelib.sharing.share import DELIVERED_AMIS, Share, ShareState
 from tests.fakes import copying, sharing
 
 NOW = 1_800_000_000

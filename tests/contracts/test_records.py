@@ -2,10 +2,10 @@
 
 import pytest
 
-from chalicelib.adapters.dynamo.records import SHARDS, shard_of
-from chalicelib.core.errors import NewerSchema, Unreadable
-from chalicelib.core.records.addresses import RecordKey, copy_lookups, lookup
-from chalicelib.ports.records import Due, MadeDue, Write
+from chalicelib.engine.addresses import RecordKey, copy_lookups, lookup
+from chalicelib.engine.errors import NewerSchema, Unreadable
+from chalicelib.engine.ports import Due, MadeDue, Write
+from chalicelib.engine.store.records import SHARDS, shard_of
 
 NOW = 1_800_000_000
 KEY = RecordKey("delivery#0123")

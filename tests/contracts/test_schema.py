@@ -5,22 +5,22 @@ from dataclasses import replace
 
 import pytest
 
-from chalicelib.adapters.dynamo.copy_quota import DynamoSlotLeases
-from chalicelib.adapters.dynamo.ledger import DynamoLedger
-from chalicelib.adapters.dynamo.records import DynamoRecords
-from chalicelib.adapters.dynamo.table import EXPIRES
-from chalicelib.adapters.dynamo.tracked_deliveries import DynamoTrackedDeliveries
-from chalicelib.core.delivery.copy_quota import SlotLease
-from chalicelib.core.delivery.tracked import TrackedDelivery
-from chalicelib.core.errors import NewerSchema, ParkRecord, Unreadable
-from chalicelib.core.records import addresses, codec
-from chalicelib.core.records.addresses import RecordKey
-from chalicelib.core.records.schema import VERSION
-from chalicelib.core.sharing.head import Head
-from chalicelib.core.sharing.outstanding import to_close, to_open
-from chalicelib.core.sharing.share import Share, ShareState
-from chalicelib.ports.records import Write
-from chalicelib.service.tag_pass import DAMAGED, read_heads
+from chalicelib.delivery.copy_quota import SlotLease
+from chalicelib.delivery.store.copy_quota import DynamoSlotLeases
+from chalicelib.delivery.store.tracked_deliveries import DynamoTrackedDeliveries
+from chalicelib.delivery.tracked import TrackedDelivery
+from chalicelib.engine import addresses, codec
+from chalicelib.engine.addresses import RecordKey
+from chalicelib.engine.errors import NewerSchema, ParkRecord, Unreadable
+from chalicelib.engine.ports import Write
+from chalicelib.engine.schema import VERSION
+from chalicelib.engine.store.records import DynamoRecords
+from chalicelib.engine.store.table import EXPIRES
+from chalicelib.promotion.worker.tag_pass import DAMAGED, read_heads
+from chalicelib.sharing.head import Head
+from chalicelib.sharing.outstanding import to_close, to_open
+from chalicelib.sharing.share import Share, ShareState
+from chalicelib.sharing.store.ledger import DynamoLedger
 from tests.fakes import copying, sharing
 from tests.stores import on_dynamodb
 

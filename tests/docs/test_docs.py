@@ -11,19 +11,18 @@ from pathlib import Path
 import pytest
 
 from awsim.patterns import matches
-from chalicelib.core import notices
-from chalicelib.core.delivery import notices as delivery_notices
-from chalicelib.core.delivery.machine import TRANSITIONS as DELIVERY
-from chalicelib.core.delivery.phase import DeadlinePassed
-from chalicelib.core.promotion import notices as promotion_notices
-from chalicelib.core.promotion.evolving import started
-from chalicelib.core.promotion.machine import TRANSITIONS as PROMOTION
-from chalicelib.core.records import addresses
-from chalicelib.core.records.wakes import Wake
-from chalicelib.core.sharing.share import TRANSITIONS as SHARE
-from chalicelib.core.targets import notices as file_notices
-from chalicelib.entrypoints.events import Events
-from chalicelib.ports.records import Write
+from chalicelib.delivery import notices as delivery_notices
+from chalicelib.delivery.machine import TRANSITIONS as DELIVERY
+from chalicelib.delivery.phase import DeadlinePassed
+from chalicelib.engine import addresses, notices
+from chalicelib.engine.ports import Write
+from chalicelib.engine.wakes import Wake
+from chalicelib.entry.events import Events
+from chalicelib.promotion import notices as promotion_notices
+from chalicelib.promotion.evolving import started
+from chalicelib.promotion.machine import TRANSITIONS as PROMOTION
+from chalicelib.sharing.share import TRANSITIONS as SHARE
+from chalicelib.targets import notices as file_notices
 from tests.fakes import MemoryRecords
 from tools import docs, events, state_machine
 
@@ -265,7 +264,7 @@ def test_the_page_has_the_ledgers_table():
 
 def test_the_check_of_assumptions_is_a_shell_script_without_a_slip():
     """The shell parses it, and it asks KMS for the grant that the service creates."""
-    from chalicelib.adapters.kms.grants import OPERATIONS  # noqa: PLC0415 - the only test that needs boto3
+    from chalicelib.sharing.aws.grants import OPERATIONS  # noqa: PLC0415 - the only test that needs boto3
 
     script = ROOT / "docs" / "explanation" / "check-assumptions.sh"
     text = script.read_text(encoding="utf-8")

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from chalicelib.service.codecs import DELIVERIES
-from tests.core.delivery.examples import NOW, a_delivery
+from chalicelib.delivery.codecs import DELIVERIES
+from tests.delivery.examples import NOW, a_delivery
 from tools import templates_docs
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -37,7 +37,7 @@ MADE = ("build/", "targets.yaml", "policy.json")
 def messages() -> dict[str, set[str]]:
     """Each message that the functions log -> its fields, read from the code."""
     found: dict[str, set[str]] = {}
-    for node in ast.walk(ast.parse((ROOT / "chalicelib" / "telemetry.py").read_text(encoding="utf-8"))):
+    for node in ast.walk(ast.parse((ROOT / "chalicelib" / "entry/telemetry.py").read_text(encoding="utf-8"))):
         match node:
             case ast.Call(
                 func=ast.Attribute(attr=name) | ast.Name(id=name), args=[ast.Constant(value=str(text))], keywords=fields
@@ -51,7 +51,7 @@ def messages() -> dict[str, set[str]]:
 @cache
 def metrics() -> set[str]:
     """Each metric that the functions count."""
-    text = (ROOT / "chalicelib" / "telemetry.py").read_text(encoding="utf-8")
+    text = (ROOT / "chalicelib" / "entry/telemetry.py").read_text(encoding="utf-8")
     found = set(re.findall(r'(?:_count|_seconds)\(\s*"(\w+)"', text)) | set(re.findall(r'name="(\w+)"', text))
     return found | set(re.findall(r'"((?:Deliveries|Shares|Values|Access)[A-Z]\w+)"', text))
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from awsim.api import Call
 from awsim.services.ec2.snapshot_sharing import changed
-from chalicelib.adapters.dynamo.ledger import holdings_in
-from chalicelib.core.sharing.share import Holding
+from chalicelib.sharing.share import Holding
+from chalicelib.sharing.store.ledger import holdings_in
 from tests.scenarios.scene import DELIVERY_TAG, HUB, REGION, Scene
 
 ROLE_PATH = ":role/aws-service-role/"

@@ -5,15 +5,15 @@
 import json
 from dataclasses import dataclass, replace
 
-from chalicelib.adapters.dynamo.ledger import DynamoLedger
-from chalicelib.adapters.dynamo.members_table import MembersTable
-from chalicelib.adapters.dynamo.records import DynamoRecords
-from chalicelib.adapters.dynamo.table import Table
-from chalicelib.core.records import addresses, codec, wakes
-from chalicelib.core.records.addresses import RecordKey
-from chalicelib.core.sharing.head import Head
-from chalicelib.core.sharing.share import Holding, Purpose, Share
-from chalicelib.ports.records import Write
+from chalicelib.engine import addresses, codec, wakes
+from chalicelib.engine.addresses import RecordKey
+from chalicelib.engine.ports import Write
+from chalicelib.engine.store.records import DynamoRecords
+from chalicelib.engine.store.table import Table
+from chalicelib.sharing.head import Head
+from chalicelib.sharing.share import Holding, Purpose, Share
+from chalicelib.sharing.store.ledger import DynamoLedger
+from chalicelib.targets.store.members_table import MembersTable
 from tests.scenarios.scene import HUB, REGION, STRANGER, TABLE
 from tests.scenarios.stolen import CONFIG, MEMBERS, client
 

@@ -29,9 +29,9 @@ from awsim.services.buses import EventRule
 from awsim.services.ec2.records import Ec2Image, Ec2Snapshot
 from awsim.services.ec2.snapshot_sharing import changed
 from awsim.world import World
-from chalicelib.adapters.dynamo.ledger import SHARE, holdings_in
-from chalicelib.core.records.addresses import delivery_id
-from chalicelib.core.sharing.share import Holding
+from chalicelib.engine.addresses import delivery_id
+from chalicelib.sharing.share import Holding
+from chalicelib.sharing.store.ledger import SHARE, holdings_in
 from demo import stage
 
 REGION, HUB = stage.REGION, stage.HUB

@@ -6,8 +6,8 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from chalicelib.core.records import addresses
-from chalicelib.core.sharing.share import Purpose, ShareState
+from chalicelib.engine import addresses
+from chalicelib.sharing.share import Purpose, ShareState
 from tests.scenarios.approving import WAITS, deployed, file
 from tests.scenarios.forgeries import Forger, Forgery, role_of
 from tests.scenarios.platform import new_version
@@ -330,7 +330,7 @@ def test_no_function_may_write_an_approval(waiting):
 
 
 CARELESS = """
-from chalicelib.service.entitlements import LiveEntitlements
+from chalicelib.sharing.worker.entitlements import LiveEntitlements
 LiveEntitlements._not_approved = lambda *_: None
 """
 

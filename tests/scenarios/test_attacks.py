@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 
 from awsim import wire
 from awsim.cfn import TemplateError
-from chalicelib.core.sharing.share import Purpose
+from chalicelib.sharing.share import Purpose
 from demo import stage
 from tests.scenarios.forgeries import TAGGED, Forger, Forgery, role_of
 from tests.scenarios.platform import ROOT

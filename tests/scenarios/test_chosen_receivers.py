@@ -5,8 +5,8 @@ import json
 import pytest
 
 from awsim.services.organizations import PATHS
-from chalicelib.core.sharing import share_events
-from chalicelib.core.sharing.share import Purpose
+from chalicelib.sharing import share_events
+from chalicelib.sharing.share import Purpose
 from demo import stage
 from tests.scenarios.forgeries import Forger, Forgery, and_the_stranger, role_of, write_members
 from tests.scenarios.monitoring import audited, monitored, verdicts
@@ -64,7 +64,7 @@ def test_an_extra_member_a_forged_share_and_a_wake_open_nothing(scene, organizat
 
 
 CARELESS = """
-from chalicelib.service.live_members import LiveMembers
+from chalicelib.targets.worker.live_members import LiveMembers
 LiveMembers.checked = lambda _self, applied, *_: applied
 """
 

@@ -6,7 +6,7 @@ opens nothing, and the share says why.
 
 import pytest
 
-from chalicelib.core.sharing.share import Purpose, Share, ShareState
+from chalicelib.sharing.share import Purpose, Share, ShareState
 from tests.scenarios.forgeries import REFUSED, TAGGED, UNTAGGED, WAITS, Forger, Forgery, role_of
 from tests.scenarios.platform import new_version
 from tests.scenarios.scene import DEV, HUB, PROD, REGION, STRANGER
@@ -68,8 +68,8 @@ def test_a_forged_share_is_not_opened_and_says_why(scene, mode, purpose):
 
 
 CARELESS = """
-from chalicelib.ports.ledger import Judgement
-from chalicelib.service.entitlements import LiveEntitlements
+from chalicelib.sharing.ports import Judgement
+from chalicelib.sharing.worker.entitlements import LiveEntitlements
 LiveEntitlements.judge = lambda *_: Judgement()
 """
 

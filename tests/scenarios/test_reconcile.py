@@ -2,7 +2,7 @@
 
 import pytest
 
-from chalicelib.core.records.addresses import delivery_id
+from chalicelib.engine.addresses import delivery_id
 from tests.scenarios.failures import copy_of_ours
 from tests.scenarios.platform import HISTORY, backup, codes, reconcile, restore
 from tests.scenarios.scene import DEV, HOUR, HUB, REGION, TEST

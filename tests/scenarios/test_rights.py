@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from chalicelib.core.records import addresses
-from chalicelib.core.sharing.share import Share, ShareState
+from chalicelib.engine import addresses
+from chalicelib.sharing.share import Share, ShareState
 from demo import stage
 from tests.scenarios.platform import ROOT
 from tests.scenarios.scene import DEV, HUB, REGION, STRANGER, TABLE, Scene, targets_file

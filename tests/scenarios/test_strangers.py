@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from chalicelib.core.records.addresses import delivery_id
+from chalicelib.engine.addresses import delivery_id
 from tests.scenarios.failures import assert_untouched, calm_pace
 from tests.scenarios.scene import DEV, HUB, REGION, STRANGER, TEST, TRIGGER, targets_file
 

@@ -9,7 +9,7 @@ import pytest
 from awsim import wire
 from awsim.iam import policy
 from awsim.iam.policy import Ask, PolicyVerdict, Who
-from chalicelib.core.records import addresses
+from chalicelib.engine import addresses
 from tests.scenarios.monitoring import monitored
 from tests.scenarios.scene import DEV, HUB, REGION, TABLE, TEST, Scene
 from tests.scenarios.stolen import refused

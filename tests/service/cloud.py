@@ -15,27 +15,27 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from chalicelib.core.delivery.proof import SeenCopy, ShownImage
-from chalicelib.core.delivery.tags import image_tags
-from chalicelib.core.errors import Refusal, RefusalKind
-from chalicelib.core.faults import Fault
-from chalicelib.core.images import register
-from chalicelib.core.images.image import read_image
-from chalicelib.core.images.keys import KeyFacts, source_keys
-from chalicelib.core.records import addresses
-from chalicelib.core.records.addresses import digest_of
-from chalicelib.core.sharing import grant_names
-from chalicelib.core.sharing.share import Share
-from chalicelib.core.targets.applied_file import AppliedFile, Directory
-from chalicelib.core.targets.applied_items import to_items
-from chalicelib.core.targets.approvals import Approval
-from chalicelib.core.targets.departures import Whereabouts
-from chalicelib.core.targets.organization import ways
-from chalicelib.core.targets.withdrawals import Withdrawal
-from chalicelib.ports.in_target import SeenImage
-from chalicelib.ports.permissions import SeenGrant
-from chalicelib.ports.source import Tagged, TagRead
-from tests.core.images.examples import a_key, describe_image, describe_snapshot, describe_volume, ec2_shows
+from chalicelib.delivery.ports import SeenImage
+from chalicelib.delivery.proof import SeenCopy, ShownImage
+from chalicelib.delivery.tags import image_tags
+from chalicelib.engine import addresses
+from chalicelib.engine.addresses import digest_of
+from chalicelib.engine.errors import Refusal, RefusalKind
+from chalicelib.engine.faults import Fault
+from chalicelib.images import register
+from chalicelib.images.image import read_image
+from chalicelib.images.keys import KeyFacts, source_keys
+from chalicelib.images.ports import Tagged, TagRead
+from chalicelib.sharing import grant_names
+from chalicelib.sharing.ports import SeenGrant
+from chalicelib.sharing.share import Share
+from chalicelib.targets.applied_file import AppliedFile, Directory
+from chalicelib.targets.applied_items import to_items
+from chalicelib.targets.approvals import Approval
+from chalicelib.targets.departures import Whereabouts
+from chalicelib.targets.organization import ways
+from chalicelib.targets.withdrawals import Withdrawal
+from tests.images.examples import a_key, describe_image, describe_snapshot, describe_volume, ec2_shows
 
 HUB, REGION, START = "111111111111", "us-east-1", 1_800_000_000
 TRIGGER = "promote"

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 
-from chalicelib.core.faults import Fault
-from chalicelib.core.sharing.share import Share
-from chalicelib.ports.ledger import Judgement
+from chalicelib.engine.faults import Fault
+from chalicelib.sharing.ports import Judgement
+from chalicelib.sharing.share import Share
 
 NOT_LISTED = "The applied targets file does not contain this account; nothing is shared with it."
 NOT_LISTED_CURE = "Add it to the file and apply it, then tag the AMI again; or leave it out of the tag's value."

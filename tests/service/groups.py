@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from chalicelib.core.records import wakes
-from chalicelib.core.records.addresses import RecordKey
-from chalicelib.core.records.wakes import Wake
+from chalicelib.engine import wakes
+from chalicelib.engine.addresses import RecordKey
+from chalicelib.engine.wakes import Wake
 
 REMEMBERED = 300
 VISIBILITY = 180

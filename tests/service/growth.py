@@ -14,12 +14,12 @@ from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any
 
-from chalicelib.core.records import addresses, codec
-from chalicelib.core.records.addresses import RecordKey
-from chalicelib.core.sharing.share import Share
-from chalicelib.core.targets.applied_file import Directory, Target
-from chalicelib.service.tag_pass import BASELINE
-from tests.core.images.examples import describe_image
+from chalicelib.engine import addresses, codec
+from chalicelib.engine.addresses import RecordKey
+from chalicelib.promotion.worker.tag_pass import BASELINE
+from chalicelib.sharing.share import Share
+from chalicelib.targets.applied_file import Directory, Target
+from tests.images.examples import describe_image
 from tests.service.cloud import HUB, REGION
 from tests.service.gate import Gate
 from tests.service.hub import DISCOVERY, Hub

@@ -7,46 +7,46 @@ from dataclasses import dataclass, field
 from functools import cache, partial
 from typing import Any
 
-from chalicelib.adapters.dynamo.records import SHARDS
-from chalicelib.adapters.kms.key_policies import PolicyStatements
-from chalicelib.core.delivery.model import Delivery
-from chalicelib.core.errors import ParkRecord, Unreadable
-from chalicelib.core.faults import Fault
-from chalicelib.core.images.arriving import ExaminedSource
-from chalicelib.core.promotion.machine import WITHDRAW
-from chalicelib.core.records import addresses
-from chalicelib.core.records.addresses import RecordKey
-from chalicelib.core.records.schedule import DAY
-from chalicelib.core.targets import approvals
-from chalicelib.core.targets.applied_file import AppliedFile, Directory, Target
-from chalicelib.core.targets.approvals import Approval
-from chalicelib.core.targets.withdrawals import Withdrawal
-from chalicelib.entrypoints.events import Events
-from chalicelib.entrypoints.queue_consumer import SHARE_WORKER_KINDS, WORKER_KINDS, QueueConsumer
-from chalicelib.ports.ledger import Entitlements
-from chalicelib.service.approvals import LiveApprovals
-from chalicelib.service.begun_deliveries import RecordedDeliveries
-from chalicelib.service.codecs import DELIVERIES, DeliveryCodec
-from chalicelib.service.copy_quotas import CopyQuotas
-from chalicelib.service.deliveries import DeliveryExecutor, DeliveryPorts, delivery_machine
-from chalicelib.service.discover import Discover
-from chalicelib.service.entitlements import LiveEntitlements
-from chalicelib.service.grant_audit import GrantAudit
-from chalicelib.service.live_members import LiveMembers
-from chalicelib.service.own_notices import OwnNotices
-from chalicelib.service.promotion_codec import PROMOTIONS, begun, last_source
-from chalicelib.service.promotions import PROMOTION_MACHINE, PromotionExecutor, PromotionPorts
-from chalicelib.service.reasons import Reasons
-from chalicelib.service.runner import Machine, Runner
-from chalicelib.service.share_waiters import WaitingDeliveries
-from chalicelib.service.share_worker import ShareWorker
-from chalicelib.service.source_images import source_image
-from chalicelib.service.standing_pass import WITHDRAWN, StandingPass, StandingPorts
-from chalicelib.service.stored import peek
-from chalicelib.service.sweep import Sweep
-from chalicelib.service.tag_pass import TagPass
-from chalicelib.service.trigger_tag_check import TriggerTagCheck
-from chalicelib.service.waker import Waker
+from chalicelib.delivery.codecs import DELIVERIES, DeliveryCodec
+from chalicelib.delivery.model import Delivery
+from chalicelib.delivery.worker.approvals import LiveApprovals
+from chalicelib.delivery.worker.begun_deliveries import RecordedDeliveries
+from chalicelib.delivery.worker.copy_quotas import CopyQuotas
+from chalicelib.delivery.worker.deliveries import DeliveryExecutor, DeliveryPorts, delivery_machine
+from chalicelib.delivery.worker.share_waiters import WaitingDeliveries
+from chalicelib.engine import addresses
+from chalicelib.engine.addresses import RecordKey
+from chalicelib.engine.errors import ParkRecord, Unreadable
+from chalicelib.engine.faults import Fault
+from chalicelib.engine.runner import Machine, Runner
+from chalicelib.engine.schedule import DAY
+from chalicelib.engine.store.records import SHARDS
+from chalicelib.engine.stored import peek
+from chalicelib.engine.sweep import Sweep
+from chalicelib.engine.waker import Waker
+from chalicelib.entry.events import Events
+from chalicelib.entry.queue_consumer import SHARE_WORKER_KINDS, WORKER_KINDS, QueueConsumer
+from chalicelib.images.arriving import ExaminedSource
+from chalicelib.images.source_images import source_image
+from chalicelib.promotion.codec import PROMOTIONS, begun, last_source
+from chalicelib.promotion.machine import WITHDRAW
+from chalicelib.promotion.worker.discover import Discover
+from chalicelib.promotion.worker.own_notices import OwnNotices
+from chalicelib.promotion.worker.promotions import PROMOTION_MACHINE, PromotionExecutor, PromotionPorts
+from chalicelib.promotion.worker.standing_pass import WITHDRAWN, StandingPass, StandingPorts
+from chalicelib.promotion.worker.tag_pass import TagPass
+from chalicelib.promotion.worker.trigger_tag_check import TriggerTagCheck
+from chalicelib.sharing.aws.key_policies import PolicyStatements
+from chalicelib.sharing.ports import Entitlements
+from chalicelib.sharing.worker.entitlements import LiveEntitlements
+from chalicelib.sharing.worker.grant_audit import GrantAudit
+from chalicelib.sharing.worker.reasons import Reasons
+from chalicelib.sharing.worker.share_worker import ShareWorker
+from chalicelib.targets import approvals
+from chalicelib.targets.applied_file import AppliedFile, Directory, Target
+from chalicelib.targets.approvals import Approval
+from chalicelib.targets.withdrawals import Withdrawal
+from chalicelib.targets.worker.live_members import LiveMembers
 from tests.service.arrivals import ALL_ON_TIME, EARLY, Arrivals
 from tests.service.cloud import (
     HUB,

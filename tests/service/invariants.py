@@ -10,17 +10,17 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from chalicelib.core.delivery import machine
-from chalicelib.core.delivery.model import ENDED, CopyState, Delivery, DeliveryState
-from chalicelib.core.delivery.slots import begun
-from chalicelib.core.promotion.model import PromotionState
-from chalicelib.core.records import addresses
-from chalicelib.core.records.addresses import RecordKey
-from chalicelib.core.sharing.grant_names import grant_stem
-from chalicelib.core.sharing.holders import needed, past_end, standing
-from chalicelib.core.sharing.share import DELIVERED_AMIS, Share, ShareState
-from chalicelib.ports.records import Stored
-from chalicelib.service.codecs import DELIVERIES
+from chalicelib.delivery import machine
+from chalicelib.delivery.codecs import DELIVERIES
+from chalicelib.delivery.model import ENDED, CopyState, Delivery, DeliveryState
+from chalicelib.delivery.slots import begun
+from chalicelib.engine import addresses
+from chalicelib.engine.addresses import RecordKey
+from chalicelib.engine.ports import Stored
+from chalicelib.promotion.model import PromotionState
+from chalicelib.sharing.grant_names import grant_stem
+from chalicelib.sharing.holders import needed, past_end, standing
+from chalicelib.sharing.share import DELIVERED_AMIS, Share, ShareState
 from tests.service.cloud import OWNERS_POLICY, REGION, grant_name
 from tests.stores import Seen
 

@@ -10,7 +10,7 @@ import tracemalloc
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from chalicelib.core.targets.applied_file import Directory, Target
+from chalicelib.targets.applied_file import Directory, Target
 from tests.service.cloud import CloudBehavior
 from tests.service.slow import SlowGate, SlowHub, function_of
 

@@ -5,15 +5,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from chalicelib.core.errors import Refusal, RefusalKind
-from chalicelib.core.faults import Fault
-from chalicelib.core.records import addresses, codec
-from chalicelib.core.targets.applied_file import Directory, Target
-from chalicelib.core.targets.departures import MembersReading, Whereabouts
-from chalicelib.core.targets.listing import Page, Step
-from chalicelib.core.targets.organization import Membership, Organization, Unit
-from chalicelib.ports.organization import UnitFound
-from chalicelib.service.members import Members
+from chalicelib.engine import addresses, codec
+from chalicelib.engine.errors import Refusal, RefusalKind
+from chalicelib.engine.faults import Fault
+from chalicelib.targets.applied_file import Directory, Target
+from chalicelib.targets.departures import MembersReading, Whereabouts
+from chalicelib.targets.listing import Page, Step
+from chalicelib.targets.organization import Membership, Organization, Unit
+from chalicelib.targets.ports import UnitFound
+from chalicelib.targets.worker.members import Members
 from tests.service.cloud import HUB, REGION, FakeTargets
 from tests.service.hub import Hub
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from random import Random
 
-from chalicelib.core.sharing.share import ShareState
+from chalicelib.sharing.share import ShareState
 from tests.service.cloud import CloudBehavior
 from tests.service.scenes import ACCOUNTS
 from tests.service.slow import FUNCTIONS, SlowGate, SlowHub

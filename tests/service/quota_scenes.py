@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from chalicelib.core.delivery import machine, permissions
-from chalicelib.core.records.addresses import RecordKey
-from chalicelib.service.codecs import DELIVERIES
-from chalicelib.service.stored import peek
+from chalicelib.delivery import machine, permissions
+from chalicelib.delivery.codecs import DELIVERIES
+from chalicelib.engine.addresses import RecordKey
+from chalicelib.engine.stored import peek
 from tests.service.cloud import START, CloudBehavior
 from tests.service.groups import WakeMessage
 from tests.service.hub import Hub, Parts

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from random import Random
 
-from chalicelib.core.targets.applied_file import Directory
+from chalicelib.targets.applied_file import Directory
 from tests.service.hub import DISCOVERY
 from tests.service.scenes import all_delivered
 from tests.service.slow import FUNCTIONS, SlowGate, SlowHub

@@ -1,6 +1,6 @@
 """An AMI that is shared with some accounts, and what may be wrong while its permissions are to be removed."""
 
-from chalicelib.core.records import addresses
+from chalicelib.engine import addresses
 from tests.service.cloud import START, source_key
 from tests.service.hub import Hub
 from tests.service.organization import A, B

@@ -12,7 +12,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from chalicelib.core.sharing.share import ShareState
+from chalicelib.sharing.share import ShareState
 from tests.service.cloud import Cloud
 from tests.service.gate import Gate, ProcessKilled
 from tests.service.groups import WakeMessage

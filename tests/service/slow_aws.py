@@ -6,13 +6,13 @@ from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
-from chalicelib.core.errors import Refusal
-from chalicelib.core.records.addresses import RecordKey
-from chalicelib.core.sharing.share import Share, ShareState
-from chalicelib.ports.records import Write
-from chalicelib.service.share_waiters import WaitingDeliveries
-from chalicelib.service.share_worker import ShareWorker
-from chalicelib.service.waker import Waker
+from chalicelib.delivery.worker.share_waiters import WaitingDeliveries
+from chalicelib.engine.addresses import RecordKey
+from chalicelib.engine.errors import Refusal
+from chalicelib.engine.ports import Write
+from chalicelib.engine.waker import Waker
+from chalicelib.sharing.share import Share, ShareState
+from chalicelib.sharing.worker.share_worker import ShareWorker
 from tests.fakes import copying
 from tests.service.cloud import Quiet
 from tests.service.entitled import ListedOnly

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
 
-from chalicelib.core.records import addresses
+from chalicelib.engine import addresses
 from tests.service.arrivals import NOTHING_COMES
 from tests.service.scenes import ACCOUNTS, all_delivered
 from tests.service.slow import FUNCTIONS, SlowGate, SlowHub

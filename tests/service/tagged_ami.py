@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from typing import Any
 
-from chalicelib.core.promotion.model import Promotion
-from chalicelib.core.records import addresses
-from chalicelib.core.targets.applied_file import Directory, Target
-from chalicelib.core.targets.organization import Organization, Unit
-from chalicelib.service.promotion_codec import PROMOTIONS
+from chalicelib.engine import addresses
+from chalicelib.promotion.codec import PROMOTIONS
+from chalicelib.promotion.model import Promotion
+from chalicelib.targets.applied_file import Directory, Target
+from chalicelib.targets.organization import Organization, Unit
 from tests.service.cloud import REGION
 from tests.service.hub import Hub
 from tests.service.organization import ARN, ORGANIZATION, OTHER_ARN, OTHER_OU, OU, A, B, membership_of

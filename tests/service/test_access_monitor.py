@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from chalicelib.adapters.dynamo.findings import DynamoFindings
-from chalicelib.adapters.dynamo.ledger_past import DynamoLedgerPast
-from chalicelib.core.errors import LostRace, Refusal, RefusalKind
-from chalicelib.core.faults import Fault
-from chalicelib.core.targets.applied_file import AppliedFile, Directory, Target, nothing_applied
-from chalicelib.core.targets.organization import Membership, Organization, Unit
-from chalicelib.service.access_monitor import AccessMonitor, MonitorPorts, MonitorSettings
-from chalicelib.service.live_members import LiveMembers
+from chalicelib.engine.errors import LostRace, Refusal, RefusalKind
+from chalicelib.engine.faults import Fault
+from chalicelib.monitor.store.findings import DynamoFindings
+from chalicelib.monitor.store.ledger_past import DynamoLedgerPast
+from chalicelib.monitor.worker.access_monitor import AccessMonitor, MonitorPorts, MonitorSettings
+from chalicelib.targets.applied_file import AppliedFile, Directory, Target, nothing_applied
+from chalicelib.targets.organization import Membership, Organization, Unit
+from chalicelib.targets.worker.live_members import LiveMembers
 from tests.service.cloud import FakeWhereabouts, Quiet
 from tests.service.organization import ARN, ORGANIZATION, OU
 from tests.stores import on_dynamodb

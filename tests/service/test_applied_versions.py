@@ -5,10 +5,10 @@ from dataclasses import replace
 
 import pytest
 
-from chalicelib.core import notices
-from chalicelib.core.targets.applied_file import Directory, Target
-from chalicelib.ports.applied_versions import Met, Notified
-from chalicelib.service.applied_versions import AppliedVersions, Meeting, VersionWatch
+from chalicelib.engine import notices
+from chalicelib.targets.applied_file import Directory, Target
+from chalicelib.targets.ports import Met, Notified
+from chalicelib.targets.worker.applied_versions import AppliedVersions, Meeting, VersionWatch
 from tests.service.cloud import Quiet
 
 A, HUB, HERE = "111111111111", "999999999999", "us-east-1"

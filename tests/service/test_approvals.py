@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from chalicelib.core.delivery.phases.approval import ApprovalSeen
-from chalicelib.core.targets.applied_file import Directory, Target
-from chalicelib.service.approvals import LiveApprovals
-from chalicelib.service.entitlements import LiveEntitlements
+from chalicelib.delivery.phases.approval import ApprovalSeen
+from chalicelib.delivery.worker.approvals import LiveApprovals
+from chalicelib.sharing.worker.entitlements import LiveEntitlements
+from chalicelib.targets.applied_file import Directory, Target
 from tests.service.arrivals import NOTHING_COMES
 from tests.service.cloud import HUB, REGION, START, source_key
 from tests.service.gate import PortCrash

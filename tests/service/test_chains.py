@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from chalicelib.core.errors import RefusalKind
+from chalicelib.engine.errors import RefusalKind
 from tests.service.cloud import CloudBehavior, refusal
 from tests.service.gate import PortTrouble
 from tests.service.hub import Hub

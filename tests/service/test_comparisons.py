@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from chalicelib.core.errors import RefusalKind
-from chalicelib.core.faults import Fault
-from chalicelib.core.promotion import commands as do
-from chalicelib.core.records import addresses
-from chalicelib.core.targets.applied_file import AppliedFile, Directory, Target
-from chalicelib.core.targets.organization import Organization, Unit
+from chalicelib.engine import addresses
+from chalicelib.engine.errors import RefusalKind
+from chalicelib.engine.faults import Fault
+from chalicelib.promotion import commands as do
+from chalicelib.targets.applied_file import AppliedFile, Directory, Target
+from chalicelib.targets.organization import Organization, Unit
 from tests.service.cloud import REGION, CloudBehavior, refusal
 from tests.service.gate import PortTrouble
 from tests.service.hub import Hub

@@ -5,15 +5,15 @@ from types import SimpleNamespace
 
 import pytest
 
-from chalicelib.core.delivery.tracked import TrackedDelivery
-from chalicelib.core.records import addresses
-from chalicelib.core.sharing.share import Share, ShareState
-from chalicelib.service import copy_holdings
-from chalicelib.service.budget import Budget
-from chalicelib.service.waker import Waker
-from tests.core.delivery.examples import NOW, REGION, TARGET
-from tests.core.images.examples import an_image
+from chalicelib.delivery.tracked import TrackedDelivery
+from chalicelib.engine import addresses
+from chalicelib.engine.budget import Budget
+from chalicelib.engine.waker import Waker
+from chalicelib.promotion.worker import copy_holdings
+from chalicelib.sharing.share import Share, ShareState
+from tests.delivery.examples import NOW, REGION, TARGET
 from tests.fakes import copying
+from tests.images.examples import an_image
 from tests.stores import in_memory
 
 IMAGE = an_image()

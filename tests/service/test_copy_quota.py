@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from chalicelib.core.delivery.copy_quota import SlotLease
-from chalicelib.core.records import addresses, schedule
-from chalicelib.core.records.addresses import RecordKey
-from chalicelib.ports.records import Write
-from chalicelib.service.copy_quotas import NEEDS_SECONDS, CopyQuotas
-from chalicelib.service.waker import Waker
+from chalicelib.delivery.copy_quota import SlotLease
+from chalicelib.delivery.worker.copy_quotas import NEEDS_SECONDS, CopyQuotas
+from chalicelib.engine import addresses, schedule
+from chalicelib.engine.addresses import RecordKey
+from chalicelib.engine.ports import Write
+from chalicelib.engine.waker import Waker
 from tests.service import quota_scenes as scenes
 from tests.service.cloud import REGION, START, CloudBehavior, Quiet
 from tests.service.groups import MessageGroups

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chalicelib.core.errors import RefusalKind
-from chalicelib.core.records import addresses
-from chalicelib.core.targets.applied_file import Directory, Target
+from chalicelib.engine import addresses
+from chalicelib.engine.errors import RefusalKind
+from chalicelib.targets.applied_file import Directory, Target
 from tests.service.cloud import REGION, START, refusal
 from tests.service.gate import PortCrash, PortTrouble, ProcessKilled
 from tests.service.hub import Hub

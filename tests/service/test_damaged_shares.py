@@ -10,8 +10,8 @@ import time
 
 import pytest
 
-from chalicelib.core.records.addresses import RecordKey
-from chalicelib.core.sharing.share import ShareState
+from chalicelib.engine.addresses import RecordKey
+from chalicelib.sharing.share import ShareState
 from tests.service.cloud import CloudBehavior
 from tests.service.hub import Hub
 from tests.service.world import SERVICE_ROLES

@@ -7,20 +7,20 @@ from types import SimpleNamespace
 
 import pytest
 
-from chalicelib.core.errors import Misconfigured
-from chalicelib.core.promotion.evolving import started
-from chalicelib.core.promotion.head import Move, Resolver, head, move, places_digest
-from chalicelib.core.promotion.model import PromotionState
-from chalicelib.core.records import addresses, codec
-from chalicelib.core.records.addresses import HEADS, digest_of
-from chalicelib.core.sharing.head import Head
-from chalicelib.core.targets.applied_file import AppliedFile, Directory, Target
-from chalicelib.core.targets.applied_items import to_items
-from chalicelib.ports.source import Tagged
-from chalicelib.service.discover import PERIOD, Discover
-from chalicelib.service.promotion_codec import PROMOTIONS
-from chalicelib.service.tag_pass import BASELINE, TagPass, read_heads
-from chalicelib.service.waker import Waker
+from chalicelib.engine import addresses, codec
+from chalicelib.engine.addresses import HEADS, digest_of
+from chalicelib.engine.errors import Misconfigured
+from chalicelib.engine.waker import Waker
+from chalicelib.images.ports import Tagged
+from chalicelib.promotion.codec import PROMOTIONS
+from chalicelib.promotion.evolving import started
+from chalicelib.promotion.head import Move, Resolver, head, move, places_digest
+from chalicelib.promotion.model import PromotionState
+from chalicelib.promotion.worker.discover import PERIOD, Discover
+from chalicelib.promotion.worker.tag_pass import BASELINE, TagPass, read_heads
+from chalicelib.sharing.head import Head
+from chalicelib.targets.applied_file import AppliedFile, Directory, Target
+from chalicelib.targets.applied_items import to_items
 from tests.fakes import MemoryRecords
 from tests.service.cloud import Cloud, CloudBehavior, FakeSource, Quiet
 from tests.service.hub import NoVersions

@@ -7,20 +7,20 @@ from typing import Any
 
 import pytest
 
-from chalicelib.core.errors import Refusal, RefusalKind
-from chalicelib.core.faults import Fault
-from chalicelib.core.monitor import drift
-from chalicelib.core.monitor.drift import Pass
-from chalicelib.core.monitor.trail_actions import PUBLIC
-from chalicelib.core.records import addresses, schedule
-from chalicelib.core.sharing import key_policy
-from chalicelib.core.sharing.grant_names import grant_name
-from chalicelib.core.sharing.share import Purpose, Share, ShareState
-from chalicelib.core.targets.applied_file import AppliedFile, Directory, Target
-from chalicelib.core.targets.organization import Membership, Organization, Unit
-from chalicelib.ports.permissions import SeenGrant
-from chalicelib.service.drift_audit import PER_RUN, SLICE, DriftAudit, DriftPorts, DriftSettings
-from chalicelib.service.live_members import LiveMembers
+from chalicelib.engine import addresses, schedule
+from chalicelib.engine.errors import Refusal, RefusalKind
+from chalicelib.engine.faults import Fault
+from chalicelib.monitor import drift
+from chalicelib.monitor.drift import Pass
+from chalicelib.monitor.trail_actions import PUBLIC
+from chalicelib.monitor.worker.drift_audit import PER_RUN, SLICE, DriftAudit, DriftPorts, DriftSettings
+from chalicelib.sharing import key_policy
+from chalicelib.sharing.grant_names import grant_name
+from chalicelib.sharing.ports import SeenGrant
+from chalicelib.sharing.share import Purpose, Share, ShareState
+from chalicelib.targets.applied_file import AppliedFile, Directory, Target
+from chalicelib.targets.organization import Membership, Organization, Unit
+from chalicelib.targets.worker.live_members import LiveMembers
 from tests.fakes import MemoryLedger, copying
 from tests.service.cloud import FakeWhereabouts, Quiet
 from tests.service.organization import ARN, ORGANIZATION, OU

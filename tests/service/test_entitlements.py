@@ -5,26 +5,26 @@ from dataclasses import replace
 
 import pytest
 
-from chalicelib.core.delivery.model import Attempt, DeliveryState
-from chalicelib.core.errors import NewerSchema, Refusal, RefusalKind
-from chalicelib.core.faults import Fault
-from chalicelib.core.monitor.trail_actions import PUBLIC
-from chalicelib.core.monitor.verdicts import strangers
-from chalicelib.core.records import addresses, codec
-from chalicelib.core.sharing.bounds import Bounds
-from chalicelib.core.sharing.entitlement import USELESS, of
-from chalicelib.core.sharing.head import Head
-from chalicelib.core.sharing.share import Holding, Purpose, Share
-from chalicelib.core.targets import withdrawals
-from chalicelib.core.targets.applied_file import AppliedFile, Directory, Resolution, Target
-from chalicelib.core.targets.organization import Membership, Organization, Unit
-from chalicelib.core.targets.withdrawals import Withdrawal
-from chalicelib.ports.source import HubSnapshot
-from chalicelib.service.begun_deliveries import RecordedDeliveries
-from chalicelib.service.codecs import DELIVERIES
-from chalicelib.service.entitlements import FRESH, LOOKS, NOT_SHOWN, LiveEntitlements
-from chalicelib.service.live_members import MEMBER_FOR, STRANGER_FOR, LiveMembers
-from tests.core.delivery.examples import a_delivery
+from chalicelib.delivery.codecs import DELIVERIES
+from chalicelib.delivery.model import Attempt, DeliveryState
+from chalicelib.delivery.worker.begun_deliveries import RecordedDeliveries
+from chalicelib.engine import addresses, codec
+from chalicelib.engine.errors import NewerSchema, Refusal, RefusalKind
+from chalicelib.engine.faults import Fault
+from chalicelib.images.ports import HubSnapshot
+from chalicelib.monitor.trail_actions import PUBLIC
+from chalicelib.monitor.verdicts import strangers
+from chalicelib.sharing.bounds import Bounds
+from chalicelib.sharing.entitlement import USELESS, of
+from chalicelib.sharing.head import Head
+from chalicelib.sharing.share import Holding, Purpose, Share
+from chalicelib.sharing.worker.entitlements import FRESH, LOOKS, NOT_SHOWN, LiveEntitlements
+from chalicelib.targets import withdrawals
+from chalicelib.targets.applied_file import AppliedFile, Directory, Resolution, Target
+from chalicelib.targets.organization import Membership, Organization, Unit
+from chalicelib.targets.withdrawals import Withdrawal
+from chalicelib.targets.worker.live_members import MEMBER_FOR, STRANGER_FOR, LiveMembers
+from tests.delivery.examples import a_delivery
 from tests.fakes import MemoryRecords
 from tests.service.cloud import (
     HUB,

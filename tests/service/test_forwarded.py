@@ -2,7 +2,7 @@
 
 import pytest
 
-from chalicelib.core.records import addresses
+from chalicelib.engine import addresses
 from tests.service.arrivals import ALL_ON_TIME, LOST, ON_TIME, Arrivals
 from tests.service.cloud import REGION, CloudBehavior
 from tests.service.hub import Hub

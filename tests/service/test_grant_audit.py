@@ -5,14 +5,14 @@ from dataclasses import replace
 
 import pytest
 
-from chalicelib.core.errors import Refusal, RefusalKind
-from chalicelib.core.faults import Fault
-from chalicelib.core.records import addresses
-from chalicelib.core.sharing.share import Share, ShareState
-from chalicelib.ports.permissions import SeenGrant
-from chalicelib.ports.records import Write
-from chalicelib.service.grant_audit import AFTER, GrantAudit, reminder
-from chalicelib.service.waker import Waker
+from chalicelib.engine import addresses
+from chalicelib.engine.errors import Refusal, RefusalKind
+from chalicelib.engine.faults import Fault
+from chalicelib.engine.ports import Write
+from chalicelib.engine.waker import Waker
+from chalicelib.sharing.ports import SeenGrant
+from chalicelib.sharing.share import Share, ShareState
+from chalicelib.sharing.worker.grant_audit import AFTER, GrantAudit, reminder
 from tests.fakes import copying
 from tests.service.cloud import Quiet
 from tests.service.gate import ProcessKilled

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from chalicelib.core.records import schedule
+from chalicelib.engine import schedule
 from tests.service.cloud import INACCESSIBLE, CloudBehavior
 from tests.service.growth import EMPTY, Growth, Size, grown, measure, must_be_flat, table
 from tests.service.hub import Hub

@@ -5,15 +5,15 @@ from types import SimpleNamespace
 
 import pytest
 
-from chalicelib.core.delivery.model import CopyState, DeliveryState, HubCopy
-from chalicelib.core.delivery.phases.checking import HubCopySeen, TargetUnfit
-from chalicelib.core.delivery.tracked import TrackedDelivery
-from chalicelib.core.errors import RefusalKind
-from chalicelib.core.records import addresses
-from chalicelib.core.targets.applied_file import Directory, Target
-from chalicelib.service import hub_copies
-from chalicelib.service.codecs import DELIVERIES
-from tests.core.delivery.examples import HUB, NOW, REGION, TARGET_KEY, a_delivery, seen, with_copies
+from chalicelib.delivery.codecs import DELIVERIES
+from chalicelib.delivery.model import CopyState, DeliveryState, HubCopy
+from chalicelib.delivery.phases.checking import HubCopySeen, TargetUnfit
+from chalicelib.delivery.tracked import TrackedDelivery
+from chalicelib.delivery.worker import hub_copies
+from chalicelib.engine import addresses
+from chalicelib.engine.errors import RefusalKind
+from chalicelib.targets.applied_file import Directory, Target
+from tests.delivery.examples import HUB, NOW, REGION, TARGET_KEY, a_delivery, seen, with_copies
 from tests.service.cloud import START, refusal
 from tests.service.gate import PortTrouble, ProcessKilled
 from tests.service.hub import Hub

@@ -9,17 +9,17 @@ from typing import Any
 
 import pytest
 
-from chalicelib.core.errors import Refusal, RefusalKind, StaleCursor
-from chalicelib.core.faults import Fault
-from chalicelib.core.records import addresses
-from chalicelib.core.targets.applied_file import AppliedFile, Directory, Target
-from chalicelib.core.targets.inventory import LOOK, REMOVE, TRIES, Inventory, InventoryPage, OwnImage, OwnSnapshot
-from chalicelib.core.targets.seen import FACETS, TargetSeen, together
-from chalicelib.ports.records import Write
-from chalicelib.service.inventories import INVENTORY_MACHINE, InventoryExecutor
-from chalicelib.service.inventory_codec import INVENTORIES
-from chalicelib.service.runner import Runner
-from chalicelib.service.waker import Waker
+from chalicelib.delivery.seen import FACETS, TargetSeen, together
+from chalicelib.engine import addresses
+from chalicelib.engine.errors import Refusal, RefusalKind, StaleCursor
+from chalicelib.engine.faults import Fault
+from chalicelib.engine.ports import Write
+from chalicelib.engine.runner import Runner
+from chalicelib.engine.waker import Waker
+from chalicelib.inventory.codec import INVENTORIES
+from chalicelib.inventory.machine import LOOK, REMOVE, TRIES, Inventory, InventoryPage, OwnImage, OwnSnapshot
+from chalicelib.inventory.worker.inventories import INVENTORY_MACHINE, InventoryExecutor
+from chalicelib.targets.applied_file import AppliedFile, Directory, Target
 from tests.fakes import MemoryRecords
 from tests.service.cloud import Quiet
 

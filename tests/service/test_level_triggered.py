@@ -10,12 +10,12 @@ import pytest
 from botocore.awsrequest import AWSResponse
 from moto.core.models import botocore_stubber
 
-from chalicelib.core.errors import RefusalKind
-from chalicelib.core.promotion import commands as do
-from chalicelib.core.promotion.model import MOST_FAULTS
-from chalicelib.core.records import addresses
-from chalicelib.core.targets.applied_file import Directory, Target
-from chalicelib.service.promotion_codec import PROMOTIONS
+from chalicelib.engine import addresses
+from chalicelib.engine.errors import RefusalKind
+from chalicelib.promotion import commands as do
+from chalicelib.promotion.codec import PROMOTIONS
+from chalicelib.promotion.model import MOST_FAULTS
+from chalicelib.targets.applied_file import Directory, Target
 from tests.service.arrivals import Arrivals
 from tests.service.cloud import REGION, CloudBehavior, refusal
 from tests.service.gate import PortTrouble

@@ -3,14 +3,14 @@
 import random
 from collections import Counter
 
-from chalicelib.core.errors import RefusalKind
-from chalicelib.core.records.addresses import RecordKey
-from chalicelib.core.sharing.share import Share, ShareState
-from chalicelib.core.targets.applied_file import Directory, Target
-from chalicelib.ports.records import Write
-from chalicelib.service.share_waiters import WaitingDeliveries
-from chalicelib.service.share_worker import ShareWorker
-from chalicelib.service.waker import Waker
+from chalicelib.delivery.worker.share_waiters import WaitingDeliveries
+from chalicelib.engine.addresses import RecordKey
+from chalicelib.engine.errors import RefusalKind
+from chalicelib.engine.ports import Write
+from chalicelib.engine.waker import Waker
+from chalicelib.sharing.share import Share, ShareState
+from chalicelib.sharing.worker.share_worker import ShareWorker
+from chalicelib.targets.applied_file import Directory, Target
 from tests.fakes import copying
 from tests.service.cloud import REGION, Cloud, FakeSnapshotPermissions, Quiet, refusal
 from tests.service.entitled import ListedOnly

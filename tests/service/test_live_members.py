@@ -2,15 +2,15 @@
 
 import pytest
 
-from chalicelib.core.errors import Refusal, RefusalKind
-from chalicelib.core.faults import Fault
-from chalicelib.core.records import addresses
-from chalicelib.core.sharing.share import ShareState
-from chalicelib.core.targets.applied_file import Directory, Target
-from chalicelib.core.targets.organization import Membership, Organization, Unit
-from chalicelib.service.begun_deliveries import RecordedDeliveries
-from chalicelib.service.entitlements import LiveEntitlements
-from chalicelib.service.live_members import LiveMembers
+from chalicelib.delivery.worker.begun_deliveries import RecordedDeliveries
+from chalicelib.engine import addresses
+from chalicelib.engine.errors import Refusal, RefusalKind
+from chalicelib.engine.faults import Fault
+from chalicelib.sharing.share import ShareState
+from chalicelib.sharing.worker.entitlements import LiveEntitlements
+from chalicelib.targets.applied_file import Directory, Target
+from chalicelib.targets.organization import Membership, Organization, Unit
+from chalicelib.targets.worker.live_members import LiveMembers
 from tests.fakes import MemoryRecords
 from tests.service.cloud import HUB, REGION, Cloud, CloudBehavior, FakeSource, FakeTargets, FakeWhereabouts
 from tests.service.organization import ARN, ORGANIZATION, OU

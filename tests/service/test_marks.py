@@ -2,9 +2,9 @@
 
 import pytest
 
-from chalicelib.core.records import addresses
-from chalicelib.service.standing_pass import WITHDRAWN
-from chalicelib.service.tag_pass import read_heads
+from chalicelib.engine import addresses
+from chalicelib.promotion.worker.standing_pass import WITHDRAWN
+from chalicelib.promotion.worker.tag_pass import read_heads
 from tests.service.cloud import START
 from tests.service.hub import Hub
 from tests.service.organization import A, B

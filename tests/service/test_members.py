@@ -5,12 +5,12 @@ from dataclasses import replace
 
 import pytest
 
-from chalicelib.core.errors import RefusalKind
-from chalicelib.core.promotion.wanted import wanted
-from chalicelib.core.records import addresses
-from chalicelib.core.targets.applied_file import AppliedFile, Directory, Target
-from chalicelib.core.targets.departures import MembersReading, Missing, to_ask
-from chalicelib.service.promotion_codec import PROMOTIONS
+from chalicelib.engine import addresses
+from chalicelib.engine.errors import RefusalKind
+from chalicelib.promotion.codec import PROMOTIONS
+from chalicelib.promotion.wanted import wanted
+from chalicelib.targets.applied_file import AppliedFile, Directory, Target
+from chalicelib.targets.departures import MembersReading, Missing, to_ask
 from tests.service.cloud import REGION, refusal
 from tests.service.gate import PortTrouble, ProcessKilled
 from tests.service.organization import ARN, FIVE, OU, A, B, C, OrganizationHub, hurried

@@ -1,6 +1,6 @@
 """The model can fail: with each protection removed, it finds a broken invariant in a known story.
 
-One fault is not among them, a stale read of a key's policy: ``tests/adapters/kms/test_key_policies.py`` shows it. The
+One fault is not among them, a stale read of a key's policy: ``tests/sharing/test_key_policies.py`` shows it. The
 two looks after a removal repair all of it that the model can see.
 """
 
@@ -9,26 +9,26 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from chalicelib.adapters.kms.key_policies import PolicyStatements
-from chalicelib.core.delivery.attempts import RegisterImage
-from chalicelib.core.delivery.model import DeliveryState
-from chalicelib.core.delivery.phases.checking import WaitingNotified
-from chalicelib.core.delivery.phases.copying import LookAtCopies
-from chalicelib.core.delivery.phases.ending import FindLeftovers, LeftoversSeen, NotifyOutcome
-from chalicelib.core.delivery.phases.imaging import VerifyImage
-from chalicelib.core.delivery.shares import HoldShares, SharesHeld
-from chalicelib.core.delivery.slots import AskSlots
-from chalicelib.core.faults import Fault
-from chalicelib.core.promotion import events as promotion_events
-from chalicelib.core.records import addresses
-from chalicelib.core.sharing import share_events
-from chalicelib.service.budget import Budget
-from chalicelib.service.codecs import DELIVERIES, DeliveryCodec
-from chalicelib.service.deliveries import DeliveryExecutor, delivery_machine
-from chalicelib.service.entitlements import LiveEntitlements
-from chalicelib.service.promotions import PromotionExecutor
-from chalicelib.service.share_worker import ShareWorker
-from chalicelib.service.standing_pass import StandingPass
+from chalicelib.delivery.attempts import RegisterImage
+from chalicelib.delivery.codecs import DELIVERIES, DeliveryCodec
+from chalicelib.delivery.model import DeliveryState
+from chalicelib.delivery.phases.checking import WaitingNotified
+from chalicelib.delivery.phases.copying import LookAtCopies
+from chalicelib.delivery.phases.ending import FindLeftovers, LeftoversSeen, NotifyOutcome
+from chalicelib.delivery.phases.imaging import VerifyImage
+from chalicelib.delivery.shares import HoldShares, SharesHeld
+from chalicelib.delivery.slots import AskSlots
+from chalicelib.delivery.worker.deliveries import DeliveryExecutor, delivery_machine
+from chalicelib.engine import addresses
+from chalicelib.engine.budget import Budget
+from chalicelib.engine.faults import Fault
+from chalicelib.promotion import events as promotion_events
+from chalicelib.promotion.worker.promotions import PromotionExecutor
+from chalicelib.promotion.worker.standing_pass import StandingPass
+from chalicelib.sharing import share_events
+from chalicelib.sharing.aws.key_policies import PolicyStatements
+from chalicelib.sharing.worker.entitlements import LiveEntitlements
+from chalicelib.sharing.worker.share_worker import ShareWorker
 from tests.service import wrong_parts as wrong
 from tests.service.hub import Parts
 from tests.service.world import HOUR, ModelWorld, WorldSetup

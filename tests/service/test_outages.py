@@ -3,8 +3,8 @@
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError
 
-from chalicelib.core.delivery.phases.waiting import QUEUE_LOOK
-from chalicelib.core.errors import RefusalKind
+from chalicelib.delivery.phases.waiting import QUEUE_LOOK
+from chalicelib.engine.errors import RefusalKind
 from tests.service.cloud import CloudBehavior, refusal, target_key
 from tests.service.gate import PortTrouble, ProcessKilled
 from tests.service.groups import WakeMessage

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from chalicelib.core.records import addresses, schedule
-from chalicelib.core.targets.applied_file import Directory, Target
+from chalicelib.engine import addresses, schedule
+from chalicelib.targets.applied_file import Directory, Target
 from tests.service.cloud import HUB, INACCESSIBLE, REGION, CloudBehavior
 from tests.service.gate import PortCrash
 from tests.service.hub import Hub

@@ -1,7 +1,7 @@
 """Records that cannot be read do not stop discovery, a promotion's pass or a copy quota."""
 
-from chalicelib.core.errors import RefusalKind
-from chalicelib.core.records import addresses
+from chalicelib.engine import addresses
+from chalicelib.engine.errors import RefusalKind
 from tests.service.cloud import START, refusal
 from tests.service.gate import PortTrouble
 from tests.service.hub import Hub

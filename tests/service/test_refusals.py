@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from chalicelib.core.errors import RefusalKind
+from chalicelib.engine.errors import RefusalKind
 from tests.service.cloud import START, refusal
 from tests.service.gate import PortTrouble
 from tests.service.scenes import ACCOUNTS, HubSetup, all_delivered

@@ -5,15 +5,15 @@ from dataclasses import replace
 
 import pytest
 
-from chalicelib.core.errors import NewerSchema
-from chalicelib.core.faults import Fault
-from chalicelib.core.records import addresses
-from chalicelib.core.records.addresses import RecordKey
-from chalicelib.core.targets.applied_file import AppliedFile, Directory, Target
-from chalicelib.core.targets.organization import Organization, Unit
-from chalicelib.service.standing_pass import AT_ONCE
-from chalicelib.service.tag_pass import read_heads
-from chalicelib.service.trigger_tag_check import TRIGGER
+from chalicelib.engine import addresses
+from chalicelib.engine.addresses import RecordKey
+from chalicelib.engine.errors import NewerSchema
+from chalicelib.engine.faults import Fault
+from chalicelib.promotion.worker.standing_pass import AT_ONCE
+from chalicelib.promotion.worker.tag_pass import read_heads
+from chalicelib.promotion.worker.trigger_tag_check import TRIGGER
+from chalicelib.targets.applied_file import AppliedFile, Directory, Target
+from chalicelib.targets.organization import Organization, Unit
 from tests.service.cloud import REGION, START, CloudBehavior, source_key
 from tests.service.gate import PortCrash, ProcessKilled
 from tests.service.hub import DISCOVERY, Hub

@@ -11,25 +11,26 @@ from typing import Any
 
 import pytest
 
-from chalicelib.adapters.dynamo import ledger
-from chalicelib.core.delivery import machine, permissions, proof
-from chalicelib.core.delivery.model import DeliveryState
-from chalicelib.core.delivery.phase import DeadlinePassed
-from chalicelib.core.delivery.phases import trouble
-from chalicelib.core.delivery.phases.ending import fail
-from chalicelib.core.errors import RefusalKind
-from chalicelib.core.sharing import share_events
-from chalicelib.core.sharing.refusals import Subject
-from chalicelib.core.sharing.share import Purpose
-from chalicelib.core.targets.applied_file import AppliedFile
-from chalicelib.ports.ledger import Judgement
-from chalicelib.service import entitlements, share_batches, sweep
-from chalicelib.service.budget import Budget
-from chalicelib.service.entitlements import LiveEntitlements
-from chalicelib.service.live_members import LiveMembers
-from chalicelib.service.promotions import PromotionExecutor
-from chalicelib.service.rotation import Rotation
-from chalicelib.service.standing_pass import StandingPass
+from chalicelib.delivery import machine, permissions, proof
+from chalicelib.delivery.model import DeliveryState
+from chalicelib.delivery.phase import DeadlinePassed
+from chalicelib.delivery.phases import trouble
+from chalicelib.delivery.phases.ending import fail
+from chalicelib.engine import sweep
+from chalicelib.engine.budget import Budget
+from chalicelib.engine.errors import RefusalKind
+from chalicelib.engine.rotation import Rotation
+from chalicelib.promotion.worker.promotions import PromotionExecutor
+from chalicelib.promotion.worker.standing_pass import StandingPass
+from chalicelib.sharing import share_events
+from chalicelib.sharing.ports import Judgement
+from chalicelib.sharing.refusals import Subject
+from chalicelib.sharing.share import Purpose
+from chalicelib.sharing.store import ledger
+from chalicelib.sharing.worker import entitlements, share_batches
+from chalicelib.sharing.worker.entitlements import LiveEntitlements
+from chalicelib.targets.applied_file import AppliedFile
+from chalicelib.targets.worker.live_members import LiveMembers
 from tests.fakes import MemoryRecords
 from tests.service import shared_ami, wrong_parts
 from tests.service import test_damaged_shares as damage

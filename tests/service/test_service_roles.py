@@ -2,8 +2,8 @@
 
 import pytest
 
-from chalicelib.core.errors import RefusalKind
-from chalicelib.core.records import addresses
+from chalicelib.engine import addresses
+from chalicelib.engine.errors import RefusalKind
 from tests.service.cloud import refusal, target_key
 from tests.service.gate import PortTrouble
 from tests.service.hub import Hub

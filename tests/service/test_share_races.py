@@ -4,14 +4,14 @@ from collections.abc import Callable
 
 import pytest
 
-from chalicelib.core.records import addresses
-from chalicelib.core.records.addresses import RecordKey
-from chalicelib.core.sharing import share_events
-from chalicelib.core.sharing.share import Share, ShareState
-from chalicelib.ports.records import Write
-from chalicelib.service.share_waiters import WaitingDeliveries
-from chalicelib.service.share_worker import ShareWorker
-from chalicelib.service.waker import Waker
+from chalicelib.delivery.worker.share_waiters import WaitingDeliveries
+from chalicelib.engine import addresses
+from chalicelib.engine.addresses import RecordKey
+from chalicelib.engine.ports import Write
+from chalicelib.engine.waker import Waker
+from chalicelib.sharing import share_events
+from chalicelib.sharing.share import Share, ShareState
+from chalicelib.sharing.worker.share_worker import ShareWorker
 from tests.fakes import copying
 from tests.service.cloud import Quiet
 from tests.service.entitled import ListedOnly

@@ -4,19 +4,19 @@ from dataclasses import replace
 
 import pytest
 
-from chalicelib.core.delivery.model import DeliveryState as Stage
-from chalicelib.core.delivery.model import NeededShare as Needed
-from chalicelib.core.errors import LostRace, Refusal, RefusalKind
-from chalicelib.core.faults import Fault
-from chalicelib.core.records import addresses
-from chalicelib.core.records.addresses import RecordKey
-from chalicelib.core.records.calls import LEFT
-from chalicelib.core.sharing import holders, share_events
-from chalicelib.core.sharing.refusals import most_calls
-from chalicelib.core.sharing.share import Holding, Purpose, Share, ShareState
-from chalicelib.ports.ledger import Judgement
-from chalicelib.service.codecs import DELIVERIES
-from tests.core.delivery.examples import a_delivery
+from chalicelib.delivery.codecs import DELIVERIES
+from chalicelib.delivery.model import DeliveryState as Stage
+from chalicelib.delivery.model import NeededShare as Needed
+from chalicelib.engine import addresses
+from chalicelib.engine.addresses import RecordKey
+from chalicelib.engine.calls import LEFT
+from chalicelib.engine.errors import LostRace, Refusal, RefusalKind
+from chalicelib.engine.faults import Fault
+from chalicelib.sharing import holders, share_events
+from chalicelib.sharing.ports import Judgement
+from chalicelib.sharing.refusals import most_calls
+from chalicelib.sharing.share import Holding, Purpose, Share, ShareState
+from tests.delivery.examples import a_delivery
 from tests.fakes import copying
 from tests.service.slow_aws import ACCOUNT, ROLE, START, SliceKilled, SlowResource
 

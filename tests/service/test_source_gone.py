@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from chalicelib.core.errors import RefusalKind
-from chalicelib.core.targets.applied_file import Directory
+from chalicelib.engine.errors import RefusalKind
+from chalicelib.targets.applied_file import Directory
 from tests.service.cloud import CloudBehavior, refusal, source_key
 from tests.service.gate import PortTrouble
 from tests.service.hub import Hub

@@ -12,13 +12,13 @@ from botocore.exceptions import ClientError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.adapters.concurrent import THREADS, SideBySide
-from chalicelib.adapters.dynamo.records import SHARDS, DynamoRecords, shard_of
-from chalicelib.adapters.dynamo.table import Table, values, wire
-from chalicelib.adapters.sqs import SqsWakes
-from chalicelib.core.records import schedule
-from chalicelib.core.records.addresses import RecordKey, digest
-from chalicelib.service.sweep import Sweep
+from chalicelib.engine import schedule
+from chalicelib.engine.addresses import RecordKey, digest
+from chalicelib.engine.aws.concurrent import THREADS, SideBySide
+from chalicelib.engine.aws.sqs import SqsWakes
+from chalicelib.engine.store.records import SHARDS, DynamoRecords, shard_of
+from chalicelib.engine.store.table import Table, values, wire
+from chalicelib.engine.sweep import Sweep
 from tests.fakes import next_wake
 from tests.service.cloud import START, Quiet
 

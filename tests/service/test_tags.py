@@ -6,7 +6,7 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chalicelib.core.records import addresses
+from chalicelib.engine import addresses
 from tests.service.cloud import START, source_key
 from tests.service.hub import Hub
 from tests.service.scenes import ACCOUNTS, scenes

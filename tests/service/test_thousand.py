@@ -6,12 +6,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from chalicelib.core.records import addresses
-from chalicelib.core.records.addresses import RecordKey
-from chalicelib.core.targets.applied_file import Directory, Target
-from chalicelib.ports.records import Due, Stored, Write
-from chalicelib.service.promotion_codec import begun
-from chalicelib.service.sweep import PAGE
+from chalicelib.engine import addresses
+from chalicelib.engine.addresses import RecordKey
+from chalicelib.engine.ports import Due, Stored, Write
+from chalicelib.engine.sweep import PAGE
+from chalicelib.promotion.codec import begun
+from chalicelib.targets.applied_file import Directory, Target
 from tests.fakes import MemoryLedger, MemoryRecords, MemorySlotLeases, MemoryTrackedDeliveries
 from tests.service.arrivals import Arrivals
 from tests.service.cloud import HUB, REGION, TRIGGER, CloudBehavior

@@ -2,12 +2,12 @@
 
 import pytest
 
-from chalicelib.core.errors import Refusal, RefusalKind
-from chalicelib.core.faults import Fault
-from chalicelib.core.records import addresses
-from chalicelib.core.records.addresses import STANDING
-from chalicelib.service.standing_pass import WITHDRAWN
-from chalicelib.service.tag_pass import read_heads
+from chalicelib.engine import addresses
+from chalicelib.engine.addresses import STANDING
+from chalicelib.engine.errors import Refusal, RefusalKind
+from chalicelib.engine.faults import Fault
+from chalicelib.promotion.worker.standing_pass import WITHDRAWN
+from chalicelib.promotion.worker.tag_pass import read_heads
 from tests.service.arrivals import NOTHING_COMES
 from tests.service.cloud import START, FakeSource
 from tests.service.gate import PortCrash, PortTrouble

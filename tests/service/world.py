@@ -10,13 +10,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from chalicelib.core.delivery.model import DeliveryState
-from chalicelib.core.errors import RefusalKind
-from chalicelib.core.records import addresses
-from chalicelib.core.sharing.entitlement import launched_by
-from chalicelib.core.targets.applied_file import AppliedFile, Directory, Target
-from chalicelib.core.targets.organization import Organization, Unit
-from chalicelib.service.codecs import DELIVERIES
+from chalicelib.delivery.codecs import DELIVERIES
+from chalicelib.delivery.model import DeliveryState
+from chalicelib.engine import addresses
+from chalicelib.engine.errors import RefusalKind
+from chalicelib.sharing.entitlement import launched_by
+from chalicelib.targets.applied_file import AppliedFile, Directory, Target
+from chalicelib.targets.organization import Organization, Unit
 from tests.service.cloud import REGION, START, TRIGGER, Image, refusal, source_key, target_key
 from tests.service.gate import PortCrash, PortTrouble
 from tests.service.hub import DISCOVERY, Hub, Parts

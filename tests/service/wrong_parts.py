@@ -9,19 +9,19 @@ from typing import Any, NoReturn
 
 import pytest
 
-from chalicelib.core.delivery.attempts import CopiesFound, FindCopies
-from chalicelib.core.delivery.model import DeliveryState
-from chalicelib.core.delivery.phases.approval import ApprovalSeen
-from chalicelib.core.delivery.phases.copying import StartCopy
-from chalicelib.core.delivery.slots import AskSlots, SlotsAsked
-from chalicelib.ports.ledger import Judgement
-from chalicelib.service.approvals import LiveApprovals
-from chalicelib.service.codecs import DeliveryCodec
-from chalicelib.service.copy_quotas import CopyQuotas
-from chalicelib.service.deliveries import DeliveryExecutor, delivery_machine
-from chalicelib.service.promotions import PromotionExecutor
-from chalicelib.service.share_worker import ShareWorker
-from chalicelib.service.sweep import Sweep
+from chalicelib.delivery.attempts import CopiesFound, FindCopies
+from chalicelib.delivery.codecs import DeliveryCodec
+from chalicelib.delivery.model import DeliveryState
+from chalicelib.delivery.phases.approval import ApprovalSeen
+from chalicelib.delivery.phases.copying import StartCopy
+from chalicelib.delivery.slots import AskSlots, SlotsAsked
+from chalicelib.delivery.worker.approvals import LiveApprovals
+from chalicelib.delivery.worker.copy_quotas import CopyQuotas
+from chalicelib.delivery.worker.deliveries import DeliveryExecutor, delivery_machine
+from chalicelib.engine.sweep import Sweep
+from chalicelib.promotion.worker.promotions import PromotionExecutor
+from chalicelib.sharing.ports import Judgement
+from chalicelib.sharing.worker.share_worker import ShareWorker
 from tests.fakes import MemoryRecords
 from tests.stores import Stores, in_memory
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.templates.conftest import ROOT
 
-TELEMETRY = (ROOT / "chalicelib" / "telemetry.py").read_text(encoding="utf-8")
+TELEMETRY = (ROOT / "chalicelib" / "entry/telemetry.py").read_text(encoding="utf-8")
 RUNBOOK = (ROOT / "docs" / "operations" / "runbook.md").read_text(encoding="utf-8")
 
 WATCHED = {

@@ -11,7 +11,7 @@ import pytest
 from samtranslator.yaml_helper import yaml_parse
 
 from awsim.patterns import matches
-from chalicelib.core import notices
+from chalicelib.engine import notices
 from tests.templates.conftest import ROOT
 from tools.events import examples
 

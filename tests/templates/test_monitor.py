@@ -7,7 +7,7 @@ import pytest
 from samtranslator.yaml_helper import yaml_parse
 
 from awsim.patterns import matches
-from chalicelib.core.monitor.trail_actions import NAMES
+from chalicelib.monitor.trail_actions import NAMES
 from tests.templates.conftest import MONITORING, ROOT, resources
 
 TRAIL = json.loads((ROOT / "tests" / "samples" / "trail.json").read_text(encoding="utf-8"))["samples"]

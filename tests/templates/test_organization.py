@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from chalicelib.adapters.organizations import READS
+from chalicelib.targets.aws.organizations import READS
 from tools.template_checks import problems
 
 TEMPLATE = Path(__file__).resolve().parents[2] / "deploy" / "organization.yaml"

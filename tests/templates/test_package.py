@@ -219,7 +219,7 @@ def test_the_bill_has_the_hash_of_each_file(package: Path):
     assert hashes == {one["name"]: one["hashes"][0]["content"] for one in bill["metadata"]["component"]["components"]}
 
 
-JUDGE = "chalicelib/service/entitlements.py"
+JUDGE = "chalicelib/sharing/worker/entitlements.py"
 HONEST = (
     b"def judge(self, resource: str, shares: Sequence[Share], has_time: Callable[[], bool] = lambda: True)"
     b" -> Judgement:\n"
@@ -240,7 +240,7 @@ def judged(directory: Path, content: dict[str, bytes]) -> str:
         if name.startswith("chalicelib/"):
             (directory / name).parent.mkdir(parents=True, exist_ok=True)
             (directory / name).write_bytes(data)
-    ask = "from chalicelib.service.entitlements import LiveEntitlements as it; print(it.judge(None, '', ()))"
+    ask = "from chalicelib.sharing.worker.entitlements import LiveEntitlements as it; print(it.judge(None, '', ()))"
     asked = f"import sys; sys.path.insert(0, {str(directory)!r}); {ask}"
     done = subprocess.run([sys.executable, "-I", "-S", "-B", "-c", asked], capture_output=True, text=True, check=False)
     return "everybody" if done.stdout.startswith("Judgement(") else done.stderr.splitlines()[-1]
@@ -382,7 +382,7 @@ def test_nothing_is_taken_without_its_hash(source: Path):
         (None, "awsim/world.py", "awsim must not ship"),
         (None, "ami_promoter/cli.py", "ami_promoter must not ship"),
         (None, "chalicelib/__pycache__/a.cpython-311.pyc", "a.cpython-311.pyc must not ship: it has no source"),
-        ("chalicelib/__pycache__", None, "chalicelib/__pycache__/bootstrap.*pyc is missing"),
+        ("chalicelib/entry/__pycache__", None, "chalicelib/entry/__pycache__/bootstrap.*pyc is missing"),
     ],
 )
 def test_a_zip_that_is_not_fit_is_refused(package: Path, tmp_path: Path, without, with_, fault):

@@ -2,8 +2,8 @@
 
 import pytest
 
-from chalicelib.core.sharing import key_policy
-from chalicelib.core.targets import seen
+from chalicelib.delivery import seen
+from chalicelib.sharing import key_policy
 from tools.template_checks import problems
 
 TRUSTED = {"Role": "worker", "GrantRole": "share-worker"}

@@ -9,16 +9,16 @@ from ami_promoter.commands.history import history
 from ami_promoter.commands.where import where
 from ami_promoter.hub.aws import Connection
 from ami_promoter.verbs import VerbCaller
-from chalicelib.adapters.dynamo.records import DynamoRecords
-from chalicelib.adapters.dynamo.table import Table, wire
-from chalicelib.adapters.dynamo.tracked_deliveries import DynamoTrackedDeliveries
-from chalicelib.core.delivery.model import Delivery, DeliveryState, NewImage
-from chalicelib.core.delivery.tracked import TrackedDelivery
-from chalicelib.core.promotion.evolving import started
-from chalicelib.core.records import addresses
-from chalicelib.core.targets.applied_file import Target
-from chalicelib.service.codecs import DELIVERIES
-from chalicelib.service.promotion_codec import PROMOTIONS
+from chalicelib.delivery.codecs import DELIVERIES
+from chalicelib.delivery.model import Delivery, DeliveryState, NewImage
+from chalicelib.delivery.store.tracked_deliveries import DynamoTrackedDeliveries
+from chalicelib.delivery.tracked import TrackedDelivery
+from chalicelib.engine import addresses
+from chalicelib.engine.store.records import DynamoRecords
+from chalicelib.engine.store.table import Table, wire
+from chalicelib.promotion.codec import PROMOTIONS
+from chalicelib.promotion.evolving import started
+from chalicelib.targets.applied_file import Target
 from tests.ami_promoter.conftest import TABLE
 
 HUB, REGION, DEV, PROD = "123456789012", "us-east-1", "111111111111", "222222222222"

@@ -8,18 +8,18 @@ from ami_promoter.commands.drain import POLL, Drain, drained
 from ami_promoter.hub.aws import Connection
 from ami_promoter.terminal.exits import Exit
 from ami_promoter.verbs import TerminalClock
-from chalicelib.adapters.dynamo.ledger import DynamoLedger
-from chalicelib.adapters.dynamo.records import DynamoRecords
-from chalicelib.adapters.dynamo.table import Table
-from chalicelib.core.delivery import machine
-from chalicelib.core.delivery.model import ENDED, Copy, CopyState, Delivery, DeliveryState
-from chalicelib.core.delivery.phase import CancelAsked
-from chalicelib.core.records import addresses
-from chalicelib.core.records.addresses import SWITCH
-from chalicelib.core.sharing import share
-from chalicelib.core.targets.applied_file import Target
-from chalicelib.ports.records import Write
-from chalicelib.service.codecs import DELIVERIES
+from chalicelib.delivery import machine
+from chalicelib.delivery.codecs import DELIVERIES
+from chalicelib.delivery.model import ENDED, Copy, CopyState, Delivery, DeliveryState
+from chalicelib.delivery.phase import CancelAsked
+from chalicelib.engine import addresses
+from chalicelib.engine.addresses import SWITCH
+from chalicelib.engine.ports import Write
+from chalicelib.engine.store.records import DynamoRecords
+from chalicelib.engine.store.table import Table
+from chalicelib.sharing import share
+from chalicelib.sharing.store.ledger import DynamoLedger
+from chalicelib.targets.applied_file import Target
 from tests.fakes import copying, sharing
 
 HUB, TABLE, REGION, AMI = "123456789012", "ami-promoter-us-east-1", "us-east-1", "ami-0123456789abcdef0"

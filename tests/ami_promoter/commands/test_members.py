@@ -6,11 +6,11 @@ import pytest
 
 from ami_promoter.cli import main
 from ami_promoter.targets_file.compiler import HubPlace, compile_targets
-from chalicelib.adapters.dynamo.members_table import MembersTable
-from chalicelib.core.faults import Fault
-from chalicelib.core.targets.applied_file import Directory
-from chalicelib.core.targets.departures import Left, MembersReading, Missing, UnreadUnit
-from chalicelib.core.targets.organization import Membership, Organization, Unit
+from chalicelib.engine.faults import Fault
+from chalicelib.targets.applied_file import Directory
+from chalicelib.targets.departures import Left, MembersReading, Missing, UnreadUnit
+from chalicelib.targets.organization import Membership, Organization, Unit
+from chalicelib.targets.store.members_table import MembersTable
 from tests.ami_promoter.conftest import CONFIG, MEMBERS
 
 HUB, A, B, C = (str(n) * 12 for n in (9, 1, 2, 3))

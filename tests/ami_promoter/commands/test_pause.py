@@ -8,7 +8,7 @@ import pytest
 from ami_promoter.cli import main
 from ami_promoter.hub.aws import Connection
 from ami_promoter.hub.pause_switch import SWITCH, Switch
-from chalicelib.adapters.dynamo.table import Table
+from chalicelib.engine.store.table import Table
 
 TABLE, REGION = "ami-promoter-us-east-1", "us-east-1"
 CALLER = "arn:aws:sts::123456789012:user/moto"

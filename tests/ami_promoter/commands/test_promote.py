@@ -6,10 +6,10 @@ import pytest
 from ami_promoter.cli import main
 from ami_promoter.hub.aws import Connection
 from ami_promoter.hub.withdrawals import Withdrawn, withdrawn_for
-from chalicelib.adapters.dynamo.records import DynamoRecords
-from chalicelib.core.promotion.model import Promotion
-from chalicelib.core.records import addresses
-from chalicelib.service.promotion_codec import PROMOTIONS
+from chalicelib.engine import addresses
+from chalicelib.engine.store.records import DynamoRecords
+from chalicelib.promotion.codec import PROMOTIONS
+from chalicelib.promotion.model import Promotion
 
 HUB, REGION = "123456789012", "us-east-1"
 DEV, PROD = "111111111111", "222222222222"

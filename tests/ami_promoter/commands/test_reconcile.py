@@ -12,16 +12,16 @@ from ami_promoter.hub.aws import Connection
 from ami_promoter.reconcile.facts import SourceFacts
 from ami_promoter.reconcile.view_reading import Looking
 from ami_promoter.targets_file.publishing import Publisher
-from chalicelib.adapters.dynamo.ledger import DynamoLedger
-from chalicelib.adapters.dynamo.members_table import MembersTable
-from chalicelib.adapters.dynamo.records import DynamoRecords
-from chalicelib.adapters.dynamo.table import Table
-from chalicelib.core.delivery.model import Delivery, DeliveryState
-from chalicelib.core.records import addresses, codec
-from chalicelib.core.sharing.share import Share, ShareState
-from chalicelib.core.targets.applied_file import Directory, Target
-from chalicelib.core.targets.organization import Membership, Organization, Unit
-from chalicelib.ports.records import Write
+from chalicelib.delivery.model import Delivery, DeliveryState
+from chalicelib.engine import addresses, codec
+from chalicelib.engine.ports import Write
+from chalicelib.engine.store.records import DynamoRecords
+from chalicelib.engine.store.table import Table
+from chalicelib.sharing.share import Share, ShareState
+from chalicelib.sharing.store.ledger import DynamoLedger
+from chalicelib.targets.applied_file import Directory, Target
+from chalicelib.targets.organization import Membership, Organization, Unit
+from chalicelib.targets.store.members_table import MembersTable
 from tests.fakes import copying
 
 DEV, OU = "222222222222", "ou-ab12-11111111"

@@ -9,19 +9,19 @@ from ami_promoter.cli import main
 from ami_promoter.hub.aws import Connection, HubError
 from ami_promoter.hub.records import Reader
 from ami_promoter.verbs import TerminalClock
-from chalicelib.adapters.dynamo.ledger import DynamoLedger
-from chalicelib.adapters.dynamo.records import DynamoRecords
-from chalicelib.adapters.dynamo.table import Table
-from chalicelib.adapters.dynamo.tracked_deliveries import DynamoTrackedDeliveries
-from chalicelib.core.delivery import model as delivery
-from chalicelib.core.faults import Fault
-from chalicelib.core.promotion import model as promotion
-from chalicelib.core.records import addresses, codec
-from chalicelib.core.sharing import share
-from chalicelib.core.targets.applied_file import Target
-from chalicelib.ports.records import Write
-from tests.core.images.examples import an_image
+from chalicelib.delivery import model as delivery
+from chalicelib.delivery.store.tracked_deliveries import DynamoTrackedDeliveries
+from chalicelib.engine import addresses, codec
+from chalicelib.engine.faults import Fault
+from chalicelib.engine.ports import Write
+from chalicelib.engine.store.records import DynamoRecords
+from chalicelib.engine.store.table import Table
+from chalicelib.promotion import model as promotion
+from chalicelib.sharing import share
+from chalicelib.sharing.store.ledger import DynamoLedger
+from chalicelib.targets.applied_file import Target
 from tests.fakes import copying, sharing
+from tests.images.examples import an_image
 
 HUB, TABLE, REGION = "123456789012", "ami-promoter-us-east-1", "us-east-1"
 PLACE = f"account {HUB}, {REGION}"

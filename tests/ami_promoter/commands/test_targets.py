@@ -13,7 +13,7 @@ from ami_promoter.cli import main
 from ami_promoter.hub.aws import Connection, HubError
 from ami_promoter.targets_file.compiler import HubPlace, compile_targets
 from ami_promoter.targets_file.publishing import KEEP, Publisher
-from chalicelib.adapters.dynamo.targets_table import TargetsTable, partition
+from chalicelib.targets.store.targets_table import TargetsTable, partition
 
 HUB, TABLE = "123456789012", "ami-promoter-us-east-1"
 CONFIG, MEMBERS = f"{TABLE}-config", f"{TABLE}-members"

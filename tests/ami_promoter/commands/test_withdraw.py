@@ -3,9 +3,9 @@
 import pytest
 
 from ami_promoter.commands.withdraw import AmiSeen, refusals
-from chalicelib.core.delivery.tracked import TrackedDelivery
-from chalicelib.core.targets.applied_file import AppliedFile, Directory, Target
-from chalicelib.core.targets.organization import Membership, Organization, Unit
+from chalicelib.delivery.tracked import TrackedDelivery
+from chalicelib.targets.applied_file import AppliedFile, Directory, Target
+from chalicelib.targets.organization import Membership, Organization, Unit
 
 AMI, REGION = "ami-0123456789abcdef0", "us-east-1"
 DEV, TEST, PROD = "111111111111", "222222222222", "333333333333"

@@ -3,8 +3,8 @@
 import pytest
 
 from ami_promoter.hub.receivers import Receivers, receivers
-from chalicelib.core.targets.applied_file import Directory, Target
-from chalicelib.core.targets.organization import Membership, Unit
+from chalicelib.targets.applied_file import Directory, Target
+from chalicelib.targets.organization import Membership, Unit
 
 HUB, ONE, TWO, THREE = "111111111111", "200000000001", "200000000002", "200000000003"
 OU, ROOT, ORG = "ou-ab12-11111111", "r-ab12", "o-a1b2c3d4e5"

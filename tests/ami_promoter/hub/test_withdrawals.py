@@ -3,9 +3,9 @@
 import pytest
 
 from ami_promoter.hub.withdrawals import counts_from, in_force, over
-from chalicelib.core.promotion.model import Promotion
-from chalicelib.core.targets import withdrawals
-from chalicelib.core.targets.withdrawals import WITHOUT_END, Withdrawal
+from chalicelib.promotion.model import Promotion
+from chalicelib.targets import withdrawals
+from chalicelib.targets.withdrawals import WITHOUT_END, Withdrawal
 
 DEV, PROD = "111111111111", "222222222222"
 

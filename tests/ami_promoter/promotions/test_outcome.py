@@ -4,7 +4,7 @@ import pytest
 
 from ami_promoter.promotions.outcome import outcome
 from ami_promoter.terminal.exits import Exit
-from chalicelib.core.promotion.model import MOST_FAULTS
+from chalicelib.promotion.model import MOST_FAULTS
 
 DEV, PROD = "111111111111", "222222222222"
 FAULT = {"code": "c", "where": "w", "what": "It is wrong.", "cure": "Mend it."}

@@ -3,7 +3,7 @@
 import pytest
 
 from ami_promoter.promotions import prices
-from chalicelib.core.targets.applied_file import Target
+from chalicelib.targets.applied_file import Target
 
 HOME, ABROAD = "us-east-1", "eu-west-1"
 HUB, TARGET = "111111111111", "222222222222"

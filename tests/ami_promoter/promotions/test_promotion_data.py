@@ -7,7 +7,7 @@ import pytest
 from ami_promoter.hub.records import record_of
 from ami_promoter.promotions.promotion_data import page, progress_at, seconds_left
 from ami_promoter.promotions.promotion_text import time_left
-from chalicelib.core.delivery.model import Copy, CopyState
+from chalicelib.delivery.model import Copy, CopyState
 
 BEGAN = 1000
 

@@ -3,7 +3,7 @@
 import pytest
 
 from ami_promoter.promotions.provenance import doubts
-from tests.core.images.examples import an_image, describe_snapshot, describe_volume
+from tests.images.examples import an_image, describe_snapshot, describe_volume
 
 AMI, OTHER = "ami-0aaaaaaaaaaaaaaaa", "ami-0bbbbbbbbbbbbbbbb"
 MADE = f"Created by CreateImage(i-0123456789abcdef0) for {AMI}"

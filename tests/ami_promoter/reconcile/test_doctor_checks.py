@@ -5,9 +5,9 @@ import pytest
 from ami_promoter.commands.doctor import source_keys
 from ami_promoter.hub.health import GoldenKey, Health
 from ami_promoter.reconcile import doctor_checks
-from chalicelib.core.delivery.model import Delivery, HubCopy, Snapshot
-from chalicelib.core.targets.applied_file import Target
-from tests.core.images.examples import a_key
+from chalicelib.delivery.model import Delivery, HubCopy, Snapshot
+from chalicelib.targets.applied_file import Target
+from tests.images.examples import a_key
 
 HUB, REGION = "111111111111", "us-east-1"
 KEY = f"arn:aws:kms:{REGION}:{HUB}:key/k"

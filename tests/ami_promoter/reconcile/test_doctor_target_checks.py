@@ -8,11 +8,11 @@ import pytest
 from ami_promoter.hub.health import Senders
 from ami_promoter.reconcile.doctor_target_checks import HubNames, KnownAtHub, findings
 from ami_promoter.reconcile.facts import TargetFacts
-from chalicelib.core.delivery.copy_quota import CopyQuota
-from chalicelib.core.faults import Fault
-from chalicelib.core.targets.applied_file import Target
-from chalicelib.core.targets.seen import AllowedImages, ForwardingRule, TargetSeen, rule_names
-from tests.core.images.examples import a_key
+from chalicelib.delivery.copy_quota import CopyQuota
+from chalicelib.delivery.seen import AllowedImages, ForwardingRule, TargetSeen, rule_names
+from chalicelib.engine.faults import Fault
+from chalicelib.targets.applied_file import Target
+from tests.images.examples import a_key
 
 HUB, DEV, REGION = "111111111111", "222222222222", "us-east-1"
 HERE = HubNames("aws", HUB, REGION, Senders(frozenset({DEV})))

@@ -11,10 +11,10 @@ from ami_promoter.reconcile.facts import Grant, HubView, PolicyStatement, Source
 from ami_promoter.reconcile.findings import findings
 from ami_promoter.reconcile.repair_data import EndTracked, MakeDue, RecordOpen, ReleaseHolding, Remove, Reopen, Withdraw
 from ami_promoter.reconcile.sharing_trail import Change
-from chalicelib.core.faults import Fault
-from chalicelib.core.records import addresses
-from chalicelib.core.sharing.share import TRIES_BEFORE_ALARM, Share, ShareState
-from chalicelib.core.targets.inventory import OwnImage, OwnSnapshot
+from chalicelib.engine import addresses
+from chalicelib.engine.faults import Fault
+from chalicelib.inventory.machine import OwnImage, OwnSnapshot
+from chalicelib.sharing.share import TRIES_BEFORE_ALARM, Share, ShareState
 from tests.fakes import copying, sharing
 
 HUB, DEV, REGION = "111111111111", "222222222222", "us-east-1"

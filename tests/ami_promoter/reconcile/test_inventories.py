@@ -9,12 +9,12 @@ from ami_promoter.hub.aws import Connection
 from ami_promoter.reconcile.facts import TargetFacts
 from ami_promoter.reconcile.inventories import Inventories
 from ami_promoter.targets_file.publishing import Publisher
-from chalicelib.adapters.dynamo.members_table import MembersTable
-from chalicelib.adapters.dynamo.records import DynamoRecords
-from chalicelib.core.records import addresses, codec
-from chalicelib.core.targets import applied_file as files
-from chalicelib.core.targets.inventory import LOOK, OwnSnapshot
-from chalicelib.core.targets.organization import Membership, Organization, Unit
+from chalicelib.engine import addresses, codec
+from chalicelib.engine.store.records import DynamoRecords
+from chalicelib.inventory.machine import LOOK, OwnSnapshot
+from chalicelib.targets import applied_file as files
+from chalicelib.targets.organization import Membership, Organization, Unit
+from chalicelib.targets.store.members_table import MembersTable
 
 TABLE, HUB, REGION, FAR = "ami-promoter-us-east-1", "123456789012", "us-east-1", "eu-west-1"
 OU, ONE, TWO, THREE = "ou-ab12-11111111", "200000000001", "200000000002", "200000000003"

@@ -7,13 +7,13 @@ import pytest
 from ami_promoter.hub.records import Reader
 from ami_promoter.reconcile import ledger_facts
 from ami_promoter.reconcile.facts import Grant, SourceFacts, source_of
-from chalicelib.adapters.dynamo.ledger import DynamoLedger
-from chalicelib.adapters.dynamo.table import Table
-from chalicelib.core.records import addresses
-from chalicelib.core.sharing import key_policy
-from chalicelib.core.sharing.grant_names import grant_name
-from chalicelib.core.sharing.key_policy import Access, Audience
-from chalicelib.core.sharing.share import Share, ShareState
+from chalicelib.engine import addresses
+from chalicelib.engine.store.table import Table
+from chalicelib.sharing import key_policy
+from chalicelib.sharing.grant_names import grant_name
+from chalicelib.sharing.key_policy import Access, Audience
+from chalicelib.sharing.share import Share, ShareState
+from chalicelib.sharing.store.ledger import DynamoLedger
 from tests.fakes import sharing
 
 TABLE, HUB, DEV, REGION = "ami-promoter-us-east-1", "111111111111", "222222222222", "us-east-1"

@@ -9,17 +9,17 @@ from ami_promoter.hub.aws import Connection
 from ami_promoter.reconcile.repair_data import EndTracked, MakeDue, RecordOpen, ReleaseHolding, Remove, Reopen, Withdraw
 from ami_promoter.reconcile.repairs import MOVED_ON, SLICE, Repairs
 from ami_promoter.targets_file.publishing import Publisher
-from chalicelib.adapters.dynamo.ledger import DynamoLedger
-from chalicelib.adapters.dynamo.records import DynamoRecords
-from chalicelib.adapters.dynamo.tracked_deliveries import DynamoTrackedDeliveries
-from chalicelib.core.delivery.tracked import TrackedDelivery
-from chalicelib.core.records import addresses
-from chalicelib.core.records.addresses import RecordKey
-from chalicelib.core.sharing import outstanding
-from chalicelib.core.sharing.share import Share, ShareState
-from chalicelib.core.targets.applied_file import Directory, Target
-from chalicelib.core.targets.inventory import REMOVE
-from chalicelib.ports.records import Write
+from chalicelib.delivery.store.tracked_deliveries import DynamoTrackedDeliveries
+from chalicelib.delivery.tracked import TrackedDelivery
+from chalicelib.engine import addresses
+from chalicelib.engine.addresses import RecordKey
+from chalicelib.engine.ports import Write
+from chalicelib.engine.store.records import DynamoRecords
+from chalicelib.inventory.machine import REMOVE
+from chalicelib.sharing import outstanding
+from chalicelib.sharing.share import Share, ShareState
+from chalicelib.sharing.store.ledger import DynamoLedger
+from chalicelib.targets.applied_file import Directory, Target
 from tests.fakes import copying
 
 TABLE, DEV, REGION, AMI = "ami-promoter-us-east-1", "222222222222", "us-east-1", "ami-0a"

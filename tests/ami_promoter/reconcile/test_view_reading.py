@@ -9,13 +9,13 @@ from ami_promoter.reconcile.facts import SourceFacts
 from ami_promoter.reconcile.findings import findings
 from ami_promoter.reconcile.view_reading import Looking
 from ami_promoter.terminal.progress import EVERY, Progress
-from chalicelib.adapters.dynamo.ledger import DynamoLedger
-from chalicelib.adapters.dynamo.records import DynamoRecords
-from chalicelib.adapters.dynamo.tracked_deliveries import DynamoTrackedDeliveries
-from chalicelib.core.delivery.tracked import TrackedDelivery
-from chalicelib.core.records import addresses
-from chalicelib.core.sharing.share import Share, ShareState
-from chalicelib.ports.records import Write
+from chalicelib.delivery.store.tracked_deliveries import DynamoTrackedDeliveries
+from chalicelib.delivery.tracked import TrackedDelivery
+from chalicelib.engine import addresses
+from chalicelib.engine.ports import Write
+from chalicelib.engine.store.records import DynamoRecords
+from chalicelib.sharing.share import Share, ShareState
+from chalicelib.sharing.store.ledger import DynamoLedger
 from tests.fakes import copying
 
 TABLE, REGION, DEV = "ami-promoter-us-east-1", "us-east-1", "222222222222"

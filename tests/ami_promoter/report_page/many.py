@@ -6,16 +6,16 @@ from typing import Any
 
 from ami_promoter.report_page.model import Overview, ReportContext, overview
 from ami_promoter.report_page.reading import HubRecords, sort
-from chalicelib.adapters.dynamo.ledger import DynamoLedger
-from chalicelib.adapters.dynamo.table import Table
-from chalicelib.core.delivery.model import Copy, CopyState, Delivery, DeliveryState, NewImage
-from chalicelib.core.delivery.tracked import TrackedDelivery
-from chalicelib.core.faults import Fault
-from chalicelib.core.promotion.model import Promotion, PromotionState
-from chalicelib.core.records import addresses, codec
-from chalicelib.core.records.schema import VERSION
-from chalicelib.core.sharing.share import Share, ShareState
-from chalicelib.core.targets.applied_file import Target
+from chalicelib.delivery.model import Copy, CopyState, Delivery, DeliveryState, NewImage
+from chalicelib.delivery.tracked import TrackedDelivery
+from chalicelib.engine import addresses, codec
+from chalicelib.engine.faults import Fault
+from chalicelib.engine.schema import VERSION
+from chalicelib.engine.store.table import Table
+from chalicelib.promotion.model import Promotion, PromotionState
+from chalicelib.sharing.share import Share, ShareState
+from chalicelib.sharing.store.ledger import DynamoLedger
+from chalicelib.targets.applied_file import Target
 
 HUB, REGION = "111111111111", "us-east-1"
 KEY = f"arn:aws:kms:{REGION}:{HUB}:key/9a1c841d-1f7b-4fec-ba46-83f5f366bf0e"

@@ -5,7 +5,7 @@ import pytest
 from ami_promoter.report_page.chart import most_open
 from ami_promoter.report_page.exposure import Exposure, exposures
 from ami_promoter.report_page.model import spans
-from chalicelib.core.sharing.share import Share, ShareState
+from chalicelib.sharing.share import Share, ShareState
 from tests.ami_promoter.report_page.many import record, sorted_by_kind
 
 PK, ACCOUNT = "resource#snapshot#snap-1", "222222222222"

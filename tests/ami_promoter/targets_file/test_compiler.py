@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from ami_promoter.targets_file import document
 from ami_promoter.targets_file.compiler import HubPlace, compile_targets, duration, seconds
 from ami_promoter.targets_file.settings import table
-from chalicelib.core.targets.applied_file import Directory, Target
+from chalicelib.targets.applied_file import Directory, Target
 
 GOLDEN = Path(__file__).parent / "golden"
 HUB = HubPlace("us-east-1", "999999999999")

@@ -3,7 +3,7 @@
 import pytest
 
 from ami_promoter.targets_file.compiler import HubPlace, compile_targets
-from chalicelib.core.targets.applied_file import Directory
+from chalicelib.targets.applied_file import Directory
 
 DEV, HUB = "222222222222", "999999999999"
 FILE = """\

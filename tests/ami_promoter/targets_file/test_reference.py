@@ -8,7 +8,7 @@ import pytest
 
 from ami_promoter.targets_file.settings import BUILT_IN, bounds, table
 from ami_promoter.terminal.durations import duration
-from chalicelib.core.targets.applied_file import Target
+from chalicelib.targets.applied_file import Target
 
 ROOT = Path(__file__).parents[3]
 FAULTS = (ROOT / "docs" / "reference" / "faults.md").read_text(encoding="utf-8")

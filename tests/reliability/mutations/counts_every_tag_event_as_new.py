@@ -2,6 +2,6 @@
 
 import time
 
-from chalicelib.core.promotion import evolving
+from chalicelib.promotion import evolving
 
 evolving.tag_entry = lambda _version, _at, _event: f"{int(time.time() * 100):012d}"

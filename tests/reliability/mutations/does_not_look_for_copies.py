@@ -1,5 +1,5 @@
 """Mutation: CopySnapshot is repeated without looking whether the first call took effect."""
 
-from chalicelib.adapters.ec2.target_snapshots import AwsTargetSnapshots
+from chalicelib.delivery.aws.target_snapshots import AwsTargetSnapshots
 
 AwsTargetSnapshots.find = lambda _self, _delivery: ()

@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from chalicelib.core.delivery import machine
-from chalicelib.core.delivery.phases.copying import StartCopy
+from chalicelib.delivery import machine
+from chalicelib.delivery.phases.copying import StartCopy
 
 _record_intent = machine.record_intent
 

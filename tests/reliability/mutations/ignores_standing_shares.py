@@ -1,7 +1,7 @@
 """Mutation: discovery compares no standing shares with the tags, and reads no head of a shared AMI."""
 
-from chalicelib.service.standing_pass import StandingPass
-from chalicelib.service.tag_pass import TagPass
+from chalicelib.promotion.worker.standing_pass import StandingPass
+from chalicelib.promotion.worker.tag_pass import TagPass
 
 _run = TagPass.run
 

@@ -1,7 +1,7 @@
 """Mutation: a failing delivery does not release its shares."""
 
-from chalicelib.core.delivery.shares import SharesReleased
-from chalicelib.service.deliveries import DeliveryExecutor
+from chalicelib.delivery.shares import SharesReleased
+from chalicelib.delivery.worker.deliveries import DeliveryExecutor
 
 _release = DeliveryExecutor._release
 

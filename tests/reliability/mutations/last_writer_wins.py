@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from chalicelib.adapters.dynamo.records import DynamoRecords
+from chalicelib.engine.store.records import DynamoRecords
 
 _save = DynamoRecords.save
 

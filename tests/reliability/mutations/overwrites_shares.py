@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from chalicelib.adapters.dynamo.ledger import DynamoLedger
+from chalicelib.sharing.store.ledger import DynamoLedger
 
 _save = DynamoLedger.save
 

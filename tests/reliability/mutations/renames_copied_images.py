@@ -2,8 +2,8 @@
 
 import uuid
 
-from chalicelib.adapters.ec2.target_images import AwsTargetImages
-from chalicelib.adapters.sts.target_sessions import TargetSessions
+from chalicelib.delivery.aws.target_images import AwsTargetImages
+from chalicelib.delivery.aws.target_sessions import TargetSessions
 
 _client = TargetSessions.client
 

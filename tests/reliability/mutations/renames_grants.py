@@ -2,8 +2,8 @@
 
 import uuid
 
-from chalicelib.adapters.kms import grants
-from chalicelib.core.sharing import grant_names
+from chalicelib.sharing import grant_names
+from chalicelib.sharing.aws import grants
 
 for module in (grants, grant_names):
     module.grant_name = lambda share, _region: f"somebody:here:{share.share_name}:{uuid.uuid4().hex}"

@@ -1,5 +1,5 @@
 """Mutation: the sweep wakes no record."""
 
-from chalicelib.service.sweep import Sweep
+from chalicelib.engine.sweep import Sweep
 
 Sweep.run = lambda _self, *, time_left: None

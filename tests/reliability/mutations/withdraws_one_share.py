@@ -1,6 +1,6 @@
 """Mutation: a withdrawn delivery releases its first share only."""
 
-from chalicelib.service.deliveries import DeliveryExecutor
+from chalicelib.delivery.worker.deliveries import DeliveryExecutor
 
 _release = DeliveryExecutor._release
 

@@ -1,6 +1,6 @@
 """Mutation: a statement is put into a key policy without an intent in the ledger."""
 
-from chalicelib.core.sharing import share_events
+from chalicelib.sharing import share_events
 
 _intend = share_events.intend_opening
 

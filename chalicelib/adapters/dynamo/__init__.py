@@ -1,1 +1,0 @@
-"""Adapters of DynamoDB: records, ledger, applied file, members and findings."""

@@ -1,1 +1,0 @@
-"""Decisions as pure functions. Standard library only: no AWS, no clock, no environment."""

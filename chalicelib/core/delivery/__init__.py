@@ -1,1 +1,0 @@
-"""A delivery brings one AMI to one target."""

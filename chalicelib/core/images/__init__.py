@@ -1,1 +1,0 @@
-"""Images: their description, what a copy takes over, the request for the copy, and the comparison."""

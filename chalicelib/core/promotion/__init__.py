@@ -1,1 +1,0 @@
-"""A promotion: one source AMI on its way to its targets."""

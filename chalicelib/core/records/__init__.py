@@ -1,1 +1,0 @@
-"""What is stored: record keys, codecs, the stored form, schedules and wakes."""

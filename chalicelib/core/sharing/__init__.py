@@ -1,1 +1,0 @@
-"""Sharing: the ledger of shares, who is entitled to one, and the statements of key policies."""

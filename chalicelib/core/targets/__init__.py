@@ -1,1 +1,0 @@
-"""Targets: the applied file, the organization, preflight checks, copy quotas and inventories."""

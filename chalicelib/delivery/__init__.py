@@ -1,0 +1,1 @@
+"""Delivery: one AMI to one target."""

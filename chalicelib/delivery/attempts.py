@@ -1,0 +1,136 @@
+"""The calls that create something in a target: their answers, early, late or missing, and the lists that find it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from chalicelib.delivery import leftovers, proof
+from chalicelib.delivery.model import Copy, CopyState, Delivery
+from chalicelib.delivery.moves import each_copy
+from chalicelib.delivery.phase import Command, DeliveryEvent, Refused
+from chalicelib.delivery.proof import SeenCopy
+from chalicelib.engine import schedule
+from chalicelib.engine.errors import RefusalKind
+from chalicelib.engine.faults import Fault
+
+
+@dataclass(frozen=True, slots=True)
+class RegisterImage(Command):
+    """RegisterImage, or CopyImage. Its intent is written first."""
+
+    makes = True
+
+    def intend(self, delivery: Delivery, nonce: str, now: int) -> Delivery:
+        """Begin an attempt. CopyImage of the same AMI again keeps its nonce, which is its client token."""
+        request = delivery.request
+        fresh = delivery.with_request(intended_at=now, tries=request.tries + 1)
+        if delivery.copies_image:
+            fresh = fresh.with_request(copy_image_intended_at=now, token=request.token or nonce)
+        again = delivery.copies_image and request.token
+        return fresh if again else proof.begin(fresh, nonce, "", now)
+
+    def announced(self, delivery: Delivery) -> str:
+        """Name the call."""
+        return "CopyImage" if delivery.copies_image else "RegisterImage"
+
+
+@dataclass(frozen=True, slots=True)
+class FindCopies(Command):
+    """List copies by tag, for intents without a known result."""
+
+    acts = False
+
+
+@dataclass(frozen=True, slots=True)
+class CopyStarted(DeliveryEvent):
+    """CopySnapshot answered the attempt with this nonce."""
+
+    source: str
+    copy: str
+    nonce: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CopiesFound(DeliveryEvent):
+    """The snapshots in the target with this delivery's tag were listed. ``role``: the copy role that listed them."""
+
+    copies: tuple[SeenCopy, ...]
+    role: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRegistered(DeliveryEvent):
+    """RegisterImage or CopyImage answered the attempt with this nonce, or the AMI was found by it."""
+
+    image: str
+    nonce: str = ""
+
+
+def answered_late(event: CopyStarted, delivery: Delivery) -> tuple[Delivery, tuple[Fault, ...]]:
+    """Return the delivery after an answer of CopySnapshot that it no longer waits for.
+
+    And the fault if the answer says that what was adopted by its nonce is somebody else's.
+    """
+    known = next((copy for copy in delivery.copies if copy.source == event.source), None)
+    by_nonce = next((one.id for one in delivery.attempts if one.nonce == event.nonce), "")
+    delivery = proof.answered(delivery, event.nonce, event.source, event.copy)
+    mistaken = known is not None and known.adopted and known.copy == by_nonce != event.copy
+    if known is None or (known.copy != event.copy and not mistaken):
+        return delivery.with_deletions([event.copy]), ()
+    ours = replace(known, copy=event.copy, adopted=False)  # now AWS has confirmed it
+    right = each_copy(delivery, lambda copy: ours if copy is known else copy)
+    if not mistaken:
+        return right, ()
+    return right, (proof.doubled_fault(delivery.where, [str(known.copy), event.copy]),)
+
+
+def is_old(delivery: Delivery, event: Refused) -> bool:
+    """Whether an answer belongs to an earlier attempt: a later one was intended and may have taken effect."""
+    last = delivery.attempt(event.source or "")
+    return bool(event.nonce) and last is not None and last.nonce != event.nonce
+
+
+def refused(event: Refused, delivery: Delivery) -> tuple[Delivery, bool]:
+    """Return the delivery after the refusal of a call for which its state need not wait; and whether that is all."""
+    if event.source is not None:
+        return delivery, True  # another worker has changed the record since CopySnapshot was intended
+    if event.step == leftovers.DeleteSnapshots.__name__ and event.kind is RefusalKind.DENIED:
+        return leftovers.stay(delivery), True
+    if event.step != RegisterImage.__name__ or event.unknown:
+        return delivery, False
+    if is_old(delivery, event):
+        return delivery, True
+    if not delivery.copies_image:  # the SDK may repeat CopyImage with its token
+        delivery = proof.forget(delivery, event.nonce)
+    return delivery.with_request(intended_at=None), False
+
+
+def match(delivery: Delivery, seen: tuple[SeenCopy, ...], now: int) -> Delivery:
+    """Adopt the oldest live copy of each snapshot that the service made; delete extras and earlier errors."""
+    useless: list[str] = []
+    answered = {one.id for one in delivery.attempts}
+
+    def one_copy(copy: Copy) -> Copy:
+        found = sorted((s for s in seen if s.source == copy.source), key=lambda s: (s.started_at, s.copy))
+        if copy.state not in (CopyState.WANTED, CopyState.INTENDED):
+            useless.extend(s.copy for s in found if s.copy != copy.copy)
+            return copy
+        live = [s for s in found if s.state in ("pending", "completed")]
+        if copy.state is CopyState.INTENDED and not live:
+            # A copy that ended in error at once is this intent's result, too, and is handled like any other.
+            live = [s for s in found if s.started_at >= (copy.intended_at or 0)]
+        useless.extend(s.copy for s in found if s not in live[:1])
+        if not live:
+            return copy
+        state = CopyState.COMPLETED if live[0].state == "completed" else CopyState.PENDING
+        return replace(
+            copy,
+            state=state,
+            copy=live[0].copy,
+            adopted=live[0].copy not in answered,
+            tries=max(copy.tries, 1),
+            looks=0,
+            next_look=now + schedule.POLLS[0],
+        )
+
+    return proof.keep(each_copy(delivery, one_copy).with_deletions(useless), proof.learnt(delivery, seen))

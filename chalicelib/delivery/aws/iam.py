@@ -1,0 +1,64 @@
+"""Looks for service-linked roles and the grant role in a target."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from chalicelib.delivery.aws.session_policies import Work
+from chalicelib.delivery.aws.target_sessions import TargetSessions
+from chalicelib.delivery.model import Delivery
+from chalicelib.delivery.template_rights import POLICY, allowed
+from chalicelib.engine.aws.refusals import code_of
+from chalicelib.engine.errors import Refusal, RefusalKind
+from chalicelib.engine.faults import Fault
+from chalicelib.engine.places import last_part
+from chalicelib.targets.applied_file import grant_role
+
+
+class AwsTargetRoles:
+    """The port ``TargetRoles``. ``work``: the kind of work of its session."""
+
+    def __init__(self, sessions: TargetSessions, work: Work = "roles") -> None:
+        self._sessions = sessions
+        self._work: Work = work
+
+    def missing(self, delivery: Delivery) -> Sequence[str]:
+        """If the session may not ask IAM, CreateGrant's refusal names a missing role later."""
+        return self.look(delivery)[0]
+
+    def allows(self, delivery: Delivery) -> Sequence[str] | None:
+        """Read the role's own policy. It blocks no delivery if that is refused: older templates do not allow it."""
+        try:
+            return allowed(self.policy(delivery, "look"))
+        except Refusal as refusal:
+            if refusal.kind is RefusalKind.ROLE:
+                raise
+            return None
+
+    def policy(self, delivery: Delivery, work: Work) -> Mapping[str, Any]:
+        """Return the copy role's policy. Raises Refusal."""
+        iam = self._sessions.client("iam", work, delivery)
+        role, _ = self._sessions.role(delivery.target.account) or (delivery.target.role_name, "")
+        with self._sessions.as_refusal("GetRolePolicy", f"{delivery.where}, {role}"):
+            document: Mapping[str, Any] = iam.get_role_policy(RoleName=role, PolicyName=POLICY)["PolicyDocument"]
+            return document
+
+    def look(self, delivery: Delivery) -> tuple[Sequence[str], Mapping[str, Fault]]:
+        """Return the missing roles, and the roles that the session may not read, with IAM's message."""
+        iam = self._sessions.client("iam", self._work, delivery)
+        copies_with, _ = self._sessions.role(delivery.target.account) or (delivery.target.role_name, "")
+        missing: list[str] = []
+        denied: dict[str, Fault] = {}
+        for role in (grant_role(copies_with), *delivery.target.service_linked_roles):
+            try:
+                with self._sessions.as_refusal("GetRole", f"{delivery.where}, {role}"):
+                    iam.get_role(RoleName=last_part(role))
+            except Refusal as refusal:
+                if code_of(refusal) == "NoSuchEntity":
+                    missing.append(role)
+                elif refusal.kind is RefusalKind.DENIED:
+                    denied[role] = refusal.fault
+                else:
+                    raise
+        return missing, denied

@@ -1,0 +1,120 @@
+"""Session policies: limit a session in a target to one delivery's resources and one kind of work.
+
+STS accepts at most 2,048 characters of session policy, and answers PackedPolicyTooLarge above a smaller packed size
+that cannot be computed [aws-facts, STS session policies]. So the policies are short, a copying session is for
+five snapshots at most, and each policy has a wider form without lists, which is used after such an answer. A session
+can never do more than the role itself.
+
+The session that registers may also look at running copies and at the new AMI: the look that sees the last copy ended is
+followed by RegisterImage at once, and a session of its own for each would cost one more AssumeRole.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from chalicelib.delivery.model import Delivery
+from chalicelib.targets.applied_file import GRANT_ROLE
+
+Work = Literal["look", "copy", "register", "tidy", "image", "retag", "roles", "check"]
+
+LIMIT = 2048
+SNAPSHOTS_PER_SESSION = 5
+KEYS_PER_SESSION = 3
+
+_SETTINGS = ["ec2:GetEbs*", "ec2:Get*BlockPublicAccessState", "ec2:GetAllowedImagesSettings"]
+_LOOK = ["ec2:DescribeSnapshots", "ec2:DescribeImage*", "kms:DescribeKey"]
+
+
+def policy(work: Work, delivery: Delivery, snapshots: Sequence[str] | None = (), partition: str = "aws") -> str:
+    """Return the session policy for one kind of work on a delivery.
+
+    ``snapshots``: the sources to copy; None for the wider form, which names neither snapshots nor keys.
+    """
+    statements: list[dict[str, Any]] = [_allow(_LOOK, "*")]
+    ec2 = f"arn:{partition}:ec2:{delivery.target.region}::"
+    tagged = {"StringEquals": {"aws:RequestTag/ami-promoter:delivery": delivery.id}}
+    if work == "copy":
+        new = f"{ec2}snapshot/*"
+        statements += [
+            _allow("ec2:CopySnapshot", _sources(snapshots, partition)),
+            _allow(["ec2:CopySnapshot", "ec2:CreateTags"], new, tagged),
+            _allow(_KEY_USE, _keys(delivery, snapshots, partition), _VIA_EC2),
+        ]
+    elif work == "register":
+        statements += [
+            _allow("ec2:RegisterImage", [f"{ec2}image/*", f"{ec2}snapshot/*"]),
+            _allow("ec2:CreateTags", f"{ec2}image/*", tagged),
+            _allow("ec2:EnableImageDe*", f"{ec2}image/*", _tagged(delivery)),  # deprecation, deregistration protection
+        ]
+    elif work == "image":
+        few = None if snapshots is None or len(snapshots) > SNAPSHOTS_PER_SESSION else snapshots  # it takes all at once
+        sources = [f"arn:{partition}:ec2:*::image/{delivery.ami}", *_sources(few, partition)]
+        both = [f"{ec2}image/*", f"{ec2}snapshot/*"]
+        statements += [
+            _allow("ec2:CopyImage", sources),
+            _allow(["ec2:CopyImage", "ec2:CreateTags"], both, tagged),
+            _allow(_KEY_USE, _keys(delivery, snapshots, partition), _VIA_EC2),
+        ]
+    elif work == "look":
+        statements += [_see_itself(delivery, partition)]
+    elif work == "retag":
+        statements += [_allow("ec2:CreateTags", f"{ec2}snapshot/*", _tagged(delivery))]
+    elif work == "roles":
+        statements = [_see_roles(delivery, partition)]
+    elif work == "check":
+        own = f"{delivery.target.region}:{delivery.target.account}"
+        statements = [
+            _allow(["kms:DescribeKey", "kms:GetKeyPolicy"], f"arn:{partition}:kms:{own}:key/*"),
+            _allow(["events:DescribeRule", "events:ListTargetsByRule"], f"arn:{partition}:events:{own}:rule/*"),
+            _see_roles(delivery, partition),
+            _see_itself(delivery, partition),
+            _allow(_SETTINGS, "*"),
+        ]
+    elif work == "tidy":
+        statements += [
+            _allow(
+                ["ec2:DeleteSnapshot", "ec2:DeregisterImage"], [f"{ec2}snapshot/*", f"{ec2}image/*"], _tagged(delivery)
+            )
+        ]
+    return json.dumps({"Version": "2012-10-17", "Statement": statements}, separators=(",", ":"))
+
+
+_KEY_USE = ["kms:CreateGrant", "kms:Decrypt", "kms:ReEncrypt*", "kms:GenerateDataKey*"]
+"""What a copy needs of the keys."""
+_VIA_EC2 = {"StringLike": {"kms:ViaService": "ec2.*.amazonaws.com"}}
+
+
+def _sources(snapshots: Sequence[str] | None, partition: str) -> list[str]:
+    """Name the sources: they lie in the hub's Region, whichever the target's is; ids are unique among all Regions."""
+    return [f"arn:{partition}:ec2:*::snapshot/{snapshot}" for snapshot in (["*"] if snapshots is None else snapshots)]
+
+
+def _keys(delivery: Delivery, snapshots: Sequence[str] | None, partition: str) -> list[str]:
+    keys = sorted({*delivery.source_keys, delivery.key_arn})
+    return [f"arn:{partition}:kms:*:*:key/*"] if snapshots is None or len(keys) > KEYS_PER_SESSION else keys
+
+
+def _see_roles(delivery: Delivery, partition: str) -> dict[str, Any]:
+    """Of a role that is not there IAM knows no path."""
+    roles = f"arn:{partition}:iam::{delivery.target.account}:role/"
+    names = ("aws-service-role/*", "AWSServiceRoleFor*", f"*{GRANT_ROLE}")
+    return _allow("iam:GetRole", [f"{roles}{name}" for name in names])
+
+
+def _see_itself(delivery: Delivery, partition: str) -> dict[str, Any]:
+    """Return what reads the copy role's own policy; the role allows it for no other role."""
+    return _allow("iam:GetRolePolicy", f"arn:{partition}:iam::{delivery.target.account}:role/*")
+
+
+def _tagged(delivery: Delivery) -> dict[str, Any]:
+    return {"StringEquals": {"aws:ResourceTag/ami-promoter:delivery": delivery.id}}
+
+
+def _allow(
+    action: str | list[str], resource: str | list[str], condition: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    statement: dict[str, Any] = {"Effect": "Allow", "Action": action, "Resource": resource}
+    return statement if condition is None else {**statement, "Condition": condition}

@@ -1,0 +1,75 @@
+"""Sends notices: to one SNS topic and, with the same body, to the hub's event bus."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from chalicelib.engine.aws.refusals import as_refusal
+from chalicelib.engine.aws.sessions import Sessions
+from chalicelib.engine.errors import Refusal, RefusalKind
+from chalicelib.engine.faults import Fault
+from chalicelib.engine.notices import LISTS, attributes, subject, with_plain
+
+SOURCE = "ami-promoter"
+
+
+class SnsNotices:
+    """The port ``Notices``. It sends at least once; the notice's ``id`` identifies a repeat."""
+
+    def __init__(self, sessions: Sessions, topic_arn: str, bus: str) -> None:
+        self._sessions = sessions
+        self._topic_arn = topic_arn
+        self._bus = bus
+
+    def publish(self, notice: Mapping[str, Any]) -> None:
+        """The topic comes last, so that a second try after a refusal of the bus sends people no second mail."""
+        notice = with_plain(notice)
+        self._put_event(notice)
+        with as_refusal("Publish", self._topic_arn):
+            self._sessions.own("sns").publish(
+                TopicArn=self._topic_arn,
+                Subject=subject(notice),
+                Message=json.dumps(notice, indent=2),
+                MessageAttributes={
+                    name: {"DataType": "String.Array" if name in LISTS else "String", "StringValue": value}
+                    for name, value in attributes(notice).items()
+                },
+            )
+
+    def _put_event(self, notice: Mapping[str, Any]) -> None:
+        where = f"event bus {self._bus}"
+        entry = {
+            "Source": SOURCE,
+            "DetailType": notice["event"],
+            "Detail": json.dumps(notice),
+            "EventBusName": self._bus,
+        }
+        with as_refusal("PutEvents", where):
+            answer = self._sessions.own("events").put_events(Entries=[entry])
+        if answer["FailedEntryCount"]:
+            refused = answer["Entries"][0]
+            what = f"PutEvents was refused: {refused.get('ErrorCode')}: {refused.get('ErrorMessage')}"
+            raise Refusal(RefusalKind.THROTTLED, Fault("event-not-put", where, what, "The service tries again."))
+
+
+class SecurityTopic:
+    """The port ``SecurityNotices``: one SNS topic of its own, which the access monitor alone may publish to."""
+
+    def __init__(self, sessions: Sessions, topic_arn: str) -> None:
+        self._sessions = sessions
+        self._topic_arn = topic_arn
+
+    def publish(self, notice: Mapping[str, Any]) -> None:
+        """``severity`` and ``verdict`` are attributes, for filter policies."""
+        shown = f"[{notice['severity']}] AMI promoter: {notice['verdict']}, {notice['call']}"
+        with as_refusal("Publish", self._topic_arn):
+            self._sessions.own("sns").publish(
+                TopicArn=self._topic_arn,
+                Subject="".join(letter if 32 <= ord(letter) < 127 else "?" for letter in shown)[:99],
+                Message=json.dumps(notice, indent=2),
+                MessageAttributes={
+                    name: {"DataType": "String", "StringValue": str(notice[name])} for name in ("severity", "verdict")
+                },
+            )

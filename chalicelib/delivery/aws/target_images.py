@@ -1,0 +1,122 @@
+"""AMIs in a target: registers, copies, finds, reads, deprecates, protects and deregisters them [aws-facts 5]."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from chalicelib.delivery.aws.target_sessions import TargetSessions
+from chalicelib.delivery.model import Delivery
+from chalicelib.delivery.ports import SeenImage
+from chalicelib.delivery.proof import ShownImage
+from chalicelib.delivery.tags import image_tags, service_tags
+from chalicelib.images import comparison, register
+from chalicelib.images.aws.shapes import described, tag_list, tags_of, unless_gone, within_time
+from chalicelib.images.image import SourceImage
+
+
+class AwsTargetImages:
+    """The port ``TargetImages``."""
+
+    def __init__(self, sessions: TargetSessions, trigger_tag: str, hub_region: str) -> None:
+        self._sessions = sessions
+        self._trigger_tag = trigger_tag
+        self._hub_region = hub_region
+
+    def register(self, delivery: Delivery, image: SourceImage) -> str:
+        ec2 = self._sessions.client("ec2", "register", delivery, once=True)
+        copies = {copy.source: copy.copy for copy in delivery.copies if copy.copy}
+        tags = image_tags(delivery, image, self._trigger_tag, delivery.nonce())
+        request = register.request(image, copies, delivery.image_name, tags)
+        with self._sessions.as_refusal("RegisterImage", delivery.where):
+            answer = ec2.register_image(**request)
+        registered: str = answer["ImageId"]
+        return registered
+
+    def copy(self, delivery: Delivery, image: SourceImage) -> str:
+        """Tags do not cross accounts, so the call has all; each snapshot gets its own when the AMI is there.
+
+        The SDK may repeat the call: the same client token makes no second AMI [VERIFIED]. The token is the try's nonce.
+        """
+        tags = image_tags(delivery, image, self._trigger_tag, delivery.request.token)
+        with self._sessions.as_refusal("CopyImage", f"{delivery.where}, {image.id}"):
+            copy = partial(
+                self._sessions.client("ec2", "image", delivery, [s.id for s in delivery.snapshots]).copy_image,
+                ClientToken=delivery.request.token,
+                SourceImageId=image.id,
+                SourceRegion=self._hub_region,
+                Name=delivery.image_name,
+                **described(image.description),
+                Encrypted=True,
+                KmsKeyId=delivery.key_arn,
+                TagSpecifications=[
+                    {"ResourceType": "image", "Tags": tag_list(tags)},
+                    {"ResourceType": "snapshot", "Tags": tag_list(service_tags(delivery, delivery.request.token))},
+                ],
+            )
+            answer = within_time(copy, "SnapshotCopyCompletionDurationMinutes", delivery.target.complete_within)
+        copied: str = answer["ImageId"]
+        return copied
+
+    def named(self, delivery: Delivery) -> tuple[ShownImage, ...]:
+        """A deregistered AMI still shows for a while, and has its name for as long [aws-facts 5]."""
+        return self._images(delivery, {"Name": "name", "Values": [delivery.image_name]})
+
+    def of_delivery(self, delivery: Delivery) -> tuple[ShownImage, ...]:
+        return self._images(delivery, {"Name": f"tag:{register.DELIVERY_TAG}", "Values": [delivery.id]})
+
+    def _images(self, delivery: Delivery, by: Mapping[str, Any]) -> tuple[ShownImage, ...]:
+        """Describe AMIs by a filter; a disabled one is not shown unless asked for [aws-facts, Added November 2026]."""
+        with self._sessions.as_refusal("DescribeImages", delivery.where):
+            found = self._sessions.client("ec2", "look", delivery).describe_images(
+                Owners=["self"], Filters=[by], IncludeDisabled=True
+            )["Images"]
+        return tuple(_shown(raw) for raw in found)
+
+    def see(self, delivery: Delivery, image: SourceImage) -> SeenImage:
+        ec2 = self._sessions.client("ec2", "register", delivery)
+        with self._sessions.as_refusal("DescribeImages", delivery.where):
+            found = ec2.describe_images(
+                Owners=["self"],
+                Filters=[{"Name": "image-id", "Values": [delivery.image.id or ""]}],
+                IncludeDisabled=True,
+            )["Images"]
+        if not found or found[0]["State"] != "available":
+            return SeenImage(found[0] if found else None, {})
+        with self._sessions.as_refusal("DescribeImageAttribute", delivery.where):
+            attributes = {
+                name: ec2.describe_image_attribute(ImageId=delivery.image.id, Attribute=name)
+                for name in comparison.attributes_to_compare(image)
+            }
+        return SeenImage(found[0], attributes)
+
+    def deprecate(self, delivery: Delivery, at: str) -> None:
+        with self._sessions.as_refusal("EnableImageDeprecation", delivery.where):
+            self._sessions.client("ec2", "register", delivery).enable_image_deprecation(
+                ImageId=delivery.image.id, DeprecateAt=at
+            )
+
+    def protect(self, delivery: Delivery) -> None:
+        with self._sessions.as_refusal("EnableImageDeregistrationProtection", delivery.where):
+            self._sessions.client("ec2", "register", delivery).enable_image_deregistration_protection(
+                ImageId=delivery.image.id, WithCooldown=False
+            )
+
+    def deregister(self, delivery: Delivery, image: str) -> None:
+        with self._sessions.as_refusal("DeregisterImage", f"{delivery.where}, {image}"):
+            ec2 = self._sessions.client("ec2", "tidy", delivery)
+            unless_gone(partial(ec2.deregister_image, ImageId=image))
+
+
+def _shown(raw: Mapping[str, Any]) -> ShownImage:
+    tags = tags_of(raw)
+    made = raw.get("CreationDate")
+    return ShownImage(
+        raw["ImageId"],
+        raw["State"],
+        delivery=tags.get(register.DELIVERY_TAG, ""),
+        nonce=tags.get(register.ATTEMPT_TAG, ""),
+        created_at=int(datetime.fromisoformat(made).timestamp()) if made else 0,
+    )

@@ -1,0 +1,90 @@
+"""Clients for one target: a session of its copy role, limited to one delivery and one kind of work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from chalicelib.delivery.aws.session_policies import Work, policy
+from chalicelib.delivery.model import Delivery
+from chalicelib.engine.aws.refusals import STALE_CREDENTIALS, as_refusal, as_retry, code_of
+from chalicelib.engine.aws.sessions import Sessions
+from chalicelib.engine.errors import Refusal, RefusalKind
+from chalicelib.targets.ports import Targets
+
+ROLE_READ_FOR = 15
+"""Seconds for which role name and external id are cached: about one invocation."""
+
+
+class TargetSessions:
+    """Makes the clients that the adapters of one target share."""
+
+    def __init__(self, sessions: Sessions, targets: Targets, partition: str) -> None:
+        self._sessions = sessions
+        self._targets = targets
+        self._partition = partition
+        self._roles: dict[str, tuple[float, tuple[str, str] | None]] = {}
+
+    @contextmanager
+    def as_refusal(self, step: str, where: str) -> Iterator[None]:
+        """Turn errors into refusals; credentials that are not good any more are not used again."""
+        try:
+            with as_refusal(step, where):
+                yield
+        except Refusal as refusal:
+            if code_of(refusal) in STALE_CREDENTIALS:
+                self._sessions.forget()
+            raise
+
+    def client(
+        self,
+        service: str,
+        work: Work,
+        delivery: Delivery,
+        snapshots: Sequence[str] = (),
+        *,
+        region: str = "",
+        once: bool = False,
+    ) -> Any:
+        """Return a client of the role in the delivery's account, narrowed to one kind of work on its own resources.
+
+        ``snapshots``: the sources to be copied. ``region``: "" for the target's. ``once``: the SDK does not retry.
+        The role is that of the delivery's record, and if that cannot be assumed, the one that the file names now.
+        """
+        account, target = delivery.target.account, delivery.target
+
+        def assumed(named: tuple[str, str]) -> Any:
+            role, external_id = named
+            return self._sessions.assumed(
+                service,
+                region or target.region,
+                f"arn:{self._partition}:iam::{account}:role/{role}",
+                external_id,
+                f"ami-promoter-{delivery.id}",
+                policy(work, delivery, snapshots, self._partition),
+                wider=policy(work, delivery, None, self._partition),
+                once=once,
+            )
+
+        recorded = (target.role_name, target.external_id)
+        if self._is_known(account):
+            return assumed(self.role(account) or recorded)
+        try:
+            return assumed(recorded)
+        except Refusal as refusal:
+            live = self.role(account) if refusal.kind is RefusalKind.ROLE else None
+            if live in (None, recorded):
+                raise
+        return assumed(live)
+
+    def _is_known(self, account: str) -> bool:
+        return account in self._roles and self._sessions.now() < self._roles[account][0]
+
+    def role(self, account: str) -> tuple[str, str] | None:
+        """Read role name and external id, once for the calls of one invocation."""
+        now = self._sessions.now()
+        if not self._is_known(account):
+            with as_retry("GetItem", "the applied targets file"):
+                self._roles = {account: (now + ROLE_READ_FOR, self._targets.live(account))}
+        return self._roles[account][1]

@@ -1,0 +1,108 @@
+"""Snapshots in a target: copies, finds, tags and deletes them under the copy role."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from chalicelib.delivery.aws.session_policies import SNAPSHOTS_PER_SESSION
+from chalicelib.delivery.aws.target_sessions import TargetSessions
+from chalicelib.delivery.model import Delivery
+from chalicelib.delivery.proof import SeenCopy
+from chalicelib.delivery.tags import snapshot_tags
+from chalicelib.engine.errors import Refusal, RefusalKind
+from chalicelib.images import register
+from chalicelib.images.aws.shapes import described, tag_list, tags_of, unless_gone, within_time
+from chalicelib.images.image import SourceImage, SourceSnapshot
+
+OUR_SOURCE_SNAPSHOT = "ami-promoter:source-snapshot"
+
+
+class AwsTargetSnapshots:
+    """The port ``TargetSnapshots``."""
+
+    def __init__(self, sessions: TargetSessions, trigger_tag: str, hub_region: str) -> None:
+        self._sessions = sessions
+        self._trigger_tag = trigger_tag
+        self._hub_region = hub_region
+
+    def role(self, delivery: Delivery) -> str:
+        return (self._sessions.role(delivery.target.account) or (delivery.target.role_name,))[0]
+
+    def find(self, delivery: Delivery) -> tuple[SeenCopy, ...]:
+        with self._sessions.as_refusal("DescribeSnapshots", delivery.where):
+            pages = self._sessions.client("ec2", "look", delivery).get_paginator("describe_snapshots")
+            filters = [{"Name": f"tag:{register.DELIVERY_TAG}", "Values": [delivery.id]}]
+            return tuple(
+                _seen(raw) for page in pages.paginate(OwnerIds=["self"], Filters=filters) for raw in page["Snapshots"]
+            )
+
+    def look_at(self, delivery: Delivery, copies: Sequence[str]) -> tuple[SeenCopy, ...]:
+        """It uses a filter: by id, EC2 would refuse all if one is gone."""
+        with self._sessions.as_refusal("DescribeSnapshots", delivery.where):
+            pages = self._sessions.client("ec2", "register", delivery).get_paginator("describe_snapshots")
+            filters = [
+                {"Name": "snapshot-id", "Values": list(copies)},
+                {"Name": f"tag:{register.DELIVERY_TAG}", "Values": [delivery.id]},
+            ]
+            return tuple(
+                _seen(raw) for page in pages.paginate(OwnerIds=["self"], Filters=filters) for raw in page["Snapshots"]
+            )
+
+    def copy(self, delivery: Delivery, source: SourceSnapshot) -> str:
+        ec2 = self._sessions.client("ec2", "copy", delivery, _session_snapshots(delivery, source.id), once=True)
+        tags = snapshot_tags(delivery, source, self._trigger_tag, delivery.nonce(source.id))
+        with self._sessions.as_refusal("CopySnapshot", f"{delivery.where}, {source.id}"):
+            copy = partial(
+                ec2.copy_snapshot,
+                SourceRegion=delivery.target.region if delivery.hub_copy.delivery else self._hub_region,
+                SourceSnapshotId=delivery.read_from(source.id),
+                **described(source.description),
+                Encrypted=True,
+                KmsKeyId=delivery.key_arn,
+                TagSpecifications=[{"ResourceType": "snapshot", "Tags": tag_list(tags)}],
+            )
+            answer = within_time(copy, "CompletionDurationMinutes", delivery.target.complete_within)
+        copied: str = answer["SnapshotId"]
+        return copied
+
+    def tag(self, delivery: Delivery, image: SourceImage) -> None:
+        """Tagging again changes nothing."""
+        sources = {snapshot.id: snapshot for snapshot in image.snapshots}
+        ec2 = self._sessions.client("ec2", "retag", delivery)
+        for copy in delivery.copies:
+            tags = snapshot_tags(delivery, sources[copy.source], self._trigger_tag)
+            with self._sessions.as_refusal("CreateTags", f"{delivery.where}, {copy.copy}"):
+                ec2.create_tags(Resources=[copy.copy], Tags=tag_list(tags))
+
+    def delete(self, delivery: Delivery, snapshots: Sequence[str]) -> None:
+        ec2 = self._sessions.client("ec2", "tidy", delivery)
+        for snapshot in snapshots:
+            try:
+                with self._sessions.as_refusal("DeleteSnapshot", f"{delivery.where}, {snapshot}"):
+                    unless_gone(partial(ec2.delete_snapshot, SnapshotId=snapshot))
+            except Refusal as refused:  # a deleted snapshot has no tags, and the role may delete only by tag
+                if refused.kind is not RefusalKind.DENIED or self.look_at(delivery, [snapshot]):
+                    raise
+
+
+def _session_snapshots(delivery: Delivery, source: str) -> list[str]:
+    """Return the snapshots that share a session with this one: always the same ones."""
+    ids = [snapshot.id for snapshot in delivery.snapshots]
+    start = ids.index(source) // SNAPSHOTS_PER_SESSION * SNAPSHOTS_PER_SESSION
+    return [delivery.read_from(one) for one in ids[start : start + SNAPSHOTS_PER_SESSION]]
+
+
+def _seen(raw: Mapping[str, Any]) -> SeenCopy:
+    progress, tags = str(raw.get("Progress") or "0%").rstrip("%"), tags_of(raw)
+    return SeenCopy(
+        copy=raw["SnapshotId"],
+        source=tags.get(OUR_SOURCE_SNAPSHOT, ""),
+        state=raw["State"],
+        progress=int(progress) if progress.isdigit() else 0,
+        message=raw.get("StateMessage", ""),
+        started_at=int(raw["StartTime"].timestamp()) if "StartTime" in raw else 0,
+        key_arn=raw.get("KmsKeyId", ""),
+        nonce=tags.get(register.ATTEMPT_TAG, ""),
+    )

@@ -1,0 +1,83 @@
+"""The stored forms of deliveries and copy quotas, and the items that are written together with them.
+
+Promotions and inventories have modules of their own, so that a cold start imports only what it needs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TypeVar
+
+from chalicelib.delivery import copy_quota, machine
+from chalicelib.delivery.attempts import ImageRegistered
+from chalicelib.delivery.copy_quota import CopyQuota
+from chalicelib.delivery.model import ENDED, Delivery, DeliveryState
+from chalicelib.delivery.phase import Command, DeliveryEvent
+from chalicelib.delivery.phases.copying import StartCopy
+from chalicelib.engine import addresses, codec
+from chalicelib.engine.ports import Stored, Write
+from chalicelib.engine.runner import Codec, Items
+from chalicelib.engine.stored import body, read_body
+
+T = TypeVar("T")
+
+
+class DeliveryCodec(Codec[Delivery, Command, DeliveryEvent]):
+    """The stored form of deliveries."""
+
+    def decode(self, stored: Stored) -> Delivery:
+        """Read a delivery. Raises Unreadable."""
+        return replace(read_body(Delivery, stored), inbox=stored.inbox)
+
+    def encode(self, record: Delivery) -> Write:
+        """Return it as it is to be stored."""
+        return Write(record.key, record.state.value, body(record), record.due_at, machine.deadline(record))
+
+    def about(self, record: Delivery, now: int) -> Mapping[str, object]:
+        """Return its AMI and target; and its seconds in its state, unless it ended, is shared or awaits an approval."""
+        names = {"ami": record.ami, "target_account": record.target.account, "target_region": record.target.region}
+        since = record.entered.get(record.state)
+        rests = record.state in (*ENDED, DeliveryState.SHARED, DeliveryState.AWAITING_APPROVAL)
+        return names if rests or since is None else {**names, "seconds": now - since}
+
+    def intent_items(self, record: Delivery, commands: Sequence[Command]) -> Items:
+        """Return the look-ups for copies' events, which can arrive before the call's answer."""
+        target = record.target
+        sources = [command.source for command in commands if isinstance(command, StartCopy)]
+        return [
+            (
+                addresses.lookup(
+                    addresses.copy_lookups(target.account, target.region, record.read_from(source)), record.id
+                ),
+                {"kind": "lookup", "delivery": record.id, "source": source},
+            )
+            for source in sources
+        ]
+
+    def result_items(self, record: Delivery, results: Sequence[DeliveryEvent]) -> Items:
+        """Return the look-up for the AMI's state events, which is written with the AMI's id."""
+        target = record.target
+        return [
+            (
+                addresses.lookup(addresses.image_lookups(target.account, target.region, event.image), record.id),
+                {"kind": "lookup", "delivery": record.id},
+            )
+            for event in results
+            if isinstance(event, ImageRegistered)
+        ]
+
+
+class CopyQuotaCodec:
+    """The stored form of copy quotas."""
+
+    def decode(self, stored: Stored) -> CopyQuota:
+        """Read a quota. Raises Unreadable."""
+        return read_body(CopyQuota, stored)
+
+    def encode(self, quota: CopyQuota) -> Write:
+        """Return it as it is to be stored."""
+        return Write(quota.key, copy_quota.state(quota), codec.encode(quota), quota.due_at)
+
+
+DELIVERIES, COPY_QUOTAS = DeliveryCodec(), CopyQuotaCodec()

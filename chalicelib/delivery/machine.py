@@ -1,0 +1,134 @@
+"""The state machine of a delivery, gathered from its phases: what can follow, what is left to do, and when.
+
+Everything derives from the record alone. So a crash loses nothing: the next invocation reads the record and asks again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from chalicelib.delivery.model import ENDED, EXPIRED, Delivery, DeliveryState
+from chalicelib.delivery.moves import in_force
+from chalicelib.delivery.phase import CancelAsked, Command, DeadlinePassed, DeliveryEvent, Phase
+from chalicelib.delivery.phases import (
+    approval,
+    checking,
+    copying,
+    ending,
+    imaging,
+    opening,
+    publishing,
+    shared,
+    waiting,
+)
+from chalicelib.engine.errors import IllegalEvent
+from chalicelib.targets import approvals
+
+_FILES = (approval, checking, waiting, opening, copying, imaging, publishing, ending, shared)
+
+PHASES: Mapping[DeliveryState, Phase] = {state: phase for one in _FILES for state, phase in one.PHASES.items()}
+
+TRANSITIONS: Mapping[DeliveryState, Mapping[type[DeliveryEvent], frozenset[DeliveryState]]] = {
+    state: {event: edge.leads_to for event, edge in PHASES[state].on.items()} if state in PHASES else {}
+    for state in DeliveryState
+}
+"""The states that each event can lead to. An event that is not in a state's row is illegal and parks the record."""
+
+
+def started(delivery: Delivery, now: int) -> Delivery:
+    """Prepare a new delivery, or a new episode of an ended one, for its first step."""
+    first = (approval.AWAIT if approvals.needs(delivery.target) else checking.REQUEST).state
+    fresh = replace(delivery, state=first, entered={first: now}, next_try=now)
+    return replace(fresh, due_at=due_at(fresh))
+
+
+def evolve(delivery: Delivery, event: DeliveryEvent, now: int) -> Delivery:
+    """Return the delivery after the event. Raises IllegalEvent if the table does not allow the transition."""
+    allowed = TRANSITIONS[delivery.state].get(type(event))
+    if allowed is None:
+        raise IllegalEvent(str(delivery.key), delivery.state, type(event).__name__)
+    after = PHASES[delivery.state].on[type(event)].change(event, delivery, now)
+    if after.state not in allowed:
+        raise IllegalEvent(str(delivery.key), delivery.state, f"{type(event).__name__} leading to {after.state}")
+    if after.last_refusal is delivery.last_refusal and not event.keeps_refusal:
+        after = replace(after, last_refusal=None)
+    return replace(after, due_at=due_at(after))
+
+
+def outstanding(delivery: Delivery, now: int) -> tuple[Command, ...]:
+    """List what is left to do now, from the record alone. Listing and executing can be repeated."""
+    return () if delivery.ended else PHASES[delivery.state].outstanding(delivery, now)
+
+
+def looks(delivery: Delivery, _now: int) -> tuple[Command, ...]:
+    """List what a woken delivery reads: its approval, the hub's own copy, or who waits for a slot."""
+    return () if delivery.ended else PHASES[delivery.state].looks(delivery)
+
+
+def record_intent(delivery: Delivery, wanted: Sequence[Command], now: int, nonces: Sequence[str]) -> Delivery:
+    """Record the intent of every command that changes AWS, before the command is executed (invariant 3).
+
+    ``nonces``: random texts, one for each of ``wanted`` that creates something (``makes``), in the same order.
+    """
+    left = iter(nonces)
+    for command in wanted:
+        delivery = command.intend(delivery, next(left) if command.makes else "", now)
+    return replace(delivery, due_at=due_at(delivery))
+
+
+def tells(before: Delivery, after: Delivery) -> bool:
+    """Whether more has changed than the time of the next look and the copies' progress."""
+    return _timeless(before) != _timeless(after)
+
+
+def _timeless(delivery: Delivery) -> Delivery:
+    copies = tuple(replace(copy, found_at=0, looks=0, next_look=0, progress=0) for copy in delivery.copies)
+    timeless = replace(delivery, copies=copies, tries=0, next_try=0, due_at=None, handled={})
+    return timeless.with_slots(asks=0, next_ask=0, until=0, others_wait=False)
+
+
+def due_events(delivery: Delivery, now: int) -> tuple[DeliveryEvent, ...]:
+    """Return an inbox entry or a passed deadline as an event; at most one at a time."""
+    if delivery.ended:
+        return ()
+    phase = PHASES[delivery.state]
+    wish = delivery.fact("cancel")
+    if wish is not None and CancelAsked in phase.on and phase.may_cancel(delivery):
+        return (CancelAsked(expired=wish.startswith(EXPIRED)),)
+    last = deadline(delivery)
+    passed = last is not None and now >= last and DeadlinePassed in phase.on and phase.deadline_acts(delivery)
+    return (DeadlinePassed(),) if passed else ()
+
+
+def deadline(delivery: Delivery) -> int | None:
+    """The deadline of the present state, in epoch seconds. None: it has none, or the delivery has ended.
+
+    After a passed deadline, the time until which the service still tries to look at the target.
+    """
+    own = None if delivery.ended else PHASES[delivery.state].deadline(delivery)
+    return None if own is None else in_force(delivery, own)
+
+
+def due_at(delivery: Delivery) -> int | None:
+    """When to look again if no wake arrives. Never None while anything is outstanding.
+
+    None for a delivery in ``shared`` without an end date: a withdrawal writes into its inbox, which makes it due.
+    """
+    if delivery.state in ENDED:
+        return None
+    times = PHASES[delivery.state].due(delivery, deadline(delivery))
+    return min((time for time in times if time is not None), default=None)
+
+
+def needs_shares(delivery: Delivery) -> bool:
+    """Whether the shares for its copies must stay open (invariant 1). Standing shares do not count."""
+    return not delivery.ended and PHASES[delivery.state].needs_shares(delivery)
+
+
+def waits_for_shares(delivery: Delivery) -> bool:
+    """Whether it waits until its shares are open. A read of the ledger decides that, and decides the deadline.
+
+    The shares may have opened while no worker could read the ledger.
+    """
+    return not delivery.ended and PHASES[delivery.state].waits_for_shares(delivery)

@@ -1,0 +1,464 @@
+"""A delivery's record: its states, copies, attempts and settings, as data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Any, Literal
+
+from chalicelib.engine import addresses
+from chalicelib.engine.faults import Fault
+from chalicelib.images.image import SourceImage, snapshots_to_copy
+from chalicelib.targets.applied_file import Target
+
+
+class DeliveryState(StrEnum):
+    """What a delivery waits for."""
+
+    AWAITING_APPROVAL = "awaiting-approval"
+    """an approver, before it looks at the target"""
+    REQUESTED = "requested"
+    """the hub's own copy in its Region, if it copies from that, then its first look at the target"""
+    CHECKING = "checking"
+    """the copy role, which cannot be assumed yet"""
+    WAITING = "waiting"
+    """a free copy slot in its account and Region"""
+    OPENING = "opening"
+    """the share worker to open snapshots and key"""
+    COPYING = "copying"
+    """its snapshots to be copied"""
+    REGISTERING = "registering"
+    """RegisterImage, or CopyImage and its copies"""
+    VERIFYING = "verifying"
+    """the new AMI to be available and equal to its source"""
+    PUBLISHING = "publishing"
+    """deregistration protection, the release of its shares, then the notice and the wake of its promotion"""
+    STOPPING = "stopping"
+    """unfinished copies to end or be gone"""
+    TIDYING = "tidying"
+    """the removal of what the delivery made, and the notice to its owner"""
+    DELIVERED = "delivered"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    SHARED = "shared"
+    """nothing: the target can use the hub's AMI until a withdrawal or a date ends that"""
+    WITHDRAWN = "withdrawn"
+
+
+ENDED = frozenset({DeliveryState.DELIVERED, DeliveryState.FAILED, DeliveryState.CANCELLED, DeliveryState.WITHDRAWN})
+
+
+ACCEPTED = "accepted"
+"""Inbox entry of an operator: the id of an AMI in the target that the delivery adopts as its own."""
+
+EXPIRED = "expired:"
+"""Prefix of a request to end at the targets file's date; the service does not start such a delivery again."""
+
+
+class CopyState(StrEnum):
+    """The state of one snapshot's copy."""
+
+    WANTED = "wanted"
+    INTENDED = "intended"
+    """The intent is written; whether CopySnapshot took effect is not known yet."""
+    PENDING = "pending"
+    COMPLETED = "completed"
+    ERROR = "error"
+    """It ended in error and still exists: it counts against the limit until it is deleted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One source snapshot to copy. ``key_arn`` is None if the source is not encrypted."""
+
+    id: str
+    key_arn: str | None
+
+
+def snapshots_of(image: SourceImage) -> tuple[Snapshot, ...]:
+    """Return the source snapshots to copy for an image."""
+    by_id = {snapshot.id: snapshot for snapshot in image.snapshots}
+    wanted = (by_id[ident] for ident in snapshots_to_copy(image))
+    return tuple(Snapshot(one.id, one.key if one.encrypted else None) for one in wanted)
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """One source snapshot's copy in the target. Times are epoch seconds."""
+
+    source: str
+    state: CopyState = CopyState.WANTED
+    copy: str | None = None
+    adopted: bool = False
+    """Found by its nonce: CopySnapshot's answer was not received."""
+    tries: int = 0
+    intended_at: int | None = None
+    found_at: int = 0
+    """When all copies in the target were last listed: a try must follow soon after that (invariant 4)."""
+    not_before: int = 0
+    """When the next try may begin, after one that was too early (epoch seconds)."""
+    looks: int = 0
+    next_look: int = 0
+    progress: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One intended call of CopySnapshot, RegisterImage or CopyImage. A resource with its nonce is from this call.
+
+    The nonce is random and unknown in the target before the call. The service's other tags can be predicted.
+    """
+
+    nonce: str
+    source: str
+    """The source snapshot; "" for the image."""
+    at: int
+    """When it was intended (epoch seconds)."""
+    id: str = ""
+    """The snapshot or AMI that it made, by AWS's answer or as found by its nonce: from then on only this is proof.
+
+    CopyImage's attempt is there once for the AMI, and once for each of its snapshots that is known.
+    """
+    episode: int = 0
+    """The delivery's episode that intended it."""
+
+
+@dataclass(frozen=True, slots=True)
+class NeededShare:
+    """One share that this delivery holds: where it is in the ledger."""
+
+    resource: str
+    """partition key of the resource"""
+    share_name: str
+    """which permission on it: an account, a delivery's id, a role; see ``addresses``"""
+    standing: bool = False
+    """Whether it is held after the copies: as long as the delivery is shared, or its AMI delivered."""
+
+
+@dataclass(frozen=True, slots=True)
+class HubCopy:
+    """The hub's own copy in the target's Region, which this delivery copies from."""
+
+    delivery: str = ""
+    """The delivery that makes it; "": this delivery copies from the source itself."""
+    snapshots: Mapping[str, str] = field(default_factory=dict)
+    """Source snapshot -> the hub's copy of it, once that exists."""
+    key_arn: str = ""
+    """The hub's key that they are encrypted under."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeldShares:
+    """The shares that the delivery needs, and what it knows of its holdings in the ledger."""
+
+    needed: tuple[NeededShare, ...] = ()
+    continue_at: int = 0
+    """Where holding or releasing them continues, if there was no time for all."""
+    holds_copy: bool = False
+    """Whether its holdings for copies are in the ledger, or may be: this is written before them."""
+    holds_standing: bool = False
+    """The same for its standing holdings."""
+    last_closing_at: int | None = None
+    """When the shares for copies close at the latest."""
+    opened_at: int | None = None
+    """When all were first seen open."""
+    gone: bool = False
+    """Whether looks at AWS have missed the standing ones since they were released: only then it was withdrawn."""
+    wait_for: Fault | None = None
+    """Why one of them does not open, from the ledger: also a cause to report."""
+
+    @property
+    def held(self) -> bool:
+        """Whether any holding is in the ledger, or may be."""
+        return self.holds_copy or self.holds_standing
+
+
+@dataclass(frozen=True, slots=True)
+class Sharing:
+    """To whom, and until when, the hub's AMI is shared (mode ``share``)."""
+
+    launched_by: tuple[str, ...] = ()
+    """Organizations or organizational units (ARNs) that the launch permission names instead of the account."""
+    ends_at: int = 0
+    """The later end date from the applied file since it was shared; read again at that time."""
+    expired: bool = False
+    """Whether its shares were withdrawn at the date of the targets file."""
+
+
+@dataclass(frozen=True, slots=True)
+class SlotRequest:
+    """The request to the copy quota, and the slots that it has granted in this episode."""
+
+    asked: str = ""
+    """The last request; see ``slot_use``."""
+    asks: int = 0
+    next_ask: int = 0
+    """When to ask the copy quota again if it has not answered (epoch seconds)."""
+    granted: int = 0
+    """Slots in the lease when it was last read."""
+    until: int = 0
+    """When the lease must be read again."""
+    limited_at: int | None = None
+    """When EC2 last refused a copy because of its limit."""
+    others_wait: bool = False
+    """Whether another delivery needs a slot there: the service then reads each copy as soon as it has ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRequest:
+    """The request to EC2 for the new AMI: RegisterImage or CopyImage."""
+
+    intended_at: int | None = None
+    tries: int = 0
+    copy_image_intended_at: int | None = None
+    """When CopyImage was last intended: its resources can show late, even if it has failed since."""
+    token: str = ""
+    """CopyImage's client token: the nonce of the running try. A try after a discarded AMI has a new one."""
+    discarding: bool = False
+    """Whether CopyImage's AMI failed because of a key that is not accessible yet, and is removed for another try."""
+    discarded: tuple[str, ...] = ()
+    """AMIs that failed so: each try has its own nonce, and none of these AMIs is used."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewImage:
+    """The AMI in the target."""
+
+    id: str | None = None
+    available_at: int | None = None
+    """When it was first seen available and equal to the source."""
+    protected: bool = False
+    """Whether it has deregistration protection, by this service."""
+    unprotected: Fault | None = None
+    """Why it has none although it should; it is delivered anyway."""
+    adopted: bool = False
+    """It existed before this episode: the service must not remove it if it differs."""
+
+
+@dataclass(frozen=True, slots=True)
+class LastLook:
+    """One more look, which decides whether the delivery fails."""
+
+    failure: Fault | None = None
+    """The fault with which it fails unless the look shows the work finished: a deadline, or a closed share."""
+    since: int = 0
+    """When the look became due; in ``tidying`` also without a fault."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cleanup:
+    """What the service removes in the target, and what stays there."""
+
+    to_delete: tuple[str, ...] = ()
+    """Snapshots that the service created and does not need."""
+    leftovers: tuple[str, ...] = ()
+    """What the last look still showed, or could not check: a notice names it."""
+    unproven: tuple[str, ...] = ()
+    """Resources with the service's tags but no recorded nonce: they stay, and a notice names them."""
+    deletes_refused: int = 0
+    """How often AWS has refused to list or delete the resources since the delivery stops."""
+    deletes_accepted: bool = False
+    """AWS accepted every deletion, or refused twice: the shares do not wait for the copies' deletion."""
+    done: bool = False
+    """Nothing is left to remove, or the service has given up."""
+    clear: bool = False
+    """Two looks that agree found nothing there with this delivery's tags: see ``proof.carried``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A delivery's record. ``target`` has the settings of its start; times are epoch seconds."""
+
+    id: str
+    hub: str
+    ami: str
+    target: Target
+    episode: int
+    created_at: int
+    image_name: str
+    snapshots: tuple[Snapshot, ...]
+    promotion_episode: int = 0
+    """The promotion's episode that started this episode."""
+    source_name: str = ""
+    source: str = ""
+    """The name of the source as it was examined, which is what arrives. A delivery that waits for an approval takes
+    what was approved; "": an earlier version began it."""
+    groups: tuple[str, ...] = ()
+    state: DeliveryState = DeliveryState.REQUESTED
+    entered: Mapping[str, int] = field(default_factory=dict)
+    approved_by: str = ""
+    """``aws:userid`` of the approver by whose approval it left ``awaiting-approval``; "" if it needs none."""
+    key_arn: str = ""
+    """The target's key, as the target account's EC2 and KMS name it; known after the checks."""
+    method: Literal["snapshots", "image"] = "snapshots"
+    """The copy method: CopySnapshot and RegisterImage, or CopyImage."""
+    method_why: str = ""
+    """Why ``copy_method: auto`` chose it."""
+    copies: tuple[Copy, ...] = ()
+    copies_listed_again: bool = False
+    """Whether all copies were listed once more after the last one ended; needed if any was tried twice."""
+    attempts: tuple[Attempt, ...] = ()
+    """The attempts that may have created something, also in earlier episodes: their nonces are the proof."""
+    hub_copy: HubCopy = field(default_factory=HubCopy)
+    shares: HeldShares = field(default_factory=HeldShares)
+    sharing: Sharing = field(default_factory=Sharing)
+    slots: SlotRequest = field(default_factory=SlotRequest)
+    request: ImageRequest = field(default_factory=ImageRequest)
+    image: NewImage = field(default_factory=NewImage)
+    cleanup: Cleanup = field(default_factory=Cleanup)
+    ending: DeliveryState | None = None
+    """FAILED, CANCELLED or WITHDRAWN: how it ends; None: it is not ending."""
+    faults: tuple[Fault, ...] = ()
+    last_refusal: Fault | None = None
+    """The last refusal that the delivery waits for: the cause to report if a deadline passes."""
+    last_look: LastLook = field(default_factory=LastLook)
+    clear_since: int | None = None
+    """When a look first no longer showed what must be gone: two looks must agree (invariant 5)."""
+    waiting_notified: bool = False
+    tries: int = 0
+    """Tries of the current step since the last progress."""
+    next_try: int = 0
+    due_at: int | None = None
+    handled: Mapping[str, str] = field(default_factory=dict)
+    inbox: Mapping[str, str] = field(default_factory=dict)
+    """The inbox: entries that others write; read with the record, never written with it."""
+
+    @property
+    def key(self) -> addresses.RecordKey:
+        """Where it is stored."""
+        return addresses.delivery(self.id)
+
+    @property
+    def copy_quota(self) -> addresses.RecordKey:
+        """The record key of its copy quota."""
+        return addresses.copy_quota(self.target.account, self.target.region)
+
+    def read_from(self, snapshot: str) -> str:
+        """Return the snapshot to copy for a source snapshot: itself, or the hub's copy of it."""
+        return self.hub_copy.snapshots.get(snapshot, snapshot)
+
+    def attempt(self, source: str = "") -> Attempt | None:
+        """Return the last attempt to copy a snapshot, or to make the image."""
+        return next((one for one in reversed(self.attempts) if one.source == source), None)
+
+    def nonce(self, source: str = "") -> str:
+        """Return the nonce of the last attempt to copy a snapshot, or to make the image; "" if there is none."""
+        attempt = self.attempt(source)
+        return "" if attempt is None else attempt.nonce
+
+    @property
+    def accepted(self) -> str:
+        """The AMI there that an operator has compared and accepted (``ami-promoter retry --accept``); "" if none."""
+        return self.inbox.get(ACCEPTED, "")
+
+    @property
+    def source_keys(self) -> tuple[str, ...]:
+        """The KMS keys of the snapshots to copy, each once."""
+        if self.hub_copy.delivery:
+            return (self.hub_copy.key_arn,) if self.hub_copy.key_arn else ()
+        return tuple(dict.fromkeys(s.key_arn for s in self.snapshots if s.key_arn is not None))
+
+    @property
+    def shared(self) -> bool:
+        """Whether the target uses the hub's own AMI (mode ``share``)."""
+        return self.target.mode == "share"
+
+    @property
+    def copies_end(self) -> int:
+        """When its copies must have ended, counted from when it came to the front of the queue; 0: it has not yet."""
+        since = self.entered.get(DeliveryState.OPENING)
+        return 0 if since is None else since + self.target.copy_deadline
+
+    @property
+    def queued_at(self) -> int:
+        """When its place in the queue began: its deadline counts from then."""
+        return self.entered.get(DeliveryState.REQUESTED, self.created_at)
+
+    @property
+    def copies_image(self) -> bool:
+        """Whether one call, CopyImage, copies the AMI and all its snapshots."""
+        return self.method == "image"
+
+    @property
+    def copied_at(self) -> int | None:
+        """When its last copy ended; None: it has not ended."""
+        if self.copies_image and not self.image.adopted:
+            return self.image.available_at
+        return self.entered.get(DeliveryState.REGISTERING)
+
+    @property
+    def where(self) -> str:
+        """The target's name for messages."""
+        return f"account {self.target.account}, {self.target.region}"
+
+    @property
+    def ended(self) -> bool:
+        """Whether it has ended in this episode."""
+        return self.state in ENDED
+
+    @property
+    def outcome(self) -> DeliveryState:
+        """How it ends, or will if nothing goes wrong."""
+        return self.ending or (DeliveryState.SHARED if self.shared else DeliveryState.DELIVERED)
+
+    def with_shares(self, **changes: Any) -> Delivery:
+        """Return it with members of its held shares changed."""
+        return replace(self, shares=replace(self.shares, **changes))
+
+    def with_image(self, **changes: Any) -> Delivery:
+        """Return it with members of its new AMI changed."""
+        return replace(self, image=replace(self.image, **changes))
+
+    def with_slots(self, **changes: Any) -> Delivery:
+        """Return it with members of its slot request changed."""
+        return replace(self, slots=replace(self.slots, **changes))
+
+    def with_request(self, **changes: Any) -> Delivery:
+        """Return it with members of its image request changed."""
+        return replace(self, request=replace(self.request, **changes))
+
+    def with_cleanup(self, **changes: Any) -> Delivery:
+        """Return it with members of its cleanup changed."""
+        return replace(self, cleanup=replace(self.cleanup, **changes))
+
+    def with_deletions(self, snapshots: Iterable[str]) -> Delivery:
+        """Return it with more snapshots that are to be deleted."""
+        ids = tuple(dict.fromkeys((*self.cleanup.to_delete, *snapshots)))
+        return self if ids == self.cleanup.to_delete else self.with_cleanup(to_delete=ids, clear=False)
+
+    def unread(self, name: str) -> str | None:
+        """Return an inbox entry of this episode that has not been handled yet."""
+        value = self.inbox.get(name)
+        return None if value is None or value == self.handled.get(name) else value
+
+    def fact(self, name: str) -> str | None:
+        """Return what an inbox entry of this episode says, handled or not; it has the episode's number in front."""
+        value = self.inbox.get(name)
+        if value is None:
+            return None
+        episode, _, rest = value.partition(":")
+        return rest if episode == str(self.episode) else None
+
+
+def reduced(over: Delivery) -> Delivery:
+    """Reduce an ended delivery to its target, its result and its nonces (invariant 4).
+
+    ``key_arn`` and the copies are for those that copy from the hub's own, for `status` and for `reconcile`; what
+    `status` needs to find its shares follows from the source and from how it was to be copied.
+    """
+    made = over.copies if over.ending is None else ()
+    standing = tuple(share for share in over.shares.needed if share.standing)
+    return replace(
+        over,
+        source_name="",
+        groups=(),
+        snapshots=(),
+        entered={over.state: over.entered[over.state]},
+        copies=tuple(Copy(copy.source, copy.state, copy.copy) for copy in made),
+        shares=replace(over.shares, needed=standing, last_closing_at=None),
+        slots=SlotRequest(),
+        request=ImageRequest(),
+        last_refusal=None,
+        handled={},
+    )

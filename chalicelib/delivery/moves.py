@@ -1,0 +1,43 @@
+"""Small changes of a delivery that the phases have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Any
+
+from chalicelib.delivery.model import Copy, Delivery
+from chalicelib.engine import schedule
+
+MAX_TRIES = 8
+"""Tries of one copy, or of registering; after the last one a person must act."""
+
+VERIFY_TRIES = 3
+"""Reads are eventually consistent, so a difference counts only after a second read."""
+
+
+def again(delivery: Delivery, now: int, wait: int, **changes: Any) -> Delivery:
+    """Count one more try of the current step; the next one follows after ``wait`` seconds."""
+    return replace(delivery, tries=delivery.tries + 1, next_try=now + wait, **changes)
+
+
+def each_copy(delivery: Delivery, change: Callable[[Copy], Copy]) -> Delivery:
+    """Change each copy."""
+    return replace(delivery, copies=tuple(change(copy) for copy in delivery.copies))
+
+
+def answered(delivery: Delivery, names: Iterable[str]) -> Delivery:
+    """Mark inbox entries as handled by the look that they caused, even if that look failed."""
+    news = {name: delivery.inbox[name] for name in names if delivery.unread(name) is not None}
+    return replace(delivery, handled={**delivery.handled, **news}) if news else delivery
+
+
+def copies_news(delivery: Delivery) -> list[str]:
+    """Return the names of the inbox entries about its copies."""
+    return [f"look#{copy.source}" for copy in delivery.copies]
+
+
+def in_force(delivery: Delivery, last: int) -> int:
+    """Return a deadline; once it has passed, the time until which the service still tries to look at the target."""
+    since = delivery.last_look.since
+    return since + schedule.LAST_LOOK_WITHIN if since else last

@@ -1,0 +1,126 @@
+"""What a phase of a delivery declares: its commands, its events, and a ``Phase`` for each of its states."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, NamedTuple
+
+from chalicelib.delivery.model import Delivery, DeliveryState, LastLook
+from chalicelib.engine.errors import RefusalKind
+from chalicelib.engine.faults import Fault
+
+
+class Command:
+    """What the executor must do. AWS can refuse each command, and each is safe to repeat."""
+
+    __slots__ = ()
+    makes: ClassVar[bool] = False
+    """Whether it creates something in the target, which gets a nonce of its own."""
+    acts: ClassVar[bool] = True
+    """Whether it changes anything, in AWS or a store: then the record is written before it and after it."""
+
+    def intend(self, delivery: Delivery, _nonce: str, _now: int) -> Delivery:
+        """Return the delivery with the intent, which is written before the command is executed (invariant 3)."""
+        return delivery
+
+    def announced(self, _delivery: Delivery) -> str:
+        """Return the API call and its resource if its intent is recorded first, for the history; else ""."""
+        return ""
+
+
+class DeliveryEvent:
+    """What has happened to a delivery. One that comes too late changes nothing, or is not in its state's row."""
+
+    __slots__ = ()
+    keeps_refusal: ClassVar[bool] = False
+    """Whether the last refusal may still be the cause to report; after other events it no longer applies."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused(DeliveryEvent):
+    """A command was not executed, or it is not known whether it was. ``step`` is the command's name."""
+
+    step: str
+    kind: RefusalKind
+    fault: Fault
+    source: str | None = None
+    """The source snapshot, where the command was StartCopy."""
+    unknown: bool = False
+    """Whether it may have taken effect: after a time-out or a broken connection."""
+    nonce: str = ""
+    """The attempt's nonce, if the command creates something."""
+    keeps_refusal = True
+
+
+@dataclass(frozen=True, slots=True)
+class CancelAsked(DeliveryEvent):
+    """The tag, the applied file or an operator ends the delivery. ``expired``: the date ``until`` has come."""
+
+    expired: bool = False
+    keeps_refusal = True
+
+
+@dataclass(frozen=True, slots=True)
+class DeadlinePassed(DeliveryEvent):
+    """The deadline of the present state has passed."""
+
+    keeps_refusal = True
+
+
+Handler = Callable[[Any, Delivery, int], Delivery]
+"""(event, delivery, now) -> the delivery after it, ``now`` in epoch seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class StateEntry:
+    """The way into a state: only its phase's file names the state, and others come through this."""
+
+    state: DeliveryState
+
+    def __call__(self, delivery: Delivery, now: int, **changes: Any) -> Delivery:
+        """Enter the state, with its counts of tries and looks at zero."""
+        entered = {**delivery.entered, self.state: delivery.entered.get(self.state, now)}
+        fresh = replace(delivery.with_shares(continue_at=0), entered=entered, tries=0, next_try=now, clear_since=None)
+        if self.state is not delivery.state:
+            fresh = replace(fresh.with_shares(wait_for=None), state=self.state, last_look=LastLook())
+        return replace(fresh, **changes)
+
+
+class Edge(NamedTuple):
+    """What an event changes, and the states to which that can lead."""
+
+    change: Handler
+    leads_to: frozenset[DeliveryState]
+
+
+def leads(change: Handler, *entries: StateEntry) -> Edge:
+    """Return the edge of an event that leads to one of these states."""
+    return Edge(change, frozenset(entry.state for entry in entries))
+
+
+Row = Mapping[type[DeliveryEvent], Edge]
+"""A state's row of the table."""
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """A delivery in one state, as functions of its record. Times are epoch seconds."""
+
+    on: Row
+    """Any other event is illegal and parks the record."""
+    outstanding: Callable[[Delivery, int], tuple[Command, ...]]
+    """(delivery, now): what is left to do now. Listing and executing can be repeated."""
+    deadline: Callable[[Delivery], int | None]
+    due: Callable[[Delivery, int | None], Iterable[int | None]] = lambda delivery, last: (last, delivery.next_try)
+    """(delivery, deadline in force): the times at which something must be done if no wake arrives."""
+    deadline_acts: Callable[[Delivery], bool] = lambda _delivery: True
+    """Whether its deadline acts by itself, and has not acted yet."""
+    may_cancel: Callable[[Delivery], bool] = lambda _delivery: True
+    """Whether it can still be cancelled, in a state whose row has that."""
+    looks: Callable[[Delivery], tuple[Command, ...]] = lambda _delivery: ()
+    """What it reads when it is woken, even if nothing is due."""
+    needs_shares: Callable[[Delivery], bool] = lambda _delivery: False
+    """Whether the shares for its copies must stay open (invariant 1). Standing shares do not count."""
+    waits_for_shares: Callable[[Delivery], bool] = lambda _delivery: False
+    """Whether it waits until its shares are open."""

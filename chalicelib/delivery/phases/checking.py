@@ -1,0 +1,206 @@
+"""Checking: wait for the hub's own copy, where the delivery copies from that, then look whether the target is ready.
+
+Its first look is in ``requested``; ``checking`` waits for a copy role that cannot be assumed yet.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from chalicelib.delivery import attempts, leftovers, permissions, proof
+from chalicelib.delivery.model import Copy, CopyState, Delivery, DeliveryState, LastLook
+from chalicelib.delivery.moves import again
+from chalicelib.delivery.phase import Command, DeadlinePassed, DeliveryEvent, Phase, Refused, StateEntry, leads
+from chalicelib.delivery.phases import trouble
+from chalicelib.delivery.phases.ending import CANCELS, ENDS, TIDY, fail
+from chalicelib.delivery.phases.imaging import REGISTER, VERIFY
+from chalicelib.delivery.phases.opening import OPEN
+from chalicelib.delivery.phases.waiting import WAIT, queue_deadline, queued_out, queued_too_long, until_queued_out
+from chalicelib.engine import schedule
+from chalicelib.engine.errors import RefusalKind
+from chalicelib.engine.faults import Fault
+
+REQUEST, CHECK = StateEntry(DeliveryState.REQUESTED), StateEntry(DeliveryState.CHECKING)
+
+
+@dataclass(frozen=True, slots=True)
+class AskHubCopy(Command):
+    """Read whether the hub's own copy in this Region exists, from which this delivery copies."""
+
+    acts = False
+
+
+@dataclass(frozen=True, slots=True)
+class CheckTarget(Command):
+    """Assume the role; read the key, the AMI name, and what the service has created there already."""
+
+    acts = False
+
+
+@dataclass(frozen=True, slots=True)
+class NotifyWaiting(Command):
+    """Send one notice that the target's role cannot be assumed yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class HubCopySeen(DeliveryEvent):
+    """The state of the hub's own copy was read. ``copies``: (source snapshot, copy); empty until it exists.
+
+    ``waits``: it waits for an approval. ``began``: when (epoch seconds) that wait ended; 0: not known.
+    """
+
+    copies: tuple[tuple[str, str], ...] = ()
+    key_arn: str = ""
+    waits: bool = False
+    began: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TargetReady(DeliveryEvent):
+    """The target passed its checks. ``image``: this delivery's AMI, if it exists already, found by ``nonce``."""
+
+    key_arn: str
+    image: str | None = None
+    nonce: str = field(default="", kw_only=True)
+    copies: tuple[proof.SeenCopy, ...] = ()
+    """Everything in the target that has this delivery's tag."""
+    note: str = ""
+    """A remark for the history that is not a fault."""
+    unfinished: bool = False
+    """Whether the image is not available yet: CopyImage may still run and needs its shares."""
+
+
+@dataclass(frozen=True, slots=True)
+class TargetUnfit(DeliveryEvent):
+    """The target cannot receive this AMI."""
+
+    faults: tuple[Fault, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingNotified(DeliveryEvent):
+    """The notice that the role cannot be assumed was sent."""
+
+    keeps_refusal = True
+
+
+def _looks(delivery: Delivery) -> tuple[Command, ...]:
+    """The hub's own copy in this Region must exist first."""
+    return (AskHubCopy(),) if delivery.hub_copy.delivery and not delivery.hub_copy.snapshots else ()
+
+
+def _requested(delivery: Delivery, now: int) -> tuple[Command, ...]:
+    return (_looks(delivery) or (CheckTarget(),)) if now >= delivery.next_try else ()
+
+
+def _checking(delivery: Delivery, now: int) -> tuple[Command, ...]:
+    if now < delivery.next_try:
+        return ()
+    return (CheckTarget(),) if delivery.waiting_notified else (NotifyWaiting(),)
+
+
+def _hub_copy_seen(event: HubCopySeen, delivery: Delivery, now: int) -> Delivery:
+    delivery = _not_overdue(event, delivery, now)
+    if not event.copies and (timed_out := queued_out(delivery, now)):
+        return fail(delivery, now, timed_out)
+    if not event.copies:
+        if now < delivery.next_try:  # an early look does not count as a try
+            return delivery
+        return again(delivery, now, until_queued_out(delivery, now, schedule.step(schedule.POLLS, delivery.tries)))
+    hub_copy = replace(delivery.hub_copy, snapshots=dict(event.copies), key_arn=event.key_arn)
+    return replace(delivery, hub_copy=hub_copy, tries=0, next_try=now)
+
+
+def _not_overdue(event: HubCopySeen, delivery: Delivery, now: int) -> Delivery:
+    """Start the deadline when the hub's own copy starts, which may have waited a month for its approval."""
+    began = now if event.waits else event.began
+    if delivery.last_look.failure is None or began <= delivery.queued_at:
+        return delivery
+    fresh = replace(delivery, entered={**delivery.entered, REQUEST.state: began}, last_look=LastLook())
+    return fresh if queue_deadline(fresh) > now else delivery
+
+
+def _ready(event: TargetReady, delivery: Delivery, now: int) -> Delivery:
+    delivery = replace(delivery, key_arn=event.key_arn, last_refusal=None)
+    delivery = delivery.with_shares(needed=permissions.needed(delivery))
+    found = proof.copies(delivery, event.copies)
+    delivery = leftovers.with_unproven(delivery, found)
+    delivery = proof.answered(delivery, event.nonce, "", event.image or "")
+    standing = tuple(share for share in delivery.shares.needed if share.standing)
+    if event.image and delivery.copies_image and event.unfinished:  # CopyImage needs its shares and its snapshots
+        return OPEN(delivery, now)
+    if event.image:  # the AMI exists already: nothing is copied, and its snapshots stay
+        accepted = event.image == delivery.accepted  # keeps its snapshots, although no nonce proves them
+        there = delivery.with_image(id=event.image, adopted=True).with_shares(needed=standing)
+        there = there.with_cleanup(unproven=()) if accepted else there
+        return OPEN(there, now) if standing else VERIFY(there, now)
+    if delivery.shared or delivery.copies_image:
+        return OPEN(delivery.with_deletions(seen.copy for seen in found.own), now)
+    wanted = replace(delivery, copies=tuple(Copy(snapshot.id, found_at=now) for snapshot in delivery.snapshots))
+    wanted = attempts.match(wanted, tuple(s for s in found.own if s.key_arn == event.key_arn), now)
+    wrong = tuple(s.copy for s in found.own if s.key_arn != event.key_arn)
+    wanted = wanted.with_deletions(wrong)  # copies under an earlier key
+    if all(copy.state is CopyState.COMPLETED for copy in wanted.copies):
+        there = wanted.with_shares(needed=standing)
+        return OPEN(there, now) if standing else REGISTER(there, now)
+    return WAIT(wanted, now)
+
+
+def _unfit(event: TargetUnfit, delivery: Delivery, now: int) -> Delivery:
+    return fail(delivery, now, *event.faults)
+
+
+def _notified(_event: WaitingNotified, delivery: Delivery, now: int) -> Delivery:
+    return replace(delivery, waiting_notified=True, next_try=now + schedule.step(schedule.POLLS, delivery.tries))
+
+
+def _requested_refused(event: Refused, delivery: Delivery, now: int) -> Delivery:
+    if event.kind is RefusalKind.ROLE and event.step == CheckTarget.__name__:
+        return CHECK(delivery, now, last_refusal=event.fault)
+    return trouble.refused(event, delivery, now)
+
+
+def _checking_refused(event: Refused, delivery: Delivery, now: int) -> Delivery:
+    last = delivery.last_look.failure
+    if event.kind is RefusalKind.ROLE and event.step == CheckTarget.__name__ and last is not None:
+        return fail(delivery, now, last)
+    return trouble.refused(event, delivery, now)
+
+
+PHASES = {
+    DeliveryState.REQUESTED: Phase(
+        on={
+            HubCopySeen: leads(_hub_copy_seen, REQUEST, *ENDS),
+            TargetReady: leads(_ready, WAIT, OPEN, REGISTER, VERIFY),
+            TargetUnfit: leads(_unfit, *ENDS),
+            Refused: leads(_requested_refused, REQUEST, CHECK, *ENDS),
+            **CANCELS,
+            DeadlinePassed: leads(
+                queued_too_long("Look at the function `worker`: its dead letters and errors; then tag the AMI again."),
+                REQUEST,
+                TIDY,
+            ),
+        },
+        outstanding=_requested,
+        deadline=queue_deadline,
+        looks=_looks,
+    ),
+    DeliveryState.CHECKING: Phase(
+        on={
+            TargetReady: leads(_ready, WAIT, OPEN, REGISTER, VERIFY),
+            TargetUnfit: leads(_unfit, *ENDS),
+            Refused: leads(_checking_refused, CHECK, *ENDS),
+            WaitingNotified: leads(_notified, CHECK),
+            **CANCELS,
+            DeadlinePassed: leads(
+                queued_too_long(
+                    "Deploy deploy/target.yaml there, with the targets file's external id; then tag again."
+                ),
+                CHECK,
+                TIDY,
+            ),
+        },
+        outstanding=_checking,
+        deadline=queue_deadline,
+    ),
+}

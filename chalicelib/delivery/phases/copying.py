@@ -1,0 +1,387 @@
+"""Copying: start a copy of each snapshot, look at them until all are completed, try again what came too early."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from chalicelib.delivery import attempts, leftovers, permissions, proof, shares, slots
+from chalicelib.delivery.attempts import CopiesFound, CopyStarted, FindCopies
+from chalicelib.delivery.model import Copy, CopyState, Delivery, DeliveryState
+from chalicelib.delivery.moves import MAX_TRIES, VERIFY_TRIES, answered, copies_news, each_copy
+from chalicelib.delivery.phase import Command, DeadlinePassed, DeliveryEvent, Phase, Refused, StateEntry, leads
+from chalicelib.delivery.phases import trouble
+from chalicelib.delivery.phases.ending import CANCELS, ENDS, TIDY, fail
+from chalicelib.delivery.phases.imaging import REGISTER, copy_cure
+from chalicelib.engine import schedule
+from chalicelib.engine.errors import RefusalKind
+from chalicelib.engine.faults import Fault
+from chalicelib.engine.wakes import FAILED_COPY
+
+COPY = StateEntry(DeliveryState.COPYING)
+
+LISTED_FOR = 60
+"""How old the last list of all copies in the target may be when a try starts (seconds).
+
+The first try needs a list, too: the record may be from a backup, and the copy may exist already."""
+
+
+@dataclass(frozen=True, slots=True)
+class StartCopy(Command):
+    """CopySnapshot. Its intent is written first."""
+
+    source: str
+    makes = True
+
+    def intend(self, delivery: Delivery, nonce: str, now: int) -> Delivery:
+        """Begin an attempt."""
+
+        def begin(copy: Copy) -> Copy:
+            if copy.source != self.source:
+                return copy
+            fresh = replace(copy, copy=None, adopted=False, tries=copy.tries + 1, looks=0)
+            return replace(fresh, state=CopyState.INTENDED, intended_at=now, next_look=now)
+
+        return each_copy(proof.begin(delivery, nonce, self.source, now), begin)
+
+    def announced(self, _delivery: Delivery) -> str:
+        """Name the call and the snapshot."""
+        return f"CopySnapshot {self.source}"
+
+
+@dataclass(frozen=True, slots=True)
+class LookAtCopies(Command):
+    """Read the state of running copies from EC2."""
+
+    acts = False
+
+    copies: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AskWhoWaits(Command):
+    """Read whether another delivery waits for a slot in the target, which an ended copy would free."""
+
+    acts = False
+
+
+@dataclass(frozen=True, slots=True)
+class CopiesSeen(DeliveryEvent):
+    """EC2 was asked for the copies ``asked``; it did not show those that are not in ``copies``."""
+
+    asked: tuple[str, ...]
+    copies: tuple[proof.SeenCopy, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OthersWait(DeliveryEvent):
+    """Whether another delivery needs a slot there."""
+
+    waits: bool
+    keeps_refusal = True
+
+
+# --- what is left to do -----------------------------------------------------------------------------------------------
+
+
+def _outstanding(delivery: Delivery, now: int) -> tuple[Command, ...]:
+    """Ask for slots last.
+
+    If the time ends within the list, intended copies must have come before, or each try would only use up a slot.
+    """
+    return (*leftovers.deletes(delivery, now), *_copies(delivery, now), *_slots(delivery, now))
+
+
+def _slots(delivery: Delivery, now: int) -> tuple[Command, ...]:
+    starved = _wants(delivery) and not slots.free(delivery, now)
+    if (delivery.slots.asked and not slots.is_asked(delivery)) or (starved and now >= delivery.slots.next_ask):
+        return (slots.request(delivery),)
+    return (slots.LookAtSlots(),) if starved else ()
+
+
+def _copies(delivery: Delivery, now: int) -> tuple[Command, ...]:
+    due = now >= delivery.next_try
+    if delivery.last_look.failure is not None:
+        return (FindCopies(),) if due else ()
+    lost = [copy for copy in delivery.copies if copy.state is CopyState.INTENDED]
+    if lost:
+        return (FindCopies(),) if due and any(now >= copy.next_look for copy in lost) else ()
+    steps: list[Command] = []
+    poll = due and any(copy.state is CopyState.PENDING and now >= copy.next_look for copy in delivery.copies)
+    looks = tuple(copy.copy for copy in delivery.copies if copy.copy and _worth_a_look(delivery, copy, now))
+    if looks and (poll or _worth_looking_now(delivery)):
+        steps.append(LookAtCopies(looks))
+    if _reopens(delivery):
+        return (*steps, *shares.steps(delivery, now, asked=bool(delivery.tries)))
+    if due:
+        ready = [c for c in delivery.copies if c.state is CopyState.WANTED and now >= c.not_before]
+        ready = ready[: slots.free(delivery, now)]
+        if any(now > copy.found_at + LISTED_FOR for copy in ready):
+            return (*steps, FindCopies())
+        steps.extend(StartCopy(copy.source) for copy in ready)
+    if poll:
+        steps.append(shares.LookAtShares())  # the shares may have been closed and refused since
+    return tuple(steps)
+
+
+def _wants(delivery: Delivery) -> bool:
+    return any(copy.state is CopyState.WANTED for copy in delivery.copies)
+
+
+def _reopens(delivery: Delivery) -> bool:
+    """Whether its next copies wait until its shares are open again, because the file has renamed the copy role."""
+    return delivery.shares.opened_at is None
+
+
+def _said_of_copies(delivery: Delivery) -> list[str]:
+    """Return the events about running copies that have not led to a look yet."""
+    said = (delivery.unread(f"look#{copy.source}") for copy in delivery.copies if copy.state is CopyState.PENDING)
+    return [one for one in said if one is not None]
+
+
+def _worth_looking_now(delivery: Delivery) -> bool:
+    """Whether events are a reason to look before it is due: one look for all copies, once each has an event.
+
+    Look at once if a copy did not succeed, because it must be tried again, or if others wait for the free slots.
+    """
+    said = _said_of_copies(delivery)
+    if delivery.slots.others_wait or any(one.startswith(FAILED_COPY) for one in said):
+        return bool(said)
+    return bool(said) and len(said) == sum(copy.state is not CopyState.COMPLETED for copy in delivery.copies)
+
+
+def _worth_a_look(delivery: Delivery, copy: Copy, now: int) -> bool:
+    if copy.state is not CopyState.PENDING:
+        return False
+    return now >= copy.next_look or delivery.unread(f"look#{copy.source}") is not None
+
+
+def _looks(delivery: Delivery) -> tuple[Command, ...]:
+    """Ask who waits for its slots, if an event alone is no reason to look."""
+    return (AskWhoWaits(),) if _said_of_copies(delivery) and not _worth_looking_now(delivery) else ()
+
+
+def _due(delivery: Delivery, last: int | None) -> Iterator[int | None]:
+    yield last
+    waits = delivery.last_look.failure is None
+    if waits:
+        yield from (_copy_due(delivery, copy) for copy in delivery.copies)
+    if not waits or delivery.cleanup.to_delete or _reopens(delivery):
+        yield delivery.next_try
+
+
+def _copy_due(delivery: Delivery, copy: Copy) -> int | None:
+    if copy.state in (CopyState.INTENDED, CopyState.PENDING):
+        return max(copy.next_look, delivery.next_try)
+    if copy.state is CopyState.WANTED:
+        return max(copy.not_before, delivery.next_try) if slots.unused(delivery) else delivery.slots.next_ask
+    return None
+
+
+# --- starting and finding copies --------------------------------------------------------------------------------------
+
+
+def _started(event: CopyStarted, delivery: Delivery, now: int) -> Delivery:
+    known = next((copy for copy in delivery.copies if copy.source == event.source), None)
+    if known is None or known.state is not CopyState.INTENDED:
+        return trouble.late_copy(event, delivery, now)
+    running = replace(known, state=CopyState.PENDING, copy=event.copy, looks=0, next_look=now + schedule.POLLS[0])
+    after = each_copy(delivery, lambda copy: running if copy is known else copy)
+    return replace(proof.answered(after, event.nonce, event.source, event.copy), last_refusal=None, tries=0)
+
+
+def _found(event: CopiesFound, delivery: Delivery, now: int) -> Delivery:
+    sorted_out = proof.copies(delivery, event.copies)
+    delivery = leftovers.with_unproven(delivery, sorted_out)
+    if doubled := proof.in_doubt(delivery, sorted_out.doubled):
+        return fail(delivery, now, proof.doubled_fault(delivery.where, [one.copy for one in doubled]))
+    found = each_copy(attempts.match(delivery, sorted_out.own, now), lambda copy: replace(copy, found_at=now))
+    judged = _judge(_silent(found, now), sorted_out.own, now)
+    if judged.state is not COPY.state:
+        return judged
+    if judged.last_look.failure is not None:
+        return fail(judged, now, judged.last_look.failure)
+    renamed = event.role not in ("", delivery.target.role_name)
+    return permissions.renamed(judged, event.role, now) if renamed else judged
+
+
+def _silent(delivery: Delivery, now: int) -> Delivery:
+    """Wait for the copy of an intent; conclude only after the second look that no copy exists."""
+
+    def judge(copy: Copy) -> Copy:
+        if copy.state is not CopyState.INTENDED:
+            return copy
+        shown_by = (copy.intended_at or 0) + schedule.SILENCE
+        if now >= shown_by and copy.looks:
+            wait = schedule.step(schedule.POLLS, copy.tries - 2) if copy.tries > 1 else 0
+            return replace(copy, state=CopyState.WANTED, looks=0, not_before=now + wait)
+        return replace(copy, looks=copy.looks + 1, next_look=max(shown_by, now + schedule.SECOND_LOOK_AFTER))
+
+    return each_copy(delivery, judge)
+
+
+# --- looking at copies ------------------------------------------------------------------------------------------------
+
+
+def _seen(event: CopiesSeen, delivery: Delivery, now: int) -> Delivery:
+    delivery = answered(delivery, copies_news(delivery)).with_slots(others_wait=False)
+    return _judge(delivery, event.copies, now, event.asked)
+
+
+def _judge(delivery: Delivery, seen: tuple[proof.SeenCopy, ...], now: int, asked: tuple[str, ...] = ()) -> Delivery:
+    """Update the delivery's copies from what EC2 shows now."""
+    shown = {s.copy: s for s in seen}
+    faults: list[Fault] = []
+    useless: list[str] = []
+
+    def judge(copy: Copy) -> Copy:
+        if copy.copy is None or copy.state not in (CopyState.PENDING, CopyState.COMPLETED):
+            return copy
+        found = shown.get(copy.copy)
+        if found is None:
+            return _missing(copy, now, faults, delivery) if copy.copy in asked else copy
+        if found.state == "completed":
+            if found.key_arn != delivery.key_arn:
+                faults.append(_wrong_key(delivery, copy, found))
+            return replace(copy, state=CopyState.COMPLETED, progress=100)
+        if found.state == "pending":
+            wait = schedule.step(schedule.POLLS, copy.looks)
+            return replace(copy, looks=copy.looks + 1, next_look=now + wait, progress=found.progress)
+        useless.append(found.copy)
+        return _errored(copy, found, now, faults, delivery)
+
+    judged = each_copy(delivery, judge).with_deletions(useless)
+    if faults:
+        return fail(judged, now, *faults)
+    if judged.copies and all(copy.state is CopyState.COMPLETED for copy in judged.copies):
+        return REGISTER(judged, now, last_refusal=None)
+    return judged
+
+
+def _missing(copy: Copy, now: int, faults: list[Fault], delivery: Delivery) -> Copy:
+    """A copy that one look does not show may appear late; a copy that looks for two minutes do not show is gone."""
+    if now < (copy.intended_at or 0) + schedule.SILENCE or copy.looks < VERIFY_TRIES:
+        return replace(copy, looks=copy.looks + 1, next_look=now + schedule.POLLS[0])
+    faults.append(
+        Fault(
+            "copy-vanished",
+            delivery.where,
+            f"The copy {copy.copy} of {copy.source} is gone.",
+            "Somebody probably deleted it: look for DeleteSnapshot in that account's CloudTrail, then "
+            "tag the AMI again.",
+        )
+    )
+    return copy
+
+
+def _wrong_key(delivery: Delivery, copy: Copy, found: proof.SeenCopy) -> Fault:
+    return Fault(
+        "copy-under-another-key",
+        delivery.where,
+        f"The copy {copy.copy} of {copy.source} is under {found.key_arn or 'no key'}, not {delivery.key_arn}.",
+        "Check whether somebody moved the key's alias while the copy ran; then tag the AMI again.",
+    )
+
+
+def _errored(copy: Copy, found: proof.SeenCopy, now: int, faults: list[Fault], delivery: Delivery) -> Copy:
+    """Handle a failed copy. For ten minutes, missing key access may only be late and is not a failure."""
+    opened_at = delivery.shares.opened_at
+    early = opened_at is None or (copy.intended_at or now) - opened_at <= schedule.NOT_YET_FOR
+    if "not accessible" in found.message and early and copy.tries < MAX_TRIES:
+        wait = schedule.step(schedule.NOT_YET, copy.tries - 1)
+        return replace(copy, state=CopyState.WANTED, copy=None, not_before=now + wait)
+    faults.append(
+        Fault(
+            "copy-failed",
+            delivery.where,
+            f"The copy {found.copy} of {copy.source} ended in error: {found.message or 'no reason given'}.",
+            copy_cure(found.message, delivery.target.account),
+        )
+    )
+    return replace(copy, state=CopyState.ERROR)
+
+
+def _others_wait(event: OthersWait, delivery: Delivery, _now: int) -> Delivery:
+    return delivery.with_slots(others_wait=event.waits)
+
+
+# --- shares and refusals ----------------------------------------------------------------------------------------------
+
+
+def _role_renamed(event: shares.RoleRenamed, delivery: Delivery, now: int) -> Delivery:
+    return permissions.renamed(delivery, event.role, now)
+
+
+def _shares_seen(event: shares.SharesSeen, delivery: Delivery, now: int) -> Delivery:
+    """If one was refused meanwhile, one more look follows, because the finished copies are good."""
+    if event.open and _reopens(delivery):
+        return replace(delivery.with_shares(opened_at=now, wait_for=None), tries=0, next_try=now)
+    if event.refused is None or delivery.last_look.failure is not None:
+        return delivery
+    return trouble.await_look(delivery, event.refused, now)
+
+
+def _refused(event: Refused, delivery: Delivery, now: int) -> Delivery:
+    if event.source is not None:
+        return _copy_refused(event, delivery, now)
+    if event.step == LookAtCopies.__name__:
+        delivery = answered(delivery, copies_news(delivery))
+    looks = event.step in (FindCopies.__name__, LookAtCopies.__name__)
+    return trouble.refused(event, delivery, now, looks=looks)
+
+
+def _copy_refused(event: Refused, delivery: Delivery, now: int) -> Delivery:
+    """Handle a refusal of CopySnapshot. If its effect is unknown, the intent stays until a look."""
+    copy = next((c for c in delivery.copies if c.source == event.source and c.state is CopyState.INTENDED), None)
+    if copy is None or attempts.is_old(delivery, event):
+        return delivery  # ignore it: another worker has changed the record since
+    if event.unknown:
+        return replace(delivery, last_refusal=event.fault)
+    early = _reopens(delivery) or now - (delivery.shares.opened_at or 0) <= schedule.NOT_YET_FOR
+    waits = {
+        RefusalKind.THROTTLED: schedule.step(schedule.RETRIES, copy.tries - 1),
+        RefusalKind.LIMIT: schedule.MINUTE,
+        RefusalKind.ROLE: schedule.step(schedule.POLLS, copy.tries - 1),
+    }
+    if event.kind is RefusalKind.NOT_YET and early:
+        waits[RefusalKind.NOT_YET] = schedule.step(schedule.RETRIES, copy.tries - 1)
+    wait = waits.get(event.kind)
+    wanted = replace(copy, state=CopyState.WANTED, not_before=copy.not_before if wait is None else now + wait)
+    delivery = each_copy(proof.forget(delivery, event.nonce), lambda c: wanted if c is copy else c)
+    if wait is None:
+        return fail(delivery, now, event.fault)
+    limited = now if event.kind is RefusalKind.LIMIT else delivery.slots.limited_at
+    return replace(delivery.with_slots(limited_at=limited), last_refusal=event.fault)
+
+
+PHASES = {
+    DeliveryState.COPYING: Phase(
+        on={
+            slots.SlotsAsked: leads(slots.asked, COPY),
+            slots.SlotsSeen: leads(slots.seen, COPY),
+            OthersWait: leads(_others_wait, COPY),
+            CopyStarted: leads(_started, COPY, *ENDS),
+            CopiesFound: leads(_found, COPY, REGISTER, *ENDS),
+            CopiesSeen: leads(_seen, COPY, REGISTER, *ENDS),
+            leftovers.SnapshotsDeleted: leads(leftovers.deleted, COPY),
+            shares.RoleRenamed: leads(_role_renamed, COPY),
+            shares.SharesHeld: leads(shares.held, COPY),
+            shares.SharesSeen: leads(_shares_seen, COPY),
+            Refused: leads(_refused, COPY, *ENDS),
+            **CANCELS,
+            DeadlinePassed: leads(
+                trouble.looks_once_more(
+                    "Look at the copies in that account; raise copy_deadline in the targets file if slow."
+                ),
+                COPY,
+                TIDY,
+            ),
+        },
+        outstanding=_outstanding,
+        deadline=lambda delivery: delivery.copies_end,
+        due=_due,
+        looks=_looks,
+        needs_shares=lambda _delivery: True,
+        waits_for_shares=_reopens,
+    )
+}

@@ -1,0 +1,389 @@
+"""Any end other than delivered: remove what was made in the target, release the shares, send the last notice.
+
+``stopping`` waits until unfinished copies have ended or are gone, ``tidying`` removes the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from chalicelib.delivery import attempts, leftovers, proof, shares, slots
+from chalicelib.delivery.attempts import CopyStarted, ImageRegistered
+from chalicelib.delivery.model import Attempt, CopyState, Delivery, DeliveryState, LastLook, reduced
+from chalicelib.delivery.moves import again, answered, copies_news, each_copy, in_force
+from chalicelib.delivery.phase import (
+    CancelAsked,
+    Command,
+    DeadlinePassed,
+    DeliveryEvent,
+    Phase,
+    Refused,
+    Row,
+    StateEntry,
+    leads,
+)
+from chalicelib.engine import schedule
+from chalicelib.engine.errors import RefusalKind
+from chalicelib.engine.faults import Fault
+from chalicelib.sharing import holders
+from chalicelib.sharing.entitlement import SETTINGS_CHANGED
+
+STOP, TIDY = StateEntry(DeliveryState.STOPPING), StateEntry(DeliveryState.TIDYING)
+ENDS = (STOP, TIDY)
+"""Where trouble leads: a delivery that has begun something in the target stops first."""
+
+MOST_REFUSALS = 2
+"""After this many refused deletions, the shares of a stopping delivery close anyway (invariant 1)."""
+
+
+@dataclass(frozen=True, slots=True)
+class FindLeftovers(Command):
+    """List everything in the target that has this delivery's tag, and remove it."""
+
+
+@dataclass(frozen=True, slots=True)
+class LookAtClosing(Command):
+    """Read in the ledger whether looks at AWS miss the permissions that it has released."""
+
+    acts = False
+
+
+@dataclass(frozen=True, slots=True)
+class NotifyOutcome(Command):
+    """Send the last notice, unless the service gave it up (``publish`` false); then write the tracked delivery."""
+
+    publish: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class LeftoversSeen(DeliveryEvent):
+    """What this delivery created and still exists was listed; ``unfinished``: copies that still run.
+
+    ``refusal``: why AWS refused a removal.
+
+    ``unproven``: resources with the tags but no proof; the service does not touch them. ``learnt``: attempts, with what
+    they have made.
+    """
+
+    left: tuple[str, ...]
+    unfinished: tuple[str, ...] = ()
+    refusal: Fault | None = None
+    unproven: tuple[str, ...] = ()
+    learnt: tuple[Attempt, ...] = ()
+    keeps_refusal = True
+
+
+@dataclass(frozen=True, slots=True)
+class ClosingSeen(DeliveryEvent):
+    """The released shares were read in the ledger. ``open``: the resources on which AWS may still show one."""
+
+    open: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeNotified(DeliveryEvent):
+    """The last notice was sent, and the outcome is in the tracked delivery."""
+
+
+# --- the ways in ------------------------------------------------------------------------------------------------------
+
+
+def fail(delivery: Delivery, now: int, *faults: Fault) -> Delivery:
+    """Turn towards ``failed``."""
+    return _end(delivery, DeliveryState.FAILED, faults, now)
+
+
+def cancel(delivery: Delivery, now: int, *faults: Fault) -> Delivery:
+    """Turn towards ``cancelled``."""
+    return _end(delivery, DeliveryState.CANCELLED, faults, now)
+
+
+def withdraw(delivery: Delivery, now: int, *, expired: bool) -> Delivery:
+    """Turn towards ``withdrawn``, if its AMI is shared. ``expired``: the date of the targets file has come."""
+    over = replace(delivery, sharing=replace(delivery.sharing, expired=expired))
+    return _end(over, DeliveryState.WITHDRAWN, (), now)
+
+
+def begin_again(delivery: Delivery, now: int) -> Delivery:
+    """Turn towards ``cancelled``, because it keeps the settings of its start: the promotion begins it again."""
+    what = "The settings of this target in the targets file have changed since the delivery began."
+    cure = "The service starts it again with these settings."
+    return cancel(delivery, now, Fault(SETTINGS_CHANGED, delivery.where, what, cure))
+
+
+def give_up(delivery: Delivery, now: int, failure: Fault) -> Delivery:
+    """Fail without removing anything, because the target has refused every look; list what may be left."""
+    why = () if delivery.last_refusal is None else (delivery.last_refusal,)
+    left = delivery.with_cleanup(done=True, leftovers=tuple(_may_be_left(delivery)))
+    return _tidy(left, now, ending=DeliveryState.FAILED, faults=(*delivery.faults, failure, *why))
+
+
+def cancelled(event: CancelAsked, delivery: Delivery, now: int) -> Delivery:
+    """End it, as the tag, the applied file or an operator asks."""
+    return cancel(replace(delivery, sharing=replace(delivery.sharing, expired=event.expired)), now)
+
+
+CANCELS: Row = {CancelAsked: leads(cancelled, *ENDS)}
+"""In the row of each state in which it can still be cancelled."""
+
+
+def _end(delivery: Delivery, ending: DeliveryState, faults: tuple[Fault, ...], now: int) -> Delivery:
+    asked = delivery.request.intended_at or delivery.request.copy_image_intended_at
+    made = delivery.image.id or asked or any(copy.tries or copy.copy for copy in delivery.copies)
+    changes: dict[str, Any] = {"ending": ending, "faults": (*delivery.faults, *faults)}
+    if delivery.image.adopted:  # it may be in use since an earlier episode: leave it, and report it
+        return _tidy(delivery.with_cleanup(done=True, leftovers=(delivery.image.id or "",)), now, **changes)
+    return STOP(delivery, now, **changes) if made else _tidy(delivery.with_cleanup(done=True), now, **changes)
+
+
+def _tidy(delivery: Delivery, now: int, **changes: Any) -> Delivery:
+    """No copy counts as running any more: its slot is given back."""
+    over = each_copy(delivery, lambda copy: replace(copy, state=CopyState.ERROR) if copy.tries else copy)
+    return TIDY(over, now, **changes)
+
+
+# --- stopping and tidying ---------------------------------------------------------------------------------------------
+
+
+def late_copy(event: CopyStarted, delivery: Delivery, _now: int) -> Delivery:
+    """CopySnapshot answered late: what it made is not used."""
+    return attempts.answered_late(event, delivery)[0]
+
+
+def _late_image(event: ImageRegistered, delivery: Delivery, now: int) -> Delivery:
+    known = proof.answered(delivery, event.nonce, "", event.image)
+    return replace(known.with_cleanup(done=False, clear=False).with_image(id=event.image), next_try=now)
+
+
+def _stopping(delivery: Delivery, now: int) -> tuple[Command, ...]:
+    looks = (FindLeftovers(),) if now >= delivery.next_try or _has_news(delivery) else ()
+    released = () if _needs_shares(delivery) else shares.releases(delivery, now)
+    return (*slots.reports(delivery), *released, *looks)
+
+
+def _needs_shares(delivery: Delivery) -> bool:
+    return not delivery.cleanup.deletes_accepted
+
+
+def _tidying(delivery: Delivery, now: int) -> tuple[Command, ...]:
+    releases = (shares.ReleaseShares(),) if delivery.shares.held else ()
+    return (*slots.reports(delivery), *releases, *_tidies(delivery, now))
+
+
+def _tidies(delivery: Delivery, now: int) -> tuple[Command, ...]:
+    due = now >= delivery.next_try
+    if not delivery.cleanup.done:
+        return (FindLeftovers(),) if due or _has_news(delivery) else ()
+    if not due or delivery.shares.held:
+        return ()
+    if delivery.ending is DeliveryState.WITHDRAWN and not delivery.shares.gone:
+        return (LookAtClosing(),)
+    return (notify(delivery, now),)
+
+
+def _has_news(delivery: Delivery) -> bool:
+    """Whether an event about a copy is a reason to look before the next scheduled look."""
+    return any(delivery.unread(name) is not None for name in copies_news(delivery))
+
+
+def _stops_by(delivery: Delivery) -> int:
+    return delivery.shares.last_closing_at or tidied_by(delivery)
+
+
+def tidied_by(delivery: Delivery) -> int:
+    """Return the deadline of a delivery that only has to release its shares and to send its last notice."""
+    return max(delivery.entered[delivery.state], shares.released_from(delivery)) + schedule.TIDYING_DEADLINE
+
+
+def _stopping_too_long(_event: DeadlinePassed, delivery: Delivery, now: int) -> Delivery:
+    return _tidy(delivery.with_cleanup(leftovers=tuple(_may_be_left(delivery))), now)
+
+
+def _tidying_too_long(_event: DeadlinePassed, delivery: Delivery, now: int) -> Delivery:
+    if delivery.last_look.since:
+        return _left_behind(delivery, now).with_cleanup(leftovers=tuple(_may_be_left(delivery)))
+    return replace(delivery, last_look=LastLook(since=now), next_try=now)
+
+
+def _left_behind(delivery: Delivery, now: int) -> Delivery:
+    """End the cleanup with a look after its deadline, and record the leftovers."""
+    why = () if delivery.last_refusal is None else (delivery.last_refusal,)
+    done = delivery.with_cleanup(done=True)
+    return replace(done, tries=0, next_try=now, faults=(*delivery.faults, *why), last_look=LastLook())
+
+
+def _may_be_left(delivery: Delivery) -> Iterator[str]:
+    """Record what was or may have been created there: the service cannot read the target; a person must remove it."""
+    yield from (copy.copy or f"copy of {copy.source}" for copy in delivery.copies if copy.tries)
+    if delivery.image.id or delivery.request.intended_at is not None:
+        yield delivery.image.id or f"AMI {delivery.image_name}"
+
+
+def _listed(event: LeftoversSeen, delivery: Delivery) -> Delivery:
+    delivery = proof.keep(replace(delivery, last_refusal=event.refusal), event.learnt)
+    unproven = event.unproven[: leftovers.MOST_UNPROVEN]
+    return answered(delivery, copies_news(delivery)).with_cleanup(leftovers=event.left, unproven=unproven)
+
+
+def _seen_stopping(event: LeftoversSeen, delivery: Delivery, now: int) -> Delivery:
+    """If nothing is unfinished, the shares may close; a refused deletion keeps no share open."""
+    before, delivery = delivery.cleanup.leftovers, _listed(event, delivery)
+    unseen = _unseen(delivery, event, now)
+    if event.refusal is not None:
+        delivery = _delete_refused(delivery)
+    elif not unseen:
+        delivery = delivery.with_cleanup(deletes_accepted=True)
+    if event.unfinished or unseen:
+        return again(delivery, now, schedule.step(schedule.POLLS, delivery.tries), clear_since=None)
+    return _clear(event, delivery, now, before)
+
+
+def _seen_tidying(event: LeftoversSeen, delivery: Delivery, now: int) -> Delivery:
+    """If nothing is left, the cleanup is done."""
+    before, delivery = delivery.cleanup.leftovers, _listed(event, delivery)
+    if delivery.last_look.since:
+        return _left_behind(delivery, now)
+    if event.left:
+        return again(delivery, now, schedule.step(schedule.RETRIES[2:], delivery.tries), clear_since=None)
+    return _clear(event, delivery, now, before)
+
+
+def _clear(event: LeftoversSeen, delivery: Delivery, now: int, before: tuple[str, ...]) -> Delivery:
+    """Two looks prove absence (invariant 5)."""
+    since = delivery.clear_since
+    if since is None or now < since + schedule.SECOND_LOOK_AFTER:
+        wait = schedule.SECOND_LOOK_AFTER if since is None else since + schedule.SECOND_LOOK_AFTER - now
+        return again(delivery, now, wait, clear_since=now if since is None else since)
+    done = not event.left and not before
+    clear = done and not event.unproven and event.refusal is None
+    return _tidy(delivery.with_cleanup(done=done, clear=clear), now)
+
+
+def _delete_refused(delivery: Delivery) -> Delivery:
+    """Count a refused deletion; after two the shares do not wait for the rest."""
+    refused = delivery.cleanup.deletes_refused + 1
+    enough = delivery.cleanup.deletes_accepted or refused >= MOST_REFUSALS
+    return delivery.with_cleanup(deletes_refused=refused, deletes_accepted=enough)
+
+
+def _unseen(delivery: Delivery, event: LeftoversSeen, now: int) -> bool:
+    """Whether something that the service started may exist but not show yet."""
+    copies = any(
+        copy.state is CopyState.INTENDED or (copy.copy is not None and copy.copy not in event.left)
+        for copy in delivery.copies
+        if copy.tries and now < (copy.intended_at or 0) + schedule.SILENCE
+    )
+    registered = delivery.request.intended_at if delivery.image.id is None else None
+    by_copy_image = delivery.request.copy_image_intended_at or 0  # the ids of CopyImage's snapshots are not known
+    intended = max(registered or 0, by_copy_image)
+    return copies or now < intended + schedule.SILENCE
+
+
+def _closing_seen(event: ClosingSeen, delivery: Delivery, now: int) -> Delivery:
+    """Say that it was withdrawn only when looks at AWS have missed it; after an hour, say what is still open."""
+    if event.open and now < in_force(delivery, tidied_by(delivery)):
+        return again(delivery, now, schedule.SILENCE)
+    faults = (holders.still_open(delivery.where, event.open),) if event.open else ()
+    gone = delivery.with_shares(gone=True)
+    return replace(gone, faults=(*delivery.faults, *faults), last_refusal=None, tries=0, next_try=now)
+
+
+def waits(event: Refused, delivery: Delivery, now: int) -> Delivery:
+    """Try again later: such a state ends by its deadline, not by a refusal."""
+    delivery, is_all = attempts.refused(event, delivery)
+    if is_all:
+        return delivery
+    wait = schedule.step(schedule.RETRIES, delivery.tries)
+    return again(delivery, now, wait, last_refusal=event.fault)
+
+
+def _stopping_refused(event: Refused, delivery: Delivery, now: int) -> Delivery:
+    if event.step == FindLeftovers.__name__:
+        delivery = answered(delivery, copies_news(delivery))
+        if event.kind is not RefusalKind.THROTTLED:
+            delivery = _delete_refused(delivery)
+    return waits(event, delivery, now)
+
+
+def _tidying_refused(event: Refused, delivery: Delivery, now: int) -> Delivery:
+    if event.step == FindLeftovers.__name__:
+        delivery = answered(delivery, copies_news(delivery))
+        if delivery.last_look.since:
+            return _left_behind(replace(delivery, last_refusal=event.fault), now)
+    return waits(event, notice_refused(event, delivery, now), now)
+
+
+# --- the last notice --------------------------------------------------------------------------------------------------
+
+
+def notify(delivery: Delivery, now: int) -> NotifyOutcome:
+    """Return the last notice. It is given up if it was refused for an hour after the deadline.
+
+    An outage of the service does not count.
+    """
+    failed = delivery.last_look.failure is not None
+    return NotifyOutcome(publish=not (failed and now >= delivery.last_look.since + schedule.NOTICE_DEADLINE))
+
+
+def late(delivery: Delivery, now: int) -> bool:
+    """Whether the deadline passed over an hour ago. A notice that is refused after that is tried for another hour."""
+    last = in_force(delivery, tidied_by(delivery))
+    return delivery.last_look.failure is not None or now >= last + schedule.NOTICE_DEADLINE
+
+
+def notice_refused(event: Refused, delivery: Delivery, now: int) -> Delivery:
+    """From when it is late, the hour of further tries counts."""
+    waited = event.step == NotifyOutcome.__name__ and delivery.last_look.failure is None and late(delivery, now)
+    return replace(delivery, last_look=LastLook(event.fault, now)) if waited else delivery
+
+
+def _over(_event: OutcomeNotified, delivery: Delivery, now: int) -> Delivery:
+    return reduced(StateEntry(delivery.outcome)(delivery, now))
+
+
+OVER = tuple(map(StateEntry, (DeliveryState.FAILED, DeliveryState.CANCELLED, DeliveryState.WITHDRAWN)))
+
+PHASES = {
+    DeliveryState.STOPPING: Phase(
+        on={
+            CopyStarted: leads(late_copy, STOP),
+            ImageRegistered: leads(_late_image, STOP),
+            slots.SlotsAsked: leads(slots.asked, STOP),
+            shares.SharesReleased: leads(shares.released, STOP),
+            LeftoversSeen: leads(_seen_stopping, STOP, TIDY),
+            Refused: leads(_stopping_refused, STOP),
+            DeadlinePassed: leads(_stopping_too_long, TIDY),
+        },
+        outstanding=_stopping,
+        deadline=_stops_by,
+        due=lambda delivery, last: (
+            last,
+            delivery.next_try,
+            None if _needs_shares(delivery) else shares.release_due(delivery),
+        ),
+        needs_shares=_needs_shares,
+    ),
+    DeliveryState.TIDYING: Phase(
+        on={
+            CopyStarted: leads(late_copy, TIDY),
+            ImageRegistered: leads(_late_image, TIDY),
+            slots.SlotsAsked: leads(slots.asked, TIDY),
+            shares.SharesReleased: leads(shares.released, TIDY),
+            ClosingSeen: leads(_closing_seen, TIDY),
+            LeftoversSeen: leads(_seen_tidying, TIDY),
+            OutcomeNotified: leads(_over, *OVER),
+            Refused: leads(_tidying_refused, TIDY),
+            DeadlinePassed: leads(_tidying_too_long, TIDY),
+        },
+        outstanding=_tidying,
+        deadline=tidied_by,
+        due=lambda delivery, last: (
+            None if delivery.cleanup.done else last,
+            delivery.next_try,
+            shares.release_due(delivery),
+        ),
+        deadline_acts=lambda delivery: not delivery.cleanup.done,
+    ),
+}

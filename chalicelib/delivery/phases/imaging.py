@@ -1,0 +1,349 @@
+"""Imaging: create the AMI (``registering``), then compare, tag and deprecate it like its source (``verifying``).
+
+There are two ways to create a target's own AMI, and the record names one.
+
+=============================  =======================================  =======================================
+what                           ``snapshots``                            ``image``
+=============================  =======================================  =======================================
+calls                          CopySnapshot for each, RegisterImage     CopyImage
+copy slots                     one for each snapshot                    none
+reads the source               until the last snapshot is copied        until the AMI is available
+CANCELS while it is made     finishes and stays                       is stopped
+past its deadline              RegisterImage is tried once more         is not begun again
+the nonce                      new for each call, dropped if denied     one for each AMI, as its client token
+an AMI that does not show      is looked for until the deadline         is gone after two minutes
+=============================  =======================================  =======================================
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from chalicelib.delivery import attempts, leftovers, preflight, proof, shares, slots
+from chalicelib.delivery.attempts import CopiesFound, CopyStarted, FindCopies, ImageRegistered, RegisterImage
+from chalicelib.delivery.model import Copy, CopyState, Delivery, DeliveryState
+from chalicelib.delivery.moves import MAX_TRIES, VERIFY_TRIES, again, answered
+from chalicelib.delivery.phase import Command, DeadlinePassed, DeliveryEvent, Phase, Refused, StateEntry, leads
+from chalicelib.delivery.phases import trouble
+from chalicelib.delivery.phases.ending import CANCELS, ENDS, TIDY, fail
+from chalicelib.delivery.phases.publishing import PUBLISH
+from chalicelib.engine import schedule
+from chalicelib.engine.faults import Fault, count
+
+REGISTER, VERIFY = StateEntry(DeliveryState.REGISTERING), StateEntry(DeliveryState.VERIFYING)
+
+NAME_NOT_FREE = preflight.name_not_free("", "").code
+"""Fault code: the name is taken, but no AMI shows it. A deregistered AMI keeps its name for a while."""
+
+
+@dataclass(frozen=True, slots=True)
+class DiscardImage(Command):
+    """Deregister the AMI of a failed try and delete its snapshots, so that another try can use its name."""
+
+
+@dataclass(frozen=True, slots=True)
+class FindImage(Command):
+    """List AMIs by name and tag, for an intent without a known result."""
+
+    acts = False
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyImage(Command):
+    """Read the new AMI and compare it with the source, field by field."""
+
+    acts = False
+
+
+@dataclass(frozen=True, slots=True)
+class FinishImage(Command):
+    """Give snapshots that CopyImage created their sources' tags; EnableImageDeprecation with the source's date."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageNotFound(DeliveryEvent):
+    """This look found no AMI with the service's tag and name in the target."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageSeen(DeliveryEvent):
+    """The new AMI was read: its state and, if it is available, how it differs from the source."""
+
+    state: str
+    differences: tuple[Fault, ...] = ()
+    reason: str = ""
+    """EC2's message, if the AMI failed."""
+    copies: tuple[tuple[str, str], ...] = ()
+    """(source snapshot, copy) by device, if CopyImage made them."""
+    extras: tuple[str, ...] = ()
+    """Further snapshots of this delivery that no device of the AMI uses."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageDiscarded(DeliveryEvent):
+    """The failed AMI is gone, or EC2 is removing it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFinished(DeliveryEvent):
+    """Each snapshot has its own source's tags, and the new AMI the source's deprecation date, if that has one."""
+
+
+# --- what is left to do -----------------------------------------------------------------------------------------------
+
+
+def _registering(delivery: Delivery, now: int) -> tuple[Command, ...]:
+    return (*_beside(delivery, now), *((_creates(delivery),) if now >= delivery.next_try else ()))
+
+
+def _creates(delivery: Delivery) -> Command:
+    if delivery.request.discarding:
+        return DiscardImage()
+    if not delivery.copies_listed_again and any(copy.tries > 1 or copy.adopted for copy in delivery.copies):
+        return FindCopies()
+    return RegisterImage() if delivery.request.intended_at is None else FindImage()
+
+
+def _verifying(delivery: Delivery, now: int) -> tuple[Command, ...]:
+    """After it was seen available, an event about it is no reason to look again."""
+    due, waits = now >= delivery.next_try, delivery.image.available_at is None
+    if not due and not (waits and delivery.unread("image") is not None):
+        return _beside(delivery, now)
+    return (*_beside(delivery, now), VerifyImage() if waits else FinishImage())
+
+
+def _beside(delivery: Delivery, now: int) -> tuple[Command, ...]:
+    released = () if _needs_shares(delivery) else shares.releases(delivery, now)
+    return (*slots.reports(delivery), *released, *leftovers.deletes(delivery, now))
+
+
+def _reads_source(delivery: Delivery) -> bool:
+    """Whether creating the AMI needs the shares, so that it can be stopped."""
+    return delivery.copies_image and not delivery.image.adopted and delivery.image.available_at is None
+
+
+def _needs_shares(delivery: Delivery) -> bool:
+    return _reads_source(delivery) or delivery.target.release_when == "registered"
+
+
+def _deadline(delivery: Delivery) -> int:
+    """An hour for each; with CopyImage the copy deadline, and an hour for tagging."""
+    since = (delivery.entered.get(entry.state, 0) for entry in (REGISTER, VERIFY))
+    if not delivery.copies_image or not delivery.copies_end:  # nothing is copied: the AMI existed already
+        return max(since) + schedule.IMAGE_DEADLINE
+    available_at = delivery.image.available_at
+    return max(delivery.copies_end, 0 if available_at is None else available_at + schedule.IMAGE_DEADLINE)
+
+
+def _due(delivery: Delivery, last: int | None) -> tuple[int | None, ...]:
+    return last, delivery.next_try, None if _needs_shares(delivery) else shares.release_due(delivery)
+
+
+# --- registering ------------------------------------------------------------------------------------------------------
+
+
+def _copies_found(event: CopiesFound, delivery: Delivery, now: int) -> Delivery:
+    """Copies were tried twice: delete the one that came late, or fail if none is proven."""
+    found = proof.copies(delivery, event.copies)
+    delivery = leftovers.with_unproven(delivery, found)
+    if doubled := proof.in_doubt(delivery, found.doubled):
+        return fail(delivery, now, proof.doubled_fault(delivery.where, [one.copy for one in doubled]))
+    return replace(attempts.match(delivery, found.own, now), copies_listed_again=True)
+
+
+def _registered(event: ImageRegistered, delivery: Delivery, now: int) -> Delivery:
+    delivery = proof.answered(delivery, event.nonce, "", event.image)
+    if event.image in delivery.request.discarded:  # an answer to an earlier try, late
+        return delivery
+    registered = VERIFY(replace(delivery.with_image(id=event.image), last_refusal=None), now)
+    # an event reports when it is available; without one a poll finds it
+    return replace(registered, next_try=now + schedule.POLLS[0])
+
+
+def _not_found(_event: ImageNotFound, delivery: Delivery, now: int) -> Delivery:
+    shown_by = (delivery.request.intended_at or 0) + schedule.SILENCE
+    tried = delivery.copies_image or (delivery.request.intended_at or 0) >= delivery.last_look.since
+    if delivery.last_look.failure is not None and tried:
+        return fail(delivery, now, delivery.last_look.failure)
+    if now < shown_by:
+        return replace(delivery, next_try=shown_by)
+    if delivery.request.tries >= MAX_TRIES:
+        return fail(delivery, now, delivery.last_refusal or _never_registered(delivery))
+    return replace(delivery.with_request(intended_at=None), next_try=now)
+
+
+def _never_registered(delivery: Delivery) -> Fault:
+    return Fault(
+        "register-never-answered",
+        delivery.where,
+        f"RegisterImage was tried {count(delivery.request.tries, 'time')}, and no AMI {delivery.image_name} exists.",
+        "Look at RegisterImage in that account's CloudTrail; then tag the AMI again.",
+    )
+
+
+def _discarded(_event: ImageDiscarded, delivery: Delivery, now: int) -> Delivery:
+    """Try again with the name and a new token, once every resource of the last try must be visible."""
+    begun = delivery.request.copy_image_intended_at or 0
+    if now < begun + schedule.SILENCE:
+        return replace(delivery, tries=0, next_try=begun + schedule.SILENCE)
+    not_before = begun + schedule.step(schedule.NOT_YET, len(delivery.request.discarded))
+    gone = (*delivery.request.discarded, *([delivery.image.id] if delivery.image.id else []))
+    fresh = delivery.with_image(id=None).with_request(intended_at=None, discarding=False, discarded=gone, token="")
+    if fresh.last_look.failure is not None:
+        return fail(fresh, now, fresh.last_look.failure)
+    return replace(fresh, tries=0, next_try=max(now, not_before))
+
+
+def _registering_refused(event: Refused, delivery: Delivery, now: int) -> Delivery:
+    late = None
+    if event.step == RegisterImage.__name__ and delivery.copies_image and event.fault.code != NAME_NOT_FREE:
+        late = now - (delivery.shares.opened_at or 0) <= schedule.NOT_YET_FOR
+    looks = event.step in (FindCopies.__name__, FindImage.__name__)
+    return trouble.refused(event, delivery, now, looks=looks, comes_true=late)
+
+
+_REGISTERING_CURE = "Look for RegisterImage or CopyImage in that account's CloudTrail; then tag again."
+_look_once_more = trouble.looks_once_more(_REGISTERING_CURE)
+
+
+def _registering_too_long(event: DeadlinePassed, delivery: Delivery, now: int) -> Delivery:
+    begun = delivery.request.intended_at is not None or delivery.request.discarding
+    if delivery.copies_image and not begun and delivery.last_look.failure is None:
+        return fail(delivery, now, trouble.deadline_fault(delivery, _REGISTERING_CURE))
+    return _look_once_more(event, delivery, now)
+
+
+# --- verifying --------------------------------------------------------------------------------------------------------
+
+
+def _seen(event: ImageSeen, delivery: Delivery, now: int) -> Delivery:
+    delivery = answered(delivery, ["image"])
+    if event.state in ("pending", "missing") and delivery.last_look.failure is not None:
+        return fail(delivery, now, delivery.last_look.failure)
+    if event.state == "missing":
+        return _missing(delivery, now)
+    if event.state == "pending":
+        return again(delivery, now, schedule.step(schedule.POLLS, delivery.tries), clear_since=None)
+    if event.state != "available":
+        return _image_failed(event, delivery, now)
+    if event.differences and delivery.tries + 1 < VERIFY_TRIES:
+        return again(delivery, now, schedule.step(schedule.RETRIES, delivery.tries + 2))
+    if event.differences:
+        return fail(delivery, now, *event.differences)
+    copies = tuple(Copy(source, CopyState.COMPLETED, copy, progress=100) for source, copy in event.copies)
+    seen = proof.settled(delivery, event.copies).with_image(available_at=now).with_deletions(event.extras)
+    return replace(seen, tries=0, next_try=now, copies=copies or delivery.copies)
+
+
+def _missing(delivery: Delivery, now: int) -> Delivery:
+    """A copy that one look does not show may appear late; it counts as gone after two minutes."""
+    if not delivery.copies_image:
+        return again(delivery, now, schedule.step(schedule.POLLS, delivery.tries), clear_since=None)
+    since = delivery.clear_since
+    if since is None or now < since + schedule.SILENCE:
+        return again(delivery, now, schedule.POLLS[0], clear_since=now if since is None else since)
+    fault = Fault(
+        "copy-vanished",
+        delivery.where,
+        f"The AMI {delivery.image.id}, a copy of {delivery.ami}, is gone.",
+        "Somebody probably deregistered it: look for DeregisterImage in that account's CloudTrail, "
+        "then tag the AMI again.",
+    )
+    return fail(delivery, now, fault)
+
+
+def _image_failed(seen: ImageSeen, delivery: Delivery, now: int) -> Delivery:
+    """Fail; but CopyImage is tried again within ten minutes: key or permission may not have been effective yet."""
+    code = "registered-image-failed"
+    cure = "It is removed. Look at the AMI's state reason in that account's CloudTrail; then tag the AMI again."
+    if seen.state == "disabled":
+        cure = f"Enable it there (aws ec2 enable-image --image-id {delivery.image.id}); then tag the AMI again."
+    elif delivery.copies_image and seen.state == "failed":
+        if _access_was_late(seen, delivery):
+            return REGISTER(delivery.with_request(discarding=True), now)
+        code, cure = "image-copy-failed", f"It is removed. {copy_cure(seen.reason, delivery.target.account)}"
+    what = f"The AMI {delivery.image.id} is {seen.state}, not available. {seen.reason}".rstrip()
+    return fail(delivery, now, Fault(code, delivery.where, what, cure))
+
+
+def _access_was_late(seen: ImageSeen, delivery: Delivery) -> bool:
+    early = (delivery.request.copy_image_intended_at or 0) - (delivery.shares.opened_at or 0) <= schedule.NOT_YET_FOR
+    late_access = any(words in seen.reason for words in ("not accessible", "internal error"))
+    return early and late_access and not delivery.image.adopted and delivery.last_look.failure is None
+
+
+def copy_cure(message: str, account: str) -> str:
+    """Return what to do about a copy that ended in error, from EC2's message [aws-facts 2, StateMessage]."""
+    if "Source snapshot" in message:
+        return (
+            "The hub's snapshot was deleted, or is no longer shared with the account. Find out who did that in the hub "
+            "from its CloudTrail (ModifySnapshotAttribute, DeleteSnapshot); then tag again."
+        )
+    return (
+        f"`ami-promoter doctor --account {account}` checks the target's key and its policy. If the key is not "
+        "accessible and it finds nothing, check that both keys are enabled, that the target's role may use them "
+        "through EC2 (deploy/target.yaml allows it), and that no service control policy (SCP) of the target and no "
+        "resource control policy (RCP) of a key's account denies it. Then tag again."
+    )
+
+
+def _finished(_event: ImageFinished, delivery: Delivery, now: int) -> Delivery:
+    return PUBLISH(delivery, now)
+
+
+def _verifying_refused(event: Refused, delivery: Delivery, now: int) -> Delivery:
+    if event.step != VerifyImage.__name__:
+        return trouble.refused(event, delivery, now)
+    return trouble.refused(event, answered(delivery, ["image"]), now, looks=True)
+
+
+# --- the rows ---------------------------------------------------------------------------------------------------------
+
+PHASES = {
+    DeliveryState.REGISTERING: Phase(
+        on={
+            CopiesFound: leads(_copies_found, REGISTER, *ENDS),
+            CopyStarted: leads(trouble.late_copy, REGISTER, *ENDS),
+            slots.SlotsAsked: leads(slots.asked, REGISTER),
+            shares.SharesReleased: leads(shares.released, REGISTER),
+            leftovers.SnapshotsDeleted: leads(leftovers.deleted, REGISTER),
+            ImageRegistered: leads(_registered, VERIFY, REGISTER),
+            ImageNotFound: leads(_not_found, REGISTER, *ENDS),
+            ImageDiscarded: leads(_discarded, REGISTER, *ENDS),
+            Refused: leads(_registering_refused, REGISTER, *ENDS),
+            **CANCELS,
+            DeadlinePassed: leads(_registering_too_long, REGISTER, *ENDS),
+        },
+        outstanding=_registering,
+        deadline=_deadline,
+        due=_due,
+        # an intended RegisterImage finishes, and its AMI stays; CopyImage is stopped
+        may_cancel=lambda delivery: _reads_source(delivery) or delivery.request.intended_at is None,
+        needs_shares=_needs_shares,
+    ),
+    DeliveryState.VERIFYING: Phase(
+        on={
+            CopyStarted: leads(trouble.late_copy, VERIFY, *ENDS),
+            slots.SlotsAsked: leads(slots.asked, VERIFY),
+            shares.SharesReleased: leads(shares.released, VERIFY),
+            leftovers.SnapshotsDeleted: leads(leftovers.deleted, VERIFY),
+            ImageSeen: leads(_seen, VERIFY, REGISTER, *ENDS),
+            ImageFinished: leads(_finished, PUBLISH),
+            Refused: leads(_verifying_refused, VERIFY, *ENDS),
+            **CANCELS,
+            DeadlinePassed: leads(
+                trouble.looks_once_more(
+                    "Look at the AMI in that account: it never became available. If CopyImage is slow, raise "
+                    "copy_deadline in the targets file; then tag the AMI again."
+                ),
+                VERIFY,
+                TIDY,
+            ),
+        },
+        outstanding=_verifying,
+        deadline=_deadline,
+        due=_due,
+        may_cancel=_reads_source,
+        needs_shares=_needs_shares,
+    ),
+}

@@ -1,0 +1,90 @@
+"""Opening: hold the shares that the delivery needs, and wait until the share worker has opened them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from chalicelib.delivery import leftovers, permissions, shares, slots
+from chalicelib.delivery.model import CopyState, Delivery, DeliveryState
+from chalicelib.delivery.phase import Command, DeadlinePassed, Phase, Refused, StateEntry, leads
+from chalicelib.delivery.phases import trouble
+from chalicelib.delivery.phases.copying import COPY
+from chalicelib.delivery.phases.ending import CANCELS, ENDS, begin_again, cancel, fail
+from chalicelib.delivery.phases.imaging import REGISTER, VERIFY
+from chalicelib.delivery.phases.publishing import PUBLISH
+from chalicelib.engine import schedule
+from chalicelib.sharing.entitlement import SETTINGS_CHANGED
+from chalicelib.targets import approvals
+
+OPEN = StateEntry(DeliveryState.OPENING)
+
+BEGINS_AGAIN = (approvals.NOT_APPROVED, SETTINGS_CHANGED)
+"""Codes of faults for which only another episode can open its shares."""
+ASKED_ANEW = 5 * schedule.MINUTE
+"""For this time an opening share may still have the fault of an earlier episode."""
+
+_CURE = "Look at the function `share-worker`: its dead letters and errors; then tag the AMI again."
+
+
+def _outstanding(delivery: Delivery, now: int) -> tuple[Command, ...]:
+    steps = shares.steps(delivery, now, asked=delivery.shares.held)
+    return (*slots.reports(delivery), *leftovers.deletes(delivery, now), *steps)
+
+
+def _seen(event: shares.SharesSeen, delivery: Delivery, now: int) -> Delivery:
+    """Continue if all are open. This look also decides a passed deadline: they may have opened during an outage."""
+    if event.open:
+        return _opened(replace(delivery, last_refusal=None), now)
+    delivery = delivery.with_shares(wait_for=event.waits_for)
+    if event.waits_for is not None and event.waits_for.code in BEGINS_AGAIN and now >= _share_worker_by(delivery):
+        return cancel(delivery, now, event.waits_for)  # the next episode asks for another approval, or has new settings
+    if now >= delivery.copies_end:
+        return fail(delivery, now, trouble.deadline_fault(delivery, _CURE))
+    return delivery if event.refused is None else fail(delivery, now, event.refused)
+
+
+def _share_worker_by(delivery: Delivery) -> int:
+    """When the share worker will have asked again; its earlier answer may be about the last episode."""
+    return delivery.entered[OPEN.state] + ASKED_ANEW
+
+
+def _opened(delivery: Delivery, now: int) -> Delivery:
+    delivery = delivery.with_shares(opened_at=now)
+    if delivery.shared:
+        return PUBLISH(delivery, now)
+    if delivery.image.adopted and delivery.image.id:
+        return VERIFY(delivery, now)
+    copied = delivery.copies and all(copy.state is CopyState.COMPLETED for copy in delivery.copies)
+    return REGISTER(delivery, now) if copied or delivery.copies_image else COPY(delivery, now)
+
+
+def _role_renamed(event: shares.RoleRenamed, delivery: Delivery, now: int) -> Delivery:
+    """Hold what the new role needs. What may wait for the former role would never open."""
+    after = permissions.renamed(delivery, event.role, now)
+    waits = delivery.shares.held and after.shares.needed != delivery.shares.needed
+    return begin_again(delivery, now) if waits else after
+
+
+def _too_long(_event: DeadlinePassed, delivery: Delivery, now: int) -> Delivery:
+    return fail(delivery, now, trouble.deadline_fault(delivery, _CURE))
+
+
+PHASES = {
+    DeliveryState.OPENING: Phase(
+        on={
+            slots.SlotsAsked: leads(slots.asked, OPEN),
+            shares.RoleRenamed: leads(_role_renamed, OPEN, *ENDS),
+            shares.SharesHeld: leads(shares.held, OPEN),
+            shares.SharesSeen: leads(_seen, OPEN, COPY, REGISTER, VERIFY, PUBLISH, *ENDS),
+            leftovers.SnapshotsDeleted: leads(leftovers.deleted, OPEN),
+            Refused: leads(trouble.refused, OPEN, *ENDS),
+            **CANCELS,
+            DeadlinePassed: leads(_too_long, *ENDS),
+        },
+        outstanding=_outstanding,
+        deadline=lambda delivery: delivery.copies_end,
+        deadline_acts=lambda delivery: not delivery.shares.held,  # then a read of the ledger decides it
+        needs_shares=lambda _delivery: True,
+        waits_for_shares=lambda delivery: delivery.shares.held,
+    )
+}

@@ -1,0 +1,119 @@
+"""Publishing: protect the AMI, release the shares for its copies, then send the notice and wake the promotion."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from chalicelib.delivery import leftovers, shares, slots
+from chalicelib.delivery.attempts import CopyStarted
+from chalicelib.delivery.model import Delivery, DeliveryState, reduced
+from chalicelib.delivery.moves import again
+from chalicelib.delivery.phase import Command, DeliveryEvent, Phase, Refused, StateEntry, leads
+from chalicelib.delivery.phases.ending import (
+    OutcomeNotified,
+    late,
+    late_copy,
+    notice_refused,
+    notify,
+    tidied_by,
+    waits,
+)
+from chalicelib.delivery.phases.shared import SHARED
+from chalicelib.engine import schedule
+from chalicelib.engine.errors import RefusalKind
+from chalicelib.engine.faults import Fault
+
+PUBLISH, DELIVERED = StateEntry(DeliveryState.PUBLISHING), StateEntry(DeliveryState.DELIVERED)
+
+PROTECT_TRIES = 5
+"""With the waits between the tries, two and a half minutes: the notice of a successful delivery waits no longer."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProtectImage(Command):
+    """EnableImageDeregistrationProtection, without a cooldown: an administrator can turn it off at any time."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageProtected(DeliveryEvent):
+    """The new AMI has deregistration protection."""
+
+
+def _outstanding(delivery: Delivery, now: int) -> tuple[Command, ...]:
+    useless = leftovers.deletes(delivery, now)
+    return (*slots.reports(delivery), *shares.releases(delivery, now), *useless, *_publishes(delivery, now))
+
+
+def _publishes(delivery: Delivery, now: int) -> tuple[Command, ...]:
+    if now < delivery.next_try:
+        return ()
+    if _to_protect(delivery):
+        return (ProtectImage(),)
+    waits_for_others = delivery.shares.holds_copy or (delivery.cleanup.to_delete and not late(delivery, now))
+    return () if waits_for_others else (notify(delivery, now),)
+
+
+def _to_protect(delivery: Delivery) -> bool:
+    """Whether its AMI must be protected first. From now on the service never removes it."""
+    wanted = delivery.target.protect and not delivery.shared
+    return wanted and not delivery.image.protected and delivery.image.unprotected is None
+
+
+def _due(delivery: Delivery, _last: int | None) -> Iterator[int | None]:
+    """At its next try, unless it only waits for its linger."""
+    if not delivery.shares.holds_copy or delivery.cleanup.to_delete or _to_protect(delivery):
+        yield delivery.next_try
+    yield shares.release_due(delivery)
+
+
+def _protected(_event: ImageProtected, delivery: Delivery, now: int) -> Delivery:
+    return replace(delivery.with_image(protected=True), tries=0, next_try=now)
+
+
+def _refused(event: Refused, delivery: Delivery, now: int) -> Delivery:
+    if event.step == ProtectImage.__name__:
+        return _not_protected(event, delivery, now)
+    return waits(event, notice_refused(event, delivery, now), now)
+
+
+def _not_protected(event: Refused, delivery: Delivery, now: int) -> Delivery:
+    """Continue without protection: the delivery does not fail for that, and records why."""
+    if event.kind is RefusalKind.THROTTLED and delivery.tries < PROTECT_TRIES:
+        return again(delivery, now, schedule.step(schedule.RETRIES, delivery.tries), last_refusal=event.fault)
+    why = _unprotected(delivery, event.fault)
+    return replace(delivery.with_image(unprotected=why), last_refusal=None, tries=0, next_try=now)
+
+
+def _unprotected(delivery: Delivery, refusal: Fault) -> Fault:
+    """Return the fault of a delivered AMI without protection, which principals in the target can deregister."""
+    return Fault(
+        "image-not-protected",
+        f"{delivery.where}, {delivery.image.id}",
+        f"The AMI is delivered, without deregistration protection. {refusal.what}",
+        "Protect it with that account's credentials: `aws ec2 enable-image-deregistration-protection --image-id "
+        f"{delivery.image.id} --region {delivery.target.region}`. If the role may not do it, deploy this version's "
+        "deploy/target.yaml there; or write `protect: false` in the targets file.",
+    )
+
+
+def _published(_event: OutcomeNotified, delivery: Delivery, now: int) -> Delivery:
+    return SHARED(delivery, now) if delivery.shared else reduced(DELIVERED(delivery, now))
+
+
+PHASES = {
+    DeliveryState.PUBLISHING: Phase(
+        on={
+            CopyStarted: leads(late_copy, PUBLISH),
+            slots.SlotsAsked: leads(slots.asked, PUBLISH),
+            shares.SharesReleased: leads(shares.released, PUBLISH),
+            leftovers.SnapshotsDeleted: leads(leftovers.deleted, PUBLISH),
+            ImageProtected: leads(_protected, PUBLISH),
+            OutcomeNotified: leads(_published, DELIVERED, SHARED),
+            Refused: leads(_refused, PUBLISH),
+        },
+        outstanding=_outstanding,
+        deadline=tidied_by,
+        due=_due,
+    )
+}

@@ -1,0 +1,86 @@
+"""What refusals and deadlines change while a delivery works: it waits, looks once more, or fails."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from chalicelib.delivery import attempts
+from chalicelib.delivery.attempts import CopyStarted
+from chalicelib.delivery.model import Delivery, LastLook
+from chalicelib.delivery.moves import MAX_TRIES, again
+from chalicelib.delivery.phase import DeadlinePassed, Handler, Refused
+from chalicelib.delivery.phases.ending import fail, give_up
+from chalicelib.engine import schedule
+from chalicelib.engine.errors import RefusalKind
+from chalicelib.engine.faults import Fault
+
+
+def refused(
+    event: Refused, delivery: Delivery, now: int, *, looks: bool = False, comes_true: bool | None = None
+) -> Delivery:
+    """Wait and try again, or fail.
+
+    ``looks``: the command only reads in the target, so that it may be the last look. ``comes_true``: whether a missing
+    access may only be late; None: as long as there are tries left.
+    """
+    delivery, is_all = attempts.refused(event, delivery)
+    if is_all:
+        return delivery
+    late = delivery.tries < MAX_TRIES if comes_true is None else comes_true
+    steps = _waits(event, delivery, looks=looks, comes_true=late)
+    if steps:
+        return again(delivery, now, schedule.step(steps, delivery.tries), last_refusal=event.fault)
+    pending = () if delivery.last_look.failure is None else (delivery.last_look.failure,)
+    return fail(delivery, now, *pending, event.fault)
+
+
+def _waits(event: Refused, delivery: Delivery, *, looks: bool, comes_true: bool) -> Sequence[int]:
+    """Return the waits before the command is tried again; none if the refusal ends the delivery."""
+    last = delivery.last_look.failure is not None
+    if event.kind is RefusalKind.THROTTLED:
+        return schedule.RETRIES
+    if event.kind is RefusalKind.ROLE or (last and looks):
+        return schedule.POLLS
+    if last:
+        return ()
+    if event.kind is RefusalKind.LIMIT:
+        return schedule.POLLS
+    return schedule.NOT_YET if event.kind is RefusalKind.NOT_YET and comes_true else ()
+
+
+def late_copy(event: CopyStarted, delivery: Delivery, now: int) -> Delivery:
+    """CopySnapshot answered late; fail if the answer says that somebody else's snapshot was adopted."""
+    known, faults = attempts.answered_late(event, delivery)
+    return fail(known, now, *faults) if faults else known
+
+
+def deadline_fault(delivery: Delivery, cure: str) -> Fault:
+    """Return the fault of a passed deadline, with the last refusal."""
+    cause = delivery.shares.wait_for or delivery.last_refusal
+    last = "" if cause is None else f" The last refusal was: {cause.what}"
+    return Fault(
+        f"deadline-{delivery.state}",
+        delivery.where,
+        f"The state {delivery.state} has lasted until its deadline.{last}",
+        cure if delivery.shares.wait_for is None else delivery.shares.wait_for.cure,
+    )
+
+
+def looks_once_more(cure: str) -> Handler:
+    """Return what a passed deadline changes: it acts after one more look that shows unfinished work (invariant 6).
+
+    If no look has succeeded since, for a day, the service gives the target up.
+    """
+
+    def handler(_event: DeadlinePassed, delivery: Delivery, now: int) -> Delivery:
+        if delivery.last_look.failure is not None:
+            return give_up(delivery, now, delivery.last_look.failure)
+        return await_look(delivery, deadline_fault(delivery, cure), now)
+
+    return handler
+
+
+def await_look(delivery: Delivery, failure: Fault, now: int) -> Delivery:
+    """Fail, unless the next look shows the work finished."""
+    return replace(delivery, last_look=LastLook(failure, now), next_try=now)

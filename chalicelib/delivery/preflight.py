@@ -1,0 +1,434 @@
+"""The checks before anything is opened: of the image, and of each target.
+
+Each answer has all faults at once, so that a person can repair them together.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Literal
+
+from chalicelib.delivery.kms_keys import source_key_faults, target_key_faults
+from chalicelib.engine.faults import Fault, count
+from chalicelib.engine.illegible import ILLEGIBLE
+from chalicelib.engine.places import last_part
+from chalicelib.images import register
+from chalicelib.images.image import (
+    BlockDevice,
+    SourceImage,
+    SourceSnapshot,
+    snapshots_to_copy,
+    unknown_values,
+)
+from chalicelib.images.keys import KeyFacts
+from chalicelib.sharing import refusals
+from chalicelib.targets.applied_file import Target
+
+__all__ = ["KeyFacts", "source_faults", "target_faults"]
+
+MAX_TAGS = 50
+"""User tags that one resource may have; aws: tags do not count."""
+SNAPSHOT_MISSING = "source-snapshot-missing"
+MOST_ON_RECORD = 380_000
+"""Bytes of an examined source as JSON, which is ASCII: DynamoDB takes 400 KB (409,600 bytes) in an item."""
+BY_COPY_IMAGE = (
+    "Write `copy_method: auto` (or `image`) in the targets file and tag it again: CopyImage copies all of it"
+)
+OUR_TAGS = 5
+"""Tags that the service itself puts on an image or snapshot (``ami-promoter:...``)."""
+
+
+def source_faults(
+    image: SourceImage,
+    hub_account: str,
+    keys: Mapping[str, KeyFacts],
+    *,
+    trigger_tag: str = "promote",
+    opens_keys: bool = True,
+) -> tuple[Fault, ...]:
+    """Return why no method can promote the image; values that are not known are among the reasons.
+
+    ``keys``: the ``key`` of each encrypted snapshot -> its facts; a missing key could not be described. ``opens_keys``:
+    some target needs the service to open the keys, so a third account's key cannot be used. A ``pending`` image has no
+    fault of state: the promotion waits for it.
+    """
+    return (
+        *_owner_and_state(image, hub_account),
+        *_kind(image),
+        *_product_codes(image),
+        *_not_copyable(image),
+        *_snapshots(image, hub_account),
+        *source_key_faults(image, hub_account, keys, opens_keys=opens_keys),
+        *_source_tags(image, trigger_tag),
+        *_too_large(image),
+        *_illegible(image, trigger_tag),
+        *unknown_values(image),
+    )
+
+
+def may_be_partial(faults: Iterable[Fault]) -> bool:
+    """Whether EC2 may not show all of the source yet: DescribeSnapshots can lack a snapshot for a moment."""
+    return any(fault.code == SNAPSHOT_MISSING for fault in faults)
+
+
+def sharing_faults(target: Target, now: int) -> tuple[Fault, ...]:
+    """Return why the service may no longer share with the target."""
+    if not target.until or now < target.until:
+        return ()
+    where = f"account {target.account}, {target.region}"
+    what = "The targets file lets AMIs be shared with this account until a date that has passed."
+    return (
+        Fault("share-until-passed", where, what, "Set a later `until` there and apply it; then tag the AMI again."),
+    )
+
+
+def roles_missing(where: str, target: Target, missing: Sequence[str]) -> tuple[Fault, ...]:
+    """Return the faults of a target that lacks service-linked roles ("SERVICE/NAME") or the role for their grants."""
+    return tuple(
+        refusals.role_missing(where, it) if "/" in it else _grant_role_missing(where, target, it) for it in missing
+    )
+
+
+def _grant_role_missing(where: str, target: Target, role: str) -> Fault:
+    names = ", ".join(last_part(one) for one in target.service_linked_roles)
+    return Fault(
+        "grant-role-missing",
+        where,
+        f"The account has no role {role}, with which the hub grants the key; so {names} could not launch the AMI.",
+        "Deploy this version's deploy/target.yaml there with CreateGrantRole=true; or, if no such service "
+        "launches it, write `service_linked_roles: []` in the targets file and apply it; then tag the AMI again.",
+    )
+
+
+def name_not_free(where: str, name: str) -> Fault:
+    """Return the fault of a name that is taken although EC2 shows no AMI with it."""
+    return Fault(
+        "ami-name-not-free",
+        where,
+        f"The image name {name!r} is taken, but no AMI there has it: an AMI that was just deregistered still holds it.",
+        "The service tries again; if this lasts, look for DeregisterImage in that account's "
+        "CloudTrail, or give the target "
+        "another ami_name in the targets file.",
+    )
+
+
+def method_faults(image: SourceImage, targets: Iterable[Target]) -> tuple[Fault, ...]:
+    """Return why RegisterImage cannot make the same image for a target with copy method ``snapshots``."""
+    if any(target.mode == "copy" and target.copy_method == "snapshots" for target in targets):
+        return tuple(_needs_copy_image(image))
+    return ()
+
+
+def method(target: Target, image: SourceImage) -> tuple[Literal["snapshots", "image"], str]:
+    """Return the copy method of a target, and why, if the service chose it."""
+    if target.copy_method != "auto":
+        return target.copy_method, ""
+    why = next(_needs_copy_image(image), None)
+    if why is None:
+        return "snapshots", "copy_method auto: RegisterImage makes the same AMI."
+    return "image", f"copy_method auto: {why.what}"
+
+
+def target_faults(
+    target: Target,
+    key: KeyFacts | None,
+    tags: Mapping[str, str],
+    name: str,
+    name_taken_by: str | None,
+    key_trouble: str = "",
+    *,
+    unproven: tuple[Fault, ...] = (),
+) -> tuple[Fault, ...]:
+    """Return why the target cannot take the image yet.
+
+    ``key``: None if the target's key could not be described; ``key_trouble`` then has AWS's message. ``tags`` and
+    ``name``: those that the copy will have. ``name_taken_by``: an AMI of the target that has the name and is not this
+    delivery's. ``unproven``: the fault of an AMI that may be this delivery's, without proof.
+    """
+    where = f"account {target.account}, {target.region}"
+    return (
+        *target_key_faults(target, key, key_trouble),
+        *_target_tags(tags, where),
+        *(unproven or _name_taken(name, name_taken_by, where)),
+    )
+
+
+def _owner_and_state(image: SourceImage, hub_account: str) -> Iterator[Fault]:
+    if image.owner != hub_account:
+        yield Fault(
+            "source-not-owned",
+            image.id,
+            f"The image is owned by account {image.owner}, not by the hub {hub_account}; only its owner can share it.",
+            f"Make an image of the hub's own first: aws ec2 copy-image --source-image-id {image.id} --source-region "
+            "REGION --name NAME; then tag that one.",
+        )
+    if image.state not in {"available", "pending"}:
+        cure = (
+            f"Enable it (aws ec2 enable-image --image-id {image.id}) and tag it again."
+            if image.state == "disabled"
+            else "Build the image again and tag the new one."
+        )
+        reason = f" EC2 says: {image.state_reason}." if image.state_reason else ""
+        yield Fault("source-not-available", image.id, f"The image is in state {image.state}.{reason}", cure)
+
+
+def _kind(image: SourceImage) -> Iterator[Fault]:
+    if image.root_device_type == "instance-store":
+        yield Fault(
+            "source-not-ebs-backed",
+            image.id,
+            "The root device is an instance-store volume, which has no snapshot that could be copied.",
+            "Build the image on an EBS root volume.",
+        )
+    elif not any(device.name == image.root_device_name and device.kind == "snapshot" for device in image.devices):
+        yield Fault(
+            "source-root-missing",
+            image.id,
+            f"No block device mapping gives the root device {image.root_device_name} a volume made from a snapshot.",
+            "Register the image again with a mapping for its root device.",
+        )
+    if image.virtualization_type == "paravirtual" or image.kernel_id or image.ramdisk_id:
+        ids = ", ".join(filter(None, (image.kernel_id, image.ramdisk_id))) or "none"
+        yield Fault(
+            "source-paravirtual",
+            image.id,
+            f"The image is {image.virtualization_type} (kernel and RAM disk: {ids}); these ids exist in one Region "
+            "only, and only retired instance types run paravirtual images.",
+            "Rebuild the image as hvm, without kernel and RAM disk ids.",
+        )
+    if image.image_type in {"kernel", "ramdisk"}:
+        yield Fault(
+            "source-not-a-machine", image.id, f"This is a {image.image_type} image.", "Tag a machine image instead."
+        )
+    if image.hypervisor == "ovm":
+        yield Fault(
+            "source-hypervisor",
+            image.id,
+            "The image is for the hypervisor ovm, which EC2 does not support.",
+            "Rebuild the image on a current instance type.",
+        )
+
+
+def _needs_copy_image(image: SourceImage) -> Iterator[Fault]:
+    """Return what CopyImage keeps and RegisterImage does not [aws-facts 5]."""
+    yield from _billing(image)
+    yield from _not_expressible(image)
+    yield from _devices(image)
+
+
+def _product_codes(image: SourceImage) -> Iterator[Fault]:
+    if image.product_codes:
+        yield Fault(
+            "source-product-code",
+            image.id,
+            f"The image carries product codes: {', '.join(image.product_codes)}. A seller's terms apply to it, and "
+            "a copy by another account would lose or break them.",
+            "Have each target account subscribe to the product and build its own image, or build without that product.",
+        )
+
+
+def _billing(image: SourceImage) -> Iterator[Fault]:
+    billed = (image.platform_details, image.usage_operation)
+    billed_as = f"{image.platform_details or 'unknown'} ({image.usage_operation or 'no code'})"
+    if image.platform or billed != ("Linux/UNIX", "RunInstances"):
+        yield Fault(
+            "source-billing-code",
+            image.id,
+            f"The image is billed as {billed_as}. RegisterImage takes the license from metadata on the snapshots. "
+            "A copy can lose it, and the image would then be unusable.",
+            f"{BY_COPY_IMAGE}, which keeps billing codes; or build it on a Linux/UNIX base.",
+        )
+
+
+def _not_expressible(image: SourceImage) -> Iterator[Fault]:
+    if image.tpm_support and image.boot_mode == "uefi-preferred":
+        yield Fault(
+            "source-tpm-uefi-preferred",
+            image.id,
+            f"The image has TPM {image.tpm_support} and boot mode uefi-preferred; an image "
+            "with both cannot be registered.",
+            f"{BY_COPY_IMAGE}; or build it with boot mode uefi.",
+        )
+    if image.watermarks:
+        yield Fault(
+            "source-watermark",
+            image.id,
+            f"The image carries watermarks ({', '.join(image.watermarks)}), which RegisterImage would drop.",
+            f"{BY_COPY_IMAGE}; or detach them if the targets do not need them: aws ec2 detach-image-watermark.",
+        )
+
+
+def _not_copyable(image: SourceImage) -> Iterator[Fault]:
+    for device in image.devices:
+        yield from _local(image, device)
+    if image.instance_types:
+        yield Fault(
+            "source-instance-types",
+            image.id,
+            f"The image is for certain instance types ({_few(image.instance_types)}); a copy cannot "
+            "carry that restriction.",
+            "Remove it from the source (aws ec2 replace-image-instance-type-specification) and tag it again.",
+        )
+
+
+def _devices(image: SourceImage) -> Iterator[Fault]:
+    for device in image.devices:
+        yield from _device(image, device)
+
+
+def _local(image: SourceImage, device: BlockDevice) -> Iterator[Fault]:
+    where = f"{image.id} {device.name}"
+    if device.placement:
+        yield Fault(
+            "source-device-local",
+            where,
+            f"The mapping is bound to {device.placement}, which the targets do not have.",
+            "Register the image again with snapshots in the Region, without Outpost or Zone.",
+        )
+
+
+def _device(image: SourceImage, device: BlockDevice) -> Iterator[Fault]:
+    where = f"{image.id} {device.name}"
+    if device.initialization_rate is not None:
+        yield Fault(
+            "source-device-initialization-rate",
+            where,
+            f"The mapping has a volume initialization rate ({device.initialization_rate} MiB/s), and it is not "
+            "documented that RegisterImage takes one.",
+            f"{BY_COPY_IMAGE}; or register the image again without the rate, and set it in launch templates instead.",
+        )
+
+
+def _snapshots(image: SourceImage, hub_account: str) -> Iterator[Fault]:
+    known = {snapshot.id: snapshot for snapshot in image.snapshots}
+    for snapshot_id in snapshots_to_copy(image):
+        if snapshot_id in known:
+            yield from _snapshot(known[snapshot_id], hub_account)
+        else:
+            yield Fault(
+                SNAPSHOT_MISSING,
+                f"{image.id} {snapshot_id}",
+                "The image names a snapshot that the hub cannot see: it was deleted, is in the Recycle Bin, or "
+                "belongs to another account.",
+                "Restore it (aws ec2 list-snapshots-in-recycle-bin; aws ec2 restore-snapshot-from-recycle-bin "
+                f"--snapshot-id {snapshot_id}), or build the image again.",
+            )
+
+
+def _snapshot(snapshot: SourceSnapshot, hub_account: str) -> Iterator[Fault]:
+    if snapshot.owner != hub_account:
+        yield Fault(
+            "source-snapshot-not-owned",
+            snapshot.id,
+            f"The snapshot is owned by account {snapshot.owner}, and only an owner can share it.",
+            "Copy the image within the hub (aws ec2 copy-image), so that the hub owns the snapshots, and tag that one.",
+        )
+    if snapshot.state != "completed":
+        said = f" EC2 says: {snapshot.state_message}." if snapshot.state_message else ""
+        cure = {
+            "pending": "Wait until it is completed and tag the image again.",
+            "recoverable": "Restore it from the Recycle Bin: aws ec2 restore-snapshot-from-recycle-bin --snapshot-id "
+            f"{snapshot.id}; then tag the image again.",
+            "recovering": "Wait until it is completed and tag the image again.",
+        }.get(snapshot.state, "Build the image again and tag the new one.")
+        yield Fault(
+            "source-snapshot-not-completed",
+            snapshot.id,
+            f"The snapshot is in state {snapshot.state}, and only a completed one can be copied.{said}",
+            cure,
+        )
+    if snapshot.storage_tier == "archive" or snapshot.restored_for_a_time:
+        yield Fault(
+            "source-snapshot-archived",
+            snapshot.id,
+            "The snapshot is restored from the archive temporarily, and can return there during the copy."
+            if snapshot.restored_for_a_time
+            else "The snapshot is in the archive tier and cannot be copied from there.",
+            f"Restore it permanently: aws ec2 restore-snapshot-tier --snapshot-id {snapshot.id} "
+            "--permanent-restore; wait "
+            "until its storage tier is standard (up to 72 hours) and tag the image again.",
+        )
+    if snapshot.placement:
+        yield Fault(
+            "source-snapshot-local",
+            snapshot.id,
+            f"The snapshot is kept at {snapshot.placement}, not in the Region, where the targets cannot copy it.",
+            "Build the image with snapshots in the Region.",
+        )
+
+
+def _source_tags(image: SourceImage, trigger_tag: str) -> Iterator[Fault]:
+    yield from _too_many(image.id, register.copied_tags(image.tags, trigger_tag))
+    for snapshot in image.snapshots:
+        yield from _too_many(snapshot.id, register.copied_tags(snapshot.tags, trigger_tag))
+
+
+def _too_large(image: SourceImage) -> Iterator[Fault]:
+    """Find an image that does not fit into one record, because exactly what is on record arrives.
+
+    Only tags can make it so large: those of 20 snapshots, each of the greatest length.
+    """
+    size = len(json.dumps(image.to_json()))
+    if size > MOST_ON_RECORD:
+        yield Fault(
+            "source-too-large",
+            image.id,
+            f"With all tags of the image and its snapshots it takes {size:,} bytes, and a record has "
+            f"{MOST_ON_RECORD:,}.",
+            "Remove or shorten tags of its snapshots and tag the image again.",
+        )
+
+
+def _illegible(image: SourceImage, trigger_tag: str) -> Iterator[Fault]:
+    """What was replaced in EC2's answer cannot be carried: the copy's would differ from the source's."""
+    tags = {image.id: image.tags, **{one.id: one.tags for one in image.snapshots}}
+    tags = {owner: register.copied_tags(theirs, trigger_tag) for owner, theirs in tags.items()}
+    found = [
+        f"tag {key!r} of {owner}" for owner in tags for key, value in tags[owner].items() if ILLEGIBLE in key + value
+    ]
+    if ILLEGIBLE in (image.description or ""):
+        found.append("the description")
+    if found:
+        yield Fault(
+            "source-illegible",
+            image.id,
+            f"EC2 cannot show some characters, such as control characters, in: {_few(found)}.",
+            "Write the tag or description again without them, or delete the tag; then tag the image again.",
+        )
+
+
+def _too_many(where: str, tags: Mapping[str, str]) -> Iterator[Fault]:
+    total = len(tags) + OUR_TAGS
+    if total > MAX_TAGS:
+        yield Fault(
+            "source-too-many-tags",
+            where,
+            f"{len(tags)} tags to copy and {OUR_TAGS} of the service make {total}; a resource can have {MAX_TAGS}.",
+            f"Remove at least {count(total - MAX_TAGS, 'tag')} and tag the image again.",
+        )
+
+
+def _target_tags(tags: Mapping[str, str], where: str) -> Iterator[Fault]:
+    if len(tags) > MAX_TAGS:
+        yield Fault(
+            "target-too-many-tags",
+            where,
+            f"The copy would have {len(tags)} tags with those of the targets file; a resource can have {MAX_TAGS}.",
+            f"Remove at least {count(len(tags) - MAX_TAGS, 'tag')} from the source or from the target's tags.",
+        )
+
+
+def _name_taken(name: str, taken_by: str | None, where: str) -> Iterator[Fault]:
+    if taken_by is not None:
+        yield Fault(
+            "target-name-taken",
+            where,
+            f"The image name {name!r} is taken by {taken_by}, and names are unique in an account and Region.",
+            f"Deregister it there (aws ec2 deregister-image --image-id {taken_by}) if it is not needed, or give the "
+            "target another ami_name in the targets file.",
+        )
+
+
+def _few(texts: Sequence[str]) -> str:
+    return ", ".join(texts[:5]) + (f" and {len(texts) - 5} more" if len(texts) > 5 else "")

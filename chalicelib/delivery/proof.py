@@ -1,0 +1,309 @@
+"""Finds a delivery's own resources in a target: only those with the nonce of one of its attempts.
+
+The tags that name hub, promotion and delivery can be predicted, so principals in a target can put them on another
+snapshot or AMI. A nonce is random for each attempt, and nobody can know it before the call has created the resource.
+Then it can be read there, and written on another resource. So it proves something only until the attempt's resource is
+known: from AWS's answer, or from a look.
+
+======================================  ======================================================================
+what a look shows                       what the service does
+======================================  ======================================================================
+its id is on record                     its own: AWS's answer, or an earlier look, gave the id
+the only one with an open nonce         its own: adopted, or deleted as the surplus of an older attempt
+two with one open nonce                 neither adopted nor deleted; a fault names both
+a nonce whose resource is another       left alone, as if it had none
+the delivery's tag, none of its nonces  left alone; an AMI with the name is a fault, until an operator accepts it
+======================================  ======================================================================
+
+A nonce is open if the id of what its attempt made is not on record. A resource that is more than five minutes older
+than its attempt does not count.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+from chalicelib.delivery.model import Attempt, CopyState, Delivery
+from chalicelib.engine import schedule
+from chalicelib.engine.faults import Fault
+
+UNKNOWN = "?"
+"""The source of a snapshot of CopyImage's AMI, until that is available: its tags prove nothing."""
+
+CLOCKS_DIFFER = 5 * schedule.MINUTE
+"""How much older than its intent a resource may appear to be."""
+
+
+@dataclass(frozen=True, slots=True)
+class SeenCopy:
+    """One copy as the target's EC2 shows it now. ``state`` is EC2's word."""
+
+    copy: str
+    source: str
+    state: str
+    progress: int = 0
+    message: str = ""
+    started_at: int = 0
+    key_arn: str = ""
+    nonce: str = ""
+    """The ``ami-promoter:attempt`` tag that it has."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShownImage:
+    """One AMI as the target's EC2 shows it now, found by name or by the delivery's tag. ``state`` is EC2's word."""
+
+    id: str
+    state: str
+    delivery: str = ""
+    """The ``ami-promoter:delivery`` tag that it has."""
+    nonce: str = ""
+    """The ``ami-promoter:attempt`` tag that it has."""
+    created_at: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Copies:
+    """The snapshots that have the delivery's tag, sorted by what is known of them."""
+
+    own: tuple[SeenCopy, ...] = ()
+    doubled: tuple[SeenCopy, ...] = ()
+    """Several snapshots with one nonce: the service does not know which of them is the delivery's."""
+    unproven: tuple[SeenCopy, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """Which AMIs have the name that the new AMI must get."""
+
+    own: str | None = None
+    """This delivery's AMI, if there is one; a failed one only if there is no other."""
+    nonce: str = ""
+    """The nonce that this AMI has."""
+    stranger: str | None = None
+    """Another AMI, without the delivery's tag."""
+    unproven: str | None = None
+    """An AMI that has the delivery's tag but no proof."""
+    unfinished: bool = False
+    """Whether the delivery's own AMI is not available."""
+
+
+def copies(delivery: Delivery, seen: Iterable[SeenCopy]) -> Copies:
+    """Sort snapshots that have the delivery's tag."""
+    known = {copy.copy for copy in delivery.copies if copy.copy} | set(delivery.cleanup.to_delete)
+    made = {one.id: one for one in delivery.attempts if one.id}
+    adopted = {copy.copy for copy in delivery.copies if copy.adopted}
+    own, unproven = [], []
+    bearers: dict[str, list[SeenCopy]] = defaultdict(list)
+    for one in seen:
+        attempt = _attempt(delivery, one.nonce, one.started_at)
+        if one.copy in made:  # somebody there may have changed the tag that names its source
+            own.append(replace(one, source=made[one.copy].source))
+        elif one.copy in known:
+            own.append(one)
+        elif attempt is None:
+            unproven.append(one)
+        elif attempt.source == "":
+            (own if _shares_its_nonce(delivery, attempt) else unproven).append(replace(one, source=UNKNOWN))
+        elif attempt.source != one.source or (attempt.id and attempt.id not in adopted):
+            unproven.append(one)
+        else:
+            bearers[one.nonce].append(one)
+    doubled: list[SeenCopy] = []
+    handled = {one.nonce for one in own if one.copy not in adopted}  # also of an attempt from before ids were kept
+    for nonce, found in bearers.items():
+        rivals = [*found, *(one for one in own if one.nonce == nonce)]
+        if nonce in handled:
+            unproven.extend(found)
+        else:
+            (own if len(rivals) == 1 else doubled).extend(rivals)
+    left = set(doubled)
+    return Copies(tuple(one for one in own if one not in left), tuple(doubled), tuple(unproven))
+
+
+def in_doubt(delivery: Delivery, doubled: Iterable[SeenCopy]) -> tuple[SeenCopy, ...]:
+    """Return the bearers of one nonce of which one would be used. Those of an older attempt are just left."""
+    unsure = [copy.source for copy in delivery.copies if copy.state is CopyState.INTENDED or copy.adopted]
+    nonces = {one.nonce for one in map(delivery.attempt, unsure) if one is not None}
+    used = {copy.copy for copy in delivery.copies if copy.adopted}
+    nonces |= {one.nonce for one in doubled if one.copy in used}
+    return tuple(one for one in doubled if one.nonce in nonces)
+
+
+def _shares_its_nonce(delivery: Delivery, attempt: Attempt) -> bool:
+    """Whether every snapshot with an image's nonce is its own, as CopyImage gives it to all.
+
+    Only in its episode, and until the AMI has shown which they are.
+    """
+    shown = any(one.nonce == attempt.nonce and one.source not in ("", UNKNOWN) for one in delivery.attempts)
+    return delivery.method == "image" and attempt.at >= delivery.created_at and not shown
+
+
+def begin(delivery: Delivery, nonce: str, source: str, now: int) -> Delivery:
+    """Return it with a new attempt; ``source`` is "" for the image."""
+    return replace(delivery, attempts=(*delivery.attempts, Attempt(nonce, source, now, episode=delivery.episode)))
+
+
+def forget(delivery: Delivery, nonce: str) -> Delivery:
+    """Drop an attempt: AWS has refused it, so nothing has its nonce."""
+    return replace(delivery, attempts=tuple(one for one in delivery.attempts if one.nonce != nonce))
+
+
+def answered(delivery: Delivery, nonce: str, source: str, made: str) -> Delivery:
+    """Return it with what AWS says that an attempt has made: this counts, whatever was found by its nonce before."""
+    return keep(
+        delivery, [replace(one, id=made) for one in delivery.attempts if (one.nonce, one.source) == (nonce, source)]
+    )
+
+
+def learnt(delivery: Delivery, seen: Iterable[SeenCopy], shown: Iterable[ShownImage] = ()) -> tuple[Attempt, ...]:
+    """Return the attempts whose resource a look has found among its own, with its id."""
+    known = {one.id for one in delivery.attempts}
+    new = [(one.nonce, one.source, one.copy) for one in seen] + [(one.nonce, "", one.id) for one in shown]
+    by = {(one.nonce, one.source): one for one in delivery.attempts if not one.id}
+    by |= {(one.nonce, UNKNOWN): replace(one, source=UNKNOWN) for one in delivery.attempts if not one.source}
+    found = [(by.get((nonce, source)), made) for nonce, source, made in new if made not in known]
+    return tuple(replace(attempt, id=made) for attempt, made in found if attempt is not None)
+
+
+def keep(delivery: Delivery, some: Iterable[Attempt]) -> Delivery:
+    """Return it with these attempts as they are now known."""
+    some, there = list(some), {one.id for one in delivery.attempts}
+    known = {(one.nonce, one.source): one for one in some}
+    more = (one for one in some if one.source == UNKNOWN and one.id not in there)
+    attempts = (known.get((one.nonce, one.source), one) if one.source != UNKNOWN else one for one in delivery.attempts)
+    return replace(delivery, attempts=(*attempts, *more))
+
+
+def settled(delivery: Delivery, made: Iterable[tuple[str, str]]) -> Delivery:
+    """Return it with the snapshots of CopyImage's AMI, as (source, copy): each is proven by its own id from now on."""
+    image = next((one for one in delivery.attempts if one.id and one.id == delivery.image.id), None)
+    there = {one.id for one in delivery.attempts}
+    if image is None:
+        return delivery
+    parts = (replace(image, source=source, id=copy) for source, copy in made if copy not in there)
+    return replace(delivery, attempts=(*delivery.attempts, *parts))
+
+
+def carried(before: Delivery, now: int) -> tuple[Attempt, ...]:
+    """Return the attempts that the next episode of an ended delivery still knows (invariant 4).
+
+    An episode's attempts go once a cleaning-up has found nothing, its own or a later one, a day after the last of them.
+    What shows even later has no known nonce: the service leaves it alone and reports it.
+    """
+    if not before.cleanup.clear:
+        return before.attempts
+    last: dict[int, int] = {}
+    for one in before.attempts:
+        last[one.episode] = max(one.at, last.get(one.episode, 0))
+    return tuple(one for one in before.attempts if now < last[one.episode] + schedule.NONCES_KEPT)
+
+
+def is_own(delivery: Delivery, snapshot: str, nonce: str) -> bool:
+    """Whether a snapshot with this nonce is the delivery's own copy."""
+    known = {one.id for one in delivery.attempts} | {one.copy for one in delivery.copies}
+    return snapshot in known or any(one.nonce == nonce and one.source and not one.id for one in delivery.attempts)
+
+
+def named(delivery: Delivery, shown: Iterable[ShownImage]) -> Named:
+    """Return the AMIs with the new AMI's name. A deregistered AMI shows for a while and keeps its name until then."""
+    there = list(shown)
+    mine = [one for one in there if one.delivery == delivery.id]
+    others = sorted(one.id for one in there if one not in mine)
+    proven, unproven = images(delivery, mine)
+    best = min((one for one in proven if one.id not in delivery.request.discarded), key=_best, default=None)
+    if best is not None:
+        return Named(own=best.id, nonce=best.nonce, unfinished=best.state != "available")
+    return Named(stranger=others[0] if others else None, unproven=unproven[0].id if unproven else None)
+
+
+def images(delivery: Delivery, shown: Iterable[ShownImage]) -> tuple[tuple[ShownImage, ...], tuple[ShownImage, ...]]:
+    """Sort AMIs that have the delivery's tag into its own and the unproven ones; leave out what is deregistered."""
+    there = [one for one in shown if one.state != "deregistered"]
+    bearers: dict[str, list[str]] = defaultdict(list)
+    for one in there:
+        bearers[one.nonce].append(one.id)
+    made = {one.id for one in delivery.attempts}
+    known = {delivery.image.id, delivery.accepted, *delivery.request.discarded} | made
+
+    def own(one: ShownImage) -> bool:
+        if one.id in known:
+            return True
+        attempt = _attempt(delivery, one.nonce, one.created_at)
+        open_ = attempt is not None and not attempt.source and not attempt.id
+        return open_ and len(bearers[one.nonce]) == 1
+
+    return tuple(one for one in there if own(one)), tuple(one for one in there if not own(one))
+
+
+def _attempt(delivery: Delivery, nonce: str, made_at: int) -> Attempt | None:
+    """Return the attempt that can have created a resource, by its nonce and its age."""
+    found = next((one for one in delivery.attempts if one.nonce == nonce), None)
+    return found if found is not None and made_at >= found.at - CLOCKS_DIFFER else None
+
+
+def _best(one: ShownImage) -> tuple[bool, bool, str]:
+    """Order the delivery's AMIs: available ones first, then those being made, then failed ones."""
+    return one.state != "available", one.state != "pending", one.id
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """What to remove in the target for a delivery, and what has its tag and stays."""
+
+    images: tuple[str, ...] = ()
+    copies: tuple[str, ...] = ()
+    showing: tuple[str, ...] = field(default=())
+    """Those that the list showed: a known id is removed even if a stale list does not show it."""
+    unfinished: tuple[str, ...] = ()
+    """Copies that still run."""
+    unproven: tuple[str, ...] = ()
+    learnt: tuple[Attempt, ...] = ()
+    """Attempts whose resource was found by its nonce: with the id, so that nothing else can pass for it later."""
+
+
+def removal(delivery: Delivery, shown: Sequence[ShownImage], seen: Sequence[SeenCopy]) -> Removal:
+    """Return what to remove, without an AMI that an operator has accepted, because the target uses it."""
+    there, strange = images(delivery, shown)
+    made = [one.id for one in there if one.id != delivery.accepted]
+    found = copies(delivery, seen)
+    ids = {delivery.image.id} - {None, delivery.accepted}
+    known = {copy.copy for copy in delivery.copies if copy.copy}
+    kept = [one.id for one in strange] + [one.copy for one in (*found.doubled, *found.unproven)]
+    return Removal(
+        images=tuple(sorted({*made, *(str(one) for one in ids)})),
+        copies=tuple(sorted({*(one.copy for one in found.own), *(str(one) for one in known)} - set(kept))),
+        showing=(*made, *(one.copy for one in found.own)),
+        unfinished=tuple(one.copy for one in found.own if one.state == "pending"),
+        unproven=tuple(kept),
+        learnt=learnt(delivery, found.own, there),
+    )
+
+
+def doubled_fault(where: str, bearers: Collection[str]) -> Fault:
+    """The fault of several snapshots with one nonce."""
+    ids = ", ".join(sorted(bearers))
+    return Fault(
+        "attempt-doubled",
+        where,
+        f"The snapshots {ids} have the same ami-promoter:attempt tag, and only one of them can be this delivery's "
+        "copy. Somebody in that account has copied the tag. The service has used and deleted none of them.",
+        "Find out from that account's CloudTrail (CreateSnapshot, CopySnapshot, CreateTags) who made the other one, "
+        "and delete both; then tag the AMI again.",
+    )
+
+
+def unproven_fault(where: str, image: str, name: str, ami: str, account: str) -> Fault:
+    """The fault of an AMI that has the name and the delivery's tags but no recorded nonce."""
+    return Fault(
+        "image-unproven",
+        where,
+        f"The AMI {image} has the name {name!r} and this delivery's tags, but no ami-promoter:attempt tag of an "
+        "attempt on record. Most likely it was made before the table was restored or the hub was set up again; it may "
+        "also have been planted by somebody in that account.",
+        f"Compare {image} and its snapshots with {ami}. If they are the same, accept it: `ami-promoter retry {ami} "
+        f"--account {account} --accept {image}`. Otherwise deregister it there (aws ec2 deregister-image --image-id "
+        f"{image}) and tag the AMI again.",
+    )

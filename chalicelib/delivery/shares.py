@@ -1,0 +1,130 @@
+"""How a delivery holds and releases the shares that it needs; ``permissions`` says which these are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from chalicelib.delivery.model import Delivery
+from chalicelib.delivery.moves import again
+from chalicelib.delivery.phase import Command, DeliveryEvent
+from chalicelib.engine import schedule
+from chalicelib.engine.faults import Fault
+
+
+@dataclass(frozen=True, slots=True)
+class HoldShares(Command):
+    """Write a holding for every share, and wake the resources.
+
+    ``last_closing_at``: when shares for copies close at the latest; ``until``: when standing ones close, 0: never.
+    """
+
+    last_closing_at: int
+    until: int = 0
+
+    def intend(self, delivery: Delivery, _nonce: str, _now: int) -> Delivery:
+        """From now on its holdings may be in the ledger."""
+        stays = [share.standing for share in delivery.shares.needed]
+        for_copies = not all(stays) or not stays
+        return delivery.with_shares(
+            holds_copy=for_copies, holds_standing=any(stays), last_closing_at=self.last_closing_at
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class LookAtShares(Command):
+    """Read the states of its shares in the ledger."""
+
+    acts = False
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseShares(Command):
+    """Remove its holdings for copies, or ``all``, and wake the resources."""
+
+    all: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class RoleRenamed(DeliveryEvent):
+    """The targets file has another name for the copy role now; nothing was held for it yet."""
+
+    role: str
+    keeps_refusal = True
+
+
+@dataclass(frozen=True, slots=True)
+class SharesHeld(DeliveryEvent):
+    """The holdings are in the ledger: all (``upto`` 0), or those before ``upto`` if there was no time for more."""
+
+    upto: int = 0
+    keeps_refusal = True
+
+
+@dataclass(frozen=True, slots=True)
+class SharesSeen(DeliveryEvent):
+    """The states of its shares were read in the ledger."""
+
+    open: bool
+    """All are open."""
+    refused: Fault | None = None
+    """Why one of the shares will not open."""
+    waits_for: Fault | None = None
+    """Why the share worker cannot open one of the shares now."""
+    keeps_refusal = True
+
+
+@dataclass(frozen=True, slots=True)
+class SharesReleased(DeliveryEvent):
+    """The delivery's holdings are released: those for copies, or ``all``."""
+
+    all: bool = True
+    upto: int = 0
+    """Those before this one, if there was no time for more (0: every one)."""
+
+
+def steps(delivery: Delivery, now: int, *, asked: bool) -> tuple[Command, ...]:
+    """Hold, then read the ledger, as shares may be open already. A wake carries no facts, so each one leads to a read.
+
+    ``asked``: it holds already. Then it reads first and holds again afterwards: an invocation with time for only one of
+    the two must not always hold.
+    """
+    due, closes = now >= delivery.next_try, schedule.LEDGER_CLOSES_AFTER
+    until = delivery.target.until and delivery.target.until + closes
+    hold = HoldShares(delivery.copies_end + delivery.target.linger + closes, until)
+    if not asked:
+        return (hold,) if due else ()
+    if not due or now >= delivery.copies_end:
+        return (LookAtShares(),)
+    return (hold,) if delivery.shares.continue_at else (LookAtShares(), hold)
+
+
+def held(event: SharesHeld, delivery: Delivery, now: int) -> Delivery:
+    """Continue where there was no time for more, or wait for the share worker."""
+    if event.upto:
+        return replace(delivery.with_shares(continue_at=event.upto), next_try=now)
+    return again(delivery.with_shares(continue_at=0), now, schedule.step(schedule.POLLS, delivery.tries))
+
+
+def released(event: SharesReleased, delivery: Delivery, _now: int) -> Delivery:
+    """Record which holdings are gone."""
+    if event.upto:
+        return delivery.with_shares(continue_at=event.upto)
+    standing = delivery.shares.holds_standing and not event.all
+    return delivery.with_shares(continue_at=0, holds_copy=False, holds_standing=standing)
+
+
+def released_from(delivery: Delivery) -> int:
+    """Return when its shares for copies may close: the linger counts from the last copy's end."""
+    since = delivery.copied_at
+    return 0 if since is None or delivery.ending else since + delivery.target.linger
+
+
+def releases(delivery: Delivery, now: int) -> tuple[ReleaseShares, ...]:
+    """List the release of its holdings for copies, which it no longer needs, once their linger is over."""
+    over = delivery.shares.holds_copy and now >= released_from(delivery)
+    return (ReleaseShares(all=False),) if over else ()
+
+
+def release_due(delivery: Delivery) -> int | None:
+    """Return when it releases its holdings for copies, which it no longer needs; None: it has none."""
+    return released_from(delivery) if delivery.shares.holds_copy else None

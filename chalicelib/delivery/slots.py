@@ -1,0 +1,125 @@
+"""The copy slots of a delivery: how many it wants, has used and may use; the request for them, and its answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from chalicelib.delivery.model import CopyState, Delivery
+from chalicelib.delivery.phase import Command, DeliveryEvent
+from chalicelib.engine import schedule
+from chalicelib.engine.faults import Fault
+
+
+@dataclass(frozen=True, slots=True)
+class AskSlots(Command):
+    """Write into the copy quota how many copy tries this episode needs, has started and has finished; renew the lease.
+
+    ``limited_at`` is when EC2 last said that too many copies run there (epoch seconds). ``waits``: it waits for its
+    first slot, so look, too, whether the source is still there.
+    """
+
+    wanted: int
+    begun: int
+    done: int
+    limited_at: int | None = None
+    waits: bool = False
+
+    def intend(self, delivery: Delivery, _nonce: str, _now: int) -> Delivery:
+        """Requested and granted slots must be returned, even if the invocation ends before it records the grant."""
+        return delivery.with_slots(asked=delivery.slots.asked or "asking")
+
+
+@dataclass(frozen=True, slots=True)
+class LookAtSlots(Command):
+    """Read how many slots the copy quota has granted."""
+
+    acts = False
+
+
+@dataclass(frozen=True, slots=True)
+class SlotsAsked(DeliveryEvent):
+    """The request for copy slots is in the copy quota; ``granted`` and ``until`` are the lease's."""
+
+    wanted: int
+    done: int
+    granted: int = 0
+    until: int = 0
+    limited_at: int = 0
+    """When EC2 last refused it a copy (epoch seconds)."""
+    gone: Fault | None = None
+    """That this look does not show a source AMI that can be used, while the delivery waits for its first slot."""
+    keeps_refusal = True
+
+
+@dataclass(frozen=True, slots=True)
+class SlotsSeen(DeliveryEvent):
+    """The lease was read: slots granted in this episode, and its end (epoch seconds)."""
+
+    granted: int
+    until: int
+    keeps_refusal = True
+
+
+def asked(event: SlotsAsked, delivery: Delivery, now: int) -> Delivery:
+    """Record the request and its lease.
+
+    It is made twice, a minute apart: the sweep may have woken the quota for an earlier request together with this
+    delivery.
+    """
+    wait = schedule.step(schedule.POLLS, max(delivery.slots.asks - 1, 0))
+    reported = _text(delivery, event.wanted, event.done, event.limited_at)
+    fresh = delivery.with_slots(asked=reported, asks=delivery.slots.asks + 1, next_ask=now + wait)
+    return fresh.with_slots(granted=event.granted, until=event.until)
+
+
+def seen(event: SlotsSeen, delivery: Delivery, _now: int) -> Delivery:
+    """Record the lease."""
+    return delivery.with_slots(granted=event.granted, until=event.until)
+
+
+def wanted(delivery: Delivery) -> tuple[int, int]:
+    """How many copy slots it wants in all, and how many of those are finished. One slot is one try of one copy."""
+    tried = begun(delivery)
+    live = sum(copy.state in (CopyState.INTENDED, CopyState.PENDING) for copy in delivery.copies)
+    more = 0 if delivery.ending else sum(copy.state is CopyState.WANTED for copy in delivery.copies)
+    return tried + more, tried - live
+
+
+def begun(delivery: Delivery) -> int:
+    """How many slots it has used in this episode: one for each try of each copy."""
+    return sum(copy.tries for copy in delivery.copies)
+
+
+def request(delivery: Delivery, *, waits: bool = False) -> AskSlots:
+    """Return its request to the copy quota."""
+    all_, done = wanted(delivery)
+    return AskSlots(all_, begun(delivery), done, delivery.slots.limited_at, waits)
+
+
+def is_asked(delivery: Delivery) -> bool:
+    """Whether its last request is as it would make it now."""
+    return delivery.slots.asked == _text(delivery, *wanted(delivery), delivery.slots.limited_at or 0)
+
+
+def reports(delivery: Delivery) -> tuple[AskSlots, ...]:
+    """List the request if its numbers have changed since the last one: this also gives slots back."""
+    return () if not delivery.slots.asked or is_asked(delivery) else (request(delivery),)
+
+
+def _text(delivery: Delivery, all_: int, done: int, limited_at: int) -> str:
+    return f"{delivery.episode}:{all_}:{done}:{limited_at}"
+
+
+def lacks(delivery: Delivery) -> bool:
+    """Whether a copy is wanted, and every granted slot is used."""
+    return any(copy.state is CopyState.WANTED for copy in delivery.copies) and not unused(delivery)
+
+
+def unused(delivery: Delivery) -> int:
+    """How many slots it was granted and has not used; one slot is one try of one copy."""
+    return max(delivery.slots.granted - begun(delivery), 0)
+
+
+def free(delivery: Delivery, now: int) -> int:
+    """How many copies it can start now: none on a lease that ends soon, because others may get its slots then."""
+    return unused(delivery) if now < delivery.slots.until - schedule.LEASE_MARGIN else 0

@@ -1,0 +1,123 @@
+"""A promotion's tracked deliveries, and the count that tells the last delivery to end that it is the last."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from chalicelib.delivery.tracked import EXPIRED, TrackedDelivery
+from chalicelib.engine import addresses, codec
+from chalicelib.engine.errors import Unreadable
+from chalicelib.engine.schema import VERSION, check
+from chalicelib.engine.store.table import Table
+
+WITHDRAWN = ("withdrawn", EXPIRED)
+BY_ACCOUNT, BY_IMAGE = "account", "image"
+"""Indexes of tracked deliveries: by account, and by the AMI that they made. Only people query them."""
+
+
+class DynamoTrackedDeliveries:
+    """The port ``TrackedDeliveries`` on one table. ``version``: the form in which bodies are written and read."""
+
+    def __init__(self, table: Table, version: int = VERSION) -> None:
+        self._table = table
+        self._version = version
+
+    def add(self, ami: str, tracked: TrackedDelivery, *, count: bool = True) -> bool:
+        added = self._table.update(
+            addresses.tracked_delivery(ami, tracked.delivery),
+            "SET kind = :kind, #schema = :schema, body = :body, episode = :episode, generation = :generation, "
+            "running = :yes, delivered_to = :to",
+            {
+                ":kind": "tracked",
+                ":schema": self._version,
+                ":body": _body(tracked),
+                ":episode": tracked.episode,
+                ":yes": True,
+                ":to": tracked.account,
+                ":generation": tracked.generation,
+            },
+            names={"#schema": "schema"},
+            condition="attribute_not_exists(pk) OR episode < :episode",
+        )
+        if added is not None and count:
+            self._count(ami, +1)
+        return added is not None
+
+    def count(self, ami: str, more: int) -> None:
+        self._count(ami, more)
+
+    def end(self, ami: str, tracked: TrackedDelivery) -> bool:
+        """The count may be off by one after a crash; the promotion's poll reads the tracked deliveries themselves."""
+        ended = self._table.update(
+            addresses.tracked_delivery(ami, tracked.delivery),
+            "SET #schema = :schema, body = :body, running = :no" + (", delivered_as = :image" if tracked.image else ""),
+            {
+                **({":image": tracked.image} if tracked.image else {}),
+                ":schema": self._version,
+                ":body": _body(tracked),
+                ":episode": tracked.episode,
+                ":no": False,
+                ":yes": True,
+            },
+            names={"#schema": "schema"},
+            condition="episode = :episode AND running = :yes",
+        )
+        if ended is not None:
+            return self._count(ami, -1) <= 0
+        if tracked.state in WITHDRAWN:  # it rested in shared, and was counted then
+            self._table.update(
+                addresses.tracked_delivery(ami, tracked.delivery),
+                "SET #schema = :schema, body = :body",
+                {":schema": self._version, ":body": _body(tracked), ":episode": tracked.episode},
+                names={"#schema": "schema"},
+                condition="episode = :episode",
+            )
+        return True
+
+    def take_back(self, ami: str, tracked: TrackedDelivery, before: TrackedDelivery) -> None:
+        taken_back = self._table.update(
+            addresses.tracked_delivery(ami, tracked.delivery),
+            "SET #schema = :schema, body = :body, episode = :before, running = :no, generation = :generation",
+            {
+                ":generation": before.generation,
+                ":schema": self._version,
+                ":body": _body(before),
+                ":before": before.episode,
+                ":episode": tracked.episode,
+                ":no": False,
+                ":yes": True,
+            },
+            names={"#schema": "schema"},
+            condition="episode = :episode AND running = :yes",
+        )
+        if taken_back is not None:
+            self._count(ami, -1)
+
+    def all(self, ami: str) -> Sequence[TrackedDelivery]:
+        return [self._tracked(item) for item in self._table.query(addresses.promotion(ami).pk, "delivery#")]
+
+    def _tracked(self, item: dict[str, Any]) -> TrackedDelivery:
+        """Read a tracked delivery; if it cannot be read, raise an error that parks the promotion."""
+        where = f"{item['pk']} {item['sk']}"
+        try:
+            check(where, item.get("schema"), self._version)
+            generation = item.get("generation", 0)
+            return codec.decode(TrackedDelivery, {**json.loads(item["body"]), "generation": generation}, where)
+        except (KeyError, TypeError, ValueError) as error:
+            raise Unreadable(f"{where} cannot be read: {error!r}.") from error
+
+    def _count(self, ami: str, change: int) -> int:
+        counted: dict[str, Any] | None = self._table.update(
+            addresses.promotion(ami),
+            "ADD children_running :change",
+            {":change": change},
+            condition="attribute_exists(pk)",
+            returning="UPDATED_NEW",
+        )
+        return 0 if counted is None else int(counted["children_running"])
+
+
+def _body(tracked: TrackedDelivery) -> str:
+    return json.dumps(codec.encode(tracked), separators=(",", ":"))

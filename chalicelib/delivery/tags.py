@@ -1,0 +1,34 @@
+"""The tags of resources that the service creates: the source's, the target's and the service's, which win."""
+
+from __future__ import annotations
+
+from chalicelib.delivery.model import Delivery
+from chalicelib.images import register
+from chalicelib.images.image import SourceImage, SourceSnapshot
+
+
+def service_tags(delivery: Delivery, nonce: str = "") -> dict[str, str]:
+    """Tags that name hub, promotion and delivery; the service finds its resources by them.
+
+    ``nonce``: the attempt's; only the nonce proves that the service created a resource.
+    """
+    attempt = {register.ATTEMPT_TAG: nonce} if nonce else {}
+    return attempt | {
+        "ami-promoter:hub": delivery.hub,
+        "ami-promoter:promotion": delivery.ami,
+        "ami-promoter:delivery": delivery.id,
+    }
+
+
+def image_tags(delivery: Delivery, image: SourceImage, trigger_tag: str, nonce: str = "") -> dict[str, str]:
+    """All tags of the new AMI."""
+    own = {**service_tags(delivery, nonce), "ami-promoter:source-image": image.id}
+    target = delivery.target
+    return register.result_tags(image, own, target.tags, trigger_tag, target.source_tags)
+
+
+def snapshot_tags(delivery: Delivery, snapshot: SourceSnapshot, trigger_tag: str, nonce: str = "") -> dict[str, str]:
+    """All tags of a copy."""
+    own = {**service_tags(delivery, nonce), "ami-promoter:source-snapshot": snapshot.id}
+    target = delivery.target
+    return register.result_tags(snapshot, own, target.tags, trigger_tag, target.source_tags)

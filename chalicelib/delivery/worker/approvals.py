@@ -1,0 +1,105 @@
+"""Whether an approver has approved what a delivery is about to open.
+
+Like the share worker, it reads the applied file and the tag. What arrives is the source as it was examined, which is on
+record; only what an approver has seen has the approval's digest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from chalicelib.delivery.model import Delivery
+from chalicelib.delivery.phases.approval import ApprovalSeen
+from chalicelib.engine import addresses
+from chalicelib.engine.errors import Refusal, RefusalKind
+from chalicelib.engine.faults import Fault
+from chalicelib.engine.ports import Records
+from chalicelib.engine.waker import Clock
+from chalicelib.images.arriving import ExaminedSource
+from chalicelib.images.source_images import source_image
+from chalicelib.sharing.worker.entitlements import LiveEntitlements
+from chalicelib.targets import approvals
+from chalicelib.targets.applied_file import of_delivery
+from chalicelib.targets.approvals import Question
+from chalicelib.targets.ports import Targets
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A question to an approver. ``waits``: targets ("account/region") without an approval.
+
+    ``once`` identifies it: the same question is asked once.
+    """
+
+    question: Question
+    waits: tuple[str, ...] = ()
+    once: str = ""
+
+
+class LiveApprovals:
+    """Looks for the approvals of deliveries and promotions."""
+
+    def __init__(
+        self,
+        records: Records,
+        entitlements: LiveEntitlements,
+        targets: Targets,
+        clock: Clock,
+        last_source: Callable[[str], str],
+    ) -> None:
+        """``last_source`` names an AMI's source as it was examined last; "": that cannot be read."""
+        self._last_source = last_source
+        self._records = records
+        self._entitlements = entitlements
+        self._targets = targets
+        self._clock = clock
+
+    def look(self, delivery: Delivery) -> ApprovalSeen:
+        """Read a delivery's approval. Raises Refusal if it cannot be read now."""
+        place = delivery.target.place
+        if self._other_settings(delivery):
+            return ApprovalSeen(changed=True)
+        given = self._targets.approvals(delivery.ami, [place]).get(place, ())
+        if all(self._clock() >= one.until for one in given):
+            return ApprovalSeen(gone=not self._entitlements.shows(delivery.ami))
+        _, entitled = self._entitlements.now(delivery.ami)
+        if isinstance(entitled, Fault):
+            raise Refusal(RefusalKind.THROTTLED, entitled)
+        live = entitled.targets.get(place)
+        if live is None:  # the promotion and the pass over standing shares end a delivery that is no longer named
+            return ApprovalSeen()
+        source = self._last_source(delivery.ami) or delivery.source
+        examined = ExaminedSource(source_image(self._records, delivery.ami, source, delivery.key))
+        wanted = approvals.digest_of(delivery.ami, examined, entitled.value, live)
+        approved = approvals.allowing(given, wanted, self._clock())
+        if approved is None:
+            return ApprovalSeen()
+        return ApprovalSeen(approved.by, changed=of_delivery(live) != of_delivery(delivery.target), source=source)
+
+    def source_gone(self, delivery: Delivery) -> Fault | None:
+        """Return that EC2 shows no source AMI that can be used; one look is weak evidence. May raise Refusal."""
+        return self._entitlements.gone(delivery.ami, delivery.where)
+
+    def _other_settings(self, delivery: Delivery) -> bool:
+        """Whether the applied file now gives the target other settings than the delivery has.
+
+        The unit does not count: it depends on the groups in the tag's value. The hub's own copy takes its settings from
+        the value alone, so an OU's settings for the hub's account do not count for it.
+        """
+        if delivery.target.account == delivery.hub:
+            return False
+        found = self._targets.read().resolve(delivery.target.account, in_force=True)
+        live = next((one for one in found.targets if one.place == delivery.target.place), None)
+        same_unit = None if live is None else replace(live, unit=delivery.target.unit)
+        return same_unit is not None and of_delivery(same_unit) != of_delivery(delivery.target)
+
+    def ask(self, ami: str, source: str) -> Asked:
+        """Return the question to an approver about an AMI and its source. Raises Refusal if it cannot be read now."""
+        _, entitled = self._entitlements.now(ami, fresh=True)  # the tag's value has just changed
+        if isinstance(entitled, Fault):
+            raise Refusal(RefusalKind.THROTTLED, entitled)
+        examined = ExaminedSource(source_image(self._records, ami, source, addresses.promotion(ami)))
+        asked = approvals.question(ami, examined, entitled.value, entitled.targets.values())
+        given = self._targets.approvals(ami, asked.targets)
+        return Asked(asked, approvals.waiting(asked, given, self._clock()), approvals.asked_as(asked, given))

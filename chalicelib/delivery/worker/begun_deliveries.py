@@ -1,0 +1,48 @@
+"""What records of deliveries prove about the shares that they hold."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from contextlib import suppress
+
+from chalicelib.delivery import proof
+from chalicelib.delivery.codecs import DELIVERIES
+from chalicelib.delivery.model import Delivery
+from chalicelib.engine import addresses
+from chalicelib.engine.errors import ParkRecord
+from chalicelib.engine.ports import Records
+from chalicelib.engine.stored import peek, peek_all
+from chalicelib.images.arriving import ExaminedSource
+from chalicelib.images.ports import HubSnapshot
+from chalicelib.images.source_images import source_image
+
+
+class RecordedDeliveries:
+    """The port ``BegunDeliveries``, from their records."""
+
+    def __init__(self, records: Records) -> None:
+        self._records = records
+
+    def sources(self, ami: str, deliveries: Collection[str]) -> Mapping[str, ExaminedSource]:
+        """See the port."""
+        begun = peek_all(self._records, [addresses.delivery(one) for one in deliveries], DELIVERIES)
+        read: dict[str, ExaminedSource] = {}
+        for delivery in begun:
+            if delivery.source not in read:
+                with suppress(ParkRecord):
+                    image = source_image(self._records, ami, delivery.source, delivery.key)
+                    read[delivery.source] = ExaminedSource(image)
+        return {one.id: read[one.source] for one in begun if one.source in read}
+
+    def accepted(self, delivery: str) -> str:
+        """See the port."""
+        made = self._made(delivery)
+        return made.accepted if made and made.image.id == made.accepted else ""
+
+    def own_copies(self, delivery: str, shown: Mapping[str, HubSnapshot]) -> frozenset[str]:
+        """See the port."""
+        made = self._made(delivery)
+        return frozenset(one for one, copy in shown.items() if made and proof.is_own(made, one, copy.attempt))
+
+    def _made(self, delivery: str) -> Delivery | None:
+        return peek(self._records, addresses.delivery(delivery), DELIVERIES)

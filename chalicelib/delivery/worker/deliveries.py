@@ -1,0 +1,542 @@
+"""The executor of deliveries: calls the target, the ledger and the copy quota, and sends notices."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+from chalicelib.delivery import (
+    attempts,
+    forwarded,
+    leftovers,
+    machine,
+    notices,
+    permissions,
+    preflight,
+    proof,
+    shares,
+    slots,
+)
+from chalicelib.delivery.copy_quota import CopyQuota, SlotLease
+from chalicelib.delivery.model import Delivery, DeliveryState, NeededShare
+from chalicelib.delivery.phase import Command, DeliveryEvent, Refused
+from chalicelib.delivery.phases import approval, checking, copying, ending, imaging, publishing, shared
+from chalicelib.delivery.ports import (
+    SlotLeases,
+    TargetImages,
+    TargetKeys,
+    TargetRoles,
+    TargetSnapshots,
+    TrackedDeliveries,
+)
+from chalicelib.delivery.tags import image_tags
+from chalicelib.delivery.template_rights import template_old
+from chalicelib.delivery.tracked import EXPIRED, TrackedDelivery
+from chalicelib.delivery.worker import hub_copies
+from chalicelib.delivery.worker.approvals import LiveApprovals
+from chalicelib.engine import addresses, codec, schedule
+from chalicelib.engine.addresses import RecordKey
+from chalicelib.engine.budget import Budget, slices
+from chalicelib.engine.errors import ParkRecord, Refusal, RefusalKind
+from chalicelib.engine.faults import Fault
+from chalicelib.engine.ports import Notices, Records, Write
+from chalicelib.engine.runner import Machine
+from chalicelib.engine.waker import Clock, Waker
+from chalicelib.images import comparison, deprecation
+from chalicelib.images.image import SourceImage
+from chalicelib.images.source_images import source_image
+from chalicelib.sharing import key_policy
+from chalicelib.sharing.entitlement import end_in_force
+from chalicelib.sharing.ports import Ledger
+from chalicelib.sharing.share import DELIVERED_AMIS, Holding, Purpose
+from chalicelib.sharing.share import Share as LedgerShare
+from chalicelib.targets.ports import Targets
+
+SHARES_AT_ONCE = 5
+"""Shares that are held or released together."""
+
+CALLS_FOR_SHARES = 15
+"""Calls for that: their items, a write for each resource, and a message that wakes all."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryPorts:
+    """The ports of a delivery's executor, beside the records."""
+
+    slots: SlotLeases
+    ledger: Ledger
+    tracked: TrackedDeliveries
+    targets: Targets
+    snapshots: TargetSnapshots
+    images: TargetImages
+    keys: TargetKeys
+    roles: TargetRoles
+    notices: Notices
+    approvals: LiveApprovals
+
+
+def delivery_machine(draw: Callable[[], str]) -> Machine[Delivery, Command, DeliveryEvent]:
+    """Return the machine of deliveries. ``draw`` returns a nonce: a random text that cannot be guessed."""
+
+    def record_intent(record: Delivery, commands: Sequence[Command], now: int) -> Delivery:
+        nonces = [draw() for command in commands if command.makes]
+        return machine.record_intent(record, tuple(commands), now, nonces)
+
+    decide = (machine.outstanding, machine.evolve, machine.due_events, machine.looks)
+    return Machine(
+        *decide,
+        record_intent,
+        machine.tells,
+        lambda command: command.acts,
+        lambda record, command: command.announced(record),
+    )
+
+
+class DeliveryExecutor:
+    """Executes a delivery's commands."""
+
+    def __init__(
+        self,
+        records: Records,
+        waker: Waker,
+        clock: Clock,
+        ports: DeliveryPorts,
+        *,
+        partition: str,
+        region: str,
+        trigger_tag: str,
+    ) -> None:
+        self._records = records
+        self._waker = waker
+        self._clock = clock
+        self._ports = ports
+        self._partition = partition
+        self._region = region
+        self._trigger_tag = trigger_tag
+        self._images: dict[tuple[str, str], SourceImage] = {}
+
+    def execute(self, record: Delivery, command: Command, budget: Budget) -> DeliveryEvent:
+        """Execute one command; a refusal comes back as an event."""
+        try:
+            return self._execute_one(record, command, budget)
+        except Refusal as refusal:
+            source = command.source if isinstance(command, copying.StartCopy) else None
+            attempt = record.attempt(source or "") if command.makes else None
+            nonce = "" if attempt is None else attempt.nonce
+            return Refused(type(command).__name__, refusal.kind, refusal.fault, source, refusal.unknown, nonce)
+
+    def _execute_one(self, delivery: Delivery, command: Command, budget: Budget) -> DeliveryEvent:  # noqa: C901, PLR0911, PLR0912 - one case each
+        snapshots, images = self._ports.snapshots, self._ports.images
+        match command:
+            case checking.CheckTarget():
+                return self._check(delivery)
+            case checking.NotifyWaiting():
+                self._ports.notices.publish(notices.waiting_for_role(delivery, self._clock()))
+                return checking.WaitingNotified()
+            case approval.LookAtApproval():
+                return self._ports.approvals.look(delivery)
+            case checking.AskHubCopy():
+                return hub_copies.look(self._records, self._ports.snapshots, delivery)
+            case slots.AskSlots():
+                return self._ask_slots(delivery, command)
+            case slots.LookAtSlots():
+                lease = self._ports.slots.lease(delivery.copy_quota, delivery.id)
+                held = lease is not None and lease.episode == delivery.episode
+                return slots.SlotsSeen(lease.granted, lease.until) if lease and held else slots.SlotsSeen(0, 0)
+            case copying.AskWhoWaits():
+                return copying.OthersWait(self._waits(delivery.copy_quota) is not False)
+            case shares.HoldShares():
+                return self._hold(delivery, command, budget)
+            case shares.LookAtShares():
+                wanted = [(share.resource, share.share_name, delivery.id) for share in delivery.shares.needed]
+                return permissions.seen(delivery, self._ports.ledger.find_for(wanted))
+            case shares.ReleaseShares(everything):
+                return self._release(delivery, budget, everything=everything)
+            case ending.LookAtClosing():
+                places = [(share.resource, share.share_name) for share in delivery.shares.needed]
+                return ending.ClosingSeen(permissions.still_open(delivery, self._ports.ledger.find(places)))
+            case copying.StartCopy(source):
+                if snapshots.role(delivery) != delivery.target.role_name:
+                    raise Refusal(RefusalKind.THROTTLED, _renamed(delivery))  # the next list of copies sees to it
+                snapshot = next(s for s in self._image(delivery).snapshots if s.id == source)
+                return attempts.CopyStarted(source, snapshots.copy(delivery, snapshot), delivery.nonce(source))
+            case attempts.FindCopies():
+                return attempts.CopiesFound(snapshots.find(delivery), snapshots.role(delivery))
+            case copying.LookAtCopies(copies):
+                return copying.CopiesSeen(copies, snapshots.look_at(delivery, copies))
+            case leftovers.DeleteSnapshots(useless):
+                snapshots.delete(delivery, useless)
+                return leftovers.SnapshotsDeleted(useless)
+            case attempts.RegisterImage():
+                return self._register(delivery)
+            case imaging.DiscardImage():
+                made = [
+                    one for one in proof.copies(delivery, snapshots.find(delivery)).own if one.source == proof.UNKNOWN
+                ]
+                images.deregister(delivery, delivery.image.id or "")
+                snapshots.delete(delivery, [one.copy for one in made])
+                return imaging.ImageDiscarded()
+            case imaging.FindImage():
+                found = proof.named(delivery, images.named(delivery))
+                return attempts.ImageRegistered(found.own, found.nonce) if found.own else imaging.ImageNotFound()
+            case imaging.VerifyImage():
+                return self._verify(delivery)
+            case imaging.FinishImage():
+                return self._finish(delivery)
+            case publishing.ProtectImage():
+                images.protect(delivery)
+                return publishing.ImageProtected()
+            case ending.FindLeftovers():
+                plan = proof.removal(delivery, images.of_delivery(delivery), snapshots.find(delivery))
+                refusal = self._remove(delivery, plan)
+                return ending.LeftoversSeen(plan.showing, plan.unfinished, refusal, plan.unproven, plan.learnt)
+            case shared.LookAtEnd():
+                return self._look_at_end(delivery)
+            case ending.NotifyOutcome(publish):
+                return self._tell(delivery, publish=publish)
+            case _:
+                raise NotImplementedError(command)
+
+    def _remove(self, delivery: Delivery, plan: proof.Removal) -> Fault | None:
+        """Remove each AMI and copy by a call of its own; return the last refusal.
+
+        EC2 deletes a copy that still runs when it ends [aws-facts, VERIFIED].
+        """
+        ports, refusal = self._ports, None
+        for image in plan.images:
+            refusal = _refused(partial(ports.images.deregister, delivery, image)) or refusal
+        for copy in plan.copies:
+            refusal = _refused(partial(ports.snapshots.delete, delivery, [copy])) or refusal
+        return refusal
+
+    def _check(self, delivery: Delivery) -> DeliveryEvent:
+        if self._ports.targets.live(delivery.target.account) is None:
+            what = "The applied targets file no longer contains this account."
+            cure = "Add it to the file, apply it, and tag the AMI again; or leave it out of the tag's value."
+            return checking.TargetUnfit((Fault("target-dropped", delivery.where, what, cure),))
+        if delivery.target.service_linked_roles:
+            missing = self._ports.roles.missing(delivery)
+            if missing:
+                return checking.TargetUnfit(preflight.roles_missing(delivery.where, delivery.target, missing))
+        if delivery.shared:
+            ended = (*preflight.sharing_faults(delivery.target, self._clock()), *self._policy_faults(delivery))
+            return checking.TargetUnfit(ended) if ended else checking.TargetReady("")
+        allows = self._ports.roles.allows(delivery)
+        faults = template_old(delivery.target, allows) if allows is not None else ()
+        if faults:
+            return checking.TargetUnfit(faults)
+        key, key_trouble = self._ports.keys.describe(delivery)
+        named = proof.named(delivery, self._ports.images.named(delivery))
+        copies = self._ports.snapshots.find(delivery)
+        tags = image_tags(delivery, self._image(delivery), self._trigger_tag, "a nonce")
+        faults = preflight.target_faults(
+            delivery.target,
+            key,
+            tags,
+            delivery.image_name,
+            named.stranger,
+            key_trouble,
+            unproven=_unproven(delivery, named),
+        )
+        faults += self._policy_faults(delivery)
+        if faults or key is None:
+            return checking.TargetUnfit(faults)
+        note = _keys_seen(self._ports.keys.source_keys(delivery))
+        return checking.TargetReady(key.arn, named.own, copies, note, nonce=named.nonce, unfinished=named.unfinished)
+
+    def _policy_faults(self, delivery: Delivery) -> tuple[Fault, ...]:
+        """Return why the policies of the source's keys cannot take the statements that this delivery needs."""
+        hub_sid = key_policy.hub_sid(delivery.hub, self._region)
+        wanted = permissions.in_policies(delivery, self._partition, hub_sid)
+        if not wanted:
+            return ()
+        texts = self._ports.keys.policies(delivery, wanted)
+        return tuple(
+            fault
+            for key in wanted
+            for fault in key_policy.faults(key, delivery.hub, self._region, texts[key], wanted[key])
+        )
+
+    def _ask_slots(self, delivery: Delivery, asked: slots.AskSlots) -> DeliveryEvent:
+        wish = SlotLease(
+            delivery.id,
+            delivery.episode,
+            delivery.created_at,
+            asked.wanted,
+            asked.done,
+            granted=asked.begun,
+            until=self._clock() + schedule.LEASE,
+            limited_at=asked.limited_at or 0,
+        )
+        lease = self._ports.slots.ask(delivery.copy_quota, wish)
+        again = slots.is_asked(delivery)
+        if delivery.ending is not None:
+            self._pass_on_slots(delivery)
+        elif self._must_wake_quota(delivery, lease, again=again):
+            quota = CopyQuota(delivery.target.account, delivery.target.region)
+            cause = f"{delivery.id}:{delivery.episode}:{asked.wanted}:{asked.done}:{self._clock()}"
+            fresh = Write(quota.key, "open", codec.encode(quota), self._clock())
+            self._waker.wake(quota.key, cause, fresh=fresh)
+        gone = self._source_gone(delivery) if asked.waits and again and lease.lacking > 0 else None
+        return slots.SlotsAsked(asked.wanted, asked.done, lease.granted, lease.until, wish.limited_at, gone)
+
+    def _source_gone(self, delivery: Delivery) -> Fault | None:
+        """Return that the source is gone, for a delivery that would wait for a slot in vain; a refusal says nothing."""
+        try:
+            return self._ports.approvals.source_gone(delivery)
+        except Refusal:
+            return None
+
+    def _pass_on_slots(self, delivery: Delivery) -> None:
+        """Leave the slots of a delivery that fails or is cancelled to the sweep, if another delivery waits for them.
+
+        By wakes, deliveries that fail at once would pass the slots on to one another in one chain of invocations, which
+        Lambda ends after 16 [aws-facts]. The end of a copy passes its slot on by a wake: the event begins a chain, and
+        the next copy ends it.
+        """
+        if self._waits(delivery.copy_quota) is not False:
+            self._waker.leave_to_sweep(delivery.copy_quota)
+
+    def _must_wake_quota(self, delivery: Delivery, lease: SlotLease, *, again: bool) -> bool:
+        """Whether the quota's worker must look.
+
+        It must if this delivery asks for a slot. If it asks again, only if the quota's record does not say yet that a
+        delivery waits, as its worker then looks by itself. If it gives a slot back, only if another delivery waits.
+        """
+        if again:
+            return lease.lacking > 0 and not self._waits(delivery.copy_quota)
+        return lease.lacking > 0 or self._waits(delivery.copy_quota) is not False
+
+    def _waits(self, quota: RecordKey) -> bool | None:
+        """Whether a delivery waits for a slot; None if the quota's record cannot be read (its worker repairs it)."""
+        try:
+            stored = self._records.read(quota)
+        except ParkRecord:
+            return None
+        return stored is not None and bool(stored.body.get("full"))
+
+    def _hold(self, delivery: Delivery, hold: shares.HoldShares, budget: Budget) -> DeliveryEvent:
+        role = self._ports.snapshots.role(delivery)
+        if role != delivery.target.role_name:
+            return shares.RoleRenamed(role)
+        done = delivery.shares.continue_at
+        for some in budget.each(slices(delivery.shares.needed[done:], SHARES_AT_ONCE), CALLS_FOR_SHARES):
+            ends = ((share, 0 if share.standing else hold.last_closing_at) for share in some)
+            holdings = (_holding(delivery, share, hold.until) for share in some)
+            wanted = [self._wanted(delivery, *one) for one in ends]
+            self._ports.ledger.hold_all(list(zip(wanted, holdings, strict=True)))
+            self._wake_resources(delivery, some, "hold")
+            done += len(some)
+        return shares.SharesHeld(_upto(delivery, done))
+
+    def _wanted(self, delivery: Delivery, share: NeededShare, last_closing_at: int) -> LedgerShare:
+        return LedgerShare(
+            resource=share.resource,
+            share_name=share.share_name,
+            account=permissions.receiver(delivery, share),
+            grantee=permissions.grantee(delivery, share, self._partition),
+            last_closing_at=last_closing_at,
+        )
+
+    def _keep_own_key(self, delivery: Delivery) -> None:
+        """Leave the grants on the target's own key to one holder for all AMIs delivered there, however many they are.
+
+        They stay with the AMIs for good, so with a holding of each the share worker would read ever more of them.
+        """
+        ledger = self._ports.ledger
+        own = [share for share in delivery.shares.needed if addresses.at_home(share.resource)]
+        theirs = [(share.resource, share.share_name, DELIVERED_AMIS) for share in own]
+        kept = {(one.resource, one.share_name) for one in (ledger.find_for(theirs) if own else ()) if one.holdings}
+        for share in own:
+            mine = _holding(delivery, share, 0)
+            if (share.resource, share.share_name) not in kept:
+                wanted = self._wanted(delivery, share, 0)
+                ledger.hold(share.resource, wanted, replace(mine, delivery=DELIVERED_AMIS, episode=1))
+            ledger.release(share.resource, share.share_name, mine)
+
+    def _release(self, delivery: Delivery, budget: Budget, *, everything: bool) -> DeliveryEvent:
+        until = delivery.target.until and delivery.target.until + schedule.LEDGER_CLOSES_AFTER
+        done = delivery.shares.continue_at
+        for some in budget.each(slices(delivery.shares.needed[done:], SHARES_AT_ONCE), CALLS_FOR_SHARES):
+            over = [share for share in some if everything or not share.standing]
+            for share in over:
+                self._ports.ledger.release(share.resource, share.share_name, _holding(delivery, share, until))
+            self._wake_resources(delivery, over, "release")
+            done += len(some)
+        return shares.SharesReleased(everything, _upto(delivery, done))
+
+    def _wake_resources(self, delivery: Delivery, shares: Iterable[NeededShare], what: str) -> None:
+        cause = f"{delivery.id}:{delivery.episode}:{what}:{self._clock()}"
+        self._waker.wake_resources(dict.fromkeys(share.resource for share in shares), cause)
+
+    def _register(self, delivery: Delivery) -> DeliveryEvent:
+        """Register or copy the image. If the name is taken, an earlier call whose answer was lost may have taken it."""
+        images = self._ports.images
+        copies_image = delivery.copies_image
+        make, nonce = (images.copy, delivery.request.token) if copies_image else (images.register, delivery.nonce())
+        try:
+            return attempts.ImageRegistered(make(delivery, self._image(delivery)), nonce)
+        except Refusal as refusal:
+            if refusal.kind is not RefusalKind.NAME_TAKEN:
+                raise
+            named = proof.named(delivery, images.named(delivery))
+            if named.own:
+                return attempts.ImageRegistered(named.own, named.nonce)
+            for fault in _unproven(delivery, named):
+                raise Refusal(RefusalKind.DENIED, fault) from refusal
+            if named.stranger is None:
+                free = preflight.name_not_free(delivery.where, delivery.image_name)
+                raise Refusal(RefusalKind.NOT_YET, free) from refusal
+            what = (
+                f"The name {delivery.image_name!r} belongs to {named.stranger}, "
+                "which this service did not make for this AMI."
+            )
+            fault = Fault("ami-name-taken", delivery.where, what, refusal.fault.cure)
+            raise Refusal(RefusalKind.DENIED, fault) from refusal
+
+    def _verify(self, delivery: Delivery) -> DeliveryEvent:
+        image = self._image(delivery)
+        seen = self._ports.images.see(delivery, image)
+        if seen.raw is None:
+            return imaging.ImageSeen("missing")
+        if seen.raw["State"] != "available":
+            reason = (seen.raw.get("StateReason") or {}).get("Message", "")
+            return imaging.ImageSeen(seen.raw["State"], reason=reason)
+        copies_image = delivery.copies_image
+        own = {copy.source: copy.copy for copy in delivery.copies if copy.copy}
+        by_device = comparison.copies_by_device(image, seen.raw) if copies_image else {}
+        made: set[str | None] = {*by_device.values()} or {copy.copy for copy in delivery.copies}
+        known = bool(delivery.copies) and made <= set(own.values())
+        shown = () if known else self._ports.snapshots.find(delivery)
+        found = proof.copies(delivery, shown)
+        accepted = delivery.image.id == delivery.accepted  # an operator accepts an AMI together with its snapshots
+        there = shown if accepted or by_device else found.own  # the AMI itself names its snapshots
+        copies = by_device or {**{copy.source: copy.copy for copy in there}, **own}
+        keys = {copy.copy: copy.key_arn for copy in there}
+        differences = comparison.differences(
+            image,
+            seen.raw,
+            seen.attributes,
+            copies,
+            name=delivery.image_name,
+            tags=image_tags(delivery, image, self._trigger_tag),
+            deprecated=False,
+        )
+        wrong = tuple(
+            Fault(
+                "copy-under-another-key",
+                f"{delivery.where}, {copy}",
+                f"It is encrypted under {keys.get(copy) or 'an unknown key'}, not {delivery.key_arn}.",
+                "The AMI is removed. Check whether somebody moved the key's alias; then tag the AMI again.",
+            )
+            for copy in sorted(set(copies.values()) - set(own.values()))  # its own were checked when they ended
+            if keys.get(copy) != delivery.key_arn
+        )
+        if not copies_image:
+            return imaging.ImageSeen("available", (*differences, *wrong))
+        sources = {device.name: device.snapshot_id or "" for device in image.devices}
+        pairs = tuple((sources[device], copy) for device, copy in by_device.items())
+        extras = tuple(sorted({one.copy for one in found.own} - set(by_device.values())))
+        return imaging.ImageSeen("available", (*differences, *wrong), copies=pairs, extras=extras)
+
+    def _finish(self, delivery: Delivery) -> DeliveryEvent:
+        image = self._image(delivery)
+        if delivery.copies_image:
+            self._ports.snapshots.tag(delivery, image)
+        at = deprecation.deprecate_at(image, self._clock())
+        if at is not None:
+            self._ports.images.deprecate(delivery, at)
+        return imaging.ImageFinished()
+
+    def _look_at_end(self, delivery: Delivery) -> shared.EndSeen:
+        """Read the end date from the applied file. If it cannot be read for a day, the delivery's own date counts."""
+        now, known = self._clock(), machine.deadline(delivery) or 0
+        resolution = self._ports.targets.read().resolve(delivery.target.account, in_force=True)
+        if not resolution.understood and now < known + schedule.LAST_LOOK_WITHIN:
+            return shared.EndSeen(known, again_at=now + schedule.POLLS[-1])
+        date = resolution.until(delivery.target.place) if resolution.understood else None
+        return shared.EndSeen(end_in_force(date, now))
+
+    def _tell(self, delivery: Delivery, *, publish: bool) -> DeliveryEvent:
+        self._note_events(delivery)
+        if publish:
+            self._ports.notices.publish(notices.outcome(delivery, self._clock()))
+        if delivery.ending is None:
+            self._keep_own_key(delivery)
+        tracked = TrackedDelivery(
+            delivery=delivery.id,
+            account=delivery.target.account,
+            region=delivery.target.region,
+            episode=delivery.episode,
+            state=notified_as(delivery),
+            image=(delivery.image.id or (delivery.ami if delivery.shared else "")) if delivery.ending is None else "",
+        )
+        if self._ports.tracked.end(delivery.ami, tracked):
+            cause = f"{delivery.id}:{delivery.episode}:{tracked.state}"
+            self._waker.wake(addresses.promotion(delivery.ami), cause)
+        if delivery.target.account == delivery.hub:
+            hub_copies.tell(self._waker, self._ports.tracked, delivery, self._clock)
+        return ending.OutcomeNotified()
+
+    def _note_events(self, delivery: Delivery) -> None:
+        """Record whether events arrived from the target: one write for each delivery instead of one for each event."""
+        place, last = (delivery.target.account, delivery.target.region), forwarded.last_event_at(delivery)
+        if last is not None:
+            self._records.put(addresses.last_event(*place), {"at": last})
+        elif forwarded.expected(delivery):
+            self._records.put(addresses.no_event(*place), {"at": self._clock()})
+
+    def _image(self, delivery: Delivery) -> SourceImage:
+        """Read the source as it was examined, once for the deliveries of one promotion: its name is its digest."""
+        which = (delivery.ami, delivery.source)
+        if which not in self._images or not delivery.source:
+            self._images = {which: source_image(self._records, *which, delivery.key)}
+        return self._images[which]
+
+
+def _refused(call: Callable[[], None]) -> Fault | None:
+    try:
+        call()
+    except Refusal as refusal:
+        return refusal.fault
+    return None
+
+
+def _renamed(delivery: Delivery) -> Fault:
+    what = f"The targets file has renamed {delivery.target.role_name}: the new role may not use the source's key yet."
+    return Fault("role-renamed", delivery.where, what, "Nothing to do: the service opens it, and then copies.")
+
+
+def _upto(delivery: Delivery, done: int) -> int:
+    """Return the number of shares done, at which the next run continues; 0: all are done."""
+    return done if done < len(delivery.shares.needed) else 0
+
+
+def _keys_seen(seen: Mapping[str, str]) -> str:
+    """Say what is known of source keys that their owners open; only the copy shows whether the role may decrypt."""
+    return " ".join(
+        f"{key}: {words or 'the role may describe it'}; whether it may decrypt, only the copy shows."
+        for key, words in sorted(seen.items())
+    )
+
+
+def _unproven(delivery: Delivery, named: proof.Named) -> tuple[Fault, ...]:
+    """Return the fault of a name that an AMI has which may be the delivery's, but has no known nonce."""
+    if named.own or named.unproven is None:
+        return ()
+    account = delivery.target.account
+    return (proof.unproven_fault(delivery.where, named.unproven, delivery.image_name, delivery.ami, account),)
+
+
+def notified_as(delivery: Delivery) -> str:
+    """Return the outcome for the tracked delivery."""
+    if delivery.outcome is DeliveryState.WITHDRAWN and delivery.sharing.expired:
+        return EXPIRED
+    return delivery.outcome.value
+
+
+def _holding(delivery: Delivery, share: NeededShare, until: int) -> Holding:
+    purpose, end = (Purpose.STANDING, until) if share.standing else (Purpose.COPY, 0)
+    target = delivery.target
+    return Holding(delivery.ami, target.account, target.region, delivery.id, delivery.episode, purpose, end)

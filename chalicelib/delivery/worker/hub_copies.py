@@ -1,0 +1,72 @@
+"""By way of the hub: a target in another Region copies from the hub's own copy there, which another delivery makes."""
+
+from __future__ import annotations
+
+from chalicelib.delivery import proof
+from chalicelib.delivery.codecs import DELIVERIES
+from chalicelib.delivery.model import Delivery, DeliveryState
+from chalicelib.delivery.phase import DeliveryEvent
+from chalicelib.delivery.phases.checking import HubCopySeen, TargetUnfit
+from chalicelib.delivery.ports import TargetSnapshots, TrackedDeliveries
+from chalicelib.delivery.tracked import RUNNING
+from chalicelib.engine import addresses
+from chalicelib.engine.faults import Fault
+from chalicelib.engine.ports import Records
+from chalicelib.engine.stored import peek
+from chalicelib.engine.waker import Clock, Waker
+
+TELLING = 4
+"""Seconds for waking other deliveries. A step has sixteen (``runner.CALLS_OF_STEP``), and this one publishes first."""
+
+WOKEN_AT_ONCE = 80
+"""Messages that are sent before the clock is read again: eight parallel calls."""
+
+CURE = "See what `ami-promoter status` says of the hub's own delivery there and repair that; then tag the AMI again."
+
+
+def look(records: Records, snapshots: TargetSnapshots, delivery: Delivery) -> DeliveryEvent:
+    """Read the state of the hub's own copy. If it failed in an older episode, it may run again, so the delivery waits.
+
+    A copy that is being published counts as delivered, because the deliveries that wait for it are woken just before
+    its record says so.
+    """
+    copy = peek(records, addresses.delivery(delivery.hub_copy.delivery), DELIVERIES)
+    if copy is None:
+        return HubCopySeen()
+    if not (copy.ended or copy.state is DeliveryState.PUBLISHING):
+        began = copy.entered.get(DeliveryState.REQUESTED, 0)
+        return HubCopySeen(waits=copy.state is DeliveryState.AWAITING_APPROVAL, began=began)
+    if copy.state not in (DeliveryState.DELIVERED, DeliveryState.PUBLISHING):
+        if copy.promotion_episode < delivery.promotion_episode:
+            return HubCopySeen()
+        why = f" {copy.faults[0].what}" if copy.faults else ""
+        what = f"The hub's own copy in {copy.target.region}, from which this one was to be made, is {copy.state}.{why}"
+        return TargetUnfit((Fault("hub-copy-failed", delivery.where, what, CURE),))
+    known = {one.source: one.copy for one in copy.copies if one.copy}
+    if not known:  # its AMI was there already: the snapshots' tags name their sources
+        there = snapshots.find(copy)
+        there = there if copy.accepted and copy.accepted == copy.image.id else proof.copies(copy, there).own
+        known = {seen.source: seen.copy for seen in there if seen.state == "completed"}
+    wanted = [snapshot.id for snapshot in delivery.snapshots]
+    if any(snapshot not in known for snapshot in wanted):
+        what = f"The hub's own AMI {copy.image} in {copy.target.region} does not show a copy of each snapshot."
+        return TargetUnfit((Fault("hub-copy-incomplete", delivery.where, what, CURE),))
+    return HubCopySeen(tuple((snapshot, known[snapshot]) for snapshot in wanted), copy.key_arn)
+
+
+def tell(waker: Waker, tracked: TrackedDeliveries, delivery: Delivery, clock: Clock) -> None:
+    """Wake the deliveries that wait for this copy, for ``TELLING`` seconds at most.
+
+    A delivery that is not woken finds the copy at its next poll, within a quarter of an hour.
+    """
+    until = clock() + TELLING
+    cause = f"hub-copy:{delivery.id}:{delivery.episode}"
+    waiting = [
+        (addresses.delivery(one.delivery), cause)
+        for one in tracked.all(delivery.ami)
+        if one.state == RUNNING and one.region == delivery.target.region and one.delivery != delivery.id
+    ]
+    for start in range(0, len(waiting), WOKEN_AT_ONCE):
+        if clock() >= until:
+            return
+        waker.wake_all(waiting[start : start + WOKEN_AT_ONCE])

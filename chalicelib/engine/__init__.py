@@ -1,0 +1,1 @@
+"""Records, wakes, the runner, the sweep and the time budget: what all rooms stand on."""

@@ -1,0 +1,202 @@
+"""Turns botocore's errors into refusals: their kind, account, Region and step, and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
+
+from chalicelib.engine import denials
+from chalicelib.engine.calls import changes
+from chalicelib.engine.errors import Refusal, RefusalKind
+from chalicelib.engine.faults import Fault
+
+STALE_CREDENTIALS = frozenset(
+    {
+        "AuthFailure",
+        "ExpiredToken",
+        "ExpiredTokenException",
+        "InvalidClientTokenId",
+        "RequestExpired",
+        "UnrecognizedClientException",
+    }
+)
+"""The session is over, or its role was deleted and created again: a new session helps."""
+
+THROTTLED = STALE_CREDENTIALS | frozenset(
+    {
+        "RequestLimitExceeded",
+        "Throttling",
+        "ThrottlingException",
+        "ThrottledException",
+        "RequestThrottled",
+        "TooManyRequestsException",
+        "ServiceUnavailable",
+        "Unavailable",
+        "InternalError",
+        "InternalFailure",
+        "InternalServerError",
+        "KMSInternalException",
+        "DependencyTimeoutException",
+        "ConcurrentTagAccess",
+        "ProvisionedThroughputExceededException",
+        "TransactionInProgressException",
+        "PriorRequestNotComplete",
+        "RequestThrottledException",
+        "SlowDown",
+        "BandwidthLimitExceeded",
+        "EC2ThrottledException",
+        "TransactionConflictException",
+    }
+)
+"""Ask again soon: what botocore counts as throttling, and DynamoDB's own words.
+
+LimitExceededException is not among them: in KMS it is a full quota, which a person must raise.
+"""
+
+KINDS = {
+    "ResourceLimitExceeded": RefusalKind.LIMIT,
+    "InvalidSnapshot.NotFound": RefusalKind.NOT_YET,
+    "InvalidAMIID.NotFound": RefusalKind.NOT_YET,
+    "InvalidAMIName.Duplicate": RefusalKind.NAME_TAKEN,
+}
+
+NOT_YET_WORDS = ("access the storage of this ami", "Not authorized for image")
+"""CopyImage's messages for a missing share, besides InvalidAMIID.NotFound [aws-facts 5]; their codes are ambiguous."""
+
+CURES = {
+    RefusalKind.THROTTLED: "The service tries again; if this lasts, look at the account's limits and AWS's status.",
+    RefusalKind.LIMIT: "The service tries again when a copy there has ended; other copies into that account count too.",
+    RefusalKind.NOT_YET: (
+        "The service tries again for ten minutes; then check whether a share or its source was removed."
+    ),
+    RefusalKind.NAME_TAKEN: "Deregister the AMI of that name, or set `ami_name` in the targets file; then tag again.",
+}
+
+SERVER_ERROR = 500
+SESSION_TOO_LARGE = ("PackedPolicyTooLarge", "PackedPolicyTooLargeException", "MalformedPolicyDocument")
+"""STS takes no session policy as long as this, or none so formed."""
+TOO_LONG = "length less than or equal to"
+"""What STS says, with a ValidationError, of more than 2,048 characters."""
+
+
+@contextmanager
+def as_refusal(step: str, where: str, *, sts: bool = False) -> Iterator[None]:
+    """Turn an error of the calls inside into a Refusal that names step and place. ``sts``: the call was AssumeRole."""
+    try:
+        yield
+    except ClientError as error:
+        raise refusal(error, step, where, sts=sts) from error
+    except (BotoCoreError, ResponseParserError) as error:
+        fault = Fault("aws-unreachable", where, f"{step} got no answer: {error!s:.500}.", CURES[RefusalKind.THROTTLED])
+        raise Refusal(RefusalKind.THROTTLED, fault, unknown=True) from error
+
+
+@contextmanager
+def as_retry(step: str, what: str) -> Iterator[None]:
+    """Turn an error of a read of the service's own table into a Refusal that is tried again, whatever its code.
+
+    Such a read is part of work in a target; its error does not concern the target and ends no delivery.
+    """
+    try:
+        yield
+    except (ClientError, BotoCoreError) as error:
+        fault = Fault(
+            "aws-throttled", f"the hub, {what}", f"{step} was not answered: {error}.", CURES[RefusalKind.THROTTLED]
+        )
+        raise Refusal(RefusalKind.THROTTLED, fault) from error
+
+
+class gone:  # noqa: N801 - reads as a word in a with statement
+    """In this block these codes are not errors: a missing resource needs no closing."""
+
+    def __init__(self, *codes: str) -> None:
+        self._codes = codes
+
+    def __enter__(self) -> None:
+        """Enter; nothing to do."""
+
+    def __exit__(self, kind: object, error: object, _trace: object) -> bool:
+        """Swallow only the codes that mean gone."""
+        return isinstance(error, ClientError) and error.response["Error"]["Code"] in self._codes
+
+
+def too_large(error: ClientError) -> bool:
+    """Whether AssumeRole may have been refused for the size of its session policy."""
+    said = error.response["Error"]
+    return said["Code"] in SESSION_TOO_LARGE or TOO_LONG in said.get("Message", "")
+
+
+def code_of(refusal: Refusal) -> str:
+    """Return AWS's code of a refusal; "" if there was no answer."""
+    cause = refusal.__cause__
+    return str(cause.response["Error"]["Code"]) if isinstance(cause, ClientError) else ""
+
+
+def refusal(error: ClientError, step: str, where: str, *, sts: bool = False) -> Refusal:
+    """Classify one answer."""
+    code = error.response["Error"]["Code"]
+    message = error.response["Error"].get("Message", "").strip()
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    what = f"{step} was refused: {code}: {message}{_request(error)}"
+    if any(words in message for words in NOT_YET_WORDS):
+        return Refusal(RefusalKind.NOT_YET, Fault(f"aws-{code}", where, what, CURES[RefusalKind.NOT_YET]))
+    if code in THROTTLED or status >= SERVER_ERROR:
+        return Refusal(
+            RefusalKind.THROTTLED,
+            Fault("aws-throttled", where, what, CURES[RefusalKind.THROTTLED]),
+            unknown=status >= SERVER_ERROR,
+        )
+    if sts and too_large(error):
+        cure = "Report this as an issue, with the number of snapshots and keys of the AMI."
+        return Refusal(RefusalKind.DENIED, Fault("session-policy-refused", where, what, cure))
+    if sts:
+        cure = f"{_assume_cure(message)} The service tries again until the queue deadline."
+        return Refusal(RefusalKind.ROLE, Fault("role-not-assumable", where, what, cure))
+    why = KINDS.get(code, RefusalKind.DENIED)
+    cure = CURES.get(why) or _cure(code, message)
+    return Refusal(why, Fault(f"aws-{code}", where, what, cure))
+
+
+def _request(error: ClientError) -> str:
+    """Name the request: AWS's support asks for it. Not of a read: who asks often compares what was refused before."""
+    request_id = error.response.get("ResponseMetadata", {}).get("RequestId", "")
+    return f" (request {request_id})" if request_id and changes(error.operation_name) else ""
+
+
+def _assume_cure(message: str) -> str:
+    """Tell the causes apart as far as STS does: for a missing role, its trust and external id it has one answer."""
+    kind, explicit = denials.kind_of(message)
+    if kind in denials.ORGANIZATION:
+        return f"{denials.by_organization(message)}."
+    if kind == "identity-based policy" and explicit:
+        return (
+            "The hub does not admit that account: name it in the hub's parameter TargetAccounts, or its organization "
+            "in OrganizationId."
+        )
+    if kind == "identity-based policy":
+        return (
+            "The hub may assume roles of one name only: make role_name in the targets file the same as the hub's "
+            "parameter TargetRoleName."
+        )
+    return (
+        "The role is missing there, or its trust or external id does not fit: deploy deploy/target.yaml with this "
+        "hub's account and the external id of the targets file. If role_name there is not the hub's parameter "
+        "TargetRoleName, or the hub's TargetAccounts and OrganizationId do not have the account, the hub's own policy "
+        "forbids it. A service control policy (SCP) of the hub or a resource control policy (RCP) of the target may "
+        "deny sts:AssumeRole, too."
+    )
+
+
+def _cure(code: str, message: str) -> str:
+    if known := denials.cause(message):
+        return f"{known}; then tag the AMI again."
+    if code in ("UnauthorizedOperation", "AccessDenied", "AccessDeniedException"):
+        return (
+            "Deploy this version's templates (the role's policy lacks it), or look for a service control policy (SCP) "
+            "or permissions boundary that denies it, for KMS and STS also a resource control policy (RCP) of the "
+            "account that owns the key or role; then tag the AMI again."
+        )
+    return "Repair what the message names; then tag the AMI again."

@@ -1,0 +1,89 @@
+"""The service's errors, from the general to the special. Every layer imports them from here.
+
+PromoterError
+├── ParkRecord            a record cannot be processed: it is parked for an operator
+│   ├── IllegalEvent      its state does not allow the event
+│   ├── NewerSchema       it was written by a newer version
+│   └── Unreadable        it does not fit its type
+├── Refusal               AWS has not executed a call, or the result is unknown
+│   ├── StaleCursor       a listing cannot continue where it stopped
+│   └── TargetsDamaged    the applied targets file was changed by hand
+├── LostRace              somebody else wrote first
+└── Misconfigured         the deployment is wrong; no record causes or repairs that
+
+A value of a wrong type is a plain ValueError until the caller knows its record: then it is Unreadable.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from chalicelib.engine.faults import Fault
+
+
+class RefusalKind(StrEnum):
+    """The kinds of refusal: what follows from each differs."""
+
+    THROTTLED = "throttled"
+    """A rate limit, an outage, a time-out: ask again soon."""
+    NOT_YET = "not-yet"
+    """Something that the service opened is not effective there yet."""
+    LIMIT = "limit"
+    """Too many copies at once."""
+    NAME_TAKEN = "name-taken"
+    ROLE = "role"
+    """The role cannot be assumed: missing, wrong trust, wrong external id all look the same."""
+    DENIED = "denied"
+    """Anything else that another try will not change."""
+
+
+class PromoterError(Exception):
+    """The base of all errors that the service itself raises."""
+
+
+class ParkRecord(PromoterError):
+    """No worker can process this record: it is parked until a person looks at it."""
+
+
+class IllegalEvent(ParkRecord):
+    """The state machine does not know this event in this state."""
+
+    def __init__(self, record: str, state: str, event: str) -> None:
+        super().__init__(f"{record}: {event} is not expected in state {state}.")
+
+
+class NewerSchema(ParkRecord):
+    """Written by a version of this service that is newer than this one."""
+
+
+class Unreadable(ParkRecord):
+    """Written by hand, or damaged."""
+
+
+class Refusal(PromoterError):
+    """AWS did not carry out a call, or it is not known whether it did (``unknown``)."""
+
+    def __init__(self, kind: RefusalKind, fault: Fault, *, unknown: bool = False) -> None:
+        super().__init__(str(fault))
+        self.kind = kind
+        self.fault = fault
+        self.unknown = unknown
+
+
+class StaleCursor(Refusal):
+    """A listing cannot continue where it stopped: AWS no longer knows its cursor."""
+
+
+class TargetsDamaged(Refusal):
+    """The applied items are not what was applied, or not of this version; ``fault`` says which."""
+
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(RefusalKind.DENIED, fault)
+
+
+class LostRace(PromoterError):
+    """Somebody else wrote first: read again and decide again."""
+
+
+class Misconfigured(PromoterError):
+    """The deployment lacks something: an environment variable, a table, a permission of its own."""

@@ -1,0 +1,90 @@
+"""What all notices have in common: one body for SNS and the event bus, of limited size.
+
+Its id shows a repeat. Each subject has its own kinds: ``notices`` in delivery, promotion and targets.
+docs/reference/events.md describes the schema.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from chalicelib.engine.faults import Fault, count
+
+SCHEMA = 1
+MAX_FAULTS = 20
+MAX_LISTED = 100
+"""Of deliveries in a summary. SNS takes 256 KiB, EventBridge more; each line is well under 300 bytes."""
+MAX_TEXT = 1000
+SUBJECT_LENGTH = 99
+"""SNS takes less than 100 characters [botocore 1.44 sns model, PublishInput]."""
+LISTS = frozenset({"group"})
+"""Message attributes that hold several values."""
+
+
+def attributes(notice: Mapping[str, Any]) -> dict[str, str]:
+    """Return the message attributes that a filter policy can use; SNS takes no empty value.
+
+    What is not printable, in a name that somebody else gave, becomes ``?``: SNS might refuse the whole notice for it.
+
+    ``group`` is a JSON list, for an attribute of type String.Array: a filter policy then matches any of its members.
+    """
+    wanted = {
+        "event": notice["event"],
+        "outcome": notice["outcome"],
+        "account": notice.get("account"),
+        "region": notice.get("region"),
+        "group": json.dumps(groups) if (groups := list(notice.get("groups", ()))) else None,
+        "image_name": notice.get("source_name"),
+    }
+    return {name: _printable(str(value)) for name, value in wanted.items() if value}
+
+
+def _printable(text: str) -> str:
+    return "".join(char if char.isprintable() else "?" for char in text)
+
+
+_PLAIN = str.maketrans({"`": "'", '"': "'", "\\": "/", "<": "(", ">": ")", "&": "+"})
+
+
+def plain(text: str) -> str:
+    """Return what others have written for a chat's span of code, which it cannot end.
+
+    A client reads ``<``, ``>`` and ``&`` before all else, for links and mentions. The other signs end a span, or the
+    JSON in which a rule of EventBridge puts the text.
+    """
+    return "".join(char if char.isprintable() else " " for char in text).translate(_PLAIN)
+
+
+def with_plain(notice: Mapping[str, Any]) -> dict[str, Any]:
+    """Add what a chat channel shows of a notice, as plain text (deploy/chat.yaml)."""
+    first: Mapping[str, Any] = next(iter(notice.get("faults") or ()), {})
+    said = {
+        "name": notice.get("source_name", ""),
+        "what": first.get("what") or notice.get("why") or "",
+        "cure": first.get("cure", ""),
+    }
+    return {**notice, "plain": {name: plain(str(text)) for name, text in said.items()}}
+
+
+def subject(notice: Mapping[str, Any]) -> str:
+    """Return a line for people who subscribe by mail: printable ASCII, as short as SNS wants it."""
+    place = f" in {notice['account']}" if notice.get("account") else ""
+    file = f"targets file {notice.get('version')}" if "version" in notice else ""
+    image = file or notice.get("source_image", count(len(notice.get("images", ())), "AMI"))
+    name = f" ({notice['source_name']})" if notice.get("source_name") else ""
+    text = f"{image} {notice['outcome']}{place}{name}"
+    return "".join(char if " " <= char <= "~" else "?" for char in text)[:SUBJECT_LENGTH]
+
+
+def said_faults(faults: Iterable[Fault]) -> list[dict[str, Any]]:
+    """Return faults for a notice: the first ones, each text shortened, and how many are left out."""
+    listed = list(faults)
+    reported = [
+        {name: str(value)[:MAX_TEXT] for name, value in fault.to_json().items()} for fault in listed[:MAX_FAULTS]
+    ]
+    if len(listed) > MAX_FAULTS:
+        rest = f"{count(len(listed) - MAX_FAULTS, 'more fault')}: `ami-promoter status` lists all."
+        reported.append({"code": "more", "where": "", "what": rest, "cure": ""})
+    return reported

@@ -1,0 +1,261 @@
+"""What the engine needs of its table, its queues and the log."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any, Protocol
+
+from chalicelib.engine.addresses import RecordKey
+from chalicelib.engine.wakes import Wake
+
+NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
+class MadeDue(StrEnum):
+    """What ``Records.make_due`` found."""
+
+    SEND = "send"
+    """The record is due, and the caller must send a wake."""
+    SENT = "sent"
+    """The record is due, and a wake is on its way."""
+    NONE = "none"
+    """There is no such record, or it is parked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A record as it was read: its JSON body, its version, and the inbox entries written since."""
+
+    key: RecordKey
+    body: Mapping[str, Any]
+    version: int
+    """Every write increments it, also one that only makes the record due."""
+    inbox: Mapping[str, str] = field(default_factory=dict)
+    parked: str = ""
+    scheduled: int | None = None
+    """From when the sweep wakes it (epoch seconds); None: it is not in the index of what is due."""
+    woken: bool = False
+    """Whether a wake was sent that no write has answered: until one does, no other is sent for a minute."""
+    recent: Sequence[Mapping[str, Any]] = ()
+    """The last entries of its history, oldest first, which the store keeps on the record itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A record in the index of what is due. All times in epoch seconds."""
+
+    key: RecordKey
+    wake_at: int
+    """From when the sweep wakes it: the index's sort key."""
+    due_at: int
+    """When the record itself says that it is due."""
+    latest: int = 0
+    """Its deadline; 0: none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """A record as it must be stored."""
+
+    key: RecordKey
+    state: str
+    body: Mapping[str, Any]
+    due_at: int | None
+    latest: int | None = None
+    """When the sweep wakes it at the latest (epoch seconds)."""
+
+
+Extras = Sequence[tuple[RecordKey, Mapping[str, Any]]]
+"""Items that are written together with a record: keys and attributes."""
+
+
+class Records(Protocol):
+    """State records. Every write is conditional; every read is consistent."""
+
+    def begin(self, key: RecordKey, inbox: Mapping[str, str], now: int) -> Stored | None:
+        """Write inbox entries, as ``leave`` does, and read the record that has them."""
+
+    def read(self, key: RecordKey) -> Stored | None:
+        """Read a record."""
+
+    def read_all(self, keys: Collection[RecordKey]) -> Mapping[RecordKey, Stored]:
+        """Read records; those that are missing or cannot be read are left out."""
+
+    def create(self, write: Write, now: int) -> bool:
+        """Write a record if it is absent. False: there was one."""
+
+    def create_all(self, new: Sequence[tuple[Write, Extras]], now: int) -> Collection[RecordKey]:
+        """Write absent records, each with its items, in one transaction of at most 100 items.
+
+        Returns the records that exist already; if there are any, nothing was written.
+        """
+
+    def save(
+        self,
+        before: Stored,
+        after: Write,
+        happened: Sequence[str],
+        now: int,
+        also: Extras = (),
+        *,
+        goes_on: bool = False,
+    ) -> Stored | None:
+        """Write a record with its history, if it has not been written since it was read; else return None.
+
+        This answers its wake, so the next one is sent.
+        ``also``: items to write with it. Look-ups among them are written first, even if the record then is not.
+        ``goes_on``: the run is not over, so the index may keep its time, unless that is over a minute too late.
+        """
+
+    def replace(self, write: Write, now: int) -> None:
+        """Write a record without condition: for one that cannot be read and can be computed again."""
+
+    def park(self, key: RecordKey, why: str, now: int) -> None:
+        """Park a record: remove it from the index of what is due."""
+
+    def unpark(self, key: RecordKey, now: int) -> bool:
+        """Unpark a record: it is due at once. False: it is not parked."""
+
+    def make_due(
+        self, key: RecordKey, now: int, inbox: Mapping[str, str] = NOTHING, fresh: Write | None = None
+    ) -> MadeDue:
+        """Make a record due within a minute, in case the wake that follows is lost, and increment its version.
+
+        So a run that is working on it cannot write what it read before, and looks again. ``inbox``: requests to write;
+        a parked record only gets these. ``fresh``: the record to create if there is none.
+        """
+
+    def leave(
+        self, key: RecordKey, inbox: Mapping[str, str], now: int, *, newer: bool = False, due: int | None = None
+    ) -> bool:
+        """Write inbox entries. A due record keeps its time; another one becomes due at ``due`` (default: now).
+
+        ``newer``: only if each inbox entry is greater than the one there. False: there is no such record.
+        """
+
+    def put(self, key: RecordKey, attributes: Mapping[str, Any]) -> None:
+        """Write an item beside the records, such as a look-up, without condition."""
+
+    def change(self, key: RecordKey, attributes: Mapping[str, Any], seen: Mapping[str, Any]) -> bool:
+        """Write attributes of such an item, if it still has those of ``seen`` (None: it lacks the attribute)."""
+
+    def get(self, key: RecordKey) -> Mapping[str, Any] | None:
+        """Read such an item."""
+
+    def list(self, pk: str, prefix: str) -> Sequence[tuple[RecordKey, Mapping[str, Any]]]:
+        """Read such items of a partition. Raises Unreadable or NewerSchema if this version cannot read one."""
+
+    def list_readable(self, pk: str, prefix: str) -> Sequence[tuple[RecordKey, Mapping[str, Any]]]:
+        """Read such items of a partition; one that this version cannot read comes without its body."""
+
+    def forget(self, key: RecordKey, attributes: Mapping[str, Any]) -> None:
+        """Delete such an item, if it still has these attributes (None: it lacks the attribute)."""
+
+    def due(self, shard: int, until: int, limit: int, after: Due | None = None) -> Sequence[Due]:
+        """Return records of one shard that were due up to ``until``, longest due first; fewer than ``limit``: the end.
+
+        ``after``: the last record of the page before; it need not be due any more. Eventually consistent.
+        """
+
+
+class WakeQueues(Protocol):
+    """Sends wakes: messages that name a record."""
+
+    def wake(self, key: RecordKey, cause: str) -> None:
+        """Send the record's key; the same key and cause within five minutes count once."""
+
+    def wake_all(self, wakes: Sequence[tuple[RecordKey, str]]) -> Sequence[RecordKey]:
+        """Send many (key, cause) in any order; returns the keys that cannot be sent as they are.
+
+        Raises Refusal if the queue does not answer for all of them: then the caller sends all again.
+        """
+
+
+class Wakes(Protocol):
+    """Wakes a record's worker, with the reason."""
+
+    def send(self, wake: Wake) -> None:
+        """Send it; the same key and cause within five minutes count once."""
+
+
+class Notices(Protocol):
+    """Sends notices: to SNS and, with the same body, to the hub's event bus."""
+
+    def publish(self, notice: Mapping[str, Any]) -> None:
+        """Publish one notice, already complete. Raises Refusal."""
+
+
+class Telemetry(Protocol):
+    """Structured logs and metrics: each log line has a message and fields."""
+
+    def did(self, key: RecordKey, state: str, command: object, event: object) -> None:
+        """A command was carried out, with this result."""
+
+    def moved(self, key: RecordKey, before: str, after: str, cause: str, about: Mapping[str, object]) -> None:
+        """A record was written. A metric counts the changes of state for which only the sweep had woken it.
+
+        ``about``: further fields for the log, such as the target, or the seconds in ``before``.
+        """
+
+    def in_state(self, key: RecordKey, seconds: int) -> None:
+        """A worker began work on a record that must leave its state, in which it has been for so long."""
+
+    def old_news(self, key: RecordKey, what: str) -> None:
+        """A result arrived for a record that another worker had changed since."""
+
+    def parked(self, key: RecordKey, why: str) -> None:
+        """A record was parked: an alarm."""
+
+    def repaired(self, key: RecordKey, what: str) -> None:
+        """A worker repaired a damaged record, or went around it."""
+
+    def share(self, resource: str, account: str, what: str, **fields: object) -> None:
+        """A share opened or closed, or could not."""
+
+    def derived_grants(self, resource: str, account: str, found: Sequence[str]) -> None:
+        """An account without a share has grants on the source key that it made itself: an alarm."""
+
+    def not_closing(self, resource: str, account: str, tries: int) -> None:
+        """A share that is to be closed still shows after many tries: an alarm."""
+
+    def closed_blind(self, resource: str, account: str) -> None:
+        """A share was closed at its last closing time although a delivery held it: an alarm."""
+
+    def open_shares(self, oldest_seconds: int) -> None:
+        """How long the oldest share of a resource has been open, without preexisting ones."""
+
+    def not_done(self, what: str, why: str) -> None:
+        """Scheduled work, or a part of it, was not done this time."""
+
+    def organization(self, joined: int, left: int, held: int, troubles: Mapping[str, str]) -> None:
+        """The organization was read. ``held``: accounts whose departure waits for a person; ``troubles``: by unit."""
+
+    def applied(self, version: str, by: str, loosened: Sequence[str], *, alarming: bool) -> None:
+        """A version of the applied file is new to people. ``alarming``: it asks for less than before."""
+
+    def left(self, account: str, group: str, why: str) -> None:
+        """An account was removed from a group, on this evidence."""
+
+    def discovered(self) -> None:
+        """Discovery made every pass, as far as there was time, and AWS refused none."""
+
+    def swept(self, woken: int, due: int, oldest_seconds: int) -> None:
+        """The sweep has run. ``oldest_seconds``: for how long the longest due record has been due; 0 if none is."""
+
+    def judged(self, call: str, resource: str, verdict: str, principal: str, why: str) -> None:
+        """The access monitor has judged an action; a metric counts these, so that a silent trail shows."""
+
+    def finding(self, severity: str, verdict: str, resource: str) -> None:
+        """The access monitor or the drift audit has published a finding: an alarm, unless it is a notice."""
+
+    def trail_silent(self, grant: str, seconds: int) -> None:
+        """The trail has not shown a grant of the service for so long: an alarm."""
+
+    def audited(self, looked: int, not_seen: int, seconds: int) -> None:
+        """The drift audit has run. ``seconds``: since the last whole pass ended; an alarm if that is long.
+
+        ``not_seen``: looks of this pass that AWS refused.
+        """

@@ -1,0 +1,50 @@
+"""A pass over many names that may run out of time: the next run continues after the last name.
+
+It also continues after one that failed, which would otherwise stop each run at the same place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+
+from chalicelib.engine.addresses import RecordKey
+from chalicelib.engine.budget import Budget, slices
+from chalicelib.engine.ports import Records
+
+
+class Rotation:
+    """A named pass. Its cursor is an item of its own, written only if the pass did not reach the end."""
+
+    def __init__(self, records: Records, name: str) -> None:
+        self._records = records
+        self._key = RecordKey("cursors", name)
+
+    def go(self, names: Collection[str], act: Callable[[str], None], budget: Budget, calls: int) -> bool:
+        """Process the names in order, starting after the cursor; at least one. False: time ran out before the last.
+
+        ``calls``: how many calls one name takes.
+        """
+        return self.go_in_slices(names, 1, lambda some: act(some[0]), budget, calls)
+
+    def go_in_slices(
+        self, names: Collection[str], size: int, act: Callable[[list[str]], None], budget: Budget, calls: int
+    ) -> bool:
+        """Process up to ``size`` names at once, which take ``calls`` together; else like ``go``."""
+        if not names:
+            return True
+        cursor = str((self._records.get(self._key) or {}).get("after", ""))
+        ordered = sorted(names, key=lambda name: (name <= cursor, name))
+        some = ordered[-1:]
+        for some in budget.each(slices(ordered, size), calls):
+            try:
+                act(some)
+            except Exception:
+                self._stopped_behind(some[-1])
+                raise
+        if some[-1] == ordered[-1]:
+            return True
+        self._stopped_behind(some[-1])
+        return False
+
+    def _stopped_behind(self, name: str) -> None:
+        self._records.put(self._key, {"kind": "cursor", "after": name})

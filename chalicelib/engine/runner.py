@@ -1,0 +1,323 @@
+"""Runs one record: reads it, asks what is outstanding, writes the intent, executes, writes the result.
+
+The machine decides, the executor calls AWS, and the codec knows the stored form. If Lambda kills the process between
+two calls, the next run starts from the record as it was last written.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Generic, Protocol, TypeVar
+
+from chalicelib.engine import calls
+from chalicelib.engine.addresses import RecordKey
+from chalicelib.engine.budget import Budget, TimeLeft
+from chalicelib.engine.calls import TakeCalls
+from chalicelib.engine.errors import IllegalEvent, ParkRecord
+from chalicelib.engine.ports import NOTHING, Records, Stored, Telemetry, Write
+from chalicelib.engine.waker import Clock, Waker
+
+MAX_STEPS = 40
+"""Most steps of one invocation."""
+
+CALLS_OF_STEP = 4
+"""There must be time for so many calls to begin a step, or a command after the first."""
+
+Items = Sequence[tuple[RecordKey, Mapping[str, Any]]]
+
+
+class Record(Protocol):
+    """The attributes of a record that the runner reads."""
+
+    @property
+    def key(self) -> RecordKey:
+        """Where it is stored."""
+
+    @property
+    def state(self) -> StrEnum:
+        """What it waits for."""
+
+    @property
+    def due_at(self) -> int | None:
+        """When a worker must look at it again (epoch seconds)."""
+
+
+R = TypeVar("R", bound=Record)
+C = TypeVar("C")
+E = TypeVar("E")
+R_contra = TypeVar("R_contra", bound=Record, contravariant=True)
+C_contra = TypeVar("C_contra", contravariant=True)
+E_contra = TypeVar("E_contra", contravariant=True)
+E_co = TypeVar("E_co", covariant=True)
+
+
+@dataclass(frozen=True)
+class Machine(Generic[R, C, E]):
+    """The functions that decide for one kind of record. ``now`` is in epoch seconds."""
+
+    outstanding: Callable[[R, int], Sequence[C]]
+    """(record, now): what is left to do."""
+    evolve: Callable[[R, E, int], R]
+    """(record, event, now): the record after an event. Raises IllegalEvent."""
+    due_events: Callable[[R, int], Sequence[E]] = lambda _record, _now: ()
+    """(record, now): the events that follow from inbox entries and the clock."""
+    looks: Callable[[R, int], Sequence[C]] = lambda _record, _now: ()
+    """(record, now): what to read from AWS after a wake even if nothing is due, as a wake carries no facts."""
+    record_intent: Callable[[R, Sequence[C], int], R] = lambda record, _commands, _now: record
+    """(record, commands, now): the record to write before the commands are executed."""
+    tells: Callable[[R, R], bool] = lambda before, after: before != after
+    """(before, after): whether the history gets an entry; not for a look that shows nothing new."""
+    acts: Callable[[C], bool] = lambda _command: True
+    """(command): whether it changes anything, so that the record must be written before it and after it."""
+    announced: Callable[[R, C], str] = lambda _record, _command: ""
+    """(record, command): the history's name of the AWS call whose intent is on the record; "": none."""
+
+
+class Executor(Protocol[R_contra, C_contra, E_co]):
+    """Makes the calls of one kind of record."""
+
+    def execute(self, record: R_contra, command: C_contra, budget: Budget) -> E_co:
+        """Execute one command, or a slice of it; a target's refusal comes back as an event."""
+
+
+class Codec(Protocol[R, C_contra, E_contra]):
+    """The stored form of one kind of record."""
+
+    def decode(self, stored: Stored) -> R:
+        """Read a record, its inbox entries beside it. Raises Unreadable."""
+
+    def encode(self, record: R) -> Write:
+        """Return the record as it is to be stored, without its inbox entries."""
+
+    def about(self, _record: R, _now: int) -> Mapping[str, object]:
+        """Return further fields for the log; ``seconds``: how long the record has been in a state that must end."""
+        return {}
+
+    def intent_items(self, _record: R, _commands: Sequence[C_contra]) -> Items:
+        """Return items to write together with the intents."""
+        return ()
+
+    def result_items(self, _record: R, _results: Sequence[E_contra]) -> Items:
+        """Return items to write together with the results."""
+        return ()
+
+
+@contextmanager
+def parking(key: RecordKey, records: Records, clock: Clock, telemetry: Telemetry) -> Iterator[None]:
+    """Park a record if its work raises ParkRecord."""
+    try:
+        yield
+    except ParkRecord as error:
+        records.park(key, str(error), clock())
+        telemetry.parked(key, str(error))
+
+
+@dataclass
+class _Unwritten(Generic[R, E]):
+    """What has happened to a record since it was read or last written."""
+
+    results: list[tuple[E, int]] = field(default_factory=list)
+    """Each with its time."""
+    answers: list[str] = field(default_factory=list)
+    """Lines of history of the results."""
+    happened: list[str] = field(default_factory=list)
+    """All lines of history for the next write."""
+    items: list[tuple[RecordKey, Mapping[str, Any]]] = field(default_factory=list)
+    moves: list[tuple[R, R]] = field(default_factory=list)
+    """The record before and after each step."""
+    called: bool = False
+    """Whether a call has changed AWS: history tells of it even if it changes nothing on the record."""
+    urgent: bool = False
+    """Whether to write before the next command: a command has changed something, or a deadline has passed."""
+
+
+@dataclass
+class _Run(Generic[R, E]):
+    """A record while a run works on it."""
+
+    stored: Stored
+    read: R
+    """As it is stored."""
+    record: R
+    """As it is now."""
+    cause: str
+    since: _Unwritten[R, E] = field(default_factory=_Unwritten)
+    over: bool = False
+    """Whether the last results have changed nothing."""
+
+
+class Runner(Generic[R, C, E]):
+    """Works on one record at a time; ``R`` record, ``C`` command, ``E`` event."""
+
+    def __init__(
+        self,
+        machine: Machine[R, C, E],
+        executor: Executor[R, C, E],
+        codec: Codec[R, C, E],
+        records: Records,
+        waker: Waker,
+        clock: Clock,
+        telemetry: Telemetry,
+        take_calls: TakeCalls = tuple,
+    ) -> None:
+        """``take_calls`` belongs to the executor's adapters, if they change AWS."""
+        self._machine = machine
+        self._executor = executor
+        self._codec = codec
+        self._records = records
+        self._waker = waker
+        self._clock = clock
+        self._telemetry = telemetry
+        self._take_calls = take_calls
+
+    def run(self, key: RecordKey, cause: str, inbox: Mapping[str, str] = NOTHING, *, time_left: TimeLeft) -> None:
+        """Do what is outstanding for one record; if steps or time run out, wake it again.
+
+        ``inbox``: the entries that its wake brings.
+        """
+        budget, steps = Budget(time_left), iter(range(MAX_STEPS))
+        with parking(key, self._records, self._clock, self._telemetry):
+            stored = self._records.begin(key, inbox, self._clock()) if inbox else self._records.read(key)
+            woken = True
+            while stored is not None and not stored.parked:
+                read = self._codec.decode(stored)
+                stored = self._work(_Run(stored, read, read, cause), steps, budget, woken=woken)
+                woken = False
+
+    def _work(self, run: _Run[R, E], steps: Iterator[int], budget: Budget, *, woken: bool) -> Stored | None:
+        """Take steps until nothing is left to do now; if another run writes the record first, return it as it is then.
+
+        The result of one step and the intent of the next are one write. It comes before a command that changes
+        something, and after one. What only looks have shown is written with what follows. ``woken``: no step was taken.
+        """
+        if woken and isinstance(seconds := self._codec.about(run.record, self._clock()).get("seconds"), int):
+            self._telemetry.in_state(run.record.key, seconds)
+        while next(steps, None) is not None and budget.allows(CALLS_OF_STEP):
+            commands = () if run.over else self._next(run, woken=woken)
+            woken = False
+            must = run.since.urgent or not commands or any(map(self._machine.acts, commands))
+            if must and not self._write(run, last=not commands):
+                return self._again(run)
+            if not commands:
+                return None
+            self._execute(run, commands, budget)
+        if not self._write(run, last=False):
+            return self._again(run)
+        self._waker.send(run.record.key, f"more:{run.stored.version}")
+        return None
+
+    def _next(self, run: _Run[R, E], *, woken: bool) -> Sequence[C]:
+        """Return the next commands, with their intents on the record."""
+        before, now = run.record, self._clock()
+        events = self._machine.due_events(before, now)
+        record = before
+        for event in events:
+            record = self._machine.evolve(record, event, self._clock())
+        commands = self._machine.outstanding(record, self._clock())
+        if woken:
+            looks = self._machine.looks(record, self._clock())
+            commands = (*commands, *(look for look in looks if look not in commands))
+        run.record = self._machine.record_intent(record, commands, self._clock())
+        run.since.happened += [*map(_short, events), *map(calls.intent, self._announced(run.record, commands))]
+        run.since.items += self._codec.intent_items(run.record, commands)
+        run.since.urgent = run.since.urgent or bool(events)
+        if run.record.state != before.state:
+            run.since.moves.append((before, run.record))
+        return commands
+
+    def _announced(self, record: R, commands: Sequence[C]) -> list[str]:
+        return [call for command in commands if (call := self._machine.announced(record, command))]
+
+    def _execute(self, run: _Run[R, E], commands: Sequence[C], budget: Budget) -> None:
+        """Execute the commands until a result changes the state, or time runs out; the next step asks for the rest.
+
+        History gets a line for each result, and for each call that changed AWS.
+        """
+        before, since = run.record, run.since
+        events: list[E] = []
+        happened: list[str] = []
+        self._take_calls()  # drop calls made for another record
+        for command in commands:
+            event = self._executor.execute(run.record, command, budget)
+            now = self._clock()
+            events.append(event)
+            since.results.append((event, now))
+            happened += [_short(event), *map(str, self._take_calls())]
+            run.record = self._machine.evolve(run.record, event, now)
+            since.urgent = since.urgent or self._machine.acts(command)
+            self._telemetry.did(run.record.key, run.record.state.value, command, event)
+            if run.record.state != before.state or not budget.allows(CALLS_OF_STEP):
+                break
+        happened += map(calls.not_made, self._announced(before, commands[len(events) :]))
+        called = any(map(calls.MadeCall.read, happened))
+        run.over = run.record == before
+        since.called = since.called or called
+        since.answers += happened
+        since.happened += happened if called or self._machine.tells(before, run.record) else ()
+        since.items += self._codec.result_items(run.record, events)
+        if called or not run.over:
+            since.moves.append((before, run.record))
+
+    def _write(self, run: _Run[R, E], *, last: bool) -> bool:
+        """Write what has happened to the record, with its history and items; False: another run wrote first.
+
+        ``last``: nothing is left to do, so that the record is due when it says, and its wake is answered.
+        """
+        stored, since = run.stored, run.since
+        rests = last and (stored.woken or _is_wrong(stored.scheduled, run.record.due_at, self._clock()))
+        if run.record == run.read and not since.called and not rests:
+            return True
+        written = self._save(stored, run.record, since.happened, since.items, goes_on=not last)
+        if written is None:
+            return False
+        for before, after in since.moves:
+            self._moved(before, after, run.cause)
+        run.stored, run.read, run.since = written, run.record, _Unwritten()
+        return True
+
+    def _again(self, run: _Run[R, E]) -> Stored | None:
+        """After a lost race, evolve what the other run wrote by the results, and write it. Return what is stored then.
+
+        Each result counts at its own time: a second later it could lead to another state, which does not have the next.
+        """
+        since = run.since
+        while True:
+            fresh = self._records.read(run.record.key)
+            if fresh is None or fresh.parked or not since.results:
+                return fresh
+            before = after = self._codec.decode(fresh)
+            for event, at in since.results:
+                try:
+                    after = self._machine.evolve(after, event, at)
+                except IllegalEvent as old_news:
+                    self._telemetry.old_news(fresh.key, str(old_news))
+            if after == before and not since.called:
+                return fresh
+            said = since.answers if since.called or self._machine.tells(before, after) else ()
+            items = self._codec.result_items(after, [event for event, _ in since.results])
+            written = self._save(fresh, after, said, items, goes_on=True)
+            if written is not None:
+                self._moved(before, after, run.cause)
+                return written
+
+    def _moved(self, before: R, after: R, cause: str) -> None:
+        about = self._codec.about(before, self._clock())
+        self._telemetry.moved(before.key, before.state.value, after.state.value, cause, about)
+
+    def _save(self, before: Stored, after: R, happened: Sequence[str], items: Items, *, goes_on: bool) -> Stored | None:
+        return self._records.save(before, self._codec.encode(after), happened, self._clock(), items, goes_on=goes_on)
+
+
+def _is_wrong(scheduled: int | None, due_at: int | None, now: int) -> bool:
+    """Whether the index has another time than the record: a wake made it due, or the writes of a run left it."""
+    return scheduled is not None and (due_at is None or not due_at <= scheduled <= max(due_at, now))
+
+
+def _short(event: object) -> str:
+    """Return one line of history: the event with its members, shortened."""
+    members = {name: str(getattr(event, name))[:200] for name in getattr(event, "__dataclass_fields__", {})}
+    return f"{type(event).__name__} {json.dumps(members)}"[:1000]

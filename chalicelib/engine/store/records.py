@@ -1,0 +1,409 @@
+"""State records: versioned bodies, inbox entries, and the sparse index of due records.
+
+The worker of a record writes its attributes ``schema``, ``kind``, ``state``, ``version``, ``body`` (JSON) and
+``due_at``. Attributes ``in:<name>`` are inbox entries. Writing one, or making the record due, also increments
+``version``, so that a worker does not overwrite entries that it has not seen. ``woken_at`` says that a wake was sent;
+``wake_at`` (with ``due_shard``, the index ``due``) says when the sweep wakes the record. The sweep writes to no record.
+
+``recent`` has the newest entries of the record's history, newest last. A write in a transaction costs twice, so an
+entry is first written with its record, in one item. Later several entries move together to an item of their own
+(``history#VERSION``, its ``entries``), before the record is written without them. An entry can be in both places for a
+while; its version identifies it.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from botocore.exceptions import ClientError
+
+from chalicelib.engine import addresses, schedule
+from chalicelib.engine.addresses import RecordKey
+from chalicelib.engine.errors import ParkRecord, Unreadable
+from chalicelib.engine.ports import NOTHING, Due, Extras, MadeDue, Stored, Write
+from chalicelib.engine.schema import VERSION, check
+from chalicelib.engine.store.table import ABSENT, DAY, EXPIRES, KEEP_HISTORY_DAYS, Table
+
+_T = TypeVar("_T")
+
+SHARDS = 4
+INDEX = "due"
+INBOX = "in:"
+RECENT = "recent"
+A_MOMENT = schedule.MINUTE
+"""By so much the index may name a later time than the record, while a run goes on with it."""
+ROOM_FOR_RECENT = 1000
+"""Most characters of history on a record: each write costs by the KB."""
+
+
+def shard_of(key: RecordKey) -> str:
+    """Return the partition of the index ``due`` for a record."""
+    return f"due#{zlib.crc32(key.pk.encode()) % SHARDS}"
+
+
+class DynamoRecords:
+    """The port ``Records`` on one table. ``version``: the form in which bodies are written and read.
+
+    ``keep_days``: for how long history and look-ups are kept.
+    """
+
+    def __init__(self, table: Table, version: int = VERSION, keep_days: int = KEEP_HISTORY_DAYS) -> None:
+        self._table = table
+        self._version = version
+        self._keep = keep_days * DAY
+
+    def begin(self, key: RecordKey, inbox: Mapping[str, str], now: int) -> Stored | None:
+        try:
+            item = self._leave(key, inbox, [], {}, due=now, returning="ALL_NEW")
+        except ClientError:
+            if not self._cannot_be_counted(key):
+                raise
+            item = None
+        return self.read(key) if item is None else self._stored(key, item)
+
+    def read(self, key: RecordKey) -> Stored | None:
+        item = self._table.get(key)
+        return None if item is None else self._stored(key, item)
+
+    def read_all(self, keys: Collection[RecordKey]) -> Mapping[RecordKey, Stored]:
+        found = {}
+        for item in self._table.get_all(list(keys)):
+            key = RecordKey(str(item["pk"]), str(item["sk"]))
+            with suppress(ParkRecord):
+                found[key] = self._stored(key, item)
+        return found
+
+    def create(self, write: Write, now: int) -> bool:
+        return self._table.put(write.key, self._item(write, now), absent=True)
+
+    def create_all(self, new: Sequence[tuple[Write, Extras]], now: int) -> Collection[RecordKey]:
+        writes, owners = [], []
+        for write, beside in new:
+            writes.append({"Put": self._table.put_request(write.key, self._item(write, now), ABSENT)})
+            writes += [{"Put": self._table.put_request(key, self._with_form(item))} for key, item in beside]
+            owners += [write.key] * (1 + len(beside))
+        return {owners[place] for place in self._table.refused(writes)}
+
+    def replace(self, write: Write, now: int) -> None:
+        # Its version is of no earlier replacement: a run that began with one must not write over what came after it.
+        self._table.put(write.key, {**self._item(write, now), "version": now})
+
+    def _item(self, write: Write, now: int) -> dict[str, Any]:
+        item: dict[str, Any] = {
+            "kind": write.key.kind,
+            "schema": self._version,
+            "version": 1,
+            "created_at": now,
+            "state": write.state,
+            "body": json.dumps(write.body, separators=(",", ":")),
+        }
+        if write.due_at is not None:
+            wake_at = max(write.due_at, now)
+            item |= {"due_at": write.due_at, "wake_at": wake_at, "due_shard": shard_of(write.key)}
+        if write.latest is not None:
+            item["latest"] = write.latest
+        return item
+
+    def save(
+        self,
+        before: Stored,
+        after: Write,
+        happened: Sequence[str],
+        now: int,
+        also: Sequence[tuple[RecordKey, Mapping[str, Any]]] = (),
+        *,
+        goes_on: bool = False,
+    ) -> Stored | None:
+        scheduled = None if after.due_at is None else max(after.due_at, now)
+        stays = goes_on and before.scheduled is not None and before.scheduled <= max(scheduled or 0, now) + A_MOMENT
+        given: dict[str, Any] = {
+            ":schema": self._version,
+            ":state": after.state,
+            ":body": json.dumps(after.body, separators=(",", ":")),
+            ":next": before.version + 1,
+            ":version": before.version,
+        }
+        assigned = ["#schema = :schema", "#state = :state", "body = :body", "version = :next"]
+        removed = ["woken_at"]
+        if stays:  # the index costs two writes for each move
+            scheduled = before.scheduled
+        elif after.due_at is None:
+            removed += ["due_at", "wake_at", "due_shard"]
+        else:
+            given |= {":due": after.due_at, ":ring": scheduled, ":shard": shard_of(after.key)}
+            assigned += ["due_at = :due", "wake_at = :ring", "due_shard = :shard"]
+        if after.latest is None:
+            removed.append("latest")
+        else:
+            given[":latest"] = after.latest
+            assigned.append("latest = :latest")
+        recent, over = list(before.recent), {EXPIRES: now + self._keep}
+        if happened:
+            recent.append({"version": before.version + 1, "at": now, "state": after.state, "what": list(happened)})
+        for key, item in also:
+            if _is_lookup(item):
+                self._table.put(key, {**item, **over})
+        beside = [(key, self._with_form(item)) for key, item in also if not _is_lookup(item)]
+        writes = [{"Put": self._table.put_request(key, attributes)} for key, attributes in beside]
+        crowded = len(json.dumps(recent)) > ROOM_FOR_RECENT or after.due_at is None  # at rest, it has the last alone
+        if happened and before.recent and crowded:
+            place = addresses.history(after.key, before.recent[-1]["version"])
+            self._table.put(place, {**_entries(before.recent), **over})
+            recent = recent[-1:]
+        if recent:
+            given[":recent"] = json.dumps(recent, separators=(",", ":"))
+            assigned.append(f"{RECENT} = :recent")
+        else:
+            removed.append(RECENT)
+        expression = f"SET {', '.join(assigned)} REMOVE {', '.join(removed)}"
+        request: dict[str, Any] = {"names": {"#schema": "schema", "#state": "state"}, "condition": "version = :version"}
+        update = {"Update": self._table.update_request(after.key, expression, given, **request)}
+        if writes:
+            written = self._table.transact([update, *writes])
+        else:
+            written = self._table.update(after.key, expression, given, **request) is not None
+        stored = replace(before, body=after.body, version=before.version + 1, scheduled=scheduled, recent=recent)
+        return replace(stored, woken=False) if written else None
+
+    def park(self, key: RecordKey, why: str, now: int) -> None:
+        self._table.update(
+            key,
+            "SET parked = :why, parked_at = :now REMOVE wake_at, due_shard",
+            {":why": why, ":now": now},
+            condition="attribute_exists(pk)",
+        )
+
+    def unpark(self, key: RecordKey, now: int) -> bool:
+        freed = self._table.update(
+            key,
+            "SET wake_at = :now, due_shard = :shard REMOVE parked, parked_at",
+            {":now": now, ":shard": shard_of(key)},
+            condition="attribute_exists(parked)",
+        )
+        return freed is not None
+
+    def make_due(
+        self, key: RecordKey, now: int, inbox: Mapping[str, str] = NOTHING, fresh: Write | None = None
+    ) -> MadeDue:
+        """If the wake is lost, the sweep wakes the record."""
+        also = ["woken_at = if_not_exists(woken_at, :now)"]
+        try:
+            old = self._leave(key, inbox, also, {":now": now}, due=now, fresh=fresh)
+        except ClientError:
+            if not self._cannot_be_counted(key):
+                raise
+            return MadeDue.SEND  # the wake causes the worker to park it
+        if old is None and fresh is not None and self._cannot_be_counted(key):
+            return MadeDue.SEND
+        if old is None:
+            self._leave_aside(key, inbox)
+            return MadeDue.NONE
+        lost, soon = now - schedule.WAKE_LOST, now + schedule.WAKE_LOST
+        if _whole(old.get("woken_at")) > lost:
+            return MadeDue.SENT
+        in_time = lost <= _whole(old.get("wake_at"), now) <= soon  # long due, it is woken by long steps only
+        if in_time and "woken_at" not in old:
+            return MadeDue.SEND
+        marked = self._table.update(
+            key,
+            "SET woken_at = :now" + ("" if in_time else ", wake_at = :soon"),
+            {":now": now, ":lost": lost, **({} if in_time else {":soon": soon})},
+            condition="attribute_exists(wake_at) AND (woken_at = :now OR woken_at <= :lost)",
+        )
+        return MadeDue.SENT if marked is None else MadeDue.SEND
+
+    def _leave_aside(self, key: RecordKey, inbox: Mapping[str, str]) -> None:
+        """Fill the inbox of a parked record, so that it counts when that goes on."""
+        if inbox:
+            names = {f"#h{n}": INBOX + name for n, name in enumerate(inbox)}
+            values = {f":h{n}": value for n, value in enumerate(inbox.values())}
+            assigned = ", ".join(f"#h{n} = :h{n}" for n in range(len(inbox)))
+            self._table.update(key, f"SET {assigned}", values, names=names, condition="attribute_exists(parked)")
+
+    def leave(
+        self, key: RecordKey, inbox: Mapping[str, str], now: int, *, newer: bool = False, due: int | None = None
+    ) -> bool:
+        try:
+            noted = self._leave(key, inbox, [], {}, due=now if due is None else due, newer=newer)
+        except ClientError:
+            if not self._cannot_be_counted(key):
+                raise
+            return True
+        return noted is not None or self._table.get(key) is not None
+
+    def _cannot_be_counted(self, key: RecordKey) -> bool:
+        """Whether a record's version is damaged, or gone."""
+        return not isinstance((self._table.get(key) or {"version": 0}).get("version"), int)
+
+    def _leave(
+        self,
+        key: RecordKey,
+        inbox: Mapping[str, str],
+        also: Sequence[str],
+        given: Mapping[str, Any],
+        *,
+        due: int,
+        newer: bool = False,
+        fresh: Write | None = None,
+        returning: str = "ALL_OLD",
+    ) -> dict[str, Any] | None:
+        """Fill a record's inbox and assign ``also``; at rest, it is due then. Returns it as it was before.
+
+        ``fresh``: what a missing record has.
+        """
+        names = {f"#h{n}": INBOX + name for n, name in enumerate(inbox)}
+        values = {f":h{n}": value for n, value in enumerate(inbox.values())}
+        assigned = [*(f"#h{n} = :h{n}" for n in range(len(inbox))), *also]
+        assigned += ["wake_at = if_not_exists(wake_at, :due)", "due_shard = if_not_exists(due_shard, :shard)"]
+        counted, condition = "version", "attribute_not_exists(parked)"
+        if fresh is None:
+            condition = f"attribute_exists(pk) AND {condition}"
+        else:
+            made = self._item(fresh, due) | {"version": due}  # as in `replace`
+            del made["wake_at"], made["due_shard"]
+            names |= {f"#{name}": name for name in made}
+            values |= {f":{name}": value for name, value in made.items()}
+            condition += " AND (attribute_exists(version) OR attribute_not_exists(pk))"
+            assigned += (f"#{name} = if_not_exists(#{name}, :{name})" for name in made if name != "version")
+            counted = "if_not_exists(#version, :version)"
+        assigned.append(f"version = {counted} + :one")
+        if newer:
+            condition += "".join(f" AND (attribute_not_exists(#h{n}) OR #h{n} < :h{n})" for n in range(len(inbox)))
+        return self._table.update(
+            key,
+            "SET " + ", ".join(assigned),
+            {**given, **values, ":due": due, ":shard": shard_of(key), ":one": 1},
+            names=names,
+            condition=condition,
+            returning=returning,
+        )
+
+    def put(self, key: RecordKey, attributes: Mapping[str, Any]) -> None:
+        self._table.put(key, self._with_form(attributes))
+
+    def change(self, key: RecordKey, attributes: Mapping[str, Any], seen: Mapping[str, Any]) -> bool:
+        same, given = _still(seen)
+        expression = "SET " + ", ".join(f"#{name} = :{name}" for name in attributes)
+        given |= {f":{name}": value for name, value in attributes.items()}
+        names = {f"#{name}": name for name in attributes}
+        condition = f"attribute_exists(pk) AND {same}"
+        return self._table.update(key, expression, given, names=names, condition=condition) is not None
+
+    def _with_form(self, attributes: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Say in which form the body of an item beside a record is, if it has one."""
+        return {**attributes, "schema": self._version} if "body" in attributes else attributes
+
+    def get(self, key: RecordKey) -> Mapping[str, Any] | None:
+        item = self._table.get(key)
+        return None if item is None else self._formed(item)
+
+    def list(self, pk: str, prefix: str) -> Sequence[tuple[RecordKey, Mapping[str, Any]]]:
+        return [(RecordKey(item["pk"], item["sk"]), self._formed(item)) for item in self._table.query(pk, prefix)]
+
+    def list_readable(self, pk: str, prefix: str) -> Sequence[tuple[RecordKey, Mapping[str, Any]]]:
+        return [(RecordKey(item["pk"], item["sk"]), self._readable(item)) for item in self._table.query(pk, prefix)]
+
+    def _readable(self, item: Mapping[str, Any]) -> Mapping[str, Any]:
+        try:
+            return self._formed(item)
+        except (ParkRecord, TypeError, ValueError):
+            return {name: value for name, value in item.items() if name != "body"}
+
+    def forget(self, key: RecordKey, attributes: Mapping[str, Any]) -> None:
+        self._table.delete(key, *_still(attributes))
+
+    def due(self, shard: int, until: int, limit: int, after: Due | None = None) -> Sequence[Due]:
+        """A damaged item must not stop the sweep for all others."""
+        place = f"due#{shard}"
+        start = None
+        if after is not None:
+            start = {"due_shard": place, "wake_at": after.wake_at, "pk": after.key.pk, "sk": after.key.sk}
+        found = self._table.query_index(
+            INDEX, "due_shard = :shard AND wake_at <= :until", {":shard": place, ":until": until}, limit, start
+        )
+        return [
+            Due(
+                RecordKey(item["pk"], item["sk"]),
+                _whole(item["wake_at"], until),
+                _whole(item.get("due_at"), until),
+                _whole(item.get("latest")),
+            )
+            for item in found
+        ]
+
+    def _stored(self, key: RecordKey, item: Mapping[str, Any]) -> Stored:
+        """Read an item. The body of a parked record is not read: its fault has been reported."""
+        if item.get("parked"):
+            return Stored(key, {}, version=0, parked=str(item["parked"]))
+        check(str(key), item.get("schema"), self._version)
+        try:
+            return Stored(
+                key=key,
+                body=_a(dict, json.loads(_a(str, item["body"]))),
+                version=_a(int, item["version"]),
+                inbox={n.removeprefix(INBOX): _a(str, value) for n, value in item.items() if n.startswith(INBOX)},
+                scheduled=_whole(item["wake_at"]) if "wake_at" in item else None,
+                woken="woken_at" in item,
+                recent=history(item),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise Unreadable(f"{key} cannot be read: {error!r}.") from error
+
+    def _formed(self, item: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return an item beside a record; its body, if it has one, must be in this version's form."""
+        if "body" in item:
+            check(f"{item['pk']} {item['sk']}", item.get("schema"), self._version)
+        return item
+
+
+def _still(seen: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Return the condition that attributes have not changed since they were read, and its values."""
+    same = (f"{n} = :seen_{n}" if value is not None else f"attribute_not_exists({n})" for n, value in seen.items())
+    return " AND ".join(same), {f":seen_{n}": value for n, value in seen.items() if value is not None}
+
+
+def history(item: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the entries of a history in an item: a record, or one of its history. Damaged ones are left out.
+
+    Each has ``version`` (0 in an item that an earlier version of the service wrote), ``at``, ``state`` and ``what``.
+    """
+    if isinstance(item.get("what"), list):
+        return [_entry(item)]
+    try:
+        given = json.loads(item[RECENT] if RECENT in item else item["entries"])
+        return [_entry(one) for one in given]
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return []
+
+
+def _entry(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an entry with its members in their types; a damaged one is text, at no time."""
+    what = [str(line) for line in given.get("what", ())]
+    state = str(given.get("state", ""))
+    return {"version": _whole(given.get("version")), "at": _whole(given.get("at")), "state": state, "what": what}
+
+
+def _entries(recent: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Build the item for entries of a history; ``at`` and ``state`` are those of the last."""
+    entries = json.dumps(recent, separators=(",", ":"))
+    return {"at": recent[-1]["at"], "state": recent[-1]["state"], "entries": entries}
+
+
+def _is_lookup(item: Mapping[str, Any]) -> bool:
+    """Whether it may stay although its record was not written: the worker that it wakes finds nothing new."""
+    return item.get("kind") == "lookup"
+
+
+def _a(kind: type[_T], value: Any) -> _T:
+    if not isinstance(value, kind):
+        raise ValueError(f"{value!r:.200} is no {kind.__name__}")  # noqa: TRY004 - what does not fit is reported as such
+    return value
+
+
+def _whole(value: Any, default: int = 0) -> int:
+    return value if isinstance(value, int) else default

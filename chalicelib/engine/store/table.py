@@ -1,0 +1,244 @@
+"""A DynamoDB table with Python values. A failed condition is an answer here, not an error."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
+from botocore.exceptions import ClientError
+
+from chalicelib.engine.addresses import RecordKey
+
+CONDITION_FAILED = "ConditionalCheckFailedException"
+CONFLICT_TRIES = 5
+A_BATCH = 100
+"""The most items of one BatchGetItem."""
+
+EXPIRES = "expires_at"
+"""The attribute for DynamoDB's TTL: epoch seconds after which DynamoDB deletes the item."""
+DAY = 86_400
+KEEP_HISTORY_DAYS = 400
+"""Days for which ended records are kept, unless the parameter KeepHistoryDays says otherwise."""
+
+NOTHING: Mapping[str, Any] = MappingProxyType({})
+ABSENT = "attribute_not_exists(pk)"
+
+_out = TypeSerializer()
+_in = TypeDeserializer()
+
+
+def values(item: Mapping[str, Any]) -> dict[str, Any]:
+    """DynamoDB's wire shape to Python; whole numbers become int."""
+    plain = {name: _in.deserialize(value) for name, value in item.items()}
+    return {name: int(value) if hasattr(value, "as_tuple") else value for name, value in plain.items()}
+
+
+def wire(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """Python values to DynamoDB's wire shape."""
+    return {name: _out.serialize(value) for name, value in attributes.items()}
+
+
+def _only_if(condition: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Build the part of a write that says under which condition."""
+    values_of_it = {"ExpressionAttributeValues": wire(given)} if given else {}
+    return {"ConditionExpression": condition, **values_of_it} if condition else {}
+
+
+class Table:
+    """One DynamoDB table, through a low-level client."""
+
+    def __init__(self, client: Any, name: str) -> None:
+        self._client = client
+        self._name = name
+
+    def get(self, key: RecordKey) -> dict[str, Any] | None:
+        """Read an item consistently."""
+        answer = self._client.get_item(
+            TableName=self._name, Key=wire({"pk": key.pk, "sk": key.sk}), ConsistentRead=True
+        )
+        return values(answer["Item"]) if "Item" in answer else None
+
+    def get_all(self, keys: Sequence[RecordKey]) -> Iterator[dict[str, Any]]:
+        """Read items consistently, each at its own time and in any order; leave out missing items.
+
+        DynamoDB may answer in several parts.
+        """
+        for start in range(0, len(keys), A_BATCH):
+            batch = [wire({"pk": key.pk, "sk": key.sk}) for key in keys[start : start + A_BATCH]]
+            asked: dict[str, Any] = {self._name: {"Keys": batch, "ConsistentRead": True}}
+            while asked:
+                answer = self._client.batch_get_item(RequestItems=asked)
+                yield from map(values, answer["Responses"].get(self._name, ()))
+                asked = answer.get("UnprocessedKeys", {})
+
+    def put(self, key: RecordKey, attributes: Mapping[str, Any], *, absent: bool = False) -> bool:
+        """Write an item whole; ``absent``: only if there is none. False: there was one."""
+        return self.do("put_item", self.put_request(key, attributes, ABSENT if absent else ""))
+
+    def put_unless_changed(self, key: RecordKey, attributes: Mapping[str, Any], name: str, seen: int) -> bool:
+        """Write a whole item if there is none, or if its number ``name`` is still the one that was read."""
+        return self.do("put_item", self.put_unless_changed_request(key, attributes, name, seen))
+
+    def put_unless_changed_request(
+        self, key: RecordKey, attributes: Mapping[str, Any], name: str, seen: int
+    ) -> dict[str, Any]:
+        """Build ``put_unless_changed``, for use in a transaction."""
+        request = self.put_request(key, attributes, "attribute_not_exists(pk) OR #number = :seen", {":seen": seen})
+        return {**request, "ExpressionAttributeNames": {"#number": name}}
+
+    def update(
+        self,
+        key: RecordKey,
+        expression: str,
+        given: Mapping[str, Any],
+        *,
+        names: Mapping[str, str] | None = None,
+        condition: str | None = None,
+        returning: str = "NONE",
+    ) -> dict[str, Any] | None:
+        """Update an item; returns the asked attributes, or None where the condition did not hold."""
+        request = self.update_request(key, expression, given, names=names, condition=condition)
+        answer = self._conditional(lambda: self._client.update_item(**request, ReturnValues=returning))
+        return None if answer is None else values(answer.get("Attributes", {}))
+
+    def update_request(
+        self,
+        key: RecordKey,
+        expression: str,
+        given: Mapping[str, Any],
+        *,
+        names: Mapping[str, str] | None = None,
+        condition: str | None = None,
+    ) -> dict[str, Any]:
+        """Build an update, for use alone or in a transaction."""
+        request: dict[str, Any] = {
+            "TableName": self._name,
+            "Key": wire({"pk": key.pk, "sk": key.sk}),
+            "UpdateExpression": expression,
+        }
+        if given:
+            request["ExpressionAttributeValues"] = wire(given)
+        if names:
+            request["ExpressionAttributeNames"] = dict(names)
+        if condition:
+            request["ConditionExpression"] = condition
+        return request
+
+    def put_request(
+        self, key: RecordKey, attributes: Mapping[str, Any], condition: str = "", given: Mapping[str, Any] = NOTHING
+    ) -> dict[str, Any]:
+        """Build a put, for use in a transaction."""
+        request = {"TableName": self._name, "Item": wire({**attributes, "pk": key.pk, "sk": key.sk})}
+        return {**request, **_only_if(condition, given)}
+
+    def delete_request(self, key: RecordKey, condition: str, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Build a deletion, for use in a transaction."""
+        return {
+            "TableName": self._name,
+            "Key": wire({"pk": key.pk, "sk": key.sk}),
+            **_only_if(condition, given),
+        }
+
+    def delete(self, key: RecordKey, condition: str, given: Mapping[str, Any]) -> bool:
+        """Delete an item if the condition holds."""
+        request = self.delete_request(key, condition, given)
+        return self._conditional(lambda: self._client.delete_item(**request)) is not None
+
+    def do(self, operation: str, request: Mapping[str, Any]) -> bool:
+        """Make one write that was built for a transaction. False: its condition did not hold."""
+        return self._conditional(lambda: getattr(self._client, operation)(**request)) is not None
+
+    def transact(self, writes: Sequence[Mapping[str, Any]]) -> bool:
+        """Write all or nothing (at most 100). False: a condition did not hold, or another write interfered."""
+        return not self.refused(writes)
+
+    def refused(self, writes: Sequence[Mapping[str, Any]]) -> Sequence[int]:
+        """Write all or nothing (at most 100). Return the places of those that were refused; none: all was written.
+
+        A write is refused if its condition did not hold, or if another write came at the same time.
+        """
+        try:
+            self._client.transact_write_items(TransactItems=list(writes))
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "TransactionCanceledException":
+                raise
+            reasons = [reason.get("Code") or "None" for reason in error.response.get("CancellationReasons", [])]
+            if not set(reasons) <= {"None", "ConditionalCheckFailed", "TransactionConflict"}:
+                raise
+            return [place for place, reason in enumerate(reasons) if reason != "None"] or range(len(writes))
+        return ()
+
+    def query(self, pk: str, prefix: str) -> Iterator[dict[str, Any]]:
+        """Read a partition's items whose sort key has this prefix, consistently, in order."""
+        yield from self._pages(
+            KeyConditionExpression="pk = :pk AND begins_with(sk, :sk)",
+            ExpressionAttributeValues=wire({":pk": pk, ":sk": prefix}),
+            ConsistentRead=True,
+        )
+
+    def query_down(self, pk: str, first: str, last: str) -> Iterator[dict[str, Any]]:
+        """Read a partition's items from the sort key ``last`` down to ``first``, consistently."""
+        yield from self._pages(
+            KeyConditionExpression="pk = :pk AND sk BETWEEN :first AND :last",
+            ExpressionAttributeValues=wire({":pk": pk, ":first": first, ":last": last}),
+            ConsistentRead=True,
+            ScanIndexForward=False,
+        )
+
+    def any(self, pk: str, prefix: str) -> bool:
+        """Whether a partition has an item whose sort key begins so; reads one at most."""
+        answer = self._client.query(
+            TableName=self._name,
+            KeyConditionExpression="pk = :pk AND begins_with(sk, :sk)",
+            ExpressionAttributeValues=wire({":pk": pk, ":sk": prefix}),
+            ConsistentRead=True,
+            Limit=1,
+        )
+        return bool(answer["Items"])
+
+    def query_index(
+        self, index: str, condition: str, given: Mapping[str, Any], limit: int, after: Mapping[str, Any] | None = None
+    ) -> list[dict[str, Any]]:
+        """Read one page of an index, in order. ``after``: the keys of the last item of the page before."""
+        start = {"ExclusiveStartKey": wire(after)} if after else {}
+        answer = self._client.query(
+            TableName=self._name,
+            IndexName=index,
+            KeyConditionExpression=condition,
+            ExpressionAttributeValues=wire(given),
+            Limit=limit,
+            **start,
+        )
+        return [values(item) for item in answer["Items"]]
+
+    def query_index_all(self, index: str, attribute: str, value: str) -> Iterator[dict[str, Any]]:
+        """Read the items that an index has under a value; it may be some seconds behind the table."""
+        yield from self._pages(
+            IndexName=index,
+            KeyConditionExpression=f"{attribute} = :value",
+            ExpressionAttributeValues=wire({":value": value}),
+        )
+
+    def _pages(self, **request: Any) -> Iterator[dict[str, Any]]:
+        while True:
+            answer = self._client.query(TableName=self._name, **request)
+            for item in answer["Items"]:
+                yield values(item)
+            if "LastEvaluatedKey" not in answer:
+                return
+            request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+
+    def _conditional(self, call: Any) -> Any:
+        """Run a write; a transaction that holds the item just then is waited out by asking again."""
+        for last in (*(False,) * (CONFLICT_TRIES - 1), True):
+            try:
+                return call()
+            except ClientError as error:
+                code = error.response["Error"]["Code"]
+                if code == CONDITION_FAILED:
+                    return None
+                if code != "TransactionConflictException" or last:
+                    raise
+        return None

@@ -1,0 +1,65 @@
+"""Stored records: read another worker's, and turn bodies into records and back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping
+from contextlib import suppress
+from typing import Any, TypeVar
+
+from chalicelib.engine import codec
+from chalicelib.engine.addresses import RecordKey
+from chalicelib.engine.errors import ParkRecord, Unreadable
+from chalicelib.engine.ports import Records, Stored
+from chalicelib.engine.runner import Codec, R
+
+T = TypeVar("T")
+
+
+def peek(records: Records, key: RecordKey, kind: Codec[R, Any, Any]) -> R | None:
+    """Read another worker's record; None if it is missing, parked, or cannot be read."""
+    try:
+        stored = records.read(key)
+        return None if stored is None or stored.parked else kind.decode(stored)
+    except ParkRecord:
+        return None
+
+
+def peek_all(records: Records, keys: Collection[RecordKey], kind: Codec[R, Any, Any]) -> list[R]:
+    """Read records of another worker in few calls, and leave out those for which ``peek`` returns None."""
+    found = []
+    for stored in records.read_all(keys).values():
+        if not stored.parked:
+            with suppress(ParkRecord):
+                found.append(kind.decode(stored))
+    return found
+
+
+def parsed(item: Mapping[str, Any] | None, what: str) -> Any:
+    """Parse the JSON in an item beside a record. Raises Unreadable if the item is missing or damaged."""
+    if item is None:
+        raise Unreadable(f"{what} is not on record.")
+    try:
+        return json.loads(item["body"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise Unreadable(f"{what} cannot be read: {error!r:.200}") from None
+
+
+def compact(value: Any) -> str:
+    """Return a JSON value as the text that items hold."""
+    return json.dumps(value, separators=(",", ":"))
+
+
+def read_body(kind: type[T], stored: Stored) -> T:
+    """Build a record from its body. Raises Unreadable."""
+    try:
+        return codec.decode(kind, stored.body, str(stored.key))
+    except ValueError as error:
+        raise Unreadable(str(error)) from error
+
+
+def body(record: object) -> dict[str, Any]:
+    """Encode a record without its default values: DynamoDB bills each KB, and a record is written ten times or more."""
+    values: dict[str, Any] = codec.encode(record, sparse=True)
+    values.pop("inbox", None)
+    return values

@@ -1,0 +1,96 @@
+"""A wake: the message that names a record, so that its worker looks at it. It carries no state.
+
+The body is a JSON object: ``key`` (the record's partition), ``cause`` (what sent it, for the log) and, where an event
+sent it, ``reason`` (an object of one member, below). The worker writes a reason into the record's inbox,
+which makes the record look, and reads the truth from AWS. Only a tag event's version and time count as they are,
+because EC2 keeps no time for a tag.
+
+================  =============  ================================  =====================================================
+reason            of             value                             meaning
+================  =============  ================================  =====================================================
+``tag``           a promotion    ``evolving.tag_entry``             the trigger tag was written; an unknown AMI is begun
+``untag``         a promotion    ``evolving.tag_entry``             the trigger tag was removed
+``image``         both           the event's id                    an AMI changed its state
+``look#<snap>``   a delivery     the event's id, after ``failed:``  a copy of this source snapshot has ended
+                                 where the event says so
+================  =============  ================================  =====================================================
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from chalicelib.engine.addresses import RecordKey
+
+MAX_KEY = 128
+"""Most characters of a record's partition, which names the message group: SQS accepts no more."""
+MAX_CAUSE = 200
+
+FAILED_COPY = "failed:"
+"""Begins the reason for a copy whose event says that it did not succeed: the delivery looks at it at once."""
+
+EVENT_AT = "event-at"
+"""The inbox entry of a delivery that says when the last event from its target came (epoch seconds)."""
+
+_EVENT_ID = r"[ -~]{0,100}"
+_TAG_ENTRY = rf"[0-9]{{12}}(@-?[0-9]{{1,12}})?(#{_EVENT_ID})?"
+_REASONS = {
+    "promotion": {"tag": _TAG_ENTRY, "untag": _TAG_ENTRY, "image": _EVENT_ID},
+    "delivery": {"image": _EVENT_ID, r"look#snap-[0-9a-f]{1,40}": _EVENT_ID},
+}
+"""Kind of record -> pattern of a reason's name -> pattern of its value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why an event makes a record look."""
+
+    name: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Wake:
+    """One message. ``cause`` is the event's id, or says what in the service sent it (``sweep:...``)."""
+
+    key: RecordKey
+    cause: str
+    reason: Reason | None = None
+
+
+def encode(wake: Wake) -> str:
+    """Write a wake as a message's body."""
+    body: dict[str, object] = {"key": wake.key.pk, "cause": wake.cause}
+    if wake.reason is not None:
+        body["reason"] = {wake.reason.name: wake.reason.value}
+    return json.dumps(body)
+
+
+def decode(body: str) -> Wake:
+    """Read a message's body. A reason that does not fit the kind of record is dropped: the record looks all the same.
+
+    Raises ValueError if the body names no record.
+    """
+    message = json.loads(body)
+    if not isinstance(message, dict):
+        raise ValueError(f"{body!r:.200} is no wake: it must be an object with a key.")  # noqa: TRY004 - one error
+    pk, cause = message.get("key"), message.get("cause", "")
+    if not isinstance(pk, str) or not 0 < len(pk) <= MAX_KEY:
+        raise ValueError(f"{body!r:.200} is no wake: its key must have 1 to {MAX_KEY} characters.")
+    key = RecordKey(pk)
+    return Wake(key, str(cause)[:MAX_CAUSE], _reason(key.kind, message.get("reason")))
+
+
+def _reason(kind: str, given: object) -> Reason | None:
+    if not isinstance(given, Mapping) or len(given) != 1:
+        return None
+    ((name, value),) = given.items()
+    if not isinstance(name, str) or not isinstance(value, str):
+        return None
+    fits = any(
+        re.fullmatch(names, name) and re.fullmatch(values, value) for names, values in _REASONS.get(kind, {}).items()
+    )
+    return Reason(name, value) if fits else None

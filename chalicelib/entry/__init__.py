@@ -1,0 +1,1 @@
+"""What wakes the service, and the construction of its parts."""

@@ -1,0 +1,435 @@
+"""Constructs the parts once per execution environment, at the first event; never on import.
+
+It imports a part where it constructs it, because one environment serves one function, and importing the whole service
+takes longer than importing boto3.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from collections.abc import Callable, Collection, Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from chalicelib.engine.aws.sessions import Sessions
+from chalicelib.engine.aws.sqs import SqsWakes
+from chalicelib.engine.store.records import SHARDS, DynamoRecords
+from chalicelib.engine.store.table import Table
+from chalicelib.entry.settings import Settings
+from chalicelib.entry.telemetry import PowertoolsTelemetry
+
+if TYPE_CHECKING:
+    from chalicelib.delivery.aws.sns import SnsNotices
+    from chalicelib.delivery.worker.approvals import LiveApprovals
+    from chalicelib.delivery.worker.copy_quotas import CopyQuotas
+    from chalicelib.engine.budget import TimeLeft
+    from chalicelib.engine.ports import Write
+    from chalicelib.engine.runner import Runner
+    from chalicelib.engine.sweep import Sweep
+    from chalicelib.engine.waker import Waker
+    from chalicelib.entry.events import Events
+    from chalicelib.entry.queue_consumer import QueueConsumer
+    from chalicelib.images.aws.hub_images import HubSource
+    from chalicelib.monitor.worker.access_monitor import AccessMonitor
+    from chalicelib.monitor.worker.drift_audit import DriftAudit
+    from chalicelib.promotion.worker.discover import Discover
+    from chalicelib.promotion.worker.own_notices import OwnNotices
+    from chalicelib.sharing.store.ledger import DynamoLedger
+    from chalicelib.sharing.worker.entitlements import LiveEntitlements
+    from chalicelib.sharing.worker.grant_audit import GrantAudit
+    from chalicelib.sharing.worker.share_worker import ShareWorker
+    from chalicelib.targets.organization import Organization
+    from chalicelib.targets.ports import OrganizationReader
+    from chalicelib.targets.store.notified_versions import NotifiedVersions
+    from chalicelib.targets.store.targets_table import TargetsTable
+    from chalicelib.targets.worker.applied_versions import AppliedVersions
+    from chalicelib.targets.worker.live_members import LiveMembers
+    from chalicelib.targets.worker.members import Members
+
+NONCE_BYTES = 10
+"""Of an attempt's nonce: 80 random bits, as long as a delivery's id."""
+
+
+def now() -> int:
+    """Epoch seconds."""
+    return int(time.time())
+
+
+class Application:
+    """Every use case, made when it is first needed. One environment serves one function, so most are never made."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._settings = Settings.read(environment)
+        self._sessions = Sessions(self._settings.region, time.time, self._telemetry.session)
+
+    @cached_property
+    def events(self) -> Events:
+        """Receives events."""
+        from chalicelib.entry.events import Events
+
+        settings = self._settings
+        hub = {"hub": settings.hub_account, "region": settings.region}
+        return Events(self._records, self._wakes, **hub, trigger_tag=settings.trigger_tag)
+
+    @cached_property
+    def worker_entry(self) -> QueueConsumer:
+        """Works on promotions, deliveries, copy quotas and inventories."""
+        from chalicelib.entry.queue_consumer import APPLIED_FILE, WORKER_KINDS
+        from chalicelib.targets.worker.applied_versions import Meeting
+
+        self._targets.meet = Meeting(self._notified, self._wakes, self._telemetry).meet
+        return self._worker((*WORKER_KINDS, APPLIED_FILE))
+
+    @cached_property
+    def share_worker_entry(self) -> QueueConsumer:
+        """Works on resources with shares."""
+        from chalicelib.entry.queue_consumer import SHARE_WORKER_KINDS
+
+        return self._worker(SHARE_WORKER_KINDS)
+
+    def _worker(self, kinds: Collection[str]) -> QueueConsumer:
+        from chalicelib.entry.queue_consumer import QueueConsumer
+        from chalicelib.sharing.worker.reasons import Reasons
+
+        reasons = Reasons(self._records, now, self._begun)
+        return QueueConsumer(self, self._records, reasons, now, self._telemetry, kinds)
+
+    def _begun(self, ami: str) -> Write:
+        """Return the record of an AMI's promotion as it begins."""
+        from chalicelib.promotion.codec import begun
+
+        return begun(ami, self._settings.hub_account, self._settings.region, now())
+
+    def sweep(self) -> Sweep:
+        """Return the sweep."""
+        from chalicelib.engine.sweep import Sweep
+
+        return Sweep(self._records, self._wakes, now, self._telemetry, SHARDS)
+
+    def discover(self) -> Discover:
+        """Return the passes: lost tag events, standing shares that nobody is entitled to, the OUs' members."""
+        from chalicelib.delivery.store.tracked_deliveries import DynamoTrackedDeliveries
+        from chalicelib.promotion.worker.discover import Discover
+        from chalicelib.promotion.worker.standing_pass import StandingPass, StandingPorts
+        from chalicelib.promotion.worker.tag_pass import TagPass
+        from chalicelib.targets.worker.applied_versions import VersionWatch
+
+        hub = (self._settings.hub_account, self._settings.region)
+        tags = TagPass(self._records, self._targets, self._waker, now, *hub)
+        ports = StandingPorts(self._ledger, self._source, self._targets, DynamoTrackedDeliveries(self._table))
+        standing = StandingPass(self._records, ports, self._waker, now, self._telemetry, self._settings.hub_account)
+        passes = (tags, standing, self._members)
+        versions = VersionWatch(self._targets, self._notified, self._wakes, now)
+        return Discover(self._records, self._source, passes, versions, now, self._telemetry)
+
+    def access_monitor(self, event: Mapping[str, Any], time_left: TimeLeft) -> None:
+        """Judge the events of a batch; without one, which is the schedule, look whether the trail is silent."""
+        for message in event.get("Records", ()):
+            self._access_monitor.judge_event(message["body"], time_left=time_left)
+        if "Records" not in event:
+            self._access_monitor.watch_trail()
+
+    @cached_property
+    def _access_monitor(self) -> AccessMonitor:
+        from chalicelib.delivery.aws.sns import SecurityTopic
+        from chalicelib.engine import schedule
+        from chalicelib.monitor.store.findings import DynamoFindings
+        from chalicelib.monitor.store.ledger_past import DynamoLedgerPast
+        from chalicelib.monitor.worker.access_monitor import AccessMonitor, MonitorPorts, MonitorSettings
+
+        settings = self._settings
+        findings = Table(self._sessions.own("dynamodb"), settings.findings_table)
+        ports = MonitorPorts(
+            self._records,
+            self._ledger,
+            DynamoLedgerPast(self._table, self._ledger),
+            self._targets,
+            self._live_members,
+            DynamoFindings(findings, settings.keep_history_days),
+            SecurityTopic(self._sessions, settings.security_topic_arn),
+        )
+        where = MonitorSettings(
+            settings.hub_account,
+            settings.region,
+            settings.trigger_tag,
+            settings.learning_hours * schedule.HOUR,
+            settings.builders,
+            settings.siblings,
+            SHARDS,
+        )
+        return AccessMonitor(ports, where, now, self._telemetry)
+
+    def drift_audit(self) -> DriftAudit:
+        """Return the drift audit."""
+        from chalicelib.delivery.aws.sns import SecurityTopic
+        from chalicelib.engine import schedule
+        from chalicelib.monitor.aws.hub_access import AwsHubAccess
+        from chalicelib.monitor.store.drift import DynamoDrift
+        from chalicelib.monitor.worker.drift_audit import DriftAudit, DriftPorts, DriftSettings
+
+        settings = self._settings
+        findings = Table(self._sessions.own("dynamodb"), settings.findings_table)
+        ports = DriftPorts(
+            AwsHubAccess(self._sessions, f"account {settings.hub_account} (hub), {settings.region}"),
+            self._ledger,
+            self._targets,
+            self._live_members,
+            DynamoDrift(findings, settings.keep_history_days),
+            SecurityTopic(self._sessions, settings.security_topic_arn),
+            self._wakes,
+        )
+        learning = settings.learning_hours * schedule.HOUR
+        where = DriftSettings(settings.hub_account, settings.region, learning, settings.siblings)
+        return DriftAudit(ports, where, now, self._telemetry)
+
+    @cached_property
+    def _table(self) -> Table:
+        return Table(self._sessions.own("dynamodb"), self._settings.table)
+
+    @cached_property
+    def _records(self) -> DynamoRecords:
+        return DynamoRecords(self._table, keep_days=self._settings.keep_history_days)
+
+    @cached_property
+    def _wakes(self) -> SqsWakes:
+        return SqsWakes(self._sessions, self._settings.worker_queue_url, self._settings.share_worker_queue_url)
+
+    @cached_property
+    def _waker(self) -> Waker:
+        from chalicelib.engine.waker import Waker
+
+        return Waker(self._records, self._wakes, now)
+
+    @cached_property
+    def _telemetry(self) -> PowertoolsTelemetry:
+        return PowertoolsTelemetry()
+
+    @cached_property
+    def _targets(self) -> TargetsTable:
+        from chalicelib.targets.store.targets_table import TargetsTable
+
+        hub = (self._settings.hub_account, self._settings.region)
+        tables = (self._settings.config_table, self._settings.members_table)
+        return TargetsTable(self._sessions.own("dynamodb"), *tables, hub)
+
+    @cached_property
+    def _notified(self) -> NotifiedVersions:
+        from chalicelib.targets.store.notified_versions import NotifiedVersions
+
+        return NotifiedVersions(Table(self._sessions.own("dynamodb"), self._settings.members_table))
+
+    @cached_property
+    def applied_versions(self) -> AppliedVersions:
+        """Tells of new versions of the applied file."""
+        from chalicelib.targets.worker.applied_versions import AppliedVersions
+
+        settings = self._settings
+        hub = (settings.hub_account, settings.region)
+        return AppliedVersions(self._targets, self._notified, self._notices, now, self._telemetry, *hub)
+
+    @cached_property
+    def _members(self) -> Members:
+        from chalicelib.targets.store.members_table import MembersTable
+        from chalicelib.targets.worker.members import Members
+
+        tables = (self._settings.members_table, self._settings.config_table)
+        members = MembersTable(self._sessions.own("dynamodb"), *tables)
+        return Members(self._targets, members, self._organization, now, self._telemetry)
+
+    def _organization(self, named: Organization) -> OrganizationReader:
+        from chalicelib.targets.aws.organizations import AwsOrganization
+
+        settings = self._settings
+        return AwsOrganization(self._sessions, named, settings.hub_account, settings.region, settings.function)
+
+    @cached_property
+    def _live_members(self) -> LiveMembers:
+        from chalicelib.targets.worker.live_members import LiveMembers
+
+        return LiveMembers(self._organization, now)
+
+    @cached_property
+    def _source(self) -> HubSource:
+        from chalicelib.images.aws.hub_images import HubSource
+        from chalicelib.promotion.worker.trigger_tag_check import TriggerTagCheck
+
+        settings = self._settings
+        check = TriggerTagCheck(self._records, settings.trigger_tag)
+        return HubSource(self._sessions, settings.hub_account, settings.region, settings.trigger_tag, check)
+
+    @cached_property
+    def _notices(self) -> SnsNotices:
+        from chalicelib.delivery.aws.sns import SnsNotices
+
+        return SnsNotices(self._sessions, self._settings.topic_arn, self._settings.event_bus)
+
+    @cached_property
+    def deliveries(self) -> Runner[Any, Any, Any]:
+        """Runs deliveries; it enters targets as the copy role."""
+        from chalicelib.delivery.aws.iam import AwsTargetRoles
+        from chalicelib.delivery.aws.target_images import AwsTargetImages
+        from chalicelib.delivery.aws.target_keys import AwsTargetKeys
+        from chalicelib.delivery.aws.target_sessions import TargetSessions
+        from chalicelib.delivery.aws.target_snapshots import AwsTargetSnapshots
+        from chalicelib.delivery.codecs import DELIVERIES
+        from chalicelib.delivery.store.copy_quota import DynamoSlotLeases
+        from chalicelib.delivery.store.tracked_deliveries import DynamoTrackedDeliveries
+        from chalicelib.delivery.worker.deliveries import DeliveryExecutor, DeliveryPorts, delivery_machine
+        from chalicelib.engine.runner import Runner
+
+        settings = self._settings
+        tag, region = settings.trigger_tag, settings.region
+        sessions = TargetSessions(self._sessions, self._targets, settings.partition)
+        ports = DeliveryPorts(
+            slots=DynamoSlotLeases(self._table),
+            ledger=self._ledger,
+            tracked=DynamoTrackedDeliveries(self._table),
+            targets=self._targets,
+            snapshots=AwsTargetSnapshots(sessions, tag, region),
+            images=AwsTargetImages(sessions, tag, region),
+            keys=AwsTargetKeys(sessions, self._sessions, region),
+            roles=AwsTargetRoles(sessions),
+            notices=self._notices,
+            approvals=self._approvals,
+        )
+        executor = DeliveryExecutor(
+            self._records,
+            self._waker,
+            now,
+            ports,
+            partition=settings.partition,
+            region=settings.region,
+            trigger_tag=settings.trigger_tag,
+        )
+        machine = delivery_machine(lambda: secrets.token_hex(NONCE_BYTES))
+        loop = (self._records, self._waker, now, self._telemetry, self._sessions.take_calls)
+        return Runner(machine, executor, DELIVERIES, *loop)
+
+    @cached_property
+    def promotions(self) -> Runner[Any, Any, Any]:
+        """Runs promotions; it reads the tag, the source and the applied file."""
+        from chalicelib.delivery.store.tracked_deliveries import DynamoTrackedDeliveries
+        from chalicelib.engine.runner import Runner
+        from chalicelib.promotion.codec import PROMOTIONS
+        from chalicelib.promotion.worker.promotions import PROMOTION_MACHINE, PromotionExecutor, PromotionPorts
+
+        tracked = DynamoTrackedDeliveries(self._table)
+        ports = PromotionPorts(self._source, self._targets, tracked, self._ledger, self._notices, self._approvals)
+        tag = self._settings.trigger_tag
+        executor = PromotionExecutor(self._records, self._waker, now, ports, trigger_tag=tag)
+        return Runner(PROMOTION_MACHINE, executor, PROMOTIONS, self._records, self._waker, now, self._telemetry)
+
+    @cached_property
+    def copy_quotas(self) -> CopyQuotas:
+        """Grants copy slots."""
+        from chalicelib.delivery.store.copy_quota import DynamoSlotLeases
+        from chalicelib.delivery.worker.copy_quotas import CopyQuotas
+
+        return CopyQuotas(self._records, DynamoSlotLeases(self._table), self._waker, now, self._telemetry)
+
+    @cached_property
+    def grant_audit(self) -> GrantAudit:
+        """Looks at all grants on a key after a share was closed."""
+        from chalicelib.sharing.aws.grants import GrantListing
+        from chalicelib.sharing.worker.grant_audit import GrantAudit
+
+        grants = GrantListing(self._sessions, f"account {self._settings.hub_account} (hub), {self._settings.region}")
+        region = self._settings.region
+        return GrantAudit(self._records, self._ledger, grants, self._waker, now, self._telemetry, region=region)
+
+    @cached_property
+    def inventories(self) -> Runner[Any, Any, Any]:
+        """Lists what the service created in a target, and the target's settings."""
+        from chalicelib.delivery.aws.target_checks import AwsTargetChecks
+        from chalicelib.delivery.aws.target_sessions import TargetSessions
+        from chalicelib.engine.runner import Runner
+        from chalicelib.inventory.aws.inventory import AwsInventory
+        from chalicelib.inventory.codec import INVENTORIES
+        from chalicelib.inventory.worker.inventories import INVENTORY_MACHINE, InventoryExecutor
+
+        settings = self._settings
+        target = AwsInventory(self._sessions, self._targets, settings.partition, settings.hub_account)
+        sessions = TargetSessions(self._sessions, self._targets, settings.partition)
+        checks = AwsTargetChecks(sessions, settings.hub_account, settings.region)
+        executor = InventoryExecutor(self._records, target, checks, self._targets)
+        loop = (self._records, self._waker, now, self._telemetry, self._sessions.take_calls)
+        return Runner(INVENTORY_MACHINE, executor, INVENTORIES, *loop)
+
+    @cached_property
+    def own_notices(self) -> OwnNotices:
+        """Sends notices that belong to no promotion or delivery."""
+        from chalicelib.promotion.worker.own_notices import OwnNotices
+
+        return OwnNotices(self._records, self._ledger, self._notices, now)
+
+    @cached_property
+    def _ledger(self) -> DynamoLedger:
+        from chalicelib.sharing.store.ledger import DynamoLedger
+
+        return DynamoLedger(self._table, keep_days=self._settings.keep_history_days)
+
+    @cached_property
+    def share_worker(self) -> ShareWorker:
+        """Opens and closes shares, with one permission adapter for each kind of resource."""
+        from chalicelib.delivery.worker.share_waiters import WaitingDeliveries
+        from chalicelib.sharing.aws.grants import KeyGrants
+        from chalicelib.sharing.aws.key_policies import PolicyStatements
+        from chalicelib.sharing.aws.launch_permissions import LaunchPermissions
+        from chalicelib.sharing.aws.role_grants import RoleGrants
+        from chalicelib.sharing.aws.snapshot_permissions import SnapshotPermissions
+        from chalicelib.sharing.ports import PermissionAdapter
+        from chalicelib.sharing.worker.share_worker import ShareWorker
+
+        hub, region = self._settings.hub_account, self._settings.region
+        where = f"account {hub} (hub), {region}"
+        adapters: Mapping[str, PermissionAdapter] = {
+            "snapshot": SnapshotPermissions(self._sessions, where),
+            "image": LaunchPermissions(self._sessions, where),
+            "key": KeyGrants(self._sessions, where, region),
+            "role": RoleGrants(self._sessions, self._targets, hub, region),
+            "policy": PolicyStatements(self._sessions, self._ledger, hub, region),
+        }
+        loop = (self._waker, self._telemetry, self._sessions.take_calls)
+        waiters = WaitingDeliveries(self._records, self._ledger, self._waker)
+        return ShareWorker(self._records, self._ledger, adapters, self._entitlements, waiters, *loop)
+
+    @cached_property
+    def _entitlements(self) -> LiveEntitlements:
+        from chalicelib.delivery.worker.begun_deliveries import RecordedDeliveries
+        from chalicelib.sharing.bounds import Bounds
+        from chalicelib.sharing.worker.entitlements import LiveEntitlements
+
+        hub, region, accounts = self._settings.hub_account, self._settings.region, self._settings.target_accounts
+        bounds = Bounds(accounts and accounts | {hub}, self._settings.organization)
+        ports = (self._records, RecordedDeliveries(self._records), self._source, self._targets, self._live_members)
+        return LiveEntitlements(*ports, now, (hub, region), bounds)
+
+    @cached_property
+    def _approvals(self) -> LiveApprovals:
+        from chalicelib.delivery.worker.approvals import LiveApprovals
+
+        def last_source(ami: str) -> str:
+            from chalicelib.promotion import (
+                codec as promotion_codec,  # only where an approval is waited for: cold start
+            )
+
+            return promotion_codec.last_source(self._records, ami)
+
+        return LiveApprovals(self._records, self._entitlements, self._targets, now, last_source)
+
+
+_application: list[Application] = []
+
+
+def application() -> Application:
+    """Return this execution environment's application."""
+    if not _application:
+        _application.append(Application(os.environ))
+    return _application[0]
+
+
+def seconds_left(context: Any) -> Callable[[], int]:
+    """Return what says how many whole seconds an invocation still has."""
+    return lambda: int(context.get_remaining_time_in_millis() // 1000)

@@ -1,0 +1,144 @@
+"""Takes messages from the queues: reads the wake, writes its reason into the record's inbox, and runs its worker.
+
+If each try for a record raises, the last one parks the record: its message would come back without end. It does not if
+AWS did not answer or throttled, or if the deployment is wrong: no record is to blame for that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING, Any, Protocol
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from chalicelib.engine import addresses, wakes
+from chalicelib.engine.budget import TimeLeft
+from chalicelib.engine.errors import Misconfigured, Refusal, RefusalKind
+from chalicelib.engine.ports import Records, Telemetry
+from chalicelib.engine.waker import Clock
+from chalicelib.engine.wakes import Wake
+from chalicelib.sharing.worker.reasons import Reasons
+
+if TYPE_CHECKING:  # made by who constructs them, and imported there: cold start
+    from chalicelib.delivery.worker.copy_quotas import CopyQuotas
+    from chalicelib.engine.runner import Runner
+    from chalicelib.promotion.worker.own_notices import OwnNotices
+    from chalicelib.sharing.worker.grant_audit import GrantAudit
+    from chalicelib.sharing.worker.share_worker import ShareWorker
+    from chalicelib.targets.worker.applied_versions import AppliedVersions
+
+WORKER_KINDS = ("delivery", "promotion", "quota", "inventory", "baseline", "withdrawal")
+"""Kinds of records that ``worker`` works on. One of these is parked when its tries are over."""
+APPLIED_FILE = addresses.APPLIED_FILE.kind
+"""``worker`` works on it, too; it is no record, so there is nothing to park."""
+SHARE_WORKER_KINDS = ("resource",)
+
+TRIES = 5
+"""After so many tries a message becomes a dead letter (``maxReceiveCount``, ``.chalice/extras/messages.yaml``)."""
+
+
+class Services(Protocol):
+    """The workers of each kind of record; each is made when it is first needed."""
+
+    @property
+    def deliveries(self) -> Runner[Any, Any, Any]:
+        """The worker of deliveries."""
+
+    @property
+    def promotions(self) -> Runner[Any, Any, Any]:
+        """The worker of promotions."""
+
+    @property
+    def copy_quotas(self) -> CopyQuotas:
+        """The worker of copy quotas."""
+
+    @property
+    def inventories(self) -> Runner[Any, Any, Any]:
+        """The worker of inventories."""
+
+    @property
+    def own_notices(self) -> OwnNotices:
+        """The worker of notices that no promotion or delivery sends."""
+
+    @property
+    def applied_versions(self) -> AppliedVersions:
+        """The worker of notices on the applied file's versions."""
+
+    @property
+    def share_worker(self) -> ShareWorker:
+        """The share worker."""
+
+    @property
+    def grant_audit(self) -> GrantAudit:
+        """The grant audit."""
+
+
+class QueueConsumer:
+    """Takes messages about records of some ``kinds``."""
+
+    def __init__(
+        self,
+        services: Services,
+        records: Records,
+        reasons: Reasons,
+        clock: Clock,
+        telemetry: Telemetry,
+        kinds: Collection[str],
+    ) -> None:
+        self._services = services
+        self._records = records
+        self._reasons = reasons
+        self._clock = clock
+        self._telemetry = telemetry
+        self._kinds = kinds
+
+    def run(self, event: Mapping[str, Any], context: Any) -> None:
+        """Take what Lambda hands over from SQS (one message, by the queue mapping's batch size)."""
+        for message in event["Records"]:
+            receives = int(message["attributes"]["ApproximateReceiveCount"])
+            self.take(message["body"], receives, lambda: int(context.get_remaining_time_in_millis() // 1000))
+
+    def take(self, body: str, receives: int, time_left: TimeLeft) -> None:
+        """Process one message. ``receives``: how often SQS has delivered it, this time included."""
+        wake = wakes.decode(body)
+        if wake.key.kind not in self._kinds:
+            raise ValueError(f"{wake.key}: this function works on records of the kinds {', '.join(self._kinds)} only.")
+        try:
+            if wake.reason is not None and wake.key.kind != "delivery":
+                self._reasons.leave(wake.key, wake.reason)
+            self._work(wake, time_left)
+        except Exception as error:
+            if wake.key.kind in WORKER_KINDS and receives >= TRIES and _is_the_records_own(error):
+                why = f"{wake.key}: each of {TRIES} tries raised: {error!r:.500}"
+                self._records.park(wake.key, why, self._clock())
+                self._telemetry.parked(wake.key, why)
+            raise
+
+    def _work(self, wake: Wake, time_left: TimeLeft) -> None:
+        key, services = wake.key, self._services
+        match key.kind:
+            case "delivery":
+                services.deliveries.run(key, wake.cause, self._reasons.of_target(wake.reason), time_left=time_left)
+            case "promotion":
+                services.promotions.run(key, wake.cause, time_left=time_left)
+            case "quota":
+                services.copy_quotas.run(key, time_left=time_left)
+            case "baseline" | "withdrawal":
+                services.own_notices.run(key)
+            case addresses.APPLIED_FILE.kind:
+                services.applied_versions.run(time_left=time_left)
+            case "inventory":
+                services.inventories.run(key, wake.cause, time_left=time_left)
+            case _ if addresses.is_audit(key):
+                services.grant_audit.run(key, time_left=time_left)
+            case _:
+                services.share_worker.run(key, time_left=time_left)
+
+
+def _is_the_records_own(error: Exception) -> bool:
+    """Whether the record is to blame: not if AWS did not answer, only for a request that AWS cannot accept."""
+    if isinstance(error, ClientError):
+        return bool(error.response["Error"]["Code"] == "ValidationException")
+    if isinstance(error, Refusal):
+        return error.kind is RefusalKind.DENIED and not error.unknown
+    return not isinstance(error, (BotoCoreError, Misconfigured))

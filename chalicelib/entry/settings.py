@@ -1,0 +1,92 @@
+"""A function's settings, read from environment variables; one error names all that are missing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from chalicelib.engine.errors import Misconfigured
+from chalicelib.engine.places import Arn
+
+PREFIX = "AMI_PROMOTER_"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Names and addresses of this hub's parts, and its parameters."""
+
+    region: str
+    hub_account: str
+    table: str
+    """Records and the ledger."""
+    config_table: str
+    """The applied file, the pause, withdrawals, accepted departures and approvals: no function writes it."""
+    members_table: str
+    """The members of the units: only discovery writes it."""
+    worker_queue_url: str
+    share_worker_queue_url: str
+    topic_arn: str
+    event_bus: str
+    trigger_tag: str
+    keep_history_days: int
+    """How long what is over is kept (DynamoDB's time to live)."""
+    target_accounts: frozenset[str] = frozenset()
+    """The stack's parameter TargetAccounts; this and the next in the share worker's environment only."""
+    organization: str = ""
+    """Its OrganizationId."""
+    findings_table: str = ""
+    """Of the access monitor, and in its environment only."""
+    security_topic_arn: str = ""
+    builders: frozenset[str] = frozenset()
+    """ARNs of those who build, tag and use golden AMIs."""
+    learning_hours: int = 0
+    siblings: frozenset[str] = frozenset()
+    """Regions of this account's other hubs; for the access monitor only."""
+    function: str = "ami-promoter"
+    """The function's name, for the sessions of the organization's read role."""
+
+    @property
+    def partition(self) -> str:
+        """``aws``, ``aws-cn`` or ``aws-us-gov``: the topic's ARN says it."""
+        return Arn.parse(self.topic_arn).partition
+
+    @classmethod
+    def read(cls, environment: Mapping[str, str]) -> Settings:
+        """Read them. Raises Misconfigured naming every variable that is missing, or one that is no number."""
+        wanted = {
+            "region": "AWS_REGION",
+            "hub_account": f"{PREFIX}HUB_ACCOUNT",
+            "table": f"{PREFIX}TABLE",
+            "config_table": f"{PREFIX}CONFIG_TABLE",
+            "members_table": f"{PREFIX}MEMBERS_TABLE",
+            "worker_queue_url": f"{PREFIX}WORKER_QUEUE_URL",
+            "share_worker_queue_url": f"{PREFIX}SHARE_WORKER_QUEUE_URL",
+            "topic_arn": f"{PREFIX}TOPIC_ARN",
+            "event_bus": f"{PREFIX}EVENT_BUS",
+            "trigger_tag": f"{PREFIX}TRIGGER_TAG",
+        }
+        days = f"{PREFIX}KEEP_HISTORY_DAYS"
+        missing = sorted(name for name in (*wanted.values(), days) if not environment.get(name))
+        if missing:
+            raise Misconfigured(
+                f"The function's environment lacks {', '.join(missing)}: deploy the hub's template unchanged."
+            )
+        if not environment[days].isdecimal():
+            raise Misconfigured(f"{days} is {environment[days]!r}, no number: deploy the hub's template unchanged.")
+        learning = environment.get(f"{PREFIX}LEARNING_HOURS", "")
+
+        def listed(name: str) -> frozenset[str]:
+            return frozenset(environment.get(PREFIX + name, "").split(",")) - {""}
+
+        return cls(
+            **{field: environment[name] for field, name in wanted.items()},
+            keep_history_days=int(environment[days]),
+            target_accounts=listed("TARGET_ACCOUNTS"),
+            organization=environment.get(f"{PREFIX}ORGANIZATION", ""),
+            findings_table=environment.get(f"{PREFIX}FINDINGS_TABLE", ""),
+            security_topic_arn=environment.get(f"{PREFIX}SECURITY_TOPIC_ARN", ""),
+            builders=listed("BUILDERS"),
+            learning_hours=int(learning) if learning.isdecimal() else 0,
+            siblings=listed("SIBLING_REGIONS"),
+            function=environment.get("AWS_LAMBDA_FUNCTION_NAME") or "ami-promoter",
+        )

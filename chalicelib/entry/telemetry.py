@@ -1,0 +1,159 @@
+"""Logs as messages with fields, and the metrics that alarms need."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.metrics import MetricUnit
+
+from chalicelib.engine.addresses import RecordKey
+
+# Most invocations have nothing to count, and Powertools would write a warning into the log each time.
+warnings.filterwarnings("ignore", message="No application metrics to publish", category=UserWarning)
+
+# Powertools writes characters beyond ASCII as they are. Names, tag values and messages are other people's: one that
+# turns the direction of writing, or steers a terminal, must not show a reader of the log another line than it is.
+_logger = Logger(json_serializer=lambda line: json.dumps(line, default=str, separators=(",", ":")))
+_metrics = Metrics()
+
+logged = _logger.inject_lambda_context(clear_state=True)
+"""Middleware: every line has the invocation's request id and the function's name."""
+
+log_metrics = _metrics.log_metrics
+"""Middleware: metrics leave as one log line per invocation (embedded metric format), so they cost no call."""
+
+ENDINGS = {"delivered": "DeliveriesDelivered", "failed": "DeliveriesFailed", "cancelled": "DeliveriesCancelled"}
+"""A delivery's last state -> the metric that counts it."""
+
+NOTIFIED = {"RefusedNotified": "ValuesRefused"}
+"""An event by which a record knows that a notice was sent -> the metric that counts it."""
+
+SHARES = {"opened": "SharesOpened", "closed": "SharesClosed"}
+"""An outcome of a share -> the metric that counts it."""
+
+FINDINGS = {"page": "AccessPages", "warning": "AccessWarnings", "notice": "AccessNotices"}
+"""How severe a finding of the access monitor is -> the metric that counts it."""
+
+
+class PowertoolsTelemetry:
+    """The port ``Telemetry`` on Powertools."""
+
+    def __init__(self) -> None:
+        self._logger = _logger
+        self._metrics = _metrics
+
+    def did(self, key: RecordKey, state: str, command: object, event: object) -> None:
+        refused = "fault" in getattr(event, "__dataclass_fields__", {})
+        log = self._logger.warning if refused else self._logger.info
+        log("command", record=key.pk, state=state, command=type(command).__name__, result=str(event)[:1000])
+        if (metric := NOTIFIED.get(type(event).__name__)) is not None:
+            self._count(metric)
+
+    def moved(self, key: RecordKey, before: str, after: str, cause: str, about: Mapping[str, object]) -> None:
+        extra: Any = about
+        self._logger.info("moved", record=key.pk, before=before, after=after, cause=cause, **extra)
+        if before == after:
+            return
+        self._count("RecordsMoved")
+        if cause.startswith("sweep:"):
+            self._count("FoundBySweep")
+        if key.kind == "delivery" and after in ENDINGS:
+            self._count(ENDINGS[after])
+
+    def in_state(self, key: RecordKey, seconds: int) -> None:
+        if key.kind == "delivery":
+            self._seconds("SecondsInState", seconds)
+
+    def old_news(self, key: RecordKey, what: str) -> None:
+        self._logger.info("old news", record=key.pk, what=what)
+
+    def parked(self, key: RecordKey, why: str) -> None:
+        self._logger.error("parked", record=key.pk, why=why)
+        self._count("RecordsParked")
+
+    def repaired(self, key: RecordKey, what: str) -> None:
+        self._logger.warning("repaired", record=key.pk, what=what)
+
+    def share(self, resource: str, account: str, what: str, **fields: object) -> None:
+        extra: Any = fields
+        self._logger.info("share", resource=resource, target_account=account, what=what, **extra)
+        if what in SHARES:
+            self._count(SHARES[what])
+
+    def open_shares(self, oldest_seconds: int) -> None:
+        """Tell how long the oldest share of the resource in hand has been open; a preexisting one does not count."""
+        self._seconds("OldestOpenShareSeconds", oldest_seconds)
+
+    def derived_grants(self, resource: str, account: str, found: Sequence[str]) -> None:
+        self._logger.error("derived grants remain", resource=resource, target_account=account, grants=list(found))
+        self._count("GrantsOutliving", len(found))
+
+    def not_closing(self, resource: str, account: str, tries: int) -> None:
+        self._logger.error("share does not close", resource=resource, target_account=account, tries=tries)
+        self._count("SharesStillOpen")
+
+    def not_done(self, what: str, why: str) -> None:
+        self._logger.warning("not done", work=what, why=why)
+
+    def closed_blind(self, resource: str, account: str) -> None:
+        self._logger.error("share closed blind", resource=resource, target_account=account)
+        self._count("SharesClosedBlind")
+
+    def organization(self, joined: int, left: int, held: int, troubles: Mapping[str, str]) -> None:
+        log = self._logger.error if held or troubles else self._logger.info
+        log("organization", joined=joined, left=left, held=held, troubles=dict(troubles))
+        self._count("AccountsJoined", joined)
+        self._count("AccountsLeft", left)
+        self._count("AccountsHeld", held)
+        self._count("UnitsUnreadable", len(troubles))
+
+    def applied(self, version: str, by: str, loosened: Sequence[str], *, alarming: bool) -> None:
+        log = self._logger.error if alarming else self._logger.info
+        log("applied", version=version, applied_by=by, loosened=list(loosened)[:100])
+        if alarming:
+            self._count("TargetsLoosened")
+
+    def left(self, account: str, group: str, why: str) -> None:
+        self._logger.warning("account left", target_account=account, group=group, why=why)
+
+    def session(self, role: str, packed: int) -> None:
+        """Tell how many percent of STS's limit on the packed size a session's policy took."""
+        self._logger.info("session", role=role, packed_policy_size=packed)
+        self._metrics.add_metric(name="PackedPolicySize", unit=MetricUnit.Percent, value=packed)
+
+    def discovered(self) -> None:
+        self._count("Discoveries")
+
+    def swept(self, woken: int, due: int, oldest_seconds: int) -> None:
+        self._logger.info("swept", woken=woken, due=due)
+        self._count("RecordsDue", due)
+        self._seconds("OldestDueSeconds", oldest_seconds)
+
+    def judged(self, call: str, resource: str, verdict: str, principal: str, why: str) -> None:
+        self._logger.info("judged", call=call, resource=resource, verdict=verdict, principal=principal, why=why)
+        self._count("TrailEvents")
+
+    def finding(self, severity: str, verdict: str, resource: str) -> None:
+        log = self._logger.error if severity == "page" else self._logger.warning
+        log("finding", severity=severity, verdict=verdict, resource=resource)
+        self._count(FINDINGS[severity])
+
+    def trail_silent(self, grant: str, seconds: int) -> None:
+        self._logger.error("the trail is silent", grant=grant, seconds=seconds)
+        self._count("TrailSilent")
+
+    def audited(self, looked: int, not_seen: int, seconds: int) -> None:
+        self._logger.info("audited", looked=looked, not_seen=not_seen, seconds=seconds)
+        self._count("DriftLooks", looked)
+        self._count("DriftNotSeen", not_seen)
+        self._seconds("DriftAuditAge", seconds)
+
+    def _count(self, name: str, value: int = 1) -> None:
+        self._metrics.add_metric(name=name, unit=MetricUnit.Count, value=value)
+
+    def _seconds(self, name: str, value: int) -> None:
+        self._metrics.add_metric(name=name, unit=MetricUnit.Seconds, value=value)

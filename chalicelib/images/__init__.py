@@ -1,0 +1,1 @@
+"""Images: what a copy must equal."""

@@ -1,0 +1,24 @@
+"""The deprecation date of the copy: the source's, or as soon as EC2 allows."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from chalicelib.images.image import SourceImage
+
+
+def deprecate_at(image: SourceImage, now: float) -> str | None:
+    """Return the date for EnableImageDeprecation; None if the source has none. ``now`` is epoch seconds.
+
+    EC2 accepts no date in the past [aws-facts 8, VERIFIED]: if the source is deprecated already, it is in five minutes.
+    """
+    if image.deprecation_time is None:
+        return None
+    soonest = datetime.fromtimestamp(now, UTC) + timedelta(minutes=5)
+    return f"{max(to_minute(image.deprecation_time), soonest):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def to_minute(text: str) -> datetime:
+    """Return EC2's text of an instant, to the minute: EC2 itself rounds deprecation dates [aws-facts 8, VERIFIED]."""
+    at = datetime.fromisoformat(text) + timedelta(seconds=30)
+    return at.replace(second=0, microsecond=0)

@@ -1,0 +1,1 @@
+"""Operators' questions about what the service has made in a target."""

@@ -1,0 +1,159 @@
+"""Lists what has this hub's tag in a target, under the copy role. For `ami-promoter reconcile`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from chalicelib.delivery.aws.session_policies import Work, policy
+from chalicelib.delivery.model import Delivery
+from chalicelib.engine.aws.refusals import as_refusal, code_of
+from chalicelib.engine.aws.sessions import Sessions
+from chalicelib.engine.errors import Refusal, RefusalKind, StaleCursor
+from chalicelib.engine.faults import Fault
+from chalicelib.images import comparison, register
+from chalicelib.images.aws.shapes import tags_of
+from chalicelib.inventory.machine import InventoryPage, OwnImage, OwnSnapshot, Part
+from chalicelib.targets.applied_file import Target
+from chalicelib.targets.ports import Targets
+
+HUB_TAG = f"{register.OUR_PREFIX}hub"
+SOURCE_SNAPSHOT_TAG = f"{register.OUR_PREFIX}source-snapshot"
+FILTER_VALUES = 200
+"""EC2 takes at most 200 values in a filter [EC2 user guide, list and filter resources]."""
+STALE = ("InvalidNextToken", "InvalidPaginationToken")
+"""Error codes for a page token that EC2 does not know any more [EC2 API reference, error codes]."""
+UNPROTECTED = "disabled"
+"""Of DeregistrationProtection [EC2 user guide, protect an AMI from deregistration]."""
+USED = "InvalidSnapshot.InUse"
+GONE = "InvalidSnapshot.NotFound"
+
+
+class AwsInventory:
+    """The port ``TargetInventory``. Its sessions can either look, or remove what has one delivery's tag."""
+
+    def __init__(self, sessions: Sessions, targets: Targets, partition: str, hub: str) -> None:
+        self._sessions = sessions
+        self._targets = targets
+        self._partition = partition
+        self._hub = hub
+
+    def page(self, account: str, region: str, part: Part, cursor: str) -> InventoryPage:
+        where = _where(account, region)
+        ec2 = self._client("look", account, region, "inventory")
+        asked: dict[str, Any] = {
+            "Filters": [{"Name": f"tag:{HUB_TAG}", "Values": [self._hub]}],
+            "MaxResults": FILTER_VALUES,
+            **({"NextToken": cursor} if cursor else {}),
+        }
+        try:
+            if part == "images":
+                with as_refusal("DescribeImages", where):
+                    answer = ec2.describe_images(Owners=["self"], IncludeDisabled=True, **asked)
+                return InventoryPage(images=tuple(map(_image, answer["Images"])), cursor=answer.get("NextToken") or "")
+            with as_refusal("DescribeSnapshots", where):
+                answer = ec2.describe_snapshots(OwnerIds=["self"], **asked)
+        except Refusal as refusal:
+            if cursor and code_of(refusal) in STALE:
+                raise StaleCursor(refusal.kind, refusal.fault) from refusal
+            raise
+        used = self._used(ec2, where, [raw["SnapshotId"] for raw in answer["Snapshots"]])
+        snapshots = tuple(_snapshot(raw, used) for raw in answer["Snapshots"])
+        return InventoryPage(snapshots=snapshots, cursor=answer.get("NextToken") or "")
+
+    def remove(self, account: str, region: str, delivery: str, snapshot: str) -> str:
+        """EC2 itself refuses a snapshot that an AMI uses."""
+        where = f"{_where(account, region)}, {snapshot}"
+        ec2 = self._client("tidy", account, region, delivery)
+        own = [
+            {"Name": "snapshot-id", "Values": [snapshot]},
+            {"Name": f"tag:{HUB_TAG}", "Values": [self._hub]},
+            {"Name": f"tag:{register.DELIVERY_TAG}", "Values": [delivery]},
+        ]
+        with as_refusal("DescribeSnapshots", where):
+            if not ec2.describe_snapshots(OwnerIds=["self"], Filters=own)["Snapshots"]:
+                return "it does not have this hub's tag and that delivery's, or is gone"
+        if self._used(ec2, where, [snapshot]):
+            return "an AMI uses it"
+        with as_refusal("DeleteSnapshot", where):
+            try:
+                ec2.delete_snapshot(SnapshotId=snapshot)
+            except ClientError as error:
+                if error.response["Error"]["Code"] == USED:
+                    return "an AMI uses it"
+                if error.response["Error"]["Code"] != GONE:
+                    raise
+        return ""
+
+    def _used(self, ec2: Any, where: str, snapshots: list[str]) -> frozenset[str]:
+        """Return those of the snapshots that an AMI of that account uses, the service's or another."""
+        used: set[str] = set()
+        for start in range(0, len(snapshots), FILTER_VALUES):
+            some = snapshots[start : start + FILTER_VALUES]
+            with as_refusal("DescribeImages", where):
+                pages = ec2.get_paginator("describe_images").paginate(
+                    Owners=["self"],
+                    Filters=[{"Name": "block-device-mapping.snapshot-id", "Values": some}],
+                    IncludeDisabled=True,
+                )
+                used.update(_snapshots_of(raw for page in pages for raw in page["Images"]))
+        return frozenset(used)
+
+    def _client(self, work: Work, account: str, region: str, delivery: str) -> Any:
+        live = self._targets.live(account)
+        if live is None:
+            what = "The applied targets file no longer contains this account."
+            raise Refusal(
+                RefusalKind.DENIED,
+                Fault("target-dropped", _where(account, region), what, "Add it to the file to look there."),
+            )
+        role, external_id = live
+        carrier = Delivery(delivery, self._hub, "", Target(account, region), 1, 0, "", ())
+        return self._sessions.assumed(
+            "ec2",
+            region,
+            f"arn:{self._partition}:iam::{account}:role/{role}",
+            external_id,
+            f"ami-promoter-{delivery}",
+            policy(work, carrier, (), self._partition),
+        )
+
+
+def _where(account: str, region: str) -> str:
+    return f"account {account}, {region}"
+
+
+def _snapshots_of(images: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    for image in images:
+        for device in image.get("BlockDeviceMappings", ()):
+            snapshot = device.get("Ebs", {}).get("SnapshotId")
+            if snapshot is not None:
+                yield snapshot
+
+
+def _image(raw: Mapping[str, Any]) -> OwnImage:
+    tags = tags_of(raw)
+    return OwnImage(
+        id=raw["ImageId"],
+        name=raw.get("Name", ""),
+        state=raw["State"],
+        delivery=tags.get(register.DELIVERY_TAG, ""),
+        source=tags.get(register.SOURCE_IMAGE_TAG, ""),
+        protected=raw.get("DeregistrationProtection", UNPROTECTED) != UNPROTECTED,
+        changeable={member: str(raw[member]) for member in comparison.CHANGEABLE if raw.get(member)},
+    )
+
+
+def _snapshot(raw: Mapping[str, Any], used: frozenset[str]) -> OwnSnapshot:
+    tags = tags_of(raw)
+    return OwnSnapshot(
+        id=raw["SnapshotId"],
+        state=raw["State"],
+        delivery=tags.get(register.DELIVERY_TAG, ""),
+        source=tags.get(SOURCE_SNAPSHOT_TAG, ""),
+        started_at=int(raw["StartTime"].timestamp()) if "StartTime" in raw else 0,
+        used=raw["SnapshotId"] in used,
+        key_arn=raw.get("KmsKeyId", ""),
+    )

@@ -1,0 +1,283 @@
+"""An inventory: the list of what the service created in one target, for an operator (`ami-promoter reconcile`).
+
+A second kind of inventory lists the target's settings for `ami-promoter doctor`: key, roles, rules, EC2's settings. It
+has a record of its own; each of its pages is of one AWS service.
+
+If two commands ask the same at once, the later look answers both: it begins after both have asked.
+
+The record has the question, how far the answer is, and the outcome; each page of the answer is an item beside it.
+``worker`` lists a target page by page and writes the record after each, so that the next run goes on there. It removes
+only what an operator named, slice by slice, after one more look at each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Literal
+
+from chalicelib.delivery.seen import TargetSeen
+from chalicelib.engine import addresses, schedule
+from chalicelib.engine.errors import IllegalEvent
+from chalicelib.engine.faults import Fault
+
+LOOK, REMOVE = "look", "remove"
+"""Inbox entries: each says the run of the command that asks."""
+
+TRIES = 4
+"""Tries of one page that is throttled, and of a listing whose cursor is stale; then the answer stays incomplete."""
+
+Part = Literal["images", "snapshots", "checks"]
+"""What is being listed: images and then snapshots, or the target's settings."""
+
+
+class State(StrEnum):
+    """What an inventory waits for."""
+
+    RESTING = "resting"
+    """an operator to ask"""
+    LISTING = "listing"
+    """the next page of what is there; removals may go on beside it"""
+    REMOVING = "removing"
+    """the next slice of an order to be removed"""
+
+
+@dataclass(frozen=True, slots=True)
+class OwnImage:
+    """An AMI in the target that has this hub's tag."""
+
+    id: str
+    name: str
+    state: str
+    delivery: str
+    source: str
+    protected: bool = False
+    """Whether EC2 refuses to deregister it."""
+    changeable: Mapping[str, str] = field(default_factory=dict)
+    """The attributes that its account can change (``comparison.CHANGEABLE``), as EC2 shows them."""
+
+
+@dataclass(frozen=True, slots=True)
+class OwnSnapshot:
+    """A snapshot in the target that has this hub's tag. ``used``: some AMI there uses it."""
+
+    id: str
+    state: str
+    delivery: str
+    source: str
+    started_at: int
+    used: bool
+    key_arn: str = ""
+    """The KMS key that it is encrypted under; "" if it is not encrypted."""
+
+
+@dataclass(frozen=True, slots=True)
+class InventoryPage:
+    """One page of a listing. ``cursor``: the next one's, as EC2 gave it; "" after the last. A page may be empty."""
+
+    images: tuple[OwnImage, ...] = ()
+    snapshots: tuple[OwnSnapshot, ...] = ()
+    seen: TargetSeen | None = None
+    """A part of the target's settings."""
+    cursor: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """One target's record. ``seen`` is the run that was last answered, in as many items as ``pages`` says.
+
+    ``looking`` is the run whose look is under way: ``part`` and ``cursor`` say which page comes next. Times are epoch
+    seconds.
+    """
+
+    account: str
+    region: str
+    checks: bool = False
+    """Whether it lists the target's settings, not what the service created there."""
+    seen: str = ""
+    removed: str = ""
+    """The run whose removals were done last."""
+    removing: str = ""
+    """The run whose removals are under way."""
+    slice: int = 0
+    """Which slice of that order comes next."""
+    entry: int = 0
+    """How many removals of that slice were tried."""
+    at: int = 0
+    pages: int = 0
+    looking: str = ""
+    part: Part = "images"
+    cursor: str = ""
+    look_at: int = 0
+    """When the next page may be listed (epoch seconds)."""
+    restarts: int = 0
+    """How often this look had to start again."""
+    fault: Fault | None = None
+    """Why it could not be listed."""
+    tries: int = 0
+    due_at: int | None = None
+    inbox: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def key(self) -> addresses.RecordKey:
+        """Where it is stored."""
+        return addresses.inventory(self.account, self.region, checks=self.checks)
+
+    @property
+    def state(self) -> State:
+        """What it waits for."""
+        return State.LISTING if self.looking else State.REMOVING if self.removing else State.RESTING
+
+    @property
+    def to_look(self) -> str:
+        """The run that waits for a look; "" if none does."""
+        asked = self.inbox.get(LOOK, "")
+        return asked if asked != self.seen else ""
+
+    @property
+    def to_remove(self) -> str:
+        """The run whose removals wait; "" if none does."""
+        asked = self.inbox.get(REMOVE, "")
+        return asked if asked != self.removed else ""
+
+
+# --- commands and events ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ListPage:
+    """List the next page, and write it beside the record."""
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveSlice:
+    """Remove what a slice of the order names, or the rest of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class LookAsked:
+    """An operator's command, the ``run``, asks what is there."""
+
+    run: str
+
+
+@dataclass(frozen=True, slots=True)
+class RemovalsAsked:
+    """An operator's command, the ``run``, has put an order beside the record."""
+
+    run: str
+
+
+@dataclass(frozen=True, slots=True)
+class PageListed:
+    """A page was listed; ``found``: it is not empty, and is an item beside the record."""
+
+    cursor: str
+    found: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PageRefused:
+    """A page was refused; ``again``: the same one may be listed later."""
+
+    fault: Fault
+    again: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CursorStale:
+    """EC2 does not know the cursor any more."""
+
+    fault: Fault
+
+
+@dataclass(frozen=True, slots=True)
+class RemovalsTried:
+    """The removals of a slice before ``upto`` were tried; ``over``: the slice is done; ``last``: no slice follows."""
+
+    upto: int
+    over: bool
+    last: bool
+
+
+Command = ListPage | RemoveSlice
+Event = LookAsked | RemovalsAsked | PageListed | PageRefused | CursorStale | RemovalsTried
+
+_LISTING, _REMOVING, _ANY = frozenset({State.LISTING}), frozenset({State.REMOVING}), frozenset(State)
+
+TRANSITIONS: Mapping[State, Mapping[type, frozenset[State]]] = {
+    State.RESTING: {LookAsked: _LISTING, RemovalsAsked: _REMOVING},
+    State.LISTING: {
+        LookAsked: _LISTING,
+        RemovalsAsked: _LISTING,
+        PageListed: _ANY,
+        PageRefused: _ANY,
+        CursorStale: _ANY,
+        RemovalsTried: _LISTING,
+    },
+    State.REMOVING: {
+        LookAsked: _LISTING,
+        RemovalsAsked: _REMOVING,
+        RemovalsTried: frozenset({State.REMOVING, State.RESTING}),
+    },
+}
+"""State -> event -> the states that can follow."""
+
+
+def outstanding(inventory: Inventory, now: int) -> tuple[Command, ...]:
+    """List the commands that are left: a look comes first, unless it waits for its time."""
+    if inventory.looking and now >= inventory.look_at:
+        return (ListPage(),)
+    return (RemoveSlice(),) if inventory.removing else ()
+
+
+def due_events(inventory: Inventory, _now: int) -> tuple[Event, ...]:
+    """Return what operators have asked for since: the look or order of another run begins from its start."""
+    look, order = inventory.to_look, inventory.to_remove
+    looks = (LookAsked(look),) if look and look != inventory.looking else ()
+    return (*looks, *((RemovalsAsked(order),) if order and order != inventory.removing else ()))
+
+
+def evolve(inventory: Inventory, event: Event, now: int) -> Inventory:
+    """Return the inventory as it is after the event. Raises IllegalEvent."""
+    allowed = TRANSITIONS[inventory.state].get(type(event), frozenset())
+    after = _apply(inventory, event, now)
+    if after.state not in allowed:
+        raise IllegalEvent(str(inventory.key), inventory.state, f"{type(event).__name__} leading to {after.state}")
+    waits = after.look_at if after.to_look else None
+    return replace(after, due_at=now if after.to_remove else waits)
+
+
+def _apply(inventory: Inventory, event: Event, now: int) -> Inventory:
+    match event:
+        case LookAsked(run):
+            part: Part = "checks" if inventory.checks else "images"
+            fresh = replace(inventory, looking=run, part=part, cursor="", pages=0, fault=None)
+            return replace(fresh, restarts=0, tries=0, look_at=now)
+        case RemovalsAsked(run):
+            return replace(inventory, removing=run, slice=0, entry=0)
+        case PageListed(cursor, found):
+            after = replace(inventory, pages=inventory.pages + found, cursor=cursor, tries=0, look_at=now)
+            if cursor:
+                return after
+            return replace(after, part="snapshots") if inventory.part == "images" else _answered(after, now)
+        case PageRefused(fault, again):
+            if again and inventory.tries + 1 < TRIES:
+                wait = schedule.step(schedule.RETRIES, inventory.tries)
+                return replace(inventory, tries=inventory.tries + 1, look_at=now + wait)
+            return replace(_answered(inventory, now), pages=0, fault=fault)
+        case CursorStale(fault):  # the look begins again, a few times
+            if inventory.restarts + 1 >= TRIES:
+                return replace(_answered(inventory, now), pages=0, fault=fault)
+            restarts = inventory.restarts + 1
+            return replace(inventory, part="images", cursor="", pages=0, restarts=restarts, look_at=now)
+        case RemovalsTried(upto, over, last):
+            if over and last:
+                return replace(inventory, removed=inventory.removing, removing="", slice=0, entry=0)
+            slices = inventory.slice + over
+            return replace(inventory, slice=slices, entry=0 if over else upto)
+
+
+def _answered(inventory: Inventory, now: int) -> Inventory:
+    return replace(inventory, seen=inventory.looking, looking="", part="images", cursor="", at=now, tries=0)

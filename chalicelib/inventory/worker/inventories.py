@@ -1,0 +1,105 @@
+"""The executor of inventories: lists what the service created in one target, and removes what an operator named."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from chalicelib.delivery.model import ENDED
+from chalicelib.delivery.seen import FACETS
+from chalicelib.engine import addresses, codec
+from chalicelib.engine.budget import Budget
+from chalicelib.engine.errors import Refusal, RefusalKind, StaleCursor
+from chalicelib.engine.faults import Fault
+from chalicelib.engine.ports import Records
+from chalicelib.engine.runner import CALLS_OF_STEP, Machine
+from chalicelib.engine.stored import compact
+from chalicelib.inventory import machine as inventory
+from chalicelib.inventory.machine import Inventory, InventoryPage
+from chalicelib.inventory.ports import TargetChecks, TargetInventory
+from chalicelib.targets.applied_file import Target
+from chalicelib.targets.ports import Targets
+
+INVENTORY_MACHINE: Machine[Inventory, inventory.Command, inventory.Event] = Machine(
+    inventory.outstanding, inventory.evolve, inventory.due_events
+)
+
+_OVER: Sequence[str] = tuple(state.value for state in ENDED)
+
+
+class InventoryExecutor:
+    """Executes an inventory's commands."""
+
+    def __init__(self, records: Records, target: TargetInventory, checks: TargetChecks, targets: Targets) -> None:
+        self._records = records
+        self._target = target
+        self._checks = checks
+        self._targets = targets
+
+    def execute(self, record: Inventory, command: inventory.Command, budget: Budget) -> inventory.Event:
+        """Execute one command; a refusal comes back as an event."""
+        return self._list(record) if isinstance(command, inventory.ListPage) else self._remove_slice(record, budget)
+
+    def _list(self, record: Inventory) -> inventory.Event:
+        """List a page and write it beside the record; after a crash the next run writes the same item again."""
+        try:
+            page = self._page(record)
+        except StaleCursor as refusal:
+            return inventory.CursorStale(refusal.fault)
+        except Refusal as refusal:
+            return inventory.PageRefused(refusal.fault, again=refusal.kind is RefusalKind.THROTTLED)
+        found = [
+            *({"image": codec.encode(image)} for image in page.images),
+            *({"snapshot": codec.encode(snapshot)} for snapshot in page.snapshots),
+            *([{"seen": codec.encode(page.seen, sparse=True)}] if page.seen else []),
+        ]
+        if found:
+            item = {"kind": "found", "run": record.looking, "body": compact(found)}
+            self._records.put(addresses.inventory_page(record.key, record.pages), item)
+        return inventory.PageListed(page.cursor, bool(found))
+
+    def _page(self, record: Inventory) -> InventoryPage:
+        if record.part != "checks":
+            return self._target.page(record.account, record.region, record.part, record.cursor)
+        facet = next((one for one in FACETS if one == record.cursor), FACETS[0])
+        target = self._settings(record)
+        seen = self._checks.read(target, facet)
+        return InventoryPage(seen=seen, cursor=next(iter(FACETS[FACETS.index(facet) + 1 :]), ""))
+
+    def _settings(self, record: Inventory) -> Target:
+        """Return the target as the applied file has it. Raises Refusal if it has no such target."""
+        file = self._targets.read()
+        meant = file.resolve(record.account)
+        for target in meant.targets:
+            if (target.account, target.region) == (record.account, record.region):
+                return target
+        blocked = meant.blocked.get(record.account)
+        faults = [blocked] if blocked else meant.faults or ([meant.waits] if meant.waits else [])
+        what = "The applied targets file has no such target."
+        cure = "Name its Region in `regions` of the file, and apply it."
+        nowhere = Fault("target-dropped", f"account {record.account}, {record.region}", what, cure)
+        raise Refusal(RefusalKind.DENIED, next(iter(faults), nowhere))
+
+    def _remove_slice(self, record: Inventory, budget: Budget) -> inventory.Event:
+        """Remove a slice, a list of {snapshot, delivery}; an entry that is done has a ``result``."""
+        key = addresses.inventory_order(record.key, record.removing, record.slice)
+        item = self._records.get(key) or {"slices": 0, "body": "[]"}
+        order, slices = json.loads(item["body"]), int(item["slices"])
+        last = record.slice + 1 >= slices
+        done = record.entry
+        for entry in budget.each(order[done:], CALLS_OF_STEP):
+            if "result" not in entry:
+                entry["result"] = self._remove(record, entry["delivery"], entry["snapshot"])
+                self._records.put(key, {"kind": "order", "slices": slices, "body": compact(order)})
+            done += 1
+        return inventory.RemovalsTried(done, over=done >= len(order), last=last)
+
+    def _remove(self, record: Inventory, delivery: str, snapshot: str) -> str:
+        """Remove a snapshot and return why not, if so. A delivery that has not ended looks after its own."""
+        stored = self._records.read(addresses.delivery(delivery))
+        if stored is not None and stored.body.get("state") not in _OVER:
+            return "its delivery is under way, and looks after it"
+        try:
+            return self._target.remove(record.account, record.region, delivery, snapshot)
+        except Refusal as refusal:
+            return refusal.fault.what

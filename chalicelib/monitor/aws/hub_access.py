@@ -1,0 +1,71 @@
+"""Reads the open permissions of the hub's snapshots, AMIs and keys, for the drift audit."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any
+
+from chalicelib.engine.aws.refusals import as_refusal, code_of, gone
+from chalicelib.engine.aws.sessions import Sessions
+from chalicelib.engine.errors import Refusal
+from chalicelib.engine.places import Arn
+from chalicelib.sharing.aws.grants import GRANT_GONE, GrantListing
+from chalicelib.sharing.ports import SeenGrant
+
+IN_A_PAGE = 1000
+"""The most that DescribeSnapshots and DescribeImages return at once [botocore, ec2, their shapes]."""
+GONE = ("InvalidSnapshot.NotFound", "InvalidAMIID.NotFound", "InvalidAMIID.Unavailable")
+KEY_GONE = "NotFoundException"
+
+
+class AwsHubAccess:
+    """The port ``HubAccess``, under the function's own role."""
+
+    def __init__(self, sessions: Sessions, where: str) -> None:
+        self._sessions = sessions
+        self._where = where
+        self._listing = GrantListing(sessions, where)
+
+    def snapshots(self) -> Mapping[str, str]:
+        return {raw["SnapshotId"]: raw.get("KmsKeyId", "") for raw in self._all("snapshots", OwnerIds=["self"])}
+
+    def images(self) -> Sequence[str]:
+        return [raw["ImageId"] for raw in self._all("images", Owners=["self"], IncludeDisabled=True)]
+
+    def receivers(self, resource: str) -> Collection[str] | None:
+        ec2 = self._sessions.own("ec2")
+        if resource.startswith("snap-"):
+            with as_refusal("DescribeSnapshotAttribute", f"{self._where}, {resource}"), gone(*GONE):
+                answer = ec2.describe_snapshot_attribute(SnapshotId=resource, Attribute="createVolumePermission")
+                return _values(answer["CreateVolumePermissions"])
+            return None
+        with as_refusal("DescribeImageAttribute", f"{self._where}, {resource}"), gone(*GONE):
+            answer = ec2.describe_image_attribute(ImageId=resource, Attribute="launchPermission")
+            return _values(answer.get("LaunchPermissions", ()))
+        return None
+
+    def policy(self, key: str) -> str | None:
+        with as_refusal("GetKeyPolicy", f"{self._where}, {key}"), gone(KEY_GONE):
+            kms = self._sessions.own("kms", region=Arn.parse(key).region)
+            return str(kms.get_key_policy(KeyId=key, PolicyName="default")["Policy"])
+        return None
+
+    def grants(self, key: str, marker: str) -> tuple[Sequence[SeenGrant], str]:
+        try:
+            return self._listing.page(key, marker)
+        except Refusal as refusal:
+            if code_of(refusal) in GRANT_GONE:
+                return (), ""
+            raise
+
+    def _all(self, what: str, **asked: Any) -> Iterator[Mapping[str, Any]]:
+        operation = f"Describe{what.capitalize()}"
+        with as_refusal(operation, self._where):
+            pages = self._sessions.own("ec2").get_paginator(f"describe_{what}").paginate(MaxResults=IN_A_PAGE, **asked)
+            for page in pages:
+                yield from page[what.capitalize()]
+
+
+def _values(entries: Sequence[Mapping[str, str]]) -> frozenset[str]:
+    """Return the receivers in the entries: an account, an ARN, or the group ``all``."""
+    return frozenset(value for entry in entries for value in entry.values())

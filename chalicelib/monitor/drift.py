@@ -1,0 +1,239 @@
+"""Whether the ledger accounts for the permissions, grants and statements that AWS shows on one resource.
+
+A permission without a share is foreign; with the service's name, it is the service's without a record. A permission
+that the ledger calls open and held, and that AWS does not show, has vanished. Both take two looks: see ``DriftPlace``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from chalicelib.engine import addresses, schedule
+from chalicelib.monitor.trail_actions import PUBLIC, account_of, admitted
+from chalicelib.monitor.verdicts import ActionVerdict, MonitorFinding
+from chalicelib.sharing import grant_names, holders, key_policy
+from chalicelib.sharing.share import Share, ShareState
+
+EVERY = schedule.DAY
+"""From the beginning of a pass to that of the next one."""
+AGAIN = 15 * schedule.MINUTE
+"""From the last doubt of a pass to the second looks. Grants show within five minutes."""
+CALL = "drift audit"
+"""Stands in a finding where the access monitor's findings name a call."""
+DOUBTS = 500
+"""Most doubtful places, as one item stores them; a finding beyond that needs no second look."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShownAccess:
+    """One permission, grant or statement that AWS shows. ``receiver``: account id, ARN or PUBLIC."""
+
+    receiver: str
+    resource: str
+    """The ledger's partition in which its share would be."""
+    name: str = ""
+    """A grant's name; for a statement of the service its ``share_name``."""
+    grant: str = ""
+    """A grant's id."""
+    own: bool = False
+    """It has the service's name."""
+    sibling: bool = False
+    """It has the name of another hub of the account, which makes its own audit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What the service knows of a resource, read after AWS. ``region`` is the hub's.
+
+    ``settled``: the applied file has been in force for so long that what it no longer names must be closed.
+    """
+
+    hub: str
+    region: str
+    shares: Sequence[Share] = ()
+    """The ledger's shares of this resource."""
+    strangers: frozenset[str] = frozenset()
+    """The receivers that the applied file does not list."""
+    settled: bool = True
+    may_derive: frozenset[str] = frozenset()
+    """Accounts to which the key is open, so that they may make grants of their own."""
+
+
+def findings(shown: Collection[ShownAccess], this: Situation) -> tuple[MonitorFinding, ...]:
+    """Return the differences: at most one finding for each verdict, with all its receivers."""
+    found: dict[ActionVerdict, MonitorFinding] = {}
+    for one in [*_of_what_shows(shown, this), *_vanished(shown, this)]:
+        before = found.get(one.verdict)
+        receivers = (*(before.receivers if before else ()), *one.receivers)
+        found[one.verdict] = MonitorFinding(one.verdict, one.why, tuple(dict.fromkeys(receivers)))
+    return tuple(found[verdict] for verdict in ActionVerdict if verdict in found)
+
+
+def _of_what_shows(shown: Collection[ShownAccess], this: Situation) -> Iterator[MonitorFinding]:
+    for one in shown:
+        if one.receiver != PUBLIC and _at_home(one.receiver, this.hub):
+            continue
+        accounts_for = [share for share in this.shares if holders.needed(share) and is_of(one, share, this.region)]
+        if accounts_for:
+            if one.receiver in this.strangers and this.settled:
+                yield _open_to_a_stranger(one, accounts_for)
+        elif one.own:
+            why = "It has the service's name, and the ledger does not know it as open."
+            yield MonitorFinding(ActionVerdict.NO_INTENT, why, (one.receiver,))
+        elif one.receiver == PUBLIC:
+            yield MonitorFinding(ActionVerdict.STRANGER, "It is open to everybody.", (PUBLIC,))
+        elif one.receiver in this.strangers:
+            why = "It is open, and the applied targets file does not list the receiver."
+            yield MonitorFinding(ActionVerdict.STRANGER, why, (one.receiver,))
+        elif not one.sibling and account_of(one.receiver) not in this.may_derive:
+            why = "It is open to a listed account, and the service did not open it."
+            yield MonitorFinding(ActionVerdict.LISTED, why, (one.receiver,))
+
+
+def _open_to_a_stranger(one: ShownAccess, known: Sequence[Share]) -> MonitorFinding:
+    """Judge access of the ledger to an account that the file does not list: an attacker could write the ledger."""
+    if all(share.preexisting for share in known):
+        why = "It was open before the service came, and the applied targets file does not list the receiver."
+        return MonitorFinding(ActionVerdict.STRANGER, why, (one.receiver,))
+    why = "The ledger says that the service opened it, but the applied targets file does not list the receiver."
+    return MonitorFinding(ActionVerdict.NO_INTENT, why, (one.receiver,))
+
+
+def _vanished(shown: Collection[ShownAccess], this: Situation) -> Iterator[MonitorFinding]:
+    for share in this.shares:
+        needed = share.state is ShareState.OPEN and share.holdings and not share.preexisting
+        if needed and not any(is_of(one, share, this.region) for one in shown):
+            why = "The ledger says that it is open and needed, and AWS does not show it."
+            yield MonitorFinding(ActionVerdict.VANISHED, why, (share.account,))
+
+
+def is_of(one: ShownAccess, share: Share, region: str) -> bool:
+    """Whether this access is the permission of a share."""
+    if one.resource != share.resource:
+        return False
+    if grant_names.nameless(share.resource):
+        return one.receiver == share.account
+    if not one.grant:
+        return one.name == share.share_name
+    return grant_names.is_grant_for(share, one.grant, one.name, region)
+
+
+def _at_home(receiver: str, hub: str) -> bool:
+    """Whether a receiver belongs to the hub's account, or is an AWS service."""
+    return ":organizations:" not in receiver and account_of(receiver) in ("", hub)
+
+
+# --- what AWS shows --------------------------------------------------------------------------------------------------
+
+
+def of_permissions(resource: str, receivers: Collection[str]) -> tuple[ShownAccess, ...]:
+    """Return the access that a snapshot's or an AMI's attribute shows."""
+    return tuple(ShownAccess(receiver, resource) for receiver in sorted(receivers))
+
+
+def of_policy(key: str, text: str, hub: str, region: str, siblings: Collection[str] = ()) -> tuple[ShownAccess, ...]:
+    """Return the access that a key's policy gives: by the service's statements, and by all others.
+
+    ``siblings``: the Regions of the account's other hubs.
+    """
+    resource, hub_sid = addresses.policy_resource(key).pk, key_policy.hub_sid(hub, region)
+    theirs = [key_policy.hub_sid(hub, one) for one in siblings]
+    try:
+        stated = json.loads(text)["Statement"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return ()
+    found: dict[ShownAccess, None] = {}
+    others: dict[bool, list[Any]] = {False: [], True: []}
+    for one in stated if isinstance(stated, list) else [stated]:
+        sid = str(one.get("Sid", "")) if isinstance(one, dict) else ""
+        if name := key_policy.share_named(sid, hub_sid):
+            found[ShownAccess(name.partition("-")[0], resource, name, own=True)] = None
+        else:
+            others[any(key_policy.share_named(sid, sibling) for sibling in theirs)].append(one)
+    for sibling, statements in others.items():
+        for receiver in admitted(json.dumps({"Statement": statements})):
+            found[ShownAccess(receiver, resource, sibling=sibling)] = None
+    return tuple(found)
+
+
+def of_grant(
+    key: str, grant: str, name: str, grantee: str, issuer: str, region: str, siblings: Collection[str] = ()
+) -> ShownAccess:
+    """Return the access that a grant gives to its grantee; to its issuer, if that is an AWS service or is gone."""
+    receiver = grantee if account_of(grantee) else issuer
+    account, own = account_of(receiver), grant_names.is_grant_of(name, region)
+    of_roles = own and grant_names.ROLE_PATH in grantee
+    resource = addresses.role_resource(key, account) if of_roles else addresses.key_resource(key, account)
+    sibling = not own and any(grant_names.is_grant_of(name, one) for one in siblings)
+    return ShownAccess(receiver, resource.pk, name, grant, own=own, sibling=sibling)
+
+
+# --- a pass ----------------------------------------------------------------------------------------------------------
+
+
+class PassPart(StrEnum):
+    """The parts of a pass, in order."""
+
+    SNAPSHOTS = "snapshots"
+    IMAGES = "images"
+    POLICIES = "policies"
+    GRANTS = "grants"
+    DOUBTS = "doubts"
+
+
+@dataclass(frozen=True, slots=True)
+class DriftPlace:
+    """The object of one look: a snapshot, an AMI, a key's policy, or one account's grants on a key.
+
+    A finding is a doubt at first, and counts if a second look has the same verdict ``AGAIN`` later. By then late reads
+    have become true, and what was being opened or closed is done.
+    """
+
+    part: str
+    name: str
+    """Id of a snapshot or AMI, ARN of a key, or "KEY-ARN ACCOUNT"."""
+
+    @property
+    def resource(self) -> str:
+        """The id of the snapshot or AMI, or the key's ARN."""
+        return self.name.partition(" ")[0]
+
+    @property
+    def account(self) -> str:
+        """The account whose grants it is about; "" for the other kinds."""
+        return self.name.partition(" ")[2]
+
+    def __str__(self) -> str:
+        return f"{self.part} {self.name}"
+
+    @classmethod
+    def read(cls, text: str) -> DriftPlace:
+        """Read a place from its text."""
+        part, _, name = text.partition(" ")
+        return cls(part, name)
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """How far a pass has come. Times are epoch seconds; ``part`` "": the pass has ended.
+
+    ``first_at``: when the audit ran for the first time; ``ended_at``: when the last whole pass ended.
+    """
+
+    first_at: int
+    began_at: int
+    ended_at: int = 0
+    part: str = ""
+    after: str = ""
+    """The last name of the part that was looked at."""
+    looks: int = 0
+    not_seen: int = 0
+    doubted_at: int = 0
+    doubts: Mapping[str, tuple[ActionVerdict, ...]] = field(default_factory=dict)
+    """Each doubtful place, as text, with the verdicts of its first look."""
+    version: int = 0
+    """For the item's conditional write."""

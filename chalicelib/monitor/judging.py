@@ -1,0 +1,335 @@
+"""Whether an action on a resource is expected, and if not, how bad it is.
+
+An action of the service is expected if the ledger has its intent: the share worker was about to open or close the share
+at that time (invariant 3). As that role can also write the ledger, the applied file, which no function can write, must
+list the account that the action admits.
+
+An action of anybody else is judged by whom it admits, and by what it removes that the service needs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from chalicelib.engine import schedule
+from chalicelib.engine.places import Arn
+from chalicelib.monitor.trail_actions import PUBLIC, Act, TrailAction, account_of
+from chalicelib.monitor.verdicts import ActionVerdict, MonitorFinding
+from chalicelib.sharing.share import Share, ShareState
+
+BEFORE = 15 * schedule.MINUTE
+"""An intent may be so much older than its call: the run was slow, or was killed and repeated."""
+AFTER = 1 * schedule.MINUTE
+"""An intent may seem so much newer than its call: two clocks, and CloudTrail's whole seconds."""
+STILL_USED = 15 * schedule.MINUTE
+"""A use of a share is expected for so long after it has closed: CloudTrail's event is late."""
+
+_S = ShareState
+OPEN = (_S.OPENING, _S.OPEN, _S.CLOSING)
+
+
+_WORST_FIRST = (
+    ActionVerdict.NO_INTENT,
+    ActionVerdict.STRANGER,
+    ActionVerdict.VANISHED,
+    ActionVerdict.LISTED,
+    ActionVerdict.EXPECTED,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the ledger or its archive knows of one share. ``steps``: when (epoch seconds) it entered which state."""
+
+    share_name: str
+    account: str
+    grantee: str = ""
+    grants: frozenset[str] = frozenset()
+    preexisting: bool = False
+    steps: tuple[tuple[int, ShareState], ...] = ()
+
+    def state(self, at: int) -> ShareState | None:
+        """Return its state at a moment; None: it did not exist yet."""
+        return next((state for time, state in reversed(self.steps) if time <= at), None)
+
+    def was(self, states: Collection[ShareState], at: int, before: int = 0, after: int = 0) -> bool:
+        """Whether it was in one of these states at some time between ``at - before`` and ``at + after``."""
+        came = any(at - before <= time <= at + after and state in states for time, state in self.steps)
+        return came or self.state(at - before) in states
+
+
+def known(share: Share, steps: Iterable[tuple[int, ShareState]]) -> Known:
+    """Combine a share's item, live or archived, with the steps in its history."""
+    own = [(share.intended_at, _S.OPENING), (share.opened_at, _S.OPEN)]
+    reported = [(time, state) for time, state in own if time]
+    return Known(
+        share.share_name,
+        share.account,
+        share.grantee,
+        frozenset({share.grant_id} - {""}),
+        share.preexisting,
+        tuple(sorted({*reported, *steps}, key=lambda step: (step[0], list(_S).index(step[1])))),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What an action is judged by."""
+
+    hub: str
+    region: str
+    """The hub's account and Region."""
+    shares: Sequence[Known] = ()
+    """The resource's shares for the accounts that the action concerns."""
+    strangers: frozenset[str] = frozenset()
+    """Those of the receivers and the caller's account that the applied file does not list."""
+    changed_at: int = 0
+    """Since when the applied file is in force; the one before may have listed others."""
+    builders: frozenset[str] = frozenset()
+    """ARNs of the roles that build, tag and use golden AMIs in the hub."""
+    siblings: frozenset[str] = frozenset()
+    """Regions in which the account has another hub."""
+    source_key: bool = False
+    """The service has opened or closed shares on this key."""
+    admitted: frozenset[str] | None = None
+    """Whom the key's policy admitted when it was last written; None: unknown."""
+
+
+def is_own(principal: str, hub: str, region: str) -> bool:
+    """Whether a principal is the role of one of this hub's functions."""
+    return _role(principal, hub).startswith(f"ami-promoter-{region}-")
+
+
+def _is_sibling(action: TrailAction, evidence: Evidence) -> bool:
+    """Whether the share worker of another hub of this account acted; it has its own ledger.
+
+    The operator names these hubs: anybody who can create a role could give it such a name.
+    """
+    names = {f"ami-promoter-{region}-share-worker" for region in evidence.siblings - {evidence.region}}
+    return _role(action.principal, evidence.hub) in names
+
+
+def _role(principal: str, hub: str) -> str:
+    arn = Arn.parse(principal)
+    return arn.resource.removeprefix("role/") if arn.service == "iam" and arn.account == hub else ""
+
+
+def _is_own(action: TrailAction, evidence: Evidence) -> bool:
+    return is_own(action.principal, evidence.hub, evidence.region)
+
+
+def judge(action: TrailAction, evidence: Evidence) -> MonitorFinding:
+    """Return the verdict on an action: the worst verdict on any of its receivers."""
+    if action.on_key and not evidence.source_key and not _is_own(action, evidence):
+        return _expected("The service has never opened anything on this key.")
+    if _is_own(action, evidence) and action.act in (Act.CLEARED, Act.UNBLOCKED, Act.DISABLED, Act.TAGGED):
+        return MonitorFinding(ActionVerdict.NO_INTENT, "The service never makes this call.")
+    return _worst(_JUDGES[action.act](action, evidence))
+
+
+def _worst(findings: Iterable[MonitorFinding]) -> MonitorFinding:
+    found = list(findings)
+    for verdict in _WORST_FIRST:
+        some = [one for one in found if one.verdict is verdict]
+        if some:
+            receivers = tuple(dict.fromkeys(receiver for one in some for receiver in one.receivers))
+            return replace(some[0], receivers=receivers)
+    return _expected("It lets in nobody from outside the hub's account.")
+
+
+def _expected(why: str) -> MonitorFinding:
+    return MonitorFinding(ActionVerdict.EXPECTED, why)
+
+
+# --- receivers that are added ----------------------------------------------------------------------------------------
+
+
+def _added(action: TrailAction, evidence: Evidence) -> Iterator[MonitorFinding]:
+    for receiver in action.receivers:
+        if receiver == PUBLIC:
+            yield _let_in(action, evidence, receiver)
+        elif _comes_from_outside(receiver, evidence.hub):
+            yield _receiver_added(action, evidence, receiver)
+
+
+def _receiver_added(action: TrailAction, evidence: Evidence, receiver: str) -> MonitorFinding:
+    intended = any(
+        share.was((_S.OPENING,), action.at, BEFORE, AFTER)
+        for share in evidence.shares
+        if _is_for(share, action, receiver)
+    )
+    listed = receiver not in evidence.strangers or evidence.changed_at > action.at - BEFORE
+    if intended and (listed or not _is_own(action, evidence)):
+        return _expected("The ledger intended it.")
+    if _is_own(action, evidence):
+        why = "The applied targets file does not list it." if intended else "The ledger did not intend it."
+        return MonitorFinding(ActionVerdict.NO_INTENT, why, (receiver,))
+    if _is_sibling(action, evidence) and receiver not in evidence.strangers:
+        return _expected("A hub of this account in another Region did it; its own monitor judges that.")
+    if account_of(receiver) == action.account and _had_access(action, evidence, action.account):
+        return _expected("The account passes on within itself what the hub has opened to it.")
+    return _let_in(action, evidence, receiver)
+
+
+def _let_in(action: TrailAction, evidence: Evidence, receiver: str) -> MonitorFinding:
+    """Judge that a receiver was admitted without an intent of the ledger."""
+    if _is_own(action, evidence):
+        return MonitorFinding(ActionVerdict.NO_INTENT, "The service never lets everybody in.", (receiver,))
+    if receiver == PUBLIC:
+        return MonitorFinding(ActionVerdict.STRANGER, "It is open to everybody.", (receiver,))
+    if receiver in evidence.strangers:
+        return MonitorFinding(
+            ActionVerdict.STRANGER, "The applied targets file does not list the receiver.", (receiver,)
+        )
+    return MonitorFinding(ActionVerdict.LISTED, "Somebody else than the service let a listed account in.", (receiver,))
+
+
+def _comes_from_outside(receiver: str, hub: str) -> bool:
+    """Whether a receiver is neither of the hub's account nor an AWS service."""
+    return ":organizations:" in receiver or account_of(receiver) not in ("", hub)
+
+
+def _is_for(share: Known, action: TrailAction, receiver: str) -> bool:
+    """Whether a share is for a receiver: on a key by its grant or grantee, else by its name."""
+    if not action.on_key:
+        return share.share_name == receiver
+    return bool(action.grant and action.grant in share.grants) or share.grantee == receiver
+
+
+def _had_access(action: TrailAction, evidence: Evidence, account: str) -> bool:
+    return any(share.account == account and share.was(OPEN, action.at, STILL_USED, AFTER) for share in evidence.shares)
+
+
+# --- permissions that are removed ------------------------------------------------------------------------------------
+
+
+def _removed(action: TrailAction, evidence: Evidence) -> Iterator[MonitorFinding]:
+    if action.on_key:
+        shares = [share for share in evidence.shares if action.grant in share.grants]
+        if not shares:
+            yield _expected("No grant that the monitor knows.")
+        else:  # more than one, if the grant showed again and the grant audit wrote another share to close it
+            yield _share_removed(action, evidence, shares[0].grantee, shares)
+        return
+    for receiver in action.receivers:
+        shares = [share for share in evidence.shares if share.share_name == receiver]
+        yield _share_removed(action, evidence, receiver, shares)
+
+
+def _share_removed(action: TrailAction, evidence: Evidence, receiver: str, shares: Sequence[Known]) -> MonitorFinding:
+    if _is_own(action, evidence):
+        if any(share.was((_S.CLOSING,), action.at, BEFORE, AFTER) for share in shares):
+            return _expected("The ledger intended it.")
+        return MonitorFinding(ActionVerdict.NO_INTENT, "The ledger did not intend to close it.", (receiver,))
+    if any(_needed(share, action.at) for share in shares):
+        return MonitorFinding(ActionVerdict.VANISHED, "The ledger says that it is open and needed.", (receiver,))
+    return _expected("The service does not need it, or it is preexisting.")
+
+
+def _needed(share: Known, at: int) -> bool:
+    return share.state(at) in (_S.OPENING, _S.OPEN) and not share.preexisting
+
+
+def _cleared(action: TrailAction, evidence: Evidence) -> Iterator[MonitorFinding]:
+    gone = tuple(share.share_name for share in evidence.shares if _needed(share, action.at))
+    if gone:
+        yield MonitorFinding(ActionVerdict.VANISHED, "The ledger says that they are open and needed.", gone)
+
+
+def _unblocked(action: TrailAction, _evidence: Evidence) -> Iterator[MonitorFinding]:
+    yield MonitorFinding(
+        ActionVerdict.STRANGER, "Snapshots or AMIs of the account can be made public from now on.", action.receivers
+    )
+
+
+def _disabled(_action: TrailAction, _evidence: Evidence) -> Iterator[MonitorFinding]:
+    yield MonitorFinding(ActionVerdict.VANISHED, "Nothing under this key can be copied or launched any longer.")
+
+
+# --- a key's policy --------------------------------------------------------------------------------------------------
+
+
+def _policy(action: TrailAction, evidence: Evidence) -> Iterator[MonitorFinding]:
+    """Judge a new policy by comparing whom it admits with whom the policy before admitted."""
+    outside = [one for one in action.receivers if one != evidence.hub]
+    new = [one for one in outside if evidence.admitted is not None and one not in evidence.admitted]
+    if PUBLIC in outside and (evidence.admitted is None or PUBLIC in new):
+        yield _let_in(action, evidence, PUBLIC)
+    new = [one for one in new if one != PUBLIC]
+    if _is_own(action, evidence):
+        turning = (_S.OPENING, _S.CLOSING)
+        if not any(share.was(turning, action.at, BEFORE, AFTER) for share in evidence.shares):
+            yield MonitorFinding(ActionVerdict.NO_INTENT, "The ledger did not intend to change it.", tuple(outside))
+        unknown = [one for one in new if not _had_access(action, evidence, one)]
+        if unknown:
+            yield MonitorFinding(ActionVerdict.NO_INTENT, "The ledger did not intend to let them in.", tuple(unknown))
+    elif _is_sibling(action, evidence):
+        yield from (_let_in(action, evidence, receiver) for receiver in new if receiver in evidence.strangers)
+    else:
+        yield from (_let_in(action, evidence, receiver) for receiver in new)
+        gone = [s for s in evidence.shares if _needed(s, action.at) and s.account not in action.receivers]
+        if gone:
+            why = "The service's statements for them are gone."
+            yield MonitorFinding(ActionVerdict.VANISHED, why, tuple(dict.fromkeys(s.account for s in gone)))
+
+
+# --- use -------------------------------------------------------------------------------------------------------------
+
+
+def _used(action: TrailAction, evidence: Evidence) -> Iterator[MonitorFinding]:
+    if _is_own(action, evidence):
+        yield MonitorFinding(ActionVerdict.NO_INTENT, "The service never uses a key.")
+    elif not action.on_key:
+        yield from _share_used(action, evidence)
+    elif action.account in ("", evidence.hub):
+        if not action.by_service and action.principal not in evidence.builders:
+            yield MonitorFinding(
+                ActionVerdict.LISTED, "Not through an AWS service, and BuilderArns does not name the caller."
+            )
+    elif action.account in evidence.strangers:
+        yield MonitorFinding(
+            ActionVerdict.STRANGER, "The applied targets file does not list the caller's account.", (action.account,)
+        )
+    elif not _had_access(action, evidence, action.account) and action.account not in (evidence.admitted or ()):
+        yield MonitorFinding(
+            ActionVerdict.LISTED, "Nothing on this key was open to the account then.", (action.account,)
+        )
+    elif not (action.by_service and action.ebs):
+        yield MonitorFinding(ActionVerdict.LISTED, "Not through EC2 for a volume or a snapshot.", (action.account,))
+
+
+def _share_used(action: TrailAction, evidence: Evidence) -> Iterator[MonitorFinding]:
+    """Judge the use of a shared snapshot.
+
+    A listed account without a share of it is no finding: it may use the snapshot through the AMI's launch permission.
+    """
+    was_open = any(share.was(OPEN, action.at, STILL_USED, AFTER) for share in evidence.shares)
+    if not action.receivers and evidence.shares and not was_open:
+        why = "A snapshot was used of which nothing was open then; CloudTrail does not say by whom."
+        yield MonitorFinding(ActionVerdict.LISTED, why)
+    for account in action.receivers:
+        if account == evidence.hub or _had_access(action, evidence, account):
+            continue
+        why = "It was not open to the account then."
+        if account in evidence.strangers:
+            yield MonitorFinding(ActionVerdict.STRANGER, why, (account,))
+        elif any(share.account == account for share in evidence.shares):
+            yield MonitorFinding(ActionVerdict.LISTED, why, (account,))
+
+
+def _tagged(action: TrailAction, evidence: Evidence) -> Iterator[MonitorFinding]:
+    if evidence.builders and action.principal not in evidence.builders:
+        yield MonitorFinding(ActionVerdict.LISTED, "BuilderArns does not name who wrote or removed the trigger tag.")
+
+
+_JUDGES = {
+    Act.ADDED: _added,
+    Act.REMOVED: _removed,
+    Act.CLEARED: _cleared,
+    Act.UNBLOCKED: _unblocked,
+    Act.POLICY: _policy,
+    Act.DISABLED: _disabled,
+    Act.USED: _used,
+    Act.TAGGED: _tagged,
+}

@@ -1,0 +1,159 @@
+"""What the access monitor and the drift audit need."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Protocol
+
+from chalicelib.monitor.drift import DriftPlace, Pass
+from chalicelib.monitor.judging import Known
+from chalicelib.monitor.trail_actions import TrailAction
+from chalicelib.monitor.verdicts import MonitorFinding
+from chalicelib.sharing.ports import SeenGrant
+from chalicelib.targets.applied_file import AppliedFile
+
+
+class LedgerPast(Protocol):
+    """The ledger with its history, read only: what is open, what was, and since when."""
+
+    def lately(self, resource: str) -> Sequence[Known]:
+        """Read the shares of a resource that are in the ledger, or were archived within the last half hour."""
+
+    def of(self, resource: str, names: Collection[str]) -> Sequence[Known]:
+        """Read the shares of these names, archived ones too."""
+
+    def ever(self, resource: str) -> Sequence[Known]:
+        """Read all shares of a resource, archived ones too, of very many only some: much more work than ``lately``."""
+
+
+class AppliedNow(Protocol):
+    """The applied file, and since when it is in force."""
+
+    def read(self) -> AppliedFile:
+        """Read the file and the membership as they are in force now, consistently."""
+
+    def applied_at(self) -> int:
+        """Since when (epoch seconds) this file is in force; 0: none ever was."""
+
+
+class Begun(StrEnum):
+    """What ``Findings.begin`` found."""
+
+    MINE = "mine"
+    DONE = "done"
+    """The event was judged before."""
+    BUSY = "busy"
+    """Another run is judging the event."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceKey:
+    """What the monitor knows of a key that the service uses: whom its policy admits, and since when (``at``)."""
+
+    admitted: frozenset[str] | None = None
+    at: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Canary:
+    """A grant of the service that the trail must show; "" while the monitor waits for none.
+
+    ``next_at``: when the monitor chooses the next one (epoch seconds).
+    """
+
+    grant: str = ""
+    opened_at: int = 0
+    next_at: int = 0
+
+
+class Findings(Protocol):
+    """The access monitor's own table, which no other function writes."""
+
+    def first_event(self, now: int) -> int:
+        """Return when the monitor's first event came (epoch seconds): ``now``, if this is it."""
+
+    def begin(self, event: str, now: int) -> Begun:
+        """Begin to judge an event, unless it was judged before or another run judges it now."""
+
+    def finish(self, event: str, now: int) -> None:
+        """Write that an event was judged."""
+
+    def keep(self, action: TrailAction, finding: MonitorFinding, now: int) -> None:
+        """Keep a finding beside its resource, for ``ami-promoter history``. May be repeated."""
+
+    def was_notified(self, about: str) -> bool:
+        """Whether a notice about this was sent."""
+
+    def notified(self, about: str, now: int) -> None:
+        """Write that a notice about this was sent."""
+
+    def key(self, arn: str) -> SourceKey | None:
+        """Read what is known of a key; None: the monitor never saw the service use it."""
+
+    def remember_key(self, arn: str, key: SourceKey) -> None:
+        """Write what is known of a key, unless its policy was seen at a later time."""
+
+    def accounts_of(self, grant: str) -> Collection[str]:
+        """Return the accounts for which the trail showed this grant; none: it did not show it."""
+
+    def remember_grant(self, grant: str, accounts: Collection[str], now: int) -> None:
+        """Write for which accounts a grant was made."""
+
+    def canary(self) -> Canary:
+        """Read the canary."""
+
+    def put_canary(self, canary: Canary) -> None:
+        """Write the canary."""
+
+    def grant_shown_at(self) -> int:
+        """Return the time (epoch seconds) of the service's latest grant that the trail has shown; 0: none."""
+
+    def grant_shown(self, at: int) -> None:
+        """Write the time of a grant of the service that the trail has shown."""
+
+
+class SecurityNotices(Protocol):
+    """The security topic."""
+
+    def publish(self, notice: Mapping[str, Any]) -> None:
+        """Publish one finding, at least once; a repeat has the same ``id``. Raises Refusal."""
+
+
+class HubAccess(Protocol):
+    """Snapshots, AMIs and keys of the hub's account in its Region, read only. Every method may raise Refusal."""
+
+    def snapshots(self) -> Mapping[str, str]:
+        """List every snapshot's id with its key's ARN ("": not encrypted)."""
+
+    def images(self) -> Sequence[str]:
+        """List every AMI's id, disabled ones too."""
+
+    def receivers(self, resource: str) -> Collection[str] | None:
+        """Return to whom a snapshot or AMI (its id) is open: account ids, ARNs, PUBLIC; None: it is gone."""
+
+    def policy(self, key: str) -> str | None:
+        """Return a key's policy; None: the key is gone."""
+
+    def grants(self, key: str, marker: str) -> tuple[Sequence[SeenGrant], str]:
+        """List the page of a key's grants at ``marker``; returns it and the next marker ("": no more, or no key)."""
+
+
+class DriftFindings(Protocol):
+    """The drift audit's items in the table of findings."""
+
+    def read(self) -> Pass | None:
+        """Read the last pass; None: the audit has never run."""
+
+    def save(self, this: Pass) -> Pass | None:
+        """Write the pass and return it with its new version; None: another run wrote it first."""
+
+    def was_notified(self, about: str, now: int) -> bool:
+        """Whether this finding was published, and every pass since has found it again."""
+
+    def notified(self, about: str, now: int) -> None:
+        """Write that this finding was published, or was found again."""
+
+    def keep(self, place: DriftPlace, finding: MonitorFinding, region: str, now: int) -> None:
+        """Keep a finding beside its resource, for ``ami-promoter history``. May be repeated."""

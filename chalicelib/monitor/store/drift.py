@@ -1,0 +1,76 @@
+"""The drift audit's items in the table of findings.
+
+===========================  =======================  ==================================================
+pk                           sk                       what
+===========================  =======================  ==================================================
+``drift``                    ``pass``                 how far the audit has come, and its doubts
+``drift#<digest>``           ``record``               that this was published: at
+``finding#<resource>``       ``at#<time>#<digest>``   a finding, beside those of the access monitor
+===========================  =======================  ==================================================
+
+Its role can write no other item there: a thief of it can silence the audit, but not the access monitor.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from chalicelib.engine.addresses import RecordKey, digest, finding
+from chalicelib.engine.store.table import DAY, EXPIRES, Table
+from chalicelib.monitor.drift import CALL, DriftPlace, Pass
+from chalicelib.monitor.verdicts import ActionVerdict, MonitorFinding
+
+PASS = RecordKey("drift", "pass")
+NOTIFIED_KEPT = 7 * DAY
+"""Seconds after which a finding that was gone and is back is published again; a pass is daily."""
+NUMBERS = ("first_at", "began_at", "ended_at", "looks", "not_seen", "doubted_at", "version")
+
+
+class DynamoDrift:
+    """The port ``DriftFindings`` on one table. ``keep_days``: for how long findings are kept."""
+
+    def __init__(self, table: Table, keep_days: int) -> None:
+        self._table = table
+        self._keep = keep_days * DAY
+
+    def read(self) -> Pass | None:
+        item = self._table.get(PASS)
+        if item is None:
+            return None
+        doubts = {place: tuple(map(ActionVerdict, verdicts)) for place, verdicts in item["doubts"].items()}
+        numbers = {name: int(item[name]) for name in NUMBERS}
+        return Pass(**numbers, part=str(item["part"]), after=str(item["after"]), doubts=doubts)
+
+    def save(self, this: Pass) -> Pass | None:
+        item: dict[str, Any] = {name: getattr(this, name) for name in (*NUMBERS, "part", "after")}
+        doubts = {place: [one.value for one in verdicts] for place, verdicts in this.doubts.items()}
+        item |= {"doubts": doubts, "version": this.version + 1}
+        written = self._table.put_unless_changed(PASS, item, "version", this.version)
+        return replace(this, version=this.version + 1) if written else None
+
+    def was_notified(self, about: str, now: int) -> bool:
+        item = self._table.get(_notified(about))
+        return item is not None and int(item[EXPIRES]) > now
+
+    def notified(self, about: str, now: int) -> None:
+        self._table.put(_notified(about), {"at": now, EXPIRES: now + NOTIFIED_KEPT})
+
+    def keep(self, place: DriftPlace, found: MonitorFinding, region: str, now: int) -> None:
+        event = f"drift-{digest(str(place), found.verdict, length=12)}"
+        attributes = {
+            "at": now,
+            "call": CALL,
+            "region": region,
+            "principal": "",
+            "request_id": "",
+            "verdict": found.verdict.value,
+            "severity": found.severity.value,
+            "why": found.why,
+            "receivers": list(found.receivers)[:100],
+        }
+        self._table.put(finding(place.resource, now, event, "drift"), {**attributes, EXPIRES: now + self._keep})
+
+
+def _notified(about: str) -> RecordKey:
+    return RecordKey(f"drift#{about}")

@@ -1,0 +1,136 @@
+"""The access monitor's table: its findings, the notices that it sent, and what it remembers of keys and grants.
+
+===========================  =======================  ==================================================
+pk                           sk                       what
+===========================  =======================  ==================================================
+``event#<id>``               ``record``               an event of CloudTrail: claimed_at, done
+``finding#<resource>``       ``at#<time>#<event>``    a finding: what was done, by whom, and the verdict
+``notified#<digest>``        ``record``               that a notice was sent in this hour
+``key#<arn>``                ``record``               a key that the service uses: admitted, at
+``grant#<id>``               ``record``               a grant that the trail has shown: accounts
+``monitor``                  ``first``                when the first event arrived: at
+``monitor``                  ``shown``                the latest grant of the service in the trail: at
+``monitor``                  ``canary``               the grant that must show next: grant, opened_at, next_at
+===========================  =======================  ==================================================
+
+No other function can write to it, so stolen credentials of another function cannot hide findings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from chalicelib.engine.addresses import RecordKey, finding
+from chalicelib.engine.store.table import DAY, EXPIRES, Table
+from chalicelib.monitor.ports import Begun, Canary, SourceKey
+from chalicelib.monitor.trail_actions import TrailAction
+from chalicelib.monitor.verdicts import MonitorFinding
+
+BUSY = 60
+"""Seconds after which another run may judge an event that a run has begun and not finished: twice a run's time."""
+EVENTS_KEPT = 30 * DAY
+"""For how long judged events are stored: EventBridge gives up after a day, a queue keeps a message for two weeks."""
+NOTIFIED_KEPT = 2 * DAY
+
+FIRST, SHOWN, CANARY = (RecordKey("monitor", name) for name in ("first", "shown", "canary"))
+
+
+class DynamoFindings:
+    """The port ``Findings`` on one table. ``keep_days``: for how long findings are kept."""
+
+    def __init__(self, table: Table, keep_days: int) -> None:
+        self._table = table
+        self._keep = keep_days * DAY
+
+    def first_event(self, now: int) -> int:
+        found = self._table.get(FIRST)
+        if found is None and not self._table.put(FIRST, {"at": now}, absent=True):
+            found = self._table.get(FIRST)
+        return int(found["at"]) if found else now
+
+    def begin(self, event: str, now: int) -> Begun:
+        claimed = self._table.update(
+            _event(event),
+            "SET claimed_at = :now, expires_at = :end",
+            {":now": now, ":end": now + EVENTS_KEPT, ":long_ago": now - BUSY},
+            condition="attribute_not_exists(done) AND (attribute_not_exists(pk) OR claimed_at <= :long_ago)",
+        )
+        if claimed is not None:
+            return Begun.MINE
+        return Begun.DONE if (self._table.get(_event(event)) or {}).get("done") else Begun.BUSY
+
+    def finish(self, event: str, now: int) -> None:
+        self._table.put(_event(event), {"done": now, EXPIRES: now + EVENTS_KEPT})
+
+    def keep(self, action: TrailAction, finding_: MonitorFinding, now: int) -> None:
+        attributes = {
+            "at": action.at,
+            "call": action.name,
+            "region": action.region,
+            "principal": action.principal,
+            "request_id": action.request,
+            "verdict": finding_.verdict.value,
+            "severity": finding_.severity.value,
+            "why": finding_.why,
+            "receivers": list(finding_.receivers)[:100],
+        }
+        key = finding(action.resource, action.at, action.event, action.act.value)
+        self._table.put(key, {**attributes, EXPIRES: now + self._keep})
+
+    def was_notified(self, about: str) -> bool:
+        return self._table.get(RecordKey(f"notified#{about}")) is not None
+
+    def notified(self, about: str, now: int) -> None:
+        self._table.put(RecordKey(f"notified#{about}"), {"at": now, EXPIRES: now + NOTIFIED_KEPT})
+
+    def key(self, arn: str) -> SourceKey | None:
+        item = self._table.get(_key(arn))
+        if item is None:
+            return None
+        admitted = item.get("admitted")
+        return SourceKey(None if admitted is None else frozenset(map(str, admitted)), int(item.get("at", 0)))
+
+    def remember_key(self, arn: str, key: SourceKey) -> None:
+        if key.admitted is None:
+            self._table.put(_key(arn), {"at": 0}, absent=True)
+            return
+        self._table.update(
+            _key(arn),
+            "SET admitted = :admitted, #at = :at",
+            {":admitted": sorted(key.admitted), ":at": key.at},
+            names={"#at": "at"},
+            condition="attribute_not_exists(#at) OR #at <= :at",
+        )
+
+    def accounts_of(self, grant: str) -> Collection[str]:
+        return tuple(map(str, (self._table.get(_grant(grant)) or {}).get("accounts", ())))
+
+    def remember_grant(self, grant: str, accounts: Collection[str], now: int) -> None:
+        self._table.put(_grant(grant), {"accounts": sorted(accounts), EXPIRES: now + self._keep})
+
+    def canary(self) -> Canary:
+        item = self._table.get(CANARY) or {}
+        return Canary(str(item.get("grant", "")), int(item.get("opened_at", 0)), int(item.get("next_at", 0)))
+
+    def put_canary(self, canary: Canary) -> None:
+        self._table.put(CANARY, {name: getattr(canary, name) for name in ("grant", "opened_at", "next_at")})
+
+    def grant_shown_at(self) -> int:
+        return int((self._table.get(SHOWN) or {}).get("at", 0))
+
+    def grant_shown(self, at: int) -> None:
+        self._table.update(
+            SHOWN, "SET #at = :at", {":at": at}, names={"#at": "at"}, condition="attribute_not_exists(#at) OR #at < :at"
+        )
+
+
+def _event(event: str) -> RecordKey:
+    return RecordKey(f"event#{event}")
+
+
+def _key(arn: str) -> RecordKey:
+    return RecordKey(f"key#{arn}")
+
+
+def _grant(grant: str) -> RecordKey:
+    return RecordKey(f"grant#{grant}")

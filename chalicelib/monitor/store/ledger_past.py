@@ -1,0 +1,122 @@
+"""The ledger's present and past shares for the access monitor, with the times at which they entered their states."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import islice
+from typing import Any
+
+from chalicelib.engine.addresses import ARCHIVED_LATELY, RecordKey
+from chalicelib.engine.store.table import Table
+from chalicelib.monitor.judging import Known, known
+from chalicelib.monitor.trail_actions import account_of
+from chalicelib.sharing.ports import Ledger
+from chalicelib.sharing.share import Share, ShareState
+
+OF_HISTORY = 2
+"""Parts at the end of a history's sort key: time and version."""
+MOST = 20_000
+"""Most items of each kind that ``ever`` reads: 20 pages, some seconds of a function's 30."""
+
+
+class DynamoLedgerPast:
+    """The port ``LedgerPast``. It reads a damaged item as far as it can, or leaves it out: it accounts for nothing."""
+
+    def __init__(self, table: Table, ledger: Ledger) -> None:
+        self._table = table
+        self._ledger = ledger
+
+    def lately(self, resource: str) -> Sequence[Known]:
+        shares = self._ledger.shares(resource)
+        left = _left(self._table.get(RecordKey(resource)) or {})
+        shares_left = [share for name in left for share in self._archived(resource, f"{name}#", name)]
+        names = dict.fromkeys([*(share.share_name for share in shares), *left])
+        steps = {name: self._steps(resource, f"{name}#").get(name, []) for name in names}
+        return _put_together([*shares_left, *shares], steps)
+
+    def of(self, resource: str, names: Collection[str]) -> Sequence[Known]:
+        shares = [share for name in names for share in self._archived(resource, f"{name}#", name)]
+        shares += self._ledger.find([(resource, name) for name in names])
+        return _put_together(shares, {name: self._steps(resource, f"{name}#").get(name, []) for name in names})
+
+    def ever(self, resource: str) -> Sequence[Known]:
+        shares = [*self._archived(resource), *self._ledger.shares(resource)]
+        return _put_together(shares, self._steps(resource))
+
+    def _steps(self, resource: str, names: str = "") -> dict[str, list[tuple[int, ShareState]]]:
+        """Read when each came into which state, of those whose name begins so."""
+        steps: dict[str, list[tuple[int, ShareState]]] = defaultdict(list)
+        for item in islice(self._table.query(resource, f"history#share#{names}"), MOST):
+            if step := _step(item):
+                share_name = str(item["sk"]).removeprefix("history#share#").rsplit("#", OF_HISTORY)[0]
+                steps[share_name].append(step)
+        return steps
+
+    def _archived(self, resource: str, names: str = "", of: str = "") -> Iterator[Share]:
+        """Yield archived shares whose name begins so, or of one name."""
+        for item in islice(self._table.query(resource, f"closed#{names}"), MOST):
+            share_name = str(item["sk"]).removeprefix("closed#").rpartition("#")[0]
+            share = _archived(item, resource, share_name)
+            if share is not None and of in ("", share_name):
+                yield share
+
+
+def _put_together(shares: Iterable[Share], steps: Mapping[str, list[tuple[int, ShareState]]]) -> Sequence[Known]:
+    """Make one of each name: several lives of a permission are one after the other."""
+    found: dict[str, Known] = {}
+    left = {name: list(known_steps) for name, known_steps in steps.items() if known_steps}
+    for share in shares:
+        one = known(share, left.pop(share.share_name, ()))
+        before = found.get(share.share_name)
+        found[share.share_name] = one if before is None else _both(before, one)
+    for share_name, past in left.items():  # its archived item has expired, or is damaged
+        before = found.get(share_name)
+        one = Known(share_name, account_of(share_name), steps=tuple(sorted(past)))
+        found[share_name] = one if before is None else _both(before, one)
+    return list(found.values())
+
+
+def _left(record: Mapping[str, Any]) -> list[str]:
+    """Return the shares that have left for the archive lately, as the record of their resource says."""
+    try:
+        return list(dict(json.loads(record["body"])).get(ARCHIVED_LATELY, {}))
+    except (KeyError, TypeError, ValueError):
+        return []
+
+
+def _step(item: Mapping[str, Any]) -> tuple[int, ShareState] | None:
+    at, state = item.get("at"), item.get("state")
+    return (at, ShareState(state)) if isinstance(at, int) and state in tuple(ShareState) else None
+
+
+def _archived(item: Mapping[str, Any], resource: str, share_name: str) -> Share | None:
+    """Read what closing and judging need of an archived share; its body may be of another version."""
+    try:
+        body = dict(json.loads(item["body"]))
+    except (KeyError, TypeError, ValueError):
+        return None
+    opened = body.get("opened_at")
+    return Share(
+        resource,
+        share_name,
+        str(item.get("account", "")),
+        str(item.get("grantee", "")),
+        preexisting=bool(item.get("preexisting", False)),
+        grant_id=str(body.get("grant_id", "")),
+        opened_at=opened if isinstance(opened, int) else None,
+        intended_at=int(body.get("intended_at", 0)),
+    )
+
+
+def _both(one: Known, other: Known) -> Known:
+    """Two lives of one permission, the later one second."""
+    return replace(
+        other,
+        account=other.account or one.account,
+        grantee=other.grantee or one.grantee,
+        grants=one.grants | other.grants,
+        steps=tuple(sorted({*one.steps, *other.steps}, key=lambda step: (step[0], list(ShareState).index(step[1])))),
+    )

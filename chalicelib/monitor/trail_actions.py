@@ -1,0 +1,348 @@
+"""Reads from one CloudTrail record what was done to a snapshot, an AMI or a key.
+
+The shapes of records are from AWS's documentation and public samples (tests/samples/trail.json names them). They differ
+between services and API versions, so a member that cannot be read is left out. A refused call (``errorCode``) is no
+action.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from chalicelib.engine.places import last_part
+
+PUBLIC = "all"
+"""Everybody: EC2's group of that name, or ``*`` in a key's policy."""
+
+ACCOUNT_WIDE = "account"
+"""Stands for all snapshots or AMIs of the account."""
+
+ELSEWHERE_ONLY = ("kms:CallerAccount", "aws:PrincipalAccount")
+"""Conditions that limit a statement with the principal ``*`` to accounts that they name."""
+NARROWING = ("aws:PrincipalOrgID", "aws:PrincipalOrgPaths", "aws:PrincipalArn", "aws:SourceAccount", "aws:SourceArn")
+"""Conditions that limit a statement with the principal ``*`` without naming accounts."""
+
+_NAMED = ("userId", "group", "organizationArn", "organizationalUnitArn")
+_ID = re.compile(r"(snap|ami)-[0-9a-f]{1,40}\Z")
+_ACCOUNT = re.compile(r"[0-9]{12}\Z")
+_IN_ARN = re.compile(r"arn:[a-z-]+:[a-z0-9-]+:[a-z0-9-]*:([0-9]{12}):")
+
+
+class Act(StrEnum):
+    """The kinds of actions."""
+
+    ADDED = "added"
+    """A permission was added, or a grant made, for the receivers."""
+    REMOVED = "removed"
+    """A permission or grant of the receivers was removed."""
+    CLEARED = "cleared"
+    """All permissions on the resource were removed at once."""
+    UNBLOCKED = "unblocked"
+    """The account's block of public access was disabled."""
+    POLICY = "policy"
+    """A key's policy was written; the receivers are all whom it admits."""
+    DISABLED = "disabled"
+    """A key was disabled, or its deletion scheduled."""
+    USED = "used"
+    """A key, or a shared snapshot, was used."""
+    TAGGED = "tagged"
+    """The trigger tag was written or removed."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrailAction:
+    """One thing that somebody did to one resource. Times are epoch seconds."""
+
+    event: str
+    """CloudTrail's id of the event: the same however often it is delivered."""
+    request: str
+    """AWS's id of the call."""
+    name: str
+    """The call, as CloudTrail names it."""
+    at: int
+    region: str
+    principal: str
+    """The caller's ARN (for a session, the role's); "ACCOUNT:PRINCIPAL-ID" if CloudTrail shows none."""
+    account: str
+    """The caller's account; "" for an AWS service's own event."""
+    act: Act
+    resource: str
+    """Id of a snapshot or AMI, ARN of a key, or ``ACCOUNT_WIDE``."""
+    receivers: tuple[str, ...] = ()
+    """Account ids, ARNs, ``PUBLIC``, or a grantee as CloudTrail writes it."""
+    grant: str = ""
+    """A grant's id."""
+    by_service: bool = False
+    """An AWS service called for the caller."""
+    ebs: bool = False
+    """The encryption context names a volume or a snapshot of EBS."""
+
+    @property
+    def on_key(self) -> bool:
+        """Whether the resource is a key."""
+        return ":kms:" in self.resource
+
+
+def account_of(receiver: str) -> str:
+    """Return the account of a receiver; "" if it names none, as an AWS service."""
+    if receiver.startswith("arn:"):
+        found = _IN_ARN.match(receiver)
+        return found.group(1) if found else ""
+    return receiver[:12] if _ACCOUNT.match(receiver[:12]) and receiver[12:13] in ("", ":") else ""
+
+
+def read(record: Mapping[str, Any], trigger_tag: str) -> tuple[TrailAction, ...]:
+    """Return the actions of one CloudTrail record (the ``detail`` of the event), one for each resource."""
+    reader = _READERS.get(_text(record.get("eventName")))
+    at = _epoch(record.get("eventTime"))
+    if reader is None or at is None or record.get("errorCode") or not _text(record.get("eventID")):
+        return ()
+    return tuple(reader(_TrailRecord(record, at, trigger_tag)))
+
+
+class _TrailRecord:
+    """A CloudTrail record, with what all readers need."""
+
+    def __init__(self, record: Mapping[str, Any], at: int, trigger_tag: str) -> None:
+        self.raw = record
+        self.asked = _mapping(record.get("requestParameters"))
+        self.answered = _mapping(record.get("responseElements"))
+        self.trigger_tag = trigger_tag
+        self._at = at
+
+    @property
+    def key(self) -> str:
+        """The key's ARN, first from the resources, because a request may name the key by its id or alias."""
+        resources = self.raw.get("resources")
+        found = [_text(_mapping(one).get("ARN")) for one in resources] if isinstance(resources, list) else []
+        found += [_text(self.asked.get("keyId")), _text(self.answered.get("keyId"))]
+        return next((arn for arn in found if ":kms:" in arn and ":key/" in arn), "")
+
+    def action(self, act: Act, resource: str, receivers: Iterable[str] = (), **more: Any) -> TrailAction:
+        """Return an action of this record."""
+        identity = _mapping(self.raw.get("userIdentity"))
+        issuer = _mapping(_mapping(identity.get("sessionContext")).get("sessionIssuer"))
+        account = _text(identity.get("accountId"))
+        who = _text(issuer.get("arn")) or _text(identity.get("arn"))
+        who = who or ":".join(
+            filter(None, (account, _text(identity.get("principalId")) or _text(identity.get("type"))))
+        )
+        context = _mapping(self.asked.get("encryptionContext"))
+        return TrailAction(
+            event=_text(self.raw.get("eventID")),
+            request=_text(self.raw.get("requestID")),
+            name=_text(self.raw.get("eventName")),
+            at=self._at,
+            region=_text(self.raw.get("awsRegion")),
+            principal=who or "nobody that CloudTrail names",
+            account=account,
+            act=act,
+            resource=resource,
+            receivers=tuple(dict.fromkeys(receivers)),
+            by_service=self._by_service(identity),
+            ebs="aws:ebs:id" in context,
+            **more,
+        )
+
+    def _by_service(self, identity: Mapping[str, Any]) -> bool:
+        """Whether an AWS service called for the caller: AWS's samples show that in four places.
+
+        The last is EC2's own session for a volume that is attached.
+        """
+        address, agent = _text(self.raw.get("sourceIPAddress")), _text(self.raw.get("userAgent"))
+        through = bool(identity.get("invokedBy")) or agent == "AWS Internal" or address == "AWS Internal"
+        return through or address.endswith(".amazonaws.com") or "aws:ec2-infrastructure" in _text(identity.get("arn"))
+
+
+# --- one reader for each call ----------------------------------------------------------------------------------------
+
+
+def _sharing(record: _TrailRecord) -> Iterator[TrailAction]:
+    """ModifySnapshotAttribute and ModifyImageAttribute; one call may add and remove receivers."""
+    resource = _text(record.asked.get("snapshotId")) or _text(record.asked.get("imageId"))
+    if not _ID.match(resource):
+        return
+    permission = _mapping(record.asked.get("createVolumePermission")) or _mapping(record.asked.get("launchPermission"))
+    older = _text(record.asked.get("operationType"))
+    for verb, act in (("add", Act.ADDED), ("remove", Act.REMOVED)):
+        receivers = list(_receivers(permission.get(verb)))
+        if older == verb:  # the form of older versions of the API
+            receivers += [*_receivers(record.asked.get("userIdSet")), *_receivers(record.asked.get("groupSet"))]
+        if receivers:
+            yield record.action(act, resource, receivers)
+
+
+def _receivers(given: Any) -> Iterator[str]:
+    for item in _items(given):
+        for name in _NAMED:
+            if value := _text(item.get(name)):
+                yield value
+
+
+def _reset(record: _TrailRecord) -> Iterator[TrailAction]:
+    resource = _text(record.asked.get("snapshotId")) or _text(record.asked.get("imageId"))
+    if _ID.match(resource):
+        yield record.action(Act.CLEARED, resource)
+
+
+def _unblocked(record: _TrailRecord) -> Iterator[TrailAction]:
+    yield record.action(Act.UNBLOCKED, ACCOUNT_WIDE, (PUBLIC,))
+
+
+def _granted(record: _TrailRecord) -> Iterator[TrailAction]:
+    grantee, grant = _text(record.asked.get("granteePrincipal")), _text(record.answered.get("grantId"))
+    if record.key:
+        yield record.action(Act.ADDED, record.key, (grantee,) if grantee else (), grant=grant)
+
+
+def _grant_ended(record: _TrailRecord) -> Iterator[TrailAction]:
+    """RevokeGrant and RetireGrant. No public sample shows the id of a grant that is retired by its token."""
+    grant = _text(record.asked.get("grantId")) or _text(_mapping(record.raw.get("additionalEventData")).get("grantId"))
+    if record.key:
+        yield record.action(Act.REMOVED, record.key, grant=grant or _text(record.answered.get("grantId")))
+
+
+def _policy(record: _TrailRecord) -> Iterator[TrailAction]:
+    if record.key:
+        yield record.action(Act.POLICY, record.key, admitted(_text(record.asked.get("policy"))))
+
+
+def _disabled(record: _TrailRecord) -> Iterator[TrailAction]:
+    if record.key:
+        yield record.action(Act.DISABLED, record.key)
+
+
+def _key_used(record: _TrailRecord) -> Iterator[TrailAction]:
+    if record.key:
+        yield record.action(Act.USED, record.key)
+
+
+def _share_used(record: _TrailRecord) -> Iterator[TrailAction]:
+    """An AWS service's event. No public sample shows where snapshot and account are, so both are searched for."""
+    own = _text(record.raw.get("recipientAccountId"))
+    found = [value for part in ("serviceEventDetails", "requestParameters") for value in _leaves(record.raw.get(part))]
+    snapshots = [ident for value in found if _ID.match(ident := last_part(value))]
+    accounts = [value for value in found if _ACCOUNT.match(value) and value != own]
+    for snapshot in dict.fromkeys(snapshots[:1]):
+        yield record.action(Act.USED, snapshot, accounts)
+
+
+def _tagged(record: _TrailRecord) -> Iterator[TrailAction]:
+    """CreateTags and DeleteTags with the trigger tag's key; a DeleteTags without keys deletes every tag."""
+    keys = {_text(item.get("key")) for item in _items(record.asked.get("tagSet"))}
+    every = record.raw.get("eventName") == "DeleteTags" and not keys
+    if not every and record.trigger_tag not in keys:
+        return
+    for item in _items(record.asked.get("resourcesSet")):
+        ident = _text(item.get("resourceId"))
+        if ident.startswith("ami-") and _ID.match(ident):
+            yield record.action(Act.TAGGED, ident)
+
+
+_READERS = {
+    "ModifySnapshotAttribute": _sharing,
+    "ModifyImageAttribute": _sharing,
+    "ResetSnapshotAttribute": _reset,
+    "ResetImageAttribute": _reset,
+    "DisableSnapshotBlockPublicAccess": _unblocked,
+    "DisableImageBlockPublicAccess": _unblocked,
+    "CreateGrant": _granted,
+    "RevokeGrant": _grant_ended,
+    "RetireGrant": _grant_ended,
+    "PutKeyPolicy": _policy,
+    "DisableKey": _disabled,
+    "ScheduleKeyDeletion": _disabled,
+    "Decrypt": _key_used,
+    "GenerateDataKey": _key_used,
+    "GenerateDataKeyWithoutPlaintext": _key_used,
+    "GenerateDataKeyPair": _key_used,
+    "GenerateDataKeyPairWithoutPlaintext": _key_used,
+    "ReEncrypt": _key_used,
+    "CreateTags": _tagged,
+    "DeleteTags": _tagged,
+    "SharedSnapshotCopyInitiated": _share_used,
+    "SharedSnapshotVolumeCreated": _share_used,
+}
+"""The calls and events that the monitor reads; the rules in ``.chalice/extras/monitor.yaml`` forward these."""
+
+NAMES = frozenset(_READERS)
+
+
+# --- a key's policy --------------------------------------------------------------------------------------------------
+
+
+def admitted(policy: str) -> tuple[str, ...]:
+    """Return whom a key's policy admits: account ids and PUBLIC; nobody if it cannot be read.
+
+    A deleted principal (``AROA…``) admits nobody.
+    """
+    try:
+        statements = json.loads(policy)["Statement"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return ()
+    found: set[str] = set()
+    for statement in statements if isinstance(statements, list) else [statements]:
+        one = _mapping(statement)
+        if one.get("Effect") != "Allow":
+            continue
+        if "NotPrincipal" in one:
+            found.add(PUBLIC)
+        for name in _principals(one.get("Principal")):
+            found |= _everybody(_mapping(one.get("Condition"))) if name == "*" else {account_of(name)}
+    return tuple(sorted(found - {""}))
+
+
+def _principals(principal: Any) -> Iterator[str]:
+    names = principal.get("AWS", []) if isinstance(principal, Mapping) else principal
+    yield from (name for name in (names if isinstance(names, list) else [names]) if isinstance(name, str))
+
+
+def _everybody(condition: Mapping[str, Any]) -> set[str]:
+    """Return whom ``*`` means under a condition: the accounts that it names, no known account, or everybody."""
+    accounts: set[str] = set()
+    narrowed = False
+    for operator, tests in condition.items():
+        if operator.startswith(("StringEquals", "StringLike", "ArnEquals", "ArnLike")) and "IfExists" not in operator:
+            for key, values in _mapping(tests).items():
+                narrowed = narrowed or key in NARROWING
+                if key in ELSEWHERE_ONLY:
+                    accounts |= {_text(value) for value in (values if isinstance(values, list) else [values])}
+    return accounts or (set() if narrowed else {PUBLIC})
+
+
+# --- tolerant reading ------------------------------------------------------------------------------------------------
+
+
+def _items(given: Any) -> Iterator[Mapping[str, Any]]:
+    """Yield the members of a set: ``{"items": [...]}``, or a bare list."""
+    listed = given.get("items") if isinstance(given, Mapping) else given
+    yield from (one for one in (listed if isinstance(listed, list) else []) if isinstance(one, Mapping))
+
+
+def _leaves(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    children = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
+    for child in children:
+        yield from _leaves(child)
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _epoch(time: Any) -> int | None:
+    try:
+        return int(datetime.fromisoformat(time).timestamp())
+    except (TypeError, ValueError, OverflowError):
+        return None

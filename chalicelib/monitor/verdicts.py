@@ -1,0 +1,97 @@
+"""Findings of the access monitor and the drift audit: verdict, severity and receivers, and their notice."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from chalicelib.monitor.trail_actions import PUBLIC, account_of
+from chalicelib.targets.applied_file import AppliedFile
+
+RECEIVERS_NAMED = 100
+"""Most receivers that a notice names."""
+
+
+class ActionVerdict(StrEnum):
+    """The verdict on an action."""
+
+    EXPECTED = "expected"
+    """The ledger has its intent, or it admits nobody and removes nothing that is needed."""
+    LISTED = "foreign-listed"
+    """Somebody else admitted an account that the applied file lists: a notice."""
+    VANISHED = "vanished"
+    """Somebody else removed what the service still needs: a warning."""
+    STRANGER = "foreign-stranger"
+    """Somebody else admitted an account that the applied file does not list, or everybody: a page."""
+    NO_INTENT = "own-without-intent"
+    """A role of the service acted without an intent in the ledger; its credentials are probably stolen: a page."""
+
+
+class Severity(StrEnum):
+    """How a finding is notified."""
+
+    NONE = "none"
+    NOTICE = "notice"
+    WARNING = "warning"
+    PAGE = "page"
+
+
+SEVERITIES = {
+    ActionVerdict.EXPECTED: Severity.NONE,
+    ActionVerdict.LISTED: Severity.NOTICE,
+    ActionVerdict.VANISHED: Severity.WARNING,
+    ActionVerdict.STRANGER: Severity.PAGE,
+    ActionVerdict.NO_INTENT: Severity.PAGE,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class MonitorFinding:
+    """The verdict on one action, or on one permission, with the receivers that it concerns."""
+
+    verdict: ActionVerdict
+    why: str
+    receivers: tuple[str, ...] = field(default=())
+
+    @property
+    def severity(self) -> Severity:
+        """How the finding is notified."""
+        return SEVERITIES[self.verdict]
+
+
+def severity(finding: MonitorFinding, *, learning: bool) -> Severity:
+    """Return the severity of a finding's notice; never a page while ``learning``."""
+    return Severity.NOTICE if learning and finding.severity is Severity.PAGE else finding.severity
+
+
+def notice(finding: MonitorFinding, severity: Severity) -> dict[str, object]:
+    """Return the members of a finding's notice; the caller adds where and by whom."""
+    return {
+        "event": "access.finding",
+        "severity": severity.value,
+        "verdict": finding.verdict.value,
+        "why": finding.why,
+        "receivers": list(finding.receivers)[:RECEIVERS_NAMED],
+    }
+
+
+def accounts_and_units(receivers: Collection[str], applied: AppliedFile) -> list[str]:
+    """Return what Organizations must be asked about before it is said who is a stranger: account ids, ARNs of units.
+
+    Whom the file lists by id is none, whatever Organizations says.
+    """
+    names = {one if ":organizations:" in one else account_of(one) for one in receivers}
+    return sorted(names - {""} - applied.directory.accounts.keys())
+
+
+def strangers(receivers: Collection[str], applied: AppliedFile) -> frozenset[str]:
+    """Return the receivers that the applied file does not list; all of them if no file was applied.
+
+    The members of ``applied`` must be those that Organizations itself says (``LiveMembers``).
+    """
+    units = {unit.arn for unit in applied.directory.membership.units.values()}
+    accounts = {one: account_of(one) for one in receivers if ":organizations:" not in one}
+    unlisted = set(accounts.values()) if applied.fault else applied.strangers(filter(None, accounts.values()))
+    found = {one for one, account in accounts.items() if account in unlisted}
+    return frozenset(found | ({one for one in receivers if ":organizations:" in one} - units) | {PUBLIC})

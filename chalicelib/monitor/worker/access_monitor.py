@@ -1,0 +1,270 @@
+"""The access monitor: compares CloudTrail's events with the ledger, and notifies people of differences.
+
+SQS delays each event by ten minutes, so that the ledger has been written by then. The monitor judges each event once,
+by its id; after a crash between a notice and its record it sends the notice again. Its role can change no share.
+
+Whether an OU of the applied file brings an account, it asks Organizations itself: `discover` could write the members.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from chalicelib.engine import addresses, schedule
+from chalicelib.engine.budget import Budget, TimeLeft
+from chalicelib.engine.errors import LostRace, Refusal, RefusalKind
+from chalicelib.engine.ports import Records, Telemetry
+from chalicelib.engine.waker import Clock
+from chalicelib.monitor import judging, trail_actions, verdicts
+from chalicelib.monitor.judging import Evidence, Known
+from chalicelib.monitor.ports import AppliedNow, Begun, Canary, Findings, LedgerPast, SecurityNotices, SourceKey
+from chalicelib.monitor.trail_actions import Act, TrailAction, account_of
+from chalicelib.monitor.verdicts import ActionVerdict, MonitorFinding, Severity
+from chalicelib.sharing.ports import Ledger
+from chalicelib.sharing.share import ShareState
+from chalicelib.targets.worker.live_members import LiveMembers
+
+TYPES = ("AWS API Call via CloudTrail", "AWS Service Event via CloudTrail")
+SHOWS_WITHIN = 30 * schedule.MINUTE
+"""Seconds after which the trail must have shown a grant of the service; ten minutes of them are the queue's delay."""
+FRESH = 20 * schedule.MINUTE
+"""A grant older than this (seconds) is no canary: the trail or the monitor may not have existed when it was made."""
+LOOKED_THROUGH = 20
+"""Most resources that one search for a canary reads."""
+PAGE = 100
+
+
+@dataclass(frozen=True, slots=True)
+class MonitorSettings:
+    """The monitor's hub and parameters. ``learning``: for so many seconds after the first event it sends no page."""
+
+    hub: str
+    region: str
+    trigger_tag: str
+    learning: int
+    builders: frozenset[str]
+    siblings: frozenset[str]
+    """Regions of this account's other hubs."""
+    shards: int
+
+
+@dataclass(frozen=True, slots=True)
+class MonitorPorts:
+    """The ports by which the monitor reads, writes and notifies."""
+
+    records: Records
+    ledger: Ledger
+    past: LedgerPast
+    applied: AppliedNow
+    members: LiveMembers
+    findings: Findings
+    notices: SecurityNotices
+
+
+class AccessMonitor:
+    """Judges events, and notices when the trail falls silent."""
+
+    def __init__(self, ports: MonitorPorts, settings: MonitorSettings, clock: Clock, telemetry: Telemetry) -> None:
+        self._ports = ports
+        self._settings = settings
+        self._clock = clock
+        self._telemetry = telemetry
+
+    # --- an event ----------------------------------------------------------------------------------------------------
+
+    def judge_event(self, body: str, *, time_left: TimeLeft) -> None:
+        """Judge one event as EventBridge put it into the queue; ignore one that cannot be read.
+
+        Raises Refusal if AWS or the applied file does not answer, or there is no time to ask about every account that
+        it names, and LostRace if another run judges the event now; SQS then delivers it again.
+        """
+        has_time = Budget(time_left).allows
+        try:
+            event = json.loads(body)
+        except ValueError:
+            return
+        if not isinstance(event, dict) or event.get("detail-type") not in TYPES:
+            return
+        record, now = event.get("detail"), self._clock()
+        found = trail_actions.read(record, self._settings.trigger_tag) if isinstance(record, dict) else ()
+        if event.get("account") != self._settings.hub or not found:
+            return
+        first = self._ports.findings.first_event(now)
+        ident = found[0].event
+        match self._ports.findings.begin(ident, now):
+            case Begun.DONE:
+                return
+            case Begun.BUSY:
+                raise LostRace(ident)
+        for action in found:
+            evidence = self._evidence(action, has_time)
+            finding = judging.judge(action, evidence)
+            if finding.severity is not Severity.NONE and action.on_key:  # before an alarm, also ask what was ever open
+                evidence = self._evidence(action, has_time, ever=True)
+                finding = judging.judge(action, evidence)
+            self._remember(action, finding, source_key=evidence.source_key)
+            self._conclude(action, finding, learning=now < first + self._settings.learning)
+        self._ports.findings.finish(ident, self._clock())
+
+    def _evidence(self, action: TrailAction, has_time: Callable[[], bool], *, ever: bool = False) -> Evidence:
+        """Read what an action is judged by. ``ever``: of a key, all shares that were ever open on it."""
+        settings = self._settings
+        applied = self._ports.applied.read()
+        if applied.fault is not None and applied.fault.code != "no-targets-applied":
+            raise Refusal(RefusalKind.THROTTLED, applied.fault)  # without the file every account would be a stranger
+        key = self._ports.findings.key(action.resource) if action.on_key else None
+        receivers = {*action.receivers, action.account} - {""}
+        asked = verdicts.accounts_and_units(receivers, applied)
+        return Evidence(
+            hub=settings.hub,
+            region=settings.region,
+            shares=tuple(self._shares(action, self._ports.past.ever if ever else self._ports.past.lately)),
+            strangers=verdicts.strangers(receivers, self._ports.members.checked(applied, asked, has_time)),
+            changed_at=self._ports.applied.applied_at(),
+            builders=settings.builders,
+            siblings=settings.siblings,
+            source_key=key is not None or (action.on_key and self._in_ledger(action.resource)),
+            admitted=None if key is None else key.admitted,
+        )
+
+    def _in_ledger(self, key: str) -> bool:
+        """Whether the ledger has the record of a key's grant audit or policy."""
+        places = (addresses.grants_on(key), addresses.policy_resource(key))
+        return any(self._ports.records.get(place) is not None for place in places)
+
+    def _shares(self, action: TrailAction, on_key: Callable[[str], Sequence[Known]]) -> Iterator[Known]:
+        """Read the shares that an action may be about; those on a key by ``on_key``."""
+        if action.on_key:
+            yield from self._shares_on_key(action, on_key)
+        elif action.resource.startswith(("snap-", "ami-")):
+            region = "" if action.region == self._settings.region else action.region
+            snapshot, image = (
+                addresses.snapshot_resource(action.resource, region),
+                addresses.image_resource(action.resource),
+            )
+            resource = snapshot if action.resource.startswith("snap-") else image
+            if action.receivers:
+                yield from self._ports.past.of(resource.pk, action.receivers)
+            else:
+                yield from self._ports.past.ever(resource.pk)
+
+    def _shares_on_key(self, action: TrailAction, read: Callable[[str], Sequence[Known]]) -> Iterator[Known]:
+        key = action.resource
+        accounts = {action.account, *map(account_of, action.receivers)}
+        if action.act is Act.REMOVED and action.grant:
+            accounts |= set(self._ports.findings.accounts_of(action.grant))
+        policy = addresses.policy_resource(key).pk
+        if action.act is Act.POLICY:
+            yield from read(policy)
+            return
+        accounts -= {"", self._settings.hub}
+        for account in sorted(accounts):
+            yield from read(addresses.key_resource(key, account).pk)
+            yield from read(addresses.role_resource(key, account).pk)
+        if accounts:
+            yield from (one for one in read(policy) if one.account in accounts)
+
+    # --- what follows ------------------------------------------------------------------------------------------------
+
+    def _remember(self, action: TrailAction, finding: MonitorFinding, *, source_key: bool) -> None:
+        """Store what later events are judged by: the service's keys, whom a policy admits, and a grant's accounts."""
+        own = judging.is_own(action.principal, self._settings.hub, self._settings.region)
+        expected = own and finding.verdict is ActionVerdict.EXPECTED
+        if not action.on_key or not (source_key or expected):
+            return
+        findings = self._ports.findings
+        if action.act is Act.POLICY:
+            findings.remember_key(action.resource, SourceKey(frozenset(action.receivers), action.at))
+        accounts = {account_of(receiver) for receiver in action.receivers if receiver.startswith("arn:")}
+        accounts -= {"", self._settings.hub}
+        if action.act is Act.ADDED and action.grant and accounts:
+            findings.remember_grant(action.grant, accounts, self._clock())
+            if expected:
+                findings.remember_key(action.resource, SourceKey())
+                findings.grant_shown(action.at)
+
+    def _conclude(self, action: TrailAction, finding: MonitorFinding, *, learning: bool) -> None:
+        """Keep a finding and publish it, once for each verdict, key or kind of action, principal and hour."""
+        findings, now = self._ports.findings, self._clock()
+        self._telemetry.judged(action.name, action.resource, finding.verdict, action.principal, finding.why)
+        if finding.severity is Severity.NONE:
+            if action.act is Act.TAGGED:  # the history says who tagged
+                findings.keep(action, finding, now)
+            return
+        findings.keep(action, finding, now)
+        severity = verdicts.severity(finding, learning=learning)
+        subject = action.resource if action.on_key else action.act.value
+        hour = now // schedule.HOUR
+        about = addresses.digest(severity, finding.verdict, subject, action.principal, str(hour))
+        if findings.was_notified(about):
+            return
+        self._ports.notices.publish(self._notice(action, finding, severity, about, learning=learning))
+        self._telemetry.finding(severity, finding.verdict, action.resource)
+        findings.notified(about, now)
+
+    def _notice(
+        self, action: TrailAction, finding: MonitorFinding, severity: Severity, ident: str, *, learning: bool
+    ) -> Mapping[str, Any]:
+        return {
+            **verdicts.notice(finding, severity),
+            "id": ident,
+            "hub": self._settings.hub,
+            "hub_region": self._settings.region,
+            "learning": learning,
+            "call": action.name,
+            "at": action.at,
+            "region": action.region,
+            "resource": action.resource,
+            "principal": action.principal,
+            "request_id": action.request,
+            "trail_event_id": action.event,
+            "cure": CURES[finding.verdict],
+        }
+
+    # --- the canary --------------------------------------------------------------------------------------------------
+
+    def watch_trail(self) -> None:
+        """Check that the trail shows a grant that the service made, one grant an hour.
+
+        If it does not, the trail is silent or leaves KMS out, and this monitor is blind.
+        """
+        findings, now = self._ports.findings, self._clock()
+        canary = findings.canary()
+        if canary.grant:
+            if findings.accounts_of(canary.grant) or findings.grant_shown_at() > canary.opened_at:
+                findings.put_canary(Canary(next_at=now + schedule.HOUR))
+            elif now >= canary.opened_at + SHOWS_WITHIN:
+                self._telemetry.trail_silent(canary.grant, now - canary.opened_at)
+        elif now >= canary.next_at:
+            found = self._fresh_grant(now)
+            if found is not None:
+                findings.put_canary(found)
+
+    def _fresh_grant(self, now: int) -> Canary | None:
+        """Find a grant that was made lately; a key with an open share for copies is due within the hour."""
+        for resource in self._due_keys(now):
+            for share in self._ports.ledger.shares(resource):
+                made = share.opened_at or 0
+                if share.state is ShareState.OPEN and share.grant_id and now - FRESH <= made:
+                    return Canary(share.grant_id, made)
+        return None
+
+    def _due_keys(self, now: int) -> Sequence[str]:
+        records, until = self._ports.records, now + schedule.HOUR
+        due = [one for shard in range(self._settings.shards) for one in records.due(shard, until, PAGE)]
+        keys = {one.key.pk for one in due if one.key.pk.startswith("resource#key#")}
+        return sorted(keys)[:LOOKED_THROUGH]
+
+
+CURES = {
+    ActionVerdict.NO_INTENT: "Revoke the role's sessions and close what it opened: "
+    "docs/operations/runbook.md#accesspagealarm.",
+    ActionVerdict.STRANGER: "Ask who did it; if it was not intended, remove the permission: "
+    "docs/operations/runbook.md#accesspagealarm.",
+    ActionVerdict.VANISHED: "See which deliveries fail; restore what was removed, then tag again: "
+    "docs/operations/runbook.md#accesswarningalarm.",
+    ActionVerdict.LISTED: "Nothing, if it was intended. The service neither needs nor closes it.",
+}

@@ -1,0 +1,338 @@
+"""The drift audit: compares every snapshot, AMI, key policy and grant of the hub with the ledger, once a day.
+
+The access monitor judges events. The audit looks at what is open, so it also finds permissions that are older than the
+monitor or that no event reported. It changes no permission: it notifies people, and wakes the share worker to close the
+service's own.
+
+Whether an OU of the applied file brings an account, it asks Organizations itself: `discover` could write the members.
+If there is no time to ask about all accounts of a place, the next run goes on with that place.
+
+A run takes at most ``PER_RUN`` looks, so that EC2 does not throttle the share worker. It writes its place after each
+slice, and after a crash the next run looks at that slice again.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from chalicelib.engine import addresses, schedule
+from chalicelib.engine.addresses import RecordKey
+from chalicelib.engine.budget import Budget, TimeLeft
+from chalicelib.engine.errors import Refusal, RefusalKind
+from chalicelib.engine.ports import Telemetry, WakeQueues
+from chalicelib.engine.waker import Clock
+from chalicelib.monitor import drift, verdicts
+from chalicelib.monitor.drift import DriftPlace, Pass, PassPart, ShownAccess, Situation
+from chalicelib.monitor.ports import AppliedNow, DriftFindings, HubAccess, SecurityNotices
+from chalicelib.monitor.trail_actions import account_of
+from chalicelib.monitor.verdicts import ActionVerdict, MonitorFinding, Severity
+from chalicelib.sharing import holders
+from chalicelib.sharing.ports import Ledger
+from chalicelib.sharing.share import Share
+from chalicelib.targets.applied_file import AppliedFile
+from chalicelib.targets.worker.live_members import LiveMembers
+
+PER_RUN = 300
+"""Most looks of one run. EC2 allows 20 such calls a second [aws-facts 6, VERIFIED]; a run is every five minutes."""
+GRANTS_PER_RUN = 10 * PER_RUN
+"""Most looks of one run at an account's grants: they do not call EC2, and one list of a key's grants serves all."""
+SLICE = 20
+"""Looks after which the audit writes its place."""
+CALLS = 8
+"""Calls of one look: what AWS shows, up to three reads of the ledger, and publishing a finding."""
+SETTLED = schedule.HOUR
+"""Seconds after which everything that a new applied file takes away is closed."""
+NOT_LISTED = "~"
+"""Stands for an account if AWS does not list a key's grants; sorts after all account ids."""
+
+Step = tuple[DriftPlace, tuple[ActionVerdict, ...] | None]
+"""A place and the verdicts of its first look; None: this is the first look."""
+
+
+@dataclass(frozen=True, slots=True)
+class DriftPorts:
+    """The ports by which the audit reads, writes and notifies."""
+
+    access: HubAccess
+    ledger: Ledger
+    applied: AppliedNow
+    members: LiveMembers
+    findings: DriftFindings
+    notices: SecurityNotices
+    wakes: WakeQueues
+
+
+@dataclass(frozen=True, slots=True)
+class DriftSettings:
+    """The hub's account and Region. ``learning``: for so many seconds after its first run the audit sends no page.
+
+    ``siblings``: Regions of the account's other hubs.
+    """
+
+    hub: str
+    region: str
+    learning: int
+    siblings: frozenset[str] = frozenset()
+
+
+class _Unfinished(Exception):
+    """AWS throttles, or time is up: the next run continues here."""
+
+
+class DriftAudit:
+    """Runs the audit."""
+
+    def __init__(self, ports: DriftPorts, settings: DriftSettings, clock: Clock, telemetry: Telemetry) -> None:
+        self._ports = ports
+        self._settings = settings
+        self._clock = clock
+        self._telemetry = telemetry
+        self._grants: tuple[str, Mapping[str, Sequence[ShownAccess]]] = ("", {})
+        self._budget = Budget(lambda: 0)
+
+    def run(self, *, time_left: TimeLeft) -> None:
+        """Begin a pass if one is due, or continue the last one."""
+        now = self._clock()
+        this = self._ports.findings.read() or Pass(first_at=now, began_at=now - drift.EVERY)
+        if not this.part and now >= this.began_at + drift.EVERY:
+            this = replace(this, began_at=now, part=PassPart.SNAPSHOTS, after="", looks=0, not_seen=0, doubts={})
+        looked, budget = 0, Budget(time_left)
+        if this.part:
+            applied = self._ports.applied.read()
+            if applied.fault is not None and applied.fault.code != "no-targets-applied":
+                # Without the file every account would be a stranger.
+                self._telemetry.not_done("drift-audit", applied.fault.what)
+                return
+            try:
+                this, looked = self._go_on(this, applied, budget)
+            except Refusal as refusal:
+                self._telemetry.not_done("drift-audit", f"{refusal.fault.where}: {refusal.fault.what}")
+        self._telemetry.audited(looked, this.not_seen, now - (this.ended_at or this.first_at))
+
+    def _go_on(self, this: Pass, applied: AppliedFile, budget: Budget) -> tuple[Pass, int]:
+        """Look at place after place. Returns the pass with its new place, and the number of looks."""
+        self._grants, self._budget = ("", {}), budget
+        looked, steps = 0, self._steps(this, applied)
+        while this.part and not self._waits(this) and looked < _most(this) and (not looked or budget.allows(CALLS)):
+            try:
+                step = next(steps, None)
+                if step is None:
+                    this = self._part_over(this)
+                    steps = self._steps(this, applied)
+                    continue
+                this = self._step(this, step, applied)
+            except _Unfinished:
+                break
+            looked += 1
+            if looked % SLICE == 0:
+                written = self._ports.findings.save(this)
+                if written is None:
+                    return this, looked  # another run is working on this pass
+                this = written
+        self._ports.findings.save(this)
+        return this, looked
+
+    def _part_over(self, this: Pass) -> Pass:
+        parts = list(PassPart)
+        where = parts.index(PassPart(this.part)) + 1
+        if where < len(parts):
+            return replace(this, part=parts[where], after="")
+        return replace(this, part="", after="", doubts={}, ended_at=self._clock())
+
+    def _waits(self, this: Pass) -> bool:
+        """Whether only the second looks are left, and these are not due yet."""
+        early = self._clock() < this.doubted_at + drift.AGAIN
+        return this.part == PassPart.DOUBTS and bool(this.doubts) and early
+
+    # --- which places ------------------------------------------------------------------------------------------------
+
+    def _steps(self, this: Pass, applied: AppliedFile) -> Iterator[Step]:
+        """Yield the places of a part, in order, after the last one that was looked at."""
+        if this.part == PassPart.DOUBTS:
+            doubts = sorted(this.doubts.items())
+            yield from ((DriftPlace.read(text), verdicts) for text, verdicts in doubts if text > this.after)
+        elif this.part:
+            names = self._names(this, applied)
+            yield from ((DriftPlace(this.part, name), None) for name in names if name > this.after)
+
+    def _names(self, this: Pass, applied: AppliedFile) -> Iterator[str]:
+        access = self._ports.access
+        if this.part == PassPart.IMAGES:
+            yield from sorted(access.images())
+            return
+        snapshots = access.snapshots()
+        keys = sorted({key for key in snapshots.values() if account_of(key) == self._settings.hub})
+        if this.part == PassPart.SNAPSHOTS:
+            yield from sorted(snapshots)
+        elif this.part == PassPart.POLICIES:
+            yield from keys
+        else:
+            everybody = _accounts(applied)
+            for key in keys:
+                if f"{key} {NOT_LISTED}" > this.after:
+                    yield from (f"{key} {one}" for one in self._granted_to(key, everybody))
+
+    def _granted_to(self, key: str, everybody: set[str]) -> Sequence[str]:
+        """Return the accounts whose grants to look at; only NOT_LISTED if AWS refuses the list: its look says why."""
+        try:
+            return sorted(everybody | self._granted(key).keys())
+        except Refusal as refusal:
+            if refusal.kind is RefusalKind.THROTTLED:
+                raise _Unfinished from refusal
+            return [NOT_LISTED]
+
+    def _granted(self, key: str) -> Mapping[str, Sequence[ShownAccess]]:
+        """List the grants on a key by the account that each admits, once for all accounts. May raise Refusal.
+
+        A key has at most 50,000 grants [KMS quotas]: 500 pages, which take half a minute of a run's four.
+        """
+        if self._grants[0] != key:
+            found: dict[str, list[ShownAccess]] = defaultdict(list)
+            page, marker = self._ports.access.grants(key, "")
+            while True:
+                for one in page:
+                    hubs = self._settings.region, self._settings.siblings
+                    shown = drift.of_grant(key, one.id, one.name, one.grantee, one.issuer, *hubs)
+                    found[account_of(shown.receiver)].append(shown)
+                if not marker:
+                    break
+                if not self._budget.allows(CALLS):
+                    raise _Unfinished  # part of a list proves nothing: the next run lists from the start
+                page, marker = self._ports.access.grants(key, marker)
+            self._grants = (key, found)
+        return self._grants[1]
+
+    # --- one place ---------------------------------------------------------------------------------------------------
+
+    def _step(self, this: Pass, step: Step, applied: AppliedFile) -> Pass:
+        """Look at one place. A finding of a first look is only a doubt; it is published if the second look agrees."""
+        place, before = step
+        after = str(place) if before is not None else place.name
+        this = replace(this, after=after, looks=this.looks + 1)
+        try:
+            found = self._look(place, applied)
+        except Refusal as refusal:
+            if refusal.kind is RefusalKind.THROTTLED:
+                raise _Unfinished from refusal
+            self._telemetry.not_done("drift-audit", f"{place}: {refusal.fault.what}")
+            return replace(this, not_seen=this.not_seen + 1)
+        if before is None and found and len(this.doubts) < drift.DOUBTS:
+            doubts = {**this.doubts, str(place): tuple(one.verdict for one in found)}
+            return replace(this, doubts=doubts, doubted_at=self._clock())
+        for one in found:
+            if before is None or one.verdict in before:
+                self._conclude(place, one, learning=self._clock() < this.first_at + self._settings.learning)
+        return this
+
+    def _look(self, place: DriftPlace, applied: AppliedFile) -> Sequence[MonitorFinding]:
+        """Read what AWS shows, and then the ledger: an intent is written before its call, so it is never missed."""
+        shown = self._shown(place)
+        if shown is None:
+            return ()
+        shares = [share for home in self._homes(place) for share in self._ports.ledger.shares(home.pk)]
+        if not shown and not shares:
+            return ()
+        receivers = {one.receiver for one in shown}
+        asked = verdicts.accounts_and_units(receivers, applied)
+        settings = self._settings
+        this = Situation(
+            settings.hub,
+            settings.region,
+            shares,
+            verdicts.strangers(receivers, self._ports.members.checked(applied, asked, self._budget.allows)),
+            settled=self._clock() >= self._ports.applied.applied_at() + SETTLED,
+            may_derive=self._may_derive(place, shares),
+        )
+        return drift.findings(shown, this)
+
+    def _shown(self, place: DriftPlace) -> Sequence[ShownAccess] | None:
+        """Return the access that AWS shows there; None: the resource is gone."""
+        if place.account:
+            return self._granted(place.resource).get(place.account, ())
+        if place.resource.startswith("arn:"):
+            text = self._ports.access.policy(place.resource)
+            settings = self._settings
+            hubs = settings.hub, settings.region, settings.siblings
+            return None if text is None else drift.of_policy(place.resource, text, *hubs)
+        receivers = self._ports.access.receivers(place.resource)
+        return None if receivers is None else drift.of_permissions(self._homes(place)[0].pk, receivers)
+
+    def _may_derive(self, place: DriftPlace, shares: Sequence[Share]) -> frozenset[str]:
+        """Return the place's account if a share on the key is open to it, by grant or policy: it may grant further."""
+        if not place.account:
+            return frozenset()
+        policy = self._ports.ledger.shares(addresses.policy_resource(place.resource).pk)
+        theirs = [*shares, *(share for share in policy if share.account == place.account)]
+        return frozenset({place.account} if any(map(holders.needed, theirs)) else ())
+
+    def _homes(self, place: DriftPlace) -> Sequence[RecordKey]:
+        """Return the ledger's partitions of a place."""
+        name, account = place.resource, place.account
+        if account:
+            return addresses.key_resource(name, account), addresses.role_resource(name, account)
+        if name.startswith("arn:"):
+            return (addresses.policy_resource(name),)
+        return (addresses.snapshot_resource(name) if name.startswith("snap-") else addresses.image_resource(name),)
+
+    # --- what follows ------------------------------------------------------------------------------------------------
+
+    def _conclude(self, place: DriftPlace, finding: MonitorFinding, *, learning: bool) -> None:
+        """Publish a finding once for as long as it persists; wake the share worker if the service must close it."""
+        findings, now = self._ports.findings, self._clock()
+        about = addresses.digest(str(place), finding.verdict, *sorted(finding.receivers))
+        if finding.verdict is ActionVerdict.NO_INTENT:
+            self._wake(place, now)
+        if not findings.was_notified(about, now):
+            severity = verdicts.severity(finding, learning=learning)
+            findings.keep(place, finding, self._settings.region, now)
+            self._ports.notices.publish(self._notice(place, finding, severity, about, learning=learning))
+            self._telemetry.finding(severity, finding.verdict, place.resource)
+        findings.notified(about, now)
+
+    def _wake(self, place: DriftPlace, now: int) -> None:
+        """Wake the share worker and the grant audit, which revokes a grant without a share; both need a record."""
+        looks = [*self._homes(place), *([addresses.grants_on(place.resource)] if place.account else [])]
+        self._ports.wakes.wake_all([(key, f"drift:{now}") for key in looks])
+
+    def _notice(
+        self, place: DriftPlace, finding: MonitorFinding, severity: Severity, ident: str, *, learning: bool
+    ) -> Mapping[str, Any]:
+        return {
+            **verdicts.notice(finding, severity),
+            "id": ident,
+            "hub": self._settings.hub,
+            "hub_region": self._settings.region,
+            "learning": learning,
+            "call": drift.CALL,
+            "at": self._clock(),
+            "region": self._settings.region,
+            "resource": place.resource,
+            "principal": "",
+            "request_id": "",
+            "trail_event_id": "",
+            "cure": CURES[finding.verdict],
+        }
+
+
+CURES = {
+    ActionVerdict.NO_INTENT: "Find who opened it in CloudTrail; `ami-promoter reconcile --apply` closes what is the "
+    "service's own: docs/operations/runbook.md#accesspagealarm.",
+    ActionVerdict.STRANGER: "Find who opened it in CloudTrail; if it was not intended, remove the permission: "
+    "docs/operations/runbook.md#accesspagealarm.",
+    ActionVerdict.VANISHED: "Find who removed it in CloudTrail. `ami-promoter retry AMI` opens it again: "
+    "docs/operations/runbook.md#accesswarningalarm.",
+    ActionVerdict.LISTED: "Nothing, if it was intended. The service neither needs nor closes it.",
+}
+
+
+def _most(this: Pass) -> int:
+    return GRANTS_PER_RUN if this.part == PassPart.GRANTS else PER_RUN
+
+
+def _accounts(applied: AppliedFile) -> set[str]:
+    """Return every account that the file lists, directly or by a unit."""
+    units = applied.directory.membership.units.values()
+    return {*applied.directory.accounts, *(account for unit in units for account in unit.accounts)}

@@ -1,0 +1,1 @@
+"""Promotion: who is to have this AMI."""

@@ -1,0 +1,58 @@
+"""The stored form of promotions, and the head that is written together with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from chalicelib.engine import addresses, codec
+from chalicelib.engine.addresses import RecordKey
+from chalicelib.engine.ports import Records, Stored, Write
+from chalicelib.engine.runner import Codec, Items
+from chalicelib.engine.stored import body, compact, peek, read_body
+from chalicelib.promotion import commands as promotion_commands
+from chalicelib.promotion import events as promotion_events
+from chalicelib.promotion import evolving
+from chalicelib.promotion.head import head
+from chalicelib.promotion.model import Promotion
+
+
+class PromotionCodec(Codec[Promotion, promotion_commands.Command, promotion_events.Event]):
+    """The stored form of promotions."""
+
+    def decode(self, stored: Stored) -> Promotion:
+        """Read a promotion. Raises Unreadable."""
+        return replace(read_body(Promotion, stored), inbox=stored.inbox)
+
+    def encode(self, record: Promotion) -> Write:
+        """Return it as it is to be stored."""
+        return Write(record.key, record.state.value, body(record), record.due_at)
+
+    def result_items(self, record: Promotion, results: Sequence[promotion_events.Event]) -> Items:
+        """Return the head's item, if these results may change it: the head is never older than the record."""
+        return () if all(isinstance(event, _KEEP_HEAD) for event in results) else [self.head_item(record)]
+
+    def head_item(self, promotion: Promotion, *seen: str) -> tuple[RecordKey, Mapping[str, Any]]:
+        """Return the key and the item of a promotion's head. ``seen``: a value that its first look will find."""
+        one = head(promotion)
+        text = compact(codec.encode(replace(one, known=(*one.known, *seen))))
+        return addresses.head(promotion.ami), {"kind": "head", "body": text}
+
+
+_KEEP_HEAD = (promotion_events.Blocked, promotion_events.Paused)
+"""Events that do not change the head."""
+
+
+PROMOTIONS = PromotionCodec()
+
+
+def begun(ami: str, hub: str, region: str, now: int) -> Write:
+    """Return the record of a new promotion as it is to be stored. ``now``: epoch seconds."""
+    return PROMOTIONS.encode(evolving.started(ami, hub, region, now))
+
+
+def last_source(records: Records, ami: str) -> str:
+    """Return the name of an AMI's source as its promotion examined it last; "" if that cannot be read."""
+    promotion = peek(records, addresses.promotion(ami), PROMOTIONS)
+    return "" if promotion is None else promotion.source

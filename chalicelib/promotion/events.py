@@ -1,0 +1,126 @@
+"""The events of a promotion.
+
+Each result says what it started from (``basis``, ``inputs``, ``cursor``). The state machine drops one that meets a
+record which has moved on: the next step asks again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from chalicelib.engine.faults import Fault
+
+
+@dataclass(frozen=True, slots=True)
+class TagSeen:
+    """The tag was read from EC2. ``value`` None: no tag. ``image_state`` None: the hub owns no such AMI."""
+
+    value: str | None
+    image_state: str | None
+    image_name: str = ""
+    own: bool = False
+    """It has the tag of a delivery: this service made it, so it never triggers."""
+    event: str = ""
+    """The id of the tag event that caused this look; "" if none did, as when discovery found the tag."""
+    changed_at: int = 0
+    """When the tag changed, by that event (epoch seconds); 0: unknown."""
+    answers: Mapping[str, str] = field(default_factory=dict)
+    """The inbox entries that had come before the look: a later one asks for another."""
+    basis: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """What is wanted was compared with what there is."""
+
+    value: str | None = None
+    """The value that counts: the tag's, or the one in force if the tag's is refused."""
+    refused: str | None = None
+    """The tag's value if it is refused."""
+    faults: tuple[Fault, ...] = ()
+    faulty: str = ""
+    """Digest of all faults; ``faults`` may be only the first of them."""
+    inputs: str = ""
+    digest: str = ""
+    members: str = ""
+    places: str = ""
+    withdrawn: Mapping[str, str] = field(default_factory=dict)
+    unbelieved: bool = False
+    """Whether one look alone has shown another value, which names fewer targets: it is not compared yet."""
+    surplus: bool = False
+    """Whether a delivery runs, or is shared, whose target is not wanted."""
+    missing: bool = False
+    """Whether a wanted target has no delivery, or one that begins again."""
+    running: bool = False
+    """Whether a delivery has not ended."""
+    standing: bool = False
+    """Whether a delivery is in ``shared``."""
+    summarised: bool = False
+    """Whether nothing is left, and the summary was sent if there was anything to report."""
+    approval_digest: str = ""
+    approval_asked: str = ""
+    """The question to an approver, and the notice that asked it; "": nothing waits."""
+    answers: Mapping[str, str] = field(default_factory=dict)
+    newest: int = 0
+    basis: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """The source was checked; ``faults`` lists all of its faults, after those of blocked accounts."""
+
+    faults: tuple[Fault, ...] = ()
+    faulty: str = ""
+    """Digest of these."""
+    unfit: bool = False
+    """Whether the source has faults."""
+    partial: bool = False
+    """Whether EC2 may not have shown all of the source, so that it must be examined again."""
+    source: str = ""
+    """The name of the source as it is to arrive."""
+    generation: int = 0
+    inputs: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Sliced:
+    """The pass went on from ``after`` to ``cursor``; "": all is done."""
+
+    inputs: str
+    after: str
+    cursor: str = ""
+    standing: bool = False
+    """Whether the AMI is to be shared with one of the targets."""
+    newest: int = 0
+    """The newest generation for which all that was missing has begun; 0: nothing was to begin."""
+    asks: bool = False
+    """Whether a delivery may wait for an approval."""
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedNotified:
+    """The notice of the faults was sent."""
+
+    faulty: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Blocked:
+    """A command was not executed: throttle, outage, or missing rights of the service.
+
+    ``look``: it was LookAtTag. ``later``: it was one of those for which no comparison waits: Examine, Slice or
+    NotifyRefused.
+    """
+
+    fault: Fault
+    look: bool = False
+    later: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Paused:
+    """An operator has paused new promotions: additions wait until ``resume``."""
+
+
+Event = TagSeen | Compared | Examined | Sliced | RefusedNotified | Blocked | Paused

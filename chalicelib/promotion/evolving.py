@@ -1,0 +1,368 @@
+"""What each event changes on a promotion. ``machine.TRANSITIONS`` says which states can follow."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from functools import singledispatch
+from typing import Any
+
+from chalicelib.engine import schedule
+from chalicelib.engine.addresses import digest
+from chalicelib.engine.errors import IllegalEvent
+from chalicelib.engine.faults import Fault, count
+from chalicelib.promotion import events as ev
+from chalicelib.promotion import machine
+from chalicelib.promotion.model import BEGIN, END, MADE_HERE, MOST_FAULTS, Promotion, PromotionState
+
+PENDING_DEADLINE = 24 * schedule.HOUR
+"""After this time people are notified that the AMI is still pending, or that a check cannot read what it needs."""
+
+TRIES_BEFORE_DEADLINE = 10
+"""It also needs so many refusals in a row: one after an outage proves nothing (invariant 6)."""
+
+S = PromotionState
+
+
+def started(ami: str, hub: str, region: str, now: int) -> Promotion:
+    """Return a new promotion."""
+    return Promotion(ami, hub, region, created_at=now, next_try=now, since=now, due_at=now)
+
+
+def baseline(ami: str, hub: str, region: str, value: str, now: int) -> Promotion:
+    """Return the promotion of an AMI that was tagged before the service first looked. It waits for a tag event."""
+    why = "It was tagged before this service was installed; tag it again to promote it."
+    fresh = Promotion(ami, hub, region, created_at=now, state=S.OVER, why=why, since=now)
+    return replace(fresh, value=value, seen_value=value, seen_since=now, looked_at=now)
+
+
+def evolve(promotion: Promotion, event: ev.Event, now: int) -> Promotion:
+    """Return the promotion after an event. Raises IllegalEvent if the table does not allow the transition."""
+    allowed = machine.TRANSITIONS[promotion.state].get(type(event))
+    if allowed is None:
+        raise IllegalEvent(str(promotion.key), promotion.state, type(event).__name__)
+    after = _apply(event, promotion, now)
+    if after.state not in allowed:
+        raise IllegalEvent(str(promotion.key), promotion.state, f"{type(event).__name__} leading to {after.state}")
+    return replace(after, due_at=machine.due_at(after))
+
+
+def _to(promotion: Promotion, state: PromotionState, now: int, **changes: Any) -> Promotion:
+    since = promotion.since if state is promotion.state else now
+    return replace(promotion, **{"state": state, "tries": 0, "next_try": now, "since": since, **changes})
+
+
+def _wait(promotion: Promotion, now: int, seconds: int, **changes: Any) -> Promotion:
+    return replace(promotion, tries=promotion.tries + 1, next_try=now + seconds, **changes)
+
+
+def _handled(promotion: Promotion, answers: Mapping[str, str]) -> Promotion:
+    return replace(promotion, handled={**promotion.handled, **answers})
+
+
+@singledispatch
+def _apply(event: Any, promotion: Promotion, now: int) -> Promotion:
+    raise TypeError(f"no rule for {type(event).__name__}")
+
+
+# --- the tag ---------------------------------------------------------------------------------------------------------
+
+
+@_apply.register
+def _on_tag_seen(event: ev.TagSeen, promotion: Promotion, now: int) -> Promotion:
+    if event.basis not in ("", promotion.basis):
+        return promotion
+    news = {name for name, entry in event.answers.items() if entry != promotion.handled.get(name)}
+    again, only = _asked(promotion, event.answers, news)
+    moved = bool(only) or "generation" in news or event.value != promotion.seen_value
+    known = {promotion.value, promotion.refused_value}
+    if promotion.state in (S.RESOLVING, S.EXPANDING):
+        known.add(promotion.seen_value)
+    since = promotion.seen_since if event.value == promotion.seen_value and promotion.seen_since else now
+    seen = replace(
+        _handled(promotion, event.answers),
+        image_name=event.image_name or promotion.image_name,
+        seen_value=event.value,
+        seen_since=since,
+        looked_at=now,
+        look_blocked_until=0,
+    )
+    if only:
+        seen = _raised(seen, dict.fromkeys(only, seen.newest + 1))
+    if event.image_state is None or (event.image_state == "disabled" and seen.standing):
+        return _gone(seen, now, promotion)
+    if event.value is None:
+        return _untagged(seen, now, promotion)
+    seen = replace(seen, absent_since=0)
+    if event.own:
+        return _made_here(replace(seen, notified="") if again else seen, event.value, now)
+    if event.image_state == "pending" and seen.state in (S.REQUESTED, S.RESOLVING, S.OVER):
+        return _pending(seen, event.value, now)
+    is_new = event.value not in known or promotion.state is S.REQUESTED
+    if again or is_new:
+        seen = replace(_raised(seen, {}), read_at=now, blocked_until=0)
+    elif not moved:
+        return seen
+    return _to(seen, S.RESOLVING, now)
+
+
+def _asked(promotion: Promotion, answers: Mapping[str, str], news: set[str]) -> tuple[bool, list[str]]:
+    """Return whether the tag was written again, or all is to be tried again; and targets that are.
+
+    An event may be a day late: one that a look can have shown is no news. ``retry`` is "when:account,account".
+    """
+    wish = answers["retry"].partition(":")[2] if "retry" in news else None
+    event = "tag" in news and happened_at(answers["tag"]) > promotion.read_at
+    return event or wish == "", wish.split(",") if wish else []
+
+
+def _raised(promotion: Promotion, retries: Mapping[str, int]) -> Promotion:
+    """Raise the generation of some targets, or of all; people are notified again of what still prevents it."""
+    fresh = replace(promotion, restarts=0, faults=(), faulty="", notified="")
+    if retries:
+        return replace(fresh, retries={**promotion.retries, **retries})
+    return replace(fresh, generation=promotion.newest + 1)
+
+
+def tag_entry(version: int, at: int | None, event: str) -> str:
+    """Return a tag event as an inbox entry: its version, when the tag changed (if known), and its id."""
+    return f"{version:012d}{'' if at is None else f'@{at}'}#{event}"
+
+
+def happened_at(unread: str) -> float:
+    """Return when the tag changed; infinity if the event does not say."""
+    _, _, at = unread.partition("#")[0].partition("@")
+    return int(at) if at.isdigit() else math.inf
+
+
+def looked_for(promotion: Promotion) -> tuple[str, int]:
+    """Return the reason to read the tag: the event's id, and when the tag changed (0: not known)."""
+    unread = promotion.unread("tag") or ""
+    at = happened_at(unread)
+    return unread.partition("#")[2], 0 if at == math.inf else int(at)
+
+
+def _made_here(promotion: Promotion, value: str, now: int) -> Promotion:
+    fault = Fault(
+        MADE_HERE,
+        promotion.where,
+        "It has the tag ami-promoter:delivery, so the service made it. The service never promotes an AMI that it made.",
+        "Tag its source AMI instead. If this one was built from a copy, and only inherited the tag: remove "
+        "its ami-promoter:* tags and tag it again.",
+    )
+    refused = replace(promotion, refused_value=value, read_at=now, faults=(fault,), faulty=named((fault,), value))
+    busy = promotion.state in (S.RESOLVING, S.EXPANDING)
+    return refused if busy or not refused.unnotified else _to(refused, S.RUNNING, now)
+
+
+def _pending(promotion: Promotion, value: str, now: int) -> Promotion:
+    """Wait for the AMI; after a day notify people, and leave it to discovery to see it become available."""
+    if promotion.state is S.REQUESTED and now >= promotion.since + PENDING_DEADLINE:
+        fault = _never_available(promotion)
+        why = f"The value {value!r} was refused: {count(1, 'fault')}."
+        return _to(_faulty(promotion, (fault,), named((fault,), value)), S.OVER, now, why=why)
+    waiting = promotion if promotion.state is S.REQUESTED else _to(promotion, S.REQUESTED, now)
+    return _wait(waiting, now, schedule.step(schedule.POLLS, waiting.tries))
+
+
+def _gone(promotion: Promotion, now: int, before: Promotion) -> Promotion:
+    """Handle a missing or unusable AMI. Running deliveries continue by what is known; standing shares end."""
+    settled = promotion.state in (S.EXPANDING, S.RUNNING, S.OVER)
+    if promotion.state is S.REQUESTED or (promotion.state is S.OVER and not promotion.standing):
+        return _untagged(promotion, now, before, "The hub does not own this AMI, or no longer does.")
+    if settled and (not promotion.standing or promotion.is_gone):
+        return replace(promotion, absent_since=0, seen_value=before.seen_value, seen_since=before.seen_since)
+    if not _believed(promotion, now):
+        return _absent(promotion, now)
+    ends: dict[str, Any] = {"gone": max(promotion.newest, 1), "generation": max(promotion.generation, 1)}
+    ends["absent_since"] = 0
+    return _to(promotion, S.RESOLVING, now, why="The AMI is gone or disabled.", **ends)
+
+
+def _untagged(promotion: Promotion, now: int, before: Promotion, why: str = "") -> Promotion:
+    """Absence in an eventually consistent read is weak evidence; once confirmed, further reads change nothing."""
+    confirmed = before.looked_at and before.seen_value is None and not before.absent_since
+    settled = promotion.state in (S.EXPANDING, S.RUNNING, S.OVER)
+    if confirmed and settled and promotion.value is None:
+        return promotion
+    if not _believed(promotion, now):
+        return _absent(promotion, now)
+    nothing: dict[str, Any] = {"value": None, "refused_value": None, "places": "", "withdrawn": {}}
+    nothing |= {"faults": (), "faulty": "", "notified": "", "approval_digest": "", "absent_since": 0}
+    removed = replace(promotion, in_force_since=now, withdrawals_from=promotion.in_force_since, **nothing)
+    if promotion.state is S.REQUESTED:
+        return _to(removed, S.OVER, now, why=why or "It has no tag.")
+    if promotion.state is S.OVER and not promotion.standing:
+        return removed
+    return _to(removed, S.RESOLVING, now, why=why or "Its tag was removed.")
+
+
+def _believed(promotion: Promotion, now: int) -> bool:
+    return bool(promotion.absent_since) and now >= promotion.absent_since + schedule.SECOND_LOOK_AFTER
+
+
+def _absent(promotion: Promotion, now: int) -> Promotion:
+    since = promotion.absent_since or now
+    return replace(promotion, absent_since=since, next_try=since + schedule.SECOND_LOOK_AFTER)
+
+
+# --- what is wanted, and what there is -------------------------------------------------------------------------------
+
+
+@_apply.register
+def _on_compared(event: ev.Compared, promotion: Promotion, now: int) -> Promotion:
+    """Begin a pass if something differs; else wait for the last end, and be over.
+
+    A value that names fewer targets counts after two looks. A pass that is complete is not repeated for the same
+    inputs, except for what was cancelled meanwhile, and for what has not ended after several polls.
+    """
+    if event.basis != promotion.basis:
+        return promotion
+    if event.unbelieved:
+        return _not_believed(promotion, event, now)
+    fresh = event.inputs != promotion.inputs or bool(promotion.cursor)
+    asked_often = promotion.tries >= machine.WORTH_A_LOOK
+    compared = _in_force(promotion, event)
+    another = compared if promotion.cursor else replace(compared, examined="")  # a pass with an episode of its own
+    if event.surplus and (fresh or asked_often):
+        return _to(another, S.EXPANDING, now, cursor=END, tries=promotion.tries if asked_often else 0)
+    if event.missing and event.inputs != promotion.unfit:
+        again = 0 if fresh else promotion.restarts + 1
+        wait = schedule.step(schedule.POLLS, again - 2) if again > 1 else 0
+        return _to(another, S.EXPANDING, now, cursor=BEGIN, restarts=again, next_try=now + wait)
+    compared = replace(compared, cursor="")
+    if event.digest and not event.missing and event.refused is None:
+        compared = replace(compared, passed=max(promotion.passed, event.newest))
+    if event.summarised and not compared.unnotified:
+        over = replace(compared, summarised=promotion.episode, standing=event.standing, restarts=0)
+        if promotion.state is S.OVER:
+            return replace(over, tries=0)
+        later = max(now, promotion.absent_since + schedule.SECOND_LOOK_AFTER)
+        return _to(over, S.OVER, now, next_try=later)
+    if promotion.state is not S.RUNNING:
+        wait = schedule.POLLS[0] if event.running or event.surplus else 0
+        return _to(compared, S.RUNNING, now, next_try=now + wait)
+    if now < promotion.next_try:  # it was woken, and goes on waiting
+        return compared
+    wait = schedule.step(schedule.POLLS, promotion.tries) if event.running or event.surplus else 0
+    return _wait(compared, now, wait)
+
+
+def _not_believed(promotion: Promotion, event: ev.Compared, now: int) -> Promotion:
+    """Look again, as the look may have been a stale one; what an operator has withdrawn ends meanwhile."""
+    waits = _handled(promotion, event.answers)
+    if event.surplus and (event.inputs != promotion.inputs or promotion.cursor):
+        return _to(replace(waits, inputs=event.inputs, withdrawn=event.withdrawn), S.EXPANDING, now, cursor=END)
+    look_at = max(now, promotion.seen_since + schedule.SECOND_LOOK_AFTER)
+    return _to(waits, S.RESOLVING, now, next_try=look_at, tries=1)
+
+
+def _in_force(promotion: Promotion, event: ev.Compared) -> Promotion:
+    """Write down the inputs of a comparison, and the value that counts."""
+    of_source = event.inputs == promotion.unfit and event.refused is None
+    found = (promotion.faults, promotion.faulty) if of_source else (event.faults, event.faulty)
+    changed, understood = event.value != promotion.value, bool(event.digest)
+    counts = understood and event.refused is None
+    since = promotion.seen_since if promotion.seen_value == event.value else promotion.in_force_since
+    return replace(
+        _handled(_faulty(promotion, *found), event.answers),
+        value=event.value,
+        refused_value=event.refused,
+        valid=promotion.generation if counts else promotion.valid,
+        retries=promotion.retried if counts else promotion.retries,
+        in_force_since=since if changed else promotion.in_force_since,
+        withdrawals_from=promotion.withdrawals_count_from(event.value),
+        inputs=event.inputs,
+        digest=event.digest or promotion.digest,
+        members=event.members or promotion.members,
+        places=event.places if understood else promotion.places,
+        withdrawn=event.withdrawn,
+        standing=promotion.standing or event.standing,
+        approval_digest=event.approval_digest,
+        approval_asked=event.approval_asked or promotion.approval_asked,
+        why="" if changed else promotion.why,
+    )
+
+
+def _faulty(promotion: Promotion, faults: tuple[Fault, ...], faulty: str) -> Promotion:
+    if faulty == promotion.faulty:
+        return promotion
+    kept = faults[:MOST_FAULTS]
+    return replace(promotion, faults=kept, faulty=faulty, notified=promotion.notified if faulty else "")
+
+
+def named(faults: Iterable[Fault], value: str) -> str:
+    """Return a digest of faults, and of the value that has them; "": there are none."""
+    every = tuple(faults)
+    return digest(*map(str, every), value) if every else ""
+
+
+@_apply.register
+def _on_examined(event: ev.Examined, promotion: Promotion, now: int) -> Promotion:
+    """Start the additions if the source passed its checks; EC2 has seven minutes to show what it does not show yet."""
+    if event.inputs != promotion.inputs or not promotion.cursor.startswith(BEGIN):
+        return promotion
+    if event.partial and promotion.tries < len(schedule.NOT_YET):
+        return _wait(promotion, now, schedule.step(schedule.NOT_YET, promotion.tries))
+    if event.unfit:
+        faulty = _faulty(promotion, event.faults, event.faulty)
+        why = f"The value {promotion.value!r} was refused: {count(len(event.faults), 'fault')}."
+        return _to(faulty, S.RUNNING, now, unfit=event.inputs, cursor="", why=why)
+    examined = {"examined": event.inputs, "source": event.source, "source_of": event.generation}
+    return _to(promotion, S.EXPANDING, now, episode=promotion.episode + 1, why="", unfit="", **examined)
+
+
+@_apply.register
+def _on_sliced(event: ev.Sliced, promotion: Promotion, now: int) -> Promotion:
+    if (event.inputs, event.after) != (promotion.inputs, promotion.cursor):
+        return promotion
+    sliced = replace(promotion, cursor=event.cursor, standing=promotion.standing or event.standing)
+    if event.cursor:
+        return _to(sliced, S.EXPANDING, now)
+    passed = max(promotion.passed, event.newest)
+    if event.asks:  # an approver, by the next comparison
+        return _to(sliced, S.RUNNING, now, passed=passed)
+    tries = promotion.tries + bool(promotion.tries) if event.after.startswith(END) else 0
+    next_try = now + schedule.step(schedule.POLLS, tries)
+    return _to(sliced, S.RUNNING, now, passed=passed, tries=tries, next_try=next_try)
+
+
+@_apply.register
+def _on_refused_notified(event: ev.RefusedNotified, promotion: Promotion, now: int) -> Promotion:
+    why = promotion.why
+    if promotion.refused_value is not None and event.faulty == promotion.faulty:
+        why = f"The value {promotion.refused_value!r} was refused: {count(len(promotion.faults), 'fault')}."
+    notified = event.faulty if promotion.faulty else ""  # another run may have found them gone meanwhile
+    return replace(promotion, notified=notified, why=why, next_try=now, tries=0)
+
+
+def _never_available(promotion: Promotion) -> Fault:
+    return Fault(
+        "source-never-available",
+        promotion.where,
+        "For 24 hours the AMI was pending, or could not be read.",
+        "Look in EC2 why it is not available, and in the log of `worker` what was refused; then tag it again.",
+    )
+
+
+# --- trouble ---------------------------------------------------------------------------------------------------------
+
+
+@_apply.register
+def _on_blocked(event: ev.Blocked, promotion: Promotion, now: int) -> Promotion:
+    """Try again later, without end: an outage ends. After a day people are notified, once."""
+    waited = now >= promotion.since + PENDING_DEADLINE and promotion.tries >= TRIES_BEFORE_DEADLINE
+    if waited and promotion.state in (S.REQUESTED, S.RESOLVING, S.EXPANDING):
+        fault = _never_available(promotion)
+        promotion = _faulty(promotion, (fault,), named((fault,), promotion.seen_value or ""))
+    until = now + schedule.step(schedule.RETRIES, promotion.tries)
+    if event.look:
+        return replace(promotion, tries=promotion.tries + 1, look_blocked_until=until)
+    blocked_until = promotion.blocked_until if event.later else until
+    return replace(promotion, tries=promotion.tries + 1, next_try=until, blocked_until=blocked_until)
+
+
+@_apply.register
+def _on_paused(_event: ev.Paused, promotion: Promotion, now: int) -> Promotion:
+    return replace(promotion, tries=max(promotion.tries, 1), next_try=now + schedule.POLLS[-1], since=now)

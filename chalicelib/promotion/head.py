@@ -1,0 +1,95 @@
+"""What discovery does about a promotion, from its head alone."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from chalicelib.promotion.model import Promotion, PromotionState
+from chalicelib.promotion.wanted import places_digest
+from chalicelib.sharing.head import Head
+from chalicelib.targets.applied_file import AppliedFile, Resolution
+
+
+def head(promotion: Promotion) -> Head:
+    """Return the head of a promotion."""
+    busy = promotion.state in (PromotionState.RESOLVING, PromotionState.EXPANDING)
+    known = (promotion.value, promotion.refused_value, promotion.seen_value if busy else None)
+    by_organization = any(fault.code.startswith("organization-") for fault in promotion.faults)
+    return Head(
+        value=promotion.value if promotion.digest else None,
+        known=tuple(sorted({value for value in known if value is not None})),
+        generation=f"{promotion.digest}/{promotion.members}" if promotion.digest else "",
+        places=promotion.places,
+        withdrawals_from=promotion.withdrawals_from,
+        moving=promotion.state is not PromotionState.OVER,
+        standing=promotion.standing,
+        waits=promotion.state is PromotionState.OVER and promotion.value is not None and not promotion.digest,
+        refused_by_organization=promotion.refused_value is not None and by_organization,
+    )
+
+
+def behind(head: Head, value: str, applied: AppliedFile, resolution: Resolution) -> bool:
+    """Whether a new file or new members change the targets of a value in force, or let a refused value pass.
+
+    ``resolution``: by the new ones. If all copies are finished, only accounts that join count: nothing is open, and
+    delivered AMIs stay.
+    """
+    if value != head.value:
+        return head.refused_by_organization and resolution.understood
+    if head.generation in ("", applied.generation) or not resolution.understood:
+        return False
+    if places_digest(resolution.targets, resolution.blocked) == head.places and not resolution.blocked:
+        return False
+    joins = resolution.back_fill and head.generation.rpartition("/")[2] != applied.generation.rpartition("/")[2]
+    return head.moving or head.standing or joins
+
+
+class Move(StrEnum):
+    """What discovery does about one AMI."""
+
+    START = "start"
+    """It has no promotion: one begins."""
+    LOOK = "look"
+    """Its tag or AMI differs from the head: the promotion looks."""
+    RESOLVE = "resolve"
+    """File or members changed its targets: the promotion resolves its value again."""
+    FORGET = "forget"
+    """Whether it has ended and its tag is gone: discovery deletes its head and keeps its record."""
+
+
+class Resolver:
+    """Resolves each value once, by one reading of the applied file."""
+
+    def __init__(self, applied: AppliedFile) -> None:
+        self.applied = applied
+        self._known: dict[tuple[str, bool], Resolution] = {}
+
+    def resolve(self, value: str, *, in_force: bool) -> Resolution:
+        """See ``AppliedFile.resolve``."""
+        if (value, in_force) not in self._known:
+            self._known[value, in_force] = self.applied.resolve(value, in_force=in_force)
+        return self._known[value, in_force]
+
+
+def move(value: str | None, state: str, head: Head | None, resolver: Resolver) -> Move | None:
+    """Return what to do about an AMI with the tag ``value`` (None: no tag) and this head. ``state``: its state in EC2.
+
+    A promotion that gave up a pending AMI after a day looks when the AMI is available.
+    """
+    if head is None:
+        return None if value is None else Move.START
+    if value is None and head.known and not (head.moving and head.value is None):
+        return Move.LOOK  # until it knows itself that it has no tag, so that the next one is news
+    if value is None and (head.standing or head.moving):
+        return None
+    if head.standing and state == "disabled":
+        return Move.LOOK
+    if state == "pending" and not head.moving:
+        return None
+    if value is None:
+        return Move.FORGET
+    if value not in head.known:
+        return Move.LOOK
+    values = {value, value if head.value is None else head.value}  # a removal waits for no refused value
+    late = (behind(head, one, resolver.applied, resolver.resolve(one, in_force=one == head.value)) for one in values)
+    return Move.RESOLVE if any(late) else None

@@ -1,0 +1,152 @@
+"""The state machine of a promotion: which events can happen in which state, and what is left to do.
+
+It is level-triggered: whatever woke it, it compares what is wanted with what there is, and one pass makes these agree.
+The pass first asks deliveries to end. That waits for nothing: not for the source's checks, a pause, another account's
+fault, or a look at the tag. What is missing begins afterwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from chalicelib.promotion import commands as do
+from chalicelib.promotion import events as ev
+from chalicelib.promotion.model import END, Promotion, PromotionState
+
+NEWS = ("tag", "image", "seen", "retry", "generation")
+"""Inbox entries that ask for a look at the tag: its own event, the AMI's, discovery's, an operator's request, and a
+change of file or membership. ``retry`` is "when:account,account": what failed is tried again, there or everywhere.
+"""
+
+WITHDRAW = "withdraw"
+"""Inbox entry: an operator has withdrawn accounts, or lifted that; the operators' table says which."""
+
+WORTH_A_LOOK = 3
+"""After so many polls a running promotion also reads its tag, because the event of its removal can be lost."""
+
+S = PromotionState
+
+_COMPARED = frozenset({S.RESOLVING, S.EXPANDING, S.RUNNING, S.OVER})
+_LOOKED = frozenset({S.REQUESTED, S.RESOLVING, S.RUNNING, S.OVER})
+
+TRANSITIONS: Mapping[PromotionState, Mapping[type, frozenset[PromotionState]]] = {
+    S.REQUESTED: {
+        ev.TagSeen: _LOOKED,
+        ev.RefusedNotified: frozenset({S.REQUESTED}),
+        ev.Blocked: frozenset({S.REQUESTED}),
+    },
+    S.RESOLVING: {
+        ev.TagSeen: frozenset({S.REQUESTED, S.RESOLVING}),
+        ev.Compared: _COMPARED,
+        ev.RefusedNotified: frozenset({S.RESOLVING}),
+        ev.Blocked: frozenset({S.RESOLVING}),
+    },
+    S.EXPANDING: {
+        ev.TagSeen: frozenset({S.EXPANDING, S.RESOLVING}),
+        ev.Compared: _COMPARED,
+        ev.Examined: frozenset({S.EXPANDING, S.RUNNING}),
+        ev.Sliced: frozenset({S.EXPANDING, S.RUNNING}),
+        ev.RefusedNotified: frozenset({S.EXPANDING}),
+        ev.Blocked: frozenset({S.EXPANDING}),
+        ev.Paused: frozenset({S.EXPANDING}),
+    },
+    S.RUNNING: {
+        ev.TagSeen: frozenset({S.RUNNING, S.RESOLVING}),
+        ev.Compared: _COMPARED,
+        ev.RefusedNotified: frozenset({S.RUNNING}),
+        ev.Blocked: frozenset({S.RUNNING}),
+    },
+    S.OVER: {
+        ev.TagSeen: _LOOKED,
+        ev.Compared: _COMPARED,
+        ev.RefusedNotified: frozenset({S.OVER}),
+        ev.Blocked: frozenset({S.OVER}),
+    },
+}
+"""State -> event -> the states that can follow. An event that a state does not have is illegal and parks the record."""
+
+
+def outstanding(promotion: Promotion, now: int) -> tuple[do.Command, ...]:
+    """List the commands that are left, from the record alone. Each is safe to repeat."""
+    due = now >= promotion.next_try
+    may_compare = now >= promotion.blocked_until
+    if promotion.cursor.startswith(END) and promotion.state is S.EXPANDING:
+        return (do.Slice(promotion.cursor),) if due else ()
+    if _withdraws(promotion) and may_compare:
+        return (do.Compare(),)
+    may_look = now >= promotion.look_blocked_until
+    if may_look and (has_news(promotion) or (due and needs_look(promotion))):
+        return (do.LookAtTag(),)
+    if not may_compare or not due:
+        return ()
+    if not promotion.unnotified:
+        return _next(promotion, may_look=may_look)
+    notify = do.NotifyRefused(promotion.faults)
+    return (do.Compare(), notify) if promotion.state is S.RESOLVING else (notify,)  # no removal waits for a notice
+
+
+def _next(promotion: Promotion, *, may_look: bool) -> tuple[do.Command, ...]:
+    if needs_look(promotion):
+        return ()
+    match promotion.state:
+        case S.RESOLVING:
+            return (do.Compare(),)
+        case S.EXPANDING:
+            return (do.Slice(promotion.cursor),) if promotion.examined == promotion.inputs else (do.Examine(),)
+        case S.RUNNING:
+            worth = may_look and promotion.tries >= WORTH_A_LOOK
+            return (do.LookAtTag(), do.Compare()) if worth else (do.Compare(),)
+        case _:  # what was shared may have been withdrawn for a change of file or membership
+            return (do.Compare(),) if _compares_again(promotion) else ()
+
+
+def looks(promotion: Promotion, now: int) -> tuple[do.Command, ...]:
+    """List the looks of a promotion that was woken: its deliveries end by themselves."""
+    if promotion.unnotified or now < promotion.blocked_until:
+        return ()
+    waits = promotion.state is S.RUNNING or (promotion.state is S.OVER and promotion.standing)
+    return (do.Compare(),) if waits else ()
+
+
+def tells(before: Promotion, after: Promotion) -> bool:
+    """Whether the history gets an entry: not for a look, or a comparison, that shows nothing new."""
+    quiet: dict[str, Any] = {"tries": 0, "next_try": 0, "looked_at": 0, "due_at": None, "handled": {}}
+    return replace(before, **quiet) != replace(after, **quiet)
+
+
+def _withdraws(promotion: Promotion) -> bool:
+    asked = promotion.unread(WITHDRAW) is not None and promotion.state is not S.REQUESTED
+    nobody = promotion.newest == 0 or (promotion.state is S.OVER and promotion.value is None)
+    return asked and not nobody  # who has got nothing loses nothing
+
+
+def _compares_again(promotion: Promotion) -> bool:
+    """Whether an ended promotion could not compare the last time."""
+    return promotion.standing and bool(promotion.tries)
+
+
+def has_news(promotion: Promotion) -> bool:
+    """Whether an inbox entry asks for a look at the tag."""
+    return any(promotion.unread(name) is not None for name in NEWS)
+
+
+def needs_look(promotion: Promotion) -> bool:
+    """Whether the tag must be read when it is due, before anything else: the event of its removal can be lost."""
+    waited = bool(promotion.tries) and promotion.looked_at < promotion.next_try
+    busy = promotion.state in (S.RESOLVING, S.EXPANDING)
+    return promotion.state is S.REQUESTED or bool(promotion.absent_since) or (busy and waited)
+
+
+def due_at(promotion: Promotion) -> int | None:
+    """Return when to look again if no wake arrives; None: it has ended, and nothing is in doubt."""
+    news = has_news(promotion)
+    times = [promotion.look_blocked_until] if news else []
+    if _withdraws(promotion):
+        times.append(promotion.blocked_until or promotion.since)
+    rests = promotion.state is S.OVER and not (promotion.absent_since or promotion.unnotified)
+    if not rests or _compares_again(promotion):
+        blocked = promotion.look_blocked_until if needs_look(promotion) else promotion.blocked_until
+        times.append(max(promotion.next_try, blocked))
+    return min(times, default=None)

@@ -1,0 +1,197 @@
+"""A promotion's record: its states, what it has read, and its tracked deliveries, as data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+
+from chalicelib.engine import addresses
+from chalicelib.engine.faults import Fault
+
+
+class PromotionState(StrEnum):
+    """What a promotion waits for."""
+
+    REQUESTED = "requested"
+    """the tag to be read from EC2, and the AMI to be available"""
+    RESOLVING = "resolving"
+    """its inputs to be compared with its deliveries: whom the tag names, by the applied file as it is now"""
+    EXPANDING = "expanding"
+    """one pass over the differences: deliveries that end, then the source's examination and deliveries that begin"""
+    RUNNING = "running"
+    """its deliveries to end"""
+    OVER = "over"
+    """nothing; a new event starts another comparison"""
+
+
+BACK_AGAIN = ("cancelled", "withdrawn")
+"""Outcomes after which a delivery begins again as soon as its target is wanted again."""
+
+MOST_FAULTS = 20
+"""Faults that a record keeps: those of a thousand accounts would not fit. `ami-promoter plan` lists all."""
+
+MADE_HERE = "source-made-by-service"
+"""Fault code of an AMI that the service made."""
+
+END, BEGIN = "end:", "begin:"
+"""How a cursor starts: the pass asks deliveries to end, in the order of their ids; or begins some, by target."""
+
+
+@dataclass(frozen=True, slots=True)
+class Promotion:
+    """One per source AMI. Times are epoch seconds.
+
+    It remembers what it has read of the tag, for which inputs it last compared, and how far the pass is. Who is to have
+    the AMI is computed whenever it is asked (``wanted.py``).
+    """
+
+    ami: str
+    hub: str
+    region: str
+    created_at: int
+    state: PromotionState = PromotionState.REQUESTED
+    image_name: str = ""
+
+    generation: int = 0
+    """Each tag event, and each new value, raises it: what has failed begins again. 0: it has begun nothing."""
+    retries: Mapping[str, int] = field(default_factory=dict)
+    """Generations of single targets ("account" or "account/region") that an operator asked to begin again."""
+    valid: int = 0
+    """The generation of the value in force: a refused value begins nothing again."""
+    passed: int = 0
+    """The last generation for which a pass has begun all that was missing."""
+    gone: int = 0
+    """The last generation in which the AMI was gone or disabled: then standing shares end, and nothing begins."""
+    episode: int = 0
+    """How many passes have begun deliveries; each has its summary."""
+    summarised: int = 0
+    """The last episode whose summary was published."""
+
+    value: str | None = None
+    """The value in force: the last valid one. None: there is no tag, or there was no valid value yet."""
+    in_force_since: int = 0
+    """When the value in force was first read, or when two looks had agreed that it was removed."""
+    withdrawals_from: int = 0
+    """Withdrawals of before this time have ended, as EC2 has shown another value since."""
+    seen_value: str | None = None
+    """The tag's value at the last look; None: there was no tag."""
+    seen_since: int = 0
+    """When a look first showed that value; one that names fewer targets counts after two looks (invariant 1)."""
+    looked_at: int = 0
+    """When the tag was last read."""
+    read_at: int = 0
+    """Tag events of before this time are no news."""
+    absent_since: int = 0
+    """Since when looks do not show the tag, or the AMI: absence counts after two looks (invariant 5)."""
+    refused_value: str | None = None
+    """The tag's value if it was refused; discovery leaves it alone."""
+
+    inputs: str = ""
+    """Digest of the inputs of the last comparison."""
+    cursor: str = ""
+    """How far the pass is; "": none is under way."""
+    digest: str = ""
+    """Digest of the targets file of the last comparison; "": there was none."""
+    members: str = ""
+    """Digest of the members of that comparison."""
+    places: str = ""
+    """Digest of the targets of that comparison, by which discovery sees whether a new file changes them."""
+    withdrawn: Mapping[str, str] = field(default_factory=dict)
+    """The withdrawals of that comparison, for people: "account" or "account/region" -> the operator."""
+    examined: str = ""
+    """For which inputs the source passed its checks."""
+    unfit: str = ""
+    """For which inputs the source failed its checks: then nothing begins."""
+    source: str = ""
+    """The name of the source as it was examined; "": not yet."""
+    source_of: int = 0
+    """The generation for which it was examined: what is tagged later waits for a tag event."""
+    standing: bool = False
+    """Whether some of its deliveries are in ``shared``, or are to be."""
+    restarts: int = 0
+    """How many passes in a row began again what had been cancelled, for the same inputs."""
+    approval_digest: str = ""
+    """Digest of what waits for an approval; "": nothing."""
+    approval_asked: str = ""
+    """The name of the last notice that asked, so that it is sent once."""
+
+    faults: tuple[Fault, ...] = ()
+    """Faults of the value, the source or single accounts while they persist; ``MOST_FAULTS`` of them."""
+    faulty: str = ""
+    """Digest of all these faults; "": there are none."""
+    notified: str = ""
+    """The faults of which people were notified last, as ``faulty`` names them."""
+    why: str = ""
+    """Why it has ended, in a sentence."""
+
+    blocked_until: int = 0
+    """After a refused comparison: the next one, and openings and notices."""
+    look_blocked_until: int = 0
+    """After a refused look at the tag: the next one."""
+    tries: int = 0
+    next_try: int = 0
+    since: int = 0
+    """When the present state was entered."""
+    handled: Mapping[str, str] = field(default_factory=dict)
+    due_at: int | None = None
+    inbox: Mapping[str, str] = field(default_factory=dict)
+    """Entries that others write; read with the record, never written with it."""
+
+    @property
+    def key(self) -> addresses.RecordKey:
+        """Where it is stored."""
+        return addresses.promotion(self.ami)
+
+    @property
+    def where(self) -> str:
+        """For messages."""
+        return f"{self.ami} in account {self.hub}, {self.region}"
+
+    def of_value(self, *, refused: bool) -> Promotion:
+        """Return the promotion as the value in force has it; a refused value has raised a generation in vain."""
+        return replace(self, generation=self.valid) if refused else self
+
+    @property
+    def basis(self) -> str:
+        """Identifies what a look or comparison starts from: its result does not count once that has changed."""
+        seen = (self.seen_value, self.absent_since, self.value, self.refused_value, self.generation, self.gone)
+        return addresses.digest(*map(str, seen), str(sorted(self.retried.items())))
+
+    @property
+    def retried(self) -> Mapping[str, int]:
+        """The retries since the last tag event."""
+        return {place: generation for place, generation in self.retries.items() if generation > self.generation}
+
+    @property
+    def newest(self) -> int:
+        """The newest generation of any target."""
+        return max(self.generation, *self.retries.values(), 0)
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the AMI is gone or disabled, and has not been tagged since."""
+        return 0 < self.newest <= self.gone
+
+    @property
+    def made_here(self) -> bool:
+        """Whether the service made the AMI itself: then its tag starts nothing."""
+        return any(fault.code == MADE_HERE for fault in self.faults)
+
+    @property
+    def unnotified(self) -> bool:
+        """Whether people must still be notified of its faults."""
+        return self.faulty not in ("", self.notified)
+
+    def unread(self, name: str) -> str | None:
+        """Return an inbox entry that has not been handled yet."""
+        value = self.inbox.get(name)
+        return None if value is None or value == self.handled.get(name) else value
+
+    def generation_of(self, account: str, place: str) -> int:
+        """Return the generation of a target: a delivery that failed in an older one begins again."""
+        return max(self.generation, self.retries.get(account, 0), self.retries.get(place, 0))
+
+    def withdrawals_count_from(self, value: str | None) -> int:
+        """Return from when withdrawals count for a value: since EC2 last showed another one."""
+        return self.withdrawals_from if value == self.value else max(self.withdrawals_from, self.in_force_since)

@@ -1,0 +1,97 @@
+"""The notices of a promotion, and the one of a new hub."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from chalicelib.delivery.tracked import GOOD, TrackedDelivery
+from chalicelib.engine.addresses import digest
+from chalicelib.engine.faults import Fault, count
+from chalicelib.engine.notices import MAX_LISTED, SCHEMA, said_faults
+from chalicelib.engine.places import Place
+from chalicelib.promotion.model import Promotion
+from chalicelib.targets.approvals import short
+
+REFUSED = "promotion.refused"
+AWAITING = "promotion.awaiting-approval"
+SUMMARY = "promotion.over"
+BASELINE = "hub.baseline"
+
+
+def refused(promotion: Promotion, faults: Iterable[Fault], now: int) -> dict[str, Any]:
+    """Build the one notice that lists every fault of a value or a source."""
+    listed = said_faults(faults)
+    value = promotion.value if promotion.refused_value is None else promotion.refused_value
+    return {
+        **_of_promotion(promotion, REFUSED, now, value or "", *(fault["what"] for fault in listed)),
+        "outcome": "refused",
+        "value": value,
+        "faults": listed,
+    }
+
+
+def awaiting_approval(promotion: Promotion, digest: str, once: str, places: Sequence[str], now: int) -> dict[str, Any]:
+    """Build the one notice that asks for an approval. ``once``: its name; ``places``: the targets that wait."""
+    listed = map(Place.parse, places[:MAX_LISTED])
+    waiting = f"{count(len(places), 'target waits', 'targets wait')} for that"
+    return {
+        **_of_promotion(replace(promotion, episode=0), AWAITING, now, once),
+        "episode": promotion.episode,
+        "outcome": "awaiting",
+        "value": promotion.value,
+        "why": f"An approver must approve the value {promotion.value!r}: {waiting}.",
+        "digest": digest,
+        "approve": f"ami-promoter approve {promotion.ami} --digest {short(digest)}",
+        "targets": [{"account": account, "region": region} for account, region in listed],
+        "unlisted": max(len(places) - MAX_LISTED, 0),
+    }
+
+
+def summary(promotion: Promotion, tracked: Iterable[TrackedDelivery], now: int) -> dict[str, Any]:
+    """Build the one message when all deliveries of a promotion have ended; those that failed are listed first."""
+    all_of_them = sorted(tracked, key=lambda one: (one.state in GOOD, one.account, one.region))
+    counted = ("delivered", "shared", "failed", "cancelled", "withdrawn")
+    counts = {state: sum(one.state == state for one in all_of_them) for state in counted}
+    return {
+        **_of_promotion(promotion, SUMMARY, now),
+        "outcome": "delivered" if sum(counts[state] for state in GOOD) == len(all_of_them) else "incomplete",
+        "value": promotion.value,
+        "counts": counts,
+        "deliveries": [
+            {"account": one.account, "region": one.region, "outcome": one.state, "image": one.image or None}
+            for one in all_of_them[:MAX_LISTED]
+        ],
+        "unlisted": max(len(all_of_them) - MAX_LISTED, 0),
+    }
+
+
+def baseline(hub: str, region: str, images: Iterable[str], count: int, now: int) -> dict[str, Any]:
+    """Build the one notice of a new hub: what was tagged before it first looked waits for a new tag event."""
+    listed = list(images)
+    return {
+        "schema": SCHEMA,
+        "id": digest(hub, region, BASELINE),
+        "event": BASELINE,
+        "at": now,
+        "hub": hub,
+        "region": region,
+        "outcome": "ignored",
+        "images": listed,
+        "unlisted": max(count - len(listed), 0),
+        "why": "These AMIs had the trigger tag before the service first looked. Tag one again to promote it.",
+    }
+
+
+def _of_promotion(promotion: Promotion, event: str, now: int, *cause: str) -> dict[str, Any]:
+    return {
+        "schema": SCHEMA,
+        "id": digest(promotion.hub, promotion.ami, str(promotion.episode), event, *cause),
+        "event": event,
+        "at": now,
+        "episode": promotion.episode,
+        "hub": promotion.hub,
+        "source_image": promotion.ami,
+        "source_name": promotion.image_name,
+    }

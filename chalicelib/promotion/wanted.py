@@ -1,0 +1,200 @@
+"""Who is to have an AMI, and what differs from that. Everything here is computed from what was just read."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from chalicelib.delivery.tracked import EXPIRED, RUNNING, TrackedDelivery
+from chalicelib.engine import schedule
+from chalicelib.engine.addresses import digest
+from chalicelib.engine.faults import Fault
+from chalicelib.promotion.model import BACK_AGAIN, Promotion
+from chalicelib.sharing import entitlement
+from chalicelib.sharing.entitlement import Entitlement, launched_by
+from chalicelib.targets.applied_file import AppliedFile, Resolution, Target
+from chalicelib.targets.approvals import needs
+from chalicelib.targets.withdrawals import Withdrawal, by_place, covering, in_force
+
+SHARED = "shared"
+
+
+@dataclass(frozen=True, slots=True)
+class WantedTargets:
+    """Whom the value that counts names now. Targets are named "account/region"."""
+
+    value: str | None = None
+    """The value that counts."""
+    entitled: Entitlement = field(default_factory=Entitlement)
+    groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    back_fill: bool = True
+    digest: str = ""
+    members: str = ""
+    places: str = ""
+    refused: str | None = None
+    faults: tuple[Fault, ...] = ()
+    """Faults of the tag's value, if it is refused; else those of blocked accounts."""
+    unknown: bool = False
+    """Whether nobody knows whom it names: then nothing begins, and only what an operator has withdrawn ends."""
+    waits: Fault | None = None
+    """Why it is unknown, if that passes by itself."""
+    unbelieved: bool = False
+    """Whether it is for the value in force, as one look alone showed another that names fewer: nothing begins."""
+
+    @property
+    def targets(self) -> Mapping[str, Target]:
+        """The wanted targets."""
+        return self.entitled.targets
+
+    def inputs(self, promotion: Promotion) -> str:
+        """Return a digest of all that decides: the same inputs need no second pass."""
+        generations = (promotion.generation, sorted(promotion.retried.items()), promotion.is_gone)
+        withdrawn = sorted(self.entitled.withdrawn.items())
+        how = self.refused, self.unknown, self.unbelieved
+        return digest(repr((self.value, how, generations, self.digest, self.members, withdrawn)))
+
+    def surplus(self, tracked: Iterable[TrackedDelivery], promotion: Promotion) -> list[TrackedDelivery]:
+        """Return the deliveries that run, or are shared, and should not; sorted by id."""
+        gone = promotion.is_gone
+        ends = [
+            one
+            for one in tracked
+            if (one.state in (RUNNING, SHARED) and not self._may_go_on(one.place)) or (gone and one.state == SHARED)
+        ]
+        return sorted(ends, key=lambda one: one.delivery)
+
+    def _may_go_on(self, place: str) -> bool:
+        if self.unknown:
+            return covering(self.entitled.withdrawn, place) is None
+        return self.entitled.may_go_on(place)
+
+    def missing(self, tracked: Sequence[TrackedDelivery], promotion: Promotion) -> list[Target]:
+        """Return the targets whose deliveries are to begin, or to begin again; sorted by place."""
+        nobody = self.unknown or self.unbelieved or promotion.is_gone or promotion.made_here
+        if nobody or not promotion.newest:
+            return []
+        known = {one.place: one for one in tracked}
+        found = {
+            place: target for place, target in self.targets.items() if self._begins(target, known.get(place), promotion)
+        }
+        by_way = {f"{target.by_way_of}/{target.region}" for target in found.values() if target.by_way_of}
+        for place in by_way & self.targets.keys() - found.keys():  # the hub's own copy, which a target waits for
+            one = known.get(place)
+            if one is None or one.state in ("failed", EXPIRED):
+                found[place] = self.targets[place]
+        return [found[place] for place in sorted(found)]
+
+    def _begins(self, target: Target, one: TrackedDelivery | None, promotion: Promotion) -> bool:
+        """An account that is added to the file waits for a tag event; one that joins an OU does not."""
+        generation = promotion.generation_of(target.account, target.place)
+        if one is None:
+            joins = promotion.generation > 0 and self.back_fill and bool(target.unit)
+            return generation > promotion.passed or joins
+        return one.state in BACK_AGAIN or (one.state in ("failed", EXPIRED) and one.generation < generation)
+
+    def announced(self, tracked: Iterable[TrackedDelivery], promotion: Promotion) -> list[Target]:
+        """Return the targets whose deliveries are tracked as begun in this generation; sorted by place.
+
+        A run may have been killed before it wrote them.
+        """
+        places = {
+            one.place
+            for one in tracked
+            if one.state == RUNNING and one.generation == promotion.generation_of(one.account, one.place)
+        }
+        return [self.targets[place] for place in sorted(places & self.targets.keys())]
+
+    def waits_for_approval(self, tracked: Iterable[TrackedDelivery]) -> bool:
+        """Whether a delivery that has not ended may wait for an approval."""
+        running = {one.place for one in tracked if one.state == RUNNING}
+        return any(needs(target) for place, target in self.targets.items() if place in running)
+
+
+def wanted(
+    promotion: Promotion, applied: AppliedFile, withdrawals: Collection[Withdrawal], *, believed: bool = True
+) -> WantedTargets:
+    """Return whom the AMI is for.
+
+    The tag's value counts if it is understood, else the value in force: a name that the file has lost names nobody.
+    ``believed``: whether the tag's value counts at all.
+    """
+    shown, made = current(promotion), promotion.faults if promotion.made_here else ()
+    shown = shown if believed else promotion.value
+    refused = promotion.refused_value if made else None
+    if shown is None:
+        return WantedTargets(refused=refused, faults=made)
+    first = applied.resolve(shown, in_force=shown == promotion.value and bool(promotion.digest))
+    if first.waits is not None:
+        return _unknown(promotion, withdrawals, promotion.refused_value, waits=first.waits)
+    if first.understood:
+        return _of(promotion, shown, first, withdrawals, refused=refused, faults=made)
+    last = promotion.value if promotion.digest else None
+    if last is None:
+        return WantedTargets(refused=shown, faults=first.faults, digest=first.digest, members=first.members)
+    before = applied.resolve(last, in_force=True)
+    if not before.understood:
+        return _unknown(promotion, withdrawals, shown, faults=first.faults)
+    return _of(promotion, last, before, withdrawals, refused=shown, faults=first.faults)
+
+
+def current(promotion: Promotion) -> str | None:
+    """Return the tag's value by all looks; while they disagree, or the AMI is gone, it is the value in force."""
+    weak = promotion.absent_since or promotion.is_gone or promotion.made_here
+    return promotion.value if weak else promotion.seen_value
+
+
+def is_believed(promotion: Promotion) -> bool:
+    """Whether two looks, half a minute apart, have shown the tag's value."""
+    return promotion.looked_at >= promotion.seen_since + schedule.SECOND_LOOK_AFTER
+
+
+def _unknown(
+    promotion: Promotion,
+    withdrawals: Collection[Withdrawal],
+    refused: str | None,
+    *,
+    faults: tuple[Fault, ...] = (),
+    waits: Fault | None = None,
+) -> WantedTargets:
+    """Return what is known of a value where the file, or a unit in it, cannot be read: who was withdrawn."""
+    value = promotion.value
+    counts = in_force(withdrawals, {value, promotion.seen_value}, promotion.withdrawals_count_from(value))
+    left = Entitlement(withdrawn=by_place(counts))
+    return WantedTargets(value, left, refused=refused, faults=faults, unknown=True, waits=waits)
+
+
+def _of(
+    promotion: Promotion,
+    value: str,
+    resolution: Resolution,
+    withdrawals: Collection[Withdrawal],
+    *,
+    refused: str | None = None,
+    faults: tuple[Fault, ...] = (),
+) -> WantedTargets:
+    counts = in_force(withdrawals, {value, promotion.seen_value}, promotion.withdrawals_count_from(value))
+    return WantedTargets(
+        value,
+        entitlement.of(resolution, by_place(counts)),
+        resolution.groups,
+        resolution.back_fill,
+        resolution.digest,
+        resolution.members,
+        places_digest(resolution.targets, resolution.blocked),
+        refused,
+        faults or tuple(resolution.without(by_place(counts)).blocked.values()),
+    )
+
+
+def places_digest(targets: Iterable[Target], blocked: Iterable[str] = ()) -> str:
+    """Return a digest of targets: their places and, in share mode, the receivers of their launch permissions.
+
+    ``blocked``: accounts whose settings conflict; what they have ends when the file does not name them any longer.
+    """
+    named = [f"{one.place}={launched_by(one) if one.mode == 'share' else ''}" for one in targets]
+    return digest(*sorted((*named, *blocked)))
+
+
+def has_more_than_withdrawn(surplus: Iterable[TrackedDelivery], meant: WantedTargets) -> bool:
+    """Whether some of these were not withdrawn by an operator: the value, or the file, no longer names them."""
+    return any(covering(meant.entitled.withdrawn, one.place) is None for one in surplus)

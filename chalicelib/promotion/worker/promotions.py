@@ -1,0 +1,285 @@
+"""The executor of promotions: from the tag to the deliveries and one summary."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import assert_never
+
+from chalicelib.delivery import preflight
+from chalicelib.delivery.ports import TrackedDeliveries
+from chalicelib.delivery.tracked import RUNNING, TrackedDelivery
+from chalicelib.delivery.worker.approvals import LiveApprovals
+from chalicelib.engine.budget import Budget
+from chalicelib.engine.errors import LostRace, Refusal, RefusalKind, Unreadable
+from chalicelib.engine.faults import Fault
+from chalicelib.engine.ports import Notices, Records
+from chalicelib.engine.runner import Machine
+from chalicelib.engine.waker import Clock, Waker
+from chalicelib.images import arriving
+from chalicelib.images.image import SourceImage
+from chalicelib.images.ports import Source
+from chalicelib.images.source_images import source_image, write_source
+from chalicelib.promotion import commands as do
+from chalicelib.promotion import events as ev
+from chalicelib.promotion import evolving, machine, notices, wanted
+from chalicelib.promotion.model import END, Promotion
+from chalicelib.promotion.wanted import SHARED, WantedTargets
+from chalicelib.promotion.worker.passes import DeliveryPass
+from chalicelib.sharing.ports import Ledger
+from chalicelib.targets.applied_file import Target
+from chalicelib.targets.ports import Targets
+
+
+@dataclass(frozen=True, slots=True)
+class PromotionPorts:
+    """The ports of a promotion's executor, beside the records."""
+
+    source: Source
+    targets: Targets
+    tracked: TrackedDeliveries
+    ledger: Ledger
+    notices: Notices
+    approvals: LiveApprovals
+
+
+PROMOTION_MACHINE: Machine[Promotion, do.Command, ev.Event] = Machine(
+    machine.outstanding, evolving.evolve, looks=machine.looks, tells=machine.tells
+)
+
+
+class PromotionExecutor:
+    """Executes a promotion's commands."""
+
+    def __init__(
+        self, records: Records, waker: Waker, clock: Clock, ports: PromotionPorts, *, trigger_tag: str
+    ) -> None:
+        self._records = records
+        self._clock = clock
+        self._ports = ports
+        self._trigger_tag = trigger_tag
+        self._pass = DeliveryPass(records, ports.tracked, ports.ledger, waker, clock)
+
+    def execute(self, record: Promotion, command: do.Command, budget: Budget) -> ev.Event:
+        """Execute one command; a refusal comes back as an event."""
+        look, later = isinstance(command, do.LookAtTag), not isinstance(command, do.LookAtTag | do.Compare)
+        try:
+            return self._execute_one(record, command, budget)
+        except Refusal as refusal:
+            return ev.Blocked(refusal.fault, look, later)
+        except LostRace as race:
+            what = f"{race} was written by another function at the same time."
+            return ev.Blocked(Fault("lost-race", record.where, what, "The service tries again."), look, later)
+
+    def _execute_one(self, promotion: Promotion, command: do.Command, budget: Budget) -> ev.Event:
+        match command:
+            case do.LookAtTag():
+                return self._look(promotion)
+            case do.Compare():
+                return self._compare(promotion, budget)
+            case do.Examine():
+                return self._examine(promotion, budget)
+            case do.Slice():
+                return self._slice(promotion, budget)
+            case do.NotifyRefused(faults):
+                self._ports.notices.publish(notices.refused(promotion, faults, self._clock()))
+                return ev.RefusedNotified(promotion.faulty)
+            case _:
+                assert_never(command)
+
+    def _look(self, promotion: Promotion) -> ev.TagSeen:
+        read = self._ports.source.tag(promotion.ami)
+        event, changed_at = evolving.looked_for(promotion)
+        return ev.TagSeen(
+            read.value,
+            read.image_state,
+            read.image_name,
+            read.own,
+            event,
+            changed_at,
+            _answers(promotion, *machine.NEWS),
+            promotion.basis,
+        )
+
+    # --- what is wanted, and what there is ---------------------------------------------------------------------------
+
+    def _wanted(self, record: Promotion, *, believed: bool = True) -> WantedTargets:
+        """Return whom the AMI is for, by the applied file, members and withdrawals as they are now."""
+        if (wanted.current(record) if believed else record.value) is None and not record.made_here:
+            return WantedTargets()
+        ports = self._ports.targets
+        return wanted.wanted(record, ports.read(), ports.withdrawals(record.ami), believed=believed)
+
+    def _meant(self, record: Promotion, tracked: Sequence[TrackedDelivery]) -> tuple[WantedTargets, Promotion]:
+        """Return whom the AMI is for, and the promotion as that value has it.
+
+        While one look alone has shown a value that names fewer targets, it is the value in force.
+        """
+        meant = self._wanted(record)
+        if meant.value is not None and meant.value != record.value and not wanted.is_believed(record):
+            ends = meant.surplus(tracked, record)
+            if wanted.has_more_than_withdrawn(ends, meant):
+                meant = replace(self._wanted(record, believed=False), unbelieved=True)
+        return meant, record.of_value(refused=meant.refused is not None)
+
+    def _compare(self, record: Promotion, budget: Budget) -> ev.Compared:
+        tracked = self._tracked(record, budget)
+        meant, promotion = self._meant(record, tracked)
+        inputs = meant.inputs(promotion)
+        surplus = meant.surplus(tracked, promotion)
+        if meant.waits is not None and not surplus:
+            raise Refusal(RefusalKind.THROTTLED, meant.waits)
+        missing = bool(meant.missing(tracked, promotion)) or self._examines_again(promotion, meant, tracked)
+        running = any(one.state == RUNNING for one in tracked)
+        digest, asked = self._ask_approval(promotion, meant, tracked)
+        faulty = evolving.named(meant.faults, (meant.value if meant.refused is None else meant.refused) or "")
+        if inputs == promotion.unfit and meant.refused is None:
+            faulty = promotion.faulty
+        left = running or bool(surplus) or (missing and inputs != promotion.unfit)
+        left = left or faulty not in ("", promotion.notified) or meant.unbelieved
+        if not left and tracked and promotion.summarised != promotion.episode:
+            self._ports.notices.publish(notices.summary(promotion, tracked, self._clock()))
+        return ev.Compared(
+            value=meant.value,
+            refused=meant.refused,
+            faults=self._all_faults(promotion, meant),
+            faulty=faulty,
+            inputs=inputs,
+            digest=meant.digest,
+            members=meant.members,
+            places=meant.places,
+            withdrawn=meant.entitled.withdrawn,
+            unbelieved=meant.unbelieved,
+            surplus=bool(surplus),
+            missing=missing,
+            running=running,
+            standing=any(one.state == SHARED for one in tracked),
+            summarised=not left,
+            approval_digest=digest,
+            approval_asked=asked,
+            answers=_answers(promotion, machine.WITHDRAW),
+            newest=promotion.newest,
+            basis=record.basis,
+        )
+
+    def _tracked(self, promotion: Promotion, budget: Budget) -> Sequence[TrackedDelivery]:
+        """Read the tracked deliveries; after several polls, put those right that were announced and never written."""
+        tracked = tuple(self._ports.tracked.all(promotion.ami))
+        running = [one for one in tracked if one.state == RUNNING]
+        waited = promotion.tries >= machine.WORTH_A_LOOK and bool(running)
+        if waited and self._pass.put_right(promotion, running, budget):
+            return tuple(self._ports.tracked.all(promotion.ami))
+        return tracked
+
+    def _examines_again(self, promotion: Promotion, meant: WantedTargets, tracked: Sequence[TrackedDelivery]) -> bool:
+        """Whether an approver is to be asked about what is tagged now."""
+        return promotion.source_of < promotion.generation and meant.waits_for_approval(tracked)
+
+    def _all_faults(self, promotion: Promotion, meant: WantedTargets) -> tuple[Fault, ...]:
+        """Return the faults of a value, and, when it is first refused, of its source: one notice lists both."""
+        if (
+            meant.refused is None
+            or promotion.made_here
+            or (promotion.faulty and meant.refused == promotion.refused_value)
+        ):
+            return meant.faults
+        try:
+            return (*meant.faults, *self._source(promotion, ())[1])
+        except Refusal:  # a comparison waits for no examination
+            return meant.faults
+
+    def _ask_approval(
+        self, promotion: Promotion, meant: WantedTargets, tracked: Sequence[TrackedDelivery]
+    ) -> tuple[str, str]:
+        """Ask an approver about deliveries that have not ended. The notice's id is the same for the same question.
+
+        What is tagged now is examined first. Where the question is refused, the next comparison asks.
+        """
+        current = promotion.source_of >= promotion.generation or meant.inputs(promotion) == promotion.unfit
+        if not (promotion.source and current and meant.waits_for_approval(tracked)):
+            return "", ""
+        try:
+            asked = self._ports.approvals.ask(promotion.ami, promotion.source)
+        except Refusal:
+            return promotion.approval_digest, promotion.approval_asked
+        running = {one.place for one in tracked if one.state == RUNNING}
+        waits = [place for place in asked.waits if place in running]
+        if not waits:
+            return "", ""
+        if asked.once != promotion.approval_asked:
+            said = notices.awaiting_approval(promotion, asked.question.digest, asked.once, waits, self._clock())
+            self._ports.notices.publish(said)
+        return asked.question.digest, asked.once
+
+    # --- the pass ----------------------------------------------------------------------------------------------------
+
+    def _slice(self, record: Promotion, budget: Budget) -> ev.Event:
+        """Go on with the pass, or compare again if the inputs are others by now."""
+        tracked = tuple(self._ports.tracked.all(record.ami))
+        meant, promotion = self._meant(record, tracked)
+        if meant.inputs(promotion) != record.inputs:
+            return self._compare(record, budget)
+        if record.cursor.startswith(END):
+            return self._pass.end(promotion, meant, tracked, budget)
+        return ev.Paused() if self._paused() else self._pass.begin(promotion, meant, tracked, budget)
+
+    def _paused(self) -> bool:
+        """Whether an operator has paused new promotions. What runs continues, and removals take effect."""
+        return self._ports.targets.paused()
+
+    # --- the source --------------------------------------------------------------------------------------------------
+
+    def _examine(self, record: Promotion, budget: Budget) -> ev.Event:
+        """Check the source for the wanted targets, and write beside the record what is to arrive.
+
+        What somebody tags later waits for a tag event: until then what was examined first counts, also for an account
+        that joins.
+        """
+        if self._paused():
+            return ev.Paused()
+        meant = self._wanted(record)
+        promotion = record.of_value(refused=meant.refused is not None)
+        inputs = meant.inputs(promotion)
+        if inputs != record.inputs:
+            return self._compare(record, budget)
+        image, faults = self._source(promotion, tuple(meant.targets.values()))
+        if image is None or faults:
+            every = (*meant.faults, *faults)
+            faulty = evolving.named(every, promotion.value or "")
+            return ev.Examined(every, faulty, unfit=True, partial=preflight.may_be_partial(faults), inputs=inputs)
+        before = None
+        if promotion.source and promotion.source_of >= promotion.generation:
+            before = self._examined_before(promotion)
+        source = before or write_source(self._records, image)
+        return ev.Examined(source=source, generation=promotion.generation, inputs=inputs)
+
+    def _examined_before(self, promotion: Promotion) -> str | None:
+        try:
+            source_image(self._records, promotion.ami, promotion.source, promotion.key)
+        except Unreadable:
+            return None
+        return promotion.source
+
+    def _source(self, promotion: Promotion, targets: Sequence[Target]) -> tuple[SourceImage | None, tuple[Fault, ...]]:
+        """Read and check the whole source; return it as it is kept on record, and its faults."""
+        read = self._ports.source.examine(promotion.ami)
+        if read is None:
+            what = "The AMI is gone, or does not belong to the hub."
+            return None, (Fault("source-gone", promotion.where, what, "Tag an AMI that the hub owns."),)
+        image, key_facts = read
+        faults = (
+            *preflight.source_faults(
+                image,
+                promotion.hub,
+                key_facts,
+                trigger_tag=self._trigger_tag,
+                opens_keys=any(target.key_access != "none" for target in targets) or not targets,
+            ),
+            *preflight.method_faults(image, targets),
+        )
+        return arriving.kept(image, self._trigger_tag), faults
+
+
+def _answers(promotion: Promotion, *names: str) -> Mapping[str, str]:
+    """Return the inbox entries that a command answers: those that came before it."""
+    return {name: promotion.inbox[name] for name in names if name in promotion.inbox}

@@ -1,0 +1,250 @@
+"""The pass over standing shares: compares what is held with the entitlement, and closes what nobody is entitled to.
+
+It needs no record of a promotion or delivery: it reads the ledger, the tags in EC2, the applied file and the members
+(invariant 1). It only closes. It skips an AMI whose tag, file and members are the same as at its last comparison,
+except once a day. A change of a tag counts after two looks that agree.
+
+If a promotion is parked or damaged, the pass also asks its running deliveries to end that nobody is entitled to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+from chalicelib.delivery.codecs import DELIVERIES
+from chalicelib.delivery.model import EXPIRED, DeliveryState
+from chalicelib.delivery.ports import TrackedDeliveries
+from chalicelib.delivery.tracked import RUNNING, TrackedDelivery
+from chalicelib.engine import addresses, schedule
+from chalicelib.engine.addresses import STANDING
+from chalicelib.engine.budget import Budget, TimeLeft
+from chalicelib.engine.errors import ParkRecord
+from chalicelib.engine.faults import Fault
+from chalicelib.engine.ports import Records, Telemetry, Write
+from chalicelib.engine.rotation import Rotation
+from chalicelib.engine.stored import peek
+from chalicelib.engine.waker import Clock, Waker
+from chalicelib.images.ports import Source, Tagged
+from chalicelib.promotion.codec import PROMOTIONS
+from chalicelib.promotion.model import PromotionState
+from chalicelib.promotion.worker import copy_holdings
+from chalicelib.promotion.worker.tag_pass import DAMAGED, Heads, read_head
+from chalicelib.sharing.entitlement import USELESS, Entitlement, entitlement
+from chalicelib.sharing.ports import Ledger, StandingHolding
+from chalicelib.targets.ports import Targets
+
+CALLS = 8
+"""Calls to end one holding: two wakes (a write and a message each), two releases, and a read of its delivery."""
+E = TypeVar("E")
+WITHDRAWN = "withdrawn"
+"""Member of a mark: when an operator withdrew an account; then the pass compares the AMI again."""
+AT_ONCE = 20
+"""Holdings that the pass ends before it reads tag, file and members again."""
+DAY = 24 * schedule.HOUR
+
+
+@dataclass(frozen=True, slots=True)
+class StandingPorts:
+    """The ports of the pass, beside the records."""
+
+    ledger: Ledger
+    source: Source
+    targets: Targets
+    tracked: TrackedDeliveries
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What a comparison is based on. ``since``: from when withdrawals count; ``generation``: of file and members."""
+
+    tag: str | None
+    generation: str
+    since: int
+
+
+class StandingPass:
+    """One pass over all AMIs that have standing shares."""
+
+    def __init__(
+        self, records: Records, ports: StandingPorts, waker: Waker, clock: Clock, telemetry: Telemetry, hub: str
+    ) -> None:
+        self._hub = hub
+        self._records = records
+        self._ports = ports
+        self._waker = waker
+        self._clock = clock
+        self._telemetry = telemetry
+
+    def run(self, found: Sequence[Tagged], heads: Heads, *, time_left: TimeLeft) -> None:
+        """Compare each marked AMI. ``found``: the tagged AMIs, as EC2 listed them just now."""
+        marks = {key.sk: item for key, item in self._records.list(STANDING, "ami-")}
+        tagged = {one.ami: one.value for one in found if one.state not in USELESS}
+        applied = self._ports.targets.read()
+
+        budget = Budget(time_left)
+
+        def moved(ami: str) -> bool:
+            head = heads[ami]
+            seen = tagged.get(ami), applied.generation
+            if head == DAMAGED:  # its promotion writes it again, unless it cannot act
+                return True
+            return head.moving and head.value is not None and (head.value, head.generation) != seen
+
+        def look(ami: str) -> None:
+            mark, head, tag = dict(marks[ami]), heads.get(ami, DAMAGED), tagged.get(ami)
+            now = self._clock()
+            compared = f"{tag}|{head.value}|{applied.generation}|{mark.get(WITHDRAWN, '')}"
+            if mark.get("compared") == compared and now < _time(mark, "again_at"):
+                return
+            if "tag" not in mark or mark["tag"] != tag:  # None (no tag) differs from no entry
+                self._write(ami, mark, {"tag": tag, "tag_since": now})
+                return  # one look at a tag is no evidence
+            # A damaged head does not say whether a tag event has ended a withdrawal, so a withdrawal is no evidence.
+            withdrawals = () if head is DAMAGED else self._ports.targets.withdrawals(ami)
+            entitled = entitlement(tag, head.value, applied, withdrawals, head.withdrawals_from)
+            lost = head is DAMAGED and tag is not None and not applied.resolve(tag).understood
+            if isinstance(entitled, Fault) or lost:  # the value last understood, or whom it names, is unknown
+                self._telemetry.not_done("standing", f"{ami}: it is not known who is entitled to it")
+                return
+            if now < _time(mark, "tag_since") + schedule.SECOND_LOOK_AFTER:
+                return
+            if self._close_all(ami, mark, _Seen(tag, applied.generation, head.withdrawals_from), entitled, budget):
+                again_at = min([now + schedule.DAY, *entitled.ends(now)])
+                self._write(ami, mark, {"compared": compared, "again_at": again_at})
+
+        Rotation(self._records, "standing").go(marks, look, budget, CALLS)
+        self._mark_stuck([ami for ami in heads if ami not in marks and moved(ami)], budget)
+
+    def _mark_stuck(self, amis: Collection[str], budget: Budget) -> None:
+        """Mark running promotions that are parked or damaged, so that the next passes compare them."""
+
+        def mark(ami: str) -> None:
+            if self._is_stuck(ami):
+                self._records.put(addresses.standing(ami), {"kind": "standing", "episode": 0})
+
+        if amis:
+            Rotation(self._records, "stuck").go(amis, mark, budget, CALLS)
+
+    def _is_stuck(self, ami: str) -> bool:
+        return peek(self._records, addresses.promotion(ami), PROMOTIONS) is None
+
+    def _reads(self, ami: str) -> str | None:
+        """Read the tag of one AMI; None: it has none, or the AMI's state entitles nobody."""
+        read = self._ports.source.tag(ami)
+        return None if read.image_state is None or read.image_state in USELESS else read.value
+
+    def _close_all(self, ami: str, mark: Mapping[str, Any], seen: _Seen, entitled: Entitlement, budget: Budget) -> bool:
+        """Release the holdings that are not entitled; True if there was time for all, and nothing changed meanwhile."""
+        now = self._clock()
+        held = [one for one in self._ports.ledger.standing(ami) if not addresses.at_home(one.resource)]
+        ends = [one for one in held if not entitled.may_keep(one.holding.place, one.resource, one.share_name, now)]
+
+        def is_current() -> bool:
+            return not self._has_moved(ami, seen, entitled)
+
+        closed = _all_done(ends, lambda one: self._end(ami, one, entitled), is_current, budget)
+        if not closed or not self._end_running(ami, entitled, is_current, budget):
+            return False
+        if not held:
+            self._forget(ami, mark)
+        return True
+
+    def _end_running(self, ami: str, entitled: Entitlement, is_current: Callable[[], bool], budget: Budget) -> bool:
+        """Ask running deliveries without entitlement to end, if the promotion cannot; True if all were asked."""
+        if not self._is_stuck(ami):
+            return True
+        try:
+            tracked = self._ports.tracked.all(ami)
+        except ParkRecord:
+            return True
+        ends = [one for one in tracked if one.state == RUNNING and not entitled.may_go_on(one.place)]
+        cause, unfinished = f"not-entitled:{self._clock() // schedule.MINUTE}", list[TrackedDelivery]()
+
+        def ask(one: TrackedDelivery) -> None:
+            self._waker.wake(addresses.delivery(one.delivery), cause, {"cancel": f"{one.episode}:{cause}"})
+            if peek(self._records, addresses.delivery(one.delivery), DELIVERIES) is None:
+                ports = self._records, self._ports.ledger, self._waker, self._clock
+                if not copy_holdings.release(*ports, ami, one, budget):
+                    unfinished.append(one)
+
+        return _all_done(ends, ask, is_current, budget) and not unfinished
+
+    def _has_moved(self, ami: str, seen: _Seen, entitled: Entitlement) -> bool:
+        """Whether tag, file or members have changed since, or a tag event has ended a withdrawal.
+
+        Without a tag, file and members do not count. The heads may have been read minutes ago.
+        """
+        if entitled.withdrawn and read_head(self._records, ami).withdrawals_from != seen.since:
+            return True
+        moved = seen.tag is not None and self._ports.targets.generation() != seen.generation
+        return moved or self._reads(ami) != seen.tag
+
+    def _end(self, ami: str, one: StandingHolding, entitled: Entitlement) -> None:
+        """Release one delivery's holding. First ask the delivery to end, as it could hold the share again.
+
+        The holding is listed until the resource is due, so that the next pass finds it if this run is killed.
+        """
+        held = one.holding
+        expired = entitled.may_go_on(held.place) and 0 < entitled.date(held.place) <= self._clock()
+        cause = f"not-entitled:{self._clock() // schedule.MINUTE}"
+        wish = f"{held.episode}:{EXPIRED if expired else ''}{cause}"
+        self._waker.wake(addresses.delivery(held.delivery), cause, {"cancel": wish})
+        self._ports.ledger.release(one.resource, one.share_name, held, listed=True)
+        self._waker.wake_resources([one.resource], f"{held.delivery}:{cause}")
+        self._telemetry.share(one.resource, held.account, "released: not entitled", image=ami)
+        self._mark_tracked(ami, held.delivery)
+        self._ports.ledger.release(one.resource, one.share_name, held)
+
+    def _mark_tracked(self, ami: str, delivery: str) -> None:
+        """Track the delivery as withdrawn and notify its owners, if it is parked or damaged and cannot do so itself."""
+        if peek(self._records, addresses.delivery(delivery), DELIVERIES) is not None:
+            return
+        try:
+            tracked = self._ports.tracked.all(ami)
+        except ParkRecord:  # a damaged promotion delays no removal
+            return
+        for one in tracked:
+            if one.delivery == delivery and one.state == DeliveryState.SHARED:
+                self._tell(ami, one)
+                self._ports.tracked.end(ami, replace(one, state=DeliveryState.WITHDRAWN.value, image=""))
+
+    def _tell(self, ami: str, one: TrackedDelivery) -> None:
+        """Create the record by which `worker` sends the notice, before the promotion counts the delivery."""
+        key, now = addresses.withdrawal(one.delivery, one.episode), self._clock()
+        known = {name: getattr(one, name) for name in ("delivery", "episode", "account", "region")}
+        held = [each for each in self._ports.ledger.standing(ami) if each.holding.delivery == one.delivery]
+        shares = [[each.resource, each.share_name] for each in held if not addresses.at_home(each.resource)]
+        body = {**known, "hub": self._hub, "source_image": ami, "shares": shares, "since": now}
+        self._records.create(Write(key, "open", body, now), now)
+        self._waker.send(key, "withdrawn")
+
+    def _write(self, ami: str, mark: Mapping[str, Any], seen: Mapping[str, Any]) -> None:
+        """Update the mark, unless a new episode has replaced it, or an operator has withdrawn an account meanwhile.
+
+        Then the next pass compares the AMI again.
+        """
+        self._records.change(addresses.standing(ami), seen, {name: mark.get(name) for name in ("episode", WITHDRAWN)})
+
+    def _forget(self, ami: str, mark: Mapping[str, Any]) -> None:
+        """Remove the mark, if the promotion that wrote it is over and shares nothing."""
+        record = peek(self._records, addresses.promotion(ami), PROMOTIONS)
+        if record is not None and record.state is PromotionState.OVER and not record.standing:
+            self._records.forget(addresses.standing(ami), {"episode": mark.get("episode")})
+
+
+def _all_done(ends: Sequence[E], act: Callable[[E], None], is_current: Callable[[], bool], budget: Budget) -> bool:
+    """Act on each item; False if time runs out, or ``is_current`` (asked before each slice) is false."""
+    done = 0
+    for one in budget.each(ends, CALLS):
+        if done % AT_ONCE == 0 and not is_current():
+            return False
+        act(one)
+        done += 1
+    return done == len(ends)
+
+
+def _time(mark: Mapping[str, Any], name: str) -> int:
+    """Read a time of a mark; 0 if it is damaged, so that the AMI is compared."""
+    return found if isinstance(found := mark.get(name), int) else 0

@@ -1,0 +1,208 @@
+"""The pass over tags: compares the tags in EC2 with the heads of all promotions, and acts where the two differ.
+
+So it finds lost tag events, and promotions whose targets a new file or new members change. AMIs that are tagged when
+it first looks are the baseline.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
+
+from chalicelib.engine import addresses, codec
+from chalicelib.engine.addresses import HEADS, RecordKey
+from chalicelib.engine.budget import Budget, TimeLeft
+from chalicelib.engine.errors import ParkRecord
+from chalicelib.engine.ports import Records, Write
+from chalicelib.engine.rotation import Rotation
+from chalicelib.engine.waker import Clock, Waker
+from chalicelib.images.ports import Tagged
+from chalicelib.promotion import evolving
+from chalicelib.promotion.codec import PROMOTIONS
+from chalicelib.promotion.head import Move, Resolver, move
+from chalicelib.promotion.model import Promotion
+from chalicelib.sharing.head import Head
+from chalicelib.targets.ports import Targets
+
+BASELINE = RecordKey("discovery", "baseline")
+CALLS = 4
+"""For one AMI: an inbox entry, ``woken_at``, a message, and the cursor; for a slice of new ones: two transactions and
+messages."""
+AT_ONCE = 25
+"""New promotions in one transaction, each with its head: with 5,000 tagged AMIs there is no time for single writes."""
+A_PART = 0.7
+"""Part of the time left for promotions that may have to close something; then the same part for other known ones."""
+LISTED = 100
+"""How many AMIs the notice of the baseline names."""
+DAMAGED = Head()
+"""Stands for a head that cannot be read: it has no value, so the promotion is woken, and writes its head again."""
+
+Heads = Mapping[str, Head]
+"""By AMI."""
+
+
+def read_heads(records: Records) -> Heads:
+    """Read the heads of all promotions; DAMAGED for each that cannot be read."""
+    return {key.sk: _head(key, item) for key, item in records.list_readable(HEADS, "ami-")}
+
+
+def read_head(records: Records, ami: str) -> Head:
+    """Read the head of one promotion; DAMAGED if it is missing or cannot be read."""
+    found = records.list_readable(HEADS, ami)
+    return next((_head(key, item) for key, item in found if key.sk == ami), DAMAGED)
+
+
+def _head(key: RecordKey, item: Mapping[str, Any]) -> Head:
+    try:
+        return codec.decode(Head, json.loads(item["body"]), str(key))
+    except (KeyError, TypeError, ValueError):
+        return DAMAGED
+
+
+class TagPass:
+    """Begins promotions of tagged AMIs without one, and wakes those whose tag or targets have changed."""
+
+    def __init__(self, records: Records, targets: Targets, waker: Waker, clock: Clock, hub: str, region: str) -> None:
+        self._records = records
+        self._targets = targets
+        self._waker = waker
+        self._clock = clock
+        self._hub = hub
+        self._region = region
+
+    def run(self, found: Sequence[Tagged], heads: Heads, *, time_left: TimeLeft) -> None:
+        """Compare the tagged AMIs with the heads."""
+        tagged = {one.ami: one for one in found}
+        if self._records.get(BASELINE) is None:
+            self._leave(tagged, heads, time_left)
+            return
+        resolver = Resolver(self._targets.read())
+        moves: dict[str, Move] = {}
+        for ami in tagged.keys() | heads.keys():
+            one = tagged.get(ami)
+            value, state = (one.value, one.state) if one else (None, "")
+            step = move(value, state, heads.get(ami), resolver)
+            if step is not None:
+                moves[ami] = step
+        generation = resolver.applied.generation
+        starts = {ami for ami, step in moves.items() if step is Move.START}
+        may_close = {ami for ami in moves if _has_open(heads.get(ami))}
+        budget = Budget(time_left)
+
+        def known(some: list[str]) -> None:
+            for ami in some:
+                self._move(ami, moves[ami], tagged.get(ami), heads.get(ami), generation)
+
+        def new(some: list[str]) -> None:
+            self._start([tagged[ami] for ami in some], budget)
+
+        # Removals come first, and each later turn has a part of the time to itself.
+        turns: list[tuple[str, Collection[str], int, Callable[[list[str]], None]]] = [
+            ("tags-open", may_close, 1, known),
+            ("tags", moves.keys() - may_close - starts, 1, known),
+            ("starts", starts, AT_ONCE, new),
+        ]
+        turns = [turn for turn in turns if turn[1]]
+        failed: Exception | None = None
+        for number, (name, amis, size, act) in enumerate(turns, start=1):
+            part = budget if number == len(turns) else budget.part(A_PART)
+            try:
+                Rotation(self._records, name).go_in_slices(amis, size, act, part, CALLS)
+            except Exception as error:  # noqa: BLE001 - one AMI's trouble must not delay others; it is raised below
+                failed = failed or error
+        if failed is not None:
+            raise failed
+
+    def _move(self, ami: str, step: Move, one: Tagged | None, was: Head | None, generation: str) -> None:
+        minute = self._clock() // 60
+        key = addresses.promotion(ami)
+        match step:
+            case Move.LOOK:
+                self._look(key, one.value if one else "")
+            case Move.RESOLVE:
+                self._waker.wake(key, f"generation:{generation}:{minute}", {"generation": generation})
+            case Move.FORGET:
+                self._forget(addresses.head(ami), was)
+
+    def _forget(self, key: RecordKey, was: Head | None) -> None:
+        """Delete a head, unless it has been written since it was read, or a newer version wrote it."""
+        try:
+            item = self._records.get(key)
+        except ParkRecord:
+            return
+        if item is not None and _head(key, item) == was:
+            self._records.forget(key, {"kind": "head", **({"body": item["body"]} if "body" in item else {})})
+
+    def _look(self, key: RecordKey, value: str) -> bool:
+        minute = self._clock() // 60
+        return self._waker.wake(key, f"discovered:{minute}", {"seen": f"{minute}:{value}"})
+
+    def _start(self, some: Sequence[Tagged], budget: Budget) -> None:
+        """Begin promotions and wake them. One that exists already has lost its head: wake it to look at its tag."""
+        now = self._clock()
+        values = {addresses.promotion(one.ami): one.value for one in some}
+        new = [evolving.started(one.ami, self._hub, self._region, now) for one in some]
+        there = self._create(new, values)
+        self._waker.wake_all([(record.key, f"discovered:{now // 60}") for record in new if record.key not in there])
+        for key in budget.each(sorted(there, key=str), CALLS):
+            mark = addresses.standing(key.pk.removeprefix("promotion#"))
+            if not self._look(key, values[key]) and self._records.get(mark) is None:  # it is parked
+                self._records.put(mark, {"kind": "standing", "episode": 0})
+
+    def _create(self, new: Sequence[Promotion], values: Mapping[RecordKey, str]) -> Collection[RecordKey]:
+        """Write promotions with their heads, in one transaction. Returns the keys of those that existed already."""
+        now = self._clock()
+        items = {
+            one.key: (
+                PROMOTIONS.encode(one),
+                [PROMOTIONS.head_item(one, *((values[one.key],) if one.key in values else ()))],
+            )
+            for one in new
+        }
+        there = self._records.create_all(list(items.values()), now)
+        rest = [item for key, item in items.items() if key not in there]
+        if there and rest:
+            there = {*there, *self._records.create_all(rest, now)}
+        return there
+
+    def _leave(self, tagged: Mapping[str, Tagged], heads: Heads, time_left: TimeLeft) -> None:
+        """Write the baseline: a promotion for each AMI that is tagged now, which waits for a new tag event.
+
+        EC2 keeps no time for a tag, so the service cannot tell old tags from new ones. One notice lists these AMIs.
+        """
+        left = Rotation(self._records, "baseline").go_in_slices(
+            [ami for ami in tagged if ami not in heads],
+            AT_ONCE,
+            lambda some: self._leave_some([tagged[ami] for ami in some]),
+            Budget(time_left),
+            CALLS,
+        )
+        if not left:
+            return
+        now, there = self._clock(), read_heads(self._records)
+        if any(self._is_new(ami) for ami in tagged.keys() - there.keys()):
+            return  # written by another run meanwhile, or not yet: ending here would promote the rest as newly tagged
+        found = [ami for ami, head in there.items() if ami in tagged and head.waits]
+        if found:
+            body = {"images": sorted(found)[:LISTED], "count": len(found), "region": self._region, "hub": self._hub}
+            notice = Write(addresses.baseline_notice(), "open", body, now)
+            self._records.create(notice, now)
+            self._waker.send(notice.key, "baseline")
+        self._records.put(BASELINE, {"kind": "baseline", "at": now, "images": len(tagged)})
+
+    def _is_new(self, ami: str) -> bool:
+        try:
+            return self._records.read(addresses.promotion(ami)) is None
+        except ParkRecord:
+            return False
+
+    def _leave_some(self, tagged: Sequence[Tagged]) -> None:
+        now = self._clock()
+        new = [evolving.baseline(one.ami, self._hub, self._region, one.value, now) for one in tagged]
+        self._create(new, {})
+
+
+def _has_open(head: Head | None) -> bool:
+    """Whether shares of a promotion may be open, so that a change may be a removal."""
+    return head is not None and (head.moving or head.standing)

@@ -1,1 +1,0 @@
-"""Use cases: order reading, asking, writing and acting; one class for each kind of record. They use ports only."""

@@ -1,0 +1,1 @@
+"""Sharing: the ledger of shares, who is entitled to one, and the permissions at AWS."""

@@ -1,0 +1,188 @@
+"""The permission adapter for grants to service-linked roles, which must be made from the target's account.
+
+The policies of such a role cannot be changed, so Auto Scaling's documentation has the role's account make a grant
+[aws-facts 3, VERIFIED], also on a key of another account, whose owner has admitted that account. The hub lists and
+revokes grants on its own keys. On the target's own key the grant role is the retiring principal of its grants and
+retires them, so it needs no right to revoke other grants there [KMS developer guide: retiring and revoking grants].
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from chalicelib.engine import addresses
+from chalicelib.engine.addresses import key_of
+from chalicelib.engine.aws.refusals import STALE_CREDENTIALS, as_refusal, code_of, gone
+from chalicelib.engine.aws.sessions import Sessions
+from chalicelib.engine.errors import Refusal, RefusalKind
+from chalicelib.engine.faults import Fault
+from chalicelib.engine.places import Arn, last_part
+from chalicelib.sharing import refusals
+from chalicelib.sharing.aws.grants import GRANT_GONE, LAUNCH_OPERATIONS, KeyGrants
+from chalicelib.sharing.key_policy import FOR_ROLES
+from chalicelib.sharing.share import Share
+from chalicelib.targets.applied_file import grant_role
+from chalicelib.targets.ports import Targets
+
+NO_SUCH_ROLE = "InvalidArnException"
+"""Also for a role that was made moments ago; the two look the same [aws-facts, VERIFIED]."""
+DENIED = ("AccessDeniedException", "AccessDenied")
+
+
+class RoleGrants(KeyGrants):
+    """The port ``PermissionAdapter`` for ``resource#role#<arn>#<account>``: one named grant per role and opening."""
+
+    def __init__(self, sessions: Sessions, targets: Targets, hub: str, region: str) -> None:
+        super().__init__(sessions, f"account {hub} (hub), {region}", region, LAUNCH_OPERATIONS)
+        self._targets = targets
+        self._hub = hub
+
+    def showing(self, resource: str, shares: Sequence[Share]) -> frozenset[str]:
+        with _placed(self._sessions, resource, shares):
+            return super().showing(resource, shares)
+
+    def open(self, resource: str, shares: Sequence[Share]) -> Mapping[str, str]:
+        with _placed(self._sessions, resource, shares, opening=True):
+            return super().open(resource, shares)
+
+    def close(self, resource: str, shares: Sequence[Share]) -> None:
+        with _placed(self._sessions, resource, shares):
+            super().close(resource, shares)
+
+    def _issuer(self, resource: str, share: Share) -> Any:
+        """Return a client of the target's grant role, in the key's Region."""
+        key = key_of(resource)
+        role, external_id = self._role(resource, share)
+        policy = policy_for_role(key, share.account, share.grantee)
+        return self._sessions.assumed(
+            "kms", Arn.parse(key).region, role, external_id, "ami-promoter-service-roles", policy
+        )
+
+    def _role(self, resource: str, share: Share) -> tuple[str, str]:
+        """Return the grant role's ARN and its external id, as the applied file has them now."""
+        live = self._targets.live(share.account)
+        if live is None:
+            raise Refusal(RefusalKind.ROLE, _left(share))
+        copies_with, external_id = live
+        partition = Arn.parse(key_of(resource)).partition
+        return f"arn:{partition}:iam::{share.account}:role/{grant_role(copies_with)}", external_id
+
+    def _owner(self, resource: str, share: Share) -> Any:
+        """Return the hub's own client for the hub's keys, the grant role's for the target's own."""
+        return self._issuer(resource, share) if addresses.at_home(resource) else super()._owner(resource, share)
+
+    def _retiring(self, resource: str, share: Share) -> Mapping[str, str]:
+        """On the target's own key: the role that makes the grant."""
+        return {"RetiringPrincipal": self._role(resource, share)[0]} if addresses.at_home(resource) else {}
+
+    def _end(self, resource: str, share: Share, grant_id: str) -> None:
+        """Retire it on the target's own key. A role that was created again may not retire it [aws-facts 3]."""
+        if not addresses.at_home(resource):
+            super()._end(resource, share, grant_id)
+            return
+        key = key_of(resource)
+        try:
+            with as_refusal("RetireGrant", f"account {share.account}, {key}"), gone(*GRANT_GONE):
+                self._owner(resource, share).retire_grant(KeyId=key, GrantId=grant_id)
+        except Refusal as refusal:
+            if code_of(refusal) not in DENIED or refusal.kind is RefusalKind.ROLE:
+                raise
+            raise Refusal(RefusalKind.DENIED, _not_retired(share, key, grant_id, refusal.fault)) from refusal.__cause__
+
+    def _name(self, resource: str, share: Share) -> str:
+        """Name the hub too on a target's own key, where several hubs may make the same grant: a name is one grant."""
+        name = super()._name(resource, share)
+        return f"{name}:{self._hub}" if addresses.at_home(resource) else name
+
+    def _is_named(self, resource: str, share: Share, name: str) -> bool:
+        """See above; another hub's grant on a target's own key is not this one's."""
+        theirs = addresses.at_home(resource) and not name.endswith(f":{self._hub}")
+        return not theirs and super()._is_named(resource, share, name)
+
+
+class _placed:  # noqa: N801 - reads as a word in a with statement
+    """Says of a refusal inside which role in which account was to get which right on which key, and what to do."""
+
+    def __init__(self, sessions: Sessions, resource: str, shares: Sequence[Share], *, opening: bool = False) -> None:
+        self._sessions = sessions
+        self._resource = resource
+        self._share = shares[0]
+        self._opening = opening
+
+    def __enter__(self) -> None:
+        """Enter; nothing to do."""
+
+    def __exit__(self, kind: object, error: object, _trace: object) -> None:
+        """Raise this adapter's refusal in place of AWS's; leave any other error unchanged."""
+        if not isinstance(error, Refusal):
+            return
+        code = code_of(error)
+        if code in STALE_CREDENTIALS:
+            self._sessions.forget()
+        if self._opening and code == NO_SUCH_ROLE:
+            raise Refusal(
+                RefusalKind.NOT_YET, refusals.role_missing(self._where, self._share.share_name)
+            ) from error.__cause__
+        if self._opening and code in DENIED and error.kind is not RefusalKind.ROLE:
+            # New access becomes effective late; on the target's own key no access is new.
+            why = RefusalKind.DENIED if addresses.at_home(self._resource) else RefusalKind.NOT_YET
+            raise Refusal(why, self._not_granted(error.fault)) from error.__cause__
+
+    @property
+    def _where(self) -> str:
+        region = Arn.parse(key_of(self._resource)).region
+        return f"account {self._share.account}, {region}"
+
+    def _not_granted(self, refused: Fault) -> Fault:
+        name = last_part(self._share.share_name)
+        own = addresses.at_home(self._resource)
+        let_in = "the key's policy there" if own else "the key, which the hub opens (key_access in the targets file),"
+        return Fault(
+            "service-linked-role-not-granted",
+            self._where,
+            f"{name} gets no grant on {key_of(self._resource)}, because the grant role there lacks kms:CreateGrant on "
+            f"it. {refused.what}",
+            f"Deploy this version's deploy/target.yaml there (with SourceKeyArns that name the hub's key, or empty), "
+            f"and see that {let_in} lets the account in, and that no service control policy denies it; "
+            "then tag the AMI again.",
+        )
+
+
+def _not_retired(share: Share, key: str, grant_id: str, refused: Fault) -> Fault:
+    name = last_part(share.share_name)
+    return Fault(
+        "grant-not-retired",
+        f"account {share.account}",
+        f"The grant of {name} on {key} stays: the grant role there may not retire it, perhaps because it was deleted "
+        f"and created again. {refused.what}",
+        f"Revoke it there (aws kms revoke-grant --key-id {key} --grant-id {grant_id}); the service then finds it gone.",
+    )
+
+
+def _left(share: Share) -> Fault:
+    return Fault(
+        "target-dropped",
+        f"account {share.account}",
+        "The applied targets file no longer contains this account, so its role is not known.",
+        "Add it to the file and apply it; or revoke the grant there by hand (docs/guide/targets-file.md says how).",
+    )
+
+
+def policy_for_role(key_arn: str, account: str, grantee: str) -> str:
+    """Return the session policy for grants on one key to one service-linked role (ARN) of an account.
+
+    On the account's own key the session can list and retire them; on the hub's key, the hub revokes them. The grant
+    role needs no permission to retire grants of which it is the retiring principal; that the session policy must allow
+    it is an assumption (docs/explanation/assumptions.md).
+    """
+    condition = {
+        "StringEquals": {"kms:GranteePrincipal": grantee},
+        "ForAllValues:StringEquals": {"kms:GrantOperations": list(FOR_ROLES)},
+    }
+    create = {"Effect": "Allow", "Action": "kms:CreateGrant", "Resource": key_arn, "Condition": condition}
+    statements: list[dict[str, Any]] = [create]
+    if Arn.parse(key_arn).account == account:
+        statements.append({"Effect": "Allow", "Action": ["kms:ListGrants", "kms:RetireGrant"], "Resource": key_arn})
+    return json.dumps({"Version": "2012-10-17", "Statement": statements}, separators=(",", ":"))

@@ -1,0 +1,104 @@
+"""Who holds a share and until when, and why its holders must stop waiting for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from chalicelib.engine import addresses
+from chalicelib.engine.faults import Fault
+from chalicelib.sharing.share import ENDED_LONG_AGO, Share, ShareState
+
+MOST_NAMED = 5
+"""A fault names so many resources."""
+
+
+def standing(share: Share) -> bool:
+    """Whether it has a standing holding."""
+    return any(holding.stands for holding in share.holdings)
+
+
+def must_close_at(share: Share) -> int:
+    """When the share must close even if a delivery holds it; 0: only when its holders release it."""
+    stand = _standing_ends(share)
+    if 0 in stand:
+        return 0
+    ends = [*stand, share.later_end] if stand else []
+    if len(stand) < len(share.holdings):
+        ends.append(share.last_closing_at or ENDED_LONG_AGO)
+    elif not stand:
+        ends.append(share.last_closing_at)
+    return max(ends)
+
+
+def moved(share: Share) -> bool:
+    """Whether an open statement names a role that the applied file has renamed since."""
+    open_ = share.state is ShareState.OPEN and is_statement(share)
+    return open_ and share.opened_to not in ("", share.grantee)
+
+
+def is_statement(share: Share) -> bool:
+    """Whether the permission is a statement of a key's policy."""
+    return addresses.resource_kind(share.resource) == "policy"
+
+
+def _standing_ends(share: Share) -> list[int]:
+    return [holding.until for holding in share.holdings if holding.stands]
+
+
+def past_end(share: Share, now: int) -> bool:
+    """Whether the share must close now even if a delivery holds it."""
+    end = must_close_at(share)
+    return end != 0 and now >= end
+
+
+def needed(share: Share) -> bool:
+    """Whether the share is open, or a delivery needs it open."""
+    return bool(share.holdings) or share.state in (ShareState.OPENING, ShareState.OPEN, ShareState.CLOSING)
+
+
+def may_show(share: Share) -> bool:
+    """Whether AWS may still show the service's permission: it is there, or no look has missed it since its removal."""
+    live = share.state in (ShareState.OPENING, ShareState.OPEN, ShareState.CLOSING)
+    missed = share.state is ShareState.CLOSING and share.gone_at is not None
+    return live and not missed and not share.preexisting
+
+
+def refusal(share: Share) -> Fault | None:
+    """Return why the share's holders must stop waiting for it: it was refused, or closed at its end.
+
+    None if a new holding came since: then the share worker tries again, and all holders get that answer.
+    """
+    if asked_since(share):
+        return None
+    if share.closed_blind and share.state is ShareState.CLOSED:
+        return Fault(
+            "share-closed-at-its-end",
+            f"{share.resource}, account {share.account}",
+            "The share was closed at its last closing time while the delivery still held it.",
+            "Find out why the delivery did not end by its own deadline: its history, dead letters, "
+            "the role in the target.",
+        )
+    return share.fault
+
+
+def asked_since(share: Share) -> bool:
+    """Whether a holding was added since the share was last refused, or closed at its end."""
+    return share.asked > share.answered
+
+
+def still_open(where: str, resources: Sequence[str]) -> Fault:
+    """The fault of a withdrawal whose shares AWS has not let go of for an hour."""
+    named = ", ".join(one.removeprefix("resource#") for one in resources[:MOST_NAMED])
+    return Fault(
+        "share-still-open",
+        where,
+        f"The account may still have access: for an hour the service could not close {named}. It goes on trying.",
+        'See "Closing by hand" in docs/operations/runbook.md.',
+    )
+
+
+def oldest_open(shares: Iterable[Share], now: int) -> int | None:
+    """Return for how many seconds the oldest share for copies has been open; None if none is."""
+    counted = [s for s in shares if s.state is ShareState.OPEN and not s.preexisting and not standing(s)]
+    opened_at = [s.opened_at for s in counted if s.opened_at is not None]
+    return now - min(opened_at) if opened_at else None

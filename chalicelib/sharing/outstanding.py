@@ -1,0 +1,128 @@
+"""What is left to do for the shares of a resource: what to close, open, end or archive, and when to look again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from chalicelib.engine import schedule
+from chalicelib.sharing.grant_names import nameless
+from chalicelib.sharing.holders import asked_since, is_statement, moved, must_close_at, past_end, standing
+from chalicelib.sharing.share import Share, ShareState
+
+MOVES_SOON = 10
+"""Tries (half an hour) to name the new role of an open statement; after that a delivery that waits for it asks again.
+"""
+
+POLICY_SHOWS_WITHIN = 1 * schedule.MINUTE
+"""Seconds for which a read may still show a removed statement of a key policy [aws-facts 3: the time is UNVERIFIED]."""
+
+
+def to_close(shares: Iterable[Share], now: int) -> list[Share]:
+    """Return the shares to close now, longest waiting first: those without a holder or past their end."""
+    found = [s for s in shares if (now >= s.next_try or _waits_for_no_try(s)) and _must_close(s, now)]
+    return sorted(found, key=lambda s: s.next_try)
+
+
+def _waits_for_no_try(share: Share) -> bool:
+    """Whether closing need not wait for ``next_try``, because that is the next try of the opening."""
+    return share.state is ShareState.OPENING or _was_held(share)
+
+
+def _was_held(share: Share) -> bool:
+    """Whether a delivery has held it since it opened. `reconcile` adds a copy's share open and without a holding."""
+    return share.state is ShareState.OPEN and asked_since(share)
+
+
+def _must_close(share: Share, now: int) -> bool:
+    if share.state is ShareState.CLOSING:
+        return not _reopens(share, now)
+    return share.state in (ShareState.OPENING, ShareState.OPEN) and (not share.holdings or past_end(share, now))
+
+
+def _reopens(share: Share, now: int) -> bool:
+    """Whether a closing share is opened again at once, because a delivery has come to hold it.
+
+    Only a nameless permission: it is simply added again. A grant or statement is closed first and then opened again, as
+    both would have the same name.
+    """
+    held = bool(share.holdings) and not past_end(share, now) and share.fault is None and not share.closed_blind
+    return held and nameless(share.resource) and share.state is ShareState.CLOSING and not share.preexisting
+
+
+def unanswered(share: Share) -> bool:
+    """Whether an intent has no result, because its run was killed or had no time left."""
+    begun = share.state is ShareState.OPENING or (share.state is ShareState.CLOSING and share.removed_at is None)
+    return begun and not (share.preexisting or share.tries or share.together or share.waits_for)
+
+
+def to_open(shares: Iterable[Share], now: int) -> list[Share]:
+    """Return the shares to open now, longest waiting first: held, not open, and not past their end."""
+    found = [s for s in shares if s.holdings and _is_time(s, now) and not past_end(s, now) and _may_open(s, now)]
+    return sorted(found, key=lambda s: s.next_try)
+
+
+def _is_time(share: Share, now: int) -> bool:
+    """Whether it may be opened now. An opening does not wait for the next look of a closing."""
+    return now >= share.next_try or (share.state is ShareState.CLOSING and not share.tries)
+
+
+def _may_open(share: Share, now: int) -> bool:
+    if share.state is ShareState.OPEN:
+        return moved(share)
+    if share.state is ShareState.CLOSING:
+        return _reopens(share, now)
+    waiting = (ShareState.WANTED, ShareState.OPENING, ShareState.CLOSED, ShareState.REFUSED)
+    return share.state in waiting and _asks_again(share)
+
+
+def _asks_again(share: Share) -> bool:
+    """Whether to try; a refused share, or one closed blind, only if a holding came since."""
+    if share.state is ShareState.REFUSED or (share.state is ShareState.CLOSED and share.closed_blind):
+        return asked_since(share)
+    return True
+
+
+def to_end(shares: Iterable[Share], now: int) -> list[Share]:
+    """Return the shares whose end came before they were opened."""
+    idle = (ShareState.WANTED, ShareState.CLOSED, ShareState.REFUSED)
+    return [s for s in shares if s.state in idle and s.holdings and past_end(s, now) and _asks_again(s)]
+
+
+def to_archive(shares: Iterable[Share], now: int) -> list[Share]:
+    """Return the shares to archive: no delivery holds them, and they are not open."""
+    idle = (ShareState.WANTED, ShareState.CLOSED, ShareState.REFUSED)
+    return [s for s in shares if s.state in idle and not s.holdings and now >= _kept_until(s)]
+
+
+def _kept_until(share: Share) -> int:
+    """Return when it may be archived: a closed statement not while a read of the key's policy may still show it."""
+    recent = is_statement(share) and share.state is ShareState.CLOSED
+    return (share.closed_at or 0) + POLICY_SHOWS_WITHIN if recent else 0
+
+
+def due_at(shares: Iterable[Share], now: int) -> int | None:
+    """Return when to look at the resource again if no wake arrives; None: never."""
+    return min((time for share in shares for time in _due(share, now) if time is not None), default=None)
+
+
+def _due(share: Share, now: int) -> Iterable[int | None]:
+    idle = (ShareState.WANTED, ShareState.CLOSED, ShareState.REFUSED)
+    if share.state is ShareState.CLOSING:
+        yield share.next_try
+    if share.state is ShareState.OPENING:
+        yield min(share.next_try, must_close_at(share) or share.next_try) if share.holdings else now
+    if share.state is ShareState.OPEN:
+        yield _open_due_at(share, now)
+        yield share.next_try if moved(share) and share.holdings and share.tries < MOVES_SOON else None
+    elif share.state in idle and not share.holdings:
+        yield max(_kept_until(share), share.next_try)
+    elif share.state in idle and _asks_again(share):
+        yield share.next_try
+
+
+def _open_due_at(share: Share, now: int) -> int | None:
+    if standing(share):
+        return must_close_at(share) or None
+    if share.holdings:
+        return min(must_close_at(share), now + schedule.HOUR)
+    return now if _was_held(share) else share.next_try

@@ -1,0 +1,168 @@
+"""What sharing needs: the ledger, permissions at AWS, and what the deliveries that hold shares say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Protocol
+
+from chalicelib.engine.errors import Refusal
+from chalicelib.engine.faults import Fault
+from chalicelib.images.arriving import ExaminedSource
+from chalicelib.images.ports import HubSnapshot
+from chalicelib.sharing.share import Holding, Share
+
+Lines = Mapping[str, Sequence[str]]
+NO_LINES: Lines = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class StandingHolding:
+    """A standing holding of an AMI and where it is, by which it can be judged and released without the share.
+
+    Of a damaged one some members are missing; its ``holding`` has episode 0, which means any.
+    """
+
+    resource: str
+    share_name: str
+    holding: Holding
+
+
+class Ledger(Protocol):
+    """The shares of each resource. Deliveries write their holdings; the share worker writes the rest.
+
+    A share that is neither held nor open is in the archive, which ``shares`` does not read.
+    """
+
+    def hold(self, resource: str, share: Share, holding: Holding) -> None:
+        """Add a holding, and move the share's ``last_closing_at`` to this share's if that is later. May be repeated.
+
+        A new holding increments ``asked`` in the same write. A delivery holds a share once: a new episode's holding
+        replaces the old one's. Raises Refusal (throttled) if others keep writing the share.
+        """
+
+    def hold_all(self, wanted: Sequence[tuple[Share, Holding]]) -> None:
+        """Hold up to 50 shares, by one write if each holding is new and its end the latest of its share."""
+
+    def release(self, resource: str, share_name: str, holding: Holding, *, listed: bool = False) -> None:
+        """Remove a delivery's holding, unless it is of a later episode. May be repeated; episode 0 means any.
+
+        ``listed``: it holds nothing any more, but ``standing`` still lists it, so that the next pass finds it.
+        """
+
+    def standing(self, ami: str) -> Sequence[StandingHolding]:
+        """Read the standing holdings of one AMI, perhaps some seconds old; of a damaged one what can be read."""
+
+    def shares(self, resource: str) -> Sequence[Share]:
+        """Read the shares of a resource that are open or held."""
+
+    def find(self, places: Collection[tuple[str, str]]) -> Sequence[Share]:
+        """Read single shares by (resource, ``share_name``), together; then the holdings of each, by a query."""
+
+    def find_for(self, wanted: Collection[tuple[str, str, str]]) -> Sequence[Share]:
+        """Read single shares by (resource, ``share_name``, delivery), together, each with that holding alone."""
+
+    def save(
+        self, shares: Sequence[Share], happened: str, now: int, *, unheld: bool = False, calls: Lines = NO_LINES
+    ) -> None:
+        """Write all but the holdings of these shares, and their history. Raises LostRace.
+
+        ``calls``: by ``share_name``, further lines of history. ``unheld``: only if no holding was added meanwhile.
+        """
+
+    def put_right(self, share: Share, happened: str, now: int, calls: Sequence[str] = ()) -> bool:
+        """Correct one share, or add one that the ledger lacks (version 0). False: another run wrote first."""
+
+    def archive(self, shares: Sequence[Share], now: int) -> None:
+        """Move shares that nobody holds to the archive. Raises LostRace if one was held or written meanwhile."""
+
+    def was_open(self, resource: str, names: str = "") -> bool:
+        """Whether the archive has a share of this resource whose ``share_name`` begins with ``names``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """Which shares may not be opened, and why, by ``share_name``; the others may be."""
+
+    refused: Mapping[str, Fault] = field(default_factory=dict)
+    """For good: the file does not contain the receiver, or the resource is no part of the AMI."""
+    waits: Mapping[str, Fault] = field(default_factory=dict)
+    """For now: by this look, which may be stale, tag and file do not name the receiver."""
+    owed: Mapping[str, Refusal] = field(default_factory=dict)
+    """AWS did not answer for the AMIs or accounts that hold it."""
+    later: frozenset[str] = frozenset()
+    """There was no time to ask about these, or Organizations throttles: they are asked about next."""
+
+
+class Entitlements(Protocol):
+    """Who may hold what now, by tag, applied file and members (invariants 8 and 11)."""
+
+    def judge(self, resource: str, shares: Sequence[Share], has_time: Callable[[], bool] = ...) -> Judgement:
+        """Return which shares may not be opened now. Raises Refusal if the applied file cannot be read.
+
+        An account that an OU brings takes a call of its own, so it asks ``has_time`` before each share but the first.
+        """
+
+    def ends(self, resource: str, shares: Sequence[Share]) -> Mapping[str, int]:
+        """Return by ``share_name`` until when (epoch seconds) a standing share may stay open; 0: no longer.
+
+        The share worker asks again then. A share that cannot be judged now is left out. Raises Refusal if the applied
+        file cannot be read.
+        """
+
+
+class PermissionAdapter(Protocol):
+    """Permissions on one kind of resource in the hub. Every method may raise Refusal."""
+
+    batch: int
+    """Most permissions that one call opens or closes."""
+
+    def showing(self, resource: str, shares: Sequence[Share]) -> frozenset[str]:
+        """Return the ``share_name`` of each share whose permission shows now."""
+
+    def open(self, resource: str, shares: Sequence[Share]) -> Mapping[str, str]:
+        """Open shares; returns by ``share_name`` the ids of the grants that it made."""
+
+    def close(self, resource: str, shares: Sequence[Share]) -> None:
+        """Remove the shares' permissions; a missing one is not an error."""
+
+
+@dataclass(frozen=True, slots=True)
+class SeenGrant:
+    """A grant on a key of the hub, as ListGrants shows it. ``issuer`` and ``grantee`` are ARNs, ``name`` may be ""."""
+
+    id: str
+    name: str
+    issuer: str
+    grantee: str
+
+
+class Grants(Protocol):
+    """All grants on one key. May raise Refusal."""
+
+    def page(self, key_arn: str, marker: str) -> tuple[Sequence[SeenGrant], str]:
+        """List the page at ``marker`` ("": the first); returns its grants and the next marker ("": none)."""
+
+
+class BegunDeliveries(Protocol):
+    """What records of deliveries prove. A record that cannot be read proves nothing."""
+
+    def sources(self, ami: str, deliveries: Collection[str]) -> Mapping[str, ExaminedSource]:
+        """Return by delivery the source that it brings, as it was examined."""
+
+    def accepted(self, delivery: str) -> str:
+        """Return the AMI that an operator has accepted as this delivery's; "": none."""
+
+    def own_copies(self, delivery: str, shown: Mapping[str, HubSnapshot]) -> frozenset[str]:
+        """Return which of these snapshots, by id, the delivery has made: their ids or open nonces are on its record."""
+
+
+class ShareWaiters(Protocol):
+    """The deliveries that wait for shares."""
+
+    def wake(self, news: dict[str, int], shares: Sequence[Share]) -> None:
+        """Take the next deliveries with their episodes out of ``news``; wake those that need not wait any longer.
+
+        ``shares``: all shares of the resource that has news.
+        """

@@ -1,0 +1,203 @@
+"""The ledger's records: each share with its holdings, its state and its end.
+
+A share is open as long as a delivery holds it (invariant 1). A permission that is preexisting stays (invariant 2). The
+intent is on the record before the call (invariant 3). After its last closing time the share worker closes it even if a
+delivery holds it.
+
+``TRANSITIONS`` says which states can follow an event; ``share_events`` computes them, and ``outstanding`` says what is
+left to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from chalicelib.engine.faults import Fault
+
+TRIES_BEFORE_ALARM = 5
+"""A share that is not closed after this many tries raises an alarm."""
+
+ENDED_LONG_AGO = 1
+"""The end of a share whose end is not known."""
+
+DELIVERED_AMIS = "delivered"
+"""The holder of a grant on a target's own key for all AMIs delivered there, in place of a delivery's id."""
+
+
+class Purpose(StrEnum):
+    """Why a share is held."""
+
+    COPY = "copy"
+    """While copies run."""
+    STANDING = "standing"
+    """For as long as the AMI is shared, or delivered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """Who needs a share and why: one delivery in one episode, of one AMI, for one target.
+
+    ``until`` is the end of a standing holding in epoch seconds (0: none). Holdings for copies end at the share's
+    ``last_closing_at``, the latest of their ends.
+    """
+
+    ami: str
+    account: str
+    region: str
+    delivery: str
+    episode: int
+    purpose: Purpose
+    until: int = 0
+
+    @property
+    def place(self) -> str:
+        """The target, as "account/region"."""
+        return f"{self.account}/{self.region}"
+
+    @property
+    def stands(self) -> bool:
+        """Whether its purpose is standing."""
+        return self.purpose is Purpose.STANDING
+
+
+class ShareState(StrEnum):
+    """The states of a share."""
+
+    WANTED = "wanted"
+    """A delivery holds it; nothing has been done yet."""
+    OPENING = "opening"
+    """The intent to add the permission is written; the call may have taken effect."""
+    OPEN = "open"
+    """The permission is there, for as long as a delivery holds it."""
+    CLOSING = "closing"
+    """The share worker removes the permission; looks have not yet shown that it is gone."""
+    CLOSED = "closed"
+    """Looks have shown that the permission is gone; or it is preexisting and stays."""
+    REFUSED = "refused"
+    """It could not be opened; its holders read why."""
+    ARCHIVED = "archived"
+    """No delivery holds it and it is closed: it is in the archive, and its history expires."""
+
+
+class Event(StrEnum):
+    """The events of a share."""
+
+    SEEN = "seen"
+    """The permission shows before the service opened it, or a new holding came: the share worker looks again."""
+    OPENING_INTENDED = "opening intended"
+    """An entitled delivery holds it: the intent to add the permission is written."""
+    OPENED = "opened"
+    """The permission was added, or is preexisting."""
+    REFUSED = "refused"
+    """It cannot be added, or the account is not entitled to it."""
+    CLOSING_INTENDED = "closing intended"
+    """No delivery holds it, or its end has come: the intent to remove the permission is written."""
+    LOOKED_AT = "looked at"
+    """The permission was removed, or a look after that still shows it, or misses it for the first time."""
+    CLOSED = "closed"
+    """Looks have shown that the permission is gone, or it is preexisting."""
+    GIVEN_UP = "given up"
+    """The target refuses to let a grant on its own key be ended: its administrators must end it."""
+    ENDED = "ended"
+    """Its end has come before it was opened."""
+    FOUND_OPEN = "found open"
+    """A late call of another run opened it after it was closed: it is closed again."""
+    FOUND_CLOSED = "found closed"
+    """A late call of another run closed it after it was opened: it is opened again."""
+    LEFT = "left"
+    """No delivery holds it, and it is closed."""
+
+
+_S, _E = ShareState, Event
+
+_NOT_OPEN = {
+    _E.SEEN: frozenset({_S.WANTED}),
+    _E.OPENING_INTENDED: frozenset({_S.OPENING}),
+    _E.REFUSED: frozenset({_S.REFUSED}),
+    _E.ENDED: frozenset({_S.REFUSED}),
+    _E.LEFT: frozenset({_S.ARCHIVED}),
+}
+
+_ONCE_OPEN = {**_NOT_OPEN, _E.FOUND_OPEN: frozenset({_S.CLOSING})}
+
+TRANSITIONS: Mapping[ShareState, Mapping[Event, frozenset[ShareState]]] = {
+    _S.WANTED: _NOT_OPEN,
+    _S.OPENING: {
+        _E.OPENED: frozenset({_S.OPEN}),
+        _E.REFUSED: frozenset({_S.CLOSING}),
+        _E.CLOSING_INTENDED: frozenset({_S.CLOSING}),
+    },
+    _S.OPEN: {
+        _E.OPENING_INTENDED: frozenset({_S.OPENING}),
+        _E.REFUSED: frozenset({_S.CLOSING}),
+        _E.CLOSING_INTENDED: frozenset({_S.CLOSING}),
+        _E.FOUND_CLOSED: frozenset({_S.OPENING}),
+    },
+    _S.CLOSING: {
+        _E.LOOKED_AT: frozenset({_S.CLOSING}),
+        _E.CLOSED: frozenset({_S.CLOSED, _S.REFUSED}),
+        _E.OPENING_INTENDED: frozenset({_S.OPENING}),
+        _E.REFUSED: frozenset({_S.CLOSING}),
+        _E.GIVEN_UP: frozenset({_S.REFUSED}),
+    },
+    _S.CLOSED: _ONCE_OPEN,
+    _S.REFUSED: _ONCE_OPEN,
+    _S.ARCHIVED: {},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """One permission. Times are epoch seconds.
+
+    ``share_name`` names it on its resource: an account (snapshot), an account or an ARN (AMI), a delivery (grant to
+    copy by), an account or a service-linked role (grant that stands), an audience of a key's policy.
+    """
+
+    resource: str
+    share_name: str
+    account: str
+    grantee: str = ""
+    """For a key's grant or statement: the principal's ARN."""
+    state: ShareState = ShareState.WANTED
+    preexisting: bool = False
+    """The permission existed before the service's; the service never removes it."""
+    grant_id: str = ""
+    seen_at: int | None = None
+    """When a look first showed the permission before the service opened it; two looks make it preexisting."""
+    intended_at: int = 0
+    """The time of the last intent to open it; a grant's name contains it."""
+    opened_to: str = ""
+    """For a statement: the grantee at that time."""
+    opened_at: int | None = None
+    removed_at: int | None = None
+    """When a nameless permission was last removed; None: it must be removed."""
+    gone_at: int | None = None
+    """When a look first missed it after that."""
+    closed_at: int | None = None
+    closed_blind: bool = False
+    """It was closed at its end although a delivery held it."""
+    together: int = 0
+    """How many shares a batch with it may have, after AWS refused a larger one; 0: any number."""
+    tries: int = 0
+    next_try: int = 0
+    fault: Fault | None = None
+    """Why it could not be opened."""
+    waits_for: Fault | None = None
+    """Why it cannot be opened now: the share worker tries again."""
+    answered: int = 0
+    """The value of ``asked`` when it was last refused, or closed at its end."""
+    asked: int = 0
+    """How many holdings deliveries have added since it came into the ledger."""
+    holdings: frozenset[Holding] = frozenset()
+    """Items of their own, which deliveries write, not the share worker."""
+    last_closing_at: int = 0
+    """The end of its holdings for copies; it only moves to a later time."""
+    later_end: int = 0
+    """The end of its standing holdings, if the applied file has prolonged it; 0: it has not."""
+    unsure_since: int = 0
+    """Since when the service cannot read whether it may stay open past its end; 0: the last look could."""
+    version: int = 0
+    """For the share worker's conditional write."""

@@ -1,0 +1,423 @@
+"""The ledger's items: one per share and one per holding, beside the record of their resource.
+
+A share is ``share#NAME`` in its resource's partition, and what a delivery holds of it ``hold#NAME#DELIVERY``. A closed
+share without holders becomes ``closed#NAME#TIME`` there, and each step ``history#share#NAME#TIME#VERSION``; both
+expire. An index finds the standing holdings of an AMI, which can be judged and released without the share's item.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
+from itertools import starmap
+from typing import Any
+
+from chalicelib.engine import addresses, codec
+from chalicelib.engine.addresses import RecordKey
+from chalicelib.engine.errors import LostRace, NewerSchema, Refusal, RefusalKind, Unreadable
+from chalicelib.engine.faults import Fault
+from chalicelib.engine.schema import VERSION, check
+from chalicelib.engine.store.table import DAY, EXPIRES, KEEP_HISTORY_DAYS, Table
+from chalicelib.sharing import share_events
+from chalicelib.sharing.grant_names import unrecorded_name
+from chalicelib.sharing.ports import NO_LINES, Lines, StandingHolding
+from chalicelib.sharing.share import DELIVERED_AMIS, ENDED_LONG_AGO, Holding, Purpose, Share, ShareState
+
+ONE_SHARE = 2
+"""Writes: its item, and its history."""
+
+PER_TRANSACTION = 50
+"""Two items each: the share and its history or archive; a transaction takes 100."""
+
+UNRECORDED = unrecorded_name("")
+"""The beginning of the name of a share that stands for a grant of which only the id is known."""
+
+UNKNOWN = -1
+"""A version that cannot be read."""
+
+NOBODY_CAME = "(NOT attribute_type(asked, :number) OR asked = :asked)"
+"""The condition that no holding came since the share was read. A damaged count keeps no share open."""
+
+_OF_HOLDERS = ("holdings", "asked", "last_closing_at", "grantee", "version")
+"""What is beside the body, because deliveries write it."""
+
+HOLD, SHARE = "hold#", "share#"
+"""The beginnings of sort keys; in a resource's partition only its record comes between the two."""
+
+BY_AMI, STANDING_OF = "standing", "standing_of"
+"""The index of standing holdings by AMI, and its attribute, which says that a holding is standing."""
+
+IS_NEW = "NOT attribute_type(episode, :number) OR episode < :episode"
+"""The condition of a holding's put: there is none, or one of an earlier episode."""
+
+TRIES = 5
+"""To hold a share that others write at the same time."""
+
+
+class DynamoLedger:
+    """The port ``Ledger`` on one table. ``version``: the form in which bodies are written and read.
+
+    ``keep_days``: for how long history and archive are kept.
+    """
+
+    def __init__(self, table: Table, version: int = VERSION, keep_days: int = KEEP_HISTORY_DAYS) -> None:
+        self._table = table
+        self._version = version
+        self._keep = keep_days * DAY
+
+    # --- holdings ----------------------------------------------------------------------------------------------------
+
+    def hold(self, resource: str, share: Share, holding: Holding) -> None:
+        """A holder that comes later usually has the latest end, so that is tried first."""
+        key = addresses.share(RecordKey(resource), share.share_name)
+        place = addresses.holding(resource, share.share_name, holding.delivery)
+        put = self._held(share, holding)
+        for _ in range(TRIES):
+            asks = (self._wanted(key, share, latest=latest, asks=True) for latest in (True, False))
+            if any(self._table.transact([put, {"Update": ask}]) for ask in asks):
+                return
+            if (known := self._table.get(place)) is None:
+                continue
+            if holds(known):
+                for latest in (True, False):
+                    self._table.do("update_item", self._wanted(key, share, latest=latest))
+                return
+            self._table.delete(place, "NOT episode > :episode", {":episode": holding.episode})
+        raise Refusal(RefusalKind.THROTTLED, _busy(resource, share))
+
+    def hold_all(self, wanted: Sequence[tuple[Share, Holding]]) -> None:
+        writes = list[Mapping[str, Any]]()
+        for share, holding in wanted:
+            key = addresses.share(RecordKey(share.resource), share.share_name)
+            writes += [self._held(share, holding), {"Update": self._wanted(key, share, latest=True, asks=True)}]
+        if not self._table.transact(writes):
+            for share, holding in wanted:
+                self.hold(share.resource, share, holding)
+
+    def _held(self, share: Share, holding: Holding) -> Mapping[str, Any]:
+        place = addresses.holding(share.resource, share.share_name, holding.delivery)
+        given = {":number": "N", ":episode": holding.episode}
+        return {"Put": self._table.put_request(place, _item(holding), IS_NEW, given)}
+
+    def _wanted(self, key: RecordKey, share: Share, *, latest: bool, asks: bool = False) -> dict[str, Any]:
+        """Build a delivery's write of a share, which may rename the grantee.
+
+        ``latest``: only if no other holder has a later end, else only if one has. ``asks``: it raises ``asked``.
+        """
+        given = {
+            ":body": _body(share),
+            ":state": share.state.value,
+            ":account": share.account,
+            ":grantee": share.grantee,
+            ":zero": 0,
+            ":until": share.last_closing_at,
+            ":kind": "share",
+            ":schema": self._version,
+            **({":one": 1} if asks else {}),
+        }
+        return self._table.update_request(
+            key,
+            "SET kind = :kind, account = :account, grantee = :grantee, #schema = if_not_exists(#schema, :schema), "
+            "body = if_not_exists(body, :body), #state = if_not_exists(#state, :state), "
+            "version = if_not_exists(version, :zero)"
+            + (", last_closing_at = :until" if latest else "")
+            + (" ADD asked :one" if asks else ""),
+            given,
+            names={"#state": "state", "#schema": "schema"},
+            condition="NOT last_closing_at > :until" if latest else "last_closing_at > :until",
+        )
+
+    def release(self, resource: str, share_name: str, holding: Holding, *, listed: bool = False) -> None:
+        place = addresses.holding(resource, share_name, holding.delivery)
+        condition, given = "attribute_exists(pk)", dict[str, Any]()
+        if holding.episode:
+            condition += " AND (NOT attribute_type(episode, :number) OR episode <= :episode)"
+            given = {":number": "N", ":episode": holding.episode}
+        if listed:
+            self._table.update(place, "SET released = :true", {**given, ":true": True}, condition=condition)
+        else:
+            self._table.delete(place, condition, given)
+
+    def standing(self, ami: str) -> Sequence[StandingHolding]:
+        found = self._table.query_index_all(BY_AMI, STANDING_OF, ami)
+        return [StandingHolding(item["pk"], *_holding(item)) for item in found]
+
+    # --- shares ------------------------------------------------------------------------------------------------------
+
+    def shares(self, resource: str) -> Sequence[Share]:
+        """Read shares before holdings: of a holding that comes meanwhile, ``asked`` is raised after it was read."""
+        return self.read(self._table.query_down(resource, HOLD, "share$"))[::-1]
+
+    def find(self, places: Collection[tuple[str, str]]) -> Sequence[Share]:
+        keys = [addresses.share(RecordKey(resource), share_name) for resource, share_name in dict.fromkeys(places)]
+        items = list(self._table.get_all(keys))
+        held = [one for item in items for one in self._table.query(item["pk"], f"{HOLD}{_share_name(item)}#")]
+        return self.read([*items, *held])
+
+    def find_for(self, wanted: Collection[tuple[str, str, str]]) -> Sequence[Share]:
+        keys = dict.fromkeys(addresses.share(RecordKey(resource), share_name) for resource, share_name, _ in wanted)
+        return self.read(self._table.get_all([*keys, *dict.fromkeys(starmap(addresses.holding, wanted))]))
+
+    def read(self, items: Iterable[Mapping[str, Any]]) -> list[Share]:
+        """Read the shares among these items, with the holdings among them."""
+        there = list(items)
+        held = holdings_in(there)
+        return [
+            self._share(item, held.get((item["pk"], _share_name(item)), frozenset()))
+            for item in there
+            if item["sk"].startswith(SHARE)
+        ]
+
+    def save(
+        self, shares: Sequence[Share], happened: str, now: int, *, unheld: bool = False, calls: Lines = NO_LINES
+    ) -> None:
+        """What is written before a race is lost stays, and is true."""
+        for start in range(0, len(shares), PER_TRANSACTION):
+            some = shares[start : start + PER_TRANSACTION]
+            writes = []
+            for share in some:
+                key = addresses.share(RecordKey(share.resource), share.share_name)
+                update = self._table.update_request(
+                    key,
+                    "SET #schema = :schema, body = :body, #state = :state, intended_at = :intended, "
+                    "grant_id = :grant, preexisting = :preexisting, version = :next",
+                    {**self._given(share), ":seen": share.version, **(_asked(share) if unheld else {})},
+                    names={"#schema": "schema", "#state": "state"},
+                    condition=_unchanged(share) + (f" AND {NOBODY_CAME}" if unheld else ""),
+                )
+                what = [happened, *calls.get(share.share_name, ())]
+                writes += [{"Update": update}, self._history(share, what, now)]
+            if not self._written(writes):
+                raise LostRace(some[0].resource)
+
+    def _written(self, writes: Sequence[Mapping[str, Any]]) -> bool:
+        """Write shares, each with its history; False: a condition did not hold.
+
+        Of one share the history goes first, as a transaction would cost twice: a step that is then lost to a race says
+        what this run was about to do, or has called.
+        """
+        if len(writes) > ONE_SHARE:
+            return self._table.transact(writes)
+        update, history = writes
+        self._table.do("put_item", history["Put"])
+        return self._table.do("update_item", update["Update"])
+
+    def put_right(self, share: Share, happened: str, now: int, calls: Sequence[str] = ()) -> bool:
+        """Keep the holdings, and an end that is set."""
+        update = self._table.update_request(
+            addresses.share(RecordKey(share.resource), share.share_name),
+            "SET kind = :kind, account = :account, grantee = if_not_exists(grantee, :grantee), #schema = :schema, "
+            "body = :body, #state = :state, intended_at = :intended, grant_id = :grant, preexisting = :preexisting, "
+            "version = :next, last_closing_at = if_not_exists(last_closing_at, :until)",
+            {
+                ":kind": "share",
+                ":account": share.account,
+                ":grantee": share.grantee,
+                ":until": share.last_closing_at,
+                ":seen": share.version,
+                **self._given(share),
+            },
+            names={"#schema": "schema", "#state": "state"},
+            condition="version = :seen" + (" OR attribute_not_exists(pk)" if share.version == 0 else ""),
+        )
+        return self._table.transact([{"Update": update}, self._history(share, [happened, *calls], now)])
+
+    def archive(self, shares: Sequence[Share], now: int) -> None:
+        for start in range(0, len(shares), PER_TRANSACTION):
+            writes: list[Mapping[str, Any]] = []
+            for share in shares[start : start + PER_TRANSACTION]:
+                key = addresses.share(RecordKey(share.resource), share.share_name)
+                condition = f"{_unchanged(share)} AND {NOBODY_CAME}"
+                gone = self._table.delete_request(key, condition, {":seen": share.version, **_asked(share)})
+                entry = {
+                    "kind": "archive",
+                    "at": now,
+                    "state": share.state.value,
+                    "account": share.account,
+                    "grantee": share.grantee,
+                    "preexisting": share.preexisting,
+                    "body": _body(share_events.archived(share)),
+                    "schema": self._version,
+                    EXPIRES: now + self._keep,
+                }
+                place = addresses.archived_share(share.resource, share.share_name, now)
+                writes += [{"Delete": gone}, {"Put": self._table.put_request(place, entry)}]
+            if not self._table.transact(writes):
+                raise LostRace(shares[start].resource)
+
+    def was_open(self, resource: str, names: str = "") -> bool:
+        return self._table.any(resource, f"closed#{names}")
+
+    def _given(self, share: Share) -> dict[str, Any]:
+        return {
+            ":schema": self._version,
+            ":body": _body(share),
+            ":state": share.state.value,
+            ":intended": share.intended_at,
+            ":grant": share.grant_id,
+            ":preexisting": share.preexisting,
+            ":next": share.version + 1,
+        }
+
+    def _history(self, share: Share, what: Sequence[str], now: int) -> Mapping[str, Any]:
+        entry = {
+            "at": now,
+            "state": share.state.value,
+            "what": list(what),
+            "account": share.account,
+            "preexisting": share.preexisting,
+            EXPIRES: now + self._keep,
+        }
+        key = addresses.share(RecordKey(share.resource), share.share_name)
+        return {"Put": self._table.put_request(addresses.share_history(key, now, share.version + 1), entry)}
+
+    def _share(self, item: Mapping[str, Any], holdings: frozenset[Holding]) -> Share:
+        """Read a share. Damage must not keep this share or others of the same resource open."""
+        where = f"{item['pk']} {item['sk']}"
+        place = {"resource": item["pk"], "share_name": _share_name(item)}
+        try:
+            check(where, item.get("schema"), self._version)
+            body = json.loads(item["body"])
+            share = codec.decode(Share, {**body, **place}, where)
+        except (KeyError, TypeError, ValueError, NewerSchema, Unreadable) as error:
+            share = least(item, where, error)
+        else:
+            share = share if _agrees(item, share) else least(item, where, ValueError("its parts differ"), share)
+        return replace(
+            share,
+            account=_account(item),
+            holdings=holdings,
+            asked=_fitting(item, "asked", 0),
+            last_closing_at=_fitting(item, "last_closing_at", ENDED_LONG_AGO),
+            grantee=_fitting(item, "grantee", ""),
+            version=_fitting(item, "version", UNKNOWN),
+        )
+
+
+def _body(share: Share) -> str:
+    plain = codec.encode(replace(share, holdings=frozenset()), sparse=True)
+    own = {name: value for name, value in plain.items() if name not in _OF_HOLDERS}
+    return json.dumps(own, separators=(",", ":"))
+
+
+def _share_name(item: Mapping[str, Any]) -> str:
+    return str(item["sk"]).removeprefix("share#")
+
+
+def _asked(share: Share) -> dict[str, Any]:
+    """Return the values of ``NOBODY_CAME``."""
+    return {":number": "N", ":asked": share.asked}
+
+
+def _unchanged(share: Share) -> str:
+    """The condition of a write. If no version can be read, there is none to compare, and the write repairs it."""
+    return "version = :seen" if share.version != UNKNOWN else "NOT (version = :seen) AND attribute_exists(pk)"
+
+
+def _agrees(item: Mapping[str, Any], share: Share) -> bool:
+    """Whether the item's own attributes say what its body says: one write writes both."""
+    saved = item.get("version") != 0  # before the first save there is only what `hold` has written
+    said: dict[str, object] = {"state": share.state.value}
+    if saved or "intended_at" in item:
+        said |= {"intended_at": share.intended_at, "grant_id": share.grant_id, "preexisting": share.preexisting}
+    return all(name in item and item[name] == value for name, value in said.items())
+
+
+def least(item: Mapping[str, Any], where: str, error: Exception, body: Share | None = None) -> Share:
+    """Return a share of a damaged item, with enough to close it: damage must not keep it open.
+
+    ``body``: what its body says, if that can be read. Unless it is certain that it was never opened, it may be open.
+    Then it is in ``opening``: it opens again if a delivery holds it, and otherwise closes, after looks at AWS.
+    """
+    what = f"This share's record cannot be read by this version: {error}."
+    cure = "If a newer version wrote it, upgrade the stack again; then tag the AMI again."
+    name, live = _share_name(item), (ShareState.OPENING, ShareState.OPEN, ShareState.CLOSING)
+    known = body or Share(item["pk"], name, "", fault=Fault("share-unreadable", where, what, cure))
+    state = known.state
+    if _was_intended(item, known) and known.state not in live:
+        state = ShareState.OPEN if item.get("state") in live and body is None else ShareState.OPENING
+    elif body is None:
+        state = ShareState.REFUSED
+    return replace(
+        known,
+        state=state,
+        intended_at=max(_fitting(item, "intended_at", 0), known.intended_at),
+        grant_id=name.removeprefix(UNRECORDED) if name.startswith(UNRECORDED) else "",  # "": found by its name
+        preexisting=_fitting(item, "preexisting", known.preexisting),
+        fault=None if state in live else known.fault,
+        answered=_fitting(item, "asked", 0) if body is None else known.answered,
+    )
+
+
+def _was_intended(item: Mapping[str, Any], known: Share) -> bool:
+    """Whether an opening may have been intended: False only if the item says so, or was never saved."""
+    if known.intended_at or item.get("state") in (ShareState.OPENING, ShareState.OPEN, ShareState.CLOSING):
+        return True
+    never_saved = "intended_at" not in item and item.get("version") == 0
+    return not never_saved and bool(item.get("intended_at") != 0)
+
+
+def _account(item: Mapping[str, Any]) -> str:
+    """Return the receiver, by the item's address, whatever its attributes say.
+
+    A permission on a snapshot or AMI is named for it, a statement of a policy begins with it, and a grant's resource
+    ends with it.
+    """
+    pk, name = str(item["pk"]), _share_name(item)
+    kind = addresses.resource_kind(pk)
+    return pk.rpartition("#")[2] if kind in ("key", "role") else name.partition("-")[0] if kind == "policy" else name
+
+
+def _fitting(item: Mapping[str, Any], name: str, default: Any, kind: type | None = None) -> Any:
+    """One of the item's own attributes, or the default if it is missing or has a wrong type."""
+    value = item.get(name, default)
+    return value if isinstance(value, kind or type(default)) else default
+
+
+# --- holdings --------------------------------------------------------------------------------------------------------
+
+
+def holdings_in(items: Iterable[Mapping[str, Any]]) -> Mapping[tuple[str, str], frozenset[Holding]]:
+    """Return the holdings among items by (resource, ``share_name``), without those that hold nothing."""
+    found = defaultdict[tuple[str, str], set[Holding]](set)
+    for item in items:
+        if str(item["sk"]).startswith(HOLD) and holds(item):
+            share_name, holding = _holding(item)
+            found[item["pk"], share_name].add(holding)
+    return {place: frozenset(some) for place, some in found.items()}
+
+
+def _busy(resource: str, share: Share) -> Fault:
+    what = f"Others wrote this share at each of {TRIES} tries to hold it."
+    return Fault("share-busy", f"{resource}, {share.share_name}", what, "The service tries again.")
+
+
+def holds(item: Mapping[str, Any]) -> bool:
+    """Whether an item holds its share: it can be read, and was not released."""
+    return "released" not in item and _holding(item)[1].episode != 0
+
+
+def _item(holding: Holding) -> Mapping[str, Any]:
+    members = ("account", "region", "episode", "until")
+    of_ami = {STANDING_OF if holding.stands else "ami": holding.ami}
+    return {"kind": "holding", **of_ami, **{name: getattr(holding, name) for name in members}}
+
+
+def _holding(item: Mapping[str, Any]) -> tuple[str, Holding]:
+    """Read a holding and its share's name; episode 0 says that it cannot be read, and holds nothing.
+
+    That of ``DELIVERED_AMIS`` holds whatever it says.
+    """
+    share_name, _, delivery = str(item["sk"]).removeprefix(HOLD).rpartition("#")
+    purpose = Purpose.STANDING if STANDING_OF in item else Purpose.COPY
+    ami = _fitting(item, STANDING_OF if purpose is Purpose.STANDING else "ami", "")
+    account, region = _fitting(item, "account", ""), _fitting(item, "region", "")
+    if delivery == DELIVERED_AMIS:  # no damage takes a key from the AMIs that were delivered
+        return share_name, Holding(ami, account, region, delivery, 1, Purpose.STANDING)
+    episode, until = _fitting(item, "episode", 0), _fitting(item, "until", UNKNOWN)
+    whole = bool(ami and account and region and delivery and until != UNKNOWN)
+    return share_name, Holding(
+        ami, account, region, delivery, episode if whole else 0, purpose, until if whole else ENDED_LONG_AGO
+    )

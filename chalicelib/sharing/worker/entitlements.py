@@ -1,0 +1,507 @@
+"""The port ``Entitlements``: EC2, the applied file and Organizations say whether a share may be opened.
+
+Neither the share's item nor the records of promotion and delivery decide it, nor the table of members (invariants 8 and
+11). Only what EC2 does not know comes from records: the value last understood and the time of the last tag event (both
+in the head), and the nonces of the hub's own copies.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from chalicelib.engine import addresses, codec
+from chalicelib.engine.errors import ParkRecord, Refusal, RefusalKind
+from chalicelib.engine.faults import Fault
+from chalicelib.engine.ports import Records
+from chalicelib.engine.waker import Clock
+from chalicelib.images.arriving import ExaminedSource
+from chalicelib.images.ports import Source, TagRead
+from chalicelib.sharing.bounds import NOT_ADMITTED, Bounds
+from chalicelib.sharing.entitlement import (
+    NOTHING_OPENED,
+    SETTINGS_CHANGED,
+    SOURCE_GONE,
+    USELESS,
+    Entitlement,
+    end_in_force,
+    entitlement,
+    launched_by,
+    source_gone,
+)
+from chalicelib.sharing.head import Head
+from chalicelib.sharing.ports import BegunDeliveries, Judgement
+from chalicelib.sharing.share import Holding, Purpose, Share, ShareState
+from chalicelib.targets import approvals
+from chalicelib.targets.applied_file import AppliedFile, Target
+from chalicelib.targets.approvals import Given
+from chalicelib.targets.organization import is_brought
+from chalicelib.targets.ports import Targets
+from chalicelib.targets.withdrawals import covering
+from chalicelib.targets.worker.live_members import LiveMembers
+
+FRESH = 10
+"""Seconds for which one read of an AMI serves all its resources."""
+MOST_ASKED = 5
+"""Most AMIs, or accounts of one AMI, that one look asks about for a share: each takes calls of its own.
+
+Hundreds of AMIs may hold one grant, and hundreds of accounts a launch permission of their OU.
+"""
+STRANGER, NOT_NOW, NOT_SHOWN, NO_MEMBER = "not-entitled", "not-entitled-now", "not-shown-as-its-part", "not-a-member"
+WITHOUT_UNITS = "without units"
+EVERYBODY = Bounds()
+LOOKS = 6
+"""After so many looks, over five minutes, what EC2 does not show as a part of an AMI is none: a read may be partial."""
+CURE = "See what the tag names (`ami-promoter status`) and what the applied targets file contains; then tag it again."
+
+
+@dataclass(frozen=True, slots=True)
+class Approved:
+    """What is approved of one AMI. ``given``: approvals by "account/region"; ``sources``: what its deliveries bring."""
+
+    given: Given = field(default_factory=dict)
+    sources: Mapping[str, ExaminedSource] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _AskedOnce:
+    """What one look has read, once for all its shares. The mappings are by AMI, or by AMI and account.
+
+    By account where Organizations says something else of it than the table of members. ``without_units``: the file as
+    if no unit had an account.
+    """
+
+    applied: AppliedFile
+    without_units: AppliedFile
+    shares: Sequence[Share]
+    strangers: Collection[str]
+    asked: dict[tuple[str, str], tuple[TagRead, Entitlement | Fault]] = field(default_factory=dict)
+    approved: dict[tuple[str, str], Approved] = field(default_factory=dict)
+    owed: dict[str, Refusal] = field(default_factory=dict)
+    """AWS did not answer for these AMIs."""
+    unanswered: Refusal | None = None
+    """Organizations refused: it is not asked again in this look."""
+
+    def throttled_for(self, share: Share) -> bool:
+        """Whether Organizations throttles, and one of the accounts that hold a share comes from an OU."""
+        throttled = self.unanswered is not None and self.unanswered.kind is RefusalKind.THROTTLED
+        return throttled and any(is_brought(one.account, self.applied.directory.membership) for one in share.holdings)
+
+
+class LiveEntitlements:
+    """Reads the tag and the AMI's snapshots from EC2, and from the applied file whom the tag names."""
+
+    def __init__(
+        self,
+        records: Records,
+        deliveries: BegunDeliveries,
+        source: Source,
+        targets: Targets,
+        members: LiveMembers,
+        clock: Clock,
+        hub: tuple[str, str],
+        bounds: Bounds = EVERYBODY,
+    ) -> None:
+        self._members = members
+        self._bounds = bounds
+        self._reads: dict[str, tuple[int, TagRead]] = {}
+        self._keys: dict[tuple[str, ...], frozenset[str]] = {}
+        self._keys_read: set[tuple[str, ...]] = set()
+        self._abroad: dict[tuple[str, str], Mapping[str, str]] = {}
+        self._clock = clock
+        self._records = records
+        self._deliveries = deliveries
+        self._source = source
+        self._targets = targets
+        self._hub, self._region = hub
+
+    def judge(self, resource: str, shares: Sequence[Share], has_time: Callable[[], bool] = lambda: True) -> Judgement:
+        """Return which shares may not be opened, and why. One entitled holding is enough for a share.
+
+        One look asks about ``MOST_ASKED`` AMIs of a share. It refuses a share for good only if it has asked about all
+        of them, and about each account whose answer could differ; and where AMIs are gone, only if the look before
+        found the same. If AWS does not answer for one AMI, another AMI can still entitle the share.
+        """
+        applied = self._targets.read()
+        held_by = (holding.account for share in shares for holding in share.holdings)
+        look = _AskedOnce(applied, _without_units(applied), shares, applied.strangers(held_by))
+        self._abroad, self._keys_read = {}, set()
+        judged: tuple[dict[str, Fault], dict[str, Fault], dict[str, Refusal]] = ({}, {}, {})
+        refused, waits, owed = judged
+        later = set[str]()
+        for share in shares:
+            if share is not shares[0] and (not has_time() or look.throttled_for(share)):
+                later.add(share.share_name)
+                continue
+            whys = dict[Holding, Fault | Refusal]()
+            for holding in _asked_about(share):
+                why = self._why_not(look, resource, share, holding)
+                if why is None:
+                    break
+                whys[holding] = why
+            else:
+                refusals = [why for why in whys.values() if isinstance(why, Refusal)]
+                patient = [refusal for refusal in refusals if refusal.kind is not RefusalKind.DENIED]
+                faults = [*(one.fault for one in refusals), *(why for why in whys.values() if isinstance(why, Fault))]
+                lasting = _all_last(share, whys)
+                if patient or (refusals and lasting):
+                    owed[share.share_name] = (patient or refusals)[0]
+                else:
+                    gone = [fault for fault in faults if fault.code == SOURCE_GONE]
+                    fault = faults[0] if faults else _stranger(share, "No delivery holds it.")
+                    if lasting and gone:
+                        fault = _all_gone(gone)
+                        lasting = share.waits_for == fault and not _was_opened(share)
+                    into = refused if lasting else waits
+                    into[share.share_name] = fault
+        return Judgement(*judged, frozenset(later))
+
+    def _why_not(self, look: _AskedOnce, resource: str, share: Share, holding: Holding) -> Fault | Refusal | None:
+        """Return why a share may not be opened for one of its holdings: a fault, or that AWS does not answer."""
+        ami = holding.ami
+        if ami in look.owed:
+            return look.owed[ami]
+        applied = self._checked(look, holding.account)
+        if not isinstance(applied, Refusal):
+            by = holding.account if applied is not look.applied else ""
+            return self._why_not_by(look, applied, by, resource, share, holding)
+        if applied.kind is RefusalKind.THROTTLED:
+            return applied
+        if holding.account not in look.applied.directory.accounts:
+            return applied.fault
+        for file, by in ((look.applied, ""), (look.without_units, WITHOUT_UNITS)):  # by the first it may be blocked
+            why = self._why_not_by(look, file, by, resource, share, holding)
+            if why is not None:
+                return why if isinstance(why, Refusal) else applied.fault
+        return None
+
+    def _why_not_by(
+        self, look: _AskedOnce, applied: AppliedFile, by: str, resource: str, share: Share, holding: Holding
+    ) -> Fault | Refusal | None:
+        """Judge by this file. ``by`` names it within the look; "": it is the file with the table of members."""
+        ami = holding.ami
+        of = ami, by
+        try:
+            if of not in look.asked:
+                look.asked[of] = self._ask(ami, applied, opens=True)
+                look.approved[of] = self._approvals(ami, look.shares, look.asked[of][1])
+            fault = self._fault(resource, share, holding, *look.asked[of])
+        except Refusal as refusal:
+            look.owed[ami] = refusal
+            return refusal
+        fault = fault or self._not_approved(share, holding, look.asked[of][1], look.approved[of])
+        if fault is not None and fault.code in (NOT_NOW, SOURCE_GONE) and holding.account in look.strangers:
+            return _stranger(share, f"The applied targets file does not contain account {holding.account}.")
+        return _no_member(share, holding) if fault is not None and fault.code == NOT_NOW and by else fault
+
+    def _checked(self, look: _AskedOnce, account: str) -> AppliedFile | Refusal:
+        """Return the applied file with an account's units as Organizations says, or its refusal, once in a look.
+
+        A refusal is about the right to ask or about the rate, not about one account.
+        """
+        if look.unanswered is None:
+            try:
+                return self._members.checked(look.applied, [account])
+            except Refusal as refusal:
+                look.unanswered = refusal
+        return look.unanswered if is_brought(account, look.applied.directory.membership) else look.applied
+
+    def now(self, ami: str, *, fresh: bool = False) -> tuple[TagRead, Entitlement | Fault]:
+        """Return the AMI as read and who may get it now. ``fresh``: read the tag again."""
+        if fresh:
+            self._reads = {}
+        return self._ask(ami, self._targets.read(), opens=True)
+
+    def gone(self, ami: str, where: str) -> Fault | None:
+        """Return the fault of an AMI that EC2 does not show, or that cannot be used; one look is weak evidence.
+
+        May raise Refusal.
+        """
+        read = self._read(ami)
+        return None if _usable(read) else source_gone(where, ami, read.image_state if read.owned else None)
+
+    def shows(self, ami: str) -> bool:
+        """Whether EC2 shows this AMI of the hub. May raise Refusal."""
+        read = self._read(ami)
+        return read.owned and read.image_state is not None
+
+    def ends(self, resource: str, shares: Sequence[Share]) -> Mapping[str, int]:
+        """Return until when each standing share may stay, by the first of its holdings that may keep it.
+
+        It first leaves out the holdings that the applied file alone ends, then asks about ``MOST_ASKED`` of the AMIs.
+        """
+        now, applied = self._clock(), self._targets.read()
+        asked: dict[str, Entitlement | Fault | Refusal] = {}
+        over: dict[str, bool] = {}
+        ends: dict[str, int] = {}
+        for share in shares:
+            stand = [holding for holding in share.holdings if holding.stands]
+            for holding in stand:
+                if holding.place not in over:
+                    over[holding.place] = _is_over(applied, holding.account, holding.place, now)
+            left = [holding for holding in stand if not over[holding.place]]
+            some = _in_turn(left, share.tries, lambda holding: holding.ami)
+            known = len(some) == len(left)
+            for holding in some:
+                if holding.ami not in asked:
+                    asked[holding.ami] = self._keeps(holding.ami, applied)
+                entitled = asked[holding.ami]
+                if not isinstance(entitled, Entitlement):
+                    known = False
+                    continue
+                if entitled.may_keep(holding.place, resource, share.share_name, now):
+                    ends[share.share_name] = entitled.end(holding.place, now)
+                    break
+            else:
+                if known:
+                    ends[share.share_name] = 0
+        return ends
+
+    def _keeps(self, ami: str, applied: AppliedFile) -> Entitlement | Fault | Refusal:
+        try:
+            return self._ask(ami, applied, opens=False)[1]
+        except Refusal as refusal:
+            return refusal
+
+    def _ask(self, ami: str, applied: AppliedFile, *, opens: bool) -> tuple[TagRead, Entitlement | Fault]:
+        """Return the AMI as read, and who is entitled to it.
+
+        With a damaged head it is unknown whether a tag event has ended a withdrawal, and whom the last value named that
+        was understood. Then the withdrawal counts for an opening (``opens``), and neither counts for a closing.
+        """
+        read = self._read(ami)
+        head, tag = self._head(ami), read.value if _usable(read) else None
+        counts = tag is not None and (opens or head is not None)
+        withdrawals = self._targets.withdrawals(ami) if counts else ()
+        if head is None and tag is not None and not opens and not (found := applied.resolve(tag)).understood:
+            return read, found.waits or found.faults[0]
+        head = head or Head()
+        return read, entitlement(tag, head.value, applied, withdrawals, head.withdrawals_from)
+
+    def _read(self, ami: str) -> TagRead:
+        """Read the AMI, once for all its resources that this Lambda environment works on in turn."""
+        at, read = self._reads.get(ami, (0, None))
+        if read is None or self._clock() >= at + FRESH:
+            read = self._source.tag(ami)
+            self._reads = {ami: (self._clock(), read)}
+        return read
+
+    def _is_key_of(self, key: str, read: TagRead) -> bool:
+        """Whether it is a key of the snapshots that an AMI has now. That never changes; a read may lack some of them.
+
+        So one that is missing is read again, once in a look.
+        """
+        snapshots = tuple(sorted(read.snapshots))
+        if key not in self._keys.get(snapshots, ()) and snapshots not in self._keys_read:
+            self._keys_read.add(snapshots)
+            self._keys = {snapshots: self._source.keys(snapshots)}
+        return key in self._keys.get(snapshots, ())
+
+    def _head(self, ami: str) -> Head | None:
+        """Return the promotion's head; None: it is damaged. Its value counts while the tag's own is not understood."""
+        try:
+            item = self._records.get(addresses.head(ami))
+            return codec.decode(Head, json.loads(item["body"]), ami) if item else Head()
+        except (KeyError, TypeError, ValueError, ParkRecord):
+            return None
+
+    def _fault(
+        self, resource: str, share: Share, holding: Holding, read: TagRead, entitled: Entitlement | Fault
+    ) -> Fault | None:
+        if not _usable(read):
+            where = f"{share.resource}, {share.account}"
+            return source_gone(where, holding.ami, read.image_state if read.owned else None)
+        if isinstance(entitled, Fault):
+            return entitled
+        place = holding.place
+        standing = holding.purpose is Purpose.STANDING
+        if not entitled.may_open(place, resource, share.share_name, self._clock(), standing=standing):
+            by = covering(entitled.withdrawn, place)
+            if place in entitled.targets:
+                return _other_settings(share, holding)
+            return entitled.blocked.get(holding.account) or _not_now(share, holding, by)
+        if share.account != _receiver(entitled.targets[place], resource, standing=standing):
+            return _stranger(share, f"It names another receiver than the target {place} of {holding.ami}.")
+        if (outside := self._bounds.fault(resource, share.account)) is not None:
+            return outside
+        return None if self._belongs(resource, holding, read) else self._no_part(share, holding)
+
+    def _no_part(self, share: Share, holding: Holding) -> Fault:
+        """Return the fault of what EC2 does not show as a part of an AMI. One look is enough where it lists all parts.
+
+        DescribeSnapshots may leave one out for a moment.
+        """
+        _, kind, name, *_ = share.resource.split("#")
+        listed = kind == "image" or (kind == "snapshot" and "@" not in name)
+        shown = share.waits_for is None or share.waits_for.code != NOT_SHOWN
+        if listed or (not shown and share.tries >= LOOKS):
+            return _stranger(share, f"It is no part of {holding.ami}.")
+        what = f"Nothing is shared yet: EC2 does not show it as a part of {holding.ami}."
+        cure = "The service looks again for five minutes; then see which snapshots and keys the AMI has."
+        return Fault(NOT_SHOWN, f"{share.resource}, {share.account}", what, cure)
+
+    def _approvals(self, ami: str, shares: Sequence[Share], entitled: Entitlement | Fault) -> Approved:
+        """Read the approvals of an AMI that these shares need, together, and what the deliveries that need them bring.
+
+        A delivery whose record cannot be read brings nothing that could be approved.
+        """
+        if isinstance(entitled, Fault):
+            return Approved()
+        held = {one.delivery: one.place for share in shares for one in share.holdings if one.ami == ami}
+        needing = {
+            delivery: place
+            for delivery, place in held.items()
+            if (target := entitled.targets.get(place)) is not None and approvals.needs(target)
+        }
+        if not needing:
+            return Approved()
+        given = self._targets.approvals(ami, sorted(set(needing.values())))
+        waiting = [one for one, place in needing.items() if place in given]
+        return Approved(given, self._deliveries.sources(ami, waiting))
+
+    def _not_approved(
+        self,
+        share: Share,
+        holding: Holding,
+        entitled: Entitlement | Fault,
+        approved: Approved,
+    ) -> Fault | None:
+        """Return the fault of a missing approval, if the target needs one; what records say of it does not count."""
+        place = holding.place
+        target = None if isinstance(entitled, Fault) else entitled.targets.get(place)
+        if target is None or isinstance(entitled, Fault) or not approvals.needs(target):
+            return None
+        source = approved.sources.get(holding.delivery)
+        wanted = "" if source is None else approvals.digest_of(holding.ami, source, entitled.value, target)
+        where = f"{share.resource}, {share.account}"
+        return approvals.lacking(holding.ami, where, approved.given.get(place, ()), wanted, self._clock())
+
+    def _belongs(self, resource: str, holding: Holding, read: TagRead) -> bool:
+        """Whether the resource is the AMI, one of its snapshots, their key, or the target's own key."""
+        _, kind, name, *_ = resource.split("#")
+        if addresses.at_home(resource):
+            return True
+        if kind == "image":
+            return name == holding.ami
+        snapshot, _, region = name.partition("@")
+        if kind == "snapshot" and not region:
+            return snapshot in read.snapshots
+        if kind != "snapshot" and (region := name.split(":")[3]) == self._region:
+            return self._is_key_of(name, read)
+        if (holding.ami, region) not in self._abroad:  # once for all shares of a batch
+            self._abroad[holding.ami, region] = self._copies(holding.ami, region)
+        proven = self._abroad[holding.ami, region]
+        return snapshot in proven if kind == "snapshot" else name in set(proven.values())
+
+    def _copies(self, ami: str, region: str) -> Mapping[str, str]:
+        """Return the hub's own copies of an AMI's snapshots in another Region, and their keys.
+
+        Their ids or open nonces are on record in the hub's delivery there, or they belong to the AMI that an operator
+        has accepted. Other tags prove nothing.
+        """
+        ident = addresses.delivery_id(self._hub, ami, self._hub, region)
+        accepted = self._deliveries.accepted(ident)
+        theirs = self._source.snapshots_of(accepted, region) if accepted else frozenset()
+        copies = self._source.copies(ami, region)
+        own = self._deliveries.own_copies(ident, copies) | theirs
+        return {one: copy.key for one, copy in copies.items() if one in own}
+
+
+def _without_units(applied: AppliedFile) -> AppliedFile:
+    """Return the file as if no unit had an account: whom it lists by id needs no answer of Organizations."""
+    membership = applied.directory.membership
+    emptied = replace(membership, units={name: replace(unit, accounts=()) for name, unit in membership.units.items()})
+    return AppliedFile(replace(applied.directory, membership=emptied), applied.digest, applied.fault)
+
+
+def _is_over(applied: AppliedFile, account: str, place: str, now: int) -> bool:
+    """Whether the file no longer gives a target ("account/region") anything, of any AMI."""
+    meant = applied.resolve(account, in_force=True)
+    return meant.understood and not end_in_force(meant.until(place), now)
+
+
+def _in_turn(holdings: Collection[Holding], tries: int, of: Callable[[Holding], Hashable]) -> list[Holding]:
+    """Return the holdings that this look asks about, by what they are ``of``; the next try asks about the next ones."""
+    each = sorted({of(holding) for holding in holdings}, key=str)
+    start = tries * MOST_ASKED % len(each) if len(each) > MOST_ASKED else 0
+    turn = {*[*each[start:], *each[:start]][:MOST_ASKED]}
+    return sorted((holding for holding in holdings if of(holding) in turn), key=str)
+
+
+def _asked_about(share: Share) -> list[Holding]:
+    """Return the holdings that this look asks about: some in turn, and one of each AMI if the AMIs are few."""
+    some = _in_turn(share.holdings, share.tries, lambda holding: (holding.ami, holding.account))
+    of_each = {holding.ami: holding for holding in sorted(share.holdings, key=str)}
+    if len(of_each) > MOST_ASKED:
+        return some
+    met = {holding.ami for holding in some}
+    return [*some, *(holding for ami, holding in of_each.items() if ami not in met)]
+
+
+def _all_last(share: Share, whys: Mapping[Holding, Fault | Refusal]) -> bool:
+    """Whether no later look will differ, also for the holdings that had no turn.
+
+    Only ``STRANGER`` may be of one account: the others are of an AMI, or of the share's receiver.
+    """
+    settled = {holding.ami for holding, why in whys.items() if isinstance(why, Refusal) or why.code != STRANGER}
+    left = share.holdings - whys.keys()
+    return all(map(_lasts, whys.values())) and all(holding.ami in settled for holding in left)
+
+
+def _lasts(why: Fault | Refusal) -> bool:
+    """Whether asking again will not change it."""
+    lasting = (STRANGER, NOT_ADMITTED, SOURCE_GONE)
+    return why.kind is RefusalKind.DENIED if isinstance(why, Refusal) else why.code in lasting
+
+
+def _usable(read: TagRead) -> bool:
+    return read.owned and read.image_state is not None and read.image_state not in USELESS
+
+
+def _all_gone(gone: Sequence[Fault]) -> Fault:
+    """Return one fault of all AMIs of a share that are gone; two looks that find the same have equal ones."""
+    whats = sorted({fault.what.removesuffix(NOTHING_OPENED) for fault in gone})
+    return replace(gone[0], what=" ".join(whats) + NOTHING_OPENED)
+
+
+def _was_opened(share: Share) -> bool:
+    """Whether it may be open for copies that run, which do not need the AMI: its snapshots may be there."""
+    return share.state in (ShareState.OPEN, ShareState.OPENING) and share.opened_at is not None
+
+
+def _receiver(target: Target, resource: str, *, standing: bool) -> str:
+    """Return the receiver of a target's share: its account; for a standing launch permission possibly its unit."""
+    return launched_by(target) if standing and addresses.resource_kind(resource) == "image" else target.account
+
+
+def _stranger(share: Share, what: str) -> Fault:
+    return Fault(STRANGER, f"{share.resource}, {share.account}", f"Nothing is shared. {what}", CURE)
+
+
+def _other_settings(share: Share, holding: Holding) -> Fault:
+    what = f"Nothing is shared: by the applied targets file, {holding.place} does not have this share of {holding.ami}."
+    cure = "The service begins the delivery again with the settings of the file as it is now."
+    return Fault(SETTINGS_CHANGED, f"{share.resource}, {share.account}", what, cure)
+
+
+def _not_now(share: Share, holding: Holding, withdrawn_by: str | None = None) -> Fault:
+    where = f"{share.resource}, {share.account}"
+    if withdrawn_by is not None:
+        what = f"Nothing is shared: it was withdrawn from {holding.ami} by {withdrawn_by}."
+        return Fault(NOT_NOW, where, what, f"`ami-promoter withdraw {holding.ami} --lift` ends that.")
+    what = f"Nothing is shared yet: by the applied targets file the tag of {holding.ami} does not name it now."
+    return Fault(NOT_NOW, where, what, CURE)
+
+
+def _no_member(share: Share, holding: Holding) -> Fault:
+    """Return the fault of an account that the table of members has in an OU, and Organizations does not."""
+    what = (
+        f"Nothing is shared yet: AWS Organizations itself does not show account {holding.account} as ACTIVE in the OUs "
+        f"by which the tag of {holding.ami} names it."
+    )
+    cure = (
+        "If it has just joined or left, wait: the service asks again. If not, somebody has written the table of "
+        "members: see `ami-promoter members`, and docs/explanation/security.md#what-an-attacker-could-do."
+    )
+    return Fault(NO_MEMBER, f"{share.resource}, {share.account}", what, cure)

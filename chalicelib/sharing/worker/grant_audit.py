@@ -1,0 +1,220 @@
+"""The grant audit: lists all grants on a source key, ten minutes after an account's last share there has closed.
+
+It looks for two things:
+
+- An unrecorded grant: one of the service that the ledger does not know as open. Two runs raced and one was killed, or
+  the grant showed late. The audit closes it. It knows the grant by its name, which contains the hub's Region, so it
+  leaves alone the grants of a hub in another Region.
+- A derived grant: one that an account without a share has made. The service grants CreateGrant, and a derived grant
+  outlives its parent [aws-facts 3, VERIFIED]. The audit reports it and does not revoke it: a running instance may need
+  it, or it may be preexisting (invariant 2).
+
+One look serves all accounts of a key. It reads ListGrants page by page, and each page account by account; if time runs
+out, it writes its place on the record.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from chalicelib.engine import addresses, schedule
+from chalicelib.engine.addresses import RecordKey
+from chalicelib.engine.budget import Budget, TimeLeft
+from chalicelib.engine.errors import Refusal
+from chalicelib.engine.places import Arn
+from chalicelib.engine.ports import Records, Stored, Telemetry, Write
+from chalicelib.engine.runner import parking
+from chalicelib.engine.waker import Clock, Waker
+from chalicelib.sharing import grant_names, holders, share, share_events
+from chalicelib.sharing.ports import Grants, Ledger, SeenGrant
+from chalicelib.sharing.share import Share
+
+AFTER = 10 * schedule.MINUTE
+"""Grants appear and vanish up to five minutes late [aws-facts 3, VERIFIED]; after twice that a list is right."""
+PUT_OFF_FOR = 1 * schedule.HOUR
+"""Further closings delay a look by this at most: on a busy key there is always another one."""
+CLOSED = "closed"
+SINCE = "since"
+"""Member of the record: since when (epoch seconds) a look is due."""
+CALLS_FOR_ACCOUNT = 5
+"""Calls for one account: read its shares by grant, policy and role, write one unknown grant, and wake its worker."""
+
+
+def reminder(resource: str, now: int) -> tuple[Write, Mapping[str, str]]:
+    """Return the audit's record and inbox entry, for when an account's last share on a key has closed."""
+    key = addresses.grants_on(addresses.key_of(resource))
+    return Write(key, "open", {"resource": key.pk}, now + AFTER), {CLOSED: str(now)}
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a look stopped: the page, and its last account that is done. ``found``: it found an unrecorded grant."""
+
+    marker: str = ""
+    account: str = ""
+    found: bool = False
+    over: bool = False
+
+
+class GrantAudit:
+    """Works on one source key at a time. ``region`` is the hub's own."""
+
+    def __init__(
+        self,
+        records: Records,
+        ledger: Ledger,
+        grants: Grants,
+        waker: Waker,
+        clock: Clock,
+        telemetry: Telemetry,
+        *,
+        region: str,
+    ) -> None:
+        self._records = records
+        self._ledger = ledger
+        self._grants = grants
+        self._waker = waker
+        self._clock = clock
+        self._telemetry = telemetry
+        self._region = region
+
+    def run(self, key: RecordKey, *, time_left: TimeLeft) -> None:
+        """List the key's grants, if the last closing is ten minutes ago or the look was put off for an hour."""
+        with parking(key, self._records, self._clock, self._telemetry):
+            stored = self._records.read(key)
+            if stored is None or stored.parked:
+                return
+            now = self._clock()
+            ready = int(stored.inbox.get(CLOSED, "0")) + AFTER
+            since = stored.body.get(SINCE)
+            since = since if isinstance(since, int) else now
+            if now < (at := min(ready, since + PUT_OFF_FOR)):
+                self._records.save(stored, Write(key, "open", {"resource": key.pk, SINCE: since}, at), (), now)
+                return
+            place, refused = self._look(
+                key.pk.removeprefix(addresses.AUDIT), _read(stored), Budget(time_left), reports=now >= ready
+            )
+            due = self._clock() + schedule.POLLS[-1] if refused or (place.over and place.found) else None
+            if not place.over and not refused:
+                due = self._clock()
+            if due is None and now < ready:  # for what has closed lately
+                due = ready
+            body = {"resource": key.pk, **({} if place.over else {**_written(place), SINCE: since})}
+            self._records.save(stored, Write(key, "open", body, due), (), self._clock())
+            if not place.over and not refused:
+                self._waker.send(key, f"more:{place.marker[-40:]}:{place.account}:{self._clock()}")
+
+    def _look(self, key_arn: str, place: _Place, budget: Budget, *, reports: bool) -> tuple[_Place, bool]:
+        """Continue from a place. Returns the new place, and whether AWS refused a page.
+
+        ``reports``: also report grants that accounts made. Right after a closing these may be about to vanish.
+        """
+        first = True
+        while not place.over:
+            try:
+                grants, marker = self._grants.page(key_arn, place.marker)
+            except Refusal as refusal:
+                self._telemetry.share(f"{addresses.AUDIT}{key_arn}", "", "grants not listed", why=refusal.fault.what)
+                return _Place(found=place.found), True  # the marker may have expired: start at the first page
+            for account, theirs in sorted(self._by_account(grants).items()):
+                if account <= place.account:
+                    continue
+                if not first and not budget.allows(CALLS_FOR_ACCOUNT):
+                    return place, False
+                first = False
+                found, done = self._account(key_arn, account, theirs, budget, reports=reports)
+                if not done:
+                    return _Place(place.marker, place.account, place.found or found), False
+                place = _Place(place.marker, account, place.found or found)
+            place = _Place(marker, "", place.found, over=not marker)
+        return place, False
+
+    def _account(
+        self, key_arn: str, account: str, grants: Sequence[SeenGrant], budget: Budget, *, reports: bool
+    ) -> tuple[bool, bool]:
+        """Look at the grants of one account. Returns whether one was unrecorded, and whether there was time for all."""
+        of_key, of_roles = addresses.key_resource(key_arn, account).pk, addresses.role_resource(key_arn, account).pk
+        shares = {resource: self._ledger.shares(resource) for resource in (of_key, of_roles)}
+        unrecorded = [
+            (resource, grant)
+            for grant in grants
+            if self._is_own(grant)
+            if not self._accounts_for(
+                shares[resource := of_roles if grant_names.ROLE_PATH in grant.grantee else of_key], grant
+            )
+        ]
+        begun = [resource for resource, theirs in shares.items() if any(map(_is_unrecorded, theirs))]
+        for resource in begun:  # the run that wrote one may have been killed before it woke the share worker
+            self._wake(resource, "again")
+        closed = 0
+        for resource, grant in budget.each(unrecorded, 2):
+            self._close(resource, account, grant)
+            closed += 1
+        if closed < len(unrecorded):
+            return True, False
+        derived = [grant.id for grant in grants if not self._is_own(grant)]
+        if reports and derived and not unrecorded:
+            self._report_derived(key_arn, account, derived, [*shares[of_key], *shares[of_roles]])
+        return bool(unrecorded or begun), True
+
+    def _is_own(self, grant: SeenGrant) -> bool:
+        return grant_names.is_grant_of(grant.name, self._region)
+
+    def _by_account(self, grants: Sequence[SeenGrant]) -> Mapping[str, Sequence[SeenGrant]]:
+        """Return for each account the service's grants to it and the grants that it made."""
+        found: dict[str, list[SeenGrant]] = defaultdict(list)
+        for grant in grants:
+            account = account_of(grant.grantee if self._is_own(grant) else grant.issuer)
+            if account:
+                found[account].append(grant)
+        return found
+
+    def _accounts_for(self, shares: Sequence[Share], grant: SeenGrant) -> bool:
+        """Whether a share in the ledger that is open, opening or closing has this grant."""
+        return any(
+            holders.needed(s) and grant_names.is_grant_for(s, grant.id, grant.name, self._region) for s in shares
+        )
+
+    def _close(self, resource: str, account: str, grant: SeenGrant) -> None:
+        """Write a grant of the service that has no share into the ledger as closing."""
+        found = share_events.unrecorded(resource, account, grant.grantee, grant.id, self._clock())
+        if not self._ledger.put_right(found, "its grant shows, though it is not open", self._clock()):
+            return  # it is in the ledger by now
+        self._telemetry.share(resource, account, "open though closed", grant=grant.id)
+        self._wake(resource, grant.id)
+
+    def _wake(self, resource: str, grant: str) -> None:
+        self._waker.wake_resources([resource], f"unrecorded:{grant}:{self._clock()}")
+
+    def _report_derived(self, key_arn: str, account: str, made: Sequence[str], shares: Sequence[Share]) -> None:
+        """Report the grants that an account made, if it once had a share on the key and has none now."""
+        policy = addresses.policy_resource(key_arn).pk
+        own = addresses.key_resource(key_arn, account).pk
+        roles = addresses.role_resource(key_arn, account).pk
+        shares = [*shares, *(s for s in self._ledger.shares(policy) if s.account == account)]
+        if any(holders.needed(s) for s in shares):
+            return
+        held = bool(shares) or any(self._ledger.was_open(resource) for resource in (own, roles))
+        if held or self._ledger.was_open(policy, account):
+            self._telemetry.derived_grants(own, account, made)
+
+
+def _is_unrecorded(s: Share) -> bool:
+    """Whether an audit wrote this share for a grant without one, and it is still closing."""
+    return s.state is share.ShareState.CLOSING and s.share_name == grant_names.unrecorded_name(s.grant_id)
+
+
+def account_of(arn: str) -> str:
+    """Return the account in a principal's ARN; "" if it has none (a service principal)."""
+    return Arn.parse(arn).account
+
+
+def _read(stored: Stored) -> _Place:
+    body = stored.body
+    return _Place(str(body.get("marker", "")), str(body.get("account", "")), bool(body.get("found")))
+
+
+def _written(place: _Place) -> Mapping[str, object]:
+    return {"marker": place.marker, "account": place.account, "found": place.found}

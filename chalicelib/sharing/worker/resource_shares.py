@@ -1,0 +1,103 @@
+"""The shares of one resource while the share worker works on them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from chalicelib.engine.budget import Budget, slices
+from chalicelib.engine.calls import LEFT
+from chalicelib.engine.errors import LostRace
+from chalicelib.engine.waker import Clock
+from chalicelib.sharing import holders, outstanding, share_events
+from chalicelib.sharing.ports import Ledger
+from chalicelib.sharing.share import Share, ShareState
+
+RACES = 3
+"""Tries to correct the ledger after another run's write came first; the next look at the share corrects the rest."""
+WRITTEN_AT_ONCE = 50
+"""Shares that one transaction writes."""
+
+
+class ResourceShares:
+    """The shares of one resource in the ledger: read once, then updated with each write."""
+
+    def __init__(self, ledger: Ledger, resource: str, clock: Clock) -> None:
+        self._ledger = ledger
+        self._clock = clock
+        self.resource = resource
+        self._calls: dict[str, list[str]] = {}
+        """By ``share_name``: lines of history, such as the calls made for it, to be written with the share."""
+        self._written: set[str] = set()
+        self.news: dict[str, int] = {}
+        """Deliveries to wake, with their episodes: a share that they hold has opened or was refused."""
+        self.left: dict[str, int] = {}
+        """By ``share_name``: when shares were moved to the archive."""
+        self._shares = {s.share_name: s for s in ledger.shares(resource)}
+
+    @property
+    def shares(self) -> Sequence[Share]:
+        """All shares of the resource."""
+        return tuple(self._shares.values())
+
+    def save(self, shares: Iterable[Share], happened: str, *, unheld: bool = False) -> list[Share]:
+        """Write shares, and return them with their new versions. Raises LostRace."""
+        shares = list(shares)
+        if shares:
+            self._ledger.save(shares, happened, self._clock(), unheld=unheld, calls=self._calls)
+        self._calls = {key: lines for key, lines in self._calls.items() if key not in {s.share_name for s in shares}}
+        saved = [replace(s, version=s.version + 1) for s in shares]
+        self._shares.update({s.share_name: s for s in saved})
+        self._written |= {s.share_name for s in saved}
+        return saved
+
+    def save_some(self, shares: Iterable[Share], happened: str, budget: Budget, *, unheld: bool = False) -> list[Share]:
+        """Write as many shares as there is time for, and return those. Raises LostRace."""
+        saved: list[Share] = []
+        for some in budget.each(slices(shares, WRITTEN_AT_ONCE)):
+            saved += self.save(some, happened, unheld=unheld)
+        return saved
+
+    def save_results(self, results: Sequence[Share], happened: str, budget: Budget) -> list[Share]:
+        """Write the results of calls, as far as there is time. After a lost race, correct the ledger and raise."""
+        try:
+            return self.save_some(results, happened, budget)
+        except LostRace:
+            self._put_right({s.share_name: s for s in results})
+            raise
+
+    def add_history(self, shares: Iterable[Share], *lines: str) -> None:
+        """Add lines to the history that is written with these shares."""
+        for s in shares:
+            self._calls.setdefault(s.share_name, []).extend(lines)
+
+    def add_unanswered(self, shares: Iterable[Share]) -> None:
+        """Add a line to the history of shares for which an earlier run wrote an intent and no result."""
+        self.add_history((s for s in shares if outstanding.unanswered(s) and s.share_name not in self._written), LEFT)
+
+    def tell_of(self, shares: Iterable[Share]) -> None:
+        """Remember to wake the holders of shares that opened or were refused."""
+        news = (s for s in shares if s.state is ShareState.OPEN or holders.refusal(s) is not None)
+        self.news.update({holding.delivery: holding.episode for s in news for holding in s.holdings})
+
+    def archive(self, shares: Sequence[Share]) -> None:
+        """Move shares to the archive. Raises LostRace if a delivery has come to hold one."""
+        now = self._clock()
+        self._ledger.archive(shares, now)
+        for s in shares:
+            del self._shares[s.share_name]
+            self.left[s.share_name] = now
+
+    def _put_right(self, tried: Mapping[str, Share]) -> None:
+        for _ in range(RACES):
+            found = {s.share_name: s for s in self._ledger.shares(self.resource)}
+            wrong = [w for key, s in tried.items() if (w := share_events.raced(s, found.get(key), self._clock()))]
+            happened = "another run's call came between"
+            try:
+                self.save([s for s in wrong if s.share_name in found], happened)
+            except LostRace:
+                continue
+            for s in wrong:
+                if s.share_name not in found:
+                    self._ledger.put_right(s, happened, self._clock(), self._calls.get(s.share_name, ()))
+            return

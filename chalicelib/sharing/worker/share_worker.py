@@ -1,0 +1,403 @@
+"""The share worker: opens and closes the shares of one resource, for all deliveries that hold them.
+
+Deliveries write their holdings into the ledger and wake the resource. The share worker closes first, so that revoking
+never waits for openings. It works in slices: it asks for the time left before each call, writes results after each
+slice, and the next run continues there.
+
+It reads the shares once in each pass. A delivery that holds or releases a share meanwhile writes the ledger and then
+makes the resource's record due. So the conditional write of that record fails, and another pass reads the shares again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from chalicelib.engine import addresses, schedule
+from chalicelib.engine.addresses import RecordKey
+from chalicelib.engine.budget import Budget, TimeLeft
+from chalicelib.engine.calls import TakeCalls
+from chalicelib.engine.errors import LostRace, ParkRecord, Refusal, RefusalKind
+from chalicelib.engine.faults import Fault
+from chalicelib.engine.ports import Records, Stored, Telemetry, Write
+from chalicelib.engine.waker import Waker, new_resource
+from chalicelib.sharing import account_access, grant_names, holders, outstanding, share, share_events
+from chalicelib.sharing.ports import Entitlements, Judgement, Ledger, PermissionAdapter, ShareWaiters
+from chalicelib.sharing.share import Share, ShareState
+from chalicelib.sharing.worker import grant_audit
+from chalicelib.sharing.worker.resource_shares import WRITTEN_AT_ONCE, ResourceShares
+from chalicelib.sharing.worker.share_batches import CALLS_FOR_MANY, Act, in_batches
+
+PASSES = 6
+"""Most passes of one run, if deliveries write meanwhile; after the last it sends itself a wake."""
+ONE_BY_ONE = 10
+"""Shares in a slice, if each takes a call of its own, as a grant does."""
+CALLS_TO_ASK = 5
+"""Reads that say who is entitled to one AMI: applied file, members, AMI, snapshots, and the promotion's head."""
+FOR_ASKING = 0.6
+"""The part of the time left for asking who is entitled."""
+FOR_INTENTS = 0.4
+"""The part of the time left for writing intents; the rest is for the calls and their results."""
+
+LATELY = 30 * schedule.MINUTE
+"""The access monitor judges a call ten minutes later by what was open a quarter of an hour before the call."""
+
+
+class ShareWorker:
+    """Works on one resource at a time. ``adapters``: by kind, the word after ``resource#``, such as ``snapshot``."""
+
+    def __init__(
+        self,
+        records: Records,
+        ledger: Ledger,
+        adapters: Mapping[str, PermissionAdapter],
+        entitlements: Entitlements,
+        waiters: ShareWaiters,
+        waker: Waker,
+        telemetry: Telemetry,
+        take_calls: TakeCalls = tuple,
+    ) -> None:
+        """``take_calls`` belongs to the adapters; the waker has the clock."""
+        self._records = records
+        self._ledger = ledger
+        self._adapters = adapters
+        self._entitlements = entitlements
+        self._waiters = waiters
+        self._waker = waker
+        self._clock = waker.clock
+        self._telemetry = telemetry
+        self._take_calls = take_calls
+
+    def run(self, key: RecordKey, *, time_left: TimeLeft) -> None:
+        """Open and close shares, wake their holders, and write when to look again."""
+        budget = Budget(time_left)
+        try:
+            news: dict[str, int] = {}
+            left: dict[str, int] = {}
+            for _ in range(PASSES):
+                stored = self._begin(key)
+                if stored is None:
+                    return
+                these = ResourceShares(self._ledger, key.pk, self._clock)
+                these.news, these.left = news, left
+                done = self._work(these, budget)
+                now = self._clock()
+                oldest = holders.oldest_open(these.shares, now)
+                if oldest is not None:
+                    self._telemetry.open_shares(oldest)
+                due = outstanding.due_at(these.shares, now) if done else now
+                body = {"resource": key.pk, **_archived_lately(key, stored.body, left, now)}
+                write = Write(key, "open", body, due, _latest(these.shares))
+                saved = self._records.save(stored, write, (), now)
+                if not done or not budget.allows():
+                    break
+                if saved:
+                    return
+            self._waker.send(key, f"more:{self._clock()}")
+        except LostRace:
+            self._waker.send(key, f"raced:{self._clock()}")
+
+    def _begin(self, key: RecordKey) -> Stored | None:
+        """Begin the resource's record. If this version cannot read it, or it is parked, write it again first.
+
+        What is open or wanted is in the shares' own items, so no removal waits for a person.
+        """
+        try:
+            stored = self._records.read(key)
+            if stored is None or not stored.parked:
+                return stored
+            why = stored.parked
+        except ParkRecord as error:
+            why = str(error)
+        self._records.replace(new_resource(key.pk, self._clock()), self._clock())
+        self._telemetry.repaired(key, f"The resource's record was written again. {why}")
+        return self._records.read(key)
+
+    def _work(self, these: ResourceShares, budget: Budget) -> bool:
+        """Do slice after slice, at least one; True: nothing is left to be done now."""
+        first = True
+        while (step := self._next(these, budget)) is not None:
+            if not first and not budget.allows(CALLS_FOR_MANY):
+                return False
+            step()
+            first = False
+        return True
+
+    def _next(self, these: ResourceShares, budget: Budget) -> Callable[[], None] | None:
+        """Return the next slice: first closings, then wakes, then openings, then the archive."""
+        now = self._clock()
+        adapter = self._adapters[addresses.resource_kind(these.resource)]
+        size = adapter.batch if adapter.batch > 1 else ONE_BY_ONE
+        if closing := outstanding.to_close(these.shares, now):
+            return lambda: self._close(adapter, these, closing[:size], budget)
+        if ended := outstanding.to_end(these.shares, now):
+            happened = "its end came before it was opened"
+            over = [share_events.ended(s, now) for s in ended[:WRITTEN_AT_ONCE]]
+            return lambda: these.tell_of(these.save(over, happened))
+        if these.news:
+            return lambda: self._waiters.wake(these.news, these.shares)
+        if opening := outstanding.to_open(these.shares, now):
+            return lambda: self._open(adapter, these, opening[:size], budget)
+        if left := outstanding.to_archive(these.shares, now):
+            return lambda: these.archive(left[:WRITTEN_AT_ONCE])
+        return None
+
+    # --- opening -----------------------------------------------------------------------------------------------------
+
+    def _open(
+        self, adapter: PermissionAdapter, these: ResourceShares, opening: Sequence[Share], budget: Budget
+    ) -> None:
+        """Ask who is entitled, look what is preexisting, write the intent, open, write the result."""
+        try:
+            opening = self._entitled(these, opening, budget)
+            fresh = [s for s in opening if s.state not in (ShareState.OPENING, ShareState.CLOSING)]
+            seen = (
+                adapter.showing(these.resource, fresh)
+                if fresh and grant_names.nameless(these.resource)
+                else frozenset()
+            )
+        except Refusal as refusal:
+            what = f"not opened: {refusal.fault.what}"
+            these.tell_of(these.save_some((self._blocked(s, refusal) for s in opening), what, budget))
+            return
+        now = self._clock()
+        doubts = {s.share_name: d for s in fresh if s.share_name in seen and (d := share_events.doubtful(s, now))}
+        happened = "the permission shows before it was asked for: to be looked at again"
+        these.save_some(doubts.values(), happened, budget)
+        sure = [s for s in opening if s.share_name not in doubts]
+        begun = [s for s in sure if s.state is ShareState.OPENING]
+        these.add_unanswered(begun)
+        begun += these.save_some(
+            (
+                share_events.intend_opening(s, now, seen=s.share_name in seen)
+                for s in sure
+                if s.state is not ShareState.OPENING
+            ),
+            "opening is intended",
+            budget.part(FOR_INTENTS),
+        )
+        results = [share_events.opened(s, now) for s in begun if s.preexisting]
+        to_ask = [s for s in begun if not s.preexisting]
+        opened = self._with_calls(these, lambda some: self._opened(adapter, these.resource, some))
+        results += in_batches(adapter, to_ask, opened, self._blocked, budget)
+        saved = these.save_results(results, "opening was tried", budget)
+        these.tell_of(saved)
+        for s in saved:
+            what = "opened" if s.state is ShareState.OPEN else "not opened"
+            self._telemetry.share(these.resource, s.account, what, preexisting=s.preexisting, grant=s.grant_id)
+
+    def _entitled(self, these: ResourceShares, opening: Sequence[Share], budget: Budget) -> list[Share]:
+        """Return the shares whose receivers are entitled to them, and write why the others are not opened.
+
+        Each AMI takes reads of its own, and each account of an OU; the next slice does those for which there was no
+        time.
+        """
+        judged = Judgement()
+        part, asked = budget.part(FOR_ASKING), list[Share]()
+        for some in part.each(_by_amis(opening), CALLS_TO_ASK):
+            try:
+                more = self._entitlements.judge(these.resource, some, part.allows)
+            except Refusal as refusal:
+                more = Judgement(owed={s.share_name: refusal for s in some})
+            if more.owed:
+                happened = f"not opened: {', '.join(sorted({one.fault.what for one in more.owed.values()}))}"
+                owed = [self._blocked(s, more.owed[s.share_name]) for s in some if s.share_name in more.owed]
+                these.tell_of(these.save_some(owed, happened, budget))
+            judged = Judgement({**judged.refused, **more.refused}, {**judged.waits, **more.waits})
+            asked += [s for s in some if s.share_name not in more.owed.keys() | more.later]
+        opening = asked
+        elsewhere = {s.share_name: _to_a_stranger(s) for s in opening if _is_elsewhere(s)}
+        reasons, now = {**judged.refused, **elsewhere}, self._clock()
+        refused = [share_events.refused(s, reasons[s.share_name], now) for s in opening if s.share_name in reasons]
+        what = f"refused: {', '.join(sorted({fault.code for fault in reasons.values()}))}"
+        these.tell_of(these.save_some(refused, what, budget))
+        waits = {key: fault for key, fault in judged.waits.items() if key not in reasons}
+        waiting = [share_events.wait_for(s, waits[s.share_name], now) for s in opening if s.share_name in waits]
+        these.save_some(waiting, f"not yet: {', '.join(sorted({fault.code for fault in waits.values()}))}", budget)
+        return [s for s in opening if s.share_name not in reasons.keys() | waits.keys()]
+
+    def _opened(self, adapter: PermissionAdapter, resource: str, some: Sequence[Share]) -> list[Share]:
+        grants = adapter.open(resource, some)
+        return [share_events.opened(s, self._clock(), grants.get(s.share_name, "")) for s in some]
+
+    def _with_calls(self, these: ResourceShares, act: Act) -> Act:
+        """Return ``act``, which then adds the AWS calls that it makes to the history of the shares that it is given."""
+
+        def acted(some: Sequence[Share]) -> list[Share]:
+            self._take_calls()  # drop calls made for other shares
+            try:
+                return act(some)
+            finally:
+                these.add_history(some, *map(str, self._take_calls()))
+
+        return acted
+
+    def _blocked(self, s: Share, refusal: Refusal) -> Share:
+        now = self._clock()
+        if s.state is ShareState.CLOSING and not outstanding.to_open([s], now):
+            self._telemetry.share(s.resource, s.account, "not closed", why=refusal.fault.what)
+            waits = refusal.kind is RefusalKind.THROTTLED
+            return (None if waits else share_events.given_up(s, refusal.fault, now)) or share_events.put_off(s, now)
+        since = self._accessible_since(s, now) if refusal.kind is RefusalKind.NOT_YET else 0
+        if not share_events.worth_waiting(s, refusal.kind, now, since):
+            return share_events.refused(s, refusal.fault, now)
+        return (
+            share_events.put_off(s, now)
+            if refusal.kind is RefusalKind.THROTTLED
+            else share_events.wait_for(s, refusal.fault, now)
+        )
+
+    def _accessible_since(self, s: Share, now: int) -> int:
+        """Return when the account itself got access to the key, for a grant to its service-linked role; otherwise 0."""
+        if addresses.resource_kind(s.resource) != "role" or addresses.at_home(s.resource):
+            return 0
+        return account_access.open_since(self._ledger.find(account_access.places(s.resource, s.account)), now)
+
+    # --- closing -----------------------------------------------------------------------------------------------------
+
+    def _close(
+        self, adapter: PermissionAdapter, these: ResourceShares, closing: Sequence[Share], budget: Budget
+    ) -> None:
+        """Write the intent, remove the permission, look whether it is gone, write the result."""
+        closing = self._not_prolonged(these, closing, budget)
+        now = self._clock()
+        begun = [s for s in closing if s.state is ShareState.CLOSING]
+        these.add_unanswered(begun)
+        begun += these.save_some(
+            (share_events.intend_closing(s, now) for s in closing if s.state is not ShareState.CLOSING),
+            "closing is intended",
+            budget.part(FOR_INTENTS),
+            unheld=True,
+        )
+        self._remind_audit(these, begun)
+        results = [share_events.closed(s, now) for s in begun if s.preexisting]
+        own = [s for s in begun if not s.preexisting]
+        if grant_names.nameless(these.resource):
+            unlooked = [s for s in own if s.removed_at is not None]
+            look = partial(self._looked_at, adapter, these.resource)
+            results += in_batches(adapter, unlooked, look, self._blocked, budget)
+            own = [s for s in own if s.removed_at is None]
+            remove = self._with_calls(these, lambda some: self._removed(adapter, these.resource, some))
+        else:
+            remove = self._with_calls(these, lambda some: self._revoked(adapter, these.resource, some))
+        results += in_batches(adapter, own, remove, self._blocked, budget)
+        for s in these.save_results(results, "closing was tried", budget):
+            self._report_closing(these.resource, s)
+
+    def _not_prolonged(self, these: ResourceShares, closing: Sequence[Share], budget: Budget) -> list[Share]:
+        """Return the shares to close. A standing share stays open if the applied file now has a later end date.
+
+        If the end date cannot be read, the share worker asks again each minute for a day: an outage withdraws nothing.
+        The next slice does the AMIs for which there is no time.
+        """
+        dated = [s for s in closing if s.state is ShareState.OPEN and holders.standing(s)]
+        undated = {s.share_name for s in closing} - {s.share_name for s in dated}
+        part, over, prolonged, now = budget.part(FOR_ASKING), set[str](), list[Share](), self._clock()
+        for some in part.each(_by_amis(dated), CALLS_TO_ASK):
+            try:
+                ends = self._entitlements.ends(these.resource, some)
+            except Refusal:
+                ends = {}
+            for s in some:
+                end, since = ends.get(s.share_name), 0
+                if end is None:
+                    since = s.unsure_since or now
+                    end = min(now + schedule.MINUTE, since + schedule.LAST_LOOK_WITHIN)
+                if end > now:
+                    prolonged.append(replace(s, later_end=end, unsure_since=since, tries=s.tries + 1))
+                else:
+                    over.add(s.share_name)
+        happened = "the applied file gives it a later date, or cannot be read now"
+        these.save_some(prolonged, happened, budget)
+        return [s for s in closing if s.share_name in undated | over]
+
+    def _remind_audit(self, these: ResourceShares, closing: Sequence[Share]) -> None:
+        """Ask for the key's grant audit, if an account's last share on the key is closing.
+
+        It asks before the closing, so that a crash after it cannot lose the request.
+        """
+        if grant_names.nameless(these.resource) or addresses.at_home(these.resource):
+            return
+        names = {s.share_name for s in closing}
+        others = {s.account for s in these.shares if holders.needed(s) and s.share_name not in names}
+        if {s.account for s in closing} - others:
+            self._waker.remind(*grant_audit.reminder(these.resource, self._clock()))
+
+    def _removed(self, adapter: PermissionAdapter, resource: str, some: Sequence[Share]) -> list[Share]:
+        """Remove permissions without a name; later looks say whether they are gone.
+
+        A refusal counts only if a permission still shows: EC2 itself removes the launch permissions of a disabled AMI.
+        """
+        try:
+            adapter.close(resource, some)
+        except Refusal as refusal:
+            if refusal.kind is RefusalKind.THROTTLED or adapter.showing(resource, some):
+                raise
+        return [share_events.removed(s, self._clock()) for s in some]
+
+    def _looked_at(self, adapter: PermissionAdapter, resource: str, some: Sequence[Share]) -> list[Share]:
+        showing = adapter.showing(resource, some)
+        return [share_events.looked_for_nameless(s, self._clock(), showing=s.share_name in showing) for s in some]
+
+    def _revoked(self, adapter: PermissionAdapter, resource: str, some: Sequence[Share]) -> list[Share]:
+        """Remove permissions that have the service's name, and look at once: what still shows is the service's."""
+        adapter.close(resource, some)
+        showing = adapter.showing(resource, some)
+        return [share_events.looked_for_named(s, self._clock(), showing=s.share_name in showing) for s in some]
+
+    def _report_closing(self, resource: str, s: Share) -> None:
+        if s.state is ShareState.CLOSING:
+            if s.removed_at is None:
+                self._telemetry.share(resource, s.account, "not seen closed yet", tries=s.tries)
+            if s.tries >= share.TRIES_BEFORE_ALARM and s.removed_at is None:
+                self._telemetry.not_closing(resource, s.account, s.tries)
+            return
+        if s.closed_at is None:
+            self._telemetry.share(resource, s.account, "left open in the target", why=s.fault and s.fault.what)
+            return
+        what = "kept: it existed before the service came" if s.preexisting else "closed"
+        seconds = None if s.opened_at is None else (s.removed_at or s.closed_at) - s.opened_at
+        self._telemetry.share(resource, s.account, what, open_seconds=seconds)
+        if s.closed_blind:
+            self._telemetry.closed_blind(resource, s.account)
+
+
+def _by_amis(shares: Sequence[Share]) -> Iterable[list[Share]]:
+    """Group shares that are held for the same AMIs, in their order."""
+    found: dict[frozenset[str], list[Share]] = {}
+    for s in shares:
+        found.setdefault(frozenset(holding.ami for holding in s.holdings), []).append(s)
+    return found.values()
+
+
+def _is_elsewhere(s: Share) -> bool:
+    """Whether the grantee belongs to another account than the share's, for which the entitlement was asked."""
+    return bool(s.grantee) and s.grantee.split(":")[4:5] != [s.account]
+
+
+def _to_a_stranger(s: Share) -> Fault:
+    what = f"The share is for account {s.account}, and its grantee {s.grantee} is not of that account."
+    cure = "Find out who wrote this share: its history, and CloudTrail for the service's table. Nothing was opened."
+    return Fault("grantee-elsewhere", s.resource, what, cure)
+
+
+def _archived_lately(
+    key: RecordKey, before: Mapping[str, Any], left: Mapping[str, int], now: int
+) -> Mapping[str, Mapping[str, int]]:
+    """Return the member that lists a key's lately archived shares, by which the access monitor finds their history.
+
+    If a run is killed before it writes this, the monitor looks through the whole archive.
+    """
+    known = before.get(addresses.ARCHIVED_LATELY)
+    both = {**(known if isinstance(known, dict) else {}), **left}
+    lately = {name: at for name, at in both.items() if isinstance(at, int) and now < at + LATELY}
+    return {addresses.ARCHIVED_LATELY: lately} if lately and not grant_names.nameless(key.pk) else {}
+
+
+def _latest(shares: Sequence[Share]) -> int | None:
+    ends = [
+        holders.must_close_at(s) for s in shares if s.state in (ShareState.OPENING, ShareState.OPEN, ShareState.CLOSING)
+    ]
+    return min(filter(None, ends), default=None)

@@ -1,0 +1,1 @@
+"""Targets: the applied file, members, withdrawals and approvals."""

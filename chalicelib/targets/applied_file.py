@@ -1,0 +1,433 @@
+"""The applied file: its accounts and groups with their settings, and the targets that a tag's value names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from difflib import get_close_matches
+from typing import Any, Literal
+
+from chalicelib.engine import codec
+from chalicelib.engine.faults import Fault, count
+from chalicelib.engine.places import Place
+from chalicelib.targets import organization
+from chalicelib.targets.organization import Membership, Organization
+from chalicelib.targets.withdrawals import covering
+
+DEFAULT_GROUP = "default"
+"""The group that an empty value, or ``true``, names."""
+
+VALUE = "value of the trigger tag"
+"""Stands for the place of a fault in a tag's value; the notice names the AMI."""
+
+
+ORGANIZATION = "organization"
+"""Name of the item with the organization and the units that the file names."""
+
+
+GRANT_ROLE = "-grants"
+"""The end of the grant role's name; deploy/target.yaml has the same."""
+
+
+def grant_role(copy_role: str) -> str:
+    """Return the name of a target's grant role, by the name of its copy role."""
+    return f"{copy_role}{GRANT_ROLE}"
+
+
+SHOWN_WITH_A_SHARED_AMI = ("ec2:SharedTag/*",)
+"""Tags that EC2 shows to accounts with which an AMI is shared [aws-facts, Added November 2026, VERIFIED]."""
+
+NOT_OF_THE_DELIVERY = {"of_the_delivery": False}
+"""Metadata of a member of ``Target`` that changes nothing of a delivery, as a name or a retirement: a change of it
+voids no approval and begins no delivery again. A member without it belongs to the delivery."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One (account, Region) that may own an AMI, with its settings resolved from the targets file.
+
+    Durations are seconds. ``key`` is a KMS key ARN, id or alias in the target. ``service_linked_roles`` are
+    "SERVICE/NAME", ``until`` is in epoch seconds (0: without an end), ``by_way_of`` is the hub's account where the AMI
+    is to go by way of the hub's own copy in that Region. docs/guide/targets-file.md says what each setting does.
+    """
+
+    account: str
+    region: str
+    role_name: str = "AmiCopyRole"
+    """Name of the copy role; ``grant_role`` is that of the grant role."""
+    external_id: str = ""
+    key: str = "alias/ami-promoter"
+    mode: Literal["copy", "share"] = "copy"
+    key_access: Literal["grant", "policy", "none"] = "grant"
+    copy_method: Literal["auto", "snapshots", "image"] = "snapshots"
+    share_snapshots: bool = False
+    launch_permission: Literal["account", "group"] = "account"
+    service_linked_roles: tuple[str, ...] = ()
+    until: int = 0
+    by_way_of: str = ""
+    grantee: Literal["role", "account"] = "role"
+    ami_name: str = "{source_name}-{source_id}"
+    tags: Mapping[str, str] = field(default_factory=dict)
+    source_tags: tuple[str, ...] = ("*",)
+    """Keys of the source's tags that the AMI gets; a key that ends in ``*`` means all that begin so."""
+    protect: bool = True
+    queue_deadline: int = 24 * 3600
+    copy_deadline: int = 24 * 3600
+    complete_within: int = 0
+    """For time-based copies, which AWS prices by the GiB; 0: ordinary copies."""
+    release_when: Literal["copied", "registered"] = "copied"
+    linger: int = 0
+    approval: Literal["none", "required"] = "none"
+    unit: str = ""
+    """ARN of the OU or organization by which the value's groups have the account; "" if the file lists it."""
+
+    @property
+    def place(self) -> str:
+        """Its address, "account/region"."""
+        return str(Place(self.account, self.region))
+
+
+def of_delivery(target: Target) -> dict[str, Any]:
+    """Return the settings that belong to a delivery, as JSON values."""
+    beside = {one.name for one in fields(target) if not one.metadata.get("of_the_delivery", True)}
+    return {name: value for name, value in codec.encode(target).items() if name not in beside}
+
+
+def carried(target: Target) -> tuple[str, ...]:
+    """Return which tags of the source arrive in a target; where the AMI itself is shared, EC2 shows some of them."""
+    return target.source_tags if target.mode == "copy" else SHOWN_WITH_A_SHARED_AMI
+
+
+@dataclass(frozen=True, slots=True)
+class Trigger:
+    """A parsed tag value: names of groups and account ids, each once, sorted."""
+
+    groups: tuple[str, ...] = ()
+    accounts: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        """Return the value in its plainest form, which parses to this trigger again."""
+        return " ".join((*self.groups, *self.accounts))
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """Whom a value names, by the applied file.
+
+    A value that is *understood* has targets. Each account is judged by itself; those in ``blocked`` have a fault: they
+    get nothing new, and keep what they have. A value that is not understood has only ``faults``, or ``waits`` (a fault
+    that passes by itself).
+
+    ``groups`` holds, for each target as "account/region", the named groups that have it (none: named by its id).
+    ``digest`` names the applied content, "" when nothing has been applied. ``members`` is the digest of the members
+    that were used.
+    """
+
+    targets: tuple[Target, ...] = ()
+    groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    blocked: Mapping[str, Fault] = field(default_factory=dict)
+    blocked_until: Mapping[str, int] = field(default_factory=dict)
+    """For each blocked account the latest date ``until`` in its settings; 0: none."""
+    faults: tuple[Fault, ...] = ()
+    digest: str = ""
+    members: str = ""
+    back_fill: bool = True
+    """Whether an account that joins later becomes a target of the value in force."""
+    waits: Fault | None = None
+
+    @property
+    def understood(self) -> bool:
+        """Whether the value has no fault as a whole."""
+        return not self.faults and self.waits is None
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """Every target as "account/region"."""
+        return tuple(target.place for target in self.targets)
+
+    def until(self, place: str) -> int | None:
+        """Return the date until which a target may keep its standing shares; 0: no end, None: no such target."""
+        found = next((target.until for target in self.targets if target.place == place), None)
+        return self.blocked_until.get(Place.parse(place).account) if found is None else found
+
+    def only(self, places: Collection[str]) -> Resolution:
+        """Return the resolution with these targets ("account/region") only."""
+        return replace(self, targets=tuple(target for target in self.targets if target.place in places))
+
+    def without(self, withdrawn: Mapping[str, str]) -> Resolution:
+        """Return the resolution without the targets that an operator has withdrawn."""
+        if not withdrawn:
+            return self
+        blocked = {account: fault for account, fault in self.blocked.items() if account not in withdrawn}
+        left = [place for place in self.places if covering(withdrawn, place) is None]
+        return replace(self.only(frozenset(left)), blocked=blocked)
+
+
+@dataclass(frozen=True, slots=True)
+class Directory:
+    """A compiled targets file: groups by name, and every account's targets, one a Region, by account id.
+
+    A group's members are accounts and units of an organization; ``membership`` has the accounts of the units.
+    """
+
+    groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    accounts: Mapping[str, tuple[Target, ...]] = field(default_factory=dict)
+    by_unit: Mapping[str, tuple[Target, ...]] = field(default_factory=dict)
+    """For each group with a unit: the targets, without account id, of an account that has joined by a unit."""
+    own: Mapping[str, Mapping[str, tuple[Target, ...]]] = field(default_factory=dict)
+    """For each account with settings of its own: its targets in each such group."""
+    organization: Organization | None = None
+    membership: Membership = field(default_factory=Membership)
+    """The members of the units; not part of the file."""
+    hub: tuple[str, str] = ("", "")
+    """The hub's account and Region, which are no target even if a unit contains them."""
+
+
+def parse_trigger(value: str) -> Trigger | tuple[Fault, ...]:
+    """Read a tag's value: names and 12-digit ids separated by spaces, commas or ``+``, in any order.
+
+    Empty or ``true`` means the group ``default``. Never raises; faults come all at once, ordered by name.
+    """
+    words = _words(value)
+    if words in ([], ["true"]):
+        return Trigger(groups=(DEFAULT_GROUP,))
+    faults = tuple(fault for word in words if (fault := _word_fault(word)))
+    return faults or _well_formed(value)
+
+
+def _words(value: str) -> list[str]:
+    return sorted(set(filter(None, re.split(r"[\s,+]+", value))))
+
+
+def _well_formed(value: str) -> Trigger:
+    """Return the valid words of a value, so that one message can list all faults."""
+    words = [word for word in _words(value) if not _word_fault(word)]
+    return Trigger(
+        groups=tuple(word for word in words if not is_account(word)), accounts=tuple(filter(is_account, words))
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class AppliedFile:
+    """The applied file and the members at one moment. ``fault``: why they cannot be used."""
+
+    directory: Directory = field(default_factory=Directory)
+    digest: str = ""
+    fault: Fault | None = None
+    _last: dict[tuple[str, bool], Resolution] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """The value resolved last: hundreds of shares ask for the same value in turn."""
+
+    @property
+    def generation(self) -> str:
+        """A name of the content of both."""
+        return f"{self.digest}/{self.directory.membership.digest}"
+
+    def resolve(self, value: str, *, in_force: bool = False) -> Resolution:
+        """Return the targets that a tag's value names; see ``resolve``."""
+        if self.fault is not None:
+            return Resolution(faults=(self.fault,), digest=self.digest)
+        asked = (value, in_force)
+        if asked not in self._last:
+            self._last.clear()
+            self._last[asked] = resolve(value, self.directory, self.digest, in_force=in_force)
+        return self._last[asked]
+
+    def strangers(self, accounts: Iterable[str]) -> frozenset[str]:
+        """Return the accounts that neither the file nor a unit in it contains (invariant 8); none if it is unusable."""
+        everybody = _Everybody(self.directory)
+        return frozenset() if self.fault else frozenset(one for one in accounts if not everybody.has_settings(one))
+
+
+def resolve(value: str, directory: Directory, digest: str = "", *, in_force: bool = False) -> Resolution:
+    """Turn a value into targets, sorted by account and Region.
+
+    ``in_force``: it was understood before. A name that the file has lost since then names no target, and is no fault.
+    """
+    trigger = parse_trigger(value)
+    faults: list[Fault] = []
+    if not isinstance(trigger, Trigger):
+        faults, trigger = list(trigger), _well_formed(value)
+    unknown = [name for name in trigger.groups if name not in directory.groups]
+    everybody, members = _Everybody(directory), directory.membership.digest
+    strangers = [account for account in trigger.accounts if not everybody.knows(account)]
+    faults += [] if in_force else [_no_group(name, directory.groups) for name in unknown]
+    unread = everybody.unread(trigger.groups, every=bool(strangers))
+    faults += [directory.membership.troubles[unit] for unit in unread if unit in directory.membership.troubles]
+    named = directory.organization.id if directory.organization else ""
+    if unread and not faults:
+        return Resolution(digest=digest, members=members, waits=organization.not_read_yet(unread, named))
+    faults += [] if in_force else [_no_account(account) for account in strangers]
+    if faults:
+        return Resolution(faults=tuple(dict.fromkeys(faults)), digest=digest, members=members)
+    chosen: dict[str, list[str]] = {account: [] for account in trigger.accounts if account not in strangers}
+    for name in trigger.groups:
+        for account in everybody.ways.get(name, ()):
+            chosen.setdefault(account, []).append(name)
+    targets, blocked = _judged({account: everybody.targets(account, chosen[account]) for account in chosen}, directory)
+    groups = {target.place: tuple(chosen.get(target.account, ())) for target in targets}
+    back_fill = directory.organization is None or directory.organization.back_fill
+    ends = {account: everybody.latest_date(account) for account in blocked}
+    return Resolution(targets, groups, blocked, ends, digest=digest, members=members, back_fill=back_fill)
+
+
+def _judged(
+    found: Mapping[str, tuple[Target, ...] | Fault], directory: Directory
+) -> tuple[tuple[Target, ...], Mapping[str, Fault]]:
+    """Separate the targets from the accounts that cannot be served; add the hub's own copies that targets wait for."""
+    blocked = {account: one for account, one in found.items() if isinstance(one, Fault)}
+    by_place: dict[str, Target] = {}
+    for account, targets in found.items():
+        if isinstance(targets, Fault):
+            continue
+        between = [(target, _hub_copy(target, directory)) for target in targets if target.by_way_of]
+        lacking = next((target for target, copy in between if copy is None), None)
+        if lacking is not None:
+            blocked[account] = _no_hub_copy(lacking)
+            continue
+        by_place |= {copy.place: copy for _, copy in between if copy is not None and copy.place not in by_place}
+        by_place |= {target.place: target for target in targets}
+    ordered = sorted(by_place.values(), key=lambda target: (target.account, target.region))
+    return tuple(ordered), dict(sorted(blocked.items()))
+
+
+class _Everybody:
+    """The accounts of each group, with the unit that brings each, or "" if the file lists it."""
+
+    def __init__(self, directory: Directory) -> None:
+        self._directory = directory
+        self.ways = {
+            name: organization.ways(members, directory.membership) for name, members in directory.groups.items()
+        }
+        self._groups: dict[str, list[str]] = {}
+        for name in sorted(self.ways):
+            for account in self.ways[name]:
+                self._groups.setdefault(account, []).append(name)
+
+    def knows(self, account: str) -> bool:
+        return account in self._directory.accounts or account in self._groups
+
+    def has_settings(self, account: str) -> bool:
+        brought = any(self.ways[name][account] for name in self._groups.get(account, ()))
+        return account in self._directory.accounts or brought
+
+    def unread(self, groups: Iterable[str], *, every: bool) -> list[str]:
+        """Return the units of these groups (``every``: of all) that discovery has never read."""
+        named = self._directory.groups if every else [name for name in groups if name in self._directory.groups]
+        units = {member for name in named for member in self._directory.groups[name] if organization.is_unit(member)}
+        return sorted(units - self._directory.membership.units.keys())
+
+    def targets(self, account: str, chosen: Iterable[str]) -> tuple[Target, ...] | Fault:
+        """Return the account's targets, on which all of its groups must agree, whether the value names them or not."""
+        found = self._found(account)
+        first = next(iter(found.values()))
+        others = [name for name, targets in found.items() if targets != first]
+        if others:
+            differing = _differing(first, found[others[0]])
+            return organization.conflict(account, differing, (next(iter(found)), others[0]))
+        unit = next((way for name in chosen if (way := self.ways[name].get(account, ""))), "")
+        if any(self.ways[name].get(account) == "" for name in chosen):
+            unit = ""
+        return self._abroad(target if target.unit == unit else replace(target, unit=unit) for target in first)
+
+    def latest_date(self, account: str) -> int:
+        """Return the latest date ``until`` of its targets in all of its groups; 0: they have none."""
+        return max((target.until for targets in self._found(account).values() for target in targets), default=0)
+
+    def _found(self, account: str) -> dict[str, tuple[Target, ...]]:
+        """Return the account's targets by each group that has it by a unit, and as the file lists it."""
+        groups = self._groups.get(account, [])
+        brought = [name for name in groups if self.ways[name][account]]
+        found = {name: self._brought(account, name) for name in brought}
+        if len(brought) < len(groups) or not groups:
+            listed = next((name for name in groups if name not in brought), "")
+            found = {listed: self._directory.accounts.get(account, ()), **found}
+        return found
+
+    def _brought(self, account: str, group: str) -> tuple[Target, ...]:
+        own = self._directory.own.get(account, {}).get(group)
+        if own is not None:
+            return own
+        return tuple(
+            replace(target, account=account, by_way_of="" if target.by_way_of == account else target.by_way_of)
+            for target in self._directory.by_unit.get(group, ())
+        )
+
+    def _abroad(self, targets: Iterable[Target]) -> tuple[Target, ...]:
+        """Return the targets without the hub itself, which a unit may contain but which owns the AMI already."""
+        return tuple(target for target in targets if (target.account, target.region) != self._directory.hub)
+
+
+def _differing(one: tuple[Target, ...], other: tuple[Target, ...]) -> list[str]:
+    """Return the settings in which an account's targets differ."""
+    if [target.region for target in one] != [target.region for target in other]:
+        return ["`regions`"]
+    pairs = [(codec.encode(here), codec.encode(there)) for here, there in zip(one, other, strict=True)]
+    return sorted({f"`{name}`" for here, there in pairs for name in here if here[name] != there[name]})
+
+
+def _hub_copy(target: Target, directory: Directory) -> Target | None:
+    """Return the hub itself as a target in the same Region: the others there copy from its AMI."""
+    own = directory.accounts.get(target.by_way_of, ())
+    return next((one for one in own if one.region == target.region), None)
+
+
+def _no_hub_copy(target: Target) -> Fault:
+    what = f"account {target.account} gets AMIs in {target.region} by way of the hub, which is no target there itself."
+    cure = f"Name {target.region} among the Regions of {target.by_way_of} under `accounts`, and apply the file."
+    return Fault("no-hub-copy", VALUE, what, cure)
+
+
+def is_account(word: str) -> bool:
+    """Whether it has an account id's form: 12 ASCII digits."""
+    return re.fullmatch("[0-9]{12}", word) is not None
+
+
+def is_group(word: str) -> bool:
+    """Whether it can name a group: a letter, then up to 62 letters, digits, ``.``, ``_`` or ``-``; not ``true``."""
+    return re.fullmatch("[A-Za-z][A-Za-z0-9._-]{0,62}", word) is not None and word != "true"
+
+
+def nothing_applied(place: str) -> Fault:
+    """Return the fault of a hub without an applied file; ``place``: its table and Region."""
+    return Fault(
+        "no-targets-applied",
+        place,
+        "no targets file has been applied yet, so no account may receive an AMI.",
+        "Write one and run `ami-promoter targets apply FILE`.",
+    )
+
+
+def _word_fault(word: str) -> Fault | None:
+    if is_account(word) or is_group(word):
+        return None
+    shown = word if word.isprintable() and len(word) <= 80 else f"{ascii(word)[1:-1][:80]}"
+    if word == "true":
+        what = "`true` means the group `default` and must be the only word."
+        return Fault("trigger-true", VALUE, what, "Write `default` instead.")
+    if re.fullmatch("[0-9-]+", word):
+        what = f"`{shown}` is not an account id: it has {count(sum(map(str.isdigit, word)), 'digit')}."
+        cure = "Write all 12 digits, leading zeros too, without dashes."
+        return Fault("trigger-account-id", VALUE, what, cure)
+    what = f"`{shown}` is neither the name of a group nor an account id."
+    cure = (
+        "Write group names (a letter first, then letters, digits, `.`, `_`, `-`) and 12-digit account ids, "
+        "separated by spaces, commas or `+`."
+    )
+    return Fault("trigger-name", VALUE, what, cure)
+
+
+def _no_group(name: str, known: Iterable[str]) -> Fault:
+    what = f"the applied targets file has no group `{name}`."
+    if name == DEFAULT_GROUP:
+        what = "the applied targets file has no group `default`, which an empty value and `true` mean."
+    close = get_close_matches(name, known, n=1)
+    unread = f"Did you mean `{close[0]}`? If not, add" if close else "Add"
+    cure = f"{unread} the group to the file and apply it, or name another group or an account."
+    return Fault("unknown-group", VALUE, what, cure)
+
+
+def _no_account(account: str) -> Fault:
+    what = f"the applied targets file does not contain account {account}, so the service shares nothing with it."
+    cure = "Add it to a group or under `accounts` and apply the file, or correct the id."
+    return Fault("unknown-account", VALUE, what, cure)

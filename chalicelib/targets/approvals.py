@@ -1,0 +1,135 @@
+"""Approvals: what an approver has allowed the service to open, target by target.
+
+``ami-promoter approve`` writes them into the operators' table, in a partition that only this approver can write; the
+functions that open shares read them there. An approval has a digest of what the approver saw. So nobody must write to
+void one: if what arrives, the value or the settings change, the digest differs.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from chalicelib.engine.addresses import digest
+from chalicelib.engine.faults import Fault
+from chalicelib.engine.schedule import DAY
+from chalicelib.images.arriving import ExaminedSource
+from chalicelib.targets.applied_file import Target, carried, of_delivery
+
+NOT_APPROVED = "not-approved"
+"""Code of the fault of a share that waits for an approval."""
+
+SHORT = 12
+"""Characters of a digest that a person compares."""
+
+LONGEST = 90 * DAY
+"""An approval holds no longer than this, whatever end its approver has written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """The approval for one target. ``place``: "account/region". ``at``, ``until``: epoch seconds.
+
+    ``by``: the approver's ``aws:userid``, from the partition: IAM lets nobody else write there.
+    """
+
+    place: str
+    digest: str
+    at: int
+    until: int
+    by: str
+
+    def allows(self, wanted: str, now: int) -> bool:
+        """Whether it has this digest, is not dated ahead, and has not expired."""
+        return self.digest == wanted and self.at <= now < self.until
+
+
+Given = Mapping[str, Sequence[Approval]]
+"""Place ("account/region") -> its approvals, one of each approver, the newest last."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What an approver is asked about an AMI: the digest for each target ("account/region") that needs an approval."""
+
+    ami: str
+    value: str = ""
+    targets: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def digest(self) -> str:
+        """Digest of the whole question."""
+        return digest(self.ami, self.value, *(f"{place} {name}" for place, name in sorted(self.targets.items())))
+
+
+def question(ami: str, source: ExaminedSource, value: str, targets: Iterable[Target]) -> Question:
+    """Return the question about an AMI, as it was examined, whose value in force names these targets."""
+    needing = {one.place: digest_of(ami, source, value, one) for one in targets if needs(one)}
+    return Question(ami, value, needing)
+
+
+def needs(target: Target) -> bool:
+    """Whether the target's settings ask for an approval."""
+    return target.approval == "required"
+
+
+def digest_of(ami: str, source: ExaminedSource, value: str, target: Target) -> str:
+    """Return the digest of what is approved for one target: what arrives there, the tag's value, and its settings."""
+    settings = json.dumps(of_delivery(target), sort_keys=True)
+    return digest(ami, source.digest(carried(target)), value, settings)
+
+
+def short(name: str) -> str:
+    """Return the part of a digest that a person compares."""
+    return name[:SHORT]
+
+
+def read(place: str, by: str, text: object) -> Approval | None:
+    """Read a stored approval. A damaged one approves nothing."""
+    try:
+        found = json.loads(str(text))
+        at = int(found["at"])
+        return Approval(place, str(found["digest"]), at, min(int(found["until"]), at + LONGEST), by)
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def written(one: Approval) -> str:
+    """Return the body of an approval as it is stored."""
+    return json.dumps({"digest": one.digest, "at": one.at, "until": one.until})
+
+
+def allowing(given: Sequence[Approval], wanted: str, now: int) -> Approval | None:
+    """Return the approval of a target that allows this digest: that of one approver is enough. None: there is none."""
+    return next((one for one in given if one.allows(wanted, now)), None)
+
+
+def waiting(asked: Question, given: Given, now: int) -> tuple[str, ...]:
+    """Return the targets ("account/region") that have no approval of this question, sorted."""
+    return tuple(
+        place for place, wanted in sorted(asked.targets.items()) if allowing(given.get(place, ()), wanted, now) is None
+    )
+
+
+def asked_as(asked: Question, given: Given) -> str:
+    """Return the name of one notice that asks: each question is asked once, and again after an approval has expired."""
+    lapsed = [one.until for place in given for one in given[place] if one.digest == asked.targets.get(place)]
+    return f"{asked.digest}:{max(lapsed, default=0)}"
+
+
+def lacking(ami: str, where: str, given: Sequence[Approval], wanted: str, now: int) -> Fault | None:
+    """Return why something may not be opened for a target; None: it is approved."""
+    if allowing(given, wanted, now) is not None:
+        return None
+    same = [one for one in given if one.digest == wanted]
+    if not given:
+        what = "Nothing is shared: the target needs an approval, and there is none."
+    elif not same:
+        changed = "the tag's value, the settings, or the source as it was examined, has changed"
+        what = f"Nothing is shared: {given[-1].by} approved something else; {changed}."
+    elif now < same[-1].at:
+        what = f"Nothing is shared: the approval by {same[-1].by} is dated ahead."
+    else:
+        what = f"Nothing is shared: the approval by {same[-1].by} has expired."
+    return Fault(NOT_APPROVED, where, what, f"`ami-promoter approve {ami}` by an approver.")

@@ -1,0 +1,146 @@
+"""What is applied: the targets file with its versions, and the members of the organization."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from chalicelib.targets.applied_file import AppliedFile, Directory
+from chalicelib.targets.approvals import Given
+from chalicelib.targets.departures import MembersReading, Whereabouts
+from chalicelib.targets.listing import Page, Step
+from chalicelib.targets.organization import Membership, Organization
+from chalicelib.targets.withdrawals import Withdrawal
+
+
+class Targets(Protocol):
+    """The applied targets file, with the accounts of the units that it names."""
+
+    def read(self) -> AppliedFile:
+        """Read the file and the membership as they are in force now, consistently."""
+
+    def generation(self) -> str:
+        """Return the generation in force (``AppliedFile.generation``), without reading the content."""
+
+    def live(self, account: str) -> tuple[str, str] | None:
+        """Return role name and external id as they are now; None: the file does not contain the account."""
+
+    def paused(self) -> bool:
+        """Whether an operator has paused new promotions (``ami-promoter pause``)."""
+
+    def withdrawals(self, ami: str) -> Sequence[Withdrawal]:
+        """Read the withdrawals of an AMI, also those from before the last tag event."""
+
+    def approvals(self, ami: str, places: Collection[str]) -> Given:
+        """Read an AMI's approvals for these targets ("account/region"), also expired and void ones.
+
+        A new one may be missing for seconds; one that was deleted or changed never shows as it was.
+        """
+
+
+class Applied(Targets, Protocol):
+    """What else discovery reads of the applied file. May raise Refusal if somebody changed items by hand."""
+
+    def organization(self) -> Organization | None:
+        """Return the organization that the file names; None: it names no unit."""
+
+    def groups(self) -> Mapping[str, tuple[str, ...]]:
+        """Return every group's members: accounts and units."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnitFound:
+    """An OU, a root or an organization: the ARN for launch permissions, and the parents at which reading begins.
+
+    For a root it is the organization's ARN, because launch permissions know no roots.
+    """
+
+    arn: str
+    parents: tuple[str, ...]
+
+
+class OrganizationReader(Protocol):
+    """The organization that the applied file names. Every method may raise Refusal."""
+
+    def arn(self) -> str:
+        """Return the organization's ARN."""
+
+    def unit(self, unit: str) -> UnitFound:
+        """Find a unit."""
+
+    def page(self, step: Step) -> Page:
+        """Read one page of a parent's direct children; an empty one may not be the last."""
+
+    def whereabouts(self, account: str) -> Whereabouts:
+        """Return an account's state and all above it; state "": not in the organization."""
+
+
+class MembersStore(Protocol):
+    """The table of members: the members of each unit in force, and discovery's own state."""
+
+    def membership(self) -> Membership:
+        """Read all members in force. Raises Refusal if somebody changed items by hand."""
+
+    def publish(self, before: Membership, after: Membership, reading: MembersReading, version: int) -> bool:
+        """Write new members in force, and the reading that found them, both or neither. False: another run wrote first.
+
+        So an account that left counts against the limit of departures as soon as the members lack it.
+        """
+
+    def reading(self) -> tuple[MembersReading, int]:
+        """Read how far the reading has come, and its version."""
+
+    def save(self, reading: MembersReading, version: int) -> bool:
+        """Write the reading, if its version is still this one."""
+
+    def accepted(self, now: int) -> frozenset[str]:
+        """Return the accounts whose departure a person has accepted within the last day."""
+
+
+@dataclass(frozen=True, slots=True)
+class Met:
+    """A version that was in force; its name sorts by its generation.
+
+    ``at`` (ISO 8601) and ``by`` (an ARN) are what its pointer claims.
+    """
+
+    version: str
+    at: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Notified:
+    """``version``: the last one that people were notified of; "": none. ``met``: those that they were not, by version.
+
+    ``departed``: see ``difference.departing``.
+    """
+
+    version: str = ""
+    departed: tuple[str, ...] = ()
+    met: Mapping[str, Met] = field(default_factory=dict)
+
+    def has(self, one: Met) -> bool:
+        """Whether nothing must be remembered of a version in force."""
+        return one.version in self.met or (one.version == self.version and not self.met)
+
+
+class Versions(Protocol):
+    """The versions of the applied file."""
+
+    def in_force(self) -> Met | None:
+        """Return the version in force; None: nothing was ever applied."""
+
+    def content(self, version: str) -> Directory | None:
+        """Return a version with the members of its units as they are now; None: it is gone, or is not what it was."""
+
+
+class NotifiedStore(Protocol):
+    """Keeps it where no operator can write."""
+
+    def load(self) -> tuple[Notified, int]:
+        """Read it, with the number of its last write; 0: none."""
+
+    def save(self, notified: Notified, number: int) -> bool:
+        """Write it, if ``number`` is still that of the last write."""

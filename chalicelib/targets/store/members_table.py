@@ -1,0 +1,164 @@
+"""The accounts of the organization's units, as they are in force. Only `discover` writes them.
+
+===========  ==================  ==================================================================================
+pk           sk                  what
+===========  ==================  ==================================================================================
+``members``  ``current``         the digest of the items below: it names the members in force
+``members``  ``units``           body: JSON, unit -> ARN
+``members``  ``accounts#<NN>``   body: JSON, account -> its units; of a 64th of all accounts
+``members``  ``reading``         what the resolver remembers, with its version
+===========  ==================  ==================================================================================
+
+Operators accept departures, so these are in the operators' table (``targets_table``): ``departures`` / ``accepted``.
+
+A change is one transaction with a condition on the digest, so no reader sees a half-written listing. The digest shows
+a reader of all items whether they belong together. No counter names members, because a table that somebody empties
+would begin it again, and readers would take the new members for the old ones.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import Any
+
+from chalicelib.engine import codec
+from chalicelib.engine.addresses import RecordKey, digest_of
+from chalicelib.engine.errors import Misconfigured, Refusal, RefusalKind
+from chalicelib.engine.faults import Fault
+from chalicelib.engine.store.table import Table
+from chalicelib.targets.departures import DAY, MembersReading
+from chalicelib.targets.organization import Membership, Unit
+
+MEMBERS = "members"
+CURRENT, READING = RecordKey(MEMBERS, "current"), RecordKey(MEMBERS, "reading")
+ACCEPTED = RecordKey("departures", "accepted")
+UNITS = "units"
+SHARDS = 64
+"""Items of accounts: with the pointer, the units and the reading they fit into one transaction (100)."""
+TRIES = 3
+"""How often a reader of all items tries again if `discover` writes between its pages."""
+
+
+class MembersTable:
+    """The port ``MembersStore``; every read is consistent. An error from AWS is raised as boto3 raises it.
+
+    ``table``: its name; ``config``: the name of the table with the applied file.
+    """
+
+    def __init__(self, client: Any, table: str, config: str) -> None:
+        self._table = Table(client, table)
+        self._config = Table(client, config)
+        self._name = table
+
+    def membership(self) -> Membership:
+        for _ in range(TRIES):
+            item = self._table.get(CURRENT)
+            if item is None:
+                return Membership()
+            bodies = {
+                found["sk"]: found["body"]
+                for prefix in (UNITS, "accounts#")
+                for found in self._table.query(MEMBERS, prefix)
+            }
+            if digest_of(bodies) == item["digest"]:
+                return _membership(item["digest"], bodies)
+        what = "the members of the OUs are not those that `discover` wrote: somebody changed or deleted items."
+        cure = (
+            "Put the items members / accounts#.. and units back from a backup; or delete them with members / "
+            "current: the service then reads all again, and an account that is not in the organization at that "
+            "moment is no target."
+        )
+        raise Refusal(RefusalKind.DENIED, Fault("organization-damaged", f"table {self._name}", what, cure))
+
+    def digest(self) -> str:
+        """Return the digest of the members in force; "": nothing yet."""
+        item = self._table.get(CURRENT)
+        return item["digest"] if item else ""
+
+    def units_of(self, accounts: Collection[str]) -> Mapping[str, tuple[str, ...]]:
+        """Return the units of these accounts; reads only the items with these accounts."""
+        found: dict[str, tuple[str, ...]] = {}
+        for shard in sorted({_shard(account) for account in accounts}):
+            body = self._body(shard)
+            found |= {account: tuple(body[account]) for account in accounts if account in body}
+        return found
+
+    def troubles(self) -> Mapping[str, Fault]:
+        """Return why units could not be read the last time."""
+        return {unit: unread.fault for unit, unread in self.reading()[0].troubles.items()}
+
+    def publish(self, before: Membership, after: Membership, reading: MembersReading, version: int) -> bool:
+        old, new = dict(_bodies(before)) if before.digest else {}, dict(_bodies(after))
+        changed = [
+            {"Put": self._table.put_request(RecordKey(MEMBERS, sk), {"body": body})}
+            for sk, body in new.items()
+            if old.get(sk) != body
+        ]
+        given = {":digest": digest_of(new)}
+        there = "attribute_not_exists(pk)"
+        if before.digest:
+            there, given[":before"] = "digest = :before", before.digest
+        pointer = self._table.update_request(CURRENT, "SET digest = :digest", given, condition=there)
+        found = self._table.put_unless_changed_request(READING, _stored(reading, version), "version", version)
+        return self._table.transact([{"Update": pointer}, *changed, {"Put": found}])
+
+    def reading(self) -> tuple[MembersReading, int]:
+        item = self._table.get(READING)
+        if item is None:
+            return MembersReading(), 0
+        try:
+            return codec.decode(MembersReading, json.loads(item["body"]), "members/reading"), int(item["version"])
+        except (KeyError, ValueError) as error:
+            raise Misconfigured(
+                f"table {self._name}: the item members / reading is unreadable ({error!r}): delete it."
+            ) from error
+
+    def save(self, reading: MembersReading, version: int) -> bool:
+        return self._table.put_unless_changed(READING, _stored(reading, version), "version", version)
+
+    def accepted(self, now: int) -> frozenset[str]:
+        item = self._config.get(ACCEPTED)
+        return frozenset(json.loads(item["body"])) if item and item["at"] > now - DAY else frozenset()
+
+    def accept(self, accounts: Iterable[str], by: str, at: int) -> None:
+        """Accept the departure of these accounts alone, for a day from ``at`` (epoch seconds)."""
+        self._config.put(ACCEPTED, {"body": json.dumps(sorted(accounts)), "by": by, "at": at})
+
+    def _body(self, sk: str) -> Mapping[str, Any]:
+        item = self._table.get(RecordKey(MEMBERS, sk))
+        body: Mapping[str, Any] = json.loads(item["body"]) if item else {}
+        return body
+
+
+def _stored(reading: MembersReading, version: int) -> Mapping[str, Any]:
+    return {"version": version + 1, "body": json.dumps(codec.encode(reading), separators=(",", ":"))}
+
+
+def _shard(account: str) -> str:
+    return f"accounts#{int(account) % SHARDS:02d}"
+
+
+def _bodies(membership: Membership) -> Iterator[tuple[str, str]]:
+    shards: dict[str, dict[str, list[str]]] = {}
+    for unit, found in sorted(membership.units.items()):
+        for account in found.accounts:
+            shards.setdefault(_shard(account), {}).setdefault(account, []).append(unit)
+    yield UNITS, _json({unit: found.arn for unit, found in membership.units.items()})
+    for number in range(SHARDS):
+        yield (sk := f"accounts#{number:02d}"), _json(shards.get(sk, {}))
+
+
+def _membership(digest: str, bodies: Mapping[str, str]) -> Membership:
+    accounts: dict[str, list[str]] = {}
+    for sk, body in bodies.items():
+        if sk != UNITS:
+            for account, units in json.loads(body).items():
+                for unit in units:
+                    accounts.setdefault(unit, []).append(account)
+    arns = json.loads(bodies[UNITS])
+    return Membership(digest, {unit: Unit(arn, tuple(sorted(accounts.get(unit, ())))) for unit, arn in arns.items()})
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))

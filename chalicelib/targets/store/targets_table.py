@@ -1,0 +1,351 @@
+"""The applied targets file as the functions read it: a pointer to immutable items.
+
+===========================  =======================  ==================================================
+pk                           sk                       what
+===========================  =======================  ==================================================
+``targets``                  ``current``              the pointer: digest, generation, applied_at, applied_by
+``targets``                  ``version#<version>``    that writing a version's items began; for cleaning up
+``targets#<version>``        ``group#<name>``         body: JSON list of account ids and units
+``targets#<version>``        ``account#<id>``         body: JSON list of targets
+``targets#<version>``        ``by-unit#<group>``      body: JSON list of targets, of an account that a unit brings
+``targets#<version>``        ``own#<id>``             body: JSON, group -> list of targets, if it has settings
+``targets#<version>``        ``organization``         body: JSON, the organization and its units; only if there are any
+``targets#<version>``        ``source``               the file's text, gzipped, for people
+``switches``                 ``promotions``           the operator's switch: paused, by, at, why
+``withdrawals``              ``<AMI>``                whom an operator has withdrawn: an attribute for each account, or
+                                                      account/Region, JSON: at, by, value
+``approvals#<user id>``      ``<AMI>/<account>/       what this approver has approved; body: JSON, digest, at, until;
+                             <Region>``               ``ami`` for the index of this name
+===========================  =======================  ==================================================
+
+Only operators can write to the table, and no function; only approvers can write approvals, each their own partition.
+
+A version is ``<generation>#<digest>``: it is never written again once the pointer has passed its generation,
+so cleaning up an old one cannot delete items that somebody is writing again.
+
+The accounts of units are in another table (``members_table``), which is read with these.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from chalicelib.engine import codec
+from chalicelib.engine.addresses import APPROVALS, DIGEST_LENGTH, SWITCH, digest_of
+from chalicelib.engine.addresses import withdrawals as withdrawals_of
+from chalicelib.engine.errors import Misconfigured, Refusal, TargetsDamaged
+from chalicelib.engine.faults import Fault
+from chalicelib.targets import applied_file, approvals, withdrawals
+from chalicelib.targets.applied_file import ORGANIZATION, AppliedFile, Directory
+from chalicelib.targets.applied_items import from_items
+from chalicelib.targets.approvals import Approval, Given
+from chalicelib.targets.organization import Membership, Organization
+from chalicelib.targets.ports import Met
+from chalicelib.targets.store.members_table import MembersTable
+from chalicelib.targets.withdrawals import Withdrawal
+
+POINTERS = "targets"
+CURRENT = "current"
+
+BY_AMI = "ami"
+"""The index of approvals by their AMI, then sort key."""
+
+BATCH = 100
+"""The most keys of one BatchGetItem."""
+
+
+@dataclass(frozen=True, slots=True)
+class Current:
+    """The pointer to what is in force; ``applied_at`` is ISO 8601 in UTC, ``applied_by`` the caller's ARN."""
+
+    generation: int
+    digest: str
+    applied_at: str
+    applied_by: str
+
+    @property
+    def version(self) -> str:
+        """The version of the items that it points to."""
+        return version(self.generation, self.digest)
+
+
+class TargetsTable:
+    """Reads the applied file, always consistently.
+
+    It needs a boto3 DynamoDB client, the names of this table and the table of members, and the hub's account and
+    Region. It raises errors from AWS as boto3 does: a failed read never counts as absence.
+    """
+
+    def __init__(self, client: Any, table: str, members: str, hub: tuple[str, str] = ("", "")) -> None:
+        self.meet: Callable[[Met], None] = lambda _met: None
+        """Called with each version before it is used."""
+        self._client = client
+        self._table = table
+        self._hub = hub
+        self._members = MembersTable(client, members, table)
+        self._read = AppliedFile()
+        self._version = ""
+        """The version that was in force when an account was last read; "": none was read."""
+
+    def read(self) -> AppliedFile:
+        """It reads again only if another file or other members are in force.
+
+        It reads the members after the file, so an account that leaves meanwhile does not count as a member.
+        """
+        current = self.current()
+        if current is None:
+            return AppliedFile(fault=applied_file.nothing_applied(f"table {self._table}"))
+        self.meet(_met(current))
+        try:
+            if self._read.digest != current.digest or self._read.fault is not None:
+                directory = replace(self.directory(current), hub=self._hub)
+                self._read = AppliedFile(directory, current.digest)
+            directory = self._read.directory
+            if directory.organization is not None:
+                known = directory.membership
+                if known.troubles or not known.digest or known.digest != self._members.digest():
+                    directory = replace(directory, membership=self._membership(directory.organization))
+                    self._read = AppliedFile(directory, current.digest)
+        except Refusal as refusal:
+            return AppliedFile(digest=current.digest, fault=refusal.fault)
+        return self._read
+
+    def in_force(self) -> Met | None:
+        """Return the version in force; None: nothing was ever applied."""
+        current = self.current()
+        return None if current is None else _met(current)
+
+    def content(self, version: str) -> Directory | None:
+        """Return a version with the members of its units as they are now; None: it is gone, or is not what it was."""
+        generation, _, digest = version.partition("#")
+        try:
+            directory = self.directory(Current(int(generation), digest, "", ""))
+        except TargetsDamaged:
+            return None
+        directory = replace(directory, hub=self._hub)
+        if directory.organization is None:
+            return directory
+        return replace(directory, membership=self._membership(directory.organization))
+
+    def applied_at(self) -> int:
+        """Since when (epoch seconds) the file in force is applied; 0: none is, or its time cannot be read."""
+        current = self.current()
+        try:
+            return int(datetime.fromisoformat(current.applied_at).timestamp()) if current else 0
+        except ValueError:
+            return 0
+
+    def generation(self) -> str:
+        current = self.current()
+        if current is None:
+            return AppliedFile().generation
+        named = self._organization(current)
+        return f"{current.digest}/{self._members.digest() if named else ''}"
+
+    def organization(self) -> Organization | None:
+        """Return the organization in the file in force; None if the file names no unit."""
+        current = self.current()
+        return self._organization(current) if current else None
+
+    def groups(self) -> Mapping[str, tuple[str, ...]]:
+        """Return every group's members. Raises Refusal where the items were changed by hand."""
+        current = self.current()
+        return self.directory(current).groups if current else {}
+
+    def _organization(self, current: Current) -> Organization | None:
+        """Read only that item. If it is damaged, no account is a member."""
+        item = self._get(partition(current.version), ORGANIZATION)
+        try:
+            return codec.decode(Organization, json.loads(item["body"]["S"]), ORGANIZATION) if item else None
+        except (KeyError, ValueError):
+            return None
+
+    def _membership(self, named: Organization) -> Membership:
+        """Read the accounts of the units; for units that were never read, why not."""
+        found = self._members.membership()
+        if named.units.keys() <= found.units.keys():
+            return found
+        return replace(found, troubles=self._members.troubles())
+
+    def live(self, account: str) -> tuple[str, str] | None:
+        """Return (role name, external id) in force now, or None if the file does not have the account any more.
+
+        If None, a delivery that has opened something continues with those on its record, so that it can close.
+        """
+        found = self._account(account)
+        return (found[0]["role_name"], found[0]["external_id"]) if found else None
+
+    def paused(self) -> bool:
+        """Whether an operator has paused new promotions. Running deliveries continue."""
+        item = self._get(SWITCH.pk, SWITCH.sk)
+        return item is not None and bool(item.get("paused", {}).get("BOOL"))
+
+    def withdrawals(self, ami: str) -> Sequence[Withdrawal]:
+        """Read the withdrawals from an AMI's promotion."""
+        key = withdrawals_of(ami)
+        item = self._get(key.pk, key.sk) or {}
+        return [withdrawals.read(name, value.get("S")) for name, value in sorted(item.items()) if name[:1].isdigit()]
+
+    def approvals(self, ami: str, places: Collection[str]) -> Given:
+        """Find them in the index, which is late, and read each at its home; a damaged one approves nothing."""
+        found: dict[str, list[Approval]] = {}
+        wanted = self._approved(ami, places)
+        for start in range(0, len(wanted), BATCH):
+            for item in self._items_of(wanted[start : start + BATCH]):
+                author = item["pk"]["S"].partition("#")[2]
+                place = item["sk"]["S"].removeprefix(f"{ami}/")
+                one = approvals.read(place, author, item.get("body", {}).get("S"))
+                if one is not None:
+                    found.setdefault(place, []).append(one)
+        return {place: sorted(every, key=lambda one: one.at) for place, every in found.items()}
+
+    def _approved(self, ami: str, places: Collection[str]) -> list[dict[str, Any]]:
+        """Return the keys of an AMI's approvals for these targets, by all approvers."""
+        wanted = {f"{ami}/{place}" for place in places}
+        condition, values = "ami = :ami", {":ami": {"S": ami}}
+        if len(wanted) == 1:  # a delivery asks for its own target alone
+            condition, values = f"{condition} AND sk = :sk", {**values, ":sk": {"S": next(iter(wanted))}}
+        pages = self._client.get_paginator("query").paginate(
+            TableName=self._table,
+            IndexName=BY_AMI,
+            KeyConditionExpression=condition,
+            ExpressionAttributeValues=values,
+        )
+        keys = (_key(item["pk"]["S"], item["sk"]["S"]) for page in pages for item in page["Items"])
+        return [
+            key for key in keys if key["sk"]["S"] in wanted and key["pk"]["S"].startswith(f"{APPROVALS}#")
+        ]  # an operator can put other items into the index
+
+    def current(self) -> Current | None:
+        """Read the pointer; None if nothing has ever been applied."""
+        return self._pointer(self._get(POINTERS, CURRENT))
+
+    def _pointer(self, item: Mapping[str, Any] | None) -> Current | None:
+        if item is None:
+            return None
+        try:
+            digest = item["digest"]["S"][:DIGEST_LENGTH]
+            return Current(int(item["generation"]["N"]), digest, item["applied_at"]["S"], item["applied_by"]["S"])
+        except (KeyError, ValueError) as error:
+            raise Misconfigured(
+                f"table {self._table}: the pointer to the applied targets cannot be read: {error!r}; apply them again."
+            ) from error
+
+    def directory(self, current: Current) -> Directory:
+        """Read everything the pointer points at; raises TargetsDamaged if that is not what was applied."""
+        items = self._items(current.version)
+        if digest_of(items) != current.digest:
+            raise TargetsDamaged(
+                self._fault(current, "are not those that were applied: somebody changed or deleted items.")
+            )
+        try:
+            return from_items(items)
+        except ValueError as error:
+            why = f"cannot be read by this version: {error}."
+            raise TargetsDamaged(self._fault(current, why)) from error
+
+    def _fault(self, current: Current, what: str) -> Fault:
+        return Fault(
+            "targets-damaged",
+            f"table {self._table}, targets version {current.version}",
+            f"the applied targets {what}",
+            "Apply the file again with an `ami-promoter` of the hub's version: that writes all items again.",
+        )
+
+    def _account(self, account: str) -> list[dict[str, Any]] | None:
+        """Read only these members and not the whole target: an unknown setting must not block closing.
+
+        A damaged item entitles nobody, and delays no other account.
+        """
+        current, read = self._current_with([f"{kind}#{account}" for kind in ("account", "own")])
+        if current is None:
+            return None
+        version = partition(current.version)
+        item, own = read.get(f"account#{account}"), read.get(f"own#{account}")
+        group = self._group_by_unit(current, account) if item is None or own is not None else ""
+        try:
+            if group and own is not None:
+                found = json.loads(own["body"]["S"])[group]
+            elif group:
+                item = self._get(version, f"by-unit#{group}")
+                found = json.loads(item["body"]["S"]) if item else None
+            else:
+                found = json.loads(item["body"]["S"]) if item else None
+            return [{name: _text(one[name]) for name in ("role_name", "external_id")} for one in found or ()] or None
+        except (KeyError, TypeError, ValueError):
+            return None
+
+    def _current_with(self, names: Sequence[str]) -> tuple[Current | None, Mapping[str, Mapping[str, Any]]]:
+        """Read the pointer and these items of its version by one call, if that version is in force which was before.
+
+        A version's items never change, so it does not matter which of them is read first.
+        """
+        pointer, before = _key(POINTERS, CURRENT), self._version
+        asked = [pointer, *(_key(partition(before), name) for name in names if before)]
+        read = {found["sk"]["S"]: found for found in self._items_of(asked)}
+        current = self._pointer(read.get(CURRENT))
+        if current is not None and current.version != before:
+            self._version = current.version
+            asked = [_key(partition(current.version), name) for name in names]
+            read = {found["sk"]["S"]: found for found in self._items_of(asked)}
+        return current, read
+
+    def _group_by_unit(self, current: Current, account: str) -> str:
+        """Name a group that has the account by a unit: all its groups agree, or it gets nothing."""
+        named = self._organization(current)
+        units = self._members.units_of({account}).get(account, ()) if named else ()
+        groups = sorted(group for unit in units for group in (named.units.get(unit, ()) if named else ()))
+        return groups[0] if groups else ""
+
+    def _items_of(self, keys: list[dict[str, Any]]) -> Iterator[Mapping[str, Any]]:
+        asked: dict[str, Any] = {self._table: {"Keys": keys, "ConsistentRead": True}}
+        while asked:
+            answer = self._client.batch_get_item(RequestItems=asked)
+            yield from answer["Responses"].get(self._table, ())
+            asked = answer.get("UnprocessedKeys", {})
+
+    def _get(self, pk: str, sk: str) -> Mapping[str, Any] | None:
+        key = _key(pk, sk)
+        item: Mapping[str, Any] | None = self._client.get_item(TableName=self._table, Key=key, ConsistentRead=True).get(
+            "Item"
+        )
+        return item
+
+    def _items(self, version: str) -> dict[str, str]:
+        pages = self._client.get_paginator("query").paginate(
+            TableName=self._table,
+            KeyConditionExpression="pk = :pk",
+            FilterExpression="attribute_exists(body)",
+            ExpressionAttributeValues={":pk": {"S": partition(version)}},
+            ConsistentRead=True,
+        )
+        return {item["sk"]["S"]: item["body"]["S"] for page in pages for item in page["Items"]}
+
+
+def _met(current: Current) -> Met:
+    """Cut what the pointer claims: an operator can write it, and a notice has a limit."""
+    return Met(current.version, current.applied_at[:40], current.applied_by[:500])
+
+
+def _key(pk: str, sk: str) -> dict[str, Any]:
+    return {"pk": {"S": pk}, "sk": {"S": sk}}
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(value)
+    return value
+
+
+def version(generation: int, digest: str) -> str:
+    """Name a version; sorts by generation."""
+    return f"{generation:08d}#{digest}"
+
+
+def partition(version: str) -> str:
+    """Name the partition that holds a version's items."""
+    return f"{POINTERS}#{version}"

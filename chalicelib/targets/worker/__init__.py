@@ -1,0 +1,1 @@
+"""Orders reading, asking, writing and acting."""

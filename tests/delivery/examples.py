@@ -1,0 +1,161 @@
+"""Builders: a delivery in any state, an event of every kind. Each call shows only what matters to its test."""
+
+from dataclasses import replace
+
+from chalicelib.delivery import machine
+from chalicelib.delivery.attempts import CopiesFound, CopyStarted, ImageRegistered
+from chalicelib.delivery.leftovers import SnapshotsDeleted
+from chalicelib.delivery.model import Attempt, Copy, CopyState, Delivery, DeliveryState, HeldShares, Snapshot
+from chalicelib.delivery.phase import CancelAsked, DeadlinePassed, DeliveryEvent, Refused
+from chalicelib.delivery.phases.approval import ApprovalSeen
+from chalicelib.delivery.phases.checking import HubCopySeen, TargetReady, TargetUnfit, WaitingNotified
+from chalicelib.delivery.phases.copying import CopiesSeen, OthersWait
+from chalicelib.delivery.phases.ending import ClosingSeen, LeftoversSeen, OutcomeNotified
+from chalicelib.delivery.phases.imaging import (
+    ImageDiscarded,
+    ImageFinished,
+    ImageNotFound,
+    ImageSeen,
+)
+from chalicelib.delivery.phases.publishing import ImageProtected
+from chalicelib.delivery.phases.shared import EndSeen
+from chalicelib.delivery.proof import SeenCopy
+from chalicelib.delivery.shares import RoleRenamed, SharesHeld, SharesReleased, SharesSeen
+from chalicelib.delivery.slots import SlotsAsked, SlotsSeen
+from chalicelib.engine.errors import RefusalKind
+from chalicelib.engine.faults import Fault
+from chalicelib.targets.applied_file import Target
+
+HUB, TARGET, REGION, NOW = "111111111111", "222222222222", "us-east-1", 1_800_000_000
+SOURCE_KEY = f"arn:aws:kms:{REGION}:{HUB}:key/source"
+TARGET_KEY = f"arn:aws:kms:{REGION}:{TARGET}:key/target"
+FAULT = Fault("code", "where", "what.", "cure.")
+ORDER = tuple(DeliveryState)
+ATTEMPTS = tuple(Attempt(f"nonce-{source}", source, NOW, episode=1) for source in ("snap-0a", "snap-0b", ""))
+"""One attempt for each copy and one for the image; ``seen`` shows what they made."""
+
+
+def a_delivery(state: DeliveryState = DeliveryState.REQUESTED, **changes: object) -> Delivery:
+    """A delivery of two encrypted snapshots that entered ``state`` now, with what this state requires.
+
+    ``changes``: its members, or those of its held shares.
+    """
+    held = {name: changes.pop(name) for name in HeldShares.__slots__ if name in changes}
+    fresh = machine.started(
+        Delivery(
+            id="0123456789abcdef0123",
+            hub=HUB,
+            ami="ami-0a",
+            target=Target(TARGET, REGION),
+            episode=1,
+            created_at=NOW,
+            image_name="golden-ami-0a",
+            source_name="golden",
+            snapshots=(Snapshot("snap-0a", SOURCE_KEY), Snapshot("snap-0b", SOURCE_KEY)),
+            attempts=ATTEMPTS,
+        ),
+        NOW,
+    )
+    ready = machine.evolve(fresh, TargetReady(TARGET_KEY), NOW)
+    late = ORDER.index(state) > ORDER.index(DeliveryState.WAITING)
+    built = replace(
+        ready if late or state is DeliveryState.WAITING else fresh,
+        state=state,
+        entered=dict.fromkeys(ORDER[: ORDER.index(state) + 1], NOW),
+        ending=DeliveryState.FAILED
+        if state in (DeliveryState.STOPPING, DeliveryState.TIDYING, DeliveryState.FAILED)
+        else None,
+    )
+    opened = {"opened_at": NOW - 3600} if state is DeliveryState.COPYING else {}
+    built = built.with_shares(**{"last_closing_at": NOW + 25 * 3600 if late else None, **opened, **held})
+    return replace(built, **changes)
+
+
+def with_copies(delivery: Delivery, *states: CopyState) -> Delivery:
+    """The delivery with its copies in these states; a started one has an id."""
+    copies = tuple(
+        Copy(
+            copy.source,
+            state=state,
+            copy=f"{copy.source}c" if state in (CopyState.PENDING, CopyState.COMPLETED) else None,
+            tries=0 if state is CopyState.WANTED else 1,
+            intended_at=None if state is CopyState.WANTED else NOW,
+        )
+        for copy, state in zip(delivery.copies, states, strict=True)
+    )
+    return replace(delivery, copies=copies)
+
+
+def seen(source: str, state: str, **changes: object) -> SeenCopy:
+    """A copy as EC2 shows it."""
+    shown = SeenCopy(f"{source}c", source, state, key_arn=TARGET_KEY, started_at=NOW, nonce=f"nonce-{source}")
+    return replace(shown, **changes)
+
+
+EVENTS: tuple[DeliveryEvent, ...] = (
+    *(Refused("Step", why, FAULT) for why in RefusalKind),
+    *(Refused("StartCopy", why, FAULT, "snap-0a") for why in RefusalKind),
+    Refused("RegisterImage", RefusalKind.THROTTLED, FAULT, unknown=True),
+    Refused("DeleteSnapshots", RefusalKind.DENIED, FAULT),
+    ApprovalSeen(),
+    ApprovalSeen("arn:aws:iam::111111111111:user/approver"),
+    ApprovalSeen(changed=True),
+    ApprovalSeen(gone=True),
+    TargetReady(TARGET_KEY),
+    TargetReady(TARGET_KEY, "ami-0b"),
+    TargetReady(TARGET_KEY, None, (seen("snap-0a", "completed"), seen("snap-0b", "completed"))),
+    TargetUnfit((FAULT,)),
+    HubCopySeen(),
+    HubCopySeen(waits=True),
+    HubCopySeen((("snap-0a", "snap-0ah"), ("snap-0b", "snap-0bh")), "arn:aws:kms:eu-west-1:111111111111:key/hub"),
+    SlotsAsked(2, 0),
+    SlotsAsked(2, 0, 2, NOW + 3600),
+    SlotsSeen(2, NOW + 3600),
+    OthersWait(waits=True),
+    OthersWait(waits=False),
+    RoleRenamed("Renamed"),
+    SharesHeld(),
+    SharesSeen(open=True),
+    SharesSeen(open=False),
+    SharesSeen(open=False, waits_for=FAULT),
+    SharesSeen(open=False, refused=FAULT),
+    SharesReleased(),
+    SharesReleased(all=False),
+    ClosingSeen(),
+    ClosingSeen(("resource#image#ami-0a",)),
+    CopyStarted("snap-0a", "snap-0ac"),
+    CopiesFound(()),
+    CopiesFound((), "Renamed"),
+    CopiesFound((seen("snap-0a", "pending"), seen("snap-0b", "error"))),
+    CopiesFound((seen("snap-0a", "pending"), seen("snap-0a", "pending", copy="snap-0other"))),
+    CopiesFound((seen("snap-0a", "completed", nonce=""),)),
+    CopiesSeen(("snap-0ac",), ()),
+    CopiesSeen(("snap-0ac", "snap-0bc"), (seen("snap-0a", "completed"), seen("snap-0b", "completed"))),
+    CopiesSeen(("snap-0ac",), (seen("snap-0a", "error", message="Given key ID is not accessible"),)),
+    CopiesSeen(("snap-0ac",), (seen("snap-0a", "completed", key_arn="arn:other"),)),
+    SnapshotsDeleted(("snap-0ac",)),
+    ImageRegistered("ami-0b"),
+    ImageNotFound(),
+    ImageSeen("pending"),
+    ImageSeen("available"),
+    ImageSeen("available", (FAULT,)),
+    ImageSeen("failed"),
+    ImageDiscarded(),
+    ImageSeen("missing"),
+    ImageSeen("failed", reason="Given key ID is not accessible"),
+    ImageSeen("available", copies=(("snap-0a", "snap-0ac"), ("snap-0b", "snap-0bc")), extras=("snap-0cc",)),
+    TargetReady(TARGET_KEY, "ami-0b", unfinished=True),
+    ImageFinished(),
+    ImageProtected(),
+    Refused("ProtectImage", RefusalKind.DENIED, FAULT),
+    LeftoversSeen((), ()),
+    LeftoversSeen(("snap-0ac",), ("snap-0ac",)),
+    LeftoversSeen(("snap-0ac",), (), FAULT),
+    LeftoversSeen((), (), unproven=("ami-0x",)),
+    CancelAsked(),
+    EndSeen(0),
+    EndSeen(NOW + 10**6),
+    DeadlinePassed(),
+    WaitingNotified(),
+    OutcomeNotified(),
+)

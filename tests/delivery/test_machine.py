@@ -1,0 +1,748 @@
+"""The state machine of a delivery: the table, every pair of state and event, and a test for each edge."""
+
+import importlib
+import pkgutil
+from collections.abc import Mapping
+from dataclasses import replace
+from itertools import product
+from types import MappingProxyType, ModuleType
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chalicelib import delivery as delivery_room
+from chalicelib.delivery import machine, moves, permissions
+from chalicelib.delivery.attempts import CopiesFound, CopyStarted, FindCopies, RegisterImage
+from chalicelib.delivery.leftovers import DeleteSnapshots, SnapshotsDeleted
+from chalicelib.delivery.model import (
+    ENDED,
+    Attempt,
+    Cleanup,
+    CopyState,
+    Delivery,
+    DeliveryState,
+    ImageRequest,
+    NewImage,
+    SlotRequest,
+)
+from chalicelib.delivery.phase import CancelAsked, DeadlinePassed, DeliveryEvent, Refused
+from chalicelib.delivery.phases.checking import CheckTarget, NotifyWaiting, TargetReady, WaitingNotified
+from chalicelib.delivery.phases.copying import AskWhoWaits, CopiesSeen, LookAtCopies, OthersWait, StartCopy
+from chalicelib.delivery.phases.ending import FindLeftovers, LeftoversSeen, NotifyOutcome, OutcomeNotified
+from chalicelib.delivery.phases.imaging import FindImage, ImageNotFound, ImageSeen
+from chalicelib.delivery.shares import HoldShares, LookAtShares, ReleaseShares, SharesSeen
+from chalicelib.delivery.slots import AskSlots, SlotsAsked, free
+from chalicelib.engine import codec, schedule
+from chalicelib.engine.errors import IllegalEvent, RefusalKind
+from chalicelib.engine.faults import Fault
+from chalicelib.sharing import share as ledger
+from tests.delivery.examples import EVENTS, FAULT, NOW, TARGET, TARGET_KEY, a_delivery, seen, with_copies
+from tests.fakes import copying
+
+C = CopyState
+AUTO_SCALING = "autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling"
+SPOT = "spot.amazonaws.com/AWSServiceRoleForEC2Spot"
+
+
+METHODS = ("snapshots", "image")
+
+
+@pytest.mark.parametrize(
+    ("state", "event"), list(product(DeliveryState, EVENTS)), ids=lambda x: getattr(x, "value", type(x).__name__)
+)
+@pytest.mark.parametrize("method", METHODS)
+def test_every_pair_of_state_and_event_follows_the_table(state, event, method):
+    """An event leads where the table says, or is illegal; it never leads elsewhere and raises nothing else."""
+    delivery = a_delivery(state, method=method)
+    row = machine.TRANSITIONS[state]
+
+    if type(event) not in row:
+        with pytest.raises(IllegalEvent, match=state.value):
+            machine.evolve(delivery, event, NOW)
+        return
+    try:
+        after = machine.evolve(delivery, event, NOW)
+    except IllegalEvent:
+        pytest.fail(f"{type(event).__name__} in {state} leads out of the table")
+    assert after.state in row[type(event)]
+    assert (after.due_at is None) == (after.state in ENDED)
+
+
+def test_each_kind_of_event_is_in_the_table_and_among_the_examples():
+    """A new event needs its rows, and an example here."""
+    declared = {one for module in modules() for one in vars(module).values() if is_event(one)}
+    in_table = {kind for row in machine.TRANSITIONS.values() for kind in row}
+
+    assert in_table == declared
+    assert {type(event) for event in EVENTS} == in_table
+
+
+def modules() -> list[ModuleType]:
+    """Each module of the room."""
+    found = pkgutil.walk_packages(delivery_room.__path__, f"{delivery_room.__name__}.")
+    return [importlib.import_module(one.name) for one in found]
+
+
+def is_event(one: object) -> bool:
+    """Whether it is the class of an event."""
+    return isinstance(one, type) and issubclass(one, DeliveryEvent) and one is not DeliveryEvent
+
+
+def test_ended_states_have_empty_rows():
+    """No event moves an ended delivery within its episode."""
+    assert {state for state, row in machine.TRANSITIONS.items() if not row} == ENDED
+
+
+def drive(delivery: Delivery, picks: list[int], inbox: list[str]) -> list[Delivery]:
+    """Run a delivery: at each step record the intents of its commands, then let one legal example event happen."""
+    seen_states, now = [delivery], NOW
+    for pick in picks:
+        wanted = machine.outstanding(delivery, now)
+        delivery = machine.record_intent(delivery, wanted, now, [f"nonce-{now}-{n}" for n in range(len(wanted))])
+        legal = [e for e in EVENTS if type(e) in machine.TRANSITIONS[delivery.state]]
+        if not legal:
+            break
+        delivery = machine.evolve(delivery, legal[pick % len(legal)], now)
+        delivery = replace(delivery, inbox=dict.fromkeys(inbox, f"1:{pick}"))
+        seen_states.append(delivery)
+        now += pick % 700
+    return seen_states
+
+
+HINTS = st.lists(st.sampled_from(["image", "look#snap-0a"]), max_size=2)
+
+
+@given(st.lists(st.integers(0, 10_000), max_size=40), HINTS, st.sampled_from(METHODS))
+def test_whatever_is_outstanding_has_a_due_date(picks, inbox, method):
+    """In any history: until a delivery has ended, a worker looks again, even if no event arrives."""
+    for delivery in drive(a_delivery(method=method), picks, inbox):
+        assert (machine.due_at(delivery) is None) == delivery.ended
+
+
+@given(st.lists(st.integers(0, 10_000), max_size=40), st.sampled_from(METHODS))
+def test_at_its_due_date_there_is_something_to_do_or_to_hear(picks, method):
+    """At that time a command is outstanding, or a deadline passes."""
+    for delivery in drive(a_delivery(method=method), picks, []):
+        due = machine.due_at(delivery)
+        if due is not None:
+            when = max(due, NOW)
+            assert machine.outstanding(delivery, when) or machine.due_events(delivery, when)
+
+
+@given(st.lists(st.integers(0, 10_000), max_size=40), st.sampled_from(METHODS))
+def test_commands_derive_from_the_record_alone(picks, method):
+    """After a crash the stored record gives the same commands as the one in memory."""
+    for delivery in drive(a_delivery(method=method), picks, []):
+        plain = codec.encode(delivery)
+        stored = codec.decode(Delivery, plain)
+
+        assert machine.outstanding(stored, NOW) == machine.outstanding(delivery, NOW)
+
+
+@given(st.lists(st.integers(0, 10_000), max_size=60))
+def test_no_copy_is_started_without_a_slot(picks):
+    """A delivery starts no more copies than it holds slots."""
+    for delivery in drive(a_delivery(), picks, []):
+        starts = [c for c in machine.outstanding(delivery, NOW) if isinstance(c, StartCopy)]
+        late = [c for c in machine.outstanding(delivery, NOW + 10**6) if isinstance(c, StartCopy)]
+        assert not late, "its lease has run out long since"
+        assert len(starts) <= free(delivery, NOW)
+
+
+# --- invariant 1: a share is open as long as a holder needs it --------------------------------------------------------
+
+
+def test_nothing_is_held_before_the_checks_and_a_slot():
+    """Before `opening` no share is asked for."""
+    for state in (DeliveryState.REQUESTED, DeliveryState.CHECKING, DeliveryState.WAITING):
+        wanted = machine.outstanding(a_delivery(state), NOW)
+        assert not any(isinstance(command, HoldShares) for command in wanted)
+
+
+def test_what_is_copied_already_is_registered_once_its_service_roles_have_their_grants():
+    """Copies of an earlier try: only the target's own key is opened, because the AMI will need it."""
+    fresh = a_delivery()
+    fresh = replace(fresh, target=replace(fresh.target, service_linked_roles=(AUTO_SCALING,)))
+    copies = tuple(seen(snapshot.id, "completed") for snapshot in fresh.snapshots)
+
+    opening = machine.evolve(fresh, TargetReady(TARGET_KEY, copies=copies), NOW)
+    done = machine.evolve(opening.with_shares(holds_standing=True), SharesSeen(open=True), NOW)
+
+    assert opening.state is DeliveryState.OPENING
+    assert [(share.resource.split("#")[1], share.standing) for share in opening.shares.needed] == [("role", True)]
+    assert done.state is DeliveryState.REGISTERING
+    assert done.shares.holds_standing
+
+
+def test_an_ami_that_is_there_already_gets_its_service_roles_grants_first_and_they_stay():
+    """As for a copied AMI; if the AMI turns out to differ from the source, the grants are released."""
+    fresh = a_delivery()
+    fresh = replace(fresh, target=replace(fresh.target, service_linked_roles=(AUTO_SCALING,)))
+    opening = machine.evolve(fresh, TargetReady(TARGET_KEY, "ami-0b"), NOW)
+    assert opening.state is DeliveryState.OPENING
+    assert [(share.resource, share.share_name, share.standing) for share in opening.shares.needed] == [
+        (f"resource#role#{TARGET_KEY}#{TARGET}", AUTO_SCALING, True)
+    ]
+
+    held = machine.record_intent(opening, machine.outstanding(opening, NOW), NOW, ())
+    verifying = machine.evolve(held, SharesSeen(open=True), NOW)
+    assert (verifying.state, verifying.image.id, verifying.shares.holds_standing) == (
+        DeliveryState.VERIFYING,
+        "ami-0b",
+        True,
+    )
+    there = machine.evolve(verifying, ImageSeen("available"), NOW)
+    assert not any(isinstance(command, ReleaseShares) for command in machine.outstanding(there, NOW))
+
+    for _ in range(moves.VERIFY_TRIES):
+        verifying = machine.evolve(verifying, ImageSeen("available", (FAULT,)), NOW)
+    assert machine.outstanding(verifying, NOW)[0] == ReleaseShares()
+
+
+def test_each_service_role_is_received_of_by_itself_and_names_what_it_waits_for():
+    """One role's grant does not count for the other; past the deadline the fault names what the other waits for."""
+    target = replace(a_delivery().target, mode="share", key_access="none", service_linked_roles=(AUTO_SCALING, SPOT))
+    opening = machine.evolve(replace(a_delivery(), target=target), TargetReady(""), NOW)
+    waits_for = Fault("code", "there", "It is refused.", "Deploy it.")
+    shares = in_ledger(opening, {SPOT: {"state": ledger.ShareState.OPENING, "waits_for": waits_for}})
+    held = opening.with_shares(holds_standing=True)
+
+    assert permissions.seen(held, in_ledger(opening)) == SharesSeen(open=True)
+    assert permissions.seen(held, in_ledger(opening)[1:]) == SharesSeen(open=False)
+    waiting = machine.evolve(held, permissions.seen(held, shares), NOW)
+    assert (waiting.state, waiting.shares.wait_for) == (DeliveryState.OPENING, waits_for)
+    last = machine.deadline(held)
+    assert machine.due_events(held, last) == ()
+    assert machine.outstanding(held, last) == (LookAtShares(),)
+    late = machine.evolve(held, permissions.seen(held, shares), last)
+    assert late.faults[0].what.endswith("The last refusal was: It is refused.")
+    assert late.faults[0].cure == "Deploy it."
+    assert machine.evolve(held, SharesSeen(open=True), last).state is DeliveryState.PUBLISHING
+
+
+def in_ledger(delivery: Delivery, others: Mapping[str, Any] = MappingProxyType({})) -> list[ledger.Share]:
+    """A delivery's shares as the ledger has them: open, but changed by ``others`` by their holder keys."""
+    holding = copying(delivery.id, episode=delivery.episode)
+    shares = [
+        ledger.Share(
+            s.resource, s.share_name, TARGET, state=ledger.ShareState.OPEN, asked=1, holdings=frozenset({holding})
+        )
+        for s in delivery.shares.needed
+    ]
+    return [replace(share, **others.get(share.share_name, {})) for share in shares]
+
+
+def test_what_another_episode_holds_is_not_open_to_this_one():
+    """A new episode needs a holding of its own."""
+    before = replace(a_delivery(DeliveryState.OPENING), episode=1)
+    assert permissions.seen(before, in_ledger(before)).open
+    assert not permissions.seen(replace(before, episode=2), in_ledger(before)).open
+
+
+def test_a_refusal_is_no_answer_while_the_share_is_tried_for_a_later_holding():
+    """It is an answer once it was given for every present holding."""
+    opening = a_delivery(DeliveryState.OPENING, holds_copy=True)
+    name = opening.shares.needed[0].share_name
+    refused = {"state": ledger.ShareState.REFUSED, "fault": FAULT}
+    tried_anew = permissions.seen(opening, in_ledger(opening, {name: refused}))
+    answered = permissions.seen(opening, in_ledger(opening, {name: {**refused, "answered": 1}}))
+
+    assert (tried_anew.open, tried_anew.refused) == (False, None)
+    assert answered.refused == FAULT
+    assert machine.evolve(opening, answered, NOW).faults == (FAULT,)
+
+
+def test_shares_that_are_refused_while_copies_run_end_it_after_a_last_look():
+    """Each poll of a copy also asks the ledger; completed copies remain usable."""
+    copying_now = with_copies(a_delivery(DeliveryState.COPYING, holds_copy=True), C.PENDING, C.COMPLETED)
+    assert LookAtShares() in machine.outstanding(copying_now, NOW)
+    refused = machine.evolve(copying_now, SharesSeen(open=False, refused=FAULT), NOW)
+    assert (refused.state, refused.last_look.failure) == (DeliveryState.COPYING, FAULT)
+    assert machine.outstanding(refused, NOW) == (FindCopies(),)
+
+
+def test_each_statement_in_a_keys_policy_is_received_of_by_itself():
+    """The account's own statement was refused, for lack of room, the roles' was added: the AMI is not shared."""
+    target = replace(a_delivery().target, mode="share", key_access="policy", service_linked_roles=(AUTO_SCALING,))
+    opening = machine.evolve(replace(a_delivery(), target=target), TargetReady(""), NOW)
+    account, *others = sorted(opening.shares.needed, key=lambda share: not share.share_name.endswith("-share"))
+    assert len(opening.shares.needed) == len(others) + 1
+    refused = {account.share_name: {"state": ledger.ShareState.REFUSED, "fault": FAULT, "answered": 1}}
+    seen_now = permissions.seen(opening, in_ledger(opening, refused))
+    assert seen_now == SharesSeen(open=False, refused=FAULT)
+
+
+def test_shares_are_released_when_the_last_copy_is_completed_before_registering():
+    """`registering` releases them first."""
+    copying = with_copies(a_delivery(DeliveryState.COPYING, holds_copy=True), C.PENDING, C.COMPLETED)
+    event = CopiesSeen(("snap-0ac",), (seen("snap-0a", "completed"),))
+    after = machine.evolve(copying, event, NOW)
+
+    assert after.state is DeliveryState.REGISTERING
+    kinds = [type(command) for command in machine.outstanding(after, NOW)]
+    assert kinds.index(ReleaseShares) < kinds.index(RegisterImage)
+
+
+def test_release_when_registered_keeps_the_shares_until_then():
+    """The setting is for users who doubt that EBS is done with the source at `completed`."""
+    delivery = a_delivery(DeliveryState.REGISTERING, holds_copy=True)
+    kept = replace(delivery, target=replace(delivery.target, release_when="registered"))
+
+    assert ReleaseShares(all=False) in machine.outstanding(delivery, NOW)
+    assert ReleaseShares(all=False) not in machine.outstanding(kept, NOW)
+    assert ReleaseShares(all=False) in machine.outstanding(replace(kept, state=DeliveryState.PUBLISHING), NOW)
+
+
+def test_linger_keeps_the_shares_for_a_while():
+    """The setting `linger`: seconds after the last copy."""
+    delivery = a_delivery(DeliveryState.REGISTERING, holds_copy=True)
+    lingering = replace(delivery, target=replace(delivery.target, linger=600))
+
+    assert ReleaseShares(all=False) not in machine.outstanding(lingering, NOW + 599)
+    assert ReleaseShares(all=False) in machine.outstanding(lingering, NOW + 600)
+
+
+def test_shares_stay_open_under_a_copy_that_is_still_seen():
+    """A cancelled delivery deletes its copies first; it releases when two looks show them ended or gone."""
+    stopping = machine.evolve(
+        with_copies(a_delivery(DeliveryState.COPYING, holds_copy=True), C.PENDING, C.PENDING), CancelAsked(), NOW
+    )
+    assert stopping.state is DeliveryState.STOPPING
+    assert machine.outstanding(stopping, NOW) == (FindLeftovers(),)
+
+    waiting = machine.evolve(stopping, LeftoversSeen(("snap-0ac",), ("snap-0ac",)), NOW)
+    assert waiting.state is DeliveryState.STOPPING
+
+    later = NOW + schedule.SILENCE
+    once = machine.evolve(waiting, LeftoversSeen((), ()), later)
+    assert once.state is DeliveryState.STOPPING
+    over = machine.evolve(once, LeftoversSeen((), ()), later + schedule.SECOND_LOOK_AFTER)
+    assert (over.state, over.cleanup.done) == (DeliveryState.TIDYING, True)
+    assert ReleaseShares() in machine.outstanding(over, later)
+
+
+def test_one_stale_list_does_not_close_the_shares_under_running_copies():
+    """One look does not show a known copy: that does not mean that it is gone."""
+    stopping = machine.evolve(
+        with_copies(a_delivery(DeliveryState.COPYING, holds_copy=True), C.PENDING, C.PENDING), CancelAsked(), NOW
+    )
+    stale = machine.evolve(stopping, LeftoversSeen((), ()), NOW + 1000)
+    shown = machine.evolve(stale, LeftoversSeen(("snap-0ac",), ("snap-0ac",)), NOW + 1030)
+    once_more = machine.evolve(shown, LeftoversSeen((), ()), NOW + 1060)
+
+    assert [d.state for d in (stale, shown, once_more)] == [DeliveryState.STOPPING] * 3
+    assert not any(ReleaseShares() in machine.outstanding(d, NOW + 1060) for d in (stale, shown, once_more))
+
+
+def test_a_refused_delete_keeps_no_share_open():
+    """The copies have ended; one that cannot be deleted is a leftover."""
+    stopping = a_delivery(DeliveryState.STOPPING, holds_copy=True)
+    refused = LeftoversSeen(("snap-0ac",), (), FAULT)
+    once = machine.evolve(stopping, refused, NOW + 200)
+    twice = machine.evolve(once, refused, NOW + 240)
+    assert twice.state is DeliveryState.TIDYING
+    assert ReleaseShares() in machine.outstanding(twice, NOW + 240)
+
+    late = machine.deadline(twice)
+    passed = machine.evolve(twice, DeadlinePassed(), late)
+    assert machine.outstanding(passed.with_shares(holds_copy=False), late) == (FindLeftovers(),)
+    over = machine.evolve(passed, refused, late)
+    assert (over.cleanup.done, over.cleanup.leftovers, over.faults) == (True, ("snap-0ac",), (FAULT,))
+
+
+def test_it_never_ends_while_it_holds_a_share():
+    """The outcome is published only after the last release."""
+    for state in (DeliveryState.PUBLISHING, DeliveryState.TIDYING):
+        holding = a_delivery(state, holds_copy=True, cleanup=Cleanup(done=True))
+        assert not any(isinstance(c, NotifyOutcome) for c in machine.outstanding(holding, NOW))
+
+
+# --- invariant 4: at most one -----------------------------------------------------------------------------------------
+
+
+def slots(delivery: Delivery, count: int) -> Delivery:
+    """The delivery with this many slots for an hour."""
+    return delivery.with_slots(granted=count, until=NOW + schedule.LEASE)
+
+
+def test_an_intent_to_copy_is_looked_for_before_it_is_made_again():
+    """After a crash it is unknown whether CopySnapshot took effect: the delivery looks first, and starts nothing."""
+    delivery = slots(with_copies(a_delivery(DeliveryState.COPYING), C.INTENDED, C.WANTED), 5)
+
+    assert machine.outstanding(delivery, NOW) == (FindCopies(),)
+
+
+def test_an_intent_that_does_not_show_itself_is_given_two_minutes():
+    """The copy is wanted again only after a second look, when the two minutes are over."""
+    delivery = with_copies(a_delivery(DeliveryState.COPYING), C.INTENDED, C.COMPLETED)
+    early = machine.evolve(delivery, CopiesFound(()), NOW + schedule.SILENCE - 1)
+    late = machine.evolve(early, CopiesFound(()), NOW + schedule.SILENCE)
+
+    assert early.copies[0].state is C.INTENDED
+    assert late.copies[0].state is C.WANTED
+
+
+def test_a_first_look_that_comes_late_is_no_proof_either():
+    """After a crash the first look is later than that; it may be stale, so a second one follows."""
+    delivery = with_copies(a_delivery(DeliveryState.COPYING), C.INTENDED, C.COMPLETED)
+    first = machine.evolve(delivery, CopiesFound(()), NOW + 2 * schedule.SILENCE)
+    second = machine.evolve(first, CopiesFound(()), NOW + 2 * schedule.SILENCE + schedule.SECOND_LOOK_AFTER)
+    expected = (C.INTENDED, NOW + 2 * schedule.SILENCE + schedule.SECOND_LOOK_AFTER)
+
+    assert (first.copies[0].state, first.copies[0].next_look) == expected
+    assert second.copies[0].state is C.WANTED
+
+
+def test_of_two_copies_the_oldest_is_kept_and_the_other_deleted():
+    """A repeated CopySnapshot leaves no orphan."""
+    delivery = with_copies(a_delivery(DeliveryState.COPYING), C.INTENDED, C.COMPLETED)
+    delivery = replace(delivery, attempts=(Attempt("earlier", "snap-0a", NOW - 200), *delivery.attempts))
+    twins = (
+        seen("snap-0a", "pending", copy="snap-0young", started_at=NOW + 5),
+        seen("snap-0a", "pending", copy="snap-0old", started_at=NOW, nonce="earlier"),
+    )
+    after = machine.evolve(delivery, CopiesFound(twins), NOW)
+
+    assert after.copies[0].copy == "snap-0old"
+    assert DeleteSnapshots(("snap-0young",)) in machine.outstanding(after, NOW)
+
+
+def test_a_copy_whose_answer_comes_late_is_deleted_when_another_was_adopted():
+    """The answer of an abandoned call comes late: its copy must be deleted."""
+    delivery = with_copies(a_delivery(DeliveryState.COPYING), C.PENDING, C.PENDING)
+    after = machine.evolve(delivery, CopyStarted("snap-0a", "snap-0late"), NOW)
+
+    assert after.copies == delivery.copies
+    assert after.cleanup.to_delete == ("snap-0late",)
+
+
+def test_an_intent_to_register_is_looked_for_before_it_is_made_again():
+    """RegisterImage has no client token either."""
+    delivery = a_delivery(DeliveryState.REGISTERING, request=ImageRequest(NOW, tries=1))
+    assert machine.outstanding(delivery, NOW) == (FindImage(),)
+
+    waiting = machine.evolve(delivery, ImageNotFound(), NOW)
+    assert machine.outstanding(waiting, NOW + schedule.SILENCE - 1) == ()
+    looked = machine.evolve(waiting, ImageNotFound(), NOW + schedule.SILENCE)
+    assert machine.outstanding(looked, NOW + schedule.SILENCE) == (RegisterImage(),)
+
+
+def test_a_time_out_leaves_the_intent_standing():
+    """A time-out is not a refusal: the copy may exist."""
+    delivery = with_copies(a_delivery(DeliveryState.COPYING), C.INTENDED, C.COMPLETED)
+    unheard = Refused("StartCopy", RefusalKind.THROTTLED, FAULT, "snap-0a", unknown=True)
+
+    assert machine.evolve(delivery, unheard, NOW).copies[0].state is C.INTENDED
+
+
+# --- invariant 5: an event is a reason to look ------------------------------------------------------------------------
+
+
+def test_an_inbox_entry_makes_it_look_once():
+    """An inbox entry makes the worker read EC2, once for each entry."""
+    delivery = with_copies(a_delivery(DeliveryState.COPYING), C.PENDING, C.COMPLETED)
+    delivery = replace(delivery, copies=tuple(replace(c, next_look=NOW + 60) for c in delivery.copies))
+    assert machine.outstanding(delivery, NOW) == ()
+
+    hinted = replace(delivery, inbox={"look#snap-0a": "event-1"})
+    assert machine.outstanding(hinted, NOW) == (LookAtCopies(("snap-0ac",)),)
+
+    still = machine.evolve(hinted, CopiesSeen(("snap-0ac",), (seen("snap-0a", "pending", progress=40),)), NOW)
+    assert still.state is DeliveryState.COPYING
+    assert machine.outstanding(still, NOW) == ()
+
+
+@pytest.mark.parametrize(
+    ("said", "others_wait", "looks"),
+    [
+        ({"snap-0a": "event-1"}, False, ()),
+        ({"snap-0a": "event-1", "snap-0b": "event-2"}, False, ("snap-0ac", "snap-0bc")),
+        ({"snap-0a": "failed:event-1"}, False, ("snap-0ac",)),
+        ({"snap-0a": "event-1"}, True, ("snap-0ac",)),
+    ],
+    ids=["one of two", "both", "one failed", "others wait"],
+)
+def test_one_look_serves_all_copies_that_events_speak_of(said, others_wait, looks):
+    """Nothing is to be done before the last has ended; but one that failed is tried again, and slots are for others."""
+    delivery = with_copies(a_delivery(DeliveryState.COPYING), C.PENDING, C.PENDING)
+    delivery = replace(delivery, copies=tuple(replace(c, next_look=NOW + 60) for c in delivery.copies))
+    woken = replace(delivery, inbox={f"look#{source}": event for source, event in said.items()})
+
+    if not looks:
+        assert machine.looks(woken, NOW) == (AskWhoWaits(),), "whoever is woken asks whether its slots are wanted"
+    woken = machine.evolve(woken, OthersWait(others_wait), NOW)
+    assert machine.outstanding(woken, NOW) == ((LookAtCopies(looks),) if looks else ())
+    polled = machine.outstanding(woken, NOW + 60)
+    assert polled[0] == LookAtCopies(("snap-0ac", "snap-0bc")), "the clock waits for no event"
+
+
+def test_a_copy_under_another_key_is_not_believed():
+    """Completed, but not under the target's key: the delivery fails and removes everything."""
+    delivery = with_copies(a_delivery(DeliveryState.COPYING), C.PENDING, C.COMPLETED)
+    event = CopiesSeen(("snap-0ac",), (seen("snap-0a", "completed", key_arn="arn:another"),))
+    after = machine.evolve(delivery, event, NOW)
+
+    assert (after.state, after.ending) == (DeliveryState.STOPPING, DeliveryState.FAILED)
+    assert [fault.code for fault in after.faults] == ["copy-under-another-key"]
+
+
+def test_a_copy_that_one_look_does_not_show_is_not_missing_yet():
+    """Absence in an eventually consistent read is weak evidence."""
+    delivery = with_copies(a_delivery(DeliveryState.COPYING), C.PENDING, C.COMPLETED)
+    for minute in range(1, 4):
+        delivery = machine.evolve(delivery, CopiesSeen(("snap-0ac",), ()), NOW + 60 * minute)
+        assert delivery.state is DeliveryState.COPYING
+
+    gone = machine.evolve(delivery, CopiesSeen(("snap-0ac",), ()), NOW + 300)
+    assert [fault.code for fault in gone.faults] == ["copy-vanished"]
+
+
+def test_an_image_that_differs_once_is_looked_at_again():
+    """Tags and attributes may show late; after three looks with a difference the AMI is removed."""
+    delivery = a_delivery(DeliveryState.VERIFYING, image=NewImage("ami-0b"))
+    for _ in range(moves.VERIFY_TRIES - 1):
+        delivery = machine.evolve(delivery, ImageSeen("available", (FAULT,)), NOW)
+        assert delivery.state is DeliveryState.VERIFYING
+
+    wrong = machine.evolve(delivery, ImageSeen("available", (FAULT,)), NOW)
+    assert wrong.state is DeliveryState.STOPPING
+    assert wrong.faults == (FAULT,)
+
+
+# --- trouble ----------------------------------------------------------------------------------------------------------
+
+
+def test_key_access_that_is_not_true_yet_is_tried_again_after_one_two_and_four_minutes():
+    """A grant may need five minutes to take effect; the errored copy is deleted before the next try."""
+    delivery = slots(with_copies(a_delivery(DeliveryState.COPYING, opened_at=NOW), C.PENDING, C.COMPLETED), 9)
+    late = CopiesSeen(("snap-0ac",), (seen("snap-0a", "error", message="Given key ID is not accessible"),))
+    after = machine.evolve(delivery, late, NOW)
+
+    assert after.copies[0].not_before == NOW + 60
+    wanted = machine.outstanding(after, NOW + 60)
+    assert wanted == (DeleteSnapshots(("snap-0ac",)), FindCopies())
+
+    deleted = machine.evolve(after, SnapshotsDeleted(("snap-0ac",)), NOW + 60)
+    listed = machine.evolve(deleted, CopiesFound(()), NOW + 60)
+    assert machine.outstanding(listed, NOW + 60) == (StartCopy("snap-0a"),)
+
+
+def test_a_key_that_is_not_accessible_after_ten_minutes_is_a_failure():
+    """By then a permission is missing, and the message says which."""
+    delivery = with_copies(a_delivery(DeliveryState.COPYING, opened_at=NOW - 601), C.PENDING, C.COMPLETED)
+    event = CopiesSeen(("snap-0ac",), (seen("snap-0a", "error", message="Given key ID is not accessible"),))
+    after = machine.evolve(delivery, event, NOW)
+
+    assert after.ending is DeliveryState.FAILED
+    assert "Given key ID is not accessible" in after.faults[0].what
+    assert "service control policy" in after.faults[0].cure
+
+
+def test_a_missing_role_is_waited_for_with_one_notice():
+    """One notice at the first refusal; then looks, the last after the queue deadline, with the refusal as fault."""
+    refused = Refused("CheckTarget", RefusalKind.ROLE, FAULT)
+    checking = machine.evolve(a_delivery(), refused, NOW)
+    assert machine.outstanding(checking, NOW) == (NotifyWaiting(),)
+
+    reported = machine.evolve(checking, WaitingNotified(), NOW)
+    assert machine.outstanding(reported, NOW) == ()
+    assert machine.outstanding(reported, NOW + 60) == (CheckTarget(),)
+
+    again = machine.evolve(reported, refused, NOW + 60)
+    assert NotifyWaiting() not in machine.outstanding(again, NOW + 7200)
+    late = machine.evolve(again, DeadlinePassed(), NOW + 24 * 3600)
+    assert machine.outstanding(late, NOW + 24 * 3600) == (CheckTarget(),)
+    over = machine.evolve(late, refused, NOW + 24 * 3600)
+    assert FAULT.what in over.faults[0].what
+    assert "deploy/target.yaml" in over.faults[0].cure
+    assert over.ending is DeliveryState.FAILED
+
+
+def test_a_refusal_that_is_over_is_not_named_as_the_cause_of_a_deadline():
+    """One throttled look in the first hour does not explain a deadline after 24 hours."""
+    copying = with_copies(a_delivery(DeliveryState.COPYING), C.PENDING, C.COMPLETED)
+    throttled = machine.evolve(copying, Refused("LookAtCopies", RefusalKind.THROTTLED, FAULT), NOW)
+    looked = machine.evolve(throttled, CopiesSeen(("snap-0ac",), (seen("snap-0a", "pending"),)), NOW + 60)
+    passed = machine.evolve(looked, DeadlinePassed(), NOW + 24 * 3600)
+    over = machine.evolve(passed, CopiesFound((seen("snap-0a", "pending"),)), NOW + 24 * 3600)
+
+    assert FAULT.what not in over.faults[0].what
+
+
+def test_copies_that_were_tried_again_are_counted_once_more_at_the_end():
+    """A copy that appeared late is found and deleted."""
+    delivery = with_copies(a_delivery(DeliveryState.REGISTERING), C.COMPLETED, C.COMPLETED)
+    delivery = replace(delivery, copies=(replace(delivery.copies[0], tries=2), delivery.copies[1]))
+    delivery = replace(delivery, attempts=(Attempt("earlier", "snap-0a", NOW - 200), *delivery.attempts))
+    assert machine.outstanding(delivery, NOW) == (FindCopies(),)
+
+    twin = seen("snap-0a", "completed", copy="snap-0late", nonce="earlier")
+    counted = machine.evolve(delivery, CopiesFound((seen("snap-0a", "completed"), twin)), NOW)
+    assert machine.outstanding(counted, NOW) == (DeleteSnapshots(("snap-0late",)), RegisterImage())
+
+
+def test_an_image_that_was_there_already_is_not_removed_if_it_differs():
+    """It may be in use: it stays, and is listed as a leftover."""
+    verifying = machine.evolve(a_delivery(), TargetReady(TARGET_KEY, "ami-0b"), NOW)
+    for _ in range(moves.VERIFY_TRIES):
+        verifying = machine.evolve(verifying, ImageSeen("available", (FAULT,)), NOW)
+
+    assert (verifying.state, verifying.cleanup.done, verifying.cleanup.leftovers) == (
+        DeliveryState.TIDYING,
+        True,
+        ("ami-0b",),
+    )
+
+
+def test_too_many_copies_gives_the_slot_back_and_tells_the_copy_quota():
+    """ResourceLimitExceeded is no failure; the quota learns the limit."""
+    delivery = slots(
+        with_copies(a_delivery(DeliveryState.COPYING, slots=SlotRequest("1:2:0:0")), C.INTENDED, C.PENDING), 2
+    )
+    after = machine.evolve(delivery, Refused("StartCopy", RefusalKind.LIMIT, FAULT, "snap-0a"), NOW)
+
+    assert after.copies[0].state is C.WANTED
+    assert AskSlots(3, 2, 1, NOW) in machine.outstanding(after, NOW)
+
+
+def test_what_changed_while_the_copy_quota_was_asked_is_notified_next():
+    """EC2 refused a copy between decision and request: the delivery sends the new numbers, too."""
+    delivery = slots(
+        with_copies(a_delivery(DeliveryState.COPYING, slots=SlotRequest("1:1:0:0")), C.INTENDED, C.PENDING), 2
+    )
+    refused = machine.evolve(delivery, Refused("StartCopy", RefusalKind.LIMIT, FAULT, "snap-0a"), NOW)
+    after = machine.evolve(refused, SlotsAsked(2, 0, 2, NOW + schedule.LEASE), NOW)
+
+    assert AskSlots(3, 2, 1, NOW) in machine.outstanding(after, NOW)
+
+
+def test_a_deadline_while_copying_deletes_the_copies_first():
+    """The fault names the state that lasted too long, and a cure."""
+    delivery = with_copies(a_delivery(DeliveryState.COPYING, holds_copy=True), C.PENDING, C.PENDING)
+    late = NOW + delivery.target.copy_deadline
+    assert machine.due_events(delivery, late) == (DeadlinePassed(),)
+
+    passed = machine.evolve(delivery, DeadlinePassed(), late)
+    assert machine.outstanding(passed, late) == (FindCopies(),)
+    after = machine.evolve(passed, CopiesFound((seen("snap-0a", "pending"),)), late)
+    assert after.state is DeliveryState.STOPPING
+    assert after.faults[0].code == "deadline-copying"
+    assert "copy_deadline" in after.faults[0].cure
+
+
+def test_stopping_ends_at_the_hard_close_with_its_leftovers_listed():
+    """The role was deleted during the copy: the record must end all the same."""
+    stopping = with_copies(a_delivery(DeliveryState.STOPPING, holds_copy=True), C.PENDING, C.COMPLETED)
+    assert machine.due_events(stopping, stopping.shares.last_closing_at) == (DeadlinePassed(),)
+
+    after = machine.evolve(stopping, DeadlinePassed(), stopping.shares.last_closing_at)
+    assert after.state is DeliveryState.TIDYING
+    assert after.cleanup.leftovers == ("snap-0ac", "snap-0bc")
+
+
+@pytest.mark.parametrize(
+    ("seen_or_refused", "closes_after"),
+    [
+        (LeftoversSeen(("snap-0ac",), ("snap-0ac",)), 1),
+        (LeftoversSeen(("snap-0ac",), ("snap-0ac",), FAULT), 2),
+        (Refused("FindLeftovers", RefusalKind.ROLE, FAULT), 2),
+        (Refused("FindLeftovers", RefusalKind.DENIED, FAULT), 2),
+        (Refused("FindLeftovers", RefusalKind.THROTTLED, FAULT), None),
+    ],
+)
+def test_a_delivery_that_stops_holds_no_share_after_its_deletions(seen_or_refused, closes_after):
+    """Accepted once, or refused twice: the copy runs on. A throttle answers nothing, and is tried again."""
+    delivery = with_copies(a_delivery(DeliveryState.STOPPING, holds_copy=True), C.PENDING, C.WANTED)
+    asked = NOW + schedule.SILENCE
+    closed = []
+    for number in (1, 2, 3):
+        delivery = machine.evolve(delivery, seen_or_refused, asked + number)
+        assert delivery.state is DeliveryState.STOPPING
+        if ReleaseShares(all=False) in machine.outstanding(delivery, asked + number):
+            closed.append(number)
+
+    assert closed == list(range(closes_after, 4) if closes_after else ())
+
+
+def test_cancelling_before_anything_was_made_ends_at_once():
+    """There is nothing to look for or to remove."""
+    after = machine.evolve(a_delivery(DeliveryState.WAITING), CancelAsked(), NOW)
+
+    assert after.state is DeliveryState.TIDYING
+    assert machine.outstanding(after, NOW) == (NotifyOutcome(),)
+    assert machine.evolve(after, OutcomeNotified(), NOW).state is DeliveryState.CANCELLED
+
+
+def test_a_delivery_that_intended_register_image_is_not_cancelled():
+    """The tag was removed too late for this delivery."""
+    inbox = {"cancel": "1:tag"}
+    intended = a_delivery(DeliveryState.REGISTERING, request=ImageRequest(NOW), inbox=inbox)
+    not_yet = a_delivery(DeliveryState.REGISTERING, inbox=inbox)
+
+    assert machine.due_events(intended, NOW) == ()
+    assert machine.due_events(not_yet, NOW) == (CancelAsked(),)
+
+
+def test_a_cancel_of_an_earlier_episode_is_not_received():
+    """Such inbox entries count for one episode only."""
+    assert machine.due_events(a_delivery(DeliveryState.COPYING, episode=2, inbox={"cancel": "1:tag"}), NOW) == ()
+
+
+def test_an_ami_and_copies_that_exist_already_are_adopted():
+    """The service's AMI goes on to `verifying`; completed copies are not made again."""
+    delivery = a_delivery()
+    found = machine.evolve(delivery, TargetReady(TARGET_KEY, "ami-0b"), NOW)
+    assert (found.state, found.image.id) == (DeliveryState.VERIFYING, "ami-0b")
+
+    half = machine.evolve(delivery, TargetReady(TARGET_KEY, None, (seen("snap-0a", "completed"),)), NOW)
+    assert half.state is DeliveryState.WAITING
+    assert [copy.state for copy in half.copies] == [C.COMPLETED, C.WANTED]
+
+
+def test_unencrypted_snapshots_need_no_key_share():
+    """Only encrypted ones need one; the copy encrypts them all."""
+    plain = a_delivery()
+    plain = replace(plain, snapshots=tuple(replace(s, key_arn=None) for s in plain.snapshots))
+    ready = machine.evolve(plain, TargetReady(TARGET_KEY), NOW)
+
+    assert [share.resource for share in ready.shares.needed] == [
+        "resource#snapshot#snap-0a",
+        "resource#snapshot#snap-0b",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("known", "named"), [({"image": NewImage("ami-0c")}, "ami-0c"), ({"request": ImageRequest(NOW)}, "AMI golden-1")]
+)
+def test_an_ami_that_nobody_can_look_for_is_listed_too(known, named):
+    """The role is gone after RegisterImage, answered or not: the leftovers name the AMI for its owner."""
+    delivery = with_copies(
+        a_delivery(DeliveryState.STOPPING, image_name="golden-1", **known), CopyState.COMPLETED, CopyState.COMPLETED
+    )
+    after = machine.evolve(delivery, DeadlinePassed(), NOW)
+    assert after.cleanup.leftovers[-1] == named
+
+
+REFUSED_WHILE_HEARING = {
+    "available": a_delivery(DeliveryState.VERIFYING, image=NewImage("ami-0b")).with_image(available_at=NOW),
+    "being verified": a_delivery(DeliveryState.VERIFYING, image=NewImage("ami-0b")),
+    "stopping": with_copies(a_delivery(DeliveryState.STOPPING), CopyState.PENDING, CopyState.PENDING),
+    "tidying": with_copies(a_delivery(DeliveryState.TIDYING), CopyState.PENDING, CopyState.PENDING),
+    "tidied": with_copies(a_delivery(DeliveryState.TIDYING), CopyState.ERROR, CopyState.ERROR).with_cleanup(done=True),
+    "publishing": a_delivery(DeliveryState.PUBLISHING, image=NewImage("ami-0b")),
+}
+
+
+@pytest.mark.parametrize("why", [RefusalKind.THROTTLED, RefusalKind.ROLE])
+@pytest.mark.parametrize("delivery", REFUSED_WHILE_HEARING.values(), ids=REFUSED_WHILE_HEARING)
+def test_what_is_refused_waits_although_an_event_came(delivery, why):
+    """An event leads to one look; it does not make a run repeat a refused call until its time is up."""
+    woken = replace(delivery, inbox={"image": "event-7", "look#snap-0a": "event-8", "look#snap-0b": "event-9"})
+    for _ in range(3):
+        for command in machine.outstanding(woken, NOW):
+            woken = machine.evolve(woken, Refused(type(command).__name__, why, FAULT), NOW)
+
+    assert machine.outstanding(woken, NOW) == ()
+    assert machine.outstanding(woken, NOW + 900)

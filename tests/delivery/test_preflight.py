@@ -1,0 +1,241 @@
+"""The checks before anything is opened."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+
+from chalicelib.delivery.preflight import method, method_faults, source_faults, target_faults
+from chalicelib.images.keys import KeyFacts, source_keys
+from chalicelib.images.members import MEMBERS
+from tests.engine.fault_scenes import A_TARGET, GOLDEN, SCENES, TAGS_49, golden, of_image, of_snapshot, of_target
+from tests.images.examples import (
+    HUB,
+    KEY,
+    TARGET,
+    TARGET_KEY,
+    a_key,
+    an_image,
+    describe_snapshot,
+    describe_volume,
+    promotable,
+)
+
+
+def codes(faults) -> list[str]:
+    return [fault.code for fault in faults]
+
+
+def test_fault_texts_are_as_they_were_last_read_by_a_person():
+    """Each says what is wrong, where, and what to do; python -m tests.engine.fault_scenes writes them again."""
+    assert golden() == GOLDEN.read_text("utf-8")
+
+
+@pytest.mark.parametrize("scene", SCENES)
+def test_every_scene_has_a_fault(scene):
+    """Each scene has a fault, and each fault a place, a sentence and a cure."""
+    assert SCENES[scene]
+    for fault in SCENES[scene]:
+        assert fault.where
+        assert fault.what.endswith(".")
+        assert fault.cure.endswith((".", ")"))
+
+
+@given(promotable())
+def test_an_image_of_known_parts_has_no_fault(described):
+    """Unencrypted and mixed snapshots and blank, ephemeral and no-device mappings are accepted."""
+    assert source_faults(described.read(), HUB, {KEY: a_key()}) == ()
+
+
+@pytest.mark.parametrize(
+    ("member", "value"), [(name, value) for name, member in MEMBERS["Image"].items() for value in member.refused]
+)
+def test_each_refused_value_of_an_image_stops_the_promotion(member, value):
+    """A check of its own refuses each value that the table calls refused."""
+    assert "source-value-unknown" not in codes(of_image(**{member: value}))
+    assert of_image(**{member: value})
+
+
+@pytest.mark.parametrize(
+    ("member", "value"), [(name, value) for name, member in MEMBERS["Snapshot"].items() for value in member.refused]
+)
+def test_each_refused_value_of_a_snapshot_stops_the_promotion(member, value):
+    """A check of its own refuses each value that the table calls refused."""
+    assert "source-value-unknown" not in codes(of_snapshot(**{member: value}))
+    assert of_snapshot(**{member: value})
+
+
+def test_all_faults_are_found_at_once():
+    """One pass shows all faults of an image."""
+    image = an_image(
+        [
+            describe_snapshot("snap-0a", State="error"),
+            describe_snapshot("snap-0b", KmsKeyId="arn:aws:kms:us-east-1:111111111111:key/ebs"),
+            describe_snapshot("snap-0c", KmsKeyId="arn:aws:kms:us-east-1:111111111111:key/ebs", StorageTier="archive"),
+        ],
+        OwnerId="999999999999",
+        TpmSupport="v2.0",
+        BootMode="uefi-preferred",
+        UsageOperation="RunInstances:0010",
+        Hypervisor="novel",
+        Tags=TAGS_49,
+        BlockDeviceMappings=[
+            describe_volume("/dev/xvda", "snap-0a"),
+            describe_volume("/dev/xvdb", "snap-0b"),
+            describe_volume("/dev/xvdc", "snap-0c"),
+        ],
+    )
+    keys = {
+        KEY: a_key(enabled=False, state="Disabled"),
+        "arn:aws:kms:us-east-1:111111111111:key/ebs": a_key(manager="AWS"),
+    }
+
+    assert codes((*source_faults(image, HUB, keys), *method_faults(image, (A_TARGET,)))) == [
+        "source-not-owned",
+        "source-snapshot-not-completed",
+        "source-snapshot-archived",
+        "source-key-not-enabled",
+        "source-snapshot-aws-ebs-key",
+        "source-too-many-tags",
+        "source-value-unknown",
+        "source-billing-code",
+        "source-tpm-uefi-preferred",
+    ]
+
+
+NOT_THE_SAME = {
+    "source-billing-code": {"Platform": "windows", "PlatformDetails": "Windows", "UsageOperation": "RunInstances:0002"},
+    "source-tpm-uefi-preferred": {"TpmSupport": "v2.0", "BootMode": "uefi-preferred"},
+    "source-watermark": {"ImageWatermarks": [{"WatermarkKey": "w"}]},
+    "source-device-initialization-rate": {
+        "BlockDeviceMappings": [describe_volume("/dev/xvda", "snap-0a", VolumeInitializationRate=200)]
+    },
+}
+"""What RegisterImage cannot reproduce."""
+
+
+@pytest.mark.parametrize("code", NOT_THE_SAME)
+def test_what_registering_cannot_make_the_same_goes_by_copy_image_or_not_at_all(code):
+    """`auto` picks CopyImage and says why; `snapshots` is refused with a cure; share mode is not affected."""
+    image = an_image([describe_snapshot("snap-0a")], **NOT_THE_SAME[code])
+    auto, whole, shared = (
+        replace(A_TARGET, **settings)
+        for settings in ({"copy_method": "auto"}, {"copy_method": "image"}, {"mode": "share"})
+    )
+
+    assert source_faults(image, HUB, {KEY: a_key()}) == method_faults(image, (auto, whole, shared)) == ()
+    assert method(whole, image) == ("image", "")
+    way, why = method(auto, image)
+    (fault,) = method_faults(image, (auto, A_TARGET))
+    assert (way, fault.code) == ("image", code)
+    assert why == f"copy_method auto: {fault.what}"
+    assert "copy_method: auto" in fault.cure
+
+
+def test_auto_registers_a_plain_image_from_its_snapshots():
+    """RegisterImage makes the same image, so the launch permission stays closed."""
+    image = an_image([describe_snapshot("snap-0a")])
+
+    assert method(replace(A_TARGET, copy_method="auto"), image)[0] == "snapshots"
+    assert method(A_TARGET, image) == ("snapshots", "")
+
+
+def test_a_pending_image_is_no_fault():
+    """The service waits for it."""
+    assert of_image(State="pending") == ()
+
+
+def test_the_cure_for_aws_ebs_is_a_command_that_can_be_run():
+    """It has Region, image and a legal new name."""
+    [fault] = SCENES["aws/ebs key"]
+
+    assert (
+        "aws ec2 copy-image --region us-east-1 --source-region us-east-1 --source-image-id ami-0aaaaaaaaaaaaaaaa "
+        "--name 'golden-cmk' --encrypted --kms-key-id alias/YOUR-KEY"
+    ) in fault.cure
+
+
+def test_a_name_with_a_quote_is_safe_to_paste():
+    """The copied command is valid for any image name."""
+    faults = source_faults(an_image(Name="bob's image; $(date)"), HUB, {KEY: a_key(manager="AWS")})
+
+    assert "--name 'bob-s image- -(date)-cmk'" in faults[0].cure
+
+
+def test_one_key_is_one_fault_that_names_its_snapshots():
+    """Twenty snapshots under aws/ebs need one repair."""
+    image = an_image(
+        [describe_snapshot("snap-0a"), describe_snapshot("snap-0b")],
+        BlockDeviceMappings=[describe_volume("/dev/xvda", "snap-0a"), describe_volume("/dev/xvdb", "snap-0b")],
+    )
+
+    [fault] = source_faults(image, HUB, {KEY: a_key(manager="AWS")})
+    assert fault.where == "snap-0a, snap-0b"
+
+
+def test_the_trigger_tag_and_reserved_tags_do_not_count():
+    """Fifty tags fit: 45 of the source and 5 of the service's."""
+    tags = [*TAGS_49[:45], {"Key": "promote", "Value": "dev"}, {"Key": "aws:ec2:x", "Value": "y"}]
+
+    assert of_image(Tags=tags) == ()
+    assert codes(of_image(Tags=[*tags, {"Key": "one more", "Value": ""}])) == ["source-too-many-tags"]
+
+
+def test_only_the_keys_of_snapshots_to_copy_are_asked_for():
+    """A key of two snapshots is described once; an unencrypted snapshot has none."""
+    image = an_image(
+        [describe_snapshot("snap-0a"), describe_snapshot("snap-0b"), describe_snapshot("snap-0c", Encrypted=False)],
+        BlockDeviceMappings=[describe_volume(f"/dev/xvd{x}", f"snap-0{x}") for x in "abc"],
+    )
+
+    assert source_keys(image) == (KEY,)
+
+
+def test_a_key_is_read_from_what_kms_describes():
+    """KMS's names become the service's."""
+    metadata = {
+        "Arn": KEY,
+        "AWSAccountId": HUB,
+        "Enabled": True,
+        "KeyState": "Enabled",
+        "KeyManager": "CUSTOMER",
+        "KeySpec": "SYMMETRIC_DEFAULT",
+        "KeyUsage": "ENCRYPT_DECRYPT",
+    }
+
+    assert KeyFacts.from_describe(metadata) == a_key()
+
+
+def test_a_target_with_its_key_and_a_free_name_has_no_fault():
+    """A valid target."""
+    assert of_target() == ()
+
+
+def test_all_faults_of_a_target_are_found_at_once():
+    """One pass shows key, tags and name."""
+    key = a_key(arn=TARGET_KEY, account=TARGET, enabled=False, state="Disabled", spec="RSA_2048")
+    tags = {f"tag-{number}": "x" for number in range(51)}
+    expected = ["target-key-not-symmetric", "target-key-not-enabled", "target-too-many-tags", "target-name-taken"]
+
+    assert codes(target_faults(A_TARGET, key, tags, "golden", "ami-0cccccccccccccccc")) == expected
+
+
+def test_a_key_that_the_service_does_not_open_may_be_of_a_third_account():
+    """With `key_access: none` the hub may not be able to read its owner's key; a bad state is still a fault."""
+    third = "999999999999"
+    arn = KEY.replace(HUB, third)
+    image = an_image([describe_snapshot("snap-0a", KmsKeyId=arn)])
+
+    assert codes(source_faults(image, HUB, {arn: a_key(arn=arn, account=third)})) == ["source-key-foreign"]
+    assert codes(source_faults(image, HUB, {})) == ["source-key-not-readable"]
+    assert codes(source_faults(image, HUB, {arn: a_key(arn=arn, account=third)}, opens_keys=False)) == []
+    assert codes(source_faults(image, HUB, {}, opens_keys=False)) == []
+    off = a_key(arn=arn, account=third, enabled=False, state="Disabled")
+    assert codes(source_faults(image, HUB, {arn: off}, opens_keys=False)) == ["source-key-not-enabled"]
+
+
+def test_a_key_of_the_hub_is_looked_at_whoever_opens_it():
+    """No account can use a key that is gone, or aws/ebs."""
+    image = an_image()
+
+    assert codes(source_faults(image, HUB, {}, opens_keys=False)) == ["source-key-not-readable"]

@@ -1,0 +1,355 @@
+"""Only what has the nonce of an attempt is the service's; all else in a target is neither used nor deleted."""
+
+from dataclasses import replace
+
+import pytest
+
+from chalicelib.delivery import machine, proof
+from chalicelib.delivery.attempts import CopiesFound, CopyStarted, FindCopies, ImageRegistered, RegisterImage
+from chalicelib.delivery.model import Attempt, CopyState, Delivery, DeliveryState, ImageRequest, SlotRequest
+from chalicelib.delivery.phase import CancelAsked, DeadlinePassed, DeliveryEvent, Refused
+from chalicelib.delivery.phases.checking import TargetReady
+from chalicelib.delivery.phases.ending import LeftoversSeen
+from chalicelib.delivery.phases.imaging import ImageDiscarded, ImageSeen
+from chalicelib.delivery.proof import ShownImage
+from chalicelib.engine import schedule
+from chalicelib.engine.errors import RefusalKind
+from tests.delivery.examples import FAULT, NOW, TARGET_KEY, a_delivery, seen, with_copies
+
+C = CopyState
+
+
+def shown(image: str, **changes: object) -> ShownImage:
+    """An AMI as EC2 shows it, by default made by the delivery's attempt."""
+    ours = ShownImage(image, "available", a_delivery().id, "nonce-", NOW)
+    return replace(ours, **changes)
+
+
+# --- copies ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"nonce": ""},
+        {"nonce": "of somebody else"},
+        {"nonce": "nonce-snap-0b"},
+        {"started_at": NOW - proof.CLOCKS_DIFFER - 1},
+    ],
+    ids=["no nonce", "an unknown nonce", "another snapshot's nonce", "older than the attempt"],
+)
+def test_a_completed_snapshot_with_the_services_tags_that_no_attempt_made_is_never_used_or_deleted(changes):
+    """Planted under the target's key before the first look: everything is copied; the planted one is named."""
+    planted = tuple(seen(source, "completed", copy=f"{source}x", **changes) for source in ("snap-0a",))
+    ready = machine.evolve(a_delivery(), TargetReady(TARGET_KEY, copies=planted), NOW)
+
+    assert ready.state is DeliveryState.WAITING
+    assert [copy.state for copy in ready.copies] == [C.WANTED, C.WANTED]
+    assert (ready.cleanup.to_delete, ready.cleanup.unproven) == ((), ("snap-0ax",))
+    plan = proof.removal(ready, (), planted)
+    assert (plan.copies, plan.unproven) == ((), ("snap-0ax",))
+
+
+def test_a_snapshot_that_seems_a_little_older_than_its_attempt_is_adopted():
+    """Clocks differ by less than five minutes."""
+    early = seen("snap-0a", "completed", started_at=NOW - proof.CLOCKS_DIFFER)
+
+    assert proof.copies(a_delivery(), (early,)).own == (early,)
+
+
+def test_the_one_bearer_of_an_attempts_nonce_is_adopted():
+    """After a crash between CopySnapshot and its answer; an older attempt's late copy is deleted."""
+    delivery = with_copies(a_delivery(DeliveryState.COPYING), C.INTENDED, C.COMPLETED)
+    delivery = replace(delivery, attempts=(Attempt("older", "snap-0a", NOW - 300), *delivery.attempts))
+    adopted = machine.evolve(delivery, CopiesFound((seen("snap-0a", "pending"),)), NOW)
+    late = seen("snap-0a", "pending", copy="snap-0late", nonce="older")
+    both = machine.evolve(adopted, CopiesFound((seen("snap-0a", "pending"), late)), NOW)
+
+    assert (adopted.copies[0].state, adopted.copies[0].copy) == (C.PENDING, "snap-0ac")
+    assert (both.copies[0].copy, both.cleanup.to_delete) == ("snap-0ac", ("snap-0late",))
+
+
+def test_of_two_bearers_of_one_nonce_neither_is_adopted_or_deleted_and_a_fault_names_both():
+    """Someone copied the tag from the service's snapshot before CopySnapshot's answer was recorded."""
+    delivery = with_copies(a_delivery(DeliveryState.COPYING), C.INTENDED, C.COMPLETED)
+    twins = (seen("snap-0a", "completed"), seen("snap-0a", "completed", copy="snap-0x"))
+    after = machine.evolve(delivery, CopiesFound(twins), NOW)
+
+    assert (after.state, after.ending) == (DeliveryState.STOPPING, DeliveryState.FAILED)
+    (fault,) = after.faults
+    assert fault.code == "attempt-doubled"
+    assert "snap-0ac" in fault.what
+    assert "snap-0x" in fault.what
+    assert not {"snap-0ac", "snap-0x"} & set(proof.removal(after, (), twins).copies)
+
+
+def test_a_second_bearer_that_shows_after_the_first_was_adopted_is_noticed_before_registering():
+    """A copy that was found by its nonce, without CopySnapshot's answer, is listed again when all have completed."""
+    delivery = with_copies(a_delivery(DeliveryState.COPYING), C.INTENDED, C.COMPLETED)
+    ready = machine.evolve(delivery, CopiesFound((seen("snap-0a", "completed", copy="snap-0x"),)), NOW)
+    assert machine.outstanding(ready, NOW) == (FindCopies(),)
+
+    twins = (seen("snap-0a", "completed"), seen("snap-0a", "completed", copy="snap-0x"))
+    after = machine.evolve(ready, CopiesFound(twins), NOW)
+    assert [fault.code for fault in after.faults] == ["attempt-doubled"]
+    assert not {"snap-0ac", "snap-0x"} & set(proof.removal(after, (), twins).copies)
+
+
+def test_where_aws_named_the_copy_another_snapshot_with_its_nonce_is_left():
+    """The id that CopySnapshot returned is the proof; the other one is named."""
+    delivery = with_copies(a_delivery(DeliveryState.COPYING), C.PENDING, C.COMPLETED)
+    twins = (seen("snap-0a", "completed"), seen("snap-0a", "completed", copy="snap-0x"))
+    after = machine.evolve(delivery, CopiesFound(twins), NOW)
+
+    assert (after.state, after.cleanup.unproven) == (DeliveryState.REGISTERING, ("snap-0x",))
+    assert after.copies[0].copy == "snap-0ac"
+
+
+def with_ids(delivery: Delivery, **ids: str) -> Delivery:
+    """The delivery whose attempts are known to have made these: by the nonce's end, with _ for -."""
+    known = {f"nonce-{name.replace('_', '-')}": made for name, made in ids.items()}
+    return replace(delivery, attempts=tuple(replace(one, id=known.get(one.nonce, "")) for one in delivery.attempts))
+
+
+def test_once_it_is_known_what_an_attempt_made_only_that_is_proven_in_every_later_episode():
+    """Whatever has its nonce; and its own source counts, not the tag that somebody there can change."""
+    delivery = with_ids(a_delivery(episode=2), snap_0a="snap-0ac")
+    planted = seen("snap-0a", "completed", copy="snap-0x")
+    ours = seen("snap-0a", "completed", nonce="changed")
+
+    assert proof.copies(delivery, (planted,)).unproven == (planted,)
+    assert proof.copies(delivery, (planted, replace(ours, source="snap-0b"))).own == (ours,)
+    ready = machine.evolve(delivery, TargetReady(TARGET_KEY, copies=(planted, ours)), NOW)
+    assert (ready.copies[0].copy, ready.copies[0].adopted) == ("snap-0ac", False)
+    assert ready.cleanup.unproven == ("snap-0x",)
+
+
+@pytest.mark.parametrize("state", [DeliveryState.COPYING, DeliveryState.STOPPING, DeliveryState.TIDYING])
+def test_an_answer_a_look_and_a_cleanup_say_what_an_attempt_made(state):
+    """Each writes the id on the record: of a copy, of an AMI, and of what CopyImage made."""
+    begun = with_copies(a_delivery(state), C.INTENDED, C.COMPLETED)
+    answered = machine.evolve(begun, CopyStarted("snap-0a", "snap-0ac", "nonce-snap-0a"), NOW)
+    assert answered.attempts[0].id == "snap-0ac"
+
+    shows = (shown("ami-0b"),), (seen("snap-0a", "completed"),)
+    left = proof.removal(begun, *shows)
+    stopping = replace(begun, state=DeliveryState.STOPPING)
+    after = machine.evolve(stopping, LeftoversSeen(left.showing, learnt=left.learnt), NOW)
+    assert [one.id for one in after.attempts] == ["snap-0ac", "", "ami-0b"]
+
+    by_image = replace(begun, method="image")
+    made = proof.removal(by_image, (), (seen("", "pending", copy="snap-0i", nonce="nonce-"),))
+    assert made.copies == ("snap-0bc", "snap-0i")
+    kept = proof.keep(by_image, made.learnt)
+    assert kept.attempts[-1] == Attempt("nonce-", proof.UNKNOWN, NOW, "snap-0i", episode=1)
+    assert proof.keep(kept, proof.learnt(kept, proof.copies(kept, (seen("", "", copy="snap-0i"),)).own)) == kept
+
+
+def test_what_copyimage_made_is_proven_by_its_nonce_only_in_its_episode_and_until_the_ami_shows_it():
+    """After that, a snapshot with the nonce is left alone; each of the AMI's is proven by its own id."""
+    running = with_ids(a_delivery(DeliveryState.VERIFYING, method="image"), **{"": "ami-0b"}).with_image(id="ami-0b")
+    planted = seen("snap-0a", "completed", copy="snap-0x", nonce="nonce-")
+    parts = (("snap-0a", "snap-0ac"), ("snap-0b", "snap-0bc"))
+    there = machine.evolve(running, ImageSeen("available", copies=parts), NOW)
+    own = seen("", "completed", copy="snap-0bc", nonce="nonce-")
+
+    assert proof.copies(running, (planted,)).own == (replace(planted, source=proof.UNKNOWN),)
+    found = proof.copies(there, (planted, own))
+    assert (found.own, [one.copy for one in found.unproven]) == ((replace(own, source="snap-0b"),), ["snap-0x"])
+    later = replace(running, episode=2, created_at=NOW + 1)
+    assert [one.copy for one in proof.copies(later, (planted,)).unproven] == ["snap-0x"]
+    assert [one.copy for one in proof.copies(replace(running, method="snapshots"), (planted,)).unproven] == ["snap-0x"]
+
+
+@pytest.mark.parametrize("state", [DeliveryState.COPYING, DeliveryState.REGISTERING, DeliveryState.VERIFYING])
+def test_a_late_answer_that_names_another_snapshot_than_was_adopted_ends_the_delivery(state):
+    """A look of another run found only the one that somebody had planted; AWS's answer counts."""
+    begun = with_copies(a_delivery(DeliveryState.COPYING), C.INTENDED, C.COMPLETED)
+    planted = seen("snap-0a", "completed", copy="snap-0x")
+    misled = replace(machine.evolve(begun, CopiesFound((planted,)), NOW), state=state)
+    after = machine.evolve(misled, CopyStarted("snap-0a", "snap-0ac", "nonce-snap-0a"), NOW)
+
+    assert (after.state, [fault.code for fault in after.faults]) == (DeliveryState.STOPPING, ["attempt-doubled"])
+    plan = proof.removal(after, (), (planted, seen("snap-0a", "completed")))
+    assert (plan.copies, plan.unproven) == (("snap-0ac", "snap-0bc"), ("snap-0x",))
+
+
+# --- images ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"nonce": ""}, {"nonce": "nonce-snap-0a"}, {"created_at": NOW - proof.CLOCKS_DIFFER - 1}],
+    ids=["no nonce", "a copy's nonce", "older than the attempt"],
+)
+def test_an_ami_with_the_services_name_and_tags_that_no_attempt_made_is_unproven_until_a_person_accepts_it(changes):
+    """It is neither adopted nor removed; when an operator accepts its id it is adopted, and still not removed."""
+    delivery, planted = a_delivery(), shown("ami-0x", **changes)
+    accepted = replace(delivery, inbox={"accepted": "ami-0x"})
+
+    assert proof.named(delivery, (planted,)) == proof.Named(unproven="ami-0x")
+    assert proof.removal(delivery, (planted,), ()).images == ()
+    assert proof.removal(delivery, (planted,), ()).unproven == ("ami-0x",)
+    assert proof.named(accepted, (planted,)).own == "ami-0x"
+    assert proof.removal(accepted.with_image(id="ami-0x"), (planted,), ()).images == ()
+
+
+def test_an_ami_of_an_attempt_is_adopted_whichever_episode_made_it():
+    """Nonces are kept for the life of the record; another AMI with the name is reported as a stranger's."""
+    assert proof.named(a_delivery(episode=3), (shown("ami-0b"),)) == proof.Named(own="ami-0b", nonce="nonce-")
+    assert proof.named(a_delivery(), (shown("ami-0s", delivery=""),)) == proof.Named(stranger="ami-0s")
+
+
+def test_of_two_amis_of_one_nonce_neither_is_adopted():
+    """Neither is adopted nor removed."""
+    twins = (shown("ami-0b"), shown("ami-0c"))
+
+    assert proof.named(a_delivery(), twins).own is None
+    assert proof.removal(a_delivery(), twins, ()).images == ()
+
+
+@pytest.mark.parametrize("made", ["ami-0b", "ami-0gone"])
+def test_an_ami_with_the_nonce_of_an_attempt_that_made_another_is_unproven(made):
+    """RegisterImage answered, the AMI is gone, and somebody registers one with its name and tags."""
+    delivery = with_ids(a_delivery(episode=2), **{"": made})
+    found = proof.named(delivery, (shown("ami-0b"),))
+
+    assert (found.own, found.unproven) == (("ami-0b", None) if made == "ami-0b" else (None, "ami-0b"))
+    ready = machine.evolve(a_delivery(episode=2), TargetReady(TARGET_KEY, "ami-0b", nonce="nonce-"), NOW)
+    registered = a_delivery(DeliveryState.REGISTERING, request=ImageRequest(NOW))
+    registered = machine.evolve(registered, ImageRegistered("ami-0b", "nonce-"), NOW)
+    assert ready.attempts[-1].id == registered.attempts[-1].id == "ami-0b"
+
+
+# --- attempts --------------------------------------------------------------------------------------------------------
+
+
+def test_each_attempt_has_a_nonce_of_its_own_that_stands_on_the_record_before_the_call():
+    """CopyImage's nonce is also its client token, and stays the same until its AMI was discarded."""
+    delivery = a_delivery(DeliveryState.COPYING, attempts=(), slots=SlotRequest(granted=2, until=NOW + schedule.LEASE))
+    wanted = machine.outstanding(delivery, NOW)
+    intended = machine.record_intent(delivery, wanted, NOW, ["n1", "n2"])
+    an_image = a_delivery(DeliveryState.REGISTERING, method="image", attempts=())
+    first = machine.record_intent(an_image, (RegisterImage(),), NOW, ["n3"])
+    again = machine.record_intent(first.with_request(intended_at=None), (RegisterImage(),), NOW + 200, ["n4"])
+    discarding = again.with_image(id="ami-0b").with_request(discarding=True)
+    gone = machine.evolve(discarding, ImageDiscarded(), NOW + 200 + schedule.SILENCE)
+    anew = machine.record_intent(gone, (RegisterImage(),), NOW + 900, ["n5"])
+
+    assert intended.attempts == (Attempt("n1", "snap-0a", NOW, episode=1), Attempt("n2", "snap-0b", NOW, episode=1))
+    assert (first.request.token, again.request.token, gone.request.token, anew.request.token) == ("n3", "n3", "", "n5")
+    assert [one.nonce for one in anew.attempts] == ["n3", "n5"]
+
+
+def stopped(**changes: object) -> Delivery:
+    """A failed delivery in its second episode, which intended a copy now and one an hour ago, and removes what it made.
+
+    Of its first episode, an attempt of the day before is on record, and an answered one.
+    """
+    attempts = (
+        Attempt("e1", "snap-0a", NOW - schedule.DAY, "snap-0z", episode=1),
+        Attempt("e2", "snap-0a", NOW - schedule.HOUR, episode=2),
+        Attempt("e2-last", "snap-0b", NOW, episode=2),
+    )
+    return replace(a_delivery(DeliveryState.STOPPING, episode=2), attempts=attempts, **changes)
+
+
+def looked(delivery: Delivery, *looks: DeliveryEvent) -> Delivery:
+    """It after these looks at the target, half a minute apart, the first when all intents have been silent."""
+    at = NOW + schedule.SILENCE
+    for look in looks:
+        delivery, at = machine.evolve(delivery, look, at), at + schedule.SECOND_LOOK_AFTER
+    return delivery
+
+
+NOTHING = LeftoversSeen((), ())
+
+
+@pytest.mark.parametrize(
+    ("after", "kept"),
+    [
+        (schedule.SILENCE, ["e2", "e2-last"]),
+        (schedule.DAY - 1, ["e2", "e2-last"]),
+        (schedule.DAY, []),
+    ],
+    ids=["at once", "within a day", "after a day"],
+)
+def test_nonces_go_a_day_after_the_last_intent_of_their_episode_if_two_looks_found_nothing(after, kept):
+    """The attempts of one episode go together, and those of an earlier one earlier, answered or not."""
+    cleared = looked(stopped(), NOTHING, NOTHING)
+
+    assert [one.nonce for one in proof.carried(cleared, NOW + after)] == kept
+
+
+@pytest.mark.parametrize(
+    "looks",
+    [
+        (),
+        (NOTHING,),
+        (LeftoversSeen(("snap-0ac",), (), FAULT), NOTHING),
+        (replace(NOTHING, unproven=("snap-0x",)), replace(NOTHING, unproven=("snap-0x",))),
+        (replace(NOTHING, refusal=FAULT), replace(NOTHING, refusal=FAULT)),
+        (NOTHING, NOTHING, CopyStarted("snap-0a", "snap-0ac", "e2")),
+        (NOTHING, NOTHING, ImageRegistered("ami-0b", "e2")),
+    ],
+    ids=["no look", "one look", "something left", "unproven", "a removal refused", "a late copy", "a late AMI"],
+)
+def test_all_nonces_stay_where_the_cleaning_up_did_not_find_nothing(looks):
+    """However late it begins again: each may still be the only proof of what is left there."""
+    cleaned = looked(stopped(), *looks)
+
+    assert proof.carried(cleaned, NOW + 30 * schedule.DAY) == cleaned.attempts
+
+
+def test_a_target_that_refuses_every_look_keeps_its_nonces():
+    """The delivery ends by its deadlines, without a look: nobody knows what is left there."""
+    refused = Refused("FindLeftovers", RefusalKind.ROLE, FAULT)
+    ended = looked(stopped(), refused, DeadlinePassed(), DeadlinePassed(), refused)
+
+    assert ended.cleanup.done
+    assert proof.carried(ended, NOW + 30 * schedule.DAY) == ended.attempts
+
+
+def test_an_episode_that_never_looked_says_nothing_of_an_earlier_one():
+    """It was cancelled before it made anything, while the nonces of an episode that left something are on record."""
+    cancelled = machine.evolve(replace(stopped(), state=DeliveryState.WAITING), CancelAsked(), NOW)
+
+    assert cancelled.cleanup.done
+    assert proof.carried(cancelled, NOW + 30 * schedule.DAY) == cancelled.attempts
+
+
+def test_a_delivery_that_was_not_cleaned_up_keeps_its_nonces():
+    """What it delivered is proven by them, in every later episode."""
+    delivered = replace(stopped(), state=DeliveryState.DELIVERED, ending=None)
+
+    assert proof.carried(delivered, NOW + 30 * schedule.DAY) == delivered.attempts
+
+
+def test_a_look_that_finds_something_after_a_clear_one_takes_it_back():
+    """A late answer names a copy, and the looks for it are refused until the deadline."""
+    late = looked(stopped(), NOTHING, NOTHING, ImageRegistered("ami-0b", "e2"), DeadlinePassed())
+    over = machine.evolve(late, Refused("FindLeftovers", RefusalKind.ROLE, FAULT), NOW + schedule.HOUR)
+
+    assert over.cleanup.done
+    assert proof.carried(over, NOW + 30 * schedule.DAY) == over.attempts
+
+
+def test_an_attempt_that_aws_refused_leaves_no_nonce_behind():
+    """Nothing has it. An AMI of many snapshots may be refused for hours, and its record must not grow."""
+    delivery = with_copies(a_delivery(DeliveryState.COPYING), C.INTENDED, C.COMPLETED)
+    refused = Refused("StartCopy", RefusalKind.LIMIT, FAULT, "snap-0a", nonce="nonce-snap-0a")
+
+    assert [one.source for one in machine.evolve(delivery, refused, NOW).attempts] == ["snap-0b", ""]
+    unheard = machine.evolve(delivery, replace(refused, kind=RefusalKind.THROTTLED, unknown=True), NOW)
+    assert unheard.attempts == delivery.attempts
+
+
+def test_a_refusal_of_an_earlier_attempt_ends_no_later_one():
+    """Two concurrent calls: when one is refused the other may have made a copy, whose nonce must stay on record."""
+    delivery = with_copies(a_delivery(DeliveryState.COPYING), C.INTENDED, C.COMPLETED)
+    late = Refused("StartCopy", RefusalKind.LIMIT, FAULT, "snap-0a", nonce="of an earlier one")
+    an_image = a_delivery(DeliveryState.REGISTERING, request=ImageRequest(NOW))
+
+    assert machine.evolve(delivery, late, NOW) == replace(delivery, due_at=machine.due_at(delivery))
+    after = machine.evolve(an_image, replace(late, step="RegisterImage", source=None), NOW)
+    assert (after.request.intended_at, after.attempts) == (NOW, an_image.attempts)

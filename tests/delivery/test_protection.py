@@ -1,0 +1,86 @@
+"""Deregistration protection: set when no later step may remove the AMI; its failure never fails a delivery."""
+
+from dataclasses import replace
+
+from chalicelib.delivery import machine
+from chalicelib.delivery.model import Delivery, DeliveryState, NewImage
+from chalicelib.delivery.phase import Refused
+from chalicelib.delivery.phases.ending import NotifyOutcome, OutcomeNotified
+from chalicelib.delivery.phases.publishing import PROTECT_TRIES, ImageProtected, ProtectImage
+from chalicelib.engine.errors import RefusalKind
+from tests.delivery.examples import FAULT, NOW, a_delivery
+
+PROTECT, NOTIFY = ProtectImage(), NotifyOutcome()
+
+
+def publishing(**settings: object) -> Delivery:
+    """A delivery whose AMI was compared, and whose owner is not notified yet."""
+    fresh = a_delivery(DeliveryState.PUBLISHING, image=NewImage("ami-0b"))
+    return replace(fresh, target=replace(fresh.target, **settings))
+
+
+def refused(delivery: Delivery, kind: RefusalKind, now: int = NOW) -> Delivery:
+    """Let AWS refuse the protection."""
+    return machine.evolve(delivery, Refused("ProtectImage", kind, FAULT), now)
+
+
+def test_an_ami_is_protected_before_its_owner_hears_of_it():
+    """First the protection, then the notice, which mentions it; nothing is protected before the comparison."""
+    delivery = publishing()
+    assert machine.outstanding(delivery, NOW) == (PROTECT,)
+
+    protected = machine.evolve(delivery, ImageProtected(), NOW)
+    assert machine.outstanding(protected, NOW) == (NOTIFY,)
+    assert machine.evolve(protected, OutcomeNotified(), NOW).image.protected
+    for state in set(DeliveryState) - {DeliveryState.PUBLISHING}:
+        assert PROTECT not in machine.outstanding(
+            a_delivery(state, image=NewImage("ami-0b")).with_image(available_at=NOW), NOW
+        )
+
+
+def test_what_can_still_be_removed_is_not_protected():
+    """From `publishing` the only end is delivered, so the service never has to lift a protection."""
+    after = {to for row in machine.TRANSITIONS[DeliveryState.PUBLISHING].values() for to in row}
+
+    assert after == {DeliveryState.PUBLISHING, DeliveryState.DELIVERED, DeliveryState.SHARED}
+
+
+def test_protect_false_and_a_shared_ami_ask_for_nothing():
+    """The targets file turns it off; in share mode the AMI is the hub's."""
+    assert machine.outstanding(publishing(protect=False), NOW) == (NOTIFY,)
+    assert machine.outstanding(publishing(mode="share"), NOW) == (NOTIFY,)
+
+
+def test_a_refusal_does_not_fail_a_good_delivery():
+    """An old stack in the target: the AMI is delivered without it, with a fault that says why and what to do."""
+    for kind in set(RefusalKind) - {RefusalKind.THROTTLED}:
+        after = refused(publishing(), kind)
+        assert machine.outstanding(after, NOW) == (NOTIFY,)
+        over = machine.evolve(after, OutcomeNotified(), NOW)
+        assert (over.state, over.image.protected) == (DeliveryState.DELIVERED, False)
+        assert over.image.unprotected is not None
+        assert (over.image.unprotected.code, FAULT.what in over.image.unprotected.what) == ("image-not-protected", True)
+        assert "enable-image-deregistration-protection --image-id ami-0b" in over.image.unprotected.cure
+
+
+def test_an_outage_is_waited_out_for_minutes_and_not_for_hours():
+    """A throttle is retried; the notice waits for that some minutes at most."""
+    delivery, now, tries = publishing(), NOW, 0
+    while PROTECT in machine.outstanding(delivery, now):
+        delivery, tries = refused(delivery, RefusalKind.THROTTLED, now), tries + 1
+        assert delivery.due_at is not None
+        now = max(now, delivery.due_at)
+
+    assert tries == PROTECT_TRIES + 1
+    assert now - NOW <= 5 * 60
+    assert machine.outstanding(delivery, now) == (NOTIFY,)
+    assert delivery.last_refusal is None
+
+
+def test_while_its_shares_linger_it_is_due_for_its_protection():
+    """The protection does not wait for the linger, and is retried meanwhile."""
+    lingering = publishing(linger=3600).with_shares(holds_copy=True)
+    waiting = refused(lingering, RefusalKind.THROTTLED)
+
+    assert PROTECT in machine.outstanding(lingering, NOW)
+    assert waiting.due_at == waiting.next_try

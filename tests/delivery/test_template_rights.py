@@ -1,0 +1,80 @@
+"""Which rights of a target's copy role a delivery needs."""
+
+from pathlib import Path
+
+import pytest
+
+from awsim import cfn
+from chalicelib.delivery.template_rights import allowed, lacking, needed, template_old
+from chalicelib.targets.applied_file import Target
+
+ROOT = Path(__file__).resolve().parents[2]
+NOT_OF_A_DELIVERY = {
+    "ec2:DescribeImageAttribute",  # of the source, in share mode and by CopyImage
+    "iam:GetRole",  # its refusal does not block; CreateGrant's refusal says what is missing
+    "iam:GetRolePolicy",  # the question itself
+    "kms:GenerateDataKey",
+    # doctor's questions
+    "ec2:GetAllowedImagesSettings",
+    "ec2:GetEbsDefaultKmsKeyId",
+    "ec2:GetEbsEncryptionByDefault",
+    "ec2:GetImageBlockPublicAccessState",
+    "ec2:GetSnapshotBlockPublicAccessState",
+    "events:DescribeRule",
+    "events:ListTargetsByRule",
+    "kms:GetKeyPolicy",
+}
+COPY = Target("222222222222", "eu-central-1", copy_method="auto")
+
+
+def template():
+    """The actions that the copy role of deploy/target.yaml allows."""
+    (policy,) = cfn.read(ROOT / "deploy" / "target.yaml")["Resources"]["Role"]["Properties"]["Policies"]
+    statements = [one for one in policy["PolicyDocument"]["Statement"] if "Fn::If" not in one]
+    return allowed({"Statement": statements})
+
+
+def test_each_right_of_the_template_is_one_that_a_delivery_needs_or_is_listed_here():
+    """A right that is added to the template gets its line in `needed`, or here with the reason why not."""
+    assert set(needed(COPY)) | NOT_OF_A_DELIVERY == set(template()) | {"kms:GenerateDataKey"}
+    assert set(needed(COPY)) & NOT_OF_A_DELIVERY == set()
+
+
+@pytest.mark.parametrize(
+    ("settings", "action"),
+    [
+        ({"copy_method": "image"}, "ec2:CopySnapshot"),
+        ({"copy_method": "snapshots"}, "ec2:CopyImage"),
+        ({"protect": False}, "ec2:EnableImageDeregistrationProtection"),
+        ({"mode": "share"}, "ec2:CreateTags"),
+    ],
+)
+def test_a_right_is_asked_for_only_where_the_settings_need_it(settings, action):
+    """An older template stays good for a target that does not use what is new."""
+    without = [one for one in template() if one != action]
+
+    assert lacking(COPY, without) == (action,)
+    assert lacking(Target(COPY.account, COPY.region, **{"copy_method": "auto", **settings}), without) == ()
+
+
+def test_the_fault_names_role_rights_and_template():
+    """And nothing is said about a role that lacks nothing."""
+    (fault,) = template_old(COPY, ["ec2:*"])
+
+    assert "AmiCopyRole there does not allow kms:CreateGrant, kms:Decrypt" in fault.what
+    assert fault.where == "account 222222222222, eu-central-1"
+    assert template_old(COPY, template()) == ()
+
+
+@pytest.mark.parametrize(
+    ("statement", "actions"),
+    [
+        ({"Effect": "Allow", "Action": "EC2:copy*"}, ("EC2:copy*",)),
+        ({"Effect": "Allow", "NotAction": "iam:*"}, ("*",)),
+        ({"Effect": "Deny", "Action": "*"}, ()),
+    ],
+)
+def test_what_a_statement_allows(statement, actions):
+    """One statement may stand without a list; wildcards and the letters' case are IAM's."""
+    assert allowed({"Statement": statement}) == actions
+    assert ("ec2:CopySnapshot" in lacking(COPY, actions)) == (not actions)

@@ -1,0 +1,35 @@
+"""Which kind of policy denied a call, by AWS's message."""
+
+import pytest
+
+from chalicelib.engine.denials import cause, kind_of
+
+WHO = "User: arn:aws:sts::222222222222:assumed-role/AmiCopyRole/x is not authorized to perform: ec2:CopySnapshot on "
+WHO += "resource: arn:aws:ec2:us-east-1::snapshot/*"
+DENIES, COPYING = "with an explicit deny in", "allows the ec2:CopySnapshot action"
+SAYS = [
+    (
+        f"{DENIES} a service control policy",
+        "service control policy",
+        "list-policies-for-target --filter SERVICE_CONTROL_POLICY",
+    ),
+    (f"because no service control policy {COPYING}", "service control policy", "exempt the role"),
+    (f"{DENIES} a resource control policy", "resource control policy", "RESOURCE_CONTROL_POLICY"),
+    (f"{DENIES} an identity-based policy", "identity-based policy", "list-role-policies"),
+    (f"because no identity-based policy {COPYING}", "identity-based policy", "deploy/target.yaml"),
+    ("because no resource-based policy allows the kms:Decrypt action", "resource-based policy", "key-policy"),
+    (f"{DENIES} a resource-based policy", "resource-based policy", "the resource that the message names"),
+    (f"because no permissions boundary {COPYING}", "permissions boundary", "boundary"),
+    (f"because no session policy {COPYING}", "session policy", "issue"),
+    (f"{DENIES} a VPC endpoint policy", "VPC endpoint policy", "endpoint"),
+    ("because no role trust policy allows the sts:AssumeRole action", "role trust policy", ""),
+    ("", "", ""),
+]
+
+
+@pytest.mark.parametrize(("words", "kind", "cure"), SAYS)
+def test_the_kind_of_policy_is_in_its_words(words, kind, cure):
+    """With where to look; if the message does not name it, nothing is guessed."""
+    assert kind_of(f"{WHO} {words}. Encoded authorization failure message: x") == (kind, "explicit" in words)
+    assert cure in cause(f"{WHO} {words}")
+    assert bool(cause(f"{WHO} {words}")) == bool(cure)

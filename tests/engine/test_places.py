@@ -1,0 +1,76 @@
+"""Names with parts are parsed and written in one place."""
+
+import pytest
+
+from chalicelib.engine import addresses
+from chalicelib.engine.addresses import RecordKey
+from chalicelib.engine.places import Arn, Place, Resource, last_part
+
+KEY = "arn:aws:kms:eu-central-1:111111111111:key/1"
+
+
+@pytest.mark.parametrize("text", ["222222222222", "222222222222/eu-central-1", ""])
+def test_a_place_is_written_as_it_was_read(text):
+    """An account, or an account and a Region."""
+    assert str(Place.parse(text)) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "account", "name"),
+    [
+        (KEY, "111111111111", "1"),
+        ("arn:aws:sns:eu-central-1:111111111111:topic", "111111111111", "topic"),
+        ("arn:aws:sns:eu-central-1:111111111111:topic:subscription", "111111111111", "subscription"),
+        ("arn:aws:iam::111111111111:role/path/R", "111111111111", "R"),
+        ("ec2.amazonaws.com", "", "ec2.amazonaws.com"),
+        ("arn:aws:kms", "", "kms"),
+        ("111111111111", "", "111111111111"),
+    ],
+)
+def test_an_arn_is_written_as_it_was_read(text, account, name):
+    """What is no ARN has no account, and stays as it is."""
+    assert (Arn.parse(text).account, Arn.parse(text).name, str(Arn.parse(text))) == (account, name, text)
+
+
+@pytest.mark.parametrize(
+    ("key", "resource"),
+    [
+        (addresses.snapshot_resource("snap-1"), Resource("snapshot", "snap-1")),
+        (addresses.snapshot_resource("snap-1", "us-east-1"), Resource("snapshot", "snap-1", region="us-east-1")),
+        (addresses.image_resource("ami-1"), Resource("image", "ami-1")),
+        (addresses.key_resource(KEY, "222222222222"), Resource("key", KEY, "222222222222")),
+        (addresses.role_resource(KEY, "222222222222"), Resource("role", KEY, "222222222222")),
+        (addresses.policy_resource(KEY), Resource("policy", KEY)),
+    ],
+)
+def test_a_resource_is_written_as_it_was_read(key, resource):
+    """Each kind, also without the first word, as people see it."""
+    assert Resource.parse(key.pk) == resource
+    assert Resource.parse(key.pk.removeprefix("resource#")) == resource
+    assert str(resource) == key.pk
+
+
+def test_a_damaged_resource_has_no_kind():
+    """It is about no key, and at home nowhere."""
+    assert (Resource.parse("nonsense").kind, Resource.parse("nonsense").arn) == ("", "")
+    assert not Resource.parse("resource#role#").at_home
+
+
+def test_the_share_in_a_sort_key():
+    """A live share, an archived one, and an entry of its history have one name."""
+    resource = addresses.key_resource(KEY, "222222222222")
+    share = addresses.share(resource, "d1-Role#x")
+    keys = (share, addresses.archived_share(resource.pk, "d1-Role#x", 7), addresses.share_history(share, 7, 1))
+
+    assert {key.share_name for key in keys} == {"d1-Role#x"}
+
+
+def test_the_parts_of_a_record_key():
+    """A kind, and what follows it."""
+    assert (RecordKey("promotion#ami-1").kind, RecordKey("promotion#ami-1").name) == ("promotion", "ami-1")
+    assert addresses.place_of_quota(addresses.copy_quota("1", "r")) == Place("1", "r")
+
+
+def test_the_last_part():
+    """Of a path; a name without one is itself."""
+    assert (last_part("autoscaling.amazonaws.com/Role"), last_part("Role")) == ("Role", "Role")

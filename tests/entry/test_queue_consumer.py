@@ -1,0 +1,124 @@
+"""Messages from the queues: which are processed, which record's worker runs, and when a record is parked."""
+
+import json
+from types import SimpleNamespace
+
+import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError
+
+from chalicelib.engine import addresses
+from chalicelib.engine.errors import Misconfigured, Refusal, RefusalKind
+from chalicelib.engine.faults import Fault
+from chalicelib.engine.ports import Write
+from chalicelib.entry.queue_consumer import SHARE_WORKER_KINDS, TRIES, WORKER_KINDS, QueueConsumer
+from chalicelib.promotion.codec import begun
+from chalicelib.sharing.worker.reasons import Reasons
+from tests.fakes import MemoryRecords
+from tests.service.cloud import Quiet
+
+AMI, NOW = "ami-0abc", 1_800_000_000
+KEY = addresses.promotion(AMI)
+FAULT = Fault("code", "where", "what.", "cure.")
+ARN = "arn:aws:kms:us-east-1:111111111111:key/1"
+RUNS = {
+    "delivery#0123": "deliveries",
+    KEY.pk: "promotions",
+    "quota#222222222222#us-east-1": "copy_quotas",
+    "inventory#222222222222#us-east-1": "inventories",
+    "resource#snapshot#snap-0a": "share_worker",
+    addresses.grants_on(ARN).pk: "grant_audit",
+}
+"""A record -> the service that processes it."""
+
+
+class WorkerSetup:
+    """A worker whose services only record that they ran, and raise what the test sets."""
+
+    def __init__(self, kinds=(*WORKER_KINDS, *SHARE_WORKER_KINDS)):
+        self.records, self.ran, self.trouble = MemoryRecords(), [], None
+        services = SimpleNamespace(**{name: SimpleNamespace(run=self.run(name)) for name in RUNS.values()})
+        reasons = Reasons(self.records, lambda: NOW, lambda ami: begun(ami, "111111111111", "us-east-1", NOW))
+        self.worker = QueueConsumer(services, self.records, reasons, lambda: NOW, Quiet(), kinds)
+
+    def run(self, name):
+        def run(key, *_cause, **_time_left):
+            self.ran.append((name, key.pk))
+            if self.trouble is not None:
+                raise self.trouble
+
+        return run
+
+    def take(self, body, receives=1):
+        """Invoke the worker with a message, as Lambda does."""
+        message = {"body": json.dumps(body), "attributes": {"ApproximateReceiveCount": str(receives)}}
+        context = SimpleNamespace(get_remaining_time_in_millis=lambda: 30_000)
+        self.worker.run({"Records": [message]}, context)
+
+
+@pytest.mark.parametrize("pk", RUNS)
+def test_the_record_that_is_named_is_worked_on(pk):
+    """Each kind by its own worker."""
+    scene = WorkerSetup()
+    scene.take({"key": pk, "cause": "x"})
+
+    assert scene.ran == [(RUNS[pk], pk)]
+
+
+def test_a_reason_is_on_the_record_before_its_worker_runs():
+    """The promotion that a tag starts exists, with the reason for its start."""
+    scene = WorkerSetup()
+    scene.take({"key": KEY.pk, "cause": "event-1", "reason": {"tag": "000000000003"}})
+
+    assert scene.records.read(KEY).inbox == {"tag": "000000000003"}
+    assert scene.ran == [("promotions", KEY.pk)]
+
+
+def test_an_older_reason_makes_the_record_look_all_the_same():
+    """Events come in any order; the worker reads the truth from AWS."""
+    scene = WorkerSetup()
+    for version in ("000000000003", "000000000002"):
+        scene.take({"key": KEY.pk, "cause": version, "reason": {"tag": version}})
+
+    assert scene.records.read(KEY).inbox == {"tag": "000000000003"}
+    assert len(scene.ran) == 2
+
+
+@pytest.mark.parametrize(
+    ("kinds", "pk"), [(WORKER_KINDS, "resource#snapshot#snap-0a"), (SHARE_WORKER_KINDS, KEY.pk), (WORKER_KINDS, "x#1")]
+)
+def test_a_record_of_a_kind_that_the_function_does_not_work_on_is_an_error(kinds, pk):
+    """Its message goes to the dead letters, and the record is not parked: it is not at fault."""
+    scene = WorkerSetup(kinds)
+    scene.records.create(Write(KEY, "running", {}, NOW), NOW)
+    with pytest.raises(ValueError, match="works on records of the kinds"):
+        scene.take({"key": pk, "cause": "x", "reason": {"tag": "000000000003"}}, receives=TRIES)
+
+    assert scene.ran == []
+    assert not scene.records.read(KEY).parked
+    assert scene.records.read(KEY).inbox == {}
+
+
+@pytest.mark.parametrize(
+    ("trouble", "receives", "parked"),
+    [
+        (KeyError("state"), TRIES, True),
+        (KeyError("state"), TRIES - 1, False),
+        (ClientError({"Error": {"Code": "ValidationException"}}, "UpdateItem"), TRIES, True),
+        (ClientError({"Error": {"Code": "ThrottlingException"}}, "UpdateItem"), TRIES, False),
+        (EndpointConnectionError(endpoint_url="https://x"), TRIES, False),
+        (Misconfigured("no table"), TRIES, False),
+        (Refusal(RefusalKind.THROTTLED, FAULT), TRIES, False),
+        (Refusal(RefusalKind.DENIED, FAULT, unknown=True), TRIES, False),
+        (Refusal(RefusalKind.DENIED, FAULT), TRIES, True),
+    ],
+    ids=["own", "not yet", "invalid", "throttled", "no answer", "deployment", "patience", "unheard", "denied"],
+)
+def test_a_record_over_which_every_try_raises_is_parked_with_the_last(trouble, receives, parked):
+    """Not if AWS failed, or the deployment is wrong."""
+    scene = WorkerSetup()
+    scene.records.create(Write(KEY, "running", {}, NOW), NOW)
+    scene.trouble = trouble
+    with pytest.raises(type(trouble)):
+        scene.take({"key": KEY.pk, "cause": "x"}, receives)
+
+    assert bool(scene.records.read(KEY).parked) == parked

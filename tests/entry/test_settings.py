@@ -1,0 +1,49 @@
+"""What a function reads from its environment."""
+
+import pytest
+
+from chalicelib.engine.errors import Misconfigured
+from chalicelib.entry.settings import Settings
+from tools.package import HUB_STACK, MONITOR_STACK, merge_template
+
+GIVEN = {
+    "AWS_REGION": "us-east-1",
+    "AMI_PROMOTER_HUB_ACCOUNT": "111111111111",
+    "AMI_PROMOTER_TABLE": "ami-promoter-us-east-1",
+    "AMI_PROMOTER_CONFIG_TABLE": "ami-promoter-us-east-1-config",
+    "AMI_PROMOTER_MEMBERS_TABLE": "ami-promoter-us-east-1-members",
+    "AMI_PROMOTER_WORKER_QUEUE_URL": "https://act",
+    "AMI_PROMOTER_SHARE_WORKER_QUEUE_URL": "https://share-worker",
+    "AMI_PROMOTER_TOPIC_ARN": "arn:aws:sns:us-east-1:111111111111:notices",
+    "AMI_PROMOTER_EVENT_BUS": "default",
+    "AMI_PROMOTER_TRIGGER_TAG": "promote",
+    "AMI_PROMOTER_KEEP_HISTORY_DAYS": "400",
+}
+
+
+MONITORS = {
+    f"AMI_PROMOTER_{name}" for name in ("FINDINGS_TABLE", "SECURITY_TOPIC_ARN", "LEARNING_HOURS", "SIBLING_REGIONS")
+}
+
+
+@pytest.mark.parametrize(("stack", "more"), [(HUB_STACK, set()), (MONITOR_STACK, MONITORS)], ids=["hub", "monitor"])
+def test_the_template_gives_all_that_a_function_wants(stack, more):
+    """It sets no variable that no function reads; Lambda sets the Region."""
+    given = merge_template(stack)["Globals"]["Function"]["Environment"]["Variables"]
+
+    assert {name for name in given if name.startswith("AMI_PROMOTER_")} == (GIVEN.keys() | more) - {"AWS_REGION"}
+    assert Settings.read(GIVEN).keep_history_days == 400
+    assert Settings.read(GIVEN).partition == "aws"
+
+
+def test_everything_that_is_missing_is_named_at_once():
+    """One log line has every fault of the deployment."""
+    with pytest.raises(Misconfigured, match="lacks AMI_PROMOTER_CONFIG_TABLE, AMI_PROMOTER_KEEP_HISTORY_DAYS: deploy"):
+        Settings.read({**GIVEN, "AMI_PROMOTER_CONFIG_TABLE": "", "AMI_PROMOTER_KEEP_HISTORY_DAYS": ""})
+
+
+@pytest.mark.parametrize("days", ["", "-1", "1.5", "many"])
+def test_a_number_that_is_none_is_named(days):
+    """The error names the variable."""
+    with pytest.raises(Misconfigured, match="AMI_PROMOTER_KEEP_HISTORY_DAYS"):
+        Settings.read({**GIVEN, "AMI_PROMOTER_KEEP_HISTORY_DAYS": days})

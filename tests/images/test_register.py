@@ -1,0 +1,529 @@
+"""The RegisterImage request, its name and tags, and the comparison of the copy with its source."""
+
+import copy
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import botocore.session
+import pytest
+from botocore.validate import ParamValidator
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chalicelib.images import comparison, register
+from chalicelib.images.image import snapshots_to_copy
+from chalicelib.images.members import MEMBERS, Treatment
+from tests.images.examples import (
+    KEY,
+    OUR_TAGS,
+    TARGET_KEY,
+    an_image,
+    describe_snapshot,
+    describe_volume,
+    ec2_shows,
+    promotable,
+)
+
+NOW = datetime(2026, 1, 5, 12, 5, tzinfo=UTC).timestamp()
+TEMPLATE = "{source_name}-{source_id}"
+LEGAL_NAME = re.compile(r"[A-Za-z0-9()\[\] ./\-'@_]{3,128}")
+REGISTER_IMAGE = botocore.session.Session().get_service_model("ec2").operation_model("RegisterImage").input_shape
+
+
+class CopiedImage:
+    """An image as the service registers it, and as EC2 then shows it."""
+
+    def __init__(self, image) -> None:
+        self.image = image
+        self.copies = {snapshot: f"{snapshot}-copy" for snapshot in snapshots_to_copy(image)}
+        self.name = register.image_name(TEMPLATE, image)
+        self.tags = register.result_tags(image, OUR_TAGS, {"CostCentre": "42"}, "promote")
+        self.request = register.request(image, self.copies, self.name, self.tags)
+        self.shown = ec2_shows(self.request, register.deprecate_at(image, NOW))
+        self.attributes: dict[str, Any] = {}
+        if "UefiData" in self.request:
+            self.attributes = {"uefiData": {"UefiData": {"Value": self.request["UefiData"]}}}
+
+    def differences(self, **settings: Any) -> list[str]:
+        """Names of the members that differ."""
+        faults = register.differences(
+            self.image, self.shown, self.attributes, self.copies, TARGET_KEY, name=self.name, tags=self.tags, **settings
+        )
+        assert {fault.code for fault in faults} <= {"copy-differs"}
+        return [fault.where.removeprefix("ami-0bbbbbbbbbbbbbbbb ") for fault in faults]
+
+    def ebs(self, device: str) -> dict[str, Any]:
+        """What EC2 shows of a volume."""
+        return next(m["Ebs"] for m in self.shown["BlockDeviceMappings"] if m["DeviceName"] == device)
+
+
+def full() -> CopiedImage:
+    """The copy of an image with a value in every member."""
+    return CopiedImage(
+        an_image(
+            [describe_snapshot("snap-0a"), describe_snapshot("snap-0b", Encrypted=False, KmsKeyId=None)],
+            uefi_data="QU1aTlVFRkk=",
+            Description="A golden one",
+            Architecture="arm64",
+            BootMode="uefi",
+            TpmSupport="v2.0",
+            ImdsSupport="v2.0",
+            SriovNetSupport="simple",
+            DeprecationTime="2027-03-04T05:06:00.000Z",
+            BlockDeviceMappings=[
+                describe_volume("/dev/xvda", "snap-0a", VolumeType="io2", Throughput=None, Iops=5000, VolumeSize=20),
+                describe_volume("/dev/xvdb", "snap-0b", Throughput=250, EbsCardIndex=1, DeleteOnTermination=False),
+                describe_volume("/dev/xvdc", None, VolumeSize=100, Encrypted=True),
+                {"DeviceName": "/dev/xvdd", "VirtualName": "ephemeral0"},
+                {"DeviceName": "/dev/xvde", "NoDevice": ""},
+            ],
+        )
+    )
+
+
+# The request
+
+
+@given(promotable())
+def test_the_request_is_valid_for_the_shipped_sdk(described):
+    """The SDK accepts the request for any image that passes the checks."""
+    request = CopiedImage(described.read()).request
+
+    assert not ParamValidator().validate(request, REGISTER_IMAGE).has_errors()
+    assert LEGAL_NAME.fullmatch(request["Name"])
+
+
+@given(promotable())
+def test_no_mapping_names_a_key_or_the_encryption_of_a_snapshot(described):
+    """EC2 refuses both; the request also has none of the source's snapshot or key ids."""
+    request = CopiedImage(described.read()).request
+    volumes = [mapping["Ebs"] for mapping in request["BlockDeviceMappings"] if "Ebs" in mapping]
+
+    assert not [ebs for ebs in volumes if "KmsKeyId" in ebs or {"SnapshotId", "Encrypted"} <= ebs.keys()]
+    assert all(ebs["SnapshotId"].endswith("-copy") for ebs in volumes if "SnapshotId" in ebs)
+    assert KEY not in str(request)
+
+
+def test_the_request_in_full():
+    """It has every member of the source, with mappings of all kinds."""
+    assert full().request == {
+        "Name": "golden-ami-0aaaaaaaaaaaaaaaa",
+        "Description": "A golden one",
+        "Architecture": "arm64",
+        "VirtualizationType": "hvm",
+        "RootDeviceName": "/dev/xvda",
+        "BootMode": "uefi",
+        "TpmSupport": "v2.0",
+        "ImdsSupport": "v2.0",
+        "SriovNetSupport": "simple",
+        "EnaSupport": True,
+        "UefiData": "QU1aTlVFRkk=",
+        "BlockDeviceMappings": [
+            {
+                "DeviceName": "/dev/xvda",
+                "Ebs": {
+                    "SnapshotId": "snap-0a-copy",
+                    "VolumeSize": 20,
+                    "VolumeType": "io2",
+                    "Iops": 5000,
+                    "DeleteOnTermination": True,
+                },
+            },
+            {
+                "DeviceName": "/dev/xvdb",
+                "Ebs": {
+                    "SnapshotId": "snap-0b-copy",
+                    "VolumeSize": 8,
+                    "VolumeType": "gp3",
+                    "Iops": 3000,
+                    "Throughput": 250,
+                    "EbsCardIndex": 1,
+                    "DeleteOnTermination": False,
+                },
+            },
+            {
+                "DeviceName": "/dev/xvdc",
+                "Ebs": {
+                    "VolumeSize": 100,
+                    "VolumeType": "gp3",
+                    "Iops": 3000,
+                    "Throughput": 125,
+                    "DeleteOnTermination": True,
+                    "Encrypted": True,
+                },
+            },
+            {"DeviceName": "/dev/xvdd", "VirtualName": "ephemeral0"},
+            {"DeviceName": "/dev/xvde", "NoDevice": ""},
+        ],
+        "TagSpecifications": [
+            {
+                "ResourceType": "image",
+                "Tags": [
+                    {"Key": "CostCentre", "Value": "42"},
+                    {"Key": "Team", "Value": "blue"},
+                    {"Key": "ami-promoter:delivery", "Value": "d-1"},
+                    {"Key": "ami-promoter:hub", "Value": "111111111111"},
+                    {"Key": "ami-promoter:promotion", "Value": "ami-0aaaaaaaaaaaaaaaa"},
+                    {"Key": "ami-promoter:source-image", "Value": "ami-0aaaaaaaaaaaaaaaa"},
+                ],
+            }
+        ],
+    }
+
+
+def test_what_the_source_has_not_is_left_out():
+    """Without a boot mode the instance type decides, as for the source."""
+    request = CopiedImage(an_image(EnaSupport=False)).request
+
+    assert request.keys() == {
+        "Name",
+        "Architecture",
+        "VirtualizationType",
+        "RootDeviceName",
+        "BlockDeviceMappings",
+        "TagSpecifications",
+    }
+
+
+def test_iops_that_ec2_derives_are_not_sent_back():
+    """A gp2 volume's baseline is not a setting."""
+    image = an_image(
+        BlockDeviceMappings=[describe_volume("/dev/xvda", "snap-0a", VolumeType="gp2", Iops=300, Throughput=None)]
+    )
+
+    assert "Iops" not in CopiedImage(image).request["BlockDeviceMappings"][0]["Ebs"]
+
+
+def test_a_snapshot_used_twice_has_one_copy():
+    """Both mappings name this copy."""
+    image = an_image(
+        BlockDeviceMappings=[describe_volume("/dev/xvda", "snap-0a"), describe_volume("/dev/xvdb", "snap-0a")]
+    )
+    mappings = register.request(image, {"snap-0a": "snap-0f"}, "name", {})["BlockDeviceMappings"]
+
+    assert [mapping["Ebs"]["SnapshotId"] for mapping in mappings] == ["snap-0f", "snap-0f"]
+
+
+def test_a_missing_copy_is_an_error():
+    """The service never registers an image without one of its volumes."""
+    with pytest.raises(KeyError, match=r"\A'snap-\w+'\Z"):
+        register.request(an_image(), {}, "name", {})
+
+
+# The comparison
+
+
+@given(promotable())
+def test_a_faithful_copy_has_no_differences(described):
+    """For any image, and any order in which EC2 shows the mappings."""
+    assert CopiedImage(described.read()).differences() == []
+
+
+MUTATIONS: dict[str, Callable[[CopiedImage], None]] = {
+    "Architecture": lambda c: c.shown.update(Architecture="i386"),
+    "BootMode": lambda c: c.shown.pop("BootMode"),
+    "DeprecationTime": lambda c: c.shown.pop("DeprecationTime"),
+    "Description": lambda c: c.shown.update(Description="Another"),
+    "EnaSupport": lambda c: c.shown.pop("EnaSupport"),
+    "Hypervisor": lambda c: c.shown.update(Hypervisor="ovm"),
+    "ImageType": lambda c: c.shown.update(ImageType="kernel"),
+    "ImdsSupport": lambda c: c.shown.pop("ImdsSupport"),
+    "Name": lambda c: c.shown.update(Name="another"),
+    "PlatformDetails": lambda c: c.shown.update(PlatformDetails=""),
+    "RootDeviceName": lambda c: c.shown.update(RootDeviceName="/dev/xvdb"),
+    "RootDeviceType": lambda c: c.shown.update(RootDeviceType="instance-store"),
+    "SriovNetSupport": lambda c: c.shown.pop("SriovNetSupport"),
+    "State": lambda c: c.shown.update(State="failed"),
+    "TpmSupport": lambda c: c.shown.pop("TpmSupport"),
+    "UsageOperation": lambda c: c.shown.update(UsageOperation="RunInstances:0010"),
+    "VirtualizationType": lambda c: c.shown.update(VirtualizationType="paravirtual"),
+    "KernelId": lambda c: c.shown.update(KernelId="aki-1"),
+    "RamdiskId": lambda c: c.shown.update(RamdiskId="ari-1"),
+    "Platform": lambda c: c.shown.update(Platform="windows"),
+    "ProductCodes": lambda c: c.shown.update(ProductCodes=[{"ProductCodeId": "x", "ProductCodeType": "marketplace"}]),
+    "ImageWatermarks": lambda c: c.shown.update(ImageWatermarks=[{"WatermarkKey": "x"}]),
+    "InstanceTypeSpecification": lambda c: c.shown.update(
+        InstanceTypeSpecification={"UnsupportedInstanceTypes": [{"InstanceType": "m5.large"}]}
+    ),
+    "Tags[Team]": lambda c: c.shown.update(Tags=[tag for tag in c.shown["Tags"] if tag["Key"] != "Team"]),
+    "Tags[ami-promoter:hub]": lambda c: c.shown.update(
+        Tags=[tag | ({"Value": "x"} if tag["Key"].endswith(":hub") else {}) for tag in c.shown["Tags"]]
+    ),
+    "UefiData": lambda c: c.attributes.update(uefiData={"UefiData": {"Value": "QUJD"}}),
+    "BlockDeviceMappings[/dev/xvda]": lambda c: c.shown["BlockDeviceMappings"].pop(),
+    "BlockDeviceMappings[/dev/xvdf]": lambda c: c.shown["BlockDeviceMappings"].append(
+        {"DeviceName": "/dev/xvdf", "VirtualName": "ephemeral1"}
+    ),
+    "BlockDeviceMappings[/dev/xvdd].VirtualName": lambda c: c.shown["BlockDeviceMappings"][1].update(
+        VirtualName="ephemeral7"
+    ),
+    "BlockDeviceMappings[/dev/xvda].Ebs.SnapshotId": lambda c: c.ebs("/dev/xvda").update(SnapshotId="snap-0b-copy"),
+    "BlockDeviceMappings[/dev/xvda].Ebs.VolumeSize": lambda c: c.ebs("/dev/xvda").update(VolumeSize=21),
+    "BlockDeviceMappings[/dev/xvda].Ebs.VolumeType": lambda c: c.ebs("/dev/xvda").update(VolumeType="io1"),
+    "BlockDeviceMappings[/dev/xvda].Ebs.Iops": lambda c: c.ebs("/dev/xvda").update(Iops=100),
+    "BlockDeviceMappings[/dev/xvda].Ebs.Encrypted": lambda c: c.ebs("/dev/xvda").pop("Encrypted"),
+    "BlockDeviceMappings[/dev/xvdb].Ebs.Throughput": lambda c: c.ebs("/dev/xvdb").update(Throughput=125),
+    "BlockDeviceMappings[/dev/xvdb].Ebs.EbsCardIndex": lambda c: c.ebs("/dev/xvdb").update(EbsCardIndex=0),
+    "BlockDeviceMappings[/dev/xvdb].Ebs.Encrypted": lambda c: c.ebs("/dev/xvdb").update(Encrypted=False),
+    "BlockDeviceMappings[/dev/xvdb].Ebs.DeleteOnTermination": lambda c: c.ebs("/dev/xvdb").update(
+        DeleteOnTermination=True
+    ),
+    "BlockDeviceMappings[/dev/xvdc].Ebs.Encrypted": lambda c: c.ebs("/dev/xvdc").update(Encrypted=False),
+    "BlockDeviceMappings[/dev/xvda].Ebs.KmsKeyId": lambda c: c.ebs("/dev/xvda").update(KmsKeyId=KEY),
+}
+
+
+@pytest.mark.parametrize("member", MUTATIONS)
+def test_each_changed_member_is_one_difference(member):
+    """The comparison finds the changed member, and no other."""
+    changed = full()
+    MUTATIONS[member](changed)
+
+    assert changed.differences() == [member]
+
+
+def test_every_member_that_should_be_compared_is_among_the_changes_above():
+    """The members that the table calls mapped and compared are those above."""
+    tried = {re.split(r"[\[.]", member)[0] for member in MUTATIONS}
+    tried_volumes = {member.rpartition(".")[2] for member in MUTATIONS if ".Ebs." in member}
+
+    def compared(shape: str) -> set[str]:
+        wanted = (Treatment.MAPPED, Treatment.COMPARED)
+        return {name for name, member in MEMBERS[shape].items() if member.treatment in wanted}
+
+    assert compared("Image") <= tried
+    assert compared("EbsBlockDevice") <= tried_volumes
+    assert "UefiData" in tried
+
+
+_OTHER = {
+    "VolumeSize": lambda v: v + 1,
+    "DeleteOnTermination": lambda v: not v,
+    "SnapshotId": lambda v: v + "x",
+    "VolumeType": lambda v: "standard" if v != "standard" else "gp2",
+}
+
+
+@given(promotable(), st.data())
+def test_any_changed_volume_of_any_image_is_found(described, data):
+    """For any image the comparison names the device of a changed volume."""
+    changed = CopiedImage(described.read())
+    volumes = [mapping for mapping in changed.shown["BlockDeviceMappings"] if "Ebs" in mapping]
+    mapping = data.draw(st.sampled_from(volumes))
+    member = data.draw(st.sampled_from(sorted(_OTHER.keys() & mapping["Ebs"].keys())))
+    mapping["Ebs"][member] = _OTHER[member](mapping["Ebs"][member])
+
+    found = changed.differences()
+    assert f"BlockDeviceMappings[{mapping['DeviceName']}].Ebs.{member}" in found
+    assert all(difference.startswith(f"BlockDeviceMappings[{mapping['DeviceName']}]") for difference in found)
+
+
+def test_volumes_that_changed_places_are_found():
+    """Root and data volume swapped: the same snapshots, but another image."""
+    changed = full()
+    root, data = changed.ebs("/dev/xvda"), changed.ebs("/dev/xvdb")
+    root["SnapshotId"], data["SnapshotId"] = data["SnapshotId"], root["SnapshotId"]
+    expected = ["BlockDeviceMappings[/dev/xvda].Ebs.SnapshotId", "BlockDeviceMappings[/dev/xvdb].Ebs.SnapshotId"]
+
+    assert changed.differences() == expected
+
+
+def test_a_blank_volume_may_turn_out_encrypted():
+    """The target account may encrypt all volumes; that is no fault."""
+    changed = CopiedImage(an_image(BlockDeviceMappings=[describe_volume(*pair) for pair in _ROOT_AND_BLANK]))
+    changed.ebs("/dev/xvdb")["Encrypted"] = True
+
+    assert changed.differences() == []
+
+
+_ROOT_AND_BLANK = (("/dev/xvda", "snap-0a"), ("/dev/xvdb", None))
+
+
+def test_what_ec2_fills_in_is_no_difference():
+    """gp3's defaults and the snapshot's size may be omitted on one side and present on the other."""
+    image = an_image(
+        BlockDeviceMappings=[
+            describe_volume("/dev/xvda", "snap-0a", VolumeSize=None, Iops=None, Throughput=None, EbsCardIndex=None)
+        ]
+    )
+    spelled_out = CopiedImage(image)
+    spelled_out.ebs("/dev/xvda").update(VolumeSize=8, Iops=3000, Throughput=125, EbsCardIndex=0)
+
+    assert spelled_out.differences() == []
+
+
+def test_tags_that_somebody_else_adds_are_no_difference():
+    """Accounts have automation that tags new resources."""
+    tagged = full()
+    tagged.shown["Tags"].append({"Key": "created-by", "Value": "robot"})
+
+    assert tagged.differences() == []
+
+
+def test_the_key_of_the_target_is_no_difference():
+    """The target's key is expected wherever EC2 names the key."""
+    shown = full()
+    shown.ebs("/dev/xvda")["KmsKeyId"] = TARGET_KEY
+
+    assert shown.differences() == []
+
+
+def test_a_fault_says_both_values_and_the_source():
+    """The text names both."""
+    changed = full()
+    changed.shown["BootMode"] = "legacy-bios"
+    [fault] = register.differences(
+        changed.image, changed.shown, changed.attributes, changed.copies, name=changed.name, tags=changed.tags
+    )
+
+    assert str(fault) == (
+        "ami-0bbbbbbbbbbbbbbbb BootMode: It is legacy-bios and should be uefi, for a copy of ami-0aaaaaaaaaaaaaaaa. "
+        "The copy is not the same image, and must not be used. Tag the source again for another try; if it differs "
+        "again, report it as an issue."
+    )
+
+
+def test_uefi_data_is_read_from_the_copy_only_if_the_source_has_some():
+    """Otherwise there is nothing to compare."""
+    assert register.attributes_to_compare(full().image) == ("uefiData",)
+    assert register.attributes_to_compare(an_image()) == ()
+
+
+def test_uefi_data_that_was_not_read_back_is_an_error():
+    """The comparison raises, and does not call the images equal."""
+    made = full()
+    made.attributes = {}
+
+    with pytest.raises(ValueError, match="attributes not read: uefiData"):
+        made.differences()
+
+
+def test_uefi_data_is_compared_by_what_it_says():
+    """Base64 may be wrapped into lines."""
+    made = full()
+    made.attributes = {"uefiData": {"UefiData": {"Value": "QU1a\nTlVFRkk=\n"}}}
+
+    assert made.differences() == []
+
+
+# Deprecation
+
+
+def test_a_deprecation_date_is_carried_over():
+    """The source's date, in the form that EC2 takes."""
+    assert register.deprecate_at(an_image(DeprecationTime="2027-03-04T05:06:00.000Z"), NOW) == "2027-03-04T05:06:00Z"
+    assert register.deprecate_at(an_image(), NOW) is None
+
+
+def test_a_deprecated_source_gives_a_copy_that_soon_is():
+    """EC2 takes no date in the past: the copy is deprecated as soon as possible, and that is no difference."""
+    made = CopiedImage(an_image(DeprecationTime="2020-01-01T00:00:00.000Z"))
+
+    assert made.shown["DeprecationTime"] == "2026-01-05T12:10:00Z"
+    assert made.differences() == []
+
+
+@pytest.mark.parametrize("shown", ["2027-03-04T05:07:00.000Z", "2028-03-04T05:06:00.000Z", "2026-03-04T05:06:00.000Z"])
+def test_another_deprecation_date_is_a_difference(shown):
+    """Earlier or later, by a minute or by a year."""
+    made = full()
+    made.shown["DeprecationTime"] = shown
+
+    assert made.differences() == ["DeprecationTime"]
+
+
+@pytest.mark.parametrize(
+    ("member", "value"),
+    [("Description", "another"), ("ImdsSupport", "v2.0"), ("DeprecationTime", "2027-01-01T00:00:00.000Z")],
+)
+def test_what_an_account_changes_of_its_copy_later_is_found(member, value):
+    """Each that EC2 lets it change; as it was delivered there is no finding."""
+    made = CopiedImage(an_image())
+    as_made = {name: str(made.shown[name]) for name in comparison.CHANGEABLE if made.shown.get(name)}
+
+    assert comparison.changed(made.image, as_made) == ()
+    (found,) = comparison.changed(made.image, {**as_made, member: value})
+    assert found.startswith(f"{member} is {value[:10]}")
+    (found,) = comparison.changed(made.image, {**as_made, "Public": "True"})
+    assert found == "Public is True and should be False"
+
+
+def test_a_deprecation_that_is_yet_to_be_set_can_be_left_out():
+    """The comparison may run before EnableImageDeprecation."""
+    made = full()
+    del made.shown["DeprecationTime"]
+
+    assert made.differences(deprecated=False) == []
+
+
+# Tags
+
+
+def test_the_copy_has_the_sources_tags_and_the_services_override_them():
+    """Not the trigger, aws: tags, or tags of an earlier promotion; the target's tags override the source's."""
+    tags = {
+        "promote": "dev",
+        "aws:backup": "x",
+        "Team": "blue",
+        "Stage": "built",
+        "ami-promoter:source-snapshot": "snap-0old",
+        "ami-promoter:hub": "999999999999",
+    }
+    image = an_image(Tags=[{"Key": key, "Value": value} for key, value in tags.items()])
+    expected = {"Team": "blue", "Stage": "prod", **OUR_TAGS}
+
+    assert register.result_tags(image, OUR_TAGS, {"Stage": "prod"}, "promote") == expected
+
+
+def test_a_snapshots_copy_bears_its_tags_too():
+    """The same rule for a snapshot."""
+    [snapshot] = an_image([describe_snapshot("snap-0a", Tags=[{"Key": "Team", "Value": "blue"}])]).snapshots
+
+    assert register.result_tags(snapshot, OUR_TAGS, {}, "promote") == {"Team": "blue", **OUR_TAGS}
+
+
+# Names
+
+
+@given(
+    st.text(max_size=300), st.sampled_from([TEMPLATE, "{source_id}", "a/{source_name}/{source_name}", "x{source_id}x"])
+)
+def test_every_name_is_legal(source_name, template):
+    """For any source name and any template without faults EC2 accepts the name."""
+    assert register.template_faults(template) == ()
+    assert LEGAL_NAME.fullmatch(register.image_name(template, an_image(Name=source_name)))
+
+
+def test_a_long_source_name_is_cut_and_the_id_kept():
+    """The id makes the name unique."""
+    name = register.image_name(TEMPLATE, an_image(Name="n" * 128))
+
+    assert name == "n" * 106 + "-ami-0aaaaaaaaaaaaaaaa"
+    assert len(name) == 128
+
+
+def test_all_faults_of_a_template_are_found_at_once():
+    """One pass shows all of them."""
+    faults = register.template_faults("{date:%Y}" + "ü" * 200)
+
+    assert [fault.code for fault in faults] == [
+        "name-template-placeholder",
+        "name-template-format",
+        "name-template-constant",
+        "name-template-characters",
+        "name-template-long",
+    ]
+
+
+@given(st.text("{}!:source_nameid", max_size=40))
+def test_a_template_without_faults_never_fails(template):
+    """Any template has faults, or gives a legal name."""
+    if not register.template_faults(template):
+        assert LEGAL_NAME.fullmatch(register.image_name(template, an_image(Name="n" * 128)))
+
+
+def test_the_changes_do_not_touch_what_they_share():
+    """Each example above is built separately."""
+    assert copy.deepcopy(full().shown) == full().shown

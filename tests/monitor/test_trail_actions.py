@@ -1,0 +1,144 @@
+"""What the access monitor reads from CloudTrail's records: samples, refused calls, and unreadable records."""
+
+import json
+from copy import deepcopy
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+
+from chalicelib.monitor import trail_actions
+from chalicelib.monitor.trail_actions import PUBLIC, Act, account_of, admitted
+
+SAMPLES = json.loads((Path(__file__).parents[1] / "samples" / "trail.json").read_text(encoding="utf-8"))["samples"]
+
+
+def record(name: str) -> dict[str, Any]:
+    """The CloudTrail record of a sample."""
+    return deepcopy(SAMPLES[name]["event"]["detail"])
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_each_sample_is_read(name):
+    """Act, resource, receivers, caller and time."""
+    found = trail_actions.read(record(name), "promote")
+
+    assert [[action.act.value, action.resource, list(action.receivers)] for action in found] == SAMPLES[name]["actions"]
+    assert {action.event for action in found} == {record(name)["eventID"]}
+    assert {action.at for action in found} == {1767603600}
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_a_refused_call_is_no_action(name):
+    """It changed nothing."""
+    assert trail_actions.read(record(name) | {"errorCode": "Client.UnauthorizedOperation"}, "promote") == ()
+
+
+def test_each_call_that_is_read_has_a_sample_or_is_read_like_one():
+    """A reader without a sample would be untested."""
+    sampled = {trail_actions._READERS[record(name)["eventName"]] for name in SAMPLES}
+
+    assert set(trail_actions._READERS.values()) == sampled
+
+
+def test_a_session_is_named_by_its_role_and_another_accounts_caller_by_account_and_id():
+    """CloudTrail shows no ARN for another account's caller."""
+    (ours, *_) = trail_actions.read(record("a snapshot is shared"), "promote")
+    (theirs,) = trail_actions.read(record("another account decrypts for a volume"), "promote")
+
+    assert ours.principal == "arn:aws:iam::111111111111:role/ami-promoter-us-east-1-share-worker"
+    assert (theirs.principal, theirs.account) == ("222222222222:AROA2:ami-promoter", "222222222222")
+    assert (theirs.by_service, theirs.ebs) == (True, True)
+
+
+def test_a_grants_id_is_read_where_it_is_made_and_where_it_is_ended():
+    """One id connects both events."""
+    (made,) = trail_actions.read(record("a grant is made, the key named by its id"), "promote")
+    (ended,) = trail_actions.read(record("a grant is revoked"), "promote")
+
+    assert made.grant == ended.grant == "g-1"
+
+
+def test_other_tags_are_no_action():
+    """Only the trigger's key counts."""
+    assert trail_actions.read(record("two AMIs are tagged"), "release") == ()
+
+
+def test_the_older_form_of_the_request_is_read():
+    """OperationType, UserIds and UserGroups."""
+    old = record("a snapshot is shared")
+    old["requestParameters"] = {
+        "snapshotId": "snap-0a1",
+        "operationType": "add",
+        "userIdSet": {"items": [{"userId": "222222222222"}]},
+        "groupSet": {"items": [{"group": "all"}]},
+    }
+
+    (action,) = trail_actions.read(old, "promote")
+    assert (action.act, action.receivers) == (Act.ADDED, ("222222222222", PUBLIC))
+
+
+def test_nothing_that_may_come_raises():
+    """Each part of each sample is replaced by nonsense; the rest is still read."""
+    random = Random(1)
+    nonsense = (None, "", "x", 3, -1.5, True, [], {}, [None], {"items": None}, {"items": [1, {}]}, [[]], "arn:", "\x00")
+    for name in SAMPLES:
+        for _ in range(300):
+            broken = record(name)
+            place: Any = broken
+            while isinstance(place, dict) and place:
+                key = random.choice(sorted(place))
+                if random.random() < 0.4 or not isinstance(place[key], dict):
+                    place[key] = random.choice(nonsense)
+                    break
+                place = place[key]
+            for action in trail_actions.read(broken, "promote"):
+                assert all(isinstance(one, str) for one in (action.principal, action.resource, *action.receivers))
+
+
+@pytest.mark.parametrize(
+    ("receiver", "account"),
+    [
+        ("222222222222", "222222222222"),
+        ("arn:aws:iam::222222222222:role/x", "222222222222"),
+        ("arn:aws-cn:iam::222222222222:root", "222222222222"),
+        ("222222222222:aws:ec2-infrastructure:i-0a1", "222222222222"),
+        ("AWS Internal", ""),
+        ("ec2.amazonaws.com", ""),
+        ("AROAGONE", ""),
+        ("2222222222223", ""),
+        ("all", ""),
+    ],
+)
+def test_the_account_of_a_receiver(receiver, account):
+    """In CloudTrail's and in KMS's forms."""
+    assert account_of(receiver) == account
+
+
+def statement(**more: Any) -> dict[str, Any]:
+    """One statement of a key's policy."""
+    return {"Effect": "Allow", "Principal": "*", "Action": "kms:*", "Resource": "*", **more}
+
+
+@pytest.mark.parametrize(
+    ("statements", "found"),
+    [
+        ([statement()], (PUBLIC,)),
+        (statement(Principal={"AWS": "*"}), (PUBLIC,)),
+        ([statement(Condition={"StringEquals": {"kms:CallerAccount": "222222222222"}})], ("222222222222",)),
+        ([statement(Condition={"StringEquals": {"aws:PrincipalOrgID": "o-1"}})], ()),
+        ([statement(Condition={"StringEqualsIfExists": {"aws:PrincipalOrgID": "o-1"}})], (PUBLIC,)),
+        ([statement(Condition={"StringNotEquals": {"aws:PrincipalOrgID": "o-1"}})], (PUBLIC,)),
+        ([statement(Condition={"Bool": {"kms:GrantIsForAWSResource": "true"}})], (PUBLIC,)),
+        ([statement(Effect="Deny")], ()),
+        ([statement(Principal={"Service": "ec2.amazonaws.com"})], ()),
+        ([{"Effect": "Allow", "NotPrincipal": {"AWS": "222222222222"}, "Action": "kms:*", "Resource": "*"}], (PUBLIC,)),
+        ([statement(Principal={"AWS": ["222222222222", "arn:aws:iam::333333333333:role/x"]})], None),
+    ],
+)
+def test_whom_a_keys_policy_lets_in(statements, found):
+    """A condition narrows ``*`` only if it requires named accounts or an organization."""
+    assert admitted(json.dumps({"Statement": statements})) == (
+        found or (() if found == () else ("222222222222", "333333333333"))
+    )

@@ -1,0 +1,814 @@
+"""The state machine of a promotion: what a tag starts, stops, and never starts."""
+
+from dataclasses import replace
+from itertools import product
+from typing import get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chalicelib.engine import schedule
+from chalicelib.engine.errors import IllegalEvent
+from chalicelib.engine.faults import Fault
+from chalicelib.promotion import commands as do
+from chalicelib.promotion import events as ev
+from chalicelib.promotion import evolving, machine
+from chalicelib.promotion.evolving import evolve
+from chalicelib.promotion.machine import TRANSITIONS, outstanding
+from chalicelib.promotion.model import BEGIN, END, MOST_FAULTS, Promotion, PromotionState
+
+NOW = 1_800_000_000
+LATER = NOW + schedule.SECOND_LOOK_AFTER
+FAULT, OTHER = Fault("code", "where", "what.", "cure."), Fault("other", "where", "what.", "cure.")
+TAG = ev.TagSeen("dev", "available", "golden")
+UNTAGGED = ev.TagSeen(None, "available", "golden")
+S = PromotionState
+
+
+def a_promotion(state: PromotionState = S.REQUESTED, **changes: object) -> Promotion:
+    """A promotion in a state; from ``resolving`` on its tag was seen, from ``expanding`` on its value is in force."""
+    fresh = evolving.started("ami-0a", "111111111111", "us-east-1", NOW)
+    known: dict[str, object] = {}
+    if state is not S.REQUESTED:
+        known |= {"seen_value": "dev", "seen_since": NOW, "looked_at": NOW, "generation": 1}
+    if state not in (S.REQUESTED, S.RESOLVING):
+        known |= {"value": "dev", "digest": "digest", "inputs": "inputs", "valid": 1}
+    known |= {"cursor": BEGIN} if state is S.EXPANDING else {}
+    known |= {"passed": 1, "examined": "inputs"} if state in (S.RUNNING, S.OVER) else {}
+    return replace(fresh, state=state, **(known | changes))
+
+
+def compared(value: str | None = "dev", inputs: str = "inputs", **how: object) -> ev.Compared:
+    """The event of a comparison for a value that is understood."""
+    return ev.Compared(value, inputs=inputs, digest="digest", **how)
+
+
+def refused(value: str, in_force: str | None = "dev", **how: object) -> ev.Compared:
+    """The event of a comparison for a value that is refused."""
+    return compared(in_force, f"refused {value}", refused=value, faults=(FAULT,), faulty=value, **how)
+
+
+def answered(promotion: Promotion, event: ev.Event) -> ev.Event:
+    """The event as the executor returns it for this record."""
+    inbox = promotion.inbox
+    match event:
+        case ev.TagSeen():
+            answers = {name: inbox[name] for name in machine.NEWS if name in inbox}
+            return replace(event, answers=answers, basis=promotion.basis)
+        case ev.Compared():
+            answers = {name: inbox[name] for name in [machine.WITHDRAW] if name in inbox}
+            return replace(event, answers=answers, basis=promotion.basis, newest=promotion.newest)
+        case ev.Examined():
+            return replace(event, inputs=promotion.inputs, generation=promotion.generation)
+        case ev.Sliced():
+            return replace(event, inputs=promotion.inputs, after=promotion.cursor)
+    return event
+
+
+def play(promotion: Promotion, *events: ev.Event, now: int = NOW) -> Promotion:
+    """The promotion after these events at one time, each the result of a command for the record as it was."""
+    for event in events:
+        promotion = evolve(promotion, answered(promotion, event), now)
+    return promotion
+
+
+def with_tag_event(promotion: Promotion, version: int = 1) -> Promotion:
+    return replace(promotion, inbox={**promotion.inbox, "tag": f"{version:012d}"})
+
+
+def sliced(cursor: str = "", **how: object) -> ev.Sliced:
+    """The event of a slice; ``answered`` fills in from where it went on."""
+    return ev.Sliced("", "", cursor, **how)
+
+
+EVENTS: tuple[ev.Event, ...] = (
+    TAG,
+    ev.TagSeen("prod", "available", "golden"),
+    ev.TagSeen("dev", "pending", "golden"),
+    ev.TagSeen("dev", "disabled", "golden"),
+    UNTAGGED,
+    ev.TagSeen(None, None),
+    ev.TagSeen("dev", "available", "golden", own=True),
+    compared(summarised=True),
+    compared(running=True),
+    compared(missing=True),
+    compared(surplus=True),
+    compared(surplus=True, unbelieved=True),
+    compared(unbelieved=True),
+    compared(surplus=True, missing=True, running=True),
+    compared(inputs="others", missing=True),
+    compared(faults=(OTHER,), faulty="other"),
+    compared(None, "none", summarised=True),
+    refused("dve"),
+    ev.Examined(source="s"),
+    ev.Examined((FAULT,), "faulty", unfit=True),
+    ev.Examined((FAULT,), "faulty", unfit=True, partial=True),
+    sliced(),
+    sliced(standing=True, newest=1),
+    sliced(END + "d1"),
+    sliced(BEGIN),
+    sliced(BEGIN + "d1"),
+    ev.RefusedNotified("other"),
+    ev.Blocked(FAULT),
+    ev.Blocked(FAULT, look=True),
+    ev.Paused(),
+)
+
+
+@pytest.mark.parametrize("stale", [False, True])
+@pytest.mark.parametrize(
+    ("state", "event"), list(product(S, EVENTS)), ids=lambda x: getattr(x, "value", None) or type(x).__name__
+)
+def test_every_pair_of_state_and_event_follows_the_table(state, event, stale):
+    """An event leads where the table says, or is illegal; it never leads elsewhere and raises nothing else."""
+    row, before = TRANSITIONS[state], a_promotion(state)
+    result = event if stale else answered(before, event)
+    if type(event) not in row:
+        with pytest.raises(IllegalEvent):
+            evolve(before, result, NOW)
+        return
+
+    assert evolve(before, result, NOW).state in row[type(event)]
+
+
+def test_each_kind_of_event_is_in_the_table_and_among_the_examples():
+    """A new event needs its rows, and an example here."""
+    kinds = set(get_args(ev.Event))
+
+    assert {kind for row in TRANSITIONS.values() for kind in row} == kinds
+    assert {type(event) for event in EVENTS} == kinds
+
+
+ENTRIES = [{}, {"tag": "000000000001"}, {"withdraw": "1"}, {"retry": "1:"}, {"retry": "2:222222222222"}]
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, 199),
+            st.sampled_from([0, 1, 40, 4000, 90_000]),
+            st.booleans(),
+            st.sampled_from(ENTRIES),
+        ),
+        max_size=40,
+    )
+)
+def test_until_it_is_over_somebody_looks_again_and_finds_something_to_do(steps):
+    """In any history: a promotion that is not over, or has news, has a due time, and then a command is outstanding."""
+    promotion, now = a_promotion(), NOW
+    for number, (pick, wait, stale, entry) in enumerate(steps):
+        promotion = replace(promotion, inbox={**promotion.inbox, **{name: f"{v}{number}" for name, v in entry.items()}})
+        legal = [event for event in EVENTS if type(event) in TRANSITIONS[promotion.state]]
+        event = legal[pick % len(legal)]
+        promotion = evolve(promotion, event if stale else answered(promotion, event), now)
+        now += wait
+        if promotion.state is not S.OVER or machine.has_news(promotion):
+            assert promotion.due_at is not None
+            assert outstanding(promotion, max(promotion.due_at, now))
+
+
+def test_a_tag_leads_by_comparison_and_examination_to_deliveries():
+    """Requested -> resolving -> expanding -> running, with one command at a time."""
+    promotion = with_tag_event(a_promotion())
+    assert outstanding(promotion, NOW) == (do.LookAtTag(),)
+    promotion = play(promotion, TAG)
+    assert outstanding(promotion, NOW) == (do.Compare(),)
+    promotion = play(promotion, compared(missing=True))
+    assert outstanding(promotion, NOW) == (do.Examine(),)
+    promotion = play(promotion, ev.Examined(source="s"))
+    assert outstanding(promotion, NOW) == (do.Slice(BEGIN),)
+    promotion = play(promotion, sliced(newest=1))
+
+    assert (promotion.state, promotion.value, promotion.episode, promotion.passed) == (S.RUNNING, "dev", 1, 1)
+
+
+# --- results that meet a record which has moved on -------------------------------------------------------------------
+
+
+SHOWS_PROD = ev.TagSeen("prod", "available", "golden")
+
+
+@pytest.mark.parametrize("event", [UNTAGGED, compared(surplus=True), compared(summarised=True), refused("dve")])
+@pytest.mark.parametrize(
+    "moved",
+    [
+        {"seen_value": "prod"},
+        {"value": "prod"},
+        {"generation": 2},
+        {"retries": {"222222222222": 2}},
+        {"gone": 1},
+        {"absent_since": NOW},
+        {"refused_value": "dve"},
+    ],
+    ids=str,
+)
+def test_a_look_or_a_comparison_of_before_another_result_changes_nothing(event, moved):
+    """Two invocations read the record; the second one's result meets what the first one has written."""
+    before = a_promotion(S.RUNNING)
+    after = replace(before, **moved)
+
+    assert evolve(after, answered(before, event), LATER) == replace(after, due_at=machine.due_at(after))
+
+
+@pytest.mark.parametrize("event", [ev.Examined(source="s"), ev.Examined((FAULT,), "f", unfit=True), sliced()])
+@pytest.mark.parametrize("moved", [{"inputs": "others"}, {"cursor": END}, {"cursor": ""}], ids=str)
+def test_an_examination_or_a_slice_for_other_inputs_or_of_another_cursor_changes_nothing(event, moved):
+    """The record was compared again meanwhile, for another value."""
+    before = a_promotion(S.EXPANDING)
+    after = replace(before, **moved)
+
+    assert evolve(after, answered(before, event), NOW) == replace(after, due_at=machine.due_at(after))
+
+
+def test_two_runs_that_go_on_from_one_cursor_skip_no_target():
+    """The slower one's result, whichever targets it reached, is dropped."""
+    before = a_promotion(S.EXPANDING, examined="inputs")
+    fast, slow = (answered(before, sliced(BEGIN + place)) for place in ("a20", "a10"))
+    after = evolve(before, fast, NOW)
+
+    assert evolve(after, slow, NOW).cursor == BEGIN + "a20"
+    assert evolve(after, replace(slow, cursor=""), NOW).cursor == BEGIN + "a20"
+
+
+@pytest.mark.parametrize("name", machine.NEWS)
+def test_an_entry_that_comes_after_a_look_asks_for_another(name):
+    """Its result meets a record with one more entry, which nobody has read."""
+    before = a_promotion(S.RUNNING, inbox={name: "1"})
+    look = answered(before, TAG)
+    after = evolve(replace(before, inbox={name: "2"}), look, NOW)
+
+    assert after.unread(name) == "2"
+    assert outstanding(after, NOW) == (do.LookAtTag(),)
+    assert after.due_at <= NOW
+
+
+def test_a_withdrawal_that_comes_after_a_comparison_asks_for_another():
+    """An operator withdraws A, then B, and B's entry arrives between the read and the write."""
+    before = a_promotion(S.RUNNING, inbox={"withdraw": "1"})
+    first = answered(before, compared(inputs="without A", surplus=True))
+    after = play(evolve(replace(before, inbox={"withdraw": "2"}), first, NOW), sliced())
+
+    assert after.unread("withdraw") == "2"
+    assert outstanding(after, NOW) == (do.Compare(),)
+
+
+# --- removals wait for nothing ---------------------------------------------------------------------------------------
+
+
+NARROWED = compared("prod", "narrower", surplus=True)
+
+
+@pytest.mark.parametrize("missing", [True, False])
+def test_deliveries_that_a_value_no_longer_names_end_before_the_source_is_examined(missing):
+    """A disabled key, or any other fault of the source, delays additions and no removal."""
+    looked = play(with_tag_event(a_promotion(S.RUNNING), 2), SHOWS_PROD)
+    after = play(looked, replace(NARROWED, missing=missing))
+
+    assert outstanding(after, NOW) == (do.Slice(END),)
+    assert after.value == "prod"
+
+
+def test_a_value_that_names_fewer_counts_after_two_looks():
+    """The first look may be a stale one: nobody is asked to end before another shows the same."""
+    narrowed = compared(unbelieved=True)
+    once = play(with_tag_event(a_promotion(S.RUNNING), 2), SHOWS_PROD, narrowed)
+    assert (once.value, outstanding(once, NOW), outstanding(once, LATER)) == ("dev", (), (do.LookAtTag(),))
+    twice = play(once, SHOWS_PROD, NARROWED, now=LATER)
+
+    assert outstanding(twice, LATER) == (do.Slice(END),)
+
+
+@pytest.mark.parametrize("trouble", [ev.Examined((FAULT,), "f", unfit=True), ev.Paused(), ev.Blocked(FAULT)])
+def test_a_refused_or_paused_addition_leaves_the_narrowed_value_in_force(trouble):
+    """The source fails its checks, new promotions are paused, or EC2 throttles: the removal stays in force."""
+    looked = play(with_tag_event(a_promotion(S.RUNNING), 2), SHOWS_PROD)
+    after = play(looked, replace(NARROWED, missing=True), sliced(BEGIN), trouble)
+
+    assert (after.value, after.cursor.startswith(END)) == ("prod", False)
+
+
+@pytest.mark.parametrize("state", [S.RESOLVING, S.EXPANDING, S.RUNNING])
+@pytest.mark.parametrize("trouble", [ev.Paused(), ev.Blocked(FAULT)])
+def test_a_tag_event_is_looked_at_while_additions_are_held_back(state, trouble):
+    """The tag is narrowed again while new promotions are paused, or SNS fails: it is read at once."""
+    if type(trouble) not in TRANSITIONS[state]:
+        return
+    kept_back = play(a_promotion(state), trouble)
+
+    assert outstanding(with_tag_event(kept_back, 3), NOW) == (do.LookAtTag(),)
+
+
+HELD_BACK = [
+    [ev.Blocked(FAULT, later=True)] * 8,
+    [ev.Paused()],
+    [ev.Examined((FAULT,), unfit=True, partial=True)] * 3,
+]
+"""What delays additions."""
+
+
+@pytest.mark.parametrize("trouble", HELD_BACK)
+def test_a_withdrawal_is_compared_at_once_while_additions_are_held_back(trouble):
+    """EC2 refuses the examination for minutes; what the operator has withdrawn ends nevertheless."""
+    held = play(a_promotion(S.EXPANDING), *trouble)
+    assert outstanding(held, NOW) == ()
+    asked = replace(held, inbox={"withdraw": "1"})
+
+    assert outstanding(asked, NOW) == (do.Compare(),)
+    assert machine.due_at(asked) <= NOW
+    assert outstanding(play(asked, compared(inputs="without A", surplus=True)), NOW) == (do.Slice(END),)
+
+
+@pytest.mark.parametrize("trouble", HELD_BACK)
+@pytest.mark.parametrize("seen", [UNTAGGED, SHOWS_PROD])
+def test_a_changed_or_removed_tag_is_compared_at_once_while_additions_are_held_back(trouble, seen):
+    """What was refused for another value delays no removal."""
+    held = play(a_promotion(S.EXPANDING), *trouble)
+    looked = play(play(with_tag_event(held, 3), seen), seen, now=LATER)
+
+    assert outstanding(looked, LATER) == (do.Compare(),)
+
+
+def test_a_file_that_names_fewer_is_compared_while_sns_refuses_the_notice_of_a_fault():
+    """No removal waits for a notice, nor a notice for a comparison that is refused."""
+    refuses = play(a_promotion(S.RUNNING), compared(running=True, faults=(OTHER,), faulty="other"))
+    refuses = play(refuses, ev.Blocked(FAULT, later=True), now=NOW + 60)
+    looked = play(replace(refuses, inbox={"generation": "new"}), TAG, now=NOW + 61)
+    assert outstanding(looked, NOW + 61) == (do.Compare(), do.NotifyRefused((OTHER,)))
+
+    found = compared(inputs="of the new file", surplus=True, faults=(OTHER,), faulty="other")
+    assert outstanding(play(looked, found, now=NOW + 61), NOW + 61) == (do.Slice(END),)
+
+
+def test_a_new_value_while_another_waits_takes_its_place():
+    """While "a b" is paused the tag becomes "a": that is compared next, with its removals."""
+    paused = play(a_promotion(S.EXPANDING, value="a b", seen_value="a b"), ev.Paused())
+    looked = play(with_tag_event(paused, 3), ev.TagSeen("a", "available", "golden"))
+    assert outstanding(looked, NOW) == (do.Compare(),)
+
+    assert outstanding(play(looked, compared("a", "one", surplus=True)), NOW) == (do.Slice(END),)
+
+
+def test_a_removal_is_a_slice_that_goes_on_where_it_stopped():
+    """A thousand requests do not fit into one run; then the pass begins what is missing."""
+    part = play(a_promotion(S.EXPANDING, cursor=END), sliced(END + "d0500"))
+    assert outstanding(part, NOW) == (do.Slice(END + "d0500"),)
+
+    assert outstanding(play(part, sliced(BEGIN)), NOW) == (do.Examine(),)
+    assert play(part, sliced()).state is S.RUNNING
+
+
+def test_other_inputs_start_the_removal_from_the_beginning():
+    """They may remove accounts that the earlier slice has skipped."""
+    part = play(a_promotion(S.EXPANDING, cursor=END), sliced(END + "d0500"))
+    looked = play(with_tag_event(part), SHOWS_PROD)
+    assert outstanding(part, NOW) == (do.Slice(END + "d0500"),)
+
+    assert outstanding(play(looked, NARROWED), NOW) == (do.Slice(END),)
+    assert outstanding(play(part, NARROWED), NOW) == (do.Slice(END),), "also without a look"
+
+
+def test_a_fault_of_one_account_blocks_no_other():
+    """Its settings conflict: the others are delivered, and one notice lists the fault."""
+    blocks = {"faults": (OTHER,), "faulty": "other"}
+    after = play(with_tag_event(a_promotion()), TAG, compared(missing=True, **blocks))
+    assert after.state is S.EXPANDING
+    assert outstanding(after, NOW) == (do.NotifyRefused((OTHER,)),)
+
+    notified = play(after, ev.RefusedNotified("other"))
+    assert outstanding(notified, NOW) == (do.Examine(),)
+    again = replace(play(notified, ev.Examined(source="s"), sliced(newest=1)), inbox={"generation": "new"})
+    assert not play(again, TAG, compared(inputs="of the new file", **blocks)).unnotified
+
+
+def test_a_record_keeps_some_of_a_thousand_faults():
+    """All would not fit; people are notified again only if any of them changes."""
+    many = tuple(replace(FAULT, where=f"account {number}") for number in range(1000))
+    found = play(a_promotion(S.RESOLVING), compared(missing=True, faults=many, faulty="thousand"))
+    assert found.faults == many[:MOST_FAULTS]
+
+    notified = play(found, ev.RefusedNotified("thousand"))
+    assert not play(notified, compared(missing=True, faults=many, faulty="thousand")).unnotified
+    assert play(notified, compared(missing=True, faults=many[1:], faulty="all but one")).unnotified
+
+
+# --- the tag ---------------------------------------------------------------------------------------------------------
+
+
+def test_an_image_that_the_service_made_never_triggers_and_says_so():
+    """It has a delivery's tag: one notice, and no examination."""
+    seen = ev.TagSeen("dev", "available", "golden", own=True)
+    promotion = play(with_tag_event(a_promotion()), seen)
+    (command,) = outstanding(promotion, NOW)
+    assert [fault.code for fault in command.faults] == ["source-made-by-service"]
+
+    still = {"faults": promotion.faults, "faulty": promotion.faulty}
+    over = play(promotion, ev.RefusedNotified(promotion.faulty), compared(None, "none", summarised=True, **still))
+    nudged = play(replace(over, inbox={**over.inbox, "seen": "1:dev"}), seen)
+    assert (nudged.state, outstanding(nudged, NOW + 10**6)) == (S.OVER, ())
+
+
+def test_an_image_that_the_hub_does_not_own_is_left_alone_after_two_looks():
+    """One look that does not show it may be stale."""
+    once = play(a_promotion(), ev.TagSeen(None, None))
+    assert once.state is S.REQUESTED
+    assert outstanding(once, LATER) == (do.LookAtTag(),)
+
+    assert play(once, ev.TagSeen(None, None), now=LATER).state is S.OVER
+
+
+def test_a_pending_image_is_waited_for_and_its_event_shortens_the_wait():
+    """The service polls a pending AMI, and looks at once when EC2 reports it available."""
+    waiting = play(with_tag_event(a_promotion()), ev.TagSeen("dev", "pending", "golden"))
+    assert outstanding(waiting, NOW) == ()
+    assert outstanding(waiting, NOW + 60) == (do.LookAtTag(),)
+
+    reported = replace(waiting, inbox={**waiting.inbox, "image": "event"})
+    assert outstanding(reported, NOW) == (do.LookAtTag(),)
+
+
+def test_a_tag_that_shows_again_was_never_gone():
+    """The next look replaces the stale one."""
+    once = play(with_tag_event(a_promotion(S.RUNNING), 2), UNTAGGED)
+    back = play(once, TAG, now=LATER)
+
+    assert (back.absent_since, back.value, back.state) == (0, "dev", S.RESOLVING)
+
+
+def test_a_source_that_vanishes_does_not_stop_what_runs():
+    """A running promotion continues with what it has read before."""
+    once = play(a_promotion(S.RUNNING), ev.TagSeen(None, None))
+    twice = play(once, ev.TagSeen(None, None), now=LATER)
+
+    assert (twice.state, twice.is_gone, twice.value) == (S.RUNNING, False, "dev")
+
+
+@pytest.mark.parametrize("state", [None, "available"], ids=["deregistered", "untagged"])
+def test_what_is_over_comes_to_know_that_its_tag_is_gone(state):
+    """On two looks; then it rests, and the same value is a new one."""
+    once = play(a_promotion(S.OVER), ev.TagSeen(None, state))
+    assert once.due_at == LATER
+    twice = play(once, ev.TagSeen(None, state), now=LATER)
+    assert (twice.state, twice.value, twice.due_at) == (S.OVER, None, None)
+
+    again = play(twice, TAG, now=NOW + 600)
+    assert (again.state, again.generation) == (S.RESOLVING, 2)
+
+
+@pytest.mark.parametrize(("tagged", "counts"), [(NOW - 60, False), (NOW, False), (NOW + 1, True)])
+def test_an_event_of_before_the_tag_was_read_is_no_new_one(tagged, counts):
+    """Discovery found the tag and its targets failed; the tag's own event, a day late, starts nothing again."""
+    over = replace(
+        play(a_promotion(), TAG), state=S.OVER, value="dev", inbox={"tag": evolving.tag_entry(5, tagged, "e-5")}
+    )
+    after = play(over, TAG, now=NOW + 86_400)
+
+    assert (after.generation > over.generation) == counts
+    assert (after.state is S.RESOLVING) == counts
+
+
+def test_a_nudge_of_discovery_with_the_same_value_starts_nothing():
+    """Only a tag event tries again what has failed for the same value."""
+    over = replace(a_promotion(S.OVER), inbox={"seen": "minute:dev"})
+    after = play(over, TAG)
+
+    assert (after.state, after.generation) == (S.OVER, over.generation)
+
+
+def test_the_baseline_moves_only_by_a_new_event():
+    """Looks do not promote what was tagged before the service's first look."""
+    baseline = evolving.baseline("ami-0a", "111111111111", "us-east-1", "dev", NOW)
+
+    assert outstanding(baseline, NOW + 10**9) == ()
+    assert outstanding(replace(baseline, inbox={"withdraw": "1"}), NOW) == ()
+    assert outstanding(with_tag_event(baseline), NOW) == (do.LookAtTag(),)
+
+
+def test_two_looks_within_a_second_are_one():
+    """Removing and restoring a tag makes two events; both reads may be stale, so they need a distance in time."""
+    once = play(with_tag_event(a_promotion(S.RUNNING), 2), UNTAGGED)
+    again = play(with_tag_event(once, 3), UNTAGGED, now=NOW + 1)
+
+    assert again.value == "dev"
+    assert again.next_try == LATER
+
+
+def test_a_repeated_tag_on_a_running_promotion_begins_again_only_what_has_failed():
+    """The comparison finds that out by the generation; running deliveries continue."""
+    looked = play(with_tag_event(a_promotion(S.RUNNING), 2), TAG)
+    assert (outstanding(looked, NOW), looked.generation) == ((do.Compare(),), 2)
+
+    after = play(looked, compared(inputs="of generation 2", running=True))
+    assert (after.state, after.episode, after.unread("tag"), after.passed) == (S.RUNNING, 0, None, 2)
+
+
+def test_a_value_with_a_fault_changes_nothing_and_is_notified_once():
+    """Its targets continue; the notice lists the faults; only a new tag event causes another notice."""
+    bad, dve = ev.TagSeen("dve", "available", "golden"), refused("dve", running=True)
+    faulty = play(with_tag_event(a_promotion(S.RUNNING), 2), bad, dve)
+    assert outstanding(faulty, NOW + 60) == (do.NotifyRefused((FAULT,)),)
+
+    notified = play(faulty, ev.RefusedNotified("dve"))
+    assert (notified.state, notified.value, notified.refused_value) == (S.RUNNING, "dev", "dve")
+
+    nudged = play(replace(notified, inbox={**notified.inbox, "seen": "minute"}), bad)
+    assert outstanding(nudged, NOW) == (do.Compare(),)
+    moved = play(replace(notified, inbox={**notified.inbox, "generation": "new"}), bad, dve)
+    assert not moved.unnotified
+    anew = play(with_tag_event(notified, 3), bad, dve)
+    assert outstanding(anew, NOW + 60) == (do.NotifyRefused((FAULT,)),)
+
+
+def test_a_removed_tag_ends_all_but_only_after_two_looks():
+    """Absence in an eventually consistent read is weak evidence."""
+    once = play(with_tag_event(a_promotion(S.RUNNING), 2), UNTAGGED)
+    assert (once.value, once.state) == ("dev", S.RUNNING)
+    assert outstanding(once, LATER) == (do.LookAtTag(),)
+
+    twice = play(once, UNTAGGED, now=LATER)
+    assert (twice.value, outstanding(twice, LATER)) == (None, (do.Compare(),))
+    ends = play(twice, compared(None, "none", surplus=True), now=LATER)
+    assert outstanding(ends, LATER) == (do.Slice(END),)
+
+
+@pytest.mark.parametrize("state", [S.RESOLVING, S.EXPANDING, S.RUNNING, S.OVER])
+@pytest.mark.parametrize("gone", [ev.TagSeen("dev", "disabled"), ev.TagSeen(None, None), UNTAGGED])
+def test_what_is_shared_ends_with_tag_and_image_in_every_state(state, gone):
+    """Also while a new value is compared, or deliveries are being written."""
+    once = play(with_tag_event(a_promotion(state, standing=True, value="dev"), 2), gone)
+    twice = play(once, gone, now=LATER)
+
+    assert outstanding(twice, LATER) == (do.Compare(),)
+    assert twice.is_gone or twice.value is None
+    ends = play(twice, compared(twice.value, "gone", surplus=True), now=LATER)
+    assert outstanding(ends, LATER) == (do.Slice(END),)
+
+
+def test_an_image_that_is_enabled_again_is_shared_again_by_a_tag_event():
+    """Until then nothing begins by itself."""
+    gone = a_promotion(S.OVER, gone=1)
+    assert gone.is_gone
+    assert play(with_tag_event(replace(gone, standing=True), 2), TAG).is_gone is False
+
+
+def test_tagged_again_when_over_begins_a_pass_for_those_that_failed():
+    """A new event for the same value: failed deliveries begin again."""
+    looked = play(with_tag_event(a_promotion(S.OVER), 5), TAG)
+    assert outstanding(looked, NOW) == (do.Compare(),)
+
+    assert play(looked, compared(inputs="2", summarised=True)).state is S.OVER
+    some_failed = play(looked, compared(inputs="2", missing=True), ev.Examined(source="s"))
+    assert (some_failed.state, some_failed.episode) == (S.EXPANDING, 1)
+
+
+def test_a_tag_event_that_comes_after_the_first_look_counts():
+    """A new hub took the AMI into its baseline before the tag's event arrived: it is promoted all the same."""
+    baseline = replace(
+        evolving.baseline("ami-0a", "111111111111", "us-east-1", "dev", NOW),
+        inbox={"tag": evolving.tag_entry(2, NOW - 60, "e-2")},
+    )
+    after = play(baseline, TAG, now=NOW + 60)
+
+    assert (after.state, after.generation) == (S.RESOLVING, 1)
+
+
+@pytest.mark.parametrize("state", [S.RUNNING, S.OVER])
+def test_a_removed_tag_that_is_known_is_not_looked_for_again(state):
+    """Two concurrent invocations see it gone: the second does not start another wait."""
+    assert play(a_promotion(state, value=None, seen_value=None), UNTAGGED).absent_since == 0
+
+
+# --- the pass, and the wait ------------------------------------------------------------------------------------------
+
+
+def test_a_thousand_targets_are_written_in_slices_with_a_cursor():
+    """A slice takes as long as there is time; the cursor says where to continue."""
+    promotion = a_promotion(S.EXPANDING, examined="inputs")
+    cursors = []
+    for place in [*range(70, 1000, 70), None]:
+        (command,) = outstanding(promotion, NOW)
+        cursors.append(command.cursor)
+        promotion = play(promotion, sliced("" if place is None else f"{BEGIN}{place:04d}"))
+
+    assert promotion.state is S.RUNNING
+    assert cursors == [BEGIN, *(f"{BEGIN}{place:04d}" for place in range(70, 1000, 70))]
+
+
+def test_running_compares_when_a_delivery_wakes_it_and_polls_otherwise():
+    """The wake compares; without one a poll after growing waits does, and reads the tag."""
+    running = play(a_promotion(S.EXPANDING, examined="inputs"), sliced(newest=1))
+    assert outstanding(running, NOW) == ()
+    assert machine.looks(running, NOW) == (do.Compare(),)
+    assert play(running, compared(running=True)) == running
+
+    for _ in range(3):
+        running = play(running, compared(running=True), now=running.next_try)
+    assert outstanding(running, NOW + schedule.HOUR) == (do.LookAtTag(), do.Compare())
+
+
+def test_a_tag_put_back_before_the_deliveries_ended_begins_them_again():
+    """The value in force names a target whose delivery was cancelled; a new event has the source examined again."""
+    running = a_promotion(S.RUNNING, episode=1)
+    again = play(running, compared(missing=True))
+    assert outstanding(again, NOW) == (do.Examine(),)
+
+    tagged = play(with_tag_event(running), TAG, compared(inputs="of generation 2", missing=True))
+    assert outstanding(tagged, NOW) == (do.Examine(),)
+    assert play(tagged, ev.Examined(source="s")).episode == 2
+
+
+def test_what_is_cancelled_whenever_it_begins_is_begun_again_more_and_more_slowly():
+    """Somebody else cancels it for the same inputs, without end; a tag event begins it at once."""
+    promotion, waits, now = a_promotion(S.RUNNING, examined=""), [], NOW
+    for _ in range(8):
+        promotion = play(promotion, compared(missing=True), now=now)
+        waits.append(promotion.next_try - now)
+        now = promotion.next_try
+        promotion = play(promotion, TAG, ev.Examined(source="s"), sliced(newest=1), now=now)
+
+    assert waits == [0, *schedule.POLLS, schedule.POLLS[-1], schedule.POLLS[-1]]
+    assert play(with_tag_event(promotion, 9), TAG, now=now).restarts == 0
+
+
+@pytest.mark.parametrize("state", [S.RESOLVING, S.RUNNING, S.OVER])
+def test_a_refused_source_begins_nothing_until_something_changes(state):
+    """Otherwise a promotion with a disabled key would examine it without end."""
+    unfit = a_promotion(state, unfit="inputs", value="dev", inputs="inputs")
+    assert play(unfit, compared(missing=True, summarised=True)).state is S.OVER
+
+    assert outstanding(play(unfit, compared(inputs="others", missing=True)), NOW) == (do.Examine(),)
+
+
+def test_what_was_withdrawn_when_it_was_over_is_compared():
+    """A file or membership change withdrew a shared AMI: if the value still names the account, it is shared again."""
+    over = a_promotion(S.OVER, standing=True)
+    assert machine.looks(over, NOW) == (do.Compare(),)
+    assert machine.looks(replace(over, standing=False), NOW) == ()
+
+    assert outstanding(play(over, compared(missing=True)), NOW) == (do.Examine(),)
+    rests = play(over, compared(summarised=True, standing=True))
+    assert (outstanding(rests, NOW), rests.due_at) == ((), None)
+
+
+def test_what_was_withdrawn_is_compared_later_where_it_cannot_be_now():
+    """The comparison fails for now: the promotion is over, and due again."""
+    over = play(a_promotion(S.OVER, standing=True), ev.Blocked(FAULT))
+
+    assert over.due_at == over.blocked_until > NOW
+    assert machine.looks(over, NOW) == outstanding(over, NOW) == ()
+    assert outstanding(over, over.due_at) == (do.Compare(),)
+    assert play(over, compared(summarised=True, standing=True), now=over.due_at).due_at is None
+
+
+def test_a_refused_look_is_waited_out_whatever_wakes():
+    """Events that arrive meanwhile do not repeat a throttled look."""
+    blocked = play(with_tag_event(a_promotion(S.OVER), 2), ev.Blocked(FAULT, look=True))
+
+    assert outstanding(blocked, NOW + 4) == ()
+    assert outstanding(blocked, NOW + 5) == (do.LookAtTag(),)
+    assert blocked.due_at == NOW + 5
+
+
+def test_an_image_that_stays_pending_for_a_day_is_refused_by_a_look_that_shows_it():
+    """The promotion is over after a notice; a day's outage of the service alone refuses nothing."""
+    pending, late = ev.TagSeen("dev", "pending", "golden"), NOW + evolving.PENDING_DEADLINE
+    waiting = play(with_tag_event(a_promotion()), pending)
+    assert outstanding(play(waiting, TAG, now=late), late) == (do.Compare(),)
+
+    over = play(waiting, pending, now=late)
+    (command,) = outstanding(over, late)
+    assert command.faults[0].code == "source-never-available"
+    notified = play(over, ev.RefusedNotified(over.faulty), now=late)
+    assert (notified.state, notified.due_at) == (S.OVER, None)
+
+
+@pytest.mark.parametrize("state", [S.REQUESTED, S.RESOLVING, S.EXPANDING])
+def test_a_check_that_is_refused_for_a_day_is_notified_once_and_goes_on(state):
+    """The deadline also needs many refusals in a row: one after a day away proves nothing."""
+    waiting, late = a_promotion(state), NOW + evolving.PENDING_DEADLINE
+    assert not play(waiting, ev.Blocked(FAULT), now=late).unnotified
+
+    for _ in range(evolving.TRIES_BEFORE_DEADLINE + 1):
+        waiting = play(waiting, ev.Blocked(FAULT), now=late)
+    assert waiting.faults[0].code == "source-never-available"
+    notified = play(waiting, ev.RefusedNotified(waiting.faulty), ev.Blocked(FAULT), now=late)
+    assert not notified.unnotified
+    assert notified.due_at is not None
+
+
+def test_a_source_that_ec2_may_not_show_whole_yet_is_refused_after_seven_minutes():
+    """DescribeSnapshots can lack a snapshot for a moment; a look that shows all of it continues at once."""
+    looked = play(with_tag_event(a_promotion()), TAG, compared(missing=True))
+    partial = ev.Examined((FAULT,), "f", unfit=True, partial=True)
+    for after in (0, 60, 180):
+        looked = play(looked, TAG, now=NOW + after) if after else looked
+        assert outstanding(looked, NOW + after) == (do.Examine(),)
+        looked = play(looked, partial, now=NOW + after)
+        assert outstanding(looked, NOW + after) == ()
+    assert play(looked, ev.Examined(source="s"), now=NOW + 420).state is S.EXPANDING
+    given_up = play(looked, partial, now=NOW + 420)
+    assert outstanding(given_up, NOW + 420) == (do.NotifyRefused((FAULT,)),)
+
+
+def test_a_pause_may_last_for_a_year_without_a_deadline():
+    """The service asks again every quarter of an hour; the operator's pause fails no promotion."""
+    looked = play(with_tag_event(a_promotion()), TAG, compared(missing=True))
+    for quarter in range(200):
+        now = NOW + quarter * 900
+        looked = play(looked, ev.Paused(), now=now)
+        assert outstanding(looked, now + 899) == ()
+        assert outstanding(looked, now + 900) == (do.LookAtTag(),), "the event of its removal can be lost"
+        looked = play(looked, TAG, now=now + 900)
+        assert outstanding(looked, now + 900) == (do.Examine(),)
+
+
+def test_the_last_delivery_ends_just_as_the_tag_is_gone():
+    """One step learns both: what is left is asked to end, and the promotion ends after that."""
+    running = a_promotion(S.RUNNING, absent_since=NOW - schedule.SECOND_LOOK_AFTER, seen_since=NOW - 900, tries=3)
+    assert (*outstanding(running, NOW), *machine.looks(running, NOW)) == (do.LookAtTag(), do.Compare())
+
+    stale = answered(running, compared(summarised=True))
+    both = evolve(play(running, UNTAGGED), stale, NOW)
+    assert (outstanding(both, NOW), machine.due_at(both)) == ((do.Compare(),), NOW)
+    ends = play(both, compared(None, "none", surplus=True))
+    assert outstanding(ends, NOW) == (do.Slice(END),)
+
+    over = play(ends, sliced(), compared(None, "none", summarised=True))
+    assert (over.state, machine.due_at(over)) == (S.OVER, None)
+
+
+def test_the_last_delivery_ends_after_one_look_without_the_tag():
+    """The promotion is over, and the second look comes no sooner than it may count."""
+    over = play(a_promotion(S.RUNNING), UNTAGGED, compared(summarised=True))
+
+    assert (over.state, over.due_at, outstanding(over, NOW)) == (S.OVER, LATER, ())
+    assert outstanding(over, LATER) == (do.LookAtTag(),)
+    assert play(over, UNTAGGED, now=LATER).value is None
+
+
+# --- withdrawals -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("state", list(S))
+@pytest.mark.parametrize("trouble", [{}, {"look_blocked_until": NOW + 999}, {"next_try": NOW + 999}])
+def test_a_withdrawal_is_compared_before_anything_else_and_ends_deliveries(state, trouble):
+    """Whatever delays looks and additions; a promotion that has not looked yet has given nobody anything."""
+    asked = a_promotion(state, standing=True, inbox={"withdraw": "1"}, **trouble)
+    assert machine.due_at(asked) is not None
+    if state is S.REQUESTED:
+        return
+    assert outstanding(asked, NOW) == (do.Compare(),)
+    without = compared(inputs="without", surplus=True, withdrawn={"222222222222": "operator"})
+    read = play(asked, without)
+
+    assert (read.withdrawn, read.unread("withdraw")) == ({"222222222222": "operator"}, None)
+    assert outstanding(read, NOW) == (do.Slice(END),)
+
+
+@pytest.mark.parametrize(
+    ("then", "counts"), [("dev", True), ("prod", False), (None, False)], ids=["same", "another", "removed"]
+)
+@pytest.mark.parametrize("event", [True, False])
+def test_a_withdrawal_counts_until_ec2_has_shown_another_value(then, counts, event):
+    """A tag event alone does not end it: any function that may wake a promotion could write one."""
+    one = play(a_promotion(S.RESOLVING), compared(missing=True), ev.Examined(source="s"), sliced(newest=1))
+    withdrawn_at, at = NOW + 10, NOW
+    for value in (then, "dev"):
+        at += 100
+        for now in (at, at + schedule.SECOND_LOOK_AFTER):
+            one = play(with_tag_event(one, now) if event else one, ev.TagSeen(value, "available"), now=now)
+        one = play(one, compared(value, str(value), running=True), now=at + schedule.SECOND_LOOK_AFTER)
+
+    assert (withdrawn_at >= one.withdrawals_from) is counts
+    assert (withdrawn_at >= one.withdrawals_count_from("dev")) is counts
+
+
+def test_one_look_without_the_tag_ends_no_withdrawal():
+    """It may be a stale one."""
+    one = play(a_promotion(S.RUNNING), UNTAGGED, now=NOW + 20)
+    one = play(one, TAG, compared(running=True), now=NOW + 30)
+
+    assert one.withdrawals_count_from("dev") <= NOW
+
+
+@pytest.mark.parametrize(
+    "inbox",
+    [
+        {"tag": f"000000000002@{NOW + 50}"},
+        {"tag": f"000000000002@{NOW + 999}"},
+        {"tag": "000000000002"},
+        {"written": str(NOW + 50)},
+        {"retry": "1:222222222222"},
+        {"retry": "1:"},
+        {"seen": "1:dev"},
+        {"generation": "new"},
+        {"withdraw": "2"},
+    ],
+    ids=str,
+)
+def test_no_message_with_the_same_value_ends_a_withdrawal(inbox):
+    """Nor a time that it tells: only what EC2 shows."""
+    one = a_promotion(S.RUNNING, inbox=inbox)
+    one = play(one, TAG, compared(running=True), now=NOW + 60)
+
+    assert (one.withdrawals_from, one.withdrawals_count_from("dev")) == (0, 0)

@@ -1,0 +1,67 @@
+"""Notices have a bounded size, and an id that shows repeats."""
+
+import json
+from dataclasses import replace
+
+from chalicelib.delivery import notices as delivery_notices
+from chalicelib.delivery.model import DeliveryState, NewImage
+from chalicelib.delivery.tracked import TrackedDelivery
+from chalicelib.engine import notices
+from chalicelib.engine.faults import Fault
+from chalicelib.promotion import notices as promotion_notices
+from chalicelib.promotion.evolving import started
+from tests.delivery.examples import NOW, a_delivery
+
+LIMIT = 256 * 1024
+"""Bytes that SNS and EventBridge take."""
+
+
+def test_a_repeat_is_known_by_its_id():
+    """A repeat after a crash has the same id; another episode has another."""
+    delivery = a_delivery(DeliveryState.PUBLISHING, image=NewImage("ami-0b"))
+
+    assert delivery_notices.outcome(delivery, NOW)["id"] == delivery_notices.outcome(delivery, NOW + 60)["id"]
+    assert (
+        delivery_notices.outcome(replace(delivery, episode=2), NOW)["id"]
+        != delivery_notices.outcome(delivery, NOW)["id"]
+    )
+
+
+def test_the_terminal_message_names_source_account_region_outcome_and_image():
+    """All that a consumer needs; a failed AMI has no id in it."""
+    delivery = a_delivery(DeliveryState.PUBLISHING, image=NewImage("ami-0b"))
+    good = delivery_notices.outcome(delivery, NOW)
+    expected = ("ami-0a", "222222222222", "us-east-1", "delivered", "ami-0b")
+    assert (good["source_image"], good["account"], good["region"], good["outcome"], good["image"]) == expected
+
+    bad = delivery_notices.outcome(
+        replace(delivery, ending=DeliveryState.FAILED, faults=(Fault("c", "w", "x.", "y."),)), NOW
+    )
+    assert (bad["outcome"], bad["image"], bad["faults"][0]["cure"]) == ("failed", None, "y.")
+
+
+def test_a_message_is_bounded_at_any_number_of_targets_and_faults():
+    """A thousand deliveries with a thousand long faults fit; the notice counts what it leaves out."""
+    promotion = started("ami-0a", "111111111111", "us-east-1", NOW)
+    tracked = [TrackedDelivery(f"{n:020d}", f"{n:012d}", "us-east-1", 1, "failed", "ami-0b") for n in range(1000)]
+    faults = [Fault("code", "w" * 5000, "x" * 5000, "y" * 5000) for _ in range(1000)]
+
+    reported = promotion_notices.summary(promotion, tracked, NOW)
+    assert len(json.dumps(reported)) < LIMIT
+    assert len(reported["deliveries"]) + reported["unlisted"] == 1000
+    assert reported["counts"]["failed"] == 1000
+    refused = promotion_notices.refused(promotion, faults, NOW)
+    assert len(json.dumps(refused)) < LIMIT
+    assert "980 more" in refused["faults"][-1]["what"]
+
+
+def test_message_attributes_have_no_empty_value_and_the_subject_fits():
+    """SNS refuses empty attributes, and subjects of 100 characters or with a line break or control character."""
+    delivery = replace(a_delivery(DeliveryState.PUBLISHING), source_name="gölden\n\x1b[2J\u202e" * 40)
+    notice = delivery_notices.outcome(delivery, NOW)
+
+    assert all(notices.attributes(notice).values())
+    assert len(notices.subject(notice)) < 100
+    assert notices.subject(notice).isascii()
+    assert notices.subject(notice).isprintable()
+    assert all(value.isprintable() for value in notices.attributes(notice).values())

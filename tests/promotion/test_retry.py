@@ -1,0 +1,80 @@
+"""An operator's retry on a promotion's record: failed deliveries begin again, everywhere or at some targets."""
+
+from dataclasses import replace
+
+import pytest
+
+from chalicelib.promotion.commands import Compare, LookAtTag
+from chalicelib.promotion.events import Compared, TagSeen
+from chalicelib.promotion.evolving import evolve, started
+from chalicelib.promotion.machine import NEWS, outstanding
+from chalicelib.promotion.model import Promotion, PromotionState
+
+HUB, REGION, NOW = "111111111111", "us-east-1", 1_800_000_000
+A, B = "222222222222", "333333333333"
+AT_A, AT_B = f"{A}/{REGION}", f"{B}/{REGION}"
+
+
+def over(**changes: object) -> Promotion:
+    """A promotion that is over, with its value in force."""
+    fresh = replace(started("ami-0a", HUB, REGION, NOW), state=PromotionState.OVER, due_at=None)
+    known = {"value": "dev", "seen_value": "dev", "seen_since": NOW, "digest": "digest", "generation": 1, "passed": 1}
+    return replace(fresh, **(known | changes))
+
+
+def looked(promotion: Promotion, value: str | None = "dev") -> Promotion:
+    """The promotion after a look that shows this value."""
+    answers = {name: entry for name, entry in promotion.inbox.items() if name in NEWS}
+    return evolve(promotion, TagSeen(value, "available", answers=answers, basis=promotion.basis), NOW)
+
+
+def generations(promotion: Promotion) -> list[int]:
+    """The generations of A and B: a delivery of an older one that has failed begins again."""
+    return [promotion.generation_of(place.partition("/")[0], place) for place in (AT_A, AT_B)]
+
+
+@pytest.mark.parametrize(
+    ("wish", "expected"), [("1:", [2, 2]), (f"1:{A}", [2, 1]), (f"1:{A},{B}", [2, 2]), (f"1:{AT_B}", [1, 2])]
+)
+def test_a_wish_raises_the_generation_of_the_targets_that_it_names(wish, expected):
+    """It makes the promotion look, and then compare."""
+    promotion = over(inbox={"retry": wish})
+    assert outstanding(promotion, NOW) == (LookAtTag(),)
+
+    seen = looked(promotion)
+    assert (generations(seen), outstanding(seen, NOW)) == (expected, (Compare(),))
+
+
+def test_a_wish_is_received_once():
+    """The same entry again raises nothing, and a later tag event is for all."""
+    once = replace(looked(over(inbox={"retry": f"1:{A}"})), state=PromotionState.OVER)
+    assert (outstanding(once, NOW), generations(looked(once))) == ((), [2, 1])
+
+    tagged = looked(replace(once, inbox={**once.inbox, "tag": "000000000002"}))
+    assert generations(tagged) == [3, 3]
+
+
+def test_a_second_wish_does_not_take_back_the_first():
+    """A and then B are retried: both are of a newer generation than what has failed."""
+    first = looked(over(inbox={"retry": f"1:{A}"}))
+
+    assert generations(looked(replace(first, inbox={"retry": f"2:{B}"}))) == [2, 3]
+
+
+def test_a_wish_that_comes_while_another_is_looked_at_is_not_swallowed():
+    """Both invocations read the record before either wrote it."""
+    before = over(inbox={"retry": f"1:{A}"})
+    look = TagSeen("dev", "available", answers=dict(before.inbox), basis=before.basis)
+    after = evolve(replace(before, inbox={"retry": f"2:{B}"}), look, NOW)
+    assert outstanding(after, NOW) == (LookAtTag(),)
+
+    assert generations(looked(after)) == [2, 3]
+
+
+def test_people_are_notified_again_of_what_still_prevents_it():
+    """As after a tag event."""
+    refused = over(refused_value="dve", seen_value="dve", faulty="dve", notified="dve", inbox={"retry": "1:"})
+    again = looked(refused, "dve")
+    found = Compared("dev", refused="dve", faulty="dve", inputs="i", basis=again.basis)
+
+    assert evolve(again, found, NOW).unnotified

@@ -1,0 +1,377 @@
+"""Who is to have an AMI, and what differs from that: the surplus ends, what is missing begins."""
+
+from dataclasses import replace
+
+import pytest
+
+from chalicelib.delivery.tracked import EXPIRED, TrackedDelivery
+from chalicelib.engine.faults import Fault
+from chalicelib.promotion import evolving
+from chalicelib.promotion.model import MADE_HERE, Promotion, PromotionState
+from chalicelib.promotion.wanted import WantedTargets, has_more_than_withdrawn, wanted
+from chalicelib.targets.applied_file import AppliedFile, Directory, Target
+from chalicelib.targets.organization import Membership, Organization, Unit
+from chalicelib.targets.withdrawals import Withdrawal
+
+REGION, NOW = "us-east-1", 1_800_000_000
+HUB, A, B, C = "111111111111", "200000000001", "200000000002", "200000000003"
+OU, OTHER_OU = "ou-ab12-11111111", "ou-ab12-22222222"
+ARN = "arn:aws:organizations::900000000000:ou/o-a1b2c3d4e5/"
+FAULT = Fault("code", "where", "what.", "cure.")
+
+
+def the_file(
+    *accounts: str, digest: str = "file", groups: tuple[str, ...] = ("dev",), **settings: object
+) -> AppliedFile:
+    """A file whose groups have these accounts."""
+    listed = {account: (Target(account, REGION, **settings),) for account in accounts}
+    return AppliedFile(Directory(dict.fromkeys(groups, accounts), listed), digest)
+
+
+def an_ou(*members: str, listed: tuple[str, ...] = (), back_fill: bool = True, reading: str = "read") -> AppliedFile:
+    """A file whose group ``dev`` has an OU with these members, and accounts of its own."""
+    return AppliedFile(
+        Directory(
+            {"dev": (OU, *listed)},
+            {account: (Target(account, REGION),) for account in listed},
+            {"dev": (Target("", REGION),)},
+            organization=Organization("o-a1b2c3d4e5", {OU: ("dev",)}, back_fill=back_fill),
+            membership=Membership(reading, {OU: Unit(ARN + OU, members)}),
+        ),
+        "file",
+    )
+
+
+def conflicting(account: str) -> AppliedFile:
+    """A file whose two OUs give an account different settings; another account has none of that."""
+    units = {OU: Unit(ARN + OU, (account, A)), OTHER_OU: Unit(ARN + OTHER_OU, (account,))}
+    return AppliedFile(
+        Directory(
+            {"dev": (OU,), "others": (OTHER_OU,)},
+            {},
+            {"dev": (Target("", REGION),), "others": (Target("", REGION, key="alias/other"),)},
+            organization=Organization("o-a1b2c3d4e5", {OU: ("dev",), OTHER_OU: ("others",)}),
+            membership=Membership("read", units),
+        ),
+        "file",
+    )
+
+
+def a_promotion(**changes: object) -> Promotion:
+    """A promotion whose pass for the first tag event is complete."""
+    known: dict[str, object] = {"state": PromotionState.RUNNING, "value": "dev", "seen_value": "dev", "digest": "file"}
+    known |= {"generation": 1, "passed": 1, "in_force_since": NOW}
+    return replace(evolving.started("ami-0a", HUB, REGION, NOW), **(known | changes))
+
+
+def tracked(account: str, state: str = "running", generation: int = 1, delivery: str = "") -> TrackedDelivery:
+    return TrackedDelivery(delivery or f"d-{account}", account, REGION, 1, state, "", generation)
+
+
+def meant(promotion: Promotion, applied: AppliedFile, *withdrawals: Withdrawal) -> WantedTargets:
+    found = wanted(promotion, applied, withdrawals)
+    assert isinstance(found, WantedTargets), found
+    return found
+
+
+def withdrawn(place: str, at: int = NOW + 10, value: str | None = "dev") -> Withdrawal:
+    return Withdrawal(place, at, "operator", value)
+
+
+def differs(promotion: Promotion, applied: AppliedFile, *there: TrackedDelivery, out: tuple[Withdrawal, ...] = ()):
+    """The accounts whose deliveries are to end, and those for which one is to begin."""
+    found = meant(promotion, applied, *out)
+    ends, begins = found.surplus(there, promotion), found.missing(there, promotion)
+    return [one.account for one in ends], [one.account for one in begins]
+
+
+# --- what begins -----------------------------------------------------------------------------------------------------
+
+
+def test_a_first_tag_begins_all_that_it_names_and_afterwards_nothing_differs():
+    """Sorted, so that a pass can go on where it stopped."""
+    new = a_promotion(passed=0)
+    assert differs(new, the_file(B, A)) == ([], [A, B])
+
+    for state in ("running", "delivered", "shared"):
+        assert differs(new, the_file(A, B), tracked(A, state), tracked(B, state)) == ([], [])
+
+
+def test_the_baseline_begins_nothing():
+    """What was tagged before the service's first look waits for a tag event, also if an account joins."""
+    baseline = evolving.baseline("ami-0a", HUB, REGION, "dev", NOW)
+
+    assert differs(baseline, the_file(A)) == differs(baseline, an_ou(A)) == ([], [])
+
+
+def test_an_account_that_is_added_to_the_file_waits_for_a_tag_event():
+    """Or for a retry that names it."""
+    wider = the_file(A, B)
+    assert differs(a_promotion(), wider, tracked(A)) == ([], [])
+
+    assert differs(a_promotion(generation=2), wider, tracked(A)) == ([], [B])
+    assert differs(a_promotion(retries={B: 2}), wider, tracked(A)) == ([], [B])
+    assert differs(a_promotion(retries={f"{B}/{REGION}": 2}), wider, tracked(A)) == ([], [B])
+
+
+def test_a_target_whose_pass_was_not_complete_is_no_addition():
+    """The pass was refused, or killed, before it reached the target: it begins without another tag event."""
+    assert differs(a_promotion(passed=0), the_file(A, B), tracked(A)) == ([], [B])
+
+
+def test_an_account_that_joins_an_ou_begins_at_once():
+    """If the file has joining accounts filled in; else it waits for a tag event, too."""
+    assert differs(a_promotion(), an_ou(A, B), tracked(A)) == ([], [B])
+    assert differs(a_promotion(), an_ou(A, B, back_fill=False), tracked(A)) == ([], [])
+    assert differs(a_promotion(generation=2), an_ou(A, B, back_fill=False), tracked(A)) == ([], [B])
+
+
+def test_an_account_that_the_file_lists_besides_an_ou_is_an_addition_of_the_file():
+    """The editor of the file decides about the next tag event, not about what is tagged."""
+    assert differs(a_promotion(), an_ou(A, listed=(B,)), tracked(A)) == ([], [])
+
+
+@pytest.mark.parametrize("state", ["failed", EXPIRED])
+def test_what_has_failed_or_expired_begins_again_for_a_newer_generation_only(state):
+    """A tag event, or a retry that names it: also one that came while it was failing."""
+    there = tracked(A, state)
+    assert differs(a_promotion(), the_file(A), there) == ([], [])
+
+    assert differs(a_promotion(generation=2), the_file(A), there) == ([], [A])
+    assert differs(a_promotion(retries={A: 2}), the_file(A), there) == ([], [A])
+    assert differs(a_promotion(retries={B: 2}), the_file(A, B), there, tracked(B)) == ([], [])
+    assert differs(a_promotion(generation=2), the_file(A), tracked(A, state, generation=2)) == ([], [])
+
+
+@pytest.mark.parametrize("state", ["cancelled", "withdrawn"])
+def test_what_was_cancelled_or_withdrawn_begins_again_as_soon_as_it_is_wanted_again(state):
+    """The account is back in the file, or the tag was put back while it ended."""
+    there = tracked(A, state)
+    assert differs(a_promotion(), the_file(A), there) == ([], [A])
+    assert differs(a_promotion(), the_file(B), there, tracked(B)) == ([], [])
+
+
+def test_a_running_or_delivered_target_begins_no_second_time():
+    """Also for a newer generation."""
+    for state in ("running", "delivered", "shared"):
+        assert differs(a_promotion(generation=5), the_file(A), tracked(A, state)) == ([], [])
+
+
+def test_the_hubs_own_copy_begins_with_a_target_that_waits_for_it():
+    """It may have failed long ago, or its share have expired: nobody else would begin it again."""
+    listed = {A: (Target(A, "eu-west-1", by_way_of=HUB),), HUB: (Target(HUB, "eu-west-1"),)}
+    by_way = AppliedFile(Directory({"dev": (A,)}, listed), "file")
+    at = {account: replace(tracked(account), region="eu-west-1") for account in (A, HUB)}
+    again = a_promotion(retries={A: 2})
+
+    for state in ("failed", EXPIRED):
+        hub = replace(at[HUB], state=state)
+        assert differs(again, by_way, replace(at[A], state="failed"), hub) == ([], [HUB, A])
+        assert differs(again, by_way, at[A], hub) == ([], [])
+    assert differs(again, by_way, replace(at[A], state="failed"), replace(at[HUB], state="delivered")) == ([], [A])
+    assert differs(again, by_way, replace(at[A], state="failed")) == ([], [HUB, A])
+
+
+# --- what ends -------------------------------------------------------------------------------------------------------
+
+
+def test_what_is_no_longer_named_ends_and_the_rest_goes_on():
+    """Running or shared; what has ended or is delivered stays as it is."""
+    there = [tracked(A), tracked(B, "running"), tracked(C, "shared")]
+    assert differs(a_promotion(), the_file(A), *there) == ([B, C], [])
+
+    for state in ("delivered", "failed", "cancelled", "withdrawn", EXPIRED):
+        assert differs(a_promotion(), the_file(A), tracked(A), tracked(B, state)) == ([], [])
+
+
+def test_the_surplus_comes_in_the_order_of_ids():
+    """So that a pass can go on where it stopped."""
+    there = [tracked(A, delivery="z"), tracked(B, delivery="y"), tracked(C, delivery="x")]
+    found = meant(a_promotion(value=None, seen_value=None), the_file(A)).surplus(there, a_promotion())
+
+    assert [one.delivery for one in found] == ["x", "y", "z"]
+
+
+def test_a_removed_tag_ends_all():
+    """The looks have agreed: there is no value."""
+    untagged = a_promotion(value=None, seen_value=None)
+
+    assert differs(untagged, the_file(A, B), tracked(A), tracked(B, "shared")) == ([A, B], [])
+
+
+def test_a_removal_that_waits_is_not_forgotten_by_a_new_value():
+    """The tag is "a b", "b" and "b c" before anything has ended: the delivery to "a" must still end."""
+    groups = {"a": (A,), "b": (B,), "c": (C,)}
+    applied = AppliedFile(Directory(groups, {one: (Target(one, REGION),) for one in (A, B, C)}), "file")
+    third = a_promotion(value="b", seen_value="b c", generation=3, passed=1)
+
+    assert differs(third, applied, tracked(A), tracked(B)) == ([A], [C])
+
+
+def test_while_looks_disagree_the_value_in_force_counts():
+    """Nobody is asked to end for one look without the tag."""
+    once = a_promotion(seen_value=None, absent_since=NOW)
+
+    assert differs(once, the_file(A), tracked(A)) == ([], [])
+
+
+def test_a_gone_image_ends_what_is_shared_and_lets_copies_finish():
+    """Nothing begins; and after the next tag event all is as before."""
+    there = [tracked(A), tracked(B, "shared"), tracked(C, "cancelled")]
+    assert differs(a_promotion(gone=1), the_file(A, B, C), *there) == ([B], [])
+    assert differs(a_promotion(gone=1, generation=2), the_file(A, B, C), *there) == ([], [C])
+
+
+def test_an_image_that_the_service_made_gives_nobody_anything():
+    """Its tag was inherited; a value that was in force before stays so."""
+    made = Fault(MADE_HERE, "where", "what.", "cure.")
+    fresh = a_promotion(value=None, digest="", passed=0, faults=(made,))
+
+    assert differs(fresh, the_file(A)) == ([], [])
+    assert differs(a_promotion(faults=(made,)), the_file(A), tracked(A)) == ([], [])
+
+
+# --- withdrawals -----------------------------------------------------------------------------------------------------
+
+
+def test_a_withdrawal_ends_its_delivery_and_lets_none_begin():
+    """An account, or one of its Regions; that it is withdrawn is no removal by the tag, which takes two looks."""
+    for place in (A, f"{A}/{REGION}"):
+        out = (withdrawn(place),)
+        found = meant(a_promotion(), the_file(A, B), *out)
+        assert differs(a_promotion(), the_file(A, B), tracked(A), tracked(B), out=out) == ([A], [])
+        assert differs(a_promotion(generation=9), the_file(A, B), tracked(B), out=out) == ([], [])
+        assert not has_more_than_withdrawn(found.surplus([tracked(A)], a_promotion()), found)
+    narrowed = meant(a_promotion(), the_file(B), *out)
+    assert has_more_than_withdrawn(narrowed.surplus([tracked(C)], a_promotion()), narrowed)
+
+
+def test_a_lifted_withdrawal_lets_the_delivery_begin_again():
+    """The entry is gone from the operators' table."""
+    assert differs(a_promotion(), the_file(A), tracked(A, "cancelled")) == ([], [A])
+
+
+@pytest.mark.parametrize(
+    ("changes", "counts"),
+    [
+        ({}, True),
+        ({"generation": 7, "read_at": NOW + 50}, True),
+        ({"in_force_since": NOW + 20}, True),
+        ({"withdrawals_from": NOW + 20}, False),
+        ({"seen_value": "prod", "in_force_since": NOW + 20}, False),
+        ({"seen_value": "prod"}, True),
+    ],
+    ids=str,
+)
+def test_a_withdrawal_counts_since_ec2_last_showed_another_value(changes, counts):
+    """Not since a tag event. ``in_force_since``: when the value that is replaced now was first read."""
+    promotion = a_promotion(**changes)
+    value = promotion.seen_value
+    out = (withdrawn(A, value=value),)
+    applied = the_file(A, groups=("dev", "prod"))
+
+    assert bool(meant(promotion, applied, *out).entitled.withdrawn) is counts
+
+
+def test_a_withdrawal_for_the_value_that_the_tag_shows_counts_while_that_is_refused():
+    """The value in force counts, and the operator saw the refused one."""
+    typo = a_promotion(seen_value="dve")
+
+    assert differs(typo, the_file(A, B), tracked(A), tracked(B), out=(withdrawn(A, value="dve"),)) == ([A], [])
+
+
+# --- what cannot be followed -----------------------------------------------------------------------------------------
+
+
+def test_a_blocked_account_keeps_what_it_has_and_gets_nothing():
+    """Its groups do not agree on its settings: one fault, and the others are delivered."""
+    applied = conflicting(B)
+    assert differs(a_promotion(passed=0), applied) == ([], [A])
+    assert differs(a_promotion(), applied, tracked(A), tracked(B)) == ([], [])
+    assert differs(a_promotion(), applied, tracked(A), tracked(B, "cancelled")) == ([], [])
+
+    assert [fault.where for fault in meant(a_promotion(), applied).faults] == [f"account {B}"]
+    assert differs(a_promotion(), applied, tracked(A), tracked(B), out=(withdrawn(B),)) == ([B], [])
+
+
+def test_a_refused_value_changes_nothing_of_the_one_in_force():
+    """People are notified of its faults; who is no longer in the file ends all the same."""
+    typo = a_promotion(seen_value="dve", generation=2)
+    found = meant(typo, the_file(A))
+
+    assert (found.value, found.refused, [fault.code for fault in found.faults]) == ("dev", "dve", ["unknown-group"])
+    assert differs(typo, the_file(A), tracked(A), tracked(B)) == ([B], [])
+
+
+def test_a_first_value_that_is_refused_names_nobody():
+    """There is none in force."""
+    found = meant(a_promotion(seen_value="dve", value=None, digest="", passed=0), the_file(A))
+
+    assert (found.value, found.refused, dict(found.targets)) == (None, "dve", {})
+
+
+def test_a_name_in_force_that_the_file_has_lost_names_nobody():
+    """It was understood before: its accounts end."""
+    assert differs(a_promotion(), the_file(A, groups=("others",)), tracked(A)) == ([A], [])
+
+
+def test_nothing_ends_or_begins_while_nobody_knows_whom_the_value_names():
+    """The file cannot be used: that is no evidence for a removal."""
+    broken = replace(the_file(A), fault=FAULT)
+    there = [tracked(A), tracked(B, "shared"), tracked(C, "cancelled")]
+
+    assert meant(a_promotion(), broken).unknown
+    assert differs(a_promotion(generation=9), broken, *there) == ([], [])
+
+
+def test_a_unit_that_was_never_read_is_waited_for():
+    """It passes by itself: until then nothing begins, and only what an operator has withdrawn ends."""
+    applied = an_ou()
+    never = AppliedFile(replace(applied.directory, membership=Membership()), "file")
+
+    found = wanted(a_promotion(), never, ())
+    assert (found.unknown, found.waits is None, found.missing((), a_promotion())) == (True, False, [])
+
+
+# --- inputs, and what is announced -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("promotion", "applied", "out"),
+    [
+        (a_promotion(generation=2), an_ou(A), ()),
+        (a_promotion(retries={A: 2}), an_ou(A), ()),
+        (a_promotion(gone=1), an_ou(A), ()),
+        (a_promotion(seen_value="dve"), an_ou(A), ()),
+        (a_promotion(value=None, seen_value=None), an_ou(A), ()),
+        (a_promotion(), replace(an_ou(A), digest="other"), ()),
+        (a_promotion(), an_ou(A, reading="again"), ()),
+        (a_promotion(), an_ou(A), (withdrawn(A),)),
+    ],
+    ids=["tag event", "retry", "gone", "refused", "no tag", "file", "members", "withdrawal"],
+)
+def test_everything_that_decides_changes_the_inputs(promotion, applied, out):
+    """So that a result for other inputs is dropped, and a pass begins."""
+    same = meant(a_promotion(), an_ou(A)).inputs(a_promotion())
+
+    assert meant(a_promotion(), an_ou(A)).inputs(a_promotion(tries=5, cursor="x", looked_at=NOW + 9)) == same
+    assert meant(promotion, applied, *out).inputs(promotion) != same
+
+
+def test_what_this_generation_has_announced_is_found_again():
+    """A run may have been killed between the tracked delivery and the record."""
+    there = [tracked(A), tracked(B, generation=0), tracked(C, "delivered")]
+    found = meant(a_promotion(), the_file(A, B, C))
+
+    assert [target.account for target in found.announced(there, a_promotion())] == [A]
+    assert found.announced([tracked("999999999999")], a_promotion()) == []
+
+
+def test_only_a_delivery_that_runs_can_wait_for_an_approval():
+    """The others have had theirs, or ended without."""
+    applied = the_file(A, approval="required")
+    found = meant(a_promotion(), applied)
+
+    assert found.waits_for_approval([tracked(A)])
+    assert not found.waits_for_approval([tracked(A, "delivered")])
+    assert not meant(a_promotion(), the_file(A)).waits_for_approval([tracked(A)])

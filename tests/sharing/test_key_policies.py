@@ -1,0 +1,346 @@
+"""Key access by policy, on the simulator's KMS: which statements the adapter writes, keeps and refuses."""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from awsim.world import World
+from chalicelib.engine.addresses import policy_resource
+from chalicelib.engine.errors import Refusal, RefusalKind
+from chalicelib.sharing.aws.key_policies import ROUNDS, PolicyStatements
+from chalicelib.sharing.share import Share, ShareState
+from tests.fakes import MemoryLedger
+
+HUB, DEV, TEST = "111111111111", "222222222222", "333333333333"
+OWNER: dict[str, Any] = {
+    "Sid": "Enable IAM User Permissions",
+    "Effect": "Allow",
+    "Principal": {"AWS": f"arn:aws:iam::{HUB}:root"},
+    "Action": "kms:*",
+    "Resource": "*",
+}
+
+
+class KmsSessions:
+    """The function's own clients, as the hub's root."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+
+    def own(self, service: str, *, once: bool = False, region: str = "") -> Any:
+        """Return a client; ``once`` makes no difference here."""
+        return self.world.client(service, HUB, region or "us-east-1")
+
+    def now(self) -> float:
+        """The simulator's time in epoch seconds."""
+        return self.world.now.timestamp()
+
+
+class Key:
+    """A key of the hub, its owner, and a permission adapter for it."""
+
+    def __init__(self, world: World) -> None:
+        self.world, self.ledger = world, MemoryLedger()
+        self.kms = world.client("kms", HUB)
+        self.arn = self.kms.create_key()["KeyMetadata"]["Arn"]
+        self.resource = policy_resource(self.arn).pk
+        self.put(OWNER)
+        world.kernel.elapse(300)
+        self.adapter = self.another()
+
+    def another(self, region: str = "us-east-1", ledger: MemoryLedger | None = None) -> PolicyStatements:
+        """A permission adapter in another execution environment, or of another hub, without the first one's memory."""
+        sessions: Any = KmsSessions(self.world)
+        return PolicyStatements(sessions, ledger or self.ledger, HUB, region)
+
+    def put(self, *statements: dict[str, Any]) -> str:
+        """Write a policy by hand; return its text."""
+        text = json.dumps({"Version": "2012-10-17", "Statement": list(statements)}, indent=4)
+        self.kms.put_key_policy(KeyId=self.arn, PolicyName="default", Policy=text)
+        return text
+
+    @property
+    def text(self) -> str:
+        """The policy's present text."""
+        return self.world.kms.keys.keys[self.arn].versions[-1].text
+
+    @property
+    def sids(self) -> list[str]:
+        """The Sids of the present policy."""
+        return [statement["Sid"] for statement in json.loads(self.text)["Statement"]]
+
+    def share(self, account: str = DEV, state: ShareState = ShareState.OPENING, **rest: Any) -> Share:
+        """A share as the worker has it; the ledger has it, too."""
+        grantee = f"arn:aws:iam::{account}:role/AmiCopyRole"
+        made = Share(self.resource, account, account, grantee, state=state, **rest)
+        self.ledger.items[self.resource, account] = made
+        return made
+
+    def opened(self, share: Share) -> Share:
+        """The share as the worker writes it when it is open."""
+        return self.share(share.account, ShareState.OPEN, opened_at=int(self.world.now.timestamp()))
+
+    def closed(self, share: Share) -> Share:
+        """The share as the worker writes it when it is closed."""
+        return self.share(share.account, ShareState.CLOSED, closed_at=int(self.world.now.timestamp()))
+
+    def wait(self, seconds: float) -> None:
+        self.world.kernel.elapse(seconds)
+
+    def when(self, operation: str, number: int, act: Callable[[], object]) -> None:
+        """Run an action after this many calls of an operation have taken effect, before the next."""
+        left = [number]
+
+        def hook(call: Any) -> None:
+            if call.operation == operation and call.caller.account == HUB:
+                left[0] -= 1
+                if left[0] == 0:
+                    act()
+
+        self.world.gateway.after.append(hook)
+
+    def puts(self) -> int:
+        """How many PutKeyPolicy calls have taken effect."""
+        return len(self.world.kms.keys.keys[self.arn].versions)
+
+
+@pytest.fixture
+def key() -> Iterator[Key]:
+    """A key with its owner's statement only."""
+    with World() as world:
+        yield Key(world)
+
+
+def refused(call: Callable[[], object]) -> Refusal:
+    with pytest.raises(Refusal) as caught:
+        call()
+    return caught.value
+
+
+def both(account: str) -> list[str]:
+    """The Sids of the two statements for a copying role."""
+    ours = f"AmiPromoter{HUB}useast1To{account}Copies"
+    return [ours, f"{ours}Look"]
+
+
+def test_it_opens_several_in_one_put_shows_them_and_closes_them(key: Key) -> None:
+    """One PutKeyPolicy for all; a repeat changes nothing; after the last is closed the text is the owner's."""
+    text, puts = key.text, key.puts()
+    shares = [key.share(DEV), key.share(TEST)]
+
+    assert key.adapter.showing(key.resource, shares) == frozenset()
+    assert key.adapter.open(key.resource, shares) == {}
+    key.adapter.open(key.resource, shares)
+    assert key.sids == [OWNER["Sid"], *both(DEV), *both(TEST)]
+    assert key.puts() == puts + 1
+    assert key.adapter.showing(key.resource, shares) == {DEV, TEST}
+    key.adapter.close(key.resource, shares[:1])
+    assert key.adapter.showing(key.resource, shares) == {TEST}
+    key.adapter.close(key.resource, shares)
+    key.adapter.close(key.resource, shares)
+    assert key.text == text
+    assert key.puts() == puts + 3
+
+
+def test_an_edit_between_the_two_reads_of_a_put_stays(key: Key) -> None:
+    """The second read differs from the first: the adapter starts again, and its policy contains the edit."""
+    theirs = {**OWNER, "Sid": "Theirs", "Action": "kms:DescribeKey"}
+    key.when("GetKeyPolicy", 1, lambda: key.put(OWNER, theirs))
+
+    key.adapter.open(key.resource, [key.share()])
+
+    assert key.sids == [OWNER["Sid"], "Theirs", *both(DEV)]
+
+
+def test_an_edit_that_removes_the_statement_stays_and_the_statement_is_added_to_it(key: Key) -> None:
+    """A stack read the policy before the service's put and wrote it later: a minute later both are there."""
+    theirs = {**OWNER, "Sid": "Theirs", "Action": "kms:DescribeKey"}
+    key.when("PutKeyPolicy", 1, lambda: key.put(OWNER, theirs))
+    share = key.share()
+
+    late = refused(lambda: key.adapter.open(key.resource, [share]))
+    assert late.kind is RefusalKind.THROTTLED
+    assert late.fault.code == "key-policy-not-shown"
+    assert key.sids == [OWNER["Sid"], "Theirs"]
+    key.wait(61)
+    key.adapter.open(key.resource, [share])
+    assert key.sids == [OWNER["Sid"], "Theirs", *both(DEV)]
+
+
+def test_somebody_who_edits_all_the_time_is_let_be(key: Key) -> None:
+    """After some rounds the adapter stops and tries again later; nothing of the owner's is lost."""
+    for number in range(1, 4 * ROUNDS):
+        theirs = {**OWNER, "Sid": f"Theirs{number}", "Action": "kms:DescribeKey"}
+        key.when("GetKeyPolicy", number, lambda theirs=theirs: key.put(OWNER, theirs))
+
+    assert refused(lambda: key.adapter.open(key.resource, [key.share()])).kind is RefusalKind.THROTTLED
+    assert key.sids[0] == OWNER["Sid"]
+    assert key.sids[1].startswith("Theirs")
+    assert len(key.sids) == 2
+
+
+@pytest.mark.parametrize("warm", [True, False])
+def test_a_late_read_loses_nobody_elses_statement(key: Key, warm: bool) -> None:
+    """Another account's statement was added seconds ago and does not show: the adapter writes nothing onto that
+    document.
+
+    This process remembers its own put; another process knows it from the ledger.
+    """
+    first = key.share(DEV)
+    key.adapter.open(key.resource, [first])
+    key.opened(first)
+    key.wait(5)
+    key.world.injections.stale_reads("GetKeyPolicy", 2, seconds=20)
+    adapter = key.adapter if warm else key.another()
+    second = key.share(TEST)
+
+    assert refused(lambda: adapter.open(key.resource, [second])).fault.code == "key-policy-not-shown"
+    assert key.sids == [OWNER["Sid"], *both(DEV)]
+    key.world.injections.calm()
+    adapter.open(key.resource, [second])
+    assert key.sids == [OWNER["Sid"], *both(DEV), *both(TEST)]
+
+
+@pytest.mark.parametrize("warm", [True, False])
+def test_a_late_read_brings_back_nobodys_statement(key: Key, warm: bool) -> None:
+    """A statement was removed seconds ago and still shows: the adapter writes nothing onto that document."""
+    first = key.share(DEV)
+    key.adapter.open(key.resource, [first])
+    key.wait(100)
+    key.adapter.close(key.resource, [key.opened(first)])
+    key.closed(first)
+    key.wait(5)
+    key.world.injections.stale_reads("GetKeyPolicy", 2, seconds=20)
+    adapter = key.adapter if warm else key.another()
+
+    assert refused(lambda: adapter.open(key.resource, [key.share(TEST)])).kind is RefusalKind.THROTTLED
+    assert key.sids == [OWNER["Sid"]]
+
+
+def test_a_late_read_does_not_make_an_opening_or_a_closing_look_done(key: Key) -> None:
+    """Just closed, and it shows; just opened, and it does not: the adapter believes neither read."""
+    share = key.share()
+    key.adapter.open(key.resource, [share])
+    share = key.opened(share)
+    key.wait(5)
+    key.world.injections.stale_reads("GetKeyPolicy", 1, seconds=20)
+    assert refused(lambda: key.another().close(key.resource, [share])).kind is RefusalKind.THROTTLED
+    key.world.injections.calm()
+    key.wait(100)
+    key.adapter.close(key.resource, [share])
+    again = replace(key.closed(share), state=ShareState.OPENING)
+    key.wait(5)
+    key.world.injections.stale_reads("GetKeyPolicy", 1, seconds=20)
+    assert refused(lambda: key.another().open(key.resource, [again])).kind is RefusalKind.THROTTLED
+
+
+@pytest.mark.parametrize("lost", [False, True], ids=["closed", "not in the ledger"])
+def test_a_statement_of_the_service_without_an_open_share_goes_with_the_next_put(key: Key, lost: bool) -> None:
+    """A concurrent put restored that of a closed share, or the ledger lost it: its Sid says that it is this hub's."""
+    share = key.share()
+    key.adapter.open(key.resource, [share])
+    if lost:
+        del key.ledger.items[key.resource, share.share_name]
+    else:
+        key.closed(share)
+    key.wait(100)
+
+    key.another().open(key.resource, [key.share(TEST)])
+
+    assert key.sids == [OWNER["Sid"], *both(TEST)]
+
+
+def test_two_hubs_of_one_account_let_the_same_target_in_each_by_itself(key: Key) -> None:
+    """One manages the key at home, the other through its copies there: closing one's leaves the other's statement."""
+    other = key.another("eu-west-1", MemoryLedger())
+    share = key.share()
+    other.open(key.resource, [share])
+    key.wait(600)
+    key.adapter.open(key.resource, [share])
+    key.wait(600)
+
+    other.close(key.resource, [share])
+
+    assert key.sids == [OWNER["Sid"], *both(DEV)]
+    assert key.adapter.showing(key.resource, [share]) == {share.share_name}
+    key.wait(600)
+    key.adapter.close(key.resource, [share])
+    assert key.sids == [OWNER["Sid"]]
+
+
+def test_a_closed_account_is_refused_alone_and_named(key: Key) -> None:
+    """KMS takes no policy that names the account; the refusal names it."""
+    key.world.accounts.closed.add(DEV)
+    puts = key.puts()
+
+    found = refused(lambda: key.adapter.open(key.resource, [key.share()]))
+
+    assert found.kind is RefusalKind.DENIED
+    assert found.fault.code == "key-policy-invalid-principal"
+    assert f"account {DEV}" in found.fault.cure
+    assert key.puts() == puts
+
+
+def test_a_dead_principal_is_refused_before_the_put(key: Key) -> None:
+    """Also when the service's statement is to be removed: KMS would refuse the policy."""
+    share = key.share()
+    key.adapter.open(key.resource, [share])
+    role = key.world.iam.put_role(HUB, "operators", {"Version": "2012-10-17", "Statement": []})
+    ours = [s for s in json.loads(key.text)["Statement"] if s["Sid"] in both(DEV)]
+    key.put(OWNER, {**OWNER, "Sid": "Operators", "Principal": {"AWS": role.arn}}, *ours)
+    key.world.iam.roles.drop(role.arn)
+    puts = key.puts()
+
+    for call in (key.adapter.close, key.adapter.open):
+        shares = [share] if call == key.adapter.close else [key.share(TEST)]
+        found = refused(lambda call=call, shares=shares: call(key.resource, shares))
+        assert found.fault.code == "key-policy-dead-principal"
+        assert "'Operators'" in found.fault.what
+        assert role.id in found.fault.what
+    assert key.puts() == puts
+
+
+def test_a_key_of_another_account_is_not_even_read(key: Key) -> None:
+    """The adapter refuses it by its ARN."""
+    foreign = key.arn.replace(HUB, TEST)
+    before = len(key.world.calls)
+    found = refused(lambda: key.adapter.open(policy_resource(foreign).pk, [key.share()]))
+
+    assert found.fault.code == "key-policy-foreign"
+    assert len(key.world.calls) == before
+
+
+def test_a_key_that_is_gone_needs_no_closing(key: Key) -> None:
+    """The permissions went with the key; an opening is refused with a cure."""
+    share = key.share()
+    key.kms.schedule_key_deletion(KeyId=key.arn, PendingWindowInDays=7)
+    key.wait(8 * 24 * 3600)
+
+    key.adapter.close(key.resource, [share])
+    assert key.adapter.showing(key.resource, [share]) == frozenset()
+    assert refused(lambda: key.adapter.open(key.resource, [share])).fault.code == "key-policy-key-gone"
+
+
+@pytest.mark.parametrize(
+    ("aws", "code", "why"),
+    [
+        ("AccessDeniedException", "key-policy-denied", RefusalKind.DENIED),
+        ("LimitExceededException", "key-policy-too-large", RefusalKind.DENIED),
+        ("MalformedPolicyDocumentException", "key-policy-malformed", RefusalKind.DENIED),
+        ("KMSInvalidStateException", "key-policy-key-state", RefusalKind.DENIED),
+        ("ThrottlingException", "aws-throttled", RefusalKind.THROTTLED),
+        ("KMSInternalException", "aws-throttled", RefusalKind.THROTTLED),
+    ],
+)
+def test_each_refusal_says_what_to_do(key: Key, aws: str, code: str, why: RefusalKind) -> None:
+    """It names account, key and call; the cure is for that code."""
+    key.world.injections.refuse("PutKeyPolicy", aws, n=9)
+
+    found = refused(lambda: key.adapter.open(key.resource, [key.share()]))
+
+    assert (found.fault.code, found.kind) == (code, why)
+    assert key.arn in found.fault.where
+    assert "PutKeyPolicy" in found.fault.what

@@ -1,0 +1,324 @@
+"""The ledger's decisions: what opens, what closes, what stays, and what closes in any case."""
+
+import re
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chalicelib.engine import addresses, schedule
+from chalicelib.engine.errors import IllegalEvent, RefusalKind
+from chalicelib.engine.faults import Fault
+from chalicelib.sharing import grant_names, holders, outstanding, share_events
+from chalicelib.sharing.grant_names import grant_name
+from chalicelib.sharing.share import TRANSITIONS, Event, Holding, Purpose, Share, ShareState
+from tests.fakes import copying, sharing
+
+NOW, HOUR = 1_800_000_000, 3600
+END = NOW + 25 * 3600
+HOLDER = frozenset({copying("d1")})
+LATER_HOLDER = frozenset({copying("d2")})
+
+
+def a_share(state: ShareState = ShareState.WANTED, *, held: bool = True, **changes: object) -> Share:
+    """One snapshot permission for one account."""
+    base = Share("resource#snapshot#snap-0a", "222222222222", "222222222222", state=state, asked=1, last_closing_at=END)
+    return replace(base, holdings=HOLDER if held else frozenset(), **changes)
+
+
+shares = st.builds(
+    a_share,
+    st.sampled_from(ShareState),
+    held=st.booleans(),
+    preexisting=st.booleans(),
+    next_try=st.integers(NOW - 5, NOW + 5),
+    answered=st.integers(0, 1),
+    last_closing_at=st.integers(NOW - 5, NOW + 5),
+    closed_blind=st.booleans(),
+)
+
+
+@given(shares)
+def test_a_share_is_never_to_be_opened_and_closed_at_once(one):
+    """The two lists have nothing in common."""
+    assert not (outstanding.to_open([one], NOW) and outstanding.to_close([one], NOW))
+
+
+@given(shares)
+def test_nothing_opens_without_a_holder_or_past_its_end(one):
+    """Invariant 1 in the ledger: no share without a holding, and none without an end."""
+    for opening in outstanding.to_open([one], NOW):
+        assert opening.holdings
+        assert opening.last_closing_at > NOW
+
+
+@given(shares)
+def test_what_must_still_change_has_a_due_date(one):
+    """An open share is due at its last closing time at the latest; a later opening or closing is due at its time."""
+    later = max(one.next_try, one.last_closing_at, NOW)
+    if outstanding.to_open([one], later) or outstanding.to_close([one], later):
+        assert outstanding.due_at([one], NOW) is not None
+
+
+def test_a_share_without_holders_closes():
+    """The last holding was released."""
+    assert outstanding.to_close([a_share(ShareState.OPEN, held=False)], NOW)
+    assert not outstanding.to_close([a_share(ShareState.OPEN)], NOW)
+
+
+def test_a_share_closes_at_its_hard_end_though_held_and_its_holders_can_read_it():
+    """A parked or damaged record must not keep a permission open."""
+    overdue = a_share(ShareState.OPEN)
+    assert outstanding.to_close([overdue], END) == [overdue]
+
+    closed = share_events.closed(share_events.intend_closing(overdue, END), END)
+    assert closed.closed_blind
+    fault = holders.refusal(closed)
+    assert fault is not None
+    assert fault.code == "share-closed-at-its-end"
+    assert not outstanding.to_open([closed], END)
+
+
+def test_a_permission_that_shows_before_the_first_call_is_preexisting():
+    """Invariant 2: the intent records it, before any call."""
+    intended = share_events.intend_opening(a_share(), NOW, seen=True)
+
+    assert (intended.state, intended.preexisting) == (ShareState.OPENING, True)
+
+
+def test_whether_a_permission_is_preexisting_survives_a_crash():
+    """After a crash between intent and result the service's own permission is not taken for a preexisting one."""
+    intended = share_events.intend_opening(a_share(), NOW, seen=False)
+
+    assert share_events.intend_opening(intended, NOW, seen=True) == intended
+
+
+def test_each_opening_has_a_grant_of_its_own():
+    """CreateGrant would return the dying grant for a name that is used again. A repeated intent keeps the name."""
+    first = share_events.intend_opening(a_share(), NOW, seen=False)
+    closing = share_events.intend_closing(replace(first, holdings=frozenset()), NOW + 50)
+    again = share_events.intend_opening(
+        replace(share_events.closed(closing, NOW), holdings=HOLDER), NOW + 60, seen=False
+    )
+
+    assert grant_name(first, "us-east-1") != grant_name(again, "us-east-1")
+    repeated = share_events.intend_opening(first, NOW + 5, seen=False)
+    assert grant_name(repeated, "us-east-1") == grant_name(first, "us-east-1")
+
+
+def test_a_refused_share_is_tried_again_for_one_who_came_since_and_for_no_one_else():
+    """Until the retry the old refusal is no answer to any holding; a released holding causes no retry."""
+    fault = Fault("code", "where", "what.", "cure.")
+    refused = share_events.refused(a_share(), fault, NOW)
+    assert not outstanding.to_open([refused], NOW)
+    assert holders.refusal(refused) == fault
+
+    later = replace(refused, holdings=HOLDER | LATER_HOLDER, asked=2)
+    assert outstanding.to_open([later], NOW)
+    assert holders.refusal(later) is None
+    again = share_events.refused(later, fault, NOW)
+    assert holders.refusal(again) == fault
+    assert not outstanding.to_open([replace(again, holdings=LATER_HOLDER)], NOW)
+
+
+def on_key(state: ShareState, **changes: object) -> Share:
+    """A grant, which its name shows to be the service's."""
+    return replace(a_share(state, **changes), resource=addresses.key_resource("arn:aws:kms:r:1:key/k", "2").pk)
+
+
+def test_a_grants_closing_that_was_begun_is_ended_though_a_holder_came():
+    """It is in one list only: it closes, and then opens again under another name."""
+    closing = on_key(ShareState.CLOSING, intended_at=NOW)
+    assert outstanding.to_close([closing], NOW) == [closing]
+    assert outstanding.to_open([closing], NOW) == []
+
+    closed = share_events.closed(closing, NOW)
+    assert outstanding.to_open([closed], NOW) == [closed]
+    assert share_events.intend_opening(closed, NOW + 40, seen=False).intended_at == NOW + 40
+
+
+def test_a_nameless_permission_that_is_closing_opens_again_for_who_came():
+    """It is added again at once, and not taken for preexisting. A refused or overdue one closes first."""
+    closing = a_share(ShareState.CLOSING, removed_at=NOW - 5, next_try=NOW + 55)
+    assert outstanding.to_open([closing], NOW) == [closing]
+    assert outstanding.to_close([closing], NOW) == []
+    assert not share_events.intend_opening(closing, NOW, seen=False).preexisting
+
+    for other in (
+        {"closed_blind": True},
+        {"fault": Fault("code", "where", "what.", "cure.")},
+        {"last_closing_at": NOW},
+    ):
+        finishing = replace(closing, next_try=NOW, **other)
+        assert outstanding.to_close([finishing], NOW) == [finishing]
+
+
+def test_a_refusal_after_the_intent_is_closed_like_an_open_share():
+    """An earlier call may have taken effect: the holders are woken, and the permission is revoked."""
+    fault = Fault("code", "where", "what.", "cure.")
+    intended = share_events.intend_opening(a_share(), NOW, seen=False)
+    refused = share_events.refused(intended, fault, NOW)
+    assert outstanding.to_close([refused], NOW) == [refused]
+    assert holders.refusal(refused) == fault
+
+    assert share_events.closed(refused, NOW).state is ShareState.REFUSED
+
+
+def test_a_permission_that_one_look_shows_is_looked_at_again():
+    """One stale answer must not make a share preexisting, which never closes."""
+    first = share_events.doubtful(a_share(), NOW)
+    assert first is not None
+    assert not outstanding.to_open([first], NOW + 29)
+    assert share_events.doubtful(first, NOW + 30) is None
+    assert share_events.doubtful(first, NOW + 86_400) is not None
+
+
+def test_a_grant_whose_id_was_never_received_is_not_believed_gone_for_five_minutes():
+    """The grant is found by its name, and may show late."""
+    unheard = replace(a_share(ShareState.CLOSING, intended_at=NOW), resource="resource#key#arn#1", grant_id="")
+
+    assert share_events.believable_from(unheard) == NOW + 300
+    assert share_events.believable_from(replace(unheard, grant_id="g")) == NOW + 30
+
+
+def test_an_open_share_is_looked_at_every_hour():
+    """So that its age is measured without any wake."""
+    open_one = a_share(ShareState.OPEN, opened_at=NOW - 100)
+
+    assert outstanding.due_at([open_one], NOW) == NOW + 3600
+    assert outstanding.due_at([open_one], END - 10) == END
+    assert holders.oldest_open([open_one], NOW) == 100
+    assert holders.oldest_open([replace(open_one, preexisting=True)], NOW) is None
+
+
+@pytest.mark.parametrize("purpose", Purpose)
+def test_a_statement_that_is_to_name_another_role_is_tried_again_soon(purpose):
+    """Where the file renames the role; after half an hour only if a delivery asks again."""
+    holding = Holding("ami-0a", "222222222222", "us-east-1", "delivery", 1, purpose)
+    statement = a_share(ShareState.OPEN, opened_at=NOW - 100, opened_to="old", grantee="new", next_try=NOW + 20)
+    statement = replace(statement, resource=addresses.policy_resource("key").pk, holdings=frozenset({holding}))
+
+    assert outstanding.due_at([statement], NOW) == NOW + 20
+    assert outstanding.due_at([replace(statement, tries=outstanding.MOVES_SOON)], NOW) != NOW + 20
+
+
+HUBS = addresses.role_resource("arn:aws:kms:us-east-1:111111111111:key/source", "222222222222").pk
+OWN = addresses.role_resource("arn:aws:kms:us-east-1:222222222222:key/own", "222222222222").pk
+
+
+@pytest.mark.parametrize(
+    ("resource", "state", "why", "after", "accessible", "waits"),
+    [
+        (HUBS, ShareState.OPENING, RefusalKind.NOT_YET, schedule.NOT_YET_FOR, -NOW, True),
+        (HUBS, ShareState.OPENING, RefusalKind.NOT_YET, schedule.NOT_YET_FOR + 1, -NOW, False),
+        (HUBS, ShareState.OPENING, RefusalKind.NOT_YET, HOUR + schedule.NOT_YET_FOR, HOUR, True),
+        (HUBS, ShareState.OPENING, RefusalKind.NOT_YET, HOUR + schedule.NOT_YET_FOR + 1, HOUR, False),
+        (OWN, ShareState.OPENING, RefusalKind.ROLE, 24 * HOUR, -NOW, True),
+        (HUBS, ShareState.OPENING, RefusalKind.DENIED, 0, HOUR, False),
+        (HUBS, ShareState.WANTED, RefusalKind.NOT_YET, 0, HOUR, False),
+        ("resource#snapshot#snap-0a", ShareState.OPENING, RefusalKind.NOT_YET, 0, -NOW, False),
+        ("resource#snapshot#snap-0a", ShareState.WANTED, RefusalKind.THROTTLED, 0, -NOW, True),
+    ],
+)
+def test_only_what_the_target_must_do_itself_waits_for_it(resource, state, why, after, accessible, waits):
+    """For a missing role as long as the delivery waits, ten minutes from its own access to the key, else not at all."""
+    one = replace(a_share(state, intended_at=NOW), resource=resource)
+
+    assert share_events.worth_waiting(one, why, NOW + after, NOW + accessible) is waits
+
+
+@pytest.mark.parametrize(
+    ("resource", "tries", "gone"),
+    [(OWN, share_events.GIVEN_UP_AFTER, True), (OWN, share_events.GIVEN_UP_AFTER - 1, False), (HUBS, 10_000, False)],
+)
+def test_closing_is_given_up_on_a_targets_own_key_alone(resource, tries, gone):
+    """A permission at the source is retried until it is closed."""
+    closing = replace(a_share(ShareState.CLOSING, held=False, tries=tries), resource=resource)
+
+    found = share_events.given_up(closing, Fault("code", "there", "It is refused.", "Mend it."), NOW)
+
+    assert (found is not None) is gone
+    if found is not None:
+        assert outstanding.to_archive([found], NOW) == [found]
+
+
+def test_a_grants_name_is_one_that_kms_takes_and_says_whose_it_is():
+    """Letters, digits and `:/_-` [aws-facts 3]; it contains the delivery's id unchanged, and the hub's Region."""
+    role = a_share(share_name="autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling_a.b@c", intended_at=NOW)
+    name = grant_name(role, "us-east-1")
+
+    assert re.fullmatch("[a-zA-Z0-9:/_-]{1,256}", name)
+    assert grant_name(a_share(share_name="0a1b", intended_at=7), "us-east-1") == "ami-promoter:us-east-1:0a1b:7"
+    assert grant_names.is_grant_of(name, "us-east-1")
+    assert not grant_names.is_grant_of(name, "us-east-2")
+
+
+# --- the table -------------------------------------------------------------------------------------------------------
+
+
+def test_every_state_has_a_row_and_only_what_is_archived_has_an_empty_one():
+    """A share in the ledger can always change; an archived one cannot."""
+    assert TRANSITIONS.keys() == set(ShareState)
+    assert [state for state, row in TRANSITIONS.items() if not row] == [ShareState.ARCHIVED]
+
+
+CHANGES = {
+    "intend opening": lambda s: share_events.intend_opening(s, NOW, seen=False),
+    "open": lambda s: share_events.opened(s, NOW),
+    "refuse": lambda s: share_events.refused(s, Fault("code", "where", "what.", "cure."), NOW),
+    "intend closing": lambda s: share_events.intend_closing(s, NOW),
+    "remove": lambda s: share_events.removed(s, NOW),
+    "look, and see it": lambda s: share_events.looked_for_nameless(s, NOW, showing=True),
+    "look, and miss it": lambda s: share_events.looked_for_nameless(s, NOW, showing=False),
+    "close": lambda s: share_events.closed(s, NOW),
+    "end": lambda s: share_events.ended(s, NOW),
+    "archive": share_events.archived,
+}
+
+
+@pytest.mark.parametrize("state", list(ShareState))
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_no_share_moves_where_the_table_has_no_edge(state, change):
+    """Each state meets each change: it leads where the table says, or is illegal."""
+    allowed = {to for row in TRANSITIONS[state].values() for to in row} | {state}
+    try:
+        after = change(a_share(state, removed_at=NOW))
+    except IllegalEvent:
+        return
+    assert after.state in allowed
+
+
+def test_every_edge_is_of_an_event_that_is_explained():
+    """The page on state machines explains it."""
+    assert {event for row in TRANSITIONS.values() for event in row} == set(Event)
+
+
+# --- holdings --------------------------------------------------------------------------------------------------------
+
+
+def test_a_share_ends_with_the_last_of_its_holdings():
+    """Copies end at the share's own last closing time (unknown: in the past), standing holdings at theirs, or never."""
+    copies = a_share()
+    assert holders.must_close_at(copies) == END
+    assert holders.past_end(replace(copies, last_closing_at=0), 10)
+    assert holders.must_close_at(replace(copies, holdings=HOLDER | {sharing("d2", until=END + 5)})) == END + 5
+    assert holders.must_close_at(replace(copies, holdings=HOLDER | {sharing("d2")})) == 0
+    assert holders.must_close_at(replace(copies, holdings=frozenset({sharing("d2", until=NOW)}))) == NOW
+
+
+@pytest.mark.parametrize("changes", [{"held": False}, {"last_closing_at": NOW - 1}])
+def test_an_opening_that_nobody_needs_closes_without_waiting_for_its_next_try(changes):
+    """The next try is the opening's; an earlier call may have taken effect."""
+    one = a_share(ShareState.OPENING, next_try=NOW + 320, **changes)
+
+    assert outstanding.to_close([one], NOW) == [one]
+    assert outstanding.due_at([one], NOW) <= NOW
+
+
+def test_an_opening_that_is_needed_waits_for_its_next_try():
+    """Or for its end, if that is earlier."""
+    one = a_share(ShareState.OPENING, next_try=NOW + 320)
+
+    assert (outstanding.to_close([one], NOW), outstanding.due_at([one], NOW)) == ([], NOW + 320)
+    assert outstanding.due_at([replace(one, last_closing_at=NOW + 5)], NOW) == NOW + 5

@@ -1,0 +1,180 @@
+"""Who joins and leaves an OU: complete readings, positive evidence, and never too many at once."""
+
+from dataclasses import replace
+
+import pytest
+
+from chalicelib.engine import codec
+from chalicelib.engine.faults import Fault
+from chalicelib.targets import departures
+from chalicelib.targets.departures import APART, DAY, MembersReading, Whereabouts
+from chalicelib.targets.listing import Crawl, Page
+from chalicelib.targets.organization import Membership, Unit
+
+NOW = 1_000_000
+OU, INNER, OTHER, ROOT = "ou-ab12-11111111", "ou-ab12-22222222", "ou-ab12-33333333", "r-ab12"
+TEN = tuple(f"{number:012d}" for number in range(10))
+REFUSED = Fault("organization-unreadable", "there", "It was refused.", "Ask.")
+
+
+def crawl(accounts=TEN):
+    """A finished reading of the OU, with all accounts directly in it."""
+    found = Crawl(NOW).begin(OU, "arn:ou", [OU])
+    found = found.read(found.next(), Page(tuple((account, "ACTIVE") for account in accounts)))
+    return found.read(found.next(), Page())
+
+
+def joined(accounts=TEN):
+    """The membership in force and the resolver's record after a first reading."""
+    return departures.compare(MembersReading(), Membership(), crawl(accounts), [OU], NOW)
+
+
+def after(reading, membership, shown, at, where=None, **settings):
+    """One run of the resolver: a complete reading, questions about missing accounts, and removals."""
+    membership, reading = departures.compare(reading, membership, crawl(shown), [OU], at)
+    for account in departures.to_ask(reading):
+        reading = departures.answered(reading, account, where)
+    given = {"groups": {"dev": (OU,)}, "most_leaving": "10%", "accepted": (), **settings}
+    return departures.remove(reading, membership, **given, now=at)
+
+
+def test_a_reading_goes_through_empty_pages_and_nested_units_and_takes_active_accounts_only():
+    """A page without accounts is not the last; nested OUs are read, too; an account's State decides."""
+    reading = Crawl(NOW).begin(OU, "arn:ou", [OU])
+    asked = []
+    pages = {
+        (OU, "accounts", ""): Page((), "1"),
+        (OU, "accounts", "1"): Page(((TEN[0], "ACTIVE"), (TEN[1], "CLOSED")), "2"),
+        (OU, "accounts", "2"): Page(((TEN[2], "ACTIVE"),)),
+        (OU, "units", ""): Page((), "x"),
+        (OU, "units", "x"): Page(((INNER, "arn:inner"),)),
+        (INNER, "accounts", ""): Page(((TEN[3], "ACTIVE"), (TEN[4], ""), (TEN[5], "SUSPENDED"))),
+        (INNER, "units", ""): Page(),
+    }
+    while (step := reading.next()) is not None:
+        asked.append((step.parent, step.what, step.token))
+        reading = codec.decode(Crawl, codec.encode(reading.read(step, pages[asked[-1]])))
+
+    assert asked == list(pages)
+    assert reading.listing(OU) == {TEN[0], TEN[2], TEN[3]}
+
+
+def test_what_is_missing_in_one_branch_makes_the_unit_unknown_and_no_other():
+    """Half a listing does not count."""
+    reading = Crawl(NOW).begin(OU, "arn:ou", [OU]).begin(OTHER, "arn:other", [OTHER])
+    while (step := reading.next()) is not None:
+        reading = reading.failed(step, REFUSED) if step.parent == OTHER else reading.read(step, Page())
+
+    assert (reading.listing(OU), reading.listing(OTHER)) == (frozenset(), REFUSED)
+
+
+def test_who_is_new_joins_at_once():
+    """The state ACTIVE is evidence enough."""
+    membership, reading = joined(TEN[:2])
+    assert membership.units == {OU: Unit("arn:ou", TEN[:2])}
+    membership, _ = after(reading, membership, TEN[:3], NOW + 300)
+    assert membership.units[OU].accounts == TEN[:3]
+
+
+def test_a_unit_that_cannot_be_read_keeps_whom_it_has_and_the_trouble_its_beginning():
+    """An unreadable OU is not an empty one. After the next reading the fault is gone."""
+    membership, reading = joined()
+    for at in (NOW + 300, NOW + 600, NOW + DAY):
+        membership, reading = departures.compare(reading, membership, Crawl(at).cannot(OU, REFUSED), [OU], at)
+    assert membership.units[OU].accounts == TEN
+    assert reading.troubles[OU] == departures.UnreadUnit(NOW + 300, REFUSED)
+    membership, reading = departures.compare(reading, membership, crawl(), [OU], NOW + 2 * DAY)
+    assert (reading.troubles, reading.read_at) == ({}, {OU: NOW + 2 * DAY})
+
+
+EVIDENCE = [
+    (Whereabouts(""), "it is no longer in the organization"),
+    (Whereabouts("CLOSED", (OU, ROOT)), "its state is CLOSED"),
+    (Whereabouts("SUSPENDED", (OU, ROOT)), "its state is SUSPENDED"),
+    (Whereabouts("ACTIVE", (OTHER, ROOT)), f"it is now in {OTHER}"),
+    (Whereabouts("ACTIVE", (INNER, OU, ROOT)), ""),
+    (Whereabouts("ACTIVE"), ""),
+    (Whereabouts("ASTRAY", (OTHER, ROOT)), ""),
+    (None, ""),
+]
+
+
+@pytest.mark.parametrize(("where", "evidence"), EVIDENCE)
+def test_gone_is_who_is_missing_twice_and_known_to_be_elsewhere(where, evidence):
+    """Not before a second reading, some time after the first; and never without an answer, or on an unknown one."""
+    membership, reading = joined()
+    for at in (NOW + 300, NOW + 600):
+        membership, reading = after(reading, membership, TEN[1:], at, where)
+        assert membership.units[OU].accounts == TEN
+    membership, reading = after(reading, membership, TEN[1:], NOW + 300 + APART, where)
+
+    assert membership.units[OU].accounts == (TEN[1:] if evidence else TEN)
+    assert [(one.account, one.group, one.why) for one in reading.left] == (
+        [(TEN[0], "dev", evidence)] if evidence else []
+    )
+    assert bool(reading.missing) == (not evidence)
+
+
+def test_who_shows_again_was_never_away():
+    """The count starts over."""
+    membership, reading = joined()
+    for at, shown in ((300, TEN[1:]), (600, TEN), (900, TEN[1:]), (1200, TEN[1:])):
+        membership, reading = after(reading, membership, shown, NOW + at, Whereabouts(""))
+    assert membership.units[OU].accounts == TEN
+    assert [one.times for one in reading.missing.values()] == [1]
+
+
+def leave(count, **settings):
+    """This many of ten accounts have left, with full evidence."""
+    membership, reading = joined()
+    for at in (300, 300 + APART):
+        membership, reading = after(reading, membership, TEN[count:], NOW + at, Whereabouts(""), **settings)
+    return membership, reading
+
+
+def test_more_than_may_leave_at_once_all_stay_until_a_person_lets_them_go():
+    """One of ten leaves. Two stay until a person accepts both, or one, so that the other is within the limit."""
+    assert leave(1)[0].units[OU].accounts == TEN[1:]
+    membership, reading = leave(2)
+    assert (membership.units[OU].accounts, reading.held, reading.left) == (TEN, {"dev": TEN[:2]}, ())
+    assert leave(2, most_leaving="2")[0].units[OU].accounts == TEN[2:]
+
+    later = NOW + 300 + 2 * APART
+    one, reading_one = after(reading, membership, TEN[2:], later, Whereabouts(""), accepted=TEN[:1])
+    assert (one.units[OU].accounts, reading_one.held) == (TEN[2:], {})
+    both, reading = after(reading, membership, TEN[2:], later, Whereabouts(""), accepted=TEN[:2])
+    assert (both.units[OU].accounts, reading.held) == (TEN[2:], {})
+    assert all(left.accepted for left in reading.left)
+
+
+def test_slowly_is_not_another_way_to_lose_many():
+    """Accounts that left within a day count; a day later the next may leave."""
+    membership, reading = leave(1)
+    for hours in (1, 2, 3):
+        membership, reading = after(reading, membership, TEN[2:], NOW + hours * 3600, Whereabouts(""))
+    assert reading.held == {"dev": (TEN[1],)}
+    membership, reading = after(reading, membership, TEN[2:], NOW + DAY + 3600, Whereabouts(""))
+    assert (membership.units[OU].accounts, reading.held) == (TEN[2:], {})
+
+
+def test_a_group_that_has_the_account_by_another_way_loses_nothing():
+    """The file lists it, or a second OU contains it: no acceptance is needed for any number."""
+    membership, reading = leave(3, groups={"dev": (OU, *TEN[:3])}, most_leaving="0")
+    assert (membership.units[OU].accounts, reading.held, reading.left) == (TEN[3:], {}, ())
+
+
+def test_a_unit_that_the_file_names_no_more_is_forgotten():
+    """The file's author decided that."""
+    membership, reading = joined()
+    membership, reading = departures.compare(reading, membership, Crawl(NOW), [], NOW + 300)
+    assert (membership.units, reading.read_at) == ({}, {})
+
+
+def test_what_was_read_survives_the_table():
+    """With a reading under way, missing accounts and faults."""
+    membership, reading = joined()
+    _, reading = after(reading, membership, TEN[1:], NOW + 300)
+    reading = replace(
+        reading, crawl=Crawl(NOW).begin(OU, "arn", [OU]), troubles={OU: departures.UnreadUnit(1, REFUSED)}
+    )
+    assert codec.decode(MembersReading, codec.encode(reading)) == reading

@@ -1,0 +1,77 @@
+"""AWS Organizations' answers: a page may be empty with more to come, and an answer may name no parent."""
+
+import pytest
+
+from chalicelib.engine.errors import Refusal, RefusalKind
+from chalicelib.engine.faults import Fault
+from chalicelib.targets.aws.organizations import AwsOrganization
+from chalicelib.targets.departures import Whereabouts
+from chalicelib.targets.organization import Organization
+
+ACCOUNT, UNIT, ROOT = "222222222222", "ou-ab12-11111111", "r-ab12"
+
+
+class Parents:
+    """Organizations, whose ListParents answers with these pages for each child."""
+
+    def __init__(self, pages):
+        self._pages = pages
+
+    def own(self, _service):
+        return self
+
+    def describe_organization(self):
+        return {"Organization": {"Id": "o-a1b2c3d4e5"}}
+
+    def describe_account(self, **_):
+        return {"Account": {"Id": ACCOUNT, "State": "ACTIVE"}}
+
+    def list_parents(self, *, ChildId, NextToken="0"):  # noqa: N803 - the API's names
+        number, pages = int(NextToken), self._pages[ChildId]
+        more = {"NextToken": str(number + 1)} if number + 1 < len(pages) else {}
+        return {"Parents": [{"Id": one} for one in pages[number]], **more}
+
+
+def an_organization(**pages):
+    """Make the reader of an account in an OU below the root."""
+    organization = Organization(id="o-a1b2c3d4e5", read_role="", external_id="")
+    return AwsOrganization(
+        Parents({ACCOUNT: [[UNIT]], UNIT: [[ROOT]], **pages}), organization, "1" * 12, "us-east-1", "it"
+    )
+
+
+def test_an_empty_page_with_more_to_come_is_not_the_end():
+    """The parent is on the second page."""
+    asked = an_organization(**{ACCOUNT: [[], [UNIT]]})
+
+    assert asked.whereabouts(ACCOUNT) == Whereabouts("ACTIVE", (UNIT, ROOT))
+
+
+def test_no_parent_at_all_is_no_evidence():
+    """The resolver continues with other accounts, and asks again."""
+    with pytest.raises(Refusal) as refused:
+        an_organization(**{UNIT: [[]]}).whereabouts(ACCOUNT)
+
+    assert (refused.value.kind, refused.value.fault.code) == (RefusalKind.THROTTLED, "organization-unreadable")
+
+
+def test_a_read_role_that_cannot_be_assumed_says_which_stack_makes_it():
+    """The general cure for a role speaks of targets."""
+    role = "arn:aws:iam::900000000000:role/AmiOrganizationRead"
+    fault = Fault("role-refused", role, "AssumeRole was refused: AccessDenied.", "Deploy deploy/target.yaml there.")
+
+    class RoleMissing:
+        """Sessions that cannot assume the role."""
+
+        def assumed(self, *_):
+            raise Refusal(RefusalKind.ROLE, fault)
+
+    named = Organization(id="o-a1b2c3d4e5", read_role=role, external_id="secret")
+    with pytest.raises(Refusal) as refused:
+        AwsOrganization(RoleMissing(), named, "1" * 12, "us-east-1", "it").unit(UNIT)
+
+    said = refused.value.fault
+    assert (said.code, said.what) == ("organization-unreadable", fault.what)
+    assert said.where == f"organization o-a1b2c3d4e5, read by {role}"
+    assert "as the hub's parameter OrganizationReadRoleArn" in said.cure
+    assert "admits `discover` alone" in said.cure
