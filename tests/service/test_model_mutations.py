@@ -212,8 +212,8 @@ class PromotesTheWithdrawn(PromotionExecutor):
 class EntitlesTheWithdrawn(LiveEntitlements):
     """Entitles withdrawn accounts."""
 
-    def __init__(self, records, source, targets, *rest):
-        super().__init__(records, source, PortOverride(targets, "withdrawals", nobody), *rest)
+    def __init__(self, records, deliveries, source, targets, *rest):
+        super().__init__(records, deliveries, source, PortOverride(targets, "withdrawals", nobody), *rest)
 
 
 class KeepsTheWithdrawn(StandingPass):
