@@ -46,6 +46,7 @@ class Item:
 
 LARGEST_ITEM = 400 * 1024
 """Bytes that DynamoDB takes in an item, its attributes' names included."""
+IN_A_TRANSACTION = 100
 ITS_HISTORY = ROOM_FOR_RECENT + 200
 """Bytes to leave for a record's other attributes: keys, times, and the latest history."""
 
@@ -154,7 +155,7 @@ class MemoryRecords:
     def create_all(
         self, new: Sequence[tuple[Write, Sequence[tuple[RecordKey, Mapping[str, Any]]]]], now: int
     ) -> Collection[RecordKey]:
-        assert sum(1 + len(beside) for _, beside in new) <= 100, "DynamoDB refuses a larger transaction"
+        assert sum(1 + len(beside) for _, beside in new) <= IN_A_TRANSACTION, "DynamoDB refuses a larger transaction"
         there = {write.key for write, _ in new} & self.records.keys()
         if not there:
             for write, beside in new:
@@ -182,6 +183,7 @@ class MemoryRecords:
         if item is None or item.version != before.version:
             return None
         check_size(after.key, after.body, item.inbox)
+        assert len(also) < IN_A_TRANSACTION, "DynamoDB refuses a larger transaction"
         item.state, item.body, item.version = after.state, after.body, item.version + 1
         item.due_at, item.latest, item.woken_at = after.due_at, after.latest, None
         if not goes_on or item.wake_at is None or item.wake_at > max(after.due_at or 0, now) + A_MOMENT:
