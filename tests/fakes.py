@@ -1,6 +1,7 @@
 """In-memory versions of the stores. The contracts in tests/contracts run against these and against DynamoDB."""
 
 import heapq
+import json
 from bisect import bisect_left, bisect_right, insort
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -14,7 +15,7 @@ from chalicelib.engine import addresses, schedule
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.errors import LostRace, Unreadable
 from chalicelib.engine.ports import NOTHING, Due, MadeDue, Stored, Write
-from chalicelib.engine.store.records import A_MOMENT, shard_of
+from chalicelib.engine.store.records import A_MOMENT, ROOM_FOR_RECENT, shard_of
 from chalicelib.engine.store.table import DAY, EXPIRES, KEEP_HISTORY_DAYS
 from chalicelib.sharing.ports import NO_LINES, Lines, StandingHolding
 from chalicelib.sharing.share import DELIVERED_AMIS, Holding, Purpose, Share
@@ -41,6 +42,19 @@ class Item:
     parked: str = ""
     damaged: bool = False
     """The body cannot be read: not JSON, or of a newer schema."""
+
+
+LARGEST_ITEM = 400 * 1024
+"""Bytes that DynamoDB takes in an item, its attributes' names included."""
+IN_A_TRANSACTION = 100
+ITS_HISTORY = ROOM_FOR_RECENT + 200
+"""Bytes to leave for a record's other attributes: keys, times, and the latest history."""
+
+
+def check_size(key: RecordKey, *parts: object) -> None:
+    """Raise AssertionError where DynamoDB would refuse an item of these attributes."""
+    size = len(f"{key}") + ITS_HISTORY + sum(len(json.dumps(part, separators=(",", ":"))) for part in parts)
+    assert size <= LARGEST_ITEM, f"DynamoDB refuses an item of {size} bytes: {key}"
 
 
 K = TypeVar("K")
@@ -133,6 +147,7 @@ class MemoryRecords:
     def create(self, write: Write, now: int) -> bool:
         if write.key in self.records:
             return False
+        check_size(write.key, write.body)
         self.records[write.key] = Item(write.state, write.body, due_at=write.due_at, latest=write.latest)
         self._alarm(write.key, None if write.due_at is None else max(write.due_at, now))
         return True
@@ -140,7 +155,7 @@ class MemoryRecords:
     def create_all(
         self, new: Sequence[tuple[Write, Sequence[tuple[RecordKey, Mapping[str, Any]]]]], now: int
     ) -> Collection[RecordKey]:
-        assert sum(1 + len(beside) for _, beside in new) <= 100, "DynamoDB refuses a larger transaction"
+        assert sum(1 + len(beside) for _, beside in new) <= IN_A_TRANSACTION, "DynamoDB refuses a larger transaction"
         there = {write.key for write, _ in new} & self.records.keys()
         if not there:
             for write, beside in new:
@@ -150,6 +165,7 @@ class MemoryRecords:
         return there
 
     def replace(self, write: Write, now: int) -> None:
+        check_size(write.key, write.body)
         self.records[write.key] = Item(write.state, write.body, version=now, due_at=write.due_at, latest=write.latest)
         self._alarm(write.key, write.due_at)
 
@@ -166,16 +182,18 @@ class MemoryRecords:
         item = self.records.get(after.key)
         if item is None or item.version != before.version:
             return None
+        check_size(after.key, after.body, item.inbox)
+        assert len(also) < IN_A_TRANSACTION, "DynamoDB refuses a larger transaction"
         item.state, item.body, item.version = after.state, after.body, item.version + 1
         item.due_at, item.latest, item.woken_at = after.due_at, after.latest, None
         if not goes_on or item.wake_at is None or item.wake_at > max(after.due_at or 0, now) + A_MOMENT:
             self._alarm(after.key, None if after.due_at is None else max(after.due_at, now))
         if happened or also:
             entry = {"what": list(happened), "state": after.state, EXPIRES: now + KEPT}
-            self.items[addresses.history(after.key, item.version)] = entry
+            self.put(addresses.history(after.key, item.version), entry)
         for key, attributes in also:
             over = {EXPIRES: now + KEPT} if attributes.get("kind") == "lookup" else {}
-            self.items[key] = {**attributes, **over}
+            self.put(key, {**attributes, **over})
         return replace(before, body=after.body, version=item.version, scheduled=item.wake_at, woken=False)
 
     def park(self, key: RecordKey, why: str, now: int) -> None:
@@ -217,19 +235,21 @@ class MemoryRecords:
         if item is None or item.parked or stale:
             return item is not None
         item.inbox.update(inbox)
+        check_size(key, item.body, item.inbox)
         item.version += 1
         if item.wake_at is None:
             self._alarm(key, now if due is None else due)
         return True
 
     def put(self, key: RecordKey, attributes: Mapping[str, Any]) -> None:
+        check_size(key, attributes)
         self.items[key] = attributes
 
     def change(self, key: RecordKey, attributes: Mapping[str, Any], seen: Mapping[str, Any]) -> bool:
         item = self.items.get(key)
         if item is None or any(item.get(name) != value for name, value in seen.items()):
             return False
-        self.items[key] = {**item, **attributes}
+        self.put(key, {**item, **attributes})
         return True
 
     def get(self, key: RecordKey) -> Mapping[str, Any] | None:

@@ -1,6 +1,7 @@
 """What every store of records promises."""
 
 import pytest
+from botocore.exceptions import ClientError
 
 from chalicelib.engine.addresses import RecordKey, copy_lookups, lookup
 from chalicelib.engine.errors import NewerSchema, Unreadable
@@ -25,6 +26,26 @@ def test_a_record_is_put_once(store):
     assert store.records.create(write(), NOW)
     assert not store.records.create(write(body={"n": 2}), NOW)
     assert store.records.read(KEY).body == {"n": 1}
+
+
+@pytest.mark.parametrize("whole", [390 * 1024, 420 * 1024])
+def test_an_item_of_more_than_400_kb_is_refused(store, whole):
+    """Of a record, its body counts together with its inbox; an item beside a record counts by itself."""
+    store.records.create(write(), NOW)
+    fits = whole < 400 * 1024
+
+    def says(act) -> bool:
+        """Whether the store takes it."""
+        try:
+            act()
+        except (AssertionError, ClientError):
+            return False
+        return True
+
+    assert says(lambda: store.records.put(RecordKey("heads", "ami-1"), {"body": "x" * whole})) is fits
+    assert says(lambda: store.records.make_due(KEY, NOW, {"n": "x" * (whole // 2)}))
+    stored = store.records.read(KEY)
+    assert says(lambda: store.records.save(stored, write(body={"n": "x" * (whole // 2)}), (), NOW)) is fits
 
 
 def test_what_happened_and_what_leads_to_it_expires_and_the_record_does_not(store):

@@ -18,10 +18,32 @@ class PortTrouble:
 
     port: str
     method: str
-    refusal: Exception
+    refusal: Exception | None
     times: int = 1
     after: bool = False
     only: Callable[..., bool] = lambda *_args: True
+
+    def answer(self) -> Any:
+        """What the caller gets instead of the result."""
+        assert self.refusal is not None
+        raise self.refusal
+
+
+@dataclass
+class LostAnswer(PortTrouble):
+    """A conditional write takes effect and its answer is lost: the SDK repeats it, and the condition no longer holds.
+
+    ``refusal`` is raised, or ``says`` returned.
+    """
+
+    refusal: Exception | None = None
+    after: bool = True
+    says: Any = None
+
+    def answer(self) -> Any:
+        if self.refusal is not None:
+            raise self.refusal
+        return self.says
 
 
 @dataclass(frozen=True)
@@ -41,6 +63,8 @@ class Gate:
     watch: Callable[[str, str, tuple[Any, ...]], None] = lambda *_: None
     pair: TwoInvocations | None = None
     calls: int = 0
+    meanwhile: dict[int, Callable[[], object]] = field(default_factory=dict)
+    """What happens just before a call takes effect, by the call's number over the whole run."""
 
     def guard(self, name: str, port: Any) -> Any:
         """Return the port behind the gate."""
@@ -55,17 +79,18 @@ class Gate:
         deaths = {crash.after for crash in self.crashes if crash.call == number}
         if False in deaths:
             raise ProcessKilled
+        self.meanwhile.pop(number, lambda: None)()
         trouble = next(
             (t for t in self.troubles if (t.port, t.method) == (name, method) and t.times and t.only(*args)), None
         )
         if trouble is not None:
             trouble.times -= 1
             if not trouble.after:
-                raise trouble.refusal
+                return trouble.answer()
         self.watch(name, method, args)
         result = real(*args, **kwargs)
         if trouble is not None:
-            raise trouble.refusal
+            return trouble.answer()
         if True in deaths:
             raise ProcessKilled
         return result

@@ -5,7 +5,7 @@ from hypothesis.stateful import initialize, invariant, precondition, rule
 
 from tests.service.arrivals import DAY, EARLY, LOST, ON_TIME
 from tests.service.story import RecordsStory
-from tests.service.world import ACCOUNTS, HOUR, NOBODY, REFUSALS, ModelWorld, WorldSetup
+from tests.service.world import ACCOUNTS, EDITS, HOUR, NOBODY, REFUSALS, TAKEN, ModelWorld, WorldSetup
 
 NUMBERS = st.integers(0, 11)
 SNAPSHOTS = st.lists(st.integers(0, 2), min_size=1, max_size=3, unique=True).map(tuple)
@@ -127,9 +127,40 @@ class Model(RecordsStory):
         self.world.side_by_side(pairings, order)
         self.world.wait(then)
 
+    @rule(order=st.lists(st.booleans(), min_size=1, max_size=20), count=st.integers(1, 6), then=THEN)
+    def slices(self, order, count, then):
+        """Process a message group twice at once, with time for one target of several in each invocation."""
+        self.world.expect("hurry", [7] * count * 2)
+        self.world.side_by_side(["twin"] * count, order)
+        self.world.wait(then)
+
     @rule(what=st.sampled_from(sorted(REFUSALS)), number=st.none() | NUMBERS, times=st.integers(1, 4), then=THEN)
     def refuse(self, what, number, times, then):
         self.world.refuse(what, number, times)
+        self.world.wait(then)
+
+    @rule(
+        what=st.sampled_from(sorted(REFUSALS)), hours=st.sampled_from([2, 5, 26]), then=st.sampled_from([0, 200, HOUR])
+    )
+    def refuse_for(self, what, hours, then):
+        self.world.refuse_for(what, hours)
+        self.world.wait(then)
+
+    @rule(what=st.sampled_from(sorted(TAKEN)), times=st.integers(1, 4), then=THEN)
+    def lose_answers(self, what, times, then):
+        self.world.lose_answers(what, times)
+        self.world.wait(then)
+
+    @rule(
+        calls=st.integers(0, 60),
+        act=st.sampled_from(["tag", "tag", "withdraw_from", "lift_some", "switch_file"]),
+        number=NUMBERS,
+        value=st.sampled_from(VALUES),
+        then=THEN,
+    )
+    def meanwhile(self, calls, act, number, value, then):
+        """Let a tag, a withdrawal or a file come between what an invocation reads and what it writes."""
+        self.world.meanwhile(calls, act, number, value)
         self.world.wait(then)
 
     @rule(messages=some(ERRORS, 2), then=THEN)
@@ -180,6 +211,12 @@ class Model(RecordsStory):
     def change_settings(self, then):
         """Change settings of the applied file, which makes approvals void."""
         self.world.change_settings()
+        self.world.wait(then)
+
+    @rule(number=NUMBERS, what=st.sampled_from(sorted(EDITS)), choice=st.integers(0, 2), then=THEN)
+    def edit(self, number, what, choice, then):
+        """Change a setting of an account in the file while its deliveries are under way."""
+        self.world.edit(number, what, choice)
         self.world.wait(then)
 
     @rule(then=THEN)

@@ -995,6 +995,18 @@ def test_with_a_damaged_head_nothing_is_opened_for_whom_an_operator_has_ever_wit
     assert asked.answer(share()) == "waits"
 
 
+@pytest.mark.parametrize("head", ["another value was seen since", "damaged"])
+def test_a_withdrawal_that_another_value_may_have_ended_closes_nothing(head):
+    """The account got the AMI again afterwards: a head that cannot be read is no evidence that it must lose it."""
+    asked = AskedSource(mode="share", key_access="grant")
+    asked.in_force(A, withdrawals_from=WITHDRAWN.at + 1)
+    if head == "damaged":
+        asked.records.put(addresses.head(AMI), {"kind": "head", "body": "{"})
+    asked.cloud.withdrawn[AMI, A] = WITHDRAWN
+
+    assert asked.live().ends(KEY, [standing(KEY)])[A] > asked.cloud.now
+
+
 def test_an_units_arn_opens_nothing_while_one_of_its_accounts_is_withdrawn():
     """The OU's permission would admit the withdrawn account. Access by account id is judged by account."""
     by_unit = {"mode": "share", "launch_permission": "group", "unit": "arn:aws:organizations::9:ou/o-1/ou-1"}

@@ -167,11 +167,12 @@ def test_a_key_on_which_shares_close_all_day_is_looked_at_every_hour():
     assert audited.derived == [(OTHER, ["child-1"])]
 
 
+@pytest.mark.parametrize("state", [ShareState.CLOSED, ShareState.REFUSED], ids=["archived", "not yet archived"])
 @pytest.mark.parametrize("grant", [ours("d1"), ours("d1", OPENED_AT - 86_400), ours("d9")])
-def test_a_grant_of_the_service_that_is_not_open_is_closed_again(grant):
+def test_a_grant_of_the_service_that_is_not_open_is_closed_again(grant, state):
     """Opened at any time, and also where the ledger has lost its delivery; the audit repeats until none shows."""
     audited = Audited(grant)
-    audited.dealt_with("d1", ShareState.CLOSED)
+    audited.dealt_with("d1", state)
     audited.run_later()
 
     assert audited.unrecorded() == [grant.id]

@@ -6,6 +6,7 @@ two looks after a removal repair all of it that the model can see.
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import pytest
 
@@ -29,8 +30,10 @@ from chalicelib.sharing import share_events
 from chalicelib.sharing.aws.key_policies import PolicyStatements
 from chalicelib.sharing.worker.entitlements import LiveEntitlements
 from chalicelib.sharing.worker.share_worker import ShareWorker
+from tests.service import quota_scenes
 from tests.service import wrong_parts as wrong
 from tests.service.hub import Parts
+from tests.service.scenes import HubSetup, all_delivered
 from tests.service.world import HOUR, ModelWorld, WorldSetup
 from tests.stores import in_memory
 
@@ -212,8 +215,8 @@ class PromotesTheWithdrawn(PromotionExecutor):
 class EntitlesTheWithdrawn(LiveEntitlements):
     """Entitles withdrawn accounts."""
 
-    def __init__(self, records, source, targets, *rest):
-        super().__init__(records, source, PortOverride(targets, "withdrawals", nobody), *rest)
+    def __init__(self, records, deliveries, source, targets, *rest):
+        super().__init__(records, deliveries, source, PortOverride(targets, "withdrawals", nobody), *rest)
 
 
 class KeepsTheWithdrawn(StandingPass):
@@ -395,6 +398,17 @@ class OpensByAnyApproval(LiveEntitlements):
         return None if place in approved.given else super()._not_approved(share, holding, entitled, approved)
 
 
+def tagged_twice(parts: Parts) -> None:
+    """What was delivered is tagged again with the same value: there is nothing to do, and nothing to notify."""
+    hub = HubSetup().hub(parts=parts)
+    hub.cloud.tag("ami-0a", "default")
+    hub.run()
+    hub.cloud.tag("ami-0a", None)
+    hub.cloud.tag("ami-0a", "default")
+    hub.run()
+    all_delivered(hub)
+
+
 BY_POLICY = WorldSetup(accounts=2, key_access="policy")
 SHARED = WorldSetup(mode="share", key_access="policy", service_roles=1)
 VOID = Parts(approvals=wrong.TakesAllForApproved, entitlements=OpensByAnyApproval)
@@ -403,13 +417,17 @@ ONE, TWO, PAIR = WorldSetup(), WorldSetup(accounts=2), WorldSetup(amis=((0, 1),)
 
 @dataclass(frozen=True)
 class ModelMutation:
-    """A wrong service, the story in which it fails, and all of the model's message, as a regular expression."""
+    """A wrong service, the story in which it fails, and all of the model's message, as a regular expression.
+
+    ``scene``: played instead of the stories; it asserts its own end.
+    """
 
     says: str
     parts: Parts
     stories: tuple[Callable[[ModelWorld], None], ...] = (plain,)
     shape: WorldSetup = ONE
     stores: Callable = in_memory
+    scene: Callable[[Parts], object] | None = None
 
 
 A, SNAPSHOT, DELIVERY = "200000000001", "resource#snapshot#snap-00", r"delivery#\w+"
@@ -537,10 +555,33 @@ MUTATIONS = {
         WorldSetup(approval="required"),
     ),
     "tells nobody": ModelMutation(r"nobody was told: \w+ delivered", Parts(deliveries=TELLS_NOBODY)),
+    "tells again": ModelMutation(
+        r"told more than once: Counter\(\{'\w+': 2, '\w+': 1\}\)",
+        Parts(promotions=wrong.TellsAgain),
+        scene=tagged_twice,
+    ),
+    "takes no slots back": ModelMutation(
+        rf"ami-01 waits for ever: \{{\('ami-00', '{A}'\): 'copying', \('ami-01', '{A}'\): 'waiting', .*\}}",
+        Parts(copy_quotas=wrong.TakesNothingBack),
+        scene=partial(quota_scenes.nobody_works_on_it, quota_scenes.damaged, 40),
+    ),
+    "renews no slots": ModelMutation(
+        "a copy is begun while as many run as may",
+        Parts(copy_quotas=wrong.RenewsNothing),
+        scene=quota_scenes.long_copies,
+    ),
+    "relies on its lease": ModelMutation(
+        r"invariant 7: snap-000 is copied for \w+ without a slot: None",
+        Parts(delivery_machine=wrong.relies_on_its_lease),
+        scene=partial(quota_scenes.parked_and_freed, "opening"),
+    ),
 }
 
 
 def play(mutation: ModelMutation, parts: Parts, stores: Callable) -> None:
+    if mutation.scene is not None:
+        mutation.scene(parts)
+        return
     for story in mutation.stories:
         story(ModelWorld(mutation.shape, parts, stores()))
 

@@ -451,6 +451,19 @@ def test_an_account_whose_settings_conflict_keeps_what_it_has_until_its_date(bef
     assert set(hub.outcomes().values()) == {"withdrawn"}
 
 
+@pytest.mark.parametrize("trouble", [park_promotion, park_delivery], ids=["promotion", "delivery"])
+def test_what_an_account_keeps_while_its_settings_conflict_ends_at_its_date_though_its_record_is_parked(trouble):
+    """The file gave B its date after the AMI was shared. No record asks for the date: the pass does, when it comes."""
+    hub = shared()
+    pass_time(hub, HOUR)
+    trouble(hub)
+    accounts = hub.cloud.directory.accounts
+    conflict = {**accounts, B: (replace(accounts[B][0], by_way_of=C, until=hub.cloud.now + 10 * HOUR),)}
+    hub.cloud.directory = replace(hub.cloud.directory, accounts=conflict)
+    assert open_to(hub, after=10 * HOUR - 600) == {A, B}
+    assert open_to(hub, after=HOUR) == {A}
+
+
 def test_copies_end_though_an_operator_has_paused_and_discovery_cannot_know_that_the_tag_is_gone():
     """Both events are lost, and the head; the promotion waits to copy to C, too."""
     hub = Hub((A, B, C), behavior=CloudBehavior(copying=(4 * HOUR,)))

@@ -1,6 +1,6 @@
 """Each protection is needed: when it is removed, the named test fails, and with it the test passes.
 
-Scenes with a wrong *part* of the service are in ``test_mutations.py``. Here a function is replaced, and a test of
+Scenes with a wrong *part* of the service are in ``test_model_mutations.py``. Here a function is replaced, and a test of
 another module runs unchanged. If two protections cover for each other, both runs remove the other one.
 """
 

@@ -45,6 +45,20 @@ def test_it_stays_with_the_ami_once_for_all_amis_of_the_account():
     world.end()
 
 
+def test_it_stays_with_a_delivered_ami_although_a_delivery_that_was_under_way_beside_it_fails():
+    """Both held the grant when the first AMI was delivered: a holder that is still at work keeps it for nobody."""
+    world = ModelWorld(WorldSetup(amis=((0,), (1,)), service_roles=1))
+    world.expect("copying", [600, HOUR])
+    world.expect("fails", ["", "An internal error occurred"])
+    world.tag(0, "default")
+    world.tag(1, "default")
+    assert sorted(world.after(1200).outcomes().values()) == ["copying", "delivered"]
+    granted = own_grants(world)
+    assert sorted(world.after(HOUR).outcomes().values()) == ["delivered", "failed"]
+    assert own_grants(world) == granted != []
+    world.end()
+
+
 def test_it_goes_where_the_only_delivery_fails():
     """No other AMI needs the grant."""
     world = ModelWorld(WorldSetup(service_roles=1))

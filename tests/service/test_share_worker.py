@@ -1,5 +1,6 @@
 """The share worker with large numbers: slow calls, kills, refusals about the resource, shares that closed long ago."""
 
+import itertools
 from dataclasses import replace
 
 import pytest
@@ -13,11 +14,14 @@ from chalicelib.engine.calls import LEFT
 from chalicelib.engine.errors import LostRace, Refusal, RefusalKind
 from chalicelib.engine.faults import Fault
 from chalicelib.sharing import holders, share_events
+from chalicelib.sharing.aws.key_policies import PolicyStatements
 from chalicelib.sharing.ports import Judgement
 from chalicelib.sharing.refusals import most_calls
 from chalicelib.sharing.share import Holding, Purpose, Share, ShareState
+from chalicelib.targets.applied_file import Directory
 from tests.delivery.examples import a_delivery
 from tests.fakes import copying
+from tests.service.cloud import HUB, REGION, Cloud, CloudBehavior, FakeKms, source_key
 from tests.service.slow_aws import ACCOUNT, ROLE, START, SliceKilled, SlowResource
 
 KEY = addresses.key_resource("arn:aws:kms:us-east-1:111111111111:key/k", ACCOUNT)
@@ -480,6 +484,43 @@ def test_who_comes_while_it_closes_does_not_wait_for_that():
 
 
 # --- growth ----------------------------------------------------------------------------------------------------------
+
+
+def test_an_edit_of_a_keys_policy_right_before_a_closing_is_not_lost_to_a_late_read_after_it():
+    """In another process a read shows the policy of half a minute ago, with the statement that was closed since.
+
+    The ledger keeps a closed statement for a minute, so the worker knows that this read is late, and puts nothing.
+    """
+    cloud = Cloud(Directory(), CloudBehavior(), lambda _event: None)
+    first, second = accounts(2)
+    policy = SlowResource(addresses.policy_resource(source_key(0)))
+    adapters = policy.worker._adapters
+
+    def run(*, late: int) -> None:
+        """Run once in a process without a memory, a second later."""
+        policy.now += 1
+        cloud.now, cloud._stale = policy.clock(), itertools.repeat(late)
+        kms = FakeKms(cloud, lambda _name, port: port)
+        adapters["policy"] = PolicyStatements(kms, policy.stores.ledger, HUB, REGION)
+        policy.run()
+
+    policy.hold([first])
+    run(late=0)
+    policy.now += 600
+    policy.release([first])
+    cloud.now = policy.clock()
+    cloud.put_policy(source_key(0), cloud.policy(source_key(0)).replace('"Owner"', '"Edited"'))
+    run(late=0)
+    assert (cloud.statements(), policy.states()[ShareState.OPEN]) == (set(), 0)
+
+    policy.now += 20
+    policy.hold([second])
+    run(late=30)
+    policy.now += 60
+    run(late=0)
+
+    assert cloud.statements() == {(source_key(0), second)}
+    assert '"Edited"' in cloud.policy(source_key(0))
 
 
 def test_what_is_over_is_read_no_more():

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.service.world import HOUR, NOBODY, ModelWorld, WorldSetup
+from tests.service.world import HOUR, NOBODY, TAKEN, ModelWorld, WorldSetup
 
 
 @pytest.mark.parametrize("unreadable", [False, True])
@@ -75,6 +75,34 @@ def test_a_damaged_copy_quota_is_written_again(unreadable):
     world.wait(HOUR)
 
     assert world.outcomes() == dict.fromkeys([("ami-0a", world.account(0)), ("ami-0b", world.account(0))], "delivered")
+    world.end()
+
+
+@pytest.mark.parametrize("taken", sorted(TAKEN))
+@pytest.mark.parametrize("mode", ["copy", "share"])
+def test_writes_whose_answers_are_lost_lose_nothing_and_repeat_nothing(mode, taken):
+    """DynamoDB takes them, and the SDK's repetition says that they were not made."""
+    world = ModelWorld(WorldSetup(accounts=2, mode=mode))
+    world.lose_answers(taken, 12)
+    world.tag(0, "default")
+    world.wait(HOUR)
+    world.lose_answers(taken, 12)
+    world.tag(0, world.account(0))
+    world.withdraw_from(0)
+    world.end()
+
+
+@pytest.mark.parametrize("hours", [2, 26])
+@pytest.mark.parametrize(
+    "what", ["nothing can be published", "the source cannot be read", "permissions cannot be removed"]
+)
+def test_what_aws_refuses_for_hours_is_done_afterwards(what, hours):
+    """While it lasts every invariant holds; afterwards all comes to rest, and what is tagged again is delivered."""
+    world = ModelWorld(WorldSetup(accounts=2))
+    world.tag(0, "default")
+    world.wait(1)
+    world.refuse_for(what, hours)
+    world.wait(HOUR * (hours + 2))
     world.end()
 
 

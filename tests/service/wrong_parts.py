@@ -192,9 +192,9 @@ class Sleeps(Sweep):
 class IgnoresVersions(MemoryRecords):
     """Overwrites what others have written meanwhile."""
 
-    def save(self, before, after, happened, now, also=()):
+    def save(self, before, *rest, **more):
         item = self.records[before.key]
-        return super().save(replace(before, version=item.version), after, happened, now, also)
+        return super().save(replace(before, version=item.version), *rest, **more)
 
 
 def careless() -> Stores:

@@ -7,11 +7,11 @@ from chalicelib.engine.store.records import DynamoRecords
 _save = DynamoRecords.save
 
 
-def save(self, before, *rest):
+def save(self, before, *rest, **more):
     """Write as if the record had just been read."""
     while True:
         now = self.read(before.key)
-        saved = _save(self, replace(before, version=now.version), *rest)
+        saved = _save(self, replace(before, version=now.version), *rest, **more)
         if saved is not None:
             return saved
 
