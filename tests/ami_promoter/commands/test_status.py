@@ -11,6 +11,7 @@ from ami_promoter.hub.records import Reader
 from ami_promoter.verbs import TerminalClock
 from chalicelib.delivery import model as delivery
 from chalicelib.delivery.store.tracked_deliveries import DynamoTrackedDeliveries
+from chalicelib.delivery.tracked import TrackedDelivery
 from chalicelib.engine import addresses, codec
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.ports import Write
@@ -67,7 +68,7 @@ def promoted(table, *deliveries, **changes):
     write(table, a_promotion(**changes))
     for record, state in deliveries:
         write(table, record)
-        tracked = promotion.TrackedDelivery(record.id, record.target.account, REGION, 1, state)
+        tracked = TrackedDelivery(record.id, record.target.account, REGION, 1, state)
         DynamoTrackedDeliveries(table).add(AMI, tracked)
 
 

@@ -53,7 +53,7 @@ def test_every_setting_has_a_description_or_is_not_working_yet():
 
 def test_every_fault_is_documented():
     """The tables have each code that the command line and the trigger can report."""
-    sources = [*(ROOT / "ami_promoter").rglob("*.py"), ROOT / "chalicelib" / "core" / "targets" / "applied_file.py"]
+    sources = [*(ROOT / "ami_promoter").rglob("*.py"), ROOT / "chalicelib" / "targets" / "applied_file.py"]
     codes = {
         code for path in sources for code in re.findall(r'"((?:targets|trigger|unknown)-[a-z-]+)"', path.read_text())
     }
