@@ -33,6 +33,10 @@ class RegisterImage(Command):
         """Name the call."""
         return "CopyImage" if delivery.copies_image else "RegisterImage"
 
+    def tried(self, delivery: Delivery) -> bool:
+        """Whether its intent was written before."""
+        return delivery.request.tries > 0
+
 
 @dataclass(frozen=True, slots=True)
 class FindCopies(Command):

@@ -28,6 +28,10 @@ class Command:
         """Return the API call and its resource if its intent is recorded first, for the history; else ""."""
         return ""
 
+    def tried(self, _delivery: Delivery) -> bool:
+        """Whether it must create what an earlier try may not have created."""
+        return False
+
 
 class DeliveryEvent:
     """What has happened to a delivery. One that comes too late changes nothing, or is not in its state's row."""

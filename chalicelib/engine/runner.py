@@ -75,6 +75,8 @@ class Machine(Generic[R, C, E]):
     """(command): whether it changes anything, so that the record must be written before it and after it."""
     announced: Callable[[R, C], str] = lambda _record, _command: ""
     """(record, command): the history's name of the AWS call whose intent is on the record; "": none."""
+    tried: Callable[[R, C], bool] = lambda _record, _command: False
+    """(record, command): whether its intent was written before, and a look must show what came of that."""
 
 
 class Executor(Protocol[R_contra, C_contra, E_co]):
@@ -192,13 +194,19 @@ class Runner(Generic[R, C, E]):
         """Take steps until nothing is left to do now; if another run writes the record first, return it as it is then.
 
         The result of one step and the intent of the next are one write. It comes before a command that changes
-        something, and after one. What only looks have shown is written with what follows. ``woken``: no step was taken.
+        something, and after one. What only looks have shown is written with what follows; but alone where they show
+        what came of an intent, and it is tried again: otherwise runs that are killed after each write would only write
+        further intents, and look for what came of them. ``woken``: no step was taken.
         """
         if woken and isinstance(seconds := self._codec.about(run.record, self._clock()).get("seconds"), int):
             self._telemetry.in_state(run.record.key, seconds)
         while next(steps, None) is not None and budget.allows(CALLS_OF_STEP):
             commands = () if run.over else self._next(run, woken=woken)
             woken = False
+            again = any(self._machine.tried(run.record, command) for command in commands)
+            if again and run.since.results and not self._write(run, last=False):
+                return self._again(run)
+            self._intend(run, commands)
             must = run.since.urgent or not commands or any(map(self._machine.acts, commands))
             if must and not self._write(run, last=not commands):
                 return self._again(run)
@@ -211,7 +219,7 @@ class Runner(Generic[R, C, E]):
         return None
 
     def _next(self, run: _Run[R, E], *, woken: bool) -> Sequence[C]:
-        """Return the next commands, with their intents on the record."""
+        """Return the next commands, after what the inbox and the clock bring."""
         before, now = run.record, self._clock()
         events = self._machine.due_events(before, now)
         record = before
@@ -221,13 +229,18 @@ class Runner(Generic[R, C, E]):
         if woken:
             looks = self._machine.looks(record, self._clock())
             commands = (*commands, *(look for look in looks if look not in commands))
-        run.record = self._machine.record_intent(record, commands, self._clock())
-        run.since.happened += [*map(_short, events), *map(calls.intent, self._announced(run.record, commands))]
-        run.since.items += self._codec.intent_items(run.record, commands)
+        run.record = record
+        run.since.happened += map(_short, events)
         run.since.urgent = run.since.urgent or bool(events)
-        if run.record.state != before.state:
-            run.since.moves.append((before, run.record))
+        if record.state != before.state:
+            run.since.moves.append((before, record))
         return commands
+
+    def _intend(self, run: _Run[R, E], commands: Sequence[C]) -> None:
+        """Put the intents of the commands on the record."""
+        run.record = self._machine.record_intent(run.record, commands, self._clock())
+        run.since.happened += map(calls.intent, self._announced(run.record, commands))
+        run.since.items += self._codec.intent_items(run.record, commands)
 
     def _announced(self, record: R, commands: Sequence[C]) -> list[str]:
         return [call for command in commands if (call := self._machine.announced(record, command))]

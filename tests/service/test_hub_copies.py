@@ -133,8 +133,8 @@ def test_the_hubs_copy_begins_before_the_account_that_waits_for_it():
     assert set(hub.at(START + HOUR).outcomes().values()) == {"failed"}
     real, left = hub.stores.records.save, [ProcessKilled()]
 
-    def dying(stored, write, *more):
-        saved = real(stored, write, *more)
+    def dying(stored, write, *more, **goes_on):
+        saved = real(stored, write, *more, **goes_on)
         if left and write.key == hub.delivery_key(AMI, first):
             raise left.pop()
         return saved

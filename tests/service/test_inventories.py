@@ -182,7 +182,7 @@ def test_an_invocation_that_dies_after_a_page_lists_that_page_again_and_none_twi
     scene.worker.run(KEY, "test", time_left=countdown(2))
     saving = scene.records.save
 
-    def dies(*given: Any) -> bool:
+    def dies(*_given: Any, **_more: Any) -> bool:
         raise SystemExit
 
     scene.records.save = dies

@@ -48,6 +48,10 @@ class StartCopy(Command):
         """Name the call and the snapshot."""
         return f"CopySnapshot {self.source}"
 
+    def tried(self, delivery: Delivery) -> bool:
+        """Whether its intent was written before."""
+        return any(copy.source == self.source and copy.tries for copy in delivery.copies)
+
 
 @dataclass(frozen=True, slots=True)
 class LookAtCopies(Command):

@@ -90,6 +90,7 @@ def delivery_machine(draw: Callable[[], str]) -> Machine[Delivery, Command, Deli
         machine.tells,
         lambda command: command.acts,
         lambda record, command: command.announced(record),
+        lambda record, command: command.tried(record),
     )
 
 
