@@ -365,10 +365,17 @@ class Delivery:
         return self.target.mode == "share"
 
     @property
+    def began_opening(self) -> bool:
+        """Whether it has come to the front of the queue, in this episode."""
+        return DeliveryState.OPENING in self.entered
+
+    @property
     def copies_end(self) -> int:
-        """When its copies must have ended, counted from when it came to the front of the queue; 0: it has not yet."""
-        since = self.entered.get(DeliveryState.OPENING)
-        return 0 if since is None else since + self.target.copy_deadline
+        """When its copies must have ended, counted from when it came to the front of the queue.
+
+        Raises KeyError if that is not on record: it must not count as a deadline that has passed.
+        """
+        return self.entered[DeliveryState.OPENING] + self.target.copy_deadline
 
     @property
     def queued_at(self) -> int:

@@ -12,7 +12,7 @@ from tests.scenarios.forgeries import Forger, Forgery, and_the_stranger, role_of
 from tests.scenarios.monitoring import audited, monitored, verdicts
 from tests.scenarios.organization import READ_ROLE, READING, ROLE, SECRET, OrganizationScene
 from tests.scenarios.platform import ROOT, new_version
-from tests.scenarios.scene import DEV, HOUR, HUB, PROD, REGION, STRANGER, TEST
+from tests.scenarios.scene import DEV, GATHERING, HOUR, HUB, PROD, REGION, STRANGER, TEST
 from tests.scenarios.stolen import COPIES, client, refused
 
 TRUSTING = {"Version": "2012-10-17", "Statement": []}
@@ -139,8 +139,9 @@ def test_while_organizations_refuses_only_openings_to_members_of_ous_wait(scene,
     _status, out, _ = scene.cli("status", image)
     assert "Deploy deploy/organization.yaml in the management account" in out
     scene.world.iam.put_role(role.account, role.name, role.trust, role.policies)
-    scene.run_until_state("delivered", TEST, image)
-    assert scene.world.shares_open() == []
+    scene.run_until_over(image)
+    assert scene.states(image) == dict.fromkeys((DEV, TEST, PROD), "delivered")
+    assert scene.after(GATHERING).world.shares_open() == []
 
 
 @pytest.mark.parametrize("reads", ["by role", "delegated"])

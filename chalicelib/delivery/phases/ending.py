@@ -34,6 +34,13 @@ STOP, TIDY = StateEntry(DeliveryState.STOPPING), StateEntry(DeliveryState.TIDYIN
 ENDS = (STOP, TIDY)
 """Where trouble leads: a delivery that has begun something in the target stops first."""
 
+CLOSING_LOOKS = (schedule.SILENCE, schedule.SECOND_LOOK_AFTER)
+"""Waits between reads of the ledger while permissions close.
+
+Two minutes after a removal the sweep wakes share worker and delivery at once, and the delivery reads first: from then
+on it reads with each sweep.
+"""
+
 MOST_REFUSALS = 2
 """After this many refused deletions, the shares of a stopping delivery close anyway (invariant 1)."""
 
@@ -284,7 +291,7 @@ def _unseen(delivery: Delivery, event: LeftoversSeen, now: int) -> bool:
 def _closing_seen(event: ClosingSeen, delivery: Delivery, now: int) -> Delivery:
     """Say that it was withdrawn only when looks at AWS have missed it; after an hour, say what is still open."""
     if event.open and now < in_force(delivery, tidied_by(delivery)):
-        return again(delivery, now, schedule.SILENCE)
+        return again(delivery, now, schedule.step(CLOSING_LOOKS, delivery.tries))
     faults = (holders.still_open(delivery.where, event.open),) if event.open else ()
     gone = delivery.with_shares(gone=True)
     return replace(gone, faults=(*delivery.faults, *faults), last_refusal=None, tries=0, next_try=now)
