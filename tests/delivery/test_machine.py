@@ -30,7 +30,7 @@ from chalicelib.delivery.model import (
 from chalicelib.delivery.phase import CancelAsked, DeadlinePassed, DeliveryEvent, Refused
 from chalicelib.delivery.phases.checking import CheckTarget, NotifyWaiting, TargetReady, WaitingNotified
 from chalicelib.delivery.phases.copying import AskWhoWaits, CopiesSeen, LookAtCopies, OthersWait, StartCopy
-from chalicelib.delivery.phases.ending import FindLeftovers, LeftoversSeen, NotifyOutcome, OutcomeNotified
+from chalicelib.delivery.phases.ending import ClosingSeen, FindLeftovers, LeftoversSeen, NotifyOutcome, OutcomeNotified
 from chalicelib.delivery.phases.imaging import FindImage, ImageNotFound, ImageSeen
 from chalicelib.delivery.shares import HoldShares, LookAtShares, ReleaseShares, SharesSeen
 from chalicelib.delivery.slots import AskSlots, SlotsAsked, free
@@ -321,6 +321,22 @@ def test_shares_stay_open_under_a_copy_that_is_still_seen():
     over = machine.evolve(once, LeftoversSeen((), ()), later + schedule.SECOND_LOOK_AFTER)
     assert (over.state, over.cleanup.done) == (DeliveryState.TIDYING, True)
     assert ReleaseShares() in machine.outstanding(over, later)
+
+
+def test_a_withdrawal_looks_after_two_minutes_then_with_each_sweep():
+    """The share worker's look comes a few seconds later in the same minute: two more minutes would miss its sweep."""
+    asked = replace(a_delivery(DeliveryState.TIDYING), ending=DeliveryState.WITHDRAWN)
+    first = machine.evolve(asked, ClosingSeen(("resource#image#ami-0a",)), NOW)
+    second = machine.evolve(first, ClosingSeen(("resource#image#ami-0a",)), NOW + 120)
+    third = machine.evolve(second, ClosingSeen(("resource#image#ami-0a",)), NOW + 180)
+    assert [one.due_at for one in (first, second, third)] == [NOW + 120, NOW + 150, NOW + 210]
+
+
+def test_a_time_of_opening_that_is_not_on_record_is_no_deadline_that_has_passed():
+    """It raises, so that the record is parked: running copies are not ended for it."""
+    delivery = replace(with_copies(a_delivery(DeliveryState.COPYING), C.PENDING, C.PENDING), entered={})
+    with pytest.raises(KeyError):
+        machine.due_events(delivery, NOW)
 
 
 def test_one_stale_list_does_not_close_the_shares_under_running_copies():

@@ -26,8 +26,8 @@ SWEPT = 16 * 60
 """Seconds in which the sweep and discovery alone end each scenario: five minutes to find it, then looks, of which those
 after a removal fall on whole minutes."""
 SWEPT_AND_CANCELLED = 17 * 60 + 30
-"""The same where a removal of the tag ends running copies: their shares close two minutes after discovery's finding, and
-four more pass until the last look."""
+"""The same where a removal of the tag ends running copies: their shares close two minutes after it was found, and four
+more pass until the last look."""
 STORMS = 4
 
 

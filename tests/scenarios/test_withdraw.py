@@ -10,6 +10,8 @@ from tests.scenarios.sharing import shared
 
 OPERATOR = "arn:aws:"
 """The prefix of an operator's ARN."""
+MOST_SECONDS = 240
+"""From a withdrawal until its notice: the guide says two to four minutes."""
 
 
 @pytest.fixture
@@ -71,7 +73,7 @@ def test_a_share_ends_the_tag_stays_and_everybody_says_who_did_it(sharing):
 def test_another_value_serves_it_again_and_neither_a_retry_nor_the_same_value_does(sharing, how):
     """Not even a retry for this account: only a value that EC2 shows changed, or the operator who lifts it."""
     withdraw(sharing, "--account", TEST)
-    sharing.run_until(lambda: sharing.delivery_state(TEST) == "withdrawn", 300)
+    sharing.run_until(lambda: sharing.delivery_state(TEST) == "withdrawn", MOST_SECONDS)
     status, said = sharing.said("retry", "--account", TEST)
     assert (status, f"was withdrawn by {OPERATOR}" in said) == (0, True), said
     sharing.said("retry")
