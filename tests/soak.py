@@ -103,7 +103,7 @@ class _Crashes:
 
 
 PARTS = (
-    SoakPart("model", "core, store and ledger in memory, whatever befalls them", _model, 60),
+    SoakPart("model", "the whole service in memory, whatever happens to it", _model, 60),
     SoakPart("crashes", "packaged functions that die at any call, in pairs, in any order of messages", _Crashes(), 300),
     SoakPart("troubles", "refusals and damaged records, packaged", _elsewhere("tests.scenarios.soak"), 30),
     SoakPart(
@@ -136,7 +136,7 @@ PARTS = (
         60,
     ),
     SoakPart("growth", "what years of work cost, beside an empty hub", _elsewhere("tests.service.growth"), 60),
-    SoakPart("events", "hostile events and tag values", _elsewhere("tests.entrypoints.test_events_fuzz"), 20),
+    SoakPart("events", "hostile events and tag values", _elsewhere("tests.entry.test_events_fuzz"), 20),
 )
 
 

@@ -191,7 +191,7 @@ class SlotRequest:
     """The request to the copy quota, and the slots that it has granted in this episode."""
 
     asked: str = ""
-    """The last request; see ``slot_use``."""
+    """The last request; see ``slots``."""
     asks: int = 0
     next_ask: int = 0
     """When to ask the copy quota again if it has not answered (epoch seconds)."""

@@ -1,4 +1,4 @@
-"""The service's errors, from the general to the special. Every layer imports them from here.
+"""The service's errors, from the general to the special. Every room imports them from here.
 
 PromoterError
 ├── ParkRecord            a record cannot be processed: it is parked for an operator

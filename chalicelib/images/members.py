@@ -8,7 +8,7 @@ With CopyImage, EC2 itself copies what is ``MAPPED`` here, and some of what is `
 decides); the comparison is the same.
 
 ``tools.docs`` writes ``docs/reference/what-is-copied.md`` from this table. Its sources are the EC2 API model 2016-11-15
-in botocore 1.44.8, and sections 2, 3, 5 and 8 of ``docs/reference/aws-facts.md``, cited as [aws-facts N].
+in botocore 1.44.8, and sections 2, 3, 5 and 8 of ``awsim/docs/aws-facts.md``, cited as [aws-facts N].
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_the_wheel_has_the_command_and_what_it_reads(tmp_path):
-    """The console script, the targets file's schema, the core; no simulator, tests or tools."""
+    """The console script, the targets file's schema, the rooms' decisions; no simulator, tests or tools."""
     source = tmp_path / "source"
     source.mkdir()
     for name in ("pyproject.toml", "LICENSE", "README.md"):

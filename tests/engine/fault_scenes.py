@@ -1,6 +1,6 @@
 """A scene for every fault that the checks of source and target can find; golden_faults.txt has the texts.
 
-``python -m tests.core.fault_scenes`` writes that file again; read the difference as an on-call engineer would.
+``python -m tests.engine.fault_scenes`` writes that file again; read the difference as an on-call engineer would.
 """
 
 from collections.abc import Mapping

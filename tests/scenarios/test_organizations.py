@@ -28,7 +28,7 @@ def accounts(scene):
 
 
 def counted(scene, metric):
-    """The last value of one of the resolver's metrics."""
+    """The last value of one of discovery's metrics."""
     lines = [line for i in scene.world.lambda_.invocations for line in i.metrics if metric in line]
     return json.loads(lines[-1])[metric][0] if isinstance(lines[-1], str) else lines[-1][metric][0]
 

@@ -129,7 +129,7 @@ class OrganizationHub:
         )
 
     def look(self, times: int = 1, time_left: Callable[[], int] = lambda: 30) -> None:
-        """Run the resolver, and everything that follows, this many times, five minutes apart."""
+        """Run discovery, and everything that follows, this many times, five minutes apart."""
         for _ in range(times):
             self._members.run(time_left=time_left)
             self.hub.discover()

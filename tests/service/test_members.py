@@ -1,4 +1,4 @@
-"""The resolver and the promotions that it wakes: which accounts join or leave an OU, and what does not change."""
+"""Discovery and the promotions that it wakes: which accounts join or leave an OU, and what does not change."""
 
 import itertools
 from dataclasses import replace

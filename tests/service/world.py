@@ -686,7 +686,7 @@ class ModelWorld(Hub):
         self.silent = True
         self.groups.lose()
         self._discover_at = self.cloud.now + DISCOVERY
-        self.tell("From now on every event is lost, and every ring but the sweep's own.")
+        self.tell("From now on every event is lost, and every wake but the sweep's own.")
         self._rest()
         wanted = {place for place in self._places() if place[1] in self._named(self.values[place[0]])}
         self._delivered(wanted - self.excused)

@@ -25,12 +25,12 @@ def crawl(accounts=TEN):
 
 
 def joined(accounts=TEN):
-    """The membership in force and the resolver's record after a first reading."""
+    """The membership in force and discovery's record after a first reading."""
     return departures.compare(MembersReading(), Membership(), crawl(accounts), [OU], NOW)
 
 
 def after(reading, membership, shown, at, where=None, **settings):
-    """One run of the resolver: a complete reading, questions about missing accounts, and removals."""
+    """One run of discovery: a complete reading, questions about missing accounts, and removals."""
     membership, reading = departures.compare(reading, membership, crawl(shown), [OU], at)
     for account in departures.to_ask(reading):
         reading = departures.answered(reading, account, where)

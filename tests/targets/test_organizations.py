@@ -48,7 +48,7 @@ def test_an_empty_page_with_more_to_come_is_not_the_end():
 
 
 def test_no_parent_at_all_is_no_evidence():
-    """The resolver continues with other accounts, and asks again."""
+    """Discovery continues with other accounts, and asks again."""
     with pytest.raises(Refusal) as refused:
         an_organization(**{UNIT: [[]]}).whereabouts(ACCOUNT)
 

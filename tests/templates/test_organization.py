@@ -13,7 +13,7 @@ ASKS = ("discover", "share-worker", "access-monitor", "drift-audit")
 
 
 def test_only_those_who_ask_for_members_may_enter_with_the_external_id_and_only_read(organization):
-    """It allows exactly the resolver's calls."""
+    """It allows exactly discovery's calls."""
     role = organization["Resources"]["Role"]["Properties"]
     [statement] = role["AssumeRolePolicyDocument"]["Statement"]
     allowed = {one for it in role["Policies"][0]["PolicyDocument"]["Statement"] for one in it["Action"]}

@@ -8,7 +8,7 @@ what                           ``snapshots``                            ``image`
 calls                          CopySnapshot for each, RegisterImage     CopyImage
 copy slots                     one for each snapshot                    none
 reads the source               until the last snapshot is copied        until the AMI is available
-CANCELS while it is made     finishes and stays                       is stopped
+cancelled while it is made     finishes and stays                       is stopped
 past its deadline              RegisterImage is tried once more         is not begun again
 the nonce                      new for each call, dropped if denied     one for each AMI, as its client token
 an AMI that does not show      is looked for until the deadline         is gone after two minutes

@@ -6,7 +6,7 @@ pk           sk                  what
 ``members``  ``current``         the digest of the items below: it names the members in force
 ``members``  ``units``           body: JSON, unit -> ARN
 ``members``  ``accounts#<NN>``   body: JSON, account -> its units; of a 64th of all accounts
-``members``  ``reading``         what the resolver remembers, with its version
+``members``  ``reading``         what the pass over the organization remembers
 ===========  ==================  ==================================================================================
 
 Operators accept departures, so these are in the operators' table (``targets_table``): ``departures`` / ``accepted``.

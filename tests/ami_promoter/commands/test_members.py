@@ -99,7 +99,7 @@ def run(capsys, *words):
 
 @pytest.fixture
 def applied(client, tmp_path, capsys):
-    """The file is in force, and the resolver has read an OU."""
+    """The file is in force, and discovery has read an OU."""
     path = tmp_path / "t.yaml"
     path.write_text(FILE)
     status, said = run(capsys, "targets", "apply", str(path))

@@ -11,7 +11,7 @@ FAULT = {"code": "c", "where": "w", "what": "It is wrong.", "cure": "Mend it."}
 
 
 def a_page(*states, state="over", **changes):
-    """Build what `view.page` shows: deliveries to DEV, then PROD, in these states."""
+    """Build what `promotion_data.page` returns: deliveries to DEV, then PROD, in these states."""
     deliveries = [
         {"account": account, "region": "us-east-1", "state": one, "parked": ""}
         for account, one in zip((DEV, PROD), states, strict=False)

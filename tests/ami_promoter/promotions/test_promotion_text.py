@@ -9,7 +9,7 @@ NOW = 1767603600
 
 
 def a_delivery(number, state):
-    """Build a delivery as `view` shows it."""
+    """Build a delivery as `promotion_data` returns it."""
     return {
         "account": str(200000000000 + number),
         "region": "us-east-1",
@@ -32,7 +32,7 @@ def a_delivery(number, state):
 
 
 def a_page(deliveries, **changes):
-    """Build a promotion as `view` shows it."""
+    """Build a promotion as `promotion_data` returns it."""
     data = {
         "ami": "ami-1",
         "name": "golden",

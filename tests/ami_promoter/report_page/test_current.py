@@ -34,7 +34,7 @@ def test_what_may_be_another_product_is_another_family(name):
 
 
 def page(ami, name, *deliveries):
-    """Build the part of `view.page`'s data that is read here."""
+    """Build the part of `promotion_data.page`'s data that is read here."""
     made = [
         {"account": account, "region": "us-east-1", "state": state, "image": image, "since": since}
         for account, state, image, since in deliveries

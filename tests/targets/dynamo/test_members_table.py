@@ -123,7 +123,7 @@ def test_items_changed_by_hand_are_not_trusted(members, client):
 
 
 def test_what_was_read_is_written_by_one_at_a_time(members):
-    """Two runs of the resolver do not overwrite each other."""
+    """Two runs of discovery do not overwrite each other."""
     reading, version = members.reading()
     assert (reading, version) == (MembersReading(), 0)
     second = MembersReading(read_at={OU: 7})

@@ -1,4 +1,4 @@
-"""CloudFormation, as far as the project's templates go."""
+"""CloudFormation: deploys templates, and deletes their stacks."""
 
 from awsim.cfn.api import CloudFormation
 from awsim.cfn.deployment import deploy, read

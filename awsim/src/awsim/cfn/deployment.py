@@ -1,4 +1,4 @@
-"""CloudFormation, as far as the project's templates go: parameters, conditions, intrinsic functions, order, outputs.
+"""Deploys a template: parameters, conditions, intrinsic functions, order, outputs.
 
 A SAM template is translated first. What a resource type does stands in ``resources``; a type, property or function
 that is not known is an error, never ignored.

@@ -1,7 +1,7 @@
 """AWS Organizations: which accounts belong to an organization, in which OU, and in which state.
 
 Methods (``create``, ``add_unit``, ``add_account``, ``move``, ``close``, ``remove``, ``delegate``) do what people do;
-the API only reads, as the service does.
+the API only reads.
 """
 
 from __future__ import annotations

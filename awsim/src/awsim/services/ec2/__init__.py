@@ -1,4 +1,4 @@
-"""EC2 as this project needs it: images, snapshots, volumes, tags, their sharing and copying across accounts."""
+"""EC2: images, snapshots, volumes, tags, their sharing and copying across accounts."""
 
 from awsim.services.ec2.seeds import blank, ephemeral, no_device, volume
 from awsim.services.ec2.service import Ec2

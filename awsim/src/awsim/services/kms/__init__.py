@@ -1,4 +1,4 @@
-"""KMS, as far as this project needs it: keys, policies, aliases, and grants that work and end late."""
+"""KMS: keys, policies, aliases, and grants that work and end late."""
 
 from awsim.services.kms.records import KmsGrant, KmsKey
 from awsim.services.kms.service import Kms
