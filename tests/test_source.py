@@ -144,3 +144,12 @@ def test_every_test_states_a_behaviour_in_its_docstring():
     )
     tests = (node for tree in trees for node in tree.body if isinstance(node, ast.FunctionDef))
     assert [one.name for one in tests if one.name.startswith("test_") and not ast.get_docstring(one)] == []
+
+
+def test_every_part_of_the_soak_names_a_module_that_has_its_cases():
+    """A part loads its module only when it has its turn, so a module that moved would end a soak after minutes."""
+    named = re.findall(r'_elsewhere\(\s*"([a-z_.]+)"', (ROOT / "tests" / "soak.py").read_text("utf-8"))
+    lacking = [name for name in named if "\ndef run(" not in (ROOT / f"{name.replace('.', '/')}.py").read_text("utf-8")]
+
+    assert len(named) > 5
+    assert lacking == []
