@@ -186,7 +186,8 @@ class MemoryRecords:
         assert len(also) < IN_A_TRANSACTION, "DynamoDB refuses a larger transaction"
         item.state, item.body, item.version = after.state, after.body, item.version + 1
         item.due_at, item.latest, item.woken_at = after.due_at, after.latest, None
-        if not goes_on or item.wake_at is None or item.wake_at > max(after.due_at or 0, now) + A_MOMENT:
+        latest = max(after.due_at or 0, now) + A_MOMENT
+        if not goes_on or item.wake_at is None or not now - A_MOMENT <= item.wake_at <= latest:
             self._alarm(after.key, None if after.due_at is None else max(after.due_at, now))
         if happened or also:
             entry = {"what": list(happened), "state": after.state, EXPIRES: now + KEPT}

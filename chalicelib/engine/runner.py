@@ -184,21 +184,22 @@ class Runner(Generic[R, C, E]):
         budget, steps = Budget(time_left), iter(range(MAX_STEPS))
         with parking(key, self._records, self._clock, self._telemetry):
             stored = self._records.begin(key, inbox, self._clock()) if inbox else self._records.read(key)
-            woken = True
             while stored is not None and not stored.parked:
                 read = self._codec.decode(stored)
-                stored = self._work(_Run(stored, read, read, cause), steps, budget, woken=woken)
-                woken = False
+                stored = self._work(_Run(stored, read, read, cause), steps, budget)
 
-    def _work(self, run: _Run[R, E], steps: Iterator[int], budget: Budget, *, woken: bool) -> Stored | None:
+    def _work(self, run: _Run[R, E], steps: Iterator[int], budget: Budget) -> Stored | None:
         """Take steps until nothing is left to do now; if another run writes the record first, return it as it is then.
 
         The result of one step and the intent of the next are one write. It comes before a command that changes
         something, and after one. What only looks have shown is written with what follows; but alone where they show
         what came of an intent, and it is tried again: otherwise runs that are killed after each write would only write
-        further intents, and look for what came of them. ``woken``: no step was taken.
+        further intents, and look for what came of them.
+
+        Who wrote first may have been a wake that sent no message, as one was on its way: so it looks as if woken.
         """
-        if woken and isinstance(seconds := self._codec.about(run.record, self._clock()).get("seconds"), int):
+        woken = True
+        if isinstance(seconds := self._codec.about(run.record, self._clock()).get("seconds"), int):
             self._telemetry.in_state(run.record.key, seconds)
         while next(steps, None) is not None and budget.allows(CALLS_OF_STEP):
             commands = () if run.over else self._next(run, woken=woken)

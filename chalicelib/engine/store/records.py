@@ -120,7 +120,8 @@ class DynamoRecords:
         goes_on: bool = False,
     ) -> Stored | None:
         scheduled = None if after.due_at is None else max(after.due_at, now)
-        stays = goes_on and before.scheduled is not None and before.scheduled <= max(scheduled or 0, now) + A_MOMENT
+        latest = max(scheduled or 0, now) + A_MOMENT
+        stays = goes_on and before.scheduled is not None and now - A_MOMENT <= before.scheduled <= latest
         given: dict[str, Any] = {
             ":schema": self._version,
             ":state": after.state,
@@ -204,9 +205,9 @@ class DynamoRecords:
             self._leave_aside(key, inbox)
             return MadeDue.NONE
         lost, soon = now - schedule.WAKE_LOST, now + schedule.WAKE_LOST
-        if _whole(old.get("woken_at")) > lost:
-            return MadeDue.SENT
         in_time = lost <= _whole(old.get("wake_at"), now) <= soon  # long due, it is woken by long steps only
+        if in_time and _whole(old.get("woken_at")) > lost:
+            return MadeDue.SENT
         if in_time and "woken_at" not in old:
             return MadeDue.SEND
         marked = self._table.update(
