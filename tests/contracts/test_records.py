@@ -439,3 +439,14 @@ def test_an_item_is_forgotten_where_what_was_seen_is_still_so(store):
     assert store.records.get(place) is not None
     store.records.forget(place, {"episode": 1, "withdrawn": None})
     assert store.records.get(place) is None
+
+
+def test_what_a_run_leaves_is_due_from_its_last_write(store):
+    """The sweep wakes what is long due by ever longer steps; a record that is worked on is not long due."""
+    store.records.create(write(), NOW)
+    later = NOW + 3 * 3600
+
+    store.records.save(store.records.read(KEY), write(due=later), (), later, goes_on=True)
+
+    (found,) = [one for shard in range(SHARDS) for one in store.records.due(shard, later + 60, 10)]
+    assert found.wake_at >= later
