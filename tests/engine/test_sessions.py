@@ -34,12 +34,13 @@ class FailingTargets:
 
     def __init__(self) -> None:
         self.trouble: Exception | None = None
+        self.role = "AmiCopyRole"
 
     def live(self, _account: str) -> tuple[str, str]:
         """Role name and external id."""
         if self.trouble is not None:
             raise self.trouble
-        return "AmiCopyRole", ""
+        return self.role, ""
 
 
 class SessionsSetup:
@@ -96,6 +97,17 @@ def test_a_session_for_any_ami_is_taken_at_the_first_try(scene, snapshots, keys)
     assert error == ""
     assert (f"snapshot/snap-{0:017x}" in policy) == (snapshots <= 4)
     assert scene.packed == [len(policy) * 9 // 100 + 1]
+
+
+@pytest.mark.parametrize(("work", "role"), [("look", "AmiCopyRole"), ("register", "NewRole"), ("tidy", "NewRole")])
+def test_what_changes_a_target_is_done_by_the_role_that_the_file_names(scene, work, role):
+    """After a rename the former role may still be there, and have lost its rights. To look it is good enough."""
+    scene.world.iam.put_role(DEV, "NewRole", TRUST, {"all": ANYTHING})
+    scene.targets.role = "NewRole"
+    scene.target_sessions.client("ec2", work, scene.delivery(1))
+
+    (call,) = [call for call in scene.world.calls if call.operation == "AssumeRole"]
+    assert call.params["RoleArn"].endswith(f"/{role}")
 
 
 def test_a_policy_that_sts_calls_too_large_is_answered_with_a_wider_one_at_once(scene):
