@@ -1,0 +1,73 @@
+"""Writes whose answer is lost: DynamoDB has taken them, and the SDK sends them again."""
+
+import pytest
+
+from chalicelib.engine import schedule
+from chalicelib.engine.addresses import RecordKey
+from chalicelib.engine.ports import MadeDue, Write
+from tests.stores import on_dynamodb
+
+NOW = 1_800_000_000
+KEY = RecordKey("delivery#0123")
+FAR = NOW + 86_400
+
+
+@pytest.fixture
+def stores():
+    """A record that rests until tomorrow."""
+    with on_dynamodb() as stores:
+        stores.records.create(Write(KEY, "shared", {"looks": 0}, FAR), NOW)
+        yield stores
+
+
+def repeat_the_next(stores, between=lambda: None) -> None:
+    """Let the table take the next update twice, and give the second answer."""
+    sent, left = stores.table._client.update_item, [1]
+
+    def repeated(**request):
+        if left:
+            left.pop()
+            sent(**request)
+            between()
+        return sent(**request)
+
+    stores.table._client.update_item = repeated
+
+
+@pytest.mark.parametrize("happened", [(), ("CopiesFound {}",)], ids=["a look", "with history"])
+def test_a_save_that_was_ours_is_no_lost_race(stores, happened):
+    """Its results would count twice."""
+    before = stores.records.read(KEY)
+    repeat_the_next(stores)
+
+    saved = stores.records.save(before, Write(KEY, "shared", {"looks": 1}, FAR), happened, NOW + 60)
+
+    assert saved is not None
+    found = stores.records.read(KEY)
+    assert (found.version, found.body) == (saved.version, saved.body) == (before.version + 1, {"looks": 1})
+
+
+@pytest.mark.parametrize("body", [{"looks": 1}, {"looks": 0}], ids=["a result", "nothing new"])
+def test_a_save_that_another_write_came_before_is_a_lost_race(stores, body):
+    """A wake, or another run's result: what came must be read."""
+    before = stores.records.read(KEY)
+    stores.records.make_due(KEY, NOW + 50, {"cancel": "1:x"})
+
+    assert stores.records.save(before, Write(KEY, "shared", body, FAR), (), NOW + 60) is None
+    assert stores.records.read(KEY).inbox == {"cancel": "1:x"}
+
+
+def test_a_save_that_was_ours_is_a_lost_race_once_more_has_come(stores):
+    """What came between the two tries must be read."""
+    before = stores.records.read(KEY)
+    repeat_the_next(stores, between=lambda: stores.records.leave(KEY, {"cancel": "1:x"}, NOW + 60))
+
+    assert stores.records.save(before, Write(KEY, "shared", {"looks": 1}, FAR), (), NOW + 60) is None
+
+
+def test_a_record_is_due_soon_although_the_write_that_woke_it_was_sent_again(stores):
+    """The second try finds the mark of the first, which must not pass for a wake on its way."""
+    repeat_the_next(stores)
+
+    assert stores.records.make_due(KEY, NOW + 50, {"cancel": "1:x"}) is MadeDue.SEND
+    assert stores.records.read(KEY).scheduled <= NOW + 50 + schedule.WAKE_LOST
