@@ -30,8 +30,9 @@ from ami_promoter.terminal.output import tell
 from ami_promoter.terminal.report import Report
 from ami_promoter.verbs import TerminalClock, VerbCaller, verb, wait_at_most
 from chalicelib.delivery.model import ENDED, Delivery, DeliveryState
-from chalicelib.engine.addresses import RecordKey, at_home
+from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.faults import count
+from chalicelib.engine.places import Resource
 from chalicelib.engine.store.records import DynamoRecords
 from chalicelib.engine.store.table import Table
 from chalicelib.promotion.model import Promotion, PromotionState
@@ -217,7 +218,7 @@ def _view(records: Iterable[RecordSeen[Any]], found: Iterable[Share]) -> DrainVi
     there = sorted(records, key=lambda one: one.key)
     deliveries = [one for one in there if isinstance(one.it, Delivery) and one.state not in ENDED]
     opened = [one for one in found if one.state in OPEN_STATES and not one.preexisting]
-    kept = [one for one in opened if at_home(one.resource) and shares.stays(one)]
+    kept = [one for one in opened if Resource.parse(one.resource).at_home and shares.stays(one)]
     return DrainView(
         running=[one for one in deliveries if not one.parked],
         parked=[one for one in deliveries if one.parked],

@@ -73,7 +73,7 @@ def stands(share: Share) -> bool:
 
 def receiver_of(share: Share) -> str:
     """Return the receiver: an account id or, for an AMI, possibly the ARN of an OU or organization."""
-    return share.share_name if addresses.resource_kind(share.resource) == IMAGE else share.account
+    return share.share_name if Resource.parse(share.resource).kind == IMAGE else share.account
 
 
 def described(share: Share) -> str:
@@ -81,7 +81,7 @@ def described(share: Share) -> str:
     source = source_of(share.resource)
     if source is not None:
         return f"{'launch permission of' if source.is_image else 'snapshot'} {source}"
-    return f"{'statement in the policy of' if is_statement(share) else 'grant on'} {addresses.key_of(share.resource)}"
+    return f"{'statement in the policy of' if is_statement(share) else 'grant on'} {Resource.parse(share.resource).arn}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,8 +36,9 @@ from ami_promoter.reconcile.shares_at_aws import Shown
 from ami_promoter.reconcile.sharing_trail import Change
 from ami_promoter.terminal.alike import first_of
 from chalicelib.delivery.model import ENDED, Delivery, DeliveryState
-from chalicelib.engine import addresses, schedule
+from chalicelib.engine import schedule
 from chalicelib.engine.faults import count
+from chalicelib.engine.places import Resource
 from chalicelib.sharing.grant_names import unrecorded_name
 from chalicelib.sharing.holders import is_statement
 from chalicelib.sharing.share import Holding, Share
@@ -81,7 +82,7 @@ def holds(resource: str, holding: Holding, record: RecordSeen[Delivery] | None) 
     On that key ``DELIVERED_AMIS`` holds the grant for all AMIs, and has no record. Of a delivery whose record is lost
     this function assumes that it was delivered.
     """
-    if addresses.at_home(resource) and (record is None or record.state == DeliveryState.DELIVERED):
+    if Resource.parse(resource).at_home and (record is None or record.state == DeliveryState.DELIVERED):
         return holding.stands
     return alive(record, holding.episode)
 
@@ -101,7 +102,7 @@ def _not_listed(view: HubView) -> Iterator[Finding]:
     strangers: dict[str, list[Share]] = {}
     file = view.receivers.digest if view.receivers else ""
     for _, share in sorted(view.ledger.items()):
-        own = explained(share) and not is_going(share) and not addresses.at_home(share.resource)
+        own = explained(share) and not is_going(share) and not Resource.parse(share.resource).at_home
         if own and view.receivers is not None and view.receivers.contain(receiver_of(share)) is False:
             strangers.setdefault(receiver_of(share), []).append(share)
     for receiver, shares in strangers.items():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ami_promoter.reconcile import ledger_facts
 from ami_promoter.reconcile.facts import Grant, HubView, explained, receiver_of, source_of
-from chalicelib.engine import addresses
+from chalicelib.engine.places import Resource
 from chalicelib.sharing.grant_names import unrecorded_name
 from chalicelib.sharing.holders import is_statement
 from chalicelib.sharing.share import Share, ShareState
@@ -26,7 +26,7 @@ class Shown:
         if source is not None:
             seen = self._view.permissions.get(source)
             return None if seen is None else receiver_of(share) in seen
-        key = addresses.key_of(share.resource)
+        key = Resource.parse(share.resource).arn
         if is_statement(share):
             place = (share.resource, share.share_name)
             return place in self._complete if key in self._view.policy_keys else None

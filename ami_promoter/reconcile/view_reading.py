@@ -26,7 +26,7 @@ from chalicelib.delivery.tracked import TrackedDelivery
 from chalicelib.engine import addresses
 from chalicelib.engine.addresses import SHARE, SHARE_STEP, RecordKey
 from chalicelib.engine.faults import Fault
-from chalicelib.engine.places import Place
+from chalicelib.engine.places import Place, Resource
 from chalicelib.engine.store.table import Table
 from chalicelib.promotion.model import Promotion, PromotionState
 from chalicelib.sharing.share import Share, ShareState
@@ -88,7 +88,7 @@ class _Read:
     def _resource(self, pk: str) -> None:
         source = source_of(pk)
         if source is None:
-            self.candidates.keys.add(addresses.key_of(pk))
+            self.candidates.keys.add(Resource.parse(pk).arn)
         elif source.is_image:
             self.candidates.images.add(source.id)
         else:

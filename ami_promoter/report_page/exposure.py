@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from ami_promoter.hub.records import OPEN_STATES
 from ami_promoter.promotions import shares
 from ami_promoter.report_page.reading import HubRecords, Step
-from chalicelib.engine.addresses import SHARE, at_home
+from chalicelib.engine.addresses import SHARE
 from chalicelib.engine.places import IMAGE, KEY, POLICY, SNAPSHOT, Resource
 from chalicelib.sharing.share import Share, ShareState
 
@@ -61,10 +61,10 @@ def exposures(records: HubRecords) -> list[Exposure]:
     """Return all intervals: open ones first, then by start, the latest first."""
     found: dict[tuple[str, str], list[Exposure]] = {}
     for share in (*records.archived, *records.shares):
-        if not at_home(share.resource) and (one := _exposure(share, records)):
+        if not Resource.parse(share.resource).at_home and (one := _exposure(share, records)):
             found.setdefault((share.resource, share.share_name), []).append(one)
     for place, steps in records.share_steps.items():
-        if not at_home(place[0]):
+        if not Resource.parse(place[0]).at_home:
             found[place] = list(_with_history(found.get(place, []), steps, place, records))
     flat = (one for several in found.values() for one in several)
     return sorted(flat, key=lambda one: (not one.open, -(one.start or 0), one.kind, one.name, one.account))

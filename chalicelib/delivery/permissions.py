@@ -21,6 +21,7 @@ from dataclasses import replace
 from chalicelib.delivery.model import Delivery, NeededShare
 from chalicelib.delivery.shares import SharesSeen
 from chalicelib.engine import addresses
+from chalicelib.engine.places import Resource
 from chalicelib.sharing import holders
 from chalicelib.sharing import share as ledger
 from chalicelib.sharing.key_policy import Access, Audience, access, share_name
@@ -52,7 +53,7 @@ def still_open(delivery: Delivery, found: Iterable[ledger.Share]) -> tuple[str, 
 
     A grant on the target's own key is the target's: it gives nothing of the hub's.
     """
-    left = (s for s in found if not addresses.at_home(s.resource) and not s.holdings and holders.may_show(s))
+    left = (s for s in found if not Resource.parse(s.resource).at_home and not s.holdings and holders.may_show(s))
     return tuple(dict.fromkeys(s.resource for s in left))
 
 
@@ -124,7 +125,7 @@ def grantee(delivery: Delivery, share: NeededShare, partition: str) -> str:
     account, whose administrators delegate it, or for the role that makes grants for service-linked roles.
     """
     account, role = delivery.target.account, delivery.target.role_name
-    match addresses.resource_kind(share.resource):
+    match Resource.parse(share.resource).kind:
         case "role":
             return f"arn:{partition}:iam::{account}:role/aws-service-role/{share.share_name}"
         case "image":

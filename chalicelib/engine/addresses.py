@@ -45,11 +45,6 @@ class RecordKey(NamedTuple):
         return self.sk.removeprefix(SHARE)
 
 
-def resource_kind(resource: str) -> str:
-    """Return the kind of a resource of the ledger: snapshot, image, key, role or policy."""
-    return Resource.parse(resource).kind
-
-
 ARCHIVED_LATELY = "archived"
 """Member of a resource's record: which shares were archived in the last half hour, and when."""
 
@@ -170,16 +165,6 @@ def policy_resource(key_arn: str) -> RecordKey:
 def role_resource(key_arn: str, account: str) -> RecordKey:
     """The grants on one key, the hub's or the account's own, for one account's service-linked roles."""
     return RecordKey(str(Resource(ROLE, key_arn, account)))
-
-
-def key_of(resource: str) -> str:
-    """Return the ARN of the key that a resource is about; "" for snapshots and AMIs."""
-    return Resource.parse(resource).arn
-
-
-def at_home(resource: str) -> bool:
-    """Whether a resource is the grants for an account's service-linked roles on that account's own key."""
-    return Resource.parse(resource).at_home
 
 
 def image_resource(ami: str) -> RecordKey:

@@ -90,8 +90,8 @@ class Application:
         return self._worker(SHARE_WORKER_KINDS)
 
     def _worker(self, kinds: Collection[str]) -> QueueConsumer:
+        from chalicelib.engine.reasons import Reasons
         from chalicelib.entry.queue_consumer import QueueConsumer
-        from chalicelib.sharing.worker.reasons import Reasons
 
         reasons = Reasons(self._records, now, self._begun)
         return QueueConsumer(self, self._records, reasons, now, self._telemetry, kinds)

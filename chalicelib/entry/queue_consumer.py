@@ -15,9 +15,9 @@ from chalicelib.engine import addresses, wakes
 from chalicelib.engine.budget import TimeLeft
 from chalicelib.engine.errors import Misconfigured, Refusal, RefusalKind
 from chalicelib.engine.ports import Records, Telemetry
+from chalicelib.engine.reasons import Reasons
 from chalicelib.engine.waker import Clock
 from chalicelib.engine.wakes import Wake
-from chalicelib.sharing.worker.reasons import Reasons
 
 if TYPE_CHECKING:  # made by who constructs them, and imported there: cold start
     from chalicelib.delivery.worker.copy_quotas import CopyQuotas

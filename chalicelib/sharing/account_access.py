@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from chalicelib.engine import addresses
+from chalicelib.engine.places import Resource
 from chalicelib.sharing import holders
 from chalicelib.sharing.key_policy import Audience, share_name
 from chalicelib.sharing.share import Share, ShareState
@@ -15,7 +16,7 @@ def places(resource: str, account: str) -> tuple[tuple[str, str], ...]:
 
     ``resource``: that of the grants for the account's service-linked roles.
     """
-    key = addresses.key_of(resource)
+    key = Resource.parse(resource).arn
     policy = addresses.policy_resource(key).pk
     statements = ((policy, share_name(account, audience)) for audience in (Audience.ACCOUNT, Audience.ROLES))
     return ((addresses.key_resource(key, account).pk, account), *statements)

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from chalicelib.engine import addresses, schedule
+from chalicelib.engine import schedule
 from chalicelib.engine.faults import Fault
+from chalicelib.engine.places import Resource
 from chalicelib.sharing.key_policy import Audience
 from chalicelib.sharing.key_policy import share_name as named
 from chalicelib.targets.applied_file import AppliedFile, Resolution, Target
@@ -167,10 +168,10 @@ def end_in_force(until: int | None, now: int) -> int:
 
 def _stands(target: Target, resource: str, share_name: str, now: int) -> bool:
     """Whether the target's settings, as they are now, include this standing share."""
-    kind = addresses.resource_kind(resource)
+    kind = Resource.parse(resource).kind
     if kind == "role" and share_name not in target.service_linked_roles:
         return False
-    if addresses.at_home(resource):  # a grant on the target's own key, for the target's own AMI: in either mode
+    if Resource.parse(resource).at_home:  # a grant on the target's own key, for the target's own AMI: in either mode
         return True
     if target.mode != "share" or 0 < target.until <= now:
         return False

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from chalicelib.engine import addresses
 from chalicelib.engine.faults import Fault
+from chalicelib.engine.places import Resource
 from chalicelib.sharing.share import ENDED_LONG_AGO, Share, ShareState
 
 MOST_NAMED = 5
@@ -38,7 +38,7 @@ def moved(share: Share) -> bool:
 
 def is_statement(share: Share) -> bool:
     """Whether the permission is a statement of a key's policy."""
-    return addresses.resource_kind(share.resource) == "policy"
+    return Resource.parse(share.resource).kind == "policy"
 
 
 def _standing_ends(share: Share) -> list[int]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from chalicelib.engine import addresses, schedule
+from chalicelib.engine import schedule
 from chalicelib.engine.errors import IllegalEvent, RefusalKind
 from chalicelib.engine.faults import Fault
+from chalicelib.engine.places import Resource
 from chalicelib.sharing.entitlement import SOURCE_GONE
 from chalicelib.sharing.grant_names import unrecorded_name
 from chalicelib.sharing.holders import is_statement, past_end
@@ -121,7 +122,7 @@ def worth_waiting(share: Share, why: RefusalKind, now: int, accessible_since: in
     """
     if why is RefusalKind.THROTTLED or share.state is ShareState.OPEN:
         return True
-    if share.state is not ShareState.OPENING or addresses.resource_kind(share.resource) != "role":
+    if share.state is not ShareState.OPENING or Resource.parse(share.resource).kind != "role":
         return False
     since = max(share.intended_at, accessible_since)
     return why is RefusalKind.ROLE or (why is RefusalKind.NOT_YET and now - since <= schedule.NOT_YET_FOR)
@@ -200,7 +201,7 @@ def looked_for_nameless(share: Share, now: int, *, showing: bool) -> Share:
 
 def believable_from(share: Share) -> int:
     """Return from when a grant or statement that does not show counts as gone, instead of late to show."""
-    unheard = addresses.resource_kind(share.resource) in ("key", "role") and not share.grant_id
+    unheard = Resource.parse(share.resource).kind in ("key", "role") and not share.grant_id
     return share.intended_at + (GRANTS_SHOW_WITHIN if unheard else schedule.SECOND_LOOK_AFTER)
 
 
@@ -223,7 +224,7 @@ def given_up(share: Share, fault: Fault, now: int) -> Share | None:
 
     It gives up only on a target's own key, where the grant serves that account's own role.
     """
-    if not addresses.at_home(share.resource) or share.tries < GIVEN_UP_AFTER:
+    if not Resource.parse(share.resource).at_home or share.tries < GIVEN_UP_AFTER:
         return None
     return _to(share, Event.GIVEN_UP, ShareState.REFUSED, fault=fault, closed_at=None, tries=0, next_try=now)
 

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from chalicelib.engine import addresses, wakes
 from chalicelib.engine.ports import Write
+from chalicelib.engine.reasons import Reasons
 from chalicelib.entry.events import Events
 from chalicelib.promotion.codec import begun
-from chalicelib.sharing.worker.reasons import Reasons
 from tests.fakes import MemoryRecords
 
 HUB, TARGET, REGION, NOW = "111111111111", "222222222222", "us-east-1", 1_800_000_000

@@ -18,11 +18,11 @@ from hypothesis import strategies as st
 
 from chalicelib.engine import addresses, notices, wakes
 from chalicelib.engine.ports import Write
+from chalicelib.engine.reasons import Reasons
 from chalicelib.entry.events import AMI, Events
 from chalicelib.promotion import evolving
 from chalicelib.promotion import notices as promotion_notices
 from chalicelib.promotion.codec import begun
-from chalicelib.sharing.worker.reasons import Reasons
 from chalicelib.targets.applied_file import Directory, Target, resolve
 from tests.fakes import MemoryRecords
 

@@ -10,9 +10,9 @@ from chalicelib.engine import addresses
 from chalicelib.engine.errors import Misconfigured, Refusal, RefusalKind
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.ports import Write
+from chalicelib.engine.reasons import Reasons
 from chalicelib.entry.queue_consumer import SHARE_WORKER_KINDS, TRIES, WORKER_KINDS, QueueConsumer
 from chalicelib.promotion.codec import begun
-from chalicelib.sharing.worker.reasons import Reasons
 from tests.fakes import MemoryRecords
 from tests.service.cloud import Quiet
 

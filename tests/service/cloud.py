@@ -18,10 +18,10 @@ from typing import Any
 from chalicelib.delivery.ports import SeenImage
 from chalicelib.delivery.proof import SeenCopy, ShownImage
 from chalicelib.delivery.tags import image_tags
-from chalicelib.engine import addresses
 from chalicelib.engine.addresses import digest_of
 from chalicelib.engine.errors import Refusal, RefusalKind
 from chalicelib.engine.faults import Fault
+from chalicelib.engine.places import Resource
 from chalicelib.images import register
 from chalicelib.images.image import read_image
 from chalicelib.images.keys import KeyFacts, source_keys
@@ -810,7 +810,7 @@ class FakeRoleGrants(FakeKeyGrants):
 
     def open(self, resource, shares):
         key, account = resource.split("#")[2:4]
-        if not addresses.at_home(resource) and not self._cloud.lets_grant(key, account):
+        if not Resource.parse(resource).at_home and not self._cloud.lets_grant(key, account):
             raise refusal(RefusalKind.NOT_YET, "AccessDeniedException")
         return super().open(resource, shares)
 

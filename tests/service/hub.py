@@ -18,6 +18,7 @@ from chalicelib.engine import addresses
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.errors import ParkRecord, Unreadable
 from chalicelib.engine.faults import Fault
+from chalicelib.engine.reasons import Reasons
 from chalicelib.engine.runner import Machine, Runner
 from chalicelib.engine.schedule import DAY
 from chalicelib.engine.store.records import SHARDS
@@ -40,7 +41,6 @@ from chalicelib.sharing.aws.key_policies import PolicyStatements
 from chalicelib.sharing.ports import Entitlements
 from chalicelib.sharing.worker.entitlements import LiveEntitlements
 from chalicelib.sharing.worker.grant_audit import GrantAudit
-from chalicelib.sharing.worker.reasons import Reasons
 from chalicelib.sharing.worker.share_worker import ShareWorker
 from chalicelib.targets import approvals
 from chalicelib.targets.applied_file import AppliedFile, Directory, Target

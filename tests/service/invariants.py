@@ -16,6 +16,7 @@ from chalicelib.delivery.model import ENDED, CopyState, Delivery, DeliveryState
 from chalicelib.delivery.slots import begun
 from chalicelib.engine import addresses
 from chalicelib.engine.addresses import RecordKey
+from chalicelib.engine.places import Resource
 from chalicelib.engine.ports import Stored
 from chalicelib.promotion.model import PromotionState
 from chalicelib.sharing.grant_names import grant_stem
@@ -439,7 +440,7 @@ class Invariants:
             return False
         lost = {key.pk.removeprefix("delivery#") for key in self.poisoned}
         holders = {holding.delivery for holding in share.holdings} - lost - {DELIVERED_AMIS}
-        if not holders and not addresses.at_home(share.resource):
+        if not holders and not Resource.parse(share.resource).at_home:
             return any(self._hub.cloud.is_tagged(holding.ami) for holding in share.holdings)
         rests = (
             {DeliveryState.SHARED, DeliveryState.DELIVERED}

@@ -14,6 +14,7 @@ from chalicelib.delivery.codecs import DELIVERIES
 from chalicelib.delivery.model import DeliveryState
 from chalicelib.engine import addresses
 from chalicelib.engine.errors import LostRace, Refusal, RefusalKind
+from chalicelib.engine.places import Resource
 from chalicelib.sharing.entitlement import launched_by
 from chalicelib.targets.applied_file import AppliedFile, Directory, Target
 from chalicelib.targets.organization import Organization, Unit
@@ -279,7 +280,7 @@ class ModelWorld(Hub):
 
     def _at_home_without_role(self, resource: str, shares: Any) -> bool:
         """Whether a grant's owner lacks its role, and the key is its own: there only the role can look and revoke."""
-        return addresses.at_home(resource) and self._grants_without_role(resource, shares)
+        return Resource.parse(resource).at_home and self._grants_without_role(resource, shares)
 
     def _wake_fate(self, cause: str) -> tuple[int, ...]:
         if self.silent and not cause.startswith("sweep:"):

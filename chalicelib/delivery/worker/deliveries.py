@@ -40,6 +40,7 @@ from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.budget import Budget, slices
 from chalicelib.engine.errors import ParkRecord, Refusal, RefusalKind
 from chalicelib.engine.faults import Fault
+from chalicelib.engine.places import Resource
 from chalicelib.engine.ports import Notices, Records, Write
 from chalicelib.engine.runner import Machine
 from chalicelib.engine.waker import Clock, Waker
@@ -346,7 +347,7 @@ class DeliveryExecutor:
         They stay with the AMIs for good, so with a holding of each the share worker would read ever more of them.
         """
         ledger = self._ports.ledger
-        own = [share for share in delivery.shares.needed if addresses.at_home(share.resource)]
+        own = [share for share in delivery.shares.needed if Resource.parse(share.resource).at_home]
         theirs = [(share.resource, share.share_name, DELIVERED_AMIS) for share in own]
         kept = {(one.resource, one.share_name) for one in (ledger.find_for(theirs) if own else ()) if one.holdings}
         for share in own:

@@ -22,6 +22,7 @@ from chalicelib.engine.addresses import STANDING
 from chalicelib.engine.budget import Budget, TimeLeft
 from chalicelib.engine.errors import ParkRecord
 from chalicelib.engine.faults import Fault
+from chalicelib.engine.places import Resource
 from chalicelib.engine.ports import Records, Telemetry, Write
 from chalicelib.engine.rotation import Rotation
 from chalicelib.engine.stored import peek
@@ -138,7 +139,7 @@ class StandingPass:
     def _close_all(self, ami: str, mark: Mapping[str, Any], seen: _Seen, entitled: Entitlement, budget: Budget) -> bool:
         """Release the holdings that are not entitled; True if there was time for all, and nothing changed meanwhile."""
         now = self._clock()
-        held = [one for one in self._ports.ledger.standing(ami) if not addresses.at_home(one.resource)]
+        held = [one for one in self._ports.ledger.standing(ami) if not Resource.parse(one.resource).at_home]
         ends = [one for one in held if not entitled.may_keep(one.holding.place, one.resource, one.share_name, now)]
 
         def is_current() -> bool:
@@ -215,7 +216,7 @@ class StandingPass:
         key, now = addresses.withdrawal(one.delivery, one.episode), self._clock()
         known = {name: getattr(one, name) for name in ("delivery", "episode", "account", "region")}
         held = [each for each in self._ports.ledger.standing(ami) if each.holding.delivery == one.delivery]
-        shares = [[each.resource, each.share_name] for each in held if not addresses.at_home(each.resource)]
+        shares = [[each.resource, each.share_name] for each in held if not Resource.parse(each.resource).at_home]
         body = {**known, "hub": self._hub, "source_image": ami, "shares": shares, "since": now}
         self._records.create(Write(key, "open", body, now), now)
         self._waker.send(key, "withdrawn")

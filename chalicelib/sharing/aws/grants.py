@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from chalicelib.engine.addresses import key_of
 from chalicelib.engine.aws.refusals import as_refusal, gone
 from chalicelib.engine.aws.sessions import Sessions
-from chalicelib.engine.places import Arn
+from chalicelib.engine.places import Arn, Resource
 from chalicelib.sharing.grant_names import grant_name, is_named_for
 from chalicelib.sharing.holders import standing
 from chalicelib.sharing.key_policy import FOR_ROLES
@@ -57,9 +56,9 @@ class KeyGrants:
     def open(self, resource: str, shares: Sequence[Share]) -> Mapping[str, str]:
         """The same name and parameters return the same grant [aws-facts 3, VERIFIED]: safe to repeat."""
         (share,) = shares
-        with as_refusal("CreateGrant", f"{self._where}, {key_of(resource)}"):
+        with as_refusal("CreateGrant", f"{self._where}, {Resource.parse(resource).arn}"):
             answer = self._issuer(resource, share).create_grant(
-                KeyId=key_of(resource),
+                KeyId=Resource.parse(resource).arn,
                 GranteePrincipal=share.grantee,
                 Operations=list(LAUNCH_OPERATIONS) if standing(share) else self._operations,
                 Name=self._name(resource, share),
@@ -81,15 +80,15 @@ class KeyGrants:
         by = {"GrantId": share.grant_id} if share.grant_id else by
         pages = self._owner(resource, share).get_paginator("list_grants")
         with gone(*GRANT_GONE):
-            for page in pages.paginate(KeyId=key_of(resource), **by):
+            for page in pages.paginate(KeyId=Resource.parse(resource).arn, **by):
                 for grant in page["Grants"]:
                     if share.grant_id or self._is_named(resource, share, grant.get("Name", "")):
                         yield grant["GrantId"]
 
     def _end(self, resource: str, share: Share, grant_id: str) -> None:
         """End one grant."""
-        with as_refusal("RevokeGrant", f"{self._where}, {key_of(resource)}"), gone(*GRANT_GONE):
-            self._owner(resource, share).revoke_grant(KeyId=key_of(resource), GrantId=grant_id)
+        with as_refusal("RevokeGrant", f"{self._where}, {Resource.parse(resource).arn}"), gone(*GRANT_GONE):
+            self._owner(resource, share).revoke_grant(KeyId=Resource.parse(resource).arn, GrantId=grant_id)
 
     def _retiring(self, _resource: str, _share: Share) -> Mapping[str, str]:
         """Return the parameters for who may retire a grant: none, as no principal may."""
@@ -97,11 +96,11 @@ class KeyGrants:
 
     def _issuer(self, resource: str, _share: Share) -> Any:
         """Return the client that makes a grant."""
-        return self._sessions.own("kms", region=Arn.parse(key_of(resource)).region)
+        return self._sessions.own("kms", region=Arn.parse(Resource.parse(resource).arn).region)
 
     def _owner(self, resource: str, _share: Share) -> Any:
         """Return the client that lists and revokes the grant, in the key owner's account."""
-        return self._sessions.own("kms", region=Arn.parse(key_of(resource)).region)
+        return self._sessions.own("kms", region=Arn.parse(Resource.parse(resource).arn).region)
 
     def _name(self, _resource: str, share: Share) -> str:
         """Return its name."""

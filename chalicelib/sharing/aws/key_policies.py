@@ -28,7 +28,7 @@ from chalicelib.engine.aws.refusals import as_refusal, code_of
 from chalicelib.engine.aws.sessions import Sessions
 from chalicelib.engine.errors import Refusal, RefusalKind
 from chalicelib.engine.faults import Fault
-from chalicelib.engine.places import Arn
+from chalicelib.engine.places import Arn, Resource
 from chalicelib.sharing import key_policy
 from chalicelib.sharing.holders import needed
 from chalicelib.sharing.key_policy import Access, Document
@@ -36,7 +36,6 @@ from chalicelib.sharing.outstanding import POLICY_SHOWS_WITHIN
 from chalicelib.sharing.ports import Ledger
 from chalicelib.sharing.share import Share, ShareState
 
-PREFIX = "resource#policy#"
 POLICY = "default"
 """The only name that a key's policy can have."""
 ROUNDS = 4
@@ -63,16 +62,16 @@ class PolicyStatements:
         self._where = f"account {hub} (hub), {region}"
 
     def showing(self, resource: str, shares: Sequence[Share]) -> frozenset[str]:
-        document = self._unless_gone(key_of(resource))
+        document = self._unless_gone(Resource.parse(resource).arn)
         return frozenset(s.share_name for s in shares if document is not None and document.shows(self._access(s)))
 
     def open(self, resource: str, shares: Sequence[Share]) -> Mapping[str, str]:
         """It does not put a statement that is there already: safe to repeat."""
-        self._edit(resource, self._read(key_of(resource)), shares, ())
+        self._edit(resource, self._read(Resource.parse(resource).arn), shares, ())
         return {}
 
     def close(self, resource: str, shares: Sequence[Share]) -> None:
-        document = self._unless_gone(key_of(resource))
+        document = self._unless_gone(Resource.parse(resource).arn)
         if document is not None:
             self._edit(resource, document, (), shares)
 
@@ -155,11 +154,6 @@ class PolicyStatements:
 
     def _access(self, share: Share) -> Access:
         return key_policy.access(share.share_name, share.grantee, self._hub_sid)
-
-
-def key_of(resource: str) -> str:
-    """Return the key's ARN of a resource's name."""
-    return resource.removeprefix(PREFIX)
 
 
 def _is_done(document: Document, wanted: Sequence[Access], unwanted: Sequence[Access]) -> bool:

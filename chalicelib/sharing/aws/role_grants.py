@@ -12,13 +12,11 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from chalicelib.engine import addresses
-from chalicelib.engine.addresses import key_of
 from chalicelib.engine.aws.refusals import STALE_CREDENTIALS, as_refusal, code_of, gone
 from chalicelib.engine.aws.sessions import Sessions
 from chalicelib.engine.errors import Refusal, RefusalKind
 from chalicelib.engine.faults import Fault
-from chalicelib.engine.places import Arn, last_part
+from chalicelib.engine.places import Arn, Resource, last_part
 from chalicelib.sharing import refusals
 from chalicelib.sharing.aws.grants import GRANT_GONE, LAUNCH_OPERATIONS, KeyGrants
 from chalicelib.sharing.key_policy import FOR_ROLES
@@ -53,7 +51,7 @@ class RoleGrants(KeyGrants):
 
     def _issuer(self, resource: str, share: Share) -> Any:
         """Return a client of the target's grant role, in the key's Region."""
-        key = key_of(resource)
+        key = Resource.parse(resource).arn
         role, external_id = self._role(resource, share)
         policy = policy_for_role(key, share.account, share.grantee)
         return self._sessions.assumed(
@@ -66,23 +64,23 @@ class RoleGrants(KeyGrants):
         if live is None:
             raise Refusal(RefusalKind.ROLE, _left(share))
         copies_with, external_id = live
-        partition = Arn.parse(key_of(resource)).partition
+        partition = Arn.parse(Resource.parse(resource).arn).partition
         return f"arn:{partition}:iam::{share.account}:role/{grant_role(copies_with)}", external_id
 
     def _owner(self, resource: str, share: Share) -> Any:
         """Return the hub's own client for the hub's keys, the grant role's for the target's own."""
-        return self._issuer(resource, share) if addresses.at_home(resource) else super()._owner(resource, share)
+        return self._issuer(resource, share) if Resource.parse(resource).at_home else super()._owner(resource, share)
 
     def _retiring(self, resource: str, share: Share) -> Mapping[str, str]:
         """On the target's own key: the role that makes the grant."""
-        return {"RetiringPrincipal": self._role(resource, share)[0]} if addresses.at_home(resource) else {}
+        return {"RetiringPrincipal": self._role(resource, share)[0]} if Resource.parse(resource).at_home else {}
 
     def _end(self, resource: str, share: Share, grant_id: str) -> None:
         """Retire it on the target's own key. A role that was created again may not retire it [aws-facts 3]."""
-        if not addresses.at_home(resource):
+        if not Resource.parse(resource).at_home:
             super()._end(resource, share, grant_id)
             return
-        key = key_of(resource)
+        key = Resource.parse(resource).arn
         try:
             with as_refusal("RetireGrant", f"account {share.account}, {key}"), gone(*GRANT_GONE):
                 self._owner(resource, share).retire_grant(KeyId=key, GrantId=grant_id)
@@ -94,11 +92,11 @@ class RoleGrants(KeyGrants):
     def _name(self, resource: str, share: Share) -> str:
         """Name the hub too on a target's own key, where several hubs may make the same grant: a name is one grant."""
         name = super()._name(resource, share)
-        return f"{name}:{self._hub}" if addresses.at_home(resource) else name
+        return f"{name}:{self._hub}" if Resource.parse(resource).at_home else name
 
     def _is_named(self, resource: str, share: Share, name: str) -> bool:
         """See above; another hub's grant on a target's own key is not this one's."""
-        theirs = addresses.at_home(resource) and not name.endswith(f":{self._hub}")
+        theirs = Resource.parse(resource).at_home and not name.endswith(f":{self._hub}")
         return not theirs and super()._is_named(resource, share, name)
 
 
@@ -127,23 +125,23 @@ class _placed:  # noqa: N801 - reads as a word in a with statement
             ) from error.__cause__
         if self._opening and code in DENIED and error.kind is not RefusalKind.ROLE:
             # New access becomes effective late; on the target's own key no access is new.
-            why = RefusalKind.DENIED if addresses.at_home(self._resource) else RefusalKind.NOT_YET
+            why = RefusalKind.DENIED if Resource.parse(self._resource).at_home else RefusalKind.NOT_YET
             raise Refusal(why, self._not_granted(error.fault)) from error.__cause__
 
     @property
     def _where(self) -> str:
-        region = Arn.parse(key_of(self._resource)).region
+        region = Arn.parse(Resource.parse(self._resource).arn).region
         return f"account {self._share.account}, {region}"
 
     def _not_granted(self, refused: Fault) -> Fault:
         name = last_part(self._share.share_name)
-        own = addresses.at_home(self._resource)
+        own = Resource.parse(self._resource).at_home
         let_in = "the key's policy there" if own else "the key, which the hub opens (key_access in the targets file),"
         return Fault(
             "service-linked-role-not-granted",
             self._where,
-            f"{name} gets no grant on {key_of(self._resource)}, because the grant role there lacks kms:CreateGrant on "
-            f"it. {refused.what}",
+            f"{name} gets no grant on {Resource.parse(self._resource).arn}, because the grant role there lacks "
+            f"kms:CreateGrant on it. {refused.what}",
             f"Deploy this version's deploy/target.yaml there (with SourceKeyArns that name the hub's key, or empty), "
             f"and see that {let_in} lets the account in, and that no service control policy denies it; "
             "then tag the AMI again.",

@@ -18,6 +18,7 @@ from chalicelib.engine import addresses, codec
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.errors import LostRace, NewerSchema, Refusal, RefusalKind, Unreadable
 from chalicelib.engine.faults import Fault
+from chalicelib.engine.places import Resource
 from chalicelib.engine.schema import VERSION, check
 from chalicelib.engine.store.table import DAY, EXPIRES, KEEP_HISTORY_DAYS, Table
 from chalicelib.sharing import share_events
@@ -366,7 +367,7 @@ def _account(item: Mapping[str, Any]) -> str:
     ends with it.
     """
     pk, name = str(item["pk"]), _share_name(item)
-    kind = addresses.resource_kind(pk)
+    kind = Resource.parse(pk).kind
     return pk.rpartition("#")[2] if kind in ("key", "role") else name.partition("-")[0] if kind == "policy" else name
 
 

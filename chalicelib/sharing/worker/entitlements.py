@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from chalicelib.engine import addresses, codec
 from chalicelib.engine.errors import ParkRecord, Refusal, RefusalKind
 from chalicelib.engine.faults import Fault
+from chalicelib.engine.places import Resource
 from chalicelib.engine.ports import Records
 from chalicelib.engine.waker import Clock
 from chalicelib.images.arriving import ExaminedSource
@@ -380,7 +381,7 @@ class LiveEntitlements:
     def _belongs(self, resource: str, holding: Holding, read: TagRead) -> bool:
         """Whether the resource is the AMI, one of its snapshots, their key, or the target's own key."""
         _, kind, name, *_ = resource.split("#")
-        if addresses.at_home(resource):
+        if Resource.parse(resource).at_home:
             return True
         if kind == "image":
             return name == holding.ami
@@ -472,7 +473,7 @@ def _was_opened(share: Share) -> bool:
 
 def _receiver(target: Target, resource: str, *, standing: bool) -> str:
     """Return the receiver of a target's share: its account; for a standing launch permission possibly its unit."""
-    return launched_by(target) if standing and addresses.resource_kind(resource) == "image" else target.account
+    return launched_by(target) if standing and Resource.parse(resource).kind == "image" else target.account
 
 
 def _stranger(share: Share, what: str) -> Fault:

@@ -23,7 +23,7 @@ from chalicelib.engine import addresses, schedule
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.budget import Budget, TimeLeft
 from chalicelib.engine.errors import Refusal
-from chalicelib.engine.places import Arn
+from chalicelib.engine.places import Arn, Resource
 from chalicelib.engine.ports import Records, Stored, Telemetry, Write
 from chalicelib.engine.runner import parking
 from chalicelib.engine.waker import Clock, Waker
@@ -44,7 +44,7 @@ CALLS_FOR_ACCOUNT = 5
 
 def reminder(resource: str, now: int) -> tuple[Write, Mapping[str, str]]:
     """Return the audit's record and inbox entry, for when an account's last share on a key has closed."""
-    key = addresses.grants_on(addresses.key_of(resource))
+    key = addresses.grants_on(Resource.parse(resource).arn)
     return Write(key, "open", {"resource": key.pk}, now + AFTER), {CLOSED: str(now)}
 
 

@@ -21,6 +21,7 @@ from chalicelib.engine.budget import Budget, TimeLeft
 from chalicelib.engine.calls import TakeCalls
 from chalicelib.engine.errors import LostRace, ParkRecord, Refusal, RefusalKind
 from chalicelib.engine.faults import Fault
+from chalicelib.engine.places import Resource
 from chalicelib.engine.ports import Records, Stored, Telemetry, Write
 from chalicelib.engine.waker import Waker, new_resource
 from chalicelib.sharing import account_access, grant_names, holders, outstanding, share, share_events
@@ -128,7 +129,7 @@ class ShareWorker:
     def _next(self, these: ResourceShares, budget: Budget) -> Callable[[], None] | None:
         """Return the next slice: first closings, then wakes, then openings, then the archive."""
         now = self._clock()
-        adapter = self._adapters[addresses.resource_kind(these.resource)]
+        adapter = self._adapters[Resource.parse(these.resource).kind]
         size = adapter.batch if adapter.batch > 1 else ONE_BY_ONE
         if closing := outstanding.to_close(these.shares, now):
             return lambda: self._close(adapter, these, closing[:size], budget)
@@ -251,7 +252,7 @@ class ShareWorker:
 
     def _accessible_since(self, s: Share, now: int) -> int:
         """Return when the account itself got access to the key, for a grant to its service-linked role; otherwise 0."""
-        if addresses.resource_kind(s.resource) != "role" or addresses.at_home(s.resource):
+        if Resource.parse(s.resource).kind != "role" or Resource.parse(s.resource).at_home:
             return 0
         return account_access.open_since(self._ledger.find(account_access.places(s.resource, s.account)), now)
 
@@ -318,7 +319,7 @@ class ShareWorker:
 
         It asks before the closing, so that a crash after it cannot lose the request.
         """
-        if grant_names.nameless(these.resource) or addresses.at_home(these.resource):
+        if grant_names.nameless(these.resource) or Resource.parse(these.resource).at_home:
             return
         names = {s.share_name for s in closing}
         others = {s.account for s in these.shares if holders.needed(s) and s.share_name not in names}

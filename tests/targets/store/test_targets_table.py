@@ -11,7 +11,7 @@ from chalicelib.targets import withdrawals
 from chalicelib.targets.applied_file import Directory, Target
 from chalicelib.targets.store.targets_table import Current, TargetsTable, partition
 from chalicelib.targets.withdrawals import Withdrawal
-from tests.targets.dynamo.conftest import MEMBERS, TABLE, apply, put
+from tests.targets.store.conftest import MEMBERS, TABLE, apply, put
 
 DEV, PROD = "111111111111", "222222222222"
 DIRECTORY = Directory(

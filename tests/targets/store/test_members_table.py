@@ -11,7 +11,7 @@ from chalicelib.targets.departures import DAY, Left, MembersReading, UnreadUnit
 from chalicelib.targets.organization import Membership, Organization, Unit
 from chalicelib.targets.store.members_table import MembersTable
 from chalicelib.targets.store.targets_table import TargetsTable
-from tests.targets.dynamo.conftest import MEMBERS, TABLE, apply
+from tests.targets.store.conftest import MEMBERS, TABLE, apply
 
 OU, OTHER = "ou-ab12-11111111", "ou-ab12-22222222"
 ARN = "arn:aws:organizations::900000000000:ou/o-a1b2c3d4e5/"
