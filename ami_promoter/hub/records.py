@@ -200,7 +200,7 @@ class Reader:
         None if the item is missing or damaged, or is not what the service examined.
         """
         item = self._table.get(addresses.source_image(ami, name))
-        if item is None or (name and addresses.digest(str(item.get("body"))) != name):
+        if item is None or addresses.digest(str(item.get("body"))) != name:
             return None
         return source_of(item)
 

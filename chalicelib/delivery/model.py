@@ -283,7 +283,7 @@ class Delivery:
     source_name: str = ""
     source: str = ""
     """The name of the source as it was examined, which is what arrives. A delivery that waits for an approval takes
-    what was approved; "": an earlier version began it."""
+    what was approved."""
     groups: tuple[str, ...] = ()
     state: DeliveryState = DeliveryState.REQUESTED
     entered: Mapping[str, int] = field(default_factory=dict)

@@ -221,12 +221,12 @@ def tracked_delivery(ami: str, delivery: str) -> RecordKey:
 
 
 SOURCE = "image"
-"""Beginning of the sort keys of sources as they were examined; the whole key of one that an earlier version wrote."""
+"""Beginning of the sort keys of sources as they were examined."""
 
 
-def source_image(ami: str, name: str = "") -> RecordKey:
-    """The source image as it was examined once. ``name``: digest of what the item holds; "": of an earlier version."""
-    return RecordKey(f"promotion#{ami}", f"{SOURCE}#{name}" if name else SOURCE)
+def source_image(ami: str, name: str) -> RecordKey:
+    """The source image as it was examined once. ``name``: digest of what the item holds."""
+    return RecordKey(f"promotion#{ami}", f"{SOURCE}#{name}")
 
 
 def head(ami: str) -> RecordKey:

@@ -28,7 +28,7 @@ def source_image(records: Records, ami: str, name: str, whose: RecordKey) -> Sou
     """
     item, what = records.get(addresses.source_image(ami, name)), f"{whose}: the source image {ami}"
     image = SourceImage.from_json(parsed(item, what))
-    if name and item is not None and addresses.digest(str(item["body"])) != name:
+    if item is not None and addresses.digest(str(item["body"])) != name:
         raise Unreadable(f"{what} is not what was examined: it has been changed since.")
     return image
 

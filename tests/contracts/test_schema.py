@@ -63,8 +63,8 @@ def test_a_record_of_another_version_is_not_guessed_at(table, written, why):
 
 
 def test_what_lies_beside_a_record_bears_its_form(table):
-    """The source image and the plan have one; an item without a body has none."""
-    key = addresses.source_image(AMI)
+    """The source image has one; an item without a body has none."""
+    key = addresses.source_image(AMI, "d1")
     DynamoRecords(table, NEWER).put(key, {"kind": "image", "body": "{}"})
     DynamoRecords(table, NEWER).put(RecordKey("lookup#1", "delivery#0123"), {"kind": "lookup", "delivery": "0123"})
 
@@ -133,7 +133,7 @@ def test_everything_that_is_decoded_bears_its_form(table):
     assert records.save(
         records.read(DELIVERY), Write(DELIVERY, "copying", {}, NOW), (), NOW, [(addresses.head(AMI), beside)]
     )
-    records.put(addresses.source_image(AMI), {"kind": "image", "body": "{}"})
+    records.put(addresses.source_image(AMI, "d1"), {"kind": "image", "body": "{}"})
     DynamoLedger(table).hold(RESOURCE, a_share(), copying("0123"))
     DynamoTrackedDeliveries(table).add(AMI, TrackedDelivery("0123", "222222222222", "us-east-1", 1, "running"))
 
@@ -145,7 +145,7 @@ def test_everything_that_is_decoded_bears_its_form(table):
     keys = (
         DELIVERY,
         addresses.head(AMI),
-        addresses.source_image(AMI),
+        addresses.source_image(AMI, "d1"),
         addresses.share(RecordKey(RESOURCE), "222222222222"),
         addresses.tracked_delivery(AMI, "0123"),
     )

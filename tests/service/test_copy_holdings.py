@@ -1,6 +1,5 @@
 """What a delivery that cannot act holds for its copies is released, however often the run is killed."""
 
-import json
 from types import SimpleNamespace
 
 import pytest
@@ -9,6 +8,7 @@ from chalicelib.delivery.tracked import TrackedDelivery
 from chalicelib.engine import addresses
 from chalicelib.engine.budget import Budget
 from chalicelib.engine.waker import Waker
+from chalicelib.images.source_images import write_source
 from chalicelib.promotion.worker import copy_holdings
 from chalicelib.sharing.share import Share, ShareState
 from tests.delivery.examples import NOW, REGION, TARGET
@@ -29,7 +29,7 @@ class Holdings:
 
     def __init__(self):
         self.stores, self.woken, self.dies = in_memory(), set(), False
-        self.stores.records.put(addresses.source_image(IMAGE.id), {"body": json.dumps(IMAGE.to_json())})
+        write_source(self.stores.records, IMAGE)
         (snapshot,) = IMAGE.snapshots
         self.places = [
             (addresses.image_resource(IMAGE.id).pk, TARGET),

@@ -492,7 +492,7 @@ class DeliveryExecutor:
     def _image(self, delivery: Delivery) -> SourceImage:
         """Read the source as it was examined, once for the deliveries of one promotion: its name is its digest."""
         which = (delivery.ami, delivery.source)
-        if which not in self._images or not delivery.source:
+        if which not in self._images:
             self._images = {which: source_image(self._records, *which, delivery.key)}
         return self._images[which]
 

@@ -382,7 +382,7 @@ def _still(seen: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
 def history(item: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the entries of a history in an item: a record, or one of its history. Damaged ones are left out.
 
-    Each has ``version`` (0 in an item that an earlier version of the service wrote), ``at``, ``state`` and ``what``.
+    Each has ``version`` (0 in a damaged one), ``at``, ``state`` and ``what``.
     """
     if isinstance(item.get("what"), list):
         return [_entry(item)]

@@ -1,6 +1,7 @@
 """``status``: its output for records as the service writes them."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import time_machine
@@ -17,6 +18,7 @@ from chalicelib.engine.faults import Fault
 from chalicelib.engine.ports import Write
 from chalicelib.engine.store.records import DynamoRecords
 from chalicelib.engine.store.table import Table
+from chalicelib.images.source_images import write_source
 from chalicelib.promotion import model as promotion
 from chalicelib.sharing import share
 from chalicelib.sharing.store.ledger import DynamoLedger
@@ -354,7 +356,7 @@ def test_what_a_delivery_that_is_over_has_left_open_is_shown(table, capsys):
     snapshot = delivery.snapshots_of(image)[0].id
     resource = addresses.snapshot_resource(snapshot).pk
     promoted(table, (over, "failed"))
-    DynamoRecords(table).put(addresses.source_image(AMI), {"kind": "image", "body": json.dumps(image.to_json())})
+    write_source(DynamoRecords(table), replace(image, id=AMI))
     closing = share.Share(resource, PROD, PROD, state=share.ShareState.CLOSING, opened_at=NINE, last_closing_at=NINE)
     DynamoLedger(table).hold(resource, closing, copying(over.id, PROD))
 
