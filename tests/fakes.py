@@ -6,6 +6,7 @@ from bisect import bisect_left, bisect_right, insort
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import starmap
 from operator import attrgetter, itemgetter
 from typing import Any, TypeVar
 
@@ -347,9 +348,17 @@ class MemoryLedger:
         self.reads = 0
         """Items that were read as shares."""
 
-    def hold_all(self, wanted: Sequence[tuple[Share, Holding]]) -> None:
-        for share, holding in wanted:
+    def hold_all(self, wanted: Sequence[tuple[Share, Holding]]) -> int:
+        together = wanted if all(starmap(self._is_simple, wanted)) else wanted[:1]
+        for share, holding in together:
             self.hold(share.resource, share, holding)
+        return len(together)
+
+    def _is_simple(self, share: Share, holding: Holding) -> bool:
+        """Whether the holding is new, and no other holder has a later end."""
+        known = self.items.get((share.resource, share.share_name), share)
+        is_new = all(one.delivery != holding.delivery for one in known.holdings)
+        return is_new and known.last_closing_at <= share.last_closing_at
 
     def hold(self, resource: str, share: Share, holding: Holding) -> None:
         known = self.items.get((resource, share.share_name), share)

@@ -42,8 +42,11 @@ class Ledger(Protocol):
         replaces the old one's. Raises Refusal (throttled) if others keep writing the share.
         """
 
-    def hold_all(self, wanted: Sequence[tuple[Share, Holding]]) -> None:
-        """Hold up to 50 shares, by one write if each holding is new and its end the latest of its share."""
+    def hold_all(self, wanted: Sequence[tuple[Share, Holding]]) -> int:
+        """Hold up to 50 shares, by one write if each holding is new and its end the latest of its share.
+
+        Otherwise it holds the first, as ``hold`` does, so that few calls are enough. Returns how many it holds.
+        """
 
     def release(self, resource: str, share_name: str, holding: Holding, *, listed: bool = False) -> None:
         """Remove a delivery's holding, unless it is of a later episode. May be repeated; episode 0 means any.

@@ -1,6 +1,8 @@
 """The state machine of a delivery: the table, every pair of state and event, and a test for each edge."""
 
+import ast
 import importlib
+import inspect
 import pkgutil
 from collections.abc import Mapping
 from dataclasses import replace
@@ -27,13 +29,14 @@ from chalicelib.delivery.model import (
     NewImage,
     SlotRequest,
 )
-from chalicelib.delivery.phase import CancelAsked, DeadlinePassed, DeliveryEvent, Refused
+from chalicelib.delivery.phase import CancelAsked, Command, DeadlinePassed, DeliveryEvent, Refused
 from chalicelib.delivery.phases.checking import CheckTarget, NotifyWaiting, TargetReady, WaitingNotified
 from chalicelib.delivery.phases.copying import AskWhoWaits, CopiesSeen, LookAtCopies, OthersWait, StartCopy
 from chalicelib.delivery.phases.ending import ClosingSeen, FindLeftovers, LeftoversSeen, NotifyOutcome, OutcomeNotified
 from chalicelib.delivery.phases.imaging import FindImage, ImageNotFound, ImageSeen
 from chalicelib.delivery.shares import HoldShares, LookAtShares, ReleaseShares, SharesSeen
 from chalicelib.delivery.slots import AskSlots, SlotsAsked, free
+from chalicelib.delivery.worker import deliveries
 from chalicelib.engine import codec, schedule
 from chalicelib.engine.errors import IllegalEvent, RefusalKind
 from chalicelib.engine.faults import Fault
@@ -77,6 +80,21 @@ def test_each_kind_of_event_is_in_the_table_and_among_the_examples():
 
     assert in_table == declared
     assert {type(event) for event in EVENTS} == in_table
+
+
+def test_the_executor_has_a_case_for_each_command():
+    """The type checker cannot tell: each phase declares its own, and no list has them all."""
+    declared = {one.__name__ for module in modules() for one in vars(module).values() if is_command(one)}
+    cases = (
+        node.cls for node in ast.walk(ast.parse(inspect.getsource(deliveries))) if isinstance(node, ast.MatchClass)
+    )
+
+    assert {name.attr for name in cases if isinstance(name, ast.Attribute)} == declared
+
+
+def is_command(one: object) -> bool:
+    """Whether it is the class of a command."""
+    return isinstance(one, type) and issubclass(one, Command) and one is not Command
 
 
 def modules() -> list[ModuleType]:

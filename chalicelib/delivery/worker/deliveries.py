@@ -54,11 +54,11 @@ from chalicelib.sharing.share import DELIVERED_AMIS, Holding, Purpose
 from chalicelib.sharing.share import Share as LedgerShare
 from chalicelib.targets.ports import Targets
 
-SHARES_AT_ONCE = 5
-"""Shares that are held or released together."""
+SHARES_AT_ONCE = 3
+"""Shares that are held or released together: few enough that there is always time for the first ones."""
 
-CALLS_FOR_SHARES = 15
-"""Calls for that: their items, a write for each resource, and a message that wakes all."""
+CALLS_FOR_SHARES = 11
+"""Calls for that: a release or six to hold, two writes for each resource, and one or two messages that wake all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,14 +322,17 @@ class DeliveryExecutor:
         role = self._ports.snapshots.role(delivery)
         if role != delivery.target.role_name:
             return shares.RoleRenamed(role)
-        done = delivery.shares.continue_at
-        for some in budget.each(slices(delivery.shares.needed[done:], SHARES_AT_ONCE), CALLS_FOR_SHARES):
+        needed, done = delivery.shares.needed, delivery.shares.continue_at
+        for _ in budget.each(needed[done:], CALLS_FOR_SHARES):
+            some = needed[done : done + SHARES_AT_ONCE]
             ends = ((share, 0 if share.standing else hold.last_closing_at) for share in some)
             holdings = (_holding(delivery, share, hold.until) for share in some)
             wanted = [self._wanted(delivery, *one) for one in ends]
-            self._ports.ledger.hold_all(list(zip(wanted, holdings, strict=True)))
-            self._wake_resources(delivery, some, "hold")
-            done += len(some)
+            held = self._ports.ledger.hold_all(list(zip(wanted, holdings, strict=True)))
+            self._wake_resources(delivery, some[:held], "hold")
+            done += held
+            if done >= len(needed):
+                break
         return shares.SharesHeld(_upto(delivery, done))
 
     def _wanted(self, delivery: Delivery, share: NeededShare, last_closing_at: int) -> LedgerShare:

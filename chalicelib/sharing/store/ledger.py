@@ -88,14 +88,16 @@ class DynamoLedger:
             self._table.delete(place, "NOT episode > :episode", {":episode": holding.episode})
         raise Refusal(RefusalKind.THROTTLED, _busy(resource, share))
 
-    def hold_all(self, wanted: Sequence[tuple[Share, Holding]]) -> None:
+    def hold_all(self, wanted: Sequence[tuple[Share, Holding]]) -> int:
         writes = list[Mapping[str, Any]]()
         for share, holding in wanted:
             key = addresses.share(RecordKey(share.resource), share.share_name)
             writes += [self._held(share, holding), {"Update": self._wanted(key, share, latest=True, asks=True)}]
-        if not self._table.transact(writes):
-            for share, holding in wanted:
-                self.hold(share.resource, share, holding)
+        if self._table.transact(writes):
+            return len(wanted)
+        share, holding = wanted[0]
+        self.hold(share.resource, share, holding)
+        return 1
 
     def _held(self, share: Share, holding: Holding) -> Mapping[str, Any]:
         place = addresses.holding(share.resource, share.share_name, holding.delivery)
