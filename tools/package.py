@@ -30,6 +30,7 @@ from typing import Any
 
 import yaml
 from chalice.package import TemplateDeepMerger
+from samtranslator.metrics.method_decorator import MetricsMethodWrapperSingleton
 from samtranslator.translator.transform import transform
 
 from tools import extras, sbom, sdk_data
@@ -371,6 +372,7 @@ def translate(sam: Mapping[str, Any]) -> dict[str, Any]:
             resource["Properties"]["CodeUri"] = PLACEHOLDER
     os.environ.setdefault("AWS_DEFAULT_REGION", "us-east-1")  # the translator asks for one
     template: dict[str, Any] = transform(source, {}, _NoManagedPolicies())
+    MetricsMethodWrapperSingleton.get_instance().publish()  # nowhere: unpublished ones warn at the next translation
     for resource in template["Resources"].values():
         if resource["Type"] == "AWS::Lambda::Function":
             resource["Properties"]["Code"] = "./deployment.zip"

@@ -174,7 +174,8 @@ def test_it_is_the_same_every_time(package: Path, source: Path):
     done = build(source, PYTHONDONTWRITEBYTECODE="", PYTHONHASHSEED="7", TZ="Asia/Tokyo")
 
     assert done.returncode == 0, done.stderr
-    for name in ("deployment.zip", "template.yaml"):
+    assert done.stderr == ""
+    for name in ("deployment.zip", "template.yaml", "monitor.yaml"):
         ours, theirs = ((at / name).read_bytes() for at in (package, source / "build" / "hub"))
         assert hashlib.sha256(ours).hexdigest() == hashlib.sha256(theirs).hexdigest(), (
             f"{name} differs; if the source is newer than build/hub, run `make package` first."
