@@ -82,18 +82,18 @@ def test_what_is_unknown_is_refused_by_name(
 
 def test_accounts_and_regions_are_apart(world: World) -> None:
     """State that moto keeps for one account and Region is invisible to others."""
-    world.client("ssm", HUB).put_parameter(Name="/x", Value="1", Type="String")
+    world.client("secretsmanager", HUB).create_secret(Name="x", SecretString="1")
 
-    assert len(world.client("ssm", HUB).describe_parameters()["Parameters"]) == 1
-    assert world.client("ssm", DEV).describe_parameters()["Parameters"] == []
-    assert world.client("ssm", HUB, "us-west-2").describe_parameters()["Parameters"] == []
+    assert len(world.client("secretsmanager", HUB).list_secrets()["SecretList"]) == 1
+    assert world.client("secretsmanager", DEV).list_secrets()["SecretList"] == []
+    assert world.client("secretsmanager", HUB, "us-west-2").list_secrets()["SecretList"] == []
 
 
 def test_a_new_world_knows_nothing_of_the_last(world: World) -> None:
     """Moto's state in this process is reset when a simulator starts."""
-    world.client("ssm", HUB).put_parameter(Name="/x", Value="1", Type="String")
+    world.client("secretsmanager", HUB).create_secret(Name="x", SecretString="1")
     with World() as other:
-        assert other.client("ssm", HUB).describe_parameters()["Parameters"] == []
+        assert other.client("secretsmanager", HUB).list_secrets()["SecretList"] == []
 
 
 @pytest.mark.parametrize(

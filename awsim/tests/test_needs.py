@@ -17,6 +17,7 @@ QUEUE = {"QueueUrl": f"https://sqs.{HERE}.amazonaws.com/{HUB}/worker.fifo"}
 QUEUE_ARN = f"arn:aws:sqs:{HERE}:{HUB}:worker.fifo"
 TABLE_ARN = f"arn:aws:dynamodb:{HERE}:{HUB}:table/t"
 BUS = f"arn:aws:events:{HERE}:{DEV}:event-bus/inbound"
+PARAMETER, DOUBLED = (f"arn:aws:ssm:{HERE}:{HUB}:parameter/{name}" for name in ("ami/x", "/ami/x"))
 NEW_SNAPSHOT, NEW_IMAGE = f"arn:aws:ec2:{HERE}::snapshot/*", f"arn:aws:ec2:{HERE}::image/*"
 
 NEEDED: list[tuple[str, dict[str, Any], list[str]]] = [
@@ -65,7 +66,16 @@ NEEDED: list[tuple[str, dict[str, Any], list[str]]] = [
         [f"arn:aws:events:{HERE}:{HUB}:event-bus/default", BUS],
     ),
     ("lambda:Invoke", {"FunctionName": "f"}, [f"lambda:InvokeFunction arn:aws:lambda:{HERE}:{HUB}:function:f"]),
-    ("ssm:PutParameter", {"Name": "/ami/x"}, [f"arn:aws:ssm:{HERE}:{HUB}:parameter/ami/x"]),
+    ("ssm:PutParameter", {"Name": "/ami/x"}, [PARAMETER]),
+    (
+        "ssm:PutParameter",
+        {"Name": "/ami/x", "Tags": [{"Key": "k", "Value": "v"}]},
+        [PARAMETER, f"ssm:AddTagsToResource {PARAMETER}", f"ssm:AddTagsToResource {DOUBLED}"],
+    ),
+    ("ssm:GetParameters", {"Names": ["/ami/x:3", "y"]}, [PARAMETER, f"arn:aws:ssm:{HERE}:{HUB}:parameter/y"]),
+    ("ssm:DeleteParameter", {"Name": "/ami/x"}, [PARAMETER]),
+    ("ssm:RemoveTagsFromResource", {"ResourceId": "/ami/x", "TagKeys": ["k"]}, [PARAMETER, DOUBLED]),
+    ("ssm:DescribeParameters", {}, ["*"]),
     (
         "logs:PutLogEvents",
         {"logGroupName": "g", "logStreamName": "s"},

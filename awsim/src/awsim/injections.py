@@ -29,6 +29,7 @@ THROTTLED = {
     "lambda": ("TooManyRequestsException", 429),
     "sns": ("ThrottledException", 429),
     "sqs": ("RequestThrottled", 403),
+    "ssm": ("ThrottlingException", 400),
     "sts": ("Throttling", 400),
 }
 """Each service's throttling error: code and HTTP status."""

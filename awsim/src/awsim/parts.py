@@ -198,6 +198,14 @@ class KeyService(Protocol):
         ...
 
 
+class ImageUse(Protocol):
+    """EC2, as Systems Manager validates AMI ids with it."""
+
+    def usable(self, account: str, region: str, image: str) -> bool:
+        """Whether an id is that of an image that is available to an account in a Region now."""
+        ...
+
+
 class OrganizationMembers(Protocol):
     """Organizations, as sharing with an organization or OU needs it."""
 

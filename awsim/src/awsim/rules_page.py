@@ -32,6 +32,7 @@ SERVICES = {
     "org": "Organizations",
     "sns": "SNS",
     "sqs": "SQS",
+    "ssm": "Systems Manager",
     "sts": "STS",
 }
 """What a rule's name begins with -> the service it is of."""

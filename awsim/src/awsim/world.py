@@ -37,6 +37,7 @@ from awsim.services.lambda_ import Lambda
 from awsim.services.organizations import Organizations
 from awsim.services.sns import Sns
 from awsim.services.sqs import Sqs
+from awsim.services.ssm import Ssm
 from awsim.services.sts import Sts
 
 GARBAGE = (20_000, 20, 20)
@@ -70,6 +71,7 @@ class World:
         self.sns = Sns(base, self.sqs, self.lambda_)
         self.events = EventBridge(base, self.sqs, {"lambda": self.lambda_, "sns": self.sns}, self.organizations)
         self.ec2 = Ec2(base, self.kms, self.events, self.organizations)
+        self.ssm = Ssm(base, self.events, self.ec2)
         self.calls: list[Call] = []
         self.cloudtrail = CloudTrail(base, self.calls, self.events, self.ec2.owner_of)
         self.cloudwatch = CloudWatch(base, self.lambda_.invocations, self.sqs.queues)
@@ -83,6 +85,7 @@ class World:
             self.sns,
             self.lambda_,
             self.ec2,
+            self.ssm,
             self.cloudtrail,
             self.cloudwatch,
             Logs(self.lambda_.invocations),

@@ -88,7 +88,8 @@ def _tags(call: Call, kind: str) -> dict[str, str]:
     }
 
 
-def _asked(tags: Mapping[str, str]) -> dict[str, Values]:
+def asked_tags(tags: Mapping[str, str]) -> dict[str, Values]:
+    """Return the condition keys of the tags in a request."""
     context: dict[str, Values] = {f"aws:requesttag/{key.lower()}": value for key, value in tags.items()}
     return {**context, "aws:tagkeys": list(tags)} if tags else context
 
@@ -98,9 +99,9 @@ def _created(facts: Facts, call: Call, kind: str) -> Iterator[NeededPermission]:
     tags = _tags(call, kind)
     account = "" if kind in {"snapshot", "image"} else call.caller.account
     new = f"arn:aws:ec2:{call.region}:{account}:{kind}/*"
-    yield NeededPermission(f"ec2:{call.operation}", new, _asked(tags))
+    yield NeededPermission(f"ec2:{call.operation}", new, asked_tags(tags))
     if tags and facts.rules.on(TAG_ON_CREATE):
-        yield NeededPermission("ec2:CreateTags", new, {**_asked(tags), "ec2:createaction": call.operation})
+        yield NeededPermission("ec2:CreateTags", new, {**asked_tags(tags), "ec2:createaction": call.operation})
 
 
 def _copy_snapshot(facts: Facts, call: Call) -> Iterator[NeededPermission]:
@@ -146,7 +147,7 @@ def _create_volume(facts: Facts, call: Call) -> Iterator[NeededPermission]:
 def _retag(facts: Facts, call: Call) -> Iterator[NeededPermission]:
     tags = {tag["Key"]: tag.get("Value", "") for tag in call.params.get("Tags", [])}
     for resource_id in call.params["Resources"]:
-        yield _on(facts, call, call.operation, resource_id, _asked(tags))
+        yield _on(facts, call, call.operation, resource_id, asked_tags(tags))
 
 
 def _share(facts: Facts, call: Call) -> Iterator[NeededPermission]:

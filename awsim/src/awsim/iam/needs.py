@@ -206,12 +206,60 @@ def _invoke(_facts: Facts, call: Call) -> list[NeededPermission]:
     return [NeededPermission("lambda:InvokeFunction", arn)]
 
 
+TAGS_AT_CREATION = declare(
+    "ssm-tags-at-creation-need-add-tags",
+    "PutParameter with Tags needs ssm:AddTagsToResource besides ssm:PutParameter. [a denial in "
+    "pepperize/cdk-ssm-parameters-cross-region#442; hashicorp/terraform-provider-aws#17819]",
+)
+TAGS_TWICE = declare(
+    "ssm-tagging-is-authorised-with-a-doubled-slash",
+    "The tags of a parameter whose name begins with a slash are authorised on an ARN with that slash doubled, too: "
+    "parameter//golden/x. [a denial in pepperize/cdk-ssm-parameters-cross-region#442; that the usual ARN is needed as "
+    "well UNVERIFIED]",
+)
+
+
+def _parameter_arn(call: Call, name: str) -> str:
+    """Return a parameter's ARN: without a version, and a leading slash is not doubled."""
+    return f"arn:aws:ssm:{call.region}:{call.caller.account}:parameter/{name.partition(':')[0].lstrip('/')}"
+
+
 def _parameters(action: str) -> Needs:
     def rule(_facts: Facts, call: Call) -> Iterator[NeededPermission]:
         path = call.params.get("Path")
         for name in call.params.get("Names") or [call.params.get("Name") or path]:
-            arn = f"arn:aws:ssm:{call.region}:{call.caller.account}:parameter/{name.lstrip('/')}"
-            yield NeededPermission(action, arn, {"ssm:overwrite": str(call.params.get("Overwrite", False)).lower()})
+            yield NeededPermission(action, _parameter_arn(call, name))
+
+    return rule
+
+
+def _put_parameter(facts: Facts, call: Call) -> Iterator[NeededPermission]:
+    """Yield the rights on the parameter; ec2:DescribeImages is asked for when the value is validated."""
+    name, tags = call.params["Name"], call.params.get("Tags")
+    context = {"ssm:overwrite": str(call.params.get("Overwrite", False)).lower(), **_parameter_tags(call)}
+    yield NeededPermission("ssm:PutParameter", _parameter_arn(call, name), context)
+    if tags and facts.rules.on(TAGS_AT_CREATION):
+        yield from _tagging(facts, call, "ssm:AddTagsToResource", name)
+
+
+def _parameter_tags(call: Call) -> dict[str, Values]:
+    tags = {tag["Key"]: tag["Value"] for tag in call.params.get("Tags") or ()}
+    return {
+        **ec2_needs.asked_tags(tags),
+        **({"aws:tagkeys": call.params["TagKeys"]} if "TagKeys" in call.params else {}),
+    }
+
+
+def _tagging(facts: Facts, call: Call, action: str, name: str) -> Iterator[NeededPermission]:
+    yield NeededPermission(action, _parameter_arn(call, name), _parameter_tags(call))
+    if name.startswith("/") and facts.rules.on(TAGS_TWICE):
+        doubled = _parameter_arn(call, name).replace(":parameter/", ":parameter//")
+        yield NeededPermission(action, doubled, _parameter_tags(call))
+
+
+def _tags_of_parameter(action: str) -> Needs:
+    def rule(facts: Facts, call: Call) -> Iterator[NeededPermission]:
+        yield from _tagging(facts, call, action, call.params["ResourceId"])
 
     return rule
 
@@ -301,7 +349,12 @@ TABLE: dict[str, Needs] = {
     "ssm:GetParameter": _parameters("ssm:GetParameter"),
     "ssm:GetParameters": _parameters("ssm:GetParameters"),
     "ssm:GetParametersByPath": _parameters("ssm:GetParametersByPath"),
-    "ssm:PutParameter": _parameters("ssm:PutParameter"),
+    "ssm:PutParameter": _put_parameter,
+    "ssm:DeleteParameter": _parameters("ssm:DeleteParameter"),
+    "ssm:DescribeParameters": _anywhere("ssm:DescribeParameters"),
+    "ssm:AddTagsToResource": _tags_of_parameter("ssm:AddTagsToResource"),
+    "ssm:RemoveTagsFromResource": _tags_of_parameter("ssm:RemoveTagsFromResource"),
+    "ssm:ListTagsForResource": _tags_of_parameter("ssm:ListTagsForResource"),
     "logs:CreateLogGroup": _log("logs:CreateLogGroup"),
     "logs:CreateLogStream": _log("logs:CreateLogStream"),
     "logs:PutLogEvents": _log("logs:PutLogEvents"),

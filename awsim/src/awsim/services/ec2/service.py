@@ -98,6 +98,10 @@ class Ec2:
         """Return why the instance of a RunInstances call would not run now; see ``instances.launch_trouble``."""
         return instances.launch_trouble(self.state, call)
 
+    def usable(self, account: str, region: str, image: str) -> bool:
+        """Whether an id is that of an image that is available to an account in a Region now."""
+        return settings.is_usable(self.state, account, region, image)
+
     def progress(self) -> list[facts.CopyProgress]:
         """Return every copy, with account, Region, source, percent and state."""
         return facts.progress(self.state)

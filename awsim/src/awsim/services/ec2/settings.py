@@ -8,6 +8,7 @@ from typing import Any
 from awsim.api import AwsError, Call
 from awsim.rules import rule
 from awsim.services.ec2 import keys
+from awsim.services.ec2.access import may_see
 from awsim.services.ec2.operation import Operation
 from awsim.services.ec2.records import Ec2Image
 from awsim.services.ec2.state import Ec2State
@@ -23,6 +24,14 @@ def may_use(ec2: Ec2State, account: str, image: Ec2Image) -> bool:
     """Whether Allowed AMIs lets an account use an image."""
     allowed = ec2.allowed_images.get((account, image.region))
     return allowed is None or image.owner in {account, *allowed} or not ec2.on(ALLOWED)
+
+
+def is_usable(ec2: Ec2State, account: str, region: str, image_id: str) -> bool:
+    """Whether an id is that of an image that is available to an account in a Region now."""
+    image = ec2.images.get(image_id)
+    if image is None or (image.region, image.state) != (region, "available"):
+        return False
+    return may_see(ec2, account, image) and may_use(ec2, account, image)
 
 
 def _place(call: Call) -> tuple[str, str]:
