@@ -404,6 +404,7 @@ class Hub:
         self.invocations.append(name)
         if name != "discover":
             self._discover_at = _grid(self.cloud.now + 1, DISCOVERY)
+        self.invariants.begins()
         try:
             work()
         except ProcessKilled:

@@ -61,6 +61,8 @@ class Invariants:
         """Copies that someone else made, with all predictable tags: the service must not use or delete them."""
         self.poisoned: set[RecordKey] = set()
         """Records that a test has damaged. They are parked, and no other record may be."""
+        self.read_before: tuple[set[str], set[tuple[str, str]]] = set(), set()
+        """Receivers, and what was withdrawn, when the invocation began: it may have read the file before a change."""
         self.refused_for = 0
         """Seconds for which AWS has refused calls without a pause: a share may close so much later."""
         self.may_tell_nobody = False
@@ -142,14 +144,17 @@ class Invariants:
         account = asked.account
         intended = share.state in (ShareState.OPENING, ShareState.OPEN) and share.intended_at == asked.intended_at
         assert intended, f"invariant 3: {asked.resource} opens to {account}, {share.state} on record"
-        assert account in self._receivers(), f"invariant 8: {asked.resource} opens to the stranger {account}"
+        receivers, withdrawn = self.read_before
+        known = self._receivers() | receivers
+        assert account in known, f"invariant 8: {asked.resource} opens to the stranger {account}"
         owner = asked.grantee.split(":")[4] if asked.grantee else account
         assert owner == account, f"invariant 8: {asked.resource} opens to {asked.grantee}, not to {account}"
         by_unit = account in (unit.arn for unit in self._hub.cloud.directory.membership.units.values())
         assert not by_unit or asked.resource.startswith("resource#image#"), (
             f"invariant 8: {asked.resource} to {account}"
         )
-        out = [holding for holding in share.holdings if (holding.ami, holding.account) in self._hub.out]
+        certain = self._hub.out & withdrawn
+        out = [holding for holding in share.holdings if (holding.ami, holding.account) in certain]
         assert not out or len(out) < len(share.holdings), f"invariant 8: {asked.resource} opens to withdrawn {account}"
         places = {(holding.ami, holding.account) for holding in share.holdings}
         assert not places or any(map(self._hub.is_approved, places)), (
@@ -164,6 +169,10 @@ class Invariants:
             assert state not in UNCHECKED, (
                 f"invariant 1: {asked.resource} opens for {holding.ami} at {holding.place} while {state}"
             )
+
+    def begins(self) -> None:
+        """An invocation begins. What changes from now on need not show in what it reads."""
+        self.read_before = self._receivers(), set(self._hub.out)
 
     def _receivers(self) -> set[str]:
         """The receivers in the applied file: its accounts, its OUs, and the accounts in those."""

@@ -209,3 +209,16 @@ def test_a_value_that_was_refused_is_not_resolved_again_and_again_while_somethin
     polls = [one for one in world.invocations[before:] if one.startswith("promotion#")]
     assert len(polls) <= 6 * 4 + 1
     world.end()
+
+
+@pytest.mark.parametrize("call", range(60, 90, 3))
+def test_a_file_that_loses_an_account_between_a_look_and_its_call_closes_what_was_opened(call):
+    """The share worker has read the file, and opens. Nothing of it stays."""
+    world = ModelWorld()
+    world.tag(0, "default")
+    world.meanwhile(call, "switch_file", 0, None)
+    world.wait(300)
+
+    assert world.cloud.permissions == set()
+    assert world.cloud.grants == {}
+    world.end()
