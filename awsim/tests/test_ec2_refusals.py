@@ -76,11 +76,36 @@ def test_a_token_belongs_to_its_operation(world: World) -> None:
         ("InvalidZone.NotFound", "create_volume", {"AvailabilityZone": "eu-west-1a", "Size": 8}),
         ("MissingParameter", "create_volume", {"AvailabilityZone": f"{HERE}a"}),
         ("MissingParameter", "create_volume", {"Size": 8}),
+        ("InvalidLaunchTemplateId.Malformed", "describe_launch_templates", {"LaunchTemplateIds": ["lt-1"]}),
+        ("InvalidLaunchTemplateId.NotFound", "describe_launch_templates", {"LaunchTemplateIds": [f"lt-{'0' * 17}"]}),
+        ("InvalidLaunchTemplateName.NotFoundException", "describe_launch_templates", {"LaunchTemplateNames": ["none"]}),
     ],
 )
 def test_ids_and_places_that_are_none(world: World, code: str, operation: str, asked: dict[str, object]) -> None:
     """Malformed and unknown ids, accounts and zones have their own error codes."""
     refused(code, getattr(ec2(world), operation), **asked)
+
+
+def test_launch_templates_that_cannot_be(world: World) -> None:
+    """Without data, with a member that is not modelled, with an unknown version, and named twice."""
+    client, image, launch = ec2(world), an_image(world), {"MinCount": 1, "MaxCount": 1}
+    name, data = {"LaunchTemplateName": "web"}, {"LaunchTemplateData": {"ImageId": image}}
+    made = client.create_launch_template(**name, **data)["LaunchTemplate"]
+    both = {**name, "LaunchTemplateId": made["LaunchTemplateId"]}
+    more = {"LaunchTemplateName": "other", "LaunchTemplateData": {"ImageId": image, "KeyName": "k"}}
+
+    refused("MissingParameter", client.create_launch_template_version, **name, LaunchTemplateData={})
+    refused("UnsupportedOperation", client.create_launch_template, **more)
+    refused("UnsupportedOperation", client.delete_launch_template, **name)
+    refused("InvalidParameterCombination", client.run_instances, LaunchTemplate=both, **launch)
+    version = {"LaunchTemplate": {**name, "Version": "2"}}
+    refused("InvalidLaunchTemplateId.VersionNotFound", client.run_instances, **version, **launch)
+    refused("UnsupportedOperation", client.run_instances, LaunchTemplate=name, UserData="x", **launch)
+    refused("UnsupportedOperation", client.run_instances, ImageId="resolve:ssm:arn:aws:ssm:x", **launch)
+    refused("MissingParameter", client.run_instances, **launch)
+    assert client.describe_launch_templates(LaunchTemplateNames=["web"])["LaunchTemplates"] == [made]
+    filters = [{"Name": "launch-template-name", "Values": ["we*"]}]
+    assert client.describe_launch_templates(Filters=filters)["LaunchTemplates"] == [made]
 
 
 def test_tags_that_cannot_be(world: World) -> None:

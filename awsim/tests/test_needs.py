@@ -43,6 +43,19 @@ NEEDED: list[tuple[str, dict[str, Any], list[str]]] = [
         [NEW_IMAGE, f"ec2:CreateTags {NEW_IMAGE}", f"arn:aws:ec2:{HERE}::snapshot/snap-1"],
     ),
     (
+        "ec2:RunInstances",
+        {"ImageId": "ami-1"},
+        [
+            f"arn:aws:ec2:{HERE}::image/ami-1",
+            *(f"arn:aws:ec2:{HERE}:{HUB}:{kind}/*" for kind in ("instance", "volume")),
+        ],
+    ),
+    (
+        "ec2:CreateLaunchTemplate",
+        {"LaunchTemplateName": "web", "LaunchTemplateData": {"ImageId": "resolve:ssm:/ami/x:3"}},
+        [f"arn:aws:ec2:{HERE}:{HUB}:launch-template/*", f"ssm:GetParameters {PARAMETER}"],
+    ),
+    (
         "ec2:CreateTags",
         {"Resources": ["ami-1", "vol-1"], "Tags": []},
         [f"arn:aws:ec2:{HERE}::image/ami-1", f"arn:aws:ec2:{HERE}:{HUB}:volume/vol-1"],

@@ -206,6 +206,14 @@ class ImageUse(Protocol):
         ...
 
 
+class ParameterLookup(Protocol):
+    """Parameter Store, as EC2 resolves parameters with it."""
+
+    def value_of(self, account: str, region: str, name: str) -> tuple[str, str] | None:
+        """Return the value and the data type that NAME or NAME:VERSION has now; None if there is none."""
+        ...
+
+
 class OrganizationMembers(Protocol):
     """Organizations, as sharing with an organization or OU needs it."""
 

@@ -72,6 +72,7 @@ class World:
         self.events = EventBridge(base, self.sqs, {"lambda": self.lambda_, "sns": self.sns}, self.organizations)
         self.ec2 = Ec2(base, self.kms, self.events, self.organizations)
         self.ssm = Ssm(base, self.events, self.ec2)
+        self.ec2.state.parameters = self.ssm
         self.calls: list[Call] = []
         self.cloudtrail = CloudTrail(base, self.calls, self.events, self.ec2.owner_of)
         self.cloudwatch = CloudWatch(base, self.lambda_.invocations, self.sqs.queues)
@@ -143,9 +144,9 @@ class World:
     def launch(self, account: str, region: str, image: str, by: str = "", **more: Any) -> str:
         """Return why an instance would not run if it were launched now; "" if it would.
 
-        ``by`` is the name, with its path, of a role of the account
-        (``aws-service-role/autoscaling.amazonaws.com/...``), or "" for the account's root; ``more`` are parameters of
-        RunInstances. Nothing is launched, and no time passes.
+        ``image`` may be ``resolve:ssm:NAME``, or "" for that of a LaunchTemplate in ``more``. ``by`` is the name, with
+        its path, of a role of the account (``aws-service-role/autoscaling.amazonaws.com/...``), or "" for the account's
+        root; ``more`` are parameters of RunInstances. Nothing is launched, and no time passes.
         """
         caller = self.accounts.root(account)
         if by:

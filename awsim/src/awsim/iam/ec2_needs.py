@@ -7,7 +7,7 @@ from typing import Any
 
 from awsim.api import Call
 from awsim.iam.match import Values
-from awsim.iam.need import Facts, NeededPermission, Needs
+from awsim.iam.need import Facts, NeededPermission, Needs, parameter_arn
 from awsim.rules import rule
 
 TAG_ON_CREATE = rule(
@@ -50,11 +50,25 @@ OLDER_FORM = rule(
     "CreateVolumePermission. [aws-facts 4, UNVERIFIED]",
 )
 
-PLAIN = {"snap": "snapshot", "ami": "image", "vol": "volume", "i": "instance"}
+RESOLVING = rule(
+    "ec2-resolve-needs-get-parameters",
+    "Who launches by resolve:ssm, makes a launch template with it, or lets DescribeLaunchTemplateVersions resolve it, "
+    "needs ssm:GetParameters on the parameter, which is asked before the right on the image. [Auto Scaling guide, "
+    "https://docs.aws.amazon.com/autoscaling/ec2/userguide/using-systems-manager-parameters.html; a denial in "
+    "hotosm/tasking-manager#6514, VERIFIED; the order, and EC2's own words for the refusal UNVERIFIED]",
+)
+ON_TEMPLATE = rule(
+    "ec2-launch-authorised-on-template",
+    "RunInstances with a launch template is authorised on the template, too, and on all that it names. [Service "
+    "authorization reference, EC2: RunInstances; EC2 user guide, "
+    "https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/permissions-for-launch-templates.html, VERIFIED]",
+)
+
+PLAIN = {"snap": "snapshot", "ami": "image", "vol": "volume", "i": "instance", "lt": "launch-template"}
 
 
 def arn(call: Call, resource_id: str, region: str | None = None) -> str:
-    """Return a resource's ARN as IAM uses it; only those of volumes and instances have an account."""
+    """Return a resource's ARN as IAM uses it; only those of snapshots and images have no account."""
     kind = PLAIN.get(resource_id.split("-", 1)[0], "*")
     account = "" if kind in {"snapshot", "image"} else call.caller.account
     return f"arn:aws:ec2:{region or call.region}:{account}:{kind}/{resource_id}"
@@ -121,9 +135,36 @@ def _copy_image(facts: Facts, call: Call) -> Iterator[NeededPermission]:
 
 
 def _run_instances(facts: Facts, call: Call) -> Iterator[NeededPermission]:
-    yield _on(facts, call, "RunInstances", call.params["ImageId"])
+    launch = facts.ec2.launch_facts(call)
+    if launch.template and facts.rules.on(ON_TEMPLATE):
+        yield _on(facts, call, "RunInstances", launch.template)
+    yield from _resolving(facts, call, launch.parameter)
+    if launch.image:
+        yield _on(facts, call, "RunInstances", launch.image)
     yield from _created(facts, call, "instance")
     yield from _created(facts, call, "volume")
+
+
+def _resolving(facts: Facts, call: Call, parameter: str) -> Iterator[NeededPermission]:
+    """Return the permission to read the parameter that names an AMI, if one does."""
+    if parameter and facts.rules.on(RESOLVING):
+        yield NeededPermission("ssm:GetParameters", parameter_arn(call, parameter))
+
+
+def _create_template(facts: Facts, call: Call) -> Iterator[NeededPermission]:
+    yield from _created(facts, call, "launch-template")
+    yield from _resolving(facts, call, facts.ec2.launch_facts(call).parameter)
+
+
+def _create_template_version(facts: Facts, call: Call) -> Iterator[NeededPermission]:
+    launch = facts.ec2.launch_facts(call)
+    yield _on(facts, call, call.operation, launch.template or "lt-*")
+    yield from _resolving(facts, call, launch.parameter)
+
+
+def _describe_template_versions(facts: Facts, call: Call) -> Iterator[NeededPermission]:
+    yield from _any(facts, call)
+    yield from _resolving(facts, call, facts.ec2.launch_facts(call).parameter)
 
 
 def _register_image(facts: Facts, call: Call) -> Iterator[NeededPermission]:
@@ -194,7 +235,7 @@ def _each(names: str, needs: Any) -> dict[str, Needs]:
 TABLE: dict[str, Needs] = {
     **_each(
         "DescribeImages DescribeSnapshots DescribeVolumes DescribeTags DescribeRegions DescribeSnapshotTierStatus "
-        "DescribeInstances",
+        "DescribeInstances DescribeLaunchTemplates",
         _any,
     ),
     **_each("GetEbsEncryptionByDefault GetEbsDefaultKmsKeyId GetAllowedImagesSettings", _any),
@@ -211,6 +252,9 @@ TABLE: dict[str, Needs] = {
     "ec2:CopySnapshot": _copy_snapshot,
     "ec2:CopyImage": _copy_image,
     "ec2:RunInstances": _run_instances,
+    "ec2:CreateLaunchTemplate": _create_template,
+    "ec2:CreateLaunchTemplateVersion": _create_template_version,
+    "ec2:DescribeLaunchTemplateVersions": _describe_template_versions,
     "ec2:RegisterImage": _register_image,
     "ec2:CreateSnapshot": _create_snapshot,
     "ec2:CreateVolume": _create_volume,

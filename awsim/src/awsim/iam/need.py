@@ -32,6 +32,18 @@ class ResourceFacts:
     conditions: Mapping[str, str]
 
 
+@dataclass(frozen=True, slots=True)
+class LaunchFacts:
+    """What a call that launches, or is about a launch template, names."""
+
+    image: str
+    """Id of the AMI that it means; "" if there is none."""
+    parameter: str
+    """The parameter that names the AMI; "" if the call names it by id."""
+    template: str
+    """Id of the launch template; "" if there is none."""
+
+
 class Ec2Facts(Protocol):
     """The facts of EC2 that policies can test."""
 
@@ -41,6 +53,10 @@ class Ec2Facts(Protocol):
 
     def snapshots_of(self, image: str, region: str) -> tuple[str, ...]:
         """Return the ids of an image's snapshots; none if there is no such image in the Region."""
+        ...
+
+    def launch_facts(self, call: Call) -> LaunchFacts:
+        """Return what a call that launches, or is about a launch template, names."""
         ...
 
 
@@ -69,6 +85,11 @@ class Facts:
     ec2: Ec2Facts
     organizations: OrganizationFacts
     tables: TableFacts
+
+
+def parameter_arn(call: Call, name: str) -> str:
+    """Return a parameter's ARN: without a version, and a leading slash is not doubled."""
+    return f"arn:aws:ssm:{call.region}:{call.caller.account}:parameter/{name.partition(':')[0].lstrip('/')}"
 
 
 Needs = Callable[[Facts, Call], Iterable[NeededPermission]]

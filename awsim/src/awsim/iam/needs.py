@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from awsim.api import AwsError, Call
 from awsim.iam import ec2_needs
 from awsim.iam.match import Values
-from awsim.iam.need import Facts, NeededPermission, Needs
+from awsim.iam.need import Facts, NeededPermission, Needs, parameter_arn
 from awsim.rules import rule as declare
 
 
@@ -219,16 +219,11 @@ TAGS_TWICE = declare(
 )
 
 
-def _parameter_arn(call: Call, name: str) -> str:
-    """Return a parameter's ARN: without a version, and a leading slash is not doubled."""
-    return f"arn:aws:ssm:{call.region}:{call.caller.account}:parameter/{name.partition(':')[0].lstrip('/')}"
-
-
 def _parameters(action: str) -> Needs:
     def rule(_facts: Facts, call: Call) -> Iterator[NeededPermission]:
         path = call.params.get("Path")
         for name in call.params.get("Names") or [call.params.get("Name") or path]:
-            yield NeededPermission(action, _parameter_arn(call, name))
+            yield NeededPermission(action, parameter_arn(call, name))
 
     return rule
 
@@ -237,7 +232,7 @@ def _put_parameter(facts: Facts, call: Call) -> Iterator[NeededPermission]:
     """Yield the rights on the parameter; ec2:DescribeImages is asked for when the value is validated."""
     name, tags = call.params["Name"], call.params.get("Tags")
     context = {"ssm:overwrite": str(call.params.get("Overwrite", False)).lower(), **_parameter_tags(call)}
-    yield NeededPermission("ssm:PutParameter", _parameter_arn(call, name), context)
+    yield NeededPermission("ssm:PutParameter", parameter_arn(call, name), context)
     if tags and facts.rules.on(TAGS_AT_CREATION):
         yield from _tagging(facts, call, "ssm:AddTagsToResource", name)
 
@@ -251,9 +246,9 @@ def _parameter_tags(call: Call) -> dict[str, Values]:
 
 
 def _tagging(facts: Facts, call: Call, action: str, name: str) -> Iterator[NeededPermission]:
-    yield NeededPermission(action, _parameter_arn(call, name), _parameter_tags(call))
+    yield NeededPermission(action, parameter_arn(call, name), _parameter_tags(call))
     if name.startswith("/") and facts.rules.on(TAGS_TWICE):
-        doubled = _parameter_arn(call, name).replace(":parameter/", ":parameter//")
+        doubled = parameter_arn(call, name).replace(":parameter/", ":parameter//")
         yield NeededPermission(action, doubled, _parameter_tags(call))
 
 

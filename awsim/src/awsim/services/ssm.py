@@ -237,11 +237,18 @@ class Ssm:
         versions = self._parameters[where].versions(at) if where in self._parameters else ()
         if not versions:
             raise not_found(name)
-        version = next((one for one in reversed(versions) if selector in ("", str(one.number))), None)
+        version = _selected(versions, selector)
         if version is None:
             why = f"Systems Manager could not find version {selector} of {name}. Verify the version and try again."
             raise AwsError("ParameterVersionNotFound", why)
         return shown(where, version, selector)
+
+    def value_of(self, account: str, region: str, name: str) -> tuple[str, str] | None:
+        """Return the value and the data type that NAME or NAME:VERSION has now; None if there is none."""
+        plain, _, selector = name.partition(":")
+        known = self._parameters.get((account, region, plain))
+        version = _selected(known.versions(self._base.now), selector) if known else None
+        return (version.value, version.data_type) if version else None
 
     def _get_parameter(self, call: Call) -> Mapping[str, Any]:
         return {"Parameter": self._found(call, call.params["Name"], self._moment(call))}
@@ -302,6 +309,11 @@ class Ssm:
 
     def _list_tags(self, call: Call) -> Mapping[str, Any]:
         return {"TagList": [{"Key": key, "Value": value} for key, value in self._tagged(call).items()]}
+
+
+def _selected(versions: Sequence[ParameterVersion], selector: str) -> ParameterVersion | None:
+    """Return the version of a number, or the newest for ""; None if there is none."""
+    return next((one for one in reversed(versions) if selector in ("", str(one.number))), None)
 
 
 def _tags(call: Call) -> dict[str, str]:

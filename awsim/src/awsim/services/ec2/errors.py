@@ -6,14 +6,21 @@ import re
 
 from awsim.api import AwsError
 
-KINDS = {"snap": "snapshot", "ami": "image", "vol": "volume", "i": "instance"}
+KINDS = {"snap": "snapshot", "ami": "image", "vol": "volume", "i": "instance", "lt": "launch-template"}
 ACCOUNT = re.compile(r"\d{12}")
-_ID = re.compile(r"(snap|ami|vol|i)-([0-9a-f]{8}|[0-9a-f]{17})")
-_CODES = {"snap": "InvalidSnapshot", "ami": "InvalidAMIID", "vol": "InvalidVolume", "i": "InvalidInstanceID"}
+_ID = re.compile(r"(snap|ami|vol|i|lt)-([0-9a-f]{8}|[0-9a-f]{17})")
+_CODES = {
+    "snap": "InvalidSnapshot",
+    "ami": "InvalidAMIID",
+    "vol": "InvalidVolume",
+    "i": "InvalidInstanceID",
+    "lt": "InvalidLaunchTemplateId",
+}
 _MALFORMED = {
     "snap": "InvalidSnapshotID.Malformed",
     "ami": "InvalidAMIID.Malformed",
     "i": "InvalidInstanceID.Malformed",
+    "lt": "InvalidLaunchTemplateId.Malformed",
 }
 
 
@@ -35,7 +42,7 @@ def check_id(resource_id: str, prefix: str) -> None:
 
 
 def kind_of(resource_id: str) -> str:
-    """Return snapshot, image, volume or instance for an id; refuse an id of any other kind."""
+    """Return snapshot, image, volume, instance or launch-template for an id; refuse an id of any other kind."""
     found = _ID.fullmatch(resource_id)
     if found is None:
         raise AwsError("InvalidID", f"The ID '{resource_id}' is not valid")

@@ -1,7 +1,8 @@
 """Launching: as much of RunInstances as shows whether an image can be launched, and why not.
 
-One instance a call, pending for a moment and then running or terminated; it has no volumes, no network and no end. The
-client token that the SDK adds to each call is ignored.
+The image is named by its id or by a parameter, in the call or in a launch template. One instance a call, pending for a
+moment and then running or terminated; it has no volumes, no network and no end. The client token that the SDK adds to
+each call is ignored.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any
 
 from awsim.api import AwsError, Call, Caller
 from awsim.rules import rule
-from awsim.services.ec2 import filters, keys, pages, settings
+from awsim.services.ec2 import filters, image_aliases, keys, launch_templates, pages, settings
 from awsim.services.ec2.access import may_see
 from awsim.services.ec2.errors import check_id, missing, not_found, wrong_combination
 from awsim.services.ec2.operation import Operation
@@ -58,14 +59,10 @@ STATES = {"pending": 0, "running": 16, "terminated": 48}
 
 
 def _run_instances(ec2: Ec2State, call: Call) -> Mapping[str, Any]:
-    params = call.params
-    if not params.get("ImageId"):
-        raise missing("ImageId")
+    params = launch_templates.merged(ec2, call)
     if (params.get("MinCount"), params.get("MaxCount")) != (1, 1):
         raise AwsError("UnsupportedOperation", "The simulator launches one instance per call")
-    image = _image(ec2, call)
-    changes = {mapping["DeviceName"]: mapping.get("Ebs", {}) for mapping in params.get("BlockDeviceMappings", ())}
-    _check_changes(image, changes)
+    image, changes = _wanted(ec2, call, params)
     instance = ec2.instances.put(
         Instance(
             id=ec2.new_id("i"),
@@ -89,9 +86,22 @@ def _run_instances(ec2: Ec2State, call: Call) -> Mapping[str, Any]:
     }
 
 
-def _image(ec2: Ec2State, call: Call) -> Ec2Image:
-    """Return the image to launch, if the caller may."""
-    wanted = call.params["ImageId"]
+Changes = Mapping[str, Mapping[str, Any]]
+"""What a launch changes in an image's mappings: members of Ebs, by device."""
+
+
+def _wanted(ec2: Ec2State, call: Call, params: Mapping[str, Any]) -> tuple[Ec2Image, Changes]:
+    """Return the image to launch and its changes, if the caller may launch it so. Raises AwsError."""
+    if not params.get("ImageId"):
+        raise missing("ImageId")
+    image = _image(ec2, call, image_aliases.resolve(ec2, call, params["ImageId"]))
+    changes = {mapping["DeviceName"]: mapping.get("Ebs", {}) for mapping in params.get("BlockDeviceMappings", ())}
+    _check_changes(image, changes)
+    return image, changes
+
+
+def _image(ec2: Ec2State, call: Call, wanted: str) -> Ec2Image:
+    """Return the image of an id, if the caller may launch it."""
     check_id(wanted, "ami")
     image = ec2.images.get(wanted)
     if image is None or image.region != call.region or image.state == "deregistered":
@@ -105,7 +115,7 @@ def _image(ec2: Ec2State, call: Call) -> Ec2Image:
     return image
 
 
-def _check_changes(image: Ec2Image, changes: Mapping[str, Mapping[str, Any]]) -> None:
+def _check_changes(image: Ec2Image, changes: Changes) -> None:
     """Refuse what a launch cannot change in an image's mappings."""
     devices = {mapping["DeviceName"] for mapping in image.mappings}
     for device, ebs in changes.items():
@@ -121,7 +131,7 @@ def _start(ec2: Ec2State, instance: Instance, reason: Reason) -> None:
     ec2.instances.put(replace(instance, state=state, reason=reason))
 
 
-def _trouble(ec2: Ec2State, caller: Caller, image: Ec2Image, changes: Mapping[str, Mapping[str, Any]]) -> Reason:
+def _trouble(ec2: Ec2State, caller: Caller, image: Ec2Image, changes: Changes) -> Reason:
     """Return why the image's volumes cannot be made for a caller now."""
     for mapping in image.mappings:
         snapshot = ec2.snapshots.get(mapping.get("Ebs", NOTHING).get("SnapshotId", ""))
@@ -214,9 +224,7 @@ def _shown(instance: Instance) -> dict[str, Any]:
 
 def launch_trouble(ec2: Ec2State, call: Call) -> str:
     """Return why the instance of a RunInstances call would not run now; "" if it would. Raises AwsError."""
-    found = _image(ec2, call)
-    changes = {mapping["DeviceName"]: mapping.get("Ebs", {}) for mapping in call.params.get("BlockDeviceMappings", ())}
-    _check_changes(found, changes)
+    found, changes = _wanted(ec2, call, launch_templates.merged(ec2, call))
     _, text = _trouble(ec2, call.caller, found, changes)
     return text
 
@@ -228,6 +236,8 @@ FIELDS: filters.Fields = {
     "state-reason-code": lambda instance: (instance.get("StateReason", {}).get("Code", ""),),
 }
 OPERATIONS = {
-    "RunInstances": Operation(_run_instances, "ImageId MinCount MaxCount InstanceType BlockDeviceMappings ClientToken"),
+    "RunInstances": Operation(
+        _run_instances, "ImageId LaunchTemplate MinCount MaxCount InstanceType BlockDeviceMappings ClientToken"
+    ),
     "DescribeInstances": Operation(_describe_instances, "InstanceIds Filters MaxResults NextToken"),
 }

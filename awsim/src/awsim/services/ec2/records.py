@@ -182,6 +182,40 @@ class Instance:
 
 
 @dataclass(frozen=True, slots=True)
+class TemplateVersion:
+    """One version of a launch template, which never changes. ``data``: its ImageId and InstanceType, as given."""
+
+    number: int
+    data: Mapping[str, str]
+    description: str
+    created: datetime
+    by: str
+    """ARN of the caller who made it."""
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchTemplate:
+    """A launch template with its versions, oldest first."""
+
+    id: str
+    owner: str
+    region: str
+    name: str
+    versions: tuple[TemplateVersion, ...]
+    lent: ClassVar[bool] = False
+
+    @property
+    def latest(self) -> TemplateVersion:
+        """Its newest version."""
+        return self.versions[-1]
+
+    @property
+    def default(self) -> TemplateVersion:
+        """Its default version: the first, as the simulator has no call that changes it."""
+        return self.versions[0]
+
+
+@dataclass(frozen=True, slots=True)
 class Remembered:
     """What a client token of CopyImage was first used for."""
 

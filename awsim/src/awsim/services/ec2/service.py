@@ -10,7 +10,7 @@ from typing import Any
 import botocore.session
 
 from awsim.api import AwsError, Call
-from awsim.iam.need import ResourceFacts
+from awsim.iam.need import LaunchFacts, ResourceFacts
 from awsim.parts import Base, EventBus, KeyService, OrganizationMembers
 from awsim.services.ec2 import (
     copies,
@@ -20,6 +20,7 @@ from awsim.services.ec2 import (
     image_sharing,
     images,
     instances,
+    launch_templates,
     register,
     retirement,
     seeds,
@@ -44,15 +45,16 @@ MODULES = (
     image_sharing,
     retirement,
     instances,
+    launch_templates,
     settings,
     tags,
 )
 OPERATIONS: Mapping[str, Operation] = {name: op for module in MODULES for name, op in module.OPERATIONS.items()}
-_OURS = ("Image", "Snapshot", "Volume", "Tags")
+_OURS = ("Image", "Snapshot", "Volume", "Tags", "LaunchTemplate")
 
 
 class Ec2:
-    """EC2's images, snapshots, volumes, tags and launches, for every account and Region of a world."""
+    """EC2's images, snapshots, volumes, tags, launches and their templates, for every account and Region of a world."""
 
     name = "ec2"
 
@@ -69,7 +71,7 @@ class Ec2:
         return self.state.pace
 
     def operations(self) -> Mapping[str, Callable[[Call], Mapping[str, Any]]]:
-        """Every operation on images, snapshots, volumes and tags; moto gets none of them."""
+        """Every operation on images, snapshots, volumes, tags and launch templates; moto gets none of them."""
         return self._operations
 
     def _answer(self, operation: Operation, call: Call) -> Mapping[str, Any]:
@@ -127,6 +129,10 @@ class Ec2:
     def iam_facts(self, resource_id: str, region: str) -> ResourceFacts | None:
         """Return the facts of a resource that policies can test; None if the Region has no such resource."""
         return facts.iam_facts(self.state, resource_id, region)
+
+    def launch_facts(self, call: Call) -> LaunchFacts:
+        """Return what a call that launches, or is about a launch template, names."""
+        return launch_templates.launch_facts(self.state, call)
 
     def snapshots_of(self, image: str, region: str) -> tuple[str, ...]:
         """Return the ids of an image's snapshots; none if there is no such image in the Region."""

@@ -10,9 +10,18 @@ from datetime import datetime, timedelta
 from typing import Generic, Protocol, TypeVar
 
 from awsim.api import Call, Caller
-from awsim.parts import Base, EventBus, KeyService, OrganizationMembers
+from awsim.parts import Base, EventBus, KeyService, OrganizationMembers, ParameterLookup
 from awsim.rules import Rule, rule
-from awsim.services.ec2.records import Ec2Image, Ec2Snapshot, Instance, Remembered, Resource, TagSet, Volume
+from awsim.services.ec2.records import (
+    Ec2Image,
+    Ec2Snapshot,
+    Instance,
+    LaunchTemplate,
+    Remembered,
+    Resource,
+    TagSet,
+    Volume,
+)
 
 STALE = rule(
     "ec2-reads-may-be-stale",
@@ -107,6 +116,9 @@ class Ec2State:
     success and remove nothing.
     """
 
+    parameters: ParameterLookup
+    """Parameter Store; the world connects it."""
+
     def __init__(self, base: Base, kms: KeyService, events: EventBus, organizations: OrganizationMembers) -> None:
         self.kms = kms
         self.events = events
@@ -139,6 +151,7 @@ class Ec2State:
         self.snapshots: VersionedTable[Ec2Snapshot] = VersionedTable(written_at)
         self.images: VersionedTable[Ec2Image] = VersionedTable(written_at)
         self.instances: VersionedTable[Instance] = VersionedTable(written_at)
+        self.templates: VersionedTable[LaunchTemplate] = VersionedTable(written_at)
         self.tags: VersionedTable[TagSet] = VersionedTable(written_at)
 
     @property
