@@ -144,11 +144,13 @@ def ec2_imds_support_irreversible(world: World) -> None:
 def ec2_deprecation_in_future(world: World) -> None:
     image, client = an_image(world), ec2(world)
 
-    for days in (-1, 4000):
-        at = world.now + timedelta(days=days)
+    for away in (timedelta(seconds=-1), timedelta(days=-1), timedelta(days=4000)):
+        at = world.now + away
         refused("InvalidParameterValue", client.enable_image_deprecation, ImageId=image, DeprecateAt=at)
     client.enable_image_deprecation(ImageId=image, DeprecateAt=world.start + timedelta(days=1, seconds=40))
     assert shown_image(world, image)["DeprecationTime"] == "2026-01-06T09:01:00.000Z"
+    client.enable_image_deprecation(ImageId=image, DeprecateAt=world.now + timedelta(seconds=9))
+    assert shown_image(world, image)["DeprecationTime"] == "2026-01-05T09:00:00.000Z"
     client.disable_image_deprecation(ImageId=image)
     assert "DeprecationTime" not in shown_image(world, image)
 

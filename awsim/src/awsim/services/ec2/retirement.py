@@ -19,8 +19,9 @@ from awsim.services.ec2.state import Ec2State
 
 IN_FUTURE = rule(
     "ec2-deprecation-in-future",
-    "An image is deprecated at a future time, up to ten years ahead, rounded to the minute "
-    "[aws-facts 8; botocore ec2 model, VERIFIED]",
+    "An image is deprecated now or at a future time, up to ten years ahead, rounded to the minute [aws-facts 8; "
+    "botocore ec2 model, EnableImageDeprecationRequest, VERIFIED; that it must not be past before it is rounded: "
+    "UNVERIFIED]",
 )
 PROTECTED = rule(
     "ec2-deregistration-protection", "A protected image cannot be deregistered [aws-facts 8, VERIFIED; code UNVERIFIED]"
@@ -39,7 +40,7 @@ LONGEST = timedelta(days=3653)
 def _enable_deprecation(ec2: Ec2State, call: Call) -> Mapping[str, Any]:
     image, wanted = own_image(ec2, call), _moment(call.params["DeprecateAt"])
     at = (wanted + timedelta(seconds=30)).replace(second=0, microsecond=0)
-    if ec2.on(IN_FUTURE) and not ec2.now < wanted <= ec2.now + LONGEST:
+    if ec2.on(IN_FUTURE) and not ec2.now <= wanted <= ec2.now + LONGEST:
         raise wrong_value("DeprecateAt", notices.stamp(wanted), "Expecting a time from now to ten years ahead.")
     ec2.images.put(replace(image, deprecated_at=at))
     return {"Return": True}
