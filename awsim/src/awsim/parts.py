@@ -207,10 +207,14 @@ class ImageUse(Protocol):
 
 
 class ParameterLookup(Protocol):
-    """Parameter Store, as EC2 resolves parameters with it."""
+    """Parameter Store, as EC2 resolves parameters and looks for AMIs in them."""
 
     def value_of(self, account: str, region: str, name: str) -> tuple[str, str] | None:
         """Return the value and the data type that NAME or NAME:VERSION has now; None if there is none."""
+        ...
+
+    def images_in(self, account: str, region: str) -> list[tuple[str, str]]:
+        """Return ARN and value of each parameter of data type aws:ec2:image."""
         ...
 
 

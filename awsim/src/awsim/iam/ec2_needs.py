@@ -63,6 +63,27 @@ ON_TEMPLATE = rule(
     "authorization reference, EC2: RunInstances; EC2 user guide, "
     "https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/permissions-for-launch-templates.html, VERIFIED]",
 )
+REFERRING = rule(
+    "ec2-image-references-need-rights-on-each-kind",
+    "DescribeImageReferences needs, besides its own right, those to list each kind of resource that it is asked for. "
+    "[EC2 user guide, https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-ami-references.html, VERIFIED; that "
+    "without one the call is refused, and that kinds that it is not asked for need none: UNVERIFIED]",
+)
+CALLED_VIA = rule(
+    "ec2-image-references-called-via",
+    "These rights are asked for with aws:CalledVia ec2-images.amazonaws.com, which the managed policy "
+    "AmazonEC2ImageReferencesAccessPolicy tests. [AWS managed policy reference, "
+    "https://docs.aws.amazon.com/aws-managed-policy/latest/reference/AmazonEC2ImageReferencesAccessPolicy.html, "
+    "VERIFIED]",
+)
+REFERENCES = {
+    "ec2:Instance": ("ec2:DescribeInstances",),
+    "ec2:LaunchTemplate": ("ec2:DescribeLaunchTemplates", "ec2:DescribeLaunchTemplateVersions"),
+    "ssm:Parameter": ("ssm:DescribeParameters", "ssm:GetParameters"),
+    "imagebuilder:ImageRecipe": ("imagebuilder:ListImageRecipes",),
+    "imagebuilder:ContainerRecipe": ("imagebuilder:ListContainerRecipes", "imagebuilder:GetContainerRecipe"),
+}
+"""Kinds of resources that DescribeImageReferences looks at, and what each needs."""
 
 PLAIN = {"snap": "snapshot", "ami": "image", "vol": "volume", "i": "instance", "lt": "launch-template"}
 
@@ -167,6 +188,16 @@ def _describe_template_versions(facts: Facts, call: Call) -> Iterator[NeededPerm
     yield from _resolving(facts, call, facts.ec2.launch_facts(call).parameter)
 
 
+def _describe_references(facts: Facts, call: Call) -> Iterator[NeededPermission]:
+    yield from _any(facts, call)
+    everything = call.params.get("IncludeAllResourceTypes")
+    kinds = REFERENCES if everything else [one["ResourceType"] for one in call.params.get("ResourceTypes", ())]
+    context = {"aws:calledvia": ["ec2-images.amazonaws.com"]} if facts.rules.on(CALLED_VIA) else {}
+    if facts.rules.on(REFERRING):
+        for action in (action for kind in kinds for action in REFERENCES.get(kind, ())):
+            yield NeededPermission(action, "*", context)
+
+
 def _register_image(facts: Facts, call: Call) -> Iterator[NeededPermission]:
     yield from _created(facts, call, "image")
     if facts.rules.on(REGISTER_SNAPSHOTS):
@@ -255,6 +286,7 @@ TABLE: dict[str, Needs] = {
     "ec2:CreateLaunchTemplate": _create_template,
     "ec2:CreateLaunchTemplateVersion": _create_template_version,
     "ec2:DescribeLaunchTemplateVersions": _describe_template_versions,
+    "ec2:DescribeImageReferences": _describe_references,
     "ec2:RegisterImage": _register_image,
     "ec2:CreateSnapshot": _create_snapshot,
     "ec2:CreateVolume": _create_volume,

@@ -250,6 +250,12 @@ class Ssm:
         version = _selected(known.versions(self._base.now), selector) if known else None
         return (version.value, version.data_type) if version else None
 
+    def images_in(self, account: str, region: str) -> list[tuple[str, str]]:
+        """Return ARN and value of each parameter of data type aws:ec2:image."""
+        places = [where for where in sorted(self._parameters) if where[:2] == (account, region)]
+        found = [(where, self._current(where)) for where in places]
+        return [(arn_of(where), one.value) for where, one in found if one and one.data_type == IMAGE]
+
     def _get_parameter(self, call: Call) -> Mapping[str, Any]:
         return {"Parameter": self._found(call, call.params["Name"], self._moment(call))}
 

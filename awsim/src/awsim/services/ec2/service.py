@@ -21,6 +21,7 @@ from awsim.services.ec2 import (
     images,
     instances,
     launch_templates,
+    references,
     register,
     retirement,
     seeds,
@@ -46,6 +47,7 @@ MODULES = (
     retirement,
     instances,
     launch_templates,
+    references,
     settings,
     tags,
 )
