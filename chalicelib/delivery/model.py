@@ -237,6 +237,24 @@ class NewImage:
 
 
 @dataclass(frozen=True, slots=True)
+class Naming:
+    """The pointer that is to name its AMI: the parameter of its family there. See the room ``release``."""
+
+    family: str = ""
+    parameter: str = ""
+    """Its name; "": none is to name this AMI."""
+    offered_at: int = 0
+    """When it was intended to offer the AMI to the pointer (epoch seconds)."""
+    offered: bool = False
+    done: bool = False
+    """Whether the notice need not wait for the pointer, or no longer."""
+    shows: str = ""
+    """The AMI that the parameter named then: its own, or a newer one."""
+    fault: Fault | None = None
+    """Why it does not name what is current; the AMI is delivered anyway."""
+
+
+@dataclass(frozen=True, slots=True)
 class LastLook:
     """One more look, which decides whether the delivery fails."""
 
@@ -306,6 +324,7 @@ class Delivery:
     slots: SlotRequest = field(default_factory=SlotRequest)
     request: ImageRequest = field(default_factory=ImageRequest)
     image: NewImage = field(default_factory=NewImage)
+    naming: Naming = field(default_factory=Naming)
     cleanup: Cleanup = field(default_factory=Cleanup)
     ending: DeliveryState | None = None
     """FAILED, CANCELLED or WITHDRAWN: how it ends; None: it is not ending."""
@@ -424,6 +443,10 @@ class Delivery:
     def with_request(self, **changes: Any) -> Delivery:
         """Return it with members of its image request changed."""
         return replace(self, request=replace(self.request, **changes))
+
+    def with_naming(self, **changes: Any) -> Delivery:
+        """Return it with members of what names its AMI changed."""
+        return replace(self, naming=replace(self.naming, **changes))
 
     def with_cleanup(self, **changes: Any) -> Delivery:
         """Return it with members of its cleanup changed."""

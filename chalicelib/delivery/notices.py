@@ -39,10 +39,21 @@ def outcome(delivery: Delivery, now: int) -> dict[str, Any]:
         "faults": said_faults(delivery.faults),
         "protected": delivery.image.protected if event == DELIVERED and delivery.target.protect else None,
         "unprotected": None if delivery.image.unprotected is None else said_faults((delivery.image.unprotected,))[0],
+        "family": delivery.naming.family or None,
+        "pointer": _pointer(delivery),
         "leftovers": list(dict.fromkeys((*delivery.cleanup.leftovers, *delivery.cleanup.unproven)))[:MAX_LISTED],
         "seconds": now - delivery.created_at,
         "approved_by": delivery.approved_by or None,
     }
+
+
+def _pointer(delivery: Delivery) -> dict[str, Any] | None:
+    """The parameter of the AMI's family in the target, and which AMI it names; None: there is none."""
+    naming = delivery.naming
+    if delivery.ending is not None or not (naming.parameter or naming.fault):
+        return None
+    faults = said_faults((naming.fault,) if naming.fault else ())
+    return {"parameter": naming.parameter or None, "image": naming.shows or None, "fault": next(iter(faults), None)}
 
 
 def _key(delivery: Delivery) -> str | None:
@@ -91,6 +102,8 @@ def withdrawn_unsaid(withdrawn: Mapping[str, Any], still_open: Sequence[str], no
         "faults": said_faults(faults),
         "protected": None,
         "unprotected": None,
+        "family": None,
+        "pointer": None,
         "leftovers": [],
         "seconds": 0,
         "approved_by": None,

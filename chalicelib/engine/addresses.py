@@ -187,6 +187,20 @@ def withdrawal(delivery: str, episode: int) -> RecordKey:
     return RecordKey(f"withdrawal#{delivery}#{episode}")
 
 
+def pointer(account: str, region: str, parameter: str) -> RecordKey:
+    """One per parameter that names a family's current AMI. Its name can be longer than a message group's."""
+    return RecordKey(f"pointer#{digest(account, region, parameter, length=20)}")
+
+
+RELEASE = "release#"
+"""Beginning of the sort keys of the AMIs of a family in a target."""
+
+
+def release(pointer_key: RecordKey, source: str) -> RecordKey:
+    """One AMI of the family there, by its source."""
+    return RecordKey(pointer_key.pk, f"{RELEASE}{source}")
+
+
 AUDIT = "resource#grants#"
 
 

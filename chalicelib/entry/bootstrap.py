@@ -278,6 +278,7 @@ class Application:
         from chalicelib.delivery.store.tracked_deliveries import DynamoTrackedDeliveries
         from chalicelib.delivery.worker.deliveries import DeliveryExecutor, DeliveryPorts, delivery_machine
         from chalicelib.engine.runner import Runner
+        from chalicelib.release.worker.pointers import RecordedPointers
 
         settings = self._settings
         tag, region = settings.trigger_tag, settings.region
@@ -293,6 +294,7 @@ class Application:
             roles=AwsTargetRoles(sessions),
             notices=self._notices,
             approvals=self._approvals,
+            pointers=RecordedPointers(self._records, self._waker, now),
         )
         executor = DeliveryExecutor(
             self._records,
@@ -338,6 +340,19 @@ class Application:
         grants = GrantListing(self._sessions, f"account {self._settings.hub_account} (hub), {self._settings.region}")
         region = self._settings.region
         return GrantAudit(self._records, self._ledger, grants, self._waker, now, self._telemetry, region=region)
+
+    @cached_property
+    def pointers(self) -> Runner[Any, Any, Any]:
+        """Makes parameters in targets name the current AMIs."""
+        from chalicelib.engine.runner import Runner
+        from chalicelib.release.aws.parameters import AwsParameters
+        from chalicelib.release.codec import POINTERS
+        from chalicelib.release.worker.pointers import POINTER_MACHINE, PointerExecutor
+
+        parameters = AwsParameters(self._sessions, self._settings.partition)
+        executor = PointerExecutor(self._records, self._waker, parameters, self._targets)
+        loop = (self._records, self._waker, now, self._telemetry, self._sessions.take_calls)
+        return Runner(POINTER_MACHINE, executor, POINTERS, *loop)
 
     @cached_property
     def inventories(self) -> Runner[Any, Any, Any]:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:  # made by who constructs them, and imported there: cold start
     from chalicelib.sharing.worker.share_worker import ShareWorker
     from chalicelib.targets.worker.applied_versions import AppliedVersions
 
-WORKER_KINDS = ("delivery", "promotion", "quota", "inventory", "baseline", "withdrawal")
+WORKER_KINDS = ("delivery", "promotion", "quota", "pointer", "inventory", "baseline", "withdrawal")
 """Kinds of records that ``worker`` works on. One of these is parked when its tries are over."""
 APPLIED_FILE = addresses.APPLIED_FILE.kind
 """``worker`` works on it, too; it is no record, so there is nothing to park."""
@@ -51,6 +51,10 @@ class Services(Protocol):
     @property
     def copy_quotas(self) -> CopyQuotas:
         """The worker of copy quotas."""
+
+    @property
+    def pointers(self) -> Runner[Any, Any, Any]:
+        """The worker of pointers."""
 
     @property
     def inventories(self) -> Runner[Any, Any, Any]:
@@ -127,6 +131,8 @@ class QueueConsumer:
                 services.own_notices.run(key)
             case addresses.APPLIED_FILE.kind:
                 services.applied_versions.run(time_left=time_left)
+            case "pointer":
+                services.pointers.run(key, wake.cause, time_left=time_left)
             case "inventory":
                 services.inventories.run(key, wake.cause, time_left=time_left)
             case _ if addresses.is_audit(key):

@@ -25,6 +25,7 @@ __all__ = [
 ]
 
 OUR_PREFIX = "ami-promoter:"
+HUB_TAG = f"{OUR_PREFIX}hub"
 DELIVERY_TAG = f"{OUR_PREFIX}delivery"
 ATTEMPT_TAG = f"{OUR_PREFIX}attempt"
 SOURCE_IMAGE_TAG = f"{OUR_PREFIX}source-image"

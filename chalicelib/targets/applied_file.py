@@ -71,6 +71,10 @@ class Target:
     tags: Mapping[str, str] = field(default_factory=dict)
     source_tags: tuple[str, ...] = ("*",)
     """Keys of the source's tags that the AMI gets; a key that ends in ``*`` means all that begin so."""
+    family_tag: str = "family"
+    """Key of the source's tag that names its family."""
+    ssm_parameter: str = ""
+    """Parameter that names the current AMI there, with ``{family}`` for the family; "": none."""
     protect: bool = True
     queue_deadline: int = 24 * 3600
     copy_deadline: int = 24 * 3600

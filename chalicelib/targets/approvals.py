@@ -15,6 +15,7 @@ from chalicelib.engine.addresses import digest
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.schedule import DAY
 from chalicelib.images.arriving import ExaminedSource
+from chalicelib.images.family import family_of
 from chalicelib.targets.applied_file import Target, carried, of_delivery
 
 NOT_APPROVED = "not-approved"
@@ -77,7 +78,8 @@ def needs(target: Target) -> bool:
 def digest_of(ami: str, source: ExaminedSource, value: str, target: Target) -> str:
     """Return the digest of what is approved for one target: what arrives there, the tag's value, and its settings."""
     settings = json.dumps(of_delivery(target), sort_keys=True)
-    return digest(ami, source.digest(carried(target)), value, settings)
+    family = family_of(source.image.tags, target.family_tag)
+    return digest(ami, source.digest(carried(target)), family, value, settings)
 
 
 def short(name: str) -> str:

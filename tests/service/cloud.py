@@ -26,6 +26,8 @@ from chalicelib.images import register
 from chalicelib.images.image import read_image
 from chalicelib.images.keys import KeyFacts, source_keys
 from chalicelib.images.ports import Tagged, TagRead
+from chalicelib.release.pointer import Shown
+from chalicelib.release.ports import SeenParameter
 from chalicelib.sharing import grant_names
 from chalicelib.sharing.ports import SeenGrant
 from chalicelib.sharing.share import Share
@@ -119,6 +121,8 @@ class CloudBehavior:
     limit: int = 20
     fails: Sequence[str] = ("",)
     """Error messages with which copies end, even if snapshot and key are open; "" means that the copy completes."""
+    checking: Sequence[int] = (0,)
+    """Seconds until Parameter Store has checked a new value that must be an AMI."""
     stale: Sequence[int] = (0,)
     """Seconds by which a read of permissions, grants or a tag may be out of date."""
 
@@ -176,6 +180,8 @@ class Cloud:
     """By key: each policy's time of PutKeyPolicy, time of effect, and text."""
     copies: dict[str, CloudCopy] = field(default_factory=dict)
     images: dict[str, Image] = field(default_factory=dict)
+    parameters: dict[tuple[str, str], Shown] = field(default_factory=dict)
+    """Parameter Store in targets, by account and name."""
     notices: list[Mapping[str, Any]] = field(default_factory=list)
     to_come: list[tuple[int, int, Callable[[], None]]] = field(default_factory=list)
 
@@ -187,6 +193,7 @@ class Cloud:
         self._registering = itertools.cycle(self.behavior.registering)
         self._lag = itertools.cycle(self.behavior.lag)
         self._fails = itertools.cycle(self.behavior.fails)
+        self._checking = itertools.cycle(self.behavior.checking)
         self._stale = itertools.cycle(self.behavior.stale)
         self._looks = [LateReads(0, frozenset(), frozenset(), frozenset(), {})]
         self._tokens: dict[str, str] = {}
@@ -225,7 +232,9 @@ class Cloud:
 
     # --- the hub -----------------------------------------------------------------------------------------------------
 
-    def make_image(self, ami: str, snapshots: Mapping[str, bool], state: str = "available") -> None:
+    def make_image(
+        self, ami: str, snapshots: Mapping[str, bool], state: str = "available", family: str = "", **shown: Any
+    ) -> None:
         """Let the hub build an AMI; ``snapshots`` says of each whether it is encrypted."""
         for number, (ident, encrypted) in enumerate(snapshots.items()):
             key = {"KmsKeyId": source_key(number % 2)} if encrypted else {"Encrypted": False, "KmsKeyId": None}
@@ -235,7 +244,12 @@ class Cloud:
             for number, (ident, encrypted) in enumerate(snapshots.items())
         ]
         self.hub_images[ami] = describe_image(
-            ImageId=ami, Name=f"golden-{ami}", State=state, BlockDeviceMappings=mappings, Tags=[]
+            ImageId=ami,
+            Name=f"golden-{ami}",
+            State=state,
+            BlockDeviceMappings=mappings,
+            Tags=[{"Key": "family", "Value": family}] if family else [],
+            **shown,
         )
         self.changed()
 
@@ -505,6 +519,21 @@ class Cloud:
         images = [image for image in self.images.values() if image.account == account]
         return [image for image in images if self._shown_from.get(image.id, 0) <= self.now]
 
+    def launchable(self, account: str) -> frozenset[str]:
+        """The AMIs that an account can launch: its own, and those of the hub that are shared with it."""
+        own = {image.id for image in self.shown_images(account) if image.raw["State"] == "available"}
+        theirs = {ami for ami, receiver in self.launches if receiver == account and ami not in self.gone}
+        return frozenset(own - self.deregistered | theirs)
+
+    def put_parameter(self, account: str, name: str, image: str) -> None:
+        """PutParameter with the data type of AMIs: an AMI that the account cannot launch changes nothing."""
+
+        def checked() -> None:
+            if image in self.launchable(account):
+                self.parameters[account, name] = Shown(image)
+
+        self.soon(next(self._checking), checked)
+
     def give_permission(self, snapshot: str, account: str) -> None:
         """Share a snapshot by hand before the service does."""
         self.allow(snapshot, {account})
@@ -722,6 +751,26 @@ class FakeTargetImages(OfCloud):
 
     def deregister(self, delivery, image):
         self._cloud.deregister(image)
+
+
+class FakeParameters(OfCloud):
+    """The port ``Parameters``."""
+
+    def look(self, target, pointer, images):
+        shown = self._cloud.parameters.get((target.account, pointer.parameter))
+        wanted = {*images, *([shown.value] if shown else [])}
+        return SeenParameter(shown, frozenset(wanted & self._cloud.launchable(target.account)))
+
+    def change(self, target, pointer):
+        place, intent = (target.account, pointer.parameter), pointer.intent
+        shown = self._cloud.parameters.get(place)
+        if (shown.value if shown else "") not in (intent.over, intent.image):
+            return False
+        if not intent.image:
+            self._cloud.parameters.pop(place, None)
+        elif shown is None or shown.value != intent.image:
+            self._cloud.put_parameter(*place, intent.image)
+        return True
 
 
 class FakeTargetKeys(OfCloud):

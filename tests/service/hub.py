@@ -37,6 +37,8 @@ from chalicelib.promotion.worker.promotions import PROMOTION_MACHINE, PromotionE
 from chalicelib.promotion.worker.standing_pass import WITHDRAWN, StandingPass, StandingPorts
 from chalicelib.promotion.worker.tag_pass import TagPass
 from chalicelib.promotion.worker.trigger_tag_check import TriggerTagCheck
+from chalicelib.release.codec import POINTERS
+from chalicelib.release.worker.pointers import POINTER_MACHINE, PointerExecutor, RecordedPointers
 from chalicelib.sharing.aws.key_policies import PolicyStatements
 from chalicelib.sharing.ports import Entitlements
 from chalicelib.sharing.worker.entitlements import LiveEntitlements
@@ -59,6 +61,7 @@ from tests.service.cloud import (
     FakeKms,
     FakeLaunchPermissions,
     FakeNotices,
+    FakeParameters,
     FakeRoleGrants,
     FakeSnapshotPermissions,
     FakeSource,
@@ -104,6 +107,7 @@ class Parts:
     entitlements: Callable[..., Entitlements] = LiveEntitlements
     standing_pass: Callable[..., StandingPass] = StandingPass
     approvals: Callable[..., LiveApprovals] = LiveApprovals
+    pointers: Callable[..., PointerExecutor] = PointerExecutor
 
 
 class NoMembers:
@@ -200,7 +204,8 @@ class Hub:
             guard("target.keys", FakeTargetKeys(cloud)),
             guard("target.roles", FakeTargetRoles()),
         )
-        delivery_ports = DeliveryPorts(slots, ledger, tracked, targets, *target, notices, self.approvals)
+        pointers = RecordedPointers(records, waker, clock)
+        delivery_ports = DeliveryPorts(slots, ledger, tracked, targets, *target, notices, self.approvals, pointers)
         named = {"partition": "aws", "region": REGION, "trigger_tag": TRIGGER}
         self.deliveries = Runner(
             self.parts.delivery_machine(self._draw),
@@ -208,6 +213,9 @@ class Hub:
             self.parts.delivery_codec(),
             *loop,
         )
+        parameters = guard("target.parameters", FakeParameters(cloud))
+        pointer_executor = self.parts.pointers(records, waker, parameters, targets)
+        self.pointers = Runner(POINTER_MACHINE, pointer_executor, POINTERS, *loop)
         self.copy_quotas = self.parts.copy_quotas(records, slots, waker, clock, reported)
         waiters = WaitingDeliveries(records, ledger, waker)
         self.share_worker = self.parts.share_worker(records, ledger, adapters, entitlements, waiters, waker, reported)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 from chalicelib.delivery.aws.session_policies import Work, policy
 from chalicelib.delivery.model import Delivery
-from chalicelib.engine.aws.refusals import STALE_CREDENTIALS, as_refusal, as_retry, code_of
+from chalicelib.engine.aws.refusals import as_retry
 from chalicelib.engine.aws.sessions import Sessions
 from chalicelib.engine.errors import Refusal, RefusalKind
 from chalicelib.targets.ports import Targets
@@ -26,16 +26,9 @@ class TargetSessions:
         self._partition = partition
         self._roles: dict[str, tuple[float, tuple[str, str] | None]] = {}
 
-    @contextmanager
-    def as_refusal(self, step: str, where: str) -> Iterator[None]:
-        """Turn errors into refusals; credentials that are not good any more are not used again."""
-        try:
-            with as_refusal(step, where):
-                yield
-        except Refusal as refusal:
-            if code_of(refusal) in STALE_CREDENTIALS:
-                self._sessions.forget()
-            raise
+    def as_refusal(self, step: str, where: str) -> AbstractContextManager[None]:
+        """See ``Sessions``."""
+        return self._sessions.as_refusal(step, where)
 
     def client(
         self,

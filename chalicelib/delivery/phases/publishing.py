@@ -1,11 +1,11 @@
-"""Publishing: protect the AMI, release the shares for its copies, then send the notice and wake the promotion."""
+"""Publishing: protect the AMI, release the shares for its copies, name it, then send the notice."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from chalicelib.delivery import leftovers, shares, slots
+from chalicelib.delivery import leftovers, naming, shares, slots
 from chalicelib.delivery.attempts import CopyStarted
 from chalicelib.delivery.model import Delivery, DeliveryState, reduced
 from chalicelib.delivery.moves import again
@@ -50,6 +50,8 @@ def _publishes(delivery: Delivery, now: int) -> tuple[Command, ...]:
         return ()
     if _to_protect(delivery):
         return (ProtectImage(),)
+    if to_name := naming.steps(delivery):
+        return to_name
     waits_for_others = delivery.shares.holds_copy or (delivery.cleanup.to_delete and not late(delivery, now))
     return () if waits_for_others else (notify(delivery, now),)
 
@@ -62,7 +64,8 @@ def _to_protect(delivery: Delivery) -> bool:
 
 def _due(delivery: Delivery, _last: int | None) -> Iterator[int | None]:
     """At its next try, unless it only waits for its linger."""
-    if not delivery.shares.holds_copy or delivery.cleanup.to_delete or _to_protect(delivery):
+    acts = _to_protect(delivery) or naming.steps(delivery)
+    if not delivery.shares.holds_copy or delivery.cleanup.to_delete or acts:
         yield delivery.next_try
     yield shares.release_due(delivery)
 
@@ -109,11 +112,14 @@ PHASES = {
             shares.SharesReleased: leads(shares.released, PUBLISH),
             leftovers.SnapshotsDeleted: leads(leftovers.deleted, PUBLISH),
             ImageProtected: leads(_protected, PUBLISH),
+            naming.ImageOffered: leads(naming.offered, PUBLISH),
+            naming.PointerSeen: leads(naming.seen, PUBLISH),
             OutcomeNotified: leads(_published, DELIVERED, SHARED),
             Refused: leads(_refused, PUBLISH),
         },
         outstanding=_outstanding,
         deadline=tidied_by,
         due=_due,
+        looks=naming.looks,
     )
 }

@@ -11,6 +11,7 @@ from chalicelib.delivery import (
     forwarded,
     leftovers,
     machine,
+    naming,
     notices,
     permissions,
     preflight,
@@ -47,6 +48,7 @@ from chalicelib.engine.waker import Clock, Waker
 from chalicelib.images import comparison, deprecation
 from chalicelib.images.image import SourceImage
 from chalicelib.images.source_images import source_image
+from chalicelib.release.ports import Pointers
 from chalicelib.sharing import key_policy
 from chalicelib.sharing.entitlement import end_in_force
 from chalicelib.sharing.ports import Ledger
@@ -75,6 +77,7 @@ class DeliveryPorts:
     roles: TargetRoles
     notices: Notices
     approvals: LiveApprovals
+    pointers: Pointers
 
 
 def delivery_machine(draw: Callable[[], str]) -> Machine[Delivery, Command, DeliveryEvent]:
@@ -189,6 +192,11 @@ class DeliveryExecutor:
             case publishing.ProtectImage():
                 images.protect(delivery)
                 return publishing.ImageProtected()
+            case naming.OfferImage():
+                self._ports.pointers.offer(naming.pointer(delivery), naming.release(delivery, self._image(delivery)))
+                return naming.ImageOffered()
+            case naming.LookAtPointer():
+                return self._look_at_pointer(delivery)
             case ending.FindLeftovers():
                 plan = proof.removal(delivery, images.of_delivery(delivery), snapshots.find(delivery))
                 refusal = self._remove(delivery, plan)
@@ -463,12 +471,20 @@ class DeliveryExecutor:
         date = resolution.until(delivery.target.place) if resolution.understood else None
         return shared.EndSeen(end_in_force(date, now))
 
+    def _look_at_pointer(self, delivery: Delivery) -> naming.PointerSeen:
+        pointer = self._ports.pointers.look(naming.pointer(delivery).key)
+        if pointer is None:
+            return naming.PointerSeen(done=False)
+        return naming.PointerSeen(pointer.considers(delivery.id, delivery.episode), pointer.image, pointer.fault)
+
     def _tell(self, delivery: Delivery, *, publish: bool) -> DeliveryEvent:
         self._note_events(delivery)
         if publish:
             self._ports.notices.publish(notices.outcome(delivery, self._clock()))
         if delivery.ending is None:
             self._keep_own_key(delivery)
+        elif delivery.ending is DeliveryState.WITHDRAWN and delivery.naming.offered_at:
+            self._ports.pointers.take_back(naming.pointer(delivery), delivery.ami, delivery.id, delivery.episode)
         tracked = TrackedDelivery(
             delivery=delivery.id,
             account=delivery.target.account,

@@ -6,7 +6,8 @@ One botocore session serves all accounts, because loading EC2's model takes 150 
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import botocore.session
@@ -14,8 +15,9 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from chalicelib.engine.aws import legible
-from chalicelib.engine.aws.refusals import as_refusal, too_large
+from chalicelib.engine.aws.refusals import STALE_CREDENTIALS, as_refusal, code_of, too_large
 from chalicelib.engine.calls import NO_ANSWER, MadeCall, changes
+from chalicelib.engine.errors import Refusal
 
 READS = Config(connect_timeout=2, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 2})
 ONCE = Config(connect_timeout=2, read_timeout=12, retries={"mode": "standard", "total_max_attempts": 1})
@@ -27,7 +29,7 @@ RENEW_BEFORE = 300
 KEPT = 64
 MOST_CALLS = 1000
 """Most calls that are remembered until ``take_calls``; a command makes far fewer."""
-WRITTEN_DOWN = ("ec2", "kms")
+WRITTEN_DOWN = ("ec2", "kms", "ssm")
 """AWS services whose calls are remembered: by these the service changes targets and shares."""
 MOST_REFUSED = 256
 """Most policies that are remembered as too large, so that the next session asks with the wider one."""
@@ -108,6 +110,17 @@ class Sessions:
                 service, region_name=region, config=ONCE if once else READS, **credentials
             )
         return clients[service, region, once]
+
+    @contextmanager
+    def as_refusal(self, step: str, where: str) -> Iterator[None]:
+        """Turn errors into refusals; after credentials that are not good any more, no session is used again."""
+        try:
+            with as_refusal(step, where):
+                yield
+        except Refusal as refusal:
+            if code_of(refusal) in STALE_CREDENTIALS:
+                self.forget()
+            raise
 
     def forget(self) -> None:
         """Drop every assumed session: one of them was refused as expired."""

@@ -19,7 +19,6 @@ from chalicelib.inventory.machine import InventoryPage, OwnImage, OwnSnapshot, P
 from chalicelib.targets.applied_file import Target
 from chalicelib.targets.ports import Targets
 
-HUB_TAG = f"{register.OUR_PREFIX}hub"
 SOURCE_SNAPSHOT_TAG = f"{register.OUR_PREFIX}source-snapshot"
 FILTER_VALUES = 200
 """EC2 takes at most 200 values in a filter [EC2 user guide, list and filter resources]."""
@@ -44,7 +43,7 @@ class AwsInventory:
         where = _where(account, region)
         ec2 = self._client("look", account, region, "inventory")
         asked: dict[str, Any] = {
-            "Filters": [{"Name": f"tag:{HUB_TAG}", "Values": [self._hub]}],
+            "Filters": [{"Name": f"tag:{register.HUB_TAG}", "Values": [self._hub]}],
             "MaxResults": FILTER_VALUES,
             **({"NextToken": cursor} if cursor else {}),
         }
@@ -69,7 +68,7 @@ class AwsInventory:
         ec2 = self._client("tidy", account, region, delivery)
         own = [
             {"Name": "snapshot-id", "Values": [snapshot]},
-            {"Name": f"tag:{HUB_TAG}", "Values": [self._hub]},
+            {"Name": f"tag:{register.HUB_TAG}", "Values": [self._hub]},
             {"Name": f"tag:{register.DELIVERY_TAG}", "Values": [delivery]},
         ]
         with as_refusal("DescribeSnapshots", where):

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from chalicelib.delivery import preflight, proof
+from chalicelib.delivery import naming, preflight, proof
 from chalicelib.delivery.codecs import DELIVERIES
 from chalicelib.delivery.machine import started as delivery_started
 from chalicelib.delivery.model import Delivery, DeliveryState, HubCopy, Sharing, snapshots_of
@@ -266,6 +266,7 @@ class DeliveryPass:
             sharing=Sharing(launched_by=_launched_by(target)),
             method=method,
             method_why=why,
+            naming=naming.begun(image, target),
         )
         return delivery_started(fresh, self._clock())
 

@@ -1,0 +1,114 @@
+"""Naming: offer the new AMI to the pointer of its family in the target, and wait until the pointer is right.
+
+The notice of the delivery waits for that, but not for long: a pointer that cannot be moved fails no delivery.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from chalicelib.delivery.model import Delivery, Naming
+from chalicelib.delivery.moves import again
+from chalicelib.delivery.phase import Command, DeliveryEvent
+from chalicelib.engine import schedule
+from chalicelib.engine.faults import Fault
+from chalicelib.images import family
+from chalicelib.images.image import SourceImage
+from chalicelib.release.current import Release
+from chalicelib.release.pointer import READ_BACK, VALID_WITHIN, Pointer
+from chalicelib.targets.applied_file import Target
+
+WAIT_FOR = VALID_WITHIN + 5 * schedule.MINUTE
+"""For so long the notice waits: AWS may check a value for ten minutes, and one before it may be on its way."""
+
+
+@dataclass(frozen=True, slots=True)
+class OfferImage(Command):
+    """Name the AMI as one of its family there, and wake the pointer."""
+
+    def intend(self, delivery: Delivery, _nonce: str, now: int) -> Delivery:
+        """Record from when the notice waits for the pointer."""
+        return delivery.with_naming(offered_at=delivery.naming.offered_at or now)
+
+
+@dataclass(frozen=True, slots=True)
+class LookAtPointer(Command):
+    """Read whether the pointer is right."""
+
+    acts = False
+
+
+@dataclass(frozen=True, slots=True)
+class ImageOffered(DeliveryEvent):
+    """The pointer has the AMI, and was woken."""
+
+
+@dataclass(frozen=True, slots=True)
+class PointerSeen(DeliveryEvent):
+    """The pointer was read. ``done``: the AMI counted, and nothing is left to write."""
+
+    done: bool
+    shows: str = ""
+    fault: Fault | None = None
+
+
+def begun(image: SourceImage, target: Target) -> Naming:
+    """Return what names the AMI that a delivery to this target will make."""
+    name = family.family_of(image.tags, target.family_tag)
+    where = f"account {target.account}, {target.region}"
+    fault = family.fault(image.tags, target.family_tag, where) if target.ssm_parameter else None
+    parameter = family.parameter_of(target.ssm_parameter, name)
+    return Naming(name, parameter, done=not parameter, fault=fault)
+
+
+def steps(delivery: Delivery) -> tuple[Command, ...]:
+    """Return what is left to do for the pointer; nothing: the notice need not wait for it."""
+    if delivery.naming.done:
+        return ()
+    return (LookAtPointer(),) if delivery.naming.offered else (OfferImage(),)
+
+
+def looks(delivery: Delivery) -> tuple[Command, ...]:
+    """Return what a wake asks for: the pointer wakes its deliveries when it is right."""
+    return (LookAtPointer(),) if delivery.naming.offered and not delivery.naming.done else ()
+
+
+def offered(_event: ImageOffered, delivery: Delivery, now: int) -> Delivery:
+    """Look soon what came of it."""
+    return replace(delivery.with_naming(offered=True), tries=0, next_try=now + READ_BACK[0])
+
+
+def seen(event: PointerSeen, delivery: Delivery, now: int) -> Delivery:
+    """Wait for a quarter of an hour at the most, then say so in the notice."""
+    if not event.done and now < delivery.naming.offered_at + WAIT_FOR:
+        return delivery if now < delivery.next_try else again(delivery, now, schedule.step(READ_BACK, delivery.tries))
+    fault = event.fault if event.done else event.fault or _late(delivery)
+    named = delivery.with_naming(done=True, shows=event.shows, fault=fault)
+    return replace(named, tries=0, next_try=now)
+
+
+def pointer(delivery: Delivery) -> Pointer:
+    """Return the pointer of a delivery's AMI as it begins."""
+    target, naming = delivery.target, delivery.naming
+    return Pointer(target.account, target.region, naming.parameter, naming.family, delivery.hub)
+
+
+def release(delivery: Delivery, image: SourceImage) -> Release:
+    """Return a delivery's AMI as one of its family."""
+    return Release(
+        delivery.ami,
+        image.creation_date or "",
+        delivery.ami if delivery.shared else delivery.image.id or "",
+        image.architecture or "",
+        delivery.id,
+        delivery.episode,
+    )
+
+
+def _late(delivery: Delivery) -> Fault:
+    what = f"The parameter {delivery.naming.parameter} was not brought up to date within a quarter of an hour."
+    cure = (
+        f"Look at `ami-promoter status {delivery.ami}`, and at the function `worker`: its dead letters and errors. "
+        f"Then `ami-promoter retry {delivery.ami} --account {delivery.target.account}`."
+    )
+    return Fault("pointer-late", delivery.where, what, cure)

@@ -1,0 +1,1 @@
+"""Parameter Store in a target."""

@@ -1,0 +1,109 @@
+"""Parameter Store in a target, by the copy role, in a session that can reach one parameter."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from chalicelib.engine.aws.refusals import gone
+from chalicelib.engine.aws.sessions import Sessions
+from chalicelib.images import register
+from chalicelib.images.aws.shapes import tag_list
+from chalicelib.release.pointer import IMAGE_TYPE, Pointer, Shown
+from chalicelib.release.ports import SeenParameter
+from chalicelib.targets.applied_file import Target
+
+NOT_THERE = "ParameterNotFound"
+EXISTS = "ParameterAlreadyExists"
+TEXT = "text"
+"""The data type of an ordinary parameter."""
+
+
+class AwsParameters:
+    """The port ``Parameters``."""
+
+    def __init__(self, sessions: Sessions, partition: str) -> None:
+        self._sessions = sessions
+        self._partition = partition
+
+    def look(self, target: Target, pointer: Pointer, images: Collection[str]) -> SeenParameter:
+        with self._sessions.as_refusal("GetParameter", pointer.where):
+            shown = _shown(self._client("ssm", target, pointer), pointer)
+        wanted = sorted({*images, *([shown.value] if shown and shown.data_type == IMAGE_TYPE else [])})
+        if not wanted:
+            return SeenParameter(shown, frozenset())
+        with self._sessions.as_refusal("DescribeImages", pointer.where):
+            found = self._client("ec2", target, pointer).describe_images(
+                Filters=[{"Name": "image-id", "Values": wanted}, {"Name": "state", "Values": ["available"]}],
+                IncludeDeprecated=True,  # a deprecated AMI can be launched by its id
+            )["Images"]
+        return SeenParameter(shown, frozenset(raw["ImageId"] for raw in found))
+
+    def change(self, target: Target, pointer: Pointer) -> bool:
+        """Write, and then tag: tags cannot be given with a new value, only with a new parameter."""
+        intent = pointer.intent
+        if intent is None:
+            return False
+        ssm = self._client("ssm", target, pointer)
+        with self._sessions.as_refusal("GetParameter", pointer.where):
+            shown = _shown(ssm, pointer)
+        value = "" if shown is None else shown.value
+        if value not in (intent.over, intent.image):
+            return False
+        if not intent.image:
+            with self._sessions.as_refusal("DeleteParameter", pointer.where), gone(NOT_THERE):
+                ssm.delete_parameter(Name=pointer.parameter)
+            return True
+        named: dict[str, Any] = {"Name": pointer.parameter, "Value": intent.image}
+        tags = tag_list({register.HUB_TAG: pointer.hub, register.SOURCE_IMAGE_TAG: intent.source})
+        with self._sessions.as_refusal("PutParameter", pointer.where):
+            try:
+                if shown is None:
+                    ssm.put_parameter(**named, Type="String", DataType=IMAGE_TYPE, Tags=tags)
+                elif value != intent.image:
+                    ssm.put_parameter(**named, Overwrite=True)
+            except ClientError as error:
+                if error.response["Error"]["Code"] == EXISTS:  # somebody has made it since, or it shows late
+                    return False
+                raise
+        if shown is not None:
+            with self._sessions.as_refusal("AddTagsToResource", pointer.where):
+                ssm.add_tags_to_resource(ResourceType="Parameter", ResourceId=pointer.parameter, Tags=tags)
+        return True
+
+    def _client(self, service: str, target: Target, pointer: Pointer) -> Any:
+        arn = f"arn:{self._partition}:ssm:{target.region}:{target.account}:parameter{pointer.parameter}"
+        return self._sessions.assumed(
+            service,
+            target.region,
+            f"arn:{self._partition}:iam::{target.account}:role/{target.role_name}",
+            target.external_id,
+            f"ami-promoter-{pointer.key.name}",
+            policy(arn),
+        )
+
+
+def policy(parameter_arn: str) -> str:
+    """Return the session policy for one parameter. AWS checks the AMI with the caller's rights, hence DescribeImages.
+
+    [aws-facts, Added end of November 2026, VERIFIED]
+    """
+    actions = ["ssm:GetParameter", "ssm:PutParameter", "ssm:AddTagsToResource", "ssm:DeleteParameter"]
+    statements = [
+        {"Effect": "Allow", "Action": actions, "Resource": parameter_arn},
+        {"Effect": "Allow", "Action": "ec2:DescribeImages", "Resource": "*"},
+    ]
+    return json.dumps({"Version": "2012-10-17", "Statement": statements}, separators=(",", ":"))
+
+
+def _shown(ssm: Any, pointer: Pointer) -> Shown | None:
+    try:
+        found = ssm.get_parameter(Name=pointer.parameter)["Parameter"]
+    except ClientError as error:
+        if error.response["Error"]["Code"] == NOT_THERE:
+            return None
+        raise
+    return Shown(found["Value"], found.get("DataType", TEXT))

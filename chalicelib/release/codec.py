@@ -1,0 +1,49 @@
+"""The stored form of pointers, and of the AMIs of a family in a target."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from chalicelib.engine import codec
+from chalicelib.engine.ports import Stored, Write
+from chalicelib.engine.runner import Codec
+from chalicelib.engine.stored import body, compact, parsed, read_body
+from chalicelib.release.current import Release
+from chalicelib.release.pointer import Command, Event, Pointer
+
+
+class PointerCodec(Codec[Pointer, Command, Event]):
+    """The stored form of pointers."""
+
+    def decode(self, stored: Stored) -> Pointer:
+        """Read a pointer. Raises Unreadable."""
+        return replace(read_body(Pointer, stored), inbox=stored.inbox)
+
+    def encode(self, record: Pointer) -> Write:
+        """Return it as it is to be stored."""
+        return Write(record.key, record.state.value, body(record), record.due_at)
+
+    def about(self, record: Pointer, _now: int) -> Mapping[str, object]:
+        """Return its parameter and target, for the log."""
+        names = {"parameter": record.parameter, "family": record.family}
+        return {**names, "target_account": record.account, "target_region": record.region}
+
+
+POINTERS = PointerCodec()
+
+
+def release_item(release: Release) -> dict[str, Any]:
+    """Return the attributes of a release's item."""
+    return {"kind": "release", **offered_by(release.delivery, release.episode), "body": compact(codec.encode(release))}
+
+
+def offered_by(delivery: str, episode: int) -> dict[str, Any]:
+    """Return the attributes by which a release's item says who offered it."""
+    return {"delivery": delivery, "episode": episode}
+
+
+def read_release(item: Mapping[str, Any], what: str) -> Release:
+    """Read a release. Raises ValueError or Unreadable if it is damaged."""
+    return codec.decode(Release, parsed(item, what), what)

@@ -1,0 +1,368 @@
+"""The state machine of a pointer: the parameter in a target that names the current AMI of a family there.
+
+What it must name is computed from the releases and from what the target shows available; the worker makes Parameter
+Store agree with it. It never overwrites what is not ours: a value that no delivery of this family brought there.
+
+PutParameter answers before AWS has checked a value of the data type ``aws:ec2:image``; a value that AWS refuses
+changes nothing [aws-facts, Added end of November 2026, VERIFIED]. So a written value counts when it was read back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+
+from chalicelib.engine import addresses, schedule
+from chalicelib.engine.errors import IllegalEvent, RefusalKind
+from chalicelib.engine.faults import Fault
+from chalicelib.release.current import Release, current
+
+IMAGE_TYPE = "aws:ec2:image"
+"""The data type of a parameter that AWS checks to be an AMI, and that a launch can resolve."""
+
+READ_BACK: Sequence[int] = (5, 10, 20, 30, 60)
+"""Seconds between looks at a written value."""
+
+VALID_WITHIN = 10 * schedule.MINUTE
+"""For this time AWS may still be checking a written value; and for this time a refusal counts as passing."""
+
+LOOK_EVERY = schedule.DAY
+
+
+class State(StrEnum):
+    """What a pointer waits for."""
+
+    RESTING = "resting"
+    """the next AMI of its family there, or the daily look"""
+    WRITING = "writing"
+    """a written value to be read back"""
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """A change of the parameter. ``at``: when it was decided, in epoch seconds."""
+
+    image: str
+    """The AMI that it is to name; "": it is to be deleted."""
+    over: str
+    """What it showed: only this is overwritten; "": there was no parameter."""
+    source: str
+    at: int
+    asked: bool = False
+    """Whether Parameter Store has taken the call, or may have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pointer:
+    """A pointer's record; times are epoch seconds. ``releases`` are those of the last look, oldest first."""
+
+    account: str
+    region: str
+    parameter: str
+    family: str
+    hub: str
+    releases: tuple[Release, ...] = ()
+    image: str = ""
+    """The AMI of ours that the parameter named at the last look; "" if it named none."""
+    intent: Intent | None = None
+    settled: bool = False
+    """Whether the last look led to the end: nothing is left to write or to try again now."""
+    fault: Fault | None = None
+    """Why the parameter does not name what is current."""
+    waiting: tuple[str, ...] = ()
+    """Deliveries to wake when it is settled."""
+    tries: int = 0
+    since: int = 0
+    """When the present tries began."""
+    next_try: int | None = 0
+    """When to look, or to try, again; None: not by itself, as the targets file no longer wants it."""
+    inbox: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def key(self) -> addresses.RecordKey:
+        """Where it is stored."""
+        return addresses.pointer(self.account, self.region, self.parameter)
+
+    @property
+    def state(self) -> State:
+        """What it waits for."""
+        return State.RESTING if self.intent is None else State.WRITING
+
+    @property
+    def due_at(self) -> int | None:
+        """When a worker must look at it again."""
+        return self.next_try
+
+    @property
+    def where(self) -> str:
+        """The parameter's place, for messages."""
+        return f"account {self.account}, {self.region}, parameter {self.parameter}"
+
+    @property
+    def source(self) -> str:
+        """The hub's AMI of what it names; "" if it names none of ours."""
+        return next((one.source for one in self.releases if one.image == self.image), "")
+
+    def considers(self, delivery: str, episode: int) -> bool:
+        """Whether it is settled, and a delivery's release counted."""
+        return self.settled and any((one.delivery, one.episode) == (delivery, episode) for one in self.releases)
+
+
+# --- commands and events ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Read the releases, the parameter, and which of their AMIs the target shows available."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """PutParameter or DeleteParameter, if the parameter still shows what it showed."""
+
+
+@dataclass(frozen=True, slots=True)
+class WakeDeliveries:
+    """Wake the deliveries that wait for it."""
+
+    deliveries: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A parameter as Parameter Store shows it."""
+
+    value: str
+    data_type: str = IMAGE_TYPE
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What a look has shown. ``shown`` is None if there is no such parameter."""
+
+    releases: tuple[Release, ...]
+    shown: Shown | None
+    available: frozenset[str]
+    """Of the releases' AMIs, and of ``shown``'s."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unwanted:
+    """The targets file no longer names this parameter for the target: what it shows stays."""
+
+    releases: tuple[Release, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """Parameter Store has taken the change."""
+
+
+@dataclass(frozen=True, slots=True)
+class Overtaken:
+    """The parameter no longer showed what it had shown, so it was left as it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class PointerRefused:
+    """A command was not executed, or it is not known whether it was (``unknown``)."""
+
+    kind: RefusalKind
+    fault: Fault
+    releases: tuple[Release, ...]
+    unknown: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveriesWoken:
+    """Those deliveries were woken."""
+
+    deliveries: tuple[str, ...]
+
+
+Command = Look | Change | WakeDeliveries
+Event = Looked | Unwanted | Changed | Overtaken | PointerRefused | DeliveriesWoken
+
+_RESTING, _ANY = frozenset({State.RESTING}), frozenset(State)
+
+TRANSITIONS: Mapping[State, Mapping[type, frozenset[State]]] = {
+    State.RESTING: {Looked: _ANY, Unwanted: _RESTING, PointerRefused: _RESTING, DeliveriesWoken: _RESTING},
+    State.WRITING: {
+        Looked: _ANY,
+        Unwanted: _RESTING,
+        Changed: frozenset({State.WRITING}),
+        Overtaken: _RESTING,
+        PointerRefused: _ANY,
+    },
+}
+"""State -> event -> the states that can follow."""
+
+
+def outstanding(pointer: Pointer, now: int) -> tuple[Command, ...]:
+    """List what is left to do now."""
+    if pointer.settled and pointer.waiting:
+        return (WakeDeliveries(pointer.waiting),)
+    if pointer.next_try is None or now < pointer.next_try:
+        return ()
+    to_change = pointer.intent is not None and not pointer.intent.asked
+    return (Change(),) if to_change else (Look(),)
+
+
+def looks(pointer: Pointer, _now: int) -> tuple[Command, ...]:
+    """Return what a wake asks for: what is delivered, taken back or repaired shows in a look alone."""
+    to_change = pointer.intent is not None and not pointer.intent.asked
+    return () if to_change else (Look(),)
+
+
+def acts(command: Command) -> bool:
+    """Whether it changes anything, so that the record must be written before it and after it."""
+    return not isinstance(command, Look)
+
+
+def announced(pointer: Pointer, command: Command) -> str:
+    """Return the API call and its resource, for the history."""
+    if not isinstance(command, Change) or pointer.intent is None:
+        return ""
+    return f"{'PutParameter' if pointer.intent.image else 'DeleteParameter'} {pointer.parameter}"
+
+
+def evolve(pointer: Pointer, event: Event, now: int) -> Pointer:
+    """Return the pointer as it is after the event. Raises IllegalEvent."""
+    allowed = TRANSITIONS[pointer.state].get(type(event), frozenset())
+    after = _apply(pointer, event, now)
+    if after.state not in allowed:
+        raise IllegalEvent(str(pointer.key), pointer.state, f"{type(event).__name__} leading to {after.state}")
+    return after
+
+
+def _apply(pointer: Pointer, event: Event, now: int) -> Pointer:
+    match event:
+        case Looked():
+            return _looked(pointer, event, now)
+        case Unwanted(releases):
+            return replace(_settle(_with_releases(pointer, releases), now), next_try=None)
+        case Changed() if pointer.intent is not None:
+            return _again(replace(pointer, intent=replace(pointer.intent, asked=True)), now, READ_BACK)
+        case Overtaken():
+            return _again(replace(pointer, intent=None), now, READ_BACK)
+        case PointerRefused():
+            return _refused(pointer, event, now)
+        case DeliveriesWoken(woken):
+            return replace(pointer, waiting=tuple(one for one in pointer.waiting if one not in woken))
+    return pointer
+
+
+def _looked(pointer: Pointer, event: Looked, now: int) -> Pointer:
+    before, shown = pointer, event.shown
+    pointer = _with_releases(pointer, event.releases)
+    if shown is not None and (fault := _not_ours(before, event.releases, shown)):
+        return _settle(replace(pointer, image=""), now, fault)
+    value = "" if shown is None else shown.value
+    pointer = replace(pointer, image=value)
+    intent = pointer.intent
+    if intent is not None and value != intent.image and now < intent.at + VALID_WITHIN:
+        return _again(pointer, now, READ_BACK)
+    now_current = current(event.releases, event.available)
+    if now_current is None:
+        return _nothing_current(pointer, event, now)
+    if value == now_current.image:
+        return _settle(pointer, now)
+    if intent is not None and intent.image == now_current.image and value != intent.image:
+        return _settle(pointer, now, _not_valid(pointer, now_current))
+    if fault := _other_architecture(pointer, now_current):
+        return _settle(pointer, now, fault)
+    return _intend(pointer, Intent(now_current.image, value, now_current.source, now), now)
+
+
+def _with_releases(pointer: Pointer, releases: tuple[Release, ...]) -> Pointer:
+    """Return it with the releases of a look; deliveries that are new among them wait for where it leads."""
+    known = {(one.delivery, one.episode) for one in pointer.releases}
+    new = [one.delivery for one in releases if (one.delivery, one.episode) not in known]
+    return replace(pointer, releases=releases, waiting=tuple(dict.fromkeys((*pointer.waiting, *new))))
+
+
+def _nothing_current(pointer: Pointer, event: Looked, now: int) -> Pointer:
+    """Where no AMI of the family can be launched, delete the name of one that was shared; leave that of a copy."""
+    named = next((one for one in event.releases if one.image == pointer.image), None)
+    if not pointer.image:
+        return _settle(pointer, now)
+    gone = named is None and pointer.image not in event.available
+    if gone or (named is not None and named.shared):
+        return _intend(pointer, Intent("", pointer.image, "", now), now)
+    return _settle(pointer, now, _dangling(pointer))
+
+
+def _intend(pointer: Pointer, intent: Intent, now: int) -> Pointer:
+    return replace(pointer, intent=intent, settled=False, fault=None, tries=0, since=now, next_try=now)
+
+
+def _settle(pointer: Pointer, now: int, fault: Fault | None = None) -> Pointer:
+    """End the tries. Without a release it looks no more by itself."""
+    next_try = now + LOOK_EVERY if pointer.releases else None
+    return replace(pointer, intent=None, settled=True, fault=fault, tries=0, since=0, next_try=next_try)
+
+
+def _again(pointer: Pointer, now: int, steps: Sequence[int]) -> Pointer:
+    wait, since = schedule.step(steps, pointer.tries), pointer.since or now
+    return replace(pointer, settled=False, tries=pointer.tries + 1, since=since, next_try=now + wait)
+
+
+def _refused(pointer: Pointer, event: PointerRefused, now: int) -> Pointer:
+    """Try again what passes by itself, for ten minutes; then it rests until the next look."""
+    pointer = _with_releases(pointer, event.releases)
+    intent = pointer.intent
+    if intent is not None and event.unknown:
+        return _again(replace(pointer, intent=replace(intent, asked=True)), now, READ_BACK)
+    passing = event.kind in (RefusalKind.THROTTLED, RefusalKind.NOT_YET)
+    if passing and (not pointer.since or now < pointer.since + VALID_WITHIN):
+        asked = intent is not None and intent.asked
+        return _again(pointer if asked else replace(pointer, intent=None), now, schedule.RETRIES)
+    return _settle(pointer, now, event.fault)
+
+
+# --- faults -----------------------------------------------------------------------------------------------------------
+
+
+def _not_ours(pointer: Pointer, releases: Sequence[Release], shown: Shown) -> Fault | None:
+    """Return why the parameter is not ours to change; None: it is."""
+    delete = f"`aws ssm delete-parameter --name {pointer.parameter}` in that account and Region"
+    cure = f"If nobody needs it, {delete}; or name another `ssm_parameter` in the targets file. {_retry(pointer)}"
+    if shown.data_type != IMAGE_TYPE:
+        what = f"It has the data type {shown.data_type}, which AWS cannot change; it must be {IMAGE_TYPE}."
+        return Fault("pointer-other-type", pointer.where, what, cure)
+    intended = pointer.intent.image if pointer.intent else ""
+    if shown.value in {one.image for one in (*pointer.releases, *releases)} | {pointer.image, intended} - {""}:
+        return None
+    what = f"It names {shown.value[:80]!a}, which this hub has not delivered there as `{pointer.family}`."
+    return Fault("pointer-not-ours", pointer.where, what, cure)
+
+
+def _not_valid(pointer: Pointer, wanted: Release) -> Fault:
+    what = f"AWS took the value {wanted.image}, but has not shown it within ten minutes."
+    cure = f"Look whether the account can launch that AMI, and for events `Parameter Store Change`. {_retry(pointer)}"
+    return Fault("pointer-not-valid", pointer.where, what, cure)
+
+
+def _other_architecture(pointer: Pointer, wanted: Release) -> Fault | None:
+    named = next((one for one in pointer.releases if one.image == pointer.image), None)
+    if named is None or named.architecture == wanted.architecture:
+        return None
+    what = (
+        f"It names {named.image}, which is {named.architecture}; {wanted.image}, the newest of the family, is "
+        f"{wanted.architecture}. What launches from it could not run that."
+    )
+    cure = f"Give each architecture a family of its own: tag the source, and promote it again. {_retry(pointer)}"
+    return Fault("pointer-other-architecture", pointer.where, what, cure)
+
+
+def _dangling(pointer: Pointer) -> Fault:
+    what = f"It names {pointer.image}, and the account shows no AMI of the family `{pointer.family}` available."
+    cure = f"Promote an AMI of the family; or delete the parameter there. {_retry(pointer)}"
+    return Fault("pointer-nothing-current", pointer.where, what, cure)
+
+
+def _retry(pointer: Pointer) -> str:
+    ami = max((one for one in pointer.releases), key=lambda one: one.order, default=None)
+    name = "AMI" if ami is None else ami.source
+    return f"Then `ami-promoter retry {name} --account {pointer.account}`."

@@ -1,0 +1,49 @@
+"""What the worker of pointers needs of a target, and what deliveries need of pointers."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Protocol
+
+from chalicelib.engine.addresses import RecordKey
+from chalicelib.release.current import Release
+from chalicelib.release.pointer import Pointer, Shown
+from chalicelib.targets.applied_file import Target
+
+
+@dataclass(frozen=True, slots=True)
+class SeenParameter:
+    """A parameter, None if there is none, and which of the AMIs that were asked for the account can launch."""
+
+    shown: Shown | None
+    available: frozenset[str]
+
+
+class Parameters(Protocol):
+    """Parameter Store in a target, under the copy role. Every method may raise Refusal.
+
+    ``target`` is as the applied file has it now.
+    """
+
+    def look(self, target: Target, pointer: Pointer, images: Collection[str]) -> SeenParameter:
+        """Read the parameter, and which of these AMIs, and of the one that it names, are available."""
+
+    def change(self, target: Target, pointer: Pointer) -> bool:
+        """Do what the pointer's intent says, if the parameter shows what that expects; False: it does not.
+
+        Repeating it is safe.
+        """
+
+
+class Pointers(Protocol):
+    """The pointers, as deliveries see them. Repeating is safe."""
+
+    def offer(self, pointer: Pointer, release: Release) -> None:
+        """Name an AMI as one of the family, and wake the pointer; it is made if it is the family's first there."""
+
+    def take_back(self, pointer: Pointer, source: str, delivery: str, episode: int) -> None:
+        """Take a shared AMI back, whose shares have closed, unless a later episode has offered it again."""
+
+    def look(self, key: RecordKey) -> Pointer | None:
+        """Read a pointer; None if there is none, or it cannot be read."""

@@ -1,0 +1,101 @@
+"""The executor of pointers, and what deliveries reach of them."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from chalicelib.engine import addresses
+from chalicelib.engine.budget import Budget
+from chalicelib.engine.errors import ParkRecord, Refusal, RefusalKind
+from chalicelib.engine.ports import Records
+from chalicelib.engine.runner import Machine
+from chalicelib.engine.stored import peek
+from chalicelib.engine.waker import Clock, Waker
+from chalicelib.images.family import parameter_of
+from chalicelib.release import pointer as machine
+from chalicelib.release.codec import POINTERS, offered_by, read_release, release_item
+from chalicelib.release.current import Release, remembered
+from chalicelib.release.pointer import Pointer
+from chalicelib.release.ports import Parameters
+from chalicelib.targets.applied_file import Target
+from chalicelib.targets.ports import Targets
+
+POINTER_MACHINE: Machine[Pointer, machine.Command, machine.Event] = Machine(
+    machine.outstanding, machine.evolve, looks=machine.looks, acts=machine.acts, announced=machine.announced
+)
+
+
+class PointerExecutor:
+    """Executes a pointer's commands."""
+
+    def __init__(self, records: Records, waker: Waker, parameters: Parameters, targets: Targets) -> None:
+        self._records = records
+        self._waker = waker
+        self._parameters = parameters
+        self._targets = targets
+
+    def execute(self, record: Pointer, command: machine.Command, _budget: Budget) -> machine.Event:
+        """Execute one command; a refusal comes back as an event."""
+        if isinstance(command, machine.WakeDeliveries):
+            wakes = [(addresses.delivery(one), f"{record.key}:{record.next_try}") for one in command.deliveries]
+            self._waker.wake_all(wakes)
+            return machine.DeliveriesWoken(command.deliveries)
+        looks = isinstance(command, machine.Look)
+        releases = self._releases(record) if looks else record.releases
+        try:
+            target = self._target(record)
+            if target is None:
+                return machine.Unwanted(releases)
+            if not looks:
+                return machine.Changed() if self._parameters.change(target, record) else machine.Overtaken()
+            seen = self._parameters.look(target, record, [one.image for one in releases])
+        except Refusal as refusal:
+            return machine.PointerRefused(refusal.kind, refusal.fault, releases, refusal.unknown)
+        return machine.Looked(releases, seen.shown, seen.available)
+
+    def _target(self, record: Pointer) -> Target | None:
+        """Return the target as the applied file has it; None if the file no longer wants this parameter there."""
+        meant = self._targets.read().resolve(record.account)
+        here = (record.account, record.region)
+        target = next((one for one in meant.targets if (one.account, one.region) == here), None)
+        trouble = meant.blocked.get(record.account) or meant.waits or next(iter(meant.faults), None)
+        if target is None and trouble is not None and trouble.code != "unknown-account":
+            raise Refusal(RefusalKind.DENIED, trouble)
+        wanted = target is not None and parameter_of(target.ssm_parameter, record.family) == record.parameter
+        return target if wanted else None
+
+    def _releases(self, record: Pointer) -> tuple[Release, ...]:
+        """List the releases there, and forget all but the newest. A damaged one is left out."""
+        found: list[Release] = []
+        for key, item in self._records.list_readable(record.key.pk, addresses.RELEASE):
+            with suppress(ParkRecord, ValueError):
+                found.append(read_release(item, str(key)))
+        kept = remembered(found, record.image)
+        for one in found:
+            if one not in kept:
+                self._records.forget(addresses.release(record.key, one.source), {"kind": "release"})
+        return tuple(kept)
+
+
+class RecordedPointers:
+    """The port ``Pointers``, from records."""
+
+    def __init__(self, records: Records, waker: Waker, clock: Clock) -> None:
+        self._records = records
+        self._waker = waker
+        self._clock = clock
+
+    def offer(self, pointer: Pointer, release: Release) -> None:
+        """See the port."""
+        self._records.put(addresses.release(pointer.key, release.source), release_item(release))
+        cause = f"{release.delivery}:{release.episode}:{self._clock()}"
+        self._waker.wake(pointer.key, cause, fresh=POINTERS.encode(pointer))
+
+    def take_back(self, pointer: Pointer, source: str, delivery: str, episode: int) -> None:
+        """See the port."""
+        self._records.forget(addresses.release(pointer.key, source), offered_by(delivery, episode))
+        self._waker.wake(pointer.key, f"{delivery}:{episode}:back:{self._clock()}")
+
+    def look(self, key: addresses.RecordKey) -> Pointer | None:
+        """See the port."""
+        return peek(self._records, key, POINTERS)

@@ -1,0 +1,176 @@
+"""The pointer of a family in a target names the current AMI there, in any order of promotions, crashes and events."""
+
+import pytest
+
+from chalicelib.engine import addresses
+from chalicelib.release.pointer import Shown
+from tests.service.cloud import START, CloudBehavior
+from tests.service.hub import Hub
+
+DEV = "200000000001"
+NAME = "/golden/base/current"
+SETTINGS = {"ssm_parameter": "/golden/{family}/current"}
+OLD, NEW, NEXT = "ami-0a", "ami-0b", "ami-0c"
+MADE = {OLD: "2026-01-01T00:00:00.000Z", NEW: "2026-02-01T00:00:00.000Z", NEXT: "2026-03-01T00:00:00.000Z"}
+HOUR, DAY = 3600, 24 * 3600
+
+
+def a_hub(mode="copy", **behavior) -> Hub:
+    """A hub with three AMIs of one family, of which the target is to know the current one."""
+    hub = Hub(behavior=CloudBehavior(**behavior), target={**SETTINGS, "mode": mode})
+    for number, (ami, made) in enumerate(MADE.items()):
+        hub.cloud.make_image(ami, {f"snap-{number}": True}, family="base", CreationDate=made)
+    return hub
+
+
+def promote(hub: Hub, *amis: str, seconds: int = 2 * HOUR) -> None:
+    for ami in amis:
+        hub.cloud.tag(ami, "default")
+    hub.run(until=hub.cloud.now + seconds)
+
+
+def shown(hub: Hub) -> str:
+    """The AMI that the parameter names, by its source; "" if there is none."""
+    found = hub.cloud.parameters.get((DEV, NAME))
+    if found is None:
+        return ""
+    image = hub.cloud.images.get(found.value)
+    return found.value if image is None else image.source
+
+
+def notice(hub: Hub, ami: str) -> dict:
+    """The last notice of the delivery of an AMI."""
+    return next(one for one in reversed(hub.cloud.notices) if "delivery" in one and one["source_image"] == ami)
+
+
+@pytest.mark.parametrize("mode", ["copy", "share"])
+def test_the_parameter_names_the_ami_before_the_notice_says_so(mode):
+    hub = a_hub(mode)
+    promote(hub, OLD)
+
+    told = notice(hub, OLD)
+    assert shown(hub) == OLD
+    assert told["family"] == "base"
+    assert told["pointer"] == {"parameter": NAME, "image": hub.cloud.parameters[DEV, NAME].value, "fault": None}
+
+
+@pytest.mark.parametrize("order", [(OLD, NEW), (NEW, OLD)])
+@pytest.mark.parametrize("mode", ["copy", "share"])
+def test_the_newest_by_creation_stays_current(order, mode):
+    """A promotion of an older AMI delivers, and does not move the pointer back."""
+    hub = a_hub(mode)
+    for ami in order:
+        promote(hub, ami)
+
+    assert shown(hub) == NEW
+    assert notice(hub, OLD)["outcome"] in ("delivered", "shared")
+    assert notice(hub, order[1])["pointer"]["image"] == hub.cloud.parameters[DEV, NAME].value
+
+
+def test_a_notice_waits_until_the_new_value_was_read_back():
+    """Parameter Store answers before it has checked the value."""
+    hub = a_hub(checking=(300,))
+    promote(hub, OLD)
+
+    told = notice(hub, OLD)
+    assert told["pointer"]["fault"] is None
+    assert told["at"] >= START + 300
+
+
+def test_two_values_are_not_on_their_way_at_once():
+    """The second is written when the first was read back, so that the newer one stays."""
+    hub = a_hub(checking=(300, 0))
+    hub.cloud.tag(OLD, "default")
+    hub.run(until=hub.cloud.now + 200)
+    promote(hub, NEW)
+
+    assert shown(hub) == NEW
+
+
+def test_without_the_tag_or_the_setting_nothing_is_written():
+    hub = a_hub()
+    hub.cloud.make_image("ami-0d", {"snap-9": True})
+    promote(hub, "ami-0d")
+
+    assert hub.cloud.parameters == {}
+    assert notice(hub, "ami-0d")["pointer"] is None
+    assert hub.stores.records.read(addresses.pointer(DEV, "us-east-1", NAME)) is None
+
+
+def test_a_family_that_cannot_be_used_is_a_fault_and_the_ami_is_delivered():
+    hub = a_hub()
+    hub.cloud.make_image("ami-0d", {"snap-9": True}, family="no family!")
+    promote(hub, "ami-0d")
+
+    told = notice(hub, "ami-0d")
+    assert told["outcome"] == "delivered"
+    assert told["pointer"]["fault"]["code"] == "family-not-usable"
+
+
+@pytest.mark.parametrize(
+    ("there", "code"),
+    [(Shown("ami-0fff"), "pointer-not-ours"), (Shown("ami-0fff", "text"), "pointer-other-type")],
+)
+def test_what_is_not_ours_stays_until_it_is_deleted(there, code):
+    hub = a_hub()
+    hub.cloud.parameters[DEV, NAME] = there
+    promote(hub, OLD)
+    told = notice(hub, OLD)
+    assert hub.cloud.parameters[DEV, NAME] == there
+    assert told["outcome"] == "delivered"
+    assert told["pointer"]["fault"]["code"] == code
+    assert "aws ssm delete-parameter" in told["pointer"]["fault"]["cure"]
+
+    del hub.cloud.parameters[DEV, NAME]
+    hub.run(until=hub.cloud.now + 25 * HOUR)
+    assert shown(hub) == OLD
+
+
+def test_a_parameter_that_somebody_deleted_is_made_again_within_a_day():
+    hub = a_hub()
+    promote(hub, OLD)
+    del hub.cloud.parameters[DEV, NAME]
+    hub.run(until=hub.cloud.now + 25 * HOUR)
+
+    assert shown(hub) == OLD
+
+
+def test_an_ami_that_its_owner_deregistered_is_not_current_any_more():
+    hub = a_hub()
+    promote(hub, OLD, NEW)
+    hub.cloud.deregistered.add(hub.cloud.parameters[DEV, NAME].value)
+    hub.run(until=hub.cloud.now + 25 * HOUR)
+
+    assert shown(hub) == OLD
+
+
+def test_a_shared_ami_that_is_withdrawn_gives_way_to_the_next_and_the_last_takes_the_parameter_along():
+    hub = a_hub("share")
+    promote(hub, OLD, NEW)
+    hub.cloud.tag(NEW, None)
+    hub.run(until=hub.cloud.now + HOUR)
+    assert shown(hub) == OLD
+
+    hub.cloud.tag(OLD, None)
+    hub.run(until=hub.cloud.now + HOUR)
+    assert hub.cloud.parameters == {}
+
+
+def test_another_architecture_is_a_fault():
+    hub = a_hub()
+    promote(hub, OLD)
+    hub.cloud.make_image("ami-0d", {"snap-9": True}, family="base", CreationDate="2026-04-01T00:00:00.000Z", Architecture="i386")
+    promote(hub, "ami-0d")
+
+    assert shown(hub) == OLD
+    assert notice(hub, "ami-0d")["pointer"]["fault"]["code"] == "pointer-other-architecture"
+
+
+def test_a_value_that_parameter_store_never_takes_is_a_fault_after_a_quarter_of_an_hour_at_most():
+    hub = a_hub(checking=(10**8,))
+    promote(hub, OLD)
+
+    told = notice(hub, OLD)
+    assert told["outcome"] == "delivered"
+    assert told["pointer"]["fault"]["code"] == "pointer-not-valid"
+    assert told["at"] < START + HOUR
