@@ -19,6 +19,8 @@ from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.places import Resource
 from chalicelib.engine.ports import Stored
 from chalicelib.promotion.model import PromotionState
+from chalicelib.release.codec import POINTERS
+from chalicelib.release.pointer import Pointer
 from chalicelib.sharing.grant_names import grant_stem
 from chalicelib.sharing.holders import needed, past_end, standing
 from chalicelib.sharing.share import DELIVERED_AMIS, Share, ShareState
@@ -63,6 +65,8 @@ class Invariants:
         """Records that a test has damaged. They are parked, and no other record may be."""
         self.read_before: tuple[set[str], set[tuple[str, str]]] = set(), set()
         """Receivers, and what was withdrawn, when the invocation began: it may have read the file before a change."""
+        self.foreign_parameters: set[tuple[str, str]] = set()
+        """Parameters (account, name) into which somebody else has written an AMI: they stay as they are."""
         self.refused_for = 0
         """Seconds for which AWS has refused calls without a pause: a share may close so much later."""
         self.may_tell_nobody = False
@@ -83,12 +87,19 @@ class Invariants:
             self._deregistering(args[0], args[1])
         elif port == "notices" and method == "publish":
             self._telling(args[0])
+        elif (port, method) == ("target.parameters", "change"):
+            self._naming(args[1])
         elif port in ADAPTERS and method == "open":
             for share in args[1]:
                 self._opening(share)
         elif port in ADAPTERS and method == "close":
             for share in args[1]:
                 self._closing(share)
+
+    def _naming(self, asked: Pointer) -> None:
+        stored = self._hub.stores.records.read(asked.key)
+        record = POINTERS.decode(stored)
+        assert record.intent is not None, f"invariant 3: {asked.where} is written without an intent on record"
 
     def _copying(self, asked: Delivery, source: str) -> None:
         record = self._delivery(asked.id)
@@ -436,9 +447,34 @@ class Invariants:
                 if not held <= lost or not held:
                     assert not needed(one), f"invariant 1: {resource} still counts {one}"
                 assert one.state not in LIVE, f"invariant 1: {resource} rests {one.state} for {one.account}"
+        self._names_what_is_current()
         for quota in hub.quota_keys():
             for lease in hub.stores.slots.leases(quota):
                 assert lease.over or lease.delivery in lost, f"{quota} still keeps slots: {lease}"
+
+    def _names_what_is_current(self) -> None:
+        """Each parameter names the newest AMI that was delivered or is shared there (invariant 12)."""
+        cloud, newest = self._hub.cloud, {}
+        for key in self._hub.delivery_keys():
+            stored = self._hub.stores.records.records.get(key)
+            if stored is None or key in self.poisoned:
+                continue
+            one = self._delivery(key.name)
+            image = one.ami if one.state is DeliveryState.SHARED else one.image.id or ""
+            stands = one.state in (DeliveryState.DELIVERED, DeliveryState.SHARED) and one.naming.parameter
+            if stands and image in cloud.launchable(one.target.account):
+                place = one.target.account, one.naming.parameter
+                made = cloud.hub_images[one.ami]["CreationDate"], one.ami, image
+                newest[place] = max(made, newest.get(place, made))
+        for place in {*newest, *cloud.parameters}:
+            pointer = POINTERS.decode(self._hub.stores.records.read(addresses.pointer(place[0], REGION, place[1])))
+            shown = cloud.parameters.get(place)
+            wanted = newest[place][2] if place in newest else ""
+            excused = self.poisoned or place in self.foreign_parameters or place[0] not in cloud.directory.accounts
+            left = not wanted and pointer.fault is not None and pointer.fault.code == "pointer-nothing-current"
+            assert (shown.value if shown else "") == wanted or excused or left, (
+                f"invariant 12: {place} shows {shown}, not {wanted}: {pointer}"
+            )
 
     def _kept(self, share: Share) -> bool:
         """Whether a share stays: held by deliveries at rest, or a grant held by delivered AMIs.

@@ -18,6 +18,7 @@ NATURE = {
     "registering": st.sampled_from([0, 300]),
     "lag": st.sampled_from([0, 3, 90]),
     "stale": st.sampled_from([0, 5, 25]),
+    "checking": st.sampled_from([0, 20, 300]),
     "hurry": st.sampled_from([7]),
 }
 MEDDLING = ["unshare", "share", "share", "revoke_grant", "delete_copy", "forge", "plant"]
@@ -51,6 +52,7 @@ def shapes() -> st.SearchStrategy[WorldSetup]:
         approval=st.sampled_from(["none", "none", "required"]),
         by_unit=st.sampled_from([False, False, True]),
         whole=st.booleans(),
+        dates=st.none() | st.permutations([1, 2, 3]),
     )
 
 
@@ -172,6 +174,13 @@ class Model(RecordsStory):
     def meddle(self, act, number, then):
         """Let a person interfere with resources of deliveries under way."""
         getattr(self.world, act)(number)
+        self.world.wait(then)
+
+    @precondition(lambda self: self.world.shape.dates is not None)
+    @rule(number=NUMBERS, then=THEN)
+    def take_parameter(self, number, then):
+        """Let somebody delete or write the parameter that names the current AMI."""
+        self.world.take_parameter(number)
         self.world.wait(then)
 
     @rule(act=st.sampled_from(["deregister_source", "deregister_delivered", "take_name"]), number=NUMBERS, then=THEN)

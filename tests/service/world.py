@@ -15,6 +15,7 @@ from chalicelib.delivery.model import DeliveryState
 from chalicelib.engine import addresses
 from chalicelib.engine.errors import LostRace, Refusal, RefusalKind
 from chalicelib.engine.places import Resource
+from chalicelib.release.pointer import Shown
 from chalicelib.sharing.entitlement import launched_by
 from chalicelib.targets.applied_file import AppliedFile, Directory, Target
 from chalicelib.targets.organization import Organization, Unit
@@ -39,6 +40,7 @@ NO_TARGET = "999999999998"
 """An account without a listed target in the hub: settings that use it as the way cannot be followed."""
 LOOKS = 4
 """Passes of discovery after all is at rest: two looks at a removal, and what follows from them."""
+PARAMETER = "/golden/base/current"
 NOBODY = "nobody"
 """A value that names no group: the service refuses it, and changes nothing."""
 
@@ -46,6 +48,7 @@ ROLE_METHODS = {
     "target.keys": ("describe",),
     "target.snapshots": ("find", "look_at", "copy", "tag", "delete"),
     "target.images": ("named", "of_delivery", "see", "register", "copy", "deprecate", "protect", "deregister"),
+    "target.parameters": ("look", "change"),
 }
 
 ROLE_ADAPTER = ("showing", "open", "close")
@@ -101,11 +104,16 @@ REFUSALS = {
     "a key's policy cannot be put": ("kms", "put_key_policy", RefusalKind.THROTTLED, False),
     "a key's policy is put, and nobody hears of it": ("kms", "put_key_policy", RefusalKind.THROTTLED, True),
     "a key's policy may not be put": ("kms", "put_key_policy", RefusalKind.DENIED, False),
+    "the parameter cannot be read": ("target.parameters", "look", RefusalKind.THROTTLED, False),
+    "the parameter may not be read": ("target.parameters", "look", RefusalKind.DENIED, False),
+    "the parameter cannot be written": ("target.parameters", "change", RefusalKind.THROTTLED, False),
+    "the parameter is written, and nobody hears of it": ("target.parameters", "change", RefusalKind.THROTTLED, True),
+    "the parameter may not be written": ("target.parameters", "change", RefusalKind.DENIED, False),
     "nothing can be published": ("notices", "publish", RefusalKind.THROTTLED, False),
 }
 """Port, method, kind, and whether the call took effect all the same."""
 
-WAITED_OUT = {"source", "snapshots", "images", "keys", "roles", "kms", "notices"}
+WAITED_OUT = {"source", "snapshots", "images", "keys", "roles", "kms", "notices", "target.parameters"}
 """Calls whose throttle only delays: it excuses no missing delivery."""
 
 
@@ -158,6 +166,8 @@ class WorldSetup:
     """An organizational unit brings the accounts; in share mode the unit itself may launch."""
     whole: bool = False
     """That is the whole organization."""
+    dates: Sequence[int] | None = None
+    """The AMIs are of one family, made on these days of a month, and targets have a parameter that names the newest."""
 
 
 class Supply:
@@ -209,6 +219,8 @@ class ModelWorld(Hub):
         }
         settings["share_snapshots"] = shape.mode == "share"
         settings["service_linked_roles"] = SERVICE_ROLES[: shape.service_roles]
+        if shape.dates is not None:
+            settings["ssm_parameter"] = "/golden/{family}/current"
         self._hurry = Supply(0)
         super().__init__(
             accounts=ACCOUNTS[: shape.accounts], parts=parts, stores=stores or in_memory(), target=settings
@@ -225,6 +237,7 @@ class ModelWorld(Hub):
             "lag": Supply(0),
             "stale": Supply(0),
             "fails": Supply(""),
+            "checking": Supply(0),
         }
         for name, supply in self.supplies.items():
             setattr(cloud, f"_{name}", supply)
@@ -248,7 +261,11 @@ class ModelWorld(Hub):
             self.gate.troubles.append(PortTrouble("roles", method, missing, WITHOUT_END, only=by_role))
         for number, (ami, snapshots) in enumerate(zip(AMIS, shape.amis, strict=False)):
             state = "pending" if shape.pending and not number else "available"
-            cloud.make_image(ami, {f"snap-0{n}": shape.encrypted[n] for n in snapshots}, state)
+            of: dict[str, Any] = {}
+            if shape.dates is not None:
+                day = shape.dates[number % len(shape.dates)]
+                of = {"family": "base", "CreationDate": f"2026-03-{day:02}T0{number}:00:00.000Z"}
+            cloud.make_image(ami, {f"snap-0{n}": shape.encrypted[n] for n in snapshots}, state, **of)
             self.values[ami] = None
         what = ", ".join(f"{ami} of {list(snapshots)}" for ami, snapshots in zip(AMIS, shape.amis, strict=False))
         self.tell(f"There are {what}, {shape.accounts} account(s); {shape}.")
@@ -273,7 +290,7 @@ class ModelWorld(Hub):
         return self.accounts[number % len(self.accounts)]
 
     def _lacks_role(self, *args: Any) -> bool:
-        return args[0].target.account in self.roleless
+        return getattr(args[0], "target", args[0]).account in self.roleless
 
     def _grants_without_role(self, _resource: str, shares: Any) -> bool:
         return shares[0].account in self.roleless
@@ -364,7 +381,9 @@ class ModelWorld(Hub):
         port, method, why, after = REFUSALS[what]
         account = None if number is None or port in ("source", "notices", "kms") else self.account(number)
         self.tell(f"{times} times: {what}{f' ({account})' if account else ''}.")
-        if why is not RefusalKind.THROTTLED or (after and port not in WAITED_OUT):
+        if port != "target.parameters" and (
+            why is not RefusalKind.THROTTLED or (after and port not in WAITED_OUT)
+        ):
             self.excuse(accounts=self.accounts if account is None else [account])
         concerns = (lambda *_args: True) if account is None else lambda *args: account in repr(args)
         self.gate.troubles.append(
@@ -378,7 +397,8 @@ class ModelWorld(Hub):
         self.tell(f"For {hours} hours: {what}.")
         self._hours_refused += hours
         deadline = min(self.shape.queue_deadline, self.shape.copy_deadline)
-        if port not in WAITED_OUT or why is not RefusalKind.THROTTLED or (self._hours_refused + 6) * HOUR > deadline:
+        long = (self._hours_refused + 6) * HOUR > deadline
+        if port not in WAITED_OUT or long or (why is not RefusalKind.THROTTLED and port != "target.parameters"):
             self.excuse()
         self.invariants.refused_for += hours * HOUR
         self.invariants.may_tell_nobody |= port == "notices"
@@ -508,6 +528,19 @@ class ModelWorld(Hub):
         self.cloud.deregistered.add(image.id)
         self.cloud.kept |= set(image.copies)
         del self.cloud.images[image.id]
+
+    def take_parameter(self, number: int) -> None:
+        """Let somebody delete the parameter of the family in a target, or write another AMI into it."""
+        account = self.account(number // 3)
+        if self.shape.dates is None:
+            return
+        if number % 3:
+            self.tell(f"Somebody deletes {PARAMETER} in {account}.")
+            self.cloud.parameters.pop((account, PARAMETER), None)
+        else:
+            self.tell(f"Somebody writes another AMI into {PARAMETER} in {account}.")
+            self.cloud.parameters[account, PARAMETER] = Shown("ami-0strange")
+            self.invariants.foreign_parameters.add((account, PARAMETER))
 
     def take_name(self, number: int) -> None:
         """Register a stranger's AMI under the name that the service's AMI needs."""
@@ -730,9 +763,15 @@ class ModelWorld(Hub):
         self.discover()
         self._until_nothing_happens(limit)
         self.tell("All that happens by itself has happened.")
-        at_rest = self.invariants.poisoned or self._next() is None
+        at_rest = self.invariants.poisoned or self._next() is None or self._only_looks_daily()
         assert at_rest, f"invariant 6: it does not come to rest: {self.outcomes()}"
         self.invariants.rest()
+
+    def _only_looks_daily(self) -> bool:
+        """Whether nothing is left but the daily looks of pointers."""
+        due = [key for key, item in self.stores.records.records.items() if item.wake_at is not None]
+        waits = self.groups.next() is not None or self.cloud.to_come or self._discover_at is not None
+        return not waits and all(key.kind == "pointer" for key in due)
 
     def _until_nothing_happens(self, limit: int) -> None:
         while (step := self._next()) is not None and step[0] <= limit:
