@@ -159,7 +159,9 @@ def test_a_shared_ami_that_is_withdrawn_gives_way_to_the_next_and_the_last_takes
 def test_another_architecture_is_a_fault():
     hub = a_hub()
     promote(hub, OLD)
-    hub.cloud.make_image("ami-0d", {"snap-9": True}, family="base", CreationDate="2026-04-01T00:00:00.000Z", Architecture="i386")
+    hub.cloud.make_image(
+        "ami-0d", {"snap-9": True}, family="base", CreationDate="2026-04-01T00:00:00.000Z", Architecture="i386"
+    )
     promote(hub, "ami-0d")
 
     assert shown(hub) == OLD

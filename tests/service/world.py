@@ -381,9 +381,7 @@ class ModelWorld(Hub):
         port, method, why, after = REFUSALS[what]
         account = None if number is None or port in ("source", "notices", "kms") else self.account(number)
         self.tell(f"{times} times: {what}{f' ({account})' if account else ''}.")
-        if port != "target.parameters" and (
-            why is not RefusalKind.THROTTLED or (after and port not in WAITED_OUT)
-        ):
+        if port != "target.parameters" and (why is not RefusalKind.THROTTLED or (after and port not in WAITED_OUT)):
             self.excuse(accounts=self.accounts if account is None else [account])
         concerns = (lambda *_args: True) if account is None else lambda *args: account in repr(args)
         self.gate.troubles.append(

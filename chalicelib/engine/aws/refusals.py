@@ -49,6 +49,7 @@ THROTTLED = STALE_CREDENTIALS | frozenset(
         "BandwidthLimitExceeded",
         "EC2ThrottledException",
         "TransactionConflictException",
+        "TooManyUpdates",
     }
 )
 """Ask again soon: what botocore counts as throttling, and DynamoDB's own words.

@@ -57,12 +57,12 @@ class AwsParameters:
             with self._sessions.as_refusal("DeleteParameter", pointer.where), gone(NOT_THERE):
                 ssm.delete_parameter(Name=pointer.parameter)
             return True
-        named: dict[str, Any] = {"Name": pointer.parameter, "Value": intent.image}
+        named = {"Name": pointer.parameter, "Value": intent.image, "Type": "String", "DataType": IMAGE_TYPE}
         tags = tag_list({register.HUB_TAG: pointer.hub, register.SOURCE_IMAGE_TAG: intent.source})
         with self._sessions.as_refusal("PutParameter", pointer.where):
             try:
                 if shown is None:
-                    ssm.put_parameter(**named, Type="String", DataType=IMAGE_TYPE, Tags=tags)
+                    ssm.put_parameter(**named, Tags=tags)
                 elif value != intent.image:
                     ssm.put_parameter(**named, Overwrite=True)
             except ClientError as error:
@@ -75,25 +75,26 @@ class AwsParameters:
         return True
 
     def _client(self, service: str, target: Target, pointer: Pointer) -> Any:
-        arn = f"arn:{self._partition}:ssm:{target.region}:{target.account}:parameter{pointer.parameter}"
+        arn = f"arn:{self._partition}:ssm:{target.region}:{target.account}:parameter"
         return self._sessions.assumed(
             service,
             target.region,
             f"arn:{self._partition}:iam::{target.account}:role/{target.role_name}",
             target.external_id,
             f"ami-promoter-{pointer.key.name}",
-            policy(arn),
+            policy(arn, pointer.parameter),
         )
 
 
-def policy(parameter_arn: str) -> str:
-    """Return the session policy for one parameter. AWS checks the AMI with the caller's rights, hence DescribeImages.
+def policy(arn: str, parameter: str) -> str:
+    """Return the session policy for one parameter. ``arn``: that of all parameters there, without a name.
 
-    [aws-facts, Added end of November 2026, VERIFIED]
+    AWS checks the AMI with the caller's rights, hence DescribeImages [aws-facts, Added end of November 2026, VERIFIED].
+    For tags, a denial named the parameter with a second slash [pepperize/cdk-ssm-parameters-cross-region#442].
     """
     actions = ["ssm:GetParameter", "ssm:PutParameter", "ssm:AddTagsToResource", "ssm:DeleteParameter"]
     statements = [
-        {"Effect": "Allow", "Action": actions, "Resource": parameter_arn},
+        {"Effect": "Allow", "Action": actions, "Resource": [f"{arn}{parameter}", f"{arn}/{parameter}"]},
         {"Effect": "Allow", "Action": "ec2:DescribeImages", "Resource": "*"},
     ]
     return json.dumps({"Version": "2012-10-17", "Statement": statements}, separators=(",", ":"))
