@@ -3,8 +3,10 @@
 import pytest
 
 from chalicelib.engine import addresses
+from chalicelib.engine.errors import RefusalKind
 from chalicelib.release.pointer import Shown
-from tests.service.cloud import START, CloudBehavior
+from tests.service.cloud import START, CloudBehavior, refusal
+from tests.service.gate import PortCrash, PortTrouble
 from tests.service.hub import Hub
 
 DEV = "200000000001"
@@ -176,3 +178,69 @@ def test_a_value_that_parameter_store_never_takes_is_a_fault_after_a_quarter_of_
     assert told["outcome"] == "delivered"
     assert told["pointer"]["fault"]["code"] == "pointer-not-valid"
     assert told["at"] < START + HOUR
+
+
+def calls_for_pointers(hub: Hub) -> set[int]:
+    """The numbers of the calls that concern a pointer, while the hub runs."""
+    numbers, real = set(), hub.gate.call
+
+    def call(name, method, work, args, kwargs):
+        if name == "target.parameters" or any("pointer#" in str(arg) for arg in args):
+            numbers.add(hub.gate.calls)
+        return real(name, method, work, args, kwargs)
+
+    hub.gate.call = call
+    return numbers
+
+
+@pytest.mark.parametrize("mode", ["copy", "share"])
+def test_a_process_that_is_killed_at_any_call_for_a_pointer_changes_nothing(mode):
+    hub = a_hub(mode, checking=(20,))
+    numbers = calls_for_pointers(hub)
+    promote(hub, OLD, NEW)
+    assert len(numbers) >= 20
+    for number in sorted(numbers):
+        for after in (False, True):
+            hub = a_hub(mode, checking=(20,))
+            hub.gate.crashes = [PortCrash(number, after)]
+            promote(hub, OLD, NEW)
+            assert shown(hub) == NEW, (number, after)
+            assert {one["pointer"]["fault"] for one in hub.cloud.notices if "pointer" in one} == {None}
+
+
+@pytest.mark.parametrize("method", ["look", "change"])
+@pytest.mark.parametrize("kind", [RefusalKind.DENIED, RefusalKind.ROLE])
+def test_a_refusal_is_a_fault_of_the_pointer_and_the_ami_is_delivered(method, kind):
+    hub = a_hub()
+    hub.gate.troubles = [PortTrouble("target.parameters", method, refusal(kind, "AccessDenied"), times=10**9)]
+    promote(hub, OLD)
+    told = notice(hub, OLD)
+    assert told["outcome"] == "delivered"
+    assert told["pointer"]["fault"]["code"] == "aws-AccessDenied"
+    assert told["at"] < START + 300, "it does not wait for what another try cannot change"
+
+    hub.gate.troubles = []
+    hub.run(until=hub.cloud.now + 25 * HOUR)
+    assert shown(hub) == OLD
+
+
+@pytest.mark.parametrize("unknown", [False, True])
+def test_a_throttled_parameter_store_only_delays(unknown):
+    hub = a_hub()
+    throttled = refusal(RefusalKind.THROTTLED, "Throttling", unknown=unknown)
+    hub.gate.troubles = [PortTrouble("target.parameters", "change", throttled, times=3, after=unknown)]
+    promote(hub, OLD)
+
+    assert shown(hub) == OLD
+    assert notice(hub, OLD)["pointer"]["fault"] is None
+
+
+def test_a_target_that_the_file_loses_keeps_its_parameter_and_is_looked_at_no_more():
+    hub = a_hub()
+    promote(hub, OLD)
+    hub.cloud.directory = type(hub.cloud.directory)()
+    del hub.cloud.parameters[DEV, NAME]
+    hub.run(until=hub.cloud.now + 3 * DAY)
+
+    assert hub.cloud.parameters == {}
+    assert hub.stores.next_due() is None
