@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar, cast
 
-from chalicelib.engine.addresses import RecordKey
+from chalicelib.engine.addresses import RECORD, RecordKey
 from chalicelib.engine.errors import IllegalEvent
 
 
@@ -72,11 +72,12 @@ Row = Mapping[type, Edge[R]]
 
 def evolve(table: Mapping[Any, Row[R]], record: R, event: object, now: int) -> R:
     """Return the record after the event. Raises IllegalEvent if the table does not have it, or where it leads."""
-    state, name = record.state, type(event).__name__
+    key, state, name = record.key, record.state, type(event).__name__
+    where = key.pk if key.sk == RECORD else f"{key.pk}, {key.sk}"
     edge = table[state].get(type(event))
     if edge is None:
-        raise IllegalEvent(str(record.key), state, name)
+        raise IllegalEvent(where, state, name)
     after = edge.change(event, record, now)
     if after.state not in edge.leads_to:
-        raise IllegalEvent(str(record.key), state, f"{name} leading to {after.state}")
+        raise IllegalEvent(where, state, f"{name} leading to {after.state}")
     return after
