@@ -20,7 +20,7 @@ from chalicelib.engine.store.records import A_MOMENT, ROOM_FOR_RECENT, shard_of
 from chalicelib.engine.store.table import DAY, EXPIRES, KEEP_HISTORY_DAYS
 from chalicelib.sharing.ports import NO_LINES, Lines, StandingHolding
 from chalicelib.sharing.share import DELIVERED_AMIS, Holding, Purpose, Share
-from chalicelib.sharing.share_events import archived
+from chalicelib.sharing.share_events import Archived, evolve
 from chalicelib.sharing.store import ledger
 
 KEPT = KEEP_HISTORY_DAYS * DAY
@@ -467,7 +467,7 @@ class MemoryLedger:
                 raise LostRace(share.resource)
         for share in shares:
             del self.items[share.resource, share.share_name]
-            self.archived[share.resource, share.share_name, now] = archived(share)
+            self.archived[share.resource, share.share_name, now] = evolve(share, Archived(), now)
 
     def was_open(self, resource: str, names: str = "") -> bool:
         return any(name.startswith(names) for (_, name, _), _ in self.archived.of(resource))

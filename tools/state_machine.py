@@ -5,19 +5,18 @@ from __future__ import annotations
 import ast
 import inspect
 from collections.abc import Mapping
-from enum import StrEnum
 from types import ModuleType
-from typing import TypeVar
+from typing import Any
 
 from chalicelib.delivery import machine as delivery_machine
 from chalicelib.delivery import model as delivery_model
+from chalicelib.engine.transitions import Row
 from chalicelib.inventory import machine as inventory
 from chalicelib.promotion import machine as promotion_machine
 from chalicelib.promotion import model as promotion_model
-from chalicelib.sharing import share
+from chalicelib.sharing import share, share_events
 
-S = TypeVar("S", bound=StrEnum)
-
+Transitions = Mapping[Any, Row[Any]]
 Table = Mapping[str, Mapping[str, frozenset[str]]]
 """State -> what happens -> the states it may lead to."""
 
@@ -58,7 +57,7 @@ SHARE = """
 ## Share
 
 One permission at the source for one account: an item of the ledger.
-`chalicelib/sharing/share.py` has its table (`TRANSITIONS`); `chalicelib/sharing/worker/share_worker.py` makes the calls.
+`chalicelib/sharing/share_events.py` has its events and its table; `chalicelib/sharing/worker/share_worker.py` makes the calls.
 """
 
 INVENTORY = """
@@ -74,34 +73,17 @@ ENDING = ("stopping", "tidying")
 
 def page() -> str:
     """Return the text of docs/reference/state-machines.md."""
-    delivery = _named(delivery_machine.TRANSITIONS)
-    promotion = _named(promotion_machine.TRANSITIONS)
-    inventories = _named(inventory.TRANSITIONS)
-    shares = {
-        state.value: {event.value: frozenset(to.value for to in after) for event, after in row.items()}
-        for state, row in share.TRANSITIONS.items()
-    }
+    shares = {state: doc.rstrip(".") for state, doc in member_docs(share, "ShareState").items()}
     parts = [
         INTRO,
         DELIVERY,
-        _section(delivery, member_docs(delivery_model, "DeliveryState")),
-        "\n### Its events\n",
-        _events(delivery_machine.TRANSITIONS),
+        _section(delivery_machine.TRANSITIONS, member_docs(delivery_model, "DeliveryState")),
         PROMOTION,
-        _section(promotion, member_docs(promotion_model, "PromotionState")),
-        "\n### Its events\n",
-        _events(promotion_machine.TRANSITIONS),
+        _section(promotion_machine.TRANSITIONS, member_docs(promotion_model, "PromotionState")),
         SHARE,
-        _section(
-            shares,
-            {state: doc.rstrip(".") for state, doc in member_docs(share, "ShareState").items()},
-            "what that means",
-        ),
-        "\n| event | what it says |\n| --- | --- |\n",
-        *(f"| {event} | {what} |\n" for event, what in member_docs(share, "Event").items()),
+        _section(share_events.TRANSITIONS, shares, "what that means"),
         INVENTORY,
-        _section(inventories, member_docs(inventory, "State")),
-        _events(inventory.TRANSITIONS),
+        _section(inventory.TRANSITIONS, member_docs(inventory, "State")),
     ]
     return "".join(parts)
 
@@ -119,15 +101,12 @@ def member_docs(module: ModuleType, enum: str) -> dict[str, str]:
     return found
 
 
-def _named(transitions: Mapping[S, Mapping[type, frozenset[S]]]) -> Table:
-    return {
-        state.value: {event.__name__: frozenset(to.value for to in after) for event, after in row.items()}
+def _section(transitions: Transitions, docs: Mapping[str, str], column: str = "waits for") -> str:
+    table = {
+        state.value: {event.__name__: frozenset(to.value for to in edge.leads_to) for event, edge in row.items()}
         for state, row in transitions.items()
     }
-
-
-def _section(table: Table, docs: Mapping[str, str], column: str = "waits for") -> str:
-    return f"\n{_diagram(table)}\n{_rows(table, docs, column)}"
+    return f"\n{_diagram(table)}\n{_rows(table, docs, column)}\n### Its events\n{_events(transitions)}"
 
 
 def _diagram(table: Table) -> str:
@@ -164,7 +143,7 @@ def _rows(table: Table, docs: Mapping[str, str], column: str) -> str:
     return text
 
 
-def _events(transitions: Mapping[S, Mapping[type, frozenset[S]]]) -> str:
+def _events(transitions: Transitions) -> str:
     events = dict.fromkeys(event for row in transitions.values() for event in row)
     rows = (f"| {event.__name__} | {_summary(event)} |\n" for event in events)
     return "\n| event | what it says |\n| --- | --- |\n" + "".join(rows)

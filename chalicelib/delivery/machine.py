@@ -22,18 +22,16 @@ from chalicelib.delivery.phases import (
     shared,
     waiting,
 )
-from chalicelib.engine.errors import IllegalEvent
+from chalicelib.engine import transitions
 from chalicelib.targets import approvals
 
 _FILES = (approval, checking, waiting, opening, copying, imaging, publishing, ending, shared)
 
 PHASES: Mapping[DeliveryState, Phase] = {state: phase for one in _FILES for state, phase in one.PHASES.items()}
 
-TRANSITIONS: Mapping[DeliveryState, Mapping[type[DeliveryEvent], frozenset[DeliveryState]]] = {
-    state: {event: edge.leads_to for event, edge in PHASES[state].on.items()} if state in PHASES else {}
-    for state in DeliveryState
+TRANSITIONS: Mapping[DeliveryState, transitions.Row[Delivery]] = {
+    state: PHASES[state].on if state in PHASES else {} for state in DeliveryState
 }
-"""The states that each event can lead to. An event that is not in a state's row is illegal and parks the record."""
 
 
 def started(delivery: Delivery, now: int) -> Delivery:
@@ -45,12 +43,7 @@ def started(delivery: Delivery, now: int) -> Delivery:
 
 def evolve(delivery: Delivery, event: DeliveryEvent, now: int) -> Delivery:
     """Return the delivery after the event. Raises IllegalEvent if the table does not allow the transition."""
-    allowed = TRANSITIONS[delivery.state].get(type(event))
-    if allowed is None:
-        raise IllegalEvent(str(delivery.key), delivery.state, type(event).__name__)
-    after = PHASES[delivery.state].on[type(event)].change(event, delivery, now)
-    if after.state not in allowed:
-        raise IllegalEvent(str(delivery.key), delivery.state, f"{type(event).__name__} leading to {after.state}")
+    after = transitions.evolve(TRANSITIONS, delivery, event, now)
     if after.last_refusal is delivery.last_refusal and not event.keeps_refusal:
         after = replace(after, last_refusal=None)
     return replace(after, due_at=due_at(after))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar
 
 from chalicelib.delivery.model import Delivery, DeliveryState, LastLook
 from chalicelib.engine.errors import RefusalKind
 from chalicelib.engine.faults import Fault
+from chalicelib.engine.transitions import Entry, Row
 
 
 class Command:
@@ -72,46 +73,25 @@ class DeadlinePassed(DeliveryEvent):
     keeps_refusal = True
 
 
-Handler = Callable[[Any, Delivery, int], Delivery]
-"""(event, delivery, now) -> the delivery after it, ``now`` in epoch seconds."""
-
-
-@dataclass(frozen=True, slots=True)
-class StateEntry:
+class StateEntry(Entry[Delivery, DeliveryState]):
     """The way into a state: only its phase's file names the state, and others come through this."""
 
-    state: DeliveryState
+    __slots__ = ()
 
-    def __call__(self, delivery: Delivery, now: int, **changes: Any) -> Delivery:
+    def enter(self, delivery: Delivery, now: int) -> Delivery:
         """Enter the state, with its counts of tries and looks at zero."""
         entered = {**delivery.entered, self.state: delivery.entered.get(self.state, now)}
         fresh = replace(delivery.with_shares(continue_at=0), entered=entered, tries=0, next_try=now, clear_since=None)
-        if self.state is not delivery.state:
-            fresh = replace(fresh.with_shares(wait_for=None), state=self.state, last_look=LastLook())
-        return replace(fresh, **changes)
-
-
-class Edge(NamedTuple):
-    """What an event changes, and the states to which that can lead."""
-
-    change: Handler
-    leads_to: frozenset[DeliveryState]
-
-
-def leads(change: Handler, *entries: StateEntry) -> Edge:
-    """Return the edge of an event that leads to one of these states."""
-    return Edge(change, frozenset(entry.state for entry in entries))
-
-
-Row = Mapping[type[DeliveryEvent], Edge]
-"""A state's row of the table."""
+        if self.state is delivery.state:
+            return fresh
+        return replace(fresh.with_shares(wait_for=None), state=self.state, last_look=LastLook())
 
 
 @dataclass(frozen=True, slots=True)
 class Phase:
     """A delivery in one state, as functions of its record. Times are epoch seconds."""
 
-    on: Row
+    on: Row[Delivery]
     """Any other event is illegal and parks the record."""
     outstanding: Callable[[Delivery, int], tuple[Command, ...]]
     """(delivery, now): what is left to do now. Listing and executing can be repeated."""

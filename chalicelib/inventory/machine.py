@@ -18,9 +18,9 @@ from enum import StrEnum
 from typing import Literal
 
 from chalicelib.delivery.seen import TargetSeen
-from chalicelib.engine import addresses, schedule
-from chalicelib.engine.errors import IllegalEvent
+from chalicelib.engine import addresses, schedule, transitions
 from chalicelib.engine.faults import Fault
+from chalicelib.engine.transitions import Row, leads
 
 LOOK, REMOVE = "look", "remove"
 """Inbox entries: each says the run of the command that asks."""
@@ -204,26 +204,6 @@ class RemovalsTried:
 Command = ListPage | RemoveSlice
 Event = LookAsked | RemovalsAsked | PageListed | PageRefused | CursorStale | RemovalsTried
 
-_LISTING, _REMOVING, _ANY = frozenset({State.LISTING}), frozenset({State.REMOVING}), frozenset(State)
-
-TRANSITIONS: Mapping[State, Mapping[type, frozenset[State]]] = {
-    State.RESTING: {LookAsked: _LISTING, RemovalsAsked: _REMOVING},
-    State.LISTING: {
-        LookAsked: _LISTING,
-        RemovalsAsked: _LISTING,
-        PageListed: _ANY,
-        PageRefused: _ANY,
-        CursorStale: _ANY,
-        RemovalsTried: _LISTING,
-    },
-    State.REMOVING: {
-        LookAsked: _LISTING,
-        RemovalsAsked: _REMOVING,
-        RemovalsTried: frozenset({State.REMOVING, State.RESTING}),
-    },
-}
-"""State -> event -> the states that can follow."""
-
 
 def outstanding(inventory: Inventory, now: int) -> tuple[Command, ...]:
     """List the commands that are left: a look comes first, unless it waits for its time."""
@@ -240,44 +220,67 @@ def due_events(inventory: Inventory, _now: int) -> tuple[Event, ...]:
 
 
 def evolve(inventory: Inventory, event: Event, now: int) -> Inventory:
-    """Return the inventory as it is after the event. Raises IllegalEvent."""
-    allowed = TRANSITIONS[inventory.state].get(type(event), frozenset())
-    after = _apply(inventory, event, now)
-    if after.state not in allowed:
-        raise IllegalEvent(str(inventory.key), inventory.state, f"{type(event).__name__} leading to {after.state}")
+    """Return the inventory after the event. Raises IllegalEvent if the table does not allow the transition."""
+    after = transitions.evolve(TRANSITIONS, inventory, event, now)
     waits = after.look_at if after.to_look else None
     return replace(after, due_at=now if after.to_remove else waits)
 
 
-def _apply(inventory: Inventory, event: Event, now: int) -> Inventory:
-    match event:
-        case LookAsked(run):
-            part: Part = "checks" if inventory.checks else "images"
-            fresh = replace(inventory, looking=run, part=part, cursor="", pages=0, fault=None)
-            return replace(fresh, restarts=0, tries=0, look_at=now)
-        case RemovalsAsked(run):
-            return replace(inventory, removing=run, slice=0, entry=0)
-        case PageListed(cursor, found):
-            after = replace(inventory, pages=inventory.pages + found, cursor=cursor, tries=0, look_at=now)
-            if cursor:
-                return after
-            return replace(after, part="snapshots") if inventory.part == "images" else _answered(after, now)
-        case PageRefused(fault, again):
-            if again and inventory.tries + 1 < TRIES:
-                wait = schedule.step(schedule.RETRIES, inventory.tries)
-                return replace(inventory, tries=inventory.tries + 1, look_at=now + wait)
-            return replace(_answered(inventory, now), pages=0, fault=fault)
-        case CursorStale(fault):  # the look begins again, a few times
-            if inventory.restarts + 1 >= TRIES:
-                return replace(_answered(inventory, now), pages=0, fault=fault)
-            restarts = inventory.restarts + 1
-            return replace(inventory, part="images", cursor="", pages=0, restarts=restarts, look_at=now)
-        case RemovalsTried(upto, over, last):
-            if over and last:
-                return replace(inventory, removed=inventory.removing, removing="", slice=0, entry=0)
-            slices = inventory.slice + over
-            return replace(inventory, slice=slices, entry=0 if over else upto)
+def _look(event: LookAsked, inventory: Inventory, now: int) -> Inventory:
+    part: Part = "checks" if inventory.checks else "images"
+    fresh = replace(inventory, looking=event.run, part=part, cursor="", pages=0, fault=None)
+    return replace(fresh, restarts=0, tries=0, look_at=now)
+
+
+def _remove(event: RemovalsAsked, inventory: Inventory, _now: int) -> Inventory:
+    return replace(inventory, removing=event.run, slice=0, entry=0)
+
+
+def _listed(event: PageListed, inventory: Inventory, now: int) -> Inventory:
+    pages = inventory.pages + event.found
+    after = replace(inventory, pages=pages, cursor=event.cursor, tries=0, look_at=now)
+    if event.cursor:
+        return after
+    return replace(after, part="snapshots") if inventory.part == "images" else _answered(after, now)
+
+
+def _refused(event: PageRefused, inventory: Inventory, now: int) -> Inventory:
+    if event.again and inventory.tries + 1 < TRIES:
+        wait = schedule.step(schedule.RETRIES, inventory.tries)
+        return replace(inventory, tries=inventory.tries + 1, look_at=now + wait)
+    return replace(_answered(inventory, now), pages=0, fault=event.fault)
+
+
+def _stale(event: CursorStale, inventory: Inventory, now: int) -> Inventory:
+    """Begin the look again, a few times."""
+    if inventory.restarts + 1 >= TRIES:
+        return replace(_answered(inventory, now), pages=0, fault=event.fault)
+    return replace(inventory, part="images", cursor="", pages=0, restarts=inventory.restarts + 1, look_at=now)
+
+
+def _tried(event: RemovalsTried, inventory: Inventory, _now: int) -> Inventory:
+    if event.over and event.last:
+        return replace(inventory, removed=inventory.removing, removing="", slice=0, entry=0)
+    return replace(inventory, slice=inventory.slice + event.over, entry=0 if event.over else event.upto)
 
 
 def _answered(inventory: Inventory, now: int) -> Inventory:
     return replace(inventory, seen=inventory.looking, looking="", part="images", cursor="", at=now, tries=0)
+
+
+TRANSITIONS: Mapping[State, Row[Inventory]] = {
+    State.RESTING: {LookAsked: leads(_look, State.LISTING), RemovalsAsked: leads(_remove, State.REMOVING)},
+    State.LISTING: {
+        LookAsked: leads(_look, State.LISTING),
+        RemovalsAsked: leads(_remove, State.LISTING),
+        PageListed: leads(_listed, *State),
+        PageRefused: leads(_refused, *State),
+        CursorStale: leads(_stale, *State),
+        RemovalsTried: leads(_tried, State.LISTING),
+    },
+    State.REMOVING: {
+        LookAsked: leads(_look, State.LISTING),
+        RemovalsAsked: leads(_remove, State.REMOVING),
+        RemovalsTried: leads(_tried, State.REMOVING, State.RESTING),
+    },
+}

@@ -1,20 +1,18 @@
-"""What each event changes on a promotion. ``machine.TRANSITIONS`` says which states can follow."""
+"""What each event changes on a promotion. The table in ``machine`` says where that can lead."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from functools import singledispatch
 from typing import Any
 
 from chalicelib.engine import schedule
 from chalicelib.engine.addresses import digest
-from chalicelib.engine.errors import IllegalEvent
 from chalicelib.engine.faults import Fault, count
+from chalicelib.engine.transitions import Entry
 from chalicelib.promotion import events as ev
-from chalicelib.promotion import machine
-from chalicelib.promotion.model import BEGIN, END, MADE_HERE, MOST_FAULTS, Promotion, PromotionState
+from chalicelib.promotion.model import BEGIN, END, MADE_HERE, MOST_FAULTS, WORTH_A_LOOK, Promotion, PromotionState
 
 PENDING_DEADLINE = 24 * schedule.HOUR
 """After this time people are notified that the AMI is still pending, or that a check cannot read what it needs."""
@@ -23,6 +21,20 @@ TRIES_BEFORE_DEADLINE = 10
 """It also needs so many refusals in a row: one after an outage proves nothing (invariant 6)."""
 
 S = PromotionState
+
+
+class PromotionEntry(Entry[Promotion, PromotionState]):
+    """The way into a state of a promotion."""
+
+    __slots__ = ()
+
+    def enter(self, promotion: Promotion, now: int) -> Promotion:
+        """Enter the state, with its count of tries at zero."""
+        since = promotion.since if self.state is promotion.state else now
+        return replace(promotion, state=self.state, tries=0, next_try=now, since=since)
+
+
+REQUEST, RESOLVE, EXPAND, RUN, FINISH = map(PromotionEntry, S)
 
 
 def started(ami: str, hub: str, region: str, now: int) -> Promotion:
@@ -37,22 +49,6 @@ def baseline(ami: str, hub: str, region: str, value: str, now: int) -> Promotion
     return replace(fresh, value=value, seen_value=value, seen_since=now, looked_at=now)
 
 
-def evolve(promotion: Promotion, event: ev.Event, now: int) -> Promotion:
-    """Return the promotion after an event. Raises IllegalEvent if the table does not allow the transition."""
-    allowed = machine.TRANSITIONS[promotion.state].get(type(event))
-    if allowed is None:
-        raise IllegalEvent(str(promotion.key), promotion.state, type(event).__name__)
-    after = _apply(event, promotion, now)
-    if after.state not in allowed:
-        raise IllegalEvent(str(promotion.key), promotion.state, f"{type(event).__name__} leading to {after.state}")
-    return replace(after, due_at=machine.due_at(after))
-
-
-def _to(promotion: Promotion, state: PromotionState, now: int, **changes: Any) -> Promotion:
-    since = promotion.since if state is promotion.state else now
-    return replace(promotion, **{"state": state, "tries": 0, "next_try": now, "since": since, **changes})
-
-
 def _wait(promotion: Promotion, now: int, seconds: int, **changes: Any) -> Promotion:
     return replace(promotion, tries=promotion.tries + 1, next_try=now + seconds, **changes)
 
@@ -61,16 +57,11 @@ def _handled(promotion: Promotion, answers: Mapping[str, str]) -> Promotion:
     return replace(promotion, handled={**promotion.handled, **answers})
 
 
-@singledispatch
-def _apply(event: Any, promotion: Promotion, now: int) -> Promotion:
-    raise TypeError(f"no rule for {type(event).__name__}")
-
-
 # --- the tag ---------------------------------------------------------------------------------------------------------
 
 
-@_apply.register
-def _on_tag_seen(event: ev.TagSeen, promotion: Promotion, now: int) -> Promotion:
+def on_tag_seen(event: ev.TagSeen, promotion: Promotion, now: int) -> Promotion:
+    """Compare again if the tag shows anything new; absence counts after a second look."""
     if event.basis not in ("", promotion.basis):
         return promotion
     news = {name for name, entry in event.answers.items() if entry != promotion.handled.get(name)}
@@ -104,7 +95,7 @@ def _on_tag_seen(event: ev.TagSeen, promotion: Promotion, now: int) -> Promotion
         seen = replace(_raised(seen, {}), read_at=now, blocked_until=0)
     elif not moved:
         return seen
-    return _to(seen, S.RESOLVING, now)
+    return RESOLVE(seen, now)
 
 
 def _asked(promotion: Promotion, answers: Mapping[str, str], news: set[str]) -> tuple[bool, list[str]]:
@@ -153,7 +144,7 @@ def _made_here(promotion: Promotion, value: str, now: int) -> Promotion:
     )
     refused = replace(promotion, refused_value=value, read_at=now, faults=(fault,), faulty=named((fault,), value))
     busy = promotion.state in (S.RESOLVING, S.EXPANDING)
-    return refused if busy or not refused.unnotified else _to(refused, S.RUNNING, now)
+    return refused if busy or not refused.unnotified else RUN(refused, now)
 
 
 def _pending(promotion: Promotion, value: str, now: int) -> Promotion:
@@ -161,8 +152,8 @@ def _pending(promotion: Promotion, value: str, now: int) -> Promotion:
     if promotion.state is S.REQUESTED and now >= promotion.since + PENDING_DEADLINE:
         fault = _never_available(promotion)
         why = f"The value {value!r} was refused: {count(1, 'fault')}."
-        return _to(_faulty(promotion, (fault,), named((fault,), value)), S.OVER, now, why=why)
-    waiting = promotion if promotion.state is S.REQUESTED else _to(promotion, S.REQUESTED, now)
+        return FINISH(_faulty(promotion, (fault,), named((fault,), value)), now, why=why)
+    waiting = promotion if promotion.state is S.REQUESTED else REQUEST(promotion, now)
     return _wait(waiting, now, schedule.step(schedule.POLLS, waiting.tries))
 
 
@@ -177,7 +168,7 @@ def _gone(promotion: Promotion, now: int, before: Promotion) -> Promotion:
         return _absent(promotion, now)
     ends: dict[str, Any] = {"gone": max(promotion.newest, 1), "generation": max(promotion.generation, 1)}
     ends["absent_since"] = 0
-    return _to(promotion, S.RESOLVING, now, why="The AMI is gone or disabled.", **ends)
+    return RESOLVE(promotion, now, why="The AMI is gone or disabled.", **ends)
 
 
 def _untagged(promotion: Promotion, now: int, before: Promotion, why: str = "") -> Promotion:
@@ -192,10 +183,10 @@ def _untagged(promotion: Promotion, now: int, before: Promotion, why: str = "") 
     nothing |= {"faults": (), "faulty": "", "notified": "", "approval_digest": "", "absent_since": 0}
     removed = replace(promotion, in_force_since=now, withdrawals_from=promotion.in_force_since, **nothing)
     if promotion.state is S.REQUESTED:
-        return _to(removed, S.OVER, now, why=why or "It has no tag.")
+        return FINISH(removed, now, why=why or "It has no tag.")
     if promotion.state is S.OVER and not promotion.standing:
         return removed
-    return _to(removed, S.RESOLVING, now, why=why or "Its tag was removed.")
+    return RESOLVE(removed, now, why=why or "Its tag was removed.")
 
 
 def _believed(promotion: Promotion, now: int) -> bool:
@@ -210,8 +201,7 @@ def _absent(promotion: Promotion, now: int) -> Promotion:
 # --- what is wanted, and what there is -------------------------------------------------------------------------------
 
 
-@_apply.register
-def _on_compared(event: ev.Compared, promotion: Promotion, now: int) -> Promotion:
+def on_compared(event: ev.Compared, promotion: Promotion, now: int) -> Promotion:
     """Begin a pass if something differs; else wait for the last end, and be over.
 
     A value that names fewer targets counts after two looks. A pass that is complete is not repeated for the same
@@ -222,15 +212,15 @@ def _on_compared(event: ev.Compared, promotion: Promotion, now: int) -> Promotio
     if event.unbelieved:
         return _not_believed(promotion, event, now)
     fresh = event.inputs != promotion.inputs or bool(promotion.cursor)
-    asked_often = promotion.tries >= machine.WORTH_A_LOOK
+    asked_often = promotion.tries >= WORTH_A_LOOK
     compared = _in_force(promotion, event)
     another = compared if promotion.cursor else replace(compared, examined="")  # a pass with an episode of its own
     if event.surplus and (fresh or asked_often):
-        return _to(another, S.EXPANDING, now, cursor=END, tries=promotion.tries if asked_often else 0)
+        return EXPAND(another, now, cursor=END, tries=promotion.tries if asked_often else 0)
     if event.missing and event.inputs != promotion.unfit:
         again = 0 if fresh else promotion.restarts + 1
         wait = schedule.step(schedule.POLLS, again - 2) if again > 1 else 0
-        return _to(another, S.EXPANDING, now, cursor=BEGIN, restarts=again, next_try=now + wait)
+        return EXPAND(another, now, cursor=BEGIN, restarts=again, next_try=now + wait)
     compared = replace(compared, cursor="")
     if event.digest and not event.missing and event.refused is None:
         compared = replace(compared, passed=max(promotion.passed, event.newest))
@@ -239,10 +229,10 @@ def _on_compared(event: ev.Compared, promotion: Promotion, now: int) -> Promotio
         if promotion.state is S.OVER:
             return replace(over, tries=0)
         later = max(now, promotion.absent_since + schedule.SECOND_LOOK_AFTER)
-        return _to(over, S.OVER, now, next_try=later)
+        return FINISH(over, now, next_try=later)
     if promotion.state is not S.RUNNING:
         wait = schedule.POLLS[0] if event.running or event.surplus else 0
-        return _to(compared, S.RUNNING, now, next_try=now + wait)
+        return RUN(compared, now, next_try=now + wait)
     if now < promotion.next_try:  # it was woken, and goes on waiting
         return compared
     wait = schedule.step(schedule.POLLS, promotion.tries) if event.running or event.surplus else 0
@@ -253,9 +243,9 @@ def _not_believed(promotion: Promotion, event: ev.Compared, now: int) -> Promoti
     """Look again, as the look may have been a stale one; what an operator has withdrawn ends meanwhile."""
     waits = _handled(promotion, event.answers)
     if event.surplus and (event.inputs != promotion.inputs or promotion.cursor):
-        return _to(replace(waits, inputs=event.inputs, withdrawn=event.withdrawn), S.EXPANDING, now, cursor=END)
+        return EXPAND(replace(waits, inputs=event.inputs, withdrawn=event.withdrawn), now, cursor=END)
     look_at = max(now, promotion.seen_since + schedule.SECOND_LOOK_AFTER)
-    return _to(waits, S.RESOLVING, now, next_try=look_at, tries=1)
+    return RESOLVE(waits, now, next_try=look_at, tries=1)
 
 
 def _in_force(promotion: Promotion, event: ev.Compared) -> Promotion:
@@ -298,8 +288,7 @@ def named(faults: Iterable[Fault], value: str) -> str:
     return digest(*map(str, every), value) if every else ""
 
 
-@_apply.register
-def _on_examined(event: ev.Examined, promotion: Promotion, now: int) -> Promotion:
+def on_examined(event: ev.Examined, promotion: Promotion, now: int) -> Promotion:
     """Start the additions if the source passed its checks; EC2 has seven minutes to show what it does not show yet."""
     if event.inputs != promotion.inputs or not promotion.cursor.startswith(BEGIN):
         return promotion
@@ -308,28 +297,28 @@ def _on_examined(event: ev.Examined, promotion: Promotion, now: int) -> Promotio
     if event.unfit:
         faulty = _faulty(promotion, event.faults, event.faulty)
         why = f"The value {promotion.value!r} was refused: {count(len(event.faults), 'fault')}."
-        return _to(faulty, S.RUNNING, now, unfit=event.inputs, cursor="", why=why)
+        return RUN(faulty, now, unfit=event.inputs, cursor="", why=why)
     examined = {"examined": event.inputs, "source": event.source, "source_of": event.generation}
-    return _to(promotion, S.EXPANDING, now, episode=promotion.episode + 1, why="", unfit="", **examined)
+    return EXPAND(promotion, now, episode=promotion.episode + 1, why="", unfit="", **examined)
 
 
-@_apply.register
-def _on_sliced(event: ev.Sliced, promotion: Promotion, now: int) -> Promotion:
+def on_sliced(event: ev.Sliced, promotion: Promotion, now: int) -> Promotion:
+    """Go on with the pass, or wait for its deliveries."""
     if (event.inputs, event.after) != (promotion.inputs, promotion.cursor):
         return promotion
     sliced = replace(promotion, cursor=event.cursor, standing=promotion.standing or event.standing)
     if event.cursor:
-        return _to(sliced, S.EXPANDING, now)
+        return EXPAND(sliced, now)
     passed = max(promotion.passed, event.newest)
     if event.asks:  # an approver, by the next comparison
-        return _to(sliced, S.RUNNING, now, passed=passed)
+        return RUN(sliced, now, passed=passed)
     tries = promotion.tries + bool(promotion.tries) if event.after.startswith(END) else 0
     next_try = now + schedule.step(schedule.POLLS, tries)
-    return _to(sliced, S.RUNNING, now, passed=passed, tries=tries, next_try=next_try)
+    return RUN(sliced, now, passed=passed, tries=tries, next_try=next_try)
 
 
-@_apply.register
-def _on_refused_notified(event: ev.RefusedNotified, promotion: Promotion, now: int) -> Promotion:
+def on_refused_notified(event: ev.RefusedNotified, promotion: Promotion, now: int) -> Promotion:
+    """Write down of which faults people know."""
     why = promotion.why
     if promotion.refused_value is not None and event.faulty == promotion.faulty:
         why = f"The value {promotion.refused_value!r} was refused: {count(len(promotion.faults), 'fault')}."
@@ -349,8 +338,7 @@ def _never_available(promotion: Promotion) -> Fault:
 # --- trouble ---------------------------------------------------------------------------------------------------------
 
 
-@_apply.register
-def _on_blocked(event: ev.Blocked, promotion: Promotion, now: int) -> Promotion:
+def on_blocked(event: ev.Blocked, promotion: Promotion, now: int) -> Promotion:
     """Try again later, without end: an outage ends. After a day people are notified, once."""
     waited = now >= promotion.since + PENDING_DEADLINE and promotion.tries >= TRIES_BEFORE_DEADLINE
     if waited and promotion.state in (S.REQUESTED, S.RESOLVING, S.EXPANDING):
@@ -363,6 +351,6 @@ def _on_blocked(event: ev.Blocked, promotion: Promotion, now: int) -> Promotion:
     return replace(promotion, tries=promotion.tries + 1, next_try=until, blocked_until=blocked_until)
 
 
-@_apply.register
-def _on_paused(_event: ev.Paused, promotion: Promotion, now: int) -> Promotion:
+def on_paused(_event: ev.Paused, promotion: Promotion, now: int) -> Promotion:
+    """Ask again every quarter of an hour; that time counts for no deadline."""
     return replace(promotion, tries=max(promotion.tries, 1), next_try=now + schedule.POLLS[-1], since=now)

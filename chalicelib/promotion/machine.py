@@ -11,9 +11,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from chalicelib.engine import transitions
+from chalicelib.engine.transitions import Row, leads
 from chalicelib.promotion import commands as do
 from chalicelib.promotion import events as ev
-from chalicelib.promotion.model import END, Promotion, PromotionState
+from chalicelib.promotion import evolving
+from chalicelib.promotion.evolving import EXPAND, FINISH, REQUEST, RESOLVE, RUN, PromotionEntry
+from chalicelib.promotion.model import END, WORTH_A_LOOK, Promotion, PromotionState
 
 NEWS = ("tag", "image", "seen", "retry", "generation")
 """Inbox entries that ask for a look at the tag: its own event, the AMI's, discovery's, an operator's request, and a
@@ -23,49 +27,39 @@ change of file or membership. ``retry`` is "when:account,account": what failed i
 WITHDRAW = "withdraw"
 """Inbox entry: an operator has withdrawn accounts, or lifted that; the operators' table says which."""
 
-WORTH_A_LOOK = 3
-"""After so many polls a running promotion also reads its tag, because the event of its removal can be lost."""
-
 S = PromotionState
 
-_COMPARED = frozenset({S.RESOLVING, S.EXPANDING, S.RUNNING, S.OVER})
-_LOOKED = frozenset({S.REQUESTED, S.RESOLVING, S.RUNNING, S.OVER})
 
-TRANSITIONS: Mapping[PromotionState, Mapping[type, frozenset[PromotionState]]] = {
-    S.REQUESTED: {
-        ev.TagSeen: _LOOKED,
-        ev.RefusedNotified: frozenset({S.REQUESTED}),
-        ev.Blocked: frozenset({S.REQUESTED}),
-    },
-    S.RESOLVING: {
-        ev.TagSeen: frozenset({S.REQUESTED, S.RESOLVING}),
-        ev.Compared: _COMPARED,
-        ev.RefusedNotified: frozenset({S.RESOLVING}),
-        ev.Blocked: frozenset({S.RESOLVING}),
-    },
+def _in_each(entry: PromotionEntry) -> Row[Promotion]:
+    """Return the events that keep every state."""
+    return {
+        ev.RefusedNotified: leads(evolving.on_refused_notified, entry),
+        ev.Blocked: leads(evolving.on_blocked, entry),
+    }
+
+
+_COMPARED: Row[Promotion] = {ev.Compared: leads(evolving.on_compared, RESOLVE, EXPAND, RUN, FINISH)}
+
+TRANSITIONS: Mapping[PromotionState, Row[Promotion]] = {
+    S.REQUESTED: {ev.TagSeen: leads(evolving.on_tag_seen, REQUEST, RESOLVE, RUN, FINISH), **_in_each(REQUEST)},
+    S.RESOLVING: {ev.TagSeen: leads(evolving.on_tag_seen, REQUEST, RESOLVE), **_COMPARED, **_in_each(RESOLVE)},
     S.EXPANDING: {
-        ev.TagSeen: frozenset({S.EXPANDING, S.RESOLVING}),
-        ev.Compared: _COMPARED,
-        ev.Examined: frozenset({S.EXPANDING, S.RUNNING}),
-        ev.Sliced: frozenset({S.EXPANDING, S.RUNNING}),
-        ev.RefusedNotified: frozenset({S.EXPANDING}),
-        ev.Blocked: frozenset({S.EXPANDING}),
-        ev.Paused: frozenset({S.EXPANDING}),
+        ev.TagSeen: leads(evolving.on_tag_seen, EXPAND, RESOLVE),
+        **_COMPARED,
+        ev.Examined: leads(evolving.on_examined, EXPAND, RUN),
+        ev.Sliced: leads(evolving.on_sliced, EXPAND, RUN),
+        **_in_each(EXPAND),
+        ev.Paused: leads(evolving.on_paused, EXPAND),
     },
-    S.RUNNING: {
-        ev.TagSeen: frozenset({S.RUNNING, S.RESOLVING}),
-        ev.Compared: _COMPARED,
-        ev.RefusedNotified: frozenset({S.RUNNING}),
-        ev.Blocked: frozenset({S.RUNNING}),
-    },
-    S.OVER: {
-        ev.TagSeen: _LOOKED,
-        ev.Compared: _COMPARED,
-        ev.RefusedNotified: frozenset({S.OVER}),
-        ev.Blocked: frozenset({S.OVER}),
-    },
+    S.RUNNING: {ev.TagSeen: leads(evolving.on_tag_seen, RUN, RESOLVE), **_COMPARED, **_in_each(RUN)},
+    S.OVER: {ev.TagSeen: leads(evolving.on_tag_seen, REQUEST, RESOLVE, RUN, FINISH), **_COMPARED, **_in_each(FINISH)},
 }
-"""State -> event -> the states that can follow. An event that a state does not have is illegal and parks the record."""
+
+
+def evolve(promotion: Promotion, event: ev.Event, now: int) -> Promotion:
+    """Return the promotion after the event. Raises IllegalEvent if the table does not allow the transition."""
+    after = transitions.evolve(TRANSITIONS, promotion, event, now)
+    return replace(after, due_at=due_at(after))
 
 
 def outstanding(promotion: Promotion, now: int) -> tuple[do.Command, ...]:

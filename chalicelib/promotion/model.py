@@ -34,6 +34,9 @@ MOST_FAULTS = 20
 MADE_HERE = "source-made-by-service"
 """Fault code of an AMI that the service made."""
 
+WORTH_A_LOOK = 3
+"""After so many polls a running promotion also reads its tag, because the event of its removal can be lost."""
+
 END, BEGIN = "end:", "begin:"
 """How a cursor starts: the pass asks deliveries to end, in the order of their ids; or begins some, by target."""
 

@@ -4,16 +4,16 @@ A share is open as long as a delivery holds it (invariant 1). A permission that 
 intent is on the record before the call (invariant 3). After its last closing time the share worker closes it even if a
 delivery holds it.
 
-``TRANSITIONS`` says which states can follow an event; ``share_events`` computes them, and ``outstanding`` says what is
-left to do.
+``share_events`` has their events and the table, and ``outstanding`` says what is left to do.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from chalicelib.engine import addresses
+from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.faults import Fault
 
 TRIES_BEFORE_ALARM = 5
@@ -81,73 +81,6 @@ class ShareState(StrEnum):
     """No delivery holds it and it is closed: it is in the archive, and its history expires."""
 
 
-class Event(StrEnum):
-    """The events of a share."""
-
-    SEEN = "seen"
-    """The permission shows before the service opened it, or a new holding came: the share worker looks again."""
-    OPENING_INTENDED = "opening intended"
-    """An entitled delivery holds it: the intent to add the permission is written."""
-    OPENED = "opened"
-    """The permission was added, or is preexisting."""
-    REFUSED = "refused"
-    """It cannot be added, or the account is not entitled to it."""
-    CLOSING_INTENDED = "closing intended"
-    """No delivery holds it, or its end has come: the intent to remove the permission is written."""
-    LOOKED_AT = "looked at"
-    """The permission was removed, or a look after that still shows it, or misses it for the first time."""
-    CLOSED = "closed"
-    """Looks have shown that the permission is gone, or it is preexisting."""
-    GIVEN_UP = "given up"
-    """The target refuses to let a grant on its own key be ended: its administrators must end it."""
-    ENDED = "ended"
-    """Its end has come before it was opened."""
-    FOUND_OPEN = "found open"
-    """A late call of another run opened it after it was closed: it is closed again."""
-    FOUND_CLOSED = "found closed"
-    """A late call of another run closed it after it was opened: it is opened again."""
-    LEFT = "left"
-    """No delivery holds it, and it is closed."""
-
-
-_S, _E = ShareState, Event
-
-_NOT_OPEN = {
-    _E.SEEN: frozenset({_S.WANTED}),
-    _E.OPENING_INTENDED: frozenset({_S.OPENING}),
-    _E.REFUSED: frozenset({_S.REFUSED}),
-    _E.ENDED: frozenset({_S.REFUSED}),
-    _E.LEFT: frozenset({_S.ARCHIVED}),
-}
-
-_ONCE_OPEN = {**_NOT_OPEN, _E.FOUND_OPEN: frozenset({_S.CLOSING})}
-
-TRANSITIONS: Mapping[ShareState, Mapping[Event, frozenset[ShareState]]] = {
-    _S.WANTED: _NOT_OPEN,
-    _S.OPENING: {
-        _E.OPENED: frozenset({_S.OPEN}),
-        _E.REFUSED: frozenset({_S.CLOSING}),
-        _E.CLOSING_INTENDED: frozenset({_S.CLOSING}),
-    },
-    _S.OPEN: {
-        _E.OPENING_INTENDED: frozenset({_S.OPENING}),
-        _E.REFUSED: frozenset({_S.CLOSING}),
-        _E.CLOSING_INTENDED: frozenset({_S.CLOSING}),
-        _E.FOUND_CLOSED: frozenset({_S.OPENING}),
-    },
-    _S.CLOSING: {
-        _E.LOOKED_AT: frozenset({_S.CLOSING}),
-        _E.CLOSED: frozenset({_S.CLOSED, _S.REFUSED}),
-        _E.OPENING_INTENDED: frozenset({_S.OPENING}),
-        _E.REFUSED: frozenset({_S.CLOSING}),
-        _E.GIVEN_UP: frozenset({_S.REFUSED}),
-    },
-    _S.CLOSED: _ONCE_OPEN,
-    _S.REFUSED: _ONCE_OPEN,
-    _S.ARCHIVED: {},
-}
-
-
 @dataclass(frozen=True, slots=True)
 class Share:
     """One permission. Times are epoch seconds.
@@ -201,3 +134,8 @@ class Share:
     """Since when the service cannot read whether it may stay open past its end; 0: the last look could."""
     version: int = 0
     """For the share worker's conditional write."""
+
+    @property
+    def key(self) -> RecordKey:
+        """Where it is stored."""
+        return addresses.share(RecordKey(self.resource), self.share_name)

@@ -1,18 +1,20 @@
-"""The events of a share: each function returns the share after its event."""
+"""The state machine of a share: its events, what each changes, and the table that says where that leads."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
-from chalicelib.engine import schedule
-from chalicelib.engine.errors import IllegalEvent, RefusalKind
+from chalicelib.engine import schedule, transitions
+from chalicelib.engine.errors import RefusalKind
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.places import Resource
+from chalicelib.engine.transitions import Entry, Row, leads
 from chalicelib.sharing.entitlement import SOURCE_GONE
-from chalicelib.sharing.grant_names import unrecorded_name
+from chalicelib.sharing.grant_names import nameless, unrecorded_name
 from chalicelib.sharing.holders import is_statement, past_end
-from chalicelib.sharing.share import TRANSITIONS, Event, Share, ShareState
+from chalicelib.sharing.share import Share, ShareState
 
 FIRST_LOOK_COUNTS_FOR = 15 * schedule.MINUTE
 """Seconds for which a look before an opening counts as the first of two."""
@@ -30,42 +32,124 @@ GONE_NO_SOONER_THAN = 2 * schedule.MINUTE
 """Seconds from the removal to the second of these looks, at least."""
 
 
-def _to(share: Share, event: Event, state: ShareState, **changes: Any) -> Share:
-    """Move a share to a state. Raises IllegalEvent if the table does not have that transition."""
-    if state not in TRANSITIONS[share.state].get(event, ()):
-        raise IllegalEvent(f"{share.resource}, {share.share_name}", share.state, f"{event} to {state}")
-    return replace(share, state=state, **changes)
+WANT, OPENING, OPEN, CLOSE, CLOSED, REFUSE, ARCHIVE = map(Entry[Share, ShareState], ShareState)
 
 
-def doubtful(share: Share, now: int) -> Share | None:
-    """Return the share to look at a second time, as a look shows its permission before the opening; None: this is it.
+@dataclass(frozen=True, slots=True)
+class PutOff:
+    """AWS throttled or did not answer, or the opening waits for something: the share worker tries again.
+
+    ``waits_for``: the fault that must be gone first; the holders read it.
+    """
+
+    waits_for: Fault | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SeenBefore:
+    """The permission shows before the service opened it: a second look must agree (invariant 5)."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpeningIntended:
+    """An entitled delivery holds it: the intent to add the permission is written. ``seen``: it is preexisting."""
+
+    seen: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ShareOpened:
+    """The permission was added, or is preexisting."""
+
+    grant_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ShareRefused:
+    """It cannot be added, or the account is not entitled to it; trying again will not help."""
+
+    fault: Fault
+
+
+@dataclass(frozen=True, slots=True)
+class ShareEnded:
+    """Its end has come before it was opened."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClosingIntended:
+    """No delivery holds it, or its end has come: the intent to remove the permission is written."""
+
+
+@dataclass(frozen=True, slots=True)
+class PermissionRemoved:
+    """A nameless permission was removed; the first look comes one to two minutes later."""
+
+
+@dataclass(frozen=True, slots=True)
+class LookedAfter:
+    """After the removal the share worker looked whether the permission still shows."""
+
+    showing: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ShareClosed:
+    """It closes without a look: the permission is preexisting and stays."""
+
+
+@dataclass(frozen=True, slots=True)
+class GivenUp:
+    """The target refuses to let a grant on its own key be ended: its administrators must end it."""
+
+    fault: Fault
+
+
+@dataclass(frozen=True, slots=True)
+class FoundOpen:
+    """A late call of another run opened it after it was closed: it is closed again."""
+
+
+@dataclass(frozen=True, slots=True)
+class FoundClosed:
+    """A late call of another run closed it after it was opened: it is opened again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Archived:
+    """No delivery holds it, and it is closed."""
+
+
+def doubtful(share: Share, now: int) -> bool:
+    """Whether to look a second time, as a look shows its permission before the opening.
 
     A permission is preexisting only after two looks, because one may be stale (invariant 5). A first look of long ago,
     for an earlier holder, does not count.
     """
-    if share.seen_at is None or now >= share.seen_at + FIRST_LOOK_COUNTS_FOR:
-        return replace(_asked_again(share), seen_at=now, next_try=now + schedule.SECOND_LOOK_AFTER)
-    if now < share.seen_at + schedule.SECOND_LOOK_AFTER:
-        return replace(_asked_again(share), next_try=share.seen_at + schedule.SECOND_LOOK_AFTER)
-    return None
+    return now < _first_look(share, now) + schedule.SECOND_LOOK_AFTER
 
 
-def _asked_again(share: Share) -> Share:
+def _first_look(share: Share, now: int) -> int:
+    at = share.seen_at
+    return now if at is None or now >= at + FIRST_LOOK_COUNTS_FOR else at
+
+
+def _seen_before(_event: SeenBefore, share: Share, now: int) -> Share:
+    first = _first_look(share, now)
+    return replace(_wanted(share, now), seen_at=first, next_try=first + schedule.SECOND_LOOK_AFTER)
+
+
+def _wanted(share: Share, now: int) -> Share:
     """Return the share without the results for earlier holders, if a new holder must wait."""
-    if share.state not in (ShareState.REFUSED, ShareState.CLOSED) or not share.holdings:
-        return share
-    return _to(share, Event.SEEN, ShareState.WANTED, fault=None, closed_blind=False)
+    over = share.state in (ShareState.CLOSED, ShareState.REFUSED)
+    return WANT(share, now, fault=None, closed_blind=False) if over else share
 
 
-def intend_opening(share: Share, now: int, *, seen: bool) -> Share:
-    """Return the share with the intent to open it; ``seen``: the permission is preexisting."""
-    if share.state is ShareState.OPENING:
-        return share
-    return _to(
+def _intend_opening(event: OpeningIntended, share: Share, now: int) -> Share:
+    return OPENING(
         share,
-        Event.OPENING_INTENDED,
-        ShareState.OPENING,
-        preexisting=seen,
+        now,
+        preexisting=event.seen,
         seen_at=None,
         intended_at=now,
         opened_to=share.grantee if is_statement(share) else "",
@@ -78,30 +162,27 @@ def intend_opening(share: Share, now: int, *, seen: bool) -> Share:
         fault=None,
         waits_for=None,
         together=0,
-        tries=0,
-        next_try=now,
     )
 
 
-def opened(share: Share, now: int, grant_id: str = "") -> Share:
-    """The permission is there."""
-    changes = {"opened_at": now, "grant_id": grant_id, "together": 0, "tries": 0, "next_try": now}
-    return _to(share, Event.OPENED, ShareState.OPEN, waits_for=None, **changes)
+def _unchanged(_event: object, share: Share, _now: int) -> Share:
+    """Keep an intent that is written already."""
+    return share
 
 
-def refused(share: Share, fault: Fault, now: int) -> Share:
-    """It cannot be opened, and trying again will not help.
+def _opened(event: ShareOpened, share: Share, now: int) -> Share:
+    return OPEN(share, now, opened_at=now, grant_id=event.grant_id, together=0, waits_for=None)
 
-    If an intent was written, an earlier call may have opened it, so the share worker closes it.
-    """
+
+def _refused(event: ShareRefused, share: Share, now: int) -> Share:
+    """Refuse it. If an intent was written, an earlier call may have opened it, so the share worker closes it."""
     begun = share.state in (ShareState.OPENING, ShareState.OPEN, ShareState.CLOSING)
-    state = ShareState.CLOSING if begun else ShareState.REFUSED
-    changes = {"together": 0, "tries": 0, "next_try": now, "seen_at": None}
-    return _to(share, Event.REFUSED, state, fault=fault, waits_for=None, answered=share.asked, **changes)
+    changes = {"together": 0, "seen_at": None, "waits_for": None, "answered": share.asked}
+    return (CLOSE if begun else REFUSE)(share, now, fault=event.fault, **changes)
 
 
-def ended(share: Share, now: int) -> Share:
-    """Its end came before it was opened; its holders read this fault."""
+def _ended(_event: ShareEnded, share: Share, now: int) -> Share:
+    """Refuse it; its holders read this fault."""
     fault = Fault(
         "share-ended-unopened",
         f"{share.resource}, account {share.account}",
@@ -109,8 +190,7 @@ def ended(share: Share, now: int) -> Share:
         "Find out why the service did not open it in time: the history of the delivery and of the resource; "
         "then tag the AMI again.",
     )
-    changes = {"closed_at": now, "closed_blind": True, "answered": share.asked, "tries": 0, "next_try": now}
-    return _to(share, Event.ENDED, ShareState.REFUSED, fault=fault, **changes)
+    return REFUSE(share, now, fault=fault, closed_at=now, closed_blind=True, answered=share.asked)
 
 
 def worth_waiting(share: Share, why: RefusalKind, now: int, accessible_since: int) -> bool:
@@ -128,54 +208,25 @@ def worth_waiting(share: Share, why: RefusalKind, now: int, accessible_since: in
     return why is RefusalKind.ROLE or (why is RefusalKind.NOT_YET and now - since <= schedule.NOT_YET_FOR)
 
 
-def put_off(share: Share, now: int) -> Share:
-    """AWS throttled or did not answer: the share worker tries again soon."""
-    return replace(
-        _asked_again(share), tries=share.tries + 1, next_try=now + schedule.step(schedule.RETRIES, share.tries)
-    )
+def _put_off(event: PutOff, share: Share, now: int) -> Share:
+    """Try again soon. Of an AMI that is gone, a second look must agree, some time after the first (invariant 5)."""
+    next_try = now + schedule.step(schedule.RETRIES, share.tries)
+    waiting = replace(_wanted(share, now), tries=share.tries + 1, next_try=next_try)
+    if event.waits_for is None:
+        return waiting
+    again_at = now + (schedule.SECOND_LOOK_AFTER if event.waits_for.code == SOURCE_GONE else 0)
+    return replace(waiting, waits_for=event.waits_for, next_try=max(next_try, again_at))
 
 
-def wait_for(share: Share, fault: Fault, now: int) -> Share:
-    """The share worker tries again until the fault is gone; the holders read it.
-
-    Of an AMI that is gone, a second look must agree, some time after the first (invariant 5).
-    """
-    waiting = replace(put_off(share, now), waits_for=fault)
-    again_at = now + (schedule.SECOND_LOOK_AFTER if fault.code == SOURCE_GONE else 0)
-    return replace(waiting, next_try=max(waiting.next_try, again_at))
-
-
-def intend_closing(share: Share, now: int) -> Share:
-    """Return the share with the intent to close it."""
-    if share.state is ShareState.CLOSING:
-        return share
+def _intend_closing(_event: ClosingIntended, share: Share, now: int) -> Share:
     blind = bool(share.holdings) and past_end(share, now)
-    return _to(
-        share,
-        Event.CLOSING_INTENDED,
-        ShareState.CLOSING,
-        together=0,
-        tries=0,
-        next_try=now,
-        removed_at=None,
-        gone_at=None,
-        waits_for=None,
-        closed_blind=blind,
-        answered=share.asked if blind else share.answered,
-    )
+    answered = share.asked if blind else share.answered
+    fresh: dict[str, Any] = {"together": 0, "removed_at": None, "gone_at": None, "waits_for": None}
+    return CLOSE(share, now, closed_blind=blind, answered=answered, **fresh)
 
 
-def removed(share: Share, now: int) -> Share:
-    """A nameless permission was removed; the first look comes one to two minutes later."""
-    return _to(
-        share,
-        Event.LOOKED_AT,
-        ShareState.CLOSING,
-        removed_at=now,
-        gone_at=None,
-        together=0,
-        next_try=_together_at(now + LOOKS_APART),
-    )
+def _removed(_event: PermissionRemoved, share: Share, now: int) -> Share:
+    return replace(share, removed_at=now, gone_at=None, together=0, next_try=_together_at(now + LOOKS_APART))
 
 
 def _together_at(moment: int) -> int:
@@ -183,20 +234,28 @@ def _together_at(moment: int) -> int:
     return -(-moment // schedule.MINUTE) * schedule.MINUTE
 
 
-def looked_for_nameless(share: Share, now: int, *, showing: bool) -> Share:
-    """The share worker looked after the removal of a nameless permission.
+def _looked_after(event: LookedAfter, share: Share, now: int) -> Share:
+    if nameless(share.resource):
+        return _looked_for_nameless(share, now, showing=event.showing)
+    if not event.showing and now >= believable_from(share):  # one look is enough, if it is not too early
+        return _closed(share, now)
+    again = _put_off(PutOff(), share, now)
+    return replace(again, next_try=max(again.next_try, believable_from(share)))
 
-    If the permission shows, it is the service's, and is removed again. If two looks a minute apart miss it, the second
-    at least two minutes after the removal, it is gone; one that shows later is somebody else's (invariant 2).
+
+def _looked_for_nameless(share: Share, now: int, *, showing: bool) -> Share:
+    """If the permission shows, it is the service's, and is removed again.
+
+    If two looks a minute apart miss it, the second at least two minutes after the removal, it is gone; one that shows
+    later is somebody else's (invariant 2).
     """
     if showing or share.removed_at is None:
-        again = {"removed_at": None, "gone_at": None, "tries": share.tries + 1, "next_try": now}
-        return _to(share, Event.LOOKED_AT, ShareState.CLOSING, **again)
+        return replace(share, removed_at=None, gone_at=None, tries=share.tries + 1, next_try=now)
     gone_at = now if share.gone_at is None else share.gone_at
     last = max(gone_at + LOOKS_APART, share.removed_at + GONE_NO_SOONER_THAN)
     if now >= last:
-        return closed(share, now)
-    return _to(share, Event.LOOKED_AT, ShareState.CLOSING, gone_at=gone_at, next_try=_together_at(last))
+        return _closed(share, now)
+    return replace(share, gone_at=gone_at, next_try=_together_at(last))
 
 
 def believable_from(share: Share) -> int:
@@ -205,33 +264,20 @@ def believable_from(share: Share) -> int:
     return share.intended_at + (GRANTS_SHOW_WITHIN if unheard else schedule.SECOND_LOOK_AFTER)
 
 
-def looked_for_named(share: Share, now: int, *, showing: bool) -> Share:
-    """The share worker looked after the removal of a grant or statement: one look is enough, if it is not too early."""
-    if not showing and now >= believable_from(share):
-        return closed(share, now)
-    again = put_off(share, now)
-    return replace(again, next_try=max(again.next_try, believable_from(share)))
+def _closed(share: Share, now: int) -> Share:
+    return (CLOSED if share.fault is None else REFUSE)(share, now, closed_at=now)
 
 
-def closed(share: Share, now: int) -> Share:
-    """Looks have shown that the permission is gone, or it is preexisting and stays."""
-    state = ShareState.CLOSED if share.fault is None else ShareState.REFUSED
-    return _to(share, Event.CLOSED, state, closed_at=now, tries=0, next_try=now)
+def gives_up(share: Share) -> bool:
+    """Whether to give it up after many tries.
 
-
-def given_up(share: Share, fault: Fault, now: int) -> Share | None:
-    """Return the share as given up after many tries; None: the share worker tries again.
-
-    It gives up only on a target's own key, where the grant serves that account's own role.
+    Only on a target's own key, where the grant serves that account's own role.
     """
-    if not Resource.parse(share.resource).at_home or share.tries < GIVEN_UP_AFTER:
-        return None
-    return _to(share, Event.GIVEN_UP, ShareState.REFUSED, fault=fault, closed_at=None, tries=0, next_try=now)
+    return Resource.parse(share.resource).at_home and share.tries >= GIVEN_UP_AFTER
 
 
-def archived(share: Share) -> Share:
-    """It is moved to the archive."""
-    return _to(share, Event.LEFT, ShareState.ARCHIVED)
+def _given_up(event: GivenUp, share: Share, now: int) -> Share:
+    return REFUSE(share, now, fault=event.fault, closed_at=None)
 
 
 def unrecorded(resource: str, account: str, grantee: str, grant_id: str, now: int) -> Share:
@@ -262,12 +308,62 @@ def raced(tried: Share, found: Share | None, now: int) -> Share | None:
     if tried.state is ShareState.OPEN and over:
         left = replace(tried, state=ShareState.CLOSED, version=0, holdings=frozenset(), asked=0, answered=0)
         there = left if found is None else replace(found, grant_id=tried.grant_id or found.grant_id)
-        fresh = {"removed_at": None, "gone_at": None, "tries": 0, "next_try": now}
-        return _to(there, Event.FOUND_OPEN, ShareState.CLOSING, **fresh)
+        return evolve(there, FoundOpen(), now)
     if found is None:
         return None
     if tried.state is ShareState.OPEN:
         return found if found.state is ShareState.CLOSING else None
     if found.state is ShareState.OPEN:
-        return _to(found, Event.FOUND_CLOSED, ShareState.OPENING, next_try=now)
+        return evolve(found, FoundClosed(), now)
     return found if found.state is ShareState.OPENING else None
+
+
+_BEGUN: Row[Share] = {
+    ShareRefused: leads(_refused, CLOSE),
+    ClosingIntended: leads(_intend_closing, CLOSE),
+    OpeningIntended: leads(_intend_opening, OPENING),
+}
+_IDLE: Row[Share] = {
+    SeenBefore: leads(_seen_before, WANT),
+    PutOff: leads(_put_off, WANT),
+    OpeningIntended: leads(_intend_opening, OPENING),
+    ShareRefused: leads(_refused, REFUSE),
+    ShareEnded: leads(_ended, REFUSE),
+    Archived: leads(lambda _event, share, now: ARCHIVE(share, now), ARCHIVE),
+}
+_ONCE_OPEN: Row[Share] = {
+    **_IDLE,
+    FoundOpen: leads(lambda _event, share, now: CLOSE(share, now, removed_at=None, gone_at=None), CLOSE),
+}
+
+TRANSITIONS: Mapping[ShareState, Row[Share]] = {
+    ShareState.WANTED: _IDLE,
+    ShareState.OPENING: {
+        ShareOpened: leads(_opened, OPEN),
+        PutOff: leads(_put_off, OPENING),
+        **_BEGUN,
+        OpeningIntended: leads(_unchanged, OPENING),
+    },
+    ShareState.OPEN: {
+        PutOff: leads(_put_off, OPEN),
+        **_BEGUN,
+        FoundClosed: leads(lambda _event, share, now: OPENING(share, now, tries=share.tries), OPENING),
+    },
+    ShareState.CLOSING: {
+        PermissionRemoved: leads(_removed, CLOSE),
+        LookedAfter: leads(_looked_after, CLOSE, CLOSED, REFUSE),
+        ShareClosed: leads(lambda _event, share, now: _closed(share, now), CLOSED, REFUSE),
+        PutOff: leads(_put_off, CLOSE),
+        **_BEGUN,
+        ClosingIntended: leads(_unchanged, CLOSE),
+        GivenUp: leads(_given_up, REFUSE),
+    },
+    ShareState.CLOSED: _ONCE_OPEN,
+    ShareState.REFUSED: _ONCE_OPEN,
+    ShareState.ARCHIVED: {},
+}
+
+
+def evolve(share: Share, event: object, now: int) -> Share:
+    """Return the share after the event. Raises IllegalEvent if the table does not allow the transition."""
+    return transitions.evolve(TRANSITIONS, share, event, now)

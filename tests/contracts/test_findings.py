@@ -13,8 +13,8 @@ from chalicelib.monitor.judging import Known
 from chalicelib.monitor.ports import Begun, Canary, SourceKey
 from chalicelib.monitor.store.findings import BUSY, DynamoFindings
 from chalicelib.monitor.store.ledger_past import DynamoLedgerPast
-from chalicelib.sharing import share_events
 from chalicelib.sharing.share import Share, ShareState
+from chalicelib.sharing.share_events import ClosingIntended, OpeningIntended, ShareClosed, ShareOpened, evolve
 from tests.fakes import copying
 from tests.stores import Stores, on_dynamodb
 
@@ -88,19 +88,13 @@ def lived(stores: Stores, account: str, begin: int) -> None:
     share, holding = Share(RESOURCE, account, account, last_closing_at=NOW + 10**6), copying("d1", account)
     stores.ledger.hold(RESOURCE, share, holding)
     (read,) = [one for one in stores.ledger.shares(RESOURCE) if one.share_name == account]
-    for minute, step in enumerate(
-        (
-            lambda one, at: share_events.intend_opening(one, at, seen=False),
-            lambda one, at: share_events.opened(one, at, f"g-{begin}"),
-            share_events.intend_closing,
-            share_events.closed,
-        )
-    ):
+    steps = (OpeningIntended(), ShareOpened(f"g-{begin}"), ClosingIntended(), ShareClosed())
+    for minute, step in enumerate(steps):
         at = begin + 60 * minute
         if minute == 2:
             stores.ledger.release(RESOURCE, account, holding)
             (read,) = [one for one in stores.ledger.shares(RESOURCE) if one.share_name == account]
-        read = step(read, at)
+        read = evolve(read, step, at)
         stores.ledger.save([read], "a step", at)
         read = replace(read, version=read.version + 1)
     (read,) = [one for one in stores.ledger.shares(RESOURCE) if one.share_name == account]

@@ -21,7 +21,7 @@ from chalicelib.entry.events import Events
 from chalicelib.promotion import notices as promotion_notices
 from chalicelib.promotion.evolving import started
 from chalicelib.promotion.machine import TRANSITIONS as PROMOTION
-from chalicelib.sharing.share import TRANSITIONS as SHARE
+from chalicelib.sharing.share_events import TRANSITIONS as SHARE
 from chalicelib.targets import notices as file_notices
 from tests.fakes import MemoryRecords
 from tools import docs, events, state_machine
@@ -245,21 +245,13 @@ def test_each_sample_fits_its_pattern_and_is_taken(name):
 
 def test_the_state_machine_page_has_every_state_and_event():
     """Each state says what it waits for, unless it has ended."""
-    page = state_machine.page()
-    states = [state for table in (DELIVERY, PROMOTION) for state in table]
-    names = {event.__name__ for table in (DELIVERY, PROMOTION) for row in table.values() for event in row}
+    page, tables = state_machine.page(), (DELIVERY, PROMOTION, SHARE)
+    states = [state for table in tables for state in table]
+    names = {event.__name__ for table in tables for row in table.values() for event in row}
 
     assert [state for state in states if f"| `{state.value}` | " not in page] == []
     assert sorted(name for name in names if f"| {name} | " not in page) == []
     assert page.count("nothing: it has ended") == sum(not row for row in DELIVERY.values())
-
-
-def test_the_page_has_the_ledgers_table():
-    """Each state of a share and each event; a share that has left the ledger is closed."""
-    page = state_machine.page()
-
-    assert [state for state in SHARE if f"| `{state.value}` | " not in page] == []
-    assert [event for row in SHARE.values() for event in row if f"| {event.value} | " not in page] == []
 
 
 def test_the_check_of_assumptions_is_a_shell_script_without_a_slip():

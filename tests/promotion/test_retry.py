@@ -6,8 +6,8 @@ import pytest
 
 from chalicelib.promotion.commands import Compare, LookAtTag
 from chalicelib.promotion.events import Compared, TagSeen
-from chalicelib.promotion.evolving import evolve, started
-from chalicelib.promotion.machine import NEWS, outstanding
+from chalicelib.promotion.evolving import started
+from chalicelib.promotion.machine import NEWS, evolve, outstanding
 from chalicelib.promotion.model import Promotion, PromotionState
 
 HUB, REGION, NOW = "111111111111", "us-east-1", 1_800_000_000

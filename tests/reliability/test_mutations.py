@@ -113,8 +113,8 @@ MUTATIONS = {
         PackageMutation(
             (
                 *left_open(SNAPSHOT),
-                f"{ILLEGAL}: resource#snapshot#snap, 222222222222: looked at to closing {UNEXPECTED}",
-                f"{ILLEGAL}: resource#key#{KEY}#222222222222, id-AmiCopyRole: closed to closed {UNEXPECTED}",
+                f"{ILLEGAL}: resource#snapshot#snap, share#222222222222: PermissionRemoved {UNEXPECTED}",
+                f"{ILLEGAL}: resource#key#{KEY}#222222222222, share#id-AmiCopyRole: LookedAfter {UNEXPECTED}",
             ),
             dying("share-worker", "ModifySnapshotAttribute", "before", 3),
         )

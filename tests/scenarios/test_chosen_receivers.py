@@ -5,8 +5,8 @@ import json
 import pytest
 
 from awsim.services.organizations import PATHS
-from chalicelib.sharing import share_events
 from chalicelib.sharing.share import Purpose
+from chalicelib.sharing.share_events import OpeningIntended, evolve
 from demo import stage
 from tests.scenarios.forgeries import Forger, Forgery, and_the_stranger, role_of, write_members
 from tests.scenarios.monitoring import audited, monitored, verdicts
@@ -92,7 +92,7 @@ def robbed(scene):
     thief.write(forgery, Purpose.COPY)
     (share,) = [one for one in thief.ledger.shares(thief.resource(forgery).pk) if one.share_name == forgery.to]
     now = int(scene.world.now.timestamp())
-    thief.ledger.save([share_events.intend_opening(share, now, seen=False)], "forged", now)
+    thief.ledger.save([evolve(share, OpeningIntended(), now)], "forged", now)
     permission = {"Attribute": "createVolumePermission", "OperationType": "add", "UserIds": [STRANGER]}
     client(scene, "share-worker", "ec2").modify_snapshot_attribute(SnapshotId=scene.snapshots[0], **permission)
     for _ in range(30):

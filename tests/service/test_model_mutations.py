@@ -26,8 +26,8 @@ from chalicelib.engine.faults import Fault
 from chalicelib.promotion import events as promotion_events
 from chalicelib.promotion.worker.promotions import PromotionExecutor
 from chalicelib.promotion.worker.standing_pass import StandingPass
-from chalicelib.sharing import share_events
 from chalicelib.sharing.aws.key_policies import PolicyStatements
+from chalicelib.sharing.share_events import ShareOpened, evolve
 from chalicelib.sharing.worker.entitlements import LiveEntitlements
 from chalicelib.sharing.worker.share_worker import ShareWorker
 from tests.service import quota_scenes
@@ -190,7 +190,7 @@ class OpensHalf(ShareWorker):
     def _opened(self, adapter, resource, some):
         if not resource.startswith("resource#image#"):
             return super()._opened(adapter, resource, some)
-        return [share_events.opened(one, self._clock()) for one in some]
+        return [evolve(one, ShareOpened(), self._clock()) for one in some]
 
 
 class NoPass(StandingPass):

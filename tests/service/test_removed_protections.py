@@ -89,12 +89,13 @@ def strictly(resolve):
     return wrong
 
 
-def gone_at_once(looked_at):
+def gone_at_once(evolve):
     """Take a permission for gone after the first look that misses it."""
 
-    def wrong(one, now, *, showing):
-        before = one if showing else replace(one, removed_at=now - share_events.GONE_NO_SOONER_THAN, gone_at=0)
-        return looked_at(before, now, showing=showing)
+    def wrong(one, event, now):
+        missed = isinstance(event, share_events.LookedAfter) and not event.showing
+        removed = {"removed_at": now - share_events.GONE_NO_SOONER_THAN, "gone_at": 0}
+        return evolve(replace(one, **removed) if missed else one, event, now)
 
     return wrong
 
@@ -154,8 +155,8 @@ ANY_END = Instead(
     "TRANSITIONS",
     {
         state: {
-            event: after | {DeliveryState.STOPPING} if event is DeadlinePassed else after
-            for event, after in row.items()
+            event: edge._replace(leads_to={*edge.leads_to, DeliveryState.STOPPING}) if event is DeadlinePassed else edge
+            for event, edge in row.items()
         }
         for state, row in machine.TRANSITIONS.items()
     },
@@ -247,7 +248,7 @@ PROTECTIONS = {
         (ANY_END,),
     ),
     "one look at a removal is believed": RemovedProtection(
-        Instead(share_events, "looked_for_nameless", gone_at_once(share_events.looked_for_nameless)),
+        Instead(share_events, "evolve", gone_at_once(share_events.evolve)),
         r"assert \[\(1, 0\), \(0, .*\] == \[\(1, 0\), \(1, .*\]\n.*At index 1 diff: \(0, 1\) != \(1, 1\)\n.*",
         shares.test_a_permission_is_closed_when_two_looks_miss_it,
     ),

@@ -13,11 +13,12 @@ from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.calls import LEFT
 from chalicelib.engine.errors import LostRace, Refusal, RefusalKind
 from chalicelib.engine.faults import Fault
-from chalicelib.sharing import holders, share_events
+from chalicelib.sharing import holders
 from chalicelib.sharing.aws.key_policies import PolicyStatements
 from chalicelib.sharing.ports import Judgement
 from chalicelib.sharing.refusals import most_calls
 from chalicelib.sharing.share import Holding, Purpose, Share, ShareState
+from chalicelib.sharing.share_events import ClosingIntended, evolve
 from chalicelib.targets.applied_file import Directory
 from tests.delivery.examples import a_delivery
 from tests.fakes import copying
@@ -302,7 +303,10 @@ def test_a_share_does_not_close_at_its_end_under_one_who_has_just_come():
 
     with pytest.raises(LostRace):
         snapshot.stores.ledger.save(
-            [share_events.intend_closing(read, START + 5000)], "closing", START + 5000, unheld=True
+            [evolve(read, ClosingIntended(), START + 5000)],
+            "closing",
+            START + 5000,
+            unheld=True,
         )
 
 

@@ -12,11 +12,32 @@ from chalicelib.engine.errors import IllegalEvent, RefusalKind
 from chalicelib.engine.faults import Fault
 from chalicelib.sharing import grant_names, holders, outstanding, share_events
 from chalicelib.sharing.grant_names import grant_name
-from chalicelib.sharing.share import TRANSITIONS, Event, Holding, Purpose, Share, ShareState
+from chalicelib.sharing.share import Holding, Purpose, Share, ShareState
+from chalicelib.sharing.share_events import (
+    GONE_NO_SOONER_THAN,
+    LOOKS_APART,
+    TRANSITIONS,
+    Archived,
+    ClosingIntended,
+    FoundClosed,
+    FoundOpen,
+    GivenUp,
+    LookedAfter,
+    OpeningIntended,
+    PermissionRemoved,
+    PutOff,
+    SeenBefore,
+    ShareClosed,
+    ShareEnded,
+    ShareOpened,
+    ShareRefused,
+    evolve,
+)
 from tests.fakes import copying, sharing
 
 NOW, HOUR = 1_800_000_000, 3600
 END = NOW + 25 * 3600
+FAULT = Fault("code", "where", "what.", "cure.")
 HOLDER = frozenset({copying("d1")})
 LATER_HOLDER = frozenset({copying("d2")})
 
@@ -72,7 +93,7 @@ def test_a_share_closes_at_its_hard_end_though_held_and_its_holders_can_read_it(
     overdue = a_share(ShareState.OPEN)
     assert outstanding.to_close([overdue], END) == [overdue]
 
-    closed = share_events.closed(share_events.intend_closing(overdue, END), END)
+    closed = evolve(evolve(overdue, ClosingIntended(), END), ShareClosed(), END)
     assert closed.closed_blind
     fault = holders.refusal(closed)
     assert fault is not None
@@ -82,43 +103,44 @@ def test_a_share_closes_at_its_hard_end_though_held_and_its_holders_can_read_it(
 
 def test_a_permission_that_shows_before_the_first_call_is_preexisting():
     """Invariant 2: the intent records it, before any call."""
-    intended = share_events.intend_opening(a_share(), NOW, seen=True)
+    intended = evolve(a_share(), OpeningIntended(seen=True), NOW)
 
     assert (intended.state, intended.preexisting) == (ShareState.OPENING, True)
 
 
 def test_whether_a_permission_is_preexisting_survives_a_crash():
     """After a crash between intent and result the service's own permission is not taken for a preexisting one."""
-    intended = share_events.intend_opening(a_share(), NOW, seen=False)
+    intended = evolve(a_share(), OpeningIntended(seen=False), NOW)
 
-    assert share_events.intend_opening(intended, NOW, seen=True) == intended
+    assert evolve(intended, OpeningIntended(seen=True), NOW) == intended
 
 
 def test_each_opening_has_a_grant_of_its_own():
     """CreateGrant would return the dying grant for a name that is used again. A repeated intent keeps the name."""
-    first = share_events.intend_opening(a_share(), NOW, seen=False)
-    closing = share_events.intend_closing(replace(first, holdings=frozenset()), NOW + 50)
-    again = share_events.intend_opening(
-        replace(share_events.closed(closing, NOW), holdings=HOLDER), NOW + 60, seen=False
+    first = evolve(a_share(), OpeningIntended(seen=False), NOW)
+    closing = evolve(replace(first, holdings=frozenset()), ClosingIntended(), NOW + 50)
+    again = evolve(
+        replace(evolve(closing, ShareClosed(), NOW), holdings=HOLDER),
+        OpeningIntended(seen=False),
+        NOW + 60,
     )
 
     assert grant_name(first, "us-east-1") != grant_name(again, "us-east-1")
-    repeated = share_events.intend_opening(first, NOW + 5, seen=False)
+    repeated = evolve(first, OpeningIntended(seen=False), NOW + 5)
     assert grant_name(repeated, "us-east-1") == grant_name(first, "us-east-1")
 
 
 def test_a_refused_share_is_tried_again_for_one_who_came_since_and_for_no_one_else():
     """Until the retry the old refusal is no answer to any holding; a released holding causes no retry."""
-    fault = Fault("code", "where", "what.", "cure.")
-    refused = share_events.refused(a_share(), fault, NOW)
+    refused = evolve(a_share(), ShareRefused(FAULT), NOW)
     assert not outstanding.to_open([refused], NOW)
-    assert holders.refusal(refused) == fault
+    assert holders.refusal(refused) == FAULT
 
     later = replace(refused, holdings=HOLDER | LATER_HOLDER, asked=2)
     assert outstanding.to_open([later], NOW)
     assert holders.refusal(later) is None
-    again = share_events.refused(later, fault, NOW)
-    assert holders.refusal(again) == fault
+    again = evolve(later, ShareRefused(FAULT), NOW)
+    assert holders.refusal(again) == FAULT
     assert not outstanding.to_open([replace(again, holdings=LATER_HOLDER)], NOW)
 
 
@@ -133,9 +155,9 @@ def test_a_grants_closing_that_was_begun_is_ended_though_a_holder_came():
     assert outstanding.to_close([closing], NOW) == [closing]
     assert outstanding.to_open([closing], NOW) == []
 
-    closed = share_events.closed(closing, NOW)
+    closed = evolve(closing, ShareClosed(), NOW)
     assert outstanding.to_open([closed], NOW) == [closed]
-    assert share_events.intend_opening(closed, NOW + 40, seen=False).intended_at == NOW + 40
+    assert evolve(closed, OpeningIntended(seen=False), NOW + 40).intended_at == NOW + 40
 
 
 def test_a_nameless_permission_that_is_closing_opens_again_for_who_came():
@@ -143,11 +165,11 @@ def test_a_nameless_permission_that_is_closing_opens_again_for_who_came():
     closing = a_share(ShareState.CLOSING, removed_at=NOW - 5, next_try=NOW + 55)
     assert outstanding.to_open([closing], NOW) == [closing]
     assert outstanding.to_close([closing], NOW) == []
-    assert not share_events.intend_opening(closing, NOW, seen=False).preexisting
+    assert not evolve(closing, OpeningIntended(seen=False), NOW).preexisting
 
     for other in (
         {"closed_blind": True},
-        {"fault": Fault("code", "where", "what.", "cure.")},
+        {"fault": FAULT},
         {"last_closing_at": NOW},
     ):
         finishing = replace(closing, next_try=NOW, **other)
@@ -156,22 +178,21 @@ def test_a_nameless_permission_that_is_closing_opens_again_for_who_came():
 
 def test_a_refusal_after_the_intent_is_closed_like_an_open_share():
     """An earlier call may have taken effect: the holders are woken, and the permission is revoked."""
-    fault = Fault("code", "where", "what.", "cure.")
-    intended = share_events.intend_opening(a_share(), NOW, seen=False)
-    refused = share_events.refused(intended, fault, NOW)
+    intended = evolve(a_share(), OpeningIntended(seen=False), NOW)
+    refused = evolve(intended, ShareRefused(FAULT), NOW)
     assert outstanding.to_close([refused], NOW) == [refused]
-    assert holders.refusal(refused) == fault
+    assert holders.refusal(refused) == FAULT
 
-    assert share_events.closed(refused, NOW).state is ShareState.REFUSED
+    assert evolve(refused, ShareClosed(), NOW).state is ShareState.REFUSED
 
 
 def test_a_permission_that_one_look_shows_is_looked_at_again():
     """One stale answer must not make a share preexisting, which never closes."""
-    first = share_events.doubtful(a_share(), NOW)
-    assert first is not None
+    assert share_events.doubtful(a_share(), NOW)
+    first = evolve(a_share(), SeenBefore(), NOW)
     assert not outstanding.to_open([first], NOW + 29)
-    assert share_events.doubtful(first, NOW + 30) is None
-    assert share_events.doubtful(first, NOW + 86_400) is not None
+    assert not share_events.doubtful(first, NOW + 30)
+    assert share_events.doubtful(first, NOW + 86_400)
 
 
 def test_a_grant_whose_id_was_never_received_is_not_believed_gone_for_five_minutes():
@@ -236,11 +257,9 @@ def test_closing_is_given_up_on_a_targets_own_key_alone(resource, tries, gone):
     """A permission at the source is retried until it is closed."""
     closing = replace(a_share(ShareState.CLOSING, held=False, tries=tries), resource=resource)
 
-    found = share_events.given_up(closing, Fault("code", "there", "It is refused.", "Mend it."), NOW)
-
-    assert (found is not None) is gone
-    if found is not None:
-        assert outstanding.to_archive([found], NOW) == [found]
+    assert share_events.gives_up(closing) is gone
+    found = evolve(closing, GivenUp(FAULT), NOW)
+    assert outstanding.to_archive([found], NOW) == [found]
 
 
 def test_a_grants_name_is_one_that_kms_takes_and_says_whose_it_is():
@@ -263,35 +282,44 @@ def test_every_state_has_a_row_and_only_what_is_archived_has_an_empty_one():
     assert [state for state, row in TRANSITIONS.items() if not row] == [ShareState.ARCHIVED]
 
 
-CHANGES = {
-    "intend opening": lambda s: share_events.intend_opening(s, NOW, seen=False),
-    "open": lambda s: share_events.opened(s, NOW),
-    "refuse": lambda s: share_events.refused(s, Fault("code", "where", "what.", "cure."), NOW),
-    "intend closing": lambda s: share_events.intend_closing(s, NOW),
-    "remove": lambda s: share_events.removed(s, NOW),
-    "look, and see it": lambda s: share_events.looked_for_nameless(s, NOW, showing=True),
-    "look, and miss it": lambda s: share_events.looked_for_nameless(s, NOW, showing=False),
-    "close": lambda s: share_events.closed(s, NOW),
-    "end": lambda s: share_events.ended(s, NOW),
-    "archive": share_events.archived,
-}
+EVENTS = (
+    PutOff(),
+    PutOff(FAULT),
+    SeenBefore(),
+    OpeningIntended(),
+    OpeningIntended(seen=True),
+    ShareOpened(),
+    ShareRefused(FAULT),
+    ShareEnded(),
+    ClosingIntended(),
+    PermissionRemoved(),
+    LookedAfter(showing=True),
+    LookedAfter(showing=False),
+    ShareClosed(),
+    GivenUp(FAULT),
+    FoundOpen(),
+    FoundClosed(),
+    Archived(),
+)
 
 
 @pytest.mark.parametrize("state", list(ShareState))
-@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
-def test_no_share_moves_where_the_table_has_no_edge(state, change):
-    """Each state meets each change: it leads where the table says, or is illegal."""
-    allowed = {to for row in TRANSITIONS[state].values() for to in row} | {state}
-    try:
-        after = change(a_share(state, removed_at=NOW))
-    except IllegalEvent:
+@pytest.mark.parametrize("event", EVENTS, ids=repr)
+@pytest.mark.parametrize("gone_at", [None, NOW - LOOKS_APART])
+def test_every_pair_of_state_and_event_follows_the_table(state, event, gone_at):
+    """An event leads where the table says, or is illegal."""
+    before = a_share(state, removed_at=NOW - GONE_NO_SOONER_THAN, gone_at=gone_at)
+    if type(event) not in TRANSITIONS[state]:
+        with pytest.raises(IllegalEvent, match=state.value):
+            evolve(before, event, NOW)
         return
-    assert after.state in allowed
+
+    assert evolve(before, event, NOW).state in TRANSITIONS[state][type(event)].leads_to
 
 
-def test_every_edge_is_of_an_event_that_is_explained():
-    """The page on state machines explains it."""
-    assert {event for row in TRANSITIONS.values() for event in row} == set(Event)
+def test_each_kind_of_event_is_in_the_table_and_among_the_examples():
+    """A new event needs its rows, and an example here."""
+    assert {kind for row in TRANSITIONS.values() for kind in row} == {type(event) for event in EVENTS}
 
 
 # --- holdings --------------------------------------------------------------------------------------------------------

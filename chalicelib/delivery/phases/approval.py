@@ -6,21 +6,13 @@ from dataclasses import dataclass, replace
 
 from chalicelib.delivery.model import Delivery, DeliveryState
 from chalicelib.delivery.moves import again
-from chalicelib.delivery.phase import (
-    CancelAsked,
-    Command,
-    DeadlinePassed,
-    DeliveryEvent,
-    Phase,
-    Refused,
-    StateEntry,
-    leads,
-)
+from chalicelib.delivery.phase import CancelAsked, Command, DeadlinePassed, DeliveryEvent, Phase, Refused, StateEntry
 from chalicelib.delivery.phases import trouble
 from chalicelib.delivery.phases.checking import REQUEST
 from chalicelib.delivery.phases.ending import TIDY, begin_again, cancelled, fail, waits
 from chalicelib.engine import schedule
 from chalicelib.engine.faults import Fault
+from chalicelib.engine.transitions import leads
 
 AWAIT = StateEntry(DeliveryState.AWAITING_APPROVAL)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from chalicelib.delivery import attempts, leftovers, permissions, proof
 from chalicelib.delivery.model import Copy, CopyState, Delivery, DeliveryState, LastLook
 from chalicelib.delivery.moves import again
-from chalicelib.delivery.phase import Command, DeadlinePassed, DeliveryEvent, Phase, Refused, StateEntry, leads
+from chalicelib.delivery.phase import Command, DeadlinePassed, DeliveryEvent, Phase, Refused, StateEntry
 from chalicelib.delivery.phases import trouble
 from chalicelib.delivery.phases.ending import CANCELS, ENDS, TIDY, fail
 from chalicelib.delivery.phases.imaging import REGISTER, VERIFY
@@ -19,6 +19,7 @@ from chalicelib.delivery.phases.waiting import WAIT, queue_deadline, queued_out,
 from chalicelib.engine import schedule
 from chalicelib.engine.errors import RefusalKind
 from chalicelib.engine.faults import Fault
+from chalicelib.engine.transitions import leads
 
 REQUEST, CHECK = StateEntry(DeliveryState.REQUESTED), StateEntry(DeliveryState.CHECKING)
 

@@ -9,13 +9,14 @@ from chalicelib.delivery import attempts, leftovers, permissions, proof, shares,
 from chalicelib.delivery.attempts import CopiesFound, CopyStarted, FindCopies
 from chalicelib.delivery.model import Copy, CopyState, Delivery, DeliveryState
 from chalicelib.delivery.moves import MAX_TRIES, VERIFY_TRIES, answered, copies_news, each_copy
-from chalicelib.delivery.phase import Command, DeadlinePassed, DeliveryEvent, Phase, Refused, StateEntry, leads
+from chalicelib.delivery.phase import Command, DeadlinePassed, DeliveryEvent, Phase, Refused, StateEntry
 from chalicelib.delivery.phases import trouble
 from chalicelib.delivery.phases.ending import CANCELS, ENDS, TIDY, fail
 from chalicelib.delivery.phases.imaging import REGISTER, copy_cure
 from chalicelib.engine import schedule
 from chalicelib.engine.errors import RefusalKind
 from chalicelib.engine.faults import Fault
+from chalicelib.engine.transitions import leads
 from chalicelib.engine.wakes import FAILED_COPY
 
 COPY = StateEntry(DeliveryState.COPYING)

@@ -13,20 +13,11 @@ from chalicelib.delivery import attempts, leftovers, proof, shares, slots
 from chalicelib.delivery.attempts import CopyStarted, ImageRegistered
 from chalicelib.delivery.model import Attempt, CopyState, Delivery, DeliveryState, LastLook, reduced
 from chalicelib.delivery.moves import again, answered, copies_news, each_copy, in_force
-from chalicelib.delivery.phase import (
-    CancelAsked,
-    Command,
-    DeadlinePassed,
-    DeliveryEvent,
-    Phase,
-    Refused,
-    Row,
-    StateEntry,
-    leads,
-)
+from chalicelib.delivery.phase import CancelAsked, Command, DeadlinePassed, DeliveryEvent, Phase, Refused, StateEntry
 from chalicelib.engine import schedule
 from chalicelib.engine.errors import RefusalKind
 from chalicelib.engine.faults import Fault
+from chalicelib.engine.transitions import Row, leads
 from chalicelib.sharing import holders
 from chalicelib.sharing.entitlement import SETTINGS_CHANGED
 
@@ -132,7 +123,7 @@ def cancelled(event: CancelAsked, delivery: Delivery, now: int) -> Delivery:
     return cancel(replace(delivery, sharing=replace(delivery.sharing, expired=event.expired)), now)
 
 
-CANCELS: Row = {CancelAsked: leads(cancelled, *ENDS)}
+CANCELS: Row[Delivery] = {CancelAsked: leads(cancelled, *ENDS)}
 """In the row of each state in which it can still be cancelled."""
 
 

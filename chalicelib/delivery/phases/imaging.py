@@ -23,12 +23,13 @@ from chalicelib.delivery import attempts, leftovers, preflight, proof, shares, s
 from chalicelib.delivery.attempts import CopiesFound, CopyStarted, FindCopies, ImageRegistered, RegisterImage
 from chalicelib.delivery.model import Copy, CopyState, Delivery, DeliveryState
 from chalicelib.delivery.moves import MAX_TRIES, VERIFY_TRIES, again, answered
-from chalicelib.delivery.phase import Command, DeadlinePassed, DeliveryEvent, Phase, Refused, StateEntry, leads
+from chalicelib.delivery.phase import Command, DeadlinePassed, DeliveryEvent, Phase, Refused, StateEntry
 from chalicelib.delivery.phases import trouble
 from chalicelib.delivery.phases.ending import CANCELS, ENDS, TIDY, fail
 from chalicelib.delivery.phases.publishing import PUBLISH
 from chalicelib.engine import schedule
 from chalicelib.engine.faults import Fault, count
+from chalicelib.engine.transitions import leads
 
 REGISTER, VERIFY = StateEntry(DeliveryState.REGISTERING), StateEntry(DeliveryState.VERIFYING)
 

@@ -6,13 +6,14 @@ from dataclasses import replace
 
 from chalicelib.delivery import leftovers, permissions, shares, slots
 from chalicelib.delivery.model import CopyState, Delivery, DeliveryState
-from chalicelib.delivery.phase import Command, DeadlinePassed, Phase, Refused, StateEntry, leads
+from chalicelib.delivery.phase import Command, DeadlinePassed, Phase, Refused, StateEntry
 from chalicelib.delivery.phases import trouble
 from chalicelib.delivery.phases.copying import COPY
 from chalicelib.delivery.phases.ending import CANCELS, ENDS, begin_again, cancel, fail
 from chalicelib.delivery.phases.imaging import REGISTER, VERIFY
 from chalicelib.delivery.phases.publishing import PUBLISH
 from chalicelib.engine import schedule
+from chalicelib.engine.transitions import leads
 from chalicelib.sharing.entitlement import SETTINGS_CHANGED
 from chalicelib.targets import approvals
 

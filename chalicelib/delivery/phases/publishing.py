@@ -9,7 +9,7 @@ from chalicelib.delivery import leftovers, naming, shares, slots
 from chalicelib.delivery.attempts import CopyStarted
 from chalicelib.delivery.model import Delivery, DeliveryState, reduced
 from chalicelib.delivery.moves import again
-from chalicelib.delivery.phase import Command, DeliveryEvent, Phase, Refused, StateEntry, leads
+from chalicelib.delivery.phase import Command, DeliveryEvent, Phase, Refused, StateEntry
 from chalicelib.delivery.phases.ending import (
     OutcomeNotified,
     late,
@@ -23,6 +23,7 @@ from chalicelib.delivery.phases.shared import SHARED
 from chalicelib.engine import schedule
 from chalicelib.engine.errors import RefusalKind
 from chalicelib.engine.faults import Fault
+from chalicelib.engine.transitions import leads
 
 PUBLISH, DELIVERED = StateEntry(DeliveryState.PUBLISHING), StateEntry(DeliveryState.DELIVERED)
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from chalicelib.delivery.model import Delivery, DeliveryState
-from chalicelib.delivery.phase import CancelAsked, Command, DeliveryEvent, Phase, StateEntry, leads
+from chalicelib.delivery.phase import CancelAsked, Command, DeliveryEvent, Phase, StateEntry
 from chalicelib.delivery.phases.ending import ENDS, withdraw
+from chalicelib.engine.transitions import leads
 
 SHARED = StateEntry(DeliveryState.SHARED)
 

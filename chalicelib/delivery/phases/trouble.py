@@ -9,11 +9,12 @@ from chalicelib.delivery import attempts
 from chalicelib.delivery.attempts import CopyStarted
 from chalicelib.delivery.model import Delivery, LastLook
 from chalicelib.delivery.moves import MAX_TRIES, again
-from chalicelib.delivery.phase import DeadlinePassed, Handler, Refused
+from chalicelib.delivery.phase import DeadlinePassed, Refused
 from chalicelib.delivery.phases.ending import fail, give_up
 from chalicelib.engine import schedule
 from chalicelib.engine.errors import RefusalKind
 from chalicelib.engine.faults import Fault
+from chalicelib.engine.transitions import Handler
 
 
 def refused(
@@ -67,7 +68,7 @@ def deadline_fault(delivery: Delivery, cure: str) -> Fault:
     )
 
 
-def looks_once_more(cure: str) -> Handler:
+def looks_once_more(cure: str) -> Handler[Delivery]:
     """Return what a passed deadline changes: it acts after one more look that shows unfinished work (invariant 6).
 
     If no look has succeeded since, for a day, the service gives the target up.

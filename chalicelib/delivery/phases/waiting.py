@@ -6,12 +6,13 @@ from dataclasses import replace
 
 from chalicelib.delivery import slots
 from chalicelib.delivery.model import Delivery, DeliveryState
-from chalicelib.delivery.phase import Command, DeadlinePassed, Handler, Phase, Refused, StateEntry, leads
+from chalicelib.delivery.phase import Command, DeadlinePassed, Phase, Refused, StateEntry
 from chalicelib.delivery.phases import trouble
 from chalicelib.delivery.phases.ending import CANCELS, ENDS, TIDY, fail
 from chalicelib.delivery.phases.opening import OPEN
 from chalicelib.engine import schedule
 from chalicelib.engine.faults import Fault
+from chalicelib.engine.transitions import Handler, leads
 from chalicelib.sharing.entitlement import SOURCE_GONE
 
 WAIT = StateEntry(DeliveryState.WAITING)
@@ -29,7 +30,7 @@ def queue_deadline(delivery: Delivery) -> int:
     return delivery.queued_at + between + delivery.target.queue_deadline
 
 
-def queued_too_long(cure: str) -> Handler:
+def queued_too_long(cure: str) -> Handler[Delivery]:
     """Return what a passed queue deadline changes: it acts after one more look, as it may no longer have to wait."""
     look = trouble.looks_once_more(cure)
 

@@ -23,7 +23,7 @@ from chalicelib.images.source_images import source_image, write_source
 from chalicelib.promotion import commands as do
 from chalicelib.promotion import events as ev
 from chalicelib.promotion import evolving, machine, notices, wanted
-from chalicelib.promotion.model import END, Promotion
+from chalicelib.promotion.model import END, WORTH_A_LOOK, Promotion
 from chalicelib.promotion.wanted import SHARED, WantedTargets
 from chalicelib.promotion.worker.passes import DeliveryPass
 from chalicelib.sharing.ports import Ledger
@@ -44,7 +44,7 @@ class PromotionPorts:
 
 
 PROMOTION_MACHINE: Machine[Promotion, do.Command, ev.Event] = Machine(
-    machine.outstanding, evolving.evolve, looks=machine.looks, tells=machine.tells
+    machine.outstanding, machine.evolve, looks=machine.looks, tells=machine.tells
 )
 
 
@@ -166,7 +166,7 @@ class PromotionExecutor:
         """Read the tracked deliveries; after several polls, put those right that were announced and never written."""
         tracked = tuple(self._ports.tracked.all(promotion.ami))
         running = [one for one in tracked if one.state == RUNNING]
-        waited = promotion.tries >= machine.WORTH_A_LOOK and bool(running)
+        waited = promotion.tries >= WORTH_A_LOOK and bool(running)
         if waited and self._pass.put_right(promotion, running, budget):
             return tuple(self._ports.tracked.all(promotion.ami))
         return tracked

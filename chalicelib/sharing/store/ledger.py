@@ -91,7 +91,7 @@ class DynamoLedger:
     def hold_all(self, wanted: Sequence[tuple[Share, Holding]]) -> int:
         writes = list[Mapping[str, Any]]()
         for share, holding in wanted:
-            key = addresses.share(RecordKey(share.resource), share.share_name)
+            key = share.key
             writes += [self._held(share, holding), {"Update": self._wanted(key, share, latest=True, asks=True)}]
         if self._table.transact(writes):
             return len(wanted)
@@ -181,7 +181,7 @@ class DynamoLedger:
             some = shares[start : start + PER_TRANSACTION]
             writes = []
             for share in some:
-                key = addresses.share(RecordKey(share.resource), share.share_name)
+                key = share.key
                 update = self._table.update_request(
                     key,
                     "SET #schema = :schema, body = :body, #state = :state, intended_at = :intended, "
@@ -210,7 +210,7 @@ class DynamoLedger:
     def put_right(self, share: Share, happened: str, now: int, calls: Sequence[str] = ()) -> bool:
         """Keep the holdings, and an end that is set."""
         update = self._table.update_request(
-            addresses.share(RecordKey(share.resource), share.share_name),
+            share.key,
             "SET kind = :kind, account = :account, grantee = if_not_exists(grantee, :grantee), #schema = :schema, "
             "body = :body, #state = :state, intended_at = :intended, grant_id = :grant, preexisting = :preexisting, "
             "version = :next, last_closing_at = if_not_exists(last_closing_at, :until)",
@@ -231,7 +231,7 @@ class DynamoLedger:
         for start in range(0, len(shares), PER_TRANSACTION):
             writes: list[Mapping[str, Any]] = []
             for share in shares[start : start + PER_TRANSACTION]:
-                key = addresses.share(RecordKey(share.resource), share.share_name)
+                key = share.key
                 condition = f"{_unchanged(share)} AND {NOBODY_CAME}"
                 gone = self._table.delete_request(key, condition, {":seen": share.version, **_asked(share)})
                 entry = {
@@ -241,7 +241,7 @@ class DynamoLedger:
                     "account": share.account,
                     "grantee": share.grantee,
                     "preexisting": share.preexisting,
-                    "body": _body(share_events.archived(share)),
+                    "body": _body(share_events.evolve(share, share_events.Archived(), now)),
                     "schema": self._version,
                     EXPIRES: now + self._keep,
                 }
@@ -273,7 +273,7 @@ class DynamoLedger:
             "preexisting": share.preexisting,
             EXPIRES: now + self._keep,
         }
-        key = addresses.share(RecordKey(share.resource), share.share_name)
+        key = share.key
         return {"Put": self._table.put_request(addresses.share_history(key, now, share.version + 1), entry)}
 
     def _share(self, item: Mapping[str, Any], holdings: frozenset[Holding]) -> Share:

@@ -27,6 +27,19 @@ from chalicelib.engine.waker import Waker, new_resource
 from chalicelib.sharing import account_access, grant_names, holders, outstanding, share, share_events
 from chalicelib.sharing.ports import Entitlements, Judgement, Ledger, PermissionAdapter, ShareWaiters
 from chalicelib.sharing.share import Share, ShareState
+from chalicelib.sharing.share_events import (
+    ClosingIntended,
+    GivenUp,
+    LookedAfter,
+    OpeningIntended,
+    PermissionRemoved,
+    PutOff,
+    SeenBefore,
+    ShareClosed,
+    ShareEnded,
+    ShareOpened,
+    ShareRefused,
+)
 from chalicelib.sharing.worker import grant_audit
 from chalicelib.sharing.worker.resource_shares import WRITTEN_AT_ONCE, ResourceShares
 from chalicelib.sharing.worker.share_batches import CALLS_FOR_MANY, Act, in_batches
@@ -135,7 +148,7 @@ class ShareWorker:
             return lambda: self._close(adapter, these, closing[:size], budget)
         if ended := outstanding.to_end(these.shares, now):
             happened = "its end came before it was opened"
-            over = [share_events.ended(s, now) for s in ended[:WRITTEN_AT_ONCE]]
+            over = [share_events.evolve(s, ShareEnded(), now) for s in ended[:WRITTEN_AT_ONCE]]
             return lambda: these.tell_of(these.save(over, happened))
         if these.news:
             return lambda: self._waiters.wake(these.news, these.shares)
@@ -164,7 +177,8 @@ class ShareWorker:
             these.tell_of(these.save_some((self._blocked(s, refusal) for s in opening), what, budget))
             return
         now = self._clock()
-        doubts = {s.share_name: d for s in fresh if s.share_name in seen and (d := share_events.doubtful(s, now))}
+        doubtful = [s for s in fresh if s.share_name in seen and share_events.doubtful(s, now)]
+        doubts = {s.share_name: share_events.evolve(s, SeenBefore(), now) for s in doubtful}
         happened = "the permission shows before it was asked for: to be looked at again"
         these.save_some(doubts.values(), happened, budget)
         sure = [s for s in opening if s.share_name not in doubts]
@@ -172,14 +186,14 @@ class ShareWorker:
         these.add_unanswered(begun)
         begun += these.save_some(
             (
-                share_events.intend_opening(s, now, seen=s.share_name in seen)
+                share_events.evolve(s, OpeningIntended(seen=s.share_name in seen), now)
                 for s in sure
                 if s.state is not ShareState.OPENING
             ),
             "opening is intended",
             budget.part(FOR_INTENTS),
         )
-        results = [share_events.opened(s, now) for s in begun if s.preexisting]
+        results = [share_events.evolve(s, ShareOpened(), now) for s in begun if s.preexisting]
         to_ask = [s for s in begun if not s.preexisting]
         opened = self._with_calls(these, lambda some: self._opened(adapter, these.resource, some))
         results += in_batches(adapter, to_ask, opened, self._blocked, budget)
@@ -211,17 +225,18 @@ class ShareWorker:
         opening = asked
         elsewhere = {s.share_name: _to_a_stranger(s) for s in opening if _is_elsewhere(s)}
         reasons, now = {**judged.refused, **elsewhere}, self._clock()
-        refused = [share_events.refused(s, reasons[s.share_name], now) for s in opening if s.share_name in reasons]
+        out = [s for s in opening if s.share_name in reasons]
+        refused = [share_events.evolve(s, ShareRefused(reasons[s.share_name]), now) for s in out]
         what = f"refused: {', '.join(sorted({fault.code for fault in reasons.values()}))}"
         these.tell_of(these.save_some(refused, what, budget))
         waits = {key: fault for key, fault in judged.waits.items() if key not in reasons}
-        waiting = [share_events.wait_for(s, waits[s.share_name], now) for s in opening if s.share_name in waits]
+        waiting = [share_events.evolve(s, PutOff(waits[s.share_name]), now) for s in opening if s.share_name in waits]
         these.save_some(waiting, f"not yet: {', '.join(sorted({fault.code for fault in waits.values()}))}", budget)
         return [s for s in opening if s.share_name not in reasons.keys() | waits.keys()]
 
     def _opened(self, adapter: PermissionAdapter, resource: str, some: Sequence[Share]) -> list[Share]:
         grants = adapter.open(resource, some)
-        return [share_events.opened(s, self._clock(), grants.get(s.share_name, "")) for s in some]
+        return [share_events.evolve(s, ShareOpened(grants.get(s.share_name, "")), self._clock()) for s in some]
 
     def _with_calls(self, these: ResourceShares, act: Act) -> Act:
         """Return ``act``, which then adds the AWS calls that it makes to the history of the shares that it is given."""
@@ -239,16 +254,12 @@ class ShareWorker:
         now = self._clock()
         if s.state is ShareState.CLOSING and not outstanding.to_open([s], now):
             self._telemetry.share(s.resource, s.account, "not closed", why=refusal.fault.what)
-            waits = refusal.kind is RefusalKind.THROTTLED
-            return (None if waits else share_events.given_up(s, refusal.fault, now)) or share_events.put_off(s, now)
+            ends = refusal.kind is not RefusalKind.THROTTLED and share_events.gives_up(s)
+            return share_events.evolve(s, GivenUp(refusal.fault) if ends else PutOff(), now)
         since = self._accessible_since(s, now) if refusal.kind is RefusalKind.NOT_YET else 0
         if not share_events.worth_waiting(s, refusal.kind, now, since):
-            return share_events.refused(s, refusal.fault, now)
-        return (
-            share_events.put_off(s, now)
-            if refusal.kind is RefusalKind.THROTTLED
-            else share_events.wait_for(s, refusal.fault, now)
-        )
+            return share_events.evolve(s, ShareRefused(refusal.fault), now)
+        return share_events.evolve(s, PutOff(None if refusal.kind is RefusalKind.THROTTLED else refusal.fault), now)
 
     def _accessible_since(self, s: Share, now: int) -> int:
         """Return when the account itself got access to the key, for a grant to its service-linked role; otherwise 0."""
@@ -267,13 +278,13 @@ class ShareWorker:
         begun = [s for s in closing if s.state is ShareState.CLOSING]
         these.add_unanswered(begun)
         begun += these.save_some(
-            (share_events.intend_closing(s, now) for s in closing if s.state is not ShareState.CLOSING),
+            (share_events.evolve(s, ClosingIntended(), now) for s in closing if s.state is not ShareState.CLOSING),
             "closing is intended",
             budget.part(FOR_INTENTS),
             unheld=True,
         )
         self._remind_audit(these, begun)
-        results = [share_events.closed(s, now) for s in begun if s.preexisting]
+        results = [share_events.evolve(s, ShareClosed(), now) for s in begun if s.preexisting]
         own = [s for s in begun if not s.preexisting]
         if grant_names.nameless(these.resource):
             unlooked = [s for s in own if s.removed_at is not None]
@@ -336,17 +347,17 @@ class ShareWorker:
         except Refusal as refusal:
             if refusal.kind is RefusalKind.THROTTLED or adapter.showing(resource, some):
                 raise
-        return [share_events.removed(s, self._clock()) for s in some]
+        return [share_events.evolve(s, PermissionRemoved(), self._clock()) for s in some]
 
     def _looked_at(self, adapter: PermissionAdapter, resource: str, some: Sequence[Share]) -> list[Share]:
         showing = adapter.showing(resource, some)
-        return [share_events.looked_for_nameless(s, self._clock(), showing=s.share_name in showing) for s in some]
+        return [share_events.evolve(s, LookedAfter(showing=s.share_name in showing), self._clock()) for s in some]
 
     def _revoked(self, adapter: PermissionAdapter, resource: str, some: Sequence[Share]) -> list[Share]:
         """Remove permissions that have the service's name, and look at once: what still shows is the service's."""
         adapter.close(resource, some)
         showing = adapter.showing(resource, some)
-        return [share_events.looked_for_named(s, self._clock(), showing=s.share_name in showing) for s in some]
+        return [share_events.evolve(s, LookedAfter(showing=s.share_name in showing), self._clock()) for s in some]
 
     def _report_closing(self, resource: str, s: Share) -> None:
         if s.state is ShareState.CLOSING:

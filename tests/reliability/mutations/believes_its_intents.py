@@ -5,5 +5,13 @@ from dataclasses import replace
 from chalicelib.sharing import share_events
 from chalicelib.sharing.share import ShareState
 
-_intend_closing = share_events.intend_closing
-share_events.intend_closing = lambda one, now: replace(_intend_closing(one, now), state=ShareState.CLOSED)
+_evolve = share_events.evolve
+
+
+def evolve(one, event, now):
+    """Take the intent for the result."""
+    after = _evolve(one, event, now)
+    return replace(after, state=ShareState.CLOSED) if isinstance(event, share_events.ClosingIntended) else after
+
+
+share_events.evolve = evolve

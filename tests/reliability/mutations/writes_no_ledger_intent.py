@@ -2,12 +2,13 @@
 
 from chalicelib.sharing import share_events
 
-_intend = share_events.intend_opening
+_evolve = share_events.evolve
 
 
-def intend(one, now, *, seen):
+def evolve(one, event, now):
     """Record no intent for key policies."""
-    return one if one.resource.startswith("resource#policy#") else _intend(one, now, seen=seen)
+    intends = isinstance(event, share_events.OpeningIntended) and one.resource.startswith("resource#policy#")
+    return one if intends else _evolve(one, event, now)
 
 
-share_events.intend_opening = intend
+share_events.evolve = evolve
