@@ -14,6 +14,7 @@ from chalicelib.engine.transitions import Row
 from chalicelib.inventory import machine as inventory
 from chalicelib.promotion import machine as promotion_machine
 from chalicelib.promotion import model as promotion_model
+from chalicelib.release import pointer
 from chalicelib.sharing import share, share_events
 
 Transitions = Mapping[Any, Row[Any]]
@@ -60,6 +61,12 @@ One permission at the source for one account: an item of the ledger.
 `chalicelib/sharing/share_events.py` has its events and its table; `chalicelib/sharing/worker/share_worker.py` makes the calls.
 """
 
+POINTER = """
+## Pointer
+
+The parameter in a target that names the current AMI of a family there. `chalicelib/release/pointer.py` has states, events and commands.
+"""
+
 INVENTORY = """
 ## Inventory
 
@@ -82,6 +89,8 @@ def page() -> str:
         _section(promotion_machine.TRANSITIONS, member_docs(promotion_model, "PromotionState")),
         SHARE,
         _section(share_events.TRANSITIONS, shares, "what that means"),
+        POINTER,
+        _section(pointer.TRANSITIONS, member_docs(pointer, "State")),
         INVENTORY,
         _section(inventory.TRANSITIONS, member_docs(inventory, "State")),
     ]

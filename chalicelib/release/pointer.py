@@ -13,9 +13,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from chalicelib.engine import addresses, schedule
-from chalicelib.engine.errors import IllegalEvent, RefusalKind
+from chalicelib.engine import addresses, schedule, transitions
+from chalicelib.engine.errors import RefusalKind
 from chalicelib.engine.faults import Fault
+from chalicelib.engine.transitions import Row, leads
 from chalicelib.release.current import Release, current
 
 IMAGE_TYPE = "aws:ec2:image"
@@ -184,20 +185,6 @@ class DeliveriesWoken:
 Command = Look | Change | WakeDeliveries
 Event = Looked | Unwanted | Changed | Overtaken | PointerRefused | DeliveriesWoken
 
-_RESTING, _ANY = frozenset({State.RESTING}), frozenset(State)
-
-TRANSITIONS: Mapping[State, Mapping[type, frozenset[State]]] = {
-    State.RESTING: {Looked: _ANY, Unwanted: _RESTING, PointerRefused: _RESTING, DeliveriesWoken: _RESTING},
-    State.WRITING: {
-        Looked: _ANY,
-        Unwanted: _RESTING,
-        Changed: frozenset({State.WRITING}),
-        Overtaken: _RESTING,
-        PointerRefused: _ANY,
-    },
-}
-"""State -> event -> the states that can follow."""
-
 
 def outstanding(pointer: Pointer, now: int) -> tuple[Command, ...]:
     """List what is left to do now."""
@@ -229,31 +216,10 @@ def announced(pointer: Pointer, command: Command) -> str:
 
 def evolve(pointer: Pointer, event: Event, now: int) -> Pointer:
     """Return the pointer as it is after the event. Raises IllegalEvent."""
-    allowed = TRANSITIONS[pointer.state].get(type(event), frozenset())
-    after = _apply(pointer, event, now)
-    if after.state not in allowed:
-        raise IllegalEvent(str(pointer.key), pointer.state, f"{type(event).__name__} leading to {after.state}")
-    return after
+    return transitions.evolve(TRANSITIONS, pointer, event, now)
 
 
-def _apply(pointer: Pointer, event: Event, now: int) -> Pointer:
-    match event:
-        case Looked():
-            return _looked(pointer, event, now)
-        case Unwanted(releases):
-            return replace(_settle(_with_releases(pointer, releases), now), next_try=None)
-        case Changed() if pointer.intent is not None:
-            return _again(replace(pointer, intent=replace(pointer.intent, asked=True)), now, READ_BACK)
-        case Overtaken():
-            return _again(replace(pointer, intent=None), now, READ_BACK)
-        case PointerRefused():
-            return _refused(pointer, event, now)
-        case DeliveriesWoken(woken):
-            return replace(pointer, waiting=tuple(one for one in pointer.waiting if one not in woken))
-    return pointer
-
-
-def _looked(pointer: Pointer, event: Looked, now: int) -> Pointer:
+def _looked(event: Looked, pointer: Pointer, now: int) -> Pointer:
     before, shown = pointer, event.shown
     pointer = _with_releases(pointer, event.releases)
     if shown is not None and (fault := _not_ours(before, event.releases, shown)):
@@ -308,7 +274,24 @@ def _again(pointer: Pointer, now: int, steps: Sequence[int]) -> Pointer:
     return replace(pointer, settled=False, tries=pointer.tries + 1, since=since, next_try=now + wait)
 
 
-def _refused(pointer: Pointer, event: PointerRefused, now: int) -> Pointer:
+def _unwanted(event: Unwanted, pointer: Pointer, now: int) -> Pointer:
+    return replace(_settle(_with_releases(pointer, event.releases), now), next_try=None)
+
+
+def _changed(_event: Changed, pointer: Pointer, now: int) -> Pointer:
+    asked = pointer.intent and replace(pointer.intent, asked=True)
+    return _again(replace(pointer, intent=asked), now, READ_BACK)
+
+
+def _overtaken(_event: Overtaken, pointer: Pointer, now: int) -> Pointer:
+    return _again(replace(pointer, intent=None), now, READ_BACK)
+
+
+def _woken(event: DeliveriesWoken, pointer: Pointer, _now: int) -> Pointer:
+    return replace(pointer, waiting=tuple(one for one in pointer.waiting if one not in event.deliveries))
+
+
+def _refused(event: PointerRefused, pointer: Pointer, now: int) -> Pointer:
     """Try again what passes by itself, for ten minutes; then it rests until the next look."""
     pointer = _with_releases(pointer, event.releases)
     intent = pointer.intent
@@ -319,6 +302,24 @@ def _refused(pointer: Pointer, event: PointerRefused, now: int) -> Pointer:
         asked = intent is not None and intent.asked
         return _again(pointer if asked else replace(pointer, intent=None), now, schedule.RETRIES)
     return _settle(pointer, now, event.fault)
+
+
+TRANSITIONS: Mapping[State, Row[Pointer]] = {
+    State.RESTING: {
+        Looked: leads(_looked, State.RESTING, State.WRITING),
+        Unwanted: leads(_unwanted, State.RESTING),
+        PointerRefused: leads(_refused, State.RESTING),
+        DeliveriesWoken: leads(_woken, State.RESTING),
+    },
+    State.WRITING: {
+        Looked: leads(_looked, State.RESTING, State.WRITING),
+        Unwanted: leads(_unwanted, State.RESTING),
+        Changed: leads(_changed, State.WRITING),
+        Overtaken: leads(_overtaken, State.RESTING),
+        PointerRefused: leads(_refused, State.RESTING, State.WRITING),
+    },
+}
+"""State -> event -> what it changes, and the states that can follow."""
 
 
 # --- faults -----------------------------------------------------------------------------------------------------------
