@@ -14,6 +14,7 @@ from chalicelib.engine import addresses
 from chalicelib.engine.store.table import Table
 from chalicelib.promotion.model import Promotion
 from chalicelib.targets import withdrawals
+from chalicelib.targets.store.targets_table import withdrawals_in
 from chalicelib.targets.withdrawals import Withdrawal, by_place
 
 AT_ONCE = 50
@@ -32,7 +33,7 @@ class Withdrawn:
         """Return all withdrawals, also those that another value of the tag has ended."""
         with self._connection.telling("reading the withdrawals"):
             item = self._table.get(self._key) or {}
-        return [withdrawals.read(name, value) for name, value in sorted(item.items()) if name[:1].isdigit()]
+        return withdrawals_in(item)
 
     def write(self, places: Iterable[str], value: str, after: int) -> None:
         """Withdraw these now. ``after``: from when withdrawals count (epoch seconds; ``counts_from``)."""

@@ -19,13 +19,14 @@ from chalicelib.delivery.phases import (
     imaging,
     opening,
     publishing,
+    recalling,
     shared,
     waiting,
 )
 from chalicelib.engine import transitions
 from chalicelib.targets import approvals
 
-_FILES = (approval, checking, waiting, opening, copying, imaging, publishing, ending, shared)
+_FILES = (approval, checking, waiting, opening, copying, imaging, publishing, recalling, ending, shared)
 
 PHASES: Mapping[DeliveryState, Phase] = {state: phase for one in _FILES for state, phase in one.PHASES.items()}
 
@@ -38,6 +39,12 @@ def started(delivery: Delivery, now: int) -> Delivery:
     """Prepare a new delivery, or a new episode of an ended one, for its first step."""
     first = (approval.AWAIT if approvals.needs(delivery.target) else checking.REQUEST).state
     fresh = replace(delivery, state=first, entered={first: now}, next_try=now)
+    return replace(fresh, due_at=due_at(fresh))
+
+
+def turned(delivery: Delivery, now: int, *, recalled: bool) -> Delivery:
+    """Prepare the episode of an ended delivery that recalls its AMI, or restores it."""
+    fresh = recalling.begun(delivery, now, recalled=recalled)
     return replace(fresh, due_at=due_at(fresh))
 
 

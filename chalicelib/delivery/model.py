@@ -34,6 +34,10 @@ class DeliveryState(StrEnum):
     """the new AMI to be available and equal to its source"""
     PUBLISHING = "publishing"
     """deregistration protection, the release of its shares, then the notice and the wake of its promotion"""
+    RECALLING = "recalling"
+    """its AMI to be deprecated, as an operator has recalled it"""
+    RESTORING = "restoring"
+    """its AMI to be as before the recall, which was lifted"""
     STOPPING = "stopping"
     """unfinished copies to end or be gone"""
     TIDYING = "tidying"
@@ -44,13 +48,17 @@ class DeliveryState(StrEnum):
     SHARED = "shared"
     """nothing: the target can use the hub's AMI until a withdrawal or a date ends that"""
     WITHDRAWN = "withdrawn"
+    RECALLED = "recalled"
 
 
-ENDED = frozenset({DeliveryState.DELIVERED, DeliveryState.FAILED, DeliveryState.CANCELLED, DeliveryState.WITHDRAWN})
+ENDED = frozenset(map(DeliveryState, ("delivered", "failed", "cancelled", "withdrawn", "recalled")))
 
 
 ACCEPTED = "accepted"
 """Inbox entry of an operator: the id of an AMI in the target that the delivery adopts as its own."""
+
+RECALLED = "recalled:"
+"""Prefix of a request to end because an operator has recalled the AMI: nobody is notified of what is finished."""
 
 EXPIRED = "expired:"
 """Prefix of a request to end at the targets file's date; the service does not start such a delivery again."""
@@ -252,6 +260,27 @@ class Naming:
     """The AMI that the parameter named then: its own, or a newer one."""
     fault: Fault | None = None
     """Why it does not name what is current; the AMI is delivered anyway."""
+    pinned: str = ""
+    """To which release an operator has pinned it, and who; "": it is not pinned."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recalled:
+    """The recall of its AMI; it is kept until it is lifted."""
+
+    by: str = ""
+    """ARN of the operator."""
+    why: str = ""
+    woken: bool = False
+    """Whether the pointer was woken."""
+    seen: bool = False
+    deprecated_before: str = ""
+    """The AMI's deprecation date before; "": it had none."""
+    may_disable: bool = False
+    """Whether the target's role allows DisableImage."""
+    disabled: bool = False
+    done: bool = False
+    """Whether it is deprecated, or gone, or the service has given up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -325,9 +354,10 @@ class Delivery:
     request: ImageRequest = field(default_factory=ImageRequest)
     image: NewImage = field(default_factory=NewImage)
     naming: Naming = field(default_factory=Naming)
+    recall: Recalled = field(default_factory=Recalled)
     cleanup: Cleanup = field(default_factory=Cleanup)
     ending: DeliveryState | None = None
-    """FAILED, CANCELLED or WITHDRAWN: how it ends; None: it is not ending."""
+    """FAILED, CANCELLED, WITHDRAWN or RECALLED: how it ends; None: it is not ending."""
     faults: tuple[Fault, ...] = ()
     last_refusal: Fault | None = None
     """The last refusal that the delivery waits for: the cause to report if a deadline passes."""
@@ -448,6 +478,10 @@ class Delivery:
         """Return it with members of what names its AMI changed."""
         return replace(self, naming=replace(self.naming, **changes))
 
+    def with_recall(self, **changes: Any) -> Delivery:
+        """Return it with members of its recall changed."""
+        return replace(self, recall=replace(self.recall, **changes))
+
     def with_cleanup(self, **changes: Any) -> Delivery:
         """Return it with members of its cleanup changed."""
         return replace(self, cleanup=replace(self.cleanup, **changes))
@@ -477,7 +511,7 @@ def reduced(over: Delivery) -> Delivery:
     ``key_arn`` and the copies are for those that copy from the hub's own, for `status` and for `reconcile`; what
     `status` needs to find its shares follows from the source and from how it was to be copied.
     """
-    made = over.copies if over.ending is None else ()
+    made = over.copies if over.ending in (None, DeliveryState.RECALLED) else ()
     standing = tuple(share for share in over.shares.needed if share.standing)
     return replace(
         over,

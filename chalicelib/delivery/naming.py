@@ -50,6 +50,7 @@ class PointerSeen(DeliveryEvent):
     done: bool
     shows: str = ""
     fault: Fault | None = None
+    pinned: str = ""
 
 
 def begun(image: SourceImage, target: Target) -> Naming:
@@ -83,7 +84,7 @@ def seen(event: PointerSeen, delivery: Delivery, now: int) -> Delivery:
     if not event.done and now < delivery.naming.offered_at + WAIT_FOR:
         return delivery if now < delivery.next_try else again(delivery, now, schedule.step(READ_BACK, delivery.tries))
     fault = event.fault if event.done else event.fault or _late(delivery)
-    named = delivery.with_naming(done=True, shows=event.shows, fault=fault)
+    named = delivery.with_naming(done=True, shows=event.shows, fault=fault, pinned=event.pinned)
     return replace(named, tries=0, next_try=now)
 
 

@@ -16,12 +16,14 @@ FAILED = "delivery.failed"
 CANCELLED = "delivery.cancelled"
 SHARED = "delivery.shared"
 WITHDRAWN = "delivery.withdrawn"
+RECALLED = "delivery.recalled"
 WAITING = "delivery.waiting-for-role"
 
 _ENDINGS = {
     DeliveryState.FAILED: FAILED,
     DeliveryState.CANCELLED: CANCELLED,
     DeliveryState.WITHDRAWN: WITHDRAWN,
+    DeliveryState.RECALLED: RECALLED,
     None: DELIVERED,
 }
 
@@ -29,7 +31,7 @@ _ENDINGS = {
 def outcome(delivery: Delivery, now: int) -> dict[str, Any]:
     """Build the last notice of a delivery."""
     event = SHARED if delivery.shared and delivery.ending is None else _ENDINGS[delivery.ending]
-    image = {DELIVERED: delivery.image.id, SHARED: delivery.ami}.get(event)
+    image = {DELIVERED: delivery.image.id, RECALLED: delivery.image.id, SHARED: delivery.ami}.get(event)
     return {
         **_of_delivery(delivery, event, now),
         "outcome": event.partition(".")[2],
@@ -41,6 +43,7 @@ def outcome(delivery: Delivery, now: int) -> dict[str, Any]:
         "unprotected": None if delivery.image.unprotected is None else said_faults((delivery.image.unprotected,))[0],
         "family": delivery.naming.family or None,
         "pointer": _pointer(delivery),
+        "recall": _recall(delivery) if event == RECALLED else None,
         "leftovers": list(dict.fromkeys((*delivery.cleanup.leftovers, *delivery.cleanup.unproven)))[:MAX_LISTED],
         "seconds": now - delivery.created_at,
         "approved_by": delivery.approved_by or None,
@@ -53,7 +56,18 @@ def _pointer(delivery: Delivery) -> dict[str, Any] | None:
     if delivery.ending is not None or not (naming.parameter or naming.fault):
         return None
     faults = said_faults((naming.fault,) if naming.fault else ())
-    return {"parameter": naming.parameter or None, "image": naming.shows or None, "fault": next(iter(faults), None)}
+    return {
+        "parameter": naming.parameter or None,
+        "image": naming.shows or None,
+        "pinned": naming.pinned or None,
+        "fault": next(iter(faults), None),
+    }
+
+
+def _recall(delivery: Delivery) -> dict[str, Any]:
+    """Who recalled the AMI and why, and what became of it in the target."""
+    recall = delivery.recall
+    return {"by": recall.by, "why": recall.why, "disabled": recall.disabled}
 
 
 def _key(delivery: Delivery) -> str | None:
@@ -104,6 +118,7 @@ def withdrawn_unsaid(withdrawn: Mapping[str, Any], still_open: Sequence[str], no
         "unprotected": None,
         "family": None,
         "pointer": None,
+        "recall": None,
         "leftovers": [],
         "seconds": 0,
         "approved_by": None,

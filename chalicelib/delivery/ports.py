@@ -67,6 +67,15 @@ class TargetImages(Protocol):
     def deprecate(self, delivery: Delivery, at: str) -> None:
         """EnableImageDeprecation (``at``: ISO 8601)."""
 
+    def shown(self, delivery: Delivery) -> Mapping[str, Any] | None:
+        """Describe the delivery's AMI, also a disabled one; None: EC2 does not show it."""
+
+    def recall(self, delivery: Delivery, at: str, *, disable: bool) -> None:
+        """EnableImageDeprecation (``at``: ISO 8601), and DisableImage. Done again they change nothing."""
+
+    def restore(self, delivery: Delivery) -> None:
+        """EnableImage if the recall disabled it; then the deprecation date that it had, or none."""
+
     def protect(self, delivery: Delivery) -> None:
         """EnableImageDeregistrationProtection, without a cooldown. Done again it changes nothing."""
 

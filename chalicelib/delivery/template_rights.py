@@ -30,6 +30,8 @@ EVERY_COPY = (
     "kms:ReEncryptTo",
 )
 OF_METHOD = {"snapshots": ("ec2:CopySnapshot", "ec2:RegisterImage"), "image": ("ec2:CopyImage",)}
+DISABLE = "ec2:DisableImage"
+"""Allowed only with the template's parameter ``AllowDisable``."""
 PROTECTION = "ec2:EnableImageDeregistrationProtection"
 
 

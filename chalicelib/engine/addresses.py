@@ -57,6 +57,11 @@ def withdrawals(ami: str) -> RecordKey:
     return RecordKey("withdrawals", ami)
 
 
+def pin(account: str, region: str, parameter: str) -> RecordKey:
+    """One per pinned pointer, in the operators' table."""
+    return RecordKey("pins", f"{account}/{region}{parameter}")
+
+
 APPROVALS = "approvals"
 """Prefix of the partitions of approvals in the operators' table; an approver may write the one of its own user id."""
 

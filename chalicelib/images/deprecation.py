@@ -18,6 +18,14 @@ def deprecate_at(image: SourceImage, now: float) -> str | None:
     return f"{max(to_minute(image.deprecation_time), soonest):%Y-%m-%dT%H:%M:%SZ}"
 
 
+def as_of_now(now: float) -> str:
+    """Return the earliest date that EC2 takes for certain: the next minute. ``now`` is epoch seconds.
+
+    EC2 takes now or later [aws-facts, Added end of November 2026, VERIFIED]; a call arrives a moment later.
+    """
+    return f"{datetime.fromtimestamp(now, UTC) + timedelta(minutes=1):%Y-%m-%dT%H:%M:%SZ}"
+
+
 def to_minute(text: str) -> datetime:
     """Return EC2's text of an instant, to the minute: EC2 itself rounds deprecation dates [aws-facts 8, VERIFIED]."""
     at = datetime.fromisoformat(text) + timedelta(seconds=30)

@@ -62,6 +62,10 @@ def evolve(promotion: Promotion, event: ev.Event, now: int) -> Promotion:
     return replace(after, due_at=due_at(after))
 
 
+RECALL = "recall"
+"""Inbox entry: an operator has recalled the AMI, or lifted that; the operators' table says which."""
+
+
 def outstanding(promotion: Promotion, now: int) -> tuple[do.Command, ...]:
     """List the commands that are left, from the record alone. Each is safe to repeat."""
     due = now >= promotion.next_try
@@ -111,7 +115,11 @@ def tells(before: Promotion, after: Promotion) -> bool:
 
 
 def _withdraws(promotion: Promotion) -> bool:
-    asked = promotion.unread(WITHDRAW) is not None and promotion.state is not S.REQUESTED
+    if promotion.state is S.REQUESTED:
+        return False
+    if promotion.unread(RECALL) is not None:
+        return True
+    asked = promotion.unread(WITHDRAW) is not None
     nobody = promotion.newest == 0 or (promotion.state is S.OVER and promotion.value is None)
     return asked and not nobody  # who has got nothing loses nothing
 

@@ -52,7 +52,7 @@ def awaiting_approval(promotion: Promotion, digest: str, once: str, places: Sequ
 def summary(promotion: Promotion, tracked: Iterable[TrackedDelivery], now: int) -> dict[str, Any]:
     """Build the one message when all deliveries of a promotion have ended; those that failed are listed first."""
     all_of_them = sorted(tracked, key=lambda one: (one.state in GOOD, one.account, one.region))
-    counted = ("delivered", "shared", "failed", "cancelled", "withdrawn")
+    counted = ("delivered", "shared", "failed", "cancelled", "withdrawn", "recalled")
     counts = {state: sum(one.state == state for one in all_of_them) for state in counted}
     return {
         **_of_promotion(promotion, SUMMARY, now),

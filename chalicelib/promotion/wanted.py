@@ -14,9 +14,11 @@ from chalicelib.sharing import entitlement
 from chalicelib.sharing.entitlement import Entitlement, launched_by
 from chalicelib.targets.applied_file import AppliedFile, Resolution, Target
 from chalicelib.targets.approvals import needs
-from chalicelib.targets.withdrawals import Withdrawal, by_place, covering, in_force
+from chalicelib.targets.recalls import recalled
+from chalicelib.targets.withdrawals import EVERYWHERE, Withdrawal, by_place, covering, in_force
 
 SHARED = "shared"
+DELIVERED, RECALLED = "delivered", "recalled"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +56,22 @@ class WantedTargets:
         return digest(repr((self.value, how, generations, self.digest, self.members, withdrawn)))
 
     def surplus(self, tracked: Iterable[TrackedDelivery], promotion: Promotion) -> list[TrackedDelivery]:
-        """Return the deliveries that run, or are shared, and should not; sorted by id."""
+        """Return the deliveries that run, or are shared, and should not, or are to be recalled or restored; by id."""
         gone = promotion.is_gone
+        turns = DELIVERED if self.recalled else RECALLED
         ends = [
             one
             for one in tracked
-            if (one.state in (RUNNING, SHARED) and not self._may_go_on(one.place)) or (gone and one.state == SHARED)
+            if (one.state in (RUNNING, SHARED) and not self._may_go_on(one.place))
+            or (gone and one.state == SHARED)
+            or one.state == turns
         ]
         return sorted(ends, key=lambda one: one.delivery)
+
+    @property
+    def recalled(self) -> bool:
+        """Whether an operator has recalled the AMI: then what was delivered is deprecated, until that is lifted."""
+        return recalled(self.entitled.withdrawn)
 
     def _may_go_on(self, place: str) -> bool:
         if self.unknown:
@@ -122,7 +132,8 @@ def wanted(
     shown = shown if believed else promotion.value
     refused = promotion.refused_value if made else None
     if shown is None:
-        return WantedTargets(refused=refused, faults=made)
+        recall = by_place(one for one in withdrawals if one.place == EVERYWHERE)
+        return WantedTargets(entitled=Entitlement(withdrawn=recall), refused=refused, faults=made)
     first = applied.resolve(shown, in_force=shown == promotion.value and bool(promotion.digest))
     if first.waits is not None:
         return _unknown(promotion, withdrawals, promotion.refused_value, waits=first.waits)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
+from chalicelib.targets.recalls import Pin
+
 MOST = 50
 """Most releases of a family that are remembered in a target: the newest ones by the source's creation date."""
 
@@ -35,9 +37,16 @@ class Release:
         return self.made_at, self.source
 
 
-def current(releases: Iterable[Release], available: Collection[str]) -> Release | None:
-    """Return the newest release whose AMI the target shows available; None: there is none."""
-    return max((one for one in releases if one.image in available), key=lambda one: one.order, default=None)
+def current(
+    releases: Iterable[Release], available: Collection[str], recalled: Collection[str] = (), pin: Pin | None = None
+) -> Release | None:
+    """Return the newest release that is available there, not recalled, and not newer than a pin; None: there is none.
+
+    ``available``: AMIs that the target shows so; ``recalled``: sources.
+    """
+    left = (one for one in releases if one.image in available and one.source not in recalled)
+    held = (one for one in left if pin is None or one.order <= pin.order)
+    return max(held, key=lambda one: one.order, default=None)
 
 
 def remembered(releases: Sequence[Release], named: str) -> Sequence[Release]:

@@ -18,6 +18,7 @@ from chalicelib.engine.errors import RefusalKind
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.transitions import Row, leads
 from chalicelib.release.current import Release, current
+from chalicelib.targets.recalls import Pin
 
 IMAGE_TYPE = "aws:ec2:image"
 """The data type of a parameter that AWS checks to be an AMI, and that a launch can resolve."""
@@ -71,6 +72,8 @@ class Pointer:
     """Whether the last look led to the end: nothing is left to write or to try again now."""
     fault: Fault | None = None
     """Why the parameter does not name what is current."""
+    pin: Pin | None = None
+    """The release beyond which an operator does not let it go, as last seen."""
     waiting: tuple[str, ...] = ()
     """Deliveries to wake when it is settled."""
     tries: int = 0
@@ -146,6 +149,9 @@ class Looked:
     shown: Shown | None
     available: frozenset[str]
     """Of the releases' AMIs, and of ``shown``'s."""
+    recalled: frozenset[str] = frozenset()
+    """Of the releases' sources."""
+    pin: Pin | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,11 +231,11 @@ def _looked(event: Looked, pointer: Pointer, now: int) -> Pointer:
     if shown is not None and (fault := _not_ours(before, event.releases, shown)):
         return _settle(replace(pointer, image=""), now, fault)
     value = "" if shown is None else shown.value
-    pointer = replace(pointer, image=value)
+    pointer = replace(pointer, image=value, pin=event.pin)
     intent = pointer.intent
     if intent is not None and value != intent.image and now < intent.at + VALID_WITHIN:
         return _again(pointer, now, READ_BACK)
-    now_current = current(event.releases, event.available)
+    now_current = current(event.releases, event.available, event.recalled, event.pin)
     if now_current is None:
         return _nothing_current(pointer, event, now)
     if value == now_current.image:

@@ -45,5 +45,8 @@ class Pointers(Protocol):
     def take_back(self, pointer: Pointer, source: str, delivery: str, episode: int) -> None:
         """Take a shared AMI back, whose shares have closed, unless a later episode has offered it again."""
 
+    def wake(self, key: RecordKey, cause: str) -> None:
+        """Let a pointer look: an AMI of its family was recalled, or that was lifted."""
+
     def look(self, key: RecordKey) -> Pointer | None:
         """Read a pointer; None if there is none, or it cannot be read."""

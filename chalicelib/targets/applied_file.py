@@ -13,7 +13,7 @@ from chalicelib.engine.faults import Fault, count
 from chalicelib.engine.places import Place
 from chalicelib.targets import organization
 from chalicelib.targets.organization import Membership, Organization
-from chalicelib.targets.withdrawals import covering
+from chalicelib.targets.withdrawals import EVERYWHERE, covering
 
 DEFAULT_GROUP = "default"
 """The group that an empty value, or ``true``, names."""
@@ -163,7 +163,8 @@ class Resolution:
         """Return the resolution without the targets that an operator has withdrawn."""
         if not withdrawn:
             return self
-        blocked = {account: fault for account, fault in self.blocked.items() if account not in withdrawn}
+        everywhere = EVERYWHERE in withdrawn
+        blocked = {one: fault for one, fault in self.blocked.items() if one not in withdrawn and not everywhere}
         left = [place for place in self.places if covering(withdrawn, place) is None]
         return replace(self.only(frozenset(left)), blocked=blocked)
 

@@ -11,6 +11,7 @@ from chalicelib.targets.approvals import Given
 from chalicelib.targets.departures import MembersReading, Whereabouts
 from chalicelib.targets.listing import Page, Step
 from chalicelib.targets.organization import Membership, Organization
+from chalicelib.targets.recalls import Pin, Recall
 from chalicelib.targets.withdrawals import Withdrawal
 
 
@@ -31,6 +32,15 @@ class Targets(Protocol):
 
     def withdrawals(self, ami: str) -> Sequence[Withdrawal]:
         """Read the withdrawals of an AMI, also those from before the last tag event."""
+
+    def recall(self, ami: str) -> Recall | None:
+        """Read an AMI's recall; None: it is not recalled. ``withdrawals`` contains it, too."""
+
+    def recalled(self, amis: Collection[str]) -> frozenset[str]:
+        """Return those of these AMIs, at most 100, that are recalled."""
+
+    def pin(self, account: str, region: str, parameter: str) -> Pin | None:
+        """Read a pointer's pin; None: it has none. Raises Refusal if it is damaged."""
 
     def approvals(self, ami: str, places: Collection[str]) -> Given:
         """Read an AMI's approvals for these targets ("account/region"), also expired and void ones.

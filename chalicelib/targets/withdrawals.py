@@ -29,6 +29,8 @@ class Withdrawal:
 
 
 WITHOUT_END = 2**53
+EVERYWHERE = "*"
+"""Place of a withdrawal of all targets, by a recall (``recalls``)."""
 
 
 def read(place: str, text: object) -> Withdrawal:
@@ -60,4 +62,5 @@ def by_place(withdrawals: Iterable[Withdrawal]) -> Mapping[str, str]:
 
 def covering(withdrawn: Mapping[str, str], place: str) -> str | None:
     """Return who withdrew a target ("account/region"); None: nobody. ``withdrawn``: see ``by_place``."""
-    return withdrawn.get(place, withdrawn.get(Place.parse(place).account))
+    names = (place, Place.parse(place).account, EVERYWHERE)
+    return next((withdrawn[name] for name in names if name in withdrawn), None)

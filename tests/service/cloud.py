@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from chalicelib.delivery import template_rights
 from chalicelib.delivery.ports import SeenImage
 from chalicelib.delivery.proof import SeenCopy, ShownImage
 from chalicelib.delivery.tags import image_tags
@@ -36,6 +37,7 @@ from chalicelib.targets.applied_items import to_items
 from chalicelib.targets.approvals import Approval
 from chalicelib.targets.departures import Whereabouts
 from chalicelib.targets.organization import ways
+from chalicelib.targets.recalls import Pin, Recall
 from chalicelib.targets.withdrawals import Withdrawal
 from tests.images.examples import a_key, describe_image, describe_snapshot, describe_volume, ec2_shows
 
@@ -153,6 +155,12 @@ class Cloud:
     withdrawn: dict[tuple[str, str], Withdrawal] = field(default_factory=dict)
     """Withdrawals in the operators' table, by AMI and place; includes those that a tag event has ended."""
     approvals: dict[tuple[str, str], Approval] = field(default_factory=dict)
+    recalls: dict[str, Recall] = field(default_factory=dict)
+    """Recalls in the operators' table, by AMI."""
+    pins: dict[tuple[str, str], Pin] = field(default_factory=dict)
+    """Pins in the operators' table, by account and parameter."""
+    may_disable: bool = False
+    """Whether the targets' roles allow DisableImage."""
     values: dict[str, list[tuple[int, str | None]]] = field(default_factory=dict)
     """Each AMI's trigger values, the oldest first, and when each was written."""
     """Approvals in the operators' table, by AMI and place."""
@@ -625,8 +633,18 @@ class FakeTargets(OfCloud):
             self._read = AppliedFile(directory, digest_of(to_items(directory)))
         return self._read
 
+    def recall(self, ami):
+        return self._cloud.recalls.get(ami)
+
+    def recalled(self, amis):
+        return frozenset(amis) & self._cloud.recalls.keys()
+
+    def pin(self, account, region, parameter):
+        return self._cloud.pins.get((account, parameter))
+
     def withdrawals(self, ami):
-        return [one for (of, _), one in sorted(self._cloud.withdrawn.items()) if of == ami]
+        recall = [self._cloud.recalls[ami].withdrawal] if ami in self._cloud.recalls else []
+        return [*recall, *(one for (of, _), one in sorted(self._cloud.withdrawn.items()) if of == ami)]
 
     def approvals(self, ami, places):
         found = self._cloud.approvals
@@ -744,6 +762,28 @@ class FakeTargetImages(OfCloud):
             raise refusal(RefusalKind.DENIED, "InvalidAMIID.NotFound")
         self._cloud.images[delivery.image.id].raw["DeprecationTime"] = at
 
+    def shown(self, delivery):
+        shown = {image.id: image.raw for image in self._cloud.shown_images(delivery.target.account)}
+        return shown.get(delivery.image.id)
+
+    def recall(self, delivery, at, *, disable):
+        raw = self._own(delivery)
+        raw["DeprecationTime"] = at
+        if disable:
+            raw["State"] = "disabled"
+
+    def restore(self, delivery):
+        raw = self._own(delivery)
+        raw["State"] = "available"
+        raw.pop("DeprecationTime", None)
+        if delivery.recall.deprecated_before:
+            raw["DeprecationTime"] = delivery.recall.deprecated_before
+
+    def _own(self, delivery):
+        if delivery.image.id not in self._cloud.images:
+            raise refusal(RefusalKind.DENIED, "InvalidAMIID.NotFound")
+        return self._cloud.images[delivery.image.id].raw
+
     def protect(self, delivery):
         if delivery.image.id not in self._cloud.images:
             raise refusal(RefusalKind.DENIED, "InvalidAMIID.NotFound")
@@ -787,14 +827,15 @@ class FakeTargetKeys(OfCloud):
         return {key: self._cloud.policy(key) for key in keys}
 
 
-class FakeTargetRoles:
+class FakeTargetRoles(OfCloud):
     """The port ``TargetRoles``."""
 
     def missing(self, delivery):
         return ()
 
     def allows(self, delivery):
-        return None
+        rights = (*template_rights.needed(delivery.target), template_rights.DISABLE)
+        return rights if self._cloud.may_disable else None
 
 
 class FakeSnapshotPermissions(OfCloud):

@@ -30,7 +30,7 @@ from chalicelib.entry.queue_consumer import SHARE_WORKER_KINDS, WORKER_KINDS, Qu
 from chalicelib.images.arriving import ExaminedSource
 from chalicelib.images.source_images import source_image
 from chalicelib.promotion.codec import PROMOTIONS, begun, last_source
-from chalicelib.promotion.machine import WITHDRAW
+from chalicelib.promotion.machine import RECALL, WITHDRAW
 from chalicelib.promotion.worker.discover import Discover
 from chalicelib.promotion.worker.own_notices import OwnNotices
 from chalicelib.promotion.worker.promotions import PROMOTION_MACHINE, PromotionExecutor, PromotionPorts
@@ -47,6 +47,7 @@ from chalicelib.sharing.worker.share_worker import ShareWorker
 from chalicelib.targets import approvals
 from chalicelib.targets.applied_file import AppliedFile, Directory, Target
 from chalicelib.targets.approvals import Approval
+from chalicelib.targets.recalls import Recall
 from chalicelib.targets.withdrawals import Withdrawal
 from chalicelib.targets.worker.live_members import LiveMembers
 from tests.service.arrivals import ALL_ON_TIME, EARLY, Arrivals
@@ -202,7 +203,7 @@ class Hub:
             guard("target.snapshots", FakeTargetSnapshots(cloud)),
             guard("target.images", FakeTargetImages(cloud)),
             guard("target.keys", FakeTargetKeys(cloud)),
-            guard("target.roles", FakeTargetRoles()),
+            guard("target.roles", FakeTargetRoles(cloud)),
         )
         pointers = RecordedPointers(records, waker, clock)
         delivery_ports = DeliveryPorts(slots, ledger, tracked, targets, *target, notices, self.approvals, pointers)
@@ -237,6 +238,17 @@ class Hub:
         assert value is not None, "the command line refuses it"
         self.cloud.withdrawn[ami, place] = Withdrawal(place, self.cloud.now, OPERATOR, value)
         self._leave_withdrawal(ami, {"seen": f"{self.cloud.now}:{value}"})
+
+    def recall(self, ami: str, why: str = "It does not boot.") -> None:
+        """Recall an AMI, as the command line does: it writes an entry and sends no wake."""
+        self.invariants.recalled.add(ami)
+        self.cloud.recalls[ami] = Recall(self.cloud.now, OPERATOR, why)
+
+        self._leave_withdrawal(ami, {RECALL: f"{self.cloud.now}:recalled"})
+
+    def lift_recall(self, ami: str) -> None:
+        del self.cloud.recalls[ami]
+        self._leave_withdrawal(ami, {RECALL: f"{self.cloud.now}:lifted", "retry": f"{self.cloud.now}:"})
 
     def lift(self, ami: str, place: str) -> None:
         del self.cloud.withdrawn[ami, place]
@@ -311,6 +323,9 @@ class Hub:
 
     def delivery_key(self, ami: str, account: str) -> RecordKey:
         return _delivery_key(ami, account)
+
+    def pointer_key(self, account: str, parameter: str) -> RecordKey:
+        return addresses.pointer(account, REGION, parameter)
 
     def delivery_keys(self) -> list[RecordKey]:
         """The keys that deliveries may have."""

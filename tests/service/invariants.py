@@ -36,6 +36,8 @@ LONGEST_STEP = 15 * 60
 """The sweep's longest step, in seconds."""
 UNCHECKED = (DeliveryState.AWAITING_APPROVAL, DeliveryState.REQUESTED, DeliveryState.CHECKING, DeliveryState.WAITING)
 REMOVES = (DeliveryState.STOPPING, DeliveryState.TIDYING, DeliveryState.FAILED, DeliveryState.CANCELLED)
+TURNS = (DeliveryState.DELIVERED, DeliveryState.RECALLED)
+"""Ends in which the target has its AMI; a recall, and its lift, lead from one to the other."""
 IN_USE = (CopyState.PENDING, CopyState.COMPLETED)
 CLOSES_WITHIN = 3600
 """Seconds after its last closing time in which a share must close: crashes and refusals here last no longer."""
@@ -63,10 +65,13 @@ class Invariants:
         """Copies that someone else made, with all predictable tags: the service must not use or delete them."""
         self.poisoned: set[RecordKey] = set()
         """Records that a test has damaged. They are parked, and no other record may be."""
-        self.read_before: tuple[set[str], set[tuple[str, str]]] = set(), set()
-        """Receivers, and what was withdrawn, when the invocation began: it may have read the file before a change."""
+        self.read_before: tuple[set[str], set[tuple[str, str]], set[str]] = set(), set(), set()
+        """Receivers, what was withdrawn, and which AMIs were recalled, when the invocation began: it may have read these
+        before a change."""
         self.foreign_parameters: set[tuple[str, str]] = set()
         """Parameters (account, name) into which somebody else has written an AMI: they stay as they are."""
+        self.recalled: set[str] = set()
+        """AMIs that an operator has recalled at some time."""
         self.refused_for = 0
         """Seconds for which AWS has refused calls without a pause: a share may close so much later."""
         self.may_tell_nobody = False
@@ -155,7 +160,7 @@ class Invariants:
         account = asked.account
         intended = share.state in (ShareState.OPENING, ShareState.OPEN) and share.intended_at == asked.intended_at
         assert intended, f"invariant 3: {asked.resource} opens to {account}, {share.state} on record"
-        receivers, withdrawn = self.read_before
+        receivers, withdrawn, recalled = self.read_before
         known = self._receivers() | receivers
         assert account in known, f"invariant 8: {asked.resource} opens to the stranger {account}"
         owner = asked.grantee.split(":")[4] if asked.grantee else account
@@ -165,7 +170,8 @@ class Invariants:
             f"invariant 8: {asked.resource} to {account}"
         )
         certain = self._hub.out & withdrawn
-        out = [holding for holding in share.holdings if (holding.ami, holding.account) in certain]
+        taken = recalled & self._hub.cloud.recalls.keys()
+        out = [one for one in share.holdings if (one.ami, one.account) in certain or one.ami in taken]
         assert not out or len(out) < len(share.holdings), f"invariant 8: {asked.resource} opens to withdrawn {account}"
         places = {(holding.ami, holding.account) for holding in share.holdings}
         assert not places or any(map(self._hub.is_approved, places)), (
@@ -183,7 +189,7 @@ class Invariants:
 
     def begins(self) -> None:
         """An invocation begins. What changes from now on need not show in what it reads."""
-        self.read_before = self._receivers(), set(self._hub.out)
+        self.read_before = self._receivers(), set(self._hub.out), set(self._hub.cloud.recalls)
 
     def _receivers(self) -> set[str]:
         """The receivers in the applied file: its accounts, its OUs, and the accounts in those."""
@@ -390,7 +396,9 @@ class Invariants:
             )
         episode, state = self._ended.get(key.pk, (0, ""))
         back = state == DeliveryState.DELIVERED or record.episode == episode
-        assert not state or not back or record.state == state, f"invariant 6: {key} was {state}, and is {record.state}"
+        turns = record.ami in self.recalled and state in TURNS  # by an episode of its own
+        stays = not state or not back or turns or record.state == state
+        assert stays, f"invariant 6: {key} was {state}, and is {record.state}"
         if record.ended:
             self._ended[key.pk] = (record.episode, record.state)
         if record.state is DeliveryState.DELIVERED:
@@ -434,9 +442,7 @@ class Invariants:
         for image in cloud.images.values():
             if image.delivery and image.delivery not in lost and not {image.id, f"AMI {image.name}"} & listed:
                 state = self._delivery(image.delivery).state
-                assert state is DeliveryState.DELIVERED, (
-                    f"invariant 4: orphan: {image.id} of {image.delivery}, which is {state}"
-                )
+                assert state in TURNS, f"invariant 4: orphan: {image.id} of {image.delivery}, which is {state}"
         orphans = [copy for copy in cloud.live_copies() if copy.id not in used and copy.delivery not in lost]
         assert not orphans, f"invariant 4: orphans: {orphans}"
         for resource in hub.resources():
@@ -462,6 +468,7 @@ class Invariants:
             one = self._delivery(key.name)
             image = one.ami if one.state is DeliveryState.SHARED else one.image.id or ""
             stands = one.state in (DeliveryState.DELIVERED, DeliveryState.SHARED) and one.naming.parameter
+            stands = stands and one.ami not in cloud.recalls
             if stands and image in cloud.launchable(one.target.account):
                 place = one.target.account, one.naming.parameter
                 made = cloud.hub_images[one.ami]["CreationDate"], one.ami, image

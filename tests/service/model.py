@@ -155,7 +155,7 @@ class Model(RecordsStory):
 
     @rule(
         calls=st.integers(0, 60),
-        act=st.sampled_from(["tag", "tag", "withdraw_from", "lift_some", "switch_file"]),
+        act=st.sampled_from(["tag", "tag", "withdraw_from", "lift_some", "switch_file", "recall_some"]),
         number=NUMBERS,
         value=st.sampled_from(VALUES),
         then=THEN,
@@ -206,6 +206,12 @@ class Model(RecordsStory):
     def withdraw(self, act, number, then):
         """Let an operator withdraw an account from an AMI, or lift a withdrawal."""
         getattr(self.world, act)(number)
+        self.world.wait(then)
+
+    @rule(number=NUMBERS, then=THEN)
+    def recall(self, number, then):
+        """Let an operator recall an AMI, or lift its recall."""
+        self.world.recall_some(number)
         self.world.wait(then)
 
     @precondition(lambda self: self.world.shape.approval == "required")

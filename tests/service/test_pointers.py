@@ -53,7 +53,12 @@ def test_the_parameter_names_the_ami_before_the_notice_says_so(mode):
     told = notice(hub, OLD)
     assert shown(hub) == OLD
     assert told["family"] == "base"
-    assert told["pointer"] == {"parameter": NAME, "image": hub.cloud.parameters[DEV, NAME].value, "fault": None}
+    assert told["pointer"] == {
+        "parameter": NAME,
+        "image": hub.cloud.parameters[DEV, NAME].value,
+        "pinned": None,
+        "fault": None,
+    }
 
 
 @pytest.mark.parametrize("order", [(OLD, NEW), (NEW, OLD)])

@@ -47,7 +47,10 @@ NOBODY = "nobody"
 ROLE_METHODS = {
     "target.keys": ("describe",),
     "target.snapshots": ("find", "look_at", "copy", "tag", "delete"),
-    "target.images": ("named", "of_delivery", "see", "register", "copy", "deprecate", "protect", "deregister"),
+    "target.images": (
+        *("named", "of_delivery", "see", "register", "copy", "deprecate", "protect", "deregister"),
+        *("shown", "recall", "restore"),
+    ),
     "target.parameters": ("look", "change"),
 }
 
@@ -109,6 +112,9 @@ REFUSALS = {
     "the parameter cannot be written": ("target.parameters", "change", RefusalKind.THROTTLED, False),
     "the parameter is written, and nobody hears of it": ("target.parameters", "change", RefusalKind.THROTTLED, True),
     "the parameter may not be written": ("target.parameters", "change", RefusalKind.DENIED, False),
+    "an AMI cannot be recalled": ("target.images", "recall", RefusalKind.THROTTLED, False),
+    "an AMI may not be recalled": ("target.images", "recall", RefusalKind.DENIED, False),
+    "an AMI cannot be restored": ("target.images", "restore", RefusalKind.THROTTLED, True),
     "nothing can be published": ("notices", "publish", RefusalKind.THROTTLED, False),
 }
 """Port, method, kind, and whether the call took effect all the same."""
@@ -611,6 +617,17 @@ class ModelWorld(Hub):
             self.out.discard((ami, account))
             self.lift(ami, account)
 
+    def recall_some(self, number: int) -> None:
+        """Let an operator recall an AMI, or lift its recall."""
+        ami = self.ami(number)
+        if ami in self.cloud.recalls:
+            self.tell(f"The recall of {ami} is lifted.")
+            self.lift_recall(ami)
+        else:
+            self.tell(f"An operator recalls {ami}.")
+            self.excuse([ami])
+            self.recall(ami)
+
     def approve_some(self, number: int, lasts: int) -> None:
         """Let an approver approve what an AMI waits for, if it is tagged with a value that is understood."""
         ami = self.ami(number)
@@ -723,7 +740,7 @@ class ModelWorld(Hub):
         wanted = {place for place in self._places() if place[1] in self._named(self.values[place[0]])}
         self._delivered(wanted - self.excused)
         self._withdrawn()
-        if self._lacking(self._places()) or self.out:
+        if self._lacking(self._places()) or self.out or self.cloud.recalls:
             self.silent = False
             self._mend()
             self._rest()
@@ -785,6 +802,8 @@ class ModelWorld(Hub):
         self._list(self.accounts)
         for ident in [image.id for image in self.cloud.images.values() if not image.delivery]:
             del self.cloud.images[ident]
+        for ami in list(self.cloud.recalls):
+            self.lift_recall(ami)
         self.tell("All is repaired; every tag is removed and set again.")
         for number, _ in enumerate(self.shape.amis):
             self.tag(number, None)
@@ -869,7 +888,7 @@ class ModelWorld(Hub):
             value = self.values[ami]
             stays = ami not in self.cloud.gone and value is not None
             wanted = stays and (self._refused(ami, value) or account in self._named(value))
-            wanted = wanted and (ami, account) not in self.out
+            wanted = wanted and (ami, account) not in self.out and ami not in self.cloud.recalls
             shared = self.outcomes().get((ami, account)) == DeliveryState.SHARED
             assert wanted or not shared or self._is_poisoned(ami, account), (
                 f"invariant 1: {ami} is shared with {account}"
@@ -880,7 +899,7 @@ class ModelWorld(Hub):
     def _may_launch(self, ami: str) -> set[str]:
         """The receivers that tag, file and membership let launch; a value that is not understood changes nothing."""
         value = self.values[ami]
-        if value is None or ami in self.cloud.gone:
+        if value is None or ami in self.cloud.gone or ami in self.cloud.recalls:
             return set()
         if self._refused(ami, value):
             return {*self.accounts, *UNITS.values()}

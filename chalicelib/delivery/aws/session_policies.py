@@ -18,7 +18,7 @@ from typing import Any, Literal
 from chalicelib.delivery.model import Delivery
 from chalicelib.targets.applied_file import GRANT_ROLE
 
-Work = Literal["look", "copy", "register", "tidy", "image", "retag", "roles", "check"]
+Work = Literal["look", "copy", "register", "tidy", "image", "retag", "roles", "check", "recall"]
 
 LIMIT = 2048
 SNAPSHOTS_PER_SESSION = 5
@@ -62,6 +62,9 @@ def policy(work: Work, delivery: Delivery, snapshots: Sequence[str] | None = (),
         statements += [_see_itself(delivery, partition)]
     elif work == "retag":
         statements += [_allow("ec2:CreateTags", f"{ec2}snapshot/*", _tagged(delivery))]
+    elif work == "recall":
+        recall = ["ec2:EnableImage*", "ec2:DisableImage", "ec2:DisableImageDeprecation"]
+        statements += [_allow(recall, f"{ec2}image/*", _tagged(delivery))]
     elif work == "roles":
         statements = [_see_roles(delivery, partition)]
     elif work == "check":

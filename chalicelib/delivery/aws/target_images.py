@@ -98,6 +98,35 @@ class AwsTargetImages:
                 ImageId=delivery.image.id, DeprecateAt=at
             )
 
+    def shown(self, delivery: Delivery) -> Mapping[str, Any] | None:
+        own = [{"Name": "image-id", "Values": [delivery.image.id or ""]}]
+        with self._sessions.as_refusal("DescribeImages", delivery.where):
+            ec2 = self._sessions.client("ec2", "recall", delivery)
+            found = ec2.describe_images(Owners=["self"], Filters=own, IncludeDisabled=True)["Images"]
+        return next(iter(found), None)
+
+    def recall(self, delivery: Delivery, at: str, *, disable: bool) -> None:
+        ec2, image = self._sessions.client("ec2", "recall", delivery), delivery.image.id
+        with self._sessions.as_refusal("EnableImageDeprecation", delivery.where):
+            ec2.enable_image_deprecation(ImageId=image, DeprecateAt=at)
+        if disable:
+            with self._sessions.as_refusal("DisableImage", delivery.where):
+                ec2.disable_image(ImageId=image)
+
+    def restore(self, delivery: Delivery) -> None:
+        """A date that has come meanwhile cannot be set again: then the AMI stays deprecated as of the recall."""
+        ec2, image = self._sessions.client("ec2", "recall", delivery), delivery.image.id
+        if delivery.recall.disabled:
+            with self._sessions.as_refusal("EnableImage", delivery.where):
+                ec2.enable_image(ImageId=image)
+        before = delivery.recall.deprecated_before
+        if not before:
+            with self._sessions.as_refusal("DisableImageDeprecation", delivery.where):
+                ec2.disable_image_deprecation(ImageId=image)
+        elif datetime.fromisoformat(before).timestamp() > self._sessions.now():
+            with self._sessions.as_refusal("EnableImageDeprecation", delivery.where):
+                ec2.enable_image_deprecation(ImageId=image, DeprecateAt=before)
+
     def protect(self, delivery: Delivery) -> None:
         with self._sessions.as_refusal("EnableImageDeregistrationProtection", delivery.where):
             self._sessions.client("ec2", "register", delivery).enable_image_deregistration_protection(

@@ -30,6 +30,10 @@ class TargetSessions:
         """See ``Sessions``."""
         return self._sessions.as_refusal(step, where)
 
+    def now(self) -> float:
+        """Epoch seconds."""
+        return self._sessions.now()
+
     def client(
         self,
         service: str,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from chalicelib.delivery import leftovers, naming, shares, slots
 from chalicelib.delivery.attempts import CopyStarted
-from chalicelib.delivery.model import Delivery, DeliveryState, reduced
+from chalicelib.delivery.model import RECALLED, Delivery, DeliveryState, reduced
 from chalicelib.delivery.moves import again
 from chalicelib.delivery.phase import Command, DeliveryEvent, Phase, Refused, StateEntry
 from chalicelib.delivery.phases.ending import (
@@ -51,10 +51,13 @@ def _publishes(delivery: Delivery, now: int) -> tuple[Command, ...]:
         return ()
     if _to_protect(delivery):
         return (ProtectImage(),)
-    if to_name := naming.steps(delivery):
+    recalled = (delivery.fact("cancel") or "").startswith(RECALLED)
+    if not recalled and (to_name := naming.steps(delivery)):
         return to_name
     waits_for_others = delivery.shares.holds_copy or (delivery.cleanup.to_delete and not late(delivery, now))
-    return () if waits_for_others else (notify(delivery, now),)
+    if waits_for_others:
+        return ()
+    return (replace(notify(delivery, now), publish=False),) if recalled else (notify(delivery, now),)
 
 
 def _to_protect(delivery: Delivery) -> bool:

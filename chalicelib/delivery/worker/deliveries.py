@@ -11,7 +11,6 @@ from chalicelib.delivery import (
     forwarded,
     leftovers,
     machine,
-    naming,
     notices,
     permissions,
     preflight,
@@ -34,7 +33,7 @@ from chalicelib.delivery.ports import (
 from chalicelib.delivery.tags import image_tags
 from chalicelib.delivery.template_rights import template_old
 from chalicelib.delivery.tracked import EXPIRED, TrackedDelivery
-from chalicelib.delivery.worker import hub_copies
+from chalicelib.delivery.worker import hub_copies, releases
 from chalicelib.delivery.worker.approvals import LiveApprovals
 from chalicelib.engine import addresses, codec, schedule
 from chalicelib.engine.addresses import RecordKey
@@ -120,6 +119,8 @@ class DeliveryExecutor:
         self._region = region
         self._trigger_tag = trigger_tag
         self._images: dict[tuple[str, str], SourceImage] = {}
+        after = (ports.pointers, ports.targets, ports.images, ports.roles)
+        self._releases = releases.ReleaseCommands(*after, self._image, clock)
 
     def execute(self, record: Delivery, command: Command, budget: Budget) -> DeliveryEvent:
         """Execute one command; a refusal comes back as an event."""
@@ -192,11 +193,6 @@ class DeliveryExecutor:
             case publishing.ProtectImage():
                 images.protect(delivery)
                 return publishing.ImageProtected()
-            case naming.OfferImage():
-                self._ports.pointers.offer(naming.pointer(delivery), naming.release(delivery, self._image(delivery)))
-                return naming.ImageOffered()
-            case naming.LookAtPointer():
-                return self._look_at_pointer(delivery)
             case ending.FindLeftovers():
                 plan = proof.removal(delivery, images.of_delivery(delivery), snapshots.find(delivery))
                 refusal = self._remove(delivery, plan)
@@ -205,6 +201,8 @@ class DeliveryExecutor:
                 return self._look_at_end(delivery)
             case ending.NotifyOutcome(publish):
                 return self._tell(delivery, publish=publish)
+            case _ if isinstance(command, releases.Command):
+                return self._releases.execute(delivery, command)
             case _:
                 raise NotImplementedError(command)
 
@@ -471,12 +469,6 @@ class DeliveryExecutor:
         date = resolution.until(delivery.target.place) if resolution.understood else None
         return shared.EndSeen(end_in_force(date, now))
 
-    def _look_at_pointer(self, delivery: Delivery) -> naming.PointerSeen:
-        pointer = self._ports.pointers.look(naming.pointer(delivery).key)
-        if pointer is None:
-            return naming.PointerSeen(done=False)
-        return naming.PointerSeen(pointer.considers(delivery.id, delivery.episode), pointer.image, pointer.fault)
-
     def _tell(self, delivery: Delivery, *, publish: bool) -> DeliveryEvent:
         self._note_events(delivery)
         if publish:
@@ -484,14 +476,14 @@ class DeliveryExecutor:
         if delivery.ending is None:
             self._keep_own_key(delivery)
         elif delivery.ending is DeliveryState.WITHDRAWN and delivery.naming.offered_at:
-            self._ports.pointers.take_back(naming.pointer(delivery), delivery.ami, delivery.id, delivery.episode)
+            self._releases.take_back(delivery)
         tracked = TrackedDelivery(
             delivery=delivery.id,
             account=delivery.target.account,
             region=delivery.target.region,
             episode=delivery.episode,
             state=notified_as(delivery),
-            image=(delivery.image.id or (delivery.ami if delivery.shared else "")) if delivery.ending is None else "",
+            image=_stays(delivery),
         )
         if self._ports.tracked.end(delivery.ami, tracked):
             cause = f"{delivery.id}:{delivery.episode}:{tracked.state}"
@@ -514,6 +506,13 @@ class DeliveryExecutor:
         if which not in self._images:
             self._images = {which: source_image(self._records, *which, delivery.key)}
         return self._images[which]
+
+
+def _stays(delivery: Delivery) -> str:
+    """Return the AMI that the target has of an ended delivery; "" if none."""
+    if delivery.ending not in (None, DeliveryState.RECALLED):
+        return ""
+    return delivery.image.id or (delivery.ami if delivery.shared else "")
 
 
 def _refused(call: Callable[[], None]) -> Fault | None:

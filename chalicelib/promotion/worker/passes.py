@@ -12,6 +12,8 @@ from typing import TypeVar
 from chalicelib.delivery import naming, preflight, proof
 from chalicelib.delivery.codecs import DELIVERIES
 from chalicelib.delivery.machine import started as delivery_started
+from chalicelib.delivery.machine import turned as delivery_turned
+from chalicelib.delivery.model import RECALLED as RECALLED_BY
 from chalicelib.delivery.model import Delivery, DeliveryState, HubCopy, Sharing, snapshots_of
 from chalicelib.delivery.ports import TrackedDeliveries
 from chalicelib.delivery.tracked import RUNNING, TrackedDelivery
@@ -29,7 +31,7 @@ from chalicelib.images.image import SourceImage
 from chalicelib.images.source_images import source_image
 from chalicelib.promotion import events as ev
 from chalicelib.promotion.model import BEGIN, END, Promotion
-from chalicelib.promotion.wanted import WantedTargets
+from chalicelib.promotion.wanted import DELIVERED, RECALLED, WantedTargets
 from chalicelib.promotion.worker import copy_holdings
 from chalicelib.sharing.entitlement import launched_by
 from chalicelib.sharing.ports import Ledger
@@ -41,6 +43,9 @@ AT_ONCE = 20
 READ_AT_ONCE = 100
 """Deliveries that are read together: one call."""
 
+
+CALLS_TO_TURN = CALLS_OF_STEP + 2
+"""Calls for one delivery that is to end, or whose AMI is recalled or restored."""
 
 T = TypeVar("T")
 
@@ -78,10 +83,12 @@ class DeliveryPass:
         upto = after
         for some in _together(left):
             there = self._read(some)
-            for one in budget.each(some, CALLS_OF_STEP):
+            for one in budget.each(some, CALLS_TO_TURN):
                 upto = one.delivery
-                if not self._put_right(promotion, one, there.get(upto)):
-                    self._ask_to_end(promotion, one, there.get(upto), budget)
+                if one.state in (DELIVERED, RECALLED):
+                    self._turn(promotion, one, recalled=meant.recalled)
+                elif not self._put_right(promotion, one, there.get(upto)):
+                    self._ask_to_end(promotion, one, there.get(upto), budget, recalled=meant.recalled)
             if upto != some[-1].delivery:
                 return _sliced(promotion, END + upto)
         inputs = meant.inputs(promotion)
@@ -122,10 +129,38 @@ class DeliveryPass:
         except ParkRecord:
             return False
 
-    def _ask_to_end(self, promotion: Promotion, one: TrackedDelivery, record: Delivery | None, budget: Budget) -> None:
+    def _turn(self, promotion: Promotion, one: TrackedDelivery, *, recalled: bool) -> None:
+        """Begin the episode of a delivered AMI that recalls it, or restores it; its tracked delivery is written first.
+
+        One that cannot be read, or is parked, stays as it is: an alarm tells of it.
+        """
+        key = addresses.delivery(one.delivery)
+        try:
+            stored = self._records.read(key)
+            record = None if stored is None or stored.parked else DELIVERIES.decode(stored)
+        except ParkRecord:
+            return
+        if stored is None or record is None or record.state != (DELIVERED if recalled else RECALLED):
+            return
+        fresh = delivery_turned(record, self._clock(), recalled=recalled)
+        self._tracked.add(promotion.ami, replace(one, episode=fresh.episode, state=RUNNING))
+        happened = ["Recalled by an operator" if recalled else "The recall was lifted"]
+        if self._records.save(stored, DELIVERIES.encode(fresh), happened, self._clock()) is None:
+            raise LostRace(str(key))
+        self._waker.send(key, f"recall:{promotion.ami}:{fresh.episode}")
+
+    def _ask_to_end(
+        self,
+        promotion: Promotion,
+        one: TrackedDelivery,
+        record: Delivery | None,
+        budget: Budget,
+        *,
+        recalled: bool = False,
+    ) -> None:
         """Ask it; what one that cannot act holds for its copies is released."""
         cause = f"cancel:{promotion.ami}:{promotion.inputs[:12]}:{promotion.tries}"  # asked again, it is news again
-        wish = {"cancel": f"{one.episode}:{cause}"}
+        wish = {"cancel": f"{one.episode}:{RECALLED_BY if recalled else ''}{cause}"}
         self._waker.wake(addresses.delivery(one.delivery), cause, wish)
         if record is None:
             ports = self._records, self._ledger, self._waker, self._clock

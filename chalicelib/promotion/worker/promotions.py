@@ -27,7 +27,7 @@ from chalicelib.promotion.model import END, WORTH_A_LOOK, Promotion
 from chalicelib.promotion.wanted import SHARED, WantedTargets
 from chalicelib.promotion.worker.passes import DeliveryPass
 from chalicelib.sharing.ports import Ledger
-from chalicelib.targets.applied_file import Target
+from chalicelib.targets.applied_file import AppliedFile, Target
 from chalicelib.targets.ports import Targets
 
 
@@ -105,9 +105,9 @@ class PromotionExecutor:
 
     def _wanted(self, record: Promotion, *, believed: bool = True) -> WantedTargets:
         """Return whom the AMI is for, by the applied file, members and withdrawals as they are now."""
-        if (wanted.current(record) if believed else record.value) is None and not record.made_here:
-            return WantedTargets()
         ports = self._ports.targets
+        if (wanted.current(record) if believed else record.value) is None and not record.made_here:
+            return wanted.wanted(record, AppliedFile(), ports.withdrawals(record.ami), believed=believed)
         return wanted.wanted(record, ports.read(), ports.withdrawals(record.ami), believed=believed)
 
     def _meant(self, record: Promotion, tracked: Sequence[TrackedDelivery]) -> tuple[WantedTargets, Promotion]:
@@ -157,7 +157,7 @@ class PromotionExecutor:
             summarised=not left,
             approval_digest=digest,
             approval_asked=asked,
-            answers=_answers(promotion, machine.WITHDRAW),
+            answers=_answers(promotion, machine.WITHDRAW, machine.RECALL),
             newest=promotion.newest,
             basis=record.basis,
         )

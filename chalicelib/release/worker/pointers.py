@@ -48,10 +48,12 @@ class PointerExecutor:
                 return machine.Unwanted(releases)
             if not looks:
                 return machine.Changed() if self._parameters.change(target, record) else machine.Overtaken()
+            recalled = self._targets.recalled([one.source for one in releases])
+            pin = self._targets.pin(record.account, record.region, record.parameter)
             seen = self._parameters.look(target, record, [one.image for one in releases])
         except Refusal as refusal:
             return machine.PointerRefused(refusal.kind, refusal.fault, releases, refusal.unknown)
-        return machine.Looked(releases, seen.shown, seen.available)
+        return machine.Looked(releases, seen.shown, seen.available, recalled, pin)
 
     def _target(self, record: Pointer) -> Target | None:
         """Return the target as the applied file has it; None if the file no longer wants this parameter there."""
@@ -95,6 +97,10 @@ class RecordedPointers:
         """See the port."""
         self._records.forget(addresses.release(pointer.key, source), offered_by(delivery, episode))
         self._waker.wake(pointer.key, f"{delivery}:{episode}:back:{self._clock()}")
+
+    def wake(self, key: addresses.RecordKey, cause: str) -> None:
+        """See the port."""
+        self._waker.wake(key, f"{cause}:{self._clock()}")
 
     def look(self, key: addresses.RecordKey) -> Pointer | None:
         """See the port."""

@@ -13,7 +13,10 @@ pk                           sk                       what
 ``targets#<version>``        ``source``               the file's text, gzipped, for people
 ``switches``                 ``promotions``           the operator's switch: paused, by, at, why
 ``withdrawals``              ``<AMI>``                whom an operator has withdrawn: an attribute for each account, or
-                                                      account/Region, JSON: at, by, value
+                                                      account/Region, JSON: at, by, value; ``recall``: JSON: at, by,
+                                                      why, if an operator has recalled the AMI
+``pins``                     ``<account>/<Region>     a release at which a parameter is held; body: JSON, source,
+                             <parameter>``            made_at, at, by, why
 ``approvals#<user id>``      ``<AMI>/<account>/       what this approver has approved; body: JSON, digest, at, until;
                              <Region>``               ``ami`` for the index of this name
 ===========================  =======================  ==================================================
@@ -36,15 +39,17 @@ from typing import Any
 
 from chalicelib.engine import codec
 from chalicelib.engine.addresses import APPROVALS, DIGEST_LENGTH, SWITCH, digest_of
+from chalicelib.engine.addresses import pin as pin_of
 from chalicelib.engine.addresses import withdrawals as withdrawals_of
-from chalicelib.engine.errors import Misconfigured, Refusal, TargetsDamaged
+from chalicelib.engine.errors import Misconfigured, Refusal, RefusalKind, TargetsDamaged
 from chalicelib.engine.faults import Fault
-from chalicelib.targets import applied_file, approvals, withdrawals
+from chalicelib.targets import applied_file, approvals, recalls, withdrawals
 from chalicelib.targets.applied_file import ORGANIZATION, AppliedFile, Directory
 from chalicelib.targets.applied_items import from_items
 from chalicelib.targets.approvals import Approval, Given
 from chalicelib.targets.organization import Membership, Organization
 from chalicelib.targets.ports import Met
+from chalicelib.targets.recalls import Pin, Recall
 from chalicelib.targets.store.members_table import MembersTable
 from chalicelib.targets.withdrawals import Withdrawal
 
@@ -187,8 +192,30 @@ class TargetsTable:
     def withdrawals(self, ami: str) -> Sequence[Withdrawal]:
         """Read the withdrawals from an AMI's promotion."""
         key = withdrawals_of(ami)
+        item = {name: value.get("S") for name, value in (self._get(key.pk, key.sk) or {}).items()}
+        return withdrawals_in(item)
+
+    def recall(self, ami: str) -> Recall | None:
+        """Read the recall beside the withdrawals."""
+        key = withdrawals_of(ami)
         item = self._get(key.pk, key.sk) or {}
-        return [withdrawals.read(name, value.get("S")) for name, value in sorted(item.items()) if name[:1].isdigit()]
+        return recalls.read(item[recalls.ATTRIBUTE].get("S")) if recalls.ATTRIBUTE in item else None
+
+    def recalled(self, amis: Collection[str]) -> frozenset[str]:
+        """Read the items with these AMIs' withdrawals."""
+        keys = [_key(*withdrawals_of(ami)) for ami in sorted(set(amis))]
+        found = self._items_of(keys) if keys else ()
+        return frozenset(item["sk"]["S"] for item in found if recalls.ATTRIBUTE in item)
+
+    def pin(self, account: str, region: str, parameter: str) -> Pin | None:
+        """Read a pin."""
+        item = self._get(*pin_of(account, region, parameter))
+        try:
+            return None if item is None else recalls.read_pin(item.get("body", {}).get("S"))
+        except ValueError as error:
+            what, cure = f"Its pin cannot be read: {error}.", "`ami-promoter rollback --lift`, and roll back again."
+            fault = Fault("pin-damaged", f"account {account}, {region}, parameter {parameter}", what, cure)
+            raise Refusal(RefusalKind.DENIED, fault) from None
 
     def approvals(self, ami: str, places: Collection[str]) -> Given:
         """Find them in the index, which is late, and read each at its home; a damaged one approves nothing."""
@@ -324,6 +351,13 @@ class TargetsTable:
             ConsistentRead=True,
         )
         return {item["sk"]["S"]: item["body"]["S"] for page in pages for item in page["Items"]}
+
+
+def withdrawals_in(item: Mapping[str, Any]) -> list[Withdrawal]:
+    """Read an AMI's withdrawals from their item's attributes, its recall among them."""
+    found = [withdrawals.read(name, value) for name, value in sorted(item.items()) if name[:1].isdigit()]
+    recall = [recalls.read(item[recalls.ATTRIBUTE]).withdrawal] if recalls.ATTRIBUTE in item else []
+    return [*recall, *found]
 
 
 def _met(current: Current) -> Met:

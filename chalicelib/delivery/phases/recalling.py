@@ -1,0 +1,195 @@
+"""Recalling: an operator takes a delivered AMI back; and restoring, if that is lifted.
+
+The pointer moves first, then the copy in the target is deprecated, and disabled where the target's template allows it.
+Nothing is deregistered. Disabling removes launch permissions for good, which no restoring brings back
+[aws-facts, Added end of November 2026, VERIFIED].
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from chalicelib.delivery.model import Delivery, DeliveryState, LastLook, Naming, Recalled, reduced
+from chalicelib.delivery.moves import again
+from chalicelib.delivery.phase import Command, DeadlinePassed, DeliveryEvent, Phase, Refused, StateEntry
+from chalicelib.delivery.phases.ending import NotifyOutcome, OutcomeNotified, notice_refused, notify, waits
+from chalicelib.delivery.phases.publishing import PUBLISH
+from chalicelib.engine import schedule
+from chalicelib.engine.faults import Fault
+from chalicelib.engine.transitions import leads
+
+RECALL, RESTORE = StateEntry(DeliveryState.RECALLING), StateEntry(DeliveryState.RESTORING)
+RECALLED = StateEntry(DeliveryState.RECALLED)
+
+
+@dataclass(frozen=True, slots=True)
+class WakePointer(Command):
+    """Wake the pointer of its family there, so that it moves before the AMI is deprecated."""
+
+
+@dataclass(frozen=True, slots=True)
+class LookAtCopy(Command):
+    """Read the AMI's state and deprecation date, and what the operator and the target's role say."""
+
+    acts = False
+
+
+@dataclass(frozen=True, slots=True)
+class RecallCopy(Command):
+    """EnableImageDeprecation as of now, and DisableImage if the role allows it."""
+
+    disable: bool
+
+    def announced(self, delivery: Delivery) -> str:
+        """Name the calls, for the history."""
+        return f"EnableImageDeprecation{', DisableImage' if self.disable else ''} {delivery.image.id}"
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreCopy(Command):
+    """EnableImage if it was disabled; then the former deprecation date, or none."""
+
+    def announced(self, delivery: Delivery) -> str:
+        """Name the calls, for the history."""
+        return f"EnableImageDeprecation or DisableImageDeprecation {delivery.image.id}"
+
+
+@dataclass(frozen=True, slots=True)
+class PointerWoken(DeliveryEvent):
+    """The pointer was woken."""
+
+
+@dataclass(frozen=True, slots=True)
+class CopySeen(DeliveryEvent):
+    """The AMI in the target as it was before the recall; ``there``: whether EC2 shows it."""
+
+    there: bool
+    deprecated_at: str = ""
+    may_disable: bool = False
+    by: str = ""
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CopyRecalled(DeliveryEvent):
+    """The AMI is deprecated, and ``disabled`` if so."""
+
+    disabled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CopyRestored(DeliveryEvent):
+    """The AMI is as it was before the recall, except for launch permissions that disabling removed."""
+
+
+def begun(delivery: Delivery, now: int, *, recalled: bool) -> Delivery:
+    """Return an ended delivery's next episode: it recalls what was delivered, or restores what was recalled."""
+    next_one = replace(
+        delivery,
+        episode=delivery.episode + 1,
+        ending=DeliveryState.RECALLED if recalled else None,
+        recall=Recalled() if recalled else delivery.recall,
+        entered={},
+        faults=(),
+        last_refusal=None,
+        last_look=LastLook(),
+    )
+    return (RECALL if recalled else RESTORE)(next_one, now)
+
+
+def _recalling(delivery: Delivery, now: int) -> tuple[Command, ...]:
+    recall = delivery.recall
+    if now < delivery.next_try:
+        return ()
+    if delivery.naming.parameter and not recall.woken:
+        return (WakePointer(),)
+    if recall.done:
+        return (notify(delivery, now),)
+    return (RecallCopy(recall.may_disable),) if recall.seen else (LookAtCopy(),)
+
+
+def _woken(_event: PointerWoken, delivery: Delivery, now: int) -> Delivery:
+    return replace(delivery.with_recall(woken=True), next_try=now)
+
+
+def _seen(event: CopySeen, delivery: Delivery, now: int) -> Delivery:
+    seen = delivery.with_recall(
+        seen=True,
+        done=not event.there,
+        deprecated_before=event.deprecated_at,
+        may_disable=event.may_disable,
+        by=event.by,
+        why=event.why,
+    )
+    return replace(seen, tries=0, next_try=now)
+
+
+def _recalled(event: CopyRecalled, delivery: Delivery, now: int) -> Delivery:
+    return replace(delivery.with_recall(done=True, disabled=event.disabled), tries=0, next_try=now)
+
+
+def _refused(event: Refused, delivery: Delivery, now: int) -> Delivery:
+    """Try again until the deadline: what the target refuses may be allowed later."""
+    if event.step == NotifyOutcome.__name__:
+        return waits(event, notice_refused(event, delivery, now), now)
+    return again(delivery, now, schedule.step(schedule.POLLS, delivery.tries), last_refusal=event.fault)
+
+
+def _too_long(_event: DeadlinePassed, delivery: Delivery, now: int) -> Delivery:
+    faults = (_not_done(delivery), *((delivery.last_refusal,) if delivery.last_refusal else ()))
+    given_up = replace(delivery.with_recall(done=True), faults=faults, tries=0, next_try=now)
+    return given_up if delivery.state is RECALL.state else RECALL(replace(given_up, ending=RECALLED.state), now)
+
+
+def _over(_event: OutcomeNotified, delivery: Delivery, now: int) -> Delivery:
+    return reduced(RECALLED(delivery, now))
+
+
+def _restoring(delivery: Delivery, now: int) -> tuple[Command, ...]:
+    return (RestoreCopy(),) if now >= delivery.next_try else ()
+
+
+def _restored(_event: CopyRestored, delivery: Delivery, now: int) -> Delivery:
+    naming = Naming(delivery.naming.family, delivery.naming.parameter, done=not delivery.naming.parameter)
+    return PUBLISH(replace(delivery, recall=Recalled(), naming=naming), now)
+
+
+def _not_done(delivery: Delivery) -> Fault:
+    word = "deprecated" if delivery.state is RECALL.state else "restored"
+    what = f"{delivery.image.id} could not be {word} within a day: the account refuses it."
+    cure = (
+        f"In that account: `aws ec2 enable-image-deprecation --image-id {delivery.image.id} --deprecate-at NOW`; or "
+        f"repair what refuses it, and `ami-promoter recall {delivery.ami} --lift` and recall it again."
+    )
+    return Fault("recall-not-done", delivery.where, what, cure)
+
+
+def _deadline(delivery: Delivery) -> int:
+    return delivery.entered[delivery.state] + schedule.LAST_LOOK_WITHIN
+
+
+PHASES = {
+    DeliveryState.RECALLING: Phase(
+        on={
+            PointerWoken: leads(_woken, RECALL),
+            CopySeen: leads(_seen, RECALL),
+            CopyRecalled: leads(_recalled, RECALL),
+            OutcomeNotified: leads(_over, RECALLED),
+            Refused: leads(_refused, RECALL),
+            DeadlinePassed: leads(_too_long, RECALL),
+        },
+        outstanding=_recalling,
+        deadline=_deadline,
+        due=lambda delivery, last: (None if delivery.recall.done else last, delivery.next_try),
+        deadline_acts=lambda delivery: not delivery.recall.done,
+    ),
+    DeliveryState.RESTORING: Phase(
+        on={
+            CopyRestored: leads(_restored, PUBLISH),
+            Refused: leads(_refused, RESTORE),
+            DeadlinePassed: leads(_too_long, RECALL),
+        },
+        outstanding=_restoring,
+        deadline=_deadline,
+    ),
+}

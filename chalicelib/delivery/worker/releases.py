@@ -1,0 +1,88 @@
+"""What a delivery's executor does after the copy: its AMI's name there, its recall, and the end of that."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from chalicelib.delivery import naming
+from chalicelib.delivery.model import Delivery
+from chalicelib.delivery.phase import DeliveryEvent
+from chalicelib.delivery.phases import recalling
+from chalicelib.delivery.ports import TargetImages, TargetRoles
+from chalicelib.delivery.template_rights import DISABLE
+from chalicelib.engine.waker import Clock
+from chalicelib.images import deprecation
+from chalicelib.images.image import SourceImage
+from chalicelib.release.ports import Pointers
+from chalicelib.targets.ports import Targets
+
+Command = (
+    naming.OfferImage
+    | naming.LookAtPointer
+    | recalling.WakePointer
+    | recalling.LookAtCopy
+    | recalling.RecallCopy
+    | recalling.RestoreCopy
+)
+
+
+class ReleaseCommands:
+    """Executes these commands of a delivery."""
+
+    def __init__(
+        self,
+        pointers: Pointers,
+        targets: Targets,
+        images: TargetImages,
+        roles: TargetRoles,
+        source: Callable[[Delivery], SourceImage],
+        clock: Clock,
+    ) -> None:
+        self._pointers = pointers
+        self._targets = targets
+        self._images = images
+        self._roles = roles
+        self._source = source
+        self._clock = clock
+
+    def execute(self, delivery: Delivery, command: Command) -> DeliveryEvent:
+        """Execute one. May raise Refusal."""
+        match command:
+            case naming.OfferImage():
+                self._pointers.offer(naming.pointer(delivery), naming.release(delivery, self._source(delivery)))
+                return naming.ImageOffered()
+            case naming.LookAtPointer():
+                return self._look_at_pointer(delivery)
+            case recalling.WakePointer():
+                self._pointers.wake(naming.pointer(delivery).key, f"{delivery.id}:{delivery.episode}")
+                return recalling.PointerWoken()
+            case recalling.LookAtCopy():
+                return self._look_at_copy(delivery)
+            case recalling.RecallCopy(disable):
+                self._images.recall(delivery, deprecation.as_of_now(self._clock()), disable=disable)
+                return recalling.CopyRecalled(disable)
+            case recalling.RestoreCopy():
+                self._images.restore(delivery)
+                return recalling.CopyRestored()
+
+    def take_back(self, delivery: Delivery) -> None:
+        """Take a shared AMI back from its pointer, once its shares have closed."""
+        self._pointers.take_back(naming.pointer(delivery), delivery.ami, delivery.id, delivery.episode)
+
+    def _look_at_pointer(self, delivery: Delivery) -> naming.PointerSeen:
+        pointer = self._pointers.look(naming.pointer(delivery).key)
+        if pointer is None:
+            return naming.PointerSeen(done=False)
+        done = pointer.considers(delivery.id, delivery.episode)
+        pinned = "" if pointer.pin is None else f"pinned to {pointer.pin.source} by {pointer.pin.by}"
+        return naming.PointerSeen(done, pointer.image, pointer.fault, pinned)
+
+    def _look_at_copy(self, delivery: Delivery) -> recalling.CopySeen:
+        recall, shown = self._targets.recall(delivery.ami), self._images.shown(delivery)
+        if shown is None:
+            return recalling.CopySeen(there=False)
+        by, why = (recall.by, recall.why) if recall else ("", "")
+        may_disable = DISABLE in (self._roles.allows(delivery) or ())
+        return recalling.CopySeen(
+            there=True, deprecated_at=shown.get("DeprecationTime", ""), may_disable=may_disable, by=by, why=why
+        )

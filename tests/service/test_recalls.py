@@ -1,0 +1,269 @@
+"""A recall takes an AMI back everywhere, in any order with promotions and crashes; lifting it restores what can be."""
+
+import pytest
+
+from chalicelib.engine.errors import RefusalKind
+from chalicelib.targets.recalls import Pin
+from tests.service.cloud import CloudBehavior, refusal
+from tests.service.gate import PortCrash, PortTrouble
+from tests.service.hub import Hub
+
+DEV, PROD = "200000000001", "200000000002"
+NAME = "/golden/base/current"
+OLD, NEW = "ami-0a", "ami-0b"
+MADE = {OLD: "2026-01-01T00:00:00.000Z", NEW: "2026-02-01T00:00:00.000Z"}
+HOUR, DAY = 3600, 24 * 3600
+
+
+def a_hub(mode: str = "copy", accounts: tuple[str, ...] = (DEV,), **behavior) -> Hub:
+    """A hub with two AMIs of one family."""
+    settings = {"ssm_parameter": "/golden/{family}/current", "mode": mode}
+    hub = Hub(accounts=accounts, behavior=CloudBehavior(**behavior), target=settings)
+    for number, (ami, made) in enumerate(MADE.items()):
+        hub.cloud.make_image(ami, {f"snap-{number}": True}, family="base", CreationDate=made)
+    return hub
+
+
+def after(hub: Hub, seconds: int = HOUR) -> Hub:
+    hub.run(until=hub.cloud.now + seconds)
+    return hub
+
+
+def promoted(hub: Hub, *amis: str) -> Hub:
+    for ami in amis or (OLD, NEW):
+        hub.cloud.tag(ami, "default")
+    return after(hub, 2 * HOUR)
+
+
+def shown(hub: Hub, account: str = DEV) -> str:
+    """The AMI that the parameter names, by its source; "" if there is none."""
+    found = hub.cloud.parameters.get((account, NAME))
+    if found is None:
+        return ""
+    image = hub.cloud.images.get(found.value)
+    return found.value if image is None else image.source
+
+
+def raw(hub: Hub, ami: str, account: str = DEV) -> dict:
+    """The copy of an AMI in a target, as EC2 shows it."""
+    return next(one.raw for one in hub.cloud.images.values() if (one.source, one.account) == (ami, account))
+
+
+def last_notice(hub: Hub, ami: str, account: str) -> dict:
+    told = [one for one in hub.cloud.notices if (one.get("source_image"), one.get("account")) == (ami, account)]
+    return told[-1]
+
+
+def events(hub: Hub, ami: str) -> list[str]:
+    return [one["event"] for one in hub.cloud.notices if one.get("source_image") == ami and "delivery" in one]
+
+
+def test_a_recall_deprecates_the_copy_moves_the_pointer_and_says_why():
+    hub = promoted(a_hub())
+    hub.recall(NEW, "It does not boot.")
+    after(hub)
+
+    assert hub.outcomes()[NEW, DEV] == "recalled"
+    assert raw(hub, NEW)["DeprecationTime"]
+    assert raw(hub, NEW)["State"] == "available", "it is disabled only where the template allows it"
+    assert "DeprecationTime" not in raw(hub, OLD)
+    assert shown(hub) == OLD
+    notice = hub.cloud.notices[-1]
+    assert (notice["event"], notice["recall"]["why"]) == ("delivery.recalled", "It does not boot.")
+
+
+def test_lifting_a_recall_restores_pointer_date_and_state():
+    hub = promoted(a_hub())
+    raw(hub, NEW)["DeprecationTime"] = "2027-06-01T00:00:00.000Z"
+    hub.cloud.may_disable = True
+    hub.recall(NEW)
+    after(hub)
+    assert raw(hub, NEW)["State"] == "disabled"
+
+    hub.lift_recall(NEW)
+    after(hub)
+    assert hub.outcomes()[NEW, DEV] == "delivered"
+    assert raw(hub, NEW)["State"] == "available"
+    assert raw(hub, NEW)["DeprecationTime"] == "2027-06-01T00:00:00.000Z"
+    assert shown(hub) == NEW
+
+
+def test_a_shared_ami_that_is_recalled_is_shared_no_more_and_comes_back_when_that_is_lifted():
+    hub = promoted(a_hub("share"))
+    hub.recall(NEW)
+    after(hub)
+    assert (NEW, DEV) not in hub.cloud.launches
+    assert (OLD, DEV) in hub.cloud.launches
+    assert shown(hub) == OLD
+
+    hub.lift_recall(NEW)
+    after(hub)
+    assert (NEW, DEV) in hub.cloud.launches
+    assert shown(hub) == NEW
+
+
+def test_while_a_recall_stands_no_event_promotes_the_ami():
+    hub = a_hub()
+    hub.recall(NEW)
+    promoted(hub, NEW)
+    hub.cloud.tag(NEW, None)
+    after(hub, 300)
+    promoted(hub, NEW)
+    assert hub.cloud.copies == {}
+    assert hub.cloud.permissions == set()
+
+    hub.lift_recall(NEW)
+    after(hub)
+    assert hub.outcomes() == {(NEW, DEV): "delivered"}
+
+
+def test_a_recall_stands_although_the_tag_is_removed():
+    hub = promoted(a_hub())
+    hub.cloud.tag(NEW, None)
+    after(hub)
+    hub.recall(NEW)
+    after(hub)
+
+    assert hub.outcomes()[NEW, DEV] == "recalled"
+    assert shown(hub) == OLD
+
+
+def test_a_running_copy_ends_and_leaves_nothing():
+    hub = a_hub(copying=(4 * HOUR,))
+    hub.cloud.tag(NEW, "default")
+    after(hub, 300)
+    hub.recall(NEW)
+    after(hub, 8 * HOUR)
+
+    assert hub.outcomes() == {(NEW, DEV): "cancelled"}
+    assert hub.cloud.live_copies() == []
+    assert hub.cloud.permissions == set()
+    assert "delivery.delivered" not in events(hub, NEW)
+
+
+@pytest.mark.parametrize("seconds", [58, 61, 62, 65, 100, 200])
+def test_one_whose_ami_is_being_made_finishes_unpublished_and_is_deprecated(seconds):
+    hub = a_hub(registering=(300,), checking=(300,))
+    hub.cloud.tag(NEW, "default")
+    after(hub, seconds)
+    assert hub.outcomes()[NEW, DEV] != "delivered"
+    hub.recall(NEW)
+    after(hub, 8 * HOUR)
+
+    assert "delivery.delivered" not in events(hub, NEW)
+    if hub.cloud.images:
+        assert hub.outcomes() == {(NEW, DEV): "recalled"}
+        assert raw(hub, NEW)["DeprecationTime"]
+    assert shown(hub) == ""
+
+
+def test_one_target_that_refuses_delays_no_other_and_is_named():
+    hub = promoted(a_hub(accounts=(DEV, PROD)))
+    denied = refusal(RefusalKind.DENIED, "UnauthorizedOperation")
+    in_dev = PortTrouble("target.images", "recall", denied, 10**9, only=lambda one, *_, **__: one.target.account == DEV)
+    hub.gate.troubles = [in_dev]
+    hub.recall(NEW)
+    after(hub)
+    assert hub.outcomes()[NEW, PROD] == "recalled"
+    assert hub.outcomes()[NEW, DEV] == "recalling"
+    assert (shown(hub), shown(hub, PROD)) == (OLD, OLD), "the pointer moves first"
+
+    after(hub, 2 * DAY)
+    notice = next(
+        one for one in reversed(hub.cloud.notices) if one.get("account") == DEV and one["source_image"] == NEW
+    )
+    assert notice["event"] == "delivery.recalled"
+    assert [fault["code"] for fault in notice["faults"]] == ["recall-not-done", "aws-UnauthorizedOperation"]
+
+
+def test_a_pause_delays_no_recall():
+    hub = promoted(a_hub())
+    hub.cloud.paused = True
+    hub.recall(NEW)
+    after(hub)
+
+    assert hub.outcomes()[NEW, DEV] == "recalled"
+
+
+def test_a_recall_of_the_only_ami_leaves_the_parameter_and_says_so():
+    hub = promoted(a_hub(), OLD)
+    hub.recall(OLD)
+    after(hub, 25 * HOUR)
+
+    assert shown(hub) == OLD
+
+
+def test_a_recall_that_is_lifted_at_once_or_repeated_ends_as_the_last_one_said():
+    hub = promoted(a_hub())
+    for seconds in (1, 20, 70, 5):
+        hub.recall(NEW)
+        after(hub, seconds)
+        hub.lift_recall(NEW)
+        after(hub, seconds)
+    after(hub, 2 * HOUR)
+    assert (hub.outcomes()[NEW, DEV], shown(hub)) == ("delivered", NEW)
+    assert "DeprecationTime" not in raw(hub, NEW)
+
+    hub.recall(NEW)
+    after(hub, 2 * HOUR)
+    assert (hub.outcomes()[NEW, DEV], shown(hub)) == ("recalled", OLD)
+
+
+@pytest.mark.parametrize("lift", [False, True])
+def test_a_process_killed_at_any_call_of_a_recall_or_its_lift_changes_nothing(lift):
+    def begun() -> Hub:
+        hub = promoted(a_hub())
+        if lift:
+            hub.recall(NEW)
+            after(hub)
+        hub.gate.calls = 0
+        if lift:
+            hub.lift_recall(NEW)
+        else:
+            hub.recall(NEW)
+        return hub
+
+    calls = after(begun()).gate.calls
+    assert calls > 20
+    for number in range(calls):
+        hub = begun()
+        hub.gate.crashes = [PortCrash(number, number % 2 == 0)]
+        after(hub, 2 * HOUR)
+        end = (hub.outcomes()[NEW, DEV], shown(hub), "DeprecationTime" in raw(hub, NEW))
+        assert end == (("delivered", NEW, False) if lift else ("recalled", OLD, True)), number
+
+
+# --- pins ------------------------------------------------------------------------------------------------------------
+
+
+def pinned(hub: Hub, ami: str) -> Hub:
+    """Pin the parameter, as the command line does."""
+    hub.cloud.pins[DEV, NAME] = Pin(ami, MADE[ami], hub.cloud.now, "arn:aws:iam::111111111111:user/operator")
+    hub.pointers.run(hub.pointer_key(DEV, NAME), "an operator", time_left=lambda: 30)
+    return after(hub)
+
+
+def test_a_pin_moves_the_pointer_back_and_holds_it_there():
+    hub = pinned(promoted(a_hub(), OLD, NEW), OLD)
+    assert shown(hub) == OLD
+
+    made = "2026-03-01T00:00:00.000Z"
+    hub.cloud.make_image("ami-0c", {"snap-9": True}, family="base", CreationDate=made)
+    promoted(hub, "ami-0c")
+    notice = next(
+        one for one in reversed(hub.cloud.notices) if one.get("source_image") == "ami-0c" and "pointer" in one
+    )
+    assert shown(hub) == OLD
+    assert notice["pointer"]["pinned"].startswith(f"pinned to {OLD} by arn:")
+
+    hub.cloud.pins.clear()
+    after(hub, 25 * HOUR)
+    assert shown(hub) == "ami-0c"
+
+
+def test_a_pin_at_a_recalled_ami_names_the_one_before():
+    hub = pinned(promoted(a_hub()), NEW)
+    hub.recall(NEW)
+    after(hub)
+
+    assert shown(hub) == OLD
