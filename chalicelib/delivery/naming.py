@@ -59,12 +59,12 @@ def begun(image: SourceImage, target: Target) -> Naming:
     where = f"account {target.account}, {target.region}"
     fault = family.fault(image.tags, target.family_tag, where) if target.ssm_parameter else None
     parameter = family.parameter_of(target.ssm_parameter, name)
-    return Naming(name, parameter, done=not parameter, fault=fault)
+    return Naming(name, parameter, fault=fault)
 
 
 def steps(delivery: Delivery) -> tuple[Command, ...]:
     """Return what is left to do for the pointer; nothing: the notice need not wait for it."""
-    if delivery.naming.done:
+    if delivery.naming.done or not delivery.naming.parameter:
         return ()
     return (LookAtPointer(),) if delivery.naming.offered else (OfferImage(),)
 

@@ -32,7 +32,7 @@ VALID_WITHIN = 10 * schedule.MINUTE
 LOOK_EVERY = schedule.DAY
 
 
-class State(StrEnum):
+class PointerState(StrEnum):
     """What a pointer waits for."""
 
     RESTING = "resting"
@@ -89,9 +89,9 @@ class Pointer:
         return addresses.pointer(self.account, self.region, self.parameter)
 
     @property
-    def state(self) -> State:
+    def state(self) -> PointerState:
         """What it waits for."""
-        return State.RESTING if self.intent is None else State.WRITING
+        return PointerState.RESTING if self.intent is None else PointerState.WRITING
 
     @property
     def due_at(self) -> int | None:
@@ -122,7 +122,7 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class ChangeParameter:
     """PutParameter or DeleteParameter, if the parameter still shows what it showed."""
 
 
@@ -134,7 +134,7 @@ class WakeDeliveries:
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class ShownParameter:
     """A parameter as Parameter Store shows it."""
 
     value: str
@@ -146,7 +146,7 @@ class Looked:
     """What a look has shown. ``shown`` is None if there is no such parameter."""
 
     releases: tuple[Release, ...]
-    shown: Shown | None
+    shown: ShownParameter | None
     available: frozenset[str]
     """Of the releases' AMIs, and of ``shown``'s."""
     recalled: frozenset[str] = frozenset()
@@ -188,7 +188,7 @@ class DeliveriesWoken:
     deliveries: tuple[str, ...]
 
 
-Command = Look | Change | WakeDeliveries
+Command = Look | ChangeParameter | WakeDeliveries
 Event = Looked | Unwanted | Changed | Overtaken | PointerRefused | DeliveriesWoken
 
 
@@ -199,7 +199,7 @@ def outstanding(pointer: Pointer, now: int) -> tuple[Command, ...]:
     if pointer.next_try is None or now < pointer.next_try:
         return ()
     to_change = pointer.intent is not None and not pointer.intent.asked
-    return (Change(),) if to_change else (Look(),)
+    return (ChangeParameter(),) if to_change else (Look(),)
 
 
 def looks(pointer: Pointer, _now: int) -> tuple[Command, ...]:
@@ -215,7 +215,7 @@ def acts(command: Command) -> bool:
 
 def announced(pointer: Pointer, command: Command) -> str:
     """Return the API call and its resource, for the history."""
-    if not isinstance(command, Change) or pointer.intent is None:
+    if not isinstance(command, ChangeParameter) or pointer.intent is None:
         return ""
     return f"{'PutParameter' if pointer.intent.image else 'DeleteParameter'} {pointer.parameter}"
 
@@ -310,28 +310,28 @@ def _refused(event: PointerRefused, pointer: Pointer, now: int) -> Pointer:
     return _settle(pointer, now, event.fault)
 
 
-TRANSITIONS: Mapping[State, Row[Pointer]] = {
-    State.RESTING: {
-        Looked: leads(_looked, State.RESTING, State.WRITING),
-        Unwanted: leads(_unwanted, State.RESTING),
-        PointerRefused: leads(_refused, State.RESTING),
-        DeliveriesWoken: leads(_woken, State.RESTING),
+TRANSITIONS: Mapping[PointerState, Row[Pointer]] = {
+    PointerState.RESTING: {
+        Looked: leads(_looked, PointerState.RESTING, PointerState.WRITING),
+        Unwanted: leads(_unwanted, PointerState.RESTING),
+        PointerRefused: leads(_refused, PointerState.RESTING),
+        DeliveriesWoken: leads(_woken, PointerState.RESTING),
     },
-    State.WRITING: {
-        Looked: leads(_looked, State.RESTING, State.WRITING),
-        Unwanted: leads(_unwanted, State.RESTING),
-        Changed: leads(_changed, State.WRITING),
-        Overtaken: leads(_overtaken, State.RESTING),
-        PointerRefused: leads(_refused, State.RESTING, State.WRITING),
+    PointerState.WRITING: {
+        Looked: leads(_looked, PointerState.RESTING, PointerState.WRITING),
+        Unwanted: leads(_unwanted, PointerState.RESTING),
+        Changed: leads(_changed, PointerState.WRITING),
+        Overtaken: leads(_overtaken, PointerState.RESTING),
+        PointerRefused: leads(_refused, PointerState.RESTING, PointerState.WRITING),
     },
 }
-"""State -> event -> what it changes, and the states that can follow."""
+"""PointerState -> event -> what it changes, and the states that can follow."""
 
 
 # --- faults -----------------------------------------------------------------------------------------------------------
 
 
-def _not_ours(pointer: Pointer, releases: Sequence[Release], shown: Shown) -> Fault | None:
+def _not_ours(pointer: Pointer, releases: Sequence[Release], shown: ShownParameter) -> Fault | None:
     """Return why the parameter is not ours to change; None: it is."""
     delete = f"`aws ssm delete-parameter --name {pointer.parameter}` in that account and Region"
     cure = f"If nobody needs it, {delete}; or name another `ssm_parameter` in the targets file. {_retry(pointer)}"

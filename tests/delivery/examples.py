@@ -2,11 +2,12 @@
 
 from dataclasses import replace
 
-from chalicelib.delivery import machine
+from chalicelib.delivery import machine, naming
 from chalicelib.delivery.attempts import CopiesFound, CopyStarted, ImageRegistered
 from chalicelib.delivery.leftovers import SnapshotsDeleted
 from chalicelib.delivery.model import Attempt, Copy, CopyState, Delivery, DeliveryState, HeldShares, Snapshot
 from chalicelib.delivery.phase import CancelAsked, DeadlinePassed, DeliveryEvent, Refused
+from chalicelib.delivery.phases import recalling
 from chalicelib.delivery.phases.approval import ApprovalSeen
 from chalicelib.delivery.phases.checking import HubCopySeen, TargetReady, TargetUnfit, WaitingNotified
 from chalicelib.delivery.phases.copying import CopiesSeen, OthersWait
@@ -147,6 +148,12 @@ EVENTS: tuple[DeliveryEvent, ...] = (
     TargetReady(TARGET_KEY, "ami-0b", unfinished=True),
     ImageFinished(),
     ImageProtected(),
+    naming.ImageOffered(),
+    naming.PointerSeen(done=True, shows="ami-0c"),
+    recalling.PointerWoken(),
+    recalling.CopySeen(there=True),
+    recalling.CopyRecalled(disabled=False),
+    recalling.CopyRestored(),
     Refused("ProtectImage", RefusalKind.DENIED, FAULT),
     LeftoversSeen((), ()),
     LeftoversSeen(("snap-0ac",), ("snap-0ac",)),

@@ -4,7 +4,7 @@ import pytest
 
 from chalicelib.engine import addresses
 from chalicelib.engine.errors import RefusalKind
-from chalicelib.release.pointer import Shown
+from chalicelib.release.pointer import ShownParameter
 from tests.service.cloud import START, CloudBehavior, refusal
 from tests.service.gate import PortCrash, PortTrouble
 from tests.service.hub import Hub
@@ -47,6 +47,7 @@ def notice(hub: Hub, ami: str) -> dict:
 
 @pytest.mark.parametrize("mode", ["copy", "share"])
 def test_the_parameter_names_the_ami_before_the_notice_says_so(mode):
+    """The notice has family, parameter and the AMI that was read back."""
     hub = a_hub(mode)
     promote(hub, OLD)
 
@@ -95,6 +96,7 @@ def test_two_values_are_not_on_their_way_at_once():
 
 
 def test_without_the_tag_or_the_setting_nothing_is_written():
+    """An AMI without a family concerns no pointer, and there is no record of one."""
     hub = a_hub()
     hub.cloud.make_image("ami-0d", {"snap-9": True})
     promote(hub, "ami-0d")
@@ -105,6 +107,7 @@ def test_without_the_tag_or_the_setting_nothing_is_written():
 
 
 def test_a_family_that_cannot_be_used_is_a_fault_and_the_ami_is_delivered():
+    """The notice says what is wrong with the tag."""
     hub = a_hub()
     hub.cloud.make_image("ami-0d", {"snap-9": True}, family="no family!")
     promote(hub, "ami-0d")
@@ -116,9 +119,10 @@ def test_a_family_that_cannot_be_used_is_a_fault_and_the_ami_is_delivered():
 
 @pytest.mark.parametrize(
     ("there", "code"),
-    [(Shown("ami-0fff"), "pointer-not-ours"), (Shown("ami-0fff", "text"), "pointer-other-type")],
+    [(ShownParameter("ami-0fff"), "pointer-not-ours"), (ShownParameter("ami-0fff", "text"), "pointer-other-type")],
 )
 def test_what_is_not_ours_stays_until_it_is_deleted(there, code):
+    """The fault says how to delete it; the daily look then writes the parameter."""
     hub = a_hub()
     hub.cloud.parameters[DEV, NAME] = there
     promote(hub, OLD)
@@ -134,6 +138,7 @@ def test_what_is_not_ours_stays_until_it_is_deleted(there, code):
 
 
 def test_a_parameter_that_somebody_deleted_is_made_again_within_a_day():
+    """No event tells of it: the daily look does."""
     hub = a_hub()
     promote(hub, OLD)
     del hub.cloud.parameters[DEV, NAME]
@@ -143,6 +148,7 @@ def test_a_parameter_that_somebody_deleted_is_made_again_within_a_day():
 
 
 def test_an_ami_that_its_owner_deregistered_is_not_current_any_more():
+    """The parameter goes back to the AMI before."""
     hub = a_hub()
     promote(hub, OLD, NEW)
     hub.cloud.deregistered.add(hub.cloud.parameters[DEV, NAME].value)
@@ -152,6 +158,7 @@ def test_an_ami_that_its_owner_deregistered_is_not_current_any_more():
 
 
 def test_a_shared_ami_that_is_withdrawn_gives_way_to_the_next_and_the_last_takes_the_parameter_along():
+    """A parameter must not name an AMI that nobody there can launch."""
     hub = a_hub("share")
     promote(hub, OLD, NEW)
     hub.cloud.tag(NEW, None)
@@ -164,6 +171,7 @@ def test_a_shared_ami_that_is_withdrawn_gives_way_to_the_next_and_the_last_takes
 
 
 def test_another_architecture_is_a_fault():
+    """What launches from the parameter could not run it."""
     hub = a_hub()
     promote(hub, OLD)
     hub.cloud.make_image(
@@ -176,6 +184,7 @@ def test_another_architecture_is_a_fault():
 
 
 def test_a_value_that_parameter_store_never_takes_is_a_fault_after_a_quarter_of_an_hour_at_most():
+    """The AMI is delivered; the notice does not wait for hours."""
     hub = a_hub(checking=(10**8,))
     promote(hub, OLD)
 
@@ -200,6 +209,7 @@ def calls_for_pointers(hub: Hub) -> set[int]:
 
 @pytest.mark.parametrize("mode", ["copy", "share"])
 def test_a_process_that_is_killed_at_any_call_for_a_pointer_changes_nothing(mode):
+    """Before or after any call, with two promotions at once."""
     hub = a_hub(mode, checking=(20,))
     numbers = calls_for_pointers(hub)
     promote(hub, OLD, NEW)
@@ -216,6 +226,7 @@ def test_a_process_that_is_killed_at_any_call_for_a_pointer_changes_nothing(mode
 @pytest.mark.parametrize("method", ["look", "change"])
 @pytest.mark.parametrize("kind", [RefusalKind.DENIED, RefusalKind.ROLE])
 def test_a_refusal_is_a_fault_of_the_pointer_and_the_ami_is_delivered(method, kind):
+    """It is tried again by the daily look."""
     hub = a_hub()
     hub.gate.troubles = [PortTrouble("target.parameters", method, refusal(kind, "AccessDenied"), times=10**9)]
     promote(hub, OLD)
@@ -231,6 +242,7 @@ def test_a_refusal_is_a_fault_of_the_pointer_and_the_ami_is_delivered(method, ki
 
 @pytest.mark.parametrize("unknown", [False, True])
 def test_a_throttled_parameter_store_only_delays(unknown):
+    """Also where it is not known whether the call took effect."""
     hub = a_hub()
     throttled = refusal(RefusalKind.THROTTLED, "Throttling", unknown=unknown)
     hub.gate.troubles = [PortTrouble("target.parameters", "change", throttled, times=3, after=unknown)]
@@ -241,6 +253,7 @@ def test_a_throttled_parameter_store_only_delays(unknown):
 
 
 def test_a_target_that_the_file_loses_keeps_its_parameter_and_is_looked_at_no_more():
+    """Nothing is due any more."""
     hub = a_hub()
     promote(hub, OLD)
     hub.cloud.directory = type(hub.cloud.directory)()

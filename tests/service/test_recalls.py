@@ -59,6 +59,7 @@ def events(hub: Hub, ami: str) -> list[str]:
 
 
 def test_a_recall_deprecates_the_copy_moves_the_pointer_and_says_why():
+    """It is not disabled unless the template allows that."""
     hub = promoted(a_hub())
     hub.recall(NEW, "It does not boot.")
     after(hub)
@@ -73,6 +74,7 @@ def test_a_recall_deprecates_the_copy_moves_the_pointer_and_says_why():
 
 
 def test_lifting_a_recall_restores_pointer_date_and_state():
+    """The deprecation date is the one from before."""
     hub = promoted(a_hub())
     raw(hub, NEW)["DeprecationTime"] = "2027-06-01T00:00:00.000Z"
     hub.cloud.may_disable = True
@@ -89,6 +91,7 @@ def test_lifting_a_recall_restores_pointer_date_and_state():
 
 
 def test_a_shared_ami_that_is_recalled_is_shared_no_more_and_comes_back_when_that_is_lifted():
+    """Its standing shares close as by a withdrawal."""
     hub = promoted(a_hub("share"))
     hub.recall(NEW)
     after(hub)
@@ -103,6 +106,7 @@ def test_a_shared_ami_that_is_recalled_is_shared_no_more_and_comes_back_when_tha
 
 
 def test_while_a_recall_stands_no_event_promotes_the_ami():
+    """Whatever its tag says; it is promoted when the recall is lifted."""
     hub = a_hub()
     hub.recall(NEW)
     promoted(hub, NEW)
@@ -118,6 +122,7 @@ def test_while_a_recall_stands_no_event_promotes_the_ami():
 
 
 def test_a_recall_stands_although_the_tag_is_removed():
+    """What was delivered before is deprecated all the same."""
     hub = promoted(a_hub())
     hub.cloud.tag(NEW, None)
     after(hub)
@@ -129,6 +134,7 @@ def test_a_recall_stands_although_the_tag_is_removed():
 
 
 def test_a_running_copy_ends_and_leaves_nothing():
+    """It ends as by a removed tag."""
     hub = a_hub(copying=(4 * HOUR,))
     hub.cloud.tag(NEW, "default")
     after(hub, 300)
@@ -143,6 +149,7 @@ def test_a_running_copy_ends_and_leaves_nothing():
 
 @pytest.mark.parametrize("seconds", [58, 61, 62, 65, 100, 200])
 def test_one_whose_ami_is_being_made_finishes_unpublished_and_is_deprecated(seconds):
+    """Nobody is notified of it, and no parameter names it."""
     hub = a_hub(registering=(300,), checking=(300,))
     hub.cloud.tag(NEW, "default")
     after(hub, seconds)
@@ -158,6 +165,7 @@ def test_one_whose_ami_is_being_made_finishes_unpublished_and_is_deprecated(seco
 
 
 def test_one_target_that_refuses_delays_no_other_and_is_named():
+    """After a day its notice says what is left to do there."""
     hub = promoted(a_hub(accounts=(DEV, PROD)))
     denied = refusal(RefusalKind.DENIED, "UnauthorizedOperation")
     in_dev = PortTrouble("target.images", "recall", denied, 10**9, only=lambda one, *_, **__: one.target.account == DEV)
@@ -177,6 +185,7 @@ def test_one_target_that_refuses_delays_no_other_and_is_named():
 
 
 def test_a_pause_delays_no_recall():
+    """A pause holds up what begins, not what ends."""
     hub = promoted(a_hub())
     hub.cloud.paused = True
     hub.recall(NEW)
@@ -186,6 +195,7 @@ def test_a_pause_delays_no_recall():
 
 
 def test_a_recall_of_the_only_ami_leaves_the_parameter_and_says_so():
+    """There is no other to name; the fault says so."""
     hub = promoted(a_hub(), OLD)
     hub.recall(OLD)
     after(hub, 25 * HOUR)
@@ -194,6 +204,7 @@ def test_a_recall_of_the_only_ami_leaves_the_parameter_and_says_so():
 
 
 def test_a_recall_that_is_lifted_at_once_or_repeated_ends_as_the_last_one_said():
+    """Whatever was under way."""
     hub = promoted(a_hub())
     for seconds in (1, 20, 70, 5):
         hub.recall(NEW)
@@ -211,6 +222,8 @@ def test_a_recall_that_is_lifted_at_once_or_repeated_ends_as_the_last_one_said()
 
 @pytest.mark.parametrize("lift", [False, True])
 def test_a_process_killed_at_any_call_of_a_recall_or_its_lift_changes_nothing(lift):
+    """Before or after the call, in turn."""
+
     def begun() -> Hub:
         hub = promoted(a_hub())
         if lift:
@@ -244,6 +257,7 @@ def pinned(hub: Hub, ami: str) -> Hub:
 
 
 def test_a_pin_moves_the_pointer_back_and_holds_it_there():
+    """A newer delivery says that it did not move the pointer."""
     hub = pinned(promoted(a_hub(), OLD, NEW), OLD)
     assert shown(hub) == OLD
 
@@ -262,6 +276,7 @@ def test_a_pin_moves_the_pointer_back_and_holds_it_there():
 
 
 def test_a_pin_at_a_recalled_ami_names_the_one_before():
+    """A pin brings back no recalled AMI."""
     hub = pinned(promoted(a_hub()), NEW)
     hub.recall(NEW)
     after(hub)

@@ -11,7 +11,7 @@ from typing import Any
 
 from chalicelib.delivery import attempts, leftovers, proof, shares, slots
 from chalicelib.delivery.attempts import CopyStarted, ImageRegistered
-from chalicelib.delivery.model import Attempt, CopyState, Delivery, DeliveryState, LastLook, reduced
+from chalicelib.delivery.model import Attempt, CopyState, Delivery, DeliveryState, LastLook, Recalled, reduced
 from chalicelib.delivery.moves import again, answered, copies_news, each_copy, in_force
 from chalicelib.delivery.phase import CancelAsked, Command, DeadlinePassed, DeliveryEvent, Phase, Refused, StateEntry
 from chalicelib.engine import schedule
@@ -22,6 +22,7 @@ from chalicelib.sharing import holders
 from chalicelib.sharing.entitlement import SETTINGS_CHANGED
 
 STOP, TIDY = StateEntry(DeliveryState.STOPPING), StateEntry(DeliveryState.TIDYING)
+RECALL, RECALLED = StateEntry(DeliveryState.RECALLING), StateEntry(DeliveryState.RECALLED)
 ENDS = (STOP, TIDY)
 """Where trouble leads: a delivery that has begun something in the target stops first."""
 
@@ -102,6 +103,11 @@ def withdraw(delivery: Delivery, now: int, *, expired: bool) -> Delivery:
     """Turn towards ``withdrawn``, if its AMI is shared. ``expired``: the date of the targets file has come."""
     over = replace(delivery, sharing=replace(delivery.sharing, expired=expired))
     return _end(over, DeliveryState.WITHDRAWN, (), now)
+
+
+def recall(delivery: Delivery, now: int) -> Delivery:
+    """Turn towards ``recalled``: its AMI stays, and is deprecated."""
+    return RECALL(replace(delivery, ending=RECALLED.state, recall=Recalled(), faults=()), now)
 
 
 def begin_again(delivery: Delivery, now: int) -> Delivery:

@@ -9,13 +9,15 @@ from chalicelib.delivery import leftovers, naming, shares, slots
 from chalicelib.delivery.attempts import CopyStarted
 from chalicelib.delivery.model import RECALLED, Delivery, DeliveryState, reduced
 from chalicelib.delivery.moves import again
-from chalicelib.delivery.phase import Command, DeliveryEvent, Phase, Refused, StateEntry
+from chalicelib.delivery.phase import CancelAsked, Command, DeliveryEvent, Phase, Refused, StateEntry
 from chalicelib.delivery.phases.ending import (
+    RECALL,
     OutcomeNotified,
     late,
     late_copy,
     notice_refused,
     notify,
+    recall,
     tidied_by,
     waits,
 )
@@ -51,19 +53,26 @@ def _publishes(delivery: Delivery, now: int) -> tuple[Command, ...]:
         return ()
     if _to_protect(delivery):
         return (ProtectImage(),)
-    recalled = (delivery.fact("cancel") or "").startswith(RECALLED)
-    if not recalled and (to_name := naming.steps(delivery)):
+    if to_name := naming.steps(delivery):
         return to_name
     waits_for_others = delivery.shares.holds_copy or (delivery.cleanup.to_delete and not late(delivery, now))
-    if waits_for_others:
-        return ()
-    return (replace(notify(delivery, now), publish=False),) if recalled else (notify(delivery, now),)
+    return () if waits_for_others else (notify(delivery, now),)
 
 
 def _to_protect(delivery: Delivery) -> bool:
     """Whether its AMI must be protected first. From now on the service never removes it."""
     wanted = delivery.target.protect and not delivery.shared
     return wanted and not delivery.image.protected and delivery.image.unprotected is None
+
+
+def _is_recalled(delivery: Delivery) -> bool:
+    """Whether an operator has recalled the AMI, and nothing else of it is left to release or to delete."""
+    own = not (delivery.shared or delivery.shares.holds_copy or delivery.cleanup.to_delete)
+    return own and (delivery.fact("cancel") or "").startswith(RECALLED)
+
+
+def _recalled(_event: CancelAsked, delivery: Delivery, now: int) -> Delivery:
+    return recall(delivery, now)
 
 
 def _due(delivery: Delivery, _last: int | None) -> Iterator[int | None]:
@@ -120,10 +129,12 @@ PHASES = {
             naming.PointerSeen: leads(naming.seen, PUBLISH),
             OutcomeNotified: leads(_published, DELIVERED, SHARED),
             Refused: leads(_refused, PUBLISH),
+            CancelAsked: leads(_recalled, RECALL),
         },
         outstanding=_outstanding,
         deadline=tidied_by,
         due=_due,
         looks=naming.looks,
+        may_cancel=_is_recalled,
     )
 }

@@ -12,14 +12,22 @@ from dataclasses import dataclass, replace
 from chalicelib.delivery.model import Delivery, DeliveryState, LastLook, Naming, Recalled, reduced
 from chalicelib.delivery.moves import again
 from chalicelib.delivery.phase import Command, DeadlinePassed, DeliveryEvent, Phase, Refused, StateEntry
-from chalicelib.delivery.phases.ending import NotifyOutcome, OutcomeNotified, notice_refused, notify, waits
+from chalicelib.delivery.phases.ending import (
+    RECALL,
+    RECALLED,
+    NotifyOutcome,
+    OutcomeNotified,
+    notice_refused,
+    notify,
+    recall,
+    waits,
+)
 from chalicelib.delivery.phases.publishing import PUBLISH
 from chalicelib.engine import schedule
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.transitions import leads
 
-RECALL, RESTORE = StateEntry(DeliveryState.RECALLING), StateEntry(DeliveryState.RESTORING)
-RECALLED = StateEntry(DeliveryState.RECALLED)
+RESTORE = StateEntry(DeliveryState.RESTORING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,28 +92,20 @@ class CopyRestored(DeliveryEvent):
 
 def begun(delivery: Delivery, now: int, *, recalled: bool) -> Delivery:
     """Return an ended delivery's next episode: it recalls what was delivered, or restores what was recalled."""
-    next_one = replace(
-        delivery,
-        episode=delivery.episode + 1,
-        ending=DeliveryState.RECALLED if recalled else None,
-        recall=Recalled() if recalled else delivery.recall,
-        entered={},
-        faults=(),
-        last_refusal=None,
-        last_look=LastLook(),
-    )
-    return (RECALL if recalled else RESTORE)(next_one, now)
+    fresh = replace(delivery, entered={}, faults=(), last_refusal=None, last_look=LastLook())
+    next_one = replace(fresh, episode=delivery.episode + 1, ending=None)
+    return recall(next_one, now) if recalled else RESTORE(next_one, now)
 
 
 def _recalling(delivery: Delivery, now: int) -> tuple[Command, ...]:
-    recall = delivery.recall
+    known = delivery.recall
     if now < delivery.next_try:
         return ()
-    if delivery.naming.parameter and not recall.woken:
+    if delivery.naming.parameter and not known.woken:
         return (WakePointer(),)
-    if recall.done:
+    if known.done:
         return (notify(delivery, now),)
-    return (RecallCopy(recall.may_disable),) if recall.seen else (LookAtCopy(),)
+    return (RecallCopy(known.may_disable),) if known.seen else (LookAtCopy(),)
 
 
 def _woken(_event: PointerWoken, delivery: Delivery, now: int) -> Delivery:
@@ -150,7 +150,7 @@ def _restoring(delivery: Delivery, now: int) -> tuple[Command, ...]:
 
 
 def _restored(_event: CopyRestored, delivery: Delivery, now: int) -> Delivery:
-    naming = Naming(delivery.naming.family, delivery.naming.parameter, done=not delivery.naming.parameter)
+    naming = Naming(delivery.naming.family, delivery.naming.parameter)
     return PUBLISH(replace(delivery, recall=Recalled(), naming=naming), now)
 
 
@@ -169,7 +169,7 @@ def _deadline(delivery: Delivery) -> int:
 
 
 PHASES = {
-    DeliveryState.RECALLING: Phase(
+    RECALL.state: Phase(
         on={
             PointerWoken: leads(_woken, RECALL),
             CopySeen: leads(_seen, RECALL),
@@ -183,7 +183,7 @@ PHASES = {
         due=lambda delivery, last: (None if delivery.recall.done else last, delivery.next_try),
         deadline_acts=lambda delivery: not delivery.recall.done,
     ),
-    DeliveryState.RESTORING: Phase(
+    RESTORE.state: Phase(
         on={
             CopyRestored: leads(_restored, PUBLISH),
             Refused: leads(_refused, RESTORE),
