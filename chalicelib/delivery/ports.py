@@ -71,10 +71,10 @@ class TargetImages(Protocol):
         """Describe the delivery's AMI, also a disabled one; None: EC2 does not show it."""
 
     def recall(self, delivery: Delivery, at: str, *, disable: bool) -> None:
-        """EnableImageDeprecation (``at``: ISO 8601), and DisableImage. Done again they change nothing."""
+        """EnableImageDeprecation (``at``: ISO 8601), and DisableImage. Repeated, or with the AMI gone, it does nothing."""
 
     def restore(self, delivery: Delivery) -> None:
-        """EnableImage if the recall disabled it; then the deprecation date that it had, or none."""
+        """EnableImage if the recall disabled it; then the deprecation date that it had, or none; see ``recall``."""
 
     def protect(self, delivery: Delivery) -> None:
         """EnableImageDeregistrationProtection, without a cooldown. Done again it changes nothing."""

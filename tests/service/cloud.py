@@ -767,22 +767,19 @@ class FakeTargetImages(OfCloud):
         return shown.get(delivery.image.id)
 
     def recall(self, delivery, at, *, disable):
-        raw = self._own(delivery)
-        raw["DeprecationTime"] = at
-        if disable:
-            raw["State"] = "disabled"
+        raw = self.shown(delivery)
+        if raw is not None:
+            raw["DeprecationTime"] = at
+            raw["State"] = "disabled" if disable else raw["State"]
 
     def restore(self, delivery):
-        raw = self._own(delivery)
+        raw = self.shown(delivery)
+        if raw is None:
+            return
         raw["State"] = "available"
         raw.pop("DeprecationTime", None)
         if delivery.recall.deprecated_before:
             raw["DeprecationTime"] = delivery.recall.deprecated_before
-
-    def _own(self, delivery):
-        if delivery.image.id not in self._cloud.images:
-            raise refusal(RefusalKind.DENIED, "InvalidAMIID.NotFound")
-        return self._cloud.images[delivery.image.id].raw
 
     def protect(self, delivery):
         if delivery.image.id not in self._cloud.images:

@@ -108,24 +108,24 @@ class AwsTargetImages:
     def recall(self, delivery: Delivery, at: str, *, disable: bool) -> None:
         ec2, image = self._sessions.client("ec2", "recall", delivery), delivery.image.id
         with self._sessions.as_refusal("EnableImageDeprecation", delivery.where):
-            ec2.enable_image_deprecation(ImageId=image, DeprecateAt=at)
+            unless_gone(partial(ec2.enable_image_deprecation, ImageId=image, DeprecateAt=at))
         if disable:
             with self._sessions.as_refusal("DisableImage", delivery.where):
-                ec2.disable_image(ImageId=image)
+                unless_gone(partial(ec2.disable_image, ImageId=image))
 
     def restore(self, delivery: Delivery) -> None:
         """A date that has come meanwhile cannot be set again: then the AMI stays deprecated as of the recall."""
         ec2, image = self._sessions.client("ec2", "recall", delivery), delivery.image.id
         if delivery.recall.disabled:
             with self._sessions.as_refusal("EnableImage", delivery.where):
-                ec2.enable_image(ImageId=image)
+                unless_gone(partial(ec2.enable_image, ImageId=image))
         before = delivery.recall.deprecated_before
         if not before:
             with self._sessions.as_refusal("DisableImageDeprecation", delivery.where):
-                ec2.disable_image_deprecation(ImageId=image)
+                unless_gone(partial(ec2.disable_image_deprecation, ImageId=image))
         elif datetime.fromisoformat(before).timestamp() > self._sessions.now():
             with self._sessions.as_refusal("EnableImageDeprecation", delivery.where):
-                ec2.enable_image_deprecation(ImageId=image, DeprecateAt=before)
+                unless_gone(partial(ec2.enable_image_deprecation, ImageId=image, DeprecateAt=before))
 
     def protect(self, delivery: Delivery) -> None:
         with self._sessions.as_refusal("EnableImageDeregistrationProtection", delivery.where):
