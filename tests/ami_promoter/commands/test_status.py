@@ -20,6 +20,8 @@ from chalicelib.engine.store.records import DynamoRecords
 from chalicelib.engine.store.table import Table
 from chalicelib.images.source_images import write_source
 from chalicelib.promotion import model as promotion
+from chalicelib.release.current import Release
+from chalicelib.release.pointer import Pointer
 from chalicelib.sharing import share
 from chalicelib.sharing.store.ledger import DynamoLedger
 from chalicelib.targets.applied_file import Target
@@ -539,3 +541,149 @@ def test_dynamodb_that_never_reads_is_given_up_on(three):
 
     with pytest.raises(HubError, match="DynamoDB still leaves items unread"):
         Reader(connection, sleep=lambda _: None).many(three)
+
+
+def a_pointer(account=DEV, *, image="ami-0aaaaaaaaaaaaaaaa", source=AMI, fault=None, **changes):
+    """Build the pointer of the family `base` in an account, with two AMIs that were delivered there."""
+    old = Release(AMI, "2026-01-01T00:00:00.000Z", "ami-0aaaaaaaaaaaaaaaa", "x86_64", "d1", 1)
+    new = Release(OTHER, "2026-02-01T00:00:00.000Z", "ami-0bbbbbbbbbbbbbbbb", "x86_64", "d2", 1)
+    known = {"image": image, "settled": True, "fault": fault, "releases": (old, new), "next_try": NINE + 86400}
+    return Pointer(account, REGION, "/golden/base/current", "base", HUB, **(known | changes))
+
+
+def named(account, *, parameter="/golden/base/current", **changes):
+    """Build a delivered AMI that the pointer of its family names, or is to name."""
+    naming = delivery.Naming("base", parameter, offered_at=NINE, offered=True, done=True, **changes)
+    image = delivery.NewImage("ami-0aaaaaaaaaaaaaaaa")
+    return a_delivery(account, delivery.DeliveryState.DELIVERED, image=image, naming=naming)
+
+
+NOT_OURS = Fault(
+    "pointer-not-ours",
+    f"account {DEV}, {REGION}, parameter /golden/base/current",
+    "It names 'ami-0fff', which this hub has not delivered there as `base`.",
+    "If nobody needs it, `aws ssm delete-parameter --name /golden/base/current` in that account and Region. "
+    f"Then `ami-promoter retry {AMI} --account {DEV}`.",
+)
+
+
+@pytest.mark.parametrize(
+    ("pointer", "says"),
+    [
+        (a_pointer(), "It names this AMI."),
+        (
+            a_pointer(image="ami-0bbbbbbbbbbbbbbbb"),
+            f"It names ami-0bbbbbbbbbbbbbbbb from {OTHER}, which is newer.",
+        ),
+        (a_pointer(image="", fault=NOT_OURS), NOT_OURS.what),
+        (a_pointer(image="", settled=False), "It is being brought up to date."),
+        (a_pointer(image=""), "It names no AMI: the target shows none of the family available."),
+        (
+            a_pointer(next_try=None, image="ami-0bbbbbbbbbbbbbbbb"),
+            "The targets file no longer sets it for this target, so it stays as it is.",
+        ),
+        (None, "It does not exist yet."),
+    ],
+)
+def test_what_a_pointer_names_and_why(table, capsys, pointer, says):
+    """The parameter with the AMI that it names now, and why it is another one; a fault with its cure."""
+    promoted(table, (named(DEV), "delivered"))
+    if pointer is not None:
+        write(table, pointer)
+
+    assert main(["status", AMI, "--json"]) == 0
+    (one,) = json.loads(capsys.readouterr().out)["promotion"]["deliveries"]
+    assert main(["status", AMI]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+
+    assert one["family"] == "base"
+    assert one["pointer"]["parameter"] == "/golden/base/current"
+    assert (one["pointer"]["image"] or "") == (pointer.image if pointer else "")
+    assert f"{DEV} us-east-1: family base, parameter /golden/base/current: {says}" in said
+    assert (NOT_OURS.cure in said) is (says == NOT_OURS.what)
+
+
+def test_a_pointers_fault_stays_visible_until_it_is_cured(table, capsys):
+    """In the AMI's deliveries, in the list of all promotions and among what is in trouble; afterwards nowhere."""
+    promoted(table, (named(DEV, fault=NOT_OURS), "delivered"))
+    write(table, a_pointer(image="", fault=NOT_OURS))
+
+    for words in ([AMI], [AMI, "--failed"], [], ["--failed"]):
+        assert main(["status", *words]) == 0
+        said = " ".join(capsys.readouterr().out.split())
+        assert f"{NOT_OURS.what} {NOT_OURS.cure}" in said, words
+
+    DynamoRecords(table).forget(addresses.pointer(DEV, REGION, "/golden/base/current"), {})
+    write(table, a_pointer())
+    for words in ([AMI], [AMI, "--failed"], [], ["--failed"]):
+        assert main(["status", *words]) == 0
+        assert NOT_OURS.what not in " ".join(capsys.readouterr().out.split()), words
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_pointers_of_many_targets_fit_the_terminal(table, capsys, monkeypatch, columns):
+    """Equal ones together: one that is right, one that names a newer AMI, two with a fault. A command stays whole."""
+    monkeypatch.setenv("COLUMNS", str(columns))
+    accounts = [str(number) * 12 for number in range(1, 7)]
+    promoted(table, *((named(account), "delivered") for account in accounts))
+    for number, account in enumerate(accounts):
+        fault = replace(NOT_OURS, where=f"account {account}") if number > 3 else None
+        write(
+            table,
+            a_pointer(account, image="ami-0bbbbbbbbbbbbbbbb" if number == 3 else "ami-0aaaaaaaaaaaaaaaa", fault=fault),
+        )
+
+    for words in ([AMI], []):
+        assert main(["status", *words]) == 0
+        said = lines(capsys)
+        assert [line for line in said if len(line) > columns and "`" not in line] == []
+        assert " ".join(" ".join(said).split()).count(NOT_OURS.what) == 1
+    assert said[-5].startswith("2 pointers with a fault:")
+
+
+def test_a_family_that_cannot_be_used_is_shown(table, capsys):
+    """There is no parameter to look at; the fault is on the delivery."""
+    fault = Fault("family-not-usable", f"account {DEV}, {REGION}", "The tag `family` names no family.", "Correct it.")
+    promoted(table, (named(DEV, parameter="", fault=fault), "delivered"))
+
+    assert main(["status", AMI]) == 0
+
+    assert f"{DEV} us-east-1: The tag `family` names no family.\n    Correct it.\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("value", ["dev", None])
+@pytest.mark.parametrize("places", [[], [DEV], [PROD]])
+def test_retry_makes_the_service_look_at_a_pointer_with_a_fault(table, capsys, places, value):
+    """Only at those of the account that was named, and after the tag was removed, too; the AMI starts no delivery."""
+    promoted(table, *((named(account), "delivered") for account in (DEV, PROD, "3" * 12)), value=value)
+    for account in (DEV, PROD):
+        write(table, a_pointer(account, image="", fault=NOT_OURS))
+    write(table, a_pointer("3" * 12))
+
+    words = [word for place in places for word in ("--account", place)]
+    assert main(["retry", AMI, *words, "--json"]) == 0
+
+    asked = json.loads(capsys.readouterr().out)
+    due = [
+        account
+        for account in (DEV, PROD, "3" * 12)
+        if DynamoRecords(table).read(addresses.pointer(account, REGION, "/golden/base/current")).scheduled == NINE + 600
+    ]
+    assert due == (places or [DEV, PROD])
+    assert [one["account"] for one in asked["pointers"]] == due
+    assert asked["again"] == []
+
+
+def test_retry_lets_a_parked_pointer_continue(table, capsys):
+    """`status` names the command, as for every fault of a pointer."""
+    promoted(table, (named(DEV), "delivered"))
+    write(table, a_pointer())
+    key = addresses.pointer(DEV, REGION, "/golden/base/current")
+    DynamoRecords(table).park(key, "IllegalEvent: …", NINE)
+
+    assert main(["status", AMI]) == 0
+    assert f"`ami-promoter retry {AMI} --account {DEV}` lets it continue." in capsys.readouterr().out
+    assert main(["retry", AMI, "--account", DEV]) == 0
+
+    assert f"{key} was parked, and continues." in capsys.readouterr().out
+    assert not DynamoRecords(table).read(key).parked
