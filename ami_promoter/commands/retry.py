@@ -97,9 +97,9 @@ def retry(caller: VerbCaller, ami: str, place: str | None, accepted: str | None)
         lines.append(f"{_named(entries)}: was withdrawn by {by}; it does not start again.")
         lines.append(f"{lift} ends the withdrawal; so does another value of the tag.")
     looked_at = sorted(at_fault.values(), key=lambda one: (one["account"], one["region"]))
-    for group in groups(looked_at, lambda one: one["parameter"], each=caller.wide):
-        places = named([place_of(one) for one in group])
-        lines.append(f"{places}: the service looks at the parameter {group[0]['parameter']} again.")
+    for same in groups(looked_at, lambda one: one["parameter"], each=caller.wide):
+        places = named([place_of(one) for one in same])
+        lines.append(f"{places}: the service looks at the parameter {same[0]['parameter']} again.")
     data: dict[str, Any] = {"accepted": accepted} if accepted else {}
     data["pointers"] = looked_at
     data |= {"ami": ami, "unparked": [str(key) for key in freed], "again": [entry.delivery for entry in again]}

@@ -14,10 +14,13 @@ from ami_promoter.terminal.alike import alike, groups, named
 from ami_promoter.terminal.output import Folded
 from chalicelib.delivery import naming
 from chalicelib.delivery.model import Delivery, DeliveryState
+from chalicelib.engine import addresses
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.faults import Fault
+from chalicelib.images.image import SourceImage
 from chalicelib.release.current import Release
 from chalicelib.release.pointer import Pointer
+from chalicelib.targets.applied_file import Target
 
 Pointers = Mapping[RecordKey, RecordSeen[Pointer]]
 """Pointers that were read, by their record keys."""
@@ -35,15 +38,22 @@ SCHEMA = js.thing(
     why=js.text("why it does not name this delivery's AMI; empty: it does, or the fault says why"),
     fault=js.perhaps(js.described("why it does not name what is current; null: no fault", js.FAULT)),
 )
-AT_FAULT = js.thing(
-    "a pointer with a fault",
-    account=js.text("account id of the target"),
-    region=js.text("Region of the target"),
-    parameter=js.text("name of the parameter"),
-    family=js.text("the family whose current AMI it is to name"),
+LISTED = {
+    "account": js.text("account id of the target"),
+    "region": js.text("Region of the target"),
+    "parameter": js.text("name of the parameter"),
+    "family": js.text("the family whose current AMI it is to name"),
+    "image": _IMAGE,
+    "source": _SOURCE,
+}
+AT_FAULT = js.thing("a pointer with a fault", **LISTED, fault=js.FAULT)
+
+
+PLANNED = js.thing(
+    "the parameter that names the family's current AMI in the target",
+    parameter=js.text("its name"),
     image=_IMAGE,
-    source=_SOURCE,
-    fault=js.FAULT,
+    why=js.text("why it will not name this AMI now; empty: it will"),
 )
 
 
@@ -70,8 +80,7 @@ def of_delivery(delivery: RecordSeen[Delivery], found: Pointers) -> dict[str, An
         image = Release("", "", known.shows) if known.shows else None
         return _shown(known.parameter, image, "" if known.fault else "It does not exist yet.", known.fault)
     pointer = record.it
-    named_by = next((one for one in pointer.releases if one.image == pointer.image), None)
-    names = named_by or (Release("", "", pointer.image) if pointer.image else None)
+    names = _named_by(pointer) or (Release("", "", pointer.image) if pointer.image else None)
     late = None if pointer.settled else known.fault
     fault = _parked(record, delivery.it) or next(iter(record.faults), None) or pointer.fault or late
     return _shown(known.parameter, names, "" if fault else _why(delivery.it, pointer, names), fault)
@@ -114,6 +123,32 @@ def _why(delivery: Delivery, pointer: Pointer, names: Release | None) -> str:
     return f"It names {names.image} from {names.source}, which is newer."
 
 
+def key_for(image: SourceImage, target: Target) -> RecordKey | None:
+    """Return the record key of the pointer that an AMI has in a target; None: it has none."""
+    parameter = naming.begun(image, target).parameter
+    return addresses.pointer(target.account, target.region, parameter) if parameter else None
+
+
+def planned(image: SourceImage, target: Target, found: Pointers) -> dict[str, Any] | None:
+    """Say whether a promotion will move the pointer, as far as the hub knows; None: there is no pointer."""
+    key = key_for(image, target)
+    if key is None:
+        return None
+    record = found.get(key)
+    names = None if record is None else _named_by(record.it)
+    fault = None if record is None else record.it.fault
+    why = f"It has a fault: {fault.what}" if fault else ""
+    if names is not None and names.order > (image.creation_date or "", image.id):
+        why = f"It names {names.image} from {names.source}, which is newer."
+    parameter = naming.begun(image, target).parameter
+    return {"parameter": parameter, "image": names.image if names else None, "why": why}
+
+
+def _named_by(pointer: Pointer) -> Release | None:
+    """Return the release that a pointer names; None: it names none that the hub knows."""
+    return next((one for one in pointer.releases if one.image == pointer.image), None)
+
+
 def remark(family: str, pointer: Mapping[str, Any]) -> tuple[str, str]:
     """Write a delivery's pointer for a terminal, as (what, cure); cure "": nothing to do."""
     fault = pointer["fault"] or {}
@@ -124,11 +159,13 @@ def remark(family: str, pointer: Mapping[str, Any]) -> tuple[str, str]:
 
 def at_fault(found: Iterable[RecordSeen[Pointer]]) -> list[dict[str, Any]]:
     """Show the pointers that have a fault, by family, account and Region. Parked ones are not among them."""
-    listed = [_listed(one.it, one.it.fault) for one in found if one.it.fault is not None and not one.parked]
-    return sorted(listed, key=lambda one: (one["family"], one["account"], one["region"], one["parameter"]))
+    bad = (listed(one) for one in found if one.it.fault is not None and not one.parked)
+    return sorted(bad, key=lambda one: (one["family"], one["account"], one["region"], one["parameter"]))
 
 
-def _listed(pointer: Pointer, fault: Fault) -> dict[str, Any]:
+def listed(record: RecordSeen[Pointer]) -> dict[str, Any]:
+    """Show a pointer."""
+    pointer = record.it
     return {
         "account": pointer.account,
         "region": pointer.region,
@@ -136,17 +173,17 @@ def _listed(pointer: Pointer, fault: Fault) -> dict[str, Any]:
         "family": pointer.family,
         "image": pointer.image or None,
         "source": pointer.source or None,
-        "fault": fault.to_json(),
+        "fault": pointer.fault.to_json() if pointer.fault else None,
     }
 
 
-def lines(listed: Sequence[Mapping[str, Any]], *, wide: bool) -> Iterator[RenderableType]:
+def lines(found: Sequence[Mapping[str, Any]], *, wide: bool) -> Iterator[RenderableType]:
     """Say which pointers have a fault; those that differ only in the target together."""
 
     def same(one: Mapping[str, Any]) -> tuple[object, ...]:
         return one["parameter"], *alike(one["account"], one["region"], one["fault"]["what"])
 
-    for group in groups(listed, same, each=wide):
+    for group in groups(found, same, each=wide):
         first = group[0]
         said = f"family {first['family']}, parameter {first['parameter']}"
         yield Folded(f"{named([place_of(one) for one in group])}: {said}: {first['fault']['what']}", 2)
