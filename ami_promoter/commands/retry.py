@@ -29,7 +29,7 @@ PRINTS = js.some_of(
         unparked=js.several("parked records that continue", js.text("key of a record")),
         again=js.several("deliveries that the service tries again", js.text("id of a delivery")),
         pointers=js.several(
-            "pointers with a fault, at which the service looks again",
+            "parameters of the AMI's family at which the service looks again",
             js.thing(
                 account=js.text("account id of the target"),
                 region=js.text("Region of the target"),
@@ -56,7 +56,7 @@ def retry(caller: VerbCaller, ami: str, place: str | None, accepted: str | None)
 
     Cancelled and withdrawn deliveries start again, too, except those that an operator has withdrawn: `withdraw --lift`
     starts them. Where the AMI is delivered or shared, and the parameter of its family has a fault, the service looks at
-    that parameter again, and writes it if it can.
+    that parameter again, and writes it if it can; with --account it looks even if the hub knows of no fault.
     """
     if accepted and not place:
         raise click.UsageError(f"--accept needs an account. Write `--account ID --accept {accepted}`.")
@@ -73,7 +73,7 @@ def retry(caller: VerbCaller, ami: str, place: str | None, accepted: str | None)
         what = f"it has no delivery to {place}."
         return _refused("no-delivery", ami, what, f"`ami-promoter status {ami}` lists them.")
     with connection.telling("reading the records"):
-        at_fault = _at_fault(reader, wanted)
+        at_fault = _at_fault(reader, wanted, named=place is not None)
     ended = promotion.it.value is None and not promotion.parked
     if ended and not at_fault:
         return _refused("no-value", ami, *_no_value(promotion, promote))
@@ -110,8 +110,13 @@ def _nothing_to_do(ami: str) -> str:
     return f"Nothing to do: no delivery of {ami} has failed, no pointer of it has a fault, and nothing is parked."
 
 
-def _at_fault(reader: Reader, wanted: Sequence[TrackedDelivery]) -> dict[addresses.RecordKey, dict[str, str]]:
-    """Find the pointers that name these AMIs, or should, and that another look can help."""
+def _at_fault(
+    reader: Reader, wanted: Sequence[TrackedDelivery], *, named: bool
+) -> dict[addresses.RecordKey, dict[str, str]]:
+    """Find the pointers that name these AMIs, or should, and that another look can help.
+
+    ``named``: the operator named the account; what somebody changed there since the last look is not known here.
+    """
     deliveries = reader.deliveries(entry.delivery for entry in wanted if entry.state in GOOD)
     keys = {key: one.it for one in deliveries.values() if (key := pointers.key_of(one)) is not None}
     found = reader.many(keys)
@@ -122,7 +127,7 @@ def _at_fault(reader: Reader, wanted: Sequence[TrackedDelivery]) -> dict[address
             "parameter": one.naming.parameter,
         }
         for key, one in keys.items()
-        if key in found and pointers.troubled(found[key])
+        if key in found and (named or pointers.troubled(found[key]))
     }
 
 
