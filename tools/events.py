@@ -78,7 +78,11 @@ FIELDS: Mapping[str, tuple[str, str]] = {
     "family": ("text or null", "The source's family, as its tag names it; null: it has none."),
     "pointer": (
         "object or null",
-        "The `parameter` of the family in the target, the AMI that it names (`image`) and its `fault`, each or null; null if there is no parameter, or the AMI does not stand there. If `image` is not this AMI, a newer one is current.",
+        "The `parameter` of the family in the target, the AMI that it names (`image`), the release at which a rollback holds it (`pinned`) and its `fault`, each or null; null if there is no parameter, or the AMI does not stand there. If `image` is not this AMI, another one is current.",
+    ),
+    "recall": (
+        "object or null",
+        "Who recalled the AMI (`by`), `why`, and whether it was `disabled` in the target; null unless it was recalled.",
     ),
     "leftovers": (
         "list of text",

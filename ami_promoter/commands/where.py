@@ -148,12 +148,18 @@ def _pointers(family: str, found: Sequence[Mapping[str, Any]]) -> Iterator[Rende
                 cell(f"{one['account']} {one['region']}"),
                 cell(one["image"] or "-"),
                 cell(one["source"] or "-"),
-                cell("" if one["kept"] else "not kept: no longer in the targets file"),
+                cell(_remark(one)),
             )
             for one in same
         ]
         yield Folded(f"Family {family}, parameter {same[0]['parameter']}:")
         yield table(("TARGET", "AMI", "SOURCE", ""), rows, folds=("",))
+
+
+def _remark(pointer: Mapping[str, Any]) -> str:
+    if not pointer["kept"]:
+        return "not kept: no longer in the targets file"
+    return "a rollback holds it" if pointer["pinned"] else ""
 
 
 def _find(connection: Connection, ami: str) -> dict[str, Any] | Fault:

@@ -28,6 +28,7 @@ Pointers = Mapping[RecordKey, RecordSeen[Pointer]]
 _IMAGE = js.perhaps(
     js.text("id of the AMI that it named when the service last looked; null: none that this hub delivered there")
 )
+_PINNED = js.perhaps(js.text("id of the source AMI at which a rollback holds it; null: no rollback does"))
 _SOURCE = js.perhaps(js.text("id of the source of that AMI; null: not known"))
 SCHEMA = js.thing(
     "the parameter of the AMI's family in the target",
@@ -35,6 +36,7 @@ SCHEMA = js.thing(
     image=_IMAGE,
     source=_SOURCE,
     made_at=js.perhaps(js.text("creation date of that source, as EC2 writes it: the newest is current")),
+    pinned=_PINNED,
     why=js.text("why it does not name this delivery's AMI; empty: it does, or the fault says why"),
     fault=js.perhaps(js.described("why it does not name what is current; null: no fault", js.FAULT)),
 )
@@ -45,6 +47,7 @@ LISTED = {
     "family": js.text("the family whose current AMI it is to name"),
     "image": _IMAGE,
     "source": _SOURCE,
+    "pinned": _PINNED,
 }
 AT_FAULT = js.thing("a pointer with a fault", **LISTED, fault=js.FAULT)
 
@@ -83,7 +86,8 @@ def of_delivery(delivery: RecordSeen[Delivery], found: Pointers) -> dict[str, An
     names = _named_by(pointer) or (Release("", "", pointer.image) if pointer.image else None)
     late = None if pointer.settled else known.fault
     fault = _parked(record, delivery.it) or next(iter(record.faults), None) or pointer.fault or late
-    return _shown(known.parameter, names, "" if fault else _why(delivery.it, pointer, names), fault)
+    shown = _shown(known.parameter, names, "" if fault else _why(delivery.it, pointer, names), fault)
+    return {**shown, "pinned": pointer.pin.source if pointer.pin else None}
 
 
 def _shown(parameter: str | None, names: Release | None, why: str, fault: Fault | None) -> dict[str, Any]:
@@ -92,6 +96,7 @@ def _shown(parameter: str | None, names: Release | None, why: str, fault: Fault 
         "image": names.image if names else None,
         "source": (names.source or None) if names else None,
         "made_at": (names.made_at or None) if names else None,
+        "pinned": None,
         "why": why,
         "fault": None if fault is None else fault.to_json(),
     }
@@ -116,6 +121,8 @@ def _why(delivery: Delivery, pointer: Pointer, names: Release | None) -> str:
     if names is None:
         return "It names no AMI: the target shows none of the family available."
     mine = next((one for one in pointer.releases if one.source == delivery.ami), None)
+    if mine is not None and pointer.pin is not None and mine.order > pointer.pin.order:
+        return f"It names {names.image}: a rollback holds it at {pointer.pin.source}."
     if mine is not None and mine.order > names.order:
         return f"It names {names.image}: the target does not show this AMI available."
     if mine is None and not delivery.naming.offered:
@@ -137,8 +144,12 @@ def planned(image: SourceImage, target: Target, found: Pointers) -> dict[str, An
     record = found.get(key)
     names = None if record is None else _named_by(record.it)
     fault = None if record is None else record.it.fault
+    pin = None if record is None else record.it.pin
+    order = image.creation_date or "", image.id
     why = f"It has a fault: {fault.what}" if fault else ""
-    if names is not None and names.order > (image.creation_date or "", image.id):
+    if pin is not None and order > pin.order:
+        why = f"A rollback holds it at {pin.source}."
+    elif names is not None and names.order > order:
         why = f"It names {names.image} from {names.source}, which is newer."
     parameter = naming.begun(image, target).parameter
     return {"parameter": parameter, "image": names.image if names else None, "why": why}
@@ -153,7 +164,8 @@ def remark(family: str, pointer: Mapping[str, Any]) -> tuple[str, str]:
     """Write a delivery's pointer for a terminal, as (what, cure); cure "": nothing to do."""
     fault = pointer["fault"] or {}
     of = f"family {family}, parameter {pointer['parameter']}: " if pointer["parameter"] else ""
-    says = str(fault.get("what") or pointer["why"] or "It names this AMI.")
+    held = ", and a rollback holds it there" if pointer["pinned"] else ""
+    says = str(fault.get("what") or pointer["why"] or f"It names this AMI{held}.")
     return f"{of}{says}", str(fault.get("cure", ""))
 
 
@@ -173,6 +185,7 @@ def listed(record: RecordSeen[Pointer]) -> dict[str, Any]:
         "family": pointer.family,
         "image": pointer.image or None,
         "source": pointer.source or None,
+        "pinned": pointer.pin.source if pointer.pin else None,
         "fault": pointer.fault.to_json() if pointer.fault else None,
     }
 

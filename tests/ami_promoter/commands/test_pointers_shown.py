@@ -20,6 +20,7 @@ from chalicelib.promotion import model as promotion
 from chalicelib.release.current import Release
 from chalicelib.release.pointer import Pointer
 from chalicelib.targets.applied_file import Target
+from chalicelib.targets.recalls import Pin
 
 HUB, TABLE, REGION = "123456789012", "ami-promoter-us-east-1", "us-east-1"
 AMI, OTHER = "ami-0123456789abcdef0", "ami-0fedcba9876543210"
@@ -91,6 +92,14 @@ NOT_OURS = Fault(
         (
             a_pointer(image="ami-0bbbbbbbbbbbbbbbb"),
             f"It names ami-0bbbbbbbbbbbbbbbb from {OTHER}, which is newer.",
+        ),
+        (
+            a_pointer(pin=Pin(AMI, "2026-01-01T00:00:00.000Z", NINE, "jane")),
+            "It names this AMI, and a rollback holds it there.",
+        ),
+        (
+            a_pointer(image="ami-0ccccccccccccccccc", pin=Pin("ami-0c", "2025-12-01T00:00:00.000Z", NINE, "jane")),
+            "It names ami-0ccccccccccccccccc: a rollback holds it at ami-0c.",
         ),
         (a_pointer(image="", fault=NOT_OURS), NOT_OURS.what),
         (a_pointer(image="", settled=False), "It is being brought up to date."),

@@ -10,6 +10,7 @@ from chalicelib.engine.faults import Fault
 from chalicelib.release.current import Release
 from chalicelib.release.pointer import Pointer
 from chalicelib.targets.applied_file import Target
+from chalicelib.targets.recalls import Pin
 from tests.ami_promoter.printing import as_printed
 from tests.images.examples import an_image
 
@@ -101,6 +102,7 @@ def a_pointer(made, **changes):
         (None, "It will name this AMI."),
         (a_pointer("2026-01-01T00:00:00.000Z"), "It will name this AMI."),
         (a_pointer("2026-03-01T00:00:00.000Z"), "It names ami-0e from ami-0d, which is newer."),
+        (a_pointer("", pin=Pin("ami-0d", "2026-01-01", 0, "jane")), "A rollback holds it at ami-0d."),
         (a_pointer("", image="", fault=IN_THE_WAY), "It has a fault: It names 'ami-0fff'."),
     ],
 )
