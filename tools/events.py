@@ -14,7 +14,7 @@ from samtranslator.yaml_helper import yaml_parse
 
 from app import app
 from chalicelib.delivery import notices as delivery_notices
-from chalicelib.delivery.model import Copy, CopyState, Delivery, DeliveryState, NewImage, Snapshot
+from chalicelib.delivery.model import Copy, CopyState, Delivery, DeliveryState, Naming, NewImage, Snapshot
 from chalicelib.delivery.tracked import TrackedDelivery
 from chalicelib.engine import notices
 from chalicelib.engine.faults import Fault
@@ -75,6 +75,15 @@ FIELDS: Mapping[str, tuple[str, str]] = {
         "Whether the new AMI has deregistration protection; null with `protect: false`, or if it is not delivered.",
     ),
     "unprotected": ("fault or null", "Why it has none, though it should: `code`, `where`, `what`, `cure`."),
+    "family": ("text or null", "The source's family, as its tag names it; null: it has none."),
+    "pointer": (
+        "object or null",
+        "The `parameter` of the family in the target, the AMI that it names (`image`), the release at which a rollback holds it (`pinned`) and its `fault`, each or null; null if there is no parameter, or the AMI does not stand there. If `image` is not this AMI, another one is current.",
+    ),
+    "recall": (
+        "object or null",
+        "Who recalled the AMI (`by`), `why`, and whether it was `disabled` in the target; null unless it was recalled.",
+    ),
     "leftovers": (
         "list of text",
         "What the service made in the target and could not remove, and what has its tags without a recorded nonce.",
@@ -205,7 +214,7 @@ FILTER_POLICIES: Mapping[str, Mapping[str, Any]] = {
         "event": [delivery_notices.FAILED, delivery_notices.WAITING, promotion_notices.REFUSED]
     },
     "What an approver must look at": {"event": [promotion_notices.AWAITING]},
-    "One family of images": {"event": [delivery_notices.DELIVERED], "image_name": [{"prefix": "golden-"}]},
+    "One build's images": {"event": [delivery_notices.DELIVERED], "image_name": [{"prefix": "golden-"}]},
 }
 """Examples: what it is for, and the filter policy."""
 
@@ -268,7 +277,14 @@ def examples(name: str = "golden-2026-01", aws_says: str = "…") -> dict[str, d
     key = f"arn:aws:kms:{REGION}:{HUB}:key/7a1f0c55-9a40-4c0b-8f6f-2f1f3c1f0a77"
     source = (Snapshot(SNAPSHOT, key),)
     shared = replace(
-        delivery, target=sharing, image=NewImage(), key_arn="", snapshots=source, copies=(), state=DeliveryState.SHARED
+        delivery,
+        target=sharing,
+        image=NewImage(),
+        naming=replace(delivery.naming, shows=AMI),
+        key_arn="",
+        snapshots=source,
+        copies=(),
+        state=DeliveryState.SHARED,
     )
     word = Fault("unknown-group", "value of the trigger tag", "no group 'dve' is in the file.", "Write dev.")
     value = f"dev {OTHER}" if aws_says == "…" else aws_says
@@ -391,6 +407,7 @@ def _delivery() -> Delivery:
         key_arn=f"arn:aws:kms:{REGION}:{TARGET}:key/03c20e21-0382-45f5-9427-fb8a59b0c90f",
         copies=(Copy(SNAPSHOT, CopyState.COMPLETED, SNAPSHOT_COPY, tries=1),),
         image=NewImage(COPIED),
+        naming=Naming("golden", "/golden/golden/current", NOW - 20, offered=True, done=True, shows=COPIED),
     )
 
 

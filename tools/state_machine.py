@@ -28,7 +28,7 @@ INTRO = """\
 
 *This page is generated from the code.*
 
-Four kinds of records have states; a state is named for what it waits for.
+Five kinds of records have states; a state is named for what it waits for.
 For the engineer who follows a record: its states, events and next states.
 An event that is missing from a state's rows is illegal there: the worker parks the record, with an alarm.
 If an event has several next states, its content and the record decide.
@@ -64,7 +64,8 @@ One permission at the source for one account: an item of the ledger.
 POINTER = """
 ## Pointer
 
-The parameter in a target that names the current AMI of a family there. `chalicelib/release/pointer.py` has states, events and commands.
+The parameter in a target that names the current AMI of a family there ([how it works](../explanation/how-it-works.md#the-current-ami)).
+`chalicelib/release/pointer.py` has states, events and commands.
 """
 
 INVENTORY = """

@@ -29,9 +29,10 @@ PRINTS = js.thing(
     name=js.text("name of the source AMI"),
     value=js.text("value of the tag that the approval is for"),
     arrives=js.several(
-        "what arrives, as the service examined it; targets that get the same tags of the source are together",
+        "what arrives, as the service examined it; targets that get the same tags and family are together",
         js.thing(
             targets=js.several("the targets", js.text("ACCOUNT/REGION")),
+            family=js.text("family of the AMI, as the source's tag names it; empty: it has none"),
             description=js.perhaps(js.text("description of the AMI")),
             deprecation=js.perhaps(js.text("date of its deprecation, as EC2 writes it")),
             tags=TAGS,
@@ -69,10 +70,10 @@ PRINTS = js.thing(
 def approve(caller: VerbCaller, ami: str, *, digest: str | None, lasts: int, dry_run: bool, tag_key: str) -> Report:
     """Approve an AMI for the targets that need an approval.
 
-    The approval holds for what arrives (the AMI as the service examined it, with the tags that the targets accept,
-    description and deprecation), the tag's value, and these targets with their settings. Exactly that is registered.
-    If one of them changes, each target for which nothing is open yet needs another approval. The service finds an
-    approval within 15 minutes. `--dry-run` needs no right to approve.
+    The approval holds for what arrives (the AMI as the service examined it, with its family, the tags that the targets
+    accept, description and deprecation), the tag's value, and these targets with their settings. Exactly that is
+    registered. If one of them changes, each target for which nothing is open yet needs another approval. The service
+    finds an approval within 15 minutes. `--dry-run` needs no right to approve.
     """
     connection = caller.connect()
     seen = approval_items.asked(connection, ami, tag_key)
@@ -84,7 +85,7 @@ def approve(caller: VerbCaller, ami: str, *, digest: str | None, lasts: int, dry
         return Report(faults=(_differs(ami, digest, short, asked.value, len(places)),))
     writes = bool(places) and not dry_run
     until = approval_items.approve(connection, asked, lasts) if writes else 0
-    arrives = [_arrives(targets, what) for targets, what in seen.arrives]
+    arrives = [_arrives(targets, family, what) for targets, family, what in seen.arrives]
     data = {
         "ami": ami,
         "name": seen.name,
@@ -112,9 +113,10 @@ def approve(caller: VerbCaller, ami: str, *, digest: str | None, lasts: int, dry
     return Report(lines, data)
 
 
-def _arrives(targets: Sequence[str], what: Mapping[str, Any]) -> dict[str, Any]:
+def _arrives(targets: Sequence[str], family: str, what: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "targets": list(targets),
+        "family": family,
         "description": what["request"].get("Description"),
         "deprecation": what["deprecation"],
         "tags": what["tags"],
@@ -126,6 +128,8 @@ def _shown(one: Mapping[str, Any], *, several: bool) -> Iterator[str]:
     """Show all of it: an approver answers for what they have seen."""
     where = f" in {', '.join(place.replace('/', ' ') for place in one['targets'])}" if several else ""
     yield f"What arrives{where}:"
+    if one["family"]:
+        yield f"  family: {one['family']}"
     yield f"  description: {one['description'] or '-'}"
     yield f"  deprecation: {one['deprecation'] or '-'}"
     yield from _tags(one["tags"])

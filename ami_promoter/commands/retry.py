@@ -8,7 +8,9 @@ from typing import Any
 import click
 
 from ami_promoter.hub import record_requests
-from ami_promoter.hub.records import EXAMINING, Reader, RecordSeen, is_named
+from ami_promoter.hub.records import EXAMINING, Reader, RecordSeen, is_named, place_of
+from ami_promoter.promotions import pointers
+from ami_promoter.promotions.outcome import GOOD
 from ami_promoter.promotions.promotion_data import BAD
 from ami_promoter.rights import LOOK_AGAIN, READ
 from ami_promoter.terminal import schema as js
@@ -26,6 +28,14 @@ PRINTS = js.some_of(
         ami=js.text("id of the source AMI"),
         unparked=js.several("parked records that continue", js.text("key of a record")),
         again=js.several("deliveries that the service tries again", js.text("id of a delivery")),
+        pointers=js.several(
+            "parameters of the AMI's family at which the service looks again",
+            js.thing(
+                account=js.text("account id of the target"),
+                region=js.text("Region of the target"),
+                parameter=js.text("name of the parameter"),
+            ),
+        ),
         accepted=js.text("with --accept: id of the AMI in the target that the delivery now uses"),
     ),
     "accepted",
@@ -45,7 +55,8 @@ def retry(caller: VerbCaller, ami: str, place: str | None, accepted: str | None)
     """Try failed deliveries again; let parked records continue.
 
     Cancelled and withdrawn deliveries start again, too, except those that an operator has withdrawn: `withdraw --lift`
-    starts them.
+    starts them. Where the AMI is delivered or shared, and the parameter of its family has a fault, the service looks at
+    that parameter again, and writes it if it can; with --account it looks even if the hub knows of no fault.
     """
     if accepted and not place:
         raise click.UsageError(f"--accept needs an account. Write `--account ID --accept {accepted}`.")
@@ -57,17 +68,21 @@ def retry(caller: VerbCaller, ami: str, place: str | None, accepted: str | None)
     promote = f"Write `ami-promoter promote {ami} VALUE`."
     if promotion is None:
         return _refused("unknown-ami", ami, f"no promotion of it exists in {connection.place}.", promote)
-    if promotion.it.value is None and not promotion.parked:
-        return _refused("no-value", ami, *_no_value(promotion, promote))
     wanted = [one.it for one in tracked if place is None or is_named(one.it.place, [place])]
     if place and not wanted:
         what = f"it has no delivery to {place}."
         return _refused("no-delivery", ami, what, f"`ami-promoter status {ami}` lists them.")
+    with connection.telling("reading the records"):
+        at_fault = _at_fault(reader, wanted, named=place is not None)
+    ended = promotion.it.value is None and not promotion.parked
+    if ended and not at_fault:
+        return _refused("no-value", ami, *_no_value(promotion, promote))
     deliveries = [addresses.delivery(entry.delivery) for entry in wanted]
-    freed = record_requests.unpark(connection, [addresses.promotion(ami), *deliveries])
+    freed = record_requests.unpark(connection, [addresses.promotion(ami), *deliveries, *at_fault])
+    record_requests.look_at(connection, list(at_fault))
     failed = [(entry, covering(promotion.it.withdrawn, entry.place)) for entry in wanted if entry.state in BAD]
     kept_out = [(entry, by) for entry, by in failed if by is not None]
-    again = [entry for entry, by in failed if by is None]
+    again = [] if ended else [entry for entry, by in failed if by is None]
     if accepted:
         record_requests.accept(connection, [entry.delivery for entry in wanted], accepted)
     if again or addresses.promotion(ami) in freed:  # it looks at everything again
@@ -81,9 +96,39 @@ def retry(caller: VerbCaller, ami: str, place: str | None, accepted: str | None)
         lift = f"`ami-promoter withdraw {ami} --account {entries[0].account} --lift`"
         lines.append(f"{_named(entries)}: was withdrawn by {by}; it does not start again.")
         lines.append(f"{lift} ends the withdrawal; so does another value of the tag.")
+    looked_at = sorted(at_fault.values(), key=lambda one: (one["account"], one["region"]))
+    for same in groups(looked_at, lambda one: one["parameter"], each=caller.wide):
+        places = named([place_of(one) for one in same])
+        lines.append(f"{places}: the service looks at the parameter {same[0]['parameter']} again.")
     data: dict[str, Any] = {"accepted": accepted} if accepted else {}
+    data["pointers"] = looked_at
     data |= {"ami": ami, "unparked": [str(key) for key in freed], "again": [entry.delivery for entry in again]}
-    return Report(tuple(lines) or (f"Nothing to do: no delivery of {ami} has failed, and nothing is parked.",), data)
+    return Report(tuple(lines) or (_nothing_to_do(ami),), data)
+
+
+def _nothing_to_do(ami: str) -> str:
+    return f"Nothing to do: no delivery of {ami} has failed, no pointer of it has a fault, and nothing is parked."
+
+
+def _at_fault(
+    reader: Reader, wanted: Sequence[TrackedDelivery], *, named: bool
+) -> dict[addresses.RecordKey, dict[str, str]]:
+    """Find the pointers that name these AMIs, or should, and that another look can help.
+
+    ``named``: the operator named the account; what somebody changed there since the last look is not known here.
+    """
+    deliveries = reader.deliveries(entry.delivery for entry in wanted if entry.state in GOOD)
+    keys = {key: one.it for one in deliveries.values() if (key := pointers.key_of(one)) is not None}
+    found = reader.many(keys)
+    return {
+        key: {
+            "account": one.target.account,
+            "region": one.target.region,
+            "parameter": one.naming.parameter,
+        }
+        for key, one in keys.items()
+        if key in found and (named or pointers.troubled(found[key]))
+    }
 
 
 def _named(entries: Sequence[TrackedDelivery]) -> str:

@@ -12,7 +12,7 @@ from rich.console import RenderableType
 from ami_promoter.hub import organization, pause_switch
 from ami_promoter.hub.aws import Connection
 from ami_promoter.hub.records import Reader
-from ami_promoter.promotions import promotion_data, promotion_text
+from ami_promoter.promotions import pointers, promotion_data, promotion_text
 from ami_promoter.promotions.following import follow, states
 from ami_promoter.promotions.outcome import GOOD
 from ami_promoter.promotions.reading import read_page, unknown
@@ -40,10 +40,11 @@ PRINTS = js.some_of(
             "without AMI: parked records",
             js.thing(record=js.text("key of the record"), why=js.text("why it is parked")),
         ),
+        pointers=js.several("without AMI: pointers with a fault, by family and target", pointers.AT_FAULT),
         failed=js.several("with --failed and without AMI: promotions that need attention", promotion_data.PAGE),
         promotion=promotion_data.PAGE,
     ),
-    *("promotions", "parked", "failed", "promotion"),
+    *("promotions", "parked", "pointers", "failed", "promotion"),
 )
 
 
@@ -116,15 +117,26 @@ def _all(connection: Connection, *, wide: bool) -> Report:
     with connection.telling("reading the records"):
         found = sorted(reader.promotions(), key=lambda pair: pair[0].it.since, reverse=True)
         parked = reader.parked()
+        at_fault = pointers.at_fault(reader.pointers('"fault"'))
     listed = [
         {**promotion_data.promotion(record), "deliveries": promotion_data.counts(tracked)} for record, tracked in found
     ]
     left_alone = [{"record": pk, "why": why} for pk, why in parked.items()]
-    said = promotion_text.parked(left_alone, wide=wide)
-    data = {"promotions": listed, "parked": left_alone}
+    said = _beside(left_alone, at_fault, wide=wide)
+    data = {"promotions": listed, "parked": left_alone, "pointers": at_fault}
     if not listed:
         return Report((f"No promotion exists in {connection.place}.", *said), data)
     return Report((f"Promotions in {connection.place}:", _list(listed, now), *said), data)
+
+
+def _beside(
+    parked: Sequence[Mapping[str, Any]], at_fault: Sequence[Mapping[str, Any]], *, wide: bool
+) -> list[RenderableType]:
+    """Write what is in trouble and belongs to no one promotion."""
+    lines: list[RenderableType] = [*promotion_text.parked(parked, wide=wide)]
+    if at_fault:
+        lines += ["", f"{count(len(at_fault), 'pointer')} with a fault:", *pointers.lines(at_fault, wide=wide)]
+    return lines
 
 
 def _list(listed: Sequence[Mapping[str, Any]], now: float) -> RenderableType:
@@ -157,14 +169,14 @@ def _failed(connection: Connection, *, wide: bool) -> Report:
     ]
     pages = [shown for _, shown in troubled]
     lines = list(promotion_text.troubles([one for one, _ in troubled], connection.place, connection.now(), wide=wide))
-    parked = everything.data["parked"]
-    lines += promotion_text.parked(parked, wide=wide)
+    parked, at_fault = everything.data["parked"], everything.data["pointers"]
+    lines += _beside(parked, at_fault, wide=wide)
     if len(bad) > MANY:
         lines.append(
             f"{count(len(bad) - MANY, 'older promotion')} in trouble not shown: `ami-promoter status` lists them."
         )
-    lines += [] if pages or parked else [f"Nothing failed, was refused or is parked in {connection.place}."]
-    return Report(tuple(lines), {"failed": pages, "parked": parked})
+    lines += [] if pages or parked or at_fault else [f"Nothing failed, was refused or is parked in {connection.place}."]
+    return Report(tuple(lines), {"failed": pages, "parked": parked, "pointers": at_fault})
 
 
 def _suspect(listed: Mapping[str, Any]) -> bool:

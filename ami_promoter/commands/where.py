@@ -10,14 +10,16 @@ from rich.console import RenderableType
 
 from ami_promoter.hub.applied_targets import applied_file
 from ami_promoter.hub.aws import Connection
-from ami_promoter.hub.records import Reader
+from ami_promoter.hub.records import Reader, place_of
+from ami_promoter.promotions import pointers
 from ami_promoter.promotions.outcome import GOOD
 from ami_promoter.promotions.reading import unknown
-from ami_promoter.rights import FIND_DELIVERIES, READ
+from ami_promoter.rights import FIND_DELIVERIES, READ, READ_ALL
 from ami_promoter.terminal import schema as js
-from ami_promoter.terminal.output import cell, state, table
+from ami_promoter.terminal.alike import groups
+from ami_promoter.terminal.output import Folded, Whole, cell, state, table
 from ami_promoter.terminal.report import Report
-from ami_promoter.verbs import Matching, VerbCaller, ami_argument, verb
+from ami_promoter.verbs import AMI, Matching, VerbCaller, ami_argument, verb
 from chalicelib.delivery.tracked import TrackedDelivery
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.places import Place
@@ -29,6 +31,7 @@ COPY = js.thing(
     state=js.text("state of the delivery: delivered, shared, running, failed, cancelled or withdrawn"),
     image=js.perhaps(js.text("id of the AMI that the target can launch; null: none, or no longer")),
     own=js.flag("whether the target owns the AMI; false: the hub owns it and shares it"),
+    current=js.perhaps(js.flag("whether the parameter of its family names it there; null: there is no parameter")),
 )
 WHERE = js.thing(
     source=js.text("id of the source AMI"),
@@ -42,7 +45,19 @@ WHERE = js.thing(
         region=js.text("Region of the AMI"),
     ),
     copies=js.several("one entry for each target, sorted by account and Region", COPY),
+    family=js.text("with --family: the family"),
+    pointers=js.several(
+        "with --family: the parameters that name its current AMI, sorted by account and Region",
+        js.thing(
+            "a parameter",
+            **pointers.LISTED,
+            kept=js.flag("whether the service keeps it up to date; false: the targets file no longer sets it"),
+            fault=js.perhaps(js.described("why it does not name what is current; null: no fault", js.FAULT)),
+        ),
+    ),
 )
+PRINTS = js.some_of(WHERE, *WHERE["properties"])
+FAMILY = Matching("family", "[A-Za-z0-9._-]{1,64}", "1 to 64 letters, digits, `.`, `_` or `-`")
 TARGET = Matching(
     "target",
     "[0-9]{12}(/[a-z0-9-]+)?|[A-Za-z][A-Za-z0-9._-]{0,62}",
@@ -50,18 +65,26 @@ TARGET = Matching(
 )
 
 
-@verb("where", needs=READ | FIND_DELIVERIES, prints=WHERE, reads=True)
-@ami_argument
-def where(caller: VerbCaller, ami: str) -> Report:
-    """Show an AMI's source and all its copies.
+@verb("where", needs=READ_ALL | FIND_DELIVERIES, prints=PRINTS, reads=True)
+@click.argument("ami", type=AMI, required=False)
+@click.option("--family", type=FAMILY, help="Show the current AMI of this family in each target, without AMI.")
+@click.option("--ids", is_flag=True, help="For scripts: print account, Region and AMI id, a line for each target.")
+def where(caller: VerbCaller, ami: str | None, family: str | None, *, ids: bool) -> Report:
+    """Show an AMI's source and all its copies, or a family's current AMIs.
 
-    AMI may be the source or a copy in any account.
+    AMI may be the source or a copy in any account. With --family the command shows the AMI that the parameter of the
+    family named in each target when the service last looked. Targets without the setting `ssm_parameter` are not shown.
     """
+    if (ami is None) == (family is None):
+        raise click.UsageError("Name an AMI or a family: `where AMI`, or `where --family NAME`.")
     connection = caller.connect()
+    if ami is None:
+        return _family(connection, str(family), ids=ids)
     found = _find(connection, ami)
     if isinstance(found, Fault):
         return Report(faults=(found,))
-    return Report(tuple(_lines(found)), found)
+    images = (_id(one, one["image"]) for one in found["copies"] if one["image"])
+    return Report(tuple(images if ids else _lines(found)), found)
 
 
 @verb(
@@ -94,6 +117,51 @@ def resolve(caller: VerbCaller, ami: str, target: str) -> Report:
     return Report(tuple(str(one["image"]) for one in images), {"images": images})
 
 
+def _family(connection: Connection, family: str, *, ids: bool) -> Report:
+    with connection.telling("reading the records"):
+        read = Reader(connection).pointers(f'"{family}"')
+    found = sorted((one for one in read if one.it.family == family), key=lambda one: one.it.where)
+    if not found:
+        what = f"no parameter in a target names an AMI of it, as {connection.place} knows."
+        cure = "`ami-promoter status AMI` shows an AMI's family; the targets file sets `ssm_parameter`."
+        return Report(faults=(Fault("unknown-family", family, what, cure),))
+    listed = [{**pointers.listed(one), "kept": one.it.next_try is not None} for one in found]
+    at_fault = [one for one in listed if one["fault"]]
+    data = {"family": family, "pointers": listed}
+    if not ids:
+        said = ["", *pointers.lines(at_fault, wide=False)] if at_fault else []
+        return Report((*_pointers(family, listed), *said), data)
+    images = (_id(one, one["image"]) for one in listed if one["image"] and one["kept"])
+    warnings = tuple(f"{place_of(one)}: {one['parameter']}: {one['fault']['what']}" for one in at_fault)
+    return Report(tuple(images), data, warnings=warnings)
+
+
+def _id(one: Mapping[str, Any], image: str) -> RenderableType:
+    return Whole(f"{one['account']} {one['region']} {image}")
+
+
+def _pointers(family: str, found: Sequence[Mapping[str, Any]]) -> Iterator[RenderableType]:
+    """Write a table for each parameter; several stand there if the targets file has named another."""
+    for same in groups(found, lambda one: one["parameter"]):
+        rows = [
+            (
+                cell(f"{one['account']} {one['region']}"),
+                cell(one["image"] or "-"),
+                cell(one["source"] or "-"),
+                cell(_remark(one)),
+            )
+            for one in same
+        ]
+        yield Folded(f"Family {family}, parameter {same[0]['parameter']}:")
+        yield table(("TARGET", "AMI", "SOURCE", ""), rows, folds=("",))
+
+
+def _remark(pointer: Mapping[str, Any]) -> str:
+    if not pointer["kept"]:
+        return "not kept: no longer in the targets file"
+    return "a rollback holds it" if pointer["pinned"] else ""
+
+
 def _find(connection: Connection, ami: str) -> dict[str, Any] | Fault:
     """Find the promotion that an AMI belongs to: its own, or the one that made it."""
     reader = Reader(connection)
@@ -108,25 +176,31 @@ def _find(connection: Connection, ami: str) -> dict[str, Any] | Fault:
             promotion = reader.promotion(source)
             asked |= {"account": made[0].it.account, "region": made[0].it.region}
         tracked = reader.tracked(source)
+        deliveries = reader.deliveries(one.it.delivery for one in tracked if one.it.state in GOOD)
+        named = reader.many(filter(None, map(pointers.key_of, deliveries.values())))
+    shown = {ident: pointers.of_delivery(one, named) for ident, one in deliveries.items()}
+    copies = (_copy(one.it, source, shown.get(one.it.delivery)) for one in tracked)
     return {
         "source": source,
         "name": promotion.it.image_name if promotion else "",
         "account": connection.account,
         "region": connection.region,
         "asked": asked,
-        "copies": sorted((_copy(one.it, source) for one in tracked), key=lambda one: (one["account"], one["region"])),
+        "copies": sorted(copies, key=lambda one: (one["account"], one["region"])),
     }
 
 
-def _copy(entry: TrackedDelivery, source: str) -> dict[str, Any]:
+def _copy(entry: TrackedDelivery, source: str, pointer: Mapping[str, Any] | None) -> dict[str, Any]:
     own = entry.state != "shared"
     image = (entry.image or None) if own else source
+    image = image if entry.state in GOOD else None
     return {
         "account": entry.account,
         "region": entry.region,
         "state": entry.state,
-        "image": image if entry.state in GOOD else None,
+        "image": image,
         "own": own,
+        "current": None if pointer is None or not pointer["parameter"] else pointer["image"] == image,
     }
 
 
@@ -149,13 +223,15 @@ def _lines(found: Mapping[str, Any]) -> Iterator[RenderableType]:
     if asked["ami"] != found["source"]:
         yield f"{asked['ami']} in account {asked['account']}, {asked['region']} is a copy."
     yield f"Source: {found['source']} {found['name']} in account {found['account']}, {found['region']}"
+    families = any(one["current"] is not None for one in found["copies"])
     rows = [
         (
             cell(f"{one['account']} {one['region']}"),
             state(one["state"]),
             cell(f"{one['image'] or '-'}{'' if one['own'] else ' (the hub shares its own)'}"),
+            *([cell({True: "yes", False: "no", None: "-"}[one["current"]])] if families else []),
         )
         for one in found["copies"]
     ]
     if rows:
-        yield table(("TARGET", "STATE", "AMI"), rows, folds=("AMI",))
+        yield table(("TARGET", "STATE", "AMI", *(["CURRENT"] if families else [])), rows, folds=("AMI",))

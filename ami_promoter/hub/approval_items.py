@@ -22,6 +22,7 @@ from chalicelib.engine.errors import Refusal
 from chalicelib.engine.faults import Fault
 from chalicelib.images.arriving import ExaminedSource, arriving, kept
 from chalicelib.images.aws.hub_images import HubSource
+from chalicelib.images.family import family_of
 from chalicelib.images.ports import TagRead
 from chalicelib.sharing.entitlement import USELESS, entitlement
 from chalicelib.targets import approvals
@@ -34,13 +35,13 @@ from chalicelib.targets.store.targets_table import BY_AMI
 class QuestionSeen:
     """What an approver must approve, with facts that help to decide.
 
-    ``arrives``: what arrives (``images/arriving.py``), by the tags of the source that are carried, with the targets
-    ("account/region"). ``since``: what EC2 shows otherwise by now; that waits for a tag event.
+    ``arrives``: the targets ("account/region") that get the same, its family there, and what arrives
+    (``images/arriving.py``). ``since``: what EC2 shows otherwise by now; that waits for a tag event.
     """
 
     question: Question
     name: str
-    arrives: tuple[tuple[tuple[str, ...], Mapping[str, Any]], ...] = ()
+    arrives: tuple[tuple[tuple[str, ...], str, Mapping[str, Any]], ...] = ()
     since: tuple[str, ...] = ()
 
 
@@ -70,10 +71,11 @@ def asked(connection: Connection, ami: str, tag_key: str) -> QuestionSeen | Faul
         what = "the service has not examined it yet, so it is not known what would arrive."
         return Fault("not-examined", ami, what, f"Wait a minute; then see `ami-promoter status {ami}`.")
     found = approvals.question(ami, ExaminedSource(examined), entitled.value, entitled.targets.values())
-    carried_to: dict[tuple[str, ...], list[str]] = {}
+    alike: dict[tuple[tuple[str, ...], str], list[str]] = {}
     for place in sorted(found.targets):
-        carried_to.setdefault(carried(entitled.targets[place]), []).append(place)
-    arrives = tuple((tuple(places), arriving(examined, keys)) for keys, places in carried_to.items())
+        target = entitled.targets[place]
+        alike.setdefault((carried(target), family_of(examined.tags, target.family_tag)), []).append(place)
+    arrives = tuple((tuple(places), family, arriving(examined, keys)) for (keys, family), places in alike.items())
     live = source_checks.examine(connection, ami, tag_key)
     now = {} if live is None else arriving(kept(live[0], tag_key), ["*"])
     since = [name for name, value in arriving(examined, ["*"]).items() if now and now[name] != value]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from ami_promoter.hub.aws import Connection, HubError
 from ami_promoter.hub.records import Reader
@@ -29,6 +29,14 @@ def look_again(connection: Connection, ami: str, place: str = "") -> bool:
     if known:
         wake(connection, [addresses.promotion(ami)])
     return known
+
+
+def look_at(connection: Connection, keys: Sequence[addresses.RecordKey]) -> None:
+    """Make records due now: their workers look, and try again what they find to do."""
+    with connection.telling("asking the service to look again"):
+        for key in keys:
+            _records(connection).make_due(key, int(connection.now()))
+    wake(connection, keys)
 
 
 def look_sooner(connection: Connection, ami: str) -> bool:

@@ -28,6 +28,7 @@ from chalicelib.engine.store.table import A_BATCH, Table, values, wire
 from chalicelib.images.image import SourceImage
 from chalicelib.inventory.machine import Inventory
 from chalicelib.promotion.model import Promotion, PromotionState
+from chalicelib.release.pointer import Pointer
 from chalicelib.sharing.grant_names import nameless
 from chalicelib.sharing.share import Share, ShareState
 from chalicelib.sharing.store.ledger import HOLD, DynamoLedger
@@ -95,6 +96,8 @@ def record_of(item: Mapping[str, Any]) -> RecordSeen[Any]:
             return _record(TrackedDelivery, item, own)
         case "delivery" if key.sk == RECORD:
             return _record(Delivery, item, {"id": key.name, "inbox": inbox})
+        case "pointer" if key.sk == RECORD:
+            return _record(Pointer, item, {"inbox": inbox})
         case "inventory" if key.sk == RECORD:
             return _record(Inventory, item, {"inbox": inbox})
         case "quota" if key.sk == RECORD:
@@ -141,6 +144,12 @@ class Reader:
         which, given = "sk = :record AND attribute_exists(parked)", {":record": RECORD}
         items = self.items(which, given, consistent=False)
         return {item["pk"]: str(item["parked"]) for item in sorted(items, key=lambda item: str(item["pk"]))}
+
+    def pointers(self, says: str = "") -> list[RecordSeen[Pointer]]:
+        """Return every pointer, or those whose body contains a text. This reads the whole table."""
+        which = "begins_with(pk, :pointer) AND sk = :record AND contains(body, :says)"
+        given = {":pointer": "pointer#", ":record": RECORD, ":says": says or "{"}
+        return [record_of(item) for item in self.items(which, given, consistent=False)]
 
     def under_way(self, tell: Callable[[int], None] = lambda _: None) -> tuple[list[RecordSeen[Any]], list[Share]]:
         """Return the promotions and deliveries that have not ended, and every share.

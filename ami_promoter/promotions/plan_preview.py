@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import RenderableType
 
 from ami_promoter.hub.records import place_of
-from ami_promoter.promotions import prices, provenance
+from ami_promoter.promotions import pointers, prices, provenance
 from ami_promoter.promotions.promotion_data import BAD
 from ami_promoter.promotions.promotion_text import SINGLY, quoted, said
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.alike import alike, alike_anywhere, first_of, groups, named
 from ami_promoter.terminal.output import cell, short, state, table
-from chalicelib.delivery import preflight
+from chalicelib.delivery import naming, preflight
 from chalicelib.engine.faults import count
 from chalicelib.engine.places import Place
 from chalicelib.images import names
+from chalicelib.images.family import family_of
 from chalicelib.images.image import SourceImage, snapshots_to_copy
 from chalicelib.images.keys import KeyFacts
 from chalicelib.targets.applied_file import Resolution, Target
@@ -43,6 +44,8 @@ TARGET = js.thing(
     key=js.text("KMS key of the target, as the targets file names it; empty: nothing is copied"),
     key_access=js.text("how the service lets the target use the source's KMS key: grant, policy or none"),
     ami_name=js.text("name of the AMI in the target"),
+    family=js.text("family of the source AMI, as its tag names it; empty: it has none"),
+    pointer=js.perhaps(pointers.PLANNED),
     gib=js.number("total size in GiB of the snapshots to copy; an incremental copy transfers less"),
     dollars=js.mapping(
         "highest cost in US dollars by list price: `storage` each month; `transfer` to another Region and `timed` "
@@ -61,7 +64,9 @@ PLAN = js.thing(
     targets=js.several("targets, sorted by account and Region", TARGET),
     faults=js.several("why the service refuses the source AMI; if there are any, no delivery starts", js.FAULT),
     doubts=js.several(
-        "warnings about the origin of the source's snapshots; the service refuses nothing for them", js.FAULT
+        "warnings about the origin of the source's snapshots, and about its family; the service refuses nothing for "
+        "them",
+        js.FAULT,
     ),
     blocked=js.several("accounts that the value names and the service cannot deliver to", js.FAULT),
     waits_for=js.perhaps(js.described("the fault that the whole value waits for; null: none", js.FAULT)),
@@ -104,6 +109,23 @@ def plan(
         "checks": len(image.snapshots) + len(keys) + 1,
         "ready": not bad,
     }
+
+
+def with_families(
+    data: Mapping[str, Any], image: SourceImage, targets: Iterable[Target], found: pointers.Pointers
+) -> dict[str, Any]:
+    """Return the plan with the AMI's family in each target, and the parameter that would name it there."""
+    meant = {target.place: target for target in targets}
+
+    def families(one: Mapping[str, Any]) -> dict[str, Any]:
+        target = meant.get(f"{one['account']}/{one['region']}")
+        if target is None:
+            return {**one, "family": "", "pointer": None}
+        family = family_of(image.tags, target.family_tag)
+        return {**one, "family": family, "pointer": pointers.planned(image, target, found)}
+
+    unusable = [fault.to_json() for target in meant.values() if (fault := naming.begun(image, target).fault)]
+    return {**data, "targets": list(map(families, data["targets"])), "doubts": [*data["doubts"], *unusable]}
 
 
 def without(data: Mapping[str, Any], withdrawn: Mapping[str, str]) -> dict[str, Any]:
@@ -206,6 +228,9 @@ def _remarks(one: Mapping[str, Any], ami: str) -> Iterator[str]:
         yield f"waits for an approval first: `ami-promoter approve {ami}`."
     if one["method_why"]:
         yield one["method_why"]
+    if one["pointer"] and one["does"] not in (THERE["delivered"], "withdrawn"):
+        of = f"family {one['family']}, parameter {one['pointer']['parameter']}"
+        yield f"{of}: {one['pointer']['why'] or 'It will name this AMI.'}"
     yield from map(said, one["faults"])
 
 

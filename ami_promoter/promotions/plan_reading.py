@@ -7,7 +7,7 @@ from ami_promoter.hub.records import Reader
 from ami_promoter.hub.source_checks import examine
 from ami_promoter.hub.trigger_tag import Tag
 from ami_promoter.hub.withdrawals import withdrawn_for
-from ami_promoter.promotions import plan_preview
+from ami_promoter.promotions import plan_preview, pointers
 from ami_promoter.terminal.exits import Exit
 from ami_promoter.terminal.report import Report
 from ami_promoter.verbs import VerbCaller
@@ -39,10 +39,10 @@ def report(caller: VerbCaller, ami: str, value: str | None, tag_key: str) -> Rep
     with connection.telling("reading the records"):
         tracked = {entry.it.delivery: entry.it.place for entry in reader.tracked(ami)}
         states = {tracked[one]: record.state for one, record in reader.deliveries(tracked).items()}
-    now = connection.now()
-    data = plan_preview.plan(
-        ami, wanted, meant, examined, states, (connection.account, connection.region), tag_key, now
-    )
+        named = reader.many(key for one in meant.targets if (key := pointers.key_for(examined[0], one)) is not None)
+    hub, now = (connection.account, connection.region), connection.now()
+    data = plan_preview.plan(ami, wanted, meant, examined, states, hub, tag_key, now)
+    data = plan_preview.with_families(data, examined[0], meant.targets, named)
     data = plan_preview.without(data, withdrawn_for(connection, ami, wanted))
     lines = tuple(plan_preview.show(data, connection.place, wide=caller.wide))
     return Report(lines, data, exit=Exit.OK if data["ready"] else Exit.FAILED)

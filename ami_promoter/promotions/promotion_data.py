@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from ami_promoter.hub.records import RecordSeen
-from ami_promoter.promotions import shares
+from ami_promoter.promotions import pointers, shares
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.report import moment
 from chalicelib.delivery.model import ENDED, Copy, CopyState, Delivery, DeliveryState
@@ -48,6 +49,10 @@ _DELIVERY = js.thing(
     method=js.text("how the service copies: snapshots (CopySnapshot and RegisterImage) or image (CopyImage)"),
     method_why=js.text("why the service chose this method; empty: the targets file sets it"),
     image=js.perhaps(js.text("id of the AMI in the target; null: there is none yet")),
+    family=js.text("family of the source AMI, as its tag names it; empty: it has none"),
+    pointer=js.perhaps(
+        js.described("the parameter that names the family's current AMI there; null: there is none", pointers.SCHEMA)
+    ),
     key=js.perhaps(js.text("ARN of the target's KMS key; null: the service does not know it yet")),
     copies=js.several("one entry for each snapshot that is copied", _COPY),
     cancelled_because=js.text("why the delivery was cancelled or withdrawn; empty: it was not"),
@@ -128,11 +133,12 @@ def page(
     deliveries: Sequence[RecordSeen[Delivery]],
     open_shares: Sequence[Mapping[str, Any]],
     now: float,
+    found: pointers.Pointers = MappingProxyType({}),
 ) -> dict[str, Any]:
-    """Show a promotion with its deliveries."""
+    """Show a promotion with its deliveries. ``found``: their pointers."""
     one = record.it
     shown = sorted(
-        (delivery(each, one, now) for each in deliveries), key=lambda each: (each["account"], each["region"])
+        (delivery(each, one, now, found) for each in deliveries), key=lambda each: (each["account"], each["region"])
     )
     awaits = any(each["state"] == DeliveryState.AWAITING_APPROVAL for each in shown)
     asked = any(one.unread(name) is not None for name in ("retry", WITHDRAW))
@@ -150,17 +156,21 @@ def page(
     }
 
 
-def only_failed(shown: Mapping[str, Any]) -> dict[str, Any]:
+def only_failed(shown: Mapping[str, Any], *, and_pointers: bool = False) -> dict[str, Any]:
     """Return a page with only the deliveries that a person must look at.
 
-    A cancelled or withdrawn delivery is one of them only if it left something behind.
+    A cancelled or withdrawn delivery is one of them only if it left something behind. ``and_pointers``: one whose
+    pointer has a fault, too; all AMIs of the family that were delivered to the target share it.
     """
-    signs = ("faults", "parked", "leftovers")
-    bad = [one for one in shown["deliveries"] if one["state"] == "failed" or any(one[sign] for sign in signs)]
-    return {**shown, "deliveries": bad}
+
+    def bad(one: Mapping[str, Any]) -> bool:
+        signs = one["state"] == "failed", one["faults"], one["parked"], one["leftovers"]
+        return any(signs) or (and_pointers and bool(one["pointer"] and one["pointer"]["fault"]))
+
+    return {**shown, "deliveries": list(filter(bad, shown["deliveries"]))}
 
 
-def delivery(record: RecordSeen[Delivery], of: Promotion, now: float) -> dict[str, Any]:
+def delivery(record: RecordSeen[Delivery], of: Promotion, now: float, found: pointers.Pointers) -> dict[str, Any]:
     """Show a delivery of the promotion ``of``; ``now`` is in epoch seconds."""
     one, state = record.it, record.state
     ended = state in ENDED
@@ -175,6 +185,8 @@ def delivery(record: RecordSeen[Delivery], of: Promotion, now: float) -> dict[st
         "method": one.method,
         "method_why": one.method_why,
         "image": one.image.id,
+        "family": one.naming.family,
+        "pointer": pointers.of_delivery(record, found),
         "key": one.key_arn or None,
         "copies": [_copy(each, now) for each in one.copies],
         "cancelled_because": _because(one, of) if state in ("cancelled", "withdrawn") else "",

@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ami_promoter.hub.records import place_of
-from ami_promoter.promotions import shares
+from ami_promoter.promotions import pointers, shares
 from ami_promoter.promotions.promotion_data import BAD, only_failed
 from ami_promoter.terminal.alike import alike, alike_anywhere, first_of, groups, named
 from ami_promoter.terminal.output import COLORS, Folded, cell, short, state, table
@@ -54,7 +54,7 @@ def show(
     """
     yield from head(data, place, now)
     yield ""
-    data = only_failed(data) if failed else data
+    data = only_failed(data, and_pointers=True) if failed else data
     deliveries, rest = _fitting(data["deliveries"], room)
     together = room is None and not wide and len(deliveries) > SINGLY
     if together:
@@ -292,6 +292,8 @@ def remarks(delivery: Data) -> Iterator[tuple[str, str]]:
         yield f"is tried again: {waits.get('what', '')}", str(waits.get("cure", ""))
     if unprotected := delivery["unprotected"]:
         yield str(unprotected.get("what", "")), str(unprotected.get("cure", ""))
+    if pointer := delivery["pointer"]:
+        yield pointers.remark(delivery["family"], pointer)
     if leftovers := delivery["leftovers"]:
         yield f"leftovers: {', '.join(leftovers)}", ""
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from ami_promoter.hub.aws import Connection
 from ami_promoter.hub.records import OPEN_STATES, Reader, RecordSeen
-from ami_promoter.promotions import promotion_data, shares
+from ami_promoter.promotions import pointers, promotion_data, shares
 from chalicelib.delivery import permissions
 from chalicelib.delivery.model import ENDED, Delivery, snapshots_of
 from chalicelib.delivery.tracked import TrackedDelivery
@@ -30,8 +30,9 @@ def read_page(connection: Connection, ami: str) -> dict[str, Any] | None:
         deliveries = [placed(read[one], entry) for one, entry in tracked.items() if one in read]
         source = reader.source_image(ami)
         found = reader.shares(place for one in deliveries for place in _places(one, source))
+        named = reader.many(filter(None, map(pointers.key_of, deliveries)))
     still = [shares.open_share(share) for _, share in sorted(found.items()) if share.state in OPEN_STATES]
-    return promotion_data.page(record, deliveries, still, connection.now())
+    return promotion_data.page(record, deliveries, still, connection.now(), named)
 
 
 def places_of(connection: Connection, ami: str, deliveries: Iterable[str]) -> list[tuple[str, str]]:

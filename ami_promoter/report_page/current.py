@@ -1,4 +1,7 @@
-"""Which image is current in which target. Pure: from what ``promotion_data`` shows to families of images."""
+"""Which image is current in which target. Pure: from what ``promotion_data`` shows to families of images.
+
+Where a parameter names the current image of a family, that one is current; elsewhere the one that was delivered last.
+"""
 
 from __future__ import annotations
 
@@ -28,17 +31,24 @@ class Placed:
     """Name of the source AMI."""
     since: str
     """ISO 8601, or a dash."""
+    pointer: Mapping[str, Any] | None = None
+    """The parameter that names the family's current image there, as ``promotion_data`` shows it."""
+
+    @property
+    def named(self) -> bool:
+        """Whether the parameter names this image."""
+        return self.pointer is not None and self.pointer["image"] == self.image
 
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """Images whose names differ only in their endings."""
+    """Images with one family in a tag of their sources; or without such a tag, whose names differ only in endings."""
 
     name: str
     latest: Placed
-    """The image that was delivered last to any target."""
+    """The newest image that a parameter names; without parameters the one that was delivered last to any target."""
     current: Sequence[Placed]
-    """For each target, by account and Region, the image that was delivered there last."""
+    """For each target, by account and Region, the image that the parameter names, or that was delivered there last."""
     earlier: int
     """Number of older images of the family in these targets."""
 
@@ -46,6 +56,11 @@ class Family:
     def behind(self) -> int:
         """How many targets do not have the image of the latest source AMI."""
         return sum(one.source != self.latest.source for one in self.current)
+
+    @property
+    def pointers(self) -> bool:
+        """Whether a parameter names the family's current image in any of these targets."""
+        return any(one.pointer for one in self.current)
 
 
 def family(name: str) -> str:
@@ -56,12 +71,13 @@ def family(name: str) -> str:
 
 def families(pages: Iterable[Mapping[str, Any]]) -> list[Family]:
     """Return the images of each target, by family."""
-    by_name: dict[str, list[Placed]] = {}
+    by_name: dict[tuple[str, bool], list[Placed]] = {}
     for page in pages:
         for one in page["deliveries"]:
             if one["state"] in GOOD and (image := _image(page, one)):
-                by_name.setdefault(family(page["name"]) or page["ami"], []).append(image)
-    return [_family(name, by_name[name]) for name in sorted(by_name)]
+                name = one["family"] or family(page["name"]) or page["ami"]
+                by_name.setdefault((name, bool(one["family"])), []).append(image)
+    return [_family(name, found) for (name, _), found in sorted(by_name.items())]
 
 
 def _image(page: Mapping[str, Any], delivery: Mapping[str, Any]) -> Placed | None:
@@ -70,11 +86,17 @@ def _image(page: Mapping[str, Any], delivery: Mapping[str, Any]) -> Placed | Non
     if not image:
         return None
     place = str(delivery["account"]), str(delivery["region"])
-    return Placed(*place, str(image), own, page["ami"], str(page["name"]), delivery["since"])
+    return Placed(*place, str(image), own, page["ami"], str(page["name"]), delivery["since"], delivery["pointer"])
 
 
 def _family(name: str, found: Sequence[Placed]) -> Family:
     newest = sorted(found, key=lambda one: "" if one.since == "-" else one.since)
     current = {(one.account, one.region): one for one in newest}
+    current |= {(one.account, one.region): one for one in newest if one.named}
     in_order = [current[place] for place in sorted(current)]
-    return Family(name, newest[-1], in_order, len(found) - len(current))
+    latest = max((one for one in newest if one.named), key=_made_at, default=newest[-1])
+    return Family(name, latest, in_order, len(found) - len(current))
+
+
+def _made_at(named: Placed) -> str:
+    return str((named.pointer or {}).get("made_at") or "")

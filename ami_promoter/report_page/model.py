@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ami_promoter.hub.records import RecordSeen, record_of
-from ami_promoter.promotions import promotion_data
+from ami_promoter.promotions import pointers, promotion_data
 from ami_promoter.promotions.reading import placed
 from ami_promoter.report_page.current import Family, families
 from ami_promoter.report_page.exposure import Exposure, exposures
@@ -82,6 +82,8 @@ class Overview:
     """Newest first."""
     troubled: Sequence[Mapping[str, Any]]
     """Promotions that need attention, with only their failed deliveries, as ``status --failed`` shows them."""
+    pointers: Sequence[Mapping[str, Any]]
+    """Pointers with a fault, as ``status`` shows them."""
     exposures: Sequence[Exposure]
     parked: Mapping[str, str]
     damaged: Mapping[str, str]
@@ -101,6 +103,7 @@ def overview(records: HubRecords, context: ReportContext) -> Overview:
         families=families(pages),
         promotions=[_shown(page, records, context) for page in pages],
         troubled=[one for one in troubled if one["deliveries"] or one["faults"] or one["parked"]],
+        pointers=pointers.at_fault(records.pointers.values()),
         exposures=exposures(records),
         parked=dict(sorted(records.parked.items())),
         damaged={f"{pk} {sk}": why for (pk, sk), why in sorted(records.damaged.items())},
@@ -113,7 +116,7 @@ def _page(record: RecordSeen[Promotion], records: HubRecords, now: float) -> dic
     """Return the data of a promotion; for a delivery whose record cannot be read, use its tracked delivery."""
     tracked = records.tracked.get(record.it.ami, ())
     deliveries = [placed(_known(records.deliveries.get(entry.delivery), entry), entry) for entry in tracked]
-    return promotion_data.page(record, deliveries, (), now)
+    return promotion_data.page(record, deliveries, (), now, records.pointers)
 
 
 def _known(known: RecordSeen[Delivery] | None, entry: TrackedDelivery) -> RecordSeen[Delivery]:

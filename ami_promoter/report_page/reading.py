@@ -19,12 +19,14 @@ from chalicelib.engine.errors import NewerSchema, Unreadable
 from chalicelib.engine.schema import VERSION, check
 from chalicelib.engine.store.records import history as entries_of
 from chalicelib.promotion.model import Promotion
+from chalicelib.release.pointer import Pointer
 from chalicelib.sharing.share import Share
 from chalicelib.sharing.store.ledger import HOLD
 
 WHICH = (
     "(begins_with(pk, :promotion) AND (sk = :record OR sk = :image OR begins_with(sk, :delivery)))"
     " OR (begins_with(pk, :delivery) AND sk = :record)"
+    " OR (begins_with(pk, :pointer) AND sk = :record)"
     " OR (begins_with(pk, :resource) AND (begins_with(sk, :share) OR begins_with(sk, :hold)))"
     " OR (begins_with(pk, :resource) AND begins_with(sk, :closed) AND NOT #at < :since)"
     " OR (begins_with(pk, :delivery) AND begins_with(sk, :history) AND NOT #at < :since)"
@@ -34,6 +36,7 @@ WHICH = (
 GIVEN: Mapping[str, Any] = {
     ":promotion": "promotion#",
     ":delivery": "delivery#",
+    ":pointer": "pointer#",
     ":resource": "resource#",
     ":record": "record",
     ":image": "image",
@@ -57,6 +60,7 @@ class HubRecords:
     """By source AMI: the promotion's tracked deliveries."""
     deliveries: dict[str, RecordSeen[Delivery]] = field(default_factory=dict)
     """By id."""
+    pointers: dict[RecordKey, RecordSeen[Pointer]] = field(default_factory=dict)
     source_of: dict[str, set[str]] = field(default_factory=dict)
     """Snapshot -> source AMIs that use it."""
     promoted_by: dict[str, set[str]] = field(default_factory=dict)
@@ -122,6 +126,9 @@ def _sort(records: HubRecords, one: RecordSeen[Any], key: RecordKey) -> None:
             records.delivery_steps.setdefault(name, []).extend(steps)
             if not steps:
                 _damaged(records, one, "it has no time or no state")
+        case "pointer", "record":
+            records.pointers[key] = one
+            _check(records, one)
         case "resource", "share":
             _check(records, one)
         case "resource", "closed":

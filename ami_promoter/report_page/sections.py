@@ -27,16 +27,17 @@ from ami_promoter.report_page.parts import (
     steps,
     when,
 )
-from ami_promoter.terminal.alike import groups
+from ami_promoter.terminal.alike import alike, groups
 from ami_promoter.terminal.report import span
 from chalicelib.engine.faults import count
 from chalicelib.engine.places import Arn
 
 CURRENT = TableKind("cur", ("Target", "Image", "Source", "Delivered"))
+POINTERS = TableKind("ptr", (*CURRENT.head, "Parameter"))
 OPEN = TableKind("now", ("Account", "May use", "For", "Since", "State", "Ends"))
 INTERVALS = TableKind("was", ("Account", "From", "Until", "For", "Time"))
 DELIVERIES = TableKind("del", ("Target", "State", "Since", "Image", "Time in each state"))
-TABLES = (CURRENT, OPEN, INTERVALS, DELIVERIES)
+TABLES = (CURRENT, POINTERS, OPEN, INTERVALS, DELIVERIES)
 
 KINDS = {
     "image": "AMI",
@@ -60,6 +61,10 @@ def attention(shown: Overview) -> Element:
             el("p", "The service does nothing with these until an operator lets them continue."),
         ]
         parts += [el("ul", rows), el("p", code("ami-promoter doctor"), " shows what to do.", class_="cure")]
+    if shown.pointers:
+        same = groups(shown.pointers, lambda one: (one["parameter"], *_alike(one)))
+        words = "These parameters do not name the current AMI of their family, and the AMIs are delivered all the same."
+        parts += [el("h3", "Pointers with a fault"), el("p", words), el("ul", map(_pointers, same), class_="faults")]
     nothing = "Nothing has failed, and nothing is refused or parked."
     return _section("attention", "Needs attention", *(parts or [el("p", nothing, class_="none")]))
 
@@ -96,6 +101,19 @@ def _targets(group: Sequence[Mapping[str, Any]]) -> Element:
     )
 
 
+def _pointers(group: Sequence[Mapping[str, Any]]) -> Element:
+    first, *others = group
+    of = f"{len(group):,} targets" if others else _place(first)
+    head = el("p", el("b", of), " ", code(first["parameter"]), f", family {first['family']}")
+    fault = _what(first["fault"]["what"], first["fault"]["cure"])
+    places = el("ul", [el("li", _place(one)) for one in others], class_="places")
+    return el("li", head, fault, folded("Which other targets", places, rows=len(group)) if others else None)
+
+
+def _alike(one: Mapping[str, Any]) -> tuple[str, ...]:
+    return alike(one["account"], one["region"], one["fault"]["what"])
+
+
 def _said(what: str, cure: str) -> Element:
     return el("li", _what(what, cure))
 
@@ -121,8 +139,10 @@ def images(shown: Overview) -> Element:
     if not shown.families:
         return _section("images", "Current images", el("p", "No target has an image.", class_="none"))
     words = (
-        "For each target, the image that was delivered last. Images belong to one family if their names differ only in "
-        "a date, a long number or a version at the end. The list includes images that their account has removed since; "
+        "For each target, the image that its parameter names; without a parameter, the image that was delivered last. "
+        "Images belong to one family if a tag of their sources says so; without that tag, if their names differ only "
+        "in a date, a long number or a version at the end. The list includes images that their account has removed "
+        "since; "
     )
     rule: Content = (words, code("ami-promoter verify"), " checks each image.")
     return _section("images", "Current images", el("p", rule, class_="dim"), map(_family, shown.families))
@@ -131,6 +151,7 @@ def images(shown: Overview) -> Element:
 def _family(one: Family) -> Element:
     up_to_date = len(one.current) - one.behind
     all_have = f"{up_to_date} of {count(len(one.current), 'target')} have"
+    kind = POINTERS if one.pointers else CURRENT
     summary = (el("b", one.name), f" — {all_have} {one.latest.name or 'the latest'}")
     behind = el("span", count(one.behind, "target"), " behind", class_="st warn") if one.behind else None
     earlier = f" Delivered to these targets before: {count(one.earlier, 'image')}." if one.earlier else ""
@@ -138,7 +159,7 @@ def _family(one: Family) -> Element:
     return folded(
         [summary, " ", behind],
         el("p", "Latest: ", code(one.latest.source), f", delivered {said(one.latest.since)}.", earlier, class_="dim"),
-        CURRENT.show(f"{one.name}: current image by target", (_current(here, one) for here in ordered)),
+        kind.show(f"{one.name}: current image by target", (_current(here, one) for here in ordered)),
         rows=len(one.current),
         open_=True,
     )
@@ -148,7 +169,16 @@ def _current(one: Placed, of: Family) -> Sequence[Content]:
     older = el("span", "behind", class_="st warn") if one.source != of.latest.source else None
     image = [code(one.image), "" if one.own else " owned by the hub, shared"]
     source = [one.name, " ", code(one.source) if one.own else None, " ", older]
-    return f"{one.account} {one.region}", image, source, said(one.since)
+    row = (f"{one.account} {one.region}", image, source, said(one.since))
+    return (*row, _parameter(one)) if of.pointers else row
+
+
+def _parameter(one: Placed) -> Content:
+    if one.pointer is None:
+        return "-"
+    name, fault = one.pointer["parameter"], one.pointer["fault"] or {}
+    why = str(fault.get("what") or one.pointer["why"])
+    return [code(name) if name else None, el("small", why) if why else " names it"]
 
 
 # --- exposure --------------------------------------------------------------------------------------------------------

@@ -69,9 +69,6 @@ def _faults(document: YamlDocument, error: jsonschema.ValidationError) -> Iterat
         what = f"group `{path[-1]}` has no `members`." if group else f"`{path[-1]}` has no `id`."
         code = "targets-no-members" if group else "targets-organization"
         yield path, Fault(code, document.where_key(path), what, cure)
-    elif error.validator == "not":
-        what = f"`{_shown(document, path)}` does not work in this version."
-        yield path, Fault("targets-not-yet", document.where_key(path), what, cure)
     elif isinstance(instance, int) and _fits_quoted(document.raw[path], rule):
         yield path, unquoted(document.raw[path], document.where(path))
     else:
@@ -95,16 +92,6 @@ def _unread(key: str, known: set[str]) -> str:
     return (
         f"Did you mean `{close[0]}`?" if close else f"Known here: {', '.join(f'`{name}`' for name in sorted(known))}."
     )
-
-
-def _shown(document: YamlDocument, path: Path) -> str:
-    """Return what the file has at a path: a mapping's key, or a list's element."""
-    if isinstance(path[-1], str):
-        return path[-1]
-    if path in document.raw:
-        return document.raw[path]
-    element = _at(document.data, path)
-    return next(iter(element), "{}") if isinstance(element, dict) else "[…]"
 
 
 def _name(path: Path) -> str:

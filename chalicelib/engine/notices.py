@@ -59,7 +59,7 @@ def plain(text: str) -> str:
 
 def with_plain(notice: Mapping[str, Any]) -> dict[str, Any]:
     """Add what a chat channel shows of a notice, as plain text (deploy/chat.yaml)."""
-    first: Mapping[str, Any] = next(iter(notice.get("faults") or ()), {})
+    first: Mapping[str, Any] = next(iter(notice.get("faults") or ()), _pointer_fault(notice))
     said = {
         "name": notice.get("source_name", ""),
         "what": first.get("what") or notice.get("why") or "",
@@ -68,13 +68,20 @@ def with_plain(notice: Mapping[str, Any]) -> dict[str, Any]:
     return {**notice, "plain": {name: plain(str(text)) for name, text in said.items()}}
 
 
+def _pointer_fault(notice: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the fault of the parameter of the AMI's family, with which an AMI is delivered; empty: none."""
+    pointer: Mapping[str, Any] = notice.get("pointer") or {}
+    return pointer.get("fault") or {}
+
+
 def subject(notice: Mapping[str, Any]) -> str:
     """Return a line for people who subscribe by mail: printable ASCII, as short as SNS wants it."""
     place = f" in {notice['account']}" if notice.get("account") else ""
     file = f"targets file {notice.get('version')}" if "version" in notice else ""
     image = file or notice.get("source_image", count(len(notice.get("images", ())), "AMI"))
     name = f" ({notice['source_name']})" if notice.get("source_name") else ""
-    text = f"{image} {notice['outcome']}{place}{name}"
+    pointer = ", its parameter has a fault" if _pointer_fault(notice) else ""
+    text = f"{image} {notice['outcome']}{place}{pointer}{name}"
     return "".join(char if " " <= char <= "~" else "?" for char in text)[:SUBJECT_LENGTH]
 
 

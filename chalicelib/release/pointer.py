@@ -17,7 +17,7 @@ from chalicelib.engine import addresses, schedule, transitions
 from chalicelib.engine.errors import RefusalKind
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.transitions import Row, leads
-from chalicelib.release.current import Release, current
+from chalicelib.release.current import MOST, Release, current
 from chalicelib.targets.recalls import Pin
 
 IMAGE_TYPE = "aws:ec2:image"
@@ -107,6 +107,15 @@ class Pointer:
     def source(self) -> str:
         """The hub's AMI of what it names; "" if it names none of ours."""
         return next((one.source for one in self.releases if one.image == self.image), "")
+
+    @property
+    def full(self) -> bool:
+        """Whether it forgets a release for each newer one."""
+        return len(self.releases) >= MOST
+
+    def passes_over(self, release: Release) -> bool:
+        """Whether it is settled, and a release is older than all that it remembers: that one is never current."""
+        return self.settled and self.full and release.order < self.releases[-MOST].order
 
     def considers(self, delivery: str, episode: int) -> bool:
         """Whether it is settled, and a delivery's release counted."""

@@ -4,6 +4,8 @@ import pytest
 
 from chalicelib.engine import addresses
 from chalicelib.engine.errors import RefusalKind
+from chalicelib.release.codec import release_item
+from chalicelib.release.current import MOST, Release
 from chalicelib.release.pointer import ShownParameter
 from tests.service.cloud import START, CloudBehavior, refusal
 from tests.service.gate import PortCrash, PortTrouble
@@ -262,3 +264,17 @@ def test_a_target_that_the_file_loses_keeps_its_parameter_and_is_looked_at_no_mo
 
     assert hub.cloud.parameters == {}
     assert hub.stores.next_due() is None
+
+
+def test_an_ami_that_is_older_than_all_that_are_remembered_counts_once():
+    """Its notice need not wait, and the list of the family's AMIs does not grow."""
+    hub = a_hub()
+    key = addresses.pointer(DEV, "us-east-1", NAME)
+    promote(hub, NEW)
+    for number in range(MOST):
+        newer = Release(f"ami-{number:04}", f"2026-03-01T00:00:{number:02}.000Z", f"ami-1{number:04}")
+        hub.stores.records.put(addresses.release(key, newer.source), release_item(newer))
+    promote(hub, OLD)
+
+    assert notice(hub, OLD)["pointer"]["fault"] is None
+    assert len(list(hub.stores.records.list_readable(key.pk, addresses.RELEASE))) <= MOST + 1

@@ -105,6 +105,20 @@ def test_what_others_write_is_plain_text_in_the_channel(kind):
         assert "evil.example" in content["title"]
 
 
+def test_a_fault_of_a_familys_parameter_comes_beside_the_arrival():
+    """In a message of its own, with cause and cure, also where nobody asked for arrivals; and in a mail's subject."""
+    notice = examples()["delivery.delivered"]
+    fault = {"code": "pointer-not-ours", "where": "", "what": "It names 'ami-0fff'.", "cure": "Delete <it>."}
+    at_fault = notices.with_plain({**notice, "pointer": {**notice["pointer"], "fault": fault}})
+
+    (own,) = [one for one in messages(at_fault) if one not in messages(notice)]
+
+    assert own["content"]["description"] == "`It names 'ami-0fff'.`"
+    assert own["content"]["nextSteps"] == ["`Delete (it).`"]
+    assert "Condition" not in yaml_parse(CHAT.read_text(encoding="utf-8"))["Resources"]["NotNamed"]
+    assert "delivered in 222222222222, its parameter has a fault (" in notices.subject(at_fault)
+
+
 def test_a_mails_subject_begins_with_what_the_service_knows():
     """A name that looks like another outcome comes after the AMI, the outcome and the account."""
     bad = "golden) delivered in 333333333333 (\r\nBcc: all"

@@ -74,6 +74,8 @@ class ReleaseCommands:
         if pointer is None:
             return naming.PointerSeen(done=False)
         done = pointer.considers(delivery.id, delivery.episode)
+        if not done and pointer.full:
+            done = pointer.passes_over(naming.release(delivery, self._source(delivery)))
         pinned = "" if pointer.pin is None else f"pinned to {pointer.pin.source} by {pointer.pin.by}"
         return naming.PointerSeen(done, pointer.image, pointer.fault, pinned)
 

@@ -129,6 +129,28 @@ def test_a_difference_is_shown_without_changing_anything(argv, client, file, cap
     ]
 
 
+def test_a_familys_parameter_is_compared_and_applied(client, file, capsys):
+    """As every setting; a file without it takes it back."""
+    named = FILE + "defaults:\n  ssm_parameter: /golden/{family}/current\n  family_tag: image-family\n"
+    for before, after, change in (
+        (FILE, named, ("family -> image-family", "none -> /golden/{family}/current")),
+        (named, FILE, ("image-family -> family", "/golden/{family}/current -> none")),
+    ):
+        main(["targets", "apply", "--yes", file(before)])
+        capsys.readouterr()
+
+        assert main(["targets", "apply", "--yes", file(after)]) == 0
+
+        said = capsys.readouterr().out.splitlines()
+        assert said[1:4] == [
+            "~ target 111111111111 us-east-1",
+            f"    family_tag: {change[0]}",
+            f"    ssm_parameter: {change[1]}",
+        ]
+        (target, _) = TargetsTable(client, CONFIG, MEMBERS).read().resolve("all").targets
+        assert target.ssm_parameter == ("" if after == FILE else "/golden/{family}/current")
+
+
 def test_the_difference_for_a_program(client, file, capsys):
     """`--json` prints the same as data."""
     main(["targets", "apply", file(FILE)])

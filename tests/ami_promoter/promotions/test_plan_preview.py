@@ -1,7 +1,18 @@
 """What `plan` prints of few and of a thousand targets."""
 
+from dataclasses import replace
+
+import pytest
+
+from ami_promoter.hub.records import RecordSeen
 from ami_promoter.promotions import plan_preview
+from chalicelib.engine.faults import Fault
+from chalicelib.release.current import Release
+from chalicelib.release.pointer import Pointer
+from chalicelib.targets.applied_file import Target
+from chalicelib.targets.recalls import Pin
 from tests.ami_promoter.printing import as_printed
+from tests.images.examples import an_image
 
 
 def a_target(number, **changes):
@@ -18,6 +29,8 @@ def a_target(number, **changes):
         "gib": 8,
         "dollars": {},
         "calls": {"CopyImage": 1},
+        "family": "",
+        "pointer": None,
         "faults": [],
     }
     return one | changes
@@ -59,3 +72,57 @@ def test_of_a_thousand_targets_equal_ones_share_a_row():
     ]
     wide = printed(targets, blocked=blocked, wide=True)
     assert len(wide) == 1 + 1000 + 1000 + 50
+
+
+ACCOUNT = "200000000000"
+IN_THE_WAY = Fault("pointer-not-ours", "there", "It names 'ami-0fff'.", "Delete it.")
+
+
+def planned(*, family="base", made="2026-02-01T00:00:00.000Z", pointer=None, does="new"):
+    """Return the plan of one target, to which an AMI of a family would be delivered."""
+    image = replace(an_image(), creation_date=made, tags={"family": family} if family else {})
+    target = Target(ACCOUNT, "us-east-1", ssm_parameter="/golden/{family}/current")
+    key = plan_preview.pointers.key_for(image, target)
+    found = {key: RecordSeen({}, pointer)} if pointer else {}
+    data = {"ami": "ami-1", "name": "golden", "value": "dev", "targets": [a_target(0, does=does)], "blocked": []}
+    data |= {"doubts": [], "faults": [], "waits_for": None, "checks": 3, "ready": True}
+    return plan_preview.with_families(data, image, [target], found)
+
+
+def a_pointer(made, **changes):
+    """Build the pointer of the family `base` that names an AMI whose source was made then."""
+    names = Release("ami-0d", made, "ami-0e")
+    known = {"releases": (names,), "image": "ami-0e", "settled": True}
+    return Pointer(ACCOUNT, "us-east-1", "/golden/base/current", "base", "1" * 12, **(known | changes))
+
+
+@pytest.mark.parametrize(
+    ("pointer", "says"),
+    [
+        (None, "It will name this AMI."),
+        (a_pointer("2026-01-01T00:00:00.000Z"), "It will name this AMI."),
+        (a_pointer("2026-03-01T00:00:00.000Z"), "It names ami-0e from ami-0d, which is newer."),
+        (a_pointer("", pin=Pin("ami-0d", "2026-01-01", 0, "jane")), "A rollback holds it at ami-0d."),
+        (a_pointer("", image="", fault=IN_THE_WAY), "It has a fault: It names 'ami-0fff'."),
+    ],
+)
+def test_the_parameter_that_would_move(pointer, says):
+    """By the source's creation date, as far as the hub knows."""
+    lines = as_printed(plan_preview.show(planned(pointer=pointer), "here", wide=False), 120)
+
+    assert f"{ACCOUNT} us-east-1: family base, parameter /golden/base/current: {says}" in lines
+
+
+def test_without_a_family_no_parameter_moves():
+    """And where the AMI is there already, nothing is said."""
+    lone, there = planned(family=""), planned(does="there already")
+
+    assert (lone["targets"][0]["pointer"], lone["doubts"]) == (None, [])
+    assert "parameter" not in " ".join(as_printed(plan_preview.show(there, "here", wide=False), 120))
+
+
+def test_a_family_that_cannot_be_used_is_a_warning():
+    """The AMI is delivered all the same."""
+    said = as_printed(plan_preview.show(planned(family="no family!"), "here", wide=False), 120)
+
+    assert any(line.startswith("WARNING family-not-usable: account 200000000000, us-east-1: ") for line in said)

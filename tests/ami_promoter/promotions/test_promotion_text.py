@@ -18,6 +18,8 @@ def a_delivery(number, state):
         "next_look": "-",
         "tries": 0,
         "image": "ami-0aaaaaaaaaaaaaaaa" if state == "delivered" else None,
+        "family": "",
+        "pointer": None,
         "key": None,
         "copies": [],
         "method": "snapshots",

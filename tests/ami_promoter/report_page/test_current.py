@@ -35,8 +35,9 @@ def test_what_may_be_another_product_is_another_family(name):
 
 def page(ami, name, *deliveries):
     """Build the part of `promotion_data.page`'s data that is read here."""
+    untagged = {"family": "", "pointer": None}
     made = [
-        {"account": account, "region": "us-east-1", "state": state, "image": image, "since": since}
+        {"account": account, "region": "us-east-1", "state": state, "image": image, "since": since, **untagged}
         for account, state, image, since in deliveries
     ]
     return {"ami": ami, "name": name, "deliveries": made}
@@ -71,3 +72,40 @@ def test_images_without_a_name_are_each_their_own():
     some = [page(ami, "", ("1", "delivered", "ami-x", "-")) for ami in ("ami-1", "ami-2")]
 
     assert [one.name for one in families(some)] == ["ami-1", "ami-2"]
+
+
+def named(ami, image, since, *, made_at, names, account="1"):
+    """Build the page of one delivery of the family `base`, whose parameter names an image made at that time."""
+    pointer = {"parameter": "/golden/base/current", "image": names, "made_at": made_at, "why": "", "fault": None}
+    shown = page(ami, f"golden-{ami}", (account, "delivered", image, since))
+    shown["deliveries"][0] |= {"family": "base", "pointer": pointer}
+    return shown
+
+
+def test_what_the_parameter_names_is_current_whatever_was_delivered_last():
+    """An older AMI that was promoted afterwards is not current, and in no target is anything behind it."""
+    new = "2026-02-01T00:00:00.000Z"
+    pages = [
+        named("ami-2", "ami-b", "2026-03-01T00:00:00Z", made_at=new, names="ami-b"),
+        named("ami-1", "ami-a", "2026-03-02T00:00:00Z", made_at=new, names="ami-b"),
+        named("ami-1", "ami-c", "2026-03-02T00:00:00Z", made_at="2026-01-01T00:00:00.000Z", names="ami-c", account="2"),
+    ]
+
+    (found,) = families(pages)
+
+    assert (found.name, found.latest.image, found.behind, found.earlier) == ("base", "ami-b", 1, 1)
+    assert [(one.account, one.image, one.named) for one in found.current] == [
+        ("1", "ami-b", True),
+        ("2", "ami-c", True),
+    ]
+
+
+def test_a_family_of_a_tag_is_not_one_of_names():
+    """Though both are called the same."""
+    untagged = page("ami-3", "base", ("1", "delivered", "ami-d", "2026-03-01T00:00:00Z"))
+    tagged = named("ami-2", "ami-b", "2026-03-01T00:00:00Z", made_at="", names="ami-b")
+
+    assert [(one.name, one.latest.image) for one in families([tagged, untagged])] == [
+        ("base", "ami-d"),
+        ("base", "ami-b"),
+    ]

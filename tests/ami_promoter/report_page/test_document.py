@@ -1,13 +1,21 @@
 """The whole page: no text of others becomes markup, and a thousand targets fit."""
 
 import re
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 
 from ami_promoter.report_page.document import POLICY, render
 from ami_promoter.report_page.html import LONGEST
-from tests.ami_promoter.report_page.many import hub, shown
+from chalicelib.delivery.model import Delivery, DeliveryState, Naming, NewImage
+from chalicelib.delivery.tracked import TrackedDelivery
+from chalicelib.engine.faults import Fault
+from chalicelib.promotion.model import Promotion
+from chalicelib.release.current import Release
+from chalicelib.release.pointer import Pointer
+from chalicelib.targets.applied_file import Target
+from tests.ami_promoter.report_page.many import HUB, NOW, REGION, hub, record, shown
 from tests.ami_promoter.report_page.pages import WrittenPage
 
 PLACES = ("name", "value", "why", "what", "cure", "parked", "snapshot")
@@ -124,3 +132,38 @@ def test_equal_failures_are_shown_once():
     assert attention.count("AssumeRole was refused") == attention.count("Deploy deploy/target.yaml there.") == 1
     assert "10 targets" in attention
     assert all(f"{200000000000 + number} us-east-1" in attention for number in range(99, 1000, 100))
+
+
+def pointers(what):
+    """Two targets to which one AMI of the family `base` was delivered: a parameter names it, and one has a fault."""
+    ami = "ami-0aaaaaaaaaaaaaaaa"
+    yield record(
+        f"promotion#{ami}", "record", Promotion(ami, HUB, REGION, NOW - 600, image_name="golden"), state="over"
+    )
+    for account, fault in (("1" * 12, None), ("2" * 12, Fault("pointer-not-ours", "there", what, "Delete it."))):
+        ident, state, name = f"d{account[0]}", DeliveryState.DELIVERED, "/golden/base/current"
+        naming = Naming("base", name, offered=True, done=True)
+        known = {
+            "state": state,
+            "entered": {state: NOW - 60},
+            "image": NewImage("ami-0bbbbbbbbbbbbbbbb"),
+            "naming": naming,
+        }
+        made = Delivery(ident, HUB, ami, Target(account, REGION), 1, NOW - 600, "golden", (), **known)
+        yield record(f"delivery#{ident}", "record", made, state=state.value)
+        entry = TrackedDelivery(ident, account, REGION, 1, state.value, "ami-0bbbbbbbbbbbbbbbb")
+        yield record(f"promotion#{ami}", f"delivery#{ident}", entry)
+        named = (Release(ami, "2026-01-01T00:00:00.000Z", "ami-0bbbbbbbbbbbbbbbb"),)
+        pointer = Pointer(account, REGION, name, "base", HUB, named, "" if fault else named[0].image, settled=True)
+        yield record(pointer.key.pk, "record", replace(pointer, fault=fault), state="resting")
+
+
+def test_a_familys_parameter_is_shown_with_what_it_names():
+    """Beside the current image of each target; a fault stands among what needs attention, too, as plain text."""
+    what = "It names <b>'ami-0fff'</b>."
+
+    found = WrittenPage(render(shown(pointers(what))))
+
+    rows = found.tables["base: current image by target"]
+    assert [row[-1] for row in rows] == ["/golden/base/current names it", f"/golden/base/current{what}"]
+    assert f"222222222222 us-east-1 /golden/base/current, family base{what}Delete it." in found.sections["attention"]

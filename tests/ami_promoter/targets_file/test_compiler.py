@@ -67,6 +67,38 @@ def test_a_time_for_copies_is_kept_in_seconds():
     assert (timed.complete_within, plain.complete_within) == (5400, 0)
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        "ssm_parameter: 'golden/{family}'",
+        "ssm_parameter: /golden/current",
+        "ssm_parameter: '/aws/{family}'",
+        "ssm_parameter: '/ssm/{family}'",
+        "ssm_parameter: '/{family}/{family}'",
+        "ssm_parameter: '/golden/{family}/'",
+        "ssm_parameter: '/golden/*/{family}'",
+        "family_tag: 'aws:family'",
+        "family_tag: 'ami-promoter:hub'",
+        "family_tag: ''",
+    ],
+)
+def test_a_parameters_name_contains_the_family_and_is_one_that_aws_takes(said):
+    """AWS reserves some names; a tag of AWS's or of the service's names no family."""
+    (found,) = faults(f"groups: {{default: {{members: {ONE}, {said}}}}}")
+
+    assert f"`{said.partition(':')[0]}` cannot be" in found
+
+
+def test_the_settings_of_a_family_are_those_of_the_target():
+    """Whether in the defaults, for a group or for an account; without them there is no parameter."""
+    group = f"{{members: {ONE}, ssm_parameter: '/golden/{{family}}/current', family_tag: image-family}}"
+    (named,) = compiled(f"groups: {{default: {group}}}").accounts["111111111111"]
+    (plain,) = compiled(f"groups: {{default: {ONE}}}").accounts["111111111111"]
+
+    assert (named.ssm_parameter, named.family_tag) == ("/golden/{family}/current", "image-family")
+    assert (plain.ssm_parameter, plain.family_tag) == ("", "family")
+
+
 BROKEN = {
     "": "1:1: the file names no account. "
     'Write at least `groups: {default: ["123456789012"]}` with the id of one of your accounts.',

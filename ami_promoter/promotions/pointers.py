@@ -1,0 +1,203 @@
+"""Pointers as data and as text: the parameter in a target that names a family's current AMI there. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from rich.console import RenderableType
+
+from ami_promoter.hub.records import RecordSeen, place_of
+from ami_promoter.promotions.outcome import GOOD
+from ami_promoter.terminal import schema as js
+from ami_promoter.terminal.alike import alike, groups, named
+from ami_promoter.terminal.output import Folded
+from chalicelib.delivery import naming
+from chalicelib.delivery.model import Delivery, DeliveryState
+from chalicelib.engine import addresses
+from chalicelib.engine.addresses import RecordKey
+from chalicelib.engine.faults import Fault
+from chalicelib.images.image import SourceImage
+from chalicelib.release.current import Release
+from chalicelib.release.pointer import Pointer
+from chalicelib.targets.applied_file import Target
+
+Pointers = Mapping[RecordKey, RecordSeen[Pointer]]
+"""Pointers that were read, by their record keys."""
+
+_IMAGE = js.perhaps(
+    js.text("id of the AMI that it named when the service last looked; null: none that this hub delivered there")
+)
+_PINNED = js.perhaps(js.text("id of the source AMI at which a rollback holds it; null: no rollback does"))
+_SOURCE = js.perhaps(js.text("id of the source of that AMI; null: not known"))
+SCHEMA = js.thing(
+    "the parameter of the AMI's family in the target",
+    parameter=js.perhaps(js.text("its name; null: the source's tag names no family that can be used")),
+    image=_IMAGE,
+    source=_SOURCE,
+    made_at=js.perhaps(js.text("creation date of that source, as EC2 writes it: the newest is current")),
+    pinned=_PINNED,
+    why=js.text("why it does not name this delivery's AMI; empty: it does, or the fault says why"),
+    fault=js.perhaps(js.described("why it does not name what is current; null: no fault", js.FAULT)),
+)
+LISTED = {
+    "account": js.text("account id of the target"),
+    "region": js.text("Region of the target"),
+    "parameter": js.text("name of the parameter"),
+    "family": js.text("the family whose current AMI it is to name"),
+    "image": _IMAGE,
+    "source": _SOURCE,
+    "pinned": _PINNED,
+}
+AT_FAULT = js.thing("a pointer with a fault", **LISTED, fault=js.FAULT)
+
+
+PLANNED = js.thing(
+    "the parameter that names the family's current AMI in the target",
+    parameter=js.text("its name"),
+    image=_IMAGE,
+    why=js.text("why it will not name this AMI now; empty: it will"),
+)
+
+
+def key_of(delivery: RecordSeen[Delivery]) -> RecordKey | None:
+    """Return the record key of the pointer that names, or is about to name, a delivery's AMI; None: there is none."""
+    counts = delivery.state in (*GOOD, DeliveryState.PUBLISHING) and delivery.it.naming.parameter
+    return naming.pointer(delivery.it).key if counts else None
+
+
+def troubled(pointer: RecordSeen[Pointer]) -> bool:
+    """Whether a retry of the delivery can help its pointer."""
+    return bool(pointer.it.fault or pointer.parked or pointer.damage or not pointer.it.settled)
+
+
+def of_delivery(delivery: RecordSeen[Delivery], found: Pointers) -> dict[str, Any] | None:
+    """Show a delivery's pointer; None: its AMI has none, or does not stand in the target."""
+    known, key = delivery.it.naming, key_of(delivery)
+    if key is None:
+        stands = delivery.state in (*GOOD, DeliveryState.PUBLISHING)
+        unusable = known.fault if stands else None
+        return None if unusable is None else _shown(None, None, "", unusable)
+    record = found.get(key)
+    if record is None:
+        image = Release("", "", known.shows) if known.shows else None
+        return _shown(known.parameter, image, "" if known.fault else "It does not exist yet.", known.fault)
+    pointer = record.it
+    names = _named_by(pointer) or (Release("", "", pointer.image) if pointer.image else None)
+    late = None if pointer.settled else known.fault
+    fault = _parked(record, delivery.it) or next(iter(record.faults), None) or pointer.fault or late
+    shown = _shown(known.parameter, names, "" if fault else _why(delivery.it, pointer, names), fault)
+    return {**shown, "pinned": pointer.pin.source if pointer.pin else None}
+
+
+def _shown(parameter: str | None, names: Release | None, why: str, fault: Fault | None) -> dict[str, Any]:
+    return {
+        "parameter": parameter,
+        "image": names.image if names else None,
+        "source": (names.source or None) if names else None,
+        "made_at": (names.made_at or None) if names else None,
+        "pinned": None,
+        "why": why,
+        "fault": None if fault is None else fault.to_json(),
+    }
+
+
+def _parked(record: RecordSeen[Pointer], delivery: Delivery) -> Fault | None:
+    if not record.parked:
+        return None
+    cure = f"`ami-promoter retry {delivery.ami} --account {delivery.target.account}` lets it continue."
+    return Fault("pointer-parked", delivery.where, f"The record of this parameter is parked: {record.parked}", cure)
+
+
+def _why(delivery: Delivery, pointer: Pointer, names: Release | None) -> str:
+    """Return in a sentence why it does not name this delivery's AMI; "": it does."""
+    own = delivery.ami if delivery.shared else delivery.image.id
+    if names is not None and names.image == own:
+        return ""
+    if not pointer.settled:
+        return "It is being brought up to date."
+    if pointer.next_try is None:
+        return "The targets file no longer sets it for this target, so it stays as it is."
+    if names is None:
+        return "It names no AMI: the target shows none of the family available."
+    mine = next((one for one in pointer.releases if one.source == delivery.ami), None)
+    if mine is not None and pointer.pin is not None and mine.order > pointer.pin.order:
+        return f"It names {names.image}: a rollback holds it at {pointer.pin.source}."
+    if mine is not None and mine.order > names.order:
+        return f"It names {names.image}: the target does not show this AMI available."
+    if mine is None and not delivery.naming.offered:
+        return f"It names {names.image}, until the service has looked at this AMI."
+    return f"It names {names.image} from {names.source}, which is newer."
+
+
+def key_for(image: SourceImage, target: Target) -> RecordKey | None:
+    """Return the record key of the pointer that an AMI has in a target; None: it has none."""
+    parameter = naming.begun(image, target).parameter
+    return addresses.pointer(target.account, target.region, parameter) if parameter else None
+
+
+def planned(image: SourceImage, target: Target, found: Pointers) -> dict[str, Any] | None:
+    """Say whether a promotion will move the pointer, as far as the hub knows; None: there is no pointer."""
+    key = key_for(image, target)
+    if key is None:
+        return None
+    record = found.get(key)
+    names = None if record is None else _named_by(record.it)
+    fault = None if record is None else record.it.fault
+    pin = None if record is None else record.it.pin
+    order = image.creation_date or "", image.id
+    why = f"It has a fault: {fault.what}" if fault else ""
+    if pin is not None and order > pin.order:
+        why = f"A rollback holds it at {pin.source}."
+    elif names is not None and names.order > order:
+        why = f"It names {names.image} from {names.source}, which is newer."
+    parameter = naming.begun(image, target).parameter
+    return {"parameter": parameter, "image": names.image if names else None, "why": why}
+
+
+def _named_by(pointer: Pointer) -> Release | None:
+    """Return the release that a pointer names; None: it names none that the hub knows."""
+    return next((one for one in pointer.releases if one.image == pointer.image), None)
+
+
+def remark(family: str, pointer: Mapping[str, Any]) -> tuple[str, str]:
+    """Write a delivery's pointer for a terminal, as (what, cure); cure "": nothing to do."""
+    fault = pointer["fault"] or {}
+    of = f"family {family}, parameter {pointer['parameter']}: " if pointer["parameter"] else ""
+    held = ", and a rollback holds it there" if pointer["pinned"] else ""
+    says = str(fault.get("what") or pointer["why"] or f"It names this AMI{held}.")
+    return f"{of}{says}", str(fault.get("cure", ""))
+
+
+def at_fault(found: Iterable[RecordSeen[Pointer]]) -> list[dict[str, Any]]:
+    """Show the pointers that have a fault, by family, account and Region. Parked ones are not among them."""
+    bad = (listed(one) for one in found if one.it.fault is not None and not one.parked)
+    return sorted(bad, key=lambda one: (one["family"], one["account"], one["region"], one["parameter"]))
+
+
+def listed(record: RecordSeen[Pointer]) -> dict[str, Any]:
+    """Show a pointer."""
+    pointer = record.it
+    return {
+        "account": pointer.account,
+        "region": pointer.region,
+        "parameter": pointer.parameter,
+        "family": pointer.family,
+        "image": pointer.image or None,
+        "source": pointer.source or None,
+        "pinned": pointer.pin.source if pointer.pin else None,
+        "fault": pointer.fault.to_json() if pointer.fault else None,
+    }
+
+
+def lines(found: Sequence[Mapping[str, Any]], *, wide: bool) -> Iterator[RenderableType]:
+    """Say which pointers have a fault; those that differ only in the target together."""
+
+    def same(one: Mapping[str, Any]) -> tuple[object, ...]:
+        return one["parameter"], *alike(one["account"], one["region"], one["fault"]["what"])
+
+    for group in groups(found, same, each=wide):
+        first = group[0]
+        said = f"family {first['family']}, parameter {first['parameter']}"
+        yield Folded(f"{named([place_of(one) for one in group])}: {said}: {first['fault']['what']}", 2)
+        yield Folded(first["fault"]["cure"], 4)

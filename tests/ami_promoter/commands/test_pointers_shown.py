@@ -1,0 +1,278 @@
+"""What the command line shows of pointers: `status`, `retry` and `where`, for records as the service writes them."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import time_machine
+
+from ami_promoter.cli import main
+from chalicelib.delivery import model as delivery
+from chalicelib.delivery.store.tracked_deliveries import DynamoTrackedDeliveries
+from chalicelib.delivery.tracked import TrackedDelivery
+from chalicelib.engine import addresses
+from chalicelib.engine.faults import Fault
+from chalicelib.engine.ports import Write
+from chalicelib.engine.store.records import DynamoRecords
+from chalicelib.engine.store.table import Table
+from chalicelib.engine.stored import body
+from chalicelib.promotion import model as promotion
+from chalicelib.release.current import Release
+from chalicelib.release.pointer import Pointer
+from chalicelib.targets.applied_file import Target
+from chalicelib.targets.recalls import Pin
+
+HUB, TABLE, REGION = "123456789012", "ami-promoter-us-east-1", "us-east-1"
+AMI, OTHER = "ami-0123456789abcdef0", "ami-0fedcba9876543210"
+DEV, PROD = "111111111111", "222222222222"
+NINE = 1767603600
+"""2026-01-05T09:00:00Z"""
+
+
+@pytest.fixture
+def table(client):
+    """The hub's table, as the service's adapters see it at 09:10."""
+    with time_machine.travel(NINE + 600, tick=False):
+        yield Table(client, TABLE)
+
+
+def write(table, record):
+    """Store a record as the service does."""
+    DynamoRecords(table).create(Write(record.key, record.state, body(record), None), NINE)
+
+
+def promoted(table, *deliveries, value="dev"):
+    """Store a promotion and its deliveries."""
+    running = promotion.PromotionState.RUNNING
+    write(table, promotion.Promotion(AMI, HUB, REGION, NINE, state=running, value=value, image_name="golden"))
+    for record in deliveries:
+        write(table, record)
+        tracked = TrackedDelivery(
+            record.id, record.target.account, REGION, 1, record.state.value, record.image.id or ""
+        )
+        DynamoTrackedDeliveries(table).add(AMI, tracked)
+
+
+def lines(capsys):
+    """The output lines without trailing spaces."""
+    return [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+
+
+def a_pointer(account=DEV, *, image="ami-0aaaaaaaaaaaaaaaa", source=AMI, fault=None, **changes):
+    """Build the pointer of the family `base` in an account, with two AMIs that were delivered there."""
+    old = Release(AMI, "2026-01-01T00:00:00.000Z", "ami-0aaaaaaaaaaaaaaaa", "x86_64", "d1", 1)
+    new = Release(OTHER, "2026-02-01T00:00:00.000Z", "ami-0bbbbbbbbbbbbbbbb", "x86_64", "d2", 1)
+    known = {"image": image, "settled": True, "fault": fault, "releases": (old, new), "next_try": NINE + 86400}
+    return Pointer(account, REGION, "/golden/base/current", "base", HUB, **(known | changes))
+
+
+def named(account, *, parameter="/golden/base/current", **changes):
+    """Build a delivered AMI that the pointer of its family names, or is to name."""
+    naming = delivery.Naming("base", parameter, offered_at=NINE, offered=True, done=True, **changes)
+    image = delivery.NewImage("ami-0aaaaaaaaaaaaaaaa")
+    name = addresses.delivery_id(HUB, AMI, account, REGION)
+    state = delivery.DeliveryState.DELIVERED
+    known = {"state": state, "entered": {state: NINE + 60}, "image": image, "naming": naming}
+    return delivery.Delivery(name, HUB, AMI, Target(account, REGION), 1, NINE, "golden", (), **known)
+
+
+NOT_OURS = Fault(
+    "pointer-not-ours",
+    f"account {DEV}, {REGION}, parameter /golden/base/current",
+    "It names 'ami-0fff', which this hub has not delivered there as `base`.",
+    "If nobody needs it, `aws ssm delete-parameter --name /golden/base/current` in that account and Region. "
+    f"Then `ami-promoter retry {AMI} --account {DEV}`.",
+)
+
+
+@pytest.mark.parametrize(
+    ("pointer", "says"),
+    [
+        (a_pointer(), "It names this AMI."),
+        (
+            a_pointer(image="ami-0bbbbbbbbbbbbbbbb"),
+            f"It names ami-0bbbbbbbbbbbbbbbb from {OTHER}, which is newer.",
+        ),
+        (
+            a_pointer(pin=Pin(AMI, "2026-01-01T00:00:00.000Z", NINE, "jane")),
+            "It names this AMI, and a rollback holds it there.",
+        ),
+        (
+            a_pointer(image="ami-0ccccccccccccccccc", pin=Pin("ami-0c", "2025-12-01T00:00:00.000Z", NINE, "jane")),
+            "It names ami-0ccccccccccccccccc: a rollback holds it at ami-0c.",
+        ),
+        (a_pointer(image="", fault=NOT_OURS), NOT_OURS.what),
+        (a_pointer(image="", settled=False), "It is being brought up to date."),
+        (a_pointer(image=""), "It names no AMI: the target shows none of the family available."),
+        (
+            a_pointer(next_try=None, image="ami-0bbbbbbbbbbbbbbbb"),
+            "The targets file no longer sets it for this target, so it stays as it is.",
+        ),
+        (None, "It does not exist yet."),
+    ],
+)
+def test_what_a_pointer_names_and_why(table, capsys, pointer, says):
+    """The parameter with the AMI that it names now, and why it is another one; a fault with its cure."""
+    promoted(table, named(DEV))
+    if pointer is not None:
+        write(table, pointer)
+
+    assert main(["status", AMI, "--json"]) == 0
+    (one,) = json.loads(capsys.readouterr().out)["promotion"]["deliveries"]
+    assert main(["status", AMI]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+
+    assert one["family"] == "base"
+    assert one["pointer"]["parameter"] == "/golden/base/current"
+    assert (one["pointer"]["image"] or "") == (pointer.image if pointer else "")
+    assert f"{DEV} us-east-1: family base, parameter /golden/base/current: {says}" in said
+    assert (NOT_OURS.cure in said) is (says == NOT_OURS.what)
+
+
+def test_a_pointers_fault_stays_visible_until_it_is_cured(table, capsys):
+    """In the AMI's deliveries, in the list of all promotions and among what is in trouble; afterwards nowhere."""
+    promoted(table, named(DEV, fault=NOT_OURS))
+    write(table, a_pointer(image="", fault=NOT_OURS))
+
+    for words in ([AMI], [AMI, "--failed"], [], ["--failed"]):
+        assert main(["status", *words]) == 0
+        said = " ".join(capsys.readouterr().out.split())
+        assert f"{NOT_OURS.what} {NOT_OURS.cure}" in said, words
+
+    DynamoRecords(table).forget(addresses.pointer(DEV, REGION, "/golden/base/current"), {})
+    write(table, a_pointer())
+    for words in ([AMI], [AMI, "--failed"], [], ["--failed"]):
+        assert main(["status", *words]) == 0
+        assert NOT_OURS.what not in " ".join(capsys.readouterr().out.split()), words
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_pointers_of_many_targets_fit_the_terminal(table, capsys, monkeypatch, columns):
+    """Equal ones together: one that is right, one that names a newer AMI, two with a fault. A command stays whole."""
+    monkeypatch.setenv("COLUMNS", str(columns))
+    accounts = [str(number) * 12 for number in range(1, 7)]
+    promoted(table, *(named(account) for account in accounts))
+    for number, account in enumerate(accounts):
+        fault = replace(NOT_OURS, where=f"account {account}") if number > 3 else None
+        write(
+            table,
+            a_pointer(account, image="ami-0bbbbbbbbbbbbbbbb" if number == 3 else "ami-0aaaaaaaaaaaaaaaa", fault=fault),
+        )
+
+    for words in ([AMI], []):
+        assert main(["status", *words]) == 0
+        said = lines(capsys)
+        assert [line for line in said if len(line) > columns and "`" not in line] == []
+        assert " ".join(" ".join(said).split()).count(NOT_OURS.what) == 1
+    assert "2 pointers with a fault:" in said
+
+
+def test_a_family_that_cannot_be_used_is_shown(table, capsys):
+    """There is no parameter to look at; the fault is on the delivery."""
+    fault = Fault("family-not-usable", f"account {DEV}, {REGION}", "The tag `family` names no family.", "Correct it.")
+    promoted(table, named(DEV, parameter="", fault=fault))
+
+    assert main(["status", AMI]) == 0
+
+    assert f"{DEV} us-east-1: The tag `family` names no family.\n    Correct it.\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("value", ["dev", None])
+@pytest.mark.parametrize("places", [[], [DEV], [PROD], ["3" * 12]])
+def test_retry_makes_the_service_look_at_a_pointer_with_a_fault(table, capsys, places, value):
+    """After the tag was removed, too; no delivery starts. In an account that was named it needs no fault."""
+    promoted(table, *(named(account) for account in (DEV, PROD, "3" * 12)), value=value)
+    for account in (DEV, PROD):
+        write(table, a_pointer(account, image="", fault=NOT_OURS))
+    write(table, a_pointer("3" * 12))
+
+    words = [word for place in places for word in ("--account", place)]
+    assert main(["retry", AMI, *words, "--json"]) == 0
+
+    asked = json.loads(capsys.readouterr().out)
+    due = [
+        account
+        for account in (DEV, PROD, "3" * 12)
+        if DynamoRecords(table).read(addresses.pointer(account, REGION, "/golden/base/current")).scheduled == NINE + 600
+    ]
+    assert due == (places or [DEV, PROD])
+    assert [one["account"] for one in asked["pointers"]] == due
+    assert asked["again"] == []
+
+
+def test_retry_lets_a_parked_pointer_continue(table, capsys):
+    """`status` names the command, as for every fault of a pointer."""
+    promoted(table, named(DEV))
+    write(table, a_pointer())
+    key = addresses.pointer(DEV, REGION, "/golden/base/current")
+    DynamoRecords(table).park(key, "IllegalEvent: …", NINE)
+
+    assert main(["status", AMI]) == 0
+    assert f"`ami-promoter retry {AMI} --account {DEV}` lets it continue." in capsys.readouterr().out
+    assert main(["retry", AMI, "--account", DEV]) == 0
+
+    assert f"{key} was parked, and continues." in capsys.readouterr().out
+    assert not DynamoRecords(table).read(key).parked
+
+
+def test_where_a_familys_current_amis_are(table, capsys, monkeypatch):
+    """A line for each target: for a person with source and parameter, for a script with the AMI alone, and as data."""
+    monkeypatch.setenv("COLUMNS", "80")
+    write(table, a_pointer())
+    write(table, a_pointer(PROD, image="ami-0bbbbbbbbbbbbbbbb"))
+    write(table, a_pointer("3" * 12, image="", fault=NOT_OURS))
+    write(table, a_pointer("4" * 12, next_try=None))
+    write(table, replace(a_pointer("5" * 12), family="web", parameter="/golden/web/current"))
+
+    assert main(["where", "--family", "base"]) == 0
+    said = lines(capsys)
+    assert main(["where", "--family", "base", "--ids"]) == 0
+    ids = capsys.readouterr()
+    assert main(["where", "--family", "base", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["pointers"]
+
+    assert said[:5] == [
+        "Family base, parameter /golden/base/current:",
+        "TARGET                  AMI                    SOURCE",
+        "111111111111 us-east-1  ami-0aaaaaaaaaaaaaaaa  ami-0123456789abcdef0",
+        "222222222222 us-east-1  ami-0bbbbbbbbbbbbbbbb  ami-0fedcba9876543210",
+        "333333333333 us-east-1  -                      -",
+    ]
+    assert ids.out.splitlines() == [
+        "111111111111 us-east-1 ami-0aaaaaaaaaaaaaaaa",
+        "222222222222 us-east-1 ami-0bbbbbbbbbbbbbbbb",
+    ]
+    assert f"warning: 333333333333/us-east-1: /golden/base/current: {NOT_OURS.what}" in " ".join(ids.err.split())
+    assert [(one["account"][0], one["image"], one["kept"]) for one in found] == [
+        ("1", "ami-0aaaaaaaaaaaaaaaa", True),
+        ("2", "ami-0bbbbbbbbbbbbbbbb", True),
+        ("3", None, True),
+        ("4", "ami-0aaaaaaaaaaaaaaaa", False),
+    ]
+
+
+def test_a_family_that_no_parameter_names(client, capsys):
+    """The command says where a family comes from, and where its parameter."""
+    assert main(["where", "--family", "base"]) == 1
+
+    assert "no parameter in a target names an AMI of it" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [[], [AMI, "--family", "base"]])
+def test_where_takes_an_ami_or_a_family(client, words):
+    """One of the two."""
+    assert main(["where", *words]) == 2
+
+
+def test_where_says_which_copies_are_current(table, capsys):
+    """And prints a line for each copy, for scripts."""
+    promoted(table, named(DEV), named(PROD), named("3" * 12, parameter=""))
+    write(table, a_pointer())
+    write(table, a_pointer(PROD, image="ami-0bbbbbbbbbbbbbbbb"))
+
+    assert main(["where", AMI]) == 0
+    said = lines(capsys)
+    assert main(["where", AMI, "--ids"]) == 0
+
+    assert [line.split()[-1] for line in said[1:]] == ["CURRENT", "yes", "no", "-"]
+    assert lines(capsys) == [f"{account} us-east-1 ami-0aaaaaaaaaaaaaaaa" for account in (DEV, PROD, "3" * 12)]
