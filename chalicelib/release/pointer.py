@@ -13,9 +13,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from chalicelib.engine import addresses, schedule, transitions
+from chalicelib.engine import addresses, denials, schedule, transitions
 from chalicelib.engine.errors import RefusalKind
-from chalicelib.engine.faults import Fault
+from chalicelib.engine.faults import Fault, without_afterwards
 from chalicelib.engine.transitions import Row, leads
 from chalicelib.release.current import Release, current
 from chalicelib.targets.recalls import Pin
@@ -30,6 +30,10 @@ VALID_WITHIN = 10 * schedule.MINUTE
 """For this time AWS may still be checking a written value; and for this time a refusal counts as passing."""
 
 LOOK_EVERY = schedule.DAY
+
+DENIALS = ("aws-AccessDenied", "aws-AccessDeniedException")
+LACKING = (("", False), ("identity-based policy", False))
+"""What a denial says of its policy where the copy role lacks the right."""
 
 
 class State(StrEnum):
@@ -307,7 +311,7 @@ def _refused(event: PointerRefused, pointer: Pointer, now: int) -> Pointer:
     if passing and (not pointer.since or now < pointer.since + VALID_WITHIN):
         asked = intent is not None and intent.asked
         return _again(pointer if asked else replace(pointer, intent=None), now, schedule.RETRIES)
-    return _settle(pointer, now, event.fault)
+    return _settle(pointer, now, _refusal(pointer, event.fault))
 
 
 TRANSITIONS: Mapping[State, Row[Pointer]] = {
@@ -361,6 +365,22 @@ def _other_architecture(pointer: Pointer, wanted: Release) -> Fault | None:
     )
     cure = f"Give each architecture a family of its own: tag the source, and promote it again. {_retry(pointer)}"
     return Fault("pointer-other-architecture", pointer.where, what, cure)
+
+
+def _refusal(pointer: Pointer, fault: Fault) -> Fault:
+    """Return a refusal with the cure for a pointer: no delivery fails by it, so nothing is to be tagged again."""
+    lacks = fault.code in DENIALS and denials.kind_of(fault.what) in LACKING
+    cure = prefix_cure(pointer.parameter) if lacks else without_afterwards(fault.cure)
+    return replace(fault, cure=f"{cure} {_retry(pointer)}")
+
+
+def prefix_cure(parameter: str) -> str:
+    """Return what lets the copy role write a parameter of this name."""
+    prefix = f"/{parameter.split('/')[1]}/"
+    return (
+        "Update the stack of deploy/target.yaml there (of OUs, that of deploy/target-stackset.yaml) with "
+        f"ParameterPrefix={prefix}, or another path that the name begins with."
+    )
 
 
 def _dangling(pointer: Pointer) -> Fault:
