@@ -170,7 +170,7 @@ class ScenarioRun:
         if self._busy() or scene.record(f"promotion#{scene.image}")["state"] != "over":
             return False
         self._ended = self._ended or (scene.world.now - self._began).total_seconds()
-        return not self._wakes() and not any("due_at" in item for item in scene.items())
+        return not self._wakes() and not any("due_at" in item and not _rests(item) for item in scene.items())
 
     def _wakes(self) -> bool:
         """Whether a wake is under way."""
@@ -185,6 +185,11 @@ class ScenarioRun:
                 function = one.function.rpartition(FUNCTION)[2]
                 died.append(f"{function} {one.error.rpartition(' ')[2]} {crash.when}")
         return tuple(died)
+
+
+def _rests(item: Mapping[str, Any]) -> bool:
+    """Whether it is a pointer that waits for its daily look alone."""
+    return item["pk"].startswith("pointer#") and item["due_at"] - item["due_at"] % 1 > 0 and item["state"] == "resting"
 
 
 def _install(scene: Scene, directory: Path) -> None:
