@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -181,13 +182,21 @@ def _sharing_with_pointer(scene: Scene) -> None:
     theirs(scene)
 
 
+def _is_shared_and_named(scene: Scene, image: str) -> bool:
+    return scene.delivery_state(DEV, image) == "shared" and pointers.shows(scene) == image
+
+
 def _name_and_untag(run: ScenarioRun) -> None:
-    """Share it, run until the parameter names it, and end that."""
+    """Share an AMI and a newer one of its family; untag the newer, then the older, as the parameter follows."""
     scene = run.scene
-    scene.tag("")
-    run.run_until(lambda: scene.delivery_state(DEV) == "shared" and pointers.shows(scene))
+    newer = scene.seed("newer", tags={"family": pointers.FAMILY})
+    for image in (scene.image, newer):
+        scene.tag("", image)
+        run.run_until(partial(_is_shared_and_named, scene, image))
+    scene.untag(newer)
+    run.run_until(lambda: pointers.shows(scene) == scene.image and scene.delivery_state(DEV, newer) == "withdrawn")
     scene.untag()
-    _until_withdrawn(run, DEV)
+    run.run_until(lambda: not pointers.parameter(scene) and scene.delivery_state(DEV) == "withdrawn")
 
 
 # --- the end ---------------------------------------------------------------------------------------------------------
@@ -337,7 +346,7 @@ BY_POLICY_FAILED = Scenario("by policy, failed", _tag, _failed_to_register, _by_
 COPY_IMAGE = Scenario("by CopyImage", _tag, _delivered, _by_copy_image)
 COPY_IMAGE_CANCELLED = Scenario("by CopyImage, cancelled", _tag_and_cancel, _cancelled, _by_slow_copy_image)
 NAMED = Scenario("named by a parameter", _tag, _named, _with_pointer)
-UNNAMED = Scenario("shared, named and withdrawn", _name_and_untag, _unnamed, _sharing_with_pointer)
+UNNAMED = Scenario("named and withdrawn", _name_and_untag, _unnamed, _sharing_with_pointer)
 BETWEEN = Scenario("by way of the hub", _tag, _delivered_abroad, _between)
 
 MODES = {
