@@ -118,7 +118,8 @@ def _covers(patterns: Iterable[str], action: str) -> bool:
 
 def _name(resource: str) -> str:
     """Return the part of a parameter's ARN that is its name; "" of another resource's."""
-    return "*" if resource == "*" else resource.partition(":parameter")[2]
+    service, _, name = resource.partition(":parameter")
+    return "*" if resource == "*" else name if ":ssm:" in service else ""
 
 
 def _listed(value: str | list[str]) -> list[str]:
