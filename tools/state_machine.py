@@ -90,7 +90,7 @@ def page() -> str:
         SHARE,
         _section(share_events.TRANSITIONS, shares, "what that means"),
         POINTER,
-        _section(pointer.TRANSITIONS, member_docs(pointer, "State")),
+        _section(pointer.TRANSITIONS, member_docs(pointer, "PointerState")),
         INVENTORY,
         _section(inventory.TRANSITIONS, member_docs(inventory, "State")),
     ]

@@ -1,7 +1,7 @@
 """The state machine of a pointer: the parameter in a target that names the current AMI of a family there.
 
 What it must name is computed from the releases and from what the target shows available; the worker makes Parameter
-Store agree with it. It never overwrites what is not ours: a value that no delivery of this family brought there.
+Store agree with it. It never overwrites what is not the hub's: a value that no delivery of this family brought there.
 
 PutParameter answers before AWS has checked a value of the data type ``aws:ec2:image``; a value that AWS refuses
 changes nothing [aws-facts, Added end of November 2026, VERIFIED]. So a written value counts when it was read back.
@@ -36,7 +36,7 @@ LACKING = (("", False), ("identity-based policy", False))
 """What a denial says of its policy where the copy role lacks the right."""
 
 
-class State(StrEnum):
+class PointerState(StrEnum):
     """What a pointer waits for."""
 
     RESTING = "resting"
@@ -70,7 +70,7 @@ class Pointer:
     hub: str
     releases: tuple[Release, ...] = ()
     image: str = ""
-    """The AMI of ours that the parameter named at the last look; "" if it named none."""
+    """The hub's AMI, or a copy of it, that the parameter named at the last look; "" if it named none."""
     intent: Intent | None = None
     settled: bool = False
     """Whether the last look led to the end: nothing is left to write or to try again now."""
@@ -79,7 +79,7 @@ class Pointer:
     pin: Pin | None = None
     """The release beyond which an operator does not let it go, as last seen."""
     waiting: tuple[str, ...] = ()
-    """Deliveries to wake when it is settled."""
+    """Deliveries to wake when it is at rest."""
     tries: int = 0
     since: int = 0
     """When the present tries began."""
@@ -93,9 +93,9 @@ class Pointer:
         return addresses.pointer(self.account, self.region, self.parameter)
 
     @property
-    def state(self) -> State:
+    def state(self) -> PointerState:
         """What it waits for."""
-        return State.RESTING if self.intent is None else State.WRITING
+        return PointerState.RESTING if self.intent is None else PointerState.WRITING
 
     @property
     def due_at(self) -> int | None:
@@ -109,11 +109,11 @@ class Pointer:
 
     @property
     def source(self) -> str:
-        """The hub's AMI of what it names; "" if it names none of ours."""
+        """The hub's AMI of what it names; "" if it names none of the family."""
         return next((one.source for one in self.releases if one.image == self.image), "")
 
     def considers(self, delivery: str, episode: int) -> bool:
-        """Whether it is settled, and a delivery's release counted."""
+        """Whether it is at rest, and a delivery's release counted."""
         return self.settled and any((one.delivery, one.episode) == (delivery, episode) for one in self.releases)
 
 
@@ -126,7 +126,7 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class ChangeParameter:
     """PutParameter or DeleteParameter, if the parameter still shows what it showed."""
 
 
@@ -138,7 +138,7 @@ class WakeDeliveries:
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class ShownParameter:
     """A parameter as Parameter Store shows it."""
 
     value: str
@@ -150,7 +150,7 @@ class Looked:
     """What a look has shown. ``shown`` is None if there is no such parameter."""
 
     releases: tuple[Release, ...]
-    shown: Shown | None
+    shown: ShownParameter | None
     available: frozenset[str]
     """Of the releases' AMIs, and of ``shown``'s."""
     recalled: frozenset[str] = frozenset()
@@ -192,7 +192,7 @@ class DeliveriesWoken:
     deliveries: tuple[str, ...]
 
 
-Command = Look | Change | WakeDeliveries
+Command = Look | ChangeParameter | WakeDeliveries
 Event = Looked | Unwanted | Changed | Overtaken | PointerRefused | DeliveriesWoken
 
 
@@ -203,7 +203,7 @@ def outstanding(pointer: Pointer, now: int) -> tuple[Command, ...]:
     if pointer.next_try is None or now < pointer.next_try:
         return ()
     to_change = pointer.intent is not None and not pointer.intent.asked
-    return (Change(),) if to_change else (Look(),)
+    return (ChangeParameter(),) if to_change else (Look(),)
 
 
 def looks(pointer: Pointer, _now: int) -> tuple[Command, ...]:
@@ -219,7 +219,7 @@ def acts(command: Command) -> bool:
 
 def announced(pointer: Pointer, command: Command) -> str:
     """Return the API call and its resource, for the history."""
-    if not isinstance(command, Change) or pointer.intent is None:
+    if not isinstance(command, ChangeParameter) or pointer.intent is None:
         return ""
     return f"{'PutParameter' if pointer.intent.image else 'DeleteParameter'} {pointer.parameter}"
 
@@ -233,7 +233,7 @@ def _looked(event: Looked, pointer: Pointer, now: int) -> Pointer:
     before, shown = pointer, event.shown
     pointer = _with_releases(pointer, event.releases)
     if shown is not None and (fault := _not_ours(before, event.releases, shown)):
-        return _settle(replace(pointer, image=""), now, fault)
+        return _rest(replace(pointer, image=""), now, fault)
     value = "" if shown is None else shown.value
     pointer = replace(pointer, image=value, pin=event.pin)
     intent = pointer.intent
@@ -243,11 +243,11 @@ def _looked(event: Looked, pointer: Pointer, now: int) -> Pointer:
     if now_current is None:
         return _nothing_current(pointer, event, now)
     if value == now_current.image:
-        return _settle(pointer, now)
+        return _rest(pointer, now)
     if intent is not None and intent.image == now_current.image and value != intent.image:
-        return _settle(pointer, now, _not_valid(pointer, now_current))
+        return _rest(pointer, now, _not_valid(pointer, now_current))
     if fault := _other_architecture(pointer, now_current):
-        return _settle(pointer, now, fault)
+        return _rest(pointer, now, fault)
     return _intend(pointer, Intent(now_current.image, value, now_current.source, now), now)
 
 
@@ -262,18 +262,18 @@ def _nothing_current(pointer: Pointer, event: Looked, now: int) -> Pointer:
     """Where no AMI of the family can be launched, delete the name of one that was shared; leave that of a copy."""
     named = next((one for one in event.releases if one.image == pointer.image), None)
     if not pointer.image:
-        return _settle(pointer, now)
+        return _rest(pointer, now)
     gone = named is None and pointer.image not in event.available
     if gone or (named is not None and named.shared):
         return _intend(pointer, Intent("", pointer.image, "", now), now)
-    return _settle(pointer, now, _dangling(pointer))
+    return _rest(pointer, now, _dangling(pointer))
 
 
 def _intend(pointer: Pointer, intent: Intent, now: int) -> Pointer:
     return replace(pointer, intent=intent, settled=False, fault=None, tries=0, since=now, next_try=now)
 
 
-def _settle(pointer: Pointer, now: int, fault: Fault | None = None) -> Pointer:
+def _rest(pointer: Pointer, now: int, fault: Fault | None = None) -> Pointer:
     """End the tries. Without a release it looks no more by itself."""
     next_try = now + LOOK_EVERY if pointer.releases else None
     return replace(pointer, intent=None, settled=True, fault=fault, tries=0, since=0, next_try=next_try)
@@ -285,7 +285,7 @@ def _again(pointer: Pointer, now: int, steps: Sequence[int]) -> Pointer:
 
 
 def _unwanted(event: Unwanted, pointer: Pointer, now: int) -> Pointer:
-    return replace(_settle(_with_releases(pointer, event.releases), now), next_try=None)
+    return replace(_rest(_with_releases(pointer, event.releases), now), next_try=None)
 
 
 def _changed(_event: Changed, pointer: Pointer, now: int) -> Pointer:
@@ -311,22 +311,22 @@ def _refused(event: PointerRefused, pointer: Pointer, now: int) -> Pointer:
     if passing and (not pointer.since or now < pointer.since + VALID_WITHIN):
         asked = intent is not None and intent.asked
         return _again(pointer if asked else replace(pointer, intent=None), now, schedule.RETRIES)
-    return _settle(pointer, now, _refusal(pointer, event.fault))
+    return _rest(pointer, now, _refusal(pointer, event.fault))
 
 
-TRANSITIONS: Mapping[State, Row[Pointer]] = {
-    State.RESTING: {
-        Looked: leads(_looked, State.RESTING, State.WRITING),
-        Unwanted: leads(_unwanted, State.RESTING),
-        PointerRefused: leads(_refused, State.RESTING),
-        DeliveriesWoken: leads(_woken, State.RESTING),
+TRANSITIONS: Mapping[PointerState, Row[Pointer]] = {
+    PointerState.RESTING: {
+        Looked: leads(_looked, PointerState.RESTING, PointerState.WRITING),
+        Unwanted: leads(_unwanted, PointerState.RESTING),
+        PointerRefused: leads(_refused, PointerState.RESTING),
+        DeliveriesWoken: leads(_woken, PointerState.RESTING),
     },
-    State.WRITING: {
-        Looked: leads(_looked, State.RESTING, State.WRITING),
-        Unwanted: leads(_unwanted, State.RESTING),
-        Changed: leads(_changed, State.WRITING),
-        Overtaken: leads(_overtaken, State.RESTING),
-        PointerRefused: leads(_refused, State.RESTING, State.WRITING),
+    PointerState.WRITING: {
+        Looked: leads(_looked, PointerState.RESTING, PointerState.WRITING),
+        Unwanted: leads(_unwanted, PointerState.RESTING),
+        Changed: leads(_changed, PointerState.WRITING),
+        Overtaken: leads(_overtaken, PointerState.RESTING),
+        PointerRefused: leads(_refused, PointerState.RESTING, PointerState.WRITING),
     },
 }
 """State -> event -> what it changes, and the states that can follow."""
@@ -335,8 +335,8 @@ TRANSITIONS: Mapping[State, Row[Pointer]] = {
 # --- faults -----------------------------------------------------------------------------------------------------------
 
 
-def _not_ours(pointer: Pointer, releases: Sequence[Release], shown: Shown) -> Fault | None:
-    """Return why the parameter is not ours to change; None: it is."""
+def _not_ours(pointer: Pointer, releases: Sequence[Release], shown: ShownParameter) -> Fault | None:
+    """Return why the parameter is not the hub's to change; None: it is."""
     delete = f"`aws ssm delete-parameter --name {pointer.parameter}` in that account and Region"
     cure = f"If nobody needs it, {delete}; or name another `ssm_parameter` in the targets file. {_retry(pointer)}"
     if shown.data_type != IMAGE_TYPE:

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.release.current import Release
-from chalicelib.release.pointer import Pointer, Shown
+from chalicelib.release.pointer import Pointer, ShownParameter
 from chalicelib.targets.applied_file import Target
 
 
@@ -16,7 +16,7 @@ from chalicelib.targets.applied_file import Target
 class SeenParameter:
     """A parameter, None if there is none, and which of the AMIs that were asked for the account can launch."""
 
-    shown: Shown | None
+    shown: ShownParameter | None
     available: frozenset[str]
 
 

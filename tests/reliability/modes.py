@@ -249,9 +249,9 @@ def _delivered(scene: Scene) -> list[str]:
 def _named(scene: Scene) -> list[str]:
     """The parameter names the AMI, the notice says so, and the tags say of which source."""
     problems = _delivered(scene)
-    ((image,), told) = _images(scene, DEV, REGION), pointers.notice(scene)["pointer"]
-    if told != {"parameter": pointers.NAME, "image": image, "fault": None}:
-        problems.append(f"told {told} of {image}")
+    ((image,), sent) = _images(scene, DEV, REGION), pointers.notice(scene)["pointer"]
+    if sent != {"parameter": pointers.NAME, "image": image, "fault": None}:
+        problems.append(f"sent {sent} of {image}")
     if pointers.shows(scene) != image:
         problems.append(f"the parameter names {pointers.shows(scene)}, not {image}")
     if pointers.parameter_tags(scene).get("ami-promoter:source-image") != scene.image:
@@ -334,7 +334,7 @@ def _ended(scene: Scene, states: dict[str, str], *reported: str) -> list[str]:
     problems = [] if scene.states() == states else [f"states {scene.states()}"]
     bodies = {(body["event"], body["id"]) for body in scene.notices(image=scene.image)}
     events = sorted(event for event, _ in bodies)
-    return problems if events == sorted((*reported, "promotion.over")) else [*problems, f"told {sorted(bodies)}"]
+    return problems if events == sorted((*reported, "promotion.over")) else [*problems, f"sent {sorted(bodies)}"]
 
 
 WITHDRAWN = Scenario("shared and withdrawn", _share_and_untag, _withdrawn, _sharing)

@@ -42,10 +42,10 @@ def test_the_parameter_names_the_ami_before_its_notice_says_so_and_follows_the_n
     ended = "shared" if mode == "share" else "delivered"
     for image in (scene.image, successor(scene)):
         scene.promote("", image)
-        told = notice(scene, image)
+        sent = notice(scene, image)
         there = current(scene, image)
-        assert (told["event"], told["image"], told["family"]) == (f"delivery.{ended}", there, FAMILY)
-        assert told["pointer"] == {"parameter": NAME, "image": there, "fault": None}
+        assert (sent["event"], sent["image"], sent["family"]) == (f"delivery.{ended}", there, FAMILY)
+        assert sent["pointer"] == {"parameter": NAME, "image": there, "fault": None}
         assert there in written
         assert (parameter(scene)["Value"], parameter(scene)["DataType"]) == (there, "aws:ec2:image")
         assert parameter_tags(scene) == {HUB_TAG: HUB, SOURCE_TAG: image}
@@ -212,7 +212,7 @@ def test_with_everything_off_no_call_right_or_statement_is_there(scene):
 
 
 def test_a_dispute_with_a_person_moves_nothing_twice(scene):
-    """A person writes another AMI over ours: that stays, until an AMI of ours is there again."""
+    """A person writes another AMI over it: that stays, until an AMI of the family is there again."""
     with_pointers(scene)
     scene.promote("")
     theirs = scene.world.ec2.seed_image(DEV, REGION, name="theirs")

@@ -105,9 +105,9 @@ def test_the_second_hub_leaves_the_parameter_of_the_first_whichever_is_newer(sce
     tag(scene, other)
     scene.run_until(lambda: scene.notices("promotion.over", other))
 
-    told = notice(scene, other)
-    assert (told["hub"], told["event"]) == (OTHER, "delivery.delivered")
-    assert told["pointer"]["fault"]["code"] == "pointer-not-ours"
-    assert NAME in told["pointer"]["fault"]["cure"]
+    sent = notice(scene, other)
+    assert (sent["hub"], sent["event"]) == (OTHER, "delivery.delivered")
+    assert sent["pointer"]["fault"]["code"] == "pointer-not-ours"
+    assert NAME in sent["pointer"]["fault"]["cure"]
     assert shows(scene.after(25 * 3600)) == first == hubs_of(scene)[HUB]
     assert parameter_tags(scene)[HUB_TAG] == HUB

@@ -27,7 +27,7 @@ from chalicelib.images import register
 from chalicelib.images.image import read_image
 from chalicelib.images.keys import KeyFacts, source_keys
 from chalicelib.images.ports import Tagged, TagRead
-from chalicelib.release.pointer import Shown
+from chalicelib.release.pointer import ShownParameter
 from chalicelib.release.ports import SeenParameter
 from chalicelib.sharing import grant_names
 from chalicelib.sharing.ports import SeenGrant
@@ -188,7 +188,7 @@ class Cloud:
     """By key: each policy's time of PutKeyPolicy, time of effect, and text."""
     copies: dict[str, CloudCopy] = field(default_factory=dict)
     images: dict[str, Image] = field(default_factory=dict)
-    parameters: dict[tuple[str, str], Shown] = field(default_factory=dict)
+    parameters: dict[tuple[str, str], ShownParameter] = field(default_factory=dict)
     """Parameter Store in targets, by account and name."""
     notices: list[Mapping[str, Any]] = field(default_factory=list)
     to_come: list[tuple[int, int, Callable[[], None]]] = field(default_factory=list)
@@ -538,7 +538,7 @@ class Cloud:
 
         def checked() -> None:
             if image in self.launchable(account):
-                self.parameters[account, name] = Shown(image)
+                self.parameters[account, name] = ShownParameter(image)
 
         self.soon(next(self._checking), checked)
 

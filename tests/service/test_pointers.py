@@ -4,7 +4,7 @@ import pytest
 
 from chalicelib.engine import addresses
 from chalicelib.engine.errors import RefusalKind
-from chalicelib.release.pointer import Shown
+from chalicelib.release.pointer import ShownParameter
 from tests.service.cloud import START, CloudBehavior, refusal
 from tests.service.gate import PortCrash, PortTrouble
 from tests.service.hub import Hub
@@ -47,13 +47,14 @@ def notice(hub: Hub, ami: str) -> dict:
 
 @pytest.mark.parametrize("mode", ["copy", "share"])
 def test_the_parameter_names_the_ami_before_the_notice_says_so(mode):
+    """Value, notice and family agree."""
     hub = a_hub(mode)
     promote(hub, OLD)
 
-    told = notice(hub, OLD)
+    sent = notice(hub, OLD)
     assert shown(hub) == OLD
-    assert told["family"] == "base"
-    assert told["pointer"] == {
+    assert sent["family"] == "base"
+    assert sent["pointer"] == {
         "parameter": NAME,
         "image": hub.cloud.parameters[DEV, NAME].value,
         "pinned": None,
@@ -79,9 +80,9 @@ def test_a_notice_waits_until_the_new_value_was_read_back():
     hub = a_hub(checking=(300,))
     promote(hub, OLD)
 
-    told = notice(hub, OLD)
-    assert told["pointer"]["fault"] is None
-    assert told["at"] >= START + 300
+    sent = notice(hub, OLD)
+    assert sent["pointer"]["fault"] is None
+    assert sent["at"] >= START + 300
 
 
 def test_two_values_are_not_on_their_way_at_once():
@@ -95,6 +96,7 @@ def test_two_values_are_not_on_their_way_at_once():
 
 
 def test_without_the_tag_or_the_setting_nothing_is_written():
+    """Nor is there a record of a pointer."""
     hub = a_hub()
     hub.cloud.make_image("ami-0d", {"snap-9": True})
     promote(hub, "ami-0d")
@@ -105,28 +107,30 @@ def test_without_the_tag_or_the_setting_nothing_is_written():
 
 
 def test_a_family_that_cannot_be_used_is_a_fault_and_the_ami_is_delivered():
+    """The notice says so; nothing is guessed from the tag."""
     hub = a_hub()
     hub.cloud.make_image("ami-0d", {"snap-9": True}, family="no family!")
     promote(hub, "ami-0d")
 
-    told = notice(hub, "ami-0d")
-    assert told["outcome"] == "delivered"
-    assert told["pointer"]["fault"]["code"] == "family-not-usable"
+    sent = notice(hub, "ami-0d")
+    assert sent["outcome"] == "delivered"
+    assert sent["pointer"]["fault"]["code"] == "family-not-usable"
 
 
 @pytest.mark.parametrize(
     ("there", "code"),
-    [(Shown("ami-0fff"), "pointer-not-ours"), (Shown("ami-0fff", "text"), "pointer-other-type")],
+    [(ShownParameter("ami-0fff"), "pointer-not-ours"), (ShownParameter("ami-0fff", "text"), "pointer-other-type")],
 )
 def test_what_is_not_ours_stays_until_it_is_deleted(there, code):
+    """The notice has the command; the daily look finds that it is gone."""
     hub = a_hub()
     hub.cloud.parameters[DEV, NAME] = there
     promote(hub, OLD)
-    told = notice(hub, OLD)
+    sent = notice(hub, OLD)
     assert hub.cloud.parameters[DEV, NAME] == there
-    assert told["outcome"] == "delivered"
-    assert told["pointer"]["fault"]["code"] == code
-    assert "aws ssm delete-parameter" in told["pointer"]["fault"]["cure"]
+    assert sent["outcome"] == "delivered"
+    assert sent["pointer"]["fault"]["code"] == code
+    assert "aws ssm delete-parameter" in sent["pointer"]["fault"]["cure"]
 
     del hub.cloud.parameters[DEV, NAME]
     hub.run(until=hub.cloud.now + 25 * HOUR)
@@ -134,6 +138,7 @@ def test_what_is_not_ours_stays_until_it_is_deleted(there, code):
 
 
 def test_a_parameter_that_somebody_deleted_is_made_again_within_a_day():
+    """The daily look finds that it is gone."""
     hub = a_hub()
     promote(hub, OLD)
     del hub.cloud.parameters[DEV, NAME]
@@ -143,6 +148,7 @@ def test_a_parameter_that_somebody_deleted_is_made_again_within_a_day():
 
 
 def test_an_ami_that_its_owner_deregistered_is_not_current_any_more():
+    """The parameter goes back to the one before, within a day."""
     hub = a_hub()
     promote(hub, OLD, NEW)
     hub.cloud.deregistered.add(hub.cloud.parameters[DEV, NAME].value)
@@ -152,6 +158,7 @@ def test_an_ami_that_its_owner_deregistered_is_not_current_any_more():
 
 
 def test_a_shared_ami_that_is_withdrawn_gives_way_to_the_next_and_the_last_takes_the_parameter_along():
+    """A parameter that names a shared AMI is of no use after its share."""
     hub = a_hub("share")
     promote(hub, OLD, NEW)
     hub.cloud.tag(NEW, None)
@@ -164,6 +171,7 @@ def test_a_shared_ami_that_is_withdrawn_gives_way_to_the_next_and_the_last_takes
 
 
 def test_another_architecture_is_a_fault():
+    """What launches from the parameter could not run it."""
     hub = a_hub()
     promote(hub, OLD)
     hub.cloud.make_image(
@@ -176,13 +184,14 @@ def test_another_architecture_is_a_fault():
 
 
 def test_a_value_that_parameter_store_never_takes_is_a_fault_after_a_quarter_of_an_hour_at_most():
+    """The notice does not wait longer."""
     hub = a_hub(checking=(10**8,))
     promote(hub, OLD)
 
-    told = notice(hub, OLD)
-    assert told["outcome"] == "delivered"
-    assert told["pointer"]["fault"]["code"] == "pointer-not-valid"
-    assert told["at"] < START + HOUR
+    sent = notice(hub, OLD)
+    assert sent["outcome"] == "delivered"
+    assert sent["pointer"]["fault"]["code"] == "pointer-not-valid"
+    assert sent["at"] < START + HOUR
 
 
 def calls_for_pointers(hub: Hub) -> set[int]:
@@ -200,6 +209,7 @@ def calls_for_pointers(hub: Hub) -> set[int]:
 
 @pytest.mark.parametrize("mode", ["copy", "share"])
 def test_a_process_that_is_killed_at_any_call_for_a_pointer_changes_nothing(mode):
+    """Before the call and after it: the newest stays, and no notice has a fault."""
     hub = a_hub(mode, checking=(20,))
     numbers = calls_for_pointers(hub)
     promote(hub, OLD, NEW)
@@ -216,13 +226,14 @@ def test_a_process_that_is_killed_at_any_call_for_a_pointer_changes_nothing(mode
 @pytest.mark.parametrize("method", ["look", "change"])
 @pytest.mark.parametrize("kind", [RefusalKind.DENIED, RefusalKind.ROLE])
 def test_a_refusal_is_a_fault_of_the_pointer_and_the_ami_is_delivered(method, kind):
+    """It is delivered at once, and the daily look writes the parameter."""
     hub = a_hub()
     hub.gate.troubles = [PortTrouble("target.parameters", method, refusal(kind, "AccessDenied"), times=10**9)]
     promote(hub, OLD)
-    told = notice(hub, OLD)
-    assert told["outcome"] == "delivered"
-    assert told["pointer"]["fault"]["code"] == "aws-AccessDenied"
-    assert told["at"] < START + 300, "it does not wait for what another try cannot change"
+    sent = notice(hub, OLD)
+    assert sent["outcome"] == "delivered"
+    assert sent["pointer"]["fault"]["code"] == "aws-AccessDenied"
+    assert sent["at"] < START + 300, "it does not wait for what another try cannot change"
 
     hub.gate.troubles = []
     hub.run(until=hub.cloud.now + 25 * HOUR)
@@ -231,6 +242,7 @@ def test_a_refusal_is_a_fault_of_the_pointer_and_the_ami_is_delivered(method, ki
 
 @pytest.mark.parametrize("unknown", [False, True])
 def test_a_throttled_parameter_store_only_delays(unknown):
+    """Whether the call was made or not."""
     hub = a_hub()
     throttled = refusal(RefusalKind.THROTTLED, "Throttling", unknown=unknown)
     hub.gate.troubles = [PortTrouble("target.parameters", "change", throttled, times=3, after=unknown)]
@@ -241,6 +253,7 @@ def test_a_throttled_parameter_store_only_delays(unknown):
 
 
 def test_a_target_that_the_file_loses_keeps_its_parameter_and_is_looked_at_no_more():
+    """No record is due."""
     hub = a_hub()
     promote(hub, OLD)
     hub.cloud.directory = type(hub.cloud.directory)()

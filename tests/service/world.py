@@ -15,7 +15,7 @@ from chalicelib.delivery.model import DeliveryState
 from chalicelib.engine import addresses
 from chalicelib.engine.errors import LostRace, Refusal, RefusalKind
 from chalicelib.engine.places import Resource
-from chalicelib.release.pointer import Shown
+from chalicelib.release.pointer import ShownParameter
 from chalicelib.sharing.entitlement import launched_by
 from chalicelib.targets.applied_file import AppliedFile, Directory, Target
 from chalicelib.targets.organization import Organization, Unit
@@ -543,7 +543,7 @@ class ModelWorld(Hub):
             self.cloud.parameters.pop((account, PARAMETER), None)
         else:
             self.tell(f"Somebody writes another AMI into {PARAMETER} in {account}.")
-            self.cloud.parameters[account, PARAMETER] = Shown("ami-0strange")
+            self.cloud.parameters[account, PARAMETER] = ShownParameter("ami-0strange")
             self.invariants.foreign_parameters.add((account, PARAMETER))
 
     def take_name(self, number: int) -> None:

@@ -12,7 +12,7 @@ from chalicelib.engine.aws.sessions import Sessions
 from chalicelib.images import register
 from chalicelib.images.aws.shapes import tag_list
 from chalicelib.release.aws.session_policy import policy
-from chalicelib.release.pointer import IMAGE_TYPE, Pointer, Shown
+from chalicelib.release.pointer import IMAGE_TYPE, Pointer, ShownParameter
 from chalicelib.release.ports import SeenParameter
 from chalicelib.targets.applied_file import Target
 
@@ -86,11 +86,11 @@ class AwsParameters:
         )
 
 
-def _shown(ssm: Any, pointer: Pointer) -> Shown | None:
+def _shown(ssm: Any, pointer: Pointer) -> ShownParameter | None:
     try:
         found = ssm.get_parameter(Name=pointer.parameter)["Parameter"]
     except ClientError as error:
         if error.response["Error"]["Code"] == NOT_THERE:
             return None
         raise
-    return Shown(found["Value"], found.get("DataType", TEXT))
+    return ShownParameter(found["Value"], found.get("DataType", TEXT))
