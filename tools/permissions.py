@@ -32,7 +32,7 @@ INTRO = """\
 
 For the person who reviews the roles: what each can do, and why.
 [Security](../explanation/security.md) says what follows from it.
-`R`, `HUB` and `TARGET` stand for the hub's Region, the hub's account and the target's account.
+`R`, `HUB` and `TARGET` stand for the hub's Region, the hub's account and the target's account, and `/PREFIX/` for the parameter `ParameterPrefix`.
 Each function has a role of its own with one hand-written policy (`.chalice/policies/`).
 The roles in a target are in `deploy/target.yaml`; the role in the organization's management account is in `deploy/organization.yaml`, and that of another Region of the hub in `deploy/hub-region.yaml`.
 
@@ -46,6 +46,7 @@ The roles in a target are in `deploy/target.yaml`; the role in the organization'
   A session policy narrows each session ([security](../explanation/security.md#trust)).
 - `access-monitor` and `drift-audit` exist only with the stack of the access monitor.
   They read the ledger and write to a table of their own (`-findings`), each its own items; no other function can write there.
+- In a target `worker` reaches Parameter Store only below `ParameterPrefix` of `deploy/target.yaml`, and without that parameter not at all.
 - No function can make a snapshot public.
 - Only `share-worker` can change a key policy, and only of the keys in the parameter `PolicyKeyArns`.
   That parameter is empty by default, and the statements that name it then do not exist.
@@ -158,6 +159,7 @@ def _readable(value: Any, own: str) -> str:
         "${RoleName}": "AmiCopyRole",
         "${OrganizationReadRoleArn}": "OrganizationReadRoleArn",
         "${SourceKeyArns}": "SourceKeyArns",
+        "${ParameterPrefix}": "/PREFIX/",
         "${GoldenTagValue}": "GoldenTagValue",
         "${TargetAccounts}": "TargetAccounts",
         "${OrganizationId}": "OrganizationId (if it is given)",

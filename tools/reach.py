@@ -68,6 +68,7 @@ ROWS = (
     Reach("write shares into the ledger", (PUT, CHANGE), RECORDS, "resource#snapshot#snap-0"),
     Reach("delete shares from the ledger", (DELETE,), RECORDS, "resource#snapshot#snap-0"),
     Reach("write copy quotas", WRITES, RECORDS, "quota#0#R"),
+    Reach("write which AMIs of a family a target has", WRITES, RECORDS, "pointer#0"),
     Reach("write inventories of targets", WRITES, RECORDS, "inventory#0#R"),
     Reach("write look-ups of copies and AMIs", WRITES, RECORDS, "copy#0#R#snap-0"),
     Reach("write how far the sweep has come", WRITES, RECORDS, "sweep"),

@@ -6,7 +6,6 @@ The checks of keys and roles are the same functions as before a delivery.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -20,14 +19,10 @@ from chalicelib.delivery import preflight
 from chalicelib.delivery.copy_quota import LIMIT, CopyQuota
 from chalicelib.delivery.kms_keys import target_key_faults
 from chalicelib.delivery.seen import AllowedImages, ForwardingRule, TargetSeen, rule_names
-from chalicelib.delivery.template_rights import template_old
-from chalicelib.engine.faults import Fault
+from chalicelib.delivery.template_rights import parameter_denied, template_old
+from chalicelib.engine.faults import Fault, without_afterwards
 from chalicelib.targets.applied_file import Target, grant_role
 
-_AFTERWARDS = re.compile(
-    r"\s*;\s*then tag (it|the AMI|the image) again|\s*The service tries again until the queue deadline\."
-)
-"""The part of a cure that makes sense only for a delivery that has begun."""
 _PASSING = ("aws-throttled", "aws-unreachable")
 """Codes of refusals that do not depend on the target."""
 
@@ -76,6 +71,7 @@ def findings(target: Target | None, facts: TargetFacts, known: KnownAtHub, hub: 
         return
     seen = facts.seen
     yield from _template(target, seen)
+    yield from _parameter(target, seen)
     yield from _key(target, seen)
     yield from _key_policy(target, seen, hub)
     yield from _roles(target, seen)
@@ -99,11 +95,11 @@ def bad(check: str, what: str, cure: str) -> Finding:
 
 
 def _failed(check: str, fault: Fault) -> Finding:
-    return bad(check, fault.what, _AFTERWARDS.sub("", fault.cure))
+    return bad(check, fault.what, without_afterwards(fault.cure))
 
 
 def _unseen(check: str, fault: Fault) -> Finding:
-    return {"check": check, "passed": None, "what": fault.what, "cure": _AFTERWARDS.sub("", fault.cure)}
+    return {"check": check, "passed": None, "what": fault.what, "cure": without_afterwards(fault.cure)}
 
 
 def _template(target: Target, seen: TargetSeen) -> Iterator[Finding]:
@@ -117,6 +113,16 @@ def _template(target: Target, seen: TargetSeen) -> Iterator[Finding]:
     yield from (_failed("template", fault) for fault in found)
     if not found:
         yield good("template", "The role's policy allows every call that the hub makes there.")
+
+
+def _parameter(target: Target, seen: TargetSeen) -> Iterator[Finding]:
+    """Check that the role may write the parameter that names the current AMI; it comes only by a stack's parameter."""
+    if not target.ssm_parameter or "GetRolePolicy" in seen.refused:
+        return
+    found = parameter_denied(target, seen.parameters)
+    yield from (_failed("parameter", fault) for fault in found)
+    if not found:
+        yield good("parameter", f"The role's policy allows to write {target.ssm_parameter}.")
 
 
 def _key(target: Target, seen: TargetSeen) -> Iterator[Finding]:

@@ -56,6 +56,8 @@ class TargetSeen:
     """Text of the key's policy; "" if it was not read."""
     allows: tuple[str, ...] = ()
     """The actions that the copy role's own policy allows; empty if it was not read."""
+    parameters: tuple[str, ...] = ()
+    """Patterns of the parameters that it lets a pointer write."""
     missing_roles: tuple[str, ...] = ()
     """As the port ``TargetRoles`` names them."""
     rules: tuple[ForwardingRule, ...] = ()

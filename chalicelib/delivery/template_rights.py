@@ -11,6 +11,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from chalicelib.engine.faults import Fault
+from chalicelib.release.pointer import prefix_cure
 from chalicelib.targets.applied_file import Target
 
 POLICY = "ami-promoter"
@@ -33,6 +34,8 @@ OF_METHOD = {"snapshots": ("ec2:CopySnapshot", "ec2:RegisterImage"), "image": ("
 DISABLE = "ec2:DisableImage"
 """Allowed only with the template's parameter ``AllowDisable``."""
 PROTECTION = "ec2:EnableImageDeregistrationProtection"
+PARAMETER = ("ssm:AddTagsToResource", "ssm:DeleteParameter", "ssm:GetParameter", "ssm:PutParameter")
+"""What a pointer needs for its parameter. No delivery needs it: it is delivered without."""
 
 
 def needed(target: Target) -> Iterator[str]:
@@ -52,20 +55,39 @@ def allowed(document: Mapping[str, Any]) -> tuple[str, ...]:
 
     Resources, conditions and denials do not count: the question is which template the role is from.
     """
-    statements = document.get("Statement", ())
-    found = {
-        action
-        for one in ([statements] if isinstance(statements, Mapping) else statements)
-        if one.get("Effect") == "Allow"
-        for action in _listed(one.get("Action", "*"))
-    }
-    return tuple(sorted(found))
+    return tuple(sorted({action for one in _allowing(document) for action in _listed(one.get("Action", "*"))}))
+
+
+def parameters(document: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the patterns of the parameters' names for which a policy allows all that a pointer needs."""
+    found = [
+        {
+            _name(resource)
+            for one in _allowing(document)
+            if _covers(_listed(one.get("Action", "*")), action)
+            for resource in _listed(one.get("Resource", "*"))
+        }
+        for action in PARAMETER
+    ]
+    return tuple(sorted(set.intersection(*found) - {""}))
+
+
+def parameter_denied(target: Target, patterns: Iterable[str]) -> tuple[Fault, ...]:
+    """Return the fault of a target whose copy role cannot write its parameter; none if it can, or there is none."""
+    name = target.ssm_parameter
+    if not name or any(fnmatchcase(name, pattern) for pattern in patterns):
+        return ()
+    what = (
+        f"The role {target.role_name} there does not allow {', '.join(PARAMETER)} for the parameter {name}: AMIs are "
+        "delivered, but the parameter does not name them."
+    )
+    return (Fault("parameter-not-allowed", f"account {target.account}, {target.region}", what, prefix_cure(name)),)
 
 
 def lacking(target: Target, actions: Iterable[str]) -> tuple[str, ...]:
     """Return what the target needs and none of the allowed actions covers."""
-    patterns = [action.lower() for action in actions]
-    return tuple(one for one in needed(target) if not any(fnmatchcase(one.lower(), pattern) for pattern in patterns))
+    patterns = tuple(actions)
+    return tuple(one for one in needed(target) if not _covers(patterns, one))
 
 
 def template_old(target: Target, actions: Iterable[str]) -> tuple[Fault, ...]:
@@ -84,5 +106,21 @@ def template_old(target: Target, actions: Iterable[str]) -> tuple[Fault, ...]:
     return (Fault("target-template-old", f"account {target.account}, {target.region}", what, cure),)
 
 
-def _listed(action: str | list[str]) -> list[str]:
-    return [action] if isinstance(action, str) else action
+def _allowing(document: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    statements = document.get("Statement", ())
+    every = [statements] if isinstance(statements, Mapping) else statements
+    return (one for one in every if one.get("Effect") == "Allow")
+
+
+def _covers(patterns: Iterable[str], action: str) -> bool:
+    return any(fnmatchcase(action.lower(), pattern.lower()) for pattern in patterns)
+
+
+def _name(resource: str) -> str:
+    """Return the part of a parameter's ARN that is its name; "" of another resource's."""
+    service, _, name = resource.partition(":parameter")
+    return "*" if resource == "*" else name if ":ssm:" in service else ""
+
+
+def _listed(value: str | list[str]) -> list[str]:
+    return [value] if isinstance(value, str) else value

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict, dataclass
 from typing import Any
+
+_AFTERWARDS = re.compile(
+    r"\s*;\s*then tag (it|the AMI|the image) again|\s*The service tries again until the queue deadline\."
+)
 
 
 def count(number: int, one: str, several: str = "") -> str:
@@ -14,6 +19,11 @@ def count(number: int, one: str, several: str = "") -> str:
 def noun(number: int, one: str, several: str = "") -> str:
     """Return the singular or plural for a number."""
     return one if number == 1 else several or f"{one}s"
+
+
+def without_afterwards(cure: str) -> str:
+    """Return a cure without the part that makes sense only for a delivery that was begun and has failed."""
+    return _AFTERWARDS.sub("", cure)
 
 
 @dataclass(frozen=True, slots=True)

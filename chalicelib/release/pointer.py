@@ -1,7 +1,7 @@
 """The state machine of a pointer: the parameter in a target that names the current AMI of a family there.
 
 What it must name is computed from the releases and from what the target shows available; the worker makes Parameter
-Store agree with it. It never overwrites what is not ours: a value that no delivery of this family brought there.
+Store agree with it. It never overwrites what is not the hub's: a value that no delivery of this family brought there.
 
 PutParameter answers before AWS has checked a value of the data type ``aws:ec2:image``; a value that AWS refuses
 changes nothing [aws-facts, Added end of November 2026, VERIFIED]. So a written value counts when it was read back.
@@ -13,9 +13,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from chalicelib.engine import addresses, schedule, transitions
+from chalicelib.engine import addresses, denials, schedule, transitions
 from chalicelib.engine.errors import RefusalKind
-from chalicelib.engine.faults import Fault
+from chalicelib.engine.faults import Fault, without_afterwards
 from chalicelib.engine.transitions import Row, leads
 from chalicelib.release.current import MOST, Release, current
 from chalicelib.targets.recalls import Pin
@@ -30,6 +30,10 @@ VALID_WITHIN = 10 * schedule.MINUTE
 """For this time AWS may still be checking a written value; and for this time a refusal counts as passing."""
 
 LOOK_EVERY = schedule.DAY
+
+DENIALS = ("aws-AccessDenied", "aws-AccessDeniedException")
+LACKING = (("", False), ("identity-based policy", False))
+"""What a denial says of its policy where the copy role lacks the right."""
 
 
 class PointerState(StrEnum):
@@ -66,7 +70,7 @@ class Pointer:
     hub: str
     releases: tuple[Release, ...] = ()
     image: str = ""
-    """The AMI of ours that the parameter named at the last look; "" if it named none."""
+    """The hub's AMI, or a copy of it, that the parameter named at the last look; "" if it named none."""
     intent: Intent | None = None
     settled: bool = False
     """Whether the last look led to the end: nothing is left to write or to try again now."""
@@ -75,7 +79,7 @@ class Pointer:
     pin: Pin | None = None
     """The release beyond which an operator does not let it go, as last seen."""
     waiting: tuple[str, ...] = ()
-    """Deliveries to wake when it is settled."""
+    """Deliveries to wake when it is at rest."""
     tries: int = 0
     since: int = 0
     """When the present tries began."""
@@ -105,7 +109,7 @@ class Pointer:
 
     @property
     def source(self) -> str:
-        """The hub's AMI of what it names; "" if it names none of ours."""
+        """The hub's AMI of what it names; "" if it names none of the family."""
         return next((one.source for one in self.releases if one.image == self.image), "")
 
     @property
@@ -118,7 +122,7 @@ class Pointer:
         return self.settled and self.full and release.order < self.releases[-MOST].order
 
     def considers(self, delivery: str, episode: int) -> bool:
-        """Whether it is settled, and a delivery's release counted."""
+        """Whether it is at rest, and a delivery's release counted."""
         return self.settled and any((one.delivery, one.episode) == (delivery, episode) for one in self.releases)
 
 
@@ -238,7 +242,7 @@ def _looked(event: Looked, pointer: Pointer, now: int) -> Pointer:
     before, shown = pointer, event.shown
     pointer = _with_releases(pointer, event.releases)
     if shown is not None and (fault := _not_ours(before, event.releases, shown)):
-        return _settle(replace(pointer, image=""), now, fault)
+        return _rest(replace(pointer, image=""), now, fault)
     value = "" if shown is None else shown.value
     pointer = replace(pointer, image=value, pin=event.pin)
     intent = pointer.intent
@@ -248,11 +252,11 @@ def _looked(event: Looked, pointer: Pointer, now: int) -> Pointer:
     if now_current is None:
         return _nothing_current(pointer, event, now)
     if value == now_current.image:
-        return _settle(pointer, now)
+        return _rest(pointer, now)
     if intent is not None and intent.image == now_current.image and value != intent.image:
-        return _settle(pointer, now, _not_valid(pointer, now_current))
+        return _rest(pointer, now, _not_valid(pointer, now_current))
     if fault := _other_architecture(pointer, now_current):
-        return _settle(pointer, now, fault)
+        return _rest(pointer, now, fault)
     return _intend(pointer, Intent(now_current.image, value, now_current.source, now), now)
 
 
@@ -267,18 +271,18 @@ def _nothing_current(pointer: Pointer, event: Looked, now: int) -> Pointer:
     """Where no AMI of the family can be launched, delete the name of one that was shared; leave that of a copy."""
     named = next((one for one in event.releases if one.image == pointer.image), None)
     if not pointer.image:
-        return _settle(pointer, now)
+        return _rest(pointer, now)
     gone = named is None and pointer.image not in event.available
     if gone or (named is not None and named.shared):
         return _intend(pointer, Intent("", pointer.image, "", now), now)
-    return _settle(pointer, now, _dangling(pointer))
+    return _rest(pointer, now, _dangling(pointer))
 
 
 def _intend(pointer: Pointer, intent: Intent, now: int) -> Pointer:
     return replace(pointer, intent=intent, settled=False, fault=None, tries=0, since=now, next_try=now)
 
 
-def _settle(pointer: Pointer, now: int, fault: Fault | None = None) -> Pointer:
+def _rest(pointer: Pointer, now: int, fault: Fault | None = None) -> Pointer:
     """End the tries. Without a release it looks no more by itself."""
     next_try = now + LOOK_EVERY if pointer.releases else None
     return replace(pointer, intent=None, settled=True, fault=fault, tries=0, since=0, next_try=next_try)
@@ -290,7 +294,7 @@ def _again(pointer: Pointer, now: int, steps: Sequence[int]) -> Pointer:
 
 
 def _unwanted(event: Unwanted, pointer: Pointer, now: int) -> Pointer:
-    return replace(_settle(_with_releases(pointer, event.releases), now), next_try=None)
+    return replace(_rest(_with_releases(pointer, event.releases), now), next_try=None)
 
 
 def _changed(_event: Changed, pointer: Pointer, now: int) -> Pointer:
@@ -316,7 +320,7 @@ def _refused(event: PointerRefused, pointer: Pointer, now: int) -> Pointer:
     if passing and (not pointer.since or now < pointer.since + VALID_WITHIN):
         asked = intent is not None and intent.asked
         return _again(pointer if asked else replace(pointer, intent=None), now, schedule.RETRIES)
-    return _settle(pointer, now, event.fault)
+    return _rest(pointer, now, _refusal(pointer, event.fault))
 
 
 TRANSITIONS: Mapping[PointerState, Row[Pointer]] = {
@@ -341,7 +345,7 @@ TRANSITIONS: Mapping[PointerState, Row[Pointer]] = {
 
 
 def _not_ours(pointer: Pointer, releases: Sequence[Release], shown: ShownParameter) -> Fault | None:
-    """Return why the parameter is not ours to change; None: it is."""
+    """Return why the parameter is not the hub's to change; None: it is."""
     delete = f"`aws ssm delete-parameter --name {pointer.parameter}` in that account and Region"
     cure = f"If nobody needs it, {delete}; or name another `ssm_parameter` in the targets file. {_retry(pointer)}"
     if shown.data_type != IMAGE_TYPE:
@@ -370,6 +374,22 @@ def _other_architecture(pointer: Pointer, wanted: Release) -> Fault | None:
     )
     cure = f"Give each architecture a family of its own: tag the source, and promote it again. {_retry(pointer)}"
     return Fault("pointer-other-architecture", pointer.where, what, cure)
+
+
+def _refusal(pointer: Pointer, fault: Fault) -> Fault:
+    """Return a refusal with the cure for a pointer: no delivery fails by it, so nothing is to be tagged again."""
+    lacks = fault.code in DENIALS and denials.kind_of(fault.what) in LACKING
+    cure = prefix_cure(pointer.parameter) if lacks else without_afterwards(fault.cure)
+    return replace(fault, cure=f"{cure} {_retry(pointer)}")
+
+
+def prefix_cure(parameter: str) -> str:
+    """Return what lets the copy role write a parameter of this name."""
+    prefix = f"/{parameter.split('/')[1]}/"
+    return (
+        "Update the stack of deploy/target.yaml there (of OUs, that of deploy/target-stackset.yaml) with "
+        f"ParameterPrefix={prefix}, or another path that the name begins with."
+    )
 
 
 def _dangling(pointer: Pointer) -> Fault:

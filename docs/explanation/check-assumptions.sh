@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Ask two real AWS accounts which assumptions in docs/explanation/assumptions.md hold: twenty minutes and a few cents.
+# Ask two real AWS accounts which assumptions in docs/explanation/assumptions.md hold: half an hour and a few cents.
 #
 #     docs/explanation/check-assumptions.sh HUB_PROFILE TARGET_PROFILE REGION
 #
@@ -452,4 +452,72 @@ else
             fails "no $call; the access monitor does not see it"
         fi
     done
+fi
+
+title "15. Parameter Store validates an AMI's id with the session's rights; what its tags need, and a second write says"
+parameter=/$name/current
+target iam put-role-policy --role-name "$name" --policy-name "$name-ssm" --policy-document '{"Version": "2012-10-17",
+    "Statement": [{"Effect": "Allow", "Action": ["ssm:*", "ec2:DescribeImages"], "Resource": "*"}]}'
+later target iam delete-role-policy --role-name "$name" --policy-name "$name-ssm"
+naming() { # naming SPELLING WITHOUT: the service's session policy, of the ARN's two spellings 1, 2 or both, without an action
+    PYTHONPATH=$repository python3 - "arn:aws:ssm:$region:$target_account:parameter" "$parameter" "$@" <<'PYTHON'
+import json
+import sys
+from chalicelib.release.aws.session_policy import policy
+
+arn, parameter, spelling, without = sys.argv[1:]
+written = json.loads(policy(arn, parameter))
+named, _ = written["Statement"]
+named["Resource"] = named["Resource"] if spelling == "both" else named["Resource"][int(spelling) - 1]
+written["Statement"] = [one for one in written["Statement"] if one["Action"] != without]
+print(json.dumps(written))
+PYTHON
+}
+put_image() { # put_image IMAGE WORDS...
+    twin ssm put-parameter --name "$parameter" --value "$1" --type String --data-type aws:ec2:image "${@:2}" 2>&1
+}
+comes() { # comes IMAGE: whether the parameter shows it within two minutes
+    for _ in 1 2 3 4 5 6 7 8; do
+        sleep 15
+        if [[ $(target ssm get-parameter --name "$parameter" --query Parameter.Value 2>&1) == "$1" ]]; then return; fi
+    done
+    return 1
+}
+read -r -a amis < <(target ec2 describe-images --owners amazon --filters 'Name=name,Values=al2023-ami-2023*-x86_64' \
+    Name=state,Values=available --query 'Images[:2].ImageId')
+if [[ ${#amis[@]} -lt 2 ]]; then
+    echo "   not asked: fewer than two AMIs of Amazon's show in $region"
+else
+    sleep 20
+    later target ssm delete-parameter --name "$parameter"
+    enter_twin --policy "$(naming both ec2:DescribeImages)"
+    said=$(put_image "${amis[0]}") || true
+    if comes "${amis[0]}"; then
+        fails "a session without DescribeImages writes an AMI's id; the session policy could be shorter"
+        target ssm delete-parameter --name "$parameter"
+    else
+        holds "without DescribeImages in the session policy the value does not come: $said"
+    fi
+    sleep 300 # after a failed write the parameter cannot be written for five minutes
+    enter_twin --policy "$(naming both none)"
+    if said=$(put_image "${amis[0]}" --tags "Key=$name,Value=1") && comes "${amis[0]}"; then
+        holds "under the service's own session policy it comes, with tags"
+    else
+        fails "under the service's own session policy it does not come: $said"
+    fi
+    for spelling in 1 2; do
+        enter_twin --policy "$(naming "$spelling" none)"
+        said=$(twin ssm add-tags-to-resource --resource-type Parameter --resource-id "$parameter" \
+            --tags "Key=$name,Value=2" 2>&1) && said=allowed
+        echo "   AddTagsToResource under the ARN with $spelling slashes: $said"
+    done
+    enter_twin --policy "$(naming both none)"
+    said="$(put_image "${amis[1]}" --overwrite || true) $(put_image "${amis[0]}" --overwrite || true)"
+    if [[ $said == *TooManyUpdates* ]]; then
+        holds "a second write while the first is validated is TooManyUpdates"
+    else
+        fails "two writes one after the other answer: $said"
+    fi
+    if comes "${amis[1]}"; then holds "and the first one comes"; else fails "the first one does not come"; fi
+    enter_twin
 fi

@@ -5,7 +5,15 @@ from pathlib import Path
 import pytest
 
 from awsim import cfn
-from chalicelib.delivery.template_rights import allowed, lacking, needed, template_old
+from chalicelib.delivery.template_rights import (
+    PARAMETER,
+    allowed,
+    lacking,
+    needed,
+    parameter_denied,
+    parameters,
+    template_old,
+)
 from chalicelib.targets.applied_file import Target
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -78,3 +86,29 @@ def test_what_a_statement_allows(statement, actions):
     """One statement may stand without a list; wildcards and the letters' case are IAM's."""
     assert allowed({"Statement": statement}) == actions
     assert ("ec2:CopySnapshot" in lacking(COPY, actions)) == (not actions)
+
+
+NAMED = Target("222222222222", "eu-central-1", ssm_parameter="/golden/{family}/current")
+ARN = "arn:aws:ssm:*:222222222222:parameter"
+
+
+@pytest.mark.parametrize(
+    ("statements", "covered"),
+    [
+        ([{"Action": list(PARAMETER), "Resource": [f"{ARN}/golden/*", f"{ARN}//golden/*"]}], True),
+        ([{"Action": "ssm:*", "Resource": "*"}], True),
+        ([{"Action": one, "Resource": f"{ARN}/golden/*"} for one in PARAMETER], True),
+        ([{"Action": one, "Resource": f"{ARN}/golden/*"} for one in PARAMETER[1:]], False),
+        ([{"Action": list(PARAMETER), "Resource": f"{ARN}/golden/base/*"}], False),
+        ([{"Action": list(PARAMETER), "Resource": "arn:aws:s3:::parameter/golden/*"}], False),
+        ([{"Action": list(PARAMETER), "Resource": f"{ARN}/golden/*", "Effect": "Deny"}], False),
+        ([], False),
+    ],
+)
+def test_whether_the_role_may_write_the_parameter_of_a_target(statements, covered):
+    """For every family that may come, with all that a pointer needs; or the fault names the parameter."""
+    found = parameter_denied(NAMED, parameters({"Statement": [{"Effect": "Allow", **one} for one in statements]}))
+
+    assert [one.code for one in found] == ([] if covered else ["parameter-not-allowed"])
+    assert all("ParameterPrefix=/golden/" in one.cure for one in found)
+    assert parameter_denied(COPY, ()) == ()

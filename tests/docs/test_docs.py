@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -281,6 +282,22 @@ def test_the_check_of_assumptions_asks_sts_with_the_services_own_policies(asked)
     policy = json.loads(said.stdout)
     assert ("snap-0a" in said.stdout) == ("snap-0a" in asked)
     assert {statement["Effect"] for statement in policy["Statement"]} == {"Allow"}
+
+
+def test_the_check_of_assumptions_writes_parameters_under_the_services_own_policy():
+    """Its other Python lines: one spelling of the parameter's ARN, or a right less."""
+    text = (ROOT / "docs" / "explanation" / "check-assumptions.sh").read_text(encoding="utf-8")
+    code = text.split("<<'PYTHON'\n")[2].split("\nPYTHON\n")[0]
+
+    def asked(*words: str) -> list[dict[str, Any]]:
+        command = [sys.executable, "-S", "-", "arn:p", "/n/current", *words]
+        said = subprocess.run(
+            command, input=code, capture_output=True, text=True, check=True, cwd=ROOT, env={"PYTHONPATH": "."}
+        )
+        return json.loads(said.stdout)["Statement"]
+
+    assert [one["Resource"] for one in asked("both", "none")] == [["arn:p/n/current", "arn:p//n/current"], "*"]
+    assert [one["Resource"] for one in asked("2", "ec2:DescribeImages")] == ["arn:p//n/current"]
 
 
 def test_a_new_promotion_is_what_the_page_says():

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from demo import stage
 from tests.reliability.scenarios import Scenario
+from tests.scenarios import pointers
 from tests.scenarios.scene import AUTO_SCALING, DEV, HUB, PROD, REGION, ROLE, SERVICE, TEST, Scene
 
 if TYPE_CHECKING:
@@ -164,6 +166,39 @@ def _tag_and_cancel(run: ScenarioRun) -> None:
     scene.untag()
 
 
+def _with_pointer(scene: Scene) -> None:
+    """Copies, and a parameter that names the current AMI; AWS checks its values for half a minute."""
+    pointers.with_pointers(scene)
+    scene.world.ssm.validation = 30
+    scene.launches = set()
+    theirs(scene)
+
+
+def _sharing_with_pointer(scene: Scene) -> None:
+    """Share mode, in which a parameter names the AMI while its share stands."""
+    pointers.with_pointers(scene, "share")
+    scene.world.ssm.validation = 30
+    scene.launches = {DEV}
+    theirs(scene)
+
+
+def _is_shared_and_named(scene: Scene, image: str) -> bool:
+    return scene.delivery_state(DEV, image) == "shared" and pointers.shows(scene) == image
+
+
+def _name_and_untag(run: ScenarioRun) -> None:
+    """Share an AMI and a newer one of its family; untag the newer, then the older, as the parameter follows."""
+    scene = run.scene
+    newer = scene.seed("newer", tags={"family": pointers.FAMILY})
+    for image in (scene.image, newer):
+        scene.tag("", image)
+        run.run_until(partial(_is_shared_and_named, scene, image))
+    scene.untag(newer)
+    run.run_until(lambda: pointers.shows(scene) == scene.image and scene.delivery_state(DEV, newer) == "withdrawn")
+    scene.untag()
+    run.run_until(lambda: not pointers.parameter(scene) and scene.delivery_state(DEV) == "withdrawn")
+
+
 # --- the end ---------------------------------------------------------------------------------------------------------
 
 
@@ -209,6 +244,31 @@ def _delivered(scene: Scene) -> list[str]:
     """One AMI on its own snapshots, that launches; no share of the service is open at the source."""
     problems = _ended(scene, {DEV: "delivered"}, "delivery.delivered")
     return [*problems, *_opened(scene), *_owned(scene, DEV, REGION)]
+
+
+def _named(scene: Scene) -> list[str]:
+    """The parameter names the AMI, the notice says so, and the tags say of which source."""
+    problems = _delivered(scene)
+    ((image,), sent) = _images(scene, DEV, REGION), pointers.notice(scene)["pointer"]
+    if sent != {"parameter": pointers.NAME, "image": image, "fault": None}:
+        problems.append(f"sent {sent} of {image}")
+    if pointers.shows(scene) != image:
+        problems.append(f"the parameter names {pointers.shows(scene)}, not {image}")
+    if pointers.parameter_tags(scene).get("ami-promoter:source-image") != scene.image:
+        problems.append(f"the parameter has the tags {pointers.parameter_tags(scene)}")
+    return [*problems, *_moved_once(scene)]
+
+
+def _unnamed(scene: Scene) -> list[str]:
+    """The last of its family took the parameter along."""
+    shown = pointers.parameter(scene)
+    problems = _ended(scene, {DEV: "withdrawn"}, "delivery.shared", "delivery.withdrawn")
+    return [*problems, *_opened(scene), *([f"the parameter is left: {shown}"] if shown else [])]
+
+
+def _moved_once(scene: Scene) -> list[str]:
+    version = pointers.parameter(scene).get("Version")
+    return [] if version == 1 else [f"the parameter was written {version} times"]
 
 
 def _delivered_to_scale(scene: Scene) -> list[str]:
@@ -274,7 +334,7 @@ def _ended(scene: Scene, states: dict[str, str], *reported: str) -> list[str]:
     problems = [] if scene.states() == states else [f"states {scene.states()}"]
     bodies = {(body["event"], body["id"]) for body in scene.notices(image=scene.image)}
     events = sorted(event for event, _ in bodies)
-    return problems if events == sorted((*reported, "promotion.over")) else [*problems, f"told {sorted(bodies)}"]
+    return problems if events == sorted((*reported, "promotion.over")) else [*problems, f"sent {sorted(bodies)}"]
 
 
 WITHDRAWN = Scenario("shared and withdrawn", _share_and_untag, _withdrawn, _sharing)
@@ -285,6 +345,8 @@ BY_POLICY = Scenario("by policy, for Auto Scaling", _tag, _delivered_to_scale, _
 BY_POLICY_FAILED = Scenario("by policy, failed", _tag, _failed_to_register, _by_policy_unregistrable)
 COPY_IMAGE = Scenario("by CopyImage", _tag, _delivered, _by_copy_image)
 COPY_IMAGE_CANCELLED = Scenario("by CopyImage, cancelled", _tag_and_cancel, _cancelled, _by_slow_copy_image)
+NAMED = Scenario("named by a parameter", _tag, _named, _with_pointer)
+UNNAMED = Scenario("named and withdrawn", _name_and_untag, _unnamed, _sharing_with_pointer)
 BETWEEN = Scenario("by way of the hub", _tag, _delivered_abroad, _between)
 
 MODES = {
@@ -299,5 +361,7 @@ MODES = {
         COPY_IMAGE,
         COPY_IMAGE_CANCELLED,
         BETWEEN,
+        NAMED,
+        UNNAMED,
     )
 }

@@ -17,10 +17,12 @@ RUN = 400
 
 CHANGES = frozenset(
     {
+        "AddTagsToResource",
         "CopyImage",
         "CopySnapshot",
         "CreateGrant",
         "CreateTags",
+        "DeleteParameter",
         "DeleteSnapshot",
         "DeregisterImage",
         "EnableImageDeprecation",
@@ -28,6 +30,7 @@ CHANGES = frozenset(
         "ModifyImageAttribute",
         "ModifySnapshotAttribute",
         "PutKeyPolicy",
+        "PutParameter",
         "RegisterImage",
         "RevokeGrant",
     }

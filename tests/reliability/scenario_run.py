@@ -23,6 +23,8 @@ MOST_FAILED = 3
 """No invocation fails that no plan ordered to; after so many the run is stopped."""
 OVERDUE = 15 * 60
 """Seconds after which somebody must have looked at what is due, also if the look was killed twice."""
+SOON = 12 * HOUR
+"""What is due later than in so many seconds is no work of the run: a pointer looks once a day."""
 AFTERMATH = 240
 """Seconds for which a run is watched after its end: Lambda's second retry comes two minutes later."""
 
@@ -170,7 +172,8 @@ class ScenarioRun:
         if self._busy() or scene.record(f"promotion#{scene.image}")["state"] != "over":
             return False
         self._ended = self._ended or (scene.world.now - self._began).total_seconds()
-        return not self._wakes() and not any("due_at" in item for item in scene.items())
+        soon = scene.world.now.timestamp() + SOON
+        return not self._wakes() and not any(item.get("wake_at", soon) < soon for item in scene.items())
 
     def _wakes(self) -> bool:
         """Whether a wake is under way."""

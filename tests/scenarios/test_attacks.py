@@ -17,6 +17,7 @@ from chalicelib.sharing.share import Purpose
 from demo import stage
 from tests.scenarios.forgeries import TAGGED, Forger, Forgery, role_of
 from tests.scenarios.platform import ROOT
+from tests.scenarios.pointers import NAME, PREFIX, deploy
 from tests.scenarios.scene import (
     AUTO_SCALING,
     DEV,
@@ -204,6 +205,33 @@ def test_the_worker_uses_keys_through_ec2_alone(scene):
             for via in (f"ec2.{REGION}.amazonaws.com", f"s3.{REGION}.amazonaws.com")
         }
         assert list(allowed.values()) == [True, False], (action, key)
+
+
+def test_the_worker_reaches_no_parameter_outside_the_path_that_the_stack_names(scene):
+    """Without ParameterPrefix it can read none; with it, none whose name only looks alike."""
+    owner = scene.client("ssm", DEV)
+    others = ("/goldens/secret", "/golden", "/other/golden/x", "golden")
+    for name in (NAME, *others):
+        owner.put_parameter(Name=name, Value="theirs", Type="String")
+    ssm = entered(scene, "worker", COPIES, "ssm")
+    tags = {"ResourceType": "Parameter", "Tags": [{"Key": "a", "Value": "b"}]}
+
+    def refuses(name: str) -> None:
+        refused(ssm.get_parameter, Name=name)
+        refused(ssm.put_parameter, Name=name, Value="evil", Type="String", Overwrite=True)
+        refused(ssm.add_tags_to_resource, ResourceId=name, **tags)
+        refused(ssm.delete_parameter, Name=name)
+
+    refuses(NAME)
+    deploy(scene, PREFIX)
+    for name in others:
+        refuses(name)
+    for call in (ssm.get_parameters_by_path, ssm.describe_parameters):
+        refused(call, **({"Path": PREFIX} if call == ssm.get_parameters_by_path else {}))
+    ssm.put_parameter(Name=NAME, Value="evil", Type="String", Overwrite=True)
+    assert {name: owner.get_parameter(Name=name)["Parameter"]["Value"] for name in others} == dict.fromkeys(
+        others, "theirs"
+    )
 
 
 # --- how far ``share-worker`` reaches in the hub ---

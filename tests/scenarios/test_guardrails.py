@@ -15,6 +15,7 @@ from tests.scenarios.scene import DEV, HUB, HUB_TAG, REGION, TRIGGER, Scene
 from tests.scenarios.stolen import refused
 
 MANAGEMENT = "900000000000"
+FAMILY = "family"
 EVERYTHING = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "ec2:*", "Resource": "*"}]}
 
 
@@ -35,6 +36,7 @@ def guarded(scene: Scene) -> Scene:
     given = {
         "HubAccountId": HUB,
         "Taggers": f"arn:aws:iam::{HUB}:role/image-builder,arn:aws:iam::{HUB}:role/release-*",
+        "FamilyTagKey": FAMILY,
         "GoldenTaggers": f"arn:aws:iam::{HUB}:role/image-builder",
         "ReserveIn": ours.root,
         "Exempt": "arn:aws:iam::*:role/backup",
@@ -49,16 +51,16 @@ def tags(kind: str, **given: str) -> list[dict[str, Any]]:
     return [{"ResourceType": kind, "Tags": [{"Key": key, "Value": value} for key, value in given.items()]}]
 
 
-def ways_to_promote(scene: Scene, ec2: Any) -> dict[str, Callable[[], Any]]:
-    """Each call that adds the trigger tag to an AMI, or removes it."""
+def ways_to_tag(scene: Scene, ec2: Any, tag: str) -> dict[str, Callable[[], Any]]:
+    """Each call that adds a tag to an AMI, or removes it."""
     image, (snapshot, *_) = scene.image, scene.snapshots
     volume = [{"DeviceName": "/dev/sda1", "Ebs": {"SnapshotId": snapshot}}]
-    bears = tags("image", **{TRIGGER: DEV})
-    key = [{"Key": TRIGGER}]
+    bears = tags("image", **{tag: DEV})
+    key = [{"Key": tag}]
     return {
-        "tag": lambda: ec2.create_tags(Resources=[image], Tags=[{"Key": TRIGGER, "Value": DEV}]),
+        "tag": lambda: ec2.create_tags(Resources=[image], Tags=[{"Key": tag, "Value": DEV}]),
         "tag among others": lambda: ec2.create_tags(
-            Resources=[image], Tags=[{"Key": "a", "Value": "b"}, {"Key": TRIGGER, "Value": DEV}]
+            Resources=[image], Tags=[{"Key": "a", "Value": "b"}, {"Key": tag, "Value": DEV}]
         ),
         "untag": lambda: ec2.delete_tags(Resources=[image], Tags=key),
         "take all tags": lambda: ec2.delete_tags(Resources=[image]),
@@ -70,13 +72,15 @@ def ways_to_promote(scene: Scene, ec2: Any) -> dict[str, Callable[[], Any]]:
 
 
 def test_only_the_listed_principals_promote_and_withdraw(guarded):
-    """Neither the hub's administrators nor its root user can write or remove the tag, by any call."""
+    """Neither the hub's administrators nor its root user can write or remove the tag, or a family's, by any call."""
     for ec2 in (person(guarded, "administrator"), guarded.client("ec2")):
-        for call in ways_to_promote(guarded, ec2).values():
-            refused(call)
+        for tag in (TRIGGER, FAMILY):
+            for call in ways_to_tag(guarded, ec2, tag).values():
+                refused(call)
     assert guarded.after(600).states() == {}
 
-    person(guarded, "image-builder").create_tags(Resources=[guarded.image], Tags=[{"Key": TRIGGER, "Value": DEV}])
+    wanted = [{"Key": FAMILY, "Value": "base"}, {"Key": TRIGGER, "Value": DEV}]
+    person(guarded, "image-builder").create_tags(Resources=[guarded.image], Tags=wanted)
     guarded.run_until_over()
     assert guarded.states() == {DEV: "delivered"}
     person(guarded, "release-2").delete_tags(Resources=[guarded.image], Tags=[{"Key": TRIGGER}])

@@ -4,6 +4,7 @@ import pytest
 
 from demo import stage
 from tests.scenarios.platform import ROOT
+from tests.scenarios.pointers import FAMILY, NAME, PREFIX, notice, parameter_tags, shows, with_pointers
 from tests.scenarios.scene import DEV, GATHERING, HUB, HUB_TAG, REGION
 
 OTHER = "555555555555"
@@ -86,3 +87,27 @@ def test_one_hubs_role_does_not_let_the_other_in(scene, other):
 
     assert scene.snapshots_in(DEV) == []
     assert scene.world.shares_open() == []
+
+
+def test_the_second_hub_leaves_the_parameter_of_the_first_whichever_is_newer(scene, other):
+    """Both name it in their files, and DEV's stacks let both write it: the second one's notice has the fault."""
+    world = scene.world
+    given = {"HubAccountId": OTHER, "HubRegion": REGION, "ExternalId": SECRET, "RoleName": ROLE, "CreateKey": "false"}
+    given["ParameterPrefix"] = PREFIX
+    world.deploy(ROOT / stage.TARGET_TEMPLATE, DEV, REGION, "ami-promoter-target-of-the-other", given)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ACCESS_KEY_ID", world.accounts.root(OTHER).access_key)
+        scene.apply(TARGETS.replace("groups:", '  ssm_parameter: "/golden/{family}/current"\ngroups:'))
+    with_pointers(scene)
+    scene.client("ec2", OTHER).create_tags(Resources=[other], Tags=[{"Key": "family", "Value": FAMILY}])
+    scene.promote("")
+    first = shows(scene)
+    tag(scene, other)
+    scene.run_until(lambda: scene.notices("promotion.over", other))
+
+    sent = notice(scene, other)
+    assert (sent["hub"], sent["event"]) == (OTHER, "delivery.delivered")
+    assert sent["pointer"]["fault"]["code"] == "pointer-not-ours"
+    assert NAME in sent["pointer"]["fault"]["cure"]
+    assert shows(scene.after(25 * 3600)) == first == hubs_of(scene)[HUB]
+    assert parameter_tags(scene)[HUB_TAG] == HUB

@@ -53,10 +53,10 @@ def test_the_parameter_names_the_ami_before_the_notice_says_so(mode):
     hub = a_hub(mode)
     promote(hub, OLD)
 
-    told = notice(hub, OLD)
+    sent = notice(hub, OLD)
     assert shown(hub) == OLD
-    assert told["family"] == "base"
-    assert told["pointer"] == {
+    assert sent["family"] == "base"
+    assert sent["pointer"] == {
         "parameter": NAME,
         "image": hub.cloud.parameters[DEV, NAME].value,
         "pinned": None,
@@ -82,9 +82,9 @@ def test_a_notice_waits_until_the_new_value_was_read_back():
     hub = a_hub(checking=(300,))
     promote(hub, OLD)
 
-    told = notice(hub, OLD)
-    assert told["pointer"]["fault"] is None
-    assert told["at"] >= START + 300
+    sent = notice(hub, OLD)
+    assert sent["pointer"]["fault"] is None
+    assert sent["at"] >= START + 300
 
 
 def test_two_values_are_not_on_their_way_at_once():
@@ -114,9 +114,9 @@ def test_a_family_that_cannot_be_used_is_a_fault_and_the_ami_is_delivered():
     hub.cloud.make_image("ami-0d", {"snap-9": True}, family="no family!")
     promote(hub, "ami-0d")
 
-    told = notice(hub, "ami-0d")
-    assert told["outcome"] == "delivered"
-    assert told["pointer"]["fault"]["code"] == "family-not-usable"
+    sent = notice(hub, "ami-0d")
+    assert sent["outcome"] == "delivered"
+    assert sent["pointer"]["fault"]["code"] == "family-not-usable"
 
 
 @pytest.mark.parametrize(
@@ -128,11 +128,11 @@ def test_what_is_not_ours_stays_until_it_is_deleted(there, code):
     hub = a_hub()
     hub.cloud.parameters[DEV, NAME] = there
     promote(hub, OLD)
-    told = notice(hub, OLD)
+    sent = notice(hub, OLD)
     assert hub.cloud.parameters[DEV, NAME] == there
-    assert told["outcome"] == "delivered"
-    assert told["pointer"]["fault"]["code"] == code
-    assert "aws ssm delete-parameter" in told["pointer"]["fault"]["cure"]
+    assert sent["outcome"] == "delivered"
+    assert sent["pointer"]["fault"]["code"] == code
+    assert "aws ssm delete-parameter" in sent["pointer"]["fault"]["cure"]
 
     del hub.cloud.parameters[DEV, NAME]
     hub.run(until=hub.cloud.now + 25 * HOUR)
@@ -190,10 +190,10 @@ def test_a_value_that_parameter_store_never_takes_is_a_fault_after_a_quarter_of_
     hub = a_hub(checking=(10**8,))
     promote(hub, OLD)
 
-    told = notice(hub, OLD)
-    assert told["outcome"] == "delivered"
-    assert told["pointer"]["fault"]["code"] == "pointer-not-valid"
-    assert told["at"] < START + HOUR
+    sent = notice(hub, OLD)
+    assert sent["outcome"] == "delivered"
+    assert sent["pointer"]["fault"]["code"] == "pointer-not-valid"
+    assert sent["at"] < START + HOUR
 
 
 def calls_for_pointers(hub: Hub) -> set[int]:
@@ -232,10 +232,10 @@ def test_a_refusal_is_a_fault_of_the_pointer_and_the_ami_is_delivered(method, ki
     hub = a_hub()
     hub.gate.troubles = [PortTrouble("target.parameters", method, refusal(kind, "AccessDenied"), times=10**9)]
     promote(hub, OLD)
-    told = notice(hub, OLD)
-    assert told["outcome"] == "delivered"
-    assert told["pointer"]["fault"]["code"] == "aws-AccessDenied"
-    assert told["at"] < START + 300, "it does not wait for what another try cannot change"
+    sent = notice(hub, OLD)
+    assert sent["outcome"] == "delivered"
+    assert sent["pointer"]["fault"]["code"] == "aws-AccessDenied"
+    assert sent["at"] < START + 300, "it does not wait for what another try cannot change"
 
     hub.gate.troubles = []
     hub.run(until=hub.cloud.now + 25 * HOUR)

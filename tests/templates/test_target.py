@@ -1,9 +1,15 @@
 """The target's template."""
 
+import json
+import re
+
 import pytest
 
+from awsim.world import World
 from chalicelib.delivery import seen
+from chalicelib.delivery.template_rights import PARAMETER
 from chalicelib.sharing import key_policy
+from tests.templates.conftest import TARGET
 from tools.template_checks import problems
 
 TRUSTED = {"Role": "worker", "GrantRole": "share-worker"}
@@ -145,6 +151,58 @@ def test_only_own_copy_and_image_events_go_to_the_hubs_bus(target):
         assert [(it["Arn"], it["RoleArn"]) for it in rule["Targets"]] == [(bus, {"Fn::GetAtt": ["ForwardRole", "Arn"]})]
     [statement] = target["Resources"]["ForwardRole"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"]
     assert (statement["Action"], statement["Resource"]) == ("events:PutEvents", bus)
+
+
+def parameter_statement(target):
+    """The statement about parameters, which the template has under one condition only."""
+    policy = target["Resources"]["Role"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"]
+    [choice] = [it["Fn::If"] for it in policy if it.get("Fn::If", [""])[0] == "NamesImages"]
+    assert choice[2] == {"Ref": "AWS::NoValue"}
+    assert [it for it in policy if "ssm:" in json.dumps(it)] == [{"Fn::If": choice}]
+    return choice[1]
+
+
+def test_parameters_are_named_below_one_path_and_without_it_not_at_all(target):
+    """Four actions, no listing, in every Region of the account; a denial named tags' parameter with a second slash."""
+    statement = parameter_statement(target)
+
+    assert target["Parameters"]["ParameterPrefix"]["Default"] == ""
+    assert target["Conditions"]["NamesImages"] == {"Fn::Not": [{"Fn::Equals": [{"Ref": "ParameterPrefix"}, ""]}]}
+    assert sorted(statement["Action"]) == sorted(PARAMETER)
+    below = "arn:${AWS::Partition}:ssm:*:${AWS::AccountId}:parameter%s${ParameterPrefix}*"
+    assert [it["Fn::Sub"] for it in statement["Resource"]] == [below % "", below % "/"]
+
+
+@pytest.mark.parametrize(
+    ("prefix", "good"),
+    [
+        *dict.fromkeys(("", "/golden/", "/a/b.c_d-1/"), True).items(),
+        *dict.fromkeys(("/", "//", "golden/", "/golden", "/golden//", "/*/", "/gol*/", "/a?/"), False).items(),
+        *dict.fromkeys(("/aws/", "/SSM/x/", "/awsome/"), False).items(),
+    ],
+)
+def test_a_path_of_parameters_begins_and_ends_with_a_slash_and_has_no_wildcard(target, prefix, good):
+    """CloudFormation refuses others: one without its last slash would reach parameters beside it."""
+    assert bool(re.search(target["Parameters"]["ParameterPrefix"]["AllowedPattern"], prefix)) == good
+
+
+def test_without_the_parameter_a_stack_has_the_statements_that_it_had(target):
+    """Right for right."""
+    with World() as world:
+        given = {"HubAccountId": "1" * 12, "HubRegion": "us-east-1", "ExternalId": "an-id", "ForwardEvents": "false"}
+        for number, more in enumerate(({}, {"ParameterPrefix": "/golden/"})):
+            world.deploy(
+                TARGET,
+                "2" * 12,
+                "us-east-1",
+                f"t{number}",
+                {**given, **more, "RoleName": f"R{number}"} | ({"CreateKey": "false"} if number else {}),
+            )
+        off, on = (
+            world.iam.roles.named("2" * 12, f"R{number}").policies["ami-promoter"]["Statement"] for number in (0, 1)
+        )
+    assert "ssm" not in json.dumps(off)
+    assert [it["Sid"] for it in on if it["Sid"] not in {one["Sid"] for one in off}] == ["NameCurrentImages"]
 
 
 def test_the_key_rotates_and_outlives_the_stack(target):

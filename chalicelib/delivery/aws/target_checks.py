@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -10,7 +11,7 @@ from chalicelib.delivery.aws.iam import AwsTargetRoles
 from chalicelib.delivery.aws.target_sessions import TargetSessions
 from chalicelib.delivery.model import Delivery
 from chalicelib.delivery.seen import AllowedImages, Facet, ForwardingRule, TargetSeen, rule_names
-from chalicelib.delivery.template_rights import allowed
+from chalicelib.delivery.template_rights import allowed, parameters
 from chalicelib.engine.aws.refusals import code_of
 from chalicelib.engine.errors import Refusal, RefusalKind
 from chalicelib.engine.faults import Fault
@@ -55,12 +56,12 @@ class AwsTargetChecks:
     def _roles(self, look: _OneLook, carrier: Delivery) -> TargetSeen:
         roles = AwsTargetRoles(self._sessions, "check")
         policy = look("GetRolePolicy", lambda: roles.policy(carrier, "check"))
-        allows = allowed(policy) if policy else ()
+        rights = TargetSeen(allows=allowed(policy), parameters=parameters(policy)) if policy else TargetSeen()
         if not carrier.target.service_linked_roles:
-            return TargetSeen(allows=allows, refused=look.refused)
+            return replace(rights, refused=look.refused)
         found = look("GetRole", lambda: dict(zip(("missing", "denied"), roles.look(carrier), strict=True)))
         look.refused.update({f"GetRole {role}": why for role, why in found.get("denied", {}).items()})
-        return TargetSeen(allows=allows, missing_roles=tuple(found.get("missing", ())), refused=look.refused)
+        return replace(rights, missing_roles=tuple(found.get("missing", ())), refused=look.refused)
 
     def _forwarding(self, look: _OneLook, carrier: Delivery) -> TargetSeen:
         events = self._sessions.client("events", "check", carrier)

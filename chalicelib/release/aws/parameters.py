@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection
 from typing import Any
 
@@ -12,6 +11,7 @@ from chalicelib.engine.aws.refusals import gone
 from chalicelib.engine.aws.sessions import Sessions
 from chalicelib.images import register
 from chalicelib.images.aws.shapes import tag_list
+from chalicelib.release.aws.session_policy import policy
 from chalicelib.release.pointer import IMAGE_TYPE, Pointer, ShownParameter
 from chalicelib.release.ports import SeenParameter
 from chalicelib.targets.applied_file import Target
@@ -84,20 +84,6 @@ class AwsParameters:
             f"ami-promoter-{pointer.key.name}",
             policy(arn, pointer.parameter),
         )
-
-
-def policy(arn: str, parameter: str) -> str:
-    """Return the session policy for one parameter. ``arn``: that of all parameters there, without a name.
-
-    AWS checks the AMI with the caller's rights, hence DescribeImages [aws-facts, Added end of November 2026, VERIFIED].
-    For tags, a denial named the parameter with a second slash [pepperize/cdk-ssm-parameters-cross-region#442].
-    """
-    actions = ["ssm:GetParameter", "ssm:PutParameter", "ssm:AddTagsToResource", "ssm:DeleteParameter"]
-    statements = [
-        {"Effect": "Allow", "Action": actions, "Resource": [f"{arn}{parameter}", f"{arn}/{parameter}"]},
-        {"Effect": "Allow", "Action": "ec2:DescribeImages", "Resource": "*"},
-    ]
-    return json.dumps({"Version": "2012-10-17", "Statement": statements}, separators=(",", ":"))
 
 
 def _shown(ssm: Any, pointer: Pointer) -> ShownParameter | None:

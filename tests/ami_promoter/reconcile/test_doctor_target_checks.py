@@ -52,6 +52,17 @@ def test_a_target_that_is_well():
     assert "on, under alias/mine" in copying["settings"]["what"]
 
 
+def test_a_target_whose_stack_lets_no_parameter_be_written():
+    """It is said with the stack's parameter; without the setting, or where the policy cannot be read, nothing is."""
+    named = replace(TARGET, ssm_parameter="/golden/{family}/current")
+    lacks, has = found(named)["parameter"], found(named, replace(WELL, parameters=("/golden/*",)))["parameter"]
+
+    assert (lacks["passed"], "ParameterPrefix=/golden/" in lacks["cure"]) == (False, True)
+    assert (has["passed"], has["cure"]) == (True, "")
+    assert "parameter" not in found()
+    assert "parameter" not in found(named, replace(WELL, refused={"GetRolePolicy": DENIED}))
+
+
 @pytest.mark.parametrize(
     ("call", "check", "target"),
     [

@@ -1,0 +1,19 @@
+"""The session policy under which a pointer's worker enters a target; `check-assumptions.sh` asks AWS with it, too."""
+
+from __future__ import annotations
+
+import json
+
+
+def policy(arn: str, parameter: str) -> str:
+    """Return the session policy for one parameter. ``arn``: that of all parameters there, without a name.
+
+    AWS checks the AMI with the caller's rights, hence DescribeImages [aws-facts, Added end of November 2026, VERIFIED].
+    For tags, a denial named the parameter with a second slash [pepperize/cdk-ssm-parameters-cross-region#442].
+    """
+    actions = ["ssm:GetParameter", "ssm:PutParameter", "ssm:AddTagsToResource", "ssm:DeleteParameter"]
+    statements = [
+        {"Effect": "Allow", "Action": actions, "Resource": [f"{arn}{parameter}", f"{arn}/{parameter}"]},
+        {"Effect": "Allow", "Action": "ec2:DescribeImages", "Resource": "*"},
+    ]
+    return json.dumps({"Version": "2012-10-17", "Statement": statements}, separators=(",", ":"))

@@ -1,0 +1,67 @@
+"""Pointers: stacks and a targets file by which DEV's parameters name the current AMIs of their families."""
+
+from typing import Any
+
+from demo import stage
+from tests.scenarios.platform import ROOT
+from tests.scenarios.scene import DEV, HUB, REGION, TEST, Scene
+
+PREFIX, FAMILY = "/golden/", "base"
+NAME = f"{PREFIX}{FAMILY}/current"
+FILE = """\
+defaults:
+  external_id: {external_id}
+  mode: {mode}
+  service_linked_roles: []
+groups:
+  default: ["{dev}"]
+  dev: ["{dev}", "{test}"]
+accounts:
+  "{dev}": {{ssm_parameter: "/golden/{{family}}/current"}}
+"""
+RESOLVED = f"resolve:ssm:{NAME}"
+
+
+def deploy(scene: Scene, prefix: str = PREFIX, **more: str) -> None:
+    """Update DEV's stack, so that its copy role may write below a path."""
+    given = {"HubAccountId": HUB, "HubRegion": REGION, "ExternalId": stage.EXTERNAL_ID, "ParameterPrefix": prefix}
+    given |= more
+    scene.world.deploy(ROOT / stage.TARGET_TEMPLATE, DEV, REGION, "ami-promoter-target", given)
+
+
+def with_pointers(scene: Scene, mode: str = "copy") -> None:
+    """Apply the file, update DEV's stack, and give the AMI its family."""
+    scene.apply(FILE.format(external_id=stage.EXTERNAL_ID, mode=mode, dev=DEV, test=TEST))
+    scene.launches |= {DEV, TEST} if mode == "share" else set()
+    deploy(scene)
+    scene.tag(FAMILY, key="family")
+
+
+def successor(scene: Scene, name: str = "golden-2026-02", **rest: Any) -> str:
+    """Make a newer AMI of the family."""
+    scene.wait(60)
+    return scene.seed(name, tags={"family": FAMILY}, **rest)
+
+
+def parameter(scene: Scene, name: str = NAME) -> dict[str, Any]:
+    """``ssm get-parameter`` in DEV; empty if there is none."""
+    ssm = scene.client("ssm", DEV)
+    found = ssm.get_parameters(Names=[name])["Parameters"]
+    return found[0] if found else {}
+
+
+def parameter_tags(scene: Scene) -> dict[str, str]:
+    """Tags of the parameter."""
+    found = scene.client("ssm", DEV).list_tags_for_resource(ResourceType="Parameter", ResourceId=NAME)["TagList"]
+    return {tag["Key"]: tag["Value"] for tag in found}
+
+
+def shows(scene: Scene) -> str:
+    """The AMI that the parameter names; "" if there is none."""
+    return parameter(scene).get("Value", "")
+
+
+def notice(scene: Scene, image: str = "") -> dict[str, Any]:
+    """The last notice of DEV's delivery of an AMI."""
+    *_, last = (one for one in scene.notices(image=image or scene.image) if one.get("account") == DEV)
+    return last

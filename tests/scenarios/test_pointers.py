@@ -1,0 +1,228 @@
+"""The parameter of a family in a target names its current AMI, so that a launch template can resolve it."""
+
+import pytest
+
+from tests.scenarios.failures import deny
+from tests.scenarios.platform import doctor, pace
+from tests.scenarios.pointers import (
+    FAMILY,
+    NAME,
+    RESOLVED,
+    deploy,
+    notice,
+    parameter,
+    parameter_tags,
+    shows,
+    successor,
+    with_pointers,
+)
+from tests.scenarios.scene import DEV, HOUR, HUB, HUB_TAG, REGION, TEST
+from tests.scenarios.stolen import COPIES
+
+SOURCE_TAG = "ami-promoter:source-image"
+
+
+def a_day_later(scene):
+    """Let the time pass in which a pointer has looked again by itself, and written; discovery runs seldom meanwhile."""
+    pace(scene, "discover", 12 * 60)
+    scene.wait(25 * HOUR)
+
+
+def current(scene, image=""):
+    """The AMI to launch in DEV: its own copy, or the hub's."""
+    return scene.delivery_record(DEV, image).get("image", {}).get("id") or image or scene.image
+
+
+@pytest.mark.parametrize("mode", ["copy", "share"])
+def test_the_parameter_names_the_ami_before_its_notice_says_so_and_follows_the_newer_one(scene, mode):
+    """Value, data type and tags; the family's next AMI takes the same parameter, and it keeps the hub's tags."""
+    with_pointers(scene, mode)
+    written = []
+    scene.world.gateway.after.append(lambda call: call.operation == "Publish" and written.append(shows(scene)))
+    ended = "shared" if mode == "share" else "delivered"
+    for image in (scene.image, successor(scene)):
+        scene.promote("", image)
+        sent = notice(scene, image)
+        there = current(scene, image)
+        assert (sent["event"], sent["image"], sent["family"]) == (f"delivery.{ended}", there, FAMILY)
+        assert sent["pointer"] == {"parameter": NAME, "image": there, "fault": None}
+        assert there in written
+        assert (parameter(scene)["Value"], parameter(scene)["DataType"]) == (there, "aws:ec2:image")
+        assert parameter_tags(scene) == {HUB_TAG: HUB, SOURCE_TAG: image}
+    assert parameter(scene)["Version"] == 2
+    scene.assert_invariants()
+
+
+def test_an_older_ami_that_is_promoted_later_leaves_the_parameter(scene):
+    """It is delivered, and its notice says which AMI the parameter names."""
+    with_pointers(scene)
+    newer = successor(scene)
+    scene.promote("", newer)
+    scene.promote("")
+
+    assert shows(scene) == current(scene, newer)
+    assert notice(scene)["pointer"] == {"parameter": NAME, "image": current(scene, newer), "fault": None}
+    assert len(scene.calls("PutParameter")) == 1
+
+
+@pytest.mark.parametrize("mode", ["copy", "share"])
+def test_a_launch_template_that_resolves_the_parameter_launches_what_is_current(scene, mode):
+    """Made once by the target's administrator, it never changes."""
+    with_pointers(scene, mode)
+    scene.promote("")
+    ec2 = scene.client("ec2", DEV)
+    data = {"ImageId": RESOLVED, "InstanceType": "t3.micro"}
+    ec2.create_launch_template(LaunchTemplateName="fleet", LaunchTemplateData=data)
+    for image in (scene.image, successor(scene)):
+        scene.promote("", image)
+        (made,) = ec2.run_instances(LaunchTemplate={"LaunchTemplateName": "fleet"}, MinCount=1, MaxCount=1)["Instances"]
+        assert made["ImageId"] == current(scene, image)
+        assert scene.launch(DEV, RESOLVED) == ""
+
+
+def test_a_notice_waits_for_a_slow_validation_and_two_amis_at_once_end_at_the_newer(scene):
+    """AWS answers long before it shows the value, and meanwhile refuses another."""
+    with_pointers(scene)
+    scene.world.ssm.validation = 240
+    newer = successor(scene)
+    scene.tag("")
+    scene.tag("", newer)
+    scene.run_until_over()
+    scene.run_until_over(newer)
+
+    assert shows(scene) == current(scene, newer)
+    assert notice(scene, newer)["pointer"] == {"parameter": NAME, "image": current(scene, newer), "fault": None}
+    assert len(scene.calls("PutParameter")) <= 2
+    scene.assert_invariants()
+
+
+def test_a_value_that_aws_never_shows_is_a_fault_of_the_pointer_and_not_of_the_delivery(scene):
+    """The daily look tries again."""
+    with_pointers(scene)
+    scene.world.ssm.validation = 20 * 60
+    assert scene.promoted("") == {DEV: "delivered"}
+    assert notice(scene)["pointer"]["fault"]["code"] == "pointer-not-valid"
+    assert notice(scene)["pointer"]["image"] is None
+
+    a_day_later(scene)
+    assert shows(scene) == current(scene)
+    scene.assert_invariants()
+
+
+@pytest.mark.parametrize("data_type", ["aws:ec2:image", "text"])
+def test_a_value_that_is_not_ours_stays_until_a_person_deletes_it(scene, data_type):
+    """The AMI is delivered, and the notice has the command that helps; within a day the parameter is written."""
+    with_pointers(scene)
+    theirs = scene.world.ec2.seed_image(DEV, REGION, name="theirs")
+    ssm = scene.client("ssm", DEV)
+    ssm.put_parameter(Name=NAME, Value=theirs, Type="String", DataType=data_type)
+    scene.wait(30)
+    assert scene.promoted("") == {DEV: "delivered"}
+
+    fault = notice(scene)["pointer"]["fault"]
+    assert fault["code"] == {"text": "pointer-other-type"}.get(data_type, "pointer-not-ours")
+    assert f"aws ssm delete-parameter --name {NAME}" in fault["cure"]
+    assert shows(scene) == theirs
+    ssm.delete_parameter(Name=NAME)
+    a_day_later(scene)
+    assert shows(scene) == current(scene)
+
+
+@pytest.mark.parametrize("mode", ["copy", "share"])
+@pytest.mark.parametrize("prefix", ["", "/other/"])
+def test_without_the_right_the_ami_is_delivered_and_doctor_and_notice_say_which_stack_to_update(scene, mode, prefix):
+    """The stack has no ParameterPrefix, or another one."""
+    with_pointers(scene, mode)
+    deploy(scene, prefix)
+    scene.promote("")
+    fault = notice(scene)["pointer"]["fault"]
+    assert (fault["code"], scene.delivery_state(DEV)) == (
+        "aws-AccessDeniedException",
+        {"copy": "delivered", "share": "shared"}[mode],
+    )
+    assert "deploy/target.yaml" in fault["cure"]
+    assert "ParameterPrefix=/golden/" in fault["cure"]
+    assert f"`ami-promoter retry {scene.image} --account {DEV}`" in fault["cure"]
+    assert "tag the AMI again" not in fault["cure"]
+    finding = doctor(scene)[DEV, "parameter"]
+    assert (finding["passed"], "ParameterPrefix=/golden/" in finding["cure"]) == (False, True)
+    assert (DEV, "template") not in doctor(scene)
+
+    deploy(scene)
+    assert doctor(scene) == {}
+    a_day_later(scene)
+    assert shows(scene) == current(scene)
+
+
+def test_a_denial_by_anothers_policy_names_that_policy(scene):
+    """A stack with the parameter would not help there."""
+    with_pointers(scene)
+    deny(scene, DEV, "ssm:*")
+    assert scene.promoted("") == {DEV: "delivered"}
+
+    cure = notice(scene)["pointer"]["fault"]["cure"]
+    assert "A policy on the role itself denies it" in cure
+    assert "ParameterPrefix" not in cure
+    assert "tag the AMI again" not in cure
+    assert f"`ami-promoter retry {scene.image} --account {DEV}`" in cure
+
+
+def test_a_session_that_cannot_describe_images_is_a_fault_of_the_pointer(scene):
+    """AWS checks a value with the caller's rights. It refuses the call by no error, and never shows the value."""
+    with_pointers(scene)
+    scene.world.ssm.validation = 30
+    written = scene.world.gateway.after
+    written.append(lambda call: call.operation == "PutParameter" and deny(scene, DEV, "ec2:DescribeImages"))
+    assert scene.promoted("") == {DEV: "delivered"}
+
+    assert notice(scene)["pointer"]["fault"]["code"] == "aws-UnauthorizedOperation"
+    assert shows(scene) == ""
+
+
+def test_a_shared_ami_that_is_withdrawn_gives_way_to_the_one_before_and_the_last_takes_the_parameter_along(scene):
+    """The share never waits for its pointer."""
+    with_pointers(scene, "share")
+    scene.promote("")
+    newer = successor(scene)
+    scene.promote("", newer)
+    scene.untag(newer)
+    scene.run_until(lambda: shows(scene) == scene.image, 20 * 60)
+    assert scene.launchable_by(newer) == set()
+
+    scene.untag()
+    scene.run_until(lambda: not parameter(scene), 20 * 60)
+    assert scene.world.shares_open() == []
+    scene.assert_invariants()
+
+
+def test_with_everything_off_no_call_right_or_statement_is_there(scene):
+    """Neither a file without the setting nor an AMI without the tag makes a call; the stack has no right."""
+    scene.tag(FAMILY, key="family")
+    scene.promote("dev")
+    assert notice(scene)["pointer"] is None
+    with_pointers(scene)
+    image = scene.seed("golden-without-family")
+    scene.promote("dev", image)
+    assert scene.states(image) == {DEV: "delivered", TEST: "delivered"}
+
+    assert [call.operation for call in scene.world.calls if call.service == "ssm" and call.caller.function] == []
+    assert [item["pk"] for item in scene.items() if item["pk"].startswith("pointer#")] == []
+    plain = scene.world.iam.roles.named(TEST, COPIES).policies["ami-promoter"]
+    assert "ssm:" not in str(plain)
+
+
+def test_a_dispute_with_a_person_moves_nothing_twice(scene):
+    """A person writes another AMI over it: that stays, until an AMI of the family is there again."""
+    with_pointers(scene)
+    scene.promote("")
+    theirs = scene.world.ec2.seed_image(DEV, REGION, name="theirs")
+    ssm = scene.client("ssm", DEV)
+    ssm.put_parameter(Name=NAME, Value=theirs, Type="String", DataType="aws:ec2:image", Overwrite=True)
+    newer = successor(scene)
+    scene.promote("", newer)
+    assert shows(scene) == theirs
+    assert notice(scene, newer)["pointer"]["fault"]["code"] == "pointer-not-ours"
+
+    ssm.put_parameter(Name=NAME, Value=current(scene), Type="String", DataType="aws:ec2:image", Overwrite=True)
+    a_day_later(scene)
+    assert shows(scene) == current(scene, newer)
