@@ -1,0 +1,94 @@
+"""What people see of a family's parameter: before the promotion, afterwards, with a fault, and when it is cured."""
+
+import json
+
+import pytest
+
+from tests.scenarios.pointers import FAMILY, NAME, shows, successor, with_pointers
+from tests.scenarios.scene import DEV, HOUR, REGION, TEST
+
+ELSEWHERE = "ami-0fffffffffffffff0"
+
+
+def pointer(scene, image=""):
+    """DEV's pointer as ``status --json`` shows it."""
+    _, out, _ = scene.cli("status", image or scene.image, "--json")
+    (one,) = [one for one in json.loads(out)["promotion"]["deliveries"] if one["account"] == DEV]
+    return one["pointer"]
+
+
+def test_plan_says_what_status_shows_afterwards(scene):
+    """The parameter that moves, or that names a newer AMI; `where` prints what it names, for a person and a script."""
+    with_pointers(scene)
+    newer = successor(scene)
+    assert f"family {FAMILY}, parameter {NAME}: It will name this AMI." in scene.said("plan", "dev")[1]
+    scene.promote("dev", newer)
+    status, out, _ = scene.cli("plan", scene.image, "dev", "--json")
+    planned = {one["account"]: one["pointer"] for one in json.loads(out)["targets"]}
+    scene.promote("dev")
+
+    made = shows(scene)
+    assert status == 0
+    assert planned == {DEV: {"parameter": NAME, "image": made, "why": planned[DEV]["why"]}, TEST: None}
+    assert planned[DEV]["why"] == f"It names {made} from {newer}, which is newer." == pointer(scene)["why"]
+    assert (pointer(scene, newer)["image"], pointer(scene, newer)["why"]) == (made, "")
+    assert scene.cli("where", "--family", FAMILY, "--ids")[1] == f"{DEV} {REGION} {made}\n"
+    assert scene.cli("where", "--family", FAMILY, "--json")[0] == 0
+    assert scene.cli("where", newer, "--json")[0] == 0
+    assert [line.split()[-1] for line in scene.cli("where", newer)[1].splitlines()[1:]] == ["CURRENT", "yes", "-"]
+    assert "no parameter" in scene.cli("where", "--family", "none")[2]
+
+
+@pytest.mark.parametrize("words", [("retry", "AMI"), ("retry", "AMI", "--account", DEV)])
+def test_a_fault_stays_visible_until_the_parameter_is_right(scene, words):
+    """Somebody's value stays; after it was deleted, `retry` brings the right one within a minute, not within a day."""
+    with_pointers(scene)
+    ssm = scene.client("ssm", DEV)
+    ssm.put_parameter(Name=NAME, Value=ELSEWHERE, Type="String")
+    scene.promote("dev")
+    for shown in ((), ("--failed",), (scene.image,), (scene.image, "--failed")):
+        said = " ".join(scene.cli("status", *shown)[1].split())
+        assert f"parameter {NAME}: It has the data type text" in said, shown
+        assert f"`aws ssm delete-parameter --name {NAME}`" in said, shown
+    scene.wait(2 * HOUR)
+    assert pointer(scene)["fault"]["code"] == "pointer-other-type"
+
+    ssm.delete_parameter(Name=NAME)
+    status, out, _ = scene.cli(*(scene.image if word == "AMI" else word for word in words), "--json")
+    scene.wait(60)
+
+    assert (status, json.loads(out)["pointers"]) == (0, [{"account": DEV, "region": REGION, "parameter": NAME}])
+    assert pointer(scene)["fault"] is None
+    assert shows(scene) == pointer(scene)["image"]
+    assert "with a fault" not in scene.cli("status")[1]
+    scene.assert_invariants()
+
+
+def test_retry_in_a_named_account_makes_a_deleted_parameter_again(scene):
+    """The hub knows of no fault; the tag may be gone by then."""
+    with_pointers(scene)
+    scene.promote("dev")
+    scene.client("ssm", DEV).delete_parameter(Name=NAME)
+    scene.cli("cancel", scene.image)
+    scene.wait(HOUR)
+    assert scene.cli("retry", scene.image)[0] == 1
+
+    assert scene.cli("retry", scene.image, "--account", DEV)[0] == 0
+    scene.wait(60)
+
+    assert shows(scene) == pointer(scene)["image"]
+
+
+def test_the_report_shows_what_the_parameter_names(scene, tmp_path):
+    """For the family of the tag, in place of what was delivered last."""
+    with_pointers(scene)
+    newer = successor(scene)
+    scene.promote("dev", newer)
+    scene.promote("dev")
+
+    scene.cli("report", "-o", str(tmp_path / "page.html"))
+
+    page = (tmp_path / "page.html").read_text()
+    assert f"{FAMILY}: current image by target" in page
+    assert page.count(shows(scene)) >= 1
+    assert f"{NAME}</code> names it" in page
