@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from tests.scenarios.pointers import FAMILY, NAME, shows, successor, with_pointers
+from demo import stage
+from tests.scenarios.pointers import FAMILY, FILE, NAME, shows, successor, with_pointers
 from tests.scenarios.scene import DEV, HOUR, REGION, TEST
 
 ELSEWHERE = "ami-0fffffffffffffff0"
@@ -92,3 +93,16 @@ def test_the_report_shows_what_the_parameter_names(scene, tmp_path):
     assert f"{FAMILY}: current image by target" in page
     assert page.count(shows(scene)) >= 1
     assert f"{NAME}</code> names it" in page
+
+
+def test_an_approver_sees_the_family(scene):
+    """Though no tag of the source arrives there: the parameter would name the AMI all the same."""
+    with_pointers(scene)
+    text = FILE.format(external_id=stage.EXTERNAL_ID, mode="copy", dev=DEV, test=TEST)
+    scene.apply(text.replace("ssm_parameter:", "approval: required, ssm_parameter:"))
+    scene.tag("dev")
+    scene.wait(120)
+    status, out, _ = scene.cli("approve", scene.image, "--dry-run", "--json")
+    (arrives,) = json.loads(out)["arrives"]
+    assert (status, arrives["family"], arrives["tags"]) == (0, FAMILY, {})
+    assert f"family: {FAMILY}" in scene.said("approve", "--dry-run")[1]
