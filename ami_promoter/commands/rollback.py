@@ -20,13 +20,12 @@ from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.alike import groups, named
 from ami_promoter.terminal.output import Folded
 from ami_promoter.terminal.report import Report
-from ami_promoter.verbs import AMI, PLACE, WHY, Matching, VerbCaller, verb
+from ami_promoter.verbs import AMI, FAMILY, PLACE, WHY, Matching, VerbCaller, verb
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.places import Place
 from chalicelib.release.current import Release
 from chalicelib.release.pointer import Pointer
 
-FAMILY = Matching("family", "[A-Za-z0-9._-]{1,64}", "1 to 64 letters, digits, `.`, `_` or `-`")
 GROUP = Matching("group", "[A-Za-z][A-Za-z0-9._-]{0,62}", "a group's name")
 PRINTS = js.thing(
     family=js.text("the family"),
@@ -75,9 +74,11 @@ def rollback(
 ) -> Report:
     """Move the parameters of a family back to an earlier AMI, and hold them there until --lift.
 
-    Newer AMIs are delivered, but do not move these parameters; their notices say so. Without --group and --account, in
-    all targets. Asks before it does so; without a terminal, --yes is needed.
+    Newer AMIs are delivered, but do not move these parameters; their notices say so. Asks before it does so; without a
+    terminal, --yes is needed.
     """
+    if not group and not places:
+        raise click.UsageError("Name targets: `--group NAME`, or `--account ID`.")
     if to and lift:
         raise click.UsageError("--to and --lift exclude each other.")
     connection = caller.connect()
