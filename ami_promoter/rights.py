@@ -105,7 +105,7 @@ TAGGER = READ_ONLY | TAG | UNTAG
 APPROVER = READ_ONLY | APPROVE
 """The approver; the right to tag must be another person's."""
 
-_OPERATORS = ("departures", "switches", "targets", "targets#*", "withdrawals")
+_OPERATORS = ("departures", "pins", "switches", "targets", "targets#*", "withdrawals")
 """Partitions that an operator may write in the operators' table: all but the approvals."""
 
 _INDEXES = ("account", "image")

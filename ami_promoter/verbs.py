@@ -127,6 +127,8 @@ TABLE = Matching("name", "[A-Za-z0-9_.-]{3,247}", "a table's name: 3 to 247 lett
 VALUE = Matching("value", "(?s).{0,256}", "group names and account ids, at most 256 characters")
 PLACE = Matching("account", "[0-9]{12}(/[a-z0-9-]+)?", "an account's id, or ACCOUNT/REGION")
 DIGEST = Matching("digest", "[0-9a-f]{12,32}", "a digest: 12 to 32 hexadecimal digits")
+FAMILY = Matching("family", "[A-Za-z0-9._-]{1,64}", "1 to 64 letters, digits, `.`, `_` or `-`")
+WHY = Matching("text", "(?s).{1,500}", "a text of 1 to 500 characters")
 TAG_KEY = Matching("key", "(?!aws:).{1,127}", "a tag's key")
 
 region_option = click.option(
@@ -169,6 +171,7 @@ AT_THE_HUB = (region_option, profile_option, table_option, hub_account_option, j
 
 SECTIONS: Mapping[str, Sequence[str]] = {
     "Promote": ("plan", "promote", "approve", "wait", "retry", "withdraw", "cancel"),
+    "Take back": ("recall", "rollback"),
     "Follow": ("status", "history", "where", "resolve", "report"),
     "Check": ("doctor", "verify", "reconcile", "key-policy"),
     "Targets": ("targets", "members"),

@@ -9,11 +9,10 @@ from ami_promoter.rights import READ, SWITCH
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.exits import Exit
 from ami_promoter.terminal.report import Report
-from ami_promoter.verbs import Matching, VerbCaller, verb
+from ami_promoter.verbs import WHY, VerbCaller, verb
 
 WHAT_IT_MEANS = "Nothing new starts; running deliveries continue. `ami-promoter resume` ends the pause."
 PRINTS = js.thing(**js.HUB, changed=js.flag("whether this command changed the switch"), paused=pause_switch.SCHEMA)
-WHY = Matching("text", "(?s).{1,500}", "a text of 1 to 500 characters")
 
 
 @verb("pause", needs=READ | SWITCH, prints=PRINTS, never=(Exit.FAULT,))

@@ -19,7 +19,7 @@ from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.alike import groups
 from ami_promoter.terminal.output import Folded, Whole, cell, state, table
 from ami_promoter.terminal.report import Report
-from ami_promoter.verbs import AMI, Matching, VerbCaller, ami_argument, verb
+from ami_promoter.verbs import AMI, FAMILY, Matching, VerbCaller, ami_argument, verb
 from chalicelib.delivery.tracked import TrackedDelivery
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.places import Place
@@ -57,7 +57,6 @@ WHERE = js.thing(
     ),
 )
 PRINTS = js.some_of(WHERE, *WHERE["properties"])
-FAMILY = Matching("family", "[A-Za-z0-9._-]{1,64}", "1 to 64 letters, digits, `.`, `_` or `-`")
 TARGET = Matching(
     "target",
     "[0-9]{12}(/[a-z0-9-]+)?|[A-Za-z][A-Za-z0-9._-]{0,62}",

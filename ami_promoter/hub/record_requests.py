@@ -13,7 +13,7 @@ from chalicelib.engine import addresses
 from chalicelib.engine.ports import MadeDue
 from chalicelib.engine.store.records import DynamoRecords
 from chalicelib.engine.store.table import Table
-from chalicelib.promotion.machine import WITHDRAW
+from chalicelib.promotion.machine import RECALL, WITHDRAW
 
 
 def look_again(connection: Connection, ami: str, place: str = "") -> bool:
@@ -70,14 +70,29 @@ def withdraw(connection: Connection, ami: str, value: str) -> None:
     """
     now, stamp = int(connection.now()), str(time.time_ns())
     with connection.telling("asking the service to withdraw (run the command again)"):
-        standing = addresses.standing(ami)
-        table = Table(connection.dynamodb, connection.table)
-        given = {":at": stamp, ":kind": "standing", ":none": 0}
-        fresh = "kind = if_not_exists(kind, :kind), episode = if_not_exists(episode, :none)"
-        table.update(standing, f"SET withdrawn = :at, {fresh}", given)
+        _mark(connection, ami, stamp)
         asked = {WITHDRAW: stamp, "seen": f"{stamp}:{value}"}
         _records(connection).make_due(addresses.promotion(ami), now, asked)
     wake(connection, [addresses.promotion(ami)])
+
+
+def recall(connection: Connection, ami: str, *, lifted: bool) -> None:
+    """Make an AMI's promotion, and the pass over standing shares, read the recall; a lift tries again what failed."""
+    now, stamp = int(connection.now()), str(time.time_ns())
+    with connection.telling("asking the service to look at the recall (run the command again)"):
+        _mark(connection, ami, stamp)
+        asked = {RECALL: stamp, **({"retry": f"{stamp}:"} if lifted else {})}
+        known = _records(connection).make_due(addresses.promotion(ami), now, asked)
+    if known is not MadeDue.NONE:
+        wake(connection, [addresses.promotion(ami)])
+
+
+def _mark(connection: Connection, ami: str, stamp: str) -> None:
+    """Mark the AMI for the pass over standing shares."""
+    table = Table(connection.dynamodb, connection.table)
+    given = {":at": stamp, ":kind": "standing", ":none": 0}
+    fresh = "kind = if_not_exists(kind, :kind), episode = if_not_exists(episode, :none)"
+    table.update(addresses.standing(ami), f"SET withdrawn = :at, {fresh}", given)
 
 
 def accept(connection: Connection, deliveries: Iterable[str], image: str) -> None:

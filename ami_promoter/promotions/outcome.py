@@ -13,7 +13,7 @@ from chalicelib.promotion.model import MOST_FAULTS
 from chalicelib.targets.withdrawals import covering
 
 GOOD = ("delivered", "shared")
-STOPPED = ("cancelled", "withdrawn")
+STOPPED = ("cancelled", "withdrawn", "recalled")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,8 @@ def _ended(data: Mapping[str, Any], named: Sequence[Mapping[str, Any]]) -> Outco
     if stopped:
         by = sorted({who for one in stopped if (who := covering(data["withdrawn"], place_of(one))) is not None})
         operators = f" Withdrawn by {', '.join(by)}." if by else ""
-        what = f"{_of(stopped, named)} {'was' if len(stopped) == 1 else 'were'} cancelled or withdrawn.{operators}"
+        was = "was" if len(stopped) == 1 else "were"
+        what = f"{_of(stopped, named)} {was} cancelled, withdrawn or recalled.{operators}"
         return Outcome(Exit.CANCELLED, what)
     if not named:
         return Outcome(Exit.CANCELLED, data["why"] or "The value names no target.")

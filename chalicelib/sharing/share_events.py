@@ -171,7 +171,8 @@ def _unchanged(_event: object, share: Share, _now: int) -> Share:
 
 
 def _opened(event: ShareOpened, share: Share, now: int) -> Share:
-    return OPEN(share, now, opened_at=now, grant_id=event.grant_id, together=0, waits_for=None)
+    grant_id = event.grant_id if share.intended_at else ""  # of a damaged share an earlier grant may be open beside it
+    return OPEN(share, now, opened_at=now, grant_id=grant_id, together=0, waits_for=None)
 
 
 def _refused(event: ShareRefused, share: Share, now: int) -> Share:

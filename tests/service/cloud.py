@@ -878,9 +878,8 @@ class FakeKeyGrants(OfCloud):
     batch = 1
 
     def showing(self, resource, shares):
-        key = resource.split("#")[2]
         shown = self._cloud.look().grants
-        return frozenset(s.share_name for s in shares if (key, grant_name(s)) in shown)
+        return frozenset(share.share_name for share in shares if self._of(resource, share, shown))
 
     def open(self, resource, shares):
         for share in shares:
@@ -889,7 +888,16 @@ class FakeKeyGrants(OfCloud):
 
     def close(self, resource, shares):
         for share in shares:
-            self._cloud.revoke(resource.split("#")[2], grant_name(share))
+            for place in self._of(resource, share, frozenset(self._cloud.grants)):
+                self._cloud.revoke(*place)
+
+    def _of(self, resource, share, grants):
+        """The grants that are a share's: by its id if that is known, else by its name."""
+        own = f"{share.account}/" if resource.startswith("resource#role#") else ""
+        on_key = [(key, name) for key, name in grants if key == resource.split("#")[2] and name.startswith(own)]
+        if share.grant_id:
+            return [place for place in on_key if f"id-{place[1]}" == share.grant_id]
+        return [place for place in on_key if grant_names.is_named_for(share, place[1].removeprefix(own), REGION)]
 
 
 class FakeRoleGrants(FakeKeyGrants):

@@ -140,7 +140,7 @@ HELD, UNHELD = tuple(MODES), ("grants", "policy")
 """The modes in which a share is damaged while it is held, and while nobody holds it."""
 
 
-@pytest.mark.parametrize(("mode", "kind"), list(zip(itertools.cycle(HELD), FEW, strict=False)))
+@pytest.mark.parametrize(("mode", "kind"), [*zip(itertools.cycle(HELD), FEW, strict=False), ("grants", "all is gone")])
 def test_whatever_of_a_share_is_damaged_nothing_stays_open_unnoticed(stores, mode, kind):
     """Also while a delivery holds it."""
     damaged_while_held(stores, mode, kind)

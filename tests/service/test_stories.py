@@ -222,3 +222,17 @@ def test_a_file_that_loses_an_account_between_a_look_and_its_call_closes_what_wa
     assert world.cloud.permissions == set()
     assert world.cloud.grants == {}
     world.end()
+
+
+@pytest.mark.parametrize("value", ["default", "200000000001"])
+def test_an_approval_that_does_not_count_keeps_no_delivery_waiting_whose_source_is_gone(value):
+    """It is approved for a month, and its source is deregistered before it has seen that."""
+    world = ModelWorld(WorldSetup(approval="required"))
+    world.tag(0, "default")
+    world.wait(120)
+    world.approve_some(0, 30 * 24 * HOUR)
+    world.deregister_source(0)
+    world.tag(0, value)
+
+    assert world.after(2 * HOUR).outcomes() == {("ami-0a", world.account(0)): "failed"}
+    world.end()

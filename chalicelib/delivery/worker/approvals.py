@@ -62,20 +62,24 @@ class LiveApprovals:
             return ApprovalSeen(changed=True)
         given = self._targets.approvals(delivery.ami, [place]).get(place, ())
         if all(self._clock() >= one.until for one in given):
-            return ApprovalSeen(gone=not self._entitlements.shows(delivery.ami))
+            return self._none(delivery)
         _, entitled = self._entitlements.now(delivery.ami)
         if isinstance(entitled, Fault):
             raise Refusal(RefusalKind.THROTTLED, entitled)
         live = entitled.targets.get(place)
         if live is None:  # the promotion and the pass over standing shares end a delivery that is no longer named
-            return ApprovalSeen()
+            return self._none(delivery)
         source = self._last_source(delivery.ami) or delivery.source
         examined = ExaminedSource(source_image(self._records, delivery.ami, source, delivery.key))
         wanted = approvals.digest_of(delivery.ami, examined, entitled.value, live)
         approved = approvals.allowing(given, wanted, self._clock())
         if approved is None:
-            return ApprovalSeen()
+            return self._none(delivery)
         return ApprovalSeen(approved.by, changed=of_delivery(live) != of_delivery(delivery.target), source=source)
+
+    def _none(self, delivery: Delivery) -> ApprovalSeen:
+        """Return that no approval counts; an AMI that is gone will get none."""
+        return ApprovalSeen(gone=not self._entitlements.shows(delivery.ami))
 
     def source_gone(self, delivery: Delivery) -> Fault | None:
         """Return that EC2 shows no source AMI that can be used; one look is weak evidence. May raise Refusal."""

@@ -211,7 +211,7 @@ class TargetsTable:
         """Read a pin."""
         item = self._get(*pin_of(account, region, parameter))
         try:
-            return None if item is None else recalls.read_pin(item.get("body", {}).get("S"))
+            return recalls.read_pin(item["body"].get("S")) if item and "body" in item else None
         except ValueError as error:
             what, cure = f"Its pin cannot be read: {error}.", "`ami-promoter rollback --lift`, and roll back again."
             fault = Fault("pin-damaged", f"account {account}, {region}, parameter {parameter}", what, cure)

@@ -1,0 +1,148 @@
+"""The verb ``recall``: takes one AMI back everywhere, until that is lifted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import click
+from rich.console import RenderableType
+
+from ami_promoter.hub import record_requests
+from ami_promoter.hub.aws import Connection
+from ami_promoter.hub.recall_items import OperatorsDecisions
+from ami_promoter.hub.records import Reader, RecordSeen, place_of
+from ami_promoter.promotions import pointers
+from ami_promoter.rights import LOOK_AGAIN, READ, SWITCH
+from ami_promoter.terminal import asking
+from ami_promoter.terminal import schema as js
+from ami_promoter.terminal.alike import groups, named
+from ami_promoter.terminal.output import Folded
+from ami_promoter.terminal.report import Report
+from ami_promoter.verbs import WHY, VerbCaller, ami_argument, verb
+from chalicelib.delivery.model import Delivery
+from chalicelib.delivery.tracked import RUNNING, TrackedDelivery
+from chalicelib.engine.addresses import RecordKey
+from chalicelib.release.current import current
+from chalicelib.release.pointer import Pointer
+from chalicelib.targets.recalls import Recall
+
+DOES: Mapping[str, str] = {
+    RUNNING: "its delivery ends; an AMI that is being made stays, and is deprecated",
+    "delivered": "its AMI is deprecated, and disabled where the account's template allows it",
+    "shared": "its shares close",
+    "recalled": "it is recalled already",
+}
+"""What a recall does to a delivery, by its state; nothing to the others."""
+RESTORES = "its AMI is as before, but for launch permissions that disabling it has removed"
+PRINTS = js.thing(
+    ami=js.text("id of the source AMI"),
+    changed=js.flag("whether this command changed the recall"),
+    recalled=js.flag("whether the AMI is recalled now"),
+    why=js.text("the reason of the recall"),
+    by=js.text("ARN of the operator who recalled it; empty: nobody did"),
+    deliveries=js.several(
+        "deliveries of the AMI, sorted by account and Region",
+        js.thing(
+            account=js.text("account id of the target"),
+            region=js.text("Region of the target"),
+            state=js.text("state of the delivery"),
+            does=js.text("what happens to it; empty: nothing"),
+            parameter=js.perhaps(js.text("the parameter that names the AMI there; null: none does")),
+            moves_to=js.perhaps(js.text("id of the AMI that the parameter will name; null: it stays")),
+        ),
+    ),
+)
+
+
+@verb("recall", needs=READ | LOOK_AGAIN | SWITCH, prints=PRINTS)
+@ami_argument
+@click.option("--why", type=WHY, help="The reason, for the notices; needed without --lift.")
+@click.option("--lift", is_flag=True, help="End the recall.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def recall(caller: VerbCaller, ami: str, why: str | None, *, lift: bool, yes: bool) -> Report:
+    """Take an AMI back in all targets, until --lift ends that.
+
+    Nothing promotes it any more, whatever its tag says. Running deliveries end, standing shares close, parameters that
+    name it move to what is then current, and each copy is deprecated as of now. Nothing is deregistered. Also while
+    promotions are paused. Asks before it does so; without a terminal, --yes is needed. `status` shows the progress.
+    """
+    if not lift and why is None:
+        raise click.UsageError("Say why: `--why TEXT` goes into the notices.")
+    connection = caller.connect()
+    decisions = OperatorsDecisions(connection)
+    stands = decisions.recall(ami)
+    if (stands is None) == lift:
+        line = f"Nothing to do: {ami} is not recalled." if stands is None else f"Recalled already, by {stands.by}."
+        return Report((line,), _data(ami, stands))
+    deliveries = _deliveries(connection, ami, lift=lift)
+    lines = tuple(_lines(deliveries, wide=caller.wide))
+    question = f"This lifts the recall of {ami}. Continue?" if lift else f"This recalls {ami} everywhere. Continue?"
+    if not yes and (no := asking.refused("recall", question, lines, as_json=caller.as_json)):
+        return Report(lines, faults=(no,))
+    if lift:
+        decisions.lift(ami)
+        record_requests.recall(connection, ami, lifted=True)
+        said = f"The recall of {ami} is lifted. What its tag names is promoted again, and what failed is tried again."
+        return Report((*lines, said), _data(ami, None, deliveries, changed=True))
+    done = decisions.recall_it(ami, why or "")
+    record_requests.recall(connection, ami, lifted=False)
+    said = f"{ami} is recalled. `ami-promoter status {ami}` shows each target."
+    return Report((*lines, said), _data(ami, done, deliveries, changed=True))
+
+
+def _data(ami: str, stands: Recall | None, deliveries: Sequence[Any] = (), *, changed: bool = False) -> dict[str, Any]:
+    why, by = (stands.why, stands.by) if stands else ("", "")
+    whole = {"ami": ami, "changed": changed, "recalled": stands is not None, "why": why, "by": by}
+    return {**whole, "deliveries": list(deliveries)}
+
+
+def _deliveries(connection: Connection, ami: str, *, lift: bool) -> list[dict[str, Any]]:
+    """Say for each delivery what a recall, or its lift, does."""
+    reader = Reader(connection)
+    with connection.telling("reading the records"):
+        tracked = [one.it for one in reader.tracked(ami)]
+        found = reader.deliveries(entry.delivery for entry in tracked)
+        keys = {one.delivery: key for one in tracked if (key := _pointer_of(found.get(one.delivery)))}
+        shown: Mapping[RecordKey, RecordSeen[Pointer]] = reader.many(keys.values())
+    at = {delivery: shown[key] for delivery, key in keys.items() if key in shown}
+    every = [_one(entry, ami, at.get(entry.delivery), lift=lift) for entry in tracked]
+    return sorted(every, key=lambda one: (one["account"], one["region"]))
+
+
+def _pointer_of(delivery: RecordSeen[Delivery] | None) -> RecordKey | None:
+    return None if delivery is None else pointers.key_of(delivery)
+
+
+def _one(entry: TrackedDelivery, ami: str, pointer: RecordSeen[Pointer] | None, *, lift: bool) -> dict[str, Any]:
+    does = (RESTORES if entry.state == "recalled" else "") if lift else DOES.get(entry.state, "")
+    names = pointer is not None and pointer.it.source == ami
+    after = None
+    if pointer is not None and names and not lift:
+        left = [one for one in pointer.it.releases if one.source != ami]
+        then = current(left, [one.image for one in left], (), pointer.it.pin)
+        after = then.image if then else None
+    return {
+        "account": entry.account,
+        "region": entry.region,
+        "state": entry.state,
+        "does": does,
+        "parameter": pointer.it.parameter if pointer is not None and names else None,
+        "moves_to": after,
+    }
+
+
+def _lines(deliveries: Sequence[Mapping[str, Any]], *, wide: bool) -> Iterator[RenderableType]:
+    if not deliveries:
+        yield "It has no deliveries yet; nothing begins while it is recalled."
+    parts = ("state", "does", "parameter", "moves_to")
+    for group in groups(deliveries, lambda one: tuple(one[part] for part in parts), each=wide):
+        first = group[0]
+        yield Folded(f"{named([place_of(one) for one in group])}: {first['state']}; {first['does'] or 'stays so'}.", 2)
+        if first["parameter"]:
+            to = (
+                f"moves to {first['moves_to']}"
+                if first["moves_to"]
+                else "stays, as no other AMI of the family is there"
+            )
+            yield Folded(f"The parameter {first['parameter']} {to}.", 4)

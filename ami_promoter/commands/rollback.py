@@ -1,0 +1,173 @@
+"""The verb ``rollback``: moves parameters back to an earlier AMI of a family, and holds them there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import click
+from rich.console import RenderableType
+
+from ami_promoter.hub import record_requests
+from ami_promoter.hub.applied_targets import applied_file
+from ami_promoter.hub.aws import Connection
+from ami_promoter.hub.recall_items import OperatorsDecisions
+from ami_promoter.hub.records import Reader, is_named
+from ami_promoter.rights import LOOK_AGAIN, READ_ALL, SWITCH
+from ami_promoter.terminal import asking
+from ami_promoter.terminal import schema as js
+from ami_promoter.terminal.alike import groups, named
+from ami_promoter.terminal.output import Folded
+from ami_promoter.terminal.report import Report
+from ami_promoter.verbs import AMI, FAMILY, PLACE, WHY, Matching, VerbCaller, verb
+from chalicelib.engine.faults import Fault
+from chalicelib.engine.places import Place
+from chalicelib.release.current import Release
+from chalicelib.release.pointer import Pointer
+
+GROUP = Matching("group", "[A-Za-z][A-Za-z0-9._-]{0,62}", "a group's name")
+PRINTS = js.thing(
+    family=js.text("the family"),
+    lifted=js.flag("whether the command ended the rollback"),
+    pointers=js.several(
+        "parameters that this command moved, or let go, sorted by account and Region",
+        js.thing(
+            account=js.text("account id of the target"),
+            region=js.text("Region of the target"),
+            parameter=js.text("name of the parameter"),
+            image=js.perhaps(js.text("id of the AMI that it named; null: none of the family")),
+            to=js.perhaps(js.text("id of the source AMI at which it is held; null: it is not held any more")),
+        ),
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Move:
+    """A pointer, and the release at which it is to be held; None: it is let go."""
+
+    pointer: Pointer
+    to: Release | None
+
+
+@verb("rollback", needs=READ_ALL | LOOK_AGAIN | SWITCH, prints=PRINTS)
+@click.argument("family", type=FAMILY)
+@click.option("--group", "group", type=GROUP, multiple=True, help="In the accounts of this group; may be repeated.")
+@click.option(
+    "--account", "places", type=PLACE, multiple=True, help="In this account, or ACCOUNT/REGION; may be repeated."
+)
+@click.option("--to", "to", type=AMI, help="Hold them at this source AMI; default: the one before what they name.")
+@click.option("--why", type=WHY, default="", help="The reason; it is kept with the rollback.")
+@click.option("--lift", is_flag=True, help="End the rollback: the parameters move to what is current.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def rollback(
+    caller: VerbCaller,
+    family: str,
+    group: tuple[str, ...],
+    places: tuple[str, ...],
+    to: str | None,
+    why: str,
+    *,
+    lift: bool,
+    yes: bool,
+) -> Report:
+    """Move the parameters of a family back to an earlier AMI, and hold them there until --lift.
+
+    Newer AMIs are delivered, but do not move these parameters; their notices say so. Asks before it does so; without a
+    terminal, --yes is needed.
+    """
+    if not group and not places:
+        raise click.UsageError("Name targets: `--group NAME`, or `--account ID`.")
+    if to and lift:
+        raise click.UsageError("--to and --lift exclude each other.")
+    connection = caller.connect()
+    found = _pointers(connection, family, group, places)
+    if isinstance(found, Fault):
+        return Report(faults=(found,))
+    moves, faults = _moves(found, to, lift=lift)
+    if faults:
+        return Report(faults=tuple(faults))
+    if not moves:
+        return Report((f"Nothing to do: no parameter of `{family}` is held there.",), _data(family, (), lift=lift))
+    lines = tuple(_lines(moves, wide=caller.wide))
+    question = f"This {'lets go of' if lift else 'moves'} {len(moves)} parameter(s) of `{family}`. Continue?"
+    if not yes and (no := asking.refused("rollback", question, lines, as_json=caller.as_json)):
+        return Report(lines, faults=(no,))
+    decisions = OperatorsDecisions(connection)
+    for move in moves:
+        if move.to is None:
+            decisions.unpin(move.pointer)
+        else:
+            decisions.pin(move.pointer, move.to, why)
+    record_requests.look_at(connection, [move.pointer.key for move in moves])
+    said = f"`ami-promoter where --family {family}` shows what they name."
+    return Report((*lines, said), _data(family, moves, lift=lift))
+
+
+def _pointers(
+    connection: Connection, family: str, groups_named: Sequence[str], places: Sequence[str]
+) -> list[Pointer] | Fault:
+    """Return the pointers of the family in the named targets; a fault if there are none."""
+    with connection.telling("reading the records"):
+        every = [one.it for one in Reader(connection).pointers(f'"{family}"') if one.it.family == family]
+    wanted = list(places)
+    if groups_named:
+        resolved = applied_file(connection).resolve(" ".join(groups_named))
+        if resolved.faults:
+            return resolved.faults[0]
+        wanted += [target.place for target in resolved.targets]
+    there = [one for one in every if not wanted or is_named(str(Place(one.account, one.region)), wanted)]
+    if not there:
+        what = "no target there has a parameter of this family."
+        return Fault("no-pointer", family, what, f"`ami-promoter where --family {family}` lists those that there are.")
+    return sorted(there, key=lambda one: (one.account, one.region, one.parameter))
+
+
+def _moves(found: Sequence[Pointer], to: str | None, *, lift: bool) -> tuple[list[_Move], list[Fault]]:
+    moves: list[_Move] = []
+    faults: list[Fault] = []
+    for pointer in found:
+        if lift:
+            moves += [_Move(pointer, None)] if pointer.pin else []
+            continue
+        named_now = next((one for one in pointer.releases if one.image == pointer.image), None)
+        before = [one for one in pointer.releases if named_now is not None and one.order < named_now.order]
+        choice = [one for one in pointer.releases if one.source == to] if to else before[-1:]
+        if choice:
+            moves.append(_Move(pointer, choice[0]))
+            continue
+        what = (
+            f"{to} was not delivered there as `{pointer.family}`." if to else "no earlier AMI of the family is known."
+        )
+        faults.append(
+            Fault("no-release", pointer.where, what, "Name one that was: `--to AMI`; `ami-promoter where AMI`.")
+        )
+    return moves, faults
+
+
+def _lines(moves: Sequence[_Move], *, wide: bool) -> Iterator[RenderableType]:
+    def same(move: _Move) -> tuple[object, ...]:
+        to = move.to.source if move.to else ""
+        return move.pointer.parameter, move.pointer.source, to
+
+    for group in groups(moves, same, each=wide):
+        first = group[0]
+        where = named([str(Place(one.pointer.account, one.pointer.region)) for one in group])
+        now = f"names {first.pointer.source or 'none of the family'} now"
+        then = f"is held at {first.to.source} from now on" if first.to else "is let go"
+        yield Folded(f"{where}: the parameter {first.pointer.parameter} {now}, and {then}.", 2)
+
+
+def _data(family: str, moves: Sequence[_Move], *, lift: bool) -> dict[str, Any]:
+    shown = [
+        {
+            "account": one.pointer.account,
+            "region": one.pointer.region,
+            "parameter": one.pointer.parameter,
+            "image": one.pointer.image or None,
+            "to": one.to.source if one.to else None,
+        }
+        for one in moves
+    ]
+    return {"family": family, "lifted": lift, "pointers": shown}

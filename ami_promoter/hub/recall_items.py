@@ -1,0 +1,61 @@
+"""Recalls and pins in the operators' table (``targets/recalls.py``). No function writes them."""
+
+from __future__ import annotations
+
+from ami_promoter.hub.aws import Connection
+from chalicelib.engine import addresses
+from chalicelib.engine.addresses import RecordKey
+from chalicelib.engine.store.table import Table
+from chalicelib.release.current import Release
+from chalicelib.release.pointer import Pointer
+from chalicelib.targets import recalls
+from chalicelib.targets.recalls import Pin, Recall
+
+BODY = "body"
+
+
+class OperatorsDecisions:
+    """What operators have decided about AMIs, under the caller's credentials."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._table = Table(connection.dynamodb, connection.config_table)
+
+    def recall(self, ami: str) -> Recall | None:
+        """Return an AMI's recall; None: it is not recalled."""
+        with self._connection.telling("reading the recall"):
+            item = self._table.get(addresses.withdrawals(ami)) or {}
+        return recalls.read(item[recalls.ATTRIBUTE]) if recalls.ATTRIBUTE in item else None
+
+    def recall_it(self, ami: str, why: str) -> Recall:
+        """Recall an AMI; return the recall."""
+        one = Recall(int(self._connection.now()), self._connection.caller, why)
+        with self._connection.telling("recalling (nothing has changed)"):
+            self._set(addresses.withdrawals(ami), recalls.ATTRIBUTE, recalls.written(one))
+        return one
+
+    def lift(self, ami: str) -> None:
+        """End an AMI's recall."""
+        with self._connection.telling("lifting the recall (nothing has changed)"):
+            self._remove(addresses.withdrawals(ami), recalls.ATTRIBUTE)
+
+    def pin(self, pointer: Pointer, release: Release, why: str) -> None:
+        """Hold a pointer at a release."""
+        one = Pin(release.source, release.made_at, int(self._connection.now()), self._connection.caller, why)
+        with self._connection.telling("rolling back (run the command again; it keeps what it has written)"):
+            self._set(_place(pointer), BODY, recalls.written(one))
+
+    def unpin(self, pointer: Pointer) -> None:
+        """Let a pointer go on."""
+        with self._connection.telling("lifting a rollback (run the command again)"):
+            self._remove(_place(pointer), BODY)
+
+    def _set(self, key: RecordKey, name: str, value: str) -> None:
+        self._table.update(key, "SET #name = :value", {":value": value}, names={"#name": name})
+
+    def _remove(self, key: RecordKey, name: str) -> None:
+        self._table.update(key, "REMOVE #name", {}, names={"#name": name})
+
+
+def _place(pointer: Pointer) -> RecordKey:
+    return addresses.pin(pointer.account, pointer.region, pointer.parameter)
