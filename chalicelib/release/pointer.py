@@ -118,7 +118,7 @@ class Pointer:
         return len(self.releases) >= MOST
 
     def passes_over(self, release: Release) -> bool:
-        """Whether it is settled, and a release is older than all that it remembers: that one is never current."""
+        """Whether it is at rest, and a release is older than all that it remembers: that one is never current."""
         return self.settled and self.full and release.order < self.releases[-MOST].order
 
     def considers(self, delivery: str, episode: int) -> bool:
