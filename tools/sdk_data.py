@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Any
 
 DATA = "botocore/data/"
-SERVICES = ("dynamodb", "ec2", "events", "iam", "kms", "organizations", "sns", "sqs", "sts")
+SERVICES = ("dynamodb", "ec2", "events", "iam", "kms", "organizations", "sns", "sqs", "ssm", "sts")
 """The services that functions call. The SDK describes some 400 others."""
+LARGE = ("ec2", "ssm")
+"""Of these the operations alone that a policy allows."""
 MODEL, PACKED = "service-2.json", ".gz"
 ENDPOINTS = f"{DATA}endpoints.json"
 Content = Mapping[str, bytes]
@@ -29,7 +31,7 @@ def trimmed(content: Content, root: Path) -> dict[str, bytes]:
     for service, version in newest.items():
         place = f"{DATA}{service}/{version}/{MODEL}"
         model = json.loads(gzip.decompress(kept.pop(place + PACKED)))
-        if service == "ec2":
+        if service in LARGE:
             model = only(model, allowed(service, root))
         kept[place] = _compact(without_texts(model))
     endpoints = json.loads(kept[ENDPOINTS])

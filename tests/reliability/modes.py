@@ -250,7 +250,7 @@ def _named(scene: Scene) -> list[str]:
     """The parameter names the AMI, the notice says so, and the tags say of which source."""
     problems = _delivered(scene)
     ((image,), sent) = _images(scene, DEV, REGION), pointers.notice(scene)["pointer"]
-    if sent != {"parameter": pointers.NAME, "image": image, "fault": None}:
+    if sent != {"parameter": pointers.NAME, "image": image, "fault": None, "pinned": None}:
         problems.append(f"sent {sent} of {image}")
     if pointers.shows(scene) != image:
         problems.append(f"the parameter names {pointers.shows(scene)}, not {image}")

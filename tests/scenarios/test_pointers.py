@@ -45,7 +45,7 @@ def test_the_parameter_names_the_ami_before_its_notice_says_so_and_follows_the_n
         sent = notice(scene, image)
         there = current(scene, image)
         assert (sent["event"], sent["image"], sent["family"]) == (f"delivery.{ended}", there, FAMILY)
-        assert sent["pointer"] == {"parameter": NAME, "image": there, "fault": None}
+        assert sent["pointer"] == {"parameter": NAME, "image": there, "fault": None, "pinned": None}
         assert there in written
         assert (parameter(scene)["Value"], parameter(scene)["DataType"]) == (there, "aws:ec2:image")
         assert parameter_tags(scene) == {HUB_TAG: HUB, SOURCE_TAG: image}
@@ -61,7 +61,12 @@ def test_an_older_ami_that_is_promoted_later_leaves_the_parameter(scene):
     scene.promote("")
 
     assert shows(scene) == current(scene, newer)
-    assert notice(scene)["pointer"] == {"parameter": NAME, "image": current(scene, newer), "fault": None}
+    assert notice(scene)["pointer"] == {
+        "parameter": NAME,
+        "image": current(scene, newer),
+        "fault": None,
+        "pinned": None,
+    }
     assert len(scene.calls("PutParameter")) == 1
 
 
@@ -91,7 +96,12 @@ def test_a_notice_waits_for_a_slow_validation_and_two_amis_at_once_end_at_the_ne
     scene.run_until_over(newer)
 
     assert shows(scene) == current(scene, newer)
-    assert notice(scene, newer)["pointer"] == {"parameter": NAME, "image": current(scene, newer), "fault": None}
+    assert notice(scene, newer)["pointer"] == {
+        "parameter": NAME,
+        "image": current(scene, newer),
+        "fault": None,
+        "pinned": None,
+    }
     assert len(scene.calls("PutParameter")) <= 2
     scene.assert_invariants()
 

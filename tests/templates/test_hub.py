@@ -339,6 +339,12 @@ GOOD_AND_BAD = [
     ("target", "SourceKeyArns", ["", "arn:aws:kms:*:123456789012:key/*"], ["alias/x", "arn:aws:kms:eu-west-1:1:key/a"]),
     ("target", "PermissionsBoundary", ["", "limits", "path/limits"], ["/limits", "*"]),
     ("target", "KeyAlias", ["alias/ami-promoter"], ["ami-promoter", "alias/aws/ebs", "alias/"]),
+    (
+        "target",
+        "ParameterPrefix",
+        ["", "/golden/", "/a/b.c_d-1/"],
+        ["/", "golden/", "/golden", "/a//", "/a*/", "/aws/", "/SSM/x/"],
+    ),
     ("stackset", "OrganizationalUnitIds", ["ou-ab12-11111111", "r-ab12"], ["", "ou-1", "123456789012", "*"]),
     ("stackset", "Regions", ["eu-central-1"], ["", "eu-central-1a", "*"]),
     ("stackset", "HubAccountId", ["012345678901"], ["", "12345678901"]),
@@ -348,8 +354,10 @@ GOOD_AND_BAD = [
     ("stackset", "SourceKeyArns", ["", "arn:aws:kms:*:123456789012:key/*"], ["alias/x"]),
     ("stackset", "PermissionsBoundary", ["", "limits"], ["/limits", "*"]),
     ("stackset", "KeyAlias", ["alias/ami-promoter"], ["ami-promoter", "alias/aws/ebs"]),
+    ("stackset", "ParameterPrefix", ["", "/golden/"], ["/", "/golden", "/*/", "/aws/"]),
     ("guardrails", "HubAccountId", ["012345678901"], ["", "12345678901"]),
     ("guardrails", "TriggerTagKey", ["promote"], ["", "aws:promote"]),
+    ("guardrails", "FamilyTagKey", ["", "family"], ["aws:family", "*"]),
     (
         "guardrails",
         "Taggers",

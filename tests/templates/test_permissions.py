@@ -36,6 +36,7 @@ def arns(resource: object) -> Iterator[str]:
         key = "arn:aws:kms:eu-west-1:123456789012:key/of-the-parameter"
         resource = resource.get("Fn::Sub", known.get(resource.get("Ref", ""), key))
     text = str(resource).replace("${AWS::Partition}", "aws").replace("arn:*:", "arn:aws:")
+    text = text.replace("${ParameterPrefix}", "/golden/")
     text = re.sub(r"\$\{(AWS::Region|HubRegion)\}", "eu-west-1", text)
     yield re.sub(r"\$\{(AWS::AccountId|HubAccountId|TargetAccounts)\}", "123456789012", text)
 

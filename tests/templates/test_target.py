@@ -1,7 +1,6 @@
 """The target's template."""
 
 import json
-import re
 
 import pytest
 
@@ -171,19 +170,6 @@ def test_parameters_are_named_below_one_path_and_without_it_not_at_all(target):
     assert sorted(statement["Action"]) == sorted(PARAMETER)
     below = "arn:${AWS::Partition}:ssm:*:${AWS::AccountId}:parameter%s${ParameterPrefix}*"
     assert [it["Fn::Sub"] for it in statement["Resource"]] == [below % "", below % "/"]
-
-
-@pytest.mark.parametrize(
-    ("prefix", "good"),
-    [
-        *dict.fromkeys(("", "/golden/", "/a/b.c_d-1/"), True).items(),
-        *dict.fromkeys(("/", "//", "golden/", "/golden", "/golden//", "/*/", "/gol*/", "/a?/"), False).items(),
-        *dict.fromkeys(("/aws/", "/SSM/x/", "/awsome/"), False).items(),
-    ],
-)
-def test_a_path_of_parameters_begins_and_ends_with_a_slash_and_has_no_wildcard(target, prefix, good):
-    """CloudFormation refuses others: one without its last slash would reach parameters beside it."""
-    assert bool(re.search(target["Parameters"]["ParameterPrefix"]["AllowedPattern"], prefix)) == good
 
 
 def test_without_the_parameter_a_stack_has_the_statements_that_it_had(target):
