@@ -213,7 +213,7 @@ class DeliveryExecutor:
         return refusal
 
     def _check(self, delivery: Delivery) -> DeliveryEvent:
-        if self._ports.targets.live(delivery.target.account) is None:
+        if not self._ports.roles.in_file(delivery):
             what = "The applied targets file no longer contains this account."
             cure = "Add it to the file, apply it, and tag the AMI again; or leave it out of the tag's value."
             return checking.TargetUnfit((Fault("target-dropped", delivery.where, what, cure),))
