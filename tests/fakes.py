@@ -424,15 +424,16 @@ class MemoryLedger:
 
     def save(
         self, shares: Sequence[Share], happened: str, now: int, *, unheld: bool = False, calls: Lines = NO_LINES
-    ) -> None:
+    ) -> list[Share]:
         for share in shares:
             known = self.items.get((share.resource, share.share_name))
             if known is None or known.version != share.version or (unheld and known.asked != share.asked):
                 raise LostRace(share.resource)
         for share in shares:
             self._put(share)
+        return [replace(share, version=share.version + 1) for share in shares]
 
-    def put_right(self, share: Share, happened: str, now: int, calls: Sequence[str] = ()) -> bool:
+    def put_right(self, share: Share, happened: str, now: int) -> bool:
         known = self.items.get((share.resource, share.share_name))
         if (0 if known is None else known.version) != share.version:
             return False
@@ -460,7 +461,7 @@ class MemoryLedger:
         }
         self.items[place] = replace(ledger.least(item, share.resource, ValueError("damaged")), **of_holders)
 
-    def archive(self, shares: Sequence[Share], now: int) -> None:
+    def archive(self, shares: Sequence[Share], now: int, happened: str = "", calls: Lines = NO_LINES) -> None:
         for share in shares:
             known = self.items.get((share.resource, share.share_name))
             if known is None or (known.version, known.asked) != (share.version, share.asked):

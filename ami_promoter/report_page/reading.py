@@ -122,26 +122,25 @@ def _sort(records: HubRecords, one: RecordSeen[Any], key: RecordKey) -> None:
             records.delivery_steps.setdefault(name, []).extend(steps)
             if not steps:
                 _damaged(records, one, "it has no time or no state")
-        case "resource", "share":
-            _check(records, one)
-        case "resource", "closed":
-            records.archived.append(one.it)
-            _check(records, one)
-        case "resource", "history":
-            _step(records, one, records.share_steps.setdefault((key.pk, key.share_name), []))
+        case "resource", "share" | "closed" | "history":
+            _share(records, one, what)
+
+
+def _share(records: HubRecords, one: RecordSeen[Any], what: str) -> None:
+    steps = _steps(one)
+    if steps:
+        records.share_steps.setdefault((one.key.pk, one.key.share_name), []).extend(steps)
+    if what == "closed":
+        records.archived.append(one.it)
+    if what != "history":
+        _check(records, one)
+    elif not steps:
+        _damaged(records, one, "it has no time or no state")
 
 
 def _steps(one: RecordSeen[Any]) -> list[Step]:
-    """Return the steps of a delivery in one of its items, the record itself or one of its history."""
+    """Return the steps in an item of a delivery or share: itself, its archive, or one of its history."""
     return [(each["at"], each["state"]) for each in entries_of(one.item) if each["at"] and each["state"]]
-
-
-def _step(records: HubRecords, one: RecordSeen[Any], steps: list[Step]) -> None:
-    at, state = one.item.get("at"), one.item.get("state")
-    if isinstance(at, int) and isinstance(state, str):
-        steps.append((at, state))
-    else:
-        _damaged(records, one, "it has no time or no state")
 
 
 def _source(records: HubRecords, one: RecordSeen[Any]) -> None:

@@ -68,17 +68,21 @@ class Ledger(Protocol):
 
     def save(
         self, shares: Sequence[Share], happened: str, now: int, *, unheld: bool = False, calls: Lines = NO_LINES
-    ) -> None:
+    ) -> list[Share]:
         """Write all but the holdings of these shares, and their history. Raises LostRace.
 
-        ``calls``: by ``share_name``, further lines of history. ``unheld``: only if no holding was added meanwhile.
+        ``calls``: by ``share_name``, further lines of history; a lost race keeps them. ``unheld``: only if no holding
+        was added meanwhile. Returns the shares as they are now.
         """
 
-    def put_right(self, share: Share, happened: str, now: int, calls: Sequence[str] = ()) -> bool:
+    def put_right(self, share: Share, happened: str, now: int) -> bool:
         """Correct one share, or add one that the ledger lacks (version 0). False: another run wrote first."""
 
-    def archive(self, shares: Sequence[Share], now: int) -> None:
-        """Move shares that nobody holds to the archive. Raises LostRace if one was held or written meanwhile."""
+    def archive(self, shares: Sequence[Share], now: int, happened: str = "", calls: Lines = NO_LINES) -> None:
+        """Move shares that nobody holds to the archive. Raises LostRace if one was held or written meanwhile.
+
+        ``happened`` and ``calls``: as in ``save``, if they were not saved in their state before.
+        """
 
     def was_open(self, resource: str, names: str = "") -> bool:
         """Whether the archive has a share of this resource whose ``share_name`` begins with ``names``."""
