@@ -34,7 +34,7 @@ from chalicelib.delivery.phases.checking import CheckTarget, NotifyWaiting, Targ
 from chalicelib.delivery.phases.copying import AskWhoWaits, CopiesSeen, LookAtCopies, OthersWait, StartCopy
 from chalicelib.delivery.phases.ending import ClosingSeen, FindLeftovers, LeftoversSeen, NotifyOutcome, OutcomeNotified
 from chalicelib.delivery.phases.imaging import FindImage, ImageNotFound, ImageSeen
-from chalicelib.delivery.shares import HoldShares, LookAtShares, ReleaseShares, SharesSeen
+from chalicelib.delivery.shares import HoldShares, LookAtShares, ReleaseShares, SharesHeld, SharesSeen
 from chalicelib.delivery.slots import AskSlots, SlotsAsked, free
 from chalicelib.delivery.worker import deliveries
 from chalicelib.engine import codec, schedule
@@ -238,6 +238,20 @@ def test_each_service_role_is_received_of_by_itself_and_names_what_it_waits_for(
     assert late.faults[0].what.endswith("The last refusal was: It is refused.")
     assert late.faults[0].cure == "Deploy it."
     assert machine.evolve(held, SharesSeen(open=True), last).state is DeliveryState.PUBLISHING
+
+
+@pytest.mark.parametrize("state", [DeliveryState.OPENING, DeliveryState.COPYING])
+def test_who_holds_what_is_open_already_goes_on_at_once(state):
+    """Others held it before. One that must wait reads the ledger when it is woken, or at the next poll."""
+    wants = with_copies(a_delivery(state, holds_copy=True), C.WANTED, C.WANTED)
+    holds = replace(wants, tries=1).with_shares(opened_at=None)
+    waits = machine.evolve(holds, SharesHeld(seen=SharesSeen(open=False)), NOW)
+
+    assert machine.evolve(holds, SharesHeld(seen=SharesSeen(open=True)), NOW).shares.opened_at == NOW
+    assert waits.shares.opened_at is None
+    assert LookAtShares() not in machine.outstanding(waits, NOW)
+    assert LookAtShares() in machine.looks(waits, NOW)
+    assert LookAtShares() in machine.outstanding(waits, waits.next_try)
 
 
 def in_ledger(delivery: Delivery, others: Mapping[str, Any] = MappingProxyType({})) -> list[ledger.Share]:

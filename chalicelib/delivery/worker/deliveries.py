@@ -151,8 +151,7 @@ class DeliveryExecutor:
             case shares.HoldShares():
                 return self._hold(delivery, command, budget)
             case shares.LookAtShares():
-                wanted = [(share.resource, share.share_name, delivery.id) for share in delivery.shares.needed]
-                return permissions.seen(delivery, self._ports.ledger.find_for(wanted))
+                return self._look_at_shares(delivery)
             case shares.ReleaseShares(everything):
                 return self._release(delivery, budget, everything=everything)
             case ending.LookAtClosing():
@@ -333,7 +332,12 @@ class DeliveryExecutor:
             done += held
             if done >= len(needed):
                 break
-        return shares.SharesHeld(_upto(delivery, done))
+        upto = _upto(delivery, done)
+        return shares.SharesHeld(upto, None if upto else self._look_at_shares(delivery))
+
+    def _look_at_shares(self, delivery: Delivery) -> shares.SharesSeen:
+        wanted = [(share.resource, share.share_name, delivery.id) for share in delivery.shares.needed]
+        return permissions.seen(delivery, self._ports.ledger.find_for(wanted))
 
     def _wanted(self, delivery: Delivery, share: NeededShare, last_closing_at: int) -> LedgerShare:
         return LedgerShare(
