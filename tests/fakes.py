@@ -340,7 +340,8 @@ def sharing(delivery: str, account: str = "222222222222", episode: int = 1, unti
 class MemoryLedger:
     """The port ``Ledger``."""
 
-    def __init__(self) -> None:
+    def __init__(self, records: MemoryRecords | None = None) -> None:
+        self._records = records or MemoryRecords()
         self.items: Items[tuple[str, str], Share] = Items(itemgetter(0))
         self.idle: dict[tuple[str, str, str], Holding] = {}
         """Standing holdings that hold nothing, by resource, share and delivery: released, or damaged (episode 0)."""
@@ -396,6 +397,9 @@ class MemoryLedger:
         found = [share for _, share in self.items.of(resource)]
         self.reads += len(found)
         return found
+
+    def with_record(self, key: RecordKey) -> tuple[Stored | None, Sequence[Share]]:
+        return self._records.read(key), self.shares(key.pk)
 
     def find(self, places: Collection[tuple[str, str]]) -> Sequence[Share]:
         return [self.items[place] for place in dict.fromkeys(places) if place in self.items]

@@ -19,7 +19,7 @@ from chalicelib.delivery.model import ENDED, Delivery
 from chalicelib.delivery.store.tracked_deliveries import BY_ACCOUNT, BY_IMAGE
 from chalicelib.delivery.tracked import TrackedDelivery
 from chalicelib.engine import addresses, codec
-from chalicelib.engine.addresses import ARCHIVED, RECORD, SHARE, SHARE_STEP, RecordKey
+from chalicelib.engine.addresses import ARCHIVED, HOLD, RECORD, SHARE, SHARE_STEP, RecordKey
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.places import Place
 from chalicelib.engine.store.records import INBOX
@@ -30,7 +30,7 @@ from chalicelib.inventory.machine import Inventory
 from chalicelib.promotion.model import Promotion, PromotionState
 from chalicelib.sharing.grant_names import nameless
 from chalicelib.sharing.share import Share, ShareState, ShareStep
-from chalicelib.sharing.store.ledger import HOLD, DynamoLedger, steps_in
+from chalicelib.sharing.store.ledger import DynamoLedger, steps_in
 
 T_co = TypeVar("T_co", covariant=True)
 

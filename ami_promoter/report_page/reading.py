@@ -14,13 +14,12 @@ from ami_promoter.terminal.progress import Progress
 from chalicelib.delivery.model import Delivery, snapshots_of
 from chalicelib.delivery.tracked import TrackedDelivery
 from chalicelib.engine import codec
-from chalicelib.engine.addresses import RECORD, SHARE, RecordKey
+from chalicelib.engine.addresses import HOLD, RECORD, SHARE, RecordKey
 from chalicelib.engine.errors import NewerSchema, Unreadable
 from chalicelib.engine.schema import VERSION, check
 from chalicelib.engine.store.records import history as entries_of
 from chalicelib.promotion.model import Promotion
 from chalicelib.sharing.share import Share
-from chalicelib.sharing.store.ledger import HOLD
 
 WHICH = (
     "(begins_with(pk, :promotion) AND (sk = :record OR sk = :image OR begins_with(sk, :delivery)))"

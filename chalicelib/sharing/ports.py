@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Protocol
 
+from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.errors import Refusal
 from chalicelib.engine.faults import Fault
+from chalicelib.engine.ports import Stored
 from chalicelib.images.arriving import ExaminedSource
 from chalicelib.images.ports import HubSnapshot
 from chalicelib.sharing.share import Holding, Share
@@ -59,6 +61,9 @@ class Ledger(Protocol):
 
     def shares(self, resource: str) -> Sequence[Share]:
         """Read the shares of a resource that are open or held."""
+
+    def with_record(self, key: RecordKey) -> tuple[Stored | None, Sequence[Share]]:
+        """Read a resource's record, and then its shares. Raises ParkRecord if this version cannot read the record."""
 
     def find(self, places: Collection[tuple[str, str]]) -> Sequence[Share]:
         """Read single shares by (resource, ``share_name``), together; then the holdings of each, by a query."""

@@ -1,8 +1,8 @@
 """The ledger's items: one per share and one per holding, beside the record of their resource.
 
-A share is ``share#NAME`` in its resource's partition, and what a delivery holds of it ``hold#NAME#DELIVERY``. A closed
-share without holders becomes ``closed#NAME#TIME`` there, which expires. An index finds the standing holdings of an AMI,
-which can be judged and released without the share's item.
+A share is ``share#NAME`` in its resource's partition, and what a delivery holds of it ``share-hold#NAME#DELIVERY``. A
+closed share without holders becomes ``closed#NAME#TIME`` there, which expires. An index finds the standing holdings of
+an AMI, which can be judged and released without the share's item.
 
 The last steps of a share's history are on its item, and one write writes both. Steps move to
 ``history#share#NAME#TIME#VERSION``, which expires, when they are many; of a standing share at once, so that they also
@@ -19,12 +19,13 @@ from itertools import starmap
 from typing import Any
 
 from chalicelib.engine import addresses, codec
-from chalicelib.engine.addresses import RecordKey
+from chalicelib.engine.addresses import HOLD, SHARE, RecordKey
 from chalicelib.engine.errors import LostRace, NewerSchema, Refusal, RefusalKind, Unreadable
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.places import Resource
+from chalicelib.engine.ports import Stored
 from chalicelib.engine.schema import VERSION, check
-from chalicelib.engine.store.records import RECENT, history
+from chalicelib.engine.store.records import RECENT, history, stored
 from chalicelib.engine.store.table import DAY, EXPIRES, KEEP_HISTORY_DAYS, Table
 from chalicelib.sharing import holders, share_events
 from chalicelib.sharing.grant_names import unrecorded_name
@@ -49,8 +50,8 @@ NOBODY_CAME = "(NOT attribute_type(asked, :number) OR asked = :asked)"
 _BESIDE = ("resource", "share_name", "holdings", "asked", "last_closing_at", "grantee", "version", "recent")
 """What is beside the body: in the key, because deliveries write it, or as history."""
 
-HOLD, SHARE = "hold#", "share#"
-"""The beginnings of sort keys; in a resource's partition only its record comes between the two."""
+TO_THE_LAST_HOLDING = "share-hold$"
+"""Up to this sort key a resource's partition has its record, the shares, and the holdings, in this order."""
 
 BY_AMI, STANDING_OF = "standing", "standing_of"
 """The index of standing holdings by AMI, and its attribute, which says that a holding is standing."""
@@ -156,7 +157,13 @@ class DynamoLedger:
 
     def shares(self, resource: str) -> Sequence[Share]:
         """Read shares before holdings: of a holding that comes meanwhile, ``asked`` is raised after it was read."""
-        return self.read(self._table.query_down(resource, HOLD, "share$"))[::-1]
+        return self.read(self._table.query_between(resource, SHARE, TO_THE_LAST_HOLDING))
+
+    def with_record(self, key: RecordKey) -> tuple[Stored | None, Sequence[Share]]:
+        """Read the record first: who holds a share after that was read writes the record again."""
+        items = list(self._table.query_between(key.pk, key.sk, TO_THE_LAST_HOLDING))
+        record = next((item for item in items if item["sk"] == key.sk), None)
+        return None if record is None else stored(key, record, self._version), self.read(items)
 
     def find(self, places: Collection[tuple[str, str]]) -> Sequence[Share]:
         keys = [addresses.share(RecordKey(resource), share_name) for resource, share_name in dict.fromkeys(places)]

@@ -21,7 +21,7 @@ WRITTEN_AT_ONCE = 50
 class ResourceShares:
     """The shares of one resource in the ledger: read once, then updated with each write."""
 
-    def __init__(self, ledger: Ledger, resource: str, clock: Clock) -> None:
+    def __init__(self, ledger: Ledger, resource: str, shares: Sequence[Share], clock: Clock) -> None:
         self._ledger = ledger
         self._clock = clock
         self.resource = resource
@@ -32,7 +32,7 @@ class ResourceShares:
         """Deliveries to wake, with their episodes: a share that they hold has opened or was refused."""
         self.left: dict[str, int] = {}
         """By ``share_name``: when shares were moved to the archive."""
-        self._shares = {s.share_name: s for s in ledger.shares(resource)}
+        self._shares = {s.share_name: s for s in shares}
 
     @property
     def shares(self) -> Sequence[Share]:
