@@ -469,7 +469,7 @@ MUTATIONS = {
         r"invariant 3: \w+ registers without an intent on record", Parts(delivery_machine=registers_unwritten)
     ),
     "does not look": ModelMutation(
-        f"{COPIED} completed", Parts(deliveries=wrong.DoesNotLook), tuple(died(call) for call in range(100, 120))
+        f"{COPIED} completed", Parts(deliveries=wrong.DoesNotLook), tuple(died(call) for call in range(90, 110))
     ),
     "removes nothing": ModelMutation(
         r"invariant 4: orphans: \[CloudCopy\(.* state='completed', .*\), CloudCopy\(.* state='error', .*\)\]",
