@@ -27,6 +27,10 @@ LISTED_FOR = 60
 The first try needs a list, too: the record may be from a backup, and the copy may exist already."""
 
 
+SHARES_SEEN_FOR = 15 * schedule.MINUTE
+"""Seconds after its shares have opened for which the polls, which are close together then, do not ask the ledger."""
+
+
 @dataclass(frozen=True, slots=True)
 class StartCopy(Command):
     """CopySnapshot. Its intent is written first."""
@@ -123,7 +127,7 @@ def _copies(delivery: Delivery, now: int) -> tuple[Command, ...]:
         if any(now > copy.found_at + LISTED_FOR for copy in ready):
             return (*steps, FindCopies())
         steps.extend(StartCopy(copy.source) for copy in ready)
-    if poll:
+    if poll and now >= (delivery.shares.opened_at or 0) + SHARES_SEEN_FOR:
         steps.append(shares.LookAtShares())  # the shares may have been closed and refused since
     return tuple(steps)
 
