@@ -33,7 +33,7 @@ from chalicelib.delivery.phase import CancelAsked, Command, DeadlinePassed, Deli
 from chalicelib.delivery.phases.checking import CheckTarget, NotifyWaiting, TargetReady, WaitingNotified
 from chalicelib.delivery.phases.copying import AskWhoWaits, CopiesSeen, LookAtCopies, OthersWait, StartCopy
 from chalicelib.delivery.phases.ending import ClosingSeen, FindLeftovers, LeftoversSeen, NotifyOutcome, OutcomeNotified
-from chalicelib.delivery.phases.imaging import FindImage, ImageNotFound, ImageSeen
+from chalicelib.delivery.phases.imaging import FindImage, FinishImage, ImageNotFound, ImageSeen
 from chalicelib.delivery.shares import HoldShares, LookAtShares, ReleaseShares, SharesHeld, SharesSeen
 from chalicelib.delivery.slots import AskSlots, SlotsAsked, free
 from chalicelib.delivery.worker import deliveries
@@ -217,6 +217,20 @@ def test_an_ami_that_is_there_already_gets_its_service_roles_grants_first_and_th
     for _ in range(moves.VERIFY_TRIES):
         verifying = machine.evolve(verifying, ImageSeen("available", (FAULT,)), NOW)
     assert machine.outstanding(verifying, NOW)[0] == ReleaseShares()
+
+
+def test_an_image_that_is_seen_finished_needs_no_further_step():
+    """Another one gets its deprecation date, or the tags of its snapshots, first; one that differs is removed."""
+    verifying = replace(a_delivery(DeliveryState.VERIFYING), tries=moves.VERIFY_TRIES)
+    seen = {
+        (finished, wrong): machine.evolve(verifying, ImageSeen("available", wrong, finished=finished), NOW)
+        for finished in (False, True)
+        for wrong in ((), (FAULT,))
+    }
+
+    assert seen[True, ()].state is DeliveryState.PUBLISHING
+    assert machine.outstanding(seen[False, ()], NOW)[-1] == FinishImage()
+    assert {seen[finished, (FAULT,)].faults for finished in (False, True)} == {(FAULT,)}
 
 
 def test_each_service_role_is_received_of_by_itself_and_names_what_it_waits_for():

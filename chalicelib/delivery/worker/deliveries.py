@@ -443,7 +443,8 @@ class DeliveryExecutor:
             if keys.get(copy) != delivery.key_arn
         )
         if not copies_image:
-            return imaging.ImageSeen("available", (*differences, *wrong))
+            finished = deprecation.deprecate_at(image, self._clock()) is None
+            return imaging.ImageSeen("available", (*differences, *wrong), finished=finished)
         sources = {device.name: device.snapshot_id or "" for device in image.devices}
         pairs = tuple((sources[device], copy) for device, copy in by_device.items())
         extras = tuple(sorted({one.copy for one in found.own} - set(by_device.values())))
