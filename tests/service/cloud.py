@@ -738,8 +738,11 @@ class FakeTargetKeys(OfCloud):
         return {key: self._cloud.policy(key) for key in keys}
 
 
-class FakeTargetRoles:
+class FakeTargetRoles(OfCloud):
     """The port ``TargetRoles``."""
+
+    def in_file(self, delivery):
+        return FakeTargets(self._cloud).live(delivery.target.account) is not None
 
     def missing(self, delivery):
         return ()

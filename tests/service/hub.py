@@ -198,7 +198,7 @@ class Hub:
             guard("target.snapshots", FakeTargetSnapshots(cloud)),
             guard("target.images", FakeTargetImages(cloud)),
             guard("target.keys", FakeTargetKeys(cloud)),
-            guard("target.roles", FakeTargetRoles()),
+            guard("target.roles", FakeTargetRoles(cloud)),
         )
         delivery_ports = DeliveryPorts(slots, ledger, tracked, targets, *target, notices, self.approvals)
         named = {"partition": "aws", "region": REGION, "trigger_tag": TRIGGER}

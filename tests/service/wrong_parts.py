@@ -22,7 +22,7 @@ from chalicelib.engine.sweep import Sweep
 from chalicelib.promotion.worker.promotions import PromotionExecutor
 from chalicelib.sharing.ports import Judgement
 from chalicelib.sharing.worker.share_worker import ShareWorker
-from tests.fakes import MemoryRecords
+from tests.fakes import MemoryLedger, MemoryRecords
 from tests.stores import Stores, in_memory
 
 NEVER = 10**11
@@ -199,12 +199,17 @@ class IgnoresVersions(MemoryRecords):
 
 def careless() -> Stores:
     """Stores in which the last writer wins."""
-    return replace(in_memory(), records=IgnoresVersions())
+    return with_records(IgnoresVersions())
+
+
+def with_records(records: MemoryRecords) -> Stores:
+    """Return stores in memory with these records."""
+    return replace(in_memory(), records=records, ledger=MemoryLedger(records))
 
 
 def raising_stores(stores: Callable[[], Stores]) -> Callable[[], Stores]:
     """Return the stores, or, instead of the careless ones, some that raise."""
-    return stores if stores is in_memory else lambda: replace(in_memory(), records=raising(IgnoresVersions)())
+    return stores if stores is in_memory else lambda: with_records(raising(IgnoresVersions)())
 
 
 class TakesAllForApproved(LiveApprovals):
