@@ -20,6 +20,7 @@ changes, then run ``tests``: a name that is gone fails on import, an answer that
 - ``method_names_from_class`` in ``moto.core.responses``, in ``moto_answers``: lists a class's methods for each call.
 - ``UpdateExpressionParser.make``, ``DepthFirstTraverser.traverse_node_recursively``, ``Validator.validate`` and the
   ``deepcopy`` of ``validators``, in ``moto_expressions``: read and check one update expression again for each item.
+- ``ConditionExpressionParser._lex_condition_expression``, in ``moto_expressions``: cuts one condition into words again.
 - ``DynamoDBBackend.transact_write_items`` and the ``copy`` of ``models``, in ``moto_dynamodb``: copies the table once
   for each item of a transaction.
 - ``Table.query`` and ``Table.all_items``, in ``moto_dynamodb``: sorts the whole table for each query.
@@ -55,6 +56,7 @@ from moto.core.serialize import (
     XFormedAttributePicker,
 )
 from moto.core.utils import get_service_model
+from moto.dynamodb.comparisons import ConditionExpressionParser
 from moto.dynamodb.models.dynamo_type import DynamoType
 from moto.dynamodb.models.table import Table
 from moto.dynamodb.responses import DynamoHandler
@@ -70,6 +72,7 @@ __all__ = [
     "PROTOCOL_PARSERS",
     "AttributePickerContext",
     "BackendDict",
+    "ConditionExpressionParser",
     "DefaultAttributePicker",
     "DynamoHandler",
     "DynamoType",
