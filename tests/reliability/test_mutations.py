@@ -38,7 +38,7 @@ class PackageMutation:
     besides: str = ""
     """A message that may come, too: it depends on the order of the calls of two invocations."""
     seeds: Sequence[int] = ()
-    """More seeds for the plan: the mutation shows in some orders of two invocations' calls only."""
+    """Seeds to try for the plan, until one shows the mutation: some orders of two invocations' calls do."""
 
 
 def dying(function: str, operation: str, when: str, nth: int = 1) -> RunPlan:
@@ -190,9 +190,12 @@ def test_every_mutation_has_a_case():
 @every_case
 def test_a_wrong_package_is_found_out(machine, tmp_path, name, mutation):
     """By these messages and no others; the built package passes ``test_order`` with the same message injections."""
-    plans = [mutation.plan, *(replace(mutation.plan, seed=seed) for seed in mutation.seeds)]
-    found = [*machine.play(mutation.scenario.name, plans, mutated_package(tmp_path, mutation_of(name)))]
-    assert [*mutation.says] in [said(one, mutation) for one in found], str(found[0])
+    package = mutated_package(tmp_path, mutation_of(name))
+    for plan in (mutation.plan, *(replace(mutation.plan, seed=seed) for seed in mutation.seeds)):
+        (found,) = machine.play(mutation.scenario.name, [plan], package)
+        if said(found, mutation) == [*mutation.says]:
+            break
+    assert said(found, mutation) == [*mutation.says], str(found)
 
     if mutation.plan.crashes:
         (right,) = machine.play(mutation.scenario.name, [mutation.plan])
