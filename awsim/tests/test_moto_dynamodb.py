@@ -205,3 +205,21 @@ def test_an_update_does_what_moto_does(world, monkeypatch, text, names, values) 
     dynamodb.put_item(TableName="i", Item={**_key("c", "1"), "n": {"N": "0"}, "list": {"L": [{"S": "x"}] * 4}})
     monkeypatch.setattr(moto_expressions, "_whole", lambda _text: ())
     assert ours == answers()
+
+
+def test_an_item_that_grows_too_large_is_refused(world: World) -> None:
+    """Attribute by attribute; also after a transaction that was cancelled has put a copy back."""
+    dynamodb = _table(world)
+
+    def grow(name: str) -> None:
+        values = {":x": {"S": "x" * 100_000}}
+        dynamodb.update_item(
+            TableName="t", Key=_key("a", "1"), UpdateExpression=f"SET {name} = :x", ExpressionAttributeValues=values
+        )
+
+    for name in ("b", "c", "d", "e"):
+        grow(name)
+    with pytest.raises(dynamodb.exceptions.TransactionCanceledException):
+        dynamodb.transact_write_items(TransactItems=_writes("7"))
+    with pytest.raises(ClientError, match="Item size to update has exceeded the maximum allowed size"):
+        grow("f")

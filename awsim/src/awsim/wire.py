@@ -6,7 +6,7 @@ import functools
 import inspect
 import io
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -77,6 +77,7 @@ _new_alias = EventAliaser._alias_event_name  # noqa: SLF001
 _new_endpoint = EndpointRulesetResolver.construct_endpoint
 _sign = SigV4Auth.add_auth
 _inspected = botocore.hooks.accepts_kwargs
+_append, _remove, _copied = _PrefixTrie.append_item, _PrefixTrie.remove_item, _PrefixTrie._recursive_copy  # noqa: SLF001
 _classes: dict[str, Any] = {}
 _models: dict[str, Any] = {}
 _endpoints: dict[Any, Any] = {}
@@ -107,16 +108,27 @@ def _alias(name: str) -> Any:
     return _new_alias(EventAliaser(None), name)
 
 
-def _tree(_trie: Any, node: Mapping[str, Any]) -> dict[str, Any]:
-    """Do what ``_PrefixTrie._recursive_copy`` does: each client copies all handlers of its session."""
-    return {key: _branch(value) for key, value in node.items()}
+def _shared_trie(trie: Any) -> Any:
+    """Return a tree that shares the nodes of another: ``_appended`` and ``_removed`` change copies of them."""
+    new = _PrefixTrie()
+    new._root = trie._root  # noqa: SLF001
+    return new
 
 
-def _branch(value: Any) -> Any:
-    kind = type(value)
-    if kind is dict:
-        return {key: _branch(inner) for key, inner in value.items()}
-    return NodeList(*map(list, value)) if kind is NodeList else value
+def _appended(trie: Any, key: str, value: Any, section: int = 1) -> None:
+    """Do what ``_PrefixTrie.append_item`` does, on copies of the nodes on the way: each client copies its session's."""
+    trie._root = node = dict(trie._root)  # noqa: SLF001
+    for part in key.split("."):
+        node["children"] = children = dict(node["children"])
+        node = children[part] = dict(children.get(part) or {"chunk": part, "values": None, "children": {}})
+    node["values"] = NodeList(*map(list, node["values"] or ([], [], [])))
+    node["values"][section].append(value)
+
+
+def _removed(trie: Any, key: str, value: Any) -> None:
+    """Do what ``_PrefixTrie.remove_item`` does, on a copy of all nodes."""
+    trie._root = _copied(trie, trie._root)  # noqa: SLF001
+    _remove(trie, key, value)
 
 
 def _endpoint(resolver: Any, operation_model: Any, call_args: Any, request_context: Any) -> Any:
@@ -160,7 +172,9 @@ _SHARED: tuple[tuple[Any, str, Any, Any], ...] = (
     (ClientCreator, "_create_client_class", _new_class, _client_class),
     (ClientCreator, "_load_service_model", _new_model, _model),
     (EventAliaser, "_alias_event_name", _new_alias, lambda _aliaser, name: _alias(name)),
-    (_PrefixTrie, "_recursive_copy", _PrefixTrie._recursive_copy, _tree),  # noqa: SLF001
+    (_PrefixTrie, "__copy__", _PrefixTrie.__copy__, _shared_trie),
+    (_PrefixTrie, "append_item", _append, _appended),
+    (_PrefixTrie, "remove_item", _remove, _removed),
     (EndpointRulesetResolver, "construct_endpoint", _new_endpoint, _endpoint),
     (SigV4Auth, "add_auth", _sign, _signed),
     (SigV4Auth, "canonical_request", SigV4Auth.canonical_request, lambda _auth, _request: ""),
