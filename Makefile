@@ -60,7 +60,9 @@ sandbox: $(VENV) $(VENV_AWS) $(PACKAGE) ## Keep a simulated hub and targets up, 
 bench: $(VENV) $(PACKAGE) ## Measure the service; writes docs/reference/benchmarks.md
 	@$(BIN)/python -m bench
 
-test: lint types imports docs-check site pytest ## Run all checks and tests except test-browser
+test: ## Run all checks and tests except test-browser
+	@$(MAKE) --no-print-directory --jobs 2 lint types imports docs-check site $(VENV_AWS) $(PACKAGE)
+	@$(MAKE) --no-print-directory pytest
 
 test-browser: browser $(VENV) $(VENV_BROWSER) $(PACKAGE) ## Test the page of `ami-promoter report` in Chromium
 	@rm -rf build/browser

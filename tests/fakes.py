@@ -340,7 +340,8 @@ def sharing(delivery: str, account: str = "222222222222", episode: int = 1, unti
 class MemoryLedger:
     """The port ``Ledger``."""
 
-    def __init__(self) -> None:
+    def __init__(self, records: MemoryRecords | None = None) -> None:
+        self._records = records or MemoryRecords()
         self.items: Items[tuple[str, str], Share] = Items(itemgetter(0))
         self.idle: dict[tuple[str, str, str], Holding] = {}
         """Standing holdings that hold nothing, by resource, share and delivery: released, or damaged (episode 0)."""
@@ -397,6 +398,9 @@ class MemoryLedger:
         self.reads += len(found)
         return found
 
+    def with_record(self, key: RecordKey) -> tuple[Stored | None, Sequence[Share]]:
+        return self._records.read(key), self.shares(key.pk)
+
     def find(self, places: Collection[tuple[str, str]]) -> Sequence[Share]:
         return [self.items[place] for place in dict.fromkeys(places) if place in self.items]
 
@@ -424,15 +428,16 @@ class MemoryLedger:
 
     def save(
         self, shares: Sequence[Share], happened: str, now: int, *, unheld: bool = False, calls: Lines = NO_LINES
-    ) -> None:
+    ) -> list[Share]:
         for share in shares:
             known = self.items.get((share.resource, share.share_name))
             if known is None or known.version != share.version or (unheld and known.asked != share.asked):
                 raise LostRace(share.resource)
         for share in shares:
             self._put(share)
+        return [replace(share, version=share.version + 1) for share in shares]
 
-    def put_right(self, share: Share, happened: str, now: int, calls: Sequence[str] = ()) -> bool:
+    def put_right(self, share: Share, happened: str, now: int) -> bool:
         known = self.items.get((share.resource, share.share_name))
         if (0 if known is None else known.version) != share.version:
             return False
@@ -460,7 +465,7 @@ class MemoryLedger:
         }
         self.items[place] = replace(ledger.least(item, share.resource, ValueError("damaged")), **of_holders)
 
-    def archive(self, shares: Sequence[Share], now: int) -> None:
+    def archive(self, shares: Sequence[Share], now: int, happened: str = "", calls: Lines = NO_LINES) -> None:
         for share in shares:
             known = self.items.get((share.resource, share.share_name))
             if known is None or (known.version, known.asked) != (share.version, share.asked):

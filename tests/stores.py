@@ -94,7 +94,8 @@ class Stores:
 
 
 def in_memory() -> Stores:
-    return Stores(MemoryRecords(), MemorySlotLeases(), MemoryLedger(), MemoryTrackedDeliveries())
+    records = MemoryRecords()
+    return Stores(records, MemorySlotLeases(), MemoryLedger(records), MemoryTrackedDeliveries())
 
 
 def create_table(client: Any, name: str, resource: str = "Table") -> None:

@@ -19,7 +19,7 @@ from chalicelib.delivery.model import ENDED, Delivery
 from chalicelib.delivery.store.tracked_deliveries import BY_ACCOUNT, BY_IMAGE
 from chalicelib.delivery.tracked import TrackedDelivery
 from chalicelib.engine import addresses, codec
-from chalicelib.engine.addresses import ARCHIVED, RECORD, SHARE, SHARE_STEP, RecordKey
+from chalicelib.engine.addresses import ARCHIVED, HOLD, RECORD, SHARE, SHARE_STEP, RecordKey
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.places import Place
 from chalicelib.engine.store.records import INBOX
@@ -30,8 +30,8 @@ from chalicelib.inventory.machine import Inventory
 from chalicelib.promotion.model import Promotion, PromotionState
 from chalicelib.release.pointer import Pointer
 from chalicelib.sharing.grant_names import nameless
-from chalicelib.sharing.share import Share, ShareState
-from chalicelib.sharing.store.ledger import HOLD, DynamoLedger
+from chalicelib.sharing.share import Share, ShareState, ShareStep
+from chalicelib.sharing.store.ledger import DynamoLedger, steps_in
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -47,8 +47,8 @@ TRIES = 8
 TRACKED = "delivery#"
 """Beginning of the sort keys of a promotion's tracked deliveries."""
 
-SharesOfOneName = tuple[list[Mapping[str, Any]], list[Mapping[str, Any]]]
-"""The items of the shares that have had one name on one resource, in turn; and the entries of their histories."""
+SharesOfOneName = tuple[list[Mapping[str, Any]], list[ShareStep]]
+"""The items of the shares that have had one name on one resource, in turn; and the steps of their histories."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -341,12 +341,14 @@ class History:
 
 
 def _by_name(items: Iterable[Mapping[str, Any]]) -> Iterator[SharesOfOneName]:
-    """Group items by resource and share name."""
-    found: dict[tuple[str, str], SharesOfOneName] = {}
+    """Group items by resource and share name. The last steps are on the share itself; some may be in two items."""
+    found: dict[tuple[str, str], tuple[list[Mapping[str, Any]], dict[ShareStep, None]]] = {}
     for item in items:
-        shares, steps = found.setdefault((str(item["pk"]), _name(item)), ([], []))
-        (steps if str(item["sk"]).startswith(SHARE_STEP) else shares).append(item)
-    yield from found.values()
+        shares, steps = found.setdefault((str(item["pk"]), _name(item)), ([], {}))
+        if not str(item["sk"]).startswith(SHARE_STEP):
+            shares.append(item)
+        steps.update(dict.fromkeys(steps_in(item)))
+    yield from ((shares, list(steps)) for shares, steps in found.values())
 
 
 def _name(item: Mapping[str, Any]) -> str:

@@ -11,6 +11,7 @@ from ami_promoter.terminal.report import moment
 from chalicelib.engine import calls
 from chalicelib.engine.addresses import ARCHIVED
 from chalicelib.engine.calls import MadeCall
+from chalicelib.sharing.share import ShareStep
 
 STILL_THERE = 10**12
 """Stands for the time of archiving of a share that is not archived."""
@@ -152,13 +153,11 @@ def _unanswered(one: dict[str, Any] | None, call: str) -> None:
         one["what"].append(f"{call} was intended, and no answer is recorded: it is not known whether the call was made")
 
 
-def share(item: Mapping[str, Any], steps: Iterable[Mapping[str, Any]] = ()) -> dict[str, Any]:
-    """Read a share, live or archived. ``steps``: its own items of history."""
+def share(item: Mapping[str, Any], steps: Iterable[ShareStep] = ()) -> dict[str, Any]:
+    """Read a share, live or archived. ``steps``: those of its history."""
     one = record_of(item).it
     removed = one.removed_at or one.closed_at
-    read = [
-        {"at": moment(each.get("at")), "state": str(each.get("state", "")), **_read(each.get("what"))} for each in steps
-    ]
+    read = [{"at": moment(each.at), "state": each.state, **_read(list(each.what))} for each in steps]
     return {
         "resource": one.resource.removeprefix("resource#"),
         "account": one.account,
@@ -173,15 +172,15 @@ def share(item: Mapping[str, Any], steps: Iterable[Mapping[str, Any]] = ()) -> d
     }
 
 
-def shares_of(items: Iterable[Mapping[str, Any]], steps: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+def shares_of(items: Iterable[Mapping[str, Any]], steps: Iterable[ShareStep]) -> Iterator[dict[str, Any]]:
     """Read the shares that have had one name, in turn, each with its own steps.
 
     Steps after the archiving of a share belong to the next one. A share that is neither archived nor open is shown if
     any call was made for it.
     """
-    left = sorted(steps, key=lambda one: (_whole(one.get("at")), str(one.get("sk"))))
+    left = sorted(steps, key=lambda one: one.at)
     for item in sorted(items, key=_put_away):
-        own = [one for one in left if _whole(one.get("at")) <= _put_away(item)]
+        own = [one for one in left if one.at <= _put_away(item)]
         left = left[len(own) :]
         read = share(item, own)
         if _put_away(item) != STILL_THERE or read["open"] or read["steps"]:

@@ -24,13 +24,12 @@ from ami_promoter.terminal.progress import Progress
 from chalicelib.delivery.model import ENDED, Delivery
 from chalicelib.delivery.tracked import TrackedDelivery
 from chalicelib.engine import addresses
-from chalicelib.engine.addresses import SHARE, SHARE_STEP, RecordKey
+from chalicelib.engine.addresses import HOLD, SHARE, SHARE_STEP, RecordKey
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.places import Place, Resource
 from chalicelib.engine.store.table import Table
 from chalicelib.promotion.model import Promotion, PromotionState
 from chalicelib.sharing.share import Share, ShareState
-from chalicelib.sharing.store.ledger import HOLD
 
 ENDED_STATES = {f":{state}": str(state) for state in sorted(ENDED)}
 SCAN = (

@@ -14,14 +14,13 @@ from ami_promoter.terminal.progress import Progress
 from chalicelib.delivery.model import Delivery, snapshots_of
 from chalicelib.delivery.tracked import TrackedDelivery
 from chalicelib.engine import codec
-from chalicelib.engine.addresses import RECORD, SHARE, RecordKey
+from chalicelib.engine.addresses import HOLD, RECORD, SHARE, RecordKey
 from chalicelib.engine.errors import NewerSchema, Unreadable
 from chalicelib.engine.schema import VERSION, check
 from chalicelib.engine.store.records import history as entries_of
 from chalicelib.promotion.model import Promotion
 from chalicelib.release.pointer import Pointer
 from chalicelib.sharing.share import Share
-from chalicelib.sharing.store.ledger import HOLD
 
 WHICH = (
     "(begins_with(pk, :promotion) AND (sk = :record OR sk = :image OR begins_with(sk, :delivery)))"
@@ -129,26 +128,25 @@ def _sort(records: HubRecords, one: RecordSeen[Any], key: RecordKey) -> None:
         case "pointer", "record":
             records.pointers[key] = one
             _check(records, one)
-        case "resource", "share":
-            _check(records, one)
-        case "resource", "closed":
-            records.archived.append(one.it)
-            _check(records, one)
-        case "resource", "history":
-            _step(records, one, records.share_steps.setdefault((key.pk, key.share_name), []))
+        case "resource", "share" | "closed" | "history":
+            _share(records, one, what)
+
+
+def _share(records: HubRecords, one: RecordSeen[Any], what: str) -> None:
+    steps = _steps(one)
+    if steps:
+        records.share_steps.setdefault((one.key.pk, one.key.share_name), []).extend(steps)
+    if what == "closed":
+        records.archived.append(one.it)
+    if what != "history":
+        _check(records, one)
+    elif not steps:
+        _damaged(records, one, "it has no time or no state")
 
 
 def _steps(one: RecordSeen[Any]) -> list[Step]:
-    """Return the steps of a delivery in one of its items, the record itself or one of its history."""
+    """Return the steps in an item of a delivery or share: itself, its archive, or one of its history."""
     return [(each["at"], each["state"]) for each in entries_of(one.item) if each["at"] and each["state"]]
-
-
-def _step(records: HubRecords, one: RecordSeen[Any], steps: list[Step]) -> None:
-    at, state = one.item.get("at"), one.item.get("state")
-    if isinstance(at, int) and isinstance(state, str):
-        steps.append((at, state))
-    else:
-        _damaged(records, one, "it has no time or no state")
 
 
 def _source(records: HubRecords, one: RecordSeen[Any]) -> None:

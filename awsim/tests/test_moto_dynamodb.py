@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from awsim import moto_backend, moto_dynamodb, protocol
+from awsim import moto_backend, moto_dynamodb, moto_expressions, protocol
 from awsim.world import World
 from iam_words import HUB
 
@@ -167,3 +167,59 @@ def test_the_short_way_gives_the_answer_of_the_whole_one(world: World, operation
     short, whole = moto_backend.handle(request, HUB), moto_backend.handle_any(request, HUB)
 
     assert (short[0], json.loads(short[2])) == (whole[0], json.loads(whole[2]))
+
+
+UPDATES: list[tuple[str, dict[str, str], dict[str, Any]]] = [
+    ("SET x = :x, #n = :one REMOVE #list, none", {"#n": "n", "#list": "list"}, {":x": {"S": "y"}, ":one": {"N": "1"}}),
+    ("SET x = if_not_exists(x, :x), n = if_not_exists(#n, :x)", {"#n": "n"}, {":x": {"S": "y"}}),
+    ("SET shard = :x, #at = :one", {"#at": "at"}, {":x": {"S": "s1"}, ":one": {"N": "1"}}),
+    ("SET shard = :x", {}, {":x": {"S": ""}}),
+    ("SET shard = :x", {}, {":x": {"N": "1"}}),
+    ("SET x = :x, m = :m", {}, {":x": {"L": [{"S": "y"}]}, ":m": {"M": {"a": {"NULL": True}}}}),
+    ("SET x = :x, y = :y", {}, {":x": {"S": "y"}}),
+    ("SET sk = :x", {}, {":x": {"S": "y"}}),
+    ("SET list[0] = :x REMOVE list[1], list[2]", {}, {":x": {"S": "y"}}),
+    ("ADD n :one SET x = :one", {}, {":one": {"N": "1"}}),
+]
+
+
+@pytest.mark.parametrize(("text", "names", "values"), UPDATES, ids=[text for text, *_ in UPDATES])
+def test_an_update_does_what_moto_does(world, monkeypatch, text, names, values) -> None:
+    """To an item, to one that is missing, and in what is refused; an accepted expression is not walked again."""
+    dynamodb = _indexed(world)
+    dynamodb.put_item(TableName="i", Item={**_key("c", "1"), "n": {"N": "0"}, "list": {"L": [{"S": "x"}] * 4}})
+    named = {"ExpressionAttributeNames": names} if names else {}
+
+    def answers() -> list[Any]:
+        found: list[Any] = []
+        for sort in ("1", "2", "1"):
+            asked = {"Key": _key("c", sort), "UpdateExpression": text, "ExpressionAttributeValues": values, **named}
+            try:
+                found.append(dynamodb.update_item(TableName="i", **asked, ReturnValues="ALL_NEW")["Attributes"])
+            except ClientError as refused:
+                found.append(str(refused))
+        return found
+
+    ours = answers()
+    dynamodb.delete_item(TableName="i", Key=_key("c", "2"))
+    dynamodb.put_item(TableName="i", Item={**_key("c", "1"), "n": {"N": "0"}, "list": {"L": [{"S": "x"}] * 4}})
+    monkeypatch.setattr(moto_expressions, "_whole", lambda _text: ())
+    assert ours == answers()
+
+
+def test_an_item_that_grows_too_large_is_refused(world: World) -> None:
+    """Attribute by attribute; also after a transaction that was cancelled has put a copy back."""
+    dynamodb = _table(world)
+
+    def grow(name: str) -> None:
+        values = {":x": {"S": "x" * 100_000}}
+        dynamodb.update_item(
+            TableName="t", Key=_key("a", "1"), UpdateExpression=f"SET {name} = :x", ExpressionAttributeValues=values
+        )
+
+    for name in ("b", "c", "d", "e"):
+        grow(name)
+    with pytest.raises(dynamodb.exceptions.TransactionCanceledException):
+        dynamodb.transact_write_items(TransactItems=_writes("7"))
+    with pytest.raises(ClientError, match="Item size to update has exceeded the maximum allowed size"):
+        grow("f")

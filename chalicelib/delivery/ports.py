@@ -102,6 +102,9 @@ class TargetKeys(Protocol):
 class TargetRoles(Protocol):
     """Roles in one target. May raise Refusal."""
 
+    def in_file(self, delivery: Delivery) -> bool:
+        """Whether the applied file still contains the account."""
+
     def missing(self, delivery: Delivery) -> Sequence[str]:
         """Return which service-linked roles ("SERVICE/NAME") and which grant role ("NAME") are missing there."""
 

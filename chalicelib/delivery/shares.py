@@ -53,14 +53,6 @@ class RoleRenamed(DeliveryEvent):
 
 
 @dataclass(frozen=True, slots=True)
-class SharesHeld(DeliveryEvent):
-    """The holdings are in the ledger: all (``upto`` 0), or those before ``upto`` if there was no time for more."""
-
-    upto: int = 0
-    keeps_refusal = True
-
-
-@dataclass(frozen=True, slots=True)
 class SharesSeen(DeliveryEvent):
     """The states of its shares were read in the ledger."""
 
@@ -74,6 +66,16 @@ class SharesSeen(DeliveryEvent):
 
 
 @dataclass(frozen=True, slots=True)
+class SharesHeld(DeliveryEvent):
+    """The holdings are in the ledger: all (``upto`` 0), or those before ``upto`` if there was no time for more."""
+
+    upto: int = 0
+    seen: SharesSeen | None = None
+    """Their states right after that: shares that others hold, too, may be open already."""
+    keeps_refusal = True
+
+
+@dataclass(frozen=True, slots=True)
 class SharesReleased(DeliveryEvent):
     """The delivery's holdings are released: those for copies, or ``all``."""
 
@@ -83,7 +85,7 @@ class SharesReleased(DeliveryEvent):
 
 
 def steps(delivery: Delivery, now: int, *, asked: bool) -> tuple[Command, ...]:
-    """Hold, then read the ledger, as shares may be open already. A wake carries no facts, so each one leads to a read.
+    """Hold, which reads the ledger, too. A wake carries no facts, so each one leads to a read (``looks``).
 
     ``asked``: it holds already. Then it reads first and holds again afterwards: an invocation with time for only one of
     the two must not always hold.
@@ -93,8 +95,10 @@ def steps(delivery: Delivery, now: int, *, asked: bool) -> tuple[Command, ...]:
     hold = HoldShares(delivery.copies_end + delivery.target.linger + closes, until)
     if not asked:
         return (hold,) if due else ()
-    if not due or now >= delivery.copies_end:
+    if now >= delivery.copies_end:
         return (LookAtShares(),)
+    if not due:
+        return ()
     return (hold,) if delivery.shares.continue_at else (LookAtShares(), hold)
 
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from chalicelib.engine.places import IMAGE, KEY, POLICY, ROLE, SNAPSHOT, Place, Resource
 
 RECORD = "record"
-ARCHIVED, SHARE_STEP, SHARE = "closed#", "history#share#", "share#"
+ARCHIVED, SHARE_STEP, SHARE, HOLD = "closed#", "history#share#", "share#", "share-hold#"
 """Beginnings of the sort keys of archived shares, of the entries in a share's history, and of shares."""
 
 
@@ -231,7 +231,7 @@ def share(resource: RecordKey, holder: str) -> RecordKey:
 
 def holding(resource: str, share_name: str, delivery: str) -> RecordKey:
     """What one delivery holds of a share; no delivery's id has a #."""
-    return RecordKey(resource, f"hold#{share_name}#{delivery}")
+    return RecordKey(resource, f"{HOLD}{share_name}#{delivery}")
 
 
 def tracked_delivery(ami: str, delivery: str) -> RecordKey:

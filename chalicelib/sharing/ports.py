@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Protocol
 
+from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.errors import Refusal
 from chalicelib.engine.faults import Fault
+from chalicelib.engine.ports import Stored
 from chalicelib.images.arriving import ExaminedSource
 from chalicelib.images.ports import HubSnapshot
 from chalicelib.sharing.share import Holding, Share
@@ -60,6 +62,9 @@ class Ledger(Protocol):
     def shares(self, resource: str) -> Sequence[Share]:
         """Read the shares of a resource that are open or held."""
 
+    def with_record(self, key: RecordKey) -> tuple[Stored | None, Sequence[Share]]:
+        """Read a resource's record, and then its shares. Raises ParkRecord if this version cannot read the record."""
+
     def find(self, places: Collection[tuple[str, str]]) -> Sequence[Share]:
         """Read single shares by (resource, ``share_name``), together; then the holdings of each, by a query."""
 
@@ -68,17 +73,21 @@ class Ledger(Protocol):
 
     def save(
         self, shares: Sequence[Share], happened: str, now: int, *, unheld: bool = False, calls: Lines = NO_LINES
-    ) -> None:
+    ) -> list[Share]:
         """Write all but the holdings of these shares, and their history. Raises LostRace.
 
-        ``calls``: by ``share_name``, further lines of history. ``unheld``: only if no holding was added meanwhile.
+        ``calls``: by ``share_name``, further lines of history; a lost race keeps them. ``unheld``: only if no holding
+        was added meanwhile. Returns the shares as they are now.
         """
 
-    def put_right(self, share: Share, happened: str, now: int, calls: Sequence[str] = ()) -> bool:
+    def put_right(self, share: Share, happened: str, now: int) -> bool:
         """Correct one share, or add one that the ledger lacks (version 0). False: another run wrote first."""
 
-    def archive(self, shares: Sequence[Share], now: int) -> None:
-        """Move shares that nobody holds to the archive. Raises LostRace if one was held or written meanwhile."""
+    def archive(self, shares: Sequence[Share], now: int, happened: str = "", calls: Lines = NO_LINES) -> None:
+        """Move shares that nobody holds to the archive. Raises LostRace if one was held or written meanwhile.
+
+        ``happened`` and ``calls``: as in ``save``, if they were not saved in their state before.
+        """
 
     def was_open(self, resource: str, names: str = "") -> bool:
         """Whether the archive has a share of this resource whose ``share_name`` begins with ``names``."""

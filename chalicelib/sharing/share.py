@@ -82,6 +82,15 @@ class ShareState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class ShareStep:
+    """One step of a share's history: when (epoch seconds), into which state, and what happened, with the calls."""
+
+    at: int
+    state: str
+    what: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Share:
     """One permission. Times are epoch seconds.
 
@@ -134,6 +143,8 @@ class Share:
     """Since when the service cannot read whether it may stay open past its end; 0: the last look could."""
     version: int = 0
     """For the share worker's conditional write."""
+    recent: tuple[ShareStep, ...] = ()
+    """The last steps of its history, oldest first; earlier ones are items of their own."""
 
     @property
     def key(self) -> RecordKey:

@@ -307,7 +307,7 @@ def raced(tried: Share, found: Share | None, now: int) -> Share | None:
         return None
     over = found is None or found.state in (ShareState.CLOSED, ShareState.REFUSED)
     if tried.state is ShareState.OPEN and over:
-        left = replace(tried, state=ShareState.CLOSED, version=0, holdings=frozenset(), asked=0, answered=0)
+        left = replace(tried, state=ShareState.CLOSED, version=0, holdings=frozenset(), asked=0, answered=0, recent=())
         there = left if found is None else replace(found, grant_id=tried.grant_id or found.grant_id)
         return evolve(there, FoundOpen(), now)
     if found is None:

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -95,8 +94,7 @@ def lived(stores: Stores, account: str, begin: int) -> None:
             stores.ledger.release(RESOURCE, account, holding)
             (read,) = [one for one in stores.ledger.shares(RESOURCE) if one.share_name == account]
         read = evolve(read, step, at)
-        stores.ledger.save([read], "a step", at)
-        read = replace(read, version=read.version + 1)
+        (read,) = stores.ledger.save([read], "a step", at)
     (read,) = [one for one in stores.ledger.shares(RESOURCE) if one.share_name == account]
     stores.ledger.archive([read], begin + 240)
 
@@ -125,9 +123,9 @@ def test_what_is_damaged_or_has_expired_is_read_as_far_as_it_can_be(stores):
     past = DynamoLedgerPast(stores.table, stores.ledger)
     lived(stores, ACCOUNT, NOW)
     stores.table.put(RecordKey(RESOURCE, f"closed#{OTHER}#0000000001"), {"body": "{"})
-    stores.table.put(RecordKey(RESOURCE, f"history#share#{OTHER}#x#y"), {"at": "soon", "state": "opening"})
-    stores.table.put(RecordKey(RESOURCE, f"history#share#{OTHER}#1#1"), {"at": NOW, "state": "nowhere"})
-    stores.table.put(RecordKey(RESOURCE, f"history#share#{OTHER}#1#2"), {"at": NOW, "state": "opening"})
+    stores.table.put(RecordKey(RESOURCE, f"history#share#{OTHER}#x#y"), {"at": "soon", "state": "opening", "what": []})
+    stores.table.put(RecordKey(RESOURCE, f"history#share#{OTHER}#1#1"), {"at": NOW, "state": "nowhere", "what": []})
+    stores.table.put(RecordKey(RESOURCE, f"history#share#{OTHER}#1#2"), {"at": NOW, "state": "opening", "what": []})
 
     assert len(past.of(RESOURCE, [ACCOUNT])[0].steps) == 4
     assert past.of(RESOURCE, [OTHER]) == [Known(OTHER, OTHER, steps=((NOW, ShareState.OPENING),))]
@@ -139,7 +137,7 @@ def test_what_a_key_event_is_judged_by_does_not_grow_with_the_years(stores, monk
     for number in range(300):
         name = f"d{number:03}"
         stores.table.put(RecordKey(key.pk, f"closed#{name}#{NOW - 10**6:010d}"), {"account": ACCOUNT, "body": "{}"})
-        step = {"at": NOW - 10**6, "state": "closed"}
+        step = {"at": NOW - 10**6, "state": "closed", "what": []}
         stores.table.put(RecordKey(key.pk, f"history#share#{name}#{NOW - 10**6:010d}#00000001"), step)
     stores.ledger.hold(key.pk, Share(key.pk, "d-now", ACCOUNT, last_closing_at=NOW + 10**6), copying("d-now", ACCOUNT))
     stores.table.put(key, {"body": json.dumps({addresses.ARCHIVED_LATELY: {"d299": NOW - 60}})})

@@ -6,7 +6,7 @@ import pytest
 
 from chalicelib.delivery.copy_quota import SlotLease
 from chalicelib.delivery.tracked import TrackedDelivery
-from chalicelib.engine.addresses import copy_quota, promotion
+from chalicelib.engine.addresses import HOLD, copy_quota, promotion
 from chalicelib.engine.addresses import holding as holding_place
 from chalicelib.engine.errors import LostRace, Refusal, RefusalKind
 from chalicelib.engine.ports import Write
@@ -84,7 +84,7 @@ def test_two_holders_and_the_last_one_leaves(store):
 
 
 @pytest.mark.parametrize("store", ["dynamo"], indirect=True)  # in memory one write is one step
-@pytest.mark.parametrize("broken", ["hold#", "share#"])
+@pytest.mark.parametrize("broken", [HOLD, "share#"])
 def test_nobody_sees_a_holding_without_its_ask(store, broken):
     """One of the two writes fails: neither is there."""
     store.ledger.hold(RESOURCE, SHARE, copying("d1"))

@@ -11,7 +11,7 @@ from chalicelib.delivery.store.tracked_deliveries import DynamoTrackedDeliveries
 from chalicelib.delivery.tracked import TrackedDelivery
 from chalicelib.engine import addresses, codec
 from chalicelib.engine.addresses import RecordKey
-from chalicelib.engine.errors import NewerSchema, ParkRecord, Unreadable
+from chalicelib.engine.errors import LostRace, NewerSchema, ParkRecord, Unreadable
 from chalicelib.engine.ports import Write
 from chalicelib.engine.schema import VERSION
 from chalicelib.engine.store.records import DynamoRecords
@@ -20,7 +20,7 @@ from chalicelib.promotion.worker.tag_pass import DAMAGED, read_heads
 from chalicelib.sharing.head import Head
 from chalicelib.sharing.outstanding import to_close, to_open
 from chalicelib.sharing.share import Share, ShareState
-from chalicelib.sharing.store.ledger import DynamoLedger
+from chalicelib.sharing.store.ledger import MOST_RECENT, DynamoLedger, steps_in
 from tests.fakes import copying, sharing
 from tests.stores import on_dynamodb
 
@@ -161,18 +161,38 @@ HOLDING = addresses.holding(RESOURCE, "222222222222", "0123")
 def test_what_is_over_expires_and_what_is_open_does_not(table):
     """DynamoDB's TTL deletes history and archive, and nothing else."""
     ledger = DynamoLedger(table, keep_days=7)
-    ledger.hold(RESOURCE, a_share(), copying("0123"))
+    ledger.hold(RESOURCE, a_share(), sharing("0123"))
     (share,) = ledger.shares(RESOURCE)
     ledger.save([replace(share, state=ShareState.OPEN)], "opening was tried", NOW)
     assert EXPIRES not in table.get(SHARE_KEY)
-    ledger.release(RESOURCE, "222222222222", copying("0123"))
+    ledger.release(RESOURCE, "222222222222", sharing("0123"))
     (share,) = ledger.shares(RESOURCE)
-    ledger.save([replace(share, state=ShareState.CLOSED)], "closing was tried", NOW)
-    ledger.archive(ledger.shares(RESOURCE), NOW)
+    ledger.archive([replace(share, state=ShareState.CLOSED)], NOW, "closing was tried")
 
     left = [*table.query(RESOURCE, "history#"), *table.query(RESOURCE, "closed#")]
-    assert [item[EXPIRES] for item in left] == [NOW + 7 * 86_400] * 3
+    assert [item[EXPIRES] for item in left] == [NOW + 7 * 86_400] * 2
+    assert [(one.state, one.what) for item in left for one in steps_in(item)] == [
+        ("open", ("opening was tried",)),
+        ("closed", ("closing was tried",)),
+    ]
     assert table.get(SHARE_KEY) is None
+
+
+def test_the_history_of_a_share_is_whole_however_often_it_is_written(table):
+    """Its item has the last steps; those before, and the calls of a write that lost a race, are items of their own."""
+    ledger, numbers, name = DynamoLedger(table), range(2 * MOST_RECENT + 3), "222222222222"
+    ledger.hold(RESOURCE, a_share(), copying("0123"))
+    (share,) = ledger.shares(RESOURCE)
+    for number in numbers:
+        (share,) = ledger.save([share], f"step {number}", NOW + number)
+        with pytest.raises(LostRace):
+            ledger.save([replace(share, version=0)], "lost", NOW + number, calls={name: [f"call {number}"]})
+
+    assert ledger.shares(RESOURCE) == [share]
+    assert len(share.recent) <= MOST_RECENT
+    moved = [one for item in table.query(RESOURCE, "history#share#") for one in steps_in(item)]
+    expected = {step for number in numbers for step in ((f"step {number}",), ("lost", f"call {number}"))}
+    assert {one.what for one in (*moved, *share.recent)} == expected
 
 
 DAMAGE = [
@@ -225,5 +245,5 @@ def test_a_share_that_comes_back_from_the_archive_keeps_its_history(table):
         ledger.save([replace(share, state=ShareState.CLOSED)], f"closed at {at}", at)
         ledger.archive(ledger.shares(RESOURCE), at)
 
-    assert [item["at"] for item in table.query(RESOURCE, "history#share#")] == [NOW, NOW + 600]
-    assert len(list(table.query(RESOURCE, "closed#"))) == 2
+    steps = [one for item in table.query(RESOURCE, "closed#") for one in steps_in(item)]
+    assert [(one.at, one.what) for one in steps] == [(at, (f"closed at {at}",)) for at in (NOW, NOW + 600)]

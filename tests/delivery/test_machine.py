@@ -33,8 +33,8 @@ from chalicelib.delivery.phase import CancelAsked, Command, DeadlinePassed, Deli
 from chalicelib.delivery.phases.checking import CheckTarget, NotifyWaiting, TargetReady, WaitingNotified
 from chalicelib.delivery.phases.copying import AskWhoWaits, CopiesSeen, LookAtCopies, OthersWait, StartCopy
 from chalicelib.delivery.phases.ending import ClosingSeen, FindLeftovers, LeftoversSeen, NotifyOutcome, OutcomeNotified
-from chalicelib.delivery.phases.imaging import FindImage, ImageNotFound, ImageSeen
-from chalicelib.delivery.shares import HoldShares, LookAtShares, ReleaseShares, SharesSeen
+from chalicelib.delivery.phases.imaging import FindImage, FinishImage, ImageNotFound, ImageSeen
+from chalicelib.delivery.shares import HoldShares, LookAtShares, ReleaseShares, SharesHeld, SharesSeen
 from chalicelib.delivery.slots import AskSlots, SlotsAsked, free
 from chalicelib.delivery.worker import deliveries, releases
 from chalicelib.engine import codec, schedule
@@ -218,6 +218,20 @@ def test_an_ami_that_is_there_already_gets_its_service_roles_grants_first_and_th
     assert machine.outstanding(verifying, NOW)[0] == ReleaseShares()
 
 
+def test_an_image_that_is_seen_finished_needs_no_further_step():
+    """Another one gets its deprecation date, or the tags of its snapshots, first; one that differs is removed."""
+    verifying = replace(a_delivery(DeliveryState.VERIFYING), tries=moves.VERIFY_TRIES)
+    seen = {
+        (finished, wrong): machine.evolve(verifying, ImageSeen("available", wrong, finished=finished), NOW)
+        for finished in (False, True)
+        for wrong in ((), (FAULT,))
+    }
+
+    assert seen[True, ()].state is DeliveryState.PUBLISHING
+    assert machine.outstanding(seen[False, ()], NOW)[-1] == FinishImage()
+    assert {seen[finished, (FAULT,)].faults for finished in (False, True)} == {(FAULT,)}
+
+
 def test_each_service_role_is_received_of_by_itself_and_names_what_it_waits_for():
     """One role's grant does not count for the other; past the deadline the fault names what the other waits for."""
     target = replace(a_delivery().target, mode="share", key_access="none", service_linked_roles=(AUTO_SCALING, SPOT))
@@ -237,6 +251,20 @@ def test_each_service_role_is_received_of_by_itself_and_names_what_it_waits_for(
     assert late.faults[0].what.endswith("The last refusal was: It is refused.")
     assert late.faults[0].cure == "Deploy it."
     assert machine.evolve(held, SharesSeen(open=True), last).state is DeliveryState.PUBLISHING
+
+
+@pytest.mark.parametrize("state", [DeliveryState.OPENING, DeliveryState.COPYING])
+def test_who_holds_what_is_open_already_goes_on_at_once(state):
+    """Others held it before. One that must wait reads the ledger when it is woken, or at the next poll."""
+    wants = with_copies(a_delivery(state, holds_copy=True), C.WANTED, C.WANTED)
+    holds = replace(wants, tries=1).with_shares(opened_at=None)
+    waits = machine.evolve(holds, SharesHeld(seen=SharesSeen(open=False)), NOW)
+
+    assert machine.evolve(holds, SharesHeld(seen=SharesSeen(open=True)), NOW).shares.opened_at == NOW
+    assert waits.shares.opened_at is None
+    assert LookAtShares() not in machine.outstanding(waits, NOW)
+    assert LookAtShares() in machine.looks(waits, NOW)
+    assert LookAtShares() in machine.outstanding(waits, waits.next_try)
 
 
 def in_ledger(delivery: Delivery, others: Mapping[str, Any] = MappingProxyType({})) -> list[ledger.Share]:
@@ -272,9 +300,11 @@ def test_a_refusal_is_no_answer_while_the_share_is_tried_for_a_later_holding():
 
 
 def test_shares_that_are_refused_while_copies_run_end_it_after_a_last_look():
-    """Each poll of a copy also asks the ledger; completed copies remain usable."""
+    """A poll of a copy also asks the ledger, but not while polls are close together; completed copies remain usable."""
     copying_now = with_copies(a_delivery(DeliveryState.COPYING, holds_copy=True), C.PENDING, C.COMPLETED)
-    assert LookAtShares() in machine.outstanding(copying_now, NOW)
+    for minutes, asks in ((14, False), (15, True)):
+        polled = copying_now.with_shares(opened_at=NOW - minutes * 60)
+        assert (LookAtShares() in machine.outstanding(polled, NOW)) is asks
     refused = machine.evolve(copying_now, SharesSeen(open=False, refused=FAULT), NOW)
     assert (refused.state, refused.last_look.failure) == (DeliveryState.COPYING, FAULT)
     assert machine.outstanding(refused, NOW) == (FindCopies(),)

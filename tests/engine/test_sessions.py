@@ -99,12 +99,20 @@ def test_a_session_for_any_ami_is_taken_at_the_first_try(scene, snapshots, keys)
     assert scene.packed == [len(policy) * 9 // 100 + 1]
 
 
-@pytest.mark.parametrize(("work", "role"), [("look", "AmiCopyRole"), ("register", "NewRole"), ("tidy", "NewRole")])
-def test_what_changes_a_target_is_done_by_the_role_that_the_file_names(scene, work, role):
+@pytest.mark.parametrize(
+    ("work", "looks", "role"),
+    [
+        ("look", False, "AmiCopyRole"),
+        ("register", True, "AmiCopyRole"),
+        ("register", False, "NewRole"),
+        ("tidy", False, "NewRole"),
+    ],
+)
+def test_what_changes_a_target_is_done_by_the_role_that_the_file_names(scene, work, looks, role):
     """After a rename the former role may still be there, and have lost its rights. To look it is good enough."""
     scene.world.iam.put_role(DEV, "NewRole", TRUST, {"all": ANYTHING})
     scene.targets.role = "NewRole"
-    scene.target_sessions.client("ec2", work, scene.delivery(1))
+    scene.target_sessions.client("ec2", work, scene.delivery(1), looks=looks)
 
     (call,) = [call for call in scene.world.calls if call.operation == "AssumeRole"]
     assert call.params["RoleArn"].endswith(f"/{role}")

@@ -144,7 +144,11 @@ def test_a_stolen_share_worker_pages_even_where_it_forges_the_ledger(scene):
     scene.wait(HOUR)
     now = int(scene.world.now.timestamp())
     forged = {"pk": {"S": f"resource#snapshot#{scene.snapshots[1]}"}, "at": {"N": str(now)}}
-    forged |= {"sk": {"S": f"history#share#{STRANGER}#{now:010d}#00000001"}, "state": {"S": "opening"}}
+    forged |= {
+        "sk": {"S": f"history#share#{STRANGER}#{now:010d}#00000001"},
+        "state": {"S": "opening"},
+        "what": {"L": []},
+    }
     client(scene, "share-worker", "dynamodb").put_item(TableName=f"ami-promoter-{REGION}", Item=forged)
     client(scene, "share-worker", "ec2").modify_snapshot_attribute(
         SnapshotId=scene.snapshots[1], Attribute="createVolumePermission", OperationType="add", UserIds=[STRANGER]

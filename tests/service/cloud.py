@@ -827,6 +827,9 @@ class FakeTargetKeys(OfCloud):
 class FakeTargetRoles(OfCloud):
     """The port ``TargetRoles``."""
 
+    def in_file(self, delivery):
+        return FakeTargets(self._cloud).live(delivery.target.account) is not None
+
     def missing(self, delivery):
         return ()
 

@@ -34,6 +34,7 @@ OVERHEAD = 200
 UNIT = 4096
 CONSISTENT = {"records begin", "records read", "records get", "records list", "records list_readable"}
 LISTS = {"ledger shares", "ledger find", "ledger find_for", "tracked all", "slots asked"}
+WITH_RECORD = "ledger with_record"
 EVENTUAL = {"records due"}
 
 
@@ -64,7 +65,10 @@ class CountingGate(Gate):
         cost = self.costs.setdefault(self.function, Cost())
         call = f"{name} {method}"
         cost.calls[call] += 1
-        if call in CONSISTENT | LISTS:
+        if call == WITH_RECORD:
+            record, shares = result
+            cost.units += units([record, *shares])
+        elif call in CONSISTENT | LISTS:
             cost.units += units(result)
         elif call in EVENTUAL:
             cost.units += units(result) / 2

@@ -151,6 +151,7 @@ class Hub:
     def __post_init__(self) -> None:
         targets = {account: (Target(account, REGION, **self.target),) for account in self.accounts}
         self.cloud = Cloud(Directory({"default": tuple(self.accounts)}, targets), self.behavior, self._post)
+        self._file = AppliedFile(self.cloud.directory)
         self._event_fates = itertools.cycle(self.arrivals.events)
         self._wake_fates = itertools.cycle(self.arrivals.wakes)
         self._nonces = itertools.count(1)
@@ -281,7 +282,7 @@ class Hub:
         expired. A read may be as stale as ``STALEST`` says, so a value, or an approval, that ended so lately counts.
         """
         ami, account = place
-        given, file = self.cloud.approvals.get((ami, f"{account}/{REGION}")), AppliedFile(self.cloud.directory)
+        given, file = self.cloud.approvals.get((ami, f"{account}/{REGION}")), self._applied()
         key = addresses.delivery(addresses.delivery_id(HUB, ami, account, REGION))
         delivery = peek(self.stores.records, key, DELIVERIES)
         source = None if delivery is None else self._examined(delivery)
@@ -294,6 +295,12 @@ class Hub:
                 if valid or not approvals.needs(target):
                     return True
         return not any(map(approvals.needs, file.resolve(account, in_force=True).targets))
+
+    def _applied(self) -> AppliedFile:
+        """Return the file as it is now; it keeps the value that was resolved last, of a thousand targets perhaps."""
+        if self._file.directory is not self.cloud.directory:
+            self._file = AppliedFile(self.cloud.directory)
+        return self._file
 
     def _examined(self, delivery: Delivery) -> ExaminedSource | None:
         try:

@@ -8,13 +8,13 @@ from chalicelib.delivery.phases.approval import ApprovalSeen
 from chalicelib.delivery.worker.approvals import LiveApprovals
 from chalicelib.sharing.worker.entitlements import LiveEntitlements
 from chalicelib.targets.applied_file import Directory, Target
+from tests.protections.wrong_parts import TakesAllForApproved, found_out
 from tests.service.arrivals import NOTHING_COMES
 from tests.service.cloud import HUB, REGION, START, source_key
 from tests.service.gate import PortCrash
 from tests.service.hub import APPROVER, Hub, Parts
 from tests.service.organization import OU, A, B, OrganizationHub
 from tests.service.shared_ami import AMI, HOUR, open_to, outcomes, pass_time
-from tests.service.wrong_parts import TakesAllForApproved, found_out
 
 DAY = 24 * HOUR
 WAITS = "awaiting-approval"

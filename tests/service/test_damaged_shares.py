@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from chalicelib.engine.addresses import RecordKey
+from chalicelib.engine.addresses import HOLD, RecordKey
 from chalicelib.sharing.share import ShareState
 from tests.service.cloud import CloudBehavior
 from tests.service.hub import Hub
@@ -126,7 +126,7 @@ def damaged_while_held(stores, mode, kind):
 def damaged_and_held_by_nobody(stores, mode, kind):
     """Its holdings are damaged, too."""
     hub = a_hub(stores, mode)
-    for item in [held for one in hub.resources() for held in stores.table.query(one, "hold#")]:
+    for item in [held for one in hub.resources() for held in stores.table.query(one, HOLD)]:
         damage(stores, item, {"episode": "nonsense"})
     for item in shares_of(stores, hub):
         damage(stores, item, KINDS[kind])

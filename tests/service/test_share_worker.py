@@ -253,7 +253,7 @@ def test_history_shows_an_unknown_call_only_where_an_earlier_run_died(dies):
 
     def saved(shares, happened, now, *, unheld=False, calls):
         lines.extend(line for some in calls.values() for line in some)
-        save(shares, happened, now, unheld=unheld, calls=calls)
+        return save(shares, happened, now, unheld=unheld, calls=calls)
 
     key.stores.ledger.save = saved
     trouble = [SliceKilled()] if dies else []

@@ -39,7 +39,7 @@ class Counting(MemoryRecords):
 
 
 def stores(records: MemoryRecords) -> Stores:
-    return Stores(records, MemorySlotLeases(), MemoryLedger(), MemoryTrackedDeliveries())
+    return Stores(records, MemorySlotLeases(), MemoryLedger(records), MemoryTrackedDeliveries())
 
 
 def test_a_thousand_targets_each_get_their_ami_once_whatever_crashes():

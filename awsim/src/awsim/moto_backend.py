@@ -65,7 +65,7 @@ def _document(text: str) -> Mapping[str, Any]:
 
 def handle(request: AwsRequest, account: str) -> Response:
     """Let moto answer a request as that account. Raises AwsError for what moto does not have."""
-    if request.service != "dynamodb" or not moto_dynamodb.answers(request.body):
+    if request.service != "dynamodb" or protocol.has_bytes(request.body):
         return handle_any(request, account)
     _handlers(request.service)  # which puts its replacements into moto
     try:

@@ -3,12 +3,14 @@
 Before a transaction, moto copies the whole table once for every item in it; here it copies the items that the
 transaction names. For a query, moto sorts all items of the table; here it gets only the partition, or for an index an
 unsorted list, which it sorts later anyway. With hundreds of records these two take most of a simulation's time. And
-moto looks for a form, files, a query and a path in each request; DynamoDB's have only a JSON body.
+moto looks for a form, files, a query and a path in each request; DynamoDB's have only a JSON body, and so have its
+answers. With each attribute that is set, moto adds up the sizes of all; here only for a large item.
 """
 
 from __future__ import annotations
 
 import copy
+import functools
 import inspect
 import json
 from collections import defaultdict
@@ -17,11 +19,12 @@ from types import SimpleNamespace
 from typing import Any
 
 from awsim import moto_expressions
-from awsim.moto_parts import DynamoHandler, DynamoType, Table
+from awsim.moto_parts import ActionResult, DynamoHandler, DynamoType, LimitedSizeDict, Table
 from awsim.moto_parts import dynamodb as models
+from awsim.protocol import operation_model
 
 _original = models.DynamoDBBackend.transact_write_items
-_query, _all_items = Table.query, Table.all_items
+_query, _all_items, _put = Table.query, Table.all_items, LimitedSizeDict.__setitem__
 _query_signature = inspect.signature(_query)
 _asked: list[tuple[DynamoType, str | None]] = []
 """The query that is being answered: hash key and index."""
@@ -32,26 +35,57 @@ def patch() -> None:
     models.DynamoDBBackend.transact_write_items = _transact_write_items
     changed: Any = Table  # mypy refuses assigning a method on a class
     changed.query, changed.all_items = _query_asked, _items_asked
+    items: Any = LimitedSizeDict
+    items.__setitem__ = _put_attribute
     moto_expressions.patch()
-
-
-def answers(body: bytes) -> bool:
-    """Whether ``answer`` can read a request: it cannot read binary values."""
-    return b'"B"' not in body and b'"BS"' not in body
 
 
 def answer(
     region: str, account: str, headers: Mapping[str, str], body: bytes
 ) -> tuple[int, dict[str, Any], str | bytes]:
-    """Answer a request with moto's DynamoDB handler, given only what that reads."""
+    """Answer a request without binary values with moto's DynamoDB handler, given only what that reads."""
     handler: Any = DynamoHandler()
     handler.headers, handler.region, handler.current_account = headers, region, account
     handler.partition, handler.access_key = "aws", ""
     handler.params = json.loads(body or b"{}")
     handler.querystring, handler.uri_match, handler.response_headers = {}, {}, {}
     handler.normalized_request, handler.method = None, "POST"
+    handler.serialized = functools.partial(_serialized, handler)
     status, answered, content = handler.call_action()
     return status, answered, content
+
+
+def _serialized(handler: Any, answered: Any) -> tuple[int, dict[str, Any], str]:
+    """Do what the handler's ``serialized`` does: answers about items are JSON almost as they stand."""
+    operation = handler._get_action()  # noqa: SLF001 - as moto's own does
+    if operation not in ABOUT_ITEMS or type(answered) is not ActionResult or not isinstance(answered.result, dict):
+        status, headers, body = type(handler).serialized(handler, answered)
+        return status, headers, body
+    members = operation_model("dynamodb", operation).output_shape.members
+    shown = {name: value for name, value in answered.result.items() if name in members and value is not None}
+    return 200, {"Content-Type": "application/x-amz-json-1.0"}, json.dumps(shown, default=DynamoType.to_json)
+
+
+ABOUT_ITEMS = ("GetItem", "PutItem", "UpdateItem", "DeleteItem", "Query", "BatchGetItem", "TransactWriteItems")
+
+
+def _put_attribute(attributes: Any, name: str, value: Any) -> None:
+    """Do what ``LimitedSizeDict.__setitem__`` does, which adds up all attributes, only where they may be too many."""
+    if not hasattr(attributes, "most"):  # a new item, or a copy
+        attributes.most = sum(_size(part) for pair in attributes.items() for part in pair)
+    attributes.most += _size(name) + _size(value)
+    if attributes.most > ALWAYS_FITS:
+        _put(attributes, name, value)
+    else:
+        dict.__setitem__(attributes, name, value)
+
+
+def _size(part: Any) -> int:
+    return part.size() if type(part) is DynamoType else len(str(part).encode())
+
+
+ALWAYS_FITS = 300_000
+"""Bytes; moto refuses more than 405,000."""
 
 
 def _query_asked(*given: Any, **named: Any) -> Any:

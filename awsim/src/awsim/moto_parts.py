@@ -20,8 +20,11 @@ changes, then run ``tests``: a name that is gone fails on import, an answer that
 - ``method_names_from_class`` in ``moto.core.responses``, in ``moto_answers``: lists a class's methods for each call.
 - ``UpdateExpressionParser.make``, ``DepthFirstTraverser.traverse_node_recursively``, ``Validator.validate`` and the
   ``deepcopy`` of ``validators``, in ``moto_expressions``: read and check one update expression again for each item.
+- ``ConditionExpressionParser._lex_condition_expression``, in ``moto_expressions``: cuts one condition into words again.
 - ``DynamoDBBackend.transact_write_items`` and the ``copy`` of ``models``, in ``moto_dynamodb``: copies the table once
   for each item of a transaction.
+- ``DynamoHandler.serialized`` and ``LimitedSizeDict.__setitem__``, in ``moto_dynamodb``: looks at each member of an
+  answer in the service's model, and adds up an item's attributes with each one that is set.
 - ``Table.query`` and ``Table.all_items``, in ``moto_dynamodb``: sorts the whole table for each query.
 """
 
@@ -41,6 +44,7 @@ from moto.core.base_backend import BackendDict
 from moto.core.model import OperationModel, ServiceModel
 from moto.core.parse import PROTOCOL_PARSERS
 from moto.core.request import Request
+from moto.core.responses import ActionResult
 from moto.core.routing import get_service_router
 from moto.core.serialize import (
     AttributePickerContext,
@@ -55,7 +59,8 @@ from moto.core.serialize import (
     XFormedAttributePicker,
 )
 from moto.core.utils import get_service_model
-from moto.dynamodb.models.dynamo_type import DynamoType
+from moto.dynamodb.comparisons import ConditionExpressionParser
+from moto.dynamodb.models.dynamo_type import DynamoType, LimitedSizeDict
 from moto.dynamodb.models.table import Table
 from moto.dynamodb.responses import DynamoHandler
 
@@ -68,13 +73,16 @@ validators: Any = importlib.import_module("moto.dynamodb.parsing.validators")
 
 __all__ = [
     "PROTOCOL_PARSERS",
+    "ActionResult",
     "AttributePickerContext",
     "BackendDict",
+    "ConditionExpressionParser",
     "DefaultAttributePicker",
     "DynamoHandler",
     "DynamoType",
     "EC2Serializer",
     "JSONSerializer",
+    "LimitedSizeDict",
     "OperationModel",
     "QuerySerializer",
     "Request",

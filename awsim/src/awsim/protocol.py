@@ -178,10 +178,17 @@ def _operation(
         return _rest_operation(method, url, headers, body, service, protocol)
     if operation not in service_model(service).operation_names:
         raise AwsError("InvalidAction", f"Could not find operation {operation or '(none)'} of {service}")
+    if service == "dynamodb" and not has_bytes(body):
+        return operation, json.loads(body or b"{}")
     parsed = _parser(service, operation, protocol).parse(
         {"method": method, "values": values, "headers": headers, "body": body, "url_path": "", "url_params": uri}
     )
     return operation, parsed
+
+
+def has_bytes(body: bytes) -> bool:
+    """Whether a request to DynamoDB has binary values; all else in it is JSON as it stands."""
+    return b'"B"' in body or b'"BS"' in body
 
 
 def _rest_operation(

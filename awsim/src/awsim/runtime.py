@@ -104,7 +104,7 @@ def _importable(root: str) -> bool:
 
 
 class _PackageLoader(SourceFileLoader):
-    """Loads a function's own module, compiled once in a process."""
+    """Loads a function's own module; equal modules, of other packages too, are compiled once in a process."""
 
     def get_code(self, fullname: str) -> CodeType | None:
         """Return the module's code."""
@@ -135,7 +135,14 @@ class _SharedLoader(_PackageLoader):
 
 @functools.cache
 def _code(path: str) -> CodeType:
-    return compile(Path(path).read_bytes(), path, "exec", dont_inherit=True)
+    source = Path(path).read_bytes()
+    if source not in _compiled:
+        _compiled[source] = compile(source, path, "exec", dont_inherit=True)
+    return _compiled[source]
+
+
+_compiled: dict[bytes, CodeType] = {}
+"""Source of a module -> its code. A package of which one module was changed compiles that one."""
 
 
 @functools.cache

@@ -23,6 +23,9 @@ class AwsTargetRoles:
         self._sessions = sessions
         self._work: Work = work
 
+    def in_file(self, delivery: Delivery) -> bool:
+        return self._sessions.role(delivery.target.account) is not None
+
     def missing(self, delivery: Delivery) -> Sequence[str]:
         """If the session may not ask IAM, CreateGrant's refusal names a missing role later."""
         return self.look(delivery)[0]

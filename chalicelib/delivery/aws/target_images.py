@@ -76,7 +76,7 @@ class AwsTargetImages:
         return tuple(_shown(raw) for raw in found)
 
     def see(self, delivery: Delivery, image: SourceImage) -> SeenImage:
-        ec2 = self._sessions.client("ec2", "register", delivery)
+        ec2 = self._sessions.client("ec2", "register", delivery, looks=True)
         with self._sessions.as_refusal("DescribeImages", delivery.where):
             found = ec2.describe_images(
                 Owners=["self"],

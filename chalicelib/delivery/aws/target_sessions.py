@@ -43,10 +43,12 @@ class TargetSessions:
         *,
         region: str = "",
         once: bool = False,
+        looks: bool = False,
     ) -> Any:
         """Return a client of the role in the delivery's account, narrowed to one kind of work on its own resources.
 
         ``snapshots``: the sources to be copied. ``region``: "" for the target's. ``once``: the SDK does not retry.
+        ``looks``: the caller only looks, with a session that may also be for more.
         To look and to copy, the role is that of the delivery's record, and if that cannot be assumed, the one that the
         file names now; to change anything else it is the file's, as the former role may have lost its rights.
         """
@@ -66,7 +68,7 @@ class TargetSessions:
             )
 
         recorded = (target.role_name, target.external_id)
-        if self._is_known(account) or work not in ("look", "copy", "image"):
+        if self._is_known(account) or not (looks or work in ("look", "copy", "image")):
             return assumed(self.role(account) or recorded)
         try:
             return assumed(recorded)

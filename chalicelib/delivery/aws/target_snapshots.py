@@ -41,7 +41,7 @@ class AwsTargetSnapshots:
     def look_at(self, delivery: Delivery, copies: Sequence[str]) -> tuple[SeenCopy, ...]:
         """It uses a filter: by id, EC2 would refuse all if one is gone."""
         with self._sessions.as_refusal("DescribeSnapshots", delivery.where):
-            pages = self._sessions.client("ec2", "register", delivery).get_paginator("describe_snapshots")
+            pages = self._sessions.client("ec2", "register", delivery, looks=True).get_paginator("describe_snapshots")
             filters = [
                 {"Name": "snapshot-id", "Values": list(copies)},
                 {"Name": f"tag:{register.DELIVERY_TAG}", "Values": [delivery.id]},

@@ -27,6 +27,10 @@ LISTED_FOR = 60
 The first try needs a list, too: the record may be from a backup, and the copy may exist already."""
 
 
+SHARES_SEEN_FOR = 15 * schedule.MINUTE
+"""Seconds after its shares have opened for which the polls, which are close together then, do not ask the ledger."""
+
+
 @dataclass(frozen=True, slots=True)
 class StartCopy(Command):
     """CopySnapshot. Its intent is written first."""
@@ -99,9 +103,8 @@ def _outstanding(delivery: Delivery, now: int) -> tuple[Command, ...]:
 
 def _slots(delivery: Delivery, now: int) -> tuple[Command, ...]:
     starved = _wants(delivery) and not slots.free(delivery, now)
-    if (delivery.slots.asked and not slots.is_asked(delivery)) or (starved and now >= delivery.slots.next_ask):
-        return (slots.request(delivery),)
-    return (slots.LookAtSlots(),) if starved else ()
+    asks = (delivery.slots.asked and not slots.is_asked(delivery)) or (starved and now >= delivery.slots.next_ask)
+    return (slots.request(delivery),) if asks else ()
 
 
 def _copies(delivery: Delivery, now: int) -> tuple[Command, ...]:
@@ -124,7 +127,7 @@ def _copies(delivery: Delivery, now: int) -> tuple[Command, ...]:
         if any(now > copy.found_at + LISTED_FOR for copy in ready):
             return (*steps, FindCopies())
         steps.extend(StartCopy(copy.source) for copy in ready)
-    if poll:
+    if poll and now >= (delivery.shares.opened_at or 0) + SHARES_SEEN_FOR:
         steps.append(shares.LookAtShares())  # the shares may have been closed and refused since
     return tuple(steps)
 
@@ -161,9 +164,14 @@ def _worth_a_look(delivery: Delivery, copy: Copy, now: int) -> bool:
     return now >= copy.next_look or delivery.unread(f"look#{copy.source}") is not None
 
 
-def _looks(delivery: Delivery) -> tuple[Command, ...]:
-    """Ask who waits for its slots, if an event alone is no reason to look."""
-    return (AskWhoWaits(),) if _said_of_copies(delivery) and not _worth_looking_now(delivery) else ()
+def _looks(delivery: Delivery) -> Iterator[Command]:
+    """Ask who waits for its slots, if an event alone is no reason to look; and look at what its copies wait for."""
+    if _said_of_copies(delivery) and not _worth_looking_now(delivery):
+        yield AskWhoWaits()
+    if slots.lacks(delivery):
+        yield slots.LookAtSlots()
+    if _reopens(delivery) and delivery.tries:
+        yield shares.LookAtShares()
 
 
 def _due(delivery: Delivery, last: int | None) -> Iterator[int | None]:
@@ -326,6 +334,11 @@ def _shares_seen(event: shares.SharesSeen, delivery: Delivery, now: int) -> Deli
     return trouble.await_look(delivery, event.refused, now)
 
 
+def _held(event: shares.SharesHeld, delivery: Delivery, now: int) -> Delivery:
+    after = shares.held(event, delivery, now)
+    return after if event.seen is None else _shares_seen(event.seen, after, now)
+
+
 def _refused(event: Refused, delivery: Delivery, now: int) -> Delivery:
     if event.source is not None:
         return _copy_refused(event, delivery, now)
@@ -370,7 +383,7 @@ PHASES = {
             CopiesSeen: leads(_seen, COPY, REGISTER, *ENDS),
             leftovers.SnapshotsDeleted: leads(leftovers.deleted, COPY),
             shares.RoleRenamed: leads(_role_renamed, COPY),
-            shares.SharesHeld: leads(shares.held, COPY),
+            shares.SharesHeld: leads(_held, COPY),
             shares.SharesSeen: leads(_shares_seen, COPY),
             Refused: leads(_refused, COPY, *ENDS),
             **CANCELS,
@@ -385,7 +398,7 @@ PHASES = {
         outstanding=_outstanding,
         deadline=lambda delivery: delivery.copies_end,
         due=_due,
-        looks=_looks,
+        looks=lambda delivery: tuple(_looks(delivery)),
         needs_shares=lambda _delivery: True,
         waits_for_shares=_reopens,
     )

@@ -78,6 +78,8 @@ class ImageSeen(DeliveryEvent):
     """(source snapshot, copy) by device, if CopyImage made them."""
     extras: tuple[str, ...] = ()
     """Further snapshots of this delivery that no device of the AMI uses."""
+    finished: bool = False
+    """Whether it has all: CopyImage did not make it, and the source has no deprecation date."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,6 +235,8 @@ def _seen(event: ImageSeen, delivery: Delivery, now: int) -> Delivery:
         return fail(delivery, now, *event.differences)
     copies = tuple(Copy(source, CopyState.COMPLETED, copy, progress=100) for source, copy in event.copies)
     seen = proof.settled(delivery, event.copies).with_image(available_at=now).with_deletions(event.extras)
+    if event.finished:
+        return PUBLISH(seen, now)
     return replace(seen, tries=0, next_try=now, copies=copies or delivery.copies)
 
 
@@ -328,7 +332,7 @@ PHASES = {
             slots.SlotsAsked: leads(slots.asked, VERIFY),
             shares.SharesReleased: leads(shares.released, VERIFY),
             leftovers.SnapshotsDeleted: leads(leftovers.deleted, VERIFY),
-            ImageSeen: leads(_seen, VERIFY, REGISTER, *ENDS),
+            ImageSeen: leads(_seen, VERIFY, REGISTER, PUBLISH, *ENDS),
             ImageFinished: leads(_finished, PUBLISH),
             Refused: leads(_verifying_refused, VERIFY, *ENDS),
             **CANCELS,

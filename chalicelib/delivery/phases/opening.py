@@ -44,6 +44,11 @@ def _seen(event: shares.SharesSeen, delivery: Delivery, now: int) -> Delivery:
     return delivery if event.refused is None else fail(delivery, now, event.refused)
 
 
+def _held(event: shares.SharesHeld, delivery: Delivery, now: int) -> Delivery:
+    after = shares.held(event, delivery, now)
+    return after if event.seen is None else _seen(event.seen, after, now)
+
+
 def _share_worker_by(delivery: Delivery) -> int:
     """When the share worker will have asked again; its earlier answer may be about the last episode."""
     return delivery.entered[OPEN.state] + ASKED_ANEW
@@ -75,7 +80,7 @@ PHASES = {
         on={
             slots.SlotsAsked: leads(slots.asked, OPEN),
             shares.RoleRenamed: leads(_role_renamed, OPEN, *ENDS),
-            shares.SharesHeld: leads(shares.held, OPEN),
+            shares.SharesHeld: leads(_held, OPEN, COPY, REGISTER, VERIFY, PUBLISH, *ENDS),
             shares.SharesSeen: leads(_seen, OPEN, COPY, REGISTER, VERIFY, PUBLISH, *ENDS),
             leftovers.SnapshotsDeleted: leads(leftovers.deleted, OPEN),
             Refused: leads(trouble.refused, OPEN, *ENDS),
@@ -83,6 +88,7 @@ PHASES = {
             DeadlinePassed: leads(_too_long, *ENDS),
         },
         outstanding=_outstanding,
+        looks=lambda delivery: (shares.LookAtShares(),) if delivery.shares.held else (),
         deadline=lambda delivery: delivery.copies_end,
         deadline_acts=lambda delivery: not delivery.shares.held,  # then a read of the ledger decides it
         needs_shares=lambda _delivery: True,

@@ -54,7 +54,7 @@ def until_queued_out(delivery: Delivery, now: int, wait: int) -> int:
 
 def _outstanding(delivery: Delivery, now: int) -> tuple[Command, ...]:
     asks = now >= delivery.slots.next_ask or not slots.is_asked(delivery)
-    return (slots.request(delivery, waits=True),) if asks else (slots.LookAtSlots(),)
+    return (slots.request(delivery, waits=True),) if asks else ()
 
 
 def _asked(event: slots.SlotsAsked, delivery: Delivery, now: int) -> Delivery:
@@ -98,6 +98,7 @@ PHASES = {
             ),
         },
         outstanding=_outstanding,
+        looks=lambda delivery: (slots.LookAtSlots(),) if delivery.slots.asks else (),
         deadline=queue_deadline,
         due=lambda delivery, last: (last, delivery.slots.next_ask),
     )

@@ -155,8 +155,7 @@ class DeliveryExecutor:
             case shares.HoldShares():
                 return self._hold(delivery, command, budget)
             case shares.LookAtShares():
-                wanted = [(share.resource, share.share_name, delivery.id) for share in delivery.shares.needed]
-                return permissions.seen(delivery, self._ports.ledger.find_for(wanted))
+                return self._look_at_shares(delivery)
             case shares.ReleaseShares(everything):
                 return self._release(delivery, budget, everything=everything)
             case ending.LookAtClosing():
@@ -219,7 +218,7 @@ class DeliveryExecutor:
         return refusal
 
     def _check(self, delivery: Delivery) -> DeliveryEvent:
-        if self._ports.targets.live(delivery.target.account) is None:
+        if not self._ports.roles.in_file(delivery):
             what = "The applied targets file no longer contains this account."
             cure = "Add it to the file, apply it, and tag the AMI again; or leave it out of the tag's value."
             return checking.TargetUnfit((Fault("target-dropped", delivery.where, what, cure),))
@@ -339,7 +338,12 @@ class DeliveryExecutor:
             done += held
             if done >= len(needed):
                 break
-        return shares.SharesHeld(_upto(delivery, done))
+        upto = _upto(delivery, done)
+        return shares.SharesHeld(upto, None if upto else self._look_at_shares(delivery))
+
+    def _look_at_shares(self, delivery: Delivery) -> shares.SharesSeen:
+        wanted = [(share.resource, share.share_name, delivery.id) for share in delivery.shares.needed]
+        return permissions.seen(delivery, self._ports.ledger.find_for(wanted))
 
     def _wanted(self, delivery: Delivery, share: NeededShare, last_closing_at: int) -> LedgerShare:
         return LedgerShare(
@@ -445,7 +449,8 @@ class DeliveryExecutor:
             if keys.get(copy) != delivery.key_arn
         )
         if not copies_image:
-            return imaging.ImageSeen("available", (*differences, *wrong))
+            finished = deprecation.deprecate_at(image, self._clock()) is None
+            return imaging.ImageSeen("available", (*differences, *wrong), finished=finished)
         sources = {device.name: device.snapshot_id or "" for device in image.devices}
         pairs = tuple((sources[device], copy) for device, copy in by_device.items())
         extras = tuple(sorted({one.copy for one in found.own} - set(by_device.values())))

@@ -64,18 +64,18 @@ class DynamoRecords:
             if not self._cannot_be_counted(key):
                 raise
             item = None
-        return self.read(key) if item is None else self._stored(key, item)
+        return self.read(key) if item is None else stored(key, item, self._version)
 
     def read(self, key: RecordKey) -> Stored | None:
         item = self._table.get(key)
-        return None if item is None else self._stored(key, item)
+        return None if item is None else stored(key, item, self._version)
 
     def read_all(self, keys: Collection[RecordKey]) -> Mapping[RecordKey, Stored]:
         found = {}
         for item in self._table.get_all(list(keys)):
             key = RecordKey(str(item["pk"]), str(item["sk"]))
             with suppress(ParkRecord):
-                found[key] = self._stored(key, item)
+                found[key] = stored(key, item, self._version)
         return found
 
     def create(self, write: Write, now: int) -> bool:
@@ -348,29 +348,33 @@ class DynamoRecords:
             for item in found
         ]
 
-    def _stored(self, key: RecordKey, item: Mapping[str, Any]) -> Stored:
-        """Read an item. The body of a parked record is not read: its fault has been reported."""
-        if item.get("parked"):
-            return Stored(key, {}, version=0, parked=str(item["parked"]))
-        check(str(key), item.get("schema"), self._version)
-        try:
-            return Stored(
-                key=key,
-                body=_a(dict, json.loads(_a(str, item["body"]))),
-                version=_a(int, item["version"]),
-                inbox={n.removeprefix(INBOX): _a(str, value) for n, value in item.items() if n.startswith(INBOX)},
-                scheduled=_whole(item["wake_at"]) if "wake_at" in item else None,
-                woken="woken_at" in item,
-                recent=history(item),
-            )
-        except (KeyError, TypeError, ValueError) as error:
-            raise Unreadable(f"{key} cannot be read: {error!r}.") from error
-
     def _formed(self, item: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return an item beside a record; its body, if it has one, must be in this version's form."""
         if "body" in item:
             check(f"{item['pk']} {item['sk']}", item.get("schema"), self._version)
         return item
+
+
+def stored(key: RecordKey, item: Mapping[str, Any], version: int) -> Stored:
+    """Read a record's item in the form of this version. Raises ParkRecord.
+
+    The body of a parked record is not read: its fault has been reported.
+    """
+    if item.get("parked"):
+        return Stored(key, {}, version=0, parked=str(item["parked"]))
+    check(str(key), item.get("schema"), version)
+    try:
+        return Stored(
+            key=key,
+            body=_a(dict, json.loads(_a(str, item["body"]))),
+            version=_a(int, item["version"]),
+            inbox={n.removeprefix(INBOX): _a(str, value) for n, value in item.items() if n.startswith(INBOX)},
+            scheduled=_whole(item["wake_at"]) if "wake_at" in item else None,
+            woken="woken_at" in item,
+            recent=history(item),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise Unreadable(f"{key} cannot be read: {error!r}.") from error
 
 
 def _still(seen: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:

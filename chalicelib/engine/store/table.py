@@ -178,13 +178,12 @@ class Table:
             ConsistentRead=True,
         )
 
-    def query_down(self, pk: str, first: str, last: str) -> Iterator[dict[str, Any]]:
-        """Read a partition's items from the sort key ``last`` down to ``first``, consistently."""
+    def query_between(self, pk: str, first: str, last: str) -> Iterator[dict[str, Any]]:
+        """Read a partition's items from one sort key to another, consistently, in order."""
         yield from self._pages(
             KeyConditionExpression="pk = :pk AND sk BETWEEN :first AND :last",
             ExpressionAttributeValues=wire({":pk": pk, ":first": first, ":last": last}),
             ConsistentRead=True,
-            ScanIndexForward=False,
         )
 
     def any(self, pk: str, prefix: str) -> bool:

@@ -14,7 +14,8 @@ from chalicelib.engine.store.table import Table
 from chalicelib.monitor.judging import Known, known
 from chalicelib.monitor.trail_actions import account_of
 from chalicelib.sharing.ports import Ledger
-from chalicelib.sharing.share import Share, ShareState
+from chalicelib.sharing.share import Share, ShareState, ShareStep
+from chalicelib.sharing.store.ledger import steps_in
 
 OF_HISTORY = 2
 """Parts at the end of a history's sort key: time and version."""
@@ -47,12 +48,11 @@ class DynamoLedgerPast:
         return _put_together(shares, self._steps(resource))
 
     def _steps(self, resource: str, names: str = "") -> dict[str, list[tuple[int, ShareState]]]:
-        """Read when each came into which state, of those whose name begins so."""
+        """Read when each came into which state, of those whose name begins so; the last steps are on the shares."""
         steps: dict[str, list[tuple[int, ShareState]]] = defaultdict(list)
         for item in islice(self._table.query(resource, f"history#share#{names}"), MOST):
-            if step := _step(item):
-                share_name = str(item["sk"]).removeprefix("history#share#").rsplit("#", OF_HISTORY)[0]
-                steps[share_name].append(step)
+            share_name = str(item["sk"]).removeprefix("history#share#").rsplit("#", OF_HISTORY)[0]
+            steps[share_name] += _steps(steps_in(item))
         return steps
 
     def _archived(self, resource: str, names: str = "", of: str = "") -> Iterator[Share]:
@@ -69,7 +69,7 @@ def _put_together(shares: Iterable[Share], steps: Mapping[str, list[tuple[int, S
     found: dict[str, Known] = {}
     left = {name: list(known_steps) for name, known_steps in steps.items() if known_steps}
     for share in shares:
-        one = known(share, left.pop(share.share_name, ()))
+        one = known(share, [*left.pop(share.share_name, ()), *_steps(share.recent)])
         before = found.get(share.share_name)
         found[share.share_name] = one if before is None else _both(before, one)
     for share_name, past in left.items():  # its archived item has expired, or is damaged
@@ -87,9 +87,9 @@ def _left(record: Mapping[str, Any]) -> list[str]:
         return []
 
 
-def _step(item: Mapping[str, Any]) -> tuple[int, ShareState] | None:
-    at, state = item.get("at"), item.get("state")
-    return (at, ShareState(state)) if isinstance(at, int) and state in tuple(ShareState) else None
+def _steps(found: Iterable[ShareStep]) -> list[tuple[int, ShareState]]:
+    """Return the times and states of steps; a damaged one is left out."""
+    return [(one.at, ShareState(one.state)) for one in found if one.at and one.state in tuple(ShareState)]
 
 
 def _archived(item: Mapping[str, Any], resource: str, share_name: str) -> Share | None:
@@ -108,6 +108,7 @@ def _archived(item: Mapping[str, Any], resource: str, share_name: str) -> Share 
         grant_id=str(body.get("grant_id", "")),
         opened_at=opened if isinstance(opened, int) else None,
         intended_at=int(body.get("intended_at", 0)),
+        recent=steps_in(item),
     )
 
 

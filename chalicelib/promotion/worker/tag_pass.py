@@ -121,7 +121,8 @@ class TagPass:
             case Move.LOOK:
                 self._look(key, one.value if one else "")
             case Move.RESOLVE:
-                self._waker.wake(key, f"generation:{generation}:{minute}", {"generation": generation})
+                # With its time: a generation that comes back is news, and what came between was perhaps seen by itself.
+                self._waker.wake(key, f"generation:{generation}:{minute}", {"generation": f"{minute}:{generation}"})
             case Move.FORGET:
                 self._forget(addresses.head(ami), was)
 

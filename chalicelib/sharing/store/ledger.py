@@ -1,8 +1,12 @@
 """The ledger's items: one per share and one per holding, beside the record of their resource.
 
-A share is ``share#NAME`` in its resource's partition, and what a delivery holds of it ``hold#NAME#DELIVERY``. A closed
-share without holders becomes ``closed#NAME#TIME`` there, and each step ``history#share#NAME#TIME#VERSION``; both
-expire. An index finds the standing holdings of an AMI, which can be judged and released without the share's item.
+A share is ``share#NAME`` in its resource's partition, and what a delivery holds of it ``share-hold#NAME#DELIVERY``. A
+closed share without holders becomes ``closed#NAME#TIME`` there, which expires. An index finds the standing holdings of
+an AMI, which can be judged and released without the share's item.
+
+The last steps of a share's history are on its item, and one write writes both. Steps move to
+``history#share#NAME#TIME#VERSION``, which expires, when they are many; of a standing share at once, so that they also
+say what was open if somebody deletes its item.
 """
 
 from __future__ import annotations
@@ -15,22 +19,24 @@ from itertools import starmap
 from typing import Any
 
 from chalicelib.engine import addresses, codec
-from chalicelib.engine.addresses import RecordKey
+from chalicelib.engine.addresses import HOLD, SHARE, RecordKey
 from chalicelib.engine.errors import LostRace, NewerSchema, Refusal, RefusalKind, Unreadable
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.places import Resource
+from chalicelib.engine.ports import Stored
 from chalicelib.engine.schema import VERSION, check
+from chalicelib.engine.store.records import RECENT, history, stored
 from chalicelib.engine.store.table import DAY, EXPIRES, KEEP_HISTORY_DAYS, Table
-from chalicelib.sharing import share_events
+from chalicelib.sharing import holders, share_events
 from chalicelib.sharing.grant_names import unrecorded_name
 from chalicelib.sharing.ports import NO_LINES, Lines, StandingHolding
-from chalicelib.sharing.share import DELIVERED_AMIS, ENDED_LONG_AGO, Holding, Purpose, Share, ShareState
-
-ONE_SHARE = 2
-"""Writes: its item, and its history."""
+from chalicelib.sharing.share import DELIVERED_AMIS, ENDED_LONG_AGO, Holding, Purpose, Share, ShareState, ShareStep
 
 PER_TRANSACTION = 50
-"""Two items each: the share and its history or archive; a transaction takes 100."""
+"""Two items each: the share, and its archive or the steps that are moved; a transaction takes 100."""
+
+MOST_RECENT = 8
+"""Most steps on a share: its life has six, and a write costs by the KB."""
 
 UNRECORDED = unrecorded_name("")
 """The beginning of the name of a share that stands for a grant of which only the id is known."""
@@ -41,11 +47,11 @@ UNKNOWN = -1
 NOBODY_CAME = "(NOT attribute_type(asked, :number) OR asked = :asked)"
 """The condition that no holding came since the share was read. A damaged count keeps no share open."""
 
-_OF_HOLDERS = ("holdings", "asked", "last_closing_at", "grantee", "version")
-"""What is beside the body, because deliveries write it."""
+_BESIDE = ("resource", "share_name", "holdings", "asked", "last_closing_at", "grantee", "version", "recent")
+"""What is beside the body: in the key, because deliveries write it, or as history."""
 
-HOLD, SHARE = "hold#", "share#"
-"""The beginnings of sort keys; in a resource's partition only its record comes between the two."""
+TO_THE_LAST_HOLDING = "share-hold$"
+"""Up to this sort key a resource's partition has its record, the shares, and the holdings, in this order."""
 
 BY_AMI, STANDING_OF = "standing", "standing_of"
 """The index of standing holdings by AMI, and its attribute, which says that a holding is standing."""
@@ -151,7 +157,13 @@ class DynamoLedger:
 
     def shares(self, resource: str) -> Sequence[Share]:
         """Read shares before holdings: of a holding that comes meanwhile, ``asked`` is raised after it was read."""
-        return self.read(self._table.query_down(resource, HOLD, "share$"))[::-1]
+        return self.read(self._table.query_between(resource, SHARE, TO_THE_LAST_HOLDING))
+
+    def with_record(self, key: RecordKey) -> tuple[Stored | None, Sequence[Share]]:
+        """Read the record first: who holds a share after that was read writes the record again."""
+        items = list(self._table.query_between(key.pk, key.sk, TO_THE_LAST_HOLDING))
+        record = next((item for item in items if item["sk"] == key.sk), None)
+        return None if record is None else stored(key, record, self._version), self.read(items)
 
     def find(self, places: Collection[tuple[str, str]]) -> Sequence[Share]:
         keys = [addresses.share(RecordKey(resource), share_name) for resource, share_name in dict.fromkeys(places)]
@@ -175,45 +187,59 @@ class DynamoLedger:
 
     def save(
         self, shares: Sequence[Share], happened: str, now: int, *, unheld: bool = False, calls: Lines = NO_LINES
-    ) -> None:
+    ) -> list[Share]:
         """What is written before a race is lost stays, and is true."""
+        saved: list[Share] = []
         for start in range(0, len(shares), PER_TRANSACTION):
-            some = shares[start : start + PER_TRANSACTION]
-            writes = []
+            some = [_stepped(s, happened, now, calls) for s in shares[start : start + PER_TRANSACTION]]
+            writes, after = [], []
             for share in some:
-                key = share.key
-                update = self._table.update_request(
-                    key,
-                    "SET #schema = :schema, body = :body, #state = :state, intended_at = :intended, "
-                    "grant_id = :grant, preexisting = :preexisting, version = :next",
-                    {**self._given(share), ":seen": share.version, **(_asked(share) if unheld else {})},
-                    names={"#schema": "schema", "#state": "state"},
-                    condition=_unchanged(share) + (f" AND {NOBODY_CAME}" if unheld else ""),
-                )
-                what = [happened, *calls.get(share.share_name, ())]
-                writes += [{"Update": update}, self._history(share, what, now)]
+                kept, moved = self._history(share)
+                writes += [*moved, {"Update": self._update(kept, unheld=unheld)}]
+                after.append(replace(kept, version=share.version + 1))
             if not self._written(writes):
+                self._keep_calls([s for s in some if calls.get(s.share_name)])
                 raise LostRace(some[0].resource)
+            saved += after
+        return saved
+
+    def _update(self, share: Share, *, unheld: bool) -> dict[str, Any]:
+        return self._table.update_request(
+            share.key,
+            "SET #schema = :schema, body = :body, #state = :state, intended_at = :intended, "
+            "grant_id = :grant, preexisting = :preexisting, recent = :recent, version = :next",
+            {**self._given(share), ":seen": share.version, **(_asked(share) if unheld else {})},
+            names={"#schema": "schema", "#state": "state"},
+            condition=_unchanged(share) + (f" AND {NOBODY_CAME}" if unheld else ""),
+        )
 
     def _written(self, writes: Sequence[Mapping[str, Any]]) -> bool:
-        """Write shares, each with its history; False: a condition did not hold.
+        """Write shares, each after the steps that are moved; False: a condition did not hold.
 
-        Of one share the history goes first, as a transaction would cost twice: a step that is then lost to a race says
-        what this run was about to do, or has called.
+        One share is written without a transaction, which would cost twice. If the process is killed before that, its
+        steps are in both places.
         """
-        if len(writes) > ONE_SHARE:
+        *moved, last = writes
+        if any("Put" not in write for write in moved):
             return self._table.transact(writes)
-        update, history = writes
-        self._table.do("put_item", history["Put"])
-        return self._table.do("update_item", update["Update"])
+        for write in moved:
+            self._table.do("put_item", write["Put"])
+        return self._table.do("update_item", last["Update"])
 
-    def put_right(self, share: Share, happened: str, now: int, calls: Sequence[str] = ()) -> bool:
+    def _keep_calls(self, lost: Iterable[Share]) -> None:
+        """Write the last step of shares that another run wrote first: this run has made calls for them."""
+        writes = [self._moved(replace(share, version=UNKNOWN, recent=share.recent[-1:])) for share in lost]
+        if writes:
+            self._table.transact(writes)
+
+    def put_right(self, share: Share, happened: str, now: int) -> bool:
         """Keep the holdings, and an end that is set."""
+        share, moved = self._history(_stepped(share, happened, now))
         update = self._table.update_request(
             share.key,
             "SET kind = :kind, account = :account, grantee = if_not_exists(grantee, :grantee), #schema = :schema, "
             "body = :body, #state = :state, intended_at = :intended, grant_id = :grant, preexisting = :preexisting, "
-            "version = :next, last_closing_at = if_not_exists(last_closing_at, :until)",
+            "recent = :recent, version = :next, last_closing_at = if_not_exists(last_closing_at, :until)",
             {
                 ":kind": "share",
                 ":account": share.account,
@@ -225,13 +251,14 @@ class DynamoLedger:
             names={"#schema": "schema", "#state": "state"},
             condition="version = :seen" + (" OR attribute_not_exists(pk)" if share.version == 0 else ""),
         )
-        return self._table.transact([{"Update": update}, self._history(share, [happened, *calls], now)])
+        return self._written([*moved, {"Update": update}])
 
-    def archive(self, shares: Sequence[Share], now: int) -> None:
+    def archive(self, shares: Sequence[Share], now: int, happened: str = "", calls: Lines = NO_LINES) -> None:
         for start in range(0, len(shares), PER_TRANSACTION):
             writes: list[Mapping[str, Any]] = []
             for share in shares[start : start + PER_TRANSACTION]:
                 key = share.key
+                steps = _stepped(share, happened, now, calls).recent if happened else share.recent
                 condition = f"{_unchanged(share)} AND {NOBODY_CAME}"
                 gone = self._table.delete_request(key, condition, {":seen": share.version, **_asked(share)})
                 entry = {
@@ -242,6 +269,7 @@ class DynamoLedger:
                     "grantee": share.grantee,
                     "preexisting": share.preexisting,
                     "body": _body(share_events.evolve(share, share_events.Archived(), now)),
+                    RECENT: _text(steps),
                     "schema": self._version,
                     EXPIRES: now + self._keep,
                 }
@@ -261,20 +289,28 @@ class DynamoLedger:
             ":intended": share.intended_at,
             ":grant": share.grant_id,
             ":preexisting": share.preexisting,
+            ":recent": _text(share.recent),
             ":next": share.version + 1,
         }
 
-    def _history(self, share: Share, what: Sequence[str], now: int) -> Mapping[str, Any]:
+    def _history(self, share: Share) -> tuple[Share, Sequence[Mapping[str, Any]]]:
+        """Return the share with the steps that stay on its item, and the write that moves them, if they are to move."""
+        stands = share.state is ShareState.OPEN and holders.standing(share)
+        if len(share.recent) <= MOST_RECENT and not stands:
+            return share, ()
+        return replace(share, recent=()), [self._moved(share)]
+
+    def _moved(self, share: Share) -> Mapping[str, Any]:
+        last = share.recent[-1]
         entry = {
-            "at": now,
-            "state": share.state.value,
-            "what": list(what),
+            "at": last.at,
+            "state": last.state,
+            "entries": _text(share.recent),
             "account": share.account,
             "preexisting": share.preexisting,
-            EXPIRES: now + self._keep,
+            EXPIRES: last.at + self._keep,
         }
-        key = share.key
-        return {"Put": self._table.put_request(addresses.share_history(key, now, share.version + 1), entry)}
+        return {"Put": self._table.put_request(addresses.share_history(share.key, last.at, share.version + 1), entry)}
 
     def _share(self, item: Mapping[str, Any], holdings: frozenset[Holding]) -> Share:
         """Read a share. Damage must not keep this share or others of the same resource open."""
@@ -296,13 +332,29 @@ class DynamoLedger:
             last_closing_at=_fitting(item, "last_closing_at", ENDED_LONG_AGO),
             grantee=_fitting(item, "grantee", ""),
             version=_fitting(item, "version", UNKNOWN),
+            recent=steps_in(item),
         )
 
 
 def _body(share: Share) -> str:
     plain = codec.encode(replace(share, holdings=frozenset()), sparse=True)
-    own = {name: value for name, value in plain.items() if name not in _OF_HOLDERS}
+    own = {name: value for name, value in plain.items() if name not in _BESIDE}
     return json.dumps(own, separators=(",", ":"))
+
+
+def _stepped(share: Share, happened: str, now: int, calls: Lines = NO_LINES) -> Share:
+    """Return a share with one more step of history."""
+    step = ShareStep(now, share.state.value, (happened, *calls.get(share.share_name, ())))
+    return replace(share, recent=(*share.recent, step))
+
+
+def steps_in(item: Mapping[str, Any]) -> tuple[ShareStep, ...]:
+    """Return the steps in an item: a share, an archived one, or one of its history. Damaged ones are left out."""
+    return tuple(ShareStep(one["at"], one["state"], tuple(one["what"])) for one in history(item))
+
+
+def _text(steps: Sequence[ShareStep]) -> str:
+    return json.dumps(codec.encode(steps), separators=(",", ":"))
 
 
 def _share_name(item: Mapping[str, Any]) -> str:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 
 from chalicelib.engine.budget import Budget, slices
 from chalicelib.engine.calls import LEFT
 from chalicelib.engine.errors import LostRace
 from chalicelib.engine.waker import Clock
 from chalicelib.sharing import holders, outstanding, share_events
-from chalicelib.sharing.ports import Ledger
+from chalicelib.sharing.ports import Ledger, Lines
 from chalicelib.sharing.share import Share, ShareState
 
 RACES = 3
@@ -22,7 +21,7 @@ WRITTEN_AT_ONCE = 50
 class ResourceShares:
     """The shares of one resource in the ledger: read once, then updated with each write."""
 
-    def __init__(self, ledger: Ledger, resource: str, clock: Clock) -> None:
+    def __init__(self, ledger: Ledger, resource: str, shares: Sequence[Share], clock: Clock) -> None:
         self._ledger = ledger
         self._clock = clock
         self.resource = resource
@@ -33,7 +32,7 @@ class ResourceShares:
         """Deliveries to wake, with their episodes: a share that they hold has opened or was refused."""
         self.left: dict[str, int] = {}
         """By ``share_name``: when shares were moved to the archive."""
-        self._shares = {s.share_name: s for s in ledger.shares(resource)}
+        self._shares = {s.share_name: s for s in shares}
 
     @property
     def shares(self) -> Sequence[Share]:
@@ -41,12 +40,9 @@ class ResourceShares:
         return tuple(self._shares.values())
 
     def save(self, shares: Iterable[Share], happened: str, *, unheld: bool = False) -> list[Share]:
-        """Write shares, and return them with their new versions. Raises LostRace."""
+        """Write shares, and return them as they are now. Raises LostRace."""
         shares = list(shares)
-        if shares:
-            self._ledger.save(shares, happened, self._clock(), unheld=unheld, calls=self._calls)
-        self._calls = {key: lines for key, lines in self._calls.items() if key not in {s.share_name for s in shares}}
-        saved = [replace(s, version=s.version + 1) for s in shares]
+        saved = self._ledger.save(shares, happened, self._clock(), unheld=unheld, calls=self._lines_of(shares))
         self._shares.update({s.share_name: s for s in saved})
         self._written |= {s.share_name for s in saved}
         return saved
@@ -58,13 +54,32 @@ class ResourceShares:
             saved += self.save(some, happened, unheld=unheld)
         return saved
 
+    def _lines_of(self, shares: Iterable[Share]) -> Lines:
+        """Take the lines of history that are written with these shares; the ledger keeps those of a lost race, too."""
+        return {s.share_name: self._calls.pop(s.share_name) for s in shares if s.share_name in self._calls}
+
     def save_results(self, results: Sequence[Share], happened: str, budget: Budget) -> list[Share]:
-        """Write the results of calls, as far as there is time. After a lost race, correct the ledger and raise."""
+        """Write the results of calls, as far as there is time. After a lost race, correct the ledger and raise.
+
+        What is over goes to the archive by the same write.
+        """
+        over = {s.share_name for s in outstanding.to_archive(results, self._clock())}
         try:
-            return self.save_some(results, happened, budget)
+            saved = self.save_some([s for s in results if s.share_name not in over], happened, budget)
+            for some in budget.each(slices([s for s in results if s.share_name in over], WRITTEN_AT_ONCE)):
+                saved += self._archive_results(some, happened)
         except LostRace:
             self._put_right({s.share_name: s for s in results})
             raise
+        return saved
+
+    def _archive_results(self, results: Sequence[Share], happened: str) -> Sequence[Share]:
+        """Archive shares with their results; if a delivery has come to hold one, write the results alone."""
+        try:
+            self.archive(results, happened)
+        except LostRace:
+            return self.save(results, happened)
+        return results
 
     def add_history(self, shares: Iterable[Share], *lines: str) -> None:
         """Add lines to the history that is written with these shares."""
@@ -80,10 +95,11 @@ class ResourceShares:
         news = (s for s in shares if s.state is ShareState.OPEN or holders.refusal(s) is not None)
         self.news.update({holding.delivery: holding.episode for s in news for holding in s.holdings})
 
-    def archive(self, shares: Sequence[Share]) -> None:
+    def archive(self, shares: Sequence[Share], happened: str = "") -> None:
         """Move shares to the archive. Raises LostRace if a delivery has come to hold one."""
         now = self._clock()
-        self._ledger.archive(shares, now)
+        self._ledger.archive(shares, now, happened, self._calls)
+        self._lines_of(shares)
         for s in shares:
             del self._shares[s.share_name]
             self.left[s.share_name] = now
@@ -99,5 +115,5 @@ class ResourceShares:
                 continue
             for s in wrong:
                 if s.share_name not in found:
-                    self._ledger.put_right(s, happened, self._clock(), self._calls.get(s.share_name, ()))
+                    self._ledger.put_right(s, happened, self._clock())
             return

@@ -91,10 +91,10 @@ class ShareWorker:
             news: dict[str, int] = {}
             left: dict[str, int] = {}
             for _ in range(PASSES):
-                stored = self._begin(key)
+                stored, shares = self._begin(key)
                 if stored is None:
                     return
-                these = ResourceShares(self._ledger, key.pk, self._clock)
+                these = ResourceShares(self._ledger, key.pk, shares, self._clock)
                 these.news, these.left = news, left
                 done = self._work(these, budget)
                 now = self._clock()
@@ -113,21 +113,21 @@ class ShareWorker:
         except LostRace:
             self._waker.send(key, f"raced:{self._clock()}")
 
-    def _begin(self, key: RecordKey) -> Stored | None:
-        """Begin the resource's record. If this version cannot read it, or it is parked, write it again first.
+    def _begin(self, key: RecordKey) -> tuple[Stored | None, Sequence[Share]]:
+        """Read the resource's record and its shares. If it cannot be read, or is parked, write it again first.
 
         What is open or wanted is in the shares' own items, so no removal waits for a person.
         """
         try:
-            stored = self._records.read(key)
+            stored, shares = self._ledger.with_record(key)
             if stored is None or not stored.parked:
-                return stored
+                return stored, shares
             why = stored.parked
         except ParkRecord as error:
             why = str(error)
         self._records.replace(new_resource(key.pk, self._clock()), self._clock())
         self._telemetry.repaired(key, f"The resource's record was written again. {why}")
-        return self._records.read(key)
+        return self._ledger.with_record(key)
 
     def _work(self, these: ResourceShares, budget: Budget) -> bool:
         """Do slice after slice, at least one; True: nothing is left to be done now."""

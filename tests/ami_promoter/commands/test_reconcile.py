@@ -22,7 +22,7 @@ from chalicelib.sharing.store.ledger import DynamoLedger
 from chalicelib.targets.applied_file import Directory, Target
 from chalicelib.targets.organization import Membership, Organization, Unit
 from chalicelib.targets.store.members_table import MembersTable
-from tests.fakes import copying
+from tests.fakes import copying, sharing
 
 DEV, OU = "222222222222", "ou-ab12-11111111"
 TABLE, AMI = "ami-promoter-us-east-1", "ami-0123456789abcdef0"
@@ -260,9 +260,9 @@ def test_an_unknown_ami_cannot_be_tried_again(table):
     ("state", "preexisting", "ours"), [("open", False, True), ("open", True, False), ("closed", False, False)]
 )
 def test_the_history_of_a_lost_entry_tells_whose_permission_it_was(table, state, preexisting, ours):
-    """The share's item is gone; its history says whether it was open, and opened by the service."""
+    """The item of a standing share is gone; its history says whether it was open, and opened by the service."""
     ledger, resource = DynamoLedger(table), addresses.snapshot_resource("snap-0a").pk
-    ledger.hold(resource, Share(resource, "222222222222", "222222222222"), copying("0123"))
+    ledger.hold(resource, Share(resource, "222222222222", "222222222222"), sharing("0123"))
     (held,) = ledger.shares(resource)
     ledger.save([replace(held, state=ShareState(state), preexisting=preexisting)], "opening was tried", NINE)
     key = addresses.share(addresses.RecordKey(resource), "222222222222")

@@ -1,6 +1,7 @@
 """What a history says about calls: those made, and those without a recorded answer."""
 
 from ami_promoter.promotions import timeline_data, timeline_text
+from chalicelib.sharing.share import ShareStep
 
 MADE = 'CopyStarted {"source": "snap-1", "copy": "snap-9"}'
 AT = 1767603600
@@ -77,23 +78,22 @@ def test_a_look_at_the_tag_that_shows_nothing_new_is_left_out():
 
 def test_shares_of_one_name_have_each_their_own_steps():
     """Steps after the first share was archived belong to the second."""
-    step = {"state": "open", "what": ["opening was tried", "call CreateGrant r-1"], "sk": "history#share#d#1#1"}
+    steps = [
+        ShareStep(at, "open", ("opening was tried", f"call CreateGrant r-{at}")) for at in (1767603700, 1767603600)
+    ]
     items = [
         {"pk": "resource#key#k#1", "sk": "share#d", "state": "open", "body": '{"opened_at": 1767603700}'},
         {"pk": "resource#key#k#1", "sk": "closed#d#1767603650", "at": 1767603650, "state": "closed", "body": "{}"},
     ]
-    again = {**step, "at": 1767603700, "what": ["opening was tried", "call CreateGrant r-2"]}
 
-    old, new = timeline_data.shares_of(items, [again, {**step, "at": 1767603600}])
+    old, new = timeline_data.shares_of(items, steps)
 
-    assert [one["steps"][0]["calls"][0]["request_id"] for one in (old, new)] == ["r-1", "r-2"]
+    assert [one["steps"][0]["calls"][0]["request_id"] for one in (old, new)] == ["r-1767603600", "r-1767603700"]
     assert (old["open"], new["open"]) == (False, True)
 
 
 def test_damaged_items_are_shown_as_far_as_they_can_be_read():
     """No content of the table makes the command fail."""
     assert entries("no list", ["call", "call  x y z w"])[1]["calls"] == []
-    (one,) = timeline_data.shares_of(
-        [{"pk": "resource#x", "sk": "closed#d#", "body": "no json"}], [{"at": "x", "what": 5}]
-    )
+    (one,) = timeline_data.shares_of([{"pk": "resource#x", "sk": "closed#d#", "body": "no json"}], [])
     assert (one["seconds"], one["steps"]) == (None, [])

@@ -128,8 +128,7 @@ def _share(resource: str, holder: str, account: str, began: int, last: bool) -> 
     times |= {} if last else {"removed_at": began + 641, "closed_at": began + 780}
     share = Share(resource, holder, account, state=state, **times)
     sk = f"share#{holder}" if last else f"closed#{holder}#{began + 790:010d}"
-    yield record(resource, sk, share, state=state.value if last else "closed", account=account, at=began + 790)
     steps = [("opening", 20), ("open", 21), *([] if last else [("closing", 640), ("closing", 641), ("closed", 780)])]
-    for version, (step, after) in enumerate(steps):
-        sk = f"history#share#{holder}#{began + after:010d}#{version:08d}"
-        yield record(resource, sk, at=began + after, state=step)
+    recent = json.dumps([{"at": began + after, "state": step, "what": []} for step, after in steps])
+    own = {"state": state.value if last else "closed", "account": account, "at": began + 790, "recent": recent}
+    yield record(resource, sk, share, **own)

@@ -31,7 +31,7 @@ def archive(at, **members):
 def steps(*of):
     """Build the history entries of a share."""
     for version, (at, state) in enumerate(of):
-        yield record(PK, f"history#share#{ACCOUNT}#{at:010d}#{version:08d}", at=at, state=state)
+        yield record(PK, f"history#share#{ACCOUNT}#{at:010d}#{version:08d}", at=at, state=state, what=[])
 
 
 OPENED = {"intended_at": 10, "opened_at": 11}
@@ -100,7 +100,7 @@ def test_a_key_policys_statement_is_of_its_account():
     """Also if only the history has it: the statement's name is longer there."""
     policy = "resource#policy#arn:aws:kms:us-east-1:111111111111:key/k"
     happened = [
-        record(policy, f"history#share#{ACCOUNT}-copies#{at:010d}#{at:08d}", at=at, state=state)
+        record(policy, f"history#share#{ACCOUNT}-copies#{at:010d}#{at:08d}", at=at, state=state, what=[])
         for at, state in ((10, "opening"), (11, "open"), (50, "closing"), (60, "closed"))
     ]
     assert [one.account for one in exposures(sorted_by_kind(happened))] == [ACCOUNT]

@@ -1,0 +1,368 @@
+"""What is changed in the service so that one protection is gone.
+
+A mutated package gets this module, too, and makes the changes when a function starts. So it knows nothing of the tests:
+it replaces members of classes and modules of ``chalicelib``.
+"""
+
+import time
+import uuid
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import Any, NoReturn
+
+from chalicelib.delivery import machine, permissions, proof
+from chalicelib.delivery.attempts import CopiesFound, FindCopies
+from chalicelib.delivery.aws.target_images import AwsTargetImages
+from chalicelib.delivery.aws.target_sessions import TargetSessions
+from chalicelib.delivery.codecs import DeliveryCodec
+from chalicelib.delivery.model import DeliveryState
+from chalicelib.delivery.phase import DeadlinePassed
+from chalicelib.delivery.phases import trouble
+from chalicelib.delivery.phases.copying import StartCopy
+from chalicelib.delivery.phases.ending import fail
+from chalicelib.delivery.shares import SharesReleased
+from chalicelib.delivery.worker.deliveries import DeliveryExecutor
+from chalicelib.engine import sweep
+from chalicelib.engine.budget import Budget
+from chalicelib.engine.rotation import Rotation
+from chalicelib.engine.store.records import DynamoRecords
+from chalicelib.promotion import evolving
+from chalicelib.promotion.worker.discover import Discover
+from chalicelib.promotion.worker.promotions import PromotionExecutor
+from chalicelib.promotion.worker.standing_pass import StandingPass
+from chalicelib.promotion.worker.tag_pass import TagPass
+from chalicelib.sharing import grant_names, share_events
+from chalicelib.sharing.aws import grants
+from chalicelib.sharing.aws.role_grants import RoleGrants
+from chalicelib.sharing.ports import Judgement
+from chalicelib.sharing.refusals import Subject
+from chalicelib.sharing.share import ShareState
+from chalicelib.sharing.store import ledger
+from chalicelib.sharing.worker import entitlements, share_batches
+from chalicelib.sharing.worker.entitlements import LiveEntitlements
+from chalicelib.targets.applied_file import AppliedFile
+from chalicelib.targets.worker.live_members import LiveMembers
+
+
+class Replaced(Exception):
+    """What a change replaces was called."""
+
+
+def raises(*_args: object, **_named: object) -> NoReturn:
+    """Stand in for what a change replaces."""
+    raise Replaced("by the meta-test")
+
+
+class Unusable:
+    """A collection that raises when it is asked."""
+
+    __contains__ = __iter__ = raises
+
+
+@dataclass(frozen=True)
+class MemberChange:
+    """A member of a class or module, and what stands in its place."""
+
+    home: Any
+    name: str
+    wrong: Any
+
+    def raising(self) -> "MemberChange":
+        """Return the same with what raises when it is used."""
+        return MemberChange(self.home, self.name, raises if callable(self.wrong) else Unusable())
+
+
+def make(
+    changes: Iterable[MemberChange], put: Callable[[Any, str, Any], object] = setattr, *, raising: bool = False
+) -> None:
+    """Make changes; ``raising``: put what only raises in the place of each."""
+    for change in changes:
+        made = change.raising() if raising else change
+        put(made.home, made.name, made.wrong)
+
+
+# --- deliveries ------------------------------------------------------------------------------------------------------
+
+
+def unless_copies_start(record_intent):
+    """Leave the record unchanged if copies are to be started."""
+
+    def wrong(record, commands, now, nonces):
+        if any(isinstance(command, StartCopy) for command in commands):
+            return replace(record, due_at=machine.due_at(record))
+        return record_intent(record, commands, now, nonces)
+
+    return wrong
+
+
+def finds_no_copies(execute):
+    """Copy again without a look whether the first call took effect."""
+
+    def wrong(self, record, command, budget):
+        return CopiesFound(()) if isinstance(command, FindCopies) else execute(self, record, command, budget)
+
+    return wrong
+
+
+def nothing_while_ending(release):
+    """Release nothing while the delivery is ending."""
+
+    def wrong(self, delivery, time_left, *, everything):
+        if delivery.ending:
+            return SharesReleased(everything)
+        return release(self, delivery, time_left, everything=everything)
+
+    return wrong
+
+
+def the_first_of_the_withdrawn(release):
+    """Release only the first share of a withdrawn delivery."""
+
+    def wrong(self, delivery, time_left, *, everything):
+        needed = delivery.shares.needed
+        some = needed[:1] if delivery.ending == "withdrawn" else needed
+        return release(self, delivery.with_shares(needed=some), time_left, everything=everything)
+
+    return wrong
+
+
+class Anew:
+    """An EC2 client whose CopyImage always makes another AMI."""
+
+    def __init__(self, client):
+        self._client = client
+
+    def __getattr__(self, name):
+        return getattr(self._client, name)
+
+    def copy_image(self, **asked):
+        """Call CopyImage with a new client token."""
+        return self._client.copy_image(**{**asked, "ClientToken": uuid.uuid4().hex})
+
+
+def with_new_tokens(client):
+    """Let each CopyImage have a new client token."""
+    return lambda self, service, *rest, **more: Anew(client(self, service, *rest, **more))
+
+
+# --- promotions ------------------------------------------------------------------------------------------------------
+
+
+def examined_first(understand):
+    """Let nothing begin or end until the source passes its checks."""
+
+    def wrong(self, record, tracked):
+        meant, promotion = understand(self, record, tracked)
+        _, faults = self._source(promotion, ())
+        return replace(meant, unknown=bool(faults)), promotion
+
+    return wrong
+
+
+def strictly(resolve):
+    """Treat a name that the file has lost as a fault, also in a value in force."""
+
+    def wrong(self, value, *, in_force=False):
+        return resolve(self, value)
+
+    return wrong
+
+
+def but_for_the_shared(run):
+    """Read no head of a shared AMI."""
+
+    def wrong(self, found, heads, *, time_left):
+        shared = {ami for ami, head in heads.items() if head.standing}
+        others = {ami: head for ami, head in heads.items() if ami not in shared}
+        run(self, [one for one in found if one.ami not in shared], others, time_left=time_left)
+
+    return wrong
+
+
+# --- shares ----------------------------------------------------------------------------------------------------------
+
+
+def closed_at_once(evolve):
+    """Take the intent of a closing for its result."""
+
+    def wrong(one, event, now):
+        after = evolve(one, event, now)
+        return replace(after, state=ShareState.CLOSED) if isinstance(event, share_events.ClosingIntended) else after
+
+    return wrong
+
+
+def but_for_policies(evolve):
+    """Record no intent for key policies."""
+
+    def wrong(one, event, now):
+        intends = isinstance(event, share_events.OpeningIntended) and one.resource.startswith("resource#policy#")
+        return one if intends else evolve(one, event, now)
+
+    return wrong
+
+
+def gone_at_once(evolve):
+    """Take a permission for gone after the first look that misses it."""
+
+    def wrong(one, event, now):
+        missed = isinstance(event, share_events.LookedAfter) and not event.showing
+        removed = {"removed_at": now - share_events.GONE_NO_SOONER_THAN, "gone_at": 0}
+        return evolve(replace(one, **removed) if missed else one, event, now)
+
+    return wrong
+
+
+def at_one_look(judge):
+    """Believe a look by itself that shows no AMI."""
+
+    def wrong(self, resource, some, _has_time=None):
+        found = judge(self, resource, some)
+        return judge(self, resource, [replace(one, waits_for=found.waits.get(one.share_name)) for one in some])
+
+    return wrong
+
+
+def everybodys_trouble(why_not):
+    """Take what AWS refuses to say of one AMI for its answer about all."""
+
+    def wrong(self, look, *asked):
+        answer = why_not(self, look, *asked)
+        return next(iter(look.owed.values()), answer)
+
+    return wrong
+
+
+def new_name(share, _region):
+    """Name a grant so that the grant audit does not recognize it."""
+    return f"somebody:here:{share.share_name}:{uuid.uuid4().hex}"
+
+
+# --- stores ----------------------------------------------------------------------------------------------------------
+
+
+def over_what_others_wrote(save):
+    """Write a record as if it had just been read."""
+
+    def wrong(self, before, *rest, **more):
+        while True:
+            now = self.read(before.key)
+            saved = save(self, replace(before, version=now.version), *rest, **more)
+            if saved is not None:
+                return saved
+
+    return wrong
+
+
+def over_the_others_shares(save):
+    """Write shares as if they had just been read."""
+
+    def wrong(self, shares, *rest, **more):
+        versions = {(s.resource, s.share_name): s.version for one in shares for s in self.shares(one.resource)}
+        fresh = [replace(s, version=versions.get((s.resource, s.share_name), s.version)) for s in shares]
+        return save(self, fresh, *rest, **more)
+
+    return wrong
+
+
+ANY_END = MemberChange(
+    machine,
+    "TRANSITIONS",
+    {
+        state: {
+            event: edge._replace(leads_to={*edge.leads_to, DeliveryState.STOPPING}) if event is DeadlinePassed else edge
+            for event, edge in row.items()
+        }
+        for state, row in machine.TRANSITIONS.items()
+    },
+)
+"""The table refuses the end of a deadline without a look, too, and parks the delivery."""
+NO_PASS = MemberChange(StandingPass, "run", lambda *_, **__: None)
+
+CHANGES = {
+    # deliveries
+    "the intent of a copy is not written": (
+        MemberChange(machine, "record_intent", unless_copies_start(machine.record_intent)),
+    ),
+    "copies are not looked for": (
+        MemberChange(DeliveryExecutor, "execute", finds_no_copies(DeliveryExecutor.execute)),
+    ),
+    "images are not looked for": (MemberChange(AwsTargetImages, "named", lambda *_: ()),),
+    "each CopyImage has a new client token": (
+        MemberChange(TargetSessions, "client", with_new_tokens(TargetSessions.client)),
+        MemberChange(AwsTargetImages, "named", lambda *_: ()),
+    ),
+    "a failing delivery keeps its shares": (
+        MemberChange(DeliveryExecutor, "_release", nothing_while_ending(DeliveryExecutor._release)),
+    ),
+    "a withdrawn delivery releases its first share alone": (
+        MemberChange(DeliveryExecutor, "_release", the_first_of_the_withdrawn(DeliveryExecutor._release)),
+    ),
+    "a look-up is not written with the intent": (MemberChange(DeliveryCodec, "intent_items", lambda *_: ()),),
+    "nonces are not asked": (MemberChange(proof, "copies", lambda _delivery, seen: proof.Copies(tuple(seen))),),
+    "what an attempt made is not kept": (MemberChange(proof, "keep", lambda delivery, _some: delivery),),
+    "a deadline acts without a look": (
+        MemberChange(trouble, "await_look", lambda delivery, failure, now: fail(delivery, now, failure)),
+    ),
+    "a withdrawal is notified at its release": (MemberChange(permissions, "still_open", lambda *_: ()),),
+    # promotions
+    "every tag event counts as new": (
+        MemberChange(evolving, "tag_entry", lambda _version, _at, _event: f"{int(time.time() * 100):012d}"),
+    ),
+    "discovery looks for nothing": (MemberChange(Discover, "run", lambda *_, **__: None),),
+    "standing shares are not compared": (NO_PASS, MemberChange(TagPass, "run", but_for_the_shared(TagPass.run))),
+    "the pass over standing shares does nothing": (NO_PASS,),
+    "the copies of a promotion that cannot act go on": (MemberChange(StandingPass, "_end_running", lambda *_: True),),
+    "a removal waits for the checks of the source": (
+        MemberChange(PromotionExecutor, "_meant", examined_first(PromotionExecutor._meant)),
+    ),
+    "a value in force is resolved strictly": (MemberChange(AppliedFile, "resolve", strictly(AppliedFile.resolve)),),
+    "a pass begins anew each time": (MemberChange(Rotation, "_stopped_behind", lambda *_: None),),
+    # who is entitled
+    "who may receive is not asked": (MemberChange(LiveEntitlements, "judge", lambda *_: Judgement()),),
+    "the table of members alone says who is in an OU": (
+        MemberChange(LiveMembers, "checked", lambda _self, applied, *_: applied),
+    ),
+    "to what it belongs is not asked": (MemberChange(LiveEntitlements, "_belongs", lambda *_: True),),
+    "whom it names is not asked": (
+        MemberChange(entitlements, "_receiver", lambda target, _resource, **_: target.unit or target.account),
+    ),
+    "one look at a source that is gone is believed": (
+        MemberChange(LiveEntitlements, "judge", at_one_look(LiveEntitlements.judge)),
+    ),
+    "what is open for copies is closed with the source": (
+        MemberChange(entitlements, "_was_opened", lambda _share: False),
+    ),
+    "an AMI that AWS does not show is everybody's trouble": (
+        MemberChange(LiveEntitlements, "_why_not", everybodys_trouble(LiveEntitlements._why_not)),
+    ),
+    # shares
+    "an intended closing counts as done": (MemberChange(share_events, "evolve", closed_at_once(share_events.evolve)),),
+    "a statement is put without an intent": (
+        MemberChange(share_events, "evolve", but_for_policies(share_events.evolve)),
+    ),
+    "each CreateGrant has a new name": (
+        MemberChange(grants, "grant_name", new_name),
+        MemberChange(grant_names, "grant_name", new_name),
+    ),
+    "grants for service-linked roles count as gone": (
+        MemberChange(RoleGrants, "close", lambda *_: None),
+        MemberChange(RoleGrants, "showing", lambda *_: frozenset()),
+    ),
+    "a share whose state is lost counts as closed": (
+        MemberChange(ledger, "_was_intended", lambda item, _known: item.get("state") == "open"),
+    ),
+    "one look at a removal is believed": (MemberChange(share_events, "evolve", gone_at_once(share_events.evolve)),),
+    "a refusal about the resource is halved": (MemberChange(share_batches, "subject", lambda _code: Subject.ACCOUNT),),
+    # records
+    "the last writer of a record wins": (
+        MemberChange(DynamoRecords, "save", over_what_others_wrote(DynamoRecords.save)),
+    ),
+    "the ledger has no versions": (
+        MemberChange(ledger.DynamoLedger, "save", over_the_others_shares(ledger.DynamoLedger.save)),
+    ),
+    "the sweep wakes nothing": (MemberChange(sweep.Sweep, "run", lambda *_, **__: None),),
+    "the sweep forgets its place": (MemberChange(sweep.Round, "text", lambda self: f"[{self.since}, {self.until}]"),),
+    "the time left is not asked": (MemberChange(Budget, "allows", lambda *_: True),),
+}
+"""Name of a removed protection -> its changes."""

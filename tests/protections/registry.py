@@ -1,0 +1,607 @@
+"""Every protection that the tests remove: its name, the change, where that shows, and the exact message there.
+
+Two files play them: ``tests/service/test_removed_protections.py`` in memory, and
+``tests/reliability/test_removed_protections.py`` against the package. A protection whose change replaces members of
+``chalicelib`` (``changes.py``) can be played in both; one that is a wrong part (``wrong_parts.py``) only in memory.
+
+One fault is not among them, a stale read of a key's policy: ``tests/sharing/test_key_policies.py`` shows it. The
+two looks after a removal repair all of it that the model can see.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from chalicelib.delivery.phases.copying import LookAtCopies
+from chalicelib.delivery.phases.imaging import VerifyImage
+from chalicelib.delivery.slots import AskSlots
+from chalicelib.engine.errors import RefusalKind
+from chalicelib.sharing.share import Purpose
+from tests.fakes import MemoryRecords
+from tests.protections import stories
+from tests.protections import wrong_parts as wrong
+from tests.protections.changes import ANY_END, CHANGES, NO_PASS, MemberChange
+from tests.reliability.ending import AT_ONCE_SECONDS, SEEDS
+from tests.reliability.modes import BY_POLICY, BY_POLICY_FAILED, COPY_IMAGE, DEREGISTERED, NARROWED, WITHDRAWN
+from tests.reliability.plans import (
+    A_DAY_LATE,
+    EARLY,
+    NO_EVENTS,
+    NO_WAKES,
+    SHARE_WORKER_TWICE,
+    SHUFFLED,
+    THREE_TIMES,
+    WORKER_TWICE,
+    FunctionCrash,
+    RunPlan,
+)
+from tests.reliability.scenarios import AT_ONCE, CANCELLED, DELIVERED, FAILED, Scenario
+from tests.service import quota_scenes, shared_ami
+from tests.service import test_damaged_shares as damage
+from tests.service import test_discovery as discovery
+from tests.service import test_entitlements as entitled
+from tests.service import test_marks as marks
+from tests.service import test_outages as outages
+from tests.service import test_planted as planted
+from tests.service import test_removals as removals
+from tests.service import test_share_worker as shares
+from tests.service import test_source_gone as source_gone
+from tests.service import test_sweep as sweeping
+from tests.service.hub import Parts
+from tests.service.organization import A as MEMBER
+from tests.service.world import ModelWorld, WorldSetup
+from tests.stores import Stores, in_memory, on_dynamodb
+
+RIGHT = Parts()
+
+
+@dataclass(frozen=True)
+class InMemory:
+    """A scene of the service in memory, and all of its assertion's message, as a regular expression."""
+
+    says: str
+    play: Callable[[Parts, Callable[[], Stores]], object]
+    """Plays it with these parts and stores."""
+
+
+@dataclass(frozen=True)
+class Packaged:
+    """The injections and the scenario of the package, and all that the machine says then."""
+
+    says: tuple[str, ...]
+    plan: RunPlan = RunPlan()  # noqa: RUF009 - frozen
+    scenario: Scenario = DELIVERED
+    in_time: float = float("inf")
+    besides: str = ""
+    """A message that may come, too: it depends on the order of the calls of two invocations."""
+    seeds: Sequence[int] = ()
+    """Seeds to try for the plan, until one shows it: some orders of two invocations' calls do."""
+
+
+@dataclass(frozen=True)
+class Protection:
+    """What is removed, and where that shows. What replaces members of ``chalicelib`` stands in ``CHANGES``."""
+
+    shows: tuple[InMemory | Packaged, ...]
+    parts: Parts = RIGHT
+    stores: Callable[[], Stores] = in_memory
+    changes: tuple[MemberChange, ...] = ()
+    """More changes, of what is in the tests alone."""
+    anyway: tuple[MemberChange, ...] = ()
+    """Made in memory with the protection and without it: two protections cover for each other."""
+
+
+# --- in memory -------------------------------------------------------------------------------------------------------
+
+ONE, TWO, PAIR = WorldSetup(), WorldSetup(accounts=2), WorldSetup(amis=((0, 1),))
+STATEMENTS = WorldSetup(accounts=2, key_access="policy")
+SHARED = WorldSetup(mode="share", key_access="policy", service_roles=1)
+APPROVED = WorldSetup(approval="required")
+VOID = Parts(approvals=wrong.TakesAllForApproved, entitlements=wrong.OpensByAnyApproval)
+
+
+def model(says: str, *played: Callable[[ModelWorld], None], shape: WorldSetup = ONE) -> tuple[InMemory]:
+    """Stories of the model, or the plain one; the first that breaks an invariant ends them."""
+
+    def play(parts: Parts, stores: Callable[[], Stores]) -> None:
+        for story in played or (stories.plain,):
+            story(ModelWorld(shape, parts, stores()))
+
+    return (InMemory(says, play),)
+
+
+def scene(says: str, play: Callable[[Parts], object]) -> tuple[InMemory]:
+    """A scene that asserts its own end."""
+    return (InMemory(says, lambda parts, _stores: play(parts)),)
+
+
+def existing(says: str, fails: Callable[..., object], *given: object, **named: object) -> tuple[InMemory]:
+    """A test of another file, unchanged."""
+    return (InMemory(says, lambda _parts, _stores: fails(*given, **named)),)
+
+
+def damaged(mode: str, kind: str) -> None:
+    """Damage every share of a mode, on DynamoDB."""
+    with on_dynamodb() as stores:
+        damage.test_whatever_of_a_share_is_damaged_nothing_stays_open_unnoticed(stores, mode, kind)
+
+
+def whatever_was_seen(change):
+    """Write on a mark as it was read, over what others have written since."""
+
+    def wrong(self, key, attributes, seen):
+        self.items[key] = {"kind": "standing", **{name: value for name, value in seen.items() if value is not None}}
+        return change(self, key, attributes, {})
+
+    return wrong
+
+
+NO_LONGER_NAMED = removals.test_an_account_that_the_tag_no_longer_names_is_withdrawn_whatever_else_is_wrong
+ONLY_THE_FIRST = r"assert \{.*\} == \{'200000000001'\}\n.*Extra items in the left set:\n +'200000000002'\n.*"
+A, SNAPSHOT, DELIVERY = "200000000001", "resource#snapshot#snap-00", r"delivery#\w+"
+GRANT = f"resource#key#arn:aws:kms:us-east-1:111111111111:key/source-0#{A}"
+PLACE = rf"\('ami-0a', '{A}'\)"
+COPIED = r"invariant 4: snap-00 is copied for \w+ although snap-\w+ is"
+NO_REST = "invariant 6: it does not come to rest:"
+
+# --- against the package: what the machine says, with words for ids and times ----------------------------------------
+
+BROKEN = "an invariant is broken"
+KEY, ROLE = "the key", "arn:aws:iam::222222222222:role"
+SCALING = "aws-service-role/autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling"
+PERMISSION = "snap of 111111111111 in us-east-1 to UserId 222222222222"
+COPY_GRANT = f"{KEY} grant id to {ROLE}/AmiCopyRole"
+IN_POLICY = [
+    f"{KEY} statement AmiPromoter111111111111useast1To222222222222{audience} for arn:aws:iam::222222222222:root"
+    for audience in ("Account", "AccountLook", "Roles")
+]
+ALL_SHARED = [f"{KEY} grant id to {ROLE}/{SCALING}", *IN_POLICY, PERMISSION, PERMISSION]
+"""All that is open to an account in share mode, without the launch permission."""
+TO_BOTH = [
+    "ami of 111111111111 in us-east-1 to UserId 222222222222",
+    f"{KEY} grant id to {ROLE.replace('2', '3')}/{SCALING}",
+    ALL_SHARED[0],
+    *IN_POLICY,
+    *(one.replace("222222222222", "333333333333") for one in IN_POLICY),
+    PERMISSION,
+    PERMISSION.replace("222222222222", "333333333333"),
+    PERMISSION,
+    PERMISSION.replace("222222222222", "333333333333"),
+]
+ILLEGAL = "ami-promoter-us-east-1-share-worker error: IllegalEvent"
+UNWRITTEN = "snap is copied without an intent on record (invariant 3)"
+UNEXPECTED = "is not expected in state closed."
+FAILED_AND_OVER = "told [('delivery.failed', 'id'), ('promotion.over', 'id')]"
+TWICE = (
+    "told [('delivery.failed', 'id'), ('delivery.failed', 'id'), ('promotion.over', 'id'), ('promotion.over', 'id')]",
+)
+
+
+def left_open(*some: str) -> tuple[str, ...]:
+    """The machine's messages about shares that stay open."""
+    return tuple(f"left open: {one}" for one in some)
+
+
+def dying(function: str, operation: str, when: str, nth: int = 1) -> RunPlan:
+    """A kill at one kind of call."""
+    return RunPlan((FunctionCrash(nth, when, function, operation),))
+
+
+def under(messages, seed=SEEDS[0]) -> RunPlan:
+    """A message injection of ``test_order``."""
+    return RunPlan(messages=messages, seed=seed)
+
+
+PROTECTIONS = {
+    # wrong parts
+    "never closes": Protection(
+        model(r"invariant 1: the grant \(.*\) is open and the ledger does not know"),
+        Parts(share_worker=wrong.NeverCloses),
+    ),
+    "lets go early": Protection(
+        model(rf"invariant 1: {SNAPSHOT} closes to {A} under the unfinished snap-\w+", stories.slow),
+        Parts(deliveries=wrong.LetsGoEarly),
+    ),
+    "waits for the running": Protection(
+        model(rf"invariant 1: {DELIVERY} stops, and has held its shares for \d+ s", stories.stopped),
+        Parts(delivery_machine=wrong.waits_for_the_running),
+    ),
+    "opens before its turn": Protection(
+        model(rf"invariant 1: {SNAPSHOT} opens for ami-0a at {A}/us-east-1 while waiting", stories.waiting),
+        Parts(deliveries=wrong.instead(AskSlots, wrong.opens_before_its_turn)),
+    ),
+    "knows no last closing time": Protection(
+        model(rf"invariant 1: {SNAPSHOT} is open \d+ s past its last closing time", stories.damaged),
+        Parts(share_worker=wrong.NeverEnds),
+    ),
+    "takes all for its own": Protection(
+        model(f"invariant 2: {SNAPSHOT} was open before us", stories.shared_before),
+        Parts(share_worker=wrong.TakesAllForItsOwn),
+    ),
+    "forgets intents": Protection(
+        model(f"invariant 3: {GRANT} opens to {A}, wanted on record"), Parts(share_worker=wrong.ForgetsIntents)
+    ),
+    "registers unwritten": Protection(
+        model(r"invariant 3: \w+ registers without an intent on record"),
+        Parts(delivery_machine=wrong.registers_unwritten),
+    ),
+    "removes nothing": Protection(
+        model(
+            r"invariant 4: orphans: \[CloudCopy\(.* state='completed', .*\), CloudCopy\(.* state='error', .*\)\]",
+            stories.failing,
+            shape=PAIR,
+        ),
+        Parts(deliveries=wrong.REMOVES_NOTHING),
+    ),
+    "throws away": Protection(
+        model(r"invariant 4: \w+ deletes \{'snap-\w+'\}, which it goes on with"),
+        Parts(deliveries=wrong.instead(LookAtCopies, wrong.throws_away)),
+    ),
+    "tidies too soon": Protection(
+        model(r"invariant 4: \w+ is verifying, and all it made is removed"),
+        Parts(deliveries=wrong.instead(VerifyImage, wrong.tidies_too_soon)),
+    ),
+    "the last writer wins": Protection(
+        model(f"{COPIED} pending", *(stories.twice(order) for order in range(8))), stores=wrong.careless
+    ),
+    "is never due": Protection(
+        model(f"invariant 6: {DELIVERY} is waiting, and nothing is due"), Parts(delivery_codec=wrong.NeverDue)
+    ),
+    "comes too late": Protection(
+        model(rf"invariant 6: {DELIVERY} is waiting until \d+, and woken no sooner than \d+"),
+        Parts(delivery_codec=wrong.ComesTooLate),
+    ),
+    "meets the unexpected": Protection(
+        model(rf"parked: {DELIVERY}: {DELIVERY}: WaitingNotified is not expected in state opening\."),
+        Parts(delivery_machine=wrong.meets_the_unexpected),
+    ),
+    "opens the delivered": Protection(
+        model(f"invariant 6: {DELIVERY} was delivered, and is requested", stories.extended, shape=TWO),
+        Parts(promotions=wrong.OpensTheDelivered),
+    ),
+    "is never over": Protection(model(rf"{NO_REST} \{{{PLACE}: 'delivered'\}}"), Parts(promotions=wrong.NeverOver)),
+    "keeps its slots": Protection(
+        model(rf"quota#{A}#us-east-1 still keeps slots: SlotLease\(.*granted=1.*\)"),
+        Parts(deliveries=wrong.KeepsItsSlots),
+    ),
+    "grants no slots": Protection(model(rf"{NO_REST} \{{{PLACE}: 'failed'\}}"), Parts(copy_quotas=wrong.GrantsNothing)),
+    "one for all": Protection(
+        model(
+            rf"parked: promotion#ami-0a: {DELIVERY}: Delivery has no damaged",
+            stories.damaged_and_tagged_again,
+            shape=TWO,
+        ),
+        Parts(promotions=wrong.OneForAll),
+    ),
+    "keeps the withdrawn": Protection(
+        model(f"invariant 1: ami-0a is shared with {A}", stories.withdrawn, shape=SHARED), wrong.IGNORED
+    ),
+    "opens to the withdrawn": Protection(
+        model(f"invariant 8: {GRANT} opens to withdrawn {A}", stories.withdrawn_first), wrong.IGNORED
+    ),
+    "opens half": Protection(
+        model(rf"invariant 1: \w+ is shared, and resource#image#ami-0a is not open to {A}", shape=SHARED),
+        Parts(share_worker=wrong.OpensHalf),
+    ),
+    "puts the old again": Protection(
+        model(r"invariant 1: the statement \(.*\) is there and the ledger does not know", shape=STATEMENTS),
+        Parts(policy_adapter=wrong.PutsTheOldAgain),
+    ),
+    "believes the promotion": Protection(
+        model(f"invariant 8: {GRANT} opens to the stranger {A}", stories.dropped),
+        Parts(entitlements=wrong.EntitlesEverybody),
+    ),
+    "tells of nothing": Protection(
+        model(r"invariant 10: \w+ tells of ami-none, which never was"), Parts(deliveries=wrong.TELLS_OF_NOTHING)
+    ),
+    "opens by a void approval": Protection(
+        model(
+            rf"invariant 11: resource#key#\S+/source-0#{A} opens to {A} without a valid approval",
+            stories.voided,
+            shape=APPROVED,
+        ),
+        VOID,
+    ),
+    "opens by an expired approval": Protection(
+        model(f"invariant 11: {SNAPSHOT} opens to {A} without a valid approval", stories.expired, shape=APPROVED), VOID
+    ),
+    "tells nobody": Protection(model(r"nobody was told: \w+ delivered"), Parts(deliveries=wrong.TELLS_NOBODY)),
+    "tells again": Protection(
+        scene(r"told more than once: Counter\(\{'\w+': 2, '\w+': 1\}\)", stories.tagged_twice),
+        Parts(promotions=wrong.TellsAgain),
+    ),
+    "takes no slots back": Protection(
+        scene(
+            rf"ami-01 waits for ever: \{{\('ami-00', '{A}'\): 'copying', \('ami-01', '{A}'\): 'waiting', .*\}}",
+            partial(quota_scenes.nobody_works_on_it, quota_scenes.damaged, 40),
+        ),
+        Parts(copy_quotas=wrong.TakesNothingBack),
+    ),
+    "renews no slots": Protection(
+        scene("a copy is begun while as many run as may", quota_scenes.long_copies),
+        Parts(copy_quotas=wrong.RenewsNothing),
+    ),
+    "relies on its lease": Protection(
+        scene(
+            r"invariant 7: snap-000 is copied for \w+ without a slot: None",
+            partial(quota_scenes.parked_and_freed, "opening"),
+        ),
+        Parts(delivery_machine=wrong.relies_on_its_lease),
+    ),
+    # what replaces members of chalicelib (``CHANGES``)
+    "the intent of a copy is not written": Protection((Packaged((BROKEN, UNWRITTEN)),)),
+    "copies are not looked for": Protection(
+        (
+            *model(f"{COPIED} completed", *(stories.died(call) for call in range(90, 110))),
+            Packaged((BROKEN, "2 live copies for ('id', 'snap')"), dying("worker", "CopySnapshot", "after")),
+        )
+    ),
+    "images are not looked for": Protection(
+        (
+            Packaged(
+                ("0 AMIs", "snapshots set(), used set()", "states {'222222222222': 'failed'}", FAILED_AND_OVER),
+                dying("worker", "RegisterImage", "after"),
+            ),
+        )
+    ),
+    "each CopyImage has a new client token": Protection(
+        (
+            Packaged(
+                (
+                    "states {'222222222222': 'failed'}",
+                    FAILED_AND_OVER,
+                    "0 AMIs in 222222222222, us-east-1",
+                    "snapshots set(), used set() in 222222222222, us-east-1",
+                ),
+                dying("worker", "CopyImage", "after"),
+                COPY_IMAGE,
+            ),
+        )
+    ),
+    "a failing delivery keeps its shares": Protection(
+        (Packaged(left_open(COPY_GRANT, PERMISSION, PERMISSION), scenario=CANCELLED),)
+    ),
+    "a withdrawn delivery releases its first share alone": Protection(
+        (
+            *model(rf"invariant 1: left open: \{{\('snap-00', '{A}'\)\}}", shape=SHARED),
+            Packaged(
+                (f"open: {sorted(ALL_SHARED)}", "the key's policy is now another", *left_open(*ALL_SHARED)),
+                scenario=WITHDRAWN,
+            ),
+            Packaged((f"open: {sorted(TO_BOTH)}",), scenario=NARROWED),
+        ),
+        anyway=(NO_PASS,),
+    ),
+    "a look-up is not written with the intent": Protection(
+        (Packaged(("late",), under(EARLY), AT_ONCE, AT_ONCE_SECONDS),)
+    ),
+    "nonces are not asked": Protection(
+        existing(
+            r"assert not \(\{'snap-.*\} & \{'snap-.*\}\)\n.*",
+            planted.test_planted_snapshots_are_never_used_wherever_it_dies,
+            "snapshots",
+            None,
+        )
+    ),
+    "what an attempt made is not kept": Protection(
+        existing(
+            r"invariant 4: \['ami-.*'\] are made of what somebody planted",
+            planted.test_a_snapshot_with_the_nonce_of_a_cancelled_attempt_is_never_used,
+            "snapshots",
+            "snapshots",
+        )
+    ),
+    "a deadline acts without a look": Protection(
+        existing(
+            r"\['deadline-verifying: .*'\]\nassert 'failed' == 'delivered'\n.*",
+            outages.test_an_outage_of_the_service_destroys_no_good_work,
+            "snapshots",
+            "verifying",
+            0,
+            26,
+        ),
+        anyway=(ANY_END,),
+    ),
+    "a withdrawal is notified at its release": Protection(
+        existing(
+            r"assert \[\{.*\}\] == \[\]\n.*Left contains one more item: .*",
+            damaged,
+            "policy",
+            "schema is text",
+        )
+    ),
+    "every tag event counts as new": Protection(
+        tuple(Packaged(TWICE, under(messages), FAILED) for messages in (THREE_TIMES, SHUFFLED, A_DAY_LATE))
+    ),
+    "discovery looks for nothing": Protection((Packaged(("nobody has looked at the tagged AMI",), under(NO_EVENTS)),)),
+    "standing shares are not compared": Protection(
+        (
+            Packaged(
+                (
+                    *(f"open, and nobody is entitled: {share}" for share in ALL_SHARED),
+                    "preexisting, and gone: ami of 111111111111 in us-east-1 to UserId 444444444444",
+                ),
+                under(NO_EVENTS),
+                DEREGISTERED,
+            ),
+        )
+    ),
+    "the pass over standing shares does nothing": Protection(
+        existing(
+            r"assert \{'200000000002'\} == set\(\)\n.*",
+            NO_LONGER_NAMED,
+            shared_ami.TROUBLES["damaged delivery"],
+            None,
+        )
+    ),
+    "the copies of a promotion that cannot act go on": Protection(
+        existing(
+            r"assert \{.*\} == set\(\)\n.* '200000000001'\n.*",
+            removals.test_copies_that_a_promotion_which_cannot_act_no_longer_names_are_ended,
+            shared_ami.park_promotion,
+            "tag",
+        )
+    ),
+    "a removal waits for the checks of the source": Protection(
+        existing(ONLY_THE_FIRST, NO_LONGER_NAMED, shared_ami.disable_key, MEMBER), anyway=(NO_PASS,)
+    ),
+    "a value in force is resolved strictly": Protection(
+        existing(
+            ONLY_THE_FIRST,
+            removals.test_an_account_that_the_file_loses_is_withdrawn_whatever_else_is_wrong,
+            shared_ami.pause,
+        )
+    ),
+    "a pass begins anew each time": Protection(
+        existing(
+            r"assert 59 <= \(\(400 // 7\) \+ 1\)",
+            discovery.test_many_that_have_moved_are_all_dealt_with_however_short_the_runs_are,
+            7,
+        )
+    ),
+    "who may receive is not asked": Protection(
+        existing(
+            r"assert \('may', False\) == \('refused', True\)\n.*",
+            entitled.test_whom_the_file_does_not_contain_is_refused_whatever_the_tag_says,
+            MEMBER,
+        )
+    ),
+    "the table of members alone says who is in an OU": Protection(
+        existing(
+            r"assert \['may', 'may'\] == \['may', 'waits'\]\n.*",
+            entitled.test_whom_only_the_table_of_members_has_in_an_ou_gets_nothing,
+        )
+    ),
+    "to what it belongs is not asked": Protection(
+        existing(
+            r"assert \('may', False\) == \('refused', True\)\n.*",
+            entitled.test_what_is_no_part_of_the_ami_is_refused,
+            "resource#snapshot#snap-01",
+        )
+    ),
+    "whom it names is not asked": Protection(
+        existing(
+            r"assert 'may' != 'may'\n.*",
+            entitled.test_a_unit_gets_nothing_where_its_accounts_do_each_by_itself,
+            entitled.IMAGE,
+            Purpose.COPY,
+            {},
+        )
+    ),
+    "one look at a source that is gone is believed": Protection(
+        existing(r"assert 'failed' == 'delivered'\n.*", source_gone.test_one_look_that_does_not_show_it_is_no_evidence)
+    ),
+    "what is open for copies is closed with the source": Protection(
+        existing(
+            r"invariant 1: resource#policy#.*:key/source-0 closes to 200000000001 under the unfinished snap-.*c",
+            source_gone.test_while_copies_run_an_open_statement_is_never_closed_for_that,
+        )
+    ),
+    "an AMI that AWS does not show is everybody's trouble": Protection(
+        existing(
+            r"assert .*\n.*At index 0 diff: \('owed', 'DescribeImages was refused: \w+\.'\) != \('may', ''\)\n.*",
+            entitled.test_an_ami_that_aws_does_not_show_is_its_own_holders_trouble,
+            RefusalKind.DENIED,
+            entitled.AMI,
+        )
+    ),
+    "an intended closing counts as done": Protection(
+        (
+            Packaged(
+                (
+                    *left_open(PERMISSION),
+                    f"{ILLEGAL}: resource#snapshot#snap, share#222222222222: PermissionRemoved {UNEXPECTED}",
+                    f"{ILLEGAL}: resource#key#{KEY}#222222222222, share#id-AmiCopyRole: LookedAfter {UNEXPECTED}",
+                ),
+                dying("share-worker", "ModifySnapshotAttribute", "before", 3),
+            ),
+        )
+    ),
+    "a statement is put without an intent": Protection(
+        (
+            Packaged(
+                (BROKEN, f"resource#policy#{KEY}, 222222222222 is changed while its share is wanted (invariant 3)"),
+                scenario=BY_POLICY,
+            ),
+        )
+    ),
+    "each CreateGrant has a new name": Protection(
+        (Packaged(left_open(COPY_GRANT), dying("share-worker", "CreateGrant", "after")),)
+    ),
+    "grants for service-linked roles count as gone": Protection(
+        (Packaged(("1 grants to Auto Scaling on the target's key",), scenario=BY_POLICY_FAILED),)
+    ),
+    "a share whose state is lost counts as closed": Protection(
+        existing(
+            r"assert \{\('.*\)\} == set\(\)\n.*Extra items in the left set:\n.*",
+            damaged,
+            "policy",
+            "state is gone, body is gone",
+        )
+    ),
+    "one look at a removal is believed": Protection(
+        existing(
+            r"assert \[\(1, 0\), \(0, .*\] == \[\(1, 0\), \(1, .*\]\n.*At index 1 diff: \(0, 1\) != \(1, 1\)\n.*",
+            shares.test_a_permission_is_closed_when_two_looks_miss_it,
+        )
+    ),
+    "a refusal about the resource is halved": Protection(
+        existing(
+            "assert 999 == 1",
+            shares.test_a_refusal_about_the_resource_is_notified_to_all_after_one_call,
+            "aws-AccessDenied",
+        )
+    ),
+    "the last writer of a record wins": Protection(
+        (Packaged((BROKEN, "2 live copies for ('id', 'snap')"), under(WORKER_TWICE), besides=UNWRITTEN),)
+    ),
+    "the ledger has no versions": Protection(
+        (Packaged(left_open(PERMISSION), under(SHARE_WORKER_TWICE), seeds=range(1, 19)),)
+    ),
+    "the sweep wakes nothing": Protection(
+        (
+            *model(rf"{NO_REST} \{{\}}", stories.lost),
+            Packaged(
+                (
+                    f"nobody looks at what is due: resource#grants#{KEY}",
+                    "nobody looks at what is due: promotion#ami",
+                ),
+                under(NO_WAKES),
+            ),
+        )
+    ),
+    "the sweep forgets its place": Protection(
+        existing(
+            "not within 100 minutes: 800 of 4000 woken",
+            sweeping.test_killed_after_one_page_of_every_run_no_shard_waits_for_another,
+        )
+    ),
+    "the time left is not asked": Protection(
+        existing(
+            r"assert \{.*\} == set\(\)\n.*Extra items in the left set:\n.*",
+            shares.test_many_grants_are_opened_and_revoked_however_slow_aws_is,
+            300,
+            2.0,
+        )
+    ),
+    # what replaces a member of the tests' stores
+    "a mark is written whatever was seen": Protection(
+        existing(
+            r"assert \(1, None\) == \(1, 'a stamp'\)\n.*",
+            marks.test_what_another_writes_on_a_mark_while_a_pass_runs_is_not_lost,
+            looks=0,
+            by="withdraw",
+        ),
+        changes=(MemberChange(MemoryRecords, "change", whatever_was_seen(MemoryRecords.change)),),
+    ),
+}
+
+
+def shown(kind: type) -> list[tuple[str, InMemory | Packaged]]:
+    """Return the names of protections with their scenes of one kind."""
+    return [(name, one) for name, it in PROTECTIONS.items() for one in it.shows if isinstance(one, kind)]
+
+
+def changes_of(name: str) -> tuple[MemberChange, ...]:
+    """Return the changes of a name that replace members of classes or modules."""
+    return (*CHANGES.get(name, ()), *PROTECTIONS[name].changes)

@@ -1,0 +1,167 @@
+"""What happens to a hub in memory while a protection is removed; each story ends at rest, or breaks an invariant."""
+
+from collections.abc import Callable
+
+from tests.service.hub import Parts
+from tests.service.scenes import HubSetup, all_delivered
+from tests.service.world import HOUR, ModelWorld
+
+
+def plain(world: ModelWorld) -> None:
+    world.tag(0, "default")
+    world.end()
+
+
+def slow(world: ModelWorld) -> None:
+    """Promote an AMI whose copies take half an hour."""
+    world.expect("copying", [1800] * 4)
+    world.tag(0, "default")
+    world.wait(200)
+    world.end()
+
+
+def shared_before(world: ModelWorld) -> None:
+    """A person shared the snapshot before the service does."""
+    world.share(0)
+    world.wait(120)
+    plain(world)
+
+
+def stopped(world: ModelWorld) -> None:
+    """The tag is removed while a copy of four hours runs."""
+    world.expect("copying", [4 * HOUR] * 4)
+    world.tag(0, "default")
+    world.wait(600)
+    world.tag(0, None)
+    world.wait(5 * HOUR)
+    world.end()
+
+
+def dropped(world: ModelWorld) -> None:
+    """The account leaves the file after its slot was granted, before anything is opened."""
+    world.tag(0, "default")
+    world.wait(4)
+    world.switch_file(0)
+    world.end()
+
+
+def damaged(world: ModelWorld) -> None:
+    """A person damages the delivery's record while its copy runs."""
+    world.expect("copying", [1800])
+    world.tag(0, "default")
+    world.wait(60)
+    world.poison(0, "delivery")
+    world.end()
+
+
+def damaged_and_tagged_again(world: ModelWorld) -> None:
+    """A person damages one of two deliveries; then the tag names the other."""
+    world.tag(0, world.account(0))
+    world.wait(60)
+    world.poison(0, "delivery")
+    world.tag(0, "default")
+    world.end()
+
+
+def failing(world: ModelWorld) -> None:
+    """A copy fails: the service must remove what it made."""
+    world.expect("fails", ["", "An internal error occurred"])
+    world.tag(0, "default")
+    world.wait(600)
+    world.end()
+
+
+def withdrawn(world: ModelWorld) -> None:
+    """An operator withdraws the account after a minute."""
+    world.tag(0, "default")
+    world.wait(600)
+    world.withdraw_from(0)
+    world.wait(600)
+    world.end()
+
+
+def withdrawn_first(world: ModelWorld) -> None:
+    """An operator withdraws the account before anything is opened."""
+    world.tag(0, "default")
+    world.withdraw_from(0)
+    world.end()
+
+
+def extended(world: ModelWorld) -> None:
+    """The tag names another account when the first has its AMI."""
+    world.tag(0, world.account(0))
+    world.wait(600)
+    world.tag(0, "default")
+    world.end()
+
+
+def lost(world: ModelWorld) -> None:
+    """No event or wake arrives from the beginning."""
+    world.expect("events", [()] * 20)
+    world.expect("wakes", [()] * 50)
+    plain(world)
+
+
+def waiting(world: ModelWorld) -> None:
+    """The copy quota's wake comes late, so that a delivery waits for its slot."""
+    world.expect("wakes", [(0,), (0,), (0,), (0,), (200,)])
+    world.tag(0, "default")
+    world.wait(30)
+    world.end()
+
+
+def died(call: int) -> Callable[[ModelWorld], None]:
+    """A process is killed after a call."""
+
+    def story(world: ModelWorld) -> None:
+        world.crash(call, after=True)
+        world.tag(0, "default")
+        world.wait(600)
+        world.end()
+
+    return story
+
+
+def twice(order: int) -> Callable[[ModelWorld], None]:
+    """Every message group is processed twice at once."""
+
+    def story(world: ModelWorld) -> None:
+        world.side_by_side(["twin"] * 100, ([False] * order + [True]) * 100)
+        world.tag(0, "default")
+        world.wait(600)
+        world.end()
+
+    return story
+
+
+def voided(world: ModelWorld) -> None:
+    """What was approved is changed while it waits for its slot, and nobody approves the change."""
+    world.tag(0, "default")
+    world.wait(600)
+    world.approve_some(0, HOUR)
+    world.change_settings()
+    world.wait(2 * HOUR)
+    world.end()
+
+
+def expired(world: ModelWorld) -> None:
+    """An approval expires before anything opens."""
+    world.tag(0, "default")
+    world.wait(600)
+    world.pause()
+    world.approve_some(0, 1)
+    world.wait(600)
+    world.pause()
+    world.wait(2 * HOUR)
+    world.end()
+
+
+def tagged_twice(parts: Parts) -> None:
+    """What was delivered is tagged again with the same value: there is nothing to do, and nothing to notify."""
+    hub = HubSetup().hub(parts=parts)
+    hub.cloud.tag("ami-0a", "default")
+    hub.run()
+    hub.cloud.tag("ami-0a", None)
+    hub.cloud.tag("ami-0a", "default")
+    hub.run()
+    all_delivered(hub)
