@@ -70,7 +70,7 @@ def outstanding(promotion: Promotion, now: int) -> tuple[do.Command, ...]:
     """List the commands that are left, from the record alone. Each is safe to repeat."""
     due = now >= promotion.next_try
     may_compare = now >= promotion.blocked_until
-    if promotion.cursor.startswith(END) and promotion.state is S.EXPANDING:
+    if _ends(promotion):
         return (do.Slice(promotion.cursor),) if due else ()
     if _withdraws(promotion) and may_compare:
         return (do.Compare(),)
@@ -114,6 +114,11 @@ def tells(before: Promotion, after: Promotion) -> bool:
     return replace(before, **quiet) != replace(after, **quiet)
 
 
+def _ends(promotion: Promotion) -> bool:
+    """Whether the pass asks deliveries to end: news waits for that, as the next comparison comes after it anyway."""
+    return promotion.state is S.EXPANDING and promotion.cursor.startswith(END)
+
+
 def _withdraws(promotion: Promotion) -> bool:
     if promotion.state is S.REQUESTED:
         return False
@@ -143,6 +148,8 @@ def needs_look(promotion: Promotion) -> bool:
 
 def due_at(promotion: Promotion) -> int | None:
     """Return when to look again if no wake arrives; None: it has ended, and nothing is in doubt."""
+    if _ends(promotion):
+        return promotion.next_try
     news = has_news(promotion)
     times = [promotion.look_blocked_until] if news else []
     if _withdraws(promotion):

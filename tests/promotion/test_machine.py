@@ -357,6 +357,16 @@ def test_a_removal_is_a_slice_that_goes_on_where_it_stopped():
     assert play(part, sliced()).state is S.RUNNING
 
 
+@pytest.mark.parametrize("entry", [{}, {"tag": "000000000009"}, {"withdraw": "1"}])
+def test_a_removal_that_is_refused_is_due_when_it_is_tried_again(entry):
+    """News meanwhile makes it due no earlier: nothing could be done then."""
+    part = replace(a_promotion(S.EXPANDING, cursor=END), inbox=entry)
+    refuses = play(part, ev.Blocked(FAULT, later=True))
+
+    assert refuses.due_at == refuses.next_try > NOW
+    assert outstanding(refuses, refuses.due_at) == (do.Slice(END),)
+
+
 def test_other_inputs_start_the_removal_from_the_beginning():
     """They may remove accounts that the earlier slice has skipped."""
     part = play(a_promotion(S.EXPANDING, cursor=END), sliced(END + "d0500"))

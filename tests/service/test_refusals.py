@@ -109,6 +109,31 @@ def test_a_role_that_comes_late_is_waited_for_and_notified_once():
     assert hub.cloud.notices[0]["faults"][0]["code"] == "aws-AccessDenied"
 
 
+@pytest.mark.parametrize("why", RefusalKind)
+def test_a_refused_notice_fails_no_delivery(why):
+    """The delivery goes on; the notice is tried again, and comes while the delivery still waits for the role."""
+    role = of("target.keys", "describe", RefusalKind.ROLE, code="AccessDenied", times=8)
+    hub = played(role, of("notices", "publish", why, times=2), accounts=1)
+
+    assert hub.outcomes() == {(AMI, BAD): "delivered"}
+    assert hub.cloud.notices[0]["event"] == "delivery.waiting-for-role"
+
+
+def test_a_notice_that_is_always_refused_keeps_no_delivery_beyond_its_deadline():
+    """It is given up, and the delivery fails with the refusal for which it has waited."""
+    role = of("target.keys", "describe", RefusalKind.ROLE, code="AccessDenied", times=WITHOUT_END)
+    denied = replace(of("notices", "publish", RefusalKind.DENIED, times=WITHOUT_END), only=_is_about_the_role)
+    hub = played(role, denied, accounts=1, queue_deadline=3600)
+
+    (failed, _) = hub.cloud.notices
+    assert failed["faults"][0]["what"].endswith("The last refusal was: AWS says AccessDenied.")
+    assert 3600 <= failed["at"] - START <= 3600 + 15 * 60
+
+
+def _is_about_the_role(notice):
+    return notice["event"] == "delivery.waiting-for-role"
+
+
 def test_a_role_that_never_comes_fails_at_the_queue_deadline_with_its_cause():
     """Nothing was opened for it; the owner reads the refusal for which it waited."""
     hub = played(

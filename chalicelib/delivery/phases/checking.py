@@ -97,7 +97,8 @@ def _requested(delivery: Delivery, now: int) -> tuple[Command, ...]:
 def _checking(delivery: Delivery, now: int) -> tuple[Command, ...]:
     if now < delivery.next_try:
         return ()
-    return (CheckTarget(),) if delivery.waiting_notified else (NotifyWaiting(),)
+    notified = delivery.waiting_notified or delivery.last_look.failure is not None
+    return (CheckTarget(),) if notified else (NotifyWaiting(),)
 
 
 def _hub_copy_seen(event: HubCopySeen, delivery: Delivery, now: int) -> Delivery:
@@ -162,6 +163,8 @@ def _requested_refused(event: Refused, delivery: Delivery, now: int) -> Delivery
 
 
 def _checking_refused(event: Refused, delivery: Delivery, now: int) -> Delivery:
+    if event.step == NotifyWaiting.__name__:  # the target has refused nothing
+        return again(delivery, now, schedule.step(schedule.RETRIES, delivery.tries))
     last = delivery.last_look.failure
     if event.kind is RefusalKind.ROLE and event.step == CheckTarget.__name__ and last is not None:
         return fail(delivery, now, last)
