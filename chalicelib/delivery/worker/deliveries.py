@@ -58,6 +58,9 @@ from chalicelib.targets.ports import Targets
 SHARES_AT_ONCE = 3
 """Shares that are held or released together: few enough that there is always time for the first ones."""
 
+STAYS = (None, DeliveryState.RECALLED)
+"""How a delivery ends of which the target keeps its AMI."""
+
 CALLS_FOR_SHARES = 11
 """Calls for that: a release or six to hold, two writes for each resource, and one or two messages that wake all."""
 
@@ -478,7 +481,7 @@ class DeliveryExecutor:
         self._note_events(delivery)
         if publish:
             self._ports.notices.publish(notices.outcome(delivery, self._clock()))
-        if delivery.ending is None:
+        if delivery.ending in STAYS:
             self._keep_own_key(delivery)
         elif delivery.ending is DeliveryState.WITHDRAWN and delivery.naming.offered_at:
             self._releases.take_back(delivery)
@@ -515,7 +518,7 @@ class DeliveryExecutor:
 
 def _stays(delivery: Delivery) -> str:
     """Return the AMI that the target has of an ended delivery; "" if none."""
-    if delivery.ending not in (None, DeliveryState.RECALLED):
+    if delivery.ending not in STAYS:
         return ""
     return delivery.image.id or (delivery.ami if delivery.shared else "")
 
