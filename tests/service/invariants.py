@@ -194,7 +194,7 @@ class Invariants:
             uses = {
                 "snapshot": copy.source == name,
                 "key": (copy.key, copy.delivery) == (name, asked.share_name),
-                "policy": copy.key == name,
+                "policy": copy.key == name and self._needs(copy.delivery, asked.resource),
                 "role": False,
                 "image": False,
             }[kind]
@@ -439,6 +439,13 @@ class Invariants:
         for quota in hub.quota_keys():
             for lease in hub.stores.slots.leases(quota):
                 assert lease.over or lease.delivery in lost, f"{quota} still keeps slots: {lease}"
+
+    def _needs(self, delivery: str, resource: str) -> bool:
+        """Whether a delivery copies by this resource: a file may have changed how it may use the key since."""
+        key = addresses.delivery(delivery)
+        if key in self.poisoned:
+            return True
+        return resource in {share.resource for share in self._delivery(delivery).shares.needed}
 
     def _kept(self, share: Share) -> bool:
         """Whether a share stays: held by deliveries at rest, or a grant held by delivered AMIs.
