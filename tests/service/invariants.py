@@ -210,7 +210,7 @@ class Invariants:
             uses = {
                 "snapshot": copy.source == name,
                 "key": (copy.key, copy.delivery) == (name, asked.share_name),
-                "policy": copy.key == name,
+                "policy": copy.key == name and self._needs(copy.delivery, asked.resource),
                 "role": False,
                 "image": False,
             }[kind]
@@ -483,6 +483,13 @@ class Invariants:
             assert (shown.value if shown else "") == wanted or left, (
                 f"invariant 12: {place} shows {shown}, not {wanted}: {pointer}"
             )
+
+    def _needs(self, delivery: str, resource: str) -> bool:
+        """Whether a delivery copies by this resource: a file may have changed how it may use the key since."""
+        key = addresses.delivery(delivery)
+        if key in self.poisoned:
+            return True
+        return resource in {share.resource for share in self._delivery(delivery).shares.needed}
 
     def _kept(self, share: Share) -> bool:
         """Whether a share stays: held by deliveries at rest, or a grant held by delivered AMIs.
