@@ -211,8 +211,9 @@ def test_the_hubs_own_copy_in_another_region_is_recalled_and_restored(abroad):
     abroad.assert_invariants()
 
 
-def test_a_rollback_holds_the_parameter_at_the_ami_before_until_it_is_lifted(released):
-    """In one target; a newer delivery does not move it, and says so."""
+def test_a_rollback_holds_the_parameter_at_the_ami_before_until_it_is_lifted(released, become):
+    """In one target, by a person with the operator's policy; a newer delivery does not move it, and says so."""
+    become(json.loads((ROOT / "deploy" / "cli-operator.json").read_text()))
     scene, newer = released, released.newer
     status, out, err = scene.cli("rollback", FAMILY, "--account", DEV, "--why", WHY, "--yes", "--json")
     assert status == 0, out + err
