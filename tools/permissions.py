@@ -36,7 +36,7 @@ For the person who reviews the roles: what each can do, and why.
 Each function has a role of its own with one hand-written policy (`.chalice/policies/`).
 The roles in a target are in `deploy/target.yaml`; the role in the organization's management account is in `deploy/organization.yaml`, and that of another Region of the hub in `deploy/hub-region.yaml`.
 
-- No function can write the applied file, the pause, withdrawals or approvals (table `ami-promoter-R-config`).
+- No function can write the applied file, the pause, withdrawals, recalls, rollbacks or approvals (table `ami-promoter-R-config`).
   Only `discover` can write the OUs' members (`-members`).
 - A function that receives events writes nothing: it sends wakes, and reads look-ups at most.
 - Only `discover` can list an organization. `share-worker`, `access-monitor` and `drift-audit` can ask it about an account, and by its read role they could list it.
@@ -47,6 +47,7 @@ The roles in a target are in `deploy/target.yaml`; the role in the organization'
 - `access-monitor` and `drift-audit` exist only with the stack of the access monitor.
   They read the ledger and write to a table of their own (`-findings`), each its own items; no other function can write there.
 - In a target `worker` reaches Parameter Store only below `ParameterPrefix` of `deploy/target.yaml`, and without that parameter not at all.
+  It can disable and enable AMIs that it made only with `AllowDisable`.
 - No function can make a snapshot public.
 - Only `share-worker` can change a key policy, and only of the keys in the parameter `PolicyKeyArns`.
   That parameter is empty by default, and the statements that name it then do not exist.

@@ -40,7 +40,7 @@ SHARE = Reach("share a snapshot of the hub", ("ec2:ModifySnapshotAttribute",))
 LAUNCH = Reach("let others launch an AMI of the hub", ("ec2:ModifyImageAttribute",))
 GRANT = Reach("grant the use of a key of the hub", ("kms:CreateGrant",))
 POLICY = Reach("change a key's policy (`PolicyKeyArns`)", ("kms:PutKeyPolicy",))
-FILE = Reach("write the applied file, the pause, withdrawals or approvals", WRITES, "-config")
+FILE = Reach("write the applied file, the pause, withdrawals, recalls, rollbacks or approvals", WRITES, "-config")
 
 ROWS = (
     # By opening, or by writing the file; not by writing members, as Organizations itself is asked about each

@@ -58,7 +58,7 @@ class _Move:
     "--account", "places", type=PLACE, multiple=True, help="In this account, or ACCOUNT/REGION; may be repeated."
 )
 @click.option("--to", "to", type=AMI, help="Hold them at this source AMI; default: the one before what they name.")
-@click.option("--why", type=WHY, default="", help="The reason; it is kept with the rollback.")
+@click.option("--why", type=WHY, help="The reason; it is kept with the rollback.")
 @click.option("--lift", is_flag=True, help="End the rollback: the parameters move to what is current.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def rollback(
@@ -67,7 +67,7 @@ def rollback(
     group: tuple[str, ...],
     places: tuple[str, ...],
     to: str | None,
-    why: str,
+    why: str | None,
     *,
     lift: bool,
     yes: bool,
@@ -99,7 +99,7 @@ def rollback(
         if move.to is None:
             decisions.unpin(move.pointer)
         else:
-            decisions.pin(move.pointer, move.to, why)
+            decisions.pin(move.pointer, move.to, why or "")
     record_requests.look_at(connection, [move.pointer.key for move in moves])
     said = f"`ami-promoter where --family {family}` shows what they name."
     return Report((*lines, said), _data(family, moves, lift=lift))

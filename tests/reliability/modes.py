@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[2]
 FAR = "eu-west-1"
+AFTERWARDS = 10 * 60
+"""Seconds after a delivery in which its shares close for certain, and the records come to rest."""
 ROLES = f"service_linked_roles: [{AUTO_SCALING}]"
 GIVEN = {"HubAccountId": HUB, "HubRegion": REGION}
 PEOPLES = {
@@ -199,6 +201,29 @@ def _name_and_untag(run: ScenarioRun) -> None:
     run.run_until(lambda: not pointers.parameter(scene) and scene.delivery_state(DEV) == "withdrawn")
 
 
+def _released(scene: Scene) -> None:
+    """DEV has two AMIs of a family; its stack allows to disable them. The scenario is about the newer one."""
+    _with_pointer(scene)
+    pointers.deploy(scene, AllowDisable="true")
+    scene.promote("")
+    scene.image = pointers.successor(scene)
+    scene.promote("")
+    scene.wait(AFTERWARDS)
+
+
+def _recall(run: ScenarioRun) -> None:
+    """Run until the AMI is disabled."""
+    assert run.scene.cli("recall", run.scene.image, "--yes", "--why", "It does not boot.")[0] == 0
+    run.run_until(lambda: run.scene.delivery_state(DEV) == "recalled")
+
+
+def _recall_and_lift(run: ScenarioRun) -> None:
+    """Lift it as soon as the AMI is disabled, and the parameter may still be on its way."""
+    _recall(run)
+    assert run.scene.cli("recall", run.scene.image, "--yes", "--lift")[0] == 0
+    run.run_until(lambda: run.scene.delivery_state(DEV) == "delivered")
+
+
 # --- the end ---------------------------------------------------------------------------------------------------------
 
 
@@ -256,7 +281,7 @@ def _named(scene: Scene) -> list[str]:
         problems.append(f"the parameter names {pointers.shows(scene)}, not {image}")
     if pointers.parameter_tags(scene).get("ami-promoter:source-image") != scene.image:
         problems.append(f"the parameter has the tags {pointers.parameter_tags(scene)}")
-    return [*problems, *_moved_once(scene)]
+    return [*problems, *_written(scene, 1)]
 
 
 def _unnamed(scene: Scene) -> list[str]:
@@ -266,9 +291,33 @@ def _unnamed(scene: Scene) -> list[str]:
     return [*problems, *_opened(scene), *([f"the parameter is left: {shown}"] if shown else [])]
 
 
-def _moved_once(scene: Scene) -> list[str]:
+def _recalled(scene: Scene) -> list[str]:
+    """Its AMI is disabled and deprecated, and the parameter names the one before, which is as it was."""
+    problems = _ended(scene, {DEV: "recalled"}, "delivery.delivered", "delivery.recalled")
+    return [*problems, *_shown(scene, "disabled", older=True), *_written(scene, 3), *_opened(scene)]
+
+
+def _restored(scene: Scene) -> list[str]:
+    """All is as before the recall. The parameter may have named the older AMI meanwhile."""
+    sent = ("delivery.delivered", "delivery.recalled", "delivery.delivered")
+    problems = _ended(scene, {DEV: "delivered"}, *sent)
+    return [*problems, *_shown(scene, "available", older=False), *_written(scene, 2, 4), *_opened(scene)]
+
+
+def _shown(scene: Scene, state: str, *, older: bool) -> list[str]:
+    """What is wrong with DEV's two AMIs, and with the parameter; ``older``: whether it names the older one."""
+    shown = scene.client("ec2", DEV).describe_images(Owners=["self"], IncludeDisabled=True)["Images"]
+    first, second = sorted(shown, key=lambda one: one["CreationDate"])
+    expected = [("available", False), (state, older)]
+    found = [(one["State"], "DeprecationTime" in one) for one in (first, second)]
+    named = (first if older else second)["ImageId"]
+    problems = [] if found == expected else [f"(state, deprecated) of the AMIs: {found}"]
+    return problems if pointers.shows(scene) == named else [*problems, f"the parameter names not {named}"]
+
+
+def _written(scene: Scene, *times: int) -> list[str]:
     version = pointers.parameter(scene).get("Version")
-    return [] if version == 1 else [f"the parameter was written {version} times"]
+    return [] if version in times else [f"the parameter was written {version} times"]
 
 
 def _delivered_to_scale(scene: Scene) -> list[str]:
@@ -347,6 +396,8 @@ COPY_IMAGE = Scenario("by CopyImage", _tag, _delivered, _by_copy_image)
 COPY_IMAGE_CANCELLED = Scenario("by CopyImage, cancelled", _tag_and_cancel, _cancelled, _by_slow_copy_image)
 NAMED = Scenario("named by a parameter", _tag, _named, _with_pointer)
 UNNAMED = Scenario("named and withdrawn", _name_and_untag, _unnamed, _sharing_with_pointer)
+RECALLED = Scenario("recalled", _recall, _recalled, _released)
+RESTORED = Scenario("recalled and restored", _recall_and_lift, _restored, _released)
 BETWEEN = Scenario("by way of the hub", _tag, _delivered_abroad, _between)
 
 MODES = {
@@ -363,5 +414,7 @@ MODES = {
         BETWEEN,
         NAMED,
         UNNAMED,
+        RECALLED,
+        RESTORED,
     )
 }

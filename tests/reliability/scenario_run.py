@@ -50,6 +50,7 @@ class ScenarioRun:
         CallChecks(scene)
         scenario.prepare(scene)
         self._come_to_rest()
+        self._began = scene.world.now
         if mutated is not None:
             _install(scene, mutated)
         self._before = len(scene.world.injections.made)

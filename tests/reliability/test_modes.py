@@ -17,6 +17,8 @@ from tests.reliability.modes import (
     MODES,
     NAMED,
     NARROWED,
+    RECALLED,
+    RESTORED,
     UNNAMED,
     WITHDRAWN,
 )
@@ -30,6 +32,7 @@ FAMILIES = {
     "image": (COPY_IMAGE, COPY_IMAGE_CANCELLED),
     "hub": (BETWEEN,),
     "pointer": (NAMED, UNNAMED),
+    "recall": (RECALLED, RESTORED),
 }
 OPENING_AND_CLOSING = {"ModifyImageAttribute", "ModifySnapshotAttribute", "PutKeyPolicy", "CreateGrant", "RevokeGrant"}
 SEVERAL_TIMES = 30 * 60
@@ -72,14 +75,14 @@ def test_a_death_at_each_kind_of_call_that_changes_aws_changes_nothing(machine, 
 
 
 @pytest.mark.parametrize(
-    "scenario", [DEREGISTERED, NARROWED, COPY_IMAGE, BETWEEN, NAMED], ids=lambda scenario: scenario.name
+    "scenario", [DEREGISTERED, NARROWED, COPY_IMAGE, BETWEEN, NAMED, RESTORED], ids=lambda scenario: scenario.name
 )
 def test_every_event_and_every_wake_but_the_sweeps_is_lost(machine, scenario):
     """Also events of an AMI that was deregistered, and of one that CopyImage made: the sweep alone is enough."""
     ended(machine, scenario, NOTHING_COMES, SEVERAL_TIMES, "events lost", "messages lost")
 
 
-@pytest.mark.parametrize("scenario", [DISABLED, COPY_IMAGE, UNNAMED], ids=lambda scenario: scenario.name)
+@pytest.mark.parametrize("scenario", [DISABLED, COPY_IMAGE, UNNAMED, RESTORED], ids=lambda scenario: scenario.name)
 def test_every_event_comes_three_times(machine, scenario):
     """Also an AMI's states in hub and target, some of them after the end: one withdrawal, one notice."""
     ended(machine, scenario, THREE_TIMES, SEVERAL_TIMES, "events repeated")
@@ -91,7 +94,7 @@ def test_events_come_out_of_order(machine, scenario):
     ended(machine, scenario, SHUFFLED, SEVERAL_TIMES)
 
 
-@pytest.mark.parametrize("scenario", [NARROWED, BY_POLICY_FAILED, NAMED], ids=lambda scenario: scenario.name)
+@pytest.mark.parametrize("scenario", [NARROWED, BY_POLICY_FAILED, NAMED, RESTORED], ids=lambda scenario: scenario.name)
 def test_each_message_is_given_to_two_invocations_at_once(machine, scenario):
     """The same step twice at the same moment, alternating at calls: one statement, one grant, one copy."""
     ended(machine, scenario, BOTH_TWICE, SEVERAL_TIMES, "messages given out twice")

@@ -19,19 +19,25 @@ groups:
 accounts:
   "{dev}": {{ssm_parameter: "/golden/{{family}}/current"}}
 """
+EACH = (
+    FILE
+    + """  "{test}": {{ssm_parameter: "/golden/{{family}}/current"}}
+"""
+)
+"""TEST has the parameter, too."""
 RESOLVED = f"resolve:ssm:{NAME}"
 
 
-def deploy(scene: Scene, prefix: str = PREFIX, **more: str) -> None:
-    """Update DEV's stack, so that its copy role may write below a path."""
+def deploy(scene: Scene, prefix: str = PREFIX, account: str = DEV, **more: str) -> None:
+    """Update a target's stack, so that its copy role may write below a path."""
     given = {"HubAccountId": HUB, "HubRegion": REGION, "ExternalId": stage.EXTERNAL_ID, "ParameterPrefix": prefix}
     given |= more
-    scene.world.deploy(ROOT / stage.TARGET_TEMPLATE, DEV, REGION, "ami-promoter-target", given)
+    scene.world.deploy(ROOT / stage.TARGET_TEMPLATE, account, REGION, "ami-promoter-target", given)
 
 
-def with_pointers(scene: Scene, mode: str = "copy") -> None:
+def with_pointers(scene: Scene, mode: str = "copy", file: str = FILE) -> None:
     """Apply the file, update DEV's stack, and give the AMI its family."""
-    scene.apply(FILE.format(external_id=stage.EXTERNAL_ID, mode=mode, dev=DEV, test=TEST))
+    scene.apply(file.format(external_id=stage.EXTERNAL_ID, mode=mode, dev=DEV, test=TEST))
     scene.launches |= {DEV, TEST} if mode == "share" else set()
     deploy(scene)
     scene.tag(FAMILY, key="family")
@@ -43,10 +49,9 @@ def successor(scene: Scene, name: str = "golden-2026-02", **rest: Any) -> str:
     return scene.seed(name, tags={"family": FAMILY}, **rest)
 
 
-def parameter(scene: Scene, name: str = NAME) -> dict[str, Any]:
-    """``ssm get-parameter`` in DEV; empty if there is none."""
-    ssm = scene.client("ssm", DEV)
-    found = ssm.get_parameters(Names=[name])["Parameters"]
+def parameter(scene: Scene, account: str = DEV) -> dict[str, Any]:
+    """``ssm get-parameter`` in a target; empty if there is none."""
+    found = scene.client("ssm", account).get_parameters(Names=[NAME])["Parameters"]
     return found[0] if found else {}
 
 
@@ -56,12 +61,12 @@ def parameter_tags(scene: Scene) -> dict[str, str]:
     return {tag["Key"]: tag["Value"] for tag in found}
 
 
-def shows(scene: Scene) -> str:
+def shows(scene: Scene, account: str = DEV) -> str:
     """The AMI that the parameter names; "" if there is none."""
-    return parameter(scene).get("Value", "")
+    return parameter(scene, account).get("Value", "")
 
 
-def notice(scene: Scene, image: str = "") -> dict[str, Any]:
-    """The last notice of DEV's delivery of an AMI."""
-    *_, last = (one for one in scene.notices(image=image or scene.image) if one.get("account") == DEV)
+def notice(scene: Scene, image: str = "", account: str = DEV) -> dict[str, Any]:
+    """The last notice of a target's delivery of an AMI."""
+    *_, last = (one for one in scene.notices(image=image or scene.image) if one.get("account") == account)
     return last

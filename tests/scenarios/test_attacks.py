@@ -168,6 +168,23 @@ def test_the_worker_removes_and_tags_nothing_of_a_targets_own(scene):
     refused(ec2.delete_snapshot, SnapshotId=snapshot)
     refused(ec2.enable_image_deprecation, ImageId=own, DeprecateAt=scene.world.now + timedelta(days=1))
     refused(ec2.enable_image_deregistration_protection, ImageId=own)
+    refused(ec2.disable_image_deprecation, ImageId=own)
+
+
+def test_the_worker_disables_nothing_of_a_targets_own_and_what_is_ours_only_if_the_stack_allows_it(delivered):
+    """Without AllowDisable it can neither disable nor enable an AMI."""
+    scene = delivered
+    own = scene.world.ec2.seed_image(DEV, REGION, name="theirs", volumes=(8,))
+    ours = scene.delivery_record(DEV)["image"]["id"]
+    ec2 = entered(scene, "worker", COPIES, "ec2")
+
+    for call in (ec2.disable_image, ec2.enable_image):
+        refused(call, ImageId=ours)
+    deploy(scene, AllowDisable="true")
+    for call in (ec2.disable_image, ec2.enable_image):
+        refused(call, ImageId=own)
+        call(ImageId=ours)
+    refused(ec2.disable_image_deregistration_protection, ImageId=ours)
 
 
 def test_the_worker_opens_nothing(scene):

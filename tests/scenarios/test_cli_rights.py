@@ -35,6 +35,8 @@ CHANGING = (
     "retry AMI",
     f"withdraw AMI --account {DEV}",
     "withdraw AMI --lift",
+    "recall AMI --why bad --yes",
+    "recall AMI --lift --yes",
     "verify AMI",
     "doctor",
     "members accept",
@@ -97,6 +99,7 @@ def test_who_only_reads_changes_nothing(scene, become):
         "promote AMI dev",
         "cancel AMI",
         f"withdraw AMI --account {DEV}",
+        "recall AMI --why bad --yes",
         "retry AMI --account 222222222222 --accept ami-00000001",
     ):
         status, said = run(scene, line)

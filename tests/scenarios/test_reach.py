@@ -178,7 +178,7 @@ def test_the_table_says_yes_where_a_function_has_its_business():
     )
     assert [what for what, who in said.items() if not who] == [
         "use a key of the hub",
-        "write the applied file, the pause, withdrawals or approvals",
+        "write the applied file, the pause, withdrawals, recalls, rollbacks or approvals",
         "tag, copy, make or delete an image or snapshot of the hub",
         "change a role or a function",
     ]

@@ -19,8 +19,8 @@ def statements(target, role="Role"):
     return [it for it in policy if it.get("Effect") == "Allow"]
 
 
-def denied_unless(target, condition):
-    """The denial that the role has under a condition of the template only."""
+def under(target, condition):
+    """The statement that the role has under a condition of the template only."""
     policy = target["Resources"]["Role"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"]
     [choice] = [it["Fn::If"] for it in policy if it.get("Fn::If", [""])[0] == condition]
     assert choice[2] == {"Ref": "AWS::NoValue"}
@@ -103,7 +103,7 @@ def test_direct_grants_are_for_service_linked_roles_of_the_account_only(target):
 
 def test_what_is_neither_the_hubs_nor_the_accounts_own_is_never_copied_or_registered(target):
     """Denied where EC2 reports an owner; a new resource has none yet. CheckOwners=false removes the denial."""
-    denied = denied_unless(target, "ChecksOwners")
+    denied = under(target, "ChecksOwners")
 
     assert denied["Action"] == ["ec2:CopySnapshot", "ec2:CopyImage", "ec2:RegisterImage"]
     assert denied["Condition"] == {
@@ -123,7 +123,20 @@ def test_a_protected_ami_stays_protected_for_all_that_the_role_can_do(target):
 
     assert by_sid["ProtectOwnImages"]["Action"] == "ec2:EnableImageDeregistrationProtection"
     assert by_sid["ProtectOwnImages"]["Condition"] == by_sid["TidyOwnLeftovers"]["Condition"]
-    assert not [action for action in every if "Disable" in action or action.endswith("*")]
+    assert [action for action in every if "Disable" in action] == ["ec2:DisableImageDeprecation"]
+    assert not [action for action in every if action.endswith("*")]
+
+
+def test_an_ami_is_disabled_only_where_the_stack_says_so(target):
+    """Both ways, on AMIs with the hub's tag alone."""
+    choice = only_under(target, "Disables")
+    by_sid = {it["Sid"]: it for it in statements(target)}
+
+    assert target["Parameters"]["AllowDisable"]["Default"] == "false"
+    assert target["Conditions"]["Disables"] == {"Fn::Equals": [{"Ref": "AllowDisable"}, "true"]}
+    assert choice["Action"] == ["ec2:DisableImage", "ec2:EnableImage"]
+    assert choice["Condition"] == by_sid["DeprecateOwnImages"]["Condition"] == by_sid["TidyOwnLeftovers"]["Condition"]
+    assert choice["Resource"] == by_sid["DeprecateOwnImages"]["Resource"]
 
 
 def test_only_own_copy_and_image_events_go_to_the_hubs_bus(target):
@@ -152,18 +165,16 @@ def test_only_own_copy_and_image_events_go_to_the_hubs_bus(target):
     assert (statement["Action"], statement["Resource"]) == ("events:PutEvents", bus)
 
 
-def parameter_statement(target):
-    """The statement about parameters, which the template has under one condition only."""
-    policy = target["Resources"]["Role"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"]
-    [choice] = [it["Fn::If"] for it in policy if it.get("Fn::If", [""])[0] == "NamesImages"]
-    assert choice[2] == {"Ref": "AWS::NoValue"}
-    assert [it for it in policy if "ssm:" in json.dumps(it)] == [{"Fn::If": choice}]
-    return choice[1]
+def only_under(target, condition):
+    """The statement that the role has under a condition only, and its actions nowhere else."""
+    found = under(target, condition)
+    assert not {action for action in found["Action"] for it in statements(target) if f'"{action}"' in json.dumps(it)}
+    return found
 
 
 def test_parameters_are_named_below_one_path_and_without_it_not_at_all(target):
     """Four actions, no listing, in every Region of the account; a denial named tags' parameter with a second slash."""
-    statement = parameter_statement(target)
+    statement = only_under(target, "NamesImages")
 
     assert target["Parameters"]["ParameterPrefix"]["Default"] == ""
     assert target["Conditions"]["NamesImages"] == {"Fn::Not": [{"Fn::Equals": [{"Ref": "ParameterPrefix"}, ""]}]}
@@ -176,7 +187,7 @@ def test_without_the_parameter_a_stack_has_the_statements_that_it_had(target):
     """Right for right."""
     with World() as world:
         given = {"HubAccountId": "1" * 12, "HubRegion": "us-east-1", "ExternalId": "an-id", "ForwardEvents": "false"}
-        for number, more in enumerate(({}, {"ParameterPrefix": "/golden/"})):
+        for number, more in enumerate(({}, {"ParameterPrefix": "/golden/", "AllowDisable": "true"})):
             world.deploy(
                 TARGET,
                 "2" * 12,
@@ -188,7 +199,11 @@ def test_without_the_parameter_a_stack_has_the_statements_that_it_had(target):
             world.iam.roles.named("2" * 12, f"R{number}").policies["ami-promoter"]["Statement"] for number in (0, 1)
         )
     assert "ssm" not in json.dumps(off)
-    assert [it["Sid"] for it in on if it["Sid"] not in {one["Sid"] for one in off}] == ["NameCurrentImages"]
+    assert 'DisableImage"' not in json.dumps(off)
+    assert [it["Sid"] for it in on if it["Sid"] not in {one["Sid"] for one in off}] == [
+        "DisableOwnImages",
+        "NameCurrentImages",
+    ]
 
 
 def test_the_key_rotates_and_outlives_the_stack(target):
