@@ -198,7 +198,7 @@ def test_the_documented_filter_policies_let_through_what_they_promise():
 
     assert passed == {
         "What my account can use": {delivery_notices.DELIVERED, delivery_notices.SHARED},
-        "What my account loses": {delivery_notices.WITHDRAWN},
+        "What my account loses": {delivery_notices.WITHDRAWN, delivery_notices.RECALLED},
         "What an approver must look at": {promotion_notices.AWAITING},
         "Everything of a group": set(),
         "What a person must look at": {delivery_notices.FAILED, delivery_notices.WAITING, promotion_notices.REFUSED},
