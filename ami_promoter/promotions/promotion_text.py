@@ -32,6 +32,8 @@ SINGLY = 24
 """Up to this many deliveries, or open shares, have a row each; with more (and without --wide) equal ones share one."""
 AGAIN = re.compile(r"[;.]? [Tt]hen tag (?:(?:it|the AMI|the image) )?again\.$")
 """The end of a cure that readers of a notice need; here `next_step` names the command."""
+RETRIED = ("failed", "recalling", "restoring")
+"""States that `retry`, or the service itself, tries again: no new tag is needed."""
 FRAME, ROWS = 10, 2
 """Lines of a screen that are not about single deliveries, and lines for a delivery with its remarks."""
 LAST = {"failed": 0, "waiting": 2, "requested": 2, "cancelled": 3, "withdrawn": 3, "recalled": 3} | {
@@ -244,7 +246,7 @@ def notes(deliveries: Sequence[Data], *, wide: bool = False) -> Iterator[Rendera
             of = f"Of {of}" if differ else ""
         for what, cure in remarks(first):
             yield Folded(f"{of}{what}", 4 if others else 0)
-            if cure := AGAIN.sub(".", cure) if first["state"] == "failed" else cure:
+            if cure := AGAIN.sub(".", cure) if first["state"] in RETRIED else cure:
                 yield Folded(cure, 4)
 
 
