@@ -122,12 +122,12 @@ def unknown_region(name: str) -> str:
 
 
 AMI = Matching("ami", "ami-([0-9a-f]{8}|[0-9a-f]{17})", "an AMI's id, like ami-0123456789abcdef0")
+FAMILY = Matching("family", "[A-Za-z0-9._-]{1,64}", "1 to 64 letters, digits, `.`, `_` or `-`")
 ACCOUNT = Matching("id", "[0-9]{12}", "an account's id of 12 digits")
 TABLE = Matching("name", "[A-Za-z0-9_.-]{3,247}", "a table's name: 3 to 247 letters, digits, `_`, `.` or `-`")
 VALUE = Matching("value", "(?s).{0,256}", "group names and account ids, at most 256 characters")
 PLACE = Matching("account", "[0-9]{12}(/[a-z0-9-]+)?", "an account's id, or ACCOUNT/REGION")
 DIGEST = Matching("digest", "[0-9a-f]{12,32}", "a digest: 12 to 32 hexadecimal digits")
-FAMILY = Matching("family", "[A-Za-z0-9._-]{1,64}", "1 to 64 letters, digits, `.`, `_` or `-`")
 WHY = Matching("text", "(?s).{1,500}", "a text of 1 to 500 characters")
 TAG_KEY = Matching("key", "(?!aws:).{1,127}", "a tag's key")
 

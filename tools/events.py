@@ -14,7 +14,7 @@ from samtranslator.yaml_helper import yaml_parse
 
 from app import app
 from chalicelib.delivery import notices as delivery_notices
-from chalicelib.delivery.model import Copy, CopyState, Delivery, DeliveryState, Naming, NewImage, Snapshot
+from chalicelib.delivery.model import Copy, CopyState, Delivery, DeliveryState, Naming, NewImage, Recalled, Snapshot
 from chalicelib.delivery.tracked import TrackedDelivery
 from chalicelib.engine import notices
 from chalicelib.engine.faults import Fault
@@ -54,9 +54,12 @@ FIELDS: Mapping[str, tuple[str, str]] = {
     "image_name": ("text", "Name of the new AMI."),
     "outcome": (
         "text",
-        "`delivered`, `shared`, `failed`, `cancelled`, `withdrawn`, `waiting`, `awaiting`, `refused`, `incomplete`, `ignored`, `applied`, `loosened`.",
+        "`delivered`, `shared`, `failed`, `cancelled`, `withdrawn`, `recalled`, `waiting`, `awaiting`, `refused`, `incomplete`, `ignored`, `applied`, `loosened`.",
     ),
-    "image": ("text or null", "The new AMI; null unless delivered."),
+    "image": (
+        "text or null",
+        "The AMI in the target (of a shared one the hub's); null unless delivered, shared or recalled.",
+    ),
     "key": (
         "text or null",
         "ARN of the key that a launch needs: the target's, or in share mode the hub's; null if it was never found.",
@@ -90,7 +93,7 @@ FIELDS: Mapping[str, tuple[str, str]] = {
     ),
     "seconds": ("number", "From the delivery's start to this notice."),
     "value": ("text or null", "The tag's value; in a summary the one in force, null once the tag is removed."),
-    "counts": ("object", "How many deliveries last ended as `delivered`, `failed`, `cancelled` and so on."),
+    "counts": ("object", "How many deliveries last ended as `delivered`, `failed`, `cancelled`, `recalled` and so on."),
     "deliveries": (
         "list",
         f"Each with account, Region, outcome, AMI; at most {notices.MAX_LISTED}, delivered ones last.",
@@ -132,6 +135,9 @@ KINDS: Mapping[str, str] = {
     delivery_notices.CANCELLED: "Somebody removed the tag, or this target from its value, before the AMI was registered.",
     delivery_notices.SHARED: "The target can launch the hub's AMI until a withdrawal (share mode).",
     delivery_notices.WITHDRAWN: "The delivery holds no share any longer; shares that no other delivery holds close within seconds.",
+    delivery_notices.RECALLED: "An operator has taken the AMI back everywhere; `recall` says who and why. In the target it is deprecated, "
+    "and where the account allows it disabled; it was not deregistered, and instances go on running. "
+    "`faults` says what the account refused for a day. If the recall is lifted, a notice `delivery.delivered` follows.",
     delivery_notices.WAITING: "The role in the target cannot be assumed yet. Sent once; the service tries until the queue deadline.",
     promotion_notices.AWAITING: "Targets wait for an approval. Sent once for each digest, and again if its approval has expired.",
     promotion_notices.REFUSED: "The tag's value or the source AMI has faults; the notice lists all of them. Nothing was added.",
@@ -208,7 +214,7 @@ For the event bus, write the same as an event pattern:
 
 FILTER_POLICIES: Mapping[str, Mapping[str, Any]] = {
     "What my account can use": {"event": [delivery_notices.DELIVERED, delivery_notices.SHARED], "account": [TARGET]},
-    "What my account loses": {"event": [delivery_notices.WITHDRAWN], "account": [TARGET]},
+    "What my account loses": {"event": [delivery_notices.WITHDRAWN, delivery_notices.RECALLED], "account": [TARGET]},
     "Everything of a group": {"group": ["prod"]},
     "What a person must look at": {
         "event": [delivery_notices.FAILED, delivery_notices.WAITING, promotion_notices.REFUSED]
@@ -286,6 +292,13 @@ def examples(name: str = "golden-2026-01", aws_says: str = "…") -> dict[str, d
         copies=(),
         state=DeliveryState.SHARED,
     )
+    operator = f"arn:aws:sts::{HUB}:assumed-role/operators/jane"
+    why = "It does not boot with Nitro." if aws_says == "…" else aws_says
+    recalled = replace(
+        _ended(delivery, DeliveryState.RECALLED),
+        image=delivery.image,
+        recall=Recalled(operator, why, done=True, disabled=True),
+    )
     word = Fault("unknown-group", "value of the trigger tag", "no group 'dve' is in the file.", "Write dev.")
     value = f"dev {OTHER}" if aws_says == "…" else aws_says
     promotion = Promotion(AMI, HUB, REGION, NOW, episode=1, value=value, image_name=name)
@@ -299,6 +312,7 @@ def examples(name: str = "golden-2026-01", aws_says: str = "…") -> dict[str, d
         delivery_notices.CANCELLED: delivery_notices.outcome(_ended(delivery, DeliveryState.CANCELLED), NOW),
         delivery_notices.SHARED: delivery_notices.outcome(shared, NOW),
         delivery_notices.WITHDRAWN: delivery_notices.outcome(_ended(shared, DeliveryState.WITHDRAWN), NOW),
+        delivery_notices.RECALLED: delivery_notices.outcome(recalled, NOW),
         delivery_notices.WAITING: delivery_notices.waiting_for_role(replace(delivery, last_refusal=role), NOW),
         promotion_notices.AWAITING: promotion_notices.awaiting_approval(
             promotion, "8d7e" * 8, "8d7e" * 8, [f"{OTHER}/{REGION}"], NOW

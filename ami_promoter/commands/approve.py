@@ -8,6 +8,8 @@ from typing import Any
 import click
 
 from ami_promoter.hub import approval_items
+from ami_promoter.hub.recall_items import OperatorsDecisions
+from ami_promoter.promotions import recalls
 from ami_promoter.promotions.promotion_text import quoted
 from ami_promoter.rights import APPROVE, EXAMINE, READ
 from ami_promoter.terminal import schema as js
@@ -76,6 +78,8 @@ def approve(caller: VerbCaller, ami: str, *, digest: str | None, lasts: int, dry
     finds an approval within 15 minutes. `--dry-run` needs no right to approve.
     """
     connection = caller.connect()
+    if no := recalls.refused(ami, OperatorsDecisions(connection).recall(ami)):
+        return Report(faults=(no,))
     seen = approval_items.asked(connection, ami, tag_key)
     if isinstance(seen, Fault):
         return Report(faults=(seen,))

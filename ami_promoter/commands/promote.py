@@ -6,9 +6,10 @@ import click
 
 from ami_promoter.hub import pause_switch, record_requests
 from ami_promoter.hub.applied_targets import applied_file
+from ami_promoter.hub.recall_items import OperatorsDecisions
 from ami_promoter.hub.trigger_tag import Tag
 from ami_promoter.hub.withdrawals import withdrawn_for
-from ami_promoter.promotions import plan_preview, plan_reading, waiting
+from ami_promoter.promotions import plan_preview, plan_reading, recalls, waiting
 from ami_promoter.rights import EXAMINE, FIND_AMI, READ, TAG, UNTAG
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.output import console, show
@@ -55,7 +56,7 @@ def promote(
     """Tag an AMI to promote it to groups and accounts.
 
     VALUE: group names and account ids, e.g. "dev prod"; '' means the group `default`. If the applied targets file does
-    not have one of them, the command does not tag the AMI.
+    not have one of them, or an operator has recalled the AMI, the command does not tag it.
     """
     if timeout is not None and not (wait or watch):
         raise click.UsageError("--timeout has no effect without --wait.")
@@ -71,6 +72,8 @@ def promote(
     meant = applied_file(connection).resolve(value)
     if meant.faults:
         return Report(faults=meant.faults)
+    if no := recalls.refused(ami, OperatorsDecisions(connection).recall(ami)):
+        return Report(faults=(no,))
     tag.write(value)
     asked = record_requests.look_sooner(connection, ami)
     withdrawn = withdrawn_for(connection, ami, value)
@@ -126,4 +129,6 @@ def cancel(caller: VerbCaller, ami: str, tag_key: str) -> Report:
     tag.remove()
     record_requests.look_sooner(connection, ami)
     ends = "within minutes the service cancels running deliveries and withdraws standing shares; delivered AMIs stay."
-    return Report((f"{ami} no longer has the tag {tag_key}: {ends}",), {"ami": ami, "changed": True})
+    recall = recalls.to_json(OperatorsDecisions(connection).recall(ami))
+    lines = (f"{ami} no longer has the tag {tag_key}: {ends}", *recalls.lines(ami, recall))
+    return Report(lines, {"ami": ami, "changed": True})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import click
@@ -12,8 +12,8 @@ from ami_promoter.hub import record_requests
 from ami_promoter.hub.aws import Connection
 from ami_promoter.hub.recall_items import OperatorsDecisions
 from ami_promoter.hub.records import Reader, RecordSeen, place_of
-from ami_promoter.promotions import pointers
-from ami_promoter.rights import LOOK_AGAIN, READ, SWITCH
+from ami_promoter.promotions import pointers, recalls
+from ami_promoter.rights import FIND_DELIVERIES, LOOK_AGAIN, READ, SWITCH
 from ami_promoter.terminal import asking
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.alike import groups, named
@@ -23,6 +23,7 @@ from ami_promoter.verbs import WHY, VerbCaller, ami_argument, verb
 from chalicelib.delivery.model import Delivery
 from chalicelib.delivery.tracked import RUNNING, TrackedDelivery
 from chalicelib.engine.addresses import RecordKey
+from chalicelib.engine.faults import Fault
 from chalicelib.release.current import current
 from chalicelib.release.pointer import Pointer
 from chalicelib.targets.recalls import Recall
@@ -49,13 +50,15 @@ PRINTS = js.thing(
             state=js.text("state of the delivery"),
             does=js.text("what happens to it; empty: nothing"),
             parameter=js.perhaps(js.text("the parameter that names the AMI there; null: none does")),
-            moves_to=js.perhaps(js.text("id of the AMI that the parameter will name; null: it stays")),
+            moves_to=js.perhaps(
+                js.text("id of the AMI that the parameter will name; null: it stays, or is deleted in share mode")
+            ),
         ),
     ),
 )
 
 
-@verb("recall", needs=READ | LOOK_AGAIN | SWITCH, prints=PRINTS)
+@verb("recall", needs=READ | FIND_DELIVERIES | LOOK_AGAIN | SWITCH, prints=PRINTS)
 @ami_argument
 @click.option("--why", type=WHY, help="The reason, for the notices; needed without --lift.")
 @click.option("--lift", is_flag=True, help="End the recall.")
@@ -69,26 +72,46 @@ def recall(caller: VerbCaller, ami: str, why: str | None, *, lift: bool, yes: bo
     """
     if not lift and why is None:
         raise click.UsageError("Say why: `--why TEXT` goes into the notices.")
+    if lift and why is not None:
+        raise click.UsageError("--why has no effect with --lift.")
     connection = caller.connect()
     decisions = OperatorsDecisions(connection)
-    stands = decisions.recall(ami)
-    if (stands is None) == lift:
-        line = f"Nothing to do: {ami} is not recalled." if stands is None else f"Recalled already, by {stands.by}."
-        return Report((line,), _data(ami, stands))
-    deliveries = _deliveries(connection, ami, lift=lift)
-    lines = tuple(_lines(deliveries, wide=caller.wide))
-    question = f"This lifts the recall of {ami}. Continue?" if lift else f"This recalls {ami} everywhere. Continue?"
-    if not yes and (no := asking.refused("recall", question, lines, as_json=caller.as_json)):
-        return Report(lines, faults=(no,))
+    every = decisions.recalls()
+    stands = every.get(ami)
+    if stands is None and lift:
+        return Report((f"Nothing to do: {ami} is not recalled.",), _data(ami, None))
+    if not lift and (unfit := stands is None and _unfit(connection, ami)):
+        return Report(faults=(unfit,))
+    deliveries = _deliveries(connection, ami, every.keys() - {ami} if lift else {*every, ami}, lift=lift)
+    lines = tuple(_lines(deliveries, lift=lift, wide=caller.wide))
+    if stands is not None and not lift:
+        said = recalls.said(recalls.to_json(stands) or {})
+        record_requests.recall(connection, ami, lifted=False)  # a request that was lost is made again
+        return Report((f"Nothing to do: {ami} was {said}", *lines), _data(ami, stands, deliveries))
+    does = f"This lifts the recall of {ami}" if lift else f"This recalls {ami} in all targets"
+    if not yes and (no := asking.refused("recall", does, lines, as_json=caller.as_json)):
+        return no
+    shown = lines if yes else ()
     if lift:
         decisions.lift(ami)
         record_requests.recall(connection, ami, lifted=True)
-        said = f"The recall of {ami} is lifted. What its tag names is promoted again, and what failed is tried again."
-        return Report((*lines, said), _data(ami, None, deliveries, changed=True))
-    done = decisions.recall_it(ami, why or "")
+        done = f"The recall of {ami} is lifted. What its tag names is promoted again, and what failed is tried again."
+        return Report((*shown, done), _data(ami, None, deliveries, changed=True))
+    recall = decisions.recall_it(ami, why or "")
     record_requests.recall(connection, ami, lifted=False)
-    said = f"{ami} is recalled. `ami-promoter status {ami}` shows each target."
-    return Report((*lines, said), _data(ami, done, deliveries, changed=True))
+    done = f"{ami} is recalled. `ami-promoter status {ami} --watch` shows each target."
+    return Report((*shown, done), _data(ami, recall, deliveries, changed=True))
+
+
+def _unfit(connection: Connection, ami: str) -> Fault | None:
+    """Return why an AMI cannot be recalled: it is a copy, which its source's recall takes back; None: it can."""
+    with connection.telling("reading the records"):
+        made = Reader(connection).made_from(ami)
+    if not made:
+        return None
+    source, copy = made[0].key.name, made[0].it
+    what = f"it is the copy of {source} in account {copy.account}, {copy.region}."
+    return Fault("is-a-copy", ami, what, f"Recall its source: `ami-promoter recall {source} --why TEXT`.")
 
 
 def _data(ami: str, stands: Recall | None, deliveries: Sequence[Any] = (), *, changed: bool = False) -> dict[str, Any]:
@@ -97,8 +120,8 @@ def _data(ami: str, stands: Recall | None, deliveries: Sequence[Any] = (), *, ch
     return {**whole, "deliveries": list(deliveries)}
 
 
-def _deliveries(connection: Connection, ami: str, *, lift: bool) -> list[dict[str, Any]]:
-    """Say for each delivery what a recall, or its lift, does."""
+def _deliveries(connection: Connection, ami: str, recalled: Collection[str], *, lift: bool) -> list[dict[str, Any]]:
+    """Say for each delivery what a recall, or its lift, does. ``recalled``: the AMIs that are then recalled."""
     reader = Reader(connection)
     with connection.telling("reading the records"):
         tracked = [one.it for one in reader.tracked(ami)]
@@ -106,7 +129,7 @@ def _deliveries(connection: Connection, ami: str, *, lift: bool) -> list[dict[st
         keys = {one.delivery: key for one in tracked if (key := _pointer_of(found.get(one.delivery)))}
         shown: Mapping[RecordKey, RecordSeen[Pointer]] = reader.many(keys.values())
     at = {delivery: shown[key] for delivery, key in keys.items() if key in shown}
-    every = [_one(entry, ami, at.get(entry.delivery), lift=lift) for entry in tracked]
+    every = [_one(entry, recalled, at.get(entry.delivery), ami, lift=lift) for entry in tracked]
     return sorted(every, key=lambda one: (one["account"], one["region"]))
 
 
@@ -114,35 +137,34 @@ def _pointer_of(delivery: RecordSeen[Delivery] | None) -> RecordKey | None:
     return None if delivery is None else pointers.key_of(delivery)
 
 
-def _one(entry: TrackedDelivery, ami: str, pointer: RecordSeen[Pointer] | None, *, lift: bool) -> dict[str, Any]:
+def _one(
+    entry: TrackedDelivery, recalled: Collection[str], pointer: RecordSeen[Pointer] | None, ami: str, *, lift: bool
+) -> dict[str, Any]:
     does = (RESTORES if entry.state == "recalled" else "") if lift else DOES.get(entry.state, "")
     names = pointer is not None and pointer.it.source == ami
     after = None
     if pointer is not None and names and not lift:
-        left = [one for one in pointer.it.releases if one.source != ami]
-        then = current(left, [one.image for one in left], (), pointer.it.pin)
-        after = then.image if then else None
+        releases = pointer.it.releases
+        after = current(releases, [one.image for one in releases], recalled, pointer.it.pin)
     return {
         "account": entry.account,
         "region": entry.region,
         "state": entry.state,
         "does": does,
         "parameter": pointer.it.parameter if pointer is not None and names else None,
-        "moves_to": after,
+        "moves_to": after.image if after else None,
     }
 
 
-def _lines(deliveries: Sequence[Mapping[str, Any]], *, wide: bool) -> Iterator[RenderableType]:
+def _lines(deliveries: Sequence[Mapping[str, Any]], *, lift: bool, wide: bool) -> Iterator[RenderableType]:
     if not deliveries:
-        yield "It has no deliveries yet; nothing begins while it is recalled."
+        yield "It has no deliveries." if lift else "It has no deliveries; none begins while it is recalled."
     parts = ("state", "does", "parameter", "moves_to")
     for group in groups(deliveries, lambda one: tuple(one[part] for part in parts), each=wide):
         first = group[0]
         yield Folded(f"{named([place_of(one) for one in group])}: {first['state']}; {first['does'] or 'stays so'}.", 2)
-        if first["parameter"]:
-            to = (
-                f"moves to {first['moves_to']}"
-                if first["moves_to"]
-                else "stays, as no other AMI of the family is there"
-            )
-            yield Folded(f"The parameter {first['parameter']} {to}.", 4)
+        if first["parameter"] and not lift:
+            alone = "is deleted" if first["state"] == "shared" else "stays as it is"
+            stays = f"{alone}: no other AMI of the family is known there"
+            moves = f"moves to {first['moves_to']}" if first["moves_to"] else stays
+            yield Folded(f"The parameter {first['parameter']} {moves}.", 4)

@@ -8,6 +8,7 @@ import click
 
 from ami_promoter.hub import organization, pause_switch
 from ami_promoter.hub.aws import Connection
+from ami_promoter.hub.recall_items import OperatorsDecisions
 from ami_promoter.report_page import reading
 from ami_promoter.report_page.document import render
 from ami_promoter.report_page.model import Overview, ReportContext, overview
@@ -102,6 +103,6 @@ def _read(connection: Connection, days: int) -> Overview:
     records = reading.read(connection, since, tell)
     now = int(connection.now())
     said = pause_switch.said(paused) if paused else ""
-    return overview(
-        records, ReportContext(connection.account, connection.region, connection.table, now, since, days, said, trouble)
-    )
+    place = connection.account, connection.region, connection.table
+    recalls = OperatorsDecisions(connection).recalls()
+    return overview(records, ReportContext(*place, now, since, days, said, trouble, recalls))

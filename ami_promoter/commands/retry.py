@@ -8,8 +8,9 @@ from typing import Any
 import click
 
 from ami_promoter.hub import record_requests
+from ami_promoter.hub.recall_items import OperatorsDecisions
 from ami_promoter.hub.records import EXAMINING, Reader, RecordSeen, is_named, place_of
-from ami_promoter.promotions import pointers
+from ami_promoter.promotions import pointers, recalls
 from ami_promoter.promotions.outcome import GOOD
 from ami_promoter.promotions.promotion_data import BAD
 from ami_promoter.rights import LOOK_AGAIN, READ
@@ -55,8 +56,9 @@ def retry(caller: VerbCaller, ami: str, place: str | None, accepted: str | None)
     """Try failed deliveries again; let parked records continue.
 
     Cancelled and withdrawn deliveries start again, too, except those that an operator has withdrawn: `withdraw --lift`
-    starts them. Where the AMI is delivered or shared, and the parameter of its family has a fault, the service looks at
-    that parameter again, and writes it if it can; with --account it looks even if the hub knows of no fault.
+    starts them. Nothing of a recalled AMI starts again before `recall --lift`. Where the AMI is delivered or shared,
+    and the parameter of its family has a fault, the service looks at that parameter again, and writes it if it can;
+    with --account it looks even if the hub knows of no fault.
     """
     if accepted and not place:
         raise click.UsageError(f"--accept needs an account. Write `--account ID --accept {accepted}`.")
@@ -81,8 +83,9 @@ def retry(caller: VerbCaller, ami: str, place: str | None, accepted: str | None)
     freed = record_requests.unpark(connection, [addresses.promotion(ami), *deliveries, *at_fault])
     record_requests.look_at(connection, list(at_fault))
     failed = [(entry, covering(promotion.it.withdrawn, entry.place)) for entry in wanted if entry.state in BAD]
-    kept_out = [(entry, by) for entry, by in failed if by is not None]
-    again = [] if ended else [entry for entry, by in failed if by is None]
+    recall = recalls.to_json(OperatorsDecisions(connection).recall(ami))
+    kept_out = [(entry, by) for entry, by in failed if by is not None and recall is None]
+    again = [] if ended or recall else [entry for entry, by in failed if by is None]
     if accepted:
         record_requests.accept(connection, [entry.delivery for entry in wanted], accepted)
     if again or addresses.promotion(ami) in freed:  # it looks at everything again
@@ -100,6 +103,7 @@ def retry(caller: VerbCaller, ami: str, place: str | None, accepted: str | None)
     for same in groups(looked_at, lambda one: one["parameter"], each=caller.wide):
         places = named([place_of(one) for one in same])
         lines.append(f"{places}: the service looks at the parameter {same[0]['parameter']} again.")
+    lines += recalls.lines(ami, recall)
     data: dict[str, Any] = {"accepted": accepted} if accepted else {}
     data["pointers"] = looked_at
     data |= {"ami": ami, "unparked": [str(key) for key in freed], "again": [entry.delivery for entry in again]}

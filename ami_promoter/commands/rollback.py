@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +21,8 @@ from ami_promoter.terminal.alike import groups, named
 from ami_promoter.terminal.output import Folded
 from ami_promoter.terminal.report import Report
 from ami_promoter.verbs import AMI, FAMILY, PLACE, WHY, Matching, VerbCaller, verb
-from chalicelib.engine.faults import Fault
+from chalicelib.engine.addresses import RecordKey
+from chalicelib.engine.faults import Fault, count
 from chalicelib.engine.places import Place
 from chalicelib.release.current import Release
 from chalicelib.release.pointer import Pointer
@@ -79,30 +80,34 @@ def rollback(
     """
     if not group and not places:
         raise click.UsageError("Name targets: `--group NAME`, or `--account ID`.")
-    if to and lift:
-        raise click.UsageError("--to and --lift exclude each other.")
+    if lift and (to or why):
+        raise click.UsageError("--to and --why have no effect with --lift.")
     connection = caller.connect()
     found = _pointers(connection, family, group, places)
     if isinstance(found, Fault):
         return Report(faults=(found,))
-    moves, faults = _moves(found, to, lift=lift)
-    if faults:
-        return Report(faults=tuple(faults))
-    if not moves:
-        return Report((f"Nothing to do: no parameter of `{family}` is held there.",), _data(family, (), lift=lift))
-    lines = tuple(_lines(moves, wide=caller.wide))
-    question = f"This {'lets go of' if lift else 'moves'} {len(moves)} parameter(s) of `{family}`. Continue?"
-    if not yes and (no := asking.refused("rollback", question, lines, as_json=caller.as_json)):
-        return Report(lines, faults=(no,))
     decisions = OperatorsDecisions(connection)
+    pins = decisions.pins(found)
+    moves = [_Move(one, None) for one in found if one.key in pins]
+    if not lift:
+        moves, faults = chosen(found, to, pins, decisions.recalls())
+        if faults:
+            return Report(faults=tuple(faults))
+    if not moves:
+        held = "no parameter" if lift else "each parameter"
+        return Report((f"Nothing to do: {held} of `{family}` is held there.",), _data(family, (), lift=lift))
+    lines = tuple(_lines(moves, wide=caller.wide))
+    does = f"This {'lets go of' if lift else 'holds'} {count(len(moves), 'parameter')} of `{family}`"
+    if not yes and (no := asking.refused("rollback", does, lines, as_json=caller.as_json)):
+        return no
     for move in moves:
         if move.to is None:
             decisions.unpin(move.pointer)
         else:
             decisions.pin(move.pointer, move.to, why or "")
     record_requests.look_at(connection, [move.pointer.key for move in moves])
-    said = f"`ami-promoter where --family {family}` shows what they name."
-    return Report((*lines, said), _data(family, moves, lift=lift))
+    done = f"`ami-promoter where --family {family}` shows what they name."
+    return Report((*(lines if yes else ()), done), _data(family, moves, lift=lift))
 
 
 def _pointers(
@@ -124,26 +129,34 @@ def _pointers(
     return sorted(there, key=lambda one: (one.account, one.region, one.parameter))
 
 
-def _moves(found: Sequence[Pointer], to: str | None, *, lift: bool) -> tuple[list[_Move], list[Fault]]:
+def chosen(
+    found: Sequence[Pointer], to: str | None, pins: Mapping[RecordKey, str], recalled: Collection[str]
+) -> tuple[list[_Move], list[Fault]]:
+    """Choose for each pointer the release at which it is held; one that is held there already is left out.
+
+    ``to``: at this source AMI; None: at the last one before what it names. ``pins``: source AMIs of the pins that
+    stand, "" if one is damaged.
+    """
     moves: list[_Move] = []
     faults: list[Fault] = []
     for pointer in found:
-        if lift:
-            moves += [_Move(pointer, None)] if pointer.pin else []
-            continue
-        named_now = next((one for one in pointer.releases if one.image == pointer.image), None)
-        before = [one for one in pointer.releases if named_now is not None and one.order < named_now.order]
-        choice = [one for one in pointer.releases if one.source == to] if to else before[-1:]
-        if choice:
+        now = next((one for one in pointer.releases if one.image == pointer.image), None)
+        fit = [one for one in pointer.releases if one.source not in recalled]
+        before = [one for one in fit if now is not None and one.order < now.order]
+        choice = [one for one in fit if one.source == to] if to else before[-1:]
+        if not choice:
+            faults.append(_nothing_chosen(pointer, to, recalled))
+        elif pins.get(pointer.key) != choice[0].source:
             moves.append(_Move(pointer, choice[0]))
-            continue
-        what = (
-            f"{to} was not delivered there as `{pointer.family}`." if to else "no earlier AMI of the family is known."
-        )
-        faults.append(
-            Fault("no-release", pointer.where, what, "Name one that was: `--to AMI`; `ami-promoter where AMI`.")
-        )
     return moves, faults
+
+
+def _nothing_chosen(pointer: Pointer, to: str | None, recalled: Collection[str]) -> Fault:
+    what = "no earlier AMI of the family that was delivered there, and is not recalled, is known."
+    if to:
+        what = f"{to} is recalled." if to in recalled else f"{to} was not delivered there as `{pointer.family}`."
+    known = ", ".join(one.source for one in pointer.releases if one.source not in recalled) or "none"
+    return Fault("no-release", pointer.where, what, f"Name one that is known there: `--to AMI`. Known: {known}.")
 
 
 def _lines(moves: Sequence[_Move], *, wide: bool) -> Iterator[RenderableType]:

@@ -11,20 +11,23 @@ from rich.console import RenderableType
 
 from ami_promoter.hub import organization, pause_switch
 from ami_promoter.hub.aws import Connection
+from ami_promoter.hub.recall_items import OperatorsDecisions
 from ami_promoter.hub.records import Reader
-from ami_promoter.promotions import pointers, promotion_data, promotion_text
+from ami_promoter.promotions import pointers, promotion_data, promotion_text, recalls
 from ami_promoter.promotions.following import follow, states
 from ami_promoter.promotions.outcome import GOOD
 from ami_promoter.promotions.reading import read_page, unknown
 from ami_promoter.rights import READ_ALL
 from ami_promoter.terminal import schema as js
-from ami_promoter.terminal.output import cell, console, state, table
+from ami_promoter.terminal.output import Folded, cell, console, state, table
 from ami_promoter.terminal.report import Report
 from ami_promoter.verbs import AMI, VerbCaller, verb
 from chalicelib.engine.faults import count
 
 MANY = 200
 """`status --failed` reads at most this many promotions that need attention."""
+RECALLS = 5
+"""`status` shows at most this many recalls without `--wide`."""
 LISTED = js.thing(
     "", **promotion_data.PROMOTION, deliveries=js.mapping("number of deliveries, by state", js.number("how many"))
 )
@@ -40,11 +43,14 @@ PRINTS = js.some_of(
             "without AMI: parked records",
             js.thing(record=js.text("key of the record"), why=js.text("why it is parked")),
         ),
+        recalls=js.several(
+            "without AMI: recalled AMIs, the last first", js.thing(ami=js.text("id of the AMI"), **recalls.MEMBERS)
+        ),
         pointers=js.several("without AMI: pointers with a fault, by family and target", pointers.AT_FAULT),
         failed=js.several("with --failed and without AMI: promotions that need attention", promotion_data.PAGE),
         promotion=promotion_data.PAGE,
     ),
-    *("promotions", "parked", "pointers", "failed", "promotion"),
+    *("promotions", "parked", "recalls", "pointers", "failed", "promotion"),
 )
 
 
@@ -122,11 +128,24 @@ def _all(connection: Connection, *, wide: bool) -> Report:
         {**promotion_data.promotion(record), "deliveries": promotion_data.counts(tracked)} for record, tracked in found
     ]
     left_alone = [{"record": pk, "why": why} for pk, why in parked.items()]
-    said = _beside(left_alone, at_fault, wide=wide)
-    data = {"promotions": listed, "parked": left_alone, "pointers": at_fault}
+    stand = _recalls(connection)
+    said = [*_recalled(stand, wide=wide), *_beside(left_alone, at_fault, wide=wide)]
+    data = {"promotions": listed, "parked": left_alone, "recalls": stand, "pointers": at_fault}
     if not listed:
         return Report((f"No promotion exists in {connection.place}.", *said), data)
     return Report((f"Promotions in {connection.place}:", _list(listed, now), *said), data)
+
+
+def _recalls(connection: Connection) -> list[dict[str, str]]:
+    found = sorted(OperatorsDecisions(connection).recalls().items(), key=lambda pair: pair[1].at, reverse=True)
+    return [{"ami": ami, **(recalls.to_json(one) or {})} for ami, one in found]
+
+
+def _recalled(stand: Sequence[Mapping[str, str]], *, wide: bool) -> list[RenderableType]:
+    most = len(stand) if wide else RECALLS
+    more = f"{count(len(stand) - most, 'older recall')} not shown: `--wide` lists all."
+    lines: list[RenderableType] = [Folded(f"{one['ami']} was {recalls.said(one)}") for one in stand[:most]]
+    return [*lines, *([more] if len(stand) > most else [])]
 
 
 def _beside(

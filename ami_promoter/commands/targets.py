@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,16 +10,18 @@ import click
 from rich.console import RenderableType
 
 from ami_promoter.hub.aws import Connection, HubError, regions
-from ami_promoter.hub.records import Reader, by_name, standing
+from ami_promoter.hub.records import Reader, by_name, place_of, standing
 from ami_promoter.hub.wakes import wake
 from ami_promoter.promotions import shares
 from ami_promoter.rights import APPLY, NOTHING, READ, READ_ALL, WAKE
 from ami_promoter.targets_file.compiler import HubPlace, compile_targets
 from ami_promoter.targets_file.difference import to_json, to_text
 from ami_promoter.targets_file.publishing import AppliedVersion, Publisher
+from ami_promoter.terminal import asking
 from ami_promoter.terminal import schema as js
+from ami_promoter.terminal.alike import named
 from ami_promoter.terminal.exits import Exit
-from ami_promoter.terminal.output import Folded, Whole, console, show, tell
+from ami_promoter.terminal.output import Folded, Whole, tell
 from ami_promoter.terminal.report import Report, moment
 from ami_promoter.verbs import (
     InOrder,
@@ -202,25 +203,12 @@ def _publish(caller: VerbCaller, name: str, *, dry_run: bool, yes: bool) -> Repo
     if dry_run:
         return report
     gone = report.data["targets"]["removed"]
-    if gone and not yes and (refused := _asked(report, gone, as_json=caller.as_json)):
-        return refused
+    if gone and not yes:
+        removed = named([place_of(target) for target in gone])
+        does = f"This removes {removed}; the service withdraws their standing shares; they keep the AMIs that they own"
+        if no := asking.refused("targets apply", does, report.lines, as_json=caller.as_json):
+            return no
     return _apply(publisher, connection, applied, wanted, source, report)
-
-
-def _asked(report: Report, gone: list[Mapping[str, str]], *, as_json: bool) -> Report | None:
-    """Ask whether to remove targets; return a refusal if the answer is no, or if there is no terminal to ask at."""
-    places = ", ".join(f"{target['account']} {target['region']}" for target in gone)
-    removed = count(len(gone), "target")
-    if as_json or not sys.stdin.isatty():
-        what = (
-            f"applying it removes {removed}: {places}. The service withdraws the standing shares of a removed target."
-        )
-        return Report(report.lines, faults=(Fault("targets-removes", "targets apply", what, "To confirm, add --yes."),))
-    show(report.lines, console())
-    withdrawn = "The service withdraws their standing shares, as listed; they keep the AMIs that they own."
-    if click.confirm(f"This removes {removed}. {withdrawn} Apply it?"):
-        return None
-    return Report(faults=(Fault("targets-removes", "targets apply", "not applied.", ""),))
 
 
 def _read(name: str) -> str | Fault:

@@ -96,5 +96,5 @@ def _lines(checks: Sequence[Mapping[str, Any]], skipped: Mapping[str, int], *, w
     placed = [{**one, "where": place_of(one)} for one in checks]
     yield from grouped_checks.lines(placed, wide=wide)
     for state, number in sorted(skipped.items()):
-        yield f"Not checked, because nothing was delivered: {number:,} {state}."
+        yield f"Not checked, because it is not delivered: {number:,} {state}."
     yield grouped_checks.verdict(placed) if checks else "Nothing was checked."

@@ -10,8 +10,9 @@ from rich.console import RenderableType
 
 from ami_promoter.hub.applied_targets import applied_file
 from ami_promoter.hub.aws import Connection
+from ami_promoter.hub.recall_items import OperatorsDecisions
 from ami_promoter.hub.records import Reader, place_of
-from ami_promoter.promotions import pointers
+from ami_promoter.promotions import pointers, recalls
 from ami_promoter.promotions.outcome import GOOD
 from ami_promoter.promotions.reading import unknown
 from ami_promoter.rights import FIND_DELIVERIES, READ, READ_ALL
@@ -28,7 +29,7 @@ COPY = js.thing(
     "the AMI of one target",
     account=js.text("account id of the target"),
     region=js.text("Region of the target"),
-    state=js.text("state of the delivery: delivered, shared, running, failed, cancelled or withdrawn"),
+    state=js.text("state of the delivery: delivered, shared, running, failed, cancelled, withdrawn or recalled"),
     image=js.perhaps(js.text("id of the AMI that the target can launch; null: none, or no longer")),
     own=js.flag("whether the target owns the AMI; false: the hub owns it and shares it"),
     current=js.perhaps(js.flag("whether the parameter of its family names it there; null: there is no parameter")),
@@ -44,6 +45,7 @@ WHERE = js.thing(
         account=js.text("account that owns the AMI"),
         region=js.text("Region of the AMI"),
     ),
+    recall=recalls.SCHEMA,
     copies=js.several("one entry for each target, sorted by account and Region", COPY),
     family=js.text("with --family: the family"),
     pointers=js.several(
@@ -185,6 +187,7 @@ def _find(connection: Connection, ami: str) -> dict[str, Any] | Fault:
         "account": connection.account,
         "region": connection.region,
         "asked": asked,
+        "recall": recalls.to_json(OperatorsDecisions(connection).recall(source)),
         "copies": sorted(copies, key=lambda one: (one["account"], one["region"])),
     }
 
@@ -222,6 +225,7 @@ def _lines(found: Mapping[str, Any]) -> Iterator[RenderableType]:
     if asked["ami"] != found["source"]:
         yield f"{asked['ami']} in account {asked['account']}, {asked['region']} is a copy."
     yield f"Source: {found['source']} {found['name']} in account {found['account']}, {found['region']}"
+    yield from recalls.lines(found["source"], found["recall"])
     families = any(one["current"] is not None for one in found["copies"])
     rows = [
         (

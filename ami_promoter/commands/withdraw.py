@@ -10,9 +10,11 @@ import click
 from ami_promoter.hub import record_requests
 from ami_promoter.hub.applied_targets import applied_file
 from ami_promoter.hub.aws import Connection
+from ami_promoter.hub.recall_items import OperatorsDecisions
 from ami_promoter.hub.records import Reader, is_named
 from ami_promoter.hub.trigger_tag import Tag
 from ami_promoter.hub.withdrawals import Withdrawn, counts_from, in_force, over
+from ami_promoter.promotions import recalls
 from ami_promoter.promotions.reading import unknown
 from ami_promoter.rights import FIND_AMI, LOOK_AGAIN, READ, SWITCH
 from ami_promoter.terminal import schema as js
@@ -26,7 +28,7 @@ from chalicelib.targets.applied_file import AppliedFile, Target
 from chalicelib.targets.withdrawals import by_place, covering
 
 ENDS = {"shared": "is withdrawn", "delivered": "its AMI was delivered, and stays"}
-OVER = ("delivered", "failed", "cancelled", "withdrawn", "expired")
+OVER = ("delivered", "failed", "cancelled", "withdrawn", "recalled", "expired")
 PRINTS = js.thing(
     ami=js.text("id of the source AMI"),
     changed=js.several(
@@ -87,6 +89,8 @@ class AmiSeen:
     """Withdrawals that have ended for certain."""
     parked: str
     """Why the promotion's record is parked; "" if it is not."""
+    recall: Mapping[str, str] | None = None
+    """The recall of the AMI, which counts beside all withdrawals."""
 
 
 def _look(connection: Connection, ami: str, tag_key: str) -> AmiSeen | Fault:
@@ -107,7 +111,8 @@ def _look(connection: Connection, ami: str, tag_key: str) -> AmiSeen | Fault:
     every = Withdrawn(connection, ami).read()
     withdrawn = by_place(in_force(every, promotion.it, tag))
     since = counts_from(promotion.it, tag)
-    return AmiSeen(ami, tag, since, tracked, launched, withdrawn, over(every, promotion.it), promotion.parked)
+    recall = recalls.to_json(OperatorsDecisions(connection).recall(ami))
+    return AmiSeen(ami, tag, since, tracked, launched, withdrawn, over(every, promotion.it), promotion.parked, recall)
 
 
 def _withdraw(connection: Connection, seen: AmiSeen, places: Sequence[str]) -> Report:
@@ -155,9 +160,10 @@ def _does(seen: AmiSeen, state: str) -> str:
 
 
 def _waits(seen: AmiSeen) -> Sequence[str]:
-    """Say that a parked record does none of this. The check of standing shares closes them even so."""
+    """Say that a parked record does none of this (the check of standing shares closes them even so), or a recall."""
     again = f"`ami-promoter retry {seen.ami}` lets it continue"
-    return (f"The promotion's record is parked ({seen.parked}); {again}.",) if seen.parked else ()
+    parked = (f"The promotion's record is parked ({seen.parked}); {again}.",) if seen.parked else ()
+    return (*parked, *recalls.lines(seen.ami, seen.recall))
 
 
 def _meant(tracked: Sequence[TrackedDelivery], places: Sequence[str]) -> Iterator[TrackedDelivery]:

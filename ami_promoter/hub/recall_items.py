@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from ami_promoter.hub.aws import Connection
 from chalicelib.engine import addresses
 from chalicelib.engine.addresses import RecordKey
@@ -26,6 +28,24 @@ class OperatorsDecisions:
         with self._connection.telling("reading the recall"):
             item = self._table.get(addresses.withdrawals(ami)) or {}
         return recalls.read(item[recalls.ATTRIBUTE]) if recalls.ATTRIBUTE in item else None
+
+    def recalls(self) -> Mapping[str, Recall]:
+        """Return all recalls, by AMI."""
+        with self._connection.telling("reading the recalls"):
+            items = [
+                item for item in self._table.query(addresses.withdrawals("").pk, "ami-") if recalls.ATTRIBUTE in item
+            ]
+        return {str(item["sk"]): recalls.read(item[recalls.ATTRIBUTE]) for item in items}
+
+    def pins(self, found: Sequence[Pointer]) -> Mapping[RecordKey, str]:
+        """Return the pins of these pointers, by record key: the source AMI, or "" if a pin is damaged.
+
+        The record of a pointer does not know a pin before its worker has looked.
+        """
+        keys = {_place(one): one.key for one in found}
+        with self._connection.telling("reading the pins"):
+            items = [item for item in self._table.get_all(list(keys)) if BODY in item]
+        return {keys[RecordKey(str(item["pk"]), str(item["sk"]))]: _source(item[BODY]) for item in items}
 
     def recall_it(self, ami: str, why: str) -> Recall:
         """Recall an AMI; return the recall."""
@@ -59,3 +79,10 @@ class OperatorsDecisions:
 
 def _place(pointer: Pointer) -> RecordKey:
     return addresses.pin(pointer.account, pointer.region, pointer.parameter)
+
+
+def _source(body: object) -> str:
+    try:
+        return recalls.read_pin(body).source
+    except ValueError:
+        return ""

@@ -15,7 +15,7 @@ from chalicelib.engine.store.table import Table
 from chalicelib.promotion.model import Promotion
 from chalicelib.targets import withdrawals
 from chalicelib.targets.store.targets_table import withdrawals_in
-from chalicelib.targets.withdrawals import Withdrawal, by_place
+from chalicelib.targets.withdrawals import EVERYWHERE, Withdrawal, by_place
 
 AT_ONCE = 50
 """Most attributes in one update: DynamoDB allows 4 KB of expression."""
@@ -30,10 +30,10 @@ class Withdrawn:
         self._table = Table(connection.dynamodb, connection.config_table)
 
     def read(self) -> Sequence[Withdrawal]:
-        """Return all withdrawals, also those that another value of the tag has ended."""
+        """Return all withdrawals, also those that another value of the tag has ended; a recall is none of them."""
         with self._connection.telling("reading the withdrawals"):
             item = self._table.get(self._key) or {}
-        return withdrawals_in(item)
+        return [one for one in withdrawals_in(item) if one.place != EVERYWHERE]
 
     def write(self, places: Iterable[str], value: str, after: int) -> None:
         """Withdraw these now. ``after``: from when withdrawals count (epoch seconds; ``counts_from``)."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ami_promoter.hub.records import EXAMINING, is_named, place_of
+from ami_promoter.promotions import recalls
 from ami_promoter.terminal.exits import Exit
 from chalicelib.engine.faults import count
 from chalicelib.promotion.model import MOST_FAULTS
@@ -60,6 +61,8 @@ def outcome(data: Mapping[str, Any] | None, tag: str | None, targets: Sequence[s
 
 
 def _missing(data: Mapping[str, Any], missing: Sequence[str]) -> Outcome:
+    if data["recall"]:
+        return Outcome(Exit.CANCELLED, f"There is no delivery: the AMI was {recalls.said(data['recall'])}")
     by = {one: covering(data["withdrawn"], one) for one in missing}
     if None not in by.values():
         said = ", ".join(f"{one} was withdrawn by {who}" for one, who in by.items())
@@ -79,11 +82,13 @@ def _ended(data: Mapping[str, Any], named: Sequence[Mapping[str, Any]]) -> Outco
     if stopped:
         by = sorted({who for one in stopped if (who := covering(data["withdrawn"], place_of(one))) is not None})
         operators = f" Withdrawn by {', '.join(by)}." if by else ""
+        operators = f" The AMI was {recalls.said(data['recall'])}" if data["recall"] else operators
         was = "was" if len(stopped) == 1 else "were"
         what = f"{_of(stopped, named)} {was} cancelled, withdrawn or recalled.{operators}"
         return Outcome(Exit.CANCELLED, what)
     if not named:
-        return Outcome(Exit.CANCELLED, data["why"] or "The value names no target.")
+        recalled = f"The AMI was {recalls.said(data['recall'])}" if data["recall"] else ""
+        return Outcome(Exit.CANCELLED, recalled or data["why"] or "The value names no target.")
     one = len(named) == 1
     return Outcome(Exit.OK, f"{'The delivery' if one else f'All {len(named)} deliveries'} arrived.")
 

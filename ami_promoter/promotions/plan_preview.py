@@ -15,7 +15,7 @@ from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.alike import alike, alike_anywhere, first_of, groups, named
 from ami_promoter.terminal.output import cell, short, state, table
 from chalicelib.delivery import naming, preflight
-from chalicelib.engine.faults import count
+from chalicelib.engine.faults import Fault, count
 from chalicelib.engine.places import Place
 from chalicelib.images import names
 from chalicelib.images.family import family_of
@@ -24,8 +24,8 @@ from chalicelib.images.keys import KeyFacts
 from chalicelib.targets.applied_file import Resolution, Target
 from chalicelib.targets.withdrawals import covering
 
-THERE = {"delivered": "there already", "shared": "there already"}
-ENDED_STATES = ("delivered", *BAD)
+THERE = {"delivered": "there already", "shared": "there already", "recalled": "restored"}
+ENDED_STATES = ("delivered", "recalled", *BAD)
 """States of deliveries that do not run, but ``shared``."""
 
 TARGET = js.thing(
@@ -33,7 +33,8 @@ TARGET = js.thing(
     account=js.text("account id of the target"),
     region=js.text("Region of the target"),
     does=js.text(
-        "what happens to the target: new, tried again, there already, under way or withdrawn; for a target that the "
+        "what happens to the target: new, tried again, there already, under way, restored (its recall was lifted), "
+        "withdrawn or recalled (nothing is promoted, and what is there is deprecated); for a target that the "
         "value no longer names: cancelled, withdrawn or stays"
     ),
     withdrawn_by=js.text("ARN of the operator who has withdrawn the target; empty: no operator has"),
@@ -140,6 +141,15 @@ def without(data: Mapping[str, Any], withdrawn: Mapping[str, str]) -> dict[str, 
     return {**data, "targets": [held_out(one) for one in data["targets"]]}
 
 
+def recalled(data: Mapping[str, Any], fault: Fault | None) -> dict[str, Any]:
+    """Return the plan of an AMI that is recalled, if there is a ``fault`` that says so: nothing is promoted."""
+    if fault is None:
+        return dict(data)
+    nothing = {"does": "recalled", "gib": 0, "dollars": {}, "calls": {}}
+    targets = [{**one, **(nothing if one["does"] != "cancelled" else {})} for one in data["targets"]]
+    return {**data, "targets": targets, "faults": [fault.to_json(), *data["faults"]], "ready": False}
+
+
 def _target(
     target: Target, image: SourceImage, was: str | None, meant: Resolution, now: float, hub_region: str
 ) -> dict[str, Any]:
@@ -228,7 +238,7 @@ def _remarks(one: Mapping[str, Any], ami: str) -> Iterator[str]:
         yield f"waits for an approval first: `ami-promoter approve {ami}`."
     if one["method_why"]:
         yield one["method_why"]
-    if one["pointer"] and one["does"] not in (THERE["delivered"], "withdrawn"):
+    if one["pointer"] and one["does"] not in (THERE["delivered"], "withdrawn", "recalled"):
         of = f"family {one['family']}, parameter {one['pointer']['parameter']}"
         yield f"{of}: {one['pointer']['why'] or 'It will name this AMI.'}"
     yield from map(said, one["faults"])

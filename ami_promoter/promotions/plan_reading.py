@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from ami_promoter.hub.applied_targets import applied_file
+from ami_promoter.hub.recall_items import OperatorsDecisions
 from ami_promoter.hub.records import Reader
 from ami_promoter.hub.source_checks import examine
 from ami_promoter.hub.trigger_tag import Tag
 from ami_promoter.hub.withdrawals import withdrawn_for
-from ami_promoter.promotions import plan_preview, pointers
+from ami_promoter.promotions import plan_preview, pointers, recalls
 from ami_promoter.terminal.exits import Exit
 from ami_promoter.terminal.report import Report
 from ami_promoter.verbs import VerbCaller
@@ -15,7 +16,7 @@ from chalicelib.engine.faults import Fault
 
 EXITS = {
     Exit.OK: "no check failed",
-    Exit.FAILED: "a check failed: the source or an account is refused, or is not known yet",
+    Exit.FAILED: "a check failed: the source or an account is refused, or is not known yet, or the AMI is recalled",
 }
 
 
@@ -44,5 +45,6 @@ def report(caller: VerbCaller, ami: str, value: str | None, tag_key: str) -> Rep
     data = plan_preview.plan(ami, wanted, meant, examined, states, hub, tag_key, now)
     data = plan_preview.with_families(data, examined[0], meant.targets, named)
     data = plan_preview.without(data, withdrawn_for(connection, ami, wanted))
+    data = plan_preview.recalled(data, recalls.refused(ami, OperatorsDecisions(connection).recall(ami)))
     lines = tuple(plan_preview.show(data, connection.place, wide=caller.wide))
     return Report(lines, data, exit=Exit.OK if data["ready"] else Exit.FAILED)

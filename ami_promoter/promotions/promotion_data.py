@@ -8,15 +8,16 @@ from types import MappingProxyType
 from typing import Any
 
 from ami_promoter.hub.records import RecordSeen
-from ami_promoter.promotions import pointers, shares
+from ami_promoter.promotions import pointers, recalls, shares
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.report import moment
 from chalicelib.delivery.model import ENDED, Copy, CopyState, Delivery, DeliveryState
 from chalicelib.engine import schedule
 from chalicelib.engine.faults import Fault
-from chalicelib.promotion.machine import WITHDRAW
+from chalicelib.promotion.machine import RECALL, WITHDRAW
 from chalicelib.promotion.model import MOST_FAULTS, Promotion, PromotionState
-from chalicelib.targets.withdrawals import covering
+from chalicelib.targets.recalls import Recall
+from chalicelib.targets.withdrawals import EVERYWHERE, covering
 
 BAD = ("failed", "cancelled", "withdrawn")
 """States of deliveries that have no AMI in the target, or no longer."""
@@ -41,7 +42,7 @@ _DELIVERY = js.thing(
     region=js.perhaps(js.text("Region of the target")),
     state=js.text(
         "state of the delivery: awaiting-approval, requested, checking, waiting, opening, copying, ... delivered, "
-        "shared, failed, cancelled, withdrawn"
+        "shared, failed, cancelled, withdrawn, recalling, restoring, recalled"
     ),
     since=js.time("when it entered this state"),
     tries=js.number("how many attempts of the current step did not complete it"),
@@ -56,6 +57,7 @@ _DELIVERY = js.thing(
     key=js.perhaps(js.text("ARN of the target's KMS key; null: the service does not know it yet")),
     copies=js.several("one entry for each snapshot that is copied", _COPY),
     cancelled_because=js.text("why the delivery was cancelled or withdrawn; empty: it was not"),
+    recall=recalls.DONE,
     faults=js.FAULTS,
     waits_for=js.perhaps(
         js.described("the fault that delays the delivery; null: none", js.some_of(js.FAULT, "where", "what", "cure"))
@@ -95,6 +97,7 @@ PAGE = js.thing(
         "withdrawals in force until the tag has another value, by account or ACCOUNT/REGION",
         js.text("ARN of the operator who withdrew it"),
     ),
+    recall=recalls.SCHEMA,
     approval=js.perhaps(js.text("digest that an approver must approve; null: no delivery waits for an approval")),
     refused=js.flag("whether the service refuses the tag's present value or the source AMI"),
     faults=js.several(
@@ -134,6 +137,7 @@ def page(
     open_shares: Sequence[Mapping[str, Any]],
     now: float,
     found: pointers.Pointers = MappingProxyType({}),
+    recall: Recall | None = None,
 ) -> dict[str, Any]:
     """Show a promotion with its deliveries. ``found``: their pointers."""
     one = record.it
@@ -141,14 +145,15 @@ def page(
         (delivery(each, one, now, found) for each in deliveries), key=lambda each: (each["account"], each["region"])
     )
     awaits = any(each["state"] == DeliveryState.AWAITING_APPROVAL for each in shown)
-    asked = any(one.unread(name) is not None for name in ("retry", WITHDRAW))
+    asked = any(one.unread(name) is not None for name in ("retry", WITHDRAW, RECALL))
     unfit = one.unfit != "" and one.unfit == one.inputs
     return {
         **promotion(record),
         "approval": one.approval_digest if awaits else None,
         "seen_value": one.seen_value,
         "looks_again": asked or bool(one.absent_since),
-        "withdrawn": dict(one.withdrawn),
+        "withdrawn": {place: by for place, by in one.withdrawn.items() if place != EVERYWHERE},
+        "recall": recalls.to_json(recall),
         "refused": one.refused_value is not None or unfit,
         "faults": [fault.to_json() for fault in (*one.faults, *record.faults)],
         "deliveries": shown,
@@ -190,6 +195,7 @@ def delivery(record: RecordSeen[Delivery], of: Promotion, now: float, found: poi
         "key": one.key_arn or None,
         "copies": [_copy(each, now) for each in one.copies],
         "cancelled_because": _because(one, of) if state in ("cancelled", "withdrawn") else "",
+        "recall": recalls.of_delivery(one, state),
         "faults": [fault.to_json() for fault in (*one.faults, *record.faults)],
         "waits_for": None if ended else _to_json(one.last_refusal or one.shares.wait_for),
         "protect": one.target.protect and not one.shared,
@@ -244,6 +250,8 @@ def _because(one: Delivery, of: Promotion) -> str:
         return "An operator drained the hub."
     if one.sharing.expired:
         return "The date `until` of the targets file has come."
+    if EVERYWHERE in of.withdrawn:
+        return f"The AMI was recalled by {of.withdrawn[EVERYWHERE]}."
     by = covering(of.withdrawn, one.target.place)
     if by is not None:
         return f"Withdrawn by {by}."

@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ami_promoter.hub.records import place_of
-from ami_promoter.promotions import pointers, shares
+from ami_promoter.promotions import pointers, recalls, shares
 from ami_promoter.promotions.promotion_data import BAD, only_failed
 from ami_promoter.terminal.alike import alike, alike_anywhere, first_of, groups, named
 from ami_promoter.terminal.output import COLORS, Folded, cell, short, state, table
@@ -32,9 +32,14 @@ SINGLY = 24
 """Up to this many deliveries, or open shares, have a row each; with more (and without --wide) equal ones share one."""
 AGAIN = re.compile(r"[;.]? [Tt]hen tag (?:(?:it|the AMI|the image) )?again\.$")
 """The end of a cure that readers of a notice need; here `next_step` names the command."""
+RETRIED = ("failed", "recalling", "restoring")
+"""States that `retry`, or the service itself, tries again: no new tag is needed."""
 FRAME, ROWS = 10, 2
 """Lines of a screen that are not about single deliveries, and lines for a delivery with its remarks."""
-LAST = {"failed": 0, "waiting": 2, "requested": 2, "cancelled": 3, "withdrawn": 3, "delivered": 4, "shared": 4}
+LAST = {"failed": 0, "waiting": 2, "requested": 2, "cancelled": 3, "withdrawn": 3, "recalled": 3} | {
+    "delivered": 4,
+    "shared": 4,
+}
 """The order of deliveries if not all fit; those under way come second."""
 UNTIL = "the tag has another value, or `ami-promoter withdraw"
 """How a withdrawal ends; the AMI and ``--lift`` follow."""
@@ -91,6 +96,7 @@ def head(data: Data, place: str, now: float) -> Iterator[RenderableType]:
     if data["approval"] is not None:
         digest = f" --digest {approvals.short(data['approval'])}" if data["approval"] else ""
         yield Folded(f"awaiting approval: ami-promoter approve {data['ami']}{digest}", 2)
+    yield from (Folded(line, 2) for line in recalls.lines(data["ami"], data["recall"]))
     for target, by in sorted(data["withdrawn"].items()):
         yield Folded(f"{target.replace('/', ' ')}: withdrawn by {by}, until {UNTIL} {data['ami']} --lift`", 2)
     for fault in data["faults"]:
@@ -141,7 +147,7 @@ def _table(deliveries: Sequence[Data], now: float, *, wide: bool) -> Table:
     each = wide or sum(len(one["copies"]) for one in deliveries if not one["image"]) <= BARS
     rows: list[Sequence[RenderableType]] = []
     for one in deliveries:
-        looks = "" if one["image"] or one["state"] in BAD else until(one["next_look"], now)
+        looks = "" if _rests(one) else until(one["next_look"], now)
         name: list[RenderableType] = [cell(_place(one)), state(one["state"]), age(one["since"], now), looks]
         running = [] if one["image"] or one["state"] in BAD else one["copies"]
         rows.append((*name, _result(one, wide=wide) if one["image"] or not running or each else _bar(running)))
@@ -160,7 +166,7 @@ def _table_by_state(deliveries: Sequence[Data], now: float) -> Table:
     for group in groups(sorted(deliveries, key=_by_state), lambda one: str(one["state"])):
         ended = group[0]["state"] in BAD
         running = [copy for one in group if not ended and not one["image"] for copy in one["copies"]]
-        looks = [one["next_look"] for one in group if not ended and not one["image"] and one["next_look"] != "-"]
+        looks = [one["next_look"] for one in group if not _rests(one) and one["next_look"] != "-"]
         rows.append(
             (
                 cell(first_of([_place(one) for one in group], 1)),
@@ -171,6 +177,12 @@ def _table_by_state(deliveries: Sequence[Data], now: float) -> Table:
             )
         )
     return table(("TARGET", "STATE", "FOR", "NEXT LOOK", "PROGRESS"), rows, folds=("TARGET",))
+
+
+def _rests(delivery: Data) -> bool:
+    """Whether the next look at a delivery says nothing to a person: it has an AMI, or has ended without one."""
+    turns = delivery["recall"] is not None and delivery["state"] != "recalled"
+    return not turns and (bool(delivery["image"]) or delivery["state"] in BAD)
 
 
 def _by_state(delivery: Data) -> int:
@@ -234,7 +246,7 @@ def notes(deliveries: Sequence[Data], *, wide: bool = False) -> Iterator[Rendera
             of = f"Of {of}" if differ else ""
         for what, cure in remarks(first):
             yield Folded(f"{of}{what}", 4 if others else 0)
-            if cure := AGAIN.sub(".", cure) if first["state"] == "failed" else cure:
+            if cure := AGAIN.sub(".", cure) if first["state"] in RETRIED else cure:
                 yield Folded(cure, 4)
 
 
@@ -286,9 +298,12 @@ def remarks(delivery: Data) -> Iterator[tuple[str, str]]:
         yield f"parked: {delivery['parked']}", ""
     if delivery["cancelled_because"]:
         yield f"{delivery['state']}: {delivery['cancelled_because']}", ""
+    if recall := delivery["recall"]:
+        done = recalls.remark(delivery["state"], recall, faulty=bool(delivery["faults"]))
+        yield from [(done, "")] if done else []
     for fault in delivery["faults"]:
         yield str(fault.get("what", "")), str(fault.get("cure", ""))
-    if (waits := delivery["waits_for"]) and not delivery["faults"] and not delivery["image"]:
+    if (waits := delivery["waits_for"]) and not delivery["faults"] and not _rests(delivery):
         yield f"is tried again: {waits.get('what', '')}", str(waits.get("cure", ""))
     if unprotected := delivery["unprotected"]:
         yield str(unprotected.get("what", "")), str(unprotected.get("cure", ""))

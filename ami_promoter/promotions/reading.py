@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from ami_promoter.hub.aws import Connection
+from ami_promoter.hub.recall_items import OperatorsDecisions
 from ami_promoter.hub.records import OPEN_STATES, Reader, RecordSeen
 from ami_promoter.promotions import pointers, promotion_data, shares
 from chalicelib.delivery import permissions
@@ -32,7 +33,9 @@ def read_page(connection: Connection, ami: str) -> dict[str, Any] | None:
         found = reader.shares(place for one in deliveries for place in _places(one, source))
         named = reader.many(filter(None, map(pointers.key_of, deliveries)))
     still = [shares.open_share(share) for _, share in sorted(found.items()) if share.state in OPEN_STATES]
-    return promotion_data.page(record, deliveries, still, connection.now(), named)
+    return promotion_data.page(
+        record, deliveries, still, connection.now(), named, OperatorsDecisions(connection).recall(ami)
+    )
 
 
 def places_of(connection: Connection, ami: str, deliveries: Iterable[str]) -> list[tuple[str, str]]:

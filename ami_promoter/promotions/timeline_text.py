@@ -40,6 +40,9 @@ NAMES = {
     "summarised": "nothing is left",
     "unfit": "it cannot be promoted",
     "partial": "EC2 may not have shown all of it",
+    "there": "EC2 shows it",
+    "deprecated_at": "its deprecation date",
+    "may_disable": "the account allows disabling it",
 }
 """Members in plain words."""
 INTERNAL = (
@@ -54,6 +57,10 @@ PLAIN = {
     "Blocked": "tried in vain",
     "Paused": "waits for the end of the pause",
     "OutcomeNotified": "notice sent",
+    "CopySeen": "AMI read before the recall",
+    "CopyRecalled": "AMI deprecated",
+    "CopyRestored": "AMI as before the recall",
+    "PointerWoken": "asked the parameter to move",
 }
 """Events whose names say little to a person."""
 QUIET = ("SlotsAsked", "SlotsSeen", "OthersWait", "SharesHeld", "CopiesFound", "Examined")

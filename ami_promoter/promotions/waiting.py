@@ -29,7 +29,7 @@ EXITS = {
     Exit.OK: "every target has the AMI, delivered or shared",
     Exit.UNFINISHED: "timed out; the promotion continues",
     Exit.FAILED: "a delivery failed, or the value, the source or an account is refused",
-    Exit.CANCELLED: "nothing failed, but a delivery was cancelled or withdrawn",
+    Exit.CANCELLED: "nothing failed, but a delivery was cancelled or withdrawn, or the AMI recalled",
 }
 NAMES = {Exit.OK: "delivered", Exit.UNFINISHED: "timed-out", Exit.FAILED: "failed", Exit.CANCELLED: "cancelled"}
 PRINTS = js.some_of(
@@ -107,7 +107,9 @@ def _report(ami: str, data: Mapping[str, Any] | None, found: Outcome, *, wide: b
         for one in deliveries
         if one["image"] and one["state"] == "delivered"
     ]
-    lines += promotion_text.notes([one for one in deliveries if one["state"] in promotion_data.BAD], wide=wide)
+    lines += promotion_text.notes(
+        [one for one in deliveries if one["state"] in (*promotion_data.BAD, "recalled")], wide=wide
+    )
     lines += promotion_text.next_step(data) if data else []
     if exit_ is not Exit.OK:
         lines.append(f"`ami-promoter status {ami}` shows more.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ami_promoter.hub.records import RecordSeen, record_of
@@ -16,6 +16,7 @@ from chalicelib.delivery.model import ENDED, Delivery
 from chalicelib.delivery.tracked import TrackedDelivery
 from chalicelib.engine import addresses
 from chalicelib.promotion.model import Promotion
+from chalicelib.targets.recalls import Recall
 
 RESTING = (*sorted(ENDED), "shared")
 """States in which a delivery's timeline ends."""
@@ -33,6 +34,8 @@ class ReportContext:
     days: int
     paused: str = ""
     organization: Sequence[str] = ()
+    recalls: Mapping[str, Recall] = field(default_factory=dict)
+    """By AMI."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +99,7 @@ class Overview:
 def overview(records: HubRecords, context: ReportContext) -> Overview:
     """Compute the page."""
     newest = sorted(records.promotions.values(), key=lambda one: one.it.created_at, reverse=True)
-    pages = [_page(record, records, context.now) for record in newest]
+    pages = [_page(record, records, context) for record in newest]
     troubled = [promotion_data.only_failed(page) for page in pages]
     return Overview(
         context=context,
@@ -112,11 +115,12 @@ def overview(records: HubRecords, context: ReportContext) -> Overview:
     )
 
 
-def _page(record: RecordSeen[Promotion], records: HubRecords, now: float) -> dict[str, Any]:
+def _page(record: RecordSeen[Promotion], records: HubRecords, context: ReportContext) -> dict[str, Any]:
     """Return the data of a promotion; for a delivery whose record cannot be read, use its tracked delivery."""
     tracked = records.tracked.get(record.it.ami, ())
     deliveries = [placed(_known(records.deliveries.get(entry.delivery), entry), entry) for entry in tracked]
-    return promotion_data.page(record, deliveries, (), now, records.pointers)
+    recall = context.recalls.get(record.it.ami)
+    return promotion_data.page(record, deliveries, (), context.now, records.pointers, recall)
 
 
 def _known(known: RecordSeen[Delivery] | None, entry: TrackedDelivery) -> RecordSeen[Delivery]:

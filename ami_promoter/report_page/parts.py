@@ -24,6 +24,7 @@ SYMBOLS = {
     "unknown": ("?", "bad"),
     "cancelled": ("■", "warn"),
     "withdrawn": ("■", "warn"),
+    "recalled": ("■", "warn"),
     "left open": ("●", "warn"),
     "open": ("●", "open"),
     "opening": ("●", "open"),
@@ -42,7 +43,9 @@ STEPS = {
     "registering": "make",
     "verifying": "make",
     "publishing": "make",
+    "restoring": "make",
     "stopping": "stop",
+    "recalling": "stop",
     "tidying": "stop",
     "shared": "held",
 }
@@ -52,8 +55,8 @@ PATTERNS = (
     ("wait", "requested, checking, waiting for a slot"),
     ("open", "opening shares"),
     ("copy", "copying"),
-    ("make", "registering, verifying, publishing"),
-    ("stop", "stopping, removing leftovers"),
+    ("make", "registering, verifying, publishing, restoring"),
+    ("stop", "stopping, removing leftovers, recalling"),
     ("held", "shared"),
 )
 

@@ -7,7 +7,7 @@ from itertools import groupby
 from typing import Any
 from xml.etree.ElementTree import Element
 
-from ami_promoter.promotions import promotion_text
+from ami_promoter.promotions import promotion_text, recalls
 from ami_promoter.report_page import chart
 from ami_promoter.report_page.current import Family, Placed
 from ami_promoter.report_page.exposure import UNREADABLE, Exposure
@@ -321,6 +321,7 @@ def _promotion(shown: ShownPromotion, now: int) -> Element:
         summary,
         head,
         el("p", data["why"]) if data["why"] else None,
+        el("p", "It was ", recalls.said(data["recall"])) if data["recall"] else None,
         [bars.named(), DELIVERIES.show(caption, rows)] if shown.timelines else None,
         el("p", older, class_="dim") if older else None,
         rows=len(shown.timelines),

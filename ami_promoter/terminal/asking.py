@@ -9,12 +9,19 @@ import click
 from rich.console import RenderableType
 
 from ami_promoter.terminal.output import console, show
+from ami_promoter.terminal.report import Report
 from chalicelib.engine.faults import Fault
 
 
-def refused(verb: str, question: str, lines: Sequence[RenderableType], *, as_json: bool) -> Fault | None:
-    """Show what will happen, and ask; None: the answer is yes. Without a terminal nobody can be asked."""
+def refused(verb: str, does: str, lines: Sequence[RenderableType], *, as_json: bool) -> Report | None:
+    """Show what will happen, and ask; None: the answer is yes. Without a terminal nobody can be asked.
+
+    ``does``: what the command does, in a sentence without its full stop.
+    """
     if as_json or not sys.stdin.isatty():
-        return Fault("not-confirmed", verb, f"{question} Nobody can be asked here.", "To confirm, add --yes.")
+        what = f"{does}. Without a terminal nobody can be asked."
+        return Report(tuple(lines), faults=(Fault("not-confirmed", verb, what, "To confirm, add --yes."),))
     show(lines, console())
-    return None if click.confirm(question) else Fault("not-confirmed", verb, "Nothing was changed.", "")
+    if click.confirm(f"{does}. Continue?"):
+        return None
+    return Report(faults=(Fault("not-confirmed", verb, "the answer was no.", "To go on, answer `y`, or add --yes."),))

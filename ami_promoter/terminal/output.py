@@ -45,6 +45,8 @@ COLORS = {
     "error": "red",
     "cancelled": "yellow",
     "withdrawn": "yellow",
+    "recalled": "yellow",
+    "recalling": "yellow",
     "awaiting-approval": "yellow",
     "waiting": "yellow",
     "copying": "cyan",

@@ -59,7 +59,7 @@ def plain(text: str) -> str:
 
 def with_plain(notice: Mapping[str, Any]) -> dict[str, Any]:
     """Add what a chat channel shows of a notice, as plain text (deploy/chat.yaml)."""
-    first: Mapping[str, Any] = next(iter(notice.get("faults") or ()), _pointer_fault(notice))
+    first: Mapping[str, Any] = next(iter(notice.get("faults") or ()), _pointer_fault(notice) or _recall(notice))
     said = {
         "name": notice.get("source_name", ""),
         "what": first.get("what") or notice.get("why") or "",
@@ -72,6 +72,15 @@ def _pointer_fault(notice: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the fault of the parameter of the AMI's family, with which an AMI is delivered; empty: none."""
     pointer: Mapping[str, Any] = notice.get("pointer") or {}
     return pointer.get("fault") or {}
+
+
+def _recall(notice: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what a recall means for who uses the AMI; empty: it was not recalled."""
+    recall = notice.get("recall")
+    if not recall:
+        return {}
+    cure = f"Launch nothing more from {notice['image']}, and replace what runs from it."
+    return {"what": f"Recalled by {recall['by']}: {recall['why']}", "cure": cure}
 
 
 def subject(notice: Mapping[str, Any]) -> str:

@@ -241,7 +241,7 @@ def test_a_target_that_goes_is_asked_for(scene):
 
     status, reported = run(scene, "targets", "apply", str(file))
 
-    assert (status, reported["faults"][0]["code"]) == (FAULT, "targets-removes")
+    assert (status, reported["faults"][0]["code"]) == (FAULT, "not-confirmed")
     assert TEST in reported["faults"][0]["what"]
     assert run(scene, "targets", "diff", str(file))[1]["targets"]["removed"][0]["account"] == TEST
     assert scene.cli("targets", "apply", "--yes", str(file))[0] == 0

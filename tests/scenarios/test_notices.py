@@ -31,7 +31,7 @@ def test_each_outcome_has_its_notice(scene):
     assert all(fault[member] for fault in failed["faults"] for member in ("code", "where", "what", "cure"))
     (over,) = scene.notices("promotion.over")
     assert over["outcome"] == "incomplete"
-    assert over["counts"] == {"delivered": 2, "shared": 0, "failed": 1, "cancelled": 0, "withdrawn": 0}
+    assert over["counts"] == {"delivered": 2, "shared": 0, "failed": 1, "cancelled": 0, "withdrawn": 0, "recalled": 0}
     expected = {DEV: "delivered", TEST: "delivered", PROD: "failed"}
     assert {d["account"]: d["outcome"] for d in over["deliveries"]} == expected
     scene.assert_invariants()
@@ -77,7 +77,7 @@ def test_each_documented_filter_policy_brings_what_it_is_for(scene):
         "What my account loses": [],
         "Everything of a group": [("delivery.failed", PROD)],
         "What a person must look at": [("delivery.failed", PROD), ("promotion.refused", "")],
-        "One family of images": [("delivery.delivered", DEV), ("delivery.delivered", TEST)],
+        "One build's images": [("delivery.delivered", DEV), ("delivery.delivered", TEST)],
         "What an approver must look at": [],
     }
 

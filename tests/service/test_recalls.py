@@ -50,8 +50,8 @@ def raw(hub: Hub, ami: str, account: str = DEV) -> dict:
 
 
 def last_notice(hub: Hub, ami: str, account: str) -> dict:
-    *_, last = (one for one in hub.cloud.notices if (one.get("source_image"), one.get("account")) == (ami, account))
-    return last
+    sent = [one for one in hub.cloud.notices if (one.get("source_image"), one.get("account")) == (ami, account)]
+    return sent[-1]
 
 
 def events(hub: Hub, ami: str) -> list[str]:

@@ -48,9 +48,9 @@ class RecallCopy(Command):
 
     disable: bool
 
-    def announced(self, delivery: Delivery) -> str:
-        """Name the calls, for the history."""
-        return f"EnableImageDeprecation{', DisableImage' if self.disable else ''} {delivery.image.id}"
+    def announced(self, _delivery: Delivery) -> str:
+        """Name the first call, for the history."""
+        return "EnableImageDeprecation"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +58,10 @@ class RestoreCopy(Command):
     """EnableImage if it was disabled; then the former deprecation date, or none."""
 
     def announced(self, delivery: Delivery) -> str:
-        """Name the calls, for the history."""
-        return f"EnableImageDeprecation or DisableImageDeprecation {delivery.image.id}"
+        """Name the first call, for the history."""
+        if delivery.recall.disabled:
+            return "EnableImage"
+        return "EnableImageDeprecation" if delivery.recall.deprecated_before else "DisableImageDeprecation"
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,12 +157,10 @@ def _restored(_event: CopyRestored, delivery: Delivery, now: int) -> Delivery:
 
 
 def _not_done(delivery: Delivery) -> Fault:
-    word = "deprecated" if delivery.state is RECALL.state else "restored"
+    recalls = delivery.state is RECALL.state
+    word, again = ("deprecated", "lift the recall and recall it again") if recalls else ("restored", "")
     what = f"{delivery.image.id} could not be {word} within a day: the account refuses it."
-    cure = (
-        f"In that account: `aws ec2 enable-image-deprecation --image-id {delivery.image.id} --deprecate-at NOW`; or "
-        f"repair what refuses it, and `ami-promoter recall {delivery.ami} --lift` and recall it again."
-    )
+    cure = f"Repair what refuses it there; {again or 'the service tries again by itself'}."
     return Fault("recall-not-done", delivery.where, what, cure)
 
 

@@ -81,9 +81,9 @@ class ReleaseCommands:
 
     def _look_at_copy(self, delivery: Delivery) -> recalling.CopySeen:
         recall, shown = self._targets.recall(delivery.ami), self._images.shown(delivery)
-        if shown is None:
-            return recalling.CopySeen(there=False)
         by, why = (recall.by, recall.why) if recall else ("", "")
+        if shown is None:
+            return recalling.CopySeen(there=False, by=by, why=why)
         may_disable = DISABLE in (self._roles.allows(delivery) or ())
         return recalling.CopySeen(
             there=True, deprecated_at=shown.get("DeprecationTime", ""), may_disable=may_disable, by=by, why=why

@@ -213,7 +213,8 @@ class TargetsTable:
         try:
             return recalls.read_pin(item["body"].get("S")) if item and "body" in item else None
         except ValueError as error:
-            what, cure = f"Its pin cannot be read: {error}.", "`ami-promoter rollback --lift`, and roll back again."
+            what = f"Its pin cannot be read: {error}."
+            cure = "`ami-promoter rollback FAMILY --lift`, and roll back again."
             fault = Fault("pin-damaged", f"account {account}, {region}, parameter {parameter}", what, cure)
             raise Refusal(RefusalKind.DENIED, fault) from None
 

@@ -9,6 +9,8 @@ from chalicelib.promotion.model import MOST_FAULTS
 DEV, PROD = "111111111111", "222222222222"
 FAULT = {"code": "c", "where": "w", "what": "It is wrong.", "cure": "Mend it."}
 
+RECALL = {"at": "09:00", "by": "jane", "why": "Bad."}
+
 
 def a_page(*states, state="over", **changes):
     """Build what `promotion_data.page` returns: deliveries to DEV, then PROD, in these states."""
@@ -23,6 +25,7 @@ def a_page(*states, state="over", **changes):
         "refused": False,
         "faults": [],
         "withdrawn": {},
+        "recall": None,
         "state": state,
         "why": "",
     }
@@ -42,6 +45,16 @@ def a_page(*states, state="over", **changes):
         (a_page("delivered", "failed"), "dev", (), Exit.FAILED, "1 of 2 deliveries failed."),
         (a_page("failed", "cancelled"), "dev", (), Exit.FAILED, "1 of 2 deliveries failed."),
         (a_page("delivered", "cancelled"), "dev", (), Exit.CANCELLED, "1 of 2 deliveries was cancelled"),
+        (a_page("delivered", "recalled", recall=RECALL), "dev", (), Exit.CANCELLED, "recalled at 09:00 by jane: Bad."),
+        (
+            a_page("delivered", "recalling", state="running", recall=RECALL),
+            "dev",
+            (),
+            None,
+            "1 of 2 deliveries has not",
+        ),
+        (a_page(recall=RECALL), "dev", (), Exit.CANCELLED, "The AMI was recalled at 09:00 by jane: Bad."),
+        (a_page(recall=RECALL), "dev", (DEV,), Exit.CANCELLED, "no delivery: the AMI was recalled at 09:00 by jane"),
         (a_page("withdrawn", seen_value=None), None, (), Exit.CANCELLED, "withdrawn"),
         (a_page(seen_value=None, why="Its tag was removed."), None, (), Exit.CANCELLED, "Its tag was removed."),
         (a_page("delivered"), "dev", (PROD,), Exit.FAILED, f"There is no delivery to {PROD}."),

@@ -1,0 +1,281 @@
+"""``recall`` and ``rollback`` at the terminal: what they refuse and write, and how other verbs show a recall."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import time_machine
+
+from ami_promoter.cli import main
+from ami_promoter.commands.rollback import chosen
+from chalicelib.delivery import model as delivery
+from chalicelib.delivery.store.tracked_deliveries import DynamoTrackedDeliveries
+from chalicelib.delivery.tracked import TrackedDelivery
+from chalicelib.engine import addresses
+from chalicelib.engine.faults import Fault
+from chalicelib.engine.ports import Write
+from chalicelib.engine.store.records import DynamoRecords
+from chalicelib.engine.store.table import Table
+from chalicelib.engine.stored import body
+from chalicelib.promotion import model as promotion
+from chalicelib.release.current import Release
+from chalicelib.release.pointer import Pointer
+from chalicelib.targets import recalls
+from chalicelib.targets.applied_file import Target
+from chalicelib.targets.recalls import Pin, Recall
+
+HUB, TABLE, REGION = "123456789012", "ami-promoter-us-east-1", "us-east-1"
+AMI, OLD, OLDER = "ami-0123456789abcdef0", "ami-0fedcba9876543210", "ami-00000000000000001"
+COPY, OLD_COPY, OLDER_COPY = "ami-0aaaaaaaaaaaaaaaa", "ami-0bbbbbbbbbbbbbbbb", "ami-0cccccccccccccccc"
+DEV, PROD = "111111111111", "222222222222"
+NAME = "/golden/base/current"
+NINE = 1767603600
+"""2026-01-05T09:00:00Z"""
+BY = "arn:aws:iam::123456789012:user/jane"
+RECALL = Recall(NINE, BY, "It does not boot.")
+SAID = f"{AMI} was recalled at 2026-01-05T09:00:00Z by {BY}: It does not boot."
+
+
+@pytest.fixture
+def tables(client):
+    """The hub's table, and the operators' one, at 09:10."""
+    with time_machine.travel(NINE + 600, tick=False):
+        yield Table(client, TABLE), Table(client, f"{TABLE}-config")
+
+
+def write(table, record):
+    """Store a record as the service does."""
+    DynamoRecords(table).create(Write(record.key, record.state, body(record), None), NINE)
+
+
+def stands(tables, recall=RECALL):
+    """Write a recall as the verb does."""
+    written = {":value": recalls.written(recall)}
+    tables[1].update(addresses.withdrawals(AMI), "SET recall = :value", written)
+
+
+def a_delivery(account, state="delivered", **changes):
+    """Build a delivery whose AMI the pointer of its family names."""
+    entered = delivery.DeliveryState(state)
+    naming = delivery.Naming("base", NAME, offered_at=NINE, offered=True, done=True)
+    known = {"state": entered, "entered": {entered: NINE}, "image": delivery.NewImage(COPY), "naming": naming}
+    name = addresses.delivery_id(HUB, AMI, account, REGION)
+    return delivery.Delivery(name, HUB, AMI, Target(account, REGION), 1, NINE, "golden", (), **(known | changes))
+
+
+def promoted(tables, *deliveries, withdrawn=None):
+    """Store a promotion and its deliveries."""
+    known = {"state": promotion.PromotionState.OVER, "value": "dev", "seen_value": "dev", "image_name": "golden"}
+    one = promotion.Promotion(AMI, HUB, REGION, NINE, **known)
+    write(tables[0], replace(one, withdrawn=withdrawn or {}))
+    for record in deliveries:
+        write(tables[0], record)
+        state = record.state.value if record.state in delivery.ENDED else "running"
+        tracked = TrackedDelivery(record.id, record.target.account, REGION, 1, state, record.image.id or "")
+        every = DynamoTrackedDeliveries(tables[0])
+        every.add(AMI, tracked)
+        if state != "running":
+            every.end(AMI, tracked)
+
+
+def a_pointer(account=DEV, image=COPY, **changes):
+    """Build a pointer with three AMIs that were delivered there."""
+    made = ((OLDER, OLDER_COPY), (OLD, OLD_COPY), (AMI, COPY))
+    releases = tuple(
+        Release(source, f"2026-01-0{number}T00:00:00.000Z", copy) for number, (source, copy) in enumerate(made, 1)
+    )
+    known = {"image": image, "settled": True, "releases": releases, "next_try": NINE + 86400}
+    return Pointer(account, REGION, NAME, "base", HUB, **(known | changes))
+
+
+def run(capsys, *words):
+    """Run a verb; return its exit status, its output without line breaks, and its document or its errors."""
+    status = main(list(words))
+    seen = capsys.readouterr()
+    text = " ".join(seen.out.split())
+    return status, json.loads(seen.out) if "--json" in words else text, " ".join(seen.err.split())
+
+
+def test_a_recall_is_shown_asked_for_and_written(tables, capsys):
+    """Without a terminal nobody can be asked, so nothing is written before --yes; a second one changes nothing."""
+    promoted(tables, a_delivery(DEV))
+    write(tables[0], a_pointer())
+    words = ("recall", AMI, "--why", "It does not boot.")
+
+    status, said, errors = run(capsys, *words)
+    assert status == 1
+    assert f"{DEV} us-east-1: delivered; its AMI is deprecated, and disabled where" in said
+    assert f"The parameter {NAME} moves to {OLD_COPY}." in said
+    assert "not-confirmed" in json.dumps(run(capsys, *words, "--json")[1])
+    assert "nobody can be asked" in errors
+    assert tables[1].get(addresses.withdrawals(AMI)) is None
+
+    status, shown, _ = run(capsys, *words, "--yes", "--json")
+    assert (status, shown["changed"], shown["recalled"]) == (0, True, True)
+    assert (shown["deliveries"][0]["moves_to"], shown["deliveries"][0]["parameter"]) == (OLD_COPY, NAME)
+    assert recalls.read(tables[1].get(addresses.withdrawals(AMI))["recall"]).why == "It does not boot."
+    status, shown, _ = run(capsys, "recall", AMI, "--why", "Another reason", "--yes", "--json")
+    assert (status, shown["changed"], shown["why"]) == (0, False, "It does not boot.")
+
+    assert run(capsys, "recall", AMI, "--lift", "--yes", "--json")[1]["changed"]
+    assert "recall" not in tables[1].get(addresses.withdrawals(AMI))
+    assert run(capsys, "recall", AMI, "--lift")[1] == f"Nothing to do: {AMI} is not recalled."
+
+
+def test_what_is_recalled_beside_it_is_no_ami_to_move_to(tables, capsys):
+    """The preview computes what the pointer's worker computes."""
+    promoted(tables, a_delivery(DEV))
+    write(tables[0], a_pointer())
+    tables[1].update(addresses.withdrawals(OLD), "SET recall = :value", {":value": recalls.written(RECALL)})
+
+    shown = run(capsys, "recall", AMI, "--why", "Bad", "--yes", "--json")[1]
+
+    assert shown["deliveries"][0]["moves_to"] == OLDER_COPY
+
+
+def test_a_copy_cannot_be_recalled_its_source_can(tables, capsys):
+    """A person who sees a bad AMI in a target has the id of the copy."""
+    promoted(tables, a_delivery(DEV))
+
+    status, _, errors = run(capsys, "recall", COPY, "--why", "Bad", "--yes")
+
+    assert status == 1
+    assert f"`ami-promoter recall {AMI} --why TEXT`" in errors
+
+
+@pytest.mark.parametrize(
+    "words", [("recall", AMI), ("recall", AMI, "--lift", "--why", "x"), ("rollback", "base", "--lift", "--to", OLD)]
+)
+def test_options_that_contradict_are_wrong_usage(tables, capsys, words):
+    """Before anything is read."""
+    assert run(capsys, *words)[0] == 2
+
+
+@pytest.mark.parametrize(
+    ("state", "recall", "says"),
+    [
+        ("recalling", {"seen": True}, "Its AMI is being deprecated."),
+        ("restoring", {"done": True}, "The recall was lifted: the AMI is being made as it was before."),
+        ("recalled", {"done": True}, "Its AMI is deprecated; it was not deregistered."),
+        ("recalled", {"done": True, "disabled": True}, "Its AMI is deprecated and disabled; it was not deregistered."),
+    ],
+)
+def test_status_says_who_recalled_it_and_what_is_done(tables, capsys, state, recall, says):
+    """For the AMI, and for each target; what a target refuses is shown while it is tried again."""
+    refusal = Fault("aws-UnauthorizedOperation", "there", "EnableImageDeprecation was refused.", "Allow it.")
+    stands(tables)
+    promoted(tables, a_delivery(DEV, state, recall=delivery.Recalled(**recall), last_refusal=refusal))
+
+    said = run(capsys, "status", AMI)[1]
+    shown = run(capsys, "status", AMI, "--json")[1]["promotion"]
+
+    assert SAID in said
+    assert f"until `ami-promoter recall {AMI} --lift`" in said
+    assert says in said
+    assert ("is tried again: EnableImageDeprecation was refused." in said) is (state != "recalled")
+    assert shown["recall"] == {"at": "2026-01-05T09:00:00Z", "by": BY, "why": "It does not boot."}
+    assert shown["deliveries"][0]["recall"]["disabled"] is bool(recall.get("disabled"))
+
+
+def test_the_overview_lists_what_is_recalled(tables, capsys):
+    """Also an AMI that nobody promotes; one whose account refuses the recall is in trouble."""
+    stands(tables)
+    fault = Fault("recall-not-done", "there", "It could not be deprecated within a day.", "Repair it.")
+    promoted(tables, a_delivery(DEV, "recalled", recall=delivery.Recalled(done=True), faults=(fault,)))
+
+    assert SAID in run(capsys, "status")[1]
+    assert [one["ami"] for one in run(capsys, "status", "--json")[1]["recalls"]] == [AMI]
+    failed = run(capsys, "status", "--failed")[1]
+    assert "It could not be deprecated within a day." in failed
+    assert "Its AMI is deprecated" not in failed
+
+
+def test_a_recall_is_no_withdrawal_of_an_account(tables, capsys):
+    """`*` is no account that anybody could lift."""
+    stands(tables)
+    promoted(tables, a_delivery(DEV, "recalled", recall=delivery.Recalled(done=True)), withdrawn={"*": BY})
+
+    shown = run(capsys, "status", AMI, "--json")[1]["promotion"]
+
+    assert shown["withdrawn"] == {}
+    assert "*" not in run(capsys, "status", AMI)[1]
+
+
+@pytest.mark.parametrize("words", [("where", AMI), ("retry", AMI)])
+def test_other_verbs_say_that_it_is_recalled(tables, capsys, words):
+    """Nothing starts again, and who looks for an AMI to launch reads why there is none."""
+    stands(tables)
+    failed = a_delivery(PROD, "failed", image=delivery.NewImage())
+    promoted(tables, a_delivery(DEV, "recalled", recall=delivery.Recalled(done=True)), failed, withdrawn={"*": BY})
+
+    status, said, _ = run(capsys, *words)
+
+    assert status == 0
+    assert SAID in said
+    assert "starts again." not in said
+    assert "withdraw " not in said
+
+
+def test_an_approval_of_a_recalled_ami_is_refused(tables, capsys):
+    """Nothing would come of it."""
+    stands(tables)
+
+    status, _, errors = run(capsys, "approve", AMI)
+
+    assert status == 1
+    assert "it was recalled at 2026-01-05T09:00:00Z" in errors
+
+
+# --- rollback --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("to", "recalled", "expected"),
+    [(None, (), OLD), (None, (OLD,), OLDER), (OLDER, (), OLDER), (OLD, (OLD,), None), ("ami-x", (), None)],
+)
+def test_it_holds_at_the_release_before_or_the_named_one(to, recalled, expected):
+    """Never at a recalled one, which no pointer names."""
+    moves, faults = chosen([a_pointer()], to, {}, recalled)
+
+    assert [one.to.source for one in moves if one.to] == ([expected] if expected else [])
+    assert [fault.code for fault in faults] == ([] if expected else ["no-release"])
+
+
+def test_a_pin_that_stands_is_not_written_again():
+    """A damaged one is."""
+    pointer = a_pointer()
+
+    assert chosen([pointer], OLD, {pointer.key: OLD}, ()) == ([], [])
+    assert len(chosen([pointer], OLD, {pointer.key: ""}, ())[0]) == 1
+
+
+def test_a_pin_can_be_lifted_before_its_worker_has_looked_and_if_it_is_damaged(tables, capsys):
+    """The operators' table says what is held, not the pointer's record."""
+    write(tables[0], a_pointer())
+    write(tables[0], a_pointer(PROD))
+    status, shown, _ = run(capsys, "rollback", "base", "--account", DEV, "--why", "slow", "--yes", "--json")
+    assert status == 0
+    assert [(one["account"], one["to"]) for one in shown["pointers"]] == [(DEV, OLD)]
+    tables[1].update(addresses.pin(PROD, REGION, NAME), "SET body = :value", {":value": "damage"})
+
+    shown = run(capsys, "rollback", "base", "--lift", "--yes", "--json")[1]
+
+    assert [one["account"] for one in shown["pointers"]] == [DEV, PROD]
+    assert "body" not in tables[1].get(addresses.pin(PROD, REGION, NAME))
+    assert "no parameter of `base` is held there" in run(capsys, "rollback", "base", "--lift")[1]
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_what_a_rollback_does_fits_on_a_terminal(tables, capsys, monkeypatch, width):
+    """Targets that differ in nothing else have one line."""
+    monkeypatch.setenv("COLUMNS", str(width))
+    for account in (DEV, PROD):
+        write(tables[0], a_pointer(account, pin=Pin(AMI, "2026-01-03T00:00:00.000Z", NINE, BY)))
+
+    assert main(["rollback", "base"]) == 1
+    seen = capsys.readouterr()
+
+    assert all(len(line.rstrip()) <= width for line in seen.out.splitlines())
+    assert f"2 targets ({DEV} us-east-1, {PROD} us-east-1): the parameter {NAME} names {AMI} now" in " ".join(
+        seen.out.split()
+    )
