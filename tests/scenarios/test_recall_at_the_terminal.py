@@ -74,6 +74,6 @@ def test_a_rollback_moves_the_parameter_and_its_lift_moves_it_back(scene):
     assert shows(scene) == copy_of(scene, scene.image)
     assert "a rollback holds it" in said(scene, "where", "--family", FAMILY)[1]
 
-    assert said(scene, "rollback", FAMILY, "--lift", "--yes")[0] == 0
+    assert said(scene, "rollback", FAMILY, "--account", DEV, "--lift", "--yes")[0] == 0
     scene.wait(600)
     assert shows(scene) == copy_of(scene, newer)

@@ -214,7 +214,7 @@ class TargetsTable:
             return recalls.read_pin(item["body"].get("S")) if item and "body" in item else None
         except ValueError as error:
             what = f"Its pin cannot be read: {error}."
-            cure = "`ami-promoter rollback FAMILY --lift`, and roll back again."
+            cure = f"`ami-promoter rollback FAMILY --account {account} --lift`, and roll back again."
             fault = Fault("pin-damaged", f"account {account}, {region}, parameter {parameter}", what, cure)
             raise Refusal(RefusalKind.DENIED, fault) from None
 

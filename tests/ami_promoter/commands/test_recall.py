@@ -144,7 +144,12 @@ def test_a_copy_cannot_be_recalled_its_source_can(tables, capsys):
 
 
 @pytest.mark.parametrize(
-    "words", [("recall", AMI), ("recall", AMI, "--lift", "--why", "x"), ("rollback", "base", "--lift", "--to", OLD)]
+    "words",
+    [
+        ("recall", AMI),
+        ("recall", AMI, "--lift", "--why", "x"),
+        ("rollback", "base", "--account", DEV, "--lift", "--to", OLD),
+    ],
 )
 def test_options_that_contradict_are_wrong_usage(tables, capsys, words):
     """Before anything is read."""
@@ -258,11 +263,12 @@ def test_a_pin_can_be_lifted_before_its_worker_has_looked_and_if_it_is_damaged(t
     assert [(one["account"], one["to"]) for one in shown["pointers"]] == [(DEV, OLD)]
     tables[1].update(addresses.pin(PROD, REGION, NAME), "SET body = :value", {":value": "damage"})
 
-    shown = run(capsys, "rollback", "base", "--lift", "--yes", "--json")[1]
+    both = ("--account", DEV, "--account", PROD)
+    shown = run(capsys, "rollback", "base", *both, "--lift", "--yes", "--json")[1]
 
     assert [one["account"] for one in shown["pointers"]] == [DEV, PROD]
     assert "body" not in tables[1].get(addresses.pin(PROD, REGION, NAME))
-    assert "no parameter of `base` is held there" in run(capsys, "rollback", "base", "--lift")[1]
+    assert "no parameter of `base` is held there" in run(capsys, "rollback", "base", *both, "--lift")[1]
 
 
 @pytest.mark.parametrize("width", [80, 120])
@@ -272,7 +278,7 @@ def test_what_a_rollback_does_fits_on_a_terminal(tables, capsys, monkeypatch, wi
     for account in (DEV, PROD):
         write(tables[0], a_pointer(account, pin=Pin(AMI, "2026-01-03T00:00:00.000Z", NINE, BY)))
 
-    assert main(["rollback", "base"]) == 1
+    assert main(["rollback", "base", "--account", DEV, "--account", PROD]) == 1
     seen = capsys.readouterr()
 
     assert all(len(line.rstrip()) <= width for line in seen.out.splitlines())
