@@ -521,3 +521,17 @@ else
     if comes "${amis[1]}"; then holds "and the first one comes"; else fails "the first one does not come"; fi
     enter_twin
 fi
+
+title "16. A recall and its lift can be repeated: EC2 deprecates a disabled AMI, and enables one that is enabled"
+soon() { date -u -d "@$(($(date +%s) + 60))" +%Y-%m-%dT%H:%M:%SZ 2>/dev/null || date -u -v+1M +%Y-%m-%dT%H:%M:%SZ; }
+again() { # again WORDS...: an EC2 call about the hub's AMI
+    if said=$(hub ec2 "$@" --image-id "$image" 2>&1); then holds "$1"; else fails "$1: $said"; fi
+}
+again enable-image-deprecation --deprecate-at "$(soon)"
+again disable-image
+again enable-image-deprecation --deprecate-at "$(soon)"
+again disable-image
+again enable-image
+again enable-image
+again disable-image-deprecation
+again disable-image-deprecation

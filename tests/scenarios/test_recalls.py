@@ -127,6 +127,7 @@ def test_where_the_stack_allows_it_a_recalled_ami_is_disabled_and_comes_back(rel
     }
     assert [scene.launch(account, one["ImageId"]) == "" for account, one in ours.items()] == [False, True]
     scene.run_until(lambda: shows(scene) == copy(scene, scene.image)["ImageId"], 120)
+    assert scene.cli("reconcile")[0] == 0
 
     recall(scene, newer, "--lift")
     until(scene, "delivered", *BOTH, image=newer)
@@ -188,6 +189,24 @@ def test_a_target_whose_role_is_gone_is_named_and_delays_nobody(released):
     assert DEV in sent["faults"][0]["where"]
     assert "DeprecationTime" in copy(scene, newer)
     assert not is_deprecated(scene, newer)
+    scene.assert_invariants(errors_allowed=True)
+
+
+def test_a_recall_that_is_lifted_before_every_target_took_it_ends_as_before_once_they_answer(released):
+    """The target whose role was gone meanwhile has the AMI, its date and its parameter again."""
+    scene, newer = released, released.newer
+    role = scene.world.iam.roles.get(f"arn:aws:iam::{DEV}:role/AmiCopyRole")
+    scene.world.iam.roles.drop(role.arn)
+    recall(scene, newer, "--why", WHY)
+    scene.run_until(lambda: scene.delivery_state(TEST, newer) == "recalled", 300)
+    recall(scene, newer, "--lift")
+    scene.run_until(lambda: scene.delivery_state(TEST, newer) == "delivered", 300)
+    assert scene.delivery_state(DEV, newer) == "recalling"
+
+    scene.world.iam.put_role(DEV, role.name, role.trust, role.policies)
+    until(scene, "delivered", *BOTH, image=newer)
+    assert copy(scene, newer)["DeprecationTime"] == LATER
+    assert shows(scene) == copy(scene, newer)["ImageId"]
     scene.assert_invariants(errors_allowed=True)
 
 
