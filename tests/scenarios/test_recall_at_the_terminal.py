@@ -59,6 +59,12 @@ def test_a_bad_ami_is_taken_back_and_everybody_can_see_it(scene):
     assert notice["image"] == bad
     assert said(scene, "report", "-o", str(scene._directory / "page.html"))[0] == 0
     assert WHY in (scene._directory / "page.html").read_text(encoding="utf-8")
+
+    assert said(scene, "recall", newer, "--lift", "--yes")[0] == 0
+    scene.wait(HOUR)
+    assert (shows(scene), copy_of(scene, newer)) == (bad, bad)
+    assert "recalled" not in said(scene, "status", newer)[1]
+    assert said(scene, "history", newer)[1].count("no answer is recorded") == 0
     scene.assert_invariants()
 
 
