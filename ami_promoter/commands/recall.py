@@ -78,7 +78,8 @@ def recall(caller: VerbCaller, ami: str, why: str | None, *, lift: bool, yes: bo
     decisions = OperatorsDecisions(connection)
     every = decisions.recalls()
     stands = every.get(ami)
-    if stands is None and lift:
+    if stands is None and lift:  # a request that was lost is made again, here and below
+        record_requests.recall(connection, ami, lifted=False)
         return Report((f"Nothing to do: {ami} is not recalled.",), _data(ami, None))
     if not lift and (unfit := stands is None and _unfit(connection, ami)):
         return Report(faults=(unfit,))
@@ -86,7 +87,7 @@ def recall(caller: VerbCaller, ami: str, why: str | None, *, lift: bool, yes: bo
     lines = tuple(_lines(deliveries, lift=lift, wide=caller.wide))
     if stands is not None and not lift:
         said = recalls.said(recalls.to_json(stands) or {})
-        record_requests.recall(connection, ami, lifted=False)  # a request that was lost is made again
+        record_requests.recall(connection, ami, lifted=False)
         return Report((f"Nothing to do: {ami} was {said}", *lines), _data(ami, stands, deliveries))
     does = f"This lifts the recall of {ami}" if lift else f"This recalls {ami} in all targets"
     if not yes and (no := asking.refused("recall", does, lines, as_json=caller.as_json)):
