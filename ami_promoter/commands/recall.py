@@ -107,7 +107,7 @@ def recall(caller: VerbCaller, ami: str, why: str | None, *, lift: bool, yes: bo
 def _unfit(connection: Connection, ami: str) -> Fault | None:
     """Return why an AMI cannot be recalled: it is a copy, which its source's recall takes back; None: it can."""
     with connection.telling("reading the records"):
-        made = Reader(connection).made_from(ami)
+        made = [one for one in Reader(connection).made_from(ami) if one.key.name != ami]  # a shared one is its source's
     if not made:
         return None
     source, copy = made[0].key.name, made[0].it
