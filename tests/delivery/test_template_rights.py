@@ -18,6 +18,7 @@ from chalicelib.targets.applied_file import Target
 
 ROOT = Path(__file__).resolve().parents[2]
 NOT_OF_A_DELIVERY = {
+    "ec2:DisableImageDeprecation",  # of the lift of a recall
     "ec2:DescribeImageAttribute",  # of the source, in share mode and by CopyImage
     "iam:GetRole",  # its refusal does not block; CreateGrant's refusal says what is missing
     "iam:GetRolePolicy",  # the question itself

@@ -174,7 +174,7 @@ class ScenarioRun:
             return False
         self._ended = self._ended or (scene.world.now - self._began).total_seconds()
         soon = scene.world.now.timestamp() + SOON
-        return not self._wakes() and not any(item.get("wake_at", soon) < soon for item in scene.items())
+        return not self._wakes() and not any(item.get("due_at", soon) < soon for item in scene.items())
 
     def _wakes(self) -> bool:
         """Whether a wake is under way."""

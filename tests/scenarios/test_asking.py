@@ -42,7 +42,7 @@ def test_retry_tries_again_what_failed_at_one_account_or_at_all(scene):
 
     assert len(ask(scene, "retry", scene.image)["again"]) == 1
     assert scene.outcome(times=3) == {DEV: "delivered", TEST: "delivered"}
-    assert ask(scene, "retry", scene.image) == {"ami": scene.image, "unparked": [], "again": []}
+    assert ask(scene, "retry", scene.image) == {"ami": scene.image, "unparked": [], "again": [], "pointers": []}
     scene.assert_invariants()
 
 

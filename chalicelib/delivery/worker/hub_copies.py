@@ -33,7 +33,8 @@ def look(records: Records, snapshots: TargetSnapshots, delivery: Delivery) -> De
     copy = peek(records, addresses.delivery(delivery.hub_copy.delivery), DELIVERIES)
     if copy is None:
         return HubCopySeen()
-    if not (copy.ended or copy.state is DeliveryState.PUBLISHING):
+    there = copy.ended or copy.state is DeliveryState.PUBLISHING
+    if not there or copy.state is DeliveryState.RECALLED:  # it is restored before a delivery begins again
         began = copy.entered.get(DeliveryState.REQUESTED, 0)
         return HubCopySeen(waits=copy.state is DeliveryState.AWAITING_APPROVAL, began=began)
     if copy.state not in (DeliveryState.DELIVERED, DeliveryState.PUBLISHING):
@@ -44,9 +45,9 @@ def look(records: Records, snapshots: TargetSnapshots, delivery: Delivery) -> De
         return TargetUnfit((Fault("hub-copy-failed", delivery.where, what, CURE),))
     known = {one.source: one.copy for one in copy.copies if one.copy}
     if not known:  # its AMI was there already: the snapshots' tags name their sources
-        there = snapshots.find(copy)
-        there = there if copy.accepted and copy.accepted == copy.image.id else proof.copies(copy, there).own
-        known = {seen.source: seen.copy for seen in there if seen.state == "completed"}
+        shown = snapshots.find(copy)
+        shown = shown if copy.accepted and copy.accepted == copy.image.id else proof.copies(copy, shown).own
+        known = {seen.source: seen.copy for seen in shown if seen.state == "completed"}
     wanted = [snapshot.id for snapshot in delivery.snapshots]
     if any(snapshot not in known for snapshot in wanted):
         what = f"The hub's own AMI {copy.image} in {copy.target.region} does not show a copy of each snapshot."
