@@ -171,9 +171,9 @@ TO_BOTH = [
 ILLEGAL = "ami-promoter-us-east-1-share-worker error: IllegalEvent"
 UNWRITTEN = "snap is copied without an intent on record (invariant 3)"
 UNEXPECTED = "is not expected in state closed."
-FAILED_AND_OVER = "told [('delivery.failed', 'id'), ('promotion.over', 'id')]"
+FAILED_AND_OVER = "sent [('delivery.failed', 'id'), ('promotion.over', 'id')]"
 TWICE = (
-    "told [('delivery.failed', 'id'), ('delivery.failed', 'id'), ('promotion.over', 'id'), ('promotion.over', 'id')]",
+    "sent [('delivery.failed', 'id'), ('delivery.failed', 'id'), ('promotion.over', 'id'), ('promotion.over', 'id')]",
 )
 
 

@@ -96,7 +96,7 @@ def _ended(scene: Scene, state: str) -> list[str]:
     problems = [] if scene.states() == {DEV: state} else [f"states {scene.states()}"]
     reported = {(body["event"], body["id"]) for body in scene.notices(image=scene.image)}
     if sorted(event for event, _ in reported) != [f"delivery.{state}", "promotion.over"]:
-        problems.append(f"told {sorted(reported)}")
+        problems.append(f"sent {sorted(reported)}")
     return problems
 
 
