@@ -168,7 +168,9 @@ class Invariants:
         assert not by_unit or asked.resource.startswith("resource#image#"), (
             f"invariant 8: {asked.resource} to {account}"
         )
-        certain = self._hub.out & withdrawn
+        late = self._hub.cloud.now - STALEST  # until then a read may show a value for which it was not withdrawn
+        old = {place for place, one in self._hub.cloud.withdrawn.items() if one.at < late}
+        certain = {(ami, account) for ami, account in self._hub.out & withdrawn if (ami, account) in old}
         taken = recalled & self._hub.cloud.recalls.keys()
         out = [one for one in share.holdings if (one.ami, one.account) in certain or one.ami in taken]
         assert not out or len(out) < len(share.holdings), f"invariant 8: {asked.resource} opens to withdrawn {account}"

@@ -236,3 +236,19 @@ def test_an_approval_that_does_not_count_keeps_no_delivery_waiting_whose_source_
 
     assert world.after(2 * HOUR).outcomes() == {("ami-0a", world.account(0)): "failed"}
     world.end()
+
+
+def test_a_withdrawal_under_a_value_whose_end_no_look_has_seen_keeps_nobody_waiting_for_an_approval():
+    """The tag goes and comes back with another value within a second, and both events are lost."""
+    world = ModelWorld(WorldSetup(accounts=2, approval="required", mode="share"))
+    world.tag(0, "200000000001+200000000002")
+    world.wait(200)
+    world.withdraw_from(0)
+    world.wait(160)
+    world.expect("events", [(), ()])
+    world.tag(0, None)
+    world.wait(1)
+    world.tag(0, "default")
+    world.end()
+
+    assert set(world.outcomes().values()) == {"withdrawn"}, "every tag is removed in the end"

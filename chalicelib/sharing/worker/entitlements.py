@@ -275,8 +275,6 @@ class LiveEntitlements:
         head, tag = self._head(ami), read.value if _usable(read) else None
         counts = tag is not None and (opens or head is not None)
         withdrawals = self._targets.withdrawals(ami) if counts else ()
-        if opens:  # the operator may have seen a value that this read does not show yet
-            withdrawals = [replace(one, value=None) for one in withdrawals]
         if head is None and tag is not None and not opens and not (found := applied.resolve(tag)).understood:
             return read, found.waits or found.faults[0]
         head = head or Head()
