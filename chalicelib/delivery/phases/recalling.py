@@ -115,6 +115,9 @@ def _woken(_event: PointerWoken, delivery: Delivery, now: int) -> Delivery:
 
 
 def _seen(event: CopySeen, delivery: Delivery, now: int) -> Delivery:
+    """Keep what the first look has shown: that of an invocation beside it may show the recall itself."""
+    if delivery.recall.seen:
+        return delivery
     seen = delivery.with_recall(
         seen=True,
         done=not event.there,
