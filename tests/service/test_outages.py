@@ -210,7 +210,7 @@ def test_where_the_target_refuses_the_look_for_a_day_it_fails_removes_nothing_an
 )
 @pytest.mark.parametrize(
     ("port", "method"),
-    [("targets", "live"), ("ledger", "hold_all"), ("ledger", "release"), ("slots", "ask"), ("records", "save")],
+    [("targets", "read"), ("ledger", "hold_all"), ("ledger", "release"), ("slots", "ask"), ("records", "save")],
 )
 def test_throttling_by_the_services_tables_ends_no_delivery(port, method, code):
     """DynamoDB throttles in the middle of a command, repeatedly: SQS delivers the message again, and it continues."""

@@ -96,7 +96,7 @@ def test_what_does_not_pass_fails_one_target_alone(trouble):
         ("aws-Denied", "AWS says Denied.", "Mend it.")
     ]
     (over,) = (notice for notice in hub.cloud.notices if notice["event"] == "promotion.over")
-    assert over["counts"] == {"delivered": 1, "shared": 0, "failed": 1, "cancelled": 0, "withdrawn": 0}
+    assert over["counts"] == {"delivered": 1, "shared": 0, "failed": 1, "cancelled": 0, "withdrawn": 0, "recalled": 0}
 
 
 def test_a_role_that_comes_late_is_waited_for_and_notified_once():
