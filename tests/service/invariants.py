@@ -463,8 +463,7 @@ class Invariants:
         """Each parameter names the newest AMI that was delivered or is shared there (invariant 12)."""
         cloud, newest = self._hub.cloud, {}
         for key in self._hub.delivery_keys():
-            stored = self._hub.stores.records.records.get(key)
-            if stored is None or key in self.poisoned:
+            if key in self.poisoned or self._hub.stores.records.read(key) is None:
                 continue
             one = self._delivery(key.name)
             image = one.ami if one.state is DeliveryState.SHARED else one.image.id or ""
