@@ -30,6 +30,8 @@ VALID_WITHIN = 10 * schedule.MINUTE
 """For this time AWS may still be checking a written value; and for this time a refusal counts as passing."""
 
 LOOK_EVERY = schedule.DAY
+AFTER_TROUBLE = 15 * schedule.MINUTE
+"""From look to look after what passes by itself has lasted longer than that: an outage must not cost a day."""
 
 DENIALS = ("aws-AccessDenied", "aws-AccessDeniedException")
 LACKING = (("", False), ("identity-based policy", False))
@@ -57,6 +59,8 @@ class Intent:
     at: int
     asked: bool = False
     """Whether Parameter Store has taken the call, or may have."""
+    unsure: bool = False
+    """Whether its answer was lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,6 +243,18 @@ def evolve(pointer: Pointer, event: Event, now: int) -> Pointer:
 
 
 def _looked(event: Looked, pointer: Pointer, now: int) -> Pointer:
+    """Compare; an AMI that was just offered, and that EC2 does not show there yet, has ten minutes to show."""
+    after = _compared(event, pointer, now)
+    late = any(
+        one.delivery in after.waiting and one.image not in event.available and one.source not in event.recalled
+        for one in event.releases
+    )
+    if after.settled and late and _is_early(pointer, now):
+        return _again(replace(after, since=pointer.since, tries=pointer.tries), now, READ_BACK)
+    return after
+
+
+def _compared(event: Looked, pointer: Pointer, now: int) -> Pointer:
     before, shown = pointer, event.shown
     pointer = _with_releases(pointer, event.releases)
     if shown is not None and (fault := _not_ours(before, event.releases, shown)):
@@ -254,7 +270,7 @@ def _looked(event: Looked, pointer: Pointer, now: int) -> Pointer:
     if value == now_current.image:
         return _rest(pointer, now)
     if intent is not None and intent.image == now_current.image and value != intent.image:
-        return _rest(pointer, now, _not_valid(pointer, now_current))
+        return _rest(pointer, now, _not_valid(pointer, now_current), AFTER_TROUBLE if intent.unsure else LOOK_EVERY)
     if fault := _other_architecture(pointer, now_current):
         return _rest(pointer, now, fault)
     return _intend(pointer, Intent(now_current.image, value, now_current.source, now), now)
@@ -279,18 +295,23 @@ def _nothing_current(pointer: Pointer, event: Looked, now: int) -> Pointer:
 
 
 def _intend(pointer: Pointer, intent: Intent, now: int) -> Pointer:
-    return replace(pointer, intent=intent, settled=False, fault=None, tries=0, since=now, next_try=now)
+    return replace(pointer, intent=intent, settled=False, fault=None, since=pointer.since or now, next_try=now)
 
 
-def _rest(pointer: Pointer, now: int, fault: Fault | None = None) -> Pointer:
+def _rest(pointer: Pointer, now: int, fault: Fault | None = None, wait: int = LOOK_EVERY) -> Pointer:
     """End the tries. Without a release it looks no more by itself."""
-    next_try = now + LOOK_EVERY if pointer.releases else None
+    next_try = now + wait if pointer.releases else None
     return replace(pointer, intent=None, settled=True, fault=fault, tries=0, since=0, next_try=next_try)
 
 
 def _again(pointer: Pointer, now: int, steps: Sequence[int]) -> Pointer:
     wait, since = schedule.step(steps, pointer.tries), pointer.since or now
     return replace(pointer, settled=False, tries=pointer.tries + 1, since=since, next_try=now + wait)
+
+
+def _is_early(pointer: Pointer, now: int) -> bool:
+    """Whether the present tries may go on."""
+    return not pointer.since or now < pointer.since + VALID_WITHIN
 
 
 def _unwanted(event: Unwanted, pointer: Pointer, now: int) -> Pointer:
@@ -311,16 +332,18 @@ def _woken(event: DeliveriesWoken, pointer: Pointer, _now: int) -> Pointer:
 
 
 def _refused(event: PointerRefused, pointer: Pointer, now: int) -> Pointer:
-    """Try again what passes by itself, for ten minutes; then it rests until the next look."""
+    """Try again what passes by itself, for ten minutes; then look every quarter of an hour, and deliveries go on."""
     pointer = _with_releases(pointer, event.releases)
-    intent = pointer.intent
-    if intent is not None and event.unknown:
-        return _again(replace(pointer, intent=replace(intent, asked=True)), now, READ_BACK)
     passing = event.kind in (RefusalKind.THROTTLED, RefusalKind.NOT_YET)
-    if passing and (not pointer.since or now < pointer.since + VALID_WITHIN):
-        asked = intent is not None and intent.asked
-        return _again(pointer if asked else replace(pointer, intent=None), now, schedule.RETRIES)
-    return _rest(pointer, now, _refusal(pointer, event.fault))
+    if not passing:
+        return _rest(pointer, now, _refusal(pointer, event.fault))
+    if not _is_early(pointer, now):
+        return _rest(pointer, now, _refusal(pointer, event.fault), AFTER_TROUBLE)
+    intent = pointer.intent
+    if intent is not None:  # what may have been written is read back; what was not written is compared again
+        unsure = intent.unsure or not intent.asked
+        intent = replace(intent, asked=True, unsure=unsure) if intent.asked or event.unknown else None
+    return _again(replace(pointer, intent=intent), now, schedule.RETRIES)
 
 
 TRANSITIONS: Mapping[PointerState, Row[Pointer]] = {

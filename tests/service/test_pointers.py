@@ -278,3 +278,48 @@ def test_an_ami_that_is_older_than_all_that_are_remembered_counts_once():
 
     assert notice(hub, OLD)["pointer"]["fault"] is None
     assert len(list(hub.stores.records.list_readable(key.pk, addresses.RELEASE))) <= MOST + 1
+
+
+@pytest.mark.parametrize("mode", ["copy", "share"])
+def test_an_ami_that_shows_late_in_the_target_is_named_before_the_notice(mode):
+    """Reads of EC2 are eventually consistent, and a launch permission can show minutes after it was given."""
+    hub = a_hub(mode)
+    promote(hub, OLD)
+    real, since = hub.cloud.launchable, hub.cloud.now + 400
+    late = {image.id for image in hub.cloud.images.values()} | {OLD}
+    hub.cloud.launchable = lambda account: real(account) if hub.cloud.now >= since else real(account) & late
+    promote(hub, NEW)
+
+    sent = notice(hub, NEW)
+    assert shown(hub) == NEW
+    assert sent["pointer"]["image"] == hub.cloud.parameters[DEV, NAME].value
+    assert sent["at"] >= since
+
+
+def test_an_ami_that_never_shows_there_delays_the_notice_by_a_quarter_of_an_hour_at_most():
+    """The parameter goes on naming the AMI before."""
+    hub = a_hub()
+    promote(hub, OLD)
+    first, begun = hub.cloud.parameters[DEV, NAME].value, hub.cloud.now
+    hub.cloud.launchable = lambda _account: frozenset({first})
+    promote(hub, NEW)
+
+    assert shown(hub) == OLD
+    assert notice(hub, NEW)["at"] < begun + 1200
+
+
+@pytest.mark.parametrize("unknown", [False, True])
+@pytest.mark.parametrize("method", ["look", "change"])
+def test_after_an_outage_of_parameter_store_the_pointer_is_right_within_an_hour(method, unknown):
+    """The delivery does not wait for its end, and no day is lost."""
+    hub = a_hub()
+    throttled = refusal(RefusalKind.THROTTLED, "Throttling", unknown=unknown)
+    hub.gate.troubles = [PortTrouble("target.parameters", method, throttled, times=10**9)]
+    promote(hub, OLD, seconds=5 * HOUR)
+    sent = notice(hub, OLD)
+    assert sent["pointer"]["fault"]["code"] in ("aws-Throttling", "pointer-not-valid")
+    assert sent["at"] < START + 1800
+
+    hub.gate.troubles = []
+    hub.run(until=hub.cloud.now + HOUR)
+    assert shown(hub) == OLD

@@ -66,9 +66,9 @@ class AwsParameters:
                 elif value != intent.image:
                     ssm.put_parameter(**named, Overwrite=True)
             except ClientError as error:
-                if error.response["Error"]["Code"] == EXISTS:  # somebody has made it since, or it shows late
-                    return False
-                raise
+                if error.response["Error"]["Code"] != EXISTS:
+                    raise
+                return True  # it shows late, or somebody has made it since: reading it back tells which
         if shown is not None:
             with self._sessions.as_refusal("AddTagsToResource", pointer.where):
                 ssm.add_tags_to_resource(ResourceType="Parameter", ResourceId=pointer.parameter, Tags=tags)

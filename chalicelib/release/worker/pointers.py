@@ -60,7 +60,9 @@ class PointerExecutor:
         meant = self._targets.read().resolve(record.account)
         here = (record.account, record.region)
         target = next((one for one in meant.targets if (one.account, one.region) == here), None)
-        trouble = meant.blocked.get(record.account) or meant.waits or next(iter(meant.faults), None)
+        if meant.waits is not None:
+            raise Refusal(RefusalKind.THROTTLED, meant.waits)
+        trouble = meant.blocked.get(record.account) or next(iter(meant.faults), None)
         if target is None and trouble is not None and trouble.code != "unknown-account":
             raise Refusal(RefusalKind.DENIED, trouble)
         wanted = target is not None and parameter_of(target.ssm_parameter, record.family) == record.parameter
