@@ -57,7 +57,7 @@ ENDED = frozenset(map(DeliveryState, ("delivered", "failed", "cancelled", "withd
 ACCEPTED = "accepted"
 """Inbox entry of an operator: the id of an AMI in the target that the delivery adopts as its own."""
 
-RECALLED = "recalled:"
+BY_RECALL = "recalled:"
 """Prefix of a request to end because an operator has recalled the AMI: nobody is notified of what is finished."""
 
 EXPIRED = "expired:"

@@ -246,6 +246,40 @@ def test_a_process_killed_at_any_call_of_a_recall_or_its_lift_changes_nothing(li
         assert end == (("delivered", NEW, False) if lift else ("recalled", OLD, True)), number
 
 
+def test_what_its_owner_had_disabled_stays_so_when_the_recall_is_lifted():
+    """Only what the recall has changed is undone."""
+    hub = promoted(a_hub())
+    hub.cloud.may_disable = True
+    raw(hub, NEW)["State"] = "disabled"
+    hub.recall(NEW)
+    after(hub)
+    assert hub.outcomes()[NEW, DEV] == "recalled"
+
+    hub.lift_recall(NEW)
+    after(hub)
+    assert raw(hub, NEW)["State"] == "disabled"
+
+
+@pytest.mark.parametrize("method", ["recall", "restore"])
+def test_a_service_that_was_off_past_the_deadline_tries_before_it_gives_up(method):
+    """A deadline acts on a fresh look: the target may have been able to do it for a day."""
+    hub = promoted(a_hub())
+    denied = refusal(RefusalKind.DENIED, "UnauthorizedOperation")
+    hub.recall(NEW)
+    if method == "restore":
+        after(hub)
+        hub.lift_recall(NEW)
+    hub.gate.troubles = [PortTrouble("target.images", method, denied, 10**9)]
+    after(hub, 600)
+    assert hub.outcomes()[NEW, DEV] == ("recalling" if method == "recall" else "restoring")
+
+    hub.gate.troubles = []
+    hub.cloud.now += 30 * HOUR
+    after(hub)
+    assert hub.outcomes()[NEW, DEV] == ("recalled" if method == "recall" else "delivered")
+    assert [one["faults"] for one in hub.cloud.notices if one.get("faults")] == []
+
+
 # --- pins ------------------------------------------------------------------------------------------------------------
 
 

@@ -24,6 +24,7 @@ from chalicelib.delivery.phases.ending import (
 )
 from chalicelib.delivery.phases.publishing import PUBLISH
 from chalicelib.engine import schedule
+from chalicelib.engine.errors import RefusalKind
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.transitions import leads
 
@@ -130,19 +131,30 @@ def _seen(event: CopySeen, delivery: Delivery, now: int) -> Delivery:
 
 
 def _recalled(event: CopyRecalled, delivery: Delivery, now: int) -> Delivery:
-    return replace(delivery.with_recall(done=True, disabled=event.disabled), tries=0, next_try=now)
+    done = delivery.with_recall(done=True, disabled=event.disabled)
+    return replace(done, tries=0, next_try=now, last_look=LastLook())
 
 
 def _refused(event: Refused, delivery: Delivery, now: int) -> Delivery:
     """Try again until the deadline: what the target refuses may be allowed later."""
     if event.step == NotifyOutcome.__name__:
         return waits(event, notice_refused(event, delivery, now), now)
-    return again(delivery, now, schedule.step(schedule.POLLS, delivery.tries), last_refusal=event.fault)
+    refused = replace(delivery, last_refusal=event.fault)
+    since = delivery.last_look.since
+    if since and (event.kind is not RefusalKind.THROTTLED or now >= since + schedule.LAST_LOOK_WITHIN):
+        return _given_up(refused, now)
+    return again(refused, now, schedule.step(schedule.POLLS, delivery.tries))
 
 
 def _too_long(_event: DeadlinePassed, delivery: Delivery, now: int) -> Delivery:
+    """Try once more: the service itself may have been off (invariant 6)."""
+    return replace(delivery, last_look=LastLook(since=now), next_try=now)
+
+
+def _given_up(delivery: Delivery, now: int) -> Delivery:
     faults = (_not_done(delivery), *((delivery.last_refusal,) if delivery.last_refusal else ()))
-    given_up = replace(delivery.with_recall(done=True), faults=faults, tries=0, next_try=now)
+    over = replace(delivery.with_recall(done=True), last_look=LastLook())
+    given_up = replace(over, faults=faults, tries=0, next_try=now)
     return given_up if delivery.state is RECALL.state else RECALL(replace(given_up, ending=RECALLED.state), now)
 
 
@@ -156,7 +168,7 @@ def _restoring(delivery: Delivery, now: int) -> tuple[Command, ...]:
 
 def _restored(_event: CopyRestored, delivery: Delivery, now: int) -> Delivery:
     naming = Naming(delivery.naming.family, delivery.naming.parameter)
-    return PUBLISH(replace(delivery, recall=Recalled(), naming=naming), now)
+    return PUBLISH(replace(delivery, recall=Recalled(), naming=naming, last_look=LastLook()), now)
 
 
 def _not_done(delivery: Delivery) -> Fault:
@@ -184,15 +196,16 @@ PHASES = {
         outstanding=_recalling,
         deadline=_deadline,
         due=lambda delivery, last: (None if delivery.recall.done else last, delivery.next_try),
-        deadline_acts=lambda delivery: not delivery.recall.done,
+        deadline_acts=lambda delivery: not (delivery.recall.done or delivery.last_look.since),
     ),
     RESTORE.state: Phase(
         on={
             CopyRestored: leads(_restored, PUBLISH),
-            Refused: leads(_refused, RESTORE),
-            DeadlinePassed: leads(_too_long, RECALL),
+            Refused: leads(_refused, RESTORE, RECALL),
+            DeadlinePassed: leads(_too_long, RESTORE),
         },
         outstanding=_restoring,
         deadline=_deadline,
+        deadline_acts=lambda delivery: not delivery.last_look.since,
     ),
 }

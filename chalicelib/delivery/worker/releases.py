@@ -84,7 +84,8 @@ class ReleaseCommands:
         by, why = (recall.by, recall.why) if recall else ("", "")
         if shown is None:
             return recalling.CopySeen(there=False, by=by, why=why)
-        may_disable = DISABLE in (self._roles.allows(delivery) or ())
+        enabled = shown["State"] != "disabled"  # what its owner had disabled before stays so when this is lifted
+        may_disable = enabled and DISABLE in (self._roles.allows(delivery) or ())
         return recalling.CopySeen(
             there=True, deprecated_at=shown.get("DeprecationTime", ""), may_disable=may_disable, by=by, why=why
         )

@@ -13,8 +13,7 @@ from chalicelib.delivery import naming, preflight, proof
 from chalicelib.delivery.codecs import DELIVERIES
 from chalicelib.delivery.machine import started as delivery_started
 from chalicelib.delivery.machine import turned as delivery_turned
-from chalicelib.delivery.model import RECALLED as RECALLED_BY
-from chalicelib.delivery.model import Delivery, DeliveryState, HubCopy, Sharing, snapshots_of
+from chalicelib.delivery.model import BY_RECALL, Delivery, DeliveryState, HubCopy, Sharing, snapshots_of
 from chalicelib.delivery.ports import TrackedDeliveries
 from chalicelib.delivery.tracked import RUNNING, TrackedDelivery
 from chalicelib.delivery.worker.deliveries import notified_as
@@ -160,7 +159,7 @@ class DeliveryPass:
     ) -> None:
         """Ask it; what one that cannot act holds for its copies is released."""
         cause = f"cancel:{promotion.ami}:{promotion.inputs[:12]}:{promotion.tries}"  # asked again, it is news again
-        wish = {"cancel": f"{one.episode}:{RECALLED_BY if recalled else ''}{cause}"}
+        wish = {"cancel": f"{one.episode}:{BY_RECALL if recalled else ''}{cause}"}
         self._waker.wake(addresses.delivery(one.delivery), cause, wish)
         if record is None:
             ports = self._records, self._ledger, self._waker, self._clock
