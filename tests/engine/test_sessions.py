@@ -19,13 +19,8 @@ from chalicelib.engine.aws.sessions import Sessions
 from chalicelib.engine.calls import NO_ANSWER, MadeCall
 from chalicelib.engine.errors import Refusal, RefusalKind
 from chalicelib.targets.applied_file import Target
+from tests.engine.hub_worker import ANYTHING, DEV, HUB, REGION, TRUST, works
 
-HUB, DEV, REGION = "111111111111", "222222222222", "us-east-1"
-ANYTHING = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
-TRUST = {
-    "Version": "2012-10-17",
-    "Statement": [{"Effect": "Allow", "Principal": {"AWS": HUB}, "Action": "sts:AssumeRole"}],
-}
 KEYS = [f"arn:aws:kms:{REGION}:{HUB}:key/{n:036x}" for n in range(12)]
 
 
@@ -49,7 +44,6 @@ class SessionsSetup:
     def __init__(self, world: World) -> None:
         self.world, self.targets = world, FailingTargets()
         self.packed: list[int] = []
-        world.iam.put_role(DEV, "AmiCopyRole", TRUST, {"all": ANYTHING})
         self.sessions = Sessions(REGION, time.time, lambda _role, size: self.packed.append(size))
         targets: Any = self.targets
         self.target_sessions = TargetSessions(self.sessions, targets, "aws")
@@ -74,17 +68,8 @@ class SessionsSetup:
 @pytest.fixture
 def scene(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[SessionsSetup]:
     """The service works with the credentials of the worker's role."""
-    for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_REGION"):
-        monkeypatch.delenv(name, raising=False)
-    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
-        monkeypatch.setenv(name, str(tmp_path / "none"))
     with World() as world:
-        lambda_ = {"Version": "2012-10-17", "Statement": []}
-        role = world.iam.roles.put(HUB, "worker", lambda_, {"worker": ANYTHING})
-        _, key, secret, token = world.accounts.issue(role.arn, "worker")
-        monkeypatch.setenv("AWS_ACCESS_KEY_ID", key)
-        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", secret)
-        monkeypatch.setenv("AWS_SESSION_TOKEN", token)
+        works(world, monkeypatch, tmp_path)
         yield SessionsSetup(world)
 
 

@@ -1,0 +1,112 @@
+"""Parameter Store in a target, on the simulator: a call may be repeated, come late, or end between two others."""
+
+import time
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from awsim.world import World
+from chalicelib.engine.aws.sessions import Sessions
+from chalicelib.release.aws.parameters import AwsParameters
+from chalicelib.release.pointer import IMAGE_TYPE, Intent, Pointer, ShownParameter
+from chalicelib.targets.applied_file import Target
+from tests.engine.hub_worker import DEV, REGION, works
+
+NAME = "/golden/base/current"
+
+
+class ParameterSetup:
+    """A hub and a target with two AMIs; ``before`` is called once, right before the named operation is."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.parameters = AwsParameters(Sessions(REGION, time.time, lambda _role, _size: None), "aws")
+        self.target = Target(DEV, REGION)
+        self.ssm: Any = world.client("ssm", DEV, REGION)
+        self.old, self.new = (world.ec2.seed_image(DEV, REGION, name=name) for name in ("old", "new"))
+        self._waiting: list[tuple[str, Callable[[], None]]] = []
+        world.gateway.before.append(self._before)
+
+    def _before(self, call: Any) -> None:
+        if self._waiting and call.operation == self._waiting[0][0]:
+            self._waiting.pop(0)[1]()
+
+    def before(self, operation: str, what: Callable[[], None]) -> None:
+        """Do this right before the next call of an operation takes effect."""
+        self._waiting.append((operation, what))
+
+    def put(self, image: str) -> None:
+        """A person writes the parameter."""
+        self.ssm.put_parameter(Name=NAME, Value=image, Type="String", DataType=IMAGE_TYPE, Overwrite=True)
+        self.passes()
+
+    def passes(self) -> None:
+        """Ten minutes pass; AWS has checked what was written by then."""
+        self.world.kernel.run(limit=timedelta(minutes=10))
+
+    def pointer(self, image: str, over: str) -> Pointer:
+        """A pointer that means to write this AMI over that one."""
+        return Pointer(DEV, REGION, NAME, "base", "golden", intent=Intent(image, over, "ami-0123456789abcdef0", 0))
+
+    def shown(self) -> ShownParameter | None:
+        """What the adapter reads back."""
+        return self.parameters.look(self.target, self.pointer(self.new, ""), [self.new]).shown
+
+    def tags(self) -> set[str]:
+        """The keys of the parameter's tags."""
+        found = self.ssm.list_tags_for_resource(ResourceType="Parameter", ResourceId=NAME)["TagList"]
+        return {tag["Key"] for tag in found}
+
+
+@pytest.fixture
+def scene(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[ParameterSetup]:
+    """The service works with the credentials of the worker's role."""
+    with World() as world:
+        works(world, monkeypatch, tmp_path)
+        yield ParameterSetup(world)
+
+
+class KilledHere(BaseException):
+    """The process ends before the call takes effect."""
+
+
+def kill() -> None:
+    """End the process."""
+    raise KilledHere
+
+
+def test_a_parameter_that_was_made_since_the_read_is_kept_and_read_back(scene):
+    """Also one that showed late: asked again without that, the worker would ask without end."""
+    scene.before("PutParameter", lambda: scene.put(scene.old))
+
+    assert scene.parameters.change(scene.target, scene.pointer(scene.new, over=""))
+    assert scene.shown() == ShownParameter(scene.old, IMAGE_TYPE)
+    assert not scene.parameters.change(scene.target, scene.pointer(scene.new, over=""))
+    assert scene.shown() == ShownParameter(scene.old, IMAGE_TYPE)
+
+
+def test_tags_that_were_not_written_come_with_the_repetition(scene):
+    """A new value cannot have tags in the same call, so there is a moment between the two."""
+    scene.put(scene.old)
+    scene.before("AddTagsToResource", kill)
+    with pytest.raises(KilledHere):
+        scene.parameters.change(scene.target, scene.pointer(scene.new, over=scene.old))
+    scene.passes()
+    assert (scene.shown(), scene.tags()) == (ShownParameter(scene.new, IMAGE_TYPE), set())
+
+    assert scene.parameters.change(scene.target, scene.pointer(scene.new, over=scene.old))
+    assert scene.tags() == {"ami-promoter:hub", "ami-promoter:source-image"}
+    assert scene.ssm.get_parameter(Name=NAME)["Parameter"]["Version"] == 2
+
+
+def test_deleting_a_parameter_twice_is_deleting_it(scene):
+    """Its repetition finds what it wanted; somebody may delete it between the read and the call."""
+    scene.put(scene.old)
+    scene.before("DeleteParameter", lambda: scene.ssm.delete_parameter(Name=NAME))
+
+    assert scene.parameters.change(scene.target, scene.pointer("", over=scene.old))
+    assert scene.parameters.change(scene.target, scene.pointer("", over=scene.old))
+    assert scene.shown() is None
