@@ -180,3 +180,25 @@ def test_a_refused_value_that_the_file_explains_later_gives_the_ami_to_those_it_
     hub.cloud.directory = Directory({"first": (A,), refused or "default": (A, B)}, listed)
     pass_time(hub, 2 * HOUR)
     assert hub.outcomes() == {(AMI, A): "copying", (AMI, B): "copying"}
+
+
+def test_members_that_come_back_are_news():
+    """A promotion that is over has seen those between by itself, before discovery has."""
+    hub = Hub((A, B, C), watchful=False)
+    hub.gate.watch = lambda *_: None
+    fewer, more = an_ou(A, B), an_ou(A, B, C)
+    hub.cloud.directory = fewer
+    hub.cloud.make_image(AMI, {"snap-00": True})
+    hub.cloud.tag(AMI, "default")
+    hub.run(until=hub.cloud.now + HOUR)
+    for directory in (more, fewer):
+        hub.cloud.directory = directory
+        pass_time(hub, HOUR)
+    hub.cloud.directory = more
+    hub.stores.records.make_due(addresses.promotion(AMI), hub.cloud.now, {"withdraw": "1"})
+    hub.run(until=hub.cloud.now + 120)
+    assert record(hub).members == more.membership.digest
+
+    hub.cloud.directory = fewer
+    pass_time(hub, HOUR)
+    assert record(hub).members == fewer.membership.digest
