@@ -197,7 +197,7 @@ class DynamoLedger:
                 kept, moved = self._history(share)
                 writes += [*moved, {"Update": self._update(kept, unheld=unheld)}]
                 after.append(replace(kept, version=share.version + 1))
-            if not self._written(writes):
+            if not self._written(writes) and not self._are_there(after):
                 self._keep_calls([s for s in some if calls.get(s.share_name)])
                 raise LostRace(some[0].resource)
             saved += after
@@ -225,6 +225,18 @@ class DynamoLedger:
         for write in moved:
             self._table.do("put_item", write["Put"])
         return self._table.do("update_item", last["Update"])
+
+    def _are_there(self, shares: Sequence[Share]) -> bool:
+        """Whether a refused write is in the table: its answer was lost, and the SDK sent it again.
+
+        Of a transaction DynamoDB itself knows that, by its token; not of one share's update.
+        """
+        if len(shares) > 1:
+            return False
+        (share,) = shares
+        item = self._table.get(share.key) or {}
+        written = (item.get("version"), item.get("body"), item.get(RECENT))
+        return written == (share.version, _body(share), _text(share.recent))
 
     def _keep_calls(self, lost: Iterable[Share]) -> None:
         """Write the last step of shares that another run wrote first: this run has made calls for them."""
