@@ -1,5 +1,6 @@
 """Writes whose answer is lost: DynamoDB has taken them, and the SDK sends them again."""
 
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
@@ -9,6 +10,7 @@ from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.errors import LostRace
 from chalicelib.engine.ports import MadeDue, Write
 from chalicelib.sharing.share import Share, ShareState
+from chalicelib.sharing.store.ledger import steps_in
 from tests.fakes import copying, sharing
 from tests.stores import on_dynamodb
 
@@ -107,3 +109,16 @@ def test_a_result_of_the_share_worker_that_another_run_came_before_is_a_lost_rac
 
     with pytest.raises(LostRace):
         stores.ledger.save([replace(read, state=ShareState.REFUSED)], "refused", NOW)
+
+
+def test_the_steps_of_two_runs_in_one_second_are_kept(stores):
+    """Those of a standing share are put apart before the write that one of the two loses."""
+    stores.ledger.hold(SHARE.resource, SHARE, sharing("d1"))
+    opened = replace(the_share(stores), state=ShareState.OPEN, intended_at=NOW, opened_at=NOW)
+    for opened_at, call in ((NOW, "first"), (NOW - 1, "second")):
+        with suppress(LostRace):
+            late = replace(opened, opened_at=opened_at)
+            stores.ledger.save([late], "opening was tried", NOW, calls={SHARE.share_name: [call]})
+
+    kept = [step.what for item in stores.table.query(SHARE.resource, "history#") for step in steps_in(item)]
+    assert {what[-1] for what in kept} == {"first", "second"}

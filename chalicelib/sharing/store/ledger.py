@@ -5,8 +5,8 @@ closed share without holders becomes ``closed#NAME#TIME`` there, which expires. 
 an AMI, which can be judged and released without the share's item.
 
 The last steps of a share's history are on its item, and one write writes both. Steps move to
-``history#share#NAME#TIME#VERSION``, which expires, when they are many; of a standing share at once, so that they also
-say what was open if somebody deletes its item.
+``history#share#NAME#TIME#VERSION-DIGEST``, which expires, when they are many; of a standing share at once, so that they
+also say what was open if somebody deletes its item.
 """
 
 from __future__ import annotations
@@ -313,16 +313,17 @@ class DynamoLedger:
         return replace(share, recent=()), [self._moved(share)]
 
     def _moved(self, share: Share) -> Mapping[str, Any]:
-        last = share.recent[-1]
+        last, steps = share.recent[-1], _text(share.recent)
         entry = {
             "at": last.at,
             "state": last.state,
-            "entries": _text(share.recent),
+            "entries": steps,
             "account": share.account,
             "preexisting": share.preexisting,
             EXPIRES: last.at + self._keep,
         }
-        return {"Put": self._table.put_request(addresses.share_history(share.key, last.at, share.version + 1), entry)}
+        place = addresses.share_history(share.key, last.at, share.version + 1, steps)
+        return {"Put": self._table.put_request(place, entry)}
 
     def _share(self, item: Mapping[str, Any], holdings: frozenset[Holding]) -> Share:
         """Read a share. Damage must not keep this share or others of the same resource open."""
