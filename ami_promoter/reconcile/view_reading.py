@@ -24,7 +24,7 @@ from ami_promoter.terminal.progress import Progress
 from chalicelib.delivery.model import ENDED, Delivery
 from chalicelib.delivery.tracked import TrackedDelivery
 from chalicelib.engine import addresses
-from chalicelib.engine.addresses import HOLD, SHARE, SHARE_STEP, RecordKey
+from chalicelib.engine.addresses import ARCHIVED, HOLD, SHARE, SHARE_STEP, RecordKey
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.places import Place, Resource
 from chalicelib.engine.store.table import Table
@@ -227,6 +227,13 @@ class Looking:
         return replace(view, changes=changes, once_open=once_open, troubles=(*view.troubles, *faults))
 
     def _was_open(self, source: SourceFacts, receiver: str) -> bool:
-        """Whether the history of a share that has left the ledger says that it was open and not preexisting."""
-        found = list(self._table.query(source.resource, f"{SHARE_STEP}{receiver}#"))
-        return ledger_facts.had_open(found[-1] if found else {})
+        """Whether the last that is known of a share that has left the ledger is that it was open and not preexisting.
+
+        The end of a share that closed is in the archive alone.
+        """
+        found = {
+            item["sk"].removeprefix(f"{kind}{receiver}#"): item
+            for kind in (SHARE_STEP, ARCHIVED)
+            for item in self._table.query(source.resource, f"{kind}{receiver}#")
+        }
+        return ledger_facts.had_open(found[max(found)] if found else {})

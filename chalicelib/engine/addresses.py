@@ -273,9 +273,12 @@ def archived_share(resource: str, share_name: str, at: int) -> RecordKey:
     return RecordKey(resource, f"{ARCHIVED}{share_name}#{at:010d}")
 
 
-def share_history(share_key: RecordKey, at: int, version: int) -> RecordKey:
-    """One entry of a share's history; versions start again when a share leaves the archive, times do not."""
-    return RecordKey(share_key.pk, f"history#{share_key.sk}#{at:010d}#{version:08d}")
+def share_history(share_key: RecordKey, at: int, version: int, steps: str) -> RecordKey:
+    """One entry of a share's history; versions start again when a share leaves the archive, times do not.
+
+    ``steps``: what it holds, as two runs can write one version in one second.
+    """
+    return RecordKey(share_key.pk, f"history#{share_key.sk}#{at:010d}#{version:08d}-{digest(steps, length=8)}")
 
 
 def history(record: RecordKey, version: int) -> RecordKey:

@@ -1,10 +1,17 @@
 """Writes whose answer is lost: DynamoDB has taken them, and the SDK sends them again."""
 
+from contextlib import suppress
+from dataclasses import replace
+
 import pytest
 
 from chalicelib.engine import schedule
 from chalicelib.engine.addresses import RecordKey
+from chalicelib.engine.errors import LostRace
 from chalicelib.engine.ports import MadeDue, Write
+from chalicelib.sharing.share import Share, ShareState
+from chalicelib.sharing.store.ledger import steps_in
+from tests.fakes import copying, sharing
 from tests.stores import on_dynamodb
 
 NOW = 1_800_000_000
@@ -71,3 +78,47 @@ def test_a_record_is_due_soon_although_the_write_that_woke_it_was_sent_again(sto
 
     assert stores.records.make_due(KEY, NOW + 50, {"cancel": "1:x"}) is MadeDue.SEND
     assert stores.records.read(KEY).scheduled <= NOW + 50 + schedule.WAKE_LOST
+
+
+SHARE = Share("resource#snapshot#snap-0a", "222222222222", "222222222222", last_closing_at=FAR)
+
+
+def the_share(stores) -> Share:
+    (share,) = stores.ledger.shares(SHARE.resource)
+    return share
+
+
+@pytest.mark.parametrize("of", [copying, sharing])
+def test_a_result_of_the_share_worker_that_was_ours_is_no_lost_race(stores, of):
+    """Its holders would not be woken, and its calls would be kept twice."""
+    stores.ledger.hold(SHARE.resource, SHARE, of("d1"))
+    repeat_the_next(stores)
+    opened = replace(the_share(stores), state=ShareState.OPEN, intended_at=NOW, opened_at=NOW)
+
+    (saved,) = stores.ledger.save([opened], "opening was tried", NOW, calls={SHARE.share_name: ["a call"]})
+
+    assert saved == the_share(stores)
+    assert len(list(stores.table.query(SHARE.resource, "history#"))) == int(of is sharing)
+
+
+def test_a_result_of_the_share_worker_that_another_run_came_before_is_a_lost_race(stores):
+    """Both began with the same version, and in the same second."""
+    stores.ledger.hold(SHARE.resource, SHARE, copying("d1"))
+    read = the_share(stores)
+    stores.ledger.save([replace(read, state=ShareState.OPENING)], "opening is intended", NOW)
+
+    with pytest.raises(LostRace):
+        stores.ledger.save([replace(read, state=ShareState.REFUSED)], "refused", NOW)
+
+
+def test_the_steps_of_two_runs_in_one_second_are_kept(stores):
+    """Those of a standing share are put apart before the write that one of the two loses."""
+    stores.ledger.hold(SHARE.resource, SHARE, sharing("d1"))
+    opened = replace(the_share(stores), state=ShareState.OPEN, intended_at=NOW, opened_at=NOW)
+    for opened_at, call in ((NOW, "first"), (NOW - 1, "second")):
+        with suppress(LostRace):
+            late = replace(opened, opened_at=opened_at)
+            stores.ledger.save([late], "opening was tried", NOW, calls={SHARE.share_name: [call]})
+
+    kept = [step.what for item in stores.table.query(SHARE.resource, "history#") for step in steps_in(item)]
+    assert {what[-1] for what in kept} == {"first", "second"}

@@ -60,7 +60,7 @@ def test_the_share_in_a_sort_key():
     """A live share, an archived one, and an entry of its history have one name."""
     resource = addresses.key_resource(KEY, "222222222222")
     share = addresses.share(resource, "d1-Role#x")
-    keys = (share, addresses.archived_share(resource.pk, "d1-Role#x", 7), addresses.share_history(share, 7, 1))
+    keys = (share, addresses.archived_share(resource.pk, "d1-Role#x", 7), addresses.share_history(share, 7, 1, "[]"))
 
     assert {key.share_name for key in keys} == {"d1-Role#x"}
 

@@ -150,3 +150,21 @@ def test_who_is_in_the_file_no_longer_has_shares_that_are_notified_and_withdrawn
     assert scene.after(6 * MINUTE).launchable_by() == {TEST}
     assert scene.delivery_state(TEST) == "shared"
     assert reconcile(scene, "--hub-only")[0] == 0
+
+
+def test_what_others_share_after_a_standing_share_has_closed_stays(scene):
+    """Its opening is in the history for good, and its end is in the archive."""
+    scene.apply(SHARING)
+    scene.promote("")
+    scene.untag()
+    scene.run_until_state("withdrawn", DEV)
+    scene.wait(6 * MINUTE)
+    assert scene.launchable_by() == set()
+    by_hand = {"Add": [{"UserId": DEV}]}
+    scene.client("ec2").modify_image_attribute(ImageId=scene.image, LaunchPermission=by_hand)
+    scene.wait(HISTORY)
+
+    status, report = reconcile(scene, "--apply", "--hub-only")
+
+    assert (status, [one["code"] for one in report["found"]]) == (0, ["open-not-own"])
+    assert scene.after(6 * MINUTE).launchable_by() == {DEV}

@@ -5,8 +5,8 @@ closed share without holders becomes ``closed#NAME#TIME`` there, which expires. 
 an AMI, which can be judged and released without the share's item.
 
 The last steps of a share's history are on its item, and one write writes both. Steps move to
-``history#share#NAME#TIME#VERSION``, which expires, when they are many; of a standing share at once, so that they also
-say what was open if somebody deletes its item.
+``history#share#NAME#TIME#VERSION-DIGEST``, which expires, when they are many; of a standing share at once, so that they
+also say what was open if somebody deletes its item.
 """
 
 from __future__ import annotations
@@ -197,7 +197,7 @@ class DynamoLedger:
                 kept, moved = self._history(share)
                 writes += [*moved, {"Update": self._update(kept, unheld=unheld)}]
                 after.append(replace(kept, version=share.version + 1))
-            if not self._written(writes):
+            if not self._written(writes) and not self._are_there(after):
                 self._keep_calls([s for s in some if calls.get(s.share_name)])
                 raise LostRace(some[0].resource)
             saved += after
@@ -225,6 +225,18 @@ class DynamoLedger:
         for write in moved:
             self._table.do("put_item", write["Put"])
         return self._table.do("update_item", last["Update"])
+
+    def _are_there(self, shares: Sequence[Share]) -> bool:
+        """Whether a refused write is in the table: its answer was lost, and the SDK sent it again.
+
+        Of a transaction DynamoDB itself knows that, by its token; not of one share's update.
+        """
+        if len(shares) > 1:
+            return False
+        (share,) = shares
+        item = self._table.get(share.key) or {}
+        written = (item.get("version"), item.get("body"), item.get(RECENT))
+        return written == (share.version, _body(share), _text(share.recent))
 
     def _keep_calls(self, lost: Iterable[Share]) -> None:
         """Write the last step of shares that another run wrote first: this run has made calls for them."""
@@ -301,16 +313,17 @@ class DynamoLedger:
         return replace(share, recent=()), [self._moved(share)]
 
     def _moved(self, share: Share) -> Mapping[str, Any]:
-        last = share.recent[-1]
+        last, steps = share.recent[-1], _text(share.recent)
         entry = {
             "at": last.at,
             "state": last.state,
-            "entries": _text(share.recent),
+            "entries": steps,
             "account": share.account,
             "preexisting": share.preexisting,
             EXPIRES: last.at + self._keep,
         }
-        return {"Put": self._table.put_request(addresses.share_history(share.key, last.at, share.version + 1), entry)}
+        place = addresses.share_history(share.key, last.at, share.version + 1, steps)
+        return {"Put": self._table.put_request(place, entry)}
 
     def _share(self, item: Mapping[str, Any], holdings: frozenset[Holding]) -> Share:
         """Read a share. Damage must not keep this share or others of the same resource open."""
