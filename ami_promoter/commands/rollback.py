@@ -119,10 +119,10 @@ def _pointers(
     wanted = list(places)
     if groups_named:
         resolved = applied_file(connection).resolve(" ".join(groups_named))
-        if resolved.faults:
-            return resolved.faults[0]
-        wanted += [target.place for target in resolved.targets]
-    there = [one for one in every if not wanted or is_named(str(Place(one.account, one.region)), wanted)]
+        if fault := next(iter(resolved.faults), resolved.waits):
+            return fault
+        wanted += [*resolved.places, *resolved.blocked]
+    there = [one for one in every if is_named(str(Place(one.account, one.region)), wanted)]
     if not there:
         what = "no target there has a parameter of this family."
         return Fault("no-pointer", family, what, f"`ami-promoter where --family {family}` lists those that there are.")
