@@ -124,6 +124,26 @@ def test_a_recall_is_shown_asked_for_and_written(tables, capsys):
     assert run(capsys, "recall", AMI, "--lift")[1] == f"Nothing to do: {AMI} is not recalled."
 
 
+@pytest.mark.parametrize("width", [80, 120])
+def test_before_a_lift_each_target_is_shown(tables, capsys, monkeypatch, width):
+    """What was recalled comes back, what is being recalled first ends, and what failed or was stopped begins again."""
+    monkeypatch.setenv("COLUMNS", str(width))
+    stands(tables)
+    states = ("recalled", "recalling", "failed", "cancelled", "withdrawn")
+    promoted(tables, *(a_delivery(str(number) * 12, state) for number, state in enumerate(states, 1)))
+
+    assert main(["recall", AMI, "--lift"]) == 1
+    seen = capsys.readouterr().out
+    said = " ".join(seen.split())
+
+    assert all(len(line.rstrip()) <= width for line in seen.splitlines())
+    assert f"{DEV} us-east-1: recalled; its AMI is as before" in said
+    assert f"{PROD} us-east-1: running; what the recall began ends first" in said
+    for number, state in ((3, "failed"), (4, "cancelled"), (5, "withdrawn")):
+        assert f"{str(number) * 12} us-east-1: {state}; it begins again if the tag names its target" in said
+    assert "stays so" not in said
+
+
 def test_what_is_recalled_beside_it_is_no_ami_to_move_to(tables, capsys):
     """The preview computes what the pointer's worker computes."""
     promoted(tables, a_delivery(DEV))
