@@ -776,7 +776,7 @@ class FakeTargetImages(OfCloud):
         raw = self.shown(delivery)
         if raw is None:
             return
-        raw["State"] = "available"
+        raw["State"] = "available" if delivery.recall.disabled else raw["State"]
         raw.pop("DeprecationTime", None)
         if delivery.recall.deprecated_before:
             raw["DeprecationTime"] = delivery.recall.deprecated_before
