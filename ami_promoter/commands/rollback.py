@@ -94,6 +94,7 @@ def rollback(
         if faults:
             return Report(faults=tuple(faults))
     if not moves:
+        record_requests.look_at(connection, [one.key for one in found])  # a request that was lost is made again
         held = "no parameter" if lift else "each parameter"
         return Report((f"Nothing to do: {held} of `{family}` is held there.",), _data(family, (), lift=lift))
     lines = tuple(_lines(moves, wide=caller.wide))
@@ -105,7 +106,7 @@ def rollback(
             decisions.unpin(move.pointer)
         else:
             decisions.pin(move.pointer, move.to, why or "")
-    record_requests.look_at(connection, [move.pointer.key for move in moves])
+    record_requests.look_at(connection, [one.key for one in found])
     done = f"`ami-promoter where --family {family}` shows what they name."
     return Report((*(lines if yes else ()), done), _data(family, moves, lift=lift))
 

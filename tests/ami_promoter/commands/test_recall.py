@@ -293,6 +293,21 @@ def test_a_pin_can_be_lifted_before_its_worker_has_looked_and_if_it_is_damaged(t
     assert "no parameter of `base` is held there" in run(capsys, "rollback", "base", *both, "--lift")[1]
 
 
+@pytest.mark.parametrize("words", [(), ("--lift",)])
+def test_one_that_was_killed_before_it_asked_the_service_asks_when_it_is_repeated(tables, capsys, words):
+    """Also where nothing is left to write: else the parameter would move with its daily look."""
+    pointers = DynamoRecords(tables[0])
+    write(tables[0], a_pointer())
+    if not words:
+        held = recalls.written(Pin(OLD, "2026-01-02T00:00:00.000Z", NINE, BY))
+        tables[1].update(addresses.pin(DEV, REGION, NAME), "SET body = :value", {":value": held})
+
+    said = run(capsys, "rollback", "base", "--account", DEV, *words, "--yes")[1]
+
+    assert "Nothing to do" in said
+    assert pointers.read(a_pointer().key).scheduled == NINE + 600
+
+
 @pytest.mark.parametrize(
     ("groups", "moved", "code"),
     [
