@@ -35,7 +35,12 @@ DOES: Mapping[str, str] = {
     "recalled": "it is recalled already",
 }
 """What a recall does to a delivery, by its state; nothing to the others."""
-RESTORES = "its AMI is as before, but for launch permissions that disabling it has removed"
+AGAIN = "it begins again if the tag names its target, and no operator has withdrawn that"
+LIFTS: Mapping[str, str] = {
+    RUNNING: f"what the recall began ends first; then its AMI is as before, or {AGAIN}",
+    "recalled": "its AMI is as before, but for launch permissions that disabling it has removed",
+} | dict.fromkeys(("failed", "cancelled", "withdrawn"), AGAIN)
+"""What the lift of a recall does to a delivery."""
 PRINTS = js.thing(
     ami=js.text("id of the source AMI"),
     changed=js.flag("whether this command changed the recall"),
@@ -141,7 +146,7 @@ def _pointer_of(delivery: RecordSeen[Delivery] | None) -> RecordKey | None:
 def _one(
     entry: TrackedDelivery, recalled: Collection[str], pointer: RecordSeen[Pointer] | None, ami: str, *, lift: bool
 ) -> dict[str, Any]:
-    does = (RESTORES if entry.state == "recalled" else "") if lift else DOES.get(entry.state, "")
+    does = (LIFTS if lift else DOES).get(entry.state, "")
     names = pointer is not None and pointer.it.source == ami
     after = None
     if pointer is not None and names and not lift:

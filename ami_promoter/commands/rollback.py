@@ -94,6 +94,7 @@ def rollback(
         if faults:
             return Report(faults=tuple(faults))
     if not moves:
+        record_requests.look_at(connection, [one.key for one in found])  # a request that was lost is made again
         held = "no parameter" if lift else "each parameter"
         return Report((f"Nothing to do: {held} of `{family}` is held there.",), _data(family, (), lift=lift))
     lines = tuple(_lines(moves, wide=caller.wide))
@@ -105,7 +106,7 @@ def rollback(
             decisions.unpin(move.pointer)
         else:
             decisions.pin(move.pointer, move.to, why or "")
-    record_requests.look_at(connection, [move.pointer.key for move in moves])
+    record_requests.look_at(connection, [one.key for one in found])
     done = f"`ami-promoter where --family {family}` shows what they name."
     return Report((*(lines if yes else ()), done), _data(family, moves, lift=lift))
 
@@ -119,10 +120,10 @@ def _pointers(
     wanted = list(places)
     if groups_named:
         resolved = applied_file(connection).resolve(" ".join(groups_named))
-        if resolved.faults:
-            return resolved.faults[0]
-        wanted += [target.place for target in resolved.targets]
-    there = [one for one in every if not wanted or is_named(str(Place(one.account, one.region)), wanted)]
+        if fault := next(iter(resolved.faults), resolved.waits):
+            return fault
+        wanted += [*resolved.places, *resolved.blocked]
+    there = [one for one in every if is_named(str(Place(one.account, one.region)), wanted)]
     if not there:
         what = "no target there has a parameter of this family."
         return Fault("no-pointer", family, what, f"`ami-promoter where --family {family}` lists those that there are.")

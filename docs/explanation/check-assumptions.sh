@@ -522,11 +522,13 @@ else
     enter_twin
 fi
 
-title "16. A recall and its lift can be repeated: EC2 deprecates a disabled AMI, and enables one that is enabled"
+title "16. A recall and its lift work on a protected AMI, and can be repeated: a disabled one is deprecated, an enabled one enabled"
 soon() { date -u -d "@$(($(date +%s) + 60))" +%Y-%m-%dT%H:%M:%SZ 2>/dev/null || date -u -v+1M +%Y-%m-%dT%H:%M:%SZ; }
 again() { # again WORDS...: an EC2 call about the hub's AMI
     if said=$(hub ec2 "$@" --image-id "$image" 2>&1); then holds "$1"; else fails "$1: $said"; fi
 }
+later hub ec2 disable-image-deregistration-protection --image-id "$image"
+again enable-image-deregistration-protection
 again enable-image-deprecation --deprecate-at "$(soon)"
 again disable-image
 again enable-image-deprecation --deprecate-at "$(soon)"

@@ -3,6 +3,8 @@
 import pytest
 
 from chalicelib.engine.errors import RefusalKind
+from chalicelib.engine.stored import peek
+from chalicelib.release.codec import POINTERS
 from chalicelib.targets.recalls import Pin
 from tests.service.cloud import CloudBehavior, refusal
 from tests.service.gate import PortCrash, PortTrouble
@@ -200,7 +202,12 @@ def test_a_recall_of_the_only_ami_leaves_the_parameter_and_says_so():
     hub.recall(OLD)
     after(hub, 25 * HOUR)
 
+    assert hub.outcomes()[OLD, DEV] == "recalled"
     assert shown(hub) == OLD
+    pointer = peek(hub.stores.records, hub.pointer_key(DEV, NAME), POINTERS)
+    assert pointer is not None
+    assert pointer.fault is not None
+    assert pointer.fault.code == "pointer-nothing-current"
 
 
 def test_a_recall_that_is_lifted_at_once_or_repeated_ends_as_the_last_one_said():

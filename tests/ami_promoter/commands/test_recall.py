@@ -8,6 +8,8 @@ import time_machine
 
 from ami_promoter.cli import main
 from ami_promoter.commands.rollback import chosen
+from ami_promoter.hub.aws import Connection
+from ami_promoter.targets_file.publishing import Publisher
 from chalicelib.delivery import model as delivery
 from chalicelib.delivery.store.tracked_deliveries import DynamoTrackedDeliveries
 from chalicelib.delivery.tracked import TrackedDelivery
@@ -21,13 +23,13 @@ from chalicelib.promotion import model as promotion
 from chalicelib.release.current import Release
 from chalicelib.release.pointer import Pointer
 from chalicelib.targets import recalls
-from chalicelib.targets.applied_file import Target
+from chalicelib.targets.applied_file import Directory, Target
 from chalicelib.targets.recalls import Pin, Recall
 
 HUB, TABLE, REGION = "123456789012", "ami-promoter-us-east-1", "us-east-1"
 AMI, OLD, OLDER = "ami-0123456789abcdef0", "ami-0fedcba9876543210", "ami-00000000000000001"
 COPY, OLD_COPY, OLDER_COPY = "ami-0aaaaaaaaaaaaaaaa", "ami-0bbbbbbbbbbbbbbbb", "ami-0cccccccccccccccc"
-DEV, PROD = "111111111111", "222222222222"
+DEV, PROD, BLOCKED = "111111111111", "222222222222", "333333333333"
 NAME = "/golden/base/current"
 NINE = 1767603600
 """2026-01-05T09:00:00Z"""
@@ -120,6 +122,26 @@ def test_a_recall_is_shown_asked_for_and_written(tables, capsys):
     assert run(capsys, "recall", AMI, "--lift", "--yes", "--json")[1]["changed"]
     assert "recall" not in tables[1].get(addresses.withdrawals(AMI))
     assert run(capsys, "recall", AMI, "--lift")[1] == f"Nothing to do: {AMI} is not recalled."
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_before_a_lift_each_target_is_shown(tables, capsys, monkeypatch, width):
+    """What was recalled comes back, what is being recalled first ends, and what failed or was stopped begins again."""
+    monkeypatch.setenv("COLUMNS", str(width))
+    stands(tables)
+    states = ("recalled", "recalling", "failed", "cancelled", "withdrawn")
+    promoted(tables, *(a_delivery(str(number) * 12, state) for number, state in enumerate(states, 1)))
+
+    assert main(["recall", AMI, "--lift"]) == 1
+    seen = capsys.readouterr().out
+    said = " ".join(seen.split())
+
+    assert all(len(line.rstrip()) <= width for line in seen.splitlines())
+    assert f"{DEV} us-east-1: recalled; its AMI is as before" in said
+    assert f"{PROD} us-east-1: running; what the recall began ends first" in said
+    for number, state in ((3, "failed"), (4, "cancelled"), (5, "withdrawn")):
+        assert f"{str(number) * 12} us-east-1: {state}; it begins again if the tag names its target" in said
+    assert "stays so" not in said
 
 
 def test_what_is_recalled_beside_it_is_no_ami_to_move_to(tables, capsys):
@@ -269,6 +291,47 @@ def test_a_pin_can_be_lifted_before_its_worker_has_looked_and_if_it_is_damaged(t
     assert [one["account"] for one in shown["pointers"]] == [DEV, PROD]
     assert "body" not in tables[1].get(addresses.pin(PROD, REGION, NAME))
     assert "no parameter of `base` is held there" in run(capsys, "rollback", "base", *both, "--lift")[1]
+
+
+@pytest.mark.parametrize("words", [(), ("--lift",)])
+def test_one_that_was_killed_before_it_asked_the_service_asks_when_it_is_repeated(tables, capsys, words):
+    """Also where nothing is left to write: else the parameter would move with its daily look."""
+    pointers = DynamoRecords(tables[0])
+    write(tables[0], a_pointer())
+    if not words:
+        held = recalls.written(Pin(OLD, "2026-01-02T00:00:00.000Z", NINE, BY))
+        tables[1].update(addresses.pin(DEV, REGION, NAME), "SET body = :value", {":value": held})
+
+    said = run(capsys, "rollback", "base", "--account", DEV, *words, "--yes")[1]
+
+    assert "Nothing to do" in said
+    assert pointers.read(a_pointer().key).scheduled == NINE + 600
+
+
+@pytest.mark.parametrize(
+    ("groups", "moved", "code"),
+    [
+        (("web",), [DEV], ""),
+        (("web", "nobody"), [], "unknown-group"),
+        (("blocked",), [BLOCKED], ""),
+        (("unit",), [], "organization-not-read-yet"),
+    ],
+)
+def test_only_the_parameters_of_a_groups_accounts_move(tables, capsys, groups, moved, code):
+    """Also that of an account whose settings conflict; a group whose accounts are not known does not mean everybody."""
+    publisher = Publisher(Connection(REGION))
+    targets = {one: (Target(one, REGION),) for one in (DEV, PROD)}
+    targets[BLOCKED] = (Target(BLOCKED, REGION, by_way_of=HUB),)
+    named = {"web": (DEV,), "blocked": (BLOCKED,), "unit": ("ou-0001-aaaaaaaa",)}
+    publisher.publish(publisher.applied(), Directory(named, targets), "", "2026-01-05T09:00:00Z")
+    for account in targets:
+        write(tables[0], a_pointer(account))
+
+    words = [word for group in groups for word in ("--group", group)]
+    status, shown, _ = run(capsys, "rollback", "base", *words, "--yes", "--json")
+
+    assert (status, [fault["code"] for fault in shown.get("faults", ())]) == ((1, [code]) if code else (0, []))
+    assert [one["account"] for one in shown.get("pointers", ())] == moved
 
 
 @pytest.mark.parametrize("width", [80, 120])
