@@ -34,6 +34,7 @@ from chalicelib.delivery.phases.checking import CheckTarget, NotifyWaiting, Targ
 from chalicelib.delivery.phases.copying import AskWhoWaits, CopiesSeen, LookAtCopies, OthersWait, StartCopy
 from chalicelib.delivery.phases.ending import ClosingSeen, FindLeftovers, LeftoversSeen, NotifyOutcome, OutcomeNotified
 from chalicelib.delivery.phases.imaging import FindImage, FinishImage, ImageNotFound, ImageSeen
+from chalicelib.delivery.phases.recalling import CopySeen
 from chalicelib.delivery.shares import HoldShares, LookAtShares, ReleaseShares, SharesHeld, SharesSeen
 from chalicelib.delivery.slots import AskSlots, SlotsAsked, free
 from chalicelib.delivery.worker import deliveries, releases
@@ -746,6 +747,15 @@ def test_a_delivery_that_intended_register_image_is_not_cancelled():
 
     assert machine.due_events(intended, NOW) == ()
     assert machine.due_events(not_yet, NOW) == (CancelAsked(),)
+
+
+def test_what_a_recall_found_is_what_the_first_look_showed():
+    """A second invocation may look when the AMI is deprecated by the recall itself; a lift would restore that date."""
+    delivery = a_delivery(DeliveryState.RECALLING)
+    for date in ("2027-06-01T00:00:00.000Z", "2026-01-05T09:01:00.000Z"):
+        delivery = machine.evolve(delivery, CopySeen(there=True, deprecated_at=date), NOW)
+
+    assert delivery.recall.deprecated_before == "2027-06-01T00:00:00.000Z"
 
 
 def test_a_cancel_of_an_earlier_episode_is_not_received():
