@@ -17,7 +17,7 @@ from ami_promoter.promotions.outcome import GOOD
 from ami_promoter.promotions.reading import unknown
 from ami_promoter.rights import FIND_DELIVERIES, READ, READ_ALL
 from ami_promoter.terminal import schema as js
-from ami_promoter.terminal.alike import groups
+from ami_promoter.terminal.alike import groups, named
 from ami_promoter.terminal.output import Folded, Whole, cell, state, table
 from ami_promoter.terminal.report import Report
 from ami_promoter.verbs import AMI, FAMILY, Matching, VerbCaller, ami_argument, verb
@@ -145,22 +145,19 @@ def _pointers(family: str, found: Sequence[Mapping[str, Any]]) -> Iterator[Rende
     """Write a table for each parameter; several stand there if the targets file has named another."""
     for same in groups(found, lambda one: one["parameter"]):
         rows = [
-            (
-                cell(f"{one['account']} {one['region']}"),
-                cell(one["image"] or "-"),
-                cell(one["source"] or "-"),
-                cell(_remark(one)),
-            )
+            (cell(f"{one['account']} {one['region']}"), cell(one["image"] or "-"), cell(one["source"] or "-"))
             for one in same
         ]
         yield Folded(f"Family {family}, parameter {same[0]['parameter']}:")
-        yield table(("TARGET", "AMI", "SOURCE", ""), rows, folds=("",))
+        yield table(("TARGET", "AMI", "SOURCE"), rows)
+        for alike in groups(filter(_remark, same), _remark):
+            yield Folded(f"{named([place_of(one) for one in alike])}: {_remark(alike[0])}", 2)
 
 
 def _remark(pointer: Mapping[str, Any]) -> str:
     if not pointer["kept"]:
-        return "not kept: no longer in the targets file"
-    return "a rollback holds it" if pointer["pinned"] else ""
+        return "The targets file no longer sets it, so nobody keeps it up to date."
+    return f"A rollback holds it at {pointer['pinned']}." if pointer["pinned"] else ""
 
 
 def _find(connection: Connection, ami: str) -> dict[str, Any] | Fault:

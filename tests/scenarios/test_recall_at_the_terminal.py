@@ -78,7 +78,7 @@ def test_a_rollback_moves_the_parameter_and_its_lift_moves_it_back(scene):
     assert said(scene, "rollback", FAMILY, "--account", f"{DEV}/{REGION}", "--yes")[0] == 0
     scene.wait(600)
     assert shows(scene) == copy_of(scene, scene.image)
-    assert "a rollback holds it" in said(scene, "where", "--family", FAMILY)[1]
+    assert f"A rollback holds it at {scene.image}." in said(scene, "where", "--family", FAMILY)[1]
 
     assert said(scene, "rollback", FAMILY, "--account", DEV, "--lift", "--yes")[0] == 0
     scene.wait(600)

@@ -218,7 +218,7 @@ def test_retry_lets_a_parked_pointer_continue(table, capsys):
 def test_where_a_familys_current_amis_are(table, capsys, monkeypatch):
     """A line for each target: for a person with source and parameter, for a script with the AMI alone, and as data."""
     monkeypatch.setenv("COLUMNS", "80")
-    write(table, a_pointer())
+    write(table, a_pointer(pin=Pin(AMI, "2026-01-01T00:00:00.000Z", NINE, "jane")))
     write(table, a_pointer(PROD, image="ami-0bbbbbbbbbbbbbbbb"))
     write(table, a_pointer("3" * 12, image="", fault=NOT_OURS))
     write(table, a_pointer("4" * 12, next_try=None))
@@ -237,6 +237,10 @@ def test_where_a_familys_current_amis_are(table, capsys, monkeypatch):
         "111111111111 us-east-1  ami-0aaaaaaaaaaaaaaaa  ami-0123456789abcdef0",
         "222222222222 us-east-1  ami-0bbbbbbbbbbbbbbbb  ami-0fedcba9876543210",
         "333333333333 us-east-1  -                      -",
+    ]
+    assert said[6:8] == [
+        f"  111111111111 us-east-1: A rollback holds it at {AMI}.",
+        "  444444444444 us-east-1: The targets file no longer sets it, so nobody keeps it",
     ]
     assert ids.out.splitlines() == [
         "111111111111 us-east-1 ami-0aaaaaaaaaaaaaaaa",
