@@ -4,6 +4,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 import pytest
+from botocore.exceptions import ClientError
 
 from chalicelib.engine import schedule
 from chalicelib.engine.addresses import RecordKey
@@ -122,3 +123,17 @@ def test_the_steps_of_two_runs_in_one_second_are_kept(stores):
 
     kept = [step.what for item in stores.table.query(SHARE.resource, "history#") for step in steps_in(item)]
     assert {what[-1] for what in kept} == {"first", "second"}
+
+
+def test_a_share_that_others_write_all_the_time_is_a_lost_race(stores):
+    """The share worker begins again, as after a transaction that others came before; it does not fail."""
+    stores.ledger.hold(SHARE.resource, SHARE, copying("d1"))
+    read = the_share(stores)
+
+    def busy(**_request):
+        raise ClientError({"Error": {"Code": "TransactionConflictException", "Message": ""}}, "UpdateItem")
+
+    stores.table._client.update_item = busy
+
+    with pytest.raises(LostRace):
+        stores.ledger.save([replace(read, state=ShareState.OPENING)], "opening is intended", NOW)

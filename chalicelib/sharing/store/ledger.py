@@ -214,17 +214,16 @@ class DynamoLedger:
         )
 
     def _written(self, writes: Sequence[Mapping[str, Any]]) -> bool:
-        """Write shares, each after the steps that are moved; False: a condition did not hold.
+        """Write shares, each after the steps that are moved; False: a condition did not hold, or others write them.
 
-        One share is written without a transaction, which would cost twice. If the process is killed before that, its
-        steps are in both places.
+        One share is written without a transaction. If the process is killed before that, its steps are in both places.
         """
         *moved, last = writes
         if any("Put" not in write for write in moved):
             return self._table.transact(writes)
         for write in moved:
             self._table.do("put_item", write["Put"])
-        return self._table.do("update_item", last["Update"])
+        return self._table.do_alone("update_item", last["Update"])
 
     def _are_there(self, shares: Sequence[Share]) -> bool:
         """Whether a refused write is in the table: its answer was lost, and the SDK sent it again.
