@@ -19,7 +19,7 @@ from itertools import starmap
 from typing import Any
 
 from chalicelib.engine import addresses, codec
-from chalicelib.engine.addresses import HOLD, SHARE, RecordKey
+from chalicelib.engine.addresses import ARCHIVED, HOLD, SHARE, RecordKey
 from chalicelib.engine.errors import LostRace, NewerSchema, Refusal, RefusalKind, Unreadable
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.places import Resource
@@ -290,7 +290,7 @@ class DynamoLedger:
                 raise LostRace(shares[start].resource)
 
     def was_open(self, resource: str, names: str = "") -> bool:
-        return self._table.any(resource, f"closed#{names}")
+        return self._table.any(resource, f"{ARCHIVED}{names}")
 
     def _given(self, share: Share) -> dict[str, Any]:
         return {
@@ -370,7 +370,7 @@ def _text(steps: Sequence[ShareStep]) -> str:
 
 
 def _share_name(item: Mapping[str, Any]) -> str:
-    return str(item["sk"]).removeprefix("share#")
+    return str(item["sk"]).removeprefix(SHARE)
 
 
 def _asked(share: Share) -> dict[str, Any]:
