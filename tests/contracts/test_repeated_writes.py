@@ -81,6 +81,24 @@ def test_a_record_is_due_soon_although_the_write_that_woke_it_was_sent_again(sto
     assert stores.records.read(KEY).scheduled <= NOW + 50 + schedule.WAKE_LOST
 
 
+def test_a_record_is_due_soon_although_who_woke_it_first_was_killed(stores):
+    """Its mark must not pass for a wake on its way, while the record is due tomorrow."""
+    write, sent = stores.table._client.update_item, []
+
+    def killed_before_the_second(**request):
+        sent.append(request)
+        if len(sent) == 2:
+            raise KeyboardInterrupt
+        return write(**request)
+
+    stores.table._client.update_item = killed_before_the_second
+    with pytest.raises(KeyboardInterrupt):
+        stores.records.make_due(KEY, NOW + 50, {"cancel": "1:x"})
+
+    assert stores.records.make_due(KEY, NOW + 80, {"cancel": "1:x"}) is MadeDue.SEND
+    assert stores.records.read(KEY).scheduled <= NOW + 80 + schedule.WAKE_LOST
+
+
 SHARE = Share("resource#snapshot#snap-0a", "222222222222", "222222222222", last_closing_at=FAR)
 
 
