@@ -4,6 +4,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 import pytest
+from botocore.exceptions import ClientError
 
 from chalicelib.engine import schedule
 from chalicelib.engine.addresses import RecordKey
@@ -80,6 +81,24 @@ def test_a_record_is_due_soon_although_the_write_that_woke_it_was_sent_again(sto
     assert stores.records.read(KEY).scheduled <= NOW + 50 + schedule.WAKE_LOST
 
 
+def test_a_record_is_due_soon_although_who_woke_it_first_was_killed(stores):
+    """Its mark must not pass for a wake on its way, while the record is due tomorrow."""
+    write, sent = stores.table._client.update_item, []
+
+    def killed_before_the_second(**request):
+        sent.append(request)
+        if len(sent) == 2:
+            raise KeyboardInterrupt
+        return write(**request)
+
+    stores.table._client.update_item = killed_before_the_second
+    with pytest.raises(KeyboardInterrupt):
+        stores.records.make_due(KEY, NOW + 50, {"cancel": "1:x"})
+
+    assert stores.records.make_due(KEY, NOW + 80, {"cancel": "1:x"}) is MadeDue.SEND
+    assert stores.records.read(KEY).scheduled <= NOW + 80 + schedule.WAKE_LOST
+
+
 SHARE = Share("resource#snapshot#snap-0a", "222222222222", "222222222222", last_closing_at=FAR)
 
 
@@ -122,3 +141,17 @@ def test_the_steps_of_two_runs_in_one_second_are_kept(stores):
 
     kept = [step.what for item in stores.table.query(SHARE.resource, "history#") for step in steps_in(item)]
     assert {what[-1] for what in kept} == {"first", "second"}
+
+
+def test_a_share_that_others_write_all_the_time_is_a_lost_race(stores):
+    """The share worker begins again, as after a transaction that others came before; it does not fail."""
+    stores.ledger.hold(SHARE.resource, SHARE, copying("d1"))
+    read = the_share(stores)
+
+    def busy(**_request):
+        raise ClientError({"Error": {"Code": "TransactionConflictException", "Message": ""}}, "UpdateItem")
+
+    stores.table._client.update_item = busy
+
+    with pytest.raises(LostRace):
+        stores.ledger.save([replace(read, state=ShareState.OPENING)], "opening is intended", NOW)

@@ -216,16 +216,19 @@ class DynamoRecords:
             self._leave_aside(key, inbox)
             return MadeDue.NONE
         lost, soon = now - schedule.WAKE_LOST, now + schedule.WAKE_LOST
-        in_time = lost <= _whole(old.get("wake_at"), now) <= soon  # long due, it is woken by long steps only
+        due_at = _whole(old.get("wake_at"), now)
+        in_time = lost <= due_at <= soon  # long due, it is woken by long steps only
         if in_time and _whole(old.get("woken_at")) > lost:
             return MadeDue.SENT
         if in_time and "woken_at" not in old:
             return MadeDue.SEND
+        # due later, its mark says nothing: who left it may have been killed before it was made due
+        free = "" if due_at > soon else " AND (woken_at = :now OR woken_at <= :lost)"
         marked = self._table.update(
             key,
             "SET woken_at = :now" + ("" if in_time else ", wake_at = :soon"),
-            {":now": now, ":lost": lost, **({} if in_time else {":soon": soon})},
-            condition="attribute_exists(wake_at) AND (woken_at = :now OR woken_at <= :lost)",
+            {":now": now, **({":lost": lost} if free else {}), **({} if in_time else {":soon": soon})},
+            condition=f"attribute_exists(wake_at){free}",
         )
         return MadeDue.SENT if marked is None else MadeDue.SEND
 

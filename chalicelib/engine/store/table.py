@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 from chalicelib.engine.addresses import RecordKey
 
 CONDITION_FAILED = "ConditionalCheckFailedException"
+CONFLICT = "TransactionConflictException"
 CONFLICT_TRIES = 5
 A_BATCH = 100
 """The most items of one BatchGetItem."""
@@ -150,6 +151,15 @@ class Table:
         """Make one write that was built for a transaction. False: its condition did not hold."""
         return self._conditional(lambda: getattr(self._client, operation)(**request)) is not None
 
+    def do_alone(self, operation: str, request: Mapping[str, Any]) -> bool:
+        """Make one write instead of a transaction of it alone, which would cost twice. False: as of ``transact``."""
+        try:
+            return self.do(operation, request)
+        except ClientError as error:
+            if error.response["Error"]["Code"] != CONFLICT:
+                raise
+            return False
+
     def transact(self, writes: Sequence[Mapping[str, Any]]) -> bool:
         """Write all or nothing (at most 100). False: a condition did not hold, or another write interfered."""
         return not self.refused(writes)
@@ -238,6 +248,6 @@ class Table:
                 code = error.response["Error"]["Code"]
                 if code == CONDITION_FAILED:
                     return None
-                if code != "TransactionConflictException" or last:
+                if code != CONFLICT or last:
                     raise
         return None

@@ -9,7 +9,7 @@ from dataclasses import replace
 from itertools import islice
 from typing import Any
 
-from chalicelib.engine.addresses import ARCHIVED_LATELY, RecordKey
+from chalicelib.engine.addresses import ARCHIVED, ARCHIVED_LATELY, SHARE_STEP, RecordKey
 from chalicelib.engine.store.table import Table
 from chalicelib.monitor.judging import Known, known
 from chalicelib.monitor.trail_actions import account_of
@@ -17,8 +17,6 @@ from chalicelib.sharing.ports import Ledger
 from chalicelib.sharing.share import Share, ShareState, ShareStep
 from chalicelib.sharing.store.ledger import steps_in
 
-OF_HISTORY = 2
-"""Parts at the end of a history's sort key: time and version."""
 MOST = 20_000
 """Most items of each kind that ``ever`` reads: 20 pages, some seconds of a function's 30."""
 
@@ -50,18 +48,20 @@ class DynamoLedgerPast:
     def _steps(self, resource: str, names: str = "") -> dict[str, list[tuple[int, ShareState]]]:
         """Read when each came into which state, of those whose name begins so; the last steps are on the shares."""
         steps: dict[str, list[tuple[int, ShareState]]] = defaultdict(list)
-        for item in islice(self._table.query(resource, f"history#share#{names}"), MOST):
-            share_name = str(item["sk"]).removeprefix("history#share#").rsplit("#", OF_HISTORY)[0]
-            steps[share_name] += _steps(steps_in(item))
+        for item in islice(self._table.query(resource, f"{SHARE_STEP}{names}"), MOST):
+            steps[_name(item)] += _steps(steps_in(item))
         return steps
 
     def _archived(self, resource: str, names: str = "", of: str = "") -> Iterator[Share]:
         """Yield archived shares whose name begins so, or of one name."""
-        for item in islice(self._table.query(resource, f"closed#{names}"), MOST):
-            share_name = str(item["sk"]).removeprefix("closed#").rpartition("#")[0]
-            share = _archived(item, resource, share_name)
-            if share is not None and of in ("", share_name):
+        for item in islice(self._table.query(resource, f"{ARCHIVED}{names}"), MOST):
+            share = _archived(item, resource, _name(item))
+            if share is not None and of in ("", share.share_name):
                 yield share
+
+
+def _name(item: Mapping[str, Any]) -> str:
+    return RecordKey(str(item["pk"]), str(item["sk"])).share_name
 
 
 def _put_together(shares: Iterable[Share], steps: Mapping[str, list[tuple[int, ShareState]]]) -> Sequence[Known]:

@@ -19,7 +19,7 @@ from itertools import starmap
 from typing import Any
 
 from chalicelib.engine import addresses, codec
-from chalicelib.engine.addresses import HOLD, SHARE, RecordKey
+from chalicelib.engine.addresses import ARCHIVED, HOLD, SHARE, RecordKey
 from chalicelib.engine.errors import LostRace, NewerSchema, Refusal, RefusalKind, Unreadable
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.places import Resource
@@ -214,17 +214,16 @@ class DynamoLedger:
         )
 
     def _written(self, writes: Sequence[Mapping[str, Any]]) -> bool:
-        """Write shares, each after the steps that are moved; False: a condition did not hold.
+        """Write shares, each after the steps that are moved; False: a condition did not hold, or others write them.
 
-        One share is written without a transaction, which would cost twice. If the process is killed before that, its
-        steps are in both places.
+        One share is written without a transaction. If the process is killed before that, its steps are in both places.
         """
         *moved, last = writes
         if any("Put" not in write for write in moved):
             return self._table.transact(writes)
         for write in moved:
             self._table.do("put_item", write["Put"])
-        return self._table.do("update_item", last["Update"])
+        return self._table.do_alone("update_item", last["Update"])
 
     def _are_there(self, shares: Sequence[Share]) -> bool:
         """Whether a refused write is in the table: its answer was lost, and the SDK sent it again.
@@ -291,7 +290,7 @@ class DynamoLedger:
                 raise LostRace(shares[start].resource)
 
     def was_open(self, resource: str, names: str = "") -> bool:
-        return self._table.any(resource, f"closed#{names}")
+        return self._table.any(resource, f"{ARCHIVED}{names}")
 
     def _given(self, share: Share) -> dict[str, Any]:
         return {
@@ -371,7 +370,7 @@ def _text(steps: Sequence[ShareStep]) -> str:
 
 
 def _share_name(item: Mapping[str, Any]) -> str:
-    return str(item["sk"]).removeprefix("share#")
+    return str(item["sk"]).removeprefix(SHARE)
 
 
 def _asked(share: Share) -> dict[str, Any]:
