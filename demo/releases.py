@@ -34,7 +34,7 @@ TONES = {"delivered": "green", "failed": "bold red", "recalled": "bold red"}
 
 
 def run(console: Console, seed: int = 0) -> int:
-    """Play the story; returns the exit status: 0 if it ends as told, else 1."""
+    """Play the story; returns the exit status: 0 if it ends as expected, else 1."""
     console.print("A hub and 3 targets in the simulator: AWS's rules on this machine, no AWS account involved.")
     with World(seed) as world, Terminal(world, ACCOUNTS) as terminal:
         try:
@@ -91,13 +91,16 @@ class Story:
 
     def _command(self, *words: str, profile: str = "hub", shows: bool = True, waits: bool = False) -> None:
         who = f"AWS_PROFILE={profile} " if profile != "hub" else ""
-        self._console.print(Text(f"  $ {who}ami-promoter {shlex.join(words)}", style="bold cyan"), soft_wrap=True)
+        self._typed(f"{who}ami-promoter {shlex.join(words)}")
         columns = min(self._console.width, 100) - 4
         status, said = self._terminal.run(*words, profile=profile, columns=columns, waits=waits)
         if status:
             self._wrong.append(f"`ami-promoter {words[0]}` ended with status {status}")
         if shows or status:
             self._console.print(Text("".join(f"    {line}\n" for line in said.splitlines()), end=""), soft_wrap=True)
+
+    def _typed(self, words: str) -> None:
+        self._console.print(Text(f"  $ {words}", style="bold cyan"), soft_wrap=True)
 
     def _built(self, name: str) -> str:
         image = self._world.ec2.seed_image(
@@ -109,7 +112,9 @@ class Story:
     def _promote(self, image: str) -> None:
         words = "dev qa prod"
         self._console.print(
-            Text(f"  $ aws ec2 create-tags --resources {image} \\\n      --tags Key=promote,Value={words!r}", "bold cyan"),
+            Text(
+                f"  $ aws ec2 create-tags --resources {image} \\\n      --tags Key=promote,Value={words!r}", "bold cyan"
+            ),
             soft_wrap=True,
         )
         self._client("ec2").create_tags(Resources=[image], Tags=[{"Key": "promote", "Value": words}])
@@ -117,20 +122,20 @@ class Story:
 
     def _makes_launch_template(self) -> None:
         data = {"ImageId": f"resolve:ssm:{PARAMETER}", "InstanceType": "t3.micro"}
-        line = f"  $ AWS_PROFILE=prod aws ec2 create-launch-template … ImageId=resolve:ssm:{PARAMETER}"
-        self._console.print(Text(line, style="bold cyan"), soft_wrap=True)
+        self._typed(f"AWS_PROFILE=prod aws ec2 create-launch-template … ImageId=resolve:ssm:{PARAMETER}")
         ec2 = self._client("ec2", "prod")
         ec2.create_launch_template(LaunchTemplateName="fleet", LaunchTemplateData=data)
 
     def _launches(self, source: str) -> None:
         """Launch by the template in prod; its instance must be from the copy of a source."""
-        line = "  $ AWS_PROFILE=prod aws ec2 run-instances --launch-template LaunchTemplateName=fleet"
-        self._console.print(Text(line, style="bold cyan"), soft_wrap=True)
+        self._typed("AWS_PROFILE=prod aws ec2 run-instances --launch-template LaunchTemplateName=fleet")
         template = {"LaunchTemplateName": "fleet"}
         made = self._client("ec2", "prod").run_instances(LaunchTemplate=template, MinCount=1, MaxCount=1)
         image = made["Instances"][0]["ImageId"]
         right = image == self._copy("prod", source)
-        self._say("prod", f"runs {image}, the copy of {source}" if right else f"runs {image}", "green" if right else "red")
+        self._say(
+            "prod", f"runs {image}, the copy of {source}" if right else f"runs {image}", "green" if right else "red"
+        )
         if not right:
             self._wrong.append(f"an instance in prod runs {image}, and not the copy of {source}")
 
@@ -169,7 +174,9 @@ class Story:
         end = kernel.now + LONGEST
         while not done():
             count = len(self._world.sns.published)
-            if not kernel.run(until=lambda n=count: len(self._world.sns.published) > n or done(), limit=end - kernel.now):
+            if not kernel.run(
+                until=lambda n=count: len(self._world.sns.published) > n or done(), limit=end - kernel.now
+            ):
                 self._wrong.append("what was waited for never happened")
                 return
             self._notices()
