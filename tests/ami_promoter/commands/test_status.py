@@ -290,6 +290,20 @@ def test_watching_ends_with_the_promotion(table, scene, capsys):
     assert "over for 10m, value `dev`" in out
 
 
+def test_the_cure_is_whole_when_a_watch_ends(table, capsys, monkeypatch):
+    """On a terminal, too: its frames crop a command that is longer than a line, so the end is printed after them."""
+    for name, value in {"FORCE_COLOR": "1", "TERM": "xterm", "COLUMNS": "80", "LINES": "12"}.items():
+        monkeypatch.setenv(name, value)
+    cure = f"aws kms enable-key --region {REGION} --key-id arn:aws:kms:us-east-1:111111111111:key/{'9' * 36}"
+    fault = replace(FAULT, cure=f"Enable it: `{cure}`.")
+    failed = [(a_delivery(f"{n:012d}", delivery.DeliveryState.FAILED, faults=(fault,)), "failed") for n in range(9)]
+    promoted(table, *failed, state=promotion.PromotionState.OVER)
+
+    assert main(["status", AMI, "--watch"]) == 0
+
+    assert cure in capsys.readouterr().out
+
+
 def test_ending_the_watch_ends_nothing_else(scene, capsys):
     """Ctrl-C: an exit status of its own, and no traceback."""
 
