@@ -172,14 +172,15 @@ class Story:
         """Let virtual time run until something holds; show each notice as it comes."""
         kernel = self._world.kernel
         end = kernel.now + LONGEST
-        while not done():
-            count = len(self._world.sns.published)
-            if not kernel.run(
-                until=lambda n=count: len(self._world.sns.published) > n or done(), limit=end - kernel.now
-            ):
-                self._wrong.append("what was waited for never happened")
-                return
+
+        def news() -> bool:
+            return len(self._world.sns.published) > self._shown or done()
+
+        while kernel.run(news, end - kernel.now):
             self._notices()
+            if done():
+                return
+        self._wrong.append("what was waited for never happened")
 
     def _notices(self) -> None:
         fresh = self._world.sns.published[self._shown :]
