@@ -292,7 +292,7 @@ def _in_force(promotion: Promotion, event: ev.Compared) -> Promotion:
 
 
 def _opens(waves: Mapping[str, WaveProgress], before: Mapping[str, WaveProgress]) -> bool:
-    """Whether it is known now, or anew, when one of the waves opens."""
+    """Whether it has become known, or has changed, when one of the waves opens."""
     return any(one.opens_at and one != before.get(rule) for rule, one in waves.items())
 
 

@@ -17,7 +17,7 @@ BY_ACCOUNT, BY_IMAGE = "account", "image"
 """Indexes of tracked deliveries: by account, and by the AMI that they made. Only people query them."""
 
 BESIDE = ("generation", "joined")
-"""Attributes beside the body, which its delivery writes anew when it ends."""
+"""Attributes beside the body, which its delivery writes again when it ends."""
 
 
 class DynamoTrackedDeliveries:

@@ -74,12 +74,12 @@ def test_all_faults_of_waves_come_at_once():
         f: ["555555555555", "666666666666"]
         g: {{members: ["666666666666"], after: f}}
     """)
-    told = " ".join(found)
-    assert "group `a` waits for itself" in told
-    assert "group `b` waits for itself" in told
-    assert "`nobody`, which is no group" in told
-    assert "444444444444 belongs to `d` and `e`, whose waves differ" in told
-    assert "666666666666, in `g`, waits for `f`, which waits for 666666666666" in told
+    said_all = " ".join(found)
+    assert "group `a` waits for itself" in said_all
+    assert "group `b` waits for itself" in said_all
+    assert "`nobody`, which is no group" in said_all
+    assert "444444444444 belongs to `d` and `e`, whose waves differ" in said_all
+    assert "666666666666, in `g`, waits for `f`, which waits for 666666666666" in said_all
     assert len(found) == 5
 
 
