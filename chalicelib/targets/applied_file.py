@@ -242,6 +242,11 @@ class AppliedFile:
             self._last[asked] = resolve(value, self.directory, self.digest, in_force=in_force)
         return self._last[asked]
 
+    def named(self, words: str) -> Resolution:
+        """Return the targets of groups and accounts that no tag names: their waves come after nobody."""
+        alone = replace(self.directory, waves={})
+        return Resolution(faults=(self.fault,)) if self.fault else resolve(words, alone, self.digest)
+
     @property
     def waves(self) -> FileWaves:
         """Its waves, with the accounts of its groups."""
