@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -200,7 +201,8 @@ def _gone(place: str, was: str) -> dict[str, Any]:
 
 def show(data: Mapping[str, Any], place: str, *, wide: bool) -> Iterator[RenderableType]:
     """Yield a plan's lines."""
-    yield f"{data['ami']} {data['name']} in {place}, value {quoted(data['value'])}: this changes nothing."
+    yield f"{data['ami']} {data['name']} in {place}, value {quoted(data['value'])}:"
+    yield f"{_counted(data['targets'])}. This is a preview."
     yield ""
     each = wide or len(data["targets"]) <= SINGLY
     rows = groups(data["targets"], _like_it, each=each)
@@ -229,6 +231,14 @@ def show(data: Mapping[str, Any], place: str, *, wide: bool) -> Iterator[Rendera
     if data["ready"]:
         passed = count(data["checks"], "check")
         yield f"Passed: {passed} of the source. Each target is checked when its delivery begins."
+
+
+def _counted(targets: Sequence[Mapping[str, Any]]) -> str:
+    """Count what happens to targets; the first three always, as a zero of these says something, too."""
+    found = Counter(str(one["does"]) for one in targets)
+    named = {"new": "new", "tried again": "to try again", "there already": "there already"}
+    other = [f"{number:,} {does}" for does, number in sorted(found.items()) if does not in named]
+    return ", ".join([*(f"{found[does]:,} {name}" for does, name in named.items()), *other])
 
 
 def _remarks(one: Mapping[str, Any], ami: str) -> Iterator[str]:
