@@ -58,9 +58,9 @@ def show(
     there are more deliveries, those that failed or run come first.
     """
     yield from head(data, place, now)
-    yield ""
     data = only_failed(data, and_pointers=True) if failed else data
     deliveries, rest = _fitting(data["deliveries"], room)
+    yield from [""] if deliveries else []
     together = room is None and not wide and len(deliveries) > SINGLY
     if together:
         yield _table_by_state(deliveries, now)
@@ -80,9 +80,10 @@ def head(data: Data, place: str, now: float) -> Iterator[RenderableType]:
     """Write the state of the whole promotion."""
     yield Text.assemble((data["ami"], "bold"), " ", cell(data["name"]), f" in {place}")
     value = "no tag in force" if data["value"] is None else f"value {quoted(data['value'])}"
+    since = age(data["since"], now)
     yield Text.assemble(
-        state(data["state"] or "unknown"),
-        f" for {age(data['since'], now)}, ",
+        state(data["outcome"] or data["state"] or "unknown"),
+        f" {since} ago, " if data["outcome"] else f" for {since}, ",
         cell(value),
         ": ",
         cell(summary(data["deliveries"])),

@@ -308,12 +308,16 @@ def _promotion(shown: ShownPromotion, now: int) -> Element:
     summary: Content = [
         el("b", data["name"] or data["ami"]),
         f" — {promotion_text.summary(data['deliveries'])} ",
-        state(str(data["state"] or "unknown")),
+        state(str(data["outcome"] or data["state"] or "unknown")),
     ]
     ended = [one.last for one in shown.timelines]
     running = any(one.spans and one.spans[-1].end is None and one.data["state"] != "shared" for one in shown.timelines)
     bars = scale([*(one.start for one in shown.timelines), *ended, now if running else None])
-    head = el("p", code(data["ami"]), f", {_value(data)}, {data['state'] or 'unknown'} since {said(data['since'])}.")
+    head = el(
+        "p",
+        code(data["ami"]),
+        f", {_value(data)}, {data['outcome'] or data['state'] or 'unknown'} since {said(data['since'])}.",
+    )
     older = f"{count(shown.older, 'delivery', 'deliveries')} ended before that." if shown.older else ""
     rows = (_row(one, bars, now) for one in shown.timelines)
     caption = f"Deliveries of {data['name'] or data['ami']}"

@@ -40,6 +40,7 @@ def a_page(deliveries, **changes):
         "ami": "ami-1",
         "name": "golden",
         "state": "running",
+        "outcome": "",
         "since": "-",
         "value": "dev",
         "candidate": None,
