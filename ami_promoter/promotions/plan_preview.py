@@ -17,7 +17,7 @@ from ami_promoter.terminal.alike import alike, alike_anywhere, first_of, groups,
 from ami_promoter.terminal.output import cell, short, state, table
 from chalicelib.delivery import naming, preflight
 from chalicelib.engine.faults import Fault, count
-from chalicelib.engine.places import Place
+from chalicelib.engine.places import Place, last_part
 from chalicelib.images import names
 from chalicelib.images.family import family_of
 from chalicelib.images.image import SourceImage, snapshots_to_copy
@@ -45,6 +45,10 @@ TARGET = js.thing(
     method_why=js.text("why the service chooses this method; empty: the targets file sets it"),
     key=js.text("KMS key of the target, as the targets file names it; empty: nothing is copied"),
     key_access=js.text("how the service lets the target use the source's KMS key: grant, policy or none"),
+    service_linked_roles=js.several(
+        "roles that get a grant on the AMI's key, if the target has them", js.text("name of a role")
+    ),
+    roles_named=js.flag("whether the targets file names these roles: without one of them the delivery fails"),
     ami_name=js.text("name of the AMI in the target"),
     family=js.text("family of the source AMI, as its tag names it; empty: it has none"),
     pointer=js.perhaps(pointers.PLANNED),
@@ -173,6 +177,8 @@ def _target(
         "method_why": why,
         "key": target.key if copied else "",
         "key_access": target.key_access,
+        "service_linked_roles": [last_part(one) for one in target.service_linked_roles],
+        "roles_named": bool(target.service_linked_roles) and not target.roles_by_default,
         "ami_name": names.image_name(target.ami_name, image) if copied else image.name or "",
         "gib": gib,
         "dollars": prices.of_target(target, gib, hub_region) if gib else {},
@@ -196,6 +202,7 @@ def _gone(place: str, was: str) -> dict[str, Any]:
         ("withdrawn_by", "approval", "mode", "method", "method_why", "key", "key_access", "ami_name"), ""
     )
     nothing: dict[str, Any] = {"gib": 0, "dollars": {}, "calls": {}, "groups": [], "faults": []}
+    nothing |= {"service_linked_roles": [], "roles_named": False}
     return {"account": account, "region": region, "does": does, **empty, **nothing}
 
 
@@ -248,6 +255,9 @@ def _remarks(one: Mapping[str, Any], ami: str) -> Iterator[str]:
         yield f"waits for an approval first: `ami-promoter approve {ami}`."
     if one["method_why"]:
         yield one["method_why"]
+    if (roles := ", ".join(one["service_linked_roles"])) and one["does"] in ("new", "tried again"):
+        without = "fails there" if one["roles_named"] else "goes on there without that grant"
+        yield f"{roles} gets a grant on the key. Without such a role the delivery {without}."
     if one["pointer"] and one["does"] not in (THERE["delivered"], "withdrawn", "recalled"):
         of = f"family {one['family']}, parameter {one['pointer']['parameter']}"
         yield f"{of}: {one['pointer']['why'] or 'It will name this AMI.'}"

@@ -72,6 +72,12 @@ _DELIVERY = js.thing(
             js.some_of(js.FAULT, "where", "what", "cure"),
         )
     ),
+    without_roles=js.perhaps(
+        js.described(
+            "why no service-linked role has a grant on the key, although the default names one; null: no fault",
+            js.some_of(js.FAULT, "where", "what", "cure"),
+        )
+    ),
     leftovers=js.several(
         "resources that the delivery created and could not remove; empty until the delivery has ended", js.text("an id")
     ),
@@ -223,6 +229,7 @@ def delivery(record: RecordSeen[Delivery], now: float, found: pointers.Pointers)
         "protect": one.target.protect and not one.shared,
         "protected": one.image.protected,
         "unprotected": _to_json(one.image.unprotected),
+        "without_roles": _to_json(one.sharing.without_roles),
         "leftovers": [*one.cleanup.leftovers, *one.cleanup.unproven] if ended else [],
         "parked": record.parked,
     }

@@ -306,8 +306,8 @@ def remarks(delivery: Data) -> Iterator[tuple[str, str]]:
         yield str(fault.get("what", "")), str(fault.get("cure", ""))
     if (waits := delivery["waits_for"]) and not delivery["faults"] and not _rests(delivery):
         yield f"is tried again: {waits.get('what', '')}", str(waits.get("cure", ""))
-    if unprotected := delivery["unprotected"]:
-        yield str(unprotected.get("what", "")), str(unprotected.get("cure", ""))
+    for lacks in filter(None, (delivery["unprotected"], delivery["without_roles"])):
+        yield str(lacks.get("what", "")), str(lacks.get("cure", ""))
     if pointer := delivery["pointer"]:
         yield pointers.remark(delivery["family"], pointer)
     if leftovers := delivery["leftovers"]:

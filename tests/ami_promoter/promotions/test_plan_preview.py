@@ -31,6 +31,8 @@ def a_target(number, **changes):
         "calls": {"CopyImage": 1},
         "family": "",
         "pointer": None,
+        "service_linked_roles": [],
+        "roles_named": False,
         "faults": [],
     }
     return one | changes

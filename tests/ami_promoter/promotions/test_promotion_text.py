@@ -30,6 +30,7 @@ def a_delivery(number, state):
         "faults": [],
         "waits_for": None,
         "unprotected": None,
+        "without_roles": None,
         "leftovers": [],
     }
 
