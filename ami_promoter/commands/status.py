@@ -17,7 +17,7 @@ from ami_promoter.promotions import pointers, promotion_data, promotion_text, re
 from ami_promoter.promotions.following import follow, states
 from ami_promoter.promotions.outcome import GOOD
 from ami_promoter.promotions.reading import read_page, unknown
-from ami_promoter.rights import READ_ALL
+from ami_promoter.rights import FIND_DELIVERIES, READ_ALL
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.output import Folded, cell, console, state, table
 from ami_promoter.terminal.report import Report
@@ -56,7 +56,7 @@ PRINTS = js.some_of(
 )
 
 
-@verb("status", needs=READ_ALL, prints=PRINTS, reads=True)
+@verb("status", needs=READ_ALL | FIND_DELIVERIES, prints=PRINTS, reads=True)
 @click.argument("ami", type=AMI, required=False)
 @click.option("--watch", is_flag=True, help="Refresh until the promotion has ended; Ctrl-C stops only the view.")
 @click.option(

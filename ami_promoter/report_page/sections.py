@@ -21,6 +21,7 @@ from ami_promoter.report_page.parts import (
     code,
     folded,
     legend,
+    prose,
     said,
     scale,
     state,
@@ -119,7 +120,7 @@ def _said(what: str, cure: str) -> Element:
 
 
 def _what(what: str, cure: str) -> list[Element]:
-    return [el("p", what), *([el("p", cure, class_="cure")] if cure else [])]
+    return [el("p", *prose(what)), *([el("p", *prose(cure), class_="cure")] if cure else [])]
 
 
 def _value(data: Mapping[str, Any]) -> str:

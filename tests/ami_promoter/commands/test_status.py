@@ -142,8 +142,8 @@ def test_one_amis_deliveries(scene, capsys):
         "TARGET                  STATE      FOR       NEXT LOOK  AMI OR PROGRESS",
         "111111111111 us-east-1  failed     9m",
         "222222222222 us-east-1  copying    9m        -",
-        f"  snap-1                completed                       {'━' * 10} 100%",
-        f"  snap-2                pending    ~4m left             {'━' * 4}{' ' * 8}40%",
+        f"  snap-1                completed                       {'━' * 30} 100%",
+        f"  snap-2                pending    ~4m left             {'━' * 12}{'╌' * 18}  40%",
         "333333333333 us-east-1  delivered  9m                   ami-0aaaaaaaaaaaaaaaa",
         "",
         "111111111111 us-east-1: The key alias/x is disabled.",
@@ -504,6 +504,19 @@ def test_an_ami_that_is_not_known(client, capsys):
         ),
         "1 fault.",
     ]
+
+
+def test_a_copys_id_names_its_source(table, capsys):
+    """`status` and `verify` are about the source; whoever has a copy's id learns which that is."""
+    promoted(table)
+    copy = TrackedDelivery("d1", DEV, REGION, 1, "delivered", OTHER)
+    DynamoTrackedDeliveries(table).add(AMI, copy)
+    DynamoTrackedDeliveries(table).end(AMI, copy)
+
+    for verb in ("status", "verify"):
+        assert main([verb, OTHER]) == 1
+        said = " ".join(capsys.readouterr().err.split())
+        assert f"{OTHER}: it is the copy of {AMI} in account {DEV}, {REGION}. Name its source {AMI} instead" in said
 
 
 def test_a_missing_table(aws, capsys):
