@@ -507,7 +507,7 @@ def test_an_ami_that_is_not_known(client, capsys):
 
 
 def test_a_copys_id_names_its_source(table, capsys):
-    """`status` and `verify` are about the source; whoever has a copy's id learns which that is."""
+    """`status` and `verify` are about the source; a person who has the id of a copy learns which that is."""
     promoted(table)
     copy = TrackedDelivery("d1", DEV, REGION, 1, "delivered", OTHER)
     DynamoTrackedDeliveries(table).add(AMI, copy)
