@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from awsim.world import World
 from bench.case import COLD_SECONDS, COPY_SECONDS, COPY_SECONDS_PER_GIB, REGIONS, SPREAD, Case, accounts
 from bench.rates import Throttle
-from demo import terminal
+from demo import setting, terminal
 from demo import stage as scene
 
 HUB, REGION = scene.HUB, scene.REGION

@@ -65,6 +65,8 @@ class Target:
     share_snapshots: bool = False
     launch_permission: Literal["account", "group"] = "account"
     service_linked_roles: tuple[str, ...] = ()
+    roles_by_default: bool = field(default=False, metadata=NOT_OF_THE_DELIVERY)
+    """Whether the file names no roles, and these are the mode's default: one that is missing there delays nothing."""
     until: int = 0
     by_way_of: str = ""
     grantee: Literal["role", "account"] = "role"

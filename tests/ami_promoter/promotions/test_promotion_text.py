@@ -30,6 +30,7 @@ def a_delivery(number, state):
         "faults": [],
         "waits_for": None,
         "unprotected": None,
+        "without_roles": None,
         "leftovers": [],
     }
 
@@ -40,6 +41,7 @@ def a_page(deliveries, **changes):
         "ami": "ami-1",
         "name": "golden",
         "state": "running",
+        "outcome": "",
         "since": "-",
         "value": "dev",
         "candidate": None,
