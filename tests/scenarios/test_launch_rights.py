@@ -112,7 +112,7 @@ groups: {{default: ["{DEV}"]}}
 
 
 def test_the_launch_role_runs_nothing_else(delivered):
-    """No other AMI, type, subnet or template; no public address, plain volume or instance without our tag."""
+    """No other AMI, type, subnet or template; no public address, plain volume or instance without the hub's tag."""
     scene, ec2 = delivered, entered(delivered, "worker", LAUNCHES, "ec2")
     owner, image, device = scene.client("ec2", DEV), scene.image_in(DEV)["ImageId"], "/dev/xvda"
     own = scene.world.ec2.seed_image(DEV, REGION, name="theirs", volumes=(8,))
@@ -172,7 +172,7 @@ def test_the_launch_role_touches_nothing_else(delivered):
 
 
 def test_a_control_policy_refuses_a_launch_in_words_that_name_it(delivered):
-    """An organization's denial is told apart from a missing right."""
+    """The denial names its kind, unlike a missing right."""
     scene, ec2 = delivered, entered(delivered, "worker", LAUNCHES, "ec2")
     people = scene.world.organizations
     ours = people.create("900000000000")
