@@ -165,7 +165,7 @@ AT_THE_HUB = (region_option, profile_option, table_option, hub_account_option, j
 
 SECTIONS: Mapping[str, Sequence[str]] = {
     "Promote": ("plan", "promote", "approve", "wait", "retry", "withdraw", "cancel"),
-    "Take back": ("recall", "rollback"),
+    "Take back": ("recall", "rollback", "clean-up"),
     "Follow": ("status", "history", "where", "resolve", "report"),
     "Check": ("doctor", "verify", "reconcile", "key-policy"),
     "Targets": ("targets", "members"),

@@ -135,6 +135,8 @@ class Ec2Image:
     launch: frozenset[tuple[str, str]] = frozenset()
     """Launch permissions: (UserId | Group | OrganizationArn | OrganizationalUnitArn, value)."""
     deprecated_at: datetime | None = None
+    cools_until: datetime | None = None
+    """Until when it cannot be deregistered, although its protection was lifted."""
     ended: datetime | None = None
     """When it was deregistered."""
     origin: ImageOrigin | None = None
