@@ -1,7 +1,7 @@
 # The task runner, for hooks and CI too. `make help` lists the recipes.
 
 .DEFAULT_GOAL := help
-.PHONY: browser help setup package verify-package wheel demo demo-all sandbox bench test test-browser lint types imports docs docs-check site pytest permissions coverage soak audit second-opinion format lock awscli clean
+.PHONY: browser help setup package verify-package wheel demo demo-all demo-release sandbox bench test test-browser lint types imports docs docs-check site pytest permissions coverage soak audit second-opinion format lock awscli clean
 .DELETE_ON_ERROR:
 SHELL := /bin/sh
 
@@ -53,6 +53,9 @@ demo: $(VENV) $(PACKAGE) ## Promote an AMI without AWS, and watch; TARGETS=200 f
 
 demo-all: $(VENV) $(PACKAGE) ## Show every mode, and check the results
 	@$(BIN)/python -m demo --all
+
+demo-release: $(VENV) $(PACKAGE) ## Show what follows a copy: waves, a boot that fails, a recall
+	@$(BIN)/python -m demo --releases
 
 sandbox: $(VENV) $(VENV_AWS) $(PACKAGE) ## Keep a simulated hub and targets up, for your commands
 	@$(BIN)/python -m demo.sandbox

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from awsim.world import World
-from demo import acts, screen, setting, show, stage
+from demo import acts, releases, screen, setting, show, stage
 from demo.observer import Observer
 from demo.options import Options, parse
 from demo.report import print_report
@@ -35,6 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if options.all:
             return acts.run(console, options.seed)
+        if options.releases:
+            return releases.run(console, options.seed)
         return run(options, console, watched=on_a_terminal and not console.is_dumb_terminal and not options.plain)
     except KeyboardInterrupt:
         console.print("Stopped. The simulator is gone.")

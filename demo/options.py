@@ -36,6 +36,8 @@ class Options:
     plain: bool = False
     all: bool = False
     """Whether all ways of sharing are shown, each with its own account."""
+    releases: bool = False
+    """Whether it shows what follows a copy."""
 
 
 def parse(arguments: Sequence[str] | None = None) -> Options:
@@ -58,10 +60,13 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
     )
     parser.add_argument("--plain", action="store_true", help="a line for each thing that happens, as fast as it goes")
     parser.add_argument("--all", action="store_true", help="one account for each way of sharing; only --seed beside it")
+    parser.add_argument("--releases", action="store_true", help="what follows a copy; only --seed beside it")
     given = parser.parse_args(arguments)
     problems = []
-    if given.all and (given.targets != parser.get_default("targets") or given.no_events or given.crash):
-        problems.append("--all has targets of its own: leave out --targets, --no-events and --crash")
+    others = given.targets != parser.get_default("targets") or given.no_events or given.crash
+    for show in (name for name in ("all", "releases") if getattr(given, name)):
+        if others or (given.all and given.releases):
+            problems.append(f"--{show} has targets of its own: leave out all options but --seed")
     if not 1 <= given.targets <= MOST_TARGETS:
         problems.append(f"--targets {given.targets}: give a number from 1 to {MOST_TARGETS}")
     crashes = []
@@ -71,7 +76,15 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
         problems += [f"--crash {text}: {one}" for one in wrong]
     if problems:
         parser.error("\n  ".join(["", *problems]) if len(problems) > 1 else problems[0])
-    return Options(given.targets, given.seed, not given.no_events, tuple(crashes), given.plain, given.all)
+    return Options(
+        targets=given.targets,
+        seed=given.seed,
+        events=not given.no_events,
+        crashes=tuple(crashes),
+        plain=given.plain,
+        all=given.all,
+        releases=given.releases,
+    )
 
 
 def _crash(text: str) -> tuple[CrashOption | None, list[str]]:
