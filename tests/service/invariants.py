@@ -14,6 +14,7 @@ from chalicelib.delivery import machine
 from chalicelib.delivery.codecs import DELIVERIES
 from chalicelib.delivery.model import ENDED, CopyState, Delivery, DeliveryState
 from chalicelib.delivery.slots import begun
+from chalicelib.delivery.tracked import GOOD
 from chalicelib.engine import addresses
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.places import Resource
@@ -23,7 +24,7 @@ from chalicelib.release.codec import POINTERS
 from chalicelib.release.pointer import Pointer
 from chalicelib.sharing.grant_names import grant_stem
 from chalicelib.sharing.holders import needed, past_end, standing
-from chalicelib.sharing.share import DELIVERED_AMIS, Share, ShareState
+from chalicelib.sharing.share import DELIVERED_AMIS, Holding, Share, ShareState
 from tests.service.cloud import OWNERS_POLICY, REGION, grant_name
 from tests.stores import Seen
 
@@ -203,6 +204,24 @@ class Invariants:
             assert state not in UNCHECKED, (
                 f"invariant 1: {asked.resource} opens for {holding.ami} at {holding.place} while {state}"
             )
+            self._in_its_wave(asked, holding)
+
+    def _in_its_wave(self, asked: Share, holding: Holding) -> None:
+        """Where all of the group before have failed, or none has begun, its wave is not open."""
+        directory = self._hub.cloud.directory
+        mine = [wave for name, wave in directory.waves.items() if holding.account in directory.groups[name]]
+        for wave in mine:
+            before = directory.groups[wave.after] or self._hub.accounts[:1]  # it may have left after the wave opened
+            assert any(self._succeeded(holding.ami, account) for account in before), (
+                f"invariant 1: {asked.resource} opens for {holding.ami} at {holding.place} before {wave.after}"
+            )
+
+    def _succeeded(self, ami: str, account: str) -> bool:
+        """Whether it was delivered or shared at any time; a later generation may try it again meanwhile."""
+        if any(one.account == account and one.state in GOOD for one in self._hub.stores.tracked.all(ami)):
+            return True
+        good = [one for one in self._hub.cloud.notices if one["event"] in ("delivery.delivered", "delivery.shared")]
+        return any((one["source_image"], one["account"]) == (ami, account) for one in good)
 
     def begins(self) -> None:
         """An invocation begins. What changes from now on need not show in what it reads."""

@@ -53,6 +53,7 @@ def shapes() -> st.SearchStrategy[WorldSetup]:
         by_unit=st.sampled_from([False, False, True]),
         whole=st.booleans(),
         dates=st.none() | st.permutations([1, 2, 3]),
+        waves=st.sampled_from([None, None, None, 0, 600, HOUR]),
     )
 
 
