@@ -90,7 +90,10 @@ def test_a_copy_that_failed_will_be_made_again():
 
     lines = printed([a_delivery(1, "copying") | {"copies": copies}], None)
 
-    assert [line.split()[2:] for line in lines if "snap-" in line] == [["0%"], ["will", "be", "made", "again"]]
+    assert [line.split()[2:] for line in lines if "snap-" in line] == [
+        ["╌" * 15, "0%"],
+        ["will", "be", "made", "again"],
+    ]
 
 
 def test_all_are_shown_where_they_fit():
