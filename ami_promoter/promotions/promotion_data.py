@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from ami_promoter.hub.records import RecordSeen
-from ami_promoter.promotions import pointers, recalls, shares
+from ami_promoter.promotions import pointers, recalls, shares, waves
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.report import moment
 from chalicelib.delivery.model import ENDED, Copy, CopyState, Delivery, DeliveryState
@@ -43,8 +43,8 @@ _DELIVERY = js.thing(
     account=js.perhaps(js.text("account id of the target")),
     region=js.perhaps(js.text("Region of the target")),
     state=js.text(
-        "state of the delivery: awaiting-approval, requested, checking, waiting, opening, copying, ... delivered, "
-        "shared, failed, cancelled, withdrawn, recalling, restoring, recalled"
+        "state of the delivery: awaiting-wave, awaiting-approval, requested, checking, waiting, opening, copying, ... "
+        "delivered, shared, failed, cancelled, withdrawn, recalling, restoring, recalled"
     ),
     since=js.time("when it entered this state"),
     tries=js.number("how many attempts of the current step did not complete it"),
@@ -115,6 +115,7 @@ PAGE = js.thing(
     ),
     recall=recalls.SCHEMA,
     approval=js.perhaps(js.text("digest that an approver must approve; null: no delivery waits for an approval")),
+    waves=waves.SCHEMA,
     refused=js.flag("whether the service refuses the tag's present value or the source AMI"),
     deliveries=js.several("deliveries, sorted by account and Region", _DELIVERY),
     open_shares=js.several("shares that are open for this promotion now", shares.SCHEMA),
@@ -168,6 +169,7 @@ def page(
     now: float,
     found: pointers.Pointers = MappingProxyType({}),
     recall: Recall | None = None,
+    in_waves: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """Show a promotion with its deliveries. ``found``: their pointers."""
     one = record.it
@@ -183,6 +185,7 @@ def page(
         "looks_again": asked or bool(one.absent_since),
         "withdrawn": {place: by for place, by in one.withdrawn.items() if place != EVERYWHERE},
         "recall": recalls.to_json(recall),
+        "waves": list(in_waves),
         "refused": _is_refused(one),
         "deliveries": shown,
         "open_shares": list(open_shares),

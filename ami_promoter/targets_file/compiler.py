@@ -11,14 +11,14 @@ from typing import Any
 import botocore.session
 from botocore.exceptions import UnknownRegionError
 
-from ami_promoter.targets_file import document, modes, shape, units
+from ami_promoter.targets_file import document, modes, shape, units, waves
 from ami_promoter.targets_file.document import Path, YamlDocument
 from ami_promoter.targets_file.settings import BUILT_IN, DurationBounds, bounds
 from ami_promoter.terminal.durations import duration, seconds
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.places import Arn
 from chalicelib.images.names import template_faults
-from chalicelib.targets.applied_file import Directory, Target
+from chalicelib.targets.applied_file import Directory, Retirement, Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +68,11 @@ class _Compiler:
         organization = data.get("organization", {})
         everybody = {name: self._members(name, value, organization) for name, value in data.get("groups", {}).items()}
         self.faults += units.faults(self._document, organization, everybody)
+        self.faults += waves.faults(self._document, groups, everybody, self._hub.account or "")
         members = units.accounts_only(everybody)
+        beside = ("members", *waves.KEYS)
         blocks = {
-            name: defaults | self._block({k: v for k, v in group.items() if k != "members"}, ("groups", name))
+            name: defaults | self._block({k: v for k, v in group.items() if k not in beside}, ("groups", name))
             for name, group in groups.items()
         }
         own = {
@@ -111,6 +113,7 @@ class _Compiler:
                 if with_units
             },
             units.organization(organization, everybody),
+            waves=waves.waves(groups),
         )
 
     def _members(self, name: str, group: Any, organization: Mapping[str, Any]) -> Mapping[str, Path]:
@@ -141,6 +144,9 @@ class _Compiler:
                 value = self._roles(value, here)  # noqa: PLW2901 - the same list, with their services
             elif name == "source_tags":
                 value = tuple(key for key in value if key is not None)  # noqa: PLW2901 - the same list
+            elif name == "retire":
+                after = {"after": seconds(value["after"])} if "after" in value else {}
+                value = Retirement(**{**value, **after})  # noqa: PLW2901 - the same mapping with its defaults
             elif name == "until":
                 value = self._day(value, here)  # noqa: PLW2901 - the same day in seconds
             elif name == "ami_name":

@@ -55,6 +55,7 @@ COLORS = {
     "withdrawn": "yellow",
     "recalled": "yellow",
     "recalling": "yellow",
+    "awaiting-wave": "yellow",
     "awaiting-approval": "yellow",
     "waiting": "yellow",
     "copying": "cyan",

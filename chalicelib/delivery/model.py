@@ -16,6 +16,8 @@ from chalicelib.targets.applied_file import Target
 class DeliveryState(StrEnum):
     """What a delivery waits for."""
 
+    AWAITING_WAVE = "awaiting-wave"
+    """the group before its own, before anything else"""
     AWAITING_APPROVAL = "awaiting-approval"
     """an approver, before it looks at the target"""
     REQUESTED = "requested"

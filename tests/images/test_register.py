@@ -464,7 +464,7 @@ def test_a_deprecation_that_is_yet_to_be_set_can_be_left_out():
 def test_the_copy_has_the_sources_tags_and_the_services_override_them():
     """Not the trigger, aws: tags, or tags of an earlier promotion; the target's tags override the source's.
 
-    Those that EC2 shows with a shared AMI arrive under the same key [decision 36].
+    Those that EC2 shows with a shared AMI arrive under the same key [decision 39].
     """
     tags = {
         "promote": "dev",

@@ -41,7 +41,7 @@ def a_target(number, **changes):
 def printed(targets, *, wide=False, blocked=()):
     """Return a plan's lines on a terminal of 120 columns, without the costs."""
     data = {"ami": "ami-1", "name": "golden", "value": "dev", "targets": targets, "blocked": blocked, "doubts": []}
-    data |= {"faults": [], "waits_for": None, "checks": 3, "ready": not blocked}
+    data |= {"waves": [], "faults": [], "waits_for": None, "checks": 3, "ready": not blocked}
     lines = as_printed(plan_preview.show(data, "here", wide=wide), 120)
     return lines[3 : lines.index("", 3)] + [line for line in lines if line.startswith("FAILED")]
 
@@ -56,7 +56,12 @@ def printed(targets, *, wide=False, blocked=()):
 def test_the_first_words_are_what_would_happen(does, said):
     """And that nothing has happened yet."""
     data = {"ami": "ami-1", "name": "golden", "value": "dev", "blocked": [], "doubts": [], "faults": []}
-    data |= {"targets": [a_target(n, does=one) for n, one in enumerate(does)], "waits_for": None, "checks": 3}
+    data |= {
+        "targets": [a_target(n, does=one) for n, one in enumerate(does)],
+        "waits_for": None,
+        "checks": 3,
+        "waves": [],
+    }
 
     assert as_printed(plan_preview.show(data | {"ready": True}, "here", wide=False))[1] == said
 
@@ -102,7 +107,7 @@ def planned(*, family="base", made="2026-02-01T00:00:00.000Z", pointer=None, doe
     key = plan_preview.pointers.key_for(image, target)
     found = {key: RecordSeen({}, pointer)} if pointer else {}
     data = {"ami": "ami-1", "name": "golden", "value": "dev", "targets": [a_target(0, does=does)], "blocked": []}
-    data |= {"doubts": [], "faults": [], "waits_for": None, "checks": 3, "ready": True}
+    data |= {"waves": [], "doubts": [], "faults": [], "waits_for": None, "checks": 3, "ready": True}
     return plan_preview.with_families(data, image, [target], found)
 
 
