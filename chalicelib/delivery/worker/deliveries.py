@@ -21,7 +21,7 @@ from chalicelib.delivery import (
 from chalicelib.delivery.copy_quota import CopyQuota, SlotLease
 from chalicelib.delivery.model import Delivery, DeliveryState, NeededShare
 from chalicelib.delivery.phase import Command, DeliveryEvent, Refused
-from chalicelib.delivery.phases import approval, checking, copying, ending, imaging, publishing, shared
+from chalicelib.delivery.phases import approval, checking, copying, ending, imaging, publishing, shared, wave
 from chalicelib.delivery.ports import (
     SlotLeases,
     TargetImages,
@@ -35,6 +35,7 @@ from chalicelib.delivery.template_rights import template_old
 from chalicelib.delivery.tracked import EXPIRED, TrackedDelivery
 from chalicelib.delivery.worker import hub_copies, releases
 from chalicelib.delivery.worker.approvals import LiveApprovals
+from chalicelib.delivery.worker.waves import LiveWaves
 from chalicelib.engine import addresses, codec, schedule
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.budget import Budget, slices
@@ -79,6 +80,7 @@ class DeliveryPorts:
     roles: TargetRoles
     notices: Notices
     approvals: LiveApprovals
+    waves: LiveWaves
     pointers: Pointers
 
 
@@ -143,6 +145,8 @@ class DeliveryExecutor:
             case checking.NotifyWaiting():
                 self._ports.notices.publish(notices.waiting_for_role(delivery, self._clock()))
                 return checking.WaitingNotified()
+            case wave.LookAtWave():
+                return self._ports.waves.look(delivery)
             case approval.LookAtApproval():
                 return self._ports.approvals.look(delivery)
             case checking.AskHubCopy():
@@ -225,13 +229,13 @@ class DeliveryExecutor:
             what = "The applied targets file no longer contains this account."
             cure = "Add it to the file, apply it, and tag the AMI again; or leave it out of the tag's value."
             return checking.TargetUnfit((Fault("target-dropped", delivery.where, what, cure),))
-        if delivery.target.service_linked_roles:
-            missing = self._ports.roles.missing(delivery)
-            if missing:
-                return checking.TargetUnfit(preflight.roles_missing(delivery.where, delivery.target, missing))
+        missing = self._ports.roles.missing(delivery) if delivery.target.service_linked_roles else ()
+        without_roles = preflight.default_roles_missing(delivery.where, delivery.target, delivery.ami, missing)
+        if missing and without_roles is None:
+            return checking.TargetUnfit(preflight.roles_missing(delivery.where, delivery.target, missing))
         if delivery.shared:
             ended = (*preflight.sharing_faults(delivery.target, self._clock()), *self._policy_faults(delivery))
-            return checking.TargetUnfit(ended) if ended else checking.TargetReady("")
+            return checking.TargetUnfit(ended) if ended else checking.TargetReady("", without_roles=without_roles)
         allows = self._ports.roles.allows(delivery)
         faults = template_old(delivery.target, allows) if allows is not None else ()
         if faults:
@@ -492,6 +496,7 @@ class DeliveryExecutor:
             episode=delivery.episode,
             state=notified_as(delivery),
             image=_stays(delivery),
+            ended_at=self._clock(),
         )
         if self._ports.tracked.end(delivery.ami, tracked):
             cause = f"{delivery.id}:{delivery.episode}:{tracked.state}"
