@@ -74,7 +74,7 @@ class OwnSnapshot:
 
 
 @dataclass(frozen=True, slots=True)
-class ImageUse:
+class AmiUse:
     """What names an AMI in a target: an instance, a launch template or a parameter."""
 
     kind: str
@@ -90,7 +90,7 @@ class InventoryPage:
     snapshots: tuple[OwnSnapshot, ...] = ()
     seen: TargetSeen | None = None
     """A part of the target's settings."""
-    uses: tuple[ImageUse, ...] = ()
+    uses: tuple[AmiUse, ...] = ()
     cursor: str = ""
 
 

@@ -17,7 +17,7 @@ from chalicelib.engine.ports import Write
 from chalicelib.engine.runner import Runner
 from chalicelib.engine.waker import Waker
 from chalicelib.inventory.codec import INVENTORIES
-from chalicelib.inventory.machine import LOOK, REMOVE, TRIES, ImageUse, Inventory, InventoryPage, OwnImage, OwnSnapshot
+from chalicelib.inventory.machine import LOOK, REMOVE, TRIES, AmiUse, Inventory, InventoryPage, OwnImage, OwnSnapshot
 from chalicelib.inventory.worker.inventories import INVENTORY_MACHINE, InventoryExecutor
 from chalicelib.targets.applied_file import AppliedFile, Directory, Target
 from tests.fakes import MemoryRecords
@@ -60,7 +60,7 @@ class AskedTarget:
         if cursor and self.stale:
             self.stale -= 1
             raise StaleCursor(RefusalKind.DENIED, FAULT)
-        use = ImageUse("ec2:Instance", f"{image}-{cursor or 1}")
+        use = AmiUse("ec2:Instance", f"{image}-{cursor or 1}")
         return InventoryPage(uses=(use,), cursor="" if cursor else "2")
 
     def remove(self, account: str, region: str, delivery: str, snapshot: str) -> str:

@@ -17,7 +17,7 @@ from chalicelib.engine.errors import Refusal, RefusalKind, StaleCursor
 from chalicelib.engine.faults import Fault
 from chalicelib.images import comparison, register
 from chalicelib.images.aws.shapes import tags_of
-from chalicelib.inventory.machine import ImageUse, InventoryPage, OwnImage, OwnSnapshot, Part
+from chalicelib.inventory.machine import AmiUse, InventoryPage, OwnImage, OwnSnapshot, Part
 from chalicelib.targets.applied_file import Target
 from chalicelib.targets.ports import Targets
 
@@ -99,7 +99,7 @@ class AwsInventory:
             if code_of(refusal) == DENIED and denials.kind_of(refusal.fault.what) in LACKING:
                 raise Refusal(refusal.kind, replace(refusal.fault, cure=USE_CURE)) from refusal
             raise
-        uses = tuple(ImageUse(one["ResourceType"], one["Arn"]) for one in answer.get("ImageReferences", ()))
+        uses = tuple(AmiUse(one["ResourceType"], one["Arn"]) for one in answer.get("ImageReferences", ()))
         return InventoryPage(uses=uses, cursor=answer.get("NextToken") or "")
 
     def remove(self, account: str, region: str, delivery: str, snapshot: str) -> str:
