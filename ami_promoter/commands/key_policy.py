@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 
 from ami_promoter.hub import policies
 from ami_promoter.hub.aws import Account
-from ami_promoter.hub.key_needs import KeyAnswer, KeyOwner, Need, asked, hub_needs, target_needs, unfit
+from ami_promoter.hub.key_needs import KeyAnswer, KeyOwner, Need, asked, hub_needs, launch_needs, target_needs, unfit
 from ami_promoter.rights import CHECK_KEY
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.report import Report
@@ -52,9 +52,12 @@ def key_policy() -> None:
 @verb("target", needs=CHECK_KEY, group=key_policy, options=ANYWHERE, prints=PRINTS, reads=True)
 @key_argument
 @click.option("--role-name", type=ROLE, default="AmiCopyRole", show_default=True, help="The role's name in the target.")
-def target(caller: VerbCaller, key: str | None, role_name: str) -> Report:
+@click.option("--launch-test", is_flag=True, help="Also what the launch role needs, for a target with `launch_test`.")
+def target(caller: VerbCaller, key: str | None, role_name: str, *, launch_test: bool) -> Report:
     """Print what a target's own key must allow, or check KEY with the target's credentials."""
-    return _answer(caller.account(), key, target_needs(role_name))
+    return _answer(
+        caller.account(), key, (*target_needs(role_name), *(launch_needs(f"{role_name}-launch") if launch_test else ()))
+    )
 
 
 @verb("hub", needs=CHECK_KEY, group=key_policy, options=ANYWHERE, prints=PRINTS, reads=True)
