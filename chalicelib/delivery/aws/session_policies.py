@@ -15,10 +15,11 @@ import json
 from collections.abc import Sequence
 from typing import Any, Literal
 
+from chalicelib.delivery import instances
 from chalicelib.delivery.model import Delivery
 from chalicelib.targets.applied_file import GRANT_ROLE
 
-Work = Literal["look", "copy", "register", "tidy", "image", "retag", "roles", "check", "recall"]
+Work = Literal["look", "copy", "register", "tidy", "image", "retag", "roles", "check", "recall", "launch"]
 
 LIMIT = 2048
 SNAPSHOTS_PER_SESSION = 5
@@ -65,6 +66,8 @@ def policy(work: Work, delivery: Delivery, snapshots: Sequence[str] | None = (),
     elif work == "recall":
         recall = ["ec2:EnableImage*", "ec2:DisableImage", "ec2:DisableImageDeprecation"]
         statements += [_allow(recall, f"{ec2}image/*", _tagged(delivery))]
+    elif work == "launch":
+        statements = _launch(delivery, partition, wider=snapshots is None)
     elif work == "roles":
         statements = [_see_roles(delivery, partition)]
     elif work == "check":
@@ -88,6 +91,23 @@ def policy(work: Work, delivery: Delivery, snapshots: Sequence[str] | None = (),
 _KEY_USE = ["kms:CreateGrant", "kms:Decrypt", "kms:ReEncrypt*", "kms:GenerateDataKey*"]
 """What a copy needs of the keys."""
 _VIA_EC2 = {"StringLike": {"kms:ViaService": "ec2.*.amazonaws.com"}}
+
+
+def _launch(delivery: Delivery, partition: str, *, wider: bool) -> list[dict[str, Any]]:
+    """Return what runs, looks at and ends the one instance of a launch test."""
+    ec2, own = (f"arn:{partition}:ec2:{delivery.target.region}:{account}:" for account in ("", delivery.target.account))
+    new = [f"{own}{kind}/*" for kind in ("instance", "volume", "network-interface")]
+    tagged = {"StringEquals": {"aws:RequestTag/ami-promoter:delivery": delivery.id}}
+    keys = sorted({*delivery.source_keys} if delivery.shared else {delivery.key_arn}) if not wider else []
+    of_keys = keys if keys and all(keys) else [f"arn:{partition}:kms:*:*:key/*"]
+    source, subnet = instances.image(delivery) or "*", delivery.launch.subnet or "*"
+    return [
+        _allow(["ec2:DescribeInstance*", "ec2:DescribeSubnets", "ec2:DescribeSecurityGroups"], "*"),
+        _allow("ec2:RunInstances", [f"{ec2}image/{source}", f"{own}subnet/{subnet}", f"{own}security-group/*"]),
+        _allow(["ec2:RunInstances", "ec2:CreateTags"], new, tagged),
+        _allow(["ec2:TerminateInstances", "ec2:GetConsoleOutput"], f"{own}instance/*", _tagged(delivery)),
+        _allow([*_KEY_USE, "kms:DescribeKey"], of_keys, _VIA_EC2),
+    ]
 
 
 def _sources(snapshots: Sequence[str] | None, partition: str) -> list[str]:
