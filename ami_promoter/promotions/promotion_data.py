@@ -17,7 +17,7 @@ from chalicelib.engine.faults import Fault
 from chalicelib.promotion.machine import RECALL, WITHDRAW
 from chalicelib.promotion.model import MOST_FAULTS, Promotion, PromotionState
 from chalicelib.targets.recalls import Recall
-from chalicelib.targets.withdrawals import EVERYWHERE, covering
+from chalicelib.targets.withdrawals import EVERYWHERE
 
 BAD = ("failed", "cancelled", "withdrawn")
 """States of deliveries that have no AMI in the target, or no longer."""
@@ -145,7 +145,7 @@ def page(
     """Show a promotion with its deliveries. ``found``: their pointers; ``consoles``: also consoles of launch tests."""
     one = record.it
     shown = sorted(
-        (delivery(each, one, now, found, consoles=consoles) for each in deliveries),
+        (delivery(each, now, found, consoles=consoles) for each in deliveries),
         key=lambda each: (each["account"], each["region"]),
     )
     awaits = any(each["state"] == DeliveryState.AWAITING_APPROVAL for each in shown)
@@ -180,9 +180,9 @@ def only_failed(shown: Mapping[str, Any], *, and_pointers: bool = False) -> dict
 
 
 def delivery(
-    record: RecordSeen[Delivery], of: Promotion, now: float, found: pointers.Pointers, *, consoles: bool = False
+    record: RecordSeen[Delivery], now: float, found: pointers.Pointers, *, consoles: bool = False
 ) -> dict[str, Any]:
-    """Show a delivery of the promotion ``of``; ``now`` is in epoch seconds."""
+    """Show a delivery; ``now`` is in epoch seconds."""
     one, state = record.it, record.state
     ended = state in ENDED
     return {
@@ -200,7 +200,7 @@ def delivery(
         "pointer": pointers.of_delivery(record, found),
         "key": one.key_arn or None,
         "copies": [_copy(each, now) for each in one.copies],
-        "cancelled_because": _because(one, of) if state in ("cancelled", "withdrawn") else "",
+        "cancelled_because": one.because if state in ("cancelled", "withdrawn") else "",
         "recall": recalls.of_delivery(one, state),
         "launch_test": launches.of_delivery(one, consoles=consoles),
         "faults": [fault.to_json() for fault in (*one.faults, *record.faults)],
@@ -250,20 +250,3 @@ def seconds_left(progress: int, began: int | None, seen: int | None, now: float)
         return None
     ends: float = began + (seen - began) * 100 / progress
     return max(0, round(ends - now))
-
-
-def _because(one: Delivery, of: Promotion) -> str:
-    if one.inbox.get("cancel", "").endswith(":drain"):
-        return "An operator drained the hub."
-    if one.sharing.expired:
-        return "The date `until` of the targets file has come."
-    if EVERYWHERE in of.withdrawn:
-        return f"The AMI was recalled by {of.withdrawn[EVERYWHERE]}."
-    by = covering(of.withdrawn, one.target.place)
-    if by is not None:
-        return f"Withdrawn by {by}."
-    if 0 < of.generation <= of.gone:
-        return "The AMI is gone or disabled."
-    if of.value is None:
-        return of.why or "Its tag was removed."
-    return "The tag's value and the applied targets file no longer name it."

@@ -144,6 +144,10 @@ class LaunchPlace:
     architectures: tuple[str, ...] = ()
     """Architectures of the instance type; empty: the Region does not offer that type."""
     boot_modes: tuple[str, ...] = ()
+    types: tuple[str, ...] = ()
+    """Instance types that the launch role may run; empty: that could not be read."""
+    closed_keys: tuple[str, ...] = ()
+    """The keys of the source that it may not use, in share mode."""
 
 
 class SeenInstance(NamedTuple):

@@ -96,7 +96,7 @@ def due_events(delivery: Delivery, now: int) -> tuple[DeliveryEvent, ...]:
     phase = PHASES[delivery.state]
     wish = delivery.fact("cancel")
     if wish is not None and CancelAsked in phase.on and phase.may_cancel(delivery):
-        return (CancelAsked(expired=wish.startswith(EXPIRED)),)
+        return (CancelAsked(wish.startswith(EXPIRED), wish.partition("#")[2]),)
     last = deadline(delivery)
     passed = last is not None and now >= last and DeadlinePassed in phase.on and phase.deadline_acts(delivery)
     return (DeadlinePassed(),) if passed else ()

@@ -66,6 +66,11 @@ EXPIRED = "expired:"
 """Prefix of a request to end at the targets file's date; the service does not start such a delivery again."""
 
 
+def wish_to_end(episode: int, cause: str, why: str) -> str:
+    """Return an inbox entry ``cancel``: ``cause``, with a prefix above if one applies; ``why``, for people."""
+    return f"{episode}:{cause}#{why}"
+
+
 class CopyState(StrEnum):
     """The state of one snapshot's copy."""
 
@@ -398,6 +403,8 @@ class Delivery:
     cleanup: Cleanup = field(default_factory=Cleanup)
     ending: DeliveryState | None = None
     """FAILED, CANCELLED, WITHDRAWN or RECALLED: how it ends; None: it is not ending."""
+    because: str = ""
+    """Who or what asked it to end, in a sentence; "" if nobody did."""
     faults: tuple[Fault, ...] = ()
     last_refusal: Fault | None = None
     """The last refusal that the delivery waits for: the cause to report if a deadline passes."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
 from typing import Literal
 
 from chalicelib.delivery.instances import LAUNCH_TAG, LaunchPlace
@@ -119,6 +120,14 @@ def _launch_faults(where: str, test: LaunchTest | None, image: SourceImage, plac
                 f"Give that tag to exactly one {what} there, or leave `launch_test` out of the targets file; then tag "
                 "the AMI again.",
             )
+    if place.types and not any(fnmatchcase(kind, pattern) for pattern in place.types):
+        what = f"The launch role there may run {_few(place.types)}, and the targets file names {kind}."
+        cure = f"Add {kind} to LaunchTestTypes of deploy/target.yaml there, or name another type; then tag again."
+        yield Fault("launch-type", where, what, cure)
+    for key in place.closed_keys:
+        what = f"The launch role there may not use {key}, under which the AMI is encrypted."
+        cure = "Add the key to SourceKeyArns of deploy/target.yaml there; then tag the AMI again."
+        yield Fault("launch-key", where, what, cure)
     if not place.architectures:
         what, fits = f"The Region does not offer {kind}", False
     else:

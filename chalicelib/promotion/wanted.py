@@ -15,10 +15,12 @@ from chalicelib.sharing.entitlement import Entitlement, launched_by
 from chalicelib.targets.applied_file import AppliedFile, Resolution, Target
 from chalicelib.targets.approvals import needs
 from chalicelib.targets.recalls import recalled
-from chalicelib.targets.withdrawals import EVERYWHERE, Withdrawal, by_place, covering, in_force
+from chalicelib.targets.withdrawals import EVERYWHERE, Withdrawal, by_place, covering, in_force, why_ended
 
 SHARED = "shared"
 DELIVERED, RECALLED = "delivered", "recalled"
+NO_TAG = "Its tag was removed."
+NOT_NAMED = "The tag's value and the applied targets file no longer name it."
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +206,17 @@ def places_digest(targets: Iterable[Target], blocked: Iterable[str] = ()) -> str
     """
     named = [f"{one.place}={launched_by(one) if one.mode == 'share' else ''}" for one in targets]
     return digest(*sorted((*named, *blocked)))
+
+
+def why_it_ends(promotion: Promotion, place: str) -> str:
+    """Return why a delivery of this promotion is asked to end: a sentence."""
+    if promotion.is_gone:
+        otherwise = "The AMI is gone or disabled."
+    elif promotion.value is None:
+        otherwise = promotion.why or NO_TAG
+    else:
+        otherwise = NOT_NAMED
+    return why_ended(promotion.withdrawn, place, otherwise)
 
 
 def has_more_than_withdrawn(surplus: Iterable[TrackedDelivery], meant: WantedTargets) -> bool:

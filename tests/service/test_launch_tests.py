@@ -316,6 +316,10 @@ PLACES = {
     "no subnet": (LaunchPlace(), ["launch-place", "launch-type"]),
     "two subnets": (LaunchPlace(("subnet-0a", "subnet-0b"), (), ("x86_64",)), ["launch-place"]),
     "two security groups": (LaunchPlace(("subnet-0a",), ("sg-0a", "sg-0b"), ("x86_64",)), ["launch-place"]),
+    "a type that the role may not run": (
+        LaunchPlace(("subnet-0a",), (), ("x86_64",), (), ("t3.nano",)),
+        ["launch-type"],
+    ),
     "another architecture": (LaunchPlace(("subnet-0a",), (), ("arm64",)), ["launch-type"]),
 }
 

@@ -107,6 +107,7 @@ def _launch(delivery: Delivery, partition: str, *, wider: bool) -> list[dict[str
         _allow(["ec2:RunInstances", "ec2:CreateTags"], new, tagged),
         _allow(["ec2:TerminateInstances", "ec2:GetConsoleOutput"], f"{own}instance/*", _tagged(delivery)),
         _allow([*_KEY_USE, "kms:DescribeKey"], of_keys, _VIA_EC2),
+        _see_itself(delivery, partition),
     ]
 
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from chalicelib.delivery import instances
+from chalicelib.delivery import instances, template_rights
 from chalicelib.delivery.aws.target_sessions import TargetSessions
 from chalicelib.delivery.instances import LAUNCH_TAG, InstanceSeen, LaunchPlace, SeenInstance
 from chalicelib.delivery.model import Delivery
 from chalicelib.delivery.tags import service_tags
 from chalicelib.engine.aws.refusals import gone
+from chalicelib.engine.errors import Refusal, RefusalKind
 from chalicelib.images import register
 from chalicelib.images.aws.shapes import tag_list
 from chalicelib.images.image import BlockDevice, SourceImage
+from chalicelib.targets.applied_file import launch_role
 
 NO_INSTANCE = "InvalidInstanceID.NotFound"
 NO_SUCH_TYPE = "InvalidInstanceType"
@@ -36,13 +38,30 @@ class AwsTargetInstances:
             of_vpc = {"Name": "vpc-id", "Values": [subnets[0]["VpcId"]]}
             with self._sessions.as_refusal("DescribeSecurityGroups", delivery.where):
                 groups = ec2.describe_security_groups(Filters=[chosen, of_vpc])["SecurityGroups"]
-        kind = self._type(ec2, delivery)
+        kind, policy = self._type(ec2, delivery), self._policy(delivery)
         return LaunchPlace(
             tuple(sorted(one["SubnetId"] for one in subnets)),
             tuple(sorted(one["GroupId"] for one in groups)),
             tuple(kind.get("ProcessorInfo", {}).get("SupportedArchitectures", ())),
             tuple(kind.get("SupportedBootModes", ())),
+            template_rights.launch_types(policy),
+            template_rights.closed_keys(policy, delivery.source_keys) if delivery.shared and policy else (),
         )
+
+    def _policy(self, delivery: Delivery) -> Mapping[str, Any]:
+        """Return the launch role's own policy; an empty one where that is refused: it blocks no delivery."""
+        copies_with, _ = self._sessions.role(delivery.target.account) or (delivery.target.role_name, "")
+        role = launch_role(copies_with)
+        iam = self._sessions.client("iam", "launch", delivery)
+        try:
+            with self._sessions.as_refusal("GetRolePolicy", f"{delivery.where}, {role}"):
+                named = {"RoleName": role, "PolicyName": template_rights.LAUNCH_POLICY}
+                document: Mapping[str, Any] = iam.get_role_policy(**named)["PolicyDocument"]
+                return document
+        except Refusal as refusal:
+            if refusal.kind is RefusalKind.ROLE:
+                raise
+            return {}
 
     def _type(self, ec2: Any, delivery: Delivery) -> Mapping[str, Any]:
         """Return an instance type's description; an empty one where the Region does not have it."""

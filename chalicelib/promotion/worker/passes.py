@@ -13,7 +13,16 @@ from chalicelib.delivery import instances, naming, preflight, proof
 from chalicelib.delivery.codecs import DELIVERIES
 from chalicelib.delivery.machine import started as delivery_started
 from chalicelib.delivery.machine import turned as delivery_turned
-from chalicelib.delivery.model import BY_RECALL, Delivery, DeliveryState, HubCopy, Launch, Sharing, snapshots_of
+from chalicelib.delivery.model import (
+    BY_RECALL,
+    Delivery,
+    DeliveryState,
+    HubCopy,
+    Launch,
+    Sharing,
+    snapshots_of,
+    wish_to_end,
+)
 from chalicelib.delivery.ports import TrackedDeliveries
 from chalicelib.delivery.tracked import RUNNING, TrackedDelivery
 from chalicelib.delivery.worker.deliveries import notified_as
@@ -30,7 +39,7 @@ from chalicelib.images.image import SourceImage
 from chalicelib.images.source_images import source_image
 from chalicelib.promotion import events as ev
 from chalicelib.promotion.model import BEGIN, END, Promotion
-from chalicelib.promotion.wanted import DELIVERED, RECALLED, WantedTargets
+from chalicelib.promotion.wanted import DELIVERED, RECALLED, WantedTargets, why_it_ends
 from chalicelib.promotion.worker import copy_holdings
 from chalicelib.sharing.entitlement import launched_by
 from chalicelib.sharing.ports import Ledger
@@ -159,8 +168,8 @@ class DeliveryPass:
     ) -> None:
         """Ask it; what one that cannot act holds for its copies is released."""
         cause = f"cancel:{promotion.ami}:{promotion.inputs[:12]}:{promotion.tries}"  # asked again, it is news again
-        wish = {"cancel": f"{one.episode}:{BY_RECALL if recalled else ''}{cause}"}
-        self._waker.wake(addresses.delivery(one.delivery), cause, wish)
+        wish = wish_to_end(one.episode, f"{BY_RECALL if recalled else ''}{cause}", why_it_ends(promotion, one.place))
+        self._waker.wake(addresses.delivery(one.delivery), cause, {"cancel": wish})
         if record is None:
             ports = self._records, self._ledger, self._waker, self._clock
             copy_holdings.release(*ports, promotion.ami, one, budget)
