@@ -134,7 +134,7 @@ class InstancesEnded(DeliveryEvent):
 
 
 @dataclass(frozen=True, slots=True)
-class LaunchPlace:
+class LaunchSite:
     """What a target has for launch tests, as its launch role sees it."""
 
     subnets: tuple[str, ...] = ()

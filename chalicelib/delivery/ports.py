@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from chalicelib.delivery.copy_quota import SlotLease
-from chalicelib.delivery.instances import InstanceSeen, LaunchPlace, SeenInstance
+from chalicelib.delivery.instances import InstanceSeen, LaunchSite, SeenInstance
 from chalicelib.delivery.model import Delivery
 from chalicelib.delivery.proof import SeenCopy, ShownImage
 from chalicelib.delivery.tracked import TrackedDelivery
@@ -87,7 +87,7 @@ class TargetImages(Protocol):
 class TargetInstances(Protocol):
     """The instances of launch tests in one target, as its launch role. Every method may raise Refusal."""
 
-    def place(self, delivery: Delivery) -> LaunchPlace:
+    def place(self, delivery: Delivery) -> LaunchSite:
         """Read where an instance would run, and what its type can run."""
 
     def run(self, delivery: Delivery, image: SourceImage) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Literal
 
-from chalicelib.delivery.instances import LAUNCH_TAG, LaunchPlace
+from chalicelib.delivery.instances import LAUNCH_TAG, LaunchSite
 from chalicelib.delivery.kms_keys import source_key_faults, target_key_faults
 from chalicelib.engine.faults import Fault, count
 from chalicelib.engine.illegible import ILLEGIBLE
@@ -103,12 +103,12 @@ def _grant_role_missing(where: str, target: Target, role: str) -> Fault:
     )
 
 
-def launch_faults(target: Target, image: SourceImage, place: LaunchPlace) -> tuple[Fault, ...]:
+def launch_faults(target: Target, image: SourceImage, place: LaunchSite) -> tuple[Fault, ...]:
     """Return why no launch test of this image can run in the target."""
     return tuple(_launch_faults(f"account {target.account}, {target.region}", target.launch_test, image, place))
 
 
-def _launch_faults(where: str, test: LaunchTest | None, image: SourceImage, place: LaunchPlace) -> Iterator[Fault]:
+def _launch_faults(where: str, test: LaunchTest | None, image: SourceImage, place: LaunchSite) -> Iterator[Fault]:
     kind = test.instance_type if test else ""
     for what, found in (("subnet", place.subnets), ("security group", place.groups)):
         if len(found) > 1 or (what == "subnet" and not found):

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from chalicelib.delivery import instances, template_rights
-from chalicelib.delivery.instances import InstanceSeen, LaunchPlace, SeenInstance
+from chalicelib.delivery.instances import InstanceSeen, LaunchSite, SeenInstance
 from chalicelib.delivery.ports import SeenImage
 from chalicelib.delivery.proof import SeenCopy, ShownImage
 from chalicelib.delivery.tags import image_tags
@@ -44,7 +44,7 @@ from tests.images.examples import a_key, describe_image, describe_snapshot, desc
 
 HUB, REGION, START = "111111111111", "us-east-1", 1_800_000_000
 TRIGGER = "promote"
-PLACE = LaunchPlace(("subnet-0a",), (), ("x86_64",), ("legacy-bios", "uefi"))
+PLACE = LaunchSite(("subnet-0a",), (), ("x86_64",), ("legacy-bios", "uefi"))
 NEVER = 10**9
 NAME_KEPT = 60
 """Seconds for which a deregistered AMI keeps its name."""
@@ -215,7 +215,7 @@ class Cloud:
     copies: dict[str, CloudCopy] = field(default_factory=dict)
     images: dict[str, Image] = field(default_factory=dict)
     instances: dict[str, CloudInstance] = field(default_factory=dict)
-    place: LaunchPlace = PLACE
+    place: LaunchSite = PLACE
     """What each target has for launch tests."""
     parameters: dict[tuple[str, str], ShownParameter] = field(default_factory=dict)
     """Parameter Store in targets, by account and name."""

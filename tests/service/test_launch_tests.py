@@ -10,7 +10,7 @@ from chalicelib.engine import codec
 from chalicelib.engine.errors import RefusalKind
 from chalicelib.engine.stored import peek
 from chalicelib.targets.applied_file import LaunchTest
-from tests.service.cloud import PLACE, CloudBehavior, LaunchPlace, refusal
+from tests.service.cloud import PLACE, CloudBehavior, LaunchSite, refusal
 from tests.service.gate import PortCrash, PortTrouble
 from tests.service.hub import Hub
 
@@ -313,14 +313,14 @@ def test_a_target_that_lets_nobody_look_is_no_failure_of_the_ami():
 
 
 PLACES = {
-    "no subnet": (LaunchPlace(), ["launch-place", "launch-type"]),
-    "two subnets": (LaunchPlace(("subnet-0a", "subnet-0b"), (), ("x86_64",)), ["launch-place"]),
-    "two security groups": (LaunchPlace(("subnet-0a",), ("sg-0a", "sg-0b"), ("x86_64",)), ["launch-place"]),
+    "no subnet": (LaunchSite(), ["launch-place", "launch-type"]),
+    "two subnets": (LaunchSite(("subnet-0a", "subnet-0b"), (), ("x86_64",)), ["launch-place"]),
+    "two security groups": (LaunchSite(("subnet-0a",), ("sg-0a", "sg-0b"), ("x86_64",)), ["launch-place"]),
     "a type that the role may not run": (
-        LaunchPlace(("subnet-0a",), (), ("x86_64",), (), ("t3.nano",)),
+        LaunchSite(("subnet-0a",), (), ("x86_64",), (), ("t3.nano",)),
         ["launch-type"],
     ),
-    "another architecture": (LaunchPlace(("subnet-0a",), (), ("arm64",)), ["launch-type"]),
+    "another architecture": (LaunchSite(("subnet-0a",), (), ("arm64",)), ["launch-type"]),
 }
 
 

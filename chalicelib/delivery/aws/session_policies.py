@@ -19,7 +19,7 @@ from chalicelib.delivery import instances
 from chalicelib.delivery.model import Delivery
 from chalicelib.targets.applied_file import GRANT_ROLE
 
-Work = Literal["look", "copy", "register", "tidy", "image", "retag", "roles", "check", "recall", "launch"]
+Work = Literal["look", "copy", "register", "tidy", "image", "retag", "roles", "check", "recall", "launch", "launched"]
 
 LIMIT = 2048
 SNAPSHOTS_PER_SESSION = 5
@@ -68,6 +68,13 @@ def policy(work: Work, delivery: Delivery, snapshots: Sequence[str] | None = (),
         statements += [_allow(recall, f"{ec2}image/*", _tagged(delivery))]
     elif work == "launch":
         statements = _launch(delivery, partition, wider=snapshots is None)
+    elif work == "launched":
+        own = f"arn:{partition}:ec2:{delivery.target.region}:{delivery.target.account}:instance/*"
+        statements = [
+            _allow(["ec2:DescribeInstance*", "ec2:DescribeSubnets", "ec2:DescribeSecurityGroups"], "*"),
+            _allow(["ec2:TerminateInstances", "ec2:GetConsoleOutput"], own, _tagged(delivery)),
+            _see_itself(delivery, partition),
+        ]
     elif work == "roles":
         statements = [_see_roles(delivery, partition)]
     elif work == "check":
@@ -94,20 +101,19 @@ _VIA_EC2 = {"StringLike": {"kms:ViaService": "ec2.*.amazonaws.com"}}
 
 
 def _launch(delivery: Delivery, partition: str, *, wider: bool) -> list[dict[str, Any]]:
-    """Return what runs, looks at and ends the one instance of a launch test."""
+    """Return what runs the one instance of a launch test. The launch role itself says with what."""
     ec2, own = (f"arn:{partition}:ec2:{delivery.target.region}:{account}:" for account in ("", delivery.target.account))
-    new = [f"{own}{kind}/*" for kind in ("instance", "volume", "network-interface")]
     tagged = {"StringEquals": {"aws:RequestTag/ami-promoter:delivery": delivery.id}}
-    keys = sorted({*delivery.source_keys} if delivery.shared else {delivery.key_arn}) if not wider else []
-    of_keys = keys if keys and all(keys) else [f"arn:{partition}:kms:*:*:key/*"]
-    source, subnet = instances.image(delivery) or "*", delivery.launch.subnet or "*"
+    keys = [
+        f"arn:{partition}:kms:*:{delivery.target.account}:key/*",
+        *(delivery.source_keys if delivery.shared else ()),
+    ]
+    few = len(keys) <= KEYS_PER_SESSION and not wider
+    chosen = [f"{ec2}image/{instances.image(delivery)}", f"{own}subnet/{delivery.launch.subnet}"]
     return [
-        _allow(["ec2:DescribeInstance*", "ec2:DescribeSubnets", "ec2:DescribeSecurityGroups"], "*"),
-        _allow("ec2:RunInstances", [f"{ec2}image/{source}", f"{own}subnet/{subnet}", f"{own}security-group/*"]),
-        _allow(["ec2:RunInstances", "ec2:CreateTags"], new, tagged),
-        _allow(["ec2:TerminateInstances", "ec2:GetConsoleOutput"], f"{own}instance/*", _tagged(delivery)),
-        _allow([*_KEY_USE, "kms:DescribeKey"], of_keys, _VIA_EC2),
-        _see_itself(delivery, partition),
+        _allow("ec2:RunInstances", [*chosen, f"{own}security-group/*"]),
+        _allow(["ec2:RunInstances", "ec2:CreateTags"], f"{own}*", tagged),
+        _allow("kms:*", keys if few else f"arn:{partition}:kms:*:*:key/*", _VIA_EC2),
     ]
 
 

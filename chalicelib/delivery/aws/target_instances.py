@@ -7,14 +7,14 @@ from typing import Any
 
 from chalicelib.delivery import instances, template_rights
 from chalicelib.delivery.aws.target_sessions import TargetSessions
-from chalicelib.delivery.instances import LAUNCH_TAG, InstanceSeen, LaunchPlace, SeenInstance
+from chalicelib.delivery.instances import LAUNCH_TAG, InstanceSeen, LaunchSite, SeenInstance
 from chalicelib.delivery.model import Delivery
 from chalicelib.delivery.tags import service_tags
 from chalicelib.engine.aws.refusals import gone
 from chalicelib.engine.errors import Refusal, RefusalKind
 from chalicelib.images import register
 from chalicelib.images.aws.shapes import tag_list
-from chalicelib.images.image import BlockDevice, SourceImage
+from chalicelib.images.image import SourceImage
 from chalicelib.targets.applied_file import launch_role
 
 NO_INSTANCE = "InvalidInstanceID.NotFound"
@@ -29,7 +29,7 @@ class AwsTargetInstances:
     def __init__(self, sessions: TargetSessions) -> None:
         self._sessions = sessions
 
-    def place(self, delivery: Delivery) -> LaunchPlace:
+    def place(self, delivery: Delivery) -> LaunchSite:
         ec2, chosen = self._client(delivery), {"Name": f"tag:{LAUNCH_TAG}", "Values": ["true"]}
         with self._sessions.as_refusal("DescribeSubnets", delivery.where):
             subnets = ec2.describe_subnets(Filters=[chosen])["Subnets"]
@@ -39,7 +39,7 @@ class AwsTargetInstances:
             with self._sessions.as_refusal("DescribeSecurityGroups", delivery.where):
                 groups = ec2.describe_security_groups(Filters=[chosen, of_vpc])["SecurityGroups"]
         kind, policy = self._type(ec2, delivery), self._policy(delivery)
-        return LaunchPlace(
+        return LaunchSite(
             tuple(sorted(one["SubnetId"] for one in subnets)),
             tuple(sorted(one["GroupId"] for one in groups)),
             tuple(kind.get("ProcessorInfo", {}).get("SupportedArchitectures", ())),
@@ -52,7 +52,7 @@ class AwsTargetInstances:
         """Return the launch role's own policy; an empty one where that is refused: it blocks no delivery."""
         copies_with, _ = self._sessions.role(delivery.target.account) or (delivery.target.role_name, "")
         role = launch_role(copies_with)
-        iam = self._sessions.client("iam", "launch", delivery)
+        iam = self._sessions.client("iam", "launched", delivery)
         try:
             with self._sessions.as_refusal("GetRolePolicy", f"{delivery.where}, {role}"):
                 named = {"RoleName": role, "PolicyName": template_rights.LAUNCH_POLICY}
@@ -85,7 +85,7 @@ class AwsTargetInstances:
             **({"Groups": [delivery.launch.group]} if delivery.launch.group else {}),
         }
         with self._sessions.as_refusal("RunInstances", f"{delivery.where}, {instances.image(delivery)}"):
-            answer = self._client(delivery).run_instances(
+            answer = self._sessions.client("ec2", "launch", delivery).run_instances(
                 ClientToken=nonce,
                 ImageId=instances.image(delivery),
                 InstanceType=instances.test_of(delivery).instance_type,
@@ -94,7 +94,7 @@ class AwsTargetInstances:
                 InstanceInitiatedShutdownBehavior="terminate",
                 MetadataOptions={"HttpTokens": "required", "HttpEndpoint": "enabled"},
                 NetworkInterfaces=[interface],
-                BlockDeviceMappings=list(_mappings(delivery, image)),
+                BlockDeviceMappings=list(_mappings(image)),
                 TagSpecifications=[
                     {"ResourceType": kind, "Tags": tag_list(tags)}
                     for kind in ("instance", "volume", "network-interface")
@@ -109,8 +109,9 @@ class AwsTargetInstances:
             shown = next(_each(ec2.describe_instances(Filters=own)), None)
         if shown is None:
             return InstanceSeen()
-        with self._sessions.as_refusal("DescribeInstanceStatus", delivery.where):
-            status = ec2.describe_instance_status(Filters=own)["InstanceStatuses"]
+        status: list[Mapping[str, Any]] = []
+        with self._sessions.as_refusal("DescribeInstanceStatus", delivery.where), gone(NO_INSTANCE):
+            status = ec2.describe_instance_status(InstanceIds=[instance])["InstanceStatuses"]
         checks: Mapping[str, Any] = next(iter(status), {})
         why = shown.get("StateReason", {})
         return InstanceSeen(
@@ -140,7 +141,7 @@ class AwsTargetInstances:
                 self._client(delivery).terminate_instances(InstanceIds=[one])
 
     def _client(self, delivery: Delivery) -> Any:
-        return self._sessions.client("ec2", "launch", delivery)
+        return self._sessions.client("ec2", "launched", delivery)
 
 
 def escaped(output: str) -> str:
@@ -158,15 +159,11 @@ def _each(answer: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
         yield from reservation["Instances"]
 
 
-def _mappings(delivery: Delivery, image: SourceImage) -> Iterator[dict[str, Any]]:
-    """Every volume goes with the instance; what is not encrypted in the AMI is encrypted here, as the role demands."""
+def _mappings(image: SourceImage) -> Iterator[dict[str, Any]]:
+    """Every volume goes with its instance, and is encrypted, as the launch role demands of the call itself.
+
+    No key is named: EC2 keeps the snapshot's if that is the account's own, and takes the account's EBS key otherwise.
+    """
     for device in image.devices:
         if device.kind in ("snapshot", "blank"):
-            encrypt = {} if _is_encrypted(delivery, image, device) else {"Encrypted": True}
-            yield {"DeviceName": device.name, "Ebs": {"DeleteOnTermination": True, **encrypt}}
-
-
-def _is_encrypted(delivery: Delivery, image: SourceImage, device: BlockDevice) -> bool:
-    if device.kind == "blank":
-        return bool(device.encrypted)
-    return not delivery.shared or any(one.id == device.snapshot_id and one.encrypted for one in image.snapshots)
+            yield {"DeviceName": device.name, "Ebs": {"DeleteOnTermination": True, "Encrypted": True}}

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from chalicelib.delivery import instances, preflight
-from chalicelib.delivery.instances import ConsoleEnd, InstanceSeen, InstancesEnded, InstanceStarted, LaunchPlace
+from chalicelib.delivery.instances import ConsoleEnd, InstanceSeen, InstancesEnded, InstanceStarted, LaunchSite
 from chalicelib.delivery.model import Delivery
 from chalicelib.delivery.phase import DeliveryEvent
 from chalicelib.delivery.ports import TargetInstances
@@ -27,13 +27,13 @@ class LaunchCommands:
         self._source = source
         self._clock = clock
 
-    def check(self, delivery: Delivery) -> tuple[LaunchPlace, tuple[Fault, ...]]:
+    def check(self, delivery: Delivery) -> tuple[LaunchSite, tuple[Fault, ...]]:
         """Return where its launch test can run, and why it cannot; nothing is asked where it has none.
 
         Raises Refusal; of kind ROLE, like one of the copy role, if the launch role cannot be assumed.
         """
         if delivery.target.launch_test is None:
-            return LaunchPlace(), ()
+            return LaunchSite(), ()
         try:
             place = self._instances.place(delivery)
         except Refusal as refusal:
