@@ -27,13 +27,14 @@ STATES = {
     "copying": "copy-\ning",
     "registering": "regis-\ntering",
     "verifying": "veri-\nfying",
+    "launching": "launch-\ning",
     "publishing": "publi-\nshing",
     "stopping": "stop-\nping",
     "tidying": "tidy-\ning",
 }
 """State -> how it is headed in a narrow column."""
 WORDS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
-SELDOM = frozenset({"awaiting-approval", "checking", "stopping", "tidying"})
+SELDOM = frozenset({"awaiting-approval", "checking", "launching", "stopping", "tidying"})
 """Shown only if some delivery was in them."""
 MOST_PROBLEMS = 10
 FIRST = 5

@@ -74,7 +74,7 @@ def status(caller: VerbCaller, ami: str | None, *, watch: bool, failed: bool) ->
     around = _around(connection)
     if not ami:
         return around.of(_failed(connection, wide=caller.wide) if failed else _all(connection, wide=caller.wide))
-    data = read_page(connection, ami)
+    data = read_page(connection, ami, consoles=True)
     if data is None:
         return around.of(Report(faults=(unknown(ami, connection),)))
 
@@ -85,7 +85,7 @@ def status(caller: VerbCaller, ami: str | None, *, watch: bool, failed: bool) ->
     if watch:
         first = data
         data = follow(
-            lambda: read_page(connection, ami) or first,
+            lambda: read_page(connection, ami, consoles=True) or first,
             lambda seen: (seen["state"] == "over" and not seen["looks_again"]) or bool(seen["parked"]),
             caller.clock,
             show=lambda seen: show(seen, console().height),

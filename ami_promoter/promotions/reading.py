@@ -19,8 +19,11 @@ from chalicelib.images.image import SourceImage
 from chalicelib.targets.applied_file import Target
 
 
-def read_page(connection: Connection, ami: str) -> dict[str, Any] | None:
-    """Read one AMI's promotion as ``promotion_data.page`` shows it; None if there is none. May raise HubError."""
+def read_page(connection: Connection, ami: str, *, consoles: bool = False) -> dict[str, Any] | None:
+    """Read one AMI's promotion as ``promotion_data.page`` shows it; None if there is none. May raise HubError.
+
+    ``consoles``: with the console output of launch tests that failed, which may hold secrets.
+    """
     reader = Reader(connection)
     with connection.telling("reading the records"):
         record = reader.promotion(ami)
@@ -33,9 +36,8 @@ def read_page(connection: Connection, ami: str) -> dict[str, Any] | None:
         found = reader.shares(place for one in deliveries for place in _places(one, source))
         named = reader.many(filter(None, map(pointers.key_of, deliveries)))
     still = [shares.open_share(share) for _, share in sorted(found.items()) if share.state in OPEN_STATES]
-    return promotion_data.page(
-        record, deliveries, still, connection.now(), named, OperatorsDecisions(connection).recall(ami)
-    )
+    recall = OperatorsDecisions(connection).recall(ami)
+    return promotion_data.page(record, deliveries, still, connection.now(), named, recall, consoles=consoles)
 
 
 def places_of(connection: Connection, ami: str, deliveries: Iterable[str]) -> list[tuple[str, str]]:

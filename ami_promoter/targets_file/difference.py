@@ -90,9 +90,11 @@ def _unusual(target: Target) -> dict[str, tuple[Any, Any]]:
 def _shown(key: str, value: Any) -> str:
     if bounds(key):
         return duration(value)
+    if key == "launch_test" and value:
+        return f"{value['instance_type']} within {duration(value['within'])}"
     if isinstance(value, Mapping):
         return ", ".join(f"{name}={text}" for name, text in value.items()) or "none"
-    return str(value) or "none"
+    return "none" if value is None else str(value) or "none"
 
 
 def _members(members: tuple[str, ...]) -> str:

@@ -58,7 +58,11 @@ class DurationBounds:
 
 def bounds(name: str) -> DurationBounds | None:
     """Return the bounds of a duration; None for any other setting."""
-    rule = table().get(name, {})
+    return of_rule(table().get(name, {}))
+
+
+def of_rule(rule: Mapping[str, Any]) -> DurationBounds | None:
+    """Return the bounds of a rule for a duration; None for any other."""
     if "bounds" not in rule:
         return None
     (least, most), step = rule["bounds"], rule.get("step", "1s")

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
 from typing import Literal
 
+from chalicelib.delivery.instances import LAUNCH_TAG, LaunchSite
 from chalicelib.delivery.kms_keys import source_key_faults, target_key_faults
 from chalicelib.engine.faults import Fault, count
 from chalicelib.engine.illegible import ILLEGIBLE
@@ -23,7 +25,7 @@ from chalicelib.images.image import (
 )
 from chalicelib.images.keys import KeyFacts
 from chalicelib.sharing import refusals
-from chalicelib.targets.applied_file import Target
+from chalicelib.targets.applied_file import LaunchTest, Target
 
 __all__ = ["KeyFacts", "source_faults", "target_faults"]
 
@@ -99,6 +101,42 @@ def _grant_role_missing(where: str, target: Target, role: str) -> Fault:
         "Deploy this version's deploy/target.yaml there with CreateGrantRole=true; or, if no such service "
         "launches it, write `service_linked_roles: []` in the targets file and apply it; then tag the AMI again.",
     )
+
+
+def launch_faults(target: Target, image: SourceImage, place: LaunchSite) -> tuple[Fault, ...]:
+    """Return why no launch test of this image can run in the target."""
+    return tuple(_launch_faults(f"account {target.account}, {target.region}", target.launch_test, image, place))
+
+
+def _launch_faults(where: str, test: LaunchTest | None, image: SourceImage, place: LaunchSite) -> Iterator[Fault]:
+    kind = test.instance_type if test else ""
+    for what, found in (("subnet", place.subnets), ("security group", place.groups)):
+        if len(found) > 1 or (what == "subnet" and not found):
+            yield Fault(
+                "launch-place",
+                where,
+                f"{_few(found) or 'No ' + what} there has the tag {LAUNCH_TAG} with the value true"
+                + (f", and a launch test runs in one {what}." if found else "."),
+                f"Give that tag to exactly one {what} there, or leave `launch_test` out of the targets file; then tag "
+                "the AMI again.",
+            )
+    if place.types and not any(fnmatchcase(kind, pattern) for pattern in place.types):
+        what = f"The launch role there may run {_few(place.types)}, and the targets file names {kind}."
+        cure = f"Add {kind} to LaunchTestTypes of deploy/target.yaml there, or name another type; then tag again."
+        yield Fault("launch-type", where, what, cure)
+    for key in place.closed_keys:
+        what = f"The launch role there may not use {key}, under which the AMI is encrypted."
+        cure = "Add the key to SourceKeyArns of deploy/target.yaml there; then tag the AMI again."
+        yield Fault("launch-key", where, what, cure)
+    if not place.architectures:
+        what, fits = f"The Region does not offer {kind}", False
+    else:
+        modes, mode = place.boot_modes, image.boot_mode
+        fits = image.architecture in place.architectures and not (mode == "uefi" and modes and mode not in modes)
+        what = f"{kind} runs {_few(place.architectures)} ({_few(modes)}), and the AMI is {image.architecture} ({mode})"
+    if not fits:
+        cure = "Name an instance type that fits in `launch_test` of the targets file, and apply it; then tag again."
+        yield Fault("launch-type", where, f"{what}.", cure)
 
 
 def name_not_free(where: str, name: str) -> Fault:

@@ -35,12 +35,34 @@ def grant_role(copy_role: str) -> str:
     return f"{copy_role}{GRANT_ROLE}"
 
 
+LAUNCH_ROLE = "-launch"
+"""The end of the launch role's name; deploy/target.yaml has the same."""
+
+
+def launch_role(copy_role: str) -> str:
+    """Return the name of a target's launch role, by the name of its copy role."""
+    return f"{copy_role}{LAUNCH_ROLE}"
+
+
 SHOWN_WITH_A_SHARED_AMI = ("ec2:SharedTag/*",)
 """Tags that EC2 shows to accounts with which an AMI is shared [aws-facts, Added November 2026, VERIFIED]."""
 
 NOT_OF_THE_DELIVERY = {"of_the_delivery": False}
 """Metadata of a member of ``Target`` that changes nothing of a delivery, as a name or a retirement: a change of it
 voids no approval and begins no delivery again. A member without it belongs to the delivery."""
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchTest:
+    """The launch test of a target: each new AMI must start an instance there before it is published."""
+
+    instance_type: str
+    within: int = 15 * 60
+    """For so long the instance may take until both of its status checks are ok (seconds)."""
+
+    def __str__(self) -> str:
+        """Return it for a person."""
+        return f"{self.instance_type} within {self.within // 60} min"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +97,7 @@ class Target:
     """Key of the source's tag that names its family."""
     ssm_parameter: str = ""
     """Parameter that names the current AMI there, with ``{family}`` for the family; "": none."""
+    launch_test: LaunchTest | None = None
     protect: bool = True
     queue_deadline: int = 24 * 3600
     copy_deadline: int = 24 * 3600

@@ -93,6 +93,8 @@ class Invariants:
             self._telling(args[0])
         elif (port, method) == ("target.parameters", "change"):
             self._naming(args[1])
+        elif (port, method) == ("target.instances", "run"):
+            self._launching(args[0])
         elif port in ADAPTERS and method == "open":
             for share in args[1]:
                 self._opening(share)
@@ -104,6 +106,16 @@ class Invariants:
         stored = self._hub.stores.records.read(asked.key)
         record = POINTERS.decode(stored)
         assert record.intent is not None, f"invariant 3: {asked.where} is written without an intent on record"
+
+    def _launching(self, asked: Delivery) -> None:
+        """An intent on record, the AMI of nobody's business yet, and at most one instance (invariants 3, 13)."""
+        record, cloud = self._delivery(asked.id), self._hub.cloud
+        known = {one.nonce for one in record.launch.attempts}
+        assert {one.nonce for one in asked.launch.attempts} <= known or record.launch.result, (
+            f"invariant 3: {asked.id} starts an instance without an intent on record"
+        )
+        others = [one for one in cloud.instances.values() if one.delivery == asked.id and one.token not in known]
+        assert all(one.state == "terminated" for one in others), f"invariant 13: {asked.id} starts one beside {others}"
 
     def _copying(self, asked: Delivery, source: str) -> None:
         record = self._delivery(asked.id)
@@ -134,7 +146,7 @@ class Invariants:
             )
             return
         assert record.state in REMOVES, f"invariant 4: {asked.id} is {record.state}, and all it made is removed"
-        assert not record.image.adopted, (
+        assert not record.image.adopted or record.image.id == record.launch.kept, (
             f"invariant 4: {asked.id} removes {record.image.id}, which an earlier episode delivered"
         )
 
@@ -246,6 +258,7 @@ class Invariants:
         """Check after every invocation, whether it ended or was killed."""
         self._resolve_claims()
         self._shares_are_needed()
+        self._instances_are_needed()
         cloud = self._hub.cloud
         assert cloud.foreign <= cloud.permissions, "invariant 2: a permission that was there before us is gone"
         strangers = {account for _, account in cloud.permissions - cloud.foreign} - set(self._hub.accounts)
@@ -327,6 +340,18 @@ class Invariants:
         assert share.holdings or soon or self._held(share.account), (
             f"invariant 1: {share.resource} stays open for nobody"
         )
+
+    def _instances_are_needed(self) -> None:
+        """No instance outlives its delivery; one that the target does not let go is named (invariant 13)."""
+        for one in self._hub.cloud.instances.values():
+            if one.state == "terminated" or addresses.delivery(one.delivery) in self.poisoned:
+                continue
+            record = self._delivery(one.delivery)
+            known = any(one.token == attempt.nonce for attempt in record.launch.attempts)
+            named = record.launch.left and one.id in record.cleanup.leftovers
+            assert known, f"invariant 13: {one.id} is {one.state}, and {one.delivery} does not know it"
+            rests = record.ended or record.state in (DeliveryState.PUBLISHING, DeliveryState.SHARED)
+            assert not rests or named, f"invariant 13: {one.id} is {one.state}, and its delivery {record.state}"
 
     def _held(self, account: str) -> bool:
         """Whether a delivery was killed while it added or removed its holdings: its own record is due."""
@@ -455,6 +480,7 @@ class Invariants:
                     assert not needed(one), f"invariant 1: {resource} still counts {one}"
                 assert one.state not in LIVE, f"invariant 1: {resource} rests {one.state} for {one.account}"
         self._names_what_is_current()
+        self._instances_are_needed()
         for quota in hub.quota_keys():
             for lease in hub.stores.slots.leases(quota):
                 assert lease.over or lease.delivery in lost, f"{quota} still keeps slots: {lease}"

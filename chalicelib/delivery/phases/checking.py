@@ -69,6 +69,10 @@ class TargetReady(DeliveryEvent):
     """A remark for the history that is not a fault."""
     unfinished: bool = False
     """Whether the image is not available yet: CopyImage may still run and needs its shares."""
+    subnet: str = ""
+    """Where its launch test runs; "": it has none."""
+    group: str = ""
+    """The security group that the target has chosen for that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +128,7 @@ def _not_overdue(event: HubCopySeen, delivery: Delivery, now: int) -> Delivery:
 
 def _ready(event: TargetReady, delivery: Delivery, now: int) -> Delivery:
     delivery = replace(delivery, key_arn=event.key_arn, last_refusal=None)
+    delivery = delivery.with_launch(subnet=event.subnet, group=event.group)
     delivery = delivery.with_shares(needed=permissions.needed(delivery))
     found = proof.copies(delivery, event.copies)
     delivery = leftovers.with_unproven(delivery, found)
