@@ -36,6 +36,15 @@ def grant_role(copy_role: str) -> str:
     return f"{copy_role}{GRANT_ROLE}"
 
 
+LAUNCH_ROLE = "-launch"
+"""The end of the launch role's name; deploy/target.yaml has the same."""
+
+
+def launch_role(copy_role: str) -> str:
+    """Return the name of a target's launch role, by the name of its copy role."""
+    return f"{copy_role}{LAUNCH_ROLE}"
+
+
 SHOWN_WITH_A_SHARED_AMI = ("ec2:SharedTag/*",)
 """Tags that EC2 shows to accounts with which an AMI is shared [aws-facts, Added November 2026, VERIFIED]."""
 
@@ -58,6 +67,19 @@ class Retirement:
     def __str__(self) -> str:
         """Return it as the targets file has it."""
         return f"keep: {self.keep}, after: {self.after // DAY}d"
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchTest:
+    """The launch test of a target: each new AMI must start an instance there before it is published."""
+
+    instance_type: str
+    within: int = 15 * 60
+    """For so long the instance may take until both of its status checks are ok (seconds)."""
+
+    def __str__(self) -> str:
+        """Return it for a person."""
+        return f"{self.instance_type} within {self.within // 60} min"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +118,7 @@ class Target:
     """Parameter that names the current AMI there, with ``{family}`` for the family; "": none."""
     retire: Retirement | None = field(default=None, metadata=NOT_OF_THE_DELIVERY)
     """When the worker of that parameter deprecates superseded copies; None: never."""
+    launch_test: LaunchTest | None = None
     protect: bool = True
     queue_deadline: int = 24 * 3600
     copy_deadline: int = 24 * 3600

@@ -17,7 +17,7 @@ from chalicelib.engine.errors import LostRace, Refusal, RefusalKind
 from chalicelib.engine.places import Resource
 from chalicelib.release.pointer import ShownParameter
 from chalicelib.sharing.entitlement import launched_by
-from chalicelib.targets.applied_file import DAY, AppliedFile, Directory, Retirement, Target
+from chalicelib.targets.applied_file import DAY, AppliedFile, Directory, LaunchTest, Retirement, Target
 from chalicelib.targets.organization import Organization, Unit
 from chalicelib.targets.waves import Wave
 from tests.service.cloud import REGION, START, TRIGGER, Image, refusal, source_key, target_key
@@ -53,6 +53,7 @@ ROLE_METHODS = {
         *("shown", "recall", "restore"),
     ),
     "target.parameters": ("look", "change", "deprecate"),
+    "target.instances": ("place", "run", "see", "console", "started", "terminate"),
 }
 
 ROLE_ADAPTER = ("showing", "open", "close")
@@ -124,6 +125,16 @@ REFUSALS = {
     "an AMI cannot be recalled": ("target.images", "recall", RefusalKind.THROTTLED, False),
     "an AMI may not be recalled": ("target.images", "recall", RefusalKind.DENIED, False),
     "an AMI cannot be restored": ("target.images", "restore", RefusalKind.THROTTLED, True),
+    "the place of a launch test cannot be read": ("target.instances", "place", RefusalKind.THROTTLED, False),
+    "RunInstances is throttled": ("target.instances", "run", RefusalKind.THROTTLED, False),
+    "RunInstances is done, and nobody hears of it": ("target.instances", "run", RefusalKind.THROTTLED, True),
+    "RunInstances is denied": ("target.instances", "run", RefusalKind.DENIED, False),
+    "RunInstances is denied, although it took effect": ("target.instances", "run", RefusalKind.DENIED, True),
+    "an instance cannot be described": ("target.instances", "see", RefusalKind.THROTTLED, False),
+    "an instance may not be described": ("target.instances", "see", RefusalKind.DENIED, False),
+    "instances cannot be listed": ("target.instances", "started", RefusalKind.THROTTLED, False),
+    "no instance may be terminated": ("target.instances", "terminate", RefusalKind.DENIED, False),
+    "an instance is terminated, and nobody hears of it": ("target.instances", "terminate", RefusalKind.THROTTLED, True),
     "nothing can be published": ("notices", "publish", RefusalKind.THROTTLED, False),
 }
 """Port, method, kind, and whether the call took effect all the same."""
@@ -183,6 +194,8 @@ class WorldSetup:
     """An organizational unit brings the accounts; in share mode the unit itself may launch."""
     whole: bool = False
     """That is the whole organization."""
+    launch_test: bool = False
+    """Each AMI must start an instance in the target before it is published."""
     dates: Sequence[int] | None = None
     """The AMIs are of one family, made on these days of a month, and targets have a parameter that names the newest."""
 
@@ -241,6 +254,8 @@ class ModelWorld(Hub):
         if shape.dates is not None:
             settings["ssm_parameter"] = "/golden/{family}/current"
             settings["retire"] = Retirement(1, DAY)
+        if shape.launch_test:
+            settings["launch_test"] = LaunchTest("t3.micro", HOUR)
         self._hurry = Supply(0)
         super().__init__(
             accounts=ACCOUNTS[: shape.accounts], parts=parts, stores=stores or in_memory(), target=settings
@@ -258,6 +273,9 @@ class ModelWorld(Hub):
             "stale": Supply(0),
             "fails": Supply(""),
             "checking": Supply(0),
+            "boots": Supply("ok"),
+            "booting": Supply(100),
+            "ending": Supply(20),
         }
         for name, supply in self.supplies.items():
             setattr(cloud, f"_{name}", supply)
@@ -382,7 +400,7 @@ class ModelWorld(Hub):
         supply = {"events": self.events, "wakes": self.wakes, "hurry": self._hurry, **self.supplies}[what]
         self.tell(f"Next {what}: {list(values)}.")
         supply.order(values)
-        if what == "fails":
+        if what in ("fails", "boots"):
             self.excuse()
 
     def crash(self, calls: int, *, after: bool) -> None:
@@ -401,7 +419,8 @@ class ModelWorld(Hub):
         port, method, why, after = REFUSALS[what]
         account = None if number is None or port in ("source", "notices", "kms") else self.account(number)
         self.tell(f"{times} times: {what}{f' ({account})' if account else ''}.")
-        if port != "target.parameters" and (why is not RefusalKind.THROTTLED or (after and port not in WAITED_OUT)):
+        repeats = port in WAITED_OUT or port == "target.instances"  # RunInstances has a client token
+        if port != "target.parameters" and (why is not RefusalKind.THROTTLED or (after and not repeats)):
             self.excuse(accounts=self.accounts if account is None else [account])
         concerns = (lambda *_args: True) if account is None else lambda *args: account in repr(args)
         self.gate.troubles.append(
