@@ -107,7 +107,7 @@ class Records(Protocol):
 
         This answers its wake, so the next one is sent.
         ``also``: items to write with it. Look-ups among them are written first, even if the record then is not.
-        ``goes_on``: the run is not over, so the index may keep its time, unless that is over a minute too late.
+        ``goes_on``: the run is not over. ``schedule.stays`` says when the index keeps its time.
         """
 
     def replace(self, write: Write, now: int) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Generic, Protocol, TypeVar
 
-from chalicelib.engine import calls
+from chalicelib.engine import calls, schedule
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.budget import Budget, TimeLeft
 from chalicelib.engine.calls import TakeCalls
@@ -214,7 +214,7 @@ class Runner(Generic[R, C, E]):
             if not commands:
                 return None
             self._execute(run, commands, budget)
-        if not self._write(run, last=False):
+        if not self._write(run, last=True):
             return self._again(run)
         self._waker.send(run.record.key, f"more:{run.stored.version}")
         return None
@@ -279,7 +279,7 @@ class Runner(Generic[R, C, E]):
     def _write(self, run: _Run[R, E], *, last: bool) -> bool:
         """Write what has happened to the record, with its history and items; False: another run wrote first.
 
-        ``last``: nothing is left to do, so that the record is due when it says, and its wake is answered.
+        ``last``: the run is over, so the record is due when it says, and its wake is answered.
         """
         stored, since = run.stored, run.since
         rests = last and (stored.woken or _is_wrong(stored.scheduled, run.record.due_at, self._clock()))
@@ -328,7 +328,10 @@ class Runner(Generic[R, C, E]):
 
 def _is_wrong(scheduled: int | None, due_at: int | None, now: int) -> bool:
     """Whether the index has another time than the record: a wake made it due, or the writes of a run left it."""
-    return scheduled is not None and (due_at is None or not due_at <= scheduled <= max(due_at, now))
+    if scheduled is None or due_at is None:
+        return scheduled is not None
+    right = due_at <= scheduled <= max(due_at, now)
+    return not right and not schedule.stays(scheduled, due_at, now, goes_on=False)
 
 
 def _short(event: object) -> str:

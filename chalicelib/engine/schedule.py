@@ -57,6 +57,18 @@ WAKE_LOST = 1 * MINUTE
 """After how long a wake without an effect counts as lost."""
 
 
+def stays(scheduled: int, due_at: int | None, now: int, *, goes_on: bool) -> bool:
+    """Whether the index of what is due may keep its time at a write: each move costs two more writes.
+
+    ``goes_on``: the run is not over. Then it may be late by the longest poll: the message of a run that is killed comes
+    back sooner, and until then the record is as safe as if an event were lost. At rest it may be a minute early, if the
+    time is still to come.
+    """
+    if goes_on:
+        return now - MINUTE <= scheduled <= max(due_at or 0, now) + POLLS[-1]
+    return due_at is not None and max(now + 1, due_at - MINUTE) <= scheduled <= due_at
+
+
 def last_wake(due_at: int, deadline: int, until: int) -> int | None:
     """Return the last time up to ``until`` at which the sweep wakes a due record; None: there is none yet.
 

@@ -316,6 +316,24 @@ def test_a_record_at_rest_is_due_nowhere_until_somebody_makes_it_due(store):
     assert store.records.read(KEY).scheduled == NOW + 5
 
 
+def test_the_index_moves_as_seldom_as_it_can(store):
+    """While a run goes on, the index keeps the time of a poll; at rest, one that is a minute early at most."""
+    store.records.create(write("copying", NOW + 600, latest=NOW + 7200), NOW)
+    went_on = store.records.save(store.records.read(KEY), write("registering", NOW), [], NOW, goes_on=True)
+    assert [(one.wake_at, one.latest) for one in store.records.due(shard(KEY), NOW + 600, 10)] == [
+        (NOW + 600, NOW + 7200)
+    ]
+
+    over = store.records.save(went_on, write("registering", NOW + 650, latest=NOW + 3600), [], NOW)
+    assert [(one.wake_at, one.latest) for one in store.records.due(shard(KEY), NOW + 600, 10)] == [
+        (NOW + 600, NOW + 3600)
+    ]
+    over = store.records.save(over, write("verifying", NOW + 700), [], NOW)
+    assert store.records.due(shard(KEY), NOW + 699, 10) == []
+    store.records.save(over, write("verifying", NOW + 705), [], NOW + 700)
+    assert due(store, NOW + 704) == [], "a time that has passed is no time to be woken at"
+
+
 def test_a_wake_makes_a_record_due_within_a_minute_however_far_off_its_due_date_is(store):
     """An open share is due in a day; a released holding must not wait that long because one wake was lost."""
     store.records.create(write("open", NOW + 90_000), NOW)

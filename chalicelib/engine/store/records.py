@@ -35,8 +35,6 @@ SHARDS = 4
 INDEX = "due"
 INBOX = "in:"
 RECENT = "recent"
-A_MOMENT = schedule.MINUTE
-"""By so much the index may name a later time than the record, while a run goes on with it."""
 ROOM_FOR_RECENT = 1000
 """Most characters of history on a record: each write costs by the KB."""
 
@@ -120,8 +118,8 @@ class DynamoRecords:
         goes_on: bool = False,
     ) -> Stored | None:
         scheduled = None if after.due_at is None else max(after.due_at, now)
-        latest = max(scheduled or 0, now) + A_MOMENT
-        stays = goes_on and before.scheduled is not None and now - A_MOMENT <= before.scheduled <= latest
+        known = before.scheduled
+        stays = known is not None and schedule.stays(known, after.due_at, now, goes_on=goes_on)
         given: dict[str, Any] = {
             ":schema": self._version,
             ":state": after.state,
@@ -131,16 +129,16 @@ class DynamoRecords:
         }
         assigned = ["#schema = :schema", "#state = :state", "body = :body", "version = :next"]
         removed = ["woken_at"]
-        if stays:  # the index costs two writes for each move
+        if stays:
             scheduled = before.scheduled
         elif after.due_at is None:
             removed += ["due_at", "wake_at", "due_shard"]
         else:
             given |= {":due": after.due_at, ":ring": scheduled, ":shard": shard_of(after.key)}
             assigned += ["due_at = :due", "wake_at = :ring", "due_shard = :shard"]
-        if after.latest is None:
+        if after.latest is None and not goes_on:
             removed.append("latest")
-        else:
+        elif not goes_on:  # the index has it, too, and the run will write another one
             given[":latest"] = after.latest
             assigned.append("latest = :latest")
         recent, over = list(before.recent), {EXPIRES: now + self._keep}

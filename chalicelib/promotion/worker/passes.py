@@ -17,7 +17,7 @@ from chalicelib.delivery.model import BY_RECALL, Delivery, DeliveryState, HubCop
 from chalicelib.delivery.ports import TrackedDeliveries
 from chalicelib.delivery.tracked import RUNNING, TrackedDelivery
 from chalicelib.delivery.worker.deliveries import notified_as
-from chalicelib.engine import addresses
+from chalicelib.engine import addresses, schedule
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.budget import Budget
 from chalicelib.engine.errors import LostRace, ParkRecord
@@ -216,7 +216,8 @@ class DeliveryPass:
         last = one.episode - announced if one is not None else 0
         if stored is None:
             fresh = self._announced(promotion, image, what, None, last + 1)
-            if self._records.create(DELIVERIES.encode(fresh), self._clock()):
+            by_sweep = self._clock() + schedule.WAKE_LOST  # if the wake that follows is lost
+            if self._records.create(replace(DELIVERIES.encode(fresh), due_at=by_sweep), self._clock()):
                 return True
         before = self._before(promotion, key, target, stored, announced=announced)
         if before is None:
