@@ -128,10 +128,6 @@ class MemoryRecords:
             self._due[shard_of(key)].add(key)
             heapq.heappush(self._alarms, (at, key))
 
-    def begin(self, key: RecordKey, inbox: Mapping[str, str], now: int) -> Stored | None:
-        self.leave(key, inbox, now)
-        return self.read(key)
-
     def read(self, key: RecordKey) -> Stored | None:
         item = self.records.get(key)
         if item is None:
@@ -183,6 +179,7 @@ class MemoryRecords:
         item = self.records.get(after.key)
         if item is None or item.version != before.version:
             return None
+        item.inbox = item.inbox if after.inbox is None else dict(after.inbox)
         check_size(after.key, after.body, item.inbox)
         assert len(also) < IN_A_TRANSACTION, "DynamoDB refuses a larger transaction"
         item.state, item.body, item.version = after.state, after.body, item.version + 1
@@ -196,7 +193,8 @@ class MemoryRecords:
         for key, attributes in also:
             over = {EXPIRES: now + KEPT} if attributes.get("kind") == "lookup" else {}
             self.put(key, {**attributes, **over})
-        return replace(before, body=after.body, version=item.version, scheduled=item.wake_at, woken=False)
+        fresh = replace(before, body=after.body, version=item.version, scheduled=item.wake_at, woken=False)
+        return replace(fresh, inbox=dict(item.inbox))
 
     def park(self, key: RecordKey, why: str, now: int) -> None:
         if key in self.records:

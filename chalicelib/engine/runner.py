@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -147,6 +147,8 @@ class _Run(Generic[R, E]):
     record: R
     """As it is now."""
     cause: str
+    inbox: Mapping[str, str]
+    """Entries that its wake brings, until a write has them."""
     since: _Unwritten[R, E] = field(default_factory=_Unwritten)
     over: bool = False
     """Whether the last results have changed nothing."""
@@ -179,14 +181,19 @@ class Runner(Generic[R, C, E]):
     def run(self, key: RecordKey, cause: str, inbox: Mapping[str, str] = NOTHING, *, time_left: TimeLeft) -> None:
         """Do what is outstanding for one record; if steps or time run out, wake it again.
 
-        ``inbox``: the entries that its wake brings.
+        ``inbox``: the entries that its wake brings. The first write has them, and a record at rest has no use for them.
         """
         budget, steps = Budget(time_left), iter(range(MAX_STEPS))
         with parking(key, self._records, self._clock, self._telemetry):
-            stored = self._records.begin(key, inbox, self._clock()) if inbox else self._records.read(key)
+            stored = self._records.read(key)
             while stored is not None and not stored.parked:
                 read = self._codec.decode(stored)
-                stored = self._work(_Run(stored, read, read, cause), steps, budget)
+                record = self._decoded(stored, inbox) if read.due_at is not None else read
+                run: _Run[R, E] = _Run(stored, read, record, cause, inbox)
+                stored, inbox = self._work(run, steps, budget), run.inbox
+
+    def _decoded(self, stored: Stored, inbox: Mapping[str, str]) -> R:
+        return self._codec.decode(replace(stored, inbox={**stored.inbox, **inbox}))
 
     def _work(self, run: _Run[R, E], steps: Iterator[int], budget: Budget) -> Stored | None:
         """Take steps until nothing is left to do now; if another run writes the record first, return it as it is then.
@@ -290,7 +297,7 @@ class Runner(Generic[R, C, E]):
             return False
         for before, after in since.moves:
             self._moved(before, after, run.cause)
-        run.stored, run.read, run.since = written, run.record, _Unwritten()
+        run.stored, run.read, run.inbox, run.since = written, run.record, NOTHING, _Unwritten()
         return True
 
     def _again(self, run: _Run[R, E]) -> Stored | None:
@@ -303,7 +310,7 @@ class Runner(Generic[R, C, E]):
             fresh = self._records.read(run.record.key)
             if fresh is None or fresh.parked or not since.results:
                 return fresh
-            before = after = self._codec.decode(fresh)
+            before, after = self._codec.decode(fresh), self._decoded(fresh, run.inbox)
             for event, at in since.results:
                 try:
                     after = self._machine.evolve(after, event, at)
@@ -315,6 +322,7 @@ class Runner(Generic[R, C, E]):
             items = self._codec.result_items(after, [event for event, _ in since.results])
             written = self._save(fresh, after, said, items, goes_on=True)
             if written is not None:
+                run.inbox = NOTHING
                 self._moved(before, after, run.cause)
                 return written
 

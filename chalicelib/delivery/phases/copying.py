@@ -143,8 +143,8 @@ def _reopens(delivery: Delivery) -> bool:
 
 def _said_of_copies(delivery: Delivery) -> list[str]:
     """Return the events about running copies that have not led to a look yet."""
-    said = (delivery.unread(f"look#{copy.source}") for copy in delivery.copies if copy.state is CopyState.PENDING)
-    return [one for one in said if one is not None]
+    running = (f"look#{copy.source}" for copy in delivery.copies if copy.state is CopyState.PENDING)
+    return [delivery.inbox[name] for name in running if name in delivery.inbox]
 
 
 def _worth_looking_now(delivery: Delivery) -> bool:
@@ -161,7 +161,7 @@ def _worth_looking_now(delivery: Delivery) -> bool:
 def _worth_a_look(delivery: Delivery, copy: Copy, now: int) -> bool:
     if copy.state is not CopyState.PENDING:
         return False
-    return now >= copy.next_look or delivery.unread(f"look#{copy.source}") is not None
+    return now >= copy.next_look or f"look#{copy.source}" in delivery.inbox
 
 
 def _looks(delivery: Delivery) -> Iterator[Command]:

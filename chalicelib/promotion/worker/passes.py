@@ -233,7 +233,8 @@ class DeliveryPass:
             return False
         fresh = self._announced(promotion, image, what, before, max(before.episode, last) + 1)
         happened = [f"Reopened by episode {promotion.episode}"]
-        if self._records.save(there, DELIVERIES.encode(fresh), happened, self._clock()) is None:
+        write = DELIVERIES.encode(replace(fresh, inbox=there.inbox))
+        if self._records.save(there, write, happened, self._clock()) is None:
             raise LostRace(str(key))
         return True
 
