@@ -343,6 +343,10 @@ def _is_wrong(scheduled: int | None, due_at: int | None, now: int) -> bool:
 
 
 def _short(event: object) -> str:
-    """Return one line of history: the event with its members, shortened."""
-    members = {name: str(getattr(event, name))[:200] for name in getattr(event, "__dataclass_fields__", {})}
+    """Return one line of history: the event with its members, shortened, without those that have their default."""
+    members = {
+        member.name: str(value)[:200]
+        for member in getattr(event, "__dataclass_fields__", {}).values()
+        if (value := getattr(event, member.name)) != member.default
+    }
     return f"{type(event).__name__} {json.dumps(members)}"[:1000]

@@ -258,7 +258,8 @@ def test_each_service_role_is_received_of_by_itself_and_names_what_it_waits_for(
 def test_who_holds_what_is_open_already_goes_on_at_once(state):
     """Others held it before. One that must wait reads the ledger when it is woken, or at the next poll."""
     wants = with_copies(a_delivery(state, holds_copy=True), C.WANTED, C.WANTED)
-    holds = replace(wants, tries=1).with_shares(opened_at=None)
+    hold = HoldShares(NOW + schedule.DAY)
+    holds = machine.record_intent(wants.with_shares(opened_at=None), [hold], NOW, [])
     waits = machine.evolve(holds, SharesHeld(seen=SharesSeen(open=False)), NOW)
 
     assert machine.evolve(holds, SharesHeld(seen=SharesSeen(open=True)), NOW).shares.opened_at == NOW
@@ -668,7 +669,7 @@ def test_too_many_copies_gives_the_slot_back_and_tells_the_copy_quota():
     after = machine.evolve(delivery, Refused("StartCopy", RefusalKind.LIMIT, FAULT, "snap-0a"), NOW)
 
     assert after.copies[0].state is C.WANTED
-    assert AskSlots(3, 2, 1, NOW) in machine.outstanding(after, NOW)
+    assert AskSlots(3, 2, 1, NOW, first=False) in machine.outstanding(after, NOW)
 
 
 def test_what_changed_while_the_copy_quota_was_asked_is_notified_next():
@@ -679,7 +680,7 @@ def test_what_changed_while_the_copy_quota_was_asked_is_notified_next():
     refused = machine.evolve(delivery, Refused("StartCopy", RefusalKind.LIMIT, FAULT, "snap-0a"), NOW)
     after = machine.evolve(refused, SlotsAsked(2, 0, 2, NOW + schedule.LEASE), NOW)
 
-    assert AskSlots(3, 2, 1, NOW) in machine.outstanding(after, NOW)
+    assert AskSlots(3, 2, 1, NOW, first=False) in machine.outstanding(after, NOW)
 
 
 def test_a_deadline_while_copying_deletes_the_copies_first():
