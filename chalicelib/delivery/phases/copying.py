@@ -198,7 +198,7 @@ def _started(event: CopyStarted, delivery: Delivery, now: int) -> Delivery:
     known = next((copy for copy in delivery.copies if copy.source == event.source), None)
     if known is None or known.state is not CopyState.INTENDED:
         return trouble.late_copy(event, delivery, now)
-    running = replace(known, state=CopyState.PENDING, copy=event.copy, looks=0, next_look=now + schedule.POLLS[0])
+    running = replace(known, state=CopyState.PENDING, copy=event.copy, looks=0, next_look=now + schedule.COPY_POLLS[0])
     after = each_copy(delivery, lambda copy: running if copy is known else copy)
     return replace(proof.answered(after, event.nonce, event.source, event.copy), last_refusal=None, tries=0)
 
@@ -258,7 +258,7 @@ def _judge(delivery: Delivery, seen: tuple[proof.SeenCopy, ...], now: int, asked
                 faults.append(_wrong_key(delivery, copy, found))
             return replace(copy, state=CopyState.COMPLETED, progress=100)
         if found.state == "pending":
-            wait = schedule.step(schedule.POLLS, copy.looks)
+            wait = schedule.step(schedule.COPY_POLLS, copy.looks)
             return replace(copy, looks=copy.looks + 1, next_look=now + wait, progress=found.progress)
         useless.append(found.copy)
         return _errored(copy, found, now, faults, delivery)
