@@ -61,9 +61,9 @@ def outstanding(delivery: Delivery, now: int) -> tuple[Command, ...]:
     return () if delivery.ended else PHASES[delivery.state].outstanding(delivery, now)
 
 
-def looks(delivery: Delivery, _now: int) -> tuple[Command, ...]:
+def looks(delivery: Delivery, now: int) -> tuple[Command, ...]:
     """List what a woken delivery reads: its approval, the hub's own copy, or who waits for a slot."""
-    return () if delivery.ended else PHASES[delivery.state].looks(delivery)
+    return () if delivery.ended else PHASES[delivery.state].looks(delivery, now)
 
 
 def record_intent(delivery: Delivery, wanted: Sequence[Command], now: int, nonces: Sequence[str]) -> Delivery:

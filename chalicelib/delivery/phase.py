@@ -105,8 +105,8 @@ class Phase:
     """Whether its deadline acts by itself, and has not acted yet."""
     may_cancel: Callable[[Delivery], bool] = lambda _delivery: True
     """Whether it can still be cancelled, in a state whose row has that."""
-    looks: Callable[[Delivery], tuple[Command, ...]] = lambda _delivery: ()
-    """What it reads when it is woken, even if nothing is due."""
+    looks: Callable[[Delivery, int], tuple[Command, ...]] = lambda _delivery, _now: ()
+    """(delivery, now): what it reads when it is woken, even if nothing is due."""
     needs_shares: Callable[[Delivery], bool] = lambda _delivery: False
     """Whether the shares for its copies must stay open (invariant 1). Standing shares do not count."""
     waits_for_shares: Callable[[Delivery], bool] = lambda _delivery: False

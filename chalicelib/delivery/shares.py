@@ -72,7 +72,7 @@ class SharesHeld(DeliveryEvent):
 
     upto: int = 0
     seen: SharesSeen | None = None
-    """Their states right after that: shares that others hold, too, may be open already."""
+    """Their states right after that: shares that others hold, too, may be open already. None: one of them cannot be."""
     keeps_refusal = True
 
 

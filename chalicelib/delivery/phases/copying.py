@@ -27,8 +27,8 @@ LISTED_FOR = 60
 The first try needs a list, too: the record may be from a backup, and the copy may exist already."""
 
 
-SHARES_SEEN_FOR = 15 * schedule.MINUTE
-"""Seconds after its shares have opened for which the polls, which are close together then, do not ask the ledger."""
+SHARES_SEEN_FOR = schedule.HOUR
+"""Seconds after its shares have opened for which the polls do not ask the ledger: most copies have ended by then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +115,7 @@ def _copies(delivery: Delivery, now: int) -> tuple[Command, ...]:
     if lost:
         return (FindCopies(),) if due and any(now >= copy.next_look for copy in lost) else ()
     steps: list[Command] = []
-    poll = due and any(copy.state is CopyState.PENDING and now >= copy.next_look for copy in delivery.copies)
+    poll = _polls(delivery, now)
     looks = tuple(copy.copy for copy in delivery.copies if copy.copy and _worth_a_look(delivery, copy, now))
     if looks and (poll or _worth_looking_now(delivery)):
         steps.append(LookAtCopies(looks))
@@ -130,6 +130,11 @@ def _copies(delivery: Delivery, now: int) -> tuple[Command, ...]:
     if poll and now >= (delivery.shares.opened_at or 0) + SHARES_SEEN_FOR:
         steps.append(shares.LookAtShares())  # the shares may have been closed and refused since
     return tuple(steps)
+
+
+def _polls(delivery: Delivery, now: int) -> bool:
+    pending = (copy for copy in delivery.copies if copy.state is CopyState.PENDING)
+    return now >= delivery.next_try and any(now >= copy.next_look for copy in pending)
 
 
 def _wants(delivery: Delivery) -> bool:
@@ -164,9 +169,9 @@ def _worth_a_look(delivery: Delivery, copy: Copy, now: int) -> bool:
     return now >= copy.next_look or f"look#{copy.source}" in delivery.inbox
 
 
-def _looks(delivery: Delivery) -> Iterator[Command]:
+def _looks(delivery: Delivery, now: int) -> Iterator[Command]:
     """Ask who waits for its slots, if an event alone is no reason to look; and look at what its copies wait for."""
-    if _said_of_copies(delivery) and not _worth_looking_now(delivery):
+    if _said_of_copies(delivery) and not _worth_looking_now(delivery) and not _polls(delivery, now):
         yield AskWhoWaits()
     if slots.lacks(delivery):
         yield slots.LookAtSlots()
@@ -398,7 +403,7 @@ PHASES = {
         outstanding=_outstanding,
         deadline=lambda delivery: delivery.copies_end,
         due=_due,
-        looks=lambda delivery: tuple(_looks(delivery)),
+        looks=lambda delivery, now: tuple(_looks(delivery, now)),
         needs_shares=lambda _delivery: True,
         waits_for_shares=_reopens,
     )

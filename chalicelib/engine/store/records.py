@@ -35,7 +35,7 @@ SHARDS = 4
 INDEX = "due"
 INBOX = "in:"
 RECENT = "recent"
-ROOM_FOR_RECENT = 800
+ROOM_FOR_RECENT = 1000
 """Most characters of history on a record: each write costs by the KB."""
 
 
