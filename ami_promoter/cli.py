@@ -10,6 +10,7 @@ from click.shell_completion import get_completion_class
 
 from ami_promoter.commands import (
     approve,
+    clean_up,
     doctor,
     drain,
     history,
@@ -56,6 +57,7 @@ COMMAND_MODULES = (
     withdraw,
     recall,
     rollback,
+    clean_up,
     pause,
     drain,
     reconcile,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import reduce
 from typing import Any
 
@@ -29,6 +29,8 @@ class Rights:
     """On the worker's queue: without these, an answer takes up to a minute longer."""
     approvals: frozenset[str] = field(default_factory=frozenset)
     """On the caller's own partition of approvals in the operators' table."""
+    copies: frozenset[str] = field(default_factory=frozenset)
+    """In a target: on the AMIs and snapshots there that the service made."""
 
     def __or__(self, other: Rights) -> Rights:
         """Both."""
@@ -41,7 +43,7 @@ class Rights:
                 yield name, tuple(sorted(actions))
 
 
-NAMES = ("records", "config", "members", "findings", "indexes", "anything", "keys", "tag", "queue", "approvals")
+NAMES = tuple(one.name for one in fields(Rights))
 _READ = frozenset({"BatchGetItem", "GetItem", "Query"})
 
 NOTHING = Rights()
@@ -96,6 +98,35 @@ TAG = Rights(tag=frozenset({"ec2:CreateTags"}))
 APPROVE = Rights(approvals=frozenset({"BatchWriteItem"}))
 UNTAG = Rights(tag=frozenset({"ec2:DeleteTags"}))
 
+CLEAN_UP = Rights(
+    anything=frozenset(
+        {
+            "ec2:DescribeImages",
+            "ec2:DescribeSnapshots",
+            "ec2:DescribeImageReferences",
+            "ec2:DescribeInstances",
+            "ec2:DescribeLaunchTemplates",
+            "ec2:DescribeLaunchTemplateVersions",
+            "imagebuilder:GetContainerRecipe",
+            "imagebuilder:ListContainerRecipes",
+            "imagebuilder:ListImageRecipes",
+            "ssm:DescribeParameters",
+            "ssm:GetParameters",
+        }
+    ),
+    copies=frozenset(
+        {
+            "ec2:CreateTags",
+            "ec2:DeleteSnapshot",
+            "ec2:DeregisterImage",
+            "ec2:DisableImageDeregistrationProtection",
+        }
+    ),
+)
+"""Of a target's administrator; none of the policies in deploy/ has it, as they are for the hub.
+
+DescribeImageReferences asks for the others itself [aws-facts 8, VERIFIED]."""
+
 READ_ONLY = READ_ALL | FIND_DELIVERIES | READ_FINDINGS | EXAMINE | CHECK_KEY | ASK_CLOUDTRAIL
 """Every verb that changes nothing, but for `verify`, which asks the service to look into targets."""
 
@@ -148,6 +179,13 @@ def policy(every: Iterable[Rights], tag_key: str = "promote") -> dict[str, Any]:
             "Resource": "arn:*:ec2:*::image/*",
             # ForAllValues holds where the key is missing, as in a DeleteTags that names no tag and so deletes all
             "Condition": {"ForAllValues:StringEquals": {"aws:TagKeys": [tag_key]}, "Null": {"aws:TagKeys": "false"}},
+        },
+        {
+            "Sid": "RemoveCopies",
+            "Effect": "Allow",
+            "Action": sorted(needed.copies),
+            "Resource": ["arn:*:ec2:*::image/*", "arn:*:ec2:*::snapshot/*"],
+            "Condition": {"Null": {"aws:ResourceTag/ami-promoter:hub": "false"}},
         },
         {
             "Sid": "WakeTheWorker",

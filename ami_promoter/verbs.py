@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import functools
 import re
-import sys
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -45,11 +44,6 @@ class VerbCaller:
     as_json: bool = False
     wide: bool = False
     clock: TerminalClock = field(default_factory=TerminalClock)
-
-    @property
-    def terminal(self) -> bool:
-        """Whether a person looks at standard output."""
-        return sys.stdout.isatty()
 
     def connect(self) -> aws.Connection:
         """Connect to the hub's tables; may raise HubError."""
@@ -171,7 +165,7 @@ AT_THE_HUB = (region_option, profile_option, table_option, hub_account_option, j
 
 SECTIONS: Mapping[str, Sequence[str]] = {
     "Promote": ("plan", "promote", "approve", "wait", "retry", "withdraw", "cancel"),
-    "Take back": ("recall", "rollback"),
+    "Take back": ("recall", "rollback", "clean-up"),
     "Follow": ("status", "history", "where", "resolve", "report"),
     "Check": ("doctor", "verify", "reconcile", "key-policy"),
     "Targets": ("targets", "members"),

@@ -19,6 +19,7 @@ from demo.table import say_verdict
 from demo.verdict import Row, Verdict
 
 STATES = {
+    "awaiting-wave": "wave",
     "awaiting-approval": "appro-\nval",
     "requested": "reques-\nted",
     "checking": "check-\ning",
@@ -33,7 +34,7 @@ STATES = {
 }
 """State -> how it is headed in a narrow column."""
 WORDS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
-SELDOM = frozenset({"awaiting-approval", "checking", "stopping", "tidying"})
+SELDOM = frozenset({"awaiting-wave", "awaiting-approval", "checking", "stopping", "tidying"})
 """Shown only if some delivery was in them."""
 MOST_PROBLEMS = 10
 FIRST = 5

@@ -138,6 +138,7 @@ ON = {
     "tag": "the tag",
     "queue": "the worker's queue",
     "approvals": "approvals in `ami-promoter-R-config`",
+    "copies": "the copies in a target",
 }
 
 
@@ -174,8 +175,8 @@ def tagger() -> str:
 
 
 def operator() -> str:
-    """Write the policy of those who may do everything but tag and approve."""
-    every = reduce(Rights.__or__, (verb.rights for _, verb in _verbs(root)))
+    """Write the policy of those who may do everything at the hub but tag and approve."""
+    every = reduce(Rights.__or__, (verb.rights for _, verb in _verbs(root) if not verb.rights.copies))
     every = replace(every, tag=frozenset(), approvals=frozenset(), anything=every.anything - SEE_APPROVERS.anything)
     return json.dumps(policy([every]), indent=2) + "\n"
 

@@ -29,7 +29,7 @@ from ami_promoter.terminal.exits import Exit
 from ami_promoter.terminal.output import tell
 from ami_promoter.terminal.report import Report
 from ami_promoter.verbs import TerminalClock, VerbCaller, verb, wait_at_most
-from chalicelib.delivery.model import ENDED, Delivery, DeliveryState
+from chalicelib.delivery.model import ENDED, Delivery, DeliveryState, wish_to_end
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.faults import count
 from chalicelib.engine.places import Resource
@@ -44,6 +44,7 @@ POLL = 30
 WHY = "drain"
 
 NOTHING_RUNS = (
+    DeliveryState.AWAITING_WAVE,
     DeliveryState.AWAITING_APPROVAL,
     DeliveryState.REQUESTED,
     DeliveryState.CHECKING,
@@ -104,7 +105,8 @@ class Drain:
             for delivery in view.running:
                 if delete_copies or delivery.state in NOTHING_RUNS:
                     key, episode = delivery.key, delivery.it.episode
-                    self._records.make_due(key, int(self._connection.now()), {"cancel": f"{episode}:{WHY}"})
+                    wish = wish_to_end(episode, WHY, f"{self._connection.caller} drained the hub.")
+                    self._records.make_due(key, int(self._connection.now()), {"cancel": wish})
                     self.cancelled.add((key.pk, episode))
                     asked.append(key)
         wake(self._connection, asked)

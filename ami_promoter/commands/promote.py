@@ -12,7 +12,7 @@ from ami_promoter.hub.withdrawals import withdrawn_for
 from ami_promoter.promotions import plan_preview, plan_reading, recalls, waiting
 from ami_promoter.rights import EXAMINE, FIND_AMI, READ, TAG, UNTAG
 from ami_promoter.terminal import schema as js
-from ami_promoter.terminal.output import console, show
+from ami_promoter.terminal.output import console, show, warn
 from ami_promoter.terminal.report import Report
 from ami_promoter.verbs import VALUE, VerbCaller, ami_argument, tag_key_option, verb, wait_at_most
 from chalicelib.engine.faults import Fault, count
@@ -75,9 +75,11 @@ def promote(
     if no := recalls.refused(ami, OperatorsDecisions(connection).recall(ami)):
         return Report(faults=(no,))
     tag.write(value)
-    asked = record_requests.look_sooner(connection, ami)
+    warning = record_requests.nudge(connection, ami, value, again=before == value)
     withdrawn = withdrawn_for(connection, ami, value)
-    again = "failed deliveries start again" if asked else f"an operator must start failed deliveries with `retry {ami}`"
+    again = (
+        f"an operator must start failed deliveries with `retry {ami}`" if warning else "failed deliveries start again"
+    )
     paused = pause_switch.Switch(connection).read()
     said = repr(value) if value else "'' (group `default`)"
     place = f"account {connection.account}, {connection.region}"
@@ -91,10 +93,12 @@ def promote(
     data = {"ami": ami, "value": value, "named": len(meant.targets), "paused": pause_switch.to_json(paused)}
     data["withdrawn"] = withdrawn
     data["blocked"] = [fault.to_json() for fault in meant.blocked.values()]
+    warnings = (warning,) if warning else ()
     if not (wait or watch):
-        return Report((*lines, f"`ami-promoter status {ami} --watch` follows it."), data)
+        return Report((*lines, f"`ami-promoter status {ami} --watch` follows it."), data, warnings=warnings)
     if not caller.as_json:
         show(lines, console())
+    warn(warnings)
     wanted = waiting.Wanted(limit=timeout, watch=watch, written=True)
     waited = waiting.wait(connection, caller, ami, tag_key, wanted)
     return Report(waited.lines, {**data, **waited.data}, waited.faults, exit=waited.exit)
@@ -127,8 +131,8 @@ def cancel(caller: VerbCaller, ami: str, tag_key: str) -> Report:
     if before is None:
         return Report((f"Nothing to do: {ami} has no tag {tag_key}.",), {"ami": ami, "changed": False})
     tag.remove()
-    record_requests.look_sooner(connection, ami)
+    warning = record_requests.nudge(connection, ami, "", again=False)
     ends = "within minutes the service cancels running deliveries and withdraws standing shares; delivered AMIs stay."
     recall = recalls.to_json(OperatorsDecisions(connection).recall(ami))
     lines = (f"{ami} no longer has the tag {tag_key}: {ends}", *recalls.lines(ami, recall))
-    return Report(lines, {"ami": ami, "changed": True})
+    return Report(lines, {"ami": ami, "changed": True}, warnings=(warning,) if warning else ())

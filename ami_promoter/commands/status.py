@@ -78,8 +78,7 @@ def status(caller: VerbCaller, ami: str | None, *, watch: bool, failed: bool) ->
     if data is None:
         return around.of(Report(faults=(unknown(ami, connection),)))
 
-    def show(seen: Mapping[str, Any]) -> list[RenderableType]:
-        room = console().height if watch and caller.terminal else None
+    def show(seen: Mapping[str, Any], room: int | None = None) -> list[RenderableType]:
         place, now = connection.place, connection.now()
         return list(promotion_text.show(seen, place, now, wide=caller.wide, room=room, failed=failed))
 
@@ -89,11 +88,9 @@ def status(caller: VerbCaller, ami: str | None, *, watch: bool, failed: bool) ->
             lambda: read_page(connection, ami) or first,
             lambda seen: (seen["state"] == "over" and not seen["looks_again"]) or bool(seen["parked"]),
             caller.clock,
-            show=show,
+            show=lambda seen: show(seen, console().height),
             changes=states,
         )
-        if caller.terminal:
-            return Report()
     return around.of(Report(tuple(show(data)), {"promotion": data}))
 
 

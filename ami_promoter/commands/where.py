@@ -207,7 +207,7 @@ def _places(connection: Connection, target: str, copies: Sequence[Mapping[str, A
     """Return the targets that a word means."""
     account, region = Place.parse(target)
     if not account.isdigit():
-        meant = applied_file(connection).resolve(target)
+        meant = applied_file(connection).named(target)
         if not meant.understood:
             return next(iter(meant.faults), meant.waits) or Fault("unknown-group", target, "it is not known.", "")
         return [(one.account, one.region) for one in meant.targets]

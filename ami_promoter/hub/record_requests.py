@@ -39,18 +39,26 @@ def look_at(connection: Connection, keys: Sequence[addresses.RecordKey]) -> None
     wake(connection, keys)
 
 
-def look_sooner(connection: Connection, ami: str) -> bool:
-    """Look again after the tag was written or removed; False: the caller may not ask for it.
+def nudge(connection: Connection, ami: str, value: str, *, again: bool) -> str:
+    """Ask for a look at the tag that the caller has just written or removed; return a warning, "" if that succeeded.
 
+    ``value``: the tag's, "" if it is removed. ``again``: the tag had this value before, so what failed is tried again.
+    Otherwise it is a look and no more: the service may have seen the tag by its event, and begun.
     Who may tag, and no more, cannot write records. EC2's event, or discovery, then wakes the promotion.
     """
+    asked = {"seen": f"{time.time_ns()}:{value}"}
     try:
-        look_again(connection, ami)
+        if again:
+            look_again(connection, ami)
+        else:
+            with connection.telling("asking the service to look at once"):
+                known = _records(connection).make_due(addresses.promotion(ami), int(connection.now()), asked)
+            wake(connection, [addresses.promotion(ami)] if known is not MadeDue.NONE else [])
     except HubError as refused:
-        if refused.fault.code != "AccessDeniedException":
-            raise
-        return False
-    return True
+        allowed = refused.fault.code != "AccessDeniedException"
+        why = refused.fault.what if allowed else "these credentials lack dynamodb:UpdateItem."
+        return f"The service was not asked to look at once: {why} It sees the tag by its event, within five minutes."
+    return ""
 
 
 def _with_unread(connection: Connection, ami: str, place: str) -> str:

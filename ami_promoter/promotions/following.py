@@ -38,8 +38,9 @@ def follow(
 ) -> _T:
     """Look until it is over, or ``limit`` seconds have passed; return what was seen last.
 
-    On a terminal, ``show`` draws it after each look. Elsewhere, or without ``show``, ``changes`` returns a line for
-    standard error, which is printed if it differs from the last one.
+    On a terminal, ``show`` draws it after each look but the last: a frame is cropped to the screen, and the caller
+    prints the end in full. Elsewhere, or without ``show``, ``changes`` returns a line for standard error, which is
+    printed if it differs from the last one.
     """
     out = console()
     live = Live(console=out, auto_refresh=False, vertical_overflow="crop") if show and out.is_terminal else None
@@ -49,12 +50,15 @@ def follow(
     with live or nullcontext():
         while True:
             seen = patient.look()
+            ended = over(seen) or (end is not None and clock.now() >= end)
             if live and show:
-                live.update(Group(*(Folded(x) if isinstance(x, str) else x for x in show(seen))), refresh=True)
+                live.transient = ended
+                frame = [] if ended else show(seen)
+                live.update(Group(*(Folded(x) if isinstance(x, str) else x for x in frame)), refresh=True)
             elif (line := changes(seen)) and line != said:
                 tell(line)
                 said = line
-            if over(seen) or (end is not None and clock.now() >= end):
+            if ended:
                 return seen
             clock.sleep(every if end is None else max(0.1, min(every, end - clock.now())))
 

@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import RenderableType
 
 from ami_promoter.hub.records import place_of
-from ami_promoter.promotions import pointers, prices, provenance
+from ami_promoter.promotions import pointers, prices, provenance, waves
 from ami_promoter.promotions.promotion_data import BAD
 from ami_promoter.promotions.promotion_text import SINGLY, quoted, said
 from ami_promoter.terminal import schema as js
@@ -21,7 +21,8 @@ from chalicelib.images import names
 from chalicelib.images.family import family_of
 from chalicelib.images.image import SourceImage, snapshots_to_copy
 from chalicelib.images.keys import KeyFacts
-from chalicelib.targets.applied_file import Resolution, Target
+from chalicelib.targets.applied_file import VALUE, Resolution, Target
+from chalicelib.targets.waves import FileWaves
 from chalicelib.targets.withdrawals import covering
 
 THERE = {"delivered": "there already", "shared": "there already", "recalled": "restored"}
@@ -70,6 +71,7 @@ PLAN = js.thing(
         js.FAULT,
     ),
     blocked=js.several("accounts that the value names and the service cannot deliver to", js.FAULT),
+    waves=waves.PLANNED,
     waits_for=js.perhaps(js.described("the fault that the whole value waits for; null: none", js.FAULT)),
     checks=js.number("how many checks of the source AMI the command made"),
     ready=js.flag("whether the hub found no fault; the service checks each target when its delivery begins"),
@@ -106,6 +108,7 @@ def plan(
         "faults": [fault.to_json() for fault in faults],
         "doubts": [fault.to_json() for fault in provenance.doubts(image)],
         "blocked": [fault.to_json() for fault in meant.blocked.values()],
+        "waves": [],
         "waits_for": meant.waits.to_json() if meant.waits else None,
         "checks": len(image.snapshots) + len(keys) + 1,
         "ready": not bad,
@@ -127,6 +130,14 @@ def with_families(
 
     unusable = [fault.to_json() for target in meant.values() if (fault := naming.begun(image, target).fault)]
     return {**data, "targets": list(map(families, data["targets"])), "doubts": [*data["doubts"], *unusable]}
+
+
+def with_waves(data: Mapping[str, Any], file: FileWaves, meant: Resolution) -> dict[str, Any]:
+    """Return the plan with the waves of its targets, and why some of these would not open."""
+    accounts = {target.account for target in meant.targets}
+    faults = [fault.to_json() for fault in file.faults(accounts, VALUE)]
+    shown = waves.planned(file, accounts, meant.places)
+    return {**data, "waves": shown, "blocked": [*data["blocked"], *faults], "ready": data["ready"] and not faults}
 
 
 def without(data: Mapping[str, Any], withdrawn: Mapping[str, str]) -> dict[str, Any]:
@@ -216,6 +227,7 @@ def show(data: Mapping[str, Any], place: str, *, wide: bool) -> Iterator[Rendera
     for said_of in groups(remarks, _remark, each=wide):
         places = named([place_of(one) for one, _ in said_of])
         yield f"{places}: {said_of[0][1]}"
+    yield from waves.planned_lines(data["waves"])
     yield ""
     total = sum(one["gib"] for one in data["targets"])
     calls = _calls(data["targets"])

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from ami_promoter.hub.records import RecordSeen
-from ami_promoter.promotions import pointers, recalls, shares
+from ami_promoter.promotions import pointers, recalls, shares, waves
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.report import moment
 from chalicelib.delivery.model import ENDED, Copy, CopyState, Delivery, DeliveryState
@@ -17,7 +17,7 @@ from chalicelib.engine.faults import Fault
 from chalicelib.promotion.machine import RECALL, WITHDRAW
 from chalicelib.promotion.model import MOST_FAULTS, Promotion, PromotionState
 from chalicelib.targets.recalls import Recall
-from chalicelib.targets.withdrawals import EVERYWHERE, covering
+from chalicelib.targets.withdrawals import EVERYWHERE
 
 BAD = ("failed", "cancelled", "withdrawn")
 """States of deliveries that have no AMI in the target, or no longer."""
@@ -41,8 +41,8 @@ _DELIVERY = js.thing(
     account=js.perhaps(js.text("account id of the target")),
     region=js.perhaps(js.text("Region of the target")),
     state=js.text(
-        "state of the delivery: awaiting-approval, requested, checking, waiting, opening, copying, ... delivered, "
-        "shared, failed, cancelled, withdrawn, recalling, restoring, recalled"
+        "state of the delivery: awaiting-wave, awaiting-approval, requested, checking, waiting, opening, copying, ... "
+        "delivered, shared, failed, cancelled, withdrawn, recalling, restoring, recalled"
     ),
     since=js.time("when it entered this state"),
     tries=js.number("how many attempts of the current step did not complete it"),
@@ -99,6 +99,7 @@ PAGE = js.thing(
     ),
     recall=recalls.SCHEMA,
     approval=js.perhaps(js.text("digest that an approver must approve; null: no delivery waits for an approval")),
+    waves=waves.SCHEMA,
     refused=js.flag("whether the service refuses the tag's present value or the source AMI"),
     faults=js.several(
         f"why the service refuses the value, the source or an account, {MOST_FAULTS} at most; empty: it refuses none",
@@ -138,11 +139,12 @@ def page(
     now: float,
     found: pointers.Pointers = MappingProxyType({}),
     recall: Recall | None = None,
+    in_waves: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """Show a promotion with its deliveries. ``found``: their pointers."""
     one = record.it
     shown = sorted(
-        (delivery(each, one, now, found) for each in deliveries), key=lambda each: (each["account"], each["region"])
+        (delivery(each, now, found) for each in deliveries), key=lambda each: (each["account"], each["region"])
     )
     awaits = any(each["state"] == DeliveryState.AWAITING_APPROVAL for each in shown)
     asked = any(one.unread(name) is not None for name in ("retry", WITHDRAW, RECALL))
@@ -154,6 +156,7 @@ def page(
         "looks_again": asked or bool(one.absent_since),
         "withdrawn": {place: by for place, by in one.withdrawn.items() if place != EVERYWHERE},
         "recall": recalls.to_json(recall),
+        "waves": list(in_waves),
         "refused": one.refused_value is not None or unfit,
         "faults": [fault.to_json() for fault in (*one.faults, *record.faults)],
         "deliveries": shown,
@@ -175,8 +178,8 @@ def only_failed(shown: Mapping[str, Any], *, and_pointers: bool = False) -> dict
     return {**shown, "deliveries": list(filter(bad, shown["deliveries"]))}
 
 
-def delivery(record: RecordSeen[Delivery], of: Promotion, now: float, found: pointers.Pointers) -> dict[str, Any]:
-    """Show a delivery of the promotion ``of``; ``now`` is in epoch seconds."""
+def delivery(record: RecordSeen[Delivery], now: float, found: pointers.Pointers) -> dict[str, Any]:
+    """Show a delivery; ``now`` is in epoch seconds."""
     one, state = record.it, record.state
     ended = state in ENDED
     return {
@@ -194,7 +197,7 @@ def delivery(record: RecordSeen[Delivery], of: Promotion, now: float, found: poi
         "pointer": pointers.of_delivery(record, found),
         "key": one.key_arn or None,
         "copies": [_copy(each, now) for each in one.copies],
-        "cancelled_because": _because(one, of) if state in ("cancelled", "withdrawn") else "",
+        "cancelled_because": one.because if state in ("cancelled", "withdrawn") else "",
         "recall": recalls.of_delivery(one, state),
         "faults": [fault.to_json() for fault in (*one.faults, *record.faults)],
         "waits_for": None if ended else _to_json(one.last_refusal or one.shares.wait_for),
@@ -243,20 +246,3 @@ def seconds_left(progress: int, began: int | None, seen: int | None, now: float)
         return None
     ends: float = began + (seen - began) * 100 / progress
     return max(0, round(ends - now))
-
-
-def _because(one: Delivery, of: Promotion) -> str:
-    if one.inbox.get("cancel", "").endswith(":drain"):
-        return "An operator drained the hub."
-    if one.sharing.expired:
-        return "The date `until` of the targets file has come."
-    if EVERYWHERE in of.withdrawn:
-        return f"The AMI was recalled by {of.withdrawn[EVERYWHERE]}."
-    by = covering(of.withdrawn, one.target.place)
-    if by is not None:
-        return f"Withdrawn by {by}."
-    if 0 < of.generation <= of.gone:
-        return "The AMI is gone or disabled."
-    if of.value is None:
-        return of.why or "Its tag was removed."
-    return "The tag's value and the applied targets file no longer name it."

@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ami_promoter.hub.records import place_of
-from ami_promoter.promotions import pointers, recalls, shares
+from ami_promoter.promotions import pointers, recalls, shares, waves
 from ami_promoter.promotions.promotion_data import BAD, only_failed
 from ami_promoter.terminal.alike import alike, alike_anywhere, first_of, groups, named
 from ami_promoter.terminal.output import COLORS, Folded, cell, short, state, table
@@ -96,6 +96,7 @@ def head(data: Data, place: str, now: float) -> Iterator[RenderableType]:
     if data["approval"] is not None:
         digest = f" --digest {approvals.short(data['approval'])}" if data["approval"] else ""
         yield Folded(f"awaiting approval: ami-promoter approve {data['ami']}{digest}", 2)
+    yield from (Folded(line, 2) for line in waves.lines(data["waves"], data["ami"]))
     yield from (Folded(line, 2) for line in recalls.lines(data["ami"], data["recall"]))
     for target, by in sorted(data["withdrawn"].items()):
         yield Folded(f"{target.replace('/', ' ')}: withdrawn by {by}, until {UNTIL} {data['ami']} --lift`", 2)

@@ -6,10 +6,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
+from ami_promoter.hub.applied_targets import applied_file
 from ami_promoter.hub.aws import Connection
 from ami_promoter.hub.recall_items import OperatorsDecisions
 from ami_promoter.hub.records import OPEN_STATES, Reader, RecordSeen
-from ami_promoter.promotions import pointers, promotion_data, shares
+from ami_promoter.promotions import pointers, promotion_data, shares, waves
 from chalicelib.delivery import permissions
 from chalicelib.delivery.model import ENDED, Delivery, snapshots_of
 from chalicelib.delivery.tracked import TrackedDelivery
@@ -33,9 +34,12 @@ def read_page(connection: Connection, ami: str) -> dict[str, Any] | None:
         found = reader.shares(place for one in deliveries for place in _places(one, source))
         named = reader.many(filter(None, map(pointers.key_of, deliveries)))
     still = [shares.open_share(share) for _, share in sorted(found.items()) if share.state in OPEN_STATES]
-    return promotion_data.page(
-        record, deliveries, still, connection.now(), named, OperatorsDecisions(connection).recall(ami)
-    )
+    now, in_waves = connection.now(), list[dict[str, Any]]()
+    if record.it.waves:
+        states, file = {one.it.id: one.state for one in deliveries}, applied_file(connection).waves
+        in_waves = waves.of_promotion(record.it, file, list(tracked.values()), states, now)
+    recall = OperatorsDecisions(connection).recall(ami)
+    return promotion_data.page(record, deliveries, still, now, named, recall, in_waves)
 
 
 def places_of(connection: Connection, ami: str, deliveries: Iterable[str]) -> list[tuple[str, str]]:

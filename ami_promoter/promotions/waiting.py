@@ -81,11 +81,11 @@ def wait(connection: Connection, caller: VerbCaller, ami: str, tag_key: str, wan
             return seen, Outcome(Exit.UNFINISHED, why)
         return seen, found
 
+    def page(seen: Mapping[str, Any], room: int | None = None) -> list[RenderableType]:
+        return list(promotion_text.show(seen, connection.place, connection.now(), wide=caller.wide, room=room))
+
     def show(seen: tuple[Mapping[str, Any] | None, Outcome]) -> list[RenderableType]:
-        if seen[0] is None:
-            return [seen[1].why]
-        room = console().height
-        return list(promotion_text.show(seen[0], connection.place, connection.now(), wide=caller.wide, room=room))
+        return [seen[1].why] if seen[0] is None else page(seen[0], console().height)
 
     last, found = follow(
         look,
@@ -95,14 +95,18 @@ def wait(connection: Connection, caller: VerbCaller, ami: str, tag_key: str, wan
         changes=lambda seen: states(seen[0], wanted.targets),
         limit=wanted.limit,
     )
-    return _report(ami, last, found, wide=caller.wide)
-
-
-def _report(ami: str, data: Mapping[str, Any] | None, found: Outcome, *, wide: bool) -> Report:
     exit_ = Exit.UNFINISHED if found.exit is None else found.exit
-    lines: list[RenderableType] = [f"{ami}: {NAMES[exit_]}. {found.why}"]
+    said = f"{ami}: {NAMES[exit_]}. {found.why}"
+    shown = last is not None and wanted.watch and console().is_terminal
+    lines = [*page(last), "", said] if last and shown else [said, *_lines(ami, last, exit_, wide=caller.wide)]
+    more = {} if last is None else {"promotion": last}
+    return Report(tuple(lines), {"outcome": NAMES[exit_], "why": found.why, **more}, exit=exit_)
+
+
+def _lines(ami: str, data: Mapping[str, Any] | None, exit_: Exit, *, wide: bool) -> list[RenderableType]:
+    """Say what arrived, what did not, and what to do."""
     deliveries = (data or {}).get("deliveries", ())
-    lines += [
+    lines: list[RenderableType] = [
         f"{one['account']} {one['region']}: {one['image']}"
         for one in deliveries
         if one["image"] and one["state"] == "delivered"
@@ -113,5 +117,4 @@ def _report(ami: str, data: Mapping[str, Any] | None, found: Outcome, *, wide: b
     lines += promotion_text.next_step(data) if data else []
     if exit_ is not Exit.OK:
         lines.append(f"`ami-promoter status {ami}` shows more.")
-    more = {} if data is None else {"promotion": data}
-    return Report(tuple(lines), {"outcome": NAMES[exit_], "why": found.why, **more}, exit=exit_)
+    return lines

@@ -11,7 +11,7 @@ from typing import Any
 import botocore.session
 from botocore.exceptions import UnknownRegionError
 
-from ami_promoter.targets_file import document, modes, shape, units
+from ami_promoter.targets_file import document, modes, shape, units, waves
 from ami_promoter.targets_file.document import Path, YamlDocument
 from ami_promoter.targets_file.settings import BUILT_IN, DurationBounds, bounds
 from ami_promoter.terminal.durations import duration, seconds
@@ -68,9 +68,11 @@ class _Compiler:
         organization = data.get("organization", {})
         everybody = {name: self._members(name, value, organization) for name, value in data.get("groups", {}).items()}
         self.faults += units.faults(self._document, organization, everybody)
+        self.faults += waves.faults(self._document, groups, everybody, self._hub.account or "")
         members = units.accounts_only(everybody)
+        beside = ("members", *waves.KEYS)
         blocks = {
-            name: defaults | self._block({k: v for k, v in group.items() if k != "members"}, ("groups", name))
+            name: defaults | self._block({k: v for k, v in group.items() if k not in beside}, ("groups", name))
             for name, group in groups.items()
         }
         own = {
@@ -111,6 +113,7 @@ class _Compiler:
                 if with_units
             },
             units.organization(organization, everybody),
+            waves=waves.waves(groups),
         )
 
     def _members(self, name: str, group: Any, organization: Mapping[str, Any]) -> Mapping[str, Path]:

@@ -59,8 +59,11 @@ class DurationBounds:
 def bounds(name: str) -> DurationBounds | None:
     """Return the bounds of a duration; None for any other setting."""
     rule = table().get(name, {})
-    if "bounds" not in rule:
-        return None
+    return duration_bounds(rule) if "bounds" in rule else None
+
+
+def duration_bounds(rule: Mapping[str, Any]) -> DurationBounds:
+    """Return the bounds in the rule of a duration."""
     (least, most), step = rule["bounds"], rule.get("step", "1s")
     words = f"{step} to {most}, in steps of {step}; or {least}" if "step" in rule else f"{least} to {most}"
     return DurationBounds(seconds(least), seconds(most), seconds(step), words)

@@ -47,6 +47,7 @@ COLORS = {
     "withdrawn": "yellow",
     "recalled": "yellow",
     "recalling": "yellow",
+    "awaiting-wave": "yellow",
     "awaiting-approval": "yellow",
     "waiting": "yellow",
     "copying": "cyan",
@@ -163,6 +164,11 @@ def tell(line: str) -> None:
     show([line], console(sys.stderr))
 
 
+def warn(warnings: Iterable[str]) -> None:
+    """Print warnings to standard error."""
+    show((f"ami-promoter: warning: {warning}" for warning in warnings), console(sys.stderr))
+
+
 def write_json(data: Any) -> None:
     """Print JSON, in ASCII only."""
     print(json.dumps(data, indent=2))
@@ -177,7 +183,7 @@ def emit(report: Report, *, as_json: bool, reads: bool) -> Exit:
     else:
         show(report.lines, console())
     errors = console(sys.stderr)
-    show((f"ami-promoter: warning: {warning}" for warning in report.warnings), errors)
+    warn(report.warnings)
     if report.faults:
         show((str(fault) for fault in report.faults), errors)
         show([f"{count(len(report.faults), 'fault')}{'' if reads else '; nothing was changed'}."], errors)

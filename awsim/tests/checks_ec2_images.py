@@ -166,6 +166,17 @@ def ec2_deregistration_protection(world: World) -> None:
     client.deregister_image(ImageId=image)
 
 
+def ec2_deregistration_cooldown(world: World) -> None:
+    image, client = an_image(world), ec2(world)
+    client.enable_image_deregistration_protection(ImageId=image, WithCooldown=True)
+    client.disable_image_deregistration_protection(ImageId=image)
+
+    wait(world, 86_000)
+    refused("OperationNotPermitted", client.deregister_image, ImageId=image)
+    wait(world, 400)
+    client.deregister_image(ImageId=image)
+
+
 def ec2_deregister_deletes_snapshots(world: World) -> None:
     image = an_image(world, volumes=[8, 9])
     shared, own = snapshot_of(world, image), snapshot_of(world, image, "/dev/sdb")

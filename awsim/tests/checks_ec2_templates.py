@@ -11,6 +11,7 @@ NAME = "/golden/al2023-base/current"
 ALIAS = f"resolve:ssm:{NAME}"
 ARN = f"arn:aws:ssm:{HERE}:{HUB}:parameter{NAME}"
 TEMPLATES = f"arn:aws:ec2:{HERE}:{HUB}:launch-template"
+NEW = ("instance", "volume", "network-interface", "subnet", "security-group")
 UNSUPPORTED = "Unsupported data type. The following parameter data types are supported: aws:ec2:image"
 
 
@@ -93,7 +94,7 @@ def ec2_resolve_needs_get_parameters(world: World) -> None:
 def ec2_launch_authorised_on_template(world: World) -> None:
     image = an_image(world)
     first, second = _template(world, "first", ImageId=image), _template(world, "second", ImageId=image)
-    rest = [f"arn:aws:ec2:{HERE}::image/*", *(f"arn:aws:ec2:{HERE}:{HUB}:{kind}/*" for kind in ("instance", "volume"))]
+    rest = [f"arn:aws:ec2:{HERE}::image/*", *(f"arn:aws:ec2:{HERE}:{HUB}:{kind}/*" for kind in NEW)]
     client = session(
         world, "ec2", put_role(world, "worker", allow("ec2:RunInstances", [*rest, f"{TEMPLATES}/{first}"]))
     )

@@ -35,14 +35,22 @@ GENERAL = {
     "SourceImageId": "ami-1",
     "SourceSnapshotId": "snap-1",
     "SourceRegion": HERE,
+    "InstanceId": "i-1",
+    "InstanceIds": ["i-1"],
 }
 OWN = {
     "ModifyImageAttribute": {"ImageId": "ami-1", "LaunchPermission": {"Add": [{"UserId": DEV}, {"Group": "all"}]}},
     "ModifySnapshotAttribute": {"SnapshotId": "snap-1", "OperationType": "add", "UserIds": [DEV]},
+    "RunInstances": {
+        "ImageId": "ami-1",
+        "TagSpecifications": [{**TAGS[0], "ResourceType": kind} for kind in ("instance", "volume")],
+        "MetadataOptions": {"HttpTokens": "required"},
+        "NetworkInterfaces": [{"DeviceIndex": 0, "AssociatePublicIpAddress": False}],
+    },
 }
-"""Parameters of calls that do not take both an image and a snapshot."""
+"""Parameters of calls that do not take all of these."""
 OUTLINED = {"ec2:CreateSnapshot", "ec2:CreateVolume", "ec2:DeleteVolume", "ec2:RunInstances"}
-"""The simulator knows volumes and instances in outline only, without networks and groups."""
+"""The simulator knows volumes and launches in outline only, without key pairs and placement groups."""
 EC2 = sorted(set(ec2_needs.TABLE) - OUTLINED)
 KMS = [
     f"kms:{name}"
@@ -101,7 +109,7 @@ def test_ec2_asks_for_the_resource_types_that_the_reference_lists(world: World, 
         assert asked == listed
 
 
-@pytest.mark.parametrize("action", EC2)
+@pytest.mark.parametrize("action", [*EC2, "ec2:RunInstances"])
 def test_every_condition_key_that_the_simulator_gives_is_one_of_the_resource_type(world: World, action: str):
     """A key that AWS does not give would let a condition hold in the simulator and fail in AWS."""
     image = world.ec2.seed_image(HUB, HERE, name="golden", tags={"team": "images"})

@@ -6,6 +6,7 @@ from awsim.world import World
 from ec2_words import (
     DEV,
     HERE,
+    HUB,
     a_snapshot,
     an_image,
     copy,
@@ -106,6 +107,24 @@ def test_launch_templates_that_cannot_be(world: World) -> None:
     assert client.describe_launch_templates(LaunchTemplateNames=["web"])["LaunchTemplates"] == [made]
     filters = [{"Name": "launch-template-name", "Values": ["we*"]}]
     assert client.describe_launch_templates(Filters=filters)["LaunchTemplates"] == [made]
+
+
+def test_networks_that_cannot_be(world: World) -> None:
+    """A launch names its network once, in one interface; what it names must exist."""
+    subnet, usual = world.ec2.seed_subnet(HUB, HERE), {"ImageId": an_image(world), "MinCount": 1, "MaxCount": 1}
+    one = {"DeviceIndex": 0, "SubnetId": subnet}
+    run = ec2(world).run_instances
+
+    for more in ({"SubnetId": subnet}, {"SecurityGroupIds": ["sg-00000000"]}):
+        refused("InvalidParameterCombination", run, NetworkInterfaces=[one], **more, **usual)
+    refused("InvalidParameterCombination", run, NetworkInterfaces=[{"SubnetId": subnet}], **usual)
+    refused("UnsupportedOperation", run, NetworkInterfaces=[one, one], **usual)
+    refused("UnsupportedOperation", run, NetworkInterfaces=[{**one, "InterfaceType": "efa"}], **usual)
+    refused("InvalidSubnetID.NotFound", run, SubnetId="subnet-00000000", **usual)
+    refused("InvalidGroup.NotFound", run, SubnetId=subnet, SecurityGroupIds=["sg-00000000"], **usual)
+    refused("UnsupportedOperation", run, MetadataOptions={"HttpProtocolIpv6": "enabled"}, **usual)
+    with pytest.raises(LookupError):
+        world.ec2.seed_group("subnet-00000000", name="closed")
 
 
 def test_tags_that_cannot_be(world: World) -> None:

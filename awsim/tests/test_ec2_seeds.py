@@ -140,7 +140,7 @@ def test_tags_of_a_resource(world: World) -> None:
 
 
 def test_what_policies_may_ask(world: World) -> None:
-    """ARNs of snapshots and images have no account, a volume's has; each has its owner."""
+    """ARNs of snapshots and images have no account, a volume has; policies test the owner of the first two."""
     image = an_image(world, tags={"team": "images"})
     snapshot = snapshot_of(world, image)
     disk = shown_snapshot(world, snapshot)["VolumeId"]
@@ -151,7 +151,8 @@ def test_what_policies_may_ask(world: World) -> None:
         snapshot: f"arn:aws:ec2:{HERE}::snapshot/{snapshot}",
         disk: f"arn:aws:ec2:{HERE}:{HUB}:volume/{disk}",
     }
-    assert {facts.conditions["ec2:Owner"] for facts in found.values() if facts} == {HUB}
+    assert {facts.owner for facts in found.values() if facts} == {HUB}
+    assert [name for name, facts in found.items() if facts and "ec2:Owner" in facts.conditions] == [image, snapshot]
     assert world.ec2.iam_facts("snap-00000000000000000", HERE) is None
 
 

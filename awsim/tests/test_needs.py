@@ -44,10 +44,10 @@ NEEDED: list[tuple[str, dict[str, Any], list[str]]] = [
     ),
     (
         "ec2:RunInstances",
-        {"ImageId": "ami-1"},
+        {"ImageId": "ami-1", "SubnetId": "subnet-1"},
         [
             f"arn:aws:ec2:{HERE}::image/ami-1",
-            *(f"arn:aws:ec2:{HERE}:{HUB}:{kind}/*" for kind in ("instance", "volume")),
+            *(f"arn:aws:ec2:{HERE}:{HUB}:{kind}/*" for kind in ("instance", "volume", "network-interface")),
         ],
     ),
     (

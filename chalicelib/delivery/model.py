@@ -16,6 +16,8 @@ from chalicelib.targets.applied_file import Target
 class DeliveryState(StrEnum):
     """What a delivery waits for."""
 
+    AWAITING_WAVE = "awaiting-wave"
+    """the group before its own, before anything else"""
     AWAITING_APPROVAL = "awaiting-approval"
     """an approver, before it looks at the target"""
     REQUESTED = "requested"
@@ -62,6 +64,11 @@ BY_RECALL = "recalled:"
 
 EXPIRED = "expired:"
 """Prefix of a request to end at the targets file's date; the service does not start such a delivery again."""
+
+
+def wish_to_end(episode: int, cause: str, why: str) -> str:
+    """Return an inbox entry ``cancel``: ``cause``, with a prefix above if one applies; ``why``, for people."""
+    return f"{episode}:{cause}#{why}"
 
 
 class CopyState(StrEnum):
@@ -358,6 +365,8 @@ class Delivery:
     cleanup: Cleanup = field(default_factory=Cleanup)
     ending: DeliveryState | None = None
     """FAILED, CANCELLED, WITHDRAWN or RECALLED: how it ends; None: it is not ending."""
+    because: str = ""
+    """Who or what asked it to end, in a sentence; "" if nobody did."""
     faults: tuple[Fault, ...] = ()
     last_refusal: Fault | None = None
     """The last refusal that the delivery waits for: the cause to report if a deadline passes."""

@@ -63,9 +63,13 @@ class Refused(DeliveryEvent):
 
 @dataclass(frozen=True, slots=True)
 class CancelAsked(DeliveryEvent):
-    """The tag, the applied file or an operator ends the delivery. ``expired``: the date ``until`` has come."""
+    """The tag, the applied file or an operator ends the delivery. ``expired``: the date ``until`` has come.
+
+    ``why``: who or what it was, in a sentence.
+    """
 
     expired: bool = False
+    why: str = ""
     keeps_refusal = True
 
 

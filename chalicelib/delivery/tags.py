@@ -21,8 +21,13 @@ def service_tags(delivery: Delivery, nonce: str = "") -> dict[str, str]:
 
 
 def image_tags(delivery: Delivery, image: SourceImage, trigger_tag: str, nonce: str = "") -> dict[str, str]:
-    """All tags of the new AMI."""
-    own = {**service_tags(delivery, nonce), "ami-promoter:source-image": image.id}
+    """All tags of the new AMI.
+
+    Without a nonce, those that it must have to be compared: an AMI that was begun before an upgrade has no family's.
+    """
+    own = {**service_tags(delivery, nonce), register.SOURCE_IMAGE_TAG: image.id}
+    if nonce and delivery.naming.family and image.creation_date:
+        own |= {register.FAMILY_TAG: delivery.naming.family, register.SOURCE_CREATED_TAG: image.creation_date}
     target = delivery.target
     return register.result_tags(image, own, target.tags, trigger_tag, target.source_tags)
 

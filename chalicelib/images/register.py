@@ -29,6 +29,9 @@ HUB_TAG = f"{OUR_PREFIX}hub"
 DELIVERY_TAG = f"{OUR_PREFIX}delivery"
 ATTEMPT_TAG = f"{OUR_PREFIX}attempt"
 SOURCE_IMAGE_TAG = f"{OUR_PREFIX}source-image"
+FAMILY_TAG = f"{OUR_PREFIX}family"
+SOURCE_CREATED_TAG = f"{OUR_PREFIX}source-created"
+"""The source's creation date, as EC2 writes it. With the family's it lets a target's administrator see what is old."""
 
 
 def copied_tags(tags: Mapping[str, str], trigger_tag: str) -> dict[str, str]:

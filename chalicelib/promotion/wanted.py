@@ -12,13 +12,16 @@ from chalicelib.engine.faults import Fault
 from chalicelib.promotion.model import BACK_AGAIN, Promotion
 from chalicelib.sharing import entitlement
 from chalicelib.sharing.entitlement import Entitlement, launched_by
-from chalicelib.targets.applied_file import AppliedFile, Resolution, Target
+from chalicelib.targets.applied_file import VALUE, AppliedFile, Resolution, Target
 from chalicelib.targets.approvals import needs
 from chalicelib.targets.recalls import recalled
-from chalicelib.targets.withdrawals import EVERYWHERE, Withdrawal, by_place, covering, in_force
+from chalicelib.targets.waves import FileWaves
+from chalicelib.targets.withdrawals import EVERYWHERE, Withdrawal, by_place, covering, in_force, why_ended
 
 SHARED = "shared"
 DELIVERED, RECALLED = "delivered", "recalled"
+NO_TAG = "Its tag was removed."
+NOT_NAMED = "The tag's value and the applied targets file no longer name it."
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,7 @@ class WantedTargets:
     """Why it is unknown, if that passes by itself."""
     unbelieved: bool = False
     """Whether it is for the value in force, as one look alone showed another that names fewer: nothing begins."""
+    waves: FileWaves = field(default_factory=lambda: FileWaves({}, {}))
 
     @property
     def targets(self) -> Mapping[str, Target]:
@@ -138,14 +142,14 @@ def wanted(
     if first.waits is not None:
         return _unknown(promotion, withdrawals, promotion.refused_value, waits=first.waits)
     if first.understood:
-        return _of(promotion, shown, first, withdrawals, refused=refused, faults=made)
+        return _of(promotion, shown, applied.waves, first, withdrawals, refused=refused, faults=made)
     last = promotion.value if promotion.digest else None
     if last is None:
         return WantedTargets(refused=shown, faults=first.faults, digest=first.digest, members=first.members)
     before = applied.resolve(last, in_force=True)
     if not before.understood:
         return _unknown(promotion, withdrawals, shown, faults=first.faults)
-    return _of(promotion, last, before, withdrawals, refused=shown, faults=first.faults)
+    return _of(promotion, last, applied.waves, before, withdrawals, refused=shown, faults=first.faults)
 
 
 def current(promotion: Promotion) -> str | None:
@@ -177,6 +181,7 @@ def _unknown(
 def _of(
     promotion: Promotion,
     value: str,
+    waves: FileWaves,
     resolution: Resolution,
     withdrawals: Collection[Withdrawal],
     *,
@@ -184,16 +189,19 @@ def _of(
     faults: tuple[Fault, ...] = (),
 ) -> WantedTargets:
     counts = in_force(withdrawals, {value, promotion.seen_value}, promotion.withdrawals_count_from(value))
+    entitled = entitlement.of(resolution, by_place(counts))
+    single = tuple(resolution.without(by_place(counts)).blocked.values())
     return WantedTargets(
         value,
-        entitlement.of(resolution, by_place(counts)),
+        entitled,
         resolution.groups,
         resolution.back_fill,
         resolution.digest,
         resolution.members,
         places_digest(resolution.targets, resolution.blocked),
         refused,
-        faults or tuple(resolution.without(by_place(counts)).blocked.values()),
+        faults or (*single, *waves.faults({target.account for target in entitled.targets.values()}, VALUE)),
+        waves=waves,
     )
 
 
@@ -204,6 +212,17 @@ def places_digest(targets: Iterable[Target], blocked: Iterable[str] = ()) -> str
     """
     named = [f"{one.place}={launched_by(one) if one.mode == 'share' else ''}" for one in targets]
     return digest(*sorted((*named, *blocked)))
+
+
+def why_it_ends(promotion: Promotion, place: str) -> str:
+    """Return why a delivery of this promotion is asked to end: a sentence."""
+    if promotion.is_gone:
+        otherwise = "The AMI is gone or disabled."
+    elif promotion.value is None:
+        otherwise = promotion.why or NO_TAG
+    else:
+        otherwise = NOT_NAMED
+    return why_ended(promotion.withdrawn, place, otherwise)
 
 
 def has_more_than_withdrawn(surplus: Iterable[TrackedDelivery], meant: WantedTargets) -> bool:

@@ -60,6 +60,14 @@ def by_place(withdrawals: Iterable[Withdrawal]) -> Mapping[str, str]:
     return {one.place: one.by for one in withdrawals}
 
 
+def why_ended(withdrawn: Mapping[str, str], place: str, otherwise: str) -> str:
+    """Return why a delivery is asked to end: by whom, if an operator did it; a sentence for its record."""
+    if EVERYWHERE in withdrawn:
+        return f"The AMI was recalled by {withdrawn[EVERYWHERE]}."
+    by = covering(withdrawn, place)
+    return otherwise if by is None else f"Withdrawn by {by}."
+
+
 def covering(withdrawn: Mapping[str, str], place: str) -> str | None:
     """Return who withdrew a target ("account/region"); None: nobody. ``withdrawn``: see ``by_place``."""
     names = (place, Place.parse(place).account, EVERYWHERE)

@@ -742,12 +742,25 @@ def test_cancelling_before_anything_was_made_ends_at_once():
 
 def test_a_delivery_that_intended_register_image_is_not_cancelled():
     """The tag was removed too late for this delivery."""
-    inbox = {"cancel": "1:tag"}
+    inbox = {"cancel": "1:tag#Withdrawn by ann."}
     intended = a_delivery(DeliveryState.REGISTERING, request=ImageRequest(NOW), inbox=inbox)
     not_yet = a_delivery(DeliveryState.REGISTERING, inbox=inbox)
 
     assert machine.due_events(intended, NOW) == ()
-    assert machine.due_events(not_yet, NOW) == (CancelAsked(),)
+    assert machine.due_events(not_yet, NOW) == (CancelAsked(why="Withdrawn by ann."),)
+
+
+def test_who_ended_a_delivery_stays_on_its_record():
+    """Also in the reduced record of one that is over; a date says so itself."""
+    waiting = a_delivery(DeliveryState.WAITING)
+
+    asked = machine.evolve(waiting, CancelAsked(why="Withdrawn by ann."), NOW)
+    over = machine.evolve(asked, OutcomeNotified(), NOW)
+    shared = replace(a_delivery(DeliveryState.SHARED), target=replace(waiting.target, mode="share"))
+    expired = machine.evolve(shared, CancelAsked(expired=True, why="x"), NOW)
+
+    assert (over.state, over.because) == (DeliveryState.CANCELLED, "Withdrawn by ann.")
+    assert expired.because == "The date `until` of the targets file has come."
 
 
 def test_what_a_recall_found_is_what_the_first_look_showed():

@@ -8,7 +8,7 @@ from chalicelib.delivery.tracked import EXPIRED, TrackedDelivery
 from chalicelib.engine.faults import Fault
 from chalicelib.promotion import evolving
 from chalicelib.promotion.model import MADE_HERE, Promotion, PromotionState
-from chalicelib.promotion.wanted import WantedTargets, has_more_than_withdrawn, wanted
+from chalicelib.promotion.wanted import WantedTargets, has_more_than_withdrawn, wanted, why_it_ends
 from chalicelib.targets.applied_file import AppliedFile, Directory, Target
 from chalicelib.targets.organization import Membership, Organization, Unit
 from chalicelib.targets.withdrawals import Withdrawal
@@ -375,3 +375,20 @@ def test_only_a_delivery_that_runs_can_wait_for_an_approval():
     assert found.waits_for_approval([tracked(A)])
     assert not found.waits_for_approval([tracked(A, "delivered")])
     assert not meant(a_promotion(), the_file(A)).waits_for_approval([tracked(A)])
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"withdrawn": {A: "ann", "*": "ben"}}, "The AMI was recalled by ben."),
+        ({"withdrawn": {A: "ann"}, "value": None}, "Withdrawn by ann."),
+        ({"generation": 2, "gone": 2}, "The AMI is gone or disabled."),
+        ({"generation": 3, "gone": 2}, "The tag's value and the applied targets file no longer name it."),
+        ({"value": None, "why": "Its tag was removed."}, "Its tag was removed."),
+    ],
+)
+def test_why_a_delivery_is_asked_to_end(changes, why):
+    """An AMI that is gone keeps its value in force, until it is tagged again."""
+    one = replace(Promotion("ami-1", HUB, REGION, NOW, value="dev"), **changes)
+
+    assert why_it_ends(one, f"{A}/{REGION}") == why

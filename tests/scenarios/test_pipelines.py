@@ -220,6 +220,16 @@ def test_no_right_of_the_build_is_too_many(scene, become):
         assert action.partition(":")[2] in out + err
 
 
+def test_the_pages_first_command_runs_with_the_pages_rights(scene, become):
+    """It tags and waits; asking the service to look sooner is refused, which is a warning and delays nothing."""
+    become(RIGHTS)
+
+    status, out, err = scene.cli("promote", scene.image, "dev", "--wait", "--timeout", "2h")
+
+    assert (status, "2 deliveries arrived" in out) == (0, True), out + err
+    assert "warning: The service was not asked to look at once: these credentials lack dynamodb:UpdateItem." in err
+
+
 def test_the_build_can_write_no_other_tag_and_remove_none(scene, become):
     """It cannot write another key, alone or beside the trigger, nor tag a snapshot, nor remove a tag."""
     become(RIGHTS)

@@ -69,6 +69,19 @@ def test_a_share_ends_the_tag_stays_and_everybody_says_who_did_it(sharing):
     sharing.assert_invariants()
 
 
+def test_who_ended_a_delivery_stays_known_after_the_tag_is_gone(sharing):
+    """Each delivery's record says why it ended: one was withdrawn by an operator, the other with the tag."""
+    withdraw(sharing, "--account", TEST)
+    sharing.run_until(lambda: sharing.delivery_state(TEST) == "withdrawn", MOST_SECONDS)
+    sharing.cli("cancel", sharing.image)
+    sharing.run_until(lambda: sharing.delivery_state(DEV) == "withdrawn", MOST_SECONDS)
+
+    said = sharing.said("status")[1]
+
+    assert f"{TEST} {REGION}: withdrawn: Withdrawn by {OPERATOR}" in said
+    assert f"{DEV} {REGION}: withdrawn: Its tag was removed" in said
+
+
 @pytest.mark.parametrize("how", ["put back", "another value", "lift"])
 def test_another_value_serves_it_again_and_neither_a_retry_nor_the_same_value_does(sharing, how):
     """Not even a retry for this account: only a value that EC2 shows changed, or the operator who lifts it."""

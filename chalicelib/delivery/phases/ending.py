@@ -99,9 +99,10 @@ def cancel(delivery: Delivery, now: int, *faults: Fault) -> Delivery:
     return _end(delivery, DeliveryState.CANCELLED, faults, now)
 
 
-def withdraw(delivery: Delivery, now: int, *, expired: bool) -> Delivery:
+def withdraw(delivery: Delivery, now: int, *, expired: bool, why: str = "") -> Delivery:
     """Turn towards ``withdrawn``, if its AMI is shared. ``expired``: the date of the targets file has come."""
-    over = replace(delivery, sharing=replace(delivery.sharing, expired=expired))
+    because = "The date `until` of the targets file has come." if expired else why
+    over = replace(delivery, sharing=replace(delivery.sharing, expired=expired), because=because)
     return _end(over, DeliveryState.WITHDRAWN, (), now)
 
 
@@ -126,7 +127,8 @@ def give_up(delivery: Delivery, now: int, failure: Fault) -> Delivery:
 
 def cancelled(event: CancelAsked, delivery: Delivery, now: int) -> Delivery:
     """End it, as the tag, the applied file or an operator asks."""
-    return cancel(replace(delivery, sharing=replace(delivery.sharing, expired=event.expired)), now)
+    sharing = replace(delivery.sharing, expired=event.expired)
+    return cancel(replace(delivery, sharing=sharing, because=event.why), now)
 
 
 CANCELS: Row[Delivery] = {CancelAsked: leads(cancelled, *ENDS)}

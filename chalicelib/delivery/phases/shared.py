@@ -49,7 +49,7 @@ def _end_seen(event: EndSeen, delivery: Delivery, now: int) -> Delivery:
 
 
 def _withdrawn(event: CancelAsked, delivery: Delivery, now: int) -> Delivery:
-    return withdraw(delivery, now, expired=event.expired)
+    return withdraw(delivery, now, expired=event.expired, why=event.why)
 
 
 PHASES = {

@@ -21,7 +21,7 @@ from chalicelib.delivery import (
 from chalicelib.delivery.copy_quota import CopyQuota, SlotLease
 from chalicelib.delivery.model import Delivery, DeliveryState, NeededShare
 from chalicelib.delivery.phase import Command, DeliveryEvent, Refused
-from chalicelib.delivery.phases import approval, checking, copying, ending, imaging, publishing, shared
+from chalicelib.delivery.phases import approval, checking, copying, ending, imaging, publishing, shared, wave
 from chalicelib.delivery.ports import (
     SlotLeases,
     TargetImages,
@@ -35,6 +35,7 @@ from chalicelib.delivery.template_rights import template_old
 from chalicelib.delivery.tracked import EXPIRED, TrackedDelivery
 from chalicelib.delivery.worker import hub_copies, releases
 from chalicelib.delivery.worker.approvals import LiveApprovals
+from chalicelib.delivery.worker.waves import LiveWaves
 from chalicelib.engine import addresses, codec, schedule
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.budget import Budget, slices
@@ -79,6 +80,7 @@ class DeliveryPorts:
     roles: TargetRoles
     notices: Notices
     approvals: LiveApprovals
+    waves: LiveWaves
     pointers: Pointers
 
 
@@ -143,6 +145,8 @@ class DeliveryExecutor:
             case checking.NotifyWaiting():
                 self._ports.notices.publish(notices.waiting_for_role(delivery, self._clock()))
                 return checking.WaitingNotified()
+            case wave.LookAtWave():
+                return self._ports.waves.look(delivery)
             case approval.LookAtApproval():
                 return self._ports.approvals.look(delivery)
             case checking.AskHubCopy():
@@ -493,6 +497,7 @@ class DeliveryExecutor:
             episode=delivery.episode,
             state=notified_as(delivery),
             image=_stays(delivery),
+            ended_at=self._clock(),
         )
         if self._ports.tracked.end(delivery.ami, tracked):
             cause = f"{delivery.id}:{delivery.episode}:{tracked.state}"

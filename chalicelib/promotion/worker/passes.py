@@ -13,7 +13,7 @@ from chalicelib.delivery import naming, preflight, proof
 from chalicelib.delivery.codecs import DELIVERIES
 from chalicelib.delivery.machine import started as delivery_started
 from chalicelib.delivery.machine import turned as delivery_turned
-from chalicelib.delivery.model import BY_RECALL, Delivery, DeliveryState, HubCopy, Sharing, snapshots_of
+from chalicelib.delivery.model import BY_RECALL, Delivery, DeliveryState, HubCopy, Sharing, snapshots_of, wish_to_end
 from chalicelib.delivery.ports import TrackedDeliveries
 from chalicelib.delivery.tracked import RUNNING, TrackedDelivery
 from chalicelib.delivery.worker.deliveries import notified_as
@@ -29,8 +29,9 @@ from chalicelib.images import names
 from chalicelib.images.image import SourceImage
 from chalicelib.images.source_images import source_image
 from chalicelib.promotion import events as ev
+from chalicelib.promotion import waves
 from chalicelib.promotion.model import BEGIN, END, Promotion
-from chalicelib.promotion.wanted import DELIVERED, RECALLED, WantedTargets
+from chalicelib.promotion.wanted import DELIVERED, RECALLED, WantedTargets, why_it_ends
 from chalicelib.promotion.worker import copy_holdings
 from chalicelib.sharing.entitlement import launched_by
 from chalicelib.sharing.ports import Ledger
@@ -51,10 +52,11 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class _Begins:
-    """A delivery that is to begin: its target, the groups that name it, and what is known of it."""
+    """A delivery that is to begin: its target, the groups that name it, if it waits for its wave, what is known."""
 
     target: Target
     groups: tuple[str, ...]
+    waits: bool
     tracked: TrackedDelivery | None
     stored: Stored | None
 
@@ -114,7 +116,8 @@ class DeliveryPass:
         if one.state != RUNNING:
             return False
         if record is not None and record.ended and record.episode < one.episode:
-            was = replace(one, episode=record.episode, state=notified_as(record), generation=0)
+            ended_at = record.entered.get(record.state, 0)
+            was = replace(one, episode=record.episode, state=notified_as(record), generation=0, ended_at=ended_at)
         elif record is None and self._is_missing(addresses.delivery(one.delivery)):
             was = replace(one, episode=0, state=DeliveryState.CANCELLED.value)
         else:
@@ -159,8 +162,8 @@ class DeliveryPass:
     ) -> None:
         """Ask it; what one that cannot act holds for its copies is released."""
         cause = f"cancel:{promotion.ami}:{promotion.inputs[:12]}:{promotion.tries}"  # asked again, it is news again
-        wish = {"cancel": f"{one.episode}:{BY_RECALL if recalled else ''}{cause}"}
-        self._waker.wake(addresses.delivery(one.delivery), cause, wish)
+        wish = wish_to_end(one.episode, f"{BY_RECALL if recalled else ''}{cause}", why_it_ends(promotion, one.place))
+        self._waker.wake(addresses.delivery(one.delivery), cause, {"cancel": wish})
         if record is None:
             ports = self._records, self._ledger, self._waker, self._clock
             copy_holdings.release(*ports, promotion.ami, one, budget)
@@ -185,7 +188,8 @@ class DeliveryPass:
                 upto = _order(target)
                 standing = standing or target.mode == "share"
                 key = addresses.delivery(_id(promotion, target))
-                begins = _Begins(target, meant.groups.get(target.place, ()), known.get(target.place), there.get(key))
+                named, waits = meant.groups.get(target.place, ()), meant.waves.of(target.account) is not None
+                begins = _Begins(target, named, waits, known.get(target.place), there.get(key))
                 if image is not None and self._begin(promotion, image, begins):
                     new.append((key, f"begin:{promotion.ami}:{promotion.episode}"))
                 if len(new) == AT_ONCE:
@@ -224,7 +228,7 @@ class DeliveryPass:
             return False
         if not before.ended:
             if one is None or (one.state, one.episode) != (RUNNING, before.episode):
-                self._catch_up(promotion, target, before)
+                self._catch_up(promotion, replace(before, target=target), one)
             return False
         if one is not None and announced and before.episode >= one.episode:
             return False  # it has ended by now
@@ -248,7 +252,7 @@ class DeliveryPass:
         fresh = self._fresh(promotion, image, what, before, episode)
         if fresh.shared:
             self._records.put(addresses.standing(promotion.ami), {"kind": "standing", "episode": promotion.episode})
-        self._tracked.add(promotion.ami, _tracked(promotion, fresh), count=False)
+        self._tracked.add(promotion.ami, _tracked(promotion, fresh, what.tracked), count=False)
         return fresh
 
     def _before(
@@ -270,13 +274,14 @@ class DeliveryPass:
         known = next((one for one in self._tracked.all(promotion.ami) if one.delivery == ident), None)
         generation = promotion.generation_of(target.account, target.place)
         episode = 1 if known is None else known.episode + 1
-        failed = TrackedDelivery(ident, target.account, target.region, episode, RUNNING, "", generation)
+        joined = waves.joined(promotion, target, known)
+        failed = TrackedDelivery(ident, target.account, target.region, episode, RUNNING, "", generation, joined)
         self._tracked.add(promotion.ami, failed)
-        self._tracked.end(promotion.ami, replace(failed, state=DeliveryState.FAILED.value))
+        self._tracked.end(promotion.ami, replace(failed, state=DeliveryState.FAILED.value, ended_at=self._clock()))
 
-    def _catch_up(self, promotion: Promotion, target: Target, running: Delivery) -> None:
+    def _catch_up(self, promotion: Promotion, running: Delivery, one: TrackedDelivery | None) -> None:
         """Track a delivery that another run has begun."""
-        self._tracked.add(promotion.ami, _tracked(promotion, replace(running, target=target)))
+        self._tracked.add(promotion.ami, _tracked(promotion, running, one))
         self._waker.send(running.key, f"begin:{promotion.ami}:{promotion.episode}")
 
     def _fresh(
@@ -304,7 +309,7 @@ class DeliveryPass:
             method_why=why,
             naming=naming.begun(image, target),
         )
-        return delivery_started(fresh, self._clock())
+        return delivery_started(fresh, self._clock(), waits=what.waits)
 
 
 def _together(every: Sequence[T]) -> Iterator[Sequence[T]]:
@@ -324,10 +329,10 @@ def _sliced(
     return ev.Sliced(promotion.inputs, promotion.cursor, cursor, standing, newest, asks)
 
 
-def _tracked(promotion: Promotion, one: Delivery) -> TrackedDelivery:
+def _tracked(promotion: Promotion, one: Delivery, before: TrackedDelivery | None) -> TrackedDelivery:
     target = one.target
-    generation = promotion.generation_of(target.account, target.place)
-    return TrackedDelivery(one.id, target.account, target.region, one.episode, RUNNING, "", generation)
+    generation, joined = promotion.generation_of(target.account, target.place), waves.joined(promotion, target, before)
+    return TrackedDelivery(one.id, target.account, target.region, one.episode, RUNNING, "", generation, joined)
 
 
 def _id(promotion: Promotion, target: Target) -> str:

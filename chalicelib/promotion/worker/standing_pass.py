@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from chalicelib.delivery.codecs import DELIVERIES
-from chalicelib.delivery.model import EXPIRED, DeliveryState
+from chalicelib.delivery.model import EXPIRED, DeliveryState, wish_to_end
 from chalicelib.delivery.ports import TrackedDeliveries
 from chalicelib.delivery.tracked import RUNNING, TrackedDelivery
 from chalicelib.engine import addresses, schedule
@@ -30,17 +30,20 @@ from chalicelib.engine.waker import Clock, Waker
 from chalicelib.images.ports import Source, Tagged
 from chalicelib.promotion.codec import PROMOTIONS
 from chalicelib.promotion.model import PromotionState
+from chalicelib.promotion.wanted import NOT_NAMED
 from chalicelib.promotion.worker import copy_holdings
 from chalicelib.promotion.worker.tag_pass import DAMAGED, Heads, read_head
 from chalicelib.sharing.entitlement import USELESS, Entitlement, entitlement
 from chalicelib.sharing.ports import Ledger, StandingHolding
 from chalicelib.targets.ports import Targets
+from chalicelib.targets.withdrawals import why_ended
 
 CALLS = 8
 """Calls to end one holding: two wakes (a write and a message each), two releases, and a read of its delivery."""
 E = TypeVar("E")
 WITHDRAWN = "withdrawn"
 """Member of a mark: when an operator withdrew an account; then the pass compares the AMI again."""
+NO_TAG_OR_AMI = "Its tag was removed, or the AMI is gone or disabled."
 AT_ONCE = 20
 """Holdings that the pass ends before it reads tag, file and members again."""
 DAY = 24 * schedule.HOUR
@@ -145,14 +148,16 @@ class StandingPass:
         def is_current() -> bool:
             return not self._has_moved(ami, seen, entitled)
 
-        closed = _all_done(ends, lambda one: self._end(ami, one, entitled), is_current, budget)
-        if not closed or not self._end_running(ami, entitled, is_current, budget):
+        closed = _all_done(ends, lambda one: self._end(ami, one, seen.tag, entitled), is_current, budget)
+        if not closed or not self._end_running(ami, seen.tag, entitled, is_current, budget):
             return False
         if not held:
             self._forget(ami, mark)
         return True
 
-    def _end_running(self, ami: str, entitled: Entitlement, is_current: Callable[[], bool], budget: Budget) -> bool:
+    def _end_running(
+        self, ami: str, tag: str | None, entitled: Entitlement, is_current: Callable[[], bool], budget: Budget
+    ) -> bool:
         """Ask running deliveries without entitlement to end, if the promotion cannot; True if all were asked."""
         if not self._is_stuck(ami):
             return True
@@ -164,7 +169,8 @@ class StandingPass:
         cause, unfinished = f"not-entitled:{self._clock() // schedule.MINUTE}", list[TrackedDelivery]()
 
         def ask(one: TrackedDelivery) -> None:
-            self._waker.wake(addresses.delivery(one.delivery), cause, {"cancel": f"{one.episode}:{cause}"})
+            wish = wish_to_end(one.episode, cause, _why(one.place, tag, entitled))
+            self._waker.wake(addresses.delivery(one.delivery), cause, {"cancel": wish})
             if peek(self._records, addresses.delivery(one.delivery), DELIVERIES) is None:
                 ports = self._records, self._ports.ledger, self._waker, self._clock
                 if not copy_holdings.release(*ports, ami, one, budget):
@@ -182,7 +188,7 @@ class StandingPass:
         moved = seen.tag is not None and self._ports.targets.generation() != seen.generation
         return moved or self._reads(ami) != seen.tag
 
-    def _end(self, ami: str, one: StandingHolding, entitled: Entitlement) -> None:
+    def _end(self, ami: str, one: StandingHolding, tag: str | None, entitled: Entitlement) -> None:
         """Release one delivery's holding. First ask the delivery to end, as it could hold the share again.
 
         The holding is listed until the resource is due, so that the next pass finds it if this run is killed.
@@ -190,7 +196,7 @@ class StandingPass:
         held = one.holding
         expired = entitled.may_go_on(held.place) and 0 < entitled.date(held.place) <= self._clock()
         cause = f"not-entitled:{self._clock() // schedule.MINUTE}"
-        wish = f"{held.episode}:{EXPIRED if expired else ''}{cause}"
+        wish = wish_to_end(held.episode, f"{EXPIRED if expired else ''}{cause}", _why(held.place, tag, entitled))
         self._waker.wake(addresses.delivery(held.delivery), cause, {"cancel": wish})
         self._ports.ledger.release(one.resource, one.share_name, held, listed=True)
         self._waker.wake_resources([one.resource], f"{held.delivery}:{cause}")
@@ -233,6 +239,11 @@ class StandingPass:
         record = peek(self._records, addresses.promotion(ami), PROMOTIONS)
         if record is not None and record.state is PromotionState.OVER and not record.standing:
             self._records.forget(addresses.standing(ami), {"episode": mark.get("episode")})
+
+
+def _why(place: str, tag: str | None, entitled: Entitlement) -> str:
+    """Return why a delivery is asked to end: a sentence. The tag of an AMI that is gone or disabled counts as none."""
+    return why_ended(entitled.withdrawn, place, NO_TAG_OR_AMI if tag is None else NOT_NAMED)
 
 
 def _all_done(ends: Sequence[E], act: Callable[[E], None], is_current: Callable[[], bool], budget: Budget) -> bool:

@@ -2,6 +2,7 @@
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 
 from ami_promoter.cli import main
 from ami_promoter.hub.aws import Connection
@@ -64,6 +65,27 @@ def test_promoting_with_the_same_value_says_who_stays_withdrawn(table, ami, caps
     assert places(ami) == {DEV: "dev"}
     assert inbox(table, ami)["retry"].endswith(":")
     assert "written" not in inbox(table, ami)
+
+
+def test_a_new_value_asks_for_a_look_and_for_no_second_try(table, ami):
+    """The tag's event may have come first: a delivery that has failed since must not be tried, and reported, twice."""
+    assert main(["promote", ami, "prod"]) == 0
+
+    assert "retry" not in inbox(table, ami)
+    assert inbox(table, ami)["seen"].endswith(":prod")
+
+
+def test_who_may_not_write_records_is_warned(table, ami, capsys, monkeypatch):
+    """Whatever refuses that request: the tag is written, and the service sees it by itself."""
+    monkeypatch.setattr(DynamoRecords, "make_due", refuse)
+
+    assert main(["promote", ami, "prod"]) == 0
+
+    assert "warning: The service was not asked to look at once" in capsys.readouterr().err
+
+
+def refuse(*_arguments):
+    raise ClientError({"Error": {"Code": "ThrottlingException", "Message": "slow down"}}, "UpdateItem")
 
 
 def test_promoting_with_another_value_names_no_ended_withdrawal(ami, capsys):

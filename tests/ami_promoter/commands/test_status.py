@@ -231,23 +231,14 @@ def test_what_is_being_removed_is_not_left_behind(table, capsys):
     assert "left behind" not in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(
-    ("unread", "value", "why", "said"),
-    [
-        ("1:drain", "dev", "", "An operator drained the hub."),
-        ("1:cancel:x:1", "dev", "", "The tag's value and the applied targets file no longer name it."),
-        ("1:cancel:x:1", None, "Its tag was removed.", "Its tag was removed."),
-    ],
-)
-def test_why_a_delivery_was_cancelled(table, capsys, unread, value, why, said):
-    """By an operator, by another value, or by removal of the tag."""
-    gone = a_delivery(DEV, delivery.DeliveryState.CANCELLED)
-    promoted(table, (gone, "cancelled"), value=value, why=why)
-    DynamoRecords(table).leave(gone.key, {"cancel": unread}, NINE)
+def test_why_a_delivery_was_cancelled(table, capsys):
+    """As its record says, whatever became of the promotion since."""
+    gone = a_delivery(DEV, delivery.DeliveryState.CANCELLED, because="arn:aws:iam::1:user/ann drained the hub.")
+    promoted(table, (gone, "cancelled"), value=None, why="Its tag was removed.")
 
     main(["status", AMI])
 
-    assert f"{DEV} us-east-1: cancelled: {said}" in capsys.readouterr().out
+    assert f"{DEV} us-east-1: cancelled: arn:aws:iam::1:user/ann drained the hub." in capsys.readouterr().out
 
 
 def test_a_name_cannot_move_the_cursor_or_forge_a_line(table, capsys):
@@ -288,6 +279,20 @@ def test_watching_ends_with_the_promotion(table, scene, capsys):
     shown = "111111111111 us-east-1 failed, 222222222222 us-east-1 copying (40%), 333333333333 us-east-1 delivered"
     assert err.splitlines() == [f"running: {shown}", f"over: {shown}"]
     assert "over for 10m, value `dev`" in out
+
+
+def test_the_cure_is_whole_when_a_watch_ends(table, capsys, monkeypatch):
+    """On a terminal, too: its frames crop a command that is longer than a line, so the end is printed after them."""
+    for name, value in {"FORCE_COLOR": "1", "TERM": "xterm", "COLUMNS": "80", "LINES": "12"}.items():
+        monkeypatch.setenv(name, value)
+    cure = f"aws kms enable-key --region {REGION} --key-id arn:aws:kms:us-east-1:111111111111:key/{'9' * 36}"
+    fault = replace(FAULT, cure=f"Enable it: `{cure}`.")
+    failed = [(a_delivery(f"{n:012d}", delivery.DeliveryState.FAILED, faults=(fault,)), "failed") for n in range(9)]
+    promoted(table, *failed, state=promotion.PromotionState.OVER)
+
+    assert main(["status", AMI, "--watch"]) == 0
+
+    assert cure in capsys.readouterr().out
 
 
 def test_ending_the_watch_ends_nothing_else(scene, capsys):

@@ -49,6 +49,42 @@ def test_it_gives_up_on_time():
     assert time.at == pytest.approx(100)
 
 
+def on_a_terminal(monkeypatch, columns=40):
+    """Make rich take standard output for a terminal of this width, and ten lines."""
+    for name, value in {"FORCE_COLOR": "1", "TERM": "xterm", "COLUMNS": str(columns), "LINES": "10"}.items():
+        monkeypatch.setenv(name, value)
+
+
+COMMAND = "ami-promoter key-policy hub arn:aws:kms:us-east-1:111111111111:key/k"
+
+
+def test_the_live_view_makes_room_for_the_page_that_follows(monkeypatch, capsys):
+    """A frame crops what is wider than the terminal, such as a command; the page that is printed at the end does not.
+
+    So nothing of the last frame stays on the screen.
+    """
+    on_a_terminal(monkeypatch)
+
+    follow(looks("a", "b"), lambda it: it == "b", FollowTime().clock, show=lambda it: [f"{it}: `{COMMAND}`"] * 20)
+
+    shown = capsys.readouterr().out
+    assert "a:" in shown
+    assert "b:" not in shown
+
+
+def test_a_view_that_is_stopped_stays(monkeypatch, capsys):
+    """After Ctrl-C the last frame is what a person has; no page follows."""
+    on_a_terminal(monkeypatch)
+
+    def stop(_seconds):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        follow(lambda: "a", lambda _: False, TerminalClock(stop, lambda: 0.0), show=lambda it: [f"{it}: shown"])
+
+    assert capsys.readouterr().out.count("a: shown") >= 1
+
+
 def test_an_outage_of_a_minute_is_outlived(capsys):
     """Later looks may be refused a few times in a row; each is reported."""
     outage = [HubError("throttled.", "DynamoDB")] * MISSES

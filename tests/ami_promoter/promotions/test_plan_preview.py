@@ -39,7 +39,7 @@ def a_target(number, **changes):
 def printed(targets, *, wide=False, blocked=()):
     """Return a plan's lines on a terminal of 120 columns, without the costs."""
     data = {"ami": "ami-1", "name": "golden", "value": "dev", "targets": targets, "blocked": blocked, "doubts": []}
-    data |= {"faults": [], "waits_for": None, "checks": 3, "ready": not blocked}
+    data |= {"waves": [], "faults": [], "waits_for": None, "checks": 3, "ready": not blocked}
     lines = as_printed(plan_preview.show(data, "here", wide=wide), 120)
     return lines[2 : lines.index("", 2)] + [line for line in lines if line.startswith("FAILED")]
 
@@ -85,7 +85,7 @@ def planned(*, family="base", made="2026-02-01T00:00:00.000Z", pointer=None, doe
     key = plan_preview.pointers.key_for(image, target)
     found = {key: RecordSeen({}, pointer)} if pointer else {}
     data = {"ami": "ami-1", "name": "golden", "value": "dev", "targets": [a_target(0, does=does)], "blocked": []}
-    data |= {"doubts": [], "faults": [], "waits_for": None, "checks": 3, "ready": True}
+    data |= {"waves": [], "doubts": [], "faults": [], "waits_for": None, "checks": 3, "ready": True}
     return plan_preview.with_families(data, image, [target], found)
 
 

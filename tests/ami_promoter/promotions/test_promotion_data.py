@@ -58,11 +58,6 @@ def a_record(**body):
     return record_of({"pk": "promotion#ami-1", "sk": "record", "body": json.dumps(known), **state})
 
 
-def a_withdrawn_delivery():
-    body = json.dumps({"target": {"account": "1" * 12, "region": "us-east-1"}})
-    return record_of({"pk": "delivery#d1", "sk": "record", "body": body, "state": "withdrawn"})
-
-
 @pytest.mark.parametrize(
     ("body", "candidate"),
     [
@@ -92,22 +87,14 @@ def test_whether_value_or_source_is_refused(body, refused):
     assert page(a_record(**body), (), (), 0)["refused"] is refused
 
 
-@pytest.mark.parametrize(
-    ("body", "because"),
-    [
-        ({"value": "dev", "generation": 2, "gone": 2}, "The AMI is gone or disabled."),
-        (
-            {"value": "dev", "generation": 3, "gone": 2},
-            "The tag's value and the applied targets file no longer name it.",
-        ),
-        ({"why": "Its tag was removed."}, "Its tag was removed."),
-    ],
-)
-def test_why_a_share_was_withdrawn(body, because):
-    """An AMI that is gone keeps its value in force, until it is tagged again."""
-    (one,) = page(a_record(**body), [a_withdrawn_delivery()], (), 0)["deliveries"]
+def test_why_a_share_was_withdrawn_is_on_its_record():
+    """What became of the promotion afterwards says nothing about it."""
+    body = json.dumps({"target": {"account": "1" * 12, "region": "us-east-1"}, "because": "Withdrawn by ann."})
+    ended = record_of({"pk": "delivery#d1", "sk": "record", "body": body, "state": "withdrawn"})
 
-    assert one["cancelled_because"] == because
+    (one,) = page(a_record(why="Its tag was removed."), [ended], (), 0)["deliveries"]
+
+    assert one["cancelled_because"] == "Withdrawn by ann."
 
 
 def test_a_damaged_record_is_shown_with_a_fault():

@@ -49,6 +49,7 @@ def a_page(deliveries, **changes):
         "approval": None,
         "withdrawn": {},
         "recall": None,
+        "waves": [],
         "faults": [],
         "open_shares": [],
         "deliveries": deliveries,

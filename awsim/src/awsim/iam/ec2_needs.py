@@ -63,6 +63,24 @@ ON_TEMPLATE = rule(
     "authorization reference, EC2: RunInstances; EC2 user guide, "
     "https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/permissions-for-launch-templates.html, VERIFIED]",
 )
+ON_NETWORK = rule(
+    "ec2-launch-authorised-on-network",
+    "RunInstances is authorised on the subnet, the new network interface and the security groups, too, also on the "
+    "default ones where the call names none. [Service authorization reference, EC2: RunInstances, VERIFIED; for the "
+    "default ones UNVERIFIED]",
+)
+LAUNCH_KEYS = rule(
+    "ec2-launch-condition-keys",
+    "RunInstances has ec2:InstanceType and ec2:MetadataHttpTokens for the instance, ec2:AssociatePublicIpAddress for "
+    "the network interface, the second and third only if the call says them. [Service authorization reference, EC2: "
+    "RunInstances; absent where not said: hashicorp/packer-plugin-amazon#280, VERIFIED for the address]",
+)
+VOLUME_KEYS = rule(
+    "ec2-launch-authorised-on-each-volume",
+    "RunInstances is authorised on each new volume with its own ec2:Encrypted, which is true only if the call says so, "
+    "although the snapshot may be encrypted. [Service authorization reference, EC2: RunInstances; UNVERIFIED: policies "
+    "are reported that refuse launches which do not say it, awslabs/engineering-development-hub#132]",
+)
 REFERRING = rule(
     "ec2-image-references-need-rights-on-each-kind",
     "DescribeImageReferences needs, besides its own right, those to list each kind of resource that it is asked for. "
@@ -85,7 +103,16 @@ REFERENCES = {
 }
 """Kinds of resources that DescribeImageReferences looks at, and what each needs."""
 
-PLAIN = {"snap": "snapshot", "ami": "image", "vol": "volume", "i": "instance", "lt": "launch-template"}
+PLAIN = {
+    "snap": "snapshot",
+    "ami": "image",
+    "vol": "volume",
+    "i": "instance",
+    "lt": "launch-template",
+    "subnet": "subnet",
+    "sg": "security-group",
+    "eni": "network-interface",
+}
 
 
 def arn(call: Call, resource_id: str, region: str | None = None) -> str:
@@ -129,12 +156,16 @@ def asked_tags(tags: Mapping[str, str]) -> dict[str, Values]:
     return {**context, "aws:tagkeys": list(tags)} if tags else context
 
 
-def _created(facts: Facts, call: Call, kind: str) -> Iterator[NeededPermission]:
-    """Return the permission for a new resource of a kind; its ARN ends in ``*``, as its id is not known yet."""
+def _created(facts: Facts, call: Call, kind: str, *members: Mapping[str, Values]) -> Iterator[NeededPermission]:
+    """Return the permissions for new resources of a kind, by default one; ``members`` are their condition keys.
+
+    Their ARNs end in ``*``, as their ids are not known yet.
+    """
     tags = _tags(call, kind)
     account = "" if kind in {"snapshot", "image"} else call.caller.account
     new = f"arn:aws:ec2:{call.region}:{account}:{kind}/*"
-    yield NeededPermission(f"ec2:{call.operation}", new, asked_tags(tags))
+    for context in members or ({},):
+        yield NeededPermission(f"ec2:{call.operation}", new, {**context, **asked_tags(tags)})
     if tags and facts.rules.on(TAG_ON_CREATE):
         yield NeededPermission("ec2:CreateTags", new, {**asked_tags(tags), "ec2:createaction": call.operation})
 
@@ -162,8 +193,13 @@ def _run_instances(facts: Facts, call: Call) -> Iterator[NeededPermission]:
     yield from _resolving(facts, call, launch.parameter)
     if launch.image:
         yield _on(facts, call, "RunInstances", launch.image)
-    yield from _created(facts, call, "instance")
-    yield from _created(facts, call, "volume")
+    keys = facts.rules.on(LAUNCH_KEYS)
+    yield from _created(facts, call, "instance", launch.instance if keys else {})
+    yield from _created(facts, call, "volume", *(launch.volumes if facts.rules.on(VOLUME_KEYS) else ()))
+    if facts.rules.on(ON_NETWORK):
+        for named in (launch.subnet, *launch.groups) if launch.subnet else ():
+            yield _on(facts, call, "RunInstances", named)
+        yield from _created(facts, call, "network-interface", launch.interface if keys else {})
 
 
 def _resolving(facts: Facts, call: Call, parameter: str) -> Iterator[NeededPermission]:
@@ -255,6 +291,10 @@ def _one(member: str) -> Needs:
     return needs
 
 
+def _each_instance(facts: Facts, call: Call) -> list[NeededPermission]:
+    return [_on(facts, call, call.operation, instance) for instance in call.params["InstanceIds"]]
+
+
 def _any(_facts: Facts, call: Call) -> list[NeededPermission]:
     return [NeededPermission(f"ec2:{call.operation}", "*")]
 
@@ -266,7 +306,8 @@ def _each(names: str, needs: Any) -> dict[str, Needs]:
 TABLE: dict[str, Needs] = {
     **_each(
         "DescribeImages DescribeSnapshots DescribeVolumes DescribeTags DescribeRegions DescribeSnapshotTierStatus "
-        "DescribeInstances DescribeLaunchTemplates",
+        "DescribeInstances DescribeInstanceStatus DescribeInstanceTypes DescribeSubnets DescribeSecurityGroups "
+        "DescribeLaunchTemplates",
         _any,
     ),
     **_each("GetEbsEncryptionByDefault GetEbsDefaultKmsKeyId GetAllowedImagesSettings", _any),
@@ -278,6 +319,8 @@ TABLE: dict[str, Needs] = {
     **_each("EnableImageDeregistrationProtection DisableImageDeregistrationProtection", _one("ImageId")),
     **_each("DescribeSnapshotAttribute DeleteSnapshot ResetSnapshotAttribute", _one("SnapshotId")),
     **_each("DeleteVolume", _one("VolumeId")),
+    **_each("GetConsoleOutput", _one("InstanceId")),
+    "ec2:TerminateInstances": _each_instance,
     **_each("ModifySnapshotAttribute ModifyImageAttribute", _share),
     **_each("CreateTags DeleteTags", _retag),
     "ec2:CopySnapshot": _copy_snapshot,

@@ -42,6 +42,16 @@ class LaunchFacts:
     """The parameter that names the AMI; "" if the call names it by id."""
     template: str
     """Id of the launch template; "" if there is none."""
+    subnet: str = ""
+    """Id of the subnet of a launch; "" if it has none."""
+    groups: tuple[str, ...] = ()
+    """Ids of the security groups of a launch."""
+    instance: Mapping[str, Values] = field(default_factory=dict)
+    """The condition keys of the new instance, in lower case."""
+    interface: Mapping[str, Values] = field(default_factory=dict)
+    """Those of its network interface."""
+    volumes: tuple[Mapping[str, Values], ...] = ()
+    """Those of each of its volumes."""
 
 
 class Ec2Facts(Protocol):

@@ -6,21 +6,34 @@ import re
 
 from awsim.api import AwsError
 
-KINDS = {"snap": "snapshot", "ami": "image", "vol": "volume", "i": "instance", "lt": "launch-template"}
+KINDS = {
+    "snap": "snapshot",
+    "ami": "image",
+    "vol": "volume",
+    "i": "instance",
+    "lt": "launch-template",
+    "subnet": "subnet",
+    "sg": "security-group",
+    "eni": "network-interface",
+}
 ACCOUNT = re.compile(r"\d{12}")
-_ID = re.compile(r"(snap|ami|vol|i|lt)-([0-9a-f]{8}|[0-9a-f]{17})")
+_ID = re.compile(rf"({'|'.join(KINDS)})-([0-9a-f]{{8}}|[0-9a-f]{{17}})")
 _CODES = {
     "snap": "InvalidSnapshot",
     "ami": "InvalidAMIID",
     "vol": "InvalidVolume",
     "i": "InvalidInstanceID",
     "lt": "InvalidLaunchTemplateId",
+    "subnet": "InvalidSubnetID",
+    "sg": "InvalidGroup",
+    "eni": "InvalidNetworkInterfaceID",
 }
 _MALFORMED = {
     "snap": "InvalidSnapshotID.Malformed",
     "ami": "InvalidAMIID.Malformed",
     "i": "InvalidInstanceID.Malformed",
     "lt": "InvalidLaunchTemplateId.Malformed",
+    "sg": "InvalidGroupId.Malformed",
 }
 
 
@@ -42,7 +55,7 @@ def check_id(resource_id: str, prefix: str) -> None:
 
 
 def kind_of(resource_id: str) -> str:
-    """Return snapshot, image, volume, instance or launch-template for an id; refuse an id of any other kind."""
+    """Return the kind of resource that an id is of, as in its ARN; refuse an id of a kind that is not known."""
     found = _ID.fullmatch(resource_id)
     if found is None:
         raise AwsError("InvalidID", f"The ID '{resource_id}' is not valid")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from awsim.iam.need import ResourceFacts
 from awsim.services.ec2.notices import arn
-from awsim.services.ec2.records import Ec2Snapshot, Volume
+from awsim.services.ec2.records import Ec2Image, Ec2Snapshot, Instance, SecurityGroup, Subnet, Volume
 from awsim.services.ec2.state import Ec2State
 
 
@@ -80,7 +80,9 @@ def iam_facts(ec2: Ec2State, resource_id: str, region: str) -> ResourceFacts | N
     if found is None:
         return None
     tags = ec2.tags_on(found.owner, resource_id)
-    conditions = {"ec2:Owner": found.owner, "ec2:Region": region}
+    conditions = {"ec2:Region": region}
+    if isinstance(found, Ec2Snapshot | Ec2Image):
+        conditions["ec2:Owner"] = found.owner
     match found:
         case Ec2Snapshot():
             volume = f"arn:aws:ec2:{region}:{found.owner}:volume/{found.volume}"
@@ -88,7 +90,20 @@ def iam_facts(ec2: Ec2State, resource_id: str, region: str) -> ResourceFacts | N
             conditions |= {"ec2:Encrypted": str(found.key is not None).lower()}
         case Volume():
             conditions |= {"ec2:VolumeSize": str(found.size), "ec2:Encrypted": str(found.key is not None).lower()}
+        case Instance():
+            conditions |= {"ec2:InstanceType": found.type, "ec2:MetadataHttpTokens": found.tokens}
+            conditions |= {"ec2:AvailabilityZone": found.subnet.zone}
+        case Subnet():
+            conditions |= {"ec2:SubnetID": found.id, "ec2:Vpc": vpc_arn(found), "ec2:AvailabilityZone": found.zone}
+        case SecurityGroup():
+            conditions |= {"ec2:SecurityGroupID": found.id, "ec2:Vpc": vpc_arn(found)}
         case image:
+            conditions |= {"ec2:ImageID": image.id}
             conditions |= {"ec2:ImageType": "machine", "ec2:Public": str(("Group", "all") in image.launch).lower()}
             conditions |= {"ec2:RootDeviceType": str(image.members["RootDeviceType"])}
     return ResourceFacts(arn(region, found.owner, resource_id), found.owner, tags, conditions)
+
+
+def vpc_arn(part: Subnet | SecurityGroup) -> str:
+    """Return the ARN of the VPC that a subnet or security group is part of."""
+    return f"arn:aws:ec2:{part.region}:{part.owner}:vpc/{part.vpc}"

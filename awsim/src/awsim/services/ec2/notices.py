@@ -43,7 +43,7 @@ def sample_arn(region: str, snapshot: str) -> str:
 def arn(region: str, owner: str, resource: str) -> str:
     """Return the canonical ARN: without an account for snapshots and images [aws-facts 2, VERIFIED]."""
     kind = kind_of(resource)
-    return f"arn:aws:ec2:{region}:{owner if kind == 'volume' else ''}:{kind}/{resource}"
+    return f"arn:aws:ec2:{region}:{'' if kind in {'snapshot', 'image'} else owner}:{kind}/{resource}"
 
 
 def stamp(moment: datetime) -> str:

@@ -1,4 +1,4 @@
-"""EC2's data: volumes, snapshots, images, and the tags that each account puts on them.
+"""EC2's data: volumes, snapshots, images, instances, networks, and the tags that each account puts on them.
 
 Records never change; a change is a new record in its table (``state``), so that past states can be read. Ids are unique
 in a world, times are UTC, sizes are GiB, keys are KMS key ARNs (or what the caller wrote, if it names no key).
@@ -19,7 +19,7 @@ NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 @dataclass(frozen=True, slots=True)
 class Volume:
-    """An EBS volume; the simulator attaches none."""
+    """An EBS volume."""
 
     id: str
     owner: str
@@ -35,6 +35,10 @@ class Volume:
     state: str = "available"
     token: str = ""
     """The client token of the call that made it."""
+    instance: str = ""
+    """The instance that it is attached to; "" for none."""
+    device: str = ""
+    ends_with_instance: bool = False
     lent: ClassVar[bool] = False
 
 
@@ -131,6 +135,8 @@ class Ec2Image:
     launch: frozenset[tuple[str, str]] = frozenset()
     """Launch permissions: (UserId | Group | OrganizationArn | OrganizationalUnitArn, value)."""
     deprecated_at: datetime | None = None
+    cools_until: datetime | None = None
+    """Until when it cannot be deregistered, although its protection was lifted."""
     ended: datetime | None = None
     """When it was deregistered."""
     origin: ImageOrigin | None = None
@@ -167,8 +173,35 @@ class TagSet:
 
 
 @dataclass(frozen=True, slots=True)
+class Subnet:
+    """A subnet of a VPC. ``addresses``: how many it has for instances; ``public``: whether they get a public one."""
+
+    id: str
+    owner: str
+    region: str
+    vpc: str
+    zone: str
+    addresses: int = 4091
+    public: bool = False
+    default: bool = False
+    lent: ClassVar[bool] = False
+
+
+@dataclass(frozen=True, slots=True)
+class SecurityGroup:
+    """A security group of a VPC, without its rules; the one with the name ``default`` is for who names none."""
+
+    id: str
+    owner: str
+    region: str
+    vpc: str
+    name: str
+    lent: ClassVar[bool] = False
+
+
+@dataclass(frozen=True, slots=True)
 class Instance:
-    """A launch of an image: ``pending``, then ``running``, or ``terminated`` for a reason (code, text)."""
+    """A launch of an image."""
 
     id: str
     owner: str
@@ -176,8 +209,23 @@ class Instance:
     image: str
     started: datetime
     type: str
+    subnet: Subnet
+    groups: tuple[str, ...] = ()
+    interface: str = ""
+    """Id of its network interface."""
+    public: bool = False
+    """Whether it has a public address."""
+    tokens: str = "optional"
+    """Whether its metadata service requires session tokens: ``optional`` or ``required``."""
+    on_shutdown: str = "stop"
+    """What its own shutdown does: ``stop`` or ``terminate``."""
+    token: str = ""
+    """The client token of the call that launched it."""
     state: str = "pending"
+    since: datetime | None = None
+    """When it began to run."""
     reason: tuple[str, str] = ("", "")
+    """Why it changed its state last: code, text."""
     lent: ClassVar[bool] = False
 
 
@@ -224,4 +272,4 @@ class Remembered:
     until: datetime
 
 
-Resource = Volume | Ec2Snapshot | Ec2Image
+Resource = Volume | Ec2Snapshot | Ec2Image | Instance | Subnet | SecurityGroup

@@ -26,6 +26,11 @@ IN_FUTURE = rule(
 PROTECTED = rule(
     "ec2-deregistration-protection", "A protected image cannot be deregistered [aws-facts 8, VERIFIED; code UNVERIFIED]"
 )
+COOLDOWN = rule(
+    "ec2-deregistration-cooldown",
+    "An image whose protection had a cooldown cannot be deregistered for 24 hours after the protection was lifted "
+    "[aws-facts 8, VERIFIED; code, and that it shows as disabled meanwhile: UNVERIFIED]",
+)
 DELETES_SNAPSHOTS = rule(
     "ec2-deregister-deletes-snapshots",
     "DeleteAssociatedSnapshots deletes an image's snapshots, but those that other images use [aws-facts 8, VERIFIED]",
@@ -35,6 +40,7 @@ UNSHARED = rule(
     "DisableImage removes every launch permission, and EnableImage does not restore them [aws-facts 4 and 8, VERIFIED]",
 )
 LONGEST = timedelta(days=3653)
+COOLS = timedelta(hours=24)
 
 
 def _enable_deprecation(ec2: Ec2State, call: Call) -> Mapping[str, Any]:
@@ -62,8 +68,9 @@ def _protect(ec2: Ec2State, call: Call) -> Mapping[str, Any]:
 
 
 def _unprotect(ec2: Ec2State, call: Call) -> Mapping[str, Any]:
-    """Disable the protection; the day of a cooldown is not modelled."""
-    return _set_protection(ec2, own_image(ec2, call), "disabled")
+    image = own_image(ec2, call)
+    with_cooldown = image.members.get("DeregistrationProtection") == "enabled-with-cooldown" and ec2.on(COOLDOWN)
+    return _set_protection(ec2, replace(image, cools_until=ec2.now + COOLS if with_cooldown else None), "disabled")
 
 
 def _set_protection(ec2: Ec2State, image: Ec2Image, value: str) -> Mapping[str, Any]:
@@ -98,6 +105,8 @@ def _deregister(ec2: Ec2State, call: Call) -> Mapping[str, Any]:
     image = own_image(ec2, call)
     if image.members.get("DeregistrationProtection", "disabled") != "disabled" and ec2.on(PROTECTED):
         raise AwsError("OperationNotPermitted", f"The image {image.id} is protected from deregistration.")
+    if image.cools_until is not None and ec2.now < image.cools_until:
+        raise AwsError("OperationNotPermitted", f"The image {image.id} is in the cooldown of its protection.")
     gone = ec2.images.put(replace(image, state="deregistered", ended=ec2.now))
     notices.image_state(ec2, gone, "deregistered", call.request_id)
     results = _delete_snapshots(ec2, image) if call.params.get("DeleteAssociatedSnapshots") else []

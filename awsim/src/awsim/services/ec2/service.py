@@ -19,8 +19,11 @@ from awsim.services.ec2 import (
     image_copies,
     image_sharing,
     images,
+    instance_types,
     instances,
     launch_templates,
+    lifecycle,
+    networks,
     references,
     register,
     retirement,
@@ -32,7 +35,7 @@ from awsim.services.ec2 import (
     volumes,
 )
 from awsim.services.ec2.operation import Operation
-from awsim.services.ec2.state import Ec2State, Pace
+from awsim.services.ec2.state import Boot, Ec2State, Pace
 
 MODULES = (
     volumes,
@@ -46,17 +49,30 @@ MODULES = (
     image_sharing,
     retirement,
     instances,
+    lifecycle,
+    instance_types,
+    networks,
     launch_templates,
     references,
     settings,
     tags,
 )
 OPERATIONS: Mapping[str, Operation] = {name: op for module in MODULES for name, op in module.OPERATIONS.items()}
-_OURS = ("Image", "Snapshot", "Volume", "Tags", "LaunchTemplate")
+_OURS = (
+    "Image",
+    "Snapshot",
+    "Volume",
+    "Tags",
+    "LaunchTemplate",
+    "Instance",
+    "Subnet",
+    "SecurityGroup",
+    "ConsoleOutput",
+)
 
 
 class Ec2:
-    """EC2's images, snapshots, volumes, tags, launches and their templates, for every account and Region of a world."""
+    """EC2's images, snapshots, volumes, tags, instances, subnets and templates, for every account and Region."""
 
     name = "ec2"
 
@@ -73,7 +89,7 @@ class Ec2:
         return self.state.pace
 
     def operations(self) -> Mapping[str, Callable[[Call], Mapping[str, Any]]]:
-        """Every operation on images, snapshots, volumes, tags and launch templates; moto gets none of them."""
+        """Every operation on what the simulator plays of EC2; moto gets none of them."""
         return self._operations
 
     def _answer(self, operation: Operation, call: Call) -> Mapping[str, Any]:
@@ -97,6 +113,19 @@ class Ec2:
     def seed_image(self, account: str, region: str, *, name: str, volumes: seeds.Volumes = (8,), **rest: Any) -> str:
         """Make an image with its snapshots; see ``seeds.seed_image``. Returns its id."""
         return seeds.seed_image(self.state, account, region, name=name, volumes=volumes, **rest)
+
+    @property
+    def boots(self) -> dict[str, Boot]:
+        """AMI or account -> how instances of that AMI and its copies, or all of that account, come up."""
+        return self.state.boots
+
+    def seed_subnet(self, account: str, region: str, **more: Any) -> str:
+        """Make a subnet and return its id; see ``networks.seed_subnet``."""
+        return networks.seed_subnet(self.state, account, region, **more)
+
+    def seed_group(self, subnet: str, *, name: str, tags: Mapping[str, str] | None = None) -> str:
+        """Make a security group in a subnet's VPC and return its id."""
+        return networks.seed_group(self.state, subnet, name=name, tags=tags)
 
     def launch_trouble(self, call: Call) -> str:
         """Return why the instance of a RunInstances call would not run now; see ``instances.launch_trouble``."""
@@ -134,7 +163,7 @@ class Ec2:
 
     def launch_facts(self, call: Call) -> LaunchFacts:
         """Return what a call that launches, or is about a launch template, names."""
-        return launch_templates.launch_facts(self.state, call)
+        return instances.launch_facts(self.state, call)
 
     def snapshots_of(self, image: str, region: str) -> tuple[str, ...]:
         """Return the ids of an image's snapshots; none if there is no such image in the Region."""

@@ -19,6 +19,8 @@ from awsim.services.ec2.records import (
     LaunchTemplate,
     Remembered,
     Resource,
+    SecurityGroup,
+    Subnet,
     TagSet,
     Volume,
 )
@@ -70,6 +72,11 @@ class VersionedTable(Generic[R]):
             return versions[-1][1] if versions else None
         return next((record for since, record in reversed(versions) if since <= at), None)
 
+    def last(self, record_id: str) -> R | None:
+        """Return the last version of a record, although it may have been removed; None if there never was one."""
+        found = (record for _, record in reversed(self._versions.get(record_id, ())) if record is not None)
+        return next(found, None)
+
     def all(self, at: datetime | None = None) -> list[R]:
         """Return all records, oldest first, as they are or as they were at a time."""
         return self._those(self._versions, at)
@@ -101,10 +108,39 @@ class Pace:
     register: float = 4
     launch: float = 15
     """From RunInstances until the instance runs, or is terminated because it has no right on a key."""
+    shutdown: float = 30
+    """From the beginning of an instance's end until it is terminated or stopped."""
+    terminated_shown: float = 3600
+    """For how long a terminated instance is shown."""
+    console: float = 60
+    """From when an instance runs until GetConsoleOutput has its output."""
     token: float = 86_400
     """For how long CopyImage remembers a client token."""
     name_freed: float = 60
     """From DeregisterImage until the name can be used again and the image is no longer shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Boot:
+    """How an instance comes up. Seconds count from when it runs."""
+
+    checks: float | None = 150
+    """When its status checks have a result; None: never."""
+    impaired: str = ""
+    """Which check fails then: ``system``, ``instance`` or ``both``; "" for none."""
+    recovers: float | None = None
+    """When the check that fails passes after all; None: never."""
+    ends: float | None = None
+    """When it shuts itself down, or EC2 ends it; None: never."""
+    reason: tuple[str, str] = (
+        "Client.InstanceInitiatedShutdown",
+        "Client.InstanceInitiatedShutdown: Instance initiated shutdown",
+    )
+    """Why it ends then: code, text."""
+    console: str | bytes = (
+        "[    0.000000] Linux version 6.1\r\n[    3.141593] systemd: reached target multi-user.\r\nlogin: "
+    )
+    """What it writes to its console."""
 
 
 class Ec2State:
@@ -130,6 +166,14 @@ class Ec2State:
         self.deaf_removals = 0
         self.copy_tokens: dict[tuple[str, str, str], Remembered] = {}
         """(account, Region, client token) -> what CopyImage made for it."""
+        self.launch_tokens: dict[tuple[str, str, str], tuple[str, str]] = {}
+        """(account, Region, client token) -> the parameters of the RunInstances that used it, and its instance."""
+        self.boots: dict[str, Boot] = {}
+        """AMI or account -> how instances of that AMI and its copies, or all of that account, come up."""
+        self.vcpus: dict[tuple[str, str], int] = {}
+        """(account, Region) -> how many vCPUs its instances may have in all; without an entry any number."""
+        self.exhausted: set[tuple[str, str]] = set()
+        """(Region, instance type) of which AWS has none left."""
         self.encrypted_by_default: dict[tuple[str, str], str] = {}
         """(account, Region) -> the default EBS key, if EBS encryption by default is on."""
         self.allowed_images: dict[tuple[str, str], frozenset[str]] = {}
@@ -151,6 +195,8 @@ class Ec2State:
         self.snapshots: VersionedTable[Ec2Snapshot] = VersionedTable(written_at)
         self.images: VersionedTable[Ec2Image] = VersionedTable(written_at)
         self.instances: VersionedTable[Instance] = VersionedTable(written_at)
+        self.subnets: VersionedTable[Subnet] = VersionedTable(written_at)
+        self.groups: VersionedTable[SecurityGroup] = VersionedTable(written_at)
         self.templates: VersionedTable[LaunchTemplate] = VersionedTable(written_at)
         self.tags: VersionedTable[TagSet] = VersionedTable(written_at)
 
@@ -189,13 +235,22 @@ class Ec2State:
     def new_id(self, prefix: str) -> str:
         """Return a fresh id of EC2's long form: ``snap-`` and 17 hexadecimal digits."""
         self._made += 1
-        digest = hashlib.sha256(f"{self.seed}/{prefix}/{self._made}".encode()).hexdigest()
+        return self.fixed_id(prefix, str(self._made))
+
+    def fixed_id(self, prefix: str, name: str) -> str:
+        """Return the id that something with a name has in each world of this seed."""
+        digest = hashlib.sha256(f"{self.seed}/{prefix}/{name}".encode()).hexdigest()
         return f"{prefix}-0{digest[:16]}"
 
     def resource(self, resource_id: str, region: str, at: datetime | None = None) -> Resource | None:
-        """Return any volume, snapshot or image of a Region by its id, of any account."""
+        """Return any resource of a Region that can have tags, by its id, of any account."""
         found: Resource | None = (
-            self.snapshots.get(resource_id, at) or self.images.get(resource_id, at) or self.volumes.get(resource_id, at)
+            self.snapshots.get(resource_id, at)
+            or self.images.get(resource_id, at)
+            or self.volumes.get(resource_id, at)
+            or self.instances.get(resource_id, at)
+            or self.subnets.get(resource_id, at)
+            or self.groups.get(resource_id, at)
         )
         return found if found is not None and found.region == region else None
 

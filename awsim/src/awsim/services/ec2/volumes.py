@@ -1,4 +1,4 @@
-"""Volumes, as far as snapshots of them need it."""
+"""Volumes, as far as snapshots and instances need them."""
 
 from __future__ import annotations
 
@@ -119,12 +119,21 @@ def _delete_volume(ec2: Ec2State, call: Call) -> Mapping[str, Any]:
     found = ec2.volumes.get(volume_id)
     if found is None or found.owner != call.caller.account or found.region != call.region:
         raise not_found(volume_id)
+    if found.instance:
+        raise AwsError("VolumeInUse", f"Volume {volume_id} is currently attached to {found.instance}")
     ec2.volumes.drop(volume_id)
     tags.forget(ec2, volume_id)
     return {}
 
 
 def _shown(ec2: Ec2State, volume: Volume, account: str) -> dict[str, Any]:
+    attached = {
+        "InstanceId": volume.instance,
+        "VolumeId": volume.id,
+        "Device": volume.device,
+        "State": "attached",
+        "DeleteOnTermination": volume.ends_with_instance,
+    }
     optional = {"Iops": volume.iops, "Throughput": volume.throughput, "KmsKeyId": volume.key}
     return {
         "VolumeId": volume.id,
@@ -136,6 +145,7 @@ def _shown(ec2: Ec2State, volume: Volume, account: str) -> dict[str, Any]:
         "VolumeType": volume.type,
         "Encrypted": volume.key is not None,
         "MultiAttachEnabled": False,
+        "Attachments": [attached] if volume.instance else [],
         **{name: value for name, value in optional.items() if value is not None},
         **tags.shown(ec2, ec2.tags_on(account, volume.id)),
     }
@@ -143,6 +153,7 @@ def _shown(ec2: Ec2State, volume: Volume, account: str) -> dict[str, Any]:
 
 FIELDS: filters.Fields = {
     "volume-id": filters.member("VolumeId"),
+    "attachment.instance-id": lambda volume: [one["InstanceId"] for one in volume["Attachments"]],
     "status": filters.member("State"),
     "encrypted": filters.member("Encrypted"),
     "snapshot-id": filters.member("SnapshotId"),

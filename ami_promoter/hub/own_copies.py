@@ -1,0 +1,195 @@
+"""What the service has made in an account, as that account itself sees it, and its removal under its credentials.
+
+Each call can be repeated: a removal that was stopped between two of them goes on when it is run again. A snapshot gets
+a tag before its AMI is deregistered, so that it is found again when no AMI names it any more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from ami_promoter.hub.aws import Account
+from chalicelib.images import register
+from chalicelib.images.aws.shapes import tags_of
+
+CLEAN_UP_TAG = "ami-promoter-clean-up"
+"""On a snapshot: the AMI with which it goes. deploy/guardrails.yaml reserves keys that begin with `ami-promoter:`."""
+VALUES = 200
+"""EC2 takes at most 200 values in a filter [EC2 user guide, list and filter resources]."""
+AT_ONCE = 10
+"""AMIs in one DescribeImageReferences [aws-facts 8, VERIFIED]."""
+LAUNCHABLE = ("available", "disabled")
+"""States of an AMI that can be used, now or when it is enabled again."""
+NAMES = [
+    {
+        "ResourceType": "ec2:Instance",
+        "ResourceTypeOptions": [
+            {
+                "OptionName": "state-name",
+                "OptionValues": ["pending", "running", "shutting-down", "stopping", "stopped"],
+            }
+        ],
+    },
+    {
+        "ResourceType": "ec2:LaunchTemplate",
+        "ResourceTypeOptions": [{"OptionName": "version-depth", "OptionValues": ["10000"]}],
+    },
+]
+"""Beside every other kind: instances but terminated ones, and all versions of a launch template, not the ten newest."""
+UNPROTECTED = "disabled"
+"""How the value begins that DescribeImages shows of an AMI without deregistration protection."""
+NO_IMAGE = ("InvalidAMIID.NotFound", "InvalidAMIID.Unavailable")
+NO_SNAPSHOT = "InvalidSnapshot.NotFound"
+IN_USE = "InvalidSnapshot.InUse"
+PROTECTED = "OperationNotPermitted"
+STILL_PROTECTED = (
+    "EC2 still protects it from deregistration. If its owner asked for a cooldown, that ends 24 hours after the "
+    "protection was lifted: run the command again then."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class StandingCopy:
+    """An AMI with the tags of a hub, a family and its source's creation date. Times are ISO 8601, in UTC."""
+
+    image: str
+    name: str
+    hub: str
+    family: str
+    source: str
+    made_at: str
+    state: str
+    deprecated_at: str = ""
+    protection: str = UNPROTECTED
+    snapshots: tuple[str, ...] = ()
+
+    @property
+    def order(self) -> tuple[str, str]:
+        """Sorts by the source's creation date, as what is current does."""
+        return self.made_at, self.source
+
+
+@dataclass(frozen=True, slots=True)
+class OwnSnapshots:
+    """Sizes in GiB of snapshots with a hub's tag, and which of them a clean-up left behind, or another AMI uses, too.
+
+    ``left`` have the tag of a clean-up, and no AMI uses them. ``used_by`` has the AMIs that use each.
+    """
+
+    gib: Mapping[str, int]
+    left: tuple[str, ...]
+    used_by: Mapping[str, frozenset[str]]
+
+
+class OwnCopies:
+    """One account and Region under its administrator's credentials. Every method may raise HubError."""
+
+    def __init__(self, account: Account) -> None:
+        self._account = account
+        self._ec2 = account.client("ec2")
+
+    def copies(self, images: Sequence[str] = ()) -> tuple[StandingCopy, ...]:
+        """List the copies there, or those of these AMIs that are copies, by family and age."""
+        some = [{"Name": "image-id", "Values": list(images)}] if images else []
+        tagged = [{"Name": "tag-key", "Values": [key]} for key in (register.HUB_TAG, register.FAMILY_TAG)]
+        found = (_copy(raw) for raw in self._images([*tagged, *some]))
+        return tuple(sorted(filter(None, found), key=lambda one: (one.family, one.order)))
+
+    def named_by(self, images: Sequence[str]) -> dict[str, tuple[str, ...]]:
+        """Return the ARNs of what names each of these AMIs there: instances, launch templates, parameters, recipes."""
+        found: dict[str, set[str]] = {image: set() for image in images}
+        for start in range(0, len(images), AT_ONCE):
+            asked = {"ImageIds": images[start : start + AT_ONCE], "IncludeAllResourceTypes": True}
+            for page in self._pages("describe_image_references", ResourceTypes=NAMES, **asked):
+                for one in page.get("ImageReferences", ()):
+                    found[one["ImageId"]].add(one["Arn"])
+        return {image: tuple(sorted(arns)) for image, arns in found.items()}
+
+    def snapshots(self) -> OwnSnapshots:
+        """List the snapshots there that have a hub's tag."""
+        tagged = [{"Name": "tag-key", "Values": [register.HUB_TAG]}]
+        pages = self._pages("describe_snapshots", OwnerIds=["self"], Filters=tagged)
+        found = [raw for page in pages for raw in page["Snapshots"]]
+        gib = {raw["SnapshotId"]: int(raw["VolumeSize"]) for raw in found}
+        used_by: dict[str, frozenset[str]] = dict.fromkeys(gib, frozenset())
+        ids = sorted(gib)
+        for start in range(0, len(ids), VALUES):
+            some = [{"Name": "block-device-mapping.snapshot-id", "Values": ids[start : start + VALUES]}]
+            for raw in self._images(some):
+                for snapshot in _snapshots_of(raw):
+                    used_by[snapshot] = used_by.get(snapshot, frozenset()) | {raw["ImageId"]}
+        left = [raw["SnapshotId"] for raw in found if CLEAN_UP_TAG in tags_of(raw)]
+        return OwnSnapshots(gib, tuple(sorted(one for one in left if not used_by[one])), used_by)
+
+    def remove(self, copy: StandingCopy, snapshots: Sequence[str]) -> str:
+        """Remove a copy and these of its snapshots; return why it stays ("": it is gone)."""
+        with self._account.telling(f"removing {copy.image}"):
+            if snapshots:
+                mark = [{"Key": CLEAN_UP_TAG, "Value": copy.image}]
+                self._ec2.create_tags(Resources=list(snapshots), Tags=mark)
+            if not copy.protection.startswith(UNPROTECTED):
+                self._ec2.disable_image_deregistration_protection(ImageId=copy.image)
+            try:
+                self._ec2.deregister_image(ImageId=copy.image)
+            except ClientError as error:
+                code = error.response["Error"]["Code"]
+                if code == PROTECTED:
+                    return STILL_PROTECTED
+                if code not in NO_IMAGE:
+                    raise
+        self.delete(snapshots)
+        return ""
+
+    def delete(self, snapshots: Sequence[str]) -> None:
+        """Delete snapshots; one that is gone, or that an AMI uses, is passed over."""
+        for snapshot in snapshots:
+            with self._account.telling(f"deleting {snapshot}"):
+                try:
+                    self._ec2.delete_snapshot(SnapshotId=snapshot)
+                except ClientError as error:
+                    if error.response["Error"]["Code"] not in (NO_SNAPSHOT, IN_USE):
+                        raise
+
+    def _images(self, filters: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+        asked = {"Owners": ["self"], "Filters": filters, "IncludeDisabled": True, "IncludeDeprecated": True}
+        for page in self._pages("describe_images", **asked):
+            yield from (raw for raw in page["Images"] if raw["State"] in LAUNCHABLE)
+
+    def _pages(self, call: str, **asked: Any) -> Iterator[Mapping[str, Any]]:
+        with self._account.telling(f"asking EC2 ({call})"):
+            answer = getattr(self._ec2, call)(**asked)
+            yield answer
+            while token := answer.get("NextToken"):
+                answer = getattr(self._ec2, call)(**asked, NextToken=token)
+                yield answer
+
+
+def _copy(raw: Mapping[str, Any]) -> StandingCopy | None:
+    """Return an AMI as a copy; None if one of the tags of a copy is missing."""
+    tags = tags_of(raw)
+    named = (register.HUB_TAG, register.FAMILY_TAG, register.SOURCE_IMAGE_TAG, register.SOURCE_CREATED_TAG)
+    hub, family, source, made_at = (tags.get(key, "") for key in named)
+    if not (hub and family and source and made_at):
+        return None
+    return StandingCopy(
+        raw["ImageId"],
+        raw.get("Name", ""),
+        hub,
+        family,
+        source,
+        made_at,
+        raw["State"],
+        raw.get("DeprecationTime", ""),
+        raw.get("DeregistrationProtection", UNPROTECTED),
+        tuple(_snapshots_of(raw)),
+    )
+
+
+def _snapshots_of(raw: Mapping[str, Any]) -> Iterator[str]:
+    for device in raw.get("BlockDeviceMappings", ()):
+        if snapshot := device.get("Ebs", {}).get("SnapshotId"):
+            yield snapshot

@@ -1,0 +1,189 @@
+"""The verb ``clean-up``: a target's own administrator removes what is superseded there, and nothing that is used."""
+
+import io
+import json
+import sys
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from ami_promoter.rights import CLEAN_UP, policy
+from tests.scenarios.pointers import FAMILY, NAME, shows, successor, with_pointers
+from tests.scenarios.scene import DEV, HOUR, REGION, Scene
+
+OK, FAULT, UNFINISHED = 0, 1, 4
+
+
+@pytest.fixture
+def as_admin(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Go on as a principal of DEV with just the verb's rights, without some."""
+
+    def become(*without: str) -> None:
+        allowed = policy([CLEAN_UP])
+        if without:
+            allowed["Statement"].append({"Effect": "Deny", "Action": list(without), "Resource": "*"})
+        trust = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{DEV}:root"}, "Action": "sts:AssumeRole"}
+        document = {"Version": "2012-10-17", "Statement": [trust]}
+        scene.world.iam.put_role(DEV, "Admin", document, {"only": allowed})
+        _, key, secret, token = scene.world.accounts.issue(f"arn:aws:iam::{DEV}:role/Admin", "admin")
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", key)
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", secret)
+        monkeypatch.setenv("AWS_SESSION_TOKEN", token)
+
+    return become
+
+
+@pytest.fixture
+def three(scene: Scene) -> list[str]:
+    """Three releases of a family stand in DEV, oldest first; the parameter names the last, others are deprecated."""
+    with_pointers(scene)
+    scene.promote("dev")
+    sources = [scene.image]
+    for month in ("02", "03"):
+        sources.append(successor(scene, f"golden-2026-{month}"))
+        scene.promote("dev", sources[-1])
+    copies = [copy_of(scene, source) for source in sources]
+    assert shows(scene) == copies[-1]
+    for image in copies[:-1]:
+        deprecate(scene, image)
+    scene.wait(120)
+    return copies
+
+
+def copy_of(scene: Scene, source: str) -> str:
+    """DEV's copy of a source."""
+    tag = [{"Name": "tag:ami-promoter:source-image", "Values": [source]}]
+    (found,) = scene.client("ec2", DEV).describe_images(Owners=["self"], Filters=tag)["Images"]
+    return str(found["ImageId"])
+
+
+def deprecate(scene: Scene, image: str) -> None:
+    """From the next minute on."""
+    at = (scene.world.now + timedelta(minutes=1)).isoformat()
+    scene.client("ec2", DEV).enable_image_deprecation(ImageId=image, DeprecateAt=at)
+
+
+def clean_up(scene: Scene, *words: str) -> tuple[int, dict[str, Any]]:
+    """Run it for a program."""
+    status, out, _ = scene.cli("clean-up", *words, "--json")
+    return status, json.loads(out)
+
+
+def images(scene: Scene) -> set[str]:
+    """The AMIs that DEV owns."""
+    found = scene.client("ec2", DEV).describe_images(Owners=["self"], IncludeDisabled=True)["Images"]
+    return {one["ImageId"] for one in found if one["State"] == "available"}
+
+
+def snapshots(scene: Scene) -> set[str]:
+    """The snapshots that DEV owns."""
+    return {one["SnapshotId"] for one in scene.client("ec2", DEV).describe_snapshots(OwnerIds=["self"])["Snapshots"]}
+
+
+def test_what_is_superseded_goes_and_what_is_used_stays(scene, three, as_admin):
+    """With just the rights that it names, and without the hub: the tags say family and age."""
+    first, second, newest = three
+    ec2 = scene.client("ec2", DEV)
+    (tags,) = (one["Tags"] for one in ec2.describe_images(ImageIds=[first])["Images"])
+    (source,) = scene.client("ec2").describe_images(ImageIds=[scene.image])["Images"]
+    named = {tag["Key"]: tag["Value"] for tag in tags}
+    assert named["ami-promoter:family"] == FAMILY
+    assert named["ami-promoter:source-created"] == source["CreationDate"]
+    data = {"LaunchTemplateData": {"ImageId": second}}
+    template = ec2.create_launch_template(LaunchTemplateName="web", **data)["LaunchTemplate"]["LaunchTemplateId"]
+    for _ in range(12):
+        ec2.create_launch_template_version(
+            LaunchTemplateId=template, LaunchTemplateData={"ImageId": f"resolve:ssm:{NAME}"}
+        )
+    before = snapshots(scene)
+    as_admin()
+
+    status, found = clean_up(scene, "--dry-run")
+    assert (status, [one["image"] for one in found["removable"]], found["removed"]) == (OK, [first], [])
+    assert {one["image"]: one["why"] for one in found["kept"]} == {
+        second: "something names it",
+        newest: "it is the newest of its family",
+    }
+    assert [one["named_by"] for one in found["kept"] if one["image"] == second] == [
+        [f"arn:aws:ec2:{REGION}:{DEV}:launch-template/{template}"]
+    ]
+    assert found["usd_month"] == round(found["removable"][0]["gib"] * 0.05, 4) > 0
+    status, out, err = scene.cli("clean-up")
+    assert (status, "--yes" in err, "an estimate" in out) == (FAULT, True, True), out + err
+    assert images(scene) == set(three)
+
+    status, found = clean_up(scene, "--yes")
+    assert (status, found["removed"]) == (OK, [first])
+    assert images(scene) == {second, newest}
+    assert before - snapshots(scene) == set(found["removable"][0]["snapshots"])
+    assert clean_up(scene, "--yes")[1]["removable"] == []
+    assert "Nothing can be removed." in scene.cli("clean-up", "--family", "other")[1]
+    assert shows(scene) == newest
+
+
+@pytest.mark.parametrize(
+    "stops_at",
+    [
+        "ec2:CreateTags",
+        "ec2:DisableImageDeregistrationProtection",
+        "ec2:DeregisterImage",
+        "ec2:DeleteSnapshot",
+    ],
+)
+def test_a_removal_that_stops_between_two_calls_goes_on_when_it_is_run_again(scene, three, as_admin, stops_at):
+    """A refused call stands for a process that ends there: nothing is lost, and nothing stays behind."""
+    as_admin(stops_at)
+    status, found = clean_up(scene, "--yes")
+    assert (status, found["removed"]) == (UNFINISHED, [])
+
+    as_admin()
+    status, found = clean_up(scene, "--yes")
+
+    assert status == OK
+    assert images(scene) == set(three[-1:])
+    (left,) = scene.client("ec2", DEV).describe_images(ImageIds=three[-1:])["Images"]
+    assert snapshots(scene) == {one["Ebs"]["SnapshotId"] for one in left["BlockDeviceMappings"] if "Ebs" in one}
+    assert scene.cli("clean-up")[1].endswith("Nothing can be removed.\n")
+
+
+def test_a_copy_that_is_launched_while_the_person_thinks_stays(scene, three, as_admin, monkeypatch):
+    """The answer is about what was listed; each AMI is looked at once more before it goes."""
+    first, _, newest = three
+    ec2 = scene.client("ec2", DEV)
+    as_admin()
+
+    class Terminal(io.StringIO):
+        """A person who launches the oldest, and then answers."""
+
+        def isatty(self) -> bool:
+            return True
+
+        def readline(self, _size: int = -1) -> str:
+            ec2.run_instances(ImageId=first, MinCount=1, MaxCount=1)
+            return "y\n"
+
+    monkeypatch.setattr(sys, "stdin", Terminal())
+
+    status, out, _ = scene.cli("clean-up")
+
+    assert (status, "something names it" in out) == (UNFINISHED, True)
+    assert images(scene) == {first, newest}
+
+
+def test_a_protection_with_a_cooldown_is_said_and_the_next_run_goes_on(scene, three, as_admin):
+    """Its owner asked for it; the other copy goes."""
+    first, second, newest = three
+    scene.client("ec2", DEV).enable_image_deregistration_protection(ImageId=first, WithCooldown=True)
+    as_admin()
+
+    status, found = clean_up(scene, "--yes")
+    assert (status, found["removed"]) == (UNFINISHED, [second])
+    (fault,) = found["not_removed"]
+    assert (fault["where"], "cooldown" in fault["what"]) == (first, True)
+    assert clean_up(scene, "--yes")[0] == UNFINISHED
+
+    scene.wait(25 * HOUR)
+    as_admin()
+    assert clean_up(scene, "--yes")[1]["removed"] == [first]
+    assert images(scene) == {newest}
