@@ -9,6 +9,12 @@ from chalicelib.delivery.phase import Command, DeliveryEvent
 from chalicelib.engine import schedule
 from chalicelib.engine.faults import Fault
 
+ASKING = "asking"
+"""In place of the last request: one may have been made.
+
+A delivery that will copy has it from the beginning, so that its first request needs no write before it.
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class AskSlots(Command):
@@ -33,7 +39,7 @@ class AskSlots(Command):
 
     def intend(self, delivery: Delivery, _nonce: str, _now: int) -> Delivery:
         """Requested and granted slots must be returned, even if the invocation ends before it records the grant."""
-        return delivery.with_slots(asked=delivery.slots.asked or "asking")
+        return delivery.with_slots(asked=delivery.slots.asked or ASKING)
 
 
 @dataclass(frozen=True, slots=True)

@@ -203,7 +203,8 @@ def _started(event: CopyStarted, delivery: Delivery, now: int) -> Delivery:
     known = next((copy for copy in delivery.copies if copy.source == event.source), None)
     if known is None or known.state is not CopyState.INTENDED:
         return trouble.late_copy(event, delivery, now)
-    running = replace(known, state=CopyState.PENDING, copy=event.copy, looks=0, next_look=now + schedule.COPY_POLLS[0])
+    next_look = now + schedule.COPY_POLLS[0]
+    running = replace(known, state=CopyState.PENDING, copy=event.copy, found_at=0, looks=0, next_look=next_look)
     after = each_copy(delivery, lambda copy: running if copy is known else copy)
     return replace(proof.answered(after, event.nonce, event.source, event.copy), last_refusal=None, tries=0)
 
@@ -261,7 +262,7 @@ def _judge(delivery: Delivery, seen: tuple[proof.SeenCopy, ...], now: int, asked
         if found.state == "completed":
             if found.key_arn != delivery.key_arn:
                 faults.append(_wrong_key(delivery, copy, found))
-            return replace(copy, state=CopyState.COMPLETED, progress=100)
+            return replace(copy, state=CopyState.COMPLETED, progress=100, looks=0, next_look=0)
         if found.state == "pending":
             wait = schedule.step(schedule.COPY_POLLS, copy.looks)
             return replace(copy, looks=copy.looks + 1, next_look=now + wait, progress=found.progress)

@@ -9,11 +9,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from chalicelib.delivery import naming, preflight, proof
+from chalicelib.delivery import naming, preflight, proof, slots
 from chalicelib.delivery.codecs import DELIVERIES
 from chalicelib.delivery.machine import started as delivery_started
 from chalicelib.delivery.machine import turned as delivery_turned
-from chalicelib.delivery.model import BY_RECALL, Delivery, DeliveryState, HubCopy, Sharing, snapshots_of, wish_to_end
+from chalicelib.delivery.model import (
+    BY_RECALL,
+    Delivery,
+    DeliveryState,
+    HubCopy,
+    Sharing,
+    SlotRequest,
+    snapshots_of,
+    wish_to_end,
+)
 from chalicelib.delivery.ports import TrackedDeliveries
 from chalicelib.delivery.tracked import RUNNING, TrackedDelivery
 from chalicelib.delivery.worker.deliveries import notified_as
@@ -289,6 +298,7 @@ class DeliveryPass:
     ) -> Delivery:
         target = what.target
         method, why = preflight.method(target, image)
+        copies = method == "snapshots" and target.mode == "copy"
         fresh = Delivery(
             id=_id(promotion, target),
             hub=promotion.hub,
@@ -305,6 +315,7 @@ class DeliveryPass:
             attempts=() if before is None else proof.carried(before, self._clock()),
             hub_copy=HubCopy(_via(promotion, target)),
             sharing=Sharing(launched_by=_launched_by(target)),
+            slots=SlotRequest(slots.ASKING) if copies else SlotRequest(),
             method=method,
             method_why=why,
             naming=naming.begun(image, target),
