@@ -234,7 +234,7 @@ def progress_at(copy: Copy) -> int | None:
     """
     if copy.state is not CopyState.PENDING or not (copy.progress and copy.looks and copy.next_look):
         return None
-    return copy.next_look - schedule.step(schedule.COPY_POLLS, copy.looks - 1)
+    return copy.next_look - schedule.step(schedule.COPY_POLLS, copy.looks)
 
 
 def seconds_left(progress: int, began: int | None, seen: int | None, now: float) -> int | None:

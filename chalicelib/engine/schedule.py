@@ -11,7 +11,7 @@ DAY = 24 * HOUR
 POLLS: Sequence[int] = (1 * MINUTE, 2 * MINUTE, 4 * MINUTE, 8 * MINUTE, 15 * MINUTE)
 """Times between looks at something that AWS is doing; usually an event comes first."""
 
-COPY_POLLS: Sequence[int] = POLLS[2:]
+COPY_POLLS: Sequence[int] = (5 * MINUTE, 10 * MINUTE, 15 * MINUTE)
 """Times between looks at a running copy: it takes minutes, each look costs an invocation, and an event says its end."""
 
 RETRIES: Sequence[int] = (5, 10, 20, 40, 80, 160, 320)

@@ -264,7 +264,7 @@ def _judge(delivery: Delivery, seen: tuple[proof.SeenCopy, ...], now: int, asked
                 faults.append(_wrong_key(delivery, copy, found))
             return replace(copy, state=CopyState.COMPLETED, progress=100, looks=0, next_look=0)
         if found.state == "pending":
-            wait = schedule.step(schedule.COPY_POLLS, copy.looks)
+            wait = schedule.step(schedule.COPY_POLLS, copy.looks + 1)
             return replace(copy, looks=copy.looks + 1, next_look=now + wait, progress=found.progress)
         useless.append(found.copy)
         return _errored(copy, found, now, faults, delivery)
