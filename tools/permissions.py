@@ -161,6 +161,7 @@ def _readable(value: Any, own: str) -> str:
         "${OrganizationReadRoleArn}": "OrganizationReadRoleArn",
         "${SourceKeyArns}": "SourceKeyArns",
         "${ParameterPrefix}": "/PREFIX/",
+        "${LaunchTestTypes}": "LaunchTestTypes",
         "${GoldenTagValue}": "GoldenTagValue",
         "${TargetAccounts}": "TargetAccounts",
         "${OrganizationId}": "OrganizationId (if it is given)",

@@ -32,7 +32,7 @@ from tests.scenarios.scene import (
     TEST,
     Scene,
 )
-from tests.scenarios.stolen import COPIES, GRANTS, client, entered, refused
+from tests.scenarios.stolen import COPIES, GRANTS, LAUNCHES, client, entered, refused
 
 SLR = f"arn:aws:iam::{DEV}:role/{ROLE}"
 GRANT = ["Decrypt", "CreateGrant"]
@@ -367,7 +367,7 @@ def redeploy(scene: Scene, **given: str) -> None:
 def trusting(scene: Scene, account: str) -> None:
     """Roles with the expected names in an account, which admit any principal of the hub's account."""
     hub = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{HUB}:root"}, "Action": "sts:AssumeRole"}
-    for name in (COPIES, GRANTS):
+    for name in (COPIES, GRANTS, LAUNCHES):
         scene.world.iam.put_role(account, name, {"Version": "2012-10-17", "Statement": [hub]})
 
 

@@ -78,6 +78,7 @@ def test_two_hubs_on_one_target_can_be_notified_apart(target):
     assert {logical: name for logical, (_, name) in found.items()} == {
         "Role": {"Ref": "RoleName"},
         "GrantRole": {"Fn::Sub": "${RoleName}-grants"},
+        "LaunchRole": {"Fn::Sub": "${RoleName}-launch"},
         "Alias": {"Ref": "KeyAlias"},
         "CopyEnded": {"Fn::Sub": "ami-promoter-${HubAccountId}-${HubRegion}-copies"},
         "ImageState": {"Fn::Sub": "ami-promoter-${HubAccountId}-${HubRegion}-images"},
@@ -87,7 +88,7 @@ def test_two_hubs_on_one_target_can_be_notified_apart(target):
 
 def test_each_hub_is_let_into_its_own_roles_only(target):
     """The trust policy has one hub's account, Region and external id; another hub's functions have other names."""
-    for role in ("Role", "GrantRole"):
+    for role in ("Role", "GrantRole", "LaunchRole"):
         [trust] = target["Resources"][role]["Properties"]["AssumeRolePolicyDocument"]["Statement"]
         principal = trust["Condition"]["StringEquals"]["aws:PrincipalArn"]
 

@@ -11,7 +11,7 @@ from chalicelib.sharing import key_policy
 from tests.templates.conftest import TARGET
 from tools.template_checks import problems
 
-TRUSTED = {"Role": "worker", "GrantRole": "share-worker"}
+TRUSTED = {"Role": "worker", "GrantRole": "share-worker", "LaunchRole": "worker"}
 
 
 def statements(target, role="Role"):
@@ -75,9 +75,10 @@ def test_what_lacks_the_services_tag_cannot_be_removed_or_tagged(target):
     assert by_sid["TagOwnSnapshots"]["Resource"] == {"Fn::Sub": "arn:${AWS::Partition}:ec2:*::snapshot/*"}
 
 
-def test_keys_are_used_through_ec2_only(target):
-    """No KMS permission of the role that copies works in a direct call; its grants are for AWS services."""
-    policy = statements(target)
+@pytest.mark.parametrize("role", ["Role", "LaunchRole"])
+def test_keys_are_used_through_ec2_only(target, role):
+    """No KMS permission of a role that copies or launches works in a direct call; its grants are for AWS services."""
+    policy = statements(target, role)
     for statement in policy:
         actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
         if any(it.startswith("kms:") and it not in ("kms:DescribeKey", "kms:GetKeyPolicy") for it in actions):
@@ -206,6 +207,41 @@ def test_without_the_parameter_a_stack_has_the_statements_that_it_had(target):
     ]
 
 
+def test_what_launches_can_pass_no_role_and_uses_no_template_key_pair_or_snapshot(target):
+    """Only the launch role launches; RunInstances is allowed on six kinds of resources, most under a condition."""
+    launching = [it for it in statements(target, "LaunchRole") if it["Action"] == "ec2:RunInstances"]
+    kinds = [it["Resource"]["Fn::Sub"].rpartition(":")[2] for it in launching]
+
+    assert "RunInstances" not in json.dumps([statements(target), statements(target, "GrantRole")])
+    assert "PassRole" not in json.dumps(statements(target, "LaunchRole"))
+    types = ("image", "image", "instance", "volume", "subnet", "network-interface", "security-group")
+    assert kinds == [f"{kind}/*" for kind in types]
+    assert [kind for kind, it in zip(kinds, launching, strict=True) if "Condition" not in it] == ["security-group/*"]
+
+
+def test_without_launch_test_a_stack_has_no_role_for_it(target):
+    """Neither role nor output, and the other roles are as with it; in the role's Region only."""
+    given = {"HubAccountId": "1" * 12, "HubRegion": "us-east-1", "ExternalId": "an-id", "ForwardEvents": "false"}
+    with World() as world:
+        stacks = [
+            world.deploy(TARGET, account, "us-east-1", "target", {**given, **more})
+            for account, more in (
+                ("2" * 12, {}),
+                ("3" * 12, {"LaunchTest": "true"}),
+                ("4" * 12, {"LaunchTest": "true", "RoleRegion": "eu-west-1"}),
+            )
+        ]
+        roles = [{role.name: role.policies for role in world.iam.roles.all(account * 12)} for account in "234"]
+
+    assert target["Parameters"]["LaunchTest"]["Default"] == "false"
+    assert [set(stack.resources) - {"LaunchRole"} for stack in stacks[:2]] == [set(stacks[0].resources)] * 2
+    assert ["LaunchRole" in stack.resources for stack in stacks] == [False, True, False]
+    assert ["LaunchRoleArn" in stack.outputs for stack in stacks] == [False, True, False]
+    off, on, _ = (json.loads(json.dumps(one).replace("3" * 12, "2" * 12)) for one in roles)
+    assert on.pop("AmiCopyRole-launch")["ami-promoter-launch"]["Statement"]
+    assert on == off
+
+
 def test_the_key_rotates_and_outlives_the_stack(target):
     """AMIs need their key for as long as they exist."""
     key = target["Resources"]["Key"]
@@ -221,6 +257,7 @@ def test_role_and_key_are_made_only_where_asked_for(target):
     assert conditional == {
         "Role": "WithRole",
         "GrantRole": "WithGrantRole",
+        "LaunchRole": "WithLaunchRole",
         "Key": "WithKey",
         "Alias": "WithKey",
         **dict.fromkeys(("ForwardRole", "CopyEnded", "ImageState"), "Forward"),
