@@ -254,6 +254,35 @@ def test_each_service_role_is_received_of_by_itself_and_names_what_it_waits_for(
     assert machine.evolve(held, SharesSeen(open=True), last).state is DeliveryState.PUBLISHING
 
 
+def test_the_intent_to_hold_says_when_to_look_so_that_nothing_is_left_to_write_after_it():
+    """However many slices it takes: only the first counts as a try."""
+    opening, hold = a_delivery(DeliveryState.OPENING), HoldShares(NOW + schedule.DAY)
+    intended = machine.record_intent(opening, [hold], NOW, [])
+    assert (intended.tries, intended.next_try) == (1, NOW + schedule.POLLS[0])
+    assert machine.evolve(intended, SharesHeld(), NOW + 1) == intended
+
+    more = machine.evolve(intended, SharesHeld(upto=3), NOW + 20)
+    assert machine.outstanding(more, NOW + 20) == (replace(hold, last_closing_at=intended_end(more)),)
+    last = machine.record_intent(more, [hold], NOW + 20, [])
+    after = machine.evolve(last, SharesHeld(), NOW + 30)
+    assert (after.tries, after.next_try, after.shares.continue_at) == (1, NOW + 20 + schedule.POLLS[0], 0)
+
+
+def intended_end(delivery):
+    """When the delivery's shares for copies close at the latest."""
+    return delivery.copies_end + delivery.target.linger + schedule.LEDGER_CLOSES_AFTER
+
+
+def test_only_the_first_request_for_slots_is_written_before_it_is_made():
+    """A later one can be made again from what the record says."""
+    waiting = a_delivery(DeliveryState.WAITING)
+    (first,) = machine.outstanding(waiting, NOW)
+    asked = machine.evolve(machine.record_intent(waiting, [first], NOW, []), SlotsAsked(2, 0), NOW)
+    (again,) = machine.outstanding(asked, asked.slots.next_ask)
+
+    assert (first.acts, again.acts) == (True, False)
+
+
 @pytest.mark.parametrize("state", [DeliveryState.OPENING, DeliveryState.COPYING])
 def test_who_holds_what_is_open_already_goes_on_at_once(state):
     """Others held it before. One that must wait reads the ledger when it is woken, or at the next poll."""
