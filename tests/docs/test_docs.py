@@ -202,7 +202,12 @@ def test_the_documented_filter_policies_let_through_what_they_promise():
         "What my account loses": {delivery_notices.WITHDRAWN, delivery_notices.RECALLED},
         "What an approver must look at": {promotion_notices.AWAITING},
         "Everything of a group": set(),
-        "What a person must look at": {delivery_notices.FAILED, delivery_notices.WAITING, promotion_notices.REFUSED},
+        "What a person must look at": {
+            delivery_notices.FAILED,
+            delivery_notices.WAITING,
+            promotion_notices.WAVE_STOPPED,
+            promotion_notices.REFUSED,
+        },
         "One build's images": {delivery_notices.DELIVERED},
         "group dev": {kind for kind in reported if kind.startswith("delivery.")},
     }

@@ -27,14 +27,14 @@ PROMISED = {
     "Notices": "ami-promoter-R-notices",
     "NoticesBus": "ami-promoter-R-notices",
     "Dashboard": "ami-promoter-R",
-    "SourceKeyAliasName": "of SourceKeyAlias",
+    "SourceKeyAliasName": "alias/ami-promoter-source",
 }
 
 
 def test_no_name_and_no_logical_id_changes_silently(both):
     """Another logical id replaces the resource; another name breaks whatever refers to the old one."""
     found = {
-        logical: name.get("Fn::Sub", "").replace("${AWS::Region}", "R") or f"of {name['Ref']}"
+        logical: (name if fixed(name) else name["Fn::Sub"]).replace("${AWS::Region}", "R")
         for template in both.values()
         for logical, (_, name) in names(template).items()
     }

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ami_promoter.targets_file import document
+from ami_promoter.targets_file import document, waves
 from ami_promoter.targets_file.compiler import HubPlace, compile_targets, duration, seconds
 from ami_promoter.targets_file.settings import table
 from chalicelib.targets.applied_file import Directory, Target
@@ -35,7 +35,7 @@ def test_every_fault_is_notified_at_once_with_place_and_cure(name):
     """One list, in the order of the lines, so that all can be repaired at once."""
     text = (GOLDEN / f"{name}.yaml").read_text()
 
-    known = ", ".join(f"`{key}`" for key in sorted({*table(), "members"}))
+    known = ", ".join(f"`{key}`" for key in sorted({*table(), "members", *waves.KEYS}))
     expected = (GOLDEN / f"{name}.txt").read_text().replace("{settings}", known)
 
     assert faults(text) == expected.splitlines()
