@@ -24,8 +24,8 @@ defaults:
   ssm_parameter: {PREFIX}{{family}}/current
 groups:
   dev: ["{ACCOUNTS["dev"]}"]
-  qa: ["{ACCOUNTS["qa"]}"]
-  prod: ["{ACCOUNTS["prod"]}"]
+  qa: {{members: ["{ACCOUNTS["qa"]}"], after: dev, soak: 2h}}
+  prod: {{members: ["{ACCOUNTS["prod"]}"], after: qa, soak: 24h}}
 """
 LONGEST = timedelta(days=2)
 """Virtual time for which something is waited for."""

@@ -497,10 +497,10 @@ class MemoryTrackedDeliveries:
     def end(self, ami: str, tracked: TrackedDelivery) -> bool:
         known = self.items.get((ami, tracked.delivery))
         if known is not None and known.episode == tracked.episode and tracked.state in ("withdrawn", EXPIRED):
-            self.items[ami, tracked.delivery] = replace(tracked, generation=known.generation)
+            self.items[ami, tracked.delivery] = replace(tracked, generation=known.generation, joined=known.joined)
         if known is None or known.episode != tracked.episode or known.state != "running":
             return True
-        self.items[ami, tracked.delivery] = replace(tracked, generation=known.generation)
+        self.items[ami, tracked.delivery] = replace(tracked, generation=known.generation, joined=known.joined)
         return not any(one.state == "running" for _, one in self.items.of(ami))
 
     def take_back(self, ami: str, tracked: TrackedDelivery, before: TrackedDelivery) -> None:

@@ -20,10 +20,12 @@ from chalicelib.engine import notices
 from chalicelib.engine.faults import Fault
 from chalicelib.promotion import notices as promotion_notices
 from chalicelib.promotion.model import Promotion
+from chalicelib.promotion.waves import WaveCount
 from chalicelib.targets import notices as file_notices
 from chalicelib.targets.applied_file import Directory, Target
 from chalicelib.targets.difference import difference, loosened
 from chalicelib.targets.notices import FileChange
+from chalicelib.targets.waves import Wave
 
 ROOT = Path(__file__).resolve().parent.parent
 HUB, TARGET, OTHER, REGION = "111111111111", "222222222222", "333333333333", "us-east-1"
@@ -54,7 +56,7 @@ FIELDS: Mapping[str, tuple[str, str]] = {
     "image_name": ("text", "Name of the new AMI."),
     "outcome": (
         "text",
-        "`delivered`, `shared`, `failed`, `cancelled`, `withdrawn`, `recalled`, `waiting`, `awaiting`, `refused`, `incomplete`, `ignored`, `applied`, `loosened`.",
+        "`delivered`, `shared`, `failed`, `cancelled`, `withdrawn`, `recalled`, `waiting`, `awaiting`, `stopped`, `refused`, `incomplete`, `ignored`, `applied`, `loosened`.",
     ),
     "image": (
         "text or null",
@@ -102,6 +104,8 @@ FIELDS: Mapping[str, tuple[str, str]] = {
     "why": ("text", "Why the service does nothing with the AMI, or the AMIs, and what to do."),
     "digest": ("text", "Digest of what waits for an approval: AMI, snapshots, value, settings and targets."),
     "approve": ("text", "The command that approves what has this digest."),
+    "after": ("text", "The group in which deliveries failed: `targets` names these, and `groups` who waits for it."),
+    "retry": ("text", "The command that tries them again, after they have been repaired."),
     "targets": (
         "list",
         f"Targets that wait for an approval, each with account and Region; at most {notices.MAX_LISTED}.",
@@ -140,6 +144,8 @@ KINDS: Mapping[str, str] = {
     "`faults` says what the account refused for a day. If the recall is lifted, a notice `delivery.delivered` follows.",
     delivery_notices.WAITING: "The role in the target cannot be assumed yet. Sent once; the service tries until the queue deadline.",
     promotion_notices.AWAITING: "Targets wait for an approval. Sent once for each digest, and again if its approval has expired.",
+    promotion_notices.WAVE_STOPPED: "More deliveries to the group `after` failed than may, or none succeeded: the wave does not open. "
+    "Sent once for each stop; after a retry that succeeds the wave goes on by itself.",
     promotion_notices.REFUSED: "The tag's value or the source AMI has faults; the notice lists all of them. Nothing was added.",
     file_notices.APPLIED: "The service has met a new version of the applied file, by its next look within five minutes. "
     "`loosened`: an approval or a limit is less strict than before, or nobody can compare it; then an alarm follows.",
@@ -217,7 +223,12 @@ FILTER_POLICIES: Mapping[str, Mapping[str, Any]] = {
     "What my account loses": {"event": [delivery_notices.WITHDRAWN, delivery_notices.RECALLED], "account": [TARGET]},
     "Everything of a group": {"group": ["prod"]},
     "What a person must look at": {
-        "event": [delivery_notices.FAILED, delivery_notices.WAITING, promotion_notices.REFUSED]
+        "event": [
+            delivery_notices.FAILED,
+            delivery_notices.WAITING,
+            promotion_notices.WAVE_STOPPED,
+            promotion_notices.REFUSED,
+        ]
     },
     "What an approver must look at": {"event": [promotion_notices.AWAITING]},
     "One build's images": {"event": [delivery_notices.DELIVERED], "image_name": [{"prefix": "golden-"}]},
@@ -316,6 +327,13 @@ def examples(name: str = "golden-2026-01", aws_says: str = "…") -> dict[str, d
         delivery_notices.WAITING: delivery_notices.waiting_for_role(replace(delivery, last_refusal=role), NOW),
         promotion_notices.AWAITING: promotion_notices.awaiting_approval(
             promotion, "8d7e" * 8, "8d7e" * 8, [f"{OTHER}/{REGION}"], NOW
+        ),
+        promotion_notices.WAVE_STOPPED: promotion_notices.wave_stopped(
+            promotion,
+            WaveCount(Wave("dev", 86400), failed=tracked[1:], succeeded=1),
+            ["qa"],
+            [f"{TARGET}/{REGION}"],
+            NOW,
         ),
         promotion_notices.REFUSED: promotion_notices.refused(replace(promotion, refused_value="dve"), (word,), NOW),
         promotion_notices.SUMMARY: promotion_notices.summary(promotion, tracked, NOW),

@@ -44,6 +44,7 @@ POLL = 30
 WHY = "drain"
 
 NOTHING_RUNS = (
+    DeliveryState.AWAITING_WAVE,
     DeliveryState.AWAITING_APPROVAL,
     DeliveryState.REQUESTED,
     DeliveryState.CHECKING,

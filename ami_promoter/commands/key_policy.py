@@ -14,7 +14,8 @@ import click
 from botocore.exceptions import ClientError
 
 from ami_promoter.hub import policies
-from ami_promoter.hub.aws import Account
+from ami_promoter.hub.applied_targets import applied_file
+from ami_promoter.hub.aws import Account, Connection, HubError
 from ami_promoter.hub.key_needs import KeyAnswer, KeyOwner, Need, asked, hub_needs, launch_needs, target_needs, unfit
 from ami_promoter.rights import CHECK_KEY
 from ami_promoter.terminal import schema as js
@@ -22,6 +23,7 @@ from ami_promoter.terminal.report import Report
 from ami_promoter.verbs import ANYWHERE, InOrder, Matching, VerbCaller, root, verb
 from chalicelib.engine.faults import Fault
 from chalicelib.images.keys import KeyFacts
+from chalicelib.targets.applied_file import launch_role
 
 PRINTS = js.some_of(
     js.thing(
@@ -55,9 +57,13 @@ def key_policy() -> None:
 @click.option("--launch-test", is_flag=True, help="Also what the launch role needs, for a target with `launch_test`.")
 def target(caller: VerbCaller, key: str | None, role_name: str, *, launch_test: bool) -> Report:
     """Print what a target's own key must allow, or check KEY with the target's credentials."""
-    return _answer(
-        caller.account(), key, (*target_needs(role_name), *(launch_needs(f"{role_name}-launch") if launch_test else ()))
-    )
+    connection = caller.connect()
+    if _is_hub_alone(connection):
+        what = f"account {connection.account} is the hub, and no target: these statements would name the wrong account."
+        cure = "Use credentials of the target; for a key of the hub write `ami-promoter key-policy hub`."
+        return Report(faults=(Fault("other-account", "credentials", what, cure),))
+    launches = launch_needs(launch_role(role_name)) if launch_test else ()
+    return _answer(connection, key, (*target_needs(role_name), *launches))
 
 
 @verb("hub", needs=CHECK_KEY, group=key_policy, options=ANYWHERE, prints=PRINTS, reads=True)
@@ -73,6 +79,14 @@ def target(caller: VerbCaller, key: str | None, role_name: str, *, launch_test: 
 def hub(caller: VerbCaller, key: str | None, access: tuple[str, ...]) -> Report:
     """Print what a key of the hub must allow, or check KEY with the hub's credentials."""
     return _answer(caller.account(), key, hub_needs(caller.region, access))
+
+
+def _is_hub_alone(connection: Connection) -> bool:
+    """Whether the account has the hub's tables, and the applied file does not name it; False if both cannot be seen."""
+    try:
+        return connection.account not in applied_file(connection).directory.accounts
+    except HubError:
+        return False
 
 
 def _answer(account: Account, key: str | None, needs: Sequence[Need]) -> Report:

@@ -17,7 +17,7 @@ from ami_promoter.promotions import pointers, promotion_data, promotion_text, re
 from ami_promoter.promotions.following import follow, states
 from ami_promoter.promotions.outcome import GOOD
 from ami_promoter.promotions.reading import read_page, unknown
-from ami_promoter.rights import READ_ALL
+from ami_promoter.rights import FIND_DELIVERIES, READ_ALL
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.output import Folded, cell, console, state, table
 from ami_promoter.terminal.report import Report
@@ -26,6 +26,8 @@ from chalicelib.engine.faults import count
 
 MANY = 200
 """`status --failed` reads at most this many promotions that need attention."""
+REFUSALS = 5
+"""`status` shows at most this many refused promotions without `--wide`."""
 RECALLS = 5
 """`status` shows at most this many recalls without `--wide`."""
 LISTED = js.thing(
@@ -54,7 +56,7 @@ PRINTS = js.some_of(
 )
 
 
-@verb("status", needs=READ_ALL, prints=PRINTS, reads=True)
+@verb("status", needs=READ_ALL | FIND_DELIVERIES, prints=PRINTS, reads=True)
 @click.argument("ami", type=AMI, required=False)
 @click.option("--watch", is_flag=True, help="Refresh until the promotion has ended; Ctrl-C stops only the view.")
 @click.option(
@@ -122,15 +124,29 @@ def _all(connection: Connection, *, wide: bool) -> Report:
         parked = reader.parked()
         at_fault = pointers.at_fault(reader.pointers('"fault"'))
     listed = [
-        {**promotion_data.promotion(record), "deliveries": promotion_data.counts(tracked)} for record, tracked in found
+        {**promotion_data.promotion(record, tracked), "deliveries": promotion_data.counts(tracked)}
+        for record, tracked in found
     ]
     left_alone = [{"record": pk, "why": why} for pk, why in parked.items()]
     stand = _recalls(connection)
-    said = [*_recalled(stand, wide=wide), *_beside(left_alone, at_fault, wide=wide)]
+    said = [*_refusals(listed, wide=wide), *_recalled(stand, wide=wide), *_beside(left_alone, at_fault, wide=wide)]
     data = {"promotions": listed, "parked": left_alone, "recalls": stand, "pointers": at_fault}
     if not listed:
         return Report((f"No promotion exists in {connection.place}.", *said), data)
     return Report((f"Promotions in {connection.place}:", _list(listed, now), *said), data)
+
+
+def _refusals(listed: Sequence[Mapping[str, Any]], *, wide: bool) -> list[RenderableType]:
+    """Say why values and AMIs are refused, the last first."""
+    faulty = [one for one in listed if one["faults"]]
+    most = len(faulty) if wide else REFUSALS
+    lines: list[RenderableType] = [
+        Folded(f"{one['ami']} is refused: {promotion_text.said(fault)}")
+        for one in faulty[:most]
+        for fault in one["faults"]
+    ]
+    more = f"{count(len(faulty) - most, 'older refusal')} not shown: `ami-promoter status --failed` shows all."
+    return [*(["", *lines] if lines else []), *([more] if len(faulty) > most else [])]
 
 
 def _recalls(connection: Connection) -> list[dict[str, str]]:
@@ -160,7 +176,7 @@ def _list(listed: Sequence[Mapping[str, Any]], now: float) -> RenderableType:
         (
             cell(one["ami"]),
             cell(one["name"] or "-"),
-            state(one["state"] or "unknown"),
+            state(one["outcome"] or one["state"] or "unknown"),
             promotion_text.age(one["since"], now),
             cell("-" if one["value"] is None else promotion_text.quoted(one["value"])),
             cell(promotion_text.counted(one["deliveries"])),

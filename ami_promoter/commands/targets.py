@@ -54,6 +54,7 @@ SETTINGS = js.mapping("settings that change; each has its old value `from` and i
 TARGET = js.mapping("a target: `account`, `region` and every setting; durations are in seconds", {})
 GROUP = js.thing("a group", name=js.text("name of the group"), accounts=ACCOUNTS)
 PLACE = {"account": js.text("account id of the target"), "region": js.text("Region of the target")}
+WAVE = js.perhaps(js.mapping("for which group it waits: `after`, `soak` in seconds, `most_failed`; null: none", {}))
 DIFFERENCE = js.thing(
     **js.HUB,
     digest=js.thing(
@@ -80,6 +81,10 @@ DIFFERENCE = js.thing(
     by_unit=js.several(
         "settings that change for the accounts of OUs",
         js.thing("", group=js.text("name of the group"), region=js.text("a Region"), settings=SETTINGS),
+    ),
+    waves=js.several(
+        "groups that wait for another group, or for another than before",
+        js.thing("", group=js.text("name of the group"), **{"from": WAVE, "to": WAVE}),
     ),
     withdraws=js.several("standing shares that the service closes because their targets are removed", shares.SCHEMA),
     applied=js.flag("whether the given file is in force now"),

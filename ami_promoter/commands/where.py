@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import click
@@ -207,9 +208,10 @@ def _places(connection: Connection, target: str, copies: Sequence[Mapping[str, A
     """Return the targets that a word means."""
     account, region = Place.parse(target)
     if not account.isdigit():
-        meant = applied_file(connection).resolve(target)
+        meant = applied_file(connection).named(target)
         if not meant.understood:
-            return next(iter(meant.faults), meant.waits) or Fault("unknown-group", target, "it is not known.", "")
+            fault = next(iter(meant.faults), meant.waits) or Fault("unknown-group", target, "it is not known.", "")
+            return replace(fault, where=target)
         return [(one.account, one.region) for one in meant.targets]
     if region:
         return [(account, region)]

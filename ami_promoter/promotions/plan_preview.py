@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import RenderableType
 
 from ami_promoter.hub.records import place_of
-from ami_promoter.promotions import pointers, prices, provenance
+from ami_promoter.promotions import pointers, prices, provenance, waves
 from ami_promoter.promotions.promotion_data import BAD
 from ami_promoter.promotions.promotion_text import SINGLY, quoted, said
 from ami_promoter.terminal import schema as js
@@ -16,12 +17,13 @@ from ami_promoter.terminal.alike import alike, alike_anywhere, first_of, groups,
 from ami_promoter.terminal.output import cell, short, state, table
 from chalicelib.delivery import naming, preflight
 from chalicelib.engine.faults import Fault, count
-from chalicelib.engine.places import Place
+from chalicelib.engine.places import Place, last_part
 from chalicelib.images import names
 from chalicelib.images.family import family_of
 from chalicelib.images.image import SourceImage, snapshots_to_copy
 from chalicelib.images.keys import KeyFacts
-from chalicelib.targets.applied_file import Resolution, Target
+from chalicelib.targets.applied_file import VALUE, Resolution, Target
+from chalicelib.targets.waves import FileWaves
 from chalicelib.targets.withdrawals import covering
 
 THERE = {"delivered": "there already", "shared": "there already", "recalled": "restored"}
@@ -44,6 +46,10 @@ TARGET = js.thing(
     method_why=js.text("why the service chooses this method; empty: the targets file sets it"),
     key=js.text("KMS key of the target, as the targets file names it; empty: nothing is copied"),
     key_access=js.text("how the service lets the target use the source's KMS key: grant, policy or none"),
+    service_linked_roles=js.several(
+        "roles that get a grant on the AMI's key, if the target has them", js.text("name of a role")
+    ),
+    roles_named=js.flag("whether the targets file names these roles: without one of them the delivery fails"),
     ami_name=js.text("name of the AMI in the target"),
     family=js.text("family of the source AMI, as its tag names it; empty: it has none"),
     pointer=js.perhaps(pointers.PLANNED),
@@ -71,6 +77,7 @@ PLAN = js.thing(
         js.FAULT,
     ),
     blocked=js.several("accounts that the value names and the service cannot deliver to", js.FAULT),
+    waves=waves.PLANNED,
     waits_for=js.perhaps(js.described("the fault that the whole value waits for; null: none", js.FAULT)),
     checks=js.number("how many checks of the source AMI the command made"),
     ready=js.flag("whether the hub found no fault; the service checks each target when its delivery begins"),
@@ -107,6 +114,7 @@ def plan(
         "faults": [fault.to_json() for fault in faults],
         "doubts": [fault.to_json() for fault in provenance.doubts(image)],
         "blocked": [fault.to_json() for fault in meant.blocked.values()],
+        "waves": [],
         "waits_for": meant.waits.to_json() if meant.waits else None,
         "checks": len(image.snapshots) + len(keys) + 1,
         "ready": not bad,
@@ -128,6 +136,14 @@ def with_families(
 
     unusable = [fault.to_json() for target in meant.values() if (fault := naming.begun(image, target).fault)]
     return {**data, "targets": list(map(families, data["targets"])), "doubts": [*data["doubts"], *unusable]}
+
+
+def with_waves(data: Mapping[str, Any], file: FileWaves, meant: Resolution) -> dict[str, Any]:
+    """Return the plan with the waves of its targets, and why some of these would not open."""
+    accounts = {target.account for target in meant.targets}
+    faults = [fault.to_json() for fault in file.faults(accounts, VALUE)]
+    shown = waves.planned(file, accounts, meant.places)
+    return {**data, "waves": shown, "blocked": [*data["blocked"], *faults], "ready": data["ready"] and not faults}
 
 
 def without(data: Mapping[str, Any], withdrawn: Mapping[str, str]) -> dict[str, Any]:
@@ -174,6 +190,8 @@ def _target(
         "method_why": why,
         "key": target.key if copied else "",
         "key_access": target.key_access,
+        "service_linked_roles": [last_part(one) for one in target.service_linked_roles],
+        "roles_named": bool(target.service_linked_roles) and not target.roles_by_default,
         "ami_name": names.image_name(target.ami_name, image) if copied else image.name or "",
         "gib": gib,
         "dollars": {**(prices.of_target(target, gib, hub_region) if gib else {}), **(launched if begins else {})},
@@ -197,12 +215,14 @@ def _gone(place: str, was: str) -> dict[str, Any]:
         ("withdrawn_by", "approval", "mode", "method", "method_why", "key", "key_access", "ami_name"), ""
     )
     nothing: dict[str, Any] = {"gib": 0, "dollars": {}, "calls": {}, "groups": [], "faults": []}
+    nothing |= {"service_linked_roles": [], "roles_named": False}
     return {"account": account, "region": region, "does": does, **empty, **nothing}
 
 
 def show(data: Mapping[str, Any], place: str, *, wide: bool) -> Iterator[RenderableType]:
     """Yield a plan's lines."""
-    yield f"{data['ami']} {data['name']} in {place}, value {quoted(data['value'])}: this changes nothing."
+    yield f"{data['ami']} {data['name']} in {place}, value {quoted(data['value'])}:"
+    yield f"{_counted(data['targets'])}. This is a preview."
     yield ""
     each = wide or len(data["targets"]) <= SINGLY
     rows = groups(data["targets"], _like_it, each=each)
@@ -218,6 +238,7 @@ def show(data: Mapping[str, Any], place: str, *, wide: bool) -> Iterator[Rendera
     for said_of in groups(remarks, _remark, each=wide):
         places = named([place_of(one) for one, _ in said_of])
         yield f"{places}: {said_of[0][1]}"
+    yield from waves.planned_lines(data["waves"])
     yield ""
     total = sum(one["gib"] for one in data["targets"])
     calls = _calls(data["targets"])
@@ -233,6 +254,14 @@ def show(data: Mapping[str, Any], place: str, *, wide: bool) -> Iterator[Rendera
         yield f"Passed: {passed} of the source. Each target is checked when its delivery begins."
 
 
+def _counted(targets: Sequence[Mapping[str, Any]]) -> str:
+    """Count what happens to targets; the first three always, as a zero of these says something, too."""
+    found = Counter(str(one["does"]) for one in targets)
+    named = {"new": "new", "tried again": "to try again", "there already": "there already"}
+    other = [f"{number:,} {does}" for does, number in sorted(found.items()) if does not in named]
+    return ", ".join([*(f"{found[does]:,} {name}" for does, name in named.items()), *other])
+
+
 def _remarks(one: Mapping[str, Any], ami: str) -> Iterator[str]:
     if one["withdrawn_by"]:
         yield f"withdrawn by {one['withdrawn_by']}, until the tag has another value."
@@ -240,6 +269,9 @@ def _remarks(one: Mapping[str, Any], ami: str) -> Iterator[str]:
         yield f"waits for an approval first: `ami-promoter approve {ami}`."
     if one["method_why"]:
         yield one["method_why"]
+    if (roles := ", ".join(one["service_linked_roles"])) and one["does"] in ("new", "tried again"):
+        without = "fails there" if one["roles_named"] else "goes on there without that grant"
+        yield f"{roles} gets a grant on the key. Without such a role the delivery {without}."
     if one["pointer"] and one["does"] not in (THERE["delivered"], "withdrawn", "recalled"):
         of = f"family {one['family']}, parameter {one['pointer']['parameter']}"
         yield f"{of}: {one['pointer']['why'] or 'It will name this AMI.'}"

@@ -30,7 +30,8 @@ def report(caller: VerbCaller, ami: str, value: str | None, tag_key: str) -> Rep
     if wanted is None:
         what, cure = f"it has no tag `{tag_key}`.", f"Write `ami-promoter plan {ami} VALUE`."
         return Report(faults=(Fault("no-tag", ami, what, cure),))
-    meant = applied_file(connection).resolve(wanted, in_force=value is None)
+    file = applied_file(connection)
+    meant = file.resolve(wanted, in_force=value is None)
     if meant.faults:
         return Report(faults=meant.faults)
     examined = examine(connection, ami, tag_key)
@@ -44,6 +45,7 @@ def report(caller: VerbCaller, ami: str, value: str | None, tag_key: str) -> Rep
     hub, now = (connection.account, connection.region), connection.now()
     data = plan_preview.plan(ami, wanted, meant, examined, states, hub, tag_key, now)
     data = plan_preview.with_families(data, examined[0], meant.targets, named)
+    data = plan_preview.with_waves(data, file.waves, meant)
     data = plan_preview.without(data, withdrawn_for(connection, ami, wanted))
     data = plan_preview.recalled(data, recalls.refused(ami, OperatorsDecisions(connection).recall(ami)))
     lines = tuple(plan_preview.show(data, connection.place, wide=caller.wide))

@@ -6,10 +6,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
-from ami_promoter.hub.aws import Connection
+from ami_promoter.hub.applied_targets import applied_file
+from ami_promoter.hub.aws import Connection, HubError
 from ami_promoter.hub.recall_items import OperatorsDecisions
 from ami_promoter.hub.records import OPEN_STATES, Reader, RecordSeen
-from ami_promoter.promotions import pointers, promotion_data, shares
+from ami_promoter.promotions import pointers, promotion_data, shares, waves
 from chalicelib.delivery import permissions
 from chalicelib.delivery.model import ENDED, Delivery, snapshots_of
 from chalicelib.delivery.tracked import TrackedDelivery
@@ -36,8 +37,12 @@ def read_page(connection: Connection, ami: str, *, consoles: bool = False) -> di
         found = reader.shares(place for one in deliveries for place in _places(one, source))
         named = reader.many(filter(None, map(pointers.key_of, deliveries)))
     still = [shares.open_share(share) for _, share in sorted(found.items()) if share.state in OPEN_STATES]
+    now, in_waves = connection.now(), list[dict[str, Any]]()
+    if record.it.waves:
+        states, file = {one.it.id: one.state for one in deliveries}, applied_file(connection).waves
+        in_waves = waves.of_promotion(record.it, file, list(tracked.values()), states, now)
     recall = OperatorsDecisions(connection).recall(ami)
-    return promotion_data.page(record, deliveries, still, connection.now(), named, recall, consoles=consoles)
+    return promotion_data.page(record, deliveries, still, now, named, recall, in_waves, consoles=consoles)
 
 
 def places_of(connection: Connection, ami: str, deliveries: Iterable[str]) -> list[tuple[str, str]]:
@@ -49,7 +54,16 @@ def places_of(connection: Connection, ami: str, deliveries: Iterable[str]) -> li
 
 
 def unknown(ami: str, connection: Connection) -> Fault:
-    """Return the fault of an AMI without a promotion."""
+    """Return the fault of an AMI without a promotion: of a copy it names the source, if the caller may look for it."""
+    try:
+        with connection.telling("looking for its source"):
+            made = Reader(connection).made_from(ami)
+    except HubError:
+        made = []
+    if made:
+        source, copy = made[0].key.name, made[0].it
+        what = f"it is the copy of {source} in account {copy.account}, {copy.region}."
+        return Fault("unknown-ami", ami, what, f"Name its source {source} instead, in the same command.")
     what = f"no promotion of it exists in {connection.place}."
     cure = "Tag it in the hub, or wait: the service finds a tag within five minutes, even if its event was lost."
     return Fault("unknown-ami", ami, what, cure)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
 from typing import Any
 
 from ami_promoter.hub.aws import Connection
@@ -24,7 +24,7 @@ from chalicelib.engine.places import Place
 from chalicelib.engine.ports import Write
 from chalicelib.engine.store.records import DynamoRecords
 from chalicelib.engine.store.table import Table
-from chalicelib.inventory.machine import LOOK, Inventory, OwnImage, OwnSnapshot
+from chalicelib.inventory.machine import LOOK, Inventory, OwnImage, OwnInstance, OwnSnapshot
 
 POLL = 5
 """Seconds between two reads of the answers."""
@@ -78,12 +78,12 @@ class Inventories:
             if answers := self._answers(left):
                 found |= answers
                 until = self._clock() + self._patience
-            if len(found) == len(places):
-                break
-            if self._clock() > until:
+            if len(found) == len(places) or self._clock() > until:
+                if reported >= 0:
+                    self._tell(_answered(found, places))
                 return found | {place: TargetFacts(fault=_silent(place)) for place in left if place not in found}
             if len(found) >= reported + max(1, len(places) // STEPS) or self._clock() > reported_at + SILENT:
-                self._tell(f"Targets that answered: {len(found):,} of {len(places):,}.")
+                self._tell(_answered(found, places))
                 reported, reported_at = len(found), self._clock()
             self._sleep(POLL)
         return found
@@ -124,6 +124,8 @@ class Inventories:
         return TargetFacts(
             tuple(codec.decode(OwnImage, row["image"]) for row in rows if "image" in row),
             tuple(codec.decode(OwnSnapshot, row["snapshot"]) for row in rows if "snapshot" in row),
+            tuple(codec.decode(OwnInstance, row["instance"]) for row in rows if "instance" in row),
+            next((codec.decode(Fault, row["unseen"]) for row in rows if "unseen" in row), None),
             together(row["seen"] for row in rows if "seen" in row) if self._checks else None,
         )
 
@@ -145,3 +147,7 @@ def _silent(place: Place) -> Fault:
         "(docs/operations/runbook.md)."
     )
     return Fault("not-seen", f"account {place[0]}, {place[1]}", "The target has not answered.", cure)
+
+
+def _answered(found: Sized, places: Sized) -> str:
+    return f"Targets that answered: {len(found):,} of {len(places):,}."

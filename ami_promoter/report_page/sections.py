@@ -21,6 +21,7 @@ from ami_promoter.report_page.parts import (
     code,
     folded,
     legend,
+    prose,
     said,
     scale,
     state,
@@ -119,7 +120,7 @@ def _said(what: str, cure: str) -> Element:
 
 
 def _what(what: str, cure: str) -> list[Element]:
-    return [el("p", what), *([el("p", cure, class_="cure")] if cure else [])]
+    return [el("p", *prose(what)), *([el("p", *prose(cure), class_="cure")] if cure else [])]
 
 
 def _value(data: Mapping[str, Any]) -> str:
@@ -308,12 +309,16 @@ def _promotion(shown: ShownPromotion, now: int) -> Element:
     summary: Content = [
         el("b", data["name"] or data["ami"]),
         f" — {promotion_text.summary(data['deliveries'])} ",
-        state(str(data["state"] or "unknown")),
+        state(str(data["outcome"] or data["state"] or "unknown")),
     ]
     ended = [one.last for one in shown.timelines]
     running = any(one.spans and one.spans[-1].end is None and one.data["state"] != "shared" for one in shown.timelines)
     bars = scale([*(one.start for one in shown.timelines), *ended, now if running else None])
-    head = el("p", code(data["ami"]), f", {_value(data)}, {data['state'] or 'unknown'} since {said(data['since'])}.")
+    head = el(
+        "p",
+        code(data["ami"]),
+        f", {_value(data)}, {data['outcome'] or data['state'] or 'unknown'} since {said(data['since'])}.",
+    )
     older = f"{count(shown.older, 'delivery', 'deliveries')} ended before that." if shown.older else ""
     rows = (_row(one, bars, now) for one in shown.timelines)
     caption = f"Deliveries of {data['name'] or data['ami']}"

@@ -11,9 +11,9 @@ from typing import Any
 import botocore.session
 from botocore.exceptions import UnknownRegionError
 
-from ami_promoter.targets_file import document, modes, shape, units
+from ami_promoter.targets_file import document, modes, shape, units, waves
 from ami_promoter.targets_file.document import Path, YamlDocument
-from ami_promoter.targets_file.settings import BUILT_IN, DurationBounds, bounds, of_rule, table
+from ami_promoter.targets_file.settings import BUILT_IN, DurationBounds, bounds, duration_bounds, table
 from ami_promoter.terminal.durations import duration, seconds
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.places import Arn
@@ -68,9 +68,11 @@ class _Compiler:
         organization = data.get("organization", {})
         everybody = {name: self._members(name, value, organization) for name, value in data.get("groups", {}).items()}
         self.faults += units.faults(self._document, organization, everybody)
+        self.faults += waves.faults(self._document, groups, everybody, self._hub.account or "")
         members = units.accounts_only(everybody)
+        beside = ("members", *waves.KEYS)
         blocks = {
-            name: defaults | self._block({k: v for k, v in group.items() if k != "members"}, ("groups", name))
+            name: defaults | self._block({k: v for k, v in group.items() if k not in beside}, ("groups", name))
             for name, group in groups.items()
         }
         own = {
@@ -111,6 +113,7 @@ class _Compiler:
                 if with_units
             },
             units.organization(organization, everybody),
+            waves=waves.waves(groups),
         )
 
     def _members(self, name: str, group: Any, organization: Mapping[str, Any]) -> Mapping[str, Path]:
@@ -161,8 +164,8 @@ class _Compiler:
         if "instance_type" not in value:
             return None
         test = LaunchTest(value["instance_type"])
-        limits = of_rule(table()["launch_test"]["properties"]["within"])
-        if limits is None or "within" not in value:
+        limits = duration_bounds(table()["launch_test"]["properties"]["within"])
+        if "within" not in value:
             return test
         return replace(test, within=self._duration("within", value["within"], limits, (*path, "within")))
 

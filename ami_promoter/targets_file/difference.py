@@ -12,6 +12,7 @@ from chalicelib.engine.faults import count
 from chalicelib.targets.applied_file import Target
 from chalicelib.targets.difference import Difference, settings_changed
 from chalicelib.targets.organization import is_unit
+from chalicelib.targets.waves import Wave
 
 
 def to_text(change: Difference) -> Iterator[str]:
@@ -31,13 +32,32 @@ def to_text(change: Difference) -> Iterator[str]:
     if change.organization:
         yield "~ organization"
         for key, (old, new) in change.organization.items():
-            yield f"    {key}: {'none' if old in (None, '') else old} -> {'none' if new in (None, '') else new}"
+            yield f"    {key}: {_shown(key, '' if old is None else old)} -> {_shown(key, '' if new is None else new)}"
+    yield from _groups_text(change)
+
+
+def _groups_text(change: Difference) -> Iterator[str]:
     for sign, groups in (("+", change.groups_added), ("-", change.groups_removed)):
         for name, members in groups.items():
             yield f"{sign} group {name}: {_members(members)}"
     for name, (come, go) in change.groups_changed.items():
         yield f"~ group {name}"
         yield from (f"    {sign} {_members(members)}" for sign, members in (("+", come), ("-", go)) if members)
+    for name, (then, now) in change.waves.items():
+        yield f"~ wave of group {name}: {wave_text(then)} -> {wave_text(now)}"
+
+
+def wave_text(wave: Wave | None) -> str:
+    """Say for which group a group waits, and how long."""
+    if wave is None:
+        return "none"
+    soak = f", {duration(wave.soak)} later" if wave.soak else ""
+    return f"after {wave.after}{soak}, if at most {wave.most_failed} of it failed"
+
+
+def wave_json(wave: Wave | None) -> dict[str, Any] | None:
+    """Return a wave as JSON data; None: the group waits for no other."""
+    return None if wave is None else codec.encode(wave)
 
 
 def _plain(target: Target) -> dict[str, Any]:
@@ -79,6 +99,9 @@ def to_json(change: Difference) -> dict[str, Any]:
                 for name, (come, go) in change.groups_changed.items()
             ],
         },
+        "waves": [
+            {"group": name, "from": wave_json(then), "to": wave_json(now)} for name, (then, now) in change.waves.items()
+        ],
     }
 
 
@@ -94,7 +117,9 @@ def _shown(key: str, value: Any) -> str:
         return f"{value['instance_type']} within {duration(value['within'])}"
     if isinstance(value, Mapping):
         return ", ".join(f"{name}={text}" for name, text in value.items()) or "none"
-    return "none" if value is None else str(value) or "none"
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(str, value)) or "none"
+    return str(value).lower() if isinstance(value, bool) else str("" if value is None else value) or "none"
 
 
 def _members(members: tuple[str, ...]) -> str:

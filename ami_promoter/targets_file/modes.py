@@ -54,7 +54,10 @@ def filled(settings: Mapping[str, Any]) -> dict[str, Any]:
     """
     if settings.get("mode") != "share":
         return {**({"source_tags": ()} if settings.get("approval") == "required" else {}), **settings}
-    return {"key_access": "policy", "service_linked_roles": (role(AUTO_SCALING),), **settings}
+    defaults: dict[str, Any] = {"key_access": "policy"}
+    if "service_linked_roles" not in settings:
+        defaults |= {"service_linked_roles": (role(AUTO_SCALING),), "roles_by_default": True}
+    return {**defaults, **settings}
 
 
 def misfits(

@@ -58,13 +58,12 @@ class DurationBounds:
 
 def bounds(name: str) -> DurationBounds | None:
     """Return the bounds of a duration; None for any other setting."""
-    return of_rule(table().get(name, {}))
+    rule = table().get(name, {})
+    return duration_bounds(rule) if "bounds" in rule else None
 
 
-def of_rule(rule: Mapping[str, Any]) -> DurationBounds | None:
-    """Return the bounds of a rule for a duration; None for any other."""
-    if "bounds" not in rule:
-        return None
+def duration_bounds(rule: Mapping[str, Any]) -> DurationBounds:
+    """Return the bounds in the rule of a duration."""
     (least, most), step = rule["bounds"], rule.get("step", "1s")
     words = f"{step} to {most}, in steps of {step}; or {least}" if "step" in rule else f"{least} to {most}"
     return DurationBounds(seconds(least), seconds(most), seconds(step), words)

@@ -35,10 +35,11 @@ class DeliveryCodec(Codec[Delivery, Command, DeliveryEvent]):
         return Write(record.key, record.state.value, body(record), record.due_at, machine.deadline(record))
 
     def about(self, record: Delivery, now: int) -> Mapping[str, object]:
-        """Return its AMI and target; and its seconds in its state, unless it ended, is shared or awaits an approval."""
+        """Return its AMI and target; its seconds in its state, unless it ended, is shared, or waits for a person."""
         names = {"ami": record.ami, "target_account": record.target.account, "target_region": record.target.region}
         since = record.entered.get(record.state)
-        rests = record.state in (*ENDED, DeliveryState.SHARED, DeliveryState.AWAITING_APPROVAL)
+        awaits = (DeliveryState.AWAITING_WAVE, DeliveryState.AWAITING_APPROVAL)
+        rests = record.state in (*ENDED, DeliveryState.SHARED, *awaits)
         return names if rests or since is None else {**names, "seconds": now - since}
 
     def intent_items(self, record: Delivery, commands: Sequence[Command]) -> Items:

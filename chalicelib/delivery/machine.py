@@ -23,11 +23,15 @@ from chalicelib.delivery.phases import (
     recalling,
     shared,
     waiting,
+    wave,
 )
 from chalicelib.engine import transitions
 from chalicelib.targets import approvals
 
-_FILES = (approval, checking, waiting, opening, copying, imaging, launching, publishing, recalling, ending, shared)
+_FILES = (
+    *(wave, approval, checking, waiting, opening, copying, imaging, launching),
+    *(publishing, recalling, ending, shared),
+)
 
 PHASES: Mapping[DeliveryState, Phase] = {state: phase for one in _FILES for state, phase in one.PHASES.items()}
 
@@ -36,9 +40,10 @@ TRANSITIONS: Mapping[DeliveryState, transitions.Row[Delivery]] = {
 }
 
 
-def started(delivery: Delivery, now: int) -> Delivery:
-    """Prepare a new delivery, or a new episode of an ended one, for its first step."""
+def started(delivery: Delivery, now: int, *, waits: bool = False) -> Delivery:
+    """Prepare a new delivery, or a new episode of an ended one, for its first step. ``waits``: for its wave."""
     first = (approval.AWAIT if approvals.needs(delivery.target) else checking.REQUEST).state
+    first = wave.AWAIT_WAVE.state if waits else first
     fresh = replace(delivery, state=first, entered={first: now}, next_try=now)
     return replace(fresh, due_at=due_at(fresh))
 

@@ -15,7 +15,8 @@ class TrackedDelivery:
     """What a promotion knows of one of its deliveries.
 
     ``state``: running, delivered, failed or cancelled; in share mode shared, withdrawn, or ``EXPIRED``.
-    ``generation``: that of its target when it began.
+    ``generation``: that of its target when it began. ``joined``: the generation in which its account joined after all
+    others had begun; 0: it did not. ``ended_at``: when it ended, or was first shared (epoch seconds).
     """
 
     delivery: str
@@ -25,6 +26,8 @@ class TrackedDelivery:
     state: str
     image: str = ""
     generation: int = 0
+    joined: int = 0
+    ended_at: int = 0
 
     @property
     def place(self) -> str:

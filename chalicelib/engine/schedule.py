@@ -41,6 +41,12 @@ TIDYING_DEADLINE = 1 * HOUR
 APPROVAL_DEADLINE = 30 * DAY
 """How long a delivery waits for its approval."""
 
+WAVE_DEADLINE = 30 * DAY
+"""How long a delivery waits for its wave."""
+
+WAVE_POLLS = 5 * MINUTE
+"""How long at most a promotion lets pass between comparisons while a wave waits for deliveries that run."""
+
 LAST_LOOK_WITHIN = 24 * HOUR
 """After a deadline: for how long the worker tries to look whether the work is done, if the target refuses the look."""
 

@@ -22,8 +22,10 @@ from chalicelib.entry.telemetry import PowertoolsTelemetry
 
 if TYPE_CHECKING:
     from chalicelib.delivery.aws.sns import SnsNotices
+    from chalicelib.delivery.waves import PromotionWaves
     from chalicelib.delivery.worker.approvals import LiveApprovals
     from chalicelib.delivery.worker.copy_quotas import CopyQuotas
+    from chalicelib.delivery.worker.waves import LiveWaves
     from chalicelib.engine.budget import TimeLeft
     from chalicelib.engine.ports import Write
     from chalicelib.engine.runner import Runner
@@ -296,6 +298,7 @@ class Application:
             roles=AwsTargetRoles(sessions),
             notices=self._notices,
             approvals=self._approvals,
+            waves=self._waves,
             pointers=RecordedPointers(self._records, self._waker, now),
         )
         executor = DeliveryExecutor(
@@ -435,6 +438,17 @@ class Application:
             return promotion_codec.last_source(self._records, ami)
 
         return LiveApprovals(self._records, self._entitlements, self._targets, now, last_source)
+
+    @cached_property
+    def _waves(self) -> LiveWaves:
+        from chalicelib.delivery.worker.waves import LiveWaves
+
+        def waves_of(ami: str) -> PromotionWaves | None:
+            from chalicelib.promotion import codec as promotion_codec  # only where a wave is waited for: cold start
+
+            return promotion_codec.waves_of(self._records, ami)
+
+        return LiveWaves(self._targets, self._approvals, now, waves_of)
 
 
 _application: list[Application] = []

@@ -73,11 +73,25 @@ class OwnSnapshot:
 
 
 @dataclass(frozen=True, slots=True)
+class OwnInstance:
+    """An instance of a launch test, or a volume of one, that has this hub's tag and is not gone."""
+
+    id: str
+    state: str
+    delivery: str
+    token: str = ""
+    """The client token that started it; "" of a volume."""
+
+
+@dataclass(frozen=True, slots=True)
 class InventoryPage:
     """One page of a listing. ``cursor``: the next one's, as EC2 gave it; "" after the last. A page may be empty."""
 
     images: tuple[OwnImage, ...] = ()
     snapshots: tuple[OwnSnapshot, ...] = ()
+    instances: tuple[OwnInstance, ...] = ()
+    unseen: Fault | None = None
+    """Why instances could not be listed; the rest was."""
     seen: TargetSeen | None = None
     """A part of the target's settings."""
     cursor: str = ""

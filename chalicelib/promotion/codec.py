@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from chalicelib.delivery.waves import PromotionWaves
 from chalicelib.engine import addresses, codec
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.ports import Records, Stored, Write
@@ -40,7 +41,7 @@ class PromotionCodec(Codec[Promotion, promotion_commands.Command, promotion_even
         return addresses.head(promotion.ami), {"kind": "head", "body": text}
 
 
-_KEEP_HEAD = (promotion_events.Blocked, promotion_events.Paused)
+_KEEP_HEAD = (promotion_events.Blocked, promotion_events.Paused, promotion_events.WaitingWoken)
 """Events that do not change the head."""
 
 
@@ -56,3 +57,9 @@ def last_source(records: Records, ami: str) -> str:
     """Return the name of an AMI's source as its promotion examined it last; "" if that cannot be read."""
     promotion = peek(records, addresses.promotion(ami), PROMOTIONS)
     return "" if promotion is None else promotion.source
+
+
+def waves_of(records: Records, ami: str) -> PromotionWaves | None:
+    """Return how far the waves of an AMI's promotion are; None if that cannot be read."""
+    promotion = peek(records, addresses.promotion(ami), PROMOTIONS)
+    return None if promotion is None else PromotionWaves(promotion.waves, gone=promotion.is_gone or promotion.is_unseen)

@@ -39,4 +39,11 @@ class NotifyRefused:
     faults: tuple[Fault, ...]
 
 
-Command = LookAtTag | Compare | Examine | Slice | NotifyRefused
+@dataclass(frozen=True, slots=True)
+class WakeWaiting:
+    """Wake deliveries whose wave opens, those after ``place``. Each also looks by itself, within the hour."""
+
+    place: str
+
+
+Command = LookAtTag | Compare | Examine | Slice | NotifyRefused | WakeWaiting

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from chalicelib.delivery.waves import WaveProgress
 from chalicelib.engine.faults import Fault
 
 
@@ -61,6 +62,9 @@ class Compared:
     approval_digest: str = ""
     approval_asked: str = ""
     """The question to an approver, and the notice that asked it; "": nothing waits."""
+    waves: Mapping[str, WaveProgress] = field(default_factory=dict)
+    awaited: bool = False
+    """Whether a wave waits for deliveries that are under way."""
     answers: Mapping[str, str] = field(default_factory=dict)
     newest: int = 0
     basis: str = ""
@@ -106,11 +110,19 @@ class RefusedNotified:
 
 
 @dataclass(frozen=True, slots=True)
+class WaitingWoken:
+    """Deliveries were woken whose targets come after ``after``, up to ``upto``; "": all."""
+
+    after: str
+    upto: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Blocked:
     """A command was not executed: throttle, outage, or missing rights of the service.
 
-    ``look``: it was LookAtTag. ``later``: it was one of those for which no comparison waits: Examine, Slice or
-    NotifyRefused.
+    ``look``: it was LookAtTag. ``later``: it was one of those for which no comparison waits: Examine, Slice,
+    NotifyRefused or WakeWaiting.
     """
 
     fault: Fault
@@ -123,4 +135,4 @@ class Paused:
     """An operator has paused new promotions: additions wait until ``resume``."""
 
 
-Event = TagSeen | Compared | Examined | Sliced | RefusedNotified | Blocked | Paused
+Event = TagSeen | Compared | Examined | Sliced | RefusedNotified | WaitingWoken | Blocked | Paused

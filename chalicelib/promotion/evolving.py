@@ -7,12 +7,22 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from chalicelib.delivery.waves import WaveProgress
 from chalicelib.engine import schedule
 from chalicelib.engine.addresses import digest
 from chalicelib.engine.faults import Fault, count
 from chalicelib.engine.transitions import Entry
 from chalicelib.promotion import events as ev
-from chalicelib.promotion.model import BEGIN, END, MADE_HERE, MOST_FAULTS, WORTH_A_LOOK, Promotion, PromotionState
+from chalicelib.promotion.model import (
+    BEGIN,
+    END,
+    MADE_HERE,
+    MOST_FAULTS,
+    WAKE_ALL,
+    WORTH_A_LOOK,
+    Promotion,
+    PromotionState,
+)
 
 PENDING_DEADLINE = 24 * schedule.HOUR
 """After this time people are notified that the AMI is still pending, or that a check cannot read what it needs."""
@@ -78,6 +88,7 @@ def on_tag_seen(event: ev.TagSeen, promotion: Promotion, now: int) -> Promotion:
         seen_since=since,
         looked_at=now,
         look_blocked_until=0,
+        unseen_since=0,
     )
     if only:
         seen = _raised(seen, dict.fromkeys(only, seen.newest + 1))
@@ -163,7 +174,8 @@ def _gone(promotion: Promotion, now: int, before: Promotion) -> Promotion:
     if promotion.state is S.REQUESTED or (promotion.state is S.OVER and not promotion.standing):
         return _untagged(promotion, now, before, "The hub does not own this AMI, or no longer does.")
     if settled and (not promotion.standing or promotion.is_gone):
-        return replace(promotion, absent_since=0, seen_value=before.seen_value, seen_since=before.seen_since)
+        seen: dict[str, Any] = {"seen_value": before.seen_value, "seen_since": before.seen_since}
+        return replace(promotion, absent_since=0, unseen_since=before.unseen_since or now, **seen)
     if not _believed(promotion, now):
         return _absent(promotion, now)
     ends: dict[str, Any] = {"gone": max(promotion.newest, 1), "generation": max(promotion.generation, 1)}
@@ -225,18 +237,20 @@ def on_compared(event: ev.Compared, promotion: Promotion, now: int) -> Promotion
     if event.digest and not event.missing and event.refused is None:
         compared = replace(compared, passed=max(promotion.passed, event.newest))
     if event.summarised and not compared.unnotified:
-        over = replace(compared, summarised=promotion.episode, standing=event.standing, restarts=0)
+        over = replace(compared, summarised=promotion.episode, standing=event.standing, restarts=0, wakes="")
         if promotion.state is S.OVER:
             return replace(over, tries=0)
         later = max(now, promotion.absent_since + schedule.SECOND_LOOK_AFTER)
         return FINISH(over, now, next_try=later)
+    if compared.wakes:  # first those that may go on by now
+        return RUN(compared, now)
     if promotion.state is not S.RUNNING:
         wait = schedule.POLLS[0] if event.running or event.surplus else 0
         return RUN(compared, now, next_try=now + wait)
     if now < promotion.next_try:  # it was woken, and goes on waiting
         return compared
     wait = schedule.step(schedule.POLLS, promotion.tries) if event.running or event.surplus else 0
-    return _wait(compared, now, wait)
+    return _wait(compared, now, min(wait, schedule.WAVE_POLLS) if event.awaited else wait)
 
 
 def _not_believed(promotion: Promotion, event: ev.Compared, now: int) -> Promotion:
@@ -269,10 +283,22 @@ def _in_force(promotion: Promotion, event: ev.Compared) -> Promotion:
         places=event.places if understood else promotion.places,
         withdrawn=event.withdrawn,
         standing=promotion.standing or event.standing,
+        waves=event.waves,
+        wakes=WAKE_ALL if _opens(event.waves, promotion.waves) else promotion.wakes,
         approval_digest=event.approval_digest,
         approval_asked=event.approval_asked or promotion.approval_asked,
         why="" if changed else promotion.why,
     )
+
+
+def _opens(waves: Mapping[str, WaveProgress], before: Mapping[str, WaveProgress]) -> bool:
+    """Whether it has become known, or has changed, when one of the waves opens."""
+    return any(one.opens_at and one != before.get(rule) for rule, one in waves.items())
+
+
+def on_waiting_woken(event: ev.WaitingWoken, promotion: Promotion, _now: int) -> Promotion:
+    """Go on with the next ones."""
+    return promotion if event.after != promotion.wakes else replace(promotion, wakes=event.upto)
 
 
 def _faulty(promotion: Promotion, faults: tuple[Fault, ...], faulty: str) -> Promotion:
@@ -313,7 +339,7 @@ def on_sliced(event: ev.Sliced, promotion: Promotion, now: int) -> Promotion:
     if event.asks:  # an approver, by the next comparison
         return RUN(sliced, now, passed=passed)
     tries = promotion.tries + bool(promotion.tries) if event.after.startswith(END) else 0
-    next_try = now + schedule.step(schedule.POLLS, tries)
+    next_try = now + (0 if sliced.wakes else schedule.step(schedule.POLLS, tries))
     return RUN(sliced, now, passed=passed, tries=tries, next_try=next_try)
 
 

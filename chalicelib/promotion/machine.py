@@ -34,6 +34,7 @@ def _in_each(entry: PromotionEntry) -> Row[Promotion]:
     """Return the events that keep every state."""
     return {
         ev.RefusedNotified: leads(evolving.on_refused_notified, entry),
+        ev.WaitingWoken: leads(evolving.on_waiting_woken, entry),
         ev.Blocked: leads(evolving.on_blocked, entry),
     }
 
@@ -93,6 +94,8 @@ def _next(promotion: Promotion, *, may_look: bool) -> tuple[do.Command, ...]:
             return (do.Compare(),)
         case S.EXPANDING:
             return (do.Slice(promotion.cursor),) if promotion.examined == promotion.inputs else (do.Examine(),)
+        case S.RUNNING if promotion.wakes:
+            return (do.WakeWaiting(promotion.wakes),)
         case S.RUNNING:
             worth = may_look and promotion.tries >= WORTH_A_LOOK
             return (do.LookAtTag(), do.Compare()) if worth else (do.Compare(),)

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from chalicelib.engine import addresses
+from chalicelib.delivery.waves import WaveProgress
+from chalicelib.engine import addresses, schedule
 from chalicelib.engine.faults import Fault
 
 
@@ -36,6 +37,9 @@ MADE_HERE = "source-made-by-service"
 
 WORTH_A_LOOK = 3
 """After so many polls a running promotion also reads its tag, because the event of its removal can be lost."""
+
+WAKE_ALL = " "
+"""Where the waking of deliveries begins: it sorts before each target."""
 
 END, BEGIN = "end:", "begin:"
 """How a cursor starts: the pass asks deliveries to end, in the order of their ids; or begins some, by target."""
@@ -87,6 +91,8 @@ class Promotion:
     """Tag events of before this time are no news."""
     absent_since: int = 0
     """Since when looks do not show the tag, or the AMI: absence counts after two looks (invariant 5)."""
+    unseen_since: int = 0
+    """Since when looks do not show the AMI at all while deliveries of it run; they are left to find that out."""
     refused_value: str | None = None
     """The tag's value if it was refused; discovery leaves it alone."""
 
@@ -118,6 +124,11 @@ class Promotion:
     """Digest of what waits for an approval; "": nothing."""
     approval_asked: str = ""
     """The name of the last notice that asked, so that it is sent once."""
+
+    waves: Mapping[str, WaveProgress] = field(default_factory=dict)
+    """How far the waves of its targets are, by their rules, as last computed: deliveries that wait read it here."""
+    wakes: str = ""
+    """After which target to go on waking those whose wave opens; "": nobody is left to wake."""
 
     faults: tuple[Fault, ...] = ()
     """Faults of the value, the source or single accounts while they persist; ``MOST_FAULTS`` of them."""
@@ -175,6 +186,11 @@ class Promotion:
     def is_gone(self) -> bool:
         """Whether the AMI is gone or disabled, and has not been tagged since."""
         return 0 < self.newest <= self.gone
+
+    @property
+    def is_unseen(self) -> bool:
+        """Whether two looks, half a minute apart, have missed the AMI."""
+        return 0 < self.unseen_since <= self.looked_at - schedule.SECOND_LOOK_AFTER
 
     @property
     def made_here(self) -> bool:

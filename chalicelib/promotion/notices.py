@@ -12,10 +12,12 @@ from chalicelib.engine.faults import Fault, count
 from chalicelib.engine.notices import MAX_LISTED, SCHEMA, said_faults
 from chalicelib.engine.places import Place
 from chalicelib.promotion.model import Promotion
+from chalicelib.promotion.waves import WaveCount
 from chalicelib.targets.approvals import short
 
 REFUSED = "promotion.refused"
 AWAITING = "promotion.awaiting-approval"
+WAVE_STOPPED = "promotion.wave-stopped"
 SUMMARY = "promotion.over"
 BASELINE = "hub.baseline"
 
@@ -46,6 +48,30 @@ def awaiting_approval(promotion: Promotion, digest: str, once: str, places: Sequ
         "approve": f"ami-promoter approve {promotion.ami} --digest {short(digest)}",
         "targets": [{"account": account, "region": region} for account, region in listed],
         "unlisted": max(len(places) - MAX_LISTED, 0),
+    }
+
+
+def wave_stopped(
+    promotion: Promotion, of: WaveCount, groups: Sequence[str], waiting: Sequence[str], now: int
+) -> dict[str, Any]:
+    """Build the one notice that a wave is stopped. ``of``: what the group before has come to; ``groups``: who waits.
+
+    ``waiting``: their targets that do.
+    """
+    failed, wave = of.failed, of.wave
+    allowed = f"{wave.most_failed} may" if of.succeeded else "none succeeded"
+    why = f"{count(len(failed), 'delivery', 'deliveries')} to `{wave.after}` failed, and {allowed}."
+    return {
+        **_of_promotion(replace(promotion, episode=0), WAVE_STOPPED, now, of.progress.stopped),
+        "episode": promotion.episode,
+        "outcome": "stopped",
+        "value": promotion.value,
+        "after": wave.after,
+        "groups": list(groups),
+        "why": f"{why} {count(len(waiting), 'target waits', 'targets wait')}; nothing opens for them.",
+        "retry": f"ami-promoter retry {promotion.ami}",
+        "targets": [{"account": one.account, "region": one.region} for one in failed[:MAX_LISTED]],
+        "unlisted": max(len(failed) - MAX_LISTED, 0),
     }
 
 

@@ -12,9 +12,10 @@ from chalicelib.engine.faults import Fault
 from chalicelib.promotion.model import BACK_AGAIN, Promotion
 from chalicelib.sharing import entitlement
 from chalicelib.sharing.entitlement import Entitlement, launched_by
-from chalicelib.targets.applied_file import AppliedFile, Resolution, Target
+from chalicelib.targets.applied_file import VALUE, AppliedFile, Resolution, Target
 from chalicelib.targets.approvals import needs
 from chalicelib.targets.recalls import recalled
+from chalicelib.targets.waves import FileWaves
 from chalicelib.targets.withdrawals import EVERYWHERE, Withdrawal, by_place, covering, in_force, why_ended
 
 SHARED = "shared"
@@ -44,6 +45,7 @@ class WantedTargets:
     """Why it is unknown, if that passes by itself."""
     unbelieved: bool = False
     """Whether it is for the value in force, as one look alone showed another that names fewer: nothing begins."""
+    waves: FileWaves = field(default_factory=lambda: FileWaves({}, {}))
 
     @property
     def targets(self) -> Mapping[str, Target]:
@@ -140,14 +142,14 @@ def wanted(
     if first.waits is not None:
         return _unknown(promotion, withdrawals, promotion.refused_value, waits=first.waits)
     if first.understood:
-        return _of(promotion, shown, first, withdrawals, refused=refused, faults=made)
+        return _of(promotion, shown, applied.waves, first, withdrawals, refused=refused, faults=made)
     last = promotion.value if promotion.digest else None
     if last is None:
         return WantedTargets(refused=shown, faults=first.faults, digest=first.digest, members=first.members)
     before = applied.resolve(last, in_force=True)
     if not before.understood:
         return _unknown(promotion, withdrawals, shown, faults=first.faults)
-    return _of(promotion, last, before, withdrawals, refused=shown, faults=first.faults)
+    return _of(promotion, last, applied.waves, before, withdrawals, refused=shown, faults=first.faults)
 
 
 def current(promotion: Promotion) -> str | None:
@@ -179,6 +181,7 @@ def _unknown(
 def _of(
     promotion: Promotion,
     value: str,
+    waves: FileWaves,
     resolution: Resolution,
     withdrawals: Collection[Withdrawal],
     *,
@@ -186,16 +189,19 @@ def _of(
     faults: tuple[Fault, ...] = (),
 ) -> WantedTargets:
     counts = in_force(withdrawals, {value, promotion.seen_value}, promotion.withdrawals_count_from(value))
+    entitled = entitlement.of(resolution, by_place(counts))
+    single = tuple(resolution.without(by_place(counts)).blocked.values())
     return WantedTargets(
         value,
-        entitlement.of(resolution, by_place(counts)),
+        entitled,
         resolution.groups,
         resolution.back_fill,
         resolution.digest,
         resolution.members,
         places_digest(resolution.targets, resolution.blocked),
         refused,
-        faults or tuple(resolution.without(by_place(counts)).blocked.values()),
+        faults or (*single, *waves.faults({target.account for target in entitled.targets.values()}, VALUE)),
+        waves=waves,
     )
 
 

@@ -13,6 +13,7 @@ from chalicelib.engine.faults import Fault, count
 from chalicelib.engine.places import Place
 from chalicelib.targets import organization
 from chalicelib.targets.organization import Membership, Organization
+from chalicelib.targets.waves import NOT_REACHED, FileWaves, Wave
 from chalicelib.targets.withdrawals import EVERYWHERE, covering
 
 DEFAULT_GROUP = "default"
@@ -86,6 +87,8 @@ class Target:
     share_snapshots: bool = False
     launch_permission: Literal["account", "group"] = "account"
     service_linked_roles: tuple[str, ...] = ()
+    roles_by_default: bool = field(default=False, metadata=NOT_OF_THE_DELIVERY)
+    """Whether the file names no roles, and these are the mode's default: one that is missing there delays nothing."""
     until: int = 0
     by_way_of: str = ""
     grantee: Literal["role", "account"] = "role"
@@ -210,6 +213,8 @@ class Directory:
     """The members of the units; not part of the file."""
     hub: tuple[str, str] = ("", "")
     """The hub's account and Region, which are no target even if a unit contains them."""
+    waves: Mapping[str, Wave] = field(default_factory=dict)
+    """For each group that waits for another: for which, and how long."""
 
 
 def parse_trigger(value: str) -> Trigger | tuple[Fault, ...]:
@@ -245,6 +250,7 @@ class AppliedFile:
     fault: Fault | None = None
     _last: dict[tuple[str, bool], Resolution] = field(default_factory=dict, init=False, repr=False, compare=False)
     """The value resolved last: hundreds of shares ask for the same value in turn."""
+    _waves: list[FileWaves] = field(default_factory=list, init=False, repr=False, compare=False)
 
     @property
     def generation(self) -> str:
@@ -260,6 +266,18 @@ class AppliedFile:
             self._last.clear()
             self._last[asked] = resolve(value, self.directory, self.digest, in_force=in_force)
         return self._last[asked]
+
+    def named(self, words: str) -> Resolution:
+        """Return the targets of groups and accounts that no tag names: their waves come after nobody."""
+        alone = replace(self.directory, waves={})
+        return Resolution(faults=(self.fault,)) if self.fault else resolve(words, alone, self.digest)
+
+    @property
+    def waves(self) -> FileWaves:
+        """Its waves, with the accounts of its groups."""
+        if not self._waves:
+            self._waves.append(_waves(self.directory, _Everybody(self.directory) if self.directory.waves else None))
+        return self._waves[0]
 
     def strangers(self, accounts: Iterable[str]) -> frozenset[str]:
         """Return the accounts that neither the file nor a unit in it contains (invariant 8); none if it is unusable."""
@@ -280,23 +298,39 @@ def resolve(value: str, directory: Directory, digest: str = "", *, in_force: boo
     everybody, members = _Everybody(directory), directory.membership.digest
     strangers = [account for account in trigger.accounts if not everybody.knows(account)]
     faults += [] if in_force else [_no_group(name, directory.groups) for name in unknown]
-    unread = everybody.unread(trigger.groups, every=bool(strangers))
+    unread = everybody.unread((*trigger.groups, *_of_waves(directory)), every=bool(strangers))
     faults += [directory.membership.troubles[unit] for unit in unread if unit in directory.membership.troubles]
     named = directory.organization.id if directory.organization else ""
     if unread and not faults:
         return Resolution(digest=digest, members=members, waits=organization.not_read_yet(unread, named))
     faults += [] if in_force else [_no_account(account) for account in strangers]
-    if faults:
-        return Resolution(faults=tuple(dict.fromkeys(faults)), digest=digest, members=members)
     chosen: dict[str, list[str]] = {account: [] for account in trigger.accounts if account not in strangers}
     for name in trigger.groups:
         for account in everybody.ways.get(name, ()):
             chosen.setdefault(account, []).append(name)
+    if directory.waves and not (in_force or faults):
+        faults += [one for one in _waves(directory, everybody).faults(chosen, VALUE) if one.code == NOT_REACHED]
+    if faults:
+        return Resolution(faults=tuple(dict.fromkeys(faults)), digest=digest, members=members)
     targets, blocked = _judged({account: everybody.targets(account, chosen[account]) for account in chosen}, directory)
     groups = {target.place: tuple(chosen.get(target.account, ())) for target in targets}
     back_fill = directory.organization is None or directory.organization.back_fill
     ends = {account: everybody.latest_date(account) for account in blocked}
     return Resolution(targets, groups, blocked, ends, digest=digest, members=members, back_fill=back_fill)
+
+
+def _waves(directory: Directory, everybody: _Everybody | None) -> FileWaves:
+    if everybody is None:
+        return FileWaves({}, {})
+    unread = everybody.unread(_of_waves(directory))
+    named = directory.organization.id if directory.organization else ""
+    unknown = organization.not_read_yet(unread, named) if unread else None
+    return FileWaves(directory.waves, everybody.ways, directory.hub[0], unknown)
+
+
+def _of_waves(directory: Directory) -> set[str]:
+    """Return the groups whose members decide who waits for whom."""
+    return {*directory.waves, *(wave.after for wave in directory.waves.values())}
 
 
 def _judged(
@@ -339,7 +373,7 @@ class _Everybody:
         brought = any(self.ways[name][account] for name in self._groups.get(account, ()))
         return account in self._directory.accounts or brought
 
-    def unread(self, groups: Iterable[str], *, every: bool) -> list[str]:
+    def unread(self, groups: Iterable[str], *, every: bool = False) -> list[str]:
         """Return the units of these groups (``every``: of all) that discovery has never read."""
         named = self._directory.groups if every else [name for name in groups if name in self._directory.groups]
         units = {member for name in named for member in self._directory.groups[name] if organization.is_unit(member)}

@@ -10,6 +10,7 @@ from chalicelib.engine import codec
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.targets.applied_file import ORGANIZATION, Directory, Target, is_account, is_group
 from chalicelib.targets.organization import Organization
+from chalicelib.targets.waves import Wave
 
 
 def to_items(directory: Directory) -> dict[str, str]:
@@ -18,10 +19,11 @@ def to_items(directory: Directory) -> dict[str, str]:
     accounts = {f"account#{account}": codec.encode(targets) for account, targets in directory.accounts.items()}
     by_unit = {f"by-unit#{name}": codec.encode(targets) for name, targets in directory.by_unit.items()}
     own = {f"own#{account}": codec.encode(targets) for account, targets in directory.own.items()}
+    waves = {f"wave#{name}": codec.encode(wave) for name, wave in directory.waves.items()}
     named = {} if directory.organization is None else {ORGANIZATION: codec.encode(directory.organization)}
     return {
         key: json.dumps(body, sort_keys=True, separators=(",", ":"))
-        for key, body in sorted({**groups, **accounts, **by_unit, **own, **named}.items())
+        for key, body in sorted({**groups, **accounts, **by_unit, **own, **waves, **named}.items())
     }
 
 
@@ -34,6 +36,7 @@ def from_items(items: Mapping[str, str]) -> Directory:
     accounts: dict[str, tuple[Target, ...]] = {}
     by_unit: dict[str, tuple[Target, ...]] = {}
     own: dict[str, Mapping[str, tuple[Target, ...]]] = {}
+    waves: dict[str, Wave] = {}
     named: Organization | None = None
     for key, body in items.items():
         kind, name = RecordKey(key).kind, RecordKey(key).name
@@ -45,16 +48,20 @@ def from_items(items: Mapping[str, str]) -> Directory:
             by_unit[name] = codec.decode(tuple[Target, ...], json.loads(body), key)
         elif kind == "own":
             own[name] = _own(json.loads(body), key)
+        elif kind == "wave":
+            waves[name] = codec.decode(Wave, json.loads(body), key)
         elif key == ORGANIZATION:
             named = codec.decode(Organization, json.loads(body), key)
         else:
-            raise ValueError(f"{key}: a targets item is a group or an account, or says how units bring accounts")
-    _checked({"group": groups, "by-unit": by_unit}, is_group)
+            raise ValueError(
+                f"{key}: a targets item is a group, a wave or an account, or says how units bring accounts"
+            )
+    _checked({"group": groups, "by-unit": by_unit, "wave": waves}, is_group)
     _checked({"account": accounts, "own": own}, is_account)
     for account, targets in [*accounts.items(), *((one, found) for one in own for found in own[one].values())]:
         if any(target.account != account for target in targets):
             raise ValueError(f"account {account}: it has a target of another account")
-    return Directory(groups, accounts, by_unit, own, named)
+    return Directory(groups, accounts, by_unit, own, named, waves=waves)
 
 
 def _checked(kinds: Mapping[str, Iterable[str]], can_name: Callable[[str], bool]) -> None:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from chalicelib.engine import codec
 from chalicelib.targets.applied_file import Directory, Target, resolve
 from chalicelib.targets.organization import Membership, Organization, Unit, allowance, is_unit
+from chalicelib.targets.waves import Wave
 
 Place = tuple[str, str]
 """Account and Region."""
@@ -30,6 +31,8 @@ class Difference:
     """By group and Region: settings that change for all accounts that its units bring."""
     organization: Mapping[str, tuple[Any, Any]] = field(default_factory=dict)
     """Changes of the block ``organization``, without its units."""
+    waves: Mapping[str, tuple[Wave | None, Wave | None]] = field(default_factory=dict)
+    """By group: its wave before and after; None: it waits for no other."""
 
     def __bool__(self) -> bool:
         return any(getattr(self, name) for name in self.__slots__)
@@ -56,6 +59,11 @@ def difference(applied: Directory, wanted: Directory) -> Difference:
         },
         by_unit=_by_unit(applied, wanted),
         organization=_organization(applied.organization, wanted.organization),
+        waves={
+            name: (applied.waves.get(name), wanted.waves.get(name))
+            for name in sorted(applied.waves.keys() | wanted.waves.keys())
+            if applied.waves.get(name) != wanted.waves.get(name)
+        },
     )
 
 
@@ -138,6 +146,8 @@ def loosened(before: Directory, after: Directory, departed: Collection[str]) -> 
             found += _of_target(place, old[place], target)
         elif place in departed and target.approval != "required":
             found.append(Loosened(place, "approval", "required", target.approval))
+    for name, wave in before.waves.items():
+        found += _of_wave(f"group {name}", wave, after.waves.get(name))
     for group in before.by_unit.keys() & after.by_unit.keys():
         then = {one.region: one for one in before.by_unit[group]}
         for one in after.by_unit[group]:
@@ -165,6 +175,16 @@ def _of_target(where: str, old: Target, new: Target) -> Iterator[Loosened]:
     for setting, (then, now) in settings_changed(old, new).items():
         if setting in LOOSER and LOOSER[setting](then, now):
             yield Loosened(where, setting, _shown(then), _shown(now))
+
+
+def _of_wave(where: str, then: Wave, now: Wave | None) -> Iterator[Loosened]:
+    if now is None or now.after != then.after:
+        yield Loosened(where, "after", then.after, "" if now is None else now.after)
+        return
+    if now.soak < then.soak:
+        yield Loosened(where, "soak", str(then.soak), str(now.soak))
+    if now.most_failed > then.most_failed:
+        yield Loosened(where, "most_failed", str(then.most_failed), str(now.most_failed))
 
 
 def _of_organization(then: Organization | None, now: Organization | None) -> Iterator[Loosened]:

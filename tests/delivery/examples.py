@@ -21,6 +21,7 @@ from chalicelib.delivery.phases.imaging import (
 )
 from chalicelib.delivery.phases.publishing import ImageProtected
 from chalicelib.delivery.phases.shared import EndSeen
+from chalicelib.delivery.phases.wave import WaveSeen
 from chalicelib.delivery.proof import SeenCopy
 from chalicelib.delivery.shares import RoleRenamed, SharesHeld, SharesReleased, SharesSeen
 from chalicelib.delivery.slots import SlotsAsked, SlotsSeen
@@ -102,6 +103,12 @@ EVENTS: tuple[DeliveryEvent, ...] = (
     *(Refused("RunInstance", why, FAULT) for why in RefusalKind),
     Refused("LookAtInstance", RefusalKind.DENIED, FAULT),
     Refused("EndInstances", RefusalKind.DENIED, FAULT),
+    WaveSeen(),
+    WaveSeen(open=True),
+    WaveSeen(open=True, changed=True),
+    WaveSeen(opens_at=NOW + 60),
+    WaveSeen(gone=True),
+    WaveSeen(why=FAULT),
     ApprovalSeen(),
     ApprovalSeen("arn:aws:iam::111111111111:user/approver"),
     ApprovalSeen(changed=True),

@@ -142,7 +142,7 @@ def test_every_fault_code_says_what_to_do():
 
     assert len(codes) > 40
     assert sorted(code for code in codes if not any(re.fullmatch(code, known) for known in documented)) == []
-    ends = ("stopping", "tidying", "recalling", "restoring")
+    ends = ("launching", "stopping", "tidying", "recalling", "restoring")
     fails = [state for state, row in DELIVERY.items() if DeadlinePassed in row and state not in ends]
     assert {"aws-throttled", "aws-unreachable", *(f"deadline-{state}" for state in fails)} <= documented
     assert {
@@ -202,7 +202,12 @@ def test_the_documented_filter_policies_let_through_what_they_promise():
         "What my account loses": {delivery_notices.WITHDRAWN, delivery_notices.RECALLED},
         "What an approver must look at": {promotion_notices.AWAITING},
         "Everything of a group": set(),
-        "What a person must look at": {delivery_notices.FAILED, delivery_notices.WAITING, promotion_notices.REFUSED},
+        "What a person must look at": {
+            delivery_notices.FAILED,
+            delivery_notices.WAITING,
+            promotion_notices.WAVE_STOPPED,
+            promotion_notices.REFUSED,
+        },
         "One build's images": {delivery_notices.DELIVERED},
         "group dev": {kind for kind in reported if kind.startswith("delivery.")},
     }

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chalicelib.delivery.waves import WaveProgress
 from chalicelib.engine import schedule
 from chalicelib.engine.errors import IllegalEvent
 from chalicelib.engine.faults import Fault
@@ -15,7 +16,7 @@ from chalicelib.promotion import commands as do
 from chalicelib.promotion import events as ev
 from chalicelib.promotion import evolving, machine
 from chalicelib.promotion.machine import TRANSITIONS, evolve, outstanding
-from chalicelib.promotion.model import BEGIN, END, MOST_FAULTS, Promotion, PromotionState
+from chalicelib.promotion.model import BEGIN, END, MOST_FAULTS, WAKE_ALL, Promotion, PromotionState
 
 NOW = 1_800_000_000
 LATER = NOW + schedule.SECOND_LOOK_AFTER
@@ -109,6 +110,10 @@ EVENTS: tuple[ev.Event, ...] = (
     sliced(BEGIN),
     sliced(BEGIN + "d1"),
     ev.RefusedNotified("other"),
+    compared(running=True, waves={"dev/0/0": WaveProgress(NOW)}),
+    compared(running=True, awaited=True, waves={"dev/0/0": WaveProgress()}),
+    ev.WaitingWoken(""),
+    ev.WaitingWoken(WAKE_ALL, "111111111111/us-east-1"),
     ev.Blocked(FAULT),
     ev.Blocked(FAULT, look=True),
     ev.Paused(),

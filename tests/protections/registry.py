@@ -40,6 +40,7 @@ from tests.service import quota_scenes, shared_ami
 from tests.service import test_damaged_shares as damage
 from tests.service import test_discovery as discovery
 from tests.service import test_entitlements as entitled
+from tests.service import test_launch_tests as launches
 from tests.service import test_marks as marks
 from tests.service import test_outages as outages
 from tests.service import test_planted as planted
@@ -408,6 +409,21 @@ PROTECTIONS = {
             damaged,
             "policy",
             "schema is text",
+        )
+    ),
+    "an instance counts as gone when its end was asked for": Protection(
+        existing(
+            r"invariant 13: i-\w+ is shutting-down, and \w+ does not know it",
+            launches.test_an_ami_is_published_after_its_instance_started_and_was_terminated,
+            "copy",
+        )
+    ),
+    "each RunInstances has a new client token": Protection(
+        existing(
+            r"invariant 13: \w+ starts one beside \[CloudInstance\(.* state='pending', .*\)\]",
+            launches.test_an_instance_whose_answer_was_lost_is_found_by_its_nonce,
+            "copy",
+            RefusalKind.THROTTLED,
         )
     ),
     "every tag event counts as new": Protection(

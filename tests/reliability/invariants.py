@@ -13,7 +13,7 @@ from chalicelib.sharing.store.ledger import holdings_in
 from tests.scenarios.scene import DELIVERY_TAG, HUB, REGION, Scene
 
 ROLE_PATH = ":role/aws-service-role/"
-BEFORE_OPENING = ("awaiting-approval", "requested", "checking", "waiting")
+BEFORE_OPENING = ("awaiting-wave", "awaiting-approval", "requested", "checking", "waiting")
 OPENING, CLOSING = ("opening", "open"), ("closing", "closed")
 STATEMENT = re.compile("AmiPromoter[0-9]{12}[a-z0-9]+To([0-9]{12})(Copies|Account|Roles)")
 AUDIENCES = {"Copies": "", "Account": "-share", "Roles": "-roles"}

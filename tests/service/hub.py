@@ -14,6 +14,7 @@ from chalicelib.delivery.worker.begun_deliveries import RecordedDeliveries
 from chalicelib.delivery.worker.copy_quotas import CopyQuotas
 from chalicelib.delivery.worker.deliveries import DeliveryExecutor, DeliveryPorts, delivery_machine
 from chalicelib.delivery.worker.share_waiters import WaitingDeliveries
+from chalicelib.delivery.worker.waves import LiveWaves
 from chalicelib.engine import addresses
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.errors import ParkRecord, Unreadable
@@ -29,7 +30,7 @@ from chalicelib.entry.events import Events
 from chalicelib.entry.queue_consumer import SHARE_WORKER_KINDS, WORKER_KINDS, QueueConsumer
 from chalicelib.images.arriving import ExaminedSource
 from chalicelib.images.source_images import source_image
-from chalicelib.promotion.codec import PROMOTIONS, begun, last_source
+from chalicelib.promotion.codec import PROMOTIONS, begun, last_source, waves_of
 from chalicelib.promotion.machine import RECALL, WITHDRAW
 from chalicelib.promotion.worker.discover import Discover
 from chalicelib.promotion.worker.own_notices import OwnNotices
@@ -109,6 +110,7 @@ class Parts:
     entitlements: Callable[..., Entitlements] = LiveEntitlements
     standing_pass: Callable[..., StandingPass] = StandingPass
     approvals: Callable[..., LiveApprovals] = LiveApprovals
+    waves: Callable[..., LiveWaves] = LiveWaves
     pointers: Callable[..., PointerExecutor] = PointerExecutor
 
 
@@ -209,7 +211,10 @@ class Hub:
             guard("target.roles", FakeTargetRoles(cloud)),
         )
         pointers = RecordedPointers(records, waker, clock)
-        delivery_ports = DeliveryPorts(slots, ledger, tracked, targets, *target, notices, self.approvals, pointers)
+        waves = self.parts.waves(targets, self.approvals, clock, partial(waves_of, records))
+        delivery_ports = DeliveryPorts(
+            slots, ledger, tracked, targets, *target, notices, self.approvals, waves, pointers
+        )
         named = {"partition": "aws", "region": REGION, "trigger_tag": TRIGGER}
         self.deliveries = Runner(
             self.parts.delivery_machine(self._draw),

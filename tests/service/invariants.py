@@ -34,7 +34,13 @@ ADAPTERS = ("snapshots", "images", "keys", "policies", "roles")
 LIVE = (ShareState.OPENING, ShareState.OPEN, ShareState.CLOSING)
 LONGEST_STEP = 15 * 60
 """The sweep's longest step, in seconds."""
-UNCHECKED = (DeliveryState.AWAITING_APPROVAL, DeliveryState.REQUESTED, DeliveryState.CHECKING, DeliveryState.WAITING)
+UNCHECKED = (
+    DeliveryState.AWAITING_WAVE,
+    DeliveryState.AWAITING_APPROVAL,
+    DeliveryState.REQUESTED,
+    DeliveryState.CHECKING,
+    DeliveryState.WAITING,
+)
 REMOVES = (DeliveryState.STOPPING, DeliveryState.TIDYING, DeliveryState.FAILED, DeliveryState.CANCELLED)
 TURNS = (DeliveryState.DELIVERED, DeliveryState.RECALLED)
 """Ends in which the target has its AMI; a recall, and its lift, lead from one to the other."""

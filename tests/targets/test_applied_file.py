@@ -197,7 +197,7 @@ def test_a_digest_knows_a_changed_and_a_missing_item():
         ("account#-x", "[]", "account#-x: no tag can name it"),
         ("account#111111111111", '[{"account":"222222222222","region":"r"}]', "a target of another account"),
         ("own#111111111111", '{"g": [{"account":"2","region":"r"}]}', "a target of another account"),
-        ("role#g", "[]", "role#g: a targets item is a group or an account, or says how units bring accounts"),
+        ("role#g", "[]", "role#g: a targets item is a group, a wave or an account, or says how units bring accounts"),
     ],
 )
 def test_items_of_another_shape_stop_at_the_permission(key, body, message):

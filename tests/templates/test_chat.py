@@ -138,6 +138,14 @@ def test_an_approver_gets_the_command_that_approves_just_what_waits():
     assert message["content"]["description"] == f"`{notice['plain']['what']}`"
 
 
+def test_a_stopped_wave_says_what_failed_and_how_to_try_again():
+    """The command is the notice's own."""
+    notice = examples()["promotion.wave-stopped"]
+    (message,) = messages(notice)
+    assert f"`{notice['retry']}`" in message["content"]["nextSteps"]
+    assert "failed" in message["content"]["description"]
+
+
 def test_cloudformation_takes_the_template():
     """cfn-lint finds no fault. The template names a check to skip; an option of the command would override that."""
     command = [Path(sys.executable).with_name("cfn-lint"), CHAT]

@@ -71,7 +71,10 @@ def policy(work: Work, delivery: Delivery, snapshots: Sequence[str] | None = (),
     elif work == "launched":
         own = f"arn:{partition}:ec2:{delivery.target.region}:{delivery.target.account}:instance/*"
         statements = [
-            _allow(["ec2:DescribeInstance*", "ec2:DescribeSubnets", "ec2:DescribeSecurityGroups"], "*"),
+            _allow(
+                ["ec2:DescribeInstance*", "ec2:DescribeSubnets", "ec2:DescribeSecurityGroups", "ec2:DescribeVolumes"],
+                "*",
+            ),
             _allow(["ec2:TerminateInstances", "ec2:GetConsoleOutput"], own, _tagged(delivery)),
             _see_itself(delivery, partition),
         ]

@@ -16,6 +16,9 @@ WITHDRAWN = ("withdrawn", EXPIRED)
 BY_ACCOUNT, BY_IMAGE = "account", "image"
 """Indexes of tracked deliveries: by account, and by the AMI that they made. Only people query them."""
 
+BESIDE = ("generation", "joined")
+"""Attributes beside the body, which its delivery writes again when it ends."""
+
 
 class DynamoTrackedDeliveries:
     """The port ``TrackedDeliveries`` on one table. ``version``: the form in which bodies are written and read."""
@@ -28,7 +31,7 @@ class DynamoTrackedDeliveries:
         added = self._table.update(
             addresses.tracked_delivery(ami, tracked.delivery),
             "SET kind = :kind, #schema = :schema, body = :body, episode = :episode, generation = :generation, "
-            "running = :yes, delivered_to = :to",
+            "joined = :joined, running = :yes, delivered_to = :to",
             {
                 ":kind": "tracked",
                 ":schema": self._version,
@@ -37,6 +40,7 @@ class DynamoTrackedDeliveries:
                 ":yes": True,
                 ":to": tracked.account,
                 ":generation": tracked.generation,
+                ":joined": tracked.joined,
             },
             names={"#schema": "schema"},
             condition="attribute_not_exists(pk) OR episode < :episode",
@@ -103,8 +107,8 @@ class DynamoTrackedDeliveries:
         where = f"{item['pk']} {item['sk']}"
         try:
             check(where, item.get("schema"), self._version)
-            generation = item.get("generation", 0)
-            return codec.decode(TrackedDelivery, {**json.loads(item["body"]), "generation": generation}, where)
+            beside = {name: item.get(name, 0) for name in BESIDE}
+            return codec.decode(TrackedDelivery, {**json.loads(item["body"]), **beside}, where)
         except (KeyError, TypeError, ValueError) as error:
             raise Unreadable(f"{where} cannot be read: {error!r}.") from error
 

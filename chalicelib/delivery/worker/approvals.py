@@ -58,7 +58,7 @@ class LiveApprovals:
     def look(self, delivery: Delivery) -> ApprovalSeen:
         """Read a delivery's approval. Raises Refusal if it cannot be read now."""
         place = delivery.target.place
-        if self._other_settings(delivery):
+        if self.other_settings(delivery):
             return ApprovalSeen(changed=True)
         given = self._targets.approvals(delivery.ami, [place]).get(place, ())
         if all(self._clock() >= one.until for one in given):
@@ -85,7 +85,7 @@ class LiveApprovals:
         """Return that EC2 shows no source AMI that can be used; one look is weak evidence. May raise Refusal."""
         return self._entitlements.gone(delivery.ami, delivery.where)
 
-    def _other_settings(self, delivery: Delivery) -> bool:
+    def other_settings(self, delivery: Delivery) -> bool:
         """Whether the applied file now gives the target other settings than the delivery has.
 
         The unit does not count: it depends on the groups in the tag's value. The hub's own copy takes its settings from

@@ -21,7 +21,7 @@ from chalicelib.delivery import (
 from chalicelib.delivery.copy_quota import CopyQuota, SlotLease
 from chalicelib.delivery.model import Delivery, DeliveryState, NeededShare
 from chalicelib.delivery.phase import Command, DeliveryEvent, Refused
-from chalicelib.delivery.phases import approval, checking, copying, ending, imaging, publishing, shared
+from chalicelib.delivery.phases import approval, checking, copying, ending, imaging, publishing, shared, wave
 from chalicelib.delivery.ports import (
     SlotLeases,
     TargetImages,
@@ -36,6 +36,7 @@ from chalicelib.delivery.template_rights import template_old
 from chalicelib.delivery.tracked import EXPIRED, TrackedDelivery
 from chalicelib.delivery.worker import hub_copies, launches, releases
 from chalicelib.delivery.worker.approvals import LiveApprovals
+from chalicelib.delivery.worker.waves import LiveWaves
 from chalicelib.engine import addresses, codec, schedule
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.budget import Budget, slices
@@ -81,6 +82,7 @@ class DeliveryPorts:
     roles: TargetRoles
     notices: Notices
     approvals: LiveApprovals
+    waves: LiveWaves
     pointers: Pointers
 
 
@@ -145,6 +147,8 @@ class DeliveryExecutor:
             case checking.NotifyWaiting():
                 self._ports.notices.publish(notices.waiting_for_role(delivery, self._clock()))
                 return checking.WaitingNotified()
+            case wave.LookAtWave():
+                return self._ports.waves.look(delivery)
             case approval.LookAtApproval():
                 return self._ports.approvals.look(delivery)
             case checking.AskHubCopy():
@@ -229,16 +233,17 @@ class DeliveryExecutor:
             what = "The applied targets file no longer contains this account."
             cure = "Add it to the file, apply it, and tag the AMI again; or leave it out of the tag's value."
             return checking.TargetUnfit((Fault("target-dropped", delivery.where, what, cure),))
-        if delivery.target.service_linked_roles:
-            missing = self._ports.roles.missing(delivery)
-            if missing:
-                return checking.TargetUnfit(preflight.roles_missing(delivery.where, delivery.target, missing))
+        missing = self._ports.roles.missing(delivery) if delivery.target.service_linked_roles else ()
+        without_roles = preflight.default_roles_missing(delivery.where, delivery.target, delivery.ami, missing)
+        if missing and without_roles is None:
+            return checking.TargetUnfit(preflight.roles_missing(delivery.where, delivery.target, missing))
         place, unplaced = self._launches.check(delivery)
         subnet, group = (next(iter(found), "") for found in (place.subnets, place.groups))
         if delivery.shared:
             ended = preflight.sharing_faults(delivery.target, self._clock())
             faults = (*ended, *self._policy_faults(delivery), *unplaced)
-            return checking.TargetUnfit(faults) if faults else checking.TargetReady("", subnet=subnet, group=group)
+            ready = checking.TargetReady("", subnet=subnet, group=group, without_roles=without_roles)
+            return checking.TargetUnfit(faults) if faults else ready
         allows = self._ports.roles.allows(delivery)
         faults = template_old(delivery.target, allows) if allows is not None else ()
         if faults:
@@ -500,6 +505,7 @@ class DeliveryExecutor:
             episode=delivery.episode,
             state=notified_as(delivery),
             image=_stays(delivery),
+            ended_at=self._clock(),
         )
         if self._ports.tracked.end(delivery.ami, tracked):
             cause = f"{delivery.id}:{delivery.episode}:{tracked.state}"

@@ -38,6 +38,7 @@ from chalicelib.images import names
 from chalicelib.images.image import SourceImage
 from chalicelib.images.source_images import source_image
 from chalicelib.promotion import events as ev
+from chalicelib.promotion import waves
 from chalicelib.promotion.model import BEGIN, END, Promotion
 from chalicelib.promotion.wanted import DELIVERED, RECALLED, WantedTargets, why_it_ends
 from chalicelib.promotion.worker import copy_holdings
@@ -60,10 +61,11 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class _Begins:
-    """A delivery that is to begin: its target, the groups that name it, and what is known of it."""
+    """A delivery that is to begin: its target, the groups that name it, if it waits for its wave, what is known."""
 
     target: Target
     groups: tuple[str, ...]
+    waits: bool
     tracked: TrackedDelivery | None
     stored: Stored | None
 
@@ -123,7 +125,8 @@ class DeliveryPass:
         if one.state != RUNNING:
             return False
         if record is not None and record.ended and record.episode < one.episode:
-            was = replace(one, episode=record.episode, state=notified_as(record), generation=0)
+            ended_at = record.entered.get(record.state, 0)
+            was = replace(one, episode=record.episode, state=notified_as(record), generation=0, ended_at=ended_at)
         elif record is None and self._is_missing(addresses.delivery(one.delivery)):
             was = replace(one, episode=0, state=DeliveryState.CANCELLED.value)
         else:
@@ -194,7 +197,8 @@ class DeliveryPass:
                 upto = _order(target)
                 standing = standing or target.mode == "share"
                 key = addresses.delivery(_id(promotion, target))
-                begins = _Begins(target, meant.groups.get(target.place, ()), known.get(target.place), there.get(key))
+                named, waits = meant.groups.get(target.place, ()), meant.waves.of(target.account) is not None
+                begins = _Begins(target, named, waits, known.get(target.place), there.get(key))
                 if image is not None and self._begin(promotion, image, begins):
                     new.append((key, f"begin:{promotion.ami}:{promotion.episode}"))
                 if len(new) == AT_ONCE:
@@ -232,7 +236,7 @@ class DeliveryPass:
             return False
         if not before.ended:
             if one is None or (one.state, one.episode) != (RUNNING, before.episode):
-                self._catch_up(promotion, target, before)
+                self._catch_up(promotion, replace(before, target=target), one)
             return False
         if one is not None and announced and before.episode >= one.episode:
             return False  # it has ended by now
@@ -255,7 +259,7 @@ class DeliveryPass:
         fresh = self._fresh(promotion, image, what, before, episode)
         if fresh.shared:
             self._records.put(addresses.standing(promotion.ami), {"kind": "standing", "episode": promotion.episode})
-        self._tracked.add(promotion.ami, _tracked(promotion, fresh), count=False)
+        self._tracked.add(promotion.ami, _tracked(promotion, fresh, what.tracked), count=False)
         return fresh
 
     def _before(
@@ -277,13 +281,14 @@ class DeliveryPass:
         known = next((one for one in self._tracked.all(promotion.ami) if one.delivery == ident), None)
         generation = promotion.generation_of(target.account, target.place)
         episode = 1 if known is None else known.episode + 1
-        failed = TrackedDelivery(ident, target.account, target.region, episode, RUNNING, "", generation)
+        joined = waves.joined(promotion, target, known)
+        failed = TrackedDelivery(ident, target.account, target.region, episode, RUNNING, "", generation, joined)
         self._tracked.add(promotion.ami, failed)
-        self._tracked.end(promotion.ami, replace(failed, state=DeliveryState.FAILED.value))
+        self._tracked.end(promotion.ami, replace(failed, state=DeliveryState.FAILED.value, ended_at=self._clock()))
 
-    def _catch_up(self, promotion: Promotion, target: Target, running: Delivery) -> None:
+    def _catch_up(self, promotion: Promotion, running: Delivery, one: TrackedDelivery | None) -> None:
         """Track a delivery that another run has begun."""
-        self._tracked.add(promotion.ami, _tracked(promotion, replace(running, target=target)))
+        self._tracked.add(promotion.ami, _tracked(promotion, running, one))
         self._waker.send(running.key, f"begin:{promotion.ami}:{promotion.episode}")
 
     def _fresh(
@@ -312,7 +317,7 @@ class DeliveryPass:
             launch=Launch() if before is None else instances.carried(before),
             naming=naming.begun(image, target),
         )
-        return delivery_started(fresh, self._clock())
+        return delivery_started(fresh, self._clock(), waits=what.waits)
 
 
 def _together(every: Sequence[T]) -> Iterator[Sequence[T]]:
@@ -332,10 +337,10 @@ def _sliced(
     return ev.Sliced(promotion.inputs, promotion.cursor, cursor, standing, newest, asks)
 
 
-def _tracked(promotion: Promotion, one: Delivery) -> TrackedDelivery:
+def _tracked(promotion: Promotion, one: Delivery, before: TrackedDelivery | None) -> TrackedDelivery:
     target = one.target
-    generation = promotion.generation_of(target.account, target.place)
-    return TrackedDelivery(one.id, target.account, target.region, one.episode, RUNNING, "", generation)
+    generation, joined = promotion.generation_of(target.account, target.place), waves.joined(promotion, target, before)
+    return TrackedDelivery(one.id, target.account, target.region, one.episode, RUNNING, "", generation, joined)
 
 
 def _id(promotion: Promotion, target: Target) -> str:

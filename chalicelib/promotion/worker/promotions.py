@@ -9,12 +9,14 @@ from typing import assert_never
 from chalicelib.delivery import preflight
 from chalicelib.delivery.ports import TrackedDeliveries
 from chalicelib.delivery.tracked import RUNNING, TrackedDelivery
+from chalicelib.delivery.waves import WaveProgress
 from chalicelib.delivery.worker.approvals import LiveApprovals
-from chalicelib.engine.budget import Budget
+from chalicelib.engine import addresses
+from chalicelib.engine.budget import Budget, slices
 from chalicelib.engine.errors import LostRace, Refusal, RefusalKind, Unreadable
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.ports import Notices, Records
-from chalicelib.engine.runner import Machine
+from chalicelib.engine.runner import CALLS_OF_STEP, Machine
 from chalicelib.engine.waker import Clock, Waker
 from chalicelib.images import arriving
 from chalicelib.images.image import SourceImage
@@ -22,13 +24,15 @@ from chalicelib.images.ports import Source
 from chalicelib.images.source_images import source_image, write_source
 from chalicelib.promotion import commands as do
 from chalicelib.promotion import events as ev
-from chalicelib.promotion import evolving, machine, notices, wanted
+from chalicelib.promotion import evolving, machine, notices, wanted, waves
 from chalicelib.promotion.model import END, WORTH_A_LOOK, Promotion
 from chalicelib.promotion.wanted import SHARED, WantedTargets
-from chalicelib.promotion.worker.passes import DeliveryPass
+from chalicelib.promotion.waves import WaveCount
+from chalicelib.promotion.worker.passes import AT_ONCE, DeliveryPass
 from chalicelib.sharing.ports import Ledger
 from chalicelib.targets.applied_file import AppliedFile, Target
 from chalicelib.targets.ports import Targets
+from chalicelib.targets.waves import Wave
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,7 @@ class PromotionExecutor:
         self._clock = clock
         self._ports = ports
         self._trigger_tag = trigger_tag
+        self._waker = waker
         self._pass = DeliveryPass(records, ports.tracked, ports.ledger, waker, clock)
 
     def execute(self, record: Promotion, command: do.Command, budget: Budget) -> ev.Event:
@@ -81,6 +86,8 @@ class PromotionExecutor:
                 return self._examine(promotion, budget)
             case do.Slice():
                 return self._slice(promotion, budget)
+            case do.WakeWaiting(place):
+                return self._wake_waiting(promotion, place, budget)
             case do.NotifyRefused(faults):
                 self._ports.notices.publish(notices.refused(promotion, faults, self._clock()))
                 return ev.RefusedNotified(promotion.faulty)
@@ -129,9 +136,13 @@ class PromotionExecutor:
         surplus = meant.surplus(tracked, promotion)
         if meant.waits is not None and not surplus:
             raise Refusal(RefusalKind.THROTTLED, meant.waits)
-        missing = bool(meant.missing(tracked, promotion)) or self._examines_again(promotion, meant, tracked)
+        begin = meant.missing(tracked, promotion)
+        missing = bool(begin) or self._examines_again(promotion, meant, tracked)
         running = any(one.state == RUNNING for one in tracked)
         digest, asked = self._ask_approval(promotion, meant, tracked)
+        known = not (meant.unknown or meant.unbelieved)
+        found = waves.counts(meant, tracked, begin, promotion) if known else []
+        progress = self._waves(promotion, meant, found, tracked, quiet=bool(surplus)) if known else promotion.waves
         faulty = evolving.named(meant.faults, (meant.value if meant.refused is None else meant.refused) or "")
         if inputs == promotion.unfit and meant.refused is None:
             faulty = promotion.faulty
@@ -157,6 +168,8 @@ class PromotionExecutor:
             summarised=not left,
             approval_digest=digest,
             approval_asked=asked,
+            waves=progress,
+            awaited=waves.under_way(found, meant.waves, progress, self._clock()),
             answers=_answers(promotion, machine.WITHDRAW, machine.RECALL),
             newest=promotion.newest,
             basis=record.basis,
@@ -210,6 +223,53 @@ class PromotionExecutor:
             said = notices.awaiting_approval(promotion, asked.question.digest, asked.once, waits, self._clock())
             self._ports.notices.publish(said)
         return asked.question.digest, asked.once
+
+    # --- its waves ---------------------------------------------------------------------------------------------------
+
+    def _waves(
+        self,
+        promotion: Promotion,
+        meant: WantedTargets,
+        found: Sequence[WaveCount],
+        tracked: Sequence[TrackedDelivery],
+        *,
+        quiet: bool,
+    ) -> Mapping[str, WaveProgress]:
+        """Compute how far its waves are, and say once which failures stop one; while deliveries are to end, later."""
+        progress = {}
+        for count in found:
+            rule, now = count.wave.rule, count.progress
+            before = promotion.waves.get(rule, WaveProgress())
+            if now.stopped and now.stopped != before.stopped:
+                now = WaveProgress() if quiet else self._notify_stopped(promotion, meant, count, tracked)
+            progress[rule] = now
+        return progress
+
+    def _notify_stopped(
+        self, promotion: Promotion, meant: WantedTargets, count: WaveCount, tracked: Sequence[TrackedDelivery]
+    ) -> WaveProgress:
+        """Send the one notice; if that is refused, the next comparison sends it: the wave does not open meanwhile."""
+        waiting = [one.place for one in tracked if one.state == RUNNING and meant.waves.of(one.account) == count.wave]
+        groups = meant.waves.waiting(count.wave.rule)
+        try:
+            said = notices.wave_stopped(promotion, count, groups, waiting, self._clock())
+            self._ports.notices.publish(said)
+        except Refusal:
+            return WaveProgress()
+        return count.progress
+
+    def _wake_waiting(self, promotion: Promotion, after: str, budget: Budget) -> ev.WaitingWoken:
+        """Wake deliveries whose wave opens, in the order of their targets."""
+        file = self._ports.targets.read().waves
+        opens = {rule for rule, one in promotion.waves.items() if one.opens_at}
+        tracked = sorted(self._ports.tracked.all(promotion.ami), key=lambda one: one.place)
+        left = [one for one in tracked if one.state == RUNNING and one.place > after]
+        left = [one for one in left if isinstance(wave := file.of(one.account), Wave) and wave.rule in opens]
+        upto = after
+        for some in budget.each(slices(left, AT_ONCE), CALLS_OF_STEP):
+            self._waker.wake_all([(addresses.delivery(one.delivery), f"wave:{promotion.ami}") for one in some])
+            upto = some[-1].place
+        return ev.WaitingWoken(after, "" if not left or upto == left[-1].place else upto)
 
     # --- the pass ----------------------------------------------------------------------------------------------------
 

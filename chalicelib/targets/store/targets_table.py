@@ -9,6 +9,7 @@ pk                           sk                       what
 ``targets#<version>``        ``account#<id>``         body: JSON list of targets
 ``targets#<version>``        ``by-unit#<group>``      body: JSON list of targets, of an account that a unit brings
 ``targets#<version>``        ``own#<id>``             body: JSON, group -> list of targets, if it has settings
+``targets#<version>``        ``wave#<group>``         body: JSON, for which group it waits, and how long
 ``targets#<version>``        ``organization``         body: JSON, the organization and its units; only if there are any
 ``targets#<version>``        ``source``               the file's text, gzipped, for people
 ``switches``                 ``promotions``           the operator's switch: paused, by, at, why

@@ -94,7 +94,13 @@ def test_what_waits_for_the_end_of_the_pause_is_named(table, capsys):
     ]
 
 
-UNOPENED = {DeliveryState.AWAITING_APPROVAL, DeliveryState.REQUESTED, DeliveryState.CHECKING, DeliveryState.WAITING}
+UNOPENED = {
+    DeliveryState.AWAITING_WAVE,
+    DeliveryState.AWAITING_APPROVAL,
+    DeliveryState.REQUESTED,
+    DeliveryState.CHECKING,
+    DeliveryState.WAITING,
+}
 """States in which nothing of a delivery can be open."""
 
 

@@ -31,6 +31,7 @@ def a_delivery(number, state):
         "faults": [],
         "waits_for": None,
         "unprotected": None,
+        "without_roles": None,
         "leftovers": [],
     }
 
@@ -41,6 +42,7 @@ def a_page(deliveries, **changes):
         "ami": "ami-1",
         "name": "golden",
         "state": "running",
+        "outcome": "",
         "since": "-",
         "value": "dev",
         "candidate": None,
@@ -50,6 +52,7 @@ def a_page(deliveries, **changes):
         "approval": None,
         "withdrawn": {},
         "recall": None,
+        "waves": [],
         "faults": [],
         "open_shares": [],
         "deliveries": deliveries,

@@ -158,6 +158,14 @@ def pointers(what):
         yield record(pointer.key.pk, "record", replace(pointer, fault=fault), state="resting")
 
 
+def test_a_command_in_a_sentence_is_code():
+    """Backticks are for a terminal."""
+    found = render(shown(pointers("Look: `aws ssm get-parameter --name x`; then wait.")))
+
+    assert "`" not in WrittenPage(found).sections["attention"]
+    assert "<code" in found.split("Look: ")[1][:6]
+
+
 def test_a_familys_parameter_is_shown_with_what_it_names():
     """Beside the current image of each target; a fault stands among what needs attention, too, as plain text."""
     what = "It names <b>'ami-0fff'</b>."

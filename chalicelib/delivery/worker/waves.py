@@ -1,0 +1,67 @@
+"""Whether the wave of a waiting delivery is open.
+
+Which wave it has, and whether promotions are paused, is read in the operators' table; how far that wave is, in the
+record of the promotion, which counts its tracked deliveries once for all that wait.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from chalicelib.delivery.model import Delivery
+from chalicelib.delivery.phases.wave import WaveSeen
+from chalicelib.delivery.waves import PromotionWaves, WaveProgress
+from chalicelib.delivery.worker.approvals import LiveApprovals
+from chalicelib.engine.errors import Refusal, RefusalKind
+from chalicelib.engine.faults import Fault
+from chalicelib.engine.waker import Clock
+from chalicelib.targets.ports import Targets
+
+STOPPED, PAUSED = "wave-stopped", "wave-paused"
+"""Codes of why a delivery waits for its wave."""
+
+
+class LiveWaves:
+    """Looks for the waves of deliveries."""
+
+    def __init__(
+        self,
+        targets: Targets,
+        approvals: LiveApprovals,
+        clock: Clock,
+        promotion: Callable[[str], PromotionWaves | None],
+    ) -> None:
+        """``promotion`` reads how far an AMI's promotion is; None: that cannot be read."""
+        self._targets = targets
+        self._approvals = approvals
+        self._clock = clock
+        self._promotion = promotion
+
+    def look(self, delivery: Delivery) -> WaveSeen:
+        """Read how far a delivery's wave is. Raises Refusal if the applied file cannot be used now."""
+        file = self._targets.read()
+        if file.fault is not None:
+            raise Refusal(RefusalKind.THROTTLED, file.fault)
+        wave = file.waves.of(delivery.target.account)
+        seen = self._promotion(delivery.ami)
+        if wave is None:
+            return self._open(delivery, self._clock())
+        if seen is None:
+            return WaveSeen()
+        if seen.gone or isinstance(wave, Fault):
+            return WaveSeen(gone=seen.gone, why=wave if isinstance(wave, Fault) else None)
+        progress = seen.progress.get(wave.rule, WaveProgress())
+        if progress.stopped:
+            what = f"Deliveries to `{wave.after}` failed, so the wave after it does not open."
+            cure = f"`ami-promoter status {delivery.ami}` names them; cure them, then `ami-promoter retry`."
+            return WaveSeen(why=Fault(STOPPED, delivery.where, what, cure))
+        if 0 < progress.opens_at <= self._clock():
+            return self._open(delivery, progress.opens_at)
+        return WaveSeen(opens_at=progress.opens_at)
+
+    def _open(self, delivery: Delivery, since: int) -> WaveSeen:
+        """A paused hub opens no wave: what waits for one has not begun."""
+        if self._targets.paused():
+            what = "Promotions are paused, so no wave opens."
+            return WaveSeen(opens_at=since, why=Fault(PAUSED, delivery.where, what, "`ami-promoter resume`."))
+        return WaveSeen(open=True, changed=self._approvals.other_settings(delivery))

@@ -1,0 +1,90 @@
+"""When the waves of a promotion open: a function of what the targets file says, and of its tracked deliveries."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from chalicelib.delivery.tracked import GOOD, RUNNING, TrackedDelivery
+from chalicelib.delivery.waves import WaveProgress
+from chalicelib.engine.addresses import digest
+from chalicelib.engine.places import Place
+from chalicelib.promotion.model import Promotion
+from chalicelib.promotion.wanted import WantedTargets
+from chalicelib.targets.applied_file import Target
+from chalicelib.targets.waves import FileWaves, Wave
+
+FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class WaveCount:
+    """What the group before a wave has come to.
+
+    ``pending``: accounts with deliveries that have not ended, or are yet to begin. ``ended_at``: the last end (epoch
+    seconds).
+    """
+
+    wave: Wave
+    pending: frozenset[str] = frozenset()
+    succeeded: int = 0
+    failed: tuple[TrackedDelivery, ...] = ()
+    ended_at: int = 0
+
+    @property
+    def progress(self) -> WaveProgress:
+        """When the wave opens, or that it is stopped: more have failed than may, or nothing but failures is left."""
+        if self.pending or not (self.succeeded or self.failed):
+            return WaveProgress()
+        if len(self.failed) > self.wave.most_failed or not self.succeeded:
+            named = sorted(f"{one.delivery}:{one.episode}" for one in self.failed)
+            return WaveProgress(stopped=digest(self.wave.rule, *named))
+        return WaveProgress(opens_at=max(self.ended_at + self.wave.soak, 1))
+
+
+def counts(
+    meant: WantedTargets, tracked: Sequence[TrackedDelivery], missing: Iterable[Target], promotion: Promotion
+) -> list[WaveCount]:
+    """Count for each wave of the wanted targets what the group before it has come to. ``missing``: what is to begin."""
+    waves = {wave.rule: wave for wave in map(meant.waves.of, accounts(meant)) if isinstance(wave, Wave)}
+    known = {one.place: one for one in tracked}
+    begin = {one.place for one in missing if joined(promotion, one, known.get(one.place)) != promotion.generation}
+    return [_count(wave, meant.waves, tracked, begin, promotion.generation) for _, wave in sorted(waves.items())]
+
+
+def accounts(meant: WantedTargets) -> list[str]:
+    """Return the accounts of the wanted targets."""
+    return sorted({target.account for target in meant.targets.values()})
+
+
+def joined(promotion: Promotion, target: Target, one: TrackedDelivery | None) -> int:
+    """Return the generation in which a target joined after all others had begun: there it holds up no wave. 0: none."""
+    if one is not None:
+        return one.joined
+    generation = promotion.generation_of(target.account, target.place)
+    return promotion.generation if generation <= promotion.passed else 0
+
+
+def _count(
+    wave: Wave, file: FileWaves, tracked: Iterable[TrackedDelivery], begin: set[str], generation: int
+) -> WaveCount:
+    """Count one wave. What was cancelled, withdrawn or recalled counts for neither side, unless it begins again."""
+    members = file.members(wave.after)
+    mine = [one for one in tracked if one.account in members and one.joined != generation]
+    left = {one.place for one in mine if one.state == RUNNING} | {
+        place for place in begin if Place.parse(place).account in members
+    }
+    ended = [one for one in mine if one.state in (*GOOD, FAILED) and one.place not in left]
+    failed = tuple(sorted((one for one in ended if one.state == FAILED), key=lambda one: one.place))
+    last = max((one.ended_at for one in ended), default=0)
+    pending = frozenset(Place.parse(place).account for place in left)
+    return WaveCount(wave, pending, len(ended) - len(failed), failed, last)
+
+
+def under_way(found: Iterable[WaveCount], file: FileWaves, progress: Mapping[str, WaveProgress], now: int) -> bool:
+    """Whether a wave waits for deliveries that do not themselves wait for one: they may end at any time."""
+    for account in {account for one in found for account in one.pending}:
+        wave = file.of(account)
+        if wave is None or (isinstance(wave, Wave) and 0 < progress[wave.rule].opens_at <= now):
+            return True
+    return False

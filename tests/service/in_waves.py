@@ -1,0 +1,75 @@
+"""An AMI that is promoted in waves: dev, then qa, then prod."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from chalicelib.engine import addresses
+from chalicelib.targets.applied_file import Directory, Target
+from chalicelib.targets.waves import Wave
+from tests.service.cloud import REGION, target_key
+from tests.service.hub import Hub
+from tests.service.shared_ami import AMI, HOUR
+
+DEV, DEV2, QA, PROD = (f"20000000000{number}" for number in (1, 2, 3, 4))
+GROUPS: Mapping[str, Sequence[str]] = {"dev": (DEV, DEV2), "qa": (QA,), "prod": (PROD,)}
+WAITS = "awaiting-wave"
+STOPPED = "promotion.wave-stopped"
+PLAIN = {"qa": Wave("dev"), "prod": Wave("qa")}
+"""Nothing may fail, and nothing soaks."""
+
+
+def apply(hub: Hub, waves: Mapping[str, Wave], groups: Mapping[str, Sequence[str]] = GROUPS, **settings: Any) -> None:
+    """Apply a file with these groups, waves and settings."""
+    everybody = sorted({account for members in groups.values() for account in members})
+    listed = {account: (Target(account, REGION, **settings),) for account in everybody}
+    hub.cloud.directory = Directory({name: tuple(members) for name, members in groups.items()}, listed, waves=waves)
+
+
+def hub_with(waves: Mapping[str, Wave] = PLAIN, settings: Mapping[str, Any] | None = None, **given: Any) -> Hub:
+    """A hub with one AMI, and a file with these waves."""
+    hub = Hub((DEV, DEV2, QA, PROD), **given)
+    apply(hub, waves, **(settings or {}))
+    hub.cloud.make_image(AMI, {"snap-00": True})
+    return hub
+
+
+def promoted(waves: Mapping[str, Wave] = PLAIN, value: str = "dev qa prod", **given: Any) -> Hub:
+    """A hub whose AMI has just been tagged."""
+    hub = hub_with(waves, **given)
+    hub.cloud.tag(AMI, value)
+    return hub
+
+
+def break_key(hub: Hub, account: str) -> None:
+    """The account's key is disabled: its delivery fails."""
+    hub.cloud.disabled.add(target_key(account))
+
+
+def cure_key(hub: Hub, account: str) -> None:
+    hub.cloud.disabled.discard(target_key(account))
+
+
+def retry(hub: Hub, accounts: str = "") -> None:
+    """Try again what failed, as the command line does."""
+    hub.stores.records.make_due(addresses.promotion(AMI), hub.cloud.now, {"retry": f"{hub.cloud.now}:{accounts}"})
+
+
+def states(hub: Hub, *, after: int = HOUR) -> list[str]:
+    """The states in the order dev, dev, qa, prod, after so many seconds."""
+    hub.run(until=hub.cloud.now + after)
+    found = {account: state for (_, account), state in hub.outcomes().items()}
+    return [found.get(account, "") for account in (DEV, DEV2, QA, PROD)]
+
+
+def stops(hub: Hub) -> list[dict[str, Any]]:
+    """The notices that a wave is stopped, without repeats."""
+    return list({one["id"]: one for one in hub.cloud.notices if one["event"] == STOPPED}.values())
+
+
+def joined(hub: Hub, waves: Mapping[str, Wave], groups: Mapping[str, Sequence[str]]) -> None:
+    """Apply a file whose groups have other members; the accounts keep their settings."""
+    before = hub.cloud.directory.accounts
+    apply(hub, waves, groups)
+    listed = {account: before.get(account, targets) for account, targets in hub.cloud.directory.accounts.items()}
+    hub.cloud.directory = replace(hub.cloud.directory, accounts=listed)

@@ -1,0 +1,418 @@
+"""A delivery waits until the group before its own has succeeded, and opens nothing meanwhile."""
+
+from dataclasses import replace
+
+import pytest
+
+from chalicelib.engine import addresses, schedule
+from chalicelib.promotion.codec import PROMOTIONS
+from chalicelib.targets.waves import Wave
+from tests.service.arrivals import NOTHING_COMES
+from tests.service.cloud import START
+from tests.service.gate import PortCrash
+from tests.service.hub import Hub
+from tests.service.in_waves import (
+    DEV,
+    DEV2,
+    GROUPS,
+    PLAIN,
+    PROD,
+    QA,
+    WAITS,
+    apply,
+    break_key,
+    cure_key,
+    hub_with,
+    promoted,
+    retry,
+    states,
+    stops,
+)
+from tests.service.organization import A, B, C, OrganizationHub
+from tests.service.shared_ami import AMI, DAY, HOUR, pass_time
+
+DONE = ["delivered"] * 4
+
+
+def opened_to(hub: Hub) -> set[str]:
+    """The accounts to which anything was opened, or in which anything was made."""
+    cloud = hub.cloud
+    copied = {one.account for one in (*cloud.copies.values(), *cloud.images.values())}
+    return {who for _, who in (*cloud.permissions, *cloud.launches)} | copied
+
+
+def reported(hub: Hub, event: str, account: str) -> int:
+    """When a notice about an account was published (epoch seconds)."""
+    return next(one["at"] for one in hub.cloud.notices if one["event"] == event and one.get("account") == account)
+
+
+# --- chains ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("value", ["dev qa prod", f"{DEV} {DEV2} {QA} {PROD}", "everybody"])
+def test_three_waves_come_one_after_the_other_however_the_tag_names_them(value):
+    """Each begins when all of the one before are delivered. The wave belongs to the account."""
+    hub = hub_with()
+    apply(hub, PLAIN, {**GROUPS, "everybody": (DEV, DEV2, QA, PROD)})
+    hub.cloud.tag(AMI, value)
+    assert states(hub, after=60) == ["copying", "copying", WAITS, WAITS]
+    assert opened_to(hub) == {DEV, DEV2}
+    hub.run()
+    assert states(hub) == DONE
+    ends = [reported(hub, "delivery.delivered", one) for one in (DEV, DEV2, QA, PROD)]
+    assert max(ends[:2]) < ends[2] < ends[3]
+    assert ends[3] < START + 2 * HOUR, "wakes and short polls, not the hourly look, lead from wave to wave"
+
+
+def test_in_share_mode_what_is_shared_counts():
+    """The group after waits until the one before may launch the AMI."""
+    hub = promoted(settings={"mode": "share"})
+    assert states(hub) == ["shared"] * 4
+
+
+def test_without_waves_a_promotion_asks_nothing_more():
+    """Nothing of waves is on its record."""
+    hub = promoted({})
+    assert states(hub) == DONE
+    promotion = PROMOTIONS.decode(hub.stores.records.read(addresses.promotion(AMI)))
+    assert (promotion.waves, promotion.wakes) == ({}, "")
+
+
+# --- soak and failures -----------------------------------------------------------------------------------------------
+
+
+def test_it_soaks_after_the_last_end():
+    """The wave opens a day after the last delivery of the group before, to the minute."""
+    hub = promoted({"qa": Wave("dev", DAY), "prod": Wave("qa")})
+    last = START + HOUR
+    assert states(hub) == ["delivered", "delivered", WAITS, WAITS]
+    last = max(reported(hub, "delivery.delivered", one) for one in (DEV, DEV2))
+    hub.run(until=last + DAY - 1)
+    assert opened_to(hub) == {DEV, DEV2}
+    assert states(hub, after=5 * HOUR) == DONE
+    assert last + DAY < reported(hub, "delivery.delivered", QA) < last + DAY + HOUR
+
+
+def test_no_more_than_so_many_may_fail():
+    """One of two failed, and one may: the wave opens. None of two succeeded: it does not, whatever may fail."""
+    hub = hub_with({"qa": Wave("dev", 0, 1), "prod": Wave("qa")})
+    break_key(hub, DEV)
+    hub.cloud.tag(AMI, "dev qa prod")
+    assert states(hub) == ["failed", *DONE[1:]]
+    assert stops(hub) == []
+    hub = hub_with({"qa": Wave("dev", 0, 2), "prod": Wave("qa")})
+    break_key(hub, DEV)
+    break_key(hub, DEV2)
+    hub.cloud.tag(AMI, "dev qa prod")
+    assert states(hub) == ["failed", "failed", WAITS, WAITS]
+    assert len(stops(hub)) == 1
+
+
+def test_a_failure_stops_the_wave_and_a_retry_that_succeeds_lets_it_go_on():
+    """One notice names what failed and what to do; no chain of wakes, looks or days repeats it."""
+    hub = hub_with()
+    break_key(hub, DEV)
+    hub.cloud.tag(AMI, "dev qa prod")
+    assert states(hub, after=3 * DAY) == ["failed", "delivered", WAITS, WAITS]
+    (stop,) = stops(hub)
+    assert stop["after"] == "dev"
+    assert stop["groups"] == ["qa"]
+    assert [one["account"] for one in stop["targets"]] == [DEV]
+    assert stop["retry"] == f"ami-promoter retry {AMI}"
+    assert "1 target waits" in stop["why"]
+    assert opened_to(hub) <= {DEV, DEV2}
+
+    retry(hub, DEV)
+    assert states(hub) == ["failed", "delivered", WAITS, WAITS]
+    assert len(stops(hub)) == 2, "it failed again, which is another stop"
+    cure_key(hub, DEV)
+    retry(hub)
+    assert states(hub, after=2 * HOUR) == DONE
+    assert len(stops(hub)) == 2
+
+
+def test_a_retry_moves_only_its_own_end():
+    """The soak begins again with the end of the retried delivery; those that did not fail are left alone."""
+    hub = hub_with({"qa": Wave("dev", 5 * HOUR), "prod": Wave("qa")})
+    break_key(hub, DEV)
+    hub.cloud.tag(AMI, "dev qa prod")
+    states(hub, after=DAY)
+    cure_key(hub, DEV)
+    retry(hub, DEV)
+    assert states(hub, after=4 * HOUR) == ["delivered", "delivered", WAITS, WAITS]
+    first, again = (reported(hub, "delivery.delivered", one) for one in (DEV2, DEV))
+    assert again > first + 23 * HOUR
+    assert states(hub, after=4 * HOUR) == DONE
+    assert reported(hub, "delivery.delivered", QA) > again + 5 * HOUR
+
+
+def test_after_thirty_days_it_fails_like_one_without_an_approval():
+    """It names what the wave waited for, and leaves nothing open; the wave after it, too, comes to its end."""
+    hub = hub_with()
+    break_key(hub, DEV)
+    hub.cloud.tag(AMI, "dev qa prod")
+    states(hub)
+    hub.cloud.now = START + 29 * DAY
+    assert states(hub) == ["failed", "delivered", WAITS, WAITS]
+    assert list(hub.ended().values()) == ["failed", "delivered", "failed", "failed"]
+    assert hub.cloud.now < START + 32 * DAY
+    assert any(one.startswith("deadline-awaiting-wave") for one in hub.faults())
+    assert any("to `dev` failed" in one for one in hub.faults())
+
+
+# --- who counts ------------------------------------------------------------------------------------------------------
+
+
+def test_what_was_withdrawn_or_cancelled_counts_for_neither_side():
+    """A withdrawn account neither holds the wave up nor succeeds; where no other is left, the wave waits."""
+    hub = hub_with({"qa": Wave("dev", HOUR), "prod": Wave("qa")})
+    break_key(hub, DEV)
+    hub.cloud.tag(AMI, "dev qa prod")
+    hub.run(until=START + 600)
+    hub.withdraw(AMI, DEV2)
+    assert states(hub, after=3 * HOUR) == ["failed", "delivered", WAITS, WAITS], "what was delivered stays"
+    (stop,) = stops(hub)
+    assert [one["account"] for one in stop["targets"]] == [DEV]
+
+    hub = promoted()
+    hub.run(until=START + 20)
+    hub.withdraw(AMI, DEV)
+    assert states(hub, after=2 * HOUR) == ["cancelled", *DONE[1:]]
+
+    hub = promoted({"qa": Wave("dev", HOUR), "prod": Wave("qa")}, settings={"mode": "share"})
+    hub.run(until=START + 600)
+    hub.withdraw(AMI, DEV)
+    hub.withdraw(AMI, DEV2)
+    assert states(hub, after=DAY)[2:] == [WAITS, WAITS]
+    assert "wave-not-reached" in " ".join(hub.faults()), "people are notified that nobody is left before it"
+
+
+def test_what_the_file_loses_counts_no_longer():
+    """The failed account is taken out of the file: the wave goes on without it."""
+    hub = hub_with()
+    break_key(hub, DEV)
+    hub.cloud.tag(AMI, "dev qa prod")
+    states(hub)
+    apply(hub, PLAIN, {**GROUPS, "dev": (DEV2,)})
+    pass_time(hub, HOUR)
+    assert states(hub) == ["failed", *DONE[1:]]
+
+
+def test_an_account_that_joins_later_does_not_restart_the_wave():
+    """Neither while the group before runs, nor during the soak, nor if it fails."""
+    it = OrganizationHub(A)
+    it.cloud.directory = replace(it.cloud.directory, waves={"other": Wave("default", 10 * HOUR)})
+    it.look(3)
+    it.tag("default other")
+    assert it.outcomes == {A: "delivered", C: WAITS}
+    opens_at = max(one["at"] for one in it.cloud.notices if one["event"] == "delivery.delivered") + 10 * HOUR
+    break_key(it.hub, B)
+    it.organization.accounts[B] = "ACTIVE"
+    it.look(12)
+    assert it.outcomes == {A: "delivered", B: "failed", C: WAITS}
+    it.hub.run(until=opens_at + HOUR)
+    assert it.outcomes == {A: "delivered", B: "failed", C: "delivered"}
+    it.cloud.tag("ami-0a", None)
+    it.look(3)
+    cure_key(it.hub, B)
+    break_key(it.hub, A)
+    it.cloud.tag("ami-0a", "default other")
+    it.look(24)
+    assert it.outcomes[B] == "delivered", "the next generation has it from its beginning"
+
+
+# --- while it waits --------------------------------------------------------------------------------------------------
+
+
+def test_a_removal_never_waits_for_a_wave():
+    """A tag that goes or names fewer, a recall, a withdrawal, another file: what waits ends, also during a pause."""
+    for act, left in (
+        (lambda hub: hub.cloud.tag(AMI, None), ["cancelled", "cancelled"]),
+        (lambda hub: hub.cloud.tag(AMI, "dev qa"), [WAITS, "cancelled"]),
+        (lambda hub: hub.recall(AMI), ["cancelled", "cancelled"]),
+        (lambda hub: hub.withdraw(AMI, PROD), [WAITS, "cancelled"]),
+        (lambda hub: apply(hub, {"qa": PLAIN["qa"]}, {"dev": (DEV, DEV2), "qa": (QA,)}), [WAITS, "cancelled"]),
+    ):
+        hub = promoted({"qa": Wave("dev", DAY), "prod": Wave("qa")})
+        hub.run(until=START + 3 * HOUR)
+        hub.cloud.paused = True
+        act(hub)
+        pass_time(hub, 700)
+        assert states(hub, after=0)[2:] == left
+        assert opened_to(hub) <= {DEV, DEV2}
+
+
+def test_where_its_ami_is_gone_it_waits_no_longer():
+    """Its promotion has missed the AMI twice; whatever the wave waits for, nothing will come of it."""
+    hub = promoted({"qa": Wave("dev", 10 * DAY), "prod": Wave("qa")})
+    hub.run(until=START + 3 * HOUR)
+    hub.cloud.gone.add(AMI)
+    pass_time(hub, 3 * HOUR)
+    assert states(hub, after=0) == ["delivered", "delivered", "failed", "failed"]
+    assert any(one.startswith("source-gone") for one in hub.faults())
+
+
+def test_pause_approval_and_wave_together():
+    """The wave first, then the approval, which an approver may give meanwhile. A paused hub opens no wave."""
+    hub = hub_with({"prod": Wave("dev", 2 * HOUR)})
+    listed = dict(hub.cloud.directory.accounts)
+    listed[PROD] = (replace(listed[PROD][0], approval="required"),)
+    hub.cloud.directory = replace(hub.cloud.directory, accounts=listed)
+    hub.cloud.tag(AMI, "dev prod")
+    assert states(hub)[3] == WAITS
+    hub.cloud.paused = True
+    assert states(hub, after=5 * HOUR)[3] == WAITS
+    hub.cloud.paused = False
+    assert states(hub)[3] == "awaiting-approval"
+    hub.approve(AMI)
+    assert states(hub, after=2 * HOUR)[3] == "delivered"
+
+    hub = hub_with({"prod": Wave("dev", 2 * HOUR)})
+    hub.cloud.directory = replace(hub.cloud.directory, accounts=listed)
+    hub.cloud.tag(AMI, "dev prod")
+    states(hub)
+    hub.approve(AMI)
+    assert states(hub, after=1800)[3] == WAITS
+    assert states(hub, after=3 * HOUR)[3] == "delivered"
+
+
+def test_settings_of_waves_void_no_approval_and_restart_nothing():
+    """Another soak: the approved delivery goes on, in the same episode."""
+    hub = hub_with({"prod": Wave("dev", DAY)}, settings={"approval": "required"})
+    hub.cloud.tag(AMI, "dev prod")
+    states(hub)
+    hub.approve(AMI)
+    states(hub)
+    apply(hub, {"prod": Wave("dev")}, approval="required")
+    pass_time(hub, 2 * HOUR)
+    assert states(hub, after=0)[3] == "delivered"
+    done = [one for one in hub.cloud.notices if one["event"] == "delivery.delivered"]
+    assert [one["episode"] for one in done] == [1, 1, 1]
+
+
+def test_other_settings_of_the_target_count_when_the_wave_opens():
+    """A delivery keeps the settings of its start, which may be weeks ago: it begins again with the new ones."""
+    hub = promoted({"prod": Wave("dev", DAY)}, "dev prod")
+    states(hub)
+    apply(hub, {"prod": Wave("dev", DAY)}, tags={"cost": "more"})
+    pass_time(hub, DAY + HOUR)
+    assert states(hub)[3] == "delivered"
+    (image,) = [one for one in hub.cloud.images.values() if one.account == PROD]
+    assert {"Key": "cost", "Value": "more"} in image.raw["Tags"]
+
+
+def test_a_file_without_the_wave_lets_it_go_on_and_one_with_another_lets_it_wait():
+    """Which wave an account has is read when it looks: a renamed group, or another rule, opens nothing by itself."""
+    hub = promoted({"prod": Wave("dev", DAY)}, "dev qa prod")
+    states(hub)
+    renamed = {"dev": (DEV, DEV2), "qa": (QA,), "production": (PROD,), "prod": (PROD,)}
+    apply(hub, {"production": Wave("dev", 2 * DAY)}, renamed)
+    pass_time(hub, DAY + HOUR)
+    assert states(hub, after=0)[3] == WAITS
+    apply(hub, {}, renamed)
+    pass_time(hub, 2 * HOUR)
+    assert states(hub)[3] == "delivered"
+
+
+def test_a_new_value_that_does_not_reach_the_group_before_is_refused():
+    """The notice names the group. A value in force that a new file breaks is reported, too, and goes on waiting."""
+    hub = promoted(value="prod")
+    assert states(hub) == [""] * 4
+    assert any(one.startswith("wave-not-reached") and "`qa`" in one for one in hub.faults())
+    hub = promoted({}, "qa")
+    states(hub)
+    apply(hub, PLAIN)
+    hub.cloud.tag(AMI, None)
+    pass_time(hub, HOUR)
+    hub.cloud.tag(AMI, "qa")
+    pass_time(hub, HOUR)
+    assert any(one.startswith("wave-not-reached") for one in hub.faults())
+
+
+def test_a_new_tag_event_waits_for_those_that_begin_again():
+    """What failed before in dev begins again, and prod, which failed, too, waits for it."""
+    hub = promoted({"prod": Wave("dev", 0, 1)}, "dev prod")
+    break_key(hub, PROD)
+    break_key(hub, DEV)
+    assert states(hub, after=2 * HOUR) == ["failed", "delivered", "", "failed"]
+    cure_key(hub, PROD)
+    hub.cloud.disabled.clear()
+    hub.cloud.tag(AMI, "prod dev")
+    assert states(hub, after=60)[3] == WAITS
+    assert states(hub, after=2 * HOUR) == ["delivered", "delivered", "", "delivered"]
+    assert reported(hub, "delivery.delivered", DEV) < reported(hub, "delivery.delivered", PROD)
+
+
+# --- whatever is lost ------------------------------------------------------------------------------------------------
+
+
+def test_the_sweep_alone_leads_from_wave_to_wave():
+    """With every event and every wake lost."""
+    hub = promoted({"qa": Wave("dev", HOUR), "prod": Wave("qa")}, arrivals=NOTHING_COMES)
+    assert list(hub.ended().values()) == DONE
+    assert hub.cloud.now < START + DAY
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_a_process_may_be_killed_at_each_call(after):
+    """The chain comes to its end, each wave after the one before, and a stop is notified."""
+    hub = promoted({"qa": Wave("dev", 600), "prod": Wave("qa")})
+    hub.ended()
+    for call in range(int(after), hub.gate.calls, 13):
+        hub = promoted({"qa": Wave("dev", 600), "prod": Wave("qa")}, crashes=[PortCrash(call, after=after)])
+        assert list(hub.ended().values()) == DONE, call
+        ends = [reported(hub, "delivery.delivered", one) for one in (DEV, DEV2, QA, PROD)]
+        assert max(ends[:2]) + 600 <= ends[2] < ends[3], call
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_a_process_may_be_killed_at_each_call_around_a_stop(after):
+    """No call that is lost opens a stopped wave, or keeps its notice back."""
+
+    def stopped(crashes=()):
+        hub = hub_with(crashes=list(crashes))
+        break_key(hub, DEV)
+        hub.cloud.tag(AMI, "dev qa prod")
+        hub.run(until=START + 3 * HOUR)
+        return hub
+
+    for call in range(int(after), stopped().gate.calls, 11):
+        hub = stopped([PortCrash(call, after=after)])
+        assert opened_to(hub) <= {DEV, DEV2}, call
+        assert len(stops(hub)) == 1, call
+
+
+def test_a_thousand_waiting_targets_cost_few_reads_each():
+    """Each reads its promotion, not the others; they sleep until the soak is over, and are woken by slices."""
+    accounts = [f"{300_000_000_000 + number}" for number in range(1000)]
+    groups = {"dev": (DEV,), "prod": accounts}
+    hub = Hub((DEV, *accounts), watchful=False, most_invocations=100_000)
+    apply(hub, {"prod": Wave("dev", 12 * HOUR)}, groups)
+    hub.cloud.make_image(AMI, {"snap-00": True})
+    asked: dict[str, int] = {}
+    watch = hub.gate.watch
+
+    def count(port, method, args):
+        asked[f"{port} {method}"] = asked.get(f"{port} {method}", 0) + 1
+        watch(port, method, args)
+
+    hub.gate.watch = count
+    hub.cloud.tag(AMI, "dev prod")
+    hub.run(until=START + 11 * HOUR)
+    assert {state for (_, account), state in hub.outcomes().items() if account != DEV} == {WAITS}
+    assert asked["tracked all"] < 150, "the promotion reads its deliveries; those that wait do not"
+    looks = len([one for one in hub.invocations if one.startswith("worker")])
+    assert looks < 1000 * 14, "an hourly look of each at the most"
+    assert asked.get("source tag", 0) < 200
+    assert schedule.WAVE_DEADLINE > 12 * HOUR
+
+
+def test_the_parameter_of_a_later_wave_names_the_ami():
+    """The pointer asks the file for one account alone, which waits for others."""
+    hub = hub_with(settings={"ssm_parameter": "/golden/{family}/current"})
+    hub.cloud.make_image(AMI, {"snap-00": True}, family="base")
+    hub.cloud.tag(AMI, "dev qa prod")
+
+    assert states(hub) == DONE
+    named = {account: shown.value for (account, _), shown in hub.cloud.parameters.items()}
+    assert named == {image.account: one for one, image in hub.cloud.images.items()}

@@ -1,0 +1,150 @@
+"""Who waits for whom, by the targets file and the members as they are now."""
+
+import pytest
+
+from chalicelib.targets.applied_file import AppliedFile, Directory, Target, resolve
+from chalicelib.targets.applied_items import from_items, to_items
+from chalicelib.targets.difference import difference, loosened
+from chalicelib.targets.organization import Membership, Organization, Unit
+from chalicelib.targets.waves import FileWaves, Wave
+
+A, B, C, D = "111111111111", "222222222222", "333333333333", "444444444444"
+OU = "ou-ab12-11111111"
+HUB = "999999999999"
+
+
+def file_of(groups, waves, units=None, hub=HUB) -> Directory:
+    """A file with these groups and waves; ``units``: the accounts of each unit that was read."""
+    accounts = {one: (Target(one, "eu-central-1"),) for members in groups.values() for one in members if one.isdigit()}
+    by_unit = {name: (Target("", "eu-central-1"),) for name, members in groups.items() if OU in members}
+    named = Organization("o-a1b2c3d4e5", {OU: tuple(by_unit)}) if by_unit else None
+    read = Membership("digest", {unit: Unit(f"arn:{unit}", tuple(found)) for unit, found in (units or {}).items()})
+    return Directory(groups, accounts, by_unit, {}, named, read, (hub, "eu-central-1"), waves)
+
+
+CHAIN = file_of(
+    {"dev": (A,), "qa": (B,), "prod": (C, D), "all": (A, B, C, D)},
+    {"qa": Wave("dev"), "prod": Wave("qa", 3600, 1)},
+)
+
+
+def faults_of(value, directory=CHAIN, **how) -> list[str]:
+    """The codes of a value's faults."""
+    return [fault.code for fault in resolve(value, directory, **how).faults]
+
+
+@pytest.mark.parametrize("value", ["dev qa prod", f"{A} {B} {C}", "all", "dev", "dev qa"])
+def test_a_value_that_reaches_each_group_that_is_waited_for_has_no_fault(value):
+    """Groups, account ids, or another group with the same accounts: the wave belongs to the account."""
+    assert faults_of(value) == []
+
+
+@pytest.mark.parametrize(("value", "lacks"), [("prod", "qa"), ("dev prod", "qa"), (C, "qa"), (f"qa {D}", "dev")])
+def test_a_new_value_that_does_not_reach_a_group_is_refused(value, lacks):
+    """The fault names the group; a value in force that a new file breaks is no such fault, as it was understood."""
+    (fault,) = resolve(value, CHAIN).faults
+    assert fault.code == "wave-not-reached"
+    assert f"`{lacks}`" in fault.what
+    assert faults_of(value, in_force=True) == []
+
+
+def test_each_account_has_the_wave_of_its_group():
+    """An account of two groups, of which one waits, waits."""
+    waves = AppliedFile(CHAIN).waves
+    assert [waves.of(one) for one in (A, B, C)] == [None, Wave("dev"), Wave("qa", 3600, 1)]
+    assert waves.members("qa") == {B}
+    assert waves.waiting(Wave("qa", 3600, 1).rule) == ["prod"]
+
+
+def test_the_hubs_own_copies_never_wait():
+    """Others copy from them: an account before the hub's wave would wait for the hub, and the hub for it."""
+    waves = AppliedFile(file_of({"dev": (A,), "prod": (B, HUB)}, {"prod": Wave("dev")})).waves
+    assert waves.of(HUB) is None
+    assert waves.of(B) == Wave("dev")
+
+
+def test_two_groups_with_different_waves_are_a_fault_of_the_account():
+    """With the same settings they are not."""
+    waves = {"qa": Wave("dev"), "prod": Wave("dev", 60)}
+    both = AppliedFile(file_of({"dev": (A,), "qa": (B, C), "prod": (C,)}, waves)).waves
+    assert both.of(B) == Wave("dev")
+    assert both.of(C).code == "wave-conflict"
+    same = AppliedFile(file_of({"dev": (A,), "qa": (B, C), "prod": (C,)}, dict.fromkeys(waves, Wave("dev")))).waves
+    assert same.of(C) == Wave("dev")
+
+
+@pytest.mark.parametrize(
+    ("groups", "waves", "bad"),
+    [
+        ({"a": (A,)}, {"a": Wave("a")}, {A}),
+        ({"a": (A,), "b": (B,)}, {"a": Wave("b"), "b": Wave("a")}, {A, B}),
+        ({"a": (A,), "b": (B,), "c": (C,)}, {"a": Wave("c"), "b": Wave("a"), "c": Wave("b")}, {A, B, C}),
+        ({"dev": (A, B), "prod": (B, C)}, {"prod": Wave("dev")}, {B}),
+        ({"dev": (A,), "qa": (A, B), "prod": (C,)}, {"qa": Wave("prod"), "prod": Wave("dev")}, {A, C}),
+    ],
+)
+def test_who_waits_for_itself_is_in_a_circle(groups, waves, bad):
+    """Directly, by groups, or because an account is a member of two groups."""
+    found = AppliedFile(file_of(groups, waves)).waves
+    every = {one for members in groups.values() for one in members}
+    assert {one for one in every if getattr(found.of(one), "code", "") == "wave-circle"} == bad
+    assert any(found.circle(name) for name in groups) == (bad != {B})
+
+
+def test_a_unit_that_was_not_read_yet_lets_nobody_pass():
+    """Whether an account belongs to a later wave is not known until then, so the value and the account wait."""
+    directory = file_of({"dev": (A, B), "prod": (OU,)}, {"prod": Wave("dev")})
+    assert resolve("dev", directory).waits is not None
+    assert AppliedFile(directory).waves.of(B).code == "organization-not-read-yet"
+    read = file_of({"dev": (A,), "prod": (OU,)}, {"prod": Wave("dev")}, {OU: (B, A)})
+    waves = AppliedFile(read).waves
+    assert waves.of(B) == Wave("dev")
+    assert waves.of(A).code == "wave-circle"
+    assert [fault.code for fault in waves.faults((A, B), "")] == ["wave-circle"]
+
+
+def test_a_file_without_waves_asks_nothing_of_its_groups():
+    """Nobody waits, whatever is not known of units."""
+    waves = AppliedFile(file_of({"prod": (OU,)}, {})).waves
+    assert waves.of(A) is None
+    assert waves.faults((A,), "") == ()
+
+
+def test_waves_survive_their_items():
+    """An item for each group that waits; a body of another shape is refused."""
+    items = to_items(CHAIN)
+    assert items["wave#prod"] == '{"after":"qa","most_failed":1,"soak":3600}'
+    assert from_items(items).waves == CHAIN.waves
+    with pytest.raises(ValueError, match="wave#prod"):
+        from_items({**items, "wave#prod": '{"after":1}'})
+
+
+def test_a_new_file_shows_its_waves_and_what_they_loosen():
+    """Fewer seconds, more failures, another group or none ask for less; the opposite does not."""
+    later = file_of(CHAIN.groups, {"qa": Wave("dev", 60), "prod": Wave("qa", 60, 2)})
+    assert difference(CHAIN, later).waves == {
+        "prod": (CHAIN.waves["prod"], later.waves["prod"]),
+        "qa": (CHAIN.waves["qa"], later.waves["qa"]),
+    }
+    assert [one[:2] for one in loosened(CHAIN, later, ())] == [("group prod", "most_failed"), ("group prod", "soak")]
+    none = file_of(CHAIN.groups, {})
+    assert difference(CHAIN, none).waves == {"prod": (CHAIN.waves["prod"], None), "qa": (CHAIN.waves["qa"], None)}
+    assert [one[:2] for one in loosened(CHAIN, none, ())] == [("group prod", "after"), ("group qa", "after")]
+    assert loosened(none, CHAIN, ()) == ()
+    assert not difference(CHAIN, CHAIN)
+
+
+def test_a_wave_has_a_name_by_its_settings():
+    """So groups with the same ones wait for the same."""
+    assert len({Wave("a").rule, Wave("a", 1).rule, Wave("a", 0, 1).rule, Wave("b").rule}) == 4
+    assert FileWaves({"b": Wave("a"), "c": Wave("a")}, {"b": (), "c": ()}).waiting(Wave("a").rule) == ["b", "c"]
+
+
+def test_a_person_may_name_an_account_or_a_group_that_waits_for_another():
+    """`rollback --group prod`, a question about one account, a family's parameter there: nothing is promoted."""
+    applied = AppliedFile(CHAIN, "digest")
+
+    assert [one.account for one in applied.named("prod").targets] == [C, D]
+    assert [one.account for one in applied.named(B).targets] == [B]
+    assert [fault.code for fault in applied.named("stage").faults] == ["unknown-group"]
+    assert [fault.code for fault in applied.resolve("prod").faults] == ["wave-not-reached"]
