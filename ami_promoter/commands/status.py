@@ -51,8 +51,9 @@ PRINTS = js.some_of(
         pointers=js.several("without AMI: pointers with a fault, by family and target", pointers.AT_FAULT),
         failed=js.several("with --failed and without AMI: promotions that need attention", promotion_data.PAGE),
         promotion=promotion_data.PAGE,
+        **{name: js.described(f"with --retired: {one['description']}", one) for name, one in pointers.RETIRED.items()},
     ),
-    *("promotions", "parked", "recalls", "pointers", "failed", "promotion"),
+    *("promotions", "parked", "recalls", "pointers", "failed", "promotion", *pointers.RETIRED),
 )
 
 
@@ -62,7 +63,8 @@ PRINTS = js.some_of(
 @click.option(
     "--failed", is_flag=True, help="Only what failed, was refused, left something behind or is parked; with cures."
 )
-def status(caller: VerbCaller, ami: str | None, *, watch: bool, failed: bool) -> Report:
+@click.option("--retired", is_flag=True, help="Only the superseded copies that can be removed, without AMI.")
+def status(caller: VerbCaller, ami: str | None, *, watch: bool, failed: bool, retired: bool) -> Report:
     """List the promotions, or show one AMI's deliveries.
 
     A bar shows a copy's progress. NEXT LOOK is when the service looks at the delivery again, at the latest. With more
@@ -72,8 +74,12 @@ def status(caller: VerbCaller, ami: str | None, *, watch: bool, failed: bool) ->
         raise click.UsageError("--watch is for a terminal; in a program use `ami-promoter wait AMI --json`.")
     if watch and not ami:
         raise click.UsageError("--watch needs an AMI.")
+    if retired and (ami or failed):
+        raise click.UsageError("--retired lists the copies of all families; it goes with neither AMI nor --failed.")
     connection = caller.connect()
     around = _around(connection)
+    if retired:
+        return around.of(_retired(connection))
     if not ami:
         return around.of(_failed(connection, wide=caller.wide) if failed else _all(connection, wide=caller.wide))
     data = read_page(connection, ami, consoles=True)
@@ -169,6 +175,25 @@ def _beside(
     if at_fault:
         lines += ["", f"{count(len(at_fault), 'pointer')} with a fault:", *pointers.lines(at_fault, wide=wide)]
     return lines
+
+
+def _retired(connection: Connection) -> Report:
+    """List the copies that the accounts' administrators can remove."""
+    with connection.telling("reading the records"):
+        found = Reader(connection).pointers(pointers.HAS_RETIRED)
+    listed, refused = pointers.retired(found), pointers.not_retired(found)
+    data = {"retired": listed, "not_retired": refused}
+    rows = [
+        (one["family"], f"{one['account']} {one['region']}", one["image"], one["source"], one["made_at"][:10])
+        for one in listed
+    ]
+    lines: list[RenderableType] = [f"No copy is retired in {connection.place}."]
+    if listed:
+        cure = "Each account's administrator can remove them: `ami-promoter clean-up`, with that account's credentials."
+        lines = [table(("FAMILY", "TARGET", "AMI", "SOURCE", "MADE"), rows, folds=("SOURCE",)), "", cure]
+    if refused:
+        lines += ["", "Copies that could not be deprecated:", *pointers.lines(refused, wide=False)]
+    return Report(tuple(lines), data)
 
 
 def _list(listed: Sequence[Mapping[str, Any]], now: float) -> RenderableType:

@@ -146,7 +146,18 @@ def images(shown: Overview) -> Element:
         "since; "
     )
     rule: Content = (words, code("ami-promoter verify"), " checks each image.")
-    return _section("images", "Current images", el("p", rule, class_="dim"), map(_family, shown.families))
+    listed = (el("p", rule, class_="dim"), map(_family, shown.families))
+    return _section("images", "Current images", *listed, *_removable(shown.retired))
+
+
+def _removable(retired: Sequence[Mapping[str, Any]]) -> Iterator[Element]:
+    """List the superseded copies that the accounts' administrators can remove."""
+    if not retired:
+        return
+    rows = [el("li", f"{one['family']}, {_place(one)}: ", code(one["image"])) for one in retired]
+    yield el("h3", "Removable images")
+    yield el("p", "They are superseded and deprecated. ", code("ami-promoter clean-up"), " removes them.", class_="dim")
+    yield folded(f"{count(len(rows), 'image')} removable", el("ul", rows, class_="places"), rows=len(rows))
 
 
 def _family(one: Family) -> Element:

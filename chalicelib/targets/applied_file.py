@@ -53,6 +53,22 @@ NOT_OF_THE_DELIVERY = {"of_the_delivery": False}
 voids no approval and begins no delivery again. A member without it belongs to the delivery."""
 
 
+DAY = 24 * 3600
+
+
+@dataclass(frozen=True, slots=True)
+class Retirement:
+    """When a superseded copy is deprecated: ``keep`` newer ones are there, and its source is older than ``after``."""
+
+    keep: int = 3
+    after: int = 90 * DAY
+    """Seconds; whole days."""
+
+    def __str__(self) -> str:
+        """Return it as the targets file has it."""
+        return f"keep: {self.keep}, after: {self.after // DAY}d"
+
+
 @dataclass(frozen=True, slots=True)
 class LaunchTest:
     """The launch test of a target: each new AMI must start an instance there before it is published."""
@@ -101,6 +117,8 @@ class Target:
     ssm_parameter: str = ""
     """Parameter that names the current AMI there, with ``{family}`` for the family; "": none."""
     launch_test: LaunchTest | None = None
+    retire: Retirement | None = field(default=None, metadata=NOT_OF_THE_DELIVERY)
+    """When the worker of that parameter deprecates superseded copies; None: never."""
     protect: bool = True
     queue_deadline: int = 24 * 3600
     copy_deadline: int = 24 * 3600

@@ -471,6 +471,15 @@ def test_a_delivery_keeps_the_generation_that_began_it(store, state):
     assert store.tracked.all(AMI) == [tracked("d1", episode=2, generation=4)]
 
 
+def test_a_delivery_keeps_that_its_account_joined_and_says_when_it_ended(store):
+    """The first its worker does not know, the second only its worker does."""
+    store.records.create(Write(promotion(AMI), "running", {}, NOW), NOW)
+    assert store.tracked.add(AMI, replace(tracked("d1", generation=3), joined=3))
+    store.tracked.end(AMI, replace(tracked("d1", "failed"), ended_at=NOW))
+    (ended,) = store.tracked.all(AMI)
+    assert ended == replace(tracked("d1", "failed", generation=3), joined=3, ended_at=NOW)
+
+
 @pytest.mark.parametrize(
     "before", [tracked("d1", "cancelled", 0), tracked("d1", "failed", 1, generation=2)], ids=["new", "reopened"]
 )

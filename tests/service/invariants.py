@@ -84,7 +84,7 @@ class Invariants:
 
     # --- at a call ---------------------------------------------------------------------------------------------------
 
-    def watch(self, port: str, method: str, args: tuple[Any, ...]) -> None:
+    def watch(self, port: str, method: str, args: tuple[Any, ...]) -> None:  # noqa: C901 - one case each
         """Check the invariants before a call takes effect."""
         if (port, method) == ("target.snapshots", "copy"):
             self._copying(args[0], args[1].id)
@@ -101,6 +101,8 @@ class Invariants:
             self._naming(args[1])
         elif (port, method) == ("target.instances", "run"):
             self._launching(args[0])
+        elif (port, method) == ("target.parameters", "deprecate"):
+            self._retiring(args[1], args[2])
         elif port in ADAPTERS and method == "open":
             for share in args[1]:
                 self._opening(share)
@@ -122,6 +124,14 @@ class Invariants:
         )
         others = [one for one in cloud.instances.values() if one.delivery == asked.id and one.token not in known]
         assert all(one.state == "terminated" for one in others), f"invariant 13: {asked.id} starts one beside {others}"
+
+    def _retiring(self, asked: Pointer, image: str) -> None:
+        """Superseded copies alone are deprecated: neither what the parameter names, nor the hub's own AMI."""
+        record = POINTERS.decode(self._hub.stores.records.read(asked.key))
+        assert image in record.retiring, f"invariant 3: {image} is deprecated without an intent on record"
+        shown = self._hub.cloud.parameters.get((asked.account, asked.parameter))
+        assert shown is None or shown.value != image, f"{asked.where} names {image}, which is deprecated"
+        assert image in self._hub.cloud.images, f"{image} is no copy"
 
     def _copying(self, asked: Delivery, source: str) -> None:
         record = self._delivery(asked.id)

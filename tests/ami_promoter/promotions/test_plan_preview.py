@@ -56,7 +56,12 @@ def printed(targets, *, wide=False, blocked=()):
 def test_the_first_words_are_what_would_happen(does, said):
     """And that nothing has happened yet."""
     data = {"ami": "ami-1", "name": "golden", "value": "dev", "blocked": [], "doubts": [], "faults": []}
-    data |= {"targets": [a_target(n, does=one) for n, one in enumerate(does)], "waits_for": None, "checks": 3}
+    data |= {
+        "targets": [a_target(n, does=one) for n, one in enumerate(does)],
+        "waits_for": None,
+        "checks": 3,
+        "waves": [],
+    }
 
     assert as_printed(plan_preview.show(data | {"ready": True}, "here", wide=False))[1] == said
 

@@ -135,6 +135,20 @@ def test_a_time_that_cannot_be(epoch):
             "target unfit: faults target-key-missing",
         ),
         ('SharesSeen {"open": "True"}', "shares seen: open"),
+        ('TagSeen {"value": "None", "image_name": "golden"}', "no tag seen: name golden"),
+        ("Reopened by episode 2", "begun again by the promotion's episode 2"),
+        (
+            'CancelAsked {"expired": "False", "why": "Withdrawn by arn:aws:sts::1:assumed-role/Ops_1/ann."}',
+            "asked to end: Withdrawn by arn:aws:sts::1:assumed-role/Ops_1/ann.",
+        ),
+        (
+            'LeftoversSeen {"left": "(\'snap-1\',)", "refusal": "account 2: no.", "learnt": "(Attempt(x=1),)"}',
+            "looked for what it had made there: still there snap-1, a removal was refused, account 2: no.",
+        ),
+        (
+            "Compared {\"withdrawn\": \"{'222222222222': 'arn:aws:iam::1:user/ann'}\"}",
+            "compared with its deliveries: withdrawn 222222222222: arn:aws:iam::1:user/ann",
+        ),
         (
             (
                 'Compared {"value": "dev", "refused": "None", "faults": "()", "faulty": "", "inputs": "74ab", '
