@@ -25,9 +25,11 @@ from chalicelib.images.image import (
 )
 from chalicelib.images.keys import KeyFacts
 from chalicelib.sharing import refusals
-from chalicelib.targets.applied_file import LaunchTest, Target
+from chalicelib.targets.applied_file import Target
 
 __all__ = ["KeyFacts", "source_faults", "target_faults"]
+
+ANOTHER_TYPE = "Name an instance type that fits in `launch_test` of the targets file, and apply it; then tag again."
 
 MAX_TAGS = 50
 """User tags that one resource may have; aws: tags do not count."""
@@ -123,11 +125,22 @@ def _grant_role_missing(where: str, target: Target, role: str) -> Fault:
 
 def launch_faults(target: Target, image: SourceImage, place: LaunchSite) -> tuple[Fault, ...]:
     """Return why no launch test of this image can run in the target."""
-    return tuple(_launch_faults(f"account {target.account}, {target.region}", target.launch_test, image, place))
+    where, kind = _launch_of(target)
+    return (*launch_site_faults(target, place), *_does_not_fit(where, kind, image, place))
 
 
-def _launch_faults(where: str, test: LaunchTest | None, image: SourceImage, place: LaunchSite) -> Iterator[Fault]:
-    kind = test.instance_type if test else ""
+def launch_site_faults(target: Target, place: LaunchSite) -> tuple[Fault, ...]:
+    """Return why no launch test can run in the target, whatever the image."""
+    return tuple(_site_faults(*_launch_of(target), place))
+
+
+def _launch_of(target: Target) -> tuple[str, str]:
+    """Return where it is, and the type of the instance of its launch test."""
+    kind = target.launch_test.instance_type if target.launch_test else ""
+    return f"account {target.account}, {target.region}", kind
+
+
+def _site_faults(where: str, kind: str, place: LaunchSite) -> Iterator[Fault]:
     for what, found in (("subnet", place.subnets), ("security group", place.groups)):
         if len(found) > 1 or (what == "subnet" and not found):
             yield Fault(
@@ -147,14 +160,15 @@ def _launch_faults(where: str, test: LaunchTest | None, image: SourceImage, plac
         cure = "Add the key to SourceKeyArns of deploy/target.yaml there; then tag the AMI again."
         yield Fault("launch-key", where, what, cure)
     if not place.architectures:
-        what, fits = f"The Region does not offer {kind}", False
-    else:
-        modes, mode = place.boot_modes, image.boot_mode
-        fits = image.architecture in place.architectures and not (mode == "uefi" and modes and mode not in modes)
-        what = f"{kind} runs {_few(place.architectures)} ({_few(modes)}), and the AMI is {image.architecture} ({mode})"
-    if not fits:
-        cure = "Name an instance type that fits in `launch_test` of the targets file, and apply it; then tag again."
-        yield Fault("launch-type", where, f"{what}.", cure)
+        yield Fault("launch-type", where, f"The Region does not offer {kind}.", ANOTHER_TYPE)
+
+
+def _does_not_fit(where: str, kind: str, image: SourceImage, place: LaunchSite) -> Iterator[Fault]:
+    modes, mode = place.boot_modes, image.boot_mode
+    fits = image.architecture in place.architectures and not (mode == "uefi" and modes and mode not in modes)
+    if place.architectures and not fits:
+        what = f"{kind} runs {_few(place.architectures)} ({_few(modes)}), and the AMI is {image.architecture} ({mode})."
+        yield Fault("launch-type", where, what, ANOTHER_TYPE)
 
 
 def name_not_free(where: str, name: str) -> Fault:
