@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Sequence
 
@@ -33,13 +34,12 @@ from ami_promoter.commands import (
 )
 from ami_promoter.hub.aws import HubError
 from ami_promoter.terminal.exits import Exit
-from ami_promoter.terminal.output import failed
+from ami_promoter.terminal.output import PROGRAM, failed
 from ami_promoter.verbs import TerminalClock, root
 from chalicelib.engine.faults import Fault
 
 __all__ = ["main", "root"]
 
-PROGRAM = "ami-promoter"
 SHELLS = ("bash", "zsh", "fish")
 COMMAND_MODULES = (
     targets,
@@ -101,4 +101,5 @@ def main(argv: Sequence[str] | None = None, clock: TerminalClock | None = None) 
 def _usage(wrong: click.ClickException) -> Fault:
     context = wrong.ctx if isinstance(wrong, click.UsageError) else None
     where = context.command_path if context else PROGRAM
-    return Fault("usage", where, wrong.format_message(), f"`{where} --help` shows the usage.")
+    what = " ".join(re.split(r"\s*[\n\t]\s*", wrong.format_message()))
+    return Fault("usage", where, what if what.endswith(".") else f"{what}.", f"`{where} --help` shows the usage.")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from awsim.world import World
 from bench.case import COLD_SECONDS, COPY_SECONDS, COPY_SECONDS_PER_GIB, REGIONS, SPREAD, Case, accounts
 from bench.rates import Throttle
-from demo import setting
+from demo import setting, terminal
 from demo import stage as scene
 
 HUB, REGION = scene.HUB, scene.REGION
@@ -34,12 +34,12 @@ def set_up(world: World, case: Case) -> Staged:
     """Deploy, apply and build what a case needs. Raises FileNotFoundError if the package is not built."""
     listed = accounts(case.accounts)
     names = {f"t{account}": account for account in listed}
-    staged = scene.set_up(world, setting.ROOT, names)
+    staged = scene.set_up(world, terminal.ROOT, names)
     given = {"HubAccountId": HUB, "HubRegion": REGION, "ExternalId": scene.EXTERNAL_ID, "CreateRole": "false"}
     regions = REGIONS[: case.regions]
     for region in regions[1:]:
         for account in listed:
-            world.deploy(setting.ROOT / scene.TARGET_TEMPLATE, account, region, "ami-promoter-target", given)
+            world.deploy(terminal.ROOT / scene.TARGET_TEMPLATE, account, region, "ami-promoter-target", given)
     setting.apply(world, _targets_file(listed, regions), names)
     pace = world.ec2.pace
     pace.copy, pace.copy_per_gib = COPY_SECONDS, COPY_SECONDS_PER_GIB

@@ -36,6 +36,8 @@ STATES = {
 WORDS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 SELDOM = frozenset({"awaiting-wave", "awaiting-approval", "checking", "stopping", "tidying"})
 """Shown only if some delivery was in them."""
+WIDE = 120
+"""Columns of a terminal on which each state is headed by its whole name."""
 MOST_PROBLEMS = 10
 FIRST = 5
 SPREAD = (("shortest", 0.0), ("half of them", 0.5), ("nine in ten", 0.9), ("longest", 1.0))
@@ -48,12 +50,12 @@ MOST_ROWS = 15
 """With more targets than this the tables show some of them, and how the others spread."""
 
 
-def report(observer: Observer, verdict: Verdict, glyphs: Glyphs) -> RenderableType:
-    """Compose the end of the demo."""
+def report(observer: Observer, verdict: Verdict, glyphs: Glyphs, width: int) -> RenderableType:
+    """Compose the end of the demo, for so many columns."""
     many = len(verdict.rows) > MOST_ROWS
     return Group(
         _arrivals(observer, verdict),
-        *([_times(observer), _calls(observer)] if many else []),
+        *([_times(observer, wide=width >= WIDE), _calls(observer)] if many else []),
         _summary(observer),
         Text(),
         *_checks(observer, verdict, glyphs),
@@ -62,7 +64,7 @@ def report(observer: Observer, verdict: Verdict, glyphs: Glyphs) -> RenderableTy
 
 def print_report(console: Console, observer: Observer, verdict: Verdict, glyphs: Glyphs) -> None:
     """Print the end of the demo, one line that says it all, and what to try next."""
-    console.print(report(observer, verdict, glyphs))
+    console.print(report(observer, verdict, glyphs, console.width))
     say_verdict(console, verdict)
     if verdict.good:
         for command, shows in NEXT:
@@ -119,11 +121,11 @@ def _lasted(span: timedelta) -> str:
     return f"{minutes} min {seconds:02} s" if minutes else f"{seconds} s"
 
 
-def _times(observer: Observer) -> Table:
+def _times(observer: Observer, *, wide: bool) -> Table:
     deliveries = list(observer.deliveries.values())
     visited = {state for one in deliveries for state in one.seconds}
     shown = [state for state in STATES if state not in SELDOM or state in visited]
-    table = _table("Seconds\nin state", *(STATES[state] for state in shown), "all")
+    table = _table("Seconds\nin state", *(state if wide else STATES[state] for state in shown), "all")
     for column in table.columns[1:]:
         column.justify = "right"
     rows = [

@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
-from awsim.front import ADDRESS, Front, write_profiles
 from awsim.injections import PlannedCrash
 from awsim.services.organizations import SimulatedOrganization
 from awsim.world import World
 from demo import stage
 from demo import ways as cast
 from demo.options import Options
+from demo.terminal import ROOT, Terminal
 from demo.ways import FAR, SECRET, UNITS, Place, Way
 
-ROOT = Path(__file__).parents[1]
 STANDING = timedelta(minutes=6)
 """How long the hub has stood before the tag is set. Its first look for tagged AMIs, within five minutes, is its
 baseline: what is tagged by then moves only by an event."""
@@ -189,27 +183,11 @@ def _keys(staged: stage.Stage) -> dict[Place, str]:
 
 
 def apply(world: World, text: str, names: Mapping[str, str]) -> None:
-    """Apply a targets file as a person does: in a process of its own, over HTTP. Raises NotReady.
-
-    ``names`` is name -> account, for the profiles.
-    """
-    with Front(world) as front, tempfile.TemporaryDirectory(prefix="simulator-demo-") as folder:
-        file = Path(folder) / "targets.yaml"
-        file.write_text(text, encoding="utf-8")
-        variables = write_profiles(Path(folder), {"hub": stage.HUB, **names}, stage.REGION, front.url)
-        outside = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-        direct = {"NO_PROXY": ADDRESS, "no_proxy": ADDRESS}
-        done = subprocess.run(  # noqa: S603 - the project's own program
-            [sys.executable, "-m", "ami_promoter", "targets", "apply", str(file)],
-            cwd=ROOT,
-            env={**outside, **variables, **direct},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    if done.returncode:
-        raise NotReady(f"`ami-promoter targets apply` ended with status {done.returncode}:\n{done.stdout}{done.stderr}")
+    """Apply a targets file as a person does. Raises NotReady. ``names`` is name -> account, for the profiles."""
+    with Terminal(world, names) as terminal:
+        status, said = terminal.run("targets", "apply", terminal.file("targets.yaml", text))
+    if status:
+        raise NotReady(f"`ami-promoter targets apply` ended with status {status}:\n{said}")
 
 
 def _prepare_far(world: World, account: str) -> str:

@@ -14,7 +14,7 @@ import yaml
 from samtranslator.yaml_helper import intrinsics_multi_constructor
 
 FOLDER = Path(__file__).resolve().parent.parent / ".chalice" / "extras"
-HUB = ("functions", "rights", "sources", "stores", "messages", "alarms", "dashboard")
+HUB = ("functions", "rights", "sources", "stores", "messages", "alarms", "dashboard", "console")
 """The files of the hub's stack, in the order in which people read their parameters."""
 MONITOR = ("monitor",)
 """Those of the access monitor's."""

@@ -41,7 +41,16 @@ BIN = Path(sys.executable).parent
 STAGE = "hub"
 MONITORING = ("access-monitor", "drift-audit")
 """The functions of the access monitor's stack; all others are the hub's."""
-PARTS = ("AWSTemplateFormatVersion", "Description", "Parameters", "Rules", "Conditions", "Resources", "Outputs")
+PARTS = (
+    "AWSTemplateFormatVersion",
+    "Description",
+    "Metadata",
+    "Parameters",
+    "Rules",
+    "Conditions",
+    "Resources",
+    "Outputs",
+)
 BILL = "sbom.cdx.json"
 PLACEHOLDER = "s3://placeholder/deployment.zip"
 """SAM translates no local path; what it makes of this is turned back into one afterwards."""
@@ -164,7 +173,7 @@ def merge_template(stack: PackagedStack = HUB_STACK) -> dict[str, Any]:
             "UpdateReplacePolicy": "Retain",
             "Properties": {
                 "LogGroupName": {"Fn::Sub": f"/aws/lambda/ami-promoter-${{AWS::Region}}-{function}"},
-                "RetentionInDays": {"Ref": "LogRetentionDays"},
+                "RetentionInDays": {"Ref": "KeepHistoryDays"},
                 "KmsKeyId": given("HasDataKey", {"Ref": "DataKeyArn"}),
             },
         }

@@ -14,7 +14,12 @@ from tools import extras
 
 ROOT = Path(__file__).resolve().parent.parent
 POLICIES = ROOT / ".chalice" / "policies"
-TARGET_ROLES = {"Role": "target role", "GrantRole": "target grant role", "ForwardRole": "target forwarding role"}
+TARGET_ROLES = {
+    "Role": "target role",
+    "GrantRole": "target grant role",
+    "LaunchRole": "target launch role",
+    "ForwardRole": "target forwarding role",
+}
 ORGANIZATION_ROLES = {"Role": "organization read role"}
 HUB_REGION_ROLES = {"ForwardRole": "hub forwarding role"}
 ELSEWHERE = {"target.yaml": TARGET_ROLES, "organization.yaml": ORGANIZATION_ROLES, "hub-region.yaml": HUB_REGION_ROLES}

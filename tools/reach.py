@@ -54,6 +54,7 @@ ROWS = (
     Reach("use a key of the hub", ("kms:Decrypt", "kms:GenerateDataKey", "kms:ReEncryptFrom")),
     Reach("assume the copy role of a target", ("sts:AssumeRole",), "/${TargetRoleName}"),
     Reach("assume the grant role of a target", ("sts:AssumeRole",), "/${TargetRoleName}-grants"),
+    Reach("assume the launch role of a target", ("sts:AssumeRole",), "/${TargetRoleName}-launch"),
     Reach("ask the organization about an account", ("organizations:DescribeAccount",)),
     Reach("list the organization", ("organizations:ListAccountsForParent",)),
     FILE,

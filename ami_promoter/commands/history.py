@@ -52,7 +52,7 @@ def history(caller: VerbCaller, ami: str | None, account: str | None, *, everyth
         tracked = reader.tracked(ami, account)
         if ami and not tracked and reader.promotion(ami) is None:
             return Report(faults=(unknown(ami, connection),))
-        promoted = timeline_data.record_entries(reader.of(addresses.promotion(ami)), "promotion") if ami else []
+        promoted = timeline_data.record_entries(reader.of(addresses.promotion(ami)), "promotion", ami) if ami else []
         entries = timeline_data.ordered([*([] if account else promoted), *_of_deliveries(reader, tracked)])
         places = sorted({place for of, some in _by_ami(tracked).items() for place in places_of(connection, of, some)})
         found = [one for items, steps in reader.shares_at(places) for one in timeline_data.shares_of(items, steps)]
@@ -65,7 +65,7 @@ def history(caller: VerbCaller, ami: str | None, account: str | None, *, everyth
     lines = (
         head,
         *tag_authors.lines(tags, wide=caller.wide),
-        *timeline_text.show(entries, shares, everything=everything, wide=caller.wide),
+        *timeline_text.show(entries, shares, ami or "", everything=everything, wide=caller.wide),
         *timeline_text.show_findings(findings, wide=caller.wide),
     )
     return Report(lines, {"tags": tags, "entries": entries, "shares": shares, "findings": findings})
@@ -93,4 +93,4 @@ def _tags(
 def _of_deliveries(reader: History, tracked: list[RecordSeen[TrackedDelivery]]) -> Iterator[Entry]:
     for entry in tracked:
         steps = reader.of(addresses.delivery(entry.it.delivery))
-        yield from timeline_data.record_entries(steps, "delivery", entry.it.account, entry.it.region)
+        yield from timeline_data.record_entries(steps, "delivery", entry.key.name, entry.it.account, entry.it.region)

@@ -14,7 +14,8 @@ import click
 from botocore.exceptions import ClientError
 
 from ami_promoter.hub import policies
-from ami_promoter.hub.aws import Account
+from ami_promoter.hub.applied_targets import applied_file
+from ami_promoter.hub.aws import Account, Connection, HubError
 from ami_promoter.hub.key_needs import KeyAnswer, KeyOwner, Need, asked, hub_needs, target_needs, unfit
 from ami_promoter.rights import CHECK_KEY
 from ami_promoter.terminal import schema as js
@@ -54,7 +55,12 @@ def key_policy() -> None:
 @click.option("--role-name", type=ROLE, default="AmiCopyRole", show_default=True, help="The role's name in the target.")
 def target(caller: VerbCaller, key: str | None, role_name: str) -> Report:
     """Print what a target's own key must allow, or check KEY with the target's credentials."""
-    return _answer(caller.account(), key, target_needs(role_name))
+    connection = caller.connect()
+    if _is_hub_alone(connection):
+        what = f"account {connection.account} is the hub, and no target: these statements would name the wrong account."
+        cure = "Use credentials of the target; for a key of the hub write `ami-promoter key-policy hub`."
+        return Report(faults=(Fault("other-account", "credentials", what, cure),))
+    return _answer(connection, key, target_needs(role_name))
 
 
 @verb("hub", needs=CHECK_KEY, group=key_policy, options=ANYWHERE, prints=PRINTS, reads=True)
@@ -70,6 +76,14 @@ def target(caller: VerbCaller, key: str | None, role_name: str) -> Report:
 def hub(caller: VerbCaller, key: str | None, access: tuple[str, ...]) -> Report:
     """Print what a key of the hub must allow, or check KEY with the hub's credentials."""
     return _answer(caller.account(), key, hub_needs(caller.region, access))
+
+
+def _is_hub_alone(connection: Connection) -> bool:
+    """Whether the account has the hub's tables, and the applied file does not name it; False if both cannot be seen."""
+    try:
+        return connection.account not in applied_file(connection).directory.accounts
+    except HubError:
+        return False
 
 
 def _answer(account: Account, key: str | None, needs: Sequence[Need]) -> Report:

@@ -94,8 +94,8 @@ def _accept(connection: Connection, reading: MembersReading, account: str | None
     held = sorted({one for accounts in reading.held.values() for one in accounts})
     going = [one for one in held if account in (None, one)]
     if not going:
-        who = f"{account} is not among those" if account and held else "No account is"
-        return Report((f"{who} that wait{'' if account and held else 's'} for `members accept`.",), {"accepted": []})
+        who = f"{account} is not among the accounts that wait" if account and held else "No account waits"
+        return Report((f"{who} for `members accept`.",), {"accepted": []})
     with connection.telling("accepting them (nothing has changed)"):
         organization.table(connection).accept(going, connection.caller, int(now))
     said = f"Accepted: {' '.join(going)}. The next reading, within five minutes, removes them if they are still gone."

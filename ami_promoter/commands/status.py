@@ -17,7 +17,7 @@ from ami_promoter.promotions import pointers, promotion_data, promotion_text, re
 from ami_promoter.promotions.following import follow, states
 from ami_promoter.promotions.outcome import GOOD
 from ami_promoter.promotions.reading import read_page, unknown
-from ami_promoter.rights import READ_ALL
+from ami_promoter.rights import FIND_DELIVERIES, READ_ALL
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.output import Folded, cell, console, state, table
 from ami_promoter.terminal.report import Report
@@ -26,6 +26,8 @@ from chalicelib.engine.faults import count
 
 MANY = 200
 """`status --failed` reads at most this many promotions that need attention."""
+REFUSALS = 5
+"""`status` shows at most this many refused promotions without `--wide`."""
 RECALLS = 5
 """`status` shows at most this many recalls without `--wide`."""
 LISTED = js.thing(
@@ -49,18 +51,20 @@ PRINTS = js.some_of(
         pointers=js.several("without AMI: pointers with a fault, by family and target", pointers.AT_FAULT),
         failed=js.several("with --failed and without AMI: promotions that need attention", promotion_data.PAGE),
         promotion=promotion_data.PAGE,
+        **{name: js.described(f"with --retired: {one['description']}", one) for name, one in pointers.RETIRED.items()},
     ),
-    *("promotions", "parked", "recalls", "pointers", "failed", "promotion"),
+    *("promotions", "parked", "recalls", "pointers", "failed", "promotion", *pointers.RETIRED),
 )
 
 
-@verb("status", needs=READ_ALL, prints=PRINTS, reads=True)
+@verb("status", needs=READ_ALL | FIND_DELIVERIES, prints=PRINTS, reads=True)
 @click.argument("ami", type=AMI, required=False)
 @click.option("--watch", is_flag=True, help="Refresh until the promotion has ended; Ctrl-C stops only the view.")
 @click.option(
     "--failed", is_flag=True, help="Only what failed, was refused, left something behind or is parked; with cures."
 )
-def status(caller: VerbCaller, ami: str | None, *, watch: bool, failed: bool) -> Report:
+@click.option("--retired", is_flag=True, help="Only the superseded copies that can be removed, without AMI.")
+def status(caller: VerbCaller, ami: str | None, *, watch: bool, failed: bool, retired: bool) -> Report:
     """List the promotions, or show one AMI's deliveries.
 
     A bar shows a copy's progress. NEXT LOOK is when the service looks at the delivery again, at the latest. With more
@@ -70,8 +74,12 @@ def status(caller: VerbCaller, ami: str | None, *, watch: bool, failed: bool) ->
         raise click.UsageError("--watch is for a terminal; in a program use `ami-promoter wait AMI --json`.")
     if watch and not ami:
         raise click.UsageError("--watch needs an AMI.")
+    if retired and (ami or failed):
+        raise click.UsageError("--retired lists the copies of all families; it goes with neither AMI nor --failed.")
     connection = caller.connect()
     around = _around(connection)
+    if retired:
+        return around.of(_retired(connection))
     if not ami:
         return around.of(_failed(connection, wide=caller.wide) if failed else _all(connection, wide=caller.wide))
     data = read_page(connection, ami)
@@ -122,15 +130,29 @@ def _all(connection: Connection, *, wide: bool) -> Report:
         parked = reader.parked()
         at_fault = pointers.at_fault(reader.pointers('"fault"'))
     listed = [
-        {**promotion_data.promotion(record), "deliveries": promotion_data.counts(tracked)} for record, tracked in found
+        {**promotion_data.promotion(record, tracked), "deliveries": promotion_data.counts(tracked)}
+        for record, tracked in found
     ]
     left_alone = [{"record": pk, "why": why} for pk, why in parked.items()]
     stand = _recalls(connection)
-    said = [*_recalled(stand, wide=wide), *_beside(left_alone, at_fault, wide=wide)]
+    said = [*_refusals(listed, wide=wide), *_recalled(stand, wide=wide), *_beside(left_alone, at_fault, wide=wide)]
     data = {"promotions": listed, "parked": left_alone, "recalls": stand, "pointers": at_fault}
     if not listed:
         return Report((f"No promotion exists in {connection.place}.", *said), data)
     return Report((f"Promotions in {connection.place}:", _list(listed, now), *said), data)
+
+
+def _refusals(listed: Sequence[Mapping[str, Any]], *, wide: bool) -> list[RenderableType]:
+    """Say why values and AMIs are refused, the last first."""
+    faulty = [one for one in listed if one["faults"]]
+    most = len(faulty) if wide else REFUSALS
+    lines: list[RenderableType] = [
+        Folded(f"{one['ami']} is refused: {promotion_text.said(fault)}")
+        for one in faulty[:most]
+        for fault in one["faults"]
+    ]
+    more = f"{count(len(faulty) - most, 'older refusal')} not shown: `ami-promoter status --failed` shows all."
+    return [*(["", *lines] if lines else []), *([more] if len(faulty) > most else [])]
 
 
 def _recalls(connection: Connection) -> list[dict[str, str]]:
@@ -155,12 +177,31 @@ def _beside(
     return lines
 
 
+def _retired(connection: Connection) -> Report:
+    """List the copies that the accounts' administrators can remove."""
+    with connection.telling("reading the records"):
+        found = Reader(connection).pointers(pointers.HAS_RETIRED)
+    listed, refused = pointers.retired(found), pointers.not_retired(found)
+    data = {"retired": listed, "not_retired": refused}
+    rows = [
+        (one["family"], f"{one['account']} {one['region']}", one["image"], one["source"], one["made_at"][:10])
+        for one in listed
+    ]
+    lines: list[RenderableType] = [f"No copy is retired in {connection.place}."]
+    if listed:
+        cure = "Each account's administrator can remove them: `ami-promoter clean-up`, with that account's credentials."
+        lines = [table(("FAMILY", "TARGET", "AMI", "SOURCE", "MADE"), rows, folds=("SOURCE",)), "", cure]
+    if refused:
+        lines += ["", "Copies that could not be deprecated:", *pointers.lines(refused, wide=False)]
+    return Report(tuple(lines), data)
+
+
 def _list(listed: Sequence[Mapping[str, Any]], now: float) -> RenderableType:
     rows = [
         (
             cell(one["ami"]),
             cell(one["name"] or "-"),
-            state(one["state"] or "unknown"),
+            state(one["outcome"] or one["state"] or "unknown"),
             promotion_text.age(one["since"], now),
             cell("-" if one["value"] is None else promotion_text.quoted(one["value"])),
             cell(promotion_text.counted(one["deliveries"])),

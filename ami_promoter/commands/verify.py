@@ -17,7 +17,7 @@ from ami_promoter.reconcile import grouped_checks, verify_checks
 from ami_promoter.reconcile.facts import TargetFacts
 from ami_promoter.reconcile.hub_reading import Candidates, HubReading
 from ami_promoter.reconcile.inventories import Inventories
-from ami_promoter.rights import ASK_TARGETS, READ_ALL, SEE_OPEN
+from ami_promoter.rights import ASK_TARGETS, FIND_DELIVERIES, READ_ALL, SEE_OPEN
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.exits import Exit
 from ami_promoter.terminal.output import tell
@@ -43,7 +43,7 @@ EXITS = {
 }
 
 
-@verb("verify", needs=READ_ALL | SEE_OPEN | ASK_TARGETS, prints=PRINTS, exits=EXITS, reads=True)
+@verb("verify", needs=READ_ALL | FIND_DELIVERIES | SEE_OPEN | ASK_TARGETS, prints=PRINTS, exits=EXITS, reads=True)
 @ami_argument
 @click.option("--target", "targets", type=PLACE, multiple=True, help="Only this account, or ACCOUNT/REGION.")
 @answers_within_option

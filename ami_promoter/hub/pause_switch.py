@@ -61,6 +61,11 @@ class Switch:
             )
         return done is not None
 
+    def explain(self, why: str) -> None:
+        """Write another reason for the pause that is in force; since when and by whom stay."""
+        with self._connection.telling("writing the reason (nothing has changed)"):
+            self._table.update(SWITCH, "SET why = :why", {":why": why, ":yes": True}, condition="paused = :yes")
+
 
 def said(item: Mapping[str, Any]) -> str:
     """Write when, by whom and why promotions were paused."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -16,7 +17,7 @@ from ami_promoter.terminal.alike import alike, alike_anywhere, first_of, groups,
 from ami_promoter.terminal.output import cell, short, state, table
 from chalicelib.delivery import naming, preflight
 from chalicelib.engine.faults import Fault, count
-from chalicelib.engine.places import Place
+from chalicelib.engine.places import Place, last_part
 from chalicelib.images import names
 from chalicelib.images.family import family_of
 from chalicelib.images.image import SourceImage, snapshots_to_copy
@@ -45,6 +46,10 @@ TARGET = js.thing(
     method_why=js.text("why the service chooses this method; empty: the targets file sets it"),
     key=js.text("KMS key of the target, as the targets file names it; empty: nothing is copied"),
     key_access=js.text("how the service lets the target use the source's KMS key: grant, policy or none"),
+    service_linked_roles=js.several(
+        "roles that get a grant on the AMI's key, if the target has them", js.text("name of a role")
+    ),
+    roles_named=js.flag("whether the targets file names these roles: without one of them the delivery fails"),
     ami_name=js.text("name of the AMI in the target"),
     family=js.text("family of the source AMI, as its tag names it; empty: it has none"),
     pointer=js.perhaps(pointers.PLANNED),
@@ -183,6 +188,8 @@ def _target(
         "method_why": why,
         "key": target.key if copied else "",
         "key_access": target.key_access,
+        "service_linked_roles": [last_part(one) for one in target.service_linked_roles],
+        "roles_named": bool(target.service_linked_roles) and not target.roles_by_default,
         "ami_name": names.image_name(target.ami_name, image) if copied else image.name or "",
         "gib": gib,
         "dollars": prices.of_target(target, gib, hub_region) if gib else {},
@@ -206,12 +213,14 @@ def _gone(place: str, was: str) -> dict[str, Any]:
         ("withdrawn_by", "approval", "mode", "method", "method_why", "key", "key_access", "ami_name"), ""
     )
     nothing: dict[str, Any] = {"gib": 0, "dollars": {}, "calls": {}, "groups": [], "faults": []}
+    nothing |= {"service_linked_roles": [], "roles_named": False}
     return {"account": account, "region": region, "does": does, **empty, **nothing}
 
 
 def show(data: Mapping[str, Any], place: str, *, wide: bool) -> Iterator[RenderableType]:
     """Yield a plan's lines."""
-    yield f"{data['ami']} {data['name']} in {place}, value {quoted(data['value'])}: this changes nothing."
+    yield f"{data['ami']} {data['name']} in {place}, value {quoted(data['value'])}:"
+    yield f"{_counted(data['targets'])}. This is a preview."
     yield ""
     each = wide or len(data["targets"]) <= SINGLY
     rows = groups(data["targets"], _like_it, each=each)
@@ -243,6 +252,14 @@ def show(data: Mapping[str, Any], place: str, *, wide: bool) -> Iterator[Rendera
         yield f"Passed: {passed} of the source. Each target is checked when its delivery begins."
 
 
+def _counted(targets: Sequence[Mapping[str, Any]]) -> str:
+    """Count what happens to targets; the first three always, as a zero of these says something, too."""
+    found = Counter(str(one["does"]) for one in targets)
+    named = {"new": "new", "tried again": "to try again", "there already": "there already"}
+    other = [f"{number:,} {does}" for does, number in sorted(found.items()) if does not in named]
+    return ", ".join([*(f"{found[does]:,} {name}" for does, name in named.items()), *other])
+
+
 def _remarks(one: Mapping[str, Any], ami: str) -> Iterator[str]:
     if one["withdrawn_by"]:
         yield f"withdrawn by {one['withdrawn_by']}, until the tag has another value."
@@ -250,6 +267,9 @@ def _remarks(one: Mapping[str, Any], ami: str) -> Iterator[str]:
         yield f"waits for an approval first: `ami-promoter approve {ami}`."
     if one["method_why"]:
         yield one["method_why"]
+    if (roles := ", ".join(one["service_linked_roles"])) and one["does"] in ("new", "tried again"):
+        without = "fails there" if one["roles_named"] else "goes on there without that grant"
+        yield f"{roles} gets a grant on the key. Without such a role the delivery {without}."
     if one["pointer"] and one["does"] not in (THERE["delivered"], "withdrawn", "recalled"):
         of = f"family {one['family']}, parameter {one['pointer']['parameter']}"
         yield f"{of}: {one['pointer']['why'] or 'It will name this AMI.'}"

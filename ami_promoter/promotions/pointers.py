@@ -50,6 +50,23 @@ LISTED = {
     "pinned": _PINNED,
 }
 AT_FAULT = js.thing("a pointer with a fault", **LISTED, fault=js.FAULT)
+RETIRED = {
+    "retired": js.several(
+        "superseded copies that are deprecated, and so removable, by family, target and age",
+        js.thing(
+            "an AMI",
+            account=js.text("account id of the target"),
+            region=js.text("Region of the target"),
+            family=js.text("its family"),
+            image=js.text("id of the AMI"),
+            source=js.text("id of its source"),
+            made_at=js.text("creation date of that source, as EC2 writes it"),
+        ),
+    ),
+    "not_retired": js.several("pointers whose superseded copies could not be deprecated", AT_FAULT),
+}
+HAS_RETIRED = 'retired"'
+"""The body of a pointer contains it where copies are, or could not be, retired."""
 
 
 PLANNED = js.thing(
@@ -172,6 +189,31 @@ def remark(family: str, pointer: Mapping[str, Any]) -> tuple[str, str]:
 def at_fault(found: Iterable[RecordSeen[Pointer]]) -> list[dict[str, Any]]:
     """Show the pointers that have a fault, by family, account and Region. Parked ones are not among them."""
     bad = (listed(one) for one in found if one.it.fault is not None and not one.parked)
+    return sorted(bad, key=lambda one: (one["family"], one["account"], one["region"], one["parameter"]))
+
+
+def retired(found: Iterable[RecordSeen[Pointer]]) -> list[dict[str, str]]:
+    """Show the copies that the accounts' administrators can remove, by family, account, Region and age."""
+    every = [(one.it, release) for one in found for release in one.it.releases if release.image in one.it.retired]
+    every.sort(key=lambda pair: (pair[0].family, pair[0].account, pair[0].region, pair[1].order))
+    return [
+        {
+            "account": pointer.account,
+            "region": pointer.region,
+            "family": pointer.family,
+            "image": release.image,
+            "source": release.source,
+            "made_at": release.made_at,
+        }
+        for pointer, release in every
+    ]
+
+
+def not_retired(found: Iterable[RecordSeen[Pointer]]) -> list[dict[str, Any]]:
+    """Show the pointers whose superseded copies could not be deprecated; ``fault`` says why."""
+    bad = [
+        {**listed(one), "fault": one.it.not_retired.to_json()} for one in found if one.it.not_retired and not one.parked
+    ]
     return sorted(bad, key=lambda one: (one["family"], one["account"], one["region"], one["parameter"]))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -21,6 +21,8 @@ from chalicelib.targets.withdrawals import EVERYWHERE
 
 BAD = ("failed", "cancelled", "withdrawn")
 """States of deliveries that have no AMI in the target, or no longer."""
+COME_OUT = ("delivered", "shared", "recalled", "withdrawn", "cancelled")
+"""The outcome of a promotion of which nothing failed is the first of these that a delivery of it has."""
 
 _COPY = js.thing(
     "the copy of one snapshot",
@@ -70,6 +72,12 @@ _DELIVERY = js.thing(
             js.some_of(js.FAULT, "where", "what", "cure"),
         )
     ),
+    without_roles=js.perhaps(
+        js.described(
+            "why no service-linked role has a grant on the key, although the default names one; null: no fault",
+            js.some_of(js.FAULT, "where", "what", "cure"),
+        )
+    ),
     leftovers=js.several(
         "resources that the delivery created and could not remove; empty until the delivery has ended", js.text("an id")
     ),
@@ -79,11 +87,19 @@ PROMOTION = {
     "ami": js.text("id of the source AMI"),
     "name": js.text("name of the source AMI"),
     "state": js.perhaps(js.text("state of the promotion: requested, resolving, expanding, running or over")),
+    "outcome": js.text(
+        "how it came out: delivered, failed, refused, cancelled, withdrawn or recalled; empty: it is not over, or has "
+        "had no delivery"
+    ),
     "since": js.time("when it entered this state"),
     "value": js.perhaps(js.text("value of the tag that is in force; null: none")),
     "candidate": js.perhaps(js.text("value of the tag that the service is checking; null: none")),
     "why": js.text("why the promotion is in this state; empty: no reason is recorded"),
     "parked": js.text("why the service has parked its record; empty: it is not parked"),
+    "faults": js.several(
+        f"why the service refuses the value, the source or an account, {MOST_FAULTS} at most; empty: it refuses none",
+        js.FAULT,
+    ),
 }
 PAGE = js.thing(
     "one promotion with its deliveries",
@@ -101,17 +117,13 @@ PAGE = js.thing(
     approval=js.perhaps(js.text("digest that an approver must approve; null: no delivery waits for an approval")),
     waves=waves.SCHEMA,
     refused=js.flag("whether the service refuses the tag's present value or the source AMI"),
-    faults=js.several(
-        f"why the service refuses the value, the source or an account, {MOST_FAULTS} at most; empty: it refuses none",
-        js.FAULT,
-    ),
     deliveries=js.several("deliveries, sorted by account and Region", _DELIVERY),
     open_shares=js.several("shares that are open for this promotion now", shares.SCHEMA),
 )
 
 
-def promotion(record: RecordSeen[Promotion]) -> dict[str, Any]:
-    """Show a promotion."""
+def promotion(record: RecordSeen[Promotion], deliveries: Iterable[RecordSeen[Any]]) -> dict[str, Any]:
+    """Show a promotion; of its ``deliveries`` only the states count."""
     one = record.it
     said = bool(one.faults) or one.value is None
     resolving = one.state is PromotionState.RESOLVING and one.seen_value != one.value
@@ -119,12 +131,30 @@ def promotion(record: RecordSeen[Promotion]) -> dict[str, Any]:
         "ami": one.ami,
         "name": one.image_name,
         "state": record.state,
+        "outcome": _came_out(record, {each.state for each in deliveries}),
         "since": moment(one.since),
         "value": one.value,
         "candidate": one.seen_value if resolving else None,
         "why": " ".join([one.why if said else "", *(fault.what for fault in record.faults)]).strip(),
         "parked": record.parked,
+        "faults": [fault.to_json() for fault in (*one.faults, *record.faults)],
     }
+
+
+def _came_out(record: RecordSeen[Promotion], states: Collection[str]) -> str:
+    """Return how a promotion came out, in a word; "" while it is under way, or if it has had no delivery."""
+    if record.state != PromotionState.OVER:
+        return ""
+    if _is_refused(record.it):
+        return "refused"
+    if "failed" in states or (states and record.it.faults):
+        return "failed"
+    found = next((word for word in COME_OUT if word in states), "")
+    return "delivered" if found == "shared" else found
+
+
+def _is_refused(one: Promotion) -> bool:
+    return one.refused_value is not None or (one.unfit != "" and one.unfit == one.inputs)
 
 
 def counts(found: Iterable[RecordSeen[Any]]) -> dict[str, int]:
@@ -148,17 +178,15 @@ def page(
     )
     awaits = any(each["state"] == DeliveryState.AWAITING_APPROVAL for each in shown)
     asked = any(one.unread(name) is not None for name in ("retry", WITHDRAW, RECALL))
-    unfit = one.unfit != "" and one.unfit == one.inputs
     return {
-        **promotion(record),
+        **promotion(record, deliveries),
         "approval": one.approval_digest if awaits else None,
         "seen_value": one.seen_value,
         "looks_again": asked or bool(one.absent_since),
         "withdrawn": {place: by for place, by in one.withdrawn.items() if place != EVERYWHERE},
         "recall": recalls.to_json(recall),
         "waves": list(in_waves),
-        "refused": one.refused_value is not None or unfit,
-        "faults": [fault.to_json() for fault in (*one.faults, *record.faults)],
+        "refused": _is_refused(one),
         "deliveries": shown,
         "open_shares": list(open_shares),
     }
@@ -204,6 +232,7 @@ def delivery(record: RecordSeen[Delivery], now: float, found: pointers.Pointers)
         "protect": one.target.protect and not one.shared,
         "protected": one.image.protected,
         "unprotected": _to_json(one.image.unprotected),
+        "without_roles": _to_json(one.sharing.without_roles),
         "leftovers": [*one.cleanup.leftovers, *one.cleanup.unproven] if ended else [],
         "parked": record.parked,
     }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
@@ -10,7 +9,6 @@ from shlex import quote as shell
 from typing import Any
 
 from rich.console import RenderableType
-from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
@@ -18,11 +16,11 @@ from ami_promoter.hub.records import place_of
 from ami_promoter.promotions import pointers, recalls, shares, waves
 from ami_promoter.promotions.promotion_data import BAD, only_failed
 from ami_promoter.terminal.alike import alike, alike_anywhere, first_of, groups, named
-from ami_promoter.terminal.output import COLORS, Folded, cell, short, state, table
+from ami_promoter.terminal.output import COLORS, Bar, Folded, cell, short, state, table
 from ami_promoter.terminal.report import span
 from chalicelib.delivery.model import CopyState
 from chalicelib.engine.addresses import RecordKey
-from chalicelib.engine.faults import count
+from chalicelib.engine.faults import AGAIN, count
 from chalicelib.promotion.model import MOST_FAULTS
 from chalicelib.targets import approvals
 
@@ -30,8 +28,6 @@ BARS = 24
 """Up to this many copies have a row each; with more (and without --wide) each delivery has one bar."""
 SINGLY = 24
 """Up to this many deliveries, or open shares, have a row each; with more (and without --wide) equal ones share one."""
-AGAIN = re.compile(r"[;.]? [Tt]hen tag (?:(?:it|the AMI|the image) )?again\.$")
-"""The end of a cure that readers of a notice need; here `next_step` names the command."""
 RETRIED = ("failed", "recalling", "restoring")
 """States that `retry`, or the service itself, tries again: no new tag is needed."""
 FRAME, ROWS = 10, 2
@@ -43,8 +39,6 @@ LAST = {"failed": 0, "waiting": 2, "requested": 2, "cancelled": 3, "withdrawn": 
 """The order of deliveries if not all fit; those under way come second."""
 UNTIL = "the tag has another value, or `ami-promoter withdraw"
 """How a withdrawal ends; the AMI and ``--lift`` follow."""
-BAR = 10
-"""Columns of a bar."""
 
 Data = Mapping[str, Any]
 
@@ -58,9 +52,9 @@ def show(
     there are more deliveries, those that failed or run come first.
     """
     yield from head(data, place, now)
-    yield ""
     data = only_failed(data, and_pointers=True) if failed else data
     deliveries, rest = _fitting(data["deliveries"], room)
+    yield from [""] if deliveries else []
     together = room is None and not wide and len(deliveries) > SINGLY
     if together:
         yield _table_by_state(deliveries, now)
@@ -80,9 +74,10 @@ def head(data: Data, place: str, now: float) -> Iterator[RenderableType]:
     """Write the state of the whole promotion."""
     yield Text.assemble((data["ami"], "bold"), " ", cell(data["name"]), f" in {place}")
     value = "no tag in force" if data["value"] is None else f"value {quoted(data['value'])}"
+    since = age(data["since"], now)
     yield Text.assemble(
-        state(data["state"] or "unknown"),
-        f" for {age(data['since'], now)}, ",
+        state(data["outcome"] or data["state"] or "unknown"),
+        f" {since} ago, " if data["outcome"] else f" for {since}, ",
         cell(value),
         ": ",
         cell(summary(data["deliveries"])),
@@ -204,11 +199,7 @@ def _result(delivery: Data, *, wide: bool) -> RenderableType:
 
 def _bar(copies: Sequence[Data]) -> RenderableType:
     """Draw the progress of copies, with the number."""
-    percent = sum(_percent(copy) for copy in copies) // len(copies)
-    row = Table.grid(padding=(0, 1, 0, 0))
-    bar = ProgressBar(100, percent, width=BAR, style="dim", complete_style="cyan", finished_style="green")
-    row.add_row(bar, f"{percent:3}%")
-    return row
+    return Bar(sum(_percent(copy) for copy in copies) // len(copies))
 
 
 def _percent(copy: Data) -> int:
@@ -306,8 +297,8 @@ def remarks(delivery: Data) -> Iterator[tuple[str, str]]:
         yield str(fault.get("what", "")), str(fault.get("cure", ""))
     if (waits := delivery["waits_for"]) and not delivery["faults"] and not _rests(delivery):
         yield f"is tried again: {waits.get('what', '')}", str(waits.get("cure", ""))
-    if unprotected := delivery["unprotected"]:
-        yield str(unprotected.get("what", "")), str(unprotected.get("cure", ""))
+    for lacks in filter(None, (delivery["unprotected"], delivery["without_roles"])):
+        yield str(lacks.get("what", "")), str(lacks.get("cure", ""))
     if pointer := delivery["pointer"]:
         yield pointers.remark(delivery["family"], pointer)
     if leftovers := delivery["leftovers"]:

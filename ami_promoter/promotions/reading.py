@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from ami_promoter.hub.applied_targets import applied_file
-from ami_promoter.hub.aws import Connection
+from ami_promoter.hub.aws import Connection, HubError
 from ami_promoter.hub.recall_items import OperatorsDecisions
 from ami_promoter.hub.records import OPEN_STATES, Reader, RecordSeen
 from ami_promoter.promotions import pointers, promotion_data, shares, waves
@@ -51,7 +51,16 @@ def places_of(connection: Connection, ami: str, deliveries: Iterable[str]) -> li
 
 
 def unknown(ami: str, connection: Connection) -> Fault:
-    """Return the fault of an AMI without a promotion."""
+    """Return the fault of an AMI without a promotion: of a copy it names the source, if the caller may look for it."""
+    try:
+        with connection.telling("looking for its source"):
+            made = Reader(connection).made_from(ami)
+    except HubError:
+        made = []
+    if made:
+        source, copy = made[0].key.name, made[0].it
+        what = f"it is the copy of {source} in account {copy.account}, {copy.region}."
+        return Fault("unknown-ami", ami, what, f"Name its source {source} instead, in the same command.")
     what = f"no promotion of it exists in {connection.place}."
     cure = "Tag it in the hub, or wait: the service finds a tag within five minutes, even if its event was lost."
     return Fault("unknown-ami", ami, what, cure)

@@ -27,6 +27,7 @@ ENTRY = js.thing(
     "one step of a record",
     at=js.time("when the service recorded the step"),
     record=js.text("kind of the record: `promotion` or `delivery`"),
+    ami=js.text("id of the source AMI"),
     account=js.text("account id of the delivery's target; empty for a promotion"),
     region=js.text("Region of the delivery's target; empty for a promotion"),
     state=js.text("state of the record after the step"),
@@ -82,11 +83,12 @@ def finding(item: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def entry(item: Mapping[str, Any], record: str, account: str = "", region: str = "") -> dict[str, Any]:
+def entry(item: Mapping[str, Any], record: str, ami: str, account: str = "", region: str = "") -> dict[str, Any]:
     """Read an item of a history."""
     return {
         "at": moment(item.get("at")),
         "record": record,
+        "ami": ami,
         "account": account,
         "region": region,
         "state": str(item.get("state", "")),
@@ -116,13 +118,13 @@ def _call(after: int, call: MadeCall) -> dict[str, Any]:
 
 
 def record_entries(
-    items: Iterable[Mapping[str, Any]], record: str, account: str = "", region: str = ""
+    items: Iterable[Mapping[str, Any]], record: str, ami: str, account: str = "", region: str = ""
 ) -> list[dict[str, Any]]:
     """Read a record's history; an intent without an answer is shown in its step."""
     shown: list[dict[str, Any]] = []
     waiting: dict[str, dict[str, Any]] = {}
     for item in items:
-        one = entry(item, record, account, region)
+        one = entry(item, record, ami, account, region)
         shown.append(one)
         what = item.get("what")
         for line in map(str, what if isinstance(what, list) else ()):

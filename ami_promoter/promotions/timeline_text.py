@@ -23,10 +23,11 @@ EMPTY = ("None", "()", "{}", "", "False", "0")
 SEEN = re.compile(r"SeenCopy\(copy='([^']*)'.*?state='(\w+)', progress=(\d+), message='([^']*)'")
 PENDING = re.compile(r"^CopiesSeen .*?state='pending'")
 """A look that showed nothing new."""
-ID = re.compile("snap-[0-9a-f]{17}|arn:[a-z0-9:/-]+|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{32,64}")
+PRINCIPAL = re.compile("arn:[a-z-]+:(?:iam|sts):")
+ID = re.compile(r"snap-[0-9a-f]{17}|arn:[\w:/+=,@-]+|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{32,64}")
 CODE = re.compile(r"Fault\(code='([^']*)'")
 QUOTE = "'"
-HIDDEN = ("changed_at", "answers", "basis", "faulty", "inputs")
+HIDDEN = ("changed_at", "answers", "basis", "faulty", "inputs", "learnt")
 """Members that a person reads elsewhere, or that say nothing to one."""
 NAMES = {
     "key_arn": "key",
@@ -42,9 +43,14 @@ NAMES = {
     "partial": "EC2 may not have shown all of it",
     "there": "EC2 shows it",
     "deprecated_at": "its deprecation date",
+    "left": "still there",
+    "unfinished": "still copying",
+    "unproven": "without proof",
+    "refusal": "a removal was refused,",
     "may_disable": "the account allows disabling it",
 }
 """Members in plain words."""
+AGAIN = re.compile("^Reopened by episode")
 INTERNAL = (
     *("count", "digest", "AMI available", "places", "members", "newest", "removals", "after", "cursor"),
     *("generation", "look", "later", "approval_digest", "approval_asked"),
@@ -61,6 +67,8 @@ PLAIN = {
     "CopyRecalled": "AMI deprecated",
     "CopyRestored": "AMI as before the recall",
     "PointerWoken": "asked the parameter to move",
+    "CancelAsked": "asked to end",
+    "LeftoversSeen": "looked for what it had made there",
 }
 """Events whose names say little to a person."""
 QUIET = ("SlotsAsked", "SlotsSeen", "OthersWait", "SharesHeld", "CopiesFound", "Examined")
@@ -80,14 +88,21 @@ HOUR = 3600
 
 
 def show(
-    entries: Sequence[Mapping[str, Any]], shares: Sequence[Mapping[str, Any]], *, everything: bool, wide: bool
+    entries: Sequence[Mapping[str, Any]],
+    shares: Sequence[Mapping[str, Any]],
+    asked: str,
+    *,
+    everything: bool,
+    wide: bool,
 ) -> Iterator[RenderableType]:
-    """Yield a history's lines: a table for each record, and one for the shares."""
+    """Yield a history's lines: a table for each record, and one for the shares. ``asked``: the only AMI; "": all."""
     of: dict[str, list[Sequence[RenderableType]]] = {}
     last: dict[str, str] = {}
     tag = ("", 0)
+    several = any(one["ami"] != asked for one in entries)
     for one in entries:
-        who = f"{one['account']} {one['region']}" if one["account"] else one["record"]
+        target = f"{one['account']} {one['region']}" if one["account"] else one["record"]
+        who = f"{target}, {one['ami']}" if several else target
         stays = last.get(who) == one["state"]
         quiet = (*QUIET, *REPEATED) if stays else QUIET
         if stays:
@@ -152,7 +167,7 @@ def _rows(one: Mapping[str, Any], quiet: tuple[str, ...], *, wide: bool) -> Iter
 
 
 def _called(call: Mapping[str, Any]) -> str:
-    return f"{call['call']}: {call['error']}" if call["error"] else str(call["call"])
+    return f"{call['call']} was refused: {call['error']}" if call["error"] else str(call["call"])
 
 
 def _request(call: Mapping[str, Any], *, wide: bool) -> str:
@@ -168,10 +183,12 @@ def words(what: str, *, wide: bool = False) -> str:
     """Write an event in plain words: ``CopyStarted {"source": "snap-1"}`` as ``copy started: source snap-1``."""
     name, brace, rest = what.partition(" {")
     if not brace or not re.fullmatch("[A-Z][A-Za-z]+", name):
-        return what
+        return AGAIN.sub("begun again by the promotion's episode", what)
     plain = PLAIN.get(name) or re.sub("(?<=.)([A-Z])", r" \1", name).lower()
     if name == "Sliced":
         plain = "deliveries begun" if '"after": "begin:' in rest else "deliveries asked to end"
+    if name == "TagSeen" and '"value": "None"' in rest:
+        plain = "no tag seen"
     if seen := SEEN.search(what):
         copy, now, progress, message = seen.groups()
         return f"{plain}: {short(copy, wide=wide)} {now} {progress} %{f': {message}' if message else ''}"
@@ -183,7 +200,12 @@ def words(what: str, *, wide: bool = False) -> str:
             return f"{plain}: {rest.rstrip('}')}"
     reported = [_member(key, str(value)) for key, value in members.items() if str(value) not in EMPTY]
     reported = [one for one in reported if one and (wide or not _internal(one))]
-    return ID.sub(lambda found: short(found[0], wide=wide), f"{plain}: {', '.join(reported)}" if reported else plain)
+    return ID.sub(lambda found: _short(found[0], wide=wide), f"{plain}: {', '.join(reported)}" if reported else plain)
+
+
+def _short(ident: str, *, wide: bool) -> str:
+    """Shorten an id; a principal's ARN says who it was, so it stays whole."""
+    return ident if PRINCIPAL.match(ident) else short(ident, wide=wide)
 
 
 def _internal(member: str) -> bool:
@@ -194,6 +216,8 @@ def _member(key: str, value: str) -> str:
     """Write a member of an event; the values are as Python writes them."""
     if key in HIDDEN:
         return ""
+    if key == "why":
+        return value
     key = NAMES.get(key, key)
     if codes := CODE.findall(value):
         return f"{key} {', '.join(codes)}"
@@ -232,7 +256,7 @@ def _happened(one: Mapping[str, Any], step: Mapping[str, Any], call: Mapping[str
     if not call["call"]:
         return "begun earlier"
     if call["error"]:
-        return f"{call['call']}: {call['error']}"
+        return f"{call['call']} was refused: {call['error']}"
     if step["state"] == "open":
         return OPENED
     return _closed(one) if step["state"] in ("closing", "closed") else str(call["call"])

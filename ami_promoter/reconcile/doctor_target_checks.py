@@ -195,6 +195,10 @@ def _look(target: Target, key: str) -> str:
 
 def _roles(target: Target, seen: TargetSeen) -> Iterator[Finding]:
     where = f"account {target.account}, {target.region}"
+    lacks = preflight.default_roles_missing(where, target, "AMI", seen.missing_roles)
+    if lacks is not None:
+        yield {**good("service-roles", lacks.what), "cure": lacks.cure}
+        return
     found = [_failed("service-roles", one) for one in preflight.roles_missing(where, target, seen.missing_roles)]
     found += [_unseen("service-roles", fault) for call, fault in seen.refused.items() if call.startswith("GetRole")]
     yield from found

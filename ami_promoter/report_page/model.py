@@ -87,6 +87,8 @@ class Overview:
     """Promotions that need attention, with only their failed deliveries, as ``status --failed`` shows them."""
     pointers: Sequence[Mapping[str, Any]]
     """Pointers with a fault, as ``status`` shows them."""
+    retired: Sequence[Mapping[str, Any]]
+    """Superseded copies that can be removed, as ``status --retired`` shows them."""
     exposures: Sequence[Exposure]
     parked: Mapping[str, str]
     damaged: Mapping[str, str]
@@ -107,6 +109,7 @@ def overview(records: HubRecords, context: ReportContext) -> Overview:
         promotions=[_shown(page, records, context) for page in pages],
         troubled=[one for one in troubled if one["deliveries"] or one["faults"] or one["parked"]],
         pointers=pointers.at_fault(records.pointers.values()),
+        retired=pointers.retired(records.pointers.values()),
         exposures=exposures(records),
         parked=dict(sorted(records.parked.items())),
         damaged={f"{pk} {sk}": why for (pk, sk), why in sorted(records.damaged.items())},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from xml.etree.ElementTree import Element
 
@@ -75,6 +75,13 @@ def code(text: str) -> Element:
     if not more:
         return el("code", text, class_="id")
     return el("code", el("span", first), [(" ", el("span", word)) for word in more])
+
+
+def prose(text: str) -> Iterator[Content]:
+    """Yield a sentence's parts: what stands in backticks on a terminal is code here."""
+    for number, part in enumerate(text.split("`")):
+        if part:
+            yield code(part) if number % 2 else part
 
 
 def when(epoch: int | None) -> str:

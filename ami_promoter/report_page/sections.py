@@ -21,6 +21,7 @@ from ami_promoter.report_page.parts import (
     code,
     folded,
     legend,
+    prose,
     said,
     scale,
     state,
@@ -119,7 +120,7 @@ def _said(what: str, cure: str) -> Element:
 
 
 def _what(what: str, cure: str) -> list[Element]:
-    return [el("p", what), *([el("p", cure, class_="cure")] if cure else [])]
+    return [el("p", *prose(what)), *([el("p", *prose(cure), class_="cure")] if cure else [])]
 
 
 def _value(data: Mapping[str, Any]) -> str:
@@ -145,7 +146,18 @@ def images(shown: Overview) -> Element:
         "since; "
     )
     rule: Content = (words, code("ami-promoter verify"), " checks each image.")
-    return _section("images", "Current images", el("p", rule, class_="dim"), map(_family, shown.families))
+    listed = (el("p", rule, class_="dim"), map(_family, shown.families))
+    return _section("images", "Current images", *listed, *_removable(shown.retired))
+
+
+def _removable(retired: Sequence[Mapping[str, Any]]) -> Iterator[Element]:
+    """List the superseded copies that the accounts' administrators can remove."""
+    if not retired:
+        return
+    rows = [el("li", f"{one['family']}, {_place(one)}: ", code(one["image"])) for one in retired]
+    yield el("h3", "Removable images")
+    yield el("p", "They are superseded and deprecated. ", code("ami-promoter clean-up"), " removes them.", class_="dim")
+    yield folded(f"{count(len(rows), 'image')} removable", el("ul", rows, class_="places"), rows=len(rows))
 
 
 def _family(one: Family) -> Element:
@@ -308,12 +320,16 @@ def _promotion(shown: ShownPromotion, now: int) -> Element:
     summary: Content = [
         el("b", data["name"] or data["ami"]),
         f" — {promotion_text.summary(data['deliveries'])} ",
-        state(str(data["state"] or "unknown")),
+        state(str(data["outcome"] or data["state"] or "unknown")),
     ]
     ended = [one.last for one in shown.timelines]
     running = any(one.spans and one.spans[-1].end is None and one.data["state"] != "shared" for one in shown.timelines)
     bars = scale([*(one.start for one in shown.timelines), *ended, now if running else None])
-    head = el("p", code(data["ami"]), f", {_value(data)}, {data['state'] or 'unknown'} since {said(data['since'])}.")
+    head = el(
+        "p",
+        code(data["ami"]),
+        f", {_value(data)}, {data['outcome'] or data['state'] or 'unknown'} since {said(data['since'])}.",
+    )
     older = f"{count(shown.older, 'delivery', 'deliveries')} ended before that." if shown.older else ""
     rows = (_row(one, bars, now) for one in shown.timelines)
     caption = f"Deliveries of {data['name'] or data['ami']}"

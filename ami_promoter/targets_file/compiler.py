@@ -18,7 +18,7 @@ from ami_promoter.terminal.durations import duration, seconds
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.places import Arn
 from chalicelib.images.names import template_faults
-from chalicelib.targets.applied_file import Directory, Target
+from chalicelib.targets.applied_file import Directory, Retirement, Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +144,9 @@ class _Compiler:
                 value = self._roles(value, here)  # noqa: PLW2901 - the same list, with their services
             elif name == "source_tags":
                 value = tuple(key for key in value if key is not None)  # noqa: PLW2901 - the same list
+            elif name == "retire":
+                after = {"after": seconds(value["after"])} if "after" in value else {}
+                value = Retirement(**{**value, **after})  # noqa: PLW2901 - the same mapping with its defaults
             elif name == "until":
                 value = self._day(value, here)  # noqa: PLW2901 - the same day in seconds
             elif name == "ami_name":

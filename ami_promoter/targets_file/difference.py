@@ -32,7 +32,7 @@ def to_text(change: Difference) -> Iterator[str]:
     if change.organization:
         yield "~ organization"
         for key, (old, new) in change.organization.items():
-            yield f"    {key}: {'none' if old in (None, '') else old} -> {'none' if new in (None, '') else new}"
+            yield f"    {key}: {_shown(key, '' if old is None else old)} -> {_shown(key, '' if new is None else new)}"
     yield from _groups_text(change)
 
 
@@ -115,7 +115,9 @@ def _shown(key: str, value: Any) -> str:
         return duration(value)
     if isinstance(value, Mapping):
         return ", ".join(f"{name}={text}" for name, text in value.items()) or "none"
-    return str(value) or "none"
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(str, value)) or "none"
+    return str(value).lower() if isinstance(value, bool) else str(value) or "none"
 
 
 def _members(members: tuple[str, ...]) -> str:

@@ -54,7 +54,10 @@ def filled(settings: Mapping[str, Any]) -> dict[str, Any]:
     """
     if settings.get("mode") != "share":
         return {**({"source_tags": ()} if settings.get("approval") == "required" else {}), **settings}
-    return {"key_access": "policy", "service_linked_roles": (role(AUTO_SCALING),), **settings}
+    defaults: dict[str, Any] = {"key_access": "policy"}
+    if "service_linked_roles" not in settings:
+        defaults |= {"service_linked_roles": (role(AUTO_SCALING),), "roles_by_default": True}
+    return {**defaults, **settings}
 
 
 def misfits(
@@ -70,6 +73,11 @@ def misfits(
         if name in settings and settings[name][1][0] != "defaults" and said[name] != BUILT_IN[name]:
             what = f"`{name}` has no effect for {account}, which gets a copy."
             yield _fault(read, settings[name][1], what, f"Leave `{name}` out, or write `mode: share`.")
+    if said.get("retire") and not said.get("ssm_parameter") and not shared:
+        what = (
+            f"`retire` has no effect for {account}, which has no `ssm_parameter`: what is current is not known there."
+        )
+        yield _fault(read, settings["retire"][1], what, "Write `ssm_parameter`, too, or leave `retire` out.")
     within, deadline = (said.get(name, BUILT_IN[name]) for name in ("complete_within", "copy_deadline"))
     if within > deadline and not shared:
         what = f"`complete_within` for {account} is longer than `copy_deadline`, which ends the copies."

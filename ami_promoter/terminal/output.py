@@ -13,9 +13,12 @@ import re
 import sys
 import textwrap
 from collections.abc import Iterable, Sequence
+from importlib.metadata import metadata
+from pathlib import Path
 from typing import Any, TextIO
 
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -24,6 +27,9 @@ from ami_promoter.terminal.report import Report
 from chalicelib.engine.faults import Fault, count
 from chalicelib.engine.places import last_part
 
+PROGRAM = "ami-promoter"
+FILE = re.compile(r"(?<![\w/])(?:deploy|docs)/[\w./-]+\.(?:json|md|yaml)")
+"""A file of the repository, in a message."""
 UNFOLDED = 10_000
 """Columns if the output is no terminal."""
 COMMAND = re.compile(
@@ -34,6 +40,8 @@ COMMAND = re.compile(
 """A command in a message: in backticks, or with options."""
 _GLUE = "\0"
 """Instead of the spaces of a command while a line is folded; ``printable`` leaves none."""
+BAR, LONGEST_BAR, BESIDE_BAR = 10, 30, 65
+"""Columns of a bar, at least and at most; columns of a table beside it."""
 SHORT = 8
 """Digits of a short id."""
 COLORS = {
@@ -55,6 +63,18 @@ COLORS = {
 }
 
 
+def _pages() -> str:
+    """Return where the repository's files can be read; "" in a checkout, which has them."""
+    if (Path(__file__).parents[2] / "deploy").is_dir():
+        return ""
+    urls = dict(one.split(", ", 1) for one in metadata(PROGRAM).get_all("Project-URL") or ())
+    return f"{urls['Repository']}/blob/main/" if "Repository" in urls else ""
+
+
+PAGES = _pages()
+"""The address that the repository's files begin with, for messages; "" in a checkout."""
+
+
 def console(stream: TextIO | None = None) -> Console:
     """Make a console for standard output, or another stream."""
     out = sys.stdout if stream is None else stream
@@ -73,6 +93,11 @@ def printable(text: str) -> str:
     return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
 
 
+def linked(text: str, pages: str = PAGES) -> str:
+    """Name files of the repository by address, for a person who has no checkout. ``pages``: see ``PAGES``."""
+    return FILE.sub(rf"{pages}\g<0>", text) if pages else text
+
+
 def cell(text: object, style: str = "") -> Text:
     """Make text that came from elsewhere safe to print."""
     return Text(printable(str(text)), style=style)
@@ -87,7 +112,7 @@ class Folded:
 
     def __init__(self, text: str, by: int = 0, style: str = "", *, lead: str = "", lead_style: str = "") -> None:
         """``lead``: a word before it, in its own style, under which no further line begins."""
-        self._text = " " * by + printable(text)
+        self._text = " " * by + linked(printable(text))
         self._style = style
         self._lead = lead
         self._lead_style = lead_style
@@ -103,6 +128,26 @@ class Folded:
             parts = (lead, self._lead_style), (line.replace(_GLUE, " "), self._style)
             yield Text.assemble(*parts, no_wrap=True, overflow="ignore")
             lead = " " * len(self._lead)
+
+
+class Bar:
+    """A bar of progress with its number: longer on a wider terminal, and as clear without color."""
+
+    def __init__(self, percent: int) -> None:
+        self._percent = percent
+
+    def __rich_measure__(self, _console: Console, options: ConsoleOptions) -> Measurement:
+        """See rich. ``options`` are those of the table."""
+        columns = max(BAR, min(LONGEST_BAR, options.max_width - BESIDE_BAR)) + len(" 100%")
+        return Measurement(columns, columns)
+
+    def __rich_console__(self, _console: Console, options: ConsoleOptions) -> RenderResult:
+        """See rich."""
+        columns = options.max_width - len(" 100%")
+        done = columns * self._percent // 100
+        full, empty = "#-" if options.ascii_only else "━╌"
+        style = "green" if self._percent == 100 else "cyan"
+        yield Text.assemble((full * done, style), (empty * (columns - done), "dim"), f" {self._percent:3}%")
 
 
 class Whole:
@@ -166,7 +211,7 @@ def tell(line: str) -> None:
 
 def warn(warnings: Iterable[str]) -> None:
     """Print warnings to standard error."""
-    show((f"ami-promoter: warning: {warning}" for warning in warnings), console(sys.stderr))
+    show((f"{PROGRAM}: warning: {warning}" for warning in warnings), console(sys.stderr))
 
 
 def write_json(data: Any) -> None:
@@ -194,7 +239,8 @@ def failed(faults: Sequence[Fault], status: Exit, *, as_json: bool) -> Exit:
     """Print why a verb was not carried out: wrong usage, or AWS."""
     if as_json:
         write_json(failure(faults, status))
-    show((f"ami-promoter: {fault}" for fault in faults), console(sys.stderr))
+    said = (str(fault) for fault in faults)
+    show((one if one.startswith(PROGRAM) else f"{PROGRAM}: {one}" for one in said), console(sys.stderr))
     return status
 
 

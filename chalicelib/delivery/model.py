@@ -199,6 +199,8 @@ class Sharing:
     """The later end date from the applied file since it was shared; read again at that time."""
     expired: bool = False
     """Whether its shares were withdrawn at the date of the targets file."""
+    without_roles: Fault | None = None
+    """Why no service-linked role gets a grant, although the mode's default names one; None: the target has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -421,6 +423,11 @@ class Delivery:
     def shared(self) -> bool:
         """Whether the target uses the hub's own AMI (mode ``share``)."""
         return self.target.mode == "share"
+
+    @property
+    def launch_roles(self) -> tuple[str, ...]:
+        """The service-linked roles ("SERVICE/NAME") that get a grant on the AMI's key."""
+        return () if self.sharing.without_roles else self.target.service_linked_roles
 
     @property
     def began_opening(self) -> bool:

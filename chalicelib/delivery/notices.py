@@ -7,7 +7,7 @@ from typing import Any
 
 from chalicelib.delivery.model import Delivery, DeliveryState
 from chalicelib.engine.addresses import digest
-from chalicelib.engine.faults import Fault
+from chalicelib.engine.faults import Fault, retried
 from chalicelib.engine.notices import MAX_LISTED, SCHEMA, said_faults
 from chalicelib.sharing import holders
 
@@ -38,7 +38,7 @@ def outcome(delivery: Delivery, now: int) -> dict[str, Any]:
         "image": image,
         "key": _key(delivery),
         "copies": [{"source": copy.source, "copy": copy.copy} for copy in delivery.copies],
-        "faults": said_faults(delivery.faults),
+        "faults": said_faults(retried(delivery.faults, delivery.ami) if event == FAILED else delivery.faults),
         "protected": delivery.image.protected if event == DELIVERED and delivery.target.protect else None,
         "unprotected": None if delivery.image.unprotected is None else said_faults((delivery.image.unprotected,))[0],
         "family": delivery.naming.family or None,

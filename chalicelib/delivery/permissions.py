@@ -90,19 +90,19 @@ def _keys(delivery: Delivery) -> Iterator[NeededShare]:
                 # Statements for launching and for copying allow different actions: they are two shares.
                 audience = Audience.ACCOUNT if shared else Audience.COPIES
                 yield NeededShare(addresses.policy_resource(key).pk, share_name(account, audience), standing=shared)
-                if shared and delivery.target.service_linked_roles:
+                if shared and delivery.launch_roles:
                     roles = share_name(account, Audience.ROLES)
                     yield NeededShare(addresses.policy_resource(key).pk, roles, standing=True)
             case "none":
                 pass
         if shared:
-            for role in delivery.target.service_linked_roles:
+            for role in delivery.launch_roles:
                 yield NeededShare(addresses.role_resource(key, account).pk, role, standing=True)
 
 
 def _own_key(delivery: Delivery) -> Iterator[NeededShare]:
     if delivery.target.mode == "copy" and delivery.key_arn:
-        for role in delivery.target.service_linked_roles:
+        for role in delivery.launch_roles:
             yield NeededShare(
                 addresses.role_resource(delivery.key_arn, delivery.target.account).pk, role, standing=True
             )

@@ -90,6 +90,24 @@ def roles_missing(where: str, target: Target, missing: Sequence[str]) -> tuple[F
     )
 
 
+def default_roles_missing(where: str, target: Target, ami: str, missing: Sequence[str]) -> Fault | None:
+    """Return what a target goes without, which lacks roles that only the mode's default names; None: nothing.
+
+    ``missing``: roles as "SERVICE/NAME", and the role for their grants.
+    """
+    roles = [one for one in missing if "/" in one]
+    if not target.roles_by_default or not roles:
+        return None
+    what = f"There is no grant for {', '.join(map(last_part, roles))}, which the account does not have."
+    create = " and ".join(f"`{refusals.creates_role(one)}`" for one in roles)
+    again = f"`ami-promoter withdraw {ami} --account {target.account}`, and the same with `--lift`"
+    cure = (
+        f"If that service is to launch the AMI: {create} there, then {again}. "
+        "If not, write `service_linked_roles: []` in the targets file."
+    )
+    return Fault("service-linked-role-missing", where, what, cure)
+
+
 def _grant_role_missing(where: str, target: Target, role: str) -> Fault:
     names = ", ".join(last_part(one) for one in target.service_linked_roles)
     return Fault(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 _AFTERWARDS = re.compile(
@@ -50,3 +51,12 @@ class Fault:
     def from_json(cls, value: dict[str, Any]) -> Fault:
         """Back from a record; a missing member raises KeyError."""
         return cls(value["code"], value["where"], value["what"], value["cure"])
+
+
+AGAIN = re.compile(r"[;.]? [Tt]hen tag (?:(?:it|the AMI|the image) )?again\.$")
+"""The end of a cure of what can be tried again; of a failed delivery the command `retry` does it, and no new tag."""
+
+
+def retried(faults: Iterable[Fault], ami: str) -> list[Fault]:
+    """Return the faults of a failed delivery with the cure that `status` shows, too."""
+    return [replace(one, cure=AGAIN.sub(f"; then `ami-promoter retry {ami}`.", one.cure)) for one in faults]

@@ -353,7 +353,7 @@ class Application:
         from chalicelib.release.worker.pointers import POINTER_MACHINE, PointerExecutor
 
         parameters = AwsParameters(self._sessions, self._settings.partition)
-        executor = PointerExecutor(self._records, self._waker, parameters, self._targets)
+        executor = PointerExecutor(self._records, self._waker, parameters, self._targets, now)
         loop = (self._records, self._waker, now, self._telemetry, self._sessions.take_calls)
         return Runner(POINTER_MACHINE, executor, POINTERS, *loop)
 

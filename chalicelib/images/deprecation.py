@@ -23,7 +23,12 @@ def as_of_now(now: float) -> str:
 
     EC2 takes now or later [aws-facts, Added end of November 2026, VERIFIED]; a call arrives a moment later.
     """
-    return f"{datetime.fromtimestamp(now, UTC) + timedelta(minutes=1):%Y-%m-%dT%H:%M:%SZ}"
+    return as_of(now, now)
+
+
+def as_of(at: float, now: float) -> str:
+    """Return a date for EnableImageDeprecation, or the earliest one that EC2 takes. Both are epoch seconds."""
+    return f"{datetime.fromtimestamp(max(at, now + 60), UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def to_minute(text: str) -> datetime:

@@ -23,6 +23,7 @@ def head(promotion: Promotion) -> Head:
         withdrawals_from=promotion.withdrawals_from,
         moving=promotion.state is not PromotionState.OVER,
         standing=promotion.standing,
+        failed=promotion.failed,
         waits=promotion.state is PromotionState.OVER and promotion.value is not None and not promotion.digest,
         refused_by_organization=promotion.refused_value is not None and by_organization,
     )

@@ -18,6 +18,8 @@ from chalicelib.engine.errors import RefusalKind
 from chalicelib.engine.faults import Fault, without_afterwards
 from chalicelib.engine.transitions import Row, leads
 from chalicelib.release.current import MOST, Release, current
+from chalicelib.release.retirement import is_deprecated, to_deprecate
+from chalicelib.targets.applied_file import Retirement
 from chalicelib.targets.recalls import Pin
 
 IMAGE_TYPE = "aws:ec2:image"
@@ -30,6 +32,8 @@ VALID_WITHIN = 10 * schedule.MINUTE
 """For this time AWS may still be checking a written value; and for this time a refusal counts as passing."""
 
 LOOK_EVERY = schedule.DAY
+RETIRED_AT_ONCE = 10
+"""Copies that are deprecated between two writes of the record."""
 AFTER_TROUBLE = 15 * schedule.MINUTE
 """From look to look after what passes by itself has lasted longer than that: an outage must not cost a day."""
 
@@ -82,6 +86,12 @@ class Pointer:
     """Why the parameter does not name what is current."""
     pin: Pin | None = None
     """The release beyond which an operator does not let it go, as last seen."""
+    retiring: Mapping[str, int] = field(default_factory=dict)
+    """Superseded copies that are to be deprecated -> from when."""
+    retired: tuple[str, ...] = ()
+    """Superseded copies that are deprecated: removable."""
+    not_retired: Fault | None = None
+    """Why one of them could not be deprecated."""
     waiting: tuple[str, ...] = ()
     """Deliveries to wake when it is at rest."""
     tries: int = 0
@@ -144,6 +154,14 @@ class ChangeParameter:
 
 
 @dataclass(frozen=True, slots=True)
+class RetireCopy:
+    """EnableImageDeprecation for a superseded copy."""
+
+    image: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
 class WakeDeliveries:
     """Wake the deliveries that wait for it."""
 
@@ -169,6 +187,10 @@ class Looked:
     recalled: frozenset[str] = frozenset()
     """Of the releases' sources."""
     pin: Pin | None = None
+    deprecated: Mapping[str, str] = field(default_factory=dict)
+    """The deprecation dates of these AMIs, as EC2 writes them."""
+    rule: Retirement | None = None
+    """When superseded copies are to be deprecated, by the applied file; None: never."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,20 +221,38 @@ class PointerRefused:
 
 
 @dataclass(frozen=True, slots=True)
+class CopyRetired:
+    """A superseded copy is deprecated."""
+
+    image: str
+
+
+@dataclass(frozen=True, slots=True)
+class CopyNotRetired:
+    """A superseded copy could not be deprecated, or is not to be any more (None)."""
+
+    fault: Fault | None = None
+    passing: bool = False
+    """Whether another try soon may help."""
+
+
+@dataclass(frozen=True, slots=True)
 class DeliveriesWoken:
     """Those deliveries were woken."""
 
     deliveries: tuple[str, ...]
 
 
-Command = Look | ChangeParameter | WakeDeliveries
-Event = Looked | Unwanted | Changed | Overtaken | PointerRefused | DeliveriesWoken
+Command = Look | ChangeParameter | RetireCopy | WakeDeliveries
+Event = Looked | Unwanted | Changed | Overtaken | PointerRefused | CopyRetired | CopyNotRetired | DeliveriesWoken
 
 
 def outstanding(pointer: Pointer, now: int) -> tuple[Command, ...]:
     """List what is left to do now."""
     if pointer.settled and pointer.waiting:
         return (WakeDeliveries(pointer.waiting),)
+    if pointer.retiring:
+        return tuple(RetireCopy(*one) for one in list(pointer.retiring.items())[:RETIRED_AT_ONCE])
     if pointer.next_try is None or now < pointer.next_try:
         return ()
     to_change = pointer.intent is not None and not pointer.intent.asked
@@ -232,6 +272,8 @@ def acts(command: Command) -> bool:
 
 def announced(pointer: Pointer, command: Command) -> str:
     """Return the API call and its resource, for the history."""
+    if isinstance(command, RetireCopy):
+        return f"EnableImageDeprecation {command.image}"
     if not isinstance(command, ChangeParameter) or pointer.intent is None:
         return ""
     return f"{'PutParameter' if pointer.intent.image else 'DeleteParameter'} {pointer.parameter}"
@@ -251,12 +293,24 @@ def _looked(event: Looked, pointer: Pointer, now: int) -> Pointer:
     )
     if after.settled and late and _is_early(pointer, now):
         return _again(replace(after, since=pointer.since, tries=pointer.tries), now, READ_BACK)
-    return after
+    return _with_superseded(after, event, now) if after.settled and after.fault is None else after
+
+
+def _with_superseded(pointer: Pointer, event: Looked, now: int) -> Pointer:
+    """Compare the superseded copies with the dates that they are to have; the parameter names what is current."""
+    if event.rule is None:
+        return replace(pointer, retired=(), not_retired=None)
+    usable = {one.image for one in event.releases if one.source not in event.recalled} & event.available
+    pinned = {one.image for one in event.releases if event.pin is not None and one.source == event.pin.source}
+    wanted = to_deprecate(event.releases, usable, {pointer.image, *pinned}, event.rule, now)
+    left = {image: at for image, at in wanted.items() if not is_deprecated(event.deprecated, image, at)}
+    done = tuple(image for image, at in wanted.items() if image not in left and at <= now)
+    return replace(pointer, retiring=left, retired=done, not_retired=None)
 
 
 def _compared(event: Looked, pointer: Pointer, now: int) -> Pointer:
     before, shown = pointer, event.shown
-    pointer = _with_releases(pointer, event.releases)
+    pointer = replace(_with_releases(pointer, event.releases), retiring={})
     if shown is not None and (fault := _not_ours(before, event.releases, shown)):
         return _rest(replace(pointer, image=""), now, fault)
     value = "" if shown is None else shown.value
@@ -315,7 +369,7 @@ def _is_early(pointer: Pointer, now: int) -> bool:
 
 
 def _unwanted(event: Unwanted, pointer: Pointer, now: int) -> Pointer:
-    return replace(_rest(_with_releases(pointer, event.releases), now), next_try=None)
+    return replace(_rest(_with_releases(pointer, event.releases), now), next_try=None, retiring={}, retired=())
 
 
 def _changed(_event: Changed, pointer: Pointer, now: int) -> Pointer:
@@ -325,6 +379,18 @@ def _changed(_event: Changed, pointer: Pointer, now: int) -> Pointer:
 
 def _overtaken(_event: Overtaken, pointer: Pointer, now: int) -> Pointer:
     return _again(replace(pointer, intent=None), now, READ_BACK)
+
+
+def _copy_retired(event: CopyRetired, pointer: Pointer, now: int) -> Pointer:
+    left = {image: at for image, at in pointer.retiring.items() if image != event.image}
+    at_once = pointer.retiring.get(event.image, now + 1) <= now
+    return replace(pointer, retiring=left, retired=(*pointer.retired, event.image) if at_once else pointer.retired)
+
+
+def _copy_not_retired(event: CopyNotRetired, pointer: Pointer, now: int) -> Pointer:
+    """Leave the others for the next look, which comes soon if that may help."""
+    soon = now + AFTER_TROUBLE if event.passing else pointer.next_try
+    return replace(pointer, retiring={}, not_retired=event.fault, next_try=soon)
 
 
 def _woken(event: DeliveriesWoken, pointer: Pointer, _now: int) -> Pointer:
@@ -351,6 +417,8 @@ TRANSITIONS: Mapping[PointerState, Row[Pointer]] = {
         Looked: leads(_looked, PointerState.RESTING, PointerState.WRITING),
         Unwanted: leads(_unwanted, PointerState.RESTING),
         PointerRefused: leads(_refused, PointerState.RESTING),
+        CopyRetired: leads(_copy_retired, PointerState.RESTING),
+        CopyNotRetired: leads(_copy_not_retired, PointerState.RESTING),
         DeliveriesWoken: leads(_woken, PointerState.RESTING),
     },
     PointerState.WRITING: {

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from chalicelib.engine.addresses import RecordKey
@@ -18,6 +18,8 @@ class SeenParameter:
 
     shown: ShownParameter | None
     available: frozenset[str]
+    deprecated: Mapping[str, str] = field(default_factory=dict)
+    """The deprecation dates of these AMIs, as EC2 writes them."""
 
 
 class Parameters(Protocol):
@@ -34,6 +36,9 @@ class Parameters(Protocol):
 
         Repeating it is safe.
         """
+
+    def deprecate(self, target: Target, pointer: Pointer, image: str, at: str) -> None:
+        """Deprecate a copy of the family from then on, or from an earlier date. Repeating it is safe."""
 
 
 class Pointers(Protocol):

@@ -75,15 +75,21 @@ def most_calls(size: int) -> int:
     return 2 * max(size, 1).bit_length() + 8
 
 
+def creates_role(role: str) -> str:
+    """Return the command that makes a service-linked role ("SERVICE/NAME")."""
+    service, _, name = role.rpartition("/")
+    suffix = name.partition("_")[2]
+    named = f" --custom-suffix {suffix}" if suffix else ""
+    return f"aws iam create-service-linked-role --aws-service-name {service}{named}"
+
+
 def role_missing(where: str, role: str) -> Fault:
     """Return the fault of a target without this service-linked role ("SERVICE/NAME")."""
-    service, _, name = role.rpartition("/")
-    create = f"aws iam create-service-linked-role --aws-service-name {service}"
-    suffix = name.partition("_")[2]
+    name = role.rpartition("/")[2]
     return Fault(
         "service-linked-role-missing",
         where,
         f"The account has no service-linked role {name}, to which the key is to be granted.",
-        f"Make it there ({create}{f' --custom-suffix {suffix}' if suffix else ''}), or take it out of "
+        f"Make it there ({creates_role(role)}), or take it out of "
         "`service_linked_roles` in the targets file; then tag the AMI again.",
     )

@@ -44,6 +44,22 @@ NOT_OF_THE_DELIVERY = {"of_the_delivery": False}
 voids no approval and begins no delivery again. A member without it belongs to the delivery."""
 
 
+DAY = 24 * 3600
+
+
+@dataclass(frozen=True, slots=True)
+class Retirement:
+    """When a superseded copy is deprecated: ``keep`` newer ones are there, and its source is older than ``after``."""
+
+    keep: int = 3
+    after: int = 90 * DAY
+    """Seconds; whole days."""
+
+    def __str__(self) -> str:
+        """Return it as the targets file has it."""
+        return f"keep: {self.keep}, after: {self.after // DAY}d"
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """One (account, Region) that may own an AMI, with its settings resolved from the targets file.
@@ -65,6 +81,8 @@ class Target:
     share_snapshots: bool = False
     launch_permission: Literal["account", "group"] = "account"
     service_linked_roles: tuple[str, ...] = ()
+    roles_by_default: bool = field(default=False, metadata=NOT_OF_THE_DELIVERY)
+    """Whether the file names no roles, and these are the mode's default: one that is missing there delays nothing."""
     until: int = 0
     by_way_of: str = ""
     grantee: Literal["role", "account"] = "role"
@@ -76,6 +94,8 @@ class Target:
     """Key of the source's tag that names its family."""
     ssm_parameter: str = ""
     """Parameter that names the current AMI there, with ``{family}`` for the family; "": none."""
+    retire: Retirement | None = field(default=None, metadata=NOT_OF_THE_DELIVERY)
+    """When the worker of that parameter deprecates superseded copies; None: never."""
     protect: bool = True
     queue_deadline: int = 24 * 3600
     copy_deadline: int = 24 * 3600

@@ -537,3 +537,42 @@ again enable-image
 again enable-image
 again disable-image-deprecation
 again disable-image-deprecation
+
+title "17. RunInstances is asked on each part with the conditions of the launch role"
+subnet=$(hub ec2 describe-subnets --filters Name=default-for-az,Values=true --query 'Subnets[0].SubnetId')
+if [[ $subnet == None ]]; then
+    echo "   not asked: $hub_account has no default subnet in $region"
+else
+    part() { # part KIND CONDITION: a statement of LaunchRole in deploy/target.yaml
+        printf '{"Effect": "Allow", "Action": "ec2:RunInstances", "Resource": "arn:aws:ec2:*:*:%s/*", "Condition": {%s}}, ' "$@"
+    }
+    tag="\"StringEquals\": {\"aws:RequestTag/$name\": \"1\"}"
+    make_role hub "$name-launch" "{\"AWS\": \"$hub_account\"}" "
+        $(part image "\"StringEquals\": {\"ec2:Owner\": \"$hub_account\", \"aws:ResourceTag/$name\": \"later\"}")
+        $(part instance "\"StringEquals\": {\"ec2:InstanceType\": [\"t3.micro\"], \"ec2:MetadataHttpTokens\": \"required\",
+            \"aws:RequestTag/$name\": \"1\"}")
+        $(part volume "\"Bool\": {\"ec2:Encrypted\": \"true\"}, $tag")
+        $(part network-interface '"Bool": {"ec2:AssociatePublicIpAddress": "false"}')
+        {\"Effect\": \"Allow\", \"Action\": \"ec2:RunInstances\", \"Resource\": [\"arn:aws:ec2:*:*:subnet/*\",
+            \"arn:aws:ec2:*:*:security-group/*\"]},
+        {\"Effect\": \"Allow\", \"Action\": \"ec2:CreateTags\", \"Resource\": \"*\",
+            \"Condition\": {\"StringEquals\": {\"ec2:CreateAction\": \"RunInstances\"}}}"
+    sleep 20
+    launches() { # launches EXPECTED WHAT INTERFACE EBS WORDS...: nothing is launched (--dry-run)
+        local said
+        said=$(as_hub_role "$name-launch" ec2 run-instances --dry-run --image-id "$image" --instance-type t3.micro \
+            --network-interfaces "DeviceIndex=0,SubnetId=$subnet$3" --metadata-options HttpTokens=required \
+            --block-device-mappings "DeviceName=/dev/xvda,Ebs={DeleteOnTermination=true$4}" \
+            --tag-specifications "ResourceType=instance,Tags=[{Key=$name,Value=1}]" \
+            "ResourceType=volume,Tags=[{Key=$name,Value=1}]" "${@:5}" 2>&1) || true
+        case $said in
+            *DryRunOperation*) said=allowed ;;
+            *UnauthorizedOperation*) said=denied ;;
+        esac
+        if [[ $said == "$1" ]]; then holds "$2 is $said"; else fails "$2 should be $1: $said"; fi
+    }
+    launches allowed "a launch test" ,AssociatePublicIpAddress=false ,Encrypted=true
+    launches denied "one that does not say whether it has a public address" "" ,Encrypted=true
+    launches denied "one of another type" ,AssociatePublicIpAddress=false ,Encrypted=true --instance-type t3.small
+    launches denied "one of an encrypted AMI that does not say Encrypted" ,AssociatePublicIpAddress=false ""
+fi

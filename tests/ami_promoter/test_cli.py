@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,6 +23,7 @@ from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.exits import Exit
 from ami_promoter.verbs import SECTIONS, Verb, root
 
+ROOT = Path(__file__).parents[2]
 AMI = "ami-0123456789abcdef0"
 WRONG = {
     "sttus": "ami-promoter: No such command 'sttus'. Did you mean 'status'?",
@@ -178,6 +180,25 @@ def test_the_version(capsys):
     assert main(["--version"]) == 0
 
     assert capsys.readouterr().out == f"ami-promoter, version {version('ami-promoter')}\n"
+
+
+def test_the_version_is_not_one_that_people_upgrade_from():
+    """The changelog says what to do when they come from 0.1.0; so this is a later one."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    released = re.findall(r"^## \[([0-9.]+)\]", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
+
+    assert released
+    assert project["version"] not in released
+
+
+def test_wrong_usage_names_the_program_once(capsys):
+    """And what may be written is a list in a sentence."""
+    assert main(["completion"]) == Exit.USAGE
+
+    assert " ".join(capsys.readouterr().err.split()) == (
+        "ami-promoter completion: Missing argument '{bash|zsh|fish}'. Choose from: bash, zsh, fish. "
+        "`ami-promoter completion --help` shows the usage."
+    )
 
 
 @pytest.mark.parametrize("words", [words for words, _ in verbs()], ids=" ".join)

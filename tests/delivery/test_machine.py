@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chalicelib import delivery as delivery_room
-from chalicelib.delivery import machine, moves, permissions
+from chalicelib.delivery import machine, moves, notices, permissions
 from chalicelib.delivery.attempts import CopiesFound, CopyStarted, FindCopies, RegisterImage
 from chalicelib.delivery.leftovers import DeleteSnapshots, SnapshotsDeleted
 from chalicelib.delivery.model import (
@@ -737,6 +737,16 @@ def test_cancelling_before_anything_was_made_ends_at_once():
     assert after.state is DeliveryState.TIDYING
     assert machine.outstanding(after, NOW) == (NotifyOutcome(),)
     assert machine.evolve(after, OutcomeNotified(), NOW).state is DeliveryState.CANCELLED
+
+
+def test_a_failures_notice_has_the_cure_that_status_shows():
+    """Two cures for one fault would leave a person to choose: what failed is retried, without a new tag."""
+    fault = Fault("key-disabled", "there", "The key is disabled.", "Enable it; then tag the AMI again.")
+    failed = a_delivery(DeliveryState.TIDYING, ending=DeliveryState.FAILED, faults=(fault,))
+
+    (listed,) = notices.outcome(failed, NOW)["faults"]
+
+    assert listed["cure"] == f"Enable it; then `ami-promoter retry {failed.ami}`."
 
 
 def test_a_delivery_that_intended_register_image_is_not_cancelled():

@@ -22,6 +22,7 @@ WHERE = "AMI_PROMOTER_PERMISSION_LOG"
 ROLES = {
     "AmiCopyRole": "target role",
     "AmiCopyRole-grants": "target grant role",
+    "AmiCopyRole-launch": "target launch role",
     "AmiOrganizationRead": "organization read role",
 }
 FUNCTIONS = f"ami-promoter-{REGION}-"

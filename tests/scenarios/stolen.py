@@ -12,7 +12,7 @@ from tests.scenarios.scene import DEV, HUB, REGION, TABLE, Scene
 
 CONFIG, MEMBERS = f"{TABLE}-config", f"{TABLE}-members"
 DENIALS = ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthorizationError")
-COPIES, GRANTS = "AmiCopyRole", "AmiCopyRole-grants"
+COPIES, GRANTS, LAUNCHES = "AmiCopyRole", "AmiCopyRole-grants", "AmiCopyRole-launch"
 
 
 def client(scene: Scene, function: str, service: str, within: str = "") -> Any:

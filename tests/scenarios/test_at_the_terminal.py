@@ -72,6 +72,9 @@ def test_a_key_of_ones_own_is_made_fit_by_what_is_printed(scene, as_account):
         status, _, err = scene.cli(*words, key)
         assert (status, "rotation is off" in err) == (OK, True), err
 
+    status, _, err = scene.cli("key-policy", "target")  # with the hub's credentials it would name the hub's account
+    assert (status, f"account {HUB} is the hub, and no target" in err) == (FAULT, True), err
+    as_account(DEV)
     status, _, err = scene.cli("key-policy", "target", scene.stage.targets[TEST].outputs["KeyArn"])
     assert (status, "AccessDenied" in err or "not authorized" in err) == (AWS, True), err
     assert scene.cli("key-policy", "hub", "alias/none")[0] == AWS

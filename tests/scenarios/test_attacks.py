@@ -32,7 +32,7 @@ from tests.scenarios.scene import (
     TEST,
     Scene,
 )
-from tests.scenarios.stolen import COPIES, GRANTS, client, entered, refused
+from tests.scenarios.stolen import COPIES, GRANTS, LAUNCHES, client, entered, refused
 
 SLR = f"arn:aws:iam::{DEV}:role/{ROLE}"
 GRANT = ["Decrypt", "CreateGrant"]
@@ -185,6 +185,22 @@ def test_the_worker_disables_nothing_of_a_targets_own_and_what_is_ours_only_if_t
         refused(call, ImageId=own)
         call(ImageId=ours)
     refused(ec2.disable_image_deregistration_protection, ImageId=ours)
+
+
+def test_the_worker_lists_nothing_that_runs_in_a_target(delivered):
+    """Without AllowUseReport it cannot ask what names an AMI; with it EC2 answers that one question, and no other."""
+    ids = [delivered.delivery_record(DEV)["image"]["id"]]
+    asked = {"ImageIds": ids, "ResourceTypes": [{"ResourceType": "ec2:Instance"}]}
+    refused(entered(delivered, "worker", COPIES, "ec2").describe_image_references, **asked)
+    deploy(delivered, AllowUseReport="true")
+    ec2, ssm = (entered(delivered, "worker", COPIES, service) for service in ("ec2", "ssm"))
+
+    assert ec2.describe_image_references(**asked)["ImageReferences"] == []
+    for call in (ec2.describe_instances, ec2.describe_launch_templates):
+        refused(call)
+    refused(ec2.describe_launch_template_versions, Versions=["$Latest"])
+    refused(ssm.describe_parameters)
+    refused(ssm.get_parameters, Names=["/theirs"])
 
 
 def test_the_worker_opens_nothing(scene):
@@ -367,7 +383,7 @@ def redeploy(scene: Scene, **given: str) -> None:
 def trusting(scene: Scene, account: str) -> None:
     """Roles with the expected names in an account, which admit any principal of the hub's account."""
     hub = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{HUB}:root"}, "Action": "sts:AssumeRole"}
-    for name in (COPIES, GRANTS):
+    for name in (COPIES, GRANTS, LAUNCHES):
         scene.world.iam.put_role(account, name, {"Version": "2012-10-17", "Statement": [hub]})
 
 

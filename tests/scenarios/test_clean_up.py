@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from ami_promoter.rights import CLEAN_UP, policy
-from tests.scenarios.pointers import FAMILY, NAME, shows, successor, with_pointers
+from tests.scenarios.platform import pace
+from tests.scenarios.pointers import FAMILY, FILE, NAME, shows, successor, with_pointers
 from tests.scenarios.scene import DEV, HOUR, REGION, Scene
 
 OK, FAULT, UNFINISHED = 0, 1, 4
@@ -187,3 +188,36 @@ def test_a_protection_with_a_cooldown_is_said_and_the_next_run_goes_on(scene, th
     as_admin()
     assert clean_up(scene, "--yes")[1]["removed"] == [first]
     assert images(scene) == {newest}
+
+
+def test_what_the_hub_retires_its_administrator_can_remove(scene, as_admin):
+    """From the setting by way of the daily look to the list, and then to the removal; a rollback works until then."""
+    retiring = FILE.replace('/current"}}', '/current", retire: {{keep: 1, after: 2d}}}}')
+    with_pointers(scene, file=retiring)
+    scene.promote("dev")
+    second = successor(scene)
+    scene.promote("dev", second)
+    third = successor(scene, "golden-2026-03")
+    scene.promote("dev", third)
+    before = scene.notices()
+    assert "No copy is retired" in scene.cli("status", "--retired")[1]
+    copies = {source: copy_of(scene, source) for source in (scene.image, second, third)}
+
+    for function in ("discover", "sweep"):
+        pace(scene, function, 60)
+    scene.wait(73 * HOUR)
+    pace(scene, "sweep", 1)
+    found = json.loads(scene.cli("status", "--retired", "--json")[1])
+    assert [one["image"] for one in found["retired"]] == [copies[scene.image], copies[second]]
+    assert [one for one in scene.notices()[len(before) :] if "delivery" in one] == []
+    called = [call.operation for call in scene.world.calls if call.operation == "EnableImageDeprecation"]
+    assert len(called) == 2
+    assert scene.cli("report", "-o", str(scene._directory / "page.html"))[0] == OK
+    assert "2 images removable" in (scene._directory / "page.html").read_text(encoding="utf-8")
+    assert scene.cli("rollback", FAMILY, "--account", DEV, "--yes")[0] == OK
+    scene.wait(600)
+    assert shows(scene) == copies[second]
+
+    as_admin()
+    assert clean_up(scene, "--yes")[1]["removed"] == [copies[scene.image]]
+    assert images(scene) == {copies[second], copies[third]}

@@ -230,8 +230,8 @@ def test_daily_work_needs_no_deployer(guarded: Scene) -> None:
 
 
 def test_a_targets_administrator_changes_neither_role_nor_its_trust(guarded: Scene) -> None:
-    """Both roles of the service there; the StackSet's role, which is a deployer here, may."""
-    for role in ("AmiCopyRole", "AmiCopyRole-grants"):
+    """All roles of the service there; the StackSet's role, which is a deployer here, may."""
+    for role in ("AmiCopyRole", "AmiCopyRole-grants", "AmiCopyRole-launch"):
         arn = f"arn:aws:iam::{DEV}:role/{role}"
         for action in ("iam:UpdateAssumeRolePolicy", "iam:PutRolePolicy", "iam:DeleteRole", "iam:AttachRolePolicy"):
             assert denied(guarded, "administrator", action, arn, DEV), action

@@ -44,8 +44,7 @@ def harden(scene: Scene) -> tuple[str, str]:
             "SourceKeyArns": scene.key,
             "DataKeyArn": data,
             "PermissionsBoundary": LIMITS,
-            "LogRetentionDays": "365",
-            "EventFunctionConcurrency": "5",
+            "KeepHistoryDays": "365",
         },
     )
     given = {"HubAccountId": HUB, "HubRegion": REGION, "ExternalId": stage.EXTERNAL_ID, "CreateKey": "false"}

@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 
 from tests.scenarios.monitoring import monitored
 from tests.scenarios.scene import DEV, HUB, REGION, STRANGER, TABLE, TRIGGER, Scene
-from tests.scenarios.stolen import CONFIG, COPIES, GRANTS, client, entered, item, refused, writes
+from tests.scenarios.stolen import CONFIG, COPIES, GRANTS, LAUNCHES, client, entered, item, refused, writes
 from tools import permissions
 from tools import reach as reaches
 from tools.reach import ROWS, YES, reach
@@ -75,6 +75,7 @@ def attempts(scene: Scene, function: str, within: str = "") -> Mapping[str, Call
         [partial(decrypt, scene, function)],
         [partial(entered, scene, function, COPIES, "ec2", within=within)],
         [partial(entered, scene, function, GRANTS, "kms", within=within)],
+        [partial(entered, scene, function, LAUNCHES, "ec2", within=within)],
         [partial(organizations.describe_account, AccountId=DEV), partial(organizations.list_parents, ChildId=DEV)],
         [partial(organizations.list_accounts_for_parent, ParentId="r-abcd")],
         put,

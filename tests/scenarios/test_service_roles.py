@@ -11,6 +11,7 @@ from tests.scenarios.scene import AUTO_SCALING, DEV, HUB, REGION, ROLE, SERVICE,
 
 SHARE = "mode: share"
 COPY = f"service_linked_roles: [{AUTO_SCALING}]"
+NAMED = f"{SHARE}\n  {COPY}"
 
 
 def targets_file(how: str) -> str:
@@ -31,7 +32,7 @@ def begin(scene):
 
     def begin(how, roles=(DEV, TEST)):
         scene.apply(targets_file(how))
-        scene.launches = {DEV, TEST} if how == SHARE else set()
+        scene.launches = {DEV, TEST} if how.startswith(SHARE) else set()
         for account in roles:
             scene.world.iam.put_service_linked_role(account, SERVICE)
         return scene
@@ -100,9 +101,45 @@ def test_auto_scaling_launches_the_targets_own_copy(begin):
     scene.assert_invariants()
 
 
+def test_a_default_role_that_is_missing_is_a_warning(begin):
+    """An account that never used Auto Scaling gets the AMI; a person learns what it goes without, and what to do."""
+    scene = begin(SHARE, roles=(DEV,))
+    _, plan, _ = scene.cli("plan", scene.image, "dev")
+    scene.promote("dev")
+
+    assert "goes on there without that grant." in " ".join(plan.split())
+    assert scene.states() == {DEV: "shared", TEST: "shared"}
+    assert scene.launch(TEST) == ""
+    assert [grantee.split(":")[4] for grantee, _ in for_roles(scene, scene.key)] == [DEV]
+    said = scene.said("status")[1]
+    assert f"{TEST} {REGION}: There is no grant for {AUTO_SCALING}, which the account does not have." in said
+    assert f"`aws iam create-service-linked-role --aws-service-name {SERVICE}`" in said
+    shown = " ".join(scene.cli("doctor")[1].split())
+    assert f"warning {TEST} {REGION}: service-roles There is no grant for {AUTO_SCALING}" in shown
+    assert (scene.cli("reconcile")[0], scene.said("verify")[0]) == (0, 0)
+
+    scene.world.iam.put_service_linked_role(TEST, SERVICE)
+    for words in ((), ("--lift",)):
+        assert scene.cli("withdraw", scene.image, "--account", TEST, *words)[0] == 0
+        scene.run_until_state("shared" if words else "withdrawn", TEST)
+    assert scale_out(scene, TEST) == ""
+    scene.untag()
+    scene.run_until_state("withdrawn", TEST)
+    scene.assert_invariants()
+
+
+def test_plan_says_what_a_named_role_is_needed_for(begin):
+    """The delivery fails without it; so the plan says that the file names it."""
+    scene = begin(NAMED, roles=())
+
+    assert f"{AUTO_SCALING} gets a grant on the key. Without such a role the delivery fails there." in " ".join(
+        scene.cli("plan", scene.image, "dev")[1].split()
+    )
+
+
 def test_what_is_missing_is_named_and_nothing_stays_open(begin):
     """TEST has no such role, as its checks report; DEV has an older deploy/target.yaml, as KMS's refusal shows."""
-    scene = begin(SHARE, roles=(DEV,))
+    scene = begin(NAMED, roles=(DEV,))
     without(scene, DEV, "LetServiceRolesUseHubKeys", "LookForServiceRoles")
     scene.promote("dev")
 

@@ -796,7 +796,13 @@ class FakeParameters(OfCloud):
     def look(self, target, pointer, images):
         shown = self._cloud.parameters.get((target.account, pointer.parameter))
         wanted = {*images, *([shown.value] if shown else [])}
-        return SeenParameter(shown, frozenset(wanted & self._cloud.launchable(target.account)))
+        found = frozenset(wanted & self._cloud.launchable(target.account))
+        raw = {image: one.raw for image in found if (one := self._cloud.images.get(image))}
+        dates = {image: one["DeprecationTime"] for image, one in raw.items() if one.get("DeprecationTime")}
+        return SeenParameter(shown, found, dates)
+
+    def deprecate(self, target, pointer, image, at):
+        self._cloud.images[image].raw["DeprecationTime"] = at
 
     def change(self, target, pointer):
         place, intent = (target.account, pointer.parameter), pointer.intent

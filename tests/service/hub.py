@@ -221,7 +221,7 @@ class Hub:
             *loop,
         )
         parameters = guard("target.parameters", FakeParameters(cloud))
-        pointer_executor = self.parts.pointers(records, waker, parameters, targets)
+        pointer_executor = self.parts.pointers(records, waker, parameters, targets, clock)
         self.pointers = Runner(POINTER_MACHINE, pointer_executor, POINTERS, *loop)
         self.copy_quotas = self.parts.copy_quotas(records, slots, waker, clock, reported)
         waiters = WaitingDeliveries(records, ledger, waker)

@@ -100,6 +100,8 @@ class Invariants:
             self._telling(args[0])
         elif (port, method) == ("target.parameters", "change"):
             self._naming(args[1])
+        elif (port, method) == ("target.parameters", "deprecate"):
+            self._retiring(args[1], args[2])
         elif port in ADAPTERS and method == "open":
             for share in args[1]:
                 self._opening(share)
@@ -111,6 +113,14 @@ class Invariants:
         stored = self._hub.stores.records.read(asked.key)
         record = POINTERS.decode(stored)
         assert record.intent is not None, f"invariant 3: {asked.where} is written without an intent on record"
+
+    def _retiring(self, asked: Pointer, image: str) -> None:
+        """Superseded copies alone are deprecated: neither what the parameter names, nor the hub's own AMI."""
+        record = POINTERS.decode(self._hub.stores.records.read(asked.key))
+        assert image in record.retiring, f"invariant 3: {image} is deprecated without an intent on record"
+        shown = self._hub.cloud.parameters.get((asked.account, asked.parameter))
+        assert shown is None or shown.value != image, f"{asked.where} names {image}, which is deprecated"
+        assert image in self._hub.cloud.images, f"{image} is no copy"
 
     def _copying(self, asked: Delivery, source: str) -> None:
         record = self._delivery(asked.id)

@@ -14,7 +14,7 @@ from tests.service.hub import Hub
 from tests.service.scenes import queued
 from tools import extras
 
-ALARM = extras.read()["Parameters"]["RunawayAlarmInvocations"]["Default"]
+ALARM = extras.read()["Resources"]["RunawayAlarm"]["Properties"]["Threshold"]
 A_THOUSAND = 1000
 
 

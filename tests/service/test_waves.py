@@ -405,3 +405,14 @@ def test_a_thousand_waiting_targets_cost_few_reads_each():
     assert looks < 1000 * 14, "an hourly look of each at the most"
     assert asked.get("source tag", 0) < 200
     assert schedule.WAVE_DEADLINE > 12 * HOUR
+
+
+def test_the_parameter_of_a_later_wave_names_the_ami():
+    """The pointer asks the file for one account alone, which waits for others."""
+    hub = hub_with(settings={"ssm_parameter": "/golden/{family}/current"})
+    hub.cloud.make_image(AMI, {"snap-00": True}, family="base")
+    hub.cloud.tag(AMI, "dev qa prod")
+
+    assert states(hub) == DONE
+    named = {account: shown.value for (account, _), shown in hub.cloud.parameters.items()}
+    assert named == {image.account: one for one, image in hub.cloud.images.items()}

@@ -17,7 +17,7 @@ from chalicelib.engine.errors import LostRace, Refusal, RefusalKind
 from chalicelib.engine.places import Resource
 from chalicelib.release.pointer import ShownParameter
 from chalicelib.sharing.entitlement import launched_by
-from chalicelib.targets.applied_file import AppliedFile, Directory, Target
+from chalicelib.targets.applied_file import DAY, AppliedFile, Directory, Retirement, Target
 from chalicelib.targets.organization import Organization, Unit
 from chalicelib.targets.waves import Wave
 from tests.service.cloud import REGION, START, TRIGGER, Image, refusal, source_key, target_key
@@ -52,7 +52,7 @@ ROLE_METHODS = {
         *("named", "of_delivery", "see", "register", "copy", "deprecate", "protect", "deregister"),
         *("shown", "recall", "restore"),
     ),
-    "target.parameters": ("look", "change"),
+    "target.parameters": ("look", "change", "deprecate"),
 }
 
 ROLE_ADAPTER = ("showing", "open", "close")
@@ -113,6 +113,14 @@ REFUSALS = {
     "the parameter cannot be written": ("target.parameters", "change", RefusalKind.THROTTLED, False),
     "the parameter is written, and nobody hears of it": ("target.parameters", "change", RefusalKind.THROTTLED, True),
     "the parameter may not be written": ("target.parameters", "change", RefusalKind.DENIED, False),
+    "a superseded copy cannot be deprecated": ("target.parameters", "deprecate", RefusalKind.THROTTLED, False),
+    "a superseded copy is deprecated, and nobody hears of it": (
+        "target.parameters",
+        "deprecate",
+        RefusalKind.THROTTLED,
+        True,
+    ),
+    "a superseded copy may not be deprecated": ("target.parameters", "deprecate", RefusalKind.DENIED, False),
     "an AMI cannot be recalled": ("target.images", "recall", RefusalKind.THROTTLED, False),
     "an AMI may not be recalled": ("target.images", "recall", RefusalKind.DENIED, False),
     "an AMI cannot be restored": ("target.images", "restore", RefusalKind.THROTTLED, True),
@@ -232,6 +240,7 @@ class ModelWorld(Hub):
         settings["service_linked_roles"] = SERVICE_ROLES[: shape.service_roles]
         if shape.dates is not None:
             settings["ssm_parameter"] = "/golden/{family}/current"
+            settings["retire"] = Retirement(1, DAY)
         self._hurry = Supply(0)
         super().__init__(
             accounts=ACCOUNTS[: shape.accounts], parts=parts, stores=stores or in_memory(), target=settings

@@ -139,3 +139,13 @@ def test_a_wave_has_a_name_by_its_settings():
     """So groups with the same ones wait for the same."""
     assert len({Wave("a").rule, Wave("a", 1).rule, Wave("a", 0, 1).rule, Wave("b").rule}) == 4
     assert FileWaves({"b": Wave("a"), "c": Wave("a")}, {"b": (), "c": ()}).waiting(Wave("a").rule) == ["b", "c"]
+
+
+def test_a_person_may_name_an_account_or_a_group_that_waits_for_another():
+    """`rollback --group prod`, a question about one account, a family's parameter there: nothing is promoted."""
+    applied = AppliedFile(CHAIN, "digest")
+
+    assert [one.account for one in applied.resolve("prod").targets] == [C, D]
+    assert [one.account for one in applied.resolve(B).targets] == [B]
+    assert [fault.code for fault in applied.resolve("stage").faults] == ["unknown-group"]
+    assert [fault.code for fault in applied.judge("prod", in_force=False).faults] == ["wave-not-reached"]

@@ -215,13 +215,13 @@ def test_the_topic_is_closed_to_other_accounts_unless_a_parameter_opens_it(hub):
     denied, *others = hub["Resources"]["NoticesPolicy"]["Properties"]["PolicyDocument"]["Statement"]
 
     assert denied["Effect"] == "Deny"
-    assert [one["Fn::If"][0] for one in others] == ["HasSubscriberOrganization", "HasSubscriberAccounts"]
+    assert [one["Fn::If"][0] for one in others] == ["OrganizationSubscribes", "HasSubscriberAccounts"]
     for statement in (one["Fn::If"][1] for one in others):
         tests = statement["Condition"]["StringEquals"]
         assert statement["Action"] == "sns:Subscribe"
         assert statement["Resource"] == {"Ref": "Notices"}
         assert tests["sns:Protocol"] == ["sqs", "lambda", "firehose"]
-        assert statement["Principal"] != "*" or tests["aws:PrincipalOrgID"] == {"Ref": "SubscriberOrganizationId"}
+        assert statement["Principal"] != "*" or tests["aws:PrincipalOrgID"] == {"Ref": "OrganizationId"}
 
 
 def test_only_the_worker_tells_on_the_topic_and_on_the_bus_of_its_own(hub):
@@ -288,8 +288,7 @@ GOOD_AND_BAD = [
         ["", "012345678901", "012345678901,222222222222"],
         ["12345678901", "all", "*", "012345678901,"],
     ),
-    ("hub", "SubscriberOrganizationId", ["", "o-a1b2c3d4e5"], ["o-1", "*"]),
-    ("hub", "SubscriberAccounts", ["", "012345678901"], ["12345678901", "*"]),
+    ("hub", "SubscriberAccounts", ["", "012345678901", "organization"], ["12345678901", "*", "o-a1b2c3d4e5"]),
     (
         "hub",
         "PolicyKeyArns",
@@ -308,7 +307,6 @@ GOOD_AND_BAD = [
         ["", "arn:aws:iam::123456789012:role/build/images", "arn:aws-us-gov:iam::123456789012:user/jo"],
         ["*", "arn:aws:iam::123456789012:root", "arn:aws:sts::123456789012:assumed-role/images/s", "images"],
     ),
-    ("hub", "SourceKeyAlias", ["alias/golden"], ["golden", "alias/aws/ebs", "alias/"]),
     ("hub", "GoldenTagValue", ["", "yes", "team:golden 2026"], ["*", "a\nb", "x" * 257]),
     (
         "hub",
@@ -345,6 +343,7 @@ GOOD_AND_BAD = [
         ["", "/golden/", "/a/b.c_d-1/"],
         ["/", "golden/", "/golden", "/a//", "/a*/", "/aws/", "/SSM/x/"],
     ),
+    ("target", "LaunchTestTypes", ["t3.micro", "u-6tb1.metal"], ["", "t3", "t3.*", "*"]),
     ("stackset", "OrganizationalUnitIds", ["ou-ab12-11111111", "r-ab12"], ["", "ou-1", "123456789012", "*"]),
     ("stackset", "Regions", ["eu-central-1"], ["", "eu-central-1a", "*"]),
     ("stackset", "HubAccountId", ["012345678901"], ["", "12345678901"]),
@@ -355,6 +354,7 @@ GOOD_AND_BAD = [
     ("stackset", "PermissionsBoundary", ["", "limits"], ["/limits", "*"]),
     ("stackset", "KeyAlias", ["alias/ami-promoter"], ["ami-promoter", "alias/aws/ebs"]),
     ("stackset", "ParameterPrefix", ["", "/golden/"], ["/", "/golden", "/*/", "/aws/"]),
+    ("stackset", "LaunchTestTypes", ["t3.micro"], ["", "t3", "t3.*"]),
     ("guardrails", "HubAccountId", ["012345678901"], ["", "12345678901"]),
     ("guardrails", "TriggerTagKey", ["promote"], ["", "aws:promote"]),
     ("guardrails", "FamilyTagKey", ["", "family"], ["aws:family", "*"]),
@@ -423,3 +423,17 @@ def test_app_only_wires():
 
     assert ours == {"chalicelib.entry import bootstrap", "chalicelib.entry.telemetry import log_metrics, logged"}
     assert not {module.split(".")[0] for module, _ in imported} & {"boto3", "botocore", "ami_promoter", "awsim"}
+
+
+INTERFACE = "AWS::CloudFormation::Interface"
+
+
+def test_the_console_asks_first_for_the_six_parameters_that_most_hubs_set(hub, target):
+    """Each parameter stands once in the console's groups; a stack has no more of them than a person reads."""
+    first, *advanced = hub["Metadata"][INTERFACE]["ParameterGroups"]
+    listed = [name for group in (first, *advanced) for name in group["Parameters"]]
+
+    assert len(first["Parameters"]) == 6
+    assert all(group["Label"]["default"].startswith("Advanced") for group in advanced)
+    assert sorted(listed) == sorted(hub["Parameters"])
+    assert (len(listed) <= 24, len(target["Parameters"]) <= 18) == (True, True)

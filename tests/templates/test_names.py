@@ -27,14 +27,14 @@ PROMISED = {
     "Notices": "ami-promoter-R-notices",
     "NoticesBus": "ami-promoter-R-notices",
     "Dashboard": "ami-promoter-R",
-    "SourceKeyAliasName": "of SourceKeyAlias",
+    "SourceKeyAliasName": "alias/ami-promoter-source",
 }
 
 
 def test_no_name_and_no_logical_id_changes_silently(both):
     """Another logical id replaces the resource; another name breaks whatever refers to the old one."""
     found = {
-        logical: name.get("Fn::Sub", "").replace("${AWS::Region}", "R") or f"of {name['Ref']}"
+        logical: (name if fixed(name) else name["Fn::Sub"]).replace("${AWS::Region}", "R")
         for template in both.values()
         for logical, (_, name) in names(template).items()
     }
@@ -78,6 +78,7 @@ def test_two_hubs_on_one_target_can_be_notified_apart(target):
     assert {logical: name for logical, (_, name) in found.items()} == {
         "Role": {"Ref": "RoleName"},
         "GrantRole": {"Fn::Sub": "${RoleName}-grants"},
+        "LaunchRole": {"Fn::Sub": "${RoleName}-launch"},
         "Alias": {"Ref": "KeyAlias"},
         "CopyEnded": {"Fn::Sub": "ami-promoter-${HubAccountId}-${HubRegion}-copies"},
         "ImageState": {"Fn::Sub": "ami-promoter-${HubAccountId}-${HubRegion}-images"},
@@ -87,7 +88,7 @@ def test_two_hubs_on_one_target_can_be_notified_apart(target):
 
 def test_each_hub_is_let_into_its_own_roles_only(target):
     """The trust policy has one hub's account, Region and external id; another hub's functions have other names."""
-    for role in ("Role", "GrantRole"):
+    for role in ("Role", "GrantRole", "LaunchRole"):
         [trust] = target["Resources"][role]["Properties"]["AssumeRolePolicyDocument"]["Statement"]
         principal = trust["Condition"]["StringEquals"]["aws:PrincipalArn"]
 

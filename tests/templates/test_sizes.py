@@ -47,6 +47,8 @@ SHORTEST = ",".join([f"arn:aws:kms:*:{HUB}:key/*"] * (VALUE // 33))
 
 PATH = "/" + "p" * 254 + "/"
 """The longest that the template takes."""
+TYPES = ",".join(["u7in-32tb.224xlarge"] * 50)
+"""More than anybody would test."""
 ACCOUNTS = [f"{number:012d}" for number in range(170)]
 
 
@@ -68,9 +70,10 @@ def test_the_targets_role_takes_as_many_source_keys_as_a_parameter(listed):
     """Each role's policies have the list once. IAM counts all inline policies of a role together."""
     assert len(listed) <= VALUE
     most = {"SourceKeyArns": listed, "RoleName": "r" * 57, "ParameterPrefix": PATH, "AllowDisable": "true"}
+    most |= {"LaunchTestTypes": TYPES, "AllowUseReport": "true"}
     found = dict(sizes(TARGET, **GIVEN, **most))
 
-    assert max(found["Role"], found["GrantRole"]) <= ROLE
+    assert max(found["Role"], found["GrantRole"], found["LaunchRole"]) <= ROLE
 
 
 @pytest.mark.parametrize("listed", [keys(VALUE), ""], ids=["longest ARNs", "none"])

@@ -11,7 +11,8 @@ from chalicelib.sharing import key_policy
 from tests.templates.conftest import TARGET
 from tools.template_checks import problems
 
-TRUSTED = {"Role": "worker", "GrantRole": "share-worker"}
+ALL_ON = {"ParameterPrefix": "/golden/", "AllowDisable": "true", "AllowUseReport": "true"}
+TRUSTED = {"Role": "worker", "GrantRole": "share-worker", "LaunchRole": "worker"}
 
 
 def statements(target, role="Role"):
@@ -19,10 +20,11 @@ def statements(target, role="Role"):
     return [it for it in policy if it.get("Effect") == "Allow"]
 
 
-def under(target, condition):
-    """The statement that the role has under a condition of the template only."""
+def under(target, condition, sid=""):
+    """The statement that the role has under a condition of the template only; ``sid``: if there are several."""
     policy = target["Resources"]["Role"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"]
-    [choice] = [it["Fn::If"] for it in policy if it.get("Fn::If", [""])[0] == condition]
+    choices = [it["Fn::If"] for it in policy if it.get("Fn::If", [""])[0] == condition]
+    [choice] = [it for it in choices if sid in it[1]["Sid"]]
     assert choice[2] == {"Ref": "AWS::NoValue"}
     return choice[1]
 
@@ -75,9 +77,10 @@ def test_what_lacks_the_services_tag_cannot_be_removed_or_tagged(target):
     assert by_sid["TagOwnSnapshots"]["Resource"] == {"Fn::Sub": "arn:${AWS::Partition}:ec2:*::snapshot/*"}
 
 
-def test_keys_are_used_through_ec2_only(target):
-    """No KMS permission of the role that copies works in a direct call; its grants are for AWS services."""
-    policy = statements(target)
+@pytest.mark.parametrize("role", ["Role", "LaunchRole"])
+def test_keys_are_used_through_ec2_only(target, role):
+    """No KMS permission of a role that copies or launches works in a direct call; its grants are for AWS services."""
+    policy = statements(target, role)
     for statement in policy:
         actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
         if any(it.startswith("kms:") and it not in ("kms:DescribeKey", "kms:GetKeyPolicy") for it in actions):
@@ -139,6 +142,16 @@ def test_an_ami_is_disabled_only_where_the_stack_says_so(target):
     assert choice["Resource"] == by_sid["DeprecateOwnImages"]["Resource"]
 
 
+def test_what_uses_an_ami_is_listed_only_where_the_stack_says_so(target):
+    """And only by EC2 itself, for the one call that the role may make."""
+    asked, listed = (under(target, "ReportsUse", sid) for sid in ("AskForUse", "ListUse"))
+
+    assert target["Parameters"]["AllowUseReport"]["Default"] == "false"
+    assert asked["Action"] == "ec2:DescribeImageReferences"
+    assert not {asked["Action"], *listed["Action"]} & {str(it["Action"]) for it in statements(target)}
+    assert listed["Condition"] == {"ForAnyValue:StringEquals": {"aws:CalledVia": "ec2-images.amazonaws.com"}}
+
+
 def test_only_own_copy_and_image_events_go_to_the_hubs_bus(target):
     """Two rules on the default bus, for this account's events, with a role that may do nothing else.
 
@@ -187,7 +200,7 @@ def test_without_the_parameter_a_stack_has_the_statements_that_it_had(target):
     """Right for right."""
     with World() as world:
         given = {"HubAccountId": "1" * 12, "HubRegion": "us-east-1", "ExternalId": "an-id", "ForwardEvents": "false"}
-        for number, more in enumerate(({}, {"ParameterPrefix": "/golden/", "AllowDisable": "true"})):
+        for number, more in enumerate(({}, ALL_ON)):
             world.deploy(
                 TARGET,
                 "2" * 12,
@@ -200,10 +213,48 @@ def test_without_the_parameter_a_stack_has_the_statements_that_it_had(target):
         )
     assert "ssm" not in json.dumps(off)
     assert 'DisableImage"' not in json.dumps(off)
+    assert "CalledVia" not in json.dumps(off)
     assert [it["Sid"] for it in on if it["Sid"] not in {one["Sid"] for one in off}] == [
         "DisableOwnImages",
         "NameCurrentImages",
+        "AskForUse",
+        "ListUse",
     ]
+
+
+def test_what_launches_can_pass_no_role_and_uses_no_template_key_pair_or_snapshot(target):
+    """Only the launch role launches; RunInstances is allowed on six kinds of resources, most under a condition."""
+    launching = [it for it in statements(target, "LaunchRole") if it["Action"] == "ec2:RunInstances"]
+    kinds = [it["Resource"]["Fn::Sub"].rpartition(":")[2] for it in launching]
+
+    assert "RunInstances" not in json.dumps([statements(target), statements(target, "GrantRole")])
+    assert "PassRole" not in json.dumps(statements(target, "LaunchRole"))
+    types = ("image", "image", "instance", "volume", "subnet", "network-interface", "security-group")
+    assert kinds == [f"{kind}/*" for kind in types]
+    assert [kind for kind, it in zip(kinds, launching, strict=True) if "Condition" not in it] == ["security-group/*"]
+
+
+def test_without_launch_test_a_stack_has_no_role_for_it(target):
+    """Neither role nor output, and the other roles are as with it; in the role's Region only."""
+    given = {"HubAccountId": "1" * 12, "HubRegion": "us-east-1", "ExternalId": "an-id", "ForwardEvents": "false"}
+    with World() as world:
+        stacks = [
+            world.deploy(TARGET, account, "us-east-1", "target", {**given, **more})
+            for account, more in (
+                ("2" * 12, {}),
+                ("3" * 12, {"LaunchTest": "true"}),
+                ("4" * 12, {"LaunchTest": "true", "RoleRegion": "eu-west-1"}),
+            )
+        ]
+        roles = [{role.name: role.policies for role in world.iam.roles.all(account * 12)} for account in "234"]
+
+    assert target["Parameters"]["LaunchTest"]["Default"] == "false"
+    assert [set(stack.resources) - {"LaunchRole"} for stack in stacks[:2]] == [set(stacks[0].resources)] * 2
+    assert ["LaunchRole" in stack.resources for stack in stacks] == [False, True, False]
+    assert ["LaunchRoleArn" in stack.outputs for stack in stacks] == [False, True, False]
+    off, on, _ = (json.loads(json.dumps(one).replace("3" * 12, "2" * 12)) for one in roles)
+    assert on.pop("AmiCopyRole-launch")["ami-promoter-launch"]["Statement"]
+    assert on == off
 
 
 def test_the_key_rotates_and_outlives_the_stack(target):
@@ -221,6 +272,7 @@ def test_role_and_key_are_made_only_where_asked_for(target):
     assert conditional == {
         "Role": "WithRole",
         "GrantRole": "WithGrantRole",
+        "LaunchRole": "WithLaunchRole",
         "Key": "WithKey",
         "Alias": "WithKey",
         **dict.fromkeys(("ForwardRole", "CopyEnded", "ImageState"), "Forward"),

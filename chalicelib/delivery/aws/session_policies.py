@@ -18,7 +18,7 @@ from typing import Any, Literal
 from chalicelib.delivery.model import Delivery
 from chalicelib.targets.applied_file import GRANT_ROLE
 
-Work = Literal["look", "copy", "register", "tidy", "image", "retag", "roles", "check", "recall"]
+Work = Literal["look", "copy", "register", "tidy", "image", "retag", "roles", "check", "recall", "use"]
 
 LIMIT = 2048
 SNAPSHOTS_PER_SESSION = 5
@@ -65,6 +65,8 @@ def policy(work: Work, delivery: Delivery, snapshots: Sequence[str] | None = (),
     elif work == "recall":
         recall = ["ec2:EnableImage*", "ec2:DisableImage", "ec2:DisableImageDeprecation"]
         statements += [_allow(recall, f"{ec2}image/*", _tagged(delivery))]
+    elif work == "use":
+        statements = [_allow(_USE, "*")]
     elif work == "roles":
         statements = [_see_roles(delivery, partition)]
     elif work == "check":
@@ -87,6 +89,14 @@ def policy(work: Work, delivery: Delivery, snapshots: Sequence[str] | None = (),
 
 _KEY_USE = ["kms:CreateGrant", "kms:Decrypt", "kms:ReEncrypt*", "kms:GenerateDataKey*"]
 """What a copy needs of the keys."""
+_USE = [
+    "ec2:DescribeImageReferences",
+    "ec2:DescribeInstances",
+    "ec2:DescribeLaunchTemplate*",
+    "ssm:DescribeParameters",
+    "ssm:GetParameters",
+]
+"""What lists who names an AMI; the role allows all but the first only to EC2's own service [aws-facts 8, VERIFIED]."""
 _VIA_EC2 = {"StringLike": {"kms:ViaService": "ec2.*.amazonaws.com"}}
 
 

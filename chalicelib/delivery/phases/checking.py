@@ -69,6 +69,8 @@ class TargetReady(DeliveryEvent):
     """A remark for the history that is not a fault."""
     unfinished: bool = False
     """Whether the image is not available yet: CopyImage may still run and needs its shares."""
+    without_roles: Fault | None = None
+    """Why no service-linked role gets a grant, although the mode's default names one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +125,8 @@ def _not_overdue(event: HubCopySeen, delivery: Delivery, now: int) -> Delivery:
 
 
 def _ready(event: TargetReady, delivery: Delivery, now: int) -> Delivery:
-    delivery = replace(delivery, key_arn=event.key_arn, last_refusal=None)
+    sharing = replace(delivery.sharing, without_roles=event.without_roles)
+    delivery = replace(delivery, key_arn=event.key_arn, sharing=sharing, last_refusal=None)
     delivery = delivery.with_shares(needed=permissions.needed(delivery))
     found = proof.copies(delivery, event.copies)
     delivery = leftovers.with_unproven(delivery, found)

@@ -229,13 +229,13 @@ class DeliveryExecutor:
             what = "The applied targets file no longer contains this account."
             cure = "Add it to the file, apply it, and tag the AMI again; or leave it out of the tag's value."
             return checking.TargetUnfit((Fault("target-dropped", delivery.where, what, cure),))
-        if delivery.target.service_linked_roles:
-            missing = self._ports.roles.missing(delivery)
-            if missing:
-                return checking.TargetUnfit(preflight.roles_missing(delivery.where, delivery.target, missing))
+        missing = self._ports.roles.missing(delivery) if delivery.target.service_linked_roles else ()
+        without_roles = preflight.default_roles_missing(delivery.where, delivery.target, delivery.ami, missing)
+        if missing and without_roles is None:
+            return checking.TargetUnfit(preflight.roles_missing(delivery.where, delivery.target, missing))
         if delivery.shared:
             ended = (*preflight.sharing_faults(delivery.target, self._clock()), *self._policy_faults(delivery))
-            return checking.TargetUnfit(ended) if ended else checking.TargetReady("")
+            return checking.TargetUnfit(ended) if ended else checking.TargetReady("", without_roles=without_roles)
         allows = self._ports.roles.allows(delivery)
         faults = template_old(delivery.target, allows) if allows is not None else ()
         if faults:

@@ -11,7 +11,7 @@ from chalicelib.engine.aws.refusals import gone
 from chalicelib.engine.aws.sessions import Sessions
 from chalicelib.images import register
 from chalicelib.images.aws.shapes import tag_list
-from chalicelib.release.aws.session_policy import policy
+from chalicelib.release.aws.session_policy import policy, retirement_policy
 from chalicelib.release.pointer import IMAGE_TYPE, Pointer, ShownParameter
 from chalicelib.release.ports import SeenParameter
 from chalicelib.targets.applied_file import Target
@@ -40,7 +40,8 @@ class AwsParameters:
                 Filters=[{"Name": "image-id", "Values": wanted}, {"Name": "state", "Values": ["available"]}],
                 IncludeDeprecated=True,  # a deprecated AMI can be launched by its id
             )["Images"]
-        return SeenParameter(shown, frozenset(raw["ImageId"] for raw in found))
+        dates = {raw["ImageId"]: raw["DeprecationTime"] for raw in found if raw.get("DeprecationTime")}
+        return SeenParameter(shown, frozenset(raw["ImageId"] for raw in found), dates)
 
     def change(self, target: Target, pointer: Pointer) -> bool:
         """Write, and then tag: tags cannot be given with a new value, only with a new parameter."""
@@ -74,7 +75,12 @@ class AwsParameters:
                 ssm.add_tags_to_resource(ResourceType="Parameter", ResourceId=pointer.parameter, Tags=tags)
         return True
 
-    def _client(self, service: str, target: Target, pointer: Pointer) -> Any:
+    def deprecate(self, target: Target, pointer: Pointer, image: str, at: str) -> None:
+        allowed = retirement_policy(f"arn:{self._partition}:ec2:{target.region}::image/{image}")
+        with self._sessions.as_refusal("EnableImageDeprecation", f"{pointer.where}, {image}"):
+            self._client("ec2", target, pointer, allowed).enable_image_deprecation(ImageId=image, DeprecateAt=at)
+
+    def _client(self, service: str, target: Target, pointer: Pointer, allowed: str = "") -> Any:
         arn = f"arn:{self._partition}:ssm:{target.region}:{target.account}:parameter"
         return self._sessions.assumed(
             service,
@@ -82,7 +88,7 @@ class AwsParameters:
             f"arn:{self._partition}:iam::{target.account}:role/{target.role_name}",
             target.external_id,
             f"ami-promoter-{pointer.key.name}",
-            policy(arn, pointer.parameter),
+            allowed or policy(arn, pointer.parameter),
         )
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from typing import Any
 
 
 def policy(arn: str, parameter: str) -> str:
@@ -12,8 +14,17 @@ def policy(arn: str, parameter: str) -> str:
     For tags, a denial named the parameter with a second slash [pepperize/cdk-ssm-parameters-cross-region#442].
     """
     actions = ["ssm:GetParameter", "ssm:PutParameter", "ssm:AddTagsToResource", "ssm:DeleteParameter"]
-    statements = [
+    statements: list[Mapping[str, Any]] = [
         {"Effect": "Allow", "Action": actions, "Resource": [f"{arn}{parameter}", f"{arn}/{parameter}"]},
         {"Effect": "Allow", "Action": "ec2:DescribeImages", "Resource": "*"},
     ]
+    return _written(*statements)
+
+
+def retirement_policy(image: str) -> str:
+    """Return the session policy for the deprecation of one AMI, by its ARN."""
+    return _written({"Effect": "Allow", "Action": "ec2:EnableImageDeprecation", "Resource": image})
+
+
+def _written(*statements: Mapping[str, Any]) -> str:
     return json.dumps({"Version": "2012-10-17", "Statement": statements}, separators=(",", ":"))

@@ -11,6 +11,7 @@ from chalicelib.engine.ports import Records
 from chalicelib.engine.runner import Machine
 from chalicelib.engine.stored import peek
 from chalicelib.engine.waker import Clock, Waker
+from chalicelib.images import deprecation
 from chalicelib.images.family import parameter_of
 from chalicelib.release import pointer as machine
 from chalicelib.release.codec import POINTERS, offered_by, read_release, release_item
@@ -28,11 +29,12 @@ POINTER_MACHINE: Machine[Pointer, machine.Command, machine.Event] = Machine(
 class PointerExecutor:
     """Executes a pointer's commands."""
 
-    def __init__(self, records: Records, waker: Waker, parameters: Parameters, targets: Targets) -> None:
+    def __init__(self, records: Records, waker: Waker, parameters: Parameters, targets: Targets, clock: Clock) -> None:
         self._records = records
         self._waker = waker
         self._parameters = parameters
         self._targets = targets
+        self._clock = clock
 
     def execute(self, record: Pointer, command: machine.Command, _budget: Budget) -> machine.Event:
         """Execute one command; a refusal comes back as an event."""
@@ -40,6 +42,8 @@ class PointerExecutor:
             wakes = [(addresses.delivery(one), f"{record.key}:{record.next_try}") for one in command.deliveries]
             self._waker.wake_all(wakes)
             return machine.DeliveriesWoken(command.deliveries)
+        if isinstance(command, machine.RetireCopy):
+            return self._retire(record, command)
         looks = isinstance(command, machine.Look)
         releases = self._releases(record) if looks else record.releases
         try:
@@ -53,7 +57,20 @@ class PointerExecutor:
             seen = self._parameters.look(target, record, [one.image for one in releases])
         except Refusal as refusal:
             return machine.PointerRefused(refusal.kind, refusal.fault, releases, refusal.unknown)
-        return machine.Looked(releases, seen.shown, seen.available, recalled, pin)
+        return machine.Looked(releases, seen.shown, seen.available, recalled, pin, seen.deprecated, target.retire)
+
+    def _retire(self, record: Pointer, command: machine.RetireCopy) -> machine.Event:
+        """Deprecate one copy, if the file still wants that."""
+        try:
+            target = self._target(record)
+            if target is None or target.retire is None:
+                return machine.CopyNotRetired()
+            at = deprecation.as_of(command.at, self._clock())
+            self._parameters.deprecate(target, record, command.image, at)
+        except Refusal as refusal:
+            passing = refusal.kind in (RefusalKind.THROTTLED, RefusalKind.NOT_YET)
+            return machine.CopyNotRetired(refusal.fault, passing)
+        return machine.CopyRetired(command.image)
 
     def _target(self, record: Pointer) -> Target | None:
         """Return the target as the applied file has it; None if the file no longer wants this parameter there."""

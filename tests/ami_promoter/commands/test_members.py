@@ -147,7 +147,7 @@ def test_members_shows_whom_ous_have_who_left_and_what_cannot_be_read(applied, c
 
 def test_accept_lets_those_go_that_are_held_and_nobody_else(applied, capsys):
     """All of them, or one."""
-    assert "is not among those" in run(capsys, "members", "accept", "--account", A)[1]
+    assert "is not among the accounts that wait" in run(capsys, "members", "accept", "--account", A)[1]
     assert applied.accepted(0) == frozenset()
     assert run(capsys, "members", "accept", "--account", C)[1].startswith(f"Accepted: {C}.")
     assert applied.accepted(0) == {C}
@@ -167,7 +167,7 @@ def test_what_changes_for_accounts_that_ous_bring_is_shown_before_it_is_applied(
     said = run(capsys, "targets", "diff", str(path))[1]
 
     assert "~ accounts that units bring into prod, us-east-1\n    role_name: Golden -> Gold\n" in said
-    assert "~ organization\n    back_fill: False -> True\n" in said
+    assert "~ organization\n    back_fill: false -> true\n" in said
     found = json.loads(run(capsys, "targets", "diff", str(path), "--json")[1])
     assert found["organization"] == {"back_fill": {"from": False, "to": True}}
     assert [(one["group"], list(one["settings"])) for one in found["by_unit"]] == [("prod", ["role_name"])]

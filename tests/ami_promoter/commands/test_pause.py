@@ -42,7 +42,7 @@ def test_resuming_leaves_a_note_of_who_did(table):
 
 
 def test_who_paused_first_stays_named(client, capsys):
-    """Pausing again changes nothing, and prints since when it has been paused."""
+    """Pausing again changes only the reason, if there is one, and prints since when it has been paused."""
     clock = count(NINE).__next__
     switch = Switch(Connection(REGION), clock)
 
@@ -53,11 +53,13 @@ def test_who_paused_first_stays_named(client, capsys):
     assert main(["pause", "--why", "third"]) == 0
     assert capsys.readouterr().out.splitlines() == [
         (
-            f"Nothing to do: already paused in account 123456789012, us-east-1: "
-            f"since 2026-01-05T09:00:00Z, by {CALLER}: first."
+            f"Already paused, for another reason now, in account 123456789012, us-east-1: "
+            f"since 2026-01-05T09:00:00Z, by {CALLER}: third."
         ),
         "Nothing new starts; running deliveries continue. `ami-promoter resume` ends the pause.",
     ]
+    assert main(["pause"]) == 0
+    assert "third." in capsys.readouterr().out
 
 
 def test_resuming_what_is_not_paused_writes_nothing(table, capsys):

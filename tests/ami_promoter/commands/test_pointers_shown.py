@@ -280,3 +280,25 @@ def test_where_says_which_copies_are_current(table, capsys):
 
     assert [line.split()[-1] for line in said[1:]] == ["CURRENT", "yes", "no", "-"]
     assert lines(capsys) == [f"{account} us-east-1 ami-0aaaaaaaaaaaaaaaa" for account in (DEV, PROD, "3" * 12)]
+
+
+def test_superseded_copies_are_listed_as_removable(table, capsys):
+    """With what could not be deprecated and why; without any the command says so."""
+    assert main(["status", "--retired"]) == 0
+    assert "No copy is retired" in capsys.readouterr().out
+    write(table, a_pointer(image="ami-0bbbbbbbbbbbbbbbb", retired=("ami-0aaaaaaaaaaaaaaaa",)))
+    denied = Fault("aws-UnauthorizedOperation", "there", "EnableImageDeprecation was refused.", "Allow it.")
+    write(table, a_pointer(PROD, not_retired=denied))
+
+    assert main(["status", "--retired", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [(one["account"], one["image"], one["source"]) for one in found["retired"]] == [
+        (DEV, "ami-0aaaaaaaaaaaaaaaa", AMI)
+    ]
+    assert [(one["account"], one["fault"]["code"]) for one in found["not_retired"]] == [(PROD, denied.code)]
+    assert main(["status", "--retired"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert f"base {DEV} us-east-1 ami-0aaaaaaaaaaaaaaaa {AMI} 2026-01-01" in said
+    assert "`ami-promoter clean-up`" in said
+    assert f"{denied.what} {denied.cure}" in said
+    assert main(["status", AMI, "--retired"]) == 2

@@ -142,8 +142,8 @@ def test_one_amis_deliveries(scene, capsys):
         "TARGET                  STATE      FOR       NEXT LOOK  AMI OR PROGRESS",
         "111111111111 us-east-1  failed     9m",
         "222222222222 us-east-1  copying    9m        -",
-        f"  snap-1                completed                       {'━' * 10} 100%",
-        f"  snap-2                pending    ~4m left             {'━' * 4}{' ' * 8}40%",
+        f"  snap-1                completed                       {'━' * 30} 100%",
+        f"  snap-2                pending    ~4m left             {'━' * 12}{'╌' * 18}  40%",
         "333333333333 us-east-1  delivered  9m                   ami-0aaaaaaaaaaaaaaaa",
         "",
         "111111111111 us-east-1: The key alias/x is disabled.",
@@ -278,7 +278,7 @@ def test_watching_ends_with_the_promotion(table, scene, capsys):
     out, err = capsys.readouterr()
     shown = "111111111111 us-east-1 failed, 222222222222 us-east-1 copying (40%), 333333333333 us-east-1 delivered"
     assert err.splitlines() == [f"running: {shown}", f"over: {shown}"]
-    assert "over for 10m, value `dev`" in out
+    assert "failed 10m ago, value `dev`" in out
 
 
 def test_the_cure_is_whole_when_a_watch_ends(table, capsys, monkeypatch):
@@ -403,6 +403,40 @@ def test_all_promotions(table, scene, capsys):
     ]
 
 
+@pytest.mark.parametrize(
+    ("state", "changes", "word", "color"),
+    [
+        ("delivered", {}, "delivered", "32"),
+        ("shared", {}, "delivered", "32"),
+        ("failed", {}, "failed", "31"),
+        ("delivered", {"refused_value": "dve", "faults": (FAULT,)}, "refused", "31"),
+        ("delivered", {"faults": (FAULT,)}, "failed", "31"),
+        ("withdrawn", {"value": None}, "withdrawn", "33"),
+    ],
+)
+def test_an_ended_promotion_shows_how_it_came_out(table, capsys, monkeypatch, state, changes, word, color):
+    """In the list and above its deliveries, in color where there is color; `over` would say nothing."""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    ended = a_delivery(DEV, delivery.DeliveryState(state))
+    promoted(table, (ended, state), state=promotion.PromotionState.OVER, **changes)
+
+    for words in ([], [AMI]):
+        main(["status", *words])
+        said = capsys.readouterr().out
+        assert f"\x1b[{color}m{word}" in said
+        assert "over" not in said
+
+
+def test_a_refusal_is_shown_in_the_list(table, capsys):
+    """Nobody needs to ask for what failed to see it."""
+    refused = {"faults": (FAULT,), "refused_value": "dve", "state": promotion.PromotionState.OVER, "value": None}
+    write(table, a_promotion(**refused))
+
+    main(["status"])
+
+    assert f"{AMI} is refused: The key alias/x is disabled. Enable it; then tag the AMI again." in lines(capsys)
+
+
 def test_all_promotions_for_a_program(scene, capsys):
     """`--json` prints the same as data."""
     assert main(["status", "--json"]) == 0
@@ -425,7 +459,6 @@ def test_refused_and_parked_promotions_say_why(table, capsys):
         "being checked: `dve`",
         "parked: IllegalEvent: Counted in state over.",
         "  refused: The key alias/x is disabled. Enable it; then tag the AMI again.",
-        "",
         "",
         "Open shares: none",
     ]
@@ -471,6 +504,19 @@ def test_an_ami_that_is_not_known(client, capsys):
         ),
         "1 fault.",
     ]
+
+
+def test_a_copys_id_names_its_source(table, capsys):
+    """`status` and `verify` are about the source; a person who has the id of a copy learns which that is."""
+    promoted(table)
+    copy = TrackedDelivery("d1", DEV, REGION, 1, "delivered", OTHER)
+    DynamoTrackedDeliveries(table).add(AMI, copy)
+    DynamoTrackedDeliveries(table).end(AMI, copy)
+
+    for verb in ("status", "verify"):
+        assert main([verb, OTHER]) == 1
+        said = " ".join(capsys.readouterr().err.split())
+        assert f"{OTHER}: it is the copy of {AMI} in account {DEV}, {REGION}. Name its source {AMI} instead" in said
 
 
 def test_a_missing_table(aws, capsys):

@@ -31,6 +31,8 @@ def a_target(number, **changes):
         "calls": {"CopyImage": 1},
         "family": "",
         "pointer": None,
+        "service_linked_roles": [],
+        "roles_named": False,
         "faults": [],
     }
     return one | changes
@@ -41,7 +43,27 @@ def printed(targets, *, wide=False, blocked=()):
     data = {"ami": "ami-1", "name": "golden", "value": "dev", "targets": targets, "blocked": blocked, "doubts": []}
     data |= {"waves": [], "faults": [], "waits_for": None, "checks": 3, "ready": not blocked}
     lines = as_printed(plan_preview.show(data, "here", wide=wide), 120)
-    return lines[2 : lines.index("", 2)] + [line for line in lines if line.startswith("FAILED")]
+    return lines[3 : lines.index("", 3)] + [line for line in lines if line.startswith("FAILED")]
+
+
+@pytest.mark.parametrize(
+    ("does", "said"),
+    [
+        (["new"] * 3 + ["there already"], "3 new, 0 to try again, 1 there already. This is a preview."),
+        (["tried again", "cancelled"], "0 new, 1 to try again, 0 there already, 1 cancelled. This is a preview."),
+    ],
+)
+def test_the_first_words_are_what_would_happen(does, said):
+    """And that nothing has happened yet."""
+    data = {"ami": "ami-1", "name": "golden", "value": "dev", "blocked": [], "doubts": [], "faults": []}
+    data |= {
+        "targets": [a_target(n, does=one) for n, one in enumerate(does)],
+        "waits_for": None,
+        "checks": 3,
+        "waves": [],
+    }
+
+    assert as_printed(plan_preview.show(data | {"ready": True}, "here", wide=False))[1] == said
 
 
 def test_few_targets_have_a_row_each():

@@ -30,6 +30,7 @@ def a_delivery(number, state):
         "faults": [],
         "waits_for": None,
         "unprotected": None,
+        "without_roles": None,
         "leftovers": [],
     }
 
@@ -40,6 +41,7 @@ def a_page(deliveries, **changes):
         "ami": "ami-1",
         "name": "golden",
         "state": "running",
+        "outcome": "",
         "since": "-",
         "value": "dev",
         "candidate": None,
@@ -89,7 +91,8 @@ def test_a_copy_that_failed_will_be_made_again():
 
     lines = printed([a_delivery(1, "copying") | {"copies": copies}], None)
 
-    assert [line.split()[2:] for line in lines if "snap-" in line] == [["0%"], ["will", "be", "made", "again"]]
+    shown = [[word for word in line.split()[2:] if not word.startswith("╌")] for line in lines if "snap-" in line]
+    assert shown == [["0%"], ["will", "be", "made", "again"]]
 
 
 def test_all_are_shown_where_they_fit():

@@ -10,7 +10,7 @@ AT = 1767603600
 def entries(*items):
     """Read a delivery's history; each item is a list of lines."""
     stored = [{"at": AT + number, "state": "copying", "what": what} for number, what in enumerate(items)]
-    return timeline_data.record_entries(stored, "delivery", "222222222222", "us-east-1")
+    return timeline_data.record_entries(stored, "delivery", "ami-1", "222222222222", "us-east-1")
 
 
 def called(one):
@@ -61,7 +61,7 @@ def test_a_late_tag_event_is_no_second_line():
     """A look has shown the value already, after it was written; writing the same value later is a line of its own."""
     steps = entries([seen("", 0)], [seen("e1", AT - 5)], [seen("e2", AT + 2)])
 
-    table = list(timeline_text.show(steps, [], everything=False, wide=False))[2]
+    table = list(timeline_text.show(steps, [], "ami-1", everything=False, wide=False))[2]
 
     assert table.row_count == 2
 
@@ -72,7 +72,7 @@ def test_a_look_at_the_tag_that_shows_nothing_new_is_left_out():
     steps = entries([same], [same], [seen("e1", AT + 2)])
 
     for everything, shown in ((False, 2), (True, 3)):
-        lines = list(timeline_text.show(steps, [], everything=everything, wide=False))
+        lines = list(timeline_text.show(steps, [], "ami-1", everything=everything, wide=False))
         assert lines[2].row_count == shown
 
 
@@ -97,3 +97,17 @@ def test_damaged_items_are_shown_as_far_as_they_can_be_read():
     assert entries("no list", ["call", "call  x y z w"])[1]["calls"] == []
     (one,) = timeline_data.shares_of([{"pk": "resource#x", "sk": "closed#d#", "body": "no json"}], [])
     assert (one["seconds"], one["steps"]) == (None, [])
+
+
+def test_the_history_of_an_account_names_each_ami():
+    """Deliveries of several AMIs to one target are tables of their own."""
+    step = {"at": AT, "state": "copying", "what": ["SharesSeen {}"]}
+    steps = [
+        one
+        for ami in ("ami-1", "ami-2")
+        for one in timeline_data.record_entries([step], "delivery", ami, "222222222222", "us-east-1")
+    ]
+
+    lines = [one for one in timeline_text.show(steps, [], "", everything=True, wide=False) if isinstance(one, str)]
+
+    assert [one for one in lines if one] == [f"222222222222 us-east-1, {ami}:" for ami in ("ami-1", "ami-2")]

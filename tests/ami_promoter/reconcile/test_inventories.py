@@ -52,10 +52,21 @@ def answer(table, place):
     table.update(key, "SET body = :body", {":body": json.dumps(body)})
 
 
-def ask(table, places, answers, patience=60):
+def ask(table, places, answers, patience=60, tell=lambda _: None):
     """Ask these targets, some of which answer in time."""
     time = InventoryTime(table, answers)
-    return Inventories(Connection(REGION), lambda _: None, patience, time.sleep, time).ask(places, RUN)
+    return Inventories(Connection(REGION), tell, patience, time.sleep, time).ask(places, RUN)
+
+
+@pytest.mark.parametrize(("answers", "last"), [(2, "2 of 2"), (1, "1 of 2")])
+def test_the_last_count_is_the_whole_one(table, answers, last):
+    """A count that stays behind, above a good result, reads as if nobody had answered."""
+    places, counts = [(ONE, REGION), (TWO, REGION)], []
+
+    ask(table, places, dict.fromkeys(places[:answers], 5), tell=counts.append)
+
+    assert counts[0] == "Targets that answered: 0 of 2."
+    assert counts[-1] == f"Targets that answered: {last}."
 
 
 def test_accounts_that_an_ou_brings_are_asked_in_all_their_regions(client, table):

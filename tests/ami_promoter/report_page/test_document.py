@@ -155,7 +155,16 @@ def pointers(what):
         yield record(f"promotion#{ami}", f"delivery#{ident}", entry)
         named = (Release(ami, "2026-01-01T00:00:00.000Z", "ami-0bbbbbbbbbbbbbbbb"),)
         pointer = Pointer(account, REGION, name, "base", HUB, named, "" if fault else named[0].image, settled=True)
-        yield record(pointer.key.pk, "record", replace(pointer, fault=fault), state="resting")
+        retired = () if fault else (named[0].image,)
+        yield record(pointer.key.pk, "record", replace(pointer, fault=fault, retired=retired), state="resting")
+
+
+def test_a_command_in_a_sentence_is_code():
+    """Backticks are for a terminal."""
+    found = render(shown(pointers("Look: `aws ssm get-parameter --name x`; then wait.")))
+
+    assert "`" not in WrittenPage(found).sections["attention"]
+    assert "<code" in found.split("Look: ")[1][:6]
 
 
 def test_a_familys_parameter_is_shown_with_what_it_names():
@@ -167,3 +176,4 @@ def test_a_familys_parameter_is_shown_with_what_it_names():
     rows = found.tables["base: current image by target"]
     assert [row[-1] for row in rows] == ["/golden/base/current names it", f"/golden/base/current{what}"]
     assert f"222222222222 us-east-1 /golden/base/current, family base{what}Delete it." in found.sections["attention"]
+    assert "1 image removablebase, 111111111111 us-east-1: ami-0bbbbbbbbbbbbbbbb" in found.sections["images"]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from ami_promoter.targets_file import document, waves
 from ami_promoter.targets_file.compiler import HubPlace, compile_targets, duration, seconds
 from ami_promoter.targets_file.settings import table
-from chalicelib.targets.applied_file import Directory, Target
+from chalicelib.targets.applied_file import DAY, Directory, Retirement, Target, of_delivery
 
 GOLDEN = Path(__file__).parent / "golden"
 HUB = HubPlace("us-east-1", "999999999999")
@@ -97,6 +97,45 @@ def test_the_settings_of_a_family_are_those_of_the_target():
 
     assert (named.ssm_parameter, named.family_tag) == ("/golden/{family}/current", "image-family")
     assert (plain.ssm_parameter, plain.family_tag) == ("", "family")
+
+
+PARAMETER = "ssm_parameter: '/golden/{family}/current'"
+
+
+def test_a_retirement_has_defaults_and_is_no_setting_of_a_delivery():
+    """Days become seconds; without it nothing is retired, and it voids no approval."""
+    said = ("retire: {}", "retire: {keep: 5, after: 30d}", "family_tag: family")
+    found = [compiled(f"groups: {{default: {{members: {ONE}, {PARAMETER}, {one}}}}}") for one in said]
+    targets = [one.accounts["111111111111"][0] for one in found]
+
+    assert [one.retire for one in targets] == [Retirement(3, 90 * DAY), Retirement(5, 30 * DAY), None]
+    assert of_delivery(targets[0]) == of_delivery(targets[2])
+
+
+@pytest.mark.parametrize(
+    ("said", "what"),
+    [
+        ("retire: {}", "`retire` has no effect for 111111111111, which has no `ssm_parameter`"),
+        (f"{PARAMETER}, mode: share, retire: {{}}", "`retire` has no effect for 111111111111, which gets no copy"),
+        (f"{PARAMETER}, retire: {{keep: 0}}", "`keep` cannot be `0`. Write a number from 1 to 40."),
+        (f"{PARAMETER}, retire: {{after: 12h}}", "`after` cannot be `12h`. Write a number of days, like `90d`."),
+        (f"{PARAMETER}, retire: {{afer: 12d}}", "`afer` is not a key here. Did you mean `after`?"),
+        (f"{PARAMETER}, retire: 90d", "`retire` cannot be `90d`. Write a mapping, like `{keep: 3, after: 90d}`."),
+    ],
+)
+def test_a_retirement_that_has_no_effect_is_refused(said, what):
+    """It needs a parameter, which says what is current, and a copy."""
+    (found,) = faults(f"groups: {{default: {{members: {ONE}, {said}}}}}")
+
+    assert what in found
+
+
+def test_groups_with_two_retirements_disagree():
+    """Said as the file has it."""
+    both = [f"{name}: {{members: {ONE}, {PARAMETER}, retire: {{keep: {keep}}}}}" for name, keep in (("a", 2), ("b", 4))]
+    (found,) = faults(f"groups: {{{', '.join(both)}}}")
+
+    assert "the groups `a` (keep: 2, after: 90d) and `b` (keep: 4, after: 90d) differ" in found
 
 
 BROKEN = {

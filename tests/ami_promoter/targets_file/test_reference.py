@@ -29,13 +29,18 @@ def built_in(name):
 
 
 def test_every_setting_of_a_target_can_be_written_and_nothing_else():
-    """The schema has each setting of a target; `regions` stands for its Region. Resolving sets its OU."""
-    settings = {field.name for field in dataclasses.fields(Target)} - {"account", "region", "unit"}
+    """The schema has each setting of a target; `regions` stands for its Region.
+
+    Resolving sets its OU, and the compiler whether its roles are the default.
+    """
+    settings = {field.name for field in dataclasses.fields(Target)} - {"account", "region", "unit", "roles_by_default"}
 
     assert settings | {"regions"} == {WRITTEN_AS.get(name, name) for name in SETTINGS}
 
 
-@pytest.mark.parametrize("name", sorted(SETTINGS.keys() - {"regions", "external_id", "until", "ssm_parameter"}))
+@pytest.mark.parametrize(
+    "name", sorted(SETTINGS.keys() - {"regions", "external_id", "until", "ssm_parameter", "retire"})
+)
 def test_defaults_are_the_same_everywhere(name):
     """The schema's default is the built-in one; the guide's, where it says more, begins with it."""
     said = SETTINGS[name]["row"].get("default")

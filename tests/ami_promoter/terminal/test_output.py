@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from ami_promoter.promotions import timeline_data, timeline_text
-from ami_promoter.terminal.output import Folded, printable, short, show
+from ami_promoter.terminal.output import Bar, Folded, linked, printable, short, show, table
 from ami_promoter.terminal.report import moment, span
 
 ARN = "arn:aws:kms:us-east-1:111111111111:key/9a1c841d-1f7b-4fec-ba46-83f5f366bf0e"
@@ -67,6 +67,23 @@ def test_a_command_stays_whole(said, lines):
     assert printed(said, 40) == lines
 
 
+def test_without_a_checkout_a_file_is_named_by_its_address():
+    """A person who installed the command line alone has no docs/ and no deploy/."""
+    said = "Deploy deploy/strict.json (docs/guide/deploy.md#for-a-bank); see /x/docs/y.md."
+
+    assert linked(said, "https://x/") == (
+        "Deploy https://x/deploy/strict.json (https://x/docs/guide/deploy.md#for-a-bank); see /x/docs/y.md."
+    )
+    assert linked(said, "") == said
+
+
+@pytest.mark.parametrize(("percent", "bar"), [(0, "╌" * 10), (40, "━" * 4 + "╌" * 6), (100, "━" * 10)])
+def test_an_empty_bar_looks_empty_without_color(percent, bar):
+    """Its rest is drawn by another sign; on a wider terminal it is longer."""
+    assert printed(table(("A",), [(Bar(percent),)]), 75)[1] == f"{bar} {percent:3}%"
+    assert len(printed(table(("A",), [(Bar(percent),)]), 120)[1]) == 30 + 5
+
+
 @pytest.mark.parametrize(
     ("ident", "shown"),
     [
@@ -118,6 +135,20 @@ def test_a_time_that_cannot_be(epoch):
             "target unfit: faults target-key-missing",
         ),
         ('SharesSeen {"open": "True"}', "shares seen: open"),
+        ('TagSeen {"value": "None", "image_name": "golden"}', "no tag seen: name golden"),
+        ("Reopened by episode 2", "begun again by the promotion's episode 2"),
+        (
+            'CancelAsked {"expired": "False", "why": "Withdrawn by arn:aws:sts::1:assumed-role/Ops_1/ann."}',
+            "asked to end: Withdrawn by arn:aws:sts::1:assumed-role/Ops_1/ann.",
+        ),
+        (
+            'LeftoversSeen {"left": "(\'snap-1\',)", "refusal": "account 2: no.", "learnt": "(Attempt(x=1),)"}',
+            "looked for what it had made there: still there snap-1, a removal was refused, account 2: no.",
+        ),
+        (
+            "Compared {\"withdrawn\": \"{'222222222222': 'arn:aws:iam::1:user/ann'}\"}",
+            "compared with its deliveries: withdrawn 222222222222: arn:aws:iam::1:user/ann",
+        ),
         (
             (
                 'Compared {"value": "dev", "refused": "None", "faults": "()", "faulty": "", "inputs": "74ab", '

@@ -1,0 +1,207 @@
+"""After the copy: a parameter names the current AMI of each target, and a bad AMI is taken back."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from awsim.world import World
+from demo import screen, stage
+from demo.setting import STANDING, NotReady
+from demo.terminal import ROOT, Terminal
+
+FAMILY, PREFIX = "base", "/golden/"
+PARAMETER = f"{PREFIX}{FAMILY}/current"
+ACCOUNTS = {"dev": "222222222222", "qa": "333333333333", "prod": "444444444444"}
+FILE = f"""\
+defaults:
+  external_id: {stage.EXTERNAL_ID}
+  ssm_parameter: {PREFIX}{{family}}/current
+groups:
+  dev: ["{ACCOUNTS["dev"]}"]
+  qa: {{members: ["{ACCOUNTS["qa"]}"], after: dev, soak: 2h}}
+  prod: {{members: ["{ACCOUNTS["prod"]}"], after: qa, soak: 24h}}
+"""
+LONGEST = timedelta(days=2)
+"""Virtual time for which something is waited for."""
+OVER = "promotion.over"
+TONES = {"delivered": "green", "failed": "bold red", "recalled": "bold red"}
+
+
+def run(console: Console, seed: int = 0) -> int:
+    """Play the story; returns the exit status: 0 if it ends as expected, else 1."""
+    console.print("A hub and 3 targets in the simulator: AWS's rules on this machine, no AWS account involved.")
+    with World(seed) as world, Terminal(world, ACCOUNTS) as terminal:
+        try:
+            return Story(world, terminal, console).play()
+        except (FileNotFoundError, NotReady) as why:
+            console.print(Text(f"demo: {why}", style="red"), soft_wrap=True)
+            return 1
+
+
+class Story:
+    """One run, shown on a console as it goes."""
+
+    def __init__(self, world: World, terminal: Terminal, console: Console) -> None:
+        self._world = world
+        self._terminal = terminal
+        self._console = console
+        self._acts = 0
+        self._shown = 0
+        self._wrong: list[str] = []
+        self._staged = stage.set_up(world, ROOT, ACCOUNTS)
+        self._marks = screen.glyphs(console)
+        given = {"HubAccountId": stage.HUB, "HubRegion": stage.REGION, "ExternalId": stage.EXTERNAL_ID}
+        for account in ACCOUNTS.values():
+            more = {**given, "ParameterPrefix": PREFIX}
+            world.deploy(ROOT / stage.TARGET_TEMPLATE, account, stage.REGION, "ami-promoter-target", more)
+        world.kernel.run(limit=STANDING)
+
+    def play(self) -> int:
+        """Play all acts; returns the exit status."""
+        self._act("One file says who follows whom, and what names the current AMI.")
+        self._console.print(Text(FILE, style="dim"), soft_wrap=True)
+        self._command("targets", "apply", self._terminal.file("targets.yaml", FILE), shows=False)
+
+        self._act("A good AMI. A launch template in prod resolves the parameter, and never changes.")
+        good = self._built("golden-2026-01")
+        self._promote(good)
+        self._makes_launch_template()
+        self._launches(good)
+
+        self._act("A newer one follows. Then somebody finds why nobody should use it.")
+        bad = self._built("golden-2026-02")
+        self._promote(bad)
+        self._launches(bad)
+        self._command("recall", bad, "--why", "The agent eats all memory.", "--yes")
+        self._until(lambda: self._names(good))
+        self._launches(good)
+        return self._end()
+
+    # --- what people do ---
+
+    def _act(self, title: str) -> None:
+        self._acts += 1
+        self._console.print(Text(f"\n{self._acts}. {title}", style="bold"))
+
+    def _command(self, *words: str, profile: str = "hub", shows: bool = True, waits: bool = False) -> None:
+        who = f"AWS_PROFILE={profile} " if profile != "hub" else ""
+        self._typed(f"{who}ami-promoter {shlex.join(words)}")
+        columns = min(self._console.width, 100) - 4
+        status, said = self._terminal.run(*words, profile=profile, columns=columns, waits=waits)
+        if status:
+            self._wrong.append(f"`ami-promoter {words[0]}` ended with status {status}")
+        if shows or status:
+            self._console.print(Text("".join(f"    {line}\n" for line in said.splitlines()), end=""), soft_wrap=True)
+
+    def _typed(self, words: str) -> None:
+        self._console.print(Text(f"  $ {words}", style="bold cyan"), soft_wrap=True)
+
+    def _built(self, name: str) -> str:
+        image = self._world.ec2.seed_image(
+            stage.HUB, stage.REGION, name=name, volumes=stage.SIZES[:1], key=self._staged.key, tags={"family": FAMILY}
+        )
+        self._say("hub", f"built {image}, {name}, family {FAMILY}")
+        return image
+
+    def _promote(self, image: str) -> None:
+        words = "dev qa prod"
+        self._console.print(
+            Text(
+                f"  $ aws ec2 create-tags --resources {image} \\\n      --tags Key=promote,Value={words!r}", "bold cyan"
+            ),
+            soft_wrap=True,
+        )
+        self._client("ec2").create_tags(Resources=[image], Tags=[{"Key": "promote", "Value": words}])
+        self._until(lambda: any(body.get("source_image") == image for body in self._bodies(OVER)))
+
+    def _makes_launch_template(self) -> None:
+        data = {"ImageId": f"resolve:ssm:{PARAMETER}", "InstanceType": "t3.micro"}
+        self._typed(f"AWS_PROFILE=prod aws ec2 create-launch-template … ImageId=resolve:ssm:{PARAMETER}")
+        ec2 = self._client("ec2", "prod")
+        ec2.create_launch_template(LaunchTemplateName="fleet", LaunchTemplateData=data)
+
+    def _launches(self, source: str) -> None:
+        """Launch by the template in prod; its instance must be from the copy of a source."""
+        self._typed("AWS_PROFILE=prod aws ec2 run-instances --launch-template LaunchTemplateName=fleet")
+        template = {"LaunchTemplateName": "fleet"}
+        made = self._client("ec2", "prod").run_instances(LaunchTemplate=template, MinCount=1, MaxCount=1)
+        image = made["Instances"][0]["ImageId"]
+        right = image == self._copy("prod", source)
+        self._say(
+            "prod", f"runs {image}, the copy of {source}" if right else f"runs {image}", "green" if right else "red"
+        )
+        if not right:
+            self._wrong.append(f"an instance in prod runs {image}, and not the copy of {source}")
+
+    def _end(self) -> int:
+        for wrong in self._wrong:
+            self._console.print(Text(f"{self._marks.bad} {wrong}", style="red"), soft_wrap=True)
+        return 1 if self._wrong else 0
+
+    # --- what is there ---
+
+    def _client(self, service: str, name: str = "hub") -> Any:
+        return self._world.client(service, {"hub": stage.HUB, **ACCOUNTS}[name], stage.REGION)
+
+    def _copy(self, name: str, source: str) -> str:
+        """Return the id of the AMI in a target that was copied from a source; "" if there is none."""
+        which = [{"Name": "tag:ami-promoter:source-image", "Values": [source]}]
+        found = self._client("ec2", name).describe_images(Owners=["self"], Filters=which)["Images"]
+        return next((image["ImageId"] for image in found), "")
+
+    def _names(self, source: str) -> bool:
+        """Whether the parameter of each target names its copy of a source."""
+        return all(self._value(name) == self._copy(name, source) for name in ACCOUNTS)
+
+    def _value(self, name: str) -> str:
+        found = self._client("ssm", name).get_parameters(Names=[PARAMETER])["Parameters"]
+        return next((one["Value"] for one in found), "")
+
+    def _bodies(self, event: str) -> list[dict[str, Any]]:
+        return [one.body for one in self._world.sns.published if one.body["event"] == event]
+
+    # --- time ---
+
+    def _until(self, done: Callable[[], bool]) -> None:
+        """Let virtual time run until something holds; show each notice as it comes."""
+        kernel = self._world.kernel
+        end = kernel.now + LONGEST
+
+        def news() -> bool:
+            return len(self._world.sns.published) > self._shown or done()
+
+        while kernel.run(news, end - kernel.now):
+            self._notices()
+            if done():
+                return
+        self._wrong.append("what was waited for never happened")
+
+    def _notices(self) -> None:
+        fresh = self._world.sns.published[self._shown :]
+        self._shown = len(self._world.sns.published)
+        names = {account: name for name, account in ACCOUNTS.items()}
+        for body in (one.body for one in fresh):
+            if "outcome" in body:
+                text = _said(body)
+                self._say(names.get(body.get("account", ""), "hub"), text, TONES.get(body["outcome"], ""))
+
+    def _say(self, who: str, text: str, style: str = "") -> None:
+        line = Text.assemble((f"{self._world.now:%d. %H:%M}  ", "dim"), (f"{who:<5} ", "bold"), (text, style))
+        screen.fold(self._console, Text("  ") + line, 19)
+
+
+def _said(body: Mapping[str, Any]) -> str:
+    """What a notice says, in one line."""
+    if body["event"] == OVER:
+        counts = ", ".join(f"{count} {outcome}" for outcome, count in body["counts"].items() if count)
+        return f"the promotion of {body['source_image']} is over: {counts}"
+    pointer = body["pointer"] or {}
+    named = f"; {pointer['parameter']} names it" if pointer.get("image") == body["image"] else ""
+    why = "".join(f": {fault['what']}" for fault in body["faults"][:1])
+    return f"{body['outcome']} {body['image'] or ''}{named}{why}"

@@ -1,0 +1,193 @@
+"""The launch role in a target: what a thief of ``worker`` could run with it, and what not."""
+
+from typing import Any
+
+import pytest
+
+from demo import stage
+from tests.scenarios.platform import ROOT
+from tests.scenarios.scene import DEV, HUB, HUB_TAG, REGION, STRANGER, Scene
+from tests.scenarios.stolen import LAUNCHES, entered, refused
+
+CHOSEN = {"ami-promoter:launch-test": "true"}
+OURS = [{"Key": HUB_TAG, "Value": HUB}]
+KINDS = ("instance", "volume", "network-interface")
+
+
+def deploy(scene: Scene, **more: str) -> None:
+    """Update DEV's stack, so that it has the launch role."""
+    given = {"HubAccountId": HUB, "HubRegion": REGION, "ExternalId": stage.EXTERNAL_ID, "LaunchTest": "true", **more}
+    scene.world.deploy(ROOT / stage.TARGET_TEMPLATE, DEV, REGION, "ami-promoter-target", given)
+
+
+def asked(scene: Scene, image: str, *devices: str, **more: Any) -> dict[str, Any]:
+    """What a launch test asks for, in the chosen subnet."""
+    interface = {"DeviceIndex": 0, "SubnetId": scene.subnet, "AssociatePublicIpAddress": False}
+    sealed = [{"DeviceName": name, "Ebs": {"Encrypted": True}} for name in devices or ("/dev/xvda", "/dev/sdb")]
+    return {
+        "ImageId": image,
+        "InstanceType": "t3.micro",
+        "MinCount": 1,
+        "MaxCount": 1,
+        "MetadataOptions": {"HttpTokens": "required"},
+        "NetworkInterfaces": [interface],
+        "BlockDeviceMappings": sealed,
+        "TagSpecifications": [{"ResourceType": kind, "Tags": OURS} for kind in KINDS],
+        **more,
+    }
+
+
+def run(ec2: Any, scene: Scene, image: str, *devices: str, **more: Any) -> str:
+    """Launch an AMI so; return the instance's id."""
+    made = ec2.run_instances(**asked(scene, image, *devices, **more))["Instances"][0]
+    return str(made["InstanceId"])
+
+
+def state(scene: Scene, instance: str) -> tuple[str, str]:
+    """An instance's state, and the code of its reason."""
+    found = scene.client("ec2", DEV).describe_instances(InstanceIds=[instance])["Reservations"][0]["Instances"][0]
+    return found["State"]["Name"], found.get("StateReason", {}).get("Code", "")
+
+
+@pytest.fixture
+def testing(scene: Scene) -> Scene:
+    """DEV's stack has the launch role, and DEV has chosen a subnet."""
+    deploy(scene)
+    scene.subnet = scene.world.ec2.seed_subnet(DEV, REGION, tags=CHOSEN)
+    return scene
+
+
+@pytest.fixture
+def delivered(testing: Scene) -> Scene:
+    """An AMI was delivered to DEV."""
+    assert testing.promoted("") == {DEV: "delivered"}
+    return testing
+
+
+def test_the_launch_role_runs_looks_at_and_ends_an_instance_of_what_was_delivered(delivered):
+    """With the key that the stack makes, whose policy leaves it to IAM."""
+    scene, ec2 = delivered, entered(delivered, "worker", LAUNCHES, "ec2")
+    (chosen,) = ec2.describe_subnets(Filters=[{"Name": "tag:ami-promoter:launch-test", "Values": ["true"]}])["Subnets"]
+    groups = ec2.describe_security_groups(Filters=[{"Name": "vpc-id", "Values": [chosen["VpcId"]]}])["SecurityGroups"]
+    assert (chosen["SubnetId"], [group["GroupName"] for group in groups]) == (scene.subnet, ["default"])
+    assert ec2.describe_instance_types(InstanceTypes=["t3.micro"])["InstanceTypes"]
+    instance = run(ec2, scene, scene.image_in(DEV)["ImageId"], ClientToken="a-nonce")
+    scene.wait(300)
+    by_token = ec2.describe_instances(Filters=[{"Name": "client-token", "Values": ["a-nonce"]}])["Reservations"]
+    assert [one["Instances"][0]["InstanceId"] for one in by_token] == [instance]
+
+    assert state(scene, instance) == ("running", "")
+    (status,) = ec2.describe_instance_status(InstanceIds=[instance])["InstanceStatuses"]
+    assert status["InstanceStatus"]["Status"] == "ok"
+    assert "login" in ec2.get_console_output(InstanceId=instance)["Output"]
+    ec2.terminate_instances(InstanceIds=[instance])
+    scene.wait(60)
+    assert state(scene, instance)[0] == "terminated"
+    assert (
+        scene.client("ec2", DEV).describe_volumes(Filters=[{"Name": "tag-key", "Values": [HUB_TAG]}])["Volumes"] == []
+    )
+
+
+def test_the_launch_role_runs_an_image_of_the_hub_with_the_hubs_key_only_while_that_is_shared(testing):
+    """Share mode; what is standing for the account is enough for this role of it, by grant and by policy."""
+    scene = testing
+    for access in ("policy", "grant"):
+        scene.apply(f"""\
+defaults: {{external_id: {stage.EXTERNAL_ID}, mode: share, key_access: {access}, service_linked_roles: []}}
+groups: {{default: ["{DEV}"]}}
+""")
+        scene.launches |= {DEV}
+        scene.image = scene.image if access == "policy" else scene.seed("golden-by-grant", volumes=stage.SIZES)
+        assert scene.promoted("") == {DEV: "shared"}
+        ec2 = entered(scene, "worker", LAUNCHES, "ec2")
+        instance = run(ec2, scene, scene.image)
+        scene.wait(60)
+        assert state(scene, instance) == ("running", ""), access
+
+    ec2.terminate_instances(InstanceIds=[instance])
+    deploy(scene, SourceKeyArns=f"arn:aws:kms:{REGION}:{HUB}:key/another")
+    instance = run(ec2, scene, scene.image)
+    scene.wait(60)
+    assert state(scene, instance) == ("terminated", "Client.InternalError")
+
+
+def test_the_launch_role_runs_nothing_else(delivered):
+    """No other AMI, type, subnet or template; no public address, plain volume or instance without the hub's tag."""
+    scene, ec2 = delivered, entered(delivered, "worker", LAUNCHES, "ec2")
+    owner, image, device = scene.client("ec2", DEV), scene.image_in(DEV)["ImageId"], "/dev/xvda"
+    own = scene.world.ec2.seed_image(DEV, REGION, name="theirs", volumes=(8,))
+    foreign = scene.world.ec2.seed_image(STRANGER, REGION, name="foreign", volumes=(8,), tags={HUB_TAG: HUB})
+    scene.client("ec2", STRANGER).modify_image_attribute(ImageId=foreign, LaunchPermission={"Add": [{"UserId": DEV}]})
+    template = owner.create_launch_template(LaunchTemplateName="web", LaunchTemplateData={"ImageId": image})
+    interface = asked(scene, image)["NetworkInterfaces"][0]
+    other = {
+        **interface,
+        "SubnetId": scene.world.ec2.seed_subnet(DEV, REGION, tags={**CHOSEN, "ami-promoter:launch-test": "no"}),
+    }
+    public = {**interface, "AssociatePublicIpAddress": True}
+    silent = {name: value for name, value in interface.items() if name != "AssociatePublicIpAddress"}
+
+    for theirs in (own, foreign):
+        refused(run, ec2, scene, theirs, device)
+    for more in (
+        {"InstanceType": "m5.large"},
+        {"MetadataOptions": {"HttpTokens": "optional"}},
+        {"MetadataOptions": {}},
+        {"TagSpecifications": [{"ResourceType": "volume", "Tags": OURS}]},
+        {"TagSpecifications": [{"ResourceType": "instance", "Tags": OURS}]},
+        *({"NetworkInterfaces": [one]} for one in (other, public, silent)),
+        {"BlockDeviceMappings": []},
+        {"LaunchTemplate": {"LaunchTemplateId": template["LaunchTemplate"]["LaunchTemplateId"]}},
+    ):
+        refused(run, ec2, scene, image, **more)
+    assert owner.describe_instances()["Reservations"] == []
+    run(ec2, scene, image)
+
+
+def test_the_launch_role_touches_nothing_else(delivered):
+    """No instance without the hub's tag, no tag on what is there, no key but through EC2, no role and no other call."""
+    scene, ec2 = delivered, entered(delivered, "worker", LAUNCHES, "ec2")
+    owner, image = scene.client("ec2", DEV), scene.image_in(DEV)["ImageId"]
+    theirs = owner.run_instances(ImageId=image, MinCount=1, MaxCount=1)["Instances"][0]["InstanceId"]
+
+    refused(ec2.terminate_instances, InstanceIds=[theirs])
+    refused(ec2.get_console_output, InstanceId=theirs)
+    for resource in (theirs, image, scene.subnet):
+        refused(ec2.create_tags, Resources=[resource], Tags=OURS)
+    refused(ec2.create_volume, AvailabilityZone=f"{REGION}a", Size=8)
+    refused(ec2.copy_image, SourceImageId=image, SourceRegion=REGION, Name="copy")
+    refused(ec2.deregister_image, ImageId=image)
+    refused(ec2.describe_images)
+    thief, *_ = scene.world.accounts.issue(f"arn:aws:iam::{DEV}:role/{LAUNCHES}", "thief")
+    own = scene.stage.targets[DEV].outputs["KeyArn"]
+    for action in ("Decrypt", "GenerateDataKeyWithoutPlaintext", "ReEncryptFrom", "ReEncryptTo"):
+        allowed = [
+            scene.world.kms.may_use(thief, f"kms:{action}", own, f"{service}.{REGION}.amazonaws.com")[0]
+            for service in ("ec2", "s3")
+        ]
+        assert allowed == [True, False], action
+    iam = entered(scene, "worker", LAUNCHES, "iam")
+    iam.get_role_policy(RoleName=LAUNCHES, PolicyName="ami-promoter-launch")
+    refused(iam.get_role_policy, RoleName="AmiCopyRole", PolicyName="ami-promoter")
+
+
+def test_a_control_policy_refuses_a_launch_in_words_that_name_it(delivered):
+    """The denial names its kind, unlike a missing right."""
+    scene, ec2 = delivered, entered(delivered, "worker", LAUNCHES, "ec2")
+    people = scene.world.organizations
+    ours = people.create("900000000000")
+    people.add_account(ours, DEV)
+    denial = {"Effect": "Deny", "Action": "ec2:RunInstances", "Resource": "*"}
+    people.attach(ours, "no-instances", {"Version": "2012-10-17", "Statement": [denial]}, [DEV], "service")
+
+    with pytest.raises(Exception, match="explicit deny in a service control policy"):
+        run(ec2, scene, scene.image_in(DEV)["ImageId"])
+
+
+def test_only_worker_enters_the_launch_role(testing):
+    """And nobody where the stack does not have it."""
+    for function in ("share-worker", "discover", "sweep"):
+        refused(entered, testing, function, LAUNCHES, "ec2")
+    entered(testing, "worker", LAUNCHES, "ec2")
+    assert testing.world.iam.roles.get(f"arn:aws:iam::{stage.TARGETS['test']}:role/{LAUNCHES}") is None
+    refused(entered, testing, "worker", LAUNCHES, "ec2", stage.TARGETS["test"])

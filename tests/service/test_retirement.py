@@ -1,0 +1,180 @@
+"""Superseded copies are deprecated, by the pointer's worker; the current one and a pinned one never."""
+
+from dataclasses import replace
+
+import pytest
+
+from chalicelib.engine import addresses
+from chalicelib.engine.errors import RefusalKind
+from chalicelib.release.codec import POINTERS
+from chalicelib.targets.applied_file import DAY, Retirement
+from chalicelib.targets.recalls import Pin
+from tests.service.cloud import CloudBehavior, refusal
+from tests.service.gate import PortCrash, PortTrouble
+from tests.service.hub import Hub
+
+ACCOUNT, HERE = "200000000001", "us-east-1"
+POINTER = addresses.pointer(ACCOUNT, HERE, "/golden/base/current")
+FIRST, SECOND, THIRD = "ami-0a", "ami-0b", "ami-0c"
+DATES = {FIRST: "2026-01-01T00:00:00.000Z", SECOND: "2026-02-01T00:00:00.000Z", THIRD: "2026-03-01T00:00:00.000Z"}
+"""The service's clock begins in January 2027."""
+RULE = Retirement(1, 30 * DAY)
+
+
+def a_hub(rule: Retirement | None = RULE, **more) -> Hub:
+    """A hub with three AMIs of a family, all old enough to be superseded."""
+    settings = {"ssm_parameter": "/golden/{family}/current", "retire": rule, **more}
+    hub = Hub(behavior=CloudBehavior(), target=settings)
+    for number, (ami, made) in enumerate(DATES.items()):
+        hub.cloud.make_image(ami, {f"snap-{number}": True}, family="base", CreationDate=made)
+    return hub
+
+
+def promoted(hub: Hub, *amis: str, hours: int = 2) -> Hub:
+    for ami in amis:
+        hub.cloud.tag(ami, "default")
+    hub.run(until=hub.cloud.now + hours * 3600)
+    return hub
+
+
+def deprecated(hub: Hub) -> set[str]:
+    """Sources whose copies are deprecated."""
+    copies = [one for one in hub.cloud.images.values() if one.account == ACCOUNT]
+    return {one.source for one in copies if one.raw.get("DeprecationTime")}
+
+
+def pointer(hub: Hub):
+    return POINTERS.decode(hub.stores.records.read(POINTER))
+
+
+def calls(hub: Hub) -> list[str]:
+    """Record the methods of Parameter Store's port from now on."""
+    made, real = [], hub.gate.call
+
+    def call(name, method, work, args, kwargs):
+        made.extend([method] if name == "target.parameters" else [])
+        return real(name, method, work, args, kwargs)
+
+    hub.gate.call = call
+    return made
+
+
+@pytest.mark.parametrize("order", [(FIRST, SECOND, THIRD), (THIRD, SECOND, FIRST), (SECOND, THIRD, FIRST)])
+def test_superseded_copies_are_deprecated_once_and_are_removable(order):
+    """In any order of promotions; deliveries stay what they are."""
+    hub = a_hub()
+    made = calls(hub)
+    promoted(hub, *order)
+    assert deprecated(hub) == {FIRST, SECOND}
+    sources = {one.image: one.source for one in pointer(hub).releases}
+    assert {sources[image] for image in pointer(hub).retired} == {FIRST, SECOND}
+
+    hub.run(until=hub.cloud.now + 3 * DAY)
+    assert made.count("deprecate") == 2
+    assert len(pointer(hub).retired) == 2
+    outcomes = [one["outcome"] for one in hub.cloud.notices if "outcome" in one and "delivery" in one]
+    assert outcomes == ["delivered"] * 3
+
+
+def test_without_the_setting_nothing_is_deprecated():
+    """No call and no value on the record."""
+    hub = a_hub(rule=None)
+    made = calls(hub)
+    promoted(hub, *DATES)
+
+    assert (deprecated(hub), "deprecate" in made) == (set(), False)
+    assert (pointer(hub).retiring, pointer(hub).retired) == ({}, ())
+
+
+def test_a_setting_that_comes_later_counts_at_the_next_look_and_begins_nothing_again():
+    """The daily look; deliveries and approvals are left alone."""
+    hub = promoted(a_hub(rule=None), *DATES)
+    sent = len(hub.cloud.notices)
+    directory = hub.cloud.directory
+    (target,) = directory.accounts[ACCOUNT]
+    hub.cloud.directory = replace(directory, accounts={ACCOUNT: (replace(target, retire=RULE),)})
+
+    hub.run(until=hub.cloud.now + 25 * 3600)
+
+    assert deprecated(hub) == {FIRST, SECOND}
+    assert [one for one in hub.cloud.notices[sent:] if "delivery" in one] == []
+
+
+def test_a_copy_that_a_rollback_holds_is_current_and_stays():
+    """What is newer than the pin is neither current nor pinned."""
+    hub = a_hub(rule=None)
+    promoted(hub, *DATES)
+    hub.cloud.pins[ACCOUNT, "/golden/base/current"] = Pin(FIRST, DATES[FIRST], hub.cloud.now, "an operator")
+    directory = hub.cloud.directory
+    (target,) = directory.accounts[ACCOUNT]
+    hub.cloud.directory = replace(directory, accounts={ACCOUNT: (replace(target, retire=RULE),)})
+
+    hub.run(until=hub.cloud.now + 25 * 3600)
+
+    assert pointer(hub).source == FIRST
+    assert deprecated(hub) == {SECOND}
+
+
+def test_a_retired_copy_can_be_rolled_back_to():
+    """It is deprecated, and can be launched by its id: the parameter names it again."""
+    hub = promoted(a_hub(), *DATES)
+    hub.cloud.pins[ACCOUNT, "/golden/base/current"] = Pin(SECOND, DATES[SECOND], hub.cloud.now, "an operator")
+
+    hub.run(until=hub.cloud.now + 25 * 3600)
+
+    assert pointer(hub).source == SECOND
+
+
+def test_a_process_that_is_killed_at_any_call_deprecates_them_all_the_same():
+    """Before or after any call for the pointer."""
+    hub = a_hub()
+    numbers, real = set(), hub.gate.call
+
+    def call(name, method, work, args, kwargs):
+        if name == "target.parameters" or any("pointer#" in str(arg) for arg in args):
+            numbers.add(hub.gate.calls)
+        return real(name, method, work, args, kwargs)
+
+    hub.gate.call = call
+    promoted(hub, *DATES)
+    assert len(numbers) >= 25
+    for number in sorted(numbers):
+        for after in (False, True):
+            hub = a_hub()
+            hub.gate.crashes = [PortCrash(number, after)]
+            promoted(hub, *DATES, hours=4)
+            assert deprecated(hub) == {FIRST, SECOND}, (number, after)
+
+
+@pytest.mark.parametrize(
+    ("kind", "hours"), [(RefusalKind.THROTTLED, 1), (RefusalKind.DENIED, 25), (RefusalKind.ROLE, 25)]
+)
+def test_a_refusal_is_said_and_fails_nothing(kind, hours):
+    """The parameter names the newest all the same; it is tried again, after a denial by the daily look."""
+    hub = a_hub()
+    trouble = PortTrouble("target.parameters", "deprecate", refusal(kind, "AccessDenied"), times=10**9)
+    hub.gate.troubles = [trouble]
+    promoted(hub, *DATES)
+    found = pointer(hub)
+    assert (found.source, found.fault, found.settled) == (THIRD, None, True)
+    assert found.not_retired.code == "aws-AccessDenied"
+    assert [one["outcome"] for one in hub.cloud.notices if "outcome" in one and "delivery" in one] == ["delivered"] * 3
+
+    hub.gate.troubles = []
+    hub.run(until=hub.cloud.now + hours * 3600)
+    assert deprecated(hub) == {FIRST, SECOND}
+    assert pointer(hub).not_retired is None
+
+
+def test_a_setting_that_goes_ends_it():
+    """What is deprecated stays so; nothing else is, and nothing is listed as removable."""
+    hub = a_hub()
+    promoted(hub, FIRST, SECOND)
+    assert deprecated(hub) == {FIRST}
+    directory = hub.cloud.directory
+    (target,) = directory.accounts[ACCOUNT]
+    hub.cloud.directory = replace(directory, accounts={ACCOUNT: (replace(target, retire=None),)})
+    promoted(hub, THIRD)
+
+    assert deprecated(hub) == {FIRST}
+    assert pointer(hub).retired == ()
