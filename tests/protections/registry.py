@@ -98,6 +98,7 @@ ONE, TWO, PAIR = WorldSetup(), WorldSetup(accounts=2), WorldSetup(amis=((0, 1),)
 STATEMENTS = WorldSetup(accounts=2, key_access="policy")
 SHARED = WorldSetup(mode="share", key_access="policy", service_roles=1)
 APPROVED = WorldSetup(approval="required")
+IN_WAVES = WorldSetup(accounts=2, waves=0)
 VOID = Parts(approvals=wrong.TakesAllForApproved, entitlements=wrong.OpensByAnyApproval)
 
 
@@ -305,6 +306,10 @@ PROTECTIONS = {
     ),
     "opens by an expired approval": Protection(
         model(f"invariant 11: {SNAPSHOT} opens to {A} without a valid approval", stories.expired, shape=APPROVED), VOID
+    ),
+    "opens a wave unasked": Protection(
+        model(f"invariant 1: {SNAPSHOT} opens for ami-0a at 200000000002/us-east-1 before first", shape=IN_WAVES),
+        Parts(waves=wrong.TakesAllWavesForOpen),
     ),
     "tells nobody": Protection(model(r"nobody was told: \w+ delivered"), Parts(deliveries=wrong.TELLS_NOBODY)),
     "tells again": Protection(
