@@ -45,6 +45,7 @@ from tests.service import test_marks as marks
 from tests.service import test_outages as outages
 from tests.service import test_planted as planted
 from tests.service import test_removals as removals
+from tests.service import test_retirement as retirement
 from tests.service import test_share_worker as shares
 from tests.service import test_source_gone as source_gone
 from tests.service import test_sweep as sweeping
@@ -395,6 +396,12 @@ PROTECTIONS = {
             planted.test_a_snapshot_with_the_nonce_of_a_cancelled_attempt_is_never_used,
             "snapshots",
             "snapshots",
+        )
+    ),
+    "what is current is retired, too": Protection(
+        existing(
+            r"account 200000000001, us-east-1, parameter /golden/base/current names ami-\w+, which is deprecated",
+            retirement.test_a_copy_that_a_rollback_holds_is_current_and_stays,
         )
     ),
     "a deadline acts without a look": Protection(
