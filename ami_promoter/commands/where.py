@@ -219,7 +219,7 @@ def _places(connection: Connection, target: str, copies: Sequence[Mapping[str, A
     """Return the targets that a word means."""
     account, region = Place.parse(target)
     if not account.isdigit():
-        meant = applied_file(connection).named(target)
+        meant = applied_file(connection).resolve(target)
         if not meant.understood:
             fault = next(iter(meant.faults), meant.waits) or Fault("unknown-group", target, "it is not known.", "")
             return replace(fault, where=target)

@@ -72,7 +72,7 @@ class InventoryExecutor:
     def _settings(self, record: Inventory) -> Target:
         """Return the target as the applied file has it. Raises Refusal if it has no such target."""
         file = self._targets.read()
-        meant = file.named(record.account)
+        meant = file.resolve(record.account)
         for target in meant.targets:
             if (target.account, target.region) == (record.account, record.region):
                 return target
