@@ -144,11 +144,11 @@ class _Compiler:
                 value = self._roles(value, here)  # noqa: PLW2901 - the same list, with their services
             elif name == "source_tags":
                 value = tuple(key for key in value if key is not None)  # noqa: PLW2901 - the same list
-            elif name == "launch_test":
-                value = self._launch_test(value, here)  # noqa: PLW2901 - the same mapping, with its time in seconds
             elif name == "retire":
                 after = {"after": seconds(value["after"])} if "after" in value else {}
                 value = Retirement(**{**value, **after})  # noqa: PLW2901 - the same mapping with its defaults
+            elif name == "launch_test":
+                value = self._launch_test(value, here)  # noqa: PLW2901 - the same mapping, with its time in seconds
             elif name == "until":
                 value = self._day(value, here)  # noqa: PLW2901 - the same day in seconds
             elif name == "ami_name":

@@ -29,8 +29,18 @@ from chalicelib.engine import transitions
 from chalicelib.targets import approvals
 
 _FILES = (
-    *(wave, approval, checking, waiting, opening, copying, imaging, launching),
-    *(publishing, recalling, ending, shared),
+    wave,
+    approval,
+    checking,
+    waiting,
+    opening,
+    copying,
+    imaging,
+    launching,
+    publishing,
+    recalling,
+    ending,
+    shared,
 )
 
 PHASES: Mapping[DeliveryState, Phase] = {state: phase for one in _FILES for state, phase in one.PHASES.items()}

@@ -21,6 +21,9 @@ class TargetInventory(Protocol):
     def instances(self, target: Target) -> tuple[OwnInstance, ...]:
         """List, as the launch role, the instances there that have this hub's tag and still run; and their volumes."""
 
+    def uses(self, account: str, region: str, image: str, cursor: str) -> InventoryPage:
+        """List one page of what there names an AMI. Raises StaleCursor, too; a fault says which right lacks."""
+
     def remove(self, account: str, region: str, delivery: str, snapshot: str) -> str:
         """Delete one snapshot if it still has this hub's tag and the delivery's, and no AMI uses it.
 

@@ -116,9 +116,9 @@ class Target:
     """Key of the source's tag that names its family."""
     ssm_parameter: str = ""
     """Parameter that names the current AMI there, with ``{family}`` for the family; "": none."""
-    launch_test: LaunchTest | None = None
     retire: Retirement | None = field(default=None, metadata=NOT_OF_THE_DELIVERY)
     """When the worker of that parameter deprecates superseded copies; None: never."""
+    launch_test: LaunchTest | None = None
     protect: bool = True
     queue_deadline: int = 24 * 3600
     copy_deadline: int = 24 * 3600
@@ -276,7 +276,7 @@ class AppliedFile:
         return f"{self.digest}/{self.directory.membership.digest}"
 
     def resolve(self, value: str, *, in_force: bool = False) -> Resolution:
-        """Return the targets that a tag's value names; see ``resolve``."""
+        """Return the targets that groups and accounts have, named as in a tag's value; see ``resolve``."""
         if self.fault is not None:
             return Resolution(faults=(self.fault,), digest=self.digest)
         asked = (value, in_force)
@@ -285,10 +285,14 @@ class AppliedFile:
             self._last[asked] = resolve(value, self.directory, self.digest, in_force=in_force)
         return self._last[asked]
 
-    def named(self, words: str) -> Resolution:
-        """Return the targets of groups and accounts that no tag names: their waves come after nobody."""
-        alone = replace(self.directory, waves={})
-        return Resolution(faults=(self.fault,)) if self.fault else resolve(words, alone, self.digest)
+    def judge(self, value: str, *, in_force: bool) -> Resolution:
+        """Resolve the value of a tag. One that was just written must also reach each group for which another waits."""
+        found = self.resolve(value, in_force=in_force)
+        if in_force or not (found.understood and self.directory.waves):
+            return found
+        accounts = {*found.blocked, *(target.account for target in found.targets)}
+        faults = tuple(one for one in self.waves.faults(accounts, VALUE) if one.code == NOT_REACHED)
+        return Resolution(faults=faults, digest=found.digest, members=found.members) if faults else found
 
     @property
     def waves(self) -> FileWaves:
@@ -322,14 +326,12 @@ def resolve(value: str, directory: Directory, digest: str = "", *, in_force: boo
     if unread and not faults:
         return Resolution(digest=digest, members=members, waits=organization.not_read_yet(unread, named))
     faults += [] if in_force else [_no_account(account) for account in strangers]
+    if faults:
+        return Resolution(faults=tuple(dict.fromkeys(faults)), digest=digest, members=members)
     chosen: dict[str, list[str]] = {account: [] for account in trigger.accounts if account not in strangers}
     for name in trigger.groups:
         for account in everybody.ways.get(name, ()):
             chosen.setdefault(account, []).append(name)
-    if directory.waves and not (in_force or faults):
-        faults += [one for one in _waves(directory, everybody).faults(chosen, VALUE) if one.code == NOT_REACHED]
-    if faults:
-        return Resolution(faults=tuple(dict.fromkeys(faults)), digest=digest, members=members)
     targets, blocked = _judged({account: everybody.targets(account, chosen[account]) for account in chosen}, directory)
     groups = {target.place: tuple(chosen.get(target.account, ())) for target in targets}
     back_fill = directory.organization is None or directory.organization.back_fill

@@ -377,6 +377,7 @@ def test_what_an_operator_sees_without_a_dashboard(scene):
     scene.wait(1000)
     scene.client("kms", TEST).disable_key(KeyId=scene.stage.targets[TEST].outputs["KeyArn"])
     scene.promote(TEST)
+    scene.wait(600)  # discovery counts what has failed every five minutes
     cloudwatch, logs = scene.client("cloudwatch"), scene.client("logs")
     one = {"Namespace": "AmiPromoter", "Dimensions": [{"Name": "service", "Value": "ami-promoter"}]}
 
@@ -393,3 +394,14 @@ def test_what_an_operator_sees_without_a_dashboard(scene):
     assert alarms["DeliveriesFailedAlarm"]["AlarmActions"] == [ALARMS]
     assert [point["Sum"] for point in failed] == [1.0]
     assert said
+
+    def ringing():
+        listed = cloudwatch.describe_alarms(StateValue="ALARM")["MetricAlarms"]
+        return {alarm["AlarmName"].split("-")[2] for alarm in listed}
+
+    scene.wait(3600)
+    assert ringing() == {"DeliveriesFailedAlarm"}  # it lasts for as long as nobody repairs it
+    scene.client("kms", TEST).enable_key(KeyId=scene.stage.targets[TEST].outputs["KeyArn"])
+    scene.cli("retry", scene.image)
+    scene.wait(1800)
+    assert (scene.states(), ringing()) == ({TEST: "delivered"}, set())

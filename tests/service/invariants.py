@@ -7,13 +7,14 @@ compares the call with its intent, not with the latest state.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from chalicelib.delivery import machine
 from chalicelib.delivery.codecs import DELIVERIES
 from chalicelib.delivery.model import ENDED, CopyState, Delivery, DeliveryState
 from chalicelib.delivery.slots import begun
+from chalicelib.delivery.tracked import GOOD
 from chalicelib.engine import addresses
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.places import Resource
@@ -23,7 +24,7 @@ from chalicelib.release.codec import POINTERS
 from chalicelib.release.pointer import Pointer
 from chalicelib.sharing.grant_names import grant_stem
 from chalicelib.sharing.holders import needed, past_end, standing
-from chalicelib.sharing.share import DELIVERED_AMIS, Share, ShareState
+from chalicelib.sharing.share import DELIVERED_AMIS, Holding, Share, ShareState
 from tests.service.cloud import OWNERS_POLICY, REGION, grant_name
 from tests.stores import Seen
 
@@ -84,36 +85,37 @@ class Invariants:
 
     # --- at a call ---------------------------------------------------------------------------------------------------
 
-    def watch(self, port: str, method: str, args: tuple[Any, ...]) -> None:  # noqa: C901 - one case each
+    def watch(self, port: str, method: str, args: tuple[Any, ...]) -> None:
         """Check the invariants before a call takes effect."""
-        if (port, method) == ("target.snapshots", "copy"):
-            self._copying(args[0], args[1].id)
-        elif port == "target.images" and method in ("register", "copy"):
-            self._registering(args[0])
-        elif (port, method) == ("target.snapshots", "delete"):
-            self._deleting(args[0], set(args[1]))
-            self._spares_planted(args[0], args[1])
-        elif (port, method) == ("target.images", "deregister"):
-            self._deregistering(args[0], args[1])
-        elif port == "notices" and method == "publish":
-            self._telling(args[0])
-        elif (port, method) == ("target.parameters", "change"):
-            self._naming(args[1])
-        elif (port, method) == ("target.instances", "run"):
-            self._launching(args[0])
-        elif (port, method) == ("target.parameters", "deprecate"):
-            self._retiring(args[1], args[2])
-        elif port in ADAPTERS and method == "open":
+        checks: dict[tuple[str, str], Callable[[], None]] = {
+            ("target.snapshots", "copy"): lambda: self._copying(args[0], args[1].id),
+            ("target.images", "register"): lambda: self._registering(args[0]),
+            ("target.images", "copy"): lambda: self._registering(args[0]),
+            ("target.snapshots", "delete"): lambda: self._deleting(args[0], set(args[1])),
+            ("target.images", "deregister"): lambda: self._deregistering(args[0], args[1]),
+            ("notices", "publish"): lambda: self._telling(args[0]),
+            ("target.parameters", "change"): lambda: self._naming(args[1]),
+            ("target.parameters", "deprecate"): lambda: self._retiring(args[1], args[2]),
+            ("target.instances", "run"): lambda: self._launching(args[0]),
+        }
+        if check := checks.get((port, method)):
+            check()
+        elif port in ADAPTERS and method in ("open", "close"):
             for share in args[1]:
-                self._opening(share)
-        elif port in ADAPTERS and method == "close":
-            for share in args[1]:
-                self._closing(share)
+                (self._opening if method == "open" else self._closing)(share)
 
     def _naming(self, asked: Pointer) -> None:
         stored = self._hub.stores.records.read(asked.key)
         record = POINTERS.decode(stored)
         assert record.intent is not None, f"invariant 3: {asked.where} is written without an intent on record"
+
+    def _retiring(self, asked: Pointer, image: str) -> None:
+        """Superseded copies alone are deprecated: neither what the parameter names, nor the hub's own AMI."""
+        record = POINTERS.decode(self._hub.stores.records.read(asked.key))
+        assert image in record.retiring, f"invariant 3: {image} is deprecated without an intent on record"
+        shown = self._hub.cloud.parameters.get((asked.account, asked.parameter))
+        assert shown is None or shown.value != image, f"{asked.where} names {image}, which is deprecated"
+        assert image in self._hub.cloud.images, f"{image} is no copy"
 
     def _launching(self, asked: Delivery) -> None:
         """An intent on record, the AMI of nobody's business yet, and at most one instance (invariants 3, 13)."""
@@ -124,14 +126,6 @@ class Invariants:
         )
         others = [one for one in cloud.instances.values() if one.delivery == asked.id and one.token not in known]
         assert all(one.state == "terminated" for one in others), f"invariant 13: {asked.id} starts one beside {others}"
-
-    def _retiring(self, asked: Pointer, image: str) -> None:
-        """Superseded copies alone are deprecated: neither what the parameter names, nor the hub's own AMI."""
-        record = POINTERS.decode(self._hub.stores.records.read(asked.key))
-        assert image in record.retiring, f"invariant 3: {image} is deprecated without an intent on record"
-        shown = self._hub.cloud.parameters.get((asked.account, asked.parameter))
-        assert shown is None or shown.value != image, f"{asked.where} names {image}, which is deprecated"
-        assert image in self._hub.cloud.images, f"{image} is no copy"
 
     def _copying(self, asked: Delivery, source: str) -> None:
         record = self._delivery(asked.id)
@@ -152,6 +146,7 @@ class Invariants:
         record = self._delivery(asked.id)
         used = {copy.copy for copy in record.copies if copy.state in IN_USE and record.state not in REMOVES}
         assert not used & copies, f"invariant 4: {asked.id} deletes {used & copies}, which it goes on with"
+        self._spares_planted(asked, copies)
 
     def _deregistering(self, asked: Delivery, image: str) -> None:
         record = self._delivery(asked.id)
@@ -215,6 +210,24 @@ class Invariants:
             assert state not in UNCHECKED, (
                 f"invariant 1: {asked.resource} opens for {holding.ami} at {holding.place} while {state}"
             )
+            self._in_its_wave(asked, holding)
+
+    def _in_its_wave(self, asked: Share, holding: Holding) -> None:
+        """Where all of the group before have failed, or none has begun, its wave is not open."""
+        directory = self._hub.cloud.directory
+        mine = [wave for name, wave in directory.waves.items() if holding.account in directory.groups[name]]
+        for wave in mine:
+            before = directory.groups[wave.after] or self._hub.accounts[:1]  # it may have left after the wave opened
+            assert any(self._succeeded(holding.ami, account) for account in before), (
+                f"invariant 1: {asked.resource} opens for {holding.ami} at {holding.place} before {wave.after}"
+            )
+
+    def _succeeded(self, ami: str, account: str) -> bool:
+        """Whether it was delivered or shared at any time; a later generation may try it again meanwhile."""
+        if any(one.account == account and one.state in GOOD for one in self._hub.stores.tracked.all(ami)):
+            return True
+        good = [one for one in self._hub.cloud.notices if one["event"] in ("delivery.delivered", "delivery.shared")]
+        return any((one["source_image"], one["account"]) == (ami, account) for one in good)
 
     def begins(self) -> None:
         """An invocation begins. What changes from now on need not show in what it reads."""

@@ -58,6 +58,7 @@ def shapes() -> st.SearchStrategy[WorldSetup]:
         whole=st.booleans(),
         launch_test=st.booleans(),
         dates=st.none() | st.permutations([1, 2, 3]),
+        waves=st.sampled_from([None, None, None, 0, 600, HOUR]),
     )
 
 

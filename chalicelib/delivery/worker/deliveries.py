@@ -242,7 +242,7 @@ class DeliveryExecutor:
         if delivery.shared:
             ended = preflight.sharing_faults(delivery.target, self._clock())
             faults = (*ended, *self._policy_faults(delivery), *unplaced)
-            ready = checking.TargetReady("", subnet=subnet, group=group, without_roles=without_roles)
+            ready = checking.TargetReady("", without_roles=without_roles, subnet=subnet, group=group)
             return checking.TargetUnfit(faults) if faults else ready
         allows = self._ports.roles.allows(delivery)
         faults = template_old(delivery.target, allows) if allows is not None else ()
@@ -265,7 +265,7 @@ class DeliveryExecutor:
         if faults or key is None:
             return checking.TargetUnfit(faults)
         note = _keys_seen(self._ports.keys.source_keys(delivery))
-        found = (key.arn, named.own, copies, note, named.unfinished, subnet, group)
+        found = (key.arn, named.own, copies, note, named.unfinished, without_roles, subnet, group)
         return checking.TargetReady(*found, nonce=named.nonce)
 
     def _policy_faults(self, delivery: Delivery) -> tuple[Fault, ...]:

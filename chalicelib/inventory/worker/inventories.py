@@ -55,6 +55,7 @@ class InventoryExecutor:
             *({"instance": codec.encode(instance)} for instance in page.instances),
             *([{"unseen": codec.encode(page.unseen)}] if page.unseen else []),
             *([{"seen": codec.encode(page.seen, sparse=True)}] if page.seen else []),
+            *({"use": codec.encode(use)} for use in page.uses),
         ]
         if found:
             item = {"kind": "found", "run": record.looking, "body": compact(found)}
@@ -62,6 +63,8 @@ class InventoryExecutor:
         return inventory.PageListed(page.cursor, bool(found))
 
     def _page(self, record: Inventory) -> InventoryPage:
+        if record.part == "uses":
+            return self._target.uses(record.account, record.region, record.image, record.cursor)
         if record.part != "checks":
             page = self._target.page(record.account, record.region, record.part, record.cursor)
             return page if record.part == "images" or page.cursor else self._with_instances(record, page)
@@ -86,7 +89,7 @@ class InventoryExecutor:
     def _settings(self, record: Inventory) -> Target:
         """Return the target as the applied file has it. Raises Refusal if it has no such target."""
         file = self._targets.read()
-        meant = file.named(record.account)
+        meant = file.resolve(record.account)
         for target in meant.targets:
             if (target.account, target.region) == (record.account, record.region):
                 return target
