@@ -31,6 +31,8 @@ from chalicelib.promotion.worker.discover import Discover
 from chalicelib.promotion.worker.promotions import PromotionExecutor
 from chalicelib.promotion.worker.standing_pass import StandingPass
 from chalicelib.promotion.worker.tag_pass import TagPass
+from chalicelib.release import pointer
+from chalicelib.release.retirement import to_deprecate
 from chalicelib.sharing import grant_names, share_events
 from chalicelib.sharing.aws import grants
 from chalicelib.sharing.aws.role_grants import RoleGrants
@@ -296,6 +298,14 @@ ANY_END = MemberChange(
 NO_PASS = MemberChange(StandingPass, "run", lambda *_, **__: None)
 
 CHANGES = {
+    # releases
+    "what is current is retired, too": (
+        MemberChange(
+            pointer,
+            "to_deprecate",
+            lambda releases, usable, _kept, rule, now: to_deprecate(releases, usable, (), rule, now),
+        ),
+    ),
     # deliveries
     "the intent of a copy is not written": (
         MemberChange(machine, "record_intent", unless_copies_start(machine.record_intent)),

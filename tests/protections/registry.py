@@ -45,6 +45,7 @@ from tests.service import test_marks as marks
 from tests.service import test_outages as outages
 from tests.service import test_planted as planted
 from tests.service import test_removals as removals
+from tests.service import test_retirement as retirement
 from tests.service import test_share_worker as shares
 from tests.service import test_source_gone as source_gone
 from tests.service import test_sweep as sweeping
@@ -98,6 +99,7 @@ ONE, TWO, PAIR = WorldSetup(), WorldSetup(accounts=2), WorldSetup(amis=((0, 1),)
 STATEMENTS = WorldSetup(accounts=2, key_access="policy")
 SHARED = WorldSetup(mode="share", key_access="policy", service_roles=1)
 APPROVED = WorldSetup(approval="required")
+IN_WAVES = WorldSetup(accounts=2, waves=0)
 VOID = Parts(approvals=wrong.TakesAllForApproved, entitlements=wrong.OpensByAnyApproval)
 
 
@@ -306,6 +308,10 @@ PROTECTIONS = {
     "opens by an expired approval": Protection(
         model(f"invariant 11: {SNAPSHOT} opens to {A} without a valid approval", stories.expired, shape=APPROVED), VOID
     ),
+    "opens a wave unasked": Protection(
+        model(f"invariant 1: {SNAPSHOT} opens for ami-0a at 200000000002/us-east-1 before first", shape=IN_WAVES),
+        Parts(waves=wrong.TakesAllWavesForOpen),
+    ),
     "tells nobody": Protection(model(r"nobody was told: \w+ delivered"), Parts(deliveries=wrong.TELLS_NOBODY)),
     "tells again": Protection(
         scene(r"told more than once: Counter\(\{'\w+': 2, '\w+': 1\}\)", stories.tagged_twice),
@@ -390,6 +396,12 @@ PROTECTIONS = {
             planted.test_a_snapshot_with_the_nonce_of_a_cancelled_attempt_is_never_used,
             "snapshots",
             "snapshots",
+        )
+    ),
+    "what is current is retired, too": Protection(
+        existing(
+            r"account 200000000001, us-east-1, parameter /golden/base/current names ami-\w+, which is deprecated",
+            retirement.test_a_copy_that_a_rollback_holds_is_current_and_stays,
         )
     ),
     "a deadline acts without a look": Protection(
