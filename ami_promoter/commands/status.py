@@ -82,7 +82,7 @@ def status(caller: VerbCaller, ami: str | None, *, watch: bool, failed: bool, re
         return around.of(_retired(connection))
     if not ami:
         return around.of(_failed(connection, wide=caller.wide) if failed else _all(connection, wide=caller.wide))
-    data = read_page(connection, ami)
+    data = read_page(connection, ami, consoles=True)
     if data is None:
         return around.of(Report(faults=(unknown(ami, connection),)))
 
@@ -93,7 +93,7 @@ def status(caller: VerbCaller, ami: str | None, *, watch: bool, failed: bool, re
     if watch:
         first = data
         data = follow(
-            lambda: read_page(connection, ami) or first,
+            lambda: read_page(connection, ami, consoles=True) or first,
             lambda seen: (seen["state"] == "over" and not seen["looks_again"]) or bool(seen["parked"]),
             caller.clock,
             show=lambda seen: show(seen, console().height),

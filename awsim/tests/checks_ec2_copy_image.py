@@ -181,7 +181,8 @@ def ec2_copy_image_leaves_shares(world: World) -> None:
 
 
 def ec2_copy_image_tags_of_others_stay(world: World) -> None:
-    image = _shared_image(world, tags={"promote": "dev"})
+    shared = {"Key": "ec2:SharedTag/os", "Value": "al2023"}
+    image = _shared_image(world, tags={"promote": "dev", shared["Key"]: shared["Value"]})
     ec2(world, DEV).create_tags(Resources=[image], Tags=[{"Key": "seen", "Value": "yes"}])
     given = [{"Key": "k", "Value": "v"}]
     specified = [{"ResourceType": kind, "Tags": given} for kind in ("image", "snapshot")]
@@ -192,8 +193,8 @@ def ec2_copy_image_tags_of_others_stay(world: World) -> None:
     assert plain["Tags"] == given
     snapshot = plain["BlockDeviceMappings"][0]["Ebs"]["SnapshotId"]
     assert ec2(world, DEV).describe_snapshots(SnapshotIds=[snapshot])["Snapshots"][0]["Tags"] == given
-    assert asked["Tags"] == [{"Key": "seen", "Value": "yes"}]
-    assert owned["Tags"] == [{"Key": "promote", "Value": "dev"}]
+    assert sorted(asked["Tags"], key=str) == [shared, {"Key": "seen", "Value": "yes"}]
+    assert sorted(owned["Tags"], key=str) == [shared, {"Key": "promote", "Value": "dev"}]
 
 
 def ec2_image_copies_at_once(world: World) -> None:

@@ -72,9 +72,12 @@ def ec2_deprecated_image_hidden(world: World) -> None:
 
 def ec2_tags_of_others_invisible(world: World) -> None:
     image = an_image(world, tags={"promote": "dev"})
+    labelled = an_image(world, tags={"promote": "dev", "ec2:SharedTag/os": "al2023"})
     _launch(world, image)
+    _launch(world, labelled)
 
     assert "Tags" not in shown_image(world, image, DEV)
+    assert shown_image(world, labelled, DEV)["Tags"] == [{"Key": "ec2:SharedTag/os", "Value": "al2023"}]
     ec2(world, DEV).create_tags(Resources=[image], Tags=[{"Key": "seen", "Value": "yes"}])
     assert shown_image(world, image, DEV)["Tags"] == [{"Key": "seen", "Value": "yes"}]
     assert shown_image(world, image)["Tags"] == [{"Key": "promote", "Value": "dev"}]

@@ -241,6 +241,9 @@ class Telemetry(Protocol):
     def discovered(self) -> None:
         """Discovery made every pass, as far as there was time, and AWS refused none."""
 
+    def still_failed(self, deliveries: int) -> None:
+        """So many deliveries to targets of tagged AMIs have failed, and have not begun again."""
+
     def swept(self, woken: int, due: int, oldest_seconds: int) -> None:
         """The sweep has run. ``oldest_seconds``: for how long the longest due record has been due; 0 if none is."""
 

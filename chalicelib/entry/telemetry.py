@@ -128,6 +128,9 @@ class PowertoolsTelemetry:
     def discovered(self) -> None:
         self._count("Discoveries")
 
+    def still_failed(self, deliveries: int) -> None:
+        self._count("DeliveriesStillFailed", deliveries)
+
     def swept(self, woken: int, due: int, oldest_seconds: int) -> None:
         self._logger.info("swept", woken=woken, due=due)
         self._count("RecordsDue", due)

@@ -135,7 +135,8 @@ MEMBERS: Mapping[str, Mapping[str, Member]] = {
         _mapped(
             "Tags",
             "The copy gets all tags but the trigger tag (it would promote the copy), aws: tags (AWS reserves them) and "
-            "ami-promoter: tags of an earlier promotion. The service adds its own, and refuses more than 50 together.",
+            "ami-promoter: tags of an earlier promotion; so tags ec2:SharedTag/, too. The service adds its own, and "
+            "refuses more than 50 together.",
         ),
         _mapped(
             "TpmSupport",

@@ -57,6 +57,8 @@ class Compared:
     """Whether a delivery has not ended."""
     standing: bool = False
     """Whether a delivery is in ``shared``."""
+    failed: int = 0
+    """How many deliveries to wanted targets have failed."""
     summarised: bool = False
     """Whether nothing is left, and the summary was sent if there was anything to report."""
     approval_digest: str = ""

@@ -192,7 +192,7 @@ def _untagged(promotion: Promotion, now: int, before: Promotion, why: str = "") 
     if not _believed(promotion, now):
         return _absent(promotion, now)
     nothing: dict[str, Any] = {"value": None, "refused_value": None, "places": "", "withdrawn": {}}
-    nothing |= {"faults": (), "faulty": "", "notified": "", "approval_digest": "", "absent_since": 0}
+    nothing |= {"failed": 0, "faults": (), "faulty": "", "notified": "", "approval_digest": "", "absent_since": 0}
     removed = replace(promotion, in_force_since=now, withdrawals_from=promotion.in_force_since, **nothing)
     if promotion.state is S.REQUESTED:
         return FINISH(removed, now, why=why or "It has no tag.")
@@ -271,6 +271,7 @@ def _in_force(promotion: Promotion, event: ev.Compared) -> Promotion:
     since = promotion.seen_since if promotion.seen_value == event.value else promotion.in_force_since
     return replace(
         _handled(_faulty(promotion, *found), event.answers),
+        failed=event.failed if understood or event.value is None else promotion.failed,
         value=event.value,
         refused_value=event.refused,
         valid=promotion.generation if counts else promotion.valid,

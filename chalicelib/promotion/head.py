@@ -23,6 +23,7 @@ def head(promotion: Promotion) -> Head:
         withdrawals_from=promotion.withdrawals_from,
         moving=promotion.state is not PromotionState.OVER,
         standing=promotion.standing,
+        failed=promotion.failed,
         waits=promotion.state is PromotionState.OVER and promotion.value is not None and not promotion.digest,
         refused_by_organization=promotion.refused_value is not None and by_organization,
     )
@@ -65,9 +66,9 @@ class Resolver:
         self._known: dict[tuple[str, bool], Resolution] = {}
 
     def resolve(self, value: str, *, in_force: bool) -> Resolution:
-        """See ``AppliedFile.resolve``."""
+        """See ``AppliedFile.judge``."""
         if (value, in_force) not in self._known:
-            self._known[value, in_force] = self.applied.resolve(value, in_force=in_force)
+            self._known[value, in_force] = self.applied.judge(value, in_force=in_force)
         return self._known[value, in_force]
 
 

@@ -118,6 +118,8 @@ class Promotion:
     """The generation for which it was examined: what is tagged later waits for a tag event."""
     standing: bool = False
     """Whether some of its deliveries are in ``shared``, or are to be."""
+    failed: int = 0
+    """How many of its deliveries have failed and are still wanted; an alarm counts them."""
     restarts: int = 0
     """How many passes in a row began again what had been cancelled, for the same inputs."""
     approval_digest: str = ""

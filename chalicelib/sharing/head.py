@@ -24,6 +24,8 @@ class Head:
     """Whether the promotion is not over."""
     standing: bool = False
     """Whether deliveries are in ``shared``."""
+    failed: int = 0
+    """How many deliveries to its targets have failed, and have not begun again."""
     withdrawals_from: int = 0
     """Withdrawals of before this time have ended, as EC2 has shown another value since."""
     refused_by_organization: bool = False

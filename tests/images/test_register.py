@@ -462,17 +462,21 @@ def test_a_deprecation_that_is_yet_to_be_set_can_be_left_out():
 
 
 def test_the_copy_has_the_sources_tags_and_the_services_override_them():
-    """Not the trigger, aws: tags, or tags of an earlier promotion; the target's tags override the source's."""
+    """Not the trigger, aws: tags, or tags of an earlier promotion; the target's tags override the source's.
+
+    Those that EC2 shows with a shared AMI arrive under the same key [decision 39].
+    """
     tags = {
         "promote": "dev",
         "aws:backup": "x",
         "Team": "blue",
         "Stage": "built",
+        "ec2:SharedTag/os": "al2023",
         "ami-promoter:source-snapshot": "snap-0old",
         "ami-promoter:hub": "999999999999",
     }
     image = an_image(Tags=[{"Key": key, "Value": value} for key, value in tags.items()])
-    expected = {"Team": "blue", "Stage": "prod", **OUR_TAGS}
+    expected = {"Team": "blue", "Stage": "prod", "ec2:SharedTag/os": "al2023", **OUR_TAGS}
 
     assert register.result_tags(image, OUR_TAGS, {"Stage": "prod"}, "promote") == expected
 

@@ -120,6 +120,32 @@ def test_a_target_without_the_role(scene):
     assert "EBS encryption by default is off" not in "\n".join(lines)
 
 
+def test_a_launch_test_that_could_not_run(scene):
+    """Role, subnet and type, before anything is promoted; the other targets, which have none, are not asked."""
+    scene.apply(f"""\
+defaults: {{external_id: {stage.EXTERNAL_ID}, service_linked_roles: []}}
+groups: {{default: ["{DEV}"], test: ["{TEST}"]}}
+accounts: {{"{DEV}": {{launch_test: {{instance_type: t3.small}}}}}}
+""")
+    place = f"{DEV}/{REGION}", "launch-test"
+
+    def says():
+        _, bad, _ = doctor(scene)
+        assert bad.keys() <= {place}
+        return bad[place]["what"] + bad[place]["cure"] if bad else ""
+
+    assert "Deploy deploy/target.yaml there with LaunchTest=true" in says()
+    given = {"HubAccountId": HUB, "HubRegion": REGION, "ExternalId": stage.EXTERNAL_ID, "LaunchTest": "true"}
+    scene.world.deploy(ROOT / stage.TARGET_TEMPLATE, DEV, REGION, "ami-promoter-target", given)
+    scene.world.ec2.seed_subnet(DEV, REGION, tags={"ami-promoter:launch-test": "true"})
+    assert "Add t3.small to LaunchTestTypes" in says()
+    more = {"LaunchTestTypes": "t3.micro,t3.small"}
+    scene.world.deploy(ROOT / stage.TARGET_TEMPLATE, DEV, REGION, "ami-promoter-target", {**given, **more})
+    assert says() == ""
+    scene.world.ec2.seed_subnet(DEV, REGION, tags={"ami-promoter:launch-test": "true"})
+    assert "subnet-" in says()
+
+
 def test_what_an_operator_left(scene):
     """Paused, and a worker's queue switched off: each with the command that turns it on again."""
     scene.cli("pause", "--why", "KMS outage")
@@ -351,6 +377,7 @@ def test_what_an_operator_sees_without_a_dashboard(scene):
     scene.wait(1000)
     scene.client("kms", TEST).disable_key(KeyId=scene.stage.targets[TEST].outputs["KeyArn"])
     scene.promote(TEST)
+    scene.wait(600)  # discovery counts what has failed every five minutes
     cloudwatch, logs = scene.client("cloudwatch"), scene.client("logs")
     one = {"Namespace": "AmiPromoter", "Dimensions": [{"Name": "service", "Value": "ami-promoter"}]}
 
@@ -367,3 +394,14 @@ def test_what_an_operator_sees_without_a_dashboard(scene):
     assert alarms["DeliveriesFailedAlarm"]["AlarmActions"] == [ALARMS]
     assert [point["Sum"] for point in failed] == [1.0]
     assert said
+
+    def ringing():
+        listed = cloudwatch.describe_alarms(StateValue="ALARM")["MetricAlarms"]
+        return {alarm["AlarmName"].split("-")[2] for alarm in listed}
+
+    scene.wait(3600)
+    assert ringing() == {"DeliveriesFailedAlarm"}  # it lasts for as long as nobody repairs it
+    scene.client("kms", TEST).enable_key(KeyId=scene.stage.targets[TEST].outputs["KeyArn"])
+    scene.cli("retry", scene.image)
+    scene.wait(1800)
+    assert (scene.states(), ringing()) == ({TEST: "delivered"}, set())

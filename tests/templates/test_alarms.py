@@ -2,6 +2,7 @@
 
 import json
 import re
+import tomllib
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,7 +17,7 @@ WATCHED = {
     "RecordsParked": "ParkedAlarm",
     "OldestDueSeconds": "OverdueAlarm",
     "OldestOpenShareSeconds": "OpenShareAlarm",
-    "DeliveriesFailed": "DeliveriesFailedAlarm",
+    "DeliveriesStillFailed": "DeliveriesFailedAlarm",
     "ValuesRefused": "ValuesRefusedAlarm",
     "TargetsLoosened": "TargetsLoosenedAlarm",
     "SecondsInState": "StandStillAlarm",
@@ -241,3 +242,12 @@ def test_widgets_do_not_overlap_and_fit_the_grid(hub):
         assert not cells & taken
         assert max(x for x, _ in taken) < 24
         cells |= taken
+
+
+def test_the_runbook_is_by_default_the_repositorys_page(hub):
+    """An alarm that ends in a relative path sends a person on call nowhere; pyproject.toml has the same address."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+    default = hub["Parameters"]["RunbookUrl"]["Default"]
+
+    assert default == f"{project['urls']['Repository']}/blob/main/docs/operations/runbook.md"

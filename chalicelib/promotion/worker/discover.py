@@ -75,7 +75,11 @@ class Discover:
     def _look(self) -> tuple[Sequence[Tagged], Heads]:
         """Read the tagged AMIs and the heads, once for both passes: with 5,000 AMIs these are most of the reads."""
         if self._seen is None:
-            self._seen = self._source.tagged(), read_heads(self._records)
+            tagged, heads = self._source.tagged(), read_heads(self._records)
+            self._seen = tagged, heads
+            failed = sum(heads[one.ami].failed for one in tagged if one.ami in heads)
+            if failed:  # without one the metric costs nothing
+                self._telemetry.still_failed(failed)
         return self._seen
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from chalicelib.delivery import naming, preflight, proof, slots
+from chalicelib.delivery import instances, naming, preflight, proof, slots
 from chalicelib.delivery.codecs import DELIVERIES
 from chalicelib.delivery.machine import started as delivery_started
 from chalicelib.delivery.machine import turned as delivery_turned
@@ -18,6 +18,7 @@ from chalicelib.delivery.model import (
     Delivery,
     DeliveryState,
     HubCopy,
+    Launch,
     Sharing,
     SlotRequest,
     snapshots_of,
@@ -318,6 +319,7 @@ class DeliveryPass:
             slots=SlotRequest(slots.ASKING) if copies else SlotRequest(),
             method=method,
             method_why=why,
+            launch=Launch() if before is None else instances.carried(before),
             naming=naming.begun(image, target),
         )
         return delivery_started(fresh, self._clock(), waits=what.waits)

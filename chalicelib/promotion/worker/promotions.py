@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import assert_never
 
 from chalicelib.delivery import preflight
+from chalicelib.delivery.model import DeliveryState
 from chalicelib.delivery.ports import TrackedDeliveries
 from chalicelib.delivery.tracked import RUNNING, TrackedDelivery
 from chalicelib.delivery.waves import WaveProgress
@@ -165,6 +166,7 @@ class PromotionExecutor:
             missing=missing,
             running=running,
             standing=any(one.state == SHARED for one in tracked),
+            failed=sum(one.state == DeliveryState.FAILED and one.place in meant.targets for one in tracked),
             summarised=not left,
             approval_digest=digest,
             approval_asked=asked,

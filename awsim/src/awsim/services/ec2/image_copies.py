@@ -13,7 +13,7 @@ from typing import Any
 
 from awsim.api import AwsError, Call
 from awsim.rules import rule
-from awsim.services.ec2 import copies, notices, tags
+from awsim.services.ec2 import copies, images, notices, tags
 from awsim.services.ec2.access import may_see
 from awsim.services.ec2.errors import check_id, not_found, wrong_combination
 from awsim.services.ec2.operation import Operation
@@ -59,8 +59,8 @@ NOT_CARRIED = rule(
 )
 TAGS_STAY = rule(
     "ec2-copy-image-tags-of-others-stay",
-    "CopyImageTags copies the caller's own tags on the source, never another account's; without it none "
-    "[aws-facts 5; botocore ec2 model, CopyImage, VERIFIED]",
+    "CopyImageTags copies the caller's own tags on the source, and of another account's those whose key begins with "
+    "`ec2:SharedTag/`; without it none [aws-facts 5; botocore ec2 model, CopyImage, VERIFIED]",
 )
 AT_ONCE = rule(
     "ec2-image-copies-at-once",
@@ -168,7 +168,7 @@ def _tags(ec2: Ec2State, call: Call, source: Ec2Image) -> dict[str, str]:
     if not call.params.get("CopyImageTags"):
         return {}
     owner = call.caller.account if ec2.on(TAGS_STAY) else source.owner
-    return {k: v for k, v in ec2.tags_on(owner, source.id).items() if not k.lower().startswith("aws:")}
+    return {k: v for k, v in images.seen_tags(ec2, source, owner).items() if not k.lower().startswith("aws:")}
 
 
 def _begin(

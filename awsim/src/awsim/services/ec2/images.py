@@ -32,8 +32,12 @@ OLD_HIDDEN = rule(
     "a disabled one unless IncludeDisabled is set [aws-facts 8, VERIFIED]",
 )
 TAGS_PRIVATE = rule(
-    "ec2-tags-of-others-invisible", "Tags on a shared image are invisible to other accounts [aws-facts 4, VERIFIED]"
+    "ec2-tags-of-others-invisible",
+    "Tags on a shared image are invisible to other accounts, but those whose key begins with `ec2:SharedTag/` "
+    "[aws-facts 4 and Added November 2026, VERIFIED]",
 )
+SHARED_TAG = "ec2:SharedTag/"
+"""How the key of a tag begins that its owner shows to accounts with which the image is shared."""
 SHOWS_ENCRYPTED = rule(
     "ec2-describe-images-shows-encrypted",
     "DescribeImages returns Ebs.Encrypted, which RegisterImage then refuses, and no key [aws-facts 5, VERIFIED]",
@@ -103,9 +107,14 @@ def _in_scope(image: Ec2Image, owners: set[str], users: set[str]) -> bool:
     return (not owners or image.owner in owners) and (not users or not launchers.isdisjoint(users))
 
 
+def seen_tags(ec2: Ec2State, image: Ec2Image, account: str, at: datetime | None = None) -> dict[str, str]:
+    """Return the tags on an image that an account sees: its own, and those of the owner that are for all."""
+    of_owner = ec2.tags_on(image.owner, image.id, at)
+    return {**{k: v for k, v in of_owner.items() if k.startswith(SHARED_TAG)}, **ec2.tags_on(account, image.id, at)}
+
+
 def shown(ec2: Ec2State, image: Ec2Image, account: str, at: datetime) -> dict[str, Any]:
     """Return an image as DescribeImages shows it to an account, as things were at a time."""
-    seen_by = account if ec2.on(TAGS_PRIVATE) else image.owner
     devices = pages.shuffled(ec2, image.mappings, lambda mapping: f"{image.id}{mapping['DeviceName']}")
     found: dict[str, Any] = {
         "ImageId": image.id,
@@ -114,7 +123,7 @@ def shown(ec2: Ec2State, image: Ec2Image, account: str, at: datetime) -> dict[st
         "CreationDate": stamp(image.created),
         "Public": ("Group", "all") in image.launch,
         **image.members,
-        **tags.shown(ec2, ec2.tags_on(seen_by, image.id, at)),
+        **tags.shown(ec2, seen_tags(ec2, image, account if ec2.on(TAGS_PRIVATE) else image.owner, at)),
     }
     if devices:
         found["BlockDeviceMappings"] = [_mapping(ec2, device) for device in devices]
