@@ -28,13 +28,14 @@ STATES = {
     "copying": "copy-\ning",
     "registering": "regis-\ntering",
     "verifying": "veri-\nfying",
+    "launching": "launch-\ning",
     "publishing": "publi-\nshing",
     "stopping": "stop-\nping",
     "tidying": "tidy-\ning",
 }
 """State -> how it is headed in a narrow column."""
 WORDS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
-SELDOM = frozenset({"awaiting-wave", "awaiting-approval", "checking", "stopping", "tidying"})
+SELDOM = frozenset({"awaiting-wave", "awaiting-approval", "checking", "launching", "stopping", "tidying"})
 """Shown only if some delivery was in them."""
 WIDE = 120
 """Columns of a terminal on which each state is headed by its whole name."""

@@ -74,7 +74,7 @@ def doctor(
     settings: dict[Place, Target] = {}
     wanted: tuple[Place, ...] = ()
     if not hub_only and file.fault is None:
-        meant = file.named(" ".join((*groups, *accounts))) if groups or accounts else None
+        meant = file.resolve(" ".join((*groups, *accounts))) if groups or accounts else None
         if meant is not None and meant.faults:
             return Report(faults=meant.faults)
         wanted = _meant(file, meant) if meant else _all(connection, file)
@@ -103,7 +103,7 @@ def _meant(file: AppliedFile, meant: Resolution) -> tuple[Place, ...]:
 def _settings(file: AppliedFile, places: Iterable[Place]) -> dict[Place, Target]:
     """Return the file's settings of each target; none for a target whose groups conflict."""
     accounts = sorted({account for account, _ in places})
-    meant = file.named(" ".join(accounts)) if accounts else None
+    meant = file.resolve(" ".join(accounts)) if accounts else None
     return {Place(one.account, one.region): one for one in meant.targets} if meant else {}
 
 

@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError
 from ami_promoter.hub import policies
 from ami_promoter.hub.applied_targets import applied_file
 from ami_promoter.hub.aws import Account, Connection, HubError
-from ami_promoter.hub.key_needs import KeyAnswer, KeyOwner, Need, asked, hub_needs, target_needs, unfit
+from ami_promoter.hub.key_needs import KeyAnswer, KeyOwner, Need, asked, hub_needs, launch_needs, target_needs, unfit
 from ami_promoter.rights import CHECK_KEY
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.report import Report
@@ -53,14 +53,16 @@ def key_policy() -> None:
 @verb("target", needs=CHECK_KEY, group=key_policy, options=ANYWHERE, prints=PRINTS, reads=True)
 @key_argument
 @click.option("--role-name", type=ROLE, default="AmiCopyRole", show_default=True, help="The role's name in the target.")
-def target(caller: VerbCaller, key: str | None, role_name: str) -> Report:
+@click.option("--launch-test", is_flag=True, help="Also what the launch role needs, for a target with `launch_test`.")
+def target(caller: VerbCaller, key: str | None, role_name: str, *, launch_test: bool) -> Report:
     """Print what a target's own key must allow, or check KEY with the target's credentials."""
     connection = caller.connect()
     if _is_hub_alone(connection):
         what = f"account {connection.account} is the hub, and no target: these statements would name the wrong account."
         cure = "Use credentials of the target; for a key of the hub write `ami-promoter key-policy hub`."
         return Report(faults=(Fault("other-account", "credentials", what, cure),))
-    return _answer(connection, key, target_needs(role_name))
+    launches = launch_needs(f"{role_name}-launch") if launch_test else ()
+    return _answer(connection, key, (*target_needs(role_name), *launches))
 
 
 @verb("hub", needs=CHECK_KEY, group=key_policy, options=ANYWHERE, prints=PRINTS, reads=True)

@@ -69,7 +69,7 @@ def promote(
     before = tag.read()
     if isinstance(before, Fault):
         return Report(faults=(before,))
-    meant = applied_file(connection).resolve(value)
+    meant = applied_file(connection).judge(value, in_force=False)
     if meant.faults:
         return Report(faults=meant.faults)
     if no := recalls.refused(ami, OperatorsDecisions(connection).recall(ami)):

@@ -13,7 +13,9 @@ from ami_promoter.hub.aws import Connection
 from ami_promoter.hub.recall_items import OperatorsDecisions
 from ami_promoter.hub.records import Reader, RecordSeen, place_of
 from ami_promoter.promotions import pointers, recalls
-from ami_promoter.rights import FIND_DELIVERIES, LOOK_AGAIN, READ, SWITCH
+from ami_promoter.promotions.outcome import GOOD
+from ami_promoter.reconcile import uses
+from ami_promoter.rights import ASK_TARGETS, FIND_DELIVERIES, LOOK_AGAIN, READ, SWITCH
 from ami_promoter.terminal import asking
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.alike import groups, named
@@ -24,6 +26,7 @@ from chalicelib.delivery.model import Delivery
 from chalicelib.delivery.tracked import RUNNING, TrackedDelivery
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.faults import Fault
+from chalicelib.engine.places import Place
 from chalicelib.release.current import current
 from chalicelib.release.pointer import Pointer
 from chalicelib.targets.recalls import Recall
@@ -54,21 +57,30 @@ PRINTS = js.thing(
             region=js.text("Region of the target"),
             state=js.text("state of the delivery"),
             does=js.text("what happens to it; empty: nothing"),
+            image=js.perhaps(js.text("id of the AMI there; null: none")),
             parameter=js.perhaps(js.text("the parameter that names the AMI there; null: none does")),
             moves_to=js.perhaps(
                 js.text("id of the AMI that the parameter will name; null: it stays, or is deleted in share mode")
             ),
         ),
     ),
+    uses=uses.SCHEMA,
 )
+PATIENCE = 60
+"""Seconds for which it waits for an answer of a target: a recall is urgent."""
 
 
-@verb("recall", needs=READ | FIND_DELIVERIES | LOOK_AGAIN | SWITCH, prints=PRINTS)
+@verb(
+    "recall",
+    needs=READ | FIND_DELIVERIES | LOOK_AGAIN | SWITCH | ASK_TARGETS,
+    prints=js.some_of(PRINTS, "uses"),
+)
 @ami_argument
 @click.option("--why", type=WHY, help="The reason, for the notices; needed without --lift.")
 @click.option("--lift", is_flag=True, help="End the recall.")
+@click.option("--use", is_flag=True, help="Show first what names the AMI in each target whose stack allows that.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-def recall(caller: VerbCaller, ami: str, why: str | None, *, lift: bool, yes: bool) -> Report:
+def recall(caller: VerbCaller, ami: str, why: str | None, *, lift: bool, use: bool, yes: bool) -> Report:
     """Take an AMI back in all targets, until --lift ends that.
 
     Nothing promotes it any more, whatever its tag says. Running deliveries end, standing shares close, parameters that
@@ -79,6 +91,8 @@ def recall(caller: VerbCaller, ami: str, why: str | None, *, lift: bool, yes: bo
         raise click.UsageError("Say why: `--why TEXT` goes into the notices.")
     if lift and why is not None:
         raise click.UsageError("--why has no effect with --lift.")
+    if lift and use:
+        raise click.UsageError("--use has no effect with --lift.")
     connection = caller.connect()
     decisions = OperatorsDecisions(connection)
     every = decisions.recalls()
@@ -89,11 +103,12 @@ def recall(caller: VerbCaller, ami: str, why: str | None, *, lift: bool, yes: bo
     if not lift and (unfit := stands is None and _unfit(connection, ami)):
         return Report(faults=(unfit,))
     deliveries = _deliveries(connection, ami, every.keys() - {ami} if lift else {*every, ami}, lift=lift)
-    lines = tuple(_lines(deliveries, lift=lift, wide=caller.wide))
+    used = _uses(caller, connection, deliveries) if use else {}
+    lines = (*_lines(deliveries, lift=lift, wide=caller.wide), *uses.lines(used.get("uses", ())))
     if stands is not None and not lift:
         said = recalls.said(recalls.to_json(stands) or {})
         record_requests.recall(connection, ami, lifted=False)
-        return Report((f"Nothing to do: {ami} was {said}", *lines), _data(ami, stands, deliveries))
+        return Report((f"Nothing to do: {ami} was {said}", *lines), _data(ami, stands, deliveries) | used)
     does = f"This lifts the recall of {ami}" if lift else f"This recalls {ami} in all targets"
     if not yes and (no := asking.refused("recall", does, lines, as_json=caller.as_json)):
         return no
@@ -106,7 +121,12 @@ def recall(caller: VerbCaller, ami: str, why: str | None, *, lift: bool, yes: bo
     recall = decisions.recall_it(ami, why or "")
     record_requests.recall(connection, ami, lifted=False)
     done = f"{ami} is recalled. `ami-promoter status {ami} --watch` shows each target."
-    return Report((*shown, done), _data(ami, recall, deliveries, changed=True))
+    return Report((*shown, done), _data(ami, recall, deliveries, changed=True) | used)
+
+
+def _uses(caller: VerbCaller, connection: Connection, deliveries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    there = [(Place(one["account"], one["region"]), one["image"]) for one in deliveries if one["image"]]
+    return {"uses": uses.ask(connection, caller.clock, there, PATIENCE)}
 
 
 def _unfit(connection: Connection, ami: str) -> Fault | None:
@@ -157,6 +177,7 @@ def _one(
         "region": entry.region,
         "state": entry.state,
         "does": does,
+        "image": ((ami if entry.state == "shared" else entry.image) or None) if entry.state in GOOD else None,
         "parameter": pointer.it.parameter if pointer is not None and names else None,
         "moves_to": after.image if after else None,
     }

@@ -119,7 +119,7 @@ def _pointers(
         every = [one.it for one in Reader(connection).pointers(f'"{family}"') if one.it.family == family]
     wanted = list(places)
     if groups_named:
-        resolved = applied_file(connection).named(" ".join(groups_named))
+        resolved = applied_file(connection).resolve(" ".join(groups_named))
         if fault := next(iter(resolved.faults), resolved.waits):
             return fault
         wanted += [*resolved.places, *resolved.blocked]

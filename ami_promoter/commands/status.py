@@ -101,7 +101,7 @@ def status(caller: VerbCaller, ami: str | None, *, watch: bool, failed: bool, re
             choice = replace(choice, limit=LISTED_AT_ONCE)
         lists = _failed if failed else _all
         return around.of(lists(connection, choice, wide=caller.wide))
-    data = read_page(connection, ami)
+    data = read_page(connection, ami, consoles=True)
     if data is None:
         return around.of(Report(faults=(unknown(ami, connection),)))
 
@@ -112,7 +112,7 @@ def status(caller: VerbCaller, ami: str | None, *, watch: bool, failed: bool, re
     if watch:
         first = data
         data = follow(
-            lambda: read_page(connection, ami) or first,
+            lambda: read_page(connection, ami, consoles=True) or first,
             lambda seen: (seen["state"] == "over" and not seen["looks_again"]) or bool(seen["parked"]),
             caller.clock,
             show=lambda seen: show(seen, console().height),

@@ -16,12 +16,13 @@ from ami_promoter.hub.records import Reader, place_of
 from ami_promoter.promotions import pointers, recalls
 from ami_promoter.promotions.outcome import GOOD
 from ami_promoter.promotions.reading import unknown
-from ami_promoter.rights import FIND_DELIVERIES, READ, READ_ALL
+from ami_promoter.reconcile import uses
+from ami_promoter.rights import ASK_TARGETS, FIND_DELIVERIES, READ, READ_ALL
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.alike import groups, named
 from ami_promoter.terminal.output import Folded, Whole, cell, state, table
 from ami_promoter.terminal.report import Report
-from ami_promoter.verbs import AMI, FAMILY, Matching, VerbCaller, ami_argument, verb
+from ami_promoter.verbs import AMI, FAMILY, Matching, VerbCaller, ami_argument, answers_within_option, verb
 from chalicelib.delivery.tracked import TrackedDelivery
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.places import Place
@@ -48,6 +49,7 @@ WHERE = js.thing(
     ),
     recall=recalls.SCHEMA,
     copies=js.several("one entry for each target, sorted by account and Region", COPY),
+    uses=uses.SCHEMA,
     family=js.text("with --family: the family"),
     pointers=js.several(
         "with --family: the parameters that name its current AMI, sorted by account and Region",
@@ -67,16 +69,21 @@ TARGET = Matching(
 )
 
 
-@verb("where", needs=READ_ALL | FIND_DELIVERIES, prints=PRINTS, reads=True)
+@verb("where", needs=READ_ALL | FIND_DELIVERIES | ASK_TARGETS, prints=PRINTS, reads=True)
 @click.argument("ami", type=AMI, required=False)
 @click.option("--family", type=FAMILY, help="Show the current AMI of this family in each target, without AMI.")
 @click.option("--ids", is_flag=True, help="For scripts: print account, Region and AMI id, a line for each target.")
-def where(caller: VerbCaller, ami: str | None, family: str | None, *, ids: bool) -> Report:
+@click.option("--use", is_flag=True, help="Ask each target which instances, launch templates and parameters name it.")
+@answers_within_option
+def where(caller: VerbCaller, ami: str | None, family: str | None, *, ids: bool, use: bool, timeout: int) -> Report:
     """Show an AMI's source and all its copies, or a family's current AMIs.
 
     AMI may be the source or a copy in any account. With --family the command shows the AMI that the parameter of the
     family named in each target when the service last looked. Targets without the setting `ssm_parameter` are not shown.
+    --use needs `AllowUseReport=true` in the target's stack; --timeout is for its answers.
     """
+    if use and (ids or ami is None):
+        raise click.UsageError("--use is about an AMI: it goes with neither --family nor --ids.")
     if (ami is None) == (family is None):
         raise click.UsageError("Name an AMI or a family: `where AMI`, or `where --family NAME`.")
     connection = caller.connect()
@@ -85,8 +92,12 @@ def where(caller: VerbCaller, ami: str | None, family: str | None, *, ids: bool)
     found = _find(connection, ami)
     if isinstance(found, Fault):
         return Report(faults=(found,))
-    images = (_id(one, one["image"]) for one in found["copies"] if one["image"])
-    return Report(tuple(images if ids else _lines(found)), found)
+    there = [one for one in found["copies"] if one["image"]]
+    if not use:
+        return Report(tuple((_id(one, one["image"]) for one in there) if ids else _lines(found)), found)
+    images = [(Place(one["account"], one["region"]), one["image"]) for one in there]
+    found["uses"] = uses.ask(connection, caller.clock, images, timeout)
+    return Report((*_lines(found), *uses.lines(found["uses"])), found)
 
 
 @verb(
@@ -208,7 +219,7 @@ def _places(connection: Connection, target: str, copies: Sequence[Mapping[str, A
     """Return the targets that a word means."""
     account, region = Place.parse(target)
     if not account.isdigit():
-        meant = applied_file(connection).named(target)
+        meant = applied_file(connection).resolve(target)
         if not meant.understood:
             fault = next(iter(meant.faults), meant.waits) or Fault("unknown-group", target, "it is not known.", "")
             return replace(fault, where=target)

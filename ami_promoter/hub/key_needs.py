@@ -41,6 +41,16 @@ def target_needs(role: str) -> tuple[Need, ...]:
     )
 
 
+def launch_needs(role: str) -> tuple[Need, ...]:
+    """Return what the launch role in a target needs on that key, and on another that its AMIs are encrypted under."""
+    use = ("kms:Decrypt", "kms:GenerateDataKeyWithoutPlaintext", "kms:ReEncryptFrom", "kms:ReEncryptTo")
+    return (
+        Need("AmiPromoterLooksAtTheKeyToLaunch", role, ("kms:DescribeKey",)),
+        Need("AmiPromoterLaunchesThroughEc2", role, use, THROUGH_EC2),
+        Need("AmiPromoterLetsEbsUseTheKeyToLaunch", role, ("kms:CreateGrant",), {**FOR_AWS, **THROUGH_EC2}),
+    )
+
+
 def hub_needs(region: str, access: Collection[str] = ("grant",)) -> tuple[Need, ...]:
     """Return what the hub's functions need on the key that encrypts the source.
 

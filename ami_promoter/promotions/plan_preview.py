@@ -55,8 +55,9 @@ TARGET = js.thing(
     pointer=js.perhaps(pointers.PLANNED),
     gib=js.number("total size in GiB of the snapshots to copy; an incremental copy transfers less"),
     dollars=js.mapping(
-        "highest cost in US dollars by list price: `storage` each month; `transfer` to another Region and `timed` "
-        "(time-based copies) once; empty: nothing is copied",
+        "highest cost in US dollars by list price: `storage` each month; `transfer` to another Region, `timed` "
+        "(time-based copies) and `launch` (the launch test, if the price of its instance type is known) once; empty: "
+        "nothing is copied or launched",
         js.amount("US dollars"),
     ),
     calls=js.mapping("calls that create resources in the target, by name; empty: none", js.number("how many calls")),
@@ -177,6 +178,7 @@ def _target(
     does = _does(was)
     begins = does in ("new", "tried again")
     gib = sum(sizes.get(one, 0) for one in wanted) if copied and begins else 0
+    launched = prices.of_launch(target)
     return {
         "account": target.account,
         "region": target.region,
@@ -192,8 +194,8 @@ def _target(
         "roles_named": bool(target.service_linked_roles) and not target.roles_by_default,
         "ami_name": names.image_name(target.ami_name, image) if copied else image.name or "",
         "gib": gib,
-        "dollars": prices.of_target(target, gib, hub_region) if gib else {},
-        "calls": made if copied and begins else {},
+        "dollars": {**(prices.of_target(target, gib, hub_region) if gib else {}), **(launched if begins else {})},
+        "calls": {**(made if copied else {}), **({"RunInstances": 1} if target.launch_test else {})} if begins else {},
         "groups": list(meant.groups.get(target.place, ())),
         "faults": [fault.to_json() for fault in preflight.sharing_faults(target, int(now))],
     }

@@ -31,7 +31,7 @@ def report(caller: VerbCaller, ami: str, value: str | None, tag_key: str) -> Rep
         what, cure = f"it has no tag `{tag_key}`.", f"Write `ami-promoter plan {ami} VALUE`."
         return Report(faults=(Fault("no-tag", ami, what, cure),))
     file = applied_file(connection)
-    meant = file.resolve(wanted, in_force=value is None)
+    meant = file.judge(wanted, in_force=value is None)
     if meant.faults:
         return Report(faults=meant.faults)
     examined = examine(connection, ami, tag_key)

@@ -10,6 +10,15 @@ from typing import Any
 
 from chalicelib.targets.applied_file import Target
 
+ONCE = {
+    "transfer": "for the transfer to other Regions",
+    "timed": "for time-based copies",
+    "launch": "for launch tests",
+}
+"""What is paid once, by name."""
+INSTANCE_ENDS = 300
+"""Seconds in which the instance of a launch test ends."""
+
 
 @cache
 def read() -> Mapping[str, Any]:
@@ -37,19 +46,30 @@ def of_target(target: Target, gib: int, hub_region: str) -> dict[str, float]:
     }
 
 
+def of_launch(target: Target) -> dict[str, float]:
+    """Return what a target's launch test costs at most, once; nothing where it has none, or the price is not known.
+
+    For as long as the instance may take, and a few minutes in which it ends.
+    """
+    test = target.launch_test
+    if test is None or f"instance_hour_{test.instance_type}" not in read()["prices"]:
+        return {}
+    hours = (test.within + INSTANCE_ENDS) / 3600
+    return {"launch": round(hours * usd(f"instance_hour_{test.instance_type}"), 4)}
+
+
 def lines(targets: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """Yield the total cost; nothing if nothing is copied."""
-    total = {name: sum(one["dollars"].get(name, 0.0) for one in targets) for name in ("storage", "transfer", "timed")}
+    total = {name: sum(one["dollars"].get(name, 0.0) for one in targets) for name in ("storage", *ONCE)}
     begun = sum(bool(one["calls"]) for one in targets)
     if not begun:
         return
-    once = [
-        f"{dollars(total[name])} once {what}"
-        for name, what in (("transfer", "for the transfer to other Regions"), ("timed", "for time-based copies"))
-        if total[name]
-    ]
+    once = [f"{dollars(total[name])} once {what}" for name, what in ONCE.items() if total[name]]
+    unknown = any("RunInstances" in one["calls"] and "launch" not in one["dollars"] for one in targets)
     parts = ", ".join((f"{dollars(total['storage'])} a month for snapshots in the targets", *once))
     yield f"By the list prices of {read()['region']}, {read()['dated']}: at most {parts}; {_own(begun)}."
+    if unknown:
+        yield "Launch tests cost the price of their instance for some minutes; this file has none for that type."
 
 
 def _own(begun: int) -> str:

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from ami_promoter.hub.records import RecordSeen
-from ami_promoter.promotions import pointers, recalls, shares, waves
+from ami_promoter.promotions import launches, pointers, recalls, shares, waves
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.report import moment
 from chalicelib.delivery.model import ENDED, Copy, CopyState, Delivery, DeliveryState
@@ -60,6 +60,7 @@ _DELIVERY = js.thing(
     copies=js.several("one entry for each snapshot that is copied", _COPY),
     cancelled_because=js.text("why the delivery was cancelled or withdrawn; empty: it was not"),
     recall=recalls.DONE,
+    launch_test=launches.SCHEMA,
     faults=js.FAULTS,
     waits_for=js.perhaps(
         js.described("the fault that delays the delivery; null: none", js.some_of(js.FAULT, "where", "what", "cure"))
@@ -170,11 +171,14 @@ def page(
     found: pointers.Pointers = MappingProxyType({}),
     recall: Recall | None = None,
     in_waves: Sequence[Mapping[str, Any]] = (),
+    *,
+    consoles: bool = False,
 ) -> dict[str, Any]:
-    """Show a promotion with its deliveries. ``found``: their pointers."""
+    """Show a promotion with its deliveries. ``found``: their pointers; ``consoles``: also consoles of launch tests."""
     one = record.it
     shown = sorted(
-        (delivery(each, now, found) for each in deliveries), key=lambda each: (each["account"], each["region"])
+        (delivery(each, now, found, consoles=consoles) for each in deliveries),
+        key=lambda each: (each["account"], each["region"]),
     )
     awaits = any(each["state"] == DeliveryState.AWAITING_APPROVAL for each in shown)
     asked = any(one.unread(name) is not None for name in ("retry", WITHDRAW, RECALL))
@@ -206,7 +210,9 @@ def only_failed(shown: Mapping[str, Any], *, and_pointers: bool = False) -> dict
     return {**shown, "deliveries": list(filter(bad, shown["deliveries"]))}
 
 
-def delivery(record: RecordSeen[Delivery], now: float, found: pointers.Pointers) -> dict[str, Any]:
+def delivery(
+    record: RecordSeen[Delivery], now: float, found: pointers.Pointers, *, consoles: bool = False
+) -> dict[str, Any]:
     """Show a delivery; ``now`` is in epoch seconds."""
     one, state = record.it, record.state
     ended = state in ENDED
@@ -227,6 +233,7 @@ def delivery(record: RecordSeen[Delivery], now: float, found: pointers.Pointers)
         "copies": [_copy(each, now) for each in one.copies],
         "cancelled_because": one.because if state in ("cancelled", "withdrawn") else "",
         "recall": recalls.of_delivery(one, state),
+        "launch_test": launches.of_delivery(one, consoles=consoles),
         "faults": [fault.to_json() for fault in (*one.faults, *record.faults)],
         "waits_for": None if ended else _to_json(one.last_refusal or one.shares.wait_for),
         "protect": one.target.protect and not one.shared,

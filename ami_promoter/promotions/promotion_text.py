@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ami_promoter.hub.records import place_of
-from ami_promoter.promotions import pointers, recalls, shares, waves
+from ami_promoter.promotions import launches, pointers, recalls, shares, waves
 from ami_promoter.promotions.promotion_data import BAD, only_failed
 from ami_promoter.terminal.alike import alike, alike_anywhere, first_of, groups, named
 from ami_promoter.terminal.output import COLORS, Bar, Folded, cell, short, state, table
@@ -293,6 +293,7 @@ def remarks(delivery: Data) -> Iterator[tuple[str, str]]:
     if recall := delivery["recall"]:
         done = recalls.remark(delivery["state"], recall, faulty=bool(delivery["faults"]))
         yield from [(done, "")] if done else []
+    yield from ((said, "") for said in launches.remarks(delivery["launch_test"], delivery["state"]))
     for fault in delivery["faults"]:
         yield str(fault.get("what", "")), str(fault.get("cure", ""))
     if (waits := delivery["waits_for"]) and not delivery["faults"] and not _rests(delivery):

@@ -20,8 +20,11 @@ from chalicelib.images.image import SourceImage
 from chalicelib.targets.applied_file import Target
 
 
-def read_page(connection: Connection, ami: str) -> dict[str, Any] | None:
-    """Read one AMI's promotion as ``promotion_data.page`` shows it; None if there is none. May raise HubError."""
+def read_page(connection: Connection, ami: str, *, consoles: bool = False) -> dict[str, Any] | None:
+    """Read one AMI's promotion as ``promotion_data.page`` shows it; None if there is none. May raise HubError.
+
+    ``consoles``: with the console output of launch tests that failed, which may hold secrets.
+    """
     reader = Reader(connection)
     with connection.telling("reading the records"):
         record = reader.promotion(ami)
@@ -39,7 +42,7 @@ def read_page(connection: Connection, ami: str) -> dict[str, Any] | None:
         states, file = {one.it.id: one.state for one in deliveries}, applied_file(connection).waves
         in_waves = waves.of_promotion(record.it, file, list(tracked.values()), states, now)
     recall = OperatorsDecisions(connection).recall(ami)
-    return promotion_data.page(record, deliveries, still, now, named, recall, in_waves)
+    return promotion_data.page(record, deliveries, still, now, named, recall, in_waves, consoles=consoles)
 
 
 def places_of(connection: Connection, ami: str, deliveries: Iterable[str]) -> list[tuple[str, str]]:

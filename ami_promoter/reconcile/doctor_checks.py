@@ -36,8 +36,8 @@ FINDING = js.thing(
     check=js.text(
         "name of the check; for the hub: targets-file, pause, organization, parked, overdue, workers, concurrency, "
         "dead-letters, notices, alarms, source-key, writers, approvers, approvals, open-defaults, access-monitor; "
-        "for a target: target (whether it answered), template, parameter, key, key-policy, service-roles, forwarding, "
-        "allowed-amis, settings, source-tags, copy-quota"
+        "for a target: target (whether it answered), template, parameter, launch-test, key, key-policy, service-roles, "
+        "forwarding, allowed-amis, settings, source-tags, copy-quota"
     ),
     passed=js.perhaps(js.flag("whether the check passed; null: the command could not make it")),
     what=js.text("what the command found"),

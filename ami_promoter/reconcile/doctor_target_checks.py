@@ -12,16 +12,17 @@ from typing import Any
 
 from ami_promoter.hub import policies
 from ami_promoter.hub.health import Senders
-from ami_promoter.hub.key_needs import KeyAnswer, KeyOwner, asked, grant_needs, target_needs
+from ami_promoter.hub.key_needs import KeyAnswer, KeyOwner, asked, grant_needs, launch_needs, target_needs
 from ami_promoter.reconcile.facts import TargetFacts
 from ami_promoter.terminal.report import moment
 from chalicelib.delivery import preflight
 from chalicelib.delivery.copy_quota import LIMIT, CopyQuota
+from chalicelib.delivery.instances import LaunchSite
 from chalicelib.delivery.kms_keys import target_key_faults
-from chalicelib.delivery.seen import AllowedImages, ForwardingRule, TargetSeen, rule_names
+from chalicelib.delivery.seen import LAUNCHES, AllowedImages, ForwardingRule, TargetSeen, rule_names
 from chalicelib.delivery.template_rights import parameter_denied, template_old
 from chalicelib.engine.faults import Fault, without_afterwards
-from chalicelib.targets.applied_file import Target, grant_role
+from chalicelib.targets.applied_file import Target, grant_role, launch_role
 
 _PASSING = ("aws-throttled", "aws-unreachable")
 """Codes of refusals that do not depend on the target."""
@@ -72,6 +73,7 @@ def findings(target: Target | None, facts: TargetFacts, known: KnownAtHub, hub: 
     seen = facts.seen
     yield from _template(target, seen)
     yield from _parameter(target, seen)
+    yield from _launch_test(target, seen)
     yield from _key(target, seen)
     yield from _key_policy(target, seen, hub)
     yield from _roles(target, seen)
@@ -125,6 +127,26 @@ def _parameter(target: Target, seen: TargetSeen) -> Iterator[Finding]:
         yield good("parameter", f"The role's policy allows to write {target.ssm_parameter}.")
 
 
+def _launch_test(target: Target, seen: TargetSeen) -> Iterator[Finding]:
+    """Check what a launch test needs in the target, whatever the AMI."""
+    if target.launch_test is None:
+        return
+    if LAUNCHES in seen.refused:
+        refused, role = seen.refused[LAUNCHES], launch_role(target.role_name)
+        if refused.code == "role-not-assumable":
+            cure = f"Deploy deploy/target.yaml there with LaunchTest=true, which makes the role {role}."
+            refused = replace(refused, cure=cure)
+        passes = refused.code in _PASSING
+        yield _unseen("launch-test", refused) if passes else _failed("launch-test", refused)
+        return
+    site = seen.launch or LaunchSite()
+    found = preflight.launch_site_faults(target, site)
+    yield from (_failed("launch-test", fault) for fault in found)
+    if not found:
+        where = f"{', '.join(site.subnets)}, in {', '.join(site.groups) or 'the default security group of its VPC'}"
+        yield good("launch-test", f"The launch role can run {target.launch_test.instance_type} in {where}.")
+
+
 def _key(target: Target, seen: TargetSeen) -> Iterator[Finding]:
     if target.mode == "share":
         return
@@ -150,6 +172,7 @@ def _key_policy(target: Target, seen: TargetSeen, hub: HubNames) -> Iterator[Fin
         return
     needs = target_needs(target.role_name)
     needs += grant_needs(grant_role(target.role_name)) if target.service_linked_roles else ()
+    needs += launch_needs(launch_role(target.role_name)) if target.launch_test else ()
     owner = KeyOwner(hub.partition, target.account, target.region)
     try:
         document = json.loads(seen.key_policy)
@@ -190,7 +213,8 @@ def _lack(answer: KeyAnswer) -> str:
 def _look(target: Target, key: str) -> str:
     role = "" if target.role_name == Target("", "").role_name else f" --role-name {target.role_name}"
     command = f"ami-promoter key-policy target {key} --region {target.region}{role}"
-    return f"Add to its key policy the output of this command with credentials of {target.account}: {command}"
+    more = " --launch-test" if target.launch_test else ""
+    return f"Add to its key policy the output of this command with credentials of {target.account}: {command}{more}"
 
 
 def _roles(target: Target, seen: TargetSeen) -> Iterator[Finding]:

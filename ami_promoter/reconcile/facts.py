@@ -15,7 +15,7 @@ from chalicelib.engine import addresses
 from chalicelib.engine.addresses import RECORD, RecordKey
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.places import IMAGE, SNAPSHOT, Arn, Place, Resource
-from chalicelib.inventory.machine import OwnImage, OwnSnapshot
+from chalicelib.inventory.machine import AmiUse, OwnImage, OwnSnapshot
 from chalicelib.sharing.grant_names import ROLE_PATH
 from chalicelib.sharing.holders import is_statement, standing
 from chalicelib.sharing.share import TRIES_BEFORE_ALARM, Share, ShareState
@@ -136,6 +136,8 @@ class TargetFacts:
     snapshots: tuple[OwnSnapshot, ...] = ()
     seen: TargetSeen | None = None
     fault: Fault | None = None
+    uses: tuple[AmiUse, ...] = ()
+    """What names an AMI there, if that was asked."""
 
     @property
     def trouble(self) -> str:

@@ -24,7 +24,7 @@ from chalicelib.engine.places import Place
 from chalicelib.engine.ports import Write
 from chalicelib.engine.store.records import DynamoRecords
 from chalicelib.engine.store.table import Table
-from chalicelib.inventory.machine import LOOK, Inventory, OwnImage, OwnSnapshot
+from chalicelib.inventory.machine import LOOK, AmiUse, Inventory, OwnImage, OwnSnapshot
 
 POLL = 5
 """Seconds between two reads of the answers."""
@@ -37,7 +37,8 @@ STEPS, SILENT = 10, 30
 class Inventories:
     """Asks the targets of one hub. ``patience``: seconds without a new answer after which it stops waiting.
 
-    ``checks``: ask for the targets' settings instead of what the service created there.
+    ``checks``: ask for the targets' settings instead of what the service created there; ``images``: ask what names
+    the AMI of each target.
     """
 
     def __init__(
@@ -49,8 +50,10 @@ class Inventories:
         clock: Callable[[], float] | None = None,
         *,
         checks: bool = False,
+        images: Mapping[Place, str] | None = None,
     ) -> None:
         self._connection = connection
+        self._images = images or {}
         self._checks = checks
         self._tell = tell
         self._patience = patience
@@ -89,11 +92,14 @@ class Inventories:
         return found
 
     def _key(self, place: Place) -> addresses.RecordKey:
-        return addresses.inventory(*place, checks=self._checks)
+        return self._asked(place).key
+
+    def _asked(self, place: Place) -> Inventory:
+        return Inventory(*place, checks=self._checks, image=self._images.get(place, ""))
 
     def _ask(self, place: Place, run: str, *, known: bool) -> None:
         """Ask about one target; ``known``: its inventory exists."""
-        record, now = Inventory(*place, checks=self._checks), int(self._connection.now())
+        record, now = self._asked(place), int(self._connection.now())
         if not known:
             body = codec.encode(record)
             body.pop("inbox")
@@ -125,6 +131,7 @@ class Inventories:
             tuple(codec.decode(OwnImage, row["image"]) for row in rows if "image" in row),
             tuple(codec.decode(OwnSnapshot, row["snapshot"]) for row in rows if "snapshot" in row),
             together(row["seen"] for row in rows if "seen" in row) if self._checks else None,
+            uses=tuple(codec.decode(AmiUse, row["use"]) for row in rows if "use" in row),
         )
 
 

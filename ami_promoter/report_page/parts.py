@@ -42,6 +42,7 @@ STEPS = {
     "copying": "copy",
     "registering": "make",
     "verifying": "make",
+    "launching": "make",
     "publishing": "make",
     "restoring": "make",
     "stopping": "stop",
@@ -55,7 +56,7 @@ PATTERNS = (
     ("wait", "requested, checking, waiting for a slot"),
     ("open", "opening shares"),
     ("copy", "copying"),
-    ("make", "registering, verifying, publishing, restoring"),
+    ("make", "registering, verifying, launching, publishing, restoring"),
     ("stop", "stopping, removing leftovers, recalling"),
     ("held", "shared"),
 )

@@ -13,12 +13,12 @@ from botocore.exceptions import UnknownRegionError
 
 from ami_promoter.targets_file import document, modes, shape, units, waves
 from ami_promoter.targets_file.document import Path, YamlDocument
-from ami_promoter.targets_file.settings import BUILT_IN, DurationBounds, bounds
+from ami_promoter.targets_file.settings import BUILT_IN, DurationBounds, bounds, duration_bounds, table
 from ami_promoter.terminal.durations import duration, seconds
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.places import Arn
 from chalicelib.images.names import template_faults
-from chalicelib.targets.applied_file import Directory, Retirement, Target
+from chalicelib.targets.applied_file import Directory, LaunchTest, Retirement, Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +147,8 @@ class _Compiler:
             elif name == "retire":
                 after = {"after": seconds(value["after"])} if "after" in value else {}
                 value = Retirement(**{**value, **after})  # noqa: PLW2901 - the same mapping with its defaults
+            elif name == "launch_test":
+                value = self._launch_test(value, here)  # noqa: PLW2901 - the same mapping, with its time in seconds
             elif name == "until":
                 value = self._day(value, here)  # noqa: PLW2901 - the same day in seconds
             elif name == "ami_name":
@@ -159,6 +161,16 @@ class _Compiler:
         if not limits.admit(length):
             self._fault("targets-duration", path, f"`{name}` cannot be `{value}`.", f"Write {limits.words}.")
         return length
+
+    def _launch_test(self, value: Mapping[str, Any], path: Path) -> LaunchTest | None:
+        """Return it with its time in seconds. A mapping that lost its type for a fault is none."""
+        if "instance_type" not in value:
+            return None
+        test = LaunchTest(value["instance_type"])
+        limits = duration_bounds(table()["launch_test"]["properties"]["within"])
+        if "within" not in value:
+            return test
+        return replace(test, within=self._duration("within", value["within"], limits, (*path, "within")))
 
     def _roles(self, listed: list[str | None], path: Path) -> tuple[str, ...]:
         roles: list[str] = []

@@ -113,6 +113,8 @@ def _unusual(target: Target) -> dict[str, tuple[Any, Any]]:
 def _shown(key: str, value: Any) -> str:
     if bounds(key):
         return duration(value)
+    if key == "launch_test" and value:
+        return f"{value['instance_type']} within {duration(value['within'])}"
     if isinstance(value, Mapping):
         return ", ".join(f"{name}={text}" for name, text in value.items()) or "none"
     if isinstance(value, (list, tuple)):

@@ -29,6 +29,10 @@ class RegisterImage(Command):
         again = delivery.copies_image and request.token
         return fresh if again else proof.begin(fresh, nonce, "", now)
 
+    def nonce(self, delivery: Delivery) -> str:
+        """Return that of the last attempt to make the image."""
+        return delivery.nonce()
+
     def announced(self, delivery: Delivery) -> str:
         """Name the call."""
         return "CopyImage" if delivery.copies_image else "RegisterImage"

@@ -17,6 +17,7 @@ from chalicelib.delivery.phases import (
     copying,
     ending,
     imaging,
+    launching,
     opening,
     publishing,
     recalling,
@@ -27,7 +28,20 @@ from chalicelib.delivery.phases import (
 from chalicelib.engine import transitions
 from chalicelib.targets import approvals
 
-_FILES = (wave, approval, checking, waiting, opening, copying, imaging, publishing, recalling, ending, shared)
+_FILES = (
+    wave,
+    approval,
+    checking,
+    waiting,
+    opening,
+    copying,
+    imaging,
+    launching,
+    publishing,
+    recalling,
+    ending,
+    shared,
+)
 
 PHASES: Mapping[DeliveryState, Phase] = {state: phase for one in _FILES for state, phase in one.PHASES.items()}
 

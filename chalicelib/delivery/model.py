@@ -34,6 +34,8 @@ class DeliveryState(StrEnum):
     """RegisterImage, or CopyImage and its copies"""
     VERIFYING = "verifying"
     """the new AMI to be available and equal to its source"""
+    LAUNCHING = "launching"
+    """its launch test: one instance from its AMI"""
     PUBLISHING = "publishing"
     """deregistration protection, the release of its shares, then the notice and the wake of its promotion"""
     RECALLING = "recalling"
@@ -274,6 +276,43 @@ class Naming:
 
 
 @dataclass(frozen=True, slots=True)
+class Launch:
+    """The launch test of its AMI: all of it is empty where the target has none."""
+
+    subnet: str = ""
+    """The one that the target has chosen for launch tests."""
+    group: str = ""
+    """The security group that it has chosen; "": the default one of the subnet's VPC."""
+    attempts: tuple[Attempt, ...] = ()
+    """RunInstances calls whose instance was not seen terminated, of this and of earlier episodes.
+
+    ``source`` is the AMI; the nonce is also the client token.
+    """
+    tries: int = 0
+    """Calls of the last attempt: after the first, an instance may exist although a call was refused."""
+    impaired: bool = False
+    """Whether the last look showed an impaired check."""
+    result: Literal["", "passed", "failed", "untested", "stopped"] = ""
+    """How the test ended; then the instance is terminated. ``stopped``: the AMI was recalled meanwhile."""
+    console: str = ""
+    """The end of the instance's console output, escaped: for `status` alone, as it may hold secrets."""
+    kept: str = ""
+    """An AMI that could not be tested, of an earlier episode: nobody knows of it yet, and it may be removed."""
+    ends_since: int = 0
+    """When the instance was first to be terminated (epoch seconds)."""
+    looks: int = 0
+    next_look: int = 0
+    """When to look again whether it is terminated."""
+    left: bool = False
+    """Whether the service has given up terminating it: a fault names it."""
+
+    @property
+    def ends(self) -> bool:
+        """Whether an instance may exist that is still to be terminated."""
+        return bool(self.attempts) and not self.left
+
+
+@dataclass(frozen=True, slots=True)
 class Recalled:
     """The recall of its AMI; it is kept until it is lifted."""
 
@@ -362,6 +401,7 @@ class Delivery:
     slots: SlotRequest = field(default_factory=SlotRequest)
     request: ImageRequest = field(default_factory=ImageRequest)
     image: NewImage = field(default_factory=NewImage)
+    launch: Launch = field(default_factory=Launch)
     naming: Naming = field(default_factory=Naming)
     recall: Recalled = field(default_factory=Recalled)
     cleanup: Cleanup = field(default_factory=Cleanup)
@@ -490,6 +530,10 @@ class Delivery:
         """Return it with members of its image request changed."""
         return replace(self, request=replace(self.request, **changes))
 
+    def with_launch(self, **changes: Any) -> Delivery:
+        """Return it with members of its launch test changed."""
+        return replace(self, launch=replace(self.launch, **changes))
+
     def with_naming(self, **changes: Any) -> Delivery:
         """Return it with members of what names its AMI changed."""
         return replace(self, naming=replace(self.naming, **changes))
@@ -521,6 +565,11 @@ class Delivery:
         return rest if episode == str(self.episode) else None
 
 
+def reduced_launch(over: Launch) -> Launch:
+    """Reduce an ended launch test to its result, and to what the service has left there."""
+    return Launch(attempts=over.attempts, result=over.result, console=over.console, kept=over.kept, left=over.left)
+
+
 def reduced(over: Delivery) -> Delivery:
     """Reduce an ended delivery to its target, its result and its nonces (invariant 4).
 
@@ -539,6 +588,7 @@ def reduced(over: Delivery) -> Delivery:
         shares=replace(over.shares, needed=standing, last_closing_at=None),
         slots=SlotRequest(),
         request=ImageRequest(),
+        launch=reduced_launch(over.launch),
         last_refusal=None,
         handled={},
     )

@@ -25,6 +25,10 @@ class Command:
         """Return the delivery with the intent, which is written before the command is executed (invariant 3)."""
         return delivery
 
+    def nonce(self, _delivery: Delivery) -> str:
+        """Return the nonce of the attempt with which it creates something; "" if it creates nothing."""
+        return ""
+
     def announced(self, _delivery: Delivery) -> str:
         """Return the API call and its resource if its intent is recorded first, for the history; else ""."""
         return ""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from chalicelib.delivery.copy_quota import SlotLease
+from chalicelib.delivery.instances import InstanceSeen, LaunchSite, SeenInstance
 from chalicelib.delivery.model import Delivery
 from chalicelib.delivery.proof import SeenCopy, ShownImage
 from chalicelib.delivery.tracked import TrackedDelivery
@@ -81,6 +82,28 @@ class TargetImages(Protocol):
 
     def deregister(self, delivery: Delivery, image: str) -> None:
         """Deregister this AMI; a missing one is not an error."""
+
+
+class TargetInstances(Protocol):
+    """The instances of launch tests in one target, as its launch role. Every method may raise Refusal."""
+
+    def place(self, delivery: Delivery) -> LaunchSite:
+        """Read where an instance would run, and what its type can run."""
+
+    def run(self, delivery: Delivery, image: SourceImage) -> str:
+        """RunInstances with the attempt's nonce as its client token; returns the instance's id."""
+
+    def see(self, delivery: Delivery, instance: str) -> InstanceSeen:
+        """Read an instance's state and status checks."""
+
+    def console(self, delivery: Delivery, instance: str) -> str:
+        """Return the end of an instance's console output, escaped; "" if EC2 has none."""
+
+    def started(self, delivery: Delivery) -> tuple[SeenInstance, ...]:
+        """List the instances that its attempts have started, by their client tokens."""
+
+    def terminate(self, delivery: Delivery, instances: Sequence[str]) -> None:
+        """Terminate these; a missing one is not an error."""
 
 
 class TargetKeys(Protocol):

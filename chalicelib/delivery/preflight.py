@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
 from typing import Literal
 
+from chalicelib.delivery.instances import LAUNCH_TAG, LaunchSite
 from chalicelib.delivery.kms_keys import source_key_faults, target_key_faults
 from chalicelib.engine.faults import Fault, count
 from chalicelib.engine.illegible import ILLEGIBLE
@@ -26,6 +28,8 @@ from chalicelib.sharing import refusals
 from chalicelib.targets.applied_file import Target
 
 __all__ = ["KeyFacts", "source_faults", "target_faults"]
+
+ANOTHER_TYPE = "Name an instance type that fits in `launch_test` of the targets file, and apply it; then tag again."
 
 MAX_TAGS = 50
 """User tags that one resource may have; aws: tags do not count."""
@@ -117,6 +121,54 @@ def _grant_role_missing(where: str, target: Target, role: str) -> Fault:
         "Deploy this version's deploy/target.yaml there with CreateGrantRole=true; or, if no such service "
         "launches it, write `service_linked_roles: []` in the targets file and apply it; then tag the AMI again.",
     )
+
+
+def launch_faults(target: Target, image: SourceImage, place: LaunchSite) -> tuple[Fault, ...]:
+    """Return why no launch test of this image can run in the target."""
+    where, kind = _launch_of(target)
+    return (*launch_site_faults(target, place), *_does_not_fit(where, kind, image, place))
+
+
+def launch_site_faults(target: Target, place: LaunchSite) -> tuple[Fault, ...]:
+    """Return why no launch test can run in the target, whatever the image."""
+    return tuple(_site_faults(*_launch_of(target), place))
+
+
+def _launch_of(target: Target) -> tuple[str, str]:
+    """Return where it is, and the type of the instance of its launch test."""
+    kind = target.launch_test.instance_type if target.launch_test else ""
+    return f"account {target.account}, {target.region}", kind
+
+
+def _site_faults(where: str, kind: str, place: LaunchSite) -> Iterator[Fault]:
+    for what, found in (("subnet", place.subnets), ("security group", place.groups)):
+        if len(found) > 1 or (what == "subnet" and not found):
+            yield Fault(
+                "launch-place",
+                where,
+                f"{_few(found) or 'No ' + what} there has the tag {LAUNCH_TAG} with the value true"
+                + (f", and a launch test runs in one {what}." if found else "."),
+                f"Give that tag to exactly one {what} there, or leave `launch_test` out of the targets file; then tag "
+                "the AMI again.",
+            )
+    if place.types and not any(fnmatchcase(kind, pattern) for pattern in place.types):
+        what = f"The launch role there may run {_few(place.types)}, and the targets file names {kind}."
+        cure = f"Add {kind} to LaunchTestTypes of deploy/target.yaml there, or name another type; then tag again."
+        yield Fault("launch-type", where, what, cure)
+    for key in place.closed_keys:
+        what = f"The launch role there may not use {key}, under which the AMI is encrypted."
+        cure = "Add the key to SourceKeyArns of deploy/target.yaml there; then tag the AMI again."
+        yield Fault("launch-key", where, what, cure)
+    if not place.architectures:
+        yield Fault("launch-type", where, f"The Region does not offer {kind}.", ANOTHER_TYPE)
+
+
+def _does_not_fit(where: str, kind: str, image: SourceImage, place: LaunchSite) -> Iterator[Fault]:
+    modes, mode = place.boot_modes, image.boot_mode
+    fits = image.architecture in place.architectures and not (mode == "uefi" and modes and mode not in modes)
+    if place.architectures and not fits:
+        what = f"{kind} runs {_few(place.architectures)} ({_few(modes)}), and the AMI is {image.architecture} ({mode})."
+        yield Fault("launch-type", where, what, ANOTHER_TYPE)
 
 
 def name_not_free(where: str, name: str) -> Fault:

@@ -10,10 +10,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from chalicelib.delivery.instances import LaunchSite
 from chalicelib.engine import codec
 from chalicelib.engine.faults import Fault
 from chalicelib.images.keys import KeyFacts
 
+LAUNCHES = "launch test"
+"""Stands for the calls of the launch role in ``TargetSeen.refused``."""
 Facet = Literal["key", "roles", "events", "settings"]
 FACETS: tuple[Facet, ...] = ("key", "roles", "events", "settings")
 """The parts that are read, one after the other: each asks another AWS service, or needs other rights."""
@@ -58,6 +61,8 @@ class TargetSeen:
     """The actions that the copy role's own policy allows; empty if it was not read."""
     parameters: tuple[str, ...] = ()
     """Patterns of the parameters that it lets a pointer write."""
+    launch: LaunchSite | None = None
+    """Where a launch test can run, if the target has one."""
     missing_roles: tuple[str, ...] = ()
     """As the port ``TargetRoles`` names them."""
     rules: tuple[ForwardingRule, ...] = ()

@@ -16,6 +16,8 @@ from chalicelib.targets.applied_file import Target
 
 POLICY = "ami-promoter"
 """Name of the copy role's inline policy in ``deploy/target.yaml``."""
+LAUNCH_POLICY = f"{POLICY}-launch"
+"""Name of the launch role's."""
 EVERY_COPY = (
     "ec2:CreateTags",
     "ec2:DeleteSnapshot",
@@ -84,6 +86,29 @@ def parameter_denied(target: Target, patterns: Iterable[str]) -> tuple[Fault, ..
     return (Fault("parameter-not-allowed", f"account {target.account}, {target.region}", what, prefix_cure(name)),)
 
 
+def launch_types(document: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the instance types that a launch role's policy lets it run; empty: all, or it says nothing of them."""
+    conditions = [one.get("Condition", {}).get("StringEquals", {}) for one in _allowing(document)]
+    return tuple(sorted({kind for one in conditions for kind in _listed(one.get("ec2:InstanceType", []))}))
+
+
+def closed_keys(document: Mapping[str, Any], keys: Iterable[str]) -> tuple[str, ...]:
+    """Return the keys that a launch role's policy does not let EBS use: not allowed, or denied as no key of these."""
+    allows = [
+        resource
+        for one in _allowing(document)
+        if _covers(_listed(one.get("Action", "*")), "kms:CreateGrant")
+        for resource in _listed(one.get("Resource", "*"))
+    ]
+    only = [_listed(one["NotResource"]) for one in _denying(document) if "NotResource" in one]
+    return tuple(
+        key
+        for key in keys
+        if not any(fnmatchcase(key, one) for one in allows)
+        or not all(any(fnmatchcase(key, one) for one in listed) for listed in only)
+    )
+
+
 def lacking(target: Target, actions: Iterable[str]) -> tuple[str, ...]:
     """Return what the target needs and none of the allowed actions covers."""
     patterns = tuple(actions)
@@ -107,9 +132,17 @@ def template_old(target: Target, actions: Iterable[str]) -> tuple[Fault, ...]:
 
 
 def _allowing(document: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    return _with_effect(document, "Allow")
+
+
+def _denying(document: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    return _with_effect(document, "Deny")
+
+
+def _with_effect(document: Mapping[str, Any], effect: str) -> Iterator[Mapping[str, Any]]:
     statements = document.get("Statement", ())
     every = [statements] if isinstance(statements, Mapping) else statements
-    return (one for one in every if one.get("Effect") == "Allow")
+    return (one for one in every if one.get("Effect") == effect)
 
 
 def _covers(patterns: Iterable[str], action: str) -> bool:

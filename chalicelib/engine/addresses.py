@@ -137,9 +137,10 @@ def no_event(account: str, region: str) -> RecordKey:
     return RecordKey(copy_quota(account, region).pk, "no-event")
 
 
-def inventory(account: str, region: str, *, checks: bool = False) -> RecordKey:
-    """Two per (account, Region): what the service created there, and (``checks``) the target's settings."""
-    return RecordKey(f"inventory#{account}#{region}{'#checks' if checks else ''}")
+def inventory(account: str, region: str, *, checks: bool = False, image: str = "") -> RecordKey:
+    """Per (account, Region): what the service created there, the target's settings (``checks``), an AMI's use there."""
+    about = "#checks" if checks else f"#{image}" if image else ""
+    return RecordKey(f"inventory#{account}#{region}{about}")
 
 
 def inventory_page(inventory_key: RecordKey, page: int) -> RecordKey:

@@ -272,6 +272,7 @@ class Application:
         """Runs deliveries; it enters targets as the copy role."""
         from chalicelib.delivery.aws.iam import AwsTargetRoles
         from chalicelib.delivery.aws.target_images import AwsTargetImages
+        from chalicelib.delivery.aws.target_instances import AwsTargetInstances
         from chalicelib.delivery.aws.target_keys import AwsTargetKeys
         from chalicelib.delivery.aws.target_sessions import TargetSessions
         from chalicelib.delivery.aws.target_snapshots import AwsTargetSnapshots
@@ -292,6 +293,7 @@ class Application:
             targets=self._targets,
             snapshots=AwsTargetSnapshots(sessions, tag, region),
             images=AwsTargetImages(sessions, tag, region),
+            instances=AwsTargetInstances(sessions),
             keys=AwsTargetKeys(sessions, self._sessions, region),
             roles=AwsTargetRoles(sessions),
             notices=self._notices,

@@ -1,7 +1,8 @@
 """An inventory: the list of what the service created in one target, for an operator (`ami-promoter reconcile`).
 
 A second kind of inventory lists the target's settings for `ami-promoter doctor`: key, roles, rules, EC2's settings. It
-has a record of its own; each of its pages is of one AWS service.
+has a record of its own; each of its pages is of one AWS service. A third kind, with a record for each AMI that somebody
+asks about, lists what there names that AMI (`ami-promoter where --use`).
 
 If two commands ask the same at once, the later look answers both: it begins after both have asked.
 
@@ -28,8 +29,8 @@ LOOK, REMOVE = "look", "remove"
 TRIES = 4
 """Tries of one page that is throttled, and of a listing whose cursor is stale; then the answer stays incomplete."""
 
-Part = Literal["images", "snapshots", "checks"]
-"""What is being listed: images and then snapshots, or the target's settings."""
+Part = Literal["images", "snapshots", "checks", "uses"]
+"""What is being listed: images and then snapshots, the target's settings, or what names an AMI."""
 
 
 class State(StrEnum):
@@ -73,6 +74,15 @@ class OwnSnapshot:
 
 
 @dataclass(frozen=True, slots=True)
+class AmiUse:
+    """What names an AMI in a target: an instance, a launch template or a parameter."""
+
+    kind: str
+    """As EC2 calls it, such as ``ec2:Instance``."""
+    arn: str
+
+
+@dataclass(frozen=True, slots=True)
 class InventoryPage:
     """One page of a listing. ``cursor``: the next one's, as EC2 gave it; "" after the last. A page may be empty."""
 
@@ -80,6 +90,7 @@ class InventoryPage:
     snapshots: tuple[OwnSnapshot, ...] = ()
     seen: TargetSeen | None = None
     """A part of the target's settings."""
+    uses: tuple[AmiUse, ...] = ()
     cursor: str = ""
 
 
@@ -95,6 +106,8 @@ class Inventory:
     region: str
     checks: bool = False
     """Whether it lists the target's settings, not what the service created there."""
+    image: str = ""
+    """The AMI whose use it lists instead."""
     seen: str = ""
     removed: str = ""
     """The run whose removals were done last."""
@@ -122,7 +135,7 @@ class Inventory:
     @property
     def key(self) -> addresses.RecordKey:
         """Where it is stored."""
-        return addresses.inventory(self.account, self.region, checks=self.checks)
+        return addresses.inventory(self.account, self.region, checks=self.checks, image=self.image)
 
     @property
     def state(self) -> State:
@@ -227,9 +240,12 @@ def evolve(inventory: Inventory, event: Event, now: int) -> Inventory:
 
 
 def _look(event: LookAsked, inventory: Inventory, now: int) -> Inventory:
-    part: Part = "checks" if inventory.checks else "images"
-    fresh = replace(inventory, looking=event.run, part=part, cursor="", pages=0, fault=None)
+    fresh = replace(inventory, looking=event.run, part=_first(inventory), cursor="", pages=0, fault=None)
     return replace(fresh, restarts=0, tries=0, look_at=now)
+
+
+def _first(inventory: Inventory) -> Part:
+    return "checks" if inventory.checks else "uses" if inventory.image else "images"
 
 
 def _remove(event: RemovalsAsked, inventory: Inventory, _now: int) -> Inventory:
@@ -255,7 +271,8 @@ def _stale(event: CursorStale, inventory: Inventory, now: int) -> Inventory:
     """Begin the look again, a few times."""
     if inventory.restarts + 1 >= TRIES:
         return replace(_answered(inventory, now), pages=0, fault=event.fault)
-    return replace(inventory, part="images", cursor="", pages=0, restarts=inventory.restarts + 1, look_at=now)
+    again = replace(inventory, part=_first(inventory), cursor="", pages=0)
+    return replace(again, restarts=inventory.restarts + 1, look_at=now)
 
 
 def _tried(event: RemovalsTried, inventory: Inventory, _now: int) -> Inventory:

@@ -18,6 +18,9 @@ class TargetInventory(Protocol):
         ``cursor`` is that of the page before ("": the first page). Raises StaleCursor if AWS no longer knows it.
         """
 
+    def uses(self, account: str, region: str, image: str, cursor: str) -> InventoryPage:
+        """List one page of what there names an AMI. Raises StaleCursor, too; a fault says which right lacks."""
+
     def remove(self, account: str, region: str, delivery: str, snapshot: str) -> str:
         """Delete one snapshot if it still has this hub's tag and the delivery's, and no AMI uses it.
 

@@ -66,9 +66,9 @@ class Resolver:
         self._known: dict[tuple[str, bool], Resolution] = {}
 
     def resolve(self, value: str, *, in_force: bool) -> Resolution:
-        """See ``AppliedFile.resolve``."""
+        """See ``AppliedFile.judge``."""
         if (value, in_force) not in self._known:
-            self._known[value, in_force] = self.applied.resolve(value, in_force=in_force)
+            self._known[value, in_force] = self.applied.judge(value, in_force=in_force)
         return self._known[value, in_force]
 
 

@@ -138,7 +138,7 @@ def wanted(
     if shown is None:
         recall = by_place(one for one in withdrawals if one.place == EVERYWHERE)
         return WantedTargets(entitled=Entitlement(withdrawn=recall), refused=refused, faults=made)
-    first = applied.resolve(shown, in_force=shown == promotion.value and bool(promotion.digest))
+    first = applied.judge(shown, in_force=shown == promotion.value and bool(promotion.digest))
     if first.waits is not None:
         return _unknown(promotion, withdrawals, promotion.refused_value, waits=first.waits)
     if first.understood:

@@ -100,7 +100,7 @@ def entitlement(
         return NO_ENTITLEMENT
     if applied.fault is not None:
         return applied.fault
-    resolution = applied.resolve(tag, in_force=tag == last)
+    resolution = applied.judge(tag, in_force=tag == last)
     values, value = {tag}, tag
     if not resolution.understood and tag != last:
         if last is None:

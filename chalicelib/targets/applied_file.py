@@ -36,6 +36,15 @@ def grant_role(copy_role: str) -> str:
     return f"{copy_role}{GRANT_ROLE}"
 
 
+LAUNCH_ROLE = "-launch"
+"""The end of the launch role's name; deploy/target.yaml has the same."""
+
+
+def launch_role(copy_role: str) -> str:
+    """Return the name of a target's launch role, by the name of its copy role."""
+    return f"{copy_role}{LAUNCH_ROLE}"
+
+
 SHOWN_WITH_A_SHARED_AMI = ("ec2:SharedTag/*",)
 """Tags that EC2 shows to accounts with which an AMI is shared [aws-facts, Added November 2026, VERIFIED]."""
 
@@ -58,6 +67,19 @@ class Retirement:
     def __str__(self) -> str:
         """Return it as the targets file has it."""
         return f"keep: {self.keep}, after: {self.after // DAY}d"
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchTest:
+    """The launch test of a target: each new AMI must start an instance there before it is published."""
+
+    instance_type: str
+    within: int = 15 * 60
+    """For so long the instance may take until both of its status checks are ok (seconds)."""
+
+    def __str__(self) -> str:
+        """Return it for a person."""
+        return f"{self.instance_type} within {self.within // 60} min"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +118,7 @@ class Target:
     """Parameter that names the current AMI there, with ``{family}`` for the family; "": none."""
     retire: Retirement | None = field(default=None, metadata=NOT_OF_THE_DELIVERY)
     """When the worker of that parameter deprecates superseded copies; None: never."""
+    launch_test: LaunchTest | None = None
     protect: bool = True
     queue_deadline: int = 24 * 3600
     copy_deadline: int = 24 * 3600
@@ -253,7 +276,7 @@ class AppliedFile:
         return f"{self.digest}/{self.directory.membership.digest}"
 
     def resolve(self, value: str, *, in_force: bool = False) -> Resolution:
-        """Return the targets that a tag's value names; see ``resolve``."""
+        """Return the targets that groups and accounts have, named as in a tag's value; see ``resolve``."""
         if self.fault is not None:
             return Resolution(faults=(self.fault,), digest=self.digest)
         asked = (value, in_force)
@@ -262,10 +285,14 @@ class AppliedFile:
             self._last[asked] = resolve(value, self.directory, self.digest, in_force=in_force)
         return self._last[asked]
 
-    def named(self, words: str) -> Resolution:
-        """Return the targets of groups and accounts that no tag names: their waves come after nobody."""
-        alone = replace(self.directory, waves={})
-        return Resolution(faults=(self.fault,)) if self.fault else resolve(words, alone, self.digest)
+    def judge(self, value: str, *, in_force: bool) -> Resolution:
+        """Resolve the value of a tag. One that was just written must also reach each group for which another waits."""
+        found = self.resolve(value, in_force=in_force)
+        if in_force or not (found.understood and self.directory.waves):
+            return found
+        accounts = {*found.blocked, *(target.account for target in found.targets)}
+        faults = tuple(one for one in self.waves.faults(accounts, VALUE) if one.code == NOT_REACHED)
+        return Resolution(faults=faults, digest=found.digest, members=found.members) if faults else found
 
     @property
     def waves(self) -> FileWaves:
@@ -299,14 +326,12 @@ def resolve(value: str, directory: Directory, digest: str = "", *, in_force: boo
     if unread and not faults:
         return Resolution(digest=digest, members=members, waits=organization.not_read_yet(unread, named))
     faults += [] if in_force else [_no_account(account) for account in strangers]
+    if faults:
+        return Resolution(faults=tuple(dict.fromkeys(faults)), digest=digest, members=members)
     chosen: dict[str, list[str]] = {account: [] for account in trigger.accounts if account not in strangers}
     for name in trigger.groups:
         for account in everybody.ways.get(name, ()):
             chosen.setdefault(account, []).append(name)
-    if directory.waves and not (in_force or faults):
-        faults += [one for one in _waves(directory, everybody).faults(chosen, VALUE) if one.code == NOT_REACHED]
-    if faults:
-        return Resolution(faults=tuple(dict.fromkeys(faults)), digest=digest, members=members)
     targets, blocked = _judged({account: everybody.targets(account, chosen[account]) for account in chosen}, directory)
     groups = {target.place: tuple(chosen.get(target.account, ())) for target in targets}
     back_fill = directory.organization is None or directory.organization.back_fill

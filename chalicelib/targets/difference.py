@@ -117,6 +117,7 @@ class Loosened(NamedTuple):
 
 LOOSER: Mapping[str, Callable[[Any, Any], bool]] = {
     "approval": lambda old, _new: old == "required",
+    "launch_test": lambda old, new: bool(old) and not new,
     "protect": lambda old, _new: bool(old),
     "mode": lambda _old, new: new == "share",
     "until": lambda old, new: old != 0 and (new == 0 or new > old),
@@ -198,4 +199,6 @@ def _of_organization(then: Organization | None, now: Organization | None) -> Ite
 
 
 def _shown(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return " ".join(map(str, value.values()))
     return " ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

@@ -406,7 +406,7 @@ fi
 title "12. STS takes the service's own session policies, and how much of its packed limit each fills"
 listed() { for ((n = 1; n <= $1; n++)); do printf 'snap-%017x ' "$n"; done; }
 for asked in "look" "copy $(listed 1)" "copy $(listed 4)" "copy wide" "image $(listed 1)" "image $(listed 4)" "image wide" \
-    "register" "retag" "tidy" "roles"; do
+    "register" "retag" "tidy" "roles" "launch" "launched"; do
     read -r -a words <<<"$asked"
     policy=$(session_policy "${words[@]}")
     what="${words[0]}, $((${#words[@]} - 1)) listed, ${#policy} characters"

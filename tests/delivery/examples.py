@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from chalicelib.delivery import machine, naming
 from chalicelib.delivery.attempts import CopiesFound, CopyStarted, ImageRegistered
+from chalicelib.delivery.instances import InstanceSeen, InstancesEnded, InstanceStarted
 from chalicelib.delivery.leftovers import SnapshotsDeleted
 from chalicelib.delivery.model import Attempt, Copy, CopyState, Delivery, DeliveryState, HeldShares, Snapshot
 from chalicelib.delivery.phase import CancelAsked, DeadlinePassed, DeliveryEvent, Refused
@@ -105,6 +106,9 @@ EVENTS: tuple[DeliveryEvent, ...] = (
     WaveSeen(opens_at=NOW + 60),
     WaveSeen(gone=True),
     WaveSeen(why=FAULT),
+    *(Refused("RunInstance", why, FAULT) for why in RefusalKind),
+    Refused("LookAtInstance", RefusalKind.DENIED, FAULT),
+    Refused("EndInstances", RefusalKind.DENIED, FAULT),
     ApprovalSeen(),
     ApprovalSeen("arn:aws:iam::111111111111:user/approver"),
     ApprovalSeen(changed=True),
@@ -155,6 +159,14 @@ EVENTS: tuple[DeliveryEvent, ...] = (
     TargetReady(TARGET_KEY, "ami-0b", unfinished=True),
     ImageFinished(),
     ImageProtected(),
+    InstanceStarted("i-0a", "nonce-i"),
+    InstanceSeen("running", system="ok", instance="ok", launched_at=NOW),
+    InstanceSeen("running", system="impaired", instance="ok", launched_at=NOW),
+    InstanceSeen("terminated", "Client.InternalError"),
+    InstanceSeen("terminated", "Server.InternalError"),
+    InstanceSeen(),
+    InstancesEnded(),
+    InstancesEnded((("nonce-i", "i-0a"),), ("i-0a",)),
     naming.ImageOffered(),
     naming.PointerSeen(done=True, shows="ami-0c"),
     recalling.PointerWoken(),

@@ -187,6 +187,22 @@ def test_the_worker_disables_nothing_of_a_targets_own_and_what_is_ours_only_if_t
     refused(ec2.disable_image_deregistration_protection, ImageId=ours)
 
 
+def test_the_worker_lists_nothing_that_runs_in_a_target(delivered):
+    """Without AllowUseReport it cannot ask what names an AMI; with it EC2 answers that one question, and no other."""
+    ids = [delivered.delivery_record(DEV)["image"]["id"]]
+    asked = {"ImageIds": ids, "ResourceTypes": [{"ResourceType": "ec2:Instance"}]}
+    refused(entered(delivered, "worker", COPIES, "ec2").describe_image_references, **asked)
+    deploy(delivered, AllowUseReport="true")
+    ec2, ssm = (entered(delivered, "worker", COPIES, service) for service in ("ec2", "ssm"))
+
+    assert ec2.describe_image_references(**asked)["ImageReferences"] == []
+    for call in (ec2.describe_instances, ec2.describe_launch_templates):
+        refused(call)
+    refused(ec2.describe_launch_template_versions, Versions=["$Latest"])
+    refused(ssm.describe_parameters)
+    refused(ssm.get_parameters, Names=["/theirs"])
+
+
 def test_the_worker_opens_nothing(scene):
     """No permission and no grant, in the hub or in a target."""
     ec2, kms = client(scene, "worker", "ec2"), client(scene, "worker", "kms")

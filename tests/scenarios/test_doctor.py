@@ -120,6 +120,32 @@ def test_a_target_without_the_role(scene):
     assert "EBS encryption by default is off" not in "\n".join(lines)
 
 
+def test_a_launch_test_that_could_not_run(scene):
+    """Role, subnet and type, before anything is promoted; the other targets, which have none, are not asked."""
+    scene.apply(f"""\
+defaults: {{external_id: {stage.EXTERNAL_ID}, service_linked_roles: []}}
+groups: {{default: ["{DEV}"], test: ["{TEST}"]}}
+accounts: {{"{DEV}": {{launch_test: {{instance_type: t3.small}}}}}}
+""")
+    place = f"{DEV}/{REGION}", "launch-test"
+
+    def says():
+        _, bad, _ = doctor(scene)
+        assert bad.keys() <= {place}
+        return bad[place]["what"] + bad[place]["cure"] if bad else ""
+
+    assert "Deploy deploy/target.yaml there with LaunchTest=true" in says()
+    given = {"HubAccountId": HUB, "HubRegion": REGION, "ExternalId": stage.EXTERNAL_ID, "LaunchTest": "true"}
+    scene.world.deploy(ROOT / stage.TARGET_TEMPLATE, DEV, REGION, "ami-promoter-target", given)
+    scene.world.ec2.seed_subnet(DEV, REGION, tags={"ami-promoter:launch-test": "true"})
+    assert "Add t3.small to LaunchTestTypes" in says()
+    more = {"LaunchTestTypes": "t3.micro,t3.small"}
+    scene.world.deploy(ROOT / stage.TARGET_TEMPLATE, DEV, REGION, "ami-promoter-target", {**given, **more})
+    assert says() == ""
+    scene.world.ec2.seed_subnet(DEV, REGION, tags={"ami-promoter:launch-test": "true"})
+    assert "subnet-" in says()
+
+
 def test_what_an_operator_left(scene):
     """Paused, and a worker's queue switched off: each with the command that turns it on again."""
     scene.cli("pause", "--why", "KMS outage")

@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from chalicelib.delivery import template_rights
+from chalicelib.delivery import instances, template_rights
+from chalicelib.delivery.instances import InstanceSeen, LaunchSite, SeenInstance
 from chalicelib.delivery.ports import SeenImage
 from chalicelib.delivery.proof import SeenCopy, ShownImage
 from chalicelib.delivery.tags import image_tags
@@ -43,6 +44,7 @@ from tests.images.examples import a_key, describe_image, describe_snapshot, desc
 
 HUB, REGION, START = "111111111111", "us-east-1", 1_800_000_000
 TRIGGER = "promote"
+PLACE = LaunchSite(("subnet-0a",), (), ("x86_64",), ("legacy-bios", "uefi"))
 NEVER = 10**9
 NAME_KEPT = 60
 """Seconds for which a deregistered AMI keeps its name."""
@@ -110,6 +112,24 @@ class Image:
     made: int = 0
 
 
+@dataclass
+class CloudInstance:
+    """An instance in a target."""
+
+    id: str
+    account: str
+    image: str
+    delivery: str
+    token: str
+    launched: int
+    outcome: str
+    """How it goes: "ok", "impaired", "hangs", "terminates" with its reason, or "pending" for good."""
+    state: str = "pending"
+    code: str = ""
+    checks: str = "initializing"
+    subnet: str = ""
+
+
 @dataclass(frozen=True)
 class CloudBehavior:
     """How AWS behaves. Each list is used in turn and starts over at its end. Seconds; ``limit`` counts copies."""
@@ -125,6 +145,12 @@ class CloudBehavior:
     """Error messages with which copies end, even if snapshot and key are open; "" means that the copy completes."""
     checking: Sequence[int] = (0,)
     """Seconds until Parameter Store has checked a new value that must be an AMI."""
+    boots: Sequence[str] = ("ok",)
+    """How instances go; see ``CloudInstance``. Anything else is the code with which one terminates by itself."""
+    booting: Sequence[int] = (100,)
+    """Seconds until an instance's checks are ok, or something else comes of it."""
+    ending: Sequence[int] = (20,)
+    """Seconds from TerminateInstances to terminated."""
     stale: Sequence[int] = (0,)
     """Seconds by which a read of permissions, grants or a tag may be out of date."""
 
@@ -188,6 +214,9 @@ class Cloud:
     """By key: each policy's time of PutKeyPolicy, time of effect, and text."""
     copies: dict[str, CloudCopy] = field(default_factory=dict)
     images: dict[str, Image] = field(default_factory=dict)
+    instances: dict[str, CloudInstance] = field(default_factory=dict)
+    place: LaunchSite = PLACE
+    """What each target has for launch tests."""
     parameters: dict[tuple[str, str], ShownParameter] = field(default_factory=dict)
     """Parameter Store in targets, by account and name."""
     notices: list[Mapping[str, Any]] = field(default_factory=list)
@@ -203,6 +232,9 @@ class Cloud:
         self._fails = itertools.cycle(self.behavior.fails)
         self._checking = itertools.cycle(self.behavior.checking)
         self._stale = itertools.cycle(self.behavior.stale)
+        self._boots = itertools.cycle(self.behavior.boots)
+        self._booting = itertools.cycle(self.behavior.booting)
+        self._ending = itertools.cycle(self.behavior.ending)
         self._looks = [LateReads(0, frozenset(), frozenset(), frozenset(), {})]
         self._tokens: dict[str, str] = {}
         self._names_kept: dict[tuple[str, str], int] = {}
@@ -314,10 +346,11 @@ class Cloud:
         """PutKeyPolicy replaces the whole document; the last writer wins."""
         self.policies.setdefault(key, []).append((self.now, self.now + next(self._access), text))
 
-    def admitted(self, key: str) -> set[str]:
-        """The accounts whose role a key's policy allows now."""
+    def admitted(self, key: str, *, launches: bool = False) -> set[str]:
+        """The accounts whose role a key's policy allows now; ``launches``: also those that it lets launch."""
         true = [text for _, since, text in self.policies.get(key, ()) if since <= self.now]
-        return set(COPIES.findall(true[-1])) if true else set()
+        found = STATEMENTS.findall(true[-1]) if true else []
+        return {account for account, audience in found if audience == "Copies" or (launches and audience == "Account")}
 
     def statements(self, key: str = "") -> set[tuple[str, str]]:
         """The service's statements in one policy or in all: (key, name of the share that each belongs to)."""
@@ -343,18 +376,20 @@ class Cloud:
 
     def accessible(self, account: str, source: str) -> bool:
         """Whether snapshot and key are open to the account, and the account's own key is enabled."""
-        key = self.hub_snapshots[source].get("KmsKeyId")
-        if {key, target_key(account)} & self.disabled:
+        if target_key(account) in self.disabled:
             return False
-        open_key = (
-            key is None
-            or account in self.admitted(key)
-            or any(
-                place[0] == key and f"::{account}:" in grantee and self.now >= self._true_from[place]
-                for place, grantee in self.grants.items()
-            )
+        key = self.hub_snapshots[source].get("KmsKeyId")
+        return (source, account) in self.permissions and self._opens(account, key)
+
+    def _opens(self, account: str, key: str | None, *, launches: bool = False) -> bool:
+        """Whether a key of the hub is open to the account, to copy or to launch; None: there is none."""
+        if key is None:
+            return True
+        by_grant = any(
+            place[0] == key and f"::{account}:" in grantee and self.now >= self._true_from[place]
+            for place, grantee in self.grants.items()
         )
-        return (source, account) in self.permissions and open_key
+        return key not in self.disabled and (account in self.admitted(key, launches=launches) or by_grant)
 
     def start_copy(self, account: str, source: str, delivery: str, nonce: str) -> str:
         """CopySnapshot."""
@@ -522,6 +557,51 @@ class Cloud:
         self.launches = self.launches | places if allowed else self.launches - places
         self.changed()
 
+    # --- instances ---------------------------------------------------------------------------------------------------
+
+    def run_instance(self, account: str, image: str, delivery: str, token: str, subnet: str) -> str:
+        """RunInstances: a repeated client token returns the same instance."""
+        known = next((one for one in self.instances.values() if (one.account, one.token) == (account, token)), None)
+        if known is not None:
+            return known.id
+        if image not in self.launchable(account):
+            raise refusal(RefusalKind.NOT_YET, "InvalidAMIID.NotFound")
+        ident = f"i-{next(self._ids):06x}"
+        outcome = next(self._boots) if self._decrypts(account, image) else "Client.InternalError"
+        one = CloudInstance(ident, account, image, delivery, token, self.now, outcome, subnet=subnet)
+        self.instances[ident] = one
+        self._shown_from[ident] = self.now + next(self._lag)
+        self.soon(next(self._booting), lambda: self._boot(one))
+        return ident
+
+    def _decrypts(self, account: str, image: str) -> bool:
+        """Whether the keys of an AMI are open to an account that launches it."""
+        if image in self.images:
+            return target_key(account) not in self.disabled
+        raw = self.hub_images[image]
+        keys = {self.hub_snapshots[one["Ebs"]["SnapshotId"]].get("KmsKeyId") for one in raw["BlockDeviceMappings"]}
+        return all(self._opens(account, key, launches=True) for key in keys)
+
+    def _boot(self, one: CloudInstance) -> None:
+        if one.state != "pending" or one.outcome == "pending":
+            return
+        if one.outcome in ("ok", "impaired", "hangs"):
+            one.state, one.checks = "running", "initializing" if one.outcome == "hangs" else one.outcome
+        else:
+            one.state, one.code = "terminated", one.outcome
+
+    def end_instance(self, ident: str) -> None:
+        """TerminateInstances."""
+        one = self.instances[ident]
+        if one.state in ("shutting-down", "terminated"):
+            return
+        one.state, one.code = "shutting-down", "Client.UserInitiatedShutdown"
+
+        def gone() -> None:
+            one.state = "terminated"
+
+        self.soon(next(self._ending), gone)
+
     def shown_images(self, account: str) -> list[Image]:
         """DescribeImages."""
         images = [image for image in self.images.values() if image.account == account]
@@ -530,7 +610,9 @@ class Cloud:
     def launchable(self, account: str) -> frozenset[str]:
         """The AMIs that an account can launch: its own, and those of the hub that are shared with it."""
         own = {image.id for image in self.shown_images(account) if image.raw["State"] == "available"}
-        theirs = {ami for ami, receiver in self.launches if receiver == account and ami not in self.gone}
+        units = {unit.arn for unit in self.directory.membership.units.values() if account in unit.accounts}
+        receivers = {account, *units}
+        theirs = {ami for ami, receiver in self.launches if receiver in receivers and ami not in self.gone}
         return frozenset(own - self.deregistered | theirs)
 
     def put_parameter(self, account: str, name: str, image: str) -> None:
@@ -696,7 +778,6 @@ def shows(image: Image) -> ShownImage:
 
 OWNERS_POLICY = '{"Statement":[{"Sid":"Owner","Effect":"Allow","Principal":{"AWS":"*"},"Action":"kms:*"}]}'
 """The key owner's statement in each key policy; the service must keep it."""
-COPIES = re.compile(r'"AmiPromoter[0-9]{12}useast1To([0-9]{12})Copies"')
 STATEMENTS = re.compile(r'"AmiPromoter[0-9]{12}useast1To([0-9]{12})(Copies|Account|Roles)"')
 AUDIENCES = {"Copies": "", "Account": "-share", "Roles": "-roles"}
 """The suffix of a share's name, by the audience of its statement."""
@@ -788,6 +869,39 @@ class FakeTargetImages(OfCloud):
 
     def deregister(self, delivery, image):
         self._cloud.deregister(image)
+
+
+class FakeTargetInstances(OfCloud):
+    """The port ``TargetInstances``."""
+
+    def place(self, delivery):
+        return self._cloud.place
+
+    def run(self, delivery, image):
+        asked = (instances.image(delivery), delivery.id, instances.RunInstance().nonce(delivery))
+        return self._cloud.run_instance(delivery.target.account, *asked, delivery.launch.subnet)
+
+    def see(self, delivery, instance):
+        one = self._shown(delivery.target.account).get(instance)
+        if one is None:
+            return InstanceSeen()
+        return InstanceSeen(one.state, one.code, "As EC2 says.", one.launched, one.checks, one.checks)
+
+    def console(self, delivery, instance):
+        return "Kernel panic: the password is hunter2"
+
+    def started(self, delivery):
+        tokens = {one.nonce for one in delivery.launch.attempts}
+        shown = self._shown(delivery.target.account).values()
+        return tuple(SeenInstance(one.id, one.token, one.state) for one in shown if one.token in tokens)
+
+    def terminate(self, delivery, instances):
+        for one in instances:
+            self._cloud.end_instance(one)
+
+    def _shown(self, account):
+        there = {ident: one for ident, one in self._cloud.instances.items() if one.account == account}
+        return {ident: one for ident, one in there.items() if self._cloud._shown_from[ident] <= self._cloud.now}
 
 
 class FakeParameters(OfCloud):

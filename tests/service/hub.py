@@ -68,6 +68,7 @@ from tests.service.cloud import (
     FakeSnapshotPermissions,
     FakeSource,
     FakeTargetImages,
+    FakeTargetInstances,
     FakeTargetKeys,
     FakeTargetRoles,
     FakeTargets,
@@ -205,6 +206,7 @@ class Hub:
         target = (
             guard("target.snapshots", FakeTargetSnapshots(cloud)),
             guard("target.images", FakeTargetImages(cloud)),
+            guard("target.instances", FakeTargetInstances(cloud)),
             guard("target.keys", FakeTargetKeys(cloud)),
             guard("target.roles", FakeTargetRoles(cloud)),
         )

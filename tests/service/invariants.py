@@ -7,13 +7,14 @@ compares the call with its intent, not with the latest state.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from chalicelib.delivery import machine
 from chalicelib.delivery.codecs import DELIVERIES
 from chalicelib.delivery.model import ENDED, CopyState, Delivery, DeliveryState
 from chalicelib.delivery.slots import begun
+from chalicelib.delivery.tracked import GOOD
 from chalicelib.engine import addresses
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.places import Resource
@@ -23,7 +24,7 @@ from chalicelib.release.codec import POINTERS
 from chalicelib.release.pointer import Pointer
 from chalicelib.sharing.grant_names import grant_stem
 from chalicelib.sharing.holders import needed, past_end, standing
-from chalicelib.sharing.share import DELIVERED_AMIS, Share, ShareState
+from chalicelib.sharing.share import DELIVERED_AMIS, Holding, Share, ShareState
 from tests.service.cloud import OWNERS_POLICY, REGION, grant_name
 from tests.stores import Seen
 
@@ -86,27 +87,22 @@ class Invariants:
 
     def watch(self, port: str, method: str, args: tuple[Any, ...]) -> None:
         """Check the invariants before a call takes effect."""
-        if (port, method) == ("target.snapshots", "copy"):
-            self._copying(args[0], args[1].id)
-        elif port == "target.images" and method in ("register", "copy"):
-            self._registering(args[0])
-        elif (port, method) == ("target.snapshots", "delete"):
-            self._deleting(args[0], set(args[1]))
-            self._spares_planted(args[0], args[1])
-        elif (port, method) == ("target.images", "deregister"):
-            self._deregistering(args[0], args[1])
-        elif port == "notices" and method == "publish":
-            self._telling(args[0])
-        elif (port, method) == ("target.parameters", "change"):
-            self._naming(args[1])
-        elif (port, method) == ("target.parameters", "deprecate"):
-            self._retiring(args[1], args[2])
-        elif port in ADAPTERS and method == "open":
+        checks: dict[tuple[str, str], Callable[[], None]] = {
+            ("target.snapshots", "copy"): lambda: self._copying(args[0], args[1].id),
+            ("target.images", "register"): lambda: self._registering(args[0]),
+            ("target.images", "copy"): lambda: self._registering(args[0]),
+            ("target.snapshots", "delete"): lambda: self._deleting(args[0], set(args[1])),
+            ("target.images", "deregister"): lambda: self._deregistering(args[0], args[1]),
+            ("notices", "publish"): lambda: self._telling(args[0]),
+            ("target.parameters", "change"): lambda: self._naming(args[1]),
+            ("target.parameters", "deprecate"): lambda: self._retiring(args[1], args[2]),
+            ("target.instances", "run"): lambda: self._launching(args[0]),
+        }
+        if check := checks.get((port, method)):
+            check()
+        elif port in ADAPTERS and method in ("open", "close"):
             for share in args[1]:
-                self._opening(share)
-        elif port in ADAPTERS and method == "close":
-            for share in args[1]:
-                self._closing(share)
+                (self._opening if method == "open" else self._closing)(share)
 
     def _naming(self, asked: Pointer) -> None:
         stored = self._hub.stores.records.read(asked.key)
@@ -120,6 +116,16 @@ class Invariants:
         shown = self._hub.cloud.parameters.get((asked.account, asked.parameter))
         assert shown is None or shown.value != image, f"{asked.where} names {image}, which is deprecated"
         assert image in self._hub.cloud.images, f"{image} is no copy"
+
+    def _launching(self, asked: Delivery) -> None:
+        """An intent on record, the AMI of nobody's business yet, and at most one instance (invariants 3, 13)."""
+        record, cloud = self._delivery(asked.id), self._hub.cloud
+        known = {one.nonce for one in record.launch.attempts}
+        assert {one.nonce for one in asked.launch.attempts} <= known or record.launch.result, (
+            f"invariant 3: {asked.id} starts an instance without an intent on record"
+        )
+        others = [one for one in cloud.instances.values() if one.delivery == asked.id and one.token not in known]
+        assert all(one.state == "terminated" for one in others), f"invariant 13: {asked.id} starts one beside {others}"
 
     def _copying(self, asked: Delivery, source: str) -> None:
         record = self._delivery(asked.id)
@@ -140,6 +146,7 @@ class Invariants:
         record = self._delivery(asked.id)
         used = {copy.copy for copy in record.copies if copy.state in IN_USE and record.state not in REMOVES}
         assert not used & copies, f"invariant 4: {asked.id} deletes {used & copies}, which it goes on with"
+        self._spares_planted(asked, copies)
 
     def _deregistering(self, asked: Delivery, image: str) -> None:
         record = self._delivery(asked.id)
@@ -150,7 +157,7 @@ class Invariants:
             )
             return
         assert record.state in REMOVES, f"invariant 4: {asked.id} is {record.state}, and all it made is removed"
-        assert not record.image.adopted, (
+        assert not record.image.adopted or record.image.id == record.launch.kept, (
             f"invariant 4: {asked.id} removes {record.image.id}, which an earlier episode delivered"
         )
 
@@ -203,6 +210,24 @@ class Invariants:
             assert state not in UNCHECKED, (
                 f"invariant 1: {asked.resource} opens for {holding.ami} at {holding.place} while {state}"
             )
+            self._in_its_wave(asked, holding)
+
+    def _in_its_wave(self, asked: Share, holding: Holding) -> None:
+        """Where all of the group before have failed, or none has begun, its wave is not open."""
+        directory = self._hub.cloud.directory
+        mine = [wave for name, wave in directory.waves.items() if holding.account in directory.groups[name]]
+        for wave in mine:
+            before = directory.groups[wave.after] or self._hub.accounts[:1]  # it may have left after the wave opened
+            assert any(self._succeeded(holding.ami, account) for account in before), (
+                f"invariant 1: {asked.resource} opens for {holding.ami} at {holding.place} before {wave.after}"
+            )
+
+    def _succeeded(self, ami: str, account: str) -> bool:
+        """Whether it was delivered or shared at any time; a later generation may try it again meanwhile."""
+        if any(one.account == account and one.state in GOOD for one in self._hub.stores.tracked.all(ami)):
+            return True
+        good = [one for one in self._hub.cloud.notices if one["event"] in ("delivery.delivered", "delivery.shared")]
+        return any((one["source_image"], one["account"]) == (ami, account) for one in good)
 
     def begins(self) -> None:
         """An invocation begins. What changes from now on need not show in what it reads."""
@@ -262,6 +287,7 @@ class Invariants:
         """Check after every invocation, whether it ended or was killed."""
         self._resolve_claims()
         self._shares_are_needed()
+        self._instances_are_needed()
         cloud = self._hub.cloud
         assert cloud.foreign <= cloud.permissions, "invariant 2: a permission that was there before us is gone"
         strangers = {account for _, account in cloud.permissions - cloud.foreign} - set(self._hub.accounts)
@@ -343,6 +369,18 @@ class Invariants:
         assert share.holdings or soon or self._held(share.account), (
             f"invariant 1: {share.resource} stays open for nobody"
         )
+
+    def _instances_are_needed(self) -> None:
+        """No instance outlives its delivery; one that the target does not let go is named (invariant 13)."""
+        for one in self._hub.cloud.instances.values():
+            if one.state == "terminated" or addresses.delivery(one.delivery) in self.poisoned:
+                continue
+            record = self._delivery(one.delivery)
+            known = any(one.token == attempt.nonce for attempt in record.launch.attempts)
+            named = record.launch.left and one.id in record.cleanup.leftovers
+            assert known, f"invariant 13: {one.id} is {one.state}, and {one.delivery} does not know it"
+            rests = record.ended or record.state in (DeliveryState.PUBLISHING, DeliveryState.SHARED)
+            assert not rests or named, f"invariant 13: {one.id} is {one.state}, and its delivery {record.state}"
 
     def _held(self, account: str) -> bool:
         """Whether a delivery was killed while it added or removed its holdings: its own record is due."""
@@ -471,6 +509,7 @@ class Invariants:
                     assert not needed(one), f"invariant 1: {resource} still counts {one}"
                 assert one.state not in LIVE, f"invariant 1: {resource} rests {one.state} for {one.account}"
         self._names_what_is_current()
+        self._instances_are_needed()
         for quota in hub.quota_keys():
             for lease in hub.stores.slots.leases(quota):
                 assert lease.over or lease.delivery in lost, f"{quota} still keeps slots: {lease}"

@@ -19,11 +19,15 @@ NATURE = {
     "lag": st.sampled_from([0, 3, 90]),
     "stale": st.sampled_from([0, 5, 25]),
     "checking": st.sampled_from([0, 20, 300]),
+    "booting": st.sampled_from([0, 100, 900]),
+    "ending": st.sampled_from([0, 20, 300]),
     "hurry": st.sampled_from([7]),
 }
 MEDDLING = ["unshare", "share", "share", "revoke_grant", "delete_copy", "forge", "plant"]
 THEN = st.sampled_from([0, 0, 1, 6, 20, 70, 200])
 """Seconds that pass after an act."""
+BOOTS = st.sampled_from(["impaired", "hangs", "pending", "Client.InternalError", "Server.InternalError"])
+"""How instances go that do not start as they should; see ``CloudInstance``."""
 ERRORS = st.sampled_from(["An internal error occurred", "Given key ID is not accessible"])
 
 
@@ -52,7 +56,9 @@ def shapes() -> st.SearchStrategy[WorldSetup]:
         approval=st.sampled_from(["none", "none", "required"]),
         by_unit=st.sampled_from([False, False, True]),
         whole=st.booleans(),
+        launch_test=st.booleans(),
         dates=st.none() | st.permutations([1, 2, 3]),
+        waves=st.sampled_from([None, None, None, 0, 600, HOUR]),
     )
 
 
@@ -168,6 +174,13 @@ class Model(RecordsStory):
     @rule(messages=some(ERRORS, 2), then=THEN)
     def copies_fail(self, messages, then):
         self.world.expect("fails", messages)
+        self.world.wait(then)
+
+    @precondition(lambda self: self.world.shape.launch_test)
+    @rule(boots=some(BOOTS, 2), then=THEN)
+    def do_not_boot(self, boots, then):
+        """Let the next instances not start as they should."""
+        self.world.expect("boots", boots)
         self.world.wait(then)
 
     @rule(act=st.sampled_from(MEDDLING), number=NUMBERS, then=THEN)

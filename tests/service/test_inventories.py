@@ -17,7 +17,7 @@ from chalicelib.engine.ports import Write
 from chalicelib.engine.runner import Runner
 from chalicelib.engine.waker import Waker
 from chalicelib.inventory.codec import INVENTORIES
-from chalicelib.inventory.machine import LOOK, REMOVE, TRIES, Inventory, InventoryPage, OwnImage, OwnSnapshot
+from chalicelib.inventory.machine import LOOK, REMOVE, TRIES, AmiUse, Inventory, InventoryPage, OwnImage, OwnSnapshot
 from chalicelib.inventory.worker.inventories import INVENTORY_MACHINE, InventoryExecutor
 from chalicelib.targets.applied_file import AppliedFile, Directory, Target
 from tests.fakes import MemoryRecords
@@ -52,6 +52,16 @@ class AskedTarget:
         more = str(start + 2) if start + 2 < len(self.snapshots) else ""
         found = tuple(OwnSnapshot(one, "completed", "d1", "snap-0", 0, used=False) for one in some)
         return InventoryPage(snapshots=found, cursor=more)
+
+    def uses(self, account: str, region: str, image: str, cursor: str) -> InventoryPage:
+        self.looks += 1
+        if self.trouble:
+            raise self.trouble
+        if cursor and self.stale:
+            self.stale -= 1
+            raise StaleCursor(RefusalKind.DENIED, FAULT)
+        use = AmiUse("ec2:Instance", f"{image}-{cursor or 1}")
+        return InventoryPage(uses=(use,), cursor="" if cursor else "2")
 
     def remove(self, account: str, region: str, delivery: str, snapshot: str) -> str:
         if self.trouble:
@@ -337,3 +347,21 @@ def test_a_target_that_cannot_be_checked_says_why(setup, code):
     setup.ask(**{LOOK: "one"})
 
     assert setup.run().fault.code == code
+
+
+@pytest.mark.parametrize("stale", [0, 1])
+def test_what_names_an_ami_is_listed_page_by_page_beside_other_questions(stale):
+    """A record of its own for each AMI; a cursor that EC2 no longer knows begins the list again."""
+    here = InventorySetup(place=AskedTarget(stale=stale))
+    record = Inventory(DEV, REGION, image="ami-7")
+    here.records.create(INVENTORIES.encode(replace(record, due_at=NOW)), NOW)
+    here.records.make_due(record.key, NOW, {LOOK: "one"})
+
+    here.worker.run(record.key, "test", time_left=lambda: 30)
+
+    found = INVENTORIES.decode(here.records.read(record.key))
+    assert (found.seen, found.pages, found.fault, here.place.looks) == ("one", 2, None, 2 + 2 * stale)
+    items = [item for _, item in here.records.list(record.key.pk, "found#")]
+    arns = [row["use"]["arn"] for item in items for row in json.loads(item["body"])]
+    assert arns == ["ami-7-1", "ami-7-2"]
+    assert INVENTORIES.decode(here.records.read(KEY)).seen == ""

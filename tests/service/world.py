@@ -17,8 +17,9 @@ from chalicelib.engine.errors import LostRace, Refusal, RefusalKind
 from chalicelib.engine.places import Resource
 from chalicelib.release.pointer import ShownParameter
 from chalicelib.sharing.entitlement import launched_by
-from chalicelib.targets.applied_file import DAY, AppliedFile, Directory, Retirement, Target
+from chalicelib.targets.applied_file import DAY, AppliedFile, Directory, LaunchTest, Retirement, Target
 from chalicelib.targets.organization import Organization, Unit
+from chalicelib.targets.waves import Wave
 from tests.service.cloud import REGION, START, TRIGGER, Image, refusal, source_key, target_key
 from tests.service.gate import LostAnswer, PortCrash, PortTrouble, ProcessKilled
 from tests.service.groups import WakeMessage
@@ -52,6 +53,7 @@ ROLE_METHODS = {
         *("shown", "recall", "restore"),
     ),
     "target.parameters": ("look", "change", "deprecate"),
+    "target.instances": ("place", "run", "see", "console", "started", "terminate"),
 }
 
 ROLE_ADAPTER = ("showing", "open", "close")
@@ -123,6 +125,16 @@ REFUSALS = {
     "an AMI cannot be recalled": ("target.images", "recall", RefusalKind.THROTTLED, False),
     "an AMI may not be recalled": ("target.images", "recall", RefusalKind.DENIED, False),
     "an AMI cannot be restored": ("target.images", "restore", RefusalKind.THROTTLED, True),
+    "the place of a launch test cannot be read": ("target.instances", "place", RefusalKind.THROTTLED, False),
+    "RunInstances is throttled": ("target.instances", "run", RefusalKind.THROTTLED, False),
+    "RunInstances is done, and nobody hears of it": ("target.instances", "run", RefusalKind.THROTTLED, True),
+    "RunInstances is denied": ("target.instances", "run", RefusalKind.DENIED, False),
+    "RunInstances is denied, although it took effect": ("target.instances", "run", RefusalKind.DENIED, True),
+    "an instance cannot be described": ("target.instances", "see", RefusalKind.THROTTLED, False),
+    "an instance may not be described": ("target.instances", "see", RefusalKind.DENIED, False),
+    "instances cannot be listed": ("target.instances", "started", RefusalKind.THROTTLED, False),
+    "no instance may be terminated": ("target.instances", "terminate", RefusalKind.DENIED, False),
+    "an instance is terminated, and nobody hears of it": ("target.instances", "terminate", RefusalKind.THROTTLED, True),
     "nothing can be published": ("notices", "publish", RefusalKind.THROTTLED, False),
 }
 """Port, method, kind, and whether the call took effect all the same."""
@@ -176,10 +188,14 @@ class WorldSetup:
     """How many of the roles above get a grant: on the target's own key, or on the source's in share mode."""
     mode: str = "copy"
     approval: str = "none"
+    waves: int | None = None
+    """The other accounts wait for the first one, and then for so many seconds; None: nobody waits for another."""
     by_unit: bool = False
     """An organizational unit brings the accounts; in share mode the unit itself may launch."""
     whole: bool = False
     """That is the whole organization."""
+    launch_test: bool = False
+    """Each AMI must start an instance in the target before it is published."""
     dates: Sequence[int] | None = None
     """The AMIs are of one family, made on these days of a month, and targets have a parameter that names the newest."""
 
@@ -216,6 +232,8 @@ class ModelWorld(Hub):
         self.shape = shape
         self.story: list[str] = []
         self.excused: set[tuple[str, str]] = set()
+        self.stopped: set[str] = set()
+        """AMIs whose tag an operator has removed at the end, as a wave of theirs is stopped."""
         self.values: dict[str, str | None] = {}
         self.roleless: set[str] = set()
         settings = {
@@ -236,6 +254,8 @@ class ModelWorld(Hub):
         if shape.dates is not None:
             settings["ssm_parameter"] = "/golden/{family}/current"
             settings["retire"] = Retirement(1, DAY)
+        if shape.launch_test:
+            settings["launch_test"] = LaunchTest("t3.micro", HOUR)
         self._hurry = Supply(0)
         super().__init__(
             accounts=ACCOUNTS[: shape.accounts], parts=parts, stores=stores or in_memory(), target=settings
@@ -253,6 +273,9 @@ class ModelWorld(Hub):
             "stale": Supply(0),
             "fails": Supply(""),
             "checking": Supply(0),
+            "boots": Supply("ok"),
+            "booting": Supply(100),
+            "ending": Supply(20),
         }
         for name, supply in self.supplies.items():
             setattr(cloud, f"_{name}", supply)
@@ -263,7 +286,7 @@ class ModelWorld(Hub):
         self._edited = False
         self._settings = settings
         self._unit = ORGANIZATION if shape.whole else OU
-        if shape.by_unit:
+        if shape.by_unit or shape.waves is not None:
             self._list(self.accounts)
             self._discover_at = None
         for port, methods in ROLE_METHODS.items():
@@ -377,7 +400,7 @@ class ModelWorld(Hub):
         supply = {"events": self.events, "wakes": self.wakes, "hurry": self._hurry, **self.supplies}[what]
         self.tell(f"Next {what}: {list(values)}.")
         supply.order(values)
-        if what == "fails":
+        if what in ("fails", "boots"):
             self.excuse()
 
     def crash(self, calls: int, *, after: bool) -> None:
@@ -396,7 +419,8 @@ class ModelWorld(Hub):
         port, method, why, after = REFUSALS[what]
         account = None if number is None or port in ("source", "notices", "kms") else self.account(number)
         self.tell(f"{times} times: {what}{f' ({account})' if account else ''}.")
-        if port != "target.parameters" and (why is not RefusalKind.THROTTLED or (after and port not in WAITED_OUT)):
+        repeats = port in WAITED_OUT or port == "target.instances"  # RunInstances has a client token
+        if port != "target.parameters" and (why is not RefusalKind.THROTTLED or (after and not repeats)):
             self.excuse(accounts=self.accounts if account is None else [account])
         concerns = (lambda *_args: True) if account is None else lambda *args: account in repr(args)
         self.gate.troubles.append(
@@ -739,7 +763,11 @@ class ModelWorld(Hub):
     def end(self) -> None:
         """Without events, run until all rests; then repair all, tag it again, and check that it is delivered."""
         self._calm()
-        if self.shape.approval != "none":  # nobody is asked to approve for an account that the file does not list
+        if self._waves:  # a wave that a fault has stopped waits for a month
+            self.roleless.clear()
+            self.cloud.disabled.clear()
+            self._conflicting.clear()
+        if self._waves or self.shape.approval != "none":  # nobody approves for an account that the file does not list
             self._list(self.accounts)
         self.silent = True
         self.groups.lose()
@@ -747,7 +775,7 @@ class ModelWorld(Hub):
         self.tell("From now on every event is lost, and every wake but the sweep's own.")
         self._rest()
         wanted = {place for place in self._places() if place[1] in self._named(self.values[place[0]])}
-        self._delivered(wanted - self.excused)
+        self._delivered(wanted - self.excused - self._behind(self.excused))
         self._withdrawn()
         if self._lacking(self._places()) or self.out or self.cloud.recalls:
             self.silent = False
@@ -755,7 +783,7 @@ class ModelWorld(Hub):
             self._rest()
             again = {place for place in self._places() if place[0] not in self.cloud.gone}
             lost = {place for place in again if self._is_poisoned(*place)}
-            self._delivered(again - lost)
+            self._delivered(again - lost - self._behind(lost))
         if self.shape.mode == "share" or self._edited:
             self.tell("Every tag is removed.")
             for number, _ in enumerate(self.shape.amis):
@@ -783,6 +811,7 @@ class ModelWorld(Hub):
             self.discover()
             self.run(until=self.cloud.now + DISCOVERY)
             self._approve_all()  # after the service has seen the tag: an approver knows it from the notice
+        self._end_waves()
         self.run(until=self.cloud.now + 25 * HOUR)  # the pass over standing shares compares each AMI once a day
         self.discover()
         self._until_nothing_happens(limit)
@@ -790,6 +819,24 @@ class ModelWorld(Hub):
         at_rest = self.invariants.poisoned or self._next() is None or self._only_looks_daily()
         assert at_rest, f"invariant 6: it does not come to rest: {self.outcomes()}"
         self.invariants.rest()
+
+    def _end_waves(self) -> None:
+        """Let an operator remove the tag of what waits for a stopped wave: it would wait for a month."""
+        if self._waves:
+            self._until_nothing_happens(self.cloud.now + 50 * HOUR)
+        for number, _ in enumerate(self.shape.amis):
+            states = {state for (ami, _), state in self.outcomes().items() if ami == self.ami(number)}
+            if DeliveryState.AWAITING_WAVE in states:
+                self.stopped.add(self.ami(number))
+                self.tag(number, None)
+        if self.stopped:
+            self.discover()
+            self._until_nothing_happens(self.cloud.now + 10 * HOUR)
+
+    def _behind(self, excused: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
+        """Return the deliveries that wait for one of these, or were given up with its wave."""
+        amis = {ami for ami, account in {*excused, *self.out} if account == self.accounts[0]} | self.stopped
+        return {place for place in self._places() if place[0] in amis} if self._waves else set()
 
     def _only_looks_daily(self) -> bool:
         """Whether nothing is left but the daily looks of pointers."""
@@ -836,8 +883,19 @@ class ModelWorld(Hub):
         if self.shape.by_unit:
             self.cloud.directory = self._unit_of(listed)
         else:
-            self.cloud.directory = Directory({"default": tuple(listed)}, listed)
+            self.cloud.directory = Directory(
+                {"default": tuple(listed), **self._groups(listed)}, listed, waves=self._waves
+            )
         self._discover_at = self.cloud.now + DISCOVERY
+
+    @property
+    def _waves(self) -> Mapping[str, Wave]:
+        return {} if self.shape.waves is None or self.shape.by_unit else {"later": Wave("first", self.shape.waves)}
+
+    def _groups(self, listed: Iterable[str]) -> Mapping[str, tuple[str, ...]]:
+        first = {self.accounts[0]}
+        groups = {"first": first & set(listed), "later": set(listed) - first}
+        return {name: tuple(sorted(members)) for name, members in groups.items()} if self._waves else {}
 
     def _unit_of(self, listed: Mapping[str, tuple[Target, ...]]) -> Directory:
         launch = "group" if self.shape.mode == "share" else "account"

@@ -30,7 +30,7 @@ CHAIN = file_of(
 
 def faults_of(value, directory=CHAIN, **how) -> list[str]:
     """The codes of a value's faults."""
-    return [fault.code for fault in resolve(value, directory, **how).faults]
+    return [fault.code for fault in AppliedFile(directory).judge(value, **{"in_force": False, **how}).faults]
 
 
 @pytest.mark.parametrize("value", ["dev qa prod", f"{A} {B} {C}", "all", "dev", "dev qa"])
@@ -42,10 +42,11 @@ def test_a_value_that_reaches_each_group_that_is_waited_for_has_no_fault(value):
 @pytest.mark.parametrize(("value", "lacks"), [("prod", "qa"), ("dev prod", "qa"), (C, "qa"), (f"qa {D}", "dev")])
 def test_a_new_value_that_does_not_reach_a_group_is_refused(value, lacks):
     """The fault names the group; a value in force that a new file breaks is no such fault, as it was understood."""
-    (fault,) = resolve(value, CHAIN).faults
+    (fault,) = AppliedFile(CHAIN).judge(value, in_force=False).faults
     assert fault.code == "wave-not-reached"
     assert f"`{lacks}`" in fault.what
     assert faults_of(value, in_force=True) == []
+    assert resolve(value, CHAIN).understood, "who asks for an account's settings names it alone"
 
 
 def test_each_account_has_the_wave_of_its_group():
@@ -144,7 +145,7 @@ def test_a_person_may_name_an_account_or_a_group_that_waits_for_another():
     """`rollback --group prod`, a question about one account, a family's parameter there: nothing is promoted."""
     applied = AppliedFile(CHAIN, "digest")
 
-    assert [one.account for one in applied.named("prod").targets] == [C, D]
-    assert [one.account for one in applied.named(B).targets] == [B]
-    assert [fault.code for fault in applied.named("stage").faults] == ["unknown-group"]
-    assert [fault.code for fault in applied.resolve("prod").faults] == ["wave-not-reached"]
+    assert [one.account for one in applied.resolve("prod").targets] == [C, D]
+    assert [one.account for one in applied.resolve(B).targets] == [B]
+    assert [fault.code for fault in applied.resolve("stage").faults] == ["unknown-group"]
+    assert [fault.code for fault in applied.judge("prod", in_force=False).faults] == ["wave-not-reached"]

@@ -70,7 +70,7 @@ def test_the_targets_role_takes_as_many_source_keys_as_a_parameter(listed):
     """Each role's policies have the list once. IAM counts all inline policies of a role together."""
     assert len(listed) <= VALUE
     most = {"SourceKeyArns": listed, "RoleName": "r" * 57, "ParameterPrefix": PATH, "AllowDisable": "true"}
-    most["LaunchTestTypes"] = TYPES
+    most |= {"LaunchTestTypes": TYPES, "AllowUseReport": "true"}
     found = dict(sizes(TARGET, **GIVEN, **most))
 
     assert max(found["Role"], found["GrantRole"], found["LaunchRole"]) <= ROLE

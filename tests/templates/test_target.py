@@ -11,6 +11,7 @@ from chalicelib.sharing import key_policy
 from tests.templates.conftest import TARGET
 from tools.template_checks import problems
 
+ALL_ON = {"ParameterPrefix": "/golden/", "AllowDisable": "true", "AllowUseReport": "true"}
 TRUSTED = {"Role": "worker", "GrantRole": "share-worker", "LaunchRole": "worker"}
 
 
@@ -19,10 +20,11 @@ def statements(target, role="Role"):
     return [it for it in policy if it.get("Effect") == "Allow"]
 
 
-def under(target, condition):
-    """The statement that the role has under a condition of the template only."""
+def under(target, condition, sid=""):
+    """The statement that the role has under a condition of the template only; ``sid``: if there are several."""
     policy = target["Resources"]["Role"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"]
-    [choice] = [it["Fn::If"] for it in policy if it.get("Fn::If", [""])[0] == condition]
+    choices = [it["Fn::If"] for it in policy if it.get("Fn::If", [""])[0] == condition]
+    [choice] = [it for it in choices if sid in it[1]["Sid"]]
     assert choice[2] == {"Ref": "AWS::NoValue"}
     return choice[1]
 
@@ -140,6 +142,16 @@ def test_an_ami_is_disabled_only_where_the_stack_says_so(target):
     assert choice["Resource"] == by_sid["DeprecateOwnImages"]["Resource"]
 
 
+def test_what_uses_an_ami_is_listed_only_where_the_stack_says_so(target):
+    """And only by EC2 itself, for the one call that the role may make."""
+    asked, listed = (under(target, "ReportsUse", sid) for sid in ("AskForUse", "ListUse"))
+
+    assert target["Parameters"]["AllowUseReport"]["Default"] == "false"
+    assert asked["Action"] == "ec2:DescribeImageReferences"
+    assert not {asked["Action"], *listed["Action"]} & {str(it["Action"]) for it in statements(target)}
+    assert listed["Condition"] == {"ForAnyValue:StringEquals": {"aws:CalledVia": "ec2-images.amazonaws.com"}}
+
+
 def test_only_own_copy_and_image_events_go_to_the_hubs_bus(target):
     """Two rules on the default bus, for this account's events, with a role that may do nothing else.
 
@@ -188,7 +200,7 @@ def test_without_the_parameter_a_stack_has_the_statements_that_it_had(target):
     """Right for right."""
     with World() as world:
         given = {"HubAccountId": "1" * 12, "HubRegion": "us-east-1", "ExternalId": "an-id", "ForwardEvents": "false"}
-        for number, more in enumerate(({}, {"ParameterPrefix": "/golden/", "AllowDisable": "true"})):
+        for number, more in enumerate(({}, ALL_ON)):
             world.deploy(
                 TARGET,
                 "2" * 12,
@@ -201,9 +213,12 @@ def test_without_the_parameter_a_stack_has_the_statements_that_it_had(target):
         )
     assert "ssm" not in json.dumps(off)
     assert 'DisableImage"' not in json.dumps(off)
+    assert "CalledVia" not in json.dumps(off)
     assert [it["Sid"] for it in on if it["Sid"] not in {one["Sid"] for one in off}] == [
         "DisableOwnImages",
         "NameCurrentImages",
+        "AskForUse",
+        "ListUse",
     ]
 
 

@@ -15,10 +15,13 @@ import json
 from collections.abc import Sequence
 from typing import Any, Literal
 
+from chalicelib.delivery import instances
 from chalicelib.delivery.model import Delivery
 from chalicelib.targets.applied_file import GRANT_ROLE
 
-Work = Literal["look", "copy", "register", "tidy", "image", "retag", "roles", "check", "recall"]
+Work = Literal[
+    "look", "copy", "register", "tidy", "image", "retag", "roles", "check", "recall", "use", "launch", "launched"
+]
 
 LIMIT = 2048
 SNAPSHOTS_PER_SESSION = 5
@@ -65,6 +68,11 @@ def policy(work: Work, delivery: Delivery, snapshots: Sequence[str] | None = (),
     elif work == "recall":
         recall = ["ec2:EnableImage*", "ec2:DisableImage", "ec2:DisableImageDeprecation"]
         statements += [_allow(recall, f"{ec2}image/*", _tagged(delivery))]
+    elif work == "use":
+        statements = [_allow(_USE, "*")]
+    elif work in ("launch", "launched"):
+        wider = snapshots is None
+        statements = _launch(delivery, partition, wider=wider) if work == "launch" else _launched(delivery, partition)
     elif work == "roles":
         statements = [_see_roles(delivery, partition)]
     elif work == "check":
@@ -87,7 +95,42 @@ def policy(work: Work, delivery: Delivery, snapshots: Sequence[str] | None = (),
 
 _KEY_USE = ["kms:CreateGrant", "kms:Decrypt", "kms:ReEncrypt*", "kms:GenerateDataKey*"]
 """What a copy needs of the keys."""
+_USE = [
+    "ec2:DescribeImageReferences",
+    "ec2:DescribeInstances",
+    "ec2:DescribeLaunchTemplate*",
+    "ssm:DescribeParameters",
+    "ssm:GetParameters",
+]
+"""What lists who names an AMI; the role allows all but the first only to EC2's own service [aws-facts 8, VERIFIED]."""
 _VIA_EC2 = {"StringLike": {"kms:ViaService": "ec2.*.amazonaws.com"}}
+
+
+def _launch(delivery: Delivery, partition: str, *, wider: bool) -> list[dict[str, Any]]:
+    """Return what runs the one instance of a launch test. The launch role itself says with what."""
+    ec2, own = (f"arn:{partition}:ec2:{delivery.target.region}:{account}:" for account in ("", delivery.target.account))
+    tagged = {"StringEquals": {"aws:RequestTag/ami-promoter:delivery": delivery.id}}
+    keys = [
+        f"arn:{partition}:kms:*:{delivery.target.account}:key/*",
+        *(delivery.source_keys if delivery.shared else ()),
+    ]
+    few = len(keys) <= KEYS_PER_SESSION and not wider
+    chosen = [f"{ec2}image/{instances.image(delivery)}", f"{own}subnet/{delivery.launch.subnet}"]
+    return [
+        _allow("ec2:RunInstances", [*chosen, f"{own}security-group/*"]),
+        _allow(["ec2:RunInstances", "ec2:CreateTags"], f"{own}*", tagged),
+        _allow("kms:*", keys if few else f"arn:{partition}:kms:*:*:key/*", _VIA_EC2),
+    ]
+
+
+def _launched(delivery: Delivery, partition: str) -> list[dict[str, Any]]:
+    """Return what looks after that instance, and terminates it."""
+    own = f"arn:{partition}:ec2:{delivery.target.region}:{delivery.target.account}:instance/*"
+    return [
+        _allow(["ec2:DescribeInstance*", "ec2:DescribeSubnets", "ec2:DescribeSecurityGroups"], "*"),
+        _allow(["ec2:TerminateInstances", "ec2:GetConsoleOutput"], own, _tagged(delivery)),
+        _see_itself(delivery, partition),
+    ]
 
 
 def _sources(snapshots: Sequence[str] | None, partition: str) -> list[str]:

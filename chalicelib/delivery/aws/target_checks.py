@@ -8,9 +8,11 @@ from functools import partial
 from typing import Any
 
 from chalicelib.delivery.aws.iam import AwsTargetRoles
+from chalicelib.delivery.aws.target_instances import AwsTargetInstances
 from chalicelib.delivery.aws.target_sessions import TargetSessions
+from chalicelib.delivery.instances import LaunchSite
 from chalicelib.delivery.model import Delivery
-from chalicelib.delivery.seen import AllowedImages, Facet, ForwardingRule, TargetSeen, rule_names
+from chalicelib.delivery.seen import LAUNCHES, AllowedImages, Facet, ForwardingRule, TargetSeen, rule_names
 from chalicelib.delivery.template_rights import allowed, parameters
 from chalicelib.engine.aws.refusals import code_of
 from chalicelib.engine.errors import Refusal, RefusalKind
@@ -57,11 +59,22 @@ class AwsTargetChecks:
         roles = AwsTargetRoles(self._sessions, "check")
         policy = look("GetRolePolicy", lambda: roles.policy(carrier, "check"))
         rights = TargetSeen(allows=allowed(policy), parameters=parameters(policy)) if policy else TargetSeen()
+        rights = replace(rights, launch=self._launches(look, carrier))
         if not carrier.target.service_linked_roles:
             return replace(rights, refused=look.refused)
         found = look("GetRole", lambda: dict(zip(("missing", "denied"), roles.look(carrier), strict=True)))
         look.refused.update({f"GetRole {role}": why for role, why in found.get("denied", {}).items()})
         return replace(rights, missing_roles=tuple(found.get("missing", ())), refused=look.refused)
+
+    def _launches(self, look: _OneLook, carrier: Delivery) -> LaunchSite | None:
+        """Read as the launch role where its test can run. A missing role is that test's fault, not the target's."""
+        if carrier.target.launch_test is None:
+            return None
+        try:
+            return AwsTargetInstances(self._sessions).place(carrier)
+        except Refusal as refusal:
+            look.refused[LAUNCHES] = refusal.fault
+            return None
 
     def _forwarding(self, look: _OneLook, carrier: Delivery) -> TargetSeen:
         events = self._sessions.client("events", "check", carrier)

@@ -11,6 +11,7 @@ from chalicelib.delivery.model import Delivery
 from chalicelib.engine.aws.refusals import as_retry
 from chalicelib.engine.aws.sessions import Sessions
 from chalicelib.engine.errors import Refusal, RefusalKind
+from chalicelib.targets.applied_file import launch_role
 from chalicelib.targets.ports import Targets
 
 ROLE_READ_FOR = 15
@@ -56,6 +57,7 @@ class TargetSessions:
 
         def assumed(named: tuple[str, str]) -> Any:
             role, external_id = named
+            role = launch_role(role) if work in ("launch", "launched") else role
             return self._sessions.assumed(
                 service,
                 region or target.region,

@@ -71,6 +71,10 @@ class TargetReady(DeliveryEvent):
     """Whether the image is not available yet: CopyImage may still run and needs its shares."""
     without_roles: Fault | None = None
     """Why no service-linked role gets a grant, although the mode's default names one."""
+    subnet: str = ""
+    """Where its launch test runs; "": it has none."""
+    group: str = ""
+    """The security group that the target has chosen for that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +131,7 @@ def _not_overdue(event: HubCopySeen, delivery: Delivery, now: int) -> Delivery:
 def _ready(event: TargetReady, delivery: Delivery, now: int) -> Delivery:
     sharing = replace(delivery.sharing, without_roles=event.without_roles)
     delivery = replace(delivery, key_arn=event.key_arn, sharing=sharing, last_refusal=None)
+    delivery = delivery.with_launch(subnet=event.subnet, group=event.group)
     delivery = delivery.with_shares(needed=permissions.needed(delivery))
     found = proof.copies(delivery, event.copies)
     delivery = leftovers.with_unproven(delivery, found)

@@ -49,6 +49,10 @@ class StartCopy(Command):
 
         return each_copy(proof.begin(delivery, nonce, self.source, now), begin)
 
+    def nonce(self, delivery: Delivery) -> str:
+        """Return that of the last attempt to copy this snapshot."""
+        return delivery.nonce(self.source)
+
     def announced(self, _delivery: Delivery) -> str:
         """Name the call and the snapshot."""
         return f"CopySnapshot {self.source}"

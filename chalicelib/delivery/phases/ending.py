@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from chalicelib.delivery import attempts, leftovers, proof, shares, slots
+from chalicelib.delivery import attempts, instances, leftovers, proof, shares, slots
 from chalicelib.delivery.attempts import CopyStarted, ImageRegistered
 from chalicelib.delivery.model import Attempt, CopyState, Delivery, DeliveryState, LastLook, Recalled, reduced
 from chalicelib.delivery.moves import again, answered, copies_news, each_copy, in_force
@@ -125,6 +125,12 @@ def give_up(delivery: Delivery, now: int, failure: Fault) -> Delivery:
     return _tidy(left, now, ending=DeliveryState.FAILED, faults=(*delivery.faults, failure, *why))
 
 
+def keep(delivery: Delivery, now: int, *faults: Fault) -> Delivery:
+    """Fail, but leave the AMI there: nothing shows that it is wrong, and another episode can continue with it."""
+    stays = delivery.with_cleanup(done=True, leftovers=(delivery.image.id or "",))
+    return _tidy(stays, now, ending=DeliveryState.FAILED, faults=(*delivery.faults, *faults))
+
+
 def cancelled(event: CancelAsked, delivery: Delivery, now: int) -> Delivery:
     """End it, as the tag, the applied file or an operator asks."""
     sharing = replace(delivery.sharing, expired=event.expired)
@@ -139,7 +145,8 @@ def _end(delivery: Delivery, ending: DeliveryState, faults: tuple[Fault, ...], n
     asked = delivery.request.intended_at or delivery.request.copy_image_intended_at
     made = delivery.image.id or asked or any(copy.tries or copy.copy for copy in delivery.copies)
     changes: dict[str, Any] = {"ending": ending, "faults": (*delivery.faults, *faults)}
-    if delivery.image.adopted:  # it may be in use since an earlier episode: leave it, and report it
+    known = delivery.image.adopted and delivery.image.id != delivery.launch.kept
+    if known:  # it may be in use since an earlier episode: leave it, and report it
         return _tidy(delivery.with_cleanup(done=True, leftovers=(delivery.image.id or "",)), now, **changes)
     return STOP(delivery, now, **changes) if made else _tidy(delivery.with_cleanup(done=True), now, **changes)
 
@@ -166,7 +173,7 @@ def _late_image(event: ImageRegistered, delivery: Delivery, now: int) -> Deliver
 def _stopping(delivery: Delivery, now: int) -> tuple[Command, ...]:
     looks = (FindLeftovers(),) if now >= delivery.next_try or _has_news(delivery) else ()
     released = () if _needs_shares(delivery) else shares.releases(delivery, now)
-    return (*slots.reports(delivery), *released, *looks)
+    return (*instances.ends(delivery, now), *slots.reports(delivery), *released, *looks)
 
 
 def _needs_shares(delivery: Delivery) -> bool:
@@ -175,18 +182,23 @@ def _needs_shares(delivery: Delivery) -> bool:
 
 def _tidying(delivery: Delivery, now: int) -> tuple[Command, ...]:
     releases = (shares.ReleaseShares(),) if delivery.shares.held else ()
-    return (*slots.reports(delivery), *releases, *_tidies(delivery, now))
+    return (*slots.reports(delivery), *releases, *instances.ends(delivery, now), *_tidies(delivery, now))
 
 
 def _tidies(delivery: Delivery, now: int) -> tuple[Command, ...]:
     due = now >= delivery.next_try
     if not delivery.cleanup.done:
         return (FindLeftovers(),) if due or _has_news(delivery) else ()
-    if not due or delivery.shares.held:
+    if not due or delivery.shares.held or delivery.launch.ends:
         return ()
     if delivery.ending is DeliveryState.WITHDRAWN and not delivery.shares.gone:
         return (LookAtClosing(),)
     return (notify(delivery, now),)
+
+
+def _only_ends(delivery: Delivery) -> bool:
+    """Whether nothing is left but an instance to be terminated, and then the notice."""
+    return delivery.cleanup.done and delivery.launch.ends and not delivery.shares.held
 
 
 def _has_news(delivery: Delivery) -> bool:
@@ -287,6 +299,15 @@ def _unseen(delivery: Delivery, event: LeftoversSeen, now: int) -> bool:
     return copies or now < intended + schedule.SILENCE
 
 
+def _instances_ended(event: instances.InstancesEnded, delivery: Delivery, now: int) -> Delivery:
+    return _go_on(instances.ended(event, delivery, now), now)
+
+
+def _go_on(delivery: Delivery, now: int) -> Delivery:
+    """Send the last notice at once when only an instance was waited for."""
+    return replace(delivery, next_try=now) if delivery.cleanup.done and not delivery.launch.ends else delivery
+
+
 def _closing_seen(event: ClosingSeen, delivery: Delivery, now: int) -> Delivery:
     """Say that it was withdrawn only when looks at AWS have missed it; after an hour, say what is still open."""
     if event.open and now < in_force(delivery, tidied_by(delivery)):
@@ -306,6 +327,8 @@ def waits(event: Refused, delivery: Delivery, now: int) -> Delivery:
 
 
 def _stopping_refused(event: Refused, delivery: Delivery, now: int) -> Delivery:
+    if event.step == instances.EndInstances.__name__:
+        return instances.end_refused(event, delivery, now)
     if event.step == FindLeftovers.__name__:
         delivery = answered(delivery, copies_news(delivery))
         if event.kind is not RefusalKind.THROTTLED:
@@ -314,6 +337,8 @@ def _stopping_refused(event: Refused, delivery: Delivery, now: int) -> Delivery:
 
 
 def _tidying_refused(event: Refused, delivery: Delivery, now: int) -> Delivery:
+    if event.step == instances.EndInstances.__name__:
+        return _go_on(instances.end_refused(event, delivery, now), now)
     if event.step == FindLeftovers.__name__:
         delivery = answered(delivery, copies_news(delivery))
         if delivery.last_look.since:
@@ -356,6 +381,8 @@ PHASES = {
         on={
             CopyStarted: leads(late_copy, STOP),
             ImageRegistered: leads(_late_image, STOP),
+            instances.InstanceStarted: leads(instances.started, STOP),
+            instances.InstancesEnded: leads(instances.ended, STOP),
             slots.SlotsAsked: leads(slots.asked, STOP),
             shares.SharesReleased: leads(shares.released, STOP),
             LeftoversSeen: leads(_seen_stopping, STOP, TIDY),
@@ -367,6 +394,7 @@ PHASES = {
         due=lambda delivery, last: (
             last,
             delivery.next_try,
+            instances.end_due(delivery),
             None if _needs_shares(delivery) else shares.release_due(delivery),
         ),
         needs_shares=_needs_shares,
@@ -375,6 +403,8 @@ PHASES = {
         on={
             CopyStarted: leads(late_copy, TIDY),
             ImageRegistered: leads(_late_image, TIDY),
+            instances.InstanceStarted: leads(instances.started, TIDY),
+            instances.InstancesEnded: leads(_instances_ended, TIDY),
             slots.SlotsAsked: leads(slots.asked, TIDY),
             shares.SharesReleased: leads(shares.released, TIDY),
             ClosingSeen: leads(_closing_seen, TIDY),
@@ -387,7 +417,8 @@ PHASES = {
         deadline=tidied_by,
         due=lambda delivery, last: (
             None if delivery.cleanup.done else last,
-            delivery.next_try,
+            None if _only_ends(delivery) else delivery.next_try,
+            instances.end_due(delivery),
             shares.release_due(delivery),
         ),
         deadline_acts=lambda delivery: not delivery.cleanup.done,

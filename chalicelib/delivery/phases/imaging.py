@@ -26,7 +26,7 @@ from chalicelib.delivery.moves import MAX_TRIES, VERIFY_TRIES, again, answered
 from chalicelib.delivery.phase import Command, DeadlinePassed, DeliveryEvent, Phase, Refused, StateEntry
 from chalicelib.delivery.phases import trouble
 from chalicelib.delivery.phases.ending import CANCELS, ENDS, TIDY, fail
-from chalicelib.delivery.phases.publishing import PUBLISH
+from chalicelib.delivery.phases.launching import NEXT, complete
 from chalicelib.engine import schedule
 from chalicelib.engine.faults import Fault, count
 from chalicelib.engine.transitions import leads
@@ -236,7 +236,7 @@ def _seen(event: ImageSeen, delivery: Delivery, now: int) -> Delivery:
     copies = tuple(Copy(source, CopyState.COMPLETED, copy, progress=100) for source, copy in event.copies)
     seen = proof.settled(delivery, event.copies).with_image(available_at=now).with_deletions(event.extras)
     if event.finished:
-        return PUBLISH(seen, now)
+        return complete(seen, now)
     return replace(seen, tries=0, next_try=now, copies=copies or delivery.copies)
 
 
@@ -293,7 +293,7 @@ def copy_cure(message: str, account: str) -> str:
 
 
 def _finished(_event: ImageFinished, delivery: Delivery, now: int) -> Delivery:
-    return PUBLISH(delivery, now)
+    return complete(delivery, now)
 
 
 def _verifying_refused(event: Refused, delivery: Delivery, now: int) -> Delivery:
@@ -332,8 +332,8 @@ PHASES = {
             slots.SlotsAsked: leads(slots.asked, VERIFY),
             shares.SharesReleased: leads(shares.released, VERIFY),
             leftovers.SnapshotsDeleted: leads(leftovers.deleted, VERIFY),
-            ImageSeen: leads(_seen, VERIFY, REGISTER, PUBLISH, *ENDS),
-            ImageFinished: leads(_finished, PUBLISH),
+            ImageSeen: leads(_seen, VERIFY, REGISTER, *NEXT, *ENDS),
+            ImageFinished: leads(_finished, *NEXT),
             Refused: leads(_verifying_refused, VERIFY, *ENDS),
             **CANCELS,
             DeadlinePassed: leads(

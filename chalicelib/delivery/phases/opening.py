@@ -11,7 +11,7 @@ from chalicelib.delivery.phases import trouble
 from chalicelib.delivery.phases.copying import COPY
 from chalicelib.delivery.phases.ending import CANCELS, ENDS, begin_again, cancel, fail
 from chalicelib.delivery.phases.imaging import REGISTER, VERIFY
-from chalicelib.delivery.phases.publishing import PUBLISH
+from chalicelib.delivery.phases.launching import NEXT, complete
 from chalicelib.engine import schedule
 from chalicelib.engine.transitions import leads
 from chalicelib.sharing.entitlement import SETTINGS_CHANGED
@@ -57,7 +57,7 @@ def _share_worker_by(delivery: Delivery) -> int:
 def _opened(delivery: Delivery, now: int) -> Delivery:
     delivery = delivery.with_shares(opened_at=now)
     if delivery.shared:
-        return PUBLISH(delivery, now)
+        return complete(delivery, now)
     if delivery.image.adopted and delivery.image.id:
         return VERIFY(delivery, now)
     copied = delivery.copies and all(copy.state is CopyState.COMPLETED for copy in delivery.copies)
@@ -80,8 +80,8 @@ PHASES = {
         on={
             slots.SlotsAsked: leads(slots.asked, OPEN),
             shares.RoleRenamed: leads(_role_renamed, OPEN, *ENDS),
-            shares.SharesHeld: leads(_held, OPEN, COPY, REGISTER, VERIFY, PUBLISH, *ENDS),
-            shares.SharesSeen: leads(_seen, OPEN, COPY, REGISTER, VERIFY, PUBLISH, *ENDS),
+            shares.SharesHeld: leads(_held, OPEN, COPY, REGISTER, VERIFY, *NEXT, *ENDS),
+            shares.SharesSeen: leads(_seen, OPEN, COPY, REGISTER, VERIFY, *NEXT, *ENDS),
             leftovers.SnapshotsDeleted: leads(leftovers.deleted, OPEN),
             Refused: leads(trouble.refused, OPEN, *ENDS),
             **CANCELS,

@@ -25,6 +25,7 @@ from chalicelib.delivery.phases import approval, checking, copying, ending, imag
 from chalicelib.delivery.ports import (
     SlotLeases,
     TargetImages,
+    TargetInstances,
     TargetKeys,
     TargetRoles,
     TargetSnapshots,
@@ -33,7 +34,7 @@ from chalicelib.delivery.ports import (
 from chalicelib.delivery.tags import image_tags
 from chalicelib.delivery.template_rights import template_old
 from chalicelib.delivery.tracked import EXPIRED, TrackedDelivery
-from chalicelib.delivery.worker import hub_copies, releases
+from chalicelib.delivery.worker import hub_copies, launches, releases
 from chalicelib.delivery.worker.approvals import LiveApprovals
 from chalicelib.delivery.worker.waves import LiveWaves
 from chalicelib.engine import addresses, codec, schedule
@@ -76,6 +77,7 @@ class DeliveryPorts:
     targets: Targets
     snapshots: TargetSnapshots
     images: TargetImages
+    instances: TargetInstances
     keys: TargetKeys
     roles: TargetRoles
     notices: Notices
@@ -126,6 +128,7 @@ class DeliveryExecutor:
         self._images: dict[tuple[str, str], SourceImage] = {}
         after = (ports.pointers, ports.targets, ports.images, ports.roles)
         self._releases = releases.ReleaseCommands(*after, self._image, clock)
+        self._launches = launches.LaunchCommands(ports.instances, self._image, clock)
 
     def execute(self, record: Delivery, command: Command, budget: Budget) -> DeliveryEvent:
         """Execute one command; a refusal comes back as an event."""
@@ -133,9 +136,8 @@ class DeliveryExecutor:
             return self._execute_one(record, command, budget)
         except Refusal as refusal:
             source = command.source if isinstance(command, copying.StartCopy) else None
-            attempt = record.attempt(source or "") if command.makes else None
-            nonce = "" if attempt is None else attempt.nonce
-            return Refused(type(command).__name__, refusal.kind, refusal.fault, source, refusal.unknown, nonce)
+            name, nonce = type(command).__name__, command.nonce(record)
+            return Refused(name, refusal.kind, refusal.fault, source, refusal.unknown, nonce)
 
     def _execute_one(self, delivery: Delivery, command: Command, budget: Budget) -> DeliveryEvent:  # noqa: C901, PLR0911, PLR0912 - one case each
         snapshots, images = self._ports.snapshots, self._ports.images
@@ -207,6 +209,8 @@ class DeliveryExecutor:
                 return self._look_at_end(delivery)
             case ending.NotifyOutcome(publish):
                 return self._tell(delivery, publish=publish)
+            case _ if isinstance(command, launches.Command):
+                return self._launches.execute(delivery, command)
             case _ if isinstance(command, releases.Command):
                 return self._releases.execute(delivery, command)
             case _:
@@ -233,9 +237,13 @@ class DeliveryExecutor:
         without_roles = preflight.default_roles_missing(delivery.where, delivery.target, delivery.ami, missing)
         if missing and without_roles is None:
             return checking.TargetUnfit(preflight.roles_missing(delivery.where, delivery.target, missing))
+        place, unplaced = self._launches.check(delivery)
+        subnet, group = (next(iter(found), "") for found in (place.subnets, place.groups))
         if delivery.shared:
-            ended = (*preflight.sharing_faults(delivery.target, self._clock()), *self._policy_faults(delivery))
-            return checking.TargetUnfit(ended) if ended else checking.TargetReady("", without_roles=without_roles)
+            ended = preflight.sharing_faults(delivery.target, self._clock())
+            faults = (*ended, *self._policy_faults(delivery), *unplaced)
+            ready = checking.TargetReady("", without_roles=without_roles, subnet=subnet, group=group)
+            return checking.TargetUnfit(faults) if faults else ready
         allows = self._ports.roles.allows(delivery)
         faults = template_old(delivery.target, allows) if allows is not None else ()
         if faults:
@@ -253,11 +261,12 @@ class DeliveryExecutor:
             key_trouble,
             unproven=_unproven(delivery, named),
         )
-        faults += self._policy_faults(delivery)
+        faults += (*self._policy_faults(delivery), *unplaced)
         if faults or key is None:
             return checking.TargetUnfit(faults)
         note = _keys_seen(self._ports.keys.source_keys(delivery))
-        return checking.TargetReady(key.arn, named.own, copies, note, nonce=named.nonce, unfinished=named.unfinished)
+        found = (key.arn, named.own, copies, note, named.unfinished, without_roles, subnet, group)
+        return checking.TargetReady(*found, nonce=named.nonce)
 
     def _policy_faults(self, delivery: Delivery) -> tuple[Fault, ...]:
         """Return why the policies of the source's keys cannot take the statements that this delivery needs."""

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from botocore.exceptions import ClientError
 
 from chalicelib.delivery.aws.session_policies import Work, policy
 from chalicelib.delivery.model import Delivery
+from chalicelib.engine import denials
 from chalicelib.engine.aws.refusals import as_refusal, code_of
 from chalicelib.engine.aws.sessions import Sessions
 from chalicelib.engine.errors import Refusal, RefusalKind, StaleCursor
 from chalicelib.engine.faults import Fault
 from chalicelib.images import comparison, register
 from chalicelib.images.aws.shapes import tags_of
-from chalicelib.inventory.machine import InventoryPage, OwnImage, OwnSnapshot, Part
+from chalicelib.inventory.machine import AmiUse, InventoryPage, OwnImage, OwnSnapshot, Part
 from chalicelib.targets.applied_file import Target
 from chalicelib.targets.ports import Targets
 
@@ -26,6 +28,27 @@ STALE = ("InvalidNextToken", "InvalidPaginationToken")
 """Error codes for a page token that EC2 does not know any more [EC2 API reference, error codes]."""
 UNPROTECTED = "disabled"
 """Of DeregistrationProtection [EC2 user guide, protect an AMI from deregistration]."""
+DENIED = "UnauthorizedOperation"
+LACKING = (("", False), ("identity-based policy", False))
+"""What a denial says of its policy where the copy role lacks the right."""
+USE_CURE = (
+    "Update the stack of deploy/target.yaml there (of OUs, that of deploy/target-stackset.yaml) with "
+    "AllowUseReport=true."
+)
+KINDS = [
+    {
+        "ResourceType": "ec2:Instance",
+        "ResourceTypeOptions": [
+            {"OptionName": "state-name", "OptionValues": ["pending", "running", "stopping", "stopped"]}
+        ],
+    },
+    {
+        "ResourceType": "ec2:LaunchTemplate",
+        "ResourceTypeOptions": [{"OptionName": "version-depth", "OptionValues": ["10000"]}],
+    },
+    {"ResourceType": "ssm:Parameter"},
+]
+"""Instances that run, or can run again; all versions of a launch template, not the ten newest [aws-facts 8]."""
 USED = "InvalidSnapshot.InUse"
 GONE = "InvalidSnapshot.NotFound"
 
@@ -61,6 +84,23 @@ class AwsInventory:
         used = self._used(ec2, where, [raw["SnapshotId"] for raw in answer["Snapshots"]])
         snapshots = tuple(_snapshot(raw, used) for raw in answer["Snapshots"])
         return InventoryPage(snapshots=snapshots, cursor=answer.get("NextToken") or "")
+
+    def uses(self, account: str, region: str, image: str, cursor: str) -> InventoryPage:
+        where = f"{_where(account, region)}, {image}"
+        more = {"NextToken": cursor} if cursor else {}
+        try:
+            with as_refusal("DescribeImageReferences", where):
+                answer = self._client("use", account, region, "inventory").describe_image_references(
+                    ImageIds=[image], ResourceTypes=KINDS, **more
+                )
+        except Refusal as refusal:
+            if cursor and code_of(refusal) in STALE:
+                raise StaleCursor(refusal.kind, refusal.fault) from refusal
+            if code_of(refusal) == DENIED and denials.kind_of(refusal.fault.what) in LACKING:
+                raise Refusal(refusal.kind, replace(refusal.fault, cure=USE_CURE)) from refusal
+            raise
+        uses = tuple(AmiUse(one["ResourceType"], one["Arn"]) for one in answer.get("ImageReferences", ()))
+        return InventoryPage(uses=uses, cursor=answer.get("NextToken") or "")
 
     def remove(self, account: str, region: str, delivery: str, snapshot: str) -> str:
         """EC2 itself refuses a snapshot that an AMI uses."""

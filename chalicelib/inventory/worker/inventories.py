@@ -52,6 +52,7 @@ class InventoryExecutor:
             *({"image": codec.encode(image)} for image in page.images),
             *({"snapshot": codec.encode(snapshot)} for snapshot in page.snapshots),
             *([{"seen": codec.encode(page.seen, sparse=True)}] if page.seen else []),
+            *({"use": codec.encode(use)} for use in page.uses),
         ]
         if found:
             item = {"kind": "found", "run": record.looking, "body": compact(found)}
@@ -59,6 +60,8 @@ class InventoryExecutor:
         return inventory.PageListed(page.cursor, bool(found))
 
     def _page(self, record: Inventory) -> InventoryPage:
+        if record.part == "uses":
+            return self._target.uses(record.account, record.region, record.image, record.cursor)
         if record.part != "checks":
             return self._target.page(record.account, record.region, record.part, record.cursor)
         facet = next((one for one in FACETS if one == record.cursor), FACETS[0])
@@ -69,7 +72,7 @@ class InventoryExecutor:
     def _settings(self, record: Inventory) -> Target:
         """Return the target as the applied file has it. Raises Refusal if it has no such target."""
         file = self._targets.read()
-        meant = file.named(record.account)
+        meant = file.resolve(record.account)
         for target in meant.targets:
             if (target.account, target.region) == (record.account, record.region):
                 return target

@@ -9,11 +9,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from chalicelib.delivery import naming, preflight, proof
+from chalicelib.delivery import instances, naming, preflight, proof
 from chalicelib.delivery.codecs import DELIVERIES
 from chalicelib.delivery.machine import started as delivery_started
 from chalicelib.delivery.machine import turned as delivery_turned
-from chalicelib.delivery.model import BY_RECALL, Delivery, DeliveryState, HubCopy, Sharing, snapshots_of, wish_to_end
+from chalicelib.delivery.model import (
+    BY_RECALL,
+    Delivery,
+    DeliveryState,
+    HubCopy,
+    Launch,
+    Sharing,
+    snapshots_of,
+    wish_to_end,
+)
 from chalicelib.delivery.ports import TrackedDeliveries
 from chalicelib.delivery.tracked import RUNNING, TrackedDelivery
 from chalicelib.delivery.worker.deliveries import notified_as
@@ -305,6 +314,7 @@ class DeliveryPass:
             sharing=Sharing(launched_by=_launched_by(target)),
             method=method,
             method_why=why,
+            launch=Launch() if before is None else instances.carried(before),
             naming=naming.begun(image, target),
         )
         return delivery_started(fresh, self._clock(), waits=what.waits)

@@ -108,7 +108,7 @@ class StandingPass:
             # A damaged head does not say whether a tag event has ended a withdrawal, so a withdrawal is no evidence.
             withdrawals = () if head is DAMAGED else self._ports.targets.withdrawals(ami)
             entitled = entitlement(tag, head.value, applied, withdrawals, head.withdrawals_from)
-            lost = head is DAMAGED and tag is not None and not applied.resolve(tag).understood
+            lost = head is DAMAGED and tag is not None and not applied.judge(tag, in_force=False).understood
             if isinstance(entitled, Fault) or lost:  # the value last understood, or whom it names, is unknown
                 self._telemetry.not_done("standing", f"{ami}: it is not known who is entitled to it")
                 return

@@ -74,7 +74,7 @@ class PointerExecutor:
 
     def _target(self, record: Pointer) -> Target | None:
         """Return the target as the applied file has it; None if the file no longer wants this parameter there."""
-        meant = self._targets.read().named(record.account)
+        meant = self._targets.read().resolve(record.account)
         here = (record.account, record.region)
         target = next((one for one in meant.targets if (one.account, one.region) == here), None)
         if meant.waits is not None:

@@ -275,7 +275,12 @@ class LiveEntitlements:
         head, tag = self._head(ami), read.value if _usable(read) else None
         counts = tag is not None and (opens or head is not None)
         withdrawals = self._targets.withdrawals(ami) if counts else ()
-        if head is None and tag is not None and not opens and not (found := applied.resolve(tag)).understood:
+        if (
+            head is None
+            and tag is not None
+            and not opens
+            and not (found := applied.judge(tag, in_force=False)).understood
+        ):
             return read, found.waits or found.faults[0]
         head = head or Head()
         return read, entitlement(tag, head.value, applied, withdrawals, head.withdrawals_from)

@@ -9,7 +9,7 @@ from samtranslator.yaml_helper import yaml_parse
 
 from ami_promoter.cli import main
 from ami_promoter.hub import policies
-from ami_promoter.hub.key_needs import hub_needs, target_needs
+from ami_promoter.hub.key_needs import hub_needs, launch_needs, target_needs
 
 ROOT = Path(__file__).parents[3]
 ACCOUNT = "123456789012"
@@ -67,6 +67,16 @@ def test_what_a_targets_key_must_allow(aws, capsys):
     assert grants["Condition"]["Bool"] == {"kms:GrantIsForAWSResource": "true"}
 
 
+def test_with_a_launch_test_the_launch_role_needs_the_key_too(aws, capsys):
+    """Six statements, each with a name of its own."""
+    assert main(["key-policy", "target", "--launch-test"]) == 0
+
+    statements = shown(capsys)
+    principals = [one["Condition"]["ArnEquals"]["aws:PrincipalArn"] for one in statements]
+    assert principals == [ROLE] * 3 + [f"{ROLE}-launch"] * 3
+    assert len({one["Sid"] for one in statements}) == 6
+
+
 def test_what_a_key_of_the_hub_must_allow(aws, capsys):
     """`worker` reads, `share-worker` opens and closes; the function names contain the Region."""
     assert main(["key-policy", "hub"]) == 0
@@ -81,14 +91,19 @@ def test_what_a_key_of_the_hub_must_allow(aws, capsys):
 
 def test_they_are_what_the_roles_may_do():
     """Key policy and role policy name the same actions: the role's in deploy/target.yaml and the hub's functions'."""
-    target = yaml_parse((ROOT / "deploy" / "target.yaml").read_text())["Resources"]["Role"]["Properties"]
-    own = {
-        action
-        for one in target["Policies"][0]["PolicyDocument"]["Statement"]
-        if "Own" in one.get("Sid", "") and "Key" in one["Sid"]
-        for action in (one["Action"] if isinstance(one["Action"], list) else [one["Action"]])
-    }
-    assert {action for need in target_needs("AmiCopyRole") for action in need.actions} == own
+    template = yaml_parse((ROOT / "deploy" / "target.yaml").read_text())["Resources"]
+
+    def on_keys(role: str, word: str) -> set[str]:
+        return {
+            action
+            for one in template[role]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"]
+            if word in one.get("Sid", "") and "Key" in one["Sid"]
+            for action in (one["Action"] if isinstance(one["Action"], list) else [one["Action"]])
+        }
+
+    assert {action for need in target_needs("AmiCopyRole") for action in need.actions} == on_keys("Role", "Own")
+    launching = {action for need in launch_needs("AmiCopyRole-launch") for action in need.actions}
+    assert launching == on_keys("LaunchRole", "Key")
     for need in hub_needs("us-east-1"):
         function = need.role.removeprefix("ami-promoter-us-east-1-").replace("-", "_")
         policy = json.loads((ROOT / ".chalice" / "policies" / f"{function}.json").read_text())

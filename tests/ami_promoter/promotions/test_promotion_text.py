@@ -27,6 +27,7 @@ def a_delivery(number, state):
         "parked": "",
         "cancelled_because": "",
         "recall": None,
+        "launch_test": None,
         "faults": [],
         "waits_for": None,
         "unprotected": None,

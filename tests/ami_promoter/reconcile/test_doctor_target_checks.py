@@ -9,9 +9,10 @@ from ami_promoter.hub.health import Senders
 from ami_promoter.reconcile.doctor_target_checks import HubNames, KnownAtHub, findings
 from ami_promoter.reconcile.facts import TargetFacts
 from chalicelib.delivery.copy_quota import CopyQuota
-from chalicelib.delivery.seen import AllowedImages, ForwardingRule, TargetSeen, rule_names
+from chalicelib.delivery.instances import LaunchSite
+from chalicelib.delivery.seen import LAUNCHES, AllowedImages, ForwardingRule, TargetSeen, rule_names
 from chalicelib.engine.faults import Fault
-from chalicelib.targets.applied_file import Target
+from chalicelib.targets.applied_file import LaunchTest, Target
 from tests.images.examples import a_key
 
 HUB, DEV, REGION = "111111111111", "222222222222", "us-east-1"
@@ -127,6 +128,47 @@ def test_the_grant_role_is_asked_for_only_where_service_linked_roles_need_it():
     assert "does not let Mine-grants use it: kms:CreateGrant" in linked["key-policy"]["what"]
     assert linked["key-policy"]["cure"].endswith("--role-name Mine")
     assert linked["service-roles"]["passed"] is True
+
+
+TESTED = replace(TARGET, launch_test=LaunchTest("t3.micro"))
+SITE = LaunchSite(("subnet-1",), (), ("x86_64",), ("uefi",), ("t3.micro",))
+
+
+@pytest.mark.parametrize(
+    ("site", "says"),
+    [
+        (SITE, "can run t3.micro in subnet-1, in the default security group of its VPC"),
+        (replace(SITE, groups=("sg-1",)), "in subnet-1, in sg-1"),
+        (replace(SITE, subnets=()), "No subnet there has the tag"),
+        (replace(SITE, subnets=("subnet-1", "subnet-2")), "subnet-1, subnet-2 there has the tag"),
+        (replace(SITE, types=("t3.nano",)), "may run t3.nano, and the targets file names t3.micro"),
+        (replace(SITE, architectures=()), "does not offer t3.micro"),
+    ],
+)
+def test_where_a_launch_test_can_run(site, says):
+    """The faults of the checks before a delivery, without an AMI; and nothing where none is wanted."""
+    one = found(TESTED, replace(WELL, launch=site))["launch-test"]
+
+    assert (one["passed"], says in one["what"]) == (says.startswith(("can", "in")), True), one["what"]
+    assert "tag the AMI" not in one["cure"]
+    assert "launch-test" not in found(seen=replace(WELL, launch=site))
+
+
+def test_a_launch_role_that_cannot_be_entered_or_may_not_use_the_key():
+    """The cure of the first is the stack's parameter; that of the second names what the key's policy needs."""
+    no_role = Fault("role-not-assumable", "there", "AssumeRole was refused.", "Deploy it.")
+    missing = found(TESTED, replace(WELL, refused={LAUNCHES: no_role}))["launch-test"]
+    silent = found(TESTED, replace(WELL, refused={LAUNCHES: THROTTLED}))["launch-test"]
+    own = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{DEV}:role/AmiCopyRole"}, "Action": "kms:*"}
+    key = found(TESTED, replace(WELL, launch=SITE, key_policy=policy({**own, "Resource": "*"})))["key-policy"]
+
+    assert (missing["passed"], "LaunchTest=true, which makes the role AmiCopyRole-launch" in missing["cure"]) == (
+        False,
+        True,
+    )
+    assert (silent["passed"], silent["what"]) == (None, THROTTLED.what)
+    assert "does not let AmiCopyRole-launch use it: kms:DescribeKey" in key["what"]
+    assert key["cure"].endswith(" --launch-test")
 
 
 def test_a_role_that_is_missing():

@@ -39,7 +39,7 @@ def test_every_setting_of_a_target_can_be_written_and_nothing_else():
 
 
 @pytest.mark.parametrize(
-    "name", sorted(SETTINGS.keys() - {"regions", "external_id", "until", "ssm_parameter", "retire"})
+    "name", sorted(SETTINGS.keys() - {"regions", "external_id", "until", "ssm_parameter", "retire", "launch_test"})
 )
 def test_defaults_are_the_same_everywhere(name):
     """The schema's default is the built-in one; the guide's, where it says more, begins with it."""

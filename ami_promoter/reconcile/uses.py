@@ -1,0 +1,75 @@
+"""Who still uses an AMI: asks the targets what names their copies, and writes the answers."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from rich.console import RenderableType
+
+from ami_promoter.hub.aws import Connection
+from ami_promoter.hub.records import place_of
+from ami_promoter.reconcile.inventories import Inventories
+from ami_promoter.terminal import schema as js
+from ami_promoter.terminal.alike import groups, named
+from ami_promoter.terminal.output import Folded, tell
+from ami_promoter.verbs import TerminalClock
+from chalicelib.engine.places import Place
+
+SCHEMA = js.several(
+    "with --use: one entry for each target with an AMI, sorted by account and Region",
+    js.thing(
+        "what names an AMI in a target",
+        account=js.text("account id of the target"),
+        region=js.text("Region of the target"),
+        image=js.text("id of the AMI"),
+        named_by=js.several(
+            "instances, but terminated ones, launch templates and parameters",
+            js.thing(
+                "what names it",
+                kind=js.text("its kind, as EC2 calls it: `ec2:Instance`, `ec2:LaunchTemplate` or `ssm:Parameter`"),
+                arn=js.text("its ARN"),
+            ),
+        ),
+        fault=js.perhaps(js.described("why that is not known; null: it is", js.FAULT)),
+    ),
+)
+KINDS = {"ec2:Instance": "instance", "ec2:LaunchTemplate": "launch template", "ssm:Parameter": "parameter"}
+
+
+def ask(
+    connection: Connection, clock: TerminalClock, images: Sequence[tuple[Place, str]], patience: int
+) -> list[dict[str, Any]]:
+    """Ask each target what names its AMI. ``patience``: seconds without an answer after which it stops waiting."""
+    wanted = dict(images)
+    asking = Inventories(connection, tell, patience, clock.sleep, clock.now, images=wanted)
+    found = asking.ask(tuple(wanted), f"use-{uuid.uuid4().hex[:12]}")
+    return [
+        {
+            "account": place.account,
+            "region": place.region,
+            "image": wanted[place],
+            "named_by": [{"kind": use.kind, "arn": use.arn} for use in sorted(facts.uses, key=lambda one: one.arn)],
+            "fault": facts.fault.to_json() if facts.fault else None,
+        }
+        for place, facts in sorted(found.items())
+    ]
+
+
+def lines(uses: Sequence[Mapping[str, Any]]) -> Iterator[RenderableType]:
+    """Write what names the AMI in each target; targets that could not be asked come last, with the cure."""
+    if not uses:
+        return
+    yield "Who uses it:"
+    known = [one for one in uses if one["fault"] is None]
+    for one in known:
+        for use in one["named_by"]:
+            kind = KINDS.get(use["kind"], use["kind"])
+            yield Folded(f"{one['account']} {one['region']}: {kind} {use['arn'].rpartition(':')[2]}", 2)
+    if unused := [place_of(one) for one in known if not one["named_by"]]:
+        yield Folded(f"{named(unused)}: nothing names it.", 2)
+    unknown = [one for one in uses if one["fault"] is not None]
+    for same in groups(unknown, lambda one: (one["fault"]["code"], one["fault"]["cure"])):
+        yield Folded(f"{named([place_of(one) for one in same])}: not known. {same[0]['fault']['what']}", 2)
+        yield Folded(same[0]["fault"]["cure"], 4)

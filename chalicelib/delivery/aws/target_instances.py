@@ -1,0 +1,169 @@
+"""Instances of launch tests in a target, as its launch role: runs, reads and terminates them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from chalicelib.delivery import instances, template_rights
+from chalicelib.delivery.aws.target_sessions import TargetSessions
+from chalicelib.delivery.instances import LAUNCH_TAG, InstanceSeen, LaunchSite, SeenInstance
+from chalicelib.delivery.model import Delivery
+from chalicelib.delivery.tags import service_tags
+from chalicelib.engine.aws.refusals import gone
+from chalicelib.engine.errors import Refusal, RefusalKind
+from chalicelib.images import register
+from chalicelib.images.aws.shapes import tag_list
+from chalicelib.images.image import SourceImage
+from chalicelib.targets.applied_file import launch_role
+
+NO_INSTANCE = "InvalidInstanceID.NotFound"
+NO_SUCH_TYPE = "InvalidInstanceType"
+MOST_OF_THE_CONSOLE = 1500
+"""Characters of the console output's end that are kept."""
+
+
+class AwsTargetInstances:
+    """The port ``TargetInstances``."""
+
+    def __init__(self, sessions: TargetSessions) -> None:
+        self._sessions = sessions
+
+    def place(self, delivery: Delivery) -> LaunchSite:
+        ec2, chosen = self._client(delivery), {"Name": f"tag:{LAUNCH_TAG}", "Values": ["true"]}
+        with self._sessions.as_refusal("DescribeSubnets", delivery.where):
+            subnets = ec2.describe_subnets(Filters=[chosen])["Subnets"]
+        groups = []
+        if len(subnets) == 1:
+            of_vpc = {"Name": "vpc-id", "Values": [subnets[0]["VpcId"]]}
+            with self._sessions.as_refusal("DescribeSecurityGroups", delivery.where):
+                groups = ec2.describe_security_groups(Filters=[chosen, of_vpc])["SecurityGroups"]
+        kind, policy = self._type(ec2, delivery), self._policy(delivery)
+        return LaunchSite(
+            tuple(sorted(one["SubnetId"] for one in subnets)),
+            tuple(sorted(one["GroupId"] for one in groups)),
+            tuple(kind.get("ProcessorInfo", {}).get("SupportedArchitectures", ())),
+            tuple(kind.get("SupportedBootModes", ())),
+            template_rights.launch_types(policy),
+            template_rights.closed_keys(policy, delivery.source_keys) if delivery.shared and policy else (),
+        )
+
+    def _policy(self, delivery: Delivery) -> Mapping[str, Any]:
+        """Return the launch role's own policy; an empty one where that is refused: it blocks no delivery."""
+        copies_with, _ = self._sessions.role(delivery.target.account) or (delivery.target.role_name, "")
+        role = launch_role(copies_with)
+        iam = self._sessions.client("iam", "launched", delivery)
+        try:
+            with self._sessions.as_refusal("GetRolePolicy", f"{delivery.where}, {role}"):
+                named = {"RoleName": role, "PolicyName": template_rights.LAUNCH_POLICY}
+                document: Mapping[str, Any] = iam.get_role_policy(**named)["PolicyDocument"]
+                return document
+        except Refusal as refusal:
+            if refusal.kind is RefusalKind.ROLE:
+                raise
+            return {}
+
+    def _type(self, ec2: Any, delivery: Delivery) -> Mapping[str, Any]:
+        """Return an instance type's description; an empty one where the Region does not have it."""
+        wanted, found = [instances.test_of(delivery).instance_type], []
+        with self._sessions.as_refusal("DescribeInstanceTypes", delivery.where), gone(NO_SUCH_TYPE):
+            found = ec2.describe_instance_types(InstanceTypes=wanted)["InstanceTypes"]
+        return next(iter(found), {})
+
+    def run(self, delivery: Delivery, image: SourceImage) -> str:
+        """Only the new AMI decides what starts: no user data, no key pair, no instance profile, no public address.
+
+        The SDK may repeat the call: the same client token starts no second instance [VERIFIED].
+        """
+        nonce = instances.RunInstance().nonce(delivery)
+        tags = {**service_tags(delivery, nonce), register.SOURCE_IMAGE_TAG: delivery.ami}
+        interface: dict[str, Any] = {
+            "DeviceIndex": 0,
+            "SubnetId": delivery.launch.subnet,
+            "AssociatePublicIpAddress": False,
+            "DeleteOnTermination": True,
+            **({"Groups": [delivery.launch.group]} if delivery.launch.group else {}),
+        }
+        with self._sessions.as_refusal("RunInstances", f"{delivery.where}, {instances.image(delivery)}"):
+            answer = self._sessions.client("ec2", "launch", delivery).run_instances(
+                ClientToken=nonce,
+                ImageId=instances.image(delivery),
+                InstanceType=instances.test_of(delivery).instance_type,
+                MinCount=1,
+                MaxCount=1,
+                InstanceInitiatedShutdownBehavior="terminate",
+                MetadataOptions={"HttpTokens": "required", "HttpEndpoint": "enabled"},
+                NetworkInterfaces=[interface],
+                BlockDeviceMappings=list(_mappings(image)),
+                TagSpecifications=[
+                    {"ResourceType": kind, "Tags": tag_list(tags)}
+                    for kind in ("instance", "volume", "network-interface")
+                ],
+            )
+        started: str = answer["Instances"][0]["InstanceId"]
+        return started
+
+    def see(self, delivery: Delivery, instance: str) -> InstanceSeen:
+        ec2, own = self._client(delivery), [{"Name": "instance-id", "Values": [instance]}]
+        with self._sessions.as_refusal("DescribeInstances", delivery.where):
+            shown = next(_each(ec2.describe_instances(Filters=own)), None)
+        if shown is None:
+            return InstanceSeen()
+        status: list[Mapping[str, Any]] = []
+        with self._sessions.as_refusal("DescribeInstanceStatus", delivery.where), gone(NO_INSTANCE):
+            status = ec2.describe_instance_status(InstanceIds=[instance])["InstanceStatuses"]
+        checks: Mapping[str, Any] = next(iter(status), {})
+        why = shown.get("StateReason", {})
+        return InstanceSeen(
+            state=shown["State"]["Name"],
+            code=why.get("Code", ""),
+            reason=why.get("Message", ""),
+            launched_at=int(shown["LaunchTime"].timestamp()) if "LaunchTime" in shown else 0,
+            system=checks.get("SystemStatus", {}).get("Status", ""),
+            instance=checks.get("InstanceStatus", {}).get("Status", ""),
+        )
+
+    def console(self, delivery: Delivery, instance: str) -> str:
+        with self._sessions.as_refusal("GetConsoleOutput", f"{delivery.where}, {instance}"):
+            output = self._client(delivery).get_console_output(InstanceId=instance).get("Output", "")
+        return escaped(output)
+
+    def started(self, delivery: Delivery) -> tuple[SeenInstance, ...]:
+        """By the client token, which nobody can change, whatever has become of the instance's tags."""
+        by = [{"Name": "client-token", "Values": [one.nonce for one in delivery.launch.attempts]}]
+        with self._sessions.as_refusal("DescribeInstances", delivery.where):
+            shown = list(_each(self._client(delivery).describe_instances(Filters=by)))
+        return tuple(SeenInstance(one["InstanceId"], one.get("ClientToken", ""), one["State"]["Name"]) for one in shown)
+
+    def terminate(self, delivery: Delivery, instances: Sequence[str]) -> None:
+        for one in instances:
+            with self._sessions.as_refusal("TerminateInstances", f"{delivery.where}, {one}"), gone(NO_INSTANCE):
+                self._client(delivery).terminate_instances(InstanceIds=[one])
+
+    def _client(self, delivery: Delivery) -> Any:
+        return self._sessions.client("ec2", "launched", delivery)
+
+
+def escaped(output: str) -> str:
+    """Return the end of a console output as text that no terminal, page or log can take for anything else."""
+    lines = output[-MOST_OF_THE_CONSOLE:].splitlines()
+    return "\n".join("".join(_plain(char) for char in line) for line in lines)[-MOST_OF_THE_CONSOLE:]
+
+
+def _plain(char: str) -> str:
+    return char if char.isascii() and char.isprintable() else char.encode("unicode_escape").decode()
+
+
+def _each(answer: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    for reservation in answer["Reservations"]:
+        yield from reservation["Instances"]
+
+
+def _mappings(image: SourceImage) -> Iterator[dict[str, Any]]:
+    """Every volume goes with its instance, and is encrypted, as the launch role demands of the call itself.
+
+    No key is named: EC2 keeps the snapshot's if that is the account's own, and takes the account's EBS key otherwise.
+    """
+    for device in image.devices:
+        if device.kind in ("snapshot", "blank"):
+            yield {"DeviceName": device.name, "Ebs": {"DeleteOnTermination": True, "Encrypted": True}}

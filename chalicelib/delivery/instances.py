@@ -1,0 +1,331 @@
+"""The instance of a launch test: started once for each nonce, judged by what EC2 shows, and terminated on every path.
+
+RunInstances is idempotent by its client token, which is the attempt's nonce: whoever repeats the call gets the same
+instance [aws-facts, Added end of November 2026, VERIFIED]. Whatever ends the delivery terminates first, and an attempt
+leaves the record only when its instance was seen terminated, or does not show two minutes after its last call.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal, NamedTuple
+
+from chalicelib.delivery.model import Attempt, Delivery, Launch
+from chalicelib.delivery.phase import Command, DeliveryEvent, Refused
+from chalicelib.engine import schedule
+from chalicelib.engine.faults import Fault
+from chalicelib.images import register
+from chalicelib.targets.applied_file import LaunchTest
+
+LAUNCH_TAG = f"{register.OUR_PREFIX}launch-test"
+"""Tag by which a target chooses subnet and security group of launch tests."""
+OVER = ("shutting-down", "terminated")
+"""EC2's states of an instance that cannot come back."""
+END_LOOKS = (schedule.SECOND_LOOK_AFTER, *schedule.POLLS)
+"""Waits between looks whether an instance is terminated."""
+LEAST_LOOKS = 10
+"""So many looks at least before the service gives up: an outage of its own does not count as the target's refusal."""
+NOT_BY_THE_AMI = (
+    "Client.UserInitiatedShutdown",
+    "Client.VolumeLimitExceeded",
+    "Server.InsufficientInstanceCapacity",
+    "Server.InternalError",
+    "Server.ScheduledStop",
+    "Server.SpotInstanceShutdown",
+    "Server.SpotInstanceTermination",
+)
+"""Codes of EC2's state reason that say nothing about the AMI [EC2 API reference, StateReason]."""
+
+
+class ConsoleEnd(str):
+    """The end of an instance's console output, escaped. It may hold secrets: history shows only its length."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        """Say how long it is."""
+        return f"({len(self)} characters)"
+
+
+NO_CONSOLE = ConsoleEnd()
+
+
+@dataclass(frozen=True, slots=True)
+class RunInstance(Command):
+    """RunInstances: one instance from the new AMI. Its intent is written first."""
+
+    makes = True
+
+    def intend(self, delivery: Delivery, nonce: str, now: int) -> Delivery:
+        """Begin an attempt; an open one keeps its nonce, which is its client token."""
+        launch, known = delivery.launch, current(delivery)
+        if known is None:
+            fresh = Attempt(nonce, image(delivery), now, episode=delivery.episode)
+            return delivery.with_launch(attempts=(*launch.attempts, fresh), tries=1)
+        return delivery.with_launch(attempts=(*launch.attempts[:-1], replace(known, at=now)), tries=launch.tries + 1)
+
+    def nonce(self, delivery: Delivery) -> str:
+        """Return that of the last attempt."""
+        known = current(delivery)
+        return "" if known is None else known.nonce
+
+    def announced(self, _delivery: Delivery) -> str:
+        """Name the call."""
+        return "RunInstances"
+
+    def tried(self, delivery: Delivery) -> bool:
+        """Whether its intent was written before."""
+        return current(delivery) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class LookAtInstance(Command):
+    """Read the instance's state and status checks; and the end of its console output, if the AMI has failed."""
+
+    acts = False
+
+
+@dataclass(frozen=True, slots=True)
+class EndInstances(Command):
+    """TerminateInstances for each instance of its attempts, and look which of them still show."""
+
+    def intend(self, delivery: Delivery, _nonce: str, now: int) -> Delivery:
+        """Record since when."""
+        return delivery.with_launch(ends_since=delivery.launch.ends_since or now)
+
+    def announced(self, _delivery: Delivery) -> str:
+        """Name the call."""
+        return "TerminateInstances"
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceStarted(DeliveryEvent):
+    """RunInstances answered the attempt with this nonce."""
+
+    instance: str
+    nonce: str
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceSeen(DeliveryEvent):
+    """The instance was read. ``state`` and the checks are EC2's words; "": it does not show."""
+
+    state: str = ""
+    code: str = ""
+    """Code of the reason for its state, if EC2 gives one."""
+    reason: str = ""
+    launched_at: int = 0
+    """Epoch seconds, by EC2."""
+    system: str = ""
+    instance: str = ""
+    console: ConsoleEnd = NO_CONSOLE
+
+
+@dataclass(frozen=True, slots=True)
+class InstancesEnded(DeliveryEvent):
+    """The instances of its attempts were read after the calls that terminate them.
+
+    ``found``: (nonce, instance), also of attempts without an answer; ``left``: instances that are not terminated yet.
+    """
+
+    found: tuple[tuple[str, str], ...] = ()
+    left: tuple[str, ...] = ()
+    keeps_refusal = True
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchSite:
+    """What a target has for launch tests, as its launch role sees it."""
+
+    subnets: tuple[str, ...] = ()
+    """Subnets with the tag ``ami-promoter:launch-test`` of value ``true``."""
+    groups: tuple[str, ...] = ()
+    """Security groups with that tag in the VPC of the only such subnet."""
+    architectures: tuple[str, ...] = ()
+    """Architectures of the instance type; empty: the Region does not offer that type."""
+    boot_modes: tuple[str, ...] = ()
+    types: tuple[str, ...] = ()
+    """Instance types that the launch role may run; empty: that could not be read."""
+    closed_keys: tuple[str, ...] = ()
+    """The keys of the source that it may not use, in share mode."""
+
+
+class SeenInstance(NamedTuple):
+    """An instance as the target's EC2 shows it, with the client token that started it."""
+
+    id: str
+    token: str
+    state: str
+
+
+class LaunchVerdict(NamedTuple):
+    """How a launch test ended, and why if the AMI did not pass."""
+
+    result: Literal["passed", "failed", "untested"]
+    fault: Fault | None = None
+
+
+def image(delivery: Delivery) -> str:
+    """Return the AMI that is tested: the target's own, or the hub's in share mode."""
+    return delivery.ami if delivery.shared else delivery.image.id or ""
+
+
+def test_of(delivery: Delivery) -> LaunchTest:
+    """Return the target's setting; one without a type where it has none, and only an earlier instance is ended."""
+    return delivery.target.launch_test or LaunchTest("")
+
+
+def current(delivery: Delivery) -> Attempt | None:
+    """Return the attempt under way."""
+    last = delivery.launch.attempts[-1:]
+    return next((one for one in last if one.episode == delivery.episode), None)
+
+
+def carried(before: Delivery) -> Launch:
+    """Return what the next episode still knows of an ended one's launch test."""
+    return Launch(attempts=before.launch.attempts, kept=before.launch.kept)
+
+
+def started(event: InstanceStarted, delivery: Delivery, _now: int) -> Delivery:
+    """Record which instance the attempt has started, also when the answer comes late."""
+    attempts = tuple(
+        replace(one, id=event.instance) if one.nonce == event.nonce else one for one in delivery.launch.attempts
+    )
+    return delivery.with_launch(attempts=attempts)
+
+
+def refused(event: Refused, delivery: Delivery) -> Delivery:
+    """Drop an attempt that AWS has refused, unless an earlier call of it may have taken effect."""
+    open_, launch = current(delivery), delivery.launch
+    if event.unknown or launch.tries > 1 or open_ is None or open_.nonce != event.nonce:
+        return delivery
+    return delivery.with_launch(attempts=launch.attempts[:-1], tries=0)
+
+
+# --- what EC2 shows ---------------------------------------------------------------------------------------------------
+
+
+def verdict(delivery: Delivery, seen: InstanceSeen, now: int) -> LaunchVerdict | None:
+    """Judge the AMI by what a look shows; None: it is too early to tell."""
+    attempt, within = current(delivery), test_of(delivery).within
+    begun = seen.launched_at or (attempt.at if attempt else now)
+    late = now >= begun + within or delivery.last_look.failure is not None
+    match seen.state:
+        case "running" if (seen.system, seen.instance) == ("ok", "ok"):
+            return LaunchVerdict("passed")
+        case "running" if "impaired" in (seen.system, seen.instance) and delivery.launch.impaired:
+            said = f"two looks found a status check impaired: {_checks(seen)}"
+            return LaunchVerdict("failed", _failed(delivery, said))
+        case "running" if late:
+            said = f"its status checks were not ok within {within // 60} minutes: {_checks(seen)}"
+            return LaunchVerdict("failed", _failed(delivery, said))
+        case "shutting-down" | "terminated":
+            return _over(delivery, seen)
+        case "stopping" | "stopped":
+            return LaunchVerdict("untested", untested(delivery, "somebody stopped its instance"))
+        case "" if attempt is None or now >= attempt.at + schedule.SILENCE:
+            return LaunchVerdict("untested", untested(delivery, "its instance is gone"))
+        case "pending" if late:
+            said = f"its instance did not run within {within // 60} minutes"
+            return LaunchVerdict("untested", untested(delivery, said))
+        case _:
+            return None
+
+
+def too_early(delivery: Delivery, seen: InstanceSeen) -> bool:
+    """Whether the hub's key may not have been open yet when the instance started: then another one is started.
+
+    A missing right on the key shows late: the instance terminates by itself [aws-facts, VERIFIED].
+    """
+    attempt, opened = current(delivery), delivery.shares.opened_at
+    by_key = seen.code == "Client.InternalError" or "KMS" in seen.code
+    late = attempt is not None and opened is not None and attempt.at <= opened + schedule.NOT_YET_FOR
+    return delivery.shared and late and by_key and seen.state in OVER
+
+
+def _over(delivery: Delivery, seen: InstanceSeen) -> LaunchVerdict:
+    why = f"its instance terminated by itself: {seen.code or 'no reason given'} {seen.reason}".rstrip()
+    if seen.code in NOT_BY_THE_AMI:
+        return LaunchVerdict("untested", untested(delivery, why))
+    return LaunchVerdict("failed", _failed(delivery, why))
+
+
+def _checks(seen: InstanceSeen) -> str:
+    return f"system {seen.system or 'unknown'}, instance {seen.instance or 'unknown'}"
+
+
+def _failed(delivery: Delivery, why: str) -> Fault:
+    of = current(delivery)
+    where = f"{delivery.where}, {of.id}" if of else delivery.where
+    what = f"The AMI {image(delivery)} has failed its launch test on {test_of(delivery).instance_type}: {why}."
+    cure = (
+        f"`ami-promoter status {delivery.ami}` shows the end of its console output. Build a repaired AMI and tag that. "
+        "If only the time was too short, raise `within` of launch_test in the targets file; then tag this one again."
+    )
+    return Fault("launch-test-failed", where, what, cure)
+
+
+def untested(delivery: Delivery, why: str) -> Fault:
+    """Return the fault of an AMI of which no launch test says anything."""
+    what = f"The AMI {image(delivery)} could not be tested on {test_of(delivery).instance_type}: {why.rstrip('.')}."
+    stays = "" if delivery.shared else "The AMI stays there, and nobody is notified of it. "
+    cure = (
+        f"{stays}Remove the cause; then `ami-promoter retry {delivery.ami} --account {delivery.target.account}` tests "
+        "it again, without another copy."
+    )
+    return Fault("launch-not-tested", delivery.where, what, cure)
+
+
+# --- the end of an instance -------------------------------------------------------------------------------------------
+
+
+def ends(delivery: Delivery, now: int) -> tuple[Command, ...]:
+    """List what is left to do until no instance can exist any more."""
+    return (EndInstances(),) if delivery.launch.ends and now >= delivery.launch.next_look else ()
+
+
+def end_due(delivery: Delivery) -> int | None:
+    """Return when that is due; None: nothing is left to do."""
+    return delivery.launch.next_look if delivery.launch.ends else None
+
+
+def ended(event: InstancesEnded, delivery: Delivery, now: int) -> Delivery:
+    """Keep the attempts whose instance still shows, or may show yet."""
+    found = dict(event.found)
+    known = (replace(one, id=one.id or found.get(one.nonce, "")) for one in delivery.launch.attempts)
+    open_ = tuple(
+        one for one in known if one.id in event.left or (one.nonce not in found and now < one.at + schedule.SILENCE)
+    )
+    launch = delivery.launch
+    wait = schedule.step(END_LOOKS, launch.looks)
+    after = delivery.with_launch(attempts=open_, looks=launch.looks + 1, next_look=now + wait)
+    return _gives_up(after, now, None) if open_ else after
+
+
+def end_refused(event: Refused, delivery: Delivery, now: int) -> Delivery:
+    """Try again; after a day the service gives up, and a fault names what may still run there."""
+    launch = delivery.launch
+    after = delivery.with_launch(looks=launch.looks + 1, next_look=now + schedule.step(END_LOOKS, launch.looks))
+    return _gives_up(replace(after, last_refusal=event.fault), now, event.fault)
+
+
+def _gives_up(delivery: Delivery, now: int, why: Fault | None) -> Delivery:
+    launch = delivery.launch
+    if now < launch.ends_since + schedule.LAST_LOOK_WITHIN or launch.looks < LEAST_LOOKS:
+        return delivery
+    names = tuple(one.id or f"the instance with the client token {one.nonce}" for one in launch.attempts)
+    after = delivery.with_launch(left=True).with_cleanup(leftovers=(*delivery.cleanup.leftovers, *names))
+    return replace(after, faults=(*delivery.faults, _left(delivery, names), *((why,) if why else ())))
+
+
+def _left(delivery: Delivery, names: tuple[str, ...]) -> Fault:
+    what = (
+        "The instance of the launch test may still run, as for a day the account has not let the service end it: "
+        f"{', '.join(names)}."
+    )
+    cure = (
+        "Terminate it with that account's credentials: `aws ec2 terminate-instances --region "
+        f"{delivery.target.region} --instance-ids ...`. Then find out who denies ec2:TerminateInstances to the launch "
+        "role there."
+    )
+    return Fault("launch-instance-left", delivery.where, what, cure)

@@ -1,0 +1,205 @@
+"""Launching: one instance from the new AMI must start in the target before anybody is notified of the AMI.
+
+It begins after the AMI was compared, and in share mode after the shares opened; its end leads to ``publishing``. In
+copy mode the shares for the copies are closed by then, or close meanwhile: a boot keeps no permission open.
+
+An AMI that failed is removed as one that differs from its source. One that could not be tested stays, unpublished.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from chalicelib.delivery import instances, leftovers, shares, slots
+from chalicelib.delivery.attempts import CopyStarted
+from chalicelib.delivery.instances import EndInstances, InstanceSeen, InstancesEnded, InstanceStarted, RunInstance
+from chalicelib.delivery.model import BY_RECALL, Delivery, DeliveryState
+from chalicelib.delivery.moves import again
+from chalicelib.delivery.phase import CancelAsked, Command, DeadlinePassed, Phase, Refused, StateEntry
+from chalicelib.delivery.phases import trouble
+from chalicelib.delivery.phases.ending import ENDS, cancelled, fail, keep, waits
+from chalicelib.delivery.phases.publishing import PUBLISH
+from chalicelib.engine import schedule
+from chalicelib.engine.errors import RefusalKind
+from chalicelib.engine.faults import Fault
+from chalicelib.engine.transitions import leads
+
+LAUNCH = StateEntry(DeliveryState.LAUNCHING)
+NEXT = (LAUNCH, PUBLISH)
+"""Where a complete AMI leads."""
+
+AGAIN_AFTER = 2 * schedule.MINUTE
+"""Seconds until another instance is started, after one whose key was not open yet."""
+
+_STEPS = (RunInstance.__name__, instances.LookAtInstance.__name__, EndInstances.__name__)
+
+
+def complete(delivery: Delivery, now: int) -> Delivery:
+    """Test the AMI, where the target wants that, and then publish it."""
+    if delivery.target.launch_test is not None:
+        return LAUNCH(delivery, now)
+    left = delivery.launch.ends  # by an earlier episode, whose settings had a launch test
+    return LAUNCH(delivery.with_launch(result="stopped", next_look=now), now) if left else PUBLISH(delivery, now)
+
+
+def _outstanding(delivery: Delivery, now: int) -> tuple[Command, ...]:
+    useless = leftovers.deletes(delivery, now)
+    return (*slots.reports(delivery), *shares.releases(delivery, now), *useless, *_steps(delivery, now))
+
+
+def _steps(delivery: Delivery, now: int) -> tuple[Command, ...]:
+    if delivery.launch.result:
+        return instances.ends(delivery, now)
+    if now < delivery.next_try:
+        return ()
+    attempt = instances.current(delivery)
+    return (instances.LookAtInstance(),) if attempt and attempt.id else (RunInstance(),)
+
+
+def _started(event: InstanceStarted, delivery: Delivery, now: int) -> Delivery:
+    """Look first when the checks can be ok; they send no event."""
+    if delivery.launch.result:  # another run has answered before
+        return instances.started(event, delivery, now)
+    after = instances.started(event, delivery, now).with_launch(impaired=False)
+    return replace(after, tries=1, next_try=now + schedule.POLLS[0], last_refusal=None)
+
+
+def _seen(event: InstanceSeen, delivery: Delivery, now: int) -> Delivery:
+    if delivery.launch.result:
+        return delivery
+    verdict = instances.verdict(delivery, event, now)
+    if verdict is None:
+        ends_at = (event.launched_at or now) + instances.test_of(delivery).within
+        wait = min(schedule.step(schedule.POLLS, delivery.tries), max(ends_at - now, schedule.SECOND_LOOK_AFTER))
+        impaired = "impaired" in (event.system, event.instance)
+        return again(delivery.with_launch(impaired=impaired), now, wait)
+    if verdict.fault is None:
+        return _published(_terminates(delivery.with_launch(result="passed", kept=""), now), now)
+    if instances.too_early(delivery, event):
+        if event.state != "terminated":
+            return again(delivery, now, schedule.SECOND_LOOK_AFTER)
+        known = delivery.launch.attempts[:-1]
+        return again(delivery.with_launch(attempts=known, tries=0), now, AGAIN_AFTER)
+    if verdict.result == "untested":
+        return _untested(delivery, now, verdict.fault)
+    return fail(delivery.with_launch(result="failed", console=str.__str__(event.console)), now, verdict.fault)
+
+
+def _terminates(delivery: Delivery, now: int) -> Delivery:
+    return replace(delivery.with_launch(looks=0, next_look=now), tries=0, next_try=now)
+
+
+def _untested(delivery: Delivery, now: int, *faults: Fault) -> Delivery:
+    """Keep hours of copying, unpublished. What is shared closes: it opens in seconds when it is tested again."""
+    over = delivery.with_launch(result="untested")
+    if delivery.shared:
+        return fail(over, now, *faults)
+    return keep(over.with_launch(kept=delivery.image.id or ""), now, *faults)
+
+
+def _ended(event: InstancesEnded, delivery: Delivery, now: int) -> Delivery:
+    return _published(instances.ended(event, delivery, now), now)
+
+
+def _published(delivery: Delivery, now: int) -> Delivery:
+    """Go on when no instance can exist any more. One that was recalled meanwhile goes on to that from there."""
+    return delivery if delivery.launch.ends else PUBLISH(delivery, now)
+
+
+def _refused(event: Refused, delivery: Delivery, now: int) -> Delivery:
+    if event.step not in _STEPS:
+        return waits(event, delivery, now)
+    if event.step == EndInstances.__name__:
+        return _published(instances.end_refused(event, delivery, now), now)
+    runs = event.step == RunInstance.__name__
+    after = instances.refused(event, delivery) if runs else delivery
+    if delivery.launch.result:
+        return after
+    why = (instances.untested(delivery, event.fault.what), event.fault)
+    steps = _waits(event, delivery, now) if runs else _look_waits(event, delivery)
+    if not steps:
+        return _untested(after, now, *why)
+    return again(after, now, schedule.step(steps, delivery.tries), last_refusal=event.fault)
+
+
+def _waits(event: Refused, delivery: Delivery, now: int) -> tuple[int, ...]:
+    """Return the waits before another call; none if the target does not let the instance start."""
+    begun = delivery.entered[LAUNCH.state]
+    if now >= begun + instances.test_of(delivery).within or delivery.last_look.failure is not None:
+        return ()
+    if event.kind is RefusalKind.THROTTLED:
+        return tuple(schedule.RETRIES)
+    if event.kind in (RefusalKind.ROLE, RefusalKind.LIMIT):
+        return tuple(schedule.POLLS)
+    visible = event.kind is RefusalKind.NOT_YET and now < begun + schedule.NOT_YET_FOR
+    return tuple(schedule.NOT_YET) if visible else ()
+
+
+def _look_waits(event: Refused, delivery: Delivery) -> tuple[int, ...]:
+    """A look is tried until the deadline, and once after it."""
+    if delivery.last_look.failure is not None:
+        return ()
+    return tuple(schedule.RETRIES if event.kind is RefusalKind.THROTTLED else schedule.POLLS)
+
+
+def _deadline(delivery: Delivery) -> int | None:
+    """Twice the time that is allowed, as capacity may come late, and an hour; then only its instance must end."""
+    if delivery.launch.result:
+        return None
+    return delivery.entered[LAUNCH.state] + 2 * instances.test_of(delivery).within + schedule.IMAGE_DEADLINE
+
+
+def _due(delivery: Delivery, last: int | None) -> Iterator[int | None]:
+    yield last
+    if delivery.launch.result:
+        yield instances.end_due(delivery)
+    if delivery.cleanup.to_delete or not delivery.launch.result:
+        yield delivery.next_try
+    yield shares.release_due(delivery)
+
+
+def _too_long(_event: DeadlinePassed, delivery: Delivery, now: int) -> Delivery:
+    """Look once more, as the service itself may have been off (invariant 6); without an instance it is over."""
+    last = "" if delivery.last_refusal is None else f" {delivery.last_refusal.what}"
+    fault = instances.untested(delivery, f"the launch test has lasted until its deadline.{last}")
+    attempt = instances.current(delivery)
+    if attempt is None or not attempt.id:
+        return _untested(delivery, now, fault)
+    return trouble.await_look(delivery, fault, now)
+
+
+def _may_cancel(delivery: Delivery) -> bool:
+    """A shared AMI at any time, as its shares must close. A copy that is finished stays, unless it is recalled."""
+    if delivery.shared:
+        return True
+    return not delivery.launch.result and (delivery.fact("cancel") or "").startswith(BY_RECALL)
+
+
+def _cancelled(event: CancelAsked, delivery: Delivery, now: int) -> Delivery:
+    if delivery.shared:
+        return cancelled(event, delivery.with_launch(result="stopped"), now)
+    return _published(_terminates(delivery.with_launch(result="stopped"), now), now)
+
+
+PHASES = {
+    LAUNCH.state: Phase(
+        on={
+            CopyStarted: leads(trouble.late_copy, LAUNCH, *ENDS),
+            slots.SlotsAsked: leads(slots.asked, LAUNCH),
+            shares.SharesReleased: leads(shares.released, LAUNCH),
+            leftovers.SnapshotsDeleted: leads(leftovers.deleted, LAUNCH),
+            InstanceStarted: leads(_started, LAUNCH),
+            InstanceSeen: leads(_seen, *NEXT, *ENDS),
+            InstancesEnded: leads(_ended, *NEXT),
+            Refused: leads(_refused, *NEXT, *ENDS),
+            CancelAsked: leads(_cancelled, *NEXT, *ENDS),
+            DeadlinePassed: leads(_too_long, LAUNCH, *ENDS),
+        },
+        outstanding=_outstanding,
+        deadline=_deadline,
+        due=_due,
+        deadline_acts=lambda delivery: not (delivery.launch.result or delivery.last_look.since),
+        may_cancel=_may_cancel,
+    )
+}

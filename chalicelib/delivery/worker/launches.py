@@ -1,0 +1,82 @@
+"""What a delivery's executor does for a launch test: looks where it can run, starts its instance, reads and ends it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from chalicelib.delivery import instances, preflight
+from chalicelib.delivery.instances import ConsoleEnd, InstanceSeen, InstancesEnded, InstanceStarted, LaunchSite
+from chalicelib.delivery.model import Delivery
+from chalicelib.delivery.phase import DeliveryEvent
+from chalicelib.delivery.ports import TargetInstances
+from chalicelib.engine.errors import Refusal, RefusalKind
+from chalicelib.engine.faults import Fault
+from chalicelib.engine.waker import Clock
+from chalicelib.images.image import SourceImage
+from chalicelib.targets.applied_file import launch_role
+
+Command = instances.RunInstance | instances.LookAtInstance | instances.EndInstances
+
+
+class LaunchCommands:
+    """Executes these commands of a delivery."""
+
+    def __init__(self, ports: TargetInstances, source: Callable[[Delivery], SourceImage], clock: Clock) -> None:
+        self._instances = ports
+        self._source = source
+        self._clock = clock
+
+    def check(self, delivery: Delivery) -> tuple[LaunchSite, tuple[Fault, ...]]:
+        """Return where its launch test can run, and why it cannot; nothing is asked where it has none.
+
+        Raises Refusal; of kind ROLE, like one of the copy role, if the launch role cannot be assumed.
+        """
+        if delivery.target.launch_test is None:
+            return LaunchSite(), ()
+        try:
+            place = self._instances.place(delivery)
+        except Refusal as refusal:
+            if refusal.kind is not RefusalKind.ROLE:
+                raise
+            raise Refusal(refusal.kind, _no_role(delivery, refusal.fault)) from refusal
+        return place, preflight.launch_faults(delivery.target, self._source(delivery), place)
+
+    def execute(self, delivery: Delivery, command: Command) -> DeliveryEvent:
+        """Execute one. May raise Refusal."""
+        match command:
+            case instances.RunInstance():
+                nonce = command.nonce(delivery)
+                return InstanceStarted(self._instances.run(delivery, self._source(delivery)), nonce)
+            case instances.LookAtInstance():
+                return self._look(delivery)
+            case instances.EndInstances():
+                return self._end(delivery)
+
+    def _look(self, delivery: Delivery) -> InstanceSeen:
+        attempt = instances.current(delivery)
+        instance = attempt.id if attempt else ""
+        seen = self._instances.see(delivery, instance)
+        verdict = instances.verdict(delivery, seen, self._clock())
+        if verdict is None or verdict.result != "failed":
+            return seen
+        try:
+            return replace(seen, console=ConsoleEnd(self._instances.console(delivery, instance)))
+        except Refusal:
+            return seen
+
+    def _end(self, delivery: Delivery) -> InstancesEnded:
+        """Those that EC2 is ending count as left until it shows them terminated."""
+        seen = self._instances.started(delivery)
+        self._instances.terminate(delivery, [one.id for one in seen if one.state not in instances.OVER])
+        left = tuple(one.id for one in seen if one.state != "terminated")
+        return InstancesEnded(tuple((one.token, one.id) for one in seen), left)
+
+
+def _no_role(delivery: Delivery, refusal: Fault) -> Fault:
+    role = launch_role(delivery.target.role_name)
+    cure = (
+        f"Deploy deploy/target.yaml there with LaunchTest=true, which makes {role}; or leave `launch_test` out of the "
+        "targets file. The service tries again until the queue deadline."
+    )
+    return Fault("launch-role-not-assumable", delivery.where, refusal.what, cure)

@@ -1,0 +1,136 @@
+"""An instance from each new AMI must start in the target before the AMI is published."""
+
+import json
+
+import pytest
+
+from awsim.services.ec2.state import Boot
+from demo import stage
+from tests.scenarios.platform import ROOT
+from tests.scenarios.pointers import notice
+from tests.scenarios.scene import DEV, HOUR, HUB, HUB_TAG, REGION
+
+CHOSEN = {"ami-promoter:launch-test": "true"}
+FILE = """\
+defaults: {{external_id: {external_id}, mode: {mode}, service_linked_roles: []}}
+groups: {{default: {{members: ["{dev}"], launch_test: {{instance_type: {kind}, within: 10m}}}}}}
+"""
+ENDS = {"copy": "delivered", "share": "shared"}
+
+
+def deploy(scene, **more):
+    """Update DEV's stack, so that it has the launch role."""
+    given = {"HubAccountId": HUB, "HubRegion": REGION, "ExternalId": stage.EXTERNAL_ID, "LaunchTest": "true", **more}
+    scene.world.deploy(ROOT / stage.TARGET_TEMPLATE, DEV, REGION, "ami-promoter-target", given)
+
+
+def wants(scene, mode="copy", kind="t3.micro"):
+    """Apply a file with a launch test for DEV."""
+    scene.apply(FILE.format(external_id=stage.EXTERNAL_ID, mode=mode, dev=DEV, kind=kind))
+    scene.launches |= {DEV} if mode == "share" else set()
+
+
+@pytest.fixture
+def testing(scene):
+    """DEV has the launch role and a subnet for it, and its file asks for a launch test."""
+    deploy(scene)
+    scene.subnet = scene.world.ec2.seed_subnet(DEV, REGION, tags=CHOSEN)
+    wants(scene)
+    return scene
+
+
+def instances(scene):
+    """Every instance in DEV that EC2 still shows."""
+    found = scene.client("ec2", DEV).describe_instances()["Reservations"]
+    return [one for reservation in found for one in reservation["Instances"]]
+
+
+def started(scene):
+    """The parameters of each RunInstances call of the service."""
+    return [call.params for call in scene.calls("RunInstances")]
+
+
+def codes(scene):
+    return [fault["code"] for fault in notice(scene)["faults"]]
+
+
+@pytest.mark.parametrize("mode", ["copy", "share"])
+def test_an_instance_of_the_ami_starts_and_is_gone_before_the_notice(testing, mode):
+    """Without a public address, key pair or user data; its volumes go with it."""
+    wants(testing, mode)
+    assert testing.promoted("") == {DEV: ENDS[mode]}
+
+    (one,) = instances(testing)
+    (asked,) = started(testing)
+    assert (one["State"]["Name"], asked["NetworkInterfaces"][0]["SubnetId"]) == ("terminated", testing.subnet)
+    assert asked["MetadataOptions"]["HttpTokens"] == "required"
+    assert asked["InstanceInitiatedShutdownBehavior"] == "terminate"
+    assert asked["NetworkInterfaces"][0]["AssociatePublicIpAddress"] is False
+    assert {"UserData", "KeyName", "IamInstanceProfile"} & asked.keys() == set()
+    tags = {tag["Key"]: tag["Value"] for tag in one["Tags"]}
+    assert (tags[HUB_TAG], tags["ami-promoter:attempt"]) == (HUB, asked["ClientToken"])
+    mine = [{"Name": "tag-key", "Values": [HUB_TAG]}]
+    assert testing.client("ec2", DEV).describe_volumes(Filters=mine)["Volumes"] == []
+    testing.assert_invariants()
+
+
+def test_an_ami_whose_checks_stay_impaired_is_removed_and_its_console_is_for_status_alone(testing):
+    """A hostile console shows as text; no notice has it."""
+    testing.world.ec2.state.boots[testing.image] = Boot(impaired="instance", console="panic \x1b[31m hunter2")
+    assert testing.promoted("") == {DEV: "failed"}
+
+    assert codes(testing) == ["launch-test-failed"]
+    assert testing.images_in(DEV) == []
+    assert {one["State"]["Name"] for one in instances(testing)} == {"terminated"}
+    _, said = testing.said("status")
+    assert "hunter2" in said
+    assert "\x1b[31m" not in said
+    assert "hunter2" not in json.dumps(testing.notices())
+    testing.assert_invariants()
+
+
+def test_capacity_that_is_not_there_fails_no_ami_and_retry_tests_it_again(testing):
+    """What was copied stays, unpublished."""
+    testing.world.ec2.state.exhausted.add((REGION, "t3.micro"))
+    assert testing.promoted("") == {DEV: "failed"}
+    assert codes(testing)[0] == "launch-not-tested"
+    (image,) = testing.images_in(DEV)
+    assert notice(testing)["leftovers"] == [image["ImageId"]]
+
+    testing.world.ec2.state.exhausted.clear()
+    copies = len(testing.calls("CopySnapshot"))
+    status, out, err = testing.cli("retry", testing.image)
+    assert status == 0, out + err
+    testing.run_until_state("delivered")
+    assert testing.image_in(DEV)["ImageId"] == image["ImageId"]
+    assert len(testing.calls("CopySnapshot")) == copies
+    testing.assert_invariants()
+
+
+@pytest.mark.parametrize("lacks", ["subnet", "type", "role"])
+def test_what_the_target_lacks_is_said_before_anything_is_opened(scene, lacks):
+    """No subnet with the tag, a type that the role may not run, no launch role."""
+    if lacks != "role":
+        deploy(scene)
+    if lacks != "subnet":
+        scene.world.ec2.seed_subnet(DEV, REGION, tags=CHOSEN)
+    wants(scene, kind="t3.small" if lacks == "type" else "t3.micro")
+    scene.tag("")
+    scene.wait(10 * 60)
+
+    expected = {"subnet": "launch-place", "type": "launch-type", "role": "launch-role-not-assumable"}
+    assert codes(scene) == [expected[lacks]]
+    assert scene.world.shares_open() == []
+    assert scene.calls("CopySnapshot") == []
+
+
+def test_an_instance_that_the_target_lets_nobody_end_is_named(testing):
+    """After a day of refusals; the AMI has passed, and is delivered."""
+    denied = {"Effect": "Deny", "Action": "ec2:TerminateInstances", "Resource": "*"}
+    role, document = f"arn:aws:iam::{DEV}:role/AmiCopyRole-launch", {"Version": "2012-10-17", "Statement": [denied]}
+    testing.world.iam.roles.put_policy(role, "guardrail", document)
+    testing.tag("")
+    testing.wait(30 * HOUR)
+    assert testing.delivery_state(DEV) == "delivered"
+    assert codes(testing)[0] == "launch-instance-left"
+    assert instances(testing)[0]["InstanceId"] in notice(testing)["leftovers"]

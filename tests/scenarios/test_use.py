@@ -1,0 +1,102 @@
+"""Who still uses an AMI: `where --use` and `recall --use` ask each target whose stack allows that."""
+
+import json
+
+import pytest
+
+from tests.scenarios.pointers import EACH, NAME, deploy, with_pointers
+from tests.scenarios.scene import DEV, REGION, TEST, Scene
+from tests.scenarios.sharing import SHARING
+
+LISTS = "DescribeImageReferences"
+
+
+def asked(scene: Scene, *words: str) -> dict:
+    """Run a verb; return what it prints for a program."""
+    status, out, err = scene.cli(*words, "--json")
+    assert status == 0, out + err
+    return json.loads(out)
+
+
+def uses(found: dict) -> dict[str, list[str]]:
+    """Account -> the last parts of the ARNs of what names the AMI there."""
+    return {one["account"]: [use["arn"].rpartition(":")[2] for use in one["named_by"]] for one in found["uses"]}
+
+
+@pytest.fixture
+def used(scene: Scene) -> Scene:
+    """The AMI was delivered to two accounts; in DEV an instance, a launch template and the parameter name it."""
+    with_pointers(scene, file=EACH)
+    for account in (DEV, TEST):
+        deploy(scene, account=account, AllowUseReport="true")
+    scene.promote("dev")
+    return scene
+
+
+def test_what_names_each_copy_is_listed(used):
+    """An instance, an old version of a launch template and a parameter; nothing where nothing names it."""
+    scene, ec2 = used, used.client("ec2", DEV)
+    copy = scene.delivery_record(DEV)["image"]["id"]
+    instance = ec2.run_instances(ImageId=copy, MinCount=1, MaxCount=1)["Instances"][0]["InstanceId"]
+    made = ec2.create_launch_template(LaunchTemplateName="web", LaunchTemplateData={"ImageId": copy})
+    template = made["LaunchTemplate"]["LaunchTemplateId"]
+    for _ in range(12):
+        ec2.create_launch_template_version(LaunchTemplateId=template, LaunchTemplateData={"InstanceType": "t3.micro"})
+
+    found = asked(scene, "where", scene.image, "--use")
+
+    assert uses(found) == {
+        DEV: sorted([f"instance/{instance}", f"launch-template/{template}", f"parameter{NAME}"]),
+        TEST: [f"parameter{NAME}"],
+    }
+    assert {one["image"] for one in found["uses"]} == {one["image"] for one in found["copies"]}
+    said = scene.cli("where", copy, "--use")[1]
+    assert f"{DEV} {REGION}: instance instance/{instance}" in said
+    assert "uses" not in asked(scene, "where", scene.image)
+
+
+def test_a_recall_shows_who_uses_the_ami_before_it_asks(used):
+    """Nothing is recalled by that; without the option no target is asked."""
+    scene = used
+    status, out, _ = scene.cli("recall", scene.image, "--why", "bad", "--use")
+    assert (status, f"{DEV} {REGION}: parameter parameter{NAME}" in out) == (1, True)
+    assert not asked(scene, "status", scene.image)["promotion"]["recall"]
+
+    before = len([call for call in scene.world.calls if call.operation == LISTS])
+    assert before == 2
+    assert scene.cli("recall", scene.image, "--why", "bad")[0] == 1
+    assert len([call for call in scene.world.calls if call.operation == LISTS]) == before
+
+
+def test_a_target_whose_stack_does_not_allow_it_is_named_with_the_cure(used):
+    """The other one is listed all the same."""
+    deploy(used, account=TEST)
+
+    found = asked(used, "where", used.image, "--use")
+
+    (dark,) = (one for one in found["uses"] if one["account"] == TEST)
+    assert dark["named_by"] == []
+    assert "AllowUseReport=true" in dark["fault"]["cure"]
+    assert uses(found)[DEV] == [f"parameter{NAME}"]
+    assert "AllowUseReport=true" in used.cli("where", used.image, "--use")[1]
+
+
+def test_of_a_shared_ami_the_hubs_own_is_asked_for(scene):
+    """In the account that launches it, which shows nobody else's instances."""
+    scene.apply(SHARING)
+    scene.launches = {DEV, TEST}
+    for account in (DEV, TEST):
+        deploy(scene, account=account, AllowUseReport="true")
+    scene.promote("dev")
+    instance = scene.client("ec2", DEV).run_instances(ImageId=scene.image, MinCount=1, MaxCount=1)["Instances"][0]
+
+    found = asked(scene, "where", scene.image, "--use")
+
+    assert uses(found) == {DEV: [f"instance/{instance['InstanceId']}"], TEST: []}
+
+
+def test_options_that_do_not_go_together_are_refused(scene):
+    """Before anything is asked."""
+    for words in (("where", "--family", "base", "--use"), ("where", scene.image, "--ids", "--use")):
+        assert scene.cli(*words)[0] == 2
+    assert scene.cli("recall", scene.image, "--lift", "--use")[0] == 2

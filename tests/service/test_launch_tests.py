@@ -1,0 +1,407 @@
+"""One instance from each new AMI starts in the target before the AMI is published, and never outlives its delivery."""
+
+from typing import Any
+
+import pytest
+
+from chalicelib.delivery.codecs import DELIVERIES
+from chalicelib.delivery.model import Delivery
+from chalicelib.engine import codec
+from chalicelib.engine.errors import RefusalKind
+from chalicelib.engine.stored import peek
+from chalicelib.targets.applied_file import LaunchTest
+from tests.service.cloud import PLACE, CloudBehavior, LaunchSite, refusal
+from tests.service.gate import PortCrash, PortTrouble
+from tests.service.hub import Hub
+
+AMI, DEV, PROD = "ami-0a", "200000000001", "200000000002"
+MINUTE, HOUR, DAY = 60, 3600, 24 * 3600
+MODES = ("copy", "share")
+ENDS = {"copy": "delivered", "share": "shared"}
+BROKEN = ("impaired", "hangs", "Client.InternalError")
+UNTESTED = ("pending", "Server.InternalError", "Server.InsufficientInstanceCapacity", "Client.UserInitiatedShutdown")
+
+
+def a_hub(mode: str = "copy", accounts: tuple[str, ...] = (DEV,), target: dict[str, Any] | None = None, **aws) -> Hub:
+    """A hub with an AMI and a target with a launch test; ``aws``: how AWS behaves."""
+    settings = {"mode": mode, "launch_test": LaunchTest("t3.micro"), **(target or {})}
+    hub = Hub(accounts=accounts, behavior=CloudBehavior(**aws), target=settings)
+    hub.cloud.make_image(AMI, {"snap-0": True}, family="base", CreationDate="2026-01-01T00:00:00.000Z")
+    return hub
+
+
+def promoted(hub: Hub, seconds: int = 2 * HOUR) -> Hub:
+    """Tag the AMI and let time pass."""
+    hub.cloud.tag(AMI, "default")
+    return later(hub, seconds)
+
+
+def later(hub: Hub, seconds: int = 2 * HOUR) -> Hub:
+    """Let time pass."""
+    hub.run(until=hub.cloud.now + seconds)
+    return hub
+
+
+def until_instance(hub: Hub) -> Hub:
+    """Let time pass until the first instance was started."""
+    for _ in range(HOUR):
+        if hub.cloud.instances:
+            return hub
+        hub.run(until=hub.cloud.now + 1)
+    raise TimeoutError
+
+
+def retried(hub: Hub) -> Hub:
+    """Ask for another try, as `ami-promoter retry` does."""
+    key = hub.delivery_key(AMI, DEV)
+    promotion = next(one for one in hub.known() if one.kind == "promotion")
+    assert peek(hub.stores.records, key, DELIVERIES) is not None
+    hub.stores.records.leave(promotion, {"retry": f"{hub.cloud.now}:"}, hub.cloud.now)
+    return later(hub)
+
+
+def record(hub: Hub) -> Delivery:
+    found = peek(hub.stores.records, hub.delivery_key(AMI, DEV), DELIVERIES)
+    assert found is not None
+    return found
+
+
+def notice(hub: Hub) -> dict[str, Any]:
+    """The last notice of the delivery."""
+    return [one for one in hub.cloud.notices if one.get("account") == DEV][-1]
+
+
+def codes(hub: Hub) -> list[str]:
+    return [fault["code"] for fault in notice(hub)["faults"]]
+
+
+def states(hub: Hub) -> list[str]:
+    return [one.state for one in hub.cloud.instances.values()]
+
+
+def is_open(hub: Hub) -> bool:
+    """Whether any permission is open, of a snapshot, a key or the AMI."""
+    return bool(hub.cloud.permissions or hub.cloud.grants or hub.cloud.launches)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_an_ami_is_published_after_its_instance_started_and_was_terminated(mode):
+    """One instance from what the target will run; the notice comes after its end."""
+    hub = until_instance(promoted(a_hub(mode), 0))
+    assert hub.outcomes()[AMI, DEV] == "launching"
+    assert not [one for one in hub.cloud.notices if one.get("account") == DEV]
+    later(hub)
+
+    (one,) = hub.cloud.instances.values()
+    assert hub.outcomes()[AMI, DEV] == ENDS[mode]
+    assert (one.state, one.subnet) == ("terminated", PLACE.subnets[0])
+    assert one.image == (AMI if mode == "share" else next(iter(hub.cloud.images)))
+
+
+def test_in_copy_mode_the_shares_are_closed_before_the_instance_starts():
+    """A boot keeps no permission open."""
+    hub = until_instance(promoted(a_hub(booting=(10 * MINUTE,)), 0))
+    later(hub, 5 * MINUTE)
+    assert hub.outcomes()[AMI, DEV] == "launching"
+    assert (hub.cloud.permissions, hub.cloud.grants) == (set(), {})
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("boots", BROKEN)
+def test_an_ami_that_does_not_start_fails_and_nothing_of_it_stays(mode, boots):
+    """As one that differs from its source; its instance is terminated."""
+    hub = promoted(a_hub(mode, boots=(boots,)))
+
+    assert hub.outcomes()[AMI, DEV] == "failed"
+    assert codes(hub) == ["launch-test-failed"]
+    assert set(states(hub)) == {"terminated"}
+    assert (hub.cloud.images, hub.cloud.live_copies(), hub.cloud.launches) == ({}, [], set())
+    assert notice(hub)["leftovers"] == []
+
+
+@pytest.mark.parametrize("boots", UNTESTED)
+def test_an_ami_that_could_not_be_tested_stays_unpublished_and_is_tested_again_without_another_copy(boots):
+    """Hours of copying are kept; the notice says why, and names the AMI that stays."""
+    hub = promoted(a_hub(boots=(boots, "ok"), target={"ssm_parameter": "/golden/{family}/current"}))
+    copies, (image,) = set(hub.cloud.copies), hub.cloud.images
+    assert hub.outcomes()[AMI, DEV] == "failed"
+    assert codes(hub) == ["launch-not-tested"]
+    assert (notice(hub)["image"], notice(hub)["leftovers"]) == (None, [image])
+    assert hub.cloud.parameters == {}
+    assert "DeregistrationProtection" not in hub.cloud.images[image].raw
+
+    retried(hub)
+    assert hub.outcomes()[AMI, DEV] == "delivered"
+    assert (set(hub.cloud.copies), set(hub.cloud.images)) == (copies, {image})
+    assert states(hub) == ["terminated"] * 2
+    assert [one.value for one in hub.cloud.parameters.values()] == [image]
+
+
+def test_an_ami_that_fails_when_it_is_tested_again_is_removed():
+    """Nobody was notified of it, so it is in use nowhere."""
+    hub = promoted(a_hub(boots=("pending", "impaired")))
+    assert len(hub.cloud.images) == 1
+    retried(hub)
+
+    assert codes(hub) == ["launch-test-failed"]
+    assert (hub.cloud.images, hub.cloud.live_copies()) == ({}, [])
+
+
+def test_a_shared_ami_that_could_not_be_tested_is_shared_no_more_until_it_is_tested_again():
+    """A share is open only while it is needed."""
+    hub = promoted(a_hub("share", boots=("pending", "ok")))
+    assert (hub.cloud.launches, hub.cloud.grants) == (set(), {})
+    retried(hub)
+    assert hub.outcomes()[AMI, DEV] == "shared"
+
+
+def test_in_share_mode_a_key_that_is_not_open_yet_is_no_failure():
+    """A missing right on the key shows late: the instance terminates by itself, and another one is started."""
+    hub = promoted(a_hub("share", access=(4 * MINUTE,), booting=(30,)))
+    assert hub.outcomes()[AMI, DEV] == "shared"
+    assert len(hub.cloud.instances) > 1
+    assert set(states(hub)) == {"terminated"}
+
+
+REFUSED = {
+    "throttled for a minute": (RefusalKind.THROTTLED, 4, "delivered"),
+    "no capacity for a day": (RefusalKind.THROTTLED, 10**9, "failed"),
+    "denied": (RefusalKind.DENIED, 10**9, "failed"),
+    "the role is gone": (RefusalKind.ROLE, 10**9, "failed"),
+    "the role is gone for a minute": (RefusalKind.ROLE, 1, "delivered"),
+}
+
+
+@pytest.mark.parametrize("how", sorted(REFUSED))
+def test_what_the_target_refuses_is_no_failure_of_the_ami(how):
+    """It is tried for as long as the instance may take, and stays for another try."""
+    kind, times, outcome = REFUSED[how]
+    hub = a_hub()
+    hub.gate.troubles.append(PortTrouble("target.instances", "run", refusal(kind, "Refused"), times=times))
+    promoted(hub, 6 * HOUR)
+
+    assert hub.outcomes()[AMI, DEV] == outcome
+    assert len(hub.cloud.images) == 1
+    assert len(hub.cloud.instances) == (outcome == "delivered")
+    assert outcome == "delivered" or codes(hub)[0] == "launch-not-tested"
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("kind", [RefusalKind.THROTTLED, RefusalKind.DENIED])
+def test_an_instance_whose_answer_was_lost_is_found_by_its_nonce(mode, kind):
+    """The call took effect; it is repeated with the same client token, or its instance is found by it and ended."""
+    hub = a_hub(mode)
+    hub.gate.troubles.append(
+        PortTrouble("target.instances", "run", refusal(kind, "Refused", unknown=True), times=1, after=True)
+    )
+    promoted(hub)
+    assert states(hub) == ["terminated"]
+    assert hub.outcomes()[AMI, DEV] == (ENDS[mode] if kind is RefusalKind.THROTTLED else "failed")
+
+
+def test_checks_that_come_late_but_within_the_time_are_ok():
+    """It looks at 1, 2, 4 … minutes until then, and once at the end."""
+    hub = promoted(a_hub(booting=(15 * MINUTE - 5,)), 0)
+    until_instance(hub)
+    looks = [0]
+    real = hub.gate.call
+
+    def call(name, method, *rest):
+        looks[0] += (name, method) == ("target.instances", "see")
+        return real(name, method, *rest)
+
+    hub.gate.call = call
+    later(hub)
+    assert hub.outcomes()[AMI, DEV] == "delivered"
+    assert looks[0] == 4
+
+
+CANCELS = {
+    "the tag is removed": lambda hub: hub.cloud.tag(AMI, None),
+    "an operator withdraws": lambda hub: hub.withdraw(AMI, DEV),
+    "an operator recalls": lambda hub: hub.recall(AMI),
+}
+
+
+@pytest.mark.parametrize("how", sorted(CANCELS))
+def test_a_shared_ami_that_is_cancelled_while_it_is_tested_closes_at_once(how):
+    """Its shares wait for no instance; the last notice waits until that is terminated."""
+    hub = until_instance(promoted(a_hub("share", ending=(20 * MINUTE,), booting=(HOUR,)), 0))
+    assert hub.cloud.launches
+    CANCELS[how](hub)
+    later(hub, 10 * MINUTE)
+    assert hub.cloud.launches == set()
+    assert states(hub) == ["shutting-down"]
+    assert hub.outcomes()[AMI, DEV] == "tidying"
+    later(hub)
+    assert states(hub) == ["terminated"]
+    assert hub.outcomes()[AMI, DEV] == "cancelled"
+
+
+def test_a_finished_copy_is_tested_to_its_end_although_its_tag_is_removed():
+    """As one whose RegisterImage was intended: it finishes and stays."""
+    hub = until_instance(promoted(a_hub(), 0))
+    hub.cloud.tag(AMI, None)
+    later(hub)
+    assert hub.outcomes()[AMI, DEV] == "delivered"
+
+
+def test_a_copy_that_is_recalled_while_it_is_tested_loses_its_instance_and_is_deprecated():
+    """Nobody is notified that it was delivered."""
+    hub = until_instance(promoted(a_hub(booting=(12 * MINUTE,)), 0))
+    hub.recall(AMI)
+    later(hub, 10 * MINUTE)
+
+    assert hub.outcomes()[AMI, DEV] == "recalled"
+    assert states(hub) == ["terminated"]
+    (image,) = hub.cloud.images.values()
+    assert image.raw["DeprecationTime"]
+    assert [one["event"] for one in hub.cloud.notices if one.get("account") == DEV] == ["delivery.recalled"]
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("boots", ["ok", "impaired", "pending"])
+def test_where_the_target_lets_no_instance_end_for_a_day_the_fault_names_it(mode, boots):
+    """What is shared closes long before; what has passed its test is delivered all the same."""
+    hub = a_hub(mode, boots=(boots,))
+    denied = refusal(RefusalKind.DENIED, "UnauthorizedOperation")
+    hub.gate.troubles.append(PortTrouble("target.instances", "terminate", denied, times=10**9))
+    promoted(hub, 20 * HOUR)
+    assert hub.outcomes()[AMI, DEV] in ("launching", "tidying", "stopping")
+    assert boots == "ok" or hub.cloud.launches == set()
+    later(hub, 8 * HOUR)
+
+    (instance,) = hub.cloud.instances
+    assert hub.outcomes()[AMI, DEV] == (ENDS[mode] if boots == "ok" else "failed")
+    assert "launch-instance-left" in codes(hub)
+    assert instance in notice(hub)["leftovers"]
+
+
+def test_the_next_episode_ends_what_an_earlier_one_had_to_leave():
+    """Its nonce stays on the record."""
+    hub = a_hub(boots=("pending", "ok"))
+    denied = refusal(RefusalKind.DENIED, "UnauthorizedOperation")
+    hub.gate.troubles.append(PortTrouble("target.instances", "terminate", denied, times=10**9))
+    promoted(hub, 30 * HOUR)
+    assert states(hub) == ["pending"]
+    hub.gate.troubles.clear()
+    retried(hub)
+    assert hub.outcomes()[AMI, DEV] == "delivered"
+    assert states(hub) == ["terminated"] * 2
+
+
+def test_an_outage_of_the_service_ends_no_test_that_went_well():
+    """After its deadline it looks once more, and the checks are ok."""
+    hub = until_instance(promoted(a_hub(), 0))
+    off = PortTrouble("target.instances", "see", refusal(RefusalKind.THROTTLED, "Unreachable"), times=10**9)
+    hub.gate.troubles.append(off)
+    later(hub, HOUR)
+    hub.gate.troubles.clear()
+    later(hub, HOUR)
+    assert hub.outcomes()[AMI, DEV] == "delivered"
+
+
+def test_a_target_that_lets_nobody_look_is_no_failure_of_the_ami():
+    """At the deadline the instance is terminated, and the AMI stays."""
+    hub = until_instance(promoted(a_hub(), 0))
+    denied = refusal(RefusalKind.DENIED, "UnauthorizedOperation")
+    hub.gate.troubles.append(PortTrouble("target.instances", "see", denied, times=10**9))
+    later(hub, 4 * HOUR)
+    assert codes(hub)[0] == "launch-not-tested"
+    assert states(hub) == ["terminated"]
+    assert len(hub.cloud.images) == 1
+
+
+PLACES = {
+    "no subnet": (LaunchSite(), ["launch-place", "launch-type"]),
+    "two subnets": (LaunchSite(("subnet-0a", "subnet-0b"), (), ("x86_64",)), ["launch-place"]),
+    "two security groups": (LaunchSite(("subnet-0a",), ("sg-0a", "sg-0b"), ("x86_64",)), ["launch-place"]),
+    "a type that the role may not run": (
+        LaunchSite(("subnet-0a",), (), ("x86_64",), (), ("t3.nano",)),
+        ["launch-type"],
+    ),
+    "another architecture": (LaunchSite(("subnet-0a",), (), ("arm64",)), ["launch-type"]),
+}
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("what", sorted(PLACES))
+def test_where_no_test_can_run_is_said_before_anything_is_opened(mode, what):
+    """All faults at once; nothing is held, opened or copied."""
+    hub = a_hub(mode)
+    hub.cloud.place, expected = PLACES[what]
+    promoted(hub)
+    assert codes(hub) == expected
+    assert (hub.cloud.copies, hub.cloud.images, is_open(hub)) == ({}, {}, False)
+
+
+def test_a_launch_role_that_is_not_there_is_waited_for_before_anything_is_opened():
+    """As the copy role; the notice says how the role is made."""
+    hub = a_hub()
+    missing = refusal(RefusalKind.ROLE, "AccessDenied")
+    hub.gate.troubles.append(PortTrouble("target.instances", "place", missing, times=10**9))
+    promoted(hub, HOUR)
+    assert hub.outcomes()[AMI, DEV] == "checking"
+    assert codes(hub) == ["launch-role-not-assumable"]
+    assert "LaunchTest=true" in notice(hub)["faults"][0]["cure"]
+    assert not is_open(hub)
+    hub.gate.troubles.clear()
+    assert later(hub).outcomes()[AMI, DEV] == "delivered"
+
+
+def test_the_end_of_the_console_is_on_the_record_alone():
+    """It may hold secrets: neither a notice nor the history shows it."""
+    hub = promoted(a_hub(boots=("impaired",)))
+    assert "hunter2" in record(hub).launch.console
+    assert "hunter2" not in repr(hub.cloud.notices)
+    assert "hunter2" not in repr(hub.stores.history(hub.delivery_key(AMI, DEV)))
+    assert any("console" in line for lines in hub.stores.history(hub.delivery_key(AMI, DEV)) for line in lines)
+
+
+def test_without_the_setting_nothing_is_asked_and_nothing_more_is_on_the_record():
+    """No call as the launch role, and no member on the record that is written."""
+    hub = a_hub(target={"launch_test": None})
+    called = set()
+    real = hub.gate.call
+
+    def call(name, method, *rest):
+        called.add(name)
+        return real(name, method, *rest)
+
+    hub.gate.call = call
+    promoted(hub)
+    assert hub.outcomes()[AMI, DEV] == "delivered"
+    assert "target.instances" not in called
+    stored = codec.encode(record(hub), sparse=True)
+    assert "launch" not in stored
+    assert "launch_test" not in stored["target"]
+
+
+@pytest.mark.parametrize(("mode", "boots"), [("copy", "impaired"), ("share", "ok")])
+def test_killed_at_any_call_it_starts_one_instance_and_ends_the_same(mode, boots):
+    """Each call from just before the launch test to the last notice, before and after its effect."""
+    first = until_instance(quick(mode, boots)).gate.calls - 6
+    undisturbed = until_over(quick(mode, boots))
+    for number in range(first, undisturbed.gate.calls):
+        for after in (False, True):
+            hub = quick(mode, boots)
+            hub.gate.crashes.append(PortCrash(number, after))
+            until_over(hub)
+            assert hub.outcomes() == undisturbed.outcomes(), (number, after)
+            assert states(hub) == ["terminated"], (number, after)
+
+
+def quick(mode: str, boots: str) -> Hub:
+    """A tagged AMI whose launch test is over soon."""
+    hub = a_hub(mode, boots=(boots,), target={"launch_test": LaunchTest("t3.micro", 4 * MINUTE)})
+    hub.watchful = False
+    return promoted(hub, 0)
+
+
+def until_over(hub: Hub) -> Hub:
+    """Let time pass until the delivery is over."""
+    for _ in range(40):
+        later(hub, MINUTE)
+        if hub.outcomes().get((AMI, DEV)) in (*ENDS.values(), "failed"):
+            return hub
+    raise TimeoutError
