@@ -51,7 +51,8 @@ class CapacityUnits:
 
     reads: dict[tuple[str, str], float] = field(default_factory=lambda: defaultdict(float))
     writes: Counter[tuple[str, str]] = field(default_factory=Counter)
-    calls: Counter[str] = field(default_factory=Counter)
+    calls: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """By invocation and operation."""
     items: Counter[str] = field(default_factory=Counter)
     """Items written, by purpose."""
     stored: int = 0
@@ -68,7 +69,7 @@ class CapacityUnits:
         """Count what a call has cost."""
         if call.service != "dynamodb" or call.invocation is None:
             return
-        self.calls[call.operation] += 1
+        self.calls[call.invocation, call.operation] += 1
         was = self._was.pop(call.request_id, {})
         if was or call.operation in {"PutItem", "UpdateItem", "DeleteItem", "TransactWriteItems"}:
             self._count_writes(call, was)

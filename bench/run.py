@@ -237,5 +237,7 @@ def _store(result: MeasuredRun, units: CapacityUnits, invocations: Iterable[Invo
     for (invocation, purpose), count in units.writes.items():
         writes[purpose] += 0 if invocation in idle else count
     result.reads, result.writes = dict(reads), dict(writes)
-    result.items, result.store_calls = dict(units.items), dict(units.calls)
+    result.items = dict(units.items)
+    for (invocation, operation), count in units.calls.items():
+        result.store_calls[operation] = result.store_calls.get(operation, 0) + (0 if invocation in idle else count)
     result.stored_bytes = units.stored

@@ -16,7 +16,7 @@ from chalicelib.engine import addresses, schedule
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.errors import LostRace, Unreadable
 from chalicelib.engine.ports import NOTHING, Due, MadeDue, Stored, Write
-from chalicelib.engine.store.records import A_MOMENT, ROOM_FOR_RECENT, shard_of
+from chalicelib.engine.store.records import ROOM_FOR_RECENT, shard_of
 from chalicelib.engine.store.table import DAY, EXPIRES, KEEP_HISTORY_DAYS
 from chalicelib.sharing.ports import NO_LINES, Lines, StandingHolding
 from chalicelib.sharing.share import DELIVERED_AMIS, Holding, Purpose, Share
@@ -128,10 +128,6 @@ class MemoryRecords:
             self._due[shard_of(key)].add(key)
             heapq.heappush(self._alarms, (at, key))
 
-    def begin(self, key: RecordKey, inbox: Mapping[str, str], now: int) -> Stored | None:
-        self.leave(key, inbox, now)
-        return self.read(key)
-
     def read(self, key: RecordKey) -> Stored | None:
         item = self.records.get(key)
         if item is None:
@@ -183,12 +179,13 @@ class MemoryRecords:
         item = self.records.get(after.key)
         if item is None or item.version != before.version:
             return None
+        item.inbox = item.inbox if after.inbox is None else dict(after.inbox)
         check_size(after.key, after.body, item.inbox)
         assert len(also) < IN_A_TRANSACTION, "DynamoDB refuses a larger transaction"
         item.state, item.body, item.version = after.state, after.body, item.version + 1
-        item.due_at, item.latest, item.woken_at = after.due_at, after.latest, None
-        latest = max(after.due_at or 0, now) + A_MOMENT
-        if not goes_on or item.wake_at is None or not now - A_MOMENT <= item.wake_at <= latest:
+        item.due_at, item.woken_at = after.due_at, None
+        item.latest = item.latest if goes_on else after.latest
+        if item.wake_at is None or not schedule.stays(item.wake_at, after.due_at, now, goes_on=goes_on):
             self._alarm(after.key, None if after.due_at is None else max(after.due_at, now))
         if happened or also:
             entry = {"what": list(happened), "state": after.state, EXPIRES: now + KEPT}
@@ -196,7 +193,8 @@ class MemoryRecords:
         for key, attributes in also:
             over = {EXPIRES: now + KEPT} if attributes.get("kind") == "lookup" else {}
             self.put(key, {**attributes, **over})
-        return replace(before, body=after.body, version=item.version, scheduled=item.wake_at, woken=False)
+        fresh = replace(before, body=after.body, version=item.version, scheduled=item.wake_at, woken=False)
+        return replace(fresh, inbox=dict(item.inbox))
 
     def park(self, key: RecordKey, why: str, now: int) -> None:
         if key in self.records:

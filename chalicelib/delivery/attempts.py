@@ -138,7 +138,7 @@ def match(delivery: Delivery, seen: tuple[SeenCopy, ...], now: int) -> Delivery:
             adopted=live[0].copy not in answered,
             tries=max(copy.tries, 1),
             looks=0,
-            next_look=now + schedule.POLLS[0],
+            next_look=now + schedule.COPY_POLLS[0],
         )
 
     return proof.keep(each_copy(delivery, one_copy).with_deletions(useless), proof.learnt(delivery, seen))

@@ -32,7 +32,8 @@ class DeliveryCodec(Codec[Delivery, Command, DeliveryEvent]):
 
     def encode(self, record: Delivery) -> Write:
         """Return it as it is to be stored."""
-        return Write(record.key, record.state.value, body(record), record.due_at, machine.deadline(record))
+        last = machine.deadline(record)
+        return Write(record.key, record.state.value, body(record), record.due_at, last, inbox=record.inbox)
 
     def about(self, record: Delivery, now: int) -> Mapping[str, object]:
         """Return its AMI and target; its seconds in its state, unless it ended, is shared, or waits for a person."""

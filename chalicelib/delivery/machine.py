@@ -77,9 +77,9 @@ def outstanding(delivery: Delivery, now: int) -> tuple[Command, ...]:
     return () if delivery.ended else PHASES[delivery.state].outstanding(delivery, now)
 
 
-def looks(delivery: Delivery, _now: int) -> tuple[Command, ...]:
+def looks(delivery: Delivery, now: int) -> tuple[Command, ...]:
     """List what a woken delivery reads: its approval, the hub's own copy, or who waits for a slot."""
-    return () if delivery.ended else PHASES[delivery.state].looks(delivery)
+    return () if delivery.ended else PHASES[delivery.state].looks(delivery, now)
 
 
 def record_intent(delivery: Delivery, wanted: Sequence[Command], now: int, nonces: Sequence[str]) -> Delivery:
@@ -100,7 +100,7 @@ def tells(before: Delivery, after: Delivery) -> bool:
 
 def _timeless(delivery: Delivery) -> Delivery:
     copies = tuple(replace(copy, found_at=0, looks=0, next_look=0, progress=0) for copy in delivery.copies)
-    timeless = replace(delivery, copies=copies, tries=0, next_try=0, due_at=None, handled={})
+    timeless = replace(delivery, copies=copies, tries=0, next_try=0, due_at=None, inbox={})
     return timeless.with_slots(asks=0, next_ask=0, until=0, others_wait=False)
 
 

@@ -420,9 +420,8 @@ class Delivery:
     """Tries of the current step since the last progress."""
     next_try: int = 0
     due_at: int | None = None
-    handled: Mapping[str, str] = field(default_factory=dict)
     inbox: Mapping[str, str] = field(default_factory=dict)
-    """The inbox: entries that others write; read with the record, never written with it."""
+    """The inbox: entries that others write, and those of the events that have not led to a look yet."""
 
     @property
     def key(self) -> addresses.RecordKey:
@@ -551,11 +550,6 @@ class Delivery:
         ids = tuple(dict.fromkeys((*self.cleanup.to_delete, *snapshots)))
         return self if ids == self.cleanup.to_delete else self.with_cleanup(to_delete=ids, clear=False)
 
-    def unread(self, name: str) -> str | None:
-        """Return an inbox entry of this episode that has not been handled yet."""
-        value = self.inbox.get(name)
-        return None if value is None or value == self.handled.get(name) else value
-
     def fact(self, name: str) -> str | None:
         """Return what an inbox entry of this episode says, handled or not; it has the episode's number in front."""
         value = self.inbox.get(name)
@@ -590,5 +584,4 @@ def reduced(over: Delivery) -> Delivery:
         request=ImageRequest(),
         launch=reduced_launch(over.launch),
         last_refusal=None,
-        handled={},
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import Any
 
@@ -26,10 +26,10 @@ def each_copy(delivery: Delivery, change: Callable[[Copy], Copy]) -> Delivery:
     return replace(delivery, copies=tuple(change(copy) for copy in delivery.copies))
 
 
-def answered(delivery: Delivery, names: Iterable[str]) -> Delivery:
-    """Mark inbox entries as handled by the look that they caused, even if that look failed."""
-    news = {name: delivery.inbox[name] for name in names if delivery.unread(name) is not None}
-    return replace(delivery, handled={**delivery.handled, **news}) if news else delivery
+def answered(delivery: Delivery, names: Collection[str]) -> Delivery:
+    """Take away the inbox entries that led to a look, even if that look failed."""
+    left = {name: value for name, value in delivery.inbox.items() if name not in names}
+    return replace(delivery, inbox=left)
 
 
 def copies_news(delivery: Delivery) -> list[str]:

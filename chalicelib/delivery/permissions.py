@@ -37,6 +37,13 @@ def needed(delivery: Delivery) -> tuple[NeededShare, ...]:
     return tuple(dict.fromkeys((*_image(delivery), *_snapshots(delivery), *_keys(delivery), *_own_key(delivery))))
 
 
+def is_first(delivery: Delivery) -> bool:
+    """Whether one of its shares cannot be open when it comes to hold them: its own grant, in its first episode."""
+    return delivery.episode == 1 and any(
+        share.share_name.startswith(f"{delivery.id}-") for share in delivery.shares.needed
+    )
+
+
 def seen(delivery: Delivery, found: Iterable[ledger.Share]) -> SharesSeen:
     """Return the states of a delivery's shares in the ledger; those of others, or of another role, are not open."""
     holds = [s for s in found if any((h.delivery, h.episode) == (delivery.id, delivery.episode) for h in s.holdings)]

@@ -18,8 +18,11 @@ class Command:
     __slots__ = ()
     makes: ClassVar[bool] = False
     """Whether it creates something in the target, which gets a nonce of its own."""
-    acts: ClassVar[bool] = True
-    """Whether it changes anything, in AWS or a store: then the record is written before it and after it."""
+
+    @property
+    def acts(self) -> bool:
+        """Whether the record must be written before it and after it, because it changes something in AWS or a store."""
+        return True
 
     def intend(self, delivery: Delivery, _nonce: str, _now: int) -> Delivery:
         """Return the delivery with the intent, which is written before the command is executed (invariant 3)."""
@@ -110,8 +113,8 @@ class Phase:
     """Whether its deadline acts by itself, and has not acted yet."""
     may_cancel: Callable[[Delivery], bool] = lambda _delivery: True
     """Whether it can still be cancelled, in a state whose row has that."""
-    looks: Callable[[Delivery], tuple[Command, ...]] = lambda _delivery: ()
-    """What it reads when it is woken, even if nothing is due."""
+    looks: Callable[[Delivery, int], tuple[Command, ...]] = lambda _delivery, _now: ()
+    """(delivery, now): what it reads when it is woken, even if nothing is due."""
     needs_shares: Callable[[Delivery], bool] = lambda _delivery: False
     """Whether the shares for its copies must stay open (invariant 1). Standing shares do not count."""
     waits_for_shares: Callable[[Delivery], bool] = lambda _delivery: False

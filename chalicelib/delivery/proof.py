@@ -36,7 +36,7 @@ CLOCKS_DIFFER = 5 * schedule.MINUTE
 """How much older than its intent a resource may appear to be."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class SeenCopy:
     """One copy as the target's EC2 shows it now. ``state`` is EC2's word."""
 
@@ -49,6 +49,10 @@ class SeenCopy:
     key_arn: str = ""
     nonce: str = ""
     """The ``ami-promoter:attempt`` tag that it has."""
+
+    def __repr__(self) -> str:
+        """Say it shortly, for history."""
+        return f"{self.copy} of {self.source}: {self.state} {self.message or f'{self.progress} %'}"
 
 
 @dataclass(frozen=True, slots=True)

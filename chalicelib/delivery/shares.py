@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from chalicelib.delivery.model import Delivery
-from chalicelib.delivery.moves import again
 from chalicelib.delivery.phase import Command, DeliveryEvent
 from chalicelib.engine import schedule
 from chalicelib.engine.faults import Fault
@@ -21,13 +20,15 @@ class HoldShares(Command):
     last_closing_at: int
     until: int = 0
 
-    def intend(self, delivery: Delivery, _nonce: str, _now: int) -> Delivery:
-        """From now on its holdings may be in the ledger."""
+    def intend(self, delivery: Delivery, _nonce: str, now: int) -> Delivery:
+        """From now on its holdings may be in the ledger, and it waits for the share worker."""
         stays = [share.standing for share in delivery.shares.needed]
         for_copies = not all(stays) or not stays
-        return delivery.with_shares(
+        held = delivery.with_shares(
             holds_copy=for_copies, holds_standing=any(stays), last_closing_at=self.last_closing_at
         )
+        tries = delivery.tries + (delivery.shares.continue_at == 0)
+        return replace(held, tries=tries, next_try=now + schedule.step(schedule.POLLS, tries - 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,7 @@ class SharesHeld(DeliveryEvent):
 
     upto: int = 0
     seen: SharesSeen | None = None
-    """Their states right after that: shares that others hold, too, may be open already."""
+    """Their states right after that: shares that others hold, too, may be open already. None: one of them cannot be."""
     keeps_refusal = True
 
 
@@ -104,9 +105,8 @@ def steps(delivery: Delivery, now: int, *, asked: bool) -> tuple[Command, ...]:
 
 def held(event: SharesHeld, delivery: Delivery, now: int) -> Delivery:
     """Continue where there was no time for more, or wait for the share worker."""
-    if event.upto:
-        return replace(delivery.with_shares(continue_at=event.upto), next_try=now)
-    return again(delivery.with_shares(continue_at=0), now, schedule.step(schedule.POLLS, delivery.tries))
+    next_try = now if event.upto else delivery.next_try
+    return replace(delivery.with_shares(continue_at=event.upto), next_try=next_try)
 
 
 def released(event: SharesReleased, delivery: Delivery, _now: int) -> Delivery:

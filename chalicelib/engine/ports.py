@@ -66,6 +66,8 @@ class Write:
     due_at: int | None
     latest: int | None = None
     """When the sweep wakes it at the latest (epoch seconds)."""
+    inbox: Mapping[str, str] | None = None
+    """Its inbox entries from then on; None: they stay."""
 
 
 Extras = Sequence[tuple[RecordKey, Mapping[str, Any]]]
@@ -74,9 +76,6 @@ Extras = Sequence[tuple[RecordKey, Mapping[str, Any]]]
 
 class Records(Protocol):
     """State records. Every write is conditional; every read is consistent."""
-
-    def begin(self, key: RecordKey, inbox: Mapping[str, str], now: int) -> Stored | None:
-        """Write inbox entries, as ``leave`` does, and read the record that has them."""
 
     def read(self, key: RecordKey) -> Stored | None:
         """Read a record."""
@@ -107,7 +106,7 @@ class Records(Protocol):
 
         This answers its wake, so the next one is sent.
         ``also``: items to write with it. Look-ups among them are written first, even if the record then is not.
-        ``goes_on``: the run is not over, so the index may keep its time, unless that is over a minute too late.
+        ``goes_on``: the run is not over. ``schedule.stays`` says when the index keeps its time.
         """
 
     def replace(self, write: Write, now: int) -> None:

@@ -9,11 +9,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Generic, Protocol, TypeVar
 
-from chalicelib.engine import calls
+from chalicelib.engine import calls, schedule
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.budget import Budget, TimeLeft
 from chalicelib.engine.calls import TakeCalls
@@ -147,6 +147,8 @@ class _Run(Generic[R, E]):
     record: R
     """As it is now."""
     cause: str
+    inbox: Mapping[str, str]
+    """Entries that its wake brings, until a write has them."""
     since: _Unwritten[R, E] = field(default_factory=_Unwritten)
     over: bool = False
     """Whether the last results have changed nothing."""
@@ -179,14 +181,19 @@ class Runner(Generic[R, C, E]):
     def run(self, key: RecordKey, cause: str, inbox: Mapping[str, str] = NOTHING, *, time_left: TimeLeft) -> None:
         """Do what is outstanding for one record; if steps or time run out, wake it again.
 
-        ``inbox``: the entries that its wake brings.
+        ``inbox``: the entries that its wake brings. The first write has them, and a record at rest has no use for them.
         """
         budget, steps = Budget(time_left), iter(range(MAX_STEPS))
         with parking(key, self._records, self._clock, self._telemetry):
-            stored = self._records.begin(key, inbox, self._clock()) if inbox else self._records.read(key)
+            stored = self._records.read(key)
             while stored is not None and not stored.parked:
                 read = self._codec.decode(stored)
-                stored = self._work(_Run(stored, read, read, cause), steps, budget)
+                record = self._decoded(stored, inbox) if read.due_at is not None else read
+                run: _Run[R, E] = _Run(stored, read, record, cause, inbox)
+                stored, inbox = self._work(run, steps, budget), run.inbox
+
+    def _decoded(self, stored: Stored, inbox: Mapping[str, str]) -> R:
+        return self._codec.decode(replace(stored, inbox={**stored.inbox, **inbox}))
 
     def _work(self, run: _Run[R, E], steps: Iterator[int], budget: Budget) -> Stored | None:
         """Take steps until nothing is left to do now; if another run writes the record first, return it as it is then.
@@ -214,7 +221,7 @@ class Runner(Generic[R, C, E]):
             if not commands:
                 return None
             self._execute(run, commands, budget)
-        if not self._write(run, last=False):
+        if not self._write(run, last=True):
             return self._again(run)
         self._waker.send(run.record.key, f"more:{run.stored.version}")
         return None
@@ -279,7 +286,7 @@ class Runner(Generic[R, C, E]):
     def _write(self, run: _Run[R, E], *, last: bool) -> bool:
         """Write what has happened to the record, with its history and items; False: another run wrote first.
 
-        ``last``: nothing is left to do, so that the record is due when it says, and its wake is answered.
+        ``last``: the run is over, so the record is due when it says, and its wake is answered.
         """
         stored, since = run.stored, run.since
         rests = last and (stored.woken or _is_wrong(stored.scheduled, run.record.due_at, self._clock()))
@@ -290,7 +297,7 @@ class Runner(Generic[R, C, E]):
             return False
         for before, after in since.moves:
             self._moved(before, after, run.cause)
-        run.stored, run.read, run.since = written, run.record, _Unwritten()
+        run.stored, run.read, run.inbox, run.since = written, run.record, NOTHING, _Unwritten()
         return True
 
     def _again(self, run: _Run[R, E]) -> Stored | None:
@@ -303,7 +310,7 @@ class Runner(Generic[R, C, E]):
             fresh = self._records.read(run.record.key)
             if fresh is None or fresh.parked or not since.results:
                 return fresh
-            before = after = self._codec.decode(fresh)
+            before, after = self._codec.decode(fresh), self._decoded(fresh, run.inbox)
             for event, at in since.results:
                 try:
                     after = self._machine.evolve(after, event, at)
@@ -315,6 +322,7 @@ class Runner(Generic[R, C, E]):
             items = self._codec.result_items(after, [event for event, _ in since.results])
             written = self._save(fresh, after, said, items, goes_on=True)
             if written is not None:
+                run.inbox = NOTHING
                 self._moved(before, after, run.cause)
                 return written
 
@@ -328,10 +336,17 @@ class Runner(Generic[R, C, E]):
 
 def _is_wrong(scheduled: int | None, due_at: int | None, now: int) -> bool:
     """Whether the index has another time than the record: a wake made it due, or the writes of a run left it."""
-    return scheduled is not None and (due_at is None or not due_at <= scheduled <= max(due_at, now))
+    if scheduled is None or due_at is None:
+        return scheduled is not None
+    right = due_at <= scheduled <= max(due_at, now)
+    return not right and not schedule.stays(scheduled, due_at, now, goes_on=False)
 
 
 def _short(event: object) -> str:
-    """Return one line of history: the event with its members, shortened."""
-    members = {name: str(getattr(event, name))[:200] for name in getattr(event, "__dataclass_fields__", {})}
+    """Return one line of history: the event with its members, shortened, without those that have their default."""
+    members = {
+        member.name: str(value)[:200]
+        for member in getattr(event, "__dataclass_fields__", {}).values()
+        if (value := getattr(event, member.name)) != member.default
+    }
     return f"{type(event).__name__} {json.dumps(members)}"[:1000]

@@ -11,6 +11,9 @@ DAY = 24 * HOUR
 POLLS: Sequence[int] = (1 * MINUTE, 2 * MINUTE, 4 * MINUTE, 8 * MINUTE, 15 * MINUTE)
 """Times between looks at something that AWS is doing; usually an event comes first."""
 
+COPY_POLLS: Sequence[int] = (5 * MINUTE, 10 * MINUTE, 15 * MINUTE)
+"""Times between looks at a running copy: it takes minutes, each look costs an invocation, and an event says its end."""
+
 RETRIES: Sequence[int] = (5, 10, 20, 40, 80, 160, 320)
 """Times between tries after a throttle or an outage."""
 
@@ -61,6 +64,18 @@ LEASE_MARGIN = 5 * MINUTE
 
 WAKE_LOST = 1 * MINUTE
 """After how long a wake without an effect counts as lost."""
+
+
+def stays(scheduled: int, due_at: int | None, now: int, *, goes_on: bool) -> bool:
+    """Whether the index of what is due may keep its time at a write: each move costs two more writes.
+
+    ``goes_on``: the run is not over. Then it may be late by the longest poll: the message of a run that is killed comes
+    back sooner, and until then the record is as safe as if an event were lost. At rest it may be a minute early, if the
+    time is still to come.
+    """
+    if goes_on:
+        return now - MINUTE <= scheduled <= max(due_at or 0, now) + POLLS[-1]
+    return due_at is not None and max(now + 1, due_at - MINUTE) <= scheduled <= due_at
 
 
 def last_wake(due_at: int, deadline: int, until: int) -> int | None:

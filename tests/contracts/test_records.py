@@ -118,8 +118,8 @@ def test_a_record_that_nobody_can_read_is_replaced_whole(store):
 
 
 def test_there_is_nothing_where_nothing_was_put(store):
-    """`begin` of a missing record does not create one."""
-    assert store.records.begin(KEY, {"image": "x"}, NOW) is None
+    """To read a missing record does not create one."""
+    assert store.records.read(KEY) is None
     assert store.records.read(KEY) is None
 
 
@@ -213,16 +213,19 @@ def test_what_may_be_missing_is_created_as_it_is_made_due(store):
     assert due(store, NOW + 100) == []
 
 
-def test_a_record_is_read_with_the_entries_that_its_wake_brings(store):
-    """A parked one gets none."""
-    store.records.create(write(due=None), NOW)
+def test_a_write_says_which_entries_the_inbox_has_then(store):
+    """One that says nothing of the inbox leaves it as it is; one that came meanwhile is never lost."""
+    store.records.create(write(), NOW)
+    store.records.leave(KEY, {"look": "1", "cancel": "1:tag"}, NOW)
+    stored = store.records.save(store.records.read(KEY), write(inbox={"cancel": "1:tag", "image": "x"}), (), NOW)
+    assert stored.inbox == store.records.read(KEY).inbox == {"cancel": "1:tag", "image": "x"}
 
-    begun = store.records.begin(KEY, {"image": "x"}, NOW)
-    assert (begun.inbox, begun.scheduled, begun.version) == ({"image": "x"}, NOW, 2)
-    store.records.park(KEY, "damaged", NOW)
-    assert store.records.begin(KEY, {"image": "y"}, NOW).parked == "damaged"
-    assert store.records.unpark(KEY, NOW)
-    assert store.records.read(KEY).inbox == {"image": "x"}
+    store.records.save(stored, write(), (), NOW)
+    assert store.records.read(KEY).inbox == stored.inbox
+    read = store.records.read(KEY)
+    store.records.leave(KEY, {"image": "y"}, NOW)
+    assert store.records.save(read, write(inbox={}), (), NOW) is None
+    assert store.records.read(KEY).inbox == {"cancel": "1:tag", "image": "y"}
 
 
 def test_a_note_and_a_wake_say_whether_there_is_such_a_record(store):
@@ -316,6 +319,24 @@ def test_a_record_at_rest_is_due_nowhere_until_somebody_makes_it_due(store):
     assert store.records.read(KEY).scheduled == NOW + 5
 
 
+def test_the_index_moves_as_seldom_as_it_can(store):
+    """While a run goes on, the index keeps the time of a poll; at rest, one that is a minute early at most."""
+    store.records.create(write("copying", NOW + 600, latest=NOW + 7200), NOW)
+    went_on = store.records.save(store.records.read(KEY), write("registering", NOW), [], NOW, goes_on=True)
+    assert [(one.wake_at, one.latest) for one in store.records.due(shard(KEY), NOW + 600, 10)] == [
+        (NOW + 600, NOW + 7200)
+    ]
+
+    over = store.records.save(went_on, write("registering", NOW + 650, latest=NOW + 3600), [], NOW)
+    assert [(one.wake_at, one.latest) for one in store.records.due(shard(KEY), NOW + 600, 10)] == [
+        (NOW + 600, NOW + 3600)
+    ]
+    over = store.records.save(over, write("verifying", NOW + 700), [], NOW)
+    assert store.records.due(shard(KEY), NOW + 699, 10) == []
+    store.records.save(over, write("verifying", NOW + 705), [], NOW + 700)
+    assert due(store, NOW + 704) == [], "a time that has passed is no time to be woken at"
+
+
 def test_a_wake_makes_a_record_due_within_a_minute_however_far_off_its_due_date_is(store):
     """An open share is due in a day; a released holding must not wait that long because one wake was lost."""
     store.records.create(write("open", NOW + 90_000), NOW)
@@ -404,7 +425,7 @@ def test_a_record_whose_version_is_damaged_is_woken_all_the_same(store, damage, 
     assert store.records.make_due(KEY, NOW) is MadeDue.SEND
     assert store.records.leave(KEY, {"a": "1"}, NOW)
     with pytest.raises(Unreadable):
-        store.records.begin(KEY, {"a": "1"}, NOW)
+        store.records.read(KEY)
 
 
 def test_records_spread_over_the_shards():

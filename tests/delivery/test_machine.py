@@ -254,11 +254,41 @@ def test_each_service_role_is_received_of_by_itself_and_names_what_it_waits_for(
     assert machine.evolve(held, SharesSeen(open=True), last).state is DeliveryState.PUBLISHING
 
 
+def test_the_intent_to_hold_says_when_to_look_so_that_nothing_is_left_to_write_after_it():
+    """However many slices it takes: only the first counts as a try."""
+    opening, hold = a_delivery(DeliveryState.OPENING), HoldShares(NOW + schedule.DAY)
+    intended = machine.record_intent(opening, [hold], NOW, [])
+    assert (intended.tries, intended.next_try) == (1, NOW + schedule.POLLS[0])
+    assert machine.evolve(intended, SharesHeld(), NOW + 1) == intended
+
+    more = machine.evolve(intended, SharesHeld(upto=3), NOW + 20)
+    assert machine.outstanding(more, NOW + 20) == (replace(hold, last_closing_at=intended_end(more)),)
+    last = machine.record_intent(more, [hold], NOW + 20, [])
+    after = machine.evolve(last, SharesHeld(), NOW + 30)
+    assert (after.tries, after.next_try, after.shares.continue_at) == (1, NOW + 20 + schedule.POLLS[0], 0)
+
+
+def intended_end(delivery):
+    """When the delivery's shares for copies close at the latest."""
+    return delivery.copies_end + delivery.target.linger + schedule.LEDGER_CLOSES_AFTER
+
+
+def test_only_the_first_request_for_slots_is_written_before_it_is_made():
+    """A later one can be made again from what the record says."""
+    waiting = a_delivery(DeliveryState.WAITING)
+    (first,) = machine.outstanding(waiting, NOW)
+    asked = machine.evolve(machine.record_intent(waiting, [first], NOW, []), SlotsAsked(2, 0), NOW)
+    (again,) = machine.outstanding(asked, asked.slots.next_ask)
+
+    assert (first.acts, again.acts) == (True, False)
+
+
 @pytest.mark.parametrize("state", [DeliveryState.OPENING, DeliveryState.COPYING])
 def test_who_holds_what_is_open_already_goes_on_at_once(state):
     """Others held it before. One that must wait reads the ledger when it is woken, or at the next poll."""
     wants = with_copies(a_delivery(state, holds_copy=True), C.WANTED, C.WANTED)
-    holds = replace(wants, tries=1).with_shares(opened_at=None)
+    hold = HoldShares(NOW + schedule.DAY)
+    holds = machine.record_intent(wants.with_shares(opened_at=None), [hold], NOW, [])
     waits = machine.evolve(holds, SharesHeld(seen=SharesSeen(open=False)), NOW)
 
     assert machine.evolve(holds, SharesHeld(seen=SharesSeen(open=True)), NOW).shares.opened_at == NOW
@@ -301,9 +331,9 @@ def test_a_refusal_is_no_answer_while_the_share_is_tried_for_a_later_holding():
 
 
 def test_shares_that_are_refused_while_copies_run_end_it_after_a_last_look():
-    """A poll of a copy also asks the ledger, but not while polls are close together; completed copies remain usable."""
+    """A poll of a copy also asks the ledger, but not in the first hour; completed copies remain usable."""
     copying_now = with_copies(a_delivery(DeliveryState.COPYING, holds_copy=True), C.PENDING, C.COMPLETED)
-    for minutes, asks in ((14, False), (15, True)):
+    for minutes, asks in ((59, False), (60, True)):
         polled = copying_now.with_shares(opened_at=NOW - minutes * 60)
         assert (LookAtShares() in machine.outstanding(polled, NOW)) is asks
     refused = machine.evolve(copying_now, SharesSeen(open=False, refused=FAULT), NOW)
@@ -668,7 +698,7 @@ def test_too_many_copies_gives_the_slot_back_and_tells_the_copy_quota():
     after = machine.evolve(delivery, Refused("StartCopy", RefusalKind.LIMIT, FAULT, "snap-0a"), NOW)
 
     assert after.copies[0].state is C.WANTED
-    assert AskSlots(3, 2, 1, NOW) in machine.outstanding(after, NOW)
+    assert AskSlots(3, 2, 1, NOW, first=False) in machine.outstanding(after, NOW)
 
 
 def test_what_changed_while_the_copy_quota_was_asked_is_notified_next():
@@ -679,7 +709,7 @@ def test_what_changed_while_the_copy_quota_was_asked_is_notified_next():
     refused = machine.evolve(delivery, Refused("StartCopy", RefusalKind.LIMIT, FAULT, "snap-0a"), NOW)
     after = machine.evolve(refused, SlotsAsked(2, 0, 2, NOW + schedule.LEASE), NOW)
 
-    assert AskSlots(3, 2, 1, NOW) in machine.outstanding(after, NOW)
+    assert AskSlots(3, 2, 1, NOW, first=False) in machine.outstanding(after, NOW)
 
 
 def test_a_deadline_while_copying_deletes_the_copies_first():

@@ -39,7 +39,7 @@ class EventsSetup:
         taken = wakes.decode(wakes.encode(wake))
         assert taken == wake
         if taken.key.kind == "delivery":
-            self.records.begin(taken.key, self.reasons.of_target(taken.reason), NOW)
+            self.records.leave(taken.key, self.reasons.of_target(taken.reason), NOW)
         else:
             self.reasons.leave(taken.key, taken.reason)
 

@@ -79,6 +79,6 @@ PHASES = {
         },
         outstanding=_outstanding,
         deadline=lambda delivery: delivery.entered[AWAIT.state] + schedule.APPROVAL_DEADLINE,
-        looks=lambda _delivery: (LookAtApproval(),),
+        looks=lambda _delivery, _now: (LookAtApproval(),),
     )
 }

@@ -91,13 +91,13 @@ class WaitingNotified(DeliveryEvent):
     keeps_refusal = True
 
 
-def _looks(delivery: Delivery) -> tuple[Command, ...]:
+def _looks(delivery: Delivery, _now: int) -> tuple[Command, ...]:
     """The hub's own copy in this Region must exist first."""
     return (AskHubCopy(),) if delivery.hub_copy.delivery and not delivery.hub_copy.snapshots else ()
 
 
 def _requested(delivery: Delivery, now: int) -> tuple[Command, ...]:
-    return (_looks(delivery) or (CheckTarget(),)) if now >= delivery.next_try else ()
+    return (_looks(delivery, now) or (CheckTarget(),)) if now >= delivery.next_try else ()
 
 
 def _checking(delivery: Delivery, now: int) -> tuple[Command, ...]:

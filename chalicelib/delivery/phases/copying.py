@@ -27,8 +27,8 @@ LISTED_FOR = 60
 The first try needs a list, too: the record may be from a backup, and the copy may exist already."""
 
 
-SHARES_SEEN_FOR = 15 * schedule.MINUTE
-"""Seconds after its shares have opened for which the polls, which are close together then, do not ask the ledger."""
+SHARES_SEEN_FOR = schedule.HOUR
+"""Seconds after its shares have opened for which the polls do not ask the ledger: most copies have ended by then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +119,7 @@ def _copies(delivery: Delivery, now: int) -> tuple[Command, ...]:
     if lost:
         return (FindCopies(),) if due and any(now >= copy.next_look for copy in lost) else ()
     steps: list[Command] = []
-    poll = due and any(copy.state is CopyState.PENDING and now >= copy.next_look for copy in delivery.copies)
+    poll = _polls(delivery, now)
     looks = tuple(copy.copy for copy in delivery.copies if copy.copy and _worth_a_look(delivery, copy, now))
     if looks and (poll or _worth_looking_now(delivery)):
         steps.append(LookAtCopies(looks))
@@ -136,6 +136,11 @@ def _copies(delivery: Delivery, now: int) -> tuple[Command, ...]:
     return tuple(steps)
 
 
+def _polls(delivery: Delivery, now: int) -> bool:
+    pending = (copy for copy in delivery.copies if copy.state is CopyState.PENDING)
+    return now >= delivery.next_try and any(now >= copy.next_look for copy in pending)
+
+
 def _wants(delivery: Delivery) -> bool:
     return any(copy.state is CopyState.WANTED for copy in delivery.copies)
 
@@ -147,8 +152,8 @@ def _reopens(delivery: Delivery) -> bool:
 
 def _said_of_copies(delivery: Delivery) -> list[str]:
     """Return the events about running copies that have not led to a look yet."""
-    said = (delivery.unread(f"look#{copy.source}") for copy in delivery.copies if copy.state is CopyState.PENDING)
-    return [one for one in said if one is not None]
+    running = (f"look#{copy.source}" for copy in delivery.copies if copy.state is CopyState.PENDING)
+    return [delivery.inbox[name] for name in running if name in delivery.inbox]
 
 
 def _worth_looking_now(delivery: Delivery) -> bool:
@@ -165,12 +170,12 @@ def _worth_looking_now(delivery: Delivery) -> bool:
 def _worth_a_look(delivery: Delivery, copy: Copy, now: int) -> bool:
     if copy.state is not CopyState.PENDING:
         return False
-    return now >= copy.next_look or delivery.unread(f"look#{copy.source}") is not None
+    return now >= copy.next_look or f"look#{copy.source}" in delivery.inbox
 
 
-def _looks(delivery: Delivery) -> Iterator[Command]:
+def _looks(delivery: Delivery, now: int) -> Iterator[Command]:
     """Ask who waits for its slots, if an event alone is no reason to look; and look at what its copies wait for."""
-    if _said_of_copies(delivery) and not _worth_looking_now(delivery):
+    if _said_of_copies(delivery) and not _worth_looking_now(delivery) and not _polls(delivery, now):
         yield AskWhoWaits()
     if slots.lacks(delivery):
         yield slots.LookAtSlots()
@@ -202,7 +207,8 @@ def _started(event: CopyStarted, delivery: Delivery, now: int) -> Delivery:
     known = next((copy for copy in delivery.copies if copy.source == event.source), None)
     if known is None or known.state is not CopyState.INTENDED:
         return trouble.late_copy(event, delivery, now)
-    running = replace(known, state=CopyState.PENDING, copy=event.copy, looks=0, next_look=now + schedule.POLLS[0])
+    next_look = now + schedule.COPY_POLLS[0]
+    running = replace(known, state=CopyState.PENDING, copy=event.copy, found_at=0, looks=0, next_look=next_look)
     after = each_copy(delivery, lambda copy: running if copy is known else copy)
     return replace(proof.answered(after, event.nonce, event.source, event.copy), last_refusal=None, tries=0)
 
@@ -260,9 +266,9 @@ def _judge(delivery: Delivery, seen: tuple[proof.SeenCopy, ...], now: int, asked
         if found.state == "completed":
             if found.key_arn != delivery.key_arn:
                 faults.append(_wrong_key(delivery, copy, found))
-            return replace(copy, state=CopyState.COMPLETED, progress=100)
+            return replace(copy, state=CopyState.COMPLETED, progress=100, looks=0, next_look=0)
         if found.state == "pending":
-            wait = schedule.step(schedule.POLLS, copy.looks)
+            wait = schedule.step(schedule.COPY_POLLS, copy.looks + 1)
             return replace(copy, looks=copy.looks + 1, next_look=now + wait, progress=found.progress)
         useless.append(found.copy)
         return _errored(copy, found, now, faults, delivery)
@@ -402,7 +408,7 @@ PHASES = {
         outstanding=_outstanding,
         deadline=lambda delivery: delivery.copies_end,
         due=_due,
-        looks=lambda delivery: tuple(_looks(delivery)),
+        looks=lambda delivery, now: tuple(_looks(delivery, now)),
         needs_shares=lambda _delivery: True,
         waits_for_shares=_reopens,
     )

@@ -203,7 +203,7 @@ def _only_ends(delivery: Delivery) -> bool:
 
 def _has_news(delivery: Delivery) -> bool:
     """Whether an event about a copy is a reason to look before the next scheduled look."""
-    return any(delivery.unread(name) is not None for name in copies_news(delivery))
+    return any(name in delivery.inbox for name in copies_news(delivery))
 
 
 def _stops_by(delivery: Delivery) -> int:

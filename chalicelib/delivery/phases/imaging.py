@@ -110,7 +110,7 @@ def _creates(delivery: Delivery) -> Command:
 def _verifying(delivery: Delivery, now: int) -> tuple[Command, ...]:
     """After it was seen available, an event about it is no reason to look again."""
     due, waits = now >= delivery.next_try, delivery.image.available_at is None
-    if not due and not (waits and delivery.unread("image") is not None):
+    if not due and not (waits and "image" in delivery.inbox):
         return _beside(delivery, now)
     return (*_beside(delivery, now), VerifyImage() if waits else FinishImage())
 

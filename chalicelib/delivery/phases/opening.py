@@ -88,7 +88,7 @@ PHASES = {
             DeadlinePassed: leads(_too_long, *ENDS),
         },
         outstanding=_outstanding,
-        looks=lambda delivery: (shares.LookAtShares(),) if delivery.shares.held else (),
+        looks=lambda delivery, _now: (shares.LookAtShares(),) if delivery.shares.held else (),
         deadline=lambda delivery: delivery.copies_end,
         deadline_acts=lambda delivery: not delivery.shares.held,  # then a read of the ledger decides it
         needs_shares=lambda _delivery: True,

@@ -134,7 +134,7 @@ PHASES = {
         outstanding=_outstanding,
         deadline=tidied_by,
         due=_due,
-        looks=naming.looks,
+        looks=lambda delivery, _now: naming.looks(delivery),
         may_cancel=_is_recalled,
     )
 }

@@ -78,6 +78,6 @@ PHASES = {
         },
         outstanding=_outstanding,
         deadline=lambda delivery: delivery.entered[AWAIT_WAVE.state] + schedule.WAVE_DEADLINE,
-        looks=lambda _delivery: (LookAtWave(),),
+        looks=lambda _delivery, _now: (LookAtWave(),),
     )
 }

@@ -355,7 +355,8 @@ class DeliveryExecutor:
             if done >= len(needed):
                 break
         upto = _upto(delivery, done)
-        return shares.SharesHeld(upto, None if upto else self._look_at_shares(delivery))
+        looks = not upto and not permissions.is_first(delivery)
+        return shares.SharesHeld(upto, self._look_at_shares(delivery) if looks else None)
 
     def _look_at_shares(self, delivery: Delivery) -> shares.SharesSeen:
         wanted = [(share.resource, share.share_name, delivery.id) for share in delivery.shares.needed]

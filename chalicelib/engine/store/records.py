@@ -35,8 +35,6 @@ SHARDS = 4
 INDEX = "due"
 INBOX = "in:"
 RECENT = "recent"
-A_MOMENT = schedule.MINUTE
-"""By so much the index may name a later time than the record, while a run goes on with it."""
 ROOM_FOR_RECENT = 1000
 """Most characters of history on a record: each write costs by the KB."""
 
@@ -56,15 +54,6 @@ class DynamoRecords:
         self._table = table
         self._version = version
         self._keep = keep_days * DAY
-
-    def begin(self, key: RecordKey, inbox: Mapping[str, str], now: int) -> Stored | None:
-        try:
-            item = self._leave(key, inbox, [], {}, due=now, returning="ALL_NEW")
-        except ClientError:
-            if not self._cannot_be_counted(key):
-                raise
-            item = None
-        return self.read(key) if item is None else stored(key, item, self._version)
 
     def read(self, key: RecordKey) -> Stored | None:
         item = self._table.get(key)
@@ -120,8 +109,8 @@ class DynamoRecords:
         goes_on: bool = False,
     ) -> Stored | None:
         scheduled = None if after.due_at is None else max(after.due_at, now)
-        latest = max(scheduled or 0, now) + A_MOMENT
-        stays = goes_on and before.scheduled is not None and now - A_MOMENT <= before.scheduled <= latest
+        known = before.scheduled
+        stays = known is not None and schedule.stays(known, after.due_at, now, goes_on=goes_on)
         given: dict[str, Any] = {
             ":schema": self._version,
             ":state": after.state,
@@ -131,38 +120,38 @@ class DynamoRecords:
         }
         assigned = ["#schema = :schema", "#state = :state", "body = :body", "version = :next"]
         removed = ["woken_at"]
-        if stays:  # the index costs two writes for each move
+        if stays:
             scheduled = before.scheduled
         elif after.due_at is None:
             removed += ["due_at", "wake_at", "due_shard"]
         else:
             given |= {":due": after.due_at, ":ring": scheduled, ":shard": shard_of(after.key)}
             assigned += ["due_at = :due", "wake_at = :ring", "due_shard = :shard"]
-        if after.latest is None:
+        if after.latest is None and not goes_on:
             removed.append("latest")
-        else:
+        elif not goes_on:  # the index has it, too, and the run will write another one
             given[":latest"] = after.latest
             assigned.append("latest = :latest")
-        recent, over = list(before.recent), {EXPIRES: now + self._keep}
-        if happened:
-            recent.append({"version": before.version + 1, "at": now, "state": after.state, "what": list(happened)})
+        inbox = before.inbox if after.inbox is None else after.inbox
+        left = {f"#in{n}": name for n, name in enumerate(sorted(before.inbox.keys() - inbox.keys()))}
+        came = {f"#h{n}": name for n, name in enumerate(sorted(inbox)) if before.inbox.get(name) != inbox[name]}
+        removed += left
+        assigned += (f"{place} = :{place[1:]}" for place in came)
+        given |= {f":{place[1:]}": inbox[name] for place, name in came.items()}
+        names = {"#schema": "schema", "#state": "state"} | {place: INBOX + n for place, n in (left | came).items()}
         for key, item in also:
             if _is_lookup(item):
-                self._table.put(key, {**item, **over})
+                self._table.put(key, {**item, EXPIRES: now + self._keep})
         beside = [(key, self._with_form(item)) for key, item in also if not _is_lookup(item)]
         writes = [{"Put": self._table.put_request(key, attributes)} for key, attributes in beside]
-        crowded = len(json.dumps(recent)) > ROOM_FOR_RECENT or after.due_at is None  # at rest, it has the last alone
-        if happened and before.recent and crowded:
-            place = addresses.history(after.key, before.recent[-1]["version"])
-            self._table.put(place, {**_entries(before.recent), **over})
-            recent = recent[-1:]
+        recent = self._recent(before, after, happened, now)
         if recent:
             given[":recent"] = json.dumps(recent, separators=(",", ":"))
             assigned.append(f"{RECENT} = :recent")
         else:
             removed.append(RECENT)
         expression = f"SET {', '.join(assigned)} REMOVE {', '.join(removed)}"
-        request: dict[str, Any] = {"names": {"#schema": "schema", "#state": "state"}, "condition": "version = :version"}
+        request: dict[str, Any] = {"names": names, "condition": "version = :version"}
         update = {"Update": self._table.update_request(after.key, expression, given, **request)}
         if writes:
             written = self._table.transact([update, *writes])
@@ -170,8 +159,21 @@ class DynamoRecords:
             tells = bool(happened) or after.body != before.body  # a wake raises the version, too, and changes neither
             written = self._table.update(after.key, expression, given, **request) is not None
             written = written or (tells and self._is_there(after.key, given))
-        stored = replace(before, body=after.body, version=before.version + 1, scheduled=scheduled, recent=recent)
-        return replace(stored, woken=False) if written else None
+        fresh = replace(before, body=after.body, version=before.version + 1, inbox=inbox, scheduled=scheduled)
+        return replace(fresh, woken=False, recent=recent) if written else None
+
+    def _recent(self, before: Stored, after: Write, happened: Sequence[str], now: int) -> Sequence[Mapping[str, Any]]:
+        """Return the entries of its history that a record is to have, after writing the others into an item."""
+        if not happened:
+            return before.recent
+        entry = {"version": before.version + 1, "at": now, "state": after.state, "what": list(happened)}
+        recent = [*before.recent, entry]
+        crowded = len(json.dumps(recent)) > ROOM_FOR_RECENT or after.due_at is None  # at rest, it has the last alone
+        if not (before.recent and crowded):
+            return recent
+        place = addresses.history(after.key, before.recent[-1]["version"])
+        self._table.put(place, {**_entries(before.recent), EXPIRES: now + self._keep})
+        return [entry]
 
     def _is_there(self, key: RecordKey, given: Mapping[str, Any]) -> bool:
         """Whether a refused write is in the table: its answer was lost, and the SDK sent it again.
@@ -265,7 +267,6 @@ class DynamoRecords:
         due: int,
         newer: bool = False,
         fresh: Write | None = None,
-        returning: str = "ALL_OLD",
     ) -> dict[str, Any] | None:
         """Fill a record's inbox and assign ``also``; at rest, it is due then. Returns it as it was before.
 
@@ -295,7 +296,7 @@ class DynamoRecords:
             {**given, **values, ":due": due, ":shard": shard_of(key), ":one": 1},
             names=names,
             condition=condition,
-            returning=returning,
+            returning="ALL_OLD",
         )
 
     def put(self, key: RecordKey, attributes: Mapping[str, Any]) -> None:

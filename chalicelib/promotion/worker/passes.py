@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from chalicelib.delivery import instances, naming, preflight, proof
+from chalicelib.delivery import instances, naming, preflight, proof, slots
 from chalicelib.delivery.codecs import DELIVERIES
 from chalicelib.delivery.machine import started as delivery_started
 from chalicelib.delivery.machine import turned as delivery_turned
@@ -20,13 +20,14 @@ from chalicelib.delivery.model import (
     HubCopy,
     Launch,
     Sharing,
+    SlotRequest,
     snapshots_of,
     wish_to_end,
 )
 from chalicelib.delivery.ports import TrackedDeliveries
 from chalicelib.delivery.tracked import RUNNING, TrackedDelivery
 from chalicelib.delivery.worker.deliveries import notified_as
-from chalicelib.engine import addresses
+from chalicelib.engine import addresses, schedule
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.budget import Budget
 from chalicelib.engine.errors import LostRace, ParkRecord
@@ -229,7 +230,8 @@ class DeliveryPass:
         last = one.episode - announced if one is not None else 0
         if stored is None:
             fresh = self._announced(promotion, image, what, None, last + 1)
-            if self._records.create(DELIVERIES.encode(fresh), self._clock()):
+            by_sweep = self._clock() + schedule.WAKE_LOST  # if the wake that follows is lost
+            if self._records.create(replace(DELIVERIES.encode(fresh), due_at=by_sweep), self._clock()):
                 return True
         before = self._before(promotion, key, target, stored, announced=announced)
         if before is None:
@@ -245,7 +247,8 @@ class DeliveryPass:
             return False
         fresh = self._announced(promotion, image, what, before, max(before.episode, last) + 1)
         happened = [f"Reopened by episode {promotion.episode}"]
-        if self._records.save(there, DELIVERIES.encode(fresh), happened, self._clock()) is None:
+        write = DELIVERIES.encode(replace(fresh, inbox=there.inbox))
+        if self._records.save(there, write, happened, self._clock()) is None:
             raise LostRace(str(key))
         return True
 
@@ -296,6 +299,7 @@ class DeliveryPass:
     ) -> Delivery:
         target = what.target
         method, why = preflight.method(target, image)
+        copies = method == "snapshots" and target.mode == "copy"
         fresh = Delivery(
             id=_id(promotion, target),
             hub=promotion.hub,
@@ -312,6 +316,7 @@ class DeliveryPass:
             attempts=() if before is None else proof.carried(before, self._clock()),
             hub_copy=HubCopy(_via(promotion, target)),
             sharing=Sharing(launched_by=_launched_by(target)),
+            slots=SlotRequest(slots.ASKING) if copies else SlotRequest(),
             method=method,
             method_why=why,
             launch=Launch() if before is None else instances.carried(before),
