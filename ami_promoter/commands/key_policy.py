@@ -23,6 +23,7 @@ from ami_promoter.terminal.report import Report
 from ami_promoter.verbs import ANYWHERE, InOrder, Matching, VerbCaller, root, verb
 from chalicelib.engine.faults import Fault
 from chalicelib.images.keys import KeyFacts
+from chalicelib.targets.applied_file import launch_role
 
 PRINTS = js.some_of(
     js.thing(
@@ -61,7 +62,7 @@ def target(caller: VerbCaller, key: str | None, role_name: str, *, launch_test: 
         what = f"account {connection.account} is the hub, and no target: these statements would name the wrong account."
         cure = "Use credentials of the target; for a key of the hub write `ami-promoter key-policy hub`."
         return Report(faults=(Fault("other-account", "credentials", what, cure),))
-    launches = launch_needs(f"{role_name}-launch") if launch_test else ()
+    launches = launch_needs(launch_role(role_name)) if launch_test else ()
     return _answer(connection, key, (*target_needs(role_name), *launches))
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
+from fnmatch import fnmatchcase
 from typing import Any
 
 import click
@@ -21,13 +23,16 @@ from ami_promoter.rights import FIND_DELIVERIES, READ_ALL
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.output import Folded, cell, console, state, table
 from ami_promoter.terminal.report import Report
-from ami_promoter.verbs import AMI, VerbCaller, verb
+from ami_promoter.verbs import AMI, Duration, VerbCaller, verb
 from chalicelib.engine.faults import count
+from chalicelib.targets.applied_file import Trigger, parse_trigger
 
 MANY = 200
 """`status --failed` reads at most this many promotions that need attention."""
 REFUSALS = 5
 """`status` shows at most this many refused promotions without `--wide`."""
+LISTED_AT_ONCE = 40
+"""`status` lists at most this many promotions for a person, without `--limit` and `--wide`."""
 RECALLS = 5
 """`status` shows at most this many recalls without `--wide`."""
 LISTED = js.thing(
@@ -41,6 +46,7 @@ PRINTS = js.some_of(
     js.thing(
         **PAUSED,
         promotions=js.several("without AMI: all promotions, newest first", LISTED),
+        left_out=js.number("without AMI: how many older promotions --limit leaves out"),
         parked=js.several(
             "without AMI: parked records",
             js.thing(record=js.text("key of the record"), why=js.text("why it is parked")),
@@ -53,7 +59,7 @@ PRINTS = js.some_of(
         promotion=promotion_data.PAGE,
         **{name: js.described(f"with --retired: {one['description']}", one) for name, one in pointers.RETIRED.items()},
     ),
-    *("promotions", "parked", "recalls", "pointers", "failed", "promotion", *pointers.RETIRED),
+    *("promotions", "left_out", "parked", "recalls", "pointers", "failed", "promotion", *pointers.RETIRED),
 )
 
 
@@ -64,12 +70,22 @@ PRINTS = js.some_of(
     "--failed", is_flag=True, help="Only what failed, was refused, left something behind or is parked; with cures."
 )
 @click.option("--retired", is_flag=True, help="Only the superseded copies that can be removed, without AMI.")
-def status(caller: VerbCaller, ami: str | None, *, watch: bool, failed: bool, retired: bool) -> Report:
+@click.option("--since", type=Duration("d", "1m", "3650d"), help="Only what changed its state in this time, like 7d.")
+@click.option("--image", metavar="PATTERN", help="Only AMIs of this name; * stands for any text.")
+@click.option("--group", help="Only AMIs whose value in force names this group.")
+@click.option(
+    "--limit", type=click.IntRange(1), help="Only so many, the newest. Default: 40 without --wide and --json."
+)
+def status(caller: VerbCaller, ami: str | None, *, watch: bool, failed: bool, retired: bool, **chosen: Any) -> Report:
     """List the promotions, or show one AMI's deliveries.
 
     A bar shows a copy's progress. NEXT LOOK is when the service looks at the delivery again, at the latest. With more
-    than 24 targets there is one row for each state, with the longest time in it.
+    than 24 targets there is one row for each state, with the longest time in it. --since, --image, --group and --limit
+    choose promotions of the list.
     """
+    choice = _Choice(**chosen)
+    if choice != _Choice() and (ami or retired):
+        raise click.UsageError("--since, --image, --group and --limit choose from the list, without AMI and --retired.")
     if watch and caller.as_json:
         raise click.UsageError("--watch is for a terminal; in a program use `ami-promoter wait AMI --json`.")
     if watch and not ami:
@@ -81,7 +97,10 @@ def status(caller: VerbCaller, ami: str | None, *, watch: bool, failed: bool, re
     if retired:
         return around.of(_retired(connection))
     if not ami:
-        return around.of(_failed(connection, wide=caller.wide) if failed else _all(connection, wide=caller.wide))
+        if choice.limit is None and not (failed or caller.wide or caller.as_json):
+            choice = replace(choice, limit=LISTED_AT_ONCE)
+        lists = _failed if failed else _all
+        return around.of(lists(connection, choice, wide=caller.wide))
     data = read_page(connection, ami, consoles=True)
     if data is None:
         return around.of(Report(faults=(unknown(ami, connection),)))
@@ -100,6 +119,28 @@ def status(caller: VerbCaller, ami: str | None, *, watch: bool, failed: bool, re
             changes=states,
         )
     return around.of(Report(tuple(show(data)), {"promotion": data}))
+
+
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """Which promotions to list. ``since``: seconds; None: all."""
+
+    since: int | None = None
+    image: str | None = None
+    group: str | None = None
+    limit: int | None = None
+
+    def admits(self, one: Mapping[str, Any], now: float) -> bool:
+        """Whether the list is to have a promotion; ``limit`` does not count here."""
+        since = datetime.fromisoformat(one["since"]).timestamp() if one["since"] != "-" else now
+        recent = self.since is None or now - since <= self.since
+        named = self.image is None or fnmatchcase(str(one["name"]), self.image)
+        return recent and named and (self.group is None or self.group in _groups(one["value"]))
+
+
+def _groups(value: str | None) -> tuple[str, ...]:
+    trigger = None if value is None else parse_trigger(value)
+    return trigger.groups if isinstance(trigger, Trigger) else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +164,7 @@ def _around(connection: Connection) -> _Around:
     return _Around(pause_switch.Switch(connection).read(), said)
 
 
-def _all(connection: Connection, *, wide: bool) -> Report:
+def _all(connection: Connection, choice: _Choice, *, wide: bool) -> Report:
     reader, now = Reader(connection), connection.now()
     with connection.telling("reading the records"):
         found = sorted(reader.promotions(), key=lambda pair: pair[0].it.since, reverse=True)
@@ -133,13 +174,20 @@ def _all(connection: Connection, *, wide: bool) -> Report:
         {**promotion_data.promotion(record, tracked), "deliveries": promotion_data.counts(tracked)}
         for record, tracked in found
     ]
+    matching = [one for one in listed if choice.admits(one, now)]
+    listed = matching[: choice.limit]
+    left_out = len(matching) - len(listed)
     left_alone = [{"record": pk, "why": why} for pk, why in parked.items()]
     stand = _recalls(connection)
     said = [*_refusals(listed, wide=wide), *_recalled(stand, wide=wide), *_beside(left_alone, at_fault, wide=wide)]
-    data = {"promotions": listed, "parked": left_alone, "recalls": stand, "pointers": at_fault}
+    data = {"promotions": listed, "left_out": left_out}
+    data |= {"parked": left_alone, "recalls": stand, "pointers": at_fault}
     if not listed:
-        return Report((f"No promotion exists in {connection.place}.", *said), data)
-    return Report((f"Promotions in {connection.place}:", _list(listed, now), *said), data)
+        none = "No promotion matches" if found else "No promotion exists"
+        return Report((f"{none} in {connection.place}.", *said), data)
+    more = f"{count(left_out, 'older promotion')} not shown: `--limit {len(matching)}` lists all." if left_out else ""
+    lines = (f"Promotions in {connection.place}:", _list(listed, now), *([more] if more else []), *said)
+    return Report(lines, data)
 
 
 def _refusals(listed: Sequence[Mapping[str, Any]], *, wide: bool) -> list[RenderableType]:
@@ -213,9 +261,9 @@ def _list(listed: Sequence[Mapping[str, Any]], now: float) -> RenderableType:
     )
 
 
-def _failed(connection: Connection, *, wide: bool) -> Report:
+def _failed(connection: Connection, choice: _Choice, *, wide: bool) -> Report:
     """Show every promotion in trouble with its faults."""
-    everything = _all(connection, wide=wide)
+    everything = _all(connection, choice, wide=wide)
     suspects = [one for one in everything.data["promotions"] if _suspect(one)]
     bad = [one["ami"] for one in sorted(suspects, key=_only_ended)]
     seen = [page_ for ami in bad[:MANY] if (page_ := read_page(connection, ami)) is not None]

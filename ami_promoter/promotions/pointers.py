@@ -37,6 +37,7 @@ SCHEMA = js.thing(
     source=_SOURCE,
     made_at=js.perhaps(js.text("creation date of that source, as EC2 writes it: the newest is current")),
     pinned=_PINNED,
+    retired=js.flag("whether this delivery's AMI is superseded and deprecated, so that its account can remove it"),
     why=js.text("why it does not name this delivery's AMI; empty: it does, or the fault says why"),
     fault=js.perhaps(js.described("why it does not name what is current; null: no fault", js.FAULT)),
 )
@@ -104,7 +105,8 @@ def of_delivery(delivery: RecordSeen[Delivery], found: Pointers) -> dict[str, An
     late = None if pointer.settled else known.fault
     fault = _parked(record, delivery.it) or next(iter(record.faults), None) or pointer.fault or late
     shown = _shown(known.parameter, names, "" if fault else _why(delivery.it, pointer, names), fault)
-    return {**shown, "pinned": pointer.pin.source if pointer.pin else None}
+    retired = delivery.it.image.id in pointer.retired
+    return {**shown, "pinned": pointer.pin.source if pointer.pin else None, "retired": retired}
 
 
 def _shown(parameter: str | None, names: Release | None, why: str, fault: Fault | None) -> dict[str, Any]:
@@ -114,6 +116,7 @@ def _shown(parameter: str | None, names: Release | None, why: str, fault: Fault 
         "source": (names.source or None) if names else None,
         "made_at": (names.made_at or None) if names else None,
         "pinned": None,
+        "retired": False,
         "why": why,
         "fault": None if fault is None else fault.to_json(),
     }
@@ -183,6 +186,7 @@ def remark(family: str, pointer: Mapping[str, Any]) -> tuple[str, str]:
     of = f"family {family}, parameter {pointer['parameter']}: " if pointer["parameter"] else ""
     held = ", and a rollback holds it there" if pointer["pinned"] else ""
     says = str(fault.get("what") or pointer["why"] or f"It names this AMI{held}.")
+    says += " This AMI is superseded and deprecated: its account can remove it." if pointer["retired"] else ""
     return f"{of}{says}", str(fault.get("cure", ""))
 
 

@@ -15,7 +15,7 @@ from chalicelib.engine import addresses
 from chalicelib.engine.addresses import RECORD, RecordKey
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.places import IMAGE, SNAPSHOT, Arn, Place, Resource
-from chalicelib.inventory.machine import AmiUse, OwnImage, OwnSnapshot
+from chalicelib.inventory.machine import AmiUse, OwnImage, OwnInstance, OwnSnapshot
 from chalicelib.sharing.grant_names import ROLE_PATH
 from chalicelib.sharing.holders import is_statement, standing
 from chalicelib.sharing.share import TRIES_BEFORE_ALARM, Share, ShareState
@@ -134,6 +134,9 @@ class TargetFacts:
 
     images: tuple[OwnImage, ...] = ()
     snapshots: tuple[OwnSnapshot, ...] = ()
+    instances: tuple[OwnInstance, ...] = ()
+    unseen: Fault | None = None
+    """Why instances could not be listed."""
     seen: TargetSeen | None = None
     fault: Fault | None = None
     uses: tuple[AmiUse, ...] = ()
@@ -142,7 +145,8 @@ class TargetFacts:
     @property
     def trouble(self) -> str:
         """The fault as a sentence; "" if there is none."""
-        return f"{self.fault.what} {self.fault.cure}".strip() if self.fault else ""
+        fault = self.fault or self.unseen
+        return f"{fault.what} {fault.cure}".strip() if fault else ""
 
 
 @dataclass(frozen=True, slots=True)

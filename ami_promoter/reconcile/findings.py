@@ -128,6 +128,15 @@ def _target(view: HubView, place: Place, target: TargetFacts) -> Iterator[Findin
         repair = Remove(account, region, snapshot.id, snapshot.delivery) if snapshot.delivery else None
         yield Finding("copy-orphaned", where, what, repair, "deletes it" if repair else "")
 
+    for one in target.instances:
+        record = view.delivery(one.delivery)
+        tokens = {attempt.nonce for attempt in record.it.launch.attempts} if record else set()
+        if record is not None and record.state not in ENDED and one.token in {"", *tokens}:
+            continue
+        what = f"It is {one.state}, and no delivery under way has it for its launch test."
+        cure = "Terminate it, or delete the volume, with that account's credentials: the hub ends only what it knows."
+        yield Finding("instance-stray", f"{one.id} in account {account}, {region}", f"{what} {cure}")
+
 
 def _known(delivery: Delivery) -> set[str | None]:
     """Snapshots in a delivery's record."""

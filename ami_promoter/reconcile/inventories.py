@@ -24,7 +24,7 @@ from chalicelib.engine.places import Place
 from chalicelib.engine.ports import Write
 from chalicelib.engine.store.records import DynamoRecords
 from chalicelib.engine.store.table import Table
-from chalicelib.inventory.machine import LOOK, AmiUse, Inventory, OwnImage, OwnSnapshot
+from chalicelib.inventory.machine import LOOK, AmiUse, Inventory, OwnImage, OwnInstance, OwnSnapshot
 
 POLL = 5
 """Seconds between two reads of the answers."""
@@ -130,6 +130,8 @@ class Inventories:
         return TargetFacts(
             tuple(codec.decode(OwnImage, row["image"]) for row in rows if "image" in row),
             tuple(codec.decode(OwnSnapshot, row["snapshot"]) for row in rows if "snapshot" in row),
+            tuple(codec.decode(OwnInstance, row["instance"]) for row in rows if "instance" in row),
+            next((codec.decode(Fault, row["unseen"]) for row in rows if "unseen" in row), None),
             together(row["seen"] for row in rows if "seen" in row) if self._checks else None,
             uses=tuple(codec.decode(AmiUse, row["use"]) for row in rows if "use" in row),
         )

@@ -6,7 +6,7 @@ The service compared each copy with its source when it delivered it. These check
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ami_promoter.reconcile.facts import Grant, SourceFacts, TargetFacts
@@ -85,7 +85,7 @@ def _arrived(delivery: Mapping[str, Any], target: TargetFacts, source: SourceIma
         yield "image", False, f"{image.id} is {image.state}.", ASK
     else:
         yield "image", True, f"{image.id} is available.", ""
-        yield _attributes(image, source)
+        yield _attributes(_as_retired(image, delivery, source), source)
         if delivery["protect"]:
             yield _protection(delivery, protected=image.protected)
     there = {one.id: one for one in target.snapshots}
@@ -98,6 +98,15 @@ def _arrived(delivery: Mapping[str, Any], target: TargetFacts, source: SourceIma
     else:
         yield "snapshots", True, f"{len(wanted)} of {len(wanted)} are completed.", ""
     yield _encryption(delivery, [there[one] for one in wanted if one in there])
+
+
+def _as_retired(image: OwnImage, delivery: Mapping[str, Any], source: SourceImage | None) -> OwnImage:
+    """Return the AMI with its source's deprecation date, if the service itself has deprecated it as superseded."""
+    if source is None or not (delivery.get("pointer") or {}).get("retired"):
+        return image
+    others = {name: value for name, value in image.changeable.items() if name != "DeprecationTime"}
+    date = {"DeprecationTime": source.deprecation_time} if source.deprecation_time else {}
+    return replace(image, changeable=others | date)
 
 
 def _attributes(image: OwnImage, source: SourceImage | None) -> _Found:

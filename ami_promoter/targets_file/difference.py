@@ -119,7 +119,7 @@ def _shown(key: str, value: Any) -> str:
         return ", ".join(f"{name}={text}" for name, text in value.items()) or "none"
     if isinstance(value, (list, tuple)):
         return ", ".join(map(str, value)) or "none"
-    return str(value).lower() if isinstance(value, bool) else str(value) or "none"
+    return str(value).lower() if isinstance(value, bool) else str("" if value is None else value) or "none"
 
 
 def _members(members: tuple[str, ...]) -> str:

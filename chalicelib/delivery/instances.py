@@ -1,6 +1,6 @@
 """The instance of a launch test: started once for each nonce, judged by what EC2 shows, and terminated on every path.
 
-RunInstances is idempotent by its client token, which is the attempt's nonce: whoever repeats the call gets the same
+RunInstances is idempotent by its client token, which is the attempt's nonce: a repeated call gets the same
 instance [aws-facts, Added end of November 2026, VERIFIED]. Whatever ends the delivery terminates first, and an attempt
 leaves the record only when its instance was seen terminated, or does not show two minutes after its last call.
 """

@@ -74,6 +74,17 @@ class OwnSnapshot:
 
 
 @dataclass(frozen=True, slots=True)
+class OwnInstance:
+    """An instance of a launch test, or a volume of one, that has this hub's tag and is not gone."""
+
+    id: str
+    state: str
+    delivery: str
+    token: str = ""
+    """The client token that started it; "" of a volume."""
+
+
+@dataclass(frozen=True, slots=True)
 class AmiUse:
     """What names an AMI in a target: an instance, a launch template or a parameter."""
 
@@ -88,6 +99,9 @@ class InventoryPage:
 
     images: tuple[OwnImage, ...] = ()
     snapshots: tuple[OwnSnapshot, ...] = ()
+    instances: tuple[OwnInstance, ...] = ()
+    unseen: Fault | None = None
+    """Why instances could not be listed; the rest was."""
     seen: TargetSeen | None = None
     """A part of the target's settings."""
     uses: tuple[AmiUse, ...] = ()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from chalicelib.delivery.seen import Facet, TargetSeen
-from chalicelib.inventory.machine import InventoryPage, Part
+from chalicelib.inventory.machine import InventoryPage, OwnInstance, Part
 from chalicelib.targets.applied_file import Target
 
 
@@ -17,6 +17,9 @@ class TargetInventory(Protocol):
 
         ``cursor`` is that of the page before ("": the first page). Raises StaleCursor if AWS no longer knows it.
         """
+
+    def instances(self, target: Target) -> tuple[OwnInstance, ...]:
+        """List, as the launch role, the instances there that have this hub's tag and still run; and their volumes."""
 
     def uses(self, account: str, region: str, image: str, cursor: str) -> InventoryPage:
         """List one page of what there names an AMI. Raises StaleCursor, too; a fault says which right lacks."""

@@ -298,8 +298,9 @@ def _looked(event: Looked, pointer: Pointer, now: int) -> Pointer:
 
 def _with_superseded(pointer: Pointer, event: Looked, now: int) -> Pointer:
     """Compare the superseded copies with the dates that they are to have; the parameter names what is current."""
-    if event.rule is None:
-        return replace(pointer, retired=(), not_retired=None)
+    if event.rule is None:  # what was deprecated stays so, and is superseded unless it has become current
+        stay = {*pointer.retired} & {*event.deprecated} - {pointer.image}
+        return replace(pointer, retired=tuple(sorted(stay)), not_retired=None)
     usable = {one.image for one in event.releases if one.source not in event.recalled} & event.available
     pinned = {one.image for one in event.releases if event.pin is not None and one.source == event.pin.source}
     wanted = to_deprecate(event.releases, usable, {pointer.image, *pinned}, event.rule, now)

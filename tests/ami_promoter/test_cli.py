@@ -28,7 +28,7 @@ AMI = "ami-0123456789abcdef0"
 WRONG = {
     "sttus": "ami-promoter: No such command 'sttus'. Did you mean 'status'?",
     "targets aply x": "ami-promoter targets: No such command 'aply'. Did you mean 'apply'?",
-    "status --jsno": "ami-promoter status: No such option '--jsno'. Did you mean '--json'?",
+    f"retry {AMI} --jsno": "ami-promoter retry: No such option '--jsno'. Did you mean '--json'?",
     "status --region us-est-1": (
         "'us-est-1' is not a Region that the AWS SDK knows. Did you mean us-west-1 or us-east-1?"
     ),

@@ -8,7 +8,9 @@ from awsim import cfn
 from chalicelib.delivery.template_rights import (
     PARAMETER,
     allowed,
+    closed_keys,
     lacking,
+    launch_types,
     needed,
     parameter_denied,
     parameters,
@@ -113,3 +115,29 @@ def test_whether_the_role_may_write_the_parameter_of_a_target(statements, covere
     assert [one.code for one in found] == ([] if covered else ["parameter-not-allowed"])
     assert all("ParameterPrefix=/golden/" in one.cure for one in found)
     assert parameter_denied(COPY, ()) == ()
+
+
+HUB_KEY = "arn:aws:kms:eu-central-1:111111111111:key/one"
+
+
+@pytest.mark.parametrize(
+    ("more", "closed"),
+    [
+        ([], ()),
+        ([{"Effect": "Deny", "Action": "kms:CreateGrant", "NotResource": [HUB_KEY]}], ()),
+        (
+            [{"Effect": "Deny", "Action": "kms:CreateGrant", "NotResource": ["arn:aws:kms:*:222222222222:*"]}],
+            (HUB_KEY,),
+        ),
+    ],
+)
+def test_what_a_launch_role_may_run_and_which_keys_it_may_use(more, closed):
+    """As deploy/target.yaml writes it: types by a condition, keys of the hub by what a denial leaves out."""
+    keys = {"Effect": "Allow", "Action": "kms:CreateGrant", "Resource": "arn:aws:kms:*:111111111111:key/*"}
+    types = {"StringEquals": {"ec2:InstanceType": ["t3.micro", "t4g.micro"]}}
+    runs = {"Effect": "Allow", "Action": "ec2:RunInstances", "Resource": "*", "Condition": types}
+    document = {"Statement": [keys, runs, *more]}
+
+    assert launch_types(document) == ("t3.micro", "t4g.micro")
+    assert closed_keys(document, [HUB_KEY]) == closed
+    assert closed_keys({"Statement": [runs]}, [HUB_KEY]) == (HUB_KEY,)

@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
-from chalicelib.delivery import machine, permissions, proof
+from chalicelib.delivery import instances, machine, permissions, proof
 from chalicelib.delivery.attempts import CopiesFound, FindCopies
 from chalicelib.delivery.aws.target_images import AwsTargetImages
 from chalicelib.delivery.aws.target_sessions import TargetSessions
 from chalicelib.delivery.codecs import DeliveryCodec
-from chalicelib.delivery.model import DeliveryState
+from chalicelib.delivery.model import Attempt, DeliveryState
 from chalicelib.delivery.phase import DeadlinePassed
 from chalicelib.delivery.phases import trouble
 from chalicelib.delivery.phases.copying import StartCopy
@@ -31,6 +31,8 @@ from chalicelib.promotion.worker.discover import Discover
 from chalicelib.promotion.worker.promotions import PromotionExecutor
 from chalicelib.promotion.worker.standing_pass import StandingPass
 from chalicelib.promotion.worker.tag_pass import TagPass
+from chalicelib.release import pointer
+from chalicelib.release.retirement import to_deprecate
 from chalicelib.sharing import grant_names, share_events
 from chalicelib.sharing.aws import grants
 from chalicelib.sharing.aws.role_grants import RoleGrants
@@ -143,6 +145,22 @@ class Anew:
 def with_new_tokens(client):
     """Let each CopyImage have a new client token."""
     return lambda self, service, *rest, **more: Anew(client(self, service, *rest, **more))
+
+
+# --- launch tests ----------------------------------------------------------------------------------------------------
+
+
+def forgets_instances(_event, delivery, _now):
+    """Take an instance for gone when its end was asked for."""
+    return delivery.with_launch(attempts=())
+
+
+def another_token(self, delivery, nonce, now):
+    """Begin each RunInstances with a new nonce."""
+    known = instances.current(delivery)
+    others = delivery.launch.attempts[:-1] if known else delivery.launch.attempts
+    fresh = Attempt(nonce, instances.image(delivery), now, episode=delivery.episode)
+    return delivery.with_launch(attempts=(*others, fresh), tries=1)
 
 
 # --- promotions ------------------------------------------------------------------------------------------------------
@@ -280,6 +298,14 @@ ANY_END = MemberChange(
 NO_PASS = MemberChange(StandingPass, "run", lambda *_, **__: None)
 
 CHANGES = {
+    # releases
+    "what is current is retired, too": (
+        MemberChange(
+            pointer,
+            "to_deprecate",
+            lambda releases, usable, _kept, rule, now: to_deprecate(releases, usable, (), rule, now),
+        ),
+    ),
     # deliveries
     "the intent of a copy is not written": (
         MemberChange(machine, "record_intent", unless_copies_start(machine.record_intent)),
@@ -305,6 +331,8 @@ CHANGES = {
         MemberChange(trouble, "await_look", lambda delivery, failure, now: fail(delivery, now, failure)),
     ),
     "a withdrawal is notified at its release": (MemberChange(permissions, "still_open", lambda *_: ()),),
+    "an instance counts as gone when its end was asked for": (MemberChange(instances, "ended", forgets_instances),),
+    "each RunInstances has a new client token": (MemberChange(instances.RunInstance, "intend", another_token),),
     # promotions
     "every tag event counts as new": (
         MemberChange(evolving, "tag_entry", lambda _version, _at, _event: f"{int(time.time() * 100):012d}"),

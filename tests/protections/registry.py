@@ -40,10 +40,12 @@ from tests.service import quota_scenes, shared_ami
 from tests.service import test_damaged_shares as damage
 from tests.service import test_discovery as discovery
 from tests.service import test_entitlements as entitled
+from tests.service import test_launch_tests as launches
 from tests.service import test_marks as marks
 from tests.service import test_outages as outages
 from tests.service import test_planted as planted
 from tests.service import test_removals as removals
+from tests.service import test_retirement as retirement
 from tests.service import test_share_worker as shares
 from tests.service import test_source_gone as source_gone
 from tests.service import test_sweep as sweeping
@@ -97,6 +99,7 @@ ONE, TWO, PAIR = WorldSetup(), WorldSetup(accounts=2), WorldSetup(amis=((0, 1),)
 STATEMENTS = WorldSetup(accounts=2, key_access="policy")
 SHARED = WorldSetup(mode="share", key_access="policy", service_roles=1)
 APPROVED = WorldSetup(approval="required")
+IN_WAVES = WorldSetup(accounts=2, waves=0)
 VOID = Parts(approvals=wrong.TakesAllForApproved, entitlements=wrong.OpensByAnyApproval)
 
 
@@ -305,6 +308,10 @@ PROTECTIONS = {
     "opens by an expired approval": Protection(
         model(f"invariant 11: {SNAPSHOT} opens to {A} without a valid approval", stories.expired, shape=APPROVED), VOID
     ),
+    "opens a wave unasked": Protection(
+        model(f"invariant 1: {SNAPSHOT} opens for ami-0a at 200000000002/us-east-1 before first", shape=IN_WAVES),
+        Parts(waves=wrong.TakesAllWavesForOpen),
+    ),
     "tells nobody": Protection(model(r"nobody was told: \w+ delivered"), Parts(deliveries=wrong.TELLS_NOBODY)),
     "tells again": Protection(
         scene(r"told more than once: Counter\(\{'\w+': 2, '\w+': 1\}\)", stories.tagged_twice),
@@ -391,6 +398,12 @@ PROTECTIONS = {
             "snapshots",
         )
     ),
+    "what is current is retired, too": Protection(
+        existing(
+            r"account 200000000001, us-east-1, parameter /golden/base/current names ami-\w+, which is deprecated",
+            retirement.test_a_copy_that_a_rollback_holds_is_current_and_stays,
+        )
+    ),
     "a deadline acts without a look": Protection(
         existing(
             r"\['deadline-verifying: .*'\]\nassert 'failed' == 'delivered'\n.*",
@@ -408,6 +421,21 @@ PROTECTIONS = {
             damaged,
             "policy",
             "schema is text",
+        )
+    ),
+    "an instance counts as gone when its end was asked for": Protection(
+        existing(
+            r"invariant 13: i-\w+ is shutting-down, and \w+ does not know it",
+            launches.test_an_ami_is_published_after_its_instance_started_and_was_terminated,
+            "copy",
+        )
+    ),
+    "each RunInstances has a new client token": Protection(
+        existing(
+            r"invariant 13: \w+ starts one beside \[CloudInstance\(.* state='pending', .*\)\]",
+            launches.test_an_instance_whose_answer_was_lost_is_found_by_its_nonce,
+            "copy",
+            RefusalKind.THROTTLED,
         )
     ),
     "every tag event counts as new": Protection(

@@ -13,10 +13,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from awsim.services.ec2.state import Boot
 from demo import stage
 from tests.reliability.scenarios import Scenario
 from tests.scenarios import pointers
-from tests.scenarios.scene import AUTO_SCALING, DEV, HUB, PROD, REGION, ROLE, SERVICE, TEST, Scene
+from tests.scenarios.scene import AUTO_SCALING, DEV, HUB, HUB_TAG, PROD, REGION, ROLE, SERVICE, TEST, Scene
 
 if TYPE_CHECKING:
     from tests.reliability.scenario_run import ScenarioRun
@@ -111,6 +112,20 @@ def _between(scene: Scene) -> None:
     abroad = f'  "{HUB}": {{regions: [{FAR}]}}\n  "{DEV}": {{regions: [{FAR}], by_way_of_hub: true}}\n'
     apply(scene, "key_access: grant", accounts=abroad)
     theirs(scene)
+
+
+def _tested(scene: Scene) -> None:
+    """DEV has the launch role and a subnet for it, and each AMI must start there."""
+    given = {**GIVEN, "ExternalId": stage.EXTERNAL_ID, "LaunchTest": "true"}
+    scene.world.deploy(ROOT / stage.TARGET_TEMPLATE, DEV, REGION, "ami-promoter-target", given)
+    scene.world.ec2.seed_subnet(DEV, REGION, tags={"ami-promoter:launch-test": "true"})
+    apply(scene, "launch_test: {instance_type: t3.micro, within: 10m}")
+    theirs(scene)
+
+
+def _tested_in_vain(scene: Scene) -> None:
+    _tested(scene)
+    scene.world.ec2.state.boots[DEV] = Boot(impaired="instance")
 
 
 def _tag(run: ScenarioRun) -> None:
@@ -333,6 +348,24 @@ def _failed_to_register(scene: Scene) -> list[str]:
     return [*_ended(scene, {DEV: "failed"}, "delivery.failed"), *_opened(scene), *_granted(scene, 0), *_empty(scene)]
 
 
+def _booted(scene: Scene) -> list[str]:
+    """One instance ran, and is terminated."""
+    return [*_instances(scene), *_delivered(scene)]
+
+
+def _not_booted(scene: Scene) -> list[str]:
+    """Nothing of the AMI is left, nor its instance."""
+    failed = _ended(scene, {DEV: "failed"}, "delivery.failed")
+    return [*failed, *_opened(scene), *_empty(scene), *_instances(scene)]
+
+
+def _instances(scene: Scene) -> list[str]:
+    """What is wrong with the only instance that the service has started; EC2 shows it for an hour."""
+    found = scene.client("ec2", DEV).describe_instances(Filters=[{"Name": "tag-key", "Values": [HUB_TAG]}])
+    states = [one["State"]["Name"] for every in found["Reservations"] for one in every["Instances"]]
+    return [] if states == ["terminated"] else [f"instances in DEV: {states}"]
+
+
 def _cancelled(scene: Scene) -> list[str]:
     """Cancelled; or delivered, if the removal of the tag was read when the AMI was available."""
     if scene.delivery_state(DEV) == "delivered":
@@ -398,6 +431,8 @@ NAMED = Scenario("named by a parameter", _tag, _named, _with_pointer)
 UNNAMED = Scenario("named and withdrawn", _name_and_untag, _unnamed, _sharing_with_pointer)
 RECALLED = Scenario("recalled", _recall, _recalled, _released)
 RESTORED = Scenario("recalled and restored", _recall_and_lift, _restored, _released)
+TESTED = Scenario("launch test", _tag, _booted, _tested)
+TESTED_IN_VAIN = Scenario("launch test, failed", _tag, _not_booted, _tested_in_vain)
 BETWEEN = Scenario("by way of the hub", _tag, _delivered_abroad, _between)
 
 MODES = {
@@ -416,5 +451,7 @@ MODES = {
         UNNAMED,
         RECALLED,
         RESTORED,
+        TESTED,
+        TESTED_IN_VAIN,
     )
 }

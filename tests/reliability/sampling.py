@@ -36,6 +36,8 @@ CHANGES = frozenset(
         "PutParameter",
         "RegisterImage",
         "RevokeGrant",
+        "RunInstances",
+        "TerminateInstances",
     }
 )
 """Calls that change what is in a source or a target."""

@@ -19,6 +19,8 @@ from tests.reliability.modes import (
     NARROWED,
     RECALLED,
     RESTORED,
+    TESTED,
+    TESTED_IN_VAIN,
     UNNAMED,
     WITHDRAWN,
 )
@@ -33,6 +35,7 @@ FAMILIES = {
     "hub": (BETWEEN,),
     "pointer": (NAMED, UNNAMED),
     "recall": (RECALLED, RESTORED),
+    "launch test": (TESTED, TESTED_IN_VAIN),
 }
 OPENING_AND_CLOSING = {"ModifyImageAttribute", "ModifySnapshotAttribute", "PutKeyPolicy", "CreateGrant", "RevokeGrant"}
 SEVERAL_TIMES = 30 * 60
@@ -75,7 +78,9 @@ def test_a_death_at_each_kind_of_call_that_changes_aws_changes_nothing(machine, 
 
 
 @pytest.mark.parametrize(
-    "scenario", [DEREGISTERED, NARROWED, COPY_IMAGE, BETWEEN, NAMED, RESTORED], ids=lambda scenario: scenario.name
+    "scenario",
+    [DEREGISTERED, NARROWED, COPY_IMAGE, BETWEEN, NAMED, RESTORED, TESTED],
+    ids=lambda scenario: scenario.name,
 )
 def test_every_event_and_every_wake_but_the_sweeps_is_lost(machine, scenario):
     """Also events of an AMI that was deregistered, and of one that CopyImage made: the sweep alone is enough."""
@@ -94,7 +99,9 @@ def test_events_come_out_of_order(machine, scenario):
     ended(machine, scenario, SHUFFLED, SEVERAL_TIMES)
 
 
-@pytest.mark.parametrize("scenario", [NARROWED, BY_POLICY_FAILED, NAMED, RESTORED], ids=lambda scenario: scenario.name)
+@pytest.mark.parametrize(
+    "scenario", [NARROWED, BY_POLICY_FAILED, NAMED, RESTORED, TESTED], ids=lambda scenario: scenario.name
+)
 def test_each_message_is_given_to_two_invocations_at_once(machine, scenario):
     """The same step twice at the same moment, alternating at calls: one statement, one grant, one copy."""
     ended(machine, scenario, BOTH_TWICE, SEVERAL_TIMES, "messages given out twice")

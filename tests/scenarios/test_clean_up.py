@@ -213,6 +213,8 @@ def test_what_the_hub_retires_its_administrator_can_remove(scene, as_admin):
     called = [call.operation for call in scene.world.calls if call.operation == "EnableImageDeprecation"]
     assert len(called) == 2
     assert scene.cli("report", "-o", str(scene._directory / "page.html"))[0] == OK
+    assert scene.cli("verify", second)[0] == OK
+    assert "superseded and deprecated" in scene.cli("status", second)[1]
     assert "2 images removable" in (scene._directory / "page.html").read_text(encoding="utf-8")
     assert scene.cli("rollback", FAMILY, "--account", DEV, "--yes")[0] == OK
     scene.wait(600)

@@ -6,7 +6,7 @@ import pytest
 
 from awsim.services.ec2.state import Boot
 from demo import stage
-from tests.scenarios.platform import ROOT
+from tests.scenarios.platform import ROOT, reconcile
 from tests.scenarios.pointers import notice
 from tests.scenarios.scene import DEV, HOUR, HUB, HUB_TAG, REGION
 
@@ -125,7 +125,7 @@ def test_what_the_target_lacks_is_said_before_anything_is_opened(scene, lacks):
 
 
 def test_an_instance_that_the_target_lets_nobody_end_is_named(testing):
-    """After a day of refusals; the AMI has passed, and is delivered."""
+    """After a day of refusals; the AMI has passed, and is delivered. `reconcile` lists the instance."""
     denied = {"Effect": "Deny", "Action": "ec2:TerminateInstances", "Resource": "*"}
     role, document = f"arn:aws:iam::{DEV}:role/AmiCopyRole-launch", {"Version": "2012-10-17", "Statement": [denied]}
     testing.world.iam.roles.put_policy(role, "guardrail", document)
@@ -133,4 +133,7 @@ def test_an_instance_that_the_target_lets_nobody_end_is_named(testing):
     testing.wait(30 * HOUR)
     assert testing.delivery_state(DEV) == "delivered"
     assert codes(testing)[0] == "launch-instance-left"
-    assert instances(testing)[0]["InstanceId"] in notice(testing)["leftovers"]
+    left = instances(testing)[0]["InstanceId"]
+    assert left in notice(testing)["leftovers"]
+    _, report = reconcile(testing)
+    assert [(one["code"], one["where"].split()[0]) for one in report["found"]] == [("instance-stray", left)]

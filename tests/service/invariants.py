@@ -217,7 +217,9 @@ class Invariants:
         directory = self._hub.cloud.directory
         mine = [wave for name, wave in directory.waves.items() if holding.account in directory.groups[name]]
         for wave in mine:
-            before = directory.groups[wave.after] or self._hub.accounts[:1]  # it may have left after the wave opened
+            units = directory.membership.units
+            named = [(one, *units[one].accounts) if one in units else (one,) for one in directory.groups[wave.after]]
+            before = set().union(*named) or self._hub.accounts[:1]  # it may have left after the wave opened
             assert any(self._succeeded(holding.ami, account) for account in before), (
                 f"invariant 1: {asked.resource} opens for {holding.ami} at {holding.place} before {wave.after}"
             )

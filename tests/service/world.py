@@ -924,6 +924,8 @@ class ModelWorld(Hub):
                 return self.accounts
             case _:
                 named = value.split("+")
+                if self._waves and self.accounts[0] not in named:
+                    return ()  # it does not reach the group for which they wait
                 return named if set(named) <= set(self.accounts) else ()
 
     def _lacking(self, places: Iterable[tuple[str, str]]) -> dict[tuple[str, str], str | None]:

@@ -4,13 +4,22 @@ from dataclasses import replace
 
 import pytest
 
-from chalicelib.targets.applied_file import Directory, Target
+from chalicelib.targets.applied_file import Directory, LaunchTest, Target
 from chalicelib.targets.difference import departing, loosened
 from chalicelib.targets.organization import Membership, Organization, Unit
 
 A, B, HERE = "111111111111", "222222222222", "us-east-1"
 OU = "ou-ab12-11111111"
-STRICT = Target(A, HERE, approval="required", until=100, source_tags=("team",), external_id="x", copy_deadline=60)
+STRICT = Target(
+    A,
+    HERE,
+    approval="required",
+    until=100,
+    source_tags=("team",),
+    external_id="x",
+    copy_deadline=60,
+    launch_test=LaunchTest("t3.micro"),
+)
 
 
 def file(*targets, **parts):
@@ -29,6 +38,7 @@ def found(before, after, departed=()):
     [
         {"approval": "none"},
         {"protect": False},
+        {"launch_test": None},
         {"mode": "share"},
         {"until": 0},
         {"until": 200},

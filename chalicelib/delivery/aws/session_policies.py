@@ -127,7 +127,9 @@ def _launched(delivery: Delivery, partition: str) -> list[dict[str, Any]]:
     """Return what looks after that instance, and terminates it."""
     own = f"arn:{partition}:ec2:{delivery.target.region}:{delivery.target.account}:instance/*"
     return [
-        _allow(["ec2:DescribeInstance*", "ec2:DescribeSubnets", "ec2:DescribeSecurityGroups"], "*"),
+        _allow(
+            ["ec2:DescribeInstance*", "ec2:DescribeSubnets", "ec2:DescribeSecurityGroups", "ec2:DescribeVolumes"], "*"
+        ),
         _allow(["ec2:TerminateInstances", "ec2:GetConsoleOutput"], own, _tagged(delivery)),
         _see_itself(delivery, partition),
     ]

@@ -43,13 +43,12 @@ class LiveWaves:
         if file.fault is not None:
             raise Refusal(RefusalKind.THROTTLED, file.fault)
         wave = file.waves.of(delivery.target.account)
-        seen = self._promotion(delivery.ami)
         if wave is None:
             return self._open(delivery, self._clock())
-        if seen is None:
-            return WaveSeen()
-        if seen.gone or isinstance(wave, Fault):
-            return WaveSeen(gone=seen.gone, why=wave if isinstance(wave, Fault) else None)
+        why = wave if isinstance(wave, Fault) else None
+        seen = self._promotion(delivery.ami)
+        if seen is None or seen.gone or isinstance(wave, Fault):
+            return WaveSeen(gone=seen is not None and seen.gone, why=why)
         progress = seen.progress.get(wave.rule, WaveProgress())
         if progress.stopped:
             what = f"Deliveries to `{wave.after}` failed, so the wave after it does not open."

@@ -17,8 +17,8 @@ from chalicelib.engine.errors import Refusal, RefusalKind, StaleCursor
 from chalicelib.engine.faults import Fault
 from chalicelib.images import comparison, register
 from chalicelib.images.aws.shapes import tags_of
-from chalicelib.inventory.machine import AmiUse, InventoryPage, OwnImage, OwnSnapshot, Part
-from chalicelib.targets.applied_file import Target
+from chalicelib.inventory.machine import AmiUse, InventoryPage, OwnImage, OwnInstance, OwnSnapshot, Part
+from chalicelib.targets.applied_file import Target, launch_role
 from chalicelib.targets.ports import Targets
 
 SOURCE_SNAPSHOT_TAG = f"{register.OUR_PREFIX}source-snapshot"
@@ -85,6 +85,28 @@ class AwsInventory:
         snapshots = tuple(_snapshot(raw, used) for raw in answer["Snapshots"])
         return InventoryPage(snapshots=snapshots, cursor=answer.get("NextToken") or "")
 
+    def instances(self, target: Target) -> tuple[OwnInstance, ...]:
+        where = _where(target.account, target.region)
+        ec2 = self._client("launched", target.account, target.region, "inventory")
+        own = {"Name": f"tag:{register.HUB_TAG}", "Values": [self._hub]}
+        running = {"Name": "instance-state-name", "Values": ["pending", "running", "stopping", "stopped"]}
+        with as_refusal("DescribeInstances", where):
+            pages = ec2.get_paginator("describe_instances").paginate(Filters=[own, running])
+            shown = [one for page in pages for every in page["Reservations"] for one in every["Instances"]]
+        with as_refusal("DescribeVolumes", where):
+            volumes = [
+                one for page in ec2.get_paginator("describe_volumes").paginate(Filters=[own]) for one in page["Volumes"]
+            ]
+        attached = {one["InstanceId"] for one in shown}
+        return (
+            *(_instance(one["InstanceId"], one["State"]["Name"], one, one.get("ClientToken", "")) for one in shown),
+            *(
+                _instance(one["VolumeId"], one["State"], one)
+                for one in volumes
+                if not {by["InstanceId"] for by in one.get("Attachments", ())} & attached
+            ),
+        )
+
     def uses(self, account: str, region: str, image: str, cursor: str) -> InventoryPage:
         where = f"{_where(account, region)}, {image}"
         more = {"NextToken": cursor} if cursor else {}
@@ -149,6 +171,7 @@ class AwsInventory:
                 Fault("target-dropped", _where(account, region), what, "Add it to the file to look there."),
             )
         role, external_id = live
+        role = launch_role(role) if work == "launched" else role
         carrier = Delivery(delivery, self._hub, "", Target(account, region), 1, 0, "", ())
         return self._sessions.assumed(
             "ec2",
@@ -158,6 +181,10 @@ class AwsInventory:
             f"ami-promoter-{delivery}",
             policy(work, carrier, (), self._partition),
         )
+
+
+def _instance(ident: str, state: str, raw: Mapping[str, Any], token: str = "") -> OwnInstance:
+    return OwnInstance(ident, state, tags_of(raw).get(register.DELIVERY_TAG, ""), token)
 
 
 def _where(account: str, region: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 
 from chalicelib.delivery.model import ENDED
 from chalicelib.delivery.seen import FACETS
@@ -51,6 +52,8 @@ class InventoryExecutor:
         found = [
             *({"image": codec.encode(image)} for image in page.images),
             *({"snapshot": codec.encode(snapshot)} for snapshot in page.snapshots),
+            *({"instance": codec.encode(instance)} for instance in page.instances),
+            *([{"unseen": codec.encode(page.unseen)}] if page.unseen else []),
             *([{"seen": codec.encode(page.seen, sparse=True)}] if page.seen else []),
             *({"use": codec.encode(use)} for use in page.uses),
         ]
@@ -63,11 +66,25 @@ class InventoryExecutor:
         if record.part == "uses":
             return self._target.uses(record.account, record.region, record.image, record.cursor)
         if record.part != "checks":
-            return self._target.page(record.account, record.region, record.part, record.cursor)
+            page = self._target.page(record.account, record.region, record.part, record.cursor)
+            return page if record.part == "images" or page.cursor else self._with_instances(record, page)
         facet = next((one for one in FACETS if one == record.cursor), FACETS[0])
         target = self._settings(record)
         seen = self._checks.read(target, facet)
         return InventoryPage(seen=seen, cursor=next(iter(FACETS[FACETS.index(facet) + 1 :]), ""))
+
+    def _with_instances(self, record: Inventory, page: InventoryPage) -> InventoryPage:
+        """Add what launch tests have there, if the target has them: nothing is asked of others."""
+        try:
+            target = self._settings(record)
+        except Refusal:
+            return page
+        if target.launch_test is None:
+            return page
+        try:
+            return replace(page, instances=self._target.instances(target))
+        except Refusal as refusal:
+            return replace(page, unseen=refusal.fault)
 
     def _settings(self, record: Inventory) -> Target:
         """Return the target as the applied file has it. Raises Refusal if it has no such target."""

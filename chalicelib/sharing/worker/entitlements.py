@@ -275,13 +275,10 @@ class LiveEntitlements:
         head, tag = self._head(ami), read.value if _usable(read) else None
         counts = tag is not None and (opens or head is not None)
         withdrawals = self._targets.withdrawals(ami) if counts else ()
-        if (
-            head is None
-            and tag is not None
-            and not opens
-            and not (found := applied.judge(tag, in_force=False)).understood
-        ):
-            return read, found.waits or found.faults[0]
+        if head is None and tag is not None and not opens:
+            found = applied.judge(tag, in_force=False)
+            if not found.understood:
+                return read, found.waits or found.faults[0]
         head = head or Head()
         return read, entitlement(tag, head.value, applied, withdrawals, head.withdrawals_from)
 

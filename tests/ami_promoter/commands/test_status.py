@@ -1,6 +1,7 @@
 """``status``: its output for records as the service writes them."""
 
 import json
+import re
 from dataclasses import replace
 
 import pytest
@@ -435,6 +436,42 @@ def test_a_refusal_is_shown_in_the_list(table, capsys):
     main(["status"])
 
     assert f"{AMI} is refused: The key alias/x is disabled. Enable it; then tag the AMI again." in lines(capsys)
+
+
+@pytest.mark.parametrize(
+    ("words", "left"),
+    [
+        (["--image", "golden-2*"], ["ami-00000002"]),
+        (["--image", "golden"], []),
+        (["--group", "prod"], ["ami-00000001"]),
+        (["--group", "default"], ["ami-00000002"]),
+        (["--since", "8m"], ["ami-00000002", "ami-00000001"]),
+        (["--limit", "1"], ["ami-00000002"]),
+        (["--since", "8m", "--group", "dev", "--wide"], ["ami-00000001"]),
+    ],
+)
+def test_promotions_are_found_again(table, capsys, words, left):
+    """By when they changed, by the AMI's name, by a group of the value; four hundred are a page, not a scroll."""
+    for number, value in enumerate(("dev", "prod dev", "")):
+        name = {"image_name": f"golden-{number}", "value": value, "since": NINE + 100 * number + 60}
+        write(table, a_promotion(f"ami-0000000{number}", **name))
+
+    assert main(["status", *words]) == 0
+    said = capsys.readouterr().out
+    main(["status", *words, "--json"])
+    data = json.loads(capsys.readouterr().out)
+
+    assert re.findall(r"^ami-\w+", said, re.MULTILINE) == left
+    assert [one["ami"] for one in data["promotions"]] == left
+    assert ("2 older promotions not shown: `--limit 3` lists all." in said) is ("--limit" in words)
+    assert data["left_out"] == (2 if "--limit" in words else 0)
+
+
+def test_a_choice_is_of_the_list(client, capsys):
+    """With an AMI it would have no effect."""
+    assert main(["status", AMI, "--group", "dev"]) == 2
+
+    assert "choose from the list" in " ".join(capsys.readouterr().err.split())
 
 
 def test_all_promotions_for_a_program(scene, capsys):

@@ -3,7 +3,7 @@
 import pytest
 
 from ami_promoter.promotions import prices
-from chalicelib.targets.applied_file import Target
+from chalicelib.targets.applied_file import LaunchTest, Target
 
 HOME, ABROAD = "us-east-1", "eu-west-1"
 HUB, TARGET = "111111111111", "222222222222"
@@ -33,3 +33,16 @@ def test_a_plan_adds_up_its_targets():
     assert "time-based" not in line
     assert str(prices.read()["dated"]) in line
     assert list(prices.lines([nothing])) == []
+
+
+def test_a_launch_test_costs_its_instance_for_as_long_as_it_may_take():
+    """Only where the price of the type is known; the plan says so where it is not."""
+    known, unknown = (Target(TARGET, HOME, launch_test=LaunchTest(kind, 3300)) for kind in ("t3.micro", "m7i.large"))
+    assert prices.of_launch(known) == {"launch": prices.usd("instance_hour_t3.micro")}
+    assert prices.of_launch(unknown) == prices.of_launch(Target(TARGET, HOME)) == {}
+
+    calls = {"RunInstances": 1}
+    (said,) = prices.lines([{"dollars": prices.of_launch(known), "calls": calls}])
+    assert "$0.01 once for launch tests" in said
+    _, more = prices.lines([{"dollars": {}, "calls": calls}])
+    assert more.startswith("Launch tests cost the price of their instance")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from ami_promoter.targets_file import document, waves
 from ami_promoter.targets_file.compiler import HubPlace, compile_targets, duration, seconds
 from ami_promoter.targets_file.settings import table
-from chalicelib.targets.applied_file import DAY, Directory, Retirement, Target, of_delivery
+from chalicelib.targets.applied_file import DAY, Directory, LaunchTest, Retirement, Target, of_delivery
 
 GOLDEN = Path(__file__).parent / "golden"
 HUB = HubPlace("us-east-1", "999999999999")
@@ -136,6 +136,35 @@ def test_groups_with_two_retirements_disagree():
     (found,) = faults(f"groups: {{{', '.join(both)}}}")
 
     assert "the groups `a` (keep: 2, after: 90d) and `b` (keep: 4, after: 90d) differ" in found
+
+
+def test_a_launch_test_has_a_type_and_a_time():
+    """In seconds; a quarter of an hour unless the file says more. Groups that disagree are named with both."""
+    tested = "launch_test: {instance_type: t3.micro"
+    (long,) = compiled(f"groups: {{default: {{members: {ONE}, {tested}, within: 1h}}}}}}").accounts["111111111111"]
+    (usual,) = compiled(f"groups: {{default: {{members: {ONE}, {tested}}}}}}}").accounts["111111111111"]
+    (plain,) = compiled(f"groups: {{default: {ONE}}}").accounts["111111111111"]
+    (differ,) = faults(f"groups: {{a: {{members: {ONE}, {tested}}}}}, b: {ONE}}}")
+
+    assert (long.launch_test, usual.launch_test) == (LaunchTest("t3.micro", 3600), LaunchTest("t3.micro", 900))
+    assert plain.launch_test is None
+    assert "`a` (t3.micro within 15 min) and `b` (nothing, the default) differ" in differ
+
+
+@pytest.mark.parametrize(
+    ("said", "what"),
+    [
+        ("{within: 15m}", "`launch_test` has no `instance_type`"),
+        ("{instance_type: t3}", "`instance_type` cannot be `t3`"),
+        ("{instance_type: t3.micro, within: 1m}", "`within` cannot be `1m`. Write 5m to 4h."),
+        ("{instance_type: t3.micro, subnet: subnet-0a}", "`subnet` is not a key here"),
+        ("t3.micro", "`launch_test` cannot be `t3.micro`"),
+    ],
+)
+def test_a_launch_test_that_makes_no_sense_is_refused(said, what):
+    """The subnet is the target's own choice, by a tag."""
+    (found,) = faults(f"groups: {{default: {{members: {ONE}, launch_test: {said}}}}}")
+    assert what in found
 
 
 BROKEN = {
