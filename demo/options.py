@@ -64,9 +64,9 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
     given = parser.parse_args(arguments)
     problems = []
     others = given.targets != parser.get_default("targets") or given.no_events or given.crash
-    for show in (name for name in ("all", "releases") if getattr(given, name)):
-        if others or (given.all and given.releases):
-            problems.append(f"--{show} has targets of its own: leave out all options but --seed")
+    shows = [f"--{name}" for name in ("all", "releases") if getattr(given, name)]
+    if shows and (others or shows[1:]):
+        problems.append(f"{shows[0]} has targets of its own: leave out all options but --seed")
     if not 1 <= given.targets <= MOST_TARGETS:
         problems.append(f"--targets {given.targets}: give a number from 1 to {MOST_TARGETS}")
     crashes = []

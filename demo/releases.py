@@ -10,6 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from awsim.services.ec2.state import Boot
 from awsim.world import World
 from demo import screen, stage
 from demo.setting import STANDING, NotReady
@@ -22,14 +23,17 @@ FILE = f"""\
 defaults:
   external_id: {stage.EXTERNAL_ID}
   ssm_parameter: {PREFIX}{{family}}/current
+  launch_test: {{instance_type: t3.micro, within: 15m}}
+  retire: {{keep: 1, after: 1d}}
 groups:
   dev: ["{ACCOUNTS["dev"]}"]
   qa: {{members: ["{ACCOUNTS["qa"]}"], after: dev, soak: 2h}}
   prod: {{members: ["{ACCOUNTS["prod"]}"], after: qa, soak: 24h}}
 """
+PANIC = "[    1.414213] Kernel panic - not syncing: VFS: Unable to mount root fs"
 LONGEST = timedelta(days=2)
 """Virtual time for which something is waited for."""
-OVER = "promotion.over"
+OVER, STOPPED = "promotion.over", "promotion.wave-stopped"
 TONES = {"delivered": "green", "failed": "bold red", "recalled": "bold red"}
 
 
@@ -58,7 +62,8 @@ class Story:
         self._marks = screen.glyphs(console)
         given = {"HubAccountId": stage.HUB, "HubRegion": stage.REGION, "ExternalId": stage.EXTERNAL_ID}
         for account in ACCOUNTS.values():
-            more = {**given, "ParameterPrefix": PREFIX}
+            more = {**given, "ParameterPrefix": PREFIX, "LaunchTest": "true", "AllowUseReport": "true"}
+            world.ec2.seed_subnet(account, stage.REGION, tags={"ami-promoter:launch-test": "true"})
             world.deploy(ROOT / stage.TARGET_TEMPLATE, account, stage.REGION, "ami-promoter-target", more)
         world.kernel.run(limit=STANDING)
 
@@ -74,14 +79,30 @@ class Story:
         self._makes_launch_template()
         self._launches(good)
 
-        self._act("A newer one follows. Then somebody finds why nobody should use it.")
-        bad = self._built("golden-2026-02")
+        self._act("The next one does not boot in dev. It never reaches qa, and no parameter moves.")
+        dead = self._built("golden-2026-02")
+        self._world.ec2.boots[dead] = Boot(impaired="instance", console=PANIC)
+        self._promote(dead, until=STOPPED)
+        self._command("status", dead)
+        self._launches(good)
+
+        self._act("A third boots everywhere. Then somebody finds why nobody should use it.")
+        bad = self._built("golden-2026-03")
         self._promote(bad)
         self._launches(bad)
         self._command("recall", bad, "--why", "The agent eats all memory.", "--yes")
         self._until(lambda: self._names(good))
         self._launches(good)
-        return self._end()
+
+        self._act("A fourth is good. Who still runs the first one? Its instances in prod are replaced, and it goes.")
+        last = self._built("golden-2026-04")
+        self._promote(last)
+        self._command("where", good, "--use", waits=True)
+        self._replaces()
+        self._launches(last)
+        self._world.kernel.run(limit=timedelta(days=2))
+        self._command("clean-up", "--yes", profile="prod")
+        return self._end(good, dead, bad, last)
 
     # --- what people do ---
 
@@ -109,7 +130,7 @@ class Story:
         self._say("hub", f"built {image}, {name}, family {FAMILY}")
         return image
 
-    def _promote(self, image: str) -> None:
+    def _promote(self, image: str, until: str = OVER) -> None:
         words = "dev qa prod"
         self._console.print(
             Text(
@@ -118,7 +139,7 @@ class Story:
             soft_wrap=True,
         )
         self._client("ec2").create_tags(Resources=[image], Tags=[{"Key": "promote", "Value": words}])
-        self._until(lambda: any(body.get("source_image") == image for body in self._bodies(OVER)))
+        self._until(lambda: any(body.get("source_image") == image for body in self._bodies(until)))
 
     def _makes_launch_template(self) -> None:
         data = {"ImageId": f"resolve:ssm:{PARAMETER}", "InstanceType": "t3.micro"}
@@ -139,10 +160,34 @@ class Story:
         if not right:
             self._wrong.append(f"an instance in prod runs {image}, and not the copy of {source}")
 
-    def _end(self) -> int:
+    def _replaces(self) -> None:
+        """End all instances in prod, as its administrator does who replaces them."""
+        ec2 = self._client("ec2", "prod")
+        running = [
+            one["InstanceId"] for found in ec2.describe_instances()["Reservations"] for one in found["Instances"]
+        ]
+        self._typed("AWS_PROFILE=prod aws ec2 terminate-instances --instance-ids …")
+        ec2.terminate_instances(InstanceIds=running)
+
+    def _end(self, good: str, dead: str, bad: str, last: str) -> int:
+        """Say what must hold now, and whether it does; returns the exit status."""
+        accounts = {name: self._client("ec2", name) for name in ACCOUNTS}
+        alive = [name for name, ec2 in accounts.items() if name != "prod" and _running(ec2)]
+        promises = {
+            f"{PARAMETER} names the copy of {last} in all three targets": self._names(last),
+            f"{dead} came to no target": not any(self._copy(name, dead) for name in ACCOUNTS),
+            f"{bad} is deprecated wherever it came": all(self._deprecated(name, bad) for name in ACCOUNTS),
+            f"{good} is gone from prod, where nothing used it": not self._copy("prod", good),
+            "no instance of a launch test is left": not alive,
+            "shares still open: none": not self._world.shares_open(),
+        }
+        self._console.print()
+        for promise, holds in promises.items():
+            mark, style = (self._marks.good, "bold green") if holds else (self._marks.bad, "bold red")
+            self._console.print(Text.assemble((f"{mark} ", style), promise), soft_wrap=True)
         for wrong in self._wrong:
             self._console.print(Text(f"{self._marks.bad} {wrong}", style="red"), soft_wrap=True)
-        return 1 if self._wrong else 0
+        return 1 if self._wrong or not all(promises.values()) else 0
 
     # --- what is there ---
 
@@ -154,6 +199,11 @@ class Story:
         which = [{"Name": "tag:ami-promoter:source-image", "Values": [source]}]
         found = self._client("ec2", name).describe_images(Owners=["self"], Filters=which)["Images"]
         return next((image["ImageId"] for image in found), "")
+
+    def _deprecated(self, name: str, source: str) -> bool:
+        image = self._copy(name, source)
+        shown = self._client("ec2", name).describe_images(ImageIds=[image])["Images"] if image else []
+        return any("DeprecationTime" in one for one in shown)
 
     def _names(self, source: str) -> bool:
         """Whether the parameter of each target names its copy of a source."""
@@ -187,13 +237,18 @@ class Story:
         self._shown = len(self._world.sns.published)
         names = {account: name for name, account in ACCOUNTS.items()}
         for body in (one.body for one in fresh):
-            if "outcome" in body:
-                text = _said(body)
-                self._say(names.get(body.get("account", ""), "hub"), text, TONES.get(body["outcome"], ""))
+            if body["event"].partition(".")[0] in ("delivery", "promotion"):
+                who = names.get(body.get("account", ""), "hub")
+                self._say(who, _said(body), TONES.get(body.get("outcome", "failed"), ""))
 
     def _say(self, who: str, text: str, style: str = "") -> None:
         line = Text.assemble((f"{self._world.now:%d. %H:%M}  ", "dim"), (f"{who:<5} ", "bold"), (text, style))
         screen.fold(self._console, Text("  ") + line, 19)
+
+
+def _running(ec2: Any) -> bool:
+    every = (one for found in ec2.describe_instances()["Reservations"] for one in found["Instances"])
+    return any(one["State"]["Name"] not in ("shutting-down", "terminated") for one in every)
 
 
 def _said(body: Mapping[str, Any]) -> str:
@@ -201,7 +256,9 @@ def _said(body: Mapping[str, Any]) -> str:
     if body["event"] == OVER:
         counts = ", ".join(f"{count} {outcome}" for outcome, count in body["counts"].items() if count)
         return f"the promotion of {body['source_image']} is over: {counts}"
+    if body["event"] == STOPPED:
+        return f"a wave is stopped: {body['plain']['what']}"
     pointer = body["pointer"] or {}
-    named = f"; {pointer['parameter']} names it" if pointer.get("image") == body["image"] else ""
+    named = f"; {pointer['parameter']} names it" if body["image"] and pointer.get("image") == body["image"] else ""
     why = "".join(f": {fault['what']}" for fault in body["faults"][:1])
-    return f"{body['outcome']} {body['image'] or ''}{named}{why}"
+    return " ".join(filter(None, (body["outcome"], body["image"]))) + named + why
