@@ -27,10 +27,14 @@ defaults:
   retire: {{keep: 1, after: 1d}}
 groups:
   dev: ["{ACCOUNTS["dev"]}"]
-  qa: {{members: ["{ACCOUNTS["qa"]}"], after: dev, soak: 2h}}
-  prod: {{members: ["{ACCOUNTS["prod"]}"], after: qa, soak: 24h}}
+  qa: {{members: ["{ACCOUNTS["qa"]}"], after: dev, soak: 30m}}
+  prod: {{members: ["{ACCOUNTS["prod"]}"], after: qa, soak: 4h}}
 """
 PANIC = "[    1.414213] Kernel panic - not syncing: VFS: Unable to mount root fs"
+OLD = timedelta(hours=26)
+"""After so long the worker of the parameter has looked again, as it does each day, and retired the first AMI."""
+GONE = timedelta(minutes=2)
+"""After so long EC2 no longer shows what was deregistered."""
 LONGEST = timedelta(days=2)
 """Virtual time for which something is waited for."""
 OVER, STOPPED = "promotion.over", "promotion.wave-stopped"
@@ -100,8 +104,9 @@ class Story:
         self._command("where", good, "--use", waits=True)
         self._replaces()
         self._launches(last)
-        self._world.kernel.run(limit=timedelta(days=2))
+        self._world.kernel.run(limit=OLD)
         self._command("clean-up", "--yes", profile="prod")
+        self._world.kernel.run(limit=GONE)
         return self._end(good, dead, bad, last)
 
     # --- what people do ---
@@ -163,20 +168,17 @@ class Story:
     def _replaces(self) -> None:
         """End all instances in prod, as its administrator does who replaces them."""
         ec2 = self._client("ec2", "prod")
-        running = [
-            one["InstanceId"] for found in ec2.describe_instances()["Reservations"] for one in found["Instances"]
-        ]
         self._typed("AWS_PROFILE=prod aws ec2 terminate-instances --instance-ids …")
-        ec2.terminate_instances(InstanceIds=running)
+        ec2.terminate_instances(InstanceIds=[one["InstanceId"] for one in _instances(ec2)])
 
     def _end(self, good: str, dead: str, bad: str, last: str) -> int:
         """Say what must hold now, and whether it does; returns the exit status."""
         accounts = {name: self._client("ec2", name) for name in ACCOUNTS}
-        alive = [name for name, ec2 in accounts.items() if name != "prod" and _running(ec2)]
+        alive = [name for name, ec2 in accounts.items() if name != "prod" and _instances(ec2)]
         promises = {
             f"{PARAMETER} names the copy of {last} in all three targets": self._names(last),
             f"{dead} came to no target": not any(self._copy(name, dead) for name in ACCOUNTS),
-            f"{bad} is deprecated wherever it came": all(self._deprecated(name, bad) for name in ACCOUNTS),
+            f"{bad} is deprecated wherever it is left": all(self._deprecated(name, bad) for name in ACCOUNTS),
             f"{good} is gone from prod, where nothing used it": not self._copy("prod", good),
             "no instance of a launch test is left": not alive,
             "shares still open: none": not self._world.shares_open(),
@@ -203,7 +205,7 @@ class Story:
     def _deprecated(self, name: str, source: str) -> bool:
         image = self._copy(name, source)
         shown = self._client("ec2", name).describe_images(ImageIds=[image])["Images"] if image else []
-        return any("DeprecationTime" in one for one in shown)
+        return all("DeprecationTime" in one for one in shown)
 
     def _names(self, source: str) -> bool:
         """Whether the parameter of each target names its copy of a source."""
@@ -246,9 +248,10 @@ class Story:
         screen.fold(self._console, Text("  ") + line, 19)
 
 
-def _running(ec2: Any) -> bool:
+def _instances(ec2: Any) -> list[Any]:
+    """Return the instances of an account that have not ended."""
     every = (one for found in ec2.describe_instances()["Reservations"] for one in found["Instances"])
-    return any(one["State"]["Name"] not in ("shutting-down", "terminated") for one in every)
+    return [one for one in every if one["State"]["Name"] not in ("shutting-down", "terminated")]
 
 
 def _said(body: Mapping[str, Any]) -> str:

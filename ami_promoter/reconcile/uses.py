@@ -66,7 +66,8 @@ def lines(uses: Sequence[Mapping[str, Any]]) -> Iterator[RenderableType]:
     for one in known:
         for use in one["named_by"]:
             kind = KINDS.get(use["kind"], use["kind"])
-            yield Folded(f"{one['account']} {one['region']}: {kind} {use['arn'].rpartition(':')[2]}", 2)
+            name = use["arn"].partition("/")[2]
+            yield Folded(f"{one['account']} {one['region']}: {kind} {'/' * ('/' in name)}{name}", 2)
     if unused := [place_of(one) for one in known if not one["named_by"]]:
         yield Folded(f"{named(unused)}: nothing names it.", 2)
     unknown = [one for one in uses if one["fault"] is not None]

@@ -69,10 +69,13 @@ def test_what_is_not_as_promised_is_reported() -> None:
     assert "Some checks failed" in said
 
 
-def test_targets_of_ones_own_are_refused_beside_all(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("show", ["--all", "--releases"])
+def test_targets_of_ones_own_are_refused_beside_a_show_that_has_its_own(
+    capsys: pytest.CaptureFixture[str], show: str
+) -> None:
     """An option that would have no effect is refused."""
     with pytest.raises(SystemExit) as ended:
-        parse(["--all", "--targets", "5"])
+        parse([show, "--targets", "5"])
 
     assert ended.value.code == 2
-    assert "--all has targets of its own" in capsys.readouterr().err
+    assert f"{show} has targets of its own" in capsys.readouterr().err

@@ -51,7 +51,7 @@ def test_what_names_each_copy_is_listed(used):
     }
     assert {one["image"] for one in found["uses"]} == {one["image"] for one in found["copies"]}
     said = scene.cli("where", copy, "--use")[1]
-    assert f"{DEV} {REGION}: instance instance/{instance}" in said
+    assert f"{DEV} {REGION}: instance {instance}" in said
     assert "uses" not in asked(scene, "where", scene.image)
 
 
@@ -59,7 +59,7 @@ def test_a_recall_shows_who_uses_the_ami_before_it_asks(used):
     """Nothing is recalled by that; without the option no target is asked."""
     scene = used
     status, out, _ = scene.cli("recall", scene.image, "--why", "bad", "--use")
-    assert (status, f"{DEV} {REGION}: parameter parameter{NAME}" in out) == (1, True)
+    assert (status, f"{DEV} {REGION}: parameter {NAME}" in out) == (1, True)
     assert not asked(scene, "status", scene.image)["promotion"]["recall"]
 
     before = len([call for call in scene.world.calls if call.operation == LISTS])
