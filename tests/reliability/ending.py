@@ -16,6 +16,6 @@ def ended(machine, scenario, messages, seconds, *struck):
     seeds = SEEDS if messages.twins else SEEDS[:1]
     for outcome in machine.play(scenario.name, [RunPlan(messages=messages, seed=seed) for seed in seeds]):
         assert not outcome.problems, str(outcome)
-        assert outcome.seconds <= seconds, str(outcome)
+        assert outcome.seconds <= seconds, f"{outcome.seconds} s; {outcome}"
         for injection in struck:
             assert outcome.happened[injection] > 0

@@ -50,6 +50,7 @@ LINES: dict[str, tuple[str | None, ...]] = {
     "pause": ("--why", None, ""),
     "resume": ("now", None, ""),
     "drain": ("--timeout 5", None, ""),
+    "clean-up": ("AMI", None, ""),
 }
 """Verb -> its words in wrong usage, with wrong input, and refused by AWS; None: it has no such exit status."""
 KEY_POLICY = "test_at_the_terminal.py::test_a_key_of_ones_own_is_made_fit_by_what_is_printed"
@@ -106,6 +107,11 @@ SHOWN: dict[str, dict[int, str]] = {
     "drain": {
         OK: "test_draining.py::test_copies_are_let_end_and_then_nothing_is_open",
         UNFINISHED: "test_draining.py::test_copies_are_let_end_and_then_nothing_is_open",
+    },
+    "clean-up": {
+        OK: "test_clean_up.py::test_what_is_superseded_goes_and_what_is_used_stays",
+        FAULT: "test_clean_up.py::test_what_is_superseded_goes_and_what_is_used_stays",
+        UNFINISHED: "test_clean_up.py::test_a_removal_that_stops_between_two_calls_goes_on_when_it_is_run_again",
     },
 }
 """Verb -> exit status -> the test that shows it."""
