@@ -138,7 +138,7 @@ def _family(connection: Connection, family: str, *, ids: bool) -> Report:
         what = f"no parameter in a target names an AMI of it, as {connection.place} knows."
         cure = "`ami-promoter status AMI` shows an AMI's family; the targets file sets `ssm_parameter`."
         return Report(faults=(Fault("unknown-family", family, what, cure),))
-    listed = [{**pointers.listed(one), "kept": one.it.next_try is not None} for one in found]
+    listed = [{**pointers.listed(one), "kept": not one.it.unwanted} for one in found]
     at_fault = [one for one in listed if one["fault"]]
     data = {"family": family, "pointers": listed}
     if not ids:

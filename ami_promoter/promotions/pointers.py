@@ -136,7 +136,7 @@ def _why(delivery: Delivery, pointer: Pointer, names: Release | None) -> str:
         return ""
     if not pointer.settled:
         return "It is being brought up to date."
-    if pointer.next_try is None:
+    if pointer.unwanted:
         return "The targets file no longer sets it for this target, so it stays as it is."
     if names is None:
         return "It names no AMI: the target shows none of the family available."

@@ -98,7 +98,9 @@ class Pointer:
     since: int = 0
     """When the present tries began."""
     next_try: int | None = 0
-    """When to look, or to try, again; None: not by itself, as the targets file no longer wants it."""
+    """When to look, or to try, again; None: not by itself, as it has no release."""
+    unwanted: bool = False
+    """Whether the targets file did not name the parameter there at the last look: what it shows stays."""
     inbox: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -286,7 +288,7 @@ def evolve(pointer: Pointer, event: Event, now: int) -> Pointer:
 
 def _looked(event: Looked, pointer: Pointer, now: int) -> Pointer:
     """Compare; an AMI that was just offered, and that EC2 does not show there yet, has ten minutes to show."""
-    after = _compared(event, pointer, now)
+    after = _compared(event, replace(pointer, unwanted=False), now)
     late = any(
         one.delivery in after.waiting and one.image not in event.available and one.source not in event.recalled
         for one in event.releases
@@ -370,7 +372,8 @@ def _is_early(pointer: Pointer, now: int) -> bool:
 
 
 def _unwanted(event: Unwanted, pointer: Pointer, now: int) -> Pointer:
-    return replace(_rest(_with_releases(pointer, event.releases), now), next_try=None, retiring={}, retired=())
+    known = _with_releases(pointer, event.releases)
+    return replace(_rest(known, now), unwanted=True, retiring={}, retired=())
 
 
 def _changed(_event: Changed, pointer: Pointer, now: int) -> Pointer:

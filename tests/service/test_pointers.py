@@ -254,16 +254,19 @@ def test_a_throttled_parameter_store_only_delays(unknown):
     assert notice(hub, OLD)["pointer"]["fault"] is None
 
 
-def test_a_target_that_the_file_loses_keeps_its_parameter_and_is_looked_at_no_more():
-    """Nothing is due any more."""
+def test_a_target_that_the_file_loses_keeps_its_parameter_until_the_file_names_it_again():
+    """Nothing is written meanwhile; then it is right within a day."""
     hub = a_hub()
     promote(hub, OLD)
-    hub.cloud.directory = type(hub.cloud.directory)()
+    named, hub.cloud.directory = hub.cloud.directory, type(hub.cloud.directory)()
     del hub.cloud.parameters[DEV, NAME]
     hub.run(until=hub.cloud.now + 3 * DAY)
 
     assert hub.cloud.parameters == {}
-    assert hub.stores.next_due() is None
+
+    hub.cloud.directory = named
+    hub.run(until=hub.cloud.now + DAY + HOUR)
+    assert shown(hub) == OLD
 
 
 def test_an_ami_that_is_older_than_all_that_are_remembered_counts_once():

@@ -105,7 +105,7 @@ NOT_OURS = Fault(
         (a_pointer(image="", settled=False), "It is being brought up to date."),
         (a_pointer(image=""), "It names no AMI: the target shows none of the family available."),
         (
-            a_pointer(next_try=None, image="ami-0bbbbbbbbbbbbbbbb"),
+            a_pointer(unwanted=True, image="ami-0bbbbbbbbbbbbbbbb"),
             "The targets file no longer sets it for this target, so it stays as it is.",
         ),
         (None, "It does not exist yet."),
@@ -221,7 +221,7 @@ def test_where_a_familys_current_amis_are(table, capsys, monkeypatch):
     write(table, a_pointer(pin=Pin(AMI, "2026-01-01T00:00:00.000Z", NINE, "jane")))
     write(table, a_pointer(PROD, image="ami-0bbbbbbbbbbbbbbbb"))
     write(table, a_pointer("3" * 12, image="", fault=NOT_OURS))
-    write(table, a_pointer("4" * 12, next_try=None))
+    write(table, a_pointer("4" * 12, unwanted=True))
     write(table, replace(a_pointer("5" * 12), family="web", parameter="/golden/web/current"))
 
     assert main(["where", "--family", "base"]) == 0
