@@ -373,7 +373,8 @@ def _is_early(pointer: Pointer, now: int) -> bool:
 
 def _unwanted(event: Unwanted, pointer: Pointer, now: int) -> Pointer:
     known = _with_releases(pointer, event.releases)
-    return replace(_rest(known, now), unwanted=True, retiring={}, retired=())
+    intent = _may_have_written(pointer.intent)
+    return replace(_rest(known, now), intent=intent, unwanted=True, retiring={}, retired=())
 
 
 def _changed(_event: Changed, pointer: Pointer, now: int) -> Pointer:
@@ -404,16 +405,19 @@ def _woken(event: DeliveriesWoken, pointer: Pointer, _now: int) -> Pointer:
 def _refused(event: PointerRefused, pointer: Pointer, now: int) -> Pointer:
     """Try again what passes by itself, for ten minutes; then look every quarter of an hour, and deliveries go on."""
     pointer = _with_releases(pointer, event.releases)
+    intent = _may_have_written(pointer.intent, unknown=event.unknown)
     passing = event.kind in (RefusalKind.THROTTLED, RefusalKind.NOT_YET)
-    if not passing:
-        return _rest(pointer, now, _refusal(pointer, event.fault))
-    if not _is_early(pointer, now):
-        return _rest(pointer, now, _refusal(pointer, event.fault), AFTER_TROUBLE)
-    intent = pointer.intent
-    if intent is not None:  # what may have been written is read back; what was not written is compared again
-        unsure = intent.unsure or not intent.asked
-        intent = replace(intent, asked=True, unsure=unsure) if intent.asked or event.unknown else None
-    return _again(replace(pointer, intent=intent), now, schedule.RETRIES)
+    if passing and _is_early(pointer, now):
+        return _again(replace(pointer, intent=intent), now, schedule.RETRIES)
+    rested = _rest(pointer, now, _refusal(pointer, event.fault), AFTER_TROUBLE if passing else LOOK_EVERY)
+    return replace(rested, intent=intent)
+
+
+def _may_have_written(intent: Intent | None, *, unknown: bool = False) -> Intent | None:
+    """Return a change that Parameter Store may have taken: it is read back, and such a value is no stranger's."""
+    if intent is None or not (intent.asked or unknown):
+        return None
+    return replace(intent, asked=True, unsure=intent.unsure or not intent.asked)
 
 
 TRANSITIONS: Mapping[PointerState, Row[Pointer]] = {
@@ -427,7 +431,7 @@ TRANSITIONS: Mapping[PointerState, Row[Pointer]] = {
     },
     PointerState.WRITING: {
         Looked: leads(_looked, PointerState.RESTING, PointerState.WRITING),
-        Unwanted: leads(_unwanted, PointerState.RESTING),
+        Unwanted: leads(_unwanted, PointerState.RESTING, PointerState.WRITING),
         Changed: leads(_changed, PointerState.WRITING),
         Overtaken: leads(_overtaken, PointerState.RESTING),
         PointerRefused: leads(_refused, PointerState.RESTING, PointerState.WRITING),

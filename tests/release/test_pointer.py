@@ -1,0 +1,67 @@
+"""The machine of a pointer: what it knows of its own writes."""
+
+import pytest
+
+from chalicelib.engine.errors import RefusalKind
+from chalicelib.engine.faults import Fault
+from chalicelib.release import pointer as machine
+from chalicelib.release.current import Release
+from chalicelib.release.pointer import (
+    IMAGE_TYPE,
+    Changed,
+    Looked,
+    Pointer,
+    PointerRefused,
+    ShownParameter,
+    Unwanted,
+)
+
+NOW, DAY = 1_800_000_000, 24 * 3600
+OLD = Release("ami-0a", "2026-01-01T00:00:00.000Z", "ami-0a", "x86_64", "d1", 1)
+NEW = Release("ami-0b", "2026-02-01T00:00:00.000Z", "ami-0b", "x86_64", "d2", 1)
+GONE = Fault("role-not-assumable", "account 222222222222", "The role is gone.", "Make it again.")
+
+
+def looked(value: str, *releases: Release) -> Looked:
+    """What the target shows: a value ("": no parameter), and each AMI of the list."""
+    shown = ShownParameter(value, IMAGE_TYPE) if value else None
+    return Looked(releases, shown, frozenset(one.image for one in releases), frozenset(), None)
+
+
+def written(*, unknown: bool) -> Pointer:
+    """A pointer that has written NEW; ``unknown``: the answer was lost."""
+    pointer = Pointer("222222222222", "us-east-1", "/golden/base/current", "base", "111111111111", next_try=NOW)
+    pointer = machine.evolve(pointer, looked("", OLD, NEW), NOW)
+    assert pointer.intent is not None
+    done = PointerRefused(RefusalKind.THROTTLED, GONE, (OLD, NEW), unknown=True) if unknown else Changed()
+    return machine.evolve(pointer, done, NOW)
+
+
+@pytest.mark.parametrize("unknown", [False, True])
+@pytest.mark.parametrize(
+    "unread",
+    [
+        PointerRefused(RefusalKind.ROLE, GONE, (OLD,)),
+        PointerRefused(RefusalKind.DENIED, GONE, (OLD,)),
+        Unwanted((OLD,)),
+    ],
+)
+def test_a_value_that_it_may_have_written_is_its_own_although_nobody_could_read_it_back(unread, unknown):
+    """The AMI is taken back meanwhile, and a day later the parameter shows it."""
+    pointer = machine.evolve(written(unknown=unknown), unread, NOW + 60)
+    pointer = machine.evolve(pointer, looked(NEW.image, OLD), NOW + DAY)
+
+    assert pointer.fault is None
+    assert pointer.intent is not None
+    assert (pointer.intent.image, pointer.intent.over) == (OLD.image, NEW.image)
+
+
+def test_a_refused_write_leaves_no_claim_on_a_value():
+    """What Parameter Store has refused was not written: such a value is a person's."""
+    pointer = Pointer("222222222222", "us-east-1", "/golden/base/current", "base", "111111111111", next_try=NOW)
+    pointer = machine.evolve(pointer, looked("", OLD, NEW), NOW)
+    pointer = machine.evolve(pointer, PointerRefused(RefusalKind.DENIED, GONE, (OLD,)), NOW)
+    pointer = machine.evolve(pointer, looked(NEW.image, OLD), NOW + DAY)
+
+    assert pointer.fault is not None
+    assert pointer.fault.code == "pointer-not-ours"
