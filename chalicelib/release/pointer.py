@@ -111,7 +111,7 @@ class Pointer:
     @property
     def state(self) -> PointerState:
         """What it waits for."""
-        return PointerState.RESTING if self.intent is None else PointerState.WRITING
+        return PointerState.RESTING if self.settled or self.intent is None else PointerState.WRITING
 
     @property
     def due_at(self) -> int | None:
@@ -431,7 +431,7 @@ TRANSITIONS: Mapping[PointerState, Row[Pointer]] = {
     },
     PointerState.WRITING: {
         Looked: leads(_looked, PointerState.RESTING, PointerState.WRITING),
-        Unwanted: leads(_unwanted, PointerState.RESTING, PointerState.WRITING),
+        Unwanted: leads(_unwanted, PointerState.RESTING),
         Changed: leads(_changed, PointerState.WRITING),
         Overtaken: leads(_overtaken, PointerState.RESTING),
         PointerRefused: leads(_refused, PointerState.RESTING, PointerState.WRITING),

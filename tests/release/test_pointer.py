@@ -9,6 +9,7 @@ from chalicelib.release.current import Release
 from chalicelib.release.pointer import (
     IMAGE_TYPE,
     Changed,
+    DeliveriesWoken,
     Looked,
     Pointer,
     PointerRefused,
@@ -49,6 +50,7 @@ def written(*, unknown: bool) -> Pointer:
 def test_a_value_that_it_may_have_written_is_its_own_although_nobody_could_read_it_back(unread, unknown):
     """The AMI is taken back meanwhile, and a day later the parameter shows it."""
     pointer = machine.evolve(written(unknown=unknown), unread, NOW + 60)
+    pointer = machine.evolve(pointer, DeliveriesWoken(("d1", "d2")), NOW + 60)
     pointer = machine.evolve(pointer, looked(NEW.image, OLD), NOW + DAY)
 
     assert pointer.fault is None
