@@ -38,7 +38,7 @@ FAMILIES = {
     "launch test": (TESTED, TESTED_IN_VAIN),
 }
 OPENING_AND_CLOSING = {"ModifyImageAttribute", "ModifySnapshotAttribute", "PutKeyPolicy", "CreateGrant", "RevokeGrant"}
-SEVERAL_TIMES = 42 * 60
+SEVERAL_TIMES = 30 * 60
 """Seconds in which the sweep and discovery alone find and finish what two acts of people cause."""
 MUCH_LATER = LATER + 60
 """Seconds by which one kill may delay the end if the second look after two minutes falls into a refusal's next try."""
