@@ -44,10 +44,9 @@ class Terminal:
         self._stack.close()
 
     def file(self, name: str, text: str) -> str:
-        """Write a file; returns its path."""
-        path = self._folder / name
-        path.write_text(text, encoding="utf-8")
-        return str(path)
+        """Write a file where commands run; returns its name."""
+        (self._folder / name).write_text(text, encoding="utf-8")
+        return name
 
     def run(self, *words: str, profile: str = "hub", columns: int = 100, waits: bool = False) -> tuple[int, str]:
         """Run a verb of ``ami-promoter``; returns its status, and what it prints.
@@ -56,7 +55,7 @@ class Terminal:
         """
         process = subprocess.Popen(  # noqa: S603 - the project's own program
             [sys.executable, "-m", "ami_promoter", *words],
-            cwd=ROOT,
+            cwd=self._folder,
             env={**self._variables, "AWS_PROFILE": profile, "COLUMNS": str(columns)},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

@@ -1,7 +1,6 @@
 """CloudFormation: parameters, conditions, functions, resources."""
 
 import json
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -109,19 +108,6 @@ def test_rules_are_asserted(world: World) -> None:
         _output(world, "x", **parts)
 
     assert _output(world, "x", {"Id": "1"}, **parts) == "x"
-
-
-@pytest.mark.parametrize(("given", "holds"), [("a", True), ("", True), ("b,c", True), ("a,b", False)])
-def test_a_rule_may_speak_of_a_lists_members(world: World, given: str, holds: bool) -> None:
-    """Fn::Contains and Fn::EachMemberIn stand in rules only: who names "a" names nothing else."""
-    many = {"Ref": "Many"}
-    rule = {
-        "RuleCondition": {"Fn::Contains": [many, "a"]},
-        "Assertions": [{"Assert": {"Fn::EachMemberIn": [many, ["a"]]}, "AssertDescription": "a alone"}],
-    }
-    parts = {"Parameters": {"Many": {"Type": "CommaDelimitedList", "Default": ""}}, "Rules": {"R": rule}}
-    with nullcontext() if holds else pytest.raises(TemplateError, match="a alone"):
-        assert _output(world, "x", {"Many": given}, **parts) == "x"
 
 
 @pytest.mark.parametrize(

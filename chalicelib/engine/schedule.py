@@ -12,7 +12,7 @@ POLLS: Sequence[int] = (1 * MINUTE, 2 * MINUTE, 4 * MINUTE, 8 * MINUTE, 15 * MIN
 """Times between looks at something that AWS is doing; usually an event comes first."""
 
 COPY_POLLS: Sequence[int] = (2 * MINUTE, 15 * MINUTE)
-"""Times between looks at a running copy. A copy whose key access came too late shows that within two minutes; the others
+"""Times between looks at a running copy. One whose key access came too late shows that within two minutes; the others
 take longer, each look costs an invocation, and an event says that they have ended."""
 
 RETRIES: Sequence[int] = (5, 10, 20, 40, 80, 160, 320)

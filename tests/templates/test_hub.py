@@ -10,7 +10,9 @@ import pytest
 from chalice.app import CloudWatchEventConfig, ScheduledEventConfig, SQSEventConfig
 
 from app import app as wired
+from awsim.cfn import TemplateError
 from awsim.patterns import matches
+from awsim.world import World
 from chalicelib.engine.budget import RESERVED, SLOW_CALL
 from chalicelib.promotion.worker.discover import PERIOD
 from tests.templates.conftest import FUNCTIONS, MONITORING, ROOT, STACKSET, TARGET, resources
@@ -288,7 +290,12 @@ GOOD_AND_BAD = [
         ["", "012345678901", "012345678901,222222222222"],
         ["12345678901", "all", "*", "012345678901,"],
     ),
-    ("hub", "SubscriberAccounts", ["", "012345678901", "organization"], ["12345678901", "*", "o-a1b2c3d4e5"]),
+    (
+        "hub",
+        "SubscriberAccounts",
+        ["", "012345678901", "012345678901,222222222222", "organization"],
+        ["12345678901", "*", "organization,012345678901"],
+    ),
     (
         "hub",
         "PolicyKeyArns",
@@ -437,3 +444,22 @@ def test_the_console_asks_first_for_the_six_parameters_that_most_hubs_set(hub, t
     assert all(group["Label"]["default"].startswith("Advanced") for group in advanced)
     assert sorted(listed) == sorted(hub["Parameters"])
     assert (len(listed) <= 24, len(target["Parameters"]) <= 18) == (True, True)
+
+
+def test_who_may_subscribe_is_a_list_of_accounts_or_the_organization(package):
+    """The word alone, and only with an organization; CloudFormation says so before anything is made."""
+    account, region, allowed = "111111111111", "us-east-1", {}
+    given = {"TargetAccounts": "222222222222", "SubscriberAccounts": "organization"}
+    with World() as world:
+        template = package / "template.yaml"
+        with pytest.raises(TemplateError, match="SubscriberAccounts is organization, and OrganizationId is empty"):
+            world.deploy(template, account, region, "hub", given)
+        for named, more in (("organization", {"OrganizationId": "o-a1b2c3d4e5"}), ("222222222222,333333333333", {})):
+            stack = world.deploy(template, account, region, "hub", {**given, "SubscriberAccounts": named, **more})
+            topic = {"TopicArn": stack.outputs["TopicArn"]}
+            policy = world.client("sns", account, region).get_topic_attributes(**topic)["Attributes"]["Policy"]
+            allowed[named] = [one for one in json.loads(policy)["Statement"] if one["Effect"] == "Allow"]
+
+    by_organization, by_account = allowed.values()
+    assert [one["Condition"]["StringEquals"]["aws:PrincipalOrgID"] for one in by_organization] == ["o-a1b2c3d4e5"]
+    assert [one["Principal"] for one in by_account] == [{"AWS": ["222222222222", "333333333333"]}]

@@ -284,12 +284,6 @@ class _Deployment:
             return all(self._holds(one) for one in argument)
         if name == "Fn::Or":
             return any(self._holds(one) for one in argument)
-        if name == "Fn::Contains":
-            listed, member = argument
-            return self.value(member) in self.value(listed)
-        if name == "Fn::EachMemberIn":
-            members, listed = (self.value(one) for one in argument)
-            return set(members) <= set(listed)
         raise TemplateError(f"{name} cannot stand in a condition")
 
     def _ref(self, name: str) -> Any:
