@@ -70,7 +70,7 @@ def print_report(console: Console, observer: Observer, verdict: Verdict, glyphs:
     say_verdict(console, verdict)
     if verdict.good:
         for command, shows in NEXT:
-            console.print(Text.assemble((f"  {command:<15}", "bold cyan"), shows))
+            console.print(Text.assemble((f"  {command:<18}", "bold cyan"), shows))
 
 
 def _table(*columns: str) -> Table:
