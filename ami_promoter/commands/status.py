@@ -46,7 +46,7 @@ PRINTS = js.some_of(
     js.thing(
         **PAUSED,
         promotions=js.several("without AMI: all promotions, newest first", LISTED),
-        left_out=js.number("without AMI: how many older promotions --limit leaves out"),
+        left_out=js.number("without AMI: how many promotions --limit leaves out"),
         parked=js.several(
             "without AMI: parked records",
             js.thing(record=js.text("key of the record"), why=js.text("why it is parked")),
@@ -263,7 +263,7 @@ def _list(listed: Sequence[Mapping[str, Any]], now: float) -> RenderableType:
 
 def _failed(connection: Connection, choice: _Choice, *, wide: bool) -> Report:
     """Show every promotion in trouble with its faults."""
-    everything = _all(connection, choice, wide=wide)
+    everything = _all(connection, replace(choice, limit=None), wide=wide)
     suspects = [one for one in everything.data["promotions"] if _suspect(one)]
     bad = [one["ami"] for one in sorted(suspects, key=_only_ended)]
     seen = [page_ for ami in bad[:MANY] if (page_ := read_page(connection, ami)) is not None]
@@ -272,16 +272,21 @@ def _failed(connection: Connection, choice: _Choice, *, wide: bool) -> Report:
         for one in seen
         if (only := promotion_data.only_failed(one))["deliveries"] or one["faults"] or one["parked"]
     ]
-    pages = [shown for _, shown in troubled]
-    lines = list(promotion_text.troubles([one for one, _ in troubled], connection.place, connection.now(), wide=wide))
+    listed = troubled[: choice.limit]
+    left_out = len(troubled) - len(listed)
+    pages = [shown for _, shown in listed]
+    lines = list(promotion_text.troubles([one for one, _ in listed], connection.place, connection.now(), wide=wide))
     parked, at_fault = everything.data["parked"], everything.data["pointers"]
     lines += _beside(parked, at_fault, wide=wide)
+    if left_out:
+        lines.append(f"{count(left_out, 'promotion')} in trouble not shown: `--limit {len(troubled)}` lists all.")
     if len(bad) > MANY:
-        lines.append(
-            f"{count(len(bad) - MANY, 'older promotion')} in trouble not shown: `ami-promoter status` lists them."
-        )
-    lines += [] if pages or parked or at_fault else [f"Nothing failed, was refused or is parked in {connection.place}."]
-    return Report(tuple(lines), {"failed": pages, "parked": parked, "pointers": at_fault})
+        older = count(len(bad) - MANY, "older promotion")
+        lines.append(f"{older} in trouble not shown: `ami-promoter status --wide` lists them.")
+    if not (pages or parked or at_fault):
+        nothing = "Nothing" if choice == _Choice() else "Of what matches, nothing"
+        lines.append(f"{nothing} failed, was refused or is parked in {connection.place}.")
+    return Report(tuple(lines), {"failed": pages, "left_out": left_out, "parked": parked, "pointers": at_fault})
 
 
 def _suspect(listed: Mapping[str, Any]) -> bool:

@@ -20,9 +20,6 @@ from ami_promoter.terminal.report import span
 from chalicelib.engine.places import IMAGE, SNAPSHOT, Resource
 
 EMPTY = ("None", "()", "{}", "", "False", "0")
-SEEN = re.compile(r"SeenCopy\(copy='([^']*)'.*?state='(\w+)', progress=(\d+), message='([^']*)'")
-PENDING = re.compile(r"^CopiesSeen .*?state='pending'")
-"""A look that showed nothing new."""
 PRINCIPAL = re.compile("arn:[a-z-]+:(?:iam|sts):")
 ID = re.compile(r"snap-[0-9a-f]{17}|arn:[\w:/+=,@-]+|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{32,64}")
 CODE = re.compile(r"Fault\(code='([^']*)'")
@@ -53,7 +50,7 @@ NAMES = {
 AGAIN = re.compile("^Reopened by episode")
 INTERNAL = (
     *("count", "digest", "AMI available", "places", "members", "newest", "removals", "after", "cursor"),
-    *("generation", "look", "later", "approval_digest", "approval_asked"),
+    *("generation", "look", "later", "approval_digest", "approval_asked", "asked"),
 )
 """Internal members of the service; shown only with --wide."""
 PLAIN = {
@@ -67,6 +64,7 @@ PLAIN = {
     "CopyRecalled": "AMI deprecated",
     "CopyRestored": "AMI as before the recall",
     "PointerWoken": "asked the parameter to move",
+    "CopiesSeen": "looked in the target",
     "CancelAsked": "asked to end",
     "LeftoversSeen": "looked for what it had made there",
 }
@@ -158,8 +156,7 @@ def _rows(one: Mapping[str, Any], quiet: tuple[str, ...], *, wide: bool) -> Iter
     when = _when(one["at"])
     for number, what in enumerate(one["what"] or [""]):
         made = [call for call in one["calls"] if call["of"] == number]
-        silent = not what or what.startswith(quiet) or PENDING.search(what)
-        if quiet and not made and silent:
+        if quiet and not made and (not what or what.startswith(quiet)):
             continue
         calls_made = ", ".join(f"{_called(call)} {_request(call, wide=wide)}" for call in made if call["call"])
         said = f"{words(what, wide=wide)} ({calls_made})" if calls_made else words(what, wide=wide)
@@ -189,9 +186,6 @@ def words(what: str, *, wide: bool = False) -> str:
         plain = "deliveries begun" if '"after": "begin:' in rest else "deliveries asked to end"
     if name == "TagSeen" and '"value": "None"' in rest:
         plain = "no tag seen"
-    if seen := SEEN.search(what):
-        copy, now, progress, message = seen.groups()
-        return f"{plain}: {short(copy, wide=wide)} {now} {progress} %{f': {message}' if message else ''}"
     try:
         members = dict(json.loads("{" + rest))
     except (TypeError, ValueError):

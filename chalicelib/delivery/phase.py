@@ -18,11 +18,8 @@ class Command:
     __slots__ = ()
     makes: ClassVar[bool] = False
     """Whether it creates something in the target, which gets a nonce of its own."""
-
-    @property
-    def acts(self) -> bool:
-        """Whether the record must be written before it and after it, because it changes something in AWS or a store."""
-        return True
+    acts: ClassVar[bool] = True
+    """Whether the record must be written before it and after it, because it changes something in AWS or a store."""
 
     def intend(self, delivery: Delivery, _nonce: str, _now: int) -> Delivery:
         """Return the delivery with the intent, which is written before the command is executed (invariant 3)."""

@@ -10,9 +10,9 @@ from chalicelib.engine import schedule
 from chalicelib.engine.faults import Fault
 
 ASKING = "asking"
-"""In place of the last request: one may have been made.
+"""In place of the last request: one may have been made, so that its slots are returned.
 
-A delivery that will copy has it from the beginning, so that its first request needs no write before it.
+A delivery that will copy has it from the beginning. So no request needs a write before it: it can be made again.
 """
 
 
@@ -21,25 +21,16 @@ class AskSlots(Command):
     """Write into the copy quota how many copy tries this episode needs, has started and has finished; renew the lease.
 
     ``limited_at`` is when EC2 last said that too many copies run there (epoch seconds). ``waits``: it waits for its
-    first slot, so look, too, whether the source is still there. ``first``: the record does not say yet that it asks; a
-    later request can be made again from what the record says, so it needs no write before it.
+    first slot, so look, too, whether the source is still there.
     """
+
+    acts = False
 
     wanted: int
     begun: int
     done: int
     limited_at: int | None = None
     waits: bool = False
-    first: bool = True
-
-    @property
-    def acts(self) -> bool:
-        """See ``Command``."""
-        return self.first
-
-    def intend(self, delivery: Delivery, _nonce: str, _now: int) -> Delivery:
-        """Requested and granted slots must be returned, even if the invocation ends before it records the grant."""
-        return delivery.with_slots(asked=delivery.slots.asked or ASKING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +97,7 @@ def begun(delivery: Delivery) -> int:
 def request(delivery: Delivery, *, waits: bool = False) -> AskSlots:
     """Return its request to the copy quota."""
     all_, done = wanted(delivery)
-    first = not delivery.slots.asked
-    return AskSlots(all_, begun(delivery), done, delivery.slots.limited_at, waits=waits, first=first)
+    return AskSlots(all_, begun(delivery), done, delivery.slots.limited_at, waits=waits)
 
 
 def is_asked(delivery: Delivery) -> bool:

@@ -187,13 +187,14 @@ class Runner(Generic[R, C, E]):
         with parking(key, self._records, self._clock, self._telemetry):
             stored = self._records.read(key)
             while stored is not None and not stored.parked:
-                read = self._codec.decode(stored)
-                record = self._decoded(stored, inbox) if read.due_at is not None else read
-                run: _Run[R, E] = _Run(stored, read, record, cause, inbox)
+                run: _Run[R, E] = _Run(stored, *self._decoded(stored, inbox), cause, inbox)
                 stored, inbox = self._work(run, steps, budget), run.inbox
 
-    def _decoded(self, stored: Stored, inbox: Mapping[str, str]) -> R:
-        return self._codec.decode(replace(stored, inbox={**stored.inbox, **inbox}))
+    def _decoded(self, stored: Stored, inbox: Mapping[str, str]) -> tuple[R, R]:
+        """Return a record as it is stored, and with the entries that its wake brings."""
+        read = self._codec.decode(stored)
+        brings = inbox and read.due_at is not None
+        return read, self._codec.decode(replace(stored, inbox={**stored.inbox, **inbox})) if brings else read
 
     def _work(self, run: _Run[R, E], steps: Iterator[int], budget: Budget) -> Stored | None:
         """Take steps until nothing is left to do now; if another run writes the record first, return it as it is then.
@@ -310,7 +311,7 @@ class Runner(Generic[R, C, E]):
             fresh = self._records.read(run.record.key)
             if fresh is None or fresh.parked or not since.results:
                 return fresh
-            before, after = self._codec.decode(fresh), self._decoded(fresh, run.inbox)
+            before, after = self._decoded(fresh, run.inbox)
             for event, at in since.results:
                 try:
                     after = self._machine.evolve(after, event, at)

@@ -273,16 +273,6 @@ def intended_end(delivery):
     return delivery.copies_end + delivery.target.linger + schedule.LEDGER_CLOSES_AFTER
 
 
-def test_only_the_first_request_for_slots_is_written_before_it_is_made():
-    """A later one can be made again from what the record says."""
-    waiting = a_delivery(DeliveryState.WAITING)
-    (first,) = machine.outstanding(waiting, NOW)
-    asked = machine.evolve(machine.record_intent(waiting, [first], NOW, []), SlotsAsked(2, 0), NOW)
-    (again,) = machine.outstanding(asked, asked.slots.next_ask)
-
-    assert (first.acts, again.acts) == (True, False)
-
-
 @pytest.mark.parametrize("state", [DeliveryState.OPENING, DeliveryState.COPYING])
 def test_who_holds_what_is_open_already_goes_on_at_once(state):
     """Others held it before. One that must wait reads the ledger when it is woken, or at the next poll."""
@@ -698,7 +688,7 @@ def test_too_many_copies_gives_the_slot_back_and_tells_the_copy_quota():
     after = machine.evolve(delivery, Refused("StartCopy", RefusalKind.LIMIT, FAULT, "snap-0a"), NOW)
 
     assert after.copies[0].state is C.WANTED
-    assert AskSlots(3, 2, 1, NOW, first=False) in machine.outstanding(after, NOW)
+    assert AskSlots(3, 2, 1, NOW) in machine.outstanding(after, NOW)
 
 
 def test_what_changed_while_the_copy_quota_was_asked_is_notified_next():
@@ -709,7 +699,7 @@ def test_what_changed_while_the_copy_quota_was_asked_is_notified_next():
     refused = machine.evolve(delivery, Refused("StartCopy", RefusalKind.LIMIT, FAULT, "snap-0a"), NOW)
     after = machine.evolve(refused, SlotsAsked(2, 0, 2, NOW + schedule.LEASE), NOW)
 
-    assert AskSlots(3, 2, 1, NOW, first=False) in machine.outstanding(after, NOW)
+    assert AskSlots(3, 2, 1, NOW) in machine.outstanding(after, NOW)
 
 
 def test_a_deadline_while_copying_deletes_the_copies_first():

@@ -131,6 +131,22 @@ def test_a_delivery_that_was_announced_and_never_written_keeps_no_promotion_from
     assert hub.ended() == {(AMI, A): "delivered", (AMI, B): "delivered"}
 
 
+def test_a_delivery_that_is_killed_right_after_its_request_for_slots_returns_them():
+    """It is cancelled before it asks again; its record says from the beginning that it may have asked."""
+    hub = Hub((A,), watchful=False)
+    hub.cloud.make_image(AMI, {"snap-00": True})
+    hub.gate.troubles.append(PortTrouble("slots", "ask", ProcessKilled(), after=True))
+    quota = addresses.copy_quota(A, REGION)
+
+    hub.cloud.tag(AMI, A)
+    until_killed(hub)
+    assert [lease.lacking for lease in hub.stores.slots.leases(quota)] == [1]
+    hub.cloud.tag(AMI, None)
+
+    assert hub.at(hub.cloud.now + HOUR).outcomes() == {(AMI, A): "cancelled"}
+    assert list(hub.stores.slots.leases(quota)) == []
+
+
 @pytest.mark.parametrize("before", ["nothing", "cancelled", "failed"])
 def test_a_delivery_that_was_announced_and_never_written_is_begun_if_it_is_wanted(before):
     """Killed between the tracked delivery and its record; an operator's `retry` came before the next run."""

@@ -1,6 +1,8 @@
-"""Wakes that come while a run works: the one on its way sends no second message."""
+"""Wakes that come while a run works: the one on its way sends no second message, and no entry is lost."""
 
+from chalicelib.delivery.codecs import DELIVERIES
 from chalicelib.engine import addresses
+from chalicelib.engine.addresses import RecordKey
 from chalicelib.promotion import commands as do
 from chalicelib.promotion.codec import PROMOTIONS
 from tests.service.cloud import START
@@ -49,3 +51,50 @@ class Late:
                 if self.states()[B] != "expired":
                     self.work(self.hub.delivery_key(AMI, B), "its end", time_left=lambda: 30)
         return event
+
+
+def test_an_entry_that_a_wake_brings_is_kept_when_another_write_comes_first():
+    """One copy of two has ended: the next event finds it in the inbox, and one look serves both."""
+    hub, key = copying()
+    raced = Raced(hub)
+
+    hub.deliveries.run(key, "event", {"look#snap-00": "event-1"}, time_left=lambda: 30)
+
+    assert raced.came
+    assert hub.stores.records.read(key).inbox == {"other": "came first", "look#snap-00": "event-1"}
+
+
+def test_an_entry_that_a_wake_brings_is_not_written_at_rest():
+    """Nobody would read it; the next episode would take it for its own."""
+    hub, key = copying()
+    hub.run(until=START + 24 * HOUR)
+    before = hub.stores.records.read(key)
+
+    hub.deliveries.run(key, "event", {"image": "event-1"}, time_left=lambda: 30)
+
+    assert DELIVERIES.decode(before).ended
+    assert hub.stores.records.read(key) == before
+
+
+def copying() -> tuple[Hub, RecordKey]:
+    """Return a hub in which two copies of a delivery run, and the delivery's record key."""
+    hub = Hub((A,), watchful=False)
+    hub.cloud.make_image(AMI, {"snap-00": True, "snap-01": True})
+    hub.cloud.tag(AMI, A)
+    while len(hub.cloud.pending(A)) < 2:
+        hub.run(until=hub.cloud.now + 10)
+    return hub, hub.delivery_key(AMI, A)
+
+
+class Raced:
+    """Somebody leaves an entry right before the next write."""
+
+    def __init__(self, hub: Hub) -> None:
+        self.hub, self.came = hub, False
+        self.save, hub.stores.records.save = hub.stores.records.save, self.late
+
+    def late(self, before, *args, **given):
+        if not self.came:
+            self.came = True
+            self.hub.stores.records.leave(before.key, {"other": "came first"}, self.hub.cloud.now)
+        return self.save(before, *args, **given)

@@ -185,6 +185,26 @@ def test_only_what_failed(scene, capsys):
         assert "333333333333" not in said
 
 
+def test_a_limit_counts_what_failed(table, capsys):
+    """What succeeded since does not hide it."""
+    failed = a_delivery(DEV, delivery.DeliveryState.FAILED, faults=(FAULT,))
+    promoted(table, (failed, "failed"))
+    write(table, a_promotion(OTHER, since=NINE + 60, state=promotion.PromotionState.OVER))
+
+    assert main(["status", "--failed", "--limit", "1"]) == 0
+
+    assert f"{DEV} us-east-1: The key alias/x is disabled." in capsys.readouterr().out
+
+
+def test_of_a_choice_nothing_failed(table, capsys):
+    """The command does not say that nothing failed at all."""
+    promoted(table, (a_delivery(DEV, delivery.DeliveryState.FAILED, faults=(FAULT,)), "failed"))
+
+    assert main(["status", "--failed", "--group", "other"]) == 0
+
+    assert capsys.readouterr().out == f"Of what matches, nothing failed, was refused or is parked in {PLACE}.\n"
+
+
 def test_nothing_failed(client, capsys):
     """The command says so."""
     assert main(["status", "--failed"]) == 0

@@ -1,6 +1,7 @@
 """Terminal output: visible escapes, short ids, durations, events in plain words."""
 
 import io
+import json
 
 import pytest
 from hypothesis import given
@@ -10,8 +11,13 @@ from rich.console import Console
 from ami_promoter.promotions import timeline_data, timeline_text
 from ami_promoter.terminal.output import Bar, Folded, linked, printable, short, show, table
 from ami_promoter.terminal.report import moment, span
+from chalicelib.delivery.proof import SeenCopy
 
 ARN = "arn:aws:kms:us-east-1:111111111111:key/9a1c841d-1f7b-4fec-ba46-83f5f366bf0e"
+COPIES = (
+    SeenCopy("snap-1", "snap-2", "completed", 100),
+    SeenCopy("snap-3", "snap-4", "error", 4, "Given key ID is not accessible"),
+)
 
 
 def printed(line, columns):
@@ -123,11 +129,11 @@ def test_a_time_that_cannot_be(epoch):
         ('CopyStarted {"source": "snap-0123456789abcdef0", "copy": "None"}', "copy started: source snap-01234567…"),
         ('KeySeen {"arn": "' + ARN + '"}', "key seen: arn 9a1c841d…"),
         (
+            "CopiesSeen " + json.dumps({"asked": str(("snap-1", "snap-3")), "copies": str(COPIES)}),
             (
-                "CopiesSeen {\"copies\": \"(SeenCopy(copy='snap-1', source='snap-2', state='error', progress=4, "
-                "message='Given key ID is not accessible', "
+                "looked in the target: copies snap-1 of snap-2: completed 100 %, "
+                "snap-3 of snap-4: error Given key ID is not accessible"
             ),
-            "copies seen: snap-1 error 4 %: Given key ID is not accessible",
         ),
         ('Odd {"cut off', 'odd: "cut off'),
         (
