@@ -259,6 +259,33 @@ def test_a_copy_that_is_recalled_while_it_is_tested_loses_its_instance_and_is_de
     assert [one["event"] for one in hub.cloud.notices if one.get("account") == DEV] == ["delivery.recalled"]
 
 
+ONCE_LIFTED = {
+    "ok": ("delivered", []),
+    "impaired": ("failed", ["launch-test-failed"]),
+    "pending": ("failed", ["launch-not-tested"]),
+}
+
+
+@pytest.mark.parametrize("boots", sorted(ONCE_LIFTED))
+def test_a_copy_that_was_recalled_while_it_was_tested_is_tested_when_the_recall_is_lifted(boots):
+    """Nothing has shown yet that it starts: until then nobody is notified of it, and no parameter names it."""
+    named = a_hub(boots=("ok", boots, boots), target={"ssm_parameter": "/golden/{family}/current"})
+    hub = until_instance(promoted(named, 0))
+    hub.recall(AMI)
+    later(hub)
+    assert hub.outcomes()[AMI, DEV] == "recalled"
+    hub.lift_recall(AMI)
+    later(hub)
+
+    outcome, faults = ONCE_LIFTED[boots]
+    assert (hub.outcomes()[AMI, DEV], codes(hub)) == (outcome, faults)
+    assert {one.subnet for one in hub.cloud.instances.values()} == {PLACE.subnets[0]}
+    assert len(states(hub)) > 1
+    assert set(states(hub)) == {"terminated"}
+    assert len(hub.cloud.images) == (boots != "impaired")
+    assert bool(hub.cloud.parameters) == (boots == "ok")
+
+
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("boots", ["ok", "impaired", "pending"])
 def test_where_the_target_lets_no_instance_end_for_a_day_the_fault_names_it(mode, boots):
