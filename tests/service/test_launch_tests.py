@@ -317,6 +317,23 @@ def test_the_next_episode_ends_what_an_earlier_one_had_to_leave():
     assert states(hub) == ["terminated"] * 2
 
 
+def test_an_instance_that_cannot_be_ended_keeps_no_later_one_running():
+    """Somebody protects the first from termination; the second is ended, and only the first is named."""
+    hub = a_hub(boots=("pending", "ok"))
+    denied = refusal(RefusalKind.DENIED, "OperationNotPermitted")
+
+    def is_first(_delivery: Delivery, instance: str) -> bool:
+        return instance == next(iter(hub.cloud.instances))
+
+    hub.gate.troubles.append(PortTrouble("target.instances", "terminate", denied, times=10**9, only=is_first))
+    promoted(hub, 30 * HOUR)
+    retried(hub)
+    assert states(hub) == ["pending", "terminated"]
+    later(hub, 26 * HOUR)
+    assert hub.outcomes()[AMI, DEV] == "delivered"
+    assert notice(hub)["leftovers"] == [next(iter(hub.cloud.instances))]
+
+
 def test_an_outage_of_the_service_ends_no_test_that_went_well():
     """After its deadline it looks once more, and the checks are ok."""
     hub = until_instance(promoted(a_hub(), 0))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from chalicelib.delivery import instances, template_rights
@@ -135,10 +135,9 @@ class AwsTargetInstances:
             shown = list(_each(self._client(delivery).describe_instances(Filters=by)))
         return tuple(SeenInstance(one["InstanceId"], one.get("ClientToken", ""), one["State"]["Name"]) for one in shown)
 
-    def terminate(self, delivery: Delivery, instances: Sequence[str]) -> None:
-        for one in instances:
-            with self._sessions.as_refusal("TerminateInstances", f"{delivery.where}, {one}"), gone(NO_INSTANCE):
-                self._client(delivery).terminate_instances(InstanceIds=[one])
+    def terminate(self, delivery: Delivery, instance: str) -> None:
+        with self._sessions.as_refusal("TerminateInstances", f"{delivery.where}, {instance}"), gone(NO_INSTANCE):
+            self._client(delivery).terminate_instances(InstanceIds=[instance])
 
     def _client(self, delivery: Delivery) -> Any:
         return self._sessions.client("ec2", "launched", delivery)
