@@ -211,7 +211,7 @@ def verdict(delivery: Delivery, seen: InstanceSeen, now: int) -> LaunchVerdict |
     """Judge the AMI by what a look shows; None: it is too early to tell."""
     attempt, within = current(delivery), test_of(delivery).within
     begun = seen.launched_at or (attempt.at if attempt else now)
-    late = now >= begun + within or delivery.last_look.failure is not None
+    late = now >= begun + within
     match seen.state:
         case "running" if (seen.system, seen.instance) == ("ok", "ok"):
             return LaunchVerdict("passed")

@@ -13,6 +13,7 @@ from chalicelib.targets.applied_file import LaunchTest
 from tests.service.cloud import PLACE, CloudBehavior, LaunchSite, refusal
 from tests.service.gate import PortCrash, PortTrouble
 from tests.service.hub import Hub
+from tests.service.slow import SlowGate, SlowHub
 
 AMI, DEV, PROD = "ami-0a", "200000000001", "200000000002"
 MINUTE, HOUR, DAY = 60, 3600, 24 * 3600
@@ -343,6 +344,27 @@ def test_an_outage_of_the_service_ends_no_test_that_went_well():
     hub.gate.troubles.clear()
     later(hub, HOUR)
     assert hub.outcomes()[AMI, DEV] == "delivered"
+
+
+@pytest.mark.parametrize("boots", ["ok", "impaired"])
+@pytest.mark.parametrize("minutes", [84, 120, 26 * 60])
+def test_an_outage_of_the_worker_only_delays_the_test(minutes, boots):
+    """The instance has its whole time, also where that begins shortly before the deadline or after it."""
+    hub = SlowHub(
+        accounts=(DEV,),
+        behavior=CloudBehavior(booting=(13 * MINUTE,), boots=(boots,)),
+        gate=SlowGate(),
+        target={"launch_test": LaunchTest("t3.micro")},
+    )
+    hub.cloud.make_image(AMI, {"snap-0": True})
+    hub.gate.troubles.append(PortTrouble("target.instances", "run", refusal(RefusalKind.THROTTLED, "Later"), times=1))
+    hub.cloud.tag(AMI, "default")
+    hub.until_state(AMI, DEV, "launching")
+    hub.switch_off("worker", minutes * MINUTE)
+    later(hub, minutes * MINUTE + 2 * HOUR)
+    assert hub.outcomes()[AMI, DEV] == ("delivered" if boots == "ok" else "failed"), codes(hub)
+    assert codes(hub) == ([] if boots == "ok" else ["launch-test-failed"])
+    assert set(states(hub)) == {"terminated"}
 
 
 def test_a_target_that_lets_nobody_look_is_no_failure_of_the_ami():
