@@ -66,10 +66,17 @@ def ec2_launch_client_token(world: World) -> None:
     assert _run(client, image, ClientToken="token-2") != first
     there = ec2(world, HUB, WEST)
     refused("InvalidAMIID.NotFound", _run, there, image, ClientToken="token-1")
+
+
+def ec2_launch_client_token_terminated(world: World) -> None:
+    image, client = an_image(world), ec2(world)
+    first = _run(client, image, ClientToken="token-1")
     client.terminate_instances(InstanceIds=[first])
-    wait(world, 3 * HOUR)
-    assert _run(client, image, ClientToken="token-1") == first
+    for seconds in (300, 3 * HOUR):
+        wait(world, seconds)
+        refused("IdempotentInstanceTerminated", _run, client, image, ClientToken="token-1")
     refused("InvalidInstanceID.NotFound", client.describe_instances, InstanceIds=[first])
+    assert client.describe_instances()["Reservations"] == []
 
 
 def ec2_instance_type_must_exist(world: World) -> None:

@@ -125,11 +125,13 @@ class InstanceSeen(DeliveryEvent):
 class InstancesEnded(DeliveryEvent):
     """The instances of its attempts were read after the calls that terminate them.
 
-    ``found``: (nonce, instance), also of attempts without an answer; ``left``: instances that are not terminated yet.
+    ``found``: (nonce, instance), also of attempts without an answer; ``left``: instances that are not terminated yet;
+    ``refusal``: why AWS refused to terminate one.
     """
 
     found: tuple[tuple[str, str], ...] = ()
     left: tuple[str, ...] = ()
+    refusal: Fault | None = None
     keeps_refusal = True
 
 
@@ -209,7 +211,7 @@ def verdict(delivery: Delivery, seen: InstanceSeen, now: int) -> LaunchVerdict |
     """Judge the AMI by what a look shows; None: it is too early to tell."""
     attempt, within = current(delivery), test_of(delivery).within
     begun = seen.launched_at or (attempt.at if attempt else now)
-    late = now >= begun + within or delivery.last_look.failure is not None
+    late = now >= begun + within
     match seen.state:
         case "running" if (seen.system, seen.instance) == ("ok", "ok"):
             return LaunchVerdict("passed")
@@ -290,26 +292,25 @@ def end_due(delivery: Delivery) -> int | None:
 
 
 def ended(event: InstancesEnded, delivery: Delivery, now: int) -> Delivery:
-    """Keep the attempts whose instance still shows, or may show yet."""
+    """Keep the attempts whose instance still shows, or may show yet; after a day, as ``end_refused``."""
     found = dict(event.found)
     known = (replace(one, id=one.id or found.get(one.nonce, "")) for one in delivery.launch.attempts)
     open_ = tuple(
         one for one in known if one.id in event.left or (one.nonce not in found and now < one.at + schedule.SILENCE)
     )
-    launch = delivery.launch
-    wait = schedule.step(END_LOOKS, launch.looks)
-    after = delivery.with_launch(attempts=open_, looks=launch.looks + 1, next_look=now + wait)
-    return _gives_up(after, now, None) if open_ else after
+    after = delivery.with_launch(attempts=open_)
+    return _ends_later(after, now, event.refusal) if open_ else after
 
 
 def end_refused(event: Refused, delivery: Delivery, now: int) -> Delivery:
     """Try again; after a day the service gives up, and a fault names what may still run there."""
-    launch = delivery.launch
-    after = delivery.with_launch(looks=launch.looks + 1, next_look=now + schedule.step(END_LOOKS, launch.looks))
-    return _gives_up(replace(after, last_refusal=event.fault), now, event.fault)
+    return _ends_later(delivery, now, event.fault)
 
 
-def _gives_up(delivery: Delivery, now: int, why: Fault | None) -> Delivery:
+def _ends_later(before: Delivery, now: int, why: Fault | None) -> Delivery:
+    looks = before.launch.looks
+    delivery = before.with_launch(looks=looks + 1, next_look=now + schedule.step(END_LOOKS, looks))
+    delivery = replace(delivery, last_refusal=why or before.last_refusal)
     launch = delivery.launch
     if now < launch.ends_since + schedule.LAST_LOOK_WITHIN or launch.looks < LEAST_LOOKS:
         return delivery

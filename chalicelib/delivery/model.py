@@ -560,8 +560,9 @@ class Delivery:
 
 
 def reduced_launch(over: Launch) -> Launch:
-    """Reduce an ended launch test to its result, and to what the service has left there."""
-    return Launch(attempts=over.attempts, result=over.result, console=over.console, kept=over.kept, left=over.left)
+    """Reduce an ended launch test to its result, what the service has left there, and where a stopped one goes on."""
+    result = Launch(attempts=over.attempts, result=over.result, console=over.console, kept=over.kept, left=over.left)
+    return replace(result, subnet=over.subnet, group=over.group) if over.result == "stopped" else result
 
 
 def reduced(over: Delivery) -> Delivery:

@@ -102,8 +102,8 @@ class TargetInstances(Protocol):
     def started(self, delivery: Delivery) -> tuple[SeenInstance, ...]:
         """List the instances that its attempts have started, by their client tokens."""
 
-    def terminate(self, delivery: Delivery, instances: Sequence[str]) -> None:
-        """Terminate these; a missing one is not an error."""
+    def terminate(self, delivery: Delivery, instance: str) -> None:
+        """Terminate it; if it is missing, that is not an error."""
 
 
 class TargetKeys(Protocol):

@@ -89,6 +89,19 @@ def test_an_ami_whose_checks_stay_impaired_is_removed_and_its_console_is_for_sta
     testing.assert_invariants()
 
 
+def test_an_instance_that_is_over_before_its_answer_was_written_is_found_by_its_token(testing):
+    """The worker is killed, and the repeated call is refused, as the first one's instance has ended itself."""
+    testing.world.ec2.state.boots[testing.image] = Boot(ends=1)
+    crash = testing.world.injections.crash("worker", "RunInstances", when="after")
+    assert testing.promoted("") == {DEV: "failed"}
+    assert crash.happened
+    asked = [call.error for call in testing.world.calls if call.operation == "RunInstances"]
+    assert asked == [None, "IdempotentInstanceTerminated"]
+    assert codes(testing) == ["launch-test-failed"]
+    assert len(instances(testing)) == 1
+    assert testing.images_in(DEV) == []
+
+
 def test_capacity_that_is_not_there_fails_no_ami_and_retry_tests_it_again(testing):
     """What was copied stays, unpublished."""
     testing.world.ec2.state.exhausted.add((REGION, "t3.micro"))

@@ -895,9 +895,8 @@ class FakeTargetInstances(OfCloud):
         shown = self._shown(delivery.target.account).values()
         return tuple(SeenInstance(one.id, one.token, one.state) for one in shown if one.token in tokens)
 
-    def terminate(self, delivery, instances):
-        for one in instances:
-            self._cloud.end_instance(one)
+    def terminate(self, delivery, instance):
+        self._cloud.end_instance(instance)
 
     def _shown(self, account):
         there = {ident: one for ident, one in self._cloud.instances.items() if one.account == account}

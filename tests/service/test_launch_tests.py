@@ -13,6 +13,7 @@ from chalicelib.targets.applied_file import LaunchTest
 from tests.service.cloud import PLACE, CloudBehavior, LaunchSite, refusal
 from tests.service.gate import PortCrash, PortTrouble
 from tests.service.hub import Hub
+from tests.service.slow import SlowGate, SlowHub
 
 AMI, DEV, PROD = "ami-0a", "200000000001", "200000000002"
 MINUTE, HOUR, DAY = 60, 3600, 24 * 3600
@@ -259,6 +260,33 @@ def test_a_copy_that_is_recalled_while_it_is_tested_loses_its_instance_and_is_de
     assert [one["event"] for one in hub.cloud.notices if one.get("account") == DEV] == ["delivery.recalled"]
 
 
+ONCE_LIFTED = {
+    "ok": ("delivered", []),
+    "impaired": ("failed", ["launch-test-failed"]),
+    "pending": ("failed", ["launch-not-tested"]),
+}
+
+
+@pytest.mark.parametrize("boots", sorted(ONCE_LIFTED))
+def test_a_copy_that_was_recalled_while_it_was_tested_is_tested_when_the_recall_is_lifted(boots):
+    """Nothing has shown yet that it starts: until then nobody is notified of it, and no parameter names it."""
+    named = a_hub(boots=("ok", boots, boots), target={"ssm_parameter": "/golden/{family}/current"})
+    hub = until_instance(promoted(named, 0))
+    hub.recall(AMI)
+    later(hub)
+    assert hub.outcomes()[AMI, DEV] == "recalled"
+    hub.lift_recall(AMI)
+    later(hub)
+
+    outcome, faults = ONCE_LIFTED[boots]
+    assert (hub.outcomes()[AMI, DEV], codes(hub)) == (outcome, faults)
+    assert {one.subnet for one in hub.cloud.instances.values()} == {PLACE.subnets[0]}
+    assert len(states(hub)) > 1
+    assert set(states(hub)) == {"terminated"}
+    assert len(hub.cloud.images) == (boots != "impaired")
+    assert bool(hub.cloud.parameters) == (boots == "ok")
+
+
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("boots", ["ok", "impaired", "pending"])
 def test_where_the_target_lets_no_instance_end_for_a_day_the_fault_names_it(mode, boots):
@@ -290,6 +318,23 @@ def test_the_next_episode_ends_what_an_earlier_one_had_to_leave():
     assert states(hub) == ["terminated"] * 2
 
 
+def test_an_instance_that_cannot_be_ended_keeps_no_later_one_running():
+    """Somebody protects the first from termination; the second is ended, and only the first is named."""
+    hub = a_hub(boots=("pending", "ok"))
+    denied = refusal(RefusalKind.DENIED, "OperationNotPermitted")
+
+    def is_first(_delivery: Delivery, instance: str) -> bool:
+        return instance == next(iter(hub.cloud.instances))
+
+    hub.gate.troubles.append(PortTrouble("target.instances", "terminate", denied, times=10**9, only=is_first))
+    promoted(hub, 30 * HOUR)
+    retried(hub)
+    assert states(hub) == ["pending", "terminated"]
+    later(hub, 26 * HOUR)
+    assert hub.outcomes()[AMI, DEV] == "delivered"
+    assert notice(hub)["leftovers"] == [next(iter(hub.cloud.instances))]
+
+
 def test_an_outage_of_the_service_ends_no_test_that_went_well():
     """After its deadline it looks once more, and the checks are ok."""
     hub = until_instance(promoted(a_hub(), 0))
@@ -299,6 +344,27 @@ def test_an_outage_of_the_service_ends_no_test_that_went_well():
     hub.gate.troubles.clear()
     later(hub, HOUR)
     assert hub.outcomes()[AMI, DEV] == "delivered"
+
+
+@pytest.mark.parametrize("boots", ["ok", "impaired"])
+@pytest.mark.parametrize("minutes", [84, 120, 26 * 60])
+def test_an_outage_of_the_worker_only_delays_the_test(minutes, boots):
+    """The instance has its whole time, also where that begins shortly before the deadline or after it."""
+    hub = SlowHub(
+        accounts=(DEV,),
+        behavior=CloudBehavior(booting=(13 * MINUTE,), boots=(boots,)),
+        gate=SlowGate(),
+        target={"launch_test": LaunchTest("t3.micro")},
+    )
+    hub.cloud.make_image(AMI, {"snap-0": True})
+    hub.gate.troubles.append(PortTrouble("target.instances", "run", refusal(RefusalKind.THROTTLED, "Later"), times=1))
+    hub.cloud.tag(AMI, "default")
+    hub.until_state(AMI, DEV, "launching")
+    hub.switch_off("worker", minutes * MINUTE)
+    later(hub, minutes * MINUTE + 2 * HOUR)
+    assert hub.outcomes()[AMI, DEV] == ("delivered" if boots == "ok" else "failed"), codes(hub)
+    assert codes(hub) == ([] if boots == "ok" else ["launch-test-failed"])
+    assert set(states(hub)) == {"terminated"}
 
 
 def test_a_target_that_lets_nobody_look_is_no_failure_of_the_ami():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from chalicelib.delivery import instances, template_rights
@@ -10,7 +10,7 @@ from chalicelib.delivery.aws.target_sessions import TargetSessions
 from chalicelib.delivery.instances import LAUNCH_TAG, InstanceSeen, LaunchSite, SeenInstance
 from chalicelib.delivery.model import Delivery
 from chalicelib.delivery.tags import service_tags
-from chalicelib.engine.aws.refusals import gone
+from chalicelib.engine.aws.refusals import code_of, gone
 from chalicelib.engine.errors import Refusal, RefusalKind
 from chalicelib.images import register
 from chalicelib.images.aws.shapes import tag_list
@@ -19,6 +19,8 @@ from chalicelib.targets.applied_file import launch_role
 
 NO_INSTANCE = "InvalidInstanceID.NotFound"
 NO_SUCH_TYPE = "InvalidInstanceType"
+ALREADY_ENDED = "IdempotentInstanceTerminated"
+"""The client token's instance is terminated [EC2 API reference, error codes]."""
 MOST_OF_THE_CONSOLE = 1500
 """Characters of the console output's end that are kept."""
 
@@ -73,9 +75,20 @@ class AwsTargetInstances:
     def run(self, delivery: Delivery, image: SourceImage) -> str:
         """Only the new AMI decides what starts: no user data, no key pair, no instance profile, no public address.
 
-        The SDK may repeat the call: the same client token starts no second instance [VERIFIED].
+        A repeated call starts no second instance: EC2 answers with the first one, or that it is terminated [VERIFIED].
         """
         nonce = instances.RunInstance().nonce(delivery)
+        try:
+            return self._run(delivery, image, nonce)
+        except Refusal as refusal:
+            if code_of(refusal) != ALREADY_ENDED:
+                raise
+            ours = next((one.id for one in self.started(delivery) if one.token == nonce), None)
+            if ours is None:
+                raise
+            return ours
+
+    def _run(self, delivery: Delivery, image: SourceImage, nonce: str) -> str:
         tags = {**service_tags(delivery, nonce), register.SOURCE_IMAGE_TAG: delivery.ami}
         interface: dict[str, Any] = {
             "DeviceIndex": 0,
@@ -135,10 +148,9 @@ class AwsTargetInstances:
             shown = list(_each(self._client(delivery).describe_instances(Filters=by)))
         return tuple(SeenInstance(one["InstanceId"], one.get("ClientToken", ""), one["State"]["Name"]) for one in shown)
 
-    def terminate(self, delivery: Delivery, instances: Sequence[str]) -> None:
-        for one in instances:
-            with self._sessions.as_refusal("TerminateInstances", f"{delivery.where}, {one}"), gone(NO_INSTANCE):
-                self._client(delivery).terminate_instances(InstanceIds=[one])
+    def terminate(self, delivery: Delivery, instance: str) -> None:
+        with self._sessions.as_refusal("TerminateInstances", f"{delivery.where}, {instance}"), gone(NO_INSTANCE):
+            self._client(delivery).terminate_instances(InstanceIds=[instance])
 
     def _client(self, delivery: Delivery) -> Any:
         return self._sessions.client("ec2", "launched", delivery)

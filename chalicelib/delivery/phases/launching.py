@@ -117,7 +117,7 @@ def _refused(event: Refused, delivery: Delivery, now: int) -> Delivery:
     if delivery.launch.result:
         return after
     why = (instances.untested(delivery, event.fault.what), event.fault)
-    steps = _waits(event, delivery, now) if runs else _look_waits(event, delivery)
+    steps = _waits(event, delivery, now) if runs else _look_waits(event, delivery, now)
     if not steps:
         return _untested(after, now, *why)
     return again(after, now, schedule.step(steps, delivery.tries), last_refusal=event.fault)
@@ -125,8 +125,8 @@ def _refused(event: Refused, delivery: Delivery, now: int) -> Delivery:
 
 def _waits(event: Refused, delivery: Delivery, now: int) -> tuple[int, ...]:
     """Return the waits before another call; none if the target does not let the instance start."""
-    begun = delivery.entered[LAUNCH.state]
-    if now >= begun + instances.test_of(delivery).within or delivery.last_look.failure is not None:
+    begun = delivery.last_look.since or delivery.entered[LAUNCH.state]
+    if now >= begun + instances.test_of(delivery).within:
         return ()
     if event.kind is RefusalKind.THROTTLED:
         return tuple(schedule.RETRIES)
@@ -136,9 +136,10 @@ def _waits(event: Refused, delivery: Delivery, now: int) -> tuple[int, ...]:
     return tuple(schedule.NOT_YET) if visible else ()
 
 
-def _look_waits(event: Refused, delivery: Delivery) -> tuple[int, ...]:
-    """A look is tried until the deadline, and once after it."""
-    if delivery.last_look.failure is not None:
+def _look_waits(event: Refused, delivery: Delivery, now: int) -> tuple[int, ...]:
+    """A look is tried until the deadline, and after it for as long as an instance may take."""
+    since = delivery.last_look.since
+    if since and now >= since + instances.test_of(delivery).within:
         return ()
     return tuple(schedule.RETRIES if event.kind is RefusalKind.THROTTLED else schedule.POLLS)
 
@@ -160,12 +161,9 @@ def _due(delivery: Delivery, last: int | None) -> Iterator[int | None]:
 
 
 def _too_long(_event: DeadlinePassed, delivery: Delivery, now: int) -> Delivery:
-    """Look once more, as the service itself may have been off (invariant 6); without an instance it is over."""
+    """Try once more, as the service itself may have been off (invariant 6): then it ends by what it sees."""
     last = "" if delivery.last_refusal is None else f" {delivery.last_refusal.what}"
     fault = instances.untested(delivery, f"the launch test has lasted until its deadline.{last}")
-    attempt = instances.current(delivery)
-    if attempt is None or not attempt.id:
-        return _untested(delivery, now, fault)
     return trouble.await_look(delivery, fault, now)
 
 
@@ -194,7 +192,7 @@ PHASES = {
             InstancesEnded: leads(_ended, *NEXT),
             Refused: leads(_refused, *NEXT, *ENDS),
             CancelAsked: leads(_cancelled, *NEXT, *ENDS),
-            DeadlinePassed: leads(_too_long, LAUNCH, *ENDS),
+            DeadlinePassed: leads(_too_long, LAUNCH),
         },
         outstanding=_outstanding,
         deadline=_deadline,

@@ -22,6 +22,7 @@ from chalicelib.delivery.phases.ending import (
     recall,
     waits,
 )
+from chalicelib.delivery.phases.launching import NEXT, complete
 from chalicelib.delivery.phases.publishing import PUBLISH
 from chalicelib.engine import schedule
 from chalicelib.engine.errors import RefusalKind
@@ -167,8 +168,12 @@ def _restoring(delivery: Delivery, now: int) -> tuple[Command, ...]:
 
 
 def _restored(_event: CopyRestored, delivery: Delivery, now: int) -> Delivery:
+    """Publish it; one that was recalled before its launch test had a result is tested first."""
     naming = Naming(delivery.naming.family, delivery.naming.parameter)
-    return PUBLISH(replace(delivery, recall=Recalled(), naming=naming, last_look=LastLook()), now)
+    restored = replace(delivery, recall=Recalled(), naming=naming, last_look=LastLook())
+    if delivery.launch.result == "stopped":
+        return complete(restored.with_launch(result="", left=False), now)
+    return PUBLISH(restored, now)
 
 
 def _not_done(delivery: Delivery) -> Fault:
@@ -200,7 +205,7 @@ PHASES = {
     ),
     RESTORE.state: Phase(
         on={
-            CopyRestored: leads(_restored, PUBLISH),
+            CopyRestored: leads(_restored, *NEXT),
             Refused: leads(_refused, RESTORE, RECALL),
             DeadlinePassed: leads(_too_long, RESTORE),
         },

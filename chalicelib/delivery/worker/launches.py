@@ -66,11 +66,16 @@ class LaunchCommands:
             return seen
 
     def _end(self, delivery: Delivery) -> InstancesEnded:
-        """Those that EC2 is ending count as left until it shows them terminated."""
-        seen = self._instances.started(delivery)
-        self._instances.terminate(delivery, [one.id for one in seen if one.state not in instances.OVER])
+        """Those that EC2 is ending are left until it shows them terminated. One that is refused delays no other."""
+        seen, refused = self._instances.started(delivery), None
+        for one in seen:
+            try:
+                if one.state not in instances.OVER:
+                    self._instances.terminate(delivery, one.id)
+            except Refusal as refusal:
+                refused = refusal.fault
         left = tuple(one.id for one in seen if one.state != "terminated")
-        return InstancesEnded(tuple((one.token, one.id) for one in seen), left)
+        return InstancesEnded(tuple((one.token, one.id) for one in seen), left, refused)
 
 
 def _no_role(delivery: Delivery, refusal: Fault) -> Fault:

@@ -66,6 +66,11 @@ TOKEN = rule(
     "instance. [EC2 API reference, https://docs.aws.amazon.com/AWSEC2/latest/APIReference/Run_Instance_Idempotency.html"
     ", VERIFIED; that a refused launch leaves its token free UNVERIFIED]",
 )
+TOKEN_OVER = rule(
+    "ec2-launch-client-token-terminated",
+    "RunInstances with the client token of an instance that is terminated: IdempotentInstanceTerminated. [EC2 API "
+    "reference, error codes, VERIFIED; its page on idempotency says that the same instance is the answer]",
+)
 VCPUS = rule(
     "ec2-launch-vcpu-quota",
     "A launch beyond the account's vCPUs of a Region is refused: VcpuLimitExceeded. [EC2 API reference, error codes, "
@@ -135,7 +140,11 @@ def _twin(ec2: Ec2State, call: Call) -> Instance | None:
     if parameters != _parameters(call):
         why = "Arguments on this idempotent request are inconsistent with arguments used in previous request(s)."
         raise AwsError("IdempotentParameterMismatch", why)
-    return ec2.instances.last(instance_id)
+    twin = ec2.instances.last(instance_id)
+    if twin is not None and twin.state == "terminated" and ec2.on(TOKEN_OVER):
+        why = "The client token was used for an instance that has been terminated."
+        raise AwsError("IdempotentInstanceTerminated", why)
+    return twin
 
 
 def _parameters(call: Call) -> str:
