@@ -377,7 +377,7 @@ def _is_early(pointer: Pointer, now: int) -> bool:
 def _unwanted(event: Unwanted, pointer: Pointer, now: int) -> Pointer:
     known = _with_releases(pointer, event.releases)
     rested = _rest(known, now, intent=_may_have_written(pointer.intent))
-    return replace(rested, unwanted=True, retiring={}, retired=())
+    return replace(rested, unwanted=True, retiring={}, retired=(), not_retired=None)
 
 
 def _changed(_event: Changed, pointer: Pointer, now: int) -> Pointer:
