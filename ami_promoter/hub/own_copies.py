@@ -129,8 +129,8 @@ class OwnCopies:
         for start in range(0, len(snapshots), VALUES):
             some = [{"Name": "block-device-mapping.snapshot-id", "Values": snapshots[start : start + VALUES]}]
             for raw in self._images(some):
-                for snapshot in _snapshots_of(raw):
-                    found[snapshot] = found.get(snapshot, frozenset()) | {raw["ImageId"]}
+                for snapshot in found.keys() & _snapshots_of(raw):
+                    found[snapshot] |= {raw["ImageId"]}
         return found
 
     def remove(self, copy: StandingCopy, snapshots: Sequence[str]) -> str:

@@ -277,3 +277,17 @@ def test_what_the_hub_retires_its_administrator_can_remove(scene, as_admin):
     as_admin()
     assert clean_up(scene, "--yes")[1]["removed"] == [copies[scene.image]]
     assert images(scene) == {copies[second], copies[third]}
+
+
+def test_a_snapshot_without_the_hubs_tag_stays(scene, three, as_admin):
+    """Its owner took the tag off: the AMI goes without it."""
+    ec2 = scene.client("ec2", DEV)
+    (image,) = ec2.describe_images(ImageIds=three[:1])["Images"]
+    own = next(one["Ebs"]["SnapshotId"] for one in image["BlockDeviceMappings"] if "Ebs" in one)
+    ec2.delete_tags(Resources=[own], Tags=[{"Key": "ami-promoter:hub"}])
+    as_admin()
+
+    status, found = clean_up(scene, "--yes")
+
+    assert (status, found["removed"]) == (OK, three[:2])
+    assert own in snapshots(scene)
