@@ -61,6 +61,8 @@ class Intent:
     """What it showed: only this is overwritten; "": there was no parameter."""
     source: str
     at: int
+    begun: int = 0
+    """How often the call was begun: a process that was killed in it may have made it."""
     asked: bool = False
     """Whether Parameter Store has taken the call, or may have."""
     unsure: bool = False
@@ -267,6 +269,14 @@ def looks(pointer: Pointer, _now: int) -> tuple[Command, ...]:
     return () if to_change else (Look(),)
 
 
+def record_intent(pointer: Pointer, commands: Sequence[Command], _now: int) -> Pointer:
+    """Return the pointer to write before the commands are executed."""
+    intent = pointer.intent
+    if intent is None or ChangeParameter() not in commands:
+        return pointer
+    return replace(pointer, intent=replace(intent, begun=intent.begun + 1))
+
+
 def acts(command: Command) -> bool:
     """Whether it changes anything, so that the record must be written before it and after it."""
     return not isinstance(command, Look)
@@ -418,7 +428,7 @@ def _refused(event: PointerRefused, pointer: Pointer, now: int) -> Pointer:
 
 def _may_have_written(intent: Intent | None, *, unknown: bool = False) -> Intent | None:
     """Return a change that Parameter Store may have taken: it is read back, and such a value is no stranger's."""
-    if intent is None or not (intent.asked or unknown):
+    if intent is None or not (intent.asked or unknown or intent.begun > 1):
         return None
     return replace(intent, asked=True, unsure=intent.unsure or not intent.asked)
 
