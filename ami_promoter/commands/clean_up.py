@@ -10,7 +10,7 @@ import click
 from rich.console import RenderableType
 
 from ami_promoter.hub.aws import Account, HubError
-from ami_promoter.hub.own_copies import OwnCopies, OwnSnapshots, StandingCopy
+from ami_promoter.hub.own_copies import OwnCopies, OwnSnapshots
 from ami_promoter.promotions import prices
 from ami_promoter.promotions.clean_up import JudgedCopy, judged, superseded
 from ami_promoter.rights import CLEAN_UP
@@ -117,26 +117,23 @@ class _Found:
 
 
 def _look(there: OwnCopies, account: Account, family: str | None) -> _Found:
-    copies, now = there.copies(), account.now()
-    wanted = [one for one in copies if family in (None, one.family)]
-    named_by = there.named_by([one.image for one in superseded(wanted, now)])
+    copies, now = there.copies(family), account.now()
+    named_by = there.named_by([one.image for one in superseded(copies, now)])
     snapshots = there.snapshots()
-    return _Found(account, judged(wanted, named_by, snapshots, now), snapshots)
+    return _Found(account, judged(copies, named_by, snapshots, now), snapshots)
 
 
 def _remove(there: OwnCopies, account: Account, found: _Found) -> tuple[list[str], list[Fault]]:
     """Remove each, if one more look right before still allows it; one that AWS refuses stops no other."""
     removed: list[str] = []
     faults: list[Fault] = []
-    every = [one.copy for one in (*found.kept, *found.removable)]
     for one in found.removable:
         image = one.copy.image
         try:
-            fresh = next(iter(there.copies([image])), None)
+            fresh = _again(there, account, one, found.snapshots)
             if fresh is None:
                 continue
-            why = _why(there, account, fresh, [fresh, *(other for other in every if other.image != image)])
-            why = why or there.remove(fresh, one.snapshots)
+            why = fresh.why or there.remove(fresh.copy, fresh.snapshots)
         except HubError as error:
             faults.append(error.fault)
             continue
@@ -145,17 +142,18 @@ def _remove(there: OwnCopies, account: Account, found: _Found) -> tuple[list[str
         else:
             removed.append(image)
     try:
-        there.delete(found.snapshots.left)
+        there.delete_unused(found.snapshots.left)
     except HubError as error:
         faults.append(error.fault)
     return removed, faults
 
 
-def _why(there: OwnCopies, account: Account, fresh: StandingCopy, copies: Sequence[StandingCopy]) -> str:
-    """Return why a copy stays after all."""
-    named_by = there.named_by([fresh.image])
-    (now, *_) = judged(copies, named_by, OwnSnapshots({}, (), {}), account.now())
-    return now.why
+def _again(there: OwnCopies, account: Account, one: JudgedCopy, listed: OwnSnapshots) -> JudgedCopy | None:
+    """Judge a copy by what is there now; None: it is gone."""
+    copies = there.copies(one.copy.family)
+    snapshots = OwnSnapshots(listed.gib, (), there.used_by(one.snapshots))
+    every = judged(copies, there.named_by([one.copy.image]), snapshots, account.now())
+    return next((fresh for fresh in every if fresh.copy.image == one.copy.image), None)
 
 
 def _data(found: _Found, removed: Sequence[str] = (), faults: Sequence[Fault] = ()) -> dict[str, Any]:

@@ -24,6 +24,8 @@ AT_ONCE = 10
 """AMIs in one DescribeImageReferences [aws-facts 8, VERIFIED]."""
 LAUNCHABLE = ("available", "disabled")
 """States of an AMI that can be used, now or when it is enabled again."""
+DEREGISTERED = "deregistered"
+"""State of an AMI that uses no snapshot any more; one that is pending, or has failed, may."""
 NAMES = [
     {
         "ResourceType": "ec2:Instance",
@@ -92,11 +94,13 @@ class OwnCopies:
         self._account = account
         self._ec2 = account.client("ec2")
 
-    def copies(self, images: Sequence[str] = ()) -> tuple[StandingCopy, ...]:
-        """List the copies there, or those of these AMIs that are copies, by family and age."""
-        some = [{"Name": "image-id", "Values": list(images)}] if images else []
-        tagged = [{"Name": "tag-key", "Values": [key]} for key in (register.HUB_TAG, register.FAMILY_TAG)]
-        found = (_copy(raw) for raw in self._images([*tagged, *some]))
+    def copies(self, family: str | None = None) -> tuple[StandingCopy, ...]:
+        """List the copies there, or those of a family, by family and age."""
+        some = {"Name": "tag-key", "Values": [register.FAMILY_TAG]}
+        if family is not None:
+            some = {"Name": f"tag:{register.FAMILY_TAG}", "Values": [family]}
+        tagged = [{"Name": "tag-key", "Values": [register.HUB_TAG]}, some]
+        found = (_copy(raw) for raw in self._images(tagged) if raw["State"] in LAUNCHABLE)
         return tuple(sorted(filter(None, found), key=lambda one: (one.family, one.order)))
 
     def named_by(self, images: Sequence[str]) -> dict[str, tuple[str, ...]]:
@@ -115,15 +119,19 @@ class OwnCopies:
         pages = self._pages("describe_snapshots", OwnerIds=["self"], Filters=tagged)
         found = [raw for page in pages for raw in page["Snapshots"]]
         gib = {raw["SnapshotId"]: int(raw["VolumeSize"]) for raw in found}
-        used_by: dict[str, frozenset[str]] = dict.fromkeys(gib, frozenset())
-        ids = sorted(gib)
-        for start in range(0, len(ids), VALUES):
-            some = [{"Name": "block-device-mapping.snapshot-id", "Values": ids[start : start + VALUES]}]
-            for raw in self._images(some):
-                for snapshot in _snapshots_of(raw):
-                    used_by[snapshot] = used_by.get(snapshot, frozenset()) | {raw["ImageId"]}
+        used_by = self.used_by(sorted(gib))
         left = [raw["SnapshotId"] for raw in found if CLEAN_UP_TAG in tags_of(raw)]
         return OwnSnapshots(gib, tuple(sorted(one for one in left if not used_by[one])), used_by)
+
+    def used_by(self, snapshots: Sequence[str]) -> dict[str, frozenset[str]]:
+        """Return the AMIs there that use each of these snapshots."""
+        found: dict[str, frozenset[str]] = dict.fromkeys(snapshots, frozenset())
+        for start in range(0, len(snapshots), VALUES):
+            some = [{"Name": "block-device-mapping.snapshot-id", "Values": snapshots[start : start + VALUES]}]
+            for raw in self._images(some):
+                for snapshot in found.keys() & _snapshots_of(raw):
+                    found[snapshot] |= {raw["ImageId"]}
+        return found
 
     def remove(self, copy: StandingCopy, snapshots: Sequence[str]) -> str:
         """Remove a copy and these of its snapshots; return why it stays ("": it is gone)."""
@@ -141,11 +149,16 @@ class OwnCopies:
                     return STILL_PROTECTED
                 if code not in NO_IMAGE:
                     raise
-        self.delete(snapshots)
+        self._delete(snapshots)
         return ""
 
-    def delete(self, snapshots: Sequence[str]) -> None:
-        """Delete snapshots; one that is gone, or that an AMI uses, is passed over."""
+    def delete_unused(self, snapshots: Sequence[str]) -> None:
+        """Delete snapshots that no AMI uses."""
+        used_by = self.used_by(snapshots)
+        self._delete([one for one in snapshots if not used_by[one]])
+
+    def _delete(self, snapshots: Sequence[str]) -> None:
+        """Delete snapshots that were just looked at; EC2 promises to refuse one in use only for root devices."""
         for snapshot in snapshots:
             with self._account.telling(f"deleting {snapshot}"):
                 try:
@@ -157,7 +170,7 @@ class OwnCopies:
     def _images(self, filters: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
         asked = {"Owners": ["self"], "Filters": filters, "IncludeDisabled": True, "IncludeDeprecated": True}
         for page in self._pages("describe_images", **asked):
-            yield from (raw for raw in page["Images"] if raw["State"] in LAUNCHABLE)
+            yield from (raw for raw in page["Images"] if raw["State"] != DEREGISTERED)
 
     def _pages(self, call: str, **asked: Any) -> Iterator[Mapping[str, Any]]:
         with self._account.telling(f"asking EC2 ({call})"):

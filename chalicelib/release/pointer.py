@@ -61,6 +61,8 @@ class Intent:
     """What it showed: only this is overwritten; "": there was no parameter."""
     source: str
     at: int
+    begun: int = 0
+    """How often the call was begun: a process that was killed in it may have made it."""
     asked: bool = False
     """Whether Parameter Store has taken the call, or may have."""
     unsure: bool = False
@@ -98,7 +100,7 @@ class Pointer:
     since: int = 0
     """When the present tries began."""
     next_try: int | None = 0
-    """When to look, or to try, again; None: not by itself, as it has no release."""
+    """When to look, or to try, again; None: not by itself, as it has no release, and may name no AMI of the hub."""
     unwanted: bool = False
     """Whether the targets file did not name the parameter there at the last look: what it shows stays."""
     inbox: Mapping[str, str] = field(default_factory=dict)
@@ -267,6 +269,14 @@ def looks(pointer: Pointer, _now: int) -> tuple[Command, ...]:
     return () if to_change else (Look(),)
 
 
+def record_intent(pointer: Pointer, commands: Sequence[Command], _now: int) -> Pointer:
+    """Return the pointer to write before the commands are executed."""
+    intent = pointer.intent
+    if intent is None or ChangeParameter() not in commands:
+        return pointer
+    return replace(pointer, intent=replace(intent, begun=intent.begun + 1))
+
+
 def acts(command: Command) -> bool:
     """Whether it changes anything, so that the record must be written before it and after it."""
     return not isinstance(command, Look)
@@ -355,10 +365,13 @@ def _intend(pointer: Pointer, intent: Intent, now: int) -> Pointer:
     return replace(pointer, intent=intent, settled=False, fault=None, since=pointer.since or now, next_try=now)
 
 
-def _rest(pointer: Pointer, now: int, fault: Fault | None = None, wait: int = LOOK_EVERY) -> Pointer:
-    """End the tries. Without a release it looks no more by itself."""
-    next_try = now + wait if pointer.releases else None
-    return replace(pointer, intent=None, settled=True, fault=fault, tries=0, since=0, next_try=next_try)
+def _rest(
+    pointer: Pointer, now: int, fault: Fault | None = None, wait: int = LOOK_EVERY, intent: Intent | None = None
+) -> Pointer:
+    """End the tries. ``intent``: a change to be read back by the next look."""
+    named = pointer.releases or pointer.image or intent
+    next_try = now + wait if named else None
+    return replace(pointer, intent=intent, settled=True, fault=fault, tries=0, since=0, next_try=next_try)
 
 
 def _again(pointer: Pointer, now: int, steps: Sequence[int]) -> Pointer:
@@ -373,8 +386,8 @@ def _is_early(pointer: Pointer, now: int) -> bool:
 
 def _unwanted(event: Unwanted, pointer: Pointer, now: int) -> Pointer:
     known = _with_releases(pointer, event.releases)
-    intent = _may_have_written(pointer.intent)
-    return replace(_rest(known, now), intent=intent, unwanted=True, retiring={}, retired=())
+    rested = _rest(known, now, intent=_may_have_written(pointer.intent))
+    return replace(rested, unwanted=True, retiring={}, retired=(), not_retired=None)
 
 
 def _changed(_event: Changed, pointer: Pointer, now: int) -> Pointer:
@@ -409,13 +422,13 @@ def _refused(event: PointerRefused, pointer: Pointer, now: int) -> Pointer:
     passing = event.kind in (RefusalKind.THROTTLED, RefusalKind.NOT_YET)
     if passing and _is_early(pointer, now):
         return _again(replace(pointer, intent=intent), now, schedule.RETRIES)
-    rested = _rest(pointer, now, _refusal(pointer, event.fault), AFTER_TROUBLE if passing else LOOK_EVERY)
-    return replace(rested, intent=intent)
+    wait = AFTER_TROUBLE if passing else LOOK_EVERY
+    return _rest(pointer, now, _refusal(pointer, event.fault), wait, intent)
 
 
 def _may_have_written(intent: Intent | None, *, unknown: bool = False) -> Intent | None:
     """Return a change that Parameter Store may have taken: it is read back, and such a value is no stranger's."""
-    if intent is None or not (intent.asked or unknown):
+    if intent is None or not (intent.asked or unknown or intent.begun > 1):
         return None
     return replace(intent, asked=True, unsure=intent.unsure or not intent.asked)
 

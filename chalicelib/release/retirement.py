@@ -25,7 +25,7 @@ def to_deprecate(
     The oldest in a full memory is forgotten with the next release, so it gets its date ahead of time.
     """
     standing = [one for one in releases if one.image in usable]
-    forgotten_next = set(releases[: len(releases) - MOST + 1])
+    forgotten_next = set(releases[: max(0, len(releases) - MOST + 1)])
     found: dict[str, int] = {}
     for one in standing[: -rule.keep]:
         if one.shared or one.image in kept or not one.made_at:

@@ -58,10 +58,28 @@ def test_a_value_that_it_may_have_written_is_its_own_although_nobody_could_read_
     assert (pointer.intent.image, pointer.intent.over) == (OLD.image, NEW.image)
 
 
+def begun(pointer: Pointer) -> Pointer:
+    """As it is stored right before the call."""
+    return machine.record_intent(pointer, machine.outstanding(pointer, NOW), NOW)
+
+
+@pytest.mark.parametrize("refused", [PointerRefused(RefusalKind.ROLE, GONE, (OLD,)), Unwanted((OLD,))])
+def test_a_value_of_a_process_that_was_killed_in_the_call_is_its_own(refused):
+    """The next process cannot repeat the call; the AMI is taken back meanwhile."""
+    pointer = Pointer("222222222222", "us-east-1", "/golden/base/current", "base", "111111111111", next_try=NOW)
+    pointer = begun(begun(machine.evolve(pointer, looked("", OLD, NEW), NOW)))
+    pointer = machine.evolve(pointer, refused, NOW)
+    pointer = machine.evolve(pointer, looked(NEW.image, OLD), NOW + DAY)
+
+    assert pointer.fault is None
+    assert pointer.intent is not None
+    assert (pointer.intent.image, pointer.intent.over) == (OLD.image, NEW.image)
+
+
 def test_a_refused_write_leaves_no_claim_on_a_value():
     """What Parameter Store has refused was not written: such a value is a person's."""
     pointer = Pointer("222222222222", "us-east-1", "/golden/base/current", "base", "111111111111", next_try=NOW)
-    pointer = machine.evolve(pointer, looked("", OLD, NEW), NOW)
+    pointer = begun(machine.evolve(pointer, looked("", OLD, NEW), NOW))
     pointer = machine.evolve(pointer, PointerRefused(RefusalKind.DENIED, GONE, (OLD,)), NOW)
     pointer = machine.evolve(pointer, looked(NEW.image, OLD), NOW + DAY)
 

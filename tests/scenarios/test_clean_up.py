@@ -3,12 +3,15 @@
 import io
 import json
 import sys
+from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
 
 from ami_promoter.rights import CLEAN_UP, policy
+from awsim.services.ec2.snapshots import IN_USE
 from tests.scenarios.platform import pace
 from tests.scenarios.pointers import FAMILY, FILE, NAME, shows, successor, with_pointers
 from tests.scenarios.scene import DEV, HOUR, REGION, Scene
@@ -148,28 +151,79 @@ def test_a_removal_that_stops_between_two_calls_goes_on_when_it_is_run_again(sce
     assert scene.cli("clean-up")[1].endswith("Nothing can be removed.\n")
 
 
+class ActingTerminal(io.StringIO):
+    """A person who does something before the answer."""
+
+    def __init__(self, meanwhile: Callable[[], object]) -> None:
+        super().__init__()
+        self._meanwhile = meanwhile
+
+    def isatty(self) -> bool:
+        return True
+
+    def readline(self, _size: int = -1) -> str:
+        self._meanwhile()
+        return "y\n"
+
+
 def test_a_copy_that_is_launched_while_the_person_thinks_stays(scene, three, as_admin, monkeypatch):
     """The answer is about what was listed; each AMI is looked at once more before it goes."""
     first, _, newest = three
     ec2 = scene.client("ec2", DEV)
     as_admin()
-
-    class Terminal(io.StringIO):
-        """A person who launches the oldest, and then answers."""
-
-        def isatty(self) -> bool:
-            return True
-
-        def readline(self, _size: int = -1) -> str:
-            ec2.run_instances(ImageId=first, MinCount=1, MaxCount=1)
-            return "y\n"
-
-    monkeypatch.setattr(sys, "stdin", Terminal())
+    launch = partial(ec2.run_instances, ImageId=first, MinCount=1, MaxCount=1)
+    monkeypatch.setattr(sys, "stdin", ActingTerminal(launch))
 
     status, out, _ = scene.cli("clean-up")
 
     assert (status, "something names it" in out) == (UNFINISHED, True)
     assert images(scene) == {first, newest}
+
+
+def test_a_copy_that_is_the_newest_when_the_person_answers_stays(scene, three, as_admin, monkeypatch):
+    """The one that was newer has gone meanwhile."""
+    _, second, newest = three
+    ec2 = scene.client("ec2", DEV)
+    as_admin()
+
+    def deregister() -> None:
+        ec2.disable_image_deregistration_protection(ImageId=newest)
+        ec2.deregister_image(ImageId=newest)
+
+    monkeypatch.setattr(sys, "stdin", ActingTerminal(deregister))
+
+    status, out, _ = scene.cli("clean-up")
+
+    assert (status, "it is the newest of its family" in out) == (UNFINISHED, True)
+    assert images(scene) == {second}
+
+
+@pytest.mark.parametrize("left", [False, True])
+def test_a_snapshot_that_another_ami_uses_when_the_person_answers_stays(scene, three, as_admin, monkeypatch, left):
+    """EC2 promises to refuse that for root snapshots only; also of one that a clean-up left behind."""
+    first, *_ = three
+    ec2 = scene.client("ec2", DEV)
+    (image,) = ec2.describe_images(ImageIds=[first])["Images"]
+    devices = [
+        {"DeviceName": one["DeviceName"], "Ebs": {"SnapshotId": one["Ebs"]["SnapshotId"]}}
+        for one in image["BlockDeviceMappings"]
+        if "Ebs" in one
+    ]
+    if left:
+        as_admin("ec2:DeleteSnapshot")
+        assert clean_up(scene, "--yes")[0] == UNFINISHED
+    as_admin()
+    register = partial(
+        ec2.register_image, Name="mine", BlockDeviceMappings=devices, RootDeviceName=image["RootDeviceName"]
+    )
+    monkeypatch.setattr(sys, "stdin", ActingTerminal(register))
+
+    with scene.world.rules.off(IN_USE):
+        status, _, _ = scene.cli("clean-up")
+
+    assert status == OK
+    assert {one["Ebs"]["SnapshotId"] for one in devices} <= snapshots(scene)
+    assert first not in images(scene)
 
 
 def test_a_protection_with_a_cooldown_is_said_and_the_next_run_goes_on(scene, three, as_admin):
@@ -223,3 +277,17 @@ def test_what_the_hub_retires_its_administrator_can_remove(scene, as_admin):
     as_admin()
     assert clean_up(scene, "--yes")[1]["removed"] == [copies[scene.image]]
     assert images(scene) == {copies[second], copies[third]}
+
+
+def test_a_snapshot_without_the_hubs_tag_stays(scene, three, as_admin):
+    """Its owner took the tag off: the AMI goes without it."""
+    ec2 = scene.client("ec2", DEV)
+    (image,) = ec2.describe_images(ImageIds=three[:1])["Images"]
+    own = next(one["Ebs"]["SnapshotId"] for one in image["BlockDeviceMappings"] if "Ebs" in one)
+    ec2.delete_tags(Resources=[own], Tags=[{"Key": "ami-promoter:hub"}])
+    as_admin()
+
+    status, found = clean_up(scene, "--yes")
+
+    assert (status, found["removed"]) == (OK, three[:2])
+    assert own in snapshots(scene)

@@ -326,3 +326,23 @@ def test_after_an_outage_of_parameter_store_the_pointer_is_right_within_an_hour(
     hub.gate.troubles = []
     hub.run(until=hub.cloud.now + HOUR)
     assert shown(hub) == OLD
+
+
+@pytest.mark.parametrize("trouble", ["role", "late"])
+def test_a_withdrawn_ami_is_not_named_for_longer_than_a_day_after_the_target_answers(trouble):
+    """The last one of its family: the role was gone while it was withdrawn, or EC2 went on showing the AMI."""
+    hub = a_hub("share")
+    promote(hub, OLD)
+    real = hub.cloud.launchable
+    if trouble == "role":
+        denied = refusal(RefusalKind.ROLE, "AccessDenied")
+        hub.gate.troubles = [PortTrouble("target.parameters", "look", denied, times=10**9)]
+    else:
+        hub.cloud.launchable = lambda account: real(account) | {OLD}
+    hub.cloud.tag(OLD, None)
+    hub.run(until=hub.cloud.now + HOUR)
+    assert shown(hub) == OLD
+
+    hub.gate.troubles, hub.cloud.launchable = [], real
+    hub.run(until=hub.cloud.now + 25 * HOUR)
+    assert hub.cloud.parameters == {}

@@ -179,3 +179,16 @@ def test_a_setting_that_goes_ends_it():
     assert deprecated(hub) == {FIRST}
     sources = {one.image: one.source for one in pointer(hub).releases}
     assert [sources[image] for image in pointer(hub).retired] == [FIRST]
+
+
+def test_a_target_that_the_file_loses_has_nothing_left_to_deprecate():
+    """The fault of a copy that could not be deprecated goes with the wish."""
+    hub = a_hub()
+    denied = refusal(RefusalKind.DENIED, "AccessDenied")
+    hub.gate.troubles = [PortTrouble("target.parameters", "deprecate", denied, times=10**9)]
+    promoted(hub, *DATES)
+    assert pointer(hub).not_retired.code == "aws-AccessDenied"
+
+    hub.cloud.directory = type(hub.cloud.directory)()
+    hub.run(until=hub.cloud.now + 25 * 3600)
+    assert (pointer(hub).unwanted, pointer(hub).not_retired) == (True, None)

@@ -22,7 +22,12 @@ from chalicelib.targets.applied_file import Target
 from chalicelib.targets.ports import Targets
 
 POINTER_MACHINE: Machine[Pointer, machine.Command, machine.Event] = Machine(
-    machine.outstanding, machine.evolve, looks=machine.looks, acts=machine.acts, announced=machine.announced
+    machine.outstanding,
+    machine.evolve,
+    looks=machine.looks,
+    record_intent=machine.record_intent,
+    acts=machine.acts,
+    announced=machine.announced,
 )
 
 
