@@ -32,6 +32,8 @@ from tests.service.organization import A, B, C, OrganizationHub
 from tests.service.shared_ami import AMI, DAY, HOUR, pass_time
 
 DONE = ["delivered"] * 4
+MIDDLE = {"qa": Wave("dev", DAY), "prod": Wave("qa")}
+"""The second wave soaks for a day."""
 
 
 def opened_to(hub: Hub) -> set[str]:
@@ -83,7 +85,7 @@ def test_without_waves_a_promotion_asks_nothing_more():
 
 def test_it_soaks_after_the_last_end():
     """The wave opens a day after the last delivery of the group before, to the minute."""
-    hub = promoted({"qa": Wave("dev", DAY), "prod": Wave("qa")})
+    hub = promoted(MIDDLE)
     last = START + HOUR
     assert states(hub) == ["delivered", "delivered", WAITS, WAITS]
     last = max(reported(hub, "delivery.delivered", one) for one in (DEV, DEV2))
@@ -233,13 +235,26 @@ def test_a_removal_never_waits_for_a_wave():
         (lambda hub: hub.withdraw(AMI, PROD), [WAITS, "cancelled"]),
         (lambda hub: apply(hub, {"qa": PLAIN["qa"]}, {"dev": (DEV, DEV2), "qa": (QA,)}), [WAITS, "cancelled"]),
     ):
-        hub = promoted({"qa": Wave("dev", DAY), "prod": Wave("qa")})
+        hub = promoted(MIDDLE)
         hub.run(until=START + 3 * HOUR)
         hub.cloud.paused = True
         act(hub)
         pass_time(hub, 700)
         assert states(hub, after=0)[2:] == left
         assert opened_to(hub) <= {DEV, DEV2}
+
+
+def test_a_wave_in_the_middle_may_lose_all_its_targets():
+    """What runs there ends, and nobody has its wave any longer; the one after it waits."""
+    for act in (
+        lambda hub: hub.withdraw(AMI, QA),
+        lambda hub: apply(hub, MIDDLE, {**GROUPS, "qa": ("200000000009",)}),
+    ):
+        hub = promoted(MIDDLE)
+        hub.run(until=START + 3 * HOUR)
+        act(hub)
+        pass_time(hub, 700)
+        assert states(hub) == ["delivered", "delivered", "cancelled", WAITS]
 
 
 def test_where_its_ami_is_gone_it_waits_no_longer():
