@@ -5,10 +5,11 @@ from dataclasses import replace
 import pytest
 
 from chalicelib.engine import addresses, schedule
+from chalicelib.promotion import evolving
 from chalicelib.promotion.codec import PROMOTIONS
 from chalicelib.targets.waves import Wave
 from tests.service.arrivals import NOTHING_COMES
-from tests.service.cloud import START
+from tests.service.cloud import HUB, REGION, START, TRIGGER
 from tests.service.gate import PortCrash
 from tests.service.hub import Hub
 from tests.service.in_waves import (
@@ -160,6 +161,19 @@ def test_after_thirty_days_it_fails_like_one_without_an_approval():
     assert hub.cloud.now < START + 32 * DAY
     assert any(one.startswith("deadline-awaiting-wave") for one in hub.faults())
     assert any("to `dev` failed" in one for one in hub.faults())
+
+
+def test_a_retry_of_some_targets_of_an_ami_that_was_ignored_passes_their_waves():
+    """An AMI of the baseline has no generation of its own; what an operator begins there counts all the same."""
+    hub = hub_with()
+    hub.cloud.hub_images[AMI]["Tags"] = [{"Key": TRIGGER, "Value": "dev qa prod"}]
+    hub.cloud.changed()
+    ignored = evolving.baseline(AMI, HUB, REGION, "dev qa prod", START)
+    hub.stores.records.create(PROMOTIONS.encode(ignored), START)
+    assert states(hub) == [""] * 4
+    retry(hub, f"{DEV},{QA}")
+    assert states(hub) == ["delivered", "", "delivered", ""]
+    assert reported(hub, "delivery.delivered", DEV) < reported(hub, "delivery.delivered", QA)
 
 
 # --- who counts ------------------------------------------------------------------------------------------------------
