@@ -7,6 +7,8 @@ import pytest
 from chalicelib.engine import addresses, schedule
 from chalicelib.promotion import evolving
 from chalicelib.promotion.codec import PROMOTIONS
+from chalicelib.targets.applied_file import Target
+from chalicelib.targets.organization import Unit
 from chalicelib.targets.waves import Wave
 from tests.service.arrivals import NOTHING_COMES
 from tests.service.cloud import HUB, REGION, START, TRIGGER
@@ -29,7 +31,7 @@ from tests.service.in_waves import (
     states,
     stops,
 )
-from tests.service.organization import A, B, C, OrganizationHub
+from tests.service.organization import OTHER_ARN, OTHER_OU, OU, A, B, C, OrganizationHub, membership_of
 from tests.service.shared_ami import AMI, DAY, HOUR, pass_time
 
 DONE = ["delivered"] * 4
@@ -235,6 +237,33 @@ def test_an_account_that_joins_later_does_not_restart_the_wave():
     it.cloud.tag("ami-0a", "default other")
     it.look(24)
     assert it.outcomes[B] == "delivered", "the next generation has it from its beginning"
+
+
+def test_an_ou_of_a_wave_that_nobody_has_read_lets_nobody_begin_and_delays_no_removal():
+    """Who waits for whom is not known, so everybody waits; who is named no longer is known all the same."""
+    it = OrganizationHub(A, settings={"mode": "share"})
+    it.look(3)
+    it.tag("default other")
+    assert it.outcomes == {A: "delivered", C: "shared"}
+    before = it.cloud.directory
+    units = {OU: ("default",), OTHER_OU: ("late",)}
+    it.cloud.directory = replace(
+        before,
+        groups={**before.groups, "late": (OTHER_OU,)},
+        by_unit={**before.by_unit, "late": (Target("", REGION),)},
+        organization=replace(before.organization, units=units),
+        waves={"late": Wave("other")},
+    )
+    it.cloud.make_image("ami-0b", {"snap-01": True})
+    it.cloud.tag("ami-0b", "default")
+    it.cloud.tag("ami-0a", "default")
+    pass_time(it.hub, HOUR)
+    assert it.hub.outcomes() == {("ami-0a", A): "delivered", ("ami-0a", C): "withdrawn", ("ami-0b", A): WAITS}
+    assert it.reported("promotion.refused") == 0, "it passes by itself"
+    read = membership_of({**it.cloud.directory.membership.units, OTHER_OU: Unit(OTHER_ARN)})
+    it.cloud.directory = replace(it.cloud.directory, membership=read)
+    pass_time(it.hub, HOUR)
+    assert it.hub.outcomes()["ami-0b", A] == "delivered"
 
 
 # --- while it waits --------------------------------------------------------------------------------------------------
