@@ -87,7 +87,7 @@ def under_way(found: Iterable[WaveCount], file: FileWaves, progress: Mapping[str
     """Whether a wave waits for deliveries that do not themselves wait for one: they may end at any time."""
     for account in {account for one in found for account in one.pending}:
         wave = file.of(account)
-        opens_at = progress.get(wave.rule, WaveProgress()).opens_at if isinstance(wave, Wave) else 0
+        opens_at = progress.get(file.name(wave), WaveProgress()).opens_at if isinstance(wave, Wave) else 0
         if wave is None or 0 < opens_at <= now:
             return True
     return False

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from chalicelib.engine.addresses import digest
 from chalicelib.engine.faults import Fault
 
 CONFLICT, CIRCLE, NOT_REACHED = "wave-conflict", "wave-circle", "wave-not-reached"
@@ -51,6 +52,10 @@ class FileWaves:
     def members(self, group: str) -> frozenset[str]:
         """Return the members of a group."""
         return self._groups.get(group, frozenset())
+
+    def name(self, wave: Wave) -> str:
+        """Name a wave, by its rule and the accounts it waits for: what was found for others opens nothing."""
+        return f"{wave.rule}/{digest(*sorted(self.members(wave.after)))}"
 
     def waiting(self, rule: str) -> list[str]:
         """Return the groups that wait by a rule."""

@@ -372,6 +372,23 @@ def test_a_file_without_the_wave_lets_it_go_on_and_one_with_another_lets_it_wait
     assert states(hub)[3] == "delivered"
 
 
+def test_what_was_found_for_other_members_of_the_group_before_opens_nothing():
+    """A minute before the soak is over, the group before gets an account whose delivery has failed."""
+    waves = {"prod": Wave("dev", DAY + 300)}  # between two polls of the promotion
+    hub = hub_with(waves)
+    break_key(hub, QA)
+    hub.cloud.tag(AMI, "dev qa prod")
+    assert states(hub) == ["delivered", "delivered", "failed", WAITS]
+    opens_at = max(reported(hub, "delivery.delivered", one) for one in (DEV, DEV2)) + waves["prod"].soak
+    hub.run(until=opens_at - 60)
+    apply(hub, waves, {**GROUPS, "dev": (DEV, DEV2, QA)})
+    assert states(hub)[3] == WAITS
+    assert len(stops(hub)) == 1
+    apply(hub, waves)
+    pass_time(hub, HOUR)
+    assert states(hub)[3] == "delivered", "woken, as it is known again when the wave opens"
+
+
 def test_a_new_value_that_does_not_reach_the_group_before_is_refused():
     """The notice names the group. A value in force that a new file breaks is reported, too, and goes on waiting."""
     hub = promoted(value="prod")
