@@ -5,9 +5,10 @@ from dataclasses import replace
 import pytest
 
 from chalicelib.engine import addresses, schedule
+from chalicelib.engine.faults import Fault
 from chalicelib.promotion import evolving
 from chalicelib.promotion.codec import PROMOTIONS
-from chalicelib.targets.applied_file import Target
+from chalicelib.targets.applied_file import AppliedFile, Target
 from chalicelib.targets.organization import Unit
 from chalicelib.targets.waves import Wave
 from tests.service.arrivals import NOTHING_COMES
@@ -426,6 +427,24 @@ def test_the_sweep_alone_leads_from_wave_to_wave():
     hub = promoted({"qa": Wave("dev", HOUR), "prod": Wave("qa")}, arrivals=NOTHING_COMES)
     assert list(hub.ended().values()) == DONE
     assert hub.cloud.now < START + DAY
+
+
+def test_a_file_that_cannot_be_read_while_it_wakes_loses_no_wake():
+    """Whose wave opens is in the file: those that wait are woken when it can be read again."""
+    hub = promoted()
+    watch = hub.gate.watch
+
+    def unreadable(port, method, args):
+        if (port, method) == ("records", "save") and args[1].body.get("wakes"):
+            hub.cloud.applied = AppliedFile(fault=Fault("targets-damaged", "there", "It is damaged.", "Ask."))
+            hub.gate.watch = watch
+
+    hub.gate.watch = unreadable
+    states(hub, after=20 * 60)
+    assert hub.cloud.applied is not None
+    hub.cloud.applied = None
+    states(hub, after=10 * 60)
+    assert [one for one in hub.invocations if f"wave:{AMI}" in one]
 
 
 @pytest.mark.parametrize("after", [False, True])

@@ -261,7 +261,10 @@ class PromotionExecutor:
 
     def _wake_waiting(self, promotion: Promotion, after: str, budget: Budget) -> ev.WaitingWoken:
         """Wake deliveries whose wave opens, in the order of their targets."""
-        file = self._ports.targets.read().waves
+        applied = self._ports.targets.read()
+        if applied.fault is not None:
+            raise Refusal(RefusalKind.THROTTLED, applied.fault)
+        file = applied.waves
         opens = {name for name, one in promotion.waves.items() if one.opens_at}
         tracked = sorted(self._ports.tracked.all(promotion.ami), key=lambda one: one.place)
         left = [one for one in tracked if one.state == RUNNING and one.place > after]
