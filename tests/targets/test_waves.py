@@ -146,6 +146,17 @@ def test_a_new_file_shows_its_waves_and_what_they_loosen():
     assert not difference(CHAIN, CHAIN)
 
 
+def test_an_account_that_leaves_its_wave_is_loosened_though_its_group_stays():
+    """Into a group that waits for nobody, or for less; out of the file is none."""
+    out = file_of({**CHAIN.groups, "prod": (C,)}, CHAIN.waves)
+    assert loosened(CHAIN, out, ()) == ((f"account {D}", "after", "qa", ""),)
+    sooner = file_of({**CHAIN.groups, "prod": (C,), "late": (D,)}, {**CHAIN.waves, "late": Wave("qa", 60, 1)})
+    assert loosened(CHAIN, sooner, ()) == ((f"account {D}", "soak", "3600", "60"),)
+    assert loosened(CHAIN, file_of({**CHAIN.groups, "prod": (C,), "all": (A, B, C)}, CHAIN.waves), ()) == ()
+    same = file_of({**CHAIN.groups, "prod": (C,), "late": (D,)}, {**CHAIN.waves, "late": CHAIN.waves["prod"]})
+    assert loosened(CHAIN, same, ()) == ()
+
+
 def test_a_wave_has_a_name_by_its_settings():
     """So groups with the same ones wait for the same."""
     assert len({Wave("a").rule, Wave("a", 1).rule, Wave("a", 0, 1).rule, Wave("b").rule}) == 4
