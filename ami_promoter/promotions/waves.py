@@ -57,7 +57,7 @@ def of_promotion(
     """Return how far the waves of a promotion are. ``states``: delivery -> its state; ``now``: epoch seconds."""
     found = []
     for wave, mine in _ordered(file, {one.account for one in tracked}):
-        progress = promotion.waves.get(wave.rule, WaveProgress())
+        progress = promotion.waves.get(file.name(wave), WaveProgress())
         before = [one for one in tracked if one.account in file.members(wave.after)]
         waiting = [one for one in tracked if one.account in mine and states.get(one.delivery) == WAITS]
         failed = sorted(one.place for one in before if one.state == "failed")

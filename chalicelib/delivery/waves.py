@@ -18,7 +18,7 @@ class WaveProgress:
 
 @dataclass(frozen=True, slots=True)
 class PromotionWaves:
-    """What a delivery reads of its promotion. ``progress``: by the rule of a wave; ``gone``: two looks miss the AMI."""
+    """What a delivery reads of its promotion. ``progress``: by ``FileWaves.name``; ``gone``: two looks miss the AMI."""
 
     progress: Mapping[str, WaveProgress] = field(default_factory=dict)
     gone: bool = False

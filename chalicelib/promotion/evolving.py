@@ -294,7 +294,7 @@ def _in_force(promotion: Promotion, event: ev.Compared) -> Promotion:
 
 def _opens(waves: Mapping[str, WaveProgress], before: Mapping[str, WaveProgress]) -> bool:
     """Whether it has become known, or has changed, when one of the waves opens."""
-    return any(one.opens_at and one != before.get(rule) for rule, one in waves.items())
+    return any(one.opens_at and one != before.get(name) for name, one in waves.items())
 
 
 def on_waiting_woken(event: ev.WaitingWoken, promotion: Promotion, _now: int) -> Promotion:

@@ -32,8 +32,8 @@ def head(promotion: Promotion) -> Head:
 def behind(head: Head, value: str, applied: AppliedFile, resolution: Resolution) -> bool:
     """Whether a new file or new members change the targets of a value in force, or let a refused value pass.
 
-    ``resolution``: by the new ones. If all copies are finished, only accounts that join count: nothing is open, and
-    delivered AMIs stay.
+    ``resolution``: by the new ones. If all copies are finished, only accounts that join count, and failures, which an
+    alarm counts while their targets are wanted: nothing is open, and delivered AMIs stay.
     """
     if value != head.value:
         return head.refused_by_organization and resolution.understood
@@ -42,7 +42,7 @@ def behind(head: Head, value: str, applied: AppliedFile, resolution: Resolution)
     if places_digest(resolution.targets, resolution.blocked) == head.places and not resolution.blocked:
         return False
     joins = resolution.back_fill and head.generation.rpartition("/")[2] != applied.generation.rpartition("/")[2]
-    return head.moving or head.standing or joins
+    return head.moving or head.standing or head.failed > 0 or joins
 
 
 class Move(StrEnum):

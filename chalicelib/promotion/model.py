@@ -128,7 +128,7 @@ class Promotion:
     """The name of the last notice that asked, so that it is sent once."""
 
     waves: Mapping[str, WaveProgress] = field(default_factory=dict)
-    """How far the waves of its targets are, by their rules, as last computed: deliveries that wait read it here."""
+    """How far the waves of its targets are, by ``FileWaves.name``, as last computed: what waits reads it here."""
     wakes: str = ""
     """After which target to go on waking those whose wave opens; "": nobody is left to wake."""
 

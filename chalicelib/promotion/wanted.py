@@ -14,6 +14,7 @@ from chalicelib.sharing import entitlement
 from chalicelib.sharing.entitlement import Entitlement, launched_by
 from chalicelib.targets.applied_file import VALUE, AppliedFile, Resolution, Target
 from chalicelib.targets.approvals import needs
+from chalicelib.targets.organization import NOT_READ_YET
 from chalicelib.targets.recalls import recalled
 from chalicelib.targets.waves import FileWaves
 from chalicelib.targets.withdrawals import EVERYWHERE, Withdrawal, by_place, covering, in_force, why_ended
@@ -191,6 +192,7 @@ def _of(
     counts = in_force(withdrawals, {value, promotion.seen_value}, promotion.withdrawals_count_from(value))
     entitled = entitlement.of(resolution, by_place(counts))
     single = tuple(resolution.without(by_place(counts)).blocked.values())
+    in_vain = waves.faults({target.account for target in entitled.targets.values()}, VALUE)
     return WantedTargets(
         value,
         entitled,
@@ -200,7 +202,7 @@ def _of(
         resolution.members,
         places_digest(resolution.targets, resolution.blocked),
         refused,
-        faults or (*single, *waves.faults({target.account for target in entitled.targets.values()}, VALUE)),
+        faults or (*single, *(one for one in in_vain if one.code != NOT_READ_YET)),
         waves=waves,
     )
 

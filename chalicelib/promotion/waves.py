@@ -48,7 +48,9 @@ def counts(
     """Count for each wave of the wanted targets what the group before it has come to. ``missing``: what is to begin."""
     waves = {wave.rule: wave for wave in map(meant.waves.of, accounts(meant)) if isinstance(wave, Wave)}
     known = {one.place: one for one in tracked}
-    begin = {one.place for one in missing if joined(promotion, one, known.get(one.place)) != promotion.generation}
+    begin = {
+        one.place for one in missing if not 0 < joined(promotion, one, known.get(one.place)) == promotion.generation
+    }
     return [_count(wave, meant.waves, tracked, begin, promotion.generation) for _, wave in sorted(waves.items())]
 
 
@@ -70,7 +72,7 @@ def _count(
 ) -> WaveCount:
     """Count one wave. What was cancelled, withdrawn or recalled counts for neither side, unless it begins again."""
     members = file.members(wave.after)
-    mine = [one for one in tracked if one.account in members and one.joined != generation]
+    mine = [one for one in tracked if one.account in members and not 0 < one.joined == generation]
     left = {one.place for one in mine if one.state == RUNNING} | {
         place for place in begin if Place.parse(place).account in members
     }
@@ -85,6 +87,7 @@ def under_way(found: Iterable[WaveCount], file: FileWaves, progress: Mapping[str
     """Whether a wave waits for deliveries that do not themselves wait for one: they may end at any time."""
     for account in {account for one in found for account in one.pending}:
         wave = file.of(account)
-        if wave is None or (isinstance(wave, Wave) and 0 < progress[wave.rule].opens_at <= now):
+        opens_at = progress.get(file.name(wave), WaveProgress()).opens_at if isinstance(wave, Wave) else 0
+        if wave is None or 0 < opens_at <= now:
             return True
     return False

@@ -13,7 +13,7 @@ from chalicelib.engine.faults import Fault, count
 from chalicelib.engine.places import Place
 from chalicelib.targets import organization
 from chalicelib.targets.organization import Membership, Organization
-from chalicelib.targets.waves import NOT_REACHED, FileWaves, Wave
+from chalicelib.targets.waves import FileWaves, Wave
 from chalicelib.targets.withdrawals import EVERYWHERE, covering
 
 DEFAULT_GROUP = "default"
@@ -291,8 +291,10 @@ class AppliedFile:
         if in_force or not (found.understood and self.directory.waves):
             return found
         accounts = {*found.blocked, *(target.account for target in found.targets)}
-        faults = tuple(one for one in self.waves.faults(accounts, VALUE) if one.code == NOT_REACHED)
-        return Resolution(faults=faults, digest=found.digest, members=found.members) if faults else found
+        faults, waits = self.waves.not_reached(accounts, VALUE), self.waves.unknown
+        if not faults:
+            return found
+        return Resolution(faults=() if waits else faults, digest=found.digest, members=found.members, waits=waits)
 
     @property
     def waves(self) -> FileWaves:
@@ -320,7 +322,7 @@ def resolve(value: str, directory: Directory, digest: str = "", *, in_force: boo
     everybody, members = _Everybody(directory), directory.membership.digest
     strangers = [account for account in trigger.accounts if not everybody.knows(account)]
     faults += [] if in_force else [_no_group(name, directory.groups) for name in unknown]
-    unread = everybody.unread((*trigger.groups, *_of_waves(directory)), every=bool(strangers))
+    unread = everybody.unread(trigger.groups, every=bool(strangers))
     faults += [directory.membership.troubles[unit] for unit in unread if unit in directory.membership.troubles]
     named = directory.organization.id if directory.organization else ""
     if unread and not faults:
@@ -342,15 +344,11 @@ def resolve(value: str, directory: Directory, digest: str = "", *, in_force: boo
 def _waves(directory: Directory, everybody: _Everybody | None) -> FileWaves:
     if everybody is None:
         return FileWaves({}, {})
-    unread = everybody.unread(_of_waves(directory))
-    named = directory.organization.id if directory.organization else ""
-    unknown = organization.not_read_yet(unread, named) if unread else None
+    unread = everybody.unread((*directory.waves, *(wave.after for wave in directory.waves.values())), every=False)
+    named, troubles = directory.organization.id if directory.organization else "", directory.membership.troubles
+    why = [troubles[unit] for unit in unread if unit in troubles]
+    unknown = why[0] if why else organization.not_read_yet(unread, named) if unread else None
     return FileWaves(directory.waves, everybody.ways, directory.hub[0], unknown)
-
-
-def _of_waves(directory: Directory) -> set[str]:
-    """Return the groups whose members decide who waits for whom."""
-    return {*directory.waves, *(wave.after for wave in directory.waves.values())}
 
 
 def _judged(
@@ -393,7 +391,7 @@ class _Everybody:
         brought = any(self.ways[name][account] for name in self._groups.get(account, ()))
         return account in self._directory.accounts or brought
 
-    def unread(self, groups: Iterable[str], *, every: bool = False) -> list[str]:
+    def unread(self, groups: Iterable[str], *, every: bool) -> list[str]:
         """Return the units of these groups (``every``: of all) that discovery has never read."""
         named = self._directory.groups if every else [name for name in groups if name in self._directory.groups]
         units = {member for name in named for member in self._directory.groups[name] if organization.is_unit(member)}

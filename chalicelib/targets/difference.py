@@ -8,7 +8,8 @@ from itertools import chain
 from typing import Any, NamedTuple
 
 from chalicelib.engine import codec
-from chalicelib.targets.applied_file import Directory, Target, resolve
+from chalicelib.engine.faults import Fault
+from chalicelib.targets.applied_file import AppliedFile, Directory, Target, resolve
 from chalicelib.targets.organization import Membership, Organization, Unit, allowance, is_unit
 from chalicelib.targets.waves import Wave
 
@@ -148,6 +149,7 @@ def loosened(before: Directory, after: Directory, departed: Collection[str]) -> 
             found.append(Loosened(place, "approval", "required", target.approval))
     for name, wave in before.waves.items():
         found += _of_wave(f"group {name}", wave, after.waves.get(name))
+    found += _out_of_waves(before, after, {target.account for target in new.values()})
     for group in before.by_unit.keys() & after.by_unit.keys():
         then = {one.region: one for one in before.by_unit[group]}
         for one in after.by_unit[group]:
@@ -175,6 +177,16 @@ def _of_target(where: str, old: Target, new: Target) -> Iterator[Loosened]:
     for setting, (then, now) in settings_changed(old, new).items():
         if setting in LOOSER and LOOSER[setting](then, now):
             yield Loosened(where, setting, _shown(then), _shown(now))
+
+
+def _out_of_waves(before: Directory, after: Directory, there: Collection[str]) -> Iterator[Loosened]:
+    """Find accounts that have left a group that waits, and are still there."""
+    then, now = AppliedFile(before).waves, AppliedFile(after).waves
+    for name in before.waves.keys() & after.waves.keys():
+        for account in (then.members(name) - now.members(name)) & set(there):
+            live = now.of(account)
+            if not isinstance(live, Fault):
+                yield from _of_wave(f"account {account}", before.waves[name], live)
 
 
 def _of_wave(where: str, then: Wave, now: Wave | None) -> Iterator[Loosened]:

@@ -14,6 +14,9 @@ from chalicelib.engine.faults import Fault
 
 UNIT = r"(ou-[0-9a-z]{4,32}-[a-z0-9]{8,32}|r-[0-9a-z]{4,32}|o-[a-z0-9]{10,32})"
 
+NOT_READ_YET = "organization-not-read-yet"
+"""Code of a fault that passes by itself."""
+
 
 @dataclass(frozen=True, slots=True)
 class Organization:
@@ -114,7 +117,7 @@ def not_read_yet(units: Iterable[str], id_: str) -> Fault:
     """Return the fault of a value whose units discovery has not read yet; it passes by itself."""
     what = f"the service has not read yet which accounts {', '.join(units)} has."
     cure = "The service reads it every five minutes, and then looks at the value again."
-    return Fault("organization-not-read-yet", f"organization {id_}", what, cure)
+    return Fault(NOT_READ_YET, f"organization {id_}", what, cure)
 
 
 def conflict(account: str, differing: Iterable[str], groups: Iterable[str]) -> Fault:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from chalicelib.engine.addresses import digest
 from chalicelib.engine.faults import Fault
 
 CONFLICT, CIRCLE, NOT_REACHED = "wave-conflict", "wave-circle", "wave-not-reached"
@@ -40,10 +41,11 @@ class FileWaves:
     ) -> None:
         """``groups``: the members of each group. ``hub``: its own copies never wait, as others copy from them.
 
-        ``unknown``: why the members of these groups are not all known; then everybody waits.
+        ``unknown``: why the members of groups that wait, or are waited for, are not all known; then everybody waits.
         """
         self._waves = waves
-        self._unknown = unknown
+        self._hub = hub
+        self.unknown = unknown
         self._groups = {name: frozenset(groups[name]) - {hub} for name in sorted(groups)}
         self._followed: dict[str, frozenset[str]] = {}
 
@@ -51,15 +53,22 @@ class FileWaves:
         """Return the members of a group."""
         return self._groups.get(group, frozenset())
 
+    def name(self, wave: Wave) -> str:
+        """Name a wave, by its rule and the accounts it waits for: what was found for others opens nothing."""
+        return f"{wave.rule}/{digest(*sorted(self.members(wave.after)))}"
+
     def waiting(self, rule: str) -> list[str]:
         """Return the groups that wait by a rule."""
         return [name for name in self._groups if name in self._waves and self._waves[name].rule == rule]
 
     def of(self, member: str) -> Wave | Fault | None:
         """Return the wave of an account; None: it waits for nobody. With a fault it waits until that is cured."""
+        return self.unknown if self.unknown and member != self._hub else self._of(member)
+
+    def _of(self, member: str) -> Wave | Fault | None:
         mine = [name for name in self._groups if name in self._waves and member in self._groups[name]]
         if not mine:
-            return self._unknown
+            return None
         wave = self._waves[mine[0]]
         other = next((name for name in mine if self._waves[name].rule != wave.rule), None)
         if other is not None:
@@ -95,14 +104,14 @@ class FileWaves:
     def faults(self, accounts: Iterable[str], where: str) -> tuple[Fault, ...]:
         """Return why some of these accounts, which get an AMI, would wait in vain. ``where``: the place of a fault."""
         every = frozenset(accounts)
-        found = {account: self.of(account) for account in sorted(every)}
-        lacking = {
-            one.after: one
-            for one in found.values()
-            if isinstance(one, Wave) and every.isdisjoint(self.members(one.after))
-        }
-        own = [one for one in found.values() if isinstance(one, Fault)]
-        return tuple(dict.fromkeys((*(self._not_reached(wave, where) for wave in lacking.values()), *own)))
+        found = dict.fromkeys(one for one in map(self.of, sorted(every)) if isinstance(one, Fault))
+        return (*(() if self.unknown else self.not_reached(every, where)), *found)
+
+    def not_reached(self, accounts: Collection[str], where: str) -> tuple[Fault, ...]:
+        """Return for which groups some of these accounts would wait, of which none of them is a known member."""
+        waves = [one for one in map(self._of, sorted(accounts)) if isinstance(one, Wave)]
+        lacking = {one.after: one for one in waves if self.members(one.after).isdisjoint(accounts)}
+        return tuple(self._not_reached(wave, where) for wave in lacking.values())
 
     def _not_reached(self, wave: Wave, where: str) -> Fault:
         names = " and ".join(f"`{name}`" for name, one in sorted(self._waves.items()) if one.after == wave.after)

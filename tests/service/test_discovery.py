@@ -208,6 +208,7 @@ STANDING = replace(
         ("dev", "available", STANDING, AppliedFile(Directory(), "none"), Move.RESOLVE),
         ("dev", "available", replace(SAME, moving=True), NARROW, Move.RESOLVE),
         ("dev", "available", SAME, NARROW, None),
+        ("dev", "available", replace(SAME, failed=1), NARROW, Move.RESOLVE),
         ("dev", "available", replace(STANDING, generation=""), NARROW, None),
     ],
 )

@@ -17,7 +17,7 @@ from chalicelib.promotion.codec import PROMOTIONS
 from chalicelib.promotion.model import MOST_FAULTS
 from chalicelib.targets.applied_file import Directory, Target
 from tests.service.arrivals import Arrivals
-from tests.service.cloud import REGION, CloudBehavior, refusal
+from tests.service.cloud import REGION, CloudBehavior, refusal, target_key
 from tests.service.gate import PortTrouble
 from tests.service.hub import Hub
 from tests.service.organization import A, B
@@ -53,6 +53,37 @@ def test_whatever_the_promotion_just_did_a_withdrawal_ends_its_delivery(look):
     assert hub.outcomes().get((AMI, B), "cancelled") == "cancelled"
     assert hub.outcomes()[AMI, A] == "copying"
     assert {account for _, account in hub.cloud.permissions} == {A}
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda hub: hub.withdraw(AMI, A),
+        lambda hub: hub.cloud.tag(AMI, None),
+        lambda hub: hub.cloud.tag(AMI, B),
+        lambda hub: hub.cloud.gone.add(AMI),
+        lambda hub: setattr(hub.cloud, "directory", Directory({}, {B: hub.cloud.directory.accounts[B]})),
+    ],
+    ids=["withdrawal", "no tag", "another value", "AMI gone", "file"],
+)
+def test_a_failed_delivery_counts_until_its_target_is_no_longer_wanted(act):
+    """An alarm counts it in each run of discovery; all that was under way has ended long before."""
+
+    def still_failed():
+        hub.telemetry.reported.clear()
+        hub.discover()
+        return [given for name, given in hub.telemetry.reported if name == "still_failed"]
+
+    hub = Hub((A, B))
+    hub.cloud.make_image(AMI, {"snap-00": True})
+    hub.cloud.disabled.add(target_key(A))
+    hub.cloud.tag(AMI, f"{A} {B}")
+    pass_time(hub, 3 * HOUR)
+    assert hub.outcomes() == {(AMI, A): "failed", (AMI, B): "delivered"}
+    assert still_failed() == [(1,)]
+    act(hub)
+    pass_time(hub, HOUR)
+    assert still_failed() == []
 
 
 def tagged_again(hub: Hub) -> None:

@@ -5,10 +5,14 @@ from dataclasses import replace
 import pytest
 
 from chalicelib.engine import addresses, schedule
+from chalicelib.engine.faults import Fault
+from chalicelib.promotion import evolving
 from chalicelib.promotion.codec import PROMOTIONS
+from chalicelib.targets.applied_file import AppliedFile, Target
+from chalicelib.targets.organization import Unit
 from chalicelib.targets.waves import Wave
 from tests.service.arrivals import NOTHING_COMES
-from tests.service.cloud import START
+from tests.service.cloud import HUB, REGION, START, TRIGGER
 from tests.service.gate import PortCrash
 from tests.service.hub import Hub
 from tests.service.in_waves import (
@@ -28,10 +32,12 @@ from tests.service.in_waves import (
     states,
     stops,
 )
-from tests.service.organization import A, B, C, OrganizationHub
+from tests.service.organization import OTHER_ARN, OTHER_OU, OU, A, B, C, OrganizationHub, membership_of
 from tests.service.shared_ami import AMI, DAY, HOUR, pass_time
 
 DONE = ["delivered"] * 4
+MIDDLE = {"qa": Wave("dev", DAY), "prod": Wave("qa")}
+"""The second wave soaks for a day."""
 
 
 def opened_to(hub: Hub) -> set[str]:
@@ -83,7 +89,7 @@ def test_without_waves_a_promotion_asks_nothing_more():
 
 def test_it_soaks_after_the_last_end():
     """The wave opens a day after the last delivery of the group before, to the minute."""
-    hub = promoted({"qa": Wave("dev", DAY), "prod": Wave("qa")})
+    hub = promoted(MIDDLE)
     last = START + HOUR
     assert states(hub) == ["delivered", "delivered", WAITS, WAITS]
     last = max(reported(hub, "delivery.delivered", one) for one in (DEV, DEV2))
@@ -160,6 +166,19 @@ def test_after_thirty_days_it_fails_like_one_without_an_approval():
     assert any("to `dev` failed" in one for one in hub.faults())
 
 
+def test_a_retry_of_some_targets_of_an_ami_that_was_ignored_passes_their_waves():
+    """An AMI of the baseline has no generation of its own; what an operator begins there counts all the same."""
+    hub = hub_with()
+    hub.cloud.hub_images[AMI]["Tags"] = [{"Key": TRIGGER, "Value": "dev qa prod"}]
+    hub.cloud.changed()
+    ignored = evolving.baseline(AMI, HUB, REGION, "dev qa prod", START)
+    hub.stores.records.create(PROMOTIONS.encode(ignored), START)
+    assert states(hub) == [""] * 4
+    retry(hub, f"{DEV},{QA}")
+    assert states(hub) == ["delivered", "", "delivered", ""]
+    assert reported(hub, "delivery.delivered", DEV) < reported(hub, "delivery.delivered", QA)
+
+
 # --- who counts ------------------------------------------------------------------------------------------------------
 
 
@@ -221,6 +240,33 @@ def test_an_account_that_joins_later_does_not_restart_the_wave():
     assert it.outcomes[B] == "delivered", "the next generation has it from its beginning"
 
 
+def test_an_ou_of_a_wave_that_nobody_has_read_lets_nobody_begin_and_delays_no_removal():
+    """Who waits for whom is not known, so everybody waits; who is named no longer is known all the same."""
+    it = OrganizationHub(A, settings={"mode": "share"})
+    it.look(3)
+    it.tag("default other")
+    assert it.outcomes == {A: "delivered", C: "shared"}
+    before = it.cloud.directory
+    units = {OU: ("default",), OTHER_OU: ("late",)}
+    it.cloud.directory = replace(
+        before,
+        groups={**before.groups, "late": (OTHER_OU,)},
+        by_unit={**before.by_unit, "late": (Target("", REGION),)},
+        organization=replace(before.organization, units=units),
+        waves={"late": Wave("other")},
+    )
+    it.cloud.make_image("ami-0b", {"snap-01": True})
+    it.cloud.tag("ami-0b", "default")
+    it.cloud.tag("ami-0a", "default")
+    pass_time(it.hub, HOUR)
+    assert it.hub.outcomes() == {("ami-0a", A): "delivered", ("ami-0a", C): "withdrawn", ("ami-0b", A): WAITS}
+    assert it.reported("promotion.refused") == 0, "it passes by itself"
+    read = membership_of({**it.cloud.directory.membership.units, OTHER_OU: Unit(OTHER_ARN)})
+    it.cloud.directory = replace(it.cloud.directory, membership=read)
+    pass_time(it.hub, HOUR)
+    assert it.hub.outcomes()["ami-0b", A] == "delivered"
+
+
 # --- while it waits --------------------------------------------------------------------------------------------------
 
 
@@ -233,13 +279,26 @@ def test_a_removal_never_waits_for_a_wave():
         (lambda hub: hub.withdraw(AMI, PROD), [WAITS, "cancelled"]),
         (lambda hub: apply(hub, {"qa": PLAIN["qa"]}, {"dev": (DEV, DEV2), "qa": (QA,)}), [WAITS, "cancelled"]),
     ):
-        hub = promoted({"qa": Wave("dev", DAY), "prod": Wave("qa")})
+        hub = promoted(MIDDLE)
         hub.run(until=START + 3 * HOUR)
         hub.cloud.paused = True
         act(hub)
         pass_time(hub, 700)
         assert states(hub, after=0)[2:] == left
         assert opened_to(hub) <= {DEV, DEV2}
+
+
+def test_a_wave_in_the_middle_may_lose_all_its_targets():
+    """What runs there ends, and nobody has its wave any longer; the one after it waits."""
+    for act in (
+        lambda hub: hub.withdraw(AMI, QA),
+        lambda hub: apply(hub, MIDDLE, {**GROUPS, "qa": ("200000000009",)}),
+    ):
+        hub = promoted(MIDDLE)
+        hub.run(until=START + 3 * HOUR)
+        act(hub)
+        pass_time(hub, 700)
+        assert states(hub) == ["delivered", "delivered", "cancelled", WAITS]
 
 
 def test_where_its_ami_is_gone_it_waits_no_longer():
@@ -314,6 +373,23 @@ def test_a_file_without_the_wave_lets_it_go_on_and_one_with_another_lets_it_wait
     assert states(hub)[3] == "delivered"
 
 
+def test_what_was_found_for_other_members_of_the_group_before_opens_nothing():
+    """A minute before the soak is over, the group before gets an account whose delivery has failed."""
+    waves = {"prod": Wave("dev", DAY + 300)}  # between two polls of the promotion
+    hub = hub_with(waves)
+    break_key(hub, QA)
+    hub.cloud.tag(AMI, "dev qa prod")
+    assert states(hub) == ["delivered", "delivered", "failed", WAITS]
+    opens_at = max(reported(hub, "delivery.delivered", one) for one in (DEV, DEV2)) + waves["prod"].soak
+    hub.run(until=opens_at - 60)
+    apply(hub, waves, {**GROUPS, "dev": (DEV, DEV2, QA)})
+    assert states(hub)[3] == WAITS
+    assert len(stops(hub)) == 1
+    apply(hub, waves)
+    pass_time(hub, HOUR)
+    assert states(hub)[3] == "delivered", "woken, as it is known again when the wave opens"
+
+
 def test_a_new_value_that_does_not_reach_the_group_before_is_refused():
     """The notice names the group. A value in force that a new file breaks is reported, too, and goes on waiting."""
     hub = promoted(value="prod")
@@ -351,6 +427,24 @@ def test_the_sweep_alone_leads_from_wave_to_wave():
     hub = promoted({"qa": Wave("dev", HOUR), "prod": Wave("qa")}, arrivals=NOTHING_COMES)
     assert list(hub.ended().values()) == DONE
     assert hub.cloud.now < START + DAY
+
+
+def test_a_file_that_cannot_be_read_while_it_wakes_loses_no_wake():
+    """Whose wave opens is in the file: those that wait are woken when it can be read again."""
+    hub = promoted()
+    watch = hub.gate.watch
+
+    def unreadable(port, method, args):
+        if (port, method) == ("records", "save") and args[1].body.get("wakes"):
+            hub.cloud.applied = AppliedFile(fault=Fault("targets-damaged", "there", "It is damaged.", "Ask."))
+            hub.gate.watch = watch
+
+    hub.gate.watch = unreadable
+    states(hub, after=20 * 60)
+    assert hub.cloud.applied is not None
+    hub.cloud.applied = None
+    states(hub, after=10 * 60)
+    assert [one for one in hub.invocations if f"wave:{AMI}" in one]
 
 
 @pytest.mark.parametrize("after", [False, True])

@@ -1,11 +1,14 @@
 """Who waits for whom, by the targets file and the members as they are now."""
 
+from dataclasses import replace
+
 import pytest
 
+from chalicelib.engine.faults import Fault
 from chalicelib.targets.applied_file import AppliedFile, Directory, Target, resolve
 from chalicelib.targets.applied_items import from_items, to_items
 from chalicelib.targets.difference import difference, loosened
-from chalicelib.targets.organization import Membership, Organization, Unit
+from chalicelib.targets.organization import NOT_READ_YET, Membership, Organization, Unit
 from chalicelib.targets.waves import FileWaves, Wave
 
 A, B, C, D = "111111111111", "222222222222", "333333333333", "444444444444"
@@ -93,10 +96,18 @@ def test_who_waits_for_itself_is_in_a_circle(groups, waves, bad):
 
 
 def test_a_unit_that_was_not_read_yet_lets_nobody_pass():
-    """Whether an account belongs to a later wave is not known until then, so the value and the account wait."""
-    directory = file_of({"dev": (A, B), "prod": (OU,)}, {"prod": Wave("dev")})
-    assert resolve("dev", directory).waits is not None
-    assert AppliedFile(directory).waves.of(B).code == "organization-not-read-yet"
+    """Whether an account belongs to a later wave is not known until then, so each account waits, and no removal."""
+    groups = {"dev": (A, B, HUB), "prod": (OU,), "late": (C,)}
+    directory = file_of(groups, {"prod": Wave("dev"), "late": Wave("prod")})
+    applied = AppliedFile(directory)
+    assert [getattr(applied.waves.of(one), "code", "") for one in (A, C, HUB)] == [NOT_READ_YET, NOT_READ_YET, ""]
+    assert applied.judge("dev", in_force=False).understood, "the value names dev alone, whoever waits for whom"
+    assert [fault.code for fault in applied.waves.faults((A, C), "")] == [NOT_READ_YET]
+    late = applied.judge("late", in_force=False)
+    assert (late.faults, late.waits.code) == ((), NOT_READ_YET), "whether it reaches prod is not known yet"
+    why = Fault("organization-unreadable", "there", "It was refused.", "Ask.")
+    troubled = replace(directory, membership=replace(directory.membership, troubles={OU: why}))
+    assert AppliedFile(troubled).waves.faults((A,), "") == (why,)
     read = file_of({"dev": (A,), "prod": (OU,)}, {"prod": Wave("dev")}, {OU: (B, A)})
     waves = AppliedFile(read).waves
     assert waves.of(B) == Wave("dev")
@@ -133,6 +144,17 @@ def test_a_new_file_shows_its_waves_and_what_they_loosen():
     assert [one[:2] for one in loosened(CHAIN, none, ())] == [("group prod", "after"), ("group qa", "after")]
     assert loosened(none, CHAIN, ()) == ()
     assert not difference(CHAIN, CHAIN)
+
+
+def test_an_account_that_leaves_its_wave_is_loosened_though_its_group_stays():
+    """Into a group that waits for nobody, or for less; out of the file is none."""
+    out = file_of({**CHAIN.groups, "prod": (C,)}, CHAIN.waves)
+    assert loosened(CHAIN, out, ()) == ((f"account {D}", "after", "qa", ""),)
+    sooner = file_of({**CHAIN.groups, "prod": (C,), "late": (D,)}, {**CHAIN.waves, "late": Wave("qa", 60, 1)})
+    assert loosened(CHAIN, sooner, ()) == ((f"account {D}", "soak", "3600", "60"),)
+    assert loosened(CHAIN, file_of({**CHAIN.groups, "prod": (C,), "all": (A, B, C)}, CHAIN.waves), ()) == ()
+    same = file_of({**CHAIN.groups, "prod": (C,), "late": (D,)}, {**CHAIN.waves, "late": CHAIN.waves["prod"]})
+    assert loosened(CHAIN, same, ()) == ()
 
 
 def test_a_wave_has_a_name_by_its_settings():

@@ -49,7 +49,7 @@ class LiveWaves:
         seen = self._promotion(delivery.ami)
         if seen is None or seen.gone or isinstance(wave, Fault):
             return WaveSeen(gone=seen is not None and seen.gone, why=why)
-        progress = seen.progress.get(wave.rule, WaveProgress())
+        progress = seen.progress.get(file.waves.name(wave), WaveProgress())
         if progress.stopped:
             what = f"Deliveries to `{wave.after}` failed, so the wave after it does not open."
             cure = f"`ami-promoter status {delivery.ami}` names them; cure them, then `ami-promoter retry`."

@@ -238,13 +238,12 @@ class PromotionExecutor:
         quiet: bool,
     ) -> Mapping[str, WaveProgress]:
         """Compute how far its waves are, and say once which failures stop one; while deliveries are to end, later."""
-        progress = {}
+        progress, notified = {}, {one.stopped for one in promotion.waves.values()}
         for count in found:
-            rule, now = count.wave.rule, count.progress
-            before = promotion.waves.get(rule, WaveProgress())
-            if now.stopped and now.stopped != before.stopped:
+            now = count.progress
+            if now.stopped and now.stopped not in notified:
                 now = WaveProgress() if quiet else self._notify_stopped(promotion, meant, count, tracked)
-            progress[rule] = now
+            progress[meant.waves.name(count.wave)] = now
         return progress
 
     def _notify_stopped(
@@ -262,11 +261,14 @@ class PromotionExecutor:
 
     def _wake_waiting(self, promotion: Promotion, after: str, budget: Budget) -> ev.WaitingWoken:
         """Wake deliveries whose wave opens, in the order of their targets."""
-        file = self._ports.targets.read().waves
-        opens = {rule for rule, one in promotion.waves.items() if one.opens_at}
+        applied = self._ports.targets.read()
+        if applied.fault is not None:
+            raise Refusal(RefusalKind.THROTTLED, applied.fault)
+        file = applied.waves
+        opens = {name for name, one in promotion.waves.items() if one.opens_at}
         tracked = sorted(self._ports.tracked.all(promotion.ami), key=lambda one: one.place)
         left = [one for one in tracked if one.state == RUNNING and one.place > after]
-        left = [one for one in left if isinstance(wave := file.of(one.account), Wave) and wave.rule in opens]
+        left = [one for one in left if isinstance(wave := file.of(one.account), Wave) and file.name(wave) in opens]
         upto = after
         for some in budget.each(slices(left, AT_ONCE), CALLS_OF_STEP):
             self._waker.wake_all([(addresses.delivery(one.delivery), f"wave:{promotion.ami}") for one in some])

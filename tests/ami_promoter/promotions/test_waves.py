@@ -29,7 +29,7 @@ def test_a_stopped_wave_names_what_failed_and_the_command():
     """The wave after it waits; the earlier one comes first, whatever their names."""
     some = (tracked(A, "failed"), tracked(B, "delivered"), tracked(C, "running"), tracked(D, "running"))
     states = {f"d{C}": "awaiting-wave", f"d{D}": "awaiting-wave"}
-    assert drawn({QA.rule: WaveProgress(stopped="x")}, *some, states=states) == [
+    assert drawn({FILE.name(QA): WaveProgress(stopped="x")}, *some, states=states) == [
         "wave dev -> qa: stopped: 1 of `dev` failed, 0 may; 1 target waits",
         f"  failed: {A} eu-central-1. After you have repaired that: `ami-promoter retry ami-0a`",
         "wave qa -> eu, prod: waits for 1 delivery to `qa`; 1 target waits",
@@ -39,7 +39,7 @@ def test_a_stopped_wave_names_what_failed_and_the_command():
 def test_a_wave_is_open_or_soaks():
     """It says when it opens."""
     some = (tracked(A, "delivered"), tracked(B, "delivered"), tracked(C, "delivered"), tracked(D, "running"))
-    progress = {QA.rule: WaveProgress(NOW - 5), PROD.rule: WaveProgress(NOW + 86400)}
+    progress = {FILE.name(QA): WaveProgress(NOW - 5), FILE.name(PROD): WaveProgress(NOW + 86400)}
     assert drawn(progress, *some, states={f"d{D}": "awaiting-wave"}) == [
         "wave dev -> qa: open",
         "wave qa -> eu, prod: opens at 2027-01-16T08:00:00Z; 1 target waits",
@@ -50,7 +50,7 @@ def test_where_nothing_succeeded_it_says_so():
     """More may fail, but nobody has tried the AMI."""
     file = FileWaves({"prod": Wave("dev", 0, 5)}, {"dev": (A,), "prod": (B,)})
     promotion = started("ami-0a", "999999999999", "eu-central-1", NOW)
-    promotion = replace(promotion, waves={Wave("dev", 0, 5).rule: WaveProgress(stopped="x")})
+    promotion = replace(promotion, waves={file.name(Wave("dev", 0, 5)): WaveProgress(stopped="x")})
     some = (tracked(A, "failed"), tracked(B, "running"))
     first, *_ = waves.lines(waves.of_promotion(promotion, file, some, {}, NOW), "ami-0a")
     assert first == "wave dev -> prod: stopped: 1 of `dev` failed, none succeeded"
