@@ -107,7 +107,7 @@ def scene(table):
                 tries=1,
                 intended_at=NINE + 240,
                 looks=1,
-                next_look=NINE + 1080,
+                next_look=NINE + 1380,
                 progress=40,
             ),
         ),
