@@ -34,7 +34,7 @@ UNFOLDED = 10_000
 """Columns if the output is no terminal."""
 COMMAND = re.compile(
     r"`(?:aws|ami-promoter) [^`]*`"
-    r"|\b(?:aws [a-z0-9-]+ [a-z0-9-]+|ami-promoter [a-z-]+(?: [a-z]+(?= ))?)"
+    r"|\b(?:aws [a-z0-9-]+ [a-z0-9-]+|ami-promoter [a-z-]+(?: [a-z-]+(?= )){0,2})"
     r"(?: --?[a-z][a-z-]*(?: (?:'[^']*'|[^\s'-]\S*))?| (?:ami-|arn:)\S+)+"
 )
 """A command in a message: in backticks, or with options."""
