@@ -84,9 +84,10 @@ wheel: $(VENV) ## Build the command line for pipx: build/wheel/
 release: $(VENV) $(PACKAGE) ## Build all that is released; TAG=v1.2.3 for that version
 	@$(BIN)/python -m tools.release $(if $(TAG),--tag $(TAG))
 
-lint: $(VENV) ## Check code and format (ruff)
+lint: $(VENV) ## Check code and format (ruff), and workflows (zizmor)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/zizmor --offline --quiet --strict-collection --pedantic --min-severity low .github/workflows
 
 types: $(VENV) ## Check types (mypy --strict)
 	$(BIN)/mypy
