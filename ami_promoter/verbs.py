@@ -9,6 +9,7 @@ import functools
 import re
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any
@@ -17,8 +18,10 @@ import click
 from click.shell_completion import CompletionItem
 
 from ami_promoter.hub import aws
+from ami_promoter.hub.applied_targets import AccountNames
 from ami_promoter.rights import NOTHING, Rights
 from ami_promoter.terminal import durations
+from ami_promoter.terminal.account_names import naming
 from ami_promoter.terminal.exits import MEANS, Exit
 from ami_promoter.terminal.output import emit
 from ami_promoter.terminal.report import Report
@@ -44,10 +47,12 @@ class VerbCaller:
     as_json: bool = False
     wide: bool = False
     clock: TerminalClock = field(default_factory=TerminalClock)
+    names: AccountNames = field(default_factory=AccountNames)
 
     def connect(self) -> aws.Connection:
         """Connect to the hub's tables; may raise HubError."""
-        return aws.Connection(self.region, self.table, self.hub_account, self.profile)
+        self.names.hub = aws.Connection(self.region, self.table, self.hub_account, self.profile)
+        return self.names.hub
 
     def account(self) -> aws.Account:
         """Connect to the caller's account, hub or not; may raise HubError."""
@@ -252,7 +257,8 @@ def verb(
             clock = ctx.obj or TerminalClock()
             common["region"] = _region(common["region"], common["profile"], needed=needs != NOTHING)
             caller = VerbCaller(**common, as_json=as_json, wide=wide, clock=clock)
-            return emit(function(caller, **given), as_json=as_json, reads=reads)
+            with nullcontext() if as_json else naming(caller.names):
+                return emit(function(caller, **given), as_json=as_json, reads=reads)
 
         for option in reversed(options):
             option(run)
