@@ -30,6 +30,7 @@ from chalicelib.targets.waves import Wave
 ROOT = Path(__file__).resolve().parent.parent
 HUB, TARGET, OTHER, REGION = "111111111111", "222222222222", "333333333333", "us-east-1"
 NOW = 1_767_605_629
+NAMES = {TARGET: "dev"}
 AMI, COPIED = "ami-0ce162caf79a45e67", "ami-0da3bf3ff26014a75"
 SNAPSHOT, SNAPSHOT_COPY = "snap-017862c1988311ae0", "snap-022e230b441796263"
 
@@ -343,7 +344,7 @@ def examples(name: str = "golden-2026-01", aws_says: str = "…") -> dict[str, d
         file_notices.APPLIED: file_notices.applied(HUB, REGION, _file_change(), NOW),
         promotion_notices.BASELINE: promotion_notices.baseline(HUB, REGION, [AMI], 1, NOW),
     }
-    return {kind: notices.with_plain(notice) for kind, notice in made.items()}
+    return {kind: notices.with_plain(notice, NAMES) for kind, notice in made.items()}
 
 
 def patterns() -> dict[str, dict[str, Any]]:

@@ -85,20 +85,30 @@ def with_plain(notice: Mapping[str, Any], names: Mapping[str, str] = MappingProx
     notice = _named(notice, names)
     first: Mapping[str, Any] = next(iter(notice.get("faults") or ()), _pointer_fault(notice) or _recall(notice))
     said = {
-        "name": notice.get("source_name", ""),
+        "name": notice.get("source_name") or notice.get("source_image", ""),
         "what": first.get("what") or notice.get("why") or "",
         "cure": first.get("cure", ""),
         "said": SAID.get(notice["outcome"], notice["outcome"]),
-        "place": called(notice["account"], names.get(notice["account"], "")) if notice.get("account") else "",
+        "place": called(notice["account"], notice.get("account_name", "")) if notice.get("account") else "",
     }
     return {**notice, "plain": {name: plain(str(text)) for name, text in said.items()}}
+
+
+def accounts(notice: Mapping[str, Any]) -> frozenset[str]:
+    """Return the accounts that a notice is about."""
+    listed = (entry["account"] for name in _WITH_ACCOUNTS for entry in notice.get(name, ()))
+    return frozenset(filter(None, (notice.get("account"), *listed)))
+
+
+_WITH_ACCOUNTS = ("deliveries", "targets")
+"""Members whose entries have an account."""
 
 
 def _named(notice: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
     """Add ``account_name`` to a notice and to each target in its lists, where the file has one."""
     found = {**notice, **({"account_name": name} if (name := names.get(notice.get("account", ""))) else {})}
     if names:
-        lists = {one: notice[one] for one in ("deliveries", "targets") if one in notice}
+        lists = {one: notice[one] for one in _WITH_ACCOUNTS if one in notice}
         found |= {one: [_named(entry, names) for entry in entries] for one, entries in lists.items()}
     return found
 

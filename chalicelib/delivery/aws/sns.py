@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from chalicelib.engine import mails
@@ -11,15 +11,20 @@ from chalicelib.engine.aws.refusals import as_refusal
 from chalicelib.engine.aws.sessions import Sessions
 from chalicelib.engine.errors import Refusal, RefusalKind
 from chalicelib.engine.faults import Fault
-from chalicelib.engine.notices import LISTS, attributes, subject, with_plain
+from chalicelib.engine.notices import LISTS, accounts, attributes, subject, with_plain
 
 SOURCE = "ami-promoter"
+
+Names = Callable[[Collection[str]], Mapping[str, str]]
+"""What the targets file calls these accounts; those without a name are left out."""
 
 
 class SnsNotices:
     """The port ``Notices``. It sends at least once; the notice's ``id`` identifies a repeat."""
 
-    def __init__(self, sessions: Sessions, topic_arn: str, bus: str, names: Callable[[], Mapping[str, str]]) -> None:
+    def __init__(
+        self, sessions: Sessions, topic_arn: str, bus: str, names: Callable[[Collection[str]], Mapping[str, str]]
+    ) -> None:
         self._sessions = sessions
         self._topic_arn = topic_arn
         self._bus = bus
@@ -27,7 +32,7 @@ class SnsNotices:
 
     def publish(self, notice: Mapping[str, Any]) -> None:
         """The topic comes last, so that a second try after a refusal of the bus sends people no second mail."""
-        notice = with_plain(notice, self._names())
+        notice = with_plain(notice, self._names(accounts(notice)))
         self._put_event(notice)
         found = attributes(notice)
         with as_refusal("Publish", self._topic_arn):
