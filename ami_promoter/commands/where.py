@@ -115,7 +115,9 @@ def where(
     if use and (ids or ami is None):
         raise click.UsageError("--use is about an AMI: it goes with neither --family nor --ids.")
     if (ami is None) == (family is None):
-        ways = "Name an AMI or a family: `where AMI`, or `where --family NAME`. Or choose AMIs: `where --image PATTERN`."
+        ways = (
+            "Name an AMI or a family: `where AMI`, or `where --family NAME`. Or choose AMIs: `where --image PATTERN`."
+        )
         raise click.UsageError(ways)
     connection = caller.connect()
     if ami is None:
