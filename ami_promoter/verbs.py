@@ -9,6 +9,7 @@ import functools
 import re
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any
@@ -17,12 +18,16 @@ import click
 from click.shell_completion import CompletionItem
 
 from ami_promoter.hub import aws
+from ami_promoter.hub.applied_targets import AccountNames
+from ami_promoter.hub.image_names import ami_named
 from ami_promoter.rights import NOTHING, Rights
 from ami_promoter.terminal import durations
+from ami_promoter.terminal.account_names import naming
 from ami_promoter.terminal.exits import MEANS, Exit
 from ami_promoter.terminal.output import emit
 from ami_promoter.terminal.report import Report
 from ami_promoter.terminal.schema import Schema
+from chalicelib.engine.faults import Fault
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +49,17 @@ class VerbCaller:
     as_json: bool = False
     wide: bool = False
     clock: TerminalClock = field(default_factory=TerminalClock)
+    names: AccountNames = field(default_factory=AccountNames)
 
     def connect(self) -> aws.Connection:
-        """Connect to the hub's tables; may raise HubError."""
-        return aws.Connection(self.region, self.table, self.hub_account, self.profile)
+        """Connect to the hub's tables, once; may raise HubError."""
+        if self.names.hub is None:
+            self.names.hub = aws.Connection(self.region, self.table, self.hub_account, self.profile)
+        return self.names.hub
+
+    def image(self, ami: str) -> str | Fault:
+        """Return the id of an AMI that is named by its id or its name; may raise HubError."""
+        return ami if AMI_ID.matches(ami) else ami_named(self.connect(), ami)
 
     def account(self) -> aws.Account:
         """Connect to the caller's account, hub or not; may raise HubError."""
@@ -62,11 +74,27 @@ class Matching(click.ParamType[str]):
         self._pattern = pattern
         self._wanted = wanted
 
+    def matches(self, value: str) -> bool:
+        """Whether a text has this form."""
+        return re.fullmatch(self._pattern, value) is not None
+
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """See Click."""
-        if not re.fullmatch(self._pattern, value):
+        if not self.matches(value):
             self.fail(f"{value!r} is not {self._wanted}.", param, ctx)
         return value
+
+
+class NamedImage(click.ParamType[str]):
+    """An AMI by its id, or one of the hub by its name; a verb gets its id."""
+
+    name = "ami"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """See Click. EC2 admits these characters in a name."""
+        if re.fullmatch(r"(?!(i|snap)-[0-9a-f]*$|ami-[0-9a-f]*$)[A-Za-z0-9 ()[\]./'@_-]{3,128}", value):
+            return value
+        return AMI_ID.convert(value, param, ctx)
 
 
 class Duration(click.ParamType[int]):
@@ -115,7 +143,8 @@ def unknown_region(name: str) -> str:
     return f"{name!r} is not a Region that the AWS SDK knows. {cure}"
 
 
-AMI = Matching("ami", "ami-([0-9a-f]{8}|[0-9a-f]{17})", "an AMI's id, like ami-0123456789abcdef0")
+AMI_ID = Matching("ami", "ami-([0-9a-f]{8}|[0-9a-f]{17})", "an AMI's id, like ami-0123456789abcdef0")
+AMI = NamedImage()
 FAMILY = Matching("family", "[A-Za-z0-9._-]{1,64}", "1 to 64 letters, digits, `.`, `_` or `-`")
 ACCOUNT = Matching("id", "[0-9]{12}", "an account's id of 12 digits")
 TABLE = Matching("name", "[A-Za-z0-9_.-]{3,247}", "a table's name: 3 to 247 letters, digits, `_`, `.` or `-`")
@@ -252,7 +281,12 @@ def verb(
             clock = ctx.obj or TerminalClock()
             common["region"] = _region(common["region"], common["profile"], needed=needs != NOTHING)
             caller = VerbCaller(**common, as_json=as_json, wide=wide, clock=clock)
-            return emit(function(caller, **given), as_json=as_json, reads=reads)
+            with nullcontext() if as_json else naming(caller.names):
+                names = [one.name for one in ctx.command.params if isinstance(one.type, NamedImage)]
+                found = {name: caller.image(given[name]) for name in names if given[name] is not None}
+                faults = tuple(one for one in found.values() if isinstance(one, Fault))
+                report = Report(faults=faults) if faults else function(caller, **{**given, **found})
+                return emit(report, as_json=as_json, reads=reads)
 
         for option in reversed(options):
             option(run)

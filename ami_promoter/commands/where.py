@@ -14,12 +14,13 @@ from ami_promoter.hub.aws import Connection
 from ami_promoter.hub.recall_items import OperatorsDecisions
 from ami_promoter.hub.records import Reader, place_of
 from ami_promoter.promotions import pointers, recalls
+from ami_promoter.promotions.choosing import Choice, choosing, read
 from ami_promoter.promotions.outcome import GOOD
 from ami_promoter.promotions.reading import unknown
 from ami_promoter.reconcile import uses
 from ami_promoter.rights import ASK_TARGETS, FIND_DELIVERIES, READ, READ_ALL
 from ami_promoter.terminal import schema as js
-from ami_promoter.terminal.alike import groups, named
+from ami_promoter.terminal.alike import first_of, groups, named
 from ami_promoter.terminal.output import Folded, Whole, cell, state, table
 from ami_promoter.terminal.report import Report
 from ami_promoter.verbs import AMI, FAMILY, Matching, VerbCaller, ami_argument, answers_within_option, verb
@@ -50,6 +51,15 @@ WHERE = js.thing(
     recall=recalls.SCHEMA,
     copies=js.several("one entry for each target, sorted by account and Region", COPY),
     uses=uses.SCHEMA,
+    listed=js.several(
+        "with --since, --image, --group or --limit: the AMIs, newest promotion first",
+        js.thing(
+            source=js.text("id of the source AMI"),
+            name=js.text("name of the source AMI"),
+            copies=js.several("one entry for each target; `current` is not read and null", COPY),
+        ),
+    ),
+    left_out=js.number("with `listed`: how many promotions --limit leaves out"),
     family=js.text("with --family: the family"),
     pointers=js.several(
         "with --family: the parameters that name its current AMI, sorted by account and Region",
@@ -74,18 +84,30 @@ TARGET = Matching(
 @click.option("--family", type=FAMILY, help="Show the current AMI of this family in each target, without AMI.")
 @click.option("--ids", is_flag=True, help="For scripts: print account, Region and AMI id, a line for each target.")
 @click.option("--use", is_flag=True, help="Ask each target which instances, launch templates and parameters name it.")
+@choosing
 @answers_within_option
-def where(caller: VerbCaller, ami: str | None, family: str | None, *, ids: bool, use: bool, timeout: int) -> Report:
+def where(
+    caller: VerbCaller, ami: str | None, family: str | None, *, ids: bool, use: bool, timeout: int, **given: Any
+) -> Report:
     """Show an AMI's source and all its copies, or a family's current AMIs.
 
     AMI may be the source or a copy in any account. With --family the command shows the AMI that the parameter of the
     family named in each target when the service last looked. Targets without the setting `ssm_parameter` are not shown.
-    --use needs `AllowUseReport=true` in the target's stack; --timeout is for its answers.
+    --use needs `AllowUseReport=true` in the target's stack; --timeout is for its answers. --since, --image, --group and
+    --limit choose promotions: the command lists where each AMI of them is.
     """
+    chosen = Choice(**given) != Choice()
+    if chosen and (ami or family or use):
+        raise click.UsageError("--since, --image, --group and --limit choose AMIs, without AMI, --family and --use.")
+    if chosen:
+        return _list(caller.connect(), Choice.of(caller, given), ids=ids)
     if use and (ids or ami is None):
         raise click.UsageError("--use is about an AMI: it goes with neither --family nor --ids.")
     if (ami is None) == (family is None):
-        raise click.UsageError("Name an AMI or a family: `where AMI`, or `where --family NAME`.")
+        ways = (
+            "Name an AMI or a family: `where AMI`, or `where --family NAME`; or choose AMIs: `where --image 'PATTERN'`."
+        )
+        raise click.UsageError(ways)
     connection = caller.connect()
     if ami is None:
         return _family(connection, str(family), ids=ids)
@@ -128,6 +150,37 @@ def resolve(caller: VerbCaller, ami: str, target: str) -> Report:
         return Report(faults=(Fault("not-delivered", ami, what, cure),))
     images = [there[place] for place in places]
     return Report(tuple(str(one["image"]) for one in images), {"images": images})
+
+
+def _list(connection: Connection, choice: Choice, *, ids: bool) -> Report:
+    """List where the AMIs of the chosen promotions are, a row for each."""
+    found = read(connection, choice)
+    listed = [
+        {
+            "source": one["ami"],
+            "name": one["name"],
+            "copies": [
+                _copy(each.it, one["ami"], None)
+                for each in sorted(found.tracked[one["ami"]], key=lambda each: each.it.place)
+            ],
+        }
+        for one in found.listed
+    ]
+    data = {"listed": listed, "left_out": found.left_out}
+    if not listed:
+        return Report((found.none(connection.place),), data)
+    there = [[one for one in each["copies"] if one["image"]] for each in listed]
+    if ids:
+        return Report(tuple(_id(one, one["image"]) for copies in there for one in copies), data)
+    rows = [
+        (
+            cell(each["source"]),
+            cell(each["name"] or "-"),
+            cell(first_of([f"{one['account']} {one['region']}" for one in copies]) or "nowhere"),
+        )
+        for each, copies in zip(listed, there, strict=True)
+    ]
+    return Report((table(("SOURCE", "NAME", "IS IN"), rows, folds=("IS IN",), cuts=("NAME",)), *found.more), data)
 
 
 def _family(connection: Connection, family: str, *, ids: bool) -> Report:
