@@ -196,7 +196,7 @@ def _retired(connection: Connection) -> Report:
     ]
     lines: list[RenderableType] = [f"No copy is retired in {connection.place}."]
     if listed:
-        cure = "Each account's administrator can remove them: `ami-promoter clean-up`, with that account's credentials."
+        cure = "Each account's administrator can remove them by `ami-promoter admin clean-up`, with its credentials."
         lines = [table(("FAMILY", "TARGET", "AMI", "SOURCE", "MADE"), rows, folds=("SOURCE",)), "", cure]
     if refused:
         lines += ["", "Copies that could not be deprecated:", *pointers.lines(refused, wide=False)]

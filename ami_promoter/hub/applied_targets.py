@@ -91,5 +91,5 @@ def _faults(found: Receivers) -> Iterator[Fault]:
         what = (
             "The file names no account, and the OUs that it names have no account now, so there is no target to check."
         )
-        cure = "See `ami-promoter members`, or name accounts and apply the file."
+        cure = "See `ami-promoter targets members`, or name accounts and apply the file."
         yield Fault("not-seen", "targets file", what, cure)

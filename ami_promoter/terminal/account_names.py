@@ -15,7 +15,7 @@ from chalicelib.engine.places import called
 
 COMMAND = (
     r"`(?:aws|ami-promoter) [^`]*`"
-    r"|\b(?:aws [a-z0-9-]+ [a-z0-9-]+|ami-promoter [a-z-]+(?: [a-z]+(?= ))?)"
+    r"|\b(?:aws [a-z0-9-]+ [a-z0-9-]+|ami-promoter [a-z-]+(?: [a-z-]+(?= )){0,2})"
     r"(?: --?[a-z][a-z-]*(?: (?:'[^']*'|[^\s'-]\S*))?| (?:ami-|arn:)\S+)+"
 )
 """A command in a message: in backticks, or with options."""
