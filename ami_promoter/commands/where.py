@@ -104,8 +104,8 @@ def where(
     the applied targets file. With --ids, if one of these has no AMI, the command prints no id; the exit status is 1.
     With --family the command shows the AMI that the parameter of the family named in each target when the service last
     looked. Targets without the setting `ssm_parameter` are not shown.
-    --use needs `AllowUseReport=true` in the target's stack; --timeout is for its answers. --since, --image, --group and
-    --limit choose promotions: the command lists where each AMI of them is.
+    --use needs `AllowUseReport=true` in the target's stack; --timeout is for its answers.
+    --since, --image, --group and --limit choose promotions: the command lists where each AMI of them is.
     """
     chosen = Choice(**given) != Choice()
     if chosen and (ami or family or use):
@@ -116,7 +116,7 @@ def where(
         raise click.UsageError("--use is about an AMI: it goes with neither --family nor --ids.")
     if (ami is None) == (family is None):
         ways = (
-            "Name an AMI or a family: `where AMI`, or `where --family NAME`; or choose AMIs: `where --image 'PATTERN'`."
+            "Name an AMI or a family: `where AMI`, or `where --family NAME`. Or choose AMIs: `where --image PATTERN`."
         )
         raise click.UsageError(ways)
     connection = caller.connect()
