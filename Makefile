@@ -1,7 +1,7 @@
 # The task runner, for hooks and CI too. `make help` lists the recipes.
 
 .DEFAULT_GOAL := help
-.PHONY: browser help setup package verify-package wheel demo demo-all demo-release sandbox bench test test-browser lint types imports docs docs-check site pytest permissions coverage soak audit second-opinion format lock awscli clean
+.PHONY: browser help setup package verify-package wheel release demo demo-all demo-release sandbox bench test test-browser lint types imports docs docs-check site pytest permissions coverage soak audit second-opinion format lock awscli clean
 .DELETE_ON_ERROR:
 SHELL := /bin/sh
 
@@ -79,14 +79,15 @@ browser:
 		exit 1; }
 
 wheel: $(VENV) ## Build the command line for pipx: build/wheel/
-	@rm -rf build/wheel build/lib build/bdist.*
-	@$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir build/wheel .
-	@rm -rf build/lib build/bdist.*
-	@ls build/wheel/*.whl
+	@$(BIN)/python -m tools.wheel
 
-lint: $(VENV) ## Check code and format (ruff)
+release: $(VENV) $(PACKAGE) ## Build all that is released; TAG=v1.2.3 for that version
+	@$(BIN)/python -m tools.release $(if $(TAG),--tag $(TAG))
+
+lint: $(VENV) ## Check code and format (ruff), and workflows (zizmor)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/zizmor --offline --quiet --strict-collection --pedantic --min-severity low .github/workflows
 
 types: $(VENV) ## Check types (mypy --strict)
 	$(BIN)/mypy

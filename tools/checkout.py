@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 PACKAGED = (
@@ -31,17 +31,17 @@ def commit(root: Path) -> str:
     return next(iter(_git(root, "rev-parse", "HEAD")), UNKNOWN)
 
 
-def uncommitted(root: Path) -> list[str]:
-    """Return the files of PACKAGED that differ from the commit, or that it does not have."""
+def uncommitted(root: Path, sources: Sequence[str] = PACKAGED) -> list[str]:
+    """Return the files of ``sources`` that differ from the commit, or that it does not have."""
     if commit(root) == UNKNOWN:
         return []
-    return sorted(line[3:] for line in _git(root, "status", "--porcelain", "--untracked-files=all", "--", *PACKAGED))
+    return sorted(line[3:] for line in _git(root, "status", "--porcelain", "--untracked-files=all", "--", *sources))
 
 
-def described(root: Path) -> Iterator[str]:
+def described(root: Path, sources: Sequence[str] = PACKAGED) -> Iterator[str]:
     """Yield, for a person, the commit, and each file that differs from it."""
     yield f"commit {commit(root)}"
-    for name in uncommitted(root):
+    for name in uncommitted(root, sources):
         yield f"  with an uncommitted change: {name}"
 
 

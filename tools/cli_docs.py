@@ -14,6 +14,7 @@ import click
 from ami_promoter.cli import root
 from ami_promoter.promotions.promotion_data import PAGE
 from ami_promoter.rights import APPROVER, READ, READ_ONLY, SEE_APPROVERS, TAGGER, Rights, policy
+from ami_promoter.terminal.examples import examples
 from ami_promoter.terminal.exits import MEANS
 from ami_promoter.terminal.schema import FAILURE
 from ami_promoter.verbs import AT_THE_HUB, COMMON, SECTIONS, Verb
@@ -35,6 +36,12 @@ Bash completes verbs, options and Regions after `eval "$(ami-promoter completion
 For every verb:
 
 - The command uses the settings of the AWS SDK: `AWS_PROFILE`, `AWS_REGION`, `AWS_ENDPOINT_URL`, and the files of `aws configure`.
+- `--region`, `--profile` and `--tag-key` can stand before the verb, too.
+  What you would write each time can stand in the file `~/.config/ami-promoter.toml` (`AMI_PROMOTER_CONFIG` names another), as in `region = "eu-central-1"`: `profile`, `region`, `table`, `hub_account` and `tag_key`.
+  The variables `AMI_PROMOTER_TABLE`, `AMI_PROMOTER_HUB_ACCOUNT` and `AMI_PROMOTER_TAG_KEY` go before the file, and so do credentials and Region of AWS's own variables; an option goes before all.
+- Wherever a verb takes an AMI's id, it takes its name, if only one AMI of the hub has it.
+  That needs `ec2:DescribeImages`, and for a deregistered AMI `dynamodb:Scan` on the table of records.
+- If the targets file has a `name` for an account, texts say it beside the id; JSON has the id.
 - If a table would be wider than 80 columns, the command shortens ids; `--wide` prints them in full.
   Without a terminal it does not fold lines; the variable `COLUMNS` sets another width.
 - `NO_COLOR` turns colors off. Colors only repeat what the text says.
@@ -52,10 +59,10 @@ def page() -> str:
 def _verbs(group: click.Group, words: tuple[str, ...] = ()) -> Iterator[tuple[str, Verb]]:
     for name in group.list_commands(click.Context(group)):
         command = group.commands[name]
+        if isinstance(command, Verb):
+            yield " ".join((*words, name)), command
         if isinstance(command, click.Group):
             yield from _verbs(command, (*words, name))
-        elif isinstance(command, Verb):
-            yield " ".join((*words, name)), command
 
 
 def _common() -> Iterator[str]:
@@ -115,6 +122,8 @@ def _verb(words: str, verb: Verb) -> Iterator[str]:
         yield ""
     for status in sorted(MEANS.keys() - verb.exits.keys()):
         yield f"It never exits with status {int(status)}.\n"
+    yield from (f"    {one}" for one in examples(f"ami-promoter {words}"))
+    yield ""
     yield "`--json` prints:\n"
     yield from _fields(verb.schema)
     yield ""

@@ -118,8 +118,7 @@ def build(out: Path) -> None:
             check_runtime(work / "deployment.zip", template)
             if found := problems(template):
                 raise BrokenPackage(f"{stack.file} has faults after translation:\n  " + "\n  ".join(found))
-            text = yaml.dump(template, Dumper=_Plain, sort_keys=False, width=120)
-            (work / stack.file).write_text(text, encoding="utf-8")
+            (work / stack.file).write_text(written(template), encoding="utf-8")
             lint(work / stack.file)
         out.mkdir(exist_ok=True)
         (work / BILL).write_text(sbom.text(work / "deployment.zip", ROOT), encoding="utf-8")
@@ -393,6 +392,11 @@ def without_nulls(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: without_nulls(child) for key, child in value.items() if child is not None}
     return [without_nulls(child) for child in value] if isinstance(value, list) else value
+
+
+def written(template: Mapping[str, Any]) -> str:
+    """Return a template as YAML."""
+    return yaml.dump(template, Dumper=_Plain, sort_keys=False, width=120)
 
 
 def lint(template: Path) -> None:

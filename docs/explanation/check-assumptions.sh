@@ -6,7 +6,7 @@
 # Both are administrators' profiles of the aws command line. In the target, deploy/target.yaml is deployed for this hub:
 # the check works with a twin of its role, which has the same policy, and with its key. (Another role: ROLE=...; another
 # key: TARGET_KEY=...; a completed snapshot of the hub instead of a new one: SNAPSHOT=...; another second Region:
-# OTHER_REGION=...) Everything it makes is called
+# OTHER_REGION=...; the first steps alone, in some ten minutes: UNTIL=7) Everything it makes is called
 # ami-promoter-check, and is removed at the end, also after a failure; its key in the hub is deleted after seven days.
 set -euo pipefail
 export AWS_PAGER=""
@@ -25,7 +25,10 @@ enter_twin() { # enter_twin [WORDS...]: for an hour; WORDS may give a session po
     read -r -a twin_is < <(target sts assume-role --role-arn "$twin_arn" --role-session-name "$name" "$@" \
         --query 'Credentials.[AccessKeyId,SecretAccessKey,SessionToken]')
 }
-title() { printf '\n== %s\n' "$*"; }
+title() {
+    if [[ $1 =~ ^[0-9]+ ]] && ((BASH_REMATCH > ${UNTIL:-99})); then exit; fi
+    printf '\n== %s\n' "$*"
+}
 holds() { printf '   HOLDS: %s\n' "$*"; }
 fails() { printf '   DOES NOT HOLD: %s\n' "$*"; }
 undo=()
@@ -122,6 +125,9 @@ sleep 30 # so is a new rule
 echo "   snapshot $SNAPSHOT of $hub_account under $key, to $target_account under $target_key_arn"
 
 repository=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+for wheel in "$(dirname "${BASH_SOURCE[0]}")"/ami_promoter-*.whl; do # beside a released script lies the released code
+    if [[ -e $wheel ]]; then repository=$wheel; fi
+done
 session_policy() { # session_policy WORK SNAPSHOTS: the policy for so many; "wide" for the one that lists none
     PYTHONPATH=$repository python3 - "$target_account" "${into:-$region}" "$hub_account" "$key" "$target_key_arn" "$@" <<'PYTHON'
 import sys

@@ -1,0 +1,131 @@
+"""What `make release` builds: complete, the same each time, deployable as it lies there."""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.templates.conftest import ROOT
+from tools import release
+
+SOURCES = ("chalicelib", "ami_promoter", "tools", ".chalice", "deploy")
+FILES = ("LICENSE", "README.md", "app.py", "pyproject.toml", "requirements.txt", "targets.example.yaml")
+SCRIPT = "docs/explanation/check-assumptions.sh"
+
+
+@pytest.fixture(scope="module")
+def released(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a release."""
+    return release.build(package, tmp_path_factory.mktemp("release"))
+
+
+@pytest.fixture
+def elsewhere(package: Path, tmp_path: Path) -> Path:
+    """A copy of the sources, with new times, beside the same package."""
+    copy = tmp_path / "elsewhere"
+    for name in SOURCES:
+        ignore = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / name, copy / name, ignore=ignore, copy_function=shutil.copyfile)
+    (copy / "docs" / "explanation").mkdir(parents=True)
+    for name in (*FILES, SCRIPT):
+        shutil.copyfile(ROOT / name, copy / name)
+    shutil.copytree(package, copy / "build" / "hub")
+    return copy
+
+
+def a_release(source: Path, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "tools.release", *words],
+        cwd=source,
+        env=os.environ | environment,
+        umask=0o077,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    """The files of a folder by their paths in it."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_release_is_the_same_every_time(released: Path, elsewhere: Path):
+    """Built in another directory, at another time and with another umask, each file and the archive are equal."""
+    done = a_release(elsewhere, PYTHONHASHSEED="7", TZ="Asia/Tokyo")
+
+    assert done.returncode == 0, done.stderr
+    again = elsewhere / "build" / "release"
+    assert content(again / released.name) == content(released)
+    assert (again / f"{released.name}.zip").read_bytes() == released.with_name(f"{released.name}.zip").read_bytes()
+
+
+def test_each_file_has_its_checksum_and_is_in_the_archive(released: Path):
+    """As sha256sum prints it; the archive unpacks to the same folder."""
+    files = content(released)
+    sums = files.pop("SHA256SUMS").decode()
+    with zipfile.ZipFile(released.with_name(f"{released.name}.zip")) as archive:
+        archived = {name: archive.read(name) for name in archive.namelist()}
+
+    assert sums.splitlines() == [f"{hashlib.sha256(data).hexdigest()}  {name}" for name, data in sorted(files.items())]
+    assert archived == {f"{released.name}/{name}": data for name, data in content(released).items()}
+    assert {"hub.yaml", "monitor.yaml", "target.yaml", "target-stackset.yaml", "sbom.cdx.json", "LICENSE"} <= set(files)
+
+
+@pytest.mark.parametrize("name", ["hub.yaml", "monitor.yaml"])
+def test_a_released_template_names_the_released_package(released: Path, name: str):
+    """Bucket and key are parameters; the key is the file's own name, which has the hash of its content."""
+    template = yaml.safe_load((released / name).read_text(encoding="utf-8"))
+    codes = [it["Properties"]["Code"] for it in template["Resources"].values() if it["Type"] == "AWS::Lambda::Function"]
+    package = released / template["Parameters"]["PackageKey"]["Default"]
+
+    assert "Default" not in template["Parameters"]["PackageBucket"]
+    assert codes
+    assert all(it == {"S3Bucket": {"Ref": "PackageBucket"}, "S3Key": {"Ref": "PackageKey"}} for it in codes)
+    assert package.name.endswith(f"-{hashlib.sha256(package.read_bytes()).hexdigest()[:12]}.zip")
+
+
+def test_the_rest_is_deployed_as_the_repository_has_it(released: Path):
+    """Templates, policies and Terraform modules, byte for byte."""
+    ours = content(ROOT / "deploy")
+
+    assert {name: data for name, data in content(released).items() if name in ours} == ours
+
+
+def test_the_released_check_of_an_account_runs_the_released_code(released: Path, tmp_path: Path):
+    """Its Python lines run from the wheel beside it, without a clone and with nothing installed."""
+    text = (released / "check-assumptions.sh").read_text(encoding="utf-8")
+    begin = text.index("repository=$(")
+    lines = text[begin : text.index("for asked in", begin)].split("\ntitle ")[0]
+    named = "target_account=222222222222 region=us-east-1 hub_account=111111111111"
+    keys = "key=arn:aws:kms:us-east-1:111111111111:key/k target_key_arn=arn:aws:kms:us-east-1:222222222222:key/t"
+    script = tmp_path / "check.sh"
+    script.write_text(f"{named} {keys}\n{lines}\nsession_policy copy snap-0a\n", encoding="utf-8")
+    (wheel,) = released.glob("*.whl")
+    shutil.copy(wheel, tmp_path)
+    done = subprocess.run(["bash", script], cwd="/", capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stderr
+    assert '"Statement"' in done.stdout
+
+
+def test_only_what_the_tag_says_is_released(elsewhere: Path):
+    """Another version is refused, and a source that is not as committed; then nothing is left."""
+    version = release.version()
+    for words in (["init", "-q"], ["add", "."], ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "all"]):
+        subprocess.run(["git", *words], cwd=elsewhere, check=True)
+
+    other = a_release(elsewhere, "--tag", "v9.9.9")
+    (elsewhere / "deploy" / "target.yaml").write_text("mine")
+    changed = a_release(elsewhere, "--tag", f"v{version}")
+
+    assert (other.returncode, changed.returncode) == (1, 1)
+    assert f"the tag must be v{version}" in other.stderr
+    assert "with an uncommitted change: deploy/target.yaml" in changed.stderr
+    assert not (elsewhere / "build" / "release").exists()
