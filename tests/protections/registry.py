@@ -99,6 +99,7 @@ ONE, TWO, PAIR = WorldSetup(), WorldSetup(accounts=2), WorldSetup(amis=((0, 1),)
 STATEMENTS = WorldSetup(accounts=2, key_access="policy")
 SHARED = WorldSetup(mode="share", key_access="policy", service_roles=1)
 APPROVED = WorldSetup(approval="required")
+NAMED = WorldSetup(amis=((0,), (1,)), dates=(1, 2))
 IN_WAVES = WorldSetup(accounts=2, waves=0)
 VOID = Parts(approvals=wrong.TakesAllForApproved, entitlements=wrong.OpensByAnyApproval)
 
@@ -402,6 +403,13 @@ PROTECTIONS = {
             planted.test_a_snapshot_with_the_nonce_of_a_cancelled_attempt_is_never_used,
             "snapshots",
             "snapshots",
+        )
+    ),
+    "what is recalled stays current": Protection(
+        model(
+            rf"invariant 12: \('{A}', 'us-east-1', '/golden/base/current'\) shows ami-\w+, not ami-\w+: Pointer\(.*",
+            stories.recalled,
+            shape=NAMED,
         )
     ),
     "what is current is retired, too": Protection(
