@@ -131,11 +131,8 @@ def where(
     there = [one for one in found["copies"] if one["image"]]
     if ids:
         if missing:
-            what, cure = (
-                f"it is not delivered to {named(missing)}.",
-                f"`ami-promoter status {found['source']}` shows why.",
-            )
-            return Report(faults=(Fault("not-delivered", ami, what, cure),))
+            cure = f"`ami-promoter status {found['source']}` shows why."
+            return Report(faults=(Fault("not-delivered", ami, f"it is not delivered to {named(missing)}.", cure),))
         return Report(tuple(Whole(one["image"]) if target else _id(one, one["image"]) for one in there), found)
     lines = (*_lines(found), *([Folded(f"Not delivered to {named(missing)}.")] if missing else []))
     if not use:
