@@ -101,7 +101,7 @@ class NamedImage(click.ParamType[str]):
         return AMI_ID.convert(value, param, ctx)
 
 
-class Remembered(Matching):
+class FileWord(Matching):
     """A text that can name what the applied file has: ``kinds``, of "groups" and "accounts"."""
 
     def __init__(self, name: str, pattern: str, wanted: str, *kinds: str) -> None:
@@ -166,11 +166,11 @@ AMI_ID = Matching("ami", "ami-([0-9a-f]{8}|[0-9a-f]{17})", "an AMI's id, like am
 AMI = NamedImage()
 FAMILY = Matching("family", "[A-Za-z0-9._-]{1,64}", "1 to 64 letters, digits, `.`, `_` or `-`")
 ACCOUNT_ID = Matching("id", "[0-9]{12}", "an account's id of 12 digits")
-ACCOUNT = Remembered("id", "[0-9]{12}", "an account's id of 12 digits", "accounts")
-GROUP = Remembered("group", "[A-Za-z][A-Za-z0-9._-]{0,62}", "a group's name", "groups")
+ACCOUNT = FileWord("id", "[0-9]{12}", "an account's id of 12 digits", "accounts")
+GROUP = FileWord("group", "[A-Za-z][A-Za-z0-9._-]{0,62}", "a group's name", "groups")
 TABLE = Matching("name", "[A-Za-z0-9_.-]{3,247}", "a table's name: 3 to 247 letters, digits, `_`, `.` or `-`")
-VALUE = Remembered("value", "(?s).{0,256}", "group names and account ids, at most 256 characters", "groups", "accounts")
-PLACE = Remembered("account", "[0-9]{12}(/[a-z0-9-]+)?", "an account's id, or ACCOUNT/REGION", "accounts")
+VALUE = FileWord("value", "(?s).{0,256}", "group names and account ids, at most 256 characters", "groups", "accounts")
+PLACE = FileWord("account", "[0-9]{12}(/[a-z0-9-]+)?", "an account's id, or ACCOUNT/REGION", "accounts")
 DIGEST = Matching("digest", "[0-9a-f]{12,32}", "a digest: 12 to 32 hexadecimal digits")
 WHY = Matching("text", "(?s).{1,500}", "a text of 1 to 500 characters")
 TAG_KEY = Matching("key", "(?!aws:).{1,127}", "a tag's key")
