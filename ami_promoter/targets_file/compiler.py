@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import cache
@@ -78,7 +78,8 @@ class _Compiler:
         own = {
             account: self._block(block, ("accounts", account)) for account, block in data.get("accounts", {}).items()
         }
-        groups_of: dict[str, list[str]] = {account: [] for account in own}
+        with_units = units.groups_with_units(everybody)
+        groups_of: dict[str, list[str]] = {account: [] for account, block in own.items() if block.keys() != {"name"}}
         for name, mentions in members.items():
             for account in mentions:
                 groups_of.setdefault(account, []).append(name)
@@ -89,9 +90,10 @@ class _Compiler:
             account: {**next(iter(above.values())), **own.get(account, {})} for account, above in inherited.items()
         }
         self._refuse_hub(resolved.get(self._hub.account or ""), own, members)
+        if not with_units:
+            self._refuse_names(own.keys() - groups_of.keys())
         built_in = {**BUILT_IN, "regions": (self._hub.region,), "by_way_of_hub": False}
         lost = _misshapen(self._document.data, data)
-        with_units = units.groups_with_units(everybody)
         open_to_all = {f"all accounts of `{name}`": blocks[name] for name in with_units}
         for account, block in {**resolved, **open_to_all}.items():
             places = {name: (setting.value, setting.path) for name, setting in block.items()}
@@ -225,6 +227,13 @@ class _Compiler:
             what = f"{hub} is the hub itself, which owns the AMI already in {self._hub.region}."
             cure = "Take it out, or name only its other Regions under `accounts`: `regions: [REGION]`."
             self._fault("targets-hub", path, what, cure)
+
+    def _refuse_names(self, accounts: Collection[str]) -> None:
+        """Refuse accounts with nothing but a name that no group has."""
+        for account in sorted(accounts):
+            what = f"`name` alone makes {account} no target, and no group has the account."
+            cure = "Name it as a member of a group, or give its block a setting, like `regions`."
+            self._fault("targets-name-alone", ("accounts", account), what, cure)
 
     def _targets(self, account: str, block: _Block) -> Iterator[Target]:
         apart = ("regions", "key", "by_way_of_hub")

@@ -93,6 +93,11 @@ class Resource(NamedTuple):
         return "#".join(filter(None, ("resource", self.kind, name, self.account)))
 
 
+def called(account: str, name: str = "") -> str:
+    """Return an account as people are to read it: "name (account)"; the id alone if it has no name."""
+    return f"{name} ({account})" if name else account
+
+
 def last_part(path: str) -> str:
     """Return what follows the last slash: the id in a member's ARN, the name in "SERVICE/NAME"."""
     return path.rpartition("/")[2]

@@ -127,6 +127,8 @@ class Target:
     release_when: Literal["copied", "registered"] = "copied"
     linger: int = 0
     approval: Literal["none", "required"] = "none"
+    name: str = field(default="", metadata=NOT_OF_THE_DELIVERY)
+    """What people call the account; "": the file does not say. Nothing is decided by it."""
     unit: str = ""
     """ARN of the OU or organization by which the value's groups have the account; "" if the file lists it."""
 
@@ -134,6 +136,13 @@ class Target:
     def place(self) -> str:
         """Its address, "account/region"."""
         return str(Place(self.account, self.region))
+
+
+def names(directory: Directory) -> Mapping[str, str]:
+    """Return the names that the file gives to accounts, by their ids."""
+    groups = (found for own in directory.own.values() for found in own.values())
+    targets = (target for found in (*directory.accounts.values(), *groups) for target in found)
+    return {target.account: target.name for target in targets if target.name}
 
 
 def of_delivery(target: Target) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import json
 import random
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from io import BytesIO
 from typing import Any
 
@@ -84,6 +85,22 @@ def test_a_failed_delivery_counts_until_its_target_is_no_longer_wanted(act):
     act(hub)
     pass_time(hub, HOUR)
     assert still_failed() == []
+
+
+@pytest.mark.parametrize("mode", ["copy", "share"])
+def test_a_name_that_an_account_gets_begins_nothing_again(mode):
+    """What runs keeps running, what is shared stays shared."""
+    hub = shared() if mode == "share" else tagged()
+    pass_time(hub, 3 * HOUR)
+    before = hub.outcomes(), set(hub.cloud.launches), set(hub.cloud.copies)
+    named = {
+        account: tuple(replace(one, name="dev") for one in targets)
+        for account, targets in hub.cloud.directory.accounts.items()
+    }
+    hub.cloud.directory = replace(hub.cloud.directory, accounts=named)
+    pass_time(hub, 3 * HOUR)
+
+    assert before == (hub.outcomes(), set(hub.cloud.launches), set(hub.cloud.copies))
 
 
 def tagged_again(hub: Hub) -> None:

@@ -65,7 +65,7 @@ def test_each_setting_that_guards_something_is_named_and_the_way_back_is_silent(
 
 def test_what_guards_nothing_and_who_is_new_is_no_loosening():
     """A name, a tag, a retry's time; a new target, with an approval or without."""
-    after = replace(STRICT, ami_name="other", tags={"a": "b"}, queue_deadline=10**6, role_name="Copier")
+    after = replace(STRICT, name="dev", ami_name="other", tags={"a": "b"}, queue_deadline=10**6, role_name="Copier")
 
     assert found(file(STRICT), file(after, Target(B, HERE))) == []
 

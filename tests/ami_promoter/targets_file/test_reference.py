@@ -31,9 +31,10 @@ def built_in(name):
 def test_every_setting_of_a_target_can_be_written_and_nothing_else():
     """The schema has each setting of a target; `regions` stands for its Region.
 
-    Resolving sets its OU, and the compiler whether its roles are the default.
+    Resolving sets its OU, and the compiler whether its roles are the default. Only an account can have a name.
     """
-    settings = {field.name for field in dataclasses.fields(Target)} - {"account", "region", "unit", "roles_by_default"}
+    beside = {"account", "region", "unit", "roles_by_default", "name"}
+    settings = {field.name for field in dataclasses.fields(Target)} - beside
 
     assert settings | {"regions"} == {WRITTEN_AS.get(name, name) for name in SETTINGS}
 
