@@ -9,20 +9,26 @@ import functools
 import re
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any
 
 import click
+from click.core import ParameterSource
 from click.shell_completion import CompletionItem
 
 from ami_promoter.hub import aws
+from ami_promoter.hub.applied_targets import AccountNames
+from ami_promoter.hub.image_names import ami_named
 from ami_promoter.rights import NOTHING, Rights
 from ami_promoter.terminal import durations
+from ami_promoter.terminal.account_names import naming
 from ami_promoter.terminal.exits import MEANS, Exit
 from ami_promoter.terminal.output import emit
 from ami_promoter.terminal.report import Report
 from ami_promoter.terminal.schema import Schema
+from chalicelib.engine.faults import Fault
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +50,17 @@ class VerbCaller:
     as_json: bool = False
     wide: bool = False
     clock: TerminalClock = field(default_factory=TerminalClock)
+    names: AccountNames = field(default_factory=AccountNames)
 
     def connect(self) -> aws.Connection:
-        """Connect to the hub's tables; may raise HubError."""
-        return aws.Connection(self.region, self.table, self.hub_account, self.profile)
+        """Connect to the hub's tables, once; may raise HubError."""
+        if self.names.hub is None:
+            self.names.hub = aws.Connection(self.region, self.table, self.hub_account, self.profile)
+        return self.names.hub
+
+    def image(self, ami: str) -> str | Fault:
+        """Return the id of an AMI that is named by its id or its name; may raise HubError."""
+        return ami if AMI_ID.matches(ami) else ami_named(self.connect(), ami)
 
     def account(self) -> aws.Account:
         """Connect to the caller's account, hub or not; may raise HubError."""
@@ -62,11 +75,27 @@ class Matching(click.ParamType[str]):
         self._pattern = pattern
         self._wanted = wanted
 
+    def matches(self, value: str) -> bool:
+        """Whether a text has this form."""
+        return re.fullmatch(self._pattern, value) is not None
+
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """See Click."""
-        if not re.fullmatch(self._pattern, value):
+        if not self.matches(value):
             self.fail(f"{value!r} is not {self._wanted}.", param, ctx)
         return value
+
+
+class NamedImage(click.ParamType[str]):
+    """An AMI by its id, or one of the hub by its name; a verb gets its id."""
+
+    name = "ami"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """See Click. EC2 admits these characters in a name."""
+        if re.fullmatch(r"(?!(i|snap)-[0-9a-f]*$|ami-[0-9a-f]*$)[A-Za-z0-9 ()[\]./'@_-]{3,128}", value):
+            return value
+        return AMI_ID.convert(value, param, ctx)
 
 
 class Duration(click.ParamType[int]):
@@ -115,7 +144,8 @@ def unknown_region(name: str) -> str:
     return f"{name!r} is not a Region that the AWS SDK knows. {cure}"
 
 
-AMI = Matching("ami", "ami-([0-9a-f]{8}|[0-9a-f]{17})", "an AMI's id, like ami-0123456789abcdef0")
+AMI_ID = Matching("ami", "ami-([0-9a-f]{8}|[0-9a-f]{17})", "an AMI's id, like ami-0123456789abcdef0")
+AMI = NamedImage()
 FAMILY = Matching("family", "[A-Za-z0-9._-]{1,64}", "1 to 64 letters, digits, `.`, `_` or `-`")
 ACCOUNT = Matching("id", "[0-9]{12}", "an account's id of 12 digits")
 TABLE = Matching("name", "[A-Za-z0-9_.-]{3,247}", "a table's name: 3 to 247 letters, digits, `_`, `.` or `-`")
@@ -164,15 +194,18 @@ AT_THE_HUB = (region_option, profile_option, table_option, hub_account_option, j
 
 
 SECTIONS: Mapping[str, Sequence[str]] = {
-    "Promote": ("plan", "promote", "approve", "wait", "retry", "withdraw", "cancel"),
-    "Take back": ("recall", "rollback", "clean-up"),
-    "Follow": ("status", "history", "where", "resolve", "report"),
-    "Check": ("doctor", "verify", "reconcile", "key-policy"),
-    "Targets": ("targets", "members"),
-    "Operate": ("pause", "resume", "drain"),
-    "Other": ("completion",),
+    "Every day": ("targets", "plan", "promote", "wait", "status", "history", "where", "retry", "cancel", "doctor"),
+    "Less often": ("approve", "withdraw", "recall", "rollback", "verify", "report", "completion"),
+    "Operate": ("admin",),
 }
-"""The order of the commands in help and reference."""
+"""The order of the commands in help and reference; the help explains those of the first section only."""
+RENAMED: Mapping[str, str] = {
+    "resolve": "where AMI TARGET --ids",
+    "members": "targets members",
+    "key-policy": "doctor key-policy",
+    **{name: f"admin {name}" for name in ("pause", "resume", "drain", "reconcile", "clean-up")},
+}
+"""A verb's name of before 0.2 -> what to write now."""
 
 
 class InOrder(click.Group):
@@ -190,15 +223,27 @@ class InSections(click.Group):
         """See Click."""
         return [name for names in SECTIONS.values() for name in names if name in self.commands]
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """See Click; an old name says the new one."""
+        if (new := RENAMED.get(args[0])) and args[0] not in self.commands:
+            ctx.fail(f"`{args[0]}` is `{ctx.command_path} {new}` now.")
+        return super().resolve_command(ctx, args)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """List them with the first sentence of each; names are equally wide in all sections."""
-        names = self.list_commands(ctx)
-        width = max(map(len, names), default=0)
-        room = formatter.width - formatter.current_indent - width - 4
-        for section, members in SECTIONS.items():
-            rows = [(name.ljust(width), self.commands[name].get_short_help_str(room)) for name in members]
+        """Write the first sentence of each command of every day, and only the names of the others."""
+        (daily, names), *others = SECTIONS.items()
+        room = formatter.width - formatter.current_indent - max(map(len, names)) - 4
+        with formatter.section(daily):
+            formatter.write_dl([(name, self.commands[name].get_short_help_str(room)) for name in names])
+        for section, rare in others:
             with formatter.section(section):
-                formatter.write_dl(rows)
+                formatter.write_text(", ".join(self._named(ctx, name) for name in rare))
+
+    def _named(self, ctx: click.Context, name: str) -> str:
+        command = self.commands[name]
+        return f"{name} ({', '.join(command.list_commands(ctx))})" if isinstance(command, click.Group) else name
 
 
 @click.group(
@@ -212,6 +257,16 @@ def root() -> None:
     """
 
 
+@root.group("targets", cls=InOrder)
+def targets() -> None:
+    """Check, compare and apply the targets file."""
+
+
+@root.group("admin", cls=InOrder)
+def admin() -> None:
+    """Stop and restart the hub, repair differences, and remove what is superseded."""
+
+
 class Verb(click.Command):
     """A command with its exit statuses and the schema of its JSON."""
 
@@ -223,6 +278,18 @@ class Verb(click.Command):
         """Explain the exit statuses."""
         with formatter.section("Exit status"):
             formatter.write_dl([(str(int(status)), self.exits[status]) for status in sorted(self.exits)])
+
+
+HOLDERS = ("doctor",)
+"""Verbs that have others behind their name."""
+
+
+class VerbWithVerbs(Verb, InOrder):
+    """A verb that has others behind its name; one of these does nothing of the verb's own."""
+
+    def __init__(self, *args: Any, **attributes: Any) -> None:
+        own = {"invoke_without_command": True, "subcommand_metavar": "[VERB ...]"}
+        super().__init__(*args, **{**attributes, **own})
 
 
 def verb(
@@ -247,16 +314,25 @@ def verb(
         @click.pass_context
         @functools.wraps(function)
         def run(ctx: click.Context, /, **given: Any) -> Exit:
+            if other := ctx.invoked_subcommand:
+                if any(ctx.get_parameter_source(one) is ParameterSource.COMMANDLINE for one in given):
+                    ctx.fail(f"The options before `{other}` have no effect: write them behind it.")
+                return Exit.OK
             common = {known: given.pop(known, None) for known in ("region", "profile", "table", "hub_account")}
             as_json, wide = given.pop("as_json"), given.pop("wide")
             clock = ctx.obj or TerminalClock()
             common["region"] = _region(common["region"], common["profile"], needed=needs != NOTHING)
             caller = VerbCaller(**common, as_json=as_json, wide=wide, clock=clock)
-            return emit(function(caller, **given), as_json=as_json, reads=reads)
+            with nullcontext() if as_json else naming(caller.names):
+                names = [one.name for one in ctx.command.params if isinstance(one.type, NamedImage)]
+                found = {name: caller.image(given[name]) for name in names if given[name] is not None}
+                faults = tuple(one for one in found.values() if isinstance(one, Fault))
+                report = Report(faults=faults) if faults else function(caller, **{**given, **found})
+                return emit(report, as_json=as_json, reads=reads)
 
         for option in reversed(options):
             option(run)
-        command = click.command(name, cls=Verb)(run)
+        command: Verb = click.command(name, cls=VerbWithVerbs if name in HOLDERS else Verb)(run)
         command.params.sort(key=lambda one: one.name in COMMON)  # a verb's own options come first in its help
         command.exits = {status: says for status, says in {**MEANS, **(exits or {})}.items() if status not in never}
         command.schema = prints

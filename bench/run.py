@@ -137,7 +137,7 @@ def _time(result: MeasuredRun, staged: Staged, calls: Sequence[Call], began: dat
 def _notices(calls: Iterable[Call]) -> Iterator[tuple[datetime, Mapping[str, Any]]]:
     for call in calls:
         if call.operation == "Publish" and not call.error:
-            yield call.at, json.loads(call.params["Message"])
+            yield call.at, json.loads(json.loads(call.params["Message"])["default"])
 
 
 def _copies(world: World) -> list[Ec2Snapshot]:

@@ -179,7 +179,7 @@ class Observer:
             for item in _written(call):
                 self._record(item)
         elif call.error is None and call.operation == "Publish":
-            body = json.loads(call.params["Message"])
+            body = json.loads(json.loads(call.params["Message"])["default"])
             if "account" not in body:
                 tone = "bad" if body.get("outcome") not in {None, *GOOD} else "good"
                 self.tell("hub", f"notice to all: {body['event']}", tone)

@@ -105,7 +105,7 @@ class Story:
         self._replaces()
         self._launches(last)
         self._world.kernel.run(limit=OLD)
-        self._command("clean-up", "--yes", profile="prod")
+        self._command("admin", "clean-up", "--yes", profile="prod")
         self._world.kernel.run(limit=GONE)
         return self._end(good, dead, bad, last)
 

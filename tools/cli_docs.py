@@ -52,10 +52,10 @@ def page() -> str:
 def _verbs(group: click.Group, words: tuple[str, ...] = ()) -> Iterator[tuple[str, Verb]]:
     for name in group.list_commands(click.Context(group)):
         command = group.commands[name]
+        if isinstance(command, Verb):
+            yield " ".join((*words, name)), command
         if isinstance(command, click.Group):
             yield from _verbs(command, (*words, name))
-        elif isinstance(command, Verb):
-            yield " ".join((*words, name)), command
 
 
 def _common() -> Iterator[str]:

@@ -30,6 +30,7 @@ from chalicelib.targets.waves import Wave
 ROOT = Path(__file__).resolve().parent.parent
 HUB, TARGET, OTHER, REGION = "111111111111", "222222222222", "333333333333", "us-east-1"
 NOW = 1_767_605_629
+NAMES = {TARGET: "dev"}
 AMI, COPIED = "ami-0ce162caf79a45e67", "ami-0da3bf3ff26014a75"
 SNAPSHOT, SNAPSHOT_COPY = "snap-017862c1988311ae0", "snap-022e230b441796263"
 
@@ -49,6 +50,7 @@ FIELDS: Mapping[str, tuple[str, str]] = {
     "source_name": ("text", "Its name."),
     "account": ("text", "The target's account."),
     "region": ("text", "The target's Region."),
+    "account_name": ("text", "What the targets file calls the account (`name`); absent if it has no name there."),
     "groups": (
         "list of text",
         "Groups of the tag's value that have this account; empty if the value has the account's id.",
@@ -72,7 +74,7 @@ FIELDS: Mapping[str, tuple[str, str]] = {
     ),
     "plain": (
         "object",
-        "What `deploy/chat.yaml` shows: `name` of the AMI, `what` and `cure` of the first fault, as plain text that cannot end a span of code in markdown.",
+        "What chats and mails show: `name` of the AMI, `said` (the outcome within a sentence), `place` (the account, with its name), `what` and `cure` of the first fault. Plain text that cannot end a span of code in markdown.",
     ),
     "faults": ("list", f"What is wrong: `code`, `where`, `what`, `cure`; at most {notices.MAX_FAULTS}, then `more`."),
     "protected": (
@@ -175,6 +177,7 @@ OUT = f"""
 ## Events out
 
 Each notice goes to the SNS topic `ami-promoter-REGION-notices` and, with the same body, to the event bus of that name.
+A subscription of protocol `email` receives a [mail](../guide/notices.md#e-mail) instead of the body; every other one receives the body.
 Only `worker` can publish to the topic or put events on the bus: their policies deny it to every other principal, administrators of the hub's account included.
 On the bus `source` is `ami-promoter`, and `detail-type` is the notice's `event`.
 The service sends it at least once: a crash can double it, and `id` identifies the repeat.
@@ -198,6 +201,7 @@ FILTERS = """
 
 SNS sends these beside the body, so that a team can subscribe to its own notices by a filter policy.
 An empty attribute is left out.
+Filter mails by attributes, too: a filter policy on the body (`FilterPolicyScope`) would read the mail, which is no JSON.
 
 | attribute | type | value |
 | --- | --- | --- |
@@ -340,7 +344,7 @@ def examples(name: str = "golden-2026-01", aws_says: str = "…") -> dict[str, d
         file_notices.APPLIED: file_notices.applied(HUB, REGION, _file_change(), NOW),
         promotion_notices.BASELINE: promotion_notices.baseline(HUB, REGION, [AMI], 1, NOW),
     }
-    return {kind: notices.with_plain(notice) for kind, notice in made.items()}
+    return {kind: notices.with_plain(notice, NAMES) for kind, notice in made.items()}
 
 
 def patterns() -> dict[str, dict[str, Any]]:

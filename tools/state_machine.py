@@ -72,7 +72,7 @@ The parameter in a target that names the current AMI of a family there ([how it 
 INVENTORY = """
 ## Inventory
 
-The list of what the service created in one target, for `ami-promoter reconcile`, or of the target's settings, for `doctor`.
+The list of what the service created in one target, for `ami-promoter admin reconcile`, or of the target's settings, for `doctor`.
 `chalicelib/inventory/machine.py` has states, events and commands.
 """
 

@@ -20,7 +20,7 @@ from ami_promoter.terminal.alike import groups
 from ami_promoter.terminal.exits import Exit
 from ami_promoter.terminal.output import Folded, cell, table
 from ami_promoter.terminal.report import Report
-from ami_promoter.verbs import ANYWHERE, FAMILY, VerbCaller, verb
+from ami_promoter.verbs import ANYWHERE, FAMILY, VerbCaller, admin, verb
 from chalicelib.engine.faults import Fault, count
 
 COPY = {
@@ -61,6 +61,7 @@ PRINTS = js.thing(
 
 @verb(
     "clean-up",
+    group=admin,
     needs=CLEAN_UP,
     prints=PRINTS,
     options=ANYWHERE,

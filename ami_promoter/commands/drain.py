@@ -28,7 +28,7 @@ from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.exits import Exit
 from ami_promoter.terminal.output import tell
 from ami_promoter.terminal.report import Report
-from ami_promoter.verbs import TerminalClock, VerbCaller, verb, wait_at_most
+from ami_promoter.verbs import TerminalClock, VerbCaller, admin, verb, wait_at_most
 from chalicelib.delivery.model import ENDED, Delivery, DeliveryState, wish_to_end
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.faults import count
@@ -66,7 +66,7 @@ class DrainView:
     shares: Sequence[Share]
     kept: Sequence[Share]
     promotions: Sequence[RecordSeen[Promotion]]
-    """Promotions that have not ended. Those that are to begin deliveries wait for `resume`; `drain` does not wait."""
+    """Promotions that have not ended. Those that are to begin deliveries wait for `admin resume`; `drain` does not."""
 
     @property
     def drained(self) -> bool:
@@ -150,6 +150,7 @@ PRINTS = js.thing(
 
 @verb(
     "drain",
+    group=admin,
     needs=READ_ALL | SWITCH | LOOK_AGAIN,
     prints=PRINTS,
     exits={Exit.UNFINISHED: "a delivery still runs, or a share is open"},
@@ -161,7 +162,7 @@ PRINTS = js.thing(
 def drain(caller: VerbCaller, *, delete_copies: bool, wait: bool, timeout: int | None) -> Report:
     """Pause, end every delivery, and close every share.
 
-    Running copies finish first, unless you give --delete-copies. `resume` ends the pause.
+    Running copies finish first, unless you give --delete-copies. `admin resume` ends the pause.
     """
     if timeout is not None and not wait:
         raise click.UsageError("--timeout has no effect without --wait.")
@@ -191,7 +192,7 @@ def drained(
         "drained": view.drained,
     }
     lines: list[RenderableType] = [
-        "Promotions are paused; `ami-promoter resume` ends the pause.",
+        "Promotions are paused; `ami-promoter admin resume` ends the pause.",
         f"Asked to end: {count(len(drain.cancelled), 'delivery', 'deliveries')}.",
         counts(view),
         *([shares_table(left, drain.clock.now(), wide=wide)] if left else []),
@@ -213,7 +214,7 @@ def counts(view: DrainView) -> str:
 
 def _held(promotion: RecordSeen[Promotion]) -> str:
     begins = "begins nothing more" if promotion.it.episode else "nothing has started"
-    return f"Waits for `resume`: {promotion.key} is {promotion.state}, and {begins}."
+    return f"Waits for `admin resume`: {promotion.key} is {promotion.state}, and {begins}."
 
 
 def _view(records: Iterable[RecordSeen[Any]], found: Iterable[Share]) -> DrainView:

@@ -11,13 +11,15 @@ from ami_promoter.hub.aws import Connection
 from ami_promoter.hub.cloudtrail import EventHistory
 from ami_promoter.hub.records import History, RecordSeen
 from ami_promoter.promotions import tag_authors, timeline_data, timeline_text
+from ami_promoter.promotions.choosing import Choice, Chosen, choosing, read
 from ami_promoter.promotions.reading import places_of, unknown
-from ami_promoter.rights import ASK_CLOUDTRAIL, FIND_DELIVERIES, READ, READ_FINDINGS
+from ami_promoter.rights import ASK_CLOUDTRAIL, FIND_DELIVERIES, READ_ALL, READ_FINDINGS
 from ami_promoter.terminal import schema as js
-from ami_promoter.terminal.report import Report
+from ami_promoter.terminal.report import Report, moment
 from ami_promoter.verbs import ACCOUNT, AMI, VerbCaller, tag_key_option, verb
 from chalicelib.delivery.tracked import TrackedDelivery
 from chalicelib.engine import addresses
+from chalicelib.engine.faults import count
 from chalicelib.engine.places import Resource
 
 PRINTS = js.thing(
@@ -31,42 +33,57 @@ PRINTS = js.thing(
 Entry = Mapping[str, Any]
 
 
-@verb("history", needs=READ | FIND_DELIVERIES | READ_FINDINGS | ASK_CLOUDTRAIL, prints=PRINTS, reads=True)
+@verb("history", needs=READ_ALL | FIND_DELIVERIES | READ_FINDINGS | ASK_CLOUDTRAIL, prints=PRINTS, reads=True)
 @click.argument("ami", type=AMI, required=False)
 @click.option("--account", type=ACCOUNT, help="Only this account; without AMI: everything done for it.")
 @click.option("--all", "everything", is_flag=True, help="Show bookkeeping steps, too.")
+@choosing
 @tag_key_option
-def history(caller: VerbCaller, ami: str | None, account: str | None, *, everything: bool, tag_key: str) -> Report:
+def history(
+    caller: VerbCaller, ami: str | None, account: str | None, *, everything: bool, tag_key: str, **given: Any
+) -> Report:
     """Show what happened to an AMI, or for an account, step by step.
 
     Shows who wrote the tag, each state with its events, each call that changed AWS with its request id, and how long
     each share was open. The service keeps this for 400 days by default. Who wrote the tag comes from CloudTrail, which
     keeps 90 days and shows a call some minutes later. With the access monitor, the command also shows its findings
-    about the AMI, its snapshots and keys.
+    about the AMI, its snapshots and keys. Without AMI, --since, --image, --group and --limit choose promotions; --since
+    also leaves out older steps.
     """
-    if not ami and not account:
-        raise click.UsageError("Name an AMI, or --account ID.")
+    choice = Choice(**given)
+    if ami and choice != Choice(choice.since):
+        raise click.UsageError("--image, --group and --limit choose AMIs: leave out the AMI.")
+    if not ami and not account and choice == Choice():
+        raise click.UsageError("Name an AMI, or --account ID; or choose AMIs by --since, --image, --group or --limit.")
     connection = caller.connect()
     reader = History(connection)
     with connection.telling("reading the history"):
-        tracked = reader.tracked(ami, account)
+        if ami or choice == Choice():
+            chosen, tracked = Chosen(), reader.tracked(ami, account)
+        else:
+            chosen = read(connection, Choice.of(caller, given))
+            tracked = [one for each in chosen.tracked.values() for one in each if account in (None, one.it.account)]
         if ami and not tracked and reader.promotion(ami) is None:
             return Report(faults=(unknown(ami, connection),))
-        promoted = timeline_data.record_entries(reader.of(addresses.promotion(ami)), "promotion", ami) if ami else []
-        entries = timeline_data.ordered([*([] if account else promoted), *_of_deliveries(reader, tracked)])
+        promoted = _of_promotions(reader, [ami] if ami else chosen.tracked)
+        every = timeline_data.ordered([*([] if account else promoted), *_of_deliveries(reader, tracked)])
+        since = moment(int(connection.now()) - choice.since) if choice.since else ""
+        entries = [one for one in every if one["at"] >= since]
         places = sorted({place for of, some in _by_ami(tracked).items() for place in places_of(connection, of, some)})
         found = [one for items, steps in reader.shares_at(places) for one in timeline_data.shares_of(items, steps)]
-        shares = sorted(found, key=lambda one: (one["opened_at"], one["resource"], one["account"]))
+        recent = (one for one in found if one["open"] or one["removed_at"] >= since)
+        shares = sorted(recent, key=lambda one: (one["opened_at"], one["resource"], one["account"]))
         noticed = reader.findings([ami, *(Resource.parse(resource).name for resource, _ in places)]) if ami else ()
-        findings = timeline_data.ordered(map(timeline_data.finding, noticed))
+        findings = [one for one in timeline_data.ordered(map(timeline_data.finding, noticed)) if one["at"] >= since]
     tags = _tags(caller, connection, ami, tag_key, promoted) if ami else []
-    whose = f" {ami}" if ami else f" account {account}"
+    whose = f" {ami}" if ami else f" account {account}" if account else f" {count(len(chosen.listed), 'AMI')}"
     head = f"History of{whose} in {connection.place}:" if entries or shares else _nothing(whose, connection)
     lines = (
         head,
         *tag_authors.lines(tags, wide=caller.wide),
         *timeline_text.show(entries, shares, ami or "", everything=everything, wide=caller.wide),
         *timeline_text.show_findings(findings, wide=caller.wide),
+        *chosen.more,
     )
     return Report(lines, {"tags": tags, "entries": entries, "shares": shares, "findings": findings})
 
@@ -88,6 +105,11 @@ def _tags(
 ) -> list[tag_authors.Tagging]:
     trail = EventHistory(connection, sleep=caller.clock.sleep)
     return tag_authors.attributed(tag_authors.changes(entries), trail, ami, key, connection.now())
+
+
+def _of_promotions(reader: History, amis: Iterable[str]) -> list[dict[str, Any]]:
+    found = ((ami, reader.of(addresses.promotion(ami))) for ami in amis)
+    return [one for ami, steps in found for one in timeline_data.record_entries(steps, "promotion", ami)]
 
 
 def _of_deliveries(reader: History, tracked: list[RecordSeen[TrackedDelivery]]) -> Iterator[Entry]:

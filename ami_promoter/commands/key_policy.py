@@ -1,4 +1,4 @@
-"""The verbs ``key-policy target`` and ``key-policy hub``: what a key of your own must allow, and whether it does.
+"""The verbs ``doctor key-policy target`` and ``hub``: what a key of your own must allow, and whether it does.
 
 Run them with credentials of the account that owns the key: only they can read its policy. The commands change nothing.
 They do not read the role's own policy, which the templates write.
@@ -20,7 +20,7 @@ from ami_promoter.hub.key_needs import KeyAnswer, KeyOwner, Need, asked, hub_nee
 from ami_promoter.rights import CHECK_KEY
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.report import Report
-from ami_promoter.verbs import ANYWHERE, InOrder, Matching, VerbCaller, root, verb
+from ami_promoter.verbs import ANYWHERE, InOrder, Matching, VerbCaller, verb
 from chalicelib.engine.faults import Fault
 from chalicelib.images.keys import KeyFacts
 from chalicelib.targets.applied_file import launch_role
@@ -46,7 +46,7 @@ ROLE = Matching("name", "[A-Za-z0-9+=,.@_-]{1,64}", "a role's name, without a pa
 key_argument = click.argument("key", type=KEY, required=False)
 
 
-@root.group("key-policy", cls=InOrder)
+@click.group("key-policy", cls=InOrder)
 def key_policy() -> None:
     """Print the statements that a key policy needs, or check a key."""
 
@@ -60,7 +60,7 @@ def target(caller: VerbCaller, key: str | None, role_name: str, *, launch_test: 
     connection = caller.connect()
     if _is_hub_alone(connection):
         what = f"account {connection.account} is the hub, and no target: these statements would name the wrong account."
-        cure = "Use credentials of the target; for a key of the hub write `ami-promoter key-policy hub`."
+        cure = "Use credentials of the target; for a key of the hub write `ami-promoter doctor key-policy hub`."
         return Report(faults=(Fault("other-account", "credentials", what, cure),))
     launches = launch_needs(launch_role(role_name)) if launch_test else ()
     return _answer(connection, key, (*target_needs(role_name), *launches))

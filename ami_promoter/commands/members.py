@@ -1,4 +1,4 @@
-"""The verb ``members``: the accounts of OUs in groups, and those that left; ``members accept`` accepts that."""
+"""The verb ``targets members``: the accounts of OUs in groups, and those that left; ``accept`` accepts that."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ami_promoter.rights import ACCEPT, READ
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.exits import Exit
 from ami_promoter.terminal.report import Report
-from ami_promoter.verbs import ACCOUNT, VerbCaller, verb
+from ami_promoter.verbs import ACCOUNT, VerbCaller, targets, verb
 from chalicelib.targets.departures import MembersReading
 
 WHY = js.text("how the service knows that the account left; empty: it does not know yet")
@@ -46,7 +46,7 @@ PRINTS = js.some_of(
             ),
         ),
         held=js.mapping(
-            "accounts that left and stay targets until `members accept`, by group",
+            "accounts that left and stay targets until `targets members accept`, by group",
             js.several("accounts", js.text("an account id")),
         ),
         left=js.several(
@@ -59,25 +59,26 @@ PRINTS = js.some_of(
             ),
         ),
         accepted=js.several(
-            "accounts that `members accept` accepted as gone; no other member is printed then", js.text("an account id")
+            "accounts that `targets members accept` accepted as gone; no other member is printed then",
+            js.text("an account id"),
         ),
     ),
     *("organization", "back_fill", "most_leaving", "units", "missing", "held", "left", "accepted"),
 )
 
 
-@verb("members", needs=READ | ACCEPT, prints=PRINTS, never=(Exit.FAULT,))
+@verb("members", group=targets, needs=READ | ACCEPT, prints=PRINTS, never=(Exit.FAULT,))
 @click.argument("action", type=click.Choice(["accept"]), required=False)
 @click.option("--account", type=ACCOUNT, help="With `accept`: accept this account only.")
 def members(caller: VerbCaller, action: str | None, account: str | None) -> Report:
     """Show the accounts of OUs in the targets file, and who left.
 
-    If more accounts leave a group at once than `most_leaving` allows, they stay targets. `members` shows them, and
-    `members accept` accepts that they have left: the service then removes them within five minutes, unless they are
-    back. An account that leaves after that needs another `members accept`.
+    If more accounts leave a group at once than `most_leaving` allows, they stay targets. `targets members` shows them,
+    and `targets members accept` accepts that they have left: the service then removes them within five minutes, unless
+    they are back. An account that leaves after that needs another `targets members accept`.
     """
     if account and not action:
-        raise click.UsageError("--account goes with `members accept`.")
+        raise click.UsageError("--account goes with `targets members accept`.")
     connection = caller.connect()
     with connection.telling("reading the accounts of the organization's units"):
         named, membership, reading = organization.read(connection)
@@ -90,12 +91,12 @@ def members(caller: VerbCaller, action: str | None, account: str | None) -> Repo
 
 
 def _accept(connection: Connection, reading: MembersReading, account: str | None, now: float) -> Report:
-    """Accept exactly the accounts that are held now; accounts that leave later need another `members accept`."""
+    """Accept exactly the accounts that are held now; accounts that leave later need another call."""
     held = sorted({one for accounts in reading.held.values() for one in accounts})
     going = [one for one in held if account in (None, one)]
     if not going:
         who = f"{account} is not among the accounts that wait" if account and held else "No account waits"
-        return Report((f"{who} for `members accept`.",), {"accepted": []})
+        return Report((f"{who} for `targets members accept`.",), {"accepted": []})
     with connection.telling("accepting them (nothing has changed)"):
         organization.table(connection).accept(going, connection.caller, int(now))
     said = f"Accepted: {' '.join(going)}. The next reading, within five minutes, removes them if they are still gone."

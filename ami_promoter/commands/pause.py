@@ -9,13 +9,13 @@ from ami_promoter.rights import READ, SWITCH
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.exits import Exit
 from ami_promoter.terminal.report import Report
-from ami_promoter.verbs import WHY, VerbCaller, verb
+from ami_promoter.verbs import WHY, VerbCaller, admin, verb
 
-WHAT_IT_MEANS = "Nothing new starts; running deliveries continue. `ami-promoter resume` ends the pause."
+WHAT_IT_MEANS = "Nothing new starts; running deliveries continue. `ami-promoter admin resume` ends the pause."
 PRINTS = js.thing(**js.HUB, changed=js.flag("whether this command changed the switch"), paused=pause_switch.SCHEMA)
 
 
-@verb("pause", needs=READ | SWITCH, prints=PRINTS, never=(Exit.FAULT,))
+@verb("pause", group=admin, needs=READ | SWITCH, prints=PRINTS, never=(Exit.FAULT,))
 @click.option("--why", type=WHY, help="The reason; commands that show the pause show it, too.")
 def pause(caller: VerbCaller, why: str | None) -> Report:
     """Start nothing new; running deliveries continue."""
@@ -31,7 +31,7 @@ def pause(caller: VerbCaller, why: str | None) -> Report:
     return Report((f"{first} in {connection.place}: {pause_switch.said(found)}.", WHAT_IT_MEANS), data)
 
 
-@verb("resume", needs=READ | SWITCH, prints=PRINTS, never=(Exit.FAULT,))
+@verb("resume", group=admin, needs=READ | SWITCH, prints=PRINTS, never=(Exit.FAULT,))
 def resume(caller: VerbCaller) -> Report:
     """End the pause."""
     connection = caller.connect()

@@ -89,7 +89,7 @@ def promote(
     lines += [f"Not delivered: {place}: {by} has withdrawn it." for place, by in withdrawn.items()]
     if withdrawn:
         lines.append(f"To end withdrawals: `ami-promoter withdraw {ami} --lift`, with `--account` for one.")
-    lines += [f"Paused {pause_switch.said(paused)}. It starts after `ami-promoter resume`."] if paused else []
+    lines += [f"Paused {pause_switch.said(paused)}. It starts after `ami-promoter admin resume`."] if paused else []
     data = {"ami": ami, "value": value, "named": len(meant.targets), "paused": pause_switch.to_json(paused)}
     data["withdrawn"] = withdrawn
     data["blocked"] = [fault.to_json() for fault in meant.blocked.values()]

@@ -23,7 +23,7 @@ from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.exits import Exit
 from ami_promoter.terminal.output import Folded, tell
 from ami_promoter.terminal.report import Report
-from ami_promoter.verbs import Duration, Matching, VerbCaller, answers_within_option, hub_only_option, verb
+from ami_promoter.verbs import Duration, Matching, VerbCaller, admin, answers_within_option, hub_only_option, verb
 from chalicelib.delivery.model import ENDED
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.faults import Fault, count
@@ -70,6 +70,7 @@ RECORD = Matching(
 
 @verb(
     "reconcile",
+    group=admin,
     needs=READ_ALL | SEE_OPEN | ASK_TARGETS | REPAIR,
     prints=PRINTS,
     exits={Exit.UNFINISHED: "a difference is left, or something could not be read"},

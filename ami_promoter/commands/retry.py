@@ -17,7 +17,7 @@ from ami_promoter.rights import LOOK_AGAIN, READ
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.alike import groups, named
 from ami_promoter.terminal.report import Report
-from ami_promoter.verbs import AMI, PLACE, VerbCaller, ami_argument, verb
+from ami_promoter.verbs import AMI_ID, PLACE, VerbCaller, ami_argument, verb
 from chalicelib.delivery.tracked import TrackedDelivery
 from chalicelib.engine import addresses
 from chalicelib.engine.faults import Fault
@@ -49,7 +49,7 @@ PRINTS = js.some_of(
 @click.option(
     "--accept",
     "accepted",
-    type=AMI,
+    type=AMI_ID,
     help="With --account: use this AMI, which you have compared, as the delivered one (fault image-unproven).",
 )
 def retry(caller: VerbCaller, ami: str, place: str | None, accepted: str | None) -> Report:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
-from fnmatch import fnmatchcase
 from typing import Any
 
 import click
@@ -16,6 +14,7 @@ from ami_promoter.hub.aws import Connection
 from ami_promoter.hub.recall_items import OperatorsDecisions
 from ami_promoter.hub.records import Reader
 from ami_promoter.promotions import pointers, promotion_data, promotion_text, recalls
+from ami_promoter.promotions.choosing import Choice, choosing, read
 from ami_promoter.promotions.following import follow, states
 from ami_promoter.promotions.outcome import GOOD
 from ami_promoter.promotions.reading import read_page, unknown
@@ -23,16 +22,13 @@ from ami_promoter.rights import FIND_DELIVERIES, READ_ALL
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.output import Folded, cell, console, state, table
 from ami_promoter.terminal.report import Report
-from ami_promoter.verbs import AMI, Duration, VerbCaller, verb
+from ami_promoter.verbs import AMI, VerbCaller, verb
 from chalicelib.engine.faults import count
-from chalicelib.targets.applied_file import Trigger, parse_trigger
 
 MANY = 200
 """`status --failed` reads at most this many promotions that need attention."""
 REFUSALS = 5
 """`status` shows at most this many refused promotions without `--wide`."""
-LISTED_AT_ONCE = 40
-"""`status` lists at most this many promotions for a person, without `--limit` and `--wide`."""
 RECALLS = 5
 """`status` shows at most this many recalls without `--wide`."""
 LISTED = js.thing(
@@ -70,12 +66,7 @@ PRINTS = js.some_of(
     "--failed", is_flag=True, help="Only what failed, was refused, left something behind or is parked; with cures."
 )
 @click.option("--retired", is_flag=True, help="Only the superseded copies that can be removed, without AMI.")
-@click.option("--since", type=Duration("d", "1m", "3650d"), help="Only what changed its state in this time, like 7d.")
-@click.option("--image", metavar="PATTERN", help="Only AMIs of this name; * stands for any text.")
-@click.option("--group", help="Only AMIs whose value in force names this group.")
-@click.option(
-    "--limit", type=click.IntRange(1), help="Only so many, the newest. Default: 40 without --wide and --json."
-)
+@choosing
 def status(caller: VerbCaller, ami: str | None, *, watch: bool, failed: bool, retired: bool, **chosen: Any) -> Report:
     """List the promotions, or show one AMI's deliveries.
 
@@ -83,8 +74,8 @@ def status(caller: VerbCaller, ami: str | None, *, watch: bool, failed: bool, re
     than 24 targets there is one row for each state, with the longest time in it. --since, --image, --group and --limit
     choose promotions of the list.
     """
-    choice = _Choice(**chosen)
-    if choice != _Choice() and (ami or retired):
+    choice = Choice(**chosen)
+    if choice != Choice() and (ami or retired):
         raise click.UsageError("--since, --image, --group and --limit choose from the list, without AMI and --retired.")
     if watch and caller.as_json:
         raise click.UsageError("--watch is for a terminal; in a program use `ami-promoter wait AMI --json`.")
@@ -97,10 +88,9 @@ def status(caller: VerbCaller, ami: str | None, *, watch: bool, failed: bool, re
     if retired:
         return around.of(_retired(connection))
     if not ami:
-        if choice.limit is None and not (failed or caller.wide or caller.as_json):
-            choice = replace(choice, limit=LISTED_AT_ONCE)
-        lists = _failed if failed else _all
-        return around.of(lists(connection, choice, wide=caller.wide))
+        if failed:
+            return around.of(_failed(connection, choice, wide=caller.wide))
+        return around.of(_all(connection, Choice.of(caller, chosen), wide=caller.wide))
     data = read_page(connection, ami, consoles=True)
     if data is None:
         return around.of(Report(faults=(unknown(ami, connection),)))
@@ -119,28 +109,6 @@ def status(caller: VerbCaller, ami: str | None, *, watch: bool, failed: bool, re
             changes=states,
         )
     return around.of(Report(tuple(show(data)), {"promotion": data}))
-
-
-@dataclass(frozen=True, slots=True)
-class _Choice:
-    """Which promotions to list. ``since``: seconds; None: all."""
-
-    since: int | None = None
-    image: str | None = None
-    group: str | None = None
-    limit: int | None = None
-
-    def admits(self, one: Mapping[str, Any], now: float) -> bool:
-        """Whether the list is to have a promotion; ``limit`` does not count here."""
-        since = datetime.fromisoformat(one["since"]).timestamp() if one["since"] != "-" else now
-        recent = self.since is None or now - since <= self.since
-        named = self.image is None or fnmatchcase(str(one["name"]), self.image)
-        return recent and named and (self.group is None or self.group in _groups(one["value"]))
-
-
-def _groups(value: str | None) -> tuple[str, ...]:
-    trigger = None if value is None else parse_trigger(value)
-    return trigger.groups if isinstance(trigger, Trigger) else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,29 +132,20 @@ def _around(connection: Connection) -> _Around:
     return _Around(pause_switch.Switch(connection).read(), said)
 
 
-def _all(connection: Connection, choice: _Choice, *, wide: bool) -> Report:
-    reader, now = Reader(connection), connection.now()
+def _all(connection: Connection, choice: Choice, *, wide: bool) -> Report:
+    reader, chosen = Reader(connection), read(connection, choice)
     with connection.telling("reading the records"):
-        found = sorted(reader.promotions(), key=lambda pair: pair[0].it.since, reverse=True)
         parked = reader.parked()
         at_fault = pointers.at_fault(reader.pointers('"fault"'))
-    listed = [
-        {**promotion_data.promotion(record, tracked), "deliveries": promotion_data.counts(tracked)}
-        for record, tracked in found
-    ]
-    matching = [one for one in listed if choice.admits(one, now)]
-    listed = matching[: choice.limit]
-    left_out = len(matching) - len(listed)
+    listed = chosen.listed
     left_alone = [{"record": pk, "why": why} for pk, why in parked.items()]
     stand = _recalls(connection)
     said = [*_refusals(listed, wide=wide), *_recalled(stand, wide=wide), *_beside(left_alone, at_fault, wide=wide)]
-    data = {"promotions": listed, "left_out": left_out}
+    data = {"promotions": listed, "left_out": chosen.left_out}
     data |= {"parked": left_alone, "recalls": stand, "pointers": at_fault}
     if not listed:
-        none = "No promotion matches" if found else "No promotion exists"
-        return Report((f"{none} in {connection.place}.", *said), data)
-    more = f"{count(left_out, 'older promotion')} not shown: `--limit {len(matching)}` lists all." if left_out else ""
-    lines = (f"Promotions in {connection.place}:", _list(listed, now), *([more] if more else []), *said)
+        return Report((chosen.none(connection.place), *said), data)
+    lines = (f"Promotions in {connection.place}:", _list(listed, connection.now()), *chosen.more, *said)
     return Report(lines, data)
 
 
@@ -237,7 +196,7 @@ def _retired(connection: Connection) -> Report:
     ]
     lines: list[RenderableType] = [f"No copy is retired in {connection.place}."]
     if listed:
-        cure = "Each account's administrator can remove them: `ami-promoter clean-up`, with that account's credentials."
+        cure = "Each account's administrator can remove them by `ami-promoter admin clean-up`, with its credentials."
         lines = [table(("FAMILY", "TARGET", "AMI", "SOURCE", "MADE"), rows, folds=("SOURCE",)), "", cure]
     if refused:
         lines += ["", "Copies that could not be deprecated:", *pointers.lines(refused, wide=False)]
@@ -261,7 +220,7 @@ def _list(listed: Sequence[Mapping[str, Any]], now: float) -> RenderableType:
     )
 
 
-def _failed(connection: Connection, choice: _Choice, *, wide: bool) -> Report:
+def _failed(connection: Connection, choice: Choice, *, wide: bool) -> Report:
     """Show every promotion in trouble with its faults."""
     everything = _all(connection, replace(choice, limit=None), wide=wide)
     suspects = [one for one in everything.data["promotions"] if _suspect(one)]
@@ -284,7 +243,7 @@ def _failed(connection: Connection, choice: _Choice, *, wide: bool) -> Report:
         older = count(len(bad) - MANY, "older promotion")
         lines.append(f"{older} in trouble not shown: `ami-promoter status --wide` lists them.")
     if not (pages or parked or at_fault):
-        nothing = "Nothing" if choice == _Choice() else "Of what matches, nothing"
+        nothing = "Nothing" if choice == Choice() else "Of what matches, nothing"
         lines.append(f"{nothing} failed, was refused or is parked in {connection.place}.")
     return Report(tuple(lines), {"failed": pages, "left_out": left_out, "parked": parked, "pointers": at_fault})
 

@@ -24,13 +24,12 @@ from ami_promoter.terminal.exits import Exit
 from ami_promoter.terminal.output import Folded, Whole, tell
 from ami_promoter.terminal.report import Report, moment
 from ami_promoter.verbs import (
-    InOrder,
     VerbCaller,
     hub_account_option,
     json_option,
     profile_option,
     region_option,
-    root,
+    targets,
     verb,
     wide_option,
 )
@@ -89,11 +88,6 @@ DIFFERENCE = js.thing(
     withdraws=js.several("standing shares that the service closes because their targets are removed", shares.SCHEMA),
     applied=js.flag("whether the given file is in force now"),
 )
-
-
-@root.group("targets", cls=InOrder)
-def targets() -> None:
-    """Check, compare and apply the targets file."""
 
 
 @verb(

@@ -1,4 +1,4 @@
-"""The verbs ``where`` and ``resolve``: from a source to its copies, and from a copy back to its source."""
+"""The verb ``where``: from a source to its copies, and from a copy back to its source."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ from ami_promoter.hub.aws import Connection
 from ami_promoter.hub.recall_items import OperatorsDecisions
 from ami_promoter.hub.records import Reader, place_of
 from ami_promoter.promotions import pointers, recalls
+from ami_promoter.promotions.choosing import Choice, choosing, read
 from ami_promoter.promotions.outcome import GOOD
 from ami_promoter.promotions.reading import unknown
 from ami_promoter.reconcile import uses
-from ami_promoter.rights import ASK_TARGETS, FIND_DELIVERIES, READ, READ_ALL
+from ami_promoter.rights import ASK_TARGETS, FIND_DELIVERIES, READ_ALL
 from ami_promoter.terminal import schema as js
-from ami_promoter.terminal.alike import groups, named
+from ami_promoter.terminal.alike import first_of, groups, named
 from ami_promoter.terminal.output import Folded, Whole, cell, state, table
 from ami_promoter.terminal.report import Report
-from ami_promoter.verbs import AMI, FAMILY, Matching, VerbCaller, ami_argument, answers_within_option, verb
+from ami_promoter.verbs import AMI, FAMILY, Matching, VerbCaller, answers_within_option, verb
 from chalicelib.delivery.tracked import TrackedDelivery
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.places import Place
@@ -50,6 +51,15 @@ WHERE = js.thing(
     recall=recalls.SCHEMA,
     copies=js.several("one entry for each target, sorted by account and Region", COPY),
     uses=uses.SCHEMA,
+    listed=js.several(
+        "with --since, --image, --group or --limit: the AMIs, newest promotion first",
+        js.thing(
+            source=js.text("id of the source AMI"),
+            name=js.text("name of the source AMI"),
+            copies=js.several("one entry for each target; `current` is not read and null", COPY),
+        ),
+    ),
+    left_out=js.number("with `listed`: how many promotions --limit leaves out"),
     family=js.text("with --family: the family"),
     pointers=js.several(
         "with --family: the parameters that name its current AMI, sorted by account and Region",
@@ -71,63 +81,109 @@ TARGET = Matching(
 
 @verb("where", needs=READ_ALL | FIND_DELIVERIES | ASK_TARGETS, prints=PRINTS, reads=True)
 @click.argument("ami", type=AMI, required=False)
+@click.argument("target", type=TARGET, required=False)
 @click.option("--family", type=FAMILY, help="Show the current AMI of this family in each target, without AMI.")
-@click.option("--ids", is_flag=True, help="For scripts: print account, Region and AMI id, a line for each target.")
+@click.option("--ids", is_flag=True, help="For scripts: account, Region and id on a line; with TARGET the id alone.")
 @click.option("--use", is_flag=True, help="Ask each target which instances, launch templates and parameters name it.")
+@choosing
 @answers_within_option
-def where(caller: VerbCaller, ami: str | None, family: str | None, *, ids: bool, use: bool, timeout: int) -> Report:
+def where(
+    caller: VerbCaller,
+    ami: str | None,
+    target: str | None,
+    family: str | None,
+    *,
+    ids: bool,
+    use: bool,
+    timeout: int,
+    **given: Any,
+) -> Report:
     """Show an AMI's source and all its copies, or a family's current AMIs.
 
-    AMI may be the source or a copy in any account. With --family the command shows the AMI that the parameter of the
-    family named in each target when the service last looked. Targets without the setting `ssm_parameter` are not shown.
-    --use needs `AllowUseReport=true` in the target's stack; --timeout is for its answers.
+    AMI may be the source or a copy in any account. TARGET shows only some: an account, ACCOUNT/REGION, or a group of
+    the applied targets file. With --ids, if one of these has no AMI, the command prints no id; the exit status is 1.
+    With --family the command shows the AMI that the parameter of the family named in each target when the service last
+    looked. Targets without the setting `ssm_parameter` are not shown.
+    --use needs `AllowUseReport=true` in the target's stack; --timeout is for its answers. --since, --image, --group and
+    --limit choose promotions: the command lists where each AMI of them is.
     """
+    chosen = Choice(**given) != Choice()
+    if chosen and (ami or family or use):
+        raise click.UsageError("--since, --image, --group and --limit choose AMIs, without AMI, --family and --use.")
+    if chosen:
+        return _list(caller.connect(), Choice.of(caller, given), ids=ids)
     if use and (ids or ami is None):
         raise click.UsageError("--use is about an AMI: it goes with neither --family nor --ids.")
     if (ami is None) == (family is None):
-        raise click.UsageError("Name an AMI or a family: `where AMI`, or `where --family NAME`.")
+        ways = (
+            "Name an AMI or a family: `where AMI`, or `where --family NAME`; or choose AMIs: `where --image 'PATTERN'`."
+        )
+        raise click.UsageError(ways)
     connection = caller.connect()
     if ami is None:
         return _family(connection, str(family), ids=ids)
     found = _find(connection, ami)
     if isinstance(found, Fault):
         return Report(faults=(found,))
+    missing = _narrow(connection, found, target) if target else ()
+    if isinstance(missing, Fault):
+        return Report(faults=(missing,))
     there = [one for one in found["copies"] if one["image"]]
+    if ids:
+        if missing:
+            what, cure = (
+                f"it is not delivered to {named(missing)}.",
+                f"`ami-promoter status {found['source']}` shows why.",
+            )
+            return Report(faults=(Fault("not-delivered", ami, what, cure),))
+        return Report(tuple(Whole(one["image"]) if target else _id(one, one["image"]) for one in there), found)
+    lines = (*_lines(found), *([Folded(f"Not delivered to {named(missing)}.")] if missing else []))
     if not use:
-        return Report(tuple((_id(one, one["image"]) for one in there) if ids else _lines(found)), found)
+        return Report(lines, found)
     images = [(Place(one["account"], one["region"]), one["image"]) for one in there]
     found["uses"] = uses.ask(connection, caller.clock, images, timeout)
-    return Report((*_lines(found), *uses.lines(found["uses"])), found)
+    return Report((*lines, *uses.lines(found["uses"])), found)
 
 
-@verb(
-    "resolve",
-    needs=READ | FIND_DELIVERIES,
-    reads=True,
-    prints=js.thing(images=js.several("one entry for each target, sorted by account and Region", COPY)),
-)
-@ami_argument
-@click.argument("target", type=TARGET)
-def resolve(caller: VerbCaller, ami: str, target: str) -> Report:
-    """Print the AMI ids of a target or group, for scripts.
+def _narrow(connection: Connection, found: dict[str, Any], target: str) -> list[str] | Fault:
+    """Keep the copies of the targets that a word means; return the targets that have no AMI."""
+    wanted = _places(connection, target, found["copies"])
+    if isinstance(wanted, Fault):
+        return wanted
+    found["copies"] = [one for one in found["copies"] if place_of(one) in wanted]
+    there = {place_of(one) for one in found["copies"] if one["image"]}
+    return [place for place in wanted if place not in there]
 
-    Prints one id on each line. TARGET: an account, ACCOUNT/REGION, or a group of the applied targets file. If one of
-    the targets has no AMI, prints no id; the exit status is 1.
-    """
-    connection = caller.connect()
-    found = _find(connection, ami)
-    if isinstance(found, Fault):
-        return Report(faults=(found,))
-    places = _places(connection, target, found["copies"])
-    if isinstance(places, Fault):
-        return Report(faults=(places,))
-    there = {(one["account"], one["region"]): one for one in found["copies"] if one["image"]}
-    if missing := [place for place in places if place not in there]:
-        named = ", ".join(" ".join(place) for place in missing)
-        what, cure = f"it is not delivered to {named}.", f"`ami-promoter status {found['source']}` shows why."
-        return Report(faults=(Fault("not-delivered", ami, what, cure),))
-    images = [there[place] for place in places]
-    return Report(tuple(str(one["image"]) for one in images), {"images": images})
+
+def _list(connection: Connection, choice: Choice, *, ids: bool) -> Report:
+    """List where the AMIs of the chosen promotions are, a row for each."""
+    found = read(connection, choice)
+    listed = [
+        {
+            "source": one["ami"],
+            "name": one["name"],
+            "copies": [
+                _copy(each.it, one["ami"], None)
+                for each in sorted(found.tracked[one["ami"]], key=lambda each: each.it.place)
+            ],
+        }
+        for one in found.listed
+    ]
+    data = {"listed": listed, "left_out": found.left_out}
+    if not listed:
+        return Report((found.none(connection.place),), data)
+    there = [[one for one in each["copies"] if one["image"]] for each in listed]
+    if ids:
+        return Report(tuple(_id(one, one["image"]) for copies in there for one in copies), data)
+    rows = [
+        (
+            cell(each["source"]),
+            cell(each["name"] or "-"),
+            cell(first_of([f"{one['account']} {one['region']}" for one in copies]) or "nowhere"),
+        )
+        for each, copies in zip(listed, there, strict=True)
+    ]
+    return Report((table(("SOURCE", "NAME", "IS IN"), rows, folds=("IS IN",), cuts=("NAME",)), *found.more), data)
 
 
 def _family(connection: Connection, family: str, *, ids: bool) -> Report:
@@ -215,7 +271,7 @@ def _copy(entry: TrackedDelivery, source: str, pointer: Mapping[str, Any] | None
     }
 
 
-def _places(connection: Connection, target: str, copies: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]] | Fault:
+def _places(connection: Connection, target: str, copies: Sequence[Mapping[str, Any]]) -> list[str] | Fault:
     """Return the targets that a word means."""
     account, region = Place.parse(target)
     if not account.isdigit():
@@ -223,11 +279,11 @@ def _places(connection: Connection, target: str, copies: Sequence[Mapping[str, A
         if not meant.understood:
             fault = next(iter(meant.faults), meant.waits) or Fault("unknown-group", target, "it is not known.", "")
             return replace(fault, where=target)
-        return [(one.account, one.region) for one in meant.targets]
+        return [str(Place(one.account, one.region)) for one in meant.targets]
     if region:
-        return [(account, region)]
-    named = [(one["account"], one["region"]) for one in copies if one["account"] == account]
-    return named or Fault("not-delivered", target, "the AMI has no delivery there.", "See `ami-promoter where`.")
+        return [target]
+    listed = [place_of(one) for one in copies if one["account"] == account]
+    return listed or Fault("not-delivered", target, "the AMI has no delivery there.", "See `ami-promoter where`.")
 
 
 def _lines(found: Mapping[str, Any]) -> Iterator[RenderableType]:

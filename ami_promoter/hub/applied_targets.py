@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from ami_promoter.hub.aws import Connection, HubError
 from ami_promoter.hub.receivers import Receivers, receivers
 from chalicelib.engine.errors import Misconfigured, TargetsDamaged
 from chalicelib.engine.faults import Fault
-from chalicelib.targets.applied_file import AppliedFile
+from chalicelib.targets.applied_file import AppliedFile, names
 from chalicelib.targets.store.targets_table import TargetsTable
 
 
@@ -34,6 +35,25 @@ def applied_file(connection: Connection) -> AppliedFile:
             return _table(connection).read()
         except Misconfigured as error:
             raise HubError(str(error), connection.place, code="misconfigured") from error
+
+
+class AccountNames:
+    """Names of accounts, by the file applied to a hub; read when they are first asked for."""
+
+    def __init__(self) -> None:
+        self.hub: Connection | None = None
+        """None: no command has connected to a hub, so no account has a name."""
+        self._read: Mapping[str, str] | None = None
+
+    def __call__(self) -> Mapping[str, str]:
+        """Return them by the accounts' ids; none if the file cannot be read."""
+        if self._read is None and self.hub is not None:
+            self._read = {}  # one try: a name is worth no second one
+            with suppress(HubError, TargetsDamaged), self.hub.telling("reading the names of accounts"):
+                table = _table(self.hub)
+                current = table.current()
+                self._read = names(table.directory(current)) if current else {}
+        return self._read or {}
 
 
 def in_force(connection: Connection) -> InForce:
@@ -71,5 +91,5 @@ def _faults(found: Receivers) -> Iterator[Fault]:
         what = (
             "The file names no account, and the OUs that it names have no account now, so there is no target to check."
         )
-        cure = "See `ami-promoter members`, or name accounts and apply the file."
+        cure = "See `ami-promoter targets members`, or name accounts and apply the file."
         yield Fault("not-seen", "targets file", what, cure)

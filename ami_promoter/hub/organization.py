@@ -81,7 +81,7 @@ def troubles(data: Mapping[str, Any]) -> Iterator[str]:
     for group, accounts in data["held"].items():
         yield (
             f"Too many accounts left `{group}` at once (more than {data['most_leaving']}): {some(accounts)}. They stay "
-            "targets until you run `ami-promoter members accept`."
+            "targets until you run `ami-promoter targets members accept`."
         )
 
 

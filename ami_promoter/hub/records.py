@@ -80,7 +80,7 @@ class RecordSeen(Generic[T_co]):
         if not self.damage:
             return ()
         what = f"Its record is damaged, and shown only as far as it can be read: {first_of(self.damage)}."
-        cure = "Its worker parks it, or writes it again; `ami-promoter reconcile` shows more."
+        cure = "Its worker parks it, or writes it again; `ami-promoter admin reconcile` shows more."
         return (Fault("record-damaged", self.key.pk, what, cure),)
 
 

@@ -66,7 +66,7 @@ def wait(connection: Connection, caller: VerbCaller, ami: str, tag_key: str, wan
         cure = f"Write `ami-promoter promote {ami} VALUE`."
         return Report(faults=(Fault("no-tag", ami, f"it has no tag `{tag_key}` and has never been promoted.", cure),))
     if paused := pause_switch.Switch(connection).read():
-        tell(f"Paused {pause_switch.said(paused)}. Nothing new starts until `ami-promoter resume`.")
+        tell(f"Paused {pause_switch.said(paused)}. Nothing new starts until `ami-promoter admin resume`.")
     unseen_since: float | None = None
 
     def look() -> tuple[Mapping[str, Any] | None, Outcome]:

@@ -120,20 +120,22 @@ def _file(facts: HubFacts) -> dict[str, Any]:
 
 def _paused(facts: HubFacts) -> dict[str, Any]:
     if facts.paused:
-        return bad("pause", f"Paused {facts.paused}. Nothing new starts.", "`ami-promoter resume` ends the pause.")
+        return bad(
+            "pause", f"Paused {facts.paused}. Nothing new starts.", "`ami-promoter admin resume` ends the pause."
+        )
     return good("pause", "Not paused.")
 
 
 def _organization(facts: HubFacts) -> Iterator[dict[str, Any]]:
     for one in facts.organization:
-        yield bad("organization", one, "See `ami-promoter members`, and docs/operations/runbook.md.")
+        yield bad("organization", one, "See `ami-promoter targets members`, and docs/operations/runbook.md.")
     if not facts.organization:
         yield good("organization", "The organization can be read, or the file names no OU.")
 
 
 def _parked(facts: HubFacts) -> Iterator[dict[str, Any]]:
     for record, why in facts.parked.items():
-        cure = f"Repair the cause, then: ami-promoter reconcile --unpark '{record}'"
+        cure = f"Repair the cause, then: ami-promoter admin reconcile --unpark '{record}'"
         yield bad("parked", f"{record} is parked: {why}", cure)
     if not facts.parked:
         yield good("parked", "No record is parked.")
@@ -251,7 +253,9 @@ def _source_keys(facts: HubFacts) -> Iterator[dict[str, Any]]:
         region = Arn.parse(arn).region
         access = sorted(facts.access.get(arn, ()))
         ways = "".join(f" --access {one}" for one in access if one != "none") if access != ["grant"] else ""
-        print_it = f"Add to its key policy the output of: ami-promoter key-policy hub {arn} --region {region}{ways}"
+        print_it = (
+            f"Add to its key policy the output of: ami-promoter doctor key-policy hub {arn} --region {region}{ways}"
+        )
         found = [bad("source-key", f"{arn}: {fault.what}", fault.cure) for fault in unfit(seen.facts, facts.account)]
         owner = KeyOwner(Arn.parse(arn).partition, facts.account, region)
         answers = [one for need in hub_needs(facts.region, access) for one in asked(need, seen.policy, owner)]

@@ -212,7 +212,7 @@ def _lack(answer: KeyAnswer) -> str:
 
 def _look(target: Target, key: str) -> str:
     role = "" if target.role_name == Target("", "").role_name else f" --role-name {target.role_name}"
-    command = f"ami-promoter key-policy target {key} --region {target.region}{role}"
+    command = f"ami-promoter doctor key-policy target {key} --region {target.region}{role}"
     more = " --launch-test" if target.launch_test else ""
     return f"Add to its key policy the output of this command with credentials of {target.account}: {command}{more}"
 

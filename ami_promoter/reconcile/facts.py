@@ -1,4 +1,4 @@
-"""What `reconcile` knows about one hub: plain values, which ``view_reading`` reads and ``findings`` compares."""
+"""What `admin reconcile` knows about one hub: plain values, which ``view_reading`` reads and ``findings`` compares."""
 
 from __future__ import annotations
 

@@ -62,7 +62,9 @@ def _records(view: HubView) -> Iterator[Finding]:
         if one.parked:
             what = f"It is parked: {one.parked}"
             yield Finding(
-                "parked", pk, f"{what} After you have repaired the cause, run `ami-promoter reconcile --unpark '{pk}'`."
+                "parked",
+                pk,
+                f"{what} After you have repaired the cause, run `ami-promoter admin reconcile --unpark '{pk}'`.",
             )
         elif one.damage:
             what = f"It is damaged: {first_of(one.damage)}. Its worker will park it, or write it again."

@@ -1,6 +1,6 @@
-"""Reads ledger items, and the names of the service's grants and statements, as facts for `reconcile`. Pure.
+"""Reads ledger items, and the names of the service's grants and statements, as facts for `admin reconcile`. Pure.
 
-No other module of `reconcile` knows these formats.
+No other module of `admin reconcile` knows these formats.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Findings of `ami-promoter reconcile` and the repairs that they propose, as data; ``repairs.py`` makes them."""
+"""Findings of `ami-promoter admin reconcile` and the repairs that they propose, as data; ``repairs.py`` makes them."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ from chalicelib.inventory.machine import REMOVE
 from chalicelib.sharing.share import Holding, Share, ShareState
 from chalicelib.sharing.store.ledger import DynamoLedger
 
-BY = "ami-promoter reconcile"
+BY = "ami-promoter admin reconcile"
 MOVED_ON = "not changed: it has changed since it was read"
 SLICE = 200
 """Number of removals in one item: about 20 KB, which the worker writes again after each removal."""

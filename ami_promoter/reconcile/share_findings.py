@@ -1,6 +1,6 @@
 """Compares the ledger with the permissions, grants and statements that AWS shows, and returns findings. Pure.
 
-`reconcile` closes only what the service opened. It knows a grant by its name and issuer, and a statement in a key
+`admin reconcile` closes only what the service opened. It knows a grant by its name and issuer, and a statement in a key
 policy by its Sid. A permission of a snapshot or AMI has no name: the service opened it if the ledger or the history of
 a ledger entry says so, or if CloudTrail shows that the share worker was the last to add it. Every other permission
 stays open, and is reported.

@@ -37,9 +37,11 @@ CHANGED = (
     "Look in that account's CloudTrail who did it (ModifyImageAttribute, EnableImageDeprecation, "
     "DisableImageDeprecation), and ask them to change it back."
 )
-CLOSES = "The service closes it within minutes: run `verify` again. If it is still open, run `ami-promoter reconcile`."
+CLOSES = (
+    "The service closes it within minutes: run `verify` again. If it is still open, run `ami-promoter admin reconcile`."
+)
 NOT_ASKED = Fault("not-seen", "", "The command did not ask this target.", "")
-LOOK = "`ami-promoter reconcile` lists what no record explains; with --apply it removes that."
+LOOK = "`ami-promoter admin reconcile` lists what no record explains; with --apply it removes that."
 
 
 @dataclass(frozen=True, slots=True)

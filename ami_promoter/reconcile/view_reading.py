@@ -175,7 +175,7 @@ class Looking:
         """Add the sources that the tags of copies in targets name, and the hub's own copies in other Regions.
 
         A target in another Region copies from the hub's Region or, with ``by_way_of``, from the hub's copy in the
-        target's Region. The tags do not say which, so `reconcile` checks both Regions.
+        target's Region. The tags do not say which, so `admin reconcile` checks both Regions.
         """
         for (account, region), target in seen.items():
             abroad = "" if region == self._connection.region else region

@@ -117,7 +117,7 @@ def _read(shown: Overview) -> Element:
     could_not: Content = el("p", "Every record could be read.", class_="none")
     if shown.damaged:
         rows = [el("li", el("code", record), f": {why}") for record, why in shown.damaged.items()]
-        cure = el("p", el("code", "ami-promoter reconcile"), " shows what to do about each.", class_="cure")
+        cure = el("p", el("code", "ami-promoter admin reconcile"), " shows what to do about each.", class_="cure")
         could_not = [
             el("p", "These records are damaged or were written by another version. The page shows what it could read:"),
             el("ul", rows),

@@ -6,9 +6,10 @@ invisible, or change the direction of writing, as escapes, and cuts texts that a
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from xml.etree.ElementTree import Element, tostring
 
+from ami_promoter.terminal.account_names import with_names
 from ami_promoter.terminal.output import printable
 
 LONGEST = 2000
@@ -18,12 +19,15 @@ Content = str | int | Element | None | Iterable["Content"]
 
 
 def el(tag: str, *content: Content, **attributes: object) -> Element:
-    """Make an element. ``class_`` is ``class``, ``data_x`` is ``data-x``; None and False leave an attribute out."""
+    """Make an element. ``class_`` is ``class``, ``data_x`` is ``data-x``; None and False leave an attribute out.
+
+    Its text has the names of accounts, except in code.
+    """
     made = Element(tag)
     for name, value in attributes.items():
         if value is not None and value is not False:
             made.set(name.rstrip("_").replace("_", "-"), "" if value is True else printable(str(value)))
-    _put(made, content)
+    _put(made, content, visible if tag == "code" else lambda text: visible(with_names(text)))
     return made
 
 
@@ -33,16 +37,16 @@ def visible(text: str) -> str:
     return shown if len(text) <= LONGEST else f"{shown}… ({len(text) - LONGEST:,} more characters)"
 
 
-def _put(into: Element, content: Iterable[Content]) -> None:
+def _put(into: Element, content: Iterable[Content], shown: Callable[[str], str]) -> None:
     for one in content:
         if one is None:
             continue
         if isinstance(one, Element):
             into.append(one)
         elif isinstance(one, (str, int)):
-            _text(into, visible(str(one)))
+            _text(into, shown(str(one)))
         else:
-            _put(into, one)
+            _put(into, one, shown)
 
 
 def _text(into: Element, text: str) -> None:

@@ -156,7 +156,9 @@ def _removable(retired: Sequence[Mapping[str, Any]]) -> Iterator[Element]:
         return
     rows = [el("li", f"{one['family']}, {_place(one)}: ", code(one["image"])) for one in retired]
     yield el("h3", "Removable images")
-    yield el("p", "They are superseded and deprecated. ", code("ami-promoter clean-up"), " removes them.", class_="dim")
+    yield el(
+        "p", "They are superseded and deprecated. ", code("ami-promoter admin clean-up"), " removes them.", class_="dim"
+    )
     yield folded(f"{count(len(rows), 'image')} removable", el("ul", rows, class_="places"), rows=len(rows))
 
 
@@ -245,7 +247,7 @@ def _limits() -> Element:
         el(
             "li",
             "The page does not list permissions that others added: ",
-            code("ami-promoter reconcile"),
+            code("ami-promoter admin reconcile"),
             " finds them.",
         ),
         el("li", "The page does not list grants on a target's own key: they open nothing that the hub owns."),

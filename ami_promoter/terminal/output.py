@@ -22,6 +22,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from ami_promoter.terminal.account_names import COMMAND, NAMED, with_names
 from ami_promoter.terminal.exits import Exit
 from ami_promoter.terminal.report import Report
 from chalicelib.engine.faults import Fault, count
@@ -32,12 +33,7 @@ FILE = re.compile(r"(?<![\w/])(?:deploy|docs)/[\w./-]+\.(?:json|md|yaml)")
 """A file of the repository, in a message."""
 UNFOLDED = 10_000
 """Columns if the output is no terminal."""
-COMMAND = re.compile(
-    r"`(?:aws|ami-promoter) [^`]*`"
-    r"|\b(?:aws [a-z0-9-]+ [a-z0-9-]+|ami-promoter [a-z-]+(?: [a-z]+(?= ))?)"
-    r"(?: --?[a-z][a-z-]*(?: (?:'[^']*'|[^\s'-]\S*))?| (?:ami-|arn:)\S+)+"
-)
-"""A command in a message: in backticks, or with options."""
+_COMMAND = re.compile(COMMAND)
 _GLUE = "\0"
 """Instead of the spaces of a command while a line is folded; ``printable`` leaves none."""
 BAR, LONGEST_BAR, BESIDE_BAR = 10, 30, 65
@@ -99,8 +95,8 @@ def linked(text: str, pages: str = PAGES) -> str:
 
 
 def cell(text: object, style: str = "") -> Text:
-    """Make text that came from elsewhere safe to print."""
-    return Text(printable(str(text)), style=style)
+    """Make text that came from elsewhere safe to print, with the names of accounts."""
+    return Text(with_names(printable(str(text))), style=style)
 
 
 class Folded:
@@ -121,7 +117,7 @@ class Folded:
         """See rich."""
         indent = self._text[: len(self._text) - len(self._text.lstrip())]
         width = max(options.max_width - len(self._lead), len(indent) + 1)
-        text = COMMAND.sub(lambda found: found[0].replace(" ", _GLUE), self._text)
+        text = _COMMAND.sub(lambda found: found[0].replace(" ", _GLUE), with_names(self._text))
         folded = textwrap.wrap(text, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
         lead = self._lead
         for line in folded or [""]:
@@ -184,12 +180,18 @@ def table(
     folds: Sequence[str] = (),
     cuts: Sequence[str] = (),
 ) -> Table:
-    """Make a table without lines. On a narrow terminal, columns in ``folds`` are folded and those in ``cuts`` cut."""
+    """Make a table without lines.
+
+    On a narrow terminal, columns in ``folds``, or with an account's name, are folded, and those in ``cuts`` cut.
+    """
     made = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
     for name in head:
         made.add_column(name, no_wrap=name not in (*folds, *cuts), overflow="ellipsis" if name in cuts else "fold")
     for row in rows:
-        made.add_row(*(cell(one) if isinstance(one, str) else one for one in row))
+        cells = [cell(one) if isinstance(one, str) else one for one in row]
+        made.add_row(*cells)
+        for column, one in zip(made.columns, cells, strict=True):
+            column.no_wrap = column.no_wrap and not (isinstance(one, Text) and NAMED.search(one.plain))
     return made
 
 

@@ -47,6 +47,35 @@ def sns_nothing_empty(world: World) -> None:
     refused("ParameterValueInvalid", client.publish, TopicArn=topic.arn, Message="x", MessageAttributes=attributes)
 
 
+def sns_form_for_each_protocol(world: World) -> None:
+    topic = a_topic(world)
+    mail = world.sns.subscribe(topic.arn, "email", "team@example.com")
+    phone = world.sns.subscribe(topic.arn, "sms", "+15550100")
+    forms = {"default": '{"n": 1}', "email": "One.", "smoke": "signal", "http": 3}
+    world.client("sns", HUB).publish(TopicArn=topic.arn, Message=json.dumps(forms), MessageStructure="json")
+
+    assert [one["Message"] for one in (*mail.inbox, *phone.inbox)] == ["One.", '{"n": 1}']
+    assert world.sns.published[0].body == {"n": 1}
+
+
+def sns_forms_need_a_default(world: World) -> None:
+    topic = a_topic(world)
+    client = world.client("sns", HUB)
+    for bad in ("no JSON", "[]", '{"email": "One."}', '{"default": 1}'):
+        refused("InvalidParameter", client.publish, TopicArn=topic.arn, Message=bad, MessageStructure="json")
+
+
+def sns_body_filter_reads_own_form(world: World) -> None:
+    topic = a_topic(world)
+    filtered = {"FilterPolicy": json.dumps({"n": [1]}), "FilterPolicyScope": "MessageBody"}
+    mail = world.sns.subscribe(topic.arn, "email", "team@example.com", filtered)
+    phone = world.sns.subscribe(topic.arn, "sms", "+15550100", filtered)
+    forms = {"default": '{"n": 1}', "email": "One."}
+    world.client("sns", HUB).publish(TopicArn=topic.arn, Message=json.dumps(forms), MessageStructure="json")
+
+    assert (len(mail.inbox), len(phone.inbox)) == (0, 1)
+
+
 def sns_service_needs_topic_policy(world: World) -> None:
     closed, opened = a_topic(world, "closed"), a_topic(world, "opened")
     statement = {"Effect": "Allow", "Principal": {"Service": "events.amazonaws.com"}, "Action": "sns:Publish"}

@@ -568,7 +568,7 @@ def reduced_launch(over: Launch) -> Launch:
 def reduced(over: Delivery) -> Delivery:
     """Reduce an ended delivery to its target, its result and its nonces (invariant 4).
 
-    ``key_arn`` and the copies are for those that copy from the hub's own, for `status` and for `reconcile`; what
+    ``key_arn`` and the copies are for those that copy from the hub's own, for `status` and for `admin reconcile`; what
     `status` needs to find its shares follows from the source and from how it was to be copied.
     """
     made = over.copies if over.ending in (None, DeliveryState.RECALLED) else ()

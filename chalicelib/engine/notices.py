@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from chalicelib.engine.faults import Fault, count
+from chalicelib.engine.places import called
 
 SCHEMA = 1
 MAX_FAULTS = 20
@@ -57,15 +59,58 @@ def plain(text: str) -> str:
     return "".join(char if char.isprintable() else " " for char in text).translate(_PLAIN)
 
 
-def with_plain(notice: Mapping[str, Any]) -> dict[str, Any]:
-    """Add what a chat channel shows of a notice, as plain text (deploy/chat.yaml)."""
+SAID = {
+    "delivered": "was delivered to",
+    "shared": "was shared with",
+    "failed": "failed in",
+    "cancelled": "was cancelled for",
+    "withdrawn": "was withdrawn from",
+    "recalled": "was recalled in",
+    "waiting": "is waiting for the role in",
+    "awaiting": "is awaiting an approval",
+    "stopped": "is stopped before its next wave",
+    "refused": "was refused: nothing was added",
+    "ignored": "is ignored",
+    "applied": "is applied",
+    "loosened": "is applied, and asks for less than before",
+}
+"""A notice's ``outcome`` within a sentence; of a delivery the target follows."""
+
+
+def with_plain(notice: Mapping[str, Any], names: Mapping[str, str] = MappingProxyType({})) -> dict[str, Any]:
+    """Add what a chat channel and a mail show of a notice, as plain text, and the accounts' names.
+
+    ``names``: by account, as the targets file has them.
+    """
+    notice = _named(notice, names)
     first: Mapping[str, Any] = next(iter(notice.get("faults") or ()), _pointer_fault(notice) or _recall(notice))
     said = {
-        "name": notice.get("source_name", ""),
+        "name": notice.get("source_name") or notice.get("source_image", ""),
         "what": first.get("what") or notice.get("why") or "",
         "cure": first.get("cure", ""),
+        "said": SAID.get(notice["outcome"], notice["outcome"]),
+        "place": called(notice["account"], notice.get("account_name", "")) if notice.get("account") else "",
     }
     return {**notice, "plain": {name: plain(str(text)) for name, text in said.items()}}
+
+
+def accounts(notice: Mapping[str, Any]) -> frozenset[str]:
+    """Return the accounts that a notice is about."""
+    listed = (entry["account"] for name in _WITH_ACCOUNTS for entry in notice.get(name, ()))
+    return frozenset(filter(None, (notice.get("account"), *listed)))
+
+
+_WITH_ACCOUNTS = ("deliveries", "targets")
+"""Members whose entries have an account."""
+
+
+def _named(notice: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    """Add ``account_name`` to a notice and to each target in its lists, where the file has one."""
+    found = {**notice, **({"account_name": name} if (name := names.get(notice.get("account", ""))) else {})}
+    if names:
+        lists = {one: notice[one] for one in _WITH_ACCOUNTS if one in notice}
+        found |= {one: [_named(entry, names) for entry in entries] for one, entries in lists.items()}
+    return found
 
 
 def _pointer_fault(notice: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -85,7 +130,7 @@ def _recall(notice: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def subject(notice: Mapping[str, Any]) -> str:
     """Return a line for people who subscribe by mail: printable ASCII, as short as SNS wants it."""
-    place = f" in {notice['account']}" if notice.get("account") else ""
+    place = f" in {called(notice['account'], notice.get('account_name', ''))}" if notice.get("account") else ""
     file = f"targets file {notice.get('version')}" if "version" in notice else ""
     image = file or notice.get("source_image", count(len(notice.get("images", ())), "AMI"))
     name = f" ({notice['source_name']})" if notice.get("source_name") else ""

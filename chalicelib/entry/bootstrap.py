@@ -265,7 +265,8 @@ class Application:
     def _notices(self) -> SnsNotices:
         from chalicelib.delivery.aws.sns import SnsNotices
 
-        return SnsNotices(self._sessions, self._settings.topic_arn, self._settings.event_bus)
+        topic, bus = self._settings.topic_arn, self._settings.event_bus
+        return SnsNotices(self._sessions, topic, bus, self._targets.names)
 
     @cached_property
     def deliveries(self) -> Runner[Any, Any, Any]:

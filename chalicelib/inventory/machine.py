@@ -1,4 +1,4 @@
-"""An inventory: the list of what the service created in one target, for an operator (`ami-promoter reconcile`).
+"""An inventory: the list of what the service created in one target, for an operator (`ami-promoter admin reconcile`).
 
 A second kind of inventory lists the target's settings for `ami-promoter doctor`: key, roles, rules, EC2's settings. It
 has a record of its own; each of its pages is of one AWS service. A third kind, with a record for each AMI that somebody

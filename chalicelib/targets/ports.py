@@ -28,7 +28,7 @@ class Targets(Protocol):
         """Return role name and external id as they are now; None: the file does not contain the account."""
 
     def paused(self) -> bool:
-        """Whether an operator has paused new promotions (``ami-promoter pause``)."""
+        """Whether an operator has paused new promotions (``ami-promoter admin pause``)."""
 
     def withdrawals(self, ami: str) -> Sequence[Withdrawal]:
         """Read the withdrawals of an AMI, also those from before the last tag event."""

@@ -35,10 +35,10 @@ WRONG = {
     "status --region US": "'US' is not a Region that the AWS SDK knows. Write a Region's name, like us-east-1.",
     "status i-123": "'i-123' is not an AMI's id, like ami-0123456789abcdef0.",
     "status --table a": "'a' is not a table's name: 3 to 247 letters",
-    "drain now": "ami-promoter drain: Got unexpected extra argument",
-    "drain --timeout 5": "--timeout has no effect without --wait.",
-    "drain --wait --timeout 0": "0m is not between 1m and 60d.",
-    "drain --wait --timeout 2x": "'2x' is not a duration, like 90m, 36h or 7d.",
+    "admin drain now": "ami-promoter admin drain: Got unexpected extra argument",
+    "admin drain --timeout 5": "--timeout has no effect without --wait.",
+    "admin drain --wait --timeout 0": "0m is not between 1m and 60d.",
+    "admin drain --wait --timeout 2x": "'2x' is not a duration, like 90m, 36h or 7d.",
     f"promote {AMI}": "Missing argument 'VALUE'.",
     f"promote {AMI} dev prod": "Got unexpected extra argument (prod)",
     f"promote {AMI} dev --timeout 5": "--timeout has no effect without --wait.",
@@ -46,33 +46,56 @@ WRONG = {
     f"wait {AMI} --target x": "'x' is not an account's id, or ACCOUNT/REGION.",
     f"status {AMI} --watch --json": "--watch is for a terminal",
     "status --watch": "--watch needs an AMI.",
-    "members --account 111111111111": "--account goes with `members accept`.",
-    "reconcile --unpark x": "'x' is not a record's key",
-    "key-policy target x": "'x' is not a key's ARN, its id, or alias/NAME.",
+    "targets members --account 111111111111": "--account goes with `targets members accept`.",
+    "admin reconcile --unpark x": "'x' is not a record's key",
+    "doctor key-policy target x": "'x' is not a key's ARN, its id, or alias/NAME.",
+    "doctor --hub-only key-policy hub": "The options before `key-policy` have no effect: write them behind it.",
+    "doctor now": "ami-promoter doctor: No such command 'now'.",
+    "where --ids": "Name an AMI or a family: `where AMI`, or `where --family NAME`.",
+    "where ami-01234567 dev --family base": "Name an AMI or a family: `where AMI`, or `where --family NAME`.",
+}
+RENAMED = {
+    f"resolve {AMI} dev": "`resolve` is `ami-promoter where AMI TARGET --ids` now.",
+    "members accept": "`members` is `ami-promoter targets members` now.",
+    "key-policy hub": "`key-policy` is `ami-promoter doctor key-policy` now.",
+    "reconcile --apply": "`reconcile` is `ami-promoter admin reconcile` now.",
+    "drain": "`drain` is `ami-promoter admin drain` now.",
+    "pause": "`pause` is `ami-promoter admin pause` now.",
+    "resume": "`resume` is `ami-promoter admin resume` now.",
+    "clean-up --help": "`clean-up` is `ami-promoter admin clean-up` now.",
 }
 
 
 def verbs(group=root, words=()):
     for name, command in group.commands.items():
+        if isinstance(command, Verb):
+            yield (*words, name), command
         if isinstance(command, click.Group):
             yield from verbs(command, (*words, name))
-        elif isinstance(command, Verb):
-            yield (*words, name), command
 
 
-def test_the_help_lists_each_verb_once_under_its_section(environment, capsys):
-    """In the order of an AMI's way; a new verb must be given its section."""
+def test_the_first_page_of_help_explains_the_ten_verbs_of_every_day_and_names_the_others(environment, capsys):
+    """A new verb must be given its section; the page fits a terminal."""
     assert sorted(name for names in SECTIONS.values() for name in names) == sorted(root.commands)
 
     main(["--help"])
 
     out = capsys.readouterr().out
-    places = [out.index(f"\n{section}:") for section in SECTIONS]
-    assert places == sorted(places)
-    assert re.findall(r"^  ([a-z][a-z-]+)  ", out, re.MULTILINE) == [
-        name for names in SECTIONS.values() for name in names
-    ]
+    daily, *rarely = SECTIONS.values()
+    assert len(daily) == 10
+    assert tuple(re.findall(r"^  ([a-z][a-z-]+)  ", out, re.MULTILINE)) == daily
+    _, _, below = out.partition("Less often:")
+    assert set(re.findall(r"[a-z]+(?:-[a-z]+)*", below)) >= {*(one for names in rarely for one in names), "reconcile"}
     assert max(map(len, out.splitlines())) <= 80
+    assert len(out.splitlines()) <= 30
+
+
+@pytest.mark.parametrize("line", RENAMED)
+def test_an_old_name_says_the_new_one(line, environment, capsys):
+    """It does nothing else: exit status 2, without a look at what stands behind it."""
+    assert main(line.split()) == Exit.USAGE
+
+    assert capsys.readouterr().err == f"ami-promoter: {RENAMED[line]} `ami-promoter --help` shows the usage.\n"
 
 
 @pytest.fixture
@@ -122,7 +145,9 @@ def test_an_unknown_ami_is_notified_to_a_program_too(client, capsys):
     assert (reported["exit_status"], reported["faults"][0]["code"]) == (1, "unknown-ami")
 
 
-@pytest.mark.parametrize("words", [["status"], ["pause"], ["targets", "diff", "x"], ["key-policy", "hub"]])
+@pytest.mark.parametrize(
+    "words", [["status"], ["admin", "pause"], ["targets", "diff", "x"], ["doctor", "key-policy", "hub"]]
+)
 @pytest.mark.parametrize("option", [True, False])
 @pytest.mark.parametrize("region", ["", "us-east-1"])
 def test_a_profile_that_is_not_there_is_a_sentence(environment, client, file, capsys, words, option, region):

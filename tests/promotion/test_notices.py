@@ -6,7 +6,7 @@ from dataclasses import replace
 from chalicelib.delivery import notices as delivery_notices
 from chalicelib.delivery.model import DeliveryState, NewImage
 from chalicelib.delivery.tracked import TrackedDelivery
-from chalicelib.engine import notices
+from chalicelib.engine import mails, notices
 from chalicelib.engine.faults import Fault
 from chalicelib.promotion import notices as promotion_notices
 from chalicelib.promotion.evolving import started
@@ -47,12 +47,27 @@ def test_a_message_is_bounded_at_any_number_of_targets_and_faults():
     faults = [Fault("code", "w" * 5000, "x" * 5000, "y" * 5000) for _ in range(1000)]
 
     reported = promotion_notices.summary(promotion, tracked, NOW)
-    assert len(json.dumps(reported)) < LIMIT
+    assert sent(reported).keys() == {"Message", "MessageStructure"}
     assert len(reported["deliveries"]) + reported["unlisted"] == 1000
     assert reported["counts"]["failed"] == 1000
     refused = promotion_notices.refused(promotion, faults, NOW)
-    assert len(json.dumps(refused)) < LIMIT
+    assert sent(refused).keys() == {"Message", "MessageStructure"}
     assert "980 more" in refused["faults"][-1]["what"]
+
+
+def test_a_notice_that_fits_only_without_its_mail_goes_as_it_is():
+    """All forms of a message together have SNS's limit, and JSON within JSON takes more than JSON alone."""
+    notice = {**delivery_notices.outcome(a_delivery(DeliveryState.PUBLISHING), NOW), "leftovers": ['"' * 100_000]}
+    assert json.loads(sent(notice)["Message"])["leftovers"] == notice["leftovers"]
+
+
+def sent(notice):
+    """The parameters of Publish, which fit."""
+    notice = notices.with_plain(notice)
+    attributes = notices.attributes(notice)
+    message = mails.message(notice, mails.text(notice), attributes)
+    assert len(message["Message"].encode()) + sum(len(k) + len(v.encode()) for k, v in attributes.items()) <= LIMIT
+    return message
 
 
 def test_message_attributes_have_no_empty_value_and_the_subject_fits():

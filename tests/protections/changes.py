@@ -20,8 +20,10 @@ from chalicelib.delivery.phase import DeadlinePassed
 from chalicelib.delivery.phases import trouble
 from chalicelib.delivery.phases.copying import StartCopy
 from chalicelib.delivery.phases.ending import fail
+from chalicelib.delivery.phases.wave import WaveSeen
 from chalicelib.delivery.shares import SharesReleased
 from chalicelib.delivery.worker.deliveries import DeliveryExecutor
+from chalicelib.delivery.worker.waves import LiveWaves
 from chalicelib.engine import sweep
 from chalicelib.engine.budget import Budget
 from chalicelib.engine.rotation import Rotation
@@ -313,6 +315,7 @@ CHANGES = {
     "copies are not looked for": (
         MemberChange(DeliveryExecutor, "execute", finds_no_copies(DeliveryExecutor.execute)),
     ),
+    "opens a wave unasked": (MemberChange(LiveWaves, "look", lambda *_: WaveSeen(open=True)),),
     "images are not looked for": (MemberChange(AwsTargetImages, "named", lambda *_: ()),),
     "each CopyImage has a new client token": (
         MemberChange(TargetSessions, "client", with_new_tokens(TargetSessions.client)),

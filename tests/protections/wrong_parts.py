@@ -16,13 +16,11 @@ from chalicelib.delivery.phases.approval import ApprovalSeen
 from chalicelib.delivery.phases.checking import WaitingNotified
 from chalicelib.delivery.phases.copying import StartCopy
 from chalicelib.delivery.phases.ending import FindLeftovers, LeftoversSeen, NotifyOutcome
-from chalicelib.delivery.phases.wave import WaveSeen
 from chalicelib.delivery.shares import HoldShares, SharesHeld
 from chalicelib.delivery.slots import AskSlots, SlotsAsked
 from chalicelib.delivery.worker.approvals import LiveApprovals
 from chalicelib.delivery.worker.copy_quotas import CopyQuotas
 from chalicelib.delivery.worker.deliveries import DeliveryExecutor, delivery_machine
-from chalicelib.delivery.worker.waves import LiveWaves
 from chalicelib.engine import addresses
 from chalicelib.engine.budget import Budget
 from chalicelib.engine.faults import Fault
@@ -208,13 +206,6 @@ class TakesAllForApproved(LiveApprovals):
 
     def look(self, _delivery):
         return ApprovalSeen("nobody")
-
-
-class TakesAllWavesForOpen(LiveWaves):
-    """Lets every delivery go on, whatever failed before it."""
-
-    def look(self, _delivery):
-        return WaveSeen(open=True)
 
 
 class PortOverride:

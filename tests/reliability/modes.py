@@ -47,16 +47,16 @@ defaults:
 groups:
   default: ["{dev}"]
   dev: ["{dev}", "{test}"]
-accounts:
+{groups}accounts:
   "{prod}": {{mode: copy}}
 {accounts}"""
 
 
-def apply(scene: Scene, *settings: str, accounts: str = "") -> None:
-    """Apply a targets file with these settings for all, and blocks for some accounts."""
+def apply(scene: Scene, *settings: str, groups: str = "", accounts: str = "") -> None:
+    """Apply a targets file with these settings for all, and lines for more groups and some accounts."""
     names = {"dev": DEV, "test": TEST, "prod": PROD}
-    lines = "\n  ".join(settings)
-    scene.apply(FILE.format(external_id=stage.EXTERNAL_ID, settings=lines, accounts=accounts, **names))
+    more = {"settings": "\n  ".join(settings), "groups": groups, "accounts": accounts}
+    scene.apply(FILE.format(external_id=stage.EXTERNAL_ID, **more, **names))
 
 
 def theirs(scene: Scene) -> None:
@@ -95,7 +95,9 @@ def _by_policy_unregistrable(scene: Scene) -> None:
 
 
 def _by_copy_image(scene: Scene) -> None:
+    """The first CopyImage comes before its grant takes effect."""
     apply(scene, "copy_method: image")
+    scene.world.kms.grants.delay = (8.0, 8.0)
     scene.launches = {DEV}
     theirs(scene)
 
@@ -128,8 +130,29 @@ def _tested_in_vain(scene: Scene) -> None:
     scene.world.ec2.state.boots[DEV] = Boot(impaired="instance")
 
 
+def _in_waves(scene: Scene) -> None:
+    """TEST comes after DEV, whose key is disabled, so that it fails at first."""
+    apply(scene, groups=f'  later: {{members: ["{TEST}"], after: default}}\n')
+    scene.client("kms", DEV).disable_key(KeyId=_own_key(scene))
+    theirs(scene)
+
+
+def _own_key(scene: Scene) -> str:
+    """The ARN of DEV's key."""
+    return str(scene.client("kms", DEV).describe_key(KeyId="alias/ami-promoter")["KeyMetadata"]["Arn"])
+
+
 def _tag(run: ScenarioRun) -> None:
     run.scene.tag("")
+
+
+def _stop_and_retry(run: ScenarioRun) -> None:
+    """When TEST's wave is stopped, enable DEV's key and let an operator retry."""
+    scene = run.scene
+    scene.tag("dev")
+    run.run_until(lambda: scene.notices("promotion.wave-stopped"))
+    scene.client("kms", DEV).enable_key(KeyId=_own_key(scene))
+    assert scene.cli("retry", scene.image)[0] == 0
 
 
 def _share(run: ScenarioRun, value: str, *accounts: str) -> None:
@@ -183,9 +206,9 @@ def _tag_and_cancel(run: ScenarioRun) -> None:
     scene.untag()
 
 
-def _with_pointer(scene: Scene) -> None:
+def _with_pointer(scene: Scene, file: str = pointers.FILE) -> None:
     """Copies, and a parameter that names the current AMI; AWS checks its values for half a minute."""
-    pointers.with_pointers(scene)
+    pointers.with_pointers(scene, file=file)
     scene.world.ssm.validation = 30
     scene.launches = set()
     theirs(scene)
@@ -197,6 +220,18 @@ def _sharing_with_pointer(scene: Scene) -> None:
     scene.world.ssm.validation = 30
     scene.launches = {DEV}
     theirs(scene)
+
+
+def _succeeding(scene: Scene, file: str = pointers.FILE) -> None:
+    """DEV has an AMI of the family. The scenario is about the newer one that is made then."""
+    _with_pointer(scene, file)
+    scene.promote("")
+    scene.image = pointers.successor(scene)
+
+
+def _retiring(scene: Scene) -> None:
+    """The older AMI is to be deprecated as soon as the newer one is there."""
+    _succeeding(scene, pointers.FILE.replace("ssm_parameter:", "retire: {{keep: 1, after: 1d}}, ssm_parameter:"))
 
 
 def _is_shared_and_named(scene: Scene, image: str) -> bool:
@@ -217,11 +252,9 @@ def _name_and_untag(run: ScenarioRun) -> None:
 
 
 def _released(scene: Scene) -> None:
-    """DEV has two AMIs of a family; its stack allows to disable them. The scenario is about the newer one."""
-    _with_pointer(scene)
+    """DEV has two AMIs of a family; its stack allows to disable them."""
+    _succeeding(scene)
     pointers.deploy(scene, AllowDisable="true")
-    scene.promote("")
-    scene.image = pointers.successor(scene)
     scene.promote("")
     scene.wait(AFTERWARDS)
 
@@ -287,16 +320,14 @@ def _delivered(scene: Scene) -> list[str]:
 
 
 def _named(scene: Scene) -> list[str]:
-    """The parameter names the AMI, the notice says so, and the tags say of which source."""
-    problems = _delivered(scene)
-    ((image,), sent) = _images(scene, DEV, REGION), pointers.notice(scene)["pointer"]
+    """The parameter names the newer AMI, the notice and its tags say so; the older one is deprecated."""
+    problems = [*_ended(scene, {DEV: "delivered"}, "delivery.delivered"), *_opened(scene)]
+    (image, sent) = pointers.shows(scene), pointers.notice(scene)["pointer"]
     if sent != {"parameter": pointers.NAME, "image": image, "fault": None, "pinned": None}:
         problems.append(f"sent {sent} of {image}")
-    if pointers.shows(scene) != image:
-        problems.append(f"the parameter names {pointers.shows(scene)}, not {image}")
     if pointers.parameter_tags(scene).get("ami-promoter:source-image") != scene.image:
         problems.append(f"the parameter has the tags {pointers.parameter_tags(scene)}")
-    return [*problems, *_written(scene, 1)]
+    return [*problems, *_shown(scene, (True, False), "available", older=False), *_written(scene, 2)]
 
 
 def _unnamed(scene: Scene) -> list[str]:
@@ -309,21 +340,29 @@ def _unnamed(scene: Scene) -> list[str]:
 def _recalled(scene: Scene) -> list[str]:
     """Its AMI is disabled and deprecated, and the parameter names the one before, which is as it was."""
     problems = _ended(scene, {DEV: "recalled"}, "delivery.delivered", "delivery.recalled")
-    return [*problems, *_shown(scene, "disabled", older=True), *_written(scene, 3), *_opened(scene)]
+    return [*problems, *_shown(scene, (False, True), "disabled", older=True), *_written(scene, 3), *_opened(scene)]
 
 
 def _restored(scene: Scene) -> list[str]:
     """All is as before the recall. The parameter may have named the older AMI meanwhile."""
     sent = ("delivery.delivered", "delivery.recalled", "delivery.delivered")
     problems = _ended(scene, {DEV: "delivered"}, *sent)
-    return [*problems, *_shown(scene, "available", older=False), *_written(scene, 2, 4), *_opened(scene)]
+    return [
+        *problems,
+        *_shown(scene, (False, False), "available", older=False),
+        *_written(scene, 2, 4),
+        *_opened(scene),
+    ]
 
 
-def _shown(scene: Scene, state: str, *, older: bool) -> list[str]:
-    """What is wrong with DEV's two AMIs, and with the parameter; ``older``: whether it names the older one."""
+def _shown(scene: Scene, deprecated: tuple[bool, bool], state: str, *, older: bool) -> list[str]:
+    """What is wrong with DEV's two AMIs, and with the parameter.
+
+    ``state`` is that of the newer one; ``older``: whether the parameter names the older one.
+    """
     shown = scene.client("ec2", DEV).describe_images(Owners=["self"], IncludeDisabled=True)["Images"]
     first, second = sorted(shown, key=lambda one: one["CreationDate"])
-    expected = [("available", False), (state, older)]
+    expected = [*zip(("available", state), deprecated, strict=True)]
     found = [(one["State"], "DeprecationTime" in one) for one in (first, second)]
     named = (first if older else second)["ImageId"]
     problems = [] if found == expected else [f"(state, deprecated) of the AMIs: {found}"]
@@ -366,6 +405,19 @@ def _instances(scene: Scene) -> list[str]:
     return [] if states == ["terminated"] else [f"instances in DEV: {states}"]
 
 
+def _one_after_the_other(scene: Scene) -> list[str]:
+    """Both have it and can launch it."""
+    sent = ("delivery.failed", "promotion.wave-stopped", "delivery.delivered", "delivery.delivered")
+    problems = _ended(scene, {DEV: "delivered", TEST: "delivered"}, *sent)
+    why = scene.launch(TEST, scene.delivery(TEST)["image"])
+    return [
+        *problems,
+        *_opened(scene),
+        *_owned(scene, DEV, REGION),
+        *([f"TEST cannot launch it: {why}"] if why else []),
+    ]
+
+
 def _cancelled(scene: Scene) -> list[str]:
     """Cancelled; or delivered, if the removal of the tag was read when the AMI was available."""
     if scene.delivery_state(DEV) == "delivered":
@@ -405,9 +457,8 @@ def _empty(scene: Scene) -> list[str]:
 
 def _granted(scene: Scene, count: int) -> list[str]:
     """Grants to service-linked roles on the target's own key, if their number is wrong."""
-    kms = scene.client("kms", DEV)
-    key = kms.describe_key(KeyId="alias/ami-promoter")["KeyMetadata"]["Arn"]
-    found = [g for g in kms.list_grants(KeyId=key)["Grants"] if g["GranteePrincipal"].endswith(ROLE)]
+    shown = scene.client("kms", DEV).list_grants(KeyId=_own_key(scene))["Grants"]
+    found = [g for g in shown if g["GranteePrincipal"].endswith(ROLE)]
     return [] if len(found) == count else [f"{len(found)} grants to Auto Scaling on the target's key"]
 
 
@@ -427,7 +478,8 @@ BY_POLICY = Scenario("by policy, for Auto Scaling", _tag, _delivered_to_scale, _
 BY_POLICY_FAILED = Scenario("by policy, failed", _tag, _failed_to_register, _by_policy_unregistrable)
 COPY_IMAGE = Scenario("by CopyImage", _tag, _delivered, _by_copy_image)
 COPY_IMAGE_CANCELLED = Scenario("by CopyImage, cancelled", _tag_and_cancel, _cancelled, _by_slow_copy_image)
-NAMED = Scenario("named by a parameter", _tag, _named, _with_pointer)
+WAVES = Scenario("in waves", _stop_and_retry, _one_after_the_other, _in_waves)
+NAMED = Scenario("named by a parameter, the one before retired", _tag, _named, _retiring)
 UNNAMED = Scenario("named and withdrawn", _name_and_untag, _unnamed, _sharing_with_pointer)
 RECALLED = Scenario("recalled", _recall, _recalled, _released)
 RESTORED = Scenario("recalled and restored", _recall_and_lift, _restored, _released)
@@ -447,6 +499,7 @@ MODES = {
         COPY_IMAGE,
         COPY_IMAGE_CANCELLED,
         BETWEEN,
+        WAVES,
         NAMED,
         UNNAMED,
         RECALLED,

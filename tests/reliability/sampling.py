@@ -78,12 +78,6 @@ def kills(operation: str) -> tuple[When, ...]:
     return WHENS[:1] if operation.startswith(READING) else WHENS
 
 
-def each_change(points: Mapping[str, Sequence[Point]], random: Random) -> list[Case]:
-    """As ``each_kind``, for calls that change something in AWS except the table."""
-    changing = {name: [point for point in made if point.operation in CHANGES] for name, made in points.items()}
-    return each_kind(changing, random)
-
-
 def pairs(points: Mapping[str, Sequence[Point]], random: Random, count: int) -> list[Case]:
     """Two kills in one run: at any call, and at a later one."""
     cases = []

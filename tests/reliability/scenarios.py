@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tests.scenarios.scene import DEV, Scene, targets_file
+from tests.scenarios.scene import DEV, Scene
 
 if TYPE_CHECKING:
     from tests.reliability.scenario_run import ScenarioRun
@@ -43,19 +43,6 @@ def _copies(scene: Scene) -> list[str]:
 
 def _slowly(scene: Scene) -> None:
     scene.world.ec2.pace.copy = 240
-
-
-def _by_copy_image(scene: Scene) -> None:
-    """The target copies the whole AMI, and the first CopyImage comes before its grant takes effect."""
-    scene.apply(targets_file(method="image"))
-    scene.launches = {DEV}
-    scene.world.kms.grants.delay = (8.0, 8.0)
-
-
-def _by_slow_copy_image(scene: Scene) -> None:
-    scene.apply(targets_file(method="image"))
-    scene.launches = {DEV}
-    _slowly(scene)
 
 
 def _at_once(scene: Scene) -> None:
@@ -103,10 +90,6 @@ def _ended(scene: Scene, state: str) -> list[str]:
 DELIVERED = Scenario("delivered", _tag, _delivered)
 AT_ONCE = Scenario("at once", _tag, _delivered, _at_once)
 CANCELLED = Scenario("cancelled", _tag_and_cancel, _cancelled_or_late, _slowly)
-COPY_IMAGE = Scenario("CopyImage", _tag, _delivered, _by_copy_image)
-COPY_IMAGE_CANCELLED = Scenario("CopyImage cancelled", _tag_and_cancel, _cancelled_or_late, _by_slow_copy_image)
 FAILED = Scenario("failed", _tag, lambda scene: _nothing_left(scene, "failed"), _unregistrable)
 
-SCENARIOS = {
-    scenario.name: scenario for scenario in (DELIVERED, AT_ONCE, CANCELLED, FAILED, COPY_IMAGE, COPY_IMAGE_CANCELLED)
-}
+SCENARIOS = {scenario.name: scenario for scenario in (DELIVERED, AT_ONCE, CANCELLED, FAILED)}

@@ -25,7 +25,7 @@ def run(
 ) -> tuple[int, list[str]]:
     """Play for this many seconds; return the number of runs, and the story of each failure.
 
-    The single kills are about 6,200 runs, with a third as many pairs and storms in between; after those come further
+    The single kills are about 11,000 runs, with a third as many pairs and storms in between; after those come further
     pairs and storms. ``skip``: how many runs have been played before.
     """
     until = time.monotonic() + seconds

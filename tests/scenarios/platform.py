@@ -72,8 +72,8 @@ def new_version(directory: Path, version: str, more: str = "") -> Path:
 
 
 def reconcile(scene: Scene, *options: str) -> tuple[int, dict[str, Any]]:
-    """Run ``ami-promoter reconcile --json``; return its exit status and its output."""
-    status, out, err = scene.cli("reconcile", "--json", *options)
+    """Run ``ami-promoter admin reconcile --json``; return its exit status and its output."""
+    status, out, err = scene.cli("admin", "reconcile", "--json", *options)
     assert status in (0, 4), out + err
     return status, json.loads(out)
 

@@ -556,7 +556,7 @@ def conforms(words: Sequence[str], reported: Any, status: int) -> None:
     """Assert that a verb's JSON output matches the documented schema."""
     command: Any = root
     for word in words:
-        if not isinstance(command, click.Group):
+        if not isinstance(command, click.Group) or word not in command.commands:
             break
         command = command.commands[word]
     schema = FAILURE if "exit_status" in reported else command.schema

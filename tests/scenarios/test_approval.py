@@ -387,7 +387,7 @@ def test_who_approves_reads_and_approves_and_does_nothing_else(waiting, become):
     for words in (
         ("promote", waiting.image, "prod"),
         ("cancel", waiting.image),
-        ("pause", "--why", "no"),
+        ("admin", "pause", "--why", "no"),
         ("withdraw", waiting.image, "--account", DEV),
         ("retry", waiting.image),
     ):
@@ -410,7 +410,7 @@ def test_who_operates_cannot_approve(waiting, become):
     for call, words in (("put_item", {"Item": item}), ("update_item", {"Key": item, **change})):
         with pytest.raises(ClientError, match="AccessDenied"):
             getattr(dynamodb, call)(TableName=f"{TABLE}-config", **words)
-    assert waiting.cli("pause", "--why", "test")[0] == 0
+    assert waiting.cli("admin", "pause", "--why", "test")[0] == 0
     assert nothing_for(waiting.after(A_WHILE))
 
 

@@ -10,6 +10,7 @@ import click
 import pytest
 
 from ami_promoter.cli import main, root
+from ami_promoter.verbs import Verb
 from demo import stage
 from tests.scenarios.scene import DEV, HUB, PROD, TEST, Scene
 
@@ -63,7 +64,7 @@ def test_a_key_of_ones_own_is_made_fit_by_what_is_printed(scene, as_account):
         owner = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{account}:root"}, "Resource": "*"}
         admin = {**owner, "Action": [f"kms:{verb}*" for verb in ("Describe", "Get", "Put", "Enable")]}
         put_policy(kms, key, [admin])
-        words = ("key-policy", "target") if which == "target" else ("key-policy", "hub")
+        words = ("doctor", "key-policy", "target") if which == "target" else ("doctor", "key-policy", "hub")
         status, out, _ = scene.cli(*words, key, "--json")
         assert (status, role in out) == (FAULT, True), out
 
@@ -72,12 +73,14 @@ def test_a_key_of_ones_own_is_made_fit_by_what_is_printed(scene, as_account):
         status, _, err = scene.cli(*words, key)
         assert (status, "rotation is off" in err) == (OK, True), err
 
-    status, _, err = scene.cli("key-policy", "target")  # with the hub's credentials it would name the hub's account
+    status, _, err = scene.cli(
+        "doctor", "key-policy", "target"
+    )  # with the hub's credentials it would name the hub's account
     assert (status, f"account {HUB} is the hub, and no target" in err) == (FAULT, True), err
     as_account(DEV)
-    status, _, err = scene.cli("key-policy", "target", scene.stage.targets[TEST].outputs["KeyArn"])
+    status, _, err = scene.cli("doctor", "key-policy", "target", scene.stage.targets[TEST].outputs["KeyArn"])
     assert (status, "AccessDenied" in err or "not authorized" in err) == (AWS, True), err
-    assert scene.cli("key-policy", "hub", "alias/none")[0] == AWS
+    assert scene.cli("doctor", "key-policy", "hub", "alias/none")[0] == AWS
 
 
 def put_policy(kms: Any, key: str, statements: Sequence[dict[str, Any]]) -> None:
@@ -99,7 +102,7 @@ def verbs(group: click.Group, before: tuple[str, ...] = ()) -> Iterator[tuple[st
     for name, command in group.commands.items():
         if isinstance(command, click.Group):
             yield from verbs(command, (*before, name))
-        else:
+        if isinstance(command, Verb) or name == "completion":
             yield (*before, name)
 
 

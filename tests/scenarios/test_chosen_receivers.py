@@ -59,7 +59,7 @@ def test_an_extra_member_a_forged_share_and_a_wake_open_nothing(scene, organizat
     scene.wait(1800)
     assert not open_to(scene, STRANGER)
     assert scene.watch.problems == []
-    (unit,) = json.loads(scene.cli("members", "--json")[1])["units"]
+    (unit,) = json.loads(scene.cli("targets", "members", "--json")[1])["units"]
     assert unit["accounts"] == [DEV], "two readings of the OU have taken it out again"
 
 

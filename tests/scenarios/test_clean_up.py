@@ -70,7 +70,7 @@ def deprecate(scene: Scene, image: str) -> None:
 
 def clean_up(scene: Scene, *words: str) -> tuple[int, dict[str, Any]]:
     """Run it for a program."""
-    status, out, _ = scene.cli("clean-up", *words, "--json")
+    status, out, _ = scene.cli("admin", "clean-up", *words, "--json")
     return status, json.loads(out)
 
 
@@ -113,7 +113,7 @@ def test_what_is_superseded_goes_and_what_is_used_stays(scene, three, as_admin):
         [f"arn:aws:ec2:{REGION}:{DEV}:launch-template/{template}"]
     ]
     assert found["usd_month"] == round(found["removable"][0]["gib"] * 0.05, 4) > 0
-    status, out, err = scene.cli("clean-up")
+    status, out, err = scene.cli("admin", "clean-up")
     assert (status, "--yes" in err, "an estimate" in out) == (FAULT, True, True), out + err
     assert images(scene) == set(three)
 
@@ -122,7 +122,7 @@ def test_what_is_superseded_goes_and_what_is_used_stays(scene, three, as_admin):
     assert images(scene) == {second, newest}
     assert before - snapshots(scene) == set(found["removable"][0]["snapshots"])
     assert clean_up(scene, "--yes")[1]["removable"] == []
-    assert "Nothing can be removed." in scene.cli("clean-up", "--family", "other")[1]
+    assert "Nothing can be removed." in scene.cli("admin", "clean-up", "--family", "other")[1]
     assert shows(scene) == newest
 
 
@@ -148,7 +148,7 @@ def test_a_removal_that_stops_between_two_calls_goes_on_when_it_is_run_again(sce
     assert images(scene) == set(three[-1:])
     (left,) = scene.client("ec2", DEV).describe_images(ImageIds=three[-1:])["Images"]
     assert snapshots(scene) == {one["Ebs"]["SnapshotId"] for one in left["BlockDeviceMappings"] if "Ebs" in one}
-    assert scene.cli("clean-up")[1].endswith("Nothing can be removed.\n")
+    assert scene.cli("admin", "clean-up")[1].endswith("Nothing can be removed.\n")
 
 
 class ActingTerminal(io.StringIO):
@@ -174,7 +174,7 @@ def test_a_copy_that_is_launched_while_the_person_thinks_stays(scene, three, as_
     launch = partial(ec2.run_instances, ImageId=first, MinCount=1, MaxCount=1)
     monkeypatch.setattr(sys, "stdin", ActingTerminal(launch))
 
-    status, out, _ = scene.cli("clean-up")
+    status, out, _ = scene.cli("admin", "clean-up")
 
     assert (status, "something names it" in out) == (UNFINISHED, True)
     assert images(scene) == {first, newest}
@@ -192,7 +192,7 @@ def test_a_copy_that_is_the_newest_when_the_person_answers_stays(scene, three, a
 
     monkeypatch.setattr(sys, "stdin", ActingTerminal(deregister))
 
-    status, out, _ = scene.cli("clean-up")
+    status, out, _ = scene.cli("admin", "clean-up")
 
     assert (status, "it is the newest of its family" in out) == (UNFINISHED, True)
     assert images(scene) == {second}
@@ -219,7 +219,7 @@ def test_a_snapshot_that_another_ami_uses_when_the_person_answers_stays(scene, t
     monkeypatch.setattr(sys, "stdin", ActingTerminal(register))
 
     with scene.world.rules.off(IN_USE):
-        status, _, _ = scene.cli("clean-up")
+        status, _, _ = scene.cli("admin", "clean-up")
 
     assert status == OK
     assert {one["Ebs"]["SnapshotId"] for one in devices} <= snapshots(scene)

@@ -148,7 +148,7 @@ accounts: {{"{DEV}": {{launch_test: {{instance_type: t3.small}}}}}}
 
 def test_what_an_operator_left(scene):
     """Paused, and a worker's queue switched off: each with the command that turns it on again."""
-    scene.cli("pause", "--why", "KMS outage")
+    scene.cli("admin", "pause", "--why", "KMS outage")
     mapping = scene.client("lambda").list_event_source_mappings(FunctionName=f"ami-promoter-{REGION}-share-worker")
     (source,) = mapping["EventSourceMappings"]
     scene.client("lambda").update_event_source_mapping(UUID=source["UUID"], Enabled=False)
@@ -176,7 +176,7 @@ def test_a_parked_record_and_its_dead_letter(scene):
     status, bad, _ = doctor(scene, "--hub-only")
 
     assert status == SICK
-    assert bad["hub", "parked"]["cure"].endswith(f"ami-promoter reconcile --unpark '{pk}'")
+    assert bad["hub", "parked"]["cure"].endswith(f"ami-promoter admin reconcile --unpark '{pk}'")
 
 
 def test_a_sweep_that_stands_still(scene):
@@ -266,7 +266,7 @@ def test_the_hubs_key_of_what_is_under_way(scene):
     _, bad, _ = doctor(scene, "--hub-only")
 
     assert "kms:CreateGrant, kms:ListGrants, kms:RevokeGrant" in bad["hub", "source-key"]["what"]
-    assert f"ami-promoter key-policy hub {scene.key}" in bad["hub", "source-key"]["cure"]
+    assert f"ami-promoter doctor key-policy hub {scene.key}" in bad["hub", "source-key"]["cure"]
 
 
 def test_a_targets_key_is_disabled(scene):

@@ -1,4 +1,4 @@
-"""``ami-promoter drain`` on a running hub, until its stack may be deleted."""
+"""``ami-promoter admin drain`` on a running hub, until its stack may be deleted."""
 
 import json
 
@@ -8,8 +8,8 @@ from tests.scenarios.scene import DEV, PROD
 
 
 def drain(scene, *options):
-    """Run ``ami-promoter drain --json``."""
-    status, out, err = scene.cli("drain", "--json", *options)
+    """Run ``ami-promoter admin drain --json``."""
+    status, out, err = scene.cli("admin", "drain", "--json", *options)
     assert status in (0, 4), out + err
     return status, json.loads(out)
 
@@ -55,6 +55,6 @@ def test_copies_are_deleted_first_if_notified_so(busy):
     assert busy.reported() == {"delivery.cancelled": 1}
     busy.assert_invariants()
 
-    assert busy.cli("resume")[0] == 0
+    assert busy.cli("admin", "resume")[0] == 0
     busy.run_until_over()
     busy.assert_delivered(DEV)

@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from ami_promoter.cli import main, root
+from ami_promoter.verbs import Verb
 from tests.scenarios.scene import DEV
 
 OK, FAULT, USAGE, AWS, UNFINISHED, FAILED, CANCELLED = range(7)
@@ -35,22 +36,21 @@ LINES: dict[str, tuple[str | None, ...]] = {
     "status": ("--watch", "NOWHERE", ""),
     "history": ("", "NOWHERE", "AMI"),
     "where": ("", "NOWHERE", "AMI"),
-    "resolve": ("AMI", "NOWHERE dev", "AMI dev"),
     "report": ("--days 0", "-o NONE", ""),
     "doctor": (f"--hub-only --account {DEV}", "--group dve", ""),
     "verify": ("AMI --target 12", "NOWHERE", "AMI"),
-    "reconcile": ("--unpark none", "--unpark delivery#0", ""),
-    "key-policy target": ("KEY KEY", None, "KEY"),
-    "key-policy hub": ("KEY KEY", None, "KEY"),
+    "admin reconcile": ("--unpark none", "--unpark delivery#0", ""),
+    "doctor key-policy target": ("KEY KEY", None, "KEY"),
+    "doctor key-policy hub": ("KEY KEY", None, "KEY"),
     "targets validate": ("", "NONE", f"{NO_PROFILE} FILE"),
     "targets diff": ("", "NONE", "FILE"),
     "targets apply": ("", "NONE", "FILE"),
     "targets show": ("FILE", None, ""),
-    "members": (f"--account {DEV}", None, ""),
-    "pause": ("--why", None, ""),
-    "resume": ("now", None, ""),
-    "drain": ("--timeout 5", None, ""),
-    "clean-up": ("AMI", None, ""),
+    "targets members": (f"--account {DEV}", None, ""),
+    "admin pause": ("--why", None, ""),
+    "admin resume": ("now", None, ""),
+    "admin drain": ("--timeout 5", None, ""),
+    "admin clean-up": ("AMI", None, ""),
 }
 """Verb -> its words in wrong usage, with wrong input, and refused by AWS; None: it has no such exit status."""
 KEY_POLICY = "test_at_the_terminal.py::test_a_key_of_ones_own_is_made_fit_by_what_is_printed"
@@ -79,7 +79,6 @@ SHOWN: dict[str, dict[int, str]] = {
     "status": {OK: READS},
     "history": {OK: READS},
     "where": {OK: READS},
-    "resolve": {OK: READS},
     "report": {OK: READS},
     "doctor": {
         OK: "test_doctor.py::test_a_healthy_hub",
@@ -91,24 +90,24 @@ SHOWN: dict[str, dict[int, str]] = {
         UNFINISHED: "test_verifying.py::test_a_target_that_cannot_be_looked_at",
         FAILED: "test_verifying.py::test_an_ami_that_somebody_deregistered",
     },
-    "reconcile": {
+    "admin reconcile": {
         OK: "test_reconcile.py::test_all_is_in_order",
         UNFINISHED: "test_reconcile.py::test_a_target_that_cannot_be_seen_is_notified",
     },
-    "key-policy target": {OK: KEY_POLICY, FAULT: KEY_POLICY},
-    "key-policy hub": {OK: KEY_POLICY, FAULT: KEY_POLICY},
+    "doctor key-policy target": {OK: KEY_POLICY, FAULT: KEY_POLICY},
+    "doctor key-policy hub": {OK: KEY_POLICY, FAULT: KEY_POLICY},
     "targets validate": {OK: FILE},
     "targets diff": {OK: FILE},
     "targets apply": {OK: "test_following.py::test_a_target_that_goes_is_asked_for"},
     "targets show": {OK: FILE},
-    "members": {OK: READS},
-    "pause": {OK: "test_following.py::test_promoting_while_paused_says_so"},
-    "resume": {OK: "test_following.py::test_promoting_while_paused_says_so"},
-    "drain": {
+    "targets members": {OK: READS},
+    "admin pause": {OK: "test_following.py::test_promoting_while_paused_says_so"},
+    "admin resume": {OK: "test_following.py::test_promoting_while_paused_says_so"},
+    "admin drain": {
         OK: "test_draining.py::test_copies_are_let_end_and_then_nothing_is_open",
         UNFINISHED: "test_draining.py::test_copies_are_let_end_and_then_nothing_is_open",
     },
-    "clean-up": {
+    "admin clean-up": {
         OK: "test_clean_up.py::test_what_is_superseded_goes_and_what_is_used_stays",
         FAULT: "test_clean_up.py::test_what_is_superseded_goes_and_what_is_used_stays",
         UNFINISHED: "test_clean_up.py::test_a_removal_that_stops_between_two_calls_goes_on_when_it_is_run_again",
@@ -165,5 +164,5 @@ def verbs(group: click.Group, before: str = "") -> Iterator[tuple[str, click.Com
     for name, command in group.commands.items():
         if isinstance(command, click.Group):
             yield from verbs(command, f"{before}{name} ")
-        elif name != "completion":
+        if isinstance(command, Verb):
             yield f"{before}{name}", command

@@ -108,7 +108,7 @@ def test_watching_a_retry(scene):
 def test_waiting_for_one_target_of_a_retry_that_is_paused(scene):
     """While the value is examined, the delivery's old outcome does not count."""
     failed_and_mended(scene)
-    scene.cli("pause")
+    scene.cli("admin", "pause")
     scene.cli("retry", scene.image)
     scene.run_until(lambda: scene.record(f"promotion#{scene.image}")["state"] == "resolving")
 
@@ -209,22 +209,22 @@ def test_a_refusal_is_shown_while_it_is_in_force_and_no_longer(scene):
 
 
 def test_promoting_while_paused_says_so(scene):
-    """The AMI is tagged all the same, and starts after `resume`; `drain` names what waits, `retry` has nothing yet."""
-    assert scene.cli("pause", "--why", "KMS outage")[0] == 0
+    """The AMI is tagged all the same, and starts after the pause; `admin drain` names it, `retry` has nothing yet."""
+    assert scene.cli("admin", "pause", "--why", "KMS outage")[0] == 0
 
     status, out, _ = scene.cli("promote", scene.image, DEV)
 
     assert status == 0
-    assert "KMS outage. It starts after `ami-promoter resume`." in out
+    assert "KMS outage. It starts after `ami-promoter admin resume`." in out
     scene.run_until(lambda: scene.record(f"promotion#{scene.image}")["state"] == "expanding")
     status, out, _ = scene.cli("retry", scene.image)
     assert (status, "Nothing to do" in out) == (0, True)
-    _, reported = run(scene, "drain")
+    _, reported = run(scene, "admin", "drain")
     assert reported["promotions"] == {"expanding": 1}
-    said = scene.cli("drain")[1]
-    assert f"Waits for `resume`: promotion#{scene.image} is expanding, and nothing has started." in said
+    said = scene.cli("admin", "drain")[1]
+    assert f"Waits for `admin resume`: promotion#{scene.image} is expanding, and nothing has started." in said
 
-    assert scene.cli("resume")[0] == 0
+    assert scene.cli("admin", "resume")[0] == 0
     assert run(scene, "wait", scene.image)[0] == DELIVERED
 
 

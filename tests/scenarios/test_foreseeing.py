@@ -1,4 +1,4 @@
-"""``plan``, ``history``, ``where`` and ``resolve``: what would happen, what happened, and where the AMI is."""
+"""``plan``, ``history`` and ``where``: what would happen, what happened, and where the AMI is."""
 
 import json
 
@@ -65,7 +65,7 @@ def test_a_plan_names_what_withdraws(scene):
     assert does(reported) == {DEV: "withdrawn", PROD: "new"}
     assert run(scene, "plan", scene.image, DEV)[1]["targets"][0]["mode"] == "share"
     scene.come_to_rest()
-    assert scene.cli("resolve", scene.image, DEV)[1] == f"{scene.image}\n"
+    assert scene.cli("where", scene.image, DEV, "--ids")[1] == f"{scene.image}\n"
     assert "(the hub shares its own)" in scene.cli("where", scene.image)[1]
 
 
@@ -137,7 +137,7 @@ def test_what_is_open_has_no_seconds_yet(scene):
     assert [one["seconds"] for one in reported["shares"]] == [None] * 3
 
 
-# --- where and resolve -----------------------------------------------------------------------------------------------
+# --- where -----------------------------------------------------------------------------------------------------------
 
 
 def test_from_source_to_copies_and_back(scene):
@@ -159,9 +159,21 @@ def test_ids_for_a_script(scene):
     scene.promote("dev")
     copies = [scene.image_in(account)["ImageId"] for account in (DEV, TEST)]
 
-    assert scene.cli("resolve", scene.image, "dev") == (0, "".join(f"{one}\n" for one in copies), "")
-    assert scene.cli("resolve", scene.image, TEST)[1] == f"{copies[1]}\n"
-    assert scene.cli("resolve", copies[0], f"{TEST}/us-east-1")[1] == f"{copies[1]}\n"
+    assert scene.cli("where", scene.image, "dev", "--ids") == (0, "".join(f"{one}\n" for one in copies), "")
+    assert scene.cli("where", scene.image, TEST, "--ids")[1] == f"{copies[1]}\n"
+    assert scene.cli("where", copies[0], f"{TEST}/us-east-1", "--ids")[1] == f"{copies[1]}\n"
     for target, code in ((PROD, "not-delivered"), ("prod", "not-delivered"), ("prd", "unknown-group")):
-        status, reported = run(scene, "resolve", scene.image, target)
+        status, reported = run(scene, "where", scene.image, target, "--ids")
         assert (status, reported["faults"][0]["code"]) == (FAULT, code)
+
+
+def test_only_some_of_the_copies(scene):
+    """An account or a group; a target of the group that has none is named, and the others are shown."""
+    scene.promote(DEV)
+    copy = scene.image_in(DEV)["ImageId"]
+
+    for target in (DEV, f"{DEV}/us-east-1", "dev"):
+        _, reported = run(scene, "where", scene.image, target)
+        assert [one["image"] for one in reported["copies"]] == [copy]
+    assert f"Not delivered to {TEST} us-east-1." in scene.cli("where", scene.image, "dev")[1]
+    assert "Not delivered" not in scene.cli("where", scene.image, DEV)[1]

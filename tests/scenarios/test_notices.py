@@ -6,7 +6,7 @@ from collections import Counter
 
 from demo import stage
 from tests.scenarios.conftest import ROOT
-from tests.scenarios.scene import DEV, HUB, PROD, REGION, TEST
+from tests.scenarios.scene import DEV, HUB, PROD, REGION, TEST, targets_file
 from tools import events
 
 
@@ -59,7 +59,7 @@ def test_each_documented_filter_policy_brings_what_it_is_for(scene):
     """Each policy of docs/reference/events.md on a subscriber, with SNS's selection of real notices."""
     topic = scene.stage.hub.outputs["TopicArn"]
     subscribers = {
-        wanted: scene.world.sns.subscribe(topic, "email", "team@example.com", {"FilterPolicy": json.dumps(policy)})
+        wanted: scene.world.sns.subscribe(topic, "https", "https://example.com", {"FilterPolicy": json.dumps(policy)})
         for wanted, policy in events.FILTER_POLICIES.items()
     }
     fail_prod(scene)
@@ -80,6 +80,45 @@ def test_each_documented_filter_policy_brings_what_it_is_for(scene):
         "One build's images": [("delivery.delivered", DEV), ("delivery.delivered", TEST)],
         "What an approver must look at": [],
     }
+
+
+def test_a_mail_is_text_and_everything_else_receives_json(scene):
+    """A person gets one screen with the time in ISO form; every other subscriber gets the notice itself."""
+    topic = scene.stage.hub.outputs["TopicArn"]
+    mail = scene.world.sns.subscribe(topic, "email", "team@example.com")
+    other = scene.world.sns.subscribe(topic, "https", "https://example.com")
+    scene.promote("dev")
+
+    bodies = [json.loads(one["Message"]) for one in other.inbox]
+    assert bodies == [published.body for published in scene.world.sns.published]
+    texts = [one["Message"] for one in mail.inbox]
+    assert len(texts) == len(bodies)
+    (delivered,) = (one for one in texts if one.startswith(f'"golden-2026-01" was delivered to {DEV}, {REGION}.'))
+    assert re.search(r"^at +\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$", delivered, re.MULTILINE)
+    assert scene.image_in(DEV)["ImageId"] in delivered
+    assert max(len(one.splitlines()) for one in texts) <= 24
+    scene.assert_invariants()
+
+
+def test_people_read_the_names_that_the_targets_file_gives(scene):
+    """In bodies, subjects and mails; the others have their ids. A new file's name counts from its next read."""
+    topic = scene.stage.hub.outputs["TopicArn"]
+    mail = scene.world.sns.subscribe(topic, "email", "team@example.com")
+    fail_prod(scene)
+    scene.apply(f'{targets_file()}accounts: {{"{DEV}": {{name: Dev of team-a}}, "{PROD}": {{name: Shop}}}}\n')
+    scene.promote("dev prod")
+
+    called = {DEV: "Dev of team-a", PROD: "Shop"}
+    bodies = [*scene.notices("delivery.delivered"), *scene.notices("delivery.failed")]
+    assert {body["account"]: body.get("account_name") for body in bodies} == {**called, TEST: None}
+    (over,) = scene.notices("promotion.over")
+    assert {one["account"]: one.get("account_name") for one in over["deliveries"]} == {**called, TEST: None}
+    subjects = [one.subject for one in scene.world.sns.published]
+    assert f"{scene.image} failed in Shop ({PROD}) (golden-2026-01)" in subjects
+    texts = [one["Message"] for one in mail.inbox]
+    assert sum(one.startswith(f'"golden-2026-01" was delivered to {TEST}, ') for one in texts) == 1
+    assert sum(f"failed     Shop ({PROD}), {REGION}" in one for one in texts) == 1
+    scene.assert_invariants()
 
 
 def test_the_hubs_event_bus_receives_the_same_notices(scene):

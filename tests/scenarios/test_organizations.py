@@ -15,8 +15,8 @@ def organization(scene):
 
 
 def members(scene):
-    """The output of ``ami-promoter members --json``."""
-    status, out, err = scene.cli("members", "--json")
+    """The output of ``ami-promoter targets members --json``."""
+    status, out, err = scene.cli("targets", "members", "--json")
     assert status == 0, err
     return json.loads(out)
 
@@ -102,7 +102,7 @@ def test_too_many_that_leave_at_once_wait_for_a_person(scene, organization):
     assert counted(scene, "AccountsHeld") == 2
     assert "Too many accounts left `workloads` at once (more than 10%): 2 accounts" in scene.cli("status")[1]
 
-    status, out, _ = scene.cli("members", "accept")
+    status, out, _ = scene.cli("targets", "members", "accept")
     assert (status, out.startswith(f"Accepted: {TEST} {PROD}.")) == (0, True)
     assert accounts(scene.after(READING)) == [DEV]
     expected = ["its state is CLOSED", "it is no longer in the organization"]

@@ -332,7 +332,7 @@ def test_the_documented_filter_policy_brings_what_a_pipeline_waits_for(scene):
     """A pipeline's queue receives the end and a refusal, and nothing else."""
     (policy,) = re.findall(r"^```json\n(\{\"event\".*?\})\n```", PAGE, re.MULTILINE)
     topic = scene.stage.hub.outputs["TopicArn"]
-    subscriber = scene.world.sns.subscribe(topic, "email", "pipeline@example.com", {"FilterPolicy": policy})
+    subscriber = scene.world.sns.subscribe(topic, "https", "https://example.com", {"FilterPolicy": policy})
     scene.promote("dev")
     scene.tag("nobody")
     scene.run_until_refused()

@@ -127,7 +127,7 @@ def test_where_the_stack_allows_it_a_recalled_ami_is_disabled_and_comes_back(rel
     }
     assert [scene.launch(account, one["ImageId"]) == "" for account, one in ours.items()] == [False, True]
     scene.run_until(lambda: shows(scene) == copy(scene, scene.image)["ImageId"], 120)
-    assert scene.cli("reconcile")[0] == 0
+    assert scene.cli("admin", "reconcile")[0] == 0
 
     recall(scene, newer, "--lift")
     until(scene, "delivered", *BOTH, image=newer)

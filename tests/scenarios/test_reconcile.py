@@ -1,4 +1,4 @@
-"""``ami-promoter reconcile``: after a restore of the table, or lost records, AWS and the records agree again."""
+"""``ami-promoter admin reconcile``: after a restore of the table, or lost records, AWS and the records agree again."""
 
 import pytest
 
@@ -77,7 +77,7 @@ def test_the_table_is_put_back_while_copies_run_that_it_does_not_know(scene):
 def test_reconciled_only_after_the_service_took_its_own_permissions_for_somebody_elses(scene):
     """The service finds permissions before its first call, treats them as preexisting, and delivers: they stay open.
 
-    CloudTrail shows that the service added them: `reconcile` then closes them.
+    CloudTrail shows that the service added them: `admin reconcile` then closes them.
     """
     open_unknown(scene)
     scene.run_until_state("delivered", seconds=2 * HOUR)
@@ -114,7 +114,7 @@ def open_unknown(scene):
 
 
 def test_records_are_lost_for_good_and_so_is_the_tag(scene):
-    """No worker would look at those copies again: `reconcile` reports them first, and deletes them on demand."""
+    """No worker would look at those copies again: `admin reconcile` reports them first, and deletes them on demand."""
     scene.world.ec2.pace.copy = 900
     scene.wait(400)
     then = backup(scene)

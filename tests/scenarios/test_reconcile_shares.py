@@ -1,4 +1,4 @@
-"""``ami-promoter reconcile`` for targets of OUs, key policies, hub copies in other Regions, and the applied file."""
+"""``admin reconcile`` for targets of OUs, key policies, hub copies in other Regions, and the applied file."""
 
 import json
 
@@ -42,7 +42,7 @@ def test_targets_that_an_ou_brings_are_asked(scene):
 
 
 def test_a_statement_of_the_service_that_the_ledger_lacks_is_taken_out_of_the_policy(scene):
-    """The owner restored an older policy with it: `reconcile` finds it by its Sid, and closes it on demand."""
+    """The owner restored an older policy with it: `admin reconcile` finds it by its Sid, and closes it on demand."""
     by(scene, "policy")
     before = scene.key_policy()
     scene.world.ec2.pace.copy = 300

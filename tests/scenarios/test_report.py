@@ -188,7 +188,7 @@ def test_an_empty_hub(scene):
     assert "No AMI has been promoted." in page.sections["deliveries"]
     assert "Every record could be read." in page.sections["read"]
 
-    scene.cli("pause", "--why", "KMS outage")
+    scene.cli("admin", "pause", "--why", "KMS outage")
     file = scene._directory / "page.html"
     assert scene.cli("report", "-o", str(file))[0] == 0
     assert "KMS outage. Nothing new starts." in file.read_text(encoding="utf-8")

@@ -94,7 +94,7 @@ def test_auto_scaling_launches_the_targets_own_copy(begin):
     assert for_roles(scene, key, DEV) == [(f"arn:aws:iam::{DEV}:role/{ROLE}", DEV)]
     scene.untag()
     assert scale_out(scene.after(30 * 60), image=mine["ImageId"]) == ""
-    status, out, _ = scene.cli("drain", "--json")
+    status, out, _ = scene.cli("admin", "drain", "--json")
     drained = json.loads(out)
     assert (status, drained["drained"], drained["open_shares"]) == (0, True, [])
     assert [kept["resource"] for kept in drained["kept"]] == [f"role#{key}#{DEV}"]
@@ -116,7 +116,7 @@ def test_a_default_role_that_is_missing_is_a_warning(begin):
     assert f"`aws iam create-service-linked-role --aws-service-name {SERVICE}`" in said
     shown = " ".join(scene.cli("doctor")[1].split())
     assert f"warning {TEST} {REGION}: service-roles There is no grant for {AUTO_SCALING}" in shown
-    assert (scene.cli("reconcile")[0], scene.said("verify")[0]) == (0, 0)
+    assert (scene.cli("admin", "reconcile")[0], scene.said("verify")[0]) == (0, 0)
 
     scene.world.iam.put_service_linked_role(TEST, SERVICE)
     for words in ((), ("--lift",)):
@@ -190,7 +190,7 @@ def test_without_the_grant_role_it_says_beforehand_what_would_not_launch(begin, 
 
 
 def test_a_table_put_back_to_before_it_was_shared_knows_its_shares_again(begin):
-    """`reconcile` shows that the service opened them: launch permission and grant end with the tag."""
+    """`admin reconcile` shows that the service opened them: launch permission and grant end with the tag."""
     scene = begin(SHARE)
     scene.wait(400)
     then = backup(scene)
@@ -206,7 +206,7 @@ def test_a_table_put_back_to_before_it_was_shared_knows_its_shares_again(begin):
     assert scene.states() == {DEV: "shared"}
     assert scale_out(scene) == ""
     scene.untag()
-    scene.run_until_state("withdrawn", seconds=75 * 60)  # what `reconcile` has added waits an hour for a delivery
+    scene.run_until_state("withdrawn", seconds=75 * 60)  # what `admin reconcile` has added waits an hour for a delivery
     scene.wait(75 * 60)
     assert scene.launchable_by() == set()
     assert for_roles(scene, scene.key) == []

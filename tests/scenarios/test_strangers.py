@@ -293,6 +293,7 @@ def test_signs_that_steer_a_terminal_or_turn_the_writing_reach_no_reader(scene):
     for one in published:
         assert one.subject.isprintable()
         assert one.message.isascii()
+        assert all(line.isprintable() for line in one.forms["email"].split("\n"))
         assert all(str(value).isprintable() for value in one.attributes.values())
     for invocation in scene.world.lambda_.invocations:
         assert all(line.isascii() and line.isprintable() for line in invocation.log.split("\n")), invocation.log

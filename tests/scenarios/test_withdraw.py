@@ -65,7 +65,7 @@ def test_a_share_ends_the_tag_stays_and_everybody_says_who_did_it(sharing):
     assert "withdrawn by" not in sharing.said("plan", "dev")[1]  # a new write would be a tag event
     assert f"withdrawn {TEST}: {OPERATOR}" in sharing.said("history")[1]
     assert sharing.said("verify")[0] == 0
-    assert sharing.cli("reconcile")[0] == 0
+    assert sharing.cli("admin", "reconcile")[0] == 0
     sharing.assert_invariants()
 
 

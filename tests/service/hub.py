@@ -110,7 +110,6 @@ class Parts:
     entitlements: Callable[..., Entitlements] = LiveEntitlements
     standing_pass: Callable[..., StandingPass] = StandingPass
     approvals: Callable[..., LiveApprovals] = LiveApprovals
-    waves: Callable[..., LiveWaves] = LiveWaves
     pointers: Callable[..., PointerExecutor] = PointerExecutor
 
 
@@ -211,7 +210,7 @@ class Hub:
             guard("target.roles", FakeTargetRoles(cloud)),
         )
         pointers = RecordedPointers(records, waker, clock)
-        waves = self.parts.waves(targets, self.approvals, clock, partial(waves_of, records))
+        waves = LiveWaves(targets, self.approvals, clock, partial(waves_of, records))
         delivery_ports = DeliveryPorts(
             slots, ledger, tracked, targets, *target, notices, self.approvals, waves, pointers
         )

@@ -90,6 +90,15 @@ def test_a_notice_of_a_delivery_or_a_refusal_comes_once_with_cause_and_cure(kind
             assert f"`{notice['plain']['cure']}`" in message["content"]["nextSteps"]
 
 
+def test_a_title_is_a_sentence_with_the_accounts_name():
+    """The name that the targets file gives the account, and its id; the id alone without a name."""
+    notice = examples()["delivery.failed"]
+    (named,), (nameless,) = messages(notice), messages(notices.with_plain({**notice, "account_name": ""}))
+
+    assert named["content"]["title"] == ":x: `golden-2026-01` failed in `dev (222222222222)`, us-east-1."
+    assert nameless["content"]["title"] == ":x: `golden-2026-01` failed in `222222222222`, us-east-1."
+
+
 @pytest.mark.parametrize("kind", sorted(examples(NAME, HOSTILE)))
 def test_what_others_write_is_plain_text_in_the_channel(kind):
     """An AMI's name, a tag's value and AWS's words make no link, mention or format: they stand in spans of code."""
@@ -116,7 +125,7 @@ def test_a_fault_of_a_familys_parameter_comes_beside_the_arrival():
     assert own["content"]["description"] == "`It names 'ami-0fff'.`"
     assert own["content"]["nextSteps"] == ["`Delete (it).`"]
     assert "Condition" not in yaml_parse(CHAT.read_text(encoding="utf-8"))["Resources"]["NotNamed"]
-    assert "delivered in 222222222222, its parameter has a fault (" in notices.subject(at_fault)
+    assert "delivered in dev (222222222222), its parameter has a fault (" in notices.subject(at_fault)
 
 
 def test_a_mails_subject_begins_with_what_the_service_knows():
@@ -124,7 +133,7 @@ def test_a_mails_subject_begins_with_what_the_service_knows():
     bad = "golden) delivered in 333333333333 (\r\nBcc: all"
     subject = notices.subject(examples(bad)["delivery.failed"])
 
-    assert subject.startswith("ami-0ce162caf79a45e67 failed in 222222222222 (")
+    assert subject.startswith("ami-0ce162caf79a45e67 failed in dev (222222222222) (")
     assert all(" " <= char <= "~" for char in subject)
 
 

@@ -3,38 +3,46 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
+from chalicelib.engine import mails
 from chalicelib.engine.aws.refusals import as_refusal
 from chalicelib.engine.aws.sessions import Sessions
 from chalicelib.engine.errors import Refusal, RefusalKind
 from chalicelib.engine.faults import Fault
-from chalicelib.engine.notices import LISTS, attributes, subject, with_plain
+from chalicelib.engine.notices import LISTS, accounts, attributes, subject, with_plain
 
 SOURCE = "ami-promoter"
+
+Names = Callable[[Collection[str]], Mapping[str, str]]
+"""What the targets file calls these accounts; those without a name are left out."""
 
 
 class SnsNotices:
     """The port ``Notices``. It sends at least once; the notice's ``id`` identifies a repeat."""
 
-    def __init__(self, sessions: Sessions, topic_arn: str, bus: str) -> None:
+    def __init__(
+        self, sessions: Sessions, topic_arn: str, bus: str, names: Callable[[Collection[str]], Mapping[str, str]]
+    ) -> None:
         self._sessions = sessions
         self._topic_arn = topic_arn
         self._bus = bus
+        self._names = names
 
     def publish(self, notice: Mapping[str, Any]) -> None:
         """The topic comes last, so that a second try after a refusal of the bus sends people no second mail."""
-        notice = with_plain(notice)
+        notice = with_plain(notice, self._names(accounts(notice)))
         self._put_event(notice)
+        found = attributes(notice)
         with as_refusal("Publish", self._topic_arn):
             self._sessions.own("sns").publish(
                 TopicArn=self._topic_arn,
                 Subject=subject(notice),
-                Message=json.dumps(notice, indent=2),
+                **mails.message(notice, mails.text(notice), found),
                 MessageAttributes={
                     name: {"DataType": "String.Array" if name in LISTS else "String", "StringValue": value}
-                    for name, value in attributes(notice).items()
+                    for name, value in found.items()
                 },
             )
 
@@ -63,13 +71,12 @@ class SecurityTopic:
 
     def publish(self, notice: Mapping[str, Any]) -> None:
         """``severity`` and ``verdict`` are attributes, for filter policies."""
+        found = {name: str(notice[name]) for name in ("severity", "verdict")}
         shown = f"[{notice['severity']}] AMI promoter: {notice['verdict']}, {notice['call']}"
         with as_refusal("Publish", self._topic_arn):
             self._sessions.own("sns").publish(
                 TopicArn=self._topic_arn,
                 Subject="".join(letter if 32 <= ord(letter) < 127 else "?" for letter in shown)[:99],
-                Message=json.dumps(notice, indent=2),
-                MessageAttributes={
-                    name: {"DataType": "String", "StringValue": str(notice[name])} for name in ("severity", "verdict")
-                },
+                **mails.message(notice, mails.finding(notice), found),
+                MessageAttributes={name: {"DataType": "String", "StringValue": value} for name, value in found.items()},
             )

@@ -62,5 +62,5 @@ class LiveWaves:
         """A paused hub opens no wave: what waits for one has not begun."""
         if self._targets.paused():
             what = "Promotions are paused, so no wave opens."
-            return WaveSeen(opens_at=since, why=Fault(PAUSED, delivery.where, what, "`ami-promoter resume`."))
+            return WaveSeen(opens_at=since, why=Fault(PAUSED, delivery.where, what, "`ami-promoter admin resume`."))
         return WaveSeen(open=True, changed=self._approvals.other_settings(delivery))

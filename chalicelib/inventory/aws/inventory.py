@@ -1,4 +1,4 @@
-"""Lists what has this hub's tag in a target, under the copy role. For `ami-promoter reconcile`."""
+"""Lists what has this hub's tag in a target, under the copy role. For `ami-promoter admin reconcile`."""
 
 from __future__ import annotations
 

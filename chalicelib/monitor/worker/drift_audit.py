@@ -318,8 +318,8 @@ class DriftAudit:
 
 
 CURES = {
-    ActionVerdict.NO_INTENT: "Find who opened it in CloudTrail; `ami-promoter reconcile --apply` closes what is the "
-    "service's own: docs/operations/runbook.md#accesspagealarm.",
+    ActionVerdict.NO_INTENT: "Find who opened it in CloudTrail; `ami-promoter admin reconcile --apply` closes what is "
+    "the service's own: docs/operations/runbook.md#accesspagealarm.",
     ActionVerdict.STRANGER: "Find who opened it in CloudTrail; if it was not intended, remove the permission: "
     "docs/operations/runbook.md#accesspagealarm.",
     ActionVerdict.VANISHED: "Find who removed it in CloudTrail. `ami-promoter retry AMI` opens it again: "

@@ -505,6 +505,6 @@ def _no_member(share: Share, holding: Holding) -> Fault:
     )
     cure = (
         "If it has just joined or left, wait: the service asks again. If not, somebody has written the table of "
-        "members: see `ami-promoter members`, and docs/explanation/security.md#what-an-attacker-could-do."
+        "members: see `ami-promoter targets members`, and docs/explanation/security.md#what-an-attacker-could-do."
     )
     return Fault(NO_MEMBER, f"{share.resource}, {share.account}", what, cure)

@@ -60,6 +60,9 @@ CURRENT = "current"
 BY_AMI = "ami"
 """The index of approvals by their AMI, then sort key."""
 
+LONGEST_NAME = 50
+"""Characters of an account's name [ami_promoter/targets_file/targets.schema.json]."""
+
 BATCH = 100
 """The most keys of one BatchGetItem."""
 
@@ -96,6 +99,8 @@ class TargetsTable:
         self._read = AppliedFile()
         self._version = ""
         """The version that was in force when an account was last read; "": none was read."""
+        self._names: dict[str, str] = {}
+        """What the file called each account when it was last read alone."""
 
     def read(self) -> AppliedFile:
         """It reads again only if another file or other members are in force.
@@ -184,6 +189,23 @@ class TargetsTable:
         """
         found = self._account(account)
         return (found[0]["role_name"], found[0]["external_id"]) if found else None
+
+    def names(self, accounts: Collection[str]) -> Mapping[str, str]:
+        """Return what the file calls these accounts; those without a name are left out.
+
+        A name decides nothing: that of one account may be as old as the last look at it, so that most need no call,
+        and what cannot be read has none.
+        """
+        try:
+            if len(accounts) > 1:
+                found = applied_file.names(self.read().directory)
+            else:
+                for account in set(accounts) - self._names.keys():
+                    self._account(account)
+                found = self._names
+        except Misconfigured:
+            return {}
+        return {account: name for account in accounts if (name := found.get(account))}
 
     def paused(self) -> bool:
         """Whether an operator has paused new promotions. Running deliveries continue."""
@@ -288,13 +310,14 @@ class TargetsTable:
     def _account(self, account: str) -> list[dict[str, Any]] | None:
         """Read only these members and not the whole target: an unknown setting must not block closing.
 
-        A damaged item entitles nobody, and delays no other account.
+        A damaged item entitles nobody, and delays no other account. It remembers the account's name.
         """
-        current, read = self._current_with([f"{kind}#{account}" for kind in ("account", "own")])
+        self._names[account] = ""
+        current, items = self._current_with([f"{kind}#{account}" for kind in ("account", "own")])
         if current is None:
             return None
         version = partition(current.version)
-        item, own = read.get(f"account#{account}"), read.get(f"own#{account}")
+        item, own = items.get(f"account#{account}"), items.get(f"own#{account}")
         group = self._group_by_unit(current, account) if item is None or own is not None else ""
         try:
             if group and own is not None:
@@ -304,9 +327,11 @@ class TargetsTable:
                 found = json.loads(item["body"]["S"]) if item else None
             else:
                 found = json.loads(item["body"]["S"]) if item else None
-            return [{name: _text(one[name]) for name in ("role_name", "external_id")} for one in found or ()] or None
+            read = [{name: _text(one[name]) for name in ("role_name", "external_id")} for one in found or ()]
+            self._names[account] = next((_name_in(one) for one in found or ()), "")
         except (KeyError, TypeError, ValueError):
             return None
+        return read or None
 
     def _current_with(self, names: Sequence[str]) -> tuple[Current | None, Mapping[str, Mapping[str, Any]]]:
         """Read the pointer and these items of its version by one call, if that version is in force which was before.
@@ -375,6 +400,12 @@ def _text(value: object) -> str:
     if not isinstance(value, str):
         raise TypeError(value)
     return value
+
+
+def _name_in(target: Mapping[str, object]) -> str:
+    """Read an account's name; a damaged one is none, and disturbs nothing."""
+    name = target.get("name")
+    return name[:LONGEST_NAME] if isinstance(name, str) else ""
 
 
 def version(generation: int, digest: str) -> str:

@@ -83,7 +83,7 @@ def asked():
     first, second = CountingCaller(REGION), CountingCaller(REGION)
     return (
         history(first, None, DEV, everything=True, tag_key="promote").data,
-        where(second, COPY, None, ids=False, use=False, timeout=0).data,
+        where(second, COPY, None, None, ids=False, use=False, timeout=0).data,
         first.calls,
         second.calls,
     )

@@ -54,7 +54,7 @@ def shown(capsys):
 
 def test_what_a_targets_key_must_allow(aws, capsys):
     """Three statements that name the role: through EC2 only, grants for AWS services only."""
-    assert main(["key-policy", "target"]) == 0
+    assert main(["doctor", "key-policy", "target"]) == 0
 
     looks, uses, grants = shown(capsys)
     for one in (looks, uses, grants):
@@ -69,7 +69,7 @@ def test_what_a_targets_key_must_allow(aws, capsys):
 
 def test_with_a_launch_test_the_launch_role_needs_the_key_too(aws, capsys):
     """Six statements, each with a name of its own."""
-    assert main(["key-policy", "target", "--launch-test"]) == 0
+    assert main(["doctor", "key-policy", "target", "--launch-test"]) == 0
 
     statements = shown(capsys)
     principals = [one["Condition"]["ArnEquals"]["aws:PrincipalArn"] for one in statements]
@@ -79,7 +79,7 @@ def test_with_a_launch_test_the_launch_role_needs_the_key_too(aws, capsys):
 
 def test_what_a_key_of_the_hub_must_allow(aws, capsys):
     """`worker` reads, `share-worker` opens and closes; the function names contain the Region."""
-    assert main(["key-policy", "hub"]) == 0
+    assert main(["doctor", "key-policy", "hub"]) == 0
 
     worker, share_worker = shown(capsys)
     assert worker["Condition"]["ArnEquals"]["aws:PrincipalArn"].endswith("role/ami-promoter-us-east-1-worker")
@@ -116,7 +116,7 @@ def test_a_key_that_leaves_it_to_iam_is_fit(kms, capsys):
     """The default key policy is enough: then the role's own policy decides."""
     arn = a_key(kms, ROOT_DECIDES)
 
-    assert main(["key-policy", "target", arn]) == 0
+    assert main(["doctor", "key-policy", "target", arn]) == 0
 
     out, err = capsys.readouterr()
     assert out.splitlines()[0] == f"{arn} is Enabled, rotation on."
@@ -126,11 +126,11 @@ def test_a_key_that_leaves_it_to_iam_is_fit(kms, capsys):
 
 def test_the_printed_statements_are_enough(kms, capsys):
     """In a policy that names no other principal, they make the check pass."""
-    main(["key-policy", "target"])
+    main(["doctor", "key-policy", "target"])
     administers = {**ROOT_DECIDES, "Action": ["kms:PutKeyPolicy", "kms:GetKeyPolicy"], "Sid": "Admin"}
     arn = a_key(kms, administers, *shown(capsys))
 
-    assert main(["key-policy", "target", arn, "--json"]) == 0
+    assert main(["doctor", "key-policy", "target", arn, "--json"]) == 0
 
     data = json.loads(capsys.readouterr().out)
     assert data["allowed"] == dict.fromkeys(EVERYTHING, "allowed")
@@ -139,11 +139,11 @@ def test_the_printed_statements_are_enough(kms, capsys):
 
 def test_what_lacks_is_named_with_the_statement_to_add(kms, capsys):
     """The command prints only that statement; each missing action is a fault."""
-    main(["key-policy", "target"])
+    main(["doctor", "key-policy", "target"])
     looks, uses, _ = shown(capsys)
     arn = a_key(kms, looks, uses)
 
-    assert main(["key-policy", "target", arn]) == 1
+    assert main(["doctor", "key-policy", "target", arn]) == 1
 
     out, err = capsys.readouterr()
     assert err.splitlines()[0] == (
@@ -158,7 +158,7 @@ def test_a_denial_wins(kms, capsys):
     denies = {**ROOT_DECIDES, "Sid": "NoGrants", "Effect": "Deny", "Action": "kms:CreateGrant"}
     arn = a_key(kms, ROOT_DECIDES, denies)
 
-    assert main(["key-policy", "target", arn]) == 1
+    assert main(["doctor", "key-policy", "target", arn]) == 1
 
     assert f"{arn}: kms:CreateGrant is denied to AmiCopyRole (NoGrants)." in capsys.readouterr().err
 
@@ -168,7 +168,7 @@ def test_what_a_policy_alone_cannot_say_is_a_warning(kms, capsys):
     limited = {**ROOT_DECIDES, "Sid": "FromHome", "Condition": {"IpAddress": {"aws:SourceIp": "192.0.2.0/24"}}}
     arn = a_key(kms, limited)
 
-    assert main(["key-policy", "target", arn]) == 0
+    assert main(["doctor", "key-policy", "target", arn]) == 0
 
     warned = f"{arn}: whether kms:CreateGrant is allowed depends on a condition that cannot be judged here (FromHome)."
     assert warned in capsys.readouterr().err
@@ -178,7 +178,7 @@ def test_rotation_that_is_off_is_a_warning(kms, capsys):
     """The warning has the command that turns it on."""
     arn = a_key(kms, ROOT_DECIDES, rotation=False)
 
-    assert main(["key-policy", "target", arn]) == 0
+    assert main(["doctor", "key-policy", "target", arn]) == 0
 
     assert f"rotation is off. Turn it on: aws kms enable-key-rotation --key-id {arn}" in capsys.readouterr().err
 
@@ -188,7 +188,7 @@ def test_a_principal_that_is_gone_is_a_warning(kms, capsys):
     dead = {**ROOT_DECIDES, "Sid": "Old", "Principal": {"AWS": "AROAEXAMPLEEXAMPLE"}}
     arn = a_key(kms, ROOT_DECIDES, dead)
 
-    assert main(["key-policy", "target", arn]) == 0
+    assert main(["doctor", "key-policy", "target", arn]) == 0
 
     assert "Old names AROAEXAMPLEEXAMPLE, which exists no longer" in capsys.readouterr().err
 
@@ -199,12 +199,12 @@ def test_a_key_that_is_disabled_or_of_the_wrong_kind(kms, capsys):
     kms.disable_key(KeyId=off.rpartition("/")[2])
     rsa = a_key(kms, ROOT_DECIDES, KeySpec="RSA_2048", KeyUsage="SIGN_VERIFY")
 
-    assert main(["key-policy", "target", off]) == 1
+    assert main(["doctor", "key-policy", "target", off]) == 1
     assert (
         f"{off}: it is in state Disabled. Enable it: `aws kms enable-key --region us-east-1 --key-id {off}`"
         in capsys.readouterr().err
     )
-    assert main(["key-policy", "target", rsa]) == 1
+    assert main(["doctor", "key-policy", "target", rsa]) == 1
     assert f"{rsa}: it is RSA_2048 for SIGN_VERIFY" in capsys.readouterr().err
 
 
@@ -212,8 +212,8 @@ def test_an_alias_will_do_and_a_missing_key_is_said(kms, capsys):
     """The command takes the same names for keys as the targets file."""
     kms.create_alias(AliasName="alias/ours", TargetKeyId=a_key(kms, ROOT_DECIDES))
 
-    assert main(["key-policy", "target", "alias/ours"]) == 0
-    assert main(["key-policy", "target", "alias/none"]) == 3
+    assert main(["doctor", "key-policy", "target", "alias/ours"]) == 0
+    assert main(["doctor", "key-policy", "target", "alias/none"]) == 3
 
     err = capsys.readouterr().err
     assert f"account {ACCOUNT}, us-east-1: looking at the key alias/none failed" in err

@@ -121,7 +121,7 @@ def applied(client, tmp_path, capsys):
 
 def test_members_shows_whom_ous_have_who_left_and_what_cannot_be_read(applied, capsys):
     """In words; ``status`` begins with what is wrong."""
-    status, said = run(capsys, "members")
+    status, said = run(capsys, "targets", "members")
 
     assert status == 0
     assert said.splitlines() == [
@@ -136,28 +136,28 @@ def test_members_shows_whom_ous_have_who_left_and_what_cannot_be_read(applied, c
                 f"{OTHER} cannot be read since 2026-01-05T08:00:00Z: organization: It was refused. Ask.",
                 (
                     f"Too many accounts left `dev` at once (more than 3): 2 accounts: {B} {C}. They stay targets until "
-                    "you run `ami-promoter members accept`."
+                    "you run `ami-promoter targets members accept`."
                 ),
             ]
         ),
     ]
     assert run(capsys, "status")[1].splitlines()[:2] == wrong
-    assert json.loads(run(capsys, "members", "--json")[1])["held"] == {"dev": [B, C]}
+    assert json.loads(run(capsys, "targets", "members", "--json")[1])["held"] == {"dev": [B, C]}
 
 
 def test_accept_lets_those_go_that_are_held_and_nobody_else(applied, capsys):
     """All of them, or one."""
-    assert "is not among the accounts that wait" in run(capsys, "members", "accept", "--account", A)[1]
+    assert "is not among the accounts that wait" in run(capsys, "targets", "members", "accept", "--account", A)[1]
     assert applied.accepted(0) == frozenset()
-    assert run(capsys, "members", "accept", "--account", C)[1].startswith(f"Accepted: {C}.")
+    assert run(capsys, "targets", "members", "accept", "--account", C)[1].startswith(f"Accepted: {C}.")
     assert applied.accepted(0) == {C}
-    assert run(capsys, "members", "accept")[1].startswith(f"Accepted: {B} {C}.")
+    assert run(capsys, "targets", "members", "accept")[1].startswith(f"Accepted: {B} {C}.")
     assert applied.accepted(0) == {B, C}
 
 
 def test_without_ous_there_is_nothing_to_show(client, capsys):
     """`members` says that the file names no OU."""
-    assert run(capsys, "members") == (0, "The targets file in force names no OU.\n")
+    assert run(capsys, "targets", "members") == (0, "The targets file in force names no OU.\n")
 
 
 def test_what_changes_for_accounts_that_ous_bring_is_shown_before_it_is_applied(applied, tmp_path, capsys):

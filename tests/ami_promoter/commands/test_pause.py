@@ -23,7 +23,7 @@ def table(client):
 
 def test_pausing_writes_one_item_that_the_functions_read(table):
     """That all is paused, by whom, when (epoch seconds) and why."""
-    assert main(["pause", "--why", "KMS outage"]) == 0
+    assert main(["admin", "pause", "--why", "KMS outage"]) == 0
 
     item = table.get(SWITCH)
     assert (item["pk"], item["sk"]) == ("switches", "promotions")
@@ -33,9 +33,9 @@ def test_pausing_writes_one_item_that_the_functions_read(table):
 
 def test_resuming_leaves_a_note_of_who_did(table):
     """The switch is turned back, not deleted."""
-    main(["pause"])
+    main(["admin", "pause"])
 
-    assert main(["resume"]) == 0
+    assert main(["admin", "resume"]) == 0
 
     assert table.get(SWITCH)["paused"] is False
     assert table.get(SWITCH)["by"] == CALLER
@@ -50,21 +50,21 @@ def test_who_paused_first_stays_named(client, capsys):
     assert switch.turn(paused=True, why="second") is False
     assert switch.read()["why"] == "first"
 
-    assert main(["pause", "--why", "third"]) == 0
+    assert main(["admin", "pause", "--why", "third"]) == 0
     assert capsys.readouterr().out.splitlines() == [
         (
             f"Already paused, for another reason now, in account 123456789012, us-east-1: "
             f"since 2026-01-05T09:00:00Z, by {CALLER}: third."
         ),
-        "Nothing new starts; running deliveries continue. `ami-promoter resume` ends the pause.",
+        "Nothing new starts; running deliveries continue. `ami-promoter admin resume` ends the pause.",
     ]
-    assert main(["pause"]) == 0
+    assert main(["admin", "pause"]) == 0
     assert "third." in capsys.readouterr().out
 
 
 def test_resuming_what_is_not_paused_writes_nothing(table, capsys):
     """The command says so, with exit status 0."""
-    assert main(["resume"]) == 0
+    assert main(["admin", "resume"]) == 0
 
     assert table.get(SWITCH) is None
     assert capsys.readouterr().out.startswith("Nothing to do: promotions are not paused in account 123456789012")
@@ -72,9 +72,9 @@ def test_resuming_what_is_not_paused_writes_nothing(table, capsys):
 
 def test_for_a_program(client, capsys):
     """`--json` prints the same as data."""
-    main(["pause", "--why", "because", "--json"])
+    main(["admin", "pause", "--why", "because", "--json"])
     paused = json.loads(capsys.readouterr().out)
-    main(["resume", "--json"])
+    main(["admin", "resume", "--json"])
     resumed = json.loads(capsys.readouterr().out)
 
     assert (paused["changed"], paused["paused"]["by"], paused["paused"]["why"]) == (True, CALLER, "because")
@@ -96,7 +96,7 @@ def test_status_says_first_that_all_is_paused(client, capsys):
 
 def test_credentials_of_another_account_turn_nothing(table, capsys):
     """With --hub-account the command finds a wrong profile before it writes."""
-    assert main(["pause", "--hub-account", "999999999999"]) == 3
+    assert main(["admin", "pause", "--hub-account", "999999999999"]) == 3
 
     assert table.get(SWITCH) is None
     assert "and --hub-account says 999999999999. Use credentials of the hub." in capsys.readouterr().err
@@ -104,6 +104,6 @@ def test_credentials_of_another_account_turn_nothing(table, capsys):
 
 def test_a_missing_table(aws, capsys):
     """Exit status 3, and nothing is changed."""
-    assert main(["pause"]) == 3
+    assert main(["admin", "pause"]) == 3
 
     assert "pausing or resuming (nothing has changed) failed" in capsys.readouterr().err

@@ -299,6 +299,6 @@ def test_superseded_copies_are_listed_as_removable(table, capsys):
     assert main(["status", "--retired"]) == 0
     said = " ".join(capsys.readouterr().out.split())
     assert f"base {DEV} us-east-1 ami-0aaaaaaaaaaaaaaaa {AMI} 2026-01-01" in said
-    assert "`ami-promoter clean-up`" in said
+    assert "`ami-promoter admin clean-up`" in said
     assert f"{denied.what} {denied.cure}" in said
     assert main(["status", AMI, "--retired"]) == 2

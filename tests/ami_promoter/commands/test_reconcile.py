@@ -58,7 +58,7 @@ def said(capsys, *words):
 
 def test_all_is_in_order(applied, capsys):
     """Exit status 0; the first line says that no target was checked."""
-    assert said(capsys, "reconcile", "--hub-only") == (
+    assert said(capsys, "admin", "reconcile", "--hub-only") == (
         0,
         [
             ("Looked at account 123456789012, us-east-1; no target was checked (--hub-only)."),
@@ -88,7 +88,7 @@ def test_it_never_says_that_all_is_in_order_where_no_target_was_asked(table, cap
     if directory is not None:
         apply(directory)
 
-    status, lines = said(capsys, "reconcile")
+    status, lines = said(capsys, "admin", "reconcile")
 
     assert status == 4
     assert "0 of 0 targets answered" in " ".join(lines)
@@ -130,7 +130,7 @@ def test_everything_it_says_fits_80_columns(table, capsys, monkeypatch):
         resource, Share(resource, DEV, DEV, state=ShareState.OPEN), copying("0123456789abcdef0123")
     )
 
-    status, lines = said(capsys, "reconcile", "--hub-only")
+    status, lines = said(capsys, "admin", "reconcile", "--hub-only")
 
     assert status == 4
     assert any(line.startswith("receiver-not-listed: ") for line in lines)
@@ -141,7 +141,7 @@ def test_it_only_says_what_it_would_do(table, applied, capsys):
     """Exit status 4, and nothing is changed."""
     asleep(table)
 
-    status, lines = said(capsys, "reconcile", "--hub-only")
+    status, lines = said(capsys, "admin", "reconcile", "--hub-only")
 
     assert status == 4
     assert lines[1:] == [
@@ -157,7 +157,7 @@ def test_it_does_it_when_it_is_notified_to(table, applied, capsys):
     """Exit status 0; the record is due, and the next run finds nothing."""
     asleep(table)
 
-    status, lines = said(capsys, "reconcile", "--hub-only", "--apply")
+    status, lines = said(capsys, "admin", "reconcile", "--hub-only", "--apply")
 
     assert status == 0
     assert lines[3:] == [
@@ -166,14 +166,14 @@ def test_it_does_it_when_it_is_notified_to(table, applied, capsys):
         "All differences are repaired, or will be: the functions finish within minutes.",
     ]
     assert "wake_at" in table.get(DELIVERY)
-    assert said(capsys, "reconcile", "--hub-only")[0] == 0
+    assert said(capsys, "admin", "reconcile", "--hub-only")[0] == 0
 
 
 def test_for_a_program(table, applied, capsys):
     """`--json` prints the same as data."""
     asleep(table)
 
-    assert main(["reconcile", "--json", "--hub-only"]) == 4
+    assert main(["admin", "reconcile", "--json", "--hub-only"]) == 4
 
     data = json.loads(capsys.readouterr().out)
     assert (data["applied"], data["in_order"]) == (False, False)
@@ -186,12 +186,15 @@ def test_a_parked_record_goes_on_when_it_is_notified_to(table, applied, capsys):
     """`reconcile` names it with the command; afterwards it is due. `--unpark` of an unparked record is a fault."""
     asleep(table)
     DynamoRecords(table).park(DELIVERY, "IllegalEvent: a bug.", NINE)
-    _, lines = said(capsys, "reconcile", "--hub-only")
-    assert f"`ami-promoter reconcile --unpark '{DELIVERY}'`" in " ".join(line.strip() for line in lines)
+    _, lines = said(capsys, "admin", "reconcile", "--hub-only")
+    assert f"`ami-promoter admin reconcile --unpark '{DELIVERY}'`" in " ".join(line.strip() for line in lines)
 
-    assert said(capsys, "reconcile", "--unpark", str(DELIVERY)) == (0, [f"{DELIVERY} continues within a minute."])
+    assert said(capsys, "admin", "reconcile", "--unpark", str(DELIVERY)) == (
+        0,
+        [f"{DELIVERY} continues within a minute."],
+    )
     assert "wake_at" in table.get(DELIVERY)
-    assert main(["reconcile", "--unpark", str(DELIVERY)]) == 1
+    assert main(["admin", "reconcile", "--unpark", str(DELIVERY)]) == 1
 
 
 def test_a_damaged_record_does_not_keep_the_others_from_being_seen(table, applied, capsys):
@@ -201,7 +204,7 @@ def test_a_damaged_record_does_not_keep_the_others_from_being_seen(table, applie
     DynamoRecords(table).create(Write(other, "running", {}, NINE), NINE)
     table.update(other, "SET body = :body", {":body": "{"})
 
-    _, lines = said(capsys, "reconcile", "--hub-only")
+    _, lines = said(capsys, "admin", "reconcile", "--hub-only")
     expected = [f"due-date-lost: {DELIVERY}", f"unreadable: {other}"]
 
     assert [line for line in lines if not line.startswith(" ")][1:-1] == expected

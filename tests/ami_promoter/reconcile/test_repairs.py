@@ -67,7 +67,9 @@ def test_an_unknown_permission_is_taken_up_and_then_closed_by_its_message_group(
     assert (known.state, known.preexisting, known.holdings) == (ShareState.OPEN, False, frozenset())
     assert outstanding.to_close([known], now()) == [known]
     assert due(table, RESOURCE)
-    assert [step.what for step in known.recent] == [("found open; the service opened it (ami-promoter reconcile)",)]
+    assert [step.what for step in known.recent] == [
+        ("found open; the service opened it (ami-promoter admin reconcile)",)
+    ]
     assert repairs.repair(repair) == MOVED_ON
 
 

@@ -63,8 +63,8 @@ def test_an_indented_line_stays_indented():
             ["Look: aws logs tail --follow /aws/x ;", "and then wait."],
         ),
         (
-            "Run ami-promoter key-policy hub arn:aws:x --access policy and see what it prints.",
-            ["Run", "ami-promoter key-policy hub arn:aws:x --access policy", "and see what it prints."],
+            "Run ami-promoter doctor key-policy hub arn:aws:x --access policy and see what it prints.",
+            ["Run", "ami-promoter doctor key-policy hub arn:aws:x --access policy", "and see what it prints."],
         ),
     ],
 )

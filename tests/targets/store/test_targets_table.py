@@ -66,6 +66,27 @@ def test_role_and_external_id_are_read_live(client):
     assert (table.live(DEV), table.live(PROD)) == (("AmiCopyRole", "x-2"), None)
 
 
+def test_names_are_read_with_what_is_read_anyway(client):
+    """A name costs no call of its own after a look at the account; a damaged one delays nothing, and is none."""
+    table, calls = TargetsTable(client, TABLE, MEMBERS), []
+    named = replace(DIRECTORY, accounts={DEV: (replace(DIRECTORY.accounts[DEV][0], name="dev"),), PROD: ()})
+    assert table.names({DEV}) == {}
+    current = apply(client, named)
+    table.live(PROD)
+    client.meta.events.register("before-call.dynamodb", lambda **_: calls.append(1))
+
+    assert table.live(DEV) == ("Copier", "x-1")
+    assert len(calls) == 1
+    assert table.names({DEV}) == {DEV: "dev"}
+    assert len(calls) == 1
+    assert table.names({DEV, PROD}) == {DEV: "dev"}
+
+    body = json.dumps([{"role_name": "Copier", "external_id": "x-1", "name": 5}])
+    put(client, partition(current.version), f"account#{DEV}", body={"S": body})
+    assert table.live(DEV) == ("Copier", "x-1")
+    assert table.names({DEV}) == {}
+
+
 def test_before_anything_is_applied_nobody_is_a_target(client):
     """A new installation refuses every value and says what to do."""
     table = TargetsTable(client, TABLE, MEMBERS)

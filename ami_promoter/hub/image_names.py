@@ -1,0 +1,50 @@
+"""Finds an AMI of the hub by its name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ami_promoter.hub.aws import Connection
+from ami_promoter.hub.records import Reader, record_of
+from ami_promoter.terminal.alike import first_of
+from ami_promoter.terminal.report import moment
+from chalicelib.engine.addresses import RECORD
+from chalicelib.engine.faults import Fault
+
+MOST = 10
+"""So many AMIs of one name are listed."""
+
+
+def ami_named(connection: Connection, name: str) -> str | Fault:
+    """Return the id of the one AMI with this name; a fault if there is none, or more than one.
+
+    EC2 knows those that exist, the records those that were deregistered. May raise HubError.
+    """
+    found = dict(_in_ec2(connection, name)) or dict(_in_records(connection, name))
+    if len(found) == 1:
+        return next(iter(found))
+    if not found:
+        what = f"{connection.place} has no AMI and no promotion of this name."
+        cure = "`ami-promoter status --image 'golden-*'` lists promotions by a part of their names."
+        return Fault("unknown-ami", name, what, cure)
+    each = first_of([f"{ami} (since {since})" for ami, since in sorted(found.items(), key=lambda one: one[1])], MOST)
+    return Fault("ambiguous-ami", name, f"{len(found)} AMIs have this name: {each}.", "Name one of them by its id.")
+
+
+def _in_ec2(connection: Connection, name: str) -> Iterator[tuple[str, str]]:
+    """Yield the AMIs that the hub owns, with when they were made."""
+    with connection.telling(f"looking for an AMI named {name}"):
+        wanted = [{"Name": "name", "Values": [name]}]
+        found = connection.client("ec2").describe_images(Owners=["self"], Filters=wanted, IncludeDisabled=True)
+    here = [one for one in found["Images"] if one["State"] != "deregistered"]  # EC2 shows it for a while
+    yield from ((str(one["ImageId"]), str(one.get("CreationDate", "-"))) for one in here)
+
+
+def _in_records(connection: Connection, name: str) -> Iterator[tuple[str, str]]:
+    """Yield the AMIs that were promoted, with when they were tagged. This reads the whole table."""
+    which = "begins_with(pk, :promotion) AND sk = :record AND contains(body, :name)"
+    given = {":promotion": "promotion#", ":record": RECORD, ":name": name}
+    with connection.telling(f"looking for a promotion of an AMI named {name}"):
+        for record in map(record_of, Reader(connection).items(which, given, consistent=False)):
+            if record.it.image_name == name:
+                yield record.it.ami, moment(record.it.since)

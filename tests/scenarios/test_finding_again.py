@@ -1,0 +1,89 @@
+"""What happened and what is where, among many promotions: by time, name, group, and so many."""
+
+import json
+
+import pytest
+
+from tests.scenarios.scene import DEV, HOUR, PROD, TEST
+
+USAGE = 2
+
+
+@pytest.fixture
+def three(scene):
+    """Three AMIs, promoted an hour apart: to dev, to prod, and to dev again."""
+    amis = [scene.image, scene.seed("base-2026-01"), scene.seed("golden-2026-02")]
+    for ami, value in zip(amis, ("dev", "prod", DEV), strict=True):
+        scene.promote(value, ami)
+        scene.wait(HOUR)
+    scene.amis = amis
+    return scene
+
+
+WAYS = [
+    (("--image", "golden-*"), (2, 0)),
+    (("--group", "prod"), (1,)),
+    (("--since", "90m"), (2,)),
+    (("--limit", "2"), (2, 1)),
+    (("--limit", "1", "--image", "golden-*"), (2,)),
+]
+
+
+@pytest.mark.parametrize(("words", "left"), WAYS, ids=str)
+def test_where_lists_the_amis_that_are_chosen(three, words, left):
+    """A row for each, the newest first; for scripts a line for each copy."""
+    _, out, _ = three.cli("where", *words)
+    _, ids, _ = three.cli("where", *words, "--ids")
+    _, data, _ = three.cli("where", *words, "--json")
+
+    assert [line.split()[0] for line in out.splitlines() if line.startswith("ami-")] == [three.amis[at] for at in left]
+    assert [one["source"] for one in json.loads(data)["listed"]] == [three.amis[at] for at in left]
+    assert len(ids.splitlines()) == sum(2 if at == 0 else 1 for at in left)
+    assert ("1 older promotion not shown" in out) is ("--limit" in words)
+
+
+@pytest.mark.parametrize(("words", "left"), WAYS, ids=str)
+def test_history_shows_the_amis_that_are_chosen(three, words, left):
+    """Their steps, and the shares of their deliveries."""
+    _, data, _ = three.cli("history", *words, "--json")
+    status, out, _ = three.cli("history", *words)
+
+    assert {one["ami"] for one in json.loads(data)["entries"]} == {three.amis[at] for at in left}
+    assert status == 0
+    assert f"History of {len(left)} AMI{'s' if len(left) > 1 else ''} in " in out
+
+
+def test_the_history_of_an_account_or_an_ami_is_cut_in_time(three):
+    """Only steps of the last time, and what is still open."""
+    for words in (("--account", DEV), (three.amis[0],)):
+        _, whole, _ = three.cli("history", *words, "--json")
+        _, late, _ = three.cli("history", *words, "--since", "90m", "--json")
+        late, whole = json.loads(late), json.loads(whole)
+        assert {one["ami"] for one in whole["entries"]} > {one["ami"] for one in late["entries"]}
+        assert len(late["shares"]) < len(whole["shares"])
+    _, of_test, _ = three.cli("history", "--account", TEST, "--image", "golden-*", "--json")
+    assert {one["account"] for one in json.loads(of_test)["entries"]} == {TEST}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("where", "AMI", "--group", "dev"),
+        ("where", "--family", "x", "--limit", "1"),
+        ("history", "AMI", "--image", "golden-*"),
+        ("history",),
+        ("where",),
+    ],
+    ids=" ".join,
+)
+def test_a_choice_is_of_many(scene, words):
+    """With an AMI it would have no effect."""
+    assert scene.cli(*(scene.image if one == "AMI" else one for one in words))[0] == USAGE
+
+
+def test_nothing_that_matches_is_said(scene):
+    """It is no fault."""
+    assert scene.cli("where", "--image", "nothing-*")[1].startswith("No promotion exists")
+    scene.promote(PROD)
+    assert scene.cli("where", "--image", "nothing-*")[1].startswith("No promotion matches")
+    assert scene.cli("history", "--image", "nothing-*")[0] == 0

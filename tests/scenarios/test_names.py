@@ -1,0 +1,59 @@
+"""Accounts that have a name in the targets file are called by it, wherever a person reads of them."""
+
+import pytest
+
+from tests.scenarios.scene import DEV, PROD, TEST, Scene, targets_file
+
+NAMED = f'accounts: {{"{DEV}": {{name: dev}}, "{PROD}": {{name: The accounts of prod}}}}\n'
+
+
+@pytest.fixture
+def delivered(scene: Scene) -> Scene:
+    """The AMI is delivered to the group dev, whose first account has a name."""
+    scene.apply(targets_file() + NAMED)
+    scene.promote("dev")
+    return scene
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("status", "AMI"),
+        ("wait", "AMI"),
+        ("where", "AMI"),
+        ("plan", "AMI", "dev"),
+        ("history", "AMI"),
+        ("history", "--account", DEV),
+        ("verify", "AMI"),
+        ("doctor",),
+        ("targets", "diff", "FILE"),
+        ("withdraw", "AMI", "--account", DEV),
+    ],
+    ids=" ".join,
+)
+def test_a_verb_says_the_name_beside_the_id(delivered, tmp_path, monkeypatch, words):
+    """The other account has no name. At 80 columns no line is longer."""
+    monkeypatch.setenv("COLUMNS", "80")
+    (tmp_path / "next.yaml").write_text(targets_file(queue="40m") + NAMED, encoding="utf-8")
+    given = {"AMI": delivered.image, "FILE": str(tmp_path / "next.yaml")}
+    _, out, err = delivered.cli(*(given.get(one, one) for one in words))
+
+    said = " ".join((out + err).split())
+    assert f"dev ({DEV})" in said
+    assert f" ({TEST})" not in said
+    assert [line for line in out.splitlines() if len(line) > 80 and not line.startswith(("arn:", "aws ", "`"))] == []
+
+
+def test_what_a_script_reads_has_ids(delivered):
+    """The same as before."""
+    _, out, _ = delivered.cli("where", delivered.image, "--ids")
+
+    assert out.splitlines()[0] == f"{DEV} us-east-1 {delivered.image_in(DEV)['ImageId']}"
+    assert '"dev (' not in delivered.cli("status", delivered.image, "--json")[1]
+
+
+def test_the_report_says_the_name(delivered, tmp_path):
+    """In its tables."""
+    delivered.cli("report", "-o", str(tmp_path / "page.html"))
+
+    assert f"dev ({DEV}) us-east-1" in (tmp_path / "page.html").read_text(encoding="utf-8")
