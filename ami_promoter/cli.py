@@ -35,7 +35,7 @@ from ami_promoter.commands import (
 from ami_promoter.hub.aws import HubError
 from ami_promoter.terminal.exits import Exit
 from ami_promoter.terminal.output import PROGRAM, failed
-from ami_promoter.verbs import TerminalClock, VerbWithVerbs, root
+from ami_promoter.verbs import TerminalClock, VerbWithVerbs, before_the_verb, root
 from chalicelib.engine.faults import Fault
 
 __all__ = ["main", "root"]
@@ -69,6 +69,9 @@ COMMAND_MODULES = (
 under_doctor = root.commands["doctor"]
 assert isinstance(under_doctor, VerbWithVerbs)  # noqa: S101 - as its module made it; no verb's module knows another
 under_doctor.add_command(key_policy.key_policy)
+
+
+before_the_verb(root)
 
 
 @root.command()

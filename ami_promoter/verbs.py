@@ -24,8 +24,10 @@ from ami_promoter.hub.image_names import ami_named
 from ami_promoter.rights import NOTHING, Rights
 from ami_promoter.terminal import durations
 from ami_promoter.terminal.account_names import naming
+from ami_promoter.terminal.examples import examples
 from ami_promoter.terminal.exits import MEANS, Exit
 from ami_promoter.terminal.output import emit
+from ami_promoter.terminal.preferences import VARIABLES, UnusableFile, preferences
 from ami_promoter.terminal.report import Report
 from ami_promoter.terminal.schema import Schema
 from chalicelib.engine.faults import Fault
@@ -162,6 +164,7 @@ region_option = click.option(
 )
 profile_option = click.option("--profile", metavar="NAME", help="The AWS profile. Default: AWS_PROFILE.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+yes_option = click.option("--yes", is_flag=True, help="Do not ask. Needed without a terminal.")
 wide_option = click.option("--wide", is_flag=True, help="Print full ids and ARNs, and each target by itself.")
 table_option = click.option(
     "--table",
@@ -171,9 +174,7 @@ table_option = click.option(
 hub_account_option = click.option(
     "--hub-account", type=ACCOUNT, help="The hub's account; refuse credentials of another account."
 )
-tag_key_option = click.option(
-    "--tag-key", type=TAG_KEY, default="promote", show_default=True, help="The tag key that triggers promotions."
-)
+tag_key_option = click.option("--tag-key", type=TAG_KEY, help="The tag key that triggers promotions. Default: promote.")
 ami_argument = click.argument("ami", type=AMI)
 hub_only_option = click.option("--hub-only", is_flag=True, help="Check the hub only.")
 answers_within_option = click.option(
@@ -253,8 +254,53 @@ class InSections(click.Group):
 def root() -> None:
     """Promote AMIs to other accounts.
 
-    Every verb has --json. `ami-promoter VERB --help` shows its options and exit statuses.
+    Every verb has --json; `ami-promoter VERB --help` shows all of its options.
     """
+
+
+def before_the_verb(group: click.Group) -> None:
+    """Let a group, and those in it, take the options that say which hub, for the verb that follows."""
+
+    def remember(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
+        if value is not None:
+            _before(ctx)[str(param.name)] = value
+
+    def carry() -> None:
+        """Carry the options."""
+
+    for option in (tag_key_option, profile_option, region_option):
+        option(carry)
+    for param in carry.__click_params__:  # type: ignore[attr-defined]  # Click's own place for them
+        param.expose_value, param.callback = False, remember
+        param.help = param.help.partition(" Default")[0]  # the first page of help has one line for each
+        group.params.append(param)
+    for inner in group.commands.values():
+        if isinstance(inner, click.Group) and not isinstance(inner, Verb):
+            before_the_verb(inner)
+
+
+def _before(ctx: click.Context) -> dict[str, str]:
+    """Return the options that stood before the verb."""
+    found: dict[str, str] = ctx.meta.setdefault("before the verb", {})
+    return found
+
+
+def _set(ctx: click.Context, given: dict[str, Any]) -> None:
+    """Fill in options that a verb has and was not given: from before the verb, a variable, or the person's file."""
+    try:
+        known = preferences()
+    except UnusableFile as error:
+        raise click.UsageError(str(error)) from error
+    for param in ctx.command.params:
+        name = str(param.name)
+        if given.get(name) is None and name in VARIABLES:
+            given[name] = _before(ctx).get(name)
+            if given[name] is None and name in known:
+                value, where = known[name]
+                try:
+                    given[name] = param.type.convert(value, None, None)
+                except click.BadParameter as error:
+                    raise click.UsageError(f"{where}: {name}: {error.message}", ctx) from error
 
 
 @root.group("targets", cls=InOrder)
@@ -274,10 +320,13 @@ class Verb(click.Command):
     schema: Schema
     rights: Rights
 
-    def format_epilog(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Explain the exit statuses."""
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Explain the exit statuses, and show two calls."""
         with formatter.section("Exit status"):
             formatter.write_dl([(str(int(status)), self.exits[status]) for status in sorted(self.exits)])
+        with formatter.section("Examples"):
+            for one in examples(ctx.command_path):
+                formatter.write(f"{'':{formatter.current_indent}}{one}\n")
 
 
 HOLDERS = ("doctor",)
@@ -315,9 +364,14 @@ def verb(
         @functools.wraps(function)
         def run(ctx: click.Context, /, **given: Any) -> Exit:
             if other := ctx.invoked_subcommand:
-                if any(ctx.get_parameter_source(one) is ParameterSource.COMMANDLINE for one in given):
+                own = {one for one in given if ctx.get_parameter_source(one) is ParameterSource.COMMANDLINE}
+                _before(ctx).update({name: given[name] for name in own & {"region", "profile"}})
+                if own - {"region", "profile"}:
                     ctx.fail(f"The options before `{other}` have no effect: write them behind it.")
                 return Exit.OK
+            _set(ctx, given)
+            if "tag_key" in given:
+                given["tag_key"] = given["tag_key"] or "promote"
             common = {known: given.pop(known, None) for known in ("region", "profile", "table", "hub_account")}
             as_json, wide = given.pop("as_json"), given.pop("wide")
             clock = ctx.obj or TerminalClock()

@@ -8,7 +8,7 @@ from bench import cost
 from bench.case import Case, counted
 from bench.results import Results, rivals
 from bench.rivals.promotion import RivalOutcome
-from bench.table import dollars, duration, table
+from bench.table import rough, rough_duration, table
 
 HEAD = (
     "100 targets",
@@ -31,20 +31,20 @@ def _rows(results: Results, case: Case) -> Iterator[tuple[str, ...]]:
     yield (
         "**this service**",
         f"{own.delivered}",
-        duration(own.seconds),
-        f"{own.billed / case.deliveries:.1f} s",
-        f"{own.per_delivery:.0f}",
-        dollars(sum(cost.delivery(own).values())),
+        rough_duration(own.seconds),
+        f"{rough(own.billed / case.deliveries)} s",
+        rough(own.per_delivery),
+        f"${rough(sum(cost.delivery(own).values()))}",
         "no",
     )
     for one in rivals(case):
         yield (
             one.name,
             f"{one.delivered}",
-            duration(one.seconds) + (" without its limit" if one.delivered < one.targets else ""),
-            f"{one.functions / one.targets:,.1f} s" if one.functions else "none",
-            f"{one.calls / one.targets:.0f}",
-            dollars(sum(cost.rival(one, case.volumes).values())),
+            rough_duration(one.seconds) + (" without its limit" if one.delivered < one.targets else ""),
+            f"{rough(one.functions / one.targets)} s" if one.functions else "none",
+            rough(one.calls / one.targets),
+            f"${rough(sum(cost.rival(one, case.volumes).values()))}",
             "yes" if one.left_open else "no",
         )
 

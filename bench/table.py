@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -28,15 +29,34 @@ def number(value: float) -> str:
     return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
 
 
+def rough(value: float) -> str:
+    """Write a number with two digits: a simulator vouches for no more."""
+    if value == 0:
+        return "0"
+    places = 1 - math.floor(math.log10(abs(value)))
+    rounded = round(value, places)
+    return f"{rounded:,.{max(places, 0)}f}"
+
+
+def rough_duration(seconds: float) -> str:
+    """Write seconds as a person reads them, with two digits."""
+    amount, unit = _in_unit(seconds)
+    return f"{rough(amount)} {unit}"
+
+
 def duration(seconds: float) -> str:
     """Write seconds as a person reads them."""
+    amount, unit = _in_unit(seconds)
+    return f"{amount:.0f} s" if unit == "s" else f"{amount:.1f} {unit}"
+
+
+def _in_unit(seconds: float) -> tuple[float, str]:
+    minutes, hours = seconds / 60, seconds / 3600
     if seconds < 120:
-        return f"{seconds:.0f} s"
-    minutes = seconds / 60
+        return seconds, "s"
     if minutes < 120:
-        return f"{minutes:.1f} min"
-    hours = minutes / 60
-    return f"{hours:.1f} h" if hours < 72 else f"{hours / 24:.1f} days"
+        return minutes, "min"
+    return (hours, "h") if hours < 72 else (hours / 24, "days")
 
 
 def dollars(value: float) -> str:

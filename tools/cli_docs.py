@@ -1,4 +1,4 @@
-"""The reference of the command line, as ``docs/reference/cli.md`` shows it: from the command tree."""
+"""The reference of the command line, ``docs/reference/cli.md``, and of its JSON, ``json.md``: from the command tree."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import click
 from ami_promoter.cli import root
 from ami_promoter.promotions.promotion_data import PAGE
 from ami_promoter.rights import APPROVER, READ, READ_ONLY, SEE_APPROVERS, TAGGER, Rights, policy
+from ami_promoter.terminal.examples import examples
 from ami_promoter.terminal.exits import MEANS
 from ami_promoter.terminal.schema import FAILURE
 from ami_promoter.verbs import AT_THE_HUB, COMMON, SECTIONS, Verb
@@ -35,18 +36,37 @@ Bash completes verbs, options and Regions after `eval "$(ami-promoter completion
 For every verb:
 
 - The command uses the settings of the AWS SDK: `AWS_PROFILE`, `AWS_REGION`, `AWS_ENDPOINT_URL`, and the files of `aws configure`.
+- `--region`, `--profile` and `--tag-key` can stand before the verb, too.
+  What you would write each time can stand in the file `~/.config/ami-promoter.toml` (`AMI_PROMOTER_CONFIG` names another), as in `region = "eu-central-1"`: `profile`, `region`, `table`, `hub_account` and `tag_key`.
+  The variables `AMI_PROMOTER_TABLE`, `AMI_PROMOTER_HUB_ACCOUNT` and `AMI_PROMOTER_TAG_KEY` go before the file, and so do credentials and Region of AWS's own variables; an option goes before all.
+- Wherever a verb takes an AMI's id, it takes its name, if only one AMI of the hub has it.
+  That needs `ec2:DescribeImages`, and for a deregistered AMI `dynamodb:Scan` on the table of records.
+- If the targets file has a `name` for an account, texts say it beside the id; JSON has the id.
 - If a table would be wider than 80 columns, the command shortens ids; `--wide` prints them in full.
   Without a terminal it does not fold lines; the variable `COLUMNS` sets another width.
 - `NO_COLOR` turns colors off. Colors only repeat what the text says.
 - The command prints characters that move the cursor or change the direction of writing as escapes, such as `\\x1b`.
 - You can run every verb again; a verb that was stopped continues where it stopped.
 """
+JSON_INTRO = """\
+# JSON of the command line
+
+This page is generated from the command tree (`make docs`): what each verb of the [command line](cli.md) prints with `--json`.
+A verb that could not do its work (exit statuses 1, 2, 3 and 130) prints [faults](#a-verb-that-failed) instead.
+"""
 
 
 def page() -> str:
     """Write the whole page."""
     verbs = [line for words, verb in _verbs(root) for line in _verb(words, verb)]
-    return "\n".join((INTRO, *_common(), *_contents(), *verbs, *_shared(), *_needs()))
+    return "\n".join((INTRO, *_common(), *_contents(), *verbs, *_needs()))
+
+
+def json_page() -> str:
+    """Write the page of what ``--json`` prints."""
+    failed = ("## A verb that failed\n", *_fields(FAILURE), "")
+    verbs = [line for words, verb in _verbs(root) for line in (f"## {words}\n", *_fields(verb.schema), "")]
+    return "\n".join((JSON_INTRO, *failed, *_shared(), *verbs)).rstrip("\n") + "\n"
 
 
 def _verbs(group: click.Group, words: tuple[str, ...] = ()) -> Iterator[tuple[str, Verb]]:
@@ -71,9 +91,7 @@ def _common() -> Iterator[str]:
         yield _row(parameter)
     yield "\n| exit status | |\n| --- | --- |"
     yield from (f"| {int(status)} | {says} |" for status, says in MEANS.items())
-    yield "\nWith `--json`, a verb that could not do its work (exit statuses 1, 2, 3 and 130) prints instead:\n"
-    yield from _fields(FAILURE)
-    yield ""
+    yield "\n[JSON](json.md) lists what each verb prints with `--json`.\n"
 
 
 def _contents() -> Iterator[str]:
@@ -115,8 +133,7 @@ def _verb(words: str, verb: Verb) -> Iterator[str]:
         yield ""
     for status in sorted(MEANS.keys() - verb.exits.keys()):
         yield f"It never exits with status {int(status)}.\n"
-    yield "`--json` prints:\n"
-    yield from _fields(verb.schema)
+    yield from (f"    {one}" for one in examples(f"ami-promoter {words}"))
     yield ""
 
 

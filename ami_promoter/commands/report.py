@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -10,7 +11,7 @@ from ami_promoter.hub import organization, pause_switch
 from ami_promoter.hub.aws import Connection
 from ami_promoter.hub.recall_items import OperatorsDecisions
 from ami_promoter.report_page import reading
-from ami_promoter.report_page.document import render
+from ami_promoter.report_page.document import FIRST, NOTHING, render
 from ami_promoter.report_page.model import Overview, ReportContext, overview
 from ami_promoter.report_page.publishing import Address, publish
 from ami_promoter.rights import READ_ALL
@@ -28,6 +29,18 @@ PRINTS = js.thing(
     file=js.perhaps(js.text("path of the page; null: it is only in S3")),
     published=js.perhaps(js.text("address of the page in S3; null: without --publish")),
     bytes=js.number("size of the page in bytes"),
+    images=js.several(
+        "the newest image of each family, those that failed first",
+        js.thing(
+            image=js.text("its family and version"),
+            ami=js.text("id of the source AMI"),
+            current=js.number("in how many accounts it is the current one"),
+            accounts=js.number("how many accounts have the family, or are to have it"),
+            failed=js.number("in how many its delivery failed"),
+            running=js.number("in how many its delivery is under way"),
+            behind=js.number("how many have an older one, and nothing under way"),
+        ),
+    ),
     failed=js.number("how many promotions need attention"),
     open=js.number("how many permissions are open now, or may be"),
     unreadable=js.several(
@@ -80,7 +93,8 @@ def report(caller: VerbCaller, output: Path | None, address: str | None, days: i
         publish(connection, page, Address.read(address))
     places = [str(file), *([address] if address else [])] if file else [str(address)]
     open_now = sum(one.open for one in shown.exposures)
-    lines = [f"Written to {' and '.join(places)} ({len(page):,} bytes)."]
+    lines = [f"{one}." for one in shown.headlines[:FIRST]] or [NOTHING]
+    lines.append(f"Written to {' and '.join(places)} ({len(page):,} bytes).")
     lines.append(f"Promotions that need attention: {len(shown.troubled)}. Open permissions: {open_now}.")
     lines += [f"Could not be read completely: {record}: {why}" for record, why in shown.damaged.items()]
     data = {
@@ -88,6 +102,7 @@ def report(caller: VerbCaller, output: Path | None, address: str | None, days: i
         "file": None if file is None else str(file),
         "published": address,
         "bytes": len(page),
+        "images": [{**asdict(one), "behind": one.behind} for one in shown.headlines],
         "failed": len(shown.troubled),
         "open": open_now,
         "unreadable": list(shown.damaged),

@@ -20,7 +20,7 @@ from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.alike import groups, named
 from ami_promoter.terminal.output import Folded
 from ami_promoter.terminal.report import Report
-from ami_promoter.verbs import AMI, FAMILY, PLACE, WHY, Matching, VerbCaller, verb
+from ami_promoter.verbs import AMI, FAMILY, PLACE, WHY, Matching, VerbCaller, verb, yes_option
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.faults import Fault, count
 from chalicelib.engine.places import Place
@@ -61,7 +61,7 @@ class _Move:
 @click.option("--to", "to", type=AMI, help="Hold them at this source AMI; default: the one before what they name.")
 @click.option("--why", type=WHY, help="The reason; it is kept with the rollback.")
 @click.option("--lift", is_flag=True, help="End the rollback: the parameters move to what is current.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@yes_option
 def rollback(
     caller: VerbCaller,
     family: str,

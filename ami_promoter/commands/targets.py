@@ -32,6 +32,7 @@ from ami_promoter.verbs import (
     targets,
     verb,
     wide_option,
+    yes_option,
 )
 from chalicelib.engine.addresses import APPLIED_FILE, digest_of
 from chalicelib.engine.faults import Fault, count
@@ -139,11 +140,12 @@ def diff(caller: VerbCaller, file: str) -> Report:
 )
 @file_argument
 @click.option("--dry-run", is_flag=True, help="Show what would change, and change nothing.")
-@click.option("--yes", is_flag=True, help="Do not ask before removing a target.")
+@yes_option
 def apply(caller: VerbCaller, file: str, *, dry_run: bool, yes: bool) -> Report:
     """Check the file, show what changes, and apply it.
 
-    Asks before it removes a target, because that withdraws what is shared with it. Without a terminal, --yes is needed.
+    Shows what changes, and asks; without a terminal, --yes is needed. If a target is removed, what is shared with it is
+    withdrawn.
     """
     return _publish(caller, file, dry_run=dry_run, yes=yes)
 
@@ -201,10 +203,12 @@ def _publish(caller: VerbCaller, name: str, *, dry_run: bool, yes: bool) -> Repo
     report = _withdrawn(connection, _difference(connection, applied, wanted))
     if dry_run:
         return report
-    gone = report.data["targets"]["removed"]
-    if gone and not yes:
-        removed = named([place_of(target) for target in gone])
-        does = f"This removes {removed}; the service withdraws their standing shares; they keep the AMIs that they own"
+    if not (yes or _same(applied, wanted)):
+        does = f"This applies {name} to {connection.place}"
+        if gone := report.data["targets"]["removed"]:
+            removed = named([place_of(target) for target in gone])
+            ends = "the service withdraws their standing shares; they keep the AMIs that they own"
+            does = f"This removes {removed}; {ends}"
         if no := asking.refused("targets apply", does, report.lines, as_json=caller.as_json):
             return no
     return _apply(publisher, connection, applied, wanted, source, report)
@@ -283,6 +287,12 @@ def _heading(connection: Connection, applied: AppliedVersion) -> Iterator[str]:
         yield "The items of that version have changed since; the comparison treats all of them as new."
 
 
+def _same(applied: AppliedVersion, wanted: Directory) -> bool:
+    """Whether this is in force already."""
+    current = applied.current
+    return current is not None and not applied.damaged and current.digest == digest_of(to_items(wanted))
+
+
 def _apply(
     publisher: Publisher,
     connection: Connection,
@@ -293,7 +303,7 @@ def _apply(
 ) -> Report:
     warnings: tuple[str, ...] = ()
     current = applied.current
-    if current and not applied.damaged and current.digest == digest_of(to_items(wanted)):
+    if current and _same(applied, wanted):
         last = f"Nothing to apply: version {current.generation} in {connection.place} is the same."
     else:
         now = moment(int(connection.now()))

@@ -104,8 +104,8 @@ def where(
     the applied targets file. With --ids, if one of these has no AMI, the command prints no id; the exit status is 1.
     With --family the command shows the AMI that the parameter of the family named in each target when the service last
     looked. Targets without the setting `ssm_parameter` are not shown.
-    --use needs `AllowUseReport=true` in the target's stack; --timeout is for its answers. --since, --image, --group and
-    --limit choose promotions: the command lists where each AMI of them is.
+    --use needs `AllowUseReport=true` in the target's stack; --timeout is for its answers.
+    --since, --image, --group and --limit choose promotions: the command lists where each AMI of them is.
     """
     chosen = Choice(**given) != Choice()
     if chosen and (ami or family or use):
@@ -116,7 +116,7 @@ def where(
         raise click.UsageError("--use is about an AMI: it goes with neither --family nor --ids.")
     if (ami is None) == (family is None):
         ways = (
-            "Name an AMI or a family: `where AMI`, or `where --family NAME`; or choose AMIs: `where --image 'PATTERN'`."
+            "Name an AMI or a family: `where AMI`, or `where --family NAME`. Or choose AMIs: `where --image PATTERN`."
         )
         raise click.UsageError(ways)
     connection = caller.connect()
@@ -131,11 +131,8 @@ def where(
     there = [one for one in found["copies"] if one["image"]]
     if ids:
         if missing:
-            what, cure = (
-                f"it is not delivered to {named(missing)}.",
-                f"`ami-promoter status {found['source']}` shows why.",
-            )
-            return Report(faults=(Fault("not-delivered", ami, what, cure),))
+            cure = f"`ami-promoter status {found['source']}` shows why."
+            return Report(faults=(Fault("not-delivered", ami, f"it is not delivered to {named(missing)}.", cure),))
         return Report(tuple(Whole(one["image"]) if target else _id(one, one["image"]) for one in there), found)
     lines = (*_lines(found), *([Folded(f"Not delivered to {named(missing)}.")] if missing else []))
     if not use:

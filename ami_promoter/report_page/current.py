@@ -45,12 +45,19 @@ class Family:
     """Images with one family in a tag of their sources; or without such a tag, whose names differ only in endings."""
 
     name: str
+    tagged: bool
+    """Whether a tag of the sources names the family."""
     latest: Placed
     """The newest image that a parameter names; without parameters the one that was delivered last to any target."""
     current: Sequence[Placed]
     """For each target, by account and Region, the image that the parameter names, or that was delivered there last."""
     earlier: int
     """Number of older images of the family in these targets."""
+
+    @property
+    def key(self) -> tuple[str, bool]:
+        """What distinguishes it: a tag's family is another than one of names."""
+        return self.name, self.tagged
 
     @property
     def behind(self) -> int:
@@ -69,15 +76,20 @@ def family(name: str) -> str:
     return f"{stem}…" if stem and stem != name else name
 
 
+def family_of(page: Mapping[str, Any], delivery: Mapping[str, Any]) -> tuple[str, bool]:
+    """Return the family of a delivery's image, and whether a tag of the source names it."""
+    tagged = str(delivery["family"] or "")
+    return tagged or family(str(page["name"])) or str(page["ami"]), bool(tagged)
+
+
 def families(pages: Iterable[Mapping[str, Any]]) -> list[Family]:
     """Return the images of each target, by family."""
     by_name: dict[tuple[str, bool], list[Placed]] = {}
     for page in pages:
         for one in page["deliveries"]:
             if one["state"] in GOOD and (image := _image(page, one)):
-                name = one["family"] or family(page["name"]) or page["ami"]
-                by_name.setdefault((name, bool(one["family"])), []).append(image)
-    return [_family(name, found) for (name, _), found in sorted(by_name.items())]
+                by_name.setdefault(family_of(page, one), []).append(image)
+    return [_family(name, found, tagged=tagged) for (name, tagged), found in sorted(by_name.items())]
 
 
 def _image(page: Mapping[str, Any], delivery: Mapping[str, Any]) -> Placed | None:
@@ -89,13 +101,13 @@ def _image(page: Mapping[str, Any], delivery: Mapping[str, Any]) -> Placed | Non
     return Placed(*place, str(image), own, page["ami"], str(page["name"]), delivery["since"], delivery["pointer"])
 
 
-def _family(name: str, found: Sequence[Placed]) -> Family:
+def _family(name: str, found: Sequence[Placed], *, tagged: bool) -> Family:
     newest = sorted(found, key=lambda one: "" if one.since == "-" else one.since)
     current = {(one.account, one.region): one for one in newest}
     current |= {(one.account, one.region): one for one in newest if one.named}
     in_order = [current[place] for place in sorted(current)]
     latest = max((one for one in newest if one.named), key=_made_at, default=newest[-1])
-    return Family(name, latest, in_order, len(found) - len(current))
+    return Family(name, tagged, latest, in_order, len(found) - len(current))
 
 
 def _made_at(named: Placed) -> str:

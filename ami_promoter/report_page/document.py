@@ -13,6 +13,9 @@ from chalicelib.engine.faults import count, noun
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 """The browser loads nothing and runs nothing, even if a name contains markup."""
+FIRST = 5
+"""Images at the top of the page, and in the command's output; those that failed come first."""
+NOTHING = "No AMI has been promoted to any account."
 PARTS = (
     ("attention", "Needs attention"),
     ("images", "Current images"),
@@ -38,7 +41,9 @@ def render(shown: Overview) -> str:
         el("style"),
     )
     parts = [make(shown) for make in (sections.attention, sections.images, sections.exposure, sections.deliveries)]
-    main = el("main", _warnings(shown), _glance(shown), parts, _read(shown), id="main", tabindex="-1")
+    main = el(
+        "main", _headlines(shown), _warnings(shown), _glance(shown), parts, _read(shown), id="main", tabindex="-1"
+    )
     body = el("body", el("a", "Skip to the content", href="#main", class_="skip"), _header(shown), main, _footer())
     return document(el("html", head, body, lang="en"), _style())
 
@@ -62,6 +67,15 @@ def _header(shown: Overview) -> Element:
 
 def _footer() -> Element:
     return el("footer", el("p", "All times are UTC. Written by ", el("code", "ami-promoter report"), "."))
+
+
+def _headlines(shown: Overview) -> Element:
+    """Answer first what is asked first: whether the newest image is everywhere."""
+    first, rest = shown.headlines[:FIRST], shown.headlines[FIRST:]
+    items = [el("li", el("b", one.image), str(one).removeprefix(one.image)) for one in first]
+    if rest:
+        items.append(el("li", el("a", f"{count(len(rest), 'more image')}", href="#images")))
+    return el("ul", items or el("li", NOTHING), class_="headlines", role="list", aria_label="The newest images")
 
 
 def _warnings(shown: Overview) -> Element | None:

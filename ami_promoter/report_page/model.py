@@ -11,6 +11,7 @@ from ami_promoter.promotions import pointers, promotion_data
 from ami_promoter.promotions.reading import placed
 from ami_promoter.report_page.current import Family, families
 from ami_promoter.report_page.exposure import Exposure, exposures
+from ami_promoter.report_page.headlines import Headline, headlines
 from ami_promoter.report_page.reading import HubRecords, Step
 from chalicelib.delivery.model import ENDED, Delivery
 from chalicelib.delivery.tracked import TrackedDelivery
@@ -80,6 +81,7 @@ class Overview:
     """Everything on the page."""
 
     context: ReportContext
+    headlines: Sequence[Headline]
     families: Sequence[Family]
     promotions: Sequence[ShownPromotion]
     """Newest first."""
@@ -102,10 +104,12 @@ def overview(records: HubRecords, context: ReportContext) -> Overview:
     """Compute the page."""
     newest = sorted(records.promotions.values(), key=lambda one: one.it.created_at, reverse=True)
     pages = [_page(record, records, context) for record in newest]
+    current = families(pages)
     troubled = [promotion_data.only_failed(page) for page in pages]
     return Overview(
         context=context,
-        families=families(pages),
+        headlines=headlines(pages, current),
+        families=current,
         promotions=[_shown(page, records, context) for page in pages],
         troubled=[one for one in troubled if one["deliveries"] or one["faults"] or one["parked"]],
         pointers=pointers.at_fault(records.pointers.values()),

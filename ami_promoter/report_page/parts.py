@@ -30,7 +30,7 @@ SYMBOLS = {
     "opening": ("●", "open"),
     "closing": ("●", "open"),
     "closed": ("○", "calm"),
-    "over": ("○", "calm"),
+    "no delivery": ("■", "calm"),
 }
 """State -> (its symbol, its class); all others are under way."""
 

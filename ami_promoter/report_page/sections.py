@@ -79,7 +79,7 @@ def _troubled(data: Mapping[str, Any]) -> Element:
     return el(
         "article",
         el("h3", data["name"] or "Unnamed", " ", code(data["ami"])),
-        el("p", _value(data), class_="dim"),
+        el("p", *prose(_value(data)), class_="dim"),
         el("ul", said_of, first, class_="faults") if said_of or first else None,
         folded(f"{count(len(rest), 'more problem')}", el("ul", rest, class_="faults")) if rest else None,
         el("p", "Details: ", code(f"ami-promoter status {data['ami']}"), class_="dim"),
@@ -282,9 +282,11 @@ def _resources(shown: Overview, bars: Scale) -> Iterator[Element]:
         of = shown.names.get(name, "") if kind == "image" else of
         yield folded(
             [
+                el("b", of) if of else None,
+                " — " if of else "",
                 f"{KINDS.get(kind, kind)} ",
                 code(name),
-                f" {of} — {count(accounts, 'account')}, ",
+                f", {count(accounts, 'account')}, ",
                 el("span", f"{open_now:,} open", class_="st open") if open_now else "none open",
             ],
             INTERVALS.show(
@@ -322,7 +324,7 @@ def _promotion(shown: ShownPromotion, now: int) -> Element:
     summary: Content = [
         el("b", data["name"] or data["ami"]),
         f" — {promotion_text.summary(data['deliveries'])} ",
-        state(str(data["outcome"] or data["state"] or "unknown")),
+        state(_came_out(data)),
     ]
     ended = [one.last for one in shown.timelines]
     running = any(one.spans and one.spans[-1].end is None and one.data["state"] != "shared" for one in shown.timelines)
@@ -330,7 +332,9 @@ def _promotion(shown: ShownPromotion, now: int) -> Element:
     head = el(
         "p",
         code(data["ami"]),
-        f", {_value(data)}, {data['outcome'] or data['state'] or 'unknown'} since {said(data['since'])}.",
+        ", ",
+        *prose(_value(data)),
+        f", {_came_out(data)} since {said(data['since'])}.",
     )
     older = f"{count(shown.older, 'delivery', 'deliveries')} ended before that." if shown.older else ""
     rows = (_row(one, bars, now) for one in shown.timelines)
@@ -345,6 +349,12 @@ def _promotion(shown: ShownPromotion, now: int) -> Element:
         rows=len(shown.timelines),
         open_=running,
     )
+
+
+def _came_out(data: Mapping[str, Any]) -> str:
+    """Return how a promotion came out, or its state while it is under way."""
+    state_ = "no delivery" if data["state"] == "over" else data["state"]
+    return str(data["outcome"] or state_ or "unknown")
 
 
 def _row(one: Timeline, bars: Scale, now: int) -> Sequence[Content]:

@@ -4,6 +4,7 @@ import ast
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 import tomllib
@@ -20,6 +21,7 @@ from ami_promoter.cli import main
 from ami_promoter.hub import aws
 from ami_promoter.hub.aws import Connection
 from ami_promoter.terminal import schema as js
+from ami_promoter.terminal.examples import EXAMPLES
 from ami_promoter.terminal.exits import Exit
 from ami_promoter.verbs import SECTIONS, Verb, root
 
@@ -304,3 +306,16 @@ def test_no_item_gets_the_machines_time():
         if isinstance(node, ast.Call) and ast.unparse(node.func) in ("time.time", "datetime.now")
     }
     assert calls == {"hub/aws.py"}
+
+
+def test_the_help_of_each_verb_ends_with_two_calls_that_it_takes(environment, capsys):
+    """What is shown can be run."""
+    every = dict(verbs())
+    assert {" ".join(words) for words in every} | {"completion"} == set(EXAMPLES)
+    for words, command in every.items():
+        main([*words, "--help"])
+        *_, head, first, second = capsys.readouterr().out.splitlines()
+        assert head == "Examples:"
+        for said in (first, second):
+            own = shlex.split(said)[1 + len(words) :]
+            assert command.make_context(" ".join(words), own).command is command

@@ -12,7 +12,7 @@ from bench.idle import Idle
 from bench.rates import TokenBucket
 from bench.rivals import RIVALS, build_tool, orchestrator, script, state_machines
 from bench.rivals.promotion import PlayedPromotion, promotion
-from bench.table import dollars, duration, number
+from bench.table import dollars, duration, number, rough, rough_duration
 
 ROOT = Path(__file__).parents[2]
 REST = REGISTER_SECONDS + len(bound.CHAIN) * CALL_SECONDS
@@ -120,6 +120,15 @@ def test_numbers_are_written_for_people():
     assert [number(value) for value in (0, 0.123, 12.34, 1234.5)] == ["0", "0.12", "12.3", "1,234"]
     assert [duration(value) for value in (90, 600, 7300, 400_000)] == ["90 s", "10.0 min", "2.0 h", "4.6 days"]
     assert [dollars(value) for value in (0, 1.5, 0.25, 0.000123)] == ["$0", "$1.50", "$0.250", "$0.000123"]
+
+
+def test_what_is_measured_once_in_a_simulator_is_written_with_two_digits():
+    """The summary compares orders of magnitude; three digits would promise more."""
+    assert [rough(value) for value in (0, 0.000449, 6.68, 48.4, 3094.6)] == ["0", "0.00045", "6.7", "48", "3,100"]
+    assert [rough_duration(value) for value in (90, 2904, 25_300, 400_000)] == ["90 s", "48 min", "7.0 h", "4.6 days"]
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    (table,) = re.findall(r"<!-- bench -->\n(.*?)<!-- /bench -->", readme, re.DOTALL)
+    assert re.findall(r"[1-9][0-9,.]*[1-9][0-9,.]*[1-9]", table.partition("---:|\n")[2]) == []
 
 
 def test_a_plot_is_a_picture_with_a_line_for_each_name():

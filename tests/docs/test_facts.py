@@ -123,7 +123,7 @@ def commands() -> dict[tuple[str, ...], set[str]]:
     for page in GUIDES:
         for line in code(page):
             for words, rest in COMMAND.findall(line):
-                command = tuple(words.split()[:2])
+                command = tuple(words.split()[:3])
                 found.setdefault(command, set()).update(re.findall(r"(?<![\w-])--[a-z][a-z-]+", rest.partition("#")[0]))
     return found
 

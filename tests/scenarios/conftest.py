@@ -29,7 +29,7 @@ def scene(request, monkeypatch, tmp_path) -> Iterator[Scene]:
     """
     for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_SESSION_TOKEN", "AWS_REGION"):
         monkeypatch.delenv(name, raising=False)
-    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "AMI_PROMOTER_CONFIG"):
         monkeypatch.setenv(name, str(tmp_path / "none"))
     param = getattr(request, "param", stage.TARGETS)
     targets, start = (stage.TARGETS, param) if isinstance(param, datetime) else (param, NINE)

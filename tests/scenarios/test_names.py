@@ -27,7 +27,7 @@ def delivered(scene: Scene) -> Scene:
         ("verify", "AMI"),
         ("doctor",),
         ("targets", "diff", "FILE"),
-        ("withdraw", "AMI", "--account", DEV),
+        ("withdraw", "--yes", "AMI", "--account", DEV),
     ],
     ids=" ".join,
 )

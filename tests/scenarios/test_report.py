@@ -63,6 +63,32 @@ def test_a_busy_day(scene):
     assert re.search(r"copying 11m so far.*snap-\w+: \d+ %, ~\d+m left", running[4])
 
 
+def test_the_first_line_is_what_a_manager_asks(scene):
+    """On the terminal, on the page and in JSON: the newest image, in how many accounts it is, and where it failed."""
+    scene.client("kms", PROD).disable_key(KeyId=scene.stage.targets[PROD].outputs["KeyArn"])
+    scene.promote("dev prod")
+
+    file = scene._directory / "page.html"
+    status, out, err = scene.cli("report", "-o", str(file))
+    assert status == 0, err
+    assert out.splitlines()[0] == "golden 2026-01: current in 2 of 3 accounts; 1 failed."
+    text = re.sub("<[^>]*>", "", file.read_text(encoding="utf-8").partition("<main")[2])
+    assert text.partition(">")[2].startswith("golden 2026-01: current in 2 of 3 accounts; 1 failed")
+    said, page = report(scene)
+    (image,) = said["images"]
+    assert image == {
+        "image": "golden 2026-01",
+        "ami": scene.image,
+        "current": 2,
+        "accounts": 3,
+        "failed": 1,
+        "running": 0,
+        "behind": 0,
+    }
+    assert "○ over" not in page.sections["deliveries"]
+    assert "value in force: dev prod" in page.sections["attention"]
+
+
 def failed_texts(scene):
     """Every text of `status --failed`: faults and cures."""
     pages = json.loads(scene.cli("status", "--failed", "--json")[1])["failed"]

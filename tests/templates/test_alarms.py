@@ -1,13 +1,18 @@
 """Parked, dead and late records are seen: alarms and dashboard watch existing metrics, and say what to do."""
 
+import argparse
 import json
 import re
+import shlex
 import tomllib
 from collections.abc import Iterator
 from typing import Any
 
+import botocore.session
 import pytest
+from botocore import xform_name
 
+from ami_promoter.cli import root
 from tests.templates.conftest import ROOT
 
 TELEMETRY = (ROOT / "chalicelib" / "entry/telemetry.py").read_text(encoding="utf-8")
@@ -153,6 +158,17 @@ def anchors(page: str) -> set[str]:
     return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
+def runbook_commands() -> dict[str, list[str]]:
+    """The state's and the repair's command of each alarm that has both, by its name."""
+    block = re.compile(r"(?m)^    # the state\n((?:    .*\n)+?)    # the repair\n((?:    .*\n)+)")
+    sections = dict(re.findall(r"(?ms)^### (\w+Alarm)$(.+?)(?=^##)", RUNBOOK))
+    return {
+        name: [" ".join(one.replace("\\\n", " ").split()) for one in found.groups()]
+        for name, text in sections.items()
+        if (found := block.search(text))
+    }
+
+
 def test_each_alarm_says_what_to_do_and_where_to_read_on(alarms):
     """It ends with its section of the runbook, within CloudWatch's limit for the text."""
     for name, alarm in alarms.items():
@@ -169,6 +185,48 @@ def test_the_runbook_has_each_alarm(alarms):
     assert set(sections) == set(alarms)
     assert [name for name in alarms if f"| [`{name}`](#{name.lower()}) |" not in RUNBOOK] == []
     assert [name for name, text in sections.items() if "\nOver when " not in text] == []
+
+
+def test_the_ten_alarms_that_matter_most_have_the_two_commands(alarms):
+    """All urgent ones, failed deliveries and parked records: one command shows the state, one makes the repair."""
+    urgent = re.findall(r"\| \[`(\w+)`\]\(#\w+\) \| now", RUNBOOK)
+    given = {name: len(commands) for name, commands in runbook_commands().items()}
+
+    assert given == dict.fromkeys([*urgent, "DeliveriesFailedAlarm", "ParkedAlarm"], 2)
+    assert len(given) == 10
+    assert given.keys() <= alarms.keys()
+
+
+@pytest.mark.parametrize("command", sorted({one for both in runbook_commands().values() for one in both}))
+def test_a_command_of_the_runbook_is_one(command):
+    """It has a verb, and options, that there are; for the AWS command line, also what the call requires."""
+    inner = re.findall(r"\$\((.*?)\)\"", command)
+    for one in (re.sub(r"\$\((.*?)\)\"", 'INNER"', command), *inner):
+        words = [word for word in shlex.split(one) if not word.startswith("AWS_PROFILE=")]
+        (parse_own if words[0] == "ami-promoter" else parse_aws)(words[1:])
+
+
+def parse_own(words):
+    """Ask for a command's help behind its options, which must exist. An unknown verb or option raises click's error."""
+    assert root.main([*words, "--help"], "ami-promoter", standalone_mode=False) == 0
+
+
+def parse_aws(words):
+    """Compare a command with the SDK's model of its call."""
+    found = argparse.ArgumentParser(prog="aws", allow_abbrev=False)
+    for name in ("profile", "region", "query", "output"):
+        found.add_argument(f"--{name}")
+    found.add_argument("service")
+    found.add_argument("operation")
+    known, rest = found.parse_known_args(words)
+    model = botocore.session.get_session().get_service_model(known.service)
+    operation = next(name for name in model.operation_names if xform_name(name, "-") == known.operation)
+    shape = model.operation_model(operation).input_shape
+    options = argparse.ArgumentParser(prog=operation, allow_abbrev=False)
+    for name, member in shape.members.items():
+        of = {"action": argparse.BooleanOptionalAction} if member.type_name == "boolean" else {"nargs": "+"}
+        options.add_argument(f"--{xform_name(name, '-')}", required=name in shape.required_members, **of)
+    options.parse_args(rest)
 
 
 def test_the_saved_queries_are_those_of_the_runbook(hub, both):

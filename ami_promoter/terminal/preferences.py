@@ -1,0 +1,66 @@
+"""What a person sets once for all commands, in variables and in a small file; an option goes before both."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from ami_promoter.terminal.output import PROGRAM
+
+VARIABLES: Mapping[str, tuple[str, ...]] = {
+    "profile": ("AWS_PROFILE", "AWS_ACCESS_KEY_ID"),
+    "region": ("AWS_REGION", "AWS_DEFAULT_REGION"),
+    "table": ("AMI_PROMOTER_TABLE",),
+    "hub_account": ("AMI_PROMOTER_HUB_ACCOUNT",),
+    "tag_key": ("AMI_PROMOTER_TAG_KEY",),
+}
+"""Names in the file -> variables that go before it. Those of AWS are read by its SDK."""
+
+
+class Preference(NamedTuple):
+    """A value, and where it is set."""
+
+    value: str
+    where: str
+
+
+class UnusableFile(Exception):
+    """The file cannot be read; the message says what is wrong with it."""
+
+
+def place() -> Path:
+    """Return where the file is: ``AMI_PROMOTER_CONFIG``, or in the directory of the user's configuration."""
+    if named := os.environ.get("AMI_PROMOTER_CONFIG"):
+        return Path(named)
+    return Path(os.environ.get("XDG_CONFIG_HOME") or "~/.config").expanduser() / f"{PROGRAM}.toml"
+
+
+def preferences() -> Mapping[str, Preference]:
+    """Return what is set by name, without what AWS's variables set; raises UnusableFile."""
+    found = {name: Preference(value, str(place())) for name, value in _file().items()}
+    for name, variables in VARIABLES.items():
+        for variable in variables:
+            if value := os.environ.get(variable):
+                found.pop(name, None)
+                if not variable.startswith("AWS_"):
+                    found[name] = Preference(value, variable)
+    return found
+
+
+def _file() -> Mapping[str, str]:
+    file = place()
+    try:
+        read = tomllib.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise UnusableFile(f"{file}: it cannot be read: {error}") from error
+    for name, value in read.items():
+        if name not in VARIABLES:
+            raise UnusableFile(f"{file}: `{name}` is no setting; it can have {', '.join(VARIABLES)}.")
+        if not isinstance(value, str):
+            raise UnusableFile(f'{file}: write `{name} = "TEXT"`.')
+    return read

@@ -1,0 +1,135 @@
+"""Options before or after the verb, and what a person sets once for all commands."""
+
+import click
+import pytest
+
+from ami_promoter.cli import main
+from ami_promoter.promotions import plan_reading
+from ami_promoter.terminal.exits import Exit
+from ami_promoter.terminal.report import Report
+from ami_promoter.verbs import before_the_verb
+
+AMI = "ami-0123456789abcdef0"
+
+
+@pytest.fixture
+def asked(environment, monkeypatch, tmp_path):
+    """Run ``plan`` with these words; return (Region, profile, table, tag key) that it was called with."""
+    called = []
+    (tmp_path / "aws").write_text("[profile hub]\n[profile mine]\n", encoding="utf-8")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "aws"))
+
+    def report(caller, ami, value, tag_key):
+        called.append((caller.region, caller.profile, caller.table, tag_key))
+        return Report()
+
+    monkeypatch.setattr(plan_reading, "report", report)
+
+    def run(*words):
+        assert main(words) == Exit.OK
+        return called.pop()
+
+    return run
+
+
+@pytest.fixture
+def configured(environment, tmp_path):
+    """Write the person's file."""
+
+    def write(text):
+        (tmp_path / "ami-promoter.toml").write_text(text, encoding="utf-8")
+        environment.setenv("AMI_PROMOTER_CONFIG", str(tmp_path / "ami-promoter.toml"))
+
+    return write
+
+
+OPTIONS = ("--region", "eu-west-1", "--profile", "hub", "--tag-key", "golden")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("plan", AMI, *OPTIONS),
+        (*OPTIONS, "plan", AMI),
+        (*OPTIONS[:2], "plan", *OPTIONS[2:], AMI),
+        ("--region", "us-east-1", "plan", *OPTIONS, AMI),
+    ],
+    ids=["after", "before", "both", "the verb's own"],
+)
+def test_options_stand_before_or_after_the_verb(asked, words):
+    """After it counts, if it is on both sides."""
+    assert asked(*words) == ("eu-west-1", "hub", None, "golden")
+
+
+def test_they_stand_before_a_verb_of_a_group(environment, capsys, tmp_path):
+    """On each side of the group's name."""
+    file = tmp_path / "targets.yaml"
+    file.write_text('groups: {default: ["222222222222"]}')
+    for words in (("--region", "eu-west-1", "targets"), ("targets", "--region", "eu-west-1")):
+        assert main([*words, "validate", str(file)]) == Exit.OK
+        assert "hub's Region eu-west-1." in capsys.readouterr().out
+
+
+def test_a_file_has_what_a_person_does_not_want_to_write_each_time(asked, configured):
+    """Options go before it."""
+    configured('region = "eu-west-1"\nprofile = "hub"\ntable = "other"\ntag_key = "golden"\n')
+
+    assert asked("plan", AMI) == ("eu-west-1", None, "other", "golden")
+    assert asked("--region", "us-east-1", "plan", AMI, "--tag-key", "x")[0::3] == ("us-east-1", "x")
+
+
+def test_credentials_and_regions_of_the_environment_go_before_the_file(asked, configured, environment):
+    """A profile of the file would replace them."""
+    configured('region = "eu-west-1"\nprofile = "hub"\n')
+    environment.setenv("AWS_DEFAULT_REGION", "us-west-2")
+    assert asked("plan", AMI)[:2] == ("us-west-2", None)
+
+    environment.delenv("AWS_ACCESS_KEY_ID")
+    assert asked("plan", AMI)[:2] == ("us-west-2", "hub")
+    environment.setenv("AWS_PROFILE", "mine")
+    assert asked("plan", AMI, "--region", "us-east-1")[1] is None
+
+
+def test_a_variable_goes_before_the_file(asked, configured, environment):
+    """For a pipeline."""
+    configured('region = "eu-west-1"\ntag_key = "golden"\n')
+    environment.setenv("AMI_PROMOTER_TAG_KEY", "mine")
+    environment.setenv("AMI_PROMOTER_TABLE", "other")
+
+    assert asked("plan", AMI) == ("eu-west-1", None, "other", "mine")
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("region = eu", "it cannot be read"),
+        ("regoin = 'x'", "`regoin` is no setting; it can have profile, region, table, hub_account, tag_key."),
+        ("table = 1", '`table = "TEXT"`'),
+        ("region = 'eu-wst-1'", "'eu-wst-1' is not a Region that the AWS SDK knows"),
+    ],
+)
+def test_a_fault_in_the_file_names_it(configured, capsys, text, what):
+    """Exit status 2, before any call."""
+    configured(text)
+
+    assert main(["plan", AMI]) == Exit.USAGE
+
+    said = " ".join(capsys.readouterr().err.split())
+    assert "ami-promoter.toml: " in said
+    assert what in said
+
+
+def test_help_needs_no_file(configured, capsys):
+    """A person who broke it can read how to write it."""
+    configured("???")
+
+    assert main(["plan", "--help"]) == Exit.OK
+
+
+def test_a_group_of_verbs_takes_them_too():
+    """Also one that is added later."""
+    outer, inner = click.Group("outer"), click.Group("inner")
+    outer.add_command(inner)
+    before_the_verb(outer)
+
+    assert {one.name for one in inner.params} == {"region", "profile", "tag_key"}
