@@ -110,7 +110,7 @@ def from_a_bucket(template: dict[str, Any], key: str) -> dict[str, Any]:
     template["Parameters"] = {
         "PackageBucket": {
             "Type": "String",
-            "Description": f"Bucket, in the stack's Region, into which {key} was copied.",
+            "Description": "Bucket, in the stack's Region, into which the package was copied.",
             "AllowedPattern": "^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$",
             "ConstraintDescription": "the name of a bucket, without s3://.",
         },
@@ -119,6 +119,7 @@ def from_a_bucket(template: dict[str, Any], key: str) -> dict[str, Any]:
             "Default": key,
             "Description": "Key of the package in that bucket, if it is not the file's name. Another package needs another key.",
             "MinLength": 1,
+            "ConstraintDescription": "the key of an object.",
         },
         **template["Parameters"],
     }
@@ -127,7 +128,7 @@ def from_a_bucket(template: dict[str, Any], key: str) -> dict[str, Any]:
         0, {"Label": {"default": "Where the package lies"}, "Parameters": ["PackageBucket", "PackageKey"]}
     )
     for resource in template["Resources"].values():
-        if resource["Type"] == "AWS::Lambda::Function":
+        if resource.get("Type") == "AWS::Lambda::Function":
             resource["Properties"]["Code"] = {"S3Bucket": {"Ref": "PackageBucket"}, "S3Key": {"Ref": "PackageKey"}}
     return template
 

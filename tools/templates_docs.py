@@ -10,6 +10,7 @@ from typing import Any
 from samtranslator.yaml_helper import yaml_parse
 
 from tools.package import MONITOR_STACK, merge_template
+from tools.release import from_a_bucket
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -26,6 +27,8 @@ A parameter without a default is required; in an update, one that you leave out 
 `R` stands for the hub's Region, `HUB` for its account.
 """
 
+PACKAGE_NAME = "the package's file name"
+
 
 @dataclass(frozen=True, slots=True)
 class Template:
@@ -37,10 +40,11 @@ class Template:
 
 
 def templates() -> tuple[Template, ...]:
-    """Read the templates. The hub's and the monitor's are what is merged over Chalice's."""
+    """Read the templates. The hub's and the monitor's are what is merged over Chalice's, as a release has them."""
+    hub, monitor = (from_a_bucket(it, PACKAGE_NAME) for it in (merge_template(), merge_template(MONITOR_STACK)))
     return (
-        Template(".chalice/extras/", "The hub", merge_template()),
-        Template(".chalice/extras/monitor.yaml", "The access monitor", merge_template(MONITOR_STACK)),
+        Template(".chalice/extras/", "The hub", hub),
+        Template(".chalice/extras/monitor.yaml", "The access monitor", monitor),
         _read("deploy/target.yaml", "A target"),
         _read("deploy/target-stackset.yaml", "Targets by OU"),
         _read("deploy/organization.yaml", "The organization"),

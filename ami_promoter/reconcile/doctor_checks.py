@@ -336,11 +336,11 @@ def _access_monitor(facts: HubFacts) -> Iterator[dict[str, Any]]:
         yield _unread("access-monitor", facts.health.unread.get("monitor", ""))
     elif not monitor:
         what = "The access monitor is not deployed: nobody is notified who opens or uses anything besides the service."
-        cure = "Deploy build/hub/monitor.yaml as stack ami-promoter-monitor (docs/operations/access-monitor.md)."
+        cure = "Deploy monitor.yaml of the release as stack ami-promoter-monitor (docs/operations/access-monitor.md)."
         yield {"check": "access-monitor", "passed": True, "what": what, "cure": cure}
     elif apart := [name for name in LIKE_THE_HUB if hub is not None and hub.get(name) != monitor.get(name)]:
         what = f"The access monitor's stack has another value than the hub's for {', '.join(apart)}."
-        yield bad("access-monitor", what, "Deploy build/hub/monitor.yaml with the hub's values.")
+        yield bad("access-monitor", what, "Deploy monitor.yaml of the hub's release with the hub's values.")
     else:
         yield good("access-monitor", "The access monitor is deployed.")
 

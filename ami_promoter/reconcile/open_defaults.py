@@ -12,7 +12,7 @@ from typing import Any
 Finding = dict[str, Any]
 
 CHECK = "open-defaults"
-_STRICT = "Deploy the hub with {name} (deploy/strict.json; docs/guide/deploy.md#for-a-bank)"
+_STRICT = "Deploy the hub with {name} (deploy/strict.json; docs/guide/deploy-production.md#for-a-bank)"
 OPEN = {
     "SourceKeyArns": "The share worker may make and end grants on every key of the account that leaves it to IAM.",
     "GoldenTagValue": "The share worker may share every snapshot of the account, also of what is no golden AMI.",

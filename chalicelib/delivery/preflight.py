@@ -37,8 +37,10 @@ SNAPSHOT_MISSING = "source-snapshot-missing"
 MOST_ON_RECORD = 380_000
 """Bytes of an examined source as JSON, which is ASCII: DynamoDB takes 400 KB (409,600 bytes) in an item."""
 BY_COPY_IMAGE = (
-    "Write `copy_method: auto` (or `image`) in the targets file and tag it again: CopyImage copies all of it"
+    "Write `copy_method: auto` in the targets file and tag it again: CopyImage keeps it. Until that copy is done the "
+    "target can also launch the hub's own AMI. Or"
 )
+"""The remedy, and what it opens: the launch permission."""
 OUR_TAGS = 5
 """Tags that the service itself puts on an image or snapshot (``ami-promoter:...``)."""
 
@@ -307,7 +309,7 @@ def _billing(image: SourceImage) -> Iterator[Fault]:
             image.id,
             f"The image is billed as {billed_as}. RegisterImage takes the license from metadata on the snapshots. "
             "A copy can lose it, and the image would then be unusable.",
-            f"{BY_COPY_IMAGE}, which keeps billing codes; or build it on a Linux/UNIX base.",
+            f"{BY_COPY_IMAGE} build it on a Linux/UNIX base.",
         )
 
 
@@ -318,14 +320,14 @@ def _not_expressible(image: SourceImage) -> Iterator[Fault]:
             image.id,
             f"The image has TPM {image.tpm_support} and boot mode uefi-preferred; an image "
             "with both cannot be registered.",
-            f"{BY_COPY_IMAGE}; or build it with boot mode uefi.",
+            f"{BY_COPY_IMAGE} build it with boot mode uefi.",
         )
     if image.watermarks:
         yield Fault(
             "source-watermark",
             image.id,
             f"The image carries watermarks ({', '.join(image.watermarks)}), which RegisterImage would drop.",
-            f"{BY_COPY_IMAGE}; or detach them if the targets do not need them: aws ec2 detach-image-watermark.",
+            f"{BY_COPY_IMAGE} detach them if the targets do not need them: aws ec2 detach-image-watermark.",
         )
 
 
@@ -366,7 +368,7 @@ def _device(image: SourceImage, device: BlockDevice) -> Iterator[Fault]:
             where,
             f"The mapping has a volume initialization rate ({device.initialization_rate} MiB/s), and it is not "
             "documented that RegisterImage takes one.",
-            f"{BY_COPY_IMAGE}; or register the image again without the rate, and set it in launch templates instead.",
+            f"{BY_COPY_IMAGE} register the image again without the rate, and set it in launch templates instead.",
         )
 
 

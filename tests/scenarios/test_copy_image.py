@@ -88,7 +88,10 @@ def test_auto_copies_by_copy_image_what_registering_cannot_make(scene):
     scene.run_until_refused(tpm)
     assert scene.faults(tpm) == {"source-tpm-uefi-preferred"}
     (fault,) = scene.notices("promotion.refused", tpm)[0]["faults"]
-    assert "copy_method: auto" in fault["cure"]
+    planned = " ".join("".join(scene.cli("plan", windows, "default")[1:]).split())
+    for said in (fault["cure"], planned):
+        assert "Write `copy_method: auto` in the targets file" in said
+        assert "Until that copy is done the target can also launch the hub's own AMI." in said
 
     scene.apply(BY_COPY_IMAGE.replace("METHOD", "auto"))
     scene.launches = {DEV}

@@ -12,11 +12,13 @@ import sys
 from datetime import timedelta
 
 import boto3
+import hcl2
 import pytest
 import yaml
 from botocore.exceptions import ClientError
 
 from awsim import patterns
+from awsim.accounts import SECRET
 from awsim.front import Front
 from awsim.iam import conditions
 from tests.scenarios.platform import ROOT
@@ -38,6 +40,19 @@ from ami_promoter.verbs import TerminalClock
 sys.exit(main(clock=TerminalClock(sleep=lambda seconds: time.sleep(seconds / 50))))
 """
 """The command line, with a simulator whose time runs faster."""
+INSTALLS = "#!/bin/sh\n[ \"$1 $2\" = 'install ami-promoter==0.2.0' ]\n"
+"""``pip`` and ``pipx``: they fetch nothing, and refuse what the page does not name."""
+PYTHON = f"""\
+#!/bin/sh
+[ "$1 $2" = "-m venv" ] || exec {sys.executable} "$@"
+mkdir -p "$3/bin" && cp "$PROGRAMS/pip" "$PROGRAMS/ami-promoter" "$3/bin/"
+"""
+AMAZONS = """\
+#!/bin/sh
+[ "$1 $2" = "ssm get-parameter" ] && {{ echo {image}; exit; }}
+exec {aws} "$@"
+"""
+"""The ``aws`` command line; the simulator has no parameters of Amazon's."""
 
 
 def blocks(section, language):
@@ -72,25 +87,31 @@ def jenkins():
 
 
 def packer():
-    """The script that shell-local writes, after the manifest."""
+    """The installation, then the script that shell-local writes, after the manifest."""
+    install, *rest = blocks("Packer", "sh")[0].splitlines()
+    assert rest == ["packer init .", "packer build ."]
     (text,) = blocks("Packer", "hcl")
     inline = json.loads(re.sub(r",\s*\]", "]", re.search(r"inline = (\[.*?\n\s*\])", text, re.DOTALL)[1]))
     manifest = '{"builds": [{"builder_type": "amazon-ebs", "artifact_id": "us-east-1:%s"}]}\n'
     return [
+        install,
         "printf '" + manifest.replace("\n", "\\n") + '\' "$(./build-image)" > manifest.json',
         "\n".join(["set -e", *inline]),
     ]
 
 
 def terraform():
-    """The tag as the provider writes it, then the provisioner's command."""
+    """Installation and build, the tag as the provider writes it, then the provisioner's command."""
+    install, build, *rest = blocks("Terraform", "sh")[0].splitlines()
+    assert rest == ["terraform init", 'terraform apply -auto-approve -var "ami=$(cat ami.txt)"']
     (text,) = blocks("Terraform", "hcl")
     tag = dict(re.findall(r"^  (\w+) += (\S+)$", text.split('resource "aws_ec2_tag"')[1].split("\n}")[0], re.MULTILINE))
     assert tag["resource_id"] == "var.ami"
     command = re.search(r'command = "(.*)"', text)[1].replace("${aws_ec2_tag.promote.resource_id}", "$(cat ami.txt)")
     key, value = (json.loads(tag[name]) for name in ("key", "value"))
     return [
-        "./build-image > ami.txt",
+        install,
+        build,
         f'aws ec2 create-tags --resources "$(cat ami.txt)" --tags Key={key},Value={value}',
         command,
     ]
@@ -104,23 +125,29 @@ SHELLS = {
     "Terraform": terraform,
 }
 (RIGHTS,) = documents("Rights of the build")
+ADMINISTRATOR = {"AWS_ACCESS_KEY_ID": f"AKIA{HUB}ROOT", "AWS_SECRET_ACCESS_KEY": SECRET}
 
 
 @pytest.fixture
 def shell(scene, become, tmp_path):
-    """Run scripts until one fails, while virtual time runs; return exit status and output."""
+    """Run scripts until one fails, while virtual time runs; return exit status and output.
+
+    ``rights``: those of the caller, None for an administrator of the hub.
+    """
     programs = tmp_path / "bin"
     programs.mkdir()
     for name, text in {
         "ami-promoter": IMPATIENT,
-        "aws": f'#!/bin/sh\nexec {AWS} "$@"\n',
-        "pipx": "#!/bin/sh\n",
+        "aws": AMAZONS.format(image=scene.image, aws=AWS),
+        "pip": INSTALLS,
+        "pipx": INSTALLS,
+        "python3": PYTHON,
         "../build-image": f"#!/bin/sh\necho {scene.image}\n",
     }.items():
         (programs / name).write_text(text)
         (programs / name).chmod(0o755)
 
-    def shell(scripts):
+    def shell(scripts, rights=RIGHTS):
         with Front(scene.world) as front:
             environment = {
                 "PATH": f"{programs}:{os.environ['PATH']}",
@@ -128,7 +155,8 @@ def shell(scene, become, tmp_path):
                 "HOME": str(tmp_path),
                 "AWS_DEFAULT_REGION": REGION,
                 "AWS_ENDPOINT_URL": front.url,
-                **become(RIGHTS),
+                "PROGRAMS": str(programs),
+                **(become(rights) if rights else ADMINISTRATOR),
             }
             said = ""
             for script in scripts:
@@ -246,6 +274,75 @@ def test_the_build_can_write_no_other_tag_and_remove_none(scene, become):
     write_tag(scene.image)
 
 
+def test_the_build_of_the_page_makes_an_ami_under_a_key_of_the_hub(scene, shell, tmp_path):
+    """The script runs as it stands there; its AMI is one that the service promotes."""
+    (script,) = blocks("The build", "sh")
+    (tmp_path / "golden").write_text(script)
+    scene.client("kms", HUB).create_alias(AliasName="alias/golden", TargetKeyId=scene.key)
+
+    status, said = shell(["sh ./golden"], rights=None)
+
+    assert status == 0, said
+    scene.wait(3600)
+    (image,) = scene.client("ec2", HUB).describe_images(ImageIds=[said.strip()])["Images"]
+    assert image["State"] == "available"
+    snapshots = [mapping["Ebs"]["SnapshotId"] for mapping in image["BlockDeviceMappings"]]
+    found = scene.client("ec2", HUB).describe_snapshots(SnapshotIds=snapshots)["Snapshots"]
+    assert {one["KmsKeyId"] for one in found} == {scene.key}
+
+
+def test_the_commands_of_the_page_make_each_role(scene, shell, tmp_path):
+    """With the page's documents in the files that it names; a session of the build may last as long as the job."""
+    _pattern, _machine, rights, start, trust = documents("EC2 Image Builder")
+    (github,) = documents("GitHub Actions")
+    for name, document in {"rights": RIGHTS, "trust": github, "machine-rights": rights, "start-rights": start}.items():
+        (tmp_path / f"{name}.json").write_text(json.dumps(document))
+    status, said = shell(blocks("Rights of the build", "sh"), rights=None)
+    assert status == 0, said
+    (tmp_path / "trust.json").write_text(json.dumps(trust))
+    made = [line for line in blocks("EC2 Image Builder", "bash")[0].splitlines() if line.startswith("aws iam ")]
+    status, said = shell(made, rights=None)
+    assert status == 0, said
+
+    iam = scene.client("iam", HUB)
+    assert iam.get_role(RoleName="golden-build")["Role"]["MaxSessionDuration"] == 18000
+    assert iam.get_role_policy(RoleName="golden-build", PolicyName="promote")["PolicyDocument"] == RIGHTS
+    for role, policy, document in (("machine", "promote", rights), ("rule", "start", start)):
+        name = f"promote-golden-{role}"
+        assert iam.get_role_policy(RoleName=name, PolicyName=policy)["PolicyDocument"] == document
+
+
+def test_each_trust_of_a_service_holds_for_the_account_alone():
+    """Another account's project or rule is nobody that the role trusts."""
+    trusts = [documents("CodePipeline")[0], documents("EC2 Image Builder")[-1]]
+
+    for trust in trusts:
+        (statement,) = trust["Statement"]
+        assert conditions.hold(statement["Condition"], {"aws:sourceaccount": HUB})
+        assert not conditions.hold(statement["Condition"], {"aws:sourceaccount": DEV})
+
+
+def test_terraform_can_remove_the_tag_with_the_rights_that_it_adds(scene, become):
+    """And no other tag."""
+    (more,) = documents("Terraform")
+    scene.tag("dev")
+    become({**RIGHTS, "Statement": [*RIGHTS["Statement"], *more["Statement"]]})
+
+    a_client().delete_tags(Resources=[scene.image], Tags=[{"Key": "promote"}])
+    with pytest.raises(ClientError, match="UnauthorizedOperation"):
+        a_client().delete_tags(Resources=[scene.image], Tags=[{"Key": "Name"}])
+
+
+@pytest.mark.parametrize("tool", ["Packer", "Terraform"])
+def test_the_files_of_packer_and_terraform_are_whole(tool):
+    """Read with a parser."""
+    (text,) = blocks(tool, "hcl")
+
+    assert {"packer", "source", "build"} <= hcl2.loads(text).keys() or {"terraform", "resource"} <= hcl2.loads(
+        text
+    ).keys()
+
+
 @pytest.mark.parametrize(
     ("subject", "audience", "admitted"),
     [
@@ -294,7 +391,7 @@ def an_event(status="AVAILABLE", recipe="golden"):
 
 def test_image_builders_event_leads_to_the_tag(scene, become, shell):
     """The pattern matches, the state machine finds this AMI among the outputs, and its role may tag it."""
-    pattern, machine, rights = documents("EC2 Image Builder")
+    pattern, machine, rights, _start, _trust = documents("EC2 Image Builder")
     event = an_event()
     outputs = [
         {"AccountId": HUB, "Region": REGION, "Image": scene.image},

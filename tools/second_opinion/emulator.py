@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -49,6 +50,7 @@ def main() -> int:
         tags_of_what_is_there_count,
         a_session_is_known_by_its_role,
         resources_are_of_the_organization,
+        a_session_is_known_by_its_function,
         keys_name_their_account,
         a_batch_needs_the_right_to_one,
         requests_bring_their_context,
@@ -286,6 +288,20 @@ def a_session_is_known_by_its_role() -> None:
         return value
 
     iam_evaluator._resolve_condition_key = by_role
+
+
+def a_session_is_known_by_its_function() -> None:
+    """lambda:SourceFunctionArn is missing, so that each function's role was denied to its own function."""
+    resolve = iam_evaluator._resolve_condition_key
+
+    def by_function(key: str, context: Any) -> Any:
+        if key.lower() != "lambda:sourcefunctionarn":
+            return resolve(key, context)
+        caller = resolve("aws:PrincipalArn", context) or ""
+        named = re.search(r"::(\d+):(?:assumed-)?role/(ami-promoter-([a-z]+-[a-z]+-\d)-[a-z-]+)", caller)
+        return f"arn:aws:lambda:{named[3]}:{named[1]}:function:{named[2]}" if named else None
+
+    iam_evaluator._resolve_condition_key = by_function
 
 
 def resources_are_of_the_organization() -> None:

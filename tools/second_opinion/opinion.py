@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tools import release
 from tools.second_opinion import conditions, guide
 from tools.second_opinion.guide import Block
 from tools.second_opinion.launcher import ROOT, Emulator
@@ -22,16 +23,22 @@ from tools.second_opinion.launcher import ROOT, Emulator
 HUB, TARGET, REGION = "111111111111", "222222222222", "eu-central-1"
 EXTERNAL_ID = "AN-ID-OF-YOUR-CHOICE"
 BUCKET = "packages-of-the-hub"
-NAME = "golden-1"
+NAME = "ami-promoter-test"
 FUNCTIONS = ("on-tag-change", "on-image-state", "on-target-event", "worker", "share-worker", "sweep", "discover")
-STACKS = (("HUB", "ami-promoter", "build/hub/template.yaml"), ("TARGET", "ami-promoter-target", "deploy/target.yaml"))
+STACKS = (("HUB", "ami-promoter", "hub.yaml"), ("TARGET", "ami-promoter-target", "target.yaml"))
 COMMAND_WITHIN, PROMOTED_WITHIN = 180, 120
+LEFT_OUT = ("pipx ", "ami-promoter doctor")
+"""The command line is there already; `doctor` waits for answers that the emulator does not have."""
+FOLLOWED_TO = "Remove all of it again"
+"""The section of the guide at which it stops."""
+KEEPING = "set -a; if [ -e ../state ]; then . ../state; fi\n{}\nstatus=$?; export -p >../state; exit $status"
+"""Runs one command with the shell variables that the commands before it have set."""
 
 TARGETS_FILE = f"""\
 defaults:
   external_id: {EXTERNAL_ID}
 groups:
-  default: ["{TARGET}"]
+  dev: ["{TARGET}"]
 """
 
 
@@ -58,17 +65,18 @@ class Opinion:
 
 
 class GuideReader:
-    """Someone who follows the guide, in a directory that looks like a clone, with profiles HUB and TARGET."""
+    """Someone who follows the guide, in the folder of a release, with profiles HUB and TARGET."""
 
     def __init__(self, running: Emulator, scratch: Path) -> None:
-        self.here = scratch / "clone"
+        self.here = release.build(ROOT / "build" / "hub", scratch)
         self.running = running
-        self.values: dict[str, str] = {"BUCKET": BUCKET}
-        like_a_clone(self.here)
+        self.values = {it: it.replace("BUCKET", BUCKET) for it in ("BUCKET", "s3://BUCKET", "s3://BUCKET/")}
         (self.here / "targets.yaml").write_text(TARGETS_FILE, encoding="utf-8")
         (scratch / "aws").write_text("".join(profile(n, a, running.url) for n, a in (("HUB", HUB), ("TARGET", TARGET))))
         self.environment = {
-            "PATH": f"{ROOT / '.venv-aws' / 'bin'}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+            "PATH": os.pathsep.join(
+                (*(str(ROOT / it / "bin") for it in (".venv-aws", ".venv")), os.environ.get("PATH", os.defpath))
+            ),
             "HOME": str(scratch),
             "AWS_CONFIG_FILE": str(scratch / "aws"),
             "AWS_PAGER": "",
@@ -78,11 +86,15 @@ class GuideReader:
         """Run a command of the guide; return what it printed."""
         return self.shell(guide.filled_in(command, self.values), f"docs/guide/deploy.md, block at line {block.line}")
 
+    def variable(self, name: str) -> str:
+        """Return what a command of the guide has put into a shell variable."""
+        return self.shell(f"echo ${name}", f"${name}").strip()
+
     def shell(self, script: str, where: str, *, may_fail: bool = False) -> str:
         """Run a script and return what it printed. Broken if it fails, and may not."""
         try:
             done = subprocess.run(
-                ["sh", "-e", "-c", script],  # noqa: S607
+                ["sh", "-c", KEEPING.format(script)],  # noqa: S607
                 cwd=self.here,
                 env=self.environment,
                 capture_output=True,
@@ -109,31 +121,17 @@ def profile(name: str, account: str, url: str) -> str:
     return f"[profile {name}]\nregion = {REGION}\nendpoint_url = {url}\n{keys}"
 
 
-def like_a_clone(here: Path) -> None:
-    """Make a directory in which everything is as in the repository, but what the guide writes goes elsewhere."""
-    here.mkdir()
-    for entry in ROOT.iterdir():
-        if entry.name not in ("build", "targets.yaml", ".git"):
-            (here / entry.name).symlink_to(entry)
-    (here / "build" / "hub").mkdir(parents=True)
-    for entry in (ROOT / "build" / "hub").iterdir():
-        if entry.name != "packaged.yaml":
-            (here / "build" / "hub" / entry.name).symlink_to(entry)
-
-
 def form(running: Emulator, scratch: Path, say: Callable[[str], None]) -> Opinion:
     """Follow the guide from its first command to its last, and look at what came of it."""
     began, opinion, reader = time.monotonic(), Opinion(), GuideReader(running, scratch)
-    reader.shell(f"aws --profile HUB s3 mb s3://{BUCKET}", "the bucket")
     for block in guide.read(ROOT):
-        if block.not_run:
-            continue
-        if "TOPIC-ARN" in block.text:
-            deployed(reader, opinion)
-            prepare(reader)
-        for command in block.commands:
-            say(f"docs/guide/deploy.md:{block.line}  {command[:90]}")
-            looked_at(reader, opinion, command, reader.follow(block, command))
+        if block.section.startswith(FOLLOWED_TO):
+            break
+        for command in block.commands if not block.not_run else ():
+            if not command.startswith(LEFT_OUT):
+                say(f"docs/guide/deploy.md:{block.line}  {command[:90]}")
+                looked_at(reader, opinion, command, reader.follow(block, command.replace(" --wait", "")))
+    nothing_is_shared(reader, opinion)
     journal(reader, opinion)
     opinion.seconds = time.monotonic() - began
     return opinion
@@ -141,33 +139,22 @@ def form(running: Emulator, scratch: Path, say: Callable[[str], None]) -> Opinio
 
 def looked_at(reader: GuideReader, opinion: Opinion, command: str, printed: str) -> None:
     """Say what a command of the guide has brought about."""
-    if "describe-stacks" in command:
-        outputs_are_documented(reader, opinion, printed)
-    elif "create-tags" in command:
+    if "targets apply" in command:
+        deployed(reader, opinion)
+        outputs_are_documented(reader, opinion)
+    elif "ami-promoter promote" in command:
         promoted(reader, opinion)
-    elif "describe-snapshot-attribute" in command or "list-grants" in command:
-        what = "permission" if "createVolumePermission" in command else "grant"
-        opinion.check(f"the guide's last look finds no {what} for the target", TARGET not in printed, printed)
+    elif "ami-promoter verify" in command:
+        opinion.check("the guide's last look finds a complete AMI", "All checks passed." in printed, printed)
 
 
-def prepare(reader: GuideReader) -> None:
-    """Make what a reader has: the topic's ARN from the outputs, and an AMI of the hub under a key of its own."""
-    topic = outputs(reader)["TopicArn"]
-    key = reader.aws("kms create-key")["KeyMetadata"]["Arn"]
-    volume = f"ec2 create-volume --availability-zone {REGION}a --size 8 --encrypted --kms-key-id {key}"
-    snapshot = reader.aws(f"ec2 create-snapshot --volume-id {reader.aws(volume)['VolumeId']}")["SnapshotId"]
-    ebs = f"Ebs={{SnapshotId={snapshot},VolumeSize=8,VolumeType=gp3,DeleteOnTermination=true}}"
-    image = reader.aws(
-        f"ec2 register-image --name {NAME} --architecture x86_64 --virtualization-type hvm "
-        f"--root-device-name /dev/xvda --block-device-mappings 'DeviceName=/dev/xvda,{ebs}'"
-    )["ImageId"]
-    reader.values |= {
-        "TOPIC-ARN": topic,
-        "YOU@EXAMPLE.ORG": "you@example.org",
-        "KEY-ARN": key,
-        "ami-0123456789abcdef0": image,
-        "snap-0123456789abcdef0": snapshot,
-    }
+def nothing_is_shared(reader: GuideReader, opinion: Opinion) -> None:
+    """Look by hand, as docs/guide/deploy-production.md says."""
+    asked = f"--attribute createVolumePermission --snapshot-id {reader.variable('snapshot')}"
+    permissions = reader.aws(f"ec2 describe-snapshot-attribute {asked}")
+    grants = reader.aws(f"kms list-grants --key-id {reader.variable('key')}")
+    for what, found in (("permission", permissions), ("grant", grants)):
+        opinion.check(f"there is no {what} for the target any more", TARGET not in json.dumps(found), found)
 
 
 def outputs(reader: GuideReader) -> dict[str, str]:
@@ -176,8 +163,8 @@ def outputs(reader: GuideReader) -> dict[str, str]:
     return {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
 
 
-def outputs_are_documented(reader: GuideReader, opinion: Opinion, printed: str) -> None:
-    """docs/reference/parameters.md explains each output; those whose condition holds are there, and are printed."""
+def outputs_are_documented(reader: GuideReader, opinion: Opinion) -> None:
+    """docs/reference/parameters.md explains each output; those whose condition holds are there."""
     page = (ROOT / "docs" / "reference" / "parameters.md").read_text(encoding="utf-8")
     table = page.partition("## The hub")[2].partition("| output | meaning |")[2].partition("\n\n")[0]
     documented = set(re.findall(r"^\| `(\w+)`", table, re.MULTILINE))
@@ -187,7 +174,7 @@ def outputs_are_documented(reader: GuideReader, opinion: Opinion, printed: str) 
     )
     opinion.check(
         f"the hub's {len(there)} outputs are those that are to be, and docs/reference/parameters.md explains each",
-        there == expected and there <= documented and all(name in printed for name in there),
+        there == expected and there <= documented,
         sorted(there ^ expected | there - documented),
     )
 
@@ -221,10 +208,10 @@ def deployed(reader: GuideReader, opinion: Opinion) -> None:
 
 def promoted(reader: GuideReader, opinion: Opinion) -> None:
     """Wait until the tag's promotion has ended, waking the sweep as its schedule would, only more often."""
-    ami, end_at = reader.values["ami-0123456789abcdef0"], time.monotonic() + PROMOTED_WITHIN
+    ami, end_at = reader.variable("ami"), time.monotonic() + PROMOTED_WITHIN
     reported, page, states, left_open = "", {}, [], []
     while time.monotonic() < end_at:
-        reported = reader.shell(f"AWS_PROFILE=HUB .venv/bin/ami-promoter status {ami} --json", "status", may_fail=True)
+        reported = reader.shell(f"ami-promoter status {ami} --json --profile HUB", "status", may_fail=True)
         page = json.loads(reported or "{}").get("promotion", {})
         states = [one["state"] for one in page.get("deliveries", ())]
         left_open = [one for one in page.get("open_shares", ()) if one["state"] == "open"]

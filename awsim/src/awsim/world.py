@@ -90,7 +90,7 @@ class World:
             self.cloudtrail,
             self.cloudwatch,
             Logs(self.lambda_.invocations),
-            cfn.CloudFormation(self.stacks),
+            cfn.CloudFormation(self),
             self.organizations,
         )
         """What the simulator plays itself; everything else is moto's."""

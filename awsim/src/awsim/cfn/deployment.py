@@ -74,6 +74,12 @@ def read(path: Path) -> dict[str, Any]:
     return loaded
 
 
+def parsed(text: str) -> dict[str, Any]:
+    """Return a template from its text, as ``read`` does from its file."""
+    template: dict[str, Any] = yaml.load(text, _Loader)  # noqa: S506 - it is a SafeLoader
+    return template
+
+
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
     """A YAML loader that knows CloudFormation's short forms."""
 
@@ -81,7 +87,7 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mi
 @functools.cache
 def _read(path: Path, _version: int) -> bytes:
     """Return a template pickled: each deployment gets a copy of its own, and unpickling takes a fifth of copying."""
-    return pickle.dumps(yaml.load(path.read_text(encoding="utf-8"), _Loader))  # noqa: S506 - it is a SafeLoader
+    return pickle.dumps(parsed(path.read_text(encoding="utf-8")))
 
 
 def _short(loader: _Loader, tag: str, node: yaml.Node) -> Any:

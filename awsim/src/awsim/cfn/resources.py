@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
 import json
+import shutil
+import tempfile
 import uuid
 import zlib
 from collections.abc import Callable, Mapping
@@ -214,7 +218,27 @@ def _code(place: _StackPlace, code: str | Mapping[str, str]) -> Path:
         return place.folder / code
     if code.get("S3Bucket") == "local":
         return Path(code["S3Key"])
-    raise TemplateError(f"{place.logical}: the simulator has no bucket; Code must be a local path, not {code}")
+    stack = place.stack
+    return _kept(from_bucket(place.world, stack.account, stack.region, code["S3Bucket"], code["S3Key"]))
+
+
+def from_bucket(world: StackServices, account: str, region: str, bucket: str, key: str) -> bytes:
+    """Return what an account reads from a bucket. Raises TemplateError."""
+    try:
+        content: bytes = world.client("s3", account, region).get_object(Bucket=bucket, Key=key)["Body"].read()
+    except ClientError as refused:
+        raise TemplateError(f"s3://{bucket}/{key}: {refused}") from refused
+    return content
+
+
+@functools.cache
+def _kept(content: bytes) -> Path:
+    """Keep a package as a file until the process ends."""
+    directory = tempfile.mkdtemp(prefix="sandbox-bucket-")
+    atexit.register(shutil.rmtree, directory, ignore_errors=True)
+    file = Path(directory, "package.zip")
+    file.write_bytes(content)
+    return file
 
 
 @_type("AWS::Lambda::Permission", "FunctionName Action Principal SourceArn SourceAccount")

@@ -268,10 +268,13 @@ def _log(action: str) -> Needs:
     return rule
 
 
-def _stacks(_facts: Facts, call: Call) -> list[NeededPermission]:
-    name = call.params.get("StackName")
-    arn = f"arn:aws:cloudformation:{call.region}:{call.caller.account}:stack/{name}/*"
-    return [NeededPermission("cloudformation:DescribeStacks", arn if name else "*")]
+def _stacks(action: str) -> Needs:
+    def rule(_facts: Facts, call: Call) -> list[NeededPermission]:
+        name = call.params.get("StackName")
+        arn = f"arn:aws:cloudformation:{call.region}:{call.caller.account}:stack/{name}/*"
+        return [NeededPermission(action, arn if name else "*")]
+
+    return rule
 
 
 def _metric(_facts: Facts, call: Call) -> list[NeededPermission]:
@@ -355,7 +358,10 @@ TABLE: dict[str, Needs] = {
     "logs:PutLogEvents": _log("logs:PutLogEvents"),
     "logs:DescribeLogGroups": _log("logs:DescribeLogGroups"),
     "logs:FilterLogEvents": _log("logs:FilterLogEvents"),
-    "cloudformation:DescribeStacks": _stacks,
+    **{
+        f"cloudformation:{name}": _stacks(f"cloudformation:{name}")
+        for name in ("DescribeStacks", "CreateChangeSet", "DescribeChangeSet", "ExecuteChangeSet", "DeleteStack")
+    },
     "cloudwatch:PutMetricData": _metric,
     "cloudwatch:GetMetricStatistics": _anywhere("cloudwatch:GetMetricStatistics"),
     "cloudwatch:ListMetrics": _anywhere("cloudwatch:ListMetrics"),

@@ -1,0 +1,149 @@
+"""The page docs/guide/deploy.md, played from the released files with the real ``aws`` and ``ami-promoter`` over HTTP.
+
+From two accounts without anything to a promoted AMI and back. What the page says is printed must be printed.
+"""
+
+import os
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from datetime import timedelta
+
+import pytest
+
+from awsim.front import Front, write_profiles
+from awsim.world import World
+from tests.scenarios.platform import ROOT
+from tools import release
+
+PAGE = (ROOT / "docs" / "guide" / "deploy.md").read_text(encoding="utf-8")
+HUB, TARGET, REGION = "111111111111", "222222222222", "eu-central-1"
+A_STEP = timedelta(seconds=1)
+"""Virtual time between two looks at a command."""
+LONGEST = timedelta(hours=12)
+
+IMPATIENT = f"""\
+#!{sys.executable}
+import sys, time
+from ami_promoter.cli import main
+from ami_promoter.verbs import TerminalClock
+sys.exit(main(clock=TerminalClock(sleep=lambda seconds: time.sleep(seconds / 50))))
+"""
+"""The command line, with a simulator whose time runs faster."""
+PIPX = """\
+#!/bin/sh
+for wheel in "$@"; do [ "$1" = uninstall ] || [ "$wheel" = install ] || test -f "$wheel" || exit 1; done
+echo "  installed package ami-promoter VERSION, installed using Python"
+"""
+"""It installs nothing: the command line is there already, and the wheel has a test of its own."""
+KEEPING = "set -a; if [ -e ../state ]; then . ../state; fi\n{}\nstatus=$?; export -p >../state; exit $status"
+"""Runs one block of the page, with the variables that the blocks before it have set."""
+
+
+@dataclass
+class PageStep:
+    """A block of commands, and what the page says that it prints; ``not_run``: why nobody can run it here."""
+
+    commands: str
+    printed: str
+    not_run: str
+
+
+def steps():
+    """Every block of commands of the page."""
+    form = r"(?:^<!-- not run: (.*) -->\n\n)?((?:^ {4}.*\n)+)(?:\n```text\n([\s\S]*?)```)?"
+    found = re.findall(form, PAGE, re.MULTILINE)
+    return [
+        PageStep(re.sub(r"^ {4}", "", text, flags=re.MULTILINE), printed, reason) for reason, text, printed in found
+    ]
+
+
+def fits(expected, printed):
+    """Whether a line of the page is printed; … stands for any text."""
+    pattern = ".*".join(re.escape(part) for part in expected.rstrip(".").split("…"))
+    return re.search(rf"^{pattern}", printed, re.MULTILINE) is not None
+
+
+@pytest.fixture
+def follow(tmp_path):
+    """Run a block in the unpacked release, as a reader with profiles HUB and TARGET, while virtual time runs."""
+    folder = release.build(ROOT / "build" / "hub", tmp_path)
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name, text in {"ami-promoter": IMPATIENT, "pipx": PIPX}.items():
+        (programs / name).write_text(text)
+        (programs / name).chmod(0o755)
+    (folder / "targets.yaml").write_text(re.search(r"^```yaml\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)[1])
+    with World(seed=1) as world, Front(world) as front:
+        profiles = write_profiles(tmp_path / "aws", {"HUB": HUB, "TARGET": TARGET}, REGION, front.url)
+        profiles.pop("AWS_PROFILE")
+        environment = {
+            "PATH": f"{programs}:{ROOT / '.venv-aws' / 'bin'}:{os.environ['PATH']}",
+            "PYTHONPATH": str(ROOT),
+            "HOME": str(tmp_path),
+            **profiles,
+        }
+
+        def run(commands):
+            script = KEEPING.format(re.sub(r"\bBUCKET\b(?!=)", "packages-of-the-hub", commands))
+            return _run(world, ["bash", "-c", script], environment, folder)
+
+        yield world, run
+
+
+def _run(world, command, environment, folder):
+    end = world.now + LONGEST
+    with subprocess.Popen(
+        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        while process.poll() is None:
+            assert world.now < end, f"it waits for ever: {command[-1]}"
+            with world.kernel.visit():
+                world.kernel.run(limit=A_STEP)
+            try:
+                process.wait(0.01)
+            except subprocess.TimeoutExpired:
+                continue
+        return process.returncode, process.stdout.read()
+
+
+def client(world, service, account):
+    return world.client(service, account, REGION)
+
+
+def test_the_page_leads_from_nothing_to_a_promoted_ami_and_back(follow):
+    """Each command ends well and prints what the page says; at the end nothing of the service is left."""
+    world, run = follow
+    owned = []
+    for step in steps():
+        if step.not_run:
+            continue
+        status, printed = run(step.commands)
+        expected = step.printed.replace("BUCKET", "packages-of-the-hub").splitlines()
+        wrong = [line for line in expected if not fits(line, printed)]
+
+        assert wrong == [], f"{step.commands}\n{printed}"
+        assert status == 0 or "FAILED" in step.printed, f"{step.commands}\n{printed}"
+        if "verify" in step.commands:
+            owned = client(world, "ec2", TARGET).describe_images(Owners=["self"])["Images"]
+
+    assert [image["State"] for image in owned] == ["available"]
+    assert world.stacks == {}
+    assert not client(world, "dynamodb", HUB).list_tables()["TableNames"]
+    assert not client(world, "s3", HUB).list_buckets()["Buckets"]
+    for account in (HUB, TARGET):
+        ec2, kms = (client(world, service, account) for service in ("ec2", "kms"))
+        assert not ec2.describe_images(Owners=["self"])["Images"]
+        assert not ec2.describe_snapshots(OwnerIds=["self"])["Snapshots"]
+        keys = [kms.describe_key(KeyId=key["KeyId"])["KeyMetadata"] for key in kms.list_keys()["Keys"]]
+        assert {key["KeyState"] for key in keys} == {"PendingDeletion"}
+
+
+def test_each_step_is_read():
+    """The commands of the page, and what they print, are found; few of them cannot run here."""
+    found = steps()
+
+    assert len(found) >= 15
+    assert [step.commands.split()[0] for step in found if step.not_run] == ["curl", "UNTIL=7"]
+    assert len([step for step in found if step.printed]) >= 9
