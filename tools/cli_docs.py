@@ -30,7 +30,7 @@ Install it with [pipx](https://pipx.pypa.io), from a clone of this repository or
     pipx install .
     pipx install build/wheel/ami_promoter-*.whl
 
-Bash completes verbs, options and Regions after `eval "$(ami-promoter completion bash)"`.
+Bash completes verbs, options, Regions, and the groups and accounts that a command has last read of the applied file, after `eval "$(ami-promoter completion bash)"`.
 `zsh` and `fish` work the same way.
 
 For every verb:

@@ -29,7 +29,26 @@ def _settings() -> str:
     return f"{before}{mark}\n\n{settings.rows()}\n\n{END}{rest.partition(END)[2]}"
 
 
+DECISIONS = """\
+# Decisions
+
+For maintainers: what was decided and why, and which alternatives were rejected; code and tests cite the numbers.
+This page is generated from the decisions' titles (`make docs`).
+
+## Decisions
+
+"""
+
+
+def _decisions() -> str:
+    """List the decisions by their titles."""
+    pages = sorted((ROOT / "docs" / "decisions").glob("[0-9]*.md"))
+    titles = (page.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ") for page in pages)
+    return DECISIONS + "".join(f"- [{title}]({page.name})\n" for title, page in zip(titles, pages, strict=True))
+
+
 PAGES: Mapping[str, Callable[[], str]] = {
+    "docs/decisions/index.md": _decisions,
     "awsim/docs/rules.md": rules_page.page,
     "docs/reference/events.md": events.page,
     "docs/reference/permissions.md": permissions.page,

@@ -20,14 +20,13 @@ from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.alike import groups, named
 from ami_promoter.terminal.output import Folded
 from ami_promoter.terminal.report import Report
-from ami_promoter.verbs import AMI, FAMILY, PLACE, WHY, Matching, VerbCaller, verb, yes_option
+from ami_promoter.verbs import AMI, FAMILY, GROUP, PLACE, WHY, VerbCaller, verb, yes_option
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.faults import Fault, count
 from chalicelib.engine.places import Place
 from chalicelib.release.current import Release
 from chalicelib.release.pointer import Pointer
 
-GROUP = Matching("group", "[A-Za-z][A-Za-z0-9._-]{0,62}", "a group's name")
 PRINTS = js.thing(
     family=js.text("the family"),
     lifted=js.flag("whether the command ended the rollback"),

@@ -9,12 +9,12 @@ from pathlib import Path
 import click
 from rich.console import RenderableType
 
+from ami_promoter.hub.applied_targets import remember
 from ami_promoter.hub.aws import Connection, HubError, regions
 from ami_promoter.hub.records import Reader, by_name, place_of, standing
 from ami_promoter.hub.wakes import wake
 from ami_promoter.promotions import shares
 from ami_promoter.rights import APPLY, NOTHING, READ, READ_ALL, WAKE
-from ami_promoter.targets_file.compiler import HubPlace, compile_targets
 from ami_promoter.targets_file.difference import to_json, to_text
 from ami_promoter.targets_file.publishing import AppliedVersion, Publisher
 from ami_promoter.terminal import asking
@@ -197,7 +197,7 @@ def _publish(caller: VerbCaller, name: str, *, dry_run: bool, yes: bool) -> Repo
     connection = caller.connect()
     publisher = Publisher(connection)
     applied = publisher.applied()  # first: with credentials of another account this fails, and the file is not blamed
-    wanted = compile_targets(source, name, HubPlace(caller.region, connection.account))
+    wanted = _compiled(source, name, caller.region, connection.account)
     if not isinstance(wanted, Directory):
         return Report(faults=wanted)
     report = _withdrawn(connection, _difference(connection, applied, wanted))
@@ -211,7 +211,16 @@ def _publish(caller: VerbCaller, name: str, *, dry_run: bool, yes: bool) -> Repo
             does = f"This removes {removed}; {ends}"
         if no := asking.refused("targets apply", does, report.lines, as_json=caller.as_json):
             return no
-    return _apply(publisher, connection, applied, wanted, source, report)
+    done = _apply(publisher, connection, applied, wanted, source, report)
+    remember(caller.profile, wanted)
+    return done
+
+
+def _compiled(source: str, name: str, region: str, account: str | None) -> Directory | tuple[Fault, ...]:
+    """Compile a file; the compiler, with YAML and the SDK, is imported only for that."""
+    from ami_promoter.targets_file.compiler import HubPlace, compile_targets
+
+    return compile_targets(source, name, HubPlace(region, account))
 
 
 def _read(name: str) -> str | Fault:
@@ -226,7 +235,7 @@ def _read(name: str) -> str | Fault:
 
 
 def _validate(source: str, name: str, caller: VerbCaller) -> Report:
-    wanted = compile_targets(source, name, HubPlace(caller.region, caller.hub_account))
+    wanted = _compiled(source, name, caller.region, caller.hub_account)
     if not isinstance(wanted, Directory):
         return Report(faults=wanted)
     lines = [f"{name} is valid: {_size(wanted)}, hub's Region {caller.region}."]
@@ -239,9 +248,7 @@ def _validate_anywhere(source: str, name: str, caller: VerbCaller) -> Report:
     """Check a file for a hub in each Region that it mentions, and in one that it does not."""
     mentioned = [region for region in regions() if region in source]
     other = next(region for region in regions() if region not in mentioned)
-    found = {
-        region: compile_targets(source, name, HubPlace(region, caller.hub_account)) for region in (*mentioned, other)
-    }
+    found = {region: _compiled(source, name, region, caller.hub_account) for region in (*mentioned, other)}
     valid = {region: wanted for region, wanted in found.items() if isinstance(wanted, Directory)}
     if not valid:
         faults = [wanted for wanted in found.values() if not isinstance(wanted, Directory)]

@@ -34,6 +34,7 @@ from chalicelib.promotion.worker.promotions import PromotionExecutor
 from chalicelib.promotion.worker.standing_pass import StandingPass
 from chalicelib.promotion.worker.tag_pass import TagPass
 from chalicelib.release import pointer
+from chalicelib.release.current import current
 from chalicelib.release.retirement import to_deprecate
 from chalicelib.sharing import grant_names, share_events
 from chalicelib.sharing.aws import grants
@@ -301,6 +302,9 @@ NO_PASS = MemberChange(StandingPass, "run", lambda *_, **__: None)
 
 CHANGES = {
     # releases
+    "what is recalled stays current": (
+        MemberChange(pointer, "current", lambda releases, usable, _recalled, pin: current(releases, usable, (), pin)),
+    ),
     "what is current is retired, too": (
         MemberChange(
             pointer,

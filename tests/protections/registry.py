@@ -22,7 +22,7 @@ from tests.protections import stories
 from tests.protections import wrong_parts as wrong
 from tests.protections.changes import ANY_END, CHANGES, NO_PASS, MemberChange
 from tests.reliability.ending import AT_ONCE_SECONDS, SEEDS
-from tests.reliability.modes import BY_POLICY, BY_POLICY_FAILED, COPY_IMAGE, DEREGISTERED, NARROWED, WITHDRAWN
+from tests.reliability.modes import BY_POLICY, BY_POLICY_FAILED, COPY_IMAGE, DEREGISTERED, NARROWED, WAVES, WITHDRAWN
 from tests.reliability.plans import (
     A_DAY_LATE,
     EARLY,
@@ -99,6 +99,7 @@ ONE, TWO, PAIR = WorldSetup(), WorldSetup(accounts=2), WorldSetup(amis=((0, 1),)
 STATEMENTS = WorldSetup(accounts=2, key_access="policy")
 SHARED = WorldSetup(mode="share", key_access="policy", service_roles=1)
 APPROVED = WorldSetup(approval="required")
+NAMED = WorldSetup(amis=((0,), (1,)), dates=(1, 2))
 IN_WAVES = WorldSetup(accounts=2, waves=0)
 VOID = Parts(approvals=wrong.TakesAllForApproved, entitlements=wrong.OpensByAnyApproval)
 
@@ -150,7 +151,7 @@ NO_REST = "invariant 6: it does not come to rest:"
 # --- against the package: what the machine says, with words for ids and times ----------------------------------------
 
 BROKEN = "an invariant is broken"
-KEY, ROLE = "the key", "arn:aws:iam::222222222222:role"
+KEY, ROLE, OTHER = "the key", "arn:aws:iam::222222222222:role", "333333333333"
 SCALING = "aws-service-role/autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling"
 PERMISSION = "snap of 111111111111 in us-east-1 to UserId 222222222222"
 COPY_GRANT = f"{KEY} grant id to {ROLE}/AmiCopyRole"
@@ -172,7 +173,8 @@ TO_BOTH = [
     PERMISSION.replace("222222222222", "333333333333"),
 ]
 ILLEGAL = "ami-promoter-us-east-1-share-worker error: IllegalEvent"
-UNWRITTEN = "snap is copied without an intent on record (invariant 3)"
+UNWRITTEN = "invariant 3: snap is copied for id without an intent on record"
+AGAIN = "invariant 4: snap is copied for id although snap is"
 UNEXPECTED = "is not expected in state closed."
 FAILED_AND_OVER = "sent [('delivery.failed', 'id'), ('promotion.over', 'id')]"
 TWICE = (
@@ -255,7 +257,7 @@ PROTECTIONS = {
         Parts(delivery_codec=wrong.ComesTooLate),
     ),
     "meets the unexpected": Protection(
-        model(rf"parked: {DELIVERY}: {DELIVERY}: WaitingNotified is not expected in state opening\."),
+        model(rf"invariant 6: {DELIVERY} is parked: {DELIVERY}: WaitingNotified is not expected in state opening\."),
         Parts(delivery_machine=wrong.meets_the_unexpected),
     ),
     "opens the delivered": Protection(
@@ -270,7 +272,7 @@ PROTECTIONS = {
     "grants no slots": Protection(model(rf"{NO_REST} \{{{PLACE}: 'failed'\}}"), Parts(copy_quotas=wrong.GrantsNothing)),
     "one for all": Protection(
         model(
-            rf"parked: promotion#ami-0a: {DELIVERY}: Delivery has no damaged",
+            rf"invariant 6: promotion#ami-0a is parked: {DELIVERY}: Delivery has no damaged",
             stories.damaged_and_tagged_again,
             shape=TWO,
         ),
@@ -334,12 +336,18 @@ PROTECTIONS = {
     # what replaces members of chalicelib (``CHANGES``)
     "the intent of a copy is not written": Protection((Packaged((BROKEN, UNWRITTEN)),)),
     "opens a wave unasked": Protection(
-        model(f"invariant 1: {SNAPSHOT} opens for ami-0a at 200000000002/us-east-1 before first", shape=IN_WAVES)
+        (
+            *model(f"invariant 1: {SNAPSHOT} opens for ami-0a at 200000000002/us-east-1 before first", shape=IN_WAVES),
+            Packaged(
+                (BROKEN, f"invariant 1: resource#key#{KEY}#{OTHER} opens for ami at {OTHER}/us-east-1 before default"),
+                scenario=WAVES,
+            ),
+        )
     ),
     "copies are not looked for": Protection(
         (
             *model(f"{COPIED} completed", *(stories.died(call) for call in range(90, 110))),
-            Packaged((BROKEN, "2 live copies for ('id', 'snap')"), dying("worker", "CopySnapshot", "after")),
+            Packaged((BROKEN, f"{AGAIN} completed"), dying("worker", "CopySnapshot", "after")),
         )
     ),
     "images are not looked for": Protection(
@@ -395,6 +403,13 @@ PROTECTIONS = {
             planted.test_a_snapshot_with_the_nonce_of_a_cancelled_attempt_is_never_used,
             "snapshots",
             "snapshots",
+        )
+    ),
+    "what is recalled stays current": Protection(
+        model(
+            rf"invariant 12: \('{A}', 'us-east-1', '/golden/base/current'\) shows ami-\w+, not ami-\w+: Pointer\(.*",
+            stories.recalled,
+            shape=NAMED,
         )
     ),
     "what is current is retired, too": Protection(
@@ -547,7 +562,7 @@ PROTECTIONS = {
     "a statement is put without an intent": Protection(
         (
             Packaged(
-                (BROKEN, f"resource#policy#{KEY}, 222222222222 is changed while its share is wanted (invariant 3)"),
+                (BROKEN, f"invariant 3: resource#policy#{KEY} opens to 222222222222, wanted on record"),
                 scenario=BY_POLICY,
             ),
         )
@@ -580,7 +595,7 @@ PROTECTIONS = {
         )
     ),
     "the last writer of a record wins": Protection(
-        (Packaged((BROKEN, "2 live copies for ('id', 'snap')"), under(WORKER_TWICE), besides=UNWRITTEN),)
+        (Packaged((BROKEN, f"{AGAIN} pending"), under(WORKER_TWICE), besides=UNWRITTEN),)
     ),
     "the ledger has no versions": Protection(
         (Packaged(left_open(PERMISSION), under(SHARE_WORKER_TWICE), seeds=range(1, 19)),)

@@ -87,6 +87,15 @@ def withdrawn_first(world: ModelWorld) -> None:
     world.end()
 
 
+def recalled(world: ModelWorld) -> None:
+    """The newer of two AMIs is recalled; the target's role may not disable it."""
+    for number in (0, 1):
+        world.tag(number, "default")
+    world.wait(HOUR)
+    world.recall_some(1)
+    world.end()
+
+
 def extended(world: ModelWorld) -> None:
     """The tag names another account when the first has its AMI."""
     world.tag(0, world.account(0))

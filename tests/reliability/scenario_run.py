@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from awsim.runtime import Environment, package
-from tests.reliability.invariants import CallChecks
 from tests.reliability.plans import ALL_ON_TIME, FunctionCrash, RunOutcome, RunPlan
 from tests.reliability.scenarios import Scenario
 from tests.scenarios.scene import HOUR, Scene
@@ -47,7 +46,6 @@ class ScenarioRun:
         self._began = scene.world.now
         self._ended = 0.0
         self._crashes: list[tuple[Any, FunctionCrash]] = []
-        CallChecks(scene)
         scenario.prepare(scene)
         self._come_to_rest()
         self._began = scene.world.now

@@ -18,6 +18,7 @@ from typing import Any
 
 import click
 import jsonschema
+import yaml
 from moto.dynamodb.models import dynamodb_backends
 from moto.dynamodb.models.dynamo_type import DynamoType
 
@@ -33,6 +34,8 @@ from chalicelib.engine.addresses import delivery_id
 from chalicelib.sharing.share import Holding
 from chalicelib.sharing.store.ledger import SHARE, holdings_in
 from demo import stage
+from tests.invariants import AtRest, BetweenCalls, broken
+from tests.scenarios.simulated import CallChecks, SimulatedView
 
 REGION, HUB = stage.REGION, stage.HUB
 DEV, TEST, PROD = stage.TARGETS.values()
@@ -83,12 +86,16 @@ class Scene:
         self._directory = directory
         world.ec2.pace.copy, world.ec2.pace.copy_per_gib = 30, 0.1
         world.kms.grants.delay = (0.0, 0.0)
+        self.groups: dict[str, dict[str, Any]] = {}
+        """The groups of the applied file, each with its members and, if it waits for another, that."""
         self.apply(stage.targets_file(targets))
         self.preexisting: set[str] = set()
         self.listed = set(targets.values())
         self.launches: set[str] = set()
         """Accounts and organizations that a scenario's targets file admits by launch permission."""
         self.watch = Watch(self)
+        self.view = SimulatedView(self)
+        CallChecks(self)
         world.events.leaves_out = self._sweeps_in_vain
 
     # --- what people do ----------------------------------------------------------------------------------------------
@@ -118,6 +125,8 @@ class Scene:
         file.write_text(text, encoding="utf-8")
         status, out, err = self.cli("targets", "apply", "--yes", str(file))
         assert status == 0, out + err
+        groups = yaml.safe_load(text).get("groups") or {}
+        self.groups = {n: one if isinstance(one, dict) else {"members": one} for n, one in groups.items()}
 
     def tag(self, value: str, image: str = "", key: str = TRIGGER) -> None:
         self.client("ec2").create_tags(Resources=[image or self.image], Tags=[{"Key": key, "Value": value}])
@@ -324,6 +333,10 @@ class Scene:
         """Every present item of the service's table."""
         return [_plain(item) for group in self._table().items.values() for item in group.values()]
 
+    def partition(self, pk: str) -> list[dict[str, Any]]:
+        """The items of one partition: a record, and what lies beside it."""
+        return [_plain(item) for item in self._table().items.get(DynamoType({"S": pk}), {}).values()]
+
     @staticmethod
     def body(item: Mapping[str, Any]) -> dict[str, Any]:
         return json.loads(item["body"])
@@ -371,9 +384,7 @@ class Scene:
 
     def live_copies(self) -> Counter[tuple[str, str]]:
         """The number of live copies for each (delivery, source snapshot), without CopyImage's."""
-        live = [s for s in self._copies() if s.state in ("pending", "completed") and not s.doomed]
-        live = [s for s in live if s.origin is None or not s.origin.image]
-        return Counter((self._tags(s)[DELIVERY_TAG], self._tags(s)[SNAPSHOT_TAG]) for s in live)
+        return Counter((one.delivery, one.source) for one in self.view.live_copies())
 
     def describe(self) -> str:
         """Describe the state, for the message of a failed test."""
@@ -428,7 +439,8 @@ class Scene:
     def broken_invariants(self, *, errors_allowed: bool = False) -> list[str]:
         """Return what ``assert_invariants`` asserts that there is not."""
         self.wait(GATHERING)
-        problems = [*self.watch.problems, *self._nothing_left_open(), *self._no_orphans(), *self._records_move()]
+        problems = [*self.watch.problems, *broken(self.view, BetweenCalls()), *broken(self.view, AtRest())]
+        problems += [*self._nothing_left_open(), *self._no_orphans(), *self._shares_move()]
         if not errors_allowed:
             problems += [f"dead letter: {letter}" for letter in self.dead_letters()]
             problems += self.errors()
@@ -441,34 +453,19 @@ class Scene:
         return [*left, *(f"preexisting, and gone: {share}" for share in sorted(self.preexisting - now))]
 
     def _no_orphans(self) -> list[str]:
-        images = self._images()
-        per_delivery = Counter(self._tags(image)[DELIVERY_TAG] for image in images)
-        problems = [f"{count} AMIs for delivery {name}" for name, count in per_delivery.items() if count > 1]
-        problems += [f"{count} live copies for {pair}" for pair, count in self.live_copies().items() if count > 1]
         running = {d["pk"].partition("#")[2] for d in self._records("delivery") if d["state"] not in ENDED}
-        used = {snapshot for image in images for snapshot in image.snapshots}
-        for snapshot in self._copies():
-            if snapshot.id not in used and self._tags(snapshot)[DELIVERY_TAG] not in running and not snapshot.doomed:
-                problems.append(f"orphan {snapshot.id} ({snapshot.state}) in {snapshot.owner}")
-        return problems
+        used = {snapshot for image in self._images() for snapshot in image.snapshots}
+        left = [one for one in self._copies() if one.id not in used and not one.doomed]
+        left = [one for one in left if self._tags(one)[DELIVERY_TAG] not in running]
+        return [f"orphan {one.id} ({one.state}) in {one.owner}" for one in left]
 
-    def _records_move(self) -> list[str]:
-        problems = []
+    def _shares_move(self) -> list[str]:
         items = self.items()
         held = holdings_in(items)
         shares = [(i["pk"], i["sk"].removeprefix(SHARE), self.body(i)) for i in items if i["sk"].startswith(SHARE)]
-        sharing = {pk for pk, name, share in shares if _moves(share, held.get((pk, name), ()))}
-        for item in items:
-            if item["sk"] != "record":
-                continue
-            if item.get("parked"):
-                problems.append(f"parked: {item['pk']}: {item['parked']}")
-            kind = item["pk"].partition("#")[0]
-            resting = (*ENDED, "over", "shared")
-            moving = kind in ("promotion", "delivery") and item["state"] not in resting
-            if (moving or item["pk"] in sharing) and not ("due_at" in item and "wake_at" in item):
-                problems.append(f"nobody will ever look at {item['pk']} ({item['state']}) again")
-        return problems
+        moving = {pk for pk, name, share in shares if _moves(share, held.get((pk, name), ()))}
+        due = {i["pk"] for i in items if i["sk"] == "record" and "due_at" in i and "wake_at" in i}
+        return [f"invariant 6: a share of {pk} moves, and nothing is due" for pk in sorted(moving - due)]
 
     def _records(self, kind: str) -> list[dict[str, Any]]:
         return [i for i in self.items() if i["sk"] == "record" and i["pk"].startswith(f"{kind}#")]
@@ -525,7 +522,8 @@ class Watch:
             case "ModifySnapshotAttribute" | "CreateGrant" | "ModifyImageAttribute":
                 self._strangers(call)
             case "CopySnapshot":
-                self._copied(call)
+                snapshots = self._world.ec2.state.snapshots.all()
+                self.peak |= Counter(s.owner for s in snapshots if s.origin and s.state == "pending")
 
     def _strangers(self, call: Call) -> None:
         """Never public, and never for an account that the targets file does not contain (invariant 8).
@@ -542,14 +540,6 @@ class Watch:
         for grant in self._world.kms.open_grants():
             if grant.issuer == HUB and grant.grantee_account not in {*self._scene.listed, HUB}:
                 self.problems.append(f"{call.at:%H:%M:%S}: grant on {grant.key_arn} to {grant.grantee}")
-
-    def _copied(self, call: Call) -> None:
-        """At most one live copy for each delivery and snapshot (invariant 4)."""
-        for pair, count in self._scene.live_copies().items():
-            if count > 1:
-                self.problems.append(f"{call.at:%H:%M:%S}: {count} live copies for {pair}")
-        running = Counter(s.owner for s in self._world.ec2.state.snapshots.all() if s.origin and s.state == "pending")
-        self.peak |= running
 
 
 def conforms(words: Sequence[str], reported: Any, status: int) -> None:

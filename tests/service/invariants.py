@@ -1,13 +1,11 @@
-"""The invariants of the design, checked at every call that changes AWS, after every invocation, and at rest.
+"""The invariants in the model: those of the common list, and more that only its world shows.
 
-Two runs of one message group may both make a call, although the first one's result is on record by then: the check
-compares the call with its intent, not with the latest state.
+Checked at every call that changes AWS, after every invocation, and at rest.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from chalicelib.delivery import machine
@@ -24,7 +22,19 @@ from chalicelib.release.codec import POINTERS
 from chalicelib.release.pointer import Pointer
 from chalicelib.sharing.grant_names import grant_stem
 from chalicelib.sharing.holders import needed, past_end, standing
-from chalicelib.sharing.share import DELIVERED_AMIS, Holding, Share, ShareState
+from chalicelib.sharing.share import DELIVERED_AMIS, Share, ShareState
+from tests.invariants import (
+    AtRest,
+    BetweenCalls,
+    Closing,
+    Copying,
+    Launching,
+    Opening,
+    Pointing,
+    Registering,
+    SeenRecord,
+    broken,
+)
 from tests.service.cloud import OWNERS_POLICY, REGION, grant_name
 from tests.stores import Seen
 
@@ -35,13 +45,6 @@ ADAPTERS = ("snapshots", "images", "keys", "policies", "roles")
 LIVE = (ShareState.OPENING, ShareState.OPEN, ShareState.CLOSING)
 LONGEST_STEP = 15 * 60
 """The sweep's longest step, in seconds."""
-UNCHECKED = (
-    DeliveryState.AWAITING_WAVE,
-    DeliveryState.AWAITING_APPROVAL,
-    DeliveryState.REQUESTED,
-    DeliveryState.CHECKING,
-    DeliveryState.WAITING,
-)
 REMOVES = (DeliveryState.STOPPING, DeliveryState.TIDYING, DeliveryState.FAILED, DeliveryState.CANCELLED)
 TURNS = (DeliveryState.DELIVERED, DeliveryState.RECALLED)
 """Ends in which the target has its AMI; a recall, and its lift, lead from one to the other."""
@@ -57,6 +60,7 @@ class Invariants:
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
+        self._view = ModelView(hub, self)
         self._delivered: dict[str, str] = {}
         self._ended: dict[str, tuple[int, str]] = {}
         self._parsed: dict[str, tuple[Stored, Delivery]] = {}
@@ -87,16 +91,14 @@ class Invariants:
 
     def watch(self, port: str, method: str, args: tuple[Any, ...]) -> None:
         """Check the invariants before a call takes effect."""
+        for moment in moments(port, method, args):
+            self._hold(moment)
         checks: dict[tuple[str, str], Callable[[], None]] = {
             ("target.snapshots", "copy"): lambda: self._copying(args[0], args[1].id),
-            ("target.images", "register"): lambda: self._registering(args[0]),
-            ("target.images", "copy"): lambda: self._registering(args[0]),
             ("target.snapshots", "delete"): lambda: self._deleting(args[0], set(args[1])),
             ("target.images", "deregister"): lambda: self._deregistering(args[0], args[1]),
             ("notices", "publish"): lambda: self._telling(args[0]),
-            ("target.parameters", "change"): lambda: self._naming(args[1]),
             ("target.parameters", "deprecate"): lambda: self._retiring(args[1], args[2]),
-            ("target.instances", "run"): lambda: self._launching(args[0]),
         }
         if check := checks.get((port, method)):
             check()
@@ -104,10 +106,10 @@ class Invariants:
             for share in args[1]:
                 (self._opening if method == "open" else self._closing)(share)
 
-    def _naming(self, asked: Pointer) -> None:
-        stored = self._hub.stores.records.read(asked.key)
-        record = POINTERS.decode(stored)
-        assert record.intent is not None, f"invariant 3: {asked.where} is written without an intent on record"
+    def _hold(self, moment: object) -> None:
+        """Assert the invariants of the common list."""
+        for what in broken(self._view, moment):
+            raise AssertionError(what)
 
     def _retiring(self, asked: Pointer, image: str) -> None:
         """Superseded copies alone are deprecated: neither what the parameter names, nor the hub's own AMI."""
@@ -117,39 +119,20 @@ class Invariants:
         assert shown is None or shown.value != image, f"{asked.where} names {image}, which is deprecated"
         assert image in self._hub.cloud.images, f"{image} is no copy"
 
-    def _launching(self, asked: Delivery) -> None:
-        """An intent on record, the AMI of nobody's business yet, and at most one instance (invariants 3, 13)."""
-        record, cloud = self._delivery(asked.id), self._hub.cloud
-        known = {one.nonce for one in record.launch.attempts}
-        assert {one.nonce for one in asked.launch.attempts} <= known or record.launch.result, (
-            f"invariant 3: {asked.id} starts an instance without an intent on record"
-        )
-        others = [one for one in cloud.instances.values() if one.delivery == asked.id and one.token not in known]
-        assert all(one.state == "terminated" for one in others), f"invariant 13: {asked.id} starts one beside {others}"
-
     def _copying(self, asked: Delivery, source: str) -> None:
-        record = self._delivery(asked.id)
-        intended = [c for c in record.copies if c.source == source and c.state is CopyState.INTENDED]
-        assert intended, f"invariant 3: {source} is copied for {asked.id} without an intent on record"
+        record = self.delivery(asked.id)
         lease = self._hub.stores.slots.lease(record.copy_quota, record.id)
         held = lease is not None and lease.granted >= begun(record) and self._hub.cloud.now < lease.until
         assert held, f"invariant 7: {source} is copied for {asked.id} without a slot: {lease}"
-        live = [copy for copy in self._hub.cloud.live_copies(asked.id, source) if copy.id not in self.planted]
-        assert not live, f"invariant 4: {source} is copied for {asked.id} although {live[0].id} is {live[0].state}"
-
-    def _registering(self, asked: Delivery) -> None:
-        assert self._delivery(asked.id).request.intended_at, (
-            f"invariant 3: {asked.id} registers without an intent on record"
-        )
 
     def _deleting(self, asked: Delivery, copies: set[str]) -> None:
-        record = self._delivery(asked.id)
+        record = self.delivery(asked.id)
         used = {copy.copy for copy in record.copies if copy.state in IN_USE and record.state not in REMOVES}
         assert not used & copies, f"invariant 4: {asked.id} deletes {used & copies}, which it goes on with"
         self._spares_planted(asked, copies)
 
     def _deregistering(self, asked: Delivery, image: str) -> None:
-        record = self._delivery(asked.id)
+        record = self.delivery(asked.id)
         if record.request.discarding or image in record.request.discarded:  # the latter by a run beside another
             there = self._hub.cloud.images.get(image)
             assert there is None or there.raw["State"] == "failed", (
@@ -180,8 +163,6 @@ class Invariants:
     def _opening(self, asked: Share) -> None:
         share = self._share(asked)
         account = asked.account
-        intended = share.state in (ShareState.OPENING, ShareState.OPEN) and share.intended_at == asked.intended_at
-        assert intended, f"invariant 3: {asked.resource} opens to {account}, {share.state} on record"
         receivers, withdrawn, recalled = self.read_before
         known = self._receivers() | receivers
         assert account in known, f"invariant 8: {asked.resource} opens to the stranger {account}"
@@ -203,33 +184,6 @@ class Invariants:
         )
         ends = share.last_closing_at > 0 or standing(share) or not share.holdings
         assert ends, f"invariant 1: {asked.resource} opens to {account} without an end"
-        for holding in share.holdings:
-            if addresses.delivery(holding.delivery) in self.poisoned or holding.delivery == DELIVERED_AMIS:
-                continue
-            state = self._delivery(holding.delivery).state
-            assert state not in UNCHECKED, (
-                f"invariant 1: {asked.resource} opens for {holding.ami} at {holding.place} while {state}"
-            )
-            self._in_its_wave(asked, holding)
-
-    def _in_its_wave(self, asked: Share, holding: Holding) -> None:
-        """Where all of the group before have failed, or none has begun, its wave is not open."""
-        directory = self._hub.cloud.directory
-        mine = [wave for name, wave in directory.waves.items() if holding.account in directory.groups[name]]
-        for wave in mine:
-            units = directory.membership.units
-            named = [(one, *units[one].accounts) if one in units else (one,) for one in directory.groups[wave.after]]
-            before = set().union(*named) or self._hub.accounts[:1]  # it may have left after the wave opened
-            assert any(self._succeeded(holding.ami, account) for account in before), (
-                f"invariant 1: {asked.resource} opens for {holding.ami} at {holding.place} before {wave.after}"
-            )
-
-    def _succeeded(self, ami: str, account: str) -> bool:
-        """Whether it was delivered or shared at any time; a later generation may try it again meanwhile."""
-        if any(one.account == account and one.state in GOOD for one in self._hub.stores.tracked.all(ami)):
-            return True
-        good = [one for one in self._hub.cloud.notices if one["event"] in ("delivery.delivered", "delivery.shared")]
-        return any((one["source_image"], one["account"]) == (ami, account) for one in good)
 
     def begins(self) -> None:
         """An invocation begins. What changes from now on need not show in what it reads."""
@@ -244,8 +198,6 @@ class Invariants:
     def _closing(self, asked: Share) -> None:
         over = self._hub.stores.ledger.was_open(asked.resource, asked.share_name)  # another run opened it just now
         share, cloud = asked if over else self._share(asked), self._hub.cloud
-        intended = share.state in (ShareState.CLOSING, ShareState.CLOSED) and share.intended_at == asked.intended_at
-        assert intended, f"invariant 3: {asked.resource} closes while {share.state} on record"
         kind, name = asked.resource.split("#")[1:3]
         self._resolve_claims()
         assert (name, asked.account) not in cloud.foreign, f"invariant 2: {asked.resource} was open before us"
@@ -280,7 +232,7 @@ class Invariants:
         key = RecordKey(f"delivery#{delivery}")
         if not delivery or key in self.poisoned or self._hub.stores.records.read(key) is None:
             return self._is_let_go(delivery, share)
-        record = self._delivery(delivery)
+        record = self.delivery(delivery)
         return record.state in REMOVES and record.cleanup.deletes_accepted
 
     # --- after an invocation -----------------------------------------------------------------------------------------
@@ -289,7 +241,7 @@ class Invariants:
         """Check after every invocation, whether it ended or was killed."""
         self._resolve_claims()
         self._shares_are_needed()
-        self._instances_are_needed()
+        self._hold(BetweenCalls())
         cloud = self._hub.cloud
         assert cloud.foreign <= cloud.permissions, "invariant 2: a permission that was there before us is gone"
         strangers = {account for _, account in cloud.permissions - cloud.foreign} - set(self._hub.accounts)
@@ -299,10 +251,6 @@ class Invariants:
         assert not launching, f"invariant 8: {launching} may launch"
         theirs = [image.id for image in cloud.images.values() if self.planted & set(image.copies)]
         assert not theirs, f"invariant 4: {theirs} are made of what somebody planted"
-        doubles = Counter((image.source, image.account) for image in cloud.images.values() if image.delivery)
-        assert not doubles or max(doubles.values()) == 1, f"invariant 4: two AMIs: {doubles}"
-        for key in self._hub.known():
-            self._goes_on(key)
         for delivery, image in self._delivered.items():
             there = image in cloud.images or image in cloud.deregistered
             assert there, f"invariant 4: {image}, delivered by {delivery}, is gone"
@@ -372,18 +320,6 @@ class Invariants:
             f"invariant 1: {share.resource} stays open for nobody"
         )
 
-    def _instances_are_needed(self) -> None:
-        """No instance outlives its delivery; one that the target does not let go is named (invariant 13)."""
-        for one in self._hub.cloud.instances.values():
-            if one.state == "terminated" or addresses.delivery(one.delivery) in self.poisoned:
-                continue
-            record = self._delivery(one.delivery)
-            known = any(one.token == attempt.nonce for attempt in record.launch.attempts)
-            named = record.launch.left and one.id in record.cleanup.leftovers
-            assert known, f"invariant 13: {one.id} is {one.state}, and {one.delivery} does not know it"
-            rests = record.ended or record.state in (DeliveryState.PUBLISHING, DeliveryState.SHARED)
-            assert not rests or named, f"invariant 13: {one.id} is {one.state}, and its delivery {record.state}"
-
     def _held(self, account: str) -> bool:
         """Whether a delivery was killed while it added or removed its holdings: its own record is due."""
         accounts = [account] if account in self._hub.accounts else self._hub.accounts  # an OU stands for all accounts
@@ -426,20 +362,19 @@ class Invariants:
                 continue
             del self._claims[place]
 
-    def _goes_on(self, key: RecordKey) -> None:
-        """Invariant 6: a record that has not ended has a due time."""
-        record = self._hub.stores.seen(key)
-        if record is None or (record == self._goes.get(key) and record.state != DeliveryState.STOPPING):
-            return  # most records are as they were at the last check
-        self._goes[key] = record
-        assert not record.parked or key in self.poisoned, f"parked: {key}: {record.parked}"
-        if key in self.poisoned:
-            return
-        rests = (PromotionState.OVER, *ENDED, DeliveryState.SHARED)
-        ended = record.state in rests or key.kind in ("quota", "resource")
-        assert ended or record.scheduled, f"invariant 6: {key} is {record.state}, and nothing is due"
-        if key.kind == "delivery":
-            self._moves_on(key, self._delivery(key.pk.removeprefix("delivery#")), record.wake_at)
+    def changed(self) -> Iterator[SeenRecord]:
+        """Yield the records that have changed since the last check; those of deliveries must be woken in time, too."""
+        for key in self._hub.known():
+            record = self._hub.stores.seen(key)
+            if record is None or (record == self._goes.get(key) and record.state != DeliveryState.STOPPING):
+                continue
+            self._goes[key] = record
+            if key in self.poisoned:
+                continue
+            state = PromotionState.OVER if key.kind in ("quota", "resource") else record.state
+            yield SeenRecord(key, state, record.scheduled, record.parked)
+            if key.kind == "delivery" and not record.parked:
+                self._moves_on(key, self.delivery(key.name), record.wake_at)
 
     def _moves_on(self, key: RecordKey, record: Delivery, wake_at: int | None) -> None:
         tells = record.state is DeliveryState.PUBLISHING or record.cleanup.done  # a notice ends by its own tries
@@ -491,14 +426,14 @@ class Invariants:
                 f"invariant 6: {key} rests in {record and record.state}"
             )
             if record is not None and ended and key.kind == "delivery" and key not in self.poisoned:
-                self._notified(self._delivery(key.pk.removeprefix("delivery#")))
+                self._notified(self.delivery(key.pk.removeprefix("delivery#")))
         lost = {key.pk.removeprefix("delivery#") for key in self.poisoned}
         used = {copy for image in cloud.images.values() for copy in image.copies}
         listed = self._listed_leftovers()
         used |= listed | cloud.kept | self.planted
         for image in cloud.images.values():
             if image.delivery and image.delivery not in lost and not {image.id, f"AMI {image.name}"} & listed:
-                state = self._delivery(image.delivery).state
+                state = self.delivery(image.delivery).state
                 assert state in TURNS, f"invariant 4: orphan: {image.id} of {image.delivery}, which is {state}"
         orphans = [copy for copy in cloud.live_copies() if copy.id not in used and copy.delivery not in lost]
         assert not orphans, f"invariant 4: orphans: {orphans}"
@@ -510,44 +445,18 @@ class Invariants:
                 if not held <= lost or not held:
                     assert not needed(one), f"invariant 1: {resource} still counts {one}"
                 assert one.state not in LIVE, f"invariant 1: {resource} rests {one.state} for {one.account}"
-        self._names_what_is_current()
-        self._instances_are_needed()
+        self._hold(AtRest())
+        self._hold(BetweenCalls())
         for quota in hub.quota_keys():
             for lease in hub.stores.slots.leases(quota):
                 assert lease.over or lease.delivery in lost, f"{quota} still keeps slots: {lease}"
-
-    def _names_what_is_current(self) -> None:
-        """Each parameter names the newest AMI that was delivered or is shared there (invariant 12)."""
-        cloud, newest = self._hub.cloud, {}
-        for key in self._hub.delivery_keys():
-            if key in self.poisoned or self._hub.stores.records.read(key) is None:
-                continue
-            one = self._delivery(key.name)
-            image = one.ami if one.state is DeliveryState.SHARED else one.image.id or ""
-            stands = one.state in (DeliveryState.DELIVERED, DeliveryState.SHARED) and one.naming.parameter
-            stands = stands and one.ami not in cloud.recalls
-            if stands and image in cloud.launchable(one.target.account):
-                place = one.target.account, one.naming.parameter
-                made = cloud.hub_images[one.ami]["CreationDate"], one.ami, image
-                newest[place] = max(made, newest.get(place, made))
-        for place in {*newest, *cloud.parameters}:
-            if self.poisoned or place in self.foreign_parameters or place[0] not in cloud.directory.accounts:
-                continue
-            shown, wanted = cloud.parameters.get(place), newest[place][2] if place in newest else ""
-            pointer = POINTERS.decode(self._hub.stores.records.read(addresses.pointer(place[0], REGION, place[1])))
-            why = "" if pointer.fault is None else pointer.fault.code
-            no_role = why == "aws-AccessDenied" and place[0] in getattr(self._hub, "roleless", ())
-            left = (not wanted and why == "pointer-nothing-current") or why == "no-hub-copy" or no_role
-            assert (shown.value if shown else "") == wanted or left, (
-                f"invariant 12: {place} shows {shown}, not {wanted}: {pointer}"
-            )
 
     def _needs(self, delivery: str, resource: str) -> bool:
         """Whether a delivery copies by this resource: a file may have changed how it may use the key since."""
         key = addresses.delivery(delivery)
         if key in self.poisoned:
             return True
-        return resource in {share.resource for share in self._delivery(delivery).shares.needed}
+        return resource in {share.resource for share in self.delivery(delivery).shares.needed}
 
     def _kept(self, share: Share) -> bool:
         """Whether a share stays: held by deliveries at rest, or a grant held by delivered AMIs.
@@ -565,7 +474,7 @@ class Invariants:
             if share.resource.startswith("resource#role#")
             else {DeliveryState.SHARED}
         )
-        return all(self._delivery(holder).state in rests for holder in holders)
+        return all(self.delivery(holder).state in rests for holder in holders)
 
     def _kept_open(self, kind: str) -> set[tuple[str, str]]:
         """The standing shares of one kind: (snapshot, AMI or key; the share's name)."""
@@ -580,7 +489,7 @@ class Invariants:
 
     def really_open(self, ident: str) -> None:
         """Check that AWS has every permission that a shared delivery holds, except for those that people revoked."""
-        cloud, delivery = self._hub.cloud, self._delivery(ident)
+        cloud, delivery = self._hub.cloud, self.delivery(ident)
         granted = {(key, stem(name)) for key, name in cloud.grants}
         for share in delivery.shares.needed:
             kind, name = share.resource.split("#")[1:3]
@@ -616,7 +525,7 @@ class Invariants:
 
     # --- records -----------------------------------------------------------------------------------------------------
 
-    def _delivery(self, ident: str) -> Delivery:
+    def delivery(self, ident: str) -> Delivery:
         stored = self._hub.stores.records.read(addresses.delivery(ident))
         assert stored is not None, f"no delivery {ident}"
         before = self._parsed.get(ident)
@@ -629,6 +538,98 @@ class Invariants:
         found = [share for share in shares if share.share_name == asked.share_name]
         assert found, f"invariant 3: {asked.resource} has no share {asked.share_name} on record"
         return found[0]
+
+
+def moments(port: str, method: str, args: tuple[Any, ...]) -> list[object]:
+    """What a call on a port is about to do, for the common list."""
+    match port, method:
+        case "target.snapshots", "copy":
+            return [Copying(args[0].id, args[1].id)]
+        case "target.images", "register" | "copy":
+            return [Registering(args[0].id)]
+        case "target.parameters", "change":
+            return [Pointing(args[1].key)]
+        case "target.instances", "run":
+            return [Launching(args[0].id, {one.nonce for one in args[0].launch.attempts})]
+        case _ if port in ADAPTERS and method in ("open", "close"):
+            moment = Opening if method == "open" else Closing
+            return [moment(share.resource, share.share_name, share.intended_at) for share in args[1]]
+    return []
+
+
+class ModelView:
+    """The model's world, for the common list."""
+
+    def __init__(self, hub: Hub, invariants: Invariants) -> None:
+        self._hub = hub
+        self._invariants = invariants
+
+    def damaged(self, delivery):
+        return addresses.delivery(delivery) in self._invariants.poisoned
+
+    def delivery(self, ident):
+        return self._invariants.delivery(ident)
+
+    def deliveries(self):
+        keys = [key for key in self._hub.delivery_keys() if key not in self._invariants.poisoned]
+        return [self.delivery(key.name) for key in keys if self._hub.stores.records.read(key) is not None]
+
+    def share(self, resource, name):
+        return next((one for one in self._hub.stores.ledger.shares(resource) if one.share_name == name), None)
+
+    def was_open(self, resource, name):
+        return self._hub.stores.ledger.was_open(resource, name)
+
+    def pointer(self, key):
+        stored = self._hub.stores.records.read(key)
+        return None if stored is None else POINTERS.decode(stored)
+
+    def records(self):
+        return self._invariants.changed()
+
+    def groups_before(self, account):
+        directory = self._hub.cloud.directory
+        units = directory.membership.units
+        found = {}
+        for wave in (wave for name, wave in directory.waves.items() if account in directory.groups[name]):
+            named = [(one, *units[one].accounts) if one in units else (one,) for one in directory.groups[wave.after]]
+            found[wave.after] = set().union(*named) or self._hub.accounts[:1]  # it may have left after the wave opened
+        return found
+
+    def succeeded(self, ami, account):
+        """A later generation may try it again meanwhile."""
+        if any(one.account == account and one.state in GOOD for one in self._hub.stores.tracked.all(ami)):
+            return True
+        good = [one for one in self._hub.cloud.notices if one["event"] in ("delivery.delivered", "delivery.shared")]
+        return any((one["source_image"], one["account"]) == (ami, account) for one in good)
+
+    def live_copies(self):
+        live = [one for one in self._hub.cloud.live_copies() if one.id not in self._invariants.planted]
+        return [one for one in live if one.state != "error"]
+
+    def images(self):
+        return self._hub.cloud.images.values()
+
+    def instances(self):
+        return self._hub.cloud.instances.values()
+
+    def made_at(self, ami):
+        return self._hub.cloud.hub_images[ami]["CreationDate"]
+
+    def usable(self, delivery, image):
+        cloud = self._hub.cloud
+        return delivery.ami not in cloud.recalls and image in cloud.launchable(delivery.target.account)
+
+    def parameters(self):
+        shown = self._hub.cloud.parameters
+        return {(account, REGION, name): one.value for (account, name), one in shown.items()}
+
+    def excuses(self, place, fault):
+        account, _, name = place
+        no_role = fault == "aws-AccessDenied" and account in getattr(self._hub, "roleless", ())
+        theirs = (account, name) in self._invariants.foreign_parameters
+        unlisted = account not in self._hub.cloud.directory.accounts
+        return bool(self._invariants.poisoned or theirs or unlisted or no_role or fault == "no-hub-copy")
 
 
 def stem(grant: str) -> str:
