@@ -133,7 +133,7 @@ READ_ONLY = READ_ALL | FIND_DELIVERIES | READ_FINDINGS | EXAMINE | CHECK_KEY | A
 TAGGER = READ_ONLY | TAG | UNTAG
 """Who promotes: writes and removes the trigger tag, and no item."""
 
-APPROVER = READ_ONLY | APPROVE
+APPROVER = READ_ONLY | APPROVE | WAKE
 """The approver; the right to tag must be another person's."""
 
 _OPERATORS = ("departures", "pins", "switches", "targets", "targets#*", "withdrawals")

@@ -22,7 +22,7 @@ from ami_promoter.hub import aws
 from ami_promoter.hub.applied_targets import AccountNames
 from ami_promoter.hub.image_names import ami_named
 from ami_promoter.rights import NOTHING, Rights
-from ami_promoter.terminal import durations
+from ami_promoter.terminal import durations, remembered
 from ami_promoter.terminal.account_names import naming
 from ami_promoter.terminal.examples import examples
 from ami_promoter.terminal.exits import MEANS, Exit
@@ -57,6 +57,7 @@ class VerbCaller:
     def connect(self) -> aws.Connection:
         """Connect to the hub's tables, once; may raise HubError."""
         if self.names.hub is None:
+            self.names.profile = self.profile
             self.names.hub = aws.Connection(self.region, self.table, self.hub_account, self.profile)
         return self.names.hub
 
@@ -98,6 +99,21 @@ class NamedImage(click.ParamType[str]):
         if re.fullmatch(r"(?!(i|snap)-[0-9a-f]*$|ami-[0-9a-f]*$)[A-Za-z0-9 ()[\]./'@_-]{3,128}", value):
             return value
         return AMI_ID.convert(value, param, ctx)
+
+
+class Remembered(Matching):
+    """A text that can name what the applied file has: ``kinds``, of "groups" and "accounts"."""
+
+    def __init__(self, name: str, pattern: str, wanted: str, *kinds: str) -> None:
+        super().__init__(name, pattern, wanted)
+        self._kinds = kinds
+
+    def shell_complete(self, ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """See Click. Of several words the last one is completed."""
+        known = remembered.words(ctx.params.get("profile") or _before(ctx).get("profile"))
+        before = incomplete[: len(incomplete) - len(re.split(r"[\s,+]", incomplete)[-1])]
+        found = {before + word: called for kind in self._kinds for word, called in known[kind].items()}
+        return [CompletionItem(word, help=called) for word, called in found.items() if word.startswith(incomplete)]
 
 
 class Duration(click.ParamType[int]):
@@ -149,10 +165,12 @@ def unknown_region(name: str) -> str:
 AMI_ID = Matching("ami", "ami-([0-9a-f]{8}|[0-9a-f]{17})", "an AMI's id, like ami-0123456789abcdef0")
 AMI = NamedImage()
 FAMILY = Matching("family", "[A-Za-z0-9._-]{1,64}", "1 to 64 letters, digits, `.`, `_` or `-`")
-ACCOUNT = Matching("id", "[0-9]{12}", "an account's id of 12 digits")
+ACCOUNT_ID = Matching("id", "[0-9]{12}", "an account's id of 12 digits")
+ACCOUNT = Remembered("id", "[0-9]{12}", "an account's id of 12 digits", "accounts")
+GROUP = Remembered("group", "[A-Za-z][A-Za-z0-9._-]{0,62}", "a group's name", "groups")
 TABLE = Matching("name", "[A-Za-z0-9_.-]{3,247}", "a table's name: 3 to 247 letters, digits, `_`, `.` or `-`")
-VALUE = Matching("value", "(?s).{0,256}", "group names and account ids, at most 256 characters")
-PLACE = Matching("account", "[0-9]{12}(/[a-z0-9-]+)?", "an account's id, or ACCOUNT/REGION")
+VALUE = Remembered("value", "(?s).{0,256}", "group names and account ids, at most 256 characters", "groups", "accounts")
+PLACE = Remembered("account", "[0-9]{12}(/[a-z0-9-]+)?", "an account's id, or ACCOUNT/REGION", "accounts")
 DIGEST = Matching("digest", "[0-9a-f]{12,32}", "a digest: 12 to 32 hexadecimal digits")
 WHY = Matching("text", "(?s).{1,500}", "a text of 1 to 500 characters")
 TAG_KEY = Matching("key", "(?!aws:).{1,127}", "a tag's key")
@@ -164,6 +182,7 @@ region_option = click.option(
 )
 profile_option = click.option("--profile", metavar="NAME", help="The AWS profile. Default: AWS_PROFILE.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+yes_option = click.option("--yes", is_flag=True, help="Do not ask. Needed without a terminal.")
 wide_option = click.option("--wide", is_flag=True, help="Print full ids and ARNs, and each target by itself.")
 table_option = click.option(
     "--table",
@@ -171,7 +190,7 @@ table_option = click.option(
     help="The table of records; the other tables' names begin with it. Default: ami-promoter-REGION.",
 )
 hub_account_option = click.option(
-    "--hub-account", type=ACCOUNT, help="The hub's account; refuse credentials of another account."
+    "--hub-account", type=ACCOUNT_ID, help="The hub's account; refuse credentials of another account."
 )
 tag_key_option = click.option("--tag-key", type=TAG_KEY, help="The tag key that triggers promotions. Default: promote.")
 ami_argument = click.argument("ami", type=AMI)

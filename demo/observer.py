@@ -105,6 +105,8 @@ class Observer:
         self._once: set[tuple[str, str]] = set()
         self._said: dict[str, datetime] = {}
         self._explained = False
+        self.too_early: set[str] = set()
+        """Copies that failed because the access to the key was new."""
         self._running: list[Invocation] = []
         self._seen = self._before = len(self._world.lambda_.invocations)
         self._listeners = {
@@ -337,6 +339,7 @@ class Observer:
                 why = found.state_message if found else ""
                 self.tell(who, f"copy of {what}: error, {why}", "bad")
                 if "not accessible" in why:
+                    self.too_early.add(one.snapshot)
                     self._explain(who)
             elif one.state == "completed":
                 self.tell(who, f"copy of {what}: completed", "good")

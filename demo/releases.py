@@ -75,7 +75,7 @@ class Story:
         """Play all acts; returns the exit status."""
         self._act("One file says who follows whom, and what names the current AMI.")
         self._console.print(Text(FILE, style="dim"), soft_wrap=True)
-        self._command("targets", "apply", self._terminal.file("targets.yaml", FILE), shows=False)
+        self._command("targets", "apply", "--yes", self._terminal.file("targets.yaml", FILE), shows=False)
 
         self._act("A good AMI. A launch template in prod resolves the parameter, and never changes.")
         good = self._built("golden-2026-01")

@@ -1,4 +1,4 @@
-"""What is printed at the end: what arrived, how long it took, what the service did for it, which checks passed."""
+"""What is printed at the end: what arrived, how long it took, and which checks passed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from demo import bill, stage
 from demo.observer import GOOD, Observer
 from demo.screen import Glyphs
 from demo.table import say_verdict
@@ -57,7 +56,7 @@ def report(observer: Observer, verdict: Verdict, glyphs: Glyphs, width: int) -> 
     many = len(verdict.rows) > MOST_ROWS
     return Group(
         _arrivals(observer, verdict),
-        *([_times(observer, wide=width >= WIDE), _calls(observer)] if many else []),
+        *([_times(observer, wide=width >= WIDE)] if many else []),
         _summary(observer),
         Text(),
         *_checks(observer, verdict, glyphs),
@@ -188,26 +187,8 @@ def _claims(observer: Observer, verdict: Verdict) -> Iterator[tuple[str, list[st
         yield "every crash that was asked for has struck", [*verdict.whole["crashes"]]
 
 
-def _calls(observer: Observer) -> Table:
-    """List the calls to services whose rates run short, beside the fewest that they could have been."""
-    made, fewest = _bill(observer)
-    table = _table("AWS calls", "made", "least\npossible", "polls and\nschedule")
-    for column in table.columns[1:]:
-        column.justify = "right"
-    for name in sorted({*made.calls, *made.scheduled_calls, *fewest}):
-        table.add_row(name, *(f"{part[name]:,}" for part in (made.calls, fewest, made.scheduled_calls)))
-    totals = (f"{part.total():,}" for part in (made.calls, fewest, made.scheduled_calls))
-    table.add_row("all", *totals, style="bold")
-    return table
-
-
-def _bill(observer: Observer) -> tuple[bill.Bill, Counter[str]]:
-    made = bill.add_up(observer.invocations, observer.calls)
-    return made, bill.least(len(observer.setting.ways), len(observer.setting.staged.snapshots))
-
-
 def _summary(observer: Observer) -> Table:
-    """Say how long it took, and what of it was AWS's copying; what the service did for it; what was injected."""
+    """Say how long it took, what of it was AWS's copying, and what was injected."""
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(style="bold")
     last = max(observer.deliveries.values(), key=lambda one: one.entered[-1][1], default=None)
@@ -215,14 +196,6 @@ def _summary(observer: Observer) -> Table:
         took = last.entered[-1][1] - observer.setting.began
         copying = timedelta(seconds=last.seconds["copying"])
         table.add_row("Time", f"{_lasted(took)} from the tag to the last delivery, {_lasted(copying)} of it copying")
-    made, fewest = _bill(observer)
-    table.add_row(
-        "AWS calls",
-        f"{made.calls.total() + made.scheduled_calls.total():,} to EC2, KMS, STS, SNS and EventBridge, "
-        f"{made.scheduled_calls.total():,} of them by the schedule; the least possible is {fewest.total():,}",
-    )
-    ran = Counter(one.function.rsplit(f"{stage.REGION}-", 1)[-1] for one in observer.invocations)
-    table.add_row("Functions", f"ran {_counted(ran)}")
     ended = Counter(one.outcome for one in observer.invocations if one.outcome != "ok")
     happened = observer.setting.world.injections.happened
     troubles = [f"{count} {outcome}" for outcome, count in ended.items()]
@@ -232,11 +205,6 @@ def _summary(observer: Observer) -> Table:
     if troubles:
         table.add_row("Injected", f"{', '.join(troubles)}; the schedule found {found_by_sweep(observer)} steps to do")
     return table
-
-
-def _counted(parts: Counter[str]) -> str:
-    listed = ", ".join(f"{name} {count:,}" for name, count in parts.most_common())
-    return f"{parts.total():,} times: {listed}"
 
 
 def found_by_sweep(observer: Observer) -> int:

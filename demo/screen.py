@@ -20,6 +20,8 @@ FRAME = 5 + LATEST
 """Lines of the picture that are not about targets."""
 TONES = {"news": "", "good": "green", "bad": "red", "faint": "dim", "progress": "dim"}
 """Of the terminal's own sixteen colours, only those that can be read on light and on dark ground."""
+EXPECTED = "  expected: a new key needs minutes"
+"""Beside a target whose copies are in ``error`` because its access to the key is new; the service tries again."""
 STATE_STYLES = {"delivered": "green", "failed": "bold red", "cancelled": "bold red"}
 
 
@@ -76,18 +78,20 @@ class Picture:
         for way in self._setting.ways:
             delivery = self._observer.deliveries.get((staged.image, way.place))
             copies = self._observer.copies_in(way.place)
-            head = self._target(way, delivery)
+            early = any(one.snapshot in self._observer.too_early for one in copies.values())
+            head = self._target(way, delivery, EXPECTED if early else "")
             sources = zip(staged.snapshots, stage.SIZES, strict=True)
             bars = [_bar(copies.get(source), source, size, width, marks) for source, size in sources]
             yield delivery is not None and delivery.state == "delivered", [head, *bars, Text()]
 
-    def _target(self, way: Way, delivery: Watched | None) -> Text:
+    def _target(self, way: Way, delivery: Watched | None, remark: str) -> Text:
         state = delivery.state if delivery else "not begun"
         line = Text.assemble((f"{way.name:<{self._longest}}", "bold"), f"  {way.account}  ")
         line.append(f"{state:<12}", STATE_STYLES.get(state, "cyan" if delivery else "dim"))
         if delivery and state not in STATE_STYLES:
             spent = (self._setting.world.now - delivery.entered[-1][1]).total_seconds()
             line.append(_span(spent), "dim")
+            line.append(remark)
         elif delivery:
             line.append(delivery.image)
         return line

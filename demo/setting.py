@@ -185,7 +185,7 @@ def _keys(staged: stage.Stage) -> dict[Place, str]:
 def apply(world: World, text: str, names: Mapping[str, str]) -> None:
     """Apply a targets file as a person does. Raises NotReady. ``names`` is name -> account, for the profiles."""
     with Terminal(world, names) as terminal:
-        status, said = terminal.run("targets", "apply", terminal.file("targets.yaml", text))
+        status, said = terminal.run("targets", "apply", "--yes", terminal.file("targets.yaml", text))
     if status:
         raise NotReady(f"`ami-promoter targets apply` ended with status {status}:\n{said}")
 

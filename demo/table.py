@@ -55,10 +55,7 @@ def print_table(console: Console, observer: Observer, verdict: Verdict) -> None:
         console.print(Text.assemble((f"{bad} ", "bold red"), (line, "red")), soft_wrap=True)
     setting = observer.setting
     hours, seconds = divmod(int((setting.world.now - setting.began).total_seconds()), 3600)
-    console.print(
-        f"{len(observer.calls):,} AWS calls in {len(observer.invocations):,} invocations; "
-        f"{hours} h {seconds // 60:02} min of virtual time"
-    )
+    console.print(f"It took {hours} h {seconds // 60:02} min of virtual time.")
     say_verdict(console, verdict)
 
 

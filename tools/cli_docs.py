@@ -1,4 +1,4 @@
-"""The reference of the command line, as ``docs/reference/cli.md`` shows it: from the command tree."""
+"""The reference of the command line, ``docs/reference/cli.md``, and of its JSON, ``json.md``: from the command tree."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Install it with [pipx](https://pipx.pypa.io), from a clone of this repository or
     pipx install .
     pipx install build/wheel/ami_promoter-*.whl
 
-Bash completes verbs, options and Regions after `eval "$(ami-promoter completion bash)"`.
+Bash completes verbs, options, Regions, and the groups and accounts that a command has last read of the applied file, after `eval "$(ami-promoter completion bash)"`.
 `zsh` and `fish` work the same way.
 
 For every verb:
@@ -48,12 +48,25 @@ For every verb:
 - The command prints characters that move the cursor or change the direction of writing as escapes, such as `\\x1b`.
 - You can run every verb again; a verb that was stopped continues where it stopped.
 """
+JSON_INTRO = """\
+# JSON of the command line
+
+This page is generated from the command tree (`make docs`): what each verb of the [command line](cli.md) prints with `--json`.
+A verb that could not do its work (exit statuses 1, 2, 3 and 130) prints [faults](#a-verb-that-failed) instead.
+"""
 
 
 def page() -> str:
     """Write the whole page."""
     verbs = [line for words, verb in _verbs(root) for line in _verb(words, verb)]
-    return "\n".join((INTRO, *_common(), *_contents(), *verbs, *_shared(), *_needs()))
+    return "\n".join((INTRO, *_common(), *_contents(), *verbs, *_needs()))
+
+
+def json_page() -> str:
+    """Write the page of what ``--json`` prints."""
+    failed = ("## A verb that failed\n", *_fields(FAILURE), "")
+    verbs = [line for words, verb in _verbs(root) for line in (f"## {words}\n", *_fields(verb.schema), "")]
+    return "\n".join((JSON_INTRO, *failed, *_shared(), *verbs)).rstrip("\n") + "\n"
 
 
 def _verbs(group: click.Group, words: tuple[str, ...] = ()) -> Iterator[tuple[str, Verb]]:
@@ -78,9 +91,7 @@ def _common() -> Iterator[str]:
         yield _row(parameter)
     yield "\n| exit status | |\n| --- | --- |"
     yield from (f"| {int(status)} | {says} |" for status, says in MEANS.items())
-    yield "\nWith `--json`, a verb that could not do its work (exit statuses 1, 2, 3 and 130) prints instead:\n"
-    yield from _fields(FAILURE)
-    yield ""
+    yield "\n[JSON](json.md) lists what each verb prints with `--json`.\n"
 
 
 def _contents() -> Iterator[str]:
@@ -123,9 +134,6 @@ def _verb(words: str, verb: Verb) -> Iterator[str]:
     for status in sorted(MEANS.keys() - verb.exits.keys()):
         yield f"It never exits with status {int(status)}.\n"
     yield from (f"    {one}" for one in examples(f"ami-promoter {words}"))
-    yield ""
-    yield "`--json` prints:\n"
-    yield from _fields(verb.schema)
     yield ""
 
 

@@ -19,12 +19,12 @@ from tools import calls, cli_docs, events, permissions, stackset, state_machine,
 
 ROOT = Path(__file__).resolve().parent.parent
 
-SETTINGS = "docs/guide/targets-file.md"
+SETTINGS = "docs/reference/settings.md"
 TABLE, END = "<!-- `make docs` writes this table from targets.schema.json. -->", "<!-- The end of the table. -->"
 
 
 def _settings() -> str:
-    """Return the guide to the targets file with its table of settings as the schema has it."""
+    """Return the page of the settings with its table as the schema has it."""
     before, mark, rest = (ROOT / SETTINGS).read_text(encoding="utf-8").partition(TABLE)
     return f"{before}{mark}\n\n{settings.rows()}\n\n{END}{rest.partition(END)[2]}"
 
@@ -38,6 +38,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "docs/reference/state-machines.md": state_machine.page,
     "docs/reference/what-is-copied.md": lambda: what_is_copied.page(MEMBERS),
     "docs/reference/cli.md": cli_docs.page,
+    "docs/reference/json.md": cli_docs.json_page,
     "deploy/cli-read-only.json": cli_docs.read_only,
     "deploy/cli-tagger.json": cli_docs.tagger,
     "deploy/cli-operator.json": cli_docs.operator,

@@ -7,14 +7,15 @@ from typing import Any
 
 import click
 
-from ami_promoter.hub import approval_items
+from ami_promoter.hub import approval_items, record_requests
 from ami_promoter.hub.recall_items import OperatorsDecisions
 from ami_promoter.promotions import recalls
 from ami_promoter.promotions.promotion_text import quoted
-from ami_promoter.rights import APPROVE, EXAMINE, READ
+from ami_promoter.rights import APPROVE, EXAMINE, READ, WAKE
+from ami_promoter.terminal import asking
 from ami_promoter.terminal import schema as js
-from ami_promoter.terminal.report import Report, moment
-from ami_promoter.verbs import DIGEST, Duration, VerbCaller, ami_argument, tag_key_option, verb
+from ami_promoter.terminal.report import Report, moment, span
+from ami_promoter.verbs import DIGEST, Duration, VerbCaller, ami_argument, tag_key_option, verb, yes_option
 from chalicelib.engine.faults import Fault, count
 from chalicelib.engine.schedule import DAY
 from chalicelib.targets import approvals
@@ -56,7 +57,7 @@ PRINTS = js.thing(
 )
 
 
-@verb("approve", needs=READ | EXAMINE | APPROVE, prints=PRINTS)
+@verb("approve", needs=READ | EXAMINE | APPROVE | WAKE, prints=PRINTS)
 @ami_argument
 @click.option("--digest", type=DIGEST, help="Approve only what has this digest, as the notice or `status` shows it.")
 @click.option(
@@ -68,18 +69,22 @@ PRINTS = js.thing(
     help="How long it lasts; 1h to 90d.",
 )
 @click.option("--dry-run", is_flag=True, help="Show what would be approved.")
+@yes_option
 @tag_key_option
-def approve(caller: VerbCaller, ami: str, *, digest: str | None, lasts: int, dry_run: bool, tag_key: str) -> Report:
+def approve(
+    caller: VerbCaller, ami: str, *, digest: str | None, lasts: int, dry_run: bool, yes: bool, tag_key: str
+) -> Report:
     """Approve an AMI for the targets that need an approval.
 
     The approval holds for what arrives (the AMI as the service examined it, with its family, the tags that the targets
     accept, description and deprecation), the tag's value, and these targets with their settings. Exactly that is
     registered. If one of them changes, each target for which nothing is open yet needs another approval. The service
-    finds an approval within 15 minutes. `--dry-run` needs no right to approve.
+    looks for an approval at once. Without --digest the command shows what it approves, and asks; without a terminal,
+    --yes is needed. `--dry-run` needs no right to approve.
     """
     connection = caller.connect()
-    if no := recalls.refused(ami, OperatorsDecisions(connection).recall(ami)):
-        return Report(faults=(no,))
+    if recalled := recalls.refused(ami, OperatorsDecisions(connection).recall(ami)):
+        return Report(faults=(recalled,))
     seen = approval_items.asked(connection, ami, tag_key)
     if isinstance(seen, Fault):
         return Report(faults=(seen,))
@@ -87,8 +92,6 @@ def approve(caller: VerbCaller, ami: str, *, digest: str | None, lasts: int, dry
     short, places = approvals.short(asked.digest), sorted(asked.targets)
     if digest is not None and not asked.digest.startswith(digest):
         return Report(faults=(_differs(ami, digest, short, asked.value, len(places)),))
-    writes = bool(places) and not dry_run
-    until = approval_items.approve(connection, asked, lasts) if writes else 0
     arrives = [_arrives(targets, family, what) for targets, family, what in seen.arrives]
     data = {
         "ami": ami,
@@ -98,23 +101,30 @@ def approve(caller: VerbCaller, ami: str, *, digest: str | None, lasts: int, dry
         "since": list(seen.since),
         "digest": asked.digest,
         "approved": places,
-        "until": moment(until),
-        "changed": writes,
+        "until": moment(0),
+        "changed": False,
     }
     if not places:
         return Report((f"Nothing to do: no target that {quoted(asked.value)} names needs an approval.",), data)
     listed = places if caller.wide else places[:SHOWN]
     more = [f"  and {len(places) - len(listed)} more; --wide lists all"] if len(listed) < len(places) else []
-    done = f"Approved until {moment(until)} by {connection.caller}." if writes else "This changes nothing."
     lines = (
         f"{ami} {seen.name}, value {quoted(asked.value)}, digest {short}:",
         *(f"  {place.replace('/', ' ')}" for place in listed),
         *more,
         *(line for one in arrives for line in _shown(one, several=len(seen.arrives) > 1)),
         *_changed(f"ami-promoter promote {ami} '{asked.value}'", seen.since),
-        done,
     )
-    return Report(lines, data)
+    if dry_run:
+        return Report((*lines, "This changes nothing."), data)
+    asks = digest is None and not yes
+    does = f"This approves it for {count(len(places), 'target')}, for {span(lasts)}"
+    if asks and (no := asking.refused("approve", does, lines, as_json=caller.as_json)):
+        return no
+    until = moment(approval_items.approve(connection, asked, lasts))
+    record_requests.approved(connection, ami, places)
+    done = f"Approved until {until} by {connection.caller}."
+    return Report((*(() if asks else lines), done), {**data, "until": until, "changed": True})
 
 
 def _arrives(targets: Sequence[str], family: str, what: Mapping[str, Any]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from ami_promoter.terminal.alike import groups
 from ami_promoter.terminal.exits import Exit
 from ami_promoter.terminal.output import Folded, cell, table
 from ami_promoter.terminal.report import Report
-from ami_promoter.verbs import ANYWHERE, FAMILY, VerbCaller, admin, verb
+from ami_promoter.verbs import ANYWHERE, FAMILY, VerbCaller, admin, verb, yes_option
 from chalicelib.engine.faults import Fault, count
 
 COPY = {
@@ -69,7 +69,7 @@ PRINTS = js.thing(
 )
 @click.option("--family", type=FAMILY, help="Remove AMIs of this family only.")
 @click.option("--dry-run", is_flag=True, help="List only; change nothing.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@yes_option
 def clean_up(caller: VerbCaller, family: str | None, *, dry_run: bool, yes: bool) -> Report:
     """Remove superseded copies and their snapshots, with the target's credentials.
 

@@ -24,11 +24,12 @@ from ami_promoter.hub.wakes import wake
 from ami_promoter.promotions import promotion_data, shares
 from ami_promoter.promotions.promotion_text import shares_table
 from ami_promoter.rights import LOOK_AGAIN, READ_ALL, SWITCH
+from ami_promoter.terminal import asking
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.exits import Exit
 from ami_promoter.terminal.output import tell
 from ami_promoter.terminal.report import Report
-from ami_promoter.verbs import TerminalClock, VerbCaller, admin, verb, wait_at_most
+from ami_promoter.verbs import TerminalClock, VerbCaller, admin, verb, wait_at_most, yes_option
 from chalicelib.delivery.model import ENDED, Delivery, DeliveryState, wish_to_end
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.faults import count
@@ -154,19 +155,24 @@ PRINTS = js.thing(
     needs=READ_ALL | SWITCH | LOOK_AGAIN,
     prints=PRINTS,
     exits={Exit.UNFINISHED: "a delivery still runs, or a share is open"},
-    never=(Exit.FAULT,),
 )
 @click.option("--delete-copies", is_flag=True, help="Delete running copies instead of letting them finish.")
 @click.option("--wait", is_flag=True, help="Return when no delivery runs and no share is open.")
 @wait_at_most(help="With --wait: give up after this time, such as 90m or 2h; a bare number is minutes.")
-def drain(caller: VerbCaller, *, delete_copies: bool, wait: bool, timeout: int | None) -> Report:
+@yes_option
+def drain(caller: VerbCaller, *, delete_copies: bool, wait: bool, timeout: int | None, yes: bool) -> Report:
     """Pause, end every delivery, and close every share.
 
-    Running copies finish first, unless you give --delete-copies. `admin resume` ends the pause.
+    Running copies finish first, unless you give --delete-copies. `admin resume` ends the pause. Shows what is under
+    way, and asks; without a terminal, --yes is needed.
     """
     if timeout is not None and not wait:
         raise click.UsageError("--timeout has no effect without --wait.")
     asked = Drain(caller.connect(), caller.clock)
+    copies = "deletes its running copies" if delete_copies else "lets its running copies finish"
+    does = f"This pauses promotions, ends every delivery, {copies}, and closes every share"
+    if not yes and (no := asking.refused("admin drain", does, (counts(asked.look()),), as_json=caller.as_json)):
+        return no
     return drained(asked, delete_copies=delete_copies, wait=wait, timeout=timeout, wide=caller.wide)
 
 

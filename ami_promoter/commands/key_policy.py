@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import click
-from botocore.exceptions import ClientError
 
 from ami_promoter.hub import policies
 from ami_promoter.hub.applied_targets import applied_file
@@ -21,6 +20,7 @@ from ami_promoter.rights import CHECK_KEY
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.report import Report
 from ami_promoter.verbs import ANYWHERE, InOrder, Matching, VerbCaller, verb
+from chalicelib.engine.aws import sdk
 from chalicelib.engine.faults import Fault
 from chalicelib.images.keys import KeyFacts
 from chalicelib.targets.applied_file import launch_role
@@ -190,6 +190,6 @@ def _rotates(kms: Any, arn: str, account: Account) -> bool | None:
             return bool(kms.get_key_rotation_status(KeyId=arn)["KeyRotationEnabled"])
     except Exception as error:
         cause = error.__cause__
-        if isinstance(cause, ClientError) and cause.response["Error"]["Code"] == "UnsupportedOperationException":
+        if isinstance(cause, sdk.ClientError) and cause.response["Error"]["Code"] == "UnsupportedOperationException":
             return None
         raise

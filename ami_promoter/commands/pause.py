@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import click
 
-from ami_promoter.hub import pause_switch
-from ami_promoter.rights import READ, SWITCH
+from ami_promoter.hub import pause_switch, record_requests
+from ami_promoter.hub.aws import HubError
+from ami_promoter.rights import LOOK_AGAIN, READ, READ_ALL, SWITCH
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.exits import Exit
 from ami_promoter.terminal.report import Report
 from ami_promoter.verbs import WHY, VerbCaller, admin, verb
+from chalicelib.engine.faults import count
 
 WHAT_IT_MEANS = "Nothing new starts; running deliveries continue. `ami-promoter admin resume` ends the pause."
 PRINTS = js.thing(**js.HUB, changed=js.flag("whether this command changed the switch"), paused=pause_switch.SCHEMA)
@@ -31,12 +33,16 @@ def pause(caller: VerbCaller, why: str | None) -> Report:
     return Report((f"{first} in {connection.place}: {pause_switch.said(found)}.", WHAT_IT_MEANS), data)
 
 
-@verb("resume", group=admin, needs=READ | SWITCH, prints=PRINTS, never=(Exit.FAULT,))
+@verb("resume", group=admin, needs=READ_ALL | SWITCH | LOOK_AGAIN, prints=PRINTS, never=(Exit.FAULT,))
 def resume(caller: VerbCaller) -> Report:
     """End the pause."""
     connection = caller.connect()
     changed = pause_switch.Switch(connection).turn(paused=False, why="")
-    line = "Resumed: waiting deliveries start" if changed else "Nothing to do: promotions are not paused"
-    more = " within 15 minutes." if changed else "."
     data = {**connection.named, "changed": changed, "paused": None}
-    return Report((f"{line} in {connection.place}{more}",), data)
+    if not changed:
+        return Report((f"Nothing to do: promotions are not paused in {connection.place}.",), data)
+    try:
+        waited = record_requests.resumed(connection)
+    except HubError as refused:  # what waits looks by itself
+        return Report((f"Resumed in {connection.place}.",), data, warnings=(str(refused),))
+    return Report((f"Resumed in {connection.place}: {count(waited, 'record')} that waited go on now.",), data)

@@ -7,14 +7,16 @@ import click
 from ami_promoter.hub import pause_switch, record_requests
 from ami_promoter.hub.applied_targets import applied_file
 from ami_promoter.hub.recall_items import OperatorsDecisions
+from ami_promoter.hub.records import Reader
 from ami_promoter.hub.trigger_tag import Tag
 from ami_promoter.hub.withdrawals import withdrawn_for
-from ami_promoter.promotions import plan_preview, plan_reading, recalls, waiting
+from ami_promoter.promotions import endings, plan_preview, plan_reading, recalls, waiting
 from ami_promoter.rights import EXAMINE, FIND_AMI, READ, TAG, UNTAG
+from ami_promoter.terminal import asking
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.output import console, show, warn
 from ami_promoter.terminal.report import Report
-from ami_promoter.verbs import VALUE, VerbCaller, ami_argument, tag_key_option, verb, wait_at_most
+from ami_promoter.verbs import VALUE, VerbCaller, ami_argument, tag_key_option, verb, wait_at_most, yes_option
 from chalicelib.engine.faults import Fault, count
 from chalicelib.targets.applied_file import Resolution
 
@@ -116,12 +118,13 @@ def _means(meant: Resolution) -> str:
     prints=js.thing(ami=js.text("id of the source AMI"), changed=js.flag("whether the command removed the tag")),
 )
 @ami_argument
+@yes_option
 @tag_key_option
-def cancel(caller: VerbCaller, ami: str, tag_key: str) -> Report:
+def cancel(caller: VerbCaller, ami: str, *, yes: bool, tag_key: str) -> Report:
     """Remove an AMI's tag; delivered AMIs stay.
 
     The service then cancels running deliveries and withdraws standing shares. `withdraw` does it for some accounts
-    only.
+    only. Shows what it will do, and asks; without a terminal, --yes is needed.
     """
     connection = caller.connect()
     tag = Tag(connection, tag_key, ami)
@@ -130,6 +133,12 @@ def cancel(caller: VerbCaller, ami: str, tag_key: str) -> Report:
         return Report(faults=(before,))
     if before is None:
         return Report((f"Nothing to do: {ami} has no tag {tag_key}.",), {"ami": ami, "changed": False})
+    with connection.telling("reading the records"):
+        tracked = [one.it for one in Reader(connection).tracked(ami)]
+    does = f"This removes the tag {tag_key} of {ami}, and so ends its promotion"
+    shown = tuple(endings.lines(tracked))
+    if not yes and (no := asking.refused("cancel", does, shown, as_json=caller.as_json)):
+        return no
     tag.remove()
     warning = record_requests.nudge(connection, ami, "", again=False)
     ends = "within minutes the service cancels running deliveries and withdraws standing shares; delivered AMIs stay."

@@ -21,7 +21,7 @@ from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.alike import groups, named
 from ami_promoter.terminal.output import Folded
 from ami_promoter.terminal.report import Report
-from ami_promoter.verbs import WHY, VerbCaller, ami_argument, verb
+from ami_promoter.verbs import WHY, VerbCaller, ami_argument, verb, yes_option
 from chalicelib.delivery.model import Delivery
 from chalicelib.delivery.tracked import RUNNING, TrackedDelivery
 from chalicelib.engine.addresses import RecordKey
@@ -79,7 +79,7 @@ PATIENCE = 60
 @click.option("--why", type=WHY, help="The reason, for the notices; needed without --lift.")
 @click.option("--lift", is_flag=True, help="End the recall.")
 @click.option("--use", is_flag=True, help="Show first what names the AMI in each target whose stack allows that.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@yes_option
 def recall(caller: VerbCaller, ami: str, why: str | None, *, lift: bool, use: bool, yes: bool) -> Report:
     """Take an AMI back in all targets, until --lift ends that.
 

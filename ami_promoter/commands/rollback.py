@@ -20,14 +20,13 @@ from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.alike import groups, named
 from ami_promoter.terminal.output import Folded
 from ami_promoter.terminal.report import Report
-from ami_promoter.verbs import AMI, FAMILY, PLACE, WHY, Matching, VerbCaller, verb
+from ami_promoter.verbs import AMI, FAMILY, GROUP, PLACE, WHY, VerbCaller, verb, yes_option
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.faults import Fault, count
 from chalicelib.engine.places import Place
 from chalicelib.release.current import Release
 from chalicelib.release.pointer import Pointer
 
-GROUP = Matching("group", "[A-Za-z][A-Za-z0-9._-]{0,62}", "a group's name")
 PRINTS = js.thing(
     family=js.text("the family"),
     lifted=js.flag("whether the command ended the rollback"),
@@ -61,7 +60,7 @@ class _Move:
 @click.option("--to", "to", type=AMI, help="Hold them at this source AMI; default: the one before what they name.")
 @click.option("--why", type=WHY, help="The reason; it is kept with the rollback.")
 @click.option("--lift", is_flag=True, help="End the rollback: the parameters move to what is current.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@yes_option
 def rollback(
     caller: VerbCaller,
     family: str,

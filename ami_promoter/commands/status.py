@@ -70,9 +70,9 @@ PRINTS = js.some_of(
 def status(caller: VerbCaller, ami: str | None, *, watch: bool, failed: bool, retired: bool, **chosen: Any) -> Report:
     """List the promotions, or show one AMI's deliveries.
 
-    A bar shows a copy's progress. NEXT LOOK is when the service looks at the delivery again, at the latest. With more
-    than 24 targets there is one row for each state, with the longest time in it. --since, --image, --group and --limit
-    choose promotions of the list.
+    A bar shows a copy's progress, and LEFT estimates how long the copies still take. With more than 24 targets there is
+    one row for each state, with the longest time in it. One line counts the open shares; --wide lists them. --since,
+    --image, --group and --limit choose promotions of the list.
     """
     choice = Choice(**chosen)
     if choice != Choice() and (ami or retired):

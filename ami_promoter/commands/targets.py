@@ -9,12 +9,12 @@ from pathlib import Path
 import click
 from rich.console import RenderableType
 
+from ami_promoter.hub.applied_targets import remember
 from ami_promoter.hub.aws import Connection, HubError, regions
 from ami_promoter.hub.records import Reader, by_name, place_of, standing
 from ami_promoter.hub.wakes import wake
 from ami_promoter.promotions import shares
 from ami_promoter.rights import APPLY, NOTHING, READ, READ_ALL, WAKE
-from ami_promoter.targets_file.compiler import HubPlace, compile_targets
 from ami_promoter.targets_file.difference import to_json, to_text
 from ami_promoter.targets_file.publishing import AppliedVersion, Publisher
 from ami_promoter.terminal import asking
@@ -32,6 +32,7 @@ from ami_promoter.verbs import (
     targets,
     verb,
     wide_option,
+    yes_option,
 )
 from chalicelib.engine.addresses import APPLIED_FILE, digest_of
 from chalicelib.engine.faults import Fault, count
@@ -139,11 +140,12 @@ def diff(caller: VerbCaller, file: str) -> Report:
 )
 @file_argument
 @click.option("--dry-run", is_flag=True, help="Show what would change, and change nothing.")
-@click.option("--yes", is_flag=True, help="Do not ask before removing a target.")
+@yes_option
 def apply(caller: VerbCaller, file: str, *, dry_run: bool, yes: bool) -> Report:
     """Check the file, show what changes, and apply it.
 
-    Asks before it removes a target, because that withdraws what is shared with it. Without a terminal, --yes is needed.
+    Shows what changes, and asks; without a terminal, --yes is needed. If a target is removed, what is shared with it is
+    withdrawn.
     """
     return _publish(caller, file, dry_run=dry_run, yes=yes)
 
@@ -195,19 +197,30 @@ def _publish(caller: VerbCaller, name: str, *, dry_run: bool, yes: bool) -> Repo
     connection = caller.connect()
     publisher = Publisher(connection)
     applied = publisher.applied()  # first: with credentials of another account this fails, and the file is not blamed
-    wanted = compile_targets(source, name, HubPlace(caller.region, connection.account))
+    wanted = _compiled(source, name, caller.region, connection.account)
     if not isinstance(wanted, Directory):
         return Report(faults=wanted)
     report = _withdrawn(connection, _difference(connection, applied, wanted))
     if dry_run:
         return report
-    gone = report.data["targets"]["removed"]
-    if gone and not yes:
-        removed = named([place_of(target) for target in gone])
-        does = f"This removes {removed}; the service withdraws their standing shares; they keep the AMIs that they own"
+    if not (yes or _same(applied, wanted)):
+        does = f"This applies {name} to {connection.place}"
+        if gone := report.data["targets"]["removed"]:
+            removed = named([place_of(target) for target in gone])
+            ends = "the service withdraws their standing shares; they keep the AMIs that they own"
+            does = f"This removes {removed}; {ends}"
         if no := asking.refused("targets apply", does, report.lines, as_json=caller.as_json):
             return no
-    return _apply(publisher, connection, applied, wanted, source, report)
+    done = _apply(publisher, connection, applied, wanted, source, report)
+    remember(caller.profile, wanted)
+    return done
+
+
+def _compiled(source: str, name: str, region: str, account: str | None) -> Directory | tuple[Fault, ...]:
+    """Compile a file; the compiler, with YAML and the SDK, is imported only for that."""
+    from ami_promoter.targets_file.compiler import HubPlace, compile_targets
+
+    return compile_targets(source, name, HubPlace(region, account))
 
 
 def _read(name: str) -> str | Fault:
@@ -222,7 +235,7 @@ def _read(name: str) -> str | Fault:
 
 
 def _validate(source: str, name: str, caller: VerbCaller) -> Report:
-    wanted = compile_targets(source, name, HubPlace(caller.region, caller.hub_account))
+    wanted = _compiled(source, name, caller.region, caller.hub_account)
     if not isinstance(wanted, Directory):
         return Report(faults=wanted)
     lines = [f"{name} is valid: {_size(wanted)}, hub's Region {caller.region}."]
@@ -235,9 +248,7 @@ def _validate_anywhere(source: str, name: str, caller: VerbCaller) -> Report:
     """Check a file for a hub in each Region that it mentions, and in one that it does not."""
     mentioned = [region for region in regions() if region in source]
     other = next(region for region in regions() if region not in mentioned)
-    found = {
-        region: compile_targets(source, name, HubPlace(region, caller.hub_account)) for region in (*mentioned, other)
-    }
+    found = {region: _compiled(source, name, region, caller.hub_account) for region in (*mentioned, other)}
     valid = {region: wanted for region, wanted in found.items() if isinstance(wanted, Directory)}
     if not valid:
         faults = [wanted for wanted in found.values() if not isinstance(wanted, Directory)]
@@ -283,6 +294,12 @@ def _heading(connection: Connection, applied: AppliedVersion) -> Iterator[str]:
         yield "The items of that version have changed since; the comparison treats all of them as new."
 
 
+def _same(applied: AppliedVersion, wanted: Directory) -> bool:
+    """Whether this is in force already."""
+    current = applied.current
+    return current is not None and not applied.damaged and current.digest == digest_of(to_items(wanted))
+
+
 def _apply(
     publisher: Publisher,
     connection: Connection,
@@ -293,7 +310,7 @@ def _apply(
 ) -> Report:
     warnings: tuple[str, ...] = ()
     current = applied.current
-    if current and not applied.damaged and current.digest == digest_of(to_items(wanted)):
+    if current and _same(applied, wanted):
         last = f"Nothing to apply: version {current.generation} in {connection.place} is the same."
     else:
         now = moment(int(connection.now()))

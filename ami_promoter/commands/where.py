@@ -23,7 +23,7 @@ from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.alike import first_of, groups, named
 from ami_promoter.terminal.output import Folded, Whole, cell, state, table
 from ami_promoter.terminal.report import Report
-from ami_promoter.verbs import AMI, FAMILY, Matching, VerbCaller, answers_within_option, verb
+from ami_promoter.verbs import AMI, FAMILY, Remembered, VerbCaller, answers_within_option, verb
 from chalicelib.delivery.tracked import TrackedDelivery
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.places import Place
@@ -72,10 +72,12 @@ WHERE = js.thing(
     ),
 )
 PRINTS = js.some_of(WHERE, *WHERE["properties"])
-TARGET = Matching(
+TARGET = Remembered(
     "target",
     "[0-9]{12}(/[a-z0-9-]+)?|[A-Za-z][A-Za-z0-9._-]{0,62}",
     "an account's id, ACCOUNT/REGION, or a group's name",
+    "groups",
+    "accounts",
 )
 
 
@@ -131,11 +133,8 @@ def where(
     there = [one for one in found["copies"] if one["image"]]
     if ids:
         if missing:
-            what, cure = (
-                f"it is not delivered to {named(missing)}.",
-                f"`ami-promoter status {found['source']}` shows why.",
-            )
-            return Report(faults=(Fault("not-delivered", ami, what, cure),))
+            cure = f"`ami-promoter status {found['source']}` shows why."
+            return Report(faults=(Fault("not-delivered", ami, f"it is not delivered to {named(missing)}.", cure),))
         return Report(tuple(Whole(one["image"]) if target else _id(one, one["image"]) for one in there), found)
     lines = (*_lines(found), *([Folded(f"Not delivered to {named(missing)}.")] if missing else []))
     if not use:

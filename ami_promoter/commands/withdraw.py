@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import click
@@ -14,12 +14,13 @@ from ami_promoter.hub.recall_items import OperatorsDecisions
 from ami_promoter.hub.records import Reader, is_named
 from ami_promoter.hub.trigger_tag import Tag
 from ami_promoter.hub.withdrawals import Withdrawn, counts_from, in_force, over
-from ami_promoter.promotions import recalls
+from ami_promoter.promotions import endings, recalls
 from ami_promoter.promotions.reading import unknown
 from ami_promoter.rights import FIND_AMI, LOOK_AGAIN, READ, SWITCH
+from ami_promoter.terminal import asking
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.report import Report
-from ami_promoter.verbs import PLACE, VerbCaller, ami_argument, tag_key_option, verb
+from ami_promoter.verbs import PLACE, VerbCaller, ami_argument, tag_key_option, verb, yes_option
 from chalicelib.delivery.tracked import TrackedDelivery
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.places import Place
@@ -27,8 +28,8 @@ from chalicelib.sharing.entitlement import launched_by
 from chalicelib.targets.applied_file import AppliedFile, Target
 from chalicelib.targets.withdrawals import by_place, covering
 
-ENDS = {"shared": "is withdrawn", "delivered": "its AMI was delivered, and stays"}
-OVER = ("delivered", "failed", "cancelled", "withdrawn", "recalled", "expired")
+Ask = Callable[[str, Sequence[str]], Report | None]
+"""(what the command does, what it shows first): why it does not do it; None: it does."""
 PRINTS = js.thing(
     ami=js.text("id of the source AMI"),
     changed=js.several(
@@ -56,13 +57,15 @@ PRINTS = js.thing(
     "--account", "places", type=PLACE, multiple=True, help="This account, or ACCOUNT/REGION; may be repeated."
 )
 @click.option("--lift", is_flag=True, help="End the withdrawal; without --account, for all accounts.")
+@yes_option
 @tag_key_option
-def withdraw(caller: VerbCaller, ami: str, places: tuple[str, ...], *, lift: bool, tag_key: str) -> Report:
+def withdraw(caller: VerbCaller, ami: str, places: tuple[str, ...], *, lift: bool, yes: bool, tag_key: str) -> Report:
     """End a promotion for some accounts; the tag stays.
 
     The service cancels their running deliveries and withdraws their standing shares, also while promotions are paused.
     Delivered AMIs stay. These accounts get nothing more of the AMI until its tag has another value or is removed, or
     --lift ends the withdrawal. `promote` with the same value does not end it, and `retry` leaves these accounts out.
+    Shows what it will do, and asks; without a terminal, --yes is needed.
     """
     if not places and not lift:
         raise click.UsageError("Name --account ID, or ACCOUNT/REGION; to end the whole promotion, use `cancel`.")
@@ -70,7 +73,11 @@ def withdraw(caller: VerbCaller, ami: str, places: tuple[str, ...], *, lift: boo
     seen = _look(connection, ami, tag_key)
     if isinstance(seen, Fault):
         return Report(faults=(seen,))
-    return _lift(connection, seen, places) if lift else _withdraw(connection, seen, places)
+
+    def refused(does: str, lines: Sequence[str]) -> Report | None:
+        return None if yes else asking.refused("withdraw", does, lines, as_json=caller.as_json)
+
+    return _lift(connection, seen, places, refused) if lift else _withdraw(connection, seen, places, refused)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,23 +122,26 @@ def _look(connection: Connection, ami: str, tag_key: str) -> AmiSeen | Fault:
     return AmiSeen(ami, tag, since, tracked, launched, withdrawn, over(every, promotion.it), promotion.parked, recall)
 
 
-def _withdraw(connection: Connection, seen: AmiSeen, places: Sequence[str]) -> Report:
+def _withdraw(connection: Connection, seen: AmiSeen, places: Sequence[str], refused: Ask) -> Report:
     faults = tuple(refusals(seen, places, applied_file(connection)))
     if faults:
         return Report(faults=faults)
     entries = Withdrawn(connection, seen.ami)
     fresh = sorted({place for place in places if covering(seen.withdrawn, place) is None})
+    meant = sorted(_meant(seen.tracked, places), key=lambda one: one.place)
+    deliveries = [{"account": one.account, "region": one.region, "does": _does(seen, one.state)} for one in meant]
+    ends = [f"Account {one['account']}, {one['region']}: {one['does']}." for one in deliveries]
+    if fresh and (no := refused(f"This withdraws {', '.join(fresh)} from {seen.ami}", ends)):
+        return no
     if fresh:
         entries.write(fresh, seen.tag, seen.since)
         entries.remove(set(seen.over) - set(fresh))
     record_requests.withdraw(connection, seen.ami, seen.tag)
     now = {**seen.withdrawn, **dict.fromkeys(fresh, connection.caller)}
-    meant = sorted(_meant(seen.tracked, places), key=lambda one: (one.account, one.region))
-    deliveries = [{"account": one.account, "region": one.region, "does": _does(seen, one.state)} for one in meant]
     lines = [
         f"{place} was withdrawn before, by {covering(seen.withdrawn, place)}." for place in places if place not in fresh
     ]
-    lines += [f"Account {one['account']}, {one['region']}: {one['does']}." for one in deliveries]
+    lines += ends
     if fresh:
         until = f"until its tag has another value or is removed, or `ami-promoter withdraw {seen.ami} --lift`."
         lines.append(f"{', '.join(fresh)}: receives nothing more of {seen.ami} {until}")
@@ -139,7 +149,7 @@ def _withdraw(connection: Connection, seen: AmiSeen, places: Sequence[str]) -> R
     return Report(tuple(lines), {"ami": seen.ami, "changed": fresh, "withdrawn": now, "deliveries": deliveries})
 
 
-def _lift(connection: Connection, seen: AmiSeen, places: Sequence[str]) -> Report:
+def _lift(connection: Connection, seen: AmiSeen, places: Sequence[str], refused: Ask) -> Report:
     lifted = sorted(set(places) & seen.withdrawn.keys()) if places else sorted(seen.withdrawn)
     faults = [_not_withdrawn(seen, place) for place in places if place not in seen.withdrawn]
     if faults:
@@ -148,6 +158,8 @@ def _lift(connection: Connection, seen: AmiSeen, places: Sequence[str]) -> Repor
     data = {"ami": seen.ami, "changed": lifted, "withdrawn": left, "deliveries": []}
     if not lifted:
         return Report((f"Nothing to do: no account is withdrawn from {seen.ami}.",), data)
+    if no := refused(f"This ends the withdrawal of {', '.join(lifted)} from {seen.ami}", _waits(seen)):
+        return no
     Withdrawn(connection, seen.ami).remove([*lifted, *seen.over])
     record_requests.withdraw(connection, seen.ami, seen.tag)
     record_requests.look_again(connection, seen.ami, ",".join(lifted))
@@ -155,8 +167,7 @@ def _lift(connection: Connection, seen: AmiSeen, places: Sequence[str]) -> Repor
 
 
 def _does(seen: AmiSeen, state: str) -> str:
-    when = " once its promotion's record continues" if seen.parked else ""
-    return ENDS.get(state, f"{state}, and stays so" if state in OVER else f"its delivery is cancelled{when}")
+    return endings.does(state, " once its promotion's record continues" if seen.parked else "")
 
 
 def _waits(seen: AmiSeen) -> Sequence[str]:

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field, replace
 
 from ami_promoter.hub.aws import Connection, HubError
 from ami_promoter.hub.receivers import Receivers, receivers
+from ami_promoter.terminal import remembered
 from chalicelib.engine.errors import Misconfigured, TargetsDamaged
 from chalicelib.engine.faults import Fault
-from chalicelib.targets.applied_file import AppliedFile, names
+from chalicelib.targets.applied_file import AppliedFile, Directory, names
 from chalicelib.targets.store.targets_table import TargetsTable
 
 
@@ -41,6 +42,7 @@ class AccountNames:
     """Names of accounts, by the file applied to a hub; read when they are first asked for."""
 
     def __init__(self) -> None:
+        self.profile: str | None = None
         self.hub: Connection | None = None
         """None: no command has connected to a hub, so no account has a name."""
         self._read: Mapping[str, str] | None = None
@@ -51,9 +53,16 @@ class AccountNames:
             self._read = {}  # one try: a name is worth no second one
             with suppress(HubError, TargetsDamaged), self.hub.telling("reading the names of accounts"):
                 table = _table(self.hub)
-                current = table.current()
-                self._read = names(table.directory(current)) if current else {}
+                if current := table.current():
+                    directory = table.directory(current)
+                    self._read = names(directory)
+                    remember(self.profile, directory)
         return self._read or {}
+
+
+def remember(profile: str | None, directory: Directory) -> None:
+    """Let completion offer the groups and accounts of the file that was applied with a profile."""
+    remembered.keep(profile, directory.groups.keys(), {**dict.fromkeys(directory.accounts, ""), **names(directory)})
 
 
 def in_force(connection: Connection) -> InForce:

@@ -9,12 +9,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from ami_promoter.hub import policies
 from ami_promoter.hub.aws import Connection
 from ami_promoter.hub.records import Reader
 from chalicelib.engine import addresses
+from chalicelib.engine.aws import sdk
 from chalicelib.engine.places import Arn
 
 KINDS = ("User", "Role", "Group", "LocalManagedPolicy", "AWSManagedPolicy")
@@ -39,7 +38,7 @@ def read(connection: Connection) -> Approvers:
     tag_key = next((str(one.item.get("key") or "") for one in trigger.values()), "") or "promote"
     try:
         pages = list(connection.client("iam").get_paginator("get_account_authorization_details").paginate(Filter=KINDS))
-    except (ClientError, BotoCoreError) as error:
+    except (sdk.ClientError, sdk.BotoCoreError) as error:
         return Approvers(unread=str(error))
     return judged(pages, f"{table}{connection.config_table}", connection.region, tag_key)
 

@@ -6,27 +6,17 @@ AWS_ENDPOINT_URL, profiles and other settings work as boto3 reads them.
 from __future__ import annotations
 
 import functools
+import json
 import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from email.utils import parsedate_to_datetime
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
-import boto3
-from botocore.config import Config
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    ConfigParseError,
-    EndpointConnectionError,
-    NoCredentialsError,
-    ProfileNotFound,
-)
-from botocore.loaders import create_loader
-from botocore.regions import EndpointResolver
-
-from chalicelib.engine.aws import legible
+from chalicelib.engine.aws import legible, sdk
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.places import Arn
 
@@ -46,16 +36,20 @@ class HubError(Exception):
 
 @functools.cache
 def regions() -> tuple[str, ...]:
-    """Return every Region that the SDK knows, of all partitions; reads neither the network nor AWS's configuration."""
-    resolver = EndpointResolver(create_loader().load_data("endpoints"))
-    known = (resolver.get_available_endpoints("ec2", name) for name in resolver.get_available_partitions())
-    return tuple(sorted(name for names in known for name in names))
+    """Return every Region that the SDK knows, of all partitions.
+
+    It reads the SDK's file without the SDK, which a shell that completes a word does not wait for.
+    """
+    found = find_spec("botocore")
+    file = Path(str(found and found.origin)).parent / "data" / "endpoints.json"
+    each = json.loads(file.read_text(encoding="utf-8"))["partitions"]
+    return tuple(sorted(name for one in each for name in one["services"]["ec2"]["endpoints"] if name in one["regions"]))
 
 
 def region(profile: str | None = None) -> str | None:
     """Return the Region of the environment or the profile, if either has one. May raise HubError."""
     with _telling("AWS configuration", "reading it"):
-        return os.environ.get("AWS_REGION") or boto3.Session(profile_name=profile).region_name
+        return os.environ.get("AWS_REGION") or sdk.Session(profile_name=profile).region_name
 
 
 class Account:
@@ -65,9 +59,9 @@ class Account:
         self.region = region
         self.account = "unknown"
         self._ahead = 0.0
-        self._config = Config(retries={"mode": "standard", "max_attempts": 3}, connect_timeout=5, read_timeout=20)
+        self._config = sdk.Config(retries={"mode": "standard", "max_attempts": 3}, connect_timeout=5, read_timeout=20)
         with _telling("AWS configuration", "reading it"):
-            self._session = boto3.Session(region_name=region, profile_name=profile)
+            self._session = sdk.Session(region_name=region, profile_name=profile)
         self._session.events.register("after-call", self._handled)
         self._session.events.register(legible.EVENT, legible.make_legible)
         with self.telling("asking STS who is calling"):
@@ -143,13 +137,13 @@ class Connection(Account):
 def _telling(place: str, doing: str) -> Iterator[None]:
     try:
         yield
-    except (ClientError, BotoCoreError) as error:
+    except (sdk.ClientError, sdk.BotoCoreError) as error:
         raise HubError(f"{doing} failed: {_ended(str(error))}", place, _cure(error), _code(error)) from error
 
 
-def _code(error: ClientError | BotoCoreError) -> str:
+def _code(error: sdk.ClientError | sdk.BotoCoreError) -> str:
     """Return AWS's code of a refusal, or the SDK's name of what failed."""
-    said = error.response.get("Error", {}).get("Code") if isinstance(error, ClientError) else None
+    said = error.response.get("Error", {}).get("Code") if isinstance(error, sdk.ClientError) else None
     return str(said or type(error).__name__)
 
 
@@ -157,17 +151,17 @@ def _ended(sentence: str) -> str:
     return sentence if sentence.endswith(".") else f"{sentence}."
 
 
-def _cure(error: ClientError | BotoCoreError) -> str:
-    if isinstance(error, ClientError):
+def _cure(error: sdk.ClientError | sdk.BotoCoreError) -> str:
+    if isinstance(error, sdk.ClientError):
         code = error.response.get("Error", {}).get("Code", "")
         return next((cure for codes, cure in _CURES.items() if code in codes), "If it lasts, look up the code above.")
-    if isinstance(error, NoCredentialsError):
+    if isinstance(error, sdk.NoCredentialsError):
         return "Set AWS_PROFILE, or sign in; see `aws sts get-caller-identity`."
-    if isinstance(error, ProfileNotFound):
+    if isinstance(error, sdk.ProfileNotFound):
         return "See `aws configure list-profiles`, and --profile or AWS_PROFILE."
-    if isinstance(error, ConfigParseError):
+    if isinstance(error, sdk.ConfigParseError):
         return "Correct that file: each profile is a line `[profile NAME]`, with lines `name = value` below."
-    if isinstance(error, EndpointConnectionError):
+    if isinstance(error, sdk.EndpointConnectionError):
         return "Check the network, the Region, and AWS_ENDPOINT_URL if it is set."
     return "Check profile, credentials and Region: `aws sts get-caller-identity` must work."
 

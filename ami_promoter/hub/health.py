@@ -8,10 +8,9 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from ami_promoter.hub import policies
 from ami_promoter.hub.aws import Connection
+from chalicelib.engine.aws import sdk
 from chalicelib.engine.places import Arn
 from chalicelib.images.keys import KeyFacts
 
@@ -92,7 +91,7 @@ def read(connection: Connection, keys: Iterable[str] = ()) -> Health:
     def tried(name: str, ask: Callable[[], _T]) -> _T | None:
         try:
             return ask()
-        except (ClientError, BotoCoreError) as error:
+        except (sdk.ClientError, sdk.BotoCoreError) as error:
             unread[name] = str(error)
             return None
 
@@ -149,7 +148,7 @@ def _parameters(connection: Connection, name: str) -> dict[str, str]:
 def _parameters_if_there(connection: Connection, name: str) -> dict[str, str]:
     try:
         return _parameters(connection, name)
-    except ClientError as error:
+    except sdk.ClientError as error:
         # CloudFormation has no error code of its own for this.
         if "does not exist" in str(error):
             return {}

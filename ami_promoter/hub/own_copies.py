@@ -10,9 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from botocore.exceptions import ClientError
-
 from ami_promoter.hub.aws import Account
+from chalicelib.engine.aws import sdk
 from chalicelib.images import register
 from chalicelib.images.aws.shapes import tags_of
 
@@ -143,7 +142,7 @@ class OwnCopies:
                 self._ec2.disable_image_deregistration_protection(ImageId=copy.image)
             try:
                 self._ec2.deregister_image(ImageId=copy.image)
-            except ClientError as error:
+            except sdk.ClientError as error:
                 code = error.response["Error"]["Code"]
                 if code == PROTECTED:
                     return STILL_PROTECTED
@@ -163,7 +162,7 @@ class OwnCopies:
             with self._account.telling(f"deleting {snapshot}"):
                 try:
                     self._ec2.delete_snapshot(SnapshotId=snapshot)
-                except ClientError as error:
+                except sdk.ClientError as error:
                     if error.response["Error"]["Code"] not in (NO_SNAPSHOT, IN_USE):
                         raise
 

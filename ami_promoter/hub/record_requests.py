@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from contextlib import suppress
 
 from ami_promoter.hub.aws import Connection, HubError
-from ami_promoter.hub.records import Reader
+from ami_promoter.hub.records import EXAMINING, Reader, record_of
 from ami_promoter.hub.wakes import wake
-from chalicelib.delivery.model import ACCEPTED
+from chalicelib.delivery.model import ACCEPTED, DeliveryState
 from chalicelib.engine import addresses
+from chalicelib.engine.addresses import RECORD
 from chalicelib.engine.ports import MadeDue
 from chalicelib.engine.store.records import DynamoRecords
 from chalicelib.engine.store.table import Table
@@ -108,6 +110,36 @@ def accept(connection: Connection, deliveries: Iterable[str], image: str) -> Non
     with connection.telling(f"accepting {image}"):
         for ident in deliveries:
             _records(connection).leave(addresses.delivery(ident), {ACCEPTED: image}, int(connection.now()))
+
+
+def approved(connection: Connection, ami: str, places: Collection[str]) -> None:
+    """Wake the deliveries to these targets ("ACCOUNT/REGION"), which wait for an approval."""
+    with suppress(HubError), connection.telling("looking for the deliveries that wait"):  # they look by themselves
+        tracked = [one.it for one in Reader(connection).tracked(ami)]
+        wake(connection, [addresses.delivery(one.delivery) for one in tracked if one.place in places])
+
+
+def resumed(connection: Connection) -> int:
+    """Wake what a pause held back: promotions that were to begin deliveries, and what waits for its wave; count them.
+
+    A promotion compares again, as after a change of the file: its record says when it looks next, and a wake alone
+    changes that not.
+    """
+    examining = {f":{one}": str(one) for one in EXAMINING}
+    which = (
+        f"(begins_with(pk, :promotion) AND sk = :record AND #state IN ({', '.join(examining)})) "
+        "OR (begins_with(pk, :delivery) AND sk = :record AND #state = :wave)"
+    )
+    given = {":promotion": "promotion#", ":delivery": "delivery#", ":record": RECORD}
+    given |= {":wave": str(DeliveryState.AWAITING_WAVE), **examining}
+    now, stamp = int(connection.now()), time.time_ns()
+    with connection.telling("waking what waits (it looks by itself within 15 minutes)"):
+        keys = [record_of(item).key for item in Reader(connection).items(which, given)]
+        for key in keys:
+            if key.kind == "promotion":
+                _records(connection).make_due(key, now, {"generation": f"{stamp}:resumed"})
+    wake(connection, keys)
+    return len(keys)
 
 
 def unpark(connection: Connection, keys: Iterable[addresses.RecordKey]) -> list[addresses.RecordKey]:

@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any, Generic, TypeVar
 
-from botocore.exceptions import ClientError
-
 from ami_promoter.hub.aws import Connection, HubError
 from ami_promoter.terminal.alike import first_of
 from chalicelib.delivery.copy_quota import CopyQuota
@@ -20,6 +18,7 @@ from chalicelib.delivery.store.tracked_deliveries import BY_ACCOUNT, BY_IMAGE
 from chalicelib.delivery.tracked import TrackedDelivery
 from chalicelib.engine import addresses, codec
 from chalicelib.engine.addresses import ARCHIVED, HOLD, RECORD, SHARE, SHARE_STEP, RecordKey
+from chalicelib.engine.aws import sdk
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.places import Place
 from chalicelib.engine.store.records import INBOX
@@ -335,7 +334,7 @@ class History:
             for resource in dict.fromkeys(resources):
                 for item in self._findings.query(addresses.findings(resource), "at#"):
                     yield {**item, "resource": resource}
-        except ClientError as error:
+        except sdk.ClientError as error:
             if error.response["Error"]["Code"] != "ResourceNotFoundException":
                 raise
 

@@ -6,10 +6,9 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from ami_promoter.hub.aws import Connection
 from chalicelib.engine.addresses import RecordKey
+from chalicelib.engine.aws import sdk
 from chalicelib.engine.aws.sqs import IN_A_BATCH, message
 from chalicelib.engine.wakes import Wake
 
@@ -24,7 +23,7 @@ def wake(connection: Connection, keys: Iterable[RecordKey]) -> None:
         queue = sqs.get_queue_url(QueueName=f"ami-promoter-{connection.region}-worker.fifo")["QueueUrl"]
         for start in range(0, len(left), IN_A_BATCH):
             sqs.send_message_batch(QueueUrl=queue, Entries=_entries(left[start : start + IN_A_BATCH], cause))
-    except (ClientError, BotoCoreError):
+    except (sdk.ClientError, sdk.BotoCoreError):
         return
 
 

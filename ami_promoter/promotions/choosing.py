@@ -13,7 +13,7 @@ import click
 from ami_promoter.hub.aws import Connection
 from ami_promoter.hub.records import Reader, RecordSeen
 from ami_promoter.promotions import promotion_data
-from ami_promoter.verbs import Duration, VerbCaller
+from ami_promoter.verbs import GROUP, Duration, VerbCaller
 from chalicelib.delivery.tracked import TrackedDelivery
 from chalicelib.engine.faults import count
 from chalicelib.targets.applied_file import Trigger, parse_trigger
@@ -30,7 +30,7 @@ def choosing(function: Callable[..., Any]) -> Callable[..., Any]:
             type=click.IntRange(1),
             help=f"Only so many, the newest. Default: {LISTED_AT_ONCE} without --wide and --json.",
         ),
-        click.option("--group", help="Only AMIs whose value in force names this group."),
+        click.option("--group", type=GROUP, help="Only AMIs whose value in force names this group."),
         click.option("--image", metavar="PATTERN", help="Only AMIs of this name; * stands for any text."),
         click.option(
             "--since", type=Duration("d", "1m", "3650d"), help="Only what changed its state in this time, like 7d."

@@ -122,14 +122,6 @@ def age(moment: str, now: float) -> str:
     return "-" if moment == "-" else span(now - datetime.fromisoformat(moment).timestamp())
 
 
-def until(moment: str, now: float) -> str:
-    """Write how far away a moment is."""
-    if moment == "-":
-        return "-"
-    left = datetime.fromisoformat(moment).timestamp() - now
-    return f"in {span(left)}" if left >= 1 else "now"
-
-
 def _fitting(deliveries: Sequence[Data], room: int | None) -> tuple[Sequence[Data], Sequence[Data]]:
     """Separate the deliveries to show from those to count."""
     most = len(deliveries) if room is None else max((room - FRAME) // ROWS, 1)
@@ -143,42 +135,44 @@ def _table(deliveries: Sequence[Data], now: float, *, wide: bool) -> Table:
     each = wide or sum(len(one["copies"]) for one in deliveries if not one["image"]) <= BARS
     rows: list[Sequence[RenderableType]] = []
     for one in deliveries:
-        looks = "" if _rests(one) else until(one["next_look"], now)
-        name: list[RenderableType] = [cell(_place(one)), state(one["state"]), age(one["since"], now), looks]
-        running = [] if one["image"] or one["state"] in BAD else one["copies"]
+        running = _running(one)
+        name: list[RenderableType] = [cell(_place(one)), state(one["state"]), age(one["since"], now), _left(running)]
         rows.append((*name, _result(one, wide=wide) if one["image"] or not running or each else _bar(running)))
         for copy in running if each else ():
             label = cell(f"  {short(str(copy['source']), wide=wide)}", "dim")
             tries = f"try {copy['tries']}" if copy["tries"] > 1 else ""
             again = copy["state"] == CopyState.WANTED and copy["tries"] > 0
             progress = cell("will be made again", "dim") if again else _bar([copy])
-            rows.append((label, cell(copy["state"] or "-", "dim"), time_left(copy), tries, progress))
-    return table(("TARGET", "STATE", "FOR", "NEXT LOOK", "AMI OR PROGRESS"), rows, folds=("TARGET",))
+            rows.append((label, cell(copy["state"] or "-", "dim"), tries, _left([copy]), progress))
+    return table(("TARGET", "STATE", "FOR", "LEFT", "AMI OR PROGRESS"), rows, folds=("TARGET",))
 
 
 def _table_by_state(deliveries: Sequence[Data], now: float) -> Table:
-    """Write a row for each state: its first target, the longest time in it, the next look, and how far copies are."""
+    """Write a row for each state: its first target, the longest time in it, and how far copies are."""
     rows: list[Sequence[RenderableType]] = []
     for group in groups(sorted(deliveries, key=_by_state), lambda one: str(one["state"])):
-        ended = group[0]["state"] in BAD
-        running = [copy for one in group if not ended and not one["image"] for copy in one["copies"]]
-        looks = [one["next_look"] for one in group if not _rests(one) and one["next_look"] != "-"]
+        running = [copy for one in group for copy in _running(one)]
         rows.append(
             (
                 cell(first_of([_place(one) for one in group], 1)),
                 state(str(group[0]["state"])),
                 age(min((one["since"] for one in group if one["since"] != "-"), default="-"), now),
-                until(min(looks), now) if looks else "",
+                _left(running),
                 _bar(running) if running else "",
             )
         )
-    return table(("TARGET", "STATE", "FOR", "NEXT LOOK", "PROGRESS"), rows, folds=("TARGET",))
+    return table(("TARGET", "STATE", "FOR", "LEFT", "PROGRESS"), rows, folds=("TARGET",))
 
 
 def _rests(delivery: Data) -> bool:
-    """Whether the next look at a delivery says nothing to a person: it has an AMI, or has ended without one."""
+    """Whether what a delivery waits for says nothing to a person: it has an AMI, or has ended without one."""
     turns = delivery["recall"] is not None and delivery["state"] != "recalled"
     return not turns and (bool(delivery["image"]) or delivery["state"] in BAD)
+
+
+def _running(delivery: Data) -> Sequence[Data]:
+    """Return the copies of a delivery that has neither an AMI nor ended."""
+    return [] if delivery["image"] or delivery["state"] in BAD else delivery["copies"]
 
 
 def _by_state(delivery: Data) -> int:
@@ -212,6 +206,14 @@ def time_left(copy: Data) -> str:
     """Write the estimated time until a copy completes; "" if there is no estimate."""
     left = copy["seconds_left"]
     return "" if left is None else f"~{span(left)} left" if left else "ends soon"
+
+
+def _left(copies: Sequence[Data]) -> str:
+    """Write the estimated time until the last of these copies completes; "" if one of them has no estimate."""
+    left = [copy["seconds_left"] for copy in copies if copy["state"] != CopyState.COMPLETED]
+    if not left or None in left:
+        return ""
+    return f"~{span(max(left))}" if max(left) else "soon"
 
 
 def trouble(delivery: Data) -> tuple[str, ...]:
@@ -312,10 +314,37 @@ def said(fault: Data) -> str:
 
 
 def _shares(open_shares: Sequence[Data], now: float, *, wide: bool) -> Iterator[RenderableType]:
+    """Count the open shares in one line; with ``wide`` list them."""
     yield ""
-    yield f"Open shares: {f'{len(open_shares):,}' if open_shares else 'none'}"
-    if open_shares:
+    if not open_shares:
+        yield "Open shares: none"
+    elif wide:
+        yield f"Open shares: {len(open_shares):,}"
         yield shares_table(open_shares, now, wide=wide)
+    else:
+        yield Folded(f"Shares: {'; '.join(map(_counted, groups(open_shares, _end_of_share)))}.")
+
+
+def _counted(alike: Sequence[Data]) -> str:
+    """Say of shares that end alike how many they are, to whom, and until when."""
+    accounts = sorted({str(one["account"]) for one in alike if one["account"]})
+    to = f", to {accounts[0] if len(accounts) == 1 else count(len(accounts), 'account')}" if accounts else ""
+    one = len(alike) == 1
+    until = {
+        "closing": "",
+        "preexisting": f", which existed before and {'stays' if one else 'stay'}",
+        "stays": f", until {'it is' if one else 'they are'} withdrawn",
+        "copies": f", until {'its' if one else 'their'} copies end",
+    }[_end_of_share(alike[0])]
+    return f"{len(alike):,} {'closing' if alike[0]['state'] == 'closing' else 'open'}{to}{until}"
+
+
+def _end_of_share(share: Data) -> str:
+    if share["preexisting"]:
+        return "preexisting"
+    if share["state"] == "closing":
+        return "closing"
+    return "stays" if share["stays"] else "copies"
 
 
 def shares_table(open_shares: Sequence[Data], now: float, *, wide: bool) -> Table:

@@ -6,12 +6,11 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from ami_promoter.hub.aws import Connection
 from ami_promoter.reconcile import ledger_facts
 from ami_promoter.reconcile.facts import Grant, PolicyStatement, SourceFacts
 from ami_promoter.terminal.progress import Progress
+from chalicelib.engine.aws import sdk
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.places import Arn
 from chalicelib.sharing import key_policy
@@ -82,7 +81,7 @@ class HubReading:
             progress.at(number, len(ordered))
             try:
                 found[source] = self._open_to(source)
-            except (ClientError, BotoCoreError) as error:
+            except (sdk.ClientError, sdk.BotoCoreError) as error:
                 if code(error) not in GONE:
                     self.faults.append(
                         Fault("not-seen", str(source), f"Who may use it cannot be read: {error}.", AGAIN)
@@ -108,7 +107,7 @@ class HubReading:
                     own = (ledger_facts.grant_of(key, raw, hub, region) for raw in page["Grants"])
                     found += [grant for grant in own if grant is not None]
                 read.add(key)
-            except (ClientError, BotoCoreError) as error:
+            except (sdk.ClientError, sdk.BotoCoreError) as error:
                 self._unread(key, error, "grants", "kms:ListGrants")
         return tuple(found), frozenset(read)
 
@@ -120,7 +119,7 @@ class HubReading:
         for key in self._each(keys, "Reading the policies of keys"):
             try:
                 text = self._kms(key).get_key_policy(KeyId=key, PolicyName="default")["Policy"]
-            except (ClientError, BotoCoreError) as error:
+            except (sdk.ClientError, sdk.BotoCoreError) as error:
                 self._unread(key, error, "policy", "kms:GetKeyPolicy")
                 continue
             own = ledger_facts.statements_of(key, text, hub)
@@ -153,4 +152,4 @@ class HubReading:
 
 def code(error: Exception) -> str:
     """Return the code of an AWS error; "" for another error."""
-    return str(error.response.get("Error", {}).get("Code", "")) if isinstance(error, ClientError) else ""
+    return str(error.response.get("Error", {}).get("Code", "")) if isinstance(error, sdk.ClientError) else ""

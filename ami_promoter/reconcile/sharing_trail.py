@@ -6,10 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from ami_promoter.hub.aws import Connection
 from ami_promoter.hub.cloudtrail import EventHistory, asked, who
+from chalicelib.engine.aws import sdk
 
 NAMED = ("userId", "organizationArn", "organizationalUnitArn", "group")
 """The members of a request that name a receiver."""
@@ -39,7 +38,7 @@ class Trail:
         found: dict[tuple[str, str], Change] = {}
         try:
             records = sorted(self._records(), key=lambda record: str(record.get("eventTime")))
-        except (ClientError, BotoCoreError) as error:
+        except (sdk.ClientError, sdk.BotoCoreError) as error:
             self.troubles.append(
                 f"CloudTrail's history of {self._history.region} cannot be read, so it is unknown who shared "
                 f"what: {error} (cloudtrail:LookupEvents is needed)"

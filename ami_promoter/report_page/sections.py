@@ -128,6 +128,11 @@ def _value(data: Mapping[str, Any]) -> str:
     return "no tag in force" if value is None else f"value in force: {promotion_text.quoted(value)}"
 
 
+def _target(account: str, region: str) -> Content:
+    """Show a target in a table; a Region stays on one line."""
+    return [f"{account} ", el("span", region, class_="whole")]
+
+
 def _place(one: Mapping[str, Any]) -> str:
     return f"{one['account']} {one['region']}"
 
@@ -183,7 +188,7 @@ def _current(one: Placed, of: Family) -> Sequence[Content]:
     older = el("span", "behind", class_="st warn") if one.source != of.latest.source else None
     image = [code(one.image), "" if one.own else " owned by the hub, shared"]
     source = [one.name, " ", code(one.source) if one.own else None, " ", older]
-    row = (f"{one.account} {one.region}", image, source, said(one.since))
+    row = (_target(one.account, one.region), image, source, said(one.since))
     return (*row, _parameter(one)) if of.pointers else row
 
 
@@ -369,7 +374,7 @@ def _row(one: Timeline, bars: Scale, now: int) -> Sequence[Content]:
     if one.data["state"] == "shared":
         image = "the hub's"
     return (
-        _place(one.data),
+        _target(one.data["account"], one.data["region"]),
         state(str(one.data["state"])),
         said(one.data["since"]),
         image,

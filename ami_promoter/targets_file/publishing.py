@@ -11,11 +11,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from botocore.exceptions import ClientError
-
 from ami_promoter.hub.aws import Connection, HubError
 from ami_promoter.hub.operators_table import write
 from chalicelib.engine.addresses import digest_of
+from chalicelib.engine.aws import sdk
 from chalicelib.engine.errors import TargetsDamaged
 from chalicelib.targets.applied_file import Directory
 from chalicelib.targets.applied_items import to_items
@@ -111,7 +110,7 @@ class Publisher:
             }
         try:
             self._put(POINTERS, CURRENT, pointer, **unchanged)
-        except ClientError as error:
+        except sdk.ClientError as error:
             if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
                 raise
             if self._read().current() == after:

@@ -94,7 +94,8 @@ def _headline(notice: Mapping[str, Any]) -> str:
         counts = notice["counts"]
         there = counts["delivered"] + counts["shared"]
         others = [f"{number:,} {state}" for state, number in counts.items() if number and state not in _THERE]
-        return f"{ami} is in {there:,} of {sum(counts.values()):,} targets{'; ' * bool(others)}{', '.join(others)}."
+        of = count(sum(counts.values()), "target")
+        return f"{ami} is in {there:,} of {of}{'; ' * bool(others)}{', '.join(others)}."
     if "version" in notice:
         return f"Version {notice['version']} of the targets file {said}."
     if "images" in notice:

@@ -13,6 +13,9 @@ from collections.abc import Callable, Collection, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+import boto3.dynamodb.types  # noqa: F401 - at a function's start, as `engine.aws.sdk` says
+import botocore.session  # noqa: F401
+
 from chalicelib.engine.aws.sessions import Sessions
 from chalicelib.engine.aws.sqs import SqsWakes
 from chalicelib.engine.store.records import SHARDS, DynamoRecords

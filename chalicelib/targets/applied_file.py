@@ -88,7 +88,7 @@ class Target:
 
     Durations are seconds. ``key`` is a KMS key ARN, id or alias in the target. ``service_linked_roles`` are
     "SERVICE/NAME", ``until`` is in epoch seconds (0: without an end), ``by_way_of`` is the hub's account where the AMI
-    is to go by way of the hub's own copy in that Region. docs/guide/targets-file.md says what each setting does.
+    is to go by way of the hub's own copy in that Region. docs/reference/settings.md says what each setting does.
     """
 
     account: str

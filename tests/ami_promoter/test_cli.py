@@ -15,11 +15,14 @@ from types import SimpleNamespace
 import click
 import jsonschema
 import pytest
+from botocore.loaders import create_loader
+from botocore.regions import EndpointResolver
 
 import ami_promoter
 from ami_promoter.cli import main
 from ami_promoter.hub import aws
 from ami_promoter.hub.aws import Connection
+from ami_promoter.terminal import remembered
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.examples import EXAMPLES
 from ami_promoter.terminal.exits import Exit
@@ -255,12 +258,73 @@ def test_what_a_shell_is_notified():
     assert said == [["plain,status"], ["plain,us-east-1", "plain,us-east-2"]]
 
 
+@pytest.mark.parametrize(
+    ("line", "at", "offered"),
+    [
+        ("ami-promoter promote ami-0 d", 3, ["plain,dev", "plain,default"]),
+        ("ami-promoter where ami-0 2", 3, ["plain,222222222222"]),
+        ("ami-promoter history --account ", 3, ["plain,222222222222", "plain,333333333333"]),
+        ("ami-promoter status --group p", 3, ["plain,prod"]),
+        ("ami-promoter --profile other status --group p", 5, []),
+    ],
+)
+def test_a_shell_is_offered_what_the_applied_file_has(environment, tmp_path, line, at, offered):
+    """As a command last read it with the same profile: nobody is asked."""
+    environment.setenv("XDG_CACHE_HOME", str(tmp_path))
+    remembered.keep(None, ["prod", "default", "dev"], {"333333333333": "", "222222222222": "dev"})
+
+    assert sorted(complete(line, at)) == sorted(offered)
+
+
+def test_a_remembered_file_that_cannot_be_read_offers_nothing(environment, tmp_path):
+    """Nor does one that cannot be written stop a command."""
+    environment.setenv("XDG_CACHE_HOME", str(tmp_path))
+    (tmp_path / "ami-promoter").write_text("a file in its place")
+
+    remembered.keep(None, ["dev"], {})
+
+    assert complete("ami-promoter status --group d", 3) == []
+
+
+def test_the_regions_are_those_that_the_sdk_knows():
+    """They are read from its file, without it."""
+    resolver = EndpointResolver(create_loader().load_data("endpoints"))
+    partitions = resolver.get_available_partitions()
+
+    assert set(aws.regions()) == {name for one in partitions for name in resolver.get_available_endpoints("ec2", one)}
+
+
+@pytest.mark.parametrize("words", ["--help", "status --help", "sta", "status --region eu", "promote ami-0 d"])
+def test_help_and_completion_wait_for_no_library(environment, words):
+    """Neither boto3, botocore nor YAML is imported: a shell asks at each key."""
+    if "--help" in words:
+        asked = {}
+    else:
+        given = f"ami-promoter {words}"
+        asked = {"_AMI_PROMOTER_COMPLETE": "bash_complete", "COMP_WORDS": given, "COMP_CWORD": str(len(words.split()))}
+    done = ran(f"main({words.split()!r})", **asked)
+
+    assert done.stderr == "[]"
+
+
 def complete(line, at):
     """Ask for completions, as bash does."""
-    asked = {**os.environ, "_AMI_PROMOTER_COMPLETE": "bash_complete", "COMP_WORDS": line, "COMP_CWORD": str(at)}
-    script = "import sys; sys.argv[0] = 'ami-promoter'; from ami_promoter.cli import main; main()"
-    run = subprocess.run([sys.executable, "-c", script], env=asked, capture_output=True, text=True, check=False)
-    return run.stdout.split()
+    return ran("main()", _AMI_PROMOTER_COMPLETE="bash_complete", COMP_WORDS=line, COMP_CWORD=str(at)).stdout.split()
+
+
+def ran(call, **variables):
+    """Run this in a process of its own; at its end it says on standard error which heavy libraries it has imported."""
+    heavy = "{'boto3', 'botocore', 'yaml', 'jsonschema'} & set(sys.modules)"
+    script = f"""
+import atexit, sys
+sys.argv[0] = "ami-promoter"
+atexit.register(lambda: print(sorted({heavy}), end="", file=sys.stderr))
+from ami_promoter.cli import main
+{call}
+"""
+    environment = {**os.environ, **variables}
+    command = [sys.executable, "-c", script]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
 
 def test_every_verb_says_what_it_prints():

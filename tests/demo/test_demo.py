@@ -122,14 +122,8 @@ def test_a_killed_function_changes_nothing_of_the_outcome(
     assert -1 < said.index(first) < said.index(died)
     assert "✓ every crash that was asked for has struck" in said
     words = " ".join(said.split())
-    calls, scheduled, least = map(
-        int, re.findall(r"AWS calls (\d+) to .*? (\d+) of them .*? possible is (\d+)", words)[0]
-    )
-    runs, each = re.findall(r"Functions ran (\d+) times: ((?:[a-z-]+ \d+(?:, )?)+)", words)[0]
-    assert least <= calls
-    assert (scheduled == calls) is bool(events)
-    assert int(runs) == sum(map(int, re.findall(r"\d+", each)))
     assert "Injected 1 crashed" in words
+    assert "AWS calls" not in words  # these belong to the benchmark
 
 
 def test_what_failed_is_reported() -> None:
@@ -166,6 +160,10 @@ def test_a_terminal_shows_it_advancing() -> None:
 
     assert verdict.good
     assert len(frames) > 30
+    plain = [re.sub(r"\x1b\[[0-9;]*m", "", frame) for frame in frames]
+    failed = [frame for frame in plain if " error" in frame]
+    assert failed
+    assert all("expected: a new key needs minutes" in frame for frame in failed)
     assert any("copying" in frame and "━─" in re.sub(r"\x1b\[[0-9;]*m", "", frame) for frame in frames)
     assert "delivered" in frames[-1]
     assert max(frame.count("\n") for frame in frames[:-1]) < console.height

@@ -17,7 +17,7 @@ LONGEST = 60
 SEVERAL = 4 * LONGEST
 """Seconds for several commands on a busy machine."""
 TYPED = """\
-ami-promoter targets apply .sandbox/targets.yaml >&2 &&
+ami-promoter targets apply --yes .sandbox/targets.yaml >&2 &&
 ami-promoter promote {image} dev >&2 &&
 ami-promoter targets show --json > shown.json"""
 """Commands that the greeting shows."""

@@ -29,6 +29,7 @@ from tools import docs, events, state_machine
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+MOST_WORDS = 70_000
 FAULTS = (ROOT / "docs" / "reference" / "faults.md").read_text(encoding="utf-8")
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -74,6 +75,34 @@ def test_pages_of_one_purpose_are_listed_by_the_index_itself():
     purposes = [page for page in PAGES if page.parent.parent == ROOT / "docs" and page.parent.name != "decisions"]
 
     assert [str(page.relative_to(ROOT)) for page in purposes if page not in listed] == []
+
+
+GENERATED = {*docs.PAGES, *docs.RUN, "docs/reference/benchmarks.md", "docs/reference/cost.md"}
+FACTS = {"docs/explanation/assumptions.md"}
+"""About AWS: a list that is as long as what is not proven. `awsim/docs/aws-facts.md` is the other one."""
+
+
+def words(page: Path) -> int:
+    """How many words of a page somebody has written by hand; tables that `make docs` writes do not count."""
+    return len(re.sub(f"(?s){docs.TABLE}.*?{docs.END}", "", page.read_text(encoding="utf-8")).split())
+
+
+def test_what_users_read_is_an_evenings_reading():
+    """The first shelf of the index; what only a maintainer needs is on the last, what is looked up between them."""
+    text = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
+    shelves = dict(zip(*[iter(re.split(r"^## (.+)$", text, flags=re.MULTILINE)[1:])] * 2, strict=True))
+    shelf = {ROOT / "docs" / page for page in re.findall(r"\]\(([\w./-]+\.md)\)", shelves["For users"])}
+
+    assert list(shelves) == ["For users", "To look up", "For those who review or change the code"]
+    assert len(shelf) >= 10
+    assert sum(map(words, shelf)) <= 20_000
+
+
+def test_the_hand_written_pages_stay_few():
+    """Say once what would be said twice: pages that are generated, and the lists of facts, do not count."""
+    pages = {str(page.relative_to(ROOT)): page for page in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]}
+
+    assert sum(words(page) for name, page in pages.items() if name not in GENERATED | FACTS) <= MOST_WORDS
 
 
 @pytest.mark.parametrize("name", sorted(name for name in {**docs.PAGES, **docs.RUN} if re.match(r"docs/.*\.md", name)))

@@ -31,6 +31,7 @@ def scene(request, monkeypatch, tmp_path) -> Iterator[Scene]:
         monkeypatch.delenv(name, raising=False)
     for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "AMI_PROMOTER_CONFIG"):
         monkeypatch.setenv(name, str(tmp_path / "none"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     param = getattr(request, "param", stage.TARGETS)
     targets, start = (stage.TARGETS, param) if isinstance(param, datetime) else (param, NINE)
     with World(start=start) as world:

@@ -6,6 +6,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
+from ami_promoter.hub import record_requests
 from chalicelib.engine import addresses
 from chalicelib.sharing.share import Purpose, ShareState
 from tests.scenarios.approving import WAITS, deployed, file
@@ -21,7 +22,7 @@ A_WHILE = 20 * 60
 
 def approve(scene, *words, status=0):
     """Run the verb; return its JSON output."""
-    ended, out, err = scene.cli("approve", scene.image, *words, "--json")
+    ended, out, err = scene.cli("approve", scene.image, *words, "--yes", "--json")
     assert ended == status, out + err
     return json.loads(out)
 
@@ -211,6 +212,12 @@ def test_what_is_changed_after_the_approval_does_not_arrive(dressed, what, when)
     assert not [one for one in dressed.notices("delivery.failed") if one["account"] == PROD]
 
 
+@pytest.fixture
+def unwoken(monkeypatch):
+    """The wake after an approval is lost: a quarter of an hour passes before the delivery looks."""
+    monkeypatch.setattr(record_requests, "approved", lambda *_: None)
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -221,6 +228,7 @@ def test_what_is_changed_after_the_approval_does_not_arrive(dressed, what, when)
     ],
     ids=["a tag", "a snapshot's tag", "the description", "the deprecation"],
 )
+@pytest.mark.usefixtures("unwoken")
 def test_a_tag_event_voids_the_approval_of_what_was_changed(dressed, change):
     """The AMI is examined again; the approval is not for that, approvers are asked again, and the new one arrives."""
     before = approve(dressed)
@@ -248,6 +256,7 @@ def test_a_tag_event_that_changes_nothing_of_what_arrives_voids_nothing(waiting)
     assert len(asked(waiting)) == 1
 
 
+@pytest.mark.usefixtures("unwoken")
 def test_a_forged_source_is_not_what_was_approved(dressed):
     """With the credentials of `worker`: the delivery names another source, as if an approver had seen that one."""
     (arrives,) = approve(dressed)["arrives"]
@@ -386,9 +395,9 @@ def test_who_approves_reads_and_approves_and_does_nothing_else(waiting, become):
     targets = str(waiting._directory / "targets.yaml")
     for words in (
         ("promote", waiting.image, "prod"),
-        ("cancel", waiting.image),
+        ("cancel", "--yes", waiting.image),
         ("admin", "pause", "--why", "no"),
-        ("withdraw", waiting.image, "--account", DEV),
+        ("withdraw", "--yes", waiting.image, "--account", DEV),
         ("retry", waiting.image),
     ):
         status, out, err = waiting.cli(*words)
@@ -401,7 +410,7 @@ def test_who_approves_reads_and_approves_and_does_nothing_else(waiting, become):
 def test_who_operates_cannot_approve(waiting, become):
     """In no way that the table allows: a batch, one item, or another sort key."""
     become(deployed("cli-operator"))
-    status, out, err = waiting.cli("approve", waiting.image)
+    status, out, err = waiting.cli("approve", "--yes", waiting.image)
     assert status == 3, out + err
     dynamodb = boto3.Session(region_name=REGION).client("dynamodb")
     place = addresses.approval("AROA:anybody", waiting.image, f"{PROD}/{REGION}")

@@ -19,9 +19,9 @@ def test_promote_and_cancel_write_and_remove_the_tag(scene):
     assert (asked["ami"], asked["value"], asked["named"]) == (scene.image, DEV, 1)
     scene.run_until(lambda: len(scene.live_copies()) == 2)
 
-    assert ask(scene, "cancel", scene.image)["changed"]
+    assert ask(scene, "cancel", "--yes", scene.image)["changed"]
     assert scene.outcome() == {DEV: "cancelled"}
-    assert not ask(scene, "cancel", scene.image)["changed"]
+    assert not ask(scene, "cancel", "--yes", scene.image)["changed"]
     assert scene.cli("promote", "ami-00000000000000000", "dev")[0] == 1
     scene.assert_invariants()
 

@@ -33,21 +33,21 @@ CHANGING = (
     "targets apply --yes FILE",
     "promote AMI dev",
     "retry AMI",
-    f"withdraw AMI --account {DEV}",
-    "withdraw AMI --lift",
+    f"withdraw AMI --yes --account {DEV}",
+    "withdraw AMI --yes --lift",
     "recall AMI --why bad --yes",
     "recall AMI --lift --yes",
     "verify AMI",
     "doctor",
     "targets members accept",
     "admin reconcile",
-    "cancel AMI",
-    "admin drain",
+    "cancel --yes AMI",
+    "admin drain --yes",
 )
 
 
-TAGGING = ("promote AMI dev", "cancel AMI")
-APPROVING = ("approve AMI --dry-run", "approve AMI")
+TAGGING = ("promote AMI dev", "cancel --yes AMI")
+APPROVING = ("approve AMI --dry-run", "approve --yes AMI")
 
 
 @pytest.fixture
@@ -97,8 +97,8 @@ def test_who_only_reads_changes_nothing(scene, become):
     for line in (
         "admin pause",
         "promote AMI dev",
-        "cancel AMI",
-        f"withdraw AMI --account {DEV}",
+        "cancel --yes AMI",
+        f"withdraw AMI --yes --account {DEV}",
         "recall AMI --why bad --yes",
         "retry AMI --account 222222222222 --accept ami-00000001",
     ):

@@ -9,7 +9,7 @@ from tests.scenarios.scene import DEV, PROD
 
 def drain(scene, *options):
     """Run ``ami-promoter admin drain --json``."""
-    status, out, err = scene.cli("admin", "drain", "--json", *options)
+    status, out, err = scene.cli("admin", "drain", "--yes", "--json", *options)
     assert status in (0, 4), out + err
     return status, json.loads(out)
 

@@ -49,7 +49,7 @@ LINES: dict[str, tuple[str | None, ...]] = {
     "targets members": (f"--account {DEV}", None, ""),
     "admin pause": ("--why", None, ""),
     "admin resume": ("now", None, ""),
-    "admin drain": ("--timeout 5", None, ""),
+    "admin drain": ("--timeout 5", "", "--yes"),
     "admin clean-up": ("AMI", None, ""),
 }
 """Verb -> its words in wrong usage, with wrong input, and refused by AWS; None: it has no such exit status."""

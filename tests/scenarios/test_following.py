@@ -143,7 +143,7 @@ def test_waiting_right_after_a_shared_ami_was_cancelled(scene):
     """It is still shared: the service looks twice before it takes the tag for removed."""
     share_with(scene, DEV)
     scene.wait(600)
-    scene.cli("cancel", scene.image)
+    scene.cli("cancel", "--yes", scene.image)
     assert run(scene.after(20), "wait", scene.image)[0] == CANCELLED
 
 
@@ -219,9 +219,9 @@ def test_promoting_while_paused_says_so(scene):
     scene.run_until(lambda: scene.record(f"promotion#{scene.image}")["state"] == "expanding")
     status, out, _ = scene.cli("retry", scene.image)
     assert (status, "Nothing to do" in out) == (0, True)
-    _, reported = run(scene, "admin", "drain")
+    _, reported = run(scene, "admin", "drain", "--yes")
     assert reported["promotions"] == {"expanding": 1}
-    said = scene.cli("admin", "drain")[1]
+    said = scene.cli("admin", "drain", "--yes")[1]
     assert f"Waits for `admin resume`: promotion#{scene.image} is expanding, and nothing has started." in said
 
     assert scene.cli("admin", "resume")[0] == 0

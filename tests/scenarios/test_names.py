@@ -2,6 +2,7 @@
 
 import pytest
 
+from ami_promoter.terminal import remembered
 from tests.scenarios.scene import DEV, PROD, TEST, Scene, targets_file
 
 NAMED = f'accounts: {{"{DEV}": {{name: dev}}, "{PROD}": {{name: The accounts of prod}}}}\n'
@@ -27,7 +28,7 @@ def delivered(scene: Scene) -> Scene:
         ("verify", "AMI"),
         ("doctor",),
         ("targets", "diff", "FILE"),
-        ("withdraw", "AMI", "--account", DEV),
+        ("withdraw", "--yes", "AMI", "--account", DEV),
     ],
     ids=" ".join,
 )
@@ -57,3 +58,14 @@ def test_the_report_says_the_name(delivered, tmp_path):
     delivered.cli("report", "-o", str(tmp_path / "page.html"))
 
     assert f"dev ({DEV}) us-east-1" in (tmp_path / "page.html").read_text(encoding="utf-8")
+
+
+def test_completion_offers_what_a_command_has_read(delivered):
+    """Groups, and accounts with their names; after `targets apply`, and after any command that says a name."""
+    known = remembered.words(None)
+
+    assert known["groups"].keys() == {"default", "dev", "prod"}
+    assert known["accounts"] == {DEV: "dev", TEST: "", PROD: "The accounts of prod"}
+    remembered.keep(None, [], {})
+    delivered.cli("status", delivered.image)
+    assert remembered.words(None) == known

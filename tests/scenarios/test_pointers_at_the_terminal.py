@@ -70,7 +70,7 @@ def test_retry_in_a_named_account_makes_a_deleted_parameter_again(scene):
     with_pointers(scene)
     scene.promote("dev")
     scene.client("ssm", DEV).delete_parameter(Name=NAME)
-    scene.cli("cancel", scene.image)
+    scene.cli("cancel", "--yes", scene.image)
     scene.wait(HOUR)
     assert scene.cli("retry", scene.image)[0] == 1
 

@@ -166,7 +166,7 @@ def test_by_way_of_a_hub_that_is_no_target_there_is_refused(scene):
     """When the file is applied; the message says where to write what."""
     file = scene._directory / "between.yaml"
     file.write_text(BETWEEN.replace(f'  "{HUB}": {{regions: [{FAR}]}}\n', ""), encoding="utf-8")
-    status, _, err = scene.cli("targets", "apply", str(file))
+    status, _, err = scene.cli("targets", "apply", "--yes", str(file))
 
     assert status != 0
     assert f"{DEV} gets AMIs in {FAR} by way of the hub, which is no target there itself" in err

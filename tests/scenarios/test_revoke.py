@@ -88,7 +88,7 @@ def test_withdrawing_an_account_whose_role_vanished_in_mid_copy_closes_within_mi
     scene.run_until(lambda: len(scene.live_copies()) == 2)
     scene.world.iam.roles.drop(ROLE)
     began = scene.world.now
-    assert scene.said("withdraw", "--account", DEV)[0] == 0
+    assert scene.said("withdraw", "--yes", "--account", DEV)[0] == 0
     scene.run_until(lambda: not scene.world.shares_open(), 900)
     assert (scene.world.now - began).total_seconds() < 600
 

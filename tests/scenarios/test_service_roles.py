@@ -94,7 +94,7 @@ def test_auto_scaling_launches_the_targets_own_copy(begin):
     assert for_roles(scene, key, DEV) == [(f"arn:aws:iam::{DEV}:role/{ROLE}", DEV)]
     scene.untag()
     assert scale_out(scene.after(30 * 60), image=mine["ImageId"]) == ""
-    status, out, _ = scene.cli("admin", "drain", "--json")
+    status, out, _ = scene.cli("admin", "drain", "--yes", "--json")
     drained = json.loads(out)
     assert (status, drained["drained"], drained["open_shares"]) == (0, True, [])
     assert [kept["resource"] for kept in drained["kept"]] == [f"role#{key}#{DEV}"]
@@ -120,7 +120,7 @@ def test_a_default_role_that_is_missing_is_a_warning(begin):
 
     scene.world.iam.put_service_linked_role(TEST, SERVICE)
     for words in ((), ("--lift",)):
-        assert scene.cli("withdraw", scene.image, "--account", TEST, *words)[0] == 0
+        assert scene.cli("withdraw", "--yes", scene.image, "--account", TEST, *words)[0] == 0
         scene.run_until_state("shared" if words else "withdrawn", TEST)
     assert scale_out(scene, TEST) == ""
     scene.untag()

@@ -32,7 +32,7 @@ def other(scene, monkeypatch, tmp_path):
     file.write_text(TARGETS, encoding="utf-8")
     with monkeypatch.context() as patch:
         patch.setenv("AWS_ACCESS_KEY_ID", world.accounts.root(OTHER).access_key)
-        status, out, err = scene.cli("targets", "apply", str(file))
+        status, out, err = scene.cli("targets", "apply", "--yes", str(file))
     assert status == 0, out + err
     return world.ec2.seed_image(OTHER, REGION, name="golden-2026-01", volumes=(8,), key=key)
 

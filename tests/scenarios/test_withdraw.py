@@ -24,7 +24,7 @@ def sharing(sharing):
 
 def withdraw(scene, *words, status=0):
     """Run the verb; return its JSON output."""
-    found, out, err = scene.cli("withdraw", scene.image, *words, "--json")
+    found, out, err = scene.cli("withdraw", "--yes", scene.image, *words, "--json")
     assert found == status, out + err
     return json.loads(out)
 
@@ -73,7 +73,7 @@ def test_who_ended_a_delivery_stays_known_after_the_tag_is_gone(sharing):
     """Each delivery's record says why it ended: one was withdrawn by an operator, the other with the tag."""
     withdraw(sharing, "--account", TEST)
     sharing.run_until(lambda: sharing.delivery_state(TEST) == "withdrawn", MOST_SECONDS)
-    sharing.cli("cancel", sharing.image)
+    sharing.cli("cancel", "--yes", sharing.image)
     sharing.run_until(lambda: sharing.delivery_state(DEV) == "withdrawn", MOST_SECONDS)
 
     said = sharing.said("status")[1]
@@ -134,7 +134,9 @@ def test_while_the_promotion_is_parked_it_says_what_waits_and_a_retry_ends_it(ab
     assert {one["does"] for one in found["deliveries"]} == {
         "its delivery is cancelled once its promotion's record continues"
     }
-    assert f"`ami-promoter retry {scene.image}` lets it continue" in scene.said("withdraw", "--account", DEV)[1]
+    assert (
+        f"`ami-promoter retry {scene.image}` lets it continue" in scene.said("withdraw", "--yes", "--account", DEV)[1]
+    )
     scene.said("retry")
     scene.run_until_over()
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from botocore.exceptions import BotoCoreError, ClientError
-from botocore.parsers import ResponseParserError
-
 from chalicelib.engine import denials
+from chalicelib.engine.aws import sdk
 from chalicelib.engine.calls import changes
 from chalicelib.engine.errors import Refusal, RefusalKind
 from chalicelib.engine.faults import Fault
@@ -88,9 +86,9 @@ def as_refusal(step: str, where: str, *, sts: bool = False) -> Iterator[None]:
     """Turn an error of the calls inside into a Refusal that names step and place. ``sts``: the call was AssumeRole."""
     try:
         yield
-    except ClientError as error:
+    except sdk.ClientError as error:
         raise refusal(error, step, where, sts=sts) from error
-    except (BotoCoreError, ResponseParserError) as error:
+    except (sdk.BotoCoreError, sdk.ResponseParserError) as error:
         fault = Fault("aws-unreachable", where, f"{step} got no answer: {error!s:.500}.", CURES[RefusalKind.THROTTLED])
         raise Refusal(RefusalKind.THROTTLED, fault, unknown=True) from error
 
@@ -103,7 +101,7 @@ def as_retry(step: str, what: str) -> Iterator[None]:
     """
     try:
         yield
-    except (ClientError, BotoCoreError) as error:
+    except (sdk.ClientError, sdk.BotoCoreError) as error:
         fault = Fault(
             "aws-throttled", f"the hub, {what}", f"{step} was not answered: {error}.", CURES[RefusalKind.THROTTLED]
         )
@@ -121,10 +119,10 @@ class gone:  # noqa: N801 - reads as a word in a with statement
 
     def __exit__(self, kind: object, error: object, _trace: object) -> bool:
         """Swallow only the codes that mean gone."""
-        return isinstance(error, ClientError) and error.response["Error"]["Code"] in self._codes
+        return isinstance(error, sdk.ClientError) and error.response["Error"]["Code"] in self._codes
 
 
-def too_large(error: ClientError) -> bool:
+def too_large(error: sdk.ClientError) -> bool:
     """Whether AssumeRole may have been refused for the size of its session policy."""
     said = error.response["Error"]
     return said["Code"] in SESSION_TOO_LARGE or TOO_LONG in said.get("Message", "")
@@ -133,10 +131,10 @@ def too_large(error: ClientError) -> bool:
 def code_of(refusal: Refusal) -> str:
     """Return AWS's code of a refusal; "" if there was no answer."""
     cause = refusal.__cause__
-    return str(cause.response["Error"]["Code"]) if isinstance(cause, ClientError) else ""
+    return str(cause.response["Error"]["Code"]) if isinstance(cause, sdk.ClientError) else ""
 
 
-def refusal(error: ClientError, step: str, where: str, *, sts: bool = False) -> Refusal:
+def refusal(error: sdk.ClientError, step: str, where: str, *, sts: bool = False) -> Refusal:
     """Classify one answer."""
     code = error.response["Error"]["Code"]
     message = error.response["Error"].get("Message", "").strip()
@@ -161,7 +159,7 @@ def refusal(error: ClientError, step: str, where: str, *, sts: bool = False) -> 
     return Refusal(why, Fault(f"aws-{code}", where, what, cure))
 
 
-def _request(error: ClientError) -> str:
+def _request(error: sdk.ClientError) -> str:
     """Name the request: AWS's support asks for it. Not of a read: who asks often compares what was refused before."""
     request_id = error.response.get("ResponseMetadata", {}).get("RequestId", "")
     return f" (request {request_id})" if request_id and changes(error.operation_name) else ""

@@ -8,20 +8,22 @@ from __future__ import annotations
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
-import botocore.session
-from botocore.config import Config
-from botocore.exceptions import ClientError
-
-from chalicelib.engine.aws import legible
+from chalicelib.engine.aws import legible, sdk
 from chalicelib.engine.aws.refusals import STALE_CREDENTIALS, as_refusal, code_of, too_large
 from chalicelib.engine.calls import NO_ANSWER, MadeCall, changes
 from chalicelib.engine.errors import Refusal
 
-READS = Config(connect_timeout=2, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 2})
-ONCE = Config(connect_timeout=2, read_timeout=12, retries={"mode": "standard", "total_max_attempts": 1})
-"""For CopySnapshot and RegisterImage, which have no client token: the SDK's retry would double them (invariant 4)."""
+
+@cache
+def _config(*, once: bool) -> sdk.Config:
+    """``once``: for calls that have no client token: the SDK's retry would double them (invariant 4)."""
+    attempts, seconds = (1, 12) if once else (2, 5)
+    retries: Any = {"mode": "standard", "total_max_attempts": attempts}
+    return sdk.Config(connect_timeout=2, read_timeout=seconds, retries=retries)
+
 
 SESSION_SECONDS = 3600
 """Role chaining is capped at one hour [aws-facts 6, VERIFIED]."""
@@ -47,7 +49,7 @@ class Sessions:
         """
         self._packed = packed
         self._refused: set[str] = set()
-        self._botocore = botocore.session.get_session()
+        self._botocore = sdk.get_session()
         self._calls: deque[MadeCall] = deque(maxlen=MOST_CALLS)
         self._botocore.register(legible.EVENT, legible.make_legible)
         for service in WRITTEN_DOWN:
@@ -83,7 +85,7 @@ class Sessions:
         place = region or self._region
         if (service, place, once) not in self._own:
             self._own[service, place, once] = self._botocore.create_client(
-                service, region_name=place, config=ONCE if once else READS
+                service, region_name=place, config=_config(once=once)
             )
         return self._own[service, place, once]
 
@@ -107,7 +109,7 @@ class Sessions:
         credentials, clients = self._credentials(role_arn, external_id, name, policy if narrow else wider, wider)
         if (service, region, once) not in clients:
             clients[service, region, once] = self._botocore.create_client(
-                service, region_name=region, config=ONCE if once else READS, **credentials
+                service, region_name=region, config=_config(once=once), **credentials
             )
         return clients[service, region, once]
 
@@ -142,7 +144,7 @@ class Sessions:
         with as_refusal("AssumeRole", role_arn, sts=True):
             try:
                 answer = self.own("sts").assume_role(Policy=policy, **request)
-            except ClientError as error:
+            except sdk.ClientError as error:
                 if not too_large(error) or wider in ("", policy):
                     raise
                 self._refused = {policy, *self._refused} if len(self._refused) < MOST_REFUSED else {policy}

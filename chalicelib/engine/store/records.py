@@ -20,10 +20,9 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from botocore.exceptions import ClientError
-
 from chalicelib.engine import addresses, schedule
 from chalicelib.engine.addresses import RecordKey
+from chalicelib.engine.aws import sdk
 from chalicelib.engine.errors import ParkRecord, Unreadable
 from chalicelib.engine.ports import NOTHING, Due, Extras, MadeDue, Stored, Write
 from chalicelib.engine.schema import VERSION, check
@@ -208,7 +207,7 @@ class DynamoRecords:
         also = ["woken_at = if_not_exists(woken_at, :now)"]
         try:
             old = self._leave(key, inbox, also, {":now": now}, due=now, fresh=fresh)
-        except ClientError:
+        except sdk.ClientError:
             if not self._cannot_be_counted(key):
                 raise
             return MadeDue.SEND  # the wake causes the worker to park it
@@ -247,7 +246,7 @@ class DynamoRecords:
     ) -> bool:
         try:
             noted = self._leave(key, inbox, [], {}, due=now if due is None else due, newer=newer)
-        except ClientError:
+        except sdk.ClientError:
             if not self._cannot_be_counted(key):
                 raise
             return True

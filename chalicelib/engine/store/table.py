@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from types import MappingProxyType
 from typing import Any
 
-from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
-from botocore.exceptions import ClientError
-
 from chalicelib.engine.addresses import RecordKey
+from chalicelib.engine.aws import sdk
 
 CONDITION_FAILED = "ConditionalCheckFailedException"
 CONFLICT = "TransactionConflictException"
@@ -26,19 +25,26 @@ KEEP_HISTORY_DAYS = 400
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 ABSENT = "attribute_not_exists(pk)"
 
-_out = TypeSerializer()
-_in = TypeDeserializer()
+
+@cache
+def _out() -> sdk.TypeSerializer:
+    return sdk.TypeSerializer()
+
+
+@cache
+def _in() -> sdk.TypeDeserializer:
+    return sdk.TypeDeserializer()
 
 
 def values(item: Mapping[str, Any]) -> dict[str, Any]:
     """DynamoDB's wire shape to Python; whole numbers become int."""
-    plain = {name: _in.deserialize(value) for name, value in item.items()}
+    plain = {name: _in().deserialize(value) for name, value in item.items()}
     return {name: int(value) if hasattr(value, "as_tuple") else value for name, value in plain.items()}
 
 
 def wire(attributes: Mapping[str, Any]) -> dict[str, Any]:
     """Python values to DynamoDB's wire shape."""
-    return {name: _out.serialize(value) for name, value in attributes.items()}
+    return {name: _out().serialize(value) for name, value in attributes.items()}
 
 
 def _only_if(condition: str, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -155,7 +161,7 @@ class Table:
         """Make one write instead of a transaction of it alone, which would cost twice. False: as of ``transact``."""
         try:
             return self.do(operation, request)
-        except ClientError as error:
+        except sdk.ClientError as error:
             if error.response["Error"]["Code"] != CONFLICT:
                 raise
             return False
@@ -171,7 +177,7 @@ class Table:
         """
         try:
             self._client.transact_write_items(TransactItems=list(writes))
-        except ClientError as error:
+        except sdk.ClientError as error:
             if error.response["Error"]["Code"] != "TransactionCanceledException":
                 raise
             reasons = [reason.get("Code") or "None" for reason in error.response.get("CancellationReasons", [])]
@@ -244,7 +250,7 @@ class Table:
         for last in (*(False,) * (CONFLICT_TRIES - 1), True):
             try:
                 return call()
-            except ClientError as error:
+            except sdk.ClientError as error:
                 code = error.response["Error"]["Code"]
                 if code == CONDITION_FAILED:
                     return None

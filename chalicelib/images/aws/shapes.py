@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from botocore.exceptions import ClientError
+from chalicelib.engine.aws import sdk
 
 GONE = ("InvalidSnapshot.NotFound", "InvalidAMIID.NotFound", "InvalidAMIID.Unavailable")
 
@@ -30,7 +30,7 @@ def unless_gone(call: Callable[[], object]) -> None:
     """Remove a resource; a missing one is not an error."""
     try:
         call()
-    except ClientError as error:
+    except sdk.ClientError as error:
         if error.response["Error"]["Code"] not in GONE:
             raise
 
@@ -44,7 +44,7 @@ def within_time(copy: Callable[..., Any], parameter: str, seconds: int) -> Any:
     if seconds:
         try:
             return copy(**{parameter: seconds // 60})
-        except ClientError as error:
+        except sdk.ClientError as error:
             if not _OF_TIME.search(error.response["Error"].get("Message", "")):
                 raise
     return copy()

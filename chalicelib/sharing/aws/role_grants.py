@@ -164,7 +164,7 @@ def _left(share: Share) -> Fault:
         "target-dropped",
         f"account {share.account}",
         "The applied targets file no longer contains this account, so its role is not known.",
-        "Add it to the file and apply it; or revoke the grant there by hand (docs/guide/targets-file.md says how).",
+        "Add it to the file and apply it; or revoke the grant there by hand (docs/reference/settings.md says how).",
     )
 
 

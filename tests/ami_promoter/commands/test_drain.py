@@ -86,7 +86,7 @@ def test_what_waits_for_the_end_of_the_pause_is_named(table, capsys):
         key = addresses.promotion(f"ami-0{number}")
         assert DynamoRecords(table).create(Write(key, state, {"state": state, **body}, NINE), NINE)
 
-    assert main(["admin", "drain"]) == 0
+    assert main(["admin", "drain", "--yes"]) == 0
 
     assert [line for line in capsys.readouterr().out.splitlines() if line.startswith("Waits")] == [
         "Waits for `admin resume`: promotion#ami-00 is requested, and nothing has started.",
@@ -112,7 +112,7 @@ def every_state(table):
 
 def test_it_pauses_first(table, client):
     """Otherwise a drained delivery could start again."""
-    main(["admin", "drain"])
+    main(["admin", "drain", "--yes"])
 
     switch = Table(client, f"{TABLE}-config").get(SWITCH)
     assert (switch["paused"], switch["why"]) == (True, "drain")
@@ -122,7 +122,7 @@ def test_copies_are_let_end_unless_notified_otherwise(table):
     """Deliveries that have opened nothing, or only shares, are cancelled; the worker acts as for a removed tag."""
     records = every_state(table)
 
-    assert main(["admin", "drain"]) == 4
+    assert main(["admin", "drain", "--yes"]) == 4
 
     asked = {state for state, record in records.items() if is_asked(table, record)}
     assert asked == {*UNOPENED, DeliveryState.SHARED}
@@ -132,7 +132,7 @@ def test_copies_are_deleted_if_notified_so(table):
     """Every delivery is asked to end; one that is registered, or that ends already, ignores it."""
     records = every_state(table)
 
-    assert main(["admin", "drain", "--delete-copies"]) == 4
+    assert main(["admin", "drain", "--yes", "--delete-copies"]) == 4
 
     asked = {state for state, record in records.items() if is_asked(table, record)}
     ends = {DeliveryState.OPENING, DeliveryState.COPYING, DeliveryState.REGISTERING, DeliveryState.SHARED}
@@ -143,7 +143,7 @@ def test_a_entry_is_of_the_present_episode(table):
     """A delivery on its third try takes the entry; a later try of the same delivery will not."""
     record = put(table, a_delivery("222222222222", DeliveryState.WAITING, episode=3))
 
-    main(["admin", "drain"])
+    main(["admin", "drain", "--yes"])
 
     assert DynamoRecords(table).read(record.key).inbox["cancel"].startswith("3:drain#arn:aws:")
     assert is_asked(table, record)
@@ -167,7 +167,7 @@ def test_what_is_left_is_notified(table, capsys):
     a_share(table, "333333333333", share.ShareState.CLOSED)
     a_share(table, "444444444444", preexisting=True)
 
-    assert main(["admin", "drain"]) == 4
+    assert main(["admin", "drain", "--yes"]) == 4
 
     *begin, head, row, last = capsys.readouterr().out.splitlines()
     assert begin == [
@@ -185,7 +185,7 @@ def test_a_drained_hub(table, capsys):
     put(table, a_delivery("333333333333", DeliveryState.DELIVERED))
     a_share(table, "333333333333", share.ShareState.CLOSED)
 
-    assert main(["admin", "drain"]) == 0
+    assert main(["admin", "drain", "--yes"]) == 0
 
     assert capsys.readouterr().out.splitlines()[-1] == "Drained: no delivery runs and no share is open."
 
@@ -198,7 +198,7 @@ def test_what_is_the_targets_own_stays_and_is_named(table, capsys):
     opened = share.Share(resource, role, "333333333333", state=share.ShareState.OPEN, opened_at=NINE)
     DynamoLedger(table).hold(resource, opened, sharing(record.id, "333333333333"))
 
-    assert main(["admin", "drain"]) == 0
+    assert main(["admin", "drain", "--yes"]) == 0
 
     named, _, row, last = capsys.readouterr().out.splitlines()[-4:]
     assert named == "These grants on targets' own keys stay:"
@@ -212,7 +212,7 @@ def test_for_a_program(table, capsys):
     put(table, a_delivery("222222222222", DeliveryState.WAITING))
     a_share(table, "222222222222")
 
-    assert main(["admin", "drain", "--json"]) == 4
+    assert main(["admin", "drain", "--yes", "--json"]) == 4
 
     data = json.loads(capsys.readouterr().out)
     assert (data["drained"], data["cancelled"], data["under_way"]) == (False, 1, {"waiting": 1})
@@ -225,13 +225,13 @@ def test_parked_records_are_left_and_named(table, capsys):
     record = put(table, a_delivery("222222222222", DeliveryState.COPYING))
     DynamoRecords(table).park(record.key, "IllegalEvent: a bug.", NINE)
 
-    assert main(["admin", "drain", "--delete-copies"]) == 0
+    assert main(["admin", "drain", "--yes", "--delete-copies"]) == 0
 
     said = capsys.readouterr().out.splitlines()
     assert f"Parked: delivery {record.id}: IllegalEvent: a bug." in said
     assert DynamoRecords(table).read(record.key).inbox == {}
     a_share(table, "222222222222")
-    assert main(["admin", "drain", "--delete-copies"]) == 4
+    assert main(["admin", "drain", "--yes", "--delete-copies"]) == 4
 
 
 class DrainTime:
@@ -305,6 +305,6 @@ def test_waiting_can_be_given_up(table):
 
 def test_a_missing_table(aws, capsys):
     """Exit status 3, with the cause; nothing was changed."""
-    assert main(["admin", "drain"]) == 3
+    assert main(["admin", "drain", "--yes"]) == 3
 
     assert "There is no such table" in capsys.readouterr().err

@@ -102,7 +102,7 @@ def applied(client, tmp_path, capsys):
     """The file is in force, and discovery has read an OU."""
     path = tmp_path / "t.yaml"
     path.write_text(FILE)
-    status, said = run(capsys, "targets", "apply", str(path))
+    status, said = run(capsys, "targets", "apply", "--yes", str(path))
     assert status == 0, said
     assert "+ group dev: 1 account and 2 units of the organization" in said
     assert "2 groups, 2 accounts, 3 units.\n" in said

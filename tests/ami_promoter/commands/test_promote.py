@@ -30,7 +30,7 @@ def ec2(table):
 @pytest.fixture
 def ami(ec2, table, file):
     """An AMI that is tagged `dev`, and whose promotion is over; the file has two groups."""
-    assert main(["targets", "apply", file(FILE)]) == 0
+    assert main(["targets", "apply", "--yes", file(FILE)]) == 0
     mapping = [{"DeviceName": "/dev/sda1", "Ebs": {"VolumeSize": 8}}]
     name = ec2.register_image(Name="golden", RootDeviceName="/dev/sda1", BlockDeviceMappings=mapping)["ImageId"]
     tag(ec2, name, "dev")
@@ -54,7 +54,7 @@ def inbox(table, ami):
 
 def test_promoting_with_the_same_value_says_who_stays_withdrawn(table, ami, capsys):
     """It ends no withdrawal, and names the command that does."""
-    assert main(["withdraw", ami, "--account", DEV]) == 0
+    assert main(["withdraw", "--yes", ami, "--account", DEV]) == 0
     assert "until its tag has another value or is removed" in " ".join(capsys.readouterr().out.split())
 
     assert main(["promote", ami, "dev"]) == 0
@@ -90,7 +90,7 @@ def refuse(*_arguments):
 
 def test_promoting_with_another_value_names_no_ended_withdrawal(ami, capsys):
     """The account gets the AMI, if that value names it."""
-    main(["withdraw", ami, "--account", DEV])
+    main(["withdraw", "--yes", ami, "--account", DEV])
 
     assert main(["promote", ami, "prod"]) == 0
 
@@ -100,25 +100,25 @@ def test_promoting_with_another_value_names_no_ended_withdrawal(ami, capsys):
 @pytest.mark.parametrize(("value", "withdrawn"), [("dev", {DEV: CALLER}), ("prod", {})])
 def test_who_stays_withdrawn_depends_on_the_value(ami, value, withdrawn):
     """`plan` shows it for a value that nobody has written yet."""
-    main(["withdraw", ami, "--account", DEV])
+    main(["withdraw", "--yes", ami, "--account", DEV])
 
     assert withdrawn_for(Connection(REGION), ami, value) == withdrawn
 
 
 def test_a_withdrawal_for_a_value_that_the_service_has_not_seen_is_an_entry_of_its_own(ec2, ami):
     """The earlier one will end with that value; and stays until then, as the value may be refused."""
-    main(["withdraw", ami, "--account", DEV])
+    main(["withdraw", "--yes", ami, "--account", DEV])
     tag(ec2, ami, "prod")
 
-    assert main(["withdraw", ami, "--account", DEV]) == 0
+    assert main(["withdraw", "--yes", ami, "--account", DEV]) == 0
     assert places(ami) == {DEV: "prod"}
 
-    assert main(["withdraw", ami, "--account", PROD]) == 0
+    assert main(["withdraw", "--yes", ami, "--account", PROD]) == 0
     assert places(ami) == {DEV: "prod", PROD: "prod"}
 
 
 def test_lifting_needs_a_withdrawal_in_force(ami, capsys):
     """The account was never withdrawn."""
-    assert main(["withdraw", ami, "--account", DEV, "--lift"]) == 1
+    assert main(["withdraw", "--yes", ami, "--account", DEV, "--lift"]) == 1
 
     assert "no withdrawal of it is in force." in capsys.readouterr().err

@@ -76,7 +76,7 @@ def test_validate_without_a_region_finds_what_is_wrong(file, capsys, environment
 
 def test_what_is_applied_is_what_the_functions_read(client, file, capsys):
     """The functions resolve a tag as the applied file says."""
-    assert main(["targets", "apply", file(FILE)]) == 0
+    assert main(["targets", "apply", "--yes", file(FILE)]) == 0
 
     assert capsys.readouterr().out.splitlines() == [
         f"Nothing has been applied yet in {PLACE}.",
@@ -94,11 +94,11 @@ def test_what_is_applied_is_what_the_functions_read(client, file, capsys):
 
 def test_applying_the_same_again_changes_nothing(client, file, capsys):
     """Comments and order are no difference; the second run writes nothing."""
-    main(["targets", "apply", file(FILE)])
+    main(["targets", "apply", "--yes", file(FILE)])
     before = contents(client)
     capsys.readouterr()
 
-    assert main(["targets", "apply", file("# reviewed\n" + FILE)]) == 0
+    assert main(["targets", "apply", "--yes", file("# reviewed\n" + FILE)]) == 0
 
     assert contents(client) == before
     said = capsys.readouterr().out.splitlines()
@@ -108,7 +108,7 @@ def test_applying_the_same_again_changes_nothing(client, file, capsys):
 @pytest.mark.parametrize("argv", [["diff"], ["apply", "--dry-run"]])
 def test_a_difference_is_shown_without_changing_anything(argv, client, file, capsys):
     """Added, removed and changed targets and groups, with each changed setting."""
-    main(["targets", "apply", file(FILE)])
+    main(["targets", "apply", "--yes", file(FILE)])
     before = contents(client)
     capsys.readouterr()
 
@@ -153,7 +153,7 @@ def test_a_familys_parameter_is_compared_and_applied(client, file, capsys):
 
 def test_the_difference_for_a_program(client, file, capsys):
     """`--json` prints the same as data."""
-    main(["targets", "apply", file(FILE)])
+    main(["targets", "apply", "--yes", file(FILE)])
     capsys.readouterr()
 
     assert main(["targets", "diff", file(OTHER), "--json"]) == 0
@@ -179,11 +179,11 @@ def test_the_difference_for_a_program(client, file, capsys):
 
 def test_a_file_with_faults_changes_nothing(client, file, capsys):
     """Every fault on standard error, exit status 1; the file in force stays."""
-    main(["targets", "apply", file(FILE)])
+    main(["targets", "apply", "--yes", file(FILE)])
     before = contents(client)
     capsys.readouterr()
 
-    assert main(["targets", "apply", file(f'groups: {{default: [111111111111, "{HUB}"]}}')]) == 1
+    assert main(["targets", "apply", "--yes", file(f'groups: {{default: [111111111111, "{HUB}"]}}')]) == 1
 
     assert contents(client) == before
     assert capsys.readouterr().err.splitlines() == [
@@ -312,7 +312,7 @@ def test_an_older_file_can_be_brought_back(client, file):
 
 def test_the_files_text_is_kept_with_its_version(client, file):
     """The table shows exactly what was applied, with comments."""
-    main(["targets", "apply", file("# by hand\n" + FILE)])
+    main(["targets", "apply", "--yes", file("# by hand\n" + FILE)])
 
     current = TargetsTable(client, CONFIG, MEMBERS).current()
     key = {"pk": {"S": partition(current.version)}, "sk": {"S": "source"}}
@@ -323,11 +323,11 @@ def test_the_files_text_is_kept_with_its_version(client, file):
 
 def test_items_changed_by_hand_are_written_again(client, file, capsys):
     """The same file can be applied again, which repairs everything."""
-    main(["targets", "apply", file(FILE)])
+    main(["targets", "apply", "--yes", file(FILE)])
     current = TargetsTable(client, CONFIG, MEMBERS).current()
     client.delete_item(TableName=CONFIG, Key={"pk": {"S": partition(current.version)}, "sk": {"S": "group#all"}})
 
-    assert main(["targets", "apply", file(FILE)]) == 0
+    assert main(["targets", "apply", "--yes", file(FILE)]) == 0
 
     assert "The items of that version have changed since" in capsys.readouterr().out
     assert Publisher(Connection("us-east-1")).applied().directory == compiled(FILE)
@@ -430,7 +430,7 @@ def test_a_missing_table_says_where_it_was_looked_for(aws, file, capsys):
 
 def test_credentials_of_another_account_are_refused(client, file, capsys):
     """With `--hub-account`, the command cannot write into another account."""
-    assert main(["targets", "apply", file(FILE), "--hub-account", "222222222222"]) == 3
+    assert main(["targets", "apply", "--yes", file(FILE), "--hub-account", "222222222222"]) == 3
 
     assert capsys.readouterr().err == (
         f"ami-promoter: credentials: they are those of account {HUB} (arn:aws:sts::{HUB}:user/moto), and --hub-account "
@@ -444,7 +444,7 @@ def test_no_credentials(environment, file, capsys):
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         environment.delenv(name)
 
-    assert main(["targets", "apply", file(FILE), "--region", "us-east-1"]) == 3
+    assert main(["targets", "apply", "--yes", file(FILE), "--region", "us-east-1"]) == 3
 
     assert capsys.readouterr().err == (
         "ami-promoter: account unknown, us-east-1: asking STS who is calling failed: Unable to locate "
@@ -456,7 +456,7 @@ def test_an_endpoint_that_does_not_answer_is_named(environment, file, capsys):
     """The command uses AWS_ENDPOINT_URL, also if nothing listens there."""
     environment.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
 
-    assert main(["targets", "apply", file(FILE), "--region", "us-east-1", "--table", "mine"]) == 3
+    assert main(["targets", "apply", "--yes", file(FILE), "--region", "us-east-1", "--table", "mine"]) == 3
 
     assert capsys.readouterr().err == (
         "ami-promoter: account unknown, us-east-1, table mine: asking STS who is calling failed: Could not connect to "
@@ -497,7 +497,7 @@ def test_what_is_in_force_is_shown_as_it_was_applied(client, file, capsys, monke
     assert main(["targets", "show"]) == 0
     assert "Nothing has been applied yet" in capsys.readouterr().out
     text = f"# reviewed, and a long line: {'x' * 60}\n{FILE}"
-    main(["targets", "apply", file(text)])
+    main(["targets", "apply", "--yes", file(text)])
     capsys.readouterr()
 
     assert main(["targets", "show"]) == 0
@@ -512,7 +512,7 @@ def test_what_is_in_force_is_shown_as_it_was_applied(client, file, capsys, monke
 
 def test_what_was_changed_by_hand_is_said(client, file, capsys):
     """A warning beside the text."""
-    main(["targets", "apply", file(FILE)])
+    main(["targets", "apply", "--yes", file(FILE)])
     current = TargetsTable(client, CONFIG, MEMBERS).current()
     key = {"pk": {"S": partition(current.version)}, "sk": {"S": "group#default"}}
     client.update_item(

@@ -118,7 +118,7 @@ def test_a_thousand_targets_have_a_row_for_each_state():
         "ami-1 golden in here",
         "running for -, value `dev`: 990 delivered, 10 failed",
         "",
-        "TARGET                               STATE      FOR  NEXT LOOK  PROGRESS",
+        "TARGET                               STATE      FOR  LEFT  PROGRESS",
         "200000000990 us-east-1 and 9 more    failed     -",
         "200000000000 us-east-1 and 989 more  delivered  1h",
         "With `--wide` each target has a row of its own.",
@@ -130,9 +130,7 @@ def test_a_thousand_targets_have_a_row_for_each_state():
         "    Enable it.",
         "After you have repaired that: `ami-promoter retry ami-1`",
         "",
-        "Open shares: 1,000",
-        "  RESOURCE     TO                         STATE  FOR  CLOSES",
-        "  image ami-1  200000000000 and 999 more  open   10m  when withdrawn",
+        "Shares: 1,000 open, to 1,000 accounts, until they are withdrawn.",
     ]
 
 

@@ -1,4 +1,4 @@
-"""The schema, the settings of a target and docs/guide/targets-file.md say the same."""
+"""The schema, the settings of a target and docs/reference/settings.md say the same."""
 
 import dataclasses
 import re

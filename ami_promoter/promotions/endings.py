@@ -1,0 +1,22 @@
+"""What becomes of deliveries whose promotion ends, by their states. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from ami_promoter.terminal.alike import groups, named
+from chalicelib.delivery.tracked import TrackedDelivery
+
+_ENDS = {"shared": "is withdrawn", "delivered": "its AMI was delivered, and stays"}
+_OVER = ("delivered", "failed", "cancelled", "withdrawn", "recalled", "expired")
+
+
+def does(state: str, when: str = "") -> str:
+    """Say what happens to a delivery in this state; ``when``: the delivery only ends then."""
+    return _ENDS.get(state, f"{state}, and stays so" if state in _OVER else f"its delivery is cancelled{when}")
+
+
+def lines(tracked: Iterable[TrackedDelivery]) -> Iterator[str]:
+    """Say for each target, equal ones together, what happens to its delivery."""
+    for group in groups(sorted(tracked, key=lambda one: one.place), lambda one: does(one.state)):
+        yield f"{named([one.place for one in group])}: {does(group[0].state)}."

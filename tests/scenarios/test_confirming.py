@@ -1,0 +1,124 @@
+"""What changes much is shown and asked for; what an operator lets go on goes on at once."""
+
+import io
+import json
+import sys
+
+import pytest
+
+from tests.scenarios.approving import file as needing_approval
+from tests.scenarios.scene import DEV, PROD, TEST, targets_file
+
+OK, FAULT = 0, 1
+
+
+class Answering(io.StringIO):
+    """A terminal at which somebody answers."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def running(scene):
+    """Two deliveries copy."""
+    scene.begin_copies("dev", seconds=600)
+    scene.run_until(lambda: set(scene.states().values()) == {"copying"})
+    return scene
+
+
+@pytest.fixture
+def waiting(scene):
+    """A delivery waits for an approval."""
+    scene.apply(needing_approval())
+    scene.tag("prod")
+    scene.run_until_state("awaiting-approval", PROD)
+    return scene
+
+
+CASES = [
+    ("cancel AMI", "This removes the tag promote of AMI, and so ends its promotion", "its delivery is cancelled"),
+    (f"withdraw AMI --account {DEV}", f"This withdraws {DEV} from AMI", "its delivery is cancelled"),
+    ("admin drain", "This pauses promotions, ends every delivery", "Deliveries under way: 2 copying."),
+    ("targets apply FILE", "This applies FILE to account 111111111111", "~ target 222222222222 us-east-1"),
+]
+
+
+@pytest.mark.parametrize(("line", "does", "shown"), CASES, ids=lambda one: one.split(" ", 1)[0])
+def test_it_is_shown_and_asked_for(running, monkeypatch, tmp_path, line, does, shown):
+    """At a terminal a person answers; elsewhere nothing is done without --yes, and the fault says what would be."""
+    (tmp_path / "next.yaml").write_text(targets_file(queue="40m"), encoding="utf-8")
+    names = {"AMI": running.image, "FILE": str(tmp_path / "next.yaml")}
+    words = [names.get(one, one) for one in line.split()]
+    for name, one in names.items():
+        does = does.replace(name, one)
+
+    status, out, err = running.cli(*words)
+    assert status == FAULT
+    said = " ".join((out + err).split())
+    assert f"{does}" in said
+    assert shown in said
+    assert "--yes" in said
+    assert json.loads(running.cli(*words, "--json")[1])["faults"][0]["code"] == "not-confirmed"
+    monkeypatch.setattr(sys, "stdin", Answering("n\n"))
+    assert running.cli(*words)[0] == FAULT
+    running.wait(120)
+    assert set(running.states().values()) == {"copying"}
+    assert json.loads(running.cli("status", "--json")[1])["paused"] is None
+    assert json.loads(running.cli("targets", "show", "--json")[1])["version"] == 1
+
+    monkeypatch.setattr(sys, "stdin", Answering("y\n"))
+    status, out, _ = running.cli(*words)
+    assert status in (OK, 4)
+    assert shown in " ".join(out.split())
+
+
+def test_an_approval_without_a_digest_is_asked_for(waiting, monkeypatch):
+    """With the digest of the notice, the approver has seen what it is."""
+    assert waiting.cli("approve", waiting.image)[0] == FAULT
+    assert waiting.delivery_state(PROD) == "awaiting-approval"
+    digest = json.loads(waiting.cli("approve", waiting.image, "--dry-run", "--json")[1])["digest"]
+    monkeypatch.setattr(sys, "stdin", Answering("n\n"))
+    assert waiting.cli("approve", waiting.image)[0] == FAULT
+
+    assert waiting.cli("approve", waiting.image, "--digest", digest[:12])[0] == OK
+
+
+def test_what_was_approved_goes_on_at_once(waiting):
+    """Not only when the delivery looks by itself, a quarter of an hour later."""
+    waiting.wait(1200)
+    assert waiting.cli("approve", waiting.image, "--yes")[0] == OK
+
+    waiting.wait(10)
+    assert waiting.delivery_state(PROD) not in ("awaiting-approval", "")
+
+
+def test_what_a_pause_held_back_goes_on_at_once(scene):
+    """A promotion that was to begin deliveries asks by itself only every quarter of an hour."""
+    scene.cli("admin", "pause")
+    scene.tag("dev")
+    scene.wait(1200)
+    assert scene.states() == {}
+
+    status, out, _ = scene.cli("admin", "resume")
+
+    assert (status, "1 record that waited go on now" in out) == (OK, True)
+    scene.wait(10)
+    assert set(scene.states()) == {DEV, TEST}
+    assert scene.outcome() == {DEV: "delivered", TEST: "delivered"}
+
+
+def test_resuming_tries_nothing_again_that_failed(scene):
+    """A pause ends; the failures stay for `retry`."""
+    scene.apply(targets_file(queue="10m"))
+    scene.world.iam.roles.drop(f"arn:aws:iam::{TEST}:role/AmiCopyRole")
+    assert scene.promoted("dev") == {DEV: "delivered", TEST: "failed"}
+    since, other = scene.delivery(TEST)["since"], scene.seed("other-2026-01")
+    scene.cli("admin", "pause")
+    scene.tag("prod", other)
+    scene.wait(600)
+
+    scene.cli("admin", "resume")
+    scene.run_until_over(other)
+
+    assert (scene.states()[TEST], scene.delivery(TEST)["since"]) == ("failed", since)
