@@ -32,7 +32,16 @@ GONE_NO_SOONER_THAN = 2 * schedule.MINUTE
 """Seconds from the removal to the second of these looks, at least."""
 
 
-WANT, OPENING, OPEN, CLOSE, CLOSED, REFUSE, ARCHIVE = map(Entry[Share, ShareState], ShareState)
+class ShareEntry(Entry[Share, ShareState]):
+    """The way into a state of a share.
+
+    A class of its own, because early releases of Python 3.11 and 3.12 cannot call ``Entry[...]``: it is frozen.
+    """
+
+    __slots__ = ()
+
+
+WANT, OPENING, OPEN, CLOSE, CLOSED, REFUSE, ARCHIVE = map(ShareEntry, ShareState)
 
 
 @dataclass(frozen=True, slots=True)

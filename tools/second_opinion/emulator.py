@@ -51,6 +51,7 @@ def main() -> int:
         a_session_is_known_by_its_role,
         resources_are_of_the_organization,
         a_session_is_known_by_its_function,
+        partitions_are_named,
         keys_name_their_account,
         a_batch_needs_the_right_to_one,
         requests_bring_their_context,
@@ -288,6 +289,30 @@ def a_session_is_known_by_its_role() -> None:
         return value
 
     iam_evaluator._resolve_condition_key = by_role
+
+
+def partitions_are_named() -> None:
+    """dynamodb:LeadingKeys is missing, so that no function had its right to its own kinds of records."""
+    context = iam_actions.request_tag_context
+
+    def with_keys(service: str, action: str, body: bytes, parameters: Any) -> Any:
+        known = context(service, action, body, parameters)
+        keys = sorted(leading_keys(json.loads(body or b"{}"))) if service == "dynamodb" else []
+        return {**known, "dynamodb:LeadingKeys": keys} if keys else known
+
+    iam_actions.request_tag_context = with_keys
+
+
+def leading_keys(request: Any) -> set[str]:
+    """Return the partition keys that a request of DynamoDB names: of items, and of a query's condition."""
+    if isinstance(request, list):
+        return set().union(*map(leading_keys, request))
+    if not isinstance(request, dict):
+        return set()
+    if condition := re.match(r"\W*\w+ ?= ?(:\w+)", request.get("KeyConditionExpression", "")):
+        return set(request["ExpressionAttributeValues"][condition[1]].values())
+    own = set(request["pk"].values()) if isinstance(request.get("pk"), dict) else set()
+    return own.union(*map(leading_keys, request.values()))
 
 
 def a_session_is_known_by_its_function() -> None:

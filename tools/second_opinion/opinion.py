@@ -241,8 +241,12 @@ def promoted(reader: GuideReader, opinion: Opinion) -> None:
 
 def invoke(reader: GuideReader, function: str) -> bool:
     """Run a function of the hub as its schedule does; return whether it came to its end."""
-    name = f"ami-promoter-{REGION}-{function}"
-    return "FunctionError" not in reader.aws(f"lambda invoke --function-name {name} --payload '{{}}' {function}.json")
+    event = {"version": "0", "id": "1", "source": "aws.events", "detail-type": "Scheduled Event", "detail": {}}
+    (reader.here / "event.json").write_text(
+        json.dumps({**event, "account": HUB, "region": REGION, "time": "2026-01-01T00:00:00Z", "resources": []})
+    )
+    asked = f"lambda invoke --function-name ami-promoter-{REGION}-{function} --payload file://event.json"
+    return "FunctionError" not in reader.aws(f"{asked} {function}.json")
 
 
 def messages(reader: GuideReader, queue: str) -> int:
