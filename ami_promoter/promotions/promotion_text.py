@@ -37,6 +37,8 @@ LAST = {"failed": 0, "waiting": 2, "requested": 2, "cancelled": 3, "withdrawn": 
     "shared": 4,
 }
 """The order of deliveries if not all fit; those under way come second."""
+ENDS = ("copies", "stays", "preexisting", "closing")
+"""By what a share ends, in the order in which `status` counts them."""
 UNTIL = "the tag has another value, or `ami-promoter withdraw"
 """How a withdrawal ends; the AMI and ``--lift`` follow."""
 
@@ -322,7 +324,8 @@ def _shares(open_shares: Sequence[Data], now: float, *, wide: bool) -> Iterator[
         yield f"Open shares: {len(open_shares):,}"
         yield shares_table(open_shares, now, wide=wide)
     else:
-        yield Folded(f"Shares: {'; '.join(map(_counted, groups(open_shares, _end_of_share)))}.")
+        ordered = sorted(open_shares, key=lambda one: ENDS.index(_end_of_share(one)))
+        yield Folded(f"Shares: {'; '.join(map(_counted, groups(ordered, _end_of_share)))}.")
 
 
 def _counted(alike: Sequence[Data]) -> str:

@@ -333,9 +333,10 @@ class Scene:
         """Every present item of the service's table."""
         return [_plain(item) for group in self._table().items.values() for item in group.values()]
 
-    def partition(self, pk: str) -> list[dict[str, Any]]:
-        """The items of one partition: a record, and what lies beside it."""
-        return [_plain(item) for item in self._table().items.get(DynamoType({"S": pk}), {}).values()]
+    def partition(self, pk: str, *beginnings: str) -> list[dict[str, Any]]:
+        """The items beside a record whose sort keys begin so."""
+        there = self._table().items.get(DynamoType({"S": pk}), {})
+        return [_plain(item) for sk, item in there.items() if str(sk.value).startswith(beginnings)]
 
     @staticmethod
     def body(item: Mapping[str, Any]) -> dict[str, Any]:

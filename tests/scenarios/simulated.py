@@ -99,11 +99,12 @@ class SimulatedView:
             return None
 
     def share(self, resource: str, name: str) -> Any:
-        found = self._ledger.read(self._scene.partition(resource))
+        beginnings = f"{addresses.SHARE}{name}", f"{addresses.HOLD}{name}#"
+        found = self._ledger.read(self._scene.partition(resource, *beginnings))
         return next((one for one in found if one.share_name == name), None)
 
     def was_open(self, resource: str, name: str) -> bool:
-        return any(item["sk"].startswith(f"closed#{name}#") for item in self._scene.partition(resource))
+        return bool(self._scene.partition(resource, f"{addresses.ARCHIVED}{name}#"))
 
     def records(self) -> Iterator[SeenRecord]:
         for item in (*self._scene._records("promotion"), *self._scene._records("delivery")):
@@ -111,9 +112,11 @@ class SimulatedView:
             yield SeenRecord(RecordKey(item["pk"]), item["state"], due, item.get("parked", ""))
 
     def groups_before(self, account: str) -> Mapping[str, Iterable[str]]:
+        """Those of accounts alone: who is in an OU, a scenario knows by itself."""
         groups = self._scene.groups
         after = [one["after"] for one in groups.values() if account in one["members"] and "after" in one]
-        return {name: groups[name]["members"] for name in after}
+        members = {name: groups[name]["members"] for name in after}
+        return {name: found for name, found in members.items() if all(one.isdigit() for one in found)}
 
     def succeeded(self, ami: str, account: str) -> bool:
         return self._scene.delivery_state(account, ami) in GOOD or any(
