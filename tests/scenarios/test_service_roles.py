@@ -68,7 +68,7 @@ def test_auto_scaling_launches_the_hubs_ami_for_as_long_as_it_is_shared(begin):
     assert sorted(for_roles(scene, scene.key)) == [(f"arn:aws:iam::{it}:role/{ROLE}", it) for it in (DEV, TEST)]
     shown = [it for it in scene.status()["open_shares"] if it["resource"] == f"role#{scene.key}#{DEV}"]
     assert [(it["account"], it["state"], it["stays"]) for it in shown] == [(DEV, "open", True)]
-    assert "when withdrawn" in scene.cli("status", scene.image)[1]
+    assert "until they are withdrawn" in scene.cli("status", scene.image)[1]
 
     scene.tag(TEST)  # the file no longer lists DEV
     scene.run_until_state("withdrawn")
