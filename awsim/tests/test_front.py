@@ -1,7 +1,10 @@
 """The simulator over HTTP, with the real ``aws`` command line."""
 
+import io
 import json
 import os
+import subprocess
+import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,11 +14,12 @@ import pytest
 from botocore.exceptions import ClientError
 from botocore.httpsession import URLLib3Session
 
-from aws_words import aws
+from aws_words import AWS, aws
 from awsim.accounts import SECRET
+from awsim.cfn import TemplateError
 from awsim.front import Front, write_profiles
 from awsim.world import World
-from platform_words import DEV, HERE, HUB, a_function, a_queue, wait
+from platform_words import DEV, HERE, HUB, LAMBDA, a_function, a_queue, wait
 
 REAL_SEND = URLLib3Session.send
 
@@ -83,3 +87,58 @@ def test_requests_take_turns(world: World, front: Front) -> None:
     wait(world, 1)
 
     assert sorted(int(message.body) for message in queue.messages) == list(range(40))
+
+
+STACK = """\
+Parameters: {Name: {Type: String}, Wait: {Type: String, Default: '30'}}
+Resources: {Queue: {Type: AWS::SQS::Queue, Properties: {QueueName: !Ref Name, VisibilityTimeout: !Ref Wait}}}
+Outputs: {Url: {Value: !Ref Queue}}
+"""
+
+
+def test_the_command_line_deploys_updates_and_deletes_a_stack(
+    world: World, environment: dict[str, str], tmp_path: Path
+) -> None:
+    """By change sets; a parameter that an update does not name keeps its value, and a wrong one is refused."""
+    (tmp_path / "t.yaml").write_text(STACK)
+
+    def deploy(*given: str) -> str:
+        words = ("deploy", "--template-file", str(tmp_path / "t.yaml"), "--stack-name", "s")
+        done = subprocess.run(
+            [AWS, "cloudformation", *words, "--parameter-overrides", *given],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return done.stdout + done.stderr
+
+    assert "Successfully created/updated stack - s" in deploy("Name=q")
+    assert "Successfully created/updated stack - s" in deploy("Wait=60")
+    (stack,) = aws(environment, "cloudformation", "describe-stacks", "--stack-name", "s")["Stacks"]
+    assert stack["StackStatus"] == "UPDATE_COMPLETE"
+    assert {one["ParameterKey"]: one["ParameterValue"] for one in stack["Parameters"]} == {"Name": "q", "Wait": "60"}
+    assert stack["Outputs"][0]["OutputValue"].endswith("/q")
+
+    aws(environment, "cloudformation", "delete-stack", "--stack-name", "s")
+    assert world.stacks == {}
+    assert "Name: needs a value" in deploy("Wait=60")
+
+
+def test_a_function_takes_its_code_from_a_bucket(world: World) -> None:
+    """What is not there fails the stack, which says so."""
+    role = {"Type": "AWS::IAM::Role", "Properties": {"RoleName": "r", "AssumeRolePolicyDocument": LAMBDA}}
+    code = {"S3Bucket": "packages", "S3Key": "k"}
+    function = {"Role": {"Fn::GetAtt": "R.Arn"}, "Handler": "f.f", "Runtime": "python3.13", "Code": code}
+    template = {"Resources": {"R": role, "F": {"Type": "AWS::Lambda::Function", "Properties": function}}}
+
+    with pytest.raises(TemplateError, match=r"s3://packages/k: .*NoSuchBucket"):
+        world.deploy(template, HUB, HERE, "s", {})
+    world.delete_stack(HUB, HERE, "s")
+    s3 = world.client("s3", HUB, HERE)
+    s3.create_bucket(Bucket="packages", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        archive.writestr("f.py", "def f(event, context): return 1\n")
+    s3.put_object(Bucket="packages", Key="k", Body=content.getvalue())
+    world.deploy(template, HUB, HERE, "s", {})

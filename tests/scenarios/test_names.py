@@ -3,6 +3,7 @@
 import pytest
 
 from ami_promoter.terminal import remembered
+from tests.ami_promoter.report_page.pages import WrittenPage
 from tests.scenarios.scene import DEV, PROD, TEST, Scene, targets_file
 
 NAMED = f'accounts: {{"{DEV}": {{name: dev}}, "{PROD}": {{name: The accounts of prod}}}}\n'
@@ -57,7 +58,8 @@ def test_the_report_says_the_name(delivered, tmp_path):
     """In its tables."""
     delivered.cli("report", "-o", str(tmp_path / "page.html"))
 
-    assert f"dev ({DEV}) us-east-1" in (tmp_path / "page.html").read_text(encoding="utf-8")
+    page = WrittenPage((tmp_path / "page.html").read_text(encoding="utf-8"))
+    assert f"dev ({DEV}) us-east-1" in [row[0] for row in page.tables["golden…: current image by target"]]
 
 
 def test_completion_offers_what_a_command_has_read(delivered):

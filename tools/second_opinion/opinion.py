@@ -26,7 +26,7 @@ BUCKET = "packages-of-the-hub"
 NAME = "ami-promoter-test"
 FUNCTIONS = ("on-tag-change", "on-image-state", "on-target-event", "worker", "share-worker", "sweep", "discover")
 STACKS = (("HUB", "ami-promoter", "hub.yaml"), ("TARGET", "ami-promoter-target", "target.yaml"))
-COMMAND_WITHIN, PROMOTED_WITHIN = 180, 120
+COMMAND_WITHIN, PROMOTED_WITHIN = 180, 300
 LEFT_OUT = ("pipx ", "ami-promoter doctor")
 """The command line is there already; `doctor` waits for answers that the emulator does not have."""
 FOLLOWED_TO = "Remove all of it again"

@@ -198,6 +198,12 @@ def botocore_session() -> Any:
     return session
 
 
+@functools.cache
+def _session() -> Any:
+    """The one boto3 session on it: each session adds its methods to S3's clients, and the second one could not."""
+    return boto3.session.Session(botocore_session=botocore_session())
+
+
 _making = threading.Lock()
 
 
@@ -205,7 +211,7 @@ _making = threading.Lock()
 def client(service: str, region: str, key: str, token: str | None) -> Any:
     """Make a boto3 client without retries; equal arguments give the same client, in later worlds too."""
     with _making:
-        return boto3.session.Session(botocore_session=botocore_session()).client(
+        return _session().client(
             service,
             region_name=region,
             aws_access_key_id=key,

@@ -38,6 +38,7 @@ class CloudFormation:
         """What it answers; see awsim.api.Service."""
         return {
             "DescribeStacks": self._describe,
+            "GetTemplateSummary": self._summary,
             "CreateChangeSet": self._create_change_set,
             "DescribeChangeSet": self._describe_change_set,
             "ExecuteChangeSet": self._execute,
@@ -55,6 +56,11 @@ class CloudFormation:
         if name and not found:
             raise AwsError("ValidationError", f"Stack with id {name} does not exist")
         return {"Stacks": [_shown(stack, call) for stack in found]}
+
+    def _summary(self, call: Call) -> Mapping[str, Any]:
+        """Answer which parameters a stack's template has."""
+        (stack,) = self._describe(call)["Stacks"]
+        return {"Parameters": [{"ParameterKey": one["ParameterKey"]} for one in stack["Parameters"]]}
 
     def _create_change_set(self, call: Call) -> Mapping[str, Any]:
         name, stack = call.params["ChangeSetName"], call.params["StackName"]

@@ -360,7 +360,14 @@ TABLE: dict[str, Needs] = {
     "logs:FilterLogEvents": _log("logs:FilterLogEvents"),
     **{
         f"cloudformation:{name}": _stacks(f"cloudformation:{name}")
-        for name in ("DescribeStacks", "CreateChangeSet", "DescribeChangeSet", "ExecuteChangeSet", "DeleteStack")
+        for name in (
+            "DescribeStacks",
+            "GetTemplateSummary",
+            "CreateChangeSet",
+            "DescribeChangeSet",
+            "ExecuteChangeSet",
+            "DeleteStack",
+        )
     },
     "cloudwatch:PutMetricData": _metric,
     "cloudwatch:GetMetricStatistics": _anywhere("cloudwatch:GetMetricStatistics"),
