@@ -100,7 +100,7 @@ def where(
     timeout: int,
     **given: Any,
 ) -> Report:
-    """Show an AMI's source and all its copies, or a family's current AMIs.
+    """Show an AMI's source and copies, or a family's current AMIs.
 
     AMI may be the source or a copy in any account. TARGET shows only some: an account, ACCOUNT/REGION, or a group of
     the applied targets file. With --ids, if one of these has no AMI, the command prints no id; the exit status is 1.
