@@ -19,6 +19,7 @@ WHY = {
     "look-ups for events": "from a copy's or an AMI's event to its delivery",
     "history": "what happened (invariant 10): entries of records, some together; one for each change of a share",
     "the index of what is due": "the sparse index that the sweep reads (invariant 6): written whenever a due time moves",
+    "withdrawals": "whether somebody has withdrawn the AMI: read before each opening",
     "the applied file and members": "who may receive, read again right before each opening (invariant 11)",
 }
 

@@ -46,6 +46,8 @@ class Case:
     """Key grants begin to work up to five minutes late, as AWS says, and not at once."""
     share_delay: int | None = None
     """Seconds that messages to the share worker's queue lie there; None: as deployed."""
+    after_copy: bool = False
+    """All that may follow a copy: a launch test and a parameter in each target, and all but the first wait for it."""
 
     @property
     def deliveries(self) -> int:
@@ -65,6 +67,7 @@ class Case:
         words += ["together"] if self.together else []
         words += ["late keys"] if self.late_keys else []
         words += [] if self.share_delay is None else [f"share delay {self.share_delay}"]
+        words += ["launch test, parameter, waves"] if self.after_copy else []
         return ", ".join(words)
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from bench import calls_page, cost_page, functions_page, time_page, verdicts
+from bench import after_copy_page, calls_page, cost_page, functions_page, time_page, verdicts
 from bench.results import Results
 from bench.summary import summary
 
@@ -52,5 +52,6 @@ def benchmarks(results: Results) -> str:
         time_page.section(results),
         calls_page.section(results),
         functions_page.section(results),
+        after_copy_page.section(results),
     )
     return "\n".join(sections)

@@ -73,6 +73,8 @@ class MeasuredRun:
     steps: dict[str, tuple[float, float]] = field(default_factory=dict)
     """Step -> median and longest seconds."""
     throttled: int = 0
+    instance_seconds: float = 0.0
+    """From the calls that run instances to those that terminate them, of all deliveries."""
 
     @property
     def per_delivery(self) -> float:
@@ -103,7 +105,12 @@ def measure(case: Case) -> MeasuredRun:
         _calls(result, invocations, calls)
         _store(result, units, invocations)
         result.throttled = staged.throttle.refused
+        result.instance_seconds = _since(calls, "TerminateInstances") - _since(calls, "RunInstances")
     return result
+
+
+def _since(calls: Iterable[Call], operation: str) -> float:
+    return sum(call.at.timestamp() for call in calls if call.operation == operation and not call.error)
 
 
 def _is_over(world: World) -> bool:

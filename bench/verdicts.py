@@ -37,7 +37,7 @@ def _verdicts(results: Results) -> Iterator[tuple[str, bool, str]]:
 
 
 def _times(results: Results) -> Iterator[tuple[str, bool, str]]:
-    usual = [case for case in dict.fromkeys(matrix.ALL) if case.events and not case.late_keys]
+    usual = [case for case in dict.fromkeys(matrix.TIMED) if case.events and not case.late_keys]
     late = [case for case in usual if not within(results.of(case))]
     worst = max(usual, key=lambda case: results.of(case).seconds - results.of(case).bound)
     above = results.of(worst).seconds - results.of(worst).bound

@@ -11,7 +11,7 @@ from awsim.api import Call
 from awsim.functions import Invocation
 from demo import stage
 
-COUNTED = frozenset({"ec2", "events", "kms", "sns", "sts"})
+COUNTED = frozenset({"ec2", "events", "kms", "sns", "ssm", "sts"})
 """Services whose calls are counted: their rates are what runs short. DynamoDB and SQS are the service's own."""
 ON_SCHEDULE = ("sweep", "discover")
 ACCOUNTS_A_CALL = 500

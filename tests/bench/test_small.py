@@ -80,3 +80,21 @@ def test_a_delivery_costs_less_than_a_cent_and_less_than_a_month_of_its_snapshot
     parts = cost.delivery(measured[TEN])
     assert 0 < sum(parts.values()) < 0.01
     assert sum(parts.values()) < cost.storage(sum(TEN.sizes), 1)["snapshots, a month"]
+
+
+def test_what_may_follow_a_copy_is_called_once_for_each_target():
+    """A launch test, a parameter and waves; and what they cost at most."""
+    case = Case(2, after_copy=True)
+    one = measure(case)
+    assert one.delivered == 2
+    made = {**one.target_calls}
+    for name, count in one.scheduled_calls.items():
+        made[name] = made.get(name, 0) + count
+    assert {name: made[name] for name in ("RunInstances", "TerminateInstances", "PutParameter")} == {
+        "RunInstances": 2,
+        "TerminateInstances": 2,
+        "PutParameter": 2,
+    }
+    assert 60 < one.instance_seconds / 2 < 900
+    assert sum(one.writes.values()) < 800
+    assert sum(cost.delivery(one).values()) < 0.001
