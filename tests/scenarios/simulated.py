@@ -120,7 +120,7 @@ class SimulatedView:
 
     def succeeded(self, ami: str, account: str) -> bool:
         return self._scene.delivery_state(account, ami) in GOOD or any(
-            (one["event"], one["account"]) in (("delivery.delivered", account), ("delivery.shared", account))
+            (one["event"], one.get("account")) in (("delivery.delivered", account), ("delivery.shared", account))
             for one in self._scene.notices(image=ami)
         )
 

@@ -115,6 +115,19 @@ def test_monitor_and_audit_page_whatever_ledger_and_members_say(scene, organizat
     assert audited(scene) == [("page", "own-without-intent", scene.snapshots[0])]
 
 
+def test_an_opening_to_a_member_is_no_finding(scene, organization):
+    """The monitor asks Organizations about the account, and says nothing."""
+    organization.people.delegate(organization.made, HUB)
+    scene.apply(organization.file("back_fill: true"))
+    scene.wait(HOUR)
+    monitored(scene, **ADMITS_ALL)
+    organization.people.add_account(organization.made, TEST, organization.inner)
+    assert scene.outcome(times=2)[TEST] == "delivered"
+    scene.wait(HOUR)
+    assert verdicts(scene) == []
+    assert scene.errors() == []
+
+
 def test_where_monitor_and_audit_believe_the_table_nobody_is_notified(scene, organization, tmp_path):
     """The scenario can fail."""
     careless = new_version(tmp_path, "careless", CARELESS)

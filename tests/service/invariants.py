@@ -581,7 +581,7 @@ class ModelView:
         return self._hub.stores.ledger.was_open(resource, name)
 
     def pointer(self, key):
-        stored = self._hub.stores.records.read(key)
+        stored = None if key in self._invariants.poisoned else self._hub.stores.records.read(key)
         return None if stored is None else POINTERS.decode(stored)
 
     def records(self):
