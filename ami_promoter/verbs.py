@@ -61,9 +61,12 @@ class VerbCaller:
             self.names.hub = aws.Connection(self.region, self.table, self.hub_account, self.profile)
         return self.names.hub
 
-    def image(self, ami: str) -> str | Fault:
-        """Return the id of an AMI that is named by its id or its name; may raise HubError."""
-        return ami if AMI_ID.matches(ami) else ami_named(self.connect(), ami)
+    def image(self, ami: str, *, reads: bool) -> str | Fault:
+        """Return the id of an AMI that is named by its id or its name, for a verb that only ``reads``, or changes.
+
+        May raise HubError.
+        """
+        return ami if AMI_ID.matches(ami) else ami_named(self.connect(), ami, reads=reads)
 
     def account(self) -> aws.Account:
         """Connect to the caller's account, hub or not; may raise HubError."""
@@ -397,7 +400,7 @@ def verb(
             caller = VerbCaller(**common, as_json=as_json, wide=wide, clock=clock)
             with nullcontext() if as_json else naming(caller.names):
                 names = [one.name for one in ctx.command.params if isinstance(one.type, NamedImage)]
-                found = {name: caller.image(given[name]) for name in names if given[name] is not None}
+                found = {name: caller.image(given[name], reads=reads) for name in names if given[name] is not None}
                 faults = tuple(one for one in found.values() if isinstance(one, Fault))
                 report = Report(faults=faults) if faults else function(caller, **{**given, **found})
                 return emit(report, as_json=as_json, reads=reads)
