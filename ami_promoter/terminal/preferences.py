@@ -20,6 +20,10 @@ VARIABLES: Mapping[str, tuple[str, ...]] = {
 """Names in the file -> variables that go before it. Those of AWS are read by its SDK."""
 
 
+CONFIG = "AMI_PROMOTER_CONFIG"
+"""The variable that names the file."""
+
+
 class Preference(NamedTuple):
     """A value, and where it is set."""
 
@@ -32,8 +36,11 @@ class UnusableFile(Exception):
 
 
 def place() -> Path:
-    """Return where the file is: ``AMI_PROMOTER_CONFIG``, or in the directory of the user's configuration."""
-    if named := os.environ.get("AMI_PROMOTER_CONFIG"):
+    """Return where the file is: ``AMI_PROMOTER_CONFIG``, or in the directory of the user's configuration.
+
+    Raises RuntimeError if there is no home directory.
+    """
+    if named := os.environ.get(CONFIG):
         return Path(named)
     return Path(os.environ.get("XDG_CONFIG_HOME") or "~/.config").expanduser() / f"{PROGRAM}.toml"
 
@@ -51,11 +58,15 @@ def preferences() -> Mapping[str, Preference]:
 
 
 def _file() -> Mapping[str, str]:
-    file = place()
     try:
+        file = place()
         read = tomllib.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
+    except (PermissionError, NotADirectoryError, RuntimeError) as error:
+        if not os.environ.get(CONFIG):  # no home directory, or another user's: as in a container
+            return {}
+        raise UnusableFile(f"{os.environ[CONFIG]}: it cannot be read: {error}") from error
     except (OSError, ValueError) as error:
         raise UnusableFile(f"{file}: it cannot be read: {error}") from error
     for name, value in read.items():

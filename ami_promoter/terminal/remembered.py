@@ -14,11 +14,14 @@ from typing import Any
 
 from ami_promoter.terminal.output import PROGRAM
 
+UNUSABLE = (OSError, ValueError, RuntimeError)
+"""What a file raises that cannot be read or written; RuntimeError: there is no home directory."""
+
 
 def keep(profile: str | None, groups: Collection[str], accounts: Mapping[str, str]) -> None:
     """Remember them, the accounts with their names; a file that cannot be written is left out."""
     known = {**_read(), _named(profile): {"groups": sorted(groups), "accounts": dict(sorted(accounts.items()))}}
-    with suppress(OSError):
+    with suppress(*UNUSABLE):
         _place().parent.mkdir(parents=True, exist_ok=True)
         _place().write_text(json.dumps(known), encoding="utf-8")
 
@@ -40,6 +43,6 @@ def _place() -> Path:
 def _read() -> dict[str, Any]:
     try:
         found = json.loads(_place().read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except UNUSABLE:
         return {}
     return found if isinstance(found, dict) else {}

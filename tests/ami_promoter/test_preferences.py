@@ -1,10 +1,14 @@
 """Options before or after the verb, and what a person sets once for all commands."""
 
+import errno
+from pathlib import Path
+
 import click
 import pytest
 
 from ami_promoter.cli import main
 from ami_promoter.promotions import plan_reading
+from ami_promoter.terminal import remembered
 from ami_promoter.terminal.exits import Exit
 from ami_promoter.terminal.report import Report
 from ami_promoter.verbs import before_the_verb
@@ -117,6 +121,43 @@ def test_a_fault_in_the_file_names_it(configured, capsys, text, what):
     said = " ".join(capsys.readouterr().err.split())
     assert "ami-promoter.toml: " in said
     assert what in said
+
+
+@pytest.fixture
+def refused(monkeypatch, tmp_path):
+    """Refuse to read what is in this directory, also to root; return the directory."""
+    read = Path.read_text
+
+    def read_text(self, **given):
+        if self.is_relative_to(tmp_path / "of another user"):
+            raise PermissionError(errno.EACCES, "Permission denied", str(self))
+        return read(self, **given)
+
+    monkeypatch.setattr(Path, "read_text", read_text)
+    return tmp_path / "of another user"
+
+
+@pytest.mark.parametrize("home", ["~nobody-has-this-name", "file", "of another user"])
+def test_without_a_home_directory_there_is_no_file(asked, environment, refused, tmp_path, home):
+    """As in a container, or after `sudo -u`; completion remembers nothing then."""
+    (tmp_path / "file").touch()
+    environment.delenv("AMI_PROMOTER_CONFIG")
+    environment.setenv("AWS_REGION", "us-east-1")
+    for name in ("XDG_CONFIG_HOME", "XDG_CACHE_HOME"):
+        environment.setenv(name, home if home.startswith("~") else str(tmp_path / home))
+
+    assert asked("plan", AMI)[0] == "us-east-1"
+    remembered.keep(None, ["dev"], {})
+    assert remembered.words(None) == {"groups": {}, "accounts": {}}
+
+
+def test_the_file_that_a_variable_names_must_be_one(environment, tmp_path, capsys):
+    """Who names it relies on it."""
+    (tmp_path / "file").touch()
+    environment.setenv("AMI_PROMOTER_CONFIG", str(tmp_path / "file" / "x"))
+
+    assert main(["plan", AMI]) == Exit.USAGE
+    assert "it cannot be read" in capsys.readouterr().err
 
 
 def test_help_needs_no_file(configured, capsys):
