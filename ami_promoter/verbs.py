@@ -309,7 +309,7 @@ def _before(ctx: click.Context) -> dict[str, str]:
 def _set(ctx: click.Context, given: dict[str, Any]) -> None:
     """Fill in options that a verb has and was not given: from before the verb, a variable, or the person's file."""
     try:
-        known = preferences()
+        known = preferences(given.get("profile") or _before(ctx).get("profile"))
     except UnusableFile as error:
         raise click.UsageError(str(error)) from error
     for param in ctx.command.params:

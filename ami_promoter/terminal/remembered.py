@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ami_promoter.terminal.output import PROGRAM
+from ami_promoter.terminal.preferences import named_profile
 
 UNUSABLE = (OSError, ValueError, RuntimeError)
 """What a file raises that cannot be read or written; RuntimeError: there is no home directory."""
@@ -33,7 +34,7 @@ def words(profile: str | None) -> Mapping[str, Mapping[str, str]]:
 
 
 def _named(profile: str | None) -> str:
-    return profile or os.environ.get("AWS_PROFILE") or "default"
+    return profile or named_profile() or "default"
 
 
 def _place() -> Path:

@@ -94,6 +94,33 @@ def test_credentials_and_regions_of_the_environment_go_before_the_file(asked, co
     assert asked("plan", AMI, "--region", "us-east-1")[1] is None
 
 
+HUBS = 'region = "eu-west-1"\nprofile = "hub"\ntable = "other"\nhub_account = "111111111111"\ntag_key = "golden"\n'
+
+
+@pytest.mark.parametrize("words", [("--profile", "mine", "plan", AMI), ("plan", AMI, "--profile", "mine")])
+def test_the_file_says_nothing_about_the_hub_of_another_profile(asked, configured, environment, tmp_path, words):
+    """Its Region may have another hub, where the command would do something else than was meant."""
+    configured(HUBS)
+    (tmp_path / "aws").write_text("[profile hub]\n[profile mine]\nregion = us-west-2\n", encoding="utf-8")
+    environment.delenv("AWS_ACCESS_KEY_ID")
+
+    assert asked(*words) == ("us-west-2", "mine", None, "golden")
+    assert asked("plan", AMI, "--profile", "hub") == ("eu-west-1", "hub", "other", "golden")
+
+
+@pytest.mark.parametrize("variable", ["AWS_PROFILE", "AWS_DEFAULT_PROFILE"])
+def test_a_profile_of_the_environment_goes_before_the_file_s(asked, configured, environment, variable):
+    """With its Region, too; the SDK reads both variables."""
+    configured(HUBS)
+    environment.setenv("AWS_REGION", "us-east-1")
+    environment.delenv("AWS_ACCESS_KEY_ID")
+    environment.setenv(variable, "mine")
+    assert asked("plan", AMI) == ("us-east-1", None, None, "golden")
+
+    environment.setenv(variable, "hub")
+    assert asked("plan", AMI) == ("us-east-1", None, "other", "golden")
+
+
 def test_a_variable_goes_before_the_file(asked, configured, environment):
     """For a pipeline."""
     configured('region = "eu-west-1"\ntag_key = "golden"\n')
