@@ -9,7 +9,7 @@ import functools
 import re
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any
@@ -113,7 +113,7 @@ class FileWord(Matching):
 
     def shell_complete(self, ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         """See Click. Of several words the last one is completed."""
-        known = remembered.words(ctx.params.get("profile") or _before(ctx).get("profile"))
+        known = remembered.words(_profile(ctx))
         before = incomplete[: len(incomplete) - len(re.split(r"[\s,+]", incomplete)[-1])]
         found = {before + word: called for kind in self._kinds for word, called in known[kind].items()}
         return [CompletionItem(word, help=called) for word, called in found.items() if word.startswith(incomplete)]
@@ -304,6 +304,15 @@ def _before(ctx: click.Context) -> dict[str, str]:
     """Return the options that stood before the verb."""
     found: dict[str, str] = ctx.meta.setdefault("before the verb", {})
     return found
+
+
+def _profile(ctx: click.Context) -> str | None:
+    """Return the profile that a verb would use, for its completion; None: the SDK's."""
+    named = ctx.params.get("profile") or _before(ctx).get("profile")
+    with suppress(UnusableFile):
+        in_file = preferences(named).get("profile")
+        return named or (in_file and in_file.value)
+    return named
 
 
 def _set(ctx: click.Context, given: dict[str, Any]) -> None:

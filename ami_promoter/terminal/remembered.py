@@ -29,8 +29,12 @@ def keep(profile: str | None, groups: Collection[str], accounts: Mapping[str, st
 
 def words(profile: str | None) -> Mapping[str, Mapping[str, str]]:
     """Return groups and accounts, each word with what it is called; none if nothing is remembered."""
-    known = _read().get(_named(profile), {})
-    return {"groups": dict.fromkeys(known.get("groups", ()), ""), "accounts": known.get("accounts", {})}
+    try:
+        known = _read()[_named(profile)]
+        accounts = {str(one): str(name) for one, name in known["accounts"].items()}
+        return {"groups": {str(one): "" for one in known["groups"]}, "accounts": accounts}
+    except (AttributeError, KeyError, TypeError):  # nothing, or not as `keep` writes it
+        return {"groups": {}, "accounts": {}}
 
 
 def _named(profile: str | None) -> str:
