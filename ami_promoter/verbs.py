@@ -9,7 +9,7 @@ import functools
 import re
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any
@@ -61,9 +61,12 @@ class VerbCaller:
             self.names.hub = aws.Connection(self.region, self.table, self.hub_account, self.profile)
         return self.names.hub
 
-    def image(self, ami: str) -> str | Fault:
-        """Return the id of an AMI that is named by its id or its name; may raise HubError."""
-        return ami if AMI_ID.matches(ami) else ami_named(self.connect(), ami)
+    def image(self, ami: str, *, reads: bool) -> str | Fault:
+        """Return the id of an AMI that is named by its id or its name, for a verb that only ``reads``, or changes.
+
+        May raise HubError.
+        """
+        return ami if AMI_ID.matches(ami) else ami_named(self.connect(), ami, reads=reads)
 
     def account(self) -> aws.Account:
         """Connect to the caller's account, hub or not; may raise HubError."""
@@ -110,7 +113,7 @@ class FileWord(Matching):
 
     def shell_complete(self, ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         """See Click. Of several words the last one is completed."""
-        known = remembered.words(ctx.params.get("profile") or _before(ctx).get("profile"))
+        known = remembered.words(_profile(ctx))
         before = incomplete[: len(incomplete) - len(re.split(r"[\s,+]", incomplete)[-1])]
         found = {before + word: called for kind in self._kinds for word, called in known[kind].items()}
         return [CompletionItem(word, help=called) for word, called in found.items() if word.startswith(incomplete)]
@@ -303,10 +306,19 @@ def _before(ctx: click.Context) -> dict[str, str]:
     return found
 
 
+def _profile(ctx: click.Context) -> str | None:
+    """Return the profile that a verb would use, for its completion; None: the SDK's."""
+    named = ctx.params.get("profile") or _before(ctx).get("profile")
+    with suppress(UnusableFile):
+        in_file = preferences(named).get("profile")
+        return named or (in_file and in_file.value)
+    return named
+
+
 def _set(ctx: click.Context, given: dict[str, Any]) -> None:
     """Fill in options that a verb has and was not given: from before the verb, a variable, or the person's file."""
     try:
-        known = preferences()
+        known = preferences(given.get("profile") or _before(ctx).get("profile"))
     except UnusableFile as error:
         raise click.UsageError(str(error)) from error
     for param in ctx.command.params:
@@ -397,7 +409,7 @@ def verb(
             caller = VerbCaller(**common, as_json=as_json, wide=wide, clock=clock)
             with nullcontext() if as_json else naming(caller.names):
                 names = [one.name for one in ctx.command.params if isinstance(one.type, NamedImage)]
-                found = {name: caller.image(given[name]) for name in names if given[name] is not None}
+                found = {name: caller.image(given[name], reads=reads) for name in names if given[name] is not None}
                 faults = tuple(one for one in found.values() if isinstance(one, Fault))
                 report = Report(faults=faults) if faults else function(caller, **{**given, **found})
                 return emit(report, as_json=as_json, reads=reads)

@@ -38,9 +38,11 @@ For every verb:
 - The command uses the settings of the AWS SDK: `AWS_PROFILE`, `AWS_REGION`, `AWS_ENDPOINT_URL`, and the files of `aws configure`.
 - `--region`, `--profile` and `--tag-key` can stand before the verb, too.
   What you would write each time can stand in the file `~/.config/ami-promoter.toml` (`AMI_PROMOTER_CONFIG` names another), as in `region = "eu-central-1"`: `profile`, `region`, `table`, `hub_account` and `tag_key`.
+  If an option or a variable names another profile than the file, the file's Region, table and hub account do not count.
   The variables `AMI_PROMOTER_TABLE`, `AMI_PROMOTER_HUB_ACCOUNT` and `AMI_PROMOTER_TAG_KEY` go before the file, and so do credentials and Region of AWS's own variables; an option goes before all.
 - Wherever a verb takes an AMI's id, it takes its name, if only one AMI of the hub has it.
-  That needs `ec2:DescribeImages`, and for a deregistered AMI `dynamodb:Scan` on the table of records.
+  That needs `ec2:DescribeImages`, and `dynamodb:Scan` on the table of records, which alone knows a deregistered AMI.
+  If you may not scan it, a verb that changes something asks for the id.
 - If the targets file has a `name` for an account, texts say it beside the id; JSON has the id.
 - If a table would be wider than 80 columns, the command shortens ids; `--wide` prints them in full.
   Without a terminal it does not fold lines; the variable `COLUMNS` sets another width.

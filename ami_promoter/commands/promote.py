@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import click
 
 from ami_promoter.hub import pause_switch, record_requests
 from ami_promoter.hub.applied_targets import applied_file
+from ami_promoter.hub.aws import HubError
 from ami_promoter.hub.recall_items import OperatorsDecisions
 from ami_promoter.hub.records import Reader
 from ami_promoter.hub.trigger_tag import Tag
@@ -133,15 +136,16 @@ def cancel(caller: VerbCaller, ami: str, *, yes: bool, tag_key: str) -> Report:
         return Report(faults=(before,))
     if before is None:
         return Report((f"Nothing to do: {ami} has no tag {tag_key}.",), {"ami": ami, "changed": False})
-    with connection.telling("reading the records"):
-        tracked = [one.it for one in Reader(connection).tracked(ami)]
-    does = f"This removes the tag {tag_key} of {ami}, and so ends its promotion"
-    shown = tuple(endings.lines(tracked))
-    if not yes and (no := asking.refused("cancel", does, shown, as_json=caller.as_json)):
-        return no
+    if not yes:  # who asks for nothing to be shown may have the right to tag alone
+        with connection.telling("reading the records"):
+            tracked = [one.it for one in Reader(connection).tracked(ami)]
+        does = f"This removes the tag {tag_key} of {ami}, and so ends its promotion"
+        if no := asking.refused("cancel", does, tuple(endings.lines(tracked)), as_json=caller.as_json):
+            return no
     tag.remove()
     warning = record_requests.nudge(connection, ami, "", again=False)
     ends = "within minutes the service cancels running deliveries and withdraws standing shares; delivered AMIs stay."
-    recall = recalls.to_json(OperatorsDecisions(connection).recall(ami))
-    lines = (f"{ami} no longer has the tag {tag_key}: {ends}", *recalls.lines(ami, recall))
-    return Report(lines, {"ami": ami, "changed": True}, warnings=(warning,) if warning else ())
+    lines = [f"{ami} no longer has the tag {tag_key}: {ends}"]
+    with suppress(HubError):  # it is done, whether the caller may read this or not
+        lines += recalls.lines(ami, recalls.to_json(OperatorsDecisions(connection).recall(ami)))
+    return Report(tuple(lines), {"ami": ami, "changed": True}, warnings=(warning,) if warning else ())

@@ -113,7 +113,7 @@ def where(
     if chosen and (ami or family or use):
         raise click.UsageError("--since, --image, --group and --limit choose AMIs, without AMI, --family and --use.")
     if chosen:
-        return _list(caller.connect(), Choice.of(caller, given), ids=ids)
+        return _list(caller.connect(), Choice.of(caller, given, script=ids), ids=ids)
     if use and (ids or ami is None):
         raise click.UsageError("--use is about an AMI: it goes with neither --family nor --ids.")
     if (ami is None) == (family is None):

@@ -51,7 +51,7 @@ class AccountNames:
         """Return them by the accounts' ids; none if the file cannot be read."""
         if self._read is None and self.hub is not None:
             self._read = {}  # one try: a name is worth no second one
-            with suppress(HubError, TargetsDamaged), self.hub.telling("reading the names of accounts"):
+            with suppress(HubError, Misconfigured, TargetsDamaged), self.hub.telling("reading the names of accounts"):
                 table = _table(self.hub)
                 if current := table.current():
                     directory = table.directory(current)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
-from ami_promoter.hub.aws import Connection
+from ami_promoter.hub.aws import Connection, HubError
 from ami_promoter.hub.records import Reader, record_of
 from ami_promoter.terminal.alike import first_of
 from ami_promoter.terminal.report import moment
@@ -13,14 +14,23 @@ from chalicelib.engine.faults import Fault
 
 MOST = 10
 """So many AMIs of one name are listed."""
+BY_ID = "Name the AMI by its id."
+REFUSED = ("AccessDeniedException", "AccessDenied")
 
 
-def ami_named(connection: Connection, name: str) -> str | Fault:
-    """Return the id of the one AMI with this name; a fault if there is none, or more than one.
+def ami_named(connection: Connection, name: str, *, reads: bool) -> str | Fault:
+    """Return the id of the one AMI with this name; a fault if there is none, or more than one. May raise HubError.
 
-    EC2 knows those that exist, the records those that were deregistered. May raise HubError.
+    EC2 knows those that exist, the records those that were deregistered: EC2 lets a new AMI have such a name.
+    ``reads``: the verb changes nothing, so EC2's AMI is enough if the caller may not scan the records.
     """
-    found = dict(_in_ec2(connection, name)) or dict(_in_records(connection, name))
+    existing = dict(_in_ec2(connection, name))
+    try:
+        found = dict(_in_records(connection, name)) | existing
+    except HubError as error:
+        if not (reads and existing and error.fault.code in REFUSED):
+            raise HubError.of(replace(error.fault, cure=f"{BY_ID} {error.fault.cure}")) from error
+        found = existing
     if len(found) == 1:
         return next(iter(found))
     if not found:
@@ -28,7 +38,7 @@ def ami_named(connection: Connection, name: str) -> str | Fault:
         cure = "`ami-promoter status --image 'golden-*'` lists promotions by a part of their names."
         return Fault("unknown-ami", name, what, cure)
     each = first_of([f"{ami} (since {since})" for ami, since in sorted(found.items(), key=lambda one: one[1])], MOST)
-    return Fault("ambiguous-ami", name, f"{len(found)} AMIs have this name: {each}.", "Name one of them by its id.")
+    return Fault("ambiguous-ami", name, f"{len(found)} AMIs have this name: {each}.", BY_ID)
 
 
 def _in_ec2(connection: Connection, name: str) -> Iterator[tuple[str, str]]:

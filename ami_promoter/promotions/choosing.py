@@ -28,7 +28,7 @@ def choosing(function: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--limit",
             type=click.IntRange(1),
-            help=f"Only so many, the newest. Default: {LISTED_AT_ONCE} without --wide and --json.",
+            help=f"Only so many, the newest. Default: {LISTED_AT_ONCE} for a person, without --wide.",
         ),
         click.option("--group", type=GROUP, help="Only AMIs whose value in force names this group."),
         click.option("--image", metavar="PATTERN", help="Only AMIs of this name; * stands for any text."),
@@ -50,10 +50,13 @@ class Choice:
     limit: int | None = None
 
     @classmethod
-    def of(cls, caller: VerbCaller, given: Mapping[str, Any]) -> Choice:
-        """Return what these options choose; a person gets a page, unless ``--limit`` or ``--wide`` asks for more."""
+    def of(cls, caller: VerbCaller, given: Mapping[str, Any], *, script: bool = False) -> Choice:
+        """Return what these options choose; a person gets a page, unless ``--limit`` or ``--wide`` asks for more.
+
+        ``script``: as with ``--json``, a program reads it.
+        """
         made = cls(**given)
-        whole = made.limit is not None or caller.wide or caller.as_json
+        whole = made.limit is not None or caller.wide or caller.as_json or script
         return made if whole else replace(made, limit=LISTED_AT_ONCE)
 
     def admits(self, one: Mapping[str, Any], now: float) -> bool:

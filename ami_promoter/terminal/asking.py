@@ -9,7 +9,7 @@ import click
 from rich.console import RenderableType
 
 from ami_promoter.terminal.account_names import with_names
-from ami_promoter.terminal.output import console, show
+from ami_promoter.terminal.output import console, printable, show
 from ami_promoter.terminal.report import Report
 from chalicelib.engine.faults import Fault
 
@@ -17,12 +17,13 @@ from chalicelib.engine.faults import Fault
 def refused(verb: str, does: str, lines: Sequence[RenderableType], *, as_json: bool) -> Report | None:
     """Show what will happen, and ask; None: the answer is yes. Without a terminal nobody can be asked.
 
+    Both go to standard error, as a person may have sent the output to a file.
     ``does``: what the command does, in a sentence without its full stop.
     """
-    if as_json or not sys.stdin.isatty():
+    if as_json or not (sys.stdin and sys.stdin.isatty()):  # None: the shell has closed it
         what = f"{does}. Without a terminal nobody can be asked."
         return Report(tuple(lines), faults=(Fault("not-confirmed", verb, what, "To confirm, add --yes."),))
-    show(lines, console())
-    if click.confirm(f"{with_names(does)}. Continue?"):
+    show(lines, console(sys.stderr))
+    if click.confirm(printable(f"{with_names(does)}. Continue?"), err=True):
         return None
     return Report(faults=(Fault("not-confirmed", verb, "the answer was no.", "To go on, answer `y`, or add --yes."),))

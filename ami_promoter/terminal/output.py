@@ -96,7 +96,7 @@ def linked(text: str, pages: str = PAGES) -> str:
 
 def cell(text: object, style: str = "") -> Text:
     """Make text that came from elsewhere safe to print, with the names of accounts."""
-    return Text(with_names(printable(str(text))), style=style)
+    return Text(printable(with_names(str(text))), style=style)
 
 
 class Folded:
@@ -117,7 +117,7 @@ class Folded:
         """See rich."""
         indent = self._text[: len(self._text) - len(self._text.lstrip())]
         width = max(options.max_width - len(self._lead), len(indent) + 1)
-        text = _COMMAND.sub(lambda found: found[0].replace(" ", _GLUE), with_names(self._text))
+        text = _COMMAND.sub(lambda found: found[0].replace(" ", _GLUE), printable(with_names(self._text)))
         folded = textwrap.wrap(text, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
         lead = self._lead
         for line in folded or [""]:

@@ -14,7 +14,8 @@ CONFIG, MEMBERS = f"{TABLE}-config", f"{TABLE}-members"
 @pytest.fixture
 def environment(monkeypatch, tmp_path):
     """Credentials of a made-up account, without the machine's own configuration."""
-    for name in ("AWS_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL", "AWS_SESSION_TOKEN"):
+    regions, profiles = ("AWS_REGION", "AWS_DEFAULT_REGION"), ("AWS_PROFILE", "AWS_DEFAULT_PROFILE")
+    for name in (*regions, *profiles, "AWS_ENDPOINT_URL", "AWS_SESSION_TOKEN"):
         monkeypatch.delenv(name, raising=False)
     for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "AMI_PROMOTER_CONFIG"):
         monkeypatch.setenv(name, str(tmp_path / "none"))

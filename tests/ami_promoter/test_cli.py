@@ -276,6 +276,31 @@ def test_a_shell_is_offered_what_the_applied_file_has(environment, tmp_path, lin
     assert sorted(complete(line, at)) == sorted(offered)
 
 
+def test_the_profile_may_stand_in_the_person_s_file(environment, tmp_path):
+    """The command keeps and offers by the same one."""
+    environment.setenv("XDG_CACHE_HOME", str(tmp_path))
+    environment.setenv("AMI_PROMOTER_CONFIG", str(tmp_path / "mine.toml"))
+    environment.delenv("AWS_ACCESS_KEY_ID")
+    (tmp_path / "mine.toml").write_text('profile = "hub"\n')
+    remembered.keep("hub", ["dev"], {})
+    remembered.keep(None, ["other"], {})
+
+    assert complete("ami-promoter status --group ", 3) == ["plain,dev"]
+    assert complete("ami-promoter --profile default status --group ", 5) == ["plain,other"]
+    (tmp_path / "mine.toml").write_text("???")
+    assert complete("ami-promoter status --group ", 3) == ["plain,other"]
+
+
+@pytest.mark.parametrize("kept", ["[]", '{"groups": 5, "accounts": {}}', '{"groups": [], "accounts": []}', "7"])
+def test_a_remembered_file_of_another_shape_offers_nothing(environment, tmp_path, kept):
+    """It is no fault that a shell could show."""
+    environment.setenv("XDG_CACHE_HOME", str(tmp_path))
+    (tmp_path / "ami-promoter").mkdir()
+    (tmp_path / "ami-promoter" / "targets.json").write_text(f'{{"default": {kept}}}')
+
+    assert remembered.words(None) == {"groups": {}, "accounts": {}}
+
+
 def test_a_remembered_file_that_cannot_be_read_offers_nothing(environment, tmp_path):
     """Nor does one that cannot be written stop a command."""
     environment.setenv("XDG_CACHE_HOME", str(tmp_path))

@@ -1,10 +1,14 @@
 """Options before or after the verb, and what a person sets once for all commands."""
 
+import errno
+from pathlib import Path
+
 import click
 import pytest
 
 from ami_promoter.cli import main
 from ami_promoter.promotions import plan_reading
+from ami_promoter.terminal import remembered
 from ami_promoter.terminal.exits import Exit
 from ami_promoter.terminal.report import Report
 from ami_promoter.verbs import before_the_verb
@@ -90,6 +94,33 @@ def test_credentials_and_regions_of_the_environment_go_before_the_file(asked, co
     assert asked("plan", AMI, "--region", "us-east-1")[1] is None
 
 
+HUBS = 'region = "eu-west-1"\nprofile = "hub"\ntable = "other"\nhub_account = "111111111111"\ntag_key = "golden"\n'
+
+
+@pytest.mark.parametrize("words", [("--profile", "mine", "plan", AMI), ("plan", AMI, "--profile", "mine")])
+def test_the_file_says_nothing_about_the_hub_of_another_profile(asked, configured, environment, tmp_path, words):
+    """Its Region may have another hub, where the command would do something else than was meant."""
+    configured(HUBS)
+    (tmp_path / "aws").write_text("[profile hub]\n[profile mine]\nregion = us-west-2\n", encoding="utf-8")
+    environment.delenv("AWS_ACCESS_KEY_ID")
+
+    assert asked(*words) == ("us-west-2", "mine", None, "golden")
+    assert asked("plan", AMI, "--profile", "hub") == ("eu-west-1", "hub", "other", "golden")
+
+
+@pytest.mark.parametrize("variable", ["AWS_PROFILE", "AWS_DEFAULT_PROFILE"])
+def test_a_profile_of_the_environment_goes_before_the_file_s(asked, configured, environment, variable):
+    """With its Region, too; the SDK reads both variables."""
+    configured(HUBS)
+    environment.setenv("AWS_REGION", "us-east-1")
+    environment.delenv("AWS_ACCESS_KEY_ID")
+    environment.setenv(variable, "mine")
+    assert asked("plan", AMI) == ("us-east-1", None, None, "golden")
+
+    environment.setenv(variable, "hub")
+    assert asked("plan", AMI) == ("us-east-1", None, "other", "golden")
+
+
 def test_a_variable_goes_before_the_file(asked, configured, environment):
     """For a pipeline."""
     configured('region = "eu-west-1"\ntag_key = "golden"\n')
@@ -117,6 +148,43 @@ def test_a_fault_in_the_file_names_it(configured, capsys, text, what):
     said = " ".join(capsys.readouterr().err.split())
     assert "ami-promoter.toml: " in said
     assert what in said
+
+
+@pytest.fixture
+def refused(monkeypatch, tmp_path):
+    """Refuse to read what is in this directory, also to root; return the directory."""
+    read = Path.read_text
+
+    def read_text(self, **given):
+        if self.is_relative_to(tmp_path / "of another user"):
+            raise PermissionError(errno.EACCES, "Permission denied", str(self))
+        return read(self, **given)
+
+    monkeypatch.setattr(Path, "read_text", read_text)
+    return tmp_path / "of another user"
+
+
+@pytest.mark.parametrize("home", ["~nobody-has-this-name", "file", "of another user"])
+def test_without_a_home_directory_there_is_no_file(asked, environment, refused, tmp_path, home):
+    """As in a container, or after `sudo -u`; completion remembers nothing then."""
+    (tmp_path / "file").touch()
+    environment.delenv("AMI_PROMOTER_CONFIG")
+    environment.setenv("AWS_REGION", "us-east-1")
+    for name in ("XDG_CONFIG_HOME", "XDG_CACHE_HOME"):
+        environment.setenv(name, home if home.startswith("~") else str(tmp_path / home))
+
+    assert asked("plan", AMI)[0] == "us-east-1"
+    remembered.keep(None, ["dev"], {})
+    assert remembered.words(None) == {"groups": {}, "accounts": {}}
+
+
+def test_the_file_that_a_variable_names_must_be_one(environment, tmp_path, capsys):
+    """Who names it relies on it."""
+    (tmp_path / "file").touch()
+    environment.setenv("AMI_PROMOTER_CONFIG", str(tmp_path / "file" / "x"))
+
+    assert main(["plan", AMI]) == Exit.USAGE
+    assert "it cannot be read" in capsys.readouterr().err
 
 
 def test_help_needs_no_file(configured, capsys):

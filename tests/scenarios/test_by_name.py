@@ -1,13 +1,15 @@
 """An AMI's name in place of its id."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
+from ami_promoter.rights import READ, READ_ONLY, SWITCH, policy
 from tests.scenarios.scene import DEV, HUB, REGION
 
 NAME = "golden-2026-01"
-FAULT = 1
+FAULT, AWS = 1, 3
 
 
 def test_a_name_serves_wherever_an_id_does(scene):
@@ -33,6 +35,37 @@ def test_a_name_of_two_amis_lists_them_and_changes_nothing(scene):
     assert scene.image in said
     assert other in said
     assert scene.nothing_happened()
+
+
+@pytest.fixture
+def built_again(scene):
+    """The AMI was promoted and deregistered; another has its name now. Returns both ids."""
+    scene.promote("dev")
+    old = scene.image
+    scene.client("ec2").deregister_image(ImageId=old)
+    return old, scene.seed(NAME)
+
+
+def test_an_ami_that_was_built_again_does_not_hide_the_promoted_one(scene, built_again):
+    """A recall by name must not take the wrong one of the two."""
+    status, out, err = scene.cli("recall", NAME, "--why", "bad", "--yes", "--json")
+
+    fault = json.loads(out)["faults"][0]
+    assert (status, fault["code"]) == (FAULT, "ambiguous-ami")
+    assert all(ami in fault["what"] for ami in built_again), err
+    assert "recalled" not in scene.states().values()
+
+
+def test_without_the_right_to_scan_a_verb_that_changes_something_asks_for_the_id(scene, built_again, become):
+    """Of the deregistered one it would not know; a verb that reads shows the one that exists."""
+    old, new = built_again
+    become(policy([replace(READ_ONLY | SWITCH, records=READ.records)]))
+
+    status, _, err = scene.cli("recall", NAME, "--why", "bad", "--yes")
+
+    assert (status, "Name the AMI by its id." in err) == (AWS, True)
+    _, out, _ = scene.cli("plan", NAME, DEV)
+    assert (new in out, old in out) == (True, False)
 
 
 @pytest.mark.parametrize("verb", ["status", "where", "history", "recall"])

@@ -6,7 +6,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from ami_promoter.rights import policy
+from ami_promoter.rights import FIND_AMI, UNTAG, policy
 from tests.scenarios.platform import ROOT
 from tests.scenarios.scene import DEV, REGION, TABLE, Scene
 
@@ -129,6 +129,18 @@ def test_who_tags_again_learns_that_an_operator_must_try_again(scene, become):
     become(deployed("cli-tagger.json"))
 
     assert "an operator must start failed deliveries" in run(scene, "promote AMI dev")[1]
+
+
+def test_who_may_write_the_tag_alone_cancels_without_a_question(scene, become):
+    """Nothing is to be shown, so nothing needs to be read."""
+    become(policy([FIND_AMI | UNTAG]))
+    assert run(scene, "cancel AMI")[0] == AWS
+
+    status, said = run(scene, "cancel --yes AMI")
+
+    assert (status, "no longer has the tag promote" in said) == (0, True), said
+    (image,) = scene.client("ec2").describe_images(ImageIds=[scene.image])["Images"]
+    assert "promote" not in {tag["Key"] for tag in image["Tags"]}
 
 
 def test_who_operates_does_all_but_tag_and_approve(scene, become):

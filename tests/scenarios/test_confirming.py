@@ -68,9 +68,9 @@ def test_it_is_shown_and_asked_for(running, monkeypatch, tmp_path, line, does, s
     assert json.loads(running.cli("targets", "show", "--json")[1])["version"] == 1
 
     monkeypatch.setattr(sys, "stdin", Answering("y\n"))
-    status, out, _ = running.cli(*words)
+    status, _, err = running.cli(*words)
     assert status in (OK, 4)
-    assert shown in " ".join(out.split())
+    assert shown in " ".join(err.split())
 
 
 def test_an_approval_without_a_digest_is_asked_for(waiting, monkeypatch):

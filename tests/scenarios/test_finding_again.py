@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from ami_promoter.promotions import choosing
 from tests.scenarios.scene import DEV, HOUR, PROD, TEST
 
 USAGE = 2
@@ -40,6 +41,14 @@ def test_where_lists_the_amis_that_are_chosen(three, words, left):
     assert [one["source"] for one in json.loads(data)["listed"]] == [three.amis[at] for at in left]
     assert len(ids.splitlines()) == sum(2 if at == 0 else 1 for at in left)
     assert ("1 older promotion not shown" in out) is ("--limit" in words)
+
+
+def test_a_script_gets_all_and_a_person_a_page(three, monkeypatch):
+    """A script cannot see what is left out."""
+    monkeypatch.setattr(choosing, "LISTED_AT_ONCE", 1)
+
+    assert "1 older promotion not shown" in three.cli("where", "--image", "golden-*")[1]
+    assert len(three.cli("where", "--image", "golden-*", "--ids")[1].splitlines()) == 3
 
 
 @pytest.mark.parametrize(("words", "left"), WAYS, ids=str)

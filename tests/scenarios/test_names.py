@@ -4,7 +4,7 @@ import pytest
 
 from ami_promoter.terminal import remembered
 from tests.ami_promoter.report_page.pages import WrittenPage
-from tests.scenarios.scene import DEV, PROD, TEST, Scene, targets_file
+from tests.scenarios.scene import DEV, PROD, TABLE, TEST, Scene, targets_file
 
 NAMED = f'accounts: {{"{DEV}": {{name: dev}}, "{PROD}": {{name: The accounts of prod}}}}\n'
 
@@ -44,6 +44,20 @@ def test_a_verb_says_the_name_beside_the_id(delivered, tmp_path, monkeypatch, wo
     assert f"dev ({DEV})" in said
     assert f" ({TEST})" not in said
     assert [line for line in out.splitlines() if len(line) > 80 and not line.startswith(("arn:", "aws ", "`"))] == []
+
+
+@pytest.mark.parametrize("verb", ["where", "history"])
+def test_without_the_names_a_verb_says_the_ids(delivered, verb):
+    """The item that says which file is in force is damaged."""
+    delivered.client("dynamodb").update_item(
+        TableName=f"{TABLE}-config",
+        Key={"pk": {"S": "targets"}, "sk": {"S": "current"}},
+        UpdateExpression="REMOVE applied_by",
+    )
+
+    status, out, err = delivered.cli(verb, delivered.image)
+
+    assert (status, DEV in out, f"dev ({DEV})" in out) == (0, True, False), err
 
 
 def test_what_a_script_reads_has_ids(delivered):

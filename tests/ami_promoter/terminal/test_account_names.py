@@ -1,10 +1,13 @@
 """Names of accounts beside their ids."""
 
+import io
+
 import pytest
+from rich.console import Console
 
 from ami_promoter.report_page.html import document, el
 from ami_promoter.terminal.account_names import naming, with_names
-from ami_promoter.terminal.output import table
+from ami_promoter.terminal.output import show, table
 from tests.ami_promoter.printing import as_printed
 
 DEV, OTHER = "222222222222", "333333333333"
@@ -63,6 +66,16 @@ def test_a_table_folds_a_column_with_a_name():
 
     assert all(len(line) <= 80 for line in lines)
     assert f"({DEV})" in " ".join(lines)
+
+
+def test_a_name_moves_no_cursor():
+    """Who may write the table's items chooses a name, without the checks of the targets file."""
+    out = io.StringIO()
+    with naming(lambda: {DEV: "dev\x1b[2J\u202e"}):
+        show([f"It goes to {DEV}.", table(("TARGET",), [(f"{DEV} eu-west-1",)])], Console(file=out, width=80))
+
+    assert out.getvalue().count(f"dev\\x1b[2J\\u202e ({DEV})") == 2
+    assert out.getvalue().replace("\n", "").isprintable()
 
 
 def test_the_page_has_names_in_its_text_and_ids_in_its_commands():
