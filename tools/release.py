@@ -33,7 +33,7 @@ SOURCES = (*checkout.PACKAGED, *wheel.SOURCES, *COPIED)
 SUMS = "SHA256SUMS"
 HUB, MONITOR = "hub.yaml", "monitor.yaml"
 NAMED_DIGITS = 12
-"""Digits of the package's hash in its name. A stack whose ``PackageKey`` stays the same does not take a new package."""
+"""Digits of the package's hash in its name. A function whose ``S3Key`` stays the same does not take a new package."""
 
 
 class NotReleasable(Exception):
@@ -106,7 +106,10 @@ def build(hub: Path, out: Path) -> Path:
 
 
 def from_a_bucket(template: dict[str, Any], key: str) -> dict[str, Any]:
-    """Return a template whose functions take their package from the bucket and the key of two parameters more."""
+    """Return a template whose functions take the package ``key`` from the bucket of a further parameter.
+
+    The template has the file's name, not a parameter: an update keeps the value that a parameter had before.
+    """
     template["Parameters"] = {
         "PackageBucket": {
             "Type": "String",
@@ -114,22 +117,23 @@ def from_a_bucket(template: dict[str, Any], key: str) -> dict[str, Any]:
             "AllowedPattern": "^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$",
             "ConstraintDescription": "the name of a bucket, without s3://.",
         },
-        "PackageKey": {
+        "PackagePrefix": {
             "Type": "String",
-            "Default": key,
-            "Description": "Key of the package in that bucket, if it is not the file's name. Another package needs another key.",
-            "MinLength": 1,
-            "ConstraintDescription": "the key of an object.",
+            "Default": "",
+            "Description": "Folder of the package in that bucket. There it has its file's name, which the template has, too.",
+            "AllowedPattern": "^([A-Za-z0-9!_.*'()-]+/)*$",
+            "ConstraintDescription": "empty, or a folder that ends with /.",
         },
         **template["Parameters"],
     }
     interface = template.get("Metadata", {}).get("AWS::CloudFormation::Interface", {"ParameterGroups": []})
     interface["ParameterGroups"].insert(
-        0, {"Label": {"default": "Where the package lies"}, "Parameters": ["PackageBucket", "PackageKey"]}
+        0, {"Label": {"default": "Where the package lies"}, "Parameters": ["PackageBucket", "PackagePrefix"]}
     )
     for resource in template["Resources"].values():
         if resource.get("Type") == "AWS::Lambda::Function":
-            resource["Properties"]["Code"] = {"S3Bucket": {"Ref": "PackageBucket"}, "S3Key": {"Ref": "PackageKey"}}
+            code = {"S3Bucket": {"Ref": "PackageBucket"}, "S3Key": {"Fn::Sub": f"${{PackagePrefix}}{key}"}}
+            resource["Properties"]["Code"] = code
     return template
 
 

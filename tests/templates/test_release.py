@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.templates.conftest import ROOT
+from tests.templates.conftest import ROOT, resources
 from tools import release
 
 SOURCES = ("chalicelib", "ami_promoter", "tools", ".chalice", "deploy")
@@ -80,14 +80,16 @@ def test_each_file_has_its_checksum_and_is_in_the_archive(released: Path):
 
 @pytest.mark.parametrize("name", ["hub.yaml", "monitor.yaml"])
 def test_a_released_template_names_the_released_package(released: Path, name: str):
-    """Bucket and key are parameters; the key is the file's own name, which has the hash of its content."""
+    """Bucket and folder are parameters; the file's name is in the template, and has the hash of its content."""
     template = yaml.safe_load((released / name).read_text(encoding="utf-8"))
-    codes = [it["Properties"]["Code"] for it in template["Resources"].values() if it["Type"] == "AWS::Lambda::Function"]
-    package = released / template["Parameters"]["PackageKey"]["Default"]
+    codes = [it["Code"] for it in resources(template, "AWS::Lambda::Function").values()]
+    (package,) = released.glob("ami-promoter-hub-*.zip")
+    key = {"Fn::Sub": f"${{PackagePrefix}}{package.name}"}
 
     assert "Default" not in template["Parameters"]["PackageBucket"]
+    assert template["Parameters"]["PackagePrefix"]["Default"] == ""
     assert codes
-    assert all(it == {"S3Bucket": {"Ref": "PackageBucket"}, "S3Key": {"Ref": "PackageKey"}} for it in codes)
+    assert all(it == {"S3Bucket": {"Ref": "PackageBucket"}, "S3Key": key} for it in codes)
     assert package.name.endswith(f"-{hashlib.sha256(package.read_bytes()).hexdigest()[:12]}.zip")
 
 

@@ -64,8 +64,8 @@ resource "aws_cloudformation_stack" "hub" {
   template_url = "https://${data.aws_s3_bucket.release.bucket_regional_domain_name}/${aws_s3_object.template.key}"
   capabilities = ["CAPABILITY_NAMED_IAM"]
   parameters = merge(var.parameters, {
-    PackageBucket = var.bucket
-    PackageKey    = aws_s3_object.package.key
+    PackageBucket = aws_s3_object.package.bucket # the package is there before the stack
+    PackagePrefix = ""
   })
   tags = var.tags
 }
