@@ -57,7 +57,9 @@ def content(folder: Path) -> dict[str, bytes]:
 
 
 def test_a_release_is_the_same_every_time(released: Path, elsewhere: Path):
-    """Built in another directory, at another time and with another umask, each file and the archive are equal."""
+    """Built in another directory, at another time, with another umask and beside other files, every byte is equal."""
+    for name in (".DS_Store", "mine.yaml", "terraform/hub/terraform.tfstate", "terraform/hub/terraform.tfvars.json"):
+        (elsewhere / "deploy" / name).write_text("mine")
     done = a_release(elsewhere, PYTHONHASHSEED="7", TZ="Asia/Tokyo")
 
     assert done.returncode == 0, done.stderr
@@ -94,9 +96,14 @@ def test_a_released_template_names_the_released_package(released: Path, name: st
 
 
 def test_the_rest_is_deployed_as_the_repository_has_it(released: Path):
-    """Templates, policies and Terraform modules, byte for byte."""
-    ours = content(ROOT / "deploy")
+    """Each template, policy and Terraform module of the folder, byte for byte."""
+    ours = {
+        str(path.relative_to(ROOT / "deploy")): path.read_bytes()
+        for pattern in ("*.yaml", "*.json", "terraform/*/*.tf")
+        for path in (ROOT / "deploy").glob(pattern)
+    }
 
+    assert ours
     assert {name: data for name, data in content(released).items() if name in ours} == ours
 
 
@@ -118,8 +125,9 @@ def test_the_released_check_of_an_account_runs_the_released_code(released: Path,
 
 
 def test_only_what_the_tag_says_is_released(elsewhere: Path):
-    """Another version is refused, and a source that is not as committed; then nothing is left."""
+    """Another version is refused, sources without git, and one that is not as committed; then nothing is left."""
     version = release.version()
+    unknown = a_release(elsewhere, "--tag", f"v{version}")
     for words in (["init", "-q"], ["add", "."], ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "all"]):
         subprocess.run(["git", *words], cwd=elsewhere, check=True)
 
@@ -127,7 +135,8 @@ def test_only_what_the_tag_says_is_released(elsewhere: Path):
     (elsewhere / "deploy" / "target.yaml").write_text("mine")
     changed = a_release(elsewhere, "--tag", f"v{version}")
 
-    assert (other.returncode, changed.returncode) == (1, 1)
+    assert (unknown.returncode, other.returncode, changed.returncode) == (1, 1, 1)
+    assert "is no git checkout" in unknown.stderr
     assert f"the tag must be v{version}" in other.stderr
     assert "with an uncommitted change: deploy/target.yaml" in changed.stderr
     assert not (elsewhere / "build" / "release").exists()
