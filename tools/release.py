@@ -26,14 +26,36 @@ import yaml
 from tools import checkout, package, wheel
 
 ROOT = package.ROOT
-COPIED = ("deploy", "LICENSE", "targets.example.yaml", "docs/explanation/check-assumptions.sh")
-"""What is deployed, read or run as it is: files, and folders whose content goes to the top of the release."""
+DEPLOYED = (
+    "chat.yaml",
+    "cli-approver.json",
+    "cli-operator.json",
+    "cli-read-only.json",
+    "cli-tagger.json",
+    "guardrails.yaml",
+    "hub-region.yaml",
+    "organization.yaml",
+    "strict.json",
+    "target-stackset.yaml",
+    "target.yaml",
+    "terraform/hub/main.tf",
+    "terraform/stack-set/main.tf",
+    "terraform/target/main.tf",
+)
+"""Files of the folder ``deploy``, by name: terraform, editors and people leave others there, some of them secret."""
+COPIED = {
+    "LICENSE": "LICENSE",
+    "targets.example.yaml": "targets.example.yaml",
+    "docs/explanation/check-assumptions.sh": "check-assumptions.sh",
+    **{f"deploy/{name}": name for name in DEPLOYED},
+}
+"""What is deployed, read or run as it is: source -> path in the release."""
 SOURCES = (*checkout.PACKAGED, *wheel.SOURCES, *COPIED)
 """What a release is made from."""
 SUMS = "SHA256SUMS"
 HUB, MONITOR = "hub.yaml", "monitor.yaml"
 NAMED_DIGITS = 12
-"""Digits of the package's hash in its name. A stack whose ``PackageKey`` stays the same does not take a new package."""
+"""Digits of the package's hash in its name. A function whose ``S3Key`` stays the same does not take a new package."""
 
 
 class NotReleasable(Exception):
@@ -74,6 +96,8 @@ def check(tag: str) -> None:
         raise NotReleasable(
             f"the tag is {tag}, and pyproject.toml has the version {version()}: the tag must be v{version()}"
         )
+    if checkout.commit(ROOT) == checkout.UNKNOWN:
+        raise NotReleasable(f"{ROOT} is no git checkout: nothing says that its sources are those of the tag {tag}")
     if changed := [line for line in checkout.described(ROOT, SOURCES) if not line.startswith("commit ")]:
         raise NotReleasable("the package would not be what the tag has:\n" + "\n".join(changed))
 
@@ -82,13 +106,10 @@ def build(hub: Path, out: Path) -> Path:
     """Write the release of a package into ``out``, and return its folder."""
     folder = out / f"ami-promoter-{version()}"
     folder.mkdir(parents=True)
-    for name in COPIED:
-        source = ROOT / name
-        for file in sorted(source.rglob("*")) if source.is_dir() else [source]:
-            if file.is_file() and ".terraform" not in str(file):  # what terraform leaves beside its files
-                to = folder / (file.relative_to(source) if source.is_dir() else file.name)
-                to.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy(file, to)
+    for source, name in COPIED.items():
+        to = folder / name
+        to.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / source, to)
     zipped = (hub / "deployment.zip").read_bytes()
     key = f"ami-promoter-hub-{version()}-{hashlib.sha256(zipped).hexdigest()[:NAMED_DIGITS]}.zip"
     (folder / key).write_bytes(zipped)
@@ -106,7 +127,10 @@ def build(hub: Path, out: Path) -> Path:
 
 
 def from_a_bucket(template: dict[str, Any], key: str) -> dict[str, Any]:
-    """Return a template whose functions take their package from the bucket and the key of two parameters more."""
+    """Return a template whose functions take the package ``key`` from the bucket of a further parameter.
+
+    The template has the file's name, not a parameter: an update keeps the value that a parameter had before.
+    """
     template["Parameters"] = {
         "PackageBucket": {
             "Type": "String",
@@ -114,22 +138,23 @@ def from_a_bucket(template: dict[str, Any], key: str) -> dict[str, Any]:
             "AllowedPattern": "^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$",
             "ConstraintDescription": "the name of a bucket, without s3://.",
         },
-        "PackageKey": {
+        "PackagePrefix": {
             "Type": "String",
-            "Default": key,
-            "Description": "Key of the package in that bucket, if it is not the file's name. Another package needs another key.",
-            "MinLength": 1,
-            "ConstraintDescription": "the key of an object.",
+            "Default": "",
+            "Description": "Folder of the package in that bucket. There it has its file's name, which the template has, too.",
+            "AllowedPattern": "^([A-Za-z0-9!_.*'()-]+/)*$",
+            "ConstraintDescription": "empty, or a folder that ends with /.",
         },
         **template["Parameters"],
     }
     interface = template.get("Metadata", {}).get("AWS::CloudFormation::Interface", {"ParameterGroups": []})
     interface["ParameterGroups"].insert(
-        0, {"Label": {"default": "Where the package lies"}, "Parameters": ["PackageBucket", "PackageKey"]}
+        0, {"Label": {"default": "Where the package lies"}, "Parameters": ["PackageBucket", "PackagePrefix"]}
     )
     for resource in template["Resources"].values():
         if resource.get("Type") == "AWS::Lambda::Function":
-            resource["Properties"]["Code"] = {"S3Bucket": {"Ref": "PackageBucket"}, "S3Key": {"Ref": "PackageKey"}}
+            code = {"S3Bucket": {"Ref": "PackageBucket"}, "S3Key": {"Fn::Sub": f"${{PackagePrefix}}{key}"}}
+            resource["Properties"]["Code"] = code
     return template
 
 

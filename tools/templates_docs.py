@@ -27,8 +27,6 @@ A parameter without a default is required; in an update, one that you leave out 
 `R` stands for the hub's Region, `HUB` for its account.
 """
 
-PACKAGE_NAME = "the package's file name"
-
 
 @dataclass(frozen=True, slots=True)
 class Template:
@@ -41,7 +39,7 @@ class Template:
 
 def templates() -> tuple[Template, ...]:
     """Read the templates. The hub's and the monitor's are what is merged over Chalice's, as a release has them."""
-    hub, monitor = (from_a_bucket(it, PACKAGE_NAME) for it in (merge_template(), merge_template(MONITOR_STACK)))
+    hub, monitor = (from_a_bucket(it, "package.zip") for it in (merge_template(), merge_template(MONITOR_STACK)))
     return (
         Template(".chalice/extras/", "The hub", hub),
         Template(".chalice/extras/monitor.yaml", "The access monitor", monitor),

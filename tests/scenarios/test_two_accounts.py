@@ -5,10 +5,13 @@ From two accounts without anything to a promoted AMI and back. What the page say
 
 import os
 import re
+import shutil
 import subprocess
 import sys
+import zipfile
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -22,6 +25,8 @@ HUB, TARGET, REGION = "111111111111", "222222222222", "eu-central-1"
 A_STEP = timedelta(seconds=1)
 """Virtual time between two looks at a command."""
 LONGEST = timedelta(hours=12)
+ADDED = "chalicelib/another.txt"
+"""What only the other package has."""
 
 IMPATIENT = f"""\
 #!{sys.executable}
@@ -92,6 +97,16 @@ def follow(tmp_path):
         yield world, run
 
 
+@pytest.fixture
+def another_release(tmp_path):
+    """The folder of a release with the same version and another package."""
+    hub = tmp_path / "hub"
+    shutil.copytree(ROOT / "build" / "hub", hub)
+    with zipfile.ZipFile(hub / "deployment.zip", "a") as package:
+        package.writestr(ADDED, "")
+    return release.build(hub, tmp_path / "another")
+
+
 def _run(world, command, environment, folder):
     end = world.now + LONGEST
     with subprocess.Popen(
@@ -110,6 +125,11 @@ def _run(world, command, environment, folder):
 
 def client(world, service, account):
     return world.client(service, account, REGION)
+
+
+def functions_with(file, world):
+    """The functions whose code has a file."""
+    return {arn for arn, function in world.lambda_.functions.items() if Path(function.package.directory, file).exists()}
 
 
 def test_the_page_leads_from_nothing_to_a_promoted_ami_and_back(follow):
@@ -138,6 +158,24 @@ def test_the_page_leads_from_nothing_to_a_promoted_ami_and_back(follow):
         assert not ec2.describe_snapshots(OwnerIds=["self"])["Snapshots"]
         keys = [kms.describe_key(KeyId=key["KeyId"])["KeyMetadata"] for key in kms.list_keys()["Keys"]]
         assert {key["KeyState"] for key in keys} == {"PendingDeletion"}
+
+
+def test_an_upgrade_as_the_page_says_runs_the_new_package(follow, another_release):
+    """Parameters that are not named keep their values; hub and monitor run the new package all the same."""
+    world, run = follow
+    make, copy = next(step.commands for step in steps() if "s3 cp" in step.commands).strip().splitlines()
+    hub = next(step.commands for step in steps() if "--template-file hub.yaml" in step.commands)
+    monitor = hub.replace("hub.yaml --stack-name ami-promoter", "monitor.yaml --stack-name ami-promoter-monitor")
+    deploy = f"set -e\n{copy}\n{hub}\n{monitor}"
+
+    first = run(f"{make}\n{deploy}")
+    before = functions_with(ADDED, world)
+    second = run(f"(cd {another_release}\n{deploy})")
+
+    assert (first[0], second[0]) == (0, 0), f"{first[1]}\n{second[1]}"
+    assert len(world.lambda_.functions) == 9  # seven of the hub, two of the monitor
+    assert before == set()
+    assert functions_with(ADDED, world) == world.lambda_.functions.keys()
 
 
 def test_each_step_is_read():

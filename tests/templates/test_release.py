@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.templates.conftest import ROOT
+from tests.templates.conftest import ROOT, resources
 from tools import release
 
 SOURCES = ("chalicelib", "ami_promoter", "tools", ".chalice", "deploy")
@@ -57,7 +57,9 @@ def content(folder: Path) -> dict[str, bytes]:
 
 
 def test_a_release_is_the_same_every_time(released: Path, elsewhere: Path):
-    """Built in another directory, at another time and with another umask, each file and the archive are equal."""
+    """Built in another directory, at another time, with another umask and beside other files, every byte is equal."""
+    for name in (".DS_Store", "mine.yaml", "terraform/hub/terraform.tfstate", "terraform/hub/terraform.tfvars.json"):
+        (elsewhere / "deploy" / name).write_text("mine")
     done = a_release(elsewhere, PYTHONHASHSEED="7", TZ="Asia/Tokyo")
 
     assert done.returncode == 0, done.stderr
@@ -80,21 +82,28 @@ def test_each_file_has_its_checksum_and_is_in_the_archive(released: Path):
 
 @pytest.mark.parametrize("name", ["hub.yaml", "monitor.yaml"])
 def test_a_released_template_names_the_released_package(released: Path, name: str):
-    """Bucket and key are parameters; the key is the file's own name, which has the hash of its content."""
+    """Bucket and folder are parameters; the file's name is in the template, and has the hash of its content."""
     template = yaml.safe_load((released / name).read_text(encoding="utf-8"))
-    codes = [it["Properties"]["Code"] for it in template["Resources"].values() if it["Type"] == "AWS::Lambda::Function"]
-    package = released / template["Parameters"]["PackageKey"]["Default"]
+    codes = [it["Code"] for it in resources(template, "AWS::Lambda::Function").values()]
+    (package,) = released.glob("ami-promoter-hub-*.zip")
+    key = {"Fn::Sub": f"${{PackagePrefix}}{package.name}"}
 
     assert "Default" not in template["Parameters"]["PackageBucket"]
+    assert template["Parameters"]["PackagePrefix"]["Default"] == ""
     assert codes
-    assert all(it == {"S3Bucket": {"Ref": "PackageBucket"}, "S3Key": {"Ref": "PackageKey"}} for it in codes)
+    assert all(it == {"S3Bucket": {"Ref": "PackageBucket"}, "S3Key": key} for it in codes)
     assert package.name.endswith(f"-{hashlib.sha256(package.read_bytes()).hexdigest()[:12]}.zip")
 
 
 def test_the_rest_is_deployed_as_the_repository_has_it(released: Path):
-    """Templates, policies and Terraform modules, byte for byte."""
-    ours = content(ROOT / "deploy")
+    """Each template, policy and Terraform module of the folder, byte for byte."""
+    ours = {
+        str(path.relative_to(ROOT / "deploy")): path.read_bytes()
+        for pattern in ("*.yaml", "*.json", "terraform/*/*.tf")
+        for path in (ROOT / "deploy").glob(pattern)
+    }
 
+    assert ours
     assert {name: data for name, data in content(released).items() if name in ours} == ours
 
 
@@ -116,8 +125,9 @@ def test_the_released_check_of_an_account_runs_the_released_code(released: Path,
 
 
 def test_only_what_the_tag_says_is_released(elsewhere: Path):
-    """Another version is refused, and a source that is not as committed; then nothing is left."""
+    """Another version is refused, sources without git, and one that is not as committed; then nothing is left."""
     version = release.version()
+    unknown = a_release(elsewhere, "--tag", f"v{version}")
     for words in (["init", "-q"], ["add", "."], ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "all"]):
         subprocess.run(["git", *words], cwd=elsewhere, check=True)
 
@@ -125,7 +135,8 @@ def test_only_what_the_tag_says_is_released(elsewhere: Path):
     (elsewhere / "deploy" / "target.yaml").write_text("mine")
     changed = a_release(elsewhere, "--tag", f"v{version}")
 
-    assert (other.returncode, changed.returncode) == (1, 1)
+    assert (unknown.returncode, other.returncode, changed.returncode) == (1, 1, 1)
+    assert "is no git checkout" in unknown.stderr
     assert f"the tag must be v{version}" in other.stderr
     assert "with an uncommitted change: deploy/target.yaml" in changed.stderr
     assert not (elsewhere / "build" / "release").exists()

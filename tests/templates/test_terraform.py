@@ -24,10 +24,10 @@ TEMPLATES = {
 """Module -> the released template that it deploys, and that template's source."""
 ARGUMENTS = {
     "aws_cloudformation_stack": {"name", "template_body", "template_url", "capabilities", "parameters", "tags"},
-    "aws_s3_object": {"bucket", "key", "source", "source_hash"},
+    "aws_s3_object": {"bucket", "key", "source", "source_hash", "lifecycle"},
     "aws_s3_bucket": {"bucket"},
 }
-"""What the modules may use of what the provider documents. [terraform-provider-aws, website/docs/r and d]"""
+"""What the modules may use, as provider and Terraform document it. [terraform-provider-aws, website/docs/r and d]"""
 
 Block = dict[str, Any]
 
@@ -97,6 +97,18 @@ def test_it_deploys_the_released_template_as_cloudformation_takes_it(module: str
         given = set(re.findall(r"(Package\w+) +?=", stack["parameters"]))
         assert given == {name for name in yaml.safe_load(template)["Parameters"] if name.startswith("Package")}
         assert len(list(folder.glob("ami-promoter-hub-*.zip"))) == 1
+
+
+def test_the_old_package_is_there_until_the_stack_is_updated():
+    """Each object outlives the update, and the stack refers to it: a failed update is rolled back."""
+    made = blocks(text_of("hub"), "resource", 2)
+    stack = str(made["aws_cloudformation_stack", "hub"])
+    objects = {name: block for (type_, name), block in made.items() if type_ == "aws_s3_object"}
+
+    assert objects.keys() == {"package", "template"}
+    for name, block in objects.items():
+        assert block["lifecycle"][0]["create_before_destroy"] is True
+        assert f"aws_s3_object.{name}." in stack
 
 
 @pytest.mark.parametrize("module", TEMPLATES)

@@ -45,11 +45,16 @@ data "aws_s3_bucket" "release" {
   bucket = var.bucket
 }
 
+# Another release has another key. The old package and template stay until the stack is updated: a rollback needs them.
 resource "aws_s3_object" "package" {
   bucket      = var.bucket
   key         = local.package
   source      = "${var.release}/${local.package}"
   source_hash = filemd5("${var.release}/${local.package}")
+
+  lifecycle {
+    create_before_destroy = true
+  }
 }
 
 # The template is larger than CloudFormation takes as text. Another template has another key, so that the stack changes.
@@ -57,6 +62,10 @@ resource "aws_s3_object" "template" {
   bucket = var.bucket
   key    = "ami-promoter-hub-${filesha256("${var.release}/hub.yaml")}.yaml"
   source = "${var.release}/hub.yaml"
+
+  lifecycle {
+    create_before_destroy = true
+  }
 }
 
 resource "aws_cloudformation_stack" "hub" {
@@ -64,8 +73,8 @@ resource "aws_cloudformation_stack" "hub" {
   template_url = "https://${data.aws_s3_bucket.release.bucket_regional_domain_name}/${aws_s3_object.template.key}"
   capabilities = ["CAPABILITY_NAMED_IAM"]
   parameters = merge(var.parameters, {
-    PackageBucket = var.bucket
-    PackageKey    = aws_s3_object.package.key
+    PackageBucket = aws_s3_object.package.bucket # the package is there before the stack
+    PackagePrefix = ""
   })
   tags = var.tags
 }
