@@ -15,7 +15,17 @@ from pathlib import Path
 from ami_promoter.targets_file import settings
 from awsim import rules_page
 from chalicelib.images.members import MEMBERS
-from tools import calls, cli_docs, events, permissions, stackset, state_machine, templates_docs, what_is_copied
+from tools import (
+    calls,
+    cli_docs,
+    events,
+    fault_texts,
+    permissions,
+    stackset,
+    state_machine,
+    templates_docs,
+    what_is_copied,
+)
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -64,7 +74,10 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "deploy/cli-approver.json": cli_docs.approver,
 }
 """A file's path and what makes its whole text."""
-PARTS: Mapping[str, Callable[[], str]] = {SETTINGS: _settings}
+PARTS: Mapping[str, Callable[[], str]] = {
+    SETTINGS: _settings,
+    "docs/reference/faults.md": lambda: fault_texts.page(END),
+}
 """Pages of which only a part is generated."""
 RUN: Mapping[str, Callable[[], str]] = {"docs/reference/calls.md": calls.page}
 """Pages that take a run of what `make package` has built; tests/scenarios/test_calls.py checks them."""
