@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 from ami_promoter.targets_file import settings
@@ -18,6 +19,7 @@ from chalicelib.images.members import MEMBERS
 from tools import (
     calls,
     cli_docs,
+    code_tables,
     events,
     fault_texts,
     permissions,
@@ -29,14 +31,17 @@ from tools import (
 
 ROOT = Path(__file__).resolve().parent.parent
 
-SETTINGS = "docs/reference/settings.md"
-TABLE, END = "<!-- `make docs` writes this table from targets.schema.json. -->", "<!-- The end of the table. -->"
+TABLE = "<!-- `make docs` writes this table from {}. -->"
+"""Before a table that is only a part of its page."""
+END = "<!-- The end of the table. -->"
+TABLES = f"(?s)<!-- `make docs` writes this table [^\n]*?-->.*?{END}"
+"""Such a table, as a regular expression."""
 
 
-def _settings() -> str:
-    """Return the page of the settings with its table as the schema has it."""
-    before, mark, rest = (ROOT / SETTINGS).read_text(encoding="utf-8").partition(TABLE)
-    return f"{before}{mark}\n\n{settings.rows()}\n\n{END}{rest.partition(END)[2]}"
+def _with_table(name: str, source: str, rows: Callable[[], str]) -> str:
+    """Return a page with its table as the code has it."""
+    before, mark, rest = (ROOT / name).read_text(encoding="utf-8").partition(TABLE.format(source))
+    return f"{before}{mark}\n\n{rows()}\n\n{END}{rest.partition(END)[2]}"
 
 
 DECISIONS = """\
@@ -75,8 +80,16 @@ PAGES: Mapping[str, Callable[[], str]] = {
 }
 """A file's path and what makes its whole text."""
 PARTS: Mapping[str, Callable[[], str]] = {
-    SETTINGS: _settings,
     "docs/reference/faults.md": lambda: fault_texts.page(END),
+    **{
+        name: partial(_with_table, name, source, rows)
+        for name, source, rows in (
+            ("docs/reference/settings.md", "targets.schema.json", settings.rows),
+            ("docs/reference/records.md", "chalicelib/promotion/model.py", code_tables.promotion_members),
+            ("docs/reference/telemetry.md", "chalicelib/engine/ports.py", code_tables.log_messages),
+            ("docs/explanation/invariants.md", "tests/invariants.py", code_tables.invariants),
+        )
+    },
 }
 """Pages of which only a part is generated."""
 RUN: Mapping[str, Callable[[], str]] = {"docs/reference/calls.md": calls.page}
