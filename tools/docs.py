@@ -23,6 +23,7 @@ from tools import (
     events,
     fault_texts,
     permissions,
+    shelves,
     stackset,
     state_machine,
     templates_docs,
@@ -38,10 +39,13 @@ TABLES = f"(?s)<!-- `make docs` writes this table [^\n]*?-->.*?{END}"
 """Such a table, as a regular expression."""
 
 
-def _with_table(name: str, source: str, rows: Callable[[], str]) -> str:
-    """Return a page with its table as the code has it."""
-    before, mark, rest = (ROOT / name).read_text(encoding="utf-8").partition(TABLE.format(source))
-    return f"{before}{mark}\n\n{rows()}\n\n{END}{rest.partition(END)[2]}"
+def _with_tables(name: str, tables: Mapping[str, Callable[[], str]]) -> str:
+    """Return a page with its tables as the code has them; each has the name of its source."""
+    text = (ROOT / name).read_text(encoding="utf-8")
+    for source, rows in tables.items():
+        before, mark, rest = text.partition(TABLE.format(source))
+        text = f"{before}{mark}\n\n{rows()}\n\n{END}{rest.partition(END)[2]}"
+    return text
 
 
 DECISIONS = """\
@@ -82,13 +86,14 @@ PAGES: Mapping[str, Callable[[], str]] = {
 PARTS: Mapping[str, Callable[[], str]] = {
     "docs/reference/faults.md": lambda: fault_texts.page(END),
     **{
-        name: partial(_with_table, name, source, rows)
-        for name, source, rows in (
-            ("docs/reference/settings.md", "targets.schema.json", settings.rows),
-            ("docs/reference/records.md", "chalicelib/promotion/model.py", code_tables.promotion_members),
-            ("docs/reference/telemetry.md", "chalicelib/engine/ports.py", code_tables.log_messages),
-            ("docs/explanation/invariants.md", "tests/invariants.py", code_tables.invariants),
-        )
+        name: partial(_with_tables, name, tables)
+        for name, tables in {
+            "docs/index.md": shelves.tables({*PAGES, "docs/reference/calls.md"}),
+            "docs/reference/settings.md": {"targets.schema.json": settings.rows},
+            "docs/reference/records.md": {"chalicelib/promotion/model.py": code_tables.promotion_members},
+            "docs/reference/telemetry.md": {"chalicelib/engine/ports.py": code_tables.log_messages},
+            "docs/explanation/invariants.md": {"tests/invariants.py": code_tables.invariants},
+        }.items()
     },
 }
 """Pages of which only a part is generated."""
