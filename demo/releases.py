@@ -29,6 +29,10 @@ groups:
   dev: ["{ACCOUNTS["dev"]}"]
   qa: {{members: ["{ACCOUNTS["qa"]}"], after: dev, soak: 30m}}
   prod: {{members: ["{ACCOUNTS["prod"]}"], after: qa, soak: 4h}}
+accounts:
+  "{ACCOUNTS["dev"]}": {{name: dev}}
+  "{ACCOUNTS["qa"]}": {{name: qa}}
+  "{ACCOUNTS["prod"]}": {{name: prod}}
 """
 PANIC = "[    1.414213] Kernel panic - not syncing: VFS: Unable to mount root fs"
 OLD = timedelta(hours=26)

@@ -43,7 +43,7 @@ FIRST = 5
 SPREAD = (("shortest", 0.0), ("half of them", 0.5), ("nine in ten", 0.9), ("longest", 1.0))
 NEXT = (
     ("make demo-all", "shows every way of sharing"),
-    ("make demo-release", "shows what follows a copy: waves, a boot that fails, a recall"),
+    ("make demo-release", "shows what follows: waves, a failed boot, a recall"),
     ("make sandbox", "keeps a hub and targets up; promote an AMI yourself"),
     ("docs/index.md", "lists the guides; docs/guide/deploy.md is the next step"),
 )

@@ -28,6 +28,8 @@ BARS = 24
 """Up to this many copies have a row each; with more (and without --wide) each delivery has one bar."""
 SINGLY = 24
 """Up to this many deliveries, or open shares, have a row each; with more (and without --wide) equal ones share one."""
+AWAITING = ("awaiting-approval", "awaiting-wave")
+"""States in which a delivery waits for others: it looks whether they are done, and tries nothing."""
 RETRIED = ("failed", "recalling", "restoring")
 """States that `retry`, or the service itself, tries again: no new tag is needed."""
 FRAME, ROWS = 10, 2
@@ -187,8 +189,8 @@ def _place(delivery: Data) -> str:
 
 def _result(delivery: Data, *, wide: bool) -> RenderableType:
     if not delivery["image"]:
-        tries = delivery["tries"]
-        return cell(f"try {tries + 1}" if tries and delivery["state"] not in BAD else "")
+        tries = 0 if delivery["state"] in (*BAD, *AWAITING) else delivery["tries"]
+        return cell(f"try {tries + 1}" if tries else "")
     key = f" {short(delivery['key'], wide=wide)}" if wide and delivery["key"] else ""
     return cell(f"{delivery['image']}{key}")
 

@@ -649,3 +649,17 @@ def test_dynamodb_that_never_reads_is_given_up_on(three):
 
     with pytest.raises(HubError, match="DynamoDB still leaves items unread"):
         Reader(connection, sleep=lambda _: None).many(three)
+
+
+@pytest.mark.parametrize("state", ["awaiting-wave", "awaiting-approval"])
+def test_who_waits_for_others_tries_nothing(table, capsys, state):
+    """A look whether the others are done is no try; what waits for its copy slots is tried again."""
+    waits = a_delivery(PROD, delivery.DeliveryState(state), tries=4)
+    tried = a_delivery(DEV, delivery.DeliveryState.WAITING, tries=4)
+    promoted(table, (waits, "running"), (tried, "running"))
+
+    assert main(["status", AMI]) == 0
+
+    rows = {line.split()[0]: line for line in lines(capsys) if " us-east-1  " in line}
+    assert "try" not in rows[PROD]
+    assert rows[DEV].endswith("try 5")
