@@ -91,7 +91,7 @@ def _faults(path: Path) -> Iterator[tuple[str, str, str]]:
     assigned = [found for node in ast.walk(_tree(path)) for found in _assigned(node)]
     for node in ast.walk(_tree(path)):
         match node:
-            case ast.Call(func=ast.Name(id="Fault"), args=[code, _, what, cure]):
+            case ast.Call(func=ast.Name(id="Fault") | ast.Attribute(attr="_fault"), args=[code, _, what, cure]):
                 before = {
                     name: value
                     for name, value, line, where in assigned
