@@ -10,23 +10,42 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 from ami_promoter.targets_file import settings
 from awsim import rules_page
 from chalicelib.images.members import MEMBERS
-from tools import calls, cli_docs, events, permissions, stackset, state_machine, templates_docs, what_is_copied
+from tools import (
+    calls,
+    cli_docs,
+    code_tables,
+    events,
+    fault_texts,
+    permissions,
+    shelves,
+    stackset,
+    state_machine,
+    templates_docs,
+    what_is_copied,
+)
 
 ROOT = Path(__file__).resolve().parent.parent
 
-SETTINGS = "docs/reference/settings.md"
-TABLE, END = "<!-- `make docs` writes this table from targets.schema.json. -->", "<!-- The end of the table. -->"
+TABLE = "<!-- `make docs` writes this table from {}. -->"
+"""Before a table that is only a part of its page."""
+END = "<!-- The end of the table. -->"
+TABLES = f"(?s)<!-- `make docs` writes this table [^\n]*?-->.*?{END}"
+"""Such a table, as a regular expression."""
 
 
-def _settings() -> str:
-    """Return the page of the settings with its table as the schema has it."""
-    before, mark, rest = (ROOT / SETTINGS).read_text(encoding="utf-8").partition(TABLE)
-    return f"{before}{mark}\n\n{settings.rows()}\n\n{END}{rest.partition(END)[2]}"
+def _with_tables(name: str, tables: Mapping[str, Callable[[], str]]) -> str:
+    """Return a page with its tables as the code has them; each has the name of its source."""
+    text = (ROOT / name).read_text(encoding="utf-8")
+    for source, rows in tables.items():
+        before, mark, rest = text.partition(TABLE.format(source))
+        text = f"{before}{mark}\n\n{rows()}\n\n{END}{rest.partition(END)[2]}"
+    return text
 
 
 DECISIONS = """\
@@ -64,7 +83,19 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "deploy/cli-approver.json": cli_docs.approver,
 }
 """A file's path and what makes its whole text."""
-PARTS: Mapping[str, Callable[[], str]] = {SETTINGS: _settings}
+PARTS: Mapping[str, Callable[[], str]] = {
+    "docs/reference/faults.md": lambda: fault_texts.page(END),
+    **{
+        name: partial(_with_tables, name, tables)
+        for name, tables in {
+            "docs/index.md": shelves.tables({*PAGES, "docs/reference/calls.md"}),
+            "docs/reference/settings.md": {"targets.schema.json": settings.rows},
+            "docs/reference/records.md": {"chalicelib/promotion/model.py": code_tables.promotion_members},
+            "docs/reference/telemetry.md": {"chalicelib/engine/ports.py": code_tables.log_messages},
+            "docs/explanation/invariants.md": {"tests/invariants.py": code_tables.invariants},
+        }.items()
+    },
+}
 """Pages of which only a part is generated."""
 RUN: Mapping[str, Callable[[], str]] = {"docs/reference/calls.md": calls.page}
 """Pages that take a run of what `make package` has built; tests/scenarios/test_calls.py checks them."""

@@ -329,8 +329,8 @@ def _foreign_keys(read: YamlDocument, resolved: Mapping[str, _Block], hub_region
         what = f"this key would serve {_some(accounts)}, but is not of that account and {region}."
         cure = (
             "Write an alias, which each account and Region resolves for itself; or give the ARN for each account under "
+            "`accounts`, by Region where there are several: `key: {REGION: ARN}`."
         )
-        cure += "`accounts`, by Region where there are several: `key: {REGION: ARN}`."
         yield Fault("targets-key", read.where(path), what, cure)
 
 

@@ -121,7 +121,7 @@ class PowertoolsTelemetry:
         self._logger.warning("account left", target_account=account, group=group, why=why)
 
     def session(self, role: str, packed: int) -> None:
-        """Tell how many percent of STS's limit on the packed size a session's policy took."""
+        """A role was assumed; the session policy took so many percent of STS's limit on its packed size."""
         self._logger.info("session", role=role, packed_policy_size=packed)
         self._metrics.add_metric(name="PackedPolicySize", unit=MetricUnit.Percent, value=packed)
 

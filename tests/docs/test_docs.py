@@ -29,7 +29,7 @@ from tools import docs, events, state_machine
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
-MOST_WORDS = 63_500
+MOST_WORDS = 57_000
 """Of the hand-written pages; it may only sink, to 50,000."""
 FAULTS = (ROOT / "docs" / "reference" / "faults.md").read_text(encoding="utf-8")
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -84,8 +84,9 @@ FACTS = {"docs/explanation/assumptions.md"}
 
 
 def words(page: Path) -> int:
-    """How many words of a page somebody has written by hand; tables that `make docs` writes do not count."""
-    return len(re.sub(f"(?s){docs.TABLE}.*?{docs.END}", "", page.read_text(encoding="utf-8")).split())
+    """How many words of a page somebody has written by hand; tables that `make docs` or `make bench` writes do not."""
+    generated = f"{docs.TABLES}|<!-- bench -->.*?<!-- /bench -->"
+    return len(re.sub(generated, "", page.read_text(encoding="utf-8")).split())
 
 
 def test_what_users_read_is_an_evenings_reading():
@@ -189,10 +190,10 @@ def test_no_fault_is_documented_that_nobody_makes():
     assert sorted(code for code in documented if not any(re.fullmatch(known, code) for known in codes)) == []
 
 
-@pytest.mark.parametrize("name", sorted(docs.PAGES))
+@pytest.mark.parametrize("name", sorted({**docs.PAGES, **docs.PARTS}))
 def test_generated_pages_are_fresh(name):
     """`make docs` would change nothing."""
-    assert (ROOT / name).read_text(encoding="utf-8") == docs.PAGES[name]()
+    assert (ROOT / name).read_text(encoding="utf-8") == {**docs.PAGES, **docs.PARTS}[name]()
 
 
 def test_every_kind_of_notice_has_an_example_made_by_the_code():

@@ -13,7 +13,6 @@ import yaml
 
 from chalicelib.delivery.codecs import DELIVERIES
 from tests.delivery.examples import NOW, a_delivery
-from tests.invariants import INVARIANTS
 from tools import templates_docs
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -174,21 +173,6 @@ def test_files_that_a_page_names_exist(page):
     }
 
     assert sorted(lost) == []
-
-
-def test_the_page_of_invariants_says_what_is_checked():
-    """Each section has the sentences of the list, in its order, and no others."""
-    text = (ROOT / "docs" / "explanation" / "invariants.md").read_text(encoding="utf-8")
-    sections = re.findall(r"(?ms)^## (\d+)\. (.*?)(?=^## |\Z)", text)
-    said = [(int(number), one) for number, body in sections for one in re.findall(r"(?m)^  (.*)$", checked(body))]
-
-    assert said == [(one.number, one.says) for one in INVARIANTS]
-
-
-def checked(section: str) -> str:
-    """The sentences below *Checked*."""
-    found = re.search(r"(?m)^- Checked:\n((?:  .*\n)+)", section)
-    return found[1] if found else ""
 
 
 def test_each_number_of_an_invariant_or_decision_that_is_cited_exists():
