@@ -77,8 +77,8 @@ def _page(
 
 
 def _lines(line: str) -> list[str]:
-    """Wrap a line; one with an ARN stays whole, to be copied."""
-    return [line] if "arn:" in line else textwrap.wrap(line, WIDTH)
+    """Wrap a line between words, as ids are copied; one with an ARN stays whole."""
+    return [line] if "arn:" in line else textwrap.wrap(line, WIDTH, break_on_hyphens=False)
 
 
 def _short(value: str, most: int) -> str:
@@ -99,7 +99,8 @@ def _headline(notice: Mapping[str, Any]) -> str:
     if "version" in notice:
         return f"Version {notice['version']} of the targets file {said}."
     if "images" in notice:
-        return f"{count(len(notice['images']) + notice['unlisted'], 'AMI')} {said}."
+        number = len(notice["images"]) + notice["unlisted"]
+        return f"{count(number, 'AMI')} {said if number == 1 else said.replace('is ', 'are ', 1)}."
     place = f" {notice['plain']['place']}, {notice['region']}" if notice.get("account") else ""
     return f"{ami} {said}{place}."
 

@@ -138,11 +138,20 @@ class Target:
         return str(Place(self.account, self.region))
 
 
+NAME = r"[A-Za-z][A-Za-z0-9 ._/@+-]{0,48}[A-Za-z0-9]"
+"""An account's name [ami_promoter/targets_file/targets.schema.json]."""
+
+
+def name_in(value: object) -> str:
+    """Return an account's name; what the schema does not allow is none: somebody wrote it past the command line."""
+    return value if isinstance(value, str) and re.fullmatch(NAME, value) else ""
+
+
 def names(directory: Directory) -> Mapping[str, str]:
     """Return the names that the file gives to accounts, by their ids."""
     groups = (found for own in directory.own.values() for found in own.values())
     targets = (target for found in (*directory.accounts.values(), *groups) for target in found)
-    return {target.account: target.name for target in targets if target.name}
+    return {target.account: name for target in targets if (name := name_in(target.name))}
 
 
 def of_delivery(target: Target) -> dict[str, Any]:

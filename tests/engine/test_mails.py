@@ -110,3 +110,12 @@ def test_the_mail_of_a_finding_says_who_let_whom_in():
     assert "2026-01-05T09:33:49Z" in text
     assert "Remove the permission." in text
     assert "All is well." not in text.splitlines()
+
+
+def test_an_id_stays_whole_where_a_line_is_wrapped():
+    """People copy it; several AMIs are plural."""
+    ids = [f"ami-abcdef0123456789{number}" for number in range(5)]
+    notice = {"event": "hub.baseline", "at": 0, "hub": "1", "outcome": "ignored", "images": ids, "unlisted": 0}
+    mail = mails.text(notices.with_plain({**notice, "region": "us-east-1", "why": "w"}))
+    assert all(one in mail for one in ids)
+    assert mail.startswith("5 AMIs are ignored.")

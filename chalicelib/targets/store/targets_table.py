@@ -42,6 +42,7 @@ from chalicelib.engine import codec
 from chalicelib.engine.addresses import APPROVALS, DIGEST_LENGTH, SWITCH, digest_of
 from chalicelib.engine.addresses import pin as pin_of
 from chalicelib.engine.addresses import withdrawals as withdrawals_of
+from chalicelib.engine.aws import sdk
 from chalicelib.engine.errors import Misconfigured, Refusal, RefusalKind, TargetsDamaged
 from chalicelib.engine.faults import Fault
 from chalicelib.targets import applied_file, approvals, recalls, withdrawals
@@ -59,9 +60,6 @@ CURRENT = "current"
 
 BY_AMI = "ami"
 """The index of approvals by their AMI, then sort key."""
-
-LONGEST_NAME = 50
-"""Characters of an account's name [ami_promoter/targets_file/targets.schema.json]."""
 
 BATCH = 100
 """The most keys of one BatchGetItem."""
@@ -203,7 +201,7 @@ class TargetsTable:
                 for account in set(accounts) - self._names.keys():
                     self._account(account)
                 found = self._names
-        except Misconfigured:
+        except (Misconfigured, Refusal, sdk.ClientError, sdk.BotoCoreError):
             return {}
         return {account: name for account in accounts if (name := found.get(account))}
 
@@ -312,8 +310,8 @@ class TargetsTable:
 
         A damaged item entitles nobody, and delays no other account. It remembers the account's name.
         """
-        self._names[account] = ""
         current, items = self._current_with([f"{kind}#{account}" for kind in ("account", "own")])
+        self._names[account] = ""
         if current is None:
             return None
         version = partition(current.version)
@@ -328,7 +326,7 @@ class TargetsTable:
             else:
                 found = json.loads(item["body"]["S"]) if item else None
             read = [{name: _text(one[name]) for name in ("role_name", "external_id")} for one in found or ()]
-            self._names[account] = next((_name_in(one) for one in found or ()), "")
+            self._names[account] = next((applied_file.name_in(one.get("name")) for one in found or ()), "")
         except (KeyError, TypeError, ValueError):
             return None
         return read or None
@@ -400,12 +398,6 @@ def _text(value: object) -> str:
     if not isinstance(value, str):
         raise TypeError(value)
     return value
-
-
-def _name_in(target: Mapping[str, object]) -> str:
-    """Read an account's name; a damaged one is none, and disturbs nothing."""
-    name = target.get("name")
-    return name[:LONGEST_NAME] if isinstance(name, str) else ""
 
 
 def version(generation: int, digest: str) -> str:

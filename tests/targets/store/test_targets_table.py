@@ -2,17 +2,20 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
+from botocore.exceptions import ClientError
 
 from chalicelib.engine import addresses
 from chalicelib.engine.errors import TargetsDamaged
 from chalicelib.targets import withdrawals
-from chalicelib.targets.applied_file import Directory, Target
+from chalicelib.targets.applied_file import NAME, Directory, Target
 from chalicelib.targets.store.targets_table import Current, TargetsTable, partition
 from chalicelib.targets.withdrawals import Withdrawal
 from tests.targets.store.conftest import MEMBERS, TABLE, apply, put
 
+SCHEMA = Path(__file__).parents[3] / "ami_promoter" / "targets_file" / "targets.schema.json"
 DEV, PROD = "111111111111", "222222222222"
 DIRECTORY = Directory(
     {"default": (DEV,), "all": (DEV, PROD)},
@@ -21,6 +24,45 @@ DIRECTORY = Directory(
         PROD: (Target(PROD, "us-east-1"),),
     },
 )
+
+
+class Refusing:
+    """A DynamoDB that refuses to read items, as with a disabled key; what stands behind it answers later."""
+
+    def __init__(self, client):
+        self._client = client
+        self.refuses = True
+
+    def __getattr__(self, name):
+        if self.refuses and name in ("get_item", "batch_get_item", "query", "get_paginator"):
+            raise ClientError({"Error": {"Code": "AccessDeniedException", "Message": "KMS"}}, name)
+        return getattr(self._client, name)
+
+
+def test_names_that_cannot_be_read_delay_no_notice(client):
+    """There are none then, and there are when the table answers again."""
+    named = {account: (replace(DIRECTORY.accounts[account][0], name="dev"),) for account in (DEV, PROD)}
+    apply(client, Directory(DIRECTORY.groups, named))
+    slow = Refusing(client)
+    table = TargetsTable(slow, TABLE, MEMBERS)
+    assert table.names((DEV,)) == table.names((DEV, PROD)) == {}
+
+    slow.refuses = False
+    assert table.names((DEV,)) == {DEV: "dev"}
+    assert table.names((DEV, PROD)) == {DEV: "dev", PROD: "dev"}
+
+
+@pytest.mark.parametrize("name", ["x" * 100_000, "dev\x1b[2J", "dev\u202e", "d", " dev"])
+def test_a_name_that_the_command_line_would_refuse_is_none(client, name):
+    """Somebody wrote the items by hand; a notice with it could be larger than SNS takes."""
+    apply(client, Directory(DIRECTORY.groups, {DEV: (replace(DIRECTORY.accounts[DEV][0], name=name),)}))
+    assert TargetsTable(client, TABLE, MEMBERS).names((DEV,)) == {}
+    assert TargetsTable(client, TABLE, MEMBERS).names((DEV, PROD)) == {}
+
+
+def test_the_service_and_the_schema_allow_the_same_names():
+    """The command line checks by the schema."""
+    assert f'"pattern": "^{NAME}$"' in SCHEMA.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(
