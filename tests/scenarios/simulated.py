@@ -173,9 +173,11 @@ class CallChecks:
         scene.world.gateway.after.append(self._after)
 
     def _before(self, call: Call) -> None:
+        """Of this hub's functions alone: another hub's enter targets, too, and people have credentials of roles."""
         caller, functions = call.caller, self._scene.world.lambda_.functions.values()
-        of_hub = _tags(call).get(HUB_TAG, HUB).startswith(HUB) and (not caller.function or caller.account == HUB)
-        if caller.role_arn is not None and of_hub and any(one.running for one in functions):
+        elsewhere = caller.account != HUB and (caller.role_arn or "").endswith(f"/{caller.function}")
+        of_hub = _tags(call).get(HUB_TAG, HUB).startswith(HUB) and not elsewhere
+        if caller.function is not None and of_hub and any(one.running for one in functions):
             for moment in self._moments(call):
                 self._tell(call, moment)
 
@@ -204,8 +206,9 @@ class CallChecks:
             case "PutKeyPolicy":
                 yield from self._putting(call)
             case "ModifyImageAttribute":
-                moment = Opening if "Add" in given["LaunchPermission"] else Closing
-                (entries,) = given["LaunchPermission"].values()
+                permission = given.get("LaunchPermission", {"Add": ()})
+                moment = Opening if "Add" in permission else Closing
+                (entries,) = permission.values()
                 yield from (moment(f"resource#image#{given['ImageId']}", *one.values()) for one in entries)
             case "ModifySnapshotAttribute":
                 added, removed = changed(call)
