@@ -21,6 +21,6 @@ def test_the_story_ends_well_and_says_what_happened(capsys: pytest.CaptureFixtur
     assert "Kernel panic" in said
     assert "a wave is stopped: 1 delivery to 'dev' failed" in said
     assert len(re.findall(r"(dev|qa|prod) +recalled ami-", said)) == 3
-    assert "444444444444 us-east-1: instance i-" in said
+    assert "prod (444444444444) us-east-1: instance i-" in said
     assert "Removed: 2 AMIs." in said
     assert "\x1b" not in said
