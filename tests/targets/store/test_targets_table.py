@@ -26,7 +26,7 @@ DIRECTORY = Directory(
 )
 
 
-class Refusing:
+class RefusingReads:
     """A DynamoDB that refuses to read items, as with a disabled key; what stands behind it answers later."""
 
     def __init__(self, client):
@@ -43,7 +43,7 @@ def test_names_that_cannot_be_read_delay_no_notice(client):
     """There are none then, and there are when the table answers again."""
     named = {account: (replace(DIRECTORY.accounts[account][0], name="dev"),) for account in (DEV, PROD)}
     apply(client, Directory(DIRECTORY.groups, named))
-    slow = Refusing(client)
+    slow = RefusingReads(client)
     table = TargetsTable(slow, TABLE, MEMBERS)
     assert table.names((DEV,)) == table.names((DEV, PROD)) == {}
 
