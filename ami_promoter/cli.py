@@ -35,7 +35,7 @@ from ami_promoter.commands import (
 from ami_promoter.hub.aws import HubError
 from ami_promoter.terminal.exits import Exit
 from ami_promoter.terminal.output import PROGRAM, failed
-from ami_promoter.verbs import TerminalClock, VerbWithVerbs, before_the_verb, root
+from ami_promoter.verbs import Exemplified, TerminalClock, VerbWithVerbs, before_the_verb, root
 from chalicelib.engine.faults import Fault
 
 __all__ = ["main", "root"]
@@ -74,7 +74,7 @@ under_doctor.add_command(key_policy.key_policy)
 before_the_verb(root)
 
 
-@root.command()
+@root.command(cls=Exemplified)
 @click.argument("shell", type=click.Choice(SHELLS))
 def completion(shell: str) -> None:
     """Print a completion script for your shell.

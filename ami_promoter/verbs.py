@@ -343,7 +343,17 @@ def admin() -> None:
     """Stop and restart the hub, repair differences, and remove what is superseded."""
 
 
-class Verb(click.Command):
+class Exemplified(click.Command):
+    """A command whose help ends with two calls."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Show them, each on its line."""
+        with formatter.section("Examples"):
+            for one in examples(ctx.command_path):
+                formatter.write(f"{'':{formatter.current_indent}}{one}\n")
+
+
+class Verb(Exemplified):
     """A command with its exit statuses and the schema of its JSON."""
 
     exits: Mapping[Exit, str]
@@ -354,9 +364,7 @@ class Verb(click.Command):
         """Explain the exit statuses, and show two calls."""
         with formatter.section("Exit status"):
             formatter.write_dl([(str(int(status)), self.exits[status]) for status in sorted(self.exits)])
-        with formatter.section("Examples"):
-            for one in examples(ctx.command_path):
-                formatter.write(f"{'':{formatter.current_indent}}{one}\n")
+        super().format_epilog(ctx, formatter)
 
 
 HOLDERS = ("doctor",)
