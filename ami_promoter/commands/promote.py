@@ -8,7 +8,7 @@ import click
 
 from ami_promoter.hub import pause_switch, record_requests
 from ami_promoter.hub.applied_targets import applied_file
-from ami_promoter.hub.aws import HubError
+from ami_promoter.hub.aws import Connection, HubError
 from ami_promoter.hub.recall_items import OperatorsDecisions
 from ami_promoter.hub.records import Reader
 from ami_promoter.hub.trigger_tag import Tag
@@ -136,11 +136,9 @@ def cancel(caller: VerbCaller, ami: str, *, yes: bool, tag_key: str) -> Report:
         return Report(faults=(before,))
     if before is None:
         return Report((f"Nothing to do: {ami} has no tag {tag_key}.",), {"ami": ami, "changed": False})
-    if not yes:  # who asks for nothing to be shown may have the right to tag alone
-        with connection.telling("reading the records"):
-            tracked = [one.it for one in Reader(connection).tracked(ami)]
+    if not yes:
         does = f"This removes the tag {tag_key} of {ami}, and so ends its promotion"
-        if no := asking.refused("cancel", does, tuple(endings.lines(tracked)), as_json=caller.as_json):
+        if no := asking.refused("cancel", does, _what_ends(connection, ami), as_json=caller.as_json):
             return no
     tag.remove()
     warning = record_requests.nudge(connection, ami, "", again=False)
@@ -149,3 +147,12 @@ def cancel(caller: VerbCaller, ami: str, *, yes: bool, tag_key: str) -> Report:
     with suppress(HubError):  # it is done, whether the caller may read this or not
         lines += recalls.lines(ami, recalls.to_json(OperatorsDecisions(connection).recall(ami)))
     return Report(tuple(lines), {"ami": ami, "changed": True}, warnings=(warning,) if warning else ())
+
+
+def _what_ends(connection: Connection, ami: str) -> tuple[str, ...]:
+    """Say what happens to each delivery. Who may tag ends a promotion, also one of which they may read nothing."""
+    try:
+        with connection.telling("reading the records"):
+            return tuple(endings.lines([one.it for one in Reader(connection).tracked(ami)]))
+    except HubError as unread:
+        return (f"Which deliveries that ends is not known: {unread}",)

@@ -36,14 +36,23 @@ class HubError(Exception):
 
 @functools.cache
 def regions() -> tuple[str, ...]:
-    """Return every Region that the SDK knows, of all partitions.
-
-    It reads the SDK's file without the SDK, which a shell that completes a word does not wait for.
-    """
+    """Return every Region that the SDK knows, of all partitions."""
     found = find_spec("botocore")
-    file = Path(str(found and found.origin)).parent / "data" / "endpoints.json"
-    each = json.loads(file.read_text(encoding="utf-8"))["partitions"]
-    return tuple(sorted(name for one in each for name in one["services"]["ec2"]["endpoints"] if name in one["regions"]))
+    return tuple(sorted(regions_in(Path(str(found and found.origin)).parent / "data" / "endpoints.json")))
+
+
+def regions_in(file: Path) -> set[str]:
+    """Read the SDK's file without the SDK, for which a shell that completes a word does not wait.
+
+    If the file is not there, or has another form, the SDK itself is asked.
+    """
+    try:
+        each = json.loads(file.read_text(encoding="utf-8"))["partitions"]
+        return {name for one in each for name in one["services"]["ec2"]["endpoints"] if name in one["regions"]}
+    except (OSError, KeyError, TypeError, ValueError):
+        session = sdk.Session(region_name="us-east-1")
+        partitions = session.get_available_partitions()
+        return {name for one in partitions for name in session.get_available_regions("ec2", one)}
 
 
 def region(profile: str | None = None) -> str | None:

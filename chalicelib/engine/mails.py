@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from chalicelib.engine import schedule
 from chalicelib.engine.faults import count
 from chalicelib.engine.notices import SAID, plain
 from chalicelib.engine.places import called
@@ -25,7 +26,6 @@ LONGEST_VALUE = 150
 """Characters of anything else, such as a tag's value; an ARN has fewer."""
 LARGEST = 262_144
 """Bytes that SNS takes, of all forms of a message and its attributes [botocore 1.44 sns model, PublishInput]."""
-MINUTE, HOUR = 60, 3600
 
 
 def message(notice: Mapping[str, Any], mail: str, attributes: Mapping[str, str]) -> dict[str, str]:
@@ -155,7 +155,8 @@ def _iso(at: int) -> str:
 def _duration(seconds: int) -> str:
     if not seconds:
         return ""
-    if seconds < MINUTE:
+    if seconds < schedule.MINUTE:
         return f"{seconds} s"
-    hours, rest = divmod(seconds, HOUR)
-    return f"{hours} h {rest // MINUTE} min" if hours else f"{rest // MINUTE} min {rest % MINUTE} s"
+    hours, rest = divmod(seconds, schedule.HOUR)
+    minutes, rest = divmod(rest, schedule.MINUTE)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"

@@ -311,12 +311,15 @@ def test_a_remembered_file_that_cannot_be_read_offers_nothing(environment, tmp_p
     assert complete("ami-promoter status --group d", 3) == []
 
 
-def test_the_regions_are_those_that_the_sdk_knows():
-    """They are read from its file, without it."""
+def test_the_regions_are_those_that_the_sdk_knows(tmp_path):
+    """They are read from its file, without it; if the file is elsewhere or has another form, the SDK is asked."""
     resolver = EndpointResolver(create_loader().load_data("endpoints"))
     partitions = resolver.get_available_partitions()
+    known = {name for one in partitions for name in resolver.get_available_endpoints("ec2", one)}
+    (tmp_path / "other.json").write_text('{"partitions": [{}]}', encoding="utf-8")
 
-    assert set(aws.regions()) == {name for one in partitions for name in resolver.get_available_endpoints("ec2", one)}
+    assert set(aws.regions()) == known
+    assert aws.regions_in(tmp_path / "none.json") == aws.regions_in(tmp_path / "other.json") == known
 
 
 @pytest.mark.parametrize("words", ["--help", "status --help", "sta", "status --region eu", "promote ami-0 d"])

@@ -73,6 +73,13 @@ def targets_file(queue: str = "30m", copy: str = "30m", method: str = "snapshots
     )
 
 
+class Answering(io.StringIO):
+    """A terminal at which somebody answers."""
+
+    def isatty(self) -> bool:
+        return True
+
+
 class Scene:
     """One simulator with the stage, its people and its clock."""
 
@@ -95,7 +102,7 @@ class Scene:
         """Accounts and organizations that a scenario's targets file admits by launch permission."""
         self.watch = Watch(self)
         self.view = SimulatedView(self)
-        CallChecks(self)
+        self.calls_checked = CallChecks(self).checked
         world.events.leaves_out = self._sweeps_in_vain
 
     # --- what people do ----------------------------------------------------------------------------------------------

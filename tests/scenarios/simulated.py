@@ -169,6 +169,8 @@ class CallChecks:
 
     def __init__(self, scene: Scene) -> None:
         self._scene = scene
+        self.checked: set[type] = set()
+        """The moments at which something was checked."""
         scene.world.gateway.before.append(self._before)
         scene.world.gateway.after.append(self._after)
 
@@ -186,6 +188,7 @@ class CallChecks:
             self._tell(call, ImageMade())
 
     def _tell(self, call: Call, moment: object) -> None:
+        self.checked.add(type(moment))
         self._scene.watch.problems += [f"{call.at:%H:%M:%S}: {what}" for what in broken(self._scene.view, moment)]
 
     def _moments(self, call: Call) -> Iterator[object]:

@@ -1,6 +1,7 @@
 """Each verb works with just the permissions that its documentation names; the policies in deploy/ do what they say."""
 
 import json
+import sys
 
 import boto3
 import pytest
@@ -8,7 +9,7 @@ from botocore.exceptions import ClientError
 
 from ami_promoter.rights import FIND_AMI, UNTAG, policy
 from tests.scenarios.platform import ROOT
-from tests.scenarios.scene import DEV, REGION, TABLE, Scene
+from tests.scenarios.scene import DEV, REGION, TABLE, Answering, Scene
 
 AWS = 3
 READING = (
@@ -131,14 +132,16 @@ def test_who_tags_again_learns_that_an_operator_must_try_again(scene, become):
     assert "an operator must start failed deliveries" in run(scene, "promote AMI dev")[1]
 
 
-def test_who_may_write_the_tag_alone_cancels_without_a_question(scene, become):
-    """Nothing is to be shown, so nothing needs to be read."""
+@pytest.mark.parametrize("line", ["cancel --yes AMI", "cancel AMI"])
+def test_who_may_write_the_tag_alone_ends_a_promotion(scene, become, monkeypatch, line):
+    """With --yes nothing needs to be read; otherwise the question says what is not known, and can be answered."""
     become(policy([FIND_AMI | UNTAG]))
-    assert run(scene, "cancel AMI")[0] == AWS
+    monkeypatch.setattr(sys, "stdin", Answering("y\n"))
 
-    status, said = run(scene, "cancel --yes AMI")
+    status, said = run(scene, line)
 
     assert (status, "no longer has the tag promote" in said) == (0, True), said
+    assert ("Which deliveries that ends is not known" in said) == (line == "cancel AMI")
     (image,) = scene.client("ec2").describe_images(ImageIds=[scene.image])["Images"]
     assert "promote" not in {tag["Key"] for tag in image["Tags"]}
 

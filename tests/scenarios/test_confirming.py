@@ -1,22 +1,14 @@
 """What changes much is shown and asked for; what an operator lets go on goes on at once."""
 
-import io
 import json
 import sys
 
 import pytest
 
 from tests.scenarios.approving import file as needing_approval
-from tests.scenarios.scene import DEV, PROD, TEST, targets_file
+from tests.scenarios.scene import DEV, PROD, TEST, Answering, targets_file
 
 OK, FAULT = 0, 1
-
-
-class Answering(io.StringIO):
-    """A terminal at which somebody answers."""
-
-    def isatty(self) -> bool:
-        return True
 
 
 @pytest.fixture

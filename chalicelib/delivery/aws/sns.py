@@ -22,9 +22,7 @@ Names = Callable[[Collection[str]], Mapping[str, str]]
 class SnsNotices:
     """The port ``Notices``. It sends at least once; the notice's ``id`` identifies a repeat."""
 
-    def __init__(
-        self, sessions: Sessions, topic_arn: str, bus: str, names: Callable[[Collection[str]], Mapping[str, str]]
-    ) -> None:
+    def __init__(self, sessions: Sessions, topic_arn: str, bus: str, names: Names) -> None:
         self._sessions = sessions
         self._topic_arn = topic_arn
         self._bus = bus
