@@ -1,0 +1,32 @@
+"""The common invariants are compared with every kind of call that changes something."""
+
+import pytest
+
+from demo import stage
+from tests.invariants import Closing, Copying, ImageMade, Launching, Opening, Pointing, Registering
+from tests.scenarios.pointers import FAMILY, deploy
+from tests.scenarios.scene import DEV, REGION
+
+IN_COPY_MODE = {Opening, Closing, Copying, Registering, ImageMade, Launching, Pointing}
+FILE = """\
+defaults:
+  external_id: {external_id}
+  mode: {mode}
+  service_linked_roles: []
+  ssm_parameter: "/golden/{{family}}/current"
+  launch_test: {{instance_type: t3.micro, within: 10m}}
+groups: {{default: ["{dev}"]}}
+"""
+
+
+@pytest.mark.parametrize(("mode", "checked"), [("copy", IN_COPY_MODE), ("share", {Opening, Launching, Pointing})])
+def test_a_check_is_reached_by_each_call_that_it_is_for(scene, mode, checked):
+    """One that no call reaches would find nothing wrong, whatever the service did."""
+    scene.apply(FILE.format(external_id=stage.EXTERNAL_ID, mode=mode, dev=DEV))
+    scene.launches |= {DEV} if mode == "share" else set()
+    scene.world.ec2.seed_subnet(DEV, REGION, tags={"ami-promoter:launch-test": "true"})
+    deploy(scene, LaunchTest="true")
+    scene.tag(FAMILY, key="family")
+
+    assert scene.promoted("") == {DEV: "delivered" if mode == "copy" else "shared"}
+    assert scene.calls_checked == checked
