@@ -38,7 +38,7 @@ class Stored:
     scheduled: int | None = None
     """From when the sweep wakes it (epoch seconds); None: it is not in the index of what is due."""
     woken: bool = False
-    """Whether a wake was sent that no write has answered: until one does, no other is sent for a minute."""
+    """Whether a wake was sent that no write has answered: until one does, no other is sent for `WAKE_LOST`."""
     recent: Sequence[Mapping[str, Any]] = ()
     """The last entries of its history, oldest first, which the store keeps on the record itself."""
 

@@ -63,8 +63,9 @@ LEASE = 1 * HOUR
 LEASE_MARGIN = 5 * MINUTE
 """How long before its end a delivery stops relying on a lease: clocks differ, and calls take time."""
 
-WAKE_LOST = 1 * MINUTE
-"""After how long a wake without an effect counts as lost."""
+WAKE_LOST = MINUTE - 10
+"""After how long a wake without an effect counts as lost: sooner than the next sweep, so that this one looks, and not
+the one after it, at what a run of the sweep before has woken in vain."""
 
 
 def stays(scheduled: int, due_at: int | None, now: int, *, goes_on: bool) -> bool:

@@ -124,7 +124,9 @@ def test_every_event_comes_three_times(machine, scenario):
     ended(machine, scenario, THREE_TIMES, SEVERAL_TIMES, "events repeated")
 
 
-@pytest.mark.parametrize("scenario", [DEREGISTERED, NARROWED, COPY_IMAGE_CANCELLED], ids=lambda scenario: scenario.name)
+@pytest.mark.parametrize(
+    "scenario", [DEREGISTERED, NARROWED, COPY_IMAGE, COPY_IMAGE_CANCELLED], ids=lambda scenario: scenario.name
+)
 def test_events_come_out_of_order(machine, scenario):
     """Available and deregistered, the wider and the narrower value, in any order."""
     ended(machine, scenario, SHUFFLED, SEVERAL_TIMES)
@@ -132,7 +134,7 @@ def test_events_come_out_of_order(machine, scenario):
 
 @pytest.mark.parametrize(
     "scenario",
-    [NARROWED, BY_POLICY_FAILED, COPY_IMAGE_CANCELLED, WAVES, NAMED, RESTORED, TESTED],
+    [NARROWED, BY_POLICY_FAILED, COPY_IMAGE, COPY_IMAGE_CANCELLED, WAVES, NAMED, RESTORED, TESTED],
     ids=lambda scenario: scenario.name,
 )
 def test_each_message_is_given_to_two_invocations_at_once(machine, scenario):

@@ -22,11 +22,10 @@ from tests.reliability.sampling import storms
 from tests.reliability.scenarios import AT_ONCE, CANCELLED, DELIVERED, FAILED
 from tests.reliability.soak import STORMY, play
 
-SWEPT = 17 * 60 + 30
+SWEPT = 16 * 60
 """Seconds in which the sweep and discovery alone end each scenario: five minutes to find it, then looks, of which those
-after a removal fall on whole minutes. Ids and seed decide how often one is due right after a sweep: 13 to 16.5 minutes.
-"""
-SWEPT_AND_CANCELLED = 19 * 60 + 30
+after a removal fall on whole minutes."""
+SWEPT_AND_CANCELLED = 17 * 60 + 30
 """The same where a removal of the tag ends running copies: their shares close two minutes after it was found, and four
 more pass until the last look."""
 STORMS = 4
