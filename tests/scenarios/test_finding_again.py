@@ -30,40 +30,42 @@ WAYS = [
 ]
 
 
-@pytest.mark.parametrize(("words", "left"), WAYS, ids=str)
-def test_where_lists_the_amis_that_are_chosen(three, words, left):
-    """A row for each, the newest first; for scripts a line for each copy."""
+def chosen(three, words, left):
+    """Where: a row for each AMI, the newest first, and for scripts a line for each copy. History: their steps."""
+    amis = [three.amis[at] for at in left]
     _, out, _ = three.cli("where", *words)
     _, ids, _ = three.cli("where", *words, "--ids")
     _, data, _ = three.cli("where", *words, "--json")
 
-    assert [line.split()[0] for line in out.splitlines() if line.startswith("ami-")] == [three.amis[at] for at in left]
-    assert [one["source"] for one in json.loads(data)["listed"]] == [three.amis[at] for at in left]
-    assert len(ids.splitlines()) == sum(2 if at == 0 else 1 for at in left)
-    assert ("1 older promotion not shown" in out) is ("--limit" in words)
+    assert [line.split()[0] for line in out.splitlines() if line.startswith("ami-")] == amis, words
+    assert [one["source"] for one in json.loads(data)["listed"]] == amis, words
+    assert len(ids.splitlines()) == sum(2 if at == 0 else 1 for at in left), words
+    assert ("1 older promotion not shown" in out) is ("--limit" in words), words
+
+    _, data, _ = three.cli("history", *words, "--json")
+    status, out, _ = three.cli("history", *words)
+
+    assert {one["ami"] for one in json.loads(data)["entries"]} == set(amis), words
+    assert status == 0, words
+    assert f"History of {len(left)} AMI{'s' if len(left) > 1 else ''} in " in out, words
 
 
-def test_a_script_gets_all_and_a_person_a_page(three, monkeypatch):
-    """A script cannot see what is left out."""
+def test_what_is_chosen_is_listed(three, monkeypatch):
+    """By where and by history. A script gets all and a person a page, because a script cannot see what is left out.
+
+    One scene for all, because these only read.
+    """
+    for words, left in WAYS:
+        chosen(three, words, left)
+    cut_in_time(three)
+
     monkeypatch.setattr(choosing, "LISTED_AT_ONCE", 1)
-
     assert "1 older promotion not shown" in three.cli("where", "--image", "golden-*")[1]
     assert len(three.cli("where", "--image", "golden-*", "--ids")[1].splitlines()) == 3
 
 
-@pytest.mark.parametrize(("words", "left"), WAYS, ids=str)
-def test_history_shows_the_amis_that_are_chosen(three, words, left):
-    """Their steps, and the shares of their deliveries."""
-    _, data, _ = three.cli("history", *words, "--json")
-    status, out, _ = three.cli("history", *words)
-
-    assert {one["ami"] for one in json.loads(data)["entries"]} == {three.amis[at] for at in left}
-    assert status == 0
-    assert f"History of {len(left)} AMI{'s' if len(left) > 1 else ''} in " in out
-
-
-def test_the_history_of_an_account_or_an_ami_is_cut_in_time(three):
-    """Only steps of the last time, and what is still open."""
+def cut_in_time(three):
+    """The history of an account or an AMI has only steps of the last time, and what is still open."""
     for words in (("--account", DEV), (three.amis[0],)):
         _, whole, _ = three.cli("history", *words, "--json")
         _, late, _ = three.cli("history", *words, "--since", "90m", "--json")
@@ -74,20 +76,16 @@ def test_the_history_of_an_account_or_an_ami_is_cut_in_time(three):
     assert {one["account"] for one in json.loads(of_test)["entries"]} == {TEST}
 
 
-@pytest.mark.parametrize(
-    "words",
-    [
-        ("where", "AMI", "--group", "dev"),
+def test_a_choice_is_of_many(scene):
+    """With an AMI it would have no effect."""
+    for words in (
+        ("where", scene.image, "--group", "dev"),
         ("where", "--family", "x", "--limit", "1"),
-        ("history", "AMI", "--image", "golden-*"),
+        ("history", scene.image, "--image", "golden-*"),
         ("history",),
         ("where",),
-    ],
-    ids=" ".join,
-)
-def test_a_choice_is_of_many(scene, words):
-    """With an AMI it would have no effect."""
-    assert scene.cli(*(scene.image if one == "AMI" else one for one in words))[0] == USAGE
+    ):
+        assert scene.cli(*words)[0] == USAGE, words
 
 
 def test_nothing_that_matches_is_said(scene):
