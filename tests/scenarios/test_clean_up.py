@@ -238,6 +238,7 @@ def test_a_protection_with_a_cooldown_is_said_and_the_next_run_goes_on(scene, th
     assert (fault["where"], "cooldown" in fault["what"]) == (first, True)
     assert clean_up(scene, "--yes")[0] == UNFINISHED
 
+    pace(scene, "discover", 60)  # nothing is to be found meanwhile
     scene.wait(25 * HOUR)
     as_admin()
     assert clean_up(scene, "--yes")[1]["removed"] == [first]
