@@ -186,11 +186,11 @@ class Table:
             return [place for place, reason in enumerate(reasons) if reason != "None"] or range(len(writes))
         return ()
 
-    def query(self, pk: str, prefix: str) -> Iterator[dict[str, Any]]:
+    def query(self, pk: str, prefix: str = "") -> Iterator[dict[str, Any]]:
         """Read a partition's items whose sort key has this prefix, consistently, in order."""
         yield from self._pages(
-            KeyConditionExpression="pk = :pk AND begins_with(sk, :sk)",
-            ExpressionAttributeValues=wire({":pk": pk, ":sk": prefix}),
+            KeyConditionExpression="pk = :pk" + (" AND begins_with(sk, :sk)" if prefix else ""),
+            ExpressionAttributeValues=wire({":pk": pk, **({":sk": prefix} if prefix else {})}),
             ConsistentRead=True,
         )
 
@@ -228,12 +228,12 @@ class Table:
         )
         return [values(item) for item in answer["Items"]]
 
-    def query_index_all(self, index: str, attribute: str, value: str) -> Iterator[dict[str, Any]]:
-        """Read the items that an index has under a value; it may be some seconds behind the table."""
+    def query_index_all(self, index: str, attribute: str, value: str, sk: str = "") -> Iterator[dict[str, Any]]:
+        """Read the items that an index has under a value (``sk``: with this sort key); it may be seconds behind."""
         yield from self._pages(
             IndexName=index,
-            KeyConditionExpression=f"{attribute} = :value",
-            ExpressionAttributeValues=wire({":value": value}),
+            KeyConditionExpression=f"{attribute} = :value" + (" AND sk = :sk" if sk else ""),
+            ExpressionAttributeValues=wire({":value": value, **({":sk": sk} if sk else {})}),
         )
 
     def _pages(self, **request: Any) -> Iterator[dict[str, Any]]:
