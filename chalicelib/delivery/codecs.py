@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TypeVar
 
 from chalicelib.delivery import copy_quota, machine
 from chalicelib.delivery.attempts import ImageRegistered
@@ -17,23 +16,18 @@ from chalicelib.delivery.phase import Command, DeliveryEvent
 from chalicelib.delivery.phases.copying import StartCopy
 from chalicelib.engine import addresses, codec
 from chalicelib.engine.ports import Stored, Write
-from chalicelib.engine.runner import Codec, Items
-from chalicelib.engine.stored import body, read_body
-
-T = TypeVar("T")
+from chalicelib.engine.runner import Items
+from chalicelib.engine.stored import RecordCodec, read_body
 
 
-class DeliveryCodec(Codec[Delivery, Command, DeliveryEvent]):
+class DeliveryCodec(RecordCodec[Delivery, Command, DeliveryEvent]):
     """The stored form of deliveries."""
 
-    def decode(self, stored: Stored) -> Delivery:
-        """Read a delivery. Raises Unreadable."""
-        return replace(read_body(Delivery, stored), inbox=stored.inbox)
+    kind = Delivery
 
     def encode(self, record: Delivery) -> Write:
-        """Return it as it is to be stored."""
-        last = machine.deadline(record)
-        return Write(record.key, record.state.value, body(record), record.due_at, last, inbox=record.inbox)
+        """Return it as it is to be stored, with its deadline and what is left in its inbox."""
+        return replace(super().encode(record), latest=machine.deadline(record), inbox=record.inbox)
 
     def about(self, record: Delivery, now: int) -> Mapping[str, object]:
         """Return its AMI and target; its seconds in its state, unless it ended, is shared, or waits for a person."""

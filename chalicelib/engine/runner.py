@@ -10,7 +10,6 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
 from typing import Any, Generic, Protocol, TypeVar
 
 from chalicelib.engine import calls, schedule
@@ -19,6 +18,7 @@ from chalicelib.engine.budget import Budget, TimeLeft
 from chalicelib.engine.calls import TakeCalls
 from chalicelib.engine.errors import IllegalEvent, ParkRecord
 from chalicelib.engine.ports import NOTHING, Records, Stored, Telemetry, Write
+from chalicelib.engine.transitions import Moving
 from chalicelib.engine.waker import Clock, Waker
 
 MAX_STEPS = 40
@@ -30,16 +30,8 @@ CALLS_OF_STEP = 4
 Items = Sequence[tuple[RecordKey, Mapping[str, Any]]]
 
 
-class Record(Protocol):
+class Record(Moving, Protocol):
     """The attributes of a record that the runner reads."""
-
-    @property
-    def key(self) -> RecordKey:
-        """Where it is stored."""
-
-    @property
-    def state(self) -> StrEnum:
-        """What it waits for."""
 
     @property
     def due_at(self) -> int | None:

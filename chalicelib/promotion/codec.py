@@ -9,9 +9,9 @@ from typing import Any
 from chalicelib.delivery.waves import PromotionWaves
 from chalicelib.engine import addresses, codec
 from chalicelib.engine.addresses import RecordKey
-from chalicelib.engine.ports import Records, Stored, Write
-from chalicelib.engine.runner import Codec, Items
-from chalicelib.engine.stored import body, compact, peek, read_body
+from chalicelib.engine.ports import Records, Write
+from chalicelib.engine.runner import Items
+from chalicelib.engine.stored import RecordCodec, compact, peek
 from chalicelib.promotion import commands as promotion_commands
 from chalicelib.promotion import events as promotion_events
 from chalicelib.promotion import evolving
@@ -19,16 +19,10 @@ from chalicelib.promotion.head import head
 from chalicelib.promotion.model import Promotion
 
 
-class PromotionCodec(Codec[Promotion, promotion_commands.Command, promotion_events.Event]):
+class PromotionCodec(RecordCodec[Promotion, promotion_commands.Command, promotion_events.Event]):
     """The stored form of promotions."""
 
-    def decode(self, stored: Stored) -> Promotion:
-        """Read a promotion. Raises Unreadable."""
-        return replace(read_body(Promotion, stored), inbox=stored.inbox)
-
-    def encode(self, record: Promotion) -> Write:
-        """Return it as it is to be stored."""
-        return Write(record.key, record.state.value, body(record), record.due_at)
+    kind = Promotion
 
     def result_items(self, record: Promotion, results: Sequence[promotion_events.Event]) -> Items:
         """Return the head's item, if these results may change it: the head is never older than the record."""
