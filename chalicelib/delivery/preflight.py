@@ -12,6 +12,7 @@ from typing import Literal
 
 from chalicelib.delivery.instances import LAUNCH_TAG, LaunchSite
 from chalicelib.delivery.kms_keys import source_key_faults, target_key_faults
+from chalicelib.engine import codec
 from chalicelib.engine.faults import Fault, count
 from chalicelib.engine.illegible import ILLEGIBLE
 from chalicelib.engine.places import last_part
@@ -26,8 +27,6 @@ from chalicelib.images.image import (
 from chalicelib.images.keys import KeyFacts
 from chalicelib.sharing import refusals
 from chalicelib.targets.applied_file import Target
-
-__all__ = ["KeyFacts", "source_faults", "target_faults"]
 
 ANOTHER_TYPE = "Name an instance type that fits in `launch_test` of the targets file, and apply it; then tag again."
 
@@ -441,7 +440,7 @@ def _too_large(image: SourceImage) -> Iterator[Fault]:
 
     Only tags can make it so large: those of 20 snapshots, each of the greatest length.
     """
-    size = len(json.dumps(image.to_json()))
+    size = len(json.dumps(codec.encode(image)))
     if size > MOST_ON_RECORD:
         yield Fault(
             "source-too-large",

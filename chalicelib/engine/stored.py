@@ -67,6 +67,14 @@ def compact(value: Any) -> str:
     return json.dumps(value, separators=(",", ":"))
 
 
+def read_item(kind: type[T], item: Mapping[str, Any] | None, what: str) -> T:
+    """Build what an item beside a record holds. Raises Unreadable."""
+    try:
+        return codec.decode(kind, parsed(item, what), what)
+    except ValueError as error:
+        raise Unreadable(str(error)) from error
+
+
 def read_body(kind: type[T], stored: Stored) -> T:
     """Build a record from its body. Raises Unreadable."""
     try:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from chalicelib.engine import codec
-from chalicelib.engine.stored import RecordCodec, compact, parsed
+from chalicelib.engine.stored import RecordCodec, compact
 from chalicelib.release.current import Release
 from chalicelib.release.pointer import Command, Event, Pointer
 
@@ -33,8 +33,3 @@ def release_item(release: Release) -> dict[str, Any]:
 def offered_by(delivery: str, episode: int) -> dict[str, Any]:
     """Return the attributes by which a release's item says who offered it."""
     return {"delivery": delivery, "episode": episode}
-
-
-def read_release(item: Mapping[str, Any], what: str) -> Release:
-    """Read a release. Raises ValueError or Unreadable if it is damaged."""
-    return codec.decode(Release, parsed(item, what), what)

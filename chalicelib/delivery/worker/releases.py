@@ -13,7 +13,7 @@ from chalicelib.delivery.template_rights import DISABLE
 from chalicelib.engine.waker import Clock
 from chalicelib.images import deprecation
 from chalicelib.images.image import SourceImage
-from chalicelib.release.ports import Pointers
+from chalicelib.release.worker.pointers import RecordedPointers
 from chalicelib.targets.ports import Targets
 
 Command = (
@@ -31,7 +31,7 @@ class ReleaseCommands:
 
     def __init__(
         self,
-        pointers: Pointers,
+        pointers: RecordedPointers,
         targets: Targets,
         images: TargetImages,
         roles: TargetRoles,

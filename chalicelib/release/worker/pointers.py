@@ -9,12 +9,12 @@ from chalicelib.engine.budget import Budget
 from chalicelib.engine.errors import ParkRecord, Refusal, RefusalKind
 from chalicelib.engine.ports import Records
 from chalicelib.engine.runner import Machine
-from chalicelib.engine.stored import peek
+from chalicelib.engine.stored import peek, read_item
 from chalicelib.engine.waker import Clock, Waker
 from chalicelib.images import deprecation
 from chalicelib.images.family import parameter_of
 from chalicelib.release import pointer as machine
-from chalicelib.release.codec import POINTERS, offered_by, read_release, release_item
+from chalicelib.release.codec import POINTERS, offered_by, release_item
 from chalicelib.release.current import Release, remembered
 from chalicelib.release.pointer import Pointer
 from chalicelib.release.ports import Parameters
@@ -95,7 +95,7 @@ class PointerExecutor:
         found: list[Release] = []
         for key, item in self._records.list_readable(record.key.pk, addresses.RELEASE):
             with suppress(ParkRecord, ValueError):
-                found.append(read_release(item, str(key)))
+                found.append(read_item(Release, item, str(key)))
         kept = remembered(found, record.image)
         for one in found:
             if one not in kept:
@@ -104,7 +104,7 @@ class PointerExecutor:
 
 
 class RecordedPointers:
-    """The port ``Pointers``, from records."""
+    """The pointers, as deliveries see them. Repeating is safe."""
 
     def __init__(self, records: Records, waker: Waker, clock: Clock) -> None:
         self._records = records
@@ -112,20 +112,20 @@ class RecordedPointers:
         self._clock = clock
 
     def offer(self, pointer: Pointer, release: Release) -> None:
-        """See the port."""
+        """Name an AMI as one of the family, and wake the pointer; it is made if it is the family's first there."""
         self._records.put(addresses.release(pointer.key, release.source), release_item(release))
         cause = f"{release.delivery}:{release.episode}:{self._clock()}"
         self._waker.wake(pointer.key, cause, fresh=POINTERS.encode(pointer))
 
     def take_back(self, pointer: Pointer, source: str, delivery: str, episode: int) -> None:
-        """See the port."""
+        """Take a shared AMI back, whose shares have closed, unless a later episode has offered it again."""
         self._records.forget(addresses.release(pointer.key, source), offered_by(delivery, episode))
         self._waker.wake(pointer.key, f"{delivery}:{episode}:back:{self._clock()}")
 
     def wake(self, key: addresses.RecordKey, cause: str) -> None:
-        """See the port."""
+        """Let a pointer look: an AMI of its family was recalled, or that was lifted."""
         self._waker.wake(key, f"{cause}:{self._clock()}")
 
     def look(self, key: addresses.RecordKey) -> Pointer | None:
-        """See the port."""
+        """Read a pointer; None if there is none, or it cannot be read."""
         return peek(self._records, key, POINTERS)
