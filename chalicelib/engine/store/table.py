@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cache
 from types import MappingProxyType
 from typing import Any
@@ -51,6 +51,23 @@ def _only_if(condition: str, given: Mapping[str, Any]) -> dict[str, Any]:
     """Build the part of a write that says under which condition."""
     values_of_it = {"ExpressionAttributeValues": wire(given)} if given else {}
     return {"ConditionExpression": condition, **values_of_it} if condition else {}
+
+
+def setting(
+    attributes: Mapping[str, Any], given: Mapping[str, Any] = NOTHING, keeping: Collection[str] = ()
+) -> dict[str, Any]:
+    """Return the arguments of an update that sets these attributes; ``keeping``: those that stay if they are there.
+
+    For its condition ``:NAME`` is the new value of an attribute; ``given``: further values.
+    """
+    assigned = (
+        f"#{name} = if_not_exists(#{name}, :{name})" if name in keeping else f"#{name} = :{name}" for name in attributes
+    )
+    return {
+        "expression": f"SET {', '.join(assigned)}",
+        "given": {**{f":{name}": value for name, value in attributes.items()}, **given},
+        "names": {f"#{name}": name for name in attributes},
+    }
 
 
 class Table:

@@ -21,7 +21,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from chalicelib.engine.addresses import RecordKey, finding
-from chalicelib.engine.store.table import DAY, EXPIRES, Table
+from chalicelib.engine.store.table import DAY, EXPIRES, Table, setting
 from chalicelib.monitor.ports import Begun, Canary, SourceKey
 from chalicelib.monitor.trail_actions import TrailAction
 from chalicelib.monitor.verdicts import MonitorFinding
@@ -51,8 +51,7 @@ class DynamoFindings:
     def begin(self, event: str, now: int) -> Begun:
         claimed = self._table.update(
             _event(event),
-            "SET claimed_at = :now, expires_at = :end",
-            {":now": now, ":end": now + EVENTS_KEPT, ":long_ago": now - BUSY},
+            **setting({"claimed_at": now, EXPIRES: now + EVENTS_KEPT}, {":long_ago": now - BUSY}),
             condition="attribute_not_exists(done) AND (attribute_not_exists(pk) OR claimed_at <= :long_ago)",
         )
         if claimed is not None:
@@ -94,13 +93,8 @@ class DynamoFindings:
         if key.admitted is None:
             self._table.put(_key(arn), {"at": 0}, absent=True)
             return
-        self._table.update(
-            _key(arn),
-            "SET admitted = :admitted, #at = :at",
-            {":admitted": sorted(key.admitted), ":at": key.at},
-            names={"#at": "at"},
-            condition="attribute_not_exists(#at) OR #at <= :at",
-        )
+        now_known = setting({"admitted": sorted(key.admitted), "at": key.at})
+        self._table.update(_key(arn), **now_known, condition="attribute_not_exists(#at) OR #at <= :at")
 
     def accounts_of(self, grant: str) -> Collection[str]:
         return tuple(map(str, (self._table.get(_grant(grant)) or {}).get("accounts", ())))
@@ -119,9 +113,7 @@ class DynamoFindings:
         return int((self._table.get(SHOWN) or {}).get("at", 0))
 
     def grant_shown(self, at: int) -> None:
-        self._table.update(
-            SHOWN, "SET #at = :at", {":at": at}, names={"#at": "at"}, condition="attribute_not_exists(#at) OR #at < :at"
-        )
+        self._table.update(SHOWN, **setting({"at": at}), condition="attribute_not_exists(#at) OR #at < :at")
 
 
 def _event(event: str) -> RecordKey:
