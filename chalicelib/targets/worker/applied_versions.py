@@ -7,7 +7,7 @@ notify; `discover` sends one every five minutes while a notice is missing.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from chalicelib.engine.addresses import APPLIED_FILE
 from chalicelib.engine.budget import Budget, TimeLeft
@@ -70,56 +70,47 @@ class VersionWatch:
             self._wakes.send(Wake(APPLIED_FILE, f"discover:{self._clock()}"))
 
 
+@dataclass
 class AppliedVersions:
     """What `worker` does: compares each version that people do not know with the one before it, and notifies them."""
 
-    def __init__(
-        self,
-        versions: Versions,
-        store: NotifiedStore,
-        notices: Notices,
-        clock: Clock,
-        telemetry: Telemetry,
-        hub: str,
-        region: str,
-    ) -> None:
-        self._versions = versions
-        self._store = store
-        self._notices = notices
-        self._clock = clock
-        self._telemetry = telemetry
-        self._hub = hub
-        self._region = region
+    versions: Versions
+    store: NotifiedStore
+    notices: Notices
+    clock: Clock
+    telemetry: Telemetry
+    hub: str
+    region: str
 
     def run(self, *, time_left: TimeLeft) -> None:
         """Notify of such versions while there is time, oldest first; the next message goes on.
 
         Repeated, a notice has the same id. Raises Refusal.
         """
-        known, number = self._store.load()
+        known, number = self.store.load()
         if not known.version:
             return
-        current = self._versions.in_force()
+        current = self.versions.in_force()
         waiting = [known.met[version] for version in sorted(known.met) if version != known.version]
         if current is not None and current.version != (waiting[-1].version if waiting else known.version):
             waiting.append(current)
         if known.met and not waiting:
-            self._store.save(replace(known, met={}), number)
+            self.store.save(replace(known, met={}), number)
         for one in Budget(time_left).each(waiting, CALLS):
             change, departed = self._change(known.version, one, known.departed)
             loose = [f"{one.where}: {one.setting}" for one in change.loosened]
-            self._telemetry.applied(change.after, change.by, loose, alarming=change.alarming)
+            self.telemetry.applied(change.after, change.by, loose, alarming=change.alarming)
             # after the alarm's metric: a notice that SNS refuses must not silence the alarm
-            self._notices.publish(applied(self._hub, self._region, change, self._clock()))
+            self.notices.publish(applied(self.hub, self.region, change, self.clock()))
             left = {name: met for name, met in known.met.items() if name not in (known.version, one.version)}
             known = replace(known, version=one.version, departed=departed, met=left)
-            if not self._store.save(known, number):
+            if not self.store.save(known, number):
                 return  # another invocation met a version, or notified of this one: the next message goes on
             number += 1
 
     def _change(self, before: str, after: Met, departed: tuple[str, ...]) -> tuple[FileChange, tuple[str, ...]]:
-        old = self._versions.content(before)
-        new = self._versions.content(after.version)
+        old = self.versions.content(before)
+        new = self.versions.content(after.version)
         if old is None or new is None:
             return FileChange(before, after.version, after.by, after.at, None), departed
         found = loosened(old, new, departed)
