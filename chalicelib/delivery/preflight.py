@@ -18,7 +18,6 @@ from chalicelib.engine.illegible import ILLEGIBLE
 from chalicelib.engine.places import last_part
 from chalicelib.images import register
 from chalicelib.images.image import (
-    BlockDevice,
     SourceImage,
     SourceSnapshot,
     snapshots_to_copy,
@@ -332,7 +331,13 @@ def _not_expressible(image: SourceImage) -> Iterator[Fault]:
 
 def _not_copyable(image: SourceImage) -> Iterator[Fault]:
     for device in image.devices:
-        yield from _local(image, device)
+        if device.placement:
+            yield Fault(
+                "source-device-local",
+                f"{image.id} {device.name}",
+                f"The mapping is bound to {device.placement}, which the targets do not have.",
+                "Register the image again with snapshots in the Region, without Outpost or Zone.",
+            )
     if image.instance_types:
         yield Fault(
             "source-instance-types",
@@ -345,30 +350,14 @@ def _not_copyable(image: SourceImage) -> Iterator[Fault]:
 
 def _devices(image: SourceImage) -> Iterator[Fault]:
     for device in image.devices:
-        yield from _device(image, device)
-
-
-def _local(image: SourceImage, device: BlockDevice) -> Iterator[Fault]:
-    where = f"{image.id} {device.name}"
-    if device.placement:
-        yield Fault(
-            "source-device-local",
-            where,
-            f"The mapping is bound to {device.placement}, which the targets do not have.",
-            "Register the image again with snapshots in the Region, without Outpost or Zone.",
-        )
-
-
-def _device(image: SourceImage, device: BlockDevice) -> Iterator[Fault]:
-    where = f"{image.id} {device.name}"
-    if device.initialization_rate is not None:
-        yield Fault(
-            "source-device-initialization-rate",
-            where,
-            f"The mapping has a volume initialization rate ({device.initialization_rate} MiB/s), and it is not "
-            "documented that RegisterImage takes one.",
-            f"{BY_COPY_IMAGE} register the image again without the rate, and set it in launch templates instead.",
-        )
+        if device.initialization_rate is not None:
+            yield Fault(
+                "source-device-initialization-rate",
+                f"{image.id} {device.name}",
+                f"The mapping has a volume initialization rate ({device.initialization_rate} MiB/s), and it is not "
+                "documented that RegisterImage takes one.",
+                f"{BY_COPY_IMAGE} register the image again without the rate, and set it in launch templates instead.",
+            )
 
 
 def _snapshots(image: SourceImage, hub_account: str) -> Iterator[Fault]:

@@ -7,7 +7,7 @@ notify; `discover` sends one every five minutes while a notice is missing.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from chalicelib.engine.addresses import APPLIED_FILE
 from chalicelib.engine.budget import Budget, TimeLeft
@@ -24,14 +24,14 @@ CALLS = 6
 """Of one version: read two with their members, tell the bus and the topic, write."""
 
 
+@dataclass
 class Meeting:
     """Remembers versions that are met, and wakes the worker to tell of them."""
 
-    def __init__(self, store: NotifiedStore, wakes: Wakes, telemetry: Telemetry) -> None:
-        self._store = store
-        self._wakes = wakes
-        self._telemetry = telemetry
-        self._last: Met | None = None
+    store: NotifiedStore
+    wakes: Wakes
+    telemetry: Telemetry
+    _last: Met | None = field(default=None, init=False)
 
     def meet(self, met: Met) -> None:
         """Remember a version that is about to be used. It never raises: what is removed must not wait for this."""
@@ -39,35 +39,38 @@ class Meeting:
             return
         try:
             if not self._known(met):
-                self._wakes.send(Wake(APPLIED_FILE, f"met:{met.version}"))
+                self.wakes.send(Wake(APPLIED_FILE, f"met:{met.version}"))
             self._last = met
         except Exception as error:  # noqa: BLE001 - see above; the version stays in force, and is met again
-            self._telemetry.not_done("applied-file", repr(error))
+            self.telemetry.not_done("applied-file", repr(error))
 
     def _known(self, met: Met) -> bool:
         """Write it down if it is new; False: people must be notified. A hub's first version has nothing before it."""
         for _ in range(TRIES):
-            known, number = self._store.load()
+            known, number = self.store.load()
             if known.has(met):
                 return True
-            if not known.version and self._store.save(Notified(met.version), number):
+            if not known.version and self.store.save(Notified(met.version), number):
                 return True
-            if known.version and self._store.save(replace(known, met={**known.met, met.version: met}), number):
+            if known.version and self.store.save(replace(known, met={**known.met, met.version: met}), number):
                 break
         return False
 
 
+@dataclass
 class VersionWatch:
     """What `discover` does: wakes the worker while a notice is missing."""
 
-    def __init__(self, versions: Versions, store: NotifiedStore, wakes: Wakes, clock: Clock) -> None:
-        self._versions, self._store, self._wakes, self._clock = versions, store, wakes, clock
+    versions: Versions
+    store: NotifiedStore
+    wakes: Wakes
+    clock: Clock
 
     def look(self) -> None:
         """Compare what is in force with what people were notified of."""
-        current, (known, _) = self._versions.in_force(), self._store.load()
+        current, (known, _) = self.versions.in_force(), self.store.load()
         if known.met or (known.version and current is not None and not known.has(current)):
-            self._wakes.send(Wake(APPLIED_FILE, f"discover:{self._clock()}"))
+            self.wakes.send(Wake(APPLIED_FILE, f"discover:{self.clock()}"))
 
 
 @dataclass
