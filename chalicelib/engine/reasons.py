@@ -17,7 +17,7 @@ from chalicelib.engine.wakes import EVENT_AT, Reason
 PROMOTION = re.compile(r"promotion#(ami-[0-9a-f]{1,40})\Z")
 
 
-@dataclass
+@dataclass(eq=False)
 class Reasons:
     """Writes reasons; ``begun`` returns a new promotion's record."""
 

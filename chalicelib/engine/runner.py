@@ -146,7 +146,7 @@ class _Run(Generic[R, E]):
     """Whether the last results have changed nothing."""
 
 
-@dataclass
+@dataclass(eq=False)
 class Runner(Generic[R, C, E]):
     """Works on one record at a time; ``R`` record, ``C`` command, ``E`` event."""
 

@@ -67,7 +67,7 @@ class Round:
         return json.dumps([self.since, self.until, *place], separators=(",", ":"))
 
 
-@dataclass
+@dataclass(eq=False)
 class Sweep:
     """Looks through the index of what is due, a page of each shard in turn."""
 

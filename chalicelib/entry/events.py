@@ -29,7 +29,7 @@ MAX_ID = 100
 MAX_VERSION = 10**12
 
 
-@dataclass
+@dataclass(eq=False)
 class Events:
     """Sends wakes. It reads look-ups only, and writes nothing (invariant 11)."""
 

@@ -78,7 +78,7 @@ class Services(Protocol):
         """The grant audit."""
 
 
-@dataclass
+@dataclass(eq=False)
 class QueueConsumer:
     """Takes messages about records of some ``kinds``."""
 

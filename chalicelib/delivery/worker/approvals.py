@@ -37,7 +37,7 @@ class Asked:
     once: str = ""
 
 
-@dataclass
+@dataclass(eq=False)
 class LiveApprovals:
     """Looks for the approvals of deliveries and promotions."""
 

@@ -18,7 +18,7 @@ from chalicelib.images.ports import HubSnapshot
 from chalicelib.images.source_images import source_image
 
 
-@dataclass
+@dataclass(eq=False)
 class RecordedDeliveries:
     """The port ``BegunDeliveries``, from their records."""
 

@@ -26,7 +26,7 @@ NEEDS_SECONDS = 16
 """Seconds that must be left to look at a delivery, or to grant: two SDK time-outs."""
 
 
-@dataclass
+@dataclass(eq=False)
 class CopyQuotas:
     """Works on one quota at a time."""
 

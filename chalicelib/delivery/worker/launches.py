@@ -19,7 +19,7 @@ from chalicelib.targets.applied_file import launch_role
 Command = instances.RunInstance | instances.LookAtInstance | instances.EndInstances
 
 
-@dataclass
+@dataclass(eq=False)
 class LaunchCommands:
     """Executes these commands of a delivery."""
 

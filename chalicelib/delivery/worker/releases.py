@@ -27,7 +27,7 @@ Command = (
 )
 
 
-@dataclass
+@dataclass(eq=False)
 class ReleaseCommands:
     """Executes these commands of a delivery."""
 

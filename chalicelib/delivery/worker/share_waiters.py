@@ -23,7 +23,7 @@ READ_AT_ONCE = 10
 """Shares that one read may ask for that are not all needed."""
 
 
-@dataclass
+@dataclass(eq=False)
 class WaitingDeliveries:
     """The port ``ShareWaiters``, from records and ledger."""
 

@@ -22,7 +22,7 @@ STOPPED, PAUSED = "wave-stopped", "wave-paused"
 """Codes of why a delivery waits for its wave."""
 
 
-@dataclass
+@dataclass(eq=False)
 class LiveWaves:
     """Looks for the waves of deliveries."""
 

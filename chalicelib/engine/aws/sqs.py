@@ -26,7 +26,7 @@ ONE_IS_WRONG = frozenset(
 Batch = Sequence[tuple[RecordKey, str]]
 
 
-@dataclass
+@dataclass(eq=False)
 class SqsWakes:
     """The ports ``WakeQueues`` and ``Wakes``.
 

@@ -28,7 +28,7 @@ INVENTORY_MACHINE: Machine[Inventory, inventory.Command, inventory.Event] = Mach
 _OVER: Sequence[str] = tuple(state.value for state in ENDED)
 
 
-@dataclass
+@dataclass(eq=False)
 class InventoryExecutor:
     """Executes an inventory's commands."""
 

@@ -19,7 +19,7 @@ from chalicelib.engine import codec
 from chalicelib.engine.addresses import RecordKey, digest, finding
 from chalicelib.engine.store.table import DAY, EXPIRES, Table
 from chalicelib.monitor.drift import CALL, DriftPlace, Pass
-from chalicelib.monitor.verdicts import MonitorFinding
+from chalicelib.monitor.verdicts import MonitorFinding, said
 
 PASS = RecordKey("drift", "pass")
 NOTIFIED_KEPT = 7 * DAY
@@ -52,18 +52,8 @@ class DynamoDrift:
 
     def keep(self, place: DriftPlace, found: MonitorFinding, region: str, now: int) -> None:
         event = f"drift-{digest(str(place), found.verdict, length=12)}"
-        attributes = {
-            "at": now,
-            "call": CALL,
-            "region": region,
-            "principal": "",
-            "request_id": "",
-            "verdict": found.verdict.value,
-            "severity": found.severity.value,
-            "why": found.why,
-            "receivers": list(found.receivers)[:100],
-        }
-        self._table.put(finding(place.resource, now, event, "drift"), {**attributes, EXPIRES: now + self._keep})
+        kept = {**said(found, now, CALL, region), EXPIRES: now + self._keep}
+        self._table.put(finding(place.resource, now, event, "drift"), kept)
 
 
 def _notified(about: str) -> RecordKey:

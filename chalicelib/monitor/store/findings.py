@@ -24,7 +24,7 @@ from chalicelib.engine.addresses import RecordKey, finding
 from chalicelib.engine.store.table import DAY, EXPIRES, Table, setting
 from chalicelib.monitor.ports import Begun, Canary, SourceKey
 from chalicelib.monitor.trail_actions import TrailAction
-from chalicelib.monitor.verdicts import MonitorFinding
+from chalicelib.monitor.verdicts import MonitorFinding, said
 
 BUSY = 60
 """Seconds after which another run may judge an event that a run has begun and not finished: twice a run's time."""
@@ -62,19 +62,9 @@ class DynamoFindings:
         self._table.put(_event(event), {"done": now, EXPIRES: now + EVENTS_KEPT})
 
     def keep(self, action: TrailAction, finding_: MonitorFinding, now: int) -> None:
-        attributes = {
-            "at": action.at,
-            "call": action.name,
-            "region": action.region,
-            "principal": action.principal,
-            "request_id": action.request,
-            "verdict": finding_.verdict.value,
-            "severity": finding_.severity.value,
-            "why": finding_.why,
-            "receivers": list(finding_.receivers)[:100],
-        }
+        kept = said(finding_, action.at, action.name, action.region, action.principal, action.request)
         key = finding(action.resource, action.at, action.event, action.act.value)
-        self._table.put(key, {**attributes, EXPIRES: now + self._keep})
+        self._table.put(key, {**kept, EXPIRES: now + self._keep})
 
     def was_notified(self, about: str) -> bool:
         return self._table.get(RecordKey(f"notified#{about}")) is not None

@@ -64,7 +64,7 @@ class MonitorPorts:
     notices: SecurityNotices
 
 
-@dataclass
+@dataclass(eq=False)
 class AccessMonitor:
     """Judges events, and notices when the trail falls silent."""
 
@@ -209,17 +209,14 @@ class AccessMonitor:
         self, action: TrailAction, finding: MonitorFinding, severity: Severity, ident: str, *, learning: bool
     ) -> Mapping[str, Any]:
         return {
-            **verdicts.notice(finding, severity),
+            **verdicts.said(finding, action.at, action.name, action.region, action.principal, action.request),
+            "event": "access.finding",
+            "severity": severity.value,
             "id": ident,
             "hub": self.settings.hub,
             "hub_region": self.settings.region,
             "learning": learning,
-            "call": action.name,
-            "at": action.at,
-            "region": action.region,
             "resource": action.resource,
-            "principal": action.principal,
-            "request_id": action.request,
             "trail_event_id": action.event,
             "cure": CURES[finding.verdict],
         }

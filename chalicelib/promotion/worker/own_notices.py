@@ -16,7 +16,7 @@ from chalicelib.sharing import holders
 from chalicelib.sharing.ports import Ledger
 
 
-@dataclass
+@dataclass(eq=False)
 class OwnNotices:
     """Sends such notices. A notice's record is due until the notice has been sent."""
 

@@ -71,7 +71,7 @@ class _Begins:
     stored: Stored | None
 
 
-@dataclass
+@dataclass(eq=False)
 class DeliveryPass:
     """Carries out the command ``Slice``."""
 

@@ -68,7 +68,7 @@ class _Seen:
     since: int
 
 
-@dataclass
+@dataclass(eq=False)
 class StandingPass:
     """One pass over all AMIs that have standing shares."""
 

@@ -61,7 +61,7 @@ def _head(key: RecordKey, item: Mapping[str, Any]) -> Head:
         return DAMAGED
 
 
-@dataclass
+@dataclass(eq=False)
 class TagPass:
     """Begins promotions of tagged AMIs without one, and wakes those whose tag or targets have changed."""
 

@@ -32,7 +32,7 @@ POINTER_MACHINE: Machine[Pointer, machine.Command, machine.Event] = Machine(
 )
 
 
-@dataclass
+@dataclass(eq=False)
 class PointerExecutor:
     """Executes a pointer's commands."""
 
@@ -104,7 +104,7 @@ class PointerExecutor:
         return tuple(kept)
 
 
-@dataclass
+@dataclass(eq=False)
 class RecordedPointers:
     """The pointers, as deliveries see them. Repeating is safe."""
 

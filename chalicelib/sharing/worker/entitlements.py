@@ -90,7 +90,7 @@ class _AskedOnce:
         return throttled and any(is_brought(one.account, self.applied.directory.membership) for one in share.holdings)
 
 
-@dataclass
+@dataclass(eq=False)
 class LiveEntitlements:
     """Reads the tag and the AMI's snapshots from EC2, and from the applied file whom the tag names."""
 

@@ -58,7 +58,7 @@ class _Place:
     over: bool = False
 
 
-@dataclass
+@dataclass(eq=False)
 class GrantAudit:
     """Works on one source key at a time. ``region`` is the hub's own."""
 

@@ -59,7 +59,7 @@ LATELY = 30 * schedule.MINUTE
 """The access monitor judges a call ten minutes later by what was open a quarter of an hour before the call."""
 
 
-@dataclass
+@dataclass(eq=False)
 class ShareWorker:
     """Works on one resource at a time. ``adapters``: by kind, the word after ``resource#``, such as ``snapshot``."""
 

@@ -24,7 +24,7 @@ CALLS = 6
 """Of one version: read two with their members, tell the bus and the topic, write."""
 
 
-@dataclass
+@dataclass(eq=False)
 class Meeting:
     """Remembers versions that are met, and wakes the worker to tell of them."""
 
@@ -57,7 +57,7 @@ class Meeting:
         return False
 
 
-@dataclass
+@dataclass(eq=False)
 class VersionWatch:
     """What `discover` does: wakes the worker while a notice is missing."""
 
@@ -73,7 +73,7 @@ class VersionWatch:
             self.wakes.send(Wake(APPLIED_FILE, f"discover:{self.clock()}"))
 
 
-@dataclass
+@dataclass(eq=False)
 class AppliedVersions:
     """What `worker` does: compares each version that people do not know with the one before it, and notifies them."""
 

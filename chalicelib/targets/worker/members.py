@@ -28,7 +28,7 @@ STALE = schedule.HOUR
 """A reading that began longer ago than this starts from the beginning."""
 
 
-@dataclass
+@dataclass(eq=False)
 class Members:
     """Reads the organization that the applied file names."""
 
