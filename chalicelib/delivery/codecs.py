@@ -15,8 +15,7 @@ from chalicelib.delivery.model import ENDED, Delivery, DeliveryState
 from chalicelib.delivery.phase import Command, DeliveryEvent
 from chalicelib.delivery.phases.copying import StartCopy
 from chalicelib.engine import addresses, codec
-from chalicelib.engine.ports import Stored, Write
-from chalicelib.engine.runner import Items
+from chalicelib.engine.ports import Extras, Stored, Write
 from chalicelib.engine.stored import RecordCodec, read_body
 
 
@@ -37,7 +36,7 @@ class DeliveryCodec(RecordCodec[Delivery, Command, DeliveryEvent]):
         rests = record.state in (*ENDED, DeliveryState.SHARED, *awaits)
         return names if rests or since is None else {**names, "seconds": now - since}
 
-    def intent_items(self, record: Delivery, commands: Sequence[Command]) -> Items:
+    def intent_items(self, record: Delivery, commands: Sequence[Command]) -> Extras:
         """Return the look-ups for copies' events, which can arrive before the call's answer."""
         target = record.target
         sources = [command.source for command in commands if isinstance(command, StartCopy)]
@@ -51,7 +50,7 @@ class DeliveryCodec(RecordCodec[Delivery, Command, DeliveryEvent]):
             for source in sources
         ]
 
-    def result_items(self, record: Delivery, results: Sequence[DeliveryEvent]) -> Items:
+    def result_items(self, record: Delivery, results: Sequence[DeliveryEvent]) -> Extras:
         """Return the look-up for the AMI's state events, which is written with the AMI's id."""
         target = record.target
         return [

@@ -17,7 +17,7 @@ from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.budget import Budget, TimeLeft
 from chalicelib.engine.calls import TakeCalls
 from chalicelib.engine.errors import IllegalEvent, ParkRecord
-from chalicelib.engine.ports import NOTHING, Records, Stored, Telemetry, Write
+from chalicelib.engine.ports import NOTHING, Extras, Records, Stored, Telemetry, Write
 from chalicelib.engine.transitions import Moving
 from chalicelib.engine.waker import Clock, Waker
 
@@ -26,8 +26,6 @@ MAX_STEPS = 40
 
 CALLS_OF_STEP = 4
 """There must be time for so many calls to begin a step, or a command after the first."""
-
-Items = Sequence[tuple[RecordKey, Mapping[str, Any]]]
 
 
 class Record(Moving, Protocol):
@@ -91,11 +89,11 @@ class Codec(Protocol[R, C_contra, E_contra]):
         """Return further fields for the log; ``seconds``: how long the record has been in a state that must end."""
         return {}
 
-    def intent_items(self, _record: R, _commands: Sequence[C_contra]) -> Items:
+    def intent_items(self, _record: R, _commands: Sequence[C_contra]) -> Extras:
         """Return items to write together with the intents."""
         return ()
 
-    def result_items(self, _record: R, _results: Sequence[E_contra]) -> Items:
+    def result_items(self, _record: R, _results: Sequence[E_contra]) -> Extras:
         """Return items to write together with the results."""
         return ()
 
@@ -313,7 +311,9 @@ class Runner(Generic[R, C, E]):
         about = self.codec.about(before, self.clock())
         self.telemetry.moved(before.key, before.state.value, after.state.value, cause, about)
 
-    def _save(self, before: Stored, after: R, happened: Sequence[str], items: Items, *, goes_on: bool) -> Stored | None:
+    def _save(
+        self, before: Stored, after: R, happened: Sequence[str], items: Extras, *, goes_on: bool
+    ) -> Stored | None:
         return self.records.save(before, self.codec.encode(after), happened, self.clock(), items, goes_on=goes_on)
 
 

@@ -9,8 +9,7 @@ from typing import Any
 from chalicelib.delivery.waves import PromotionWaves
 from chalicelib.engine import addresses, codec
 from chalicelib.engine.addresses import RecordKey
-from chalicelib.engine.ports import Records, Write
-from chalicelib.engine.runner import Items
+from chalicelib.engine.ports import Extras, Records, Write
 from chalicelib.engine.stored import RecordCodec, compact, peek
 from chalicelib.promotion import commands as promotion_commands
 from chalicelib.promotion import events as promotion_events
@@ -24,7 +23,7 @@ class PromotionCodec(RecordCodec[Promotion, promotion_commands.Command, promotio
 
     kind = Promotion
 
-    def result_items(self, record: Promotion, results: Sequence[promotion_events.Event]) -> Items:
+    def result_items(self, record: Promotion, results: Sequence[promotion_events.Event]) -> Extras:
         """Return the head's item, if these results may change it: the head is never older than the record."""
         return () if all(isinstance(event, _KEEP_HEAD) for event in results) else [self.head_item(record)]
 

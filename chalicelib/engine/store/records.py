@@ -103,7 +103,7 @@ class DynamoRecords:
         after: Write,
         happened: Sequence[str],
         now: int,
-        also: Sequence[tuple[RecordKey, Mapping[str, Any]]] = (),
+        also: Extras = (),
         *,
         goes_on: bool = False,
     ) -> Stored | None:
