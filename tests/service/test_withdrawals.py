@@ -207,7 +207,7 @@ def test_a_tag_event_during_a_long_pass_counts():
     assert open_to(hub.at(hub.cloud.now + 200)) == {A, B}
     for key, mark in marks:  # as it was when the pass began: the AMI is due to be compared
         hub.stores.records.put(key, {**mark, WITHDRAWN: "anew"})
-    hub._discover._standing.run(FakeSource(hub.cloud).tagged(), heads, time_left=lambda: 200)
+    hub._discover.passes[1].run(FakeSource(hub.cloud).tagged(), heads, time_left=lambda: 200)
     assert open_to(hub.at(hub.cloud.now + 200)) == {A, B}
     assert hub.outcomes() == {(AMI, A): "shared", (AMI, B): "shared"}
     assert [one["event"] for one in hub.cloud.notices].count("delivery.withdrawn") == 2  # both before the pass
