@@ -50,11 +50,6 @@ def raw(hub: Hub, ami: str, account: str = DEV) -> dict:
     return next(one.raw for one in hub.cloud.images.values() if (one.source, one.account) == (ami, account))
 
 
-def last_notice(hub: Hub, ami: str, account: str) -> dict:
-    sent = [one for one in hub.cloud.notices if (one.get("source_image"), one.get("account")) == (ami, account)]
-    return sent[-1]
-
-
 def events(hub: Hub, ami: str) -> list[str]:
     return [one["event"] for one in hub.cloud.notices if one.get("source_image") == ami and "delivery" in one]
 

@@ -5,10 +5,8 @@ Everything is about the AMI ``ami``, unless a story names another.
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
-
-import yaml
 
 from demo import stage
 
@@ -38,45 +36,29 @@ class Driver(Protocol):
         self, groups: Mapping[str, Any] = GROUPS, accounts: Mapping[str, Any] | None = None, **settings: Any
     ) -> None:
         """Apply a targets file; ``settings`` are those of every target, ``accounts`` those of one."""
+        defaults = {"external_id": stage.EXTERNAL_ID, **settings}
+        self.apply_file({"defaults": defaults, "groups": dict(groups), "accounts": dict(accounts or {})})
+
+    def apply_file(self, file: Mapping[str, Any]) -> None: ...
 
     def build(self, *, family: str = "", pending: int = 0) -> str:
         """Build another AMI, newer than those before; return its id. It is available after ``pending`` seconds."""
 
-    def tag(self, value: str, ami: str = "") -> None:
-        """Write the trigger tag."""
-
-    def untag(self, ami: str = "") -> None:
-        """Remove the trigger tag."""
-
-    def deregister(self) -> None:
-        """Deregister the AMI in the hub."""
-
-    def disable(self) -> None:
-        """Disable the AMI in the hub."""
-
-    def approve(self, hours: int = 24) -> None:
-        """Approve what waits."""
-
-    def retry(self) -> None:
-        """Try again what failed."""
-
-    def withdraw(self, account: str) -> None:
-        """Withdraw an account."""
-
-    def lift(self, account: str) -> None:
-        """Lift its withdrawal."""
-
-    def recall(self, ami: str) -> None:
-        """Recall an AMI everywhere, because of ``WHY``."""
-
-    def lift_recall(self, ami: str) -> None:
-        """Lift the recall."""
+    def tag(self, value: str, ami: str = "") -> None: ...
+    def untag(self, ami: str = "") -> None: ...
+    def deregister(self) -> None: ...
+    def disable(self) -> None: ...
+    def approve(self, hours: int = 24) -> None: ...
+    def retry(self) -> None: ...
+    def withdraw(self, account: str) -> None: ...
+    def lift(self, account: str) -> None: ...
+    def recall(self, ami: str) -> None: ...
+    def lift_recall(self, ami: str) -> None: ...
 
     def roll_back(self, account: str, ami: str) -> None:
         """Hold the parameter in a target at an AMI."""
 
-    def lift_rollback(self, account: str) -> None:
-        """Hold it no longer."""
+    def lift_rollback(self, account: str) -> None: ...
 
     # --- people in a target ------------------------------------------------------------------------------------------
 
@@ -86,20 +68,12 @@ class Driver(Protocol):
     def remove_role(self, account: str) -> None:
         """Delete the role by which the service enters a target."""
 
-    def restore_role(self, account: str) -> None:
-        """Deploy it again."""
+    def restore_role(self, account: str) -> None: ...
 
     def disable_key(self, account: str) -> None:
         """Disable the key that encrypts a target's copies."""
 
-    def enable_key(self, account: str) -> None:
-        """Enable it."""
-
-    def occupy_parameter(self, account: str) -> None:
-        """Write an AMI of their own into the parameter."""
-
-    def delete_parameter(self, account: str) -> None:
-        """Delete it."""
+    def enable_key(self, account: str) -> None: ...
 
     # --- AWS ---------------------------------------------------------------------------------------------------------
 
@@ -117,8 +91,7 @@ class Driver(Protocol):
 
     # --- time --------------------------------------------------------------------------------------------------------
 
-    def wait(self, seconds: float) -> None:
-        """Let time pass, with everything that happens meanwhile."""
+    def wait(self, seconds: float) -> None: ...
 
     def until(self, account: str, state: str, ami: str = "") -> None:
         """Wait until a target's delivery has a state."""
@@ -131,23 +104,31 @@ class Driver(Protocol):
     def states(self, ami: str = "") -> dict[str, str]:
         """Account -> state of its delivery."""
 
+    def sent(self, ami: str = "") -> Sequence[Mapping[str, Any]]:
+        """The notices about an AMI."""
+
     def notices(self, ami: str = "") -> Counter[str]:
         """How often each event was published."""
+        return Counter(one["event"] for one in self.sent(ami))
 
     def notice(self, account: str, ami: str = "") -> Mapping[str, Any]:
         """The last notice about a target."""
+        return [one for one in self.sent(ami) if one.get("account") == account][-1]
+
+    def faults(self, account: str, ami: str = "") -> list[str]:
+        """The codes of the faults in it."""
+        return [fault["code"] for fault in self.notice(account, ami)["faults"]]
 
     def owned_by(self, account: str) -> list[str]:
         """The AMIs of the hub of which a target has an own one."""
 
-    def snapshots_in(self, account: str) -> int:
-        """How many snapshots are there."""
+    def snapshots_in(self, account: str) -> int: ...
 
     def let_in(self) -> set[str]:
         """The accounts to which anything of the hub is open."""
 
     def can_copy(self) -> set[str]:
-        """The accounts to which a snapshot of the AMI is open."""
+        """The accounts to which a snapshot is open."""
 
     def grantees(self) -> list[str]:
         """The account of each grant on the AMI's key."""
@@ -164,13 +145,5 @@ class Driver(Protocol):
     def running(self, account: str) -> list[str]:
         """The states of the instances that were started in a target."""
 
-
-def text_of(groups: Mapping[str, Any], accounts: Mapping[str, Any] | None, settings: Mapping[str, Any]) -> str:
-    """Write a targets file."""
-    defaults = {"external_id": stage.EXTERNAL_ID, **settings}
-    return yaml.safe_dump({"defaults": defaults, "groups": dict(groups), "accounts": dict(accounts or {})})
-
-
-def codes(hub: Driver, account: str, ami: str = "") -> list[str]:
-    """The faults of a target's last notice."""
-    return [fault["code"] for fault in hub.notice(account, ami)["faults"]]
+    def check(self) -> None:
+        """Assert the invariants, at the end of a story."""

@@ -1,27 +1,27 @@
 """Plays a story on the service in memory."""
 
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import count, repeat
 from typing import Any
 
+import yaml
+
 from ami_promoter.targets_file.compiler import HubPlace, compile_targets
 from chalicelib.engine import addresses
 from chalicelib.engine.errors import RefusalKind
-from chalicelib.release.pointer import ShownParameter
 from chalicelib.targets.applied_file import Directory
 from chalicelib.targets.recalls import Pin
 from tests.service.cloud import HUB, REGION, refusal, source_key, target_key
 from tests.service.gate import PortTrouble
 from tests.service.hub import DISCOVERY, OPERATOR, Hub
 from tests.service.world import ROLE_METHODS, WITHOUT_END
-from tests.stories.driver import DAY, DEV, GROUPS, HOUR, NAME, PROD, TEST, WHY, text_of
+from tests.stories.driver import DAY, DEV, HOUR, NAME, PROD, TEST, WHY, Driver
 
 BOOTS = {"ok": "ok", "impaired": "impaired", "none": "Server.InsufficientInstanceCapacity"}
 
 
-class MemoryDriver:
+class MemoryDriver(Driver):
     """See ``Driver``."""
 
     def __init__(self) -> None:
@@ -42,10 +42,8 @@ class MemoryDriver:
 
     # --- people in the hub -------------------------------------------------------------------------------------------
 
-    def apply(
-        self, groups: Mapping[str, Any] = GROUPS, accounts: Mapping[str, Any] | None = None, **settings: Any
-    ) -> None:
-        compiled = compile_targets(text_of(groups, accounts, settings), "targets.yaml", HubPlace(REGION, HUB))
+    def apply_file(self, file: Mapping[str, Any]) -> None:
+        compiled = compile_targets(yaml.safe_dump(file), "targets.yaml", HubPlace(REGION, HUB))
         assert isinstance(compiled, Directory), compiled
         self.cloud.directory = compiled
         self.hub._discover_at = self.cloud.now + DISCOVERY
@@ -111,8 +109,7 @@ class MemoryDriver:
     # --- people in a target ------------------------------------------------------------------------------------------
 
     def deploy(self, account: str, **parameters: str) -> None:
-        """Of the rights that a stack may give, only this one can be missing in memory."""
-        self.cloud.may_disable = "AllowDisable" in parameters
+        """In memory every role may do everything."""
 
     def remove_role(self, account: str) -> None:
         self._without_role.add(account)
@@ -125,14 +122,6 @@ class MemoryDriver:
 
     def enable_key(self, account: str) -> None:
         self.cloud.disabled.discard(target_key(account))
-
-    def occupy_parameter(self, account: str) -> None:
-        self.cloud.parameters[account, NAME] = ShownParameter("ami-0strange")
-        self.hub.invariants.foreign_parameters.add((account, NAME))
-
-    def delete_parameter(self, account: str) -> None:
-        del self.cloud.parameters[account, NAME]
-        self.hub.invariants.foreign_parameters.discard((account, NAME))
 
     # --- AWS ---------------------------------------------------------------------------------------------------------
 
@@ -173,14 +162,9 @@ class MemoryDriver:
         there = self.hub.outcomes()
         return {account: str(state) for (of, account), state in there.items() if of == (ami or self.ami)}
 
-    def _sent(self, ami: str) -> Iterator[Mapping[str, Any]]:
-        return (one for one in self.cloud.notices if one.get("source_image") == (ami or self.ami))
-
-    def notices(self, ami: str = "") -> Counter[str]:
-        return Counter({one["id"]: one["event"] for one in self._sent(ami)}.values())
-
-    def notice(self, account: str, ami: str = "") -> Mapping[str, Any]:
-        return [one for one in self._sent(ami) if one.get("account") == account][-1]
+    def sent(self, ami: str = "") -> Sequence[Mapping[str, Any]]:
+        about = (one for one in self.cloud.notices if one.get("source_image") == (ami or self.ami))
+        return list({one["id"]: one for one in about}.values())
 
     def owned_by(self, account: str) -> list[str]:
         return sorted(image.source for image in self.cloud.images.values() if image.account == account)
@@ -212,12 +196,11 @@ class MemoryDriver:
     def current(self, account: str) -> str:
         shown = self.cloud.parameters.get((account, NAME))
         image = self.cloud.images.get(shown.value) if shown else None
-        return image.source if image else shown.value if shown else ""
+        return image.source if image else getattr(shown, "value", "")
 
     def running(self, account: str) -> list[str]:
         return [one.state for one in self.cloud.instances.values() if one.account == account]
 
     def check(self) -> None:
-        """Assert the invariants, at rest; they were checked after each invocation, too."""
-        self.wait(600)
+        self.wait(600)  # so that it rests; the others were checked after each invocation
         self.hub.invariants.rest()

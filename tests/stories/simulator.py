@@ -1,21 +1,22 @@
 """Plays a story on the built package in the simulator."""
 
-from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
+
+import yaml
 
 from awsim.services.ec2.state import Boot
 from demo import stage
 from tests.scenarios import pointers
 from tests.scenarios.platform import ROOT
 from tests.scenarios.scene import DEV, HUB, PROD, REGION, TEST, Scene
-from tests.stories.driver import DAY, FAMILY, GROUPS, NAME, WHY, text_of
+from tests.stories.driver import DAY, FAMILY, WHY, Driver
 
 SOURCE = "ami-promoter:source-image"
 
 
-class SimulatorDriver:
+class SimulatorDriver(Driver):
     """See ``Driver``."""
 
     def __init__(self, scene: Scene) -> None:
@@ -25,14 +26,11 @@ class SimulatorDriver:
 
     # --- people in the hub -------------------------------------------------------------------------------------------
 
-    def apply(
-        self, groups: Mapping[str, Any] = GROUPS, accounts: Mapping[str, Any] | None = None, **settings: Any
-    ) -> None:
-        self.scene.apply(text_of(groups, accounts, settings))
-        own = {account: there.get("mode") for account, there in (accounts or {}).items()}
-        modes = {account: own.get(account) or settings.get("mode", "copy") for account in (DEV, TEST, PROD)}
-        by_image = settings.get("copy_method") == "image"
-        self.scene.launches |= {account for account, mode in modes.items() if mode == "share" or by_image}
+    def apply_file(self, file: Mapping[str, Any]) -> None:
+        self.scene.apply(yaml.safe_dump(file))
+        settings = {account: {**file["defaults"], **file["accounts"].get(account, {})} for account in (DEV, TEST, PROD)}
+        by_launching = {one for one, its in settings.items() if "share" in its.values() or "image" in its.values()}
+        self.scene.launches |= by_launching
 
     def build(self, *, family: str = "", pending: int = 0) -> str:
         self.scene.wait(60)  # so that it is newer
@@ -101,14 +99,6 @@ class SimulatorDriver:
     def enable_key(self, account: str) -> None:
         self.scene.client("kms", account).enable_key(KeyId=self.scene.stage.targets[account].outputs["KeyArn"])
 
-    def occupy_parameter(self, account: str) -> None:
-        own = self.scene.world.ec2.seed_image(account, REGION, name="their-own")
-        ssm = self.scene.client("ssm", account)
-        ssm.put_parameter(Name=NAME, Value=own, Type="String", DataType="aws:ec2:image")
-
-    def delete_parameter(self, account: str) -> None:
-        self.scene.client("ssm", account).delete_parameter(Name=NAME)
-
     # --- AWS ---------------------------------------------------------------------------------------------------------
 
     def copies_take(self, seconds: int) -> None:
@@ -144,15 +134,16 @@ class SimulatorDriver:
     def states(self, ami: str = "") -> dict[str, str]:
         return self.scene.states(ami)
 
-    def notices(self, ami: str = "") -> Counter[str]:
-        return self.scene.reported(ami)
-
-    def notice(self, account: str, ami: str = "") -> Mapping[str, Any]:
-        return pointers.notice(self.scene, ami, account)
+    def sent(self, ami: str = "") -> Sequence[Mapping[str, Any]]:
+        return self.scene.notices(image=ami or self.ami)
 
     def owned_by(self, account: str) -> list[str]:
-        tags = [one.get("Tags", []) for one in self.scene.images_in(account)]
-        return sorted(tag["Value"] for some in tags for tag in some if tag["Key"] == SOURCE)
+        return sorted(source for source, _ in self._own(account))
+
+    def _own(self, account: str) -> list[tuple[str, Any]]:
+        """The AMI of the hub, and what was made of it there, as EC2 shows it."""
+        there = self.scene.images_in(account)
+        return [(tag["Value"], one) for one in there for tag in one.get("Tags", []) if tag["Key"] == SOURCE]
 
     def snapshots_in(self, account: str) -> int:
         return len(self.scene.snapshots_in(account))
@@ -171,21 +162,15 @@ class SimulatorDriver:
         return self.scene.launch(account, ami) == ""
 
     def is_deprecated(self, account: str, ami: str) -> bool:
-        return "DeprecationTime" in self._own(account, ami)
-
-    def _own(self, account: str, ami: str) -> Any:
-        (own,) = (one for one in self.scene.images_in(account) if {"Key": SOURCE, "Value": ami} in one.get("Tags", []))
-        return own
+        return "DeprecationTime" in dict(self._own(account))[ami]
 
     def current(self, account: str) -> str:
         value = pointers.shows(self.scene, account)
-        own = {one["ImageId"]: one.get("Tags", []) for one in self.scene.images_in(account)}
-        return next((tag["Value"] for tag in own.get(value, []) if tag["Key"] == SOURCE), value)
+        return next((source for source, own in self._own(account) if own["ImageId"] == value), value)
 
     def running(self, account: str) -> list[str]:
         found = self.scene.client("ec2", account).describe_instances()["Reservations"]
         return [one["State"]["Name"] for reservation in found for one in reservation["Instances"]]
 
     def check(self) -> None:
-        """Assert the invariants, at the end."""
         self.scene.assert_invariants()

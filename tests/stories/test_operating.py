@@ -5,7 +5,6 @@ import pytest
 from tests.stories.driver import DEV, HOUR, PROD, SHARE, TEST
 
 WAVES = {"dev": [DEV], "qa": {"members": [TEST], "after": "dev"}, "prod": {"members": [PROD], "after": "qa"}}
-EVERY = "dev qa prod"
 
 # --- withdrawals -----------------------------------------------------------------------------------------------------
 
@@ -112,7 +111,7 @@ def test_a_share_needs_an_approval_to_begin_and_none_to_stay(hub):
 def test_each_group_begins_when_the_one_before_it_has_the_ami(hub):
     """Nothing is opened to those that wait; from wave to wave it takes seconds, not hours."""
     hub.apply(groups=WAVES)
-    hub.tag(EVERY)
+    hub.tag("dev qa prod")
     hub.until(DEV, "copying")
     assert hub.states() == {DEV: "copying", TEST: "awaiting-wave", PROD: "awaiting-wave"}
     assert hub.let_in() == {DEV}
@@ -126,20 +125,25 @@ def test_each_group_begins_when_the_one_before_it_has_the_ami(hub):
 
 
 def test_a_failure_stops_the_wave_until_a_retry_succeeds(hub):
-    """One notice says what failed and what to do, however long it takes."""
+    """One notice says what failed and what to do, however long it takes; a retry that fails is another stop."""
     hub.apply(groups=WAVES)
     hub.disable_key(DEV)
-    hub.tag(EVERY)
-    hub.wait(3 * HOUR)
+    hub.tag(f"{DEV} {TEST} {PROD}")
+    hub.wait(HOUR)
     assert hub.states() == {DEV: "failed", TEST: "awaiting-wave", PROD: "awaiting-wave"}
     assert hub.let_in() == set()
-    assert hub.notices()["promotion.wave-stopped"] == 1
+    (stop,) = (one for one in hub.sent() if one["event"] == "promotion.wave-stopped")
+    assert (stop["after"], stop["groups"], [one["account"] for one in stop["targets"]]) == ("dev", ["qa"], [DEV])
+    assert stop["retry"] == f"ami-promoter retry {hub.ami}"
+    hub.retry()
+    hub.wait(600)
+    assert hub.notices()["promotion.wave-stopped"] == 2
 
     hub.enable_key(DEV)
     hub.retry()
     hub.until_over()
     assert set(hub.states().values()) == {"delivered"}
-    assert hub.notices()["promotion.wave-stopped"] == 1
+    assert hub.notices()["promotion.wave-stopped"] == 2
 
 
 def test_an_ami_that_is_recalled_while_a_wave_soaks_reaches_nobody_else(hub):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.stories.driver import DEV, FAMILY, HOUR, PARAMETER, SHARE, TEST, WHY, codes
+from tests.stories.driver import DEV, FAMILY, HOUR, PARAMETER, SHARE, TEST, WHY
 
 PREFIX = {"ParameterPrefix": "/golden/"}
 
@@ -44,23 +44,6 @@ def test_an_older_ami_that_comes_later_does_not_become_current(hub):
     assert hub.states(old)[DEV] == "delivered"
     assert hub.current(DEV) == new
     assert hub.notice(DEV, old)["pointer"]["image"] == hub.notice(DEV, new)["image"]
-
-
-def test_a_parameter_that_is_somebody_elses_stays_until_it_is_deleted(hub):
-    """The AMI is delivered; the fault says how to delete it, and the daily look then writes the parameter."""
-    old, _ = in_family(hub, "copy")
-    hub.occupy_parameter(DEV)
-    hub.wait(60)
-    theirs = hub.current(DEV)
-    promote(hub, old)
-    fault = hub.notice(DEV, old)["pointer"]["fault"]
-    assert (hub.states(old)[DEV], hub.current(DEV)) == ("delivered", theirs)
-    assert fault["code"] == "pointer-not-ours"
-    assert "aws ssm delete-parameter" in fault["cure"]
-
-    hub.delete_parameter(DEV)
-    hub.wait(25 * HOUR)
-    assert hub.current(DEV) == old
 
 
 def test_a_share_that_ends_gives_way_to_the_one_before_and_the_last_takes_the_parameter_along(hub):
@@ -179,7 +162,7 @@ def test_a_rollback_to_what_is_recalled_then_names_the_one_before(hub):
 # --- launch tests ----------------------------------------------------------------------------------------------------
 
 
-def testing(hub, **mode):
+def with_launch_test(hub, **mode):
     """DEV tests each new AMI: one instance must start before anybody is notified."""
     hub.deploy(DEV, LaunchTest="true")
     hub.apply(**mode, launch_test={"instance_type": "t3.micro", "within": "10m"})
@@ -188,7 +171,7 @@ def testing(hub, **mode):
 @pytest.mark.parametrize(("mode", "end"), [({}, "delivered"), (SHARE, "shared")])
 def test_an_ami_that_starts_an_instance_is_published(hub, mode, end):
     """The instance is gone by then."""
-    testing(hub, **mode)
+    with_launch_test(hub, **mode)
     hub.tag("")
     hub.until_over()
 
@@ -198,25 +181,25 @@ def test_an_ami_that_starts_an_instance_is_published(hub, mode, end):
 
 def test_an_ami_that_starts_no_instance_is_removed(hub):
     """Its checks stay impaired: nobody is notified that it is there."""
-    testing(hub)
+    with_launch_test(hub)
     hub.instances("impaired")
     hub.tag("")
     hub.until_over()
 
     assert hub.states() == {DEV: "failed"}
-    assert codes(hub, DEV) == ["launch-test-failed"]
+    assert hub.faults(DEV) == ["launch-test-failed"]
     assert hub.owned_by(DEV) == []
     assert hub.running(DEV) == ["terminated"]
 
 
 def test_an_ami_that_could_not_be_tested_stays_unpublished_until_a_retry_tests_it(hub):
     """Lack of capacity says nothing about the AMI, and hours of copying are not thrown away."""
-    testing(hub)
+    with_launch_test(hub)
     hub.instances("none")
     hub.tag("")
     hub.until_over()
     assert hub.states() == {DEV: "failed"}
-    assert codes(hub, DEV)[0] == "launch-not-tested"
+    assert hub.faults(DEV)[0] == "launch-not-tested"
     assert hub.owned_by(DEV) == [hub.ami]
     left = hub.notice(DEV)["leftovers"]
 
