@@ -87,15 +87,6 @@ def test_a_tag_that_was_gone_for_a_while_ends_it_also_if_no_event_came():
     assert outcomes(hub, after=HOUR) == dict.fromkeys([(AMI, A), (AMI, B)], "delivered")
 
 
-def test_what_is_lifted_is_served_again():
-    """By the operator who withdrew it, or another one."""
-    hub = shared()
-    hub.withdraw(AMI, B)
-    pass_time(hub, HOUR)
-    hub.lift(AMI, B)
-    assert open_to(hub, after=HOUR) == {A, B}
-
-
 def test_a_value_whose_event_was_lost_is_meant_by_who_has_seen_it():
     """The operator saw the new value before the service did: it names B, and the entry withdraws B."""
     hub = Hub((A, B), target={"mode": "share"})
