@@ -1,8 +1,8 @@
 """What wakes this service. No decisions: each function hands its event to one part of the service.
 
 What a decorator cannot say is merged onto it by name from ``.chalice/extras/``: the trigger tag's key, which is a
-parameter, the targets' bus, dead letters and concurrency. Importing this module makes no AWS call and needs no
-environment variable.
+parameter, the targets' bus, the access monitor's schedule, dead letters and concurrency. Importing this module makes no
+AWS call and needs no environment variable.
 """
 
 from __future__ import annotations

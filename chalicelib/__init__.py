@@ -1,4 +1,4 @@
-"""ami-promoter: moves golden AMIs from a hub account to its targets, re-encrypted, and leaves nothing open.
+"""ami-promoter: copies golden AMIs to target accounts under their own keys, or shares them, and closes what it opened.
 
 Importing it makes Python's garbage collector run less often: modules, classes and botocore's models stay in memory, and
 collecting them again and again takes a tenth of a cold start.

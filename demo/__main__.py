@@ -71,7 +71,7 @@ def _introduce(ready: Setting, options: Options, console: Console) -> None:
     sizes = " and ".join(str(size) for size in stage.SIZES)
     lines = [
         (mark, "deployed: build/hub in the hub, deploy/target.yaml in each target"),
-        (mark, "ami-promoter targets apply targets.yaml"),
+        (mark, f"ami-promoter targets apply targets.yaml: group dev has {_dev(ready)}"),
         (mark, f"built: {ready.staged.image}, {sizes} GiB, encrypted under a key of the hub"),
     ]
     if not options.events:
@@ -81,6 +81,11 @@ def _introduce(ready: Setting, options: Options, console: Console) -> None:
         console.print(Text.assemble(*line))
     tags = f'Key=promote,Value="{ready.value()}"'
     console.print(f"\n$ aws ec2 create-tags --resources {ready.staged.image} \\\n    --tags {tags}\n", style="bold")
+
+
+def _dev(ready: Setting) -> str:
+    names = [ready.name(way.account) for way in ready.ways if way.group == "dev" and not way.word]
+    return " and ".join(names) if len(names) <= 2 else f"{len(names)} accounts"
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ BLINK = timedelta(seconds=1)
 """Copies are looked at no more often: with hundreds of them each look takes a while."""
 TOGETHER = timedelta(seconds=20)
 """Within this the snapshots of one AMI are shared, and are shown once, unless in detail."""
-LATE_ACCESS = "expected: new key access takes up to 5 min to work; tried again"
+LATE_ACCESS = "as on AWS: new key access works within 5 min; copied again"
 """Shown once, after the first copy or call that came too early."""
 GONE = {"DeleteSnapshot": "SnapshotId", "DeregisterImage": "ImageId"}
 """Calls that remove something, and the parameter that names it; where it is not found, nothing is wrong."""
@@ -194,7 +194,7 @@ class Observer:
         again = "; tried again" if early and self._explained else ""
         self._tell(call, f"{call.operation} is refused: {call.error}{again}", "bad")
         if early:
-            self._explain(self.setting.name(call.caller.account))
+            self._explain()
 
     # --- records ---
 
@@ -322,7 +322,7 @@ class Observer:
             self._tell(call, f"deregisters {image}", "bad")
             return
         self._tell(call, f"deregisters {image}, which CopyImage could not finish", "bad")
-        self._explain(self.setting.name(call.caller.account))
+        self._explain()
 
     # --- what happens by itself ---
 
@@ -340,7 +340,7 @@ class Observer:
                 self.tell(who, f"copy of {what}: error, {why}", "bad")
                 if "not accessible" in why:
                     self.too_early.add(one.snapshot)
-                    self._explain(who)
+                    self._explain()
             elif one.state == "completed":
                 self.tell(who, f"copy of {what}: completed", "good")
             elif before is not None:
@@ -361,11 +361,11 @@ class Observer:
     def _tell(self, call: Call, text: str, tone: str = "news") -> None:
         self.tell(self.setting.name(call.caller.account), text, tone)
 
-    def _explain(self, who: str) -> None:
+    def _explain(self) -> None:
         """Say once why a key cannot be used yet."""
         if not self._explained:
             self._explained = True
-            self.tell(who, LATE_ACCESS, "faint")
+            self.tell("", LATE_ACCESS, "faint")
 
     def _tell_once(self, call: Call, text: str) -> None:
         if (call.caller.account, text) not in self._once:  # and not for every volume and every try

@@ -183,8 +183,11 @@ class Story:
         ]
         promises = {
             f"{PARAMETER} names the copy of {last} in all three targets": self._names(last),
-            f"{dead} came to no target": not any(self._copy(name, dead) for name in ACCOUNTS),
-            f"{bad} is deprecated in dev and qa": all(self._deprecated(name, bad) for name in ("dev", "qa")),
+            f"{dead} is in no target: what dev got was removed": not any(self._copy(name, dead) for name in ACCOUNTS),
+            f"{bad} is deprecated in dev and qa, and removed from prod": all(
+                self._deprecated(name, bad) for name in ("dev", "qa")
+            )
+            and not self._copy("prod", bad),
             f"{good} is gone from prod, where nothing used it": not self._copy("prod", good),
             "no instance of a launch test is left": not tests,
             "shares still open: none": not self._world.shares_open(),
@@ -253,8 +256,8 @@ class Story:
                 self._say(who, _said(body), TONES.get(body.get("outcome", "failed"), ""))
 
     def _say(self, who: str, text: str, style: str = "") -> None:
-        line = Text.assemble((f"{self._world.now:%d. %H:%M}  ", "dim"), (f"{who:<5} ", "bold"), (text, style))
-        screen.fold(self._console, Text("  ") + line, 19)
+        line = Text.assemble((f"{self._world.now:%b %d %H:%M}  ", "dim"), (f"{who:<5} ", "bold"), (text, style))
+        screen.fold(self._console, Text("  ") + line, 22)
 
 
 def _instances(ec2: Any) -> list[Any]:

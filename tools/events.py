@@ -181,7 +181,7 @@ A subscription of protocol `email` receives a [mail](../guide/notices.md#e-mail)
 Only `worker` can publish to the topic or put events on the bus: their policies deny it to every other principal, administrators of the hub's account included.
 On the bus `source` is `ami-promoter`, and `detail-type` is the notice's `event`.
 The service sends it at least once: a crash can double it, and `id` identifies the repeat.
-One exception: if AWS refuses a delivery's last notice for two hours, the service gives it up, so that the delivery can end.
+One exception: if AWS refuses a delivery's last notice for three hours, the service gives it up, so that the delivery can end.
 The service cuts lists as the table says, and each text of a fault at {notices.MAX_TEXT} characters.
 The service's own code made the examples below.
 

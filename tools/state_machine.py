@@ -30,7 +30,7 @@ INTRO = """\
 
 Five kinds of records have states; a state is named for what it waits for.
 For the engineer who follows a record: its states, events and next states.
-An event that is missing from a state's rows is illegal there: the worker parks the record, with an alarm.
+An event that is missing from a state's rows is illegal there: the worker parks the record, with an alarm; of a share, whose resource is never parked, the message becomes a dead letter.
 If an event has several next states, its content and the record decide.
 The tables include events that keep the state; the diagrams leave them out.
 [How it works](../explanation/how-it-works.md) explains the rest.

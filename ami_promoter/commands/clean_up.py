@@ -186,7 +186,7 @@ def _lines(found: _Found, *, wide: bool) -> Iterator[RenderableType]:
             (cell(one.copy.image), cell(one.copy.family), cell(one.copy.made_at[:10]), cell(f"{one.gib} GiB"))
             for one in found.removable
         ]
-        yield table(("AMI", "FAMILY", "MADE", "SNAPSHOTS"), rows)
+        yield table(("AMI", "FAMILY", "SOURCE MADE", "SNAPSHOTS"), rows)
     if found.snapshots.left:
         yield f"Left by a clean-up that was stopped: {', '.join(found.snapshots.left)}"
     if found.gib:

@@ -37,7 +37,7 @@ class DeliveryState(StrEnum):
     LAUNCHING = "launching"
     """its launch test: one instance from its AMI"""
     PUBLISHING = "publishing"
-    """deregistration protection, the release of its shares, then the notice and the wake of its promotion"""
+    """deregistration protection, its family's pointer, the release of its shares, then the notice and its promotion"""
     RECALLING = "recalling"
     """its AMI to be deprecated, as an operator has recalled it"""
     RESTORING = "restoring"

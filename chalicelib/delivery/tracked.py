@@ -14,7 +14,7 @@ GOOD = ("delivered", "shared")
 class TrackedDelivery:
     """What a promotion knows of one of its deliveries.
 
-    ``state``: running, delivered, failed or cancelled; in share mode shared, withdrawn, or ``EXPIRED``.
+    ``state``: running, delivered, recalled, failed or cancelled; in share mode shared, withdrawn, or ``EXPIRED``.
     ``generation``: that of its target when it began. ``joined``: the generation in which its account joined after all
     others had begun; 0: it did not. ``ended_at``: when it ended, or was first shared (epoch seconds).
     """

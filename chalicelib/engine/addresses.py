@@ -225,9 +225,9 @@ def slot(quota: RecordKey, delivery: str) -> RecordKey:
     return RecordKey(quota.pk, f"slot#{delivery}")
 
 
-def share(resource: RecordKey, holder: str) -> RecordKey:
-    """One permission on a resource: by account for a snapshot, by delivery for a key."""
-    return RecordKey(resource.pk, f"{SHARE}{holder}")
+def share(resource: RecordKey, share_name: str) -> RecordKey:
+    """One permission on a resource."""
+    return RecordKey(resource.pk, f"{SHARE}{share_name}")
 
 
 def holding(resource: str, share_name: str, delivery: str) -> RecordKey:

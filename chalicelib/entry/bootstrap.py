@@ -80,7 +80,7 @@ class Application:
 
     @cached_property
     def worker_entry(self) -> QueueConsumer:
-        """Works on promotions, deliveries, copy quotas and inventories."""
+        """Works on all records but resources with shares, and on the applied file."""
         from chalicelib.entry.queue_consumer import APPLIED_FILE, WORKER_KINDS
         from chalicelib.targets.worker.applied_versions import Meeting
 

@@ -1,7 +1,8 @@
 """Takes messages from the queues: reads the wake, writes its reason into the record's inbox, and runs its worker.
 
 If each try for a record raises, the last one parks the record: its message would come back without end. It does not if
-AWS did not answer or throttled, or if the deployment is wrong: no record is to blame for that.
+AWS did not answer or throttled, or if the deployment is wrong: no record is to blame for that. It never parks a
+resource with shares: that would keep them open.
 """
 
 from __future__ import annotations

@@ -50,7 +50,7 @@ class Compared:
     unbelieved: bool = False
     """Whether one look alone has shown another value, which names fewer targets: it is not compared yet."""
     surplus: bool = False
-    """Whether a delivery runs, or is shared, whose target is not wanted."""
+    """Whether a delivery is to end, or to be recalled or restored."""
     missing: bool = False
     """Whether a wanted target has no delivery, or one that begins again."""
     running: bool = False

@@ -55,7 +55,7 @@ class Move(StrEnum):
     RESOLVE = "resolve"
     """File or members changed its targets: the promotion resolves its value again."""
     FORGET = "forget"
-    """Whether it has ended and its tag is gone: discovery deletes its head and keeps its record."""
+    """It has ended, and its tag is gone: discovery deletes its head and keeps its record."""
 
 
 class Resolver:

@@ -94,8 +94,8 @@ class ShareStep:
 class Share:
     """One permission. Times are epoch seconds.
 
-    ``share_name`` names it on its resource: an account (snapshot), an account or an ARN (AMI), a delivery (grant to
-    copy by), an account or a service-linked role (grant that stands), an audience of a key's policy.
+    ``share_name`` names it on its resource: an account (snapshot), an account or an ARN (AMI), a delivery and its
+    copy role (grant to copy by), an account or a service-linked role (standing grant), an audience of a key's policy.
     """
 
     resource: str

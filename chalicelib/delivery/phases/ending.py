@@ -350,7 +350,7 @@ def _tidying_refused(event: Refused, delivery: Delivery, now: int) -> Delivery:
 
 
 def notify(delivery: Delivery, now: int) -> NotifyOutcome:
-    """Return the last notice. It is given up if it was refused for an hour after the deadline.
+    """Return the last notice. It is given up two hours after the deadline, if it was refused in the last of them.
 
     An outage of the service does not count.
     """
