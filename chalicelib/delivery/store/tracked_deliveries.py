@@ -46,11 +46,18 @@ class DynamoTrackedDeliveries:
             condition="attribute_not_exists(pk) OR episode < :episode",
         )
         if added is not None and count:
-            self._count(ami, +1)
+            self.count(ami, +1)
         return added is not None
 
-    def count(self, ami: str, more: int) -> None:
-        self._count(ami, more)
+    def count(self, ami: str, more: int) -> int:
+        counted: dict[str, Any] | None = self._table.update(
+            addresses.promotion(ami),
+            "ADD children_running :change",
+            {":change": more},
+            condition="attribute_exists(pk)",
+            returning="UPDATED_NEW",
+        )
+        return 0 if counted is None else int(counted["children_running"])
 
     def end(self, ami: str, tracked: TrackedDelivery) -> bool:
         """The count may be off by one after a crash; the promotion's poll reads the tracked deliveries themselves."""
@@ -58,7 +65,7 @@ class DynamoTrackedDeliveries:
         over = {**self._stored(tracked), "running": False, **({"delivered_as": tracked.image} if tracked.image else {})}
         ended = self._table.update(key, **setting(over, {**episode, ":yes": True}), condition=RUNS)
         if ended is not None:
-            return self._count(ami, -1) <= 0
+            return self.count(ami, -1) <= 0
         if tracked.state in WITHDRAWN:  # it rested in shared, and was counted then
             self._table.update(key, **setting(self._stored(tracked), episode), condition="episode = :was")
         return True
@@ -69,7 +76,7 @@ class DynamoTrackedDeliveries:
         back = setting({**self._stored(before), **numbers, "running": False}, was)
         taken_back = self._table.update(key, **back, condition=RUNS)
         if taken_back is not None:
-            self._count(ami, -1)
+            self.count(ami, -1)
 
     def all(self, ami: str) -> Sequence[TrackedDelivery]:
         return [self._tracked(item) for item in self._table.query(addresses.promotion(ami).pk, "delivery#")]
@@ -86,13 +93,3 @@ class DynamoTrackedDeliveries:
             return codec.decode(TrackedDelivery, {**json.loads(item["body"]), **beside}, where)
         except (KeyError, TypeError, ValueError) as error:
             raise Unreadable(f"{where} cannot be read: {error!r}.") from error
-
-    def _count(self, ami: str, change: int) -> int:
-        counted: dict[str, Any] | None = self._table.update(
-            addresses.promotion(ami),
-            "ADD children_running :change",
-            {":change": change},
-            condition="attribute_exists(pk)",
-            returning="UPDATED_NEW",
-        )
-        return 0 if counted is None else int(counted["children_running"])
