@@ -33,18 +33,16 @@ def current(scene, image=""):
     return scene.delivery_record(DEV, image).get("image", {}).get("id") or image or scene.image
 
 
-@pytest.mark.parametrize("mode", ["copy", "share"])
-def test_the_parameter_names_the_ami_before_its_notice_says_so_and_follows_the_newer_one(scene, mode):
+def test_the_parameter_names_the_ami_before_its_notice_says_so_and_follows_the_newer_one(scene):
     """Value, data type and tags; the family's next AMI takes the same parameter, and it keeps the hub's tags."""
-    with_pointers(scene, mode)
+    with_pointers(scene)
     written = []
     scene.world.gateway.after.append(lambda call: call.operation == "Publish" and written.append(shows(scene)))
-    ended = "shared" if mode == "share" else "delivered"
     for image in (scene.image, successor(scene)):
         scene.promote("", image)
         sent = notice(scene, image)
         there = current(scene, image)
-        assert (sent["event"], sent["image"], sent["family"]) == (f"delivery.{ended}", there, FAMILY)
+        assert (sent["event"], sent["image"], sent["family"]) == ("delivery.delivered", there, FAMILY)
         assert sent["pointer"] == {"parameter": NAME, "image": there, "fault": None, "pinned": None}
         assert there in written
         assert (parameter(scene)["Value"], parameter(scene)["DataType"]) == (there, "aws:ec2:image")
