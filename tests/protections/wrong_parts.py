@@ -343,7 +343,7 @@ class NeverOver(PromotionExecutor):
 
     def _compare(self, promotion, budget):
         found = super()._compare(promotion, budget)
-        return promotion_events.Blocked(Fault("again", "", "", "")) if promotion.episode else found
+        return promotion_events.NotExecuted(Fault("again", "", "", "")) if promotion.episode else found
 
 
 class OpensHalf(ShareWorker):

@@ -4,7 +4,7 @@ Deliveries write their holdings into the ledger and wake the resource. The share
 never waits for openings. It works in slices: it asks for the time left before each call, writes results after each
 slice, and the next run continues there.
 
-It reads the shares once in each pass. A delivery that holds or releases a share meanwhile writes the ledger and then
+It reads the shares once in each round. A delivery that holds or releases a share meanwhile writes the ledger and then
 makes the resource's record due. So the conditional write of that record fails, and another pass reads the shares again.
 """
 
@@ -44,8 +44,8 @@ from chalicelib.sharing.worker import grant_audit
 from chalicelib.sharing.worker.resource_shares import WRITTEN_AT_ONCE, ResourceShares
 from chalicelib.sharing.worker.share_batches import CALLS_FOR_MANY, Act, in_batches
 
-PASSES = 6
-"""Most passes of one run, if deliveries write meanwhile; after the last it sends itself a wake."""
+ROUNDS = 6
+"""Most rounds of one run, if deliveries write meanwhile; after the last it sends itself a wake."""
 ONE_BY_ONE = 10
 """Shares in a slice, if each takes a call of its own, as a grant does."""
 CALLS_TO_ASK = 5
@@ -79,7 +79,7 @@ class ShareWorker:
         try:
             news: dict[str, int] = {}
             left: dict[str, int] = {}
-            for _ in range(PASSES):
+            for _ in range(ROUNDS):
                 stored, shares = self._begin(key)
                 if stored is None:
                     return
@@ -163,7 +163,7 @@ class ShareWorker:
             )
         except Refusal as refusal:
             what = f"not opened: {refusal.fault.what}"
-            these.tell_of(these.save_some((self._blocked(s, refusal) for s in opening), what, budget))
+            these.tell_of(these.save_some((self._with_refusal(s, refusal) for s in opening), what, budget))
             return
         now = self.waker.clock()
         doubtful = [s for s in fresh if s.share_name in seen and share_events.doubtful(s, now)]
@@ -185,7 +185,7 @@ class ShareWorker:
         results = [share_events.evolve(s, ShareOpened(), now) for s in begun if s.preexisting]
         to_ask = [s for s in begun if not s.preexisting]
         opened = self._with_calls(these, lambda some: self._opened(adapter, these.resource, some))
-        results += in_batches(adapter, to_ask, opened, self._blocked, budget)
+        results += in_batches(adapter, to_ask, opened, self._with_refusal, budget)
         saved = these.save_results(results, "opening was tried", budget)
         these.tell_of(saved)
         for s in saved:
@@ -207,7 +207,7 @@ class ShareWorker:
                 more = Judgement(owed={s.share_name: refusal for s in some})
             if more.owed:
                 happened = f"not opened: {', '.join(sorted({one.fault.what for one in more.owed.values()}))}"
-                owed = [self._blocked(s, more.owed[s.share_name]) for s in some if s.share_name in more.owed]
+                owed = [self._with_refusal(s, more.owed[s.share_name]) for s in some if s.share_name in more.owed]
                 these.tell_of(these.save_some(owed, happened, budget))
             judged = Judgement({**judged.refused, **more.refused}, {**judged.waits, **more.waits})
             asked += [s for s in some if s.share_name not in more.owed.keys() | more.later]
@@ -239,7 +239,7 @@ class ShareWorker:
 
         return acted
 
-    def _blocked(self, s: Share, refusal: Refusal) -> Share:
+    def _with_refusal(self, s: Share, refusal: Refusal) -> Share:
         now = self.waker.clock()
         if s.state is ShareState.CLOSING and not outstanding.to_open([s], now):
             self.telemetry.share(s.resource, s.account, "not closed", why=refusal.fault.what)
@@ -278,12 +278,12 @@ class ShareWorker:
         if grant_names.nameless(these.resource):
             unlooked = [s for s in own if s.removed_at is not None]
             look = partial(self._looked_at, adapter, these.resource)
-            results += in_batches(adapter, unlooked, look, self._blocked, budget)
+            results += in_batches(adapter, unlooked, look, self._with_refusal, budget)
             own = [s for s in own if s.removed_at is None]
             remove = self._with_calls(these, lambda some: self._removed(adapter, these.resource, some))
         else:
             remove = self._with_calls(these, lambda some: self._revoked(adapter, these.resource, some))
-        results += in_batches(adapter, own, remove, self._blocked, budget)
+        results += in_batches(adapter, own, remove, self._with_refusal, budget)
         for s in these.save_results(results, "closing was tried", budget):
             self._report_closing(these.resource, s)
 
