@@ -99,22 +99,6 @@ def test_there_may_be_nothing_to_approve(scene):
     assert scene.cli("approve", "ami-00000000000000000")[0] == 1
 
 
-def test_what_is_shared_needs_an_approval_to_begin_and_none_to_stay(scene):
-    """Share mode: it opens after the approval, stays when that has expired, and ends with the tag."""
-    scene.apply(file(", mode: share, key_access: grant, service_linked_roles: []"))
-    scene.launches = {PROD}
-    scene.tag("prod")
-    assert nothing_for(scene.after(A_WHILE))
-    approve(scene, "--for", "1h")
-    scene.run_until_state("shared", PROD)
-    scene.run_until(lambda: scene.launch(PROD) == "", 120)
-    assert scene.after(1.1 * HOUR).launchable_by() == {PROD}
-    scene.untag()
-    scene.run_until_state("withdrawn", PROD)
-    assert scene.after(200).launchable_by() == set()
-    scene.assert_invariants()
-
-
 def test_one_approval_serves_each_region_that_it_names(abroad):
     """Two Regions wait, and one approval opens both."""
     abroad.apply(EVERYWHERE.replace("defaults:\n", "defaults:\n  approval: required\n"))
