@@ -363,6 +363,11 @@ class Scene:
         name = delivery_id(HUB, image or self.image, account, REGION)
         return str(self.record(f"delivery#{name}")["state"])
 
+    def delivery_states(self) -> Counter[str]:
+        """How many deliveries are in each state, of all AMIs. Cheaper than ``status``."""
+        names = [str(pk.value) for pk in self._table().items if str(pk.value).startswith("delivery#")]
+        return Counter(self.record(name)["state"] for name in names)
+
     def _table(self) -> Any:
         return dynamodb_backends[HUB][REGION].tables[TABLE]
 

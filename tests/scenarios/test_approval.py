@@ -103,7 +103,7 @@ def test_one_approval_serves_each_region_that_it_names(abroad):
     """Two Regions wait, and one approval opens both."""
     abroad.apply(EVERYWHERE.replace("defaults:\n", "defaults:\n  approval: required\n"))
     abroad.tag("default")
-    abroad.run_until(lambda: len(abroad.status().get("deliveries", ())) == 2)
+    abroad.run_until(lambda: abroad.delivery_states().total() == 2)
     assert regions_of(abroad.after(A_WHILE).status()["deliveries"]) == {(DEV, REGION, WAITS), (DEV, FAR, WAITS)}
     assert found(abroad, DEV, FAR) == ([], [])
     assert approve(abroad)["approved"] == [f"{DEV}/{FAR}", f"{DEV}/{REGION}"]
@@ -146,7 +146,7 @@ def dressed(scene):
     scene.client("ec2").modify_image_attribute(ImageId=scene.image, Description={"Value": "hardened"})
     scene.client("ec2").enable_image_deprecation(ImageId=scene.image, DeprecateAt="2031-01-01T00:00:00Z")
     scene.tag("prod")
-    scene.run_until(lambda: scene.states() == {PROD: WAITS})
+    scene.run_until_state(WAITS, PROD)
     return scene.after(HOUR)  # by now it looks for the approval each quarter of an hour
 
 

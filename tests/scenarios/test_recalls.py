@@ -156,14 +156,10 @@ def test_the_hubs_own_copy_in_another_region_is_recalled_and_restored(abroad):
     abroad.promote("")
     recall(abroad, abroad.image, "--why", WHY)
     places = [(DEV, REGION), (DEV, FAR), (TEST, REGION), (HUB, FAR)]
-
-    def states():
-        return {one["state"] for one in abroad.status()["deliveries"]}
-
-    abroad.run_until(lambda: states() == {"recalled"}, HOUR)
+    abroad.run_until(lambda: abroad.delivery_states() == {"recalled": len(places)}, HOUR)
     assert all("DeprecationTime" in copy(abroad, abroad.image, *place) for place in places)
     recall(abroad, abroad.image, "--lift")
-    abroad.run_until(lambda: states() == {"delivered"}, HOUR)
+    abroad.run_until(lambda: abroad.delivery_states() == {"delivered": len(places)}, HOUR)
     assert not any("DeprecationTime" in copy(abroad, abroad.image, *place) for place in places)
     abroad.assert_invariants()
 
