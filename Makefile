@@ -112,9 +112,9 @@ pytest: $(VENV) $(VENV_AWS) $(PACKAGE) ## Run the tests, and check that each per
 	$(LOGGED) $(BIN)/pytest -n 2 --dist worksteal
 	$(BIN)/python -m tools.needed
 
-permissions: $(VENV) $(VENV_AWS) $(PACKAGE) ## Run the scenarios alone, and check the permissions
+permissions: $(VENV) $(VENV_AWS) $(PACKAGE) ## Run scenarios and stories alone, and check the permissions
 	@rm -rf build/permissions
-	$(LOGGED) $(BIN)/pytest -n 2 --dist worksteal tests/scenarios
+	$(LOGGED) $(BIN)/pytest -n 2 --dist worksteal tests/scenarios tests/stories
 	$(BIN)/python -m tools.needed
 
 coverage: $(VENV) $(VENV_AWS) $(PACKAGE) ## Run the tests with coverage; a third slower

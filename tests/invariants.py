@@ -89,6 +89,18 @@ class ImageMade:
 
 
 @dataclass(frozen=True)
+class Opened:
+    """A permission has just been added."""
+
+
+@dataclass(frozen=True)
+class Telling:
+    """A notice is about to be published."""
+
+    notice: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
 class BetweenCalls:
     """Any moment at which no call is under way."""
 
@@ -169,6 +181,39 @@ class View(Protocol):
     def parameters(self) -> Mapping[tuple[str, str, str], str]:
         """Return what each parameter shows: by account, Region and name; "" for one that is not there."""
 
+    def was_there_before(self, resource: str, name: str) -> bool:
+        """Whether people had opened a permission before the service came."""
+
+    def gone(self) -> Iterable[Any]:
+        """List those permissions that are no longer there."""
+
+    def unfinished(self, resource: str, name: str) -> Iterable[str]:
+        """List the copies and AMIs that are being made by a share, and that are still wanted."""
+
+    def left_open(self) -> Iterable[str]:
+        """Describe what is open, and held by nobody."""
+
+    def orphans(self) -> Iterable[str]:
+        """Describe the copies and AMIs that the service made, that nothing needs, and that no notice lists."""
+
+    def receives(self, account: str) -> bool:
+        """Whether the applied file contains an account or an OU, or did when the function that runs was invoked."""
+
+    def strangers(self) -> Iterable[str]:
+        """Describe the permissions of those who are to receive nothing."""
+
+    def approved(self, ami: str, account: str) -> bool:
+        """Whether an AMI may be opened for an account: it needs no approval, or has one."""
+
+    def existed(self, image: str) -> bool:
+        """Whether an AMI is or was in a target."""
+
+    def may_launch(self, ami: str, account: str) -> bool:
+        """Whether an account may launch an AMI of the hub by a permission that the service gave, and has to remove."""
+
+    def was_notified(self, delivery: Delivery) -> bool:
+        """Whether a notice was published of the state in which a delivery is."""
+
     def excuses(self, place: tuple[str, str, str], fault: str) -> bool:
         """Whether a parameter may show something else, for a fault of its pointer ("": none)."""
 
@@ -239,6 +284,45 @@ def _wave_is_open(view: View, at: Opening) -> Checks:
                 yield f"{at.resource} opens for {holding.ami} at {holding.place} before {group}"
 
 
+def _receiver_is_known(view: View, at: Opening) -> Checks:
+    share = view.share(at.resource, at.name)
+    if share is not None and not view.receives(share.account):
+        yield f"{at.resource} opens to the stranger {share.account}"
+
+
+def _receiver_is_approved(view: View, at: Opening) -> Checks:
+    """Its share may serve several AMIs, of which one is enough."""
+    share = view.share(at.resource, at.name)
+    if share is None or not share.holdings:
+        return
+    places = {(one.ami, one.account) for one in share.holdings}
+    if not any(view.approved(*place) for place in places):
+        yield f"{at.resource} opens to {share.account} without a valid approval"
+
+
+def _was_not_there_before(view: View, at: Closing) -> Checks:
+    if view.was_there_before(at.resource, at.name):
+        yield f"{at.resource} was open before us"
+
+
+def _no_copy_loses_its_share(view: View, at: Closing) -> Checks:
+    share = view.share(at.resource, at.name)
+    if share is None:  # another run has just closed it
+        return
+    for one in view.unfinished(at.resource, at.name):
+        yield f"{at.resource} closes to {share.account} under the unfinished {one}"
+
+
+def _notice_is_true(view: View, at: Telling) -> Checks:
+    notice, said = at.notice, [fault["code"] for fault in at.notice.get("faults", ())]
+    if notice["event"] == "delivery.delivered" and not view.existed(notice["image"]):
+        yield f"{notice['id']} tells of {notice['image']}, which never was"
+    if notice["event"] == "delivery.withdrawn" and "share-still-open" not in said:
+        ami, account = notice["source_image"], notice["account"]
+        if view.may_launch(ami, account):
+            yield f"{notice['id']} says that {ami} was withdrawn, and {account} may launch it"
+
+
 def _launch_is_intended(view: View, at: Launching) -> Checks:
     record = view.delivery(at.delivery)
     if record is None or not (_tokens(record).issuperset(at.tokens) or record.launch.result):
@@ -271,6 +355,14 @@ def _one_image_each(view: View, _at: BetweenCalls | ImageMade) -> Checks:
     yield from (f"{count} AMIs for {delivery}" for delivery, count in made.items() if count > 1)
 
 
+def _nobody_else_may(view: View, _at: BetweenCalls | Opened) -> Checks:
+    yield from (f"open to a stranger: {one}" for one in view.strangers())
+
+
+def _what_was_there_stays(view: View, _at: BetweenCalls) -> Checks:
+    yield from (f"preexisting, and gone: {one}" for one in view.gone())
+
+
 def _records_go_on(view: View, _at: BetweenCalls) -> Checks:
     for one in view.records():
         if one.parked:
@@ -294,6 +386,20 @@ def _instances_are_needed(view: View, _at: BetweenCalls) -> Checks:
 
 
 # --- at rest ---------------------------------------------------------------------------------------------------------
+
+
+def _nothing_is_left_open(view: View, _at: AtRest) -> Checks:
+    yield from (f"left open: {one}" for one in view.left_open())
+
+
+def _nothing_is_left_over(view: View, _at: AtRest) -> Checks:
+    yield from (f"orphan: {one}" for one in view.orphans())
+
+
+def _endings_are_notified(view: View, _at: AtRest) -> Checks:
+    for one in view.deliveries():
+        if (one.ended or one.state is DeliveryState.SHARED) and not view.was_notified(one):
+            yield f"nobody was told: {one.id} {one.state}"
 
 
 def _current_is_named(view: View, _at: AtRest) -> Checks:
@@ -329,6 +435,10 @@ class Invariant:
 INVARIANTS = (
     Invariant(1, "Nothing opens for a target that has not passed its checks.", Opening, _target_was_checked),
     Invariant(1, "Nothing opens for a target whose wave is not open.", Opening, _wave_is_open),
+    Invariant(1, "No share closes under a copy that is wanted.", Closing, _no_copy_loses_its_share),
+    Invariant(1, "Nothing that nobody holds is left open.", AtRest, _nothing_is_left_open),
+    Invariant(2, "No permission of others is removed.", Closing, _was_not_there_before),
+    Invariant(2, "The permissions of others stay.", BetweenCalls, _what_was_there_stays),
     Invariant(3, "A copy begins with its intent on record.", Copying, _copy_is_intended),
     Invariant(3, "An AMI is made with its intent on record.", Registering, _registering_is_intended),
     Invariant(3, "A permission is added with its intent on record.", Opening, _opening_is_intended),
@@ -337,7 +447,13 @@ INVARIANTS = (
     Invariant(3, "A parameter is written with its intent on record.", Pointing, _naming_is_intended),
     Invariant(4, "A delivery has one live copy of each snapshot.", Copying, _one_copy_lives),
     Invariant(4, "A delivery has one AMI.", BetweenCalls | ImageMade, _one_image_each),
+    Invariant(4, "No copy and no AMI is left over.", AtRest, _nothing_is_left_over),
     Invariant(6, "A record that has not ended is due, and none is parked.", BetweenCalls, _records_go_on),
+    Invariant(8, "Nothing opens to a stranger.", Opening, _receiver_is_known),
+    Invariant(8, "Nothing is open to a stranger.", BetweenCalls | Opened, _nobody_else_may),
+    Invariant(10, "A notice says what is so.", Telling, _notice_is_true),
+    Invariant(10, "Every ending has a notice.", AtRest, _endings_are_notified),
+    Invariant(11, "What needs an approval opens with one.", Opening, _receiver_is_approved),
     Invariant(12, "A parameter names the newest AMI that stands there.", AtRest, _current_is_named),
     Invariant(13, "A delivery has one instance.", Launching, _one_instance_runs),
     Invariant(13, "No instance outlives its delivery.", BetweenCalls, _instances_are_needed),

@@ -53,7 +53,7 @@ The roles in a target are in `deploy/target.yaml`; the role in the organization'
 - Only `share-worker` can change a key policy, and only of the keys in the parameter `PolicyKeyArns`.
   That parameter is empty by default, and the statements that name it then do not exist.
 
-**Needed by** names, for each action and condition, a test in `tests/scenarios/` that fails without it: `python -m tests.scenarios.without_permission` takes it out and runs that test, and so does `make soak`.
+**Needed by** names, for each action and condition, a test in `tests/scenarios/` or `tests/stories/` that fails without it: `python -m tests.scenarios.without_permission` takes it out and runs that test, and so does `make soak`.
 Where the simulator does not ask for a permission, it says what at AWS does.
 `make test` fails on an action or a condition that no call of a scenario needed and that has no such reason.
 

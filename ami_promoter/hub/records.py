@@ -264,7 +264,7 @@ class Reader:
 def source_of(item: Mapping[str, Any]) -> SourceImage | None:
     """Read a source as it was examined; None if it is damaged."""
     try:
-        return SourceImage.from_json(json.loads(item["body"]))
+        return codec.decode(SourceImage, json.loads(item["body"]))
     except (KeyError, TypeError, ValueError):
         return None
 

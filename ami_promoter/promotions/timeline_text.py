@@ -57,7 +57,7 @@ PLAIN = {
     "Compared": "compared with its deliveries",
     "Examined": "source examined",
     "RefusedNotified": "notice of the faults sent",
-    "Blocked": "tried in vain",
+    "NotExecuted": "tried in vain",
     "Paused": "waits for the end of the pause",
     "OutcomeNotified": "notice sent",
     "CopySeen": "AMI read before the recall",

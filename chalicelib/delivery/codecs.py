@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TypeVar
 
 from chalicelib.delivery import copy_quota, machine
 from chalicelib.delivery.attempts import ImageRegistered
@@ -16,24 +15,18 @@ from chalicelib.delivery.model import ENDED, Delivery, DeliveryState
 from chalicelib.delivery.phase import Command, DeliveryEvent
 from chalicelib.delivery.phases.copying import StartCopy
 from chalicelib.engine import addresses, codec
-from chalicelib.engine.ports import Stored, Write
-from chalicelib.engine.runner import Codec, Items
-from chalicelib.engine.stored import body, read_body
-
-T = TypeVar("T")
+from chalicelib.engine.ports import Extras, Stored, Write
+from chalicelib.engine.stored import RecordCodec, read_body
 
 
-class DeliveryCodec(Codec[Delivery, Command, DeliveryEvent]):
+class DeliveryCodec(RecordCodec[Delivery, Command, DeliveryEvent]):
     """The stored form of deliveries."""
 
-    def decode(self, stored: Stored) -> Delivery:
-        """Read a delivery. Raises Unreadable."""
-        return replace(read_body(Delivery, stored), inbox=stored.inbox)
+    kind = Delivery
 
     def encode(self, record: Delivery) -> Write:
-        """Return it as it is to be stored."""
-        last = machine.deadline(record)
-        return Write(record.key, record.state.value, body(record), record.due_at, last, inbox=record.inbox)
+        """Return it as it is to be stored, with its deadline and what is left in its inbox."""
+        return replace(super().encode(record), latest=machine.deadline(record), inbox=record.inbox)
 
     def about(self, record: Delivery, now: int) -> Mapping[str, object]:
         """Return its AMI and target; its seconds in its state, unless it ended, is shared, or waits for a person."""
@@ -43,7 +36,7 @@ class DeliveryCodec(Codec[Delivery, Command, DeliveryEvent]):
         rests = record.state in (*ENDED, DeliveryState.SHARED, *awaits)
         return names if rests or since is None else {**names, "seconds": now - since}
 
-    def intent_items(self, record: Delivery, commands: Sequence[Command]) -> Items:
+    def intent_items(self, record: Delivery, commands: Sequence[Command]) -> Extras:
         """Return the look-ups for copies' events, which can arrive before the call's answer."""
         target = record.target
         sources = [command.source for command in commands if isinstance(command, StartCopy)]
@@ -57,7 +50,7 @@ class DeliveryCodec(Codec[Delivery, Command, DeliveryEvent]):
             for source in sources
         ]
 
-    def result_items(self, record: Delivery, results: Sequence[DeliveryEvent]) -> Items:
+    def result_items(self, record: Delivery, results: Sequence[DeliveryEvent]) -> Extras:
         """Return the look-up for the AMI's state events, which is written with the AMI's id."""
         target = record.target
         return [

@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from chalicelib.delivery.model import Delivery, DeliveryState
-from chalicelib.engine.addresses import digest
 from chalicelib.engine.faults import Fault, retried
-from chalicelib.engine.notices import MAX_LISTED, SCHEMA, said_faults
+from chalicelib.engine.notices import MAX_LISTED, head, said_faults
 from chalicelib.sharing import holders
 
 DELIVERED = "delivery.delivered"
@@ -100,37 +99,25 @@ def withdrawn_unsaid(withdrawn: Mapping[str, Any], still_open: Sequence[str], no
     if still_open:
         faults.append(holders.still_open(where, still_open))
     known = {name: withdrawn[name] for name in ("delivery", "episode", "account", "region", "hub", "source_image")}
+    unknown = ("image", "key", "protected", "unprotected", "family", "pointer", "recall", "approved_by")
     return {
-        "schema": SCHEMA,
-        "id": digest(delivery, str(episode), WITHDRAWN),
-        "event": WITHDRAWN,
-        "at": now,
+        **head(WITHDRAWN, now, delivery, str(episode), WITHDRAWN),
         **known,
+        **dict.fromkeys(unknown),
         "source_name": "",
         "groups": [],
         "image_name": "",
         "outcome": "withdrawn",
-        "image": None,
-        "key": None,
         "copies": [],
         "faults": said_faults(faults),
-        "protected": None,
-        "unprotected": None,
-        "family": None,
-        "pointer": None,
-        "recall": None,
         "leftovers": [],
         "seconds": 0,
-        "approved_by": None,
     }
 
 
 def _of_delivery(delivery: Delivery, event: str, now: int) -> dict[str, Any]:
     return {
-        "schema": SCHEMA,
-        "id": digest(delivery.id, str(delivery.episode), event),
-        "event": event,
-        "at": now,
+        **head(event, now, delivery.id, str(delivery.episode), event),
         "delivery": delivery.id,
         "episode": delivery.episode,
         "hub": delivery.hub,

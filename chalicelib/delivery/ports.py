@@ -168,8 +168,8 @@ class TrackedDeliveries(Protocol):
         ``count``: also count it as running; else the caller counts several with ``count``.
         """
 
-    def count(self, ami: str, more: int) -> None:
-        """Count so many more deliveries as running, which ``add`` has written."""
+    def count(self, ami: str, more: int) -> int:
+        """Count so many more deliveries as running, which ``add`` has written; returns how many run then."""
 
     def end(self, ami: str, tracked: TrackedDelivery) -> bool:
         """Write that a delivery has ended or is shared; True if it may be the last one running.

@@ -12,12 +12,12 @@ from typing import Literal
 
 from chalicelib.delivery.instances import LAUNCH_TAG, LaunchSite
 from chalicelib.delivery.kms_keys import source_key_faults, target_key_faults
+from chalicelib.engine import codec
 from chalicelib.engine.faults import Fault, count
 from chalicelib.engine.illegible import ILLEGIBLE
 from chalicelib.engine.places import last_part
 from chalicelib.images import register
 from chalicelib.images.image import (
-    BlockDevice,
     SourceImage,
     SourceSnapshot,
     snapshots_to_copy,
@@ -26,8 +26,6 @@ from chalicelib.images.image import (
 from chalicelib.images.keys import KeyFacts
 from chalicelib.sharing import refusals
 from chalicelib.targets.applied_file import Target
-
-__all__ = ["KeyFacts", "source_faults", "target_faults"]
 
 ANOTHER_TYPE = "Name an instance type that fits in `launch_test` of the targets file, and apply it; then tag again."
 
@@ -333,7 +331,13 @@ def _not_expressible(image: SourceImage) -> Iterator[Fault]:
 
 def _not_copyable(image: SourceImage) -> Iterator[Fault]:
     for device in image.devices:
-        yield from _local(image, device)
+        if device.placement:
+            yield Fault(
+                "source-device-local",
+                f"{image.id} {device.name}",
+                f"The mapping is bound to {device.placement}, which the targets do not have.",
+                "Register the image again with snapshots in the Region, without Outpost or Zone.",
+            )
     if image.instance_types:
         yield Fault(
             "source-instance-types",
@@ -346,30 +350,14 @@ def _not_copyable(image: SourceImage) -> Iterator[Fault]:
 
 def _devices(image: SourceImage) -> Iterator[Fault]:
     for device in image.devices:
-        yield from _device(image, device)
-
-
-def _local(image: SourceImage, device: BlockDevice) -> Iterator[Fault]:
-    where = f"{image.id} {device.name}"
-    if device.placement:
-        yield Fault(
-            "source-device-local",
-            where,
-            f"The mapping is bound to {device.placement}, which the targets do not have.",
-            "Register the image again with snapshots in the Region, without Outpost or Zone.",
-        )
-
-
-def _device(image: SourceImage, device: BlockDevice) -> Iterator[Fault]:
-    where = f"{image.id} {device.name}"
-    if device.initialization_rate is not None:
-        yield Fault(
-            "source-device-initialization-rate",
-            where,
-            f"The mapping has a volume initialization rate ({device.initialization_rate} MiB/s), and it is not "
-            "documented that RegisterImage takes one.",
-            f"{BY_COPY_IMAGE} register the image again without the rate, and set it in launch templates instead.",
-        )
+        if device.initialization_rate is not None:
+            yield Fault(
+                "source-device-initialization-rate",
+                f"{image.id} {device.name}",
+                f"The mapping has a volume initialization rate ({device.initialization_rate} MiB/s), and it is not "
+                "documented that RegisterImage takes one.",
+                f"{BY_COPY_IMAGE} register the image again without the rate, and set it in launch templates instead.",
+            )
 
 
 def _snapshots(image: SourceImage, hub_account: str) -> Iterator[Fault]:
@@ -441,7 +429,7 @@ def _too_large(image: SourceImage) -> Iterator[Fault]:
 
     Only tags can make it so large: those of 20 snapshots, each of the greatest length.
     """
-    size = len(json.dumps(image.to_json()))
+    size = len(json.dumps(codec.encode(image)))
     if size > MOST_ON_RECORD:
         yield Fault(
             "source-too-large",

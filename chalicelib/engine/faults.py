@@ -47,11 +47,6 @@ class Fault:
         """For a record or a notice."""
         return asdict(self)
 
-    @classmethod
-    def from_json(cls, value: dict[str, Any]) -> Fault:
-        """Back from a record; a missing member raises KeyError."""
-        return cls(value["code"], value["where"], value["what"], value["cure"])
-
 
 AGAIN = re.compile(r"[;.]? [Tt]hen tag (?:(?:it|the AMI|the image) )?again\.$")
 """The end of a cure of what can be tried again; of a failed delivery the command `retry` does it, and no new tag."""

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
+from chalicelib.engine.addresses import digest
 from chalicelib.engine.faults import Fault, count
 from chalicelib.engine.places import called
 
@@ -23,6 +24,11 @@ SUBJECT_LENGTH = 99
 """SNS takes less than 100 characters [botocore 1.44 sns model, PublishInput]."""
 LISTS = frozenset({"group"})
 """Message attributes that hold several values."""
+
+
+def head(event: str, now: int, *names: str) -> dict[str, Any]:
+    """Return the first members of a notice. ``names``: what its id follows from, so that a repeat shows."""
+    return {"schema": SCHEMA, "id": digest(*names), "event": event, "at": now}
 
 
 def attributes(notice: Mapping[str, Any]) -> dict[str, str]:

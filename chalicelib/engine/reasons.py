@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.ports import Records, Write
@@ -16,17 +17,17 @@ from chalicelib.engine.wakes import EVENT_AT, Reason
 PROMOTION = re.compile(r"promotion#(ami-[0-9a-f]{1,40})\Z")
 
 
+@dataclass(eq=False)
 class Reasons:
     """Writes reasons; ``begun`` returns a new promotion's record."""
 
-    def __init__(self, records: Records, clock: Clock, begun: Callable[[str], Write]) -> None:
-        self._records = records
-        self._clock = clock
-        self._begun = begun
+    records: Records
+    clock: Clock
+    begun: Callable[[str], Write]
 
     def of_target(self, reason: Reason | None) -> Mapping[str, str]:
         """Return the inbox entries of a delivery, whose reasons come from its target's events only."""
-        return {} if reason is None else {reason.name: reason.value, EVENT_AT: str(self._clock())}
+        return {} if reason is None else {reason.name: reason.value, EVENT_AT: str(self.clock())}
 
     def leave(self, key: RecordKey, reason: Reason) -> None:
         """Write a reason as an inbox entry; if a trigger tag was written and the AMI has no promotion, begin one.
@@ -36,9 +37,9 @@ class Reasons:
         """
         newer = reason.name in ("tag", "untag")
         inbox = {"tag" if newer else reason.name: reason.value}
-        found = self._records.leave(key, inbox, self._clock(), newer=newer)
+        found = self.records.leave(key, inbox, self.clock(), newer=newer)
         named = PROMOTION.match(key.pk)
         if found or reason.name != "tag" or named is None:
             return
-        self._records.create(self._begun(named[1]), self._clock())
-        self._records.leave(key, inbox, self._clock(), newer=newer)
+        self.records.create(self.begun(named[1]), self.clock())
+        self.records.leave(key, inbox, self.clock(), newer=newer)

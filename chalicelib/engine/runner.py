@@ -10,7 +10,6 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
 from typing import Any, Generic, Protocol, TypeVar
 
 from chalicelib.engine import calls, schedule
@@ -18,7 +17,8 @@ from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.budget import Budget, TimeLeft
 from chalicelib.engine.calls import TakeCalls
 from chalicelib.engine.errors import IllegalEvent, ParkRecord
-from chalicelib.engine.ports import NOTHING, Records, Stored, Telemetry, Write
+from chalicelib.engine.ports import NOTHING, Extras, Records, Stored, Telemetry, Write
+from chalicelib.engine.transitions import Moving
 from chalicelib.engine.waker import Clock, Waker
 
 MAX_STEPS = 40
@@ -27,19 +27,9 @@ MAX_STEPS = 40
 CALLS_OF_STEP = 4
 """There must be time for so many calls to begin a step, or a command after the first."""
 
-Items = Sequence[tuple[RecordKey, Mapping[str, Any]]]
 
-
-class Record(Protocol):
+class Record(Moving, Protocol):
     """The attributes of a record that the runner reads."""
-
-    @property
-    def key(self) -> RecordKey:
-        """Where it is stored."""
-
-    @property
-    def state(self) -> StrEnum:
-        """What it waits for."""
 
     @property
     def due_at(self) -> int | None:
@@ -99,11 +89,11 @@ class Codec(Protocol[R, C_contra, E_contra]):
         """Return further fields for the log; ``seconds``: how long the record has been in a state that must end."""
         return {}
 
-    def intent_items(self, _record: R, _commands: Sequence[C_contra]) -> Items:
+    def intent_items(self, _record: R, _commands: Sequence[C_contra]) -> Extras:
         """Return items to write together with the intents."""
         return ()
 
-    def result_items(self, _record: R, _results: Sequence[E_contra]) -> Items:
+    def result_items(self, _record: R, _results: Sequence[E_contra]) -> Extras:
         """Return items to write together with the results."""
         return ()
 
@@ -154,29 +144,19 @@ class _Run(Generic[R, E]):
     """Whether the last results have changed nothing."""
 
 
+@dataclass(eq=False)
 class Runner(Generic[R, C, E]):
     """Works on one record at a time; ``R`` record, ``C`` command, ``E`` event."""
 
-    def __init__(
-        self,
-        machine: Machine[R, C, E],
-        executor: Executor[R, C, E],
-        codec: Codec[R, C, E],
-        records: Records,
-        waker: Waker,
-        clock: Clock,
-        telemetry: Telemetry,
-        take_calls: TakeCalls = tuple,
-    ) -> None:
-        """``take_calls`` belongs to the executor's adapters, if they change AWS."""
-        self._machine = machine
-        self._executor = executor
-        self._codec = codec
-        self._records = records
-        self._waker = waker
-        self._clock = clock
-        self._telemetry = telemetry
-        self._take_calls = take_calls
+    machine: Machine[R, C, E]
+    executor: Executor[R, C, E]
+    codec: Codec[R, C, E]
+    records: Records
+    waker: Waker
+    clock: Clock
+    telemetry: Telemetry
+    take_calls: TakeCalls = tuple
+    """Belongs to the executor's adapters, if they change AWS."""
 
     def run(self, key: RecordKey, cause: str, inbox: Mapping[str, str] = NOTHING, *, time_left: TimeLeft) -> None:
         """Do what is outstanding for one record; if steps or time run out, wake it again.
@@ -184,17 +164,17 @@ class Runner(Generic[R, C, E]):
         ``inbox``: the entries that its wake brings. The first write has them, and a record at rest has no use for them.
         """
         budget, steps = Budget(time_left), iter(range(MAX_STEPS))
-        with parking(key, self._records, self._clock, self._telemetry):
-            stored = self._records.read(key)
+        with parking(key, self.records, self.clock, self.telemetry):
+            stored = self.records.read(key)
             while stored is not None and not stored.parked:
                 run: _Run[R, E] = _Run(stored, *self._decoded(stored, inbox), cause, inbox)
                 stored, inbox = self._work(run, steps, budget), run.inbox
 
     def _decoded(self, stored: Stored, inbox: Mapping[str, str]) -> tuple[R, R]:
         """Return a record as it is stored, and with the entries that its wake brings."""
-        read = self._codec.decode(stored)
+        read = self.codec.decode(stored)
         brings = inbox and read.due_at is not None
-        return read, self._codec.decode(replace(stored, inbox={**stored.inbox, **inbox})) if brings else read
+        return read, self.codec.decode(replace(stored, inbox={**stored.inbox, **inbox})) if brings else read
 
     def _work(self, run: _Run[R, E], steps: Iterator[int], budget: Budget) -> Stored | None:
         """Take steps until nothing is left to do now; if another run writes the record first, return it as it is then.
@@ -207,16 +187,16 @@ class Runner(Generic[R, C, E]):
         Who wrote first may have been a wake that sent no message, as one was on its way: so it looks as if woken.
         """
         woken = True
-        if isinstance(seconds := self._codec.about(run.record, self._clock()).get("seconds"), int):
-            self._telemetry.in_state(run.record.key, seconds)
+        if isinstance(seconds := self.codec.about(run.record, self.clock()).get("seconds"), int):
+            self.telemetry.in_state(run.record.key, seconds)
         while next(steps, None) is not None and budget.allows(CALLS_OF_STEP):
             commands = () if run.over else self._next(run, woken=woken)
             woken = False
-            again = any(self._machine.tried(run.record, command) for command in commands)
+            again = any(self.machine.tried(run.record, command) for command in commands)
             if again and run.since.results and not self._write(run, last=False):
                 return self._again(run)
             self._intend(run, commands)
-            must = run.since.urgent or not commands or any(map(self._machine.acts, commands))
+            must = run.since.urgent or not commands or any(map(self.machine.acts, commands))
             if must and not self._write(run, last=not commands):
                 return self._again(run)
             if not commands:
@@ -224,19 +204,19 @@ class Runner(Generic[R, C, E]):
             self._execute(run, commands, budget)
         if not self._write(run, last=True):
             return self._again(run)
-        self._waker.send(run.record.key, f"more:{run.stored.version}")
+        self.waker.send(run.record.key, f"more:{run.stored.version}")
         return None
 
     def _next(self, run: _Run[R, E], *, woken: bool) -> Sequence[C]:
         """Return the next commands, after what the inbox and the clock bring."""
-        before, now = run.record, self._clock()
-        events = self._machine.due_events(before, now)
+        before, now = run.record, self.clock()
+        events = self.machine.due_events(before, now)
         record = before
         for event in events:
-            record = self._machine.evolve(record, event, self._clock())
-        commands = self._machine.outstanding(record, self._clock())
+            record = self.machine.evolve(record, event, self.clock())
+        commands = self.machine.outstanding(record, self.clock())
         if woken:
-            looks = self._machine.looks(record, self._clock())
+            looks = self.machine.looks(record, self.clock())
             commands = (*commands, *(look for look in looks if look not in commands))
         run.record = record
         run.since.happened += map(_short, events)
@@ -247,12 +227,12 @@ class Runner(Generic[R, C, E]):
 
     def _intend(self, run: _Run[R, E], commands: Sequence[C]) -> None:
         """Put the intents of the commands on the record."""
-        run.record = self._machine.record_intent(run.record, commands, self._clock())
+        run.record = self.machine.record_intent(run.record, commands, self.clock())
         run.since.happened += map(calls.intent, self._announced(run.record, commands))
-        run.since.items += self._codec.intent_items(run.record, commands)
+        run.since.items += self.codec.intent_items(run.record, commands)
 
     def _announced(self, record: R, commands: Sequence[C]) -> list[str]:
-        return [call for command in commands if (call := self._machine.announced(record, command))]
+        return [call for command in commands if (call := self.machine.announced(record, command))]
 
     def _execute(self, run: _Run[R, E], commands: Sequence[C], budget: Budget) -> None:
         """Execute the commands until a result changes the state, or time runs out; the next step asks for the rest.
@@ -262,16 +242,16 @@ class Runner(Generic[R, C, E]):
         before, since = run.record, run.since
         events: list[E] = []
         happened: list[str] = []
-        self._take_calls()  # drop calls made for another record
+        self.take_calls()  # drop calls made for another record
         for command in commands:
-            event = self._executor.execute(run.record, command, budget)
-            now = self._clock()
+            event = self.executor.execute(run.record, command, budget)
+            now = self.clock()
             events.append(event)
             since.results.append((event, now))
-            happened += [_short(event), *map(str, self._take_calls())]
-            run.record = self._machine.evolve(run.record, event, now)
-            since.urgent = since.urgent or self._machine.acts(command)
-            self._telemetry.did(run.record.key, run.record.state.value, command, event)
+            happened += [_short(event), *map(str, self.take_calls())]
+            run.record = self.machine.evolve(run.record, event, now)
+            since.urgent = since.urgent or self.machine.acts(command)
+            self.telemetry.did(run.record.key, run.record.state.value, command, event)
             if run.record.state != before.state or not budget.allows(CALLS_OF_STEP):
                 break
         happened += map(calls.not_made, self._announced(before, commands[len(events) :]))
@@ -279,8 +259,8 @@ class Runner(Generic[R, C, E]):
         run.over = run.record == before
         since.called = since.called or called
         since.answers += happened
-        since.happened += happened if called or self._machine.tells(before, run.record) else ()
-        since.items += self._codec.result_items(run.record, events)
+        since.happened += happened if called or self.machine.tells(before, run.record) else ()
+        since.items += self.codec.result_items(run.record, events)
         if called or not run.over:
             since.moves.append((before, run.record))
 
@@ -290,7 +270,7 @@ class Runner(Generic[R, C, E]):
         ``last``: the run is over, so the record is due when it says, and its wake is answered.
         """
         stored, since = run.stored, run.since
-        rests = last and (stored.woken or _is_wrong(stored.scheduled, run.record.due_at, self._clock()))
+        rests = last and (stored.woken or _is_wrong(stored.scheduled, run.record.due_at, self.clock()))
         if run.record == run.read and not since.called and not rests:
             return True
         written = self._save(stored, run.record, since.happened, since.items, goes_on=not last)
@@ -308,19 +288,19 @@ class Runner(Generic[R, C, E]):
         """
         since = run.since
         while True:
-            fresh = self._records.read(run.record.key)
+            fresh = self.records.read(run.record.key)
             if fresh is None or fresh.parked or not since.results:
                 return fresh
             before, after = self._decoded(fresh, run.inbox)
             for event, at in since.results:
                 try:
-                    after = self._machine.evolve(after, event, at)
+                    after = self.machine.evolve(after, event, at)
                 except IllegalEvent as old_news:
-                    self._telemetry.old_news(fresh.key, str(old_news))
+                    self.telemetry.old_news(fresh.key, str(old_news))
             if after == before and not since.called:
                 return fresh
-            said = since.answers if since.called or self._machine.tells(before, after) else ()
-            items = self._codec.result_items(after, [event for event, _ in since.results])
+            said = since.answers if since.called or self.machine.tells(before, after) else ()
+            items = self.codec.result_items(after, [event for event, _ in since.results])
             written = self._save(fresh, after, said, items, goes_on=True)
             if written is not None:
                 run.inbox = NOTHING
@@ -328,11 +308,13 @@ class Runner(Generic[R, C, E]):
                 return written
 
     def _moved(self, before: R, after: R, cause: str) -> None:
-        about = self._codec.about(before, self._clock())
-        self._telemetry.moved(before.key, before.state.value, after.state.value, cause, about)
+        about = self.codec.about(before, self.clock())
+        self.telemetry.moved(before.key, before.state.value, after.state.value, cause, about)
 
-    def _save(self, before: Stored, after: R, happened: Sequence[str], items: Items, *, goes_on: bool) -> Stored | None:
-        return self._records.save(before, self._codec.encode(after), happened, self._clock(), items, goes_on=goes_on)
+    def _save(
+        self, before: Stored, after: R, happened: Sequence[str], items: Extras, *, goes_on: bool
+    ) -> Stored | None:
+        return self.records.save(before, self.codec.encode(after), happened, self.clock(), items, goes_on=goes_on)
 
 
 def _is_wrong(scheduled: int | None, due_at: int | None, now: int) -> bool:

@@ -5,15 +5,32 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from chalicelib.engine import codec
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.errors import ParkRecord, Unreadable
-from chalicelib.engine.ports import Records, Stored
-from chalicelib.engine.runner import Codec, R
+from chalicelib.engine.ports import Records, Stored, Write
+from chalicelib.engine.runner import C_contra, Codec, E_contra, R
 
 T = TypeVar("T")
+
+
+class RecordCodec(Codec[R, C_contra, E_contra]):
+    """The stored form of a record: its body has all members but the inbox."""
+
+    kind: type[R]
+
+    def decode(self, stored: Stored) -> R:
+        """Read a record. Raises Unreadable."""
+        record: Any = read_body(self.kind, stored)
+        read: R = replace(record, inbox=stored.inbox)
+        return read
+
+    def encode(self, record: R) -> Write:
+        """Return it as it is to be stored."""
+        return Write(record.key, record.state.value, body(record), record.due_at)
 
 
 def peek(records: Records, key: RecordKey, kind: Codec[R, Any, Any]) -> R | None:
@@ -48,6 +65,14 @@ def parsed(item: Mapping[str, Any] | None, what: str) -> Any:
 def compact(value: Any) -> str:
     """Return a JSON value as the text that items hold."""
     return json.dumps(value, separators=(",", ":"))
+
+
+def read_item(kind: type[T], item: Mapping[str, Any] | None, what: str) -> T:
+    """Build what an item beside a record holds. Raises Unreadable."""
+    try:
+        return codec.decode(kind, parsed(item, what), what)
+    except ValueError as error:
+        raise Unreadable(str(error)) from error
 
 
 def read_body(kind: type[T], stored: Stored) -> T:

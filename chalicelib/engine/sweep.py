@@ -67,52 +67,52 @@ class Round:
         return json.dumps([self.since, self.until, *place], separators=(",", ":"))
 
 
+@dataclass(eq=False)
 class Sweep:
     """Looks through the index of what is due, a page of each shard in turn."""
 
-    def __init__(self, records: Records, wakes: WakeQueues, clock: Clock, telemetry: Telemetry, shards: int) -> None:
-        self._records = records
-        self._wakes = wakes
-        self._clock = clock
-        self._telemetry = telemetry
-        self._shards = shards
+    records: Records
+    wakes: WakeQueues
+    clock: Clock
+    telemetry: Telemetry
+    shards: int
 
     def run(self, *, time_left: TimeLeft) -> None:
         """Wake every record whose time has come since the last run. The next run does what there is no time for."""
-        now = self._clock()
+        now = self.clock()
         woken = seen = 0
         oldest = now
         rounds: dict[int, Round] = {}
-        positions = dict(self._records.list(POSITIONS, "shard#"))
+        positions = dict(self.records.list(POSITIONS, "shard#"))
         # Each run starts with another shard, in case time runs out.
-        waiting = deque((now // schedule.MINUTE + n) % self._shards for n in range(self._shards))
+        waiting = deque((now // schedule.MINUTE + n) % self.shards for n in range(self.shards))
         while waiting and time_left() > self.needs_seconds:
             shard = waiting.popleft()
             this = rounds.get(shard) or Round.resumed(positions.get(position_of(shard)), now)
-            page = self._records.due(shard, this.until, PAGE, this.after)
+            page = self.records.due(shard, this.until, PAGE, this.after)
             wakes = _wakes(page, this)
             seen += len(page)
             oldest = min((oldest, *(due.due_at for due in page)))
             try:
-                unfit = self._wakes.wake_all(wakes) if wakes else ()
+                unfit = self.wakes.wake_all(wakes) if wakes else ()
             except Refusal as refusal:  # the next run sends this page again
-                self._telemetry.not_done("sweep", str(refusal))
+                self.telemetry.not_done("sweep", str(refusal))
                 continue
             if unfit:
-                self._telemetry.not_done("sweep", f"These records cannot be woken: {', '.join(map(str, unfit))}.")
+                self.telemetry.not_done("sweep", f"These records cannot be woken: {', '.join(map(str, unfit))}.")
             woken += len(wakes) - len(unfit)
             last = len(page) < PAGE
             after = replace(this, after=None if last else page[-1])
             if wakes or this.after or not last:
                 item = {"kind": "sweep", "round": after.text()}
-                self._records.put(position_of(shard), item)
+                self.records.put(position_of(shard), item)
             if not last:
                 rounds[shard] = after
                 waiting.append(shard)
             elif this.until < now:
                 rounds[shard] = Round(this.until, now)
                 waiting.append(shard)
-        self._telemetry.swept(woken, seen, now - oldest)
+        self.telemetry.swept(woken, seen, now - oldest)
 
     needs_seconds = 12
     """Seconds that must be left to begin a page: a read, three rounds of messages and a write at 2 s each."""

@@ -398,11 +398,10 @@ class Application:
     def share_worker(self) -> ShareWorker:
         """Opens and closes shares, with one permission adapter for each kind of resource."""
         from chalicelib.delivery.worker.share_waiters import WaitingDeliveries
+        from chalicelib.sharing.aws.ec2_permissions import LaunchPermissions, SnapshotPermissions
         from chalicelib.sharing.aws.grants import KeyGrants
         from chalicelib.sharing.aws.key_policies import PolicyStatements
-        from chalicelib.sharing.aws.launch_permissions import LaunchPermissions
         from chalicelib.sharing.aws.role_grants import RoleGrants
-        from chalicelib.sharing.aws.snapshot_permissions import SnapshotPermissions
         from chalicelib.sharing.ports import PermissionAdapter
         from chalicelib.sharing.worker.share_worker import ShareWorker
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -28,15 +29,15 @@ MAX_ID = 100
 MAX_VERSION = 10**12
 
 
+@dataclass(eq=False)
 class Events:
     """Sends wakes. It reads look-ups only, and writes nothing (invariant 11)."""
 
-    def __init__(self, records: Records, wakes: Wakes, *, hub: str, region: str, trigger_tag: str) -> None:
-        self._records = records
-        self._wakes = wakes
-        self._hub = hub
-        self._region = region
-        self._trigger_tag = trigger_tag
+    records: Records
+    wakes: Wakes
+    hub: str
+    region: str
+    trigger_tag: str
 
     def tag_change(self, event: Mapping[str, Any]) -> None:
         """``Tag Change on Resource`` for an image of the hub. Its version says which of several is the newest."""
@@ -44,17 +45,12 @@ class Events:
         tags = _mapping(detail.get("tags"))
         changed = detail.get("changed-tag-keys")
         ami = _last(event.get("resources"), AMI)
-        if (
-            not self._from_hub(event)
-            or ami is None
-            or not isinstance(changed, list)
-            or self._trigger_tag not in changed
-        ):
+        if not self._from_hub(event) or ami is None or not isinstance(changed, list) or self.trigger_tag not in changed:
             return
         version = _whole(detail.get("version"))
         if version is None or not 0 <= version < MAX_VERSION:
             return
-        name = "tag" if self._trigger_tag in tags else "untag"
+        name = "tag" if self.trigger_tag in tags else "untag"
         entry = evolving.tag_entry(version, _epoch(event.get("time")), _id(event))
         self._wake(addresses.promotion(ami), name, entry, event)
 
@@ -83,17 +79,17 @@ class Events:
                 self._wake_deliveries(addresses.image_lookups(account, region, image), "image", event)
 
     def _wake_deliveries(self, partition: str, name: str, event: Mapping[str, Any], said: str = "") -> None:
-        for key, item in self._records.list(partition, "delivery#"):
+        for key, item in self.records.list(partition, "delivery#"):
             # By way of the hub's own copy: the delivery knows each copy by its first source.
             reason = f"look#{item['source']}" if name.startswith("look#") and "source" in item else name
             value = f"{said}{_id(event)}"[:MAX_ID]
             self._wake(addresses.delivery(key.sk.removeprefix("delivery#")), reason, value, event)
 
     def _wake(self, key: RecordKey, name: str, value: str, event: Mapping[str, Any]) -> None:
-        self._wakes.send(Wake(key, _id(event), Reason(name, value)))
+        self.wakes.send(Wake(key, _id(event), Reason(name, value)))
 
     def _from_hub(self, event: Mapping[str, Any]) -> bool:
-        return event.get("account") == self._hub and event.get("region") == self._region
+        return event.get("account") == self.hub and event.get("region") == self.region
 
 
 def _id(event: Mapping[str, Any]) -> str:

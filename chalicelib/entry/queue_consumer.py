@@ -8,6 +8,7 @@ resource with shares: that would keep them open.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -78,24 +79,16 @@ class Services(Protocol):
         """The grant audit."""
 
 
+@dataclass(eq=False)
 class QueueConsumer:
     """Takes messages about records of some ``kinds``."""
 
-    def __init__(
-        self,
-        services: Services,
-        records: Records,
-        reasons: Reasons,
-        clock: Clock,
-        telemetry: Telemetry,
-        kinds: Collection[str],
-    ) -> None:
-        self._services = services
-        self._records = records
-        self._reasons = reasons
-        self._clock = clock
-        self._telemetry = telemetry
-        self._kinds = kinds
+    services: Services
+    records: Records
+    reasons: Reasons
+    clock: Clock
+    telemetry: Telemetry
+    kinds: Collection[str]
 
     def run(self, event: Mapping[str, Any], context: Any) -> None:
         """Take what Lambda hands over from SQS (one message, by the queue mapping's batch size)."""
@@ -106,24 +99,24 @@ class QueueConsumer:
     def take(self, body: str, receives: int, time_left: TimeLeft) -> None:
         """Process one message. ``receives``: how often SQS has delivered it, this time included."""
         wake = wakes.decode(body)
-        if wake.key.kind not in self._kinds:
-            raise ValueError(f"{wake.key}: this function works on records of the kinds {', '.join(self._kinds)} only.")
+        if wake.key.kind not in self.kinds:
+            raise ValueError(f"{wake.key}: this function works on records of the kinds {', '.join(self.kinds)} only.")
         try:
             if wake.reason is not None and wake.key.kind != "delivery":
-                self._reasons.leave(wake.key, wake.reason)
+                self.reasons.leave(wake.key, wake.reason)
             self._work(wake, time_left)
         except Exception as error:
             if wake.key.kind in WORKER_KINDS and receives >= TRIES and _is_the_records_own(error):
                 why = f"{wake.key}: each of {TRIES} tries raised: {error!r:.500}"
-                self._records.park(wake.key, why, self._clock())
-                self._telemetry.parked(wake.key, why)
+                self.records.park(wake.key, why, self.clock())
+                self.telemetry.parked(wake.key, why)
             raise
 
     def _work(self, wake: Wake, time_left: TimeLeft) -> None:
-        key, services = wake.key, self._services
+        key, services = wake.key, self.services
         match key.kind:
             case "delivery":
-                services.deliveries.run(key, wake.cause, self._reasons.of_target(wake.reason), time_left=time_left)
+                services.deliveries.run(key, wake.cause, self.reasons.of_target(wake.reason), time_left=time_left)
             case "promotion":
                 services.promotions.run(key, wake.cause, time_left=time_left)
             case "quota":

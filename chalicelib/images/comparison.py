@@ -113,28 +113,17 @@ _Compared = Iterator[tuple[str, Any, Any]]
 """Member, wanted value, found value."""
 
 
+_NOT_THE_SAME_TEXT = ("Name", "Description", "DeprecationTime", "CreationDate")
+"""Texts of an image that are compared in another way, or are a copy's own."""
+
+
 def _image_members(image: SourceImage, result: SourceImage, name: str) -> _Compared:
     yield "Name", name, result.name
     yield "State", "available", result.state
     yield "Description", image.description or None, result.description or None
-    for member in (
-        "Architecture",
-        "VirtualizationType",
-        "Hypervisor",
-        "ImageType",
-        "RootDeviceType",
-        "RootDeviceName",
-        "Platform",
-        "PlatformDetails",
-        "UsageOperation",
-        "BootMode",
-        "TpmSupport",
-        "ImdsSupport",
-        "SriovNetSupport",
-        "KernelId",
-        "RamdiskId",
-    ):
-        yield member, getattr(image, IMAGE_TEXTS[member]), getattr(result, IMAGE_TEXTS[member])
+    for member, attribute in IMAGE_TEXTS.items():
+        if member not in _NOT_THE_SAME_TEXT:
+            yield member, getattr(image, attribute), getattr(result, attribute)
     yield "EnaSupport", image.ena_support, result.ena_support
     yield "UefiData", _decoded(image.uefi_data), _decoded(result.uefi_data)
     yield "ProductCodes", image.product_codes, result.product_codes

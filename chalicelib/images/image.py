@@ -7,7 +7,7 @@ and ``register`` makes the request for the copy.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from chalicelib.engine.faults import Fault
@@ -106,24 +106,6 @@ class SourceImage:
     tags: Mapping[str, str] = field(default_factory=dict)
     devices: tuple[BlockDevice, ...] = ()
     snapshots: tuple[SourceSnapshot, ...] = ()
-
-    def to_json(self) -> dict[str, Any]:
-        """Return it for a record. UEFI data can make it 64 kB long."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> SourceImage:
-        """Read it from a record; an unknown or missing member raises TypeError or KeyError."""
-        return cls(
-            **{
-                **value,
-                "product_codes": tuple(value["product_codes"]),
-                "watermarks": tuple(value["watermarks"]),
-                "instance_types": tuple(value["instance_types"]),
-                "devices": tuple(BlockDevice(**device) for device in value["devices"]),
-                "snapshots": tuple(SourceSnapshot(**snapshot) for snapshot in value["snapshots"]),
-            }
-        )
 
 
 def attributes_to_read(image: Mapping[str, Any]) -> tuple[str, ...]:

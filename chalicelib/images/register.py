@@ -1,28 +1,11 @@
-"""The copy's tags, and the request that makes it.
-
-It also offers the functions of ``names``, ``deprecation`` and ``comparison``, which have modules of their own.
-"""
+"""The copy's tags, and the request that makes it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from chalicelib.images.comparison import attributes_to_compare, differences
-from chalicelib.images.deprecation import deprecate_at
 from chalicelib.images.image import PROVISIONED_IOPS, BlockDevice, SourceImage, SourceSnapshot
-from chalicelib.images.names import image_name, template_faults
-
-__all__ = [
-    "attributes_to_compare",
-    "copied_tags",
-    "deprecate_at",
-    "differences",
-    "image_name",
-    "request",
-    "result_tags",
-    "template_faults",
-]
 
 OUR_PREFIX = "ami-promoter:"
 HUB_TAG = f"{OUR_PREFIX}hub"

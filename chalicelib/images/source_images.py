@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from chalicelib.engine import addresses
+from chalicelib.engine import addresses, codec
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.errors import Unreadable
 from chalicelib.engine.ports import Records
-from chalicelib.engine.stored import compact, parsed
+from chalicelib.engine.stored import compact, read_item
 from chalicelib.images.image import SourceImage
 
 
@@ -15,7 +15,7 @@ def write_source(records: Records, image: SourceImage) -> str:
 
     So the same content is one item, and nobody can change what a delivery began with.
     """
-    text = compact(image.to_json())
+    text = compact(codec.encode(image))
     name = addresses.digest(text)
     records.put(addresses.source_image(image.id, name), {"kind": "image", "body": text})
     return name
@@ -27,7 +27,7 @@ def source_image(records: Records, ami: str, name: str, whose: RecordKey) -> Sou
     ``name``: as ``write_source`` returned it. Raises Unreadable.
     """
     item, what = records.get(addresses.source_image(ami, name)), f"{whose}: the source image {ami}"
-    image = SourceImage.from_json(parsed(item, what))
+    image = read_item(SourceImage, item, what)
     if item is not None and addresses.digest(str(item["body"])) != name:
         raise Unreadable(f"{what} is not what was examined: it has been changed since.")
     return image
@@ -37,4 +37,4 @@ def some_source_image(records: Records, ami: str, whose: RecordKey) -> SourceIma
     """Read an AMI as it was once examined: which snapshots it has never changes. Raises Unreadable."""
     found = records.list(addresses.promotion(ami).pk, addresses.SOURCE)
     item = found[0][1] if found else None
-    return SourceImage.from_json(parsed(item, f"{whose}: the source image {ami}"))
+    return read_item(SourceImage, item, f"{whose}: the source image {ami}")

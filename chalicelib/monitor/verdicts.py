@@ -10,7 +10,7 @@ from chalicelib.monitor.trail_actions import PUBLIC, account_of
 from chalicelib.targets.applied_file import AppliedFile
 
 RECEIVERS_NAMED = 100
-"""Most receivers that a notice names."""
+"""Most receivers that a notice, or what is kept, names."""
 
 
 class ActionVerdict(StrEnum):
@@ -65,12 +65,18 @@ def severity(finding: MonitorFinding, *, learning: bool) -> Severity:
     return Severity.NOTICE if learning and finding.severity is Severity.PAGE else finding.severity
 
 
-def notice(finding: MonitorFinding, severity: Severity) -> dict[str, object]:
-    """Return the members of a finding's notice; the caller adds where and by whom."""
+def said(
+    finding: MonitorFinding, at: int, call: str, region: str, principal: str = "", request: str = ""
+) -> dict[str, object]:
+    """Return what is kept and published of a finding. ``at``: epoch seconds; ``request``: AWS's id of the call."""
     return {
-        "event": "access.finding",
-        "severity": severity.value,
+        "at": at,
+        "call": call,
+        "region": region,
+        "principal": principal,
+        "request_id": request,
         "verdict": finding.verdict.value,
+        "severity": finding.severity.value,
         "why": finding.why,
         "receivers": list(finding.receivers)[:RECEIVERS_NAMED],
     }

@@ -9,9 +9,8 @@ from typing import Any
 from chalicelib.delivery.waves import PromotionWaves
 from chalicelib.engine import addresses, codec
 from chalicelib.engine.addresses import RecordKey
-from chalicelib.engine.ports import Records, Stored, Write
-from chalicelib.engine.runner import Codec, Items
-from chalicelib.engine.stored import body, compact, peek, read_body
+from chalicelib.engine.ports import Extras, Records, Write
+from chalicelib.engine.stored import RecordCodec, compact, peek
 from chalicelib.promotion import commands as promotion_commands
 from chalicelib.promotion import events as promotion_events
 from chalicelib.promotion import evolving
@@ -19,18 +18,12 @@ from chalicelib.promotion.head import head
 from chalicelib.promotion.model import Promotion
 
 
-class PromotionCodec(Codec[Promotion, promotion_commands.Command, promotion_events.Event]):
+class PromotionCodec(RecordCodec[Promotion, promotion_commands.Command, promotion_events.Event]):
     """The stored form of promotions."""
 
-    def decode(self, stored: Stored) -> Promotion:
-        """Read a promotion. Raises Unreadable."""
-        return replace(read_body(Promotion, stored), inbox=stored.inbox)
+    kind = Promotion
 
-    def encode(self, record: Promotion) -> Write:
-        """Return it as it is to be stored."""
-        return Write(record.key, record.state.value, body(record), record.due_at)
-
-    def result_items(self, record: Promotion, results: Sequence[promotion_events.Event]) -> Items:
+    def result_items(self, record: Promotion, results: Sequence[promotion_events.Event]) -> Extras:
         """Return the head's item, if these results may change it: the head is never older than the record."""
         return () if all(isinstance(event, _KEEP_HEAD) for event in results) else [self.head_item(record)]
 
@@ -41,7 +34,7 @@ class PromotionCodec(Codec[Promotion, promotion_commands.Command, promotion_even
         return addresses.head(promotion.ami), {"kind": "head", "body": text}
 
 
-_KEEP_HEAD = (promotion_events.Blocked, promotion_events.Paused, promotion_events.WaitingWoken)
+_KEEP_HEAD = (promotion_events.NotExecuted, promotion_events.Paused, promotion_events.WaitingWoken)
 """Events that do not change the head."""
 
 

@@ -120,7 +120,7 @@ class WaitingWoken:
 
 
 @dataclass(frozen=True, slots=True)
-class Blocked:
+class NotExecuted:
     """A command was not executed: throttle, outage, or missing rights of the service.
 
     ``look``: it was LookAtTag. ``later``: it was one of those for which no comparison waits: Examine, Slice,
@@ -137,4 +137,4 @@ class Paused:
     """An operator has paused new promotions: additions wait until ``resume``."""
 
 
-Event = TagSeen | Compared | Examined | Sliced | RefusedNotified | WaitingWoken | Blocked | Paused
+Event = TagSeen | Compared | Examined | Sliced | RefusedNotified | WaitingWoken | NotExecuted | Paused

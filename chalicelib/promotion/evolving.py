@@ -87,7 +87,7 @@ def on_tag_seen(event: ev.TagSeen, promotion: Promotion, now: int) -> Promotion:
         seen_value=event.value,
         seen_since=since,
         looked_at=now,
-        look_blocked_until=0,
+        look_after=0,
         unseen_since=0,
     )
     if only:
@@ -103,7 +103,7 @@ def on_tag_seen(event: ev.TagSeen, promotion: Promotion, now: int) -> Promotion:
         return _pending(seen, event.value, now)
     is_new = event.value not in known or promotion.state is S.REQUESTED
     if again or is_new:
-        seen = replace(_raised(seen, {}), read_at=now, blocked_until=0)
+        seen = replace(_raised(seen, {}), read_at=now, compare_after=0)
     elif not moved:
         return seen
     return RESOLVE(seen, now)
@@ -365,7 +365,7 @@ def _never_available(promotion: Promotion) -> Fault:
 # --- trouble ---------------------------------------------------------------------------------------------------------
 
 
-def on_blocked(event: ev.Blocked, promotion: Promotion, now: int) -> Promotion:
+def on_not_executed(event: ev.NotExecuted, promotion: Promotion, now: int) -> Promotion:
     """Try again later, without end: an outage ends. After a day people are notified, once."""
     waited = now >= promotion.since + PENDING_DEADLINE and promotion.tries >= TRIES_BEFORE_DEADLINE
     if waited and promotion.state in (S.REQUESTED, S.RESOLVING, S.EXPANDING):
@@ -373,9 +373,9 @@ def on_blocked(event: ev.Blocked, promotion: Promotion, now: int) -> Promotion:
         promotion = _faulty(promotion, (fault,), named((fault,), promotion.seen_value or ""))
     until = now + schedule.step(schedule.RETRIES, promotion.tries)
     if event.look:
-        return replace(promotion, tries=promotion.tries + 1, look_blocked_until=until)
-    blocked_until = promotion.blocked_until if event.later else until
-    return replace(promotion, tries=promotion.tries + 1, next_try=until, blocked_until=blocked_until)
+        return replace(promotion, tries=promotion.tries + 1, look_after=until)
+    compare_after = promotion.compare_after if event.later else until
+    return replace(promotion, tries=promotion.tries + 1, next_try=until, compare_after=compare_after)
 
 
 def on_paused(_event: ev.Paused, promotion: Promotion, now: int) -> Promotion:

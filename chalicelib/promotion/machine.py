@@ -35,7 +35,7 @@ def _in_each(entry: PromotionEntry) -> Row[Promotion]:
     return {
         ev.RefusedNotified: leads(evolving.on_refused_notified, entry),
         ev.WaitingWoken: leads(evolving.on_waiting_woken, entry),
-        ev.Blocked: leads(evolving.on_blocked, entry),
+        ev.NotExecuted: leads(evolving.on_not_executed, entry),
     }
 
 
@@ -70,12 +70,12 @@ RECALL = "recall"
 def outstanding(promotion: Promotion, now: int) -> tuple[do.Command, ...]:
     """List the commands that are left, from the record alone. Each is safe to repeat."""
     due = now >= promotion.next_try
-    may_compare = now >= promotion.blocked_until
+    may_compare = now >= promotion.compare_after
     if _ends(promotion):
         return (do.Slice(promotion.cursor),) if due else ()
     if _withdraws(promotion) and may_compare:
         return (do.Compare(),)
-    may_look = now >= promotion.look_blocked_until
+    may_look = now >= promotion.look_after
     if may_look and (has_news(promotion) or (due and needs_look(promotion))):
         return (do.LookAtTag(),)
     if not may_compare or not due:
@@ -105,7 +105,7 @@ def _next(promotion: Promotion, *, may_look: bool) -> tuple[do.Command, ...]:
 
 def looks(promotion: Promotion, now: int) -> tuple[do.Command, ...]:
     """List the looks of a promotion that was woken: its deliveries end by themselves."""
-    if promotion.unnotified or now < promotion.blocked_until:
+    if promotion.unnotified or now < promotion.compare_after:
         return ()
     waits = promotion.state is S.RUNNING or (promotion.state is S.OVER and promotion.standing)
     return (do.Compare(),) if waits else ()
@@ -154,11 +154,11 @@ def due_at(promotion: Promotion) -> int | None:
     if _ends(promotion):
         return promotion.next_try
     news = has_news(promotion)
-    times = [promotion.look_blocked_until] if news else []
+    times = [promotion.look_after] if news else []
     if _withdraws(promotion):
-        times.append(promotion.blocked_until or promotion.since)
+        times.append(promotion.compare_after or promotion.since)
     rests = promotion.state is S.OVER and not (promotion.absent_since or promotion.unnotified)
     if not rests or _compares_again(promotion):
-        blocked = promotion.look_blocked_until if needs_look(promotion) else promotion.blocked_until
-        times.append(max(promotion.next_try, blocked))
+        after = promotion.look_after if needs_look(promotion) else promotion.compare_after
+        times.append(max(promotion.next_try, after))
     return min(times, default=None)

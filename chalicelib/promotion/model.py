@@ -141,9 +141,9 @@ class Promotion:
     why: str = ""
     """Why it has ended, in a sentence."""
 
-    blocked_until: int = 0
+    compare_after: int = 0
     """After a refused comparison: the next one, and openings and notices."""
-    look_blocked_until: int = 0
+    look_after: int = 0
     """After a refused look at the tag: the next one."""
     tries: int = 0
     next_try: int = 0

@@ -7,9 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from chalicelib.delivery.tracked import GOOD, TrackedDelivery
-from chalicelib.engine.addresses import digest
 from chalicelib.engine.faults import Fault, count
-from chalicelib.engine.notices import MAX_LISTED, SCHEMA, said_faults
+from chalicelib.engine.notices import MAX_LISTED, head, said_faults
 from chalicelib.engine.places import Place
 from chalicelib.promotion.model import Promotion
 from chalicelib.promotion.waves import WaveCount
@@ -97,10 +96,7 @@ def baseline(hub: str, region: str, images: Iterable[str], count: int, now: int)
     """Build the one notice of a new hub: what was tagged before it first looked waits for a new tag event."""
     listed = list(images)
     return {
-        "schema": SCHEMA,
-        "id": digest(hub, region, BASELINE),
-        "event": BASELINE,
-        "at": now,
+        **head(BASELINE, now, hub, region, BASELINE),
         "hub": hub,
         "region": region,
         "outcome": "ignored",
@@ -112,10 +108,7 @@ def baseline(hub: str, region: str, images: Iterable[str], count: int, now: int)
 
 def _of_promotion(promotion: Promotion, event: str, now: int, *cause: str) -> dict[str, Any]:
     return {
-        "schema": SCHEMA,
-        "id": digest(promotion.hub, promotion.ami, str(promotion.episode), event, *cause),
-        "event": event,
-        "at": now,
+        **head(event, now, promotion.hub, promotion.ami, str(promotion.episode), event, *cause),
         "episode": promotion.episode,
         "hub": promotion.hub,
         "source_image": promotion.ami,

@@ -3,27 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from chalicelib.engine import codec
-from chalicelib.engine.ports import Stored, Write
-from chalicelib.engine.runner import Codec
-from chalicelib.engine.stored import body, compact, parsed, read_body
+from chalicelib.engine.stored import RecordCodec, compact
 from chalicelib.release.current import Release
 from chalicelib.release.pointer import Command, Event, Pointer
 
 
-class PointerCodec(Codec[Pointer, Command, Event]):
+class PointerCodec(RecordCodec[Pointer, Command, Event]):
     """The stored form of pointers."""
 
-    def decode(self, stored: Stored) -> Pointer:
-        """Read a pointer. Raises Unreadable."""
-        return replace(read_body(Pointer, stored), inbox=stored.inbox)
-
-    def encode(self, record: Pointer) -> Write:
-        """Return it as it is to be stored."""
-        return Write(record.key, record.state.value, body(record), record.due_at)
+    kind = Pointer
 
     def about(self, record: Pointer, _now: int) -> Mapping[str, object]:
         """Return its parameter and target, for the log."""
@@ -42,8 +33,3 @@ def release_item(release: Release) -> dict[str, Any]:
 def offered_by(delivery: str, episode: int) -> dict[str, Any]:
     """Return the attributes by which a release's item says who offered it."""
     return {"delivery": delivery, "episode": episode}
-
-
-def read_release(item: Mapping[str, Any], what: str) -> Release:
-    """Read a release. Raises ValueError or Unreadable if it is damaged."""
-    return codec.decode(Release, parsed(item, what), what)

@@ -1,4 +1,4 @@
-"""What the worker of pointers needs of a target, and what deliveries need of pointers."""
+"""What the worker of pointers needs of a target."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from chalicelib.engine.addresses import RecordKey
-from chalicelib.release.current import Release
 from chalicelib.release.pointer import Pointer, ShownParameter
 from chalicelib.targets.applied_file import Target
 
@@ -39,19 +37,3 @@ class Parameters(Protocol):
 
     def deprecate(self, target: Target, pointer: Pointer, image: str, at: str) -> None:
         """Deprecate a copy of the family from then on, or from an earlier date. Repeating it is safe."""
-
-
-class Pointers(Protocol):
-    """The pointers, as deliveries see them. Repeating is safe."""
-
-    def offer(self, pointer: Pointer, release: Release) -> None:
-        """Name an AMI as one of the family, and wake the pointer; it is made if it is the family's first there."""
-
-    def take_back(self, pointer: Pointer, source: str, delivery: str, episode: int) -> None:
-        """Take a shared AMI back, whose shares have closed, unless a later episode has offered it again."""
-
-    def wake(self, key: RecordKey, cause: str) -> None:
-        """Let a pointer look: an AMI of its family was recalled, or that was lifted."""
-
-    def look(self, key: RecordKey) -> Pointer | None:
-        """Read a pointer; None if there is none, or it cannot be read."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from chalicelib.engine import codec
@@ -12,19 +13,27 @@ from chalicelib.targets.applied_file import ORGANIZATION, Directory, Target, is_
 from chalicelib.targets.organization import Organization
 from chalicelib.targets.waves import Wave
 
+_PARTS: Mapping[str, tuple[str, Any, Callable[[str], bool]]] = {
+    "group": ("groups", tuple[str, ...], is_group),
+    "account": ("accounts", tuple[Target, ...], is_account),
+    "by-unit": ("by_unit", tuple[Target, ...], is_group),
+    "own": ("own", Mapping[str, tuple[Target, ...]], is_account),
+    "wave": ("waves", Wave, is_group),
+}
+"""First part of an item's sort key -> the member of ``Directory``, the type of its values, and what can name one."""
+
 
 def to_items(directory: Directory) -> dict[str, str]:
     """Write a directory as sort key -> JSON body, canonically: equal directories give equal items."""
-    groups = {f"group#{name}": sorted(members) for name, members in directory.groups.items()}
-    accounts = {f"account#{account}": codec.encode(targets) for account, targets in directory.accounts.items()}
-    by_unit = {f"by-unit#{name}": codec.encode(targets) for name, targets in directory.by_unit.items()}
-    own = {f"own#{account}": codec.encode(targets) for account, targets in directory.own.items()}
-    waves = {f"wave#{name}": codec.encode(wave) for name, wave in directory.waves.items()}
-    named = {} if directory.organization is None else {ORGANIZATION: codec.encode(directory.organization)}
-    return {
-        key: json.dumps(body, sort_keys=True, separators=(",", ":"))
-        for key, body in sorted({**groups, **accounts, **by_unit, **own, **waves, **named}.items())
+    ordered = replace(directory, groups={name: tuple(sorted(found)) for name, found in directory.groups.items()})
+    items = {
+        f"{part}#{name}": codec.encode(value)
+        for part, (member, _, _) in _PARTS.items()
+        for name, value in getattr(ordered, member).items()
     }
+    if directory.organization is not None:
+        items[ORGANIZATION] = codec.encode(directory.organization)
+    return {key: json.dumps(body, sort_keys=True, separators=(",", ":")) for key, body in sorted(items.items())}
 
 
 def from_items(items: Mapping[str, str]) -> Directory:
@@ -32,46 +41,25 @@ def from_items(items: Mapping[str, str]) -> Directory:
 
     So does a name that no tag can name, or a target under another account's: it would hide others in a comparison.
     """
-    groups: dict[str, tuple[str, ...]] = {}
-    accounts: dict[str, tuple[Target, ...]] = {}
-    by_unit: dict[str, tuple[Target, ...]] = {}
-    own: dict[str, Mapping[str, tuple[Target, ...]]] = {}
-    waves: dict[str, Wave] = {}
-    named: Organization | None = None
+    found: dict[str, Any] = {member: {} for member, _, _ in _PARTS.values()}
     for key, body in items.items():
-        kind, name = RecordKey(key).kind, RecordKey(key).name
-        if kind == "group":
-            groups[name] = codec.decode(tuple[str, ...], json.loads(body), key)
-        elif kind == "account":
-            accounts[name] = codec.decode(tuple[Target, ...], json.loads(body), key)
-        elif kind == "by-unit":
-            by_unit[name] = codec.decode(tuple[Target, ...], json.loads(body), key)
-        elif kind == "own":
-            own[name] = _own(json.loads(body), key)
-        elif kind == "wave":
-            waves[name] = codec.decode(Wave, json.loads(body), key)
-        elif key == ORGANIZATION:
-            named = codec.decode(Organization, json.loads(body), key)
+        part, name = RecordKey(key).kind, RecordKey(key).name
+        if key == ORGANIZATION:
+            found[ORGANIZATION] = codec.decode(Organization, json.loads(body), key)
+        elif part in _PARTS:
+            member, kind, can_name = _PARTS[part]
+            found[member][name] = codec.decode(kind, json.loads(body), key)
+            if not can_name(name):
+                raise ValueError(f"{key}: no tag can name it")
         else:
             raise ValueError(
                 f"{key}: a targets item is a group, a wave or an account, or says how units bring accounts"
             )
-    _checked({"group": groups, "by-unit": by_unit, "wave": waves}, is_group)
-    _checked({"account": accounts, "own": own}, is_account)
-    for account, targets in [*accounts.items(), *((one, found) for one in own for found in own[one].values())]:
+    file = Directory(**found)
+    for account, targets in [
+        *file.accounts.items(),
+        *((one, some) for one in file.own for some in file.own[one].values()),
+    ]:
         if any(target.account != account for target in targets):
             raise ValueError(f"account {account}: it has a target of another account")
-    return Directory(groups, accounts, by_unit, own, named, waves=waves)
-
-
-def _checked(kinds: Mapping[str, Iterable[str]], can_name: Callable[[str], bool]) -> None:
-    for kind, names in kinds.items():
-        for name in names:
-            if not can_name(name):
-                raise ValueError(f"{kind}#{name}: no tag can name it")
-
-
-def _own(body: Any, key: str) -> Mapping[str, tuple[Target, ...]]:
-    if not isinstance(body, dict):
-        raise ValueError(f"{key}: {body!r} is no mapping")  # noqa: TRY004 - as the codec says it
-    return {group: codec.decode(tuple[Target, ...], targets, f"{key}.{group}") for group, targets in body.items()}
+    return file

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from chalicelib.engine.addresses import digest
-from chalicelib.engine.notices import MAX_LISTED, SCHEMA
+from chalicelib.engine.notices import MAX_LISTED, head
 from chalicelib.targets.difference import Difference, Loosened
 
 APPLIED = "targets.applied"
@@ -50,10 +49,7 @@ def applied(hub: str, region: str, change: FileChange, now: int) -> dict[str, An
     }
     unlisted = sum(max(len(values) - MAX_LISTED, 0) for values in lists.values())
     return {
-        "schema": SCHEMA,
-        "id": digest(hub, region, APPLIED, change.before, change.after, change.applied_at),
-        "event": APPLIED,
-        "at": now,
+        **head(APPLIED, now, hub, region, APPLIED, change.before, change.after, change.applied_at),
         "hub": hub,
         "region": region,
         "outcome": "loosened" if change.alarming else "applied",

@@ -12,7 +12,7 @@ from botocore.validate import ParamValidator
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.images import comparison, register
+from chalicelib.images import comparison, deprecation, names, register
 from chalicelib.images.image import snapshots_to_copy
 from chalicelib.images.members import MEMBERS, Treatment
 from tests.images.examples import (
@@ -38,17 +38,17 @@ class CopiedImage:
     def __init__(self, image) -> None:
         self.image = image
         self.copies = {snapshot: f"{snapshot}-copy" for snapshot in snapshots_to_copy(image)}
-        self.name = register.image_name(TEMPLATE, image)
+        self.name = names.image_name(TEMPLATE, image)
         self.tags = register.result_tags(image, OUR_TAGS, {"CostCentre": "42"}, "promote")
         self.request = register.request(image, self.copies, self.name, self.tags)
-        self.shown = ec2_shows(self.request, register.deprecate_at(image, NOW))
+        self.shown = ec2_shows(self.request, deprecation.deprecate_at(image, NOW))
         self.attributes: dict[str, Any] = {}
         if "UefiData" in self.request:
             self.attributes = {"uefiData": {"UefiData": {"Value": self.request["UefiData"]}}}
 
     def differences(self, **settings: Any) -> list[str]:
         """Names of the members that differ."""
-        faults = register.differences(
+        faults = comparison.differences(
             self.image, self.shown, self.attributes, self.copies, TARGET_KEY, name=self.name, tags=self.tags, **settings
         )
         assert {fault.code for fault in faults} <= {"copy-differs"}
@@ -374,7 +374,7 @@ def test_a_fault_says_both_values_and_the_source():
     """The text names both."""
     changed = full()
     changed.shown["BootMode"] = "legacy-bios"
-    [fault] = register.differences(
+    [fault] = comparison.differences(
         changed.image, changed.shown, changed.attributes, changed.copies, name=changed.name, tags=changed.tags
     )
 
@@ -387,8 +387,8 @@ def test_a_fault_says_both_values_and_the_source():
 
 def test_uefi_data_is_read_from_the_copy_only_if_the_source_has_some():
     """Otherwise there is nothing to compare."""
-    assert register.attributes_to_compare(full().image) == ("uefiData",)
-    assert register.attributes_to_compare(an_image()) == ()
+    assert comparison.attributes_to_compare(full().image) == ("uefiData",)
+    assert comparison.attributes_to_compare(an_image()) == ()
 
 
 def test_uefi_data_that_was_not_read_back_is_an_error():
@@ -413,8 +413,8 @@ def test_uefi_data_is_compared_by_what_it_says():
 
 def test_a_deprecation_date_is_carried_over():
     """The source's date, in the form that EC2 takes."""
-    assert register.deprecate_at(an_image(DeprecationTime="2027-03-04T05:06:00.000Z"), NOW) == "2027-03-04T05:06:00Z"
-    assert register.deprecate_at(an_image(), NOW) is None
+    assert deprecation.deprecate_at(an_image(DeprecationTime="2027-03-04T05:06:00.000Z"), NOW) == "2027-03-04T05:06:00Z"
+    assert deprecation.deprecate_at(an_image(), NOW) is None
 
 
 def test_a_deprecated_source_gives_a_copy_that_soon_is():
@@ -496,13 +496,13 @@ def test_a_snapshots_copy_bears_its_tags_too():
 )
 def test_every_name_is_legal(source_name, template):
     """For any source name and any template without faults EC2 accepts the name."""
-    assert register.template_faults(template) == ()
-    assert LEGAL_NAME.fullmatch(register.image_name(template, an_image(Name=source_name)))
+    assert names.template_faults(template) == ()
+    assert LEGAL_NAME.fullmatch(names.image_name(template, an_image(Name=source_name)))
 
 
 def test_a_long_source_name_is_cut_and_the_id_kept():
     """The id makes the name unique."""
-    name = register.image_name(TEMPLATE, an_image(Name="n" * 128))
+    name = names.image_name(TEMPLATE, an_image(Name="n" * 128))
 
     assert name == "n" * 106 + "-ami-0aaaaaaaaaaaaaaaa"
     assert len(name) == 128
@@ -510,7 +510,7 @@ def test_a_long_source_name_is_cut_and_the_id_kept():
 
 def test_all_faults_of_a_template_are_found_at_once():
     """One pass shows all of them."""
-    faults = register.template_faults("{date:%Y}" + "ü" * 200)
+    faults = names.template_faults("{date:%Y}" + "ü" * 200)
 
     assert [fault.code for fault in faults] == [
         "name-template-placeholder",
@@ -524,8 +524,8 @@ def test_all_faults_of_a_template_are_found_at_once():
 @given(st.text("{}!:source_nameid", max_size=40))
 def test_a_template_without_faults_never_fails(template):
     """Any template has faults, or gives a legal name."""
-    if not register.template_faults(template):
-        assert LEGAL_NAME.fullmatch(register.image_name(template, an_image(Name="n" * 128)))
+    if not names.template_faults(template):
+        assert LEGAL_NAME.fullmatch(names.image_name(template, an_image(Name="n" * 128)))
 
 
 def test_the_changes_do_not_touch_what_they_share():

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from chalicelib.engine import addresses
+from chalicelib.engine import addresses, codec
 from chalicelib.engine.errors import Unreadable
 from chalicelib.images.source_images import source_image, write_source
 from tests.fakes import MemoryRecords
@@ -20,7 +20,7 @@ def test_what_was_changed_since_it_was_examined_is_not_read(named):
     if named:
         assert source_image(records, image.id, name, asks) == image
 
-    forged = json.dumps({**image.to_json(), "name": "another"})
+    forged = json.dumps({**codec.encode(image), "name": "another"})
     records.put(addresses.source_image(image.id, name), {"kind": "image", "body": forged})
     with pytest.raises(Unreadable, match="is not what was examined"):
         source_image(records, image.id, name, asks)

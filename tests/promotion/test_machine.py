@@ -114,8 +114,8 @@ EVENTS: tuple[ev.Event, ...] = (
     compared(running=True, awaited=True, waves={"dev/0/0": WaveProgress()}),
     ev.WaitingWoken(""),
     ev.WaitingWoken(WAKE_ALL, "111111111111/us-east-1"),
-    ev.Blocked(FAULT),
-    ev.Blocked(FAULT, look=True),
+    ev.NotExecuted(FAULT),
+    ev.NotExecuted(FAULT, look=True),
     ev.Paused(),
 )
 
@@ -283,7 +283,7 @@ def test_a_value_that_names_fewer_counts_after_two_looks():
     assert outstanding(twice, LATER) == (do.Slice(END),)
 
 
-@pytest.mark.parametrize("trouble", [ev.Examined((FAULT,), "f", unfit=True), ev.Paused(), ev.Blocked(FAULT)])
+@pytest.mark.parametrize("trouble", [ev.Examined((FAULT,), "f", unfit=True), ev.Paused(), ev.NotExecuted(FAULT)])
 def test_a_refused_or_paused_addition_leaves_the_narrowed_value_in_force(trouble):
     """The source fails its checks, new promotions are paused, or EC2 throttles: the removal stays in force."""
     looked = play(with_tag_event(a_promotion(S.RUNNING), 2), SHOWS_PROD)
@@ -293,7 +293,7 @@ def test_a_refused_or_paused_addition_leaves_the_narrowed_value_in_force(trouble
 
 
 @pytest.mark.parametrize("state", [S.RESOLVING, S.EXPANDING, S.RUNNING])
-@pytest.mark.parametrize("trouble", [ev.Paused(), ev.Blocked(FAULT)])
+@pytest.mark.parametrize("trouble", [ev.Paused(), ev.NotExecuted(FAULT)])
 def test_a_tag_event_is_looked_at_while_additions_are_held_back(state, trouble):
     """The tag is narrowed again while new promotions are paused, or SNS fails: it is read at once."""
     if type(trouble) not in TRANSITIONS[state]:
@@ -304,7 +304,7 @@ def test_a_tag_event_is_looked_at_while_additions_are_held_back(state, trouble):
 
 
 HELD_BACK = [
-    [ev.Blocked(FAULT, later=True)] * 8,
+    [ev.NotExecuted(FAULT, later=True)] * 8,
     [ev.Paused()],
     [ev.Examined((FAULT,), unfit=True, partial=True)] * 3,
 ]
@@ -336,7 +336,7 @@ def test_a_changed_or_removed_tag_is_compared_at_once_while_additions_are_held_b
 def test_a_file_that_names_fewer_is_compared_while_sns_refuses_the_notice_of_a_fault():
     """No removal waits for a notice, nor a notice for a comparison that is refused."""
     refuses = play(a_promotion(S.RUNNING), compared(running=True, faults=(OTHER,), faulty="other"))
-    refuses = play(refuses, ev.Blocked(FAULT, later=True), now=NOW + 60)
+    refuses = play(refuses, ev.NotExecuted(FAULT, later=True), now=NOW + 60)
     looked = play(replace(refuses, inbox={"generation": "new"}), TAG, now=NOW + 61)
     assert outstanding(looked, NOW + 61) == (do.Compare(), do.NotifyRefused((OTHER,)))
 
@@ -366,7 +366,7 @@ def test_a_removal_is_a_slice_that_goes_on_where_it_stopped():
 def test_a_removal_that_is_refused_is_due_when_it_is_tried_again(entry):
     """News meanwhile makes it due no earlier: nothing could be done then."""
     part = replace(a_promotion(S.EXPANDING, cursor=END), inbox=entry)
-    refuses = play(part, ev.Blocked(FAULT, later=True))
+    refuses = play(part, ev.NotExecuted(FAULT, later=True))
 
     assert refuses.due_at == refuses.next_try > NOW
     assert outstanding(refuses, refuses.due_at) == (do.Slice(END),)
@@ -666,9 +666,9 @@ def test_what_was_withdrawn_when_it_was_over_is_compared():
 
 def test_what_was_withdrawn_is_compared_later_where_it_cannot_be_now():
     """The comparison fails for now: the promotion is over, and due again."""
-    over = play(a_promotion(S.OVER, standing=True), ev.Blocked(FAULT))
+    over = play(a_promotion(S.OVER, standing=True), ev.NotExecuted(FAULT))
 
-    assert over.due_at == over.blocked_until > NOW
+    assert over.due_at == over.compare_after > NOW
     assert machine.looks(over, NOW) == outstanding(over, NOW) == ()
     assert outstanding(over, over.due_at) == (do.Compare(),)
     assert play(over, compared(summarised=True, standing=True), now=over.due_at).due_at is None
@@ -676,11 +676,11 @@ def test_what_was_withdrawn_is_compared_later_where_it_cannot_be_now():
 
 def test_a_refused_look_is_waited_out_whatever_wakes():
     """Events that arrive meanwhile do not repeat a throttled look."""
-    blocked = play(with_tag_event(a_promotion(S.OVER), 2), ev.Blocked(FAULT, look=True))
+    put_off = play(with_tag_event(a_promotion(S.OVER), 2), ev.NotExecuted(FAULT, look=True))
 
-    assert outstanding(blocked, NOW + 4) == ()
-    assert outstanding(blocked, NOW + 5) == (do.LookAtTag(),)
-    assert blocked.due_at == NOW + 5
+    assert outstanding(put_off, NOW + 4) == ()
+    assert outstanding(put_off, NOW + 5) == (do.LookAtTag(),)
+    assert put_off.due_at == NOW + 5
 
 
 def test_an_image_that_stays_pending_for_a_day_is_refused_by_a_look_that_shows_it():
@@ -700,12 +700,12 @@ def test_an_image_that_stays_pending_for_a_day_is_refused_by_a_look_that_shows_i
 def test_a_check_that_is_refused_for_a_day_is_notified_once_and_goes_on(state):
     """The deadline also needs many refusals in a row: one after a day away proves nothing."""
     waiting, late = a_promotion(state), NOW + evolving.PENDING_DEADLINE
-    assert not play(waiting, ev.Blocked(FAULT), now=late).unnotified
+    assert not play(waiting, ev.NotExecuted(FAULT), now=late).unnotified
 
     for _ in range(evolving.TRIES_BEFORE_DEADLINE + 1):
-        waiting = play(waiting, ev.Blocked(FAULT), now=late)
+        waiting = play(waiting, ev.NotExecuted(FAULT), now=late)
     assert waiting.faults[0].code == "source-never-available"
-    notified = play(waiting, ev.RefusedNotified(waiting.faulty), ev.Blocked(FAULT), now=late)
+    notified = play(waiting, ev.RefusedNotified(waiting.faulty), ev.NotExecuted(FAULT), now=late)
     assert not notified.unnotified
     assert notified.due_at is not None
 
@@ -764,7 +764,7 @@ def test_the_last_delivery_ends_after_one_look_without_the_tag():
 
 
 @pytest.mark.parametrize("state", list(S))
-@pytest.mark.parametrize("trouble", [{}, {"look_blocked_until": NOW + 999}, {"next_try": NOW + 999}])
+@pytest.mark.parametrize("trouble", [{}, {"look_after": NOW + 999}, {"next_try": NOW + 999}])
 def test_a_withdrawal_is_compared_before_anything_else_and_ends_deliveries(state, trouble):
     """Whatever delays looks and additions; a promotion that has not looked yet has given nobody anything."""
     asked = a_promotion(state, standing=True, inbox={"withdraw": "1"}, **trouble)

@@ -184,7 +184,7 @@ TWICE = (
 
 def left_open(*some: str) -> tuple[str, ...]:
     """The machine's messages about shares that stay open."""
-    return tuple(f"left open: {one}" for one in some)
+    return tuple(f"invariant 1: left open: {one}" for one in some)
 
 
 def dying(function: str, operation: str, when: str, nth: int = 1) -> RunPlan:
@@ -232,7 +232,7 @@ PROTECTIONS = {
     ),
     "removes nothing": Protection(
         model(
-            r"invariant 4: orphans: \[CloudCopy\(.* state='completed', .*\), CloudCopy\(.* state='error', .*\)\]",
+            r"invariant 4: orphan: snap-\w+ of \w+, completed",
             stories.failing,
             shape=PAIR,
         ),
@@ -310,7 +310,9 @@ PROTECTIONS = {
     "opens by an expired approval": Protection(
         model(f"invariant 11: {SNAPSHOT} opens to {A} without a valid approval", stories.expired, shape=APPROVED), VOID
     ),
-    "tells nobody": Protection(model(r"nobody was told: \w+ delivered"), Parts(deliveries=wrong.TELLS_NOBODY)),
+    "tells nobody": Protection(
+        model(r"invariant 10: nobody was told: \w+ delivered"), Parts(deliveries=wrong.TELLS_NOBODY)
+    ),
     "tells again": Protection(
         scene(r"told more than once: Counter\(\{'\w+': 2, '\w+': 1\}\)", stories.tagged_twice),
         Parts(promotions=wrong.TellsAgain),
@@ -377,7 +379,7 @@ PROTECTIONS = {
     ),
     "a withdrawn delivery releases its first share alone": Protection(
         (
-            *model(rf"invariant 1: left open: \{{\('snap-00', '{A}'\)\}}", shape=SHARED),
+            *model(rf"invariant 1: left open: permission \('snap-00', '{A}'\)", shape=SHARED),
             Packaged(
                 (f"open: {sorted(ALL_SHARED)}", "the key's policy is now another", *left_open(*ALL_SHARED)),
                 scenario=WITHDRAWN,
@@ -461,7 +463,7 @@ PROTECTIONS = {
             Packaged(
                 (
                     *(f"open, and nobody is entitled: {share}" for share in ALL_SHARED),
-                    "preexisting, and gone: ami of 111111111111 in us-east-1 to UserId 444444444444",
+                    "invariant 2: preexisting, and gone: ami of 111111111111 in us-east-1 to UserId 444444444444",
                 ),
                 under(NO_EVENTS),
                 DEREGISTERED,

@@ -343,7 +343,7 @@ class NeverOver(PromotionExecutor):
 
     def _compare(self, promotion, budget):
         found = super()._compare(promotion, budget)
-        return promotion_events.Blocked(Fault("again", "", "", "")) if promotion.episode else found
+        return promotion_events.NotExecuted(Fault("again", "", "", "")) if promotion.episode else found
 
 
 class OpensHalf(ShareWorker):
@@ -352,7 +352,7 @@ class OpensHalf(ShareWorker):
     def _opened(self, adapter, resource, some):
         if not resource.startswith("resource#image#"):
             return super()._opened(adapter, resource, some)
-        return [evolve(one, ShareOpened(), self._clock()) for one in some]
+        return [evolve(one, ShareOpened(), self.waker.clock()) for one in some]
 
 
 def nobody(_port, _ami):

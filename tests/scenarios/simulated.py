@@ -8,13 +8,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, is_dataclass
 from typing import TYPE_CHECKING, Any, get_args
 
+from moto.dynamodb.models import dynamodb_backends
+
 from awsim.services.ec2.snapshot_sharing import changed
 from chalicelib.delivery.codecs import DELIVERIES
-from chalicelib.delivery.model import Delivery
+from chalicelib.delivery.model import ENDED, Delivery
 from chalicelib.delivery.tracked import GOOD
 from chalicelib.engine import addresses, codec
-from chalicelib.engine.addresses import RecordKey
+from chalicelib.engine.addresses import APPROVALS, RecordKey
 from chalicelib.engine.errors import ParkRecord
+from chalicelib.engine.places import Resource
 from chalicelib.engine.schema import VERSION
 from chalicelib.engine.store.records import stored
 from chalicelib.images.register import DELIVERY_TAG, HUB_TAG, OUR_PREFIX
@@ -28,10 +31,12 @@ from tests.invariants import (
     Copying,
     ImageMade,
     Launching,
+    Opened,
     Opening,
     Pointing,
     Registering,
     SeenRecord,
+    Telling,
     broken,
 )
 
@@ -40,6 +45,7 @@ if TYPE_CHECKING:
     from tests.scenarios.scene import Scene
 
 SNAPSHOT_TAG = f"{OUR_PREFIX}source-snapshot"
+OPENS = ("ModifySnapshotAttribute", "ModifyImageAttribute", "CreateGrant")
 ROLE_PATH = ":role/aws-service-role/"
 STATEMENT = re.compile("AmiPromoter[0-9]{12}[a-z0-9]+To([0-9]{12})(Copies|Account|Roles)")
 AUDIENCES = {"Copies": "", "Account": "-share", "Roles": "-roles"}
@@ -159,6 +165,76 @@ class SimulatedView:
                 found[place] = (self._scene.world.ssm.value_of(*place) or ("",))[0]
         return found
 
+    def was_there_before(self, resource: str, name: str) -> bool:
+        found = self._scene.world.ec2.foreign_permissions()
+        theirs = {(one.resource, one.holder) for one in found if str(one) in self._scene.preexisting}
+        return (Resource.parse(resource).name, name) in theirs
+
+    def gone(self) -> list[str]:
+        return sorted(self._scene.preexisting - set(self._scene.world.shares_open()))
+
+    def unfinished(self, resource: str, name: str) -> Iterator[str]:
+        """By a snapshot or an AMI."""
+        state, source = self._scene.world.ec2.state, Resource.parse(resource).name
+        for copy in state.snapshots.all() if not self._scene.watch.may_close_blind else ():
+            runs = copy.state == "pending" and not copy.doomed and copy.owner == name
+            if runs and copy.origin and copy.origin.snapshot == source:
+                yield copy.id
+        for image in state.images.all() if not self._scene.watch.may_close_blind else ():
+            runs = image.state == "pending" and image.owner == name
+            if runs and image.origin and image.origin.image == source:
+                yield image.id
+
+    def left_open(self) -> list[str]:
+        """Nothing may be open once all deliveries have ended."""
+        needed = any(one["state"] not in ENDED for one in self._scene._records("delivery"))
+        return [] if needed else sorted(set(self._scene.world.shares_open()) - self._scene.preexisting)
+
+    def orphans(self) -> Iterator[str]:
+        """Copies that no AMI uses, of deliveries that have ended."""
+        running = {one["pk"].partition("#")[2] for one in self._scene._records("delivery") if one["state"] not in ENDED}
+        used = {snapshot for image in self._scene._images() for snapshot in image.snapshots}
+        for one in self._scene._copies():
+            needed = one.id in used or one.doomed or self._scene._tags(one)[DELIVERY_TAG] in running
+            if not needed:
+                yield f"{one.id} ({one.state}) in {one.owner}"
+
+    def receives(self, account: str) -> bool:
+        return account in {*self._scene.listed, *self._scene.launches, HUB}
+
+    def strangers(self) -> Iterator[str]:
+        """A launch permission is only for receivers that the scenario expects, and one by hand is no concern here."""
+        scene = self._scene
+        for permission in scene.world.ec2.foreign_permissions():
+            known = permission.kind == "UserId" and permission.holder in scene.listed
+            launches = permission.resource.startswith("ami-") and permission.holder in scene.launches
+            copies = known and permission.resource.startswith("snap-")
+            if str(permission) not in scene.preexisting and not (launches or copies):
+                yield str(permission)
+        for grant in scene.world.kms.open_grants():
+            if grant.issuer == HUB and grant.grantee_account not in {*scene.listed, HUB}:
+                yield f"grant on {grant.key_arn} to {grant.grantee}"
+
+    def approved(self, ami: str, account: str) -> bool:
+        """Any approval, whatever it is of; by the groups of accounts."""
+        needed = any(account in one["members"] and "approval" in one for one in self._scene.groups.values())
+        tables = dynamodb_backends[HUB][REGION].tables.values()
+        items = (items for table in tables for pk, items in table.items.items() if str(pk.value).startswith(APPROVALS))
+        return not needed or any(str(sk.value).startswith(f"{ami}/{account}/") for of in items for sk in of)
+
+    def existed(self, image: str) -> bool:
+        return self._scene.world.ec2.state.images.get(image) is not None
+
+    def may_launch(self, ami: str, account: str) -> bool:
+        share, theirs = self.share(f"resource#image#{ami}", account), self._scene.preexisting
+        held = share is not None and bool(share.holdings)
+        shown = (one for one in self._scene.world.ec2.foreign_permissions() if str(one) not in theirs)
+        return any((one.resource, one.holder) == (ami, account) for one in shown) and not held
+
+    def was_notified(self, delivery: Any) -> bool:
+        sent = [one for one in self._scene.notices() if one.get("delivery") == delivery.id]
+        return any(one["outcome"] == delivery.state for one in sent)
+
     def excuses(self, place: tuple[str, str, str], fault: str) -> bool:
         """What `status` reports may be so; and only pointers at rest are compared."""
         return bool(fault) or place not in self.parameters()
@@ -186,6 +262,8 @@ class CallChecks:
     def _after(self, call: Call) -> None:
         if call.operation in ("RegisterImage", "CopyImage") and call.error is None:
             self._tell(call, ImageMade())
+        if call.operation in OPENS and call.caller.function is not None:
+            self._tell(call, Opened())
 
     def _tell(self, call: Call, moment: object) -> None:
         self.checked.add(type(moment))
@@ -204,6 +282,9 @@ class CallChecks:
                 yield Launching(_tags(call).get(DELIVERY_TAG, ""), {given.get("ClientToken", "")})
             case "PutParameter" | "DeleteParameter":
                 yield Pointing(addresses.pointer(call.caller.account, call.region, given["Name"]))
+            case "Publish":
+                sent = json.loads(given["Message"])
+                yield Telling(json.loads(sent["default"]) if "MessageStructure" in given else sent)
             case "CreateGrant":
                 yield self._granting(call)
             case "PutKeyPolicy":

@@ -99,27 +99,11 @@ def test_there_may_be_nothing_to_approve(scene):
     assert scene.cli("approve", "ami-00000000000000000")[0] == 1
 
 
-def test_what_is_shared_needs_an_approval_to_begin_and_none_to_stay(scene):
-    """Share mode: it opens after the approval, stays when that has expired, and ends with the tag."""
-    scene.apply(file(", mode: share, key_access: grant, service_linked_roles: []"))
-    scene.launches = {PROD}
-    scene.tag("prod")
-    assert nothing_for(scene.after(A_WHILE))
-    approve(scene, "--for", "1h")
-    scene.run_until_state("shared", PROD)
-    scene.run_until(lambda: scene.launch(PROD) == "", 120)
-    assert scene.after(1.1 * HOUR).launchable_by() == {PROD}
-    scene.untag()
-    scene.run_until_state("withdrawn", PROD)
-    assert scene.after(200).launchable_by() == set()
-    scene.assert_invariants()
-
-
 def test_one_approval_serves_each_region_that_it_names(abroad):
     """Two Regions wait, and one approval opens both."""
     abroad.apply(EVERYWHERE.replace("defaults:\n", "defaults:\n  approval: required\n"))
     abroad.tag("default")
-    abroad.run_until(lambda: len(abroad.status().get("deliveries", ())) == 2)
+    abroad.run_until(lambda: abroad.delivery_states().total() == 2)
     assert regions_of(abroad.after(A_WHILE).status()["deliveries"]) == {(DEV, REGION, WAITS), (DEV, FAR, WAITS)}
     assert found(abroad, DEV, FAR) == ([], [])
     assert approve(abroad)["approved"] == [f"{DEV}/{FAR}", f"{DEV}/{REGION}"]
@@ -162,7 +146,7 @@ def dressed(scene):
     scene.client("ec2").modify_image_attribute(ImageId=scene.image, Description={"Value": "hardened"})
     scene.client("ec2").enable_image_deprecation(ImageId=scene.image, DeprecateAt="2031-01-01T00:00:00Z")
     scene.tag("prod")
-    scene.run_until(lambda: scene.states() == {PROD: WAITS})
+    scene.run_until_state(WAITS, PROD)
     return scene.after(HOUR)  # by now it looks for the approval each quarter of an hour
 
 

@@ -3,11 +3,22 @@
 import pytest
 
 from demo import stage
-from tests.invariants import Closing, Copying, ImageMade, Launching, Opening, Pointing, Registering
+from tests.invariants import (
+    Closing,
+    Copying,
+    ImageMade,
+    Launching,
+    Opened,
+    Opening,
+    Pointing,
+    Registering,
+    Telling,
+)
 from tests.scenarios.pointers import FAMILY, deploy
 from tests.scenarios.scene import DEV, REGION
 
-IN_COPY_MODE = {Opening, Closing, Copying, Registering, ImageMade, Launching, Pointing}
+IN_BOTH_MODES = {Opening, Opened, Launching, Pointing, Telling}
+IN_COPY_MODE = {*IN_BOTH_MODES, Closing, Copying, Registering, ImageMade}
 FILE = """\
 defaults:
   external_id: {external_id}
@@ -19,7 +30,7 @@ groups: {{default: ["{dev}"]}}
 """
 
 
-@pytest.mark.parametrize(("mode", "checked"), [("copy", IN_COPY_MODE), ("share", {Opening, Launching, Pointing})])
+@pytest.mark.parametrize(("mode", "checked"), [("copy", IN_COPY_MODE), ("share", IN_BOTH_MODES)])
 def test_a_check_is_reached_by_each_call_that_it_is_for(scene, mode, checked):
     """One that no call reaches would find nothing wrong, whatever the service did."""
     scene.apply(FILE.format(external_id=stage.EXTERNAL_ID, mode=mode, dev=DEV))

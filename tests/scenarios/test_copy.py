@@ -69,9 +69,11 @@ def test_copies_and_ami_are_tagged_and_described(scene):
     }
     assert tags == {"Name": "golden", "team": "platform", "ami-promoter:source-image": scene.image, **ours}
     assert image["Name"] == f"golden-2026-01-{scene.image}"
+    assert (image["OwnerId"], image["State"], image["Public"]) == (DEV, "available", False)
     for snapshot in scene.snapshots_in(DEV):
         found = {tag["Key"]: tag["Value"] for tag in snapshot["Tags"]}
         assert ours.items() <= found.items()
+        assert (snapshot["OwnerId"], snapshot["KmsKeyId"]) == (DEV, scene.stage.targets[DEV].outputs["KeyArn"])
         assert found["ami-promoter:source-snapshot"] in scene.snapshots
         assert found["ami-promoter:attempt"] == nonces[found["ami-promoter:source-snapshot"]]
     scene.assert_invariants()

@@ -127,21 +127,6 @@ def test_a_key_that_is_true_late_fails_a_copy_and_not_the_delivery(image_scene):
     image_scene.assert_invariants()
 
 
-def test_the_tag_goes_in_mid_copy(image_scene):
-    """No AMI and no snapshot stays, and every share closes, but not before the last snapshot's copy has ended."""
-    image_scene.world.ec2.pace.copy = 240
-    image_scene.tag("")
-    image_scene.run_until(lambda: image_scene.calls("CopyImage"))
-    image_scene.wait(5)
-    image_scene.untag()
-    image_scene.run_until_over()
-
-    assert image_scene.states() == {DEV: "cancelled"}
-    assert image_scene.images_in(DEV) == image_scene.snapshots_in(DEV) == []
-    image_scene.assert_invariants()
-    assert image_scene.launchable_by() == set()
-
-
 def test_a_target_key_that_the_role_may_not_use_fails_with_what_to_do(image_scene):
     """CopyImage accepts any key, and fails late: retried for ten minutes, then EC2's error; nothing is left."""
     kms = image_scene.world.client("kms", DEV, REGION)

@@ -102,24 +102,6 @@ def test_an_instance_that_is_over_before_its_answer_was_written_is_found_by_its_
     assert testing.images_in(DEV) == []
 
 
-def test_capacity_that_is_not_there_fails_no_ami_and_retry_tests_it_again(testing):
-    """What was copied stays, unpublished."""
-    testing.world.ec2.state.exhausted.add((REGION, "t3.micro"))
-    assert testing.promoted("") == {DEV: "failed"}
-    assert codes(testing)[0] == "launch-not-tested"
-    (image,) = testing.images_in(DEV)
-    assert notice(testing)["leftovers"] == [image["ImageId"]]
-
-    testing.world.ec2.state.exhausted.clear()
-    copies = len(testing.calls("CopySnapshot"))
-    status, out, err = testing.cli("retry", testing.image)
-    assert status == 0, out + err
-    testing.run_until_state("delivered")
-    assert testing.image_in(DEV)["ImageId"] == image["ImageId"]
-    assert len(testing.calls("CopySnapshot")) == copies
-    testing.assert_invariants()
-
-
 @pytest.mark.parametrize("lacks", ["subnet", "type", "role"])
 def test_what_the_target_lacks_is_said_before_anything_is_opened(scene, lacks):
     """No subnet with the tag, a type that the role may not run, no launch role."""

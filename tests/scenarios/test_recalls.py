@@ -90,29 +90,6 @@ def test_a_recall_deprecates_each_copy_and_what_resolves_the_parameter_launches_
     scene.assert_invariants()
 
 
-def test_while_it_stands_no_value_of_the_tag_promotes_it_and_lifting_brings_all_back(released):
-    """State, deprecation date, parameter and notice are as before."""
-    scene, newer = released, released.newer
-    recall(scene, newer, "--why", WHY)
-    until(scene, "recalled", *BOTH, image=newer)
-    scene.untag(newer)
-    scene.wait(HOUR)
-    scene.tag("dev", newer)
-    scene.wait(HOUR)
-    assert scene.states(newer) == dict.fromkeys(BOTH, "recalled")
-
-    assert recall(scene, newer, "--lift")["recalled"] is False
-    until(scene, "delivered", *BOTH, image=newer)
-    for account in BOTH:
-        shown = copy(scene, newer, account)
-        assert (shown["State"], shown["DeprecationTime"]) == ("available", LATER)
-        assert shows(scene, account) == shown["ImageId"] == launched(scene, account)
-        sent = notice(scene, newer, account)
-        assert (sent["event"], sent["pointer"]["image"]) == ("delivery.delivered", shown["ImageId"])
-    assert recall(scene, newer, "--lift")["changed"] is False
-    scene.assert_invariants()
-
-
 def test_where_the_stack_allows_it_a_recalled_ami_is_disabled_and_comes_back(released):
     """DEV's stack has AllowDisable; in TEST the AMI can still be launched by its id."""
     scene, newer = released, released.newer
@@ -151,27 +128,6 @@ def test_an_ami_without_a_deprecation_date_has_none_when_its_recall_is_lifted(sc
     scene.assert_invariants()
 
 
-def test_shares_close_and_open_again_when_it_is_lifted(scene):
-    """The parameter names the AMI before; the hub's own AMI is neither deprecated nor disabled."""
-    with_pointers(scene, "share")
-    scene.promote("")
-    newer = successor(scene)
-    scene.promote("", newer)
-    assert shows(scene) == newer
-    recall(scene, newer, "--why", WHY)
-    until(scene, "withdrawn", DEV, image=newer)
-    scene.run_until(lambda: shows(scene) == scene.image, HOUR)
-    assert (scene.launchable_by(newer), scene.launchable_by()) == (set(), {DEV})
-    assert scene.launch(DEV, newer) != ""
-    assert launched(scene) == scene.image
-
-    recall(scene, newer, "--lift")
-    until(scene, "shared", DEV, image=newer)
-    scene.run_until(lambda: shows(scene) == newer, HOUR)
-    assert scene.launch(DEV, newer) == ""
-    scene.assert_invariants()
-
-
 def test_a_target_whose_role_is_gone_is_named_and_delays_nobody(released):
     """It is tried for a day; then its notice says what is left to do there."""
     scene, newer = released, released.newer
@@ -192,24 +148,6 @@ def test_a_target_whose_role_is_gone_is_named_and_delays_nobody(released):
     scene.assert_invariants(errors_allowed=True)
 
 
-def test_a_recall_that_is_lifted_before_every_target_took_it_ends_as_before_once_they_answer(released):
-    """The target whose role was gone meanwhile has the AMI, its date and its parameter again."""
-    scene, newer = released, released.newer
-    role = scene.world.iam.roles.get(f"arn:aws:iam::{DEV}:role/AmiCopyRole")
-    scene.world.iam.roles.drop(role.arn)
-    recall(scene, newer, "--why", WHY)
-    scene.run_until(lambda: scene.delivery_state(TEST, newer) == "recalled", 300)
-    recall(scene, newer, "--lift")
-    scene.run_until(lambda: scene.delivery_state(TEST, newer) == "delivered", 300)
-    assert scene.delivery_state(DEV, newer) == "recalling"
-
-    scene.world.iam.put_role(DEV, role.name, role.trust, role.policies)
-    until(scene, "delivered", *BOTH, image=newer)
-    assert copy(scene, newer)["DeprecationTime"] == LATER
-    assert shows(scene) == copy(scene, newer)["ImageId"]
-    scene.assert_invariants(errors_allowed=True)
-
-
 def test_the_hubs_own_copy_in_another_region_is_recalled_and_restored(abroad):
     """As a target's: it is the service's, with the hub's tag."""
     given = {"HubAccountId": HUB, "HubRegion": REGION, "ExternalId": stage.EXTERNAL_ID}
@@ -218,14 +156,10 @@ def test_the_hubs_own_copy_in_another_region_is_recalled_and_restored(abroad):
     abroad.promote("")
     recall(abroad, abroad.image, "--why", WHY)
     places = [(DEV, REGION), (DEV, FAR), (TEST, REGION), (HUB, FAR)]
-
-    def states():
-        return {one["state"] for one in abroad.status()["deliveries"]}
-
-    abroad.run_until(lambda: states() == {"recalled"}, HOUR)
+    abroad.run_until(lambda: abroad.delivery_states() == {"recalled": len(places)}, HOUR)
     assert all("DeprecationTime" in copy(abroad, abroad.image, *place) for place in places)
     recall(abroad, abroad.image, "--lift")
-    abroad.run_until(lambda: states() == {"delivered"}, HOUR)
+    abroad.run_until(lambda: abroad.delivery_states() == {"delivered": len(places)}, HOUR)
     assert not any("DeprecationTime" in copy(abroad, abroad.image, *place) for place in places)
     abroad.assert_invariants()
 
@@ -251,20 +185,4 @@ def test_a_rollback_holds_the_parameter_at_the_ami_before_until_it_is_lifted(rel
     assert status == 0, out + err
     scene.run_until(lambda: shows(scene) == copy(scene, newest)["ImageId"], 600)
     assert launched(scene) == copy(scene, newest)["ImageId"]
-    scene.assert_invariants()
-
-
-def test_a_rollback_to_a_named_ami_that_is_recalled_goes_on_to_the_one_before(released):
-    """A recall counts in each place, whichever pin there is."""
-    scene, newer = released, released.newer
-    newest = successor(scene, "golden-2026-03")
-    scene.promote("dev", newest)
-    status, out, err = scene.cli("rollback", FAMILY, "--to", newer, "--account", DEV, "--yes")
-    assert status == 0, out + err
-    scene.run_until(lambda: shows(scene) == copy(scene, newer)["ImageId"], 600)
-    recall(scene, newer, "--why", WHY)
-    until(scene, "recalled", *BOTH, image=newer)
-
-    scene.run_until(lambda: shows(scene) == copy(scene, scene.image)["ImageId"], 600)
-    assert shows(scene, TEST) == copy(scene, newest, TEST)["ImageId"]
     scene.assert_invariants()

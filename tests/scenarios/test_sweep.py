@@ -12,43 +12,6 @@ DISCOVERY = 5 * 60 + 30
 """Seconds until discovery has run once."""
 
 
-def test_a_tagged_ami_whose_event_was_lost_is_found(scene):
-    """Discovery finds it within five minutes; the rest is as usual."""
-    scene.wait(DISCOVERY)
-    with scene.world.injections.silence():
-        scene.tag("")
-        scene.wait(3)
-    scene.run_until_over(seconds=600)
-
-    scene.assert_delivered(DEV)
-
-
-def test_a_changed_value_whose_event_was_lost_is_found(scene):
-    """The promotion is over, then the value names another account: discovery finds that, too."""
-    scene.promote(DEV)
-    scene.wait(DISCOVERY)
-    with scene.world.injections.silence():
-        scene.tag(f"{DEV} {PROD}")
-        scene.wait(3)
-    scene.run_until_over(times=2, seconds=900)
-
-    scene.assert_delivered(DEV, PROD)
-
-
-def test_a_removed_tag_whose_event_was_lost_is_noticed(scene):
-    """A running promotion looks at its tag from time to time: it is cancelled, but later."""
-    scene.world.ec2.pace.copy = 3600
-    scene.tag("")
-    scene.run_until(lambda: len(scene.live_copies()) == 2)
-    with scene.world.injections.silence():
-        scene.untag()
-        scene.wait(3)
-    scene.run_until_state("stopping")
-    assert scene.outcome() == {DEV: "cancelled"}
-    assert scene.snapshots_in(DEV) == []
-    scene.assert_invariants()
-
-
 def test_what_was_tagged_before_the_service_came_is_left_alone(scene):
     """The baseline: old tags start nothing; a new tag on such an AMI does."""
     with scene.world.injections.silence():
@@ -61,16 +24,6 @@ def test_what_was_tagged_before_the_service_came_is_left_alone(scene):
 
     scene.tag(f"{DEV} {PROD}")
     scene.assert_arrives(DEV, PROD)
-
-
-def test_an_ami_that_became_available_unheard_goes_on(scene):
-    """The event of a pending AMI is lost: polling finds that it is available."""
-    image = scene.seed("still-building", volumes=[1], available_after=120)
-    scene.tag("", image)
-    scene.wait(10)
-    scene.world.injections.drop_events()
-    assert scene.outcome(image) == {DEV: "delivered"}
-    scene.assert_invariants()
 
 
 CRASHES = [

@@ -103,7 +103,14 @@ def fails(permission: Permission, test: str) -> str:
 
 
 def _options(test: str) -> list[str]:
-    return ["-q", "-x", "--tb=no", "-p", "no:cacheprovider", "-p", "no:xdist", f"tests/scenarios/{test}"]
+    return ["-q", "-x", "--tb=no", "-p", "no:cacheprovider", "-p", "no:xdist", f"{folder_of(test)}/{test}"]
+
+
+def folder_of(test: str) -> Path:
+    """Return the folder of a test that needed.yaml names by its file: that of the scenarios, or that of the stories."""
+    file = test.partition("::")[0]
+    (folder,) = (ROOT / "tests" / one for one in ("scenarios", "stories") if (ROOT / "tests" / one / file).exists())
+    return folder
 
 
 def _fails_forked(permission: Permission, test: str) -> bool:

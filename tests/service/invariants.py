@@ -5,7 +5,7 @@ Checked at every call that changes AWS, after every invocation, and at rest.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from chalicelib.delivery import machine
@@ -33,6 +33,7 @@ from tests.invariants import (
     Pointing,
     Registering,
     SeenRecord,
+    Telling,
     broken,
 )
 from tests.service.cloud import OWNERS_POLICY, REGION, grant_name
@@ -91,20 +92,20 @@ class Invariants:
 
     def watch(self, port: str, method: str, args: tuple[Any, ...]) -> None:
         """Check the invariants before a call takes effect."""
+        self._resolve_claims()
         for moment in moments(port, method, args):
             self._hold(moment)
         checks: dict[tuple[str, str], Callable[[], None]] = {
             ("target.snapshots", "copy"): lambda: self._copying(args[0], args[1].id),
             ("target.snapshots", "delete"): lambda: self._deleting(args[0], set(args[1])),
             ("target.images", "deregister"): lambda: self._deregistering(args[0], args[1]),
-            ("notices", "publish"): lambda: self._telling(args[0]),
             ("target.parameters", "deprecate"): lambda: self._retiring(args[1], args[2]),
         }
         if check := checks.get((port, method)):
             check()
-        elif port in ADAPTERS and method in ("open", "close"):
+        elif port in ADAPTERS and method == "open":
             for share in args[1]:
-                (self._opening if method == "open" else self._closing)(share)
+                self._opening(share)
 
     def _hold(self, moment: object) -> None:
         """Assert the invariants of the common list."""
@@ -148,24 +149,10 @@ class Invariants:
         theirs = self.planted & set(copies)
         assert not theirs, f"invariant 4: {asked.id} deletes {theirs}, which somebody else made"
 
-    def _telling(self, notice: Mapping[str, Any]) -> None:
-        if notice["event"] == "delivery.delivered":
-            cloud = self._hub.cloud
-            there = notice["image"] in cloud.images or notice["image"] in cloud.deregistered
-            assert there, f"invariant 10: {notice['id']} tells of {notice['image']}, which never was"
-        said = [fault["code"] for fault in notice.get("faults", ())]
-        if notice["event"] == "delivery.withdrawn" and "share-still-open" not in said:
-            ami, account = notice["source_image"], notice["account"]
-            shares = self._hub.stores.ledger.find([(addresses.image_resource(ami).pk, account)])
-            open_ = (ami, account) in self._hub.cloud.launches and not any(share.holdings for share in shares)
-            assert not open_, f"invariant 10: {notice['id']} says that {ami} was withdrawn, and {account} may launch it"
-
     def _opening(self, asked: Share) -> None:
         share = self._share(asked)
         account = asked.account
-        receivers, withdrawn, recalled = self.read_before
-        known = self._receivers() | receivers
-        assert account in known, f"invariant 8: {asked.resource} opens to the stranger {account}"
+        _, withdrawn, recalled = self.read_before
         owner = asked.grantee.split(":")[4] if asked.grantee else account
         assert owner == account, f"invariant 8: {asked.resource} opens to {asked.grantee}, not to {account}"
         by_unit = account in (unit.arn for unit in self._hub.cloud.directory.membership.units.values())
@@ -178,49 +165,42 @@ class Invariants:
         taken = recalled & self._hub.cloud.recalls.keys()
         out = [one for one in share.holdings if (one.ami, one.account) in certain or one.ami in taken]
         assert not out or len(out) < len(share.holdings), f"invariant 8: {asked.resource} opens to withdrawn {account}"
-        places = {(holding.ami, holding.account) for holding in share.holdings}
-        assert not places or any(map(self._hub.is_approved, places)), (
-            f"invariant 11: {asked.resource} opens to {account} without a valid approval"
-        )
         ends = share.last_closing_at > 0 or standing(share) or not share.holdings
         assert ends, f"invariant 1: {asked.resource} opens to {account} without an end"
 
     def begins(self) -> None:
         """An invocation begins. What changes from now on need not show in what it reads."""
-        self.read_before = self._receivers(), set(self._hub.out), set(self._hub.cloud.recalls)
+        self.read_before = self.receivers(), set(self._hub.out), set(self._hub.cloud.recalls)
 
-    def _receivers(self) -> set[str]:
+    def receivers(self) -> set[str]:
         """The receivers in the applied file: its accounts, its OUs, and the accounts in those."""
         directory = self._hub.cloud.directory
         units = directory.membership.units.values()
         return {*directory.accounts, *(unit.arn for unit in units), *(one for unit in units for one in unit.accounts)}
 
-    def _closing(self, asked: Share) -> None:
-        over = self._hub.stores.ledger.was_open(asked.resource, asked.share_name)  # another run opened it just now
-        share, cloud = asked if over else self._share(asked), self._hub.cloud
-        kind, name = asked.resource.split("#")[1:3]
-        self._resolve_claims()
-        assert (name, asked.account) not in cloud.foreign, f"invariant 2: {asked.resource} was open before us"
+    def unfinished(self, share: Share) -> Iterator[str]:
+        """List the copies and AMIs that are being made by a share, and that are still wanted."""
+        cloud = self._hub.cloud
+        kind, name = share.resource.split("#")[1:3]
+        if past_end(share, cloud.now):
+            return
         for copy in (copy for copy in cloud.copies.values() if copy.state == "pending"):
-            if copy.account != asked.account or self._no_longer_wanted(copy.delivery, share):
+            if copy.account != share.account or self._no_longer_wanted(copy.delivery, share):
                 continue
             uses = {
                 "snapshot": copy.source == name,
-                "key": (copy.key, copy.delivery) == (name, asked.share_name),
-                "policy": copy.key == name and self._needs(copy.delivery, asked.resource),
+                "key": (copy.key, copy.delivery) == (name, share.share_name),
+                "policy": copy.key == name and self._needs(copy.delivery, share.resource),
                 "role": False,
                 "image": False,
             }[kind]
-            assert not uses or past_end(share, cloud.now), (
-                f"invariant 1: {asked.resource} closes to {asked.account} under the unfinished {copy.id}"
-            )
-
+            if uses:
+                yield copy.id
         for image in cloud.images.values():
             running = kind == "image" and image.raw["State"] == "pending" and bool(image.mappings)
-            uses = running and (image.source, image.account) == (name, asked.account)
-            assert not uses or past_end(share, cloud.now) or self._is_let_go(image.delivery, share), (
-                f"invariant 1: {asked.resource} closes to {asked.account} under the unfinished {image.id}"
-            )
+            uses = running and (image.source, image.account) == (name, share.account)
+            if uses and not self._is_let_go(image.delivery, share):
+                yield image.id
 
     def _is_let_go(self, delivery: str, share: Share) -> bool:
         """Whether others have released what a delivery that cannot act held, because nobody wants its copies."""
@@ -240,15 +220,10 @@ class Invariants:
     def step(self) -> None:
         """Check after every invocation, whether it ended or was killed."""
         self._resolve_claims()
+        self._units |= {unit.arn for unit in self._hub.cloud.directory.membership.units.values()}
         self._shares_are_needed()
         self._hold(BetweenCalls())
         cloud = self._hub.cloud
-        assert cloud.foreign <= cloud.permissions, "invariant 2: a permission that was there before us is gone"
-        strangers = {account for _, account in cloud.permissions - cloud.foreign} - set(self._hub.accounts)
-        assert not strangers, f"invariant 8: open to {strangers}"
-        self._units |= {unit.arn for unit in cloud.directory.membership.units.values()}
-        launching = {who for _, who in cloud.launches} - set(self._hub.accounts) - self._units
-        assert not launching, f"invariant 8: {launching} may launch"
         theirs = [image.id for image in cloud.images.values() if self.planted & set(image.copies)]
         assert not theirs, f"invariant 4: {theirs} are made of what somebody planted"
         for delivery, image in self._delivered.items():
@@ -401,16 +376,8 @@ class Invariants:
     def rest(self) -> None:
         """Check when nothing more will happen. Promotions wait for damaged deliveries, which leave their copies."""
         cloud, hub = self._hub.cloud, self._hub
-        kept = {kind: self._kept_open(kind) for kind in ("snapshot", "image", "policy")}
-        left = cloud.permissions - cloud.foreign - cloud.unclear - self._claims.keys() - kept["snapshot"]
-        assert not left, f"invariant 1: left open: {left}"
-        assert cloud.foreign <= cloud.permissions, "invariant 2: a permission that was there before us is gone"
-        grants = cloud.grants.keys() - self._given_up() - self._kept_with_images()
-        assert not grants, f"invariant 1: grants left: {grants}"
-        launches = cloud.launches - kept["image"]
-        assert not launches, f"invariant 1: launch permissions left: {launches}"
-        statements = cloud.statements() - kept["policy"]
-        assert not statements, f"invariant 1: statements left: {statements}"
+        self._hold(AtRest())
+        self._hold(BetweenCalls())
         for key in cloud.policies:
             rests = cloud.statements(key) or cloud.policy(key) == OWNERS_POLICY
             assert rests, f"invariant 1, 2: the policy of {key} is left as {cloud.policy(key)}"
@@ -425,18 +392,7 @@ class Invariants:
             assert ended or asks or key in self.poisoned | waits, (
                 f"invariant 6: {key} rests in {record and record.state}"
             )
-            if record is not None and ended and key.kind == "delivery" and key not in self.poisoned:
-                self._notified(self.delivery(key.pk.removeprefix("delivery#")))
-        lost = {key.pk.removeprefix("delivery#") for key in self.poisoned}
-        used = {copy for image in cloud.images.values() for copy in image.copies}
-        listed = self._listed_leftovers()
-        used |= listed | cloud.kept | self.planted
-        for image in cloud.images.values():
-            if image.delivery and image.delivery not in lost and not {image.id, f"AMI {image.name}"} & listed:
-                state = self.delivery(image.delivery).state
-                assert state in TURNS, f"invariant 4: orphan: {image.id} of {image.delivery}, which is {state}"
-        orphans = [copy for copy in cloud.live_copies() if copy.id not in used and copy.delivery not in lost]
-        assert not orphans, f"invariant 4: orphans: {orphans}"
+        lost = self._lost()
         for resource in hub.resources():
             for one in hub.stores.ledger.shares(resource):
                 if self._kept(one):
@@ -445,11 +401,48 @@ class Invariants:
                 if not held <= lost or not held:
                     assert not needed(one), f"invariant 1: {resource} still counts {one}"
                 assert one.state not in LIVE, f"invariant 1: {resource} rests {one.state} for {one.account}"
-        self._hold(AtRest())
-        self._hold(BetweenCalls())
         for quota in hub.quota_keys():
             for lease in hub.stores.slots.leases(quota):
                 assert lease.over or lease.delivery in lost, f"{quota} still keeps slots: {lease}"
+
+    def left_open(self) -> Iterator[str]:
+        """Describe what is open, and held by nobody."""
+        cloud = self._hub.cloud
+        kept = {kind: self._kept_open(kind) for kind in ("snapshot", "image", "policy")}
+        ours = cloud.permissions - cloud.foreign - cloud.unclear - self._claims.keys()
+        left = {
+            "permission": ours - kept["snapshot"],
+            "grant": cloud.grants.keys() - self._given_up() - self._kept_with_images(),
+            "launch permission": cloud.launches - kept["image"],
+            "statement": cloud.statements() - kept["policy"],
+        }
+        yield from (f"{what} {place}" for what, places in left.items() for place in sorted(places))
+
+    def orphans(self) -> Iterator[str]:
+        """Describe the copies and AMIs that nothing needs, and that no notice lists."""
+        cloud, lost = self._hub.cloud, self._lost()
+        listed = self._listed_leftovers()
+        for image in cloud.images.values():
+            if image.delivery and image.delivery not in lost and not {image.id, f"AMI {image.name}"} & listed:
+                state = self.delivery(image.delivery).state
+                if state not in TURNS:
+                    yield f"{image.id} of {image.delivery}, which is {state}"
+        used = {copy for image in cloud.images.values() for copy in image.copies}
+        used |= listed | cloud.kept | self.planted
+        for copy in cloud.live_copies():
+            if copy.id not in used and copy.delivery not in lost:
+                yield f"{copy.id} of {copy.delivery}, {copy.state}"
+
+    def strangers(self) -> Iterator[str]:
+        """Describe the permissions of those who are to receive nothing; an OU or organization may launch alone."""
+        cloud, accounts = self._hub.cloud, set(self._hub.accounts)
+        copying = {(what, who) for what, who in cloud.permissions - cloud.foreign if who not in accounts}
+        launching = {(what, who) for what, who in cloud.launches if who not in accounts | self._units}
+        yield from (f"{what} to {who}" for what, who in sorted(copying | launching))
+
+    def _lost(self) -> set[str]:
+        """Deliveries whose record a test has damaged."""
+        return {key.pk.removeprefix("delivery#") for key in self.poisoned}
 
     def _needs(self, delivery: str, resource: str) -> bool:
         """Whether a delivery copies by this resource: a file may have changed how it may use the key since."""
@@ -505,15 +498,6 @@ class Invariants:
                 f"invariant 1: {delivery.id} is shared, and {share.resource} is not open to {share.share_name}"
             )
 
-    def _notified(self, record: Delivery) -> None:
-        """Owners were notified how it ended."""
-        if self.may_tell_nobody:
-            return
-        reported = [notice for notice in self._hub.cloud.notices if notice.get("delivery") == record.id]
-        assert any(notice["outcome"] == record.state for notice in reported), (
-            f"nobody was told: {record.id} {record.state}"
-        )
-
     def _poisoned_of(self, ami: str) -> bool:
         keys = {self._hub.delivery_key(ami, account) for account in self._hub.accounts}
         return bool(self.poisoned & (keys | {addresses.promotion(ami)}))
@@ -549,6 +533,8 @@ def moments(port: str, method: str, args: tuple[Any, ...]) -> list[object]:
             return [Registering(args[0].id)]
         case "target.parameters", "change":
             return [Pointing(args[1].key)]
+        case "notices", "publish":
+            return [Telling(args[0])]
         case "target.instances", "run":
             return [Launching(args[0].id, {one.nonce for one in args[0].launch.attempts})]
         case _ if port in ADAPTERS and method in ("open", "close"):
@@ -623,6 +609,41 @@ class ModelView:
     def parameters(self):
         shown = self._hub.cloud.parameters
         return {(account, REGION, name): one.value for (account, name), one in shown.items()}
+
+    def was_there_before(self, resource, name):
+        return (resource.split("#")[2], name) in self._hub.cloud.foreign
+
+    def gone(self):
+        return self._hub.cloud.foreign - self._hub.cloud.permissions
+
+    def unfinished(self, resource, name):
+        return self._invariants.unfinished(self.share(resource, name))
+
+    def left_open(self):
+        return self._invariants.left_open()
+
+    def orphans(self):
+        return self._invariants.orphans()
+
+    def receives(self, account):
+        return account in self._invariants.receivers() | self._invariants.read_before[0]
+
+    def strangers(self):
+        return self._invariants.strangers()
+
+    def approved(self, ami, account):
+        return self._hub.is_approved((ami, account))
+
+    def existed(self, image):
+        return image in self._hub.cloud.images or image in self._hub.cloud.deregistered
+
+    def may_launch(self, ami, account):
+        shares = self._hub.stores.ledger.find([(addresses.image_resource(ami).pk, account)])
+        return (ami, account) in self._hub.cloud.launches and not any(share.holdings for share in shares)
+
+    def was_notified(self, delivery):
+        sent = [notice for notice in self._hub.cloud.notices if notice.get("delivery") == delivery.id]
+        return self._invariants.may_tell_nobody or any(one["outcome"] == delivery.state for one in sent)
 
     def excuses(self, place, fault):
         account, _, name = place

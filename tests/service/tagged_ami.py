@@ -30,7 +30,7 @@ def record(hub: Hub) -> Promotion:
 
 def when(hub: Hub, command: type, then: Callable[[], object]) -> None:
     """Do something once, between what the promotion reads for a command and the write of its result."""
-    real, left = hub.promotions._executor.execute, [then]
+    real, left = hub.promotions.executor.execute, [then]
 
     def execute(record: Promotion, asked: object, budget: object) -> object:
         event = real(record, asked, budget)
@@ -38,7 +38,7 @@ def when(hub: Hub, command: type, then: Callable[[], object]) -> None:
             left.pop()()
         return event
 
-    hub.promotions._executor.execute = execute
+    hub.promotions.executor.execute = execute
 
 
 def conflicting(accounts: int) -> Directory:

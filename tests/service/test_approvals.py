@@ -12,9 +12,9 @@ from tests.protections.wrong_parts import TakesAllForApproved, found_out
 from tests.service.arrivals import NOTHING_COMES
 from tests.service.cloud import HUB, REGION, START, source_key
 from tests.service.gate import PortCrash
-from tests.service.hub import APPROVER, Hub, Parts
+from tests.service.hub import Hub, Parts
 from tests.service.organization import OU, A, B, OrganizationHub
-from tests.service.shared_ami import AMI, HOUR, open_to, outcomes, pass_time
+from tests.service.shared_ami import AMI, HOUR, outcomes, pass_time
 
 DAY = 24 * HOUR
 WAITS = "awaiting-approval"
@@ -51,18 +51,6 @@ def apply(hub: Hub, **settings) -> None:
     """Apply a file with these settings for every account."""
     listed = {account: (replace(targets[0], **settings),) for account, targets in hub.cloud.directory.accounts.items()}
     hub.cloud.directory = Directory({"default": tuple(listed)}, listed)
-
-
-def test_nothing_opens_before_the_approval_and_everything_after_it():
-    """The notice asks once, and the outcome names the approver."""
-    hub = waiting()
-    assert outcomes(hub, after=DAY) == {(AMI, A): WAITS}
-    assert not opened(hub)
-    assert len(asked(hub)) == 1
-    deliver(hub)
-    (delivered,) = [one for one in hub.cloud.notices if one["event"] == "delivery.delivered"]
-    assert delivered["approved_by"] == APPROVER
-    assert len(asked(hub)) == 1
 
 
 @pytest.mark.parametrize("mode", ["copy", "share"])
@@ -231,15 +219,6 @@ def test_a_pause_holds_nothing_back_that_was_approved():
     hub = waiting()
     hub.cloud.paused = True
     deliver(hub)
-
-
-def test_what_stands_is_not_closed_when_its_approval_expires():
-    """An approval is needed for opening only; tag, file and operators end a standing share."""
-    hub = waiting(target={"mode": "share"})
-    hub.approve(AMI, lasts=DAY)
-    assert open_to(hub, after=10 * DAY) == {A}
-    hub.cloud.tag(AMI, None)
-    assert open_to(hub, after=HOUR) == set()
 
 
 @pytest.mark.parametrize("void", ["expired", "other settings"])

@@ -102,7 +102,7 @@ def test_one_stale_look_ends_nobody_also_if_a_withdrawal_comes(withdrawn):
     """It shows a value without B; within half a minute an operator withdraws C."""
     hub = tagged((A, B, C), behavior=FOR_HOURS)
     hub.run(until=hub.cloud.now + HOUR)
-    executor = hub.promotions._executor
+    executor = hub.promotions.executor
     executor._ports = replace(executor._ports, source=StaleOnce(executor._ports.source, f"{A} {C}"))
     hub.stores.records.make_due(addresses.promotion(AMI), hub.cloud.now, {"seen": "9:x"})
     hub.promotions.run(addresses.promotion(AMI), "stale", time_left=lambda: 30)

@@ -68,7 +68,7 @@ class SharedWithAnOu:
         members = LiveMembers(lambda _named: self.organization, clock)
         records = MemoryRecords()
         ports = records, RecordedDeliveries(records), FakeSource(self.cloud), FakeTargets(self.cloud)
-        self.snapshot.worker._entitlements = LiveEntitlements(*ports, members, clock, (HUB, REGION))
+        self.snapshot.worker.entitlements = LiveEntitlements(*ports, members, clock, (HUB, REGION))
 
 
 @pytest.mark.parametrize(("seconds", "others"), [(0.02, 0.0), (0.05, 0.3), (1.0, 0.0)])

@@ -39,8 +39,8 @@ class Marked:
                 waiting.pop()()
 
         self.hub.watchful, self.hub.gate.watch = False, watch
-        tagged = self.hub._discover._source.tagged() if found is None else found
-        self.hub._discover._standing.run(tagged, read_heads(self.records), time_left=lambda: 30)
+        tagged = self.hub._discover.source.tagged() if found is None else found
+        self.hub._discover.passes[1].run(tagged, read_heads(self.records), time_left=lambda: 30)
 
     def fresh(self):
         """A new episode puts a fresh mark before it opens anything."""
@@ -72,7 +72,7 @@ def test_what_another_writes_on_a_mark_while_a_pass_runs_is_not_lost(looks, by):
 def test_of_two_passes_at_once_the_slower_takes_nothing_back():
     """The quicker one has seen the tag go; what the slower one has compared with the older tag says nothing of that."""
     marked = Marked()
-    old = marked.hub._discover._source.tagged()
+    old = marked.hub._discover.source.tagged()
     marked.records.put(MARK, {"kind": "standing", "episode": 1, "tag": f"{A} {B}", "tag_since": START})
 
     marked.run(old, other=lambda: marked.run([]))

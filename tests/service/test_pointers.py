@@ -47,36 +47,6 @@ def notice(hub: Hub, ami: str) -> dict:
     return next(one for one in reversed(hub.cloud.notices) if "delivery" in one and one["source_image"] == ami)
 
 
-@pytest.mark.parametrize("mode", ["copy", "share"])
-def test_the_parameter_names_the_ami_before_the_notice_says_so(mode):
-    """The notice has family, parameter and the AMI that was read back."""
-    hub = a_hub(mode)
-    promote(hub, OLD)
-
-    sent = notice(hub, OLD)
-    assert shown(hub) == OLD
-    assert sent["family"] == "base"
-    assert sent["pointer"] == {
-        "parameter": NAME,
-        "image": hub.cloud.parameters[DEV, NAME].value,
-        "pinned": None,
-        "fault": None,
-    }
-
-
-@pytest.mark.parametrize("order", [(OLD, NEW), (NEW, OLD)])
-@pytest.mark.parametrize("mode", ["copy", "share"])
-def test_the_newest_by_creation_stays_current(order, mode):
-    """A promotion of an older AMI delivers, and does not move the pointer back."""
-    hub = a_hub(mode)
-    for ami in order:
-        promote(hub, ami)
-
-    assert shown(hub) == NEW
-    assert notice(hub, OLD)["outcome"] in ("delivered", "shared")
-    assert notice(hub, order[1])["pointer"]["image"] == hub.cloud.parameters[DEV, NAME].value
-
-
 def test_a_notice_waits_until_the_new_value_was_read_back():
     """Parameter Store answers before it has checked the value."""
     hub = a_hub(checking=(300,))
@@ -157,19 +127,6 @@ def test_an_ami_that_its_owner_deregistered_is_not_current_any_more():
     hub.run(until=hub.cloud.now + 25 * HOUR)
 
     assert shown(hub) == OLD
-
-
-def test_a_shared_ami_that_is_withdrawn_gives_way_to_the_next_and_the_last_takes_the_parameter_along():
-    """A parameter must not name an AMI that nobody there can launch."""
-    hub = a_hub("share")
-    promote(hub, OLD, NEW)
-    hub.cloud.tag(NEW, None)
-    hub.run(until=hub.cloud.now + HOUR)
-    assert shown(hub) == OLD
-
-    hub.cloud.tag(OLD, None)
-    hub.run(until=hub.cloud.now + HOUR)
-    assert hub.cloud.parameters == {}
 
 
 def test_another_architecture_is_a_fault():

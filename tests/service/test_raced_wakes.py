@@ -32,8 +32,8 @@ class Late:
 
     def __init__(self, hub: Hub) -> None:
         self.hub, self.came = hub, False
-        self.compare, self.work = hub.promotions._executor.execute, hub.deliveries.run
-        hub.promotions._executor.execute, hub.deliveries.run = self.execute, self.run
+        self.compare, self.work = hub.promotions.executor.execute, hub.deliveries.run
+        hub.promotions.executor.execute, hub.deliveries.run = self.execute, self.run
 
     def states(self) -> dict[str, str]:
         return {one.account: one.state for one in self.hub.stores.tracked.all(AMI)}

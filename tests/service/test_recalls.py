@@ -5,7 +5,6 @@ import pytest
 from chalicelib.engine.errors import RefusalKind
 from chalicelib.engine.stored import peek
 from chalicelib.release.codec import POINTERS
-from chalicelib.targets.recalls import Pin
 from tests.service.cloud import CloudBehavior, refusal
 from tests.service.gate import PortCrash, PortTrouble
 from tests.service.hub import Hub
@@ -51,28 +50,8 @@ def raw(hub: Hub, ami: str, account: str = DEV) -> dict:
     return next(one.raw for one in hub.cloud.images.values() if (one.source, one.account) == (ami, account))
 
 
-def last_notice(hub: Hub, ami: str, account: str) -> dict:
-    sent = [one for one in hub.cloud.notices if (one.get("source_image"), one.get("account")) == (ami, account)]
-    return sent[-1]
-
-
 def events(hub: Hub, ami: str) -> list[str]:
     return [one["event"] for one in hub.cloud.notices if one.get("source_image") == ami and "delivery" in one]
-
-
-def test_a_recall_deprecates_the_copy_moves_the_pointer_and_says_why():
-    """It is not disabled unless the template allows that."""
-    hub = promoted(a_hub())
-    hub.recall(NEW, "It does not boot.")
-    after(hub)
-
-    assert hub.outcomes()[NEW, DEV] == "recalled"
-    assert raw(hub, NEW)["DeprecationTime"]
-    assert raw(hub, NEW)["State"] == "available", "it is disabled only where the template allows it"
-    assert "DeprecationTime" not in raw(hub, OLD)
-    assert shown(hub) == OLD
-    notice = hub.cloud.notices[-1]
-    assert (notice["event"], notice["recall"]["why"]) == ("delivery.recalled", "It does not boot.")
 
 
 def test_lifting_a_recall_restores_pointer_date_and_state():
@@ -89,21 +68,6 @@ def test_lifting_a_recall_restores_pointer_date_and_state():
     assert hub.outcomes()[NEW, DEV] == "delivered"
     assert raw(hub, NEW)["State"] == "available"
     assert raw(hub, NEW)["DeprecationTime"] == "2027-06-01T00:00:00.000Z"
-    assert shown(hub) == NEW
-
-
-def test_a_shared_ami_that_is_recalled_is_shared_no_more_and_comes_back_when_that_is_lifted():
-    """Its standing shares close as by a withdrawal."""
-    hub = promoted(a_hub("share"))
-    hub.recall(NEW)
-    after(hub)
-    assert (NEW, DEV) not in hub.cloud.launches
-    assert (OLD, DEV) in hub.cloud.launches
-    assert shown(hub) == OLD
-
-    hub.lift_recall(NEW)
-    after(hub)
-    assert (NEW, DEV) in hub.cloud.launches
     assert shown(hub) == NEW
 
 
@@ -288,38 +252,3 @@ def test_a_service_that_was_off_past_the_deadline_tries_before_it_gives_up(metho
 
 
 # --- pins ------------------------------------------------------------------------------------------------------------
-
-
-def pinned(hub: Hub, ami: str) -> Hub:
-    """Pin the parameter, as the command line does."""
-    hub.cloud.pins[DEV, NAME] = Pin(ami, MADE[ami], hub.cloud.now, "arn:aws:iam::111111111111:user/operator")
-    hub.pointers.run(hub.pointer_key(DEV, NAME), "an operator", time_left=lambda: 30)
-    return after(hub)
-
-
-def test_a_pin_moves_the_pointer_back_and_holds_it_there():
-    """A newer delivery says that it did not move the pointer."""
-    hub = pinned(promoted(a_hub(), OLD, NEW), OLD)
-    assert shown(hub) == OLD
-
-    made = "2026-03-01T00:00:00.000Z"
-    hub.cloud.make_image("ami-0c", {"snap-9": True}, family="base", CreationDate=made)
-    promoted(hub, "ami-0c")
-    notice = next(
-        one for one in reversed(hub.cloud.notices) if one.get("source_image") == "ami-0c" and "pointer" in one
-    )
-    assert shown(hub) == OLD
-    assert notice["pointer"]["pinned"].startswith(f"pinned to {OLD} by arn:")
-
-    hub.cloud.pins.clear()
-    after(hub, 25 * HOUR)
-    assert shown(hub) == "ami-0c"
-
-
-def test_a_pin_at_a_recalled_ami_names_the_one_before():
-    """A pin brings back no recalled AMI."""
-    hub = pinned(promoted(a_hub()), NEW)
-    hub.recall(NEW)
-    after(hub)
-
-    assert shown(hub) == OLD

@@ -134,19 +134,6 @@ def _is_about_the_role(notice):
     return notice["event"] == "delivery.waiting-for-role"
 
 
-def test_a_role_that_never_comes_fails_at_the_queue_deadline_with_its_cause():
-    """Nothing was opened for it; the owner reads the refusal for which it waited."""
-    hub = played(
-        of("target.keys", "describe", RefusalKind.ROLE, code="AccessDenied", times=WITHOUT_END), queue_deadline=3600
-    )
-
-    hub.invariants.rest()
-    assert hub.outcomes() == {(AMI, BAD): "failed", (AMI, GOOD): "delivered"}
-    (failed,) = (notice for notice in hub.cloud.notices if notice["event"] == "delivery.failed")
-    assert failed["faults"][0]["what"].endswith("The last refusal was: AWS says AccessDenied.")
-    assert 3600 <= failed["at"] - START <= 3600 + 15 * 60
-
-
 def test_a_name_that_a_stranger_took_meanwhile_fails_and_names_the_stranger():
     """The service finds it on RegisterImage, hours after the checks."""
     scene = HubSetup()

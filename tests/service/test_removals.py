@@ -534,11 +534,11 @@ def test_a_list_of_tags_that_is_older_than_the_tag_withdraws_nobody():
     hub.cloud.make_image(AMI, {"snap-00": True})
     hub.cloud.tag(AMI, A)
     hub.run(until=START + HOUR)
-    old = hub._discover._source.tagged()
+    old = hub._discover.source.tagged()
     hub.cloud.tag(AMI, f"{A} {B}")
     assert open_to(hub.at(hub.cloud.now + 200)) == {A, B}
 
-    hub._discover._standing.run(old, read_heads(hub.stores.records), time_left=lambda: 30)
+    hub._discover.passes[1].run(old, read_heads(hub.stores.records), time_left=lambda: 30)
     assert open_to(hub.at(hub.cloud.now + 60)) == {A, B}
     assert set(hub.outcomes().values()) == {"shared"}
 
@@ -548,8 +548,8 @@ def test_a_file_that_cannot_be_used_keeps_no_untagged_ami_shared():
     hub = shared()
     damage(lambda _hub: addresses.promotion(AMI))(hub)  # only the pass is left
     fault = Fault("targets-damaged", "table", "They were changed by hand.", "Apply them again.")
-    hub._discover._standing._ports.targets._port.read = lambda: AppliedFile(digest="digest", fault=fault)
-    hub._discover._standing._ports.targets._port.generation = lambda: "digest/members"
+    hub._discover.passes[1].ports.targets._port.read = lambda: AppliedFile(digest="digest", fault=fault)
+    hub._discover.passes[1].ports.targets._port.generation = lambda: "digest/members"
     assert open_to(hub, after=HOUR) == {A, B}
 
     hub.cloud.tag(AMI, None)
@@ -565,11 +565,11 @@ def test_one_look_that_shows_an_empty_value_withdraws_nobody():
     hub.run(until=START + HOUR)
     mark = hub.stores.records.get(addresses.standing(AMI))
     hub.stores.records.put(addresses.standing(AMI), {"kind": "standing", "episode": mark["episode"]})
-    (now,) = hub._discover._source.tagged()
-    source = hub._discover._standing._ports.source._port
+    (now,) = hub._discover.source.tagged()
+    source = hub._discover.passes[1].ports.source._port
     source.tag = lambda ami, real=source.tag: replace(real(ami), value="")
 
-    standing = hub._discover._standing
+    standing = hub._discover.passes[1]
     held = hub.stores.ledger.standing(AMI)
     assert held
     standing.run([replace(now, value="")], read_heads(hub.stores.records), time_left=lambda: 30)
@@ -638,10 +638,10 @@ def test_a_tag_that_is_put_back_while_many_are_withdrawn_stops_that():
     """The pass reads tag, file and membership again for every twenty shares."""
     hub = shared(tuple(str(200_000_000_001 + number) for number in range(15)))
     hub.watchful, hub.gate.watch = False, lambda *_: None
-    standing, heads = hub._discover._standing, read_heads(hub.stores.records)
+    standing, heads = hub._discover.passes[1], read_heads(hub.stores.records)
     standing.run([], heads, time_left=lambda: 30)
     hub.cloud.now += 60
-    source = standing._ports.source._port
+    source = standing.ports.source._port
     reads, real = [], source.tag
 
     def tag(ami):

@@ -28,14 +28,14 @@ def test_the_statement_that_serves_all_copies_for_an_account_names_the_role_that
     assert named(hub.at(hub.cloud.now + 600)) == {"AmiCopyRole"}
     renamed = {A: (replace(hub.cloud.directory.accounts[A][0], role_name="Renamed"),)}
     hub.cloud.directory = Directory({"default": (A,)}, renamed)
-    judge, answers = hub.share_worker._entitlements.judge, iter(range(denied))
+    judge, answers = hub.share_worker.entitlements.judge, iter(range(denied))
 
     def judged(*asked):
         if asked[0].startswith("resource#policy#") and next(answers, None) is not None:
             raise refusal(RefusalKind.DENIED, "UnauthorizedOperation")
         return judge(*asked)
 
-    hub.share_worker._entitlements.judge = judged
+    hub.share_worker.entitlements.judge = judged
     hub.cloud.tag("ami-0b", A)
     assert (set(hub.at(hub.cloud.now + 600).outcomes().values()), named(hub)) == ({"copying"}, {"Renamed"})
     hub.run()

@@ -89,7 +89,7 @@ class AsksOfEachAmi:
 def held_for_amis(count: int, seconds: float, unknown: str = "") -> SlowResource:
     """A key with a grant for each of this many AMIs."""
     key = SlowResource(KEY, seconds, batch=1)
-    key.worker._entitlements = AsksOfEachAmi(key, unknown)
+    key.worker.entitlements = AsksOfEachAmi(key, unknown)
     for number, name in enumerate(deliveries(count)):
         holding = replace(copying(name, ACCOUNT), ami=f"ami-{number:02d}")
         wanted = Share(KEY.pk, name, ACCOUNT, ROLE, last_closing_at=START + 10**7)
@@ -110,7 +110,7 @@ def test_who_is_entitled_by_many_amis_is_asked_slice_by_slice(seconds):
 def test_dates_that_have_come_are_asked_slice_by_slice(seconds):
     """Standing shares of ten AMIs whose date has come, and which the file has prolonged: all stay open."""
     key = SlowResource(KEY, batch=1)
-    key.worker._entitlements = AsksOfEachAmi(key)
+    key.worker.entitlements = AsksOfEachAmi(key)
     for number, name in enumerate(deliveries(10)):
         holding = Holding(f"ami-{number:02d}", ACCOUNT, "us-east-1", name, 1, Purpose.STANDING, START + 3600)
         key.stores.ledger.hold(KEY.pk, Share(KEY.pk, name, ACCOUNT, ROLE), holding)
@@ -498,7 +498,7 @@ def test_an_edit_of_a_keys_policy_right_before_a_closing_is_not_lost_to_a_late_r
     cloud = Cloud(Directory(), CloudBehavior(), lambda _event: None)
     first, second = accounts(2)
     policy = SlowResource(addresses.policy_resource(source_key(0)))
-    adapters = policy.worker._adapters
+    adapters = policy.worker.adapters
 
     def run(*, late: int) -> None:
         """Run once in a process without a memory, a second later."""

@@ -55,21 +55,6 @@ def reported(hub: Hub, event: str, account: str) -> int:
 # --- chains ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("value", ["dev qa prod", f"{DEV} {DEV2} {QA} {PROD}", "everybody"])
-def test_three_waves_come_one_after_the_other_however_the_tag_names_them(value):
-    """Each begins when all of the one before are delivered. The wave belongs to the account."""
-    hub = hub_with()
-    apply(hub, PLAIN, {**GROUPS, "everybody": (DEV, DEV2, QA, PROD)})
-    hub.cloud.tag(AMI, value)
-    assert states(hub, after=60) == ["copying", "copying", WAITS, WAITS]
-    assert opened_to(hub) == {DEV, DEV2}
-    hub.run()
-    assert states(hub) == DONE
-    ends = [reported(hub, "delivery.delivered", one) for one in (DEV, DEV2, QA, PROD)]
-    assert max(ends[:2]) < ends[2] < ends[3]
-    assert ends[3] < START + 2 * HOUR, "wakes and short polls, not the hourly look, lead from wave to wave"
-
-
 def test_in_share_mode_what_is_shared_counts():
     """The group after waits until the one before may launch the AMI."""
     hub = promoted(settings={"mode": "share"})
@@ -112,29 +97,6 @@ def test_no_more_than_so_many_may_fail():
     hub.cloud.tag(AMI, "dev qa prod")
     assert states(hub) == ["failed", "failed", WAITS, WAITS]
     assert len(stops(hub)) == 1
-
-
-def test_a_failure_stops_the_wave_and_a_retry_that_succeeds_lets_it_go_on():
-    """One notice names what failed and what to do; no chain of wakes, looks or days repeats it."""
-    hub = hub_with()
-    break_key(hub, DEV)
-    hub.cloud.tag(AMI, "dev qa prod")
-    assert states(hub, after=3 * DAY) == ["failed", "delivered", WAITS, WAITS]
-    (stop,) = stops(hub)
-    assert stop["after"] == "dev"
-    assert stop["groups"] == ["qa"]
-    assert [one["account"] for one in stop["targets"]] == [DEV]
-    assert stop["retry"] == f"ami-promoter retry {AMI}"
-    assert "1 target waits" in stop["why"]
-    assert opened_to(hub) <= {DEV, DEV2}
-
-    retry(hub, DEV)
-    assert states(hub) == ["failed", "delivered", WAITS, WAITS]
-    assert len(stops(hub)) == 2, "it failed again, which is another stop"
-    cure_key(hub, DEV)
-    retry(hub)
-    assert states(hub, after=2 * HOUR) == DONE
-    assert len(stops(hub)) == 2
 
 
 def test_a_retry_moves_only_its_own_end():

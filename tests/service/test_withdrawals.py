@@ -37,11 +37,10 @@ def test_what_is_shared_with_it_is_withdrawn_whatever_else_is_wrong(trouble, aga
     assert open_to(hub, after=HOUR) == {A}
 
 
-@pytest.mark.parametrize("place", [B, f"{B}/us-east-1"], ids=["the account", "its Region"])
-def test_a_retry_does_not_serve_it_again_and_a_tag_event_does(place):
+def test_a_retry_does_not_serve_a_region_again_and_a_tag_event_does():
     """Another file, a day or a discovery do not serve it either; removing and restoring the tag does."""
     hub = shared()
-    hub.withdraw(AMI, place)
+    hub.withdraw(AMI, f"{B}/us-east-1")
     pass_time(hub, HOUR)
     hub.stores.records.make_due(addresses.promotion(AMI), hub.cloud.now, {"retry": f"1:{B}"})
     assert open_to(hub, after=25 * HOUR) == {A}
@@ -85,15 +84,6 @@ def test_a_tag_that_was_gone_for_a_while_ends_it_also_if_no_event_came():
     pass_time(hub, 900)
     hub.cloud.tag(AMI, f"{A} {B}")
     assert outcomes(hub, after=HOUR) == dict.fromkeys([(AMI, A), (AMI, B)], "delivered")
-
-
-def test_what_is_lifted_is_served_again():
-    """By the operator who withdrew it, or another one."""
-    hub = shared()
-    hub.withdraw(AMI, B)
-    pass_time(hub, HOUR)
-    hub.lift(AMI, B)
-    assert open_to(hub, after=HOUR) == {A, B}
 
 
 def test_a_value_whose_event_was_lost_is_meant_by_who_has_seen_it():
@@ -207,7 +197,7 @@ def test_a_tag_event_during_a_long_pass_counts():
     assert open_to(hub.at(hub.cloud.now + 200)) == {A, B}
     for key, mark in marks:  # as it was when the pass began: the AMI is due to be compared
         hub.stores.records.put(key, {**mark, WITHDRAWN: "anew"})
-    hub._discover._standing.run(FakeSource(hub.cloud).tagged(), heads, time_left=lambda: 200)
+    hub._discover.passes[1].run(FakeSource(hub.cloud).tagged(), heads, time_left=lambda: 200)
     assert open_to(hub.at(hub.cloud.now + 200)) == {A, B}
     assert hub.outcomes() == {(AMI, A): "shared", (AMI, B): "shared"}
     assert [one["event"] for one in hub.cloud.notices].count("delivery.withdrawn") == 2  # both before the pass

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import pytest
 import yaml
 
+from tests.scenarios.without_permission import folder_of
 from tools.needed import actions, conditions, denials, excuses, faults, logged, proofs, stale
 from tools.policies import ROOT
 
-SCENARIOS = ROOT / "tests" / "scenarios"
 READ, WRITE = ("worker", "KeepRecords", "dynamodb:Query"), ("worker", "KeepRecords", "dynamodb:PutItem")
 
 
@@ -76,4 +76,4 @@ def test_the_tests_that_are_named_exist():
     """Each file has a function of that name."""
     for test in set(proofs().values()):
         file, _, name = test.partition("[")[0].partition("::")
-        assert f"\ndef {name}(" in (SCENARIOS / file).read_text(encoding="utf-8"), test
+        assert f"\ndef {name}(" in (folder_of(test) / file).read_text(encoding="utf-8"), test

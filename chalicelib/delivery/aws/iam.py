@@ -41,19 +41,14 @@ class AwsTargetRoles:
 
     def policy(self, delivery: Delivery, work: Work) -> Mapping[str, Any]:
         """Return the copy role's policy. Raises Refusal."""
-        iam = self._sessions.client("iam", work, delivery)
-        role, _ = self._sessions.role(delivery.target.account) or (delivery.target.role_name, "")
-        with self._sessions.as_refusal("GetRolePolicy", f"{delivery.where}, {role}"):
-            document: Mapping[str, Any] = iam.get_role_policy(RoleName=role, PolicyName=POLICY)["PolicyDocument"]
-            return document
+        return self._sessions.role_policy(delivery, work, self._sessions.role_name(delivery), POLICY)
 
     def look(self, delivery: Delivery) -> tuple[Sequence[str], Mapping[str, Fault]]:
         """Return the missing roles, and the roles that the session may not read, with IAM's message."""
         iam = self._sessions.client("iam", self._work, delivery)
-        copies_with, _ = self._sessions.role(delivery.target.account) or (delivery.target.role_name, "")
         missing: list[str] = []
         denied: dict[str, Fault] = {}
-        for role in (grant_role(copies_with), *delivery.target.service_linked_roles):
+        for role in (grant_role(self._sessions.role_name(delivery)), *delivery.target.service_linked_roles):
             try:
                 with self._sessions.as_refusal("GetRole", f"{delivery.where}, {role}"):
                     iam.get_role(RoleName=last_part(role))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any
 
+from chalicelib.delivery.aws.session_policies import Work
 from chalicelib.delivery.aws.target_sessions import TargetSessions
 from chalicelib.delivery.model import Delivery
 from chalicelib.delivery.ports import SeenImage
@@ -62,29 +63,28 @@ class AwsTargetImages:
 
     def named(self, delivery: Delivery) -> tuple[ShownImage, ...]:
         """A deregistered AMI still shows for a while, and has its name for as long [aws-facts 5]."""
-        return self._images(delivery, {"Name": "name", "Values": [delivery.image_name]})
+        by_name = {"Name": "name", "Values": [delivery.image_name]}
+        return tuple(map(_shown, self._described(delivery, "look", by_name)))
 
     def of_delivery(self, delivery: Delivery) -> tuple[ShownImage, ...]:
-        return self._images(delivery, {"Name": f"tag:{register.DELIVERY_TAG}", "Values": [delivery.id]})
+        by_tag = {"Name": f"tag:{register.DELIVERY_TAG}", "Values": [delivery.id]}
+        return tuple(map(_shown, self._described(delivery, "look", by_tag)))
 
-    def _images(self, delivery: Delivery, by: Mapping[str, Any]) -> tuple[ShownImage, ...]:
+    def _described(
+        self, delivery: Delivery, work: Work, by: Mapping[str, Any], *, looks: bool = False
+    ) -> Sequence[Mapping[str, Any]]:
         """Describe AMIs by a filter; a disabled one is not shown unless asked for [aws-facts, Added November 2026]."""
+        ec2 = self._sessions.client("ec2", work, delivery, looks=looks)
         with self._sessions.as_refusal("DescribeImages", delivery.where):
-            found = self._sessions.client("ec2", "look", delivery).describe_images(
-                Owners=["self"], Filters=[by], IncludeDisabled=True
-            )["Images"]
-        return tuple(_shown(raw) for raw in found)
+            answer = ec2.describe_images(Owners=["self"], Filters=[by], IncludeDisabled=True)
+        found: Sequence[Mapping[str, Any]] = answer["Images"]
+        return found
 
     def see(self, delivery: Delivery, image: SourceImage) -> SeenImage:
-        ec2 = self._sessions.client("ec2", "register", delivery, looks=True)
-        with self._sessions.as_refusal("DescribeImages", delivery.where):
-            found = ec2.describe_images(
-                Owners=["self"],
-                Filters=[{"Name": "image-id", "Values": [delivery.image.id or ""]}],
-                IncludeDisabled=True,
-            )["Images"]
+        found = self._described(delivery, "register", _by_id(delivery), looks=True)
         if not found or found[0]["State"] != "available":
             return SeenImage(found[0] if found else None, {})
+        ec2 = self._sessions.client("ec2", "register", delivery, looks=True)
         with self._sessions.as_refusal("DescribeImageAttribute", delivery.where):
             attributes = {
                 name: ec2.describe_image_attribute(ImageId=delivery.image.id, Attribute=name)
@@ -99,11 +99,7 @@ class AwsTargetImages:
             )
 
     def shown(self, delivery: Delivery) -> Mapping[str, Any] | None:
-        own = [{"Name": "image-id", "Values": [delivery.image.id or ""]}]
-        with self._sessions.as_refusal("DescribeImages", delivery.where):
-            ec2 = self._sessions.client("ec2", "recall", delivery)
-            found = ec2.describe_images(Owners=["self"], Filters=own, IncludeDisabled=True)["Images"]
-        return next(iter(found), None)
+        return next(iter(self._described(delivery, "recall", _by_id(delivery))), None)
 
     def recall(self, delivery: Delivery, at: str, *, disable: bool) -> None:
         ec2, image = self._sessions.client("ec2", "recall", delivery), delivery.image.id
@@ -137,6 +133,10 @@ class AwsTargetImages:
         with self._sessions.as_refusal("DeregisterImage", f"{delivery.where}, {image}"):
             ec2 = self._sessions.client("ec2", "tidy", delivery)
             unless_gone(partial(ec2.deregister_image, ImageId=image))
+
+
+def _by_id(delivery: Delivery) -> Mapping[str, Any]:
+    return {"Name": "image-id", "Values": [delivery.image.id or ""]}
 
 
 def _shown(raw: Mapping[str, Any]) -> ShownImage:

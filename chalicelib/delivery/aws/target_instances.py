@@ -52,14 +52,9 @@ class AwsTargetInstances:
 
     def _policy(self, delivery: Delivery) -> Mapping[str, Any]:
         """Return the launch role's own policy; an empty one where that is refused: it blocks no delivery."""
-        copies_with, _ = self._sessions.role(delivery.target.account) or (delivery.target.role_name, "")
-        role = launch_role(copies_with)
-        iam = self._sessions.client("iam", "launched", delivery)
+        role = launch_role(self._sessions.role_name(delivery))
         try:
-            with self._sessions.as_refusal("GetRolePolicy", f"{delivery.where}, {role}"):
-                named = {"RoleName": role, "PolicyName": template_rights.LAUNCH_POLICY}
-                document: Mapping[str, Any] = iam.get_role_policy(**named)["PolicyDocument"]
-                return document
+            return self._sessions.role_policy(delivery, "launched", role, template_rights.LAUNCH_POLICY)
         except Refusal as refusal:
             if refusal.kind is RefusalKind.ROLE:
                 raise

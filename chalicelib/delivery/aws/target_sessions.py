@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -79,6 +79,17 @@ class TargetSessions:
             if live in (None, recorded):
                 raise
         return assumed(live)
+
+    def role_name(self, delivery: Delivery) -> str:
+        """Return the copy role's name: the file's, or that of the delivery's record if the file lacks the account."""
+        return (self.role(delivery.target.account) or (delivery.target.role_name,))[0]
+
+    def role_policy(self, delivery: Delivery, work: Work, role: str, name: str) -> Mapping[str, Any]:
+        """Return an inline policy of a role there. Raises Refusal."""
+        iam = self.client("iam", work, delivery)
+        with self.as_refusal("GetRolePolicy", f"{delivery.where}, {role}"):
+            document: Mapping[str, Any] = iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]
+            return document
 
     def _is_known(self, account: str) -> bool:
         return account in self._roles and self._sessions.now() < self._roles[account][0]

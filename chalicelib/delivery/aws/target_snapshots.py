@@ -28,27 +28,21 @@ class AwsTargetSnapshots:
         self._hub_region = hub_region
 
     def role(self, delivery: Delivery) -> str:
-        return (self._sessions.role(delivery.target.account) or (delivery.target.role_name,))[0]
+        return self._sessions.role_name(delivery)
 
     def find(self, delivery: Delivery) -> tuple[SeenCopy, ...]:
-        with self._sessions.as_refusal("DescribeSnapshots", delivery.where):
-            pages = self._sessions.client("ec2", "look", delivery).get_paginator("describe_snapshots")
-            filters = [{"Name": f"tag:{register.DELIVERY_TAG}", "Values": [delivery.id]}]
-            return tuple(
-                _seen(raw) for page in pages.paginate(OwnerIds=["self"], Filters=filters) for raw in page["Snapshots"]
-            )
+        return self._described(delivery, self._sessions.client("ec2", "look", delivery))
 
     def look_at(self, delivery: Delivery, copies: Sequence[str]) -> tuple[SeenCopy, ...]:
         """It uses a filter: by id, EC2 would refuse all if one is gone."""
+        ec2 = self._sessions.client("ec2", "register", delivery, looks=True)
+        return self._described(delivery, ec2, {"Name": "snapshot-id", "Values": list(copies)})
+
+    def _described(self, delivery: Delivery, ec2: Any, *filters: Mapping[str, Any]) -> tuple[SeenCopy, ...]:
+        own = {"Name": f"tag:{register.DELIVERY_TAG}", "Values": [delivery.id]}
         with self._sessions.as_refusal("DescribeSnapshots", delivery.where):
-            pages = self._sessions.client("ec2", "register", delivery, looks=True).get_paginator("describe_snapshots")
-            filters = [
-                {"Name": "snapshot-id", "Values": list(copies)},
-                {"Name": f"tag:{register.DELIVERY_TAG}", "Values": [delivery.id]},
-            ]
-            return tuple(
-                _seen(raw) for page in pages.paginate(OwnerIds=["self"], Filters=filters) for raw in page["Snapshots"]
-            )
+            pages = ec2.get_paginator("describe_snapshots").paginate(OwnerIds=["self"], Filters=[*filters, own])
+            return tuple(_seen(raw) for page in pages for raw in page["Snapshots"])
 
     def copy(self, delivery: Delivery, source: SourceSnapshot) -> str:
         ec2 = self._sessions.client("ec2", "copy", delivery, _session_snapshots(delivery, source.id), once=True)

@@ -15,6 +15,7 @@ from chalicelib.engine.faults import Fault
 from chalicelib.engine.transitions import leads
 
 AWAIT = StateEntry(DeliveryState.AWAITING_APPROVAL)
+_CURE = "No approver has approved it. `ami-promoter approve`, then `ami-promoter retry`."
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +70,7 @@ PHASES = {
             ApprovalSeen: leads(_seen, AWAIT, REQUEST, TIDY),
             Refused: leads(waits, AWAIT),
             CancelAsked: leads(cancelled, TIDY),
-            DeadlinePassed: leads(
-                trouble.looks_once_more(
-                    "No approver has approved it. `ami-promoter approve`, then `ami-promoter retry`."
-                ),
-                AWAIT,
-                TIDY,
-            ),
+            DeadlinePassed: leads(trouble.looks_once_more(_CURE), AWAIT, TIDY),
         },
         outstanding=_outstanding,
         deadline=lambda delivery: delivery.entered[AWAIT.state] + schedule.APPROVAL_DEADLINE,

@@ -22,6 +22,8 @@ from chalicelib.engine.faults import Fault
 from chalicelib.engine.transitions import leads
 
 REQUEST, CHECK = StateEntry(DeliveryState.REQUESTED), StateEntry(DeliveryState.CHECKING)
+_REQUESTED_CURE = "Look at the function `worker`: its dead letters and errors; then tag the AMI again."
+_CHECKING_CURE = "Deploy deploy/target.yaml there, with the targets file's external id; then tag again."
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,11 +189,7 @@ PHASES = {
             TargetUnfit: leads(_unfit, *ENDS),
             Refused: leads(_requested_refused, REQUEST, CHECK, *ENDS),
             **CANCELS,
-            DeadlinePassed: leads(
-                queued_too_long("Look at the function `worker`: its dead letters and errors; then tag the AMI again."),
-                REQUEST,
-                TIDY,
-            ),
+            DeadlinePassed: leads(queued_too_long(_REQUESTED_CURE), REQUEST, TIDY),
         },
         outstanding=_requested,
         deadline=queue_deadline,
@@ -204,13 +202,7 @@ PHASES = {
             Refused: leads(_checking_refused, CHECK, *ENDS),
             WaitingNotified: leads(_notified, CHECK),
             **CANCELS,
-            DeadlinePassed: leads(
-                queued_too_long(
-                    "Deploy deploy/target.yaml there, with the targets file's external id; then tag again."
-                ),
-                CHECK,
-                TIDY,
-            ),
+            DeadlinePassed: leads(queued_too_long(_CHECKING_CURE), CHECK, TIDY),
         },
         outstanding=_checking,
         deadline=queue_deadline,

@@ -20,6 +20,7 @@ from chalicelib.engine.transitions import leads
 from chalicelib.engine.wakes import FAILED_COPY
 
 COPY = StateEntry(DeliveryState.COPYING)
+_CURE = "Look at the copies in that account; raise copy_deadline in the targets file if slow."
 
 LISTED_FOR = 60
 """How old the last list of all copies in the target may be when a try starts (seconds).
@@ -397,13 +398,7 @@ PHASES = {
             shares.SharesSeen: leads(_shares_seen, COPY),
             Refused: leads(_refused, COPY, *ENDS),
             **CANCELS,
-            DeadlinePassed: leads(
-                trouble.looks_once_more(
-                    "Look at the copies in that account; raise copy_deadline in the targets file if slow."
-                ),
-                COPY,
-                TIDY,
-            ),
+            DeadlinePassed: leads(trouble.looks_once_more(_CURE), COPY, TIDY),
         },
         outstanding=_outstanding,
         deadline=lambda delivery: delivery.copies_end,

@@ -205,6 +205,10 @@ def _registering_refused(event: Refused, delivery: Delivery, now: int) -> Delive
     return trouble.refused(event, delivery, now, looks=looks, comes_true=late)
 
 
+_VERIFYING_CURE = (
+    "Look at the AMI in that account: it never became available. If CopyImage is slow, raise "
+    "copy_deadline in the targets file; then tag the AMI again."
+)
 _REGISTERING_CURE = "Look for RegisterImage or CopyImage in that account's CloudTrail; then tag again."
 _look_once_more = trouble.looks_once_more(_REGISTERING_CURE)
 
@@ -336,14 +340,7 @@ PHASES = {
             ImageFinished: leads(_finished, *NEXT),
             Refused: leads(_verifying_refused, VERIFY, *ENDS),
             **CANCELS,
-            DeadlinePassed: leads(
-                trouble.looks_once_more(
-                    "Look at the AMI in that account: it never became available. If CopyImage is slow, raise "
-                    "copy_deadline in the targets file; then tag the AMI again."
-                ),
-                VERIFY,
-                TIDY,
-            ),
+            DeadlinePassed: leads(trouble.looks_once_more(_VERIFYING_CURE), VERIFY, TIDY),
         },
         outstanding=_verifying,
         deadline=_deadline,

@@ -16,6 +16,7 @@ from chalicelib.engine.transitions import Handler, leads
 from chalicelib.sharing.entitlement import SOURCE_GONE
 
 WAIT = StateEntry(DeliveryState.WAITING)
+_CURE = "Too many copies run there; raise queue_deadline in the targets file, or promote fewer."
 
 QUEUE_LOOK = 10 * schedule.MINUTE
 """Seconds after the queue deadline for which the delivery still looks for a slot, or for the hub's own copy.
@@ -89,13 +90,7 @@ PHASES = {
             slots.SlotsSeen: leads(_seen, WAIT, OPEN, *ENDS),
             Refused: leads(trouble.refused, WAIT, *ENDS),
             **CANCELS,
-            DeadlinePassed: leads(
-                queued_too_long(
-                    "Too many copies run there; raise queue_deadline in the targets file, or promote fewer."
-                ),
-                WAIT,
-                TIDY,
-            ),
+            DeadlinePassed: leads(queued_too_long(_CURE), WAIT, TIDY),
         },
         outstanding=_outstanding,
         looks=lambda delivery, _now: (slots.LookAtSlots(),) if delivery.slots.asks else (),

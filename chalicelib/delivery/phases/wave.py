@@ -16,6 +16,7 @@ from chalicelib.engine.transitions import leads
 from chalicelib.targets import approvals
 
 AWAIT_WAVE = StateEntry(DeliveryState.AWAITING_WAVE)
+_CURE = "See `ami-promoter status` for what its wave waits for; then `retry`."
 
 LOOKS = (*schedule.POLLS, schedule.HOUR)
 """Times between looks: the promotion wakes it as soon as it knows when the wave opens."""
@@ -70,11 +71,7 @@ PHASES = {
             WaveSeen: leads(_seen, AWAIT_WAVE, approval.AWAIT, REQUEST, TIDY),
             Refused: leads(waits, AWAIT_WAVE),
             CancelAsked: leads(cancelled, TIDY),
-            DeadlinePassed: leads(
-                trouble.looks_once_more("See `ami-promoter status` for what its wave waits for; then `retry`."),
-                AWAIT_WAVE,
-                TIDY,
-            ),
+            DeadlinePassed: leads(trouble.looks_once_more(_CURE), AWAIT_WAVE, TIDY),
         },
         outstanding=_outstanding,
         deadline=lambda delivery: delivery.entered[AWAIT_WAVE.state] + schedule.WAVE_DEADLINE,

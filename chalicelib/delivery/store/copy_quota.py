@@ -8,7 +8,7 @@ from typing import Any
 from chalicelib.delivery.copy_quota import SlotLease
 from chalicelib.engine import addresses
 from chalicelib.engine.addresses import RecordKey
-from chalicelib.engine.store.table import Table
+from chalicelib.engine.store.table import Table, setting
 
 
 class DynamoSlotLeases:
@@ -27,32 +27,26 @@ class DynamoSlotLeases:
                 {":episode": wish.episode, ":number": "N"},
             )
             return wish
-        given = {
-            ":episode": wish.episode,
-            ":created": wish.created_at,
-            ":wanted": wish.wanted,
-            ":done": wish.done,
-            ":limited": wish.limited_at,
-            ":until": wish.until,
-            ":granted": wish.granted,
-            ":kind": "slot",
+        wished = {
+            "kind": "slot",
+            "episode": wish.episode,
+            "created_at": wish.created_at,
+            "wanted": wish.wanted,
+            "done": wish.done,
+            "limited_at": wish.limited_at,
+            "lease_until": wish.until,
+            "granted": wish.granted,
         }
-        common = (
-            "kind = :kind, episode = :episode, created_at = :created, "
-            "wanted = :wanted, done = :done, limited_at = :limited, lease_until = :until"
-        )
         item = self._table.update(
             key,
-            f"SET {common}, granted = if_not_exists(granted, :granted)",
-            given,
+            **setting(wished, keeping=["granted"]),
             condition="attribute_not_exists(pk) OR episode = :episode",
             returning="ALL_NEW",
         )
         if item is None:
             item = self._table.update(
                 key,
-                f"SET {common}, granted = :granted",
-                {**given, ":number": "N"},
+                **setting(wished, {":number": "N"}),
                 condition="episode < :episode OR NOT attribute_type(episode, :number)",
                 returning="ALL_NEW",
             )
@@ -68,8 +62,9 @@ class DynamoSlotLeases:
     def grant(self, quota: RecordKey, lease: SlotLease) -> None:
         self._table.update(
             addresses.slot(quota, lease.delivery),
-            "SET granted = :granted, lease_until = :until",
-            {":granted": lease.granted, ":until": lease.until, ":episode": lease.episode, ":number": "N"},
+            **setting(
+                {"granted": lease.granted, "lease_until": lease.until}, {":episode": lease.episode, ":number": "N"}
+            ),
             condition="episode = :episode AND (NOT attribute_type(granted, :number) OR granted <= :granted)",
         )
 

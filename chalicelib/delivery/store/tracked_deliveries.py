@@ -10,12 +10,15 @@ from chalicelib.delivery.tracked import EXPIRED, TrackedDelivery
 from chalicelib.engine import addresses, codec
 from chalicelib.engine.errors import Unreadable
 from chalicelib.engine.schema import VERSION, check
-from chalicelib.engine.store.table import Table
+from chalicelib.engine.store.table import Table, setting
+from chalicelib.engine.stored import compact
 
 WITHDRAWN = ("withdrawn", EXPIRED)
 BY_ACCOUNT, BY_IMAGE = "account", "image"
 """Indexes of tracked deliveries: by account, and by the AMI that they made. Only people query them."""
 
+RUNS = "episode = :was AND running = :yes"
+"""The condition that it has not ended, or begun again, since it was read."""
 BESIDE = ("generation", "joined")
 """Attributes beside the body, which its delivery writes again when it ends."""
 
@@ -28,79 +31,58 @@ class DynamoTrackedDeliveries:
         self._version = version
 
     def add(self, ami: str, tracked: TrackedDelivery, *, count: bool = True) -> bool:
+        attributes = {
+            "kind": "tracked",
+            **self._stored(tracked),
+            "episode": tracked.episode,
+            "generation": tracked.generation,
+            "joined": tracked.joined,
+            "running": True,
+            "delivered_to": tracked.account,
+        }
         added = self._table.update(
             addresses.tracked_delivery(ami, tracked.delivery),
-            "SET kind = :kind, #schema = :schema, body = :body, episode = :episode, generation = :generation, "
-            "joined = :joined, running = :yes, delivered_to = :to",
-            {
-                ":kind": "tracked",
-                ":schema": self._version,
-                ":body": _body(tracked),
-                ":episode": tracked.episode,
-                ":yes": True,
-                ":to": tracked.account,
-                ":generation": tracked.generation,
-                ":joined": tracked.joined,
-            },
-            names={"#schema": "schema"},
+            **setting(attributes),
             condition="attribute_not_exists(pk) OR episode < :episode",
         )
         if added is not None and count:
-            self._count(ami, +1)
+            self.count(ami, +1)
         return added is not None
 
-    def count(self, ami: str, more: int) -> None:
-        self._count(ami, more)
+    def count(self, ami: str, more: int) -> int:
+        counted: dict[str, Any] | None = self._table.update(
+            addresses.promotion(ami),
+            "ADD children_running :change",
+            {":change": more},
+            condition="attribute_exists(pk)",
+            returning="UPDATED_NEW",
+        )
+        return 0 if counted is None else int(counted["children_running"])
 
     def end(self, ami: str, tracked: TrackedDelivery) -> bool:
         """The count may be off by one after a crash; the promotion's poll reads the tracked deliveries themselves."""
-        ended = self._table.update(
-            addresses.tracked_delivery(ami, tracked.delivery),
-            "SET #schema = :schema, body = :body, running = :no" + (", delivered_as = :image" if tracked.image else ""),
-            {
-                **({":image": tracked.image} if tracked.image else {}),
-                ":schema": self._version,
-                ":body": _body(tracked),
-                ":episode": tracked.episode,
-                ":no": False,
-                ":yes": True,
-            },
-            names={"#schema": "schema"},
-            condition="episode = :episode AND running = :yes",
-        )
+        key, episode = addresses.tracked_delivery(ami, tracked.delivery), {":was": tracked.episode}
+        over = {**self._stored(tracked), "running": False, **({"delivered_as": tracked.image} if tracked.image else {})}
+        ended = self._table.update(key, **setting(over, {**episode, ":yes": True}), condition=RUNS)
         if ended is not None:
-            return self._count(ami, -1) <= 0
+            return self.count(ami, -1) <= 0
         if tracked.state in WITHDRAWN:  # it rested in shared, and was counted then
-            self._table.update(
-                addresses.tracked_delivery(ami, tracked.delivery),
-                "SET #schema = :schema, body = :body",
-                {":schema": self._version, ":body": _body(tracked), ":episode": tracked.episode},
-                names={"#schema": "schema"},
-                condition="episode = :episode",
-            )
+            self._table.update(key, **setting(self._stored(tracked), episode), condition="episode = :was")
         return True
 
     def take_back(self, ami: str, tracked: TrackedDelivery, before: TrackedDelivery) -> None:
-        taken_back = self._table.update(
-            addresses.tracked_delivery(ami, tracked.delivery),
-            "SET #schema = :schema, body = :body, episode = :before, running = :no, generation = :generation",
-            {
-                ":generation": before.generation,
-                ":schema": self._version,
-                ":body": _body(before),
-                ":before": before.episode,
-                ":episode": tracked.episode,
-                ":no": False,
-                ":yes": True,
-            },
-            names={"#schema": "schema"},
-            condition="episode = :episode AND running = :yes",
-        )
+        key, was = addresses.tracked_delivery(ami, tracked.delivery), {":was": tracked.episode, ":yes": True}
+        numbers = {"episode": before.episode, "generation": before.generation}
+        back = setting({**self._stored(before), **numbers, "running": False}, was)
+        taken_back = self._table.update(key, **back, condition=RUNS)
         if taken_back is not None:
-            self._count(ami, -1)
+            self.count(ami, -1)
 
     def all(self, ami: str) -> Sequence[TrackedDelivery]:
         return [self._tracked(item) for item in self._table.query(addresses.promotion(ami).pk, "delivery#")]
+
+    def _stored(self, tracked: TrackedDelivery) -> dict[str, Any]:
+        return {"schema": self._version, "body": compact(codec.encode(tracked))}
 
     def _tracked(self, item: dict[str, Any]) -> TrackedDelivery:
         """Read a tracked delivery; if it cannot be read, raise an error that parks the promotion."""
@@ -111,17 +93,3 @@ class DynamoTrackedDeliveries:
             return codec.decode(TrackedDelivery, {**json.loads(item["body"]), **beside}, where)
         except (KeyError, TypeError, ValueError) as error:
             raise Unreadable(f"{where} cannot be read: {error!r}.") from error
-
-    def _count(self, ami: str, change: int) -> int:
-        counted: dict[str, Any] | None = self._table.update(
-            addresses.promotion(ami),
-            "ADD children_running :change",
-            {":change": change},
-            condition="attribute_exists(pk)",
-            returning="UPDATED_NEW",
-        )
-        return 0 if counted is None else int(counted["children_running"])
-
-
-def _body(tracked: TrackedDelivery) -> str:
-    return json.dumps(codec.encode(tracked), separators=(",", ":"))

@@ -37,53 +37,46 @@ class Asked:
     once: str = ""
 
 
+@dataclass(eq=False)
 class LiveApprovals:
     """Looks for the approvals of deliveries and promotions."""
 
-    def __init__(
-        self,
-        records: Records,
-        entitlements: LiveEntitlements,
-        targets: Targets,
-        clock: Clock,
-        last_source: Callable[[str], str],
-    ) -> None:
-        """``last_source`` names an AMI's source as it was examined last; "": that cannot be read."""
-        self._last_source = last_source
-        self._records = records
-        self._entitlements = entitlements
-        self._targets = targets
-        self._clock = clock
+    records: Records
+    entitlements: LiveEntitlements
+    targets: Targets
+    clock: Clock
+    last_source: Callable[[str], str]
+    """Names an AMI's source as it was examined last; "": that cannot be read."""
 
     def look(self, delivery: Delivery) -> ApprovalSeen:
         """Read a delivery's approval. Raises Refusal if it cannot be read now."""
         place = delivery.target.place
         if self.other_settings(delivery):
             return ApprovalSeen(changed=True)
-        given = self._targets.approvals(delivery.ami, [place]).get(place, ())
-        if all(self._clock() >= one.until for one in given):
+        given = self.targets.approvals(delivery.ami, [place]).get(place, ())
+        if all(self.clock() >= one.until for one in given):
             return self._none(delivery)
-        _, entitled = self._entitlements.now(delivery.ami)
+        _, entitled = self.entitlements.now(delivery.ami)
         if isinstance(entitled, Fault):
             raise Refusal(RefusalKind.THROTTLED, entitled)
         live = entitled.targets.get(place)
         if live is None:  # the promotion and the pass over standing shares end a delivery that is no longer named
             return self._none(delivery)
-        source = self._last_source(delivery.ami) or delivery.source
-        examined = ExaminedSource(source_image(self._records, delivery.ami, source, delivery.key))
+        source = self.last_source(delivery.ami) or delivery.source
+        examined = ExaminedSource(source_image(self.records, delivery.ami, source, delivery.key))
         wanted = approvals.digest_of(delivery.ami, examined, entitled.value, live)
-        approved = approvals.allowing(given, wanted, self._clock())
+        approved = approvals.allowing(given, wanted, self.clock())
         if approved is None:
             return self._none(delivery)
         return ApprovalSeen(approved.by, changed=of_delivery(live) != of_delivery(delivery.target), source=source)
 
     def _none(self, delivery: Delivery) -> ApprovalSeen:
         """Return that no approval counts; an AMI that is gone will get none."""
-        return ApprovalSeen(gone=not self._entitlements.shows(delivery.ami))
+        return ApprovalSeen(gone=not self.entitlements.shows(delivery.ami))
 
     def source_gone(self, delivery: Delivery) -> Fault | None:
         """Return that EC2 shows no source AMI that can be used; one look is weak evidence. May raise Refusal."""
-        return self._entitlements.gone(delivery.ami, delivery.where)
+        return self.entitlements.gone(delivery.ami, delivery.where)
 
     def other_settings(self, delivery: Delivery) -> bool:
         """Whether the applied file now gives the target other settings than the delivery has.
@@ -93,17 +86,17 @@ class LiveApprovals:
         """
         if delivery.target.account == delivery.hub:
             return False
-        found = self._targets.read().resolve(delivery.target.account, in_force=True)
+        found = self.targets.read().resolve(delivery.target.account, in_force=True)
         live = next((one for one in found.targets if one.place == delivery.target.place), None)
         same_unit = None if live is None else replace(live, unit=delivery.target.unit)
         return same_unit is not None and of_delivery(same_unit) != of_delivery(delivery.target)
 
     def ask(self, ami: str, source: str) -> Asked:
         """Return the question to an approver about an AMI and its source. Raises Refusal if it cannot be read now."""
-        _, entitled = self._entitlements.now(ami, fresh=True)  # the tag's value has just changed
+        _, entitled = self.entitlements.now(ami, fresh=True)  # the tag's value has just changed
         if isinstance(entitled, Fault):
             raise Refusal(RefusalKind.THROTTLED, entitled)
-        examined = ExaminedSource(source_image(self._records, ami, source, addresses.promotion(ami)))
+        examined = ExaminedSource(source_image(self.records, ami, source, addresses.promotion(ami)))
         asked = approvals.question(ami, examined, entitled.value, entitled.targets.values())
-        given = self._targets.approvals(ami, asked.targets)
-        return Asked(asked, approvals.waiting(asked, given, self._clock()), approvals.asked_as(asked, given))
+        given = self.targets.approvals(ami, asked.targets)
+        return Asked(asked, approvals.waiting(asked, given, self.clock()), approvals.asked_as(asked, given))

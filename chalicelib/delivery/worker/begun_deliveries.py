@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 
 from chalicelib.delivery import proof
 from chalicelib.delivery.codecs import DELIVERIES
@@ -17,20 +18,20 @@ from chalicelib.images.ports import HubSnapshot
 from chalicelib.images.source_images import source_image
 
 
+@dataclass(eq=False)
 class RecordedDeliveries:
     """The port ``BegunDeliveries``, from their records."""
 
-    def __init__(self, records: Records) -> None:
-        self._records = records
+    records: Records
 
     def sources(self, ami: str, deliveries: Collection[str]) -> Mapping[str, ExaminedSource]:
         """See the port."""
-        begun = peek_all(self._records, [addresses.delivery(one) for one in deliveries], DELIVERIES)
+        begun = peek_all(self.records, [addresses.delivery(one) for one in deliveries], DELIVERIES)
         read: dict[str, ExaminedSource] = {}
         for delivery in begun:
             if delivery.source not in read:
                 with suppress(ParkRecord):
-                    image = source_image(self._records, ami, delivery.source, delivery.key)
+                    image = source_image(self.records, ami, delivery.source, delivery.key)
                     read[delivery.source] = ExaminedSource(image)
         return {one.id: read[one.source] for one in begun if one.source in read}
 
@@ -45,4 +46,4 @@ class RecordedDeliveries:
         return frozenset(one for one, copy in shown.items() if made and proof.is_own(made, one, copy.attempt))
 
     def _made(self, delivery: str) -> Delivery | None:
-        return peek(self._records, addresses.delivery(delivery), DELIVERIES)
+        return peek(self.records, addresses.delivery(delivery), DELIVERIES)

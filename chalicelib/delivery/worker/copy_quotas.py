@@ -5,7 +5,7 @@ It writes each grant into the delivery's own item, and wakes the delivery.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from chalicelib.delivery import copy_quota
 from chalicelib.delivery.codecs import COPY_QUOTAS, DELIVERIES
@@ -26,21 +26,21 @@ NEEDS_SECONDS = 16
 """Seconds that must be left to look at a delivery, or to grant: two SDK time-outs."""
 
 
+@dataclass(eq=False)
 class CopyQuotas:
     """Works on one quota at a time."""
 
-    def __init__(self, records: Records, slots: SlotLeases, waker: Waker, clock: Clock, telemetry: Telemetry) -> None:
-        self._records = records
-        self._slots = slots
-        self._waker = waker
-        self._clock = clock
-        self._telemetry = telemetry
+    records: Records
+    slots: SlotLeases
+    waker: Waker
+    clock: Clock
+    telemetry: Telemetry
 
     def run(self, key: RecordKey, *, time_left: TimeLeft) -> None:
         """Grant what is free; the next run does what there is no time for."""
         for _ in range(ROUNDS):
             try:
-                stored = self._records.read(key)
+                stored = self.records.read(key)
                 if stored is None or stored.parked:
                     return
                 quota = COPY_QUOTAS.decode(stored)
@@ -51,7 +51,7 @@ class CopyQuotas:
                     return
             if time_left() < NEEDS_SECONDS:
                 break
-        self._waker.send(key, f"more:{self._clock()}")
+        self.waker.send(key, f"more:{self.clock()}")
 
     def _rebuild(self, key: RecordKey, error: ParkRecord) -> None:
         """Replace a record that this version cannot read. It has only a limit, which EC2's answers will show again.
@@ -59,14 +59,14 @@ class CopyQuotas:
         Parking it would delay every AMI for that account, and after a rollback every AMI for all accounts.
         """
         account, region = addresses.place_of_quota(key)
-        fresh = CopyQuota(account, region, due_at=self._clock())
-        self._records.replace(COPY_QUOTAS.encode(fresh), self._clock())
-        self._telemetry.repaired(key, f"The copy quota's record was written again. {error}")
+        fresh = CopyQuota(account, region, due_at=self.clock())
+        self.records.replace(COPY_QUOTAS.encode(fresh), self.clock())
+        self.telemetry.repaired(key, f"The copy quota's record was written again. {error}")
 
     def _counted(self, stored: Stored, quota: CopyQuota, time_left: TimeLeft) -> bool:
         """Count, grant, and write the record; False if time ran out, or a delivery woke the quota meanwhile."""
-        now = self._clock()
-        leases = {lease.delivery: lease for lease in self._slots.leases(stored.key)}
+        now = self.clock()
+        leases = {lease.delivery: lease for lease in self.slots.leases(stored.key)}
         after = copy_quota.learn(quota, leases.values(), now)
         in_time = self._look(stored.key, after.limit, leases, now, time_left)
         in_time = in_time and self._grant(stored.key, after.limit, leases, now, time_left)
@@ -74,7 +74,7 @@ class CopyQuotas:
         after = replace(after, full=next_look is not None, due_at=next_look if in_time else now)
         if after == quota and stored.scheduled is None:
             return True
-        saved = self._records.save(stored, COPY_QUOTAS.encode(after), (), now) is not None
+        saved = self.records.save(stored, COPY_QUOTAS.encode(after), (), now) is not None
         if saved and after.full and not quota.full:
             self._ask_for_slots(leases, now)
         return saved and in_time
@@ -82,7 +82,7 @@ class CopyQuotas:
     def _ask_for_slots(self, leases: dict[str, SlotLease], now: int) -> None:
         """Wake the deliveries with running copies: one may have ended unseen, and another delivery needs its slot."""
         busy = [lease for lease in leases.values() if lease.running > 0]
-        self._waker.wake_all([(addresses.delivery(lease.delivery), f"slots-wanted:{now}") for lease in busy])
+        self.waker.wake_all([(addresses.delivery(lease.delivery), f"slots-wanted:{now}") for lease in busy])
 
     def _look(self, key: RecordKey, limit: int, leases: dict[str, SlotLease], now: int, time_left: TimeLeft) -> bool:
         """Renew the expired leases of deliveries that continue, and take back the others; False if time ran out."""
@@ -92,12 +92,12 @@ class CopyQuotas:
                     return False
                 if self.goes_on(lease):
                     leases[lease.delivery] = replace(lease, until=now + schedule.LEASE)
-                    self._slots.grant(key, leases[lease.delivery])
+                    self.slots.grant(key, leases[lease.delivery])
                 else:
                     del leases[lease.delivery]
-                    self._slots.drop(key, lease)
+                    self.slots.drop(key, lease)
                     what = f"{lease.running} copy slots of delivery {lease.delivery} were taken back"
-                    self._telemetry.repaired(key, f"{what}: no worker continues that delivery.")
+                    self.telemetry.repaired(key, f"{what}: no worker continues that delivery.")
         return True
 
     def goes_on(self, lease: SlotLease) -> bool:
@@ -105,7 +105,7 @@ class CopyQuotas:
 
         Then the sweep wakes it sooner or later.
         """
-        delivery = peek(self._records, addresses.delivery(lease.delivery), DELIVERIES)
+        delivery = peek(self.records, addresses.delivery(lease.delivery), DELIVERIES)
         return delivery is not None and delivery.episode == lease.episode and not delivery.ended
 
     def _grant(self, key: RecordKey, limit: int, leases: dict[str, SlotLease], now: int, time_left: TimeLeft) -> bool:
@@ -113,7 +113,7 @@ class CopyQuotas:
         for lease in copy_quota.grants(limit, leases.values(), now):
             if time_left() < NEEDS_SECONDS:
                 return False
-            self._slots.grant(key, lease)
+            self.slots.grant(key, lease)
             leases[lease.delivery] = lease
-            self._waker.send(addresses.delivery(lease.delivery), f"slots:{lease.episode}:{lease.granted}:{now}")
+            self.waker.send(addresses.delivery(lease.delivery), f"slots:{lease.episode}:{lease.granted}:{now}")
         return True

@@ -49,7 +49,7 @@ from chalicelib.engine.waker import Clock, Waker
 from chalicelib.images import comparison, deprecation
 from chalicelib.images.image import SourceImage
 from chalicelib.images.source_images import source_image
-from chalicelib.release.ports import Pointers
+from chalicelib.release.worker.pointers import RecordedPointers
 from chalicelib.sharing import key_policy
 from chalicelib.sharing.entitlement import end_in_force
 from chalicelib.sharing.ports import Ledger
@@ -83,7 +83,7 @@ class DeliveryPorts:
     notices: Notices
     approvals: LiveApprovals
     waves: LiveWaves
-    pointers: Pointers
+    pointers: RecordedPointers
 
 
 def delivery_machine(draw: Callable[[], str]) -> Machine[Delivery, Command, DeliveryEvent]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from chalicelib.delivery import instances, preflight
 from chalicelib.delivery.instances import ConsoleEnd, InstanceSeen, InstancesEnded, InstanceStarted, LaunchSite
@@ -19,13 +19,13 @@ from chalicelib.targets.applied_file import launch_role
 Command = instances.RunInstance | instances.LookAtInstance | instances.EndInstances
 
 
+@dataclass(eq=False)
 class LaunchCommands:
     """Executes these commands of a delivery."""
 
-    def __init__(self, ports: TargetInstances, source: Callable[[Delivery], SourceImage], clock: Clock) -> None:
-        self._instances = ports
-        self._source = source
-        self._clock = clock
+    instances: TargetInstances
+    source: Callable[[Delivery], SourceImage]
+    clock: Clock
 
     def check(self, delivery: Delivery) -> tuple[LaunchSite, tuple[Fault, ...]]:
         """Return where its launch test can run, and why it cannot; nothing is asked where it has none.
@@ -35,19 +35,19 @@ class LaunchCommands:
         if delivery.target.launch_test is None:
             return LaunchSite(), ()
         try:
-            place = self._instances.place(delivery)
+            place = self.instances.place(delivery)
         except Refusal as refusal:
             if refusal.kind is not RefusalKind.ROLE:
                 raise
             raise Refusal(refusal.kind, _no_role(delivery, refusal.fault)) from refusal
-        return place, preflight.launch_faults(delivery.target, self._source(delivery), place)
+        return place, preflight.launch_faults(delivery.target, self.source(delivery), place)
 
     def execute(self, delivery: Delivery, command: Command) -> DeliveryEvent:
         """Execute one. May raise Refusal."""
         match command:
             case instances.RunInstance():
                 nonce = command.nonce(delivery)
-                return InstanceStarted(self._instances.run(delivery, self._source(delivery)), nonce)
+                return InstanceStarted(self.instances.run(delivery, self.source(delivery)), nonce)
             case instances.LookAtInstance():
                 return self._look(delivery)
             case instances.EndInstances():
@@ -56,22 +56,22 @@ class LaunchCommands:
     def _look(self, delivery: Delivery) -> InstanceSeen:
         attempt = instances.current(delivery)
         instance = attempt.id if attempt else ""
-        seen = self._instances.see(delivery, instance)
-        verdict = instances.verdict(delivery, seen, self._clock())
+        seen = self.instances.see(delivery, instance)
+        verdict = instances.verdict(delivery, seen, self.clock())
         if verdict is None or verdict.result != "failed":
             return seen
         try:
-            return replace(seen, console=ConsoleEnd(self._instances.console(delivery, instance)))
+            return replace(seen, console=ConsoleEnd(self.instances.console(delivery, instance)))
         except Refusal:
             return seen
 
     def _end(self, delivery: Delivery) -> InstancesEnded:
         """Those that EC2 is ending are left until it shows them terminated. One that is refused delays no other."""
-        seen, refused = self._instances.started(delivery), None
+        seen, refused = self.instances.started(delivery), None
         for one in seen:
             try:
                 if one.state not in instances.OVER:
-                    self._instances.terminate(delivery, one.id)
+                    self.instances.terminate(delivery, one.id)
             except Refusal as refusal:
                 refused = refusal.fault
         left = tuple(one.id for one in seen if one.state != "terminated")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from chalicelib.delivery import naming
 from chalicelib.delivery.model import Delivery
@@ -13,7 +14,7 @@ from chalicelib.delivery.template_rights import DISABLE
 from chalicelib.engine.waker import Clock
 from chalicelib.images import deprecation
 from chalicelib.images.image import SourceImage
-from chalicelib.release.ports import Pointers
+from chalicelib.release.worker.pointers import RecordedPointers
 from chalicelib.targets.ports import Targets
 
 Command = (
@@ -26,66 +27,58 @@ Command = (
 )
 
 
+@dataclass(eq=False)
 class ReleaseCommands:
     """Executes these commands of a delivery."""
 
-    def __init__(
-        self,
-        pointers: Pointers,
-        targets: Targets,
-        images: TargetImages,
-        roles: TargetRoles,
-        source: Callable[[Delivery], SourceImage],
-        clock: Clock,
-    ) -> None:
-        self._pointers = pointers
-        self._targets = targets
-        self._images = images
-        self._roles = roles
-        self._source = source
-        self._clock = clock
+    pointers: RecordedPointers
+    targets: Targets
+    images: TargetImages
+    roles: TargetRoles
+    source: Callable[[Delivery], SourceImage]
+    clock: Clock
 
     def execute(self, delivery: Delivery, command: Command) -> DeliveryEvent:
         """Execute one. May raise Refusal."""
         match command:
             case naming.OfferImage():
-                self._pointers.offer(naming.pointer(delivery), naming.release(delivery, self._source(delivery)))
+                self.pointers.offer(naming.pointer(delivery), naming.release(delivery, self.source(delivery)))
                 return naming.ImageOffered()
             case naming.LookAtPointer():
                 return self._look_at_pointer(delivery)
             case recalling.WakePointer():
-                self._pointers.wake(naming.pointer(delivery).key, f"{delivery.id}:{delivery.episode}")
+                self.pointers.wake(naming.pointer(delivery).key, f"{delivery.id}:{delivery.episode}")
                 return recalling.PointerWoken()
             case recalling.LookAtCopy():
                 return self._look_at_copy(delivery)
             case recalling.RecallCopy(disable):
-                self._images.recall(delivery, deprecation.as_of_now(self._clock()), disable=disable)
+                self.images.recall(delivery, deprecation.as_of_now(self.clock()), disable=disable)
                 return recalling.CopyRecalled(disable)
             case recalling.RestoreCopy():
-                self._images.restore(delivery)
+                self.images.restore(delivery)
                 return recalling.CopyRestored()
 
     def take_back(self, delivery: Delivery) -> None:
         """Take a shared AMI back from its pointer, once its shares have closed."""
-        self._pointers.take_back(naming.pointer(delivery), delivery.ami, delivery.id, delivery.episode)
+        self.pointers.take_back(naming.pointer(delivery), delivery.ami, delivery.id, delivery.episode)
 
     def _look_at_pointer(self, delivery: Delivery) -> naming.PointerSeen:
-        pointer = self._pointers.look(naming.pointer(delivery).key)
+        pointer = self.pointers.look(naming.pointer(delivery).key)
         if pointer is None:
             return naming.PointerSeen(done=False)
         done = pointer.considers(delivery.id, delivery.episode)
         if not done and pointer.full:
-            done = pointer.passes_over(naming.release(delivery, self._source(delivery)))
+            done = pointer.passes_over(naming.release(delivery, self.source(delivery)))
         pinned = "" if pointer.pin is None else f"pinned to {pointer.pin.source} by {pointer.pin.by}"
         return naming.PointerSeen(done, pointer.image, pointer.fault, pinned)
 
     def _look_at_copy(self, delivery: Delivery) -> recalling.CopySeen:
-        recall, shown = self._targets.recall(delivery.ami), self._images.shown(delivery)
+        recall, shown = self.targets.recall(delivery.ami), self.images.shown(delivery)
         by, why = (recall.by, recall.why) if recall else ("", "")
         if shown is None:
             return recalling.CopySeen(there=False, by=by, why=why)
         enabled = shown["State"] != "disabled"  # what its owner had disabled before stays so when this is lifted
-        may_disable = enabled and DISABLE in (self._roles.allows(delivery) or ())
+        may_disable = enabled and DISABLE in (self.roles.allows(delivery) or ())
         return recalling.CopySeen(
             there=True, deprecated_at=shown.get("DeprecationTime", ""), may_disable=may_disable, by=by, why=why
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 from chalicelib.delivery import machine, permissions
 from chalicelib.delivery.codecs import DELIVERIES
@@ -22,22 +23,22 @@ READ_AT_ONCE = 10
 """Shares that one read may ask for that are not all needed."""
 
 
+@dataclass(eq=False)
 class WaitingDeliveries:
     """The port ``ShareWaiters``, from records and ledger."""
 
-    def __init__(self, records: Records, ledger: Ledger, waker: Waker) -> None:
-        self._records = records
-        self._ledger = ledger
-        self._waker = waker
+    records: Records
+    ledger: Ledger
+    waker: Waker
 
     def wake(self, news: dict[str, int], shares: Sequence[Share]) -> None:
         """See the port."""
         episodes = {addresses.delivery(delivery): news.pop(delivery) for delivery in list(news)[:WOKEN_AT_ONCE]}
-        found = peek_all(self._records, episodes, DELIVERIES)
+        found = peek_all(self.records, episodes, DELIVERIES)
         waiting = [one for one in found if one.episode == episodes[one.key] and machine.waits_for_shares(one)]
         wakes = [(one.key, f"shares:{one.episode}:{one.tries}") for one in self._need_not_wait(shares, waiting)]
         if wakes:
-            self._waker.wake_all(wakes)
+            self.waker.wake_all(wakes)
 
     def _need_not_wait(self, shares: Sequence[Share], waiting: Sequence[Delivery]) -> Iterator[Delivery]:
         """Yield the deliveries whose shares are all open, or of which one was refused.
@@ -60,4 +61,4 @@ class WaitingDeliveries:
 
     def _find(self, needed: Iterable[tuple[Delivery, Iterable[NeededShare]]]) -> Sequence[Share]:
         wanted = [(share.resource, share.share_name, one.id) for one, some in needed for share in some]
-        return self._ledger.find_for(wanted) if wanted else ()
+        return self.ledger.find_for(wanted) if wanted else ()

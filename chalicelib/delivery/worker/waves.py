@@ -7,6 +7,7 @@ record of the promotion, which counts its tracked deliveries once for all that w
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from chalicelib.delivery.model import Delivery
 from chalicelib.delivery.phases.wave import WaveSeen
@@ -21,32 +22,26 @@ STOPPED, PAUSED = "wave-stopped", "wave-paused"
 """Codes of why a delivery waits for its wave."""
 
 
+@dataclass(eq=False)
 class LiveWaves:
     """Looks for the waves of deliveries."""
 
-    def __init__(
-        self,
-        targets: Targets,
-        approvals: LiveApprovals,
-        clock: Clock,
-        promotion: Callable[[str], PromotionWaves | None],
-    ) -> None:
-        """``promotion`` reads how far an AMI's promotion is; None: that cannot be read."""
-        self._targets = targets
-        self._approvals = approvals
-        self._clock = clock
-        self._promotion = promotion
+    targets: Targets
+    approvals: LiveApprovals
+    clock: Clock
+    promotion: Callable[[str], PromotionWaves | None]
+    """Reads how far an AMI's promotion is; None: that cannot be read."""
 
     def look(self, delivery: Delivery) -> WaveSeen:
         """Read how far a delivery's wave is. Raises Refusal if the applied file cannot be used now."""
-        file = self._targets.read()
+        file = self.targets.read()
         if file.fault is not None:
             raise Refusal(RefusalKind.THROTTLED, file.fault)
         wave = file.waves.of(delivery.target.account)
         if wave is None:
-            return self._open(delivery, self._clock())
+            return self._open(delivery, self.clock())
         why = wave if isinstance(wave, Fault) else None
-        seen = self._promotion(delivery.ami)
+        seen = self.promotion(delivery.ami)
         if seen is None or seen.gone or isinstance(wave, Fault):
             return WaveSeen(gone=seen is not None and seen.gone, why=why)
         progress = seen.progress.get(file.waves.name(wave), WaveProgress())
@@ -54,13 +49,13 @@ class LiveWaves:
             what = f"Deliveries to `{wave.after}` failed, so the wave after it does not open."
             cure = f"`ami-promoter status {delivery.ami}` names them; cure them, then `ami-promoter retry`."
             return WaveSeen(why=Fault(STOPPED, delivery.where, what, cure))
-        if 0 < progress.opens_at <= self._clock():
+        if 0 < progress.opens_at <= self.clock():
             return self._open(delivery, progress.opens_at)
         return WaveSeen(opens_at=progress.opens_at)
 
     def _open(self, delivery: Delivery, since: int) -> WaveSeen:
         """A paused hub opens no wave: what waits for one has not begun."""
-        if self._targets.paused():
+        if self.targets.paused():
             what = "Promotions are paused, so no wave opens."
             return WaveSeen(opens_at=since, why=Fault(PAUSED, delivery.where, what, "`ami-promoter admin resume`."))
-        return WaveSeen(open=True, changed=self._approvals.other_settings(delivery))
+        return WaveSeen(open=True, changed=self.approvals.other_settings(delivery))

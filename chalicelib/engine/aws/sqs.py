@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from chalicelib.engine import wakes
@@ -25,29 +26,23 @@ ONE_IS_WRONG = frozenset(
 Batch = Sequence[tuple[RecordKey, str]]
 
 
+@dataclass(eq=False)
 class SqsWakes:
     """The ports ``WakeQueues`` and ``Wakes``.
 
     The message group is the record's partition: one message group per record.
     """
 
-    def __init__(
-        self,
-        sessions: Sessions,
-        worker_queue_url: str,
-        share_worker_queue_url: str,
-        side_by_side: SideBySide | None = None,
-    ) -> None:
-        self._sessions = sessions
-        self._worker = worker_queue_url
-        self._share_worker = share_worker_queue_url
-        self._side_by_side = side_by_side or SideBySide()
+    sessions: Sessions
+    worker_queue_url: str
+    share_worker_queue_url: str
+    side_by_side: SideBySide = field(default_factory=SideBySide)
 
     def wake(self, key: RecordKey, cause: str) -> None:
         self.send(Wake(key, cause))
 
     def send(self, wake: Wake) -> None:
-        self._sessions.own("sqs").send_message(QueueUrl=self._queue(wake.key), **message(wake))
+        self.sessions.own("sqs").send_message(QueueUrl=self._queue(wake.key), **message(wake))
 
     def wake_all(self, wakes: Batch) -> Sequence[RecordKey]:
         queues: dict[str, list[tuple[RecordKey, str]]] = {}
@@ -58,15 +53,15 @@ class SqsWakes:
             for queue, some in queues.items()
             for start in range(0, len(some), IN_A_BATCH)
         ]
-        client = self._sessions.own("sqs")  # made before the threads are: making one is not thread-safe
+        client = self.sessions.own("sqs")  # made before the threads are: making one is not thread-safe
 
         def send(batch: tuple[str, Batch]) -> Sequence[RecordKey]:
             return _sent(client, *batch)
 
-        return [key for unfit in self._side_by_side.map(send, batches) for key in unfit]
+        return [key for unfit in self.side_by_side.map(send, batches) for key in unfit]
 
     def _queue(self, key: RecordKey) -> str:
-        return self._share_worker if key.kind == "resource" else self._worker
+        return self.share_worker_queue_url if key.kind == "resource" else self.worker_queue_url
 
 
 def _sent(client: Any, queue: str, batch: Batch) -> Sequence[RecordKey]:

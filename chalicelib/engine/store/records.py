@@ -26,7 +26,7 @@ from chalicelib.engine.aws import sdk
 from chalicelib.engine.errors import ParkRecord, Unreadable
 from chalicelib.engine.ports import NOTHING, Due, Extras, MadeDue, Stored, Write
 from chalicelib.engine.schema import VERSION, check
-from chalicelib.engine.store.table import ABSENT, DAY, EXPIRES, KEEP_HISTORY_DAYS, Table
+from chalicelib.engine.store.table import ABSENT, DAY, EXPIRES, KEEP_HISTORY_DAYS, Table, setting
 
 _T = TypeVar("_T")
 
@@ -103,7 +103,7 @@ class DynamoRecords:
         after: Write,
         happened: Sequence[str],
         now: int,
-        also: Sequence[tuple[RecordKey, Mapping[str, Any]]] = (),
+        also: Extras = (),
         *,
         goes_on: bool = False,
     ) -> Stored | None:
@@ -303,11 +303,8 @@ class DynamoRecords:
 
     def change(self, key: RecordKey, attributes: Mapping[str, Any], seen: Mapping[str, Any]) -> bool:
         same, given = _still(seen)
-        expression = "SET " + ", ".join(f"#{name} = :{name}" for name in attributes)
-        given |= {f":{name}": value for name, value in attributes.items()}
-        names = {f"#{name}": name for name in attributes}
         condition = f"attribute_exists(pk) AND {same}"
-        return self._table.update(key, expression, given, names=names, condition=condition) is not None
+        return self._table.update(key, **setting(attributes, given), condition=condition) is not None
 
     def _with_form(self, attributes: Mapping[str, Any]) -> Mapping[str, Any]:
         """Say in which form the body of an item beside a record is, if it has one."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cache
 from types import MappingProxyType
 from typing import Any
@@ -51,6 +51,23 @@ def _only_if(condition: str, given: Mapping[str, Any]) -> dict[str, Any]:
     """Build the part of a write that says under which condition."""
     values_of_it = {"ExpressionAttributeValues": wire(given)} if given else {}
     return {"ConditionExpression": condition, **values_of_it} if condition else {}
+
+
+def setting(
+    attributes: Mapping[str, Any], given: Mapping[str, Any] = NOTHING, keeping: Collection[str] = ()
+) -> dict[str, Any]:
+    """Return the arguments of an update that sets these attributes; ``keeping``: those that stay if they are there.
+
+    For its condition ``:NAME`` is the new value of an attribute; ``given``: further values.
+    """
+    assigned = (
+        f"#{name} = if_not_exists(#{name}, :{name})" if name in keeping else f"#{name} = :{name}" for name in attributes
+    )
+    return {
+        "expression": f"SET {', '.join(assigned)}",
+        "given": {**{f":{name}": value for name, value in attributes.items()}, **given},
+        "names": {f"#{name}": name for name in attributes},
+    }
 
 
 class Table:
@@ -186,11 +203,11 @@ class Table:
             return [place for place, reason in enumerate(reasons) if reason != "None"] or range(len(writes))
         return ()
 
-    def query(self, pk: str, prefix: str) -> Iterator[dict[str, Any]]:
+    def query(self, pk: str, prefix: str = "") -> Iterator[dict[str, Any]]:
         """Read a partition's items whose sort key has this prefix, consistently, in order."""
         yield from self._pages(
-            KeyConditionExpression="pk = :pk AND begins_with(sk, :sk)",
-            ExpressionAttributeValues=wire({":pk": pk, ":sk": prefix}),
+            KeyConditionExpression="pk = :pk" + (" AND begins_with(sk, :sk)" if prefix else ""),
+            ExpressionAttributeValues=wire({":pk": pk, **({":sk": prefix} if prefix else {})}),
             ConsistentRead=True,
         )
 
@@ -228,12 +245,12 @@ class Table:
         )
         return [values(item) for item in answer["Items"]]
 
-    def query_index_all(self, index: str, attribute: str, value: str) -> Iterator[dict[str, Any]]:
-        """Read the items that an index has under a value; it may be some seconds behind the table."""
+    def query_index_all(self, index: str, attribute: str, value: str, sk: str = "") -> Iterator[dict[str, Any]]:
+        """Read the items that an index has under a value (``sk``: with this sort key); it may be seconds behind."""
         yield from self._pages(
             IndexName=index,
-            KeyConditionExpression=f"{attribute} = :value",
-            ExpressionAttributeValues=wire({":value": value}),
+            KeyConditionExpression=f"{attribute} = :value" + (" AND sk = :sk" if sk else ""),
+            ExpressionAttributeValues=wire({":value": value, **({":sk": sk} if sk else {})}),
         )
 
     def _pages(self, **request: Any) -> Iterator[dict[str, Any]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from chalicelib.delivery.model import ENDED
 from chalicelib.delivery.seen import FACETS
@@ -28,14 +28,14 @@ INVENTORY_MACHINE: Machine[Inventory, inventory.Command, inventory.Event] = Mach
 _OVER: Sequence[str] = tuple(state.value for state in ENDED)
 
 
+@dataclass(eq=False)
 class InventoryExecutor:
     """Executes an inventory's commands."""
 
-    def __init__(self, records: Records, target: TargetInventory, checks: TargetChecks, targets: Targets) -> None:
-        self._records = records
-        self._target = target
-        self._checks = checks
-        self._targets = targets
+    records: Records
+    target: TargetInventory
+    checks: TargetChecks
+    targets: Targets
 
     def execute(self, record: Inventory, command: inventory.Command, budget: Budget) -> inventory.Event:
         """Execute one command; a refusal comes back as an event."""
@@ -59,18 +59,18 @@ class InventoryExecutor:
         ]
         if found:
             item = {"kind": "found", "run": record.looking, "body": compact(found)}
-            self._records.put(addresses.inventory_page(record.key, record.pages), item)
+            self.records.put(addresses.inventory_page(record.key, record.pages), item)
         return inventory.PageListed(page.cursor, bool(found))
 
     def _page(self, record: Inventory) -> InventoryPage:
         if record.part == "uses":
-            return self._target.uses(record.account, record.region, record.image, record.cursor)
+            return self.target.uses(record.account, record.region, record.image, record.cursor)
         if record.part != "checks":
-            page = self._target.page(record.account, record.region, record.part, record.cursor)
+            page = self.target.page(record.account, record.region, record.part, record.cursor)
             return page if record.part == "images" or page.cursor else self._with_instances(record, page)
         facet = next((one for one in FACETS if one == record.cursor), FACETS[0])
         target = self._settings(record)
-        seen = self._checks.read(target, facet)
+        seen = self.checks.read(target, facet)
         return InventoryPage(seen=seen, cursor=next(iter(FACETS[FACETS.index(facet) + 1 :]), ""))
 
     def _with_instances(self, record: Inventory, page: InventoryPage) -> InventoryPage:
@@ -82,13 +82,13 @@ class InventoryExecutor:
         if target.launch_test is None:
             return page
         try:
-            return replace(page, instances=self._target.instances(target))
+            return replace(page, instances=self.target.instances(target))
         except Refusal as refusal:
             return replace(page, unseen=refusal.fault)
 
     def _settings(self, record: Inventory) -> Target:
         """Return the target as the applied file has it. Raises Refusal if it has no such target."""
-        file = self._targets.read()
+        file = self.targets.read()
         meant = file.resolve(record.account)
         for target in meant.targets:
             if (target.account, target.region) == (record.account, record.region):
@@ -103,23 +103,23 @@ class InventoryExecutor:
     def _remove_slice(self, record: Inventory, budget: Budget) -> inventory.Event:
         """Remove a slice, a list of {snapshot, delivery}; an entry that is done has a ``result``."""
         key = addresses.inventory_order(record.key, record.removing, record.slice)
-        item = self._records.get(key) or {"slices": 0, "body": "[]"}
+        item = self.records.get(key) or {"slices": 0, "body": "[]"}
         order, slices = json.loads(item["body"]), int(item["slices"])
         last = record.slice + 1 >= slices
         done = record.entry
         for entry in budget.each(order[done:], CALLS_OF_STEP):
             if "result" not in entry:
                 entry["result"] = self._remove(record, entry["delivery"], entry["snapshot"])
-                self._records.put(key, {"kind": "order", "slices": slices, "body": compact(order)})
+                self.records.put(key, {"kind": "order", "slices": slices, "body": compact(order)})
             done += 1
         return inventory.RemovalsTried(done, over=done >= len(order), last=last)
 
     def _remove(self, record: Inventory, delivery: str, snapshot: str) -> str:
         """Remove a snapshot and return why not, if so. A delivery that has not ended looks after its own."""
-        stored = self._records.read(addresses.delivery(delivery))
+        stored = self.records.read(addresses.delivery(delivery))
         if stored is not None and stored.body.get("state") not in _OVER:
             return "its delivery is under way, and looks after it"
         try:
-            return self._target.remove(record.account, record.region, delivery, snapshot)
+            return self.target.remove(record.account, record.region, delivery, snapshot)
         except Refusal as refusal:
             return refusal.fault.what

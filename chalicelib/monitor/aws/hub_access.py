@@ -8,13 +8,13 @@ from typing import Any
 from chalicelib.engine.aws.refusals import as_refusal, code_of, gone
 from chalicelib.engine.aws.sessions import Sessions
 from chalicelib.engine.errors import Refusal
-from chalicelib.engine.places import Arn
+from chalicelib.engine.places import IMAGE, SNAPSHOT, Arn, Resource
+from chalicelib.sharing.aws.ec2_permissions import LaunchPermissions, SnapshotPermissions
 from chalicelib.sharing.aws.grants import GRANT_GONE, GrantListing
 from chalicelib.sharing.ports import SeenGrant
 
 IN_A_PAGE = 1000
 """The most that DescribeSnapshots and DescribeImages return at once [botocore, ec2, their shapes]."""
-GONE = ("InvalidSnapshot.NotFound", "InvalidAMIID.NotFound", "InvalidAMIID.Unavailable")
 KEY_GONE = "NotFoundException"
 
 
@@ -33,16 +33,8 @@ class AwsHubAccess:
         return [raw["ImageId"] for raw in self._all("images", Owners=["self"], IncludeDisabled=True)]
 
     def receivers(self, resource: str) -> Collection[str] | None:
-        ec2 = self._sessions.own("ec2")
-        if resource.startswith("snap-"):
-            with as_refusal("DescribeSnapshotAttribute", f"{self._where}, {resource}"), gone(*GONE):
-                answer = ec2.describe_snapshot_attribute(SnapshotId=resource, Attribute="createVolumePermission")
-                return _values(answer["CreateVolumePermissions"])
-            return None
-        with as_refusal("DescribeImageAttribute", f"{self._where}, {resource}"), gone(*GONE):
-            answer = ec2.describe_image_attribute(ImageId=resource, Attribute="launchPermission")
-            return _values(answer.get("LaunchPermissions", ()))
-        return None
+        kind, read_by = (SNAPSHOT, SnapshotPermissions) if resource.startswith("snap-") else (IMAGE, LaunchPermissions)
+        return read_by(self._sessions, self._where).receivers(Resource(kind, resource))
 
     def policy(self, key: str) -> str | None:
         with as_refusal("GetKeyPolicy", f"{self._where}, {key}"), gone(KEY_GONE):
@@ -64,8 +56,3 @@ class AwsHubAccess:
             pages = self._sessions.own("ec2").get_paginator(f"describe_{what}").paginate(MaxResults=IN_A_PAGE, **asked)
             for page in pages:
                 yield from page[what.capitalize()]
-
-
-def _values(entries: Sequence[Mapping[str, str]]) -> frozenset[str]:
-    """Return the receivers in the entries: an account, an ARN, or the group ``all``."""
-    return frozenset(value for entry in entries for value in entry.values())

@@ -14,17 +14,16 @@ Its role can write no other item there: a thief of it can silence the audit, but
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
+from chalicelib.engine import codec
 from chalicelib.engine.addresses import RecordKey, digest, finding
 from chalicelib.engine.store.table import DAY, EXPIRES, Table
 from chalicelib.monitor.drift import CALL, DriftPlace, Pass
-from chalicelib.monitor.verdicts import ActionVerdict, MonitorFinding
+from chalicelib.monitor.verdicts import MonitorFinding, said
 
 PASS = RecordKey("drift", "pass")
 NOTIFIED_KEPT = 7 * DAY
 """Seconds after which a finding that was gone and is back is published again; a pass is daily."""
-NUMBERS = ("first_at", "began_at", "ended_at", "looks", "not_seen", "doubted_at", "version")
 
 
 class DynamoDrift:
@@ -36,18 +35,13 @@ class DynamoDrift:
 
     def read(self) -> Pass | None:
         item = self._table.get(PASS)
-        if item is None:
-            return None
-        doubts = {place: tuple(map(ActionVerdict, verdicts)) for place, verdicts in item["doubts"].items()}
-        numbers = {name: int(item[name]) for name in NUMBERS}
-        return Pass(**numbers, part=str(item["part"]), after=str(item["after"]), doubts=doubts)
+        members = {name: value for name, value in (item or {}).items() if name not in ("pk", "sk")}
+        return codec.decode(Pass, members, "the drift audit's pass") if members else None
 
     def save(self, this: Pass) -> Pass | None:
-        item: dict[str, Any] = {name: getattr(this, name) for name in (*NUMBERS, "part", "after")}
-        doubts = {place: [one.value for one in verdicts] for place, verdicts in this.doubts.items()}
-        item |= {"doubts": doubts, "version": this.version + 1}
-        written = self._table.put_unless_changed(PASS, item, "version", this.version)
-        return replace(this, version=this.version + 1) if written else None
+        after = replace(this, version=this.version + 1)
+        written = self._table.put_unless_changed(PASS, codec.encode(after), "version", this.version)
+        return after if written else None
 
     def was_notified(self, about: str, now: int) -> bool:
         item = self._table.get(_notified(about))
@@ -58,18 +52,8 @@ class DynamoDrift:
 
     def keep(self, place: DriftPlace, found: MonitorFinding, region: str, now: int) -> None:
         event = f"drift-{digest(str(place), found.verdict, length=12)}"
-        attributes = {
-            "at": now,
-            "call": CALL,
-            "region": region,
-            "principal": "",
-            "request_id": "",
-            "verdict": found.verdict.value,
-            "severity": found.severity.value,
-            "why": found.why,
-            "receivers": list(found.receivers)[:100],
-        }
-        self._table.put(finding(place.resource, now, event, "drift"), {**attributes, EXPIRES: now + self._keep})
+        kept = {**said(found, now, CALL, region), EXPIRES: now + self._keep}
+        self._table.put(finding(place.resource, now, event, "drift"), kept)
 
 
 def _notified(about: str) -> RecordKey:

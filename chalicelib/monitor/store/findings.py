@@ -21,10 +21,10 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from chalicelib.engine.addresses import RecordKey, finding
-from chalicelib.engine.store.table import DAY, EXPIRES, Table
+from chalicelib.engine.store.table import DAY, EXPIRES, Table, setting
 from chalicelib.monitor.ports import Begun, Canary, SourceKey
 from chalicelib.monitor.trail_actions import TrailAction
-from chalicelib.monitor.verdicts import MonitorFinding
+from chalicelib.monitor.verdicts import MonitorFinding, said
 
 BUSY = 60
 """Seconds after which another run may judge an event that a run has begun and not finished: twice a run's time."""
@@ -51,8 +51,7 @@ class DynamoFindings:
     def begin(self, event: str, now: int) -> Begun:
         claimed = self._table.update(
             _event(event),
-            "SET claimed_at = :now, expires_at = :end",
-            {":now": now, ":end": now + EVENTS_KEPT, ":long_ago": now - BUSY},
+            **setting({"claimed_at": now, EXPIRES: now + EVENTS_KEPT}, {":long_ago": now - BUSY}),
             condition="attribute_not_exists(done) AND (attribute_not_exists(pk) OR claimed_at <= :long_ago)",
         )
         if claimed is not None:
@@ -63,19 +62,9 @@ class DynamoFindings:
         self._table.put(_event(event), {"done": now, EXPIRES: now + EVENTS_KEPT})
 
     def keep(self, action: TrailAction, finding_: MonitorFinding, now: int) -> None:
-        attributes = {
-            "at": action.at,
-            "call": action.name,
-            "region": action.region,
-            "principal": action.principal,
-            "request_id": action.request,
-            "verdict": finding_.verdict.value,
-            "severity": finding_.severity.value,
-            "why": finding_.why,
-            "receivers": list(finding_.receivers)[:100],
-        }
+        kept = said(finding_, action.at, action.name, action.region, action.principal, action.request)
         key = finding(action.resource, action.at, action.event, action.act.value)
-        self._table.put(key, {**attributes, EXPIRES: now + self._keep})
+        self._table.put(key, {**kept, EXPIRES: now + self._keep})
 
     def was_notified(self, about: str) -> bool:
         return self._table.get(RecordKey(f"notified#{about}")) is not None
@@ -94,13 +83,8 @@ class DynamoFindings:
         if key.admitted is None:
             self._table.put(_key(arn), {"at": 0}, absent=True)
             return
-        self._table.update(
-            _key(arn),
-            "SET admitted = :admitted, #at = :at",
-            {":admitted": sorted(key.admitted), ":at": key.at},
-            names={"#at": "at"},
-            condition="attribute_not_exists(#at) OR #at <= :at",
-        )
+        now_known = setting({"admitted": sorted(key.admitted), "at": key.at})
+        self._table.update(_key(arn), **now_known, condition="attribute_not_exists(#at) OR #at <= :at")
 
     def accounts_of(self, grant: str) -> Collection[str]:
         return tuple(map(str, (self._table.get(_grant(grant)) or {}).get("accounts", ())))
@@ -119,9 +103,7 @@ class DynamoFindings:
         return int((self._table.get(SHOWN) or {}).get("at", 0))
 
     def grant_shown(self, at: int) -> None:
-        self._table.update(
-            SHOWN, "SET #at = :at", {":at": at}, names={"#at": "at"}, condition="attribute_not_exists(#at) OR #at < :at"
-        )
+        self._table.update(SHOWN, **setting({"at": at}), condition="attribute_not_exists(#at) OR #at < :at")
 
 
 def _event(event: str) -> RecordKey:

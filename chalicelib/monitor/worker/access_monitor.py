@@ -64,14 +64,14 @@ class MonitorPorts:
     notices: SecurityNotices
 
 
+@dataclass(eq=False)
 class AccessMonitor:
     """Judges events, and notices when the trail falls silent."""
 
-    def __init__(self, ports: MonitorPorts, settings: MonitorSettings, clock: Clock, telemetry: Telemetry) -> None:
-        self._ports = ports
-        self._settings = settings
-        self._clock = clock
-        self._telemetry = telemetry
+    ports: MonitorPorts
+    settings: MonitorSettings
+    clock: Clock
+    telemetry: Telemetry
 
     # --- an event ----------------------------------------------------------------------------------------------------
 
@@ -88,13 +88,13 @@ class AccessMonitor:
             return
         if not isinstance(event, dict) or event.get("detail-type") not in TYPES:
             return
-        record, now = event.get("detail"), self._clock()
-        found = trail_actions.read(record, self._settings.trigger_tag) if isinstance(record, dict) else ()
-        if event.get("account") != self._settings.hub or not found:
+        record, now = event.get("detail"), self.clock()
+        found = trail_actions.read(record, self.settings.trigger_tag) if isinstance(record, dict) else ()
+        if event.get("account") != self.settings.hub or not found:
             return
-        first = self._ports.findings.first_event(now)
+        first = self.ports.findings.first_event(now)
         ident = found[0].event
-        match self._ports.findings.begin(ident, now):
+        match self.ports.findings.begin(ident, now):
             case Begun.DONE:
                 return
             case Begun.BUSY:
@@ -106,24 +106,24 @@ class AccessMonitor:
                 evidence = self._evidence(action, has_time, ever=True)
                 finding = judging.judge(action, evidence)
             self._remember(action, finding, source_key=evidence.source_key)
-            self._conclude(action, finding, learning=now < first + self._settings.learning)
-        self._ports.findings.finish(ident, self._clock())
+            self._conclude(action, finding, learning=now < first + self.settings.learning)
+        self.ports.findings.finish(ident, self.clock())
 
     def _evidence(self, action: TrailAction, has_time: Callable[[], bool], *, ever: bool = False) -> Evidence:
         """Read what an action is judged by. ``ever``: of a key, all shares that were ever open on it."""
-        settings = self._settings
-        applied = self._ports.applied.read()
+        settings = self.settings
+        applied = self.ports.applied.read()
         if applied.fault is not None and applied.fault.code != "no-targets-applied":
             raise Refusal(RefusalKind.THROTTLED, applied.fault)  # without the file every account would be a stranger
-        key = self._ports.findings.key(action.resource) if action.on_key else None
+        key = self.ports.findings.key(action.resource) if action.on_key else None
         receivers = {*action.receivers, action.account} - {""}
         asked = verdicts.accounts_and_units(receivers, applied)
         return Evidence(
             hub=settings.hub,
             region=settings.region,
-            shares=tuple(self._shares(action, self._ports.past.ever if ever else self._ports.past.lately)),
-            strangers=verdicts.strangers(receivers, self._ports.members.checked(applied, asked, has_time)),
-            changed_at=self._ports.applied.applied_at(),
+            shares=tuple(self._shares(action, self.ports.past.ever if ever else self.ports.past.lately)),
+            strangers=verdicts.strangers(receivers, self.ports.members.checked(applied, asked, has_time)),
+            changed_at=self.ports.applied.applied_at(),
             builders=settings.builders,
             siblings=settings.siblings,
             source_key=key is not None or (action.on_key and self._in_ledger(action.resource)),
@@ -133,34 +133,34 @@ class AccessMonitor:
     def _in_ledger(self, key: str) -> bool:
         """Whether the ledger has the record of a key's grant audit or policy."""
         places = (addresses.grants_on(key), addresses.policy_resource(key))
-        return any(self._ports.records.get(place) is not None for place in places)
+        return any(self.ports.records.get(place) is not None for place in places)
 
     def _shares(self, action: TrailAction, on_key: Callable[[str], Sequence[Known]]) -> Iterator[Known]:
         """Read the shares that an action may be about; those on a key by ``on_key``."""
         if action.on_key:
             yield from self._shares_on_key(action, on_key)
         elif action.resource.startswith(("snap-", "ami-")):
-            region = "" if action.region == self._settings.region else action.region
+            region = "" if action.region == self.settings.region else action.region
             snapshot, image = (
                 addresses.snapshot_resource(action.resource, region),
                 addresses.image_resource(action.resource),
             )
             resource = snapshot if action.resource.startswith("snap-") else image
             if action.receivers:
-                yield from self._ports.past.of(resource.pk, action.receivers)
+                yield from self.ports.past.of(resource.pk, action.receivers)
             else:
-                yield from self._ports.past.ever(resource.pk)
+                yield from self.ports.past.ever(resource.pk)
 
     def _shares_on_key(self, action: TrailAction, read: Callable[[str], Sequence[Known]]) -> Iterator[Known]:
         key = action.resource
         accounts = {action.account, *map(account_of, action.receivers)}
         if action.act is Act.REMOVED and action.grant:
-            accounts |= set(self._ports.findings.accounts_of(action.grant))
+            accounts |= set(self.ports.findings.accounts_of(action.grant))
         policy = addresses.policy_resource(key).pk
         if action.act is Act.POLICY:
             yield from read(policy)
             return
-        accounts -= {"", self._settings.hub}
+        accounts -= {"", self.settings.hub}
         for account in sorted(accounts):
             yield from read(addresses.key_resource(key, account).pk)
             yield from read(addresses.role_resource(key, account).pk)
@@ -171,25 +171,25 @@ class AccessMonitor:
 
     def _remember(self, action: TrailAction, finding: MonitorFinding, *, source_key: bool) -> None:
         """Store what later events are judged by: the service's keys, whom a policy admits, and a grant's accounts."""
-        own = judging.is_own(action.principal, self._settings.hub, self._settings.region)
+        own = judging.is_own(action.principal, self.settings.hub, self.settings.region)
         expected = own and finding.verdict is ActionVerdict.EXPECTED
         if not action.on_key or not (source_key or expected):
             return
-        findings = self._ports.findings
+        findings = self.ports.findings
         if action.act is Act.POLICY:
             findings.remember_key(action.resource, SourceKey(frozenset(action.receivers), action.at))
         accounts = {account_of(receiver) for receiver in action.receivers if receiver.startswith("arn:")}
-        accounts -= {"", self._settings.hub}
+        accounts -= {"", self.settings.hub}
         if action.act is Act.ADDED and action.grant and accounts:
-            findings.remember_grant(action.grant, accounts, self._clock())
+            findings.remember_grant(action.grant, accounts, self.clock())
             if expected:
                 findings.remember_key(action.resource, SourceKey())
                 findings.grant_shown(action.at)
 
     def _conclude(self, action: TrailAction, finding: MonitorFinding, *, learning: bool) -> None:
         """Keep a finding and publish it, once for each verdict, key or kind of action, principal and hour."""
-        findings, now = self._ports.findings, self._clock()
-        self._telemetry.judged(action.name, action.resource, finding.verdict, action.principal, finding.why)
+        findings, now = self.ports.findings, self.clock()
+        self.telemetry.judged(action.name, action.resource, finding.verdict, action.principal, finding.why)
         if finding.severity is Severity.NONE:
             if action.act is Act.TAGGED:  # the history says who tagged
                 findings.keep(action, finding, now)
@@ -201,25 +201,22 @@ class AccessMonitor:
         about = addresses.digest(severity, finding.verdict, subject, action.principal, str(hour))
         if findings.was_notified(about):
             return
-        self._ports.notices.publish(self._notice(action, finding, severity, about, learning=learning))
-        self._telemetry.finding(severity, finding.verdict, action.resource)
+        self.ports.notices.publish(self._notice(action, finding, severity, about, learning=learning))
+        self.telemetry.finding(severity, finding.verdict, action.resource)
         findings.notified(about, now)
 
     def _notice(
         self, action: TrailAction, finding: MonitorFinding, severity: Severity, ident: str, *, learning: bool
     ) -> Mapping[str, Any]:
         return {
-            **verdicts.notice(finding, severity),
+            **verdicts.said(finding, action.at, action.name, action.region, action.principal, action.request),
+            "event": "access.finding",
+            "severity": severity.value,
             "id": ident,
-            "hub": self._settings.hub,
-            "hub_region": self._settings.region,
+            "hub": self.settings.hub,
+            "hub_region": self.settings.region,
             "learning": learning,
-            "call": action.name,
-            "at": action.at,
-            "region": action.region,
             "resource": action.resource,
-            "principal": action.principal,
-            "request_id": action.request,
             "trail_event_id": action.event,
             "cure": CURES[finding.verdict],
         }
@@ -231,13 +228,13 @@ class AccessMonitor:
 
         If it does not, the trail is silent or leaves KMS out, and this monitor is blind.
         """
-        findings, now = self._ports.findings, self._clock()
+        findings, now = self.ports.findings, self.clock()
         canary = findings.canary()
         if canary.grant:
             if findings.accounts_of(canary.grant) or findings.grant_shown_at() > canary.opened_at:
                 findings.put_canary(Canary(next_at=now + schedule.HOUR))
             elif now >= canary.opened_at + SHOWS_WITHIN:
-                self._telemetry.trail_silent(canary.grant, now - canary.opened_at)
+                self.telemetry.trail_silent(canary.grant, now - canary.opened_at)
         elif now >= canary.next_at:
             found = self._fresh_grant(now)
             if found is not None:
@@ -246,15 +243,15 @@ class AccessMonitor:
     def _fresh_grant(self, now: int) -> Canary | None:
         """Find a grant that was made lately; a key with an open share for copies is due within the hour."""
         for resource in self._due_keys(now):
-            for share in self._ports.ledger.shares(resource):
+            for share in self.ports.ledger.shares(resource):
                 made = share.opened_at or 0
                 if share.state is ShareState.OPEN and share.grant_id and now - FRESH <= made:
                     return Canary(share.grant_id, made)
         return None
 
     def _due_keys(self, now: int) -> Sequence[str]:
-        records, until = self._ports.records, now + schedule.HOUR
-        due = [one for shard in range(self._settings.shards) for one in records.due(shard, until, PAGE)]
+        records, until = self.ports.records, now + schedule.HOUR
+        due = [one for shard in range(self.settings.shards) for one in records.due(shard, until, PAGE)]
         keys = {one.key.pk for one in due if one.key.pk.startswith("resource#key#")}
         return sorted(keys)[:LOOKED_THROUGH]
 

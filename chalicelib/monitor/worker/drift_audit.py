@@ -301,17 +301,14 @@ class DriftAudit:
         self, place: DriftPlace, finding: MonitorFinding, severity: Severity, ident: str, *, learning: bool
     ) -> Mapping[str, Any]:
         return {
-            **verdicts.notice(finding, severity),
+            **verdicts.said(finding, self._clock(), drift.CALL, self._settings.region),
+            "event": "access.finding",
+            "severity": severity.value,
             "id": ident,
             "hub": self._settings.hub,
             "hub_region": self._settings.region,
             "learning": learning,
-            "call": drift.CALL,
-            "at": self._clock(),
-            "region": self._settings.region,
             "resource": place.resource,
-            "principal": "",
-            "request_id": "",
             "trail_event_id": "",
             "cure": CURES[finding.verdict],
         }

@@ -9,6 +9,7 @@ runs out, and a pass that fails stops no other.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 from chalicelib.engine.budget import TimeLeft
 from chalicelib.engine.errors import Refusal
@@ -26,60 +27,52 @@ KEPT = 40
 """Seconds that a pass leaves for each later pass, if there is that much time."""
 
 
+@dataclass(eq=False)
 class Discover:
     """Runs the passes."""
 
-    def __init__(
-        self,
-        records: Records,
-        source: Source,
-        passes: tuple[TagPass, StandingPass, Members],
-        versions: VersionWatch,
-        clock: Clock,
-        telemetry: Telemetry,
-    ) -> None:
-        self._records = records
-        self._source = source
-        self._tags, self._standing, self._members = passes
-        self._versions = versions
-        self._seen: tuple[Sequence[Tagged], Heads] | None = None
-        self._clock = clock
-        self._telemetry = telemetry
+    records: Records
+    source: Source
+    passes: tuple[TagPass, StandingPass, Members]
+    versions: VersionWatch
+    clock: Clock
+    telemetry: Telemetry
+    _seen: tuple[Sequence[Tagged], Heads] | None = field(default=None, init=False)
 
     def run(self, *, time_left: TimeLeft) -> None:
         """Run all passes, as far as there is time. Raises at the end the error of the first one that failed."""
-        self._seen = None
+        self._seen, (tags, standing, members) = None, self.passes
         passes: list[Callable[[TimeLeft], None]] = [
-            lambda left: self._tags.run(*self._look(), time_left=left),
-            lambda left: self._standing.run(*self._look(), time_left=left),
-            lambda left: self._members.run(time_left=left),
+            lambda left: tags.run(*self._look(), time_left=left),
+            lambda left: standing.run(*self._look(), time_left=left),
+            lambda left: members.run(time_left=left),
         ]
-        first, refused = self._clock() // PERIOD % len(passes), False
+        first, refused = self.clock() // PERIOD % len(passes), False
         failed: Exception | None = None
-        for number, one in enumerate((lambda _left: self._versions.look(), *passes[first:], *passes[:first])):
+        for number, one in enumerate((lambda _left: self.versions.look(), *passes[first:], *passes[:first])):
             keep = KEPT * (len(passes) - number)
             keep = keep if time_left() > keep + KEPT else 0
             try:
                 one(_all_but(keep, time_left))
             except Refusal as refusal:  # the next run looks again, so it needs no dead letter and no alarm
-                self._telemetry.not_done("discover", str(refusal))
+                self.telemetry.not_done("discover", str(refusal))
                 refused = True
             except Exception as error:  # noqa: BLE001 - one pass must not stop the others; it is raised below
-                self._telemetry.not_done("discover", repr(error))
+                self.telemetry.not_done("discover", repr(error))
                 failed = failed or error
         if failed is not None:
             raise failed
         if not refused:
-            self._telemetry.discovered()
+            self.telemetry.discovered()
 
     def _look(self) -> tuple[Sequence[Tagged], Heads]:
         """Read the tagged AMIs and the heads, once for both passes: with 5,000 AMIs these are most of the reads."""
         if self._seen is None:
-            tagged, heads = self._source.tagged(), read_heads(self._records)
+            tagged, heads = self.source.tagged(), read_heads(self.records)
             self._seen = tagged, heads
             failed = sum(heads[one.ami].failed for one in tagged if one.ami in heads)
             if failed:  # without one the metric costs nothing
-                self._telemetry.still_failed(failed)
+                self.telemetry.still_failed(failed)
         return self._seen
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from chalicelib.delivery import notices as delivery_notices
@@ -15,39 +16,39 @@ from chalicelib.sharing import holders
 from chalicelib.sharing.ports import Ledger
 
 
+@dataclass(eq=False)
 class OwnNotices:
     """Sends such notices. A notice's record is due until the notice has been sent."""
 
-    def __init__(self, records: Records, ledger: Ledger, out: Notices, clock: Clock) -> None:
-        self._records = records
-        self._ledger = ledger
-        self._out = out
-        self._clock = clock
+    records: Records
+    ledger: Ledger
+    out: Notices
+    clock: Clock
 
     def run(self, key: RecordKey) -> None:
         """Send the notice once. After a refusal its record stays due, and the sweep wakes it.
 
         That of a withdrawal waits until looks at AWS miss what was shared; after an hour it says what is still open.
         """
-        stored = self._records.read(key)
+        stored = self.records.read(key)
         if stored is None or stored.parked or stored.body.get("sent"):
             return
-        body, now = stored.body, self._clock()
+        body, now = stored.body, self.clock()
         if key.kind == "baseline":
             notice = promotion_notices.baseline(body["hub"], body["region"], body["images"], body["count"], now)
         else:
             left = self._still_open(body)
             if left and now < _since(body) + schedule.TIDYING_DEADLINE:
-                self._records.save(stored, Write(key, "open", body, now + schedule.SILENCE), (), now)
+                self.records.save(stored, Write(key, "open", body, now + schedule.SILENCE), (), now)
                 return
             notice = delivery_notices.withdrawn_unsaid(body, left, now)
-        self._out.publish(notice)
-        self._records.save(stored, Write(key, "open", {**body, "sent": now}, None), ("notified",), now)
+        self.out.publish(notice)
+        self.records.save(stored, Write(key, "open", {**body, "sent": now}, None), ("notified",), now)
 
     def _still_open(self, body: Mapping[str, Any]) -> list[str]:
         """Return the resources of a withdrawal that AWS may still show; a share of other holders does not count."""
         places = [(str(resource), str(share_name)) for resource, share_name in body.get("shares", ())]
-        found = self._ledger.find(places) if places else ()
+        found = self.ledger.find(places) if places else ()
         return sorted({s.resource for s in found if not s.holdings and holders.may_show(s)})
 
 

@@ -71,17 +71,15 @@ class _Begins:
     stored: Stored | None
 
 
+@dataclass(eq=False)
 class DeliveryPass:
     """Carries out the command ``Slice``."""
 
-    def __init__(
-        self, records: Records, tracked: TrackedDeliveries, ledger: Ledger, waker: Waker, clock: Clock
-    ) -> None:
-        self._records = records
-        self._tracked = tracked
-        self._ledger = ledger
-        self._waker = waker
-        self._clock = clock
+    records: Records
+    tracked: TrackedDeliveries
+    ledger: Ledger
+    waker: Waker
+    clock: Clock
 
     # --- what ends ---------------------------------------------------------------------------------------------------
 
@@ -115,7 +113,7 @@ class DeliveryPass:
         return any(right)
 
     def _read(self, some: Sequence[TrackedDelivery]) -> Mapping[str, Delivery]:
-        found = peek_all(self._records, [addresses.delivery(one.delivery) for one in some], DELIVERIES)
+        found = peek_all(self.records, [addresses.delivery(one.delivery) for one in some], DELIVERIES)
         return {one.id: one for one in found}
 
     def _put_right(self, promotion: Promotion, one: TrackedDelivery, record: Delivery | None) -> bool:
@@ -132,12 +130,12 @@ class DeliveryPass:
             was = replace(one, episode=0, state=DeliveryState.CANCELLED.value)
         else:
             return False
-        self._tracked.take_back(promotion.ami, one, was)
+        self.tracked.take_back(promotion.ami, one, was)
         return True
 
     def _is_missing(self, key: RecordKey) -> bool:
         try:
-            return self._records.read(key) is None
+            return self.records.read(key) is None
         except ParkRecord:
             return False
 
@@ -148,18 +146,18 @@ class DeliveryPass:
         """
         key = addresses.delivery(one.delivery)
         try:
-            stored = self._records.read(key)
+            stored = self.records.read(key)
             record = None if stored is None or stored.parked else DELIVERIES.decode(stored)
         except ParkRecord:
             return
         if stored is None or record is None or record.state != (DELIVERED if recalled else RECALLED):
             return
-        fresh = delivery_turned(record, self._clock(), recalled=recalled)
-        self._tracked.add(promotion.ami, replace(one, episode=fresh.episode, state=RUNNING))
+        fresh = delivery_turned(record, self.clock(), recalled=recalled)
+        self.tracked.add(promotion.ami, replace(one, episode=fresh.episode, state=RUNNING))
         happened = ["Recalled by an operator" if recalled else "The recall was lifted"]
-        if self._records.save(stored, DELIVERIES.encode(fresh), happened, self._clock()) is None:
+        if self.records.save(stored, DELIVERIES.encode(fresh), happened, self.clock()) is None:
             raise LostRace(str(key))
-        self._waker.send(key, f"recall:{promotion.ami}:{fresh.episode}")
+        self.waker.send(key, f"recall:{promotion.ami}:{fresh.episode}")
 
     def _ask_to_end(
         self,
@@ -173,9 +171,9 @@ class DeliveryPass:
         """Ask it; what one that cannot act holds for its copies is released."""
         cause = f"cancel:{promotion.ami}:{promotion.inputs[:12]}:{promotion.tries}"  # asked again, it is news again
         wish = wish_to_end(one.episode, f"{BY_RECALL if recalled else ''}{cause}", why_it_ends(promotion, one.place))
-        self._waker.wake(addresses.delivery(one.delivery), cause, {"cancel": wish})
+        self.waker.wake(addresses.delivery(one.delivery), cause, {"cancel": wish})
         if record is None:
-            ports = self._records, self._ledger, self._waker, self._clock
+            ports = self.records, self.ledger, self.waker, self.clock
             copy_holdings.release(*ports, promotion.ami, one, budget)
 
     # --- what begins -------------------------------------------------------------------------------------------------
@@ -190,10 +188,10 @@ class DeliveryPass:
         every = {**begun, **missing}.values()
         left = [target for target in sorted(every, key=_order) if _order(target) > after]
         known = {one.place: one for one in tracked}
-        image = source_image(self._records, promotion.ami, promotion.source, promotion.key) if left else None
+        image = source_image(self.records, promotion.ami, promotion.source, promotion.key) if left else None
         upto, standing, new = after, False, list[tuple[RecordKey, str]]()
         for some in _together(left):
-            there = self._records.read_all([addresses.delivery(_id(promotion, target)) for target in some])
+            there = self.records.read_all([addresses.delivery(_id(promotion, target)) for target in some])
             for target in budget.each(some, CALLS_OF_STEP):
                 upto = _order(target)
                 standing = standing or target.mode == "share"
@@ -215,8 +213,8 @@ class DeliveryPass:
     def _wake(self, promotion: Promotion, new: list[tuple[RecordKey, str]]) -> None:
         """Count and wake new deliveries. If the run is killed before, they are due all the same, and a poll counts."""
         if new:
-            self._tracked.count(promotion.ami, len(new))
-            self._waker.wake_all(new)
+            self.tracked.count(promotion.ami, len(new))
+            self.waker.wake_all(new)
             new.clear()
 
     def _begin(self, promotion: Promotion, image: SourceImage, what: _Begins) -> bool:
@@ -230,8 +228,8 @@ class DeliveryPass:
         last = one.episode - announced if one is not None else 0
         if stored is None:
             fresh = self._announced(promotion, image, what, None, last + 1)
-            by_sweep = self._clock() + schedule.WAKE_LOST  # if the wake that follows is lost
-            if self._records.create(replace(DELIVERIES.encode(fresh), due_at=by_sweep), self._clock()):
+            by_sweep = self.clock() + schedule.WAKE_LOST  # if the wake that follows is lost
+            if self.records.create(replace(DELIVERIES.encode(fresh), due_at=by_sweep), self.clock()):
                 return True
         before = self._before(promotion, key, target, stored, announced=announced)
         if before is None:
@@ -242,13 +240,13 @@ class DeliveryPass:
             return False
         if one is not None and announced and before.episode >= one.episode:
             return False  # it has ended by now
-        there = stored or self._records.read(key)
+        there = stored or self.records.read(key)
         if there is None:
             return False
         fresh = self._announced(promotion, image, what, before, max(before.episode, last) + 1)
         happened = [f"Reopened by episode {promotion.episode}"]
         write = DELIVERIES.encode(replace(fresh, inbox=there.inbox))
-        if self._records.save(there, write, happened, self._clock()) is None:
+        if self.records.save(there, write, happened, self.clock()) is None:
             raise LostRace(str(key))
         return True
 
@@ -261,8 +259,8 @@ class DeliveryPass:
         """
         fresh = self._fresh(promotion, image, what, before, episode)
         if fresh.shared:
-            self._records.put(addresses.standing(promotion.ami), {"kind": "standing", "episode": promotion.episode})
-        self._tracked.add(promotion.ami, _tracked(promotion, fresh, what.tracked), count=False)
+            self.records.put(addresses.standing(promotion.ami), {"kind": "standing", "episode": promotion.episode})
+        self.tracked.add(promotion.ami, _tracked(promotion, fresh, what.tracked), count=False)
         return fresh
 
     def _before(
@@ -270,29 +268,29 @@ class DeliveryPass:
     ) -> Delivery | None:
         """Return the delivery that is there; one that is to begin and cannot be read counts as failed (invariant 7)."""
         try:
-            there = stored or self._records.read(key)
+            there = stored or self.records.read(key)
             if there is not None and not there.parked:
                 return DELIVERIES.decode(there)
         except ParkRecord:
-            self._waker.send(key, f"begin:{promotion.ami}:{promotion.episode}")  # its own worker parks it
+            self.waker.send(key, f"begin:{promotion.ami}:{promotion.episode}")  # its own worker parks it
         if not announced:
             self._give_up(promotion, target)
         return None
 
     def _give_up(self, promotion: Promotion, target: Target) -> None:
         ident = _id(promotion, target)
-        known = next((one for one in self._tracked.all(promotion.ami) if one.delivery == ident), None)
+        known = next((one for one in self.tracked.all(promotion.ami) if one.delivery == ident), None)
         generation = promotion.generation_of(target.account, target.place)
         episode = 1 if known is None else known.episode + 1
         joined = waves.joined(promotion, target, known)
         failed = TrackedDelivery(ident, target.account, target.region, episode, RUNNING, "", generation, joined)
-        self._tracked.add(promotion.ami, failed)
-        self._tracked.end(promotion.ami, replace(failed, state=DeliveryState.FAILED.value, ended_at=self._clock()))
+        self.tracked.add(promotion.ami, failed)
+        self.tracked.end(promotion.ami, replace(failed, state=DeliveryState.FAILED.value, ended_at=self.clock()))
 
     def _catch_up(self, promotion: Promotion, running: Delivery, one: TrackedDelivery | None) -> None:
         """Track a delivery that another run has begun."""
-        self._tracked.add(promotion.ami, _tracked(promotion, running, one))
-        self._waker.send(running.key, f"begin:{promotion.ami}:{promotion.episode}")
+        self.tracked.add(promotion.ami, _tracked(promotion, running, one))
+        self.waker.send(running.key, f"begin:{promotion.ami}:{promotion.episode}")
 
     def _fresh(
         self, promotion: Promotion, image: SourceImage, what: _Begins, before: Delivery | None, episode: int
@@ -307,13 +305,13 @@ class DeliveryPass:
             target=target,
             episode=episode,
             promotion_episode=promotion.episode,
-            created_at=self._clock(),
+            created_at=self.clock(),
             image_name=names.image_name(target.ami_name, image),
             source_name=image.name or "",
             source=promotion.source,
             groups=what.groups,
             snapshots=snapshots_of(image),
-            attempts=() if before is None else proof.carried(before, self._clock()),
+            attempts=() if before is None else proof.carried(before, self.clock()),
             hub_copy=HubCopy(_via(promotion, target)),
             sharing=Sharing(launched_by=_launched_by(target)),
             slots=SlotRequest(slots.ASKING) if copies else SlotRequest(),
@@ -322,7 +320,7 @@ class DeliveryPass:
             launch=Launch() if before is None else instances.carried(before),
             naming=naming.begun(image, target),
         )
-        return delivery_started(fresh, self._clock(), waits=what.waits)
+        return delivery_started(fresh, self.clock(), waits=what.waits)
 
 
 def _together(every: Sequence[T]) -> Iterator[Sequence[T]]:

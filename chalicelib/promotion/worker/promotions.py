@@ -72,10 +72,10 @@ class PromotionExecutor:
         try:
             return self._execute_one(record, command, budget)
         except Refusal as refusal:
-            return ev.Blocked(refusal.fault, look, later)
+            return ev.NotExecuted(refusal.fault, look, later)
         except LostRace as race:
             what = f"{race} was written by another function at the same time."
-            return ev.Blocked(Fault("lost-race", record.where, what, "The service tries again."), look, later)
+            return ev.NotExecuted(Fault("lost-race", record.where, what, "The service tries again."), look, later)
 
     def _execute_one(self, promotion: Promotion, command: do.Command, budget: Budget) -> ev.Event:
         match command:

@@ -68,24 +68,22 @@ class _Seen:
     since: int
 
 
+@dataclass(eq=False)
 class StandingPass:
     """One pass over all AMIs that have standing shares."""
 
-    def __init__(
-        self, records: Records, ports: StandingPorts, waker: Waker, clock: Clock, telemetry: Telemetry, hub: str
-    ) -> None:
-        self._hub = hub
-        self._records = records
-        self._ports = ports
-        self._waker = waker
-        self._clock = clock
-        self._telemetry = telemetry
+    records: Records
+    ports: StandingPorts
+    waker: Waker
+    clock: Clock
+    telemetry: Telemetry
+    hub: str
 
     def run(self, found: Sequence[Tagged], heads: Heads, *, time_left: TimeLeft) -> None:
         """Compare each marked AMI. ``found``: the tagged AMIs, as EC2 listed them just now."""
-        marks = {key.sk: item for key, item in self._records.list(STANDING, "ami-")}
+        marks = {key.sk: item for key, item in self.records.list(STANDING, "ami-")}
         tagged = {one.ami: one.value for one in found if one.state not in USELESS}
-        applied = self._ports.targets.read()
+        applied = self.ports.targets.read()
 
         budget = Budget(time_left)
 
@@ -98,7 +96,7 @@ class StandingPass:
 
         def look(ami: str) -> None:
             mark, head, tag = dict(marks[ami]), heads.get(ami, DAMAGED), tagged.get(ami)
-            now = self._clock()
+            now = self.clock()
             compared = f"{tag}|{head.value}|{applied.generation}|{mark.get(WITHDRAWN, '')}"
             if mark.get("compared") == compared and now < _time(mark, "again_at"):
                 return
@@ -106,11 +104,11 @@ class StandingPass:
                 self._write(ami, mark, {"tag": tag, "tag_since": now})
                 return  # one look at a tag is no evidence
             # A damaged head does not say whether a tag event has ended a withdrawal, so a withdrawal is no evidence.
-            withdrawals = () if head is DAMAGED else self._ports.targets.withdrawals(ami)
+            withdrawals = () if head is DAMAGED else self.ports.targets.withdrawals(ami)
             entitled = entitlement(tag, head.value, applied, withdrawals, head.withdrawals_from)
             lost = head is DAMAGED and tag is not None and not applied.judge(tag, in_force=False).understood
             if isinstance(entitled, Fault) or lost:  # the value last understood, or whom it names, is unknown
-                self._telemetry.not_done("standing", f"{ami}: it is not known who is entitled to it")
+                self.telemetry.not_done("standing", f"{ami}: it is not known who is entitled to it")
                 return
             if now < _time(mark, "tag_since") + schedule.SECOND_LOOK_AFTER:
                 return
@@ -118,7 +116,7 @@ class StandingPass:
                 again_at = min([now + schedule.DAY, *entitled.ends(now)])
                 self._write(ami, mark, {"compared": compared, "again_at": again_at})
 
-        Rotation(self._records, "standing").go(marks, look, budget, CALLS)
+        Rotation(self.records, "standing").go(marks, look, budget, CALLS)
         self._mark_stuck([ami for ami in heads if ami not in marks and moved(ami)], budget)
 
     def _mark_stuck(self, amis: Collection[str], budget: Budget) -> None:
@@ -126,23 +124,23 @@ class StandingPass:
 
         def mark(ami: str) -> None:
             if self._is_stuck(ami):
-                self._records.put(addresses.standing(ami), {"kind": "standing", "episode": 0})
+                self.records.put(addresses.standing(ami), {"kind": "standing", "episode": 0})
 
         if amis:
-            Rotation(self._records, "stuck").go(amis, mark, budget, CALLS)
+            Rotation(self.records, "stuck").go(amis, mark, budget, CALLS)
 
     def _is_stuck(self, ami: str) -> bool:
-        return peek(self._records, addresses.promotion(ami), PROMOTIONS) is None
+        return peek(self.records, addresses.promotion(ami), PROMOTIONS) is None
 
     def _reads(self, ami: str) -> str | None:
         """Read the tag of one AMI; None: it has none, or the AMI's state entitles nobody."""
-        read = self._ports.source.tag(ami)
+        read = self.ports.source.tag(ami)
         return None if read.image_state is None or read.image_state in USELESS else read.value
 
     def _close_all(self, ami: str, mark: Mapping[str, Any], seen: _Seen, entitled: Entitlement, budget: Budget) -> bool:
         """Release the holdings that are not entitled; True if there was time for all, and nothing changed meanwhile."""
-        now = self._clock()
-        held = [one for one in self._ports.ledger.standing(ami) if not Resource.parse(one.resource).at_home]
+        now = self.clock()
+        held = [one for one in self.ports.ledger.standing(ami) if not Resource.parse(one.resource).at_home]
         ends = [one for one in held if not entitled.may_keep(one.holding.place, one.resource, one.share_name, now)]
 
         def is_current() -> bool:
@@ -162,17 +160,17 @@ class StandingPass:
         if not self._is_stuck(ami):
             return True
         try:
-            tracked = self._ports.tracked.all(ami)
+            tracked = self.ports.tracked.all(ami)
         except ParkRecord:
             return True
         ends = [one for one in tracked if one.state == RUNNING and not entitled.may_go_on(one.place)]
-        cause, unfinished = f"not-entitled:{self._clock() // schedule.MINUTE}", list[TrackedDelivery]()
+        cause, unfinished = f"not-entitled:{self.clock() // schedule.MINUTE}", list[TrackedDelivery]()
 
         def ask(one: TrackedDelivery) -> None:
             wish = wish_to_end(one.episode, cause, _why(one.place, tag, entitled))
-            self._waker.wake(addresses.delivery(one.delivery), cause, {"cancel": wish})
-            if peek(self._records, addresses.delivery(one.delivery), DELIVERIES) is None:
-                ports = self._records, self._ports.ledger, self._waker, self._clock
+            self.waker.wake(addresses.delivery(one.delivery), cause, {"cancel": wish})
+            if peek(self.records, addresses.delivery(one.delivery), DELIVERIES) is None:
+                ports = self.records, self.ports.ledger, self.waker, self.clock
                 if not copy_holdings.release(*ports, ami, one, budget):
                     unfinished.append(one)
 
@@ -183,9 +181,9 @@ class StandingPass:
 
         Without a tag, file and members do not count. The heads may have been read minutes ago.
         """
-        if entitled.withdrawn and read_head(self._records, ami).withdrawals_from != seen.since:
+        if entitled.withdrawn and read_head(self.records, ami).withdrawals_from != seen.since:
             return True
-        moved = seen.tag is not None and self._ports.targets.generation() != seen.generation
+        moved = seen.tag is not None and self.ports.targets.generation() != seen.generation
         return moved or self._reads(ami) != seen.tag
 
     def _end(self, ami: str, one: StandingHolding, tag: str | None, entitled: Entitlement) -> None:
@@ -194,51 +192,51 @@ class StandingPass:
         The holding is listed until the resource is due, so that the next pass finds it if this run is killed.
         """
         held = one.holding
-        expired = entitled.may_go_on(held.place) and 0 < entitled.date(held.place) <= self._clock()
-        cause = f"not-entitled:{self._clock() // schedule.MINUTE}"
+        expired = entitled.may_go_on(held.place) and 0 < entitled.date(held.place) <= self.clock()
+        cause = f"not-entitled:{self.clock() // schedule.MINUTE}"
         wish = wish_to_end(held.episode, f"{EXPIRED if expired else ''}{cause}", _why(held.place, tag, entitled))
-        self._waker.wake(addresses.delivery(held.delivery), cause, {"cancel": wish})
-        self._ports.ledger.release(one.resource, one.share_name, held, listed=True)
-        self._waker.wake_resources([one.resource], f"{held.delivery}:{cause}")
-        self._telemetry.share(one.resource, held.account, "released: not entitled", image=ami)
+        self.waker.wake(addresses.delivery(held.delivery), cause, {"cancel": wish})
+        self.ports.ledger.release(one.resource, one.share_name, held, listed=True)
+        self.waker.wake_resources([one.resource], f"{held.delivery}:{cause}")
+        self.telemetry.share(one.resource, held.account, "released: not entitled", image=ami)
         self._mark_tracked(ami, held.delivery)
-        self._ports.ledger.release(one.resource, one.share_name, held)
+        self.ports.ledger.release(one.resource, one.share_name, held)
 
     def _mark_tracked(self, ami: str, delivery: str) -> None:
         """Track the delivery as withdrawn and notify its owners, if it is parked or damaged and cannot do so itself."""
-        if peek(self._records, addresses.delivery(delivery), DELIVERIES) is not None:
+        if peek(self.records, addresses.delivery(delivery), DELIVERIES) is not None:
             return
         try:
-            tracked = self._ports.tracked.all(ami)
+            tracked = self.ports.tracked.all(ami)
         except ParkRecord:  # a damaged promotion delays no removal
             return
         for one in tracked:
             if one.delivery == delivery and one.state == DeliveryState.SHARED:
                 self._tell(ami, one)
-                self._ports.tracked.end(ami, replace(one, state=DeliveryState.WITHDRAWN.value, image=""))
+                self.ports.tracked.end(ami, replace(one, state=DeliveryState.WITHDRAWN.value, image=""))
 
     def _tell(self, ami: str, one: TrackedDelivery) -> None:
         """Create the record by which `worker` sends the notice, before the promotion counts the delivery."""
-        key, now = addresses.withdrawal(one.delivery, one.episode), self._clock()
+        key, now = addresses.withdrawal(one.delivery, one.episode), self.clock()
         known = {name: getattr(one, name) for name in ("delivery", "episode", "account", "region")}
-        held = [each for each in self._ports.ledger.standing(ami) if each.holding.delivery == one.delivery]
+        held = [each for each in self.ports.ledger.standing(ami) if each.holding.delivery == one.delivery]
         shares = [[each.resource, each.share_name] for each in held if not Resource.parse(each.resource).at_home]
-        body = {**known, "hub": self._hub, "source_image": ami, "shares": shares, "since": now}
-        self._records.create(Write(key, "open", body, now), now)
-        self._waker.send(key, "withdrawn")
+        body = {**known, "hub": self.hub, "source_image": ami, "shares": shares, "since": now}
+        self.records.create(Write(key, "open", body, now), now)
+        self.waker.send(key, "withdrawn")
 
     def _write(self, ami: str, mark: Mapping[str, Any], seen: Mapping[str, Any]) -> None:
         """Update the mark, unless a new episode has replaced it, or an operator has withdrawn an account meanwhile.
 
         Then the next pass compares the AMI again.
         """
-        self._records.change(addresses.standing(ami), seen, {name: mark.get(name) for name in ("episode", WITHDRAWN)})
+        self.records.change(addresses.standing(ami), seen, {name: mark.get(name) for name in ("episode", WITHDRAWN)})
 
     def _forget(self, ami: str, mark: Mapping[str, Any]) -> None:
         """Remove the mark, if the promotion that wrote it is over and shares nothing."""
-        record = peek(self._records, addresses.promotion(ami), PROMOTIONS)
+        record = peek(self.records, addresses.promotion(ami), PROMOTIONS)
         if record is not None and record.state is PromotionState.OVER and not record.standing:
-            self._records.forget(addresses.standing(ami), {"episode": mark.get("episode")})
+            self.records.forget(addresses.standing(ami), {"episode": mark.get("episode")})
 
 
 def _why(place: str, tag: str | None, entitled: Entitlement) -> str:

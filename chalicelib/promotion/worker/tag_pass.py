@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from chalicelib.engine import addresses, codec
@@ -60,24 +61,24 @@ def _head(key: RecordKey, item: Mapping[str, Any]) -> Head:
         return DAMAGED
 
 
+@dataclass(eq=False)
 class TagPass:
     """Begins promotions of tagged AMIs without one, and wakes those whose tag or targets have changed."""
 
-    def __init__(self, records: Records, targets: Targets, waker: Waker, clock: Clock, hub: str, region: str) -> None:
-        self._records = records
-        self._targets = targets
-        self._waker = waker
-        self._clock = clock
-        self._hub = hub
-        self._region = region
+    records: Records
+    targets: Targets
+    waker: Waker
+    clock: Clock
+    hub: str
+    region: str
 
     def run(self, found: Sequence[Tagged], heads: Heads, *, time_left: TimeLeft) -> None:
         """Compare the tagged AMIs with the heads."""
         tagged = {one.ami: one for one in found}
-        if self._records.get(BASELINE) is None:
+        if self.records.get(BASELINE) is None:
             self._leave(tagged, heads, time_left)
             return
-        resolver = Resolver(self._targets.read())
+        resolver = Resolver(self.targets.read())
         moves: dict[str, Move] = {}
         for ami in tagged.keys() | heads.keys():
             one = tagged.get(ami)
@@ -108,52 +109,52 @@ class TagPass:
         for number, (name, amis, size, act) in enumerate(turns, start=1):
             part = budget if number == len(turns) else budget.part(A_PART)
             try:
-                Rotation(self._records, name).go_in_slices(amis, size, act, part, CALLS)
+                Rotation(self.records, name).go_in_slices(amis, size, act, part, CALLS)
             except Exception as error:  # noqa: BLE001 - one AMI's trouble must not delay others; it is raised below
                 failed = failed or error
         if failed is not None:
             raise failed
 
     def _move(self, ami: str, step: Move, one: Tagged | None, was: Head | None, generation: str) -> None:
-        minute = self._clock() // 60
+        minute = self.clock() // 60
         key = addresses.promotion(ami)
         match step:
             case Move.LOOK:
                 self._look(key, one.value if one else "")
             case Move.RESOLVE:
                 # With its time: a generation that comes back is news, and what came between was perhaps seen by itself.
-                self._waker.wake(key, f"generation:{generation}:{minute}", {"generation": f"{minute}:{generation}"})
+                self.waker.wake(key, f"generation:{generation}:{minute}", {"generation": f"{minute}:{generation}"})
             case Move.FORGET:
                 self._forget(addresses.head(ami), was)
 
     def _forget(self, key: RecordKey, was: Head | None) -> None:
         """Delete a head, unless it has been written since it was read, or a newer version wrote it."""
         try:
-            item = self._records.get(key)
+            item = self.records.get(key)
         except ParkRecord:
             return
         if item is not None and _head(key, item) == was:
-            self._records.forget(key, {"kind": "head", **({"body": item["body"]} if "body" in item else {})})
+            self.records.forget(key, {"kind": "head", **({"body": item["body"]} if "body" in item else {})})
 
     def _look(self, key: RecordKey, value: str) -> bool:
-        minute = self._clock() // 60
-        return self._waker.wake(key, f"discovered:{minute}", {"seen": f"{minute}:{value}"})
+        minute = self.clock() // 60
+        return self.waker.wake(key, f"discovered:{minute}", {"seen": f"{minute}:{value}"})
 
     def _start(self, some: Sequence[Tagged], budget: Budget) -> None:
         """Begin promotions and wake them. One that exists already has lost its head: wake it to look at its tag."""
-        now = self._clock()
+        now = self.clock()
         values = {addresses.promotion(one.ami): one.value for one in some}
-        new = [evolving.started(one.ami, self._hub, self._region, now) for one in some]
+        new = [evolving.started(one.ami, self.hub, self.region, now) for one in some]
         there = self._create(new, values)
-        self._waker.wake_all([(record.key, f"discovered:{now // 60}") for record in new if record.key not in there])
+        self.waker.wake_all([(record.key, f"discovered:{now // 60}") for record in new if record.key not in there])
         for key in budget.each(sorted(there, key=str), CALLS):
             mark = addresses.standing(key.pk.removeprefix("promotion#"))
-            if not self._look(key, values[key]) and self._records.get(mark) is None:  # it is parked
-                self._records.put(mark, {"kind": "standing", "episode": 0})
+            if not self._look(key, values[key]) and self.records.get(mark) is None:  # it is parked
+                self.records.put(mark, {"kind": "standing", "episode": 0})
 
     def _create(self, new: Sequence[Promotion], values: Mapping[RecordKey, str]) -> Collection[RecordKey]:
         """Write promotions with their heads, in one transaction. Returns the keys of those that existed already."""
-        now = self._clock()
+        now = self.clock()
         items = {
             one.key: (
                 PROMOTIONS.encode(one),
@@ -161,10 +162,10 @@ class TagPass:
             )
             for one in new
         }
-        there = self._records.create_all(list(items.values()), now)
+        there = self.records.create_all(list(items.values()), now)
         rest = [item for key, item in items.items() if key not in there]
         if there and rest:
-            there = {*there, *self._records.create_all(rest, now)}
+            there = {*there, *self.records.create_all(rest, now)}
         return there
 
     def _leave(self, tagged: Mapping[str, Tagged], heads: Heads, time_left: TimeLeft) -> None:
@@ -172,7 +173,7 @@ class TagPass:
 
         EC2 keeps no time for a tag, so the service cannot tell old tags from new ones. One notice lists these AMIs.
         """
-        left = Rotation(self._records, "baseline").go_in_slices(
+        left = Rotation(self.records, "baseline").go_in_slices(
             [ami for ami in tagged if ami not in heads],
             AT_ONCE,
             lambda some: self._leave_some([tagged[ami] for ami in some]),
@@ -181,26 +182,26 @@ class TagPass:
         )
         if not left:
             return
-        now, there = self._clock(), read_heads(self._records)
+        now, there = self.clock(), read_heads(self.records)
         if any(self._is_new(ami) for ami in tagged.keys() - there.keys()):
             return  # written by another run meanwhile, or not yet: ending here would promote the rest as newly tagged
         found = [ami for ami, head in there.items() if ami in tagged and head.waits]
         if found:
-            body = {"images": sorted(found)[:LISTED], "count": len(found), "region": self._region, "hub": self._hub}
+            body = {"images": sorted(found)[:LISTED], "count": len(found), "region": self.region, "hub": self.hub}
             notice = Write(addresses.baseline_notice(), "open", body, now)
-            self._records.create(notice, now)
-            self._waker.send(notice.key, "baseline")
-        self._records.put(BASELINE, {"kind": "baseline", "at": now, "images": len(tagged)})
+            self.records.create(notice, now)
+            self.waker.send(notice.key, "baseline")
+        self.records.put(BASELINE, {"kind": "baseline", "at": now, "images": len(tagged)})
 
     def _is_new(self, ami: str) -> bool:
         try:
-            return self._records.read(addresses.promotion(ami)) is None
+            return self.records.read(addresses.promotion(ami)) is None
         except ParkRecord:
             return False
 
     def _leave_some(self, tagged: Sequence[Tagged]) -> None:
-        now = self._clock()
-        new = [evolving.baseline(one.ami, self._hub, self._region, one.value, now) for one in tagged]
+        now = self.clock()
+        new = [evolving.baseline(one.ami, self.hub, self.region, one.value, now) for one in tagged]
         self._create(new, {})
 
 

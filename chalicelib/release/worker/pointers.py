@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import dataclass
 
 from chalicelib.engine import addresses
 from chalicelib.engine.budget import Budget
 from chalicelib.engine.errors import ParkRecord, Refusal, RefusalKind
 from chalicelib.engine.ports import Records
 from chalicelib.engine.runner import Machine
-from chalicelib.engine.stored import peek
+from chalicelib.engine.stored import peek, read_item
 from chalicelib.engine.waker import Clock, Waker
 from chalicelib.images import deprecation
 from chalicelib.images.family import parameter_of
 from chalicelib.release import pointer as machine
-from chalicelib.release.codec import POINTERS, offered_by, read_release, release_item
+from chalicelib.release.codec import POINTERS, offered_by, release_item
 from chalicelib.release.current import Release, remembered
 from chalicelib.release.pointer import Pointer
 from chalicelib.release.ports import Parameters
@@ -31,21 +32,21 @@ POINTER_MACHINE: Machine[Pointer, machine.Command, machine.Event] = Machine(
 )
 
 
+@dataclass(eq=False)
 class PointerExecutor:
     """Executes a pointer's commands."""
 
-    def __init__(self, records: Records, waker: Waker, parameters: Parameters, targets: Targets, clock: Clock) -> None:
-        self._records = records
-        self._waker = waker
-        self._parameters = parameters
-        self._targets = targets
-        self._clock = clock
+    records: Records
+    waker: Waker
+    parameters: Parameters
+    targets: Targets
+    clock: Clock
 
     def execute(self, record: Pointer, command: machine.Command, _budget: Budget) -> machine.Event:
         """Execute one command; a refusal comes back as an event."""
         if isinstance(command, machine.WakeDeliveries):
             wakes = [(addresses.delivery(one), f"{record.key}:{record.next_try}") for one in command.deliveries]
-            self._waker.wake_all(wakes)
+            self.waker.wake_all(wakes)
             return machine.DeliveriesWoken(command.deliveries)
         if isinstance(command, machine.RetireCopy):
             return self._retire(record, command)
@@ -56,10 +57,10 @@ class PointerExecutor:
             if target is None:
                 return machine.Unwanted(releases)
             if not looks:
-                return machine.Changed() if self._parameters.change(target, record) else machine.Overtaken()
-            recalled = self._targets.recalled([one.source for one in releases])
-            pin = self._targets.pin(record.account, record.region, record.parameter)
-            seen = self._parameters.look(target, record, [one.image for one in releases])
+                return machine.Changed() if self.parameters.change(target, record) else machine.Overtaken()
+            recalled = self.targets.recalled([one.source for one in releases])
+            pin = self.targets.pin(record.account, record.region, record.parameter)
+            seen = self.parameters.look(target, record, [one.image for one in releases])
         except Refusal as refusal:
             return machine.PointerRefused(refusal.kind, refusal.fault, releases, refusal.unknown)
         return machine.Looked(releases, seen.shown, seen.available, recalled, pin, seen.deprecated, target.retire)
@@ -70,8 +71,8 @@ class PointerExecutor:
             target = self._target(record)
             if target is None or target.retire is None:
                 return machine.CopyNotRetired()
-            at = deprecation.as_of(command.at, self._clock())
-            self._parameters.deprecate(target, record, command.image, at)
+            at = deprecation.as_of(command.at, self.clock())
+            self.parameters.deprecate(target, record, command.image, at)
         except Refusal as refusal:
             passing = refusal.kind in (RefusalKind.THROTTLED, RefusalKind.NOT_YET)
             return machine.CopyNotRetired(refusal.fault, passing)
@@ -79,7 +80,7 @@ class PointerExecutor:
 
     def _target(self, record: Pointer) -> Target | None:
         """Return the target as the applied file has it; None if the file no longer wants this parameter there."""
-        meant = self._targets.read().resolve(record.account)
+        meant = self.targets.read().resolve(record.account)
         here = (record.account, record.region)
         target = next((one for one in meant.targets if (one.account, one.region) == here), None)
         if meant.waits is not None:
@@ -93,39 +94,39 @@ class PointerExecutor:
     def _releases(self, record: Pointer) -> tuple[Release, ...]:
         """List the releases there, and forget all but the newest. A damaged one is left out."""
         found: list[Release] = []
-        for key, item in self._records.list_readable(record.key.pk, addresses.RELEASE):
+        for key, item in self.records.list_readable(record.key.pk, addresses.RELEASE):
             with suppress(ParkRecord, ValueError):
-                found.append(read_release(item, str(key)))
+                found.append(read_item(Release, item, str(key)))
         kept = remembered(found, record.image)
         for one in found:
             if one not in kept:
-                self._records.forget(addresses.release(record.key, one.source), {"kind": "release"})
+                self.records.forget(addresses.release(record.key, one.source), {"kind": "release"})
         return tuple(kept)
 
 
+@dataclass(eq=False)
 class RecordedPointers:
-    """The port ``Pointers``, from records."""
+    """The pointers, as deliveries see them. Repeating is safe."""
 
-    def __init__(self, records: Records, waker: Waker, clock: Clock) -> None:
-        self._records = records
-        self._waker = waker
-        self._clock = clock
+    records: Records
+    waker: Waker
+    clock: Clock
 
     def offer(self, pointer: Pointer, release: Release) -> None:
-        """See the port."""
-        self._records.put(addresses.release(pointer.key, release.source), release_item(release))
-        cause = f"{release.delivery}:{release.episode}:{self._clock()}"
-        self._waker.wake(pointer.key, cause, fresh=POINTERS.encode(pointer))
+        """Name an AMI as one of the family, and wake the pointer; it is made if it is the family's first there."""
+        self.records.put(addresses.release(pointer.key, release.source), release_item(release))
+        cause = f"{release.delivery}:{release.episode}:{self.clock()}"
+        self.waker.wake(pointer.key, cause, fresh=POINTERS.encode(pointer))
 
     def take_back(self, pointer: Pointer, source: str, delivery: str, episode: int) -> None:
-        """See the port."""
-        self._records.forget(addresses.release(pointer.key, source), offered_by(delivery, episode))
-        self._waker.wake(pointer.key, f"{delivery}:{episode}:back:{self._clock()}")
+        """Take a shared AMI back, whose shares have closed, unless a later episode has offered it again."""
+        self.records.forget(addresses.release(pointer.key, source), offered_by(delivery, episode))
+        self.waker.wake(pointer.key, f"{delivery}:{episode}:back:{self.clock()}")
 
     def wake(self, key: addresses.RecordKey, cause: str) -> None:
-        """See the port."""
-        self._waker.wake(key, f"{cause}:{self._clock()}")
+        """Let a pointer look: an AMI of its family was recalled, or that was lifted."""
+        self.waker.wake(key, f"{cause}:{self.clock()}")
 
     def look(self, key: addresses.RecordKey) -> Pointer | None:
-        """See the port."""
-        return peek(self._records, key, POINTERS)
+        """Read a pointer; None if there is none, or it cannot be read."""
+        return peek(self.records, key, POINTERS)

@@ -9,7 +9,8 @@ retires them, so it needs no right to revoke other grants there [KMS developer g
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from chalicelib.engine.aws.refusals import STALE_CREDENTIALS, as_refusal, code_of, gone
@@ -38,15 +39,15 @@ class RoleGrants(KeyGrants):
         self._hub = hub
 
     def showing(self, resource: str, shares: Sequence[Share]) -> frozenset[str]:
-        with _placed(self._sessions, resource, shares):
+        with _placed(self._sessions, resource, shares[0]):
             return super().showing(resource, shares)
 
     def open(self, resource: str, shares: Sequence[Share]) -> Mapping[str, str]:
-        with _placed(self._sessions, resource, shares, opening=True):
+        with _placed(self._sessions, resource, shares[0], opening=True):
             return super().open(resource, shares)
 
     def close(self, resource: str, shares: Sequence[Share]) -> None:
-        with _placed(self._sessions, resource, shares):
+        with _placed(self._sessions, resource, shares[0]):
             super().close(resource, shares)
 
     def _issuer(self, resource: str, share: Share) -> Any:
@@ -100,52 +101,39 @@ class RoleGrants(KeyGrants):
         return not theirs and super()._is_named(resource, share, name)
 
 
-class _placed:  # noqa: N801 - reads as a word in a with statement
-    """Says of a refusal inside which role in which account was to get which right on which key, and what to do."""
-
-    def __init__(self, sessions: Sessions, resource: str, shares: Sequence[Share], *, opening: bool = False) -> None:
-        self._sessions = sessions
-        self._resource = resource
-        self._share = shares[0]
-        self._opening = opening
-
-    def __enter__(self) -> None:
-        """Enter; nothing to do."""
-
-    def __exit__(self, kind: object, error: object, _trace: object) -> None:
-        """Raise this adapter's refusal in place of AWS's; leave any other error unchanged."""
-        if not isinstance(error, Refusal):
-            return
-        code = code_of(error)
+@contextmanager
+def _placed(sessions: Sessions, resource: str, share: Share, *, opening: bool = False) -> Iterator[None]:
+    """Say of a refusal inside which role in which account was to get which right on which key, and what to do."""
+    key = Resource.parse(resource)
+    where = f"account {share.account}, {Arn.parse(key.arn).region}"
+    try:
+        yield
+    except Refusal as refusal:
+        code = code_of(refusal)
         if code in STALE_CREDENTIALS:
-            self._sessions.forget()
-        if self._opening and code == NO_SUCH_ROLE:
-            raise Refusal(
-                RefusalKind.NOT_YET, refusals.role_missing(self._where, self._share.share_name)
-            ) from error.__cause__
-        if self._opening and code in DENIED and error.kind is not RefusalKind.ROLE:
+            sessions.forget()
+        if opening and code == NO_SUCH_ROLE:
+            missing = refusals.role_missing(where, share.share_name)
+            raise Refusal(RefusalKind.NOT_YET, missing) from refusal.__cause__
+        if opening and code in DENIED and refusal.kind is not RefusalKind.ROLE:
             # New access becomes effective late; on the target's own key no access is new.
-            why = RefusalKind.DENIED if Resource.parse(self._resource).at_home else RefusalKind.NOT_YET
-            raise Refusal(why, self._not_granted(error.fault)) from error.__cause__
+            why = RefusalKind.DENIED if key.at_home else RefusalKind.NOT_YET
+            raise Refusal(why, _not_granted(where, key, share, refusal.fault)) from refusal.__cause__
+        raise
 
-    @property
-    def _where(self) -> str:
-        region = Arn.parse(Resource.parse(self._resource).arn).region
-        return f"account {self._share.account}, {region}"
 
-    def _not_granted(self, refused: Fault) -> Fault:
-        name = last_part(self._share.share_name)
-        own = Resource.parse(self._resource).at_home
-        let_in = "the key's policy there" if own else "the key, which the hub opens (key_access in the targets file),"
-        return Fault(
-            "service-linked-role-not-granted",
-            self._where,
-            f"{name} gets no grant on {Resource.parse(self._resource).arn}, because the grant role there lacks "
-            f"kms:CreateGrant on it. {refused.what}",
-            f"Deploy this version's deploy/target.yaml there (with SourceKeyArns that name the hub's key, or empty), "
-            f"and see that {let_in} lets the account in, and that no service control policy denies it; "
-            "then tag the AMI again.",
-        )
+def _not_granted(where: str, key: Resource, share: Share, refused: Fault) -> Fault:
+    name = last_part(share.share_name)
+    hubs = "the key, which the hub opens (key_access in the targets file),"
+    let_in = "the key's policy there" if key.at_home else hubs
+    return Fault(
+        "service-linked-role-not-granted",
+        where,
+        f"{name} gets no grant on {key.arn}, because the grant role there lacks kms:CreateGrant on it. {refused.what}",
+        f"Deploy this version's deploy/target.yaml there (with SourceKeyArns that name the hub's key, or empty), "
+        f"and see that {let_in} lets the account in, and that no service control policy denies it; "
+        "then tag the AMI again.",
+    )
 
 
 def _not_retired(share: Share, key: str, grant_id: str, refused: Fault) -> Fault:

@@ -26,7 +26,7 @@ from chalicelib.engine.places import Resource
 from chalicelib.engine.ports import Stored
 from chalicelib.engine.schema import VERSION, check
 from chalicelib.engine.store.records import RECENT, history, stored
-from chalicelib.engine.store.table import DAY, EXPIRES, KEEP_HISTORY_DAYS, Table
+from chalicelib.engine.store.table import DAY, EXPIRES, KEEP_HISTORY_DAYS, Table, setting
 from chalicelib.sharing import holders, share_events
 from chalicelib.sharing.grant_names import unrecorded_name
 from chalicelib.sharing.ports import NO_LINES, Lines, StandingHolding
@@ -115,26 +115,23 @@ class DynamoLedger:
 
         ``latest``: only if no other holder has a later end, else only if one has. ``asks``: it raises ``asked``.
         """
-        given = {
-            ":body": _body(share),
-            ":state": share.state.value,
-            ":account": share.account,
-            ":grantee": share.grantee,
-            ":zero": 0,
-            ":until": share.last_closing_at,
-            ":kind": "share",
-            ":schema": self._version,
-            **({":one": 1} if asks else {}),
+        attributes = {
+            "kind": "share",
+            "account": share.account,
+            "grantee": share.grantee,
+            "schema": self._version,
+            "body": _body(share),
+            "state": share.state.value,
+            "version": 0,
+            **({"last_closing_at": share.last_closing_at} if latest else {}),
         }
+        given = {":until": share.last_closing_at, **({":one": 1} if asks else {})}
+        update = setting(attributes, given, keeping=["schema", "body", "state", "version"])
         return self._table.update_request(
             key,
-            "SET kind = :kind, account = :account, grantee = :grantee, #schema = if_not_exists(#schema, :schema), "
-            "body = if_not_exists(body, :body), #state = if_not_exists(#state, :state), "
-            "version = if_not_exists(version, :zero)"
-            + (", last_closing_at = :until" if latest else "")
-            + (" ADD asked :one" if asks else ""),
-            given,
-            names={"#state": "state", "#schema": "schema"},
+            update["expression"] + (" ADD asked :one" if asks else ""),
+            update["given"],
+            names=update["names"],
             condition="NOT last_closing_at > :until" if latest else "last_closing_at > :until",
         )
 
@@ -204,14 +201,9 @@ class DynamoLedger:
         return saved
 
     def _update(self, share: Share, *, unheld: bool) -> dict[str, Any]:
-        return self._table.update_request(
-            share.key,
-            "SET #schema = :schema, body = :body, #state = :state, intended_at = :intended, "
-            "grant_id = :grant, preexisting = :preexisting, recent = :recent, version = :next",
-            {**self._given(share), ":seen": share.version, **(_asked(share) if unheld else {})},
-            names={"#schema": "schema", "#state": "state"},
-            condition=_unchanged(share) + (f" AND {NOBODY_CAME}" if unheld else ""),
-        )
+        given = {":seen": share.version, **(_asked(share) if unheld else {})}
+        condition = _unchanged(share) + (f" AND {NOBODY_CAME}" if unheld else "")
+        return self._table.update_request(share.key, **setting(self._saved(share), given), condition=condition)
 
     def _written(self, writes: Sequence[Mapping[str, Any]]) -> bool:
         """Write shares, each after the steps that are moved; False: a condition did not hold, or others write them.
@@ -246,20 +238,16 @@ class DynamoLedger:
     def put_right(self, share: Share, happened: str, now: int) -> bool:
         """Keep the holdings, and an end that is set."""
         share, moved = self._history(_stepped(share, happened, now))
+        attributes = {
+            "kind": "share",
+            "account": share.account,
+            "grantee": share.grantee,
+            "last_closing_at": share.last_closing_at,
+            **self._saved(share),
+        }
         update = self._table.update_request(
             share.key,
-            "SET kind = :kind, account = :account, grantee = if_not_exists(grantee, :grantee), #schema = :schema, "
-            "body = :body, #state = :state, intended_at = :intended, grant_id = :grant, preexisting = :preexisting, "
-            "recent = :recent, version = :next, last_closing_at = if_not_exists(last_closing_at, :until)",
-            {
-                ":kind": "share",
-                ":account": share.account,
-                ":grantee": share.grantee,
-                ":until": share.last_closing_at,
-                ":seen": share.version,
-                **self._given(share),
-            },
-            names={"#schema": "schema", "#state": "state"},
+            **setting(attributes, {":seen": share.version}, keeping=["grantee", "last_closing_at"]),
             condition="version = :seen" + (" OR attribute_not_exists(pk)" if share.version == 0 else ""),
         )
         return self._written([*moved, {"Update": update}])
@@ -292,16 +280,16 @@ class DynamoLedger:
     def was_open(self, resource: str, names: str = "") -> bool:
         return self._table.any(resource, f"{ARCHIVED}{names}")
 
-    def _given(self, share: Share) -> dict[str, Any]:
+    def _saved(self, share: Share) -> dict[str, Any]:
         return {
-            ":schema": self._version,
-            ":body": _body(share),
-            ":state": share.state.value,
-            ":intended": share.intended_at,
-            ":grant": share.grant_id,
-            ":preexisting": share.preexisting,
-            ":recent": _text(share.recent),
-            ":next": share.version + 1,
+            "schema": self._version,
+            "body": _body(share),
+            "state": share.state.value,
+            "intended_at": share.intended_at,
+            "grant_id": share.grant_id,
+            "preexisting": share.preexisting,
+            "recent": _text(share.recent),
+            "version": share.version + 1,
         }
 
     def _history(self, share: Share) -> tuple[Share, Sequence[Mapping[str, Any]]]:

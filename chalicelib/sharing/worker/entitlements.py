@@ -90,32 +90,23 @@ class _AskedOnce:
         return throttled and any(is_brought(one.account, self.applied.directory.membership) for one in share.holdings)
 
 
+@dataclass(eq=False)
 class LiveEntitlements:
     """Reads the tag and the AMI's snapshots from EC2, and from the applied file whom the tag names."""
 
-    def __init__(
-        self,
-        records: Records,
-        deliveries: BegunDeliveries,
-        source: Source,
-        targets: Targets,
-        members: LiveMembers,
-        clock: Clock,
-        hub: tuple[str, str],
-        bounds: Bounds = EVERYBODY,
-    ) -> None:
-        self._members = members
-        self._bounds = bounds
-        self._reads: dict[str, tuple[int, TagRead]] = {}
-        self._keys: dict[tuple[str, ...], frozenset[str]] = {}
-        self._keys_read: set[tuple[str, ...]] = set()
-        self._abroad: dict[tuple[str, str], Mapping[str, str]] = {}
-        self._clock = clock
-        self._records = records
-        self._deliveries = deliveries
-        self._source = source
-        self._targets = targets
-        self._hub, self._region = hub
+    records: Records
+    deliveries: BegunDeliveries
+    source: Source
+    targets: Targets
+    members: LiveMembers
+    clock: Clock
+    hub: tuple[str, str]
+    """The hub's account and Region."""
+    bounds: Bounds = EVERYBODY
+    _reads: dict[str, tuple[int, TagRead]] = field(default_factory=dict, init=False)
+    _keys: dict[tuple[str, ...], frozenset[str]] = field(default_factory=dict, init=False)
+    _keys_read: set[tuple[str, ...]] = field(default_factory=set, init=False)
+    _abroad: dict[tuple[str, str], Mapping[str, str]] = field(default_factory=dict, init=False)
 
     def judge(self, resource: str, shares: Sequence[Share], has_time: Callable[[], bool] = lambda: True) -> Judgement:
         """Return which shares may not be opened, and why. One entitled holding is enough for a share.
@@ -124,7 +115,7 @@ class LiveEntitlements:
         of them, and about each account whose answer could differ; and where AMIs are gone, only if the look before
         found the same. If AWS does not answer for one AMI, another AMI can still entitle the share.
         """
-        applied = self._targets.read()
+        applied = self.targets.read()
         held_by = (holding.account for share in shares for holding in share.holdings)
         look = _AskedOnce(applied, _without_units(applied), shares, applied.strangers(held_by))
         self._abroad, self._keys_read = {}, set()
@@ -203,7 +194,7 @@ class LiveEntitlements:
         """
         if look.unanswered is None:
             try:
-                return self._members.checked(look.applied, [account])
+                return self.members.checked(look.applied, [account])
             except Refusal as refusal:
                 look.unanswered = refusal
         return look.unanswered if is_brought(account, look.applied.directory.membership) else look.applied
@@ -212,7 +203,7 @@ class LiveEntitlements:
         """Return the AMI as read and who may get it now. ``fresh``: read the tag again."""
         if fresh:
             self._reads = {}
-        return self._ask(ami, self._targets.read(), opens=True)
+        return self._ask(ami, self.targets.read(), opens=True)
 
     def gone(self, ami: str, where: str) -> Fault | None:
         """Return the fault of an AMI that EC2 does not show, or that cannot be used; one look is weak evidence.
@@ -232,7 +223,7 @@ class LiveEntitlements:
 
         It first leaves out the holdings that the applied file alone ends, then asks about ``MOST_ASKED`` of the AMIs.
         """
-        now, applied = self._clock(), self._targets.read()
+        now, applied = self.clock(), self.targets.read()
         asked: dict[str, Entitlement | Fault | Refusal] = {}
         over: dict[str, bool] = {}
         ends: dict[str, int] = {}
@@ -274,7 +265,7 @@ class LiveEntitlements:
         read = self._read(ami)
         head, tag = self._head(ami), read.value if _usable(read) else None
         counts = tag is not None and (opens or head is not None)
-        withdrawals = self._targets.withdrawals(ami) if counts else ()
+        withdrawals = self.targets.withdrawals(ami) if counts else ()
         if head is None and tag is not None and not opens:
             found = applied.judge(tag, in_force=False)
             if not found.understood:
@@ -285,9 +276,9 @@ class LiveEntitlements:
     def _read(self, ami: str) -> TagRead:
         """Read the AMI, once for all its resources that this Lambda environment works on in turn."""
         at, read = self._reads.get(ami, (0, None))
-        if read is None or self._clock() >= at + FRESH:
-            read = self._source.tag(ami)
-            self._reads = {ami: (self._clock(), read)}
+        if read is None or self.clock() >= at + FRESH:
+            read = self.source.tag(ami)
+            self._reads = {ami: (self.clock(), read)}
         return read
 
     def _is_key_of(self, key: str, read: TagRead) -> bool:
@@ -298,13 +289,13 @@ class LiveEntitlements:
         snapshots = tuple(sorted(read.snapshots))
         if key not in self._keys.get(snapshots, ()) and snapshots not in self._keys_read:
             self._keys_read.add(snapshots)
-            self._keys = {snapshots: self._source.keys(snapshots)}
+            self._keys = {snapshots: self.source.keys(snapshots)}
         return key in self._keys.get(snapshots, ())
 
     def _head(self, ami: str) -> Head | None:
         """Return the promotion's head; None: it is damaged. Its value counts while the tag's own is not understood."""
         try:
-            item = self._records.get(addresses.head(ami))
+            item = self.records.get(addresses.head(ami))
             return codec.decode(Head, json.loads(item["body"]), ami) if item else Head()
         except (KeyError, TypeError, ValueError, ParkRecord):
             return None
@@ -319,14 +310,14 @@ class LiveEntitlements:
             return entitled
         place = holding.place
         standing = holding.purpose is Purpose.STANDING
-        if not entitled.may_open(place, resource, share.share_name, self._clock(), standing=standing):
+        if not entitled.may_open(place, resource, share.share_name, self.clock(), standing=standing):
             by = covering(entitled.withdrawn, place)
             if place in entitled.targets:
                 return _other_settings(share, holding)
             return entitled.blocked.get(holding.account) or _not_now(share, holding, by)
         if share.account != _receiver(entitled.targets[place], resource, standing=standing):
             return _stranger(share, f"It names another receiver than the target {place} of {holding.ami}.")
-        if (outside := self._bounds.fault(resource, share.account)) is not None:
+        if (outside := self.bounds.fault(resource, share.account)) is not None:
             return outside
         return None if self._belongs(resource, holding, read) else self._no_part(share, holding)
 
@@ -359,9 +350,9 @@ class LiveEntitlements:
         }
         if not needing:
             return Approved()
-        given = self._targets.approvals(ami, sorted(set(needing.values())))
+        given = self.targets.approvals(ami, sorted(set(needing.values())))
         waiting = [one for one, place in needing.items() if place in given]
-        return Approved(given, self._deliveries.sources(ami, waiting))
+        return Approved(given, self.deliveries.sources(ami, waiting))
 
     def _not_approved(
         self,
@@ -378,7 +369,7 @@ class LiveEntitlements:
         source = approved.sources.get(holding.delivery)
         wanted = "" if source is None else approvals.digest_of(holding.ami, source, entitled.value, target)
         where = f"{share.resource}, {share.account}"
-        return approvals.lacking(holding.ami, where, approved.given.get(place, ()), wanted, self._clock())
+        return approvals.lacking(holding.ami, where, approved.given.get(place, ()), wanted, self.clock())
 
     def _belongs(self, resource: str, holding: Holding, read: TagRead) -> bool:
         """Whether the resource is the AMI, one of its snapshots, their key, or the target's own key."""
@@ -390,7 +381,7 @@ class LiveEntitlements:
         snapshot, _, region = name.partition("@")
         if kind == "snapshot" and not region:
             return snapshot in read.snapshots
-        if kind != "snapshot" and (region := name.split(":")[3]) == self._region:
+        if kind != "snapshot" and (region := name.split(":")[3]) == self.hub[1]:
             return self._is_key_of(name, read)
         if (holding.ami, region) not in self._abroad:  # once for all shares of a batch
             self._abroad[holding.ami, region] = self._copies(holding.ami, region)
@@ -403,11 +394,11 @@ class LiveEntitlements:
         Their ids or open nonces are on record in the hub's delivery there, or they belong to the AMI that an operator
         has accepted. Other tags prove nothing.
         """
-        ident = addresses.delivery_id(self._hub, ami, self._hub, region)
-        accepted = self._deliveries.accepted(ident)
-        theirs = self._source.snapshots_of(accepted, region) if accepted else frozenset()
-        copies = self._source.copies(ami, region)
-        own = self._deliveries.own_copies(ident, copies) | theirs
+        ident = addresses.delivery_id(self.hub[0], ami, self.hub[0], region)
+        accepted = self.deliveries.accepted(ident)
+        theirs = self.source.snapshots_of(accepted, region) if accepted else frozenset()
+        copies = self.source.copies(ami, region)
+        own = self.deliveries.own_copies(ident, copies) | theirs
         return {one: copy.key for one, copy in copies.items() if one in own}
 
 

@@ -58,53 +58,43 @@ class _Place:
     over: bool = False
 
 
+@dataclass(eq=False)
 class GrantAudit:
     """Works on one source key at a time. ``region`` is the hub's own."""
 
-    def __init__(
-        self,
-        records: Records,
-        ledger: Ledger,
-        grants: Grants,
-        waker: Waker,
-        clock: Clock,
-        telemetry: Telemetry,
-        *,
-        region: str,
-    ) -> None:
-        self._records = records
-        self._ledger = ledger
-        self._grants = grants
-        self._waker = waker
-        self._clock = clock
-        self._telemetry = telemetry
-        self._region = region
+    records: Records
+    ledger: Ledger
+    grants: Grants
+    waker: Waker
+    clock: Clock
+    telemetry: Telemetry
+    region: str
 
     def run(self, key: RecordKey, *, time_left: TimeLeft) -> None:
         """List the key's grants, if the last closing is ten minutes ago or the look was put off for an hour."""
-        with parking(key, self._records, self._clock, self._telemetry):
-            stored = self._records.read(key)
+        with parking(key, self.records, self.clock, self.telemetry):
+            stored = self.records.read(key)
             if stored is None or stored.parked:
                 return
-            now = self._clock()
+            now = self.clock()
             ready = int(stored.inbox.get(CLOSED, "0")) + AFTER
             since = stored.body.get(SINCE)
             since = since if isinstance(since, int) else now
             if now < (at := min(ready, since + PUT_OFF_FOR)):
-                self._records.save(stored, Write(key, "open", {"resource": key.pk, SINCE: since}, at), (), now)
+                self.records.save(stored, Write(key, "open", {"resource": key.pk, SINCE: since}, at), (), now)
                 return
             place, refused = self._look(
                 key.pk.removeprefix(addresses.AUDIT), _read(stored), Budget(time_left), reports=now >= ready
             )
-            due = self._clock() + schedule.POLLS[-1] if refused or (place.over and place.found) else None
+            due = self.clock() + schedule.POLLS[-1] if refused or (place.over and place.found) else None
             if not place.over and not refused:
-                due = self._clock()
+                due = self.clock()
             if due is None and now < ready:  # for what has closed lately
                 due = ready
             body = {"resource": key.pk, **({} if place.over else {**_written(place), SINCE: since})}
-            self._records.save(stored, Write(key, "open", body, due), (), self._clock())
+            self.records.save(stored, Write(key, "open", body, due), (), self.clock())
             if not place.over and not refused:
-                self._waker.send(key, f"more:{place.marker[-40:]}:{place.account}:{self._clock()}")
+                self.waker.send(key, f"more:{place.marker[-40:]}:{place.account}:{self.clock()}")
 
     def _look(self, key_arn: str, place: _Place, budget: Budget, *, reports: bool) -> tuple[_Place, bool]:
         """Continue from a place. Returns the new place, and whether AWS refused a page.
@@ -114,9 +104,9 @@ class GrantAudit:
         first = True
         while not place.over:
             try:
-                grants, marker = self._grants.page(key_arn, place.marker)
+                grants, marker = self.grants.page(key_arn, place.marker)
             except Refusal as refusal:
-                self._telemetry.share(f"{addresses.AUDIT}{key_arn}", "", "grants not listed", why=refusal.fault.what)
+                self.telemetry.share(f"{addresses.AUDIT}{key_arn}", "", "grants not listed", why=refusal.fault.what)
                 return _Place(found=place.found), True  # the marker may have expired: start at the first page
             for account, theirs in sorted(self._by_account(grants).items()):
                 if account <= place.account:
@@ -136,7 +126,7 @@ class GrantAudit:
     ) -> tuple[bool, bool]:
         """Look at the grants of one account. Returns whether one was unrecorded, and whether there was time for all."""
         of_key, of_roles = addresses.key_resource(key_arn, account).pk, addresses.role_resource(key_arn, account).pk
-        shares = {resource: self._ledger.shares(resource) for resource in (of_key, of_roles)}
+        shares = {resource: self.ledger.shares(resource) for resource in (of_key, of_roles)}
         unrecorded = [
             (resource, grant)
             for grant in grants
@@ -160,7 +150,7 @@ class GrantAudit:
         return bool(unrecorded or begun), True
 
     def _is_own(self, grant: SeenGrant) -> bool:
-        return grant_names.is_grant_of(grant.name, self._region)
+        return grant_names.is_grant_of(grant.name, self.region)
 
     def _by_account(self, grants: Sequence[SeenGrant]) -> Mapping[str, Sequence[SeenGrant]]:
         """Return for each account the service's grants to it and the grants that it made."""
@@ -173,32 +163,30 @@ class GrantAudit:
 
     def _accounts_for(self, shares: Sequence[Share], grant: SeenGrant) -> bool:
         """Whether a share in the ledger that is open, opening or closing has this grant."""
-        return any(
-            holders.needed(s) and grant_names.is_grant_for(s, grant.id, grant.name, self._region) for s in shares
-        )
+        return any(holders.needed(s) and grant_names.is_grant_for(s, grant.id, grant.name, self.region) for s in shares)
 
     def _close(self, resource: str, account: str, grant: SeenGrant) -> None:
         """Write a grant of the service that has no share into the ledger as closing."""
-        found = share_events.unrecorded(resource, account, grant.grantee, grant.id, self._clock())
-        if not self._ledger.put_right(found, "its grant shows, though it is not open", self._clock()):
+        found = share_events.unrecorded(resource, account, grant.grantee, grant.id, self.clock())
+        if not self.ledger.put_right(found, "its grant shows, though it is not open", self.clock()):
             return  # it is in the ledger by now
-        self._telemetry.share(resource, account, "open though closed", grant=grant.id)
+        self.telemetry.share(resource, account, "open though closed", grant=grant.id)
         self._wake(resource, grant.id)
 
     def _wake(self, resource: str, grant: str) -> None:
-        self._waker.wake_resources([resource], f"unrecorded:{grant}:{self._clock()}")
+        self.waker.wake_resources([resource], f"unrecorded:{grant}:{self.clock()}")
 
     def _report_derived(self, key_arn: str, account: str, made: Sequence[str], shares: Sequence[Share]) -> None:
         """Report the grants that an account made, if it once had a share on the key and has none now."""
         policy = addresses.policy_resource(key_arn).pk
         own = addresses.key_resource(key_arn, account).pk
         roles = addresses.role_resource(key_arn, account).pk
-        shares = [*shares, *(s for s in self._ledger.shares(policy) if s.account == account)]
+        shares = [*shares, *(s for s in self.ledger.shares(policy) if s.account == account)]
         if any(holders.needed(s) for s in shares):
             return
-        held = bool(shares) or any(self._ledger.was_open(resource) for resource in (own, roles))
-        if held or self._ledger.was_open(policy, account):
-            self._telemetry.derived_grants(own, account, made)
+        held = bool(shares) or any(self.ledger.was_open(resource) for resource in (own, roles))
+        if held or self.ledger.was_open(policy, account):
+            self.telemetry.derived_grants(own, account, made)
 
 
 def _is_unrecorded(s: Share) -> bool:

@@ -17,22 +17,22 @@ CALLS_FOR_MANY = 6
 
 Act = Callable[[Sequence[Share]], list[Share]]
 """Opens, closes or looks at shares by one call, and returns them with their results. May raise Refusal."""
-Blocked = Callable[[Share, Refusal], Share]
+WithRefusal = Callable[[Share, Refusal], Share]
 """Returns a share with the refusal that it met."""
 
 
 def in_batches(
-    adapter: PermissionAdapter, shares: Sequence[Share], act: Act, blocked: Blocked, budget: Budget
+    adapter: PermissionAdapter, shares: Sequence[Share], act: Act, with_refusal: WithRefusal, budget: Budget
 ) -> list[Share]:
     """Act in the largest batches allowed, while there is time; return the shares with their results."""
     done: list[Share] = []
     calls = CALLS_FOR_ONE if adapter.batch == 1 else CALLS_FOR_MANY
     for batch in budget.each(_batches(shares, adapter.batch), calls):
-        done += _halved(batch, act, blocked, budget)
+        done += _halved(batch, act, with_refusal, budget)
     return done
 
 
-def _halved(batch: Sequence[Share], act: Act, blocked: Blocked, budget: Budget) -> list[Share]:
+def _halved(batch: Sequence[Share], act: Act, with_refusal: WithRefusal, budget: Budget) -> list[Share]:
     """Act on a batch; if AWS refuses one account, act on each half, down to that account.
 
     A refusal about the resource ends the batch after one call. A run makes ``most_calls`` at most; shares that are left
@@ -48,9 +48,9 @@ def _halved(batch: Sequence[Share], act: Act, blocked: Blocked, budget: Budget) 
         except Refusal as refusal:
             if refusal.kind is RefusalKind.THROTTLED or subject(refusal.fault.code) is Subject.RESOURCE:
                 left = [*some, *(s for more in reversed(waiting) for s in more)]
-                return done + [blocked(s, refusal) for s in left]
+                return done + [with_refusal(s, refusal) for s in left]
             if len(some) == 1:
-                done.append(blocked(some[0], refusal))
+                done.append(with_refusal(some[0], refusal))
                 continue
             middle = len(some) // 2
             waiting += [some[middle:], some[:middle]]

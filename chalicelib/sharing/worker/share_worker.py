@@ -4,14 +4,14 @@ Deliveries write their holdings into the ledger and wake the resource. The share
 never waits for openings. It works in slices: it asks for the time left before each call, writes results after each
 slice, and the next run continues there.
 
-It reads the shares once in each pass. A delivery that holds or releases a share meanwhile writes the ledger and then
+It reads the shares once in each round. A delivery that holds or releases a share meanwhile writes the ledger and then
 makes the resource's record due. So the conditional write of that record fails, and another pass reads the shares again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -44,8 +44,8 @@ from chalicelib.sharing.worker import grant_audit
 from chalicelib.sharing.worker.resource_shares import WRITTEN_AT_ONCE, ResourceShares
 from chalicelib.sharing.worker.share_batches import CALLS_FOR_MANY, Act, in_batches
 
-PASSES = 6
-"""Most passes of one run, if deliveries write meanwhile; after the last it sends itself a wake."""
+ROUNDS = 6
+"""Most rounds of one run, if deliveries write meanwhile; after the last it sends itself a wake."""
 ONE_BY_ONE = 10
 """Shares in a slice, if each takes a call of its own, as a grant does."""
 CALLS_TO_ASK = 5
@@ -59,30 +59,19 @@ LATELY = 30 * schedule.MINUTE
 """The access monitor judges a call ten minutes later by what was open a quarter of an hour before the call."""
 
 
+@dataclass(eq=False)
 class ShareWorker:
     """Works on one resource at a time. ``adapters``: by kind, the word after ``resource#``, such as ``snapshot``."""
 
-    def __init__(
-        self,
-        records: Records,
-        ledger: Ledger,
-        adapters: Mapping[str, PermissionAdapter],
-        entitlements: Entitlements,
-        waiters: ShareWaiters,
-        waker: Waker,
-        telemetry: Telemetry,
-        take_calls: TakeCalls = tuple,
-    ) -> None:
-        """``take_calls`` belongs to the adapters; the waker has the clock."""
-        self._records = records
-        self._ledger = ledger
-        self._adapters = adapters
-        self._entitlements = entitlements
-        self._waiters = waiters
-        self._waker = waker
-        self._clock = waker.clock
-        self._telemetry = telemetry
-        self._take_calls = take_calls
+    records: Records
+    ledger: Ledger
+    adapters: Mapping[str, PermissionAdapter]
+    entitlements: Entitlements
+    waiters: ShareWaiters
+    waker: Waker
+    telemetry: Telemetry
+    take_calls: TakeCalls = tuple
+    """Belongs to the adapters."""
 
     def run(self, key: RecordKey, *, time_left: TimeLeft) -> None:
         """Open and close shares, wake their holders, and write when to look again."""
@@ -90,28 +79,28 @@ class ShareWorker:
         try:
             news: dict[str, int] = {}
             left: dict[str, int] = {}
-            for _ in range(PASSES):
+            for _ in range(ROUNDS):
                 stored, shares = self._begin(key)
                 if stored is None:
                     return
-                these = ResourceShares(self._ledger, key.pk, shares, self._clock)
+                these = ResourceShares(self.ledger, key.pk, shares, self.waker.clock)
                 these.news, these.left = news, left
                 done = self._work(these, budget)
-                now = self._clock()
+                now = self.waker.clock()
                 oldest = holders.oldest_open(these.shares, now)
                 if oldest is not None:
-                    self._telemetry.open_shares(oldest)
+                    self.telemetry.open_shares(oldest)
                 due = outstanding.due_at(these.shares, now) if done else now
                 body = {"resource": key.pk, **_archived_lately(key, stored.body, left, now)}
                 write = Write(key, "open", body, due, _latest(these.shares))
-                saved = self._records.save(stored, write, (), now)
+                saved = self.records.save(stored, write, (), now)
                 if not done or not budget.allows():
                     break
                 if saved:
                     return
-            self._waker.send(key, f"more:{self._clock()}")
+            self.waker.send(key, f"more:{self.waker.clock()}")
         except LostRace:
-            self._waker.send(key, f"raced:{self._clock()}")
+            self.waker.send(key, f"raced:{self.waker.clock()}")
 
     def _begin(self, key: RecordKey) -> tuple[Stored | None, Sequence[Share]]:
         """Read the resource's record and its shares. If it cannot be read, or is parked, write it again first.
@@ -119,15 +108,15 @@ class ShareWorker:
         What is open or wanted is in the shares' own items, so no removal waits for a person.
         """
         try:
-            stored, shares = self._ledger.with_record(key)
+            stored, shares = self.ledger.with_record(key)
             if stored is None or not stored.parked:
                 return stored, shares
             why = stored.parked
         except ParkRecord as error:
             why = str(error)
-        self._records.replace(new_resource(key.pk, self._clock()), self._clock())
-        self._telemetry.repaired(key, f"The resource's record was written again. {why}")
-        return self._ledger.with_record(key)
+        self.records.replace(new_resource(key.pk, self.waker.clock()), self.waker.clock())
+        self.telemetry.repaired(key, f"The resource's record was written again. {why}")
+        return self.ledger.with_record(key)
 
     def _work(self, these: ResourceShares, budget: Budget) -> bool:
         """Do slice after slice, at least one; True: nothing is left to be done now."""
@@ -141,8 +130,8 @@ class ShareWorker:
 
     def _next(self, these: ResourceShares, budget: Budget) -> Callable[[], None] | None:
         """Return the next slice: first closings, then wakes, then openings, then the archive."""
-        now = self._clock()
-        adapter = self._adapters[Resource.parse(these.resource).kind]
+        now = self.waker.clock()
+        adapter = self.adapters[Resource.parse(these.resource).kind]
         size = adapter.batch if adapter.batch > 1 else ONE_BY_ONE
         if closing := outstanding.to_close(these.shares, now):
             return lambda: self._close(adapter, these, closing[:size], budget)
@@ -151,7 +140,7 @@ class ShareWorker:
             over = [share_events.evolve(s, ShareEnded(), now) for s in ended[:WRITTEN_AT_ONCE]]
             return lambda: these.tell_of(these.save(over, happened))
         if these.news:
-            return lambda: self._waiters.wake(these.news, these.shares)
+            return lambda: self.waiters.wake(these.news, these.shares)
         if opening := outstanding.to_open(these.shares, now):
             return lambda: self._open(adapter, these, opening[:size], budget)
         if left := outstanding.to_archive(these.shares, now):
@@ -174,9 +163,9 @@ class ShareWorker:
             )
         except Refusal as refusal:
             what = f"not opened: {refusal.fault.what}"
-            these.tell_of(these.save_some((self._blocked(s, refusal) for s in opening), what, budget))
+            these.tell_of(these.save_some((self._with_refusal(s, refusal) for s in opening), what, budget))
             return
-        now = self._clock()
+        now = self.waker.clock()
         doubtful = [s for s in fresh if s.share_name in seen and share_events.doubtful(s, now)]
         doubts = {s.share_name: share_events.evolve(s, SeenBefore(), now) for s in doubtful}
         happened = "the permission shows before it was asked for: to be looked at again"
@@ -196,12 +185,12 @@ class ShareWorker:
         results = [share_events.evolve(s, ShareOpened(), now) for s in begun if s.preexisting]
         to_ask = [s for s in begun if not s.preexisting]
         opened = self._with_calls(these, lambda some: self._opened(adapter, these.resource, some))
-        results += in_batches(adapter, to_ask, opened, self._blocked, budget)
+        results += in_batches(adapter, to_ask, opened, self._with_refusal, budget)
         saved = these.save_results(results, "opening was tried", budget)
         these.tell_of(saved)
         for s in saved:
             what = "opened" if s.state is ShareState.OPEN else "not opened"
-            self._telemetry.share(these.resource, s.account, what, preexisting=s.preexisting, grant=s.grant_id)
+            self.telemetry.share(these.resource, s.account, what, preexisting=s.preexisting, grant=s.grant_id)
 
     def _entitled(self, these: ResourceShares, opening: Sequence[Share], budget: Budget) -> list[Share]:
         """Return the shares whose receivers are entitled to them, and write why the others are not opened.
@@ -213,18 +202,18 @@ class ShareWorker:
         part, asked = budget.part(FOR_ASKING), list[Share]()
         for some in part.each(_by_amis(opening), CALLS_TO_ASK):
             try:
-                more = self._entitlements.judge(these.resource, some, part.allows)
+                more = self.entitlements.judge(these.resource, some, part.allows)
             except Refusal as refusal:
                 more = Judgement(owed={s.share_name: refusal for s in some})
             if more.owed:
                 happened = f"not opened: {', '.join(sorted({one.fault.what for one in more.owed.values()}))}"
-                owed = [self._blocked(s, more.owed[s.share_name]) for s in some if s.share_name in more.owed]
+                owed = [self._with_refusal(s, more.owed[s.share_name]) for s in some if s.share_name in more.owed]
                 these.tell_of(these.save_some(owed, happened, budget))
             judged = Judgement({**judged.refused, **more.refused}, {**judged.waits, **more.waits})
             asked += [s for s in some if s.share_name not in more.owed.keys() | more.later]
         opening = asked
         elsewhere = {s.share_name: _to_a_stranger(s) for s in opening if _is_elsewhere(s)}
-        reasons, now = {**judged.refused, **elsewhere}, self._clock()
+        reasons, now = {**judged.refused, **elsewhere}, self.waker.clock()
         out = [s for s in opening if s.share_name in reasons]
         refused = [share_events.evolve(s, ShareRefused(reasons[s.share_name]), now) for s in out]
         what = f"refused: {', '.join(sorted({fault.code for fault in reasons.values()}))}"
@@ -236,24 +225,24 @@ class ShareWorker:
 
     def _opened(self, adapter: PermissionAdapter, resource: str, some: Sequence[Share]) -> list[Share]:
         grants = adapter.open(resource, some)
-        return [share_events.evolve(s, ShareOpened(grants.get(s.share_name, "")), self._clock()) for s in some]
+        return [share_events.evolve(s, ShareOpened(grants.get(s.share_name, "")), self.waker.clock()) for s in some]
 
     def _with_calls(self, these: ResourceShares, act: Act) -> Act:
         """Return ``act``, which then adds the AWS calls that it makes to the history of the shares that it is given."""
 
         def acted(some: Sequence[Share]) -> list[Share]:
-            self._take_calls()  # drop calls made for other shares
+            self.take_calls()  # drop calls made for other shares
             try:
                 return act(some)
             finally:
-                these.add_history(some, *map(str, self._take_calls()))
+                these.add_history(some, *map(str, self.take_calls()))
 
         return acted
 
-    def _blocked(self, s: Share, refusal: Refusal) -> Share:
-        now = self._clock()
+    def _with_refusal(self, s: Share, refusal: Refusal) -> Share:
+        now = self.waker.clock()
         if s.state is ShareState.CLOSING and not outstanding.to_open([s], now):
-            self._telemetry.share(s.resource, s.account, "not closed", why=refusal.fault.what)
+            self.telemetry.share(s.resource, s.account, "not closed", why=refusal.fault.what)
             ends = refusal.kind is not RefusalKind.THROTTLED and share_events.gives_up(s)
             return share_events.evolve(s, GivenUp(refusal.fault) if ends else PutOff(), now)
         since = self._accessible_since(s, now) if refusal.kind is RefusalKind.NOT_YET else 0
@@ -265,7 +254,7 @@ class ShareWorker:
         """Return when the account itself got access to the key, for a grant to its service-linked role; otherwise 0."""
         if Resource.parse(s.resource).kind != "role" or Resource.parse(s.resource).at_home:
             return 0
-        return account_access.open_since(self._ledger.find(account_access.places(s.resource, s.account)), now)
+        return account_access.open_since(self.ledger.find(account_access.places(s.resource, s.account)), now)
 
     # --- closing -----------------------------------------------------------------------------------------------------
 
@@ -274,7 +263,7 @@ class ShareWorker:
     ) -> None:
         """Write the intent, remove the permission, look whether it is gone, write the result."""
         closing = self._not_prolonged(these, closing, budget)
-        now = self._clock()
+        now = self.waker.clock()
         begun = [s for s in closing if s.state is ShareState.CLOSING]
         these.add_unanswered(begun)
         begun += these.save_some(
@@ -289,12 +278,12 @@ class ShareWorker:
         if grant_names.nameless(these.resource):
             unlooked = [s for s in own if s.removed_at is not None]
             look = partial(self._looked_at, adapter, these.resource)
-            results += in_batches(adapter, unlooked, look, self._blocked, budget)
+            results += in_batches(adapter, unlooked, look, self._with_refusal, budget)
             own = [s for s in own if s.removed_at is None]
             remove = self._with_calls(these, lambda some: self._removed(adapter, these.resource, some))
         else:
             remove = self._with_calls(these, lambda some: self._revoked(adapter, these.resource, some))
-        results += in_batches(adapter, own, remove, self._blocked, budget)
+        results += in_batches(adapter, own, remove, self._with_refusal, budget)
         for s in these.save_results(results, "closing was tried", budget):
             self._report_closing(these.resource, s)
 
@@ -306,10 +295,10 @@ class ShareWorker:
         """
         dated = [s for s in closing if s.state is ShareState.OPEN and holders.standing(s)]
         undated = {s.share_name for s in closing} - {s.share_name for s in dated}
-        part, over, prolonged, now = budget.part(FOR_ASKING), set[str](), list[Share](), self._clock()
+        part, over, prolonged, now = budget.part(FOR_ASKING), set[str](), list[Share](), self.waker.clock()
         for some in part.each(_by_amis(dated), CALLS_TO_ASK):
             try:
-                ends = self._entitlements.ends(these.resource, some)
+                ends = self.entitlements.ends(these.resource, some)
             except Refusal:
                 ends = {}
             for s in some:
@@ -335,7 +324,7 @@ class ShareWorker:
         names = {s.share_name for s in closing}
         others = {s.account for s in these.shares if holders.needed(s) and s.share_name not in names}
         if {s.account for s in closing} - others:
-            self._waker.remind(*grant_audit.reminder(these.resource, self._clock()))
+            self.waker.remind(*grant_audit.reminder(these.resource, self.waker.clock()))
 
     def _removed(self, adapter: PermissionAdapter, resource: str, some: Sequence[Share]) -> list[Share]:
         """Remove permissions without a name; later looks say whether they are gone.
@@ -347,33 +336,33 @@ class ShareWorker:
         except Refusal as refusal:
             if refusal.kind is RefusalKind.THROTTLED or adapter.showing(resource, some):
                 raise
-        return [share_events.evolve(s, PermissionRemoved(), self._clock()) for s in some]
+        return [share_events.evolve(s, PermissionRemoved(), self.waker.clock()) for s in some]
 
     def _looked_at(self, adapter: PermissionAdapter, resource: str, some: Sequence[Share]) -> list[Share]:
         showing = adapter.showing(resource, some)
-        return [share_events.evolve(s, LookedAfter(showing=s.share_name in showing), self._clock()) for s in some]
+        return [share_events.evolve(s, LookedAfter(showing=s.share_name in showing), self.waker.clock()) for s in some]
 
     def _revoked(self, adapter: PermissionAdapter, resource: str, some: Sequence[Share]) -> list[Share]:
         """Remove permissions that have the service's name, and look at once: what still shows is the service's."""
         adapter.close(resource, some)
         showing = adapter.showing(resource, some)
-        return [share_events.evolve(s, LookedAfter(showing=s.share_name in showing), self._clock()) for s in some]
+        return [share_events.evolve(s, LookedAfter(showing=s.share_name in showing), self.waker.clock()) for s in some]
 
     def _report_closing(self, resource: str, s: Share) -> None:
         if s.state is ShareState.CLOSING:
             if s.removed_at is None:
-                self._telemetry.share(resource, s.account, "not seen closed yet", tries=s.tries)
+                self.telemetry.share(resource, s.account, "not seen closed yet", tries=s.tries)
             if s.tries >= share.TRIES_BEFORE_ALARM and s.removed_at is None:
-                self._telemetry.not_closing(resource, s.account, s.tries)
+                self.telemetry.not_closing(resource, s.account, s.tries)
             return
         if s.closed_at is None:
-            self._telemetry.share(resource, s.account, "left open in the target", why=s.fault and s.fault.what)
+            self.telemetry.share(resource, s.account, "left open in the target", why=s.fault and s.fault.what)
             return
         what = "kept: it existed before the service came" if s.preexisting else "closed"
         seconds = None if s.opened_at is None else (s.removed_at or s.closed_at) - s.opened_at
-        self._telemetry.share(resource, s.account, what, open_seconds=seconds)
+        self.telemetry.share(resource, s.account, what, open_seconds=seconds)
         if s.closed_blind:
-            self._telemetry.closed_blind(resource, s.account)
+            self.telemetry.closed_blind(resource, s.account)
 
 
 def _by_amis(shares: Sequence[Share]) -> Iterable[list[Share]]:

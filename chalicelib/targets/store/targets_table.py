@@ -33,18 +33,19 @@ The accounts of units are in another table (``members_table``), which is read wi
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from chalicelib.engine import codec
-from chalicelib.engine.addresses import APPROVALS, DIGEST_LENGTH, SWITCH, digest_of
+from chalicelib.engine.addresses import APPROVALS, DIGEST_LENGTH, SWITCH, RecordKey, digest_of
 from chalicelib.engine.addresses import pin as pin_of
 from chalicelib.engine.addresses import withdrawals as withdrawals_of
 from chalicelib.engine.aws import sdk
 from chalicelib.engine.errors import Misconfigured, Refusal, RefusalKind, TargetsDamaged
 from chalicelib.engine.faults import Fault
+from chalicelib.engine.store.table import Table
 from chalicelib.targets import applied_file, approvals, recalls, withdrawals
 from chalicelib.targets.applied_file import ORGANIZATION, AppliedFile, Directory
 from chalicelib.targets.applied_items import from_items
@@ -57,12 +58,10 @@ from chalicelib.targets.withdrawals import Withdrawal
 
 POINTERS = "targets"
 CURRENT = "current"
+POINTER = RecordKey(POINTERS, CURRENT)
 
 BY_AMI = "ami"
 """The index of approvals by their AMI, then sort key."""
-
-BATCH = 100
-"""The most keys of one BatchGetItem."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +89,8 @@ class TargetsTable:
     def __init__(self, client: Any, table: str, members: str, hub: tuple[str, str] = ("", "")) -> None:
         self.meet: Callable[[Met], None] = lambda _met: None
         """Called with each version before it is used."""
-        self._client = client
-        self._table = table
+        self._table = Table(client, table)
+        self._where = f"table {table}"
         self._hub = hub
         self._members = MembersTable(client, members, table)
         self._read = AppliedFile()
@@ -107,7 +106,7 @@ class TargetsTable:
         """
         current = self.current()
         if current is None:
-            return AppliedFile(fault=applied_file.nothing_applied(f"table {self._table}"))
+            return AppliedFile(fault=applied_file.nothing_applied(self._where))
         self.meet(_met(current))
         try:
             if self._read.digest != current.digest or self._read.fault is not None:
@@ -167,10 +166,10 @@ class TargetsTable:
 
     def _organization(self, current: Current) -> Organization | None:
         """Read only that item. If it is damaged, no account is a member."""
-        item = self._get(partition(current.version), ORGANIZATION)
+        item = self._table.get(RecordKey(partition(current.version), ORGANIZATION))
         try:
-            return codec.decode(Organization, json.loads(item["body"]["S"]), ORGANIZATION) if item else None
-        except (KeyError, ValueError):
+            return codec.decode(Organization, json.loads(item["body"]), ORGANIZATION) if item else None
+        except (KeyError, TypeError, ValueError):
             return None
 
     def _membership(self, named: Organization) -> Membership:
@@ -207,32 +206,27 @@ class TargetsTable:
 
     def paused(self) -> bool:
         """Whether an operator has paused new promotions. Running deliveries continue."""
-        item = self._get(SWITCH.pk, SWITCH.sk)
-        return item is not None and bool(item.get("paused", {}).get("BOOL"))
+        return (self._table.get(SWITCH) or {}).get("paused") is True
 
     def withdrawals(self, ami: str) -> Sequence[Withdrawal]:
         """Read the withdrawals from an AMI's promotion."""
-        key = withdrawals_of(ami)
-        item = {name: value.get("S") for name, value in (self._get(key.pk, key.sk) or {}).items()}
-        return withdrawals_in(item)
+        return withdrawals_in(self._table.get(withdrawals_of(ami)) or {})
 
     def recall(self, ami: str) -> Recall | None:
         """Read the recall beside the withdrawals."""
-        key = withdrawals_of(ami)
-        item = self._get(key.pk, key.sk) or {}
-        return recalls.read(item[recalls.ATTRIBUTE].get("S")) if recalls.ATTRIBUTE in item else None
+        item = self._table.get(withdrawals_of(ami)) or {}
+        return recalls.read(item[recalls.ATTRIBUTE]) if recalls.ATTRIBUTE in item else None
 
     def recalled(self, amis: Collection[str]) -> frozenset[str]:
         """Read the items with these AMIs' withdrawals."""
-        keys = [_key(*withdrawals_of(ami)) for ami in sorted(set(amis))]
-        found = self._items_of(keys) if keys else ()
-        return frozenset(item["sk"]["S"] for item in found if recalls.ATTRIBUTE in item)
+        found = self._table.get_all([withdrawals_of(ami) for ami in sorted(set(amis))])
+        return frozenset(item["sk"] for item in found if recalls.ATTRIBUTE in item)
 
     def pin(self, account: str, region: str, parameter: str) -> Pin | None:
         """Read a pin."""
-        item = self._get(*pin_of(account, region, parameter))
+        item = self._table.get(pin_of(account, region, parameter))
         try:
-            return recalls.read_pin(item["body"].get("S")) if item and "body" in item else None
+            return recalls.read_pin(item["body"]) if item and "body" in item else None
         except ValueError as error:
             what = f"Its pin cannot be read: {error}."
             cure = f"`ami-promoter rollback FAMILY --account {account} --lift`, and roll back again."
@@ -242,51 +236,40 @@ class TargetsTable:
     def approvals(self, ami: str, places: Collection[str]) -> Given:
         """Find them in the index, which is late, and read each at its home; a damaged one approves nothing."""
         found: dict[str, list[Approval]] = {}
-        wanted = self._approved(ami, places)
-        for start in range(0, len(wanted), BATCH):
-            for item in self._items_of(wanted[start : start + BATCH]):
-                author = item["pk"]["S"].partition("#")[2]
-                place = item["sk"]["S"].removeprefix(f"{ami}/")
-                one = approvals.read(place, author, item.get("body", {}).get("S"))
-                if one is not None:
-                    found.setdefault(place, []).append(one)
+        for item in self._table.get_all(self._approved(ami, places)):
+            place = item["sk"].removeprefix(f"{ami}/")
+            one = approvals.read(place, RecordKey(item["pk"]).name, item.get("body"))
+            if one is not None:
+                found.setdefault(place, []).append(one)
         return {place: sorted(every, key=lambda one: one.at) for place, every in found.items()}
 
-    def _approved(self, ami: str, places: Collection[str]) -> list[dict[str, Any]]:
+    def _approved(self, ami: str, places: Collection[str]) -> list[RecordKey]:
         """Return the keys of an AMI's approvals for these targets, by all approvers."""
         wanted = {f"{ami}/{place}" for place in places}
-        condition, values = "ami = :ami", {":ami": {"S": ami}}
-        if len(wanted) == 1:  # a delivery asks for its own target alone
-            condition, values = f"{condition} AND sk = :sk", {**values, ":sk": {"S": next(iter(wanted))}}
-        pages = self._client.get_paginator("query").paginate(
-            TableName=self._table,
-            IndexName=BY_AMI,
-            KeyConditionExpression=condition,
-            ExpressionAttributeValues=values,
-        )
-        keys = (_key(item["pk"]["S"], item["sk"]["S"]) for page in pages for item in page["Items"])
-        return [
-            key for key in keys if key["sk"]["S"] in wanted and key["pk"]["S"].startswith(f"{APPROVALS}#")
-        ]  # an operator can put other items into the index
+        only = next(iter(wanted)) if len(wanted) == 1 else ""  # a delivery asks for its own target alone
+        keys = (RecordKey(item["pk"], item["sk"]) for item in self._table.query_index_all(BY_AMI, "ami", ami, only))
+        # an operator can put other items into the index
+        return [key for key in keys if key.sk in wanted and key.pk.startswith(f"{APPROVALS}#")]
 
     def current(self) -> Current | None:
         """Read the pointer; None if nothing has ever been applied."""
-        return self._pointer(self._get(POINTERS, CURRENT))
+        return self._pointer(self._table.get(POINTER))
 
     def _pointer(self, item: Mapping[str, Any] | None) -> Current | None:
         if item is None:
             return None
         try:
-            digest = item["digest"]["S"][:DIGEST_LENGTH]
-            return Current(int(item["generation"]["N"]), digest, item["applied_at"]["S"], item["applied_by"]["S"])
-        except (KeyError, ValueError) as error:
+            digest, at, by = (_text(item[name]) for name in ("digest", "applied_at", "applied_by"))
+            return Current(int(item["generation"]), digest[:DIGEST_LENGTH], at, by)
+        except (KeyError, TypeError, ValueError) as error:
             raise Misconfigured(
-                f"table {self._table}: the pointer to the applied targets cannot be read: {error!r}; apply them again."
+                f"{self._where}: the pointer to the applied targets cannot be read: {error!r}; apply them again."
             ) from error
 
     def directory(self, current: Current) -> Directory:
         """Read everything the pointer points at; raises TargetsDamaged if that is not what was applied."""
-        items = self._items(current.version)
+        found = self._table.query(partition(current.version))
+        items = {item["sk"]: item["body"] for item in found if "body" in item}
         if digest_of(items) != current.digest:
             raise TargetsDamaged(
                 self._fault(current, "are not those that were applied: somebody changed or deleted items.")
@@ -300,7 +283,7 @@ class TargetsTable:
     def _fault(self, current: Current, what: str) -> Fault:
         return Fault(
             "targets-damaged",
-            f"table {self._table}, targets version {current.version}",
+            f"{self._where}, targets version {current.version}",
             f"the applied targets {what}",
             "Apply the file again with an `ami-promoter` of the hub's version: that writes all items again.",
         )
@@ -319,12 +302,10 @@ class TargetsTable:
         group = self._group_by_unit(current, account) if item is None or own is not None else ""
         try:
             if group and own is not None:
-                found = json.loads(own["body"]["S"])[group]
-            elif group:
-                item = self._get(version, f"by-unit#{group}")
-                found = json.loads(item["body"]["S"]) if item else None
+                found = json.loads(own["body"])[group]
             else:
-                found = json.loads(item["body"]["S"]) if item else None
+                item = self._table.get(RecordKey(version, f"by-unit#{group}")) if group else item
+                found = json.loads(item["body"]) if item else None
             read = [{name: _text(one[name]) for name in ("role_name", "external_id")} for one in found or ()]
             self._names[account] = next((applied_file.name_in(one.get("name")) for one in found or ()), "")
         except (KeyError, TypeError, ValueError):
@@ -336,14 +317,14 @@ class TargetsTable:
 
         A version's items never change, so it does not matter which of them is read first.
         """
-        pointer, before = _key(POINTERS, CURRENT), self._version
-        asked = [pointer, *(_key(partition(before), name) for name in names if before)]
-        read = {found["sk"]["S"]: found for found in self._items_of(asked)}
+        before = self._version
+        asked = [POINTER, *(RecordKey(partition(before), name) for name in names if before)]
+        read = {found["sk"]: found for found in self._table.get_all(asked)}
         current = self._pointer(read.get(CURRENT))
         if current is not None and current.version != before:
             self._version = current.version
-            asked = [_key(partition(current.version), name) for name in names]
-            read = {found["sk"]["S"]: found for found in self._items_of(asked)}
+            asked = [RecordKey(partition(current.version), name) for name in names]
+            read = {found["sk"]: found for found in self._table.get_all(asked)}
         return current, read
 
     def _group_by_unit(self, current: Current, account: str) -> str:
@@ -352,30 +333,6 @@ class TargetsTable:
         units = self._members.units_of({account}).get(account, ()) if named else ()
         groups = sorted(group for unit in units for group in (named.units.get(unit, ()) if named else ()))
         return groups[0] if groups else ""
-
-    def _items_of(self, keys: list[dict[str, Any]]) -> Iterator[Mapping[str, Any]]:
-        asked: dict[str, Any] = {self._table: {"Keys": keys, "ConsistentRead": True}}
-        while asked:
-            answer = self._client.batch_get_item(RequestItems=asked)
-            yield from answer["Responses"].get(self._table, ())
-            asked = answer.get("UnprocessedKeys", {})
-
-    def _get(self, pk: str, sk: str) -> Mapping[str, Any] | None:
-        key = _key(pk, sk)
-        item: Mapping[str, Any] | None = self._client.get_item(TableName=self._table, Key=key, ConsistentRead=True).get(
-            "Item"
-        )
-        return item
-
-    def _items(self, version: str) -> dict[str, str]:
-        pages = self._client.get_paginator("query").paginate(
-            TableName=self._table,
-            KeyConditionExpression="pk = :pk",
-            FilterExpression="attribute_exists(body)",
-            ExpressionAttributeValues={":pk": {"S": partition(version)}},
-            ConsistentRead=True,
-        )
-        return {item["sk"]["S"]: item["body"]["S"] for page in pages for item in page["Items"]}
 
 
 def withdrawals_in(item: Mapping[str, Any]) -> list[Withdrawal]:
@@ -388,10 +345,6 @@ def withdrawals_in(item: Mapping[str, Any]) -> list[Withdrawal]:
 def _met(current: Current) -> Met:
     """Cut what the pointer claims: an operator can write it, and a notice has a limit."""
     return Met(current.version, current.applied_at[:40], current.applied_by[:500])
-
-
-def _key(pk: str, sk: str) -> dict[str, Any]:
-    return {"pk": {"S": pk}, "sk": {"S": sk}}
 
 
 def _text(value: object) -> str:

@@ -7,7 +7,7 @@ notify; `discover` sends one every five minutes while a notice is missing.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 from chalicelib.engine.addresses import APPLIED_FILE
 from chalicelib.engine.budget import Budget, TimeLeft
@@ -24,14 +24,14 @@ CALLS = 6
 """Of one version: read two with their members, tell the bus and the topic, write."""
 
 
+@dataclass(eq=False)
 class Meeting:
     """Remembers versions that are met, and wakes the worker to tell of them."""
 
-    def __init__(self, store: NotifiedStore, wakes: Wakes, telemetry: Telemetry) -> None:
-        self._store = store
-        self._wakes = wakes
-        self._telemetry = telemetry
-        self._last: Met | None = None
+    store: NotifiedStore
+    wakes: Wakes
+    telemetry: Telemetry
+    _last: Met | None = field(default=None, init=False)
 
     def meet(self, met: Met) -> None:
         """Remember a version that is about to be used. It never raises: what is removed must not wait for this."""
@@ -39,87 +39,81 @@ class Meeting:
             return
         try:
             if not self._known(met):
-                self._wakes.send(Wake(APPLIED_FILE, f"met:{met.version}"))
+                self.wakes.send(Wake(APPLIED_FILE, f"met:{met.version}"))
             self._last = met
         except Exception as error:  # noqa: BLE001 - see above; the version stays in force, and is met again
-            self._telemetry.not_done("applied-file", repr(error))
+            self.telemetry.not_done("applied-file", repr(error))
 
     def _known(self, met: Met) -> bool:
         """Write it down if it is new; False: people must be notified. A hub's first version has nothing before it."""
         for _ in range(TRIES):
-            known, number = self._store.load()
+            known, number = self.store.load()
             if known.has(met):
                 return True
-            if not known.version and self._store.save(Notified(met.version), number):
+            if not known.version and self.store.save(Notified(met.version), number):
                 return True
-            if known.version and self._store.save(replace(known, met={**known.met, met.version: met}), number):
+            if known.version and self.store.save(replace(known, met={**known.met, met.version: met}), number):
                 break
         return False
 
 
+@dataclass(eq=False)
 class VersionWatch:
     """What `discover` does: wakes the worker while a notice is missing."""
 
-    def __init__(self, versions: Versions, store: NotifiedStore, wakes: Wakes, clock: Clock) -> None:
-        self._versions, self._store, self._wakes, self._clock = versions, store, wakes, clock
+    versions: Versions
+    store: NotifiedStore
+    wakes: Wakes
+    clock: Clock
 
     def look(self) -> None:
         """Compare what is in force with what people were notified of."""
-        current, (known, _) = self._versions.in_force(), self._store.load()
+        current, (known, _) = self.versions.in_force(), self.store.load()
         if known.met or (known.version and current is not None and not known.has(current)):
-            self._wakes.send(Wake(APPLIED_FILE, f"discover:{self._clock()}"))
+            self.wakes.send(Wake(APPLIED_FILE, f"discover:{self.clock()}"))
 
 
+@dataclass(eq=False)
 class AppliedVersions:
     """What `worker` does: compares each version that people do not know with the one before it, and notifies them."""
 
-    def __init__(
-        self,
-        versions: Versions,
-        store: NotifiedStore,
-        notices: Notices,
-        clock: Clock,
-        telemetry: Telemetry,
-        hub: str,
-        region: str,
-    ) -> None:
-        self._versions = versions
-        self._store = store
-        self._notices = notices
-        self._clock = clock
-        self._telemetry = telemetry
-        self._hub = hub
-        self._region = region
+    versions: Versions
+    store: NotifiedStore
+    notices: Notices
+    clock: Clock
+    telemetry: Telemetry
+    hub: str
+    region: str
 
     def run(self, *, time_left: TimeLeft) -> None:
         """Notify of such versions while there is time, oldest first; the next message goes on.
 
         Repeated, a notice has the same id. Raises Refusal.
         """
-        known, number = self._store.load()
+        known, number = self.store.load()
         if not known.version:
             return
-        current = self._versions.in_force()
+        current = self.versions.in_force()
         waiting = [known.met[version] for version in sorted(known.met) if version != known.version]
         if current is not None and current.version != (waiting[-1].version if waiting else known.version):
             waiting.append(current)
         if known.met and not waiting:
-            self._store.save(replace(known, met={}), number)
+            self.store.save(replace(known, met={}), number)
         for one in Budget(time_left).each(waiting, CALLS):
             change, departed = self._change(known.version, one, known.departed)
             loose = [f"{one.where}: {one.setting}" for one in change.loosened]
-            self._telemetry.applied(change.after, change.by, loose, alarming=change.alarming)
+            self.telemetry.applied(change.after, change.by, loose, alarming=change.alarming)
             # after the alarm's metric: a notice that SNS refuses must not silence the alarm
-            self._notices.publish(applied(self._hub, self._region, change, self._clock()))
+            self.notices.publish(applied(self.hub, self.region, change, self.clock()))
             left = {name: met for name, met in known.met.items() if name not in (known.version, one.version)}
             known = replace(known, version=one.version, departed=departed, met=left)
-            if not self._store.save(known, number):
+            if not self.store.save(known, number):
                 return  # another invocation met a version, or notified of this one: the next message goes on
             number += 1
 
     def _change(self, before: str, after: Met, departed: tuple[str, ...]) -> tuple[FileChange, tuple[str, ...]]:
-        old = self._versions.content(before)
-        new = self._versions.content(after.version)
+        old = self.versions.content(before)
+        new = self.versions.content(after.version)
         if old is None or new is None:
             return FileChange(before, after.version, after.by, after.at, None), departed
         found = loosened(old, new, departed)

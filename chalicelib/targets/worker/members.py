@@ -7,7 +7,7 @@ A unit that cannot be read changes nothing. An account that left is removed only
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from chalicelib.engine import schedule
 from chalicelib.engine.budget import TimeLeft
@@ -28,26 +28,19 @@ STALE = schedule.HOUR
 """A reading that began longer ago than this starts from the beginning."""
 
 
+@dataclass(eq=False)
 class Members:
     """Reads the organization that the applied file names."""
 
-    def __init__(
-        self,
-        applied: Applied,
-        store: MembersStore,
-        reader: Callable[[Organization], OrganizationReader],
-        clock: Clock,
-        telemetry: Telemetry,
-    ) -> None:
-        self._applied = applied
-        self._store = store
-        self._reader = reader
-        self._clock = clock
-        self._telemetry = telemetry
+    applied: Applied
+    store: MembersStore
+    reader: Callable[[Organization], OrganizationReader]
+    clock: Clock
+    telemetry: Telemetry
 
     def run(self, *, time_left: TimeLeft) -> None:
         """Continue the reading. Raises Refusal if AWS does not answer."""
-        named = self._applied.organization()
+        named = self.applied.organization()
         if named is None:
             return
         try:
@@ -56,16 +49,16 @@ class Members:
             return
 
     def _read(self, named: Organization, time_left: TimeLeft) -> None:
-        reader = self._reader(named)
-        reading, version = self._store.reading()
+        reader = self.reader(named)
+        reading, version = self.store.reading()
         crawl = reading.crawl
-        if crawl is None or _of_others(crawl, named) or self._clock() - crawl.begun_at > STALE:
-            crawl = Crawl(self._clock())
+        if crawl is None or _of_others(crawl, named) or self.clock() - crawl.begun_at > STALE:
+            crawl = Crawl(self.clock())
         crawl = self._begun(crawl, named, reader, time_left)
         whole = not _to_begin(crawl, named)
         crawl = self._crawled(crawl, reader, time_left)
         reading = replace(reading, crawl=crawl)
-        if not self._store.save(reading, version):
+        if not self.store.save(reading, version):
             raise LostRace("members/reading")
         if whole and crawl.next() is None:
             self._judge(named, reader, replace(reading, crawl=None), version + 1, time_left, crawl)
@@ -109,19 +102,19 @@ class Members:
         crawl: Crawl,
     ) -> None:
         """Compare a finished reading with the members in force, write the new members, and end the reading."""
-        now = self._clock()
-        before = self._store.membership()
+        now = self.clock()
+        before = self.store.membership()
         after, reading = departures.compare(reading, before, crawl, named.units, now)
         for account in departures.to_ask(reading):
             if time_left() > ASK_SECONDS:
                 reading = departures.answered(reading, account, self._where(reader, account))
-        accepted = self._store.accepted(now)
-        groups = self._applied.groups()
+        accepted = self.store.accepted(now)
+        groups = self.applied.groups()
         after, reading = departures.remove(reading, after, groups, named.most_leaving, accepted, now)
         if after.units == before.units:
-            written = self._store.save(reading, version)
+            written = self.store.save(reading, version)
         else:
-            written = self._store.publish(before, after, reading, version)
+            written = self.store.publish(before, after, reading, version)
         if not written:
             raise LostRace("members")
         self._tell(before, after, reading, now)
@@ -130,17 +123,17 @@ class Members:
         try:
             return reader.whereabouts(account)
         except Refusal as refusal:  # no answer is no evidence
-            self._telemetry.not_done("members", str(refusal))
+            self.telemetry.not_done("members", str(refusal))
             return None
 
     def _tell(self, before: Membership, after: Membership, reading: MembersReading, now: int) -> None:
         left = [one for one in reading.left if one.at == now]
         for one in left:
-            self._telemetry.left(one.account, one.group, one.why)
+            self.telemetry.left(one.account, one.group, one.why)
         held = {account for accounts in reading.held.values() for account in accounts}
         troubles = {unit: str(trouble.fault) for unit, trouble in reading.troubles.items()}
         joined = _accounts(after) - _accounts(before)
-        self._telemetry.organization(len(joined), len({one.account for one in left}), len(held), troubles)
+        self.telemetry.organization(len(joined), len({one.account for one in left}), len(held), troubles)
 
 
 def _of_others(crawl: Crawl, named: Organization) -> bool:

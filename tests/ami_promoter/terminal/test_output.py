@@ -177,7 +177,7 @@ def test_a_time_that_cannot_be(epoch):
         ),
         ('RefusedNotified {"faulty": "74ab"}', "notice of the faults sent"),
         (
-            'Blocked {"fault": "ami-1: EC2 is slow. Wait.", "look": "True", "later": "False"}',
+            'NotExecuted {"fault": "ami-1: EC2 is slow. Wait.", "look": "True", "later": "False"}',
             "tried in vain: fault ami-1: EC2 is slow. Wait.",
         ),
         ("Paused {}", "waits for the end of the pause"),

@@ -269,11 +269,8 @@ class LateIndex:
     def __init__(self, client):
         self._client, self._shown = client, None
 
-    def get_paginator(self, _name):
-        return self
-
-    def paginate(self, **asked):
-        self._shown = self._shown or list(self._client.get_paginator("query").paginate(**asked))
+    def query(self, **asked):
+        self._shown = self._shown or self._client.query(**asked)
         return self._shown
 
     def batch_get_item(self, **asked):
