@@ -30,6 +30,7 @@ from awsim.services.buses import EventRule
 from awsim.services.ec2.records import Ec2Image, Ec2Snapshot
 from awsim.world import World
 from chalicelib.engine.addresses import delivery_id
+from chalicelib.engine.places import Arn
 from chalicelib.sharing.share import Holding
 from chalicelib.sharing.store.ledger import SHARE, holdings_in
 from demo import stage
@@ -197,11 +198,13 @@ class Scene:
         self.world.events.leaves_out = lambda _rule: False
 
     def _sweeps_in_vain(self, rule: EventRule) -> bool:
-        """Whether it is the sweep's schedule, and nothing is due. Most sweeps are such, and they change nothing."""
-        if not any(target.arn.endswith("-sweep") for target in rule.targets.values()):
+        """Whether it is a hub's sweep, and nothing is due there. Most sweeps are such, and they change nothing."""
+        arns = [target.arn for target in rule.targets.values() if target.arn.endswith("-sweep")]
+        if not arns:
             return False
         now = self.world.now.timestamp()
-        items = (item.attrs for group in self._table().items.values() for item in group.values())
+        table = self._table(Arn.parse(arns[0]).account)
+        items = (item.attrs for group in table.items.values() for item in group.values())
         return all(float(item["wake_at"].value) > now for item in items if "due_shard" in item)
 
     # --- time --------------------------------------------------------------------------------------------------------
@@ -368,8 +371,8 @@ class Scene:
         names = [str(pk.value) for pk in self._table().items if str(pk.value).startswith("delivery#")]
         return Counter(self.record(name)["state"] for name in names)
 
-    def _table(self) -> Any:
-        return dynamodb_backends[HUB][REGION].tables[TABLE]
+    def _table(self, hub: str = HUB) -> Any:
+        return dynamodb_backends[hub][REGION].tables[TABLE]
 
     def calls(self, operation: str, account: str = "") -> list[Call]:
         """The successful calls of an operation by sessions in an account."""

@@ -15,7 +15,7 @@ OK, FAULT = 0, 1
 def running(scene):
     """Two deliveries copy."""
     scene.begin_copies("dev", seconds=600)
-    scene.run_until(lambda: set(scene.states().values()) == {"copying"})
+    scene.run_until(lambda: set(scene.delivery_states()) == {"copying"})
     return scene
 
 

@@ -44,7 +44,7 @@ def test_a_right_that_an_older_template_lacks_is_named_before_anything_is_opened
 
     update(scene)
     assert scene.cli("retry", scene.image)[0] == 0
-    scene.run_until(lambda: scene.states()[DEV] == "delivered")
+    scene.run_until_state("delivered", DEV)
     scene.assert_invariants()
 
 
