@@ -61,11 +61,12 @@ class Opening:
 
 @dataclass(frozen=True)
 class Closing:
-    """A permission is about to be removed."""
+    """A permission is about to be removed. ``asked``: the share that the caller has read, if that is known."""
 
     resource: str
     name: str
     intended_at: int | None = None
+    asked: Share | None = None
 
 
 @dataclass(frozen=True)
@@ -187,7 +188,7 @@ class View(Protocol):
     def gone(self) -> Iterable[Any]:
         """List those permissions that are no longer there."""
 
-    def unfinished(self, resource: str, name: str) -> Iterable[str]:
+    def unfinished(self, at: Closing) -> Iterable[str]:
         """List the copies and AMIs that are being made by a share, and that are still wanted."""
 
     def left_open(self) -> Iterable[str]:
@@ -306,11 +307,8 @@ def _was_not_there_before(view: View, at: Closing) -> Checks:
 
 
 def _no_copy_loses_its_share(view: View, at: Closing) -> Checks:
-    share = view.share(at.resource, at.name)
-    if share is None:  # another run has just closed it
-        return
-    for one in view.unfinished(at.resource, at.name):
-        yield f"{at.resource} closes to {share.account} under the unfinished {one}"
+    for one in view.unfinished(at):
+        yield f"{at.resource} closes to {at.name} under the unfinished {one}"
 
 
 def _notice_is_true(view: View, at: Telling) -> Checks:

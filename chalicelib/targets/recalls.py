@@ -59,8 +59,8 @@ def read(text: object) -> Recall:
 
 def read_pin(text: object) -> Pin:
     """Read a stored pin. Raises ValueError if it is damaged."""
-    found = json.loads(str(text))
     try:
+        found = json.loads(str(text))
         return Pin(**{**found, "at": int(found["at"])})
     except (KeyError, TypeError) as error:
         raise ValueError(f"not a pin: {error}") from None

@@ -93,6 +93,8 @@ class Scene:
         self._directory = directory
         world.ec2.pace.copy, world.ec2.pace.copy_per_gib = 30, 0.1
         world.kms.grants.delay = (0.0, 0.0)
+        self.file: dict[str, Any] = {}
+        """The applied file."""
         self.groups: dict[str, dict[str, Any]] = {}
         """The groups of the applied file, each with its members and, if it waits for another, that."""
         self.apply(stage.targets_file(targets))
@@ -132,7 +134,8 @@ class Scene:
         file.write_text(text, encoding="utf-8")
         status, out, err = self.cli("targets", "apply", "--yes", str(file))
         assert status == 0, out + err
-        groups = yaml.safe_load(text).get("groups") or {}
+        self.file = yaml.safe_load(text)
+        groups = self.file.get("groups") or {}
         self.groups = {n: one if isinstance(one, dict) else {"members": one} for n, one in groups.items()}
 
     def tag(self, value: str, image: str = "", key: str = TRIGGER) -> None:

@@ -44,6 +44,8 @@ if TYPE_CHECKING:
     from awsim.api import Call
     from tests.scenarios.scene import Scene
 
+STALEST = 60
+"""Seconds for which what a function has read may be late."""
 SNAPSHOT_TAG = f"{OUR_PREFIX}source-snapshot"
 OPENS = ("ModifySnapshotAttribute", "ModifyImageAttribute", "CreateGrant")
 ROLE_PATH = ":role/aws-service-role/"
@@ -173,9 +175,9 @@ class SimulatedView:
     def gone(self) -> list[str]:
         return sorted(self._scene.preexisting - set(self._scene.world.shares_open()))
 
-    def unfinished(self, resource: str, name: str) -> Iterator[str]:
+    def unfinished(self, at: Closing) -> Iterator[str]:
         """By a snapshot or an AMI."""
-        state, source = self._scene.world.ec2.state, Resource.parse(resource).name
+        state, source, name = self._scene.world.ec2.state, Resource.parse(at.resource).name, at.name
         for copy in state.snapshots.all() if not self._scene.watch.may_close_blind else ():
             runs = copy.state == "pending" and not copy.doomed and copy.owner == name
             if runs and copy.origin and copy.origin.snapshot == source:
@@ -216,11 +218,16 @@ class SimulatedView:
                 yield f"grant on {grant.key_arn} to {grant.grantee}"
 
     def approved(self, ami: str, account: str) -> bool:
-        """Any approval, whatever it is of; by the groups of accounts."""
-        needed = any(account in one["members"] and "approval" in one for one in self._scene.groups.values())
-        tables = dynamodb_backends[HUB][REGION].tables.values()
-        items = (items for table in tables for pk, items in table.items.items() if str(pk.value).startswith(APPROVALS))
-        return not needed or any(str(sk.value).startswith(f"{ami}/{account}/") for of in items for sk in of)
+        """By an approval that has not long expired, whatever it is of."""
+        file = self._scene.file
+        its = [file.get("defaults") or {}, (file.get("accounts") or {}).get(account) or {}]
+        its += [one for one in self._scene.groups.values() if account in one["members"]]
+        if not any(one.get("approval") == "required" for one in its):
+            return True
+        tables, late = dynamodb_backends[HUB][REGION].tables.values(), self._scene.world.now.timestamp() - STALEST
+        found = (items for table in tables for pk, items in table.items.items() if str(pk.value).startswith(APPROVALS))
+        given = [one.attrs for of in found for sk, one in of.items() if str(sk.value).startswith(f"{ami}/{account}/")]
+        return any(json.loads(one["body"].value)["until"] > late for one in given if "body" in one)
 
     def existed(self, image: str) -> bool:
         return self._scene.world.ec2.state.images.get(image) is not None
@@ -241,7 +248,7 @@ class SimulatedView:
 
 
 class CallChecks:
-    """Checks the invariants right before each of the service's calls takes effect, and after those that make an AMI."""
+    """Checks the invariants right before each of the service's calls, and after those that make an AMI or open."""
 
     def __init__(self, scene: Scene) -> None:
         self._scene = scene

@@ -63,8 +63,8 @@ def states(hub: Hub, *, after: int = HOUR) -> list[str]:
 
 
 def stops(hub: Hub) -> list[dict[str, Any]]:
-    """The notices that a wave is stopped, without repeats."""
-    return list({one["id"]: one for one in hub.cloud.notices if one["event"] == STOPPED}.values())
+    """The notices that a wave is stopped."""
+    return [one for one in hub.cloud.notices if one["event"] == STOPPED]
 
 
 def joined(hub: Hub, waves: Mapping[str, Wave], groups: Mapping[str, Sequence[str]]) -> None:

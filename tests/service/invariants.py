@@ -538,8 +538,9 @@ def moments(port: str, method: str, args: tuple[Any, ...]) -> list[object]:
         case "target.instances", "run":
             return [Launching(args[0].id, {one.nonce for one in args[0].launch.attempts})]
         case _ if port in ADAPTERS and method in ("open", "close"):
-            moment = Opening if method == "open" else Closing
-            return [moment(share.resource, share.share_name, share.intended_at) for share in args[1]]
+            if method == "open":
+                return [Opening(share.resource, share.share_name, share.intended_at) for share in args[1]]
+            return [Closing(share.resource, share.share_name, share.intended_at, share) for share in args[1]]
     return []
 
 
@@ -616,8 +617,9 @@ class ModelView:
     def gone(self):
         return self._hub.cloud.foreign - self._hub.cloud.permissions
 
-    def unfinished(self, resource, name):
-        return self._invariants.unfinished(self.share(resource, name))
+    def unfinished(self, at):
+        """Another run may just have closed it."""
+        return self._invariants.unfinished(self.share(at.resource, at.name) or at.asked)
 
     def left_open(self):
         return self._invariants.left_open()

@@ -5,9 +5,10 @@ import pytest
 from chalicelib.engine.errors import RefusalKind
 from chalicelib.engine.stored import peek
 from chalicelib.release.codec import POINTERS
+from chalicelib.targets.recalls import Pin
 from tests.service.cloud import CloudBehavior, refusal
 from tests.service.gate import PortCrash, PortTrouble
-from tests.service.hub import Hub
+from tests.service.hub import OPERATOR, Hub
 
 DEV, PROD = "200000000001", "200000000002"
 NAME = "/golden/base/current"
@@ -252,3 +253,13 @@ def test_a_service_that_was_off_past_the_deadline_tries_before_it_gives_up(metho
 
 
 # --- pins ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_pin_that_is_lifted_and_whose_wake_is_lost_ends_within_a_day():
+    """The pointer looks once a day, whatever came."""
+    hub = promoted(a_hub(), OLD, NEW)
+    hub.cloud.pins[DEV, NAME] = Pin(OLD, MADE[OLD], hub.cloud.now, OPERATOR)
+    assert shown(after(hub, 25 * HOUR)) == OLD
+
+    hub.cloud.pins.clear()
+    assert shown(after(hub, 25 * HOUR)) == NEW

@@ -70,6 +70,9 @@ class Driver(Protocol):
 
     def restore_role(self, account: str) -> None: ...
 
+    def deregister_in(self, account: str) -> None:
+        """Deregister the one AMI that the service made there, and delete its snapshots."""
+
     def disable_key(self, account: str) -> None:
         """Disable the key that encrypts a target's copies."""
 

@@ -117,6 +117,13 @@ class MemoryDriver(Driver):
     def restore_role(self, account: str) -> None:
         self._without_role.discard(account)
 
+    def deregister_in(self, account: str) -> None:
+        (image,) = (one for one in self.cloud.images.values() if one.account == account)
+        self.cloud.deregistered.add(image.id)
+        for copy in image.copies:
+            del self.cloud.copies[copy]
+        del self.cloud.images[image.id]
+
     def disable_key(self, account: str) -> None:
         self.cloud.disabled.add(target_key(account))
 
@@ -163,8 +170,7 @@ class MemoryDriver(Driver):
         return {account: str(state) for (of, account), state in there.items() if of == (ami or self.ami)}
 
     def sent(self, ami: str = "") -> Sequence[Mapping[str, Any]]:
-        about = (one for one in self.cloud.notices if one.get("source_image") == (ami or self.ami))
-        return list({one["id"]: one for one in about}.values())
+        return [one for one in self.cloud.notices if one.get("source_image") == (ami or self.ami)]
 
     def owned_by(self, account: str) -> list[str]:
         return sorted(image.source for image in self.cloud.images.values() if image.account == account)

@@ -93,6 +93,10 @@ class SimulatorDriver(Driver):
         role = self._roles.pop(account)
         self.scene.world.iam.put_role(account, role.name, role.trust, role.policies)
 
+    def deregister_in(self, account: str) -> None:
+        image = self.scene.image_in(account)["ImageId"]
+        self.scene.deregister(account, image, DeleteAssociatedSnapshots=True)
+
     def disable_key(self, account: str) -> None:
         self.scene.client("kms", account).disable_key(KeyId=self.scene.stage.targets[account].outputs["KeyArn"])
 

@@ -64,3 +64,19 @@ def test_a_tag_that_is_written_again_tries_again_what_failed_and_nothing_else(hu
     assert hub.states() == {DEV: "delivered", TEST: "delivered"}
     assert hub.notices() == {"delivery.delivered": 2, "delivery.failed": 1, "promotion.over": 2}
     assert hub.owned_by(DEV) == hub.owned_by(TEST) == [hub.ami]
+
+
+def test_what_went_well_is_not_made_again_although_its_owner_has_deregistered_it(hub):
+    """A tag that is written again tries again what failed."""
+    hub.disable_key(TEST)
+    hub.tag("dev")
+    hub.until_over()
+    hub.deregister_in(DEV)
+
+    hub.enable_key(TEST)
+    hub.untag()
+    hub.wait(120)
+    hub.tag("dev")
+    hub.until_over(times=2)
+    assert hub.states() == {DEV: "delivered", TEST: "delivered"}
+    assert (hub.owned_by(DEV), hub.owned_by(TEST)) == ([], [hub.ami])

@@ -108,10 +108,11 @@ def test_a_share_needs_an_approval_to_begin_and_none_to_stay(hub):
 # --- waves -----------------------------------------------------------------------------------------------------------
 
 
-def test_each_group_begins_when_the_one_before_it_has_the_ami(hub):
-    """Nothing is opened to those that wait; from wave to wave it takes seconds, not hours."""
-    hub.apply(groups=WAVES)
-    hub.tag("dev qa prod")
+@pytest.mark.parametrize("value", ["dev qa prod", "everybody"])
+def test_each_group_begins_when_the_one_before_it_has_the_ami(hub, value):
+    """However the tag names them. Nothing is opened to those that wait; from wave to wave it takes seconds, not hours."""
+    hub.apply(groups={**WAVES, "everybody": [DEV, TEST, PROD]})
+    hub.tag(value)
     hub.until(DEV, "copying")
     assert hub.states() == {DEV: "copying", TEST: "awaiting-wave", PROD: "awaiting-wave"}
     assert hub.let_in() == {DEV}
@@ -129,11 +130,12 @@ def test_a_failure_stops_the_wave_until_a_retry_succeeds(hub):
     hub.apply(groups=WAVES)
     hub.disable_key(DEV)
     hub.tag(f"{DEV} {TEST} {PROD}")
-    hub.wait(HOUR)
+    hub.wait(6 * HOUR)
     assert hub.states() == {DEV: "failed", TEST: "awaiting-wave", PROD: "awaiting-wave"}
     assert hub.let_in() == set()
     (stop,) = (one for one in hub.sent() if one["event"] == "promotion.wave-stopped")
     assert (stop["after"], stop["groups"], [one["account"] for one in stop["targets"]]) == ("dev", ["qa"], [DEV])
+    assert "1 target waits" in stop["why"]
     assert stop["retry"] == f"ami-promoter retry {hub.ami}"
     hub.retry()
     hub.wait(600)

@@ -5,7 +5,7 @@ never waits for openings. It works in slices: it asks for the time left before e
 slice, and the next run continues there.
 
 It reads the shares once in each round. A delivery that holds or releases a share meanwhile writes the ledger and then
-makes the resource's record due. So the conditional write of that record fails, and another pass reads the shares again.
+makes the resource's record due. So the conditional write of that record fails, and another round reads them again.
 """
 
 from __future__ import annotations

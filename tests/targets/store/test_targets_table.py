@@ -8,7 +8,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from chalicelib.engine import addresses
-from chalicelib.engine.errors import TargetsDamaged
+from chalicelib.engine.errors import Refusal, TargetsDamaged
 from chalicelib.targets import withdrawals
 from chalicelib.targets.applied_file import NAME, Directory, Target
 from chalicelib.targets.store.targets_table import Current, TargetsTable, partition
@@ -319,3 +319,16 @@ def test_an_approval_that_was_taken_back_is_gone_while_the_index_still_shows_it(
     client.delete_item(TableName=TABLE, Key=key)
 
     assert table.approvals(AMI, [place]) == {}
+
+
+@pytest.mark.parametrize(
+    "body", [{"S": "{"}, {"S": "[]"}, {"B": b"{}"}, {"N": "1"}, {"L": []}], ids=lambda body: next(iter(body))
+)
+def test_a_damaged_pin_is_a_fault_with_its_cure(client, body):
+    """The parameter stays as it is until somebody rolls back again."""
+    key = addresses.pin(DEV, "us-east-1", "/golden/base/current")
+    put(client, key.pk, key.sk, body=body)
+
+    with pytest.raises(Refusal, match="Its pin cannot be read") as refused:
+        TargetsTable(client, TABLE, MEMBERS).pin(DEV, "us-east-1", "/golden/base/current")
+    assert refused.value.fault.code == "pin-damaged"
