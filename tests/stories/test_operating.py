@@ -110,7 +110,7 @@ def test_a_share_needs_an_approval_to_begin_and_none_to_stay(hub):
 
 @pytest.mark.parametrize("value", ["dev qa prod", "everybody"])
 def test_each_group_begins_when_the_one_before_it_has_the_ami(hub, value):
-    """However the tag names them. Nothing is opened to those that wait; from wave to wave it takes seconds, not hours."""
+    """However the tag names them. Nothing is opened to those that wait; from wave to wave it takes seconds."""
     hub.apply(groups={**WAVES, "everybody": [DEV, TEST, PROD]})
     hub.tag(value)
     hub.until(DEV, "copying")
