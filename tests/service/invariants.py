@@ -184,7 +184,7 @@ class Invariants:
         kind, name = share.resource.split("#")[1:3]
         if past_end(share, cloud.now):
             return
-        for copy in (copy for copy in cloud.copies.values() if copy.state == "pending"):
+        for copy in (copy for copy in cloud.copies.values() if copy.state == "pending" and not copy.deleted):
             if copy.account != share.account or self._no_longer_wanted(copy.delivery, share):
                 continue
             uses = {

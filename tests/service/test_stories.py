@@ -1,5 +1,7 @@
 """Stories that once failed, in the order in which the model found them."""
 
+from dataclasses import replace
+
 import pytest
 
 from tests.service.world import HOUR, NOBODY, TAKEN, ModelWorld, WorldSetup
@@ -252,3 +254,19 @@ def test_a_withdrawal_under_a_value_whose_end_no_look_has_seen_keeps_nobody_wait
     world.end()
 
     assert set(world.outcomes().values()) == {"withdrawn"}, "every tag is removed in the end"
+
+
+def test_a_share_closes_although_a_copy_runs_whose_deletion_ec2_has_accepted():
+    """One of two copies of CopyImage failed, and the other ends long after the second try has succeeded."""
+    shape = WorldSetup(2, ((0,), (0, 1)), (True, True, True), copy_method="image", waves=0, launch_test=True)
+    world = ModelWorld(replace(shape, dates=[1, 2, 3]))
+    world.tag(0, "default")
+    world.tag(1, "default")
+    world.tag(0, None)
+    world.wait(70)
+    world.expect("fails", ["An internal error occurred"])
+    world.wait(230)
+    world.expect("copying", [0, 600])
+    world.wait(200)
+    world.tag(0, "default")
+    world.end()
