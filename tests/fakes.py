@@ -177,7 +177,7 @@ class MemoryRecords:
         goes_on: bool = False,
     ) -> Stored | None:
         item = self.records.get(after.key)
-        if item is None or item.version != before.version:
+        if item is None or item.version != before.version or item.parked:
             return None
         item.inbox = item.inbox if after.inbox is None else dict(after.inbox)
         check_size(after.key, after.body, item.inbox)

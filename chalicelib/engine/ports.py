@@ -102,7 +102,7 @@ class Records(Protocol):
         *,
         goes_on: bool = False,
     ) -> Stored | None:
-        """Write a record with its history, if it has not been written since it was read; else return None.
+        """Write a record with its history, if it has not been written or parked since it was read; else return None.
 
         This answers its wake, so the next one is sent.
         ``also``: items to write with it. Look-ups among them are written first, even if the record then is not.

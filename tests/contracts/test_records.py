@@ -373,6 +373,17 @@ def test_a_parked_record_is_out_of_the_way(store):
     assert store.records.read(KEY).parked == "IllegalEvent"
 
 
+def test_a_record_that_was_parked_since_it_was_read_is_not_written(store):
+    """Its run may have had a twin; a write would make it due again, and nobody would ever answer that."""
+    store.records.create(write(), NOW)
+    before = store.records.read(KEY)
+    store.records.park(KEY, "IllegalEvent", NOW)
+
+    assert store.records.save(before, write(due=NOW + 60), ["too late"], NOW) is None
+    assert due(store, NOW + 10**6) == []
+    assert store.records.read(KEY).parked == "IllegalEvent"
+
+
 def test_what_is_asked_of_a_parked_record_counts_when_it_goes_on(store):
     """The entry waits until then; a missing record takes none."""
     store.records.create(write(), NOW)

@@ -150,7 +150,8 @@ class DynamoRecords:
         else:
             removed.append(RECENT)
         expression = f"SET {', '.join(assigned)} REMOVE {', '.join(removed)}"
-        request: dict[str, Any] = {"names": names, "condition": "version = :version"}
+        as_read = "version = :version AND attribute_not_exists(parked)"  # a twin of this run may have parked it
+        request: dict[str, Any] = {"names": names, "condition": as_read}
         update = {"Update": self._table.update_request(after.key, expression, given, **request)}
         if writes:
             written = self._table.transact([update, *writes])
