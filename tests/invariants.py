@@ -28,6 +28,8 @@ UNCHECKED = (
     DeliveryState.CHECKING,
     DeliveryState.WAITING,
 )
+STALEST = 60
+"""The longest time in seconds by which a read in these tests is stale."""
 RESTS = (PromotionState.OVER, *ENDED, DeliveryState.SHARED)
 """States of promotions and deliveries that nobody need look at again."""
 

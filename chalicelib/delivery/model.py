@@ -37,7 +37,7 @@ class DeliveryState(StrEnum):
     LAUNCHING = "launching"
     """its launch test: one instance from its AMI"""
     PUBLISHING = "publishing"
-    """deregistration protection, its family's pointer, the release of its shares, then the notice and its promotion"""
+    """deregistration protection, its family's pointer, its shares' release; then the notice and its promotion's wake"""
     RECALLING = "recalling"
     """its AMI to be deprecated, as an operator has recalled it"""
     RESTORING = "restoring"

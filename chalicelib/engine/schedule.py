@@ -64,8 +64,7 @@ LEASE_MARGIN = 5 * MINUTE
 """How long before its end a delivery stops relying on a lease: clocks differ, and calls take time."""
 
 WAKE_LOST = MINUTE - 10
-"""After how long a wake without an effect counts as lost: sooner than the next sweep, so that this one looks, and not
-the one after it, at what a run of the sweep before has woken in vain."""
+"""After how long a wake without an effect counts as lost: before the next sweep, which can wake the record again."""
 
 
 def stays(scheduled: int, due_at: int | None, now: int, *, goes_on: bool) -> bool:

@@ -2,16 +2,20 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from chalicelib.engine import addresses
 from chalicelib.engine.addresses import RecordKey
+from chalicelib.monitor.drift import Pass
 from chalicelib.monitor.judging import Known
 from chalicelib.monitor.ports import Begun, Canary, SourceKey
+from chalicelib.monitor.store.drift import PASS, DynamoDrift
 from chalicelib.monitor.store.findings import BUSY, DynamoFindings
 from chalicelib.monitor.store.ledger_past import DynamoLedgerPast
+from chalicelib.monitor.verdicts import ActionVerdict
 from chalicelib.sharing.share import Share, ShareState
 from chalicelib.sharing.share_events import ClosingIntended, OpeningIntended, ShareClosed, ShareOpened, evolve
 from tests.fakes import copying
@@ -153,3 +157,17 @@ def test_what_a_key_event_is_judged_by_does_not_grow_with_the_years(stores, monk
     assert {one.share_name for one in past.lately(key.pk)} == {"d-now", "d299"}
     assert len(read) <= 4
     assert len(past.ever(key.pk)) == 301
+
+
+def test_the_drift_audit_reads_its_pass_as_it_was_and_leaves_out_what_a_later_version_has_added(stores):
+    """A rollback must not stop the audit. A run that has read an older pass writes nothing."""
+    drift = DynamoDrift(stores.table, 400)
+    assert drift.read() is None
+    begun = Pass(NOW, NOW, part="images", after="ami-1", looks=3, doubts={"images ami-1": (ActionVerdict.STRANGER,)})
+    saved = drift.save(begun)
+    assert drift.read() == saved == replace(begun, version=1)
+    stores.table.update(PASS, "SET later = :later", {":later": "x"})
+    assert drift.read() == saved
+
+    assert drift.save(begun) is None
+    assert drift.read() == saved

@@ -46,7 +46,6 @@ TABLE = f"ami-promoter-{REGION}"
 DELIVERY_TAG, HUB_TAG, SNAPSHOT_TAG = "ami-promoter:delivery", "ami-promoter:hub", "ami-promoter:source-snapshot"
 AUTO_SCALING, SERVICE = "AWSServiceRoleForAutoScaling", "autoscaling.amazonaws.com"
 ROLE = f"aws-service-role/{SERVICE}/{AUTO_SCALING}"
-ENDED = {"delivered", "failed", "cancelled", "withdrawn", "recalled"}
 OPEN_SHARES = {"opening", "open", "closing"}
 HOUR = 3600
 

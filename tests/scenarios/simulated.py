@@ -27,6 +27,7 @@ from chalicelib.sharing.share import Share, ShareState
 from chalicelib.sharing.store.ledger import DynamoLedger
 from demo.stage import HUB, REGION
 from tests.invariants import (
+    STALEST,
     Closing,
     Copying,
     ImageMade,
@@ -44,8 +45,6 @@ if TYPE_CHECKING:
     from awsim.api import Call
     from tests.scenarios.scene import Scene
 
-STALEST = 60
-"""Seconds for which what a function has read may be late."""
 SNAPSHOT_TAG = f"{OUR_PREFIX}source-snapshot"
 OPENS = ("ModifySnapshotAttribute", "ModifyImageAttribute", "CreateGrant")
 ROLE_PATH = ":role/aws-service-role/"
@@ -205,7 +204,7 @@ class SimulatedView:
         return account in {*self._scene.listed, *self._scene.launches, HUB}
 
     def strangers(self) -> Iterator[str]:
-        """A launch permission is only for receivers that the scenario expects, and one by hand is no concern here."""
+        """A launch permission is only for receivers that the scenario expects."""
         scene = self._scene
         for permission in scene.world.ec2.foreign_permissions():
             known = permission.kind == "UserId" and permission.holder in scene.listed

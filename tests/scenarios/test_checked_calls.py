@@ -3,22 +3,12 @@
 import pytest
 
 from demo import stage
-from tests.invariants import (
-    Closing,
-    Copying,
-    ImageMade,
-    Launching,
-    Opened,
-    Opening,
-    Pointing,
-    Registering,
-    Telling,
-)
+from tests import invariants as at
 from tests.scenarios.pointers import FAMILY, deploy
 from tests.scenarios.scene import DEV, REGION
 
-IN_BOTH_MODES = {Opening, Opened, Launching, Pointing, Telling}
-IN_COPY_MODE = {*IN_BOTH_MODES, Closing, Copying, Registering, ImageMade}
+IN_BOTH_MODES = {at.Opening, at.Opened, at.Launching, at.Pointing, at.Telling}
+IN_COPY_MODE = {*IN_BOTH_MODES, at.Closing, at.Copying, at.Registering, at.ImageMade}
 FILE = """\
 defaults:
   external_id: {external_id}

@@ -51,6 +51,7 @@ from chalicelib.targets.approvals import Approval
 from chalicelib.targets.recalls import Recall
 from chalicelib.targets.withdrawals import Withdrawal
 from chalicelib.targets.worker.live_members import LiveMembers
+from tests.invariants import STALEST
 from tests.service.arrivals import ALL_ON_TIME, EARLY, Arrivals
 from tests.service.cloud import (
     HUB,
@@ -80,7 +81,7 @@ from tests.service.cloud import (
 )
 from tests.service.gate import Gate, PortCrash, PortTrouble, ProcessKilled, TwoInvocations
 from tests.service.groups import MessageGroups, WakeMessage
-from tests.service.invariants import STALEST, Invariants
+from tests.service.invariants import Invariants
 from tests.stores import Stores, in_memory
 
 MINUTE, DISCOVERY = 60, 300

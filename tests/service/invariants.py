@@ -24,6 +24,7 @@ from chalicelib.sharing.grant_names import grant_stem
 from chalicelib.sharing.holders import needed, past_end, standing
 from chalicelib.sharing.share import DELIVERED_AMIS, Share, ShareState
 from tests.invariants import (
+    STALEST,
     AtRest,
     BetweenCalls,
     Closing,
@@ -52,8 +53,6 @@ TURNS = (DeliveryState.DELIVERED, DeliveryState.RECALLED)
 IN_USE = (CopyState.PENDING, CopyState.COMPLETED)
 CLOSES_WITHIN = 3600
 """Seconds after its last closing time in which a share must close: crashes and refusals here last no longer."""
-STALEST = 60
-"""The longest time in seconds by which a read in these tests is stale."""
 
 
 class Invariants:

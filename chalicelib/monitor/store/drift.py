@@ -13,7 +13,7 @@ Its role can write no other item there: a thief of it can silence the audit, but
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 from chalicelib.engine import codec
 from chalicelib.engine.addresses import RecordKey, digest, finding
@@ -36,7 +36,7 @@ class DynamoDrift:
     def read(self) -> Pass | None:
         """Read it; what a later version has added is left out."""
         item = self._table.get(PASS) or {}
-        members = {name: item[name] for name in Pass.__slots__ if name in item}
+        members = {one.name: item[one.name] for one in fields(Pass) if one.name in item}
         return codec.decode(Pass, members, "the drift audit's pass") if members else None
 
     def save(self, this: Pass) -> Pass | None:
