@@ -67,7 +67,7 @@ def wave_stopped(
         "value": promotion.value,
         "after": wave.after,
         "groups": list(groups),
-        "why": f"{why} {count(len(waiting), 'target waits', 'targets wait')}; nothing opens for them.",
+        "why": f"{why} {count(len(waiting), 'target waits', 'targets wait')}, and nothing opens there.",
         "retry": f"ami-promoter retry {promotion.ami}",
         "targets": [{"account": one.account, "region": one.region} for one in failed[:MAX_LISTED]],
         "unlisted": max(len(failed) - MAX_LISTED, 0),
