@@ -24,7 +24,7 @@ from chalicelib.engine import addresses
 from chalicelib.engine.places import Resource
 from chalicelib.sharing import holders
 from chalicelib.sharing import share as ledger
-from chalicelib.sharing.key_policy import Access, Audience, access, share_name
+from chalicelib.sharing.key_policy import Access, Audience, PolicyShare, access
 from chalicelib.targets.applied_file import grant_role
 
 POLICIES = "resource#policy#"
@@ -95,11 +95,10 @@ def _keys(delivery: Delivery) -> Iterator[NeededShare]:
                 yield NeededShare(addresses.key_resource(key, account).pk, holder, standing=shared)
             case "policy":
                 # Statements for launching and for copying allow different actions: they are two shares.
-                audience = Audience.ACCOUNT if shared else Audience.COPIES
-                yield NeededShare(addresses.policy_resource(key).pk, share_name(account, audience), standing=shared)
+                policy, audience = addresses.policy_resource(key).pk, Audience.ACCOUNT if shared else Audience.COPIES
+                yield NeededShare(policy, str(PolicyShare(account, audience)), standing=shared)
                 if shared and delivery.launch_roles:
-                    roles = share_name(account, Audience.ROLES)
-                    yield NeededShare(addresses.policy_resource(key).pk, roles, standing=True)
+                    yield NeededShare(policy, str(PolicyShare(account, Audience.ROLES)), standing=True)
             case "none":
                 pass
         if shared:
@@ -138,10 +137,11 @@ def grantee(delivery: Delivery, share: NeededShare, partition: str) -> str:
         case "image":
             return ""
         case _:
-            for_roles = share.resource.startswith(POLICIES) and share.share_name == share_name(account, Audience.ROLES)
+            in_policy = share.resource.startswith(POLICIES)
+            for_roles = in_policy and share.share_name == str(PolicyShare(account, Audience.ROLES))
             whole = (share.standing and not for_roles) or delivery.target.grantee == "account"
             named = share.share_name.removeprefix(delivery.id).removeprefix("-") or role  # a grant to copy by
-            name = grant_role(role) if for_roles else role if share.resource.startswith(POLICIES) else named
+            name = grant_role(role) if for_roles else role if in_policy else named
             return f"arn:{partition}:iam::{account}:{'root' if whole else f'role/{name}'}"
 
 

@@ -10,7 +10,7 @@ from chalicelib.engine.places import IMAGE, KEY, POLICY, ROLE, SNAPSHOT, Place, 
 
 RECORD = "record"
 ARCHIVED, SHARE_STEP, SHARE, HOLD = "closed#", "history#share#", "share#", "share-hold#"
-"""Beginnings of the sort keys of archived shares, of the entries in a share's history, and of shares."""
+"""Beginnings of the sort keys of archived shares, of the entries in a share's history, of shares and of holdings."""
 
 
 class RecordKey(NamedTuple):
@@ -37,12 +37,16 @@ class RecordKey(NamedTuple):
 
     @property
     def share_name(self) -> str:
-        """The name in the sort key of a share, an archived share, or an entry of a share's history."""
-        if self.sk.startswith(ARCHIVED):
-            return self.sk.removeprefix(ARCHIVED).rpartition("#")[0]
-        if self.sk.startswith(SHARE_STEP):
-            return self.sk.removeprefix(SHARE_STEP).rsplit("#", 2)[0]
+        """The name in the sort key of a share, a holding, an archived share, or an entry of a share's history."""
+        for beginning, parts_after in ((HOLD, 1), (ARCHIVED, 1), (SHARE_STEP, 2)):
+            if self.sk.startswith(beginning):
+                return self.sk.removeprefix(beginning).rsplit("#", parts_after)[0]
         return self.sk.removeprefix(SHARE)
+
+    @property
+    def holder(self) -> str:
+        """The delivery in the sort key of a holding."""
+        return self.sk.rpartition("#")[2]
 
 
 ARCHIVED_LATELY = "archived"

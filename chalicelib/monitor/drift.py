@@ -150,8 +150,8 @@ def of_policy(key: str, text: str, hub: str, region: str, siblings: Collection[s
     others: dict[bool, list[Any]] = {False: [], True: []}
     for one in stated if isinstance(stated, list) else [stated]:
         sid = str(one.get("Sid", "")) if isinstance(one, dict) else ""
-        if name := key_policy.share_named(sid, hub_sid):
-            found[ShownAccess(name.partition("-")[0], resource, name, own=True)] = None
+        if share := key_policy.share_named(sid, hub_sid):
+            found[ShownAccess(share.account, resource, str(share), own=True)] = None
         else:
             others[any(key_policy.share_named(sid, sibling) for sibling in theirs)].append(one)
     for sibling, statements in others.items():

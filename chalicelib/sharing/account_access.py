@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from chalicelib.engine import addresses
 from chalicelib.engine.places import Resource
 from chalicelib.sharing import holders
-from chalicelib.sharing.key_policy import Audience, share_name
+from chalicelib.sharing.key_policy import Audience, PolicyShare
 from chalicelib.sharing.share import Share, ShareState
 
 
@@ -18,7 +18,7 @@ def places(resource: str, account: str) -> tuple[tuple[str, str], ...]:
     """
     key = Resource.parse(resource).arn
     policy = addresses.policy_resource(key).pk
-    statements = ((policy, share_name(account, audience)) for audience in (Audience.ACCOUNT, Audience.ROLES))
+    statements = ((policy, str(PolicyShare(account, audience))) for audience in (Audience.ACCOUNT, Audience.ROLES))
     return ((addresses.key_resource(key, account).pk, account), *statements)
 
 

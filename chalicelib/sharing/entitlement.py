@@ -12,9 +12,8 @@ from dataclasses import dataclass, field, replace
 
 from chalicelib.engine import schedule
 from chalicelib.engine.faults import Fault
-from chalicelib.engine.places import Resource
-from chalicelib.sharing.key_policy import Audience
-from chalicelib.sharing.key_policy import share_name as named
+from chalicelib.engine.places import Place, Resource
+from chalicelib.sharing.key_policy import Audience, PolicyShare
 from chalicelib.targets.applied_file import AppliedFile, Resolution, Target
 from chalicelib.targets.withdrawals import Withdrawal, by_place, covering, in_force
 
@@ -60,7 +59,7 @@ class Entitlement:
 
     def may_go_on(self, place: str) -> bool:
         """Whether a running delivery may continue: its target is named, or its account is only blocked."""
-        blocked = place.partition("/")[0] in self.blocked and covering(self.withdrawn, place) is None
+        blocked = Place.parse(place).account in self.blocked and covering(self.withdrawn, place) is None
         return place in self.targets or blocked
 
     def may_keep(self, place: str, resource: str, share_name: str, now: int) -> bool:
@@ -71,7 +70,7 @@ class Entitlement:
     def date(self, place: str) -> int:
         """Return the date that ends what a target or a blocked account has (epoch seconds); 0: none."""
         target = self.targets.get(place)
-        return self.blocked_until.get(place.partition("/")[0], 0) if target is None else target.until
+        return self.blocked_until.get(Place.parse(place).account, 0) if target is None else target.until
 
     def end(self, place: str, now: int) -> int:
         """Return until when (epoch seconds) a target may keep its standing shares; see ``end_in_force``."""
@@ -175,7 +174,8 @@ def _stands(target: Target, resource: str, share_name: str, now: int) -> bool:
         return True
     if target.mode != "share" or 0 < target.until <= now:
         return False
-    if kind == "policy" and not target.service_linked_roles and share_name == named(target.account, Audience.ROLES):
+    for_roles = str(PolicyShare(target.account, Audience.ROLES))
+    if kind == "policy" and share_name == for_roles and not target.service_linked_roles:
         return False
     if kind == "image":
         return share_name == launched_by(target)

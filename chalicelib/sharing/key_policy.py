@@ -17,9 +17,10 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from chalicelib.engine.faults import Fault, count
+from chalicelib.engine.places import Arn
 from chalicelib.sharing.policy_text import Part, PolicyText, meaning, rebuilt, taken_apart
 
 LIMIT = 32_768
@@ -81,7 +82,7 @@ class Access:
     @property
     def share_name(self) -> str:
         """The ``share_name`` of its share."""
-        return share_name(self.account, self.audience)
+        return str(PolicyShare(self.account, self.audience))
 
     @property
     def sids(self) -> frozenset[str]:
@@ -94,22 +95,31 @@ class Access:
         return f"AmiPromoter{self.hub}To{self.account}{self.audience}"
 
 
-def share_name(account: str, audience: Audience) -> str:
-    """Return the ``share_name`` of an access."""
-    return f"{account}{_SUFFIX[audience]}"
+class PolicyShare(NamedTuple):
+    """The ``share_name`` of an access. Whatever ends as none of the three is read as for ``Audience.COPIES``."""
+
+    account: str
+    audience: Audience
+
+    @classmethod
+    def parse(cls, name: str) -> PolicyShare:
+        """Read a ``share_name``."""
+        account, dash, suffix = name.partition("-")
+        return cls(account, next((a for a in Audience if _SUFFIX[a] == dash + suffix), Audience.COPIES))
+
+    def __str__(self) -> str:
+        return f"{self.account}{_SUFFIX[self.audience]}"
 
 
 def access(name: str, principal: str, hub: str) -> Access:
     """Return the access of a share by its name and its grantee; ``hub``: ``hub_sid``."""
-    account, _, rest = name.partition("-")
-    audience = next((a for a, suffix in _SUFFIX.items() if suffix == (f"-{rest}" if rest else "")), Audience.COPIES)
-    return Access(account, audience, principal, hub)
+    return Access(*PolicyShare.parse(name), principal, hub)
 
 
-def share_named(sid: str, hub: str) -> str:
-    """Return the ``share_name`` that a Sid contains; "" if the statement is not this hub's."""
+def share_named(sid: str, hub: str) -> PolicyShare | None:
+    """Return the share that a Sid names; None if the statement is not this hub's."""
     found = re.fullmatch(f"AmiPromoter{hub}To([0-9]{{12}})({'|'.join(Audience)})(Look)?", sid)
-    return share_name(found[1], Audience(found[2])) if found else ""
+    return PolicyShare(found[1], Audience(found[2])) if found else None
 
 
 def statements(access: Access) -> tuple[dict[str, Any], ...]:
@@ -120,7 +130,7 @@ def statements(access: Access) -> tuple[dict[str, Any], ...]:
     - ``kms:ViaService`` names EC2 without a Region: AWS does not document which Region a copy to another Region has.
     - DescribeKey is called directly as well as through EC2, so it has a statement without that condition.
     """
-    partition = access.principal.split(":")[1] if access.principal.startswith("arn:") else "aws"
+    partition = Arn.parse(access.principal).partition or "aws"
     iam = f"arn:{partition}:iam::{access.account}"
     sid = access.sid
     only = {} if access.principal.endswith(":root") else {"ArnEquals": {"aws:PrincipalArn": access.principal}}
@@ -246,7 +256,7 @@ def faults(key: str, hub: str, region: str, text: str | Fault, wanted: Collectio
 
 def foreign_key(key: str, hub: str) -> Fault | None:
     """Return the fault of another account's key: PutKeyPolicy works in the key's own account only [aws-facts 3]."""
-    account = key.split(":")[4] if key.count(":") >= 5 else ""
+    account = Arn.parse(key).account
     if account == hub:
         return None
     what = f"it belongs to account {account}; a key's policy can be read and put in its own account only, not by {hub}."

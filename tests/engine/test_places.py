@@ -57,12 +57,15 @@ def test_a_damaged_resource_has_no_kind():
 
 
 def test_the_share_in_a_sort_key():
-    """A live share, an archived one, and an entry of its history have one name."""
+    """A live share, a holding, an archived one, and an entry of its history have one name."""
     resource = addresses.key_resource(KEY, "222222222222")
     share = addresses.share(resource, "d1-Role#x")
-    keys = (share, addresses.archived_share(resource.pk, "d1-Role#x", 7), addresses.share_history(share, 7, 1, "[]"))
+    held = addresses.holding(resource.pk, "d1-Role#x", "d1")
+    over = addresses.archived_share(resource.pk, "d1-Role#x", 7)
+    keys = (share, held, over, addresses.share_history(share, 7, 1, "[]"))
 
     assert {key.share_name for key in keys} == {"d1-Role#x"}
+    assert held.holder == "d1"
 
 
 def test_the_parts_of_a_record_key():

@@ -16,7 +16,7 @@ from chalicelib.engine.waker import Clock, Waker
 from chalicelib.images.image import SourceImage, snapshots_to_copy
 from chalicelib.images.source_images import some_source_image
 from chalicelib.sharing import holders
-from chalicelib.sharing.key_policy import Audience, share_name
+from chalicelib.sharing.key_policy import Audience, PolicyShare
 from chalicelib.sharing.ports import Ledger
 from chalicelib.sharing.share import Holding, Share
 
@@ -58,7 +58,7 @@ def _places(image: SourceImage, one: TrackedDelivery) -> Iterator[tuple[str, str
     for snapshot in snapshots_to_copy(image):
         yield addresses.snapshot_resource(snapshot).pk, one.account
     for key in _keys(image):
-        yield addresses.policy_resource(key).pk, share_name(one.account, Audience.COPIES)
+        yield addresses.policy_resource(key).pk, str(PolicyShare(one.account, Audience.COPIES))
 
 
 def _grants(ledger: Ledger, image: SourceImage, one: TrackedDelivery) -> Iterator[Share]:

@@ -22,13 +22,14 @@ from chalicelib.engine import addresses, codec
 from chalicelib.engine.addresses import ARCHIVED, HOLD, SHARE, RecordKey
 from chalicelib.engine.errors import LostRace, NewerSchema, Refusal, RefusalKind, Unreadable
 from chalicelib.engine.faults import Fault
-from chalicelib.engine.places import Resource
+from chalicelib.engine.places import POLICY, Resource
 from chalicelib.engine.ports import Stored
 from chalicelib.engine.schema import VERSION, check
 from chalicelib.engine.store.records import RECENT, history, stored
 from chalicelib.engine.store.table import DAY, EXPIRES, KEEP_HISTORY_DAYS, Table, setting
 from chalicelib.sharing import holders, share_events
 from chalicelib.sharing.grant_names import unrecorded_name
+from chalicelib.sharing.key_policy import PolicyShare
 from chalicelib.sharing.ports import NO_LINES, Lines, StandingHolding
 from chalicelib.sharing.share import DELIVERED_AMIS, ENDED_LONG_AGO, Holding, Purpose, Share, ShareState, ShareStep
 
@@ -358,7 +359,7 @@ def _text(steps: Sequence[ShareStep]) -> str:
 
 
 def _share_name(item: Mapping[str, Any]) -> str:
-    return str(item["sk"]).removeprefix(SHARE)
+    return RecordKey(item["pk"], item["sk"]).share_name
 
 
 def _asked(share: Share) -> dict[str, Any]:
@@ -420,9 +421,8 @@ def _account(item: Mapping[str, Any]) -> str:
     A permission on a snapshot or AMI is named for it, a statement of a policy begins with it, and a grant's resource
     ends with it.
     """
-    pk, name = str(item["pk"]), _share_name(item)
-    kind = Resource.parse(pk).kind
-    return pk.rpartition("#")[2] if kind in ("key", "role") else name.partition("-")[0] if kind == "policy" else name
+    it, name = Resource.parse(item["pk"]), _share_name(item)
+    return it.account or (PolicyShare.parse(name).account if it.kind == POLICY else name)
 
 
 def _fitting(item: Mapping[str, Any], name: str, default: Any, kind: type | None = None) -> Any:
@@ -465,7 +465,8 @@ def _holding(item: Mapping[str, Any]) -> tuple[str, Holding]:
 
     That of ``DELIVERED_AMIS`` holds whatever it says.
     """
-    share_name, _, delivery = str(item["sk"]).removeprefix(HOLD).rpartition("#")
+    key = RecordKey(item["pk"], item["sk"])
+    share_name, delivery = key.share_name, key.holder
     purpose = Purpose.STANDING if STANDING_OF in item else Purpose.COPY
     ami = _fitting(item, STANDING_OF if purpose is Purpose.STANDING else "ami", "")
     account, region = _fitting(item, "account", ""), _fitting(item, "region", "")
