@@ -13,6 +13,7 @@ from chalicelib.delivery.model import DeliveryState
 from chalicelib.delivery.tracked import GOOD, RUNNING, TrackedDelivery
 from chalicelib.delivery.waves import WaveProgress
 from chalicelib.engine.faults import count
+from chalicelib.engine.places import Place
 from chalicelib.promotion.model import Promotion
 from chalicelib.targets.waves import FileWaves, Wave
 
@@ -46,7 +47,7 @@ def planned(file: FileWaves, accounts: Collection[str], places: Collection[str])
     """Return the waves of these targets ("account/region")."""
     found = []
     for wave, mine in _ordered(file, accounts):
-        targets = sum(place.partition("/")[0] in mine for place in places)
+        targets = sum(Place.parse(place).account in mine for place in places)
         found.append({**_rule(file, wave), "targets": targets})
     return found
 

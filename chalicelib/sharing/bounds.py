@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from chalicelib.engine.faults import Fault
+from chalicelib.engine.places import Arn
 
 NOT_ADMITTED = "receiver-not-admitted"
 
@@ -27,7 +28,7 @@ class Bounds:
         """
         if not (self.accounts or self.organization) or receiver in self.accounts:
             return True
-        named = receiver.split("/")[1] if receiver.startswith("arn:") else self.organization
+        named = Arn.parse(receiver).path[1] if receiver.startswith("arn:") else self.organization
         return bool(named) and named == self.organization
 
     def fault(self, resource: str, receiver: str) -> Fault | None:

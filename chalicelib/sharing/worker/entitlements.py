@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from chalicelib.engine import addresses, codec
 from chalicelib.engine.errors import ParkRecord, Refusal, RefusalKind
 from chalicelib.engine.faults import Fault
-from chalicelib.engine.places import Resource
+from chalicelib.engine.places import IMAGE, SNAPSHOT, Arn, Resource
 from chalicelib.engine.ports import Records
 from chalicelib.engine.waker import Clock
 from chalicelib.images.arriving import ExaminedSource
@@ -326,8 +326,8 @@ class LiveEntitlements:
 
         DescribeSnapshots may leave one out for a moment.
         """
-        _, kind, name, *_ = share.resource.split("#")
-        listed = kind == "image" or (kind == "snapshot" and "@" not in name)
+        it = Resource.parse(share.resource)
+        listed = it.kind == IMAGE or (it.kind == SNAPSHOT and not it.region)
         shown = share.waits_for is None or share.waits_for.code != NOT_SHOWN
         if listed or (not shown and share.tries >= LOOKS):
             return _stranger(share, f"It is no part of {holding.ami}.")
@@ -373,20 +373,20 @@ class LiveEntitlements:
 
     def _belongs(self, resource: str, holding: Holding, read: TagRead) -> bool:
         """Whether the resource is the AMI, one of its snapshots, their key, or the target's own key."""
-        _, kind, name, *_ = resource.split("#")
-        if Resource.parse(resource).at_home:
+        it = Resource.parse(resource)
+        if it.at_home:
             return True
-        if kind == "image":
-            return name == holding.ami
-        snapshot, _, region = name.partition("@")
-        if kind == "snapshot" and not region:
-            return snapshot in read.snapshots
-        if kind != "snapshot" and (region := name.split(":")[3]) == self.hub[1]:
-            return self._is_key_of(name, read)
+        if it.kind == IMAGE:
+            return it.name == holding.ami
+        if it.kind == SNAPSHOT and not it.region:
+            return it.name in read.snapshots
+        region = it.region or Arn.parse(it.arn).region
+        if it.arn and region == self.hub[1]:
+            return self._is_key_of(it.arn, read)
         if (holding.ami, region) not in self._abroad:  # once for all shares of a batch
             self._abroad[holding.ami, region] = self._copies(holding.ami, region)
         proven = self._abroad[holding.ami, region]
-        return snapshot in proven if kind == "snapshot" else name in set(proven.values())
+        return it.name in (set(proven.values()) if it.arn else proven)
 
     def _copies(self, ami: str, region: str) -> Mapping[str, str]:
         """Return the hub's own copies of an AMI's snapshots in another Region, and their keys.

@@ -21,7 +21,7 @@ from chalicelib.engine.budget import Budget, TimeLeft
 from chalicelib.engine.calls import TakeCalls
 from chalicelib.engine.errors import LostRace, ParkRecord, Refusal, RefusalKind
 from chalicelib.engine.faults import Fault
-from chalicelib.engine.places import Resource
+from chalicelib.engine.places import Arn, Resource
 from chalicelib.engine.ports import Records, Stored, Telemetry, Write
 from chalicelib.engine.waker import Waker, new_resource
 from chalicelib.sharing import account_access, grant_names, holders, outstanding, share, share_events
@@ -375,7 +375,7 @@ def _by_amis(shares: Sequence[Share]) -> Iterable[list[Share]]:
 
 def _is_elsewhere(s: Share) -> bool:
     """Whether the grantee belongs to another account than the share's, for which the entitlement was asked."""
-    return bool(s.grantee) and s.grantee.split(":")[4:5] != [s.account]
+    return bool(s.grantee) and Arn.parse(s.grantee).account != s.account
 
 
 def _to_a_stranger(s: Share) -> Fault:
