@@ -89,7 +89,7 @@ def retry(caller: VerbCaller, ami: str, place: str | None, accepted: str | None)
     if accepted:
         record_requests.accept(connection, [entry.delivery for entry in wanted], accepted)
     if again or addresses.promotion(ami) in freed:  # it looks at everything again
-        record_requests.look_again(connection, ami, place or "")
+        record_requests.look_again(connection, ami, [place] if place else [])
     lines = [f"{key} was parked, and continues." for key in freed]
     lines += [f"{place}: {accepted} is accepted as the delivered AMI."] if accepted else []
     for group in groups(again, lambda entry: entry.state, each=caller.wide):

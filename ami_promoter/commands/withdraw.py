@@ -162,7 +162,7 @@ def _lift(connection: Connection, seen: AmiSeen, places: Sequence[str], refused:
         return no
     Withdrawn(connection, seen.ami).remove([*lifted, *seen.over])
     record_requests.withdraw(connection, seen.ami, seen.tag)
-    record_requests.look_again(connection, seen.ami, ",".join(lifted))
+    record_requests.look_again(connection, seen.ami, lifted)
     return Report((f"{', '.join(lifted)} can receive the AMI again, if the tag names it.", *_waits(seen)), data)
 
 

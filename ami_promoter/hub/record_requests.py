@@ -16,17 +16,17 @@ from chalicelib.engine.ports import MadeDue
 from chalicelib.engine.store.records import DynamoRecords
 from chalicelib.engine.store.table import Table
 from chalicelib.promotion.machine import RECALL, WITHDRAW
+from chalicelib.promotion.model import Retry
 
 
-def look_again(connection: Connection, ami: str, place: str = "") -> bool:
+def look_again(connection: Connection, ami: str, places: Collection[str] = ()) -> bool:
     """Make an AMI's promotion look at its tag, as after a new event; False if there is no promotion.
 
-    ``place``: start again only failed deliveries to this account, or ACCOUNT/REGION; several are separated by commas.
+    ``places``: start again only failed deliveries to these accounts, or ACCOUNT/REGION.
     """
     now = int(connection.now())
     with connection.telling("asking the service to look again (the tag is written)"):
-        places = _with_unread(connection, ami, place)
-        asked = {"retry": f"{time.time_ns()}:{places}"}
+        asked = {"retry": str(Retry(str(time.time_ns()), _with_unread(connection, ami, places)))}
         known = _records(connection).make_due(addresses.promotion(ami), now, asked) is not MadeDue.NONE
     if known:
         wake(connection, [addresses.promotion(ami)])
@@ -63,14 +63,12 @@ def nudge(connection: Connection, ami: str, value: str, *, again: bool) -> str:
     return ""
 
 
-def _with_unread(connection: Connection, ami: str, place: str) -> str:
-    """Return the places with those of an earlier request that the service has not read yet; "" means all."""
+def _with_unread(connection: Connection, ami: str, places: Collection[str]) -> list[str]:
+    """Return the places with those of an earlier request that the service has not read yet; none means all."""
     record = Reader(connection).promotion(ami)
     waiting = None if record is None else record.it.unread("retry")
-    if waiting is None:
-        return place
-    others = waiting.partition(":")[2]
-    return ",".join(sorted({*place.split(","), *others.split(",")})) if place and others else ""
+    others = places if waiting is None else Retry.parse(waiting).places
+    return sorted({*places, *others}) if places and others else []
 
 
 def withdraw(connection: Connection, ami: str, value: str) -> None:
@@ -91,7 +89,7 @@ def recall(connection: Connection, ami: str, *, lifted: bool) -> None:
     now, stamp = int(connection.now()), str(time.time_ns())
     with connection.telling("asking the service to look at the recall (run the command again)"):
         _mark(connection, ami, stamp)
-        asked = {RECALL: stamp, **({"retry": f"{stamp}:"} if lifted else {})}
+        asked = {RECALL: stamp, **({"retry": str(Retry(stamp, []))} if lifted else {})}
         known = _records(connection).make_due(addresses.promotion(ami), now, asked)
     if known is not MadeDue.NONE:
         wake(connection, [addresses.promotion(ami)])

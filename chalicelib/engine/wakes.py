@@ -8,8 +8,8 @@ because EC2 keeps no time for a tag.
 ================  =============  ================================  =====================================================
 reason            of             value                             meaning
 ================  =============  ================================  =====================================================
-``tag``           a promotion    ``evolving.tag_entry``             the trigger tag was written; an unknown AMI is begun
-``untag``         a promotion    ``evolving.tag_entry``             the trigger tag was removed
+``tag``           a promotion    ``TagEntry``                      the trigger tag was written; an unknown AMI is begun
+``untag``         a promotion    ``TagEntry``                      the trigger tag was removed
 ``image``         both           the event's id                    an AMI changed its state
 ``look#<snap>``   a delivery     the event's id, after ``failed:``  a copy of this source snapshot has ended
                                  where the event says so
@@ -22,6 +22,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from chalicelib.engine.addresses import RecordKey
 
@@ -36,12 +37,29 @@ EVENT_AT = "event-at"
 """The inbox entry of a delivery that says when the last event from its target came (epoch seconds)."""
 
 _EVENT_ID = r"[ -~]{0,100}"
-_TAG_ENTRY = rf"[0-9]{{12}}(@-?[0-9]{{1,12}})?(#{_EVENT_ID})?"
+_TAG_ENTRY = rf"([0-9]{{12}})(?:@(-?[0-9]{{1,12}}))?(?:#({_EVENT_ID}))?"
 _REASONS = {
     "promotion": {"tag": _TAG_ENTRY, "untag": _TAG_ENTRY, "image": _EVENT_ID},
     "delivery": {"image": _EVENT_ID, r"look#snap-[0-9a-f]{1,40}": _EVENT_ID},
 }
 """Kind of record -> pattern of a reason's name -> pattern of its value."""
+
+
+class TagEntry(NamedTuple):
+    """A tag event: its version, when the tag changed (epoch seconds; None: unknown), and its id."""
+
+    version: int = 0
+    at: int | None = None
+    event: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> TagEntry:
+        """Read an entry; of other text nothing is known."""
+        found = re.fullmatch(_TAG_ENTRY, text)
+        return cls(int(found[1]), int(found[2]) if found[2] else None, found[3] or "") if found else cls()
+
+    def __str__(self) -> str:
+        return f"{self.version:012d}{'' if self.at is None else f'@{self.at}'}#{self.event}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,8 +17,7 @@ from chalicelib.engine import addresses
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.places import last_part
 from chalicelib.engine.ports import Records, Wakes
-from chalicelib.engine.wakes import FAILED_COPY, Reason, Wake
-from chalicelib.promotion import evolving
+from chalicelib.engine.wakes import FAILED_COPY, Reason, TagEntry, Wake
 
 AMI = re.compile(r"ami-[0-9a-f]{1,40}\Z")
 SNAPSHOT = re.compile(r"snap-[0-9a-f]{1,40}\Z")
@@ -51,8 +50,8 @@ class Events:
         if version is None or not 0 <= version < MAX_VERSION:
             return
         name = "tag" if self.trigger_tag in tags else "untag"
-        entry = evolving.tag_entry(version, _epoch(event.get("time")), _id(event))
-        self._wake(addresses.promotion(ami), name, entry, event)
+        entry = TagEntry(version, _epoch(event.get("time")), _id(event))
+        self._wake(addresses.promotion(ami), name, str(entry), event)
 
     def image_state(self, event: Mapping[str, Any]) -> None:
         """``EC2 AMI State Change`` in the hub: a promotion may be waiting for its AMI."""
@@ -105,9 +104,9 @@ def _whole(value: Any) -> int | None:
 
 
 def _epoch(time: Any) -> int | None:
-    """Read the envelope's time; None if there is none that can be read."""
+    """Read the envelope's time; None if there is none that can be read, or that can be meant."""
     try:
-        return int(datetime.fromisoformat(time).timestamp())
+        return max(int(datetime.fromisoformat(time).timestamp()), 0) or None
     except (TypeError, ValueError, OverflowError):
         return None
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -12,6 +11,7 @@ from chalicelib.engine import schedule
 from chalicelib.engine.addresses import digest
 from chalicelib.engine.faults import Fault, count
 from chalicelib.engine.transitions import Entry
+from chalicelib.engine.wakes import TagEntry
 from chalicelib.promotion import events as ev
 from chalicelib.promotion.model import (
     BEGIN,
@@ -22,6 +22,7 @@ from chalicelib.promotion.model import (
     WORTH_A_LOOK,
     Promotion,
     PromotionState,
+    Retry,
 )
 
 PENDING_DEADLINE = 24 * schedule.HOUR
@@ -112,11 +113,12 @@ def on_tag_seen(event: ev.TagSeen, promotion: Promotion, now: int) -> Promotion:
 def _asked(promotion: Promotion, answers: Mapping[str, str], news: set[str]) -> tuple[bool, list[str]]:
     """Return whether the tag was written again, or all is to be tried again; and targets that are.
 
-    An event may be a day late: one that a look can have shown is no news. ``retry`` is "when:account,account".
+    An event may be a day late: one that a look can have shown is no news.
     """
-    wish = answers["retry"].partition(":")[2] if "retry" in news else None
-    event = "tag" in news and happened_at(answers["tag"]) > promotion.read_at
-    return event or wish == "", wish.split(",") if wish else []
+    wish = Retry.parse(answers["retry"]).places if "retry" in news else None
+    tagged = TagEntry.parse(answers["tag"]) if "tag" in news else None
+    event = tagged is not None and (tagged.at is None or tagged.at > promotion.read_at)
+    return event or wish == [], wish or []
 
 
 def _raised(promotion: Promotion, retries: Mapping[str, int]) -> Promotion:
@@ -125,24 +127,6 @@ def _raised(promotion: Promotion, retries: Mapping[str, int]) -> Promotion:
     if retries:
         return replace(fresh, retries={**promotion.retries, **retries})
     return replace(fresh, generation=promotion.newest + 1)
-
-
-def tag_entry(version: int, at: int | None, event: str) -> str:
-    """Return a tag event as an inbox entry: its version, when the tag changed (if known), and its id."""
-    return f"{version:012d}{'' if at is None else f'@{at}'}#{event}"
-
-
-def happened_at(unread: str) -> float:
-    """Return when the tag changed; infinity if the event does not say."""
-    _, _, at = unread.partition("#")[0].partition("@")
-    return int(at) if at.isdigit() else math.inf
-
-
-def looked_for(promotion: Promotion) -> tuple[str, int]:
-    """Return the reason to read the tag: the event's id, and when the tag changed (0: not known)."""
-    unread = promotion.unread("tag") or ""
-    at = happened_at(unread)
-    return unread.partition("#")[2], 0 if at == math.inf else int(at)
 
 
 def _made_here(promotion: Promotion, value: str, now: int) -> Promotion:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from typing import NamedTuple
 
 from chalicelib.delivery.waves import WaveProgress
 from chalicelib.engine import addresses, schedule
@@ -43,6 +44,22 @@ WAKE_ALL = " "
 
 END, BEGIN = "end:", "begin:"
 """How a cursor starts: the pass asks deliveries to end, in the order of their ids; or begins some, by target."""
+
+
+class Retry(NamedTuple):
+    """An operator's inbox entry ``retry``: which targets ("account" or "account/region") start again; none: all."""
+
+    when: str
+    places: list[str]
+
+    @classmethod
+    def parse(cls, text: str) -> Retry:
+        """Read an entry, "when:place,place"."""
+        when, _, places = text.partition(":")
+        return cls(when, places.split(",") if places else [])
+
+    def __str__(self) -> str:
+        return f"{self.when}:{','.join(self.places)}"
 
 
 @dataclass(frozen=True, slots=True)

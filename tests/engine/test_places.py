@@ -5,6 +5,7 @@ import pytest
 from chalicelib.engine import addresses
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.places import Arn, Place, Resource, last_part
+from chalicelib.engine.wakes import TagEntry
 
 KEY = "arn:aws:kms:eu-central-1:111111111111:key/1"
 
@@ -77,3 +78,14 @@ def test_the_parts_of_a_record_key():
 def test_the_last_part():
     """Of a path; a name without one is itself."""
     assert (last_part("autoscaling.amazonaws.com/Role"), last_part("Role")) == ("Role", "Role")
+
+
+@pytest.mark.parametrize("entry", [TagEntry(7, 1_800_000_000, "e-1"), TagEntry(7, None, "e#1@2"), TagEntry()])
+def test_a_tag_event_is_read_as_it_was_written(entry):
+    """Its id may have any signs."""
+    assert TagEntry.parse(str(entry)) == entry
+
+
+def test_of_a_damaged_tag_event_nothing_is_known():
+    """So it counts as news."""
+    assert TagEntry.parse("nonsense@5#e-1") == TagEntry()

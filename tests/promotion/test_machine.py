@@ -12,6 +12,7 @@ from chalicelib.delivery.waves import WaveProgress
 from chalicelib.engine import schedule
 from chalicelib.engine.errors import IllegalEvent
 from chalicelib.engine.faults import Fault
+from chalicelib.engine.wakes import TagEntry
 from chalicelib.promotion import commands as do
 from chalicelib.promotion import events as ev
 from chalicelib.promotion import evolving, machine
@@ -472,9 +473,7 @@ def test_what_is_over_comes_to_know_that_its_tag_is_gone(state):
 @pytest.mark.parametrize(("tagged", "counts"), [(NOW - 60, False), (NOW, False), (NOW + 1, True)])
 def test_an_event_of_before_the_tag_was_read_is_no_new_one(tagged, counts):
     """Discovery found the tag and its targets failed; the tag's own event, a day late, starts nothing again."""
-    over = replace(
-        play(a_promotion(), TAG), state=S.OVER, value="dev", inbox={"tag": evolving.tag_entry(5, tagged, "e-5")}
-    )
+    over = replace(play(a_promotion(), TAG), state=S.OVER, value="dev", inbox={"tag": str(TagEntry(5, tagged, "e-5"))})
     after = play(over, TAG, now=NOW + 86_400)
 
     assert (after.generation > over.generation) == counts
@@ -579,7 +578,7 @@ def test_a_tag_event_that_comes_after_the_first_look_counts():
     """A new hub took the AMI into its baseline before the tag's event arrived: it is promoted all the same."""
     baseline = replace(
         evolving.baseline("ami-0a", "111111111111", "us-east-1", "dev", NOW),
-        inbox={"tag": evolving.tag_entry(2, NOW - 60, "e-2")},
+        inbox={"tag": str(TagEntry(2, NOW - 60, "e-2"))},
     )
     after = play(baseline, TAG, now=NOW + 60)
 

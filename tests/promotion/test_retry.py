@@ -8,7 +8,7 @@ from chalicelib.promotion.commands import Compare, LookAtTag
 from chalicelib.promotion.events import Compared, TagSeen
 from chalicelib.promotion.evolving import started
 from chalicelib.promotion.machine import NEWS, evolve, outstanding
-from chalicelib.promotion.model import Promotion, PromotionState
+from chalicelib.promotion.model import Promotion, PromotionState, Retry
 
 HUB, REGION, NOW = "111111111111", "us-east-1", 1_800_000_000
 A, B = "222222222222", "333333333333"
@@ -78,3 +78,9 @@ def test_people_are_notified_again_of_what_still_prevents_it():
     found = Compared("dev", refused="dve", faulty="dve", inputs="i", basis=again.basis)
 
     assert evolve(again, found, NOW).unnotified
+
+
+@pytest.mark.parametrize("text", ["1:", f"1:{A}", f"17:{A},{AT_B}"])
+def test_a_wish_is_written_as_it_was_read(text):
+    """The command line writes it, and the promotion reads it."""
+    assert str(Retry.parse(text)) == text

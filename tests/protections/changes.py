@@ -28,7 +28,7 @@ from chalicelib.engine import sweep
 from chalicelib.engine.budget import Budget
 from chalicelib.engine.rotation import Rotation
 from chalicelib.engine.store.records import DynamoRecords
-from chalicelib.promotion import evolving
+from chalicelib.engine.wakes import TagEntry
 from chalicelib.promotion.worker.discover import Discover
 from chalicelib.promotion.worker.promotions import PromotionExecutor
 from chalicelib.promotion.worker.standing_pass import StandingPass
@@ -342,7 +342,7 @@ CHANGES = {
     "each RunInstances has a new client token": (MemberChange(instances.RunInstance, "intend", another_token),),
     # promotions
     "every tag event counts as new": (
-        MemberChange(evolving, "tag_entry", lambda _version, _at, _event: f"{int(time.time() * 100):012d}"),
+        MemberChange(TagEntry, "__str__", lambda _entry: f"{int(time.time() * 100):012d}"),
     ),
     "discovery looks for nothing": (MemberChange(Discover, "run", lambda *_, **__: None),),
     "standing shares are not compared": (NO_PASS, MemberChange(TagPass, "run", but_for_the_shared(TagPass.run))),

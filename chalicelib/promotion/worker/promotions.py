@@ -19,6 +19,7 @@ from chalicelib.engine.faults import Fault
 from chalicelib.engine.ports import Notices, Records
 from chalicelib.engine.runner import CALLS_OF_STEP, Machine
 from chalicelib.engine.waker import Clock, Waker
+from chalicelib.engine.wakes import TagEntry
 from chalicelib.images import arriving
 from chalicelib.images.image import SourceImage
 from chalicelib.images.ports import Source
@@ -97,14 +98,14 @@ class PromotionExecutor:
 
     def _look(self, promotion: Promotion) -> ev.TagSeen:
         read = self._ports.source.tag(promotion.ami)
-        event, changed_at = evolving.looked_for(promotion)
+        caused = TagEntry.parse(promotion.unread("tag") or "")
         return ev.TagSeen(
             read.value,
             read.image_state,
             read.image_name,
             read.own,
-            event,
-            changed_at,
+            caused.event,
+            caused.at or 0,
             _answers(promotion, *machine.NEWS),
             promotion.basis,
         )
