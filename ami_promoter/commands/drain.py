@@ -30,7 +30,7 @@ from ami_promoter.terminal.exits import Exit
 from ami_promoter.terminal.output import tell
 from ami_promoter.terminal.report import Report
 from ami_promoter.verbs import TerminalClock, VerbCaller, admin, verb, wait_at_most, yes_option
-from chalicelib.delivery.model import ENDED, Delivery, DeliveryState, wish_to_end
+from chalicelib.delivery.model import ENDED, Delivery, DeliveryState, WishToEnd
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.faults import count
 from chalicelib.engine.places import Resource
@@ -106,8 +106,8 @@ class Drain:
             for delivery in view.running:
                 if delete_copies or delivery.state in NOTHING_RUNS:
                     key, episode = delivery.key, delivery.it.episode
-                    wish = wish_to_end(episode, WHY, f"{self._connection.caller} drained the hub.")
-                    self._records.make_due(key, int(self._connection.now()), {"cancel": wish})
+                    wish = WishToEnd(episode, WHY, f"{self._connection.caller} drained the hub.")
+                    self._records.make_due(key, int(self._connection.now()), {"cancel": str(wish)})
                     self.cancelled.add((key.pk, episode))
                     asked.append(key)
         wake(self._connection, asked)

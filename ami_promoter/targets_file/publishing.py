@@ -88,7 +88,7 @@ class Publisher:
             notes = [key["sk"]["S"] for key in self._keys(POINTERS) if key["sk"]["S"].startswith("version#")]
             for note in notes:
                 old = note.removeprefix("version#")
-                if int(old.partition("#")[0]) <= current.generation - KEEP:
+                if Current.of_version(old).generation <= current.generation - KEEP:
                     self._write([{"DeleteRequest": {"Key": key}} for key in self._keys(partition(old))])
                     self._write([{"DeleteRequest": {"Key": {"pk": {"S": POINTERS}, "sk": {"S": note}}}}])
 

@@ -109,9 +109,9 @@ def due_events(delivery: Delivery, now: int) -> tuple[DeliveryEvent, ...]:
     if delivery.ended:
         return ()
     phase = PHASES[delivery.state]
-    wish = delivery.fact("cancel")
+    wish = delivery.wish
     if wish is not None and CancelAsked in phase.on and phase.may_cancel(delivery):
-        return (CancelAsked(wish.startswith(EXPIRED), wish.partition("#")[2]),)
+        return (CancelAsked(wish.cause.startswith(EXPIRED), wish.why),)
     last = deadline(delivery)
     passed = last is not None and now >= last and DeadlinePassed in phase.on and phase.deadline_acts(delivery)
     return (DeadlinePassed(),) if passed else ()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from chalicelib.engine import addresses
 from chalicelib.engine.faults import Fault
@@ -68,9 +69,21 @@ EXPIRED = "expired:"
 """Prefix of a request to end at the targets file's date; the service does not start such a delivery again."""
 
 
-def wish_to_end(episode: int, cause: str, why: str) -> str:
-    """Return an inbox entry ``cancel``: ``cause``, with a prefix above if one applies; ``why``, for people."""
-    return f"{episode}:{cause}#{why}"
+class WishToEnd(NamedTuple):
+    """An inbox entry ``cancel``. ``cause``: with a prefix above if one applies; ``why``: for people."""
+
+    episode: int
+    cause: str
+    why: str
+
+    @classmethod
+    def parse(cls, text: str) -> WishToEnd | None:
+        """Read an entry; None if the text is none."""
+        found = re.fullmatch(r"([0-9]+):([^#]*)#?(.*)", text, re.DOTALL)
+        return cls(int(found[1]), found[2], found[3]) if found else None
+
+    def __str__(self) -> str:
+        return f"{self.episode}:{self.cause}#{self.why}"
 
 
 class CopyState(StrEnum):
@@ -550,13 +563,16 @@ class Delivery:
         ids = tuple(dict.fromkeys((*self.cleanup.to_delete, *snapshots)))
         return self if ids == self.cleanup.to_delete else self.with_cleanup(to_delete=ids, clear=False)
 
-    def fact(self, name: str) -> str | None:
-        """Return what an inbox entry of this episode says, handled or not; it has the episode's number in front."""
-        value = self.inbox.get(name)
-        if value is None:
-            return None
-        episode, _, rest = value.partition(":")
-        return rest if episode == str(self.episode) else None
+    @property
+    def wish(self) -> WishToEnd | None:
+        """The wish to end this episode, handled or not."""
+        wish = WishToEnd.parse(self.inbox.get("cancel", ""))
+        return None if wish is None or wish.episode != self.episode else wish
+
+    @property
+    def recall_asked(self) -> bool:
+        """Whether it is to end because an operator has recalled the AMI."""
+        return self.wish is not None and self.wish.cause.startswith(BY_RECALL)
 
 
 def reduced_launch(over: Launch) -> Launch:

@@ -24,7 +24,7 @@ from chalicelib.engine import addresses
 from chalicelib.engine.places import Resource
 from chalicelib.sharing import holders
 from chalicelib.sharing import share as ledger
-from chalicelib.sharing.key_policy import Access, Audience, PolicyShare, access
+from chalicelib.sharing.key_policy import Access, Audience, PolicyShare
 from chalicelib.targets.applied_file import grant_role
 
 POLICIES = "resource#policy#"
@@ -161,6 +161,6 @@ def in_policies(delivery: Delivery, partition: str, hub: str) -> dict[str, list[
     wanted: dict[str, list[Access]] = {}
     for share in needed(delivery):
         if share.resource.startswith(POLICIES):
-            one = access(share.share_name, grantee(delivery, share, partition), hub)
+            one = Access(*PolicyShare.parse(share.share_name), grantee(delivery, share, partition), hub)
             wanted.setdefault(share.resource.removeprefix(POLICIES), []).append(one)
     return wanted

@@ -194,18 +194,15 @@ class DriftPlace:
     """
 
     part: str
-    name: str
-    """Id of a snapshot or AMI, ARN of a key, or "KEY-ARN ACCOUNT"."""
+    resource: str
+    """Id of a snapshot or AMI, or ARN of a key."""
+    account: str = ""
+    """The account whose grants it is about; "" for the other kinds."""
 
     @property
-    def resource(self) -> str:
-        """The id of the snapshot or AMI, or the key's ARN."""
-        return self.name.partition(" ")[0]
-
-    @property
-    def account(self) -> str:
-        """The account whose grants it is about; "" for the other kinds."""
-        return self.name.partition(" ")[2]
+    def name(self) -> str:
+        """Its name within the part."""
+        return f"{self.resource} {self.account}".rstrip()
 
     def __str__(self) -> str:
         return f"{self.part} {self.name}"
@@ -213,8 +210,7 @@ class DriftPlace:
     @classmethod
     def read(cls, text: str) -> DriftPlace:
         """Read a place from its text."""
-        part, _, name = text.partition(" ")
-        return cls(part, name)
+        return cls(*(*text.split(" "), "", "")[:3])
 
 
 @dataclass(frozen=True, slots=True)

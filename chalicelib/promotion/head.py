@@ -41,7 +41,7 @@ def behind(head: Head, value: str, applied: AppliedFile, resolution: Resolution)
         return False
     if places_digest(resolution.targets, resolution.blocked) == head.places and not resolution.blocked:
         return False
-    joins = resolution.back_fill and head.generation.rpartition("/")[2] != applied.generation.rpartition("/")[2]
+    joins = resolution.back_fill and not head.generation.endswith(f"/{applied.directory.membership.digest}")
     return head.moving or head.standing or head.failed > 0 or joins
 
 

@@ -111,11 +111,6 @@ class PolicyShare(NamedTuple):
         return f"{self.account}{_SUFFIX[self.audience]}"
 
 
-def access(name: str, principal: str, hub: str) -> Access:
-    """Return the access of a share by its name and its grantee; ``hub``: ``hub_sid``."""
-    return Access(*PolicyShare.parse(name), principal, hub)
-
-
 def share_named(sid: str, hub: str) -> PolicyShare | None:
     """Return the share that a Sid names; None if the statement is not this hub's."""
     found = re.fullmatch(f"AmiPromoter{hub}To([0-9]{{12}})({'|'.join(Audience)})(Look)?", sid)

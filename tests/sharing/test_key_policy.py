@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from chalicelib.engine.faults import Fault
 from chalicelib.sharing import key_policy
-from chalicelib.sharing.key_policy import Access, Audience, Document
+from chalicelib.sharing.key_policy import Access, Audience, Document, PolicyShare
 
 HUB, DEV, PROD = "111111111111", "222222222222", "444444444444"
 KEY = f"arn:aws:kms:us-east-1:{HUB}:key/0"
@@ -215,7 +215,7 @@ def test_grants_for_service_linked_roles_are_for_nobody_else():
 @pytest.mark.parametrize("one", [copies(), whole(), Access(DEV, Audience.ROLES, role(DEV), HUB_SID)])
 def test_a_shares_name_tells_what_it_opens(one):
     """The permission adapter gets only a share's holder key and grantee."""
-    assert key_policy.access(one.share_name, one.principal, HUB_SID) == one
+    assert Access(*PolicyShare.parse(one.share_name), one.principal, HUB_SID) == one
 
 
 # --- what is refused -------------------------------------------------------------------------------------------------

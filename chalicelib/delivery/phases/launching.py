@@ -14,7 +14,7 @@ from dataclasses import replace
 from chalicelib.delivery import instances, leftovers, shares, slots
 from chalicelib.delivery.attempts import CopyStarted
 from chalicelib.delivery.instances import EndInstances, InstanceSeen, InstancesEnded, InstanceStarted, RunInstance
-from chalicelib.delivery.model import BY_RECALL, Delivery, DeliveryState
+from chalicelib.delivery.model import Delivery, DeliveryState
 from chalicelib.delivery.moves import again
 from chalicelib.delivery.phase import CancelAsked, Command, DeadlinePassed, Phase, Refused, StateEntry
 from chalicelib.delivery.phases import trouble
@@ -171,7 +171,7 @@ def _may_cancel(delivery: Delivery) -> bool:
     """A shared AMI at any time, as its shares must close. A copy that is finished stays, unless it is recalled."""
     if delivery.shared:
         return True
-    return not delivery.launch.result and (delivery.fact("cancel") or "").startswith(BY_RECALL)
+    return not delivery.launch.result and delivery.recall_asked
 
 
 def _cancelled(event: CancelAsked, delivery: Delivery, now: int) -> Delivery:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from chalicelib.delivery import leftovers, naming, shares, slots
 from chalicelib.delivery.attempts import CopyStarted
-from chalicelib.delivery.model import BY_RECALL, Delivery, DeliveryState, reduced
+from chalicelib.delivery.model import Delivery, DeliveryState, reduced
 from chalicelib.delivery.moves import again
 from chalicelib.delivery.phase import CancelAsked, Command, DeliveryEvent, Phase, Refused, StateEntry
 from chalicelib.delivery.phases.ending import (
@@ -68,7 +68,7 @@ def _to_protect(delivery: Delivery) -> bool:
 def _is_recalled(delivery: Delivery) -> bool:
     """Whether an operator has recalled the AMI, and nothing else of it is left to release or to delete."""
     own = not (delivery.shared or delivery.shares.holds_copy or delivery.cleanup.to_delete)
-    return own and (delivery.fact("cancel") or "").startswith(BY_RECALL)
+    return own and delivery.recall_asked
 
 
 def _recalled(_event: CancelAsked, delivery: Delivery, now: int) -> Delivery:

@@ -156,7 +156,7 @@ class DriftAudit:
             yield from ((DriftPlace.read(text), verdicts) for text, verdicts in doubts if text > this.after)
         elif this.part:
             names = self._names(this, applied)
-            yield from ((DriftPlace(this.part, name), None) for name in names if name > this.after)
+            yield from ((DriftPlace.read(f"{this.part} {name}"), None) for name in names if name > this.after)
 
     def _names(self, this: Pass, applied: AppliedFile) -> Iterator[str]:
         access = self._ports.access

@@ -21,8 +21,8 @@ from chalicelib.delivery.model import (
     Launch,
     Sharing,
     SlotRequest,
+    WishToEnd,
     snapshots_of,
-    wish_to_end,
 )
 from chalicelib.delivery.ports import TrackedDeliveries
 from chalicelib.delivery.tracked import RUNNING, TrackedDelivery
@@ -170,8 +170,8 @@ class DeliveryPass:
     ) -> None:
         """Ask it; what one that cannot act holds for its copies is released."""
         cause = f"cancel:{promotion.ami}:{promotion.inputs[:12]}:{promotion.tries}"  # asked again, it is news again
-        wish = wish_to_end(one.episode, f"{BY_RECALL if recalled else ''}{cause}", why_it_ends(promotion, one.place))
-        self.waker.wake(addresses.delivery(one.delivery), cause, {"cancel": wish})
+        wish = WishToEnd(one.episode, f"{BY_RECALL if recalled else ''}{cause}", why_it_ends(promotion, one.place))
+        self.waker.wake(addresses.delivery(one.delivery), cause, {"cancel": str(wish)})
         if record is None:
             ports = self.records, self.ledger, self.waker, self.clock
             copy_holdings.release(*ports, promotion.ami, one, budget)

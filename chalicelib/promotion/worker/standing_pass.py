@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from chalicelib.delivery.codecs import DELIVERIES
-from chalicelib.delivery.model import EXPIRED, DeliveryState, wish_to_end
+from chalicelib.delivery.model import EXPIRED, DeliveryState, WishToEnd
 from chalicelib.delivery.ports import TrackedDeliveries
 from chalicelib.delivery.tracked import RUNNING, TrackedDelivery
 from chalicelib.engine import addresses, schedule
@@ -167,8 +167,8 @@ class StandingPass:
         cause, unfinished = f"not-entitled:{self.clock() // schedule.MINUTE}", list[TrackedDelivery]()
 
         def ask(one: TrackedDelivery) -> None:
-            wish = wish_to_end(one.episode, cause, _why(one.place, tag, entitled))
-            self.waker.wake(addresses.delivery(one.delivery), cause, {"cancel": wish})
+            wish = WishToEnd(one.episode, cause, _why(one.place, tag, entitled))
+            self.waker.wake(addresses.delivery(one.delivery), cause, {"cancel": str(wish)})
             if peek(self.records, addresses.delivery(one.delivery), DELIVERIES) is None:
                 ports = self.records, self.ports.ledger, self.waker, self.clock
                 if not copy_holdings.release(*ports, ami, one, budget):
@@ -194,8 +194,8 @@ class StandingPass:
         held = one.holding
         expired = entitled.may_go_on(held.place) and 0 < entitled.date(held.place) <= self.clock()
         cause = f"not-entitled:{self.clock() // schedule.MINUTE}"
-        wish = wish_to_end(held.episode, f"{EXPIRED if expired else ''}{cause}", _why(held.place, tag, entitled))
-        self.waker.wake(addresses.delivery(held.delivery), cause, {"cancel": wish})
+        wish = WishToEnd(held.episode, f"{EXPIRED if expired else ''}{cause}", _why(held.place, tag, entitled))
+        self.waker.wake(addresses.delivery(held.delivery), cause, {"cancel": str(wish)})
         self.ports.ledger.release(one.resource, one.share_name, held, listed=True)
         self.waker.wake_resources([one.resource], f"{held.delivery}:{cause}")
         self.telemetry.share(one.resource, held.account, "released: not entitled", image=ami)

@@ -31,7 +31,7 @@ from chalicelib.engine.faults import Fault
 from chalicelib.engine.places import Arn, Resource
 from chalicelib.sharing import key_policy
 from chalicelib.sharing.holders import needed
-from chalicelib.sharing.key_policy import Access, Document
+from chalicelib.sharing.key_policy import Access, Document, PolicyShare
 from chalicelib.sharing.outstanding import POLICY_SHOWS_WITHIN
 from chalicelib.sharing.ports import Ledger
 from chalicelib.sharing.share import Share, ShareState
@@ -153,7 +153,7 @@ class PolicyStatements:
             self._last[before.key] = (self._sessions.now(), after.sids)
 
     def _access(self, share: Share) -> Access:
-        return key_policy.access(share.share_name, share.grantee, self._hub_sid)
+        return Access(*PolicyShare.parse(share.share_name), share.grantee, self._hub_sid)
 
 
 def _is_done(document: Document, wanted: Sequence[Access], unwanted: Sequence[Access]) -> bool:

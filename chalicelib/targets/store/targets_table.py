@@ -70,13 +70,19 @@ class Current:
 
     generation: int
     digest: str
-    applied_at: str
-    applied_by: str
+    applied_at: str = ""
+    applied_by: str = ""
+
+    @classmethod
+    def of_version(cls, version: str) -> Current:
+        """Return a pointer to a version."""
+        generation, _, digest = version.partition("#")
+        return cls(int(generation), digest)
 
     @property
     def version(self) -> str:
-        """The version of the items that it points to."""
-        return version(self.generation, self.digest)
+        """The version of the items that it points to; sorts by generation."""
+        return f"{self.generation:08d}#{self.digest}"
 
 
 class TargetsTable:
@@ -129,9 +135,8 @@ class TargetsTable:
 
     def content(self, version: str) -> Directory | None:
         """Return a version with the members of its units as they are now; None: it is gone, or is not what it was."""
-        generation, _, digest = version.partition("#")
         try:
-            directory = self.directory(Current(int(generation), digest, "", ""))
+            directory = self.directory(Current.of_version(version))
         except TargetsDamaged:
             return None
         directory = replace(directory, hub=self._hub)
@@ -351,11 +356,6 @@ def _text(value: object) -> str:
     if not isinstance(value, str):
         raise TypeError(value)
     return value
-
-
-def version(generation: int, digest: str) -> str:
-    """Name a version; sorts by generation."""
-    return f"{generation:08d}#{digest}"
 
 
 def partition(version: str) -> str:
