@@ -14,41 +14,11 @@ from chalicelib.delivery.seen import TargetSeen
 from chalicelib.engine import addresses
 from chalicelib.engine.addresses import RECORD, RecordKey
 from chalicelib.engine.faults import Fault
-from chalicelib.engine.places import IMAGE, SNAPSHOT, Arn, Place, Resource
+from chalicelib.engine.places import IMAGE, Arn, Place, Resource
 from chalicelib.inventory.machine import AmiUse, OwnImage, OwnInstance, OwnSnapshot
 from chalicelib.sharing.grant_names import ROLE_PATH
 from chalicelib.sharing.holders import is_statement, standing
 from chalicelib.sharing.share import TRIES_BEFORE_ALARM, Share, ShareState
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class SourceFacts:
-    """A snapshot or AMI of the hub. ``region``: where it is; "" is the hub's own Region."""
-
-    id: str
-    region: str = ""
-
-    def __str__(self) -> str:
-        """As a message shows it."""
-        return f"{self.id} in {self.region}" if self.region else self.id
-
-    @property
-    def is_image(self) -> bool:
-        """Whether it is an AMI."""
-        return self.id.startswith("ami-")
-
-    @property
-    def resource(self) -> str:
-        """The ledger's name of its permissions."""
-        if self.is_image:
-            return addresses.image_resource(self.id).pk
-        return addresses.snapshot_resource(self.id, self.region).pk
-
-
-def source_of(resource: str) -> SourceFacts | None:
-    """Return the snapshot or AMI that a resource of the ledger is about; None for a key."""
-    one = Resource.parse(resource)
-    return SourceFacts(one.name, one.region) if one.kind in (SNAPSHOT, IMAGE) else None
 
 
 def is_going(share: Share) -> bool:
@@ -78,10 +48,10 @@ def receiver_of(share: Share) -> str:
 
 def described(share: Share) -> str:
     """Say what is open, for a message."""
-    source = source_of(share.resource)
-    if source is not None:
-        return f"{'launch permission of' if source.is_image else 'snapshot'} {source}"
-    return f"{'statement in the policy of' if is_statement(share) else 'grant on'} {Resource.parse(share.resource).arn}"
+    it = Resource.parse(share.resource)
+    if it.arn:
+        return f"{'statement in the policy of' if is_statement(share) else 'grant on'} {it.arn}"
+    return f"{'launch permission of' if it.kind == IMAGE else 'snapshot'} {it.in_words}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +129,7 @@ class HubView:
     """Records and tracked deliveries: those under way, and those that another member names."""
     ledger: Mapping[tuple[str, str], Share] = field(default_factory=dict)
     """(resource, share_name) -> share: those that may be open or are held, and those that another member names."""
-    permissions: Mapping[SourceFacts, frozenset[str]] = field(default_factory=dict)
+    permissions: Mapping[Resource, frozenset[str]] = field(default_factory=dict)
     """Accounts and, for an AMI, OUs and organizations; "all" if it is public. Absent: not read."""
     grants: tuple[Grant, ...] = ()
     statements: tuple[PolicyStatement, ...] = ()
@@ -167,9 +137,9 @@ class HubView:
     """Keys whose grants were read to the end."""
     policy_keys: frozenset[str] = frozenset()
     """Keys whose policy was read."""
-    changes: Mapping[tuple[SourceFacts, str], Change] = field(default_factory=dict)
+    changes: Mapping[tuple[Resource, str], Change] = field(default_factory=dict)
     """(snapshot or AMI, receiver) -> the last change of that permission that CloudTrail knows."""
-    once_open: frozenset[tuple[SourceFacts, str]] = frozenset()
+    once_open: frozenset[tuple[Resource, str]] = frozenset()
     """(snapshot or AMI, receiver) that the ledger has lost, and that the service had open by the share's history."""
     targets: Mapping[Place, TargetFacts] = field(default_factory=dict)
     receivers: Receivers | None = None

@@ -8,11 +8,11 @@ from typing import Any
 
 from ami_promoter.hub.aws import Connection
 from ami_promoter.reconcile import ledger_facts
-from ami_promoter.reconcile.facts import Grant, PolicyStatement, SourceFacts
+from ami_promoter.reconcile.facts import Grant, PolicyStatement
 from ami_promoter.terminal.progress import Progress
 from chalicelib.engine.aws import sdk
 from chalicelib.engine.faults import Fault
-from chalicelib.engine.places import Arn
+from chalicelib.engine.places import IMAGE, Arn, Resource
 from chalicelib.sharing import key_policy
 
 VALUES = 200
@@ -45,18 +45,18 @@ class HubReading:
         self._tell = tell
         self.faults: list[Fault] = []
 
-    def there(self, candidates: Candidates) -> tuple[list[SourceFacts], set[str]]:
+    def there(self, candidates: Candidates) -> tuple[list[Resource], set[str]]:
         """Return the candidates that the hub owns, and the hub's keys that encrypt them."""
-        found: list[SourceFacts] = []
+        found: list[Resource] = []
         keys = set(candidates.keys)
         with self._connection.telling("describing source images and snapshots"):
             for image in self._described("", "images", candidates.images):
-                found.append(SourceFacts(image["ImageId"]))
+                found.append(Resource.of(image["ImageId"]))
                 devices = image.get("BlockDeviceMappings", ())
                 candidates.add_snapshots("", filter(None, (it.get("Ebs", {}).get("SnapshotId") for it in devices)))
             for region, ids in sorted(candidates.snapshots.items()):
                 for raw in self._described(region, "snapshots", ids):
-                    found.append(SourceFacts(raw["SnapshotId"], region))
+                    found.append(Resource.of(raw["SnapshotId"], region))
                     keys |= {raw["KmsKeyId"]} if raw.get("KmsKeyId") else set()
         return sorted(found), {key for key in keys if Arn.parse(key).account == self._connection.account}
 
@@ -72,9 +72,9 @@ class HubReading:
                 yield from page["Images" if images else "Snapshots"]
             progress.at(start, len(ordered))
 
-    def permissions(self, sources: Iterable[SourceFacts]) -> dict[SourceFacts, frozenset[str]]:
+    def permissions(self, sources: Iterable[Resource]) -> dict[Resource, frozenset[str]]:
         """Read who may use each snapshot and launch each AMI; ``faults`` gets what cannot be read."""
-        found: dict[SourceFacts, frozenset[str]] = {}
+        found: dict[Resource, frozenset[str]] = {}
         ordered = list(sources)
         progress = Progress(self._tell, "Reading who may use snapshots and AMIs")
         for number, source in enumerate(ordered):
@@ -84,16 +84,16 @@ class HubReading:
             except (sdk.ClientError, sdk.BotoCoreError) as error:
                 if code(error) not in GONE:
                     self.faults.append(
-                        Fault("not-seen", str(source), f"Who may use it cannot be read: {error}.", AGAIN)
+                        Fault("not-seen", source.in_words, f"Who may use it cannot be read: {error}.", AGAIN)
                     )
         return found
 
-    def _open_to(self, source: SourceFacts) -> frozenset[str]:
+    def _open_to(self, source: Resource) -> frozenset[str]:
         ec2 = self._ec2(source.region)
-        if source.is_image:
-            answer = ec2.describe_image_attribute(ImageId=source.id, Attribute="launchPermission")
+        if source.kind == IMAGE:
+            answer = ec2.describe_image_attribute(ImageId=source.name, Attribute="launchPermission")
             return frozenset(value for entry in answer.get("LaunchPermissions", ()) for value in entry.values())
-        answer = ec2.describe_snapshot_attribute(SnapshotId=source.id, Attribute="createVolumePermission")
+        answer = ec2.describe_snapshot_attribute(SnapshotId=source.name, Attribute="createVolumePermission")
         return frozenset(entry.get("UserId") or "all" for entry in answer["CreateVolumePermissions"])
 
     def grants(self, keys: Iterable[str]) -> tuple[tuple[Grant, ...], frozenset[str]]:

@@ -20,7 +20,6 @@ from chalicelib.sharing.share import Share
 _NAME = f"{GRANT_PREFIX}(?P<region>[a-z0-9-]+):%s:(?P<intended_at>[0-9]+)"
 _GRANT = re.compile(_NAME % "(?:(?P<delivery>[0-9a-f]{20})(?:-[^:\\s]+)?|[0-9]{12})")
 _ROLE_GRANT = re.compile(_NAME % r"(?P<delivery>)[^:\s]+/[^:\s]+")
-_SID_ACCOUNT = re.compile("To([0-9]{12})(?:Copies|Account|Roles)")
 
 
 def had_open(entry: Mapping[str, Any]) -> bool:
@@ -62,7 +61,7 @@ def statements_of(key: str, text: str, hub: str) -> tuple[PolicyStatement, ...] 
     document = key_policy.read(key, text, hub)
     if not isinstance(document, key_policy.Document):
         return document.what
-    accounts = sorted({named[1] for sid in document.sids if (named := _SID_ACCOUNT.search(sid))})
+    accounts = sorted({share.account for sid in document.sids if (share := key_policy.share_named(sid, hub))})
     accesses = [Access(account, audience, "", hub) for account in accounts for audience in Audience]
     return tuple(
         PolicyStatement(

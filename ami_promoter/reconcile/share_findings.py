@@ -16,14 +16,12 @@ from ami_promoter.reconcile.facts import (
     Grant,
     HubView,
     PolicyStatement,
-    SourceFacts,
     TargetFacts,
     described,
     explained,
     is_going,
     may_be_open,
     receiver_of,
-    source_of,
 )
 from ami_promoter.reconcile.repair_data import (
     Finding,
@@ -38,7 +36,7 @@ from ami_promoter.terminal.alike import first_of
 from chalicelib.delivery.model import ENDED, Delivery, DeliveryState
 from chalicelib.engine import schedule
 from chalicelib.engine.faults import count
-from chalicelib.engine.places import Resource
+from chalicelib.engine.places import IMAGE, Resource
 from chalicelib.sharing.grant_names import unrecorded_name
 from chalicelib.sharing.holders import is_statement
 from chalicelib.sharing.share import Holding, Share
@@ -139,14 +137,14 @@ def _permissions(view: HubView) -> Iterator[Finding]:
     """Open permissions that the ledger does not list as open and opened by the service."""
     for source, receivers in sorted(view.permissions.items()):
         for receiver in sorted(receivers):
-            share = view.share(source.resource, receiver)
+            share = view.share(str(source), receiver)
             if explained(share):
                 continue
-            where = f"{source} to {_receiver(receiver)}"
+            where = f"{source.in_words} to {_receiver(receiver)}"
             change = view.changes.get((source, receiver))
             added = change is not None and change.added and change.own
             if receiver != "all" and (added or (source, receiver) in view.once_open):
-                wait = LATER if source.is_image or _may_copy(view, source, receiver) else 0
+                wait = LATER if source.kind == IMAGE or _may_copy(view, source, receiver) else 0
                 version = 0 if share is None else share.version
                 witness = (
                     f"CloudTrail: the service added it at {change.at}" if change else "the share's history says so"
@@ -155,7 +153,7 @@ def _permissions(view: HubView) -> Iterator[Finding]:
                     "open-unknown",
                     where,
                     f"The service opened it ({witness}) and it is open, but the ledger says {_said(share)}.",
-                    RecordOpen(source.resource, receiver, receiver, wait, version=version),
+                    RecordOpen(str(source), receiver, receiver, wait, version=version),
                     _closes(wait),
                 )
             else:
@@ -177,8 +175,8 @@ def _missing(view: HubView) -> Iterator[Finding]:
         needed = any(alive(view.delivery(holding.delivery), holding.episode) for holding in share.holdings)
         if not needed or view.now < (share.opened_at or 0) + SHOWN_WITHIN:
             continue
-        source = source_of(share.resource)
-        change = view.changes.get((source, receiver_of(share))) if source else None
+        source = Resource.parse(share.resource)
+        change = view.changes.get((source, receiver_of(share)))
         if share.preexisting or (change is not None and not change.added and not change.own):
             by = f": {change.by} removed it at {change.at}" if change else ""
             what = f"A delivery needs it, but somebody else removed it{by}. The service does not open it again."
@@ -186,7 +184,7 @@ def _missing(view: HubView) -> Iterator[Finding]:
             continue
         repair = Reopen(share.resource, share.share_name, share.version)
         what = "The ledger says that it is open, and a delivery needs it, but AWS does not show it."
-        if not source:
+        if source.arn:
             what += f" Look in CloudTrail who called {'PutKeyPolicy' if is_statement(share) else 'RevokeGrant'}."
         does = "opens it again for as long as the delivery needs it"
         yield Finding("open-only-in-ledger", _where(share), what, repair, does)
@@ -258,13 +256,13 @@ def _knows(share: Share | None, grant: Grant) -> bool:
     return share is not None and may_be_open(share) and ledger_facts.is_of(share, grant)
 
 
-def _may_copy(view: HubView, source: SourceFacts, account: str) -> bool:
+def _may_copy(view: HubView, source: Resource, account: str) -> bool:
     """Whether a copy of the snapshot may be running in the account, or about to start."""
     places = _places_of(view, account)
-    if places is None or any(s.source == source.id and s.state == "pending" for p in places for s in p.snapshots):
+    if places is None or any(s.source == source.name and s.state == "pending" for p in places for s in p.snapshots):
         return True
     return any(
-        one.target.account == account and any(snapshot.id == source.id for snapshot in one.snapshots)
+        one.target.account == account and any(snapshot.id == source.name for snapshot in one.snapshots)
         for one in _unended(view)
     )
 

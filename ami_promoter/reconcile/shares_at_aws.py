@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ami_promoter.reconcile import ledger_facts
-from ami_promoter.reconcile.facts import Grant, HubView, explained, receiver_of, source_of
+from ami_promoter.reconcile.facts import Grant, HubView, explained, receiver_of
 from chalicelib.engine.places import Resource
 from chalicelib.sharing.grant_names import unrecorded_name
 from chalicelib.sharing.holders import is_statement
@@ -22,15 +22,14 @@ class Shown:
 
     def shows(self, share: Share) -> bool | None:
         """Whether AWS shows the permission of a share; None if it was not read."""
-        source = source_of(share.resource)
-        if source is not None:
-            seen = self._view.permissions.get(source)
+        it = Resource.parse(share.resource)
+        if not it.arn:
+            seen = self._view.permissions.get(it)
             return None if seen is None else receiver_of(share) in seen
-        key = Resource.parse(share.resource).arn
         if is_statement(share):
             place = (share.resource, share.share_name)
-            return place in self._complete if key in self._view.policy_keys else None
-        if key not in self._view.granted_keys:
+            return place in self._complete if it.arn in self._view.policy_keys else None
+        if it.arn not in self._view.granted_keys:
             return None
         return any(ledger_facts.is_of(share, grant) for grant in self._grants.get(share.resource, ()))
 
@@ -40,7 +39,7 @@ class Shown:
 
     def unexplained(self) -> list[tuple[str, str]]:
         """Return (resource, share_name) of all that AWS shows and the ledger does not list as opened by the service."""
-        places = [(source.resource, receiver) for source, seen in self._view.permissions.items() for receiver in seen]
+        places = [(str(source), receiver) for source, seen in self._view.permissions.items() for receiver in seen]
         places += [(grant.resource, grant.share_name) for grant in self._view.grants]
         places += [(grant.resource, unrecorded_name(grant.id)) for grant in self._view.grants]
         places += [(statement.resource, statement.share_name) for statement in self._view.statements]

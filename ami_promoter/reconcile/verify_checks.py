@@ -9,10 +9,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ami_promoter.reconcile.facts import Grant, SourceFacts, TargetFacts
+from ami_promoter.reconcile.facts import Grant, TargetFacts
 from ami_promoter.terminal import schema as js
 from chalicelib.engine.faults import Fault, count
-from chalicelib.engine.places import Place
+from chalicelib.engine.places import IMAGE, Place, Resource
 from chalicelib.images import comparison
 from chalicelib.images.image import SourceImage
 from chalicelib.inventory.machine import OwnImage, OwnSnapshot
@@ -49,7 +49,7 @@ class SeenInTarget:
     """What AWS shows in targets (``targets``) and at the sources. ``unread``: what could not be read, and why."""
 
     targets: Mapping[Place, TargetFacts]
-    permissions: Mapping[SourceFacts, frozenset[str]]
+    permissions: Mapping[Resource, frozenset[str]]
     grants: tuple[Grant, ...] = ()
     keys: frozenset[str] = frozenset()
     """Keys whose grants were read."""
@@ -148,10 +148,10 @@ def _protection(delivery: Mapping[str, Any], *, protected: bool) -> _Found:
 def _open(delivery: Mapping[str, Any], account: str, seen: SeenInTarget) -> Iterator[_Found]:
     """Check that nothing is open to the account that no standing or preexisting share, and no copy, needs."""
     for images, name in ((False, "snapshot-permissions"), (True, "launch-permission")):
-        read = {source: who for source, who in seen.permissions.items() if source.is_image is images}
-        to_all = [str(source) for source, who in read.items() if "all" in who]
+        read = {source: who for source, who in seen.permissions.items() if (source.kind == IMAGE) is images}
+        to_all = [source.in_words for source, who in read.items() if "all" in who]
         open_to = [source for source, who in read.items() if account in who]
-        over = [str(source) for source in open_to if (source.resource, account) not in seen.held]
+        over = [source.in_words for source in open_to if (str(source), account) not in seen.held]
         shared = images and delivery["state"] == "shared"
         if to_all:
             yield (

@@ -12,10 +12,9 @@ from typing import Any
 
 from ami_promoter.hub.applied_targets import in_force
 from ami_promoter.hub.aws import Connection
-from ami_promoter.hub.records import Reader, RecordSeen, record_of
-from ami_promoter.hub.records import source_of as source_of_item
+from ami_promoter.hub.records import Reader, RecordSeen, record_of, source_of
 from ami_promoter.reconcile import ledger_facts
-from ami_promoter.reconcile.facts import HubView, SourceFacts, TargetFacts, may_be_open, source_of
+from ami_promoter.reconcile.facts import HubView, TargetFacts, may_be_open
 from ami_promoter.reconcile.hub_reading import Candidates, HubReading
 from ami_promoter.reconcile.inventories import Inventories
 from ami_promoter.reconcile.shares_at_aws import Shown
@@ -26,7 +25,7 @@ from chalicelib.delivery.tracked import TrackedDelivery
 from chalicelib.engine import addresses
 from chalicelib.engine.addresses import ARCHIVED, HOLD, SHARE, SHARE_STEP, RecordKey
 from chalicelib.engine.faults import Fault
-from chalicelib.engine.places import Place, Resource
+from chalicelib.engine.places import IMAGE, SNAPSHOT, Place, Resource
 from chalicelib.engine.store.table import Table
 from chalicelib.promotion.model import Promotion, PromotionState
 from chalicelib.sharing.share import Share, ShareState
@@ -73,7 +72,7 @@ class _Read:
         if key.kind == "promotion":
             self.candidates.images.add(key.name)
         if key.sk == "image":
-            source = source_of_item(item)
+            source = source_of(item)
             self.candidates.add_snapshots("", [] if source is None else [one.id for one in source.snapshots])
             return
         if key.kind == "resource":
@@ -85,13 +84,13 @@ class _Read:
             self.candidates.add_snapshots("", [snapshot.id for snapshot in one.it.snapshots])
 
     def _resource(self, pk: str) -> None:
-        source = source_of(pk)
-        if source is None:
-            self.candidates.keys.add(Resource.parse(pk).arn)
-        elif source.is_image:
-            self.candidates.images.add(source.id)
+        it = Resource.parse(pk)
+        if it.kind == IMAGE:
+            self.candidates.images.add(it.name)
+        elif it.kind == SNAPSHOT:
+            self.candidates.add_snapshots(it.region, [it.name])
         else:
-            self.candidates.add_snapshots(source.region, [source.id])
+            self.candidates.keys.add(it.arn)
 
 
 def _is_over(one: RecordSeen[Any]) -> bool:
@@ -213,20 +212,20 @@ class Looking:
     def _witnessed(self, view: HubView) -> HubView:
         """Ask CloudTrail and the ledger's history about snapshots and AMIs for which AWS and the ledger differ."""
         shown = Shown(view)
-        asked = [(source, key) for pk, key in shown.unexplained() if (source := source_of(pk)) is not None]
+        asked = [(source, key) for pk, key in shown.unexplained() if not (source := Resource.parse(pk)).arn]
         regions = {source.region for source, _ in asked}
-        regions |= {source.region for one in shown.missing() if (source := source_of(one.resource)) is not None}
-        changes: dict[tuple[SourceFacts, str], Change] = {}
+        regions |= {source.region for one in shown.missing() if not (source := Resource.parse(one.resource)).arn}
+        changes: dict[tuple[Resource, str], Change] = {}
         faults: list[Fault] = []
         for region in sorted(regions):
             trail = Trail(self._connection, view.now - self._since, region)
-            changes |= {(SourceFacts(one, region), who): change for (one, who), change in trail.changes().items()}
+            changes |= {(Resource.of(one, region), who): change for (one, who), change in trail.changes().items()}
             faults += [Fault("not-seen", "CloudTrail", trouble, "") for trouble in trail.troubles]
-        lost = [(source, key) for source, key in asked if view.share(source.resource, key) is None]
+        lost = [(source, key) for source, key in asked if view.share(str(source), key) is None]
         once_open = frozenset(one for one in lost if self._was_open(*one))
         return replace(view, changes=changes, once_open=once_open, troubles=(*view.troubles, *faults))
 
-    def _was_open(self, source: SourceFacts, receiver: str) -> bool:
+    def _was_open(self, source: Resource, receiver: str) -> bool:
         """Whether the last that is known of a share that has left the ledger is that it was open and not preexisting.
 
         The end of a share that closed is in the archive alone.
@@ -234,6 +233,6 @@ class Looking:
         found = {
             item["sk"].removeprefix(f"{kind}{receiver}#"): item
             for kind in (SHARE_STEP, ARCHIVED)
-            for item in self._table.query(source.resource, f"{kind}{receiver}#")
+            for item in self._table.query(str(source), f"{kind}{receiver}#")
         }
         return ledger_facts.had_open(found[max(found)] if found else {})

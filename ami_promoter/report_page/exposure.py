@@ -14,6 +14,7 @@ from ami_promoter.promotions import shares
 from ami_promoter.report_page.reading import HubRecords, Step
 from chalicelib.engine.addresses import SHARE
 from chalicelib.engine.places import IMAGE, KEY, POLICY, SNAPSHOT, Resource
+from chalicelib.sharing.key_policy import PolicyShare
 from chalicelib.sharing.share import Share, ShareState
 
 LEFT_OPEN = "left open"
@@ -23,8 +24,6 @@ UNREADABLE = "unreadable"
 CLOSED = "closed"
 ONE_RUN = 60
 """Seconds within which the invocation that writes an intent also makes the call; later, another one got the answer."""
-ACCOUNT = 12
-"""Digits of an account's id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +119,7 @@ def _named(pk: str, holder: str, records: HubRecords) -> Exposure:
     by_kind = {SNAPSHOT: records.source_of.get(one.name, ()), IMAGE: (one.name,)}
     amis = records.promoted_by.get(holder, ()) if one.kind == KEY else by_kind.get(one.kind, ())
     if one.kind == POLICY:
-        holder = holder[:ACCOUNT]
+        holder = PolicyShare.parse(holder).account
     return Exposure(one.kind, one.name, one.account or holder, "", CLOSED, None, None, amis=tuple(sorted(amis)))
 
 

@@ -21,13 +21,11 @@ from dataclasses import replace
 from chalicelib.delivery.model import Delivery, NeededShare
 from chalicelib.delivery.shares import SharesSeen
 from chalicelib.engine import addresses
-from chalicelib.engine.places import Resource
+from chalicelib.engine.places import POLICY, Resource
 from chalicelib.sharing import holders
 from chalicelib.sharing import share as ledger
 from chalicelib.sharing.key_policy import Access, Audience, PolicyShare
 from chalicelib.targets.applied_file import grant_role
-
-POLICIES = "resource#policy#"
 
 
 def needed(delivery: Delivery) -> tuple[NeededShare, ...]:
@@ -131,17 +129,16 @@ def grantee(delivery: Delivery, share: NeededShare, partition: str) -> str:
     account, whose administrators delegate it, or for the role that makes grants for service-linked roles.
     """
     account, role = delivery.target.account, delivery.target.role_name
-    match Resource.parse(share.resource).kind:
+    match kind := Resource.parse(share.resource).kind:
         case "role":
             return f"arn:{partition}:iam::{account}:role/aws-service-role/{share.share_name}"
         case "image":
             return ""
         case _:
-            in_policy = share.resource.startswith(POLICIES)
-            for_roles = in_policy and share.share_name == str(PolicyShare(account, Audience.ROLES))
+            for_roles = kind == POLICY and share.share_name == str(PolicyShare(account, Audience.ROLES))
             whole = (share.standing and not for_roles) or delivery.target.grantee == "account"
             named = share.share_name.removeprefix(delivery.id).removeprefix("-") or role  # a grant to copy by
-            name = grant_role(role) if for_roles else role if in_policy else named
+            name = grant_role(role) if for_roles else role if kind == POLICY else named
             return f"arn:{partition}:iam::{account}:{'root' if whole else f'role/{name}'}"
 
 
@@ -160,7 +157,8 @@ def in_policies(delivery: Delivery, partition: str, hub: str) -> dict[str, list[
     """Return the statements that each source key's policy needs, by the key's ARN. ``hub``: ``key_policy.hub_sid``."""
     wanted: dict[str, list[Access]] = {}
     for share in needed(delivery):
-        if share.resource.startswith(POLICIES):
+        it = Resource.parse(share.resource)
+        if it.kind == POLICY:
             one = Access(*PolicyShare.parse(share.share_name), grantee(delivery, share, partition), hub)
-            wanted.setdefault(share.resource.removeprefix(POLICIES), []).append(one)
+            wanted.setdefault(it.arn, []).append(one)
     return wanted

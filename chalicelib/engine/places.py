@@ -69,6 +69,11 @@ class Resource(NamedTuple):
     region: str = ""
 
     @classmethod
+    def of(cls, ident: str, region: str = "") -> Resource:
+        """Return a snapshot or AMI, by its id."""
+        return cls(SNAPSHOT, ident, region=region) if ident.startswith("snap-") else cls(IMAGE, ident)
+
+    @classmethod
     def parse(cls, text: str) -> Resource:
         """Read the partition of a resource's record; with or without its first word."""
         kind, _, rest = text.removeprefix("resource#").partition("#")
@@ -82,6 +87,11 @@ class Resource(NamedTuple):
     def arn(self) -> str:
         """The ARN of the key that it is about; "" for snapshots and AMIs."""
         return "" if self.kind in (SNAPSHOT, IMAGE, "") else self.name
+
+    @property
+    def in_words(self) -> str:
+        """A snapshot or AMI, as a message shows it."""
+        return f"{self.name} in {self.region}" if self.region else self.name
 
     @property
     def at_home(self) -> bool:

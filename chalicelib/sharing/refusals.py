@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 
 from chalicelib.engine.faults import Fault
+from chalicelib.engine.places import last_part
 
 
 class Subject(StrEnum):
@@ -85,7 +86,7 @@ def creates_role(role: str) -> str:
 
 def role_missing(where: str, role: str) -> Fault:
     """Return the fault of a target without this service-linked role ("SERVICE/NAME")."""
-    name = role.rpartition("/")[2]
+    name = last_part(role)
     return Fault(
         "service-linked-role-missing",
         where,

@@ -51,6 +51,15 @@ def test_a_resource_is_written_as_it_was_read(key, resource):
     assert str(resource) == key.pk
 
 
+@pytest.mark.parametrize("args", [("snap-0a",), ("snap-0a", "eu-west-1"), ("ami-0a",)])
+def test_a_snapshot_or_ami_by_its_id(args):
+    """A message says the Region of what is not in the hub's; the id is the snapshot's."""
+    one = Resource.of(*args)
+
+    assert Resource.parse(str(one)) == one
+    assert one.in_words == " in ".join(args)
+
+
 def test_a_damaged_resource_has_no_kind():
     """It is about no key, and at home nowhere."""
     assert (Resource.parse("nonsense").kind, Resource.parse("nonsense").arn) == ("", "")

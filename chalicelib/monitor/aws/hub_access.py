@@ -8,7 +8,7 @@ from typing import Any
 from chalicelib.engine.aws.refusals import as_refusal, code_of, gone
 from chalicelib.engine.aws.sessions import Sessions
 from chalicelib.engine.errors import Refusal
-from chalicelib.engine.places import IMAGE, SNAPSHOT, Arn, Resource
+from chalicelib.engine.places import SNAPSHOT, Arn, Resource
 from chalicelib.sharing.aws.ec2_permissions import LaunchPermissions, SnapshotPermissions
 from chalicelib.sharing.aws.grants import GRANT_GONE, GrantListing
 from chalicelib.sharing.ports import SeenGrant
@@ -33,8 +33,9 @@ class AwsHubAccess:
         return [raw["ImageId"] for raw in self._all("images", Owners=["self"], IncludeDisabled=True)]
 
     def receivers(self, resource: str) -> Collection[str] | None:
-        kind, read_by = (SNAPSHOT, SnapshotPermissions) if resource.startswith("snap-") else (IMAGE, LaunchPermissions)
-        return read_by(self._sessions, self._where).receivers(Resource(kind, resource))
+        it = Resource.of(resource)
+        read_by = SnapshotPermissions if it.kind == SNAPSHOT else LaunchPermissions
+        return read_by(self._sessions, self._where).receivers(it)
 
     def policy(self, key: str) -> str | None:
         with as_refusal("GetKeyPolicy", f"{self._where}, {key}"), gone(KEY_GONE):

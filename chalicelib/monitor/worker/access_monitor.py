@@ -16,6 +16,7 @@ from typing import Any
 from chalicelib.engine import addresses, schedule
 from chalicelib.engine.budget import Budget, TimeLeft
 from chalicelib.engine.errors import LostRace, Refusal, RefusalKind
+from chalicelib.engine.places import Resource
 from chalicelib.engine.ports import Records, Telemetry
 from chalicelib.engine.waker import Clock
 from chalicelib.monitor import judging, trail_actions, verdicts
@@ -141,15 +142,11 @@ class AccessMonitor:
             yield from self._shares_on_key(action, on_key)
         elif action.resource.startswith(("snap-", "ami-")):
             region = "" if action.region == self.settings.region else action.region
-            snapshot, image = (
-                addresses.snapshot_resource(action.resource, region),
-                addresses.image_resource(action.resource),
-            )
-            resource = snapshot if action.resource.startswith("snap-") else image
+            resource = str(Resource.of(action.resource, region))
             if action.receivers:
-                yield from self.ports.past.of(resource.pk, action.receivers)
+                yield from self.ports.past.of(resource, action.receivers)
             else:
-                yield from self.ports.past.ever(resource.pk)
+                yield from self.ports.past.ever(resource)
 
     def _shares_on_key(self, action: TrailAction, read: Callable[[str], Sequence[Known]]) -> Iterator[Known]:
         key = action.resource

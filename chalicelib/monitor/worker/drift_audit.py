@@ -22,6 +22,7 @@ from chalicelib.engine import addresses, schedule
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.budget import Budget, TimeLeft
 from chalicelib.engine.errors import Refusal, RefusalKind
+from chalicelib.engine.places import Resource
 from chalicelib.engine.ports import Telemetry, WakeQueues
 from chalicelib.engine.waker import Clock
 from chalicelib.monitor import drift, verdicts
@@ -275,7 +276,7 @@ class DriftAudit:
             return addresses.key_resource(name, account), addresses.role_resource(name, account)
         if name.startswith("arn:"):
             return (addresses.policy_resource(name),)
-        return (addresses.snapshot_resource(name) if name.startswith("snap-") else addresses.image_resource(name),)
+        return (RecordKey(str(Resource.of(name))),)
 
     # --- what follows ------------------------------------------------------------------------------------------------
 

@@ -148,7 +148,7 @@ class TagPass:
         there = self._create(new, values)
         self.waker.wake_all([(record.key, f"discovered:{now // 60}") for record in new if record.key not in there])
         for key in budget.each(sorted(there, key=str), CALLS):
-            mark = addresses.standing(key.pk.removeprefix("promotion#"))
+            mark = addresses.standing(key.name)
             if not self._look(key, values[key]) and self.records.get(mark) is None:  # it is parked
                 self.records.put(mark, {"kind": "standing", "episode": 0})
 

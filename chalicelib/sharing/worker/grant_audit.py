@@ -156,7 +156,7 @@ class GrantAudit:
         """Return for each account the service's grants to it and the grants that it made."""
         found: dict[str, list[SeenGrant]] = defaultdict(list)
         for grant in grants:
-            account = account_of(grant.grantee if self._is_own(grant) else grant.issuer)
+            account = Arn.parse(grant.grantee if self._is_own(grant) else grant.issuer).account
             if account:
                 found[account].append(grant)
         return found
@@ -192,11 +192,6 @@ class GrantAudit:
 def _is_unrecorded(s: Share) -> bool:
     """Whether an audit wrote this share for a grant without one, and it is still closing."""
     return s.state is share.ShareState.CLOSING and s.share_name == grant_names.unrecorded_name(s.grant_id)
-
-
-def account_of(arn: str) -> str:
-    """Return the account in a principal's ARN; "" if it has none (a service principal)."""
-    return Arn.parse(arn).account
 
 
 def _read(stored: Stored) -> _Place:

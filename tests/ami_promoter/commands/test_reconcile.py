@@ -9,11 +9,11 @@ import pytest
 from ami_promoter.cli import main
 from ami_promoter.hub.applied_targets import in_force
 from ami_promoter.hub.aws import Connection
-from ami_promoter.reconcile.facts import SourceFacts
 from ami_promoter.reconcile.view_reading import Looking
 from ami_promoter.targets_file.publishing import Publisher
 from chalicelib.delivery.model import Delivery, DeliveryState
 from chalicelib.engine import addresses, codec
+from chalicelib.engine.places import Resource
 from chalicelib.engine.ports import Write
 from chalicelib.engine.store.records import DynamoRecords
 from chalicelib.engine.store.table import Table
@@ -271,4 +271,4 @@ def test_the_history_of_a_lost_entry_tells_whose_permission_it_was(table, state,
     key = addresses.share(addresses.RecordKey(resource), "222222222222")
     assert table.delete(key, "version = :one", {":one": 1})
 
-    assert Looking(Connection("us-east-1"), print)._was_open(SourceFacts("snap-0a"), "222222222222") is ours
+    assert Looking(Connection("us-east-1"), print)._was_open(Resource.of("snap-0a"), "222222222222") is ours

@@ -7,12 +7,13 @@ import pytest
 
 from ami_promoter.hub.receivers import Receivers
 from ami_promoter.hub.records import record_of
-from ami_promoter.reconcile.facts import Grant, HubView, PolicyStatement, SourceFacts, TargetFacts
+from ami_promoter.reconcile.facts import Grant, HubView, PolicyStatement, TargetFacts
 from ami_promoter.reconcile.findings import findings
 from ami_promoter.reconcile.repair_data import EndTracked, MakeDue, RecordOpen, ReleaseHolding, Remove, Reopen, Withdraw
 from ami_promoter.reconcile.sharing_trail import Change
 from chalicelib.engine import addresses
 from chalicelib.engine.faults import Fault
+from chalicelib.engine.places import Resource
 from chalicelib.inventory.machine import OwnImage, OwnSnapshot
 from chalicelib.sharing.share import TRIES_BEFORE_ALARM, Share, ShareState
 from tests.fakes import copying, sharing
@@ -30,13 +31,13 @@ REMOVED = Change(added=False, own=True, by="role/share-worker", at="09:00")
 TAKEN = Change(added=False, own=False, by="a person", at="09:00")
 
 
-SHOWN, HIDDEN = {SourceFacts(SNAPSHOT): frozenset({DEV})}, {SourceFacts(SNAPSHOT): frozenset()}
+SHOWN, HIDDEN = {Resource.of(SNAPSHOT): frozenset({DEV})}, {Resource.of(SNAPSHOT): frozenset()}
 """The snapshot's permissions, as AWS shows them."""
 
 
 def last(change):
     """The last change of the snapshot's permission, if there is one."""
-    return {(SourceFacts(SNAPSHOT), DEV): change} if change else {}
+    return {(Resource.of(SNAPSHOT), DEV): change} if change else {}
 
 
 def item(pk, sk, body, **beside):
@@ -128,7 +129,7 @@ def test_an_open_permission_is_the_services_only_where_there_is_a_witness(share,
 
 def test_the_history_of_a_lost_entry_is_a_witness():
     """The share is gone from the ledger, and its history says that the service opened it."""
-    seen = view(permissions=SHOWN, once_open=frozenset({(SourceFacts(SNAPSHOT), DEV)}))
+    seen = view(permissions=SHOWN, once_open=frozenset({(Resource.of(SNAPSHOT), DEV)}))
 
     assert found(seen) == [("open-unknown", known())]
 
@@ -144,7 +145,7 @@ def test_what_the_ledger_calls_preexisting_stays_unless_a_witness_speaks_against
 def test_a_public_snapshot_is_notified_and_never_taken_for_the_services():
     """The service never makes anything public, so another principal did."""
     seen = view(
-        permissions={SourceFacts(SNAPSHOT): frozenset({"all"})}, changes={(SourceFacts(SNAPSHOT), "all"): SHARE_WORKER}
+        permissions={Resource.of(SNAPSHOT): frozenset({"all"})}, changes={(Resource.of(SNAPSHOT), "all"): SHARE_WORKER}
     )
 
     assert found(seen) == [("open-not-own", None)]
@@ -227,9 +228,9 @@ def test_on_the_targets_own_key_nobody_is_let_go_whose_record_is_lost():
 def test_launch_permissions_are_compared_as_those_of_snapshots():
     """Added by the service and not in the ledger: closed. In the ledger, needed and gone: opened again."""
     resource = addresses.image_resource(AMI).pk
-    forgotten = view(permissions={SourceFacts(AMI): frozenset({DEV})}, changes={(SourceFacts(AMI), DEV): SHARE_WORKER})
+    forgotten = view(permissions={Resource.of(AMI): frozenset({DEV})}, changes={(Resource.of(AMI), DEV): SHARE_WORKER})
     gone = view(
-        a_delivery("shared"), a_share("open", STANDING, resource=resource), permissions={SourceFacts(AMI): frozenset()}
+        a_delivery("shared"), a_share("open", STANDING, resource=resource), permissions={Resource.of(AMI): frozenset()}
     )
 
     assert found(forgotten) == [("open-unknown", known(resource=resource, wait=3600))]
@@ -438,7 +439,7 @@ def test_what_could_not_be_read_is_not_taken_for_gone():
 
 def test_a_snapshot_in_another_region_is_notified_with_its_region():
     """A hub copy in another Region: its permissions are compared there."""
-    abroad = SourceFacts(SNAPSHOT, "eu-west-1")
+    abroad = Resource.of(SNAPSHOT, "eu-west-1")
     seen = view(permissions={abroad: frozenset({DEV})}, changes={(abroad, DEV): SHARE_WORKER})
 
     (one,) = findings(seen)

@@ -6,7 +6,7 @@ import pytest
 
 from ami_promoter.hub.records import Reader
 from ami_promoter.reconcile import ledger_facts
-from ami_promoter.reconcile.facts import Grant, SourceFacts, source_of
+from ami_promoter.reconcile.facts import Grant
 from chalicelib.engine import addresses
 from chalicelib.engine.store.table import Table
 from chalicelib.sharing import key_policy
@@ -61,13 +61,6 @@ def test_of_a_damaged_share_the_account_is_found_in_its_name(client, resource, s
     (share,) = HubReader(client).shares_in([damaged])
 
     assert (share.account, share.state, share.holdings) == (DEV, "open", frozenset())
-
-
-def test_the_permissions_of_a_hub_copy_are_named_with_their_region():
-    """The id is the snapshot's; the Region says where to read it."""
-    for source in (SourceFacts("snap-0a"), SourceFacts("snap-0a", "eu-west-1"), SourceFacts("ami-0a")):
-        assert source_of(source.resource) == source
-    assert source_of(addresses.policy_resource(KEY).pk) is None
 
 
 NAME = grant_name(Share("", f"{ID}-AmiCopyRole", DEV, intended_at=7), REGION)

@@ -5,7 +5,7 @@ import time
 import boto3
 
 from ami_promoter.hub.aws import Connection
-from ami_promoter.reconcile.facts import SourceFacts
+from ami_promoter.reconcile.facts import Resource
 from ami_promoter.reconcile.findings import findings
 from ami_promoter.reconcile.view_reading import Looking
 from ami_promoter.terminal.progress import EVERY, Progress
@@ -67,7 +67,7 @@ def test_what_was_shared_once_is_looked_at_though_its_shares_are_over(table):
     snapshot = ec2.create_snapshot(VolumeId=volume)["SnapshotId"]
     DynamoRecords(table).create(Write(addresses.snapshot_resource(snapshot), "open", {}, None), int(time.time()))
 
-    assert look().permissions == {SourceFacts(snapshot): frozenset()}
+    assert look().permissions == {Resource.of(snapshot): frozenset()}
 
 
 def test_a_long_reading_says_how_far_it_is_now_and_then():
