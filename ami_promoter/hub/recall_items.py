@@ -45,7 +45,7 @@ class OperatorsDecisions:
         keys = {_place(one): one.key for one in found}
         with self._connection.telling("reading the pins"):
             items = [item for item in self._table.get_all(list(keys)) if BODY in item]
-        return {keys[RecordKey(str(item["pk"]), str(item["sk"]))]: _source(item[BODY]) for item in items}
+        return {keys[RecordKey.of(item)]: _source(item[BODY]) for item in items}
 
     def recall_it(self, ami: str, why: str) -> Recall:
         """Recall an AMI; return the recall."""

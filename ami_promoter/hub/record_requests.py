@@ -24,12 +24,12 @@ def look_again(connection: Connection, ami: str, places: Collection[str] = ()) -
 
     ``places``: start again only failed deliveries to these accounts, or ACCOUNT/REGION.
     """
-    now = int(connection.now())
+    key = addresses.promotion(ami)
     with connection.telling("asking the service to look again (the tag is written)"):
         asked = {"retry": str(Retry(str(time.time_ns()), _with_unread(connection, ami, places)))}
-        known = _records(connection).make_due(addresses.promotion(ami), now, asked) is not MadeDue.NONE
+        known = _records(connection).make_due(key, int(connection.now()), asked) is not MadeDue.NONE
     if known:
-        wake(connection, [addresses.promotion(ami)])
+        wake(connection, [key])
     return known
 
 

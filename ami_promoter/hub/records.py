@@ -61,7 +61,7 @@ class RecordSeen(Generic[T_co]):
     @property
     def key(self) -> RecordKey:
         """Where it is."""
-        return RecordKey(str(self.item["pk"]), str(self.item["sk"]))
+        return RecordKey.of(self.item)
 
     @property
     def state(self) -> str:
@@ -85,7 +85,7 @@ class RecordSeen(Generic[T_co]):
 
 def record_of(item: Mapping[str, Any]) -> RecordSeen[Any]:
     """Read an item. Its key says of which type it is, and which promotion, delivery or share."""
-    key = RecordKey(str(item["pk"]), str(item["sk"]))
+    key = RecordKey.of(item)
     inbox = {name.removeprefix(INBOX): str(one) for name, one in item.items() if name.startswith(INBOX)}
     match key.kind:
         case "promotion" if key.sk == RECORD:
@@ -222,7 +222,7 @@ class Reader:
 
     def tracked_by(self, index: str, attribute: str, value: str) -> list[RecordSeen[TrackedDelivery]]:
         """Read the tracked deliveries that an index names, ordered by source AMI and delivery."""
-        keys = [RecordKey(item["pk"], item["sk"]) for item in self._table.query_index_all(index, attribute, value)]
+        keys = [RecordKey.of(item) for item in self._table.query_index_all(index, attribute, value)]
         return sorted(self.many(keys).values(), key=attrgetter("key"))
 
     def deliveries(self, ids: Iterable[str]) -> dict[str, RecordSeen[Delivery]]:
@@ -326,7 +326,8 @@ class History:
             past = [f"{kind}{name}" for name in names for kind in (ARCHIVED, SHARE_STEP)]
             found = [one for prefix in past for one in self._table.query(resource, prefix)]
             keys = [addresses.share(RecordKey(resource), holder) for holder in holders]
-            yield from _by_name([*(one for one in found if _name(one) in holders), *self._table.get_all(keys)])
+            ours = [one for one in found if RecordKey.of(one).share_name in holders]
+            yield from _by_name([*ours, *self._table.get_all(keys)])
 
     def findings(self, resources: Iterable[str]) -> Iterator[Mapping[str, Any]]:
         """Yield the access monitor's findings about resources, by their ids or ARNs; nothing if it was never on."""
@@ -343,12 +344,9 @@ def _by_name(items: Iterable[Mapping[str, Any]]) -> Iterator[SharesOfOneName]:
     """Group items by resource and share name. The last steps are on the share itself; some may be in two items."""
     found: dict[tuple[str, str], tuple[list[Mapping[str, Any]], dict[ShareStep, None]]] = {}
     for item in items:
-        shares, steps = found.setdefault((str(item["pk"]), _name(item)), ([], {}))
-        if not str(item["sk"]).startswith(SHARE_STEP):
+        key = RecordKey.of(item)
+        shares, steps = found.setdefault((key.pk, key.share_name), ([], {}))
+        if not key.sk.startswith(SHARE_STEP):
             shares.append(item)
         steps.update(dict.fromkeys(steps_in(item)))
     yield from ((shares, list(steps)) for shares, steps in found.values())
-
-
-def _name(item: Mapping[str, Any]) -> str:
-    return RecordKey(str(item["pk"]), str(item["sk"])).share_name

@@ -14,7 +14,7 @@ from chalicelib.delivery.seen import TargetSeen
 from chalicelib.engine import addresses
 from chalicelib.engine.addresses import RECORD, RecordKey
 from chalicelib.engine.faults import Fault
-from chalicelib.engine.places import IMAGE, Arn, Place, Resource
+from chalicelib.engine.places import IMAGE, KEY, ROLE, Arn, Place, Resource
 from chalicelib.inventory.machine import AmiUse, OwnImage, OwnInstance, OwnSnapshot
 from chalicelib.sharing.grant_names import ROLE_PATH
 from chalicelib.sharing.holders import is_statement, standing
@@ -68,8 +68,7 @@ class Grant:
     @property
     def resource(self) -> str:
         """The ledger's resource for it."""
-        place = addresses.role_resource if ROLE_PATH in self.grantee else addresses.key_resource
-        return place(self.key_arn, self.account).pk
+        return str(Resource(ROLE if ROLE_PATH in self.grantee else KEY, self.key_arn, self.account))
 
     @property
     def share_name(self) -> str:

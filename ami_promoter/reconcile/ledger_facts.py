@@ -14,7 +14,7 @@ from ami_promoter.reconcile.facts import Grant, PolicyStatement
 from chalicelib.engine.places import Arn
 from chalicelib.sharing import key_policy
 from chalicelib.sharing.grant_names import GRANT_PREFIX, ROLE_PATH
-from chalicelib.sharing.key_policy import Access, Audience
+from chalicelib.sharing.key_policy import Access
 from chalicelib.sharing.share import Share
 
 _NAME = f"{GRANT_PREFIX}(?P<region>[a-z0-9-]+):%s:(?P<intended_at>[0-9]+)"
@@ -61,8 +61,7 @@ def statements_of(key: str, text: str, hub: str) -> tuple[PolicyStatement, ...] 
     document = key_policy.read(key, text, hub)
     if not isinstance(document, key_policy.Document):
         return document.what
-    accounts = sorted({share.account for sid in document.sids if (share := key_policy.share_named(sid, hub))})
-    accesses = [Access(account, audience, "", hub) for account in accounts for audience in Audience]
+    shares = sorted({share for sid in document.sids if (share := key_policy.share_named(sid, hub))}, key=str)
     return tuple(
         PolicyStatement(
             key,
@@ -71,8 +70,7 @@ def statements_of(key: str, text: str, hub: str) -> tuple[PolicyStatement, ...] 
             next(_principals(document, access), ""),
             complete=access.sids <= document.sids,
         )
-        for access in accesses
-        if document.shows(access)
+        for access in (Access(*share, "", hub) for share in shares)
     )
 
 

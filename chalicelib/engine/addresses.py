@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from chalicelib.engine.places import IMAGE, KEY, POLICY, ROLE, SNAPSHOT, Place, Resource
 
@@ -21,6 +21,11 @@ class RecordKey(NamedTuple):
 
     pk: str
     sk: str = RECORD
+
+    @classmethod
+    def of(cls, item: Mapping[str, Any]) -> RecordKey:
+        """Return the place of an item."""
+        return cls(item["pk"], item["sk"])
 
     def __str__(self) -> str:
         return self.pk

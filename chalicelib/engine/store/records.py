@@ -61,7 +61,7 @@ class DynamoRecords:
     def read_all(self, keys: Collection[RecordKey]) -> Mapping[RecordKey, Stored]:
         found = {}
         for item in self._table.get_all(list(keys)):
-            key = RecordKey(str(item["pk"]), str(item["sk"]))
+            key = RecordKey.of(item)
             with suppress(ParkRecord):
                 found[key] = stored(key, item, self._version)
         return found
@@ -316,10 +316,10 @@ class DynamoRecords:
         return None if item is None else self._formed(item)
 
     def list(self, pk: str, prefix: str) -> Sequence[tuple[RecordKey, Mapping[str, Any]]]:
-        return [(RecordKey(item["pk"], item["sk"]), self._formed(item)) for item in self._table.query(pk, prefix)]
+        return [(RecordKey.of(item), self._formed(item)) for item in self._table.query(pk, prefix)]
 
     def list_readable(self, pk: str, prefix: str) -> Sequence[tuple[RecordKey, Mapping[str, Any]]]:
-        return [(RecordKey(item["pk"], item["sk"]), self._readable(item)) for item in self._table.query(pk, prefix)]
+        return [(RecordKey.of(item), self._readable(item)) for item in self._table.query(pk, prefix)]
 
     def _readable(self, item: Mapping[str, Any]) -> Mapping[str, Any]:
         try:
@@ -341,7 +341,7 @@ class DynamoRecords:
         )
         return [
             Due(
-                RecordKey(item["pk"], item["sk"]),
+                RecordKey.of(item),
                 _whole(item["wake_at"], until),
                 _whole(item.get("due_at"), until),
                 _whole(item.get("latest")),

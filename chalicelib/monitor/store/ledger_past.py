@@ -49,19 +49,15 @@ class DynamoLedgerPast:
         """Read when each came into which state, of those whose name begins so; the last steps are on the shares."""
         steps: dict[str, list[tuple[int, ShareState]]] = defaultdict(list)
         for item in islice(self._table.query(resource, f"{SHARE_STEP}{names}"), MOST):
-            steps[_name(item)] += _steps(steps_in(item))
+            steps[RecordKey.of(item).share_name] += _steps(steps_in(item))
         return steps
 
     def _archived(self, resource: str, names: str = "", of: str = "") -> Iterator[Share]:
         """Yield archived shares whose name begins so, or of one name."""
         for item in islice(self._table.query(resource, f"{ARCHIVED}{names}"), MOST):
-            share = _archived(item, resource, _name(item))
+            share = _archived(item, resource, RecordKey.of(item).share_name)
             if share is not None and of in ("", share.share_name):
                 yield share
-
-
-def _name(item: Mapping[str, Any]) -> str:
-    return RecordKey(str(item["pk"]), str(item["sk"])).share_name
 
 
 def _put_together(shares: Iterable[Share], steps: Mapping[str, list[tuple[int, ShareState]]]) -> Sequence[Known]:

@@ -166,7 +166,7 @@ class DynamoLedger:
     def find(self, places: Collection[tuple[str, str]]) -> Sequence[Share]:
         keys = [addresses.share(RecordKey(resource), share_name) for resource, share_name in dict.fromkeys(places)]
         items = list(self._table.get_all(keys))
-        held = [one for item in items for one in self._table.query(item["pk"], f"{HOLD}{_share_name(item)}#")]
+        held = [one for it in map(RecordKey.of, items) for one in self._table.query(it.pk, f"{HOLD}{it.share_name}#")]
         return self.read([*items, *held])
 
     def find_for(self, wanted: Collection[tuple[str, str, str]]) -> Sequence[Share]:
@@ -178,7 +178,7 @@ class DynamoLedger:
         there = list(items)
         held = holdings_in(there)
         return [
-            self._share(item, held.get((item["pk"], _share_name(item)), frozenset()))
+            self._share(item, held.get((item["pk"], RecordKey.of(item).share_name), frozenset()))
             for item in there
             if item["sk"].startswith(SHARE)
         ]
@@ -316,7 +316,7 @@ class DynamoLedger:
     def _share(self, item: Mapping[str, Any], holdings: frozenset[Holding]) -> Share:
         """Read a share. Damage must not keep this share or others of the same resource open."""
         where = f"{item['pk']} {item['sk']}"
-        place = {"resource": item["pk"], "share_name": _share_name(item)}
+        place = {"resource": item["pk"], "share_name": RecordKey.of(item).share_name}
         try:
             check(where, item.get("schema"), self._version)
             body = json.loads(item["body"])
@@ -358,10 +358,6 @@ def _text(steps: Sequence[ShareStep]) -> str:
     return json.dumps(codec.encode(steps), separators=(",", ":"))
 
 
-def _share_name(item: Mapping[str, Any]) -> str:
-    return RecordKey(item["pk"], item["sk"]).share_name
-
-
 def _asked(share: Share) -> dict[str, Any]:
     """Return the values of ``NOBODY_CAME``."""
     return {":number": "N", ":asked": share.asked}
@@ -389,7 +385,7 @@ def least(item: Mapping[str, Any], where: str, error: Exception, body: Share | N
     """
     what = f"This share's record cannot be read by this version: {error}."
     cure = "If a newer version wrote it, upgrade the stack again; then tag the AMI again."
-    name, live = _share_name(item), (ShareState.OPENING, ShareState.OPEN, ShareState.CLOSING)
+    name, live = RecordKey.of(item).share_name, (ShareState.OPENING, ShareState.OPEN, ShareState.CLOSING)
     known = body or Share(item["pk"], name, "", fault=Fault("share-unreadable", where, what, cure))
     state = known.state
     if _was_intended(item, known) and known.state not in live:
@@ -421,7 +417,7 @@ def _account(item: Mapping[str, Any]) -> str:
     A permission on a snapshot or AMI is named for it, a statement of a policy begins with it, and a grant's resource
     ends with it.
     """
-    it, name = Resource.parse(item["pk"]), _share_name(item)
+    it, name = Resource.parse(item["pk"]), RecordKey.of(item).share_name
     return it.account or (PolicyShare.parse(name).account if it.kind == POLICY else name)
 
 
@@ -465,7 +461,7 @@ def _holding(item: Mapping[str, Any]) -> tuple[str, Holding]:
 
     That of ``DELIVERED_AMIS`` holds whatever it says.
     """
-    key = RecordKey(item["pk"], item["sk"])
+    key = RecordKey.of(item)
     share_name, delivery = key.share_name, key.holder
     purpose = Purpose.STANDING if STANDING_OF in item else Purpose.COPY
     ami = _fitting(item, STANDING_OF if purpose is Purpose.STANDING else "ami", "")

@@ -252,7 +252,7 @@ class TargetsTable:
         """Return the keys of an AMI's approvals for these targets, by all approvers."""
         wanted = {f"{ami}/{place}" for place in places}
         only = next(iter(wanted)) if len(wanted) == 1 else ""  # a delivery asks for its own target alone
-        keys = (RecordKey(item["pk"], item["sk"]) for item in self._table.query_index_all(BY_AMI, "ami", ami, only))
+        keys = (RecordKey.of(item) for item in self._table.query_index_all(BY_AMI, "ami", ami, only))
         # an operator can put other items into the index
         return [key for key in keys if key.sk in wanted and key.pk.startswith(f"{APPROVALS}#")]
 
