@@ -325,7 +325,7 @@ class Hub:
             if value is not None and (not known or until > self.cloud.now - STALEST):
                 yield value
             seen = until - at > UNSEEN
-            known, until = known or (seen and value is not None and file.resolve(value).understood), at
+            known, until = known or (seen and value is not None and file.judge(value, in_force=False).understood), at
 
     def _leave_withdrawal(self, ami: str, besides: dict[str, str]) -> None:
         records, now = self.stores.records, self.cloud.now

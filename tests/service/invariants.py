@@ -76,6 +76,8 @@ class Invariants:
         """Copies that someone else made, with all predictable tags: the service must not use or delete them."""
         self.poisoned: set[RecordKey] = set()
         """Records that a test has damaged. They are parked, and no other record may be."""
+        self.damaged_holdings: set[tuple[str, str, str]] = set()
+        """Holdings (resource, share, delivery) that a test has damaged."""
         self.read_before: tuple[set[str], set[tuple[str, str]], set[str]] = set(), set(), set()
         """Receivers, withdrawals and recalls when the invocation began: it may have read these before a change."""
         self.foreign_parameters: set[tuple[str, str]] = set()
@@ -454,7 +456,10 @@ class Invariants:
         """Whether a share stays: held by deliveries at rest, or a grant held by delivered AMIs.
 
         No one else holds it, except damaged deliveries, and those only while an AMI is tagged for which they hold it.
+        On a target's own key it stays for these in any case: only a delivery releases its grants there.
         """
+        if Resource.parse(share.resource).at_home and self._is_lost(share):
+            return True
         if not standing(share):
             return False
         lost = {key.pk.removeprefix("delivery#") for key in self.poisoned}
@@ -467,6 +472,11 @@ class Invariants:
             else {DeliveryState.SHARED}
         )
         return all(self.delivery(holder).state in rests for holder in holders)
+
+    def _is_lost(self, share: Share) -> bool:
+        """Whether its holding was damaged, and its delivery was, too."""
+        held = (one for *place, one in self.damaged_holdings if place == [share.resource, share.share_name])
+        return any(addresses.delivery(one) in self.poisoned for one in held)
 
     def _kept_open(self, kind: str) -> set[tuple[str, str]]:
         """The standing shares of one kind: (snapshot, AMI or key; the share's name)."""

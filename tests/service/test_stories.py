@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.service.world import HOUR, NOBODY, TAKEN, ModelWorld, WorldSetup
+from tests.service.world import DAY, HOUR, NOBODY, TAKEN, ModelWorld, WorldSetup
 
 
 @pytest.mark.parametrize("unreadable", [False, True])
@@ -270,3 +270,29 @@ def test_a_share_closes_although_a_copy_runs_whose_deletion_ec2_has_accepted():
     world.wait(200)
     world.tag(0, "default")
     world.end()
+
+
+def test_an_approval_counts_for_the_value_in_force_however_long_the_tag_has_a_refused_one():
+    """Its accounts wait for a group that the new value does not name; so it is refused, for a day if need be."""
+    world = ModelWorld(WorldSetup(2, mode="share", approval="required", waves=0))
+    world.tag(0, "default")
+    world.wait(200)
+    world.tag(0, world.account(1))
+    world.wait(HOUR)
+    world.approve_some(0, 30 * DAY)
+    world.wait(HOUR)
+
+    assert world.outcomes()[world.ami(0), world.account(0)] == "shared"
+    world.end()
+
+
+def test_a_grant_on_a_targets_own_key_stays_where_holding_and_record_are_damaged():
+    """Only its delivery releases it, so a person must repair the record."""
+    world = ModelWorld(WorldSetup(service_roles=1))
+    world.tag(0, "default")
+    world.wait(6)
+    world.damage("holding", 0)
+    world.poison(0, "delivery")
+    world.end()
+
+    assert len(world.cloud.grants) == 1

@@ -748,6 +748,7 @@ class ModelWorld(Hub):
         if what == "holding":
             held = ledger.items[chosen[:2]].holdings
             self.excuse([one.ami for one in held if one.delivery == chosen[2]])  # what cannot be judged is withdrawn
+            self.invariants.damaged_holdings.add(chosen)
             ledger.damage_holding(chosen)
             return
         broken = {"absent_since": "x", "again_at": "x"} if what == "mark" else {"body": "{"}
