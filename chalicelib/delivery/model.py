@@ -79,7 +79,7 @@ class WishToEnd(NamedTuple):
     @classmethod
     def parse(cls, text: str) -> WishToEnd | None:
         """Read an entry; None if the text is none."""
-        found = re.fullmatch(r"([0-9]+):([^#]*)#?(.*)", text, re.DOTALL)
+        found = re.fullmatch(r"([0-9]{1,9}):([^#]*)#?(.*)", text, re.DOTALL)
         return cls(int(found[1]), found[2], found[3]) if found else None
 
     def __str__(self) -> str:

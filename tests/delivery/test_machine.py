@@ -28,6 +28,7 @@ from chalicelib.delivery.model import (
     ImageRequest,
     NewImage,
     SlotRequest,
+    WishToEnd,
 )
 from chalicelib.delivery.phase import CancelAsked, Command, DeadlinePassed, DeliveryEvent, Refused
 from chalicelib.delivery.phases.checking import CheckTarget, NotifyWaiting, TargetReady, WaitingNotified
@@ -804,6 +805,18 @@ def test_what_a_recall_found_is_what_the_first_look_showed():
 def test_a_cancel_of_an_earlier_episode_is_not_received():
     """Such inbox entries count for one episode only."""
     assert machine.due_events(a_delivery(DeliveryState.COPYING, episode=2, inbox={"cancel": "1:tag"}), NOW) == ()
+
+
+@pytest.mark.parametrize("text", ["1:tag#Withdrawn by ann.", "2:expired:not-entitled:7#", "1:x#a#b: c\nd"])
+def test_a_wish_to_end_is_written_as_it_was_read(text):
+    """Its sentence may have any signs."""
+    assert str(WishToEnd.parse(text)) == text
+
+
+@pytest.mark.parametrize("text", ["", "tag", ":tag#x", "one:tag", f"{'1' * 5000}:tag"])
+def test_a_damaged_wish_ends_nothing(text):
+    """Nor does it park the delivery."""
+    assert machine.due_events(a_delivery(DeliveryState.COPYING, inbox={"cancel": text}), NOW) == ()
 
 
 def test_an_ami_and_copies_that_exist_already_are_adopted():
