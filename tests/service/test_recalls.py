@@ -7,7 +7,7 @@ from chalicelib.engine.stored import peek
 from chalicelib.release.codec import POINTERS
 from chalicelib.targets.recalls import Pin
 from tests.service.cloud import CloudBehavior, refusal
-from tests.service.gate import PortCrash, PortTrouble
+from tests.service.gate import PortCrash, PortTrouble, ProcessKilled
 from tests.service.hub import OPERATOR, Hub
 
 DEV, PROD = "200000000001", "200000000002"
@@ -216,6 +216,20 @@ def test_a_process_killed_at_any_call_of_a_recall_or_its_lift_changes_nothing(li
         after(hub, 2 * HOUR)
         end = (hub.outcomes()[NEW, DEV], shown(hub), "DeprecationTime" in raw(hub, NEW))
         assert end == (("delivered", NEW, False) if lift else ("recalled", OLD, True)), number
+
+
+def test_a_recall_while_the_service_was_off_waits_for_the_value_that_was_intended_before():
+    """The process was killed right before the call; AWS then takes a minute to check the value."""
+    hub = promoted(a_hub(checking=(0, 60)), OLD)
+    killed = PortTrouble("target.parameters", "change", ProcessKilled())
+    hub.gate.troubles = [killed]
+    hub.cloud.tag(NEW, "default")
+    while killed.times:
+        after(hub, 1)
+    hub.recall(NEW)
+    hub.cloud.now += 11 * 60
+
+    assert shown(after(hub)) == OLD
 
 
 def test_what_its_owner_had_disabled_stays_so_when_the_recall_is_lifted():
