@@ -100,6 +100,31 @@ def test_a_recall_stands_although_the_tag_is_removed():
     assert shown(hub) == OLD
 
 
+@pytest.mark.parametrize("before", [True, False])
+def test_a_tag_that_is_not_understood_neither_lifts_nor_prevents_a_recall(before):
+    """It is written after the tag was removed, so no value is in force. Only an operator lifts a recall."""
+    hub = promoted(a_hub())
+    if before:
+        hub.recall(NEW)
+        after(hub)
+    hub.cloud.tag(NEW, None)
+    after(hub)
+    hub.cloud.tag(NEW, "deev")
+    after(hub)
+    if not before:
+        hub.recall(NEW)
+        after(hub)
+
+    assert hub.outcomes()[NEW, DEV] == "recalled"
+    assert raw(hub, NEW)["DeprecationTime"]
+    assert shown(hub) == OLD
+    assert events(hub, NEW) == ["delivery.delivered", "delivery.recalled"]
+
+    hub.lift_recall(NEW)
+    after(hub)
+    assert hub.outcomes()[NEW, DEV] == "delivered"
+
+
 def test_a_running_copy_ends_and_leaves_nothing():
     """It ends as by a removed tag."""
     hub = a_hub(copying=(4 * HOUR,))
