@@ -437,7 +437,7 @@ TRANSITIONS: Mapping[PointerState, Row[Pointer]] = {
     PointerState.RESTING: {
         Looked: leads(_looked, PointerState.RESTING, PointerState.WRITING),
         Unwanted: leads(_unwanted, PointerState.RESTING),
-        PointerRefused: leads(_refused, PointerState.RESTING),
+        PointerRefused: leads(_refused, PointerState.RESTING, PointerState.WRITING),
         CopyRetired: leads(_copy_retired, PointerState.RESTING),
         CopyNotRetired: leads(_copy_not_retired, PointerState.RESTING),
         DeliveriesWoken: leads(_woken, PointerState.RESTING),
