@@ -2,11 +2,13 @@
 
 RunInstances is idempotent by its client token, which is the attempt's nonce: a repeated call gets the same
 instance [aws-facts, Added end of November 2026, VERIFIED]. Whatever ends the delivery terminates first, and an attempt
-leaves the record only when its instance was seen terminated, or does not show two minutes after its last call.
+leaves the record only when its instance was seen terminated, or two looks do not show it, two minutes after its last
+call. One look may be stale: an instance whose id is known is terminated whether it shows or not.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
@@ -295,11 +297,17 @@ def ended(event: InstancesEnded, delivery: Delivery, now: int) -> Delivery:
     """Keep the attempts whose instance still shows, or may show yet; after a day, as ``end_refused``."""
     found = dict(event.found)
     known = (replace(one, id=one.id or found.get(one.nonce, "")) for one in delivery.launch.attempts)
-    open_ = tuple(
-        one for one in known if one.id in event.left or (one.nonce not in found and now < one.at + schedule.SILENCE)
-    )
-    after = delivery.with_launch(attempts=open_)
+    before = delivery.launch.unseen
+    unseen = {one.nonce: before.get(one.nonce, now) for one in delivery.launch.attempts if one.nonce not in found}
+    open_ = tuple(one for one in known if one.id in event.left or _may_show(one, unseen, now))
+    after = delivery.with_launch(attempts=open_, unseen=unseen)
     return _ends_later(after, now, event.refusal) if open_ else after
+
+
+def _may_show(attempt: Attempt, unseen: Mapping[str, int], now: int) -> bool:
+    """Whether an attempt whose instance does not show may still have one: two looks must agree (invariant 5)."""
+    since = unseen.get(attempt.nonce)
+    return since is not None and now < max(attempt.at + schedule.SILENCE, since + schedule.SECOND_LOOK_AFTER)
 
 
 def end_refused(event: Refused, delivery: Delivery, now: int) -> Delivery:

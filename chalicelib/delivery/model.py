@@ -311,6 +311,8 @@ class Launch:
     """The end of the instance's console output, escaped: for `status` alone, as it may hold secrets."""
     kept: str = ""
     """An AMI that could not be tested, of an earlier episode: nobody knows of it yet, and it may be removed."""
+    unseen: Mapping[str, int] = field(default_factory=dict)
+    """Nonces of attempts whose instance the last look did not show, and since when (epoch seconds)."""
     ends_since: int = 0
     """When the instance was first to be terminated (epoch seconds)."""
     looks: int = 0

@@ -11,7 +11,7 @@ from chalicelib.engine.errors import RefusalKind
 from chalicelib.engine.stored import peek
 from chalicelib.targets.applied_file import LaunchTest
 from tests.service.cloud import PLACE, CloudBehavior, LaunchSite, refusal
-from tests.service.gate import PortCrash, PortTrouble
+from tests.service.gate import LostAnswer, PortCrash, PortTrouble
 from tests.service.hub import Hub
 from tests.service.slow import SlowGate, SlowHub
 
@@ -303,6 +303,17 @@ def test_where_the_target_lets_no_instance_end_for_a_day_the_fault_names_it(mode
     assert hub.outcomes()[AMI, DEV] == (ENDS[mode] if boots == "ok" else "failed")
     assert "launch-instance-left" in codes(hub)
     assert instance in notice(hub)["leftovers"]
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("boots", ["ok", "impaired", "pending"])
+def test_an_instance_that_one_look_does_not_show_is_terminated_all_the_same(mode, boots):
+    """Its id is known: a stale list of instances is no proof that it is gone."""
+    hub = a_hub(mode, boots=(boots,), booting=(4 * MINUTE,))
+    hub.gate.troubles.append(LostAnswer("target.instances", "started", after=False, says=()))
+    promoted(hub)
+    assert states(hub) == ["terminated"]
+    assert hub.outcomes()[AMI, DEV] == (ENDS[mode] if boots == "ok" else "failed")
 
 
 def test_the_next_episode_ends_what_an_earlier_one_had_to_leave():
