@@ -257,6 +257,24 @@ def test_what_its_owner_had_disabled_stays_so_when_the_recall_is_lifted():
     assert raw(hub, NEW)["State"] == "disabled"
 
 
+def test_lifting_a_recall_that_was_refused_every_look_leaves_the_date_of_the_copy():
+    """The service has changed nothing there, and does not know what there was."""
+    hub = promoted(a_hub())
+    raw(hub, NEW)["DeprecationTime"] = "2027-06-01T00:00:00.000Z"
+    denied = refusal(RefusalKind.DENIED, "UnauthorizedOperation")
+    hub.gate.troubles = [PortTrouble("target.images", "shown", denied, 10**9)]
+    hub.recall(NEW)
+    after(hub, 3 * DAY)
+    assert hub.outcomes()[NEW, DEV] == "recalled"
+
+    hub.gate.troubles = []
+    hub.lift_recall(NEW)
+    after(hub)
+    assert hub.outcomes()[NEW, DEV] == "delivered"
+    assert raw(hub, NEW)["DeprecationTime"] == "2027-06-01T00:00:00.000Z"
+    assert shown(hub) == NEW
+
+
 @pytest.mark.parametrize("method", ["recall", "restore"])
 def test_a_service_that_was_off_past_the_deadline_tries_before_it_gives_up(method):
     """A deadline acts on a fresh look: the target may have been able to do it for a day."""
