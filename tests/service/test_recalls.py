@@ -7,7 +7,7 @@ from chalicelib.engine.stored import peek
 from chalicelib.release.codec import POINTERS
 from chalicelib.targets.recalls import Pin
 from tests.service.cloud import CloudBehavior, refusal
-from tests.service.gate import PortCrash, PortTrouble
+from tests.service.gate import LostAnswer, PortCrash, PortTrouble
 from tests.service.hub import OPERATOR, Hub
 
 DEV, PROD = "200000000001", "200000000002"
@@ -174,6 +174,19 @@ def test_one_target_that_refuses_delays_no_other_and_is_named():
     )
     assert notice["event"] == "delivery.recalled"
     assert [fault["code"] for fault in notice["faults"]] == ["recall-not-done", "aws-UnauthorizedOperation"]
+
+
+def test_one_look_that_misses_the_copy_ends_no_recall():
+    """DescribeImages is eventually consistent; a second look, half a minute later, finds the copy."""
+    hub = promoted(a_hub())
+    hub.cloud.may_disable = True
+    hub.gate.troubles = [LostAnswer("target.images", "shown")]
+    hub.recall(NEW)
+    after(hub)
+
+    assert hub.outcomes()[NEW, DEV] == "recalled"
+    assert raw(hub, NEW)["DeprecationTime"]
+    assert raw(hub, NEW)["State"] == "disabled"
 
 
 def test_a_pause_delays_no_recall():

@@ -119,18 +119,24 @@ def _woken(_event: PointerWoken, delivery: Delivery, now: int) -> Delivery:
 
 
 def _seen(event: CopySeen, delivery: Delivery, now: int) -> Delivery:
-    """Keep what the first look has shown: that of an invocation beside it may show the recall itself."""
+    """Keep what the first look that shows the AMI has found: one beside it may show the recall itself."""
     if delivery.recall.seen or delivery.recall.done:
         return delivery
-    seen = delivery.with_recall(
-        seen=event.there,
-        done=not event.there,
-        deprecated_before=event.deprecated_at,
-        may_disable=event.may_disable,
-        by=event.by,
-        why=event.why,
-    )
+    delivery = delivery.with_recall(by=event.by, why=event.why)
+    if not event.there:
+        return _missed(delivery, now)
+    seen = delivery.with_recall(seen=True, deprecated_before=event.deprecated_at, may_disable=event.may_disable)
     return replace(seen, tries=0, next_try=now)
+
+
+def _missed(delivery: Delivery, now: int) -> Delivery:
+    """Two looks that miss the AMI prove that it is gone (invariant 5): nothing is left to recall."""
+    since = delivery.clear_since
+    if since is None:
+        return again(delivery, now, schedule.SECOND_LOOK_AFTER, clear_since=now)
+    if now < since + schedule.SECOND_LOOK_AFTER:
+        return delivery
+    return replace(delivery.with_recall(done=True), tries=0, next_try=now)
 
 
 def _recalled(event: CopyRecalled, delivery: Delivery, now: int) -> Delivery:
