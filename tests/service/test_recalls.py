@@ -7,7 +7,7 @@ from chalicelib.engine.stored import peek
 from chalicelib.release.codec import POINTERS
 from chalicelib.targets.recalls import Pin
 from tests.service.cloud import CloudBehavior, refusal
-from tests.service.gate import PortCrash, PortTrouble
+from tests.service.gate import LostAnswer, PortCrash, PortTrouble
 from tests.service.hub import OPERATOR, Hub
 
 DEV, PROD = "200000000001", "200000000002"
@@ -176,6 +176,19 @@ def test_one_target_that_refuses_delays_no_other_and_is_named():
     assert [fault["code"] for fault in notice["faults"]] == ["recall-not-done", "aws-UnauthorizedOperation"]
 
 
+def test_one_look_that_misses_the_copy_ends_no_recall():
+    """DescribeImages is eventually consistent; a second look, half a minute later, finds the copy."""
+    hub = promoted(a_hub())
+    hub.cloud.may_disable = True
+    hub.gate.troubles = [LostAnswer("target.images", "shown")]
+    hub.recall(NEW)
+    after(hub)
+
+    assert hub.outcomes()[NEW, DEV] == "recalled"
+    assert raw(hub, NEW)["DeprecationTime"]
+    assert raw(hub, NEW)["State"] == "disabled"
+
+
 def test_a_pause_delays_no_recall():
     """A pause holds up what begins, not what ends."""
     hub = promoted(a_hub())
@@ -255,6 +268,24 @@ def test_what_its_owner_had_disabled_stays_so_when_the_recall_is_lifted():
     hub.lift_recall(NEW)
     after(hub)
     assert raw(hub, NEW)["State"] == "disabled"
+
+
+def test_lifting_a_recall_that_was_refused_every_look_leaves_the_date_of_the_copy():
+    """The service has changed nothing there, and does not know what there was."""
+    hub = promoted(a_hub())
+    raw(hub, NEW)["DeprecationTime"] = "2027-06-01T00:00:00.000Z"
+    denied = refusal(RefusalKind.DENIED, "UnauthorizedOperation")
+    hub.gate.troubles = [PortTrouble("target.images", "shown", denied, 10**9)]
+    hub.recall(NEW)
+    after(hub, 3 * DAY)
+    assert hub.outcomes()[NEW, DEV] == "recalled"
+
+    hub.gate.troubles = []
+    hub.lift_recall(NEW)
+    after(hub)
+    assert hub.outcomes()[NEW, DEV] == "delivered"
+    assert raw(hub, NEW)["DeprecationTime"] == "2027-06-01T00:00:00.000Z"
+    assert shown(hub) == NEW
 
 
 @pytest.mark.parametrize("method", ["recall", "restore"])
