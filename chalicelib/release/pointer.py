@@ -131,6 +131,11 @@ class Pointer:
         return next((one.source for one in self.releases if one.image == self.image), "")
 
     @property
+    def may_name(self) -> frozenset[str]:
+        """The hub's AMIs of which one is what it shows, as far as known, or a value that is to be read back."""
+        return frozenset({self.source, self.image, self.intent.source if self.intent else ""} - {""})
+
+    @property
     def full(self) -> bool:
         """Whether it forgets a release for each newer one."""
         return len(self.releases) >= MOST
@@ -202,6 +207,8 @@ class Unwanted:
     """The targets file no longer names this parameter for the target: what it shows stays."""
 
     releases: tuple[Release, ...]
+    recalled: frozenset[str] = frozenset()
+    """Of what it may name: ``may_name``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -386,7 +393,8 @@ def _is_early(pointer: Pointer, now: int) -> bool:
 
 def _unwanted(event: Unwanted, pointer: Pointer, now: int) -> Pointer:
     known = _with_releases(pointer, event.releases)
-    rested = _rest(known, now, intent=_may_have_written(pointer.intent, now))
+    fault = _names_recalled(pointer, min(event.recalled)) if event.recalled else None
+    rested = _rest(known, now, fault, intent=_may_have_written(pointer.intent, now))
     return replace(rested, unwanted=True, retiring={}, retired=(), not_retired=None)
 
 
@@ -508,6 +516,12 @@ def _dangling(pointer: Pointer) -> Fault:
     what = f"It names {pointer.image}, and the account shows no AMI of the family `{pointer.family}` available."
     cure = f"Promote an AMI of the family; or delete the parameter there. {_retry(pointer)}"
     return Fault("pointer-nothing-current", pointer.where, what, cure)
+
+
+def _names_recalled(pointer: Pointer, source: str) -> Fault:
+    what = f"It may name {source}, or its copy, which is recalled. The targets file no longer sets it for this target."
+    cure = "Change or delete it there. The fault stays until the file sets it again, or the recall is lifted."
+    return Fault("pointer-names-recalled", pointer.where, what, cure)
 
 
 def _retry(pointer: Pointer) -> str:

@@ -1,5 +1,7 @@
 """A recall takes an AMI back everywhere, in any order with promotions and crashes; lifting it restores what can be."""
 
+from dataclasses import replace
+
 import pytest
 
 from chalicelib.engine.errors import RefusalKind
@@ -173,6 +175,25 @@ def test_a_recall_of_the_only_ami_leaves_the_parameter_and_says_so():
     assert pointer is not None
     assert pointer.fault is not None
     assert pointer.fault.code == "pointer-nothing-current"
+
+
+@pytest.mark.parametrize("mode", ["copy", "share"])
+def test_a_parameter_that_the_file_no_longer_sets_stays_and_says_that_its_ami_is_recalled(mode):
+    """The service leaves it to a person; the fault ends with the recall."""
+    hub = promoted(a_hub(mode))
+    listed = {DEV: (replace(hub.cloud.directory.accounts[DEV][0], ssm_parameter=""),)}
+    hub.cloud.directory = replace(hub.cloud.directory, accounts=listed)
+    key = hub.pointer_key(DEV, NAME)
+    after(hub, 2 * DAY)
+    assert peek(hub.stores.records, key, POINTERS).fault is None
+    hub.recall(NEW)
+    after(hub)
+
+    assert shown(hub) == NEW
+    assert peek(hub.stores.records, key, POINTERS).fault.code == "pointer-names-recalled"
+    hub.lift_recall(NEW)
+    after(hub, 25 * HOUR)
+    assert peek(hub.stores.records, key, POINTERS).fault is None
 
 
 def test_a_recall_that_is_lifted_at_once_or_repeated_ends_as_the_last_one_said():
