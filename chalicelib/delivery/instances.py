@@ -110,8 +110,9 @@ class InstanceStarted(DeliveryEvent):
 
 @dataclass(frozen=True, slots=True)
 class InstanceSeen(DeliveryEvent):
-    """The instance was read. ``state`` and the checks are EC2's words; "": it does not show."""
+    """The instance with this id was read. ``state`` and the checks are EC2's words; "": it does not show."""
 
+    id: str
     state: str = ""
     code: str = ""
     """Code of the reason for its state, if EC2 gives one."""

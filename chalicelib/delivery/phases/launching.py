@@ -66,7 +66,8 @@ def _started(event: InstanceStarted, delivery: Delivery, now: int) -> Delivery:
 
 
 def _seen(event: InstanceSeen, delivery: Delivery, now: int) -> Delivery:
-    if delivery.launch.result:
+    attempt = instances.current(delivery)
+    if delivery.launch.result or attempt is None or attempt.id != event.id:  # another run has answered before
         return delivery
     verdict = instances.verdict(delivery, event, now)
     if verdict is None:
