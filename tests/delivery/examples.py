@@ -71,6 +71,8 @@ def a_delivery(state: DeliveryState = DeliveryState.REQUESTED, **changes: object
     )
     opened = {"opened_at": NOW - 3600} if state is DeliveryState.COPYING else {}
     built = built.with_shares(**{"last_closing_at": NOW + 25 * 3600 if late else None, **opened, **held})
+    if state is DeliveryState.LAUNCHING:
+        built = built.with_launch(attempts=(Attempt("nonce-i", "ami-0b", NOW, "i-0a", episode=built.episode),))
     return replace(built, **changes)
 
 

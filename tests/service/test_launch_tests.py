@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from chalicelib.delivery.codecs import DELIVERIES
+from chalicelib.delivery.instances import InstanceSeen
 from chalicelib.delivery.model import Delivery
 from chalicelib.engine import codec
 from chalicelib.engine.errors import RefusalKind
@@ -181,6 +182,16 @@ def test_two_invocations_that_look_at_one_instance_fail_no_ami_for_a_key_that_is
     hub = promoted(a_hub("share", order=order, boots=("Client.InternalError", "ok"), booting=(20,)))
     assert (hub.outcomes()[AMI, DEV], codes(hub)) == ("shared", [])
     assert set(states(hub)) == {"terminated"}
+
+
+def test_one_moment_at_which_a_check_is_impaired_fails_no_ami():
+    """Two invocations that look at the same moment are one look: it counts if a later one shows it, too."""
+    hub = until_instance(promoted(a_hub(order=(True, False), booting=(50,)), 0))
+    impaired = InstanceSeen(next(iter(hub.cloud.instances)), "running", system="ok", instance="impaired")
+    hub.gate.troubles.append(LostAnswer("target.instances", "see", after=False, says=impaired, times=2))
+    later(hub)
+    assert hub.gate.troubles[0].times == 0
+    assert (hub.outcomes()[AMI, DEV], codes(hub)) == ("delivered", [])
 
 
 REFUSED = {
