@@ -110,8 +110,9 @@ class InstanceStarted(DeliveryEvent):
 
 @dataclass(frozen=True, slots=True)
 class InstanceSeen(DeliveryEvent):
-    """The instance was read. ``state`` and the checks are EC2's words; "": it does not show."""
+    """The instance with this id was read. ``state`` and the checks are EC2's words; "": it does not show."""
 
+    id: str
     state: str = ""
     code: str = ""
     """Code of the reason for its state, if EC2 gives one."""
@@ -213,11 +214,11 @@ def verdict(delivery: Delivery, seen: InstanceSeen, now: int) -> LaunchVerdict |
     """Judge the AMI by what a look shows; None: it is too early to tell."""
     attempt, within = current(delivery), test_of(delivery).within
     begun = seen.launched_at or (attempt.at if attempt else now)
-    late = now >= begun + within
+    late, impaired = now >= begun + within, impaired_since(delivery, seen, now)
     match seen.state:
         case "running" if (seen.system, seen.instance) == ("ok", "ok"):
             return LaunchVerdict("passed")
-        case "running" if "impaired" in (seen.system, seen.instance) and delivery.launch.impaired:
+        case "running" if impaired and now >= impaired + schedule.SECOND_LOOK_AFTER:
             said = f"two looks found a status check impaired: {_checks(seen)}"
             return LaunchVerdict("failed", _failed(delivery, said))
         case "running" if late:
@@ -234,6 +235,11 @@ def verdict(delivery: Delivery, seen: InstanceSeen, now: int) -> LaunchVerdict |
             return LaunchVerdict("untested", untested(delivery, said))
         case _:
             return None
+
+
+def impaired_since(delivery: Delivery, seen: InstanceSeen, now: int) -> int:
+    """Return since when looks have shown an impaired check, this one included; 0: it shows none."""
+    return (delivery.launch.impaired_since or now) if "impaired" in (seen.system, seen.instance) else 0
 
 
 def too_early(delivery: Delivery, seen: InstanceSeen) -> bool:

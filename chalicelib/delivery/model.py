@@ -303,8 +303,8 @@ class Launch:
     """
     tries: int = 0
     """Calls of the last attempt: after the first, an instance may exist although a call was refused."""
-    impaired: bool = False
-    """Whether the last look showed an impaired check."""
+    impaired_since: int = 0
+    """When a look first showed an impaired check (epoch seconds); 0: the last look showed none."""
     result: Literal["", "passed", "failed", "untested", "stopped"] = ""
     """How the test ended; then the instance is terminated. ``stopped``: the AMI was recalled meanwhile."""
     console: str = ""
