@@ -12,7 +12,7 @@ from chalicelib.promotion.codec import PROMOTIONS
 from chalicelib.release.codec import POINTERS
 from chalicelib.targets.recalls import Pin
 from tests.service.cloud import HUB, REGION, TRIGGER, CloudBehavior, refusal
-from tests.service.gate import PortCrash, PortTrouble, ProcessKilled
+from tests.service.gate import LostAnswer, PortCrash, PortTrouble, ProcessKilled
 from tests.service.hub import OPERATOR, Hub
 
 DEV, PROD = "200000000001", "200000000002"
@@ -105,6 +105,31 @@ def test_a_recall_stands_although_the_tag_is_removed():
     assert shown(hub) == OLD
 
 
+@pytest.mark.parametrize("before", [True, False])
+def test_a_tag_that_is_not_understood_neither_lifts_nor_prevents_a_recall(before):
+    """It is written after the tag was removed, so no value is in force. Only an operator lifts a recall."""
+    hub = promoted(a_hub())
+    if before:
+        hub.recall(NEW)
+        after(hub)
+    hub.cloud.tag(NEW, None)
+    after(hub)
+    hub.cloud.tag(NEW, "deev")
+    after(hub)
+    if not before:
+        hub.recall(NEW)
+        after(hub)
+
+    assert hub.outcomes()[NEW, DEV] == "recalled"
+    assert raw(hub, NEW)["DeprecationTime"]
+    assert shown(hub) == OLD
+    assert events(hub, NEW) == ["delivery.delivered", "delivery.recalled"]
+
+    hub.lift_recall(NEW)
+    after(hub)
+    assert hub.outcomes()[NEW, DEV] == "delivered"
+
+
 def test_a_running_copy_ends_and_leaves_nothing():
     """It ends as by a removed tag."""
     hub = a_hub(copying=(4 * HOUR,))
@@ -154,6 +179,19 @@ def test_one_target_that_refuses_delays_no_other_and_is_named():
     )
     assert notice["event"] == "delivery.recalled"
     assert [fault["code"] for fault in notice["faults"]] == ["recall-not-done", "aws-UnauthorizedOperation"]
+
+
+def test_one_look_that_misses_the_copy_ends_no_recall():
+    """DescribeImages is eventually consistent; a second look, half a minute later, finds the copy."""
+    hub = promoted(a_hub())
+    hub.cloud.may_disable = True
+    hub.gate.troubles = [LostAnswer("target.images", "shown")]
+    hub.recall(NEW)
+    after(hub)
+
+    assert hub.outcomes()[NEW, DEV] == "recalled"
+    assert raw(hub, NEW)["DeprecationTime"]
+    assert raw(hub, NEW)["State"] == "disabled"
 
 
 def test_a_pause_delays_no_recall():
@@ -291,6 +329,24 @@ def test_what_its_owner_had_disabled_stays_so_when_the_recall_is_lifted():
     hub.lift_recall(NEW)
     after(hub)
     assert raw(hub, NEW)["State"] == "disabled"
+
+
+def test_lifting_a_recall_that_was_refused_every_look_leaves_the_date_of_the_copy():
+    """The service has changed nothing there, and does not know what there was."""
+    hub = promoted(a_hub())
+    raw(hub, NEW)["DeprecationTime"] = "2027-06-01T00:00:00.000Z"
+    denied = refusal(RefusalKind.DENIED, "UnauthorizedOperation")
+    hub.gate.troubles = [PortTrouble("target.images", "shown", denied, 10**9)]
+    hub.recall(NEW)
+    after(hub, 3 * DAY)
+    assert hub.outcomes()[NEW, DEV] == "recalled"
+
+    hub.gate.troubles = []
+    hub.lift_recall(NEW)
+    after(hub)
+    assert hub.outcomes()[NEW, DEV] == "delivered"
+    assert raw(hub, NEW)["DeprecationTime"] == "2027-06-01T00:00:00.000Z"
+    assert shown(hub) == NEW
 
 
 @pytest.mark.parametrize("method", ["recall", "restore"])
