@@ -91,7 +91,8 @@ def on_tag_seen(event: ev.TagSeen, promotion: Promotion, now: int) -> Promotion:
         look_after=0,
         unseen_since=0,
     )
-    if only:
+    waits = event.image_state == "pending" and seen.state in (S.REQUESTED, S.RESOLVING, S.OVER)
+    if only and not waits:  # once it is available, all begins
         seen = _raised(seen, dict.fromkeys(only, seen.newest + 1))
     if event.image_state is None or (event.image_state == "disabled" and seen.standing):
         return _gone(seen, now, promotion)
@@ -100,7 +101,7 @@ def on_tag_seen(event: ev.TagSeen, promotion: Promotion, now: int) -> Promotion:
     seen = replace(seen, absent_since=0)
     if event.own:
         return _made_here(replace(seen, notified="") if again else seen, event.value, now)
-    if event.image_state == "pending" and seen.state in (S.REQUESTED, S.RESOLVING, S.OVER):
+    if waits:
         return _pending(seen, event.value, now)
     is_new = event.value not in known or promotion.state is S.REQUESTED
     if again or is_new:

@@ -124,7 +124,7 @@ def _ends(promotion: Promotion) -> bool:
 
 
 def _withdraws(promotion: Promotion) -> bool:
-    if promotion.state is S.REQUESTED:
+    if promotion.state is S.REQUESTED or (promotion.value is None and promotion.newest == 0):
         return False
     if promotion.unread(RECALL) is not None:
         return True

@@ -218,6 +218,31 @@ def test_a_recall_of_the_only_ami_leaves_the_parameter_and_says_so():
     assert pointer.fault.code == "pointer-nothing-current"
 
 
+@pytest.mark.parametrize("act", ["recall", "withdrawal"])
+def test_what_is_lifted_while_the_ami_is_pending_begins_nothing_before_it_is_available(act):
+    """It is pending for more than a day; then all that its tag names begins."""
+    hub = a_hub(accounts=(DEV, PROD))
+    hub.cloud.hub_images[NEW]["State"] = "pending"
+    hub.cloud.changed()
+    hub.cloud.tag(NEW, "default")
+    after(hub)
+    hub.withdraw(NEW, f"{DEV}/{REGION}")
+    if act == "recall":
+        hub.recall(NEW)
+    after(hub)
+    hub.lift(NEW, f"{DEV}/{REGION}")
+    if act == "recall":
+        hub.lift_recall(NEW)
+    after(hub, 2 * DAY)
+    assert hub.outcomes() == {}
+
+    hub.cloud.hub_images[NEW]["State"] = "available"
+    hub.cloud.changed()
+    hub.discover()
+    after(hub, 2 * HOUR)
+    assert hub.outcomes() == {(NEW, DEV): "delivered", (NEW, PROD): "delivered"}
+
+
 def test_a_recall_of_an_ami_of_the_baseline_and_its_lift_promote_nothing():
     """It was tagged before the service came; only a target that an operator has asked for begins again."""
     hub = a_hub(accounts=(DEV, PROD))
