@@ -498,7 +498,7 @@ class MemoryTrackedDeliveries:
             return True
         runs = (known.episode, known.state) == (tracked.episode, "running")
         taken_back = known.episode == tracked.episode and tracked.state in ("withdrawn", EXPIRED, "recalled")
-        if runs or taken_back:
+        if runs or taken_back or known.episode < tracked.episode:
             self.items[ami, tracked.delivery] = replace(tracked, generation=known.generation, joined=known.joined)
         return not runs or not any(one.state == "running" for _, one in self.items.of(ami))
 

@@ -507,3 +507,16 @@ def test_what_is_taken_back_in_one_episode_is_so_whichever_worker_writes_last(st
         store.tracked.end(AMI, tracked("d1", state))
 
     assert store.tracked.all(AMI) == [tracked("d1", then)]
+
+
+def test_the_end_of_an_episode_that_was_taken_back_too_early_counts(store):
+    """Its record was written after all, and says what is true; an older episode's end changes nothing then."""
+    store.records.create(Write(promotion(AMI), "running", {}, NOW), NOW)
+    assert store.tracked.add(AMI, tracked("d1", episode=2))
+    store.tracked.take_back(AMI, tracked("d1", episode=2), tracked("d1", "delivered"))
+
+    assert store.tracked.end(AMI, tracked("d1", "recalled", episode=2))
+    store.tracked.end(AMI, tracked("d1", "withdrawn"))
+    assert store.tracked.all(AMI) == [tracked("d1", "recalled", episode=2)]
+    assert store.tracked.add(AMI, tracked("d1", episode=3))
+    assert store.tracked.end(AMI, tracked("d1", "delivered", episode=3)), "none is counted twice"

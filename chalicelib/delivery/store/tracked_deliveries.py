@@ -67,8 +67,8 @@ class DynamoTrackedDeliveries:
         ended = self._table.update(key, **setting(over, was), condition=RUNS)
         if ended is not None:
             return self.count(ami, -1) <= 0
-        if tracked.state in TAKEN_BACK:  # it was counted before
-            self._table.update(key, **setting({**over, "episode": tracked.episode}), condition="episode = :episode")
+        older = "episode <= :episode" if tracked.state in TAKEN_BACK else "episode < :episode"
+        self._table.update(key, **setting({**over, "episode": tracked.episode}), condition=older)  # counted before
         return True
 
     def take_back(self, ami: str, tracked: TrackedDelivery, before: TrackedDelivery) -> None:
