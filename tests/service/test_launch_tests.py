@@ -152,6 +152,19 @@ def test_an_ami_that_could_not_be_tested_stays_unpublished_and_is_tested_again_w
     assert [one.value for one in hub.cloud.parameters.values()] == [image]
 
 
+def test_an_ami_that_could_not_be_tested_keeps_its_name_when_the_file_has_another():
+    """It is tested again, and not copied a second time under the new name."""
+    hub = promoted(a_hub(boots=("pending", "ok")))
+    copies, images = set(hub.cloud.copies), {one.id: one.name for one in hub.cloud.images.values()}
+    accounts = hub.cloud.directory.accounts
+    renamed = {DEV: (replace(accounts[DEV][0], ami_name="new-{source_name}-{source_id}"),)}
+    hub.cloud.directory = replace(hub.cloud.directory, accounts=renamed)
+    retried(hub)
+
+    assert hub.outcomes()[AMI, DEV] == "delivered"
+    assert (set(hub.cloud.copies), {one.id: one.name for one in hub.cloud.images.values()}) == (copies, images)
+
+
 def test_an_ami_that_fails_when_it_is_tested_again_is_removed():
     """Nobody was notified of it, so it is in use nowhere."""
     hub = promoted(a_hub(boots=("pending", "impaired")))
