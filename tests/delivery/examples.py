@@ -73,6 +73,8 @@ def a_delivery(state: DeliveryState = DeliveryState.REQUESTED, **changes: object
     built = built.with_shares(**{"last_closing_at": NOW + 25 * 3600 if late else None, **opened, **held})
     if state is DeliveryState.LAUNCHING:
         built = built.with_launch(attempts=(Attempt("nonce-i", "ami-0b", NOW, "i-0a", episode=built.episode),))
+    if state is DeliveryState.SHARED:
+        built = replace(built, target=replace(built.target, mode="share"))
     return replace(built, **changes)
 
 

@@ -484,7 +484,7 @@ class DeliveryExecutor:
 
     def _look_at_end(self, delivery: Delivery) -> shared.EndSeen:
         """Read the end date from the applied file. If it cannot be read for a day, the delivery's own date counts."""
-        now, known = self._clock(), machine.deadline(delivery) or 0
+        now, known = self._clock(), shared.end_date(delivery) or 0
         resolution = self._ports.targets.read().resolve(delivery.target.account, in_force=True)
         if not resolution.understood and now < known + schedule.LAST_LOOK_WITHIN:
             return shared.EndSeen(known, again_at=now + schedule.POLLS[-1])
