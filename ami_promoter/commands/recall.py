@@ -59,7 +59,9 @@ PRINTS = js.thing(
             does=js.text("what happens to it; empty: nothing"),
             image=js.perhaps(js.text("id of the AMI there; null: none")),
             parameter=js.perhaps(js.text("the parameter that names the AMI there; null: none does")),
-            kept=js.flag("whether the service moves that parameter; false: there is none, or the file no longer sets it"),
+            kept=js.flag(
+                "whether the service moves that parameter; false: there is none, or the file no longer sets it"
+            ),
             moves_to=js.perhaps(
                 js.text("id of the AMI that the parameter will name; null: it stays, or is deleted in share mode")
             ),
@@ -117,7 +119,7 @@ def recall(caller: VerbCaller, ami: str, why: str | None, *, lift: bool, use: bo
     if lift:
         decisions.lift(ami)
         record_requests.recall(connection, ami, lifted=True)
-        done = f"The recall of {ami} is lifted. What its tag names is promoted again, and what failed is tried again."
+        done = f"The recall of {ami} is lifted. What had begun is promoted again, if its tag names it."
         return Report((*shown, done), _data(ami, None, deliveries, changed=True))
     recall = decisions.recall_it(ami, why or "")
     record_requests.recall(connection, ami, lifted=False)

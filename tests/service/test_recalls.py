@@ -10,9 +10,11 @@ from chalicelib.engine import addresses
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.errors import RefusalKind
 from chalicelib.engine.stored import peek
+from chalicelib.promotion import evolving
+from chalicelib.promotion.codec import PROMOTIONS
 from chalicelib.release.codec import POINTERS
 from chalicelib.targets.recalls import Pin
-from tests.service.cloud import CloudBehavior, refusal
+from tests.service.cloud import HUB, REGION, TRIGGER, CloudBehavior, refusal
 from tests.service.gate import LostAnswer, PortCrash, PortTrouble, ProcessKilled
 from tests.service.hub import OPERATOR, Hub
 
@@ -217,6 +219,29 @@ def test_a_recall_of_the_only_ami_leaves_the_parameter_and_says_so():
     assert pointer is not None
     assert pointer.fault is not None
     assert pointer.fault.code == "pointer-nothing-current"
+
+
+def test_a_recall_of_an_ami_of_the_baseline_and_its_lift_promote_nothing():
+    """It was tagged before the service came; only a target that an operator has asked for begins again."""
+    hub = a_hub(accounts=(DEV, PROD))
+    hub.cloud.hub_images[NEW]["Tags"] += [{"Key": TRIGGER, "Value": "default"}]
+    hub.cloud.changed()
+    ignored = evolving.baseline(NEW, HUB, REGION, "default", hub.cloud.now)
+    hub.stores.records.create(PROMOTIONS.encode(ignored), hub.cloud.now)
+    hub.recall(NEW)
+    after(hub)
+    hub.lift_recall(NEW)
+    after(hub)
+    assert hub.outcomes() == {}
+
+    key = addresses.promotion(NEW)
+    hub.recall(NEW)
+    hub.stores.records.make_due(key, hub.cloud.now, {"retry": f"{hub.cloud.now}:{DEV}"})
+    after(hub)
+    assert hub.outcomes() == {}
+    hub.lift_recall(NEW)
+    after(hub)
+    assert hub.outcomes() == {(NEW, DEV): "delivered"}
 
 
 @pytest.mark.parametrize("mode", ["copy", "share"])
