@@ -2,11 +2,13 @@
 
 RunInstances is idempotent by its client token, which is the attempt's nonce: a repeated call gets the same
 instance [aws-facts, Added end of November 2026, VERIFIED]. Whatever ends the delivery terminates first, and an attempt
-leaves the record only when its instance was seen terminated, or does not show two minutes after its last call.
+leaves the record only when its instance was seen terminated, or two looks do not show it, two minutes after its last
+call. One look may be stale: an instance whose id is known is terminated whether it shows or not.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
@@ -108,8 +110,9 @@ class InstanceStarted(DeliveryEvent):
 
 @dataclass(frozen=True, slots=True)
 class InstanceSeen(DeliveryEvent):
-    """The instance was read. ``state`` and the checks are EC2's words; "": it does not show."""
+    """The instance with this id was read. ``state`` and the checks are EC2's words; "": it does not show."""
 
+    id: str
     state: str = ""
     code: str = ""
     """Code of the reason for its state, if EC2 gives one."""
@@ -211,11 +214,11 @@ def verdict(delivery: Delivery, seen: InstanceSeen, now: int) -> LaunchVerdict |
     """Judge the AMI by what a look shows; None: it is too early to tell."""
     attempt, within = current(delivery), test_of(delivery).within
     begun = seen.launched_at or (attempt.at if attempt else now)
-    late = now >= begun + within
+    late, impaired = now >= begun + within, impaired_since(delivery, seen, now)
     match seen.state:
         case "running" if (seen.system, seen.instance) == ("ok", "ok"):
             return LaunchVerdict("passed")
-        case "running" if "impaired" in (seen.system, seen.instance) and delivery.launch.impaired:
+        case "running" if impaired and now >= impaired + schedule.SECOND_LOOK_AFTER:
             said = f"two looks found a status check impaired: {_checks(seen)}"
             return LaunchVerdict("failed", _failed(delivery, said))
         case "running" if late:
@@ -232,6 +235,11 @@ def verdict(delivery: Delivery, seen: InstanceSeen, now: int) -> LaunchVerdict |
             return LaunchVerdict("untested", untested(delivery, said))
         case _:
             return None
+
+
+def impaired_since(delivery: Delivery, seen: InstanceSeen, now: int) -> int:
+    """Return since when looks have shown an impaired check, this one included; 0: it shows none."""
+    return (delivery.launch.impaired_since or now) if "impaired" in (seen.system, seen.instance) else 0
 
 
 def too_early(delivery: Delivery, seen: InstanceSeen) -> bool:
@@ -295,11 +303,17 @@ def ended(event: InstancesEnded, delivery: Delivery, now: int) -> Delivery:
     """Keep the attempts whose instance still shows, or may show yet; after a day, as ``end_refused``."""
     found = dict(event.found)
     known = (replace(one, id=one.id or found.get(one.nonce, "")) for one in delivery.launch.attempts)
-    open_ = tuple(
-        one for one in known if one.id in event.left or (one.nonce not in found and now < one.at + schedule.SILENCE)
-    )
-    after = delivery.with_launch(attempts=open_)
+    before = delivery.launch.unseen
+    unseen = {one.nonce: before.get(one.nonce, now) for one in delivery.launch.attempts if one.nonce not in found}
+    open_ = tuple(one for one in known if one.id in event.left or _may_show(one, unseen, now))
+    after = delivery.with_launch(attempts=open_, unseen=unseen)
     return _ends_later(after, now, event.refusal) if open_ else after
+
+
+def _may_show(attempt: Attempt, unseen: Mapping[str, int], now: int) -> bool:
+    """Whether an attempt whose instance does not show may still have one: two looks must agree (invariant 5)."""
+    since = unseen.get(attempt.nonce)
+    return since is not None and now < max(attempt.at + schedule.SILENCE, since + schedule.SECOND_LOOK_AFTER)
 
 
 def end_refused(event: Refused, delivery: Delivery, now: int) -> Delivery:

@@ -303,14 +303,16 @@ class Launch:
     """
     tries: int = 0
     """Calls of the last attempt: after the first, an instance may exist although a call was refused."""
-    impaired: bool = False
-    """Whether the last look showed an impaired check."""
+    impaired_since: int = 0
+    """When a look first showed an impaired check (epoch seconds); 0: the last look showed none."""
     result: Literal["", "passed", "failed", "untested", "stopped"] = ""
     """How the test ended; then the instance is terminated. ``stopped``: the AMI was recalled meanwhile."""
     console: str = ""
     """The end of the instance's console output, escaped: for `status` alone, as it may hold secrets."""
     kept: str = ""
     """An AMI that could not be tested, of an earlier episode: nobody knows of it yet, and it may be removed."""
+    unseen: Mapping[str, int] = field(default_factory=dict)
+    """Nonces of attempts whose instance the last look did not show, and since when (epoch seconds)."""
     ends_since: int = 0
     """When the instance was first to be terminated (epoch seconds)."""
     looks: int = 0

@@ -71,6 +71,8 @@ def a_delivery(state: DeliveryState = DeliveryState.REQUESTED, **changes: object
     )
     opened = {"opened_at": NOW - 3600} if state is DeliveryState.COPYING else {}
     built = built.with_shares(**{"last_closing_at": NOW + 25 * 3600 if late else None, **opened, **held})
+    if state is DeliveryState.LAUNCHING:
+        built = built.with_launch(attempts=(Attempt("nonce-i", "ami-0b", NOW, "i-0a", episode=built.episode),))
     return replace(built, **changes)
 
 
@@ -160,11 +162,11 @@ EVENTS: tuple[DeliveryEvent, ...] = (
     ImageFinished(),
     ImageProtected(),
     InstanceStarted("i-0a", "nonce-i"),
-    InstanceSeen("running", system="ok", instance="ok", launched_at=NOW),
-    InstanceSeen("running", system="impaired", instance="ok", launched_at=NOW),
-    InstanceSeen("terminated", "Client.InternalError"),
-    InstanceSeen("terminated", "Server.InternalError"),
-    InstanceSeen(),
+    InstanceSeen("i-0a", "running", system="ok", instance="ok", launched_at=NOW),
+    InstanceSeen("i-0a", "running", system="impaired", instance="ok", launched_at=NOW),
+    InstanceSeen("i-0a", "terminated", "Client.InternalError"),
+    InstanceSeen("i-0a", "terminated", "Server.InternalError"),
+    InstanceSeen("i-0a"),
     InstancesEnded(),
     InstancesEnded((("nonce-i", "i-0a"),), ("i-0a",)),
     naming.ImageOffered(),

@@ -884,8 +884,8 @@ class FakeTargetInstances(OfCloud):
     def see(self, delivery, instance):
         one = self._shown(delivery.target.account).get(instance)
         if one is None:
-            return InstanceSeen()
-        return InstanceSeen(one.state, one.code, "As EC2 says.", one.launched, one.checks, one.checks)
+            return InstanceSeen(instance)
+        return InstanceSeen(one.id, one.state, one.code, "As EC2 says.", one.launched, one.checks, one.checks)
 
     def console(self, delivery, instance):
         return "Kernel panic: the password is hunter2"

@@ -1,17 +1,19 @@
 """One instance from each new AMI starts in the target before the AMI is published, and never outlives its delivery."""
 
+import itertools
 from typing import Any
 
 import pytest
 
 from chalicelib.delivery.codecs import DELIVERIES
+from chalicelib.delivery.instances import InstanceSeen
 from chalicelib.delivery.model import Delivery
 from chalicelib.engine import codec
 from chalicelib.engine.errors import RefusalKind
 from chalicelib.engine.stored import peek
 from chalicelib.targets.applied_file import LaunchTest
 from tests.service.cloud import PLACE, CloudBehavior, LaunchSite, refusal
-from tests.service.gate import PortCrash, PortTrouble
+from tests.service.gate import LostAnswer, PortCrash, PortTrouble
 from tests.service.hub import Hub
 from tests.service.slow import SlowGate, SlowHub
 
@@ -23,10 +25,20 @@ BROKEN = ("impaired", "hangs", "Client.InternalError")
 UNTESTED = ("pending", "Server.InternalError", "Server.InsufficientInstanceCapacity", "Client.UserInitiatedShutdown")
 
 
-def a_hub(mode: str = "copy", accounts: tuple[str, ...] = (DEV,), target: dict[str, Any] | None = None, **aws) -> Hub:
-    """A hub with an AMI and a target with a launch test; ``aws``: how AWS behaves."""
+def a_hub(
+    mode: str = "copy",
+    accounts: tuple[str, ...] = (DEV,),
+    target: dict[str, Any] | None = None,
+    order: tuple[bool, ...] = (),
+    **aws,
+) -> Hub:
+    """A hub with an AMI and a target with a launch test; ``aws``: how AWS behaves.
+
+    ``order``: each invocation runs twice at once, and the two hand over to each other at these calls.
+    """
     settings = {"mode": mode, "launch_test": LaunchTest("t3.micro"), **(target or {})}
-    hub = Hub(accounts=accounts, behavior=CloudBehavior(**aws), target=settings)
+    twice = {"pairings": ("twin",), "order": order} if order else {}
+    hub = Hub(accounts=accounts, behavior=CloudBehavior(**aws), target=settings, **twice)
     hub.cloud.make_image(AMI, {"snap-0": True}, family="base", CreationDate="2026-01-01T00:00:00.000Z")
     return hub
 
@@ -162,6 +174,24 @@ def test_in_share_mode_a_key_that_is_not_open_yet_is_no_failure():
     assert hub.outcomes()[AMI, DEV] == "shared"
     assert len(hub.cloud.instances) > 1
     assert set(states(hub)) == {"terminated"}
+
+
+@pytest.mark.parametrize("order", sorted(set(itertools.product((True, False), repeat=4)) - {(False,) * 4}))
+def test_two_invocations_that_look_at_one_instance_fail_no_ami_for_a_key_that_is_not_open_yet(order):
+    """The first begins again without that instance; what the second has seen of it says nothing about the next one."""
+    hub = promoted(a_hub("share", order=order, boots=("Client.InternalError", "ok"), booting=(20,)))
+    assert (hub.outcomes()[AMI, DEV], codes(hub)) == ("shared", [])
+    assert set(states(hub)) == {"terminated"}
+
+
+def test_one_moment_at_which_a_check_is_impaired_fails_no_ami():
+    """Two invocations that look at the same moment are one look: it counts if a later one shows it, too."""
+    hub = until_instance(promoted(a_hub(order=(True, False), booting=(50,)), 0))
+    impaired = InstanceSeen(next(iter(hub.cloud.instances)), "running", system="ok", instance="impaired")
+    hub.gate.troubles.append(LostAnswer("target.instances", "see", after=False, says=impaired, times=2))
+    later(hub)
+    assert hub.gate.troubles[0].times == 0
+    assert (hub.outcomes()[AMI, DEV], codes(hub)) == ("delivered", [])
 
 
 REFUSED = {
@@ -303,6 +333,17 @@ def test_where_the_target_lets_no_instance_end_for_a_day_the_fault_names_it(mode
     assert hub.outcomes()[AMI, DEV] == (ENDS[mode] if boots == "ok" else "failed")
     assert "launch-instance-left" in codes(hub)
     assert instance in notice(hub)["leftovers"]
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("boots", ["ok", "impaired", "pending"])
+def test_an_instance_that_one_look_does_not_show_is_terminated_all_the_same(mode, boots):
+    """Its id is known: a stale list of instances is no proof that it is gone."""
+    hub = a_hub(mode, boots=(boots,), booting=(4 * MINUTE,))
+    hub.gate.troubles.append(LostAnswer("target.instances", "started", after=False, says=()))
+    promoted(hub)
+    assert states(hub) == ["terminated"]
+    assert hub.outcomes()[AMI, DEV] == (ENDS[mode] if boots == "ok" else "failed")
 
 
 def test_the_next_episode_ends_what_an_earlier_one_had_to_leave():

@@ -1,6 +1,7 @@
 """A recall takes an AMI back everywhere, in any order with promotions and crashes; lifting it restores what can be."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from chalicelib.engine.stored import peek
 from chalicelib.release.codec import POINTERS
 from chalicelib.targets.recalls import Pin
 from tests.service.cloud import CloudBehavior, refusal
-from tests.service.gate import LostAnswer, PortCrash, PortTrouble
+from tests.service.gate import LostAnswer, PortCrash, PortTrouble, ProcessKilled
 from tests.service.hub import OPERATOR, Hub
 
 DEV, PROD = "200000000001", "200000000002"
@@ -218,6 +219,25 @@ def test_a_recall_of_the_only_ami_leaves_the_parameter_and_says_so():
     assert pointer.fault.code == "pointer-nothing-current"
 
 
+@pytest.mark.parametrize("mode", ["copy", "share"])
+def test_a_parameter_that_the_file_no_longer_sets_stays_and_says_that_its_ami_is_recalled(mode):
+    """The service leaves it to a person; the fault ends with the recall."""
+    hub = promoted(a_hub(mode))
+    listed = {DEV: (replace(hub.cloud.directory.accounts[DEV][0], ssm_parameter=""),)}
+    hub.cloud.directory = replace(hub.cloud.directory, accounts=listed)
+    key = hub.pointer_key(DEV, NAME)
+    after(hub, 2 * DAY)
+    assert peek(hub.stores.records, key, POINTERS).fault is None
+    hub.recall(NEW)
+    after(hub)
+
+    assert shown(hub) == NEW
+    assert peek(hub.stores.records, key, POINTERS).fault.code == "pointer-names-recalled"
+    hub.lift_recall(NEW)
+    after(hub, 25 * HOUR)
+    assert peek(hub.stores.records, key, POINTERS).fault is None
+
+
 def test_a_recall_that_is_lifted_at_once_or_repeated_ends_as_the_last_one_said():
     """Whatever was under way."""
     hub = promoted(a_hub())
@@ -259,6 +279,20 @@ def test_a_process_killed_at_any_call_of_a_recall_or_its_lift_changes_nothing(li
         after(hub, 2 * HOUR)
         end = (hub.outcomes()[NEW, DEV], shown(hub), "DeprecationTime" in raw(hub, NEW))
         assert end == (("delivered", NEW, False) if lift else ("recalled", OLD, True)), number
+
+
+def test_a_recall_while_the_service_was_off_waits_for_the_value_that_was_intended_before():
+    """The process was killed right before the call; AWS then takes a minute to check the value."""
+    hub = promoted(a_hub(checking=(0, 60)), OLD)
+    killed = PortTrouble("target.parameters", "change", ProcessKilled())
+    hub.gate.troubles = [killed]
+    hub.cloud.tag(NEW, "default")
+    while killed.times:
+        after(hub, 1)
+    hub.recall(NEW)
+    hub.cloud.now += 11 * 60
+
+    assert shown(after(hub)) == OLD
 
 
 def test_what_its_owner_had_disabled_stays_so_when_the_recall_is_lifted():

@@ -116,13 +116,14 @@ class AwsTargetInstances:
         with self._sessions.as_refusal("DescribeInstances", delivery.where):
             shown = next(_each(ec2.describe_instances(Filters=own)), None)
         if shown is None:
-            return InstanceSeen()
+            return InstanceSeen(instance)
         status: list[Mapping[str, Any]] = []
         with self._sessions.as_refusal("DescribeInstanceStatus", delivery.where), gone(NO_INSTANCE):
             status = ec2.describe_instance_status(InstanceIds=[instance])["InstanceStatuses"]
         checks: Mapping[str, Any] = next(iter(status), {})
         why = shown.get("StateReason", {})
         return InstanceSeen(
+            instance,
             state=shown["State"]["Name"],
             code=why.get("Code", ""),
             reason=why.get("Message", ""),

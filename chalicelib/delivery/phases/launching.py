@@ -61,19 +61,20 @@ def _started(event: InstanceStarted, delivery: Delivery, now: int) -> Delivery:
     """Look first when the checks can be ok; they send no event."""
     if delivery.launch.result:  # another run has answered before
         return instances.started(event, delivery, now)
-    after = instances.started(event, delivery, now).with_launch(impaired=False)
+    after = instances.started(event, delivery, now).with_launch(impaired_since=0)
     return replace(after, tries=1, next_try=now + schedule.POLLS[0], last_refusal=None)
 
 
 def _seen(event: InstanceSeen, delivery: Delivery, now: int) -> Delivery:
-    if delivery.launch.result:
+    attempt = instances.current(delivery)
+    if delivery.launch.result or attempt is None or attempt.id != event.id:  # another run has answered before
         return delivery
     verdict = instances.verdict(delivery, event, now)
     if verdict is None:
         ends_at = (event.launched_at or now) + instances.test_of(delivery).within
         wait = min(schedule.step(schedule.POLLS, delivery.tries), max(ends_at - now, schedule.SECOND_LOOK_AFTER))
-        impaired = "impaired" in (event.system, event.instance)
-        return again(delivery.with_launch(impaired=impaired), now, wait)
+        since = instances.impaired_since(delivery, event, now)
+        return again(delivery.with_launch(impaired_since=since), now, wait)
     if verdict.fault is None:
         return _published(_terminates(delivery.with_launch(result="passed", kept=""), now), now)
     if instances.too_early(delivery, event):

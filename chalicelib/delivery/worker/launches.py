@@ -66,12 +66,15 @@ class LaunchCommands:
             return seen
 
     def _end(self, delivery: Delivery) -> InstancesEnded:
-        """Those that EC2 is ending are left until it shows them terminated. One that is refused delays no other."""
+        """Those that EC2 is ending are left until it shows them terminated. One that is refused delays no other.
+
+        A known id is terminated even if a stale list does not show it.
+        """
         seen, refused = self.instances.started(delivery), None
-        for one in seen:
+        known = {one.id for one in delivery.launch.attempts if one.id} | {one.id for one in seen}
+        for instance in sorted(known - {one.id for one in seen if one.state in instances.OVER}):
             try:
-                if one.state not in instances.OVER:
-                    self.instances.terminate(delivery, one.id)
+                self.instances.terminate(delivery, instance)
             except Refusal as refusal:
                 refused = refusal.fault
         left = tuple(one.id for one in seen if one.state != "terminated")
