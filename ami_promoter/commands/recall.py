@@ -59,7 +59,9 @@ PRINTS = js.thing(
             does=js.text("what happens to it; empty: nothing"),
             image=js.perhaps(js.text("id of the AMI there; null: none")),
             parameter=js.perhaps(js.text("the parameter that names the AMI there; null: none does")),
-            kept=js.flag("whether the service moves that parameter; false: there is none, or the file no longer sets it"),
+            kept=js.flag(
+                "whether the service moves that parameter; false: there is none, or the file no longer sets it"
+            ),
             moves_to=js.perhaps(
                 js.text("id of the AMI that the parameter will name; null: it stays, or is deleted in share mode")
             ),
