@@ -43,7 +43,7 @@ One source AMI on its way to one target.
 Each phase is a file in `chalicelib/delivery/phases/`: its commands, events, what they change, what is left to do, its deadline and its rows of the table; `machine.py` gathers them.
 A delivery that has begun something in the target (a copy, an AMI) goes through `stopping`; any other goes straight to `tidying`.
 A delivery begins in `awaiting-wave` if its account has a wave, in `awaiting-approval` if its target needs an approval, else in `requested`; a failed, cancelled or withdrawn one that starts again does so as a new episode.
-A recall begins an episode of a delivered one in `recalling`, and its lift one of a recalled one in `restoring`.
+A recall begins an episode of a delivered one in `recalling`, and its lift one of a recalled one in `restoring`; in `publishing` if no look has shown the AMI.
 """
 
 PROMOTION = """

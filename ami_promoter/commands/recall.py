@@ -59,6 +59,7 @@ PRINTS = js.thing(
             does=js.text("what happens to it; empty: nothing"),
             image=js.perhaps(js.text("id of the AMI there; null: none")),
             parameter=js.perhaps(js.text("the parameter that names the AMI there; null: none does")),
+            kept=js.flag("whether the service moves that parameter; false: there is none, or the file no longer sets it"),
             moves_to=js.perhaps(
                 js.text("id of the AMI that the parameter will name; null: it stays, or is deleted in share mode")
             ),
@@ -168,8 +169,9 @@ def _one(
 ) -> dict[str, Any]:
     does = (LIFTS if lift else DOES).get(entry.state, "")
     names = pointer is not None and pointer.it.source == ami
+    kept = pointer is not None and names and not pointer.it.unwanted
     after = None
-    if pointer is not None and names and not lift:
+    if pointer is not None and kept and not lift:
         releases = pointer.it.releases
         after = current(releases, [one.image for one in releases], recalled, pointer.it.pin)
     return {
@@ -179,6 +181,7 @@ def _one(
         "does": does,
         "image": ((ami if entry.state == "shared" else entry.image) or None) if entry.state in GOOD else None,
         "parameter": pointer.it.parameter if pointer is not None and names else None,
+        "kept": kept,
         "moves_to": after.image if after else None,
     }
 
@@ -186,12 +189,14 @@ def _one(
 def _lines(deliveries: Sequence[Mapping[str, Any]], *, lift: bool, wide: bool) -> Iterator[RenderableType]:
     if not deliveries:
         yield "It has no deliveries." if lift else "It has no deliveries; none begins while it is recalled."
-    parts = ("state", "does", "parameter", "moves_to")
+    parts = ("state", "does", "parameter", "kept", "moves_to")
     for group in groups(deliveries, lambda one: tuple(one[part] for part in parts), each=wide):
         first = group[0]
         yield Folded(f"{named([place_of(one) for one in group])}: {first['state']}; {first['does'] or 'stays so'}.", 2)
         if first["parameter"] and not lift:
             alone = "is deleted" if first["state"] == "shared" else "stays as it is"
             stays = f"{alone}: no other AMI of the family is known there"
+            if not first["kept"]:
+                stays = "stays as it is: the targets file no longer sets it. Change or delete it there"
             moves = f"moves to {first['moves_to']}" if first["moves_to"] else stays
             yield Folded(f"The parameter {first['parameter']} {moves}.", 4)

@@ -10,7 +10,7 @@ from ami_promoter.terminal.alike import first_of
 from ami_promoter.terminal.durations import duration
 from ami_promoter.terminal.report import moment
 from chalicelib.delivery.model import DeliveryState
-from chalicelib.delivery.tracked import GOOD, RUNNING, TrackedDelivery
+from chalicelib.delivery.tracked import RUNNING, SUCCEEDED, TrackedDelivery
 from chalicelib.delivery.waves import WaveProgress
 from chalicelib.engine.faults import count
 from chalicelib.engine.places import Place
@@ -69,7 +69,7 @@ def of_promotion(
                 "state": "stopped" if progress.stopped else known,
                 "opens_at": moment(progress.opens_at or None),
                 "pending": sum(one.state == RUNNING for one in before),
-                "succeeded": sum(one.state in GOOD for one in before),
+                "succeeded": sum(one.state in SUCCEEDED for one in before),
                 "failed": failed,
                 "waiting": len(waiting),
             }

@@ -8,6 +8,8 @@ RUNNING, EXPIRED = "running", "expired"
 """Of a tracked delivery: it has not ended; its shares ended at the date ``until``, so it does not begin by itself."""
 GOOD = ("delivered", "shared")
 """The outcomes of a successful delivery."""
+SUCCEEDED = (*GOOD, EXPIRED)
+"""The states of a delivery that was successful: what was shared until its date has ended as it was meant to."""
 
 
 @dataclass(frozen=True, slots=True)

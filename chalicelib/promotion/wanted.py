@@ -136,9 +136,10 @@ def wanted(
     shown, made = current(promotion), promotion.faults if promotion.made_here else ()
     shown = shown if believed else promotion.value
     refused = promotion.refused_value if made else None
+    recalls = by_place(one for one in withdrawals if one.place == EVERYWHERE)
+    nobody = Entitlement(withdrawn=recalls)  # a recall counts without any value that is understood
     if shown is None:
-        recall = by_place(one for one in withdrawals if one.place == EVERYWHERE)
-        return WantedTargets(entitled=Entitlement(withdrawn=recall), refused=refused, faults=made)
+        return WantedTargets(entitled=nobody, refused=refused, faults=made)
     first = applied.judge(shown, in_force=shown == promotion.value and bool(promotion.digest))
     if first.waits is not None:
         return _unknown(promotion, withdrawals, promotion.refused_value, waits=first.waits)
@@ -146,7 +147,9 @@ def wanted(
         return _of(promotion, shown, applied.waves, first, withdrawals, refused=refused, faults=made)
     last = promotion.value if promotion.digest else None
     if last is None:
-        return WantedTargets(refused=shown, faults=first.faults, digest=first.digest, members=first.members)
+        return WantedTargets(
+            None, nobody, refused=shown, faults=first.faults, digest=first.digest, members=first.members
+        )
     before = applied.resolve(last, in_force=True)
     if not before.understood:
         return _unknown(promotion, withdrawals, shown, faults=first.faults)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from chalicelib.delivery.tracked import GOOD, RUNNING, TrackedDelivery
+from chalicelib.delivery.tracked import RUNNING, SUCCEEDED, TrackedDelivery
 from chalicelib.delivery.waves import WaveProgress
 from chalicelib.engine.addresses import digest
 from chalicelib.engine.places import Place
@@ -76,7 +76,7 @@ def _count(
     left = {one.place for one in mine if one.state == RUNNING} | {
         place for place in begin if Place.parse(place).account in members
     }
-    ended = [one for one in mine if one.state in (*GOOD, FAILED) and one.place not in left]
+    ended = [one for one in mine if one.state in (*SUCCEEDED, FAILED) and one.place not in left]
     failed = tuple(sorted((one for one in ended if one.state == FAILED), key=lambda one: one.place))
     last = max((one.ended_at for one in ended), default=0)
     pending = frozenset(Place.parse(place).account for place in left)

@@ -53,7 +53,7 @@ class PointerState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """A change of the parameter. ``at``: when it was decided, in epoch seconds."""
+    """A change of the parameter. ``at``: when it was decided, or since then asked for, in epoch seconds."""
 
     image: str
     """The AMI that it is to name; "": it is to be deleted."""
@@ -131,6 +131,11 @@ class Pointer:
         return next((one.source for one in self.releases if one.image == self.image), "")
 
     @property
+    def may_name(self) -> frozenset[str]:
+        """The hub's AMIs of which one is what it shows, as far as known, or a value that is to be read back."""
+        return frozenset({self.source, self.image, self.intent.source if self.intent else ""} - {""})
+
+    @property
     def full(self) -> bool:
         """Whether it forgets a release for each newer one."""
         return len(self.releases) >= MOST
@@ -202,6 +207,8 @@ class Unwanted:
     """The targets file no longer names this parameter for the target: what it shows stays."""
 
     releases: tuple[Release, ...]
+    recalled: frozenset[str] = frozenset()
+    """Of what it may name: ``may_name``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -386,12 +393,13 @@ def _is_early(pointer: Pointer, now: int) -> bool:
 
 def _unwanted(event: Unwanted, pointer: Pointer, now: int) -> Pointer:
     known = _with_releases(pointer, event.releases)
-    rested = _rest(known, now, intent=_may_have_written(pointer.intent))
+    fault = _names_recalled(pointer, min(event.recalled)) if event.recalled else None
+    rested = _rest(known, now, fault, intent=_may_have_written(pointer.intent, now))
     return replace(rested, unwanted=True, retiring={}, retired=(), not_retired=None)
 
 
 def _changed(_event: Changed, pointer: Pointer, now: int) -> Pointer:
-    asked = pointer.intent and replace(pointer.intent, asked=True)
+    asked = pointer.intent and replace(pointer.intent, asked=True, at=now)
     return _again(replace(pointer, intent=asked), now, READ_BACK)
 
 
@@ -418,7 +426,7 @@ def _woken(event: DeliveriesWoken, pointer: Pointer, _now: int) -> Pointer:
 def _refused(event: PointerRefused, pointer: Pointer, now: int) -> Pointer:
     """Try again what passes by itself, for ten minutes; then look every quarter of an hour, and deliveries go on."""
     pointer = _with_releases(pointer, event.releases)
-    intent = _may_have_written(pointer.intent, unknown=event.unknown)
+    intent = _may_have_written(pointer.intent, now, unknown=event.unknown)
     passing = event.kind in (RefusalKind.THROTTLED, RefusalKind.NOT_YET)
     if passing and _is_early(pointer, now):
         return _again(replace(pointer, intent=intent), now, schedule.RETRIES)
@@ -426,18 +434,18 @@ def _refused(event: PointerRefused, pointer: Pointer, now: int) -> Pointer:
     return _rest(pointer, now, _refusal(pointer, event.fault), wait, intent)
 
 
-def _may_have_written(intent: Intent | None, *, unknown: bool = False) -> Intent | None:
+def _may_have_written(intent: Intent | None, now: int, *, unknown: bool = False) -> Intent | None:
     """Return a change that Parameter Store may have taken: it is read back, and such a value is no stranger's."""
-    if intent is None or not (intent.asked or unknown or intent.begun > 1):
-        return None
-    return replace(intent, asked=True, unsure=intent.unsure or not intent.asked)
+    if intent is None or intent.asked:
+        return intent
+    return replace(intent, asked=True, unsure=True, at=now) if unknown or intent.begun > 1 else None
 
 
 TRANSITIONS: Mapping[PointerState, Row[Pointer]] = {
     PointerState.RESTING: {
         Looked: leads(_looked, PointerState.RESTING, PointerState.WRITING),
         Unwanted: leads(_unwanted, PointerState.RESTING),
-        PointerRefused: leads(_refused, PointerState.RESTING),
+        PointerRefused: leads(_refused, PointerState.RESTING, PointerState.WRITING),
         CopyRetired: leads(_copy_retired, PointerState.RESTING),
         CopyNotRetired: leads(_copy_not_retired, PointerState.RESTING),
         DeliveriesWoken: leads(_woken, PointerState.RESTING),
@@ -508,6 +516,12 @@ def _dangling(pointer: Pointer) -> Fault:
     what = f"It names {pointer.image}, and the account shows no AMI of the family `{pointer.family}` available."
     cure = f"Promote an AMI of the family; or delete the parameter there. {_retry(pointer)}"
     return Fault("pointer-nothing-current", pointer.where, what, cure)
+
+
+def _names_recalled(pointer: Pointer, source: str) -> Fault:
+    what = f"It may name {source}, or its copy, which is recalled. The targets file no longer sets it for this target."
+    cure = "Change or delete it there. The fault stays until the file sets it again, or the recall is lifted."
+    return Fault("pointer-names-recalled", pointer.where, what, cure)
 
 
 def _retry(pointer: Pointer) -> str:

@@ -135,6 +135,21 @@ def test_what_is_damaged_or_has_expired_is_read_as_far_as_it_can_be(stores):
     assert past.of(RESOURCE, [OTHER]) == [Known(OTHER, OTHER, steps=((NOW, ShareState.OPENING),))]
 
 
+@pytest.mark.parametrize(
+    ("resource", "name"),
+    [
+        (addresses.key_resource(KEY, ACCOUNT).pk, "d1-AmiCopyRole"),
+        (addresses.policy_resource(KEY).pk, f"{ACCOUNT}-roles"),
+    ],
+)
+def test_a_share_whose_archived_item_has_expired_still_had_its_account(stores, resource, name):
+    """It is in the item's address; else a call that was allowed would be reported as one of somebody else."""
+    step = {"at": NOW, "state": "open", "what": []}
+    stores.table.put(RecordKey(resource, f"history#share#{name}#{NOW}#1"), step)
+
+    assert [one.account for one in DynamoLedgerPast(stores.table, stores.ledger).ever(resource)] == [ACCOUNT]
+
+
 def test_what_a_key_event_is_judged_by_does_not_grow_with_the_years(stores, monkeypatch):
     """Of 300 shares on a key that closed long ago nothing is read; one that left just now is found by the record."""
     past, key = DynamoLedgerPast(stores.table, stores.ledger), addresses.key_resource(KEY, ACCOUNT)

@@ -802,6 +802,20 @@ def test_what_a_recall_found_is_what_the_first_look_showed():
     assert delivery.recall.deprecated_before == "2027-06-01T00:00:00.000Z"
 
 
+def test_a_recall_whose_copy_two_looks_have_missed_is_done_and_leaves_nothing_to_restore():
+    """Half a minute apart: an invocation beside it counts for no second look."""
+    delivery = a_delivery(DeliveryState.RECALLING)
+    for seconds in (0, 1, 29):
+        delivery = machine.evolve(delivery, CopySeen(there=False), NOW + seconds)
+        assert not delivery.recall.done
+    assert delivery.due_at == NOW + 30
+
+    gone = machine.evolve(delivery, CopySeen(there=False), NOW + 30)
+    over = machine.evolve(gone, OutcomeNotified(), NOW + 30)
+    assert (over.state, over.recall.seen) == (DeliveryState.RECALLED, False)
+    assert machine.turned(over, NOW + 60, recalled=False).state is DeliveryState.PUBLISHING
+
+
 def test_a_cancel_of_an_earlier_episode_is_not_received():
     """Such inbox entries count for one episode only."""
     assert machine.due_events(a_delivery(DeliveryState.COPYING, episode=2, inbox={"cancel": "1:tag"}), NOW) == ()

@@ -19,8 +19,9 @@ A, B, C = (f"20000000000{number}" for number in (1, 2, 3))
 REGION = "eu-central-1"
 WAVE = Wave("dev", 600, 1)
 PROMOTION = replace(evolving.started("ami-0a", "999999999999", REGION, 0), generation=3, passed=3)
-ENDED = ("delivered", "shared", "failed")
-NEITHER = ("cancelled", "withdrawn", "expired", "recalled")
+SUCCEEDED = ("delivered", "shared", "expired")
+ENDED = (*SUCCEEDED, "failed")
+NEITHER = ("cancelled", "withdrawn", "recalled")
 
 
 def one(account, state, ended_at=0, **more):
@@ -38,7 +39,7 @@ def progress(*tracked, missing=(), wave=WAVE, promotion=PROMOTION) -> WaveProgre
     return found.progress
 
 
-@pytest.mark.parametrize("state", ["delivered", "shared"])
+@pytest.mark.parametrize("state", SUCCEEDED)
 def test_it_opens_a_soak_after_the_last_end(state):
     """In whatever order they ended."""
     for first, last in permutations((100, 200)):
@@ -97,7 +98,7 @@ def test_what_ended_before_times_were_kept_has_soaked():
 def test_it_never_opens_while_it_is_stopped_or_somebody_runs(states, times, most):
     """Whatever has happened."""
     found = progress(*map(one, (A, B), states, times), wave=Wave("dev", 60, most))
-    bad = states.count("failed") > most or not {"delivered", "shared"} & set(states) or "running" in states
+    bad = states.count("failed") > most or not {*SUCCEEDED} & set(states) or "running" in states
     assert bool(found.opens_at) == (not bad)
     assert not (found.opens_at and found.stopped)
     if found.opens_at:

@@ -285,6 +285,20 @@ def test_after_an_outage_of_parameter_store_the_pointer_is_right_within_an_hour(
     assert shown(hub) == OLD
 
 
+def test_an_outage_that_begins_when_the_value_was_written_stops_no_pointer():
+    """Nobody can read the value back for hours; the next promotion then moves the parameter."""
+    hub = a_hub()
+    throttled = refusal(RefusalKind.THROTTLED, "Throttling")
+    written = PortTrouble("target.parameters", "look", throttled, 10**9, only=lambda *_: bool(hub.cloud.parameters))
+    hub.gate.troubles = [written]
+    promote(hub, OLD, seconds=5 * HOUR)
+    hub.gate.troubles = []
+    promote(hub, NEW)
+
+    assert shown(hub) == NEW
+    assert notice(hub, NEW)["pointer"]["fault"] is None
+
+
 @pytest.mark.parametrize("trouble", ["role", "late"])
 def test_a_withdrawn_ami_is_not_named_for_longer_than_a_day_after_the_target_answers(trouble):
     """The last one of its family: the role was gone while it was withdrawn, or EC2 went on showing the AMI."""

@@ -1,5 +1,7 @@
 """A recall takes an AMI back everywhere, in any order with promotions and crashes; lifting it restores what can be."""
 
+from dataclasses import replace
+
 import pytest
 
 from chalicelib.engine.errors import RefusalKind
@@ -7,7 +9,7 @@ from chalicelib.engine.stored import peek
 from chalicelib.release.codec import POINTERS
 from chalicelib.targets.recalls import Pin
 from tests.service.cloud import CloudBehavior, refusal
-from tests.service.gate import PortCrash, PortTrouble
+from tests.service.gate import LostAnswer, PortCrash, PortTrouble, ProcessKilled
 from tests.service.hub import OPERATOR, Hub
 
 DEV, PROD = "200000000001", "200000000002"
@@ -100,6 +102,31 @@ def test_a_recall_stands_although_the_tag_is_removed():
     assert shown(hub) == OLD
 
 
+@pytest.mark.parametrize("before", [True, False])
+def test_a_tag_that_is_not_understood_neither_lifts_nor_prevents_a_recall(before):
+    """It is written after the tag was removed, so no value is in force. Only an operator lifts a recall."""
+    hub = promoted(a_hub())
+    if before:
+        hub.recall(NEW)
+        after(hub)
+    hub.cloud.tag(NEW, None)
+    after(hub)
+    hub.cloud.tag(NEW, "deev")
+    after(hub)
+    if not before:
+        hub.recall(NEW)
+        after(hub)
+
+    assert hub.outcomes()[NEW, DEV] == "recalled"
+    assert raw(hub, NEW)["DeprecationTime"]
+    assert shown(hub) == OLD
+    assert events(hub, NEW) == ["delivery.delivered", "delivery.recalled"]
+
+    hub.lift_recall(NEW)
+    after(hub)
+    assert hub.outcomes()[NEW, DEV] == "delivered"
+
+
 def test_a_running_copy_ends_and_leaves_nothing():
     """It ends as by a removed tag."""
     hub = a_hub(copying=(4 * HOUR,))
@@ -151,6 +178,19 @@ def test_one_target_that_refuses_delays_no_other_and_is_named():
     assert [fault["code"] for fault in notice["faults"]] == ["recall-not-done", "aws-UnauthorizedOperation"]
 
 
+def test_one_look_that_misses_the_copy_ends_no_recall():
+    """DescribeImages is eventually consistent; a second look, half a minute later, finds the copy."""
+    hub = promoted(a_hub())
+    hub.cloud.may_disable = True
+    hub.gate.troubles = [LostAnswer("target.images", "shown")]
+    hub.recall(NEW)
+    after(hub)
+
+    assert hub.outcomes()[NEW, DEV] == "recalled"
+    assert raw(hub, NEW)["DeprecationTime"]
+    assert raw(hub, NEW)["State"] == "disabled"
+
+
 def test_a_pause_delays_no_recall():
     """A pause holds up what begins, not what ends."""
     hub = promoted(a_hub())
@@ -173,6 +213,25 @@ def test_a_recall_of_the_only_ami_leaves_the_parameter_and_says_so():
     assert pointer is not None
     assert pointer.fault is not None
     assert pointer.fault.code == "pointer-nothing-current"
+
+
+@pytest.mark.parametrize("mode", ["copy", "share"])
+def test_a_parameter_that_the_file_no_longer_sets_stays_and_says_that_its_ami_is_recalled(mode):
+    """The service leaves it to a person; the fault ends with the recall."""
+    hub = promoted(a_hub(mode))
+    listed = {DEV: (replace(hub.cloud.directory.accounts[DEV][0], ssm_parameter=""),)}
+    hub.cloud.directory = replace(hub.cloud.directory, accounts=listed)
+    key = hub.pointer_key(DEV, NAME)
+    after(hub, 2 * DAY)
+    assert peek(hub.stores.records, key, POINTERS).fault is None
+    hub.recall(NEW)
+    after(hub)
+
+    assert shown(hub) == NEW
+    assert peek(hub.stores.records, key, POINTERS).fault.code == "pointer-names-recalled"
+    hub.lift_recall(NEW)
+    after(hub, 25 * HOUR)
+    assert peek(hub.stores.records, key, POINTERS).fault is None
 
 
 def test_a_recall_that_is_lifted_at_once_or_repeated_ends_as_the_last_one_said():
@@ -218,6 +277,20 @@ def test_a_process_killed_at_any_call_of_a_recall_or_its_lift_changes_nothing(li
         assert end == (("delivered", NEW, False) if lift else ("recalled", OLD, True)), number
 
 
+def test_a_recall_while_the_service_was_off_waits_for_the_value_that_was_intended_before():
+    """The process was killed right before the call; AWS then takes a minute to check the value."""
+    hub = promoted(a_hub(checking=(0, 60)), OLD)
+    killed = PortTrouble("target.parameters", "change", ProcessKilled())
+    hub.gate.troubles = [killed]
+    hub.cloud.tag(NEW, "default")
+    while killed.times:
+        after(hub, 1)
+    hub.recall(NEW)
+    hub.cloud.now += 11 * 60
+
+    assert shown(after(hub)) == OLD
+
+
 def test_what_its_owner_had_disabled_stays_so_when_the_recall_is_lifted():
     """Only what the recall has changed is undone."""
     hub = promoted(a_hub())
@@ -230,6 +303,24 @@ def test_what_its_owner_had_disabled_stays_so_when_the_recall_is_lifted():
     hub.lift_recall(NEW)
     after(hub)
     assert raw(hub, NEW)["State"] == "disabled"
+
+
+def test_lifting_a_recall_that_was_refused_every_look_leaves_the_date_of_the_copy():
+    """The service has changed nothing there, and does not know what there was."""
+    hub = promoted(a_hub())
+    raw(hub, NEW)["DeprecationTime"] = "2027-06-01T00:00:00.000Z"
+    denied = refusal(RefusalKind.DENIED, "UnauthorizedOperation")
+    hub.gate.troubles = [PortTrouble("target.images", "shown", denied, 10**9)]
+    hub.recall(NEW)
+    after(hub, 3 * DAY)
+    assert hub.outcomes()[NEW, DEV] == "recalled"
+
+    hub.gate.troubles = []
+    hub.lift_recall(NEW)
+    after(hub)
+    assert hub.outcomes()[NEW, DEV] == "delivered"
+    assert raw(hub, NEW)["DeprecationTime"] == "2027-06-01T00:00:00.000Z"
+    assert shown(hub) == NEW
 
 
 @pytest.mark.parametrize("method", ["recall", "restore"])

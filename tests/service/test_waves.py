@@ -61,6 +61,20 @@ def test_in_share_mode_what_is_shared_counts():
     assert states(hub) == ["shared"] * 4
 
 
+@pytest.mark.parametrize("until", [0, START + 2 * HOUR])
+def test_what_was_shared_until_its_date_has_succeeded(until):
+    """The date of dev passes while prod's wave soaks: the soak counts from when dev was shared."""
+    hub = hub_with({"prod": Wave("dev", 3 * HOUR)}, {"mode": "share", "until": until})
+    listed = {**hub.cloud.directory.accounts, PROD: (Target(PROD, REGION),)}
+    hub.cloud.directory = replace(hub.cloud.directory, accounts=listed)
+    hub.cloud.tag(AMI, "dev prod")
+    states(hub)
+    shared_at = max(reported(hub, "delivery.shared", one) for one in (DEV, DEV2))
+
+    assert states(hub, after=5 * HOUR)[3] == "delivered"
+    assert shared_at + 3 * HOUR < reported(hub, "delivery.delivered", PROD) < shared_at + 4 * HOUR
+
+
 def test_without_waves_a_promotion_asks_nothing_more():
     """Nothing of waves is on its record."""
     hub = promoted({})

@@ -98,7 +98,9 @@ def begun(delivery: Delivery, now: int, *, recalled: bool) -> Delivery:
     """Return an ended delivery's next episode: it recalls what was delivered, or restores what was recalled."""
     fresh = replace(delivery, entered={}, faults=(), last_refusal=None, last_look=LastLook())
     next_one = replace(fresh, episode=delivery.episode + 1, ending=None)
-    return recall(next_one, now) if recalled else RESTORE(next_one, now)
+    if recalled:
+        return recall(next_one, now)
+    return RESTORE(next_one, now) if delivery.recall.seen else _publish_again(next_one, now)
 
 
 def _recalling(delivery: Delivery, now: int) -> tuple[Command, ...]:
@@ -117,18 +119,24 @@ def _woken(_event: PointerWoken, delivery: Delivery, now: int) -> Delivery:
 
 
 def _seen(event: CopySeen, delivery: Delivery, now: int) -> Delivery:
-    """Keep what the first look has shown: that of an invocation beside it may show the recall itself."""
-    if delivery.recall.seen:
+    """Keep what the first look that shows the AMI has found: one beside it may show the recall itself."""
+    if delivery.recall.seen or delivery.recall.done:
         return delivery
-    seen = delivery.with_recall(
-        seen=True,
-        done=not event.there,
-        deprecated_before=event.deprecated_at,
-        may_disable=event.may_disable,
-        by=event.by,
-        why=event.why,
-    )
+    delivery = delivery.with_recall(by=event.by, why=event.why)
+    if not event.there:
+        return _missed(delivery, now)
+    seen = delivery.with_recall(seen=True, deprecated_before=event.deprecated_at, may_disable=event.may_disable)
     return replace(seen, tries=0, next_try=now)
+
+
+def _missed(delivery: Delivery, now: int) -> Delivery:
+    """Two looks that miss the AMI prove that it is gone (invariant 5): nothing is left to recall."""
+    since = delivery.clear_since
+    if since is None:
+        return again(delivery, now, schedule.SECOND_LOOK_AFTER, clear_since=now)
+    if now < since + schedule.SECOND_LOOK_AFTER:
+        return delivery
+    return replace(delivery.with_recall(done=True), tries=0, next_try=now)
 
 
 def _recalled(event: CopyRecalled, delivery: Delivery, now: int) -> Delivery:
@@ -168,6 +176,10 @@ def _restoring(delivery: Delivery, now: int) -> tuple[Command, ...]:
 
 
 def _restored(_event: CopyRestored, delivery: Delivery, now: int) -> Delivery:
+    return _publish_again(delivery, now)
+
+
+def _publish_again(delivery: Delivery, now: int) -> Delivery:
     """Publish it; one that was recalled before its launch test had a result is tested first."""
     naming = Naming(delivery.naming.family, delivery.naming.parameter)
     restored = replace(delivery, recall=Recalled(), naming=naming, last_look=LastLook())

@@ -506,7 +506,7 @@ class DeliveryExecutor:
             episode=delivery.episode,
             state=notified_as(delivery),
             image=_stays(delivery),
-            ended_at=self._clock(),
+            ended_at=delivery.entered.get(DeliveryState.SHARED, self._clock()),
         )
         if self._ports.tracked.end(delivery.ami, tracked):
             cause = f"{delivery.id}:{delivery.episode}:{tracked.state}"

@@ -9,13 +9,12 @@ from dataclasses import replace
 from itertools import islice
 from typing import Any
 
-from chalicelib.engine.addresses import ARCHIVED, ARCHIVED_LATELY, SHARE_STEP, RecordKey
+from chalicelib.engine.addresses import ARCHIVED, ARCHIVED_LATELY, SHARE, SHARE_STEP, RecordKey
 from chalicelib.engine.store.table import Table
 from chalicelib.monitor.judging import Known, known
-from chalicelib.monitor.trail_actions import account_of
 from chalicelib.sharing.ports import Ledger
 from chalicelib.sharing.share import Share, ShareState, ShareStep
-from chalicelib.sharing.store.ledger import steps_in
+from chalicelib.sharing.store.ledger import account_of, steps_in
 
 MOST = 20_000
 """Most items of each kind that ``ever`` reads: 20 pages, some seconds of a function's 30."""
@@ -34,16 +33,17 @@ class DynamoLedgerPast:
         shares_left = [share for name in left for share in self._archived(resource, f"{name}#", name)]
         names = dict.fromkeys([*(share.share_name for share in shares), *left])
         steps = {name: self._steps(resource, f"{name}#").get(name, []) for name in names}
-        return _put_together([*shares_left, *shares], steps)
+        return _put_together(resource, [*shares_left, *shares], steps)
 
     def of(self, resource: str, names: Collection[str]) -> Sequence[Known]:
         shares = [share for name in names for share in self._archived(resource, f"{name}#", name)]
         shares += self._ledger.find([(resource, name) for name in names])
-        return _put_together(shares, {name: self._steps(resource, f"{name}#").get(name, []) for name in names})
+        steps = {name: self._steps(resource, f"{name}#").get(name, []) for name in names}
+        return _put_together(resource, shares, steps)
 
     def ever(self, resource: str) -> Sequence[Known]:
         shares = [*self._archived(resource), *self._ledger.shares(resource)]
-        return _put_together(shares, self._steps(resource))
+        return _put_together(resource, shares, self._steps(resource))
 
     def _steps(self, resource: str, names: str = "") -> dict[str, list[tuple[int, ShareState]]]:
         """Read when each came into which state, of those whose name begins so; the last steps are on the shares."""
@@ -60,7 +60,9 @@ class DynamoLedgerPast:
                 yield share
 
 
-def _put_together(shares: Iterable[Share], steps: Mapping[str, list[tuple[int, ShareState]]]) -> Sequence[Known]:
+def _put_together(
+    resource: str, shares: Iterable[Share], steps: Mapping[str, list[tuple[int, ShareState]]]
+) -> Sequence[Known]:
     """Make one of each name: several lives of a permission are one after the other."""
     found: dict[str, Known] = {}
     left = {name: list(known_steps) for name, known_steps in steps.items() if known_steps}
@@ -70,7 +72,8 @@ def _put_together(shares: Iterable[Share], steps: Mapping[str, list[tuple[int, S
         found[share.share_name] = one if before is None else _both(before, one)
     for share_name, past in left.items():  # its archived item has expired, or is damaged
         before = found.get(share_name)
-        one = Known(share_name, account_of(share_name), steps=tuple(sorted(past)))
+        account = account_of(RecordKey(resource, f"{SHARE}{share_name}"))
+        one = Known(share_name, account, steps=tuple(sorted(past)))
         found[share_name] = one if before is None else _both(before, one)
     return list(found.values())
 

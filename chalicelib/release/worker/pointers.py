@@ -55,7 +55,7 @@ class PointerExecutor:
         try:
             target = self._target(record)
             if target is None:
-                return machine.Unwanted(releases)
+                return machine.Unwanted(releases, self.targets.recalled(record.may_name))
             if not looks:
                 return machine.Changed() if self.parameters.change(target, record) else machine.Overtaken()
             recalled = self.targets.recalled([one.source for one in releases])

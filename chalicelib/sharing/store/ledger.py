@@ -327,7 +327,7 @@ class DynamoLedger:
             share = share if _agrees(item, share) else least(item, where, ValueError("its parts differ"), share)
         return replace(
             share,
-            account=_account(item),
+            account=account_of(RecordKey.of(item)),
             holdings=holdings,
             asked=_fitting(item, "asked", 0),
             last_closing_at=_fitting(item, "last_closing_at", ENDED_LONG_AGO),
@@ -411,13 +411,13 @@ def _was_intended(item: Mapping[str, Any], known: Share) -> bool:
     return not never_saved and bool(item.get("intended_at") != 0)
 
 
-def _account(item: Mapping[str, Any]) -> str:
-    """Return the receiver, by the item's address, whatever its attributes say.
+def account_of(key: RecordKey) -> str:
+    """Return the receiver, by the address of an item of a share, whatever its attributes say.
 
     A permission on a snapshot or AMI is named for it, a statement of a policy begins with it, and a grant's resource
     ends with it.
     """
-    it, name = Resource.parse(item["pk"]), RecordKey.of(item).share_name
+    it, name = Resource.parse(key.pk), key.share_name
     return it.account or (PolicyShare.parse(name).account if it.kind == POLICY else name)
 
 

@@ -155,6 +155,17 @@ def test_what_is_recalled_beside_it_is_no_ami_to_move_to(tables, capsys):
     assert shown["deliveries"][0]["moves_to"] == OLDER_COPY
 
 
+def test_a_parameter_that_the_file_no_longer_sets_is_not_said_to_move(tables, capsys):
+    """The service leaves it as it is: a person must change it."""
+    promoted(tables, a_delivery(DEV))
+    write(tables[0], a_pointer(unwanted=True))
+
+    said = run(capsys, "recall", AMI, "--why", "Bad")[1]
+    assert f"The parameter {NAME} stays as it is: the targets file no longer sets it." in said
+    (shown,) = run(capsys, "recall", AMI, "--why", "Bad", "--yes", "--json")[1]["deliveries"]
+    assert (shown["parameter"], shown["kept"], shown["moves_to"]) == (NAME, False, None)
+
+
 def test_a_copy_cannot_be_recalled_its_source_can(tables, capsys):
     """A person who sees a bad AMI in a target has the id of the copy."""
     promoted(tables, a_delivery(DEV))
