@@ -10,7 +10,7 @@ from chalicelib.release.codec import POINTERS
 from chalicelib.targets.applied_file import DAY, Retirement
 from chalicelib.targets.recalls import Pin
 from tests.service.cloud import CloudBehavior, refusal
-from tests.service.gate import PortCrash, PortTrouble
+from tests.service.gate import PortCrash, PortTrouble, ProcessKilled
 from tests.service.hub import Hub
 
 ACCOUNT, HERE = "200000000001", "us-east-1"
@@ -113,6 +113,26 @@ def test_a_copy_that_a_rollback_holds_is_current_and_stays():
 
     assert pointer(hub).source == FIRST
     assert deprecated(hub) == {SECOND}
+
+
+@pytest.mark.parametrize("act", ["recall", "rollback"])
+def test_a_copy_that_is_current_again_before_it_was_deprecated_stays(act):
+    """The process was killed right before the call; meanwhile an operator takes the newer AMI back."""
+    hub = a_hub()
+    killed = PortTrouble("target.parameters", "deprecate", ProcessKilled())
+    hub.gate.troubles = [killed]
+    for ami in (SECOND, THIRD):
+        hub.cloud.tag(ami, "default")
+    while killed.times:
+        hub.run(until=hub.cloud.now + 1)
+    if act == "recall":
+        hub.recall(THIRD)
+    else:
+        hub.cloud.pins[ACCOUNT, "/golden/base/current"] = Pin(SECOND, DATES[SECOND], hub.cloud.now, "an operator")
+    hub.run(until=hub.cloud.now + 25 * 3600)
+
+    assert pointer(hub).source == SECOND
+    assert deprecated(hub) == ({THIRD} if act == "recall" else set())
 
 
 def test_a_retired_copy_can_be_rolled_back_to():

@@ -66,11 +66,14 @@ class PointerExecutor:
         return machine.Looked(releases, seen.shown, seen.available, recalled, pin, seen.deprecated, target.retire)
 
     def _retire(self, record: Pointer, command: machine.RetireCopy) -> machine.Event:
-        """Deprecate one copy, if the file still wants that."""
+        """Deprecate one copy, if the file still wants that, and no operator has made another one current since."""
         try:
             target = self._target(record)
             if target is None or target.retire is None:
                 return machine.CopyNotRetired()
+            pin = self.targets.pin(record.account, record.region, record.parameter)
+            if pin != record.pin or self.targets.recalled([record.source]):
+                return machine.CopyNotRetired(passing=True)  # it may be this one: a look shows that
             at = deprecation.as_of(command.at, self.clock())
             self.parameters.deprecate(target, record, command.image, at)
         except Refusal as refusal:
