@@ -119,7 +119,7 @@ def recall(caller: VerbCaller, ami: str, why: str | None, *, lift: bool, use: bo
     if lift:
         decisions.lift(ami)
         record_requests.recall(connection, ami, lifted=True)
-        done = f"The recall of {ami} is lifted. What its tag names is promoted again, and what failed is tried again."
+        done = f"The recall of {ami} is lifted. What had begun is promoted again, if its tag names it."
         return Report((*shown, done), _data(ami, None, deliveries, changed=True))
     recall = decisions.recall_it(ami, why or "")
     record_requests.recall(connection, ami, lifted=False)

@@ -85,11 +85,11 @@ def withdraw(connection: Connection, ami: str, value: str) -> None:
 
 
 def recall(connection: Connection, ami: str, *, lifted: bool) -> None:
-    """Make an AMI's promotion, and the pass over standing shares, read the recall; a lift tries again what failed."""
+    """Make an AMI's promotion, and the pass over standing shares, read the recall; a lift retries what had begun."""
     now, stamp = int(connection.now()), str(time.time_ns())
     with connection.telling("asking the service to look at the recall (run the command again)"):
         _mark(connection, ami, stamp)
-        asked = {RECALL: stamp, **({"retry": str(Retry(stamp, []))} if lifted else {})}
+        asked = {RECALL: stamp, **({"lifted": stamp} if lifted else {})}
         known = _records(connection).make_due(addresses.promotion(ami), now, asked)
     if known is not MadeDue.NONE:
         wake(connection, [addresses.promotion(ami)])

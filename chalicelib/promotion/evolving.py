@@ -113,12 +113,15 @@ def on_tag_seen(event: ev.TagSeen, promotion: Promotion, now: int) -> Promotion:
 def _asked(promotion: Promotion, answers: Mapping[str, str], news: set[str]) -> tuple[bool, list[str]]:
     """Return whether the tag was written again, or all is to be tried again; and targets that are.
 
-    An event may be a day late: one that a look can have shown is no news.
+    An event may be a day late: one that a look can have shown is no news. The lift of a recall begins nothing that had
+    not begun: an AMI of the baseline stays as it is, but for targets that an operator has asked for.
     """
     wish = Retry.parse(answers["retry"]).places if "retry" in news else None
     tagged = TagEntry.parse(answers["tag"]) if "tag" in news else None
     event = tagged is not None and (tagged.at is None or tagged.at > promotion.read_at)
-    return event or wish == [], wish or []
+    lifted = "lifted" in news
+    begun = [*promotion.retries] if lifted and not promotion.generation else []
+    return event or wish == [] or (lifted and promotion.generation > 0), [*(wish or []), *begun]
 
 
 def _raised(promotion: Promotion, retries: Mapping[str, int]) -> Promotion:

@@ -19,9 +19,10 @@ from chalicelib.promotion import evolving
 from chalicelib.promotion.evolving import EXPAND, FINISH, REQUEST, RESOLVE, RUN, PromotionEntry
 from chalicelib.promotion.model import END, WORTH_A_LOOK, Promotion, PromotionState
 
-NEWS = ("tag", "image", "seen", "retry", "generation")
-"""Inbox entries that ask for a look at the tag: its own event, the AMI's, discovery's, an operator's request, and a
-change of file or membership. ``retry`` is "when:account,account": what failed is tried again, there or everywhere.
+NEWS = ("tag", "image", "seen", "retry", "lifted", "generation")
+"""Inbox entries that ask for a look at the tag: its own event, the AMI's, discovery's, an operator's request, the end
+of a recall, and a change of file or membership. ``retry`` is "when:account,account": what failed is tried again, there
+or everywhere. ``lifted``: what had begun is tried again.
 """
 
 WITHDRAW = "withdraw"

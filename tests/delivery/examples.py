@@ -6,7 +6,7 @@ from chalicelib.delivery import machine, naming
 from chalicelib.delivery.attempts import CopiesFound, CopyStarted, ImageRegistered
 from chalicelib.delivery.instances import InstanceSeen, InstancesEnded, InstanceStarted
 from chalicelib.delivery.leftovers import SnapshotsDeleted
-from chalicelib.delivery.model import Attempt, Copy, CopyState, Delivery, DeliveryState, HeldShares, Snapshot
+from chalicelib.delivery.model import ENDED, Attempt, Copy, CopyState, Delivery, DeliveryState, HeldShares, Snapshot
 from chalicelib.delivery.phase import CancelAsked, DeadlinePassed, DeliveryEvent, Refused
 from chalicelib.delivery.phases import recalling
 from chalicelib.delivery.phases.approval import ApprovalSeen
@@ -187,5 +187,5 @@ EVENTS: tuple[DeliveryEvent, ...] = (
     EndSeen(NOW + 10**6),
     DeadlinePassed(),
     WaitingNotified(),
-    OutcomeNotified(),
+    *(OutcomeNotified(1, outcome) for outcome in DeliveryState if outcome in ENDED or outcome == "shared"),
 )

@@ -813,6 +813,7 @@ def test_one_look_without_the_tag_ends_no_withdrawal():
         {"written": str(NOW + 50)},
         {"retry": "1:222222222222"},
         {"retry": "1:"},
+        {"lifted": "1"},
         {"seen": "1:dev"},
         {"generation": "new"},
         {"withdraw": "2"},

@@ -45,6 +45,17 @@ def test_a_wish_raises_the_generation_of_the_targets_that_it_names(wish, expecte
     assert (generations(seen), outstanding(seen, NOW)) == (expected, (Compare(),))
 
 
+@pytest.mark.parametrize(
+    ("known", "expected"),
+    [({"generation": 1}, [2, 2]), ({"generation": 0}, [0, 0]), ({"generation": 0, "retries": {A: 1}}, [2, 0])],
+)
+def test_the_lift_of_a_recall_begins_nothing_that_had_not_begun(known, expected):
+    """An AMI of the baseline stays as it is, but for the targets that an operator has asked for."""
+    seen = looked(over(inbox={"lifted": "1"}, **known))
+    assert generations(seen) == expected
+    assert LookAtTag() not in outstanding(seen, NOW), "it is received once"
+
+
 def test_a_wish_is_received_once():
     """The same entry again raises nothing, and a later tag event is for all."""
     once = replace(looked(over(inbox={"retry": f"1:{A}"})), state=PromotionState.OVER)

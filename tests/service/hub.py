@@ -256,7 +256,7 @@ class Hub:
 
     def lift_recall(self, ami: str) -> None:
         del self.cloud.recalls[ami]
-        self._leave_withdrawal(ami, {RECALL: f"{self.cloud.now}:lifted", "retry": f"{self.cloud.now}:"})
+        self._leave_withdrawal(ami, {RECALL: f"{self.cloud.now}:lifted", "lifted": f"{self.cloud.now}"})
 
     def lift(self, ami: str, place: str) -> None:
         del self.cloud.withdrawn[ami, place]

@@ -120,7 +120,9 @@ def _unprotected(delivery: Delivery, refusal: Fault) -> Fault:
     )
 
 
-def _published(_event: OutcomeNotified, delivery: Delivery, now: int) -> Delivery:
+def _published(event: OutcomeNotified, delivery: Delivery, now: int) -> Delivery:
+    if not event.is_of(delivery):
+        return delivery
     return SHARED(delivery, now) if delivery.shared else reduced(DELIVERED(delivery, now))
 
 
@@ -134,7 +136,7 @@ PHASES = {
             ImageProtected: leads(_protected, PUBLISH),
             naming.ImageOffered: leads(naming.offered, PUBLISH),
             naming.PointerSeen: leads(naming.seen, PUBLISH),
-            OutcomeNotified: leads(_published, DELIVERED, SHARED),
+            OutcomeNotified: leads(_published, PUBLISH, DELIVERED, SHARED),
             Refused: leads(_refused, PUBLISH),
             EndSeen: leads(end_seen, PUBLISH, *ENDS),
             CancelAsked: leads(_recalled, RECALL),

@@ -513,7 +513,7 @@ class DeliveryExecutor:
             self._waker.wake(addresses.promotion(delivery.ami), cause)
         if delivery.target.account == delivery.hub:
             hub_copies.tell(self._waker, self._ports.tracked, delivery, self._clock)
-        return ending.OutcomeNotified()
+        return ending.OutcomeNotified.of(delivery)
 
     def _note_events(self, delivery: Delivery) -> None:
         """Record whether events arrived from the target: one write for each delivery instead of one for each event."""
