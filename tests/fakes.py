@@ -494,12 +494,13 @@ class MemoryTrackedDeliveries:
 
     def end(self, ami: str, tracked: TrackedDelivery) -> bool:
         known = self.items.get((ami, tracked.delivery))
-        if known is not None and known.episode == tracked.episode and tracked.state in ("withdrawn", EXPIRED):
-            self.items[ami, tracked.delivery] = replace(tracked, generation=known.generation, joined=known.joined)
-        if known is None or known.episode != tracked.episode or known.state != "running":
+        if known is None:
             return True
-        self.items[ami, tracked.delivery] = replace(tracked, generation=known.generation, joined=known.joined)
-        return not any(one.state == "running" for _, one in self.items.of(ami))
+        runs = (known.episode, known.state) == (tracked.episode, "running")
+        taken_back = known.episode == tracked.episode and tracked.state in ("withdrawn", EXPIRED, "recalled")
+        if runs or taken_back or known.episode < tracked.episode:
+            self.items[ami, tracked.delivery] = replace(tracked, generation=known.generation, joined=known.joined)
+        return not runs or not any(one.state == "running" for _, one in self.items.of(ami))
 
     def take_back(self, ami: str, tracked: TrackedDelivery, before: TrackedDelivery) -> None:
         known = self.items.get((ami, tracked.delivery))

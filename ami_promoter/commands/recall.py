@@ -159,7 +159,15 @@ def _deliveries(connection: Connection, ami: str, recalled: Collection[str], *, 
         shown: Mapping[RecordKey, RecordSeen[Pointer]] = reader.many(keys.values())
     at = {delivery: shown[key] for delivery, key in keys.items() if key in shown}
     every = [_one(entry, recalled, at.get(entry.delivery), ami, lift=lift) for entry in tracked]
+    for entry, one in zip(tracked, every, strict=True):
+        if not lift and entry.state == "failed" and (kept := _kept(found.get(entry.delivery))):
+            one["does"] = f"its untested AMI {kept} stays available: deregister it there"
     return sorted(every, key=lambda one: (one["account"], one["region"]))
+
+
+def _kept(delivery: RecordSeen[Delivery] | None) -> str:
+    """Return the AMI there that could not be tested, which a recall does not change; "": there is none."""
+    return "" if delivery is None or delivery.it.launch.result == "failed" else delivery.it.launch.kept
 
 
 def _pointer_of(delivery: RecordSeen[Delivery] | None) -> RecordKey | None:

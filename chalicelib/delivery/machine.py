@@ -100,7 +100,8 @@ def tells(before: Delivery, after: Delivery) -> bool:
 
 def _timeless(delivery: Delivery) -> Delivery:
     copies = tuple(replace(copy, found_at=0, looks=0, next_look=0, progress=0) for copy in delivery.copies)
-    timeless = replace(delivery, copies=copies, tries=0, next_try=0, due_at=None, inbox={})
+    sharing = replace(delivery.sharing, next_read=0)
+    timeless = replace(delivery, copies=copies, sharing=sharing, tries=0, next_try=0, due_at=None, inbox={})
     return timeless.with_slots(asks=0, next_ask=0, until=0, others_wait=False)
 
 

@@ -212,6 +212,8 @@ class Sharing:
     """Organizations or organizational units (ARNs) that the launch permission names instead of the account."""
     ends_at: int = 0
     """The later end date from the applied file since it was shared; read again at that time."""
+    next_read: int = 0
+    """When to read the file again, as it could not be read at that time (epoch seconds)."""
     expired: bool = False
     """Whether its shares were withdrawn at the date of the targets file."""
     without_roles: Fault | None = None

@@ -174,7 +174,8 @@ class TrackedDeliveries(Protocol):
     def end(self, ami: str, tracked: TrackedDelivery) -> bool:
         """Write that a delivery has ended or is shared; True if it may be the last one running.
 
-        A shared delivery is written again when it is withdrawn. What ``add`` wrote of its generation stays.
+        A shared delivery is written again when it is withdrawn, a delivered one when it is recalled; and over an older
+        episode, if ``take_back`` came in between. What ``add`` wrote of its generation stays.
         """
 
     def take_back(self, ami: str, tracked: TrackedDelivery, before: TrackedDelivery) -> None:

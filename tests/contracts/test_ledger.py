@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from chalicelib.delivery.copy_quota import SlotLease
-from chalicelib.delivery.tracked import TrackedDelivery
+from chalicelib.delivery.tracked import EXPIRED, TrackedDelivery
 from chalicelib.engine.addresses import HOLD, copy_quota, promotion
 from chalicelib.engine.addresses import holding as holding_place
 from chalicelib.engine.errors import LostRace, Refusal, RefusalKind
@@ -496,3 +496,27 @@ def test_an_episode_that_was_announced_and_never_written_is_taken_back(store, be
 
     assert store.tracked.add(AMI, announced)
     assert store.tracked.end(AMI, replace(announced, state="delivered"))
+
+
+@pytest.mark.parametrize(("first", "then"), [("shared", "withdrawn"), ("shared", EXPIRED), ("delivered", "recalled")])
+def test_what_is_taken_back_in_one_episode_is_so_whichever_worker_writes_last(store, first, then):
+    """One invocation may still write the outcome that another has overtaken."""
+    store.records.create(Write(promotion(AMI), "running", {}, NOW), NOW)
+    assert store.tracked.add(AMI, tracked("d1"))
+    for state in (first, then, first):
+        store.tracked.end(AMI, tracked("d1", state))
+
+    assert store.tracked.all(AMI) == [tracked("d1", then)]
+
+
+def test_the_end_of_an_episode_that_was_taken_back_too_early_counts(store):
+    """Its record was written after all, and says what is true; an older episode's end changes nothing then."""
+    store.records.create(Write(promotion(AMI), "running", {}, NOW), NOW)
+    assert store.tracked.add(AMI, tracked("d1", episode=2))
+    store.tracked.take_back(AMI, tracked("d1", episode=2), tracked("d1", "delivered"))
+
+    assert store.tracked.end(AMI, tracked("d1", "recalled", episode=2))
+    store.tracked.end(AMI, tracked("d1", "withdrawn"))
+    assert store.tracked.all(AMI) == [tracked("d1", "recalled", episode=2)]
+    assert store.tracked.add(AMI, tracked("d1", episode=3))
+    assert store.tracked.end(AMI, tracked("d1", "delivered", episode=3)), "none is counted twice"

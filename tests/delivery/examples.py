@@ -6,7 +6,7 @@ from chalicelib.delivery import machine, naming
 from chalicelib.delivery.attempts import CopiesFound, CopyStarted, ImageRegistered
 from chalicelib.delivery.instances import InstanceSeen, InstancesEnded, InstanceStarted
 from chalicelib.delivery.leftovers import SnapshotsDeleted
-from chalicelib.delivery.model import Attempt, Copy, CopyState, Delivery, DeliveryState, HeldShares, Snapshot
+from chalicelib.delivery.model import ENDED, Attempt, Copy, CopyState, Delivery, DeliveryState, HeldShares, Snapshot
 from chalicelib.delivery.phase import CancelAsked, DeadlinePassed, DeliveryEvent, Refused
 from chalicelib.delivery.phases import recalling
 from chalicelib.delivery.phases.approval import ApprovalSeen
@@ -73,6 +73,8 @@ def a_delivery(state: DeliveryState = DeliveryState.REQUESTED, **changes: object
     built = built.with_shares(**{"last_closing_at": NOW + 25 * 3600 if late else None, **opened, **held})
     if state is DeliveryState.LAUNCHING:
         built = built.with_launch(attempts=(Attempt("nonce-i", "ami-0b", NOW, "i-0a", episode=built.episode),))
+    if state is DeliveryState.SHARED:
+        built = replace(built, target=replace(built.target, mode="share"))
     return replace(built, **changes)
 
 
@@ -185,5 +187,5 @@ EVENTS: tuple[DeliveryEvent, ...] = (
     EndSeen(NOW + 10**6),
     DeadlinePassed(),
     WaitingNotified(),
-    OutcomeNotified(),
+    *(OutcomeNotified(1, outcome) for outcome in DeliveryState if outcome in ENDED or outcome == "shared"),
 )

@@ -757,7 +757,7 @@ def test_cancelling_before_anything_was_made_ends_at_once():
 
     assert after.state is DeliveryState.TIDYING
     assert machine.outstanding(after, NOW) == (NotifyOutcome(),)
-    assert machine.evolve(after, OutcomeNotified(), NOW).state is DeliveryState.CANCELLED
+    assert machine.evolve(after, OutcomeNotified.of(after), NOW).state is DeliveryState.CANCELLED
 
 
 def test_a_failures_notice_has_the_cure_that_status_shows():
@@ -785,7 +785,7 @@ def test_who_ended_a_delivery_stays_on_its_record():
     waiting = a_delivery(DeliveryState.WAITING)
 
     asked = machine.evolve(waiting, CancelAsked(why="Withdrawn by ann."), NOW)
-    over = machine.evolve(asked, OutcomeNotified(), NOW)
+    over = machine.evolve(asked, OutcomeNotified.of(asked), NOW)
     shared = replace(a_delivery(DeliveryState.SHARED), target=replace(waiting.target, mode="share"))
     expired = machine.evolve(shared, CancelAsked(expired=True, why="x"), NOW)
 
@@ -811,7 +811,7 @@ def test_a_recall_whose_copy_two_looks_have_missed_is_done_and_leaves_nothing_to
     assert delivery.due_at == NOW + 30
 
     gone = machine.evolve(delivery, CopySeen(there=False), NOW + 30)
-    over = machine.evolve(gone, OutcomeNotified(), NOW + 30)
+    over = machine.evolve(gone, OutcomeNotified.of(gone), NOW + 30)
     assert (over.state, over.recall.seen) == (DeliveryState.RECALLED, False)
     assert machine.turned(over, NOW + 60, recalled=False).state is DeliveryState.PUBLISHING
 

@@ -7,6 +7,7 @@ from chalicelib.delivery.model import Delivery, DeliveryState, NewImage
 from chalicelib.delivery.phase import Refused
 from chalicelib.delivery.phases.ending import NotifyOutcome, OutcomeNotified
 from chalicelib.delivery.phases.publishing import PROTECT_TRIES, ImageProtected, ProtectImage
+from chalicelib.delivery.phases.shared import EndSeen, LookAtEnd
 from chalicelib.engine.errors import RefusalKind
 from tests.delivery.examples import FAULT, NOW, a_delivery
 
@@ -31,7 +32,7 @@ def test_an_ami_is_protected_before_its_owner_hears_of_it():
 
     protected = machine.evolve(delivery, ImageProtected(), NOW)
     assert machine.outstanding(protected, NOW) == (NOTIFY,)
-    assert machine.evolve(protected, OutcomeNotified(), NOW).image.protected
+    assert machine.evolve(protected, OutcomeNotified.of(protected), NOW).image.protected
     for state in set(DeliveryState) - {DeliveryState.PUBLISHING}:
         assert PROTECT not in machine.outstanding(
             a_delivery(state, image=NewImage("ami-0b")).with_image(available_at=NOW), NOW
@@ -39,9 +40,15 @@ def test_an_ami_is_protected_before_its_owner_hears_of_it():
 
 
 def test_what_can_still_be_removed_is_not_protected():
-    """From `publishing` its AMI stays, delivered or recalled, so the service never has to lift a protection."""
-    after = {to for edge in machine.TRANSITIONS[DeliveryState.PUBLISHING].values() for to in edge.leads_to}
+    """From `publishing` its AMI stays, delivered or recalled, so the service never has to lift a protection.
 
+    A date ends only what is shared, which has none.
+    """
+    row = machine.TRANSITIONS[DeliveryState.PUBLISHING]
+    after = {to for event, edge in row.items() if event is not EndSeen for to in edge.leads_to}
+
+    assert LookAtEnd() in machine.outstanding(publishing(mode="share", until=NOW - 1), NOW)
+    assert LookAtEnd() not in machine.outstanding(publishing(until=NOW - 1), NOW)
     stays = {DeliveryState.DELIVERED, DeliveryState.SHARED, DeliveryState.RECALLING}
     assert after == {DeliveryState.PUBLISHING} | stays
 
@@ -57,7 +64,7 @@ def test_a_refusal_does_not_fail_a_good_delivery():
     for kind in set(RefusalKind) - {RefusalKind.THROTTLED}:
         after = refused(publishing(), kind)
         assert machine.outstanding(after, NOW) == (NOTIFY,)
-        over = machine.evolve(after, OutcomeNotified(), NOW)
+        over = machine.evolve(after, OutcomeNotified.of(after), NOW)
         assert (over.state, over.image.protected) == (DeliveryState.DELIVERED, False)
         assert over.image.unprotected is not None
         assert (over.image.unprotected.code, FAULT.what in over.image.unprotected.what) == ("image-not-protected", True)

@@ -1,6 +1,7 @@
 """One instance from each new AMI starts in the target before the AMI is published, and never outlives its delivery."""
 
 import itertools
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,9 +11,10 @@ from chalicelib.delivery.instances import InstanceSeen
 from chalicelib.delivery.model import Delivery
 from chalicelib.engine import codec
 from chalicelib.engine.errors import RefusalKind
+from chalicelib.engine.faults import Fault
 from chalicelib.engine.stored import peek
-from chalicelib.targets.applied_file import LaunchTest
-from tests.service.cloud import PLACE, CloudBehavior, LaunchSite, refusal
+from chalicelib.targets.applied_file import AppliedFile, LaunchTest
+from tests.service.cloud import PLACE, START, CloudBehavior, LaunchSite, refusal
 from tests.service.gate import LostAnswer, PortCrash, PortTrouble
 from tests.service.hub import Hub
 from tests.service.slow import SlowGate, SlowHub
@@ -150,6 +152,19 @@ def test_an_ami_that_could_not_be_tested_stays_unpublished_and_is_tested_again_w
     assert [one.value for one in hub.cloud.parameters.values()] == [image]
 
 
+def test_an_ami_that_could_not_be_tested_keeps_its_name_when_the_file_has_another():
+    """It is tested again, and not copied a second time under the new name."""
+    hub = promoted(a_hub(boots=("pending", "ok")))
+    copies, images = set(hub.cloud.copies), {one.id: one.name for one in hub.cloud.images.values()}
+    accounts = hub.cloud.directory.accounts
+    renamed = {DEV: (replace(accounts[DEV][0], ami_name="new-{source_name}-{source_id}"),)}
+    hub.cloud.directory = replace(hub.cloud.directory, accounts=renamed)
+    retried(hub)
+
+    assert hub.outcomes()[AMI, DEV] == "delivered"
+    assert (set(hub.cloud.copies), {one.id: one.name for one in hub.cloud.images.values()}) == (copies, images)
+
+
 def test_an_ami_that_fails_when_it_is_tested_again_is_removed():
     """Nobody was notified of it, so it is in use nowhere."""
     hub = promoted(a_hub(boots=("pending", "impaired")))
@@ -267,6 +282,45 @@ def test_a_shared_ami_that_is_cancelled_while_it_is_tested_closes_at_once(how):
     later(hub)
     assert states(hub) == ["terminated"]
     assert hub.outcomes()[AMI, DEV] == "cancelled"
+
+
+DATES = {
+    "during its launch test": (5 * MINUTE, {"booting": (12 * MINUTE,)}),
+    "until its instance has ended": (8 * MINUTE, {"ending": (20 * MINUTE,)}),
+    "until its parameter is valid": (8 * MINUTE, {"checking": (9 * MINUTE,)}),
+}
+
+
+@pytest.mark.parametrize("when", sorted(DATES))
+def test_a_date_that_comes_before_a_shared_ami_is_published_closes_it_at_once(when):
+    """A date never waits: nobody is notified that it is shared, and no parameter names it afterwards."""
+    after, aws = DATES[when]
+    date = START + after
+    hub = a_hub("share", target={"until": date, "ssm_parameter": "/golden/{family}/current"}, **aws)
+    promoted(hub, 0).run(until=date - 1)
+    assert hub.cloud.launches
+    hub.run(until=date + 2 * MINUTE)
+    assert hub.cloud.launches == set()
+    later(hub)
+    assert hub.outcomes()[AMI, DEV] == "withdrawn"
+    assert [one["event"] for one in hub.cloud.notices if one.get("account") == DEV] == ["delivery.withdrawn"]
+    assert set(states(hub)) == {"terminated"}
+    assert hub.cloud.parameters == {}
+
+
+def test_a_later_date_in_the_file_lets_a_launch_test_go_on():
+    """Also where the file cannot be read at the first date."""
+    date = START + 5 * MINUTE
+    hub = promoted(a_hub("share", target={"until": date}, booting=(12 * MINUTE,)), 0)
+    hub.cloud.applied = AppliedFile(fault=Fault("targets-damaged", "there", "It is damaged.", "Apply it again."))
+    hub.run(until=date + MINUTE)
+    accounts = hub.cloud.directory.accounts
+    later_date = {DEV: (replace(accounts[DEV][0], until=START + 10 * HOUR),)}
+    hub.cloud.directory = replace(hub.cloud.directory, accounts=later_date)
+    hub.cloud.applied = None
+    later(hub)
+    assert hub.outcomes()[AMI, DEV] == "shared"
+    assert later(hub, 9 * HOUR).outcomes()[AMI, DEV] == "withdrawn"
 
 
 def test_a_finished_copy_is_tested_to_its_end_although_its_tag_is_removed():

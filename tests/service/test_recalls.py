@@ -1,10 +1,13 @@
 """A recall takes an AMI back everywhere, in any order with promotions and crashes; lifting it restores what can be."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from chalicelib.engine import addresses
+from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.errors import RefusalKind
 from chalicelib.engine.stored import peek
 from chalicelib.promotion import evolving
@@ -392,6 +395,89 @@ def test_a_service_that_was_off_past_the_deadline_tries_before_it_gives_up(metho
     after(hub)
     assert hub.outcomes()[NEW, DEV] == ("recalled" if method == "recall" else "delivered")
     assert [one["faults"] for one in hub.cloud.notices if one.get("faults")] == []
+
+
+# --- two invocations of one record -----------------------------------------------------------------------------------
+
+
+def beside(hub: Hub, port: str, method: str, act: Callable[[], None], of: RecordKey | None = None) -> None:
+    """Let another invocation act right before the next call of a port's method (``of`` a record) takes effect."""
+    came: list[bool] = []
+
+    def watch(*call: Any) -> None:
+        if call[:2] == (port, method) and not came and of in (None, getattr(call[2][0], "key", None)):
+            came.append(True)
+            act()
+
+    hub.watchful, hub.gate.watch = False, watch
+
+
+def work(hub: Hub) -> None:
+    """Run the promotion, then its delivery."""
+    hub.promotions.run(addresses.promotion(NEW), "another", time_left=lambda: 60)
+    hub.deliveries.run(hub.delivery_key(NEW, DEV), "another", time_left=lambda: 60)
+
+
+def test_a_recall_beside_the_notice_of_the_delivery_deprecates_the_copy():
+    """The late result of that notice is not taken for the one of the recall, also when the recall is lifted."""
+    hub = a_hub()
+
+    def recall() -> None:
+        hub.gate.troubles = [PortTrouble("target.images", "shown", refusal(RefusalKind.THROTTLED, "RequestLimit"))]
+        hub.recall(NEW)
+        work(hub)
+        assert hub.outcomes()[NEW, DEV] == "recalling"
+
+    beside(hub, "notices", "publish", recall)
+    promoted(hub, NEW)
+    assert hub.outcomes()[NEW, DEV] == "recalled"
+    assert raw(hub, NEW)["DeprecationTime"]
+    assert events(hub, NEW) == ["delivery.delivered", "delivery.recalled"]
+
+    hub.lift_recall(NEW)
+    after(hub)
+    assert hub.outcomes()[NEW, DEV] == "delivered"
+    assert "DeprecationTime" not in raw(hub, NEW)
+
+
+def test_a_withdrawal_beside_the_notice_of_a_shared_ami_releases_it_and_says_so():
+    """The late result of the first notice ends no delivery that still holds its shares."""
+    hub = a_hub("share")
+
+    def withdraw() -> None:
+        work(hub)
+        hub.withdraw(NEW, DEV)
+        hub.gate.troubles = [PortTrouble("ledger", "release", refusal(RefusalKind.THROTTLED, "RequestLimit"))]
+        work(hub)
+        assert hub.outcomes()[NEW, DEV] == "tidying"
+
+    beside(hub, "notices", "publish", withdraw)
+    promoted(hub, NEW)
+    assert hub.outcomes()[NEW, DEV] == "withdrawn"
+    assert hub.cloud.launches == set()
+    assert events(hub, NEW)[-1] == "delivery.withdrawn"
+    assert [one.state for one in hub.stores.tracked.all(NEW)] == ["withdrawn"]
+
+
+def test_a_recall_that_another_invocation_took_back_before_it_was_written_can_be_lifted():
+    """It had read the delivery before; the record was written all the same."""
+    hub = promoted(a_hub())
+    hub.cloud.may_disable = True
+
+    def take_back() -> None:
+        assert [one.state for one in hub.stores.tracked.all(NEW)] == ["running"]
+        hub.promotions.run(addresses.promotion(NEW), "another", time_left=lambda: 60)
+        assert [one.state for one in hub.stores.tracked.all(NEW)] == ["delivered"]
+
+    beside(hub, "records", "save", take_back, of=hub.delivery_key(NEW, DEV))
+    hub.recall(NEW)
+    after(hub)
+    assert hub.outcomes()[NEW, DEV] == "recalled"
+
+    hub.lift_recall(NEW)
+    after(hub)
+    assert hub.outcomes()[NEW, DEV] == "delivered"
+    assert raw(hub, NEW)["State"] == "available"
 
 
 # --- pins ------------------------------------------------------------------------------------------------------------

@@ -8,11 +8,11 @@ from chalicelib.engine import addresses, schedule
 from chalicelib.engine.faults import Fault
 from chalicelib.promotion import evolving
 from chalicelib.promotion.codec import PROMOTIONS
-from chalicelib.targets.applied_file import AppliedFile, Target
+from chalicelib.targets.applied_file import AppliedFile, LaunchTest, Target
 from chalicelib.targets.organization import Unit
 from chalicelib.targets.waves import Wave
 from tests.service.arrivals import NOTHING_COMES
-from tests.service.cloud import HUB, REGION, START, TRIGGER
+from tests.service.cloud import HUB, REGION, START, TRIGGER, CloudBehavior
 from tests.service.gate import PortCrash
 from tests.service.hub import Hub
 from tests.service.in_waves import (
@@ -73,6 +73,18 @@ def test_what_was_shared_until_its_date_has_succeeded(until):
 
     assert states(hub, after=5 * HOUR)[3] == "delivered"
     assert shared_at + 3 * HOUR < reported(hub, "delivery.delivered", PROD) < shared_at + 4 * HOUR
+
+
+def test_what_was_not_shared_before_its_date_opens_no_wave():
+    """Its instance still boots when the date comes: nobody knows whether the AMI is good."""
+    settings = {"mode": "share", "until": START + 300, "launch_test": LaunchTest("t3.micro")}
+    hub = hub_with({"prod": Wave("dev", 0)}, settings, behavior=CloudBehavior(booting=(720,)))
+    listed = {**hub.cloud.directory.accounts, PROD: (Target(PROD, REGION),)}
+    hub.cloud.directory = replace(hub.cloud.directory, accounts=listed)
+    hub.cloud.tag(AMI, "dev prod")
+
+    assert states(hub, after=5 * HOUR) == ["withdrawn", "withdrawn", "", WAITS]
+    assert len(stops(hub)) == 1, "people are notified that nobody is left before it"
 
 
 def test_without_waves_a_promotion_asks_nothing_more():

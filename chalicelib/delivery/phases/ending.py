@@ -83,7 +83,19 @@ class ClosingSeen(DeliveryEvent):
 
 @dataclass(frozen=True, slots=True)
 class OutcomeNotified(DeliveryEvent):
-    """The last notice was sent, and the outcome is in the tracked delivery."""
+    """The last notice was sent, and the outcome is in the tracked delivery. ``episode``, ``outcome``: whose it is."""
+
+    episode: int
+    outcome: DeliveryState
+
+    @classmethod
+    def of(cls, delivery: Delivery) -> OutcomeNotified:
+        """Return that the delivery's own notice was sent."""
+        return cls(delivery.episode, delivery.outcome)
+
+    def is_of(self, delivery: Delivery) -> bool:
+        """Whether it ends the delivery: one that an invocation beside it has turned meanwhile sends another notice."""
+        return self == self.of(delivery)
 
 
 # --- the ways in ------------------------------------------------------------------------------------------------------
@@ -370,7 +382,11 @@ def notice_refused(event: Refused, delivery: Delivery, now: int) -> Delivery:
     return replace(delivery, last_look=LastLook(event.fault, now)) if waited else delivery
 
 
-def _over(_event: OutcomeNotified, delivery: Delivery, now: int) -> Delivery:
+def _over(event: OutcomeNotified, delivery: Delivery, now: int) -> Delivery:
+    """An answer that comes late may have shown more to remove since the notice was sent: then it is sent again."""
+    left = not delivery.cleanup.done or delivery.shares.held or delivery.launch.ends
+    if left or not event.is_of(delivery):
+        return delivery
     return reduced(StateEntry(delivery.outcome)(delivery, now))
 
 
@@ -409,7 +425,7 @@ PHASES = {
             shares.SharesReleased: leads(shares.released, TIDY),
             ClosingSeen: leads(_closing_seen, TIDY),
             LeftoversSeen: leads(_seen_tidying, TIDY),
-            OutcomeNotified: leads(_over, *OVER),
+            OutcomeNotified: leads(_over, TIDY, *OVER),
             Refused: leads(_tidying_refused, TIDY),
             DeadlinePassed: leads(_tidying_too_long, TIDY),
         },

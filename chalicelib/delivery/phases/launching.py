@@ -18,8 +18,9 @@ from chalicelib.delivery.model import Delivery, DeliveryState
 from chalicelib.delivery.moves import again
 from chalicelib.delivery.phase import CancelAsked, Command, DeadlinePassed, Phase, Refused, StateEntry
 from chalicelib.delivery.phases import trouble
-from chalicelib.delivery.phases.ending import ENDS, cancelled, fail, keep, waits
+from chalicelib.delivery.phases.ending import ENDS, cancelled, fail, keep, waits, withdraw
 from chalicelib.delivery.phases.publishing import PUBLISH
+from chalicelib.delivery.phases.shared import EndSeen, end_due, end_seen, looks_at_end
 from chalicelib.engine import schedule
 from chalicelib.engine.errors import RefusalKind
 from chalicelib.engine.faults import Fault
@@ -45,7 +46,12 @@ def complete(delivery: Delivery, now: int) -> Delivery:
 
 def _outstanding(delivery: Delivery, now: int) -> tuple[Command, ...]:
     useless = leftovers.deletes(delivery, now)
-    return (*slots.reports(delivery), *shares.releases(delivery, now), *useless, *_steps(delivery, now))
+    return (
+        *slots.reports(delivery),
+        *shares.releases(delivery, now),
+        *useless,
+        *(looks_at_end(delivery, now) or _steps(delivery, now)),
+    )
 
 
 def _steps(delivery: Delivery, now: int) -> tuple[Command, ...]:
@@ -159,6 +165,7 @@ def _due(delivery: Delivery, last: int | None) -> Iterator[int | None]:
     if delivery.cleanup.to_delete or not delivery.launch.result:
         yield delivery.next_try
     yield shares.release_due(delivery)
+    yield end_due(delivery)
 
 
 def _too_long(_event: DeadlinePassed, delivery: Delivery, now: int) -> Delivery:
@@ -175,7 +182,15 @@ def _may_cancel(delivery: Delivery) -> bool:
     return not delivery.launch.result and delivery.recall_asked
 
 
+def _end_seen(event: EndSeen, delivery: Delivery, now: int) -> Delivery:
+    """A date does not wait for the test: what is shared closes, and then its instance ends."""
+    after = end_seen(event, delivery, now)
+    return after.with_launch(result="stopped") if after.ending else after
+
+
 def _cancelled(event: CancelAsked, delivery: Delivery, now: int) -> Delivery:
+    if delivery.shared and event.expired:
+        return withdraw(delivery.with_launch(result="stopped"), now, expired=True)
     if delivery.shared:
         return cancelled(event, delivery.with_launch(result="stopped"), now)
     return _published(_terminates(delivery.with_launch(result="stopped"), now), now)
@@ -192,6 +207,7 @@ PHASES = {
             InstanceSeen: leads(_seen, *NEXT, *ENDS),
             InstancesEnded: leads(_ended, *NEXT),
             Refused: leads(_refused, *NEXT, *ENDS),
+            EndSeen: leads(_end_seen, LAUNCH, *ENDS),
             CancelAsked: leads(_cancelled, *NEXT, *ENDS),
             DeadlinePassed: leads(_too_long, LAUNCH),
         },

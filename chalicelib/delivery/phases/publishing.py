@@ -11,6 +11,7 @@ from chalicelib.delivery.model import Delivery, DeliveryState, reduced
 from chalicelib.delivery.moves import again
 from chalicelib.delivery.phase import CancelAsked, Command, DeliveryEvent, Phase, Refused, StateEntry
 from chalicelib.delivery.phases.ending import (
+    ENDS,
     RECALL,
     OutcomeNotified,
     late,
@@ -21,7 +22,7 @@ from chalicelib.delivery.phases.ending import (
     tidied_by,
     waits,
 )
-from chalicelib.delivery.phases.shared import SHARED
+from chalicelib.delivery.phases.shared import SHARED, EndSeen, end_due, end_seen, looks_at_end
 from chalicelib.engine import schedule
 from chalicelib.engine.errors import RefusalKind
 from chalicelib.engine.faults import Fault
@@ -45,7 +46,12 @@ class ImageProtected(DeliveryEvent):
 
 def _outstanding(delivery: Delivery, now: int) -> tuple[Command, ...]:
     useless = leftovers.deletes(delivery, now)
-    return (*slots.reports(delivery), *shares.releases(delivery, now), *useless, *_publishes(delivery, now))
+    return (
+        *slots.reports(delivery),
+        *shares.releases(delivery, now),
+        *useless,
+        *(looks_at_end(delivery, now) or _publishes(delivery, now)),
+    )
 
 
 def _publishes(delivery: Delivery, now: int) -> tuple[Command, ...]:
@@ -81,6 +87,7 @@ def _due(delivery: Delivery, _last: int | None) -> Iterator[int | None]:
     if not delivery.shares.holds_copy or delivery.cleanup.to_delete or acts:
         yield delivery.next_try
     yield shares.release_due(delivery)
+    yield end_due(delivery)
 
 
 def _protected(_event: ImageProtected, delivery: Delivery, now: int) -> Delivery:
@@ -113,7 +120,9 @@ def _unprotected(delivery: Delivery, refusal: Fault) -> Fault:
     )
 
 
-def _published(_event: OutcomeNotified, delivery: Delivery, now: int) -> Delivery:
+def _published(event: OutcomeNotified, delivery: Delivery, now: int) -> Delivery:
+    if not event.is_of(delivery):
+        return delivery
     return SHARED(delivery, now) if delivery.shared else reduced(DELIVERED(delivery, now))
 
 
@@ -127,8 +136,9 @@ PHASES = {
             ImageProtected: leads(_protected, PUBLISH),
             naming.ImageOffered: leads(naming.offered, PUBLISH),
             naming.PointerSeen: leads(naming.seen, PUBLISH),
-            OutcomeNotified: leads(_published, DELIVERED, SHARED),
+            OutcomeNotified: leads(_published, PUBLISH, DELIVERED, SHARED),
             Refused: leads(_refused, PUBLISH),
+            EndSeen: leads(end_seen, PUBLISH, *ENDS),
             CancelAsked: leads(_recalled, RECALL),
         },
         outstanding=_outstanding,

@@ -167,8 +167,8 @@ def _given_up(delivery: Delivery, now: int) -> Delivery:
     return given_up if delivery.state is RECALL.state else RECALL(replace(given_up, ending=RECALLED.state), now)
 
 
-def _over(_event: OutcomeNotified, delivery: Delivery, now: int) -> Delivery:
-    return reduced(RECALLED(delivery, now))
+def _over(event: OutcomeNotified, delivery: Delivery, now: int) -> Delivery:
+    return reduced(RECALLED(delivery, now)) if event.is_of(delivery) else delivery
 
 
 def _restoring(delivery: Delivery, now: int) -> tuple[Command, ...]:
@@ -206,7 +206,7 @@ PHASES = {
             PointerWoken: leads(_woken, RECALL),
             CopySeen: leads(_seen, RECALL),
             CopyRecalled: leads(_recalled, RECALL),
-            OutcomeNotified: leads(_over, RECALLED),
+            OutcomeNotified: leads(_over, RECALL, RECALLED),
             Refused: leads(_refused, RECALL),
             DeadlinePassed: leads(_too_long, RECALL),
         },

@@ -35,14 +35,22 @@ def end_date(delivery: Delivery) -> int | None:
     return delivery.sharing.ends_at or delivery.target.until or None
 
 
-def _outstanding(delivery: Delivery, now: int) -> tuple[Command, ...]:
-    end = end_date(delivery)
-    return (LookAtEnd(),) if end is not None and now >= max(end, delivery.next_try) else ()
+def end_due(delivery: Delivery) -> int | None:
+    """Return when to read the end date (epoch seconds); None: there is none."""
+    end = end_date(delivery) if delivery.shared else None
+    return None if end is None else max(end, delivery.sharing.next_read)
 
 
-def _end_seen(event: EndSeen, delivery: Delivery, now: int) -> Delivery:
+def looks_at_end(delivery: Delivery, now: int) -> tuple[Command, ...]:
+    """List the read of its end date, if that is due."""
+    due = end_due(delivery)
+    return (LookAtEnd(),) if due is not None and now >= due else ()
+
+
+def end_seen(event: EndSeen, delivery: Delivery, now: int) -> Delivery:
+    """Withdraw it if its date has come, or wait for the date that the file has now."""
     if event.again_at:
-        return replace(delivery, next_try=event.again_at)
+        return replace(delivery, sharing=replace(delivery.sharing, next_read=event.again_at))
     if event.until > now:
         return replace(delivery, sharing=replace(delivery.sharing, ends_at=event.until))
     return withdraw(delivery, now, expired=True)
@@ -54,9 +62,9 @@ def _withdrawn(event: CancelAsked, delivery: Delivery, now: int) -> Delivery:
 
 PHASES = {
     DeliveryState.SHARED: Phase(
-        on={CancelAsked: leads(_withdrawn, *ENDS), EndSeen: leads(_end_seen, SHARED, *ENDS)},
-        outstanding=_outstanding,
+        on={CancelAsked: leads(_withdrawn, *ENDS), EndSeen: leads(end_seen, SHARED, *ENDS)},
+        outstanding=looks_at_end,
         deadline=end_date,
-        due=lambda delivery, end: (end and max(end, delivery.next_try),),
+        due=lambda delivery, _end: (end_due(delivery),),
     )
 }

@@ -13,7 +13,8 @@ from chalicelib.engine.schema import VERSION, check
 from chalicelib.engine.store.table import Table, setting
 from chalicelib.engine.stored import compact
 
-WITHDRAWN = ("withdrawn", EXPIRED)
+TAKEN_BACK = ("withdrawn", EXPIRED, "recalled")
+"""Outcomes that follow another of the same episode, which was shared or delivered."""
 BY_ACCOUNT, BY_IMAGE = "account", "image"
 """Indexes of tracked deliveries: by account, and by the AMI that they made. Only people query them."""
 
@@ -61,13 +62,13 @@ class DynamoTrackedDeliveries:
 
     def end(self, ami: str, tracked: TrackedDelivery) -> bool:
         """The count may be off by one after a crash; the promotion's poll reads the tracked deliveries themselves."""
-        key, episode = addresses.tracked_delivery(ami, tracked.delivery), {":was": tracked.episode}
+        key, was = addresses.tracked_delivery(ami, tracked.delivery), {":was": tracked.episode, ":yes": True}
         over = {**self._stored(tracked), "running": False, **({"delivered_as": tracked.image} if tracked.image else {})}
-        ended = self._table.update(key, **setting(over, {**episode, ":yes": True}), condition=RUNS)
+        ended = self._table.update(key, **setting(over, was), condition=RUNS)
         if ended is not None:
             return self.count(ami, -1) <= 0
-        if tracked.state in WITHDRAWN:  # it rested in shared, and was counted then
-            self._table.update(key, **setting(self._stored(tracked), episode), condition="episode = :was")
+        older = "episode <= :episode" if tracked.state in TAKEN_BACK else "episode < :episode"
+        self._table.update(key, **setting({**over, "episode": tracked.episode}), condition=older)  # counted before
         return True
 
     def take_back(self, ami: str, tracked: TrackedDelivery, before: TrackedDelivery) -> None:

@@ -484,7 +484,7 @@ class DeliveryExecutor:
 
     def _look_at_end(self, delivery: Delivery) -> shared.EndSeen:
         """Read the end date from the applied file. If it cannot be read for a day, the delivery's own date counts."""
-        now, known = self._clock(), machine.deadline(delivery) or 0
+        now, known = self._clock(), shared.end_date(delivery) or 0
         resolution = self._ports.targets.read().resolve(delivery.target.account, in_force=True)
         if not resolution.understood and now < known + schedule.LAST_LOOK_WITHIN:
             return shared.EndSeen(known, again_at=now + schedule.POLLS[-1])
@@ -513,7 +513,7 @@ class DeliveryExecutor:
             self._waker.wake(addresses.promotion(delivery.ami), cause)
         if delivery.target.account == delivery.hub:
             hub_copies.tell(self._waker, self._ports.tracked, delivery, self._clock)
-        return ending.OutcomeNotified()
+        return ending.OutcomeNotified.of(delivery)
 
     def _note_events(self, delivery: Delivery) -> None:
         """Record whether events arrived from the target: one write for each delivery instead of one for each event."""
@@ -573,9 +573,9 @@ def _unproven(delivery: Delivery, named: proof.Named) -> tuple[Fault, ...]:
 
 
 def notified_as(delivery: Delivery) -> str:
-    """Return the outcome for the tracked delivery."""
+    """Return the outcome for the tracked delivery. One whose date came before it was shared has failed."""
     if delivery.outcome is DeliveryState.WITHDRAWN and delivery.sharing.expired:
-        return EXPIRED
+        return EXPIRED if DeliveryState.SHARED in delivery.entered else DeliveryState.FAILED.value
     return delivery.outcome.value
 
 

@@ -298,6 +298,9 @@ class DeliveryPass:
         target = what.target
         method, why = preflight.method(target, image)
         copies = method == "snapshots" and target.mode == "copy"
+        name = names.image_name(target.ami_name, image)
+        if before is not None and before.launch.kept:
+            name = before.image_name  # by which its AMI, which is still to be tested, is found there
         fresh = Delivery(
             id=_id(promotion, target),
             hub=promotion.hub,
@@ -306,7 +309,7 @@ class DeliveryPass:
             episode=episode,
             promotion_episode=promotion.episode,
             created_at=self.clock(),
-            image_name=names.image_name(target.ami_name, image),
+            image_name=name,
             source_name=image.name or "",
             source=promotion.source,
             groups=what.groups,

@@ -166,6 +166,17 @@ def test_a_parameter_that_the_file_no_longer_sets_is_not_said_to_move(tables, ca
     assert (shown["parameter"], shown["kept"], shown["moves_to"]) == (NAME, False, None)
 
 
+def test_an_ami_that_could_not_be_tested_is_said_to_stay_available(tables, capsys):
+    """The delivery has failed, so the recall does not change it; one whose launch test failed was removed."""
+    untested = a_delivery(DEV, "failed", launch=delivery.Launch(result="untested", kept=COPY))
+    removed = a_delivery(PROD, "failed", launch=delivery.Launch(result="failed", kept=COPY))
+    promoted(tables, untested, removed)
+
+    said = run(capsys, "recall", AMI, "--why", "Bad")[1]
+    assert f"{DEV} us-east-1: failed; its untested AMI {COPY} stays available: deregister it there." in said
+    assert f"{PROD} us-east-1: failed; stays so." in said
+
+
 def test_a_copy_cannot_be_recalled_its_source_can(tables, capsys):
     """A person who sees a bad AMI in a target has the id of the copy."""
     promoted(tables, a_delivery(DEV))
