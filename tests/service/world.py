@@ -637,6 +637,8 @@ class ModelWorld(Hub):
         ami, account = self.ami(number), self.account(number // 3)
         if self.values[ami] is None or ami in self.cloud.gone or (self.shape.by_unit and self.shape.mode == "share"):
             return
+        if addresses.promotion(ami) not in self.stores.records.records:
+            return  # the service has not seen its tag: the command line refuses
         self.tell(f"An operator withdraws {account} from {ami}.")
         self.excuse([ami], [account])
         self.out.add((ami, account))
@@ -814,6 +816,7 @@ class ModelWorld(Hub):
             self._approve_all()  # after the service has seen the tag: an approver knows it from the notice
         self._end_waves()
         self.run(until=self.cloud.now + 25 * HOUR)  # the pass over standing shares compares each AMI once a day
+        self._approve_all()  # checks that AWS refuses for a day let it ask so late
         self.discover()
         self._until_nothing_happens(limit)
         self.tell("All that happens by itself has happened.")
