@@ -14,7 +14,7 @@ from ami_promoter.terminal.report import moment
 from chalicelib.delivery.model import ENDED, Copy, CopyState, Delivery, DeliveryState
 from chalicelib.engine import schedule
 from chalicelib.engine.faults import Fault
-from chalicelib.promotion.machine import RECALL, WITHDRAW
+from chalicelib.promotion.machine import has_news, withdraws
 from chalicelib.promotion.model import MOST_FAULTS, Promotion, PromotionState
 from chalicelib.targets.recalls import Recall
 from chalicelib.targets.withdrawals import EVERYWHERE
@@ -181,7 +181,7 @@ def page(
         key=lambda each: (each["account"], each["region"]),
     )
     awaits = any(each["state"] == DeliveryState.AWAITING_APPROVAL for each in shown)
-    asked = any(one.unread(name) is not None for name in ("retry", WITHDRAW, RECALL))
+    asked = has_news(one) or withdraws(one)
     return {
         **promotion(record, deliveries),
         "approval": one.approval_digest if awaits else None,

@@ -582,7 +582,8 @@ class Delivery:
 
 def reduced_launch(over: Launch) -> Launch:
     """Reduce an ended launch test to its result, what the service has left there, and where a stopped one goes on."""
-    result = Launch(attempts=over.attempts, result=over.result, console=over.console, kept=over.kept, left=over.left)
+    kept = "" if over.result == "failed" else over.kept  # an AMI that has failed is removed
+    result = Launch(attempts=over.attempts, result=over.result, console=over.console, kept=kept, left=over.left)
     return replace(result, subnet=over.subnet, group=over.group) if over.result == "stopped" else result
 
 
@@ -599,7 +600,7 @@ def reduced(over: Delivery) -> Delivery:
         source_name="",
         groups=(),
         snapshots=(),
-        entered={over.state: over.entered[over.state]},
+        entered={one: over.entered[one] for one in (over.state, DeliveryState.PUBLISHING) if one in over.entered},
         copies=tuple(Copy(copy.source, copy.state, copy.copy) for copy in made),
         shares=replace(over.shares, needed=standing, last_closing_at=None),
         slots=SlotRequest(),

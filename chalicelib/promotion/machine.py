@@ -74,7 +74,7 @@ def outstanding(promotion: Promotion, now: int) -> tuple[do.Command, ...]:
     may_compare = now >= promotion.compare_after
     if _ends(promotion):
         return (do.Slice(promotion.cursor),) if due else ()
-    if _withdraws(promotion) and may_compare:
+    if withdraws(promotion) and may_compare:
         return (do.Compare(),)
     may_look = now >= promotion.look_after
     if may_look and (has_news(promotion) or (due and needs_look(promotion))):
@@ -123,7 +123,8 @@ def _ends(promotion: Promotion) -> bool:
     return promotion.state is S.EXPANDING and promotion.cursor.startswith(END)
 
 
-def _withdraws(promotion: Promotion) -> bool:
+def withdraws(promotion: Promotion) -> bool:
+    """Whether a withdrawal or a recall is still to be compared with its deliveries."""
     if promotion.state is S.REQUESTED or (promotion.value is None and promotion.newest == 0):
         return False
     if promotion.unread(RECALL) is not None:
@@ -156,7 +157,7 @@ def due_at(promotion: Promotion) -> int | None:
         return promotion.next_try
     news = has_news(promotion)
     times = [promotion.look_after] if news else []
-    if _withdraws(promotion):
+    if withdraws(promotion):
         times.append(promotion.compare_after or promotion.since)
     rests = promotion.state is S.OVER and not (promotion.absent_since or promotion.unnotified)
     if not rests or _compares_again(promotion):

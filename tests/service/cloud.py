@@ -719,6 +719,7 @@ class FakeTargets(OfCloud):
         return self._cloud.recalls.get(ami)
 
     def recalled(self, amis):
+        assert "" not in amis, "DynamoDB refuses an empty key"
         return frozenset(amis) & self._cloud.recalls.keys()
 
     def pin(self, account, region, parameter):

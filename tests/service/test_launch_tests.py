@@ -14,7 +14,7 @@ from chalicelib.engine.errors import RefusalKind
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.stored import peek
 from chalicelib.targets.applied_file import AppliedFile, LaunchTest
-from tests.service.cloud import PLACE, START, CloudBehavior, LaunchSite, refusal
+from tests.service.cloud import PLACE, START, CloudBehavior, Image, LaunchSite, refusal
 from tests.service.gate import LostAnswer, PortCrash, PortTrouble
 from tests.service.hub import Hub
 from tests.service.slow import SlowGate, SlowHub
@@ -152,17 +152,42 @@ def test_an_ami_that_could_not_be_tested_stays_unpublished_and_is_tested_again_w
     assert [one.value for one in hub.cloud.parameters.values()] == [image]
 
 
+def rename(hub: Hub) -> Hub:
+    """Apply a file with another `ami_name`."""
+    accounts = hub.cloud.directory.accounts
+    renamed = {DEV: (replace(accounts[DEV][0], ami_name="new-{source_name}-{source_id}"),)}
+    hub.cloud.directory = replace(hub.cloud.directory, accounts=renamed)
+    return hub
+
+
 def test_an_ami_that_could_not_be_tested_keeps_its_name_when_the_file_has_another():
     """It is tested again, and not copied a second time under the new name."""
     hub = promoted(a_hub(boots=("pending", "ok")))
     copies, images = set(hub.cloud.copies), {one.id: one.name for one in hub.cloud.images.values()}
-    accounts = hub.cloud.directory.accounts
-    renamed = {DEV: (replace(accounts[DEV][0], ami_name="new-{source_name}-{source_id}"),)}
-    hub.cloud.directory = replace(hub.cloud.directory, accounts=renamed)
-    retried(hub)
+    retried(rename(hub))
 
     assert hub.outcomes()[AMI, DEV] == "delivered"
     assert (set(hub.cloud.copies), {one.id: one.name for one in hub.cloud.images.values()}) == (copies, images)
+
+
+def test_an_ami_that_failed_in_the_end_keeps_no_name():
+    """It was removed; the file's new name counts."""
+    hub = retried(promoted(a_hub(boots=("Server.InternalError", "impaired", "ok"))))
+    retried(rename(hub))
+
+    assert [one.name for one in hub.cloud.images.values()] == [f"new-golden-{AMI}-{AMI}"]
+
+
+def test_a_new_name_helps_where_somebody_else_has_taken_that_of_a_kept_ami():
+    """Its owner has deregistered it. The fault says: give the target another `ami_name`."""
+    hub = promoted(a_hub(boots=("Server.InternalError", "ok")))
+    (kept,) = hub.cloud.images.values()
+    del hub.cloud.images[kept.id]
+    theirs = Image("ami-0f", DEV, kept.name, "", "", (), {"State": "available"})
+    hub.cloud.images[theirs.id] = theirs
+    assert codes(retried(rename(hub))) == ["target-name-taken"]
+
+    assert retried(hub).outcomes()[AMI, DEV] == "delivered"
 
 
 def test_an_ami_that_fails_when_it_is_tested_again_is_removed():

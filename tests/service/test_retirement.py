@@ -135,6 +135,22 @@ def test_a_copy_that_is_current_again_before_it_was_deprecated_stays(act):
     assert deprecated(hub) == ({THIRD} if act == "recall" else set())
 
 
+def test_where_the_parameter_is_gone_the_superseded_copies_are_deprecated_all_the_same():
+    """The pinned copy was disabled, and a person deleted the parameter, as the fault says. Nothing is current then."""
+    hub = promoted(a_hub(rule=None), FIRST, SECOND, THIRD)
+    place = (ACCOUNT, "/golden/base/current")
+    hub.cloud.pins[place] = Pin(FIRST, DATES[FIRST], hub.cloud.now, "an operator")
+    next(one for one in hub.cloud.images.values() if one.source == FIRST).raw["State"] = "disabled"
+    hub.run(until=hub.cloud.now + 2 * DAY)
+    del hub.cloud.parameters[place]
+    listed = {ACCOUNT: (replace(hub.cloud.directory.accounts[ACCOUNT][0], retire=RULE),)}
+    hub.cloud.directory = replace(hub.cloud.directory, accounts=listed)
+    hub.run(until=hub.cloud.now + 2 * DAY)
+
+    assert deprecated(hub) == {SECOND}
+    assert not pointer(hub).retiring
+
+
 def test_a_retired_copy_can_be_rolled_back_to():
     """It is deprecated, and can be launched by its id: the parameter names it again."""
     hub = promoted(a_hub(), *DATES)

@@ -8,12 +8,12 @@ from chalicelib.engine import addresses, schedule
 from chalicelib.engine.faults import Fault
 from chalicelib.promotion import evolving
 from chalicelib.promotion.codec import PROMOTIONS
-from chalicelib.targets.applied_file import AppliedFile, LaunchTest, Target
+from chalicelib.targets.applied_file import AppliedFile, Directory, LaunchTest, Target
 from chalicelib.targets.organization import Unit
 from chalicelib.targets.waves import Wave
 from tests.service.arrivals import NOTHING_COMES
 from tests.service.cloud import HUB, REGION, START, TRIGGER, CloudBehavior
-from tests.service.gate import PortCrash
+from tests.service.gate import PortCrash, PortTrouble, ProcessKilled
 from tests.service.hub import Hub
 from tests.service.in_waves import (
     DEV,
@@ -73,6 +73,38 @@ def test_what_was_shared_until_its_date_has_succeeded(until):
 
     assert states(hub, after=5 * HOUR)[3] == "delivered"
     assert shared_at + 3 * HOUR < reported(hub, "delivery.delivered", PROD) < shared_at + 4 * HOUR
+
+
+def test_what_was_to_be_shared_is_tracked_to_its_end_when_its_date_comes_first():
+    """The process is killed after each notice; the date comes before the record says that it is shared."""
+    hub = hub_with({}, {"mode": "share", "until": START + 200})
+    hub.gate.troubles = [PortTrouble("tracked", "end", ProcessKilled(), 6, after=True)]
+    hub.cloud.tag(AMI, "dev")
+
+    assert states(hub)[:2] == ["withdrawn", "withdrawn"]
+    assert {one.state for one in hub.stores.tracked.all(AMI)} == {"expired"}
+
+
+def test_what_was_shared_until_its_date_stays_a_success_when_another_try_is_taken_back():
+    """An operator retries it with a later date; the process is killed before the write, and it is withdrawn."""
+    hub = hub_with()
+    dates = {account: (Target(account, REGION, mode="share", until=START + 1000),) for account in (DEV, DEV2)}
+    listed = {**dates, PROD: (Target(PROD, REGION),)}
+    groups = {"dev": (DEV, DEV2), "prod": (PROD,)}
+    hub.cloud.directory = Directory(groups, listed, waves={"prod": Wave("dev", 2 * DAY)})
+    hub.cloud.tag(AMI, "dev prod")
+    states(hub)
+    listed |= {account: (replace(one, until=START + 10 * DAY),) for account, (one,) in dates.items()}
+    hub.cloud.directory = replace(hub.cloud.directory, accounts=listed)
+    killed = PortTrouble("tracked", "add", ProcessKilled(), after=True)
+    hub.gate.troubles = [killed]
+    retry(hub, DEV)
+    while killed.times:
+        hub.run(until=hub.cloud.now + 1)
+    hub.withdraw(AMI, DEV)
+
+    assert states(hub, after=3 * DAY)[3] == "delivered"
+    assert stops(hub) == []
 
 
 def test_what_was_not_shared_before_its_date_opens_no_wave():

@@ -573,9 +573,9 @@ def _unproven(delivery: Delivery, named: proof.Named) -> tuple[Fault, ...]:
 
 
 def notified_as(delivery: Delivery) -> str:
-    """Return the outcome for the tracked delivery. One whose date came before it was shared has failed."""
+    """Return the outcome for the tracked delivery. One whose date came before its launch test was over has failed."""
     if delivery.outcome is DeliveryState.WITHDRAWN and delivery.sharing.expired:
-        return EXPIRED if DeliveryState.SHARED in delivery.entered else DeliveryState.FAILED.value
+        return EXPIRED if DeliveryState.PUBLISHING in delivery.entered else DeliveryState.FAILED.value
     return delivery.outcome.value
 
 

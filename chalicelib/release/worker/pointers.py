@@ -72,7 +72,7 @@ class PointerExecutor:
             if target is None or target.retire is None:
                 return machine.CopyNotRetired()
             pin = self.targets.pin(record.account, record.region, record.parameter)
-            if pin != record.pin or self.targets.recalled([record.source]):
+            if pin != record.pin or self.targets.recalled(record.may_name):
                 return machine.CopyNotRetired(passing=True)  # it may be this one: a look shows that
             at = deprecation.as_of(command.at, self.clock())
             self.parameters.deprecate(target, record, command.image, at)

@@ -1,6 +1,7 @@
 """What `status` works out from records."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -85,6 +86,23 @@ def test_the_value_that_is_being_checked(body, candidate):
 def test_whether_value_or_source_is_refused(body, refused):
     """The source counts as refused for what it was examined for, and no longer when that has changed."""
     assert page(a_record(**body), (), (), 0)["refused"] is refused
+
+
+@pytest.mark.parametrize(
+    ("body", "inbox", "again"),
+    [
+        ({}, {}, False),
+        ({"generation": 1, "value": "dev", "state": "over"}, {"lifted": "7"}, True),
+        ({"generation": 1, "value": "dev", "state": "over"}, {"recall": "7:recalled"}, True),
+        ({"state": "over"}, {"recall": "7:recalled"}, False),
+    ],
+)
+def test_whether_the_service_looks_again(body, inbox, again):
+    """`wait` waits for that: until a lift was read, and not for a recall of what nobody got."""
+    record = a_record(**body)
+    seen = replace(record, it=replace(record.it, inbox=inbox))
+
+    assert page(seen, (), (), 0)["looks_again"] is again
 
 
 def test_why_a_share_was_withdrawn_is_on_its_record():
