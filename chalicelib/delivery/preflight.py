@@ -31,7 +31,8 @@ ANOTHER_TYPE = "Name an instance type that fits in `launch_test` of the targets 
 
 MAX_TAGS = 50
 """User tags that one resource may have; aws: tags do not count."""
-SNAPSHOT_MISSING, NAME_TAKEN = "source-snapshot-missing", "target-name-taken"
+SNAPSHOT_MISSING = "source-snapshot-missing"
+NAME_TAKEN = "target-name-taken"
 MOST_ON_RECORD = 380_000
 """Bytes of an examined source as JSON, which is ASCII: DynamoDB takes 400 KB (409,600 bytes) in an item."""
 BY_COPY_IMAGE = (
