@@ -59,9 +59,7 @@ PRINTS = js.thing(
             does=js.text("what happens to it; empty: nothing"),
             image=js.perhaps(js.text("id of the AMI there; null: none")),
             parameter=js.perhaps(js.text("the parameter that names the AMI there; null: none does")),
-            kept=js.flag(
-                "whether the service moves that parameter; false: there is none, or the file no longer sets it"
-            ),
+            kept=js.flag("whether the service keeps it up to date; false: none is there, or the file has lost it"),
             moves_to=js.perhaps(
                 js.text("id of the AMI that the parameter will name; null: it stays, or is deleted in share mode")
             ),
@@ -160,12 +158,12 @@ def _deliveries(connection: Connection, ami: str, recalled: Collection[str], *, 
     at = {delivery: shown[key] for delivery, key in keys.items() if key in shown}
     every = [_one(entry, recalled, at.get(entry.delivery), ami, lift=lift) for entry in tracked]
     for entry, one in zip(tracked, every, strict=True):
-        if not lift and entry.state == "failed" and (kept := _kept(found.get(entry.delivery))):
-            one["does"] = f"its untested AMI {kept} stays available: deregister it there"
+        if not lift and entry.state == "failed" and (untested := _untested(found.get(entry.delivery))):
+            one["does"] = f"its untested AMI {untested} stays available: deregister it there"
     return sorted(every, key=lambda one: (one["account"], one["region"]))
 
 
-def _kept(delivery: RecordSeen[Delivery] | None) -> str:
+def _untested(delivery: RecordSeen[Delivery] | None) -> str:
     """Return the AMI there that could not be tested, which a recall does not change; "": there is none."""
     return "" if delivery is None or delivery.it.launch.result == "failed" else delivery.it.launch.kept
 

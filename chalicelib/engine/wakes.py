@@ -37,7 +37,7 @@ EVENT_AT = "event-at"
 """The inbox entry of a delivery that says when the last event from its target came (epoch seconds)."""
 
 _EVENT_ID = r"[ -~]{0,100}"
-_TAG_ENTRY = rf"([0-9]{{12}})(?:@(-?[0-9]{{1,12}}))?(?:#({_EVENT_ID}))?"
+_TAG_ENTRY = rf"([0-9]{{12}})(?:@([0-9]{{1,12}}))?(?:#({_EVENT_ID}))?"
 _REASONS = {
     "promotion": {"tag": _TAG_ENTRY, "untag": _TAG_ENTRY, "image": _EVENT_ID},
     "delivery": {"image": _EVENT_ID, r"look#snap-[0-9a-f]{1,40}": _EVENT_ID},

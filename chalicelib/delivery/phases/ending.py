@@ -201,11 +201,16 @@ def _tidies(delivery: Delivery, now: int) -> tuple[Command, ...]:
     due = now >= delivery.next_try
     if not delivery.cleanup.done:
         return (FindLeftovers(),) if due or _has_news(delivery) else ()
-    if not due or delivery.shares.held or delivery.launch.ends:
+    if not (due and _is_tidy(delivery)):
         return ()
     if delivery.ending is DeliveryState.WITHDRAWN and not delivery.shares.gone:
         return (LookAtClosing(),)
     return (notify(delivery, now),)
+
+
+def _is_tidy(delivery: Delivery) -> bool:
+    """Whether nothing is left to remove, to release or to terminate: then the notice says how it ended."""
+    return delivery.cleanup.done and not delivery.shares.held and not delivery.launch.ends
 
 
 def _only_ends(delivery: Delivery) -> bool:
@@ -384,8 +389,7 @@ def notice_refused(event: Refused, delivery: Delivery, now: int) -> Delivery:
 
 def _over(event: OutcomeNotified, delivery: Delivery, now: int) -> Delivery:
     """An answer that comes late may have shown more to remove since the notice was sent: then it is sent again."""
-    left = not delivery.cleanup.done or delivery.shares.held or delivery.launch.ends
-    if left or not event.is_of(delivery):
+    if not (_is_tidy(delivery) and event.is_of(delivery)):
         return delivery
     return reduced(StateEntry(delivery.outcome)(delivery, now))
 

@@ -13,8 +13,8 @@ from chalicelib.engine.schema import VERSION, check
 from chalicelib.engine.store.table import Table, setting
 from chalicelib.engine.stored import compact
 
-TAKEN_BACK = ("withdrawn", EXPIRED, "recalled")
-"""Outcomes that follow another of the same episode, which was shared or delivered."""
+LATER_OUTCOMES = ("withdrawn", EXPIRED, "recalled")
+"""They can follow another outcome of the same episode: that it was shared or delivered."""
 BY_ACCOUNT, BY_IMAGE = "account", "image"
 """Indexes of tracked deliveries: by account, and by the AMI that they made. Only people query them."""
 
@@ -67,7 +67,7 @@ class DynamoTrackedDeliveries:
         ended = self._table.update(key, **setting(over, was), condition=RUNS)
         if ended is not None:
             return self.count(ami, -1) <= 0
-        older = "episode <= :episode" if tracked.state in TAKEN_BACK else "episode < :episode"
+        older = "episode <= :episode" if tracked.state in LATER_OUTCOMES else "episode < :episode"
         self._table.update(key, **setting({**over, "episode": tracked.episode}), condition=older)  # counted before
         return True
 
