@@ -147,10 +147,10 @@ def _telling(place: str, doing: str) -> Iterator[None]:
     try:
         yield
     except (sdk.ClientError, sdk.BotoCoreError) as error:
-        raise HubError(f"{doing} failed: {_ended(str(error))}", place, _cure(error), _code(error)) from error
+        raise HubError(f"{doing} failed: {_ended(str(error))}", place, _cure(error), code_of(error)) from error
 
 
-def _code(error: sdk.ClientError | sdk.BotoCoreError) -> str:
+def code_of(error: sdk.ClientError | sdk.BotoCoreError) -> str:
     """Return AWS's code of a refusal, or the SDK's name of what failed."""
     said = error.response.get("Error", {}).get("Code") if isinstance(error, sdk.ClientError) else None
     return str(said or type(error).__name__)
@@ -162,8 +162,9 @@ def _ended(sentence: str) -> str:
 
 def _cure(error: sdk.ClientError | sdk.BotoCoreError) -> str:
     if isinstance(error, sdk.ClientError):
-        code = error.response.get("Error", {}).get("Code", "")
-        return next((cure for codes, cure in _CURES.items() if code in codes), "If it lasts, look up the code above.")
+        return next(
+            (cure for codes, cure in _CURES.items() if code_of(error) in codes), "If it lasts, look up the code above."
+        )
     if isinstance(error, sdk.NoCredentialsError):
         return "Set AWS_PROFILE, or sign in; see `aws sts get-caller-identity`."
     if isinstance(error, sdk.ProfileNotFound):

@@ -12,6 +12,7 @@ from typing import Any
 
 from ami_promoter.hub.aws import Account
 from chalicelib.engine.aws import sdk
+from chalicelib.engine.aws.refusals import IN_USE, NO_IMAGE, NO_SNAPSHOT, gone
 from chalicelib.images import register
 from chalicelib.images.aws.shapes import tags_of
 
@@ -43,9 +44,6 @@ NAMES = [
 """Beside every other kind: instances but terminated ones, and all versions of a launch template, not the ten newest."""
 UNPROTECTED = "disabled"
 """How the value begins that DescribeImages shows of an AMI without deregistration protection."""
-NO_IMAGE = ("InvalidAMIID.NotFound", "InvalidAMIID.Unavailable")
-NO_SNAPSHOT = "InvalidSnapshot.NotFound"
-IN_USE = "InvalidSnapshot.InUse"
 PROTECTED = "OperationNotPermitted"
 STILL_PROTECTED = (
     "EC2 still protects it from deregistration. If its owner asked for a cooldown, that ends 24 hours after the "
@@ -159,12 +157,8 @@ class OwnCopies:
     def _delete(self, snapshots: Sequence[str]) -> None:
         """Delete snapshots that were just looked at; EC2 promises to refuse one in use only for root devices."""
         for snapshot in snapshots:
-            with self._account.telling(f"deleting {snapshot}"):
-                try:
-                    self._ec2.delete_snapshot(SnapshotId=snapshot)
-                except sdk.ClientError as error:
-                    if error.response["Error"]["Code"] not in (NO_SNAPSHOT, IN_USE):
-                        raise
+            with self._account.telling(f"deleting {snapshot}"), gone(NO_SNAPSHOT, IN_USE):
+                self._ec2.delete_snapshot(SnapshotId=snapshot)
 
     def _images(self, filters: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
         asked = {"Owners": ["self"], "Filters": filters, "IncludeDisabled": True, "IncludeDeprecated": True}

@@ -18,7 +18,7 @@ from chalicelib.delivery.store.tracked_deliveries import BY_ACCOUNT, BY_IMAGE
 from chalicelib.delivery.tracked import TrackedDelivery
 from chalicelib.engine import addresses, codec
 from chalicelib.engine.addresses import ARCHIVED, HOLD, RECORD, SHARE, SHARE_STEP, RecordKey
-from chalicelib.engine.aws import sdk
+from chalicelib.engine.aws.refusals import gone
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.places import Place
 from chalicelib.engine.store.records import INBOX
@@ -331,13 +331,10 @@ class History:
 
     def findings(self, resources: Iterable[str]) -> Iterator[Mapping[str, Any]]:
         """Yield the access monitor's findings about resources, by their ids or ARNs; nothing if it was never on."""
-        try:
+        with gone("ResourceNotFoundException"):
             for resource in dict.fromkeys(resources):
                 for item in self._findings.query(addresses.findings(resource), "at#"):
                     yield {**item, "resource": resource}
-        except sdk.ClientError as error:
-            if error.response["Error"]["Code"] != "ResourceNotFoundException":
-                raise
 
 
 def _by_name(items: Iterable[Mapping[str, Any]]) -> Iterator[SharesOfOneName]:

@@ -6,11 +6,12 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ami_promoter.hub.aws import Connection
+from ami_promoter.hub.aws import Connection, code_of
 from ami_promoter.reconcile import ledger_facts
 from ami_promoter.reconcile.facts import Grant, PolicyStatement
 from ami_promoter.terminal.progress import Progress
 from chalicelib.engine.aws import sdk
+from chalicelib.engine.aws.refusals import GONE
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.places import IMAGE, Arn, Resource
 from chalicelib.sharing import key_policy
@@ -18,7 +19,6 @@ from chalicelib.sharing import key_policy
 VALUES = 200
 """EC2 takes at most 200 values in a filter [EC2 user guide, list and filter resources]."""
 
-GONE = ("InvalidSnapshot.NotFound", "InvalidAMIID.NotFound", "InvalidAMIID.Unavailable")
 KEY_GONE = "NotFoundException"
 AGAIN = "Repair that, and run the command again."
 
@@ -82,7 +82,7 @@ class HubReading:
             try:
                 found[source] = self._open_to(source)
             except (sdk.ClientError, sdk.BotoCoreError) as error:
-                if code(error) not in GONE:
+                if code_of(error) not in GONE:
                     self.faults.append(
                         Fault("not-seen", source.in_words, f"Who may use it cannot be read: {error}.", AGAIN)
                     )
@@ -136,9 +136,9 @@ class HubReading:
             progress.at(number, len(ordered))
             yield key
 
-    def _unread(self, key: str, error: Exception, what: str, right: str) -> None:
+    def _unread(self, key: str, error: sdk.ClientError | sdk.BotoCoreError, what: str, right: str) -> None:
         """Add a fault that something of a key cannot be read, unless the key was deleted, so that nothing is open."""
-        if code(error) == KEY_GONE:
+        if code_of(error) == KEY_GONE:
             return
         cure = f"You need {right} on this key (docs/reference/cli.md). {AGAIN}"
         self.faults.append(Fault("not-seen", key, f"Its {what} cannot be read: {error}.", cure))
@@ -148,8 +148,3 @@ class HubReading:
 
     def _kms(self, key: str) -> Any:
         return self._connection.client("kms", Arn.parse(key).region)
-
-
-def code(error: Exception) -> str:
-    """Return the code of an AWS error; "" for another error."""
-    return str(error.response.get("Error", {}).get("Code", "")) if isinstance(error, sdk.ClientError) else ""

@@ -13,8 +13,9 @@ from chalicelib.delivery.model import Delivery
 from chalicelib.delivery.ports import SeenImage
 from chalicelib.delivery.proof import ShownImage
 from chalicelib.delivery.tags import image_tags, service_tags
+from chalicelib.engine.aws.refusals import GONE, gone
 from chalicelib.images import comparison, register
-from chalicelib.images.aws.shapes import described, tag_list, tags_of, unless_gone, within_time
+from chalicelib.images.aws.shapes import described, tag_list, tags_of, within_time
 from chalicelib.images.image import SourceImage
 
 
@@ -103,25 +104,25 @@ class AwsTargetImages:
 
     def recall(self, delivery: Delivery, at: str, *, disable: bool) -> None:
         ec2, image = self._sessions.client("ec2", "recall", delivery), delivery.image.id
-        with self._sessions.as_refusal("EnableImageDeprecation", delivery.where):
-            unless_gone(partial(ec2.enable_image_deprecation, ImageId=image, DeprecateAt=at))
+        with self._sessions.as_refusal("EnableImageDeprecation", delivery.where), gone(*GONE):
+            ec2.enable_image_deprecation(ImageId=image, DeprecateAt=at)
         if disable:
-            with self._sessions.as_refusal("DisableImage", delivery.where):
-                unless_gone(partial(ec2.disable_image, ImageId=image))
+            with self._sessions.as_refusal("DisableImage", delivery.where), gone(*GONE):
+                ec2.disable_image(ImageId=image)
 
     def restore(self, delivery: Delivery) -> None:
         """A date that has come meanwhile cannot be set again: then the AMI stays deprecated as of the recall."""
         ec2, image = self._sessions.client("ec2", "recall", delivery), delivery.image.id
         if delivery.recall.disabled:
-            with self._sessions.as_refusal("EnableImage", delivery.where):
-                unless_gone(partial(ec2.enable_image, ImageId=image))
+            with self._sessions.as_refusal("EnableImage", delivery.where), gone(*GONE):
+                ec2.enable_image(ImageId=image)
         before = delivery.recall.deprecated_before
         if not before:
-            with self._sessions.as_refusal("DisableImageDeprecation", delivery.where):
-                unless_gone(partial(ec2.disable_image_deprecation, ImageId=image))
+            with self._sessions.as_refusal("DisableImageDeprecation", delivery.where), gone(*GONE):
+                ec2.disable_image_deprecation(ImageId=image)
         elif datetime.fromisoformat(before).timestamp() > self._sessions.now():
-            with self._sessions.as_refusal("EnableImageDeprecation", delivery.where):
-                unless_gone(partial(ec2.enable_image_deprecation, ImageId=image, DeprecateAt=before))
+            with self._sessions.as_refusal("EnableImageDeprecation", delivery.where), gone(*GONE):
+                ec2.enable_image_deprecation(ImageId=image, DeprecateAt=before)
 
     def protect(self, delivery: Delivery) -> None:
         with self._sessions.as_refusal("EnableImageDeregistrationProtection", delivery.where):
@@ -130,9 +131,9 @@ class AwsTargetImages:
             )
 
     def deregister(self, delivery: Delivery, image: str) -> None:
-        with self._sessions.as_refusal("DeregisterImage", f"{delivery.where}, {image}"):
+        with self._sessions.as_refusal("DeregisterImage", f"{delivery.where}, {image}"), gone(*GONE):
             ec2 = self._sessions.client("ec2", "tidy", delivery)
-            unless_gone(partial(ec2.deregister_image, ImageId=image))
+            ec2.deregister_image(ImageId=image)
 
 
 def _by_id(delivery: Delivery) -> Mapping[str, Any]:

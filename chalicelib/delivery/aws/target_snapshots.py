@@ -11,9 +11,10 @@ from chalicelib.delivery.aws.target_sessions import TargetSessions
 from chalicelib.delivery.model import Delivery
 from chalicelib.delivery.proof import SeenCopy
 from chalicelib.delivery.tags import snapshot_tags
+from chalicelib.engine.aws.refusals import GONE, gone
 from chalicelib.engine.errors import Refusal, RefusalKind
 from chalicelib.images import register
-from chalicelib.images.aws.shapes import described, tag_list, tags_of, unless_gone, within_time
+from chalicelib.images.aws.shapes import described, tag_list, tags_of, within_time
 from chalicelib.images.image import SourceImage, SourceSnapshot
 
 OUR_SOURCE_SNAPSHOT = "ami-promoter:source-snapshot"
@@ -74,8 +75,8 @@ class AwsTargetSnapshots:
         ec2 = self._sessions.client("ec2", "tidy", delivery)
         for snapshot in snapshots:
             try:
-                with self._sessions.as_refusal("DeleteSnapshot", f"{delivery.where}, {snapshot}"):
-                    unless_gone(partial(ec2.delete_snapshot, SnapshotId=snapshot))
+                with self._sessions.as_refusal("DeleteSnapshot", f"{delivery.where}, {snapshot}"), gone(*GONE):
+                    ec2.delete_snapshot(SnapshotId=snapshot)
             except Refusal as refused:  # a deleted snapshot has no tags, and the role may delete only by tag
                 if refused.kind is not RefusalKind.DENIED or self.look_at(delivery, [snapshot]):
                     raise

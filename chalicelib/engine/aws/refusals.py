@@ -55,9 +55,15 @@ THROTTLED = STALE_CREDENTIALS | frozenset(
 LimitExceededException is not among them: in KMS it is a full quota, which a person must raise.
 """
 
+NO_SNAPSHOT = "InvalidSnapshot.NotFound"
+NO_IMAGE = ("InvalidAMIID.NotFound", "InvalidAMIID.Unavailable")
+GONE = (NO_SNAPSHOT, *NO_IMAGE)
+"""Codes of what EC2 does not have, or no longer."""
+IN_USE = "InvalidSnapshot.InUse"
+
 KINDS = {
     "ResourceLimitExceeded": RefusalKind.LIMIT,
-    "InvalidSnapshot.NotFound": RefusalKind.NOT_YET,
+    NO_SNAPSHOT: RefusalKind.NOT_YET,
     "InvalidAMIID.NotFound": RefusalKind.NOT_YET,
     "InvalidAMIName.Duplicate": RefusalKind.NAME_TAKEN,
 }

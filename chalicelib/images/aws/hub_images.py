@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
-from chalicelib.engine.aws.refusals import as_refusal, code_of
+from chalicelib.engine.aws.refusals import NO_IMAGE, as_refusal, code_of
 from chalicelib.engine.aws.sessions import Sessions
 from chalicelib.engine.errors import Refusal, RefusalKind
 from chalicelib.images import image, register
@@ -13,8 +13,6 @@ from chalicelib.images.aws.shapes import tags_of
 from chalicelib.images.image import SourceImage
 from chalicelib.images.keys import KeyFacts, source_keys
 from chalicelib.images.ports import HubSnapshot, Tagged, TagRead
-
-NOT_FOUND = ("InvalidAMIID.NotFound", "InvalidAMIID.Unavailable")
 
 FRESH = 10
 """Seconds for which ``examine`` uses what ``tag`` has read: the two follow each other in one step."""
@@ -112,7 +110,7 @@ class HubSource:
                 ec2 = self._sessions.own("ec2", region=region)
                 answer = ec2.describe_images(ImageIds=[ami], IncludeDisabled=True)
         except Refusal as refusal:
-            if code_of(refusal) in NOT_FOUND:
+            if code_of(refusal) in NO_IMAGE:
                 return None
             raise
         found: Sequence[Mapping[str, Any]] = answer["Images"]

@@ -1,4 +1,4 @@
-"""Turns EC2's shapes into the service's types: tags, descriptions, and errors for missing resources."""
+"""Turns EC2's shapes into the service's types: tags, descriptions, and a copy's time."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from chalicelib.engine.aws import sdk
-
-GONE = ("InvalidSnapshot.NotFound", "InvalidAMIID.NotFound", "InvalidAMIID.Unavailable")
 
 
 def described(text: str | None) -> dict[str, str]:
@@ -24,15 +22,6 @@ def tags_of(raw: Mapping[str, Any]) -> dict[str, str]:
 def tag_list(tags: Mapping[str, str]) -> list[dict[str, str]]:
     """Turn a mapping into AWS's list of tags."""
     return [{"Key": key, "Value": value} for key, value in sorted(tags.items())]
-
-
-def unless_gone(call: Callable[[], object]) -> None:
-    """Remove a resource; a missing one is not an error."""
-    try:
-        call()
-    except sdk.ClientError as error:
-        if error.response["Error"]["Code"] not in GONE:
-            raise
 
 
 def within_time(copy: Callable[..., Any], parameter: str, seconds: int) -> Any:

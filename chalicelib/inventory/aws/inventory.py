@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 from chalicelib.delivery.aws.session_policies import Work, policy
 from chalicelib.delivery.model import Delivery
 from chalicelib.engine import denials
-from chalicelib.engine.aws.refusals import as_refusal, code_of
+from chalicelib.engine.aws.refusals import IN_USE, NO_SNAPSHOT, as_refusal, code_of
 from chalicelib.engine.aws.sessions import Sessions
 from chalicelib.engine.errors import Refusal, RefusalKind, StaleCursor
 from chalicelib.engine.faults import Fault
@@ -49,8 +49,6 @@ KINDS = [
     {"ResourceType": "ssm:Parameter"},
 ]
 """Instances that run, or can run again; all versions of a launch template, not the ten newest [aws-facts 8]."""
-USED = "InvalidSnapshot.InUse"
-GONE = "InvalidSnapshot.NotFound"
 
 
 class AwsInventory:
@@ -142,9 +140,9 @@ class AwsInventory:
             try:
                 ec2.delete_snapshot(SnapshotId=snapshot)
             except ClientError as error:
-                if error.response["Error"]["Code"] == USED:
+                if error.response["Error"]["Code"] == IN_USE:
                     return "an AMI uses it"
-                if error.response["Error"]["Code"] != GONE:
+                if error.response["Error"]["Code"] != NO_SNAPSHOT:
                     raise
         return ""
 

@@ -93,10 +93,7 @@ class AwsParameters:
 
 
 def _shown(ssm: Any, pointer: Pointer) -> ShownParameter | None:
-    try:
+    with gone(NOT_THERE):
         found = ssm.get_parameter(Name=pointer.parameter)["Parameter"]
-    except ClientError as error:
-        if error.response["Error"]["Code"] == NOT_THERE:
-            return None
-        raise
-    return ShownParameter(found["Value"], found.get("DataType", TEXT))
+        return ShownParameter(found["Value"], found.get("DataType", TEXT))
+    return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
-from chalicelib.engine.aws.refusals import as_refusal, gone
+from chalicelib.engine.aws.refusals import NO_IMAGE, NO_SNAPSHOT, as_refusal, gone
 from chalicelib.engine.aws.sessions import Sessions
 from chalicelib.engine.places import Resource
 from chalicelib.sharing.share import Share
@@ -62,7 +62,7 @@ class SnapshotPermissions(_Ec2Permissions):
     """Of ``resource#snapshot#<id>``: which accounts may use a snapshot of the hub."""
 
     shape = "Snapshot"
-    missing = ("InvalidSnapshot.NotFound",)
+    missing = (NO_SNAPSHOT,)
 
     def _shown(self, resource: Resource) -> Any:
         asked = {"SnapshotId": resource.name, "Attribute": "createVolumePermission"}
@@ -82,7 +82,7 @@ class LaunchPermissions(_Ec2Permissions):
     """Of ``resource#image#<id>``: which accounts, OUs and organizations may launch an AMI of the hub."""
 
     shape = "Image"
-    missing = ("InvalidAMIID.NotFound", "InvalidAMIID.Unavailable")
+    missing = NO_IMAGE
 
     def _shown(self, resource: Resource) -> Any:
         asked = {"ImageId": resource.name, "Attribute": "launchPermission"}
