@@ -36,18 +36,13 @@ PRINTS = js.thing(
     findings=js.several("results of the checks, the hub's first", doctor_checks.FINDING),
     healthy=js.flag("whether every check passed"),
 )
-EXITS = {
-    Exit.OK: "every check passed",
-    Exit.UNFINISHED: "no check failed, but some could not be made",
-    Exit.FAILED: "a check failed",
-}
 
 
 @verb(
     "doctor",
     needs=READ_ALL | ASK_TARGETS | SEE_HEALTH | SEE_WRITERS | SEE_APPROVERS | CHECK_KEY,
     prints=PRINTS,
-    exits=EXITS,
+    exits=grouped_checks.EXITS,
     reads=True,
 )
 @click.option("--group", "groups", multiple=True, metavar="NAME", help="Only this group's targets; may be repeated.")
@@ -85,8 +80,7 @@ def doctor(
     answers = inventories.ask(wanted, f"doctor-{uuid.uuid4().hex[:12]}")
     hub = HubNames(connection.partition, connection.account, connection.region, facts.health.senders)
     found += doctor_checks.targets(answers, settings, _known(connection, wanted), hub)
-    bad, unseen = doctor_checks.of(found, passed=False), doctor_checks.of(found, passed=None)
-    status = Exit.FAILED if bad else Exit.UNFINISHED if unseen else Exit.OK
+    status = grouped_checks.status(found)
     return Report(
         tuple(_lines(found, connection.place, wide=caller.wide)),
         {"findings": found, "healthy": status is Exit.OK},

@@ -20,8 +20,8 @@ from ami_promoter.terminal.output import tell
 from ami_promoter.terminal.report import Report
 from ami_promoter.verbs import Matching, VerbCaller, verb
 from chalicelib.engine.faults import Fault
+from chalicelib.engine.schedule import DAY
 
-DAY = 86400
 FILE = "ami-promoter-report.html"
 ADDRESS = Matching("s3", "s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/.{0,1023}[^/]", "an address like s3://bucket/page.html")
 PRINTS = js.thing(

@@ -36,14 +36,15 @@ PRINTS = js.thing(
     ),
     passed=js.flag("whether every check passed"),
 )
-EXITS = {
-    Exit.OK: "every check passed",
-    Exit.UNFINISHED: "no check failed, but some could not be made",
-    Exit.FAILED: "a check failed",
-}
 
 
-@verb("verify", needs=READ_ALL | FIND_DELIVERIES | SEE_OPEN | ASK_TARGETS, prints=PRINTS, exits=EXITS, reads=True)
+@verb(
+    "verify",
+    needs=READ_ALL | FIND_DELIVERIES | SEE_OPEN | ASK_TARGETS,
+    prints=PRINTS,
+    exits=grouped_checks.EXITS,
+    reads=True,
+)
 @ami_argument
 @click.option("--target", "targets", type=PLACE, multiple=True, help="Only this account, or ACCOUNT/REGION.")
 @answers_within_option
@@ -67,8 +68,7 @@ def verify(caller: VerbCaller, ami: str, targets: tuple[str, ...], timeout: int)
     asked = [Place(one["account"], one["region"]) for one in good if one["state"] == "delivered"]
     seen = _seen(connection, ami, inventories.ask(asked, f"verify-{uuid.uuid4().hex[:12]}"))
     checks = [check for one in good for check in verify_checks.checks(one, seen)]
-    verdicts = {check["passed"] for check in checks}
-    status = Exit.FAILED if False in verdicts else Exit.UNFINISHED if None in verdicts or not checks else Exit.OK
+    status = grouped_checks.status(checks)
     skipped: dict[str, int] = {}
     for one in named:
         if one not in good:

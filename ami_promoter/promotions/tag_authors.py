@@ -14,8 +14,8 @@ from ami_promoter.hub.cloudtrail import EventHistory, asked, caller
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.report import moment
 from chalicelib.engine.aws import sdk
+from chalicelib.engine.schedule import DAY
 
-DAY = 86_400
 KEPT = 90 * DAY
 """How long CloudTrail keeps its event history."""
 LATE = 15 * 60

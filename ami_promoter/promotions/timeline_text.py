@@ -18,6 +18,7 @@ from ami_promoter.promotions.shares import named
 from ami_promoter.terminal.output import cell, short, state, table
 from ami_promoter.terminal.report import span
 from chalicelib.engine.places import IMAGE, SNAPSHOT, Resource
+from chalicelib.engine.schedule import HOUR
 
 EMPTY = ("None", "()", "{}", "", "False", "0")
 PRINCIPAL = re.compile("arn:[a-z-]+:(?:iam|sts):")
@@ -82,7 +83,6 @@ REQUEST = 8
 """Shown characters of a request's id."""
 NOT_KNOWN = "not known"
 OPENED, CLOSED = "opened", "closed"
-HOUR = 3600
 
 
 def show(

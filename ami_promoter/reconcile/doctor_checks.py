@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -347,8 +347,3 @@ def _access_monitor(facts: HubFacts) -> Iterator[dict[str, Any]]:
 
 LIKE_THE_HUB = ("DataKeyArn", "OrganizationReadRoleArn", "TriggerTagKey")
 """Parameters that the access monitor's stack must have as the hub's has them."""
-
-
-def of(found: Iterable[Mapping[str, Any]], passed: object) -> list[Mapping[str, Any]]:
-    """Return the findings with this verdict."""
-    return [one for one in found if one["passed"] is passed]

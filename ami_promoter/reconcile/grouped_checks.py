@@ -8,11 +8,17 @@ from typing import Any
 from rich.console import RenderableType
 
 from ami_promoter.terminal.alike import alike, groups, named, place
+from ami_promoter.terminal.exits import Exit
 from ami_promoter.terminal.output import Folded
 from chalicelib.engine.faults import count
 from chalicelib.engine.places import Place
 
 HUB = "hub"
+EXITS = {
+    Exit.OK: "every check passed",
+    Exit.UNFINISHED: "no check failed, but some could not be made",
+    Exit.FAILED: "a check failed",
+}
 WORDS = {True: ("passed", "green"), False: ("FAILED", "red"), None: ("not seen", "yellow")}
 WARNING = ("warning", "yellow")
 """For a check that passed and still has a recommendation."""
@@ -36,6 +42,12 @@ def lines(checks: Sequence[Check], *, wide: bool) -> Iterator[RenderableType]:
     for places, names in _passed(passed).items():
         yield _head(named(places), WORDS[True])
         yield Folded(names, 4)
+
+
+def status(checks: Sequence[Check]) -> Exit:
+    """Return the exit status of a verb that makes checks."""
+    verdicts = {one["passed"] for one in checks}
+    return Exit.FAILED if False in verdicts else Exit.UNFINISHED if None in verdicts or not checks else Exit.OK
 
 
 def verdict(checks: Sequence[Check]) -> str:

@@ -46,7 +46,6 @@ WITHDRAWN = "withdrawn"
 NO_TAG_OR_AMI = "Its tag was removed, or the AMI is gone or disabled."
 AT_ONCE = 20
 """Holdings that the pass ends before it reads tag, file and members again."""
-DAY = 24 * schedule.HOUR
 
 
 @dataclass(frozen=True, slots=True)
