@@ -14,12 +14,10 @@ from ami_promoter.hub.aws import Account
 from chalicelib.engine.aws import sdk
 from chalicelib.engine.aws.refusals import IN_USE, NO_IMAGE, NO_SNAPSHOT, gone
 from chalicelib.images import register
-from chalicelib.images.aws.shapes import tags_of
+from chalicelib.images.aws.shapes import FILTER_VALUES, tags_of
 
 CLEAN_UP_TAG = "ami-promoter-clean-up"
 """On a snapshot: the AMI with which it goes. deploy/guardrails.yaml reserves keys that begin with `ami-promoter:`."""
-VALUES = 200
-"""EC2 takes at most 200 values in a filter [EC2 user guide, list and filter resources]."""
 AT_ONCE = 10
 """AMIs in one DescribeImageReferences [aws-facts 8, VERIFIED]."""
 LAUNCHABLE = ("available", "disabled")
@@ -123,8 +121,8 @@ class OwnCopies:
     def used_by(self, snapshots: Sequence[str]) -> dict[str, frozenset[str]]:
         """Return the AMIs there that use each of these snapshots."""
         found: dict[str, frozenset[str]] = dict.fromkeys(snapshots, frozenset())
-        for start in range(0, len(snapshots), VALUES):
-            some = [{"Name": "block-device-mapping.snapshot-id", "Values": snapshots[start : start + VALUES]}]
+        for start in range(0, len(snapshots), FILTER_VALUES):
+            some = [{"Name": "block-device-mapping.snapshot-id", "Values": snapshots[start : start + FILTER_VALUES]}]
             for raw in self._images(some):
                 for snapshot in found.keys() & _snapshots_of(raw):
                     found[snapshot] |= {raw["ImageId"]}

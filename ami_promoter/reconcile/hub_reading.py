@@ -11,15 +11,12 @@ from ami_promoter.reconcile import ledger_facts
 from ami_promoter.reconcile.facts import Grant, PolicyStatement
 from ami_promoter.terminal.progress import Progress
 from chalicelib.engine.aws import sdk
-from chalicelib.engine.aws.refusals import GONE
+from chalicelib.engine.aws.refusals import GONE, KEY_GONE
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.places import IMAGE, Arn, Resource
+from chalicelib.images.aws.shapes import FILTER_VALUES
 from chalicelib.sharing import key_policy
 
-VALUES = 200
-"""EC2 takes at most 200 values in a filter [EC2 user guide, list and filter resources]."""
-
-KEY_GONE = "NotFoundException"
 AGAIN = "Repair that, and run the command again."
 
 
@@ -66,8 +63,8 @@ class HubReading:
         given: dict[str, Any] = {"Owners": ["self"], "IncludeDisabled": True} if images else {"OwnerIds": ["self"]}
         pages = self._ec2(region).get_paginator(f"describe_{what}")
         ordered, progress = sorted(ids), Progress(self._tell, f"Describing {what} of the hub")
-        for start in range(0, len(ordered), VALUES):
-            some = [{"Name": "image-id" if images else "snapshot-id", "Values": ordered[start : start + VALUES]}]
+        for start in range(0, len(ordered), FILTER_VALUES):
+            some = [{"Name": "image-id" if images else "snapshot-id", "Values": ordered[start : start + FILTER_VALUES]}]
             for page in pages.paginate(Filters=some, **given):
                 yield from page["Images" if images else "Snapshots"]
             progress.at(start, len(ordered))

@@ -34,6 +34,11 @@ def kind_of(message: str) -> tuple[str, bool]:
     return (found["kind"], found["how"].startswith("explicit")) if found else ("", False)
 
 
+def is_lack(message: str) -> bool:
+    """Whether the caller's own policies lack the right, as far as the message says."""
+    return kind_of(message) in (("", False), ("identity-based policy", False))
+
+
 def by_organization(message: str) -> str:
     """Return where a denial by an organization's policy comes from, and the command that lists that policy."""
     kind, _ = kind_of(message)

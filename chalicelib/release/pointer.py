@@ -38,8 +38,6 @@ AFTER_TROUBLE = 15 * schedule.MINUTE
 """From look to look after what passes by itself has lasted longer than that: an outage must not cost a day."""
 
 DENIALS = ("aws-AccessDenied", "aws-AccessDeniedException")
-LACKING = (("", False), ("identity-based policy", False))
-"""What a denial says of its policy where the copy role lacks the right."""
 
 
 class PointerState(StrEnum):
@@ -503,7 +501,7 @@ def _other_architecture(pointer: Pointer, wanted: Release) -> Fault | None:
 
 def _refusal(pointer: Pointer, fault: Fault) -> Fault:
     """Return a refusal with the cure for a pointer: no delivery fails by it, so nothing is to be tagged again."""
-    lacks = fault.code in DENIALS and denials.kind_of(fault.what) in LACKING
+    lacks = fault.code in DENIALS and denials.is_lack(fault.what)
     cure = prefix_cure(pointer.parameter) if lacks else without_afterwards(fault.cure)
     return replace(fault, cure=f"{cure} {_retry(pointer)}")
 

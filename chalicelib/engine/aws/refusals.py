@@ -60,6 +60,7 @@ NO_IMAGE = ("InvalidAMIID.NotFound", "InvalidAMIID.Unavailable")
 GONE = (NO_SNAPSHOT, *NO_IMAGE)
 """Codes of what EC2 does not have, or no longer."""
 IN_USE = "InvalidSnapshot.InUse"
+KEY_GONE = "NotFoundException"
 
 KINDS = {
     "ResourceLimitExceeded": RefusalKind.LIMIT,

@@ -8,6 +8,9 @@ from typing import Any
 
 from chalicelib.engine.aws import sdk
 
+FILTER_VALUES = 200
+"""EC2 takes at most 200 values in a filter [EC2 user guide, list and filter resources]."""
+
 
 def described(text: str | None) -> dict[str, str]:
     """Return the argument with a description; an empty description is left out."""

@@ -16,21 +16,17 @@ from chalicelib.engine.aws.sessions import Sessions
 from chalicelib.engine.errors import Refusal, RefusalKind, StaleCursor
 from chalicelib.engine.faults import Fault
 from chalicelib.images import comparison, register
-from chalicelib.images.aws.shapes import tags_of
+from chalicelib.images.aws.shapes import FILTER_VALUES, tags_of
 from chalicelib.inventory.machine import AmiUse, InventoryPage, OwnImage, OwnInstance, OwnSnapshot, Part
 from chalicelib.targets.applied_file import Target, launch_role
 from chalicelib.targets.ports import Targets
 
 SOURCE_SNAPSHOT_TAG = f"{register.OUR_PREFIX}source-snapshot"
-FILTER_VALUES = 200
-"""EC2 takes at most 200 values in a filter [EC2 user guide, list and filter resources]."""
 STALE = ("InvalidNextToken", "InvalidPaginationToken")
 """Error codes for a page token that EC2 does not know any more [EC2 API reference, error codes]."""
 UNPROTECTED = "disabled"
 """Of DeregistrationProtection [EC2 user guide, protect an AMI from deregistration]."""
 DENIED = "UnauthorizedOperation"
-LACKING = (("", False), ("identity-based policy", False))
-"""What a denial says of its policy where the copy role lacks the right."""
 USE_CURE = (
     "Update the stack of deploy/target.yaml there (of OUs, that of deploy/target-stackset.yaml) with "
     "AllowUseReport=true."
@@ -116,7 +112,7 @@ class AwsInventory:
         except Refusal as refusal:
             if cursor and code_of(refusal) in STALE:
                 raise StaleCursor(refusal.kind, refusal.fault) from refusal
-            if code_of(refusal) == DENIED and denials.kind_of(refusal.fault.what) in LACKING:
+            if code_of(refusal) == DENIED and denials.is_lack(refusal.fault.what):
                 raise Refusal(refusal.kind, replace(refusal.fault, cure=USE_CURE)) from refusal
             raise
         uses = tuple(AmiUse(one["ResourceType"], one["Arn"]) for one in answer.get("ImageReferences", ()))

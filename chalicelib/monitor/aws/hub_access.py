@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-from chalicelib.engine.aws.refusals import as_refusal, code_of, gone
+from chalicelib.engine.aws.refusals import KEY_GONE, as_refusal, code_of, gone
 from chalicelib.engine.aws.sessions import Sessions
 from chalicelib.engine.errors import Refusal
 from chalicelib.engine.places import SNAPSHOT, Arn, Resource
@@ -15,7 +15,6 @@ from chalicelib.sharing.ports import SeenGrant
 
 IN_A_PAGE = 1000
 """The most that DescribeSnapshots and DescribeImages return at once [botocore, ec2, their shapes]."""
-KEY_GONE = "NotFoundException"
 
 
 class AwsHubAccess:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from chalicelib.engine.aws.refusals import as_refusal, gone
+from chalicelib.engine.aws.refusals import KEY_GONE, as_refusal, gone
 from chalicelib.engine.aws.sessions import Sessions
 from chalicelib.engine.places import Arn, Resource
 from chalicelib.sharing.grant_names import grant_name, is_named_for
@@ -31,7 +31,7 @@ that Auto Scaling's documentation lists [aws-facts 3, VERIFIED]."""
 
 GRANTS_IN_A_PAGE = 100
 """The most that ListGrants returns at once [botocore, kms, shape ListGrantsRequest]."""
-GRANT_GONE = ("NotFoundException", "InvalidGrantIdException")
+GRANT_GONE = (KEY_GONE, "InvalidGrantIdException")
 
 
 class KeyGrants:

@@ -24,7 +24,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from chalicelib.engine.aws.refusals import as_refusal, code_of
+from chalicelib.engine.aws.refusals import KEY_GONE, as_refusal, code_of
 from chalicelib.engine.aws.sessions import Sessions
 from chalicelib.engine.errors import Refusal, RefusalKind
 from chalicelib.engine.faults import Fault
@@ -40,7 +40,6 @@ POLICY = "default"
 """The only name that a key's policy can have."""
 ROUNDS = 4
 """Tries after edits by others in a row; then the service waits for a while."""
-GONE = "NotFoundException"
 NAMED = 8
 """How many principals a message lists."""
 
@@ -126,7 +125,7 @@ class PolicyStatements:
         try:
             return self._read(key)
         except Refusal as refusal:
-            if code_of(refusal) == GONE:
+            if code_of(refusal) == KEY_GONE:
                 return None
             raise
 
