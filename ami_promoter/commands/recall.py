@@ -13,7 +13,6 @@ from ami_promoter.hub.aws import Connection
 from ami_promoter.hub.recall_items import OperatorsDecisions
 from ami_promoter.hub.records import Reader, RecordSeen, place_of
 from ami_promoter.promotions import pointers, recalls
-from ami_promoter.promotions.outcome import GOOD
 from ami_promoter.reconcile import uses
 from ami_promoter.rights import ASK_TARGETS, FIND_DELIVERIES, LOOK_AGAIN, READ, SWITCH
 from ami_promoter.terminal import asking
@@ -23,7 +22,7 @@ from ami_promoter.terminal.output import Folded
 from ami_promoter.terminal.report import Report
 from ami_promoter.verbs import WHY, VerbCaller, ami_argument, verb, yes_option
 from chalicelib.delivery.model import Delivery
-from chalicelib.delivery.tracked import RUNNING, TrackedDelivery
+from chalicelib.delivery.tracked import GOOD, RUNNING, TrackedDelivery
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.places import Place

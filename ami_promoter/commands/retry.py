@@ -11,14 +11,13 @@ from ami_promoter.hub import record_requests
 from ami_promoter.hub.recall_items import OperatorsDecisions
 from ami_promoter.hub.records import EXAMINING, Reader, RecordSeen, is_named, place_of
 from ami_promoter.promotions import pointers, recalls
-from ami_promoter.promotions.outcome import GOOD
 from ami_promoter.promotions.promotion_data import BAD
 from ami_promoter.rights import LOOK_AGAIN, READ
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.alike import groups, named
 from ami_promoter.terminal.report import Report
 from ami_promoter.verbs import AMI_ID, PLACE, VerbCaller, ami_argument, verb
-from chalicelib.delivery.tracked import TrackedDelivery
+from chalicelib.delivery.tracked import GOOD, TrackedDelivery
 from chalicelib.engine import addresses
 from chalicelib.engine.faults import Fault
 from chalicelib.promotion.model import Promotion

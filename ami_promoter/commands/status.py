@@ -16,13 +16,13 @@ from ami_promoter.hub.records import Reader
 from ami_promoter.promotions import pointers, promotion_data, promotion_text, recalls
 from ami_promoter.promotions.choosing import Choice, choosing, read
 from ami_promoter.promotions.following import follow, states
-from ami_promoter.promotions.outcome import GOOD
 from ami_promoter.promotions.reading import read_page, unknown
 from ami_promoter.rights import FIND_DELIVERIES, READ_ALL
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.output import Folded, cell, console, state, table
 from ami_promoter.terminal.report import Report
 from ami_promoter.verbs import AMI, VerbCaller, verb
+from chalicelib.delivery.tracked import GOOD
 from chalicelib.engine.faults import count
 
 MANY = 200

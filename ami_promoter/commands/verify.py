@@ -10,8 +10,8 @@ import click
 from rich.console import RenderableType
 
 from ami_promoter.hub.aws import Connection
-from ami_promoter.hub.records import Reader, is_named, place_of
-from ami_promoter.promotions.outcome import GOOD
+from ami_promoter.hub.records import Reader, place_of
+from ami_promoter.promotions.outcome import deliveries
 from ami_promoter.promotions.reading import read_page, unknown
 from ami_promoter.reconcile import grouped_checks, verify_checks
 from ami_promoter.reconcile.facts import TargetFacts
@@ -24,6 +24,7 @@ from ami_promoter.terminal.output import tell
 from ami_promoter.terminal.progress import Progress
 from ami_promoter.terminal.report import Report
 from ami_promoter.verbs import PLACE, VerbCaller, ami_argument, answers_within_option, verb
+from chalicelib.delivery.tracked import GOOD
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.places import Place
 
@@ -59,7 +60,7 @@ def verify(caller: VerbCaller, ami: str, targets: tuple[str, ...], timeout: int)
     page = read_page(connection, ami)
     if page is None:
         return Report(faults=(unknown(ami, connection),))
-    named = [one for one in page["deliveries"] if not targets or is_named(place_of(one), targets)]
+    named = deliveries(page, targets)
     if not named:
         what = f"it has no delivery to {', '.join(targets) or 'any account'}."
         return Report(faults=(Fault("no-delivery", ami, what, f"`ami-promoter status {ami}` lists them."),))

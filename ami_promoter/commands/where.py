@@ -15,7 +15,6 @@ from ami_promoter.hub.recall_items import OperatorsDecisions
 from ami_promoter.hub.records import Reader, place_of
 from ami_promoter.promotions import pointers, recalls
 from ami_promoter.promotions.choosing import Choice, choosing, read
-from ami_promoter.promotions.outcome import GOOD
 from ami_promoter.promotions.reading import unknown
 from ami_promoter.reconcile import uses
 from ami_promoter.rights import ASK_TARGETS, FIND_DELIVERIES, READ_ALL
@@ -24,7 +23,7 @@ from ami_promoter.terminal.alike import first_of, groups, named
 from ami_promoter.terminal.output import Folded, Whole, cell, state, table
 from ami_promoter.terminal.report import Report
 from ami_promoter.verbs import AMI, FAMILY, FileWord, VerbCaller, answers_within_option, verb
-from chalicelib.delivery.tracked import TrackedDelivery
+from chalicelib.delivery.tracked import GOOD, TrackedDelivery
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.places import Place
 

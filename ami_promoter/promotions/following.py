@@ -10,7 +10,7 @@ from rich.console import Group, RenderableType
 from rich.live import Live
 
 from ami_promoter.hub.aws import HubError
-from ami_promoter.hub.records import is_named, place_of
+from ami_promoter.promotions.outcome import deliveries
 from ami_promoter.terminal.output import Folded, console, tell
 from ami_promoter.verbs import TerminalClock
 
@@ -95,7 +95,7 @@ def states(data: Mapping[str, Any] | None, targets: Sequence[str] = ()) -> str:
     """
     if data is None:
         return "not seen yet"
-    meant = [one for one in data["deliveries"] if not targets or is_named(place_of(one), targets)]
+    meant = deliveries(data, targets)
     if len(meant) <= EACH:
         said = [f"{one['account']} {one['region']} {one['state']}{_percent([one])}" for one in meant]
     else:

@@ -9,11 +9,11 @@ from typing import Any
 from ami_promoter.hub.records import EXAMINING, is_named, place_of
 from ami_promoter.promotions import recalls
 from ami_promoter.terminal.exits import Exit
+from chalicelib.delivery.tracked import GOOD
 from chalicelib.engine.faults import count
 from chalicelib.promotion.model import MOST_FAULTS
 from chalicelib.targets.withdrawals import covering
 
-GOOD = ("delivered", "shared")
 STOPPED = ("cancelled", "withdrawn", "recalled")
 
 
@@ -47,7 +47,7 @@ def outcome(data: Mapping[str, Any] | None, tag: str | None, targets: Sequence[s
         return Outcome(None, "The service is checking the value.")
     if tag is not None and data["refused"]:
         return Outcome(Exit.FAILED, " ".join(f"{one['what']} {one['cure']}" for one in data["faults"]))
-    named = [one for one in data["deliveries"] if not targets or is_named(place_of(one), targets)]
+    named = deliveries(data, targets)
     over = data["state"] == "over"
     missing = [one for one in targets if not any(is_named(place_of(delivery), [one]) for delivery in named)]
     if missing and over:
@@ -58,6 +58,11 @@ def outcome(data: Mapping[str, Any] | None, tag: str | None, targets: Sequence[s
     if not (over or targets or any(one["parked"] for one in named)):  # it waits for one that is parked
         return Outcome(None, "The promotion has not ended yet.")
     return _ended(data, named)
+
+
+def deliveries(data: Mapping[str, Any], targets: Sequence[str]) -> list[Mapping[str, Any]]:
+    """Return the deliveries of a page to these targets ("ACCOUNT" or "ACCOUNT/REGION"); to all if there are none."""
+    return [one for one in data["deliveries"] if not targets or is_named(place_of(one), targets)]
 
 
 def _missing(data: Mapping[str, Any], missing: Sequence[str]) -> Outcome:

@@ -8,12 +8,12 @@ from typing import Any
 from rich.console import RenderableType
 
 from ami_promoter.hub.records import RecordSeen, place_of
-from ami_promoter.promotions.outcome import GOOD
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.alike import alike, groups, named
 from ami_promoter.terminal.output import Folded
 from chalicelib.delivery import naming
 from chalicelib.delivery.model import Delivery, DeliveryState
+from chalicelib.delivery.tracked import GOOD
 from chalicelib.engine import addresses
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.faults import Fault

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ami_promoter.promotions.outcome import GOOD
+from chalicelib.delivery.tracked import GOOD
 
 _DATE = r"(?:19|20)\d\d[-._]?(?:0[1-9]|1[0-2])(?:[-._]?(?:0[1-9]|[12]\d|3[01]))?(?:[-._tT]?\d{4}(?:\d\d)?[zZ]?)?"
 ENDING = re.compile(rf"(?:[-._ /]?(?:{_DATE}|\d{{6,}}|v\d+(?:[._]\d+)*|\d+\.\d+\.\d+))+$")

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ami_promoter.promotions.outcome import GOOD, STOPPED
+from ami_promoter.promotions.outcome import STOPPED
 from ami_promoter.report_page.current import Family, family_of
+from chalicelib.delivery.tracked import GOOD
 from chalicelib.engine.faults import count
 
 
