@@ -53,8 +53,8 @@ def seen(delivery: Delivery, found: Iterable[ledger.Share]) -> SharesSeen:
     )
 
 
-def still_open(delivery: Delivery, found: Iterable[ledger.Share]) -> tuple[str, ...]:
-    """Return the resources whose shares it has released, and which AWS may still show; those of others do not count.
+def still_open(found: Iterable[ledger.Share]) -> tuple[str, ...]:
+    """Return the resources whose shares were released, and which AWS may still show; those of others do not count.
 
     A grant on the target's own key is the target's: it gives nothing of the hub's.
     """

@@ -169,7 +169,7 @@ class DeliveryExecutor:
                 return self._release(delivery, budget, everything=everything)
             case ending.LookAtClosing():
                 places = [(share.resource, share.share_name) for share in delivery.shares.needed]
-                return ending.ClosingSeen(permissions.still_open(delivery, self._ports.ledger.find(places)))
+                return ending.ClosingSeen(permissions.still_open(self._ports.ledger.find(places)))
             case copying.StartCopy(source):
                 if snapshots.role(delivery) != delivery.target.role_name:
                     raise Refusal(RefusalKind.THROTTLED, _renamed(delivery))  # the next list of copies sees to it

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from chalicelib.delivery import notices as delivery_notices
+from chalicelib.delivery import permissions
 from chalicelib.engine import schedule
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.ports import Notices, Records, Write
 from chalicelib.engine.waker import Clock
 from chalicelib.promotion import notices as promotion_notices
-from chalicelib.sharing import holders
 from chalicelib.sharing.ports import Ledger
 
 
@@ -45,11 +45,9 @@ class OwnNotices:
         self.out.publish(notice)
         self.records.save(stored, Write(key, "open", {**body, "sent": now}, None), ("notified",), now)
 
-    def _still_open(self, body: Mapping[str, Any]) -> list[str]:
-        """Return the resources of a withdrawal that AWS may still show; a share of other holders does not count."""
+    def _still_open(self, body: Mapping[str, Any]) -> Sequence[str]:
         places = [(str(resource), str(share_name)) for resource, share_name in body.get("shares", ())]
-        found = self.ledger.find(places) if places else ()
-        return sorted({s.resource for s in found if not s.holdings and holders.may_show(s)})
+        return permissions.still_open(self.ledger.find(places)) if places else ()
 
 
 def _since(body: Mapping[str, Any]) -> int:
