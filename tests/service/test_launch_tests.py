@@ -234,6 +234,30 @@ def test_one_moment_at_which_a_check_is_impaired_fails_no_ami():
     assert (hub.outcomes()[AMI, DEV], codes(hub)) == ("delivered", [])
 
 
+@pytest.mark.parametrize(("missed", "outcome"), [(1, "delivered"), (2, "failed")])
+def test_an_instance_that_runs_is_gone_only_if_two_looks_miss_it(missed, outcome):
+    """One stale answer of EC2 says nothing. What two looks miss cannot be tested; it is terminated all the same."""
+    hub = later(until_instance(promoted(a_hub(booting=(12 * MINUTE,)), 0)), 4 * MINUTE)
+    stale = InstanceSeen(next(iter(hub.cloud.instances)))
+    hub.gate.troubles.append(LostAnswer("target.instances", "see", after=False, says=stale, times=missed))
+    later(hub)
+    assert hub.gate.troubles[0].times == 0
+    assert hub.outcomes()[AMI, DEV] == outcome
+    assert codes(hub) == (["launch-not-tested"] if outcome == "failed" else [])
+    assert states(hub) == ["terminated"]
+
+
+def test_one_moment_at_which_an_instance_does_not_show_is_one_look():
+    """Two invocations look at once."""
+    hub = until_instance(promoted(a_hub(order=(True, False), booting=(12 * MINUTE,)), 0))
+    later(hub, 4 * MINUTE)
+    stale = InstanceSeen(next(iter(hub.cloud.instances)))
+    hub.gate.troubles.append(LostAnswer("target.instances", "see", after=False, says=stale, times=2))
+    later(hub)
+    assert hub.gate.troubles[0].times == 0
+    assert (hub.outcomes()[AMI, DEV], codes(hub)) == ("delivered", [])
+
+
 REFUSED = {
     "throttled for a minute": (RefusalKind.THROTTLED, 4, "delivered"),
     "no capacity for a day": (RefusalKind.THROTTLED, 10**9, "failed"),
