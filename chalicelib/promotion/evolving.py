@@ -72,10 +72,12 @@ def _handled(promotion: Promotion, answers: Mapping[str, str]) -> Promotion:
 
 
 def on_tag_seen(event: ev.TagSeen, promotion: Promotion, now: int) -> Promotion:
-    """Compare again if the tag shows anything new; absence counts after a second look."""
+    """Compare again if the tag shows anything new; absence counts after a second look, and answers nothing before."""
     if event.basis not in ("", promotion.basis):
         return promotion
     news = {name for name, entry in event.answers.items() if entry != promotion.handled.get(name)}
+    gone = event.image_state is None or (event.image_state == "disabled" and promotion.standing)
+    doubted = _doubted(promotion, event.answers, news, now) if gone or event.value is None else {}
     again, only = _asked(promotion, event.answers, news)
     moved = bool(only) or "generation" in news or event.value != promotion.seen_value
     known = {promotion.value, promotion.refused_value}
@@ -83,7 +85,8 @@ def on_tag_seen(event: ev.TagSeen, promotion: Promotion, now: int) -> Promotion:
         known.add(promotion.seen_value)
     since = promotion.seen_since if event.value == promotion.seen_value and promotion.seen_since else now
     seen = replace(
-        _handled(promotion, event.answers),
+        _handled(promotion, {name: entry for name, entry in event.answers.items() if name not in doubted}),
+        doubted=doubted,
         image_name=event.image_name or promotion.image_name,
         seen_value=event.value,
         seen_since=since,
@@ -91,13 +94,13 @@ def on_tag_seen(event: ev.TagSeen, promotion: Promotion, now: int) -> Promotion:
         look_after=0,
         unseen_since=0,
     )
-    waits = event.image_state == "pending" and seen.state in (S.REQUESTED, S.RESOLVING, S.OVER)
-    if only and not waits:  # once it is available, all begins
-        seen = _raised(seen, dict.fromkeys(only, seen.newest + 1))
-    if event.image_state is None or (event.image_state == "disabled" and seen.standing):
+    if gone:
         return _gone(seen, now, promotion)
     if event.value is None:
         return _untagged(seen, now, promotion)
+    waits = event.image_state == "pending" and seen.state in (S.REQUESTED, S.RESOLVING, S.OVER)
+    if only and not waits:  # once it is available, all begins
+        seen = _raised(seen, dict.fromkeys(only, seen.newest + 1))
     seen = replace(seen, absent_since=0)
     if event.own:
         return _made_here(replace(seen, notified="") if again else seen, event.value, now)
@@ -109,6 +112,16 @@ def on_tag_seen(event: ev.TagSeen, promotion: Promotion, now: int) -> Promotion:
     elif not moved:
         return seen
     return RESOLVE(seen, now)
+
+
+def _doubted(promotion: Promotion, answers: Mapping[str, str], news: set[str], now: int) -> Mapping[str, str]:
+    """Return the inbox entries that a look answers only if a second one agrees, as it misses the tag or the AMI.
+
+    The second counts for those that the first has found.
+    """
+    second = now >= promotion.looked_at + schedule.SECOND_LOOK_AFTER
+    found = promotion.doubted if second else {}
+    return {name: answers[name] for name in news if answers[name] != found.get(name)}
 
 
 def _asked(promotion: Promotion, answers: Mapping[str, str], news: set[str]) -> tuple[bool, list[str]]:
