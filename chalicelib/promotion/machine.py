@@ -21,8 +21,8 @@ from chalicelib.promotion.model import END, WORTH_A_LOOK, Promotion, PromotionSt
 
 NEWS = ("tag", "image", "seen", "retry", "lifted", "generation")
 """Inbox entries that ask for a look at the tag: its own event, the AMI's, discovery's, an operator's request, the end
-of a recall, and a change of file or membership. ``retry`` is "when:account,account": what failed is tried again, there
-or everywhere. ``lifted``: what had begun is tried again.
+of a withdrawal or recall, and a change of file or membership. ``retry`` is "when:account,account": what failed is tried
+again, there or everywhere. ``lifted``, in the same form: what had begun is tried again.
 """
 
 WITHDRAW = "withdraw"

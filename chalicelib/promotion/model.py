@@ -47,7 +47,10 @@ END, BEGIN = "end:", "begin:"
 
 
 class Retry(NamedTuple):
-    """An operator's inbox entry ``retry``: which targets ("account" or "account/region") start again; none: all."""
+    """An operator's inbox entry ``retry`` or ``lifted``: which targets start again; none: all.
+
+    ``places``: each is "account" or "account/region".
+    """
 
     when: str
     places: list[str]

@@ -57,6 +57,22 @@ def test_the_lift_of_a_recall_begins_nothing_that_had_not_begun(known, expected)
     assert LookAtTag() not in outstanding(seen, NOW), "it is received once"
 
 
+@pytest.mark.parametrize(
+    ("known", "lifted", "expected"),
+    [
+        ({"generation": 1}, f"1:{A}", [2, 1]),
+        ({"generation": 1}, f"1:{AT_B}", [1, 2]),
+        ({"generation": 0}, f"1:{A}", [0, 0]),
+        ({"generation": 0, "retries": {A: 1}}, f"1:{B}", [1, 0]),
+        ({"generation": 0, "retries": {A: 1}}, f"1:{AT_A},{B}", [2, 0]),
+        ({"generation": 0, "retries": {AT_A: 1, AT_B: 1}}, f"1:{A}", [2, 1]),
+    ],
+)
+def test_the_lift_of_a_withdrawal_begins_no_other_target_and_nothing_that_had_not_begun(known, lifted, expected):
+    """The lift names accounts, or one of an account's Regions."""
+    assert generations(looked(over(inbox={"lifted": lifted}, **known))) == expected
+
+
 def test_a_wish_is_received_once():
     """The same entry again raises nothing, and a later tag event is for all."""
     once = replace(looked(over(inbox={"retry": f"1:{A}"})), state=PromotionState.OVER)
