@@ -88,14 +88,15 @@ def record_intent(delivery: Delivery, wanted: Sequence[Command], now: int, nonce
     ``nonces``: random texts, one for each of ``wanted`` that creates something (``makes``), in the same order.
     """
     left = iter(nonces)
+    intended = delivery
     for command in wanted:
-        delivery = command.intend(delivery, next(left) if command.makes else "", now)
-    return replace(delivery, due_at=due_at(delivery))
+        intended = command.intend(intended, next(left) if command.makes else "", now)
+    return intended if intended is delivery else replace(intended, due_at=due_at(intended))
 
 
 def tells(before: Delivery, after: Delivery) -> bool:
     """Whether more has changed than the time of the next look and the copies' progress."""
-    return _timeless(before) != _timeless(after)
+    return before.state is not after.state or _timeless(before) != _timeless(after)
 
 
 def _timeless(delivery: Delivery) -> Delivery:
