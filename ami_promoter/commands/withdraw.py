@@ -161,8 +161,7 @@ def _lift(connection: Connection, seen: AmiSeen, places: Sequence[str], refused:
     if no := refused(f"This ends the withdrawal of {', '.join(lifted)} from {seen.ami}", _waits(seen)):
         return no
     Withdrawn(connection, seen.ami).remove([*lifted, *seen.over])
-    record_requests.withdraw(connection, seen.ami, seen.tag)
-    record_requests.look_again(connection, seen.ami, lifted)
+    record_requests.withdraw(connection, seen.ami, seen.tag, lifted)
     return Report((f"{', '.join(lifted)} can receive the AMI again, if the tag names it.", *_waits(seen)), data)
 
 

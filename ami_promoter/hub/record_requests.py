@@ -26,7 +26,7 @@ def look_again(connection: Connection, ami: str, places: Collection[str] = ()) -
     """
     key = addresses.promotion(ami)
     with connection.telling("asking the service to look again (the tag is written)"):
-        asked = {"retry": str(Retry(str(time.time_ns()), _with_unread(connection, ami, places)))}
+        asked = {"retry": str(Retry(str(time.time_ns()), _with_unread(connection, ami, "retry", places)))}
         known = _records(connection).make_due(key, int(connection.now()), asked) is not MadeDue.NONE
     if known:
         wake(connection, [key])
@@ -63,23 +63,26 @@ def nudge(connection: Connection, ami: str, value: str, *, again: bool) -> str:
     return ""
 
 
-def _with_unread(connection: Connection, ami: str, places: Collection[str]) -> list[str]:
+def _with_unread(connection: Connection, ami: str, name: str, places: Collection[str]) -> list[str]:
     """Return the places with those of an earlier request that the service has not read yet; none means all."""
     record = Reader(connection).promotion(ami)
-    waiting = None if record is None else record.it.unread("retry")
+    waiting = None if record is None else record.it.unread(name)
     others = places if waiting is None else Retry.parse(waiting).places
     return sorted({*places, *others}) if places and others else []
 
 
-def withdraw(connection: Connection, ami: str, value: str) -> None:
+def withdraw(connection: Connection, ami: str, value: str, lifted: Collection[str] = ()) -> None:
     """Make an AMI's promotion, and the pass over standing shares, read the withdrawals.
 
-    ``value``: the tag's value, which the promotion may not have seen yet.
+    ``value``: the tag's value, which the promotion may not have seen yet. ``lifted``: where a withdrawal has ended, so
+    that what had begun there is tried again.
     """
     now, stamp = int(connection.now()), str(time.time_ns())
     with connection.telling("asking the service to withdraw (run the command again)"):
         _mark(connection, ami, stamp)
         asked = {WITHDRAW: stamp, "seen": f"{stamp}:{value}"}
+        if lifted:
+            asked["lifted"] = str(Retry(stamp, _with_unread(connection, ami, "lifted", lifted)))
         _records(connection).make_due(addresses.promotion(ami), now, asked)
     wake(connection, [addresses.promotion(ami)])
 

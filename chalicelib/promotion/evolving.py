@@ -10,6 +10,7 @@ from chalicelib.delivery.waves import WaveProgress
 from chalicelib.engine import schedule
 from chalicelib.engine.addresses import digest
 from chalicelib.engine.faults import Fault, count
+from chalicelib.engine.places import Place
 from chalicelib.engine.transitions import Entry
 from chalicelib.engine.wakes import TagEntry
 from chalicelib.promotion import events as ev
@@ -72,10 +73,12 @@ def _handled(promotion: Promotion, answers: Mapping[str, str]) -> Promotion:
 
 
 def on_tag_seen(event: ev.TagSeen, promotion: Promotion, now: int) -> Promotion:
-    """Compare again if the tag shows anything new; absence counts after a second look."""
+    """Compare again if the tag shows anything new; absence counts after a second look, and answers nothing before."""
     if event.basis not in ("", promotion.basis):
         return promotion
     news = {name for name, entry in event.answers.items() if entry != promotion.handled.get(name)}
+    gone = event.image_state is None or (event.image_state == "disabled" and promotion.standing)
+    doubted = _doubted(promotion, event.answers, news, now) if gone or event.value is None else {}
     again, only = _asked(promotion, event.answers, news)
     moved = bool(only) or "generation" in news or event.value != promotion.seen_value
     known = {promotion.value, promotion.refused_value}
@@ -83,7 +86,8 @@ def on_tag_seen(event: ev.TagSeen, promotion: Promotion, now: int) -> Promotion:
         known.add(promotion.seen_value)
     since = promotion.seen_since if event.value == promotion.seen_value and promotion.seen_since else now
     seen = replace(
-        _handled(promotion, event.answers),
+        _handled(promotion, {name: entry for name, entry in event.answers.items() if name not in doubted}),
+        doubted=doubted,
         image_name=event.image_name or promotion.image_name,
         seen_value=event.value,
         seen_since=since,
@@ -91,19 +95,21 @@ def on_tag_seen(event: ev.TagSeen, promotion: Promotion, now: int) -> Promotion:
         look_after=0,
         unseen_since=0,
     )
-    waits = event.image_state == "pending" and seen.state in (S.REQUESTED, S.RESOLVING, S.OVER)
-    if only and not waits:  # once it is available, all begins
-        seen = _raised(seen, dict.fromkeys(only, seen.newest + 1))
-    if event.image_state is None or (event.image_state == "disabled" and seen.standing):
+    if gone:
         return _gone(seen, now, promotion)
     if event.value is None:
         return _untagged(seen, now, promotion)
+    is_new = event.value not in known or promotion.state is S.REQUESTED
+    waits = event.image_state == "pending" and seen.state in (S.REQUESTED, S.RESOLVING, S.OVER)
+    if only and not waits:  # once it is available, all begins
+        seen = _raised(seen, dict.fromkeys(only, seen.newest + 1))
     seen = replace(seen, absent_since=0)
     if event.own:
         return _made_here(replace(seen, notified="") if again else seen, event.value, now)
+    if not (again or only or is_new or promotion.newest):  # it is of the baseline
+        return seen
     if waits:
         return _pending(seen, event.value, now)
-    is_new = event.value not in known or promotion.state is S.REQUESTED
     if again or is_new:
         seen = replace(_raised(seen, {}), read_at=now, compare_after=0)
     elif not moved:
@@ -111,18 +117,39 @@ def on_tag_seen(event: ev.TagSeen, promotion: Promotion, now: int) -> Promotion:
     return RESOLVE(seen, now)
 
 
+def _doubted(promotion: Promotion, answers: Mapping[str, str], news: set[str], now: int) -> Mapping[str, str]:
+    """Return the inbox entries that a look answers only if a second one agrees, as it misses the tag or the AMI.
+
+    The second counts for those that the first has found.
+    """
+    second = now >= promotion.looked_at + schedule.SECOND_LOOK_AFTER
+    found = promotion.doubted if second else {}
+    return {name: answers[name] for name in news if answers[name] != found.get(name)}
+
+
 def _asked(promotion: Promotion, answers: Mapping[str, str], news: set[str]) -> tuple[bool, list[str]]:
     """Return whether the tag was written again, or all is to be tried again; and targets that are.
 
-    An event may be a day late: one that a look can have shown is no news. The lift of a recall begins nothing that had
-    not begun: an AMI of the baseline stays as it is, but for targets that an operator has asked for.
+    An event may be a day late: one that a look can have shown is no news.
     """
     wish = Retry.parse(answers["retry"]).places if "retry" in news else None
     tagged = TagEntry.parse(answers["tag"]) if "tag" in news else None
     event = tagged is not None and (tagged.at is None or tagged.at > promotion.read_at)
-    lifted = "lifted" in news
-    begun = [*promotion.retries] if lifted and not promotion.generation else []
-    return event or wish == [] or (lifted and promotion.generation > 0), [*(wish or []), *begun]
+    lifted = Retry.parse(answers["lifted"]).places if "lifted" in news else None
+    every = event or wish == [] or (lifted == [] and promotion.generation > 0)
+    return every, [*(wish or []), *([] if lifted is None else _had_begun(promotion, lifted))]
+
+
+def _had_begun(promotion: Promotion, lifted: list[str]) -> list[str]:
+    """Return which of these targets (none: all) begin again by the lift of a withdrawal or recall.
+
+    An AMI of the baseline stays as it is, but for targets that an operator has asked for.
+    """
+    if promotion.generation:
+        return lifted
+    accounts = {place: Place.parse(place).account for place in (*promotion.retries, *lifted)}
+    asked = [place for place in promotion.retries if not lifted or accounts[place] in lifted]
+    return [*asked, *(place for place in lifted if promotion.generation_of(accounts[place], place))]
 
 
 def _raised(promotion: Promotion, retries: Mapping[str, int]) -> Promotion:

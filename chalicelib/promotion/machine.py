@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from chalicelib.engine import transitions
+from chalicelib.engine import schedule, transitions
 from chalicelib.engine.transitions import Row, leads
 from chalicelib.promotion import commands as do
 from chalicelib.promotion import events as ev
@@ -21,8 +21,8 @@ from chalicelib.promotion.model import END, WORTH_A_LOOK, Promotion, PromotionSt
 
 NEWS = ("tag", "image", "seen", "retry", "lifted", "generation")
 """Inbox entries that ask for a look at the tag: its own event, the AMI's, discovery's, an operator's request, the end
-of a recall, and a change of file or membership. ``retry`` is "when:account,account": what failed is tried again, there
-or everywhere. ``lifted``: what had begun is tried again.
+of a withdrawal or recall, and a change of file or membership. ``retry`` is "when:account,account": what failed is tried
+again, there or everywhere. ``lifted``, in the same form: what had begun is tried again.
 """
 
 WITHDRAW = "withdraw"
@@ -76,8 +76,8 @@ def outstanding(promotion: Promotion, now: int) -> tuple[do.Command, ...]:
         return (do.Slice(promotion.cursor),) if due else ()
     if withdraws(promotion) and may_compare:
         return (do.Compare(),)
-    may_look = now >= promotion.look_after
-    if may_look and (has_news(promotion) or (due and needs_look(promotion))):
+    may_look, asked_at = now >= promotion.look_after, _asked_at(promotion)
+    if may_look and ((asked_at is not None and now >= asked_at) or (due and needs_look(promotion))):
         return (do.LookAtTag(),)
     if not may_compare or not due:
         return ()
@@ -114,7 +114,7 @@ def looks(promotion: Promotion, now: int) -> tuple[do.Command, ...]:
 
 def tells(before: Promotion, after: Promotion) -> bool:
     """Whether the history gets an entry: not for a look, or a comparison, that shows nothing new."""
-    quiet: dict[str, Any] = {"tries": 0, "next_try": 0, "looked_at": 0, "due_at": None, "handled": {}}
+    quiet: dict[str, Any] = {"tries": 0, "next_try": 0, "looked_at": 0, "due_at": None, "handled": {}, "doubted": {}}
     return replace(before, **quiet) != replace(after, **quiet)
 
 
@@ -144,6 +144,14 @@ def has_news(promotion: Promotion) -> bool:
     return any(promotion.unread(name) is not None for name in NEWS)
 
 
+def _asked_at(promotion: Promotion) -> int | None:
+    """Return from when an inbox entry asks for a look at the tag: the second one half a minute after the first."""
+    if not has_news(promotion):
+        return None
+    first = any(promotion.unread(name) not in (None, promotion.doubted.get(name)) for name in NEWS)
+    return 0 if first else promotion.looked_at + schedule.SECOND_LOOK_AFTER
+
+
 def needs_look(promotion: Promotion) -> bool:
     """Whether the tag must be read when it is due, before anything else: the event of its removal can be lost."""
     waited = bool(promotion.tries) and promotion.looked_at < promotion.next_try
@@ -155,8 +163,8 @@ def due_at(promotion: Promotion) -> int | None:
     """Return when to look again if no wake arrives; None: it has ended, and nothing is in doubt."""
     if _ends(promotion):
         return promotion.next_try
-    news = has_news(promotion)
-    times = [promotion.look_after] if news else []
+    asked_at = _asked_at(promotion)
+    times = [] if asked_at is None else [max(asked_at, promotion.look_after)]
     if withdraws(promotion):
         times.append(promotion.compare_after or promotion.since)
     rests = promotion.state is S.OVER and not (promotion.absent_since or promotion.unnotified)

@@ -47,7 +47,10 @@ END, BEGIN = "end:", "begin:"
 
 
 class Retry(NamedTuple):
-    """An operator's inbox entry ``retry``: which targets ("account" or "account/region") start again; none: all."""
+    """An operator's inbox entry ``retry`` or ``lifted``: which targets start again; none: all.
+
+    ``places``: each is "account" or "account/region".
+    """
 
     when: str
     places: list[str]
@@ -167,6 +170,8 @@ class Promotion:
     since: int = 0
     """When the present state was entered."""
     handled: Mapping[str, str] = field(default_factory=dict)
+    doubted: Mapping[str, str] = field(default_factory=dict)
+    """Inbox entries that the last look has not answered, as it missed the tag or the AMI: a second look does."""
     due_at: int | None = None
     inbox: Mapping[str, str] = field(default_factory=dict)
     """Entries that others write; read with the record, never written with it."""

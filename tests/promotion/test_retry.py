@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from chalicelib.engine.schedule import SECOND_LOOK_AFTER
 from chalicelib.promotion.commands import Compare, LookAtTag
 from chalicelib.promotion.events import Compared, TagSeen
 from chalicelib.promotion.evolving import started
@@ -22,10 +23,10 @@ def over(**changes: object) -> Promotion:
     return replace(fresh, **(known | changes))
 
 
-def looked(promotion: Promotion, value: str | None = "dev") -> Promotion:
-    """The promotion after a look that shows this value."""
+def looked(promotion: Promotion, value: str | None = "dev", later: int = 0) -> Promotion:
+    """The promotion after a look, so many seconds later, that shows this value."""
     answers = {name: entry for name, entry in promotion.inbox.items() if name in NEWS}
-    return evolve(promotion, TagSeen(value, "available", answers=answers, basis=promotion.basis), NOW)
+    return evolve(promotion, TagSeen(value, "available", answers=answers, basis=promotion.basis), NOW + later)
 
 
 def generations(promotion: Promotion) -> list[int]:
@@ -56,6 +57,22 @@ def test_the_lift_of_a_recall_begins_nothing_that_had_not_begun(known, expected)
     assert LookAtTag() not in outstanding(seen, NOW), "it is received once"
 
 
+@pytest.mark.parametrize(
+    ("known", "lifted", "expected"),
+    [
+        ({"generation": 1}, f"1:{A}", [2, 1]),
+        ({"generation": 1}, f"1:{AT_B}", [1, 2]),
+        ({"generation": 0}, f"1:{A}", [0, 0]),
+        ({"generation": 0, "retries": {A: 1}}, f"1:{B}", [1, 0]),
+        ({"generation": 0, "retries": {A: 1}}, f"1:{AT_A},{B}", [2, 0]),
+        ({"generation": 0, "retries": {AT_A: 1, AT_B: 1}}, f"1:{A}", [2, 1]),
+    ],
+)
+def test_the_lift_of_a_withdrawal_begins_no_other_target_and_nothing_that_had_not_begun(known, lifted, expected):
+    """The lift names accounts, or one of an account's Regions."""
+    assert generations(looked(over(inbox={"lifted": lifted}, **known))) == expected
+
+
 def test_a_wish_is_received_once():
     """The same entry again raises nothing, and a later tag event is for all."""
     once = replace(looked(over(inbox={"retry": f"1:{A}"})), state=PromotionState.OVER)
@@ -80,6 +97,18 @@ def test_a_wish_that_comes_while_another_is_looked_at_is_not_swallowed():
     assert outstanding(after, NOW) == (LookAtTag(),)
 
     assert generations(looked(after)) == [2, 3]
+
+
+def test_a_wish_that_comes_just_before_the_second_look_is_looked_for_twice_too():
+    """A tag event asked for the first one; both looks miss the tag, which is removed."""
+    first = looked(over(inbox={"tag": "000000000002"}), None)
+    wished = replace(first, inbox={**first.inbox, "retry": "1:"})
+    second = looked(wished, None, SECOND_LOOK_AFTER)
+    assert (second.value, second.unread("tag"), second.unread("retry")) == (None, None, "1:")
+    assert LookAtTag() not in outstanding(second, NOW + SECOND_LOOK_AFTER)
+
+    third = looked(second, None, 2 * SECOND_LOOK_AFTER)
+    assert (third.unread("retry"), third.newest) == (None, first.newest)
 
 
 def test_people_are_notified_again_of_what_still_prevents_it():

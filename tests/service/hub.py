@@ -260,7 +260,7 @@ class Hub:
 
     def lift(self, ami: str, place: str) -> None:
         del self.cloud.withdrawn[ami, place]
-        self._leave_withdrawal(ami, {"retry": f"{self.cloud.now}:{place}"})
+        self._leave_withdrawal(ami, {"lifted": f"{self.cloud.now}:{place}"})
 
     def approve(self, ami: str, lasts: int = 7 * DAY) -> None:
         """Approve what waits for it, as the command line does: it writes entries and sends no wake."""

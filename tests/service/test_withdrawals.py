@@ -6,10 +6,12 @@ from chalicelib.engine import addresses
 from chalicelib.engine.addresses import STANDING
 from chalicelib.engine.errors import Refusal, RefusalKind
 from chalicelib.engine.faults import Fault
+from chalicelib.promotion import evolving
+from chalicelib.promotion.codec import PROMOTIONS
 from chalicelib.promotion.worker.standing_pass import WITHDRAWN
 from chalicelib.promotion.worker.tag_pass import read_heads
 from tests.service.arrivals import NOTHING_COMES
-from tests.service.cloud import START, FakeSource
+from tests.service.cloud import HUB, REGION, START, TRIGGER, FakeSource
 from tests.service.gate import PortCrash, PortTrouble
 from tests.service.hub import Hub
 from tests.service.organization import A, B
@@ -114,6 +116,61 @@ def test_a_copy_is_cancelled_wherever_it_is(seconds):
     assert not hub.cloud.grants
     left = {copy.account for copy in hub.cloud.copies.values() if not copy.deleted}
     assert left == ({A, B} if outcomes.get((AMI, B)) == "delivered" else {A})
+
+
+# --- an AMI of the baseline ------------------------------------------------------------------------------------------
+
+
+def baseline() -> Hub:
+    """A hub whose AMI was tagged before discovery first looked."""
+    hub = Hub((A, B))
+    hub.cloud.make_image(AMI, {"snap-00": True})
+    hub.cloud.hub_images[AMI]["Tags"] += [{"Key": TRIGGER, "Value": "default"}]
+    hub.cloud.changed()
+    ignored = evolving.baseline(AMI, HUB, REGION, "default", hub.cloud.now)
+    hub.stores.records.create(PROMOTIONS.encode(ignored), hub.cloud.now)
+    return hub
+
+
+@pytest.mark.parametrize("state", ["available", "pending"])
+@pytest.mark.parametrize("act", ["withdrawal", "recall"])
+def test_a_lift_promotes_nothing_of_the_baseline(act, state):
+    """It ends the withdrawal, or the recall, and no more; a tag event promotes the AMI then."""
+    hub = baseline()
+    hub.cloud.hub_images[AMI]["State"] = state
+    for place in (A, f"{B}/{REGION}"):
+        hub.withdraw(AMI, place)
+    if act == "recall":
+        hub.recall(AMI)
+    pass_time(hub, HOUR)
+    for place in (A, f"{B}/{REGION}"):
+        hub.lift(AMI, place)
+    if act == "recall":
+        hub.lift_recall(AMI)
+    pass_time(hub, HOUR)
+    hub.cloud.make_available(AMI)
+    assert outcomes(hub, after=HOUR) == {}
+
+    hub.cloud.tag(AMI, f"{A} {B}")
+    assert outcomes(hub, after=HOUR) == {(AMI, A): "delivered", (AMI, B): "delivered"}
+
+
+@pytest.mark.parametrize(("asked", "lifted"), [(A, A), (A, f"{A}/{REGION}"), (f"{A}/{REGION}", A)])
+def test_of_the_baseline_a_lift_promotes_what_an_operator_has_asked_for_meanwhile(asked, lifted):
+    """A retry named A, while both were withdrawn."""
+    hub = baseline()
+    for place in (lifted, B):
+        hub.withdraw(AMI, place)
+    hub.stores.records.make_due(addresses.promotion(AMI), hub.cloud.now, {"retry": f"1:{asked}"})
+    assert outcomes(hub, after=HOUR) == {}
+
+    for place in (lifted, B):
+        hub.lift(AMI, place)
+        pass_time(hub, HOUR)
+    assert hub.outcomes() == {(AMI, A): "delivered"}
+
+
+# --- what goes wrong meanwhile ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("parked", [False, True], ids=["delivery", "parked delivery"])

@@ -10,7 +10,7 @@ from ami_promoter.hub.withdrawals import Withdrawn, withdrawn_for
 from chalicelib.engine import addresses
 from chalicelib.engine.store.records import DynamoRecords
 from chalicelib.promotion.codec import PROMOTIONS
-from chalicelib.promotion.model import Promotion
+from chalicelib.promotion.model import Promotion, Retry
 
 HUB, REGION = "123456789012", "us-east-1"
 DEV, PROD = "111111111111", "222222222222"
@@ -122,3 +122,14 @@ def test_lifting_needs_a_withdrawal_in_force(ami, capsys):
     assert main(["withdraw", "--yes", ami, "--account", DEV, "--lift"]) == 1
 
     assert "no withdrawal of it is in force." in capsys.readouterr().err
+
+
+def test_a_lift_asks_for_what_had_begun_there_and_for_no_retry(ec2, table, ami):
+    """A second one, before the service has read the first, names both."""
+    tag(ec2, ami, "prod")
+    for words in (["--account", DEV, "--account", PROD], ["--lift", "--account", DEV], ["--lift", "--account", PROD]):
+        assert main(["withdraw", "--yes", ami, *words]) == 0
+
+    assert places(ami) == {}
+    assert "retry" not in inbox(table, ami)
+    assert Retry.parse(inbox(table, ami)["lifted"]).places == [DEV, PROD]

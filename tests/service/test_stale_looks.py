@@ -1,0 +1,198 @@
+"""One look at EC2 misses the tag or the AMI just as somebody has asked: what was asked is not lost."""
+
+from collections.abc import Callable
+
+import pytest
+
+from chalicelib.engine import addresses
+from chalicelib.engine.schedule import SECOND_LOOK_AFTER
+from chalicelib.images.ports import TagRead
+from tests.service.cloud import CloudBehavior, target_key
+from tests.service.gate import LostAnswer
+from tests.service.hub import Hub
+from tests.service.organization import A, B
+from tests.service.shared_ami import AMI, HOUR
+from tests.service.tagged_ami import record, tagged
+
+MISSES = {"no tag": TagRead(None, "available", AMI), "no AMI": TagRead(None, None)}
+DISABLED = TagRead("default", "disabled", AMI)
+
+
+def after(hub: Hub, seconds: int) -> Hub:
+    hub.run(until=hub.cloud.now + seconds)
+    return hub
+
+
+def failed(**settings) -> Hub:
+    """A hub whose delivery to A has failed at a disabled key, which is enabled now."""
+    hub = tagged(**settings)
+    hub.cloud.disabled.add(target_key(A))
+    after(hub, HOUR)
+    assert hub.outcomes()[AMI, A] == "failed"
+    hub.cloud.disabled.clear()
+    return hub
+
+
+def ask(hub: Hub, name: str, entry: str) -> None:
+    """Write an inbox entry, as the command line does."""
+    hub.stores.records.make_due(addresses.promotion(AMI), hub.cloud.now, {name: entry})
+
+
+def stale(hub: Hub, shown: TagRead) -> LostAnswer:
+    """Let EC2 answer the next look at the tag with what was true elsewhere."""
+    look = LostAnswer("source", "tag", says=shown)
+    hub.gate.troubles.append(look)
+    return look
+
+
+def looks(hub: Hub) -> list[int]:
+    """When the promotion looks at its tag, from now on."""
+    times: list[int] = []
+    real = hub.promotions.executor._look
+
+    def look(promotion):
+        times.append(hub.cloud.now)
+        return real(promotion)
+
+    hub.promotions.executor._look = look
+    return times
+
+
+def retried(hub: Hub) -> None:
+    """An operator tries all targets again."""
+    ask(hub, "retry", "1:")
+
+
+def retried_at_both(hub: Hub) -> None:
+    """An operator names them."""
+    ask(hub, "retry", f"1:{A},{B}")
+
+
+def tagged_again(hub: Hub) -> None:
+    """Somebody removes the tag, and writes it again at once; the event of the removal is lost."""
+    hub.cloud.now += 1
+    emit, hub.cloud.emit = hub.cloud.emit, lambda _event: None
+    hub.cloud.tag(AMI, None)
+    hub.cloud.emit = emit
+    hub.cloud.tag(AMI, "default")
+
+
+ASKED = [retried, retried_at_both, tagged_again]
+
+
+@pytest.mark.parametrize("shown", MISSES.values(), ids=MISSES)
+@pytest.mark.parametrize("asked", ASKED, ids=lambda one: one.__name__)
+def test_what_failed_is_tried_again_although_the_first_look_misses_it(asked, shown):
+    """The second look, half a minute later, is the one that counts."""
+    hub = failed()
+    stale(hub, shown)
+    asked(hub)
+    after(hub, HOUR)
+
+    assert hub.outcomes() == {(AMI, A): "delivered", (AMI, B): "delivered"}
+
+
+@pytest.mark.parametrize("shown", MISSES.values(), ids=MISSES)
+@pytest.mark.parametrize("act", ["withdrawal", "recall"])
+def test_what_was_taken_back_before_it_began_begins_with_the_lift_although_the_first_look_misses_it(act, shown):
+    """Nothing had begun at B, or anywhere."""
+    hub = Hub((A, B), watchful=False)
+    hub.cloud.make_image(AMI, {"snap-00": True})
+    hub.cloud.tag(AMI, "default")
+    if act == "recall":
+        hub.recall(AMI)
+    else:
+        hub.withdraw(AMI, B)
+    after(hub, HOUR)
+    assert (AMI, B) not in hub.outcomes()
+    stale(hub, shown)
+    if act == "recall":
+        hub.lift_recall(AMI)
+    else:
+        hub.lift(AMI, B)
+    after(hub, HOUR)
+
+    assert hub.outcomes() == {(AMI, A): "delivered", (AMI, B): "delivered"}
+
+
+@pytest.mark.parametrize("shown", MISSES.values(), ids=MISSES)
+@pytest.mark.parametrize("asked", ASKED, ids=lambda one: one.__name__)
+def test_what_failed_is_tried_again_while_a_copy_runs_for_hours_too(asked, shown):
+    """The promotion looks at its deliveries meanwhile, and a poll of the tag would be long in coming."""
+    hub = failed(behavior=CloudBehavior(copying=(5 * HOUR,)))
+    stale(hub, shown)
+    asked(hub)
+    after(hub, 300)
+
+    assert hub.outcomes() == {(AMI, A): "copying", (AMI, B): "copying"}
+
+
+@pytest.mark.parametrize("asked", ASKED, ids=lambda one: one.__name__)
+def test_what_was_shared_is_shared_again_although_the_first_look_shows_the_ami_disabled(asked):
+    """It was disabled, so its shares closed; it is enabled again."""
+    hub = after(tagged(target={"mode": "share"}), HOUR)
+    for state in ("disabled", "available"):
+        hub.cloud.hub_images[AMI]["State"] = state
+        hub.cloud.changed()
+        hub.discover()
+        after(hub, HOUR)
+    assert set(hub.outcomes().values()) == {"withdrawn"}
+    stale(hub, DISABLED)
+    asked(hub)
+    after(hub, HOUR)
+
+    assert set(hub.outcomes().values()) == {"shared"}
+
+
+GONE = {
+    "AMI": lambda hub: hub.cloud.gone.add(AMI),
+    "tag": lambda hub: hub.cloud.tag(AMI, None),
+    "tag, known": lambda hub: (hub.cloud.tag(AMI, None), after(hub, HOUR)),
+}
+
+
+SCENES = {
+    "over": failed,
+    "running": lambda: failed(behavior=CloudBehavior(copying=(5 * HOUR,))),
+    "shared": lambda: after(tagged(target={"mode": "share"}), HOUR),
+}
+
+
+@pytest.mark.parametrize("gone", GONE.values(), ids=GONE)
+@pytest.mark.parametrize("scene", SCENES.values(), ids=SCENES)
+def test_what_is_really_gone_is_looked_for_twice(scene, gone):
+    """Then the entry is handled, nothing begins, and in the end nothing is due."""
+    hub = scene()
+    hub.cloud.emit = lambda _event: None
+    gone(hub)
+    episodes = {one.account: one.episode for one in hub.stores.tracked.all(AMI)}
+    times = looks(hub)
+    retried(hub)
+    after(hub, 120)
+    assert len(times) == 2, times
+    assert times[1] - times[0] >= SECOND_LOOK_AFTER
+    assert record(hub).unread("retry") is None
+
+    after(hub, 10 * HOUR)
+    assert {one.account: one.episode for one in hub.stores.tracked.all(AMI)} == episodes
+    assert record(hub).due_at is None
+
+
+def test_a_removal_that_comes_between_the_two_looks_waits_for_neither():
+    """A value that names B no longer is read at once, and counts half a minute later; a withdrawal counts at once."""
+
+    def ends(act: Callable[[Hub], None], *, missed: bool) -> int:
+        hub = failed(behavior=CloudBehavior(copying=(5 * HOUR,)))
+        began = hub.cloud.now
+        if missed:
+            stale(hub, MISSES["no AMI"])
+            ask(hub, "seen", "1:default")
+            hub.promotions.run(addresses.promotion(AMI), "stale", time_left=lambda: 30)
+        after(hub, 5)
+        act(hub)
+        while hub.outcomes()[AMI, B] == "copying":
+            after(hub, 1)
+        return hub.cloud.now - began
+
+    for act in (lambda hub: hub.cloud.tag(AMI, A), lambda hub: hub.withdraw(AMI, B)):
+        assert ends(act, missed=True) == ends(act, missed=False)
