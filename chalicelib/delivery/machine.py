@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from chalicelib.delivery.model import ENDED, EXPIRED, Delivery, DeliveryState
+from chalicelib.delivery.model import BY_DATE, ENDED, Delivery, DeliveryState
 from chalicelib.delivery.moves import in_force
 from chalicelib.delivery.phase import CancelAsked, Command, DeadlinePassed, DeliveryEvent, Phase
 from chalicelib.delivery.phases import (
@@ -113,7 +113,7 @@ def due_events(delivery: Delivery, now: int) -> tuple[DeliveryEvent, ...]:
     phase = PHASES[delivery.state]
     wish = delivery.wish
     if wish is not None and CancelAsked in phase.on and phase.may_cancel(delivery):
-        return (CancelAsked(wish.cause.startswith(EXPIRED), wish.why),)
+        return (CancelAsked(wish.cause.startswith(BY_DATE), wish.why),)
     last = deadline(delivery)
     passed = last is not None and now >= last and DeadlinePassed in phase.on and phase.deadline_acts(delivery)
     return (DeadlinePassed(),) if passed else ()
