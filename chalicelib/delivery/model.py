@@ -347,6 +347,12 @@ class Recalled:
     disabled: bool = False
     done: bool = False
     """Whether it is deprecated, or gone, or the service has given up."""
+    lift: str = ""
+    """The operator's request to lift it, for which it was tried last."""
+    refused: str = ""
+    """The codes of the faults with which that was given up last."""
+    repeated: bool = False
+    """Whether it was given up with the same faults before: people are notified of them once."""
 
 
 @dataclass(frozen=True, slots=True)
