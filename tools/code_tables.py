@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 from tests.invariants import INVARIANTS
@@ -37,12 +38,19 @@ def promotion_members() -> str:
     (promotion,) = (
         node for node in _body("promotion/model.py") if isinstance(node, ast.ClassDef) and node.name == "Promotion"
     )
-    rows = []
-    for member, below in zip(promotion.body, promotion.body[1:], strict=False):
-        match member, below:
-            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
-                rows.append((f"`{name}`", _said(text)))
+    rows = ((f"`{name}`", text) for name, text in documented(promotion.body))
     return table(("member of a promotion", "says"), *rows)
+
+
+def documented(body: Iterable[ast.stmt]) -> Iterator[tuple[str, str]]:
+    """Yield each name that gets a value and has a docstring below, with that text on one line."""
+    for member, below in pairwise(body):
+        match member, below:
+            case (
+                ast.AnnAssign(target=ast.Name(id=name)) | ast.Assign(targets=[ast.Name(id=name)]),
+                ast.Expr(value=ast.Constant(value=str(text))),
+            ):
+                yield name, _said(text)
 
 
 def log_messages() -> str:

@@ -85,6 +85,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
 """A file's path and what makes its whole text."""
 PARTS: Mapping[str, Callable[[], str]] = {
     "docs/reference/faults.md": lambda: fault_texts.page(END),
+    "deploy/chat.yaml": events.chat,
     **{
         name: partial(_with_tables, name, tables)
         for name, tables in {

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from importlib import import_module
+from inspect import getsource, isfunction, signature
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -13,26 +17,46 @@ from chalice.app import CloudWatchEventConfig
 from samtranslator.yaml_helper import yaml_parse
 
 from app import app
-from chalicelib.delivery import notices as delivery_notices
 from chalicelib.delivery.model import Copy, CopyState, Delivery, DeliveryState, Naming, NewImage, Recalled, Snapshot
 from chalicelib.delivery.tracked import TrackedDelivery
 from chalicelib.engine import notices
 from chalicelib.engine.faults import Fault
-from chalicelib.promotion import notices as promotion_notices
+from chalicelib.engine.notices import NoticeKind
 from chalicelib.promotion.model import Promotion
 from chalicelib.promotion.waves import WaveCount
-from chalicelib.targets import notices as file_notices
 from chalicelib.targets.applied_file import Directory, Target
 from chalicelib.targets.difference import difference, loosened
 from chalicelib.targets.notices import FileChange
 from chalicelib.targets.waves import Wave
+from tools.code_tables import documented
 
 ROOT = Path(__file__).resolve().parent.parent
+CHAT = ROOT / "deploy" / "chat.yaml"
 HUB, TARGET, OTHER, REGION = "111111111111", "222222222222", "333333333333", "us-east-1"
 NOW = 1_767_605_629
 NAMES = {TARGET: "dev"}
 AMI, COPIED = "ami-0ce162caf79a45e67", "ami-0da3bf3ff26014a75"
 SNAPSHOT, SNAPSHOT_COPY = "snap-017862c1988311ae0", "snap-022e230b441796263"
+
+_ROOMS = tuple(
+    import_module(f"chalicelib.{path.parent.name}.notices")
+    for path in sorted((ROOT / "chalicelib").glob("*/notices.py"))
+)
+KINDS: Mapping[str, NoticeKind] = {
+    kind.event: kind for room in _ROOMS for kind in vars(room).values() if isinstance(kind, NoticeKind)
+}
+"""Every kind of notice: the rows of all rooms."""
+_MEANS = {
+    vars(room)[name].event: text
+    for room in _ROOMS
+    for name, text in documented(ast.parse(getsource(room)).body)
+    if isinstance(vars(room)[name], NoticeKind)
+}
+"""What a kind means: the docstring below its row."""
+_BUILDERS = tuple(
+    one for room in _ROOMS for one in vars(room).values() if isfunction(one) and "now" in signature(one).parameters
+)
+"""The functions that build a notice: it says when it was made."""
 
 _LISTED = f"list of text, at most {notices.MAX_LISTED}"
 FIELDS: Mapping[str, tuple[str, str]] = {
@@ -58,7 +82,7 @@ FIELDS: Mapping[str, tuple[str, str]] = {
     "image_name": ("text", "Name of the new AMI."),
     "outcome": (
         "text",
-        "`delivered`, `shared`, `failed`, `cancelled`, `withdrawn`, `recalled`, `waiting`, `awaiting`, `stopped`, `refused`, `incomplete`, `ignored`, `applied`, `loosened`.",
+        f"{', '.join(dict.fromkeys(f'`{outcome}`' for kind in KINDS.values() for outcome in kind.said))}.",
     ),
     "image": (
         "text or null",
@@ -135,26 +159,6 @@ FIELDS: Mapping[str, tuple[str, str]] = {
 }
 """Every field of a notice: type and meaning. A field without a line here fails the page, and so the checks."""
 
-KINDS: Mapping[str, str] = {
-    delivery_notices.DELIVERED: "The target owns the AMI, it equals its source, and this delivery holds no share.",
-    delivery_notices.FAILED: "The delivery ended without an AMI; the service removed what it had made, except the leftovers.",
-    delivery_notices.CANCELLED: "Somebody removed the tag, or this target from its value, before the AMI was registered.",
-    delivery_notices.SHARED: "The target can launch the hub's AMI until a withdrawal (share mode).",
-    delivery_notices.WITHDRAWN: "The delivery holds no share any longer; shares that no other delivery holds close within seconds.",
-    delivery_notices.RECALLED: "An operator has taken the AMI back everywhere; `recall` says who and why. In the target it is deprecated, "
-    "and where the account allows it disabled; it was not deregistered, and instances go on running. "
-    "`faults` says what the account refused for a day. If the recall is lifted, a notice `delivery.delivered` follows.",
-    delivery_notices.WAITING: "The role in the target cannot be assumed yet. Sent once; the service tries until the queue deadline.",
-    promotion_notices.AWAITING: "Targets wait for an approval. Sent once for each digest, and again if its approval has expired.",
-    promotion_notices.WAVE_STOPPED: "More deliveries to the group `after` failed than may, or none succeeded: the wave does not open. "
-    "Sent once for each stop; after a retry that succeeds the wave goes on by itself.",
-    promotion_notices.REFUSED: "The tag's value or the source AMI has faults; the notice lists all of them. Nothing was added.",
-    file_notices.APPLIED: "The service has met a new version of the applied file, by its next look within five minutes. "
-    "`loosened`: an approval or a limit is less strict than before, or nobody can compare it; then an alarm follows.",
-    promotion_notices.BASELINE: "A new hub has looked for the first time; AMIs that were tagged before wait for a new tag event.",
-    promotion_notices.SUMMARY: "All deliveries have ended; `outcome` is `delivered` if every target owns or shares the AMI, else `incomplete`.",
-}
-
 INTRO = """\
 # Events and notices
 
@@ -223,19 +227,14 @@ For the event bus, write the same as an event pattern:
 """
 
 FILTER_POLICIES: Mapping[str, Mapping[str, Any]] = {
-    "What my account can use": {"event": [delivery_notices.DELIVERED, delivery_notices.SHARED], "account": [TARGET]},
-    "What my account loses": {"event": [delivery_notices.WITHDRAWN, delivery_notices.RECALLED], "account": [TARGET]},
+    "What my account can use": {"event": ["delivery.delivered", "delivery.shared"], "account": [TARGET]},
+    "What my account loses": {"event": ["delivery.withdrawn", "delivery.recalled"], "account": [TARGET]},
     "Everything of a group": {"group": ["prod"]},
     "What a person must look at": {
-        "event": [
-            delivery_notices.FAILED,
-            delivery_notices.WAITING,
-            promotion_notices.WAVE_STOPPED,
-            promotion_notices.REFUSED,
-        ]
+        "event": ["delivery.failed", "delivery.waiting-for-role", "promotion.wave-stopped", "promotion.refused"]
     },
-    "What an approver must look at": {"event": [promotion_notices.AWAITING]},
-    "One build's images": {"event": [delivery_notices.DELIVERED], "image_name": [{"prefix": "golden-"}]},
+    "What an approver must look at": {"event": ["promotion.awaiting-approval"]},
+    "One build's images": {"event": ["delivery.delivered"], "image_name": [{"prefix": "golden-"}]},
 }
 """Examples: what it is for, and the filter policy."""
 
@@ -280,7 +279,20 @@ def samples() -> dict[str, dict[str, Any]]:
 
 
 def examples(name: str = "golden-2026-01", aws_says: str = "…") -> dict[str, dict[str, Any]]:
-    """Return a notice of each kind, as the code makes it. ``name``: the AMI's; ``aws_says``: AWS's own message."""
+    """Return a notice of each kind, as the code makes it. ``name``: the AMI's; ``aws_says``: AWS's own message.
+
+    The rooms' functions that build notices receive examples of their parameters, by the parameters' names.
+    """
+    known, made = _arguments(name, aws_says), dict[str, dict[str, Any]]()
+    for build in _BUILDERS:
+        for arguments in product(*(known.get(one, ()) for one in signature(build).parameters)):
+            notice = build(*arguments)
+            made.setdefault(notice["event"], notice)
+    return {kind: notices.with_plain(made[kind], NAMES) for kind in KINDS if kind in made}
+
+
+def _arguments(name: str, aws_says: str) -> dict[str, tuple[Any, ...]]:
+    """Return examples of what notices are built from, by the parameter's name."""
     delivery = replace(_delivery(), source_name=name)
     gone = Fault(
         "copy-failed",
@@ -316,35 +328,45 @@ def examples(name: str = "golden-2026-01", aws_says: str = "…") -> dict[str, d
     )
     word = Fault("unknown-group", "value of the trigger tag", "no group 'dve' is in the file.", "Write dev.")
     value = f"dev {OTHER}" if aws_says == "…" else aws_says
-    promotion = Promotion(AMI, HUB, REGION, NOW, episode=1, value=value, image_name=name)
+    promotion = Promotion(AMI, HUB, REGION, NOW, episode=1, value=value, refused_value="dve", image_name=name)
     tracked = (
         TrackedDelivery(delivery.id, TARGET, REGION, 1, "delivered", COPIED),
         TrackedDelivery("57acc6ddc6fcc2e15da0", OTHER, REGION, 1, "failed"),
     )
-    made = {
-        delivery_notices.DELIVERED: delivery_notices.outcome(delivery, NOW),
-        delivery_notices.FAILED: delivery_notices.outcome(_ended(delivery, DeliveryState.FAILED, gone), NOW),
-        delivery_notices.CANCELLED: delivery_notices.outcome(_ended(delivery, DeliveryState.CANCELLED), NOW),
-        delivery_notices.SHARED: delivery_notices.outcome(shared, NOW),
-        delivery_notices.WITHDRAWN: delivery_notices.outcome(_ended(shared, DeliveryState.WITHDRAWN), NOW),
-        delivery_notices.RECALLED: delivery_notices.outcome(recalled, NOW),
-        delivery_notices.WAITING: delivery_notices.waiting_for_role(replace(delivery, last_refusal=role), NOW),
-        promotion_notices.AWAITING: promotion_notices.awaiting_approval(
-            promotion, "8d7e" * 8, "8d7e" * 8, [f"{OTHER}/{REGION}"], NOW
+    return {
+        "now": (NOW,),
+        "hub": (HUB,),
+        "region": (REGION,),
+        "delivery": (
+            replace(delivery, last_refusal=role),
+            _ended(delivery, DeliveryState.FAILED, gone),
+            _ended(delivery, DeliveryState.CANCELLED),
+            shared,
+            _ended(shared, DeliveryState.WITHDRAWN),
+            recalled,
         ),
-        promotion_notices.WAVE_STOPPED: promotion_notices.wave_stopped(
-            promotion,
-            WaveCount(Wave("dev", 86400), failed=tracked[1:], succeeded=1),
-            ["qa"],
-            [f"{TARGET}/{REGION}"],
-            NOW,
-        ),
-        promotion_notices.REFUSED: promotion_notices.refused(replace(promotion, refused_value="dve"), (word,), NOW),
-        promotion_notices.SUMMARY: promotion_notices.summary(promotion, tracked, NOW),
-        file_notices.APPLIED: file_notices.applied(HUB, REGION, _file_change(), NOW),
-        promotion_notices.BASELINE: promotion_notices.baseline(HUB, REGION, [AMI], 1, NOW),
+        "promotion": (promotion,),
+        "faults": ((word,),),
+        "tracked": (tracked,),
+        "digest": ("8d7e" * 8,),
+        "once": ("8d7e" * 8,),
+        "places": ([f"{OTHER}/{REGION}"],),
+        "of": (WaveCount(Wave("dev", 86400), failed=tracked[1:], succeeded=1),),
+        "groups": (["qa"],),
+        "waiting": ([f"{TARGET}/{REGION}"],),
+        "change": (_file_change(),),
+        "images": ([AMI],),
+        "count": (1,),
     }
-    return {kind: notices.with_plain(notice, NAMES) for kind, notice in made.items()}
+
+
+def chat() -> str:
+    """Return the text of deploy/chat.yaml; each rule takes the kinds of notices whose rows name it."""
+    text = CHAT.read_text(encoding="utf-8")
+    for rule in {kind.chat for kind in KINDS.values()} - {""}:
+        kinds = ", ".join(kind.event for kind in KINDS.values() if kind.chat == rule)
+        text = re.sub(rf"(?s)(\n  {rule}:.*?\n        detail-type: )\[.*?\]", rf"\1[{kinds}]", text, count=1)
+    return text
 
 
 def patterns() -> dict[str, dict[str, Any]]:
@@ -402,7 +424,7 @@ def _fields() -> Iterator[str]:
 def _notices() -> Iterator[str]:
     for event, notice in examples().items():
         attributes = ", ".join(f"`{name}` = `{value}`" for name, value in notices.attributes(notice).items())
-        yield f"\n### `{event}`\n\n{KINDS[event]}\n\n{_json(notice)}\n"
+        yield f"\n### `{event}`\n\n{_MEANS[event]}\n\n{_json(notice)}\n"
         yield f"Subject: `{notices.subject(notice)}`\n\nMessage attributes: {attributes}\n"
 
 

@@ -140,7 +140,7 @@ def chosen(
     moves: list[_Move] = []
     faults: list[Fault] = []
     for pointer in found:
-        now = next((one for one in pointer.releases if one.image == pointer.image), None)
+        now = pointer.named
         fit = [one for one in pointer.releases if one.source not in recalled]
         before = [one for one in fit if now is not None and one.order < now.order]
         choice = [one for one in fit if one.source == to] if to else before[-1:]

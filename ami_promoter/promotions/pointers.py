@@ -101,7 +101,7 @@ def of_delivery(delivery: RecordSeen[Delivery], found: Pointers) -> dict[str, An
         image = Release("", "", known.shows) if known.shows else None
         return _shown(known.parameter, image, "" if known.fault else "It does not exist yet.", known.fault)
     pointer = record.it
-    names = _named_by(pointer) or (Release("", "", pointer.image) if pointer.image else None)
+    names = pointer.named or (Release("", "", pointer.image) if pointer.image else None)
     late = None if pointer.settled else known.fault
     fault = _parked(record, delivery.it) or next(iter(record.faults), None) or pointer.fault or late
     shown = _shown(known.parameter, names, "" if fault else _why(delivery.it, pointer, names), fault)
@@ -162,7 +162,7 @@ def planned(image: SourceImage, target: Target, found: Pointers) -> dict[str, An
     if key is None:
         return None
     record = found.get(key)
-    names = None if record is None else _named_by(record.it)
+    names = None if record is None else record.it.named
     fault = None if record is None else record.it.fault
     pin = None if record is None else record.it.pin
     order = image.creation_date or "", image.id
@@ -173,11 +173,6 @@ def planned(image: SourceImage, target: Target, found: Pointers) -> dict[str, An
         why = f"It names {names.image} from {names.source}, which is newer."
     parameter = naming.begun(image, target).parameter
     return {"parameter": parameter, "image": names.image if names else None, "why": why}
-
-
-def _named_by(pointer: Pointer) -> Release | None:
-    """Return the release that a pointer names; None: it names none that the hub knows."""
-    return next((one for one in pointer.releases if one.image == pointer.image), None)
 
 
 def remark(family: str, pointer: Mapping[str, Any]) -> tuple[str, str]:

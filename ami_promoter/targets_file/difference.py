@@ -10,7 +10,7 @@ from ami_promoter.terminal.durations import duration
 from chalicelib.engine import codec
 from chalicelib.engine.faults import count
 from chalicelib.targets.applied_file import Target
-from chalicelib.targets.difference import Difference, settings_changed
+from chalicelib.targets.difference import Changes, Difference, settings_changed
 from chalicelib.targets.organization import is_unit
 from chalicelib.targets.waves import Wave
 
@@ -23,17 +23,19 @@ def to_text(change: Difference) -> Iterator[str]:
             yield f"{sign} target {account} {region}" + (f"  ({unusual})" if unusual else "")
     for (account, region), settings in change.changed.items():
         yield f"~ target {account} {region}"
-        for key, (old, new) in settings.items():
-            yield f"    {key}: {_shown(key, old)} -> {_shown(key, new)}"
+        yield from _settings_text(settings)
     for (name, region), settings in change.by_unit.items():
         yield f"~ accounts that units bring into {name}, {region}"
-        for key, (old, new) in settings.items():
-            yield f"    {key}: {_shown(key, old)} -> {_shown(key, new)}"
+        yield from _settings_text(settings)
     if change.organization:
         yield "~ organization"
-        for key, (old, new) in change.organization.items():
-            yield f"    {key}: {_shown(key, '' if old is None else old)} -> {_shown(key, '' if new is None else new)}"
+        yield from _settings_text(change.organization)
     yield from _groups_text(change)
+
+
+def _settings_text(settings: Changes) -> Iterator[str]:
+    for key, (old, new) in settings.items():
+        yield f"    {key}: {_shown(key, old)} -> {_shown(key, new)}"
 
 
 def _groups_text(change: Difference) -> Iterator[str]:
@@ -74,21 +76,13 @@ def to_json(change: Difference) -> dict[str, Any]:
             "added": [_plain(target) for target in change.added.values()],
             "removed": [_plain(target) for target in change.removed.values()],
             "changed": [
-                {
-                    "account": account,
-                    "region": region,
-                    "settings": {key: {"from": old, "to": new} for key, (old, new) in settings.items()},
-                }
+                {"account": account, "region": region, "settings": _settings_json(settings)}
                 for (account, region), settings in change.changed.items()
             ],
         },
-        "organization": {key: {"from": old, "to": new} for key, (old, new) in change.organization.items()},
+        "organization": _settings_json(change.organization),
         "by_unit": [
-            {
-                "group": group,
-                "region": region,
-                "settings": {key: {"from": old, "to": new} for key, (old, new) in settings.items()},
-            }
+            {"group": group, "region": region, "settings": _settings_json(settings)}
             for (group, region), settings in change.by_unit.items()
         ],
         "groups": {
@@ -103,6 +97,10 @@ def to_json(change: Difference) -> dict[str, Any]:
             {"group": name, "from": wave_json(then), "to": wave_json(now)} for name, (then, now) in change.waves.items()
         ],
     }
+
+
+def _settings_json(settings: Changes) -> dict[str, dict[str, Any]]:
+    return {key: {"from": old, "to": new} for key, (old, new) in settings.items()}
 
 
 def _unusual(target: Target) -> dict[str, tuple[Any, Any]]:

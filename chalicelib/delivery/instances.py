@@ -8,7 +8,6 @@ call. One look may be stale: an instance whose id is known is terminated whether
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
@@ -228,7 +227,7 @@ def verdict(delivery: Delivery, seen: InstanceSeen, now: int) -> LaunchVerdict |
             return _over(delivery, seen)
         case "stopping" | "stopped":
             return LaunchVerdict("untested", untested(delivery, "somebody stopped its instance"))
-        case "" if attempt is None or now >= attempt.at + schedule.SILENCE:
+        case "" if attempt is None or not _may_show(attempt, delivery.clear_since or now, now):
             return LaunchVerdict("untested", untested(delivery, "its instance is gone"))
         case "pending" if late:
             said = f"its instance did not run within {within // 60} minutes"
@@ -305,15 +304,16 @@ def ended(event: InstancesEnded, delivery: Delivery, now: int) -> Delivery:
     known = (replace(one, id=one.id or found.get(one.nonce, "")) for one in delivery.launch.attempts)
     before = delivery.launch.unseen
     unseen = {one.nonce: before.get(one.nonce, now) for one in delivery.launch.attempts if one.nonce not in found}
-    open_ = tuple(one for one in known if one.id in event.left or _may_show(one, unseen, now))
+    open_ = tuple(
+        one for one in known if one.id in event.left or (one.nonce in unseen and _may_show(one, unseen[one.nonce], now))
+    )
     after = delivery.with_launch(attempts=open_, unseen=unseen)
     return _ends_later(after, now, event.refusal) if open_ else after
 
 
-def _may_show(attempt: Attempt, unseen: Mapping[str, int], now: int) -> bool:
-    """Whether an attempt whose instance does not show may still have one: two looks must agree (invariant 5)."""
-    since = unseen.get(attempt.nonce)
-    return since is not None and now < max(attempt.at + schedule.SILENCE, since + schedule.SECOND_LOOK_AFTER)
+def _may_show(attempt: Attempt, since: int, now: int) -> bool:
+    """Whether an instance that looks have not shown since then may still exist: two must agree (invariant 5)."""
+    return now < max(attempt.at + schedule.SILENCE, since + schedule.SECOND_LOOK_AFTER)
 
 
 def end_refused(event: Refused, delivery: Delivery, now: int) -> Delivery:

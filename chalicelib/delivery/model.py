@@ -343,8 +343,9 @@ class Recalled:
     deprecated_before: str = ""
     """The AMI's deprecation date before; "": it had none."""
     may_disable: bool = False
-    """Whether the target's role allows DisableImage."""
+    """Whether the target's role allows DisableImage: from then on the recall may have disabled the AMI."""
     disabled: bool = False
+    """Whether EC2 has said that it is."""
     done: bool = False
     """Whether it is deprecated, or gone, or the service has given up."""
     lift: str = ""

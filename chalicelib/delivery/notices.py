@@ -7,16 +7,26 @@ from typing import Any
 
 from chalicelib.delivery.model import Delivery, DeliveryState
 from chalicelib.engine.faults import Fault, retried
-from chalicelib.engine.notices import MAX_LISTED, head, said_faults
+from chalicelib.engine.notices import MAX_LISTED, NoticeKind, said_faults
 from chalicelib.sharing import holders
 
-DELIVERED = "delivery.delivered"
-FAILED = "delivery.failed"
-CANCELLED = "delivery.cancelled"
-SHARED = "delivery.shared"
-WITHDRAWN = "delivery.withdrawn"
-RECALLED = "delivery.recalled"
-WAITING = "delivery.waiting-for-role"
+DELIVERED = NoticeKind("delivery.delivered", {"delivered": "was delivered to"}, chat="Arrived")
+"""The target owns the AMI, it equals its source, and this delivery holds no share."""
+FAILED = NoticeKind("delivery.failed", {"failed": "failed in"}, chat="Failed")
+"""The delivery ended without an AMI; the service removed what it had made, except the leftovers."""
+CANCELLED = NoticeKind("delivery.cancelled", {"cancelled": "was cancelled for"}, chat="Ended")
+"""Somebody removed the tag, or this target from its value, before the AMI was registered."""
+SHARED = NoticeKind("delivery.shared", {"shared": "was shared with"}, chat="Arrived")
+"""The target can launch the hub's AMI until a withdrawal (share mode)."""
+WITHDRAWN = NoticeKind("delivery.withdrawn", {"withdrawn": "was withdrawn from"}, chat="Ended")
+"""The delivery holds no share any longer; shares that no other delivery holds close within seconds."""
+RECALLED = NoticeKind("delivery.recalled", {"recalled": "was recalled in"}, chat="Recalled")
+"""An operator has taken the AMI back everywhere; ``recall`` says who and why. In the target it is deprecated, and where
+the account allows it disabled; it was not deregistered, and instances go on running. ``faults`` says what the account
+refused for a day. If the recall is lifted, a notice ``delivery.delivered`` follows.
+"""
+WAITING = NoticeKind("delivery.waiting-for-role", {"waiting": "is waiting for the role in"}, chat="Failed")
+"""The role in the target cannot be assumed yet. Sent once; the service tries until the queue deadline."""
 
 _ENDINGS = {
     DeliveryState.FAILED: FAILED,
@@ -29,20 +39,19 @@ _ENDINGS = {
 
 def outcome(delivery: Delivery, now: int) -> dict[str, Any]:
     """Build the last notice of a delivery."""
-    event = SHARED if delivery.shared and delivery.ending is None else _ENDINGS[delivery.ending]
-    image = {DELIVERED: delivery.image.id, RECALLED: delivery.image.id, SHARED: delivery.ami}.get(event)
+    kind = SHARED if delivery.shared and delivery.ending is None else _ENDINGS[delivery.ending]
+    there = delivery.image.id if kind in (DELIVERED, RECALLED) else None
     return {
-        **_of_delivery(delivery, event, now),
-        "outcome": event.partition(".")[2],
-        "image": image,
+        **_of_delivery(delivery, kind, now),
+        "image": delivery.ami if kind is SHARED else there,
         "key": _key(delivery),
         "copies": [{"source": copy.source, "copy": copy.copy} for copy in delivery.copies],
-        "faults": said_faults(retried(delivery.faults, delivery.ami) if event == FAILED else delivery.faults),
-        "protected": delivery.image.protected if event == DELIVERED and delivery.target.protect else None,
+        "faults": said_faults(retried(delivery.faults, delivery.ami) if kind is FAILED else delivery.faults),
+        "protected": delivery.image.protected if kind is DELIVERED and delivery.target.protect else None,
         "unprotected": None if delivery.image.unprotected is None else said_faults((delivery.image.unprotected,))[0],
         "family": delivery.naming.family or None,
         "pointer": _pointer(delivery),
-        "recall": _recall(delivery) if event == RECALLED else None,
+        "recall": _recall(delivery) if kind is RECALLED else None,
         "leftovers": list(dict.fromkeys((*delivery.cleanup.leftovers, *delivery.cleanup.unproven)))[:MAX_LISTED],
         "seconds": now - delivery.created_at,
         "approved_by": delivery.approved_by or None,
@@ -79,7 +88,7 @@ def _key(delivery: Delivery) -> str | None:
 def waiting_for_role(delivery: Delivery, now: int) -> dict[str, Any]:
     """Build the one notice that the target's role cannot be assumed yet."""
     faults = (delivery.last_refusal,) if delivery.last_refusal else ()
-    return {**_of_delivery(delivery, WAITING, now), "outcome": "waiting", "faults": said_faults(faults)}
+    return {**_of_delivery(delivery, WAITING, now), "faults": said_faults(faults)}
 
 
 def withdrawn_unsaid(withdrawn: Mapping[str, Any], still_open: Sequence[str], now: int) -> dict[str, Any]:
@@ -101,13 +110,12 @@ def withdrawn_unsaid(withdrawn: Mapping[str, Any], still_open: Sequence[str], no
     known = {name: withdrawn[name] for name in ("delivery", "episode", "account", "region", "hub", "source_image")}
     unknown = ("image", "key", "protected", "unprotected", "family", "pointer", "recall", "approved_by")
     return {
-        **head(WITHDRAWN, now, delivery, str(episode), WITHDRAWN),
+        **WITHDRAWN.head(now, delivery, str(episode)),
         **known,
         **dict.fromkeys(unknown),
         "source_name": "",
         "groups": [],
         "image_name": "",
-        "outcome": "withdrawn",
         "copies": [],
         "faults": said_faults(faults),
         "leftovers": [],
@@ -115,9 +123,9 @@ def withdrawn_unsaid(withdrawn: Mapping[str, Any], still_open: Sequence[str], no
     }
 
 
-def _of_delivery(delivery: Delivery, event: str, now: int) -> dict[str, Any]:
+def _of_delivery(delivery: Delivery, kind: NoticeKind, now: int) -> dict[str, Any]:
     return {
-        **head(event, now, delivery.id, str(delivery.episode), event),
+        **kind.head(now, delivery.id, str(delivery.episode)),
         "delivery": delivery.id,
         "episode": delivery.episode,
         "hub": delivery.hub,

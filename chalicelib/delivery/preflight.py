@@ -32,7 +32,6 @@ ANOTHER_TYPE = "Name an instance type that fits in `launch_test` of the targets 
 MAX_TAGS = 50
 """User tags that one resource may have; aws: tags do not count."""
 SNAPSHOT_MISSING = "source-snapshot-missing"
-NAME_TAKEN = "target-name-taken"
 MOST_ON_RECORD = 380_000
 """Bytes of an examined source as JSON, which is ASCII: DynamoDB takes 400 KB (409,600 bytes) in an item."""
 BY_COPY_IMAGE = (
@@ -483,7 +482,7 @@ def _target_tags(tags: Mapping[str, str], where: str) -> Iterator[Fault]:
 def _name_taken(name: str, taken_by: str | None, where: str) -> Iterator[Fault]:
     if taken_by is not None:
         yield Fault(
-            NAME_TAKEN,
+            "target-name-taken",
             where,
             f"The image name {name!r} is taken by {taken_by}, and names are unique in an account and Region.",
             f"Deregister it there (aws ec2 deregister-image --image-id {taken_by}) if it is not needed, or give the "

@@ -14,7 +14,7 @@ from typing import Any
 
 from chalicelib.engine import schedule
 from chalicelib.engine.faults import count
-from chalicelib.engine.notices import SAID, plain
+from chalicelib.engine.notices import plain
 from chalicelib.engine.places import called
 
 WIDTH = 78
@@ -87,9 +87,8 @@ def _short(value: str, most: int) -> str:
 
 
 def _headline(notice: Mapping[str, Any]) -> str:
-    name = notice["plain"]["name"]
+    name, said = notice["plain"]["name"], notice["plain"]["said"]
     ami = f'"{name}"' if name else notice.get("source_image", "")
-    said = SAID.get(notice["outcome"], notice["outcome"])
     if "counts" in notice:
         counts = notice["counts"]
         there = counts["delivered"] + counts["shared"]

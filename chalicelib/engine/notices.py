@@ -1,6 +1,6 @@
 """What all notices have in common: one body for SNS and the event bus, of limited size.
 
-Its id shows a repeat. Each subject has its own kinds: ``notices`` in delivery, promotion and targets.
+Its id shows a repeat. Each subject has its own kinds, a row each: ``notices`` in delivery, promotion and targets.
 docs/reference/events.md describes the schema.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
@@ -26,9 +27,26 @@ LISTS = frozenset({"group"})
 """Message attributes that hold several values."""
 
 
-def head(event: str, now: int, *names: str) -> dict[str, Any]:
-    """Return the first members of a notice. ``names``: what its id follows from, so that a repeat shows."""
-    return {"schema": SCHEMA, "id": digest(*names), "event": event, "at": now}
+@dataclass(frozen=True, slots=True)
+class NoticeKind:
+    """A kind of notice; the docstring below it says for docs/reference/events.md what it means.
+
+    ``said``: its outcomes, the usual one first, and each within a sentence; of a delivery the target follows.
+    ``chat``: the rule of deploy/chat.yaml that shows it; empty: none does.
+    """
+
+    event: str
+    said: Mapping[str, str]
+    chat: str = ""
+
+    def head(self, now: int, *about: str, cause: Iterable[str] = (), outcome: str = "") -> dict[str, Any]:
+        """Return the first members of a notice. Its id follows from ``about``, kind and ``cause``: a repeat shows.
+
+        ``outcome``: empty for the usual one. ``with_plain`` completes ``plain`` when the notice is sent.
+        """
+        outcome = outcome or next(iter(self.said))
+        known = {"schema": SCHEMA, "id": digest(*about, self.event, *cause), "event": self.event, "at": now}
+        return {**known, "outcome": outcome, "plain": {"said": self.said[outcome]}}
 
 
 def attributes(notice: Mapping[str, Any]) -> dict[str, str]:
@@ -65,24 +83,6 @@ def plain(text: str) -> str:
     return "".join(char if char.isprintable() else " " for char in text).translate(_PLAIN)
 
 
-SAID = {
-    "delivered": "was delivered to",
-    "shared": "was shared with",
-    "failed": "failed in",
-    "cancelled": "was cancelled for",
-    "withdrawn": "was withdrawn from",
-    "recalled": "was recalled in",
-    "waiting": "is waiting for the role in",
-    "awaiting": "is awaiting an approval",
-    "stopped": "is stopped before its next wave",
-    "refused": "was refused: nothing was added",
-    "ignored": "is ignored",
-    "applied": "is applied",
-    "loosened": "is applied, and asks for less than before",
-}
-"""A notice's ``outcome`` within a sentence; of a delivery the target follows."""
-
-
 def with_plain(notice: Mapping[str, Any], names: Mapping[str, str] = MappingProxyType({})) -> dict[str, Any]:
     """Add what a chat channel and a mail show of a notice, as plain text, and the accounts' names.
 
@@ -94,7 +94,7 @@ def with_plain(notice: Mapping[str, Any], names: Mapping[str, str] = MappingProx
         "name": notice.get("source_name") or notice.get("source_image", ""),
         "what": first.get("what") or notice.get("why") or "",
         "cure": first.get("cure", ""),
-        "said": SAID.get(notice["outcome"], notice["outcome"]),
+        "said": notice.pop("plain")["said"],
         "place": called(notice["account"], notice.get("account_name", "")) if notice.get("account") else "",
     }
     return {**notice, "plain": {name: plain(str(text)) for name, text in said.items()}}

@@ -8,17 +8,24 @@ from typing import Any
 
 from chalicelib.delivery.tracked import GOOD, TrackedDelivery
 from chalicelib.engine.faults import Fault, count
-from chalicelib.engine.notices import MAX_LISTED, head, said_faults
+from chalicelib.engine.notices import MAX_LISTED, NoticeKind, said_faults
 from chalicelib.engine.places import Place
 from chalicelib.promotion.model import Promotion
 from chalicelib.promotion.waves import WaveCount
 from chalicelib.targets.approvals import short
 
-REFUSED = "promotion.refused"
-AWAITING = "promotion.awaiting-approval"
-WAVE_STOPPED = "promotion.wave-stopped"
-SUMMARY = "promotion.over"
-BASELINE = "hub.baseline"
+AWAITING = NoticeKind("promotion.awaiting-approval", {"awaiting": "is awaiting an approval"}, chat="Awaiting")
+"""Targets wait for an approval. Sent once for each digest, and again if its approval has expired."""
+WAVE_STOPPED = NoticeKind("promotion.wave-stopped", {"stopped": "is stopped before its next wave"}, chat="Stopped")
+"""More deliveries to the group ``after`` failed than may, or none succeeded: the wave does not open. Sent once for each
+stop; after a retry that succeeds the wave goes on by itself.
+"""
+REFUSED = NoticeKind("promotion.refused", {"refused": "was refused: nothing was added"}, chat="Refused")
+"""The tag's value or the source AMI has faults; the notice lists all of them. Nothing was added."""
+SUMMARY = NoticeKind("promotion.over", {"delivered": "was delivered to", "incomplete": "incomplete"})
+"""All deliveries have ended. ``outcome``: ``delivered`` if every target owns or shares the AMI, else ``incomplete``."""
+BASELINE = NoticeKind("hub.baseline", {"ignored": "is ignored"})
+"""A new hub has looked for the first time; AMIs that were tagged before wait for a new tag event."""
 
 
 def refused(promotion: Promotion, faults: Iterable[Fault], now: int) -> dict[str, Any]:
@@ -27,7 +34,6 @@ def refused(promotion: Promotion, faults: Iterable[Fault], now: int) -> dict[str
     value = promotion.value if promotion.refused_value is None else promotion.refused_value
     return {
         **_of_promotion(promotion, REFUSED, now, value or "", *(fault["what"] for fault in listed)),
-        "outcome": "refused",
         "value": value,
         "faults": listed,
     }
@@ -40,7 +46,6 @@ def awaiting_approval(promotion: Promotion, digest: str, once: str, places: Sequ
     return {
         **_of_promotion(replace(promotion, episode=0), AWAITING, now, once),
         "episode": promotion.episode,
-        "outcome": "awaiting",
         "value": promotion.value,
         "why": f"An approver must approve the value {promotion.value!r}: {waiting}.",
         "digest": digest,
@@ -63,7 +68,6 @@ def wave_stopped(
     return {
         **_of_promotion(replace(promotion, episode=0), WAVE_STOPPED, now, of.progress.stopped),
         "episode": promotion.episode,
-        "outcome": "stopped",
         "value": promotion.value,
         "after": wave.after,
         "groups": list(groups),
@@ -79,9 +83,9 @@ def summary(promotion: Promotion, tracked: Iterable[TrackedDelivery], now: int) 
     all_of_them = sorted(tracked, key=lambda one: (one.state in GOOD, one.account, one.region))
     counted = ("delivered", "shared", "failed", "cancelled", "withdrawn", "recalled")
     counts = {state: sum(one.state == state for one in all_of_them) for state in counted}
+    everywhere = sum(counts[state] for state in GOOD) == len(all_of_them)
     return {
-        **_of_promotion(promotion, SUMMARY, now),
-        "outcome": "delivered" if sum(counts[state] for state in GOOD) == len(all_of_them) else "incomplete",
+        **_of_promotion(promotion, SUMMARY, now, outcome="delivered" if everywhere else "incomplete"),
         "value": promotion.value,
         "counts": counts,
         "deliveries": [
@@ -96,19 +100,18 @@ def baseline(hub: str, region: str, images: Iterable[str], count: int, now: int)
     """Build the one notice of a new hub: what was tagged before it first looked waits for a new tag event."""
     listed = list(images)
     return {
-        **head(BASELINE, now, hub, region, BASELINE),
+        **BASELINE.head(now, hub, region),
         "hub": hub,
         "region": region,
-        "outcome": "ignored",
         "images": listed,
         "unlisted": max(count - len(listed), 0),
         "why": "These AMIs had the trigger tag before the service first looked. Tag one again to promote it.",
     }
 
 
-def _of_promotion(promotion: Promotion, event: str, now: int, *cause: str) -> dict[str, Any]:
+def _of_promotion(promotion: Promotion, kind: NoticeKind, now: int, *cause: str, outcome: str = "") -> dict[str, Any]:
     return {
-        **head(event, now, promotion.hub, promotion.ami, str(promotion.episode), event, *cause),
+        **kind.head(now, promotion.hub, promotion.ami, str(promotion.episode), cause=cause, outcome=outcome),
         "episode": promotion.episode,
         "hub": promotion.hub,
         "source_image": promotion.ami,

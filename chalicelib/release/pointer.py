@@ -126,9 +126,14 @@ class Pointer:
         return f"account {self.account}, {self.region}, parameter {self.parameter}"
 
     @property
+    def named(self) -> Release | None:
+        """The release that it names; None: it names none that the hub knows."""
+        return next((one for one in self.releases if one.image == self.image), None)
+
+    @property
     def source(self) -> str:
         """The hub's AMI of what it names; "" if it names none of the family."""
-        return next((one.source for one in self.releases if one.image == self.image), "")
+        return self.named.source if self.named else ""
 
     @property
     def may_name(self) -> frozenset[str]:
@@ -485,7 +490,7 @@ def _not_valid(pointer: Pointer, wanted: Release) -> Fault:
 
 
 def _other_architecture(pointer: Pointer, wanted: Release) -> Fault | None:
-    named = next((one for one in pointer.releases if one.image == pointer.image), None)
+    named = pointer.named
     if named is None or named.architecture == wanted.architecture:
         return None
     what = (

@@ -15,6 +15,8 @@ from chalicelib.targets.waves import Wave
 
 Place = tuple[str, str]
 """Account and Region."""
+Changes = Mapping[str, tuple[Any, Any]]
+"""Settings, each with its value before and after."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,14 +25,14 @@ class Difference:
 
     added: Mapping[Place, Target] = field(default_factory=dict)
     removed: Mapping[Place, Target] = field(default_factory=dict)
-    changed: Mapping[Place, Mapping[str, tuple[Any, Any]]] = field(default_factory=dict)
+    changed: Mapping[Place, Changes] = field(default_factory=dict)
     groups_added: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     groups_removed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     groups_changed: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = field(default_factory=dict)
     """By name: members added, members removed."""
-    by_unit: Mapping[Place, Mapping[str, tuple[Any, Any]]] = field(default_factory=dict)
+    by_unit: Mapping[Place, Changes] = field(default_factory=dict)
     """By group and Region: settings that change for all accounts that its units bring."""
-    organization: Mapping[str, tuple[Any, Any]] = field(default_factory=dict)
+    organization: Changes = field(default_factory=dict)
     """Changes of the block ``organization``, without its units."""
     waves: Mapping[str, tuple[Wave | None, Wave | None]] = field(default_factory=dict)
     """By group: its wave before and after; None: it waits for no other."""

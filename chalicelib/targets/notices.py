@@ -6,10 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from chalicelib.engine.notices import MAX_LISTED, head
+from chalicelib.engine.notices import MAX_LISTED, NoticeKind
 from chalicelib.targets.difference import Difference, Loosened
 
-APPLIED = "targets.applied"
+APPLIED = NoticeKind(
+    "targets.applied", {"applied": "is applied", "loosened": "is applied, and asks for less than before"}
+)
+"""The service has met a new version of the applied file, by its next look within five minutes. ``loosened``: an
+approval or a limit is less strict than before, or nobody can compare it; then an alarm follows.
+"""
 MAX_SETTING = 200
 """Characters of a setting's value."""
 
@@ -47,12 +52,12 @@ def applied(hub: str, region: str, change: FileChange, now: int) -> dict[str, An
         "settings": sorted({*(name for settings in changed for name in settings), *found.organization}),
         "loosened": [{name: value[:MAX_SETTING] for name, value in one._asdict().items()} for one in change.loosened],
     }
+    cause = (change.before, change.after, change.applied_at)
     unlisted = sum(max(len(values) - MAX_LISTED, 0) for values in lists.values())
     return {
-        **head(APPLIED, now, hub, region, APPLIED, change.before, change.after, change.applied_at),
+        **APPLIED.head(now, hub, region, cause=cause, outcome="loosened" if change.alarming else "applied"),
         "hub": hub,
         "region": region,
-        "outcome": "loosened" if change.alarming else "applied",
         "version": change.after,
         "before": change.before,
         "applied_at": change.applied_at,

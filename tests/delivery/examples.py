@@ -10,7 +10,7 @@ from chalicelib.delivery.model import ENDED, Attempt, Copy, CopyState, Delivery,
 from chalicelib.delivery.phase import CancelAsked, DeadlinePassed, DeliveryEvent, Refused
 from chalicelib.delivery.phases import recalling
 from chalicelib.delivery.phases.approval import ApprovalSeen
-from chalicelib.delivery.phases.checking import HubCopySeen, TargetReady, TargetUnfit, WaitingNotified
+from chalicelib.delivery.phases.checking import HubCopySeen, KeptImageMissed, TargetReady, TargetUnfit, WaitingNotified
 from chalicelib.delivery.phases.copying import CopiesSeen, OthersWait
 from chalicelib.delivery.phases.ending import ClosingSeen, LeftoversSeen, OutcomeNotified
 from chalicelib.delivery.phases.imaging import (
@@ -121,6 +121,7 @@ EVENTS: tuple[DeliveryEvent, ...] = (
     TargetReady(TARGET_KEY, "ami-0b"),
     TargetReady(TARGET_KEY, None, (seen("snap-0a", "completed"), seen("snap-0b", "completed"))),
     TargetUnfit((FAULT,)),
+    KeptImageMissed("another-name"),
     HubCopySeen(),
     HubCopySeen(waits=True),
     HubCopySeen((("snap-0a", "snap-0ah"), ("snap-0b", "snap-0bh")), "arn:aws:kms:eu-west-1:111111111111:key/hub"),

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from chalicelib.delivery import machine
 from chalicelib.delivery.model import Delivery, DeliveryState, NewImage
-from chalicelib.delivery.phase import Refused
+from chalicelib.delivery.phase import CancelAsked, Refused
 from chalicelib.delivery.phases.ending import NotifyOutcome, OutcomeNotified
 from chalicelib.delivery.phases.publishing import PROTECT_TRIES, ImageProtected, ProtectImage
 from chalicelib.delivery.phases.shared import EndSeen, LookAtEnd
@@ -42,15 +42,15 @@ def test_an_ami_is_protected_before_its_owner_hears_of_it():
 def test_what_can_still_be_removed_is_not_protected():
     """From `publishing` its AMI stays, delivered or recalled, so the service never has to lift a protection.
 
-    A date ends only what is shared, which has none.
+    A date or a removal ends only what is shared, which has none.
     """
     row = machine.TRANSITIONS[DeliveryState.PUBLISHING]
-    after = {to for event, edge in row.items() if event is not EndSeen for to in edge.leads_to}
+    after = {to for event, edge in row.items() if event not in (EndSeen, CancelAsked) for to in edge.leads_to}
 
     assert LookAtEnd() in machine.outstanding(publishing(mode="share", until=NOW - 1), NOW)
     assert LookAtEnd() not in machine.outstanding(publishing(until=NOW - 1), NOW)
-    stays = {DeliveryState.DELIVERED, DeliveryState.SHARED, DeliveryState.RECALLING}
-    assert after == {DeliveryState.PUBLISHING} | stays
+    assert machine.evolve(publishing(), CancelAsked(), NOW).state is DeliveryState.RECALLING
+    assert after == {DeliveryState.PUBLISHING, DeliveryState.DELIVERED, DeliveryState.SHARED}
 
 
 def test_protect_false_and_a_shared_ami_ask_for_nothing():

@@ -7,6 +7,7 @@ import pytest
 
 from chalicelib.engine import mails, notices
 from chalicelib.engine.faults import Fault
+from chalicelib.promotion.notices import baseline
 from tools.events import AMI, COPIED, TARGET, examples
 
 HOSTILE = 'no "quarter"\n\nThe AMI was delivered to everybody.\r\n\u202e\x1b[2J <a href=x> `rm`\u2028 end'
@@ -115,7 +116,6 @@ def test_the_mail_of_a_finding_says_who_let_whom_in():
 def test_an_id_stays_whole_where_a_line_is_wrapped():
     """People copy it; several AMIs are plural."""
     ids = [f"ami-abcdef0123456789{number}" for number in range(5)]
-    notice = {"event": "hub.baseline", "at": 0, "hub": "1", "outcome": "ignored", "images": ids, "unlisted": 0}
-    mail = mails.text(notices.with_plain({**notice, "region": "us-east-1", "why": "w"}))
+    mail = mails.text(notices.with_plain(baseline("111111111111", "us-east-1", ids, len(ids), 0)))
     assert all(one in mail for one in ids)
     assert mail.startswith("5 AMIs are ignored.")

@@ -858,7 +858,7 @@ class FakeTargetImages(OfCloud):
         raw = self.shown(delivery)
         if raw is None:
             return
-        raw["State"] = "available" if delivery.recall.disabled else raw["State"]
+        raw["State"] = "available" if delivery.recall.may_disable else raw["State"]
         raw.pop("DeprecationTime", None)
         if delivery.recall.deprecated_before:
             raw["DeprecationTime"] = delivery.recall.deprecated_before

@@ -178,16 +178,35 @@ def test_an_ami_that_failed_in_the_end_keeps_no_name():
     assert [one.name for one in hub.cloud.images.values()] == [f"new-golden-{AMI}-{AMI}"]
 
 
-def test_a_new_name_helps_where_somebody_else_has_taken_that_of_a_kept_ami():
-    """Its owner has deregistered it. The fault says: give the target another `ami_name`."""
+@pytest.mark.parametrize("its_name", ["is taken", "is free", "is free later"])
+def test_a_kept_ami_that_its_owner_has_deregistered_names_no_other_try(its_name):
+    """The file's new name counts, as for a first try; also where somebody else has taken the old one."""
     hub = promoted(a_hub(boots=("Server.InternalError", "ok")))
     (kept,) = hub.cloud.images.values()
-    del hub.cloud.images[kept.id]
-    theirs = Image("ami-0f", DEV, kept.name, "", "", (), {"State": "available"})
-    hub.cloud.images[theirs.id] = theirs
-    assert codes(retried(rename(hub))) == ["target-name-taken"]
+    if its_name == "is free later":
+        hub.cloud.deregister(kept.id)
+    else:
+        del hub.cloud.images[kept.id]
+    if its_name == "is taken":
+        hub.cloud.images["ami-0f"] = Image("ami-0f", DEV, kept.name, "", "", (), {"State": "available"})
+    retried(rename(hub))
 
-    assert retried(hub).outcomes()[AMI, DEV] == "delivered"
+    assert (hub.outcomes()[AMI, DEV], codes(hub)) == ("delivered", [])
+    made = record(hub).image.id
+    assert hub.cloud.images[made].name == f"new-golden-{AMI}-{AMI}"
+    assert len(hub.cloud.copies) == 1, "its snapshots are still there"
+
+
+def test_a_kept_ami_that_one_look_misses_is_tested_again():
+    """One stale list is no proof that its owner has deregistered it."""
+    hub = promoted(a_hub(boots=("Server.InternalError", "ok")))
+    (kept,) = hub.cloud.images
+    hub.gate.troubles.append(LostAnswer("target.images", "named", after=False, says=()))
+    retried(rename(hub))
+
+    assert hub.gate.troubles[0].times == 0
+    assert hub.outcomes()[AMI, DEV] == "delivered"
+    assert list(hub.cloud.images) == [kept]
 
 
 def test_an_ami_that_fails_when_it_is_tested_again_is_removed():
@@ -229,6 +248,30 @@ def test_one_moment_at_which_a_check_is_impaired_fails_no_ami():
     hub = until_instance(promoted(a_hub(order=(True, False), booting=(50,)), 0))
     impaired = InstanceSeen(next(iter(hub.cloud.instances)), "running", system="ok", instance="impaired")
     hub.gate.troubles.append(LostAnswer("target.instances", "see", after=False, says=impaired, times=2))
+    later(hub)
+    assert hub.gate.troubles[0].times == 0
+    assert (hub.outcomes()[AMI, DEV], codes(hub)) == ("delivered", [])
+
+
+@pytest.mark.parametrize(("missed", "outcome"), [(1, "delivered"), (2, "failed")])
+def test_an_instance_that_runs_is_gone_only_if_two_looks_miss_it(missed, outcome):
+    """One stale answer of EC2 says nothing. What two looks miss cannot be tested; it is terminated all the same."""
+    hub = later(until_instance(promoted(a_hub(booting=(12 * MINUTE,)), 0)), 4 * MINUTE)
+    stale = InstanceSeen(next(iter(hub.cloud.instances)))
+    hub.gate.troubles.append(LostAnswer("target.instances", "see", after=False, says=stale, times=missed))
+    later(hub)
+    assert hub.gate.troubles[0].times == 0
+    assert hub.outcomes()[AMI, DEV] == outcome
+    assert codes(hub) == (["launch-not-tested"] if outcome == "failed" else [])
+    assert states(hub) == ["terminated"]
+
+
+def test_one_moment_at_which_an_instance_does_not_show_is_one_look():
+    """Two invocations look at once."""
+    hub = until_instance(promoted(a_hub(order=(True, False), booting=(12 * MINUTE,)), 0))
+    later(hub, 4 * MINUTE)
+    stale = InstanceSeen(next(iter(hub.cloud.instances)))
+    hub.gate.troubles.append(LostAnswer("target.instances", "see", after=False, says=stale, times=2))
     later(hub)
     assert hub.gate.troubles[0].times == 0
     assert (hub.outcomes()[AMI, DEV], codes(hub)) == ("delivered", [])

@@ -317,3 +317,30 @@ def test_a_withdrawn_ami_is_not_named_for_longer_than_a_day_after_the_target_ans
     hub.gate.troubles, hub.cloud.launchable = [], real
     hub.run(until=hub.cloud.now + 25 * HOUR)
     assert hub.cloud.parameters == {}
+
+
+REMOVALS = {
+    "the tag is removed": lambda hub: hub.cloud.tag(NEW, None),
+    "an operator withdraws": lambda hub: hub.withdraw(NEW, DEV),
+    "an operator recalls": lambda hub: hub.recall(NEW),
+}
+
+
+@pytest.mark.parametrize("before", [(), (OLD,)])
+@pytest.mark.parametrize("how", sorted(REMOVALS))
+def test_a_removal_closes_a_share_at_once_while_its_notice_waits_for_the_pointer(how, before):
+    """Revoking waits for no parameter: that names the AMI before in the end, or is gone."""
+    hub = a_hub("share", checking=(*(0 for _ in before), 540))
+    promote(hub, *before)
+    hub.cloud.tag(NEW, "default")
+    hub.run(until=hub.cloud.now + 180)
+    assert hub.outcomes()[NEW, DEV] == "publishing"
+
+    REMOVALS[how](hub)
+    hub.run(until=hub.cloud.now + 120)
+    assert {ami for ami, _ in hub.cloud.launches} == set(before)
+
+    hub.run(until=hub.cloud.now + 2 * HOUR)
+    assert shown(hub) == "".join(before)
+    assert hub.outcomes()[NEW, DEV] == "withdrawn"
+    assert notice(hub, NEW)["outcome"] == "withdrawn"

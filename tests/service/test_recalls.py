@@ -345,6 +345,29 @@ def test_a_recall_while_the_service_was_off_waits_for_the_value_that_was_intende
     assert shown(after(hub)) == OLD
 
 
+@pytest.mark.parametrize("took_effect", [True, False])
+def test_lifting_a_recall_enables_what_it_may_have_disabled(took_effect):
+    """The answer of DisableImage is lost, and for a day the target refuses every other try; or it was never made."""
+    hub = promoted(a_hub())
+    hub.cloud.may_disable = True
+    lost = refusal(RefusalKind.THROTTLED, "Timeout", unknown=True)
+    denied = refusal(RefusalKind.DENIED, "UnauthorizedOperation")
+    hub.gate.troubles = [PortTrouble("target.images", "recall", denied, times=10**9)]
+    if took_effect:
+        hub.gate.troubles.insert(0, PortTrouble("target.images", "recall", lost, times=1, after=True))
+    hub.recall(NEW)
+    after(hub, 2 * DAY)
+    assert hub.outcomes()[NEW, DEV] == "recalled"
+    assert raw(hub, NEW)["State"] == ("disabled" if took_effect else "available")
+
+    hub.gate.troubles = []
+    hub.lift_recall(NEW)
+    after(hub)
+    assert hub.outcomes()[NEW, DEV] == "delivered"
+    assert raw(hub, NEW)["State"] == "available"
+    assert shown(hub) == NEW
+
+
 def test_what_its_owner_had_disabled_stays_so_when_the_recall_is_lifted():
     """Only what the recall has changed is undone."""
     hub = promoted(a_hub())

@@ -13,6 +13,7 @@ from chalicelib.delivery.model import Delivery
 from chalicelib.delivery.ports import SeenImage
 from chalicelib.delivery.proof import ShownImage
 from chalicelib.delivery.tags import image_tags, service_tags
+from chalicelib.engine.errors import Refusal, RefusalKind
 from chalicelib.images import comparison, register
 from chalicelib.images.aws.shapes import described, tag_list, tags_of, unless_gone, within_time
 from chalicelib.images.image import SourceImage
@@ -112,9 +113,8 @@ class AwsTargetImages:
     def restore(self, delivery: Delivery) -> None:
         """A date that has come meanwhile cannot be set again: then the AMI stays deprecated as of the recall."""
         ec2, image = self._sessions.client("ec2", "recall", delivery), delivery.image.id
-        if delivery.recall.disabled:
-            with self._sessions.as_refusal("EnableImage", delivery.where):
-                unless_gone(partial(ec2.enable_image, ImageId=image))
+        if delivery.recall.may_disable:
+            self._enable(delivery)
         before = delivery.recall.deprecated_before
         if not before:
             with self._sessions.as_refusal("DisableImageDeprecation", delivery.where):
@@ -122,6 +122,19 @@ class AwsTargetImages:
         elif datetime.fromisoformat(before).timestamp() > self._sessions.now():
             with self._sessions.as_refusal("EnableImageDeprecation", delivery.where):
                 unless_gone(partial(ec2.enable_image_deprecation, ImageId=image, DeprecateAt=before))
+
+    def _enable(self, delivery: Delivery) -> None:
+        """Enable the AMI. What the recall need not have disabled may be refused: then a look decides."""
+        ec2 = self._sessions.client("ec2", "recall", delivery)
+        try:
+            with self._sessions.as_refusal("EnableImage", delivery.where):
+                unless_gone(partial(ec2.enable_image, ImageId=delivery.image.id))
+        except Refusal as refusal:
+            if delivery.recall.disabled or refusal.kind is not RefusalKind.DENIED:
+                raise
+            shown = self.shown(delivery)
+            if shown is None or shown["State"] != "available":
+                raise
 
     def protect(self, delivery: Delivery) -> None:
         with self._sessions.as_refusal("EnableImageDeregistrationProtection", delivery.where):

@@ -80,6 +80,13 @@ class TargetReady(DeliveryEvent):
 
 
 @dataclass(frozen=True, slots=True)
+class KeptImageMissed(DeliveryEvent):
+    """A look does not show the AMI that was kept for another launch test. ``name``: the one that a new AMI gets."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class TargetUnfit(DeliveryEvent):
     """The target cannot receive this AMI."""
 
@@ -158,6 +165,15 @@ def _ready(event: TargetReady, delivery: Delivery, now: int) -> Delivery:
     return WAIT(wanted, now)
 
 
+def _kept_missed(event: KeptImageMissed, delivery: Delivery, now: int) -> Delivery:
+    """Two looks prove that its owner deregistered it (invariant 5): another AMI is made, under its own name."""
+    since = delivery.clear_since
+    if since is None or now < since + schedule.SECOND_LOOK_AFTER:
+        return again(delivery, now, schedule.SECOND_LOOK_AFTER, clear_since=now if since is None else since)
+    named = replace(delivery.with_launch(kept=""), image_name=event.name, clear_since=None)
+    return replace(named, tries=0, next_try=now)
+
+
 def _unfit(event: TargetUnfit, delivery: Delivery, now: int) -> Delivery:
     return fail(delivery, now, *event.faults)
 
@@ -187,6 +203,7 @@ PHASES = {
             HubCopySeen: leads(_hub_copy_seen, REQUEST, *ENDS),
             TargetReady: leads(_ready, WAIT, OPEN, REGISTER, VERIFY),
             TargetUnfit: leads(_unfit, *ENDS),
+            KeptImageMissed: leads(_kept_missed, REQUEST),
             Refused: leads(_requested_refused, REQUEST, CHECK, *ENDS),
             **CANCELS,
             DeadlinePassed: leads(queued_too_long(_REQUESTED_CURE), REQUEST, TIDY),
@@ -199,6 +216,7 @@ PHASES = {
         on={
             TargetReady: leads(_ready, WAIT, OPEN, REGISTER, VERIFY),
             TargetUnfit: leads(_unfit, *ENDS),
+            KeptImageMissed: leads(_kept_missed, CHECK),
             Refused: leads(_checking_refused, CHECK, *ENDS),
             WaitingNotified: leads(_notified, CHECK),
             **CANCELS,

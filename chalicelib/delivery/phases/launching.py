@@ -68,7 +68,7 @@ def _started(event: InstanceStarted, delivery: Delivery, now: int) -> Delivery:
     if delivery.launch.result:  # another run has answered before
         return instances.started(event, delivery, now)
     after = instances.started(event, delivery, now).with_launch(impaired_since=0)
-    return replace(after, tries=1, next_try=now + schedule.POLLS[0], last_refusal=None)
+    return replace(after, tries=1, next_try=now + schedule.POLLS[0], last_refusal=None, clear_since=None)
 
 
 def _seen(event: InstanceSeen, delivery: Delivery, now: int) -> Delivery:
@@ -80,7 +80,11 @@ def _seen(event: InstanceSeen, delivery: Delivery, now: int) -> Delivery:
         ends_at = (event.launched_at or now) + instances.test_of(delivery).within
         wait = min(schedule.step(schedule.POLLS, delivery.tries), max(ends_at - now, schedule.SECOND_LOOK_AFTER))
         since = instances.impaired_since(delivery, event, now)
-        return again(delivery.with_launch(impaired_since=since), now, wait)
+        after = again(delivery.with_launch(impaired_since=since), now, wait, clear_since=None)
+        if event.state:
+            return after
+        # it does not show: two looks must agree that it is gone (invariant 5)
+        return replace(after, next_try=now + schedule.SECOND_LOOK_AFTER, clear_since=delivery.clear_since or now)
     if verdict.fault is None:
         return _published(_terminates(delivery.with_launch(result="passed", kept=""), now), now)
     if instances.too_early(delivery, event):

@@ -22,7 +22,7 @@ from chalicelib.delivery.phases.ending import (
     tidied_by,
     waits,
 )
-from chalicelib.delivery.phases.shared import SHARED, EndSeen, end_due, end_seen, looks_at_end
+from chalicelib.delivery.phases.shared import SHARED, EndSeen, end_due, end_seen, looks_at_end, withdrawn
 from chalicelib.engine import schedule
 from chalicelib.engine.errors import RefusalKind
 from chalicelib.engine.faults import Fault
@@ -71,14 +71,15 @@ def _to_protect(delivery: Delivery) -> bool:
     return wanted and not delivery.image.protected and delivery.image.unprotected is None
 
 
-def _is_recalled(delivery: Delivery) -> bool:
-    """Whether an operator has recalled the AMI, and nothing else of it is left to release or to delete."""
-    own = not (delivery.shared or delivery.shares.holds_copy or delivery.cleanup.to_delete)
-    return own and delivery.recall_asked
+def _may_cancel(delivery: Delivery) -> bool:
+    """A shared AMI at any time, as its shares must close. A copy if it is recalled, once nothing else is left to do."""
+    if delivery.shared:
+        return True
+    return delivery.recall_asked and not (delivery.shares.holds_copy or delivery.cleanup.to_delete)
 
 
-def _recalled(_event: CancelAsked, delivery: Delivery, now: int) -> Delivery:
-    return recall(delivery, now)
+def _cancelled(event: CancelAsked, delivery: Delivery, now: int) -> Delivery:
+    return withdrawn(event, delivery, now) if delivery.shared else recall(delivery, now)
 
 
 def _due(delivery: Delivery, _last: int | None) -> Iterator[int | None]:
@@ -139,12 +140,12 @@ PHASES = {
             OutcomeNotified: leads(_published, PUBLISH, DELIVERED, SHARED),
             Refused: leads(_refused, PUBLISH),
             EndSeen: leads(end_seen, PUBLISH, *ENDS),
-            CancelAsked: leads(_recalled, RECALL),
+            CancelAsked: leads(_cancelled, RECALL, *ENDS),
         },
         outstanding=_outstanding,
         deadline=tidied_by,
         due=_due,
         looks=lambda delivery, _now: naming.looks(delivery),
-        may_cancel=_is_recalled,
+        may_cancel=_may_cancel,
     )
 }

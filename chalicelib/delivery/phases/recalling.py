@@ -57,11 +57,11 @@ class RecallCopy(Command):
 
 @dataclass(frozen=True, slots=True)
 class RestoreCopy(Command):
-    """EnableImage if it was disabled; then the former deprecation date, or none."""
+    """EnableImage if it may be disabled; then the former deprecation date, or none."""
 
     def announced(self, delivery: Delivery) -> str:
         """Name the first call, for the history."""
-        if delivery.recall.disabled:
+        if delivery.recall.may_disable:
             return "EnableImage"
         return "EnableImageDeprecation" if delivery.recall.deprecated_before else "DisableImageDeprecation"
 

@@ -56,13 +56,14 @@ def end_seen(event: EndSeen, delivery: Delivery, now: int) -> Delivery:
     return withdraw(delivery, now, expired=True)
 
 
-def _withdrawn(event: CancelAsked, delivery: Delivery, now: int) -> Delivery:
+def withdrawn(event: CancelAsked, delivery: Delivery, now: int) -> Delivery:
+    """Withdraw it, as the tag, the applied file or an operator asks."""
     return withdraw(delivery, now, expired=event.expired, why=event.why)
 
 
 PHASES = {
     DeliveryState.SHARED: Phase(
-        on={CancelAsked: leads(_withdrawn, *ENDS), EndSeen: leads(end_seen, SHARED, *ENDS)},
+        on={CancelAsked: leads(withdrawn, *ENDS), EndSeen: leads(end_seen, SHARED, *ENDS)},
         outstanding=looks_at_end,
         deadline=end_date,
         due=lambda delivery, _end: (end_due(delivery),),

@@ -46,7 +46,7 @@ from chalicelib.engine.places import Resource
 from chalicelib.engine.ports import Notices, Records, Write
 from chalicelib.engine.runner import Machine
 from chalicelib.engine.waker import Clock, Waker
-from chalicelib.images import comparison, deprecation
+from chalicelib.images import comparison, deprecation, names
 from chalicelib.images.image import SourceImage
 from chalicelib.images.source_images import source_image
 from chalicelib.release.worker.pointers import RecordedPointers
@@ -249,9 +249,12 @@ class DeliveryExecutor:
         if faults:
             return checking.TargetUnfit(faults)
         key, key_trouble = self._ports.keys.describe(delivery)
-        named = proof.named(delivery, self._ports.images.named(delivery))
+        named, image = proof.named(delivery, self._ports.images.named(delivery)), self._image(delivery)
+        name = names.image_name(delivery.target.ami_name, image)
+        if delivery.launch.kept and named.own is None and name != delivery.image_name:
+            return checking.KeptImageMissed(name)
         copies = self._ports.snapshots.find(delivery)
-        tags = image_tags(delivery, self._image(delivery), self._trigger_tag, "a nonce")
+        tags = image_tags(delivery, image, self._trigger_tag, "a nonce")
         faults = preflight.target_faults(
             delivery.target,
             key,

@@ -299,8 +299,7 @@ class DeliveryPass:
         method, why = preflight.method(target, image)
         copies = method == "snapshots" and target.mode == "copy"
         name = names.image_name(target.ami_name, image)
-        taken = before is not None and any(fault.code == preflight.NAME_TAKEN for fault in before.faults)
-        if before is not None and before.launch.kept and not taken:
+        if before is not None and before.launch.kept:
             name = before.image_name  # by which its AMI, which is still to be tested, is found there
         fresh = Delivery(
             id=_id(promotion, target),
