@@ -58,9 +58,9 @@ def started(delivery: Delivery, now: int, *, waits: bool = False) -> Delivery:
     return replace(fresh, due_at=due_at(fresh))
 
 
-def turned(delivery: Delivery, now: int, *, recalled: bool) -> Delivery:
-    """Prepare the episode of an ended delivery that recalls its AMI, or restores it."""
-    fresh = recalling.begun(delivery, now, recalled=recalled)
+def turned(delivery: Delivery, now: int, *, recalled: bool, lift: str = "") -> Delivery:
+    """Prepare the episode of an ended delivery that recalls its AMI, or restores it by an operator's ``lift``."""
+    fresh = recalling.begun(delivery, now, recalled=recalled, lift=lift)
     return replace(fresh, due_at=due_at(fresh))
 
 

@@ -348,6 +348,12 @@ class Recalled:
     """Whether EC2 has said that it is."""
     done: bool = False
     """Whether it is deprecated, or gone, or the service has given up."""
+    lift: str = ""
+    """The operator's request to lift it, for which it was tried last."""
+    refused: str = ""
+    """The codes of the faults with which that was given up last."""
+    repeated: bool = False
+    """Whether it was given up with the same faults before: people are notified of them once."""
 
 
 @dataclass(frozen=True, slots=True)
