@@ -65,7 +65,7 @@ ACCEPTED = "accepted"
 BY_RECALL = "recalled:"
 """Prefix of a request to end because an operator has recalled the AMI: nobody is notified of what is finished."""
 
-EXPIRED = "expired:"
+BY_DATE = "expired:"
 """Prefix of a request to end at the targets file's date; the service does not start such a delivery again."""
 
 
@@ -348,6 +348,12 @@ class Recalled:
     """Whether EC2 has said that it is."""
     done: bool = False
     """Whether it is deprecated, or gone, or the service has given up."""
+    lift: str = ""
+    """The operator's request to lift it, for which it was tried last."""
+    refused: str = ""
+    """The codes of the faults with which that was given up last."""
+    repeated: bool = False
+    """Whether it was given up with the same faults before: people are notified of them once."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -400,6 +400,42 @@ def test_lifting_a_recall_that_was_refused_every_look_leaves_the_date_of_the_cop
     assert shown(hub) == NEW
 
 
+def refusals(hub: Hub) -> list[str]:
+    """The last fault of each notice that says what a target has refused."""
+    faults = [one["faults"] for one in hub.cloud.notices if one["event"] == "delivery.recalled"]
+    return [some[-1]["code"] for some in faults if some]
+
+
+def test_a_lift_that_is_refused_for_days_is_tried_on_and_notified_once():
+    """Another reason, or another lift, is notified again."""
+    hub = promoted(a_hub(accounts=(DEV, PROD)))
+    hub.recall(NEW)
+    after(hub)
+    other = refusal(RefusalKind.DENIED, "OperationNotPermitted")
+    denied = refusal(RefusalKind.DENIED, "UnauthorizedOperation")
+    trouble = PortTrouble("target.images", "restore", denied, 10**9, only=lambda one, *_: one.target.account == DEV)
+    hub.gate.troubles = [trouble]
+    hub.lift_recall(NEW)
+    after(hub, 10 * DAY)
+    assert refusals(hub) == ["aws-UnauthorizedOperation"]
+    tries = trouble.times
+
+    trouble.refusal = other
+    after(hub, 5 * DAY)
+    assert trouble.times < tries
+    assert refusals(hub) == ["aws-UnauthorizedOperation", "aws-OperationNotPermitted"]
+
+    hub.recall(NEW)
+    after(hub)
+    hub.lift_recall(NEW)
+    after(hub, 5 * DAY)
+    assert refusals(hub)[2:] == ["aws-OperationNotPermitted"]
+
+    hub.gate.troubles = []
+    after(hub, DAY)
+    assert hub.outcomes() == {(ami, account): "delivered" for ami in (OLD, NEW) for account in (DEV, PROD)}
+
+
 @pytest.mark.parametrize("method", ["recall", "restore"])
 def test_a_service_that_was_off_past_the_deadline_tries_before_it_gives_up(method):
     """A deadline acts on a fresh look: the target may have been able to do it for a day."""

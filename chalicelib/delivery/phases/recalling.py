@@ -94,13 +94,19 @@ class CopyRestored(DeliveryEvent):
     """The AMI is as it was before the recall, except for launch permissions that disabling removed."""
 
 
-def begun(delivery: Delivery, now: int, *, recalled: bool) -> Delivery:
-    """Return an ended delivery's next episode: it recalls what was delivered, or restores what was recalled."""
+def begun(delivery: Delivery, now: int, *, recalled: bool, lift: str = "") -> Delivery:
+    """Return an ended delivery's next episode: it recalls what was delivered, or restores what was recalled.
+
+    ``lift``: the operator's request to lift the recall, so that people are notified again of what refuses a new one.
+    """
     fresh = replace(delivery, entered={}, faults=(), last_refusal=None, last_look=LastLook())
     next_one = replace(fresh, episode=delivery.episode + 1, ending=None)
     if recalled:
         return recall(next_one, now)
-    return RESTORE(next_one, now) if delivery.recall.seen else _publish_again(next_one, now)
+    if not delivery.recall.seen:
+        return _publish_again(next_one, now)
+    refused = delivery.recall.refused if lift == delivery.recall.lift else ""
+    return RESTORE(next_one.with_recall(lift=lift, refused=refused), now)
 
 
 def _recalling(delivery: Delivery, now: int) -> tuple[Command, ...]:
@@ -110,7 +116,7 @@ def _recalling(delivery: Delivery, now: int) -> tuple[Command, ...]:
     if delivery.naming.parameter and not known.woken:
         return (WakePointer(),)
     if known.done:
-        return (notify(delivery, now),)
+        return (NotifyOutcome(publish=False) if known.repeated else notify(delivery, now),)
     return (RecallCopy(known.may_disable),) if known.seen else (LookAtCopy(),)
 
 
@@ -164,7 +170,11 @@ def _given_up(delivery: Delivery, now: int) -> Delivery:
     faults = (_not_done(delivery), *((delivery.last_refusal,) if delivery.last_refusal else ()))
     over = replace(delivery.with_recall(done=True), last_look=LastLook())
     given_up = replace(over, faults=faults, tries=0, next_try=now)
-    return given_up if delivery.state is RECALL.state else RECALL(replace(given_up, ending=RECALLED.state), now)
+    if delivery.state is RECALL.state:
+        return given_up
+    codes = " ".join(fault.code for fault in faults)
+    known = given_up.with_recall(refused=codes, repeated=codes == delivery.recall.refused)
+    return RECALL(replace(known, ending=RECALLED.state), now)
 
 
 def _over(event: OutcomeNotified, delivery: Delivery, now: int) -> Delivery:

@@ -152,7 +152,7 @@ class DeliveryPass:
             return
         if stored is None or record is None or record.state != (DELIVERED if recalled else RECALLED):
             return
-        fresh = delivery_turned(record, self.clock(), recalled=recalled)
+        fresh = delivery_turned(record, self.clock(), recalled=recalled, lift=promotion.inbox.get("lifted", ""))
         self.tracked.add(promotion.ami, replace(one, episode=fresh.episode, state=RUNNING))
         happened = ["Recalled by an operator" if recalled else "The recall was lifted"]
         if self.records.save(stored, DELIVERIES.encode(fresh), happened, self.clock()) is None:
