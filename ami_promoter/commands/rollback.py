@@ -121,7 +121,7 @@ def _pointers(
         resolved = applied_file(connection).resolve(" ".join(groups_named))
         if fault := next(iter(resolved.faults), resolved.waits):
             return fault
-        wanted += [*resolved.places, *resolved.blocked]
+        wanted += [*resolved.by_place, *resolved.blocked]
     there = [one for one in every if is_named(str(Place(one.account, one.region)), wanted)]
     if not there:
         what = "no target there has a parameter of this family."

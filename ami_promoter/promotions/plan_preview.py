@@ -103,7 +103,7 @@ def plan(
         *preflight.method_faults(image, meant.targets),
     )
     targets = [_target(one, image, deliveries.get(one.place), meant, now, region) for one in meant.targets]
-    gone = [_gone(place, was) for place, was in deliveries.items() if place not in meant.places]
+    gone = [_gone(place, was) for place, was in deliveries.items() if place not in meant.by_place]
     every = sorted((*targets, *gone), key=lambda one: (one["account"], one["region"]))
     bad = bool(faults or meant.blocked or meant.waits or any(one["faults"] for one in every))
     return {
@@ -142,7 +142,7 @@ def with_waves(data: Mapping[str, Any], file: FileWaves, meant: Resolution) -> d
     """Return the plan with the waves of its targets, and why some of these would not open."""
     accounts = {target.account for target in meant.targets}
     faults = [fault.to_json() for fault in file.faults(accounts, VALUE)]
-    shown = waves.planned(file, accounts, meant.places)
+    shown = waves.planned(file, accounts, meant.by_place)
     return {**data, "waves": shown, "blocked": [*data["blocked"], *faults], "ready": data["ready"] and not faults}
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from chalicelib.delivery.model import ENDED, EXPIRED, Delivery, DeliveryState
+from chalicelib.delivery.model import BY_DATE, ENDED, Delivery, DeliveryState
 from chalicelib.delivery.moves import in_force
 from chalicelib.delivery.phase import CancelAsked, Command, DeadlinePassed, DeliveryEvent, Phase
 from chalicelib.delivery.phases import (
@@ -88,14 +88,15 @@ def record_intent(delivery: Delivery, wanted: Sequence[Command], now: int, nonce
     ``nonces``: random texts, one for each of ``wanted`` that creates something (``makes``), in the same order.
     """
     left = iter(nonces)
+    intended = delivery
     for command in wanted:
-        delivery = command.intend(delivery, next(left) if command.makes else "", now)
-    return replace(delivery, due_at=due_at(delivery))
+        intended = command.intend(intended, next(left) if command.makes else "", now)
+    return intended if intended is delivery else replace(intended, due_at=due_at(intended))
 
 
 def tells(before: Delivery, after: Delivery) -> bool:
     """Whether more has changed than the time of the next look and the copies' progress."""
-    return _timeless(before) != _timeless(after)
+    return before.state is not after.state or _timeless(before) != _timeless(after)
 
 
 def _timeless(delivery: Delivery) -> Delivery:
@@ -112,7 +113,7 @@ def due_events(delivery: Delivery, now: int) -> tuple[DeliveryEvent, ...]:
     phase = PHASES[delivery.state]
     wish = delivery.wish
     if wish is not None and CancelAsked in phase.on and phase.may_cancel(delivery):
-        return (CancelAsked(wish.cause.startswith(EXPIRED), wish.why),)
+        return (CancelAsked(wish.cause.startswith(BY_DATE), wish.why),)
     last = deadline(delivery)
     passed = last is not None and now >= last and DeadlinePassed in phase.on and phase.deadline_acts(delivery)
     return (DeadlinePassed(),) if passed else ()

@@ -65,7 +65,7 @@ ACCEPTED = "accepted"
 BY_RECALL = "recalled:"
 """Prefix of a request to end because an operator has recalled the AMI: nobody is notified of what is finished."""
 
-EXPIRED = "expired:"
+BY_DATE = "expired:"
 """Prefix of a request to end at the targets file's date; the service does not start such a delivery again."""
 
 

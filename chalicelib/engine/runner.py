@@ -67,6 +67,8 @@ class Machine(Generic[R, C, E]):
     """(record, command): the history's name of the AWS call whose intent is on the record; "": none."""
     tried: Callable[[R, C], bool] = lambda _record, _command: False
     """(record, command): whether its intent was written before, and a look must show what came of that."""
+    counts: Callable[[R, R], bool] = lambda _before, _after: True
+    """(before, after): whether what was done for a record still counts for it as another run has written it."""
 
 
 class Executor(Protocol[R_contra, C_contra, E_co]):
@@ -285,6 +287,7 @@ class Runner(Generic[R, C, E]):
         """After a lost race, evolve what the other run wrote by the results, and write it. Return what is stored then.
 
         Each result counts at its own time: a second later it could lead to another state, which does not have the next.
+        If it no longer counts, it is dropped, as if the process had been killed before it wrote.
         """
         since = run.since
         while True:
@@ -292,7 +295,8 @@ class Runner(Generic[R, C, E]):
             if fresh is None or fresh.parked or not since.results:
                 return fresh
             before, after = self._decoded(fresh, run.inbox)
-            for event, at in since.results:
+            results = since.results if self.machine.counts(run.record, after) else ()
+            for event, at in results:
                 try:
                     after = self.machine.evolve(after, event, at)
                 except IllegalEvent as old_news:
@@ -300,7 +304,7 @@ class Runner(Generic[R, C, E]):
             if after == before and not since.called:
                 return fresh
             said = since.answers if since.called or self.machine.tells(before, after) else ()
-            items = self.codec.result_items(after, [event for event, _ in since.results])
+            items = self.codec.result_items(after, [event for event, _ in results])
             written = self._save(fresh, after, said, items, goes_on=True)
             if written is not None:
                 run.inbox = NOTHING

@@ -119,9 +119,9 @@ def of(resolution: Resolution, withdrawn: Mapping[str, str]) -> Entitlement:
     are blocked.
     """
     left = resolution.without(withdrawn)
-    named = {target.place: target for target in left.targets}
+    named = left.by_place
     found = Entitlement(named, "", left.blocked, left.blocked_until, withdrawn)
-    gone = [target for target in resolution.targets if target.place not in named and _by_unit(target)]
+    gone = [target for place, target in resolution.by_place.items() if place not in named and _by_unit(target)]
     if not gone:
         return found
     shut = {launched_by(target): target for target in gone}

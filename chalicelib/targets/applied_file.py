@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
+from functools import cached_property
 from typing import Any, Literal
 
 from chalicelib.engine import codec
@@ -177,7 +178,7 @@ class Trigger:
         return " ".join((*self.groups, *self.accounts))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Resolution:
     """Whom a value names, by the applied file.
 
@@ -207,15 +208,15 @@ class Resolution:
         """Whether the value has no fault as a whole."""
         return not self.faults and self.waits is None
 
-    @property
-    def places(self) -> tuple[str, ...]:
-        """Every target as "account/region"."""
-        return tuple(target.place for target in self.targets)
+    @cached_property
+    def by_place(self) -> Mapping[str, Target]:
+        """Each target by its "account/region"; made once, because hundreds of shares ask in turn."""
+        return {target.place: target for target in self.targets}
 
     def until(self, place: str) -> int | None:
         """Return the date until which a target may keep its standing shares; 0: no end, None: no such target."""
-        found = next((target.until for target in self.targets if target.place == place), None)
-        return self.blocked_until.get(Place.parse(place).account) if found is None else found
+        target = self.by_place.get(place)
+        return self.blocked_until.get(Place.parse(place).account) if target is None else target.until
 
     def only(self, places: Collection[str]) -> Resolution:
         """Return the resolution with these targets ("account/region") only."""
@@ -227,11 +228,11 @@ class Resolution:
             return self
         everywhere = EVERYWHERE in withdrawn
         blocked = {one: fault for one, fault in self.blocked.items() if one not in withdrawn and not everywhere}
-        left = [place for place in self.places if covering(withdrawn, place) is None]
+        left = [place for place in self.by_place if covering(withdrawn, place) is None]
         return replace(self.only(frozenset(left)), blocked=blocked)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Directory:
     """A compiled targets file: groups by name, and every account's targets, one a Region, by account id.
 
@@ -251,6 +252,11 @@ class Directory:
     """The hub's account and Region, which are no target even if a unit contains them."""
     waves: Mapping[str, Wave] = field(default_factory=dict)
     """For each group that waits for another: for which, and how long."""
+
+    @cached_property
+    def everybody(self) -> _Everybody:
+        """The accounts of its groups; found once, because hundreds of shares ask in turn."""
+        return _Everybody(self)
 
 
 def parse_trigger(value: str) -> Trigger | tuple[Fault, ...]:
@@ -277,7 +283,7 @@ def _well_formed(value: str) -> Trigger:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class AppliedFile:
     """The applied file and the members at one moment. ``fault``: why they cannot be used."""
 
@@ -286,7 +292,6 @@ class AppliedFile:
     fault: Fault | None = None
     _last: dict[tuple[str, bool], Resolution] = field(default_factory=dict, init=False, repr=False, compare=False)
     """The value resolved last: hundreds of shares ask for the same value in turn."""
-    _waves: list[FileWaves] = field(default_factory=list, init=False, repr=False, compare=False)
 
     @property
     def generation(self) -> str:
@@ -314,16 +319,14 @@ class AppliedFile:
             return found
         return Resolution(faults=() if waits else faults, digest=found.digest, members=found.members, waits=waits)
 
-    @property
+    @cached_property
     def waves(self) -> FileWaves:
         """Its waves, with the accounts of its groups."""
-        if not self._waves:
-            self._waves.append(_waves(self.directory, _Everybody(self.directory) if self.directory.waves else None))
-        return self._waves[0]
+        return _waves(self.directory) if self.directory.waves else FileWaves({}, {})
 
     def strangers(self, accounts: Iterable[str]) -> frozenset[str]:
         """Return the accounts that neither the file nor a unit in it contains (invariant 8); none if it is unusable."""
-        everybody = _Everybody(self.directory)
+        everybody = self.directory.everybody
         return frozenset() if self.fault else frozenset(one for one in accounts if not everybody.has_settings(one))
 
 
@@ -337,7 +340,7 @@ def resolve(value: str, directory: Directory, digest: str = "", *, in_force: boo
     if not isinstance(trigger, Trigger):
         faults, trigger = list(trigger), _well_formed(value)
     unknown = [name for name in trigger.groups if name not in directory.groups]
-    everybody, members = _Everybody(directory), directory.membership.digest
+    everybody, members = directory.everybody, directory.membership.digest
     strangers = [account for account in trigger.accounts if not everybody.knows(account)]
     faults += [] if in_force else [_no_group(name, directory.groups) for name in unknown]
     unread = everybody.unread(trigger.groups, every=bool(strangers))
@@ -359,9 +362,8 @@ def resolve(value: str, directory: Directory, digest: str = "", *, in_force: boo
     return Resolution(targets, groups, blocked, ends, digest=digest, members=members, back_fill=back_fill)
 
 
-def _waves(directory: Directory, everybody: _Everybody | None) -> FileWaves:
-    if everybody is None:
-        return FileWaves({}, {})
+def _waves(directory: Directory) -> FileWaves:
+    everybody = directory.everybody
     unread = everybody.unread((*directory.waves, *(wave.after for wave in directory.waves.values())), every=False)
     named, troubles = directory.organization.id if directory.organization else "", directory.membership.troubles
     why = [troubles[unit] for unit in unread if unit in troubles]

@@ -188,5 +188,5 @@ EVENTS: tuple[DeliveryEvent, ...] = (
     EndSeen(NOW + 10**6),
     DeadlinePassed(),
     WaitingNotified(),
-    *(OutcomeNotified(1, outcome) for outcome in DeliveryState if outcome in ENDED or outcome == "shared"),
+    *(OutcomeNotified(outcome) for outcome in DeliveryState if outcome in ENDED or outcome == "shared"),
 )

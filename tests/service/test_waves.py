@@ -75,6 +75,22 @@ def test_what_was_shared_until_its_date_has_succeeded(until):
     assert shared_at + 3 * HOUR < reported(hub, "delivery.delivered", PROD) < shared_at + 4 * HOUR
 
 
+def test_what_was_shared_until_its_date_has_succeeded_although_its_record_is_parked():
+    """Its shares close at the date without it, and it has been shared: the wave after it opens."""
+    hub = hub_with({"prod": Wave("dev", 3 * HOUR)}, {"mode": "share", "until": START + 2 * HOUR})
+    listed = {**hub.cloud.directory.accounts, PROD: (Target(PROD, REGION),)}
+    hub.cloud.directory = replace(hub.cloud.directory, accounts=listed)
+    hub.cloud.tag(AMI, "dev prod")
+    assert states(hub)[:2] == ["shared", "shared"]
+    hub.watchful = False
+    for account in (DEV, DEV2):
+        hub.stores.records.park(hub.delivery_key(AMI, account), "for a test", hub.cloud.now)
+
+    assert states(hub, after=5 * HOUR)[3] == "delivered"
+    assert stops(hub) == []
+    assert hub.cloud.launches == set()
+
+
 def test_what_was_to_be_shared_is_tracked_to_its_end_when_its_date_comes_first():
     """The process is killed after each notice; the date comes before the record says that it is shared."""
     hub = hub_with({}, {"mode": "share", "until": START + 200})

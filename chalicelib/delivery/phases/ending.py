@@ -83,15 +83,14 @@ class ClosingSeen(DeliveryEvent):
 
 @dataclass(frozen=True, slots=True)
 class OutcomeNotified(DeliveryEvent):
-    """The last notice was sent, and the outcome is in the tracked delivery. ``episode``, ``outcome``: whose it is."""
+    """The last notice was sent, and the outcome is in the tracked delivery."""
 
-    episode: int
     outcome: DeliveryState
 
     @classmethod
     def of(cls, delivery: Delivery) -> OutcomeNotified:
         """Return that the delivery's own notice was sent."""
-        return cls(delivery.episode, delivery.outcome)
+        return cls(delivery.outcome)
 
     def is_of(self, delivery: Delivery) -> bool:
         """Whether it ends the delivery: one that an invocation beside it has turned meanwhile sends another notice."""

@@ -101,6 +101,7 @@ def delivery_machine(draw: Callable[[], str]) -> Machine[Delivery, Command, Deli
         lambda command: command.acts,
         lambda record, command: command.announced(record),
         lambda record, command: command.tried(record),
+        lambda before, after: before.episode == after.episode,
     )
 
 

@@ -14,9 +14,9 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from chalicelib.delivery.codecs import DELIVERIES
-from chalicelib.delivery.model import EXPIRED, DeliveryState, WishToEnd
+from chalicelib.delivery.model import BY_DATE, DeliveryState, WishToEnd
 from chalicelib.delivery.ports import TrackedDeliveries
-from chalicelib.delivery.tracked import RUNNING, TrackedDelivery
+from chalicelib.delivery.tracked import EXPIRED, RUNNING, TrackedDelivery
 from chalicelib.engine import addresses, schedule
 from chalicelib.engine.addresses import STANDING
 from chalicelib.engine.budget import Budget, TimeLeft
@@ -194,16 +194,16 @@ class StandingPass:
         held = one.holding
         expired = entitled.may_go_on(held.place) and 0 < entitled.date(held.place) <= self.clock()
         cause = f"not-entitled:{self.clock() // schedule.MINUTE}"
-        wish = WishToEnd(held.episode, f"{EXPIRED if expired else ''}{cause}", _why(held.place, tag, entitled))
+        wish = WishToEnd(held.episode, f"{BY_DATE if expired else ''}{cause}", _why(held.place, tag, entitled))
         self.waker.wake(addresses.delivery(held.delivery), cause, {"cancel": str(wish)})
         self.ports.ledger.release(one.resource, one.share_name, held, listed=True)
         self.waker.wake_resources([one.resource], f"{held.delivery}:{cause}")
         self.telemetry.share(one.resource, held.account, "released: not entitled", image=ami)
-        self._mark_tracked(ami, held.delivery)
+        self._mark_tracked(ami, held.delivery, EXPIRED if expired else DeliveryState.WITHDRAWN.value)
         self.ports.ledger.release(one.resource, one.share_name, held)
 
-    def _mark_tracked(self, ami: str, delivery: str) -> None:
-        """Track the delivery as withdrawn and notify its owners, if it is parked or damaged and cannot do so itself."""
+    def _mark_tracked(self, ami: str, delivery: str, state: str) -> None:
+        """Track the delivery as ended and notify its owners, if it is parked or damaged and cannot do so itself."""
         if peek(self.records, addresses.delivery(delivery), DELIVERIES) is not None:
             return
         try:
@@ -213,7 +213,7 @@ class StandingPass:
         for one in tracked:
             if one.delivery == delivery and one.state == DeliveryState.SHARED:
                 self._tell(ami, one)
-                self.ports.tracked.end(ami, replace(one, state=DeliveryState.WITHDRAWN.value, image=""))
+                self.ports.tracked.end(ami, replace(one, state=state, image=""))
 
     def _tell(self, ami: str, one: TrackedDelivery) -> None:
         """Create the record by which `worker` sends the notice, before the promotion counts the delivery."""

@@ -1,0 +1,96 @@
+"""A slow run of a delivery, beside others: the delivery ends and begins again before a call of that run is answered."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from chalicelib.delivery.phase import Command
+from chalicelib.delivery.phases.approval import LookAtApproval
+from chalicelib.delivery.phases.checking import CheckTarget
+from chalicelib.engine import addresses
+from chalicelib.engine.errors import RefusalKind
+from chalicelib.targets.applied_file import Target
+from tests.service.cloud import REGION, refusal, target_key
+from tests.service.gate import PortTrouble
+from tests.service.hub import Hub
+from tests.service.organization import A
+
+AMI, HOUR = "ami-00", 3600
+THROTTLED = refusal(RefusalKind.THROTTLED, "Throttling")
+
+
+def a_hub(**settings: object) -> Hub:
+    hub = Hub((A,), target=settings)
+    hub.cloud.make_image(AMI, {"snap-00": True})
+    return hub
+
+
+def after(hub: Hub, seconds: int = HOUR) -> Hub:
+    hub.run(until=hub.cloud.now + seconds)
+    return hub
+
+
+def until(hub: Hub, state: str) -> None:
+    """Let all go on beside the slow run until the delivery has a state: for seconds, as a run has half a minute."""
+    for _ in range(25):
+        hub.deliveries.run(hub.delivery_key(AMI, A), "beside", time_left=lambda: 30)
+        if hub.outcomes() == {(AMI, A): state}:
+            return
+        after(hub, 1)
+    raise TimeoutError(hub.outcomes())
+
+
+def answered_late(hub: Hub, step: type[Command], meanwhile: Callable[[], object]) -> None:
+    """Run the delivery; something happens between the next call of this kind and its answer."""
+    real = hub.deliveries.executor.execute
+
+    def execute(record, command, budget):
+        event = real(record, command, budget)
+        if isinstance(command, step):
+            hub.deliveries.executor.execute = real
+            meanwhile()
+        return event
+
+    hub.deliveries.executor.execute = execute
+    hub.deliveries.run(hub.delivery_key(AMI, A), "slow", time_left=lambda: 30)
+    assert hub.deliveries.executor.execute == real
+
+
+def test_a_target_that_was_unfit_in_an_earlier_episode_fails_no_later_one():
+    """Another run has found that its key is disabled. It is enabled, and an operator tries again."""
+    hub = a_hub()
+    hub.cloud.disabled.add(target_key(A))
+
+    def again() -> None:
+        until(hub, "failed")
+        hub.cloud.disabled.clear()
+        hub.gate.troubles.append(PortTrouble("target.keys", "describe", THROTTLED, times=10**9))
+        hub.stores.records.make_due(addresses.promotion(AMI), hub.cloud.now, {"retry": f"{hub.cloud.now}:"})
+        until(hub, "requested")
+
+    works, hub.deliveries.run = hub.deliveries.run, lambda *_, **__: None
+    hub.cloud.tag(AMI, "default")
+    after(hub, 45)
+    hub.deliveries.run = works
+    answered_late(hub, CheckTarget, again)
+    assert hub.outcomes() == {(AMI, A): "requested"}
+    hub.gate.troubles.clear()
+    assert after(hub).outcomes() == {(AMI, A): "delivered"}
+
+
+def test_an_approval_of_an_earlier_episode_approves_no_later_one():
+    """Another run has seen that the file has other settings now: what was approved does not count for them."""
+    hub = a_hub(approval="required")
+    hub.cloud.tag(AMI, "default")
+    after(hub)
+    hub.approve(AMI)
+
+    def again() -> None:
+        listed = {A: (Target(A, REGION, approval="required", linger=60),)}
+        hub.cloud.directory = replace(hub.cloud.directory, accounts=listed)
+        until(hub, "cancelled")
+        until(hub, "awaiting-approval")
+
+    answered_late(hub, LookAtApproval, again)
+    assert hub.outcomes() == {(AMI, A): "awaiting-approval"}
+    hub.approve(AMI)
+    assert after(hub).outcomes() == {(AMI, A): "delivered"}
