@@ -108,5 +108,5 @@ def main(argv: Sequence[str] | None = None, clock: TerminalClock | None = None) 
 def _usage(wrong: click.ClickException) -> Fault:
     context = wrong.ctx if isinstance(wrong, click.UsageError) else None
     where = context.command_path if context else PROGRAM
-    what = " ".join(re.split(r"\s*[\n\t]\s*", wrong.format_message()))
+    what = re.sub(r"\s*[\n\t]\s*", " ", wrong.format_message())
     return Fault("usage", where, what if what.endswith(".") else f"{what}.", f"`{where} --help` shows the usage.")

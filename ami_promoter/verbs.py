@@ -114,7 +114,7 @@ class FileWord(Matching):
     def shell_complete(self, ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         """See Click. Of several words the last one is completed."""
         known = remembered.words(_profile(ctx))
-        before = incomplete[: len(incomplete) - len(re.split(r"[\s,+]", incomplete)[-1])]
+        before = re.sub(r"[^\s,+]*\Z", "", incomplete)
         found = {before + word: called for kind in self._kinds for word, called in known[kind].items()}
         return [CompletionItem(word, help=called) for word, called in found.items() if word.startswith(incomplete)]
 

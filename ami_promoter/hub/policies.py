@@ -86,7 +86,7 @@ def _holds(statement: Mapping[str, Any], request: Request) -> bool | None:
 
 
 def _test(operator: str, value: str | None, wanted: Sequence[Any]) -> bool | None:
-    base = operator.rsplit(":", maxsplit=1)[-1]
+    base = operator.removeprefix("ForAllValues:").removeprefix("ForAnyValue:")
     if value is None or base not in _TESTS:
         return None
     return _TESTS[base](value, [str(one) for one in wanted])

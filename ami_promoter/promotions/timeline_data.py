@@ -144,14 +144,14 @@ def record_entries(
 
 def _answers(made: str, about: str, call: str) -> bool:
     """Whether a call, with its result, belongs to an intent."""
-    name, _, thing = call.partition(" ")
+    name, thing = calls.of_intent(call)
     return made == name and (not thing or f'"{thing}"' in about)
 
 
 def _unanswered(one: dict[str, Any] | None, call: str) -> None:
     """Add to a step that the call of its intent has no recorded answer."""
     if one is not None:
-        one["calls"].append(_call(len(one["what"]) + 1, MadeCall(call.partition(" ")[0])))
+        one["calls"].append(_call(len(one["what"]) + 1, MadeCall(calls.of_intent(call)[0])))
         one["what"].append(f"{call} was intended, and no answer is recorded: it is not known whether the call was made")
 
 

@@ -16,7 +16,7 @@ from chalicelib.engine.addresses import RECORD, RecordKey
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.places import IMAGE, KEY, ROLE, Arn, Place, Resource
 from chalicelib.inventory.machine import AmiUse, OwnImage, OwnInstance, OwnSnapshot
-from chalicelib.sharing.grant_names import ROLE_PATH
+from chalicelib.sharing.grant_names import service_role
 from chalicelib.sharing.holders import is_statement, standing
 from chalicelib.sharing.share import TRIES_BEFORE_ALARM, Share, ShareState
 
@@ -68,14 +68,14 @@ class Grant:
     @property
     def resource(self) -> str:
         """The ledger's resource for it."""
-        return str(Resource(ROLE if ROLE_PATH in self.grantee else KEY, self.key_arn, self.account))
+        return str(Resource(ROLE if service_role(self.grantee) else KEY, self.key_arn, self.account))
 
     @property
     def share_name(self) -> str:
         """The ledger's name of its share."""
         if self.delivery:  # a grant to copy by is for one delivery and role, or as a fallback the account's root
             return f"{self.delivery}-{Arn.parse(self.grantee).name}"
-        return self.grantee.partition(ROLE_PATH)[2] or self.account
+        return service_role(self.grantee) or self.account
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from ami_promoter.hub.records import OPEN_STATES
 from ami_promoter.reconcile.facts import Grant, PolicyStatement
 from chalicelib.engine.places import Arn
 from chalicelib.sharing import key_policy
-from chalicelib.sharing.grant_names import GRANT_PREFIX, ROLE_PATH
+from chalicelib.sharing.grant_names import GRANT_PREFIX, service_role
 from chalicelib.sharing.key_policy import Access
 from chalicelib.sharing.share import Share
 
@@ -35,7 +35,7 @@ def grant_of(key: str, raw: Mapping[str, Any], hub: str, region: str) -> Grant |
     """
     grantee = str(raw.get("GranteePrincipal", ""))
     account = Arn.parse(grantee).account or grantee
-    of_role = ROLE_PATH in grantee
+    of_role = service_role(grantee)
     named = (_ROLE_GRANT if of_role else _GRANT).fullmatch(str(raw.get("Name", "")))
     issuer = f"::{account if of_role else hub}:"
     if not named or named["region"] != region or issuer not in str(raw.get("IssuingAccount", "")):

@@ -12,7 +12,7 @@ import botocore.session
 from botocore.exceptions import UnknownRegionError
 
 from ami_promoter.targets_file import document, modes, shape, units, waves
-from ami_promoter.targets_file.document import Path, YamlDocument
+from ami_promoter.targets_file.document import Path, YamlDocument, position
 from ami_promoter.targets_file.settings import BUILT_IN, DurationBounds, bounds, duration_bounds, table
 from ami_promoter.terminal.durations import duration, seconds
 from chalicelib.engine.faults import Fault
@@ -51,7 +51,7 @@ def compile_targets(text: str, name: str, hub: HubPlace) -> Directory | tuple[Fa
     found = [*faults, *misshapen, *compiler.faults]
     if not found and not directory.accounts and not directory.by_unit:
         found = [shape.names_nobody(read)]
-    return tuple(sorted(found, key=_position)) if found else directory
+    return tuple(sorted(found, key=lambda fault: position(fault.where))) if found else directory
 
 
 class _Compiler:
@@ -358,8 +358,3 @@ def _regions_beside(hub_region: str) -> frozenset[str]:
 def _some(accounts: list[str]) -> str:
     shown = ", ".join(accounts[:3])
     return f"{shown} and {len(accounts) - 3} more" if len(accounts) > 3 else shown
-
-
-def _position(fault: Fault) -> tuple[int, int]:
-    line, column = fault.where.rsplit(":", 2)[1:]
-    return int(line), int(column)

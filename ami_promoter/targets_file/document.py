@@ -186,3 +186,9 @@ def _unreadable(text: str, name: str, error: yaml.reader.ReaderError) -> Fault:
 
 def _place(name: str, mark: Any) -> str:
     return f"{name}:{mark.line + 1}:{mark.column + 1}" if mark else f"{name}:1:1"
+
+
+def position(place: str) -> tuple[int, int]:
+    """Return line and column of ``file:line:column``."""
+    line, column = place.rsplit(":", 2)[1:]
+    return int(line), int(column)

@@ -66,7 +66,7 @@ def _faults(document: YamlDocument, error: jsonschema.ValidationError) -> Iterat
                 )
     elif error.validator == "required":
         group = path[0] == "groups" and len(path) == len(("groups", "name"))
-        lacks = error.message.partition("'")[2].partition("'")[0]
+        lacks = next(name for name in rule["required"] if name not in instance)
         what = f"group `{path[-1]}` has no `members`." if group else f"`{path[-1]}` has no `{lacks}`."
         code = "targets-no-members" if group else "targets-organization" if lacks == "id" else "targets-value"
         yield path, Fault(code, document.where_key(path), what, cure)

@@ -11,6 +11,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from chalicelib.engine.faults import Fault
+from chalicelib.engine.places import Arn
 from chalicelib.release.pointer import prefix_cure
 from chalicelib.targets.applied_file import Target
 
@@ -151,8 +152,8 @@ def _covers(patterns: Iterable[str], action: str) -> bool:
 
 def _name(resource: str) -> str:
     """Return the part of a parameter's ARN that is its name; "" of another resource's."""
-    service, _, name = resource.partition(":parameter")
-    return "*" if resource == "*" else name if ":ssm:" in service else ""
+    arn = Arn.parse(resource)
+    return "*" if resource == "*" else arn.resource.removeprefix("parameter") if arn.service == "ssm" else ""
 
 
 def _listed(value: str | list[str]) -> list[str]:

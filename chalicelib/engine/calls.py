@@ -68,6 +68,12 @@ def intended(line: str) -> str:
     return line.removeprefix(_INTENT) if line.startswith(_INTENT) else ""
 
 
+def of_intent(call: str) -> tuple[str, str]:
+    """Return the name of an intended call, and what it is about; "" if that is not needed."""
+    name, _, about = call.partition(" ")
+    return name, about
+
+
 def left_out(line: str) -> str:
     """Return the intended call that was not made; "" if the line is another one."""
     return line.removeprefix(_NOT_MADE) if line.startswith(_NOT_MADE) else ""

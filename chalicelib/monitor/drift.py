@@ -166,7 +166,7 @@ def of_grant(
     """Return the access that a grant gives to its grantee; to its issuer, if that is an AWS service or is gone."""
     receiver = grantee if account_of(grantee) else issuer
     account, own = account_of(receiver), grant_names.is_grant_of(name, region)
-    of_roles = own and grant_names.ROLE_PATH in grantee
+    of_roles = own and grant_names.service_role(grantee)
     resource = addresses.role_resource(key, account) if of_roles else addresses.key_resource(key, account)
     sibling = not own and any(grant_names.is_grant_of(name, one) for one in siblings)
     return ShownAccess(receiver, resource.pk, name, grant, own=own, sibling=sibling)

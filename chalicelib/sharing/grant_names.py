@@ -8,8 +8,11 @@ from chalicelib.engine.places import Resource
 from chalicelib.sharing.share import Share, ShareState
 
 GRANT_PREFIX = "ami-promoter:"
-ROLE_PATH = ":role/aws-service-role/"
-"""In the ARN of a service-linked role."""
+
+
+def service_role(grantee: str) -> str:
+    """Return the service-linked role that an ARN names ("SERVICE/NAME"); "" if it names none."""
+    return grantee.partition(":role/aws-service-role/")[2]
 
 
 def grant_stem(share_name: str, region: str) -> str:

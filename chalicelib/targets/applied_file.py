@@ -272,7 +272,7 @@ def parse_trigger(value: str) -> Trigger | tuple[Fault, ...]:
 
 
 def _words(value: str) -> list[str]:
-    return sorted(set(filter(None, re.split(r"[\s,+]+", value))))
+    return sorted(set(re.findall(r"[^\s,+]+", value)))
 
 
 def _well_formed(value: str) -> Trigger:

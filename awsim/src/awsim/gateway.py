@@ -113,7 +113,8 @@ class Gateway:
             return protocol.result(request, call.result, call.request_id)
         if getattr(service, "exclusive", False):
             raise AwsError("NotImplemented", f"the simulator does not play {call.service}:{call.operation}", 501)
-        answer = moto_backend.handle(request, call.caller.account)
+        status, headers, body = moto_backend.handle(request, call.caller.account)
+        answer = status, {"x-amzn-requestid": call.request_id, **headers}, body
         call.error = error_code(answer)
         return answer
 

@@ -23,8 +23,9 @@ changes, then run ``tests``: a name that is gone fails on import, an answer that
 - ``ConditionExpressionParser._lex_condition_expression``, in ``moto_expressions``: cuts one condition into words again.
 - ``DynamoDBBackend.transact_write_items`` and the ``copy`` of ``models``, in ``moto_dynamodb``: copies the table once
   for each item of a transaction.
-- ``DynamoHandler.serialized`` and ``LimitedSizeDict.__setitem__``, in ``moto_dynamodb``: looks at each member of an
-  answer in the service's model, and adds up an item's attributes with each one that is set.
+- ``DynamoHandler.serialized``, ``call_action`` and ``_enrich_response``, in ``moto_dynamodb``: looks at each member of
+  an answer in the service's model, counts a checksum and draws a second request id.
+- ``LimitedSizeDict.__setitem__``, in ``moto_dynamodb``: adds up an item's attributes with each one that is set.
 - ``Table.query`` and ``Table.all_items``, in ``moto_dynamodb``: sorts the whole table for each query.
 """
 
@@ -62,7 +63,7 @@ from moto.core.utils import get_service_model
 from moto.dynamodb.comparisons import ConditionExpressionParser
 from moto.dynamodb.models.dynamo_type import DynamoType, LimitedSizeDict
 from moto.dynamodb.models.table import Table
-from moto.dynamodb.responses import DynamoHandler
+from moto.dynamodb.responses import DynamoHandler, DynamoResult
 
 # Modules of which functions are replaced; Any, since no type allows that.
 dynamodb: Any = importlib.import_module("moto.dynamodb.models")
@@ -79,6 +80,7 @@ __all__ = [
     "ConditionExpressionParser",
     "DefaultAttributePicker",
     "DynamoHandler",
+    "DynamoResult",
     "DynamoType",
     "EC2Serializer",
     "JSONSerializer",

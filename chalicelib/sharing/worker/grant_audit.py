@@ -132,7 +132,7 @@ class GrantAudit:
             for grant in grants
             if self._is_own(grant)
             if not self._accounts_for(
-                shares[resource := of_roles if grant_names.ROLE_PATH in grant.grantee else of_key], grant
+                shares[resource := of_roles if grant_names.service_role(grant.grantee) else of_key], grant
             )
         ]
         begun = [resource for resource, theirs in shares.items() if any(map(_is_unrecorded, theirs))]

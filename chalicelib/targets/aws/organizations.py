@@ -133,7 +133,7 @@ class AwsOrganization:
             more = {"NextToken": page["NextToken"]}
 
     def _ask(self, operation: str, about: str, **params: Any) -> Mapping[str, Any]:
-        step = "".join(word.capitalize() for word in operation.split("_")) + (f"({about})" if about else "")
+        step = operation.title().replace("_", "") + (f"({about})" if about else "")
         try:
             client = self._client()
             with as_refusal(step, self._where):
