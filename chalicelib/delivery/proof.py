@@ -223,6 +223,11 @@ def named(delivery: Delivery, shown: Iterable[ShownImage]) -> Named:
     return Named(stranger=others[0] if others else None, unproven=unproven[0].id if unproven else None)
 
 
+def is_there(image: str, shown: Iterable[ShownImage]) -> bool:
+    """Whether a look shows an AMI that is not deregistered, whatever tags somebody there has given it."""
+    return any(one.id == image and one.state != "deregistered" for one in shown)
+
+
 def images(delivery: Delivery, shown: Iterable[ShownImage]) -> tuple[tuple[ShownImage, ...], tuple[ShownImage, ...]]:
     """Sort AMIs that have the delivery's tag into its own and the unproven ones; leave out what is deregistered."""
     there = [one for one in shown if one.state != "deregistered"]

@@ -209,6 +209,19 @@ def test_a_kept_ami_that_one_look_misses_is_tested_again():
     assert list(hub.cloud.images) == [kept]
 
 
+def test_a_kept_ami_that_shows_without_its_tags_is_not_gone():
+    """Somebody there has removed them: until its owner deregisters it, no second AMI is made (invariant 4)."""
+    hub = promoted(a_hub(boots=("Server.InternalError", "ok")))
+    (kept,) = hub.cloud.images.values()
+    kept.delivery = ""
+    retried(rename(hub))
+    assert (list(hub.cloud.images), codes(hub)) == ([kept.id], ["target-name-taken"])
+
+    del hub.cloud.images[kept.id]
+    assert retried(hub).outcomes()[AMI, DEV] == "delivered"
+    assert [one.name for one in hub.cloud.images.values()] == [f"new-golden-{AMI}-{AMI}"]
+
+
 def test_an_ami_that_fails_when_it_is_tested_again_is_removed():
     """Nobody was notified of it, so it is in use nowhere."""
     hub = promoted(a_hub(boots=("pending", "impaired")))

@@ -250,9 +250,10 @@ class DeliveryExecutor:
         if faults:
             return checking.TargetUnfit(faults)
         key, key_trouble = self._ports.keys.describe(delivery)
-        named, image = proof.named(delivery, self._ports.images.named(delivery)), self._image(delivery)
-        name = names.image_name(delivery.target.ami_name, image)
-        if delivery.launch.kept and named.own is None and name != delivery.image_name:
+        shown, image = self._ports.images.named(delivery), self._image(delivery)
+        named, name = proof.named(delivery, shown), names.image_name(delivery.target.ami_name, image)
+        kept = delivery.launch.kept
+        if kept and name != delivery.image_name and not proof.is_there(kept, shown):
             return checking.KeptImageMissed(name)
         copies = self._ports.snapshots.find(delivery)
         tags = image_tags(delivery, image, self._trigger_tag, "a nonce")
