@@ -339,7 +339,7 @@ class Recalled:
     woken: bool = False
     """Whether the pointer was woken."""
     seen: bool = False
-    """Whether a look has shown the AMI: only then is there something to restore."""
+    """Whether a look has shown the AMI: only then, or after an earlier lift, is there something to restore."""
     deprecated_before: str = ""
     """The AMI's deprecation date before; "": it had none."""
     may_disable: bool = False

@@ -436,6 +436,56 @@ def test_a_lift_that_is_refused_for_days_is_tried_on_and_notified_once():
     assert hub.outcomes() == {(ami, account): "delivered" for ami in (OLD, NEW) for account in (DEV, PROD)}
 
 
+def test_a_recall_beside_a_lift_that_sees_nothing_of_the_copy_can_be_lifted():
+    """The target refuses the looks of the second recall; what the first one has seen is restored."""
+    hub = promoted(a_hub())
+    hub.cloud.may_disable = True
+    hub.recall(NEW)
+    after(hub)
+    denied = refusal(RefusalKind.DENIED, "UnauthorizedOperation")
+    hub.gate.troubles = [PortTrouble("target.images", method, denied, times=10**9) for method in ("restore", "shown")]
+    hub.lift_recall(NEW)
+    after(hub)
+    hub.recall(NEW)
+    after(hub, 3 * DAY)
+    assert (hub.outcomes()[NEW, DEV], raw(hub, NEW)["State"]) == ("recalled", "disabled")
+
+    hub.gate.troubles = []
+    hub.lift_recall(NEW)
+    after(hub)
+    assert (hub.outcomes()[NEW, DEV], raw(hub, NEW)["State"]) == ("delivered", "available")
+    assert "DeprecationTime" not in raw(hub, NEW)
+
+
+@pytest.mark.parametrize("seconds", [HOUR, 2 * DAY])
+def test_a_recall_while_its_lift_is_refused_takes_the_copy_back_at_once(seconds):
+    """The lift has enabled the AMI, and the rest is refused. A later lift still restores the first date."""
+    before = "2027-06-01T00:00:00.000Z"
+    hub = promoted(a_hub())
+    raw(hub, NEW)["DeprecationTime"] = before
+    hub.cloud.may_disable = True
+    hub.recall(NEW)
+    after(hub)
+    denied = refusal(RefusalKind.DENIED, "UnauthorizedOperation")
+    hub.gate.troubles = [PortTrouble("target.images", "restore", denied, times=10**9, after=True)]
+    hub.lift_recall(NEW)
+    after(hub, seconds)
+    assert raw(hub, NEW)["State"] == "available"
+
+    hub.recall(NEW, why="It still does not boot.")
+    after(hub, 300)
+    assert raw(hub, NEW)["State"] == "disabled"
+    assert hub.outcomes()[NEW, DEV] == "recalled"
+    said = [one for one in hub.cloud.notices if one["event"] == "delivery.recalled"][-1]
+    assert (said["recall"]["why"], said["faults"]) == ("It still does not boot.", [])
+
+    hub.gate.troubles = []
+    hub.lift_recall(NEW)
+    after(hub)
+    assert hub.outcomes()[NEW, DEV] == "delivered"
+    assert (raw(hub, NEW)["State"], raw(hub, NEW)["DeprecationTime"]) == ("available", before)
+
+
 @pytest.mark.parametrize("method", ["recall", "restore"])
 def test_a_service_that_was_off_past_the_deadline_tries_before_it_gives_up(method):
     """A deadline acts on a fresh look: the target may have been able to do it for a day."""

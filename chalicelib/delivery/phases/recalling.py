@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from chalicelib.delivery.model import Delivery, DeliveryState, LastLook, Naming, Recalled, reduced
 from chalicelib.delivery.moves import again
-from chalicelib.delivery.phase import Command, DeadlinePassed, DeliveryEvent, Phase, Refused, StateEntry
+from chalicelib.delivery.phase import CancelAsked, Command, DeadlinePassed, DeliveryEvent, Phase, Refused, StateEntry
 from chalicelib.delivery.phases.ending import (
     RECALL,
     RECALLED,
@@ -103,7 +103,7 @@ def begun(delivery: Delivery, now: int, *, recalled: bool, lift: str = "") -> De
     next_one = replace(fresh, episode=delivery.episode + 1, ending=None)
     if recalled:
         return recall(next_one, now)
-    if not delivery.recall.seen:
+    if not (delivery.recall.seen or delivery.recall.lift):
         return _publish_again(next_one, now)
     refused = delivery.recall.refused if lift == delivery.recall.lift else ""
     return RESTORE(next_one.with_recall(lift=lift, refused=refused), now)
@@ -125,13 +125,15 @@ def _woken(_event: PointerWoken, delivery: Delivery, now: int) -> Delivery:
 
 
 def _seen(event: CopySeen, delivery: Delivery, now: int) -> Delivery:
-    """Keep what the first look that shows the AMI has found: one beside it may show the recall itself."""
+    """Keep what the first look that shows the AMI has found: a later one may show the recall itself."""
     if delivery.recall.seen or delivery.recall.done:
         return delivery
     delivery = delivery.with_recall(by=event.by, why=event.why)
     if not event.there:
         return _missed(delivery, now)
-    seen = delivery.with_recall(seen=True, deprecated_before=event.deprecated_at, may_disable=event.may_disable)
+    known = delivery.recall
+    before = known.deprecated_before if known.lift else event.deprecated_at
+    seen = delivery.with_recall(seen=True, deprecated_before=before, may_disable=known.may_disable or event.may_disable)
     return replace(seen, tries=0, next_try=now)
 
 
@@ -189,6 +191,12 @@ def _restored(_event: CopyRestored, delivery: Delivery, now: int) -> Delivery:
     return _publish_again(delivery, now)
 
 
+def _recalled_again(_event: CancelAsked, delivery: Delivery, now: int) -> Delivery:
+    """Recall it again at once, as the lift may have enabled it."""
+    known = delivery.with_recall(done=False, seen=False, repeated=False)
+    return RECALL(replace(known, ending=RECALLED.state), now)
+
+
 def _publish_again(delivery: Delivery, now: int) -> Delivery:
     """Publish it; one that was recalled before its launch test had a result is tested first."""
     naming = Naming(delivery.naming.family, delivery.naming.parameter)
@@ -229,10 +237,12 @@ PHASES = {
         on={
             CopyRestored: leads(_restored, *NEXT),
             Refused: leads(_refused, RESTORE, RECALL),
+            CancelAsked: leads(_recalled_again, RECALL),
             DeadlinePassed: leads(_too_long, RESTORE),
         },
         outstanding=_restoring,
         deadline=_deadline,
         deadline_acts=lambda delivery: not delivery.last_look.since,
+        may_cancel=lambda delivery: delivery.recall_asked,
     ),
 }
