@@ -1,7 +1,7 @@
 # The task runner, for hooks and CI too. `make help` lists the recipes.
 
 .DEFAULT_GOAL := help
-.PHONY: browser help setup package verify-package wheel release demo demo-all demo-release sandbox bench test test-browser lint types imports docs docs-check site pytest permissions coverage soak audit second-opinion format lock awscli clean
+.PHONY: browser help setup package verify-package wheel release demo demo-all demo-release sandbox bench test test-thorough test-browser lint types imports docs docs-check site pytest permissions coverage soak audit second-opinion format lock awscli clean
 .DELETE_ON_ERROR:
 SHELL := /bin/sh
 
@@ -63,9 +63,12 @@ sandbox: $(VENV) $(VENV_AWS) $(PACKAGE) ## Keep a simulated hub and targets up, 
 bench: $(VENV) $(PACKAGE) ## Measure the service; writes docs/reference/benchmarks.md
 	@$(BIN)/python -m bench
 
-test: ## Run all checks and tests except test-browser
+test: ## Run all checks and most tests, within ten minutes
 	@$(MAKE) --no-print-directory --jobs 2 lint types imports docs-check site $(VENV_AWS) $(PACKAGE)
 	@$(MAKE) --no-print-directory pytest
+
+test-thorough: $(VENV) $(VENV_AWS) $(PACKAGE) ## Run the other tests: many cases of one thing, or long
+	$(BIN)/pytest -n 2 --dist worksteal -m thorough
 
 test-browser: browser $(VENV) $(VENV_BROWSER) $(PACKAGE) ## Test the page of `ami-promoter report` in Chromium
 	@rm -rf build/browser
@@ -109,7 +112,7 @@ site: $(VENV_DOCS) ## Build docs/ as a static site in build/site
 
 pytest: $(VENV) $(VENV_AWS) $(PACKAGE) ## Run the tests, and check that each permission is needed
 	@rm -rf build/permissions
-	$(LOGGED) $(BIN)/pytest -n 2 --dist worksteal
+	$(LOGGED) $(BIN)/pytest -n 2 --dist worksteal -m "not thorough"
 	$(BIN)/python -m tools.needed
 
 permissions: $(VENV) $(VENV_AWS) $(PACKAGE) ## Run scenarios and stories alone, and check the permissions

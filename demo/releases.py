@@ -67,6 +67,7 @@ class Story:
         self._shown = 0
         self._wrong: list[str] = []
         self._staged = stage.set_up(world, ROOT, ACCOUNTS)
+        stage.leave_out_vain_sweeps(world)
         self._marks = screen.glyphs(console)
         given = {"HubAccountId": stage.HUB, "HubRegion": stage.REGION, "ExternalId": stage.EXTERNAL_ID}
         for account in ACCOUNTS.values():

@@ -51,4 +51,5 @@ def test_what_is_published_was_tested_and_attested_and_has_the_tags_version():
         "publish": "attest",
         "pypi": "attest",
     }
-    assert runs(RELEASE["build"]) == ["make test PYTHON=python", 'make release TAG="$GITHUB_REF_NAME"']
+    tested = [f"make {suite} PYTHON=python" for suite in ("test", "test-thorough")]
+    assert runs(RELEASE["build"]) == [*tested, 'make release TAG="$GITHUB_REF_NAME"']

@@ -24,7 +24,8 @@ def _table(world: World) -> Any:
         BillingMode="PAY_PER_REQUEST",
     )
     for partition, sort in (("a", "1"), ("a", "2"), ("b", "1")):
-        dynamodb.put_item(TableName="t", Item={**_key(partition, sort), "n": {"N": "0"}, "list": {"L": [{"S": "x"}]}})
+        more = {"n": {"N": "0"}, "list": {"L": [{"S": "x"}]}, "zip": {"B": b"\x00\xff"}}
+        dynamodb.put_item(TableName="t", Item={**_key(partition, sort), **more})
     return dynamodb
 
 

@@ -14,6 +14,8 @@ from bench.run import MeasuredRun, measure
 from bench.time_page import within
 from demo import bill
 
+pytestmark = pytest.mark.thorough
+
 CALLS = Path(__file__).parents[2] / "docs" / "reference" / "calls.md"
 ONE, TEN = matrix.SMALL
 FLAT = 1.1

@@ -98,6 +98,7 @@ def test_the_sweep_alone_is_enough(demo: Callable[..., tuple[int, str]]) -> None
     assert "on-target-event" not in said
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("crash", "died", "first"),
     [

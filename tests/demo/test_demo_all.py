@@ -14,6 +14,8 @@ from demo.acts import Play
 from demo.options import parse
 from demo.ways import WAYS
 
+pytestmark = pytest.mark.thorough
+
 DEV = stage.TARGETS["dev"]
 
 

@@ -6,6 +6,8 @@ import pytest
 
 from demo.__main__ import main
 
+pytestmark = pytest.mark.thorough
+
 
 def test_the_story_ends_well_and_says_what_happened(capsys: pytest.CaptureFixture[str]) -> None:
     """Every promise at its end is kept; each act shows what a person types and receives."""

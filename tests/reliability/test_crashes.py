@@ -9,6 +9,8 @@ from tests.reliability.ending import LATER, SEED
 from tests.reliability.sampling import each_kind, kills, pairs
 from tests.reliability.soak import CRASHED, play
 
+pytestmark = pytest.mark.thorough
+
 PAIRS = 8
 
 

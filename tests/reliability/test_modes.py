@@ -29,6 +29,8 @@ from tests.reliability.plans import BOTH_TWICE, NOTHING_COMES, SHUFFLED, THREE_T
 from tests.reliability.sampling import CHANGES, READING, WHENS, each_kind, storms
 from tests.reliability.soak import play
 
+pytestmark = pytest.mark.thorough
+
 FAMILIES = {
     "share": (
         (WITHDRAWN, DEREGISTERED, DISABLED, NARROWED),

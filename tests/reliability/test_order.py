@@ -22,6 +22,8 @@ from tests.reliability.sampling import storms
 from tests.reliability.scenarios import AT_ONCE, CANCELLED, DELIVERED, FAILED
 from tests.reliability.soak import STORMY, play
 
+pytestmark = pytest.mark.thorough
+
 SWEPT = 16 * 60
 """Seconds in which the sweep and discovery alone end each scenario: five minutes to find it, then looks, of which those
 after a removal fall on whole minutes."""

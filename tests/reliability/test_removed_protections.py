@@ -12,6 +12,8 @@ from tests.reliability.plans import RunPlan
 from tests.reliability.scenario_run import TIMED_OUT
 from tests.reliability.scenarios import DELIVERED
 
+pytestmark = pytest.mark.thorough
+
 WORDS = {
     r"^\d\d:\d\d:\d\d: ": "",
     r"arn:aws:kms:[\w:-]+/[0-9a-f-]{36}": "the key",

@@ -26,11 +26,9 @@ from ami_promoter.cli import main
 from ami_promoter.terminal.schema import FAILURE
 from ami_promoter.verbs import TerminalClock, root
 from awsim.api import Call
-from awsim.services.buses import EventRule
 from awsim.services.ec2.records import Ec2Image, Ec2Snapshot
 from awsim.world import World
 from chalicelib.engine.addresses import delivery_id
-from chalicelib.engine.places import Arn
 from chalicelib.sharing.share import Holding
 from chalicelib.sharing.store.ledger import SHARE, holdings_in
 from demo import stage
@@ -104,7 +102,7 @@ class Scene:
         self.watch = Watch(self)
         self.view = SimulatedView(self)
         self.calls_checked = CallChecks(self).checked
-        world.events.leaves_out = self._sweeps_in_vain
+        stage.leave_out_vain_sweeps(world)
 
     # --- what people do ----------------------------------------------------------------------------------------------
 
@@ -198,16 +196,6 @@ class Scene:
     def play_every_sweep(self) -> None:
         """Play the sweeps for which nothing is due, too: an alarm watches that the sweep runs."""
         self.world.events.leaves_out = lambda _rule: False
-
-    def _sweeps_in_vain(self, rule: EventRule) -> bool:
-        """Whether it is a hub's sweep, and nothing is due there. Most sweeps are such, and they change nothing."""
-        arns = [target.arn for target in rule.targets.values() if target.arn.endswith("-sweep")]
-        if not arns:
-            return False
-        now = self.world.now.timestamp()
-        table = self._table(Arn.parse(arns[0]).account)
-        items = (item.attrs for group in table.items.values() for item in group.values())
-        return all(float(item["wake_at"].value) > now for item in items if "due_shard" in item)
 
     # --- time --------------------------------------------------------------------------------------------------------
 

@@ -7,6 +7,8 @@ import pytest
 from tests.scenarios.failures import deny
 from tests.scenarios.scene import DEV, HUB, REGION, Scene
 
+pytestmark = pytest.mark.thorough
+
 WORKERS = {f"ami-promoter-{REGION}-{name}" for name in ("worker", "share-worker")}
 
 

@@ -245,6 +245,7 @@ def test_a_protection_with_a_cooldown_is_said_and_the_next_run_goes_on(scene, th
     assert images(scene) == {newest}
 
 
+@pytest.mark.thorough
 def test_what_the_hub_retires_its_administrator_can_remove(scene, as_admin):
     """From the setting by way of the daily look to the list, and then to the removal; a rollback works until then."""
     retiring = FILE.replace('/current"}}', '/current", retire: {{keep: 1, after: 2d}}}}')

@@ -7,8 +7,12 @@ import heapq
 from collections import Counter
 from collections.abc import Iterable
 
+import pytest
+
 from tests.scenarios.failures import assert_untouched
 from tests.scenarios.scene import DEV, TEST
+
+pytestmark = pytest.mark.thorough
 
 AT_ONCE = 20
 NEAR = 1.15

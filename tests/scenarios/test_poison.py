@@ -4,6 +4,8 @@ import json
 import random
 from collections.abc import Callable, Mapping
 
+import pytest
+
 from demo import stage
 from tests.scenarios import damage
 from tests.scenarios.damage import spoil
@@ -87,6 +89,7 @@ def test_a_delivery_that_cannot_be_read_is_parked_alone(scene):
     assert scene.dead_letters() == []
 
 
+@pytest.mark.thorough
 def test_a_damaged_delivery_gives_its_copy_slots_to_the_next_ami_after_an_hour(scene):
     """It holds all twenty, and the copy quota's record has a newer schema, too: as after a rollback."""
     calm_pace(scene)

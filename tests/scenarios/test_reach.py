@@ -140,6 +140,7 @@ def test_what_the_table_says_no_to_is_refused(scene, function):
     assert scene.world.shares_open() == before
 
 
+@pytest.mark.thorough
 def test_another_function_that_is_given_a_role_reaches_nothing_with_it(scene):
     """Who may create functions and pass roles gets nothing by it; the roles' own functions work on.
 

@@ -145,6 +145,7 @@ def test_an_ami_without_a_deprecation_date_has_none_when_its_recall_is_lifted(sc
     scene.assert_invariants()
 
 
+@pytest.mark.thorough
 def test_a_target_whose_role_is_gone_is_named_and_delays_nobody(released):
     """It is tried for a day; then its notice says what is left to do there."""
     scene, newer = released, released.newer
@@ -165,6 +166,7 @@ def test_a_target_whose_role_is_gone_is_named_and_delays_nobody(released):
     scene.assert_invariants(errors_allowed=True)
 
 
+@pytest.mark.thorough
 def test_the_hubs_own_copy_in_another_region_is_recalled_and_restored(abroad):
     """As a target's: it is the service's, with the hub's tag."""
     given = {"HubAccountId": HUB, "HubRegion": REGION, "ExternalId": stage.EXTERNAL_ID}

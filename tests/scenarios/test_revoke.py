@@ -1,5 +1,7 @@
 """Revoking: on failure, cancel and deadline as on success; never under a copy that is wanted, and always in the end."""
 
+import pytest
+
 from demo import stage
 from tests.scenarios import failures
 from tests.scenarios.platform import pace
@@ -55,6 +57,7 @@ def test_a_copy_that_never_ends_is_reported_and_its_share_closes_at_the_hard_end
     scene.assert_invariants()
 
 
+@pytest.mark.thorough
 def test_a_role_that_vanishes_in_mid_copy_does_not_keep_the_permission_open(scene):
     """The copies cannot be read: the share worker closes at the last closing time, and reports that it closed blind.
 

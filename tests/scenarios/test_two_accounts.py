@@ -34,6 +34,8 @@ IMPATIENT = f"""\
 import sys, time
 from ami_promoter.cli import main
 from ami_promoter.verbs import TerminalClock
+
+pytestmark = pytest.mark.thorough
 sys.exit(main(clock=TerminalClock(sleep=lambda seconds: time.sleep(seconds / 50))))
 """
 """The command line, with a simulator whose time runs faster."""

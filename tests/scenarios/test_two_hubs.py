@@ -94,6 +94,7 @@ def test_one_hubs_role_does_not_let_the_other_in(scene, other):
     assert scene.world.shares_open() == []
 
 
+@pytest.mark.thorough
 def test_the_second_hub_leaves_the_parameter_of_the_first_whichever_is_newer(scene, other):
     """Both name it in their files, and DEV's stacks let both write it: the second one's notice has the fault."""
     world = scene.world

@@ -2,9 +2,13 @@
 
 import random
 
+import pytest
+
 from tests.scenarios.without_permission import fails, without
 from tools.needed import DENIAL, proofs
 from tools.policies import ONLY_IF
+
+pytestmark = pytest.mark.thorough
 
 POLICY = {
     "Version": "2012-10-17",

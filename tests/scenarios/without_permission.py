@@ -2,8 +2,8 @@
 
 The environment says which (``role|Sid|action``, ``role|Sid|only if OPERATOR KEY``, or ``role|Sid|the denial``); the
 scene then deploys the hub and the targets with that much less in their roles' policies.
-``.chalice/policies/needed.yaml`` names, for each action, condition and denial, a test that fails so. `make test` plays
-one of them, the soak all (``run``).
+``.chalice/policies/needed.yaml`` names, for each action, condition and denial, a test that fails so. ``make
+test-thorough`` plays one of them, the soak all (``run``).
 
     python -m tests.scenarios.without_permission [ROLE ...]
 

@@ -271,6 +271,7 @@ def crashed(*crashes: PortCrash) -> Hub:
     return hub
 
 
+@pytest.mark.thorough
 def test_it_ends_well_wherever_a_process_dies():
     """Killed at every third call from the tag to the delivery, before or after the call takes effect."""
     for call in range(0, crashed().gate.calls, 3):

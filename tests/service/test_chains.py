@@ -14,6 +14,8 @@ from tests.service.hub import Hub
 from tests.service.scenes import queued
 from tools import extras
 
+pytestmark = pytest.mark.thorough
+
 ALARM = extras.read()["Resources"]["RunawayAlarm"]["Properties"]["Threshold"]
 A_THOUSAND = 1000
 

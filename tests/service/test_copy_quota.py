@@ -40,6 +40,7 @@ def test_a_lease_that_runs_out_while_its_delivery_lives_loses_nothing():
     scenes.long_copies()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("since", [3, 7, 60])
 @pytest.mark.parametrize("hours", [2, 26])
 def test_an_outage_of_hours_gives_no_slot_away(since, hours):

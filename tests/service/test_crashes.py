@@ -15,6 +15,8 @@ from tests.service.scenes import HubSetup, all_delivered, scenes
 from tests.service.shared_ami import AMI, HOUR, pass_time
 from tests.stores import on_dynamodb
 
+pytestmark = pytest.mark.thorough
+
 DENIED = PortTrouble("target.keys", "describe", refusal(RefusalKind.DENIED, "AccessDenied"), times=10**9)
 """The delivery fails."""
 CRASHES = st.lists(st.builds(PortCrash, st.integers(0, 600), st.booleans()), min_size=1, max_size=4)

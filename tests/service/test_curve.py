@@ -1,6 +1,10 @@
 """The programs that `make bench` runs in memory, with small numbers: what they measure, and that it does not grow."""
 
+import pytest
+
 from tests.service import curve, largest_promotion
+
+pytestmark = pytest.mark.thorough
 
 
 def test_a_delivery_costs_no_more_among_many():

@@ -17,6 +17,8 @@ from tests.service.hub import Hub
 from tests.service.world import SERVICE_ROLES
 from tests.stores import on_dynamodb
 
+pytestmark = pytest.mark.thorough
+
 A, AMI, HOUR = "200000000001", "ami-00", 3600
 SNAPSHOTS = {"snap-00": True, "snap-01": False}
 MODES = {

@@ -7,6 +7,8 @@ import pytest
 from tests.service.outages import HOURS, Outage, outages, states
 from tests.service.slow_cases import MODES
 
+pytestmark = pytest.mark.thorough
+
 SAMPLE = 4
 """How many of up to twelve outages of a function in a mode are played; `make soak` plays all."""
 

@@ -9,6 +9,8 @@ from tests.service.cloud import INACCESSIBLE, CloudBehavior
 from tests.service.growth import EMPTY, Growth, Size, grown, measure, must_be_flat, table
 from tests.service.hub import Hub
 
+pytestmark = pytest.mark.thorough
+
 
 @pytest.fixture(scope="module")
 def empty() -> Growth:

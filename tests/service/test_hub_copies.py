@@ -60,6 +60,7 @@ def test_a_snapshot_there_with_the_nonce_of_an_attempt_that_made_another_is_not_
     assert [fault.code for fault in getattr(found, "faults", ())] == (["hub-copy-incomplete"] if known else [])
 
 
+@pytest.mark.thorough
 def test_a_thousand_that_wait_for_it_neither_hold_it_up_nor_are_left_waiting():
     """On a slow AWS, each invocation killed after one slice: the hub's copy is delivered, and all others continue."""
     gate = SlowGate(one_slice=frozenset({"worker"}))

@@ -1,10 +1,13 @@
 """Message groups run side by side, and one may even be processed twice at once: the result is the same."""
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.service.cloud import CloudBehavior
 from tests.service.scenes import HubSetup, all_delivered, scenes
+
+pytestmark = pytest.mark.thorough
 
 DUETS = st.lists(st.sampled_from(["alone", "twin", "other"]), min_size=1, max_size=8)
 ORDER = st.lists(st.booleans(), min_size=1, max_size=12).filter(any)

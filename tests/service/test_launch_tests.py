@@ -619,6 +619,7 @@ def test_without_the_setting_nothing_is_asked_and_nothing_more_is_on_the_record(
     assert "launch_test" not in stored["target"]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("mode", "boots"), [("copy", "impaired"), ("share", "ok")])
 def test_killed_at_any_call_it_starts_one_instance_and_ends_the_same(mode, boots):
     """Each call from just before the launch test to the last notice, before and after its effect."""

@@ -3,6 +3,8 @@
 import random
 from collections import Counter
 
+import pytest
+
 from chalicelib.delivery.worker.share_waiters import WaitingDeliveries
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.errors import RefusalKind
@@ -19,6 +21,8 @@ from tests.service.groups import MessageGroups
 from tests.service.hub import Hub
 from tests.service.scenes import queued
 from tests.stores import in_memory
+
+pytestmark = pytest.mark.thorough
 
 ACCOUNT = "200000000001"
 AT_ONCE = 20

@@ -8,6 +8,8 @@ from tests.service.cloud import CloudBehavior
 from tests.service.scenes import HubSetup, all_delivered, scenes
 from tests.stores import on_dynamodb
 
+pytestmark = pytest.mark.thorough
+
 SLOW_HANDS = HubSetup(
     amis=((3, 0, 2, 1),),
     encrypted=(False, False, True, True),

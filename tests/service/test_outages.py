@@ -10,6 +10,8 @@ from tests.service.gate import PortTrouble, ProcessKilled
 from tests.service.groups import WakeMessage
 from tests.service.hub import Hub
 
+pytestmark = pytest.mark.thorough
+
 A, AMI, HOUR, WITHOUT_END = "200000000001", "ami-00", 3600, 10**6
 GROUPS = ("delivery", "promotion", "quota")
 """Kinds of records that `worker` works on."""

@@ -166,6 +166,7 @@ def calls_for_pointers(hub: Hub) -> set[int]:
     return numbers
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("mode", ["copy", "share"])
 def test_a_process_that_is_killed_at_any_call_for_a_pointer_changes_nothing(mode):
     """Before or after any call, with two promotions at once."""

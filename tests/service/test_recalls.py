@@ -305,6 +305,7 @@ def test_a_recall_that_is_lifted_at_once_or_repeated_ends_as_the_last_one_said()
     assert (hub.outcomes()[NEW, DEV], shown(hub)) == ("recalled", OLD)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("lift", [False, True])
 def test_a_process_killed_at_any_call_of_a_recall_or_its_lift_changes_nothing(lift):
     """Before or after the call, in turn."""

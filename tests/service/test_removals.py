@@ -605,6 +605,7 @@ def copying_for_a_parked_promotion(accounts=(A, B)):
     return hub
 
 
+@pytest.mark.thorough
 def test_a_pass_may_die_at_any_call_that_ends_copies_for_a_parked_promotion():
     """The mark and the entries in the inboxes are written: a later pass, or the sweep, does the rest."""
 

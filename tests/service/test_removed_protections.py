@@ -10,6 +10,8 @@ from tests.protections.registry import PROTECTIONS, RIGHT, InMemory, changes_of,
 from tests.protections.wrong_parts import all_raising, found_out, passes_for, raising_stores
 from tests.stores import in_memory
 
+pytestmark = pytest.mark.thorough
+
 CASES = shown(InMemory)
 every_case = pytest.mark.parametrize(("name", "scene"), CASES, ids=[name for name, _ in CASES])
 

@@ -6,6 +6,8 @@ from tests.service.arrivals import NOTHING_COMES
 from tests.service.slow import FUNCTIONS, LIMIT, SlowGate, SlowHub
 from tests.service.slow_cases import AMI, LONGEST, MODES, SLICE, SOME_DEATHS, SlowCase, all_ended, deaths
 
+pytestmark = pytest.mark.thorough
+
 CASES = list(deaths(["snapshots"]))
 
 

@@ -3,6 +3,7 @@
 import itertools
 from dataclasses import replace
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -18,6 +19,7 @@ NOBODY = "nobody"
 AMI = "ami-0a"
 
 
+@pytest.mark.thorough
 @given(
     scenes(most_snapshots=2),
     st.lists(

@@ -5,6 +5,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+import pytest
+
 from chalicelib.engine import addresses
 from chalicelib.engine.ports import Due
 from chalicelib.engine.sweep import PAGE
@@ -17,6 +19,8 @@ from tests.service.gate import PortCrash
 from tests.service.hub import Hub
 from tests.service.scenes import all_delivered
 from tests.stores import Stores
+
+pytestmark = pytest.mark.thorough
 
 A_THOUSAND = 1000
 MANY = 100_000

@@ -483,6 +483,7 @@ def test_a_file_that_cannot_be_read_while_it_wakes_loses_no_wake():
     assert [one for one in hub.invocations if f"wave:{AMI}" in one]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("after", [False, True])
 def test_a_process_may_be_killed_at_each_call(after):
     """The chain comes to its end, each wave after the one before, and a stop is notified."""
@@ -495,6 +496,7 @@ def test_a_process_may_be_killed_at_each_call(after):
         assert max(ends[:2]) + 600 <= ends[2] < ends[3], call
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("after", [False, True])
 def test_a_process_may_be_killed_at_each_call_around_a_stop(after):
     """No call that is lost opens a stopped wave, or keeps its notice back."""
@@ -512,6 +514,7 @@ def test_a_process_may_be_killed_at_each_call_around_a_stop(after):
         assert len(stops(hub)) == 1, call
 
 
+@pytest.mark.thorough
 def test_a_thousand_waiting_targets_cost_few_reads_each():
     """Each reads its promotion, not the others; they sleep until the soak is over, and are woken by slices."""
     accounts = [f"{300_000_000_000 + number}" for number in range(1000)]

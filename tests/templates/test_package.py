@@ -170,6 +170,7 @@ def test_the_bill_of_materials_lists_what_is_in_the_zip(package: Path):
     assert {one for it in bill["dependencies"] for one in it["dependsOn"]} == listed
 
 
+@pytest.mark.thorough
 def test_it_is_the_same_every_time(package: Path, source: Path):
     """Built in another directory at another time, template and zip are equal to the byte."""
     done = build(source, PYTHONDONTWRITEBYTECODE="", PYTHONHASHSEED="7", TZ="Asia/Tokyo")
@@ -305,6 +306,7 @@ def verified(source: Path, given: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.thorough
 def test_verify_package_builds_again_and_says_from_what(package, source, content, tmp_path):
     """Exit status 0 for the same files, 1 if any differs; an uncommitted change of the checkout is named."""
     commit = a_checkout(source)

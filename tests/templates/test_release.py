@@ -14,6 +14,8 @@ import yaml
 from tests.templates.conftest import ROOT, resources
 from tools import release
 
+pytestmark = pytest.mark.thorough
+
 SOURCES = ("chalicelib", "ami_promoter", "tools", ".chalice", "deploy")
 FILES = ("LICENSE", "README.md", "app.py", "pyproject.toml", "requirements.txt", "targets.example.yaml")
 SCRIPT = "docs/explanation/check-assumptions.sh"

@@ -56,6 +56,12 @@ class Tables:
         found = by_account[account][region].get_item(table, {name: key[name] for name in names})
         return {} if found is None else dict(found.to_json()["Attributes"])
 
+    def numbers(self, account: str, region: str, table: str, name: str) -> list[float]:
+        """Return the values of a number that some items of a table have, without asking any policy."""
+        by_account: Any = backends.get_backend("dynamodb")
+        partitions = by_account[account][region].tables[table].items.values()
+        return [float(item.attrs[name].value) for one in partitions for item in one.values() if name in item.attrs]
+
 
 @functools.cache
 def _document(text: str) -> Mapping[str, Any]:

@@ -10,6 +10,7 @@ botocore does not read. With each attribute that is set, moto adds up the sizes 
 
 from __future__ import annotations
 
+import base64
 import copy
 import functools
 import inspect
@@ -66,7 +67,12 @@ def _serialized(handler: Any, answered: Any) -> tuple[int, dict[str, Any], str]:
         return status, headers, body
     members = operation_model("dynamodb", operation).output_shape.members
     shown = {name: value for name, value in answered.result.items() if name in members and value is not None}
-    return 200, {"Content-Type": "application/x-amz-json-1.0"}, json.dumps(shown, default=DynamoType.to_json)
+    return 200, {"Content-Type": "application/x-amz-json-1.0"}, json.dumps(shown, default=_json)
+
+
+def _json(value: Any) -> Any:
+    """Return what JSON has for an attribute's value; binary ones are in base64."""
+    return base64.b64encode(value).decode() if isinstance(value, bytes) else DynamoType.to_json(value)
 
 
 def _is_plain(answered: Any) -> bool:

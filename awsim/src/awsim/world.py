@@ -94,7 +94,7 @@ class World:
             self.organizations,
         )
         """What the simulator plays itself; everything else is moto's."""
-        tables = moto_backend.Tables()
+        self.tables = tables = moto_backend.Tables()
         facts = Facts(self.rules, self.iam.roles, self.ec2, self.organizations, tables)
         policies = {
             "sqs": self.sqs.resource_policy,
