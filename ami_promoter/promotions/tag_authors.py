@@ -47,8 +47,8 @@ Tagging = dict[str, Any]
 def changes(entries: Iterable[Mapping[str, Any]]) -> list[tuple[float, Tagging]]:
     """Return each change of the tag in a promotion's history: (epoch seconds, what is known).
 
-    A look that shows the previous value is not a change, unless a tag event caused it. An event that comes after a look
-    has shown the same value says when that change was.
+    A look that shows the previous value is not a change, unless another tag event caused it: one that misses the tag
+    comes twice. An event that comes after a look has shown the same value says when that change was.
     """
     found: list[tuple[float, Tagging]] = []
     before: str | None = None
@@ -59,7 +59,8 @@ def changes(entries: Iterable[Mapping[str, Any]]) -> list[tuple[float, Tagging]]
                 continue
             value = None if seen.get("value") == "None" else str(seen.get("value"))
             event, said = str(seen.get("event", "")), str(seen.get("changed_at", ""))
-            if event or value != before:
+            again = bool(found) and found[-1][1]["event"] == event
+            if (event and not again) or value != before:
                 at = int(said) if said.isdigit() and int(said) else _epoch(one["at"])
                 if found and event and value == before and not found[-1][1]["event"] and at <= found[-1][0]:
                     found.pop()

@@ -56,9 +56,10 @@ def asked_of(history, *looks, now=NINE + 3600):
 def test_a_look_that_shows_nothing_new_is_no_change():
     """The first look is a change; so is another value, and a look that an event caused.
 
-    A removal that discovery sees before its event arrives is one change, not two.
+    A removal that discovery sees before its event arrives is one change, not two; so is one that two looks confirm.
     """
-    found = tag_authors.changes(seen(("dev", "e1"), ("dev", ""), ("prod", ""), ("prod", "e2"), ("None", "e3")))
+    removed = ("None", "e3")
+    found = tag_authors.changes(seen(("dev", "e1"), ("dev", ""), ("prod", ""), ("prod", "e2"), removed, removed))
     expected = [("dev", "e1"), ("prod", "e2"), (None, "e3")]
 
     assert [(one["value"], one["event"]) for _, one in found] == expected
