@@ -21,6 +21,8 @@ from awsim.world import World
 from tests.scenarios.platform import ROOT
 from tools import release
 
+pytestmark = pytest.mark.thorough
+
 PAGE = (ROOT / "docs" / "guide" / "deploy.md").read_text(encoding="utf-8")
 HUB, TARGET, REGION = "111111111111", "222222222222", "eu-central-1"
 A_STEP = timedelta(seconds=1)
@@ -34,8 +36,6 @@ IMPATIENT = f"""\
 import sys, time
 from ami_promoter.cli import main
 from ami_promoter.verbs import TerminalClock
-
-pytestmark = pytest.mark.thorough
 sys.exit(main(clock=TerminalClock(sleep=lambda seconds: time.sleep(seconds / 50))))
 """
 """The command line, with a simulator whose time runs faster."""
