@@ -2,8 +2,8 @@
 
     python -m tools.needed
 
-Reads what the scenarios wrote down while they ran (build/permissions, tests/scenarios/permission_log.py), so all of them
-must have run: `make pytest`, or `make permissions`. Exits with status 1 if an action allowed no call, or a condition
+Reads what the scenarios wrote down while they ran (build/permissions, tests/scenarios/permission_log.py), after
+`make pytest`, whose scenarios need each permission, or `make permissions`, which runs all. Exits with status 1 if an action allowed no call, or a condition
 decided none, and .chalice/policies/unexercised.yaml has no source for it; or if the test that
 .chalice/policies/needed.yaml names did not need it. A line of unexercised.yaml that needed.yaml has, too, is named,
 and is no failure: it grants nothing.

@@ -79,7 +79,6 @@ def test_copies_and_ami_are_tagged_and_described(scene):
     scene.assert_invariants()
 
 
-@pytest.mark.thorough
 @pytest.mark.parametrize("method", ["snapshots", "image"])
 @pytest.mark.parametrize("packed", [0.09, 0.12], ids=["as reported", "worse than reported"])
 def test_more_snapshots_than_a_session_policy_can_name(scene, method, packed):

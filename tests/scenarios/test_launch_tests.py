@@ -119,7 +119,6 @@ def test_what_the_target_lacks_is_said_before_anything_is_opened(scene, lacks):
     assert scene.calls("CopySnapshot") == []
 
 
-@pytest.mark.thorough
 def test_an_instance_that_the_target_lets_nobody_end_is_named(testing):
     """After a day of refusals; the AMI has passed, and is delivered. `admin reconcile` lists the instance."""
     denied = {"Effect": "Deny", "Action": "ec2:TerminateInstances", "Resource": "*"}
