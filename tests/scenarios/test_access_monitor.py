@@ -48,6 +48,7 @@ def test_a_promotion_and_its_withdrawal_raise_nothing(scene, way):
     assert scene.failed_invocations() == []
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("operation", "when"),
     [

@@ -116,6 +116,7 @@ def test_where_the_stack_allows_it_a_recalled_ami_is_disabled_and_comes_back(rel
     scene.assert_invariants()
 
 
+@pytest.mark.thorough
 def test_an_ami_that_a_recall_could_not_disable_is_restored_where_it_may_not_be_enabled(released):
     """A policy there has refused the whole recall; when that is lifted, it denies EnableImage."""
     scene, newer = released, released.newer

@@ -113,6 +113,7 @@ def open_unknown(scene):
     restore(scene, then)
 
 
+@pytest.mark.thorough
 def test_records_are_lost_for_good_and_so_is_the_tag(scene):
     """No worker would look at those copies again: `admin reconcile` reports them first, and deletes them on demand."""
     scene.world.ec2.pace.copy = 900

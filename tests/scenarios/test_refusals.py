@@ -266,6 +266,7 @@ def test_every_outcome_is_written_down():
         assert not trouble.code or f"`{trouble.code}`" in page, name
 
 
+@pytest.mark.thorough
 def test_a_fifth_of_all_calls_is_throttled(scene):
     """In any function and any service: all are delivered later, once, and nothing is left."""
     rng = scene.world.kernel.random

@@ -203,6 +203,7 @@ def withdrawals(hub) -> list[list[str]]:
     ]
 
 
+@pytest.mark.thorough
 def test_a_process_may_die_at_any_call_while_it_withdraws():
     """Killed before and after each call from the withdrawal on; the sweep continues it."""
 

@@ -89,6 +89,7 @@ def asked():
     )
 
 
+@pytest.mark.thorough
 def test_twenty_thousand_deliveries_of_others_cost_nothing(table, client):
     """The same answers by the same calls, which read the same number of items, without a Scan."""
     before = asked()
