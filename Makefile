@@ -63,7 +63,7 @@ sandbox: $(VENV) $(VENV_AWS) $(PACKAGE) ## Keep a simulated hub and targets up, 
 bench: $(VENV) $(PACKAGE) ## Measure the service; writes docs/reference/benchmarks.md
 	@$(BIN)/python -m bench
 
-test: ## Run all checks and most tests, within ten minutes
+test: ## Run all checks and most tests
 	@$(MAKE) --no-print-directory --jobs 2 lint types imports docs-check site $(VENV_AWS) $(PACKAGE)
 	@$(MAKE) --no-print-directory pytest
 
