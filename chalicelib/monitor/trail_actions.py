@@ -168,7 +168,10 @@ class _TrailRecord:
 
 
 def _sharing(record: _TrailRecord) -> Iterator[TrailAction]:
-    """ModifySnapshotAttribute and ModifyImageAttribute; one call may add and remove receivers."""
+    """ModifySnapshotAttribute and ModifyImageAttribute; one call may add and remove receivers.
+
+    No public sample shows where the older form has the ARNs of organizations and OUs, so they are searched for.
+    """
     resource = _text(record.asked.get("snapshotId")) or _text(record.asked.get("imageId"))
     if not _ID.match(resource):
         return
@@ -178,6 +181,7 @@ def _sharing(record: _TrailRecord) -> Iterator[TrailAction]:
         receivers = list(_receivers(permission.get(verb)))
         if older == verb:  # the form of older versions of the API
             receivers += [*_receivers(record.asked.get("userIdSet")), *_receivers(record.asked.get("groupSet"))]
+            receivers += [value for value in _leaves(record.asked) if ":organizations:" in value]
         if receivers:
             yield record.action(act, resource, receivers)
 

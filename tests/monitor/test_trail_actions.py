@@ -79,6 +79,18 @@ def test_the_older_form_of_the_request_is_read():
     assert (action.act, action.receivers) == (Act.ADDED, ("222222222222", PUBLIC))
 
 
+def test_an_organization_in_the_older_form_of_the_request_is_found_wherever_it_stands():
+    """OrganizationArns and OrganizationalUnitArns, of which no record is public."""
+    organization = "arn:aws:organizations::555555555555:organization/o-zzzzzzzzzz"
+    for member in ({"items": [{"organizationArn": organization}]}, [organization], {"items": [organization]}):
+        old = record("a snapshot is shared")
+        asked = {"imageId": "ami-0a1", "attributeType": "launchPermission", "operationType": "add"}
+        old["requestParameters"] = asked | {"organizationArnSet": member}
+
+        (action,) = trail_actions.read(old, "promote")
+        assert (action.act, action.resource, action.receivers) == (Act.ADDED, "ami-0a1", (organization,))
+
+
 def test_nothing_that_may_come_raises():
     """Each part of each sample is replaced by nonsense; the rest is still read."""
     random = Random(1)
