@@ -33,6 +33,11 @@ SHOWS_WITHIN = 30 * schedule.MINUTE
 """Seconds after which the trail must have shown a grant of the service; ten minutes of them are the queue's delay."""
 FRESH = 20 * schedule.MINUTE
 """A grant older than this (seconds) is no canary: the trail or the monitor may not have existed when it was made."""
+TRIES = 15
+"""After so many tries, three minutes apart, an event becomes a dead letter (``maxReceiveCount``, ``monitor.yaml``)."""
+MEMBER_FOR = schedule.HOUR
+"""Seconds for which Organizations' answer about an account counts here: a run has time to ask about a hundred, and one
+event may name a thousand. Nothing is opened by it."""
 LOOKED_THROUGH = 20
 """Most resources that one search for a canary reads."""
 PAGE = 100
