@@ -142,11 +142,11 @@ class Application:
         from chalicelib.engine import schedule
         from chalicelib.monitor.store.findings import DynamoFindings
         from chalicelib.monitor.store.ledger_past import DynamoLedgerPast
-        from chalicelib.monitor.worker.access_monitor import AccessMonitor, MonitorPorts, MonitorSettings
+        from chalicelib.monitor.worker.access_monitor import AccessMonitor
 
         settings = self._settings
         findings = Table(self._sessions.own("dynamodb"), settings.findings_table)
-        ports = MonitorPorts(
+        return AccessMonitor(
             self._records,
             self._ledger,
             DynamoLedgerPast(self._table, self._ledger),
@@ -154,17 +154,16 @@ class Application:
             self._live_members,
             DynamoFindings(findings, settings.keep_history_days),
             SecurityTopic(self._sessions, settings.security_topic_arn),
+            now,
+            self._telemetry,
+            hub=settings.hub_account,
+            region=settings.region,
+            trigger_tag=settings.trigger_tag,
+            learning=settings.learning_hours * schedule.HOUR,
+            builders=settings.builders,
+            siblings=settings.siblings,
+            shards=SHARDS,
         )
-        where = MonitorSettings(
-            settings.hub_account,
-            settings.region,
-            settings.trigger_tag,
-            settings.learning_hours * schedule.HOUR,
-            settings.builders,
-            settings.siblings,
-            SHARDS,
-        )
-        return AccessMonitor(ports, where, now, self._telemetry)
 
     def drift_audit(self) -> DriftAudit:
         """Return the drift audit."""
@@ -172,11 +171,11 @@ class Application:
         from chalicelib.engine import schedule
         from chalicelib.monitor.aws.hub_access import AwsHubAccess
         from chalicelib.monitor.store.drift import DynamoDrift
-        from chalicelib.monitor.worker.drift_audit import DriftAudit, DriftPorts, DriftSettings
+        from chalicelib.monitor.worker.drift_audit import DriftAudit
 
         settings = self._settings
         findings = Table(self._sessions.own("dynamodb"), settings.findings_table)
-        ports = DriftPorts(
+        return DriftAudit(
             AwsHubAccess(self._sessions, f"account {settings.hub_account} (hub), {settings.region}"),
             self._ledger,
             self._targets,
@@ -184,10 +183,13 @@ class Application:
             DynamoDrift(findings, settings.keep_history_days),
             SecurityTopic(self._sessions, settings.security_topic_arn),
             self._wakes,
+            now,
+            self._telemetry,
+            hub=settings.hub_account,
+            region=settings.region,
+            learning=settings.learning_hours * schedule.HOUR,
+            siblings=settings.siblings,
         )
-        learning = settings.learning_hours * schedule.HOUR
-        where = DriftSettings(settings.hub_account, settings.region, learning, settings.siblings)
-        return DriftAudit(ports, where, now, self._telemetry)
 
     @cached_property
     def _table(self) -> Table:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from chalicelib.engine import schedule
 from chalicelib.engine.places import Arn
-from chalicelib.monitor.trail_actions import PUBLIC, Act, TrailAction, account_of
+from chalicelib.monitor.trail_actions import PUBLIC, Act, TrailAction, account_of, is_outside
 from chalicelib.monitor.verdicts import ActionVerdict, MonitorFinding
 from chalicelib.sharing.share import Share, ShareState
 
@@ -69,8 +69,13 @@ def known(share: Share, steps: Iterable[tuple[int, ShareState]]) -> Known:
         share.grantee,
         frozenset({share.grant_id} - {""}),
         share.preexisting,
-        tuple(sorted({*reported, *steps}, key=lambda step: (step[0], list(_S).index(step[1])))),
+        in_order({*reported, *steps}),
     )
+
+
+def in_order(steps: Collection[tuple[int, ShareState]]) -> tuple[tuple[int, ShareState], ...]:
+    """Sort steps by time; those of one second as the states follow each other."""
+    return tuple(sorted(steps, key=lambda step: (step[0], list(_S).index(step[1]))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +154,7 @@ def _added(action: TrailAction, evidence: Evidence) -> Iterator[MonitorFinding]:
     for receiver in action.receivers:
         if receiver == PUBLIC:
             yield _let_in(action, evidence, receiver)
-        elif _comes_from_outside(receiver, evidence.hub):
+        elif is_outside(receiver, evidence.hub):
             yield _receiver_added(action, evidence, receiver)
 
 
@@ -183,11 +188,6 @@ def _let_in(action: TrailAction, evidence: Evidence, receiver: str) -> MonitorFi
             ActionVerdict.STRANGER, "The applied targets file does not list the receiver.", (receiver,)
         )
     return MonitorFinding(ActionVerdict.LISTED, "Somebody else than the service let a listed account in.", (receiver,))
-
-
-def _comes_from_outside(receiver: str, hub: str) -> bool:
-    """Whether a receiver is neither of the hub's account nor an AWS service."""
-    return ":organizations:" in receiver or account_of(receiver) not in ("", hub)
 
 
 def _is_for(share: Known, action: TrailAction, receiver: str) -> bool:

@@ -21,6 +21,9 @@ class Targets(Protocol):
     def read(self) -> AppliedFile:
         """Read the file and the membership as they are in force now, consistently."""
 
+    def applied_at(self) -> int:
+        """Since when (epoch seconds) this file is in force; 0: none is, or its time cannot be read."""
+
     def generation(self) -> str:
         """Return the generation in force (``AppliedFile.generation``), without reading the content."""
 

@@ -145,7 +145,6 @@ class TargetsTable:
         return replace(directory, membership=self._membership(directory.organization))
 
     def applied_at(self) -> int:
-        """Since when (epoch seconds) the file in force is applied; 0: none is, or its time cannot be read."""
         current = self.current()
         try:
             return int(datetime.fromisoformat(current.applied_at).timestamp()) if current else 0
