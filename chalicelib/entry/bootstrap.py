@@ -46,8 +46,8 @@ if TYPE_CHECKING:
     from chalicelib.sharing.worker.grant_audit import GrantAudit
     from chalicelib.sharing.worker.share_worker import ShareWorker
     from chalicelib.targets.organization import Organization
-    from chalicelib.targets.ports import OrganizationReader
-    from chalicelib.targets.store.notified_versions import NotifiedVersions
+    from chalicelib.targets.ports import Notified, OrganizationReader
+    from chalicelib.targets.store.members_table import NumberedItem
     from chalicelib.targets.store.targets_table import TargetsTable
     from chalicelib.targets.worker.applied_versions import AppliedVersions
     from chalicelib.targets.worker.live_members import LiveMembers
@@ -222,10 +222,11 @@ class Application:
         return TargetsTable(self._sessions.own("dynamodb"), *tables, hub)
 
     @cached_property
-    def _notified(self) -> NotifiedVersions:
-        from chalicelib.targets.store.notified_versions import NotifiedVersions
+    def _notified(self) -> NumberedItem[Notified]:
+        from chalicelib.targets.ports import Notified
+        from chalicelib.targets.store.members_table import NOTIFIED, NumberedItem
 
-        return NotifiedVersions(Table(self._sessions.own("dynamodb"), self._settings.members_table))
+        return NumberedItem(Table(self._sessions.own("dynamodb"), self._settings.members_table), NOTIFIED, Notified)
 
     @cached_property
     def applied_versions(self) -> AppliedVersions:

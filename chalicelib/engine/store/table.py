@@ -75,13 +75,11 @@ class Table:
 
     def __init__(self, client: Any, name: str) -> None:
         self._client = client
-        self._name = name
+        self.name = name
 
     def get(self, key: RecordKey) -> dict[str, Any] | None:
         """Read an item consistently."""
-        answer = self._client.get_item(
-            TableName=self._name, Key=wire({"pk": key.pk, "sk": key.sk}), ConsistentRead=True
-        )
+        answer = self._client.get_item(TableName=self.name, Key=wire({"pk": key.pk, "sk": key.sk}), ConsistentRead=True)
         return values(answer["Item"]) if "Item" in answer else None
 
     def get_all(self, keys: Sequence[RecordKey]) -> Iterator[dict[str, Any]]:
@@ -91,10 +89,10 @@ class Table:
         """
         for start in range(0, len(keys), A_BATCH):
             batch = [wire({"pk": key.pk, "sk": key.sk}) for key in keys[start : start + A_BATCH]]
-            asked: dict[str, Any] = {self._name: {"Keys": batch, "ConsistentRead": True}}
+            asked: dict[str, Any] = {self.name: {"Keys": batch, "ConsistentRead": True}}
             while asked:
                 answer = self._client.batch_get_item(RequestItems=asked)
-                yield from map(values, answer["Responses"].get(self._name, ()))
+                yield from map(values, answer["Responses"].get(self.name, ()))
                 asked = answer.get("UnprocessedKeys", {})
 
     def put(self, key: RecordKey, attributes: Mapping[str, Any], *, absent: bool = False) -> bool:
@@ -138,7 +136,7 @@ class Table:
     ) -> dict[str, Any]:
         """Build an update, for use alone or in a transaction."""
         request: dict[str, Any] = {
-            "TableName": self._name,
+            "TableName": self.name,
             "Key": wire({"pk": key.pk, "sk": key.sk}),
             "UpdateExpression": expression,
         }
@@ -154,13 +152,13 @@ class Table:
         self, key: RecordKey, attributes: Mapping[str, Any], condition: str = "", given: Mapping[str, Any] = NOTHING
     ) -> dict[str, Any]:
         """Build a put, for use in a transaction."""
-        request = {"TableName": self._name, "Item": wire({**attributes, "pk": key.pk, "sk": key.sk})}
+        request = {"TableName": self.name, "Item": wire({**attributes, "pk": key.pk, "sk": key.sk})}
         return {**request, **_only_if(condition, given)}
 
     def delete_request(self, key: RecordKey, condition: str, given: Mapping[str, Any]) -> dict[str, Any]:
         """Build a deletion, for use in a transaction."""
         return {
-            "TableName": self._name,
+            "TableName": self.name,
             "Key": wire({"pk": key.pk, "sk": key.sk}),
             **_only_if(condition, given),
         }
@@ -222,7 +220,7 @@ class Table:
     def any(self, pk: str, prefix: str) -> bool:
         """Whether a partition has an item whose sort key begins so; reads one at most."""
         answer = self._client.query(
-            TableName=self._name,
+            TableName=self.name,
             KeyConditionExpression="pk = :pk AND begins_with(sk, :sk)",
             ExpressionAttributeValues=wire({":pk": pk, ":sk": prefix}),
             ConsistentRead=True,
@@ -236,7 +234,7 @@ class Table:
         """Read one page of an index, in order. ``after``: the keys of the last item of the page before."""
         start = {"ExclusiveStartKey": wire(after)} if after else {}
         answer = self._client.query(
-            TableName=self._name,
+            TableName=self.name,
             IndexName=index,
             KeyConditionExpression=condition,
             ExpressionAttributeValues=wire(given),
@@ -255,7 +253,7 @@ class Table:
 
     def _pages(self, **request: Any) -> Iterator[dict[str, Any]]:
         while True:
-            answer = self._client.query(TableName=self._name, **request)
+            answer = self._client.query(TableName=self.name, **request)
             for item in answer["Items"]:
                 yield values(item)
             if "LastEvaluatedKey" not in answer:
