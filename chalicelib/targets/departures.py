@@ -19,7 +19,6 @@ from chalicelib.targets.organization import Membership, Unit
 
 APART = 10 * schedule.MINUTE
 """Seconds between the two listings that must not show an account."""
-DAY = 24 * schedule.HOUR
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +170,7 @@ def remove(
     """
     gone = [one for one in reading.missing.values() if one.evidence]
     after = _without(membership, gone)
-    recent = [one for one in reading.left if one.at > now - DAY and not one.accepted]
+    recent = [one for one in reading.left if one.at > now - schedule.DAY and not one.accepted]
     held: dict[str, tuple[str, ...]] = {}
     losses: dict[str, set[str]] = {}
     for group, members in sorted(groups.items()):
@@ -192,7 +191,7 @@ def remove(
         for account in sorted(lost - stay)
     )
     missing = {name: one for name, one in reading.missing.items() if one not in goes}
-    kept = (*(one for one in reading.left if one.at > now - 7 * DAY), *left)[-500:]
+    kept = (*(one for one in reading.left if one.at > now - 7 * schedule.DAY), *left)[-500:]
     return _without(membership, goes), replace(reading, missing=missing, held=held, left=kept)
 
 

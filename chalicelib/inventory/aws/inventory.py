@@ -13,6 +13,7 @@ from chalicelib.delivery.model import Delivery
 from chalicelib.engine import denials
 from chalicelib.engine.aws.refusals import IN_USE, NO_SNAPSHOT, as_refusal, code_of
 from chalicelib.engine.aws.sessions import Sessions
+from chalicelib.engine.budget import slices
 from chalicelib.engine.errors import Refusal, RefusalKind, StaleCursor
 from chalicelib.engine.faults import Fault
 from chalicelib.images import comparison, register
@@ -145,8 +146,7 @@ class AwsInventory:
     def _used(self, ec2: Any, where: str, snapshots: list[str]) -> frozenset[str]:
         """Return those of the snapshots that an AMI of that account uses, the service's or another."""
         used: set[str] = set()
-        for start in range(0, len(snapshots), FILTER_VALUES):
-            some = snapshots[start : start + FILTER_VALUES]
+        for some in slices(snapshots, FILTER_VALUES):
             with as_refusal("DescribeImages", where):
                 pages = ec2.get_paginator("describe_images").paginate(
                     Owners=["self"],

@@ -27,9 +27,10 @@ from chalicelib.engine import codec
 from chalicelib.engine.addresses import RecordKey, digest_of
 from chalicelib.engine.errors import Misconfigured, Refusal, RefusalKind
 from chalicelib.engine.faults import Fault
+from chalicelib.engine.schedule import DAY
 from chalicelib.engine.store.table import Table
 from chalicelib.engine.stored import compact
-from chalicelib.targets.departures import DAY, MembersReading
+from chalicelib.targets.departures import MembersReading
 from chalicelib.targets.organization import Membership, Unit
 
 T = TypeVar("T")
@@ -74,7 +75,7 @@ class NumberedItem(Generic[T]):
     def request(self, value: T, number: int) -> dict[str, Any]:
         """Build ``save``, for use in a transaction."""
         item = {self._number: number + 1, "body": compact(codec.encode(value))}
-        return self._table.put_unless_changed_request(self._key, item, self._number, number)
+        return self._table.put_unless_changed(self._key, item, self._number, number)
 
 
 class MembersTable:
