@@ -373,12 +373,11 @@ class Application:
         from chalicelib.delivery.aws.target_sessions import TargetSessions
         from chalicelib.engine.runner import Runner
         from chalicelib.inventory.aws.inventory import AwsInventory
-        from chalicelib.inventory.codec import INVENTORIES
-        from chalicelib.inventory.worker.inventories import INVENTORY_MACHINE, InventoryExecutor
+        from chalicelib.inventory.worker.inventories import INVENTORIES, INVENTORY_MACHINE, InventoryExecutor
 
         settings = self._settings
-        target = AwsInventory(self._sessions, self._targets, settings.partition, settings.hub_account)
         sessions = TargetSessions(self._sessions, self._targets, settings.partition)
+        target = AwsInventory(sessions, settings.hub_account)
         checks = AwsTargetChecks(sessions, settings.hub_account, settings.region)
         executor = InventoryExecutor(self._records, target, checks, self._targets)
         loop = (self._records, self._waker, now, self._telemetry, self._sessions.take_calls)
