@@ -125,11 +125,6 @@ def is_of(one: ShownAccess, share: Share, region: str) -> bool:
 # --- what AWS shows --------------------------------------------------------------------------------------------------
 
 
-def of_permissions(resource: str, receivers: Collection[str]) -> tuple[ShownAccess, ...]:
-    """Return the access that a snapshot's or an AMI's attribute shows."""
-    return tuple(ShownAccess(receiver, resource) for receiver in sorted(receivers))
-
-
 def of_policy(key: str, text: str, hub: str, region: str, siblings: Collection[str] = ()) -> tuple[ShownAccess, ...]:
     """Return the access that a key's policy gives: by the service's statements, and by all others.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from functools import cache
 from itertools import islice
 from types import MappingProxyType
 from typing import Any
@@ -27,25 +26,17 @@ NOTHING: Mapping[str, Any] = MappingProxyType({})
 ABSENT = "attribute_not_exists(pk)"
 
 
-@cache
-def _out() -> sdk.TypeSerializer:
-    return sdk.TypeSerializer()
-
-
-@cache
-def _in() -> sdk.TypeDeserializer:
-    return sdk.TypeDeserializer()
-
-
 def values(item: Mapping[str, Any]) -> dict[str, Any]:
     """DynamoDB's wire shape to Python; whole numbers become int."""
-    plain = {name: _in().deserialize(value) for name, value in item.items()}
+    read = sdk.TypeDeserializer().deserialize
+    plain = {name: read(value) for name, value in item.items()}
     return {name: int(value) if hasattr(value, "as_tuple") else value for name, value in plain.items()}
 
 
 def wire(attributes: Mapping[str, Any]) -> dict[str, Any]:
     """Python values to DynamoDB's wire shape."""
-    return {name: _out().serialize(value) for name, value in attributes.items()}
+    write = sdk.TypeSerializer().serialize
+    return {name: write(value) for name, value in attributes.items()}
 
 
 def _key(key: RecordKey) -> dict[str, Any]:

@@ -242,7 +242,8 @@ class DriftAudit:
             hubs = self.hub, self.region, self.siblings
             return None if text is None else drift.of_policy(place.resource, text, *hubs)
         receivers = self.access.receivers(place.resource)
-        return None if receivers is None else drift.of_permissions(self._homes(place)[0].pk, receivers)
+        home = self._homes(place)[0].pk
+        return None if receivers is None else [ShownAccess(one, home) for one in sorted(receivers)]
 
     def _may_derive(self, place: DriftPlace, shares: Sequence[Share]) -> frozenset[str]:
         """Return the place's account if a share on the key is open to it, by grant or policy: it may grant further."""
