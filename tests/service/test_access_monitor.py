@@ -14,6 +14,7 @@ from chalicelib.engine import addresses
 from chalicelib.engine.budget import slices
 from chalicelib.engine.errors import LostRace, Refusal, RefusalKind
 from chalicelib.engine.faults import Fault
+from chalicelib.monitor.ports import SourceKey
 from chalicelib.monitor.store.findings import DynamoFindings
 from chalicelib.monitor.store.ledger_past import DynamoLedgerPast
 from chalicelib.monitor.worker.access_monitor import MEMBER_FOR, TRIES, AccessMonitor
@@ -148,7 +149,7 @@ def test_without_a_readable_file_nobody_is_called_a_stranger(setup):
     assert [one["verdict"] for one in setup.topic] == ["foreign-stranger"]
 
 
-BY_JO = {"userIdentity": {"arn": f"arn:aws:iam::{HUB}:user/jo"}}
+BY_JO = {"userIdentity": {"arn": f"arn:aws:iam::{HUB}:user/jo", "accountId": HUB}}
 
 
 def of_an_ou(setup, *accounts):
@@ -260,3 +261,20 @@ def test_an_event_about_1000_accounts_of_an_ou_is_judged_before_its_message_is_a
 
     assert [name for name, _ in setup.telemetry.reported if name == "judged"] == ["judged"]
     assert len(answers) == len(accounts), "each was asked about once"
+
+
+def test_a_grant_that_others_made_is_known_when_a_stolen_role_revokes_it(setup):
+    """EBS made it for a volume of the hub; the service has no share there."""
+    key = f"arn:aws:kms:us-east-1:{HUB}:key/k"
+    setup.findings.remember_key(key, SourceKey(frozenset({HUB})))
+    by_ebs = {"granteePrincipal": "ec2.us-east-1.amazonaws.com", "keyId": key}
+    resources = [{"ARN": key, "accountId": HUB, "type": "AWS::KMS::Key"}]
+    of_key = {"eventSource": "kms.amazonaws.com", "resources": resources}
+    made = {"eventName": "CreateGrant", "eventID": "e-made", "requestParameters": by_ebs, **of_key}
+    setup.judge_event("a snapshot is shared", **made, responseElements={"grantId": "g-ebs"}, **BY_JO)
+    assert setup.topic == []
+    for number, grant in enumerate(("g-before-the-monitor", "g-ebs")):
+        asked = {"eventName": "RevokeGrant", "eventID": f"e-{number}", "requestParameters": {"grantId": grant}}
+        setup.judge_event("a snapshot is shared", **of_key, **asked)
+
+    assert [one["verdict"] for one in setup.topic] == ["own-without-intent"]
