@@ -22,7 +22,7 @@ from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.exits import Exit
 from ami_promoter.terminal.output import tell
 from ami_promoter.terminal.progress import Progress
-from ami_promoter.terminal.report import Report
+from ami_promoter.terminal.report import Refused, Report
 from ami_promoter.verbs import ACCOUNT, VerbCaller, answers_within_option, hub_only_option, verb
 from chalicelib.delivery.copy_quota import CopyQuota
 from chalicelib.delivery.model import Delivery, DeliveryState
@@ -71,7 +71,7 @@ def doctor(
     if not hub_only and file.fault is None:
         meant = file.resolve(" ".join((*groups, *accounts))) if groups or accounts else None
         if meant is not None and meant.faults:
-            return Report(faults=meant.faults)
+            raise Refused(*meant.faults)
         wanted = _meant(file, meant) if meant else _all(connection, file)
         settings = _settings(file, wanted)
     facts = _facts(connection, file)

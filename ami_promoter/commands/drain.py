@@ -24,7 +24,6 @@ from ami_promoter.hub.wakes import wake
 from ami_promoter.promotions import promotion_data, shares
 from ami_promoter.promotions.promotion_text import shares_table
 from ami_promoter.rights import LOOK_AGAIN, READ_ALL, SWITCH
-from ami_promoter.terminal import asking
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.exits import Exit
 from ami_promoter.terminal.output import tell
@@ -171,8 +170,8 @@ def drain(caller: VerbCaller, *, delete_copies: bool, wait: bool, timeout: int |
     asked = Drain(caller.connect(), caller.clock)
     copies = "deletes its running copies" if delete_copies else "lets its running copies finish"
     does = f"This pauses promotions, ends every delivery, {copies}, and closes every share"
-    if not yes and (no := asking.refused("admin drain", does, (counts(asked.look()),), as_json=caller.as_json)):
-        return no
+    if not yes:
+        caller.confirm("admin drain", does, (counts(asked.look()),), yes=yes)
     return drained(asked, delete_copies=delete_copies, wait=wait, timeout=timeout, wide=caller.wide)
 
 

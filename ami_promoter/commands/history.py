@@ -15,7 +15,7 @@ from ami_promoter.promotions.choosing import Choice, Chosen, choosing, read
 from ami_promoter.promotions.reading import places_of, unknown
 from ami_promoter.rights import ASK_CLOUDTRAIL, FIND_DELIVERIES, READ_ALL, READ_FINDINGS
 from ami_promoter.terminal import schema as js
-from ami_promoter.terminal.report import Report, moment
+from ami_promoter.terminal.report import Refused, Report, moment
 from ami_promoter.verbs import ACCOUNT, AMI, VerbCaller, tag_key_option, verb
 from chalicelib.delivery.tracked import TrackedDelivery
 from chalicelib.engine import addresses
@@ -64,7 +64,7 @@ def history(
             chosen = read(connection, Choice.of(caller, given))
             tracked = [one for each in chosen.tracked.values() for one in each if account in (None, one.it.account)]
         if ami and not tracked and reader.promotion(ami) is None:
-            return Report(faults=(unknown(ami, connection),))
+            raise Refused(unknown(ami, connection))
         promoted = _of_promotions(reader, [ami] if ami else chosen.tracked)
         every = timeline_data.ordered([*([] if account else promoted), *_of_deliveries(reader, tracked)])
         since = moment(int(connection.now()) - choice.since) if choice.since else ""

@@ -15,11 +15,10 @@ from ami_promoter.hub.records import Reader, RecordSeen, place_of
 from ami_promoter.promotions import pointers, recalls
 from ami_promoter.reconcile import uses
 from ami_promoter.rights import ASK_TARGETS, FIND_DELIVERIES, LOOK_AGAIN, READ, SWITCH
-from ami_promoter.terminal import asking
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.alike import groups, named
 from ami_promoter.terminal.output import Folded
-from ami_promoter.terminal.report import Report
+from ami_promoter.terminal.report import Refused, Report
 from ami_promoter.verbs import WHY, VerbCaller, ami_argument, verb, yes_option
 from chalicelib.delivery.model import Delivery
 from chalicelib.delivery.tracked import GOOD, RUNNING, TrackedDelivery
@@ -100,8 +99,8 @@ def recall(caller: VerbCaller, ami: str, why: str | None, *, lift: bool, use: bo
     if stands is None and lift:  # a request that was lost is made again, here and below
         record_requests.recall(connection, ami, lifted=False)
         return Report((f"Nothing to do: {ami} is not recalled.",), _data(ami, None))
-    if not lift and (unfit := stands is None and _unfit(connection, ami)):
-        return Report(faults=(unfit,))
+    if stands is None:
+        _refuse_copy(connection, ami)
     deliveries = _deliveries(connection, ami, every.keys() - {ami} if lift else {*every, ami}, lift=lift)
     used = _uses(caller, connection, deliveries) if use else {}
     lines = (*_lines(deliveries, lift=lift, wide=caller.wide), *uses.lines(used.get("uses", ())))
@@ -110,8 +109,7 @@ def recall(caller: VerbCaller, ami: str, why: str | None, *, lift: bool, use: bo
         record_requests.recall(connection, ami, lifted=False)
         return Report((f"Nothing to do: {ami} was {said}", *lines), _data(ami, stands, deliveries) | used)
     does = f"This lifts the recall of {ami}" if lift else f"This recalls {ami} in all targets"
-    if not yes and (no := asking.refused("recall", does, lines, as_json=caller.as_json)):
-        return no
+    caller.confirm("recall", does, lines, yes=yes)
     shown = lines if yes else ()
     if lift:
         decisions.lift(ami)
@@ -129,15 +127,14 @@ def _uses(caller: VerbCaller, connection: Connection, deliveries: Sequence[Mappi
     return {"uses": uses.ask(connection, caller.clock, there, PATIENCE)}
 
 
-def _unfit(connection: Connection, ami: str) -> Fault | None:
-    """Return why an AMI cannot be recalled: it is a copy, which its source's recall takes back; None: it can."""
+def _refuse_copy(connection: Connection, ami: str) -> None:
+    """Refuse to recall a copy, which its source's recall takes back."""
     with connection.telling("reading the records"):
         made = [one for one in Reader(connection).made_from(ami) if one.key.name != ami]  # a shared one is its source's
-    if not made:
-        return None
-    source, copy = made[0].key.name, made[0].it
-    what = f"it is the copy of {source} in account {copy.account}, {copy.region}."
-    return Fault("is-a-copy", ami, what, f"Recall its source: `ami-promoter recall {source} --why TEXT`.")
+    if made:
+        source, copy = made[0].key.name, made[0].it
+        what = f"it is the copy of {source} in account {copy.account}, {copy.region}."
+        raise Refused(Fault("is-a-copy", ami, what, f"Recall its source: `ami-promoter recall {source} --why TEXT`."))
 
 
 def _data(ami: str, stands: Recall | None, deliveries: Sequence[Any] = (), *, changed: bool = False) -> dict[str, Any]:

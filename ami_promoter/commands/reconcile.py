@@ -22,7 +22,7 @@ from ami_promoter.rights import ASK_TARGETS, READ_ALL, REPAIR, SEE_OPEN
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.exits import Exit
 from ami_promoter.terminal.output import Folded, tell
-from ami_promoter.terminal.report import Report
+from ami_promoter.terminal.report import Refused, Report
 from ami_promoter.verbs import Duration, Matching, VerbCaller, admin, answers_within_option, hub_only_option, verb
 from chalicelib.delivery.model import ENDED
 from chalicelib.engine.addresses import RecordKey
@@ -146,9 +146,7 @@ def _report(
         lines.append(f"Running records that look again now: {woken}.")
     lines.append(_summary(wrong, left, apply=apply, hub_only=hub_only))
     data = {
-        "account": connection.account,
-        "region": connection.region,
-        "table": connection.table,
+        **connection.named,
         "applied": apply,
         "targets": {"seen": seen, "asked": len(view.targets)},
         "hub_only": hub_only,
@@ -199,5 +197,5 @@ def _unpark(connection: Connection, pk: str) -> Report:
     if not freed:
         what = f"no record of that name is parked in {connection.place}."
         cure = "`ami-promoter status` lists the parked records."
-        return Report(faults=(Fault("not-parked", pk, what, cure),))
+        raise Refused(Fault("not-parked", pk, what, cure))
     return Report((f"{pk} continues within a minute.",), {"unparked": pk})

@@ -15,11 +15,10 @@ from ami_promoter.hub.aws import Connection
 from ami_promoter.hub.recall_items import OperatorsDecisions
 from ami_promoter.hub.records import Reader, is_named
 from ami_promoter.rights import LOOK_AGAIN, READ_ALL, SWITCH
-from ami_promoter.terminal import asking
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.alike import groups, named
 from ami_promoter.terminal.output import Folded
-from ami_promoter.terminal.report import Report
+from ami_promoter.terminal.report import Refused, Report
 from ami_promoter.verbs import AMI, FAMILY, GROUP, PLACE, WHY, VerbCaller, verb, yes_option
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.faults import Fault, count
@@ -83,23 +82,20 @@ def rollback(
         raise click.UsageError("--to and --why have no effect with --lift.")
     connection = caller.connect()
     found = _pointers(connection, family, group, places)
-    if isinstance(found, Fault):
-        return Report(faults=(found,))
     decisions = OperatorsDecisions(connection)
     pins = decisions.pins(found)
     moves = [_Move(one, None) for one in found if one.key in pins]
     if not lift:
         moves, faults = chosen(found, to, pins, decisions.recalls())
         if faults:
-            return Report(faults=tuple(faults))
+            raise Refused(*faults)
     if not moves:
         record_requests.look_at(connection, [one.key for one in found])  # a request that was lost is made again
         held = "no parameter" if lift else "each parameter"
         return Report((f"Nothing to do: {held} of `{family}` is held there.",), _data(family, (), lift=lift))
     lines = tuple(_lines(moves, wide=caller.wide))
     does = f"This {'lets go of' if lift else 'holds'} {count(len(moves), 'parameter')} of `{family}`"
-    if not yes and (no := asking.refused("rollback", does, lines, as_json=caller.as_json)):
-        return no
+    caller.confirm("rollback", does, lines, yes=yes)
     for move in moves:
         if move.to is None:
             decisions.unpin(move.pointer)
@@ -110,22 +106,21 @@ def rollback(
     return Report((*(lines if yes else ()), done), _data(family, moves, lift=lift))
 
 
-def _pointers(
-    connection: Connection, family: str, groups_named: Sequence[str], places: Sequence[str]
-) -> list[Pointer] | Fault:
-    """Return the pointers of the family in the named targets; a fault if there are none."""
+def _pointers(connection: Connection, family: str, groups_named: Sequence[str], places: Sequence[str]) -> list[Pointer]:
+    """Return the pointers of the family in the named targets; raises Refused if there are none."""
     with connection.telling("reading the records"):
         every = [one.it for one in Reader(connection).pointers(f'"{family}"') if one.it.family == family]
     wanted = list(places)
     if groups_named:
         resolved = applied_file(connection).resolve(" ".join(groups_named))
         if fault := next(iter(resolved.faults), resolved.waits):
-            return fault
+            raise Refused(fault)
         wanted += [*resolved.by_place, *resolved.blocked]
     there = [one for one in every if is_named(str(Place(one.account, one.region)), wanted)]
     if not there:
         what = "no target there has a parameter of this family."
-        return Fault("no-pointer", family, what, f"`ami-promoter where --family {family}` lists those that there are.")
+        cure = f"`ami-promoter where --family {family}` lists those that there are."
+        raise Refused(Fault("no-pointer", family, what, cure))
     return sorted(there, key=lambda one: (one.account, one.region, one.parameter))
 
 

@@ -22,7 +22,7 @@ from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.exits import Exit
 from ami_promoter.terminal.output import tell
 from ami_promoter.terminal.progress import Progress
-from ami_promoter.terminal.report import Report
+from ami_promoter.terminal.report import Refused, Report
 from ami_promoter.verbs import PLACE, VerbCaller, ami_argument, answers_within_option, verb
 from chalicelib.delivery.tracked import GOOD
 from chalicelib.engine.faults import Fault
@@ -59,11 +59,11 @@ def verify(caller: VerbCaller, ami: str, targets: tuple[str, ...], timeout: int)
     connection = caller.connect()
     page = read_page(connection, ami)
     if page is None:
-        return Report(faults=(unknown(ami, connection),))
+        raise Refused(unknown(ami, connection))
     named = deliveries(page, targets)
     if not named:
         what = f"it has no delivery to {', '.join(targets) or 'any account'}."
-        return Report(faults=(Fault("no-delivery", ami, what, f"`ami-promoter status {ami}` lists them."),))
+        raise Refused(Fault("no-delivery", ami, what, f"`ami-promoter status {ami}` lists them."))
     good = [one for one in named if one["state"] in GOOD]
     inventories = Inventories(connection, tell, timeout, caller.clock.sleep, caller.clock.now)
     asked = [Place(one["account"], one["region"]) for one in good if one["state"] == "delivered"]

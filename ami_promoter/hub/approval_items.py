@@ -17,6 +17,7 @@ from ami_promoter.hub.records import Reader
 from ami_promoter.hub.source_checks import CallersSessions
 from ami_promoter.hub.trigger_tag import no_such_ami
 from ami_promoter.hub.withdrawals import Withdrawn, counts_from
+from ami_promoter.terminal.report import Refused
 from chalicelib.engine import addresses
 from chalicelib.engine.errors import Refusal
 from chalicelib.engine.faults import Fault
@@ -45,15 +46,17 @@ class QuestionSeen:
     since: tuple[str, ...] = ()
 
 
-def asked(connection: Connection, ami: str, tag_key: str) -> QuestionSeen | Fault:
-    """Return the question to an approver as the service will judge it, or why there is none; may raise HubError."""
+def asked(connection: Connection, ami: str, tag_key: str) -> QuestionSeen:
+    """Return the question to an approver as the service will judge it.
+
+    Raises Refused if there is none; may raise HubError.
+    """
     source = HubSource(CallersSessions(connection), connection.account, connection.region, tag_key)
     try:
         read = source.tag(ami)
     except Refusal as refusal:
         raise HubError.of(refusal.fault) from refusal
-    if useless := _useless(connection, ami, read, tag_key):
-        return useless
+    _refuse_useless(connection, ami, read, tag_key)
     with connection.telling("reading the records"):
         record = Reader(connection).promotion(ami)
     promotion = None if record is None else record.it
@@ -62,14 +65,14 @@ def asked(connection: Connection, ami: str, tag_key: str) -> QuestionSeen | Faul
     counts = counts_from(promotion, read.value)
     entitled = entitlement(read.value, last, applied_file(connection), withdrawals, counts)
     if isinstance(entitled, Fault):
-        return entitled
+        raise Refused(entitled)
     if not any(map(approvals.needs, entitled.targets.values())):
         return QuestionSeen(Question(ami, entitled.value), read.image_name)
     with connection.telling("reading the records"):
         examined = Reader(connection).examined(ami, promotion.source if promotion else "")
     if examined is None:
         what = "the service has not examined it yet, so it is not known what would arrive."
-        return Fault("not-examined", ami, what, f"Wait a minute; then see `ami-promoter status {ami}`.")
+        raise Refused(Fault("not-examined", ami, what, f"Wait a minute; then see `ami-promoter status {ami}`."))
     found = approvals.question(ami, ExaminedSource(examined), entitled.value, entitled.targets.values())
     alike: dict[tuple[tuple[str, ...], str], list[str]] = {}
     for place in sorted(found.targets):
@@ -97,14 +100,12 @@ def approve(connection: Connection, question: Question, seconds: int) -> int:
     return until
 
 
-def _useless(connection: Connection, ami: str, read: TagRead, tag_key: str) -> Fault | None:
+def _refuse_useless(connection: Connection, ami: str, read: TagRead, tag_key: str) -> None:
     if read.image_state is None or not read.owned:
-        return no_such_ami(connection, ami)
+        raise no_such_ami(connection, ami)
     if read.value is None:
         what = f"it has no tag `{tag_key}`, so it is promoted to no account."
-        return Fault("no-tag", ami, what, f"`ami-promoter status {ami}` shows what still runs.")
+        raise Refused(Fault("no-tag", ami, what, f"`ami-promoter status {ami}` shows what still runs."))
     if read.image_state in USELESS:
-        return Fault(
-            "ami-useless", ami, f"it is {read.image_state}, so no account can get it.", "Enable it, or tag another."
-        )
-    return None
+        what = f"it is {read.image_state}, so no account can get it."
+        raise Refused(Fault("ami-useless", ami, what, "Enable it, or tag another."))
