@@ -29,7 +29,7 @@ from ami_promoter.terminal.examples import examples
 from ami_promoter.terminal.exits import MEANS, Exit
 from ami_promoter.terminal.output import emit
 from ami_promoter.terminal.preferences import VARIABLES, UnusableFile, preferences
-from ami_promoter.terminal.report import Refused, Report
+from ami_promoter.terminal.report import NotDone, Report
 from ami_promoter.terminal.schema import Schema
 
 
@@ -64,7 +64,7 @@ class VerbCaller:
     def image(self, ami: str, *, reads: bool) -> str:
         """Return the id of an AMI that is named by its id or its name, for a verb that only ``reads``, or changes.
 
-        Raises Refused if that names no AMI, or several; may raise HubError.
+        Raises NotDone if that names no AMI, or several; may raise HubError.
         """
         return ami if AMI_ID.matches(ami) else ami_named(self.connect(), ami, reads=reads)
 
@@ -73,7 +73,7 @@ class VerbCaller:
         return aws.Account(self.region, self.profile)
 
     def confirm(self, verb: str, does: str, lines: Sequence[RenderableType], *, yes: bool) -> None:
-        """Ask before a verb changes what others rely on, but with ``yes``; raises Refused if the answer is no."""
+        """Ask before a verb changes what others rely on, but with ``yes``; raises NotDone if the answer is no."""
         if not yes:
             asking.confirm(verb, does, lines, as_json=self.as_json)
 
@@ -425,7 +425,7 @@ def verb(
                 try:
                     given |= {name: caller.image(given[name], reads=reads) for name in names if given[name] is not None}
                     report = function(caller, **given)
-                except Refused as no:
+                except NotDone as no:
                     report = no.report
                 return emit(report, as_json=as_json, reads=reads)
 

@@ -13,7 +13,7 @@ from ami_promoter.promotions import recalls
 from ami_promoter.promotions.promotion_text import quoted
 from ami_promoter.rights import APPROVE, EXAMINE, READ, WAKE
 from ami_promoter.terminal import schema as js
-from ami_promoter.terminal.report import Refused, Report, moment, span
+from ami_promoter.terminal.report import NotDone, Report, moment, span
 from ami_promoter.verbs import DIGEST, Duration, VerbCaller, ami_argument, tag_key_option, verb, yes_option
 from chalicelib.engine.faults import Fault, count
 from chalicelib.engine.schedule import DAY
@@ -83,12 +83,12 @@ def approve(
     """
     connection = caller.connect()
     if recalled := recalls.refused(ami, OperatorsDecisions(connection).recall(ami)):
-        raise Refused(recalled)
+        raise NotDone(recalled)
     seen = approval_items.asked(connection, ami, tag_key)
     asked = seen.question
     short, places = approvals.short(asked.digest), sorted(asked.targets)
     if digest is not None and not asked.digest.startswith(digest):
-        raise Refused(_differs(ami, digest, short, asked.value, len(places)))
+        raise NotDone(_differs(ami, digest, short, asked.value, len(places)))
     arrives = [_arrives(targets, family, what) for targets, family, what in seen.arrives]
     data = {
         "ami": ami,

@@ -79,7 +79,7 @@ class Drain:
 
     def __init__(self, connection: Connection, clock: TerminalClock, tell: Callable[[str], None] = tell) -> None:
         self._connection = connection
-        self._reader = Reader(connection)
+        self._reader = Reader(connection, "reading the deliveries and shares")
         self._records = DynamoRecords(Table(connection.dynamodb, connection.table))
         self.clock = clock
         self._tell = tell
@@ -93,8 +93,7 @@ class Drain:
 
     def look(self) -> DrainView:
         """Read the whole table: no index lists the deliveries that have not ended."""
-        with self._connection.telling("reading the deliveries and shares"):
-            return _view(*self._reader.under_way())
+        return _view(*self._reader.under_way())
 
     def cancel(self, view: DrainView, *, delete_copies: bool) -> None:
         """Ask deliveries to end: all, or only those without a running copy. Asking again is harmless."""
@@ -128,9 +127,8 @@ class Drain:
 
     def _again(self, view: DrainView) -> DrainView:
         """Read again the records that had not ended, which is cheaper than the whole table."""
-        with self._connection.telling("reading the deliveries and shares"):
-            records = self._reader.many(one.key for one in (*view.running, *view.parked, *view.promotions))
-            found = self._reader.shares(map(by_name, (*view.shares, *view.kept)))
+        records = self._reader.many(one.key for one in (*view.running, *view.parked, *view.promotions))
+        found = self._reader.shares(map(by_name, (*view.shares, *view.kept)))
         return _view(records.values(), found.values())
 
 

@@ -80,8 +80,7 @@ def members(caller: VerbCaller, action: str | None, account: str | None) -> Repo
     if account and not action:
         raise click.UsageError("--account goes with `targets members accept`.")
     connection = caller.connect()
-    with connection.telling("reading the accounts of the organization's units"):
-        named, membership, reading = organization.read(connection)
+    named, membership, reading = organization.read(connection, "reading the accounts of the organization's units")
     if action:
         return _accept(connection, reading, account, connection.now())
     if named is None:

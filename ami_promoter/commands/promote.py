@@ -17,7 +17,7 @@ from ami_promoter.promotions import endings, plan_preview, plan_reading, recalls
 from ami_promoter.rights import EXAMINE, FIND_AMI, READ, TAG, UNTAG
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.output import console, show, warn
-from ami_promoter.terminal.report import Refused, Report
+from ami_promoter.terminal.report import NotDone, Report
 from ami_promoter.verbs import VALUE, VerbCaller, ami_argument, tag_key_option, verb, wait_at_most, yes_option
 from chalicelib.engine.faults import count
 from chalicelib.targets.applied_file import Resolution
@@ -73,9 +73,9 @@ def promote(
     before = tag.read()
     meant = applied_file(connection).judge(value, in_force=False)
     if meant.faults:
-        raise Refused(*meant.faults)
+        raise NotDone(*meant.faults)
     if no := recalls.refused(ami, OperatorsDecisions(connection).recall(ami)):
-        raise Refused(no)
+        raise NotDone(no)
     tag.write(value)
     warning = record_requests.nudge(connection, ami, value, again=before == value)
     withdrawn = withdrawn_for(connection, ami, value)
@@ -145,7 +145,6 @@ def cancel(caller: VerbCaller, ami: str, *, yes: bool, tag_key: str) -> Report:
 def _what_ends(connection: Connection, ami: str) -> tuple[str, ...]:
     """Say what happens to each delivery. Who may tag ends a promotion, also one of which they may read nothing."""
     try:
-        with connection.telling("reading the records"):
-            return tuple(endings.lines([one.it for one in Reader(connection).tracked(ami)]))
+        return tuple(endings.lines([one.it for one in Reader(connection).tracked(ami)]))
     except HubError as unread:
         return (f"Which deliveries that ends is not known: {unread}",)

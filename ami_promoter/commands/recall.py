@@ -18,7 +18,7 @@ from ami_promoter.rights import ASK_TARGETS, FIND_DELIVERIES, LOOK_AGAIN, READ, 
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.alike import groups, named
 from ami_promoter.terminal.output import Folded
-from ami_promoter.terminal.report import Refused, Report
+from ami_promoter.terminal.report import NotDone, Report
 from ami_promoter.verbs import WHY, VerbCaller, ami_argument, verb, yes_option
 from chalicelib.delivery.model import Delivery
 from chalicelib.delivery.tracked import GOOD, RUNNING, TrackedDelivery
@@ -129,12 +129,11 @@ def _uses(caller: VerbCaller, connection: Connection, deliveries: Sequence[Mappi
 
 def _refuse_copy(connection: Connection, ami: str) -> None:
     """Refuse to recall a copy, which its source's recall takes back."""
-    with connection.telling("reading the records"):
-        made = [one for one in Reader(connection).made_from(ami) if one.key.name != ami]  # a shared one is its source's
+    made = [one for one in Reader(connection).made_from(ami) if one.key.name != ami]  # a shared one is its source's
     if made:
         source, copy = made[0].key.name, made[0].it
         what = f"it is the copy of {source} in account {copy.account}, {copy.region}."
-        raise Refused(Fault("is-a-copy", ami, what, f"Recall its source: `ami-promoter recall {source} --why TEXT`."))
+        raise NotDone(Fault("is-a-copy", ami, what, f"Recall its source: `ami-promoter recall {source} --why TEXT`."))
 
 
 def _data(ami: str, stands: Recall | None, deliveries: Sequence[Any] = (), *, changed: bool = False) -> dict[str, Any]:
@@ -146,11 +145,10 @@ def _data(ami: str, stands: Recall | None, deliveries: Sequence[Any] = (), *, ch
 def _deliveries(connection: Connection, ami: str, recalled: Collection[str], *, lift: bool) -> list[dict[str, Any]]:
     """Say for each delivery what a recall, or its lift, does. ``recalled``: the AMIs that are then recalled."""
     reader = Reader(connection)
-    with connection.telling("reading the records"):
-        tracked = [one.it for one in reader.tracked(ami)]
-        found = reader.deliveries(entry.delivery for entry in tracked)
-        keys = {one.delivery: key for one in tracked if (key := _pointer_of(found.get(one.delivery)))}
-        shown: Mapping[RecordKey, RecordSeen[Pointer]] = reader.many(keys.values())
+    tracked = [one.it for one in reader.tracked(ami)]
+    found = reader.deliveries(entry.delivery for entry in tracked)
+    keys = {one.delivery: key for one in tracked if (key := _pointer_of(found.get(one.delivery)))}
+    shown: Mapping[RecordKey, RecordSeen[Pointer]] = reader.many(keys.values())
     at = {delivery: shown[key] for delivery, key in keys.items() if key in shown}
     every = [_one(entry, recalled, at.get(entry.delivery), ami, lift=lift) for entry in tracked]
     for entry, one in zip(tracked, every, strict=True):

@@ -22,7 +22,7 @@ from ami_promoter.rights import ASK_TARGETS, READ_ALL, REPAIR, SEE_OPEN
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.exits import Exit
 from ami_promoter.terminal.output import Folded, tell
-from ami_promoter.terminal.report import Refused, Report
+from ami_promoter.terminal.report import NotDone, Report
 from ami_promoter.verbs import Duration, Matching, VerbCaller, admin, answers_within_option, hub_only_option, verb
 from chalicelib.delivery.model import ENDED
 from chalicelib.engine.addresses import RecordKey
@@ -197,5 +197,5 @@ def _unpark(connection: Connection, pk: str) -> Report:
     if not freed:
         what = f"no record of that name is parked in {connection.place}."
         cure = "`ami-promoter status` lists the parked records."
-        raise Refused(Fault("not-parked", pk, what, cure))
+        raise NotDone(Fault("not-parked", pk, what, cure))
     return Report((f"{pk} continues within a minute.",), {"unparked": pk})

@@ -18,7 +18,7 @@ from ami_promoter.rights import LOOK_AGAIN, READ_ALL, SWITCH
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.alike import groups, named
 from ami_promoter.terminal.output import Folded
-from ami_promoter.terminal.report import Refused, Report
+from ami_promoter.terminal.report import NotDone, Report
 from ami_promoter.verbs import AMI, FAMILY, GROUP, PLACE, WHY, VerbCaller, verb, yes_option
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.faults import Fault, count
@@ -88,7 +88,7 @@ def rollback(
     if not lift:
         moves, faults = chosen(found, to, pins, decisions.recalls())
         if faults:
-            raise Refused(*faults)
+            raise NotDone(*faults)
     if not moves:
         record_requests.look_at(connection, [one.key for one in found])  # a request that was lost is made again
         held = "no parameter" if lift else "each parameter"
@@ -107,20 +107,19 @@ def rollback(
 
 
 def _pointers(connection: Connection, family: str, groups_named: Sequence[str], places: Sequence[str]) -> list[Pointer]:
-    """Return the pointers of the family in the named targets; raises Refused if there are none."""
-    with connection.telling("reading the records"):
-        every = [one.it for one in Reader(connection).pointers(f'"{family}"') if one.it.family == family]
+    """Return the pointers of the family in the named targets; raises NotDone if there are none."""
+    every = [one.it for one in Reader(connection).pointers(f'"{family}"') if one.it.family == family]
     wanted = list(places)
     if groups_named:
         resolved = applied_file(connection).resolve(" ".join(groups_named))
         if fault := next(iter(resolved.faults), resolved.waits):
-            raise Refused(fault)
+            raise NotDone(fault)
         wanted += [*resolved.by_place, *resolved.blocked]
     there = [one for one in every if is_named(str(Place(one.account, one.region)), wanted)]
     if not there:
         what = "no target there has a parameter of this family."
         cure = f"`ami-promoter where --family {family}` lists those that there are."
-        raise Refused(Fault("no-pointer", family, what, cure))
+        raise NotDone(Fault("no-pointer", family, what, cure))
     return sorted(there, key=lambda one: (one.account, one.region, one.parameter))
 
 

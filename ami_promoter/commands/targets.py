@@ -21,7 +21,7 @@ from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.alike import named
 from ami_promoter.terminal.exits import Exit
 from ami_promoter.terminal.output import Folded, Whole, tell
-from ami_promoter.terminal.report import Refused, Report, moment
+from ami_promoter.terminal.report import NotDone, Report, moment
 from ami_promoter.verbs import (
     VerbCaller,
     hub_account_option,
@@ -209,12 +209,12 @@ def _publish(caller: VerbCaller, name: str, *, dry_run: bool, yes: bool) -> Repo
 
 
 def _compiled(source: str, name: str, region: str, account: str | None) -> Directory:
-    """Compile a file, or raise Refused; the compiler, with YAML and the SDK, is imported only for that."""
+    """Compile a file, or raise NotDone; the compiler, with YAML and the SDK, is imported only for that."""
     from ami_promoter.targets_file.compiler import HubPlace, compile_targets
 
     found = compile_targets(source, name, HubPlace(region, account))
     if not isinstance(found, Directory):
-        raise Refused(*found)
+        raise NotDone(*found)
     return found
 
 
@@ -223,10 +223,10 @@ def _read(name: str) -> str:
         return Path(name).read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         what = f"byte {error.start + 1} is not UTF-8."
-        raise Refused(Fault("targets-file", name, what, "Save the file as UTF-8.")) from error
+        raise NotDone(Fault("targets-file", name, what, "Save the file as UTF-8.")) from error
     except OSError as error:
         what = f"the file cannot be read: {error.strerror}."
-        raise Refused(Fault("targets-file", name, what, "Check the name, and that you can read the file.")) from error
+        raise NotDone(Fault("targets-file", name, what, "Check the name, and that you can read the file.")) from error
 
 
 def _validate(source: str, name: str, caller: VerbCaller) -> Report:
@@ -246,10 +246,10 @@ def _validate_anywhere(source: str, name: str, caller: VerbCaller) -> Report:
     for region in (*mentioned, other):
         try:
             valid[region] = _compiled(source, name, region, caller.hub_account)
-        except Refused as no:
+        except NotDone as no:
             faults.append(no.report.faults)
     if not valid:
-        raise Refused(*([one for one in faults[0] if all(one in others for others in faults)] or faults[0]))
+        raise NotDone(*([one for one in faults[0] if all(one in others for others in faults)] or faults[0]))
     wanted = next(iter(valid.values()))
     digests = {digest_of(to_items(one)) for one in valid.values()}
     every = not faults
@@ -272,8 +272,7 @@ def _withdrawn(connection: Connection, report: Report) -> Report:
     gone = {Place(target["account"], target["region"]) for target in report.data["targets"]["removed"]}
     if not gone:
         return replace(report, data={**report.data, "withdraws": []})
-    with connection.telling("reading the standing shares"):
-        _, found = Reader(connection).under_way()
+    _, found = Reader(connection, "reading the standing shares").under_way()
     ends = [shares.open_share(share) for share in sorted(standing(found, gone), key=by_name)]
     lines = [f"Withdraws from {one['account']}: {shares.named(one['resource'])}" for one in ends]
     return replace(report, lines=(*report.lines, *lines), data={**report.data, "withdraws": ends})

@@ -21,7 +21,7 @@ from ami_promoter.rights import ASK_TARGETS, FIND_DELIVERIES, READ_ALL
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.alike import first_of, groups, named
 from ami_promoter.terminal.output import Folded, Whole, cell, state, table
-from ami_promoter.terminal.report import Refused, Report
+from ami_promoter.terminal.report import NotDone, Report
 from ami_promoter.verbs import AMI, FAMILY, FileWord, VerbCaller, answers_within_option, verb
 from chalicelib.delivery.tracked import GOOD, TrackedDelivery
 from chalicelib.engine.faults import Fault
@@ -129,7 +129,7 @@ def where(
     if ids:
         if missing:
             cure = f"`ami-promoter status {found['source']}` shows why."
-            raise Refused(Fault("not-delivered", ami, f"it is not delivered to {named(missing)}.", cure))
+            raise NotDone(Fault("not-delivered", ami, f"it is not delivered to {named(missing)}.", cure))
         return Report(tuple(Whole(one["image"]) if target else _id(one, one["image"]) for one in there), found)
     lines = (*_lines(found), *([Folded(f"Not delivered to {named(missing)}.")] if missing else []))
     if not use:
@@ -179,13 +179,12 @@ def _list(connection: Connection, choice: Choice, *, ids: bool) -> Report:
 
 
 def _family(connection: Connection, family: str, *, ids: bool) -> Report:
-    with connection.telling("reading the records"):
-        read = Reader(connection).pointers(f'"{family}"')
+    read = Reader(connection).pointers(f'"{family}"')
     found = sorted((one for one in read if one.it.family == family), key=lambda one: one.it.where)
     if not found:
         what = f"no parameter in a target names an AMI of it, as {connection.place} knows."
         cure = "`ami-promoter status AMI` shows an AMI's family; the targets file sets `ssm_parameter`."
-        raise Refused(Fault("unknown-family", family, what, cure))
+        raise NotDone(Fault("unknown-family", family, what, cure))
     listed = [{**pointers.listed(one), "kept": not one.it.unwanted} for one in found]
     at_fault = [one for one in listed if one["fault"]]
     data = {"family": family, "pointers": listed}
@@ -223,19 +222,18 @@ def _remark(pointer: Mapping[str, Any]) -> str:
 def _find(connection: Connection, ami: str) -> dict[str, Any]:
     """Find the promotion that an AMI belongs to: its own, or the one that made it."""
     reader = Reader(connection)
-    with connection.telling("reading the records"):
-        promotion, source = reader.promotion(ami), ami
-        asked = {"ami": ami, "account": connection.account, "region": connection.region}
-        if promotion is None:
-            made = reader.made_from(ami)
-            if not made:
-                raise Refused(unknown(ami, connection))
-            source = made[0].key.name
-            promotion = reader.promotion(source)
-            asked |= {"account": made[0].it.account, "region": made[0].it.region}
-        tracked = reader.tracked(source)
-        deliveries = reader.deliveries(one.it.delivery for one in tracked if one.it.state in GOOD)
-        named = reader.many(filter(None, map(pointers.key_of, deliveries.values())))
+    promotion, source = reader.promotion(ami), ami
+    asked = {"ami": ami, "account": connection.account, "region": connection.region}
+    if promotion is None:
+        made = reader.made_from(ami)
+        if not made:
+            raise NotDone(unknown(ami, connection))
+        source = made[0].key.name
+        promotion = reader.promotion(source)
+        asked |= {"account": made[0].it.account, "region": made[0].it.region}
+    tracked = reader.tracked(source)
+    deliveries = reader.deliveries(one.it.delivery for one in tracked if one.it.state in GOOD)
+    named = reader.many(filter(None, map(pointers.key_of, deliveries.values())))
     shown = {ident: pointers.of_delivery(one, named) for ident, one in deliveries.items()}
     copies = (_copy(one.it, source, shown.get(one.it.delivery)) for one in tracked)
     return {
@@ -264,20 +262,20 @@ def _copy(entry: TrackedDelivery, source: str, pointer: Mapping[str, Any] | None
 
 
 def _places(connection: Connection, target: str, copies: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return the targets that a word means; raises Refused if it means none."""
+    """Return the targets that a word means; raises NotDone if it means none."""
     account, region = Place.parse(target)
     if not account.isdigit():
         meant = applied_file(connection).resolve(target)
         if not meant.understood:
             fault = next(iter(meant.faults), meant.waits) or Fault("unknown-group", target, "it is not known.", "")
-            raise Refused(replace(fault, where=target))
+            raise NotDone(replace(fault, where=target))
         return [str(Place(one.account, one.region)) for one in meant.targets]
     if region:
         return [target]
     listed = [place_of(one) for one in copies if one["account"] == account]
     if not listed:
         what = "the AMI has no delivery there."
-        raise Refused(Fault("not-delivered", target, what, "See `ami-promoter where`."))
+        raise NotDone(Fault("not-delivered", target, what, "See `ami-promoter where`."))
     return listed
 
 

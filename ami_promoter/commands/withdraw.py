@@ -18,7 +18,7 @@ from ami_promoter.promotions import endings, recalls
 from ami_promoter.promotions.reading import unknown
 from ami_promoter.rights import FIND_AMI, LOOK_AGAIN, READ, SWITCH
 from ami_promoter.terminal import schema as js
-from ami_promoter.terminal.report import Refused, Report
+from ami_promoter.terminal.report import NotDone, Report
 from ami_promoter.verbs import PLACE, VerbCaller, ami_argument, tag_key_option, verb, yes_option
 from chalicelib.delivery.tracked import TrackedDelivery
 from chalicelib.engine.faults import Fault
@@ -95,14 +95,13 @@ def _look(connection: Connection, ami: str, tag_key: str) -> AmiSeen:
     tag = Tag(connection, tag_key, ami).read()
     if tag is None:
         what = f"it has no tag `{tag_key}`, so it is promoted to no account."
-        raise Refused(Fault("no-tag", ami, what, f"`ami-promoter status {ami}` shows what still runs."))
+        raise NotDone(Fault("no-tag", ami, what, f"`ami-promoter status {ami}` shows what still runs."))
     reader = Reader(connection)
-    with connection.telling("reading the records"):
-        promotion = reader.promotion(ami)
-        if promotion is None:
-            raise Refused(unknown(ami, connection))
-        tracked = [one.it for one in reader.tracked(ami)]
-        found = reader.deliveries(entry.delivery for entry in tracked)
+    promotion = reader.promotion(ami)
+    if promotion is None:
+        raise NotDone(unknown(ami, connection))
+    tracked = [one.it for one in reader.tracked(ami)]
+    found = reader.deliveries(entry.delivery for entry in tracked)
     launched = {one.it.target.place: one.it.sharing.launched_by for one in found.values()}
     every = Withdrawn(connection, ami).read()
     withdrawn = by_place(in_force(every, promotion.it, tag))
@@ -113,7 +112,7 @@ def _look(connection: Connection, ami: str, tag_key: str) -> AmiSeen:
 
 def _withdraw(caller: VerbCaller, connection: Connection, seen: AmiSeen, places: Sequence[str], *, yes: bool) -> Report:
     if faults := tuple(refusals(seen, places, applied_file(connection))):
-        raise Refused(*faults)
+        raise NotDone(*faults)
     entries = Withdrawn(connection, seen.ami)
     fresh = sorted({place for place in places if covering(seen.withdrawn, place) is None})
     meant = sorted(_meant(seen.tracked, places), key=lambda one: one.place)
@@ -139,7 +138,7 @@ def _withdraw(caller: VerbCaller, connection: Connection, seen: AmiSeen, places:
 def _lift(caller: VerbCaller, connection: Connection, seen: AmiSeen, places: Sequence[str], *, yes: bool) -> Report:
     lifted = sorted(set(places) & seen.withdrawn.keys()) if places else sorted(seen.withdrawn)
     if faults := [_not_withdrawn(seen, place) for place in places if place not in seen.withdrawn]:
-        raise Refused(*faults)
+        raise NotDone(*faults)
     left = {place: by for place, by in seen.withdrawn.items() if place not in lifted}
     data = {"ami": seen.ami, "changed": lifted, "withdrawn": left, "deliveries": []}
     if not lifted:

@@ -11,7 +11,6 @@ from ami_promoter.hub.records import EXAMINING, Reader, record_of
 from ami_promoter.hub.wakes import wake
 from chalicelib.delivery.model import ACCEPTED, DeliveryState
 from chalicelib.engine import addresses
-from chalicelib.engine.addresses import RECORD
 from chalicelib.engine.ports import MadeDue
 from chalicelib.engine.store.records import DynamoRecords
 from chalicelib.engine.store.table import Table
@@ -25,8 +24,10 @@ def look_again(connection: Connection, ami: str, places: Collection[str] = ()) -
     ``places``: start again only failed deliveries to these accounts, or ACCOUNT/REGION.
     """
     key = addresses.promotion(ami)
-    with connection.telling("asking the service to look again (the tag is written)"):
-        asked = {"retry": str(Retry(str(time.time_ns()), _with_unread(connection, ami, "retry", places)))}
+    doing = "asking the service to look again (the tag is written)"
+    unread = _with_unread(Reader(connection, doing), ami, "retry", places)
+    with connection.telling(doing):
+        asked = {"retry": str(Retry(str(time.time_ns()), unread))}
         known = _records(connection).make_due(key, int(connection.now()), asked) is not MadeDue.NONE
     if known:
         wake(connection, [key])
@@ -63,9 +64,9 @@ def nudge(connection: Connection, ami: str, value: str, *, again: bool) -> str:
     return ""
 
 
-def _with_unread(connection: Connection, ami: str, name: str, places: Collection[str]) -> list[str]:
+def _with_unread(reader: Reader, ami: str, name: str, places: Collection[str]) -> list[str]:
     """Return the places with those of an earlier request that the service has not read yet; none means all."""
-    record = Reader(connection).promotion(ami)
+    record = reader.promotion(ami)
     waiting = None if record is None else record.it.unread(name)
     others = places if waiting is None else Retry.parse(waiting).places
     return sorted({*places, *others}) if places and others else []
@@ -78,11 +79,12 @@ def withdraw(connection: Connection, ami: str, value: str, lifted: Collection[st
     that what had begun there is tried again.
     """
     now, stamp = int(connection.now()), str(time.time_ns())
-    with connection.telling("asking the service to withdraw (run the command again)"):
+    doing = "asking the service to withdraw (run the command again)"
+    with connection.telling(doing):
         _mark(connection, ami, stamp)
         asked = {WITHDRAW: stamp, "seen": f"{stamp}:{value}"}
         if lifted:
-            asked["lifted"] = str(Retry(stamp, _with_unread(connection, ami, "lifted", lifted)))
+            asked["lifted"] = str(Retry(stamp, _with_unread(Reader(connection, doing), ami, "lifted", lifted)))
         _records(connection).make_due(addresses.promotion(ami), now, asked)
     wake(connection, [addresses.promotion(ami)])
 
@@ -115,7 +117,7 @@ def accept(connection: Connection, deliveries: Iterable[str], image: str) -> Non
 
 def approved(connection: Connection, ami: str, places: Collection[str]) -> None:
     """Wake the deliveries to these targets ("ACCOUNT/REGION"), which wait for an approval."""
-    with suppress(HubError), connection.telling("looking for the deliveries that wait"):  # they look by themselves
+    with suppress(HubError):  # they look by themselves
         tracked = [one.it for one in Reader(connection).tracked(ami)]
         wake(connection, [addresses.delivery(one.delivery) for one in tracked if one.place in places])
 
@@ -131,11 +133,11 @@ def resumed(connection: Connection) -> int:
         f"(begins_with(pk, :promotion) AND sk = :record AND #state IN ({', '.join(examining)})) "
         "OR (begins_with(pk, :delivery) AND sk = :record AND #state = :wave)"
     )
-    given = {":promotion": "promotion#", ":delivery": "delivery#", ":record": RECORD}
-    given |= {":wave": str(DeliveryState.AWAITING_WAVE), **examining}
+    given = {":wave": str(DeliveryState.AWAITING_WAVE), **examining}
     now, stamp = int(connection.now()), time.time_ns()
-    with connection.telling("waking what waits (it looks by itself within 15 minutes)"):
-        keys = [record_of(item).key for item in Reader(connection).items(which, given)]
+    doing = "waking what waits (it looks by itself within 15 minutes)"
+    keys = [record_of(item).key for item in Reader(connection, doing).items(which, given)]
+    with connection.telling(doing):
         for key in keys:
             if key.kind == "promotion":
                 _records(connection).make_due(key, now, {"generation": f"{stamp}:resumed"})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ami_promoter.hub.aws import Connection
-from ami_promoter.terminal.report import Refused
+from ami_promoter.terminal.report import NotDone
 from chalicelib.engine.faults import Fault
 
 
@@ -17,7 +17,7 @@ class Tag:
         self._ami = ami
 
     def read(self) -> str | None:
-        """Return the tag's value, None if there is no tag; raises Refused if the hub owns no such AMI."""
+        """Return the tag's value, None if there is no tag; raises NotDone if the hub owns no such AMI."""
         with self._connection.telling(f"looking at {self._ami}"):
             wanted = [{"Name": "image-id", "Values": [self._ami]}]
             found = self._ec2.describe_images(Owners=["self"], Filters=wanted, IncludeDisabled=True)["Images"]
@@ -36,7 +36,7 @@ class Tag:
             self._ec2.delete_tags(Resources=[self._ami], Tags=[{"Key": self.key}])
 
 
-def no_such_ami(connection: Connection, ami: str) -> Refused:
+def no_such_ami(connection: Connection, ami: str) -> NotDone:
     """Return the refusal of an AMI that the hub does not own."""
     what = f"account {connection.account} owns no such AMI in {connection.region}."
-    return Refused(Fault("unknown-ami", ami, what, "Check that the id, the profile and the Region are the hub's."))
+    return NotDone(Fault("unknown-ami", ami, what, "Check that the id, the profile and the Region are the hub's."))

@@ -57,8 +57,7 @@ class Withdrawn:
 def withdrawn_for(connection: Connection, ami: str, value: str) -> Mapping[str, str]:
     """Return whom operators have withdrawn while the tag has this value: place -> operator; may raise HubError."""
     found = Withdrawn(connection, ami).read()
-    with connection.telling("reading the records"):
-        record = Reader(connection).promotion(ami) if found else None
+    record = Reader(connection).promotion(ami) if found else None
     return by_place(in_force(found, record.it if record else None, value))
 
 

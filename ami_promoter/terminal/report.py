@@ -37,7 +37,7 @@ class Report:
         return Exit.FAULT if self.faults and self.exit is Exit.OK else self.exit
 
 
-class Refused(Exception):
+class NotDone(Exception):
     """A verb does not do its work, and has changed nothing: its ``report`` has the faults, and lines before them."""
 
     def __init__(self, *faults: Fault, lines: Sequence[RenderableType] = ()) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from ami_promoter.terminal.account_names import naming
 from ami_promoter.terminal.asking import confirm
-from ami_promoter.terminal.report import Refused
+from ami_promoter.terminal.report import NotDone
 
 DEV = "222222222222"
 
@@ -27,7 +27,7 @@ def answered(monkeypatch):
 
 def test_a_person_who_sends_the_output_to_a_file_sees_the_question(answered, capsys):
     """What will happen, and the question, are no output: the command would wait unseen."""
-    with pytest.raises(Refused) as no:
+    with pytest.raises(NotDone) as no:
         confirm("cancel", "This ends it", ["The delivery is cancelled."], as_json=False)
 
     out, err = capsys.readouterr()
@@ -38,7 +38,7 @@ def test_a_person_who_sends_the_output_to_a_file_sees_the_question(answered, cap
 
 def test_the_question_has_names_and_no_control_character(answered, capsys):
     """Like any other line."""
-    with naming(lambda: {DEV: "dev\x1b[2J"}), pytest.raises(Refused):
+    with naming(lambda: {DEV: "dev\x1b[2J"}), pytest.raises(NotDone):
         confirm("withdraw", f"This withdraws {DEV} from it", [], as_json=False)
 
     assert f"This withdraws dev\\x1b[2J ({DEV}) from it. Continue?" in capsys.readouterr().err
@@ -48,5 +48,5 @@ def test_a_closed_input_is_no_terminal(monkeypatch):
     """As with `<&-`: Python has no standard input then."""
     monkeypatch.setattr(sys, "stdin", None)
 
-    with pytest.raises(Refused, match="nobody can be asked"):
+    with pytest.raises(NotDone, match="nobody can be asked"):
         confirm("cancel", "This ends it", [], as_json=False)
