@@ -51,8 +51,7 @@ PRINTS = js.thing(
     deliveries=js.several(
         "deliveries of the AMI, sorted by account and Region",
         js.thing(
-            account=js.text("account id of the target"),
-            region=js.text("Region of the target"),
+            **js.PLACE,
             state=js.text("state of the delivery"),
             does=js.text("what happens to it; empty: nothing"),
             image=js.perhaps(js.text("id of the AMI there; null: none")),

@@ -31,36 +31,31 @@ from chalicelib.engine.store.records import DynamoRecords
 from chalicelib.engine.store.table import Table
 from chalicelib.promotion.model import PromotionState
 
-PRINTS = js.some_of(
-    js.thing(
-        **js.HUB,
-        applied=js.flag("whether --apply was given, so that the command repaired what it could"),
-        targets=js.thing(
-            "number of targets",
-            seen=js.number("targets that answered"),
-            asked=js.number("targets that the command asked"),
-        ),
-        hub_only=js.flag("whether --hub-only was given, so that no target was checked"),
-        woken=js.number("how many records that have not ended the command woke"),
-        found=js.several(
-            "differences between the records and AWS",
-            js.thing(
-                code=js.text("code of the difference, which does not change between versions"),
-                where=js.text("the record or resource that differs"),
-                what=js.text("what differs, in a sentence"),
-                wrong=js.flag("whether it needs a repair; false: information only"),
-                repair=js.perhaps(
-                    js.text(
-                        "name of the repair that --apply makes; null: an operator must act, or nothing is to be done"
-                    )
-                ),
-                result=js.perhaps(js.text("result of the repair; null: none was made")),
-            ),
-        ),
-        in_order=js.flag("whether nothing is left to repair"),
-        unparked=js.text("with --unpark: key of the record that continues; no other member is printed then"),
+PRINTS = js.partly(
+    **js.HUB,
+    applied=js.flag("whether --apply was given, so that the command repaired what it could"),
+    targets=js.thing(
+        "number of targets",
+        seen=js.number("targets that answered"),
+        asked=js.number("targets that the command asked"),
     ),
-    *("account", "region", "table", "applied", "targets", "hub_only", "woken", "found", "in_order", "unparked"),
+    hub_only=js.flag("whether --hub-only was given, so that no target was checked"),
+    woken=js.number("how many records that have not ended the command woke"),
+    found=js.several(
+        "differences between the records and AWS",
+        js.thing(
+            code=js.text("code of the difference, which does not change between versions"),
+            where=js.text("the record or resource that differs"),
+            what=js.text("what differs, in a sentence"),
+            wrong=js.flag("whether it needs a repair; false: information only"),
+            repair=js.perhaps(
+                js.text("name of the repair that --apply makes; null: an operator must act, or nothing is to be done")
+            ),
+            result=js.perhaps(js.text("result of the repair; null: none was made")),
+        ),
+    ),
+    in_order=js.flag("whether nothing is left to repair"),
+    unparked=js.text("with --unpark: key of the record that continues; no other member is printed then"),
 )
 KEYS = Matching("arn,arn", "arn:[a-z0-9-]+:kms:.+", "ARNs of keys, with commas between")
 RECORD = Matching(

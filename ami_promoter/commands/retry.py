@@ -31,8 +31,7 @@ PRINTS = js.some_of(
         pointers=js.several(
             "parameters of the AMI's family at which the service looks again",
             js.thing(
-                account=js.text("account id of the target"),
-                region=js.text("Region of the target"),
+                **js.PLACE,
                 parameter=js.text("name of the parameter"),
             ),
         ),

@@ -32,8 +32,7 @@ PRINTS = js.thing(
     pointers=js.several(
         "parameters that this command moved, or let go, sorted by account and Region",
         js.thing(
-            account=js.text("account id of the target"),
-            region=js.text("Region of the target"),
+            **js.PLACE,
             parameter=js.text("name of the parameter"),
             image=js.perhaps(js.text("id of the AMI that it named; null: none of the family")),
             to=js.perhaps(js.text("id of the source AMI at which it is held; null: it is not held any more")),

@@ -52,7 +52,6 @@ ACCOUNTS = js.several("ids of accounts, OUs, roots and organizations", js.text("
 SETTINGS = js.mapping("settings that change; each has its old value `from` and its new value `to`", {})
 TARGET = js.mapping("a target: `account`, `region` and every setting; durations are in seconds", {})
 GROUP = js.thing("a group", name=js.text("name of the group"), accounts=ACCOUNTS)
-PLACE = {"account": js.text("account id of the target"), "region": js.text("Region of the target")}
 WAVE = js.perhaps(js.mapping("for which group it waits: `after`, `soak` in seconds, `most_failed`; null: none", {}))
 DIFFERENCE = js.thing(
     **js.HUB,
@@ -65,7 +64,7 @@ DIFFERENCE = js.thing(
         "differences in targets",
         added=js.several("targets that the applied file does not have", TARGET),
         removed=js.several("targets that the given file no longer has", TARGET),
-        changed=js.several("targets whose settings change", js.thing("", **PLACE, settings=SETTINGS)),
+        changed=js.several("targets whose settings change", js.thing("", **js.PLACE, settings=SETTINGS)),
     ),
     groups=js.thing(
         "differences in groups",

@@ -29,14 +29,13 @@ from chalicelib.engine.places import Place
 
 COPY = js.thing(
     "the AMI of one target",
-    account=js.text("account id of the target"),
-    region=js.text("Region of the target"),
+    **js.PLACE,
     state=js.text("state of the delivery: delivered, shared, running, failed, cancelled, withdrawn or recalled"),
     image=js.perhaps(js.text("id of the AMI that the target can launch; null: none, or no longer")),
     own=js.flag("whether the target owns the AMI; false: the hub owns it and shares it"),
     current=js.perhaps(js.flag("whether the parameter of its family names it there; null: there is no parameter")),
 )
-WHERE = js.thing(
+PRINTS = js.partly(
     source=js.text("id of the source AMI"),
     name=js.text("name of the source AMI"),
     account=js.text("the hub's account"),
@@ -70,7 +69,6 @@ WHERE = js.thing(
         ),
     ),
 )
-PRINTS = js.some_of(WHERE, *WHERE["properties"])
 TARGET = FileWord(
     "target",
     "[0-9]{12}(/[a-z0-9-]+)?|[A-Za-z][A-Za-z0-9._-]{0,62}",

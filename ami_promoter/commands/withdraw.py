@@ -40,8 +40,7 @@ PRINTS = js.thing(
     deliveries=js.several(
         "deliveries to these targets, sorted by account and Region; with --lift empty",
         js.thing(
-            account=js.text("account id of the target"),
-            region=js.text("Region of the target"),
+            **js.PLACE,
             does=js.text("what happens to the delivery"),
         ),
     ),

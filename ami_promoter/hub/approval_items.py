@@ -20,6 +20,7 @@ from ami_promoter.hub.withdrawals import Withdrawn, counts_from
 from ami_promoter.terminal.report import NotDone
 from chalicelib.engine import addresses
 from chalicelib.engine.faults import Fault
+from chalicelib.engine.store.table import wire
 from chalicelib.images.arriving import ExaminedSource, arriving, kept
 from chalicelib.images.aws.hub_images import HubSource
 from chalicelib.images.family import family_of
@@ -88,7 +89,7 @@ def approve(connection: Connection, question: Question, seconds: int) -> int:
     for place, digest in sorted(question.targets.items()):
         key = addresses.approval(connection.user, question.ami, place)
         body = approvals.written(Approval(place, digest, at, until, connection.user))
-        item = {"pk": {"S": key.pk}, "sk": {"S": key.sk}, BY_AMI: {"S": question.ami}, "body": {"S": body}}
+        item = wire({"pk": key.pk, "sk": key.sk, BY_AMI: question.ami, "body": body})
         requests.append({"PutRequest": {"Item": item}})
     with connection.telling("approving (run the command again; it keeps what it has written)"):
         write(connection, requests, "The targets that were written are approved.")

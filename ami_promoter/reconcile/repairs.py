@@ -31,6 +31,7 @@ from chalicelib.delivery.store.tracked_deliveries import DynamoTrackedDeliveries
 from chalicelib.delivery.tracked import RUNNING
 from chalicelib.engine import addresses, schedule
 from chalicelib.engine.addresses import RecordKey
+from chalicelib.engine.budget import slices
 from chalicelib.engine.places import Place
 from chalicelib.engine.ports import Write
 from chalicelib.engine.store.records import DynamoRecords
@@ -211,10 +212,10 @@ class Repairs:
     def _order(self, place: Place, some: Sequence[Remove]) -> None:
         """Write the order beside the target's inventory, in parts that fit into an item, and then make it due."""
         key = addresses.inventory(*place)
-        slices = [some[start : start + SLICE] for start in range(0, len(some), SLICE)]
-        for number, piece in enumerate(slices):
+        pieces = list(slices(some, SLICE))
+        for number, piece in enumerate(pieces):
             body = json.dumps([{"snapshot": one.snapshot, "delivery": one.delivery} for one in piece])
-            item = {"kind": "order", "slices": len(slices), "body": body}
+            item = {"kind": "order", "slices": len(pieces), "body": body}
             self._records.put(addresses.inventory_order(key, self._run, number), item)
         self._records.make_due(key, self._now(), {REMOVE: self._run})
 
