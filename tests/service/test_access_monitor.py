@@ -133,9 +133,21 @@ def test_the_same_event_is_judged_once_and_another_of_that_hour_is_kept_and_not_
 
 def test_while_another_run_judges_an_event_it_comes_again(setup):
     """SQS delivers the message again, because the other run may be killed."""
-    setup.findings.begin("e-2", NOW - 1)
+    begin = setup.findings.begin
+    setup.findings.begin = lambda event, now: (begin(event, now - 1), begin(event, now))[1]
     with pytest.raises(LostRace):
         setup.judge_event("an AMI is made public, and an OU loses it")
+
+
+def test_a_message_with_the_id_of_another_event_does_not_hide_that(setup):
+    """Somebody who can send to the queue knows the id before the event is judged."""
+    name = "an AMI is made public, and an OU loses it"
+    forged = {"add": {"items": [{"userId": HUB}]}}
+    setup.judge_event(name, requestParameters={"imageId": "ami-0a1", "launchPermission": forged})
+    assert setup.topic == []
+    setup.judge_event(name)
+
+    assert [one["verdict"] for one in setup.topic] == ["foreign-stranger"]
 
 
 def test_without_a_readable_file_nobody_is_called_a_stranger(setup):

@@ -86,7 +86,8 @@ class AccessMonitor:
         if event.get("account") != self.hub or not found:
             return
         first = self.findings.first_event(now)
-        ident = found[0].event
+        # by its content, too: who can send to the queue must not hide an event behind another one with its id
+        ident = f"{found[0].event}-{addresses.digest(json.dumps(record, sort_keys=True), length=12)}"
         match self.findings.begin(ident, now):
             case Begun.DONE:
                 return
