@@ -33,6 +33,8 @@ from chalicelib.engine.rotation import Rotation
 from chalicelib.engine.runner import Machine
 from chalicelib.engine.store.records import DynamoRecords
 from chalicelib.engine.wakes import TagEntry
+from chalicelib.promotion import evolving
+from chalicelib.promotion.wanted import WantedTargets
 from chalicelib.promotion.worker.discover import Discover
 from chalicelib.promotion.worker.promotions import PromotionExecutor
 from chalicelib.promotion.worker.standing_pass import StandingPass
@@ -88,6 +90,14 @@ def make(
     for change in changes:
         made = change.raising() if raising else change
         put(made.home, made.name, made.wrong)
+
+
+# --- promotions ------------------------------------------------------------------------------------------------------
+
+
+def as_if_asked(lifted):
+    """Let the lift of a withdrawal or recall be a retry, which begins also what had not begun."""
+    return lambda promotion, entry: replace(lifted(promotion, entry), passed=promotion.passed)
 
 
 # --- deliveries ------------------------------------------------------------------------------------------------------
@@ -413,6 +423,11 @@ CHANGES = {
     "an AMI that AWS does not show is everybody's trouble": (
         MemberChange(LiveEntitlements, "_why_not", everybodys_trouble(LiveEntitlements._why_not)),
     ),
+    # promotions
+    "one look that misses the tag answers what was asked": (MemberChange(evolving, "_doubted", lambda *_: {}),),
+    "a lift promotes all": (MemberChange(evolving, "_lifted", lambda asked, _entry: evolving._raised(asked, {})),),
+    "a lift begins what joined later": (MemberChange(evolving, "_lifted", as_if_asked(evolving._lifted)),),
+    "what was withdrawn before it began is forgotten": (MemberChange(WantedTargets, "left_out", lambda *_: ()),),
     # shares
     "an intended closing counts as done": (MemberChange(share_events, "evolve", closed_at_once(share_events.evolve)),),
     "a statement is put without an intent": (

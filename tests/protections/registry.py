@@ -52,7 +52,9 @@ from tests.service import test_removals as removals
 from tests.service import test_retirement as retirement
 from tests.service import test_share_worker as shares
 from tests.service import test_source_gone as source_gone
+from tests.service import test_stale_looks as stale_looks
 from tests.service import test_sweep as sweeping
+from tests.service import test_withdrawals as withdrawals
 from tests.service.hub import Parts
 from tests.service.organization import A as MEMBER
 from tests.service.world import ModelWorld, WorldSetup
@@ -394,6 +396,35 @@ PROTECTIONS = {
     ),
     "a look-up is not written with the intent": Protection(
         (Packaged(("late",), under(EARLY), AT_ONCE, AT_ONCE_SECONDS),)
+    ),
+    "one look that misses the tag answers what was asked": Protection(
+        existing(
+            r"assert \{.*\} == \{.*\}\n.*Differing items:\n.*'failed'\} != .*'delivered'\}\n.*",
+            stale_looks.test_what_failed_is_tried_again_although_the_first_look_misses_it,
+            stale_looks.retried,
+            stale_looks.MISSES["no tag"],
+        )
+    ),
+    "a lift promotes all": Protection(
+        existing(
+            r"assert \{.*\} == \{\}\n.*Left contains 2 more items:\n.*",
+            withdrawals.test_a_lift_promotes_nothing_of_the_baseline,
+            "withdrawal",
+            "available",
+        )
+    ),
+    "a lift begins what joined later": Protection(
+        existing(
+            r"assert \{.*\} == \{.*\}\n.*Left contains 1 more item:\n.*'200000000003'\): 'delivered'\}\n.*",
+            withdrawals.test_a_lift_begins_no_account_that_the_file_got_after_the_tag_event,
+            "recall",
+        )
+    ),
+    "what was withdrawn before it began is forgotten": Protection(
+        existing(
+            r"assert \{.*\} == \{.*\}\n.*Right contains 1 more item:\n.*'200000000002'\): 'delivered'\}\n.*",
+            withdrawals.test_what_was_withdrawn_before_it_began_begins_by_the_lift_and_an_account_of_a_later_file_does_not,
+        )
     ),
     "nonces are not asked": Protection(
         existing(
