@@ -101,6 +101,11 @@ def account_of(receiver: str) -> str:
     return receiver[:12] if _ACCOUNT.match(receiver[:12]) and receiver[12:13] in ("", ":") else ""
 
 
+def is_outside(receiver: str, hub: str) -> bool:
+    """Whether a receiver is neither of the hub's account nor an AWS service."""
+    return ":organizations:" in receiver or account_of(receiver) not in ("", hub)
+
+
 def read(record: Mapping[str, Any], trigger_tag: str) -> tuple[TrailAction, ...]:
     """Return the actions of one CloudTrail record (the ``detail`` of the event), one for each resource."""
     reader = _READERS.get(_text(record.get("eventName")))

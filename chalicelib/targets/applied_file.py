@@ -12,6 +12,7 @@ from typing import Any, Literal
 from chalicelib.engine import codec
 from chalicelib.engine.faults import Fault, count
 from chalicelib.engine.places import Place
+from chalicelib.engine.schedule import DAY
 from chalicelib.targets import organization
 from chalicelib.targets.organization import Membership, Organization
 from chalicelib.targets.waves import FileWaves, Wave
@@ -52,9 +53,6 @@ SHOWN_WITH_A_SHARED_AMI = ("ec2:SharedTag/*",)
 NOT_OF_THE_DELIVERY = {"of_the_delivery": False}
 """Metadata of a member of ``Target`` that changes nothing of a delivery, as a name or a retirement: a change of it
 voids no approval and begins no delivery again. A member without it belongs to the delivery."""
-
-
-DAY = 24 * 3600
 
 
 @dataclass(frozen=True, slots=True)

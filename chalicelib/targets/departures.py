@@ -19,7 +19,6 @@ from chalicelib.targets.organization import Membership, Unit
 
 APART = 10 * schedule.MINUTE
 """Seconds between the two listings that must not show an account."""
-DAY = 24 * schedule.HOUR
 LEFT_KEPT = 500
 """Departures that are kept for people; those that count against the limit are kept besides, however many they are."""
 
@@ -194,14 +193,14 @@ def remove(
         for account in sorted(lost - stay)
     )
     missing = {name: one for name, one in reading.missing.items() if one not in goes}
-    earlier = [one for one in reading.left if one.at > now - 7 * DAY and not _counts(one, now)][-LEFT_KEPT:]
+    earlier = [one for one in reading.left if one.at > now - 7 * schedule.DAY and not _counts(one, now)][-LEFT_KEPT:]
     kept = tuple(sorted((*earlier, *recent, *left), key=lambda one: one.at))
     return _without(membership, goes), replace(reading, missing=missing, held=held, left=kept)
 
 
 def _counts(one: Left, now: int) -> bool:
     """Whether a departure counts against the limit of its group."""
-    return one.at > now - DAY and not one.accepted
+    return one.at > now - schedule.DAY and not one.accepted
 
 
 def _without(membership: Membership, gone: Iterable[Missing]) -> Membership:

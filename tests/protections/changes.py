@@ -46,7 +46,6 @@ from chalicelib.sharing import grant_names, share_events
 from chalicelib.sharing.aws import grants
 from chalicelib.sharing.aws.role_grants import RoleGrants
 from chalicelib.sharing.ports import Judgement
-from chalicelib.sharing.refusals import Subject
 from chalicelib.sharing.share import ShareState
 from chalicelib.sharing.store import ledger
 from chalicelib.sharing.worker import entitlements, share_batches
@@ -445,7 +444,7 @@ CHANGES = {
         MemberChange(ledger, "_was_intended", lambda item, _known: item.get("state") == "open"),
     ),
     "one look at a removal is believed": (MemberChange(share_events, "evolve", gone_at_once(share_events.evolve)),),
-    "a refusal about the resource is halved": (MemberChange(share_batches, "subject", lambda _code: Subject.ACCOUNT),),
+    "a refusal about the resource is halved": (MemberChange(share_batches, "ABOUT_THE_RESOURCE", frozenset()),),
     # records
     "the last writer of a record wins": (
         MemberChange(DynamoRecords, "save", over_what_others_wrote(DynamoRecords.save)),

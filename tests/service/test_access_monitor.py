@@ -15,7 +15,7 @@ from chalicelib.engine.errors import LostRace, Refusal, RefusalKind
 from chalicelib.engine.faults import Fault
 from chalicelib.monitor.store.findings import DynamoFindings
 from chalicelib.monitor.store.ledger_past import DynamoLedgerPast
-from chalicelib.monitor.worker.access_monitor import AccessMonitor, MonitorPorts, MonitorSettings
+from chalicelib.monitor.worker.access_monitor import AccessMonitor
 from chalicelib.sharing.share import Share
 from chalicelib.sharing.share_events import OpeningIntended, evolve
 from chalicelib.targets.applied_file import AppliedFile, Directory, Target, nothing_applied
@@ -45,9 +45,9 @@ class MonitorSetup:
         past = DynamoLedgerPast(stores.table, stores.ledger)
         self.whereabouts = FakeWhereabouts(self)
         members = LiveMembers(lambda _named: self.whereabouts, lambda: self.now)
-        ports = MonitorPorts(stores.records, stores.ledger, past, targets, members, self.findings, topic)
-        settings = MonitorSettings(HUB, "us-east-1", "promote", 0, frozenset(), frozenset(), 4)
-        self.monitor = AccessMonitor(ports, settings, lambda: self.now, self.telemetry)
+        ports = stores.records, stores.ledger, past, targets, members, self.findings, topic
+        settings = HUB, "us-east-1", "promote", 0, frozenset(), frozenset(), 4
+        self.monitor = AccessMonitor(*ports, lambda: self.now, self.telemetry, *settings)
 
     @property
     def directory(self) -> Directory:

@@ -6,8 +6,9 @@ import pytest
 
 from chalicelib.engine import codec
 from chalicelib.engine.faults import Fault
+from chalicelib.engine.schedule import DAY
 from chalicelib.targets import departures
-from chalicelib.targets.departures import APART, DAY, MembersReading, Whereabouts
+from chalicelib.targets.departures import APART, MembersReading, Whereabouts
 from chalicelib.targets.listing import Crawl, Page
 from chalicelib.targets.organization import Membership, Unit
 

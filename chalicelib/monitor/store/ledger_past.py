@@ -11,7 +11,7 @@ from typing import Any
 
 from chalicelib.engine.addresses import ARCHIVED, ARCHIVED_LATELY, SHARE, SHARE_STEP, RecordKey
 from chalicelib.engine.store.table import Table
-from chalicelib.monitor.judging import Known, known
+from chalicelib.monitor.judging import Known, in_order, known
 from chalicelib.sharing.ports import Ledger
 from chalicelib.sharing.share import Share, ShareState, ShareStep
 from chalicelib.sharing.store.ledger import account_of, steps_in
@@ -125,5 +125,5 @@ def _both(one: Known, other: Known) -> Known:
         account=other.account or one.account,
         grantee=other.grantee or one.grantee,
         grants=one.grants | other.grants,
-        steps=tuple(sorted({*one.steps, *other.steps}, key=lambda step: (step[0], list(ShareState).index(step[1])))),
+        steps=in_order({*one.steps, *other.steps}),
     )

@@ -5,9 +5,10 @@ import pytest
 from chalicelib.engine import addresses
 from chalicelib.engine.errors import Refusal
 from chalicelib.engine.faults import Fault
+from chalicelib.engine.schedule import DAY
 from chalicelib.targets import applied_items
 from chalicelib.targets.applied_file import Directory, Target
-from chalicelib.targets.departures import DAY, Left, MembersReading, Missing, UnreadUnit
+from chalicelib.targets.departures import Left, MembersReading, Missing, UnreadUnit
 from chalicelib.targets.organization import Membership, Organization, Unit
 from chalicelib.targets.store.members_table import MembersTable
 from chalicelib.targets.store.targets_table import TargetsTable
