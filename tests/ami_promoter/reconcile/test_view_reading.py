@@ -33,7 +33,7 @@ def a_delivery(table, number, state):
 
 def look():
     """Read the hub alone."""
-    return Looking(Connection(REGION), lambda _: None).look("run-1", targets=False)
+    return Looking(Connection(REGION)).look("run-1", targets=False)
 
 
 def test_what_is_over_is_not_kept(table):
@@ -70,12 +70,13 @@ def test_what_was_shared_once_is_looked_at_though_its_shares_are_over(table):
     assert look().permissions == {Resource.of(snapshot): frozenset()}
 
 
-def test_a_long_reading_says_how_far_it_is_now_and_then():
+def test_a_long_reading_says_how_far_it_is_now_and_then(capsys):
     """A line now and then, not at every step."""
-    said, now = [], [0.0]
-    progress = Progress(said.append, "Reading the grants on keys", lambda: now[0])
+    now = [0.0]
+    progress = Progress("Reading the grants on keys", lambda: now[0])
     for number in range(100):
         now[0] += EVERY / 20
         progress.at(number, 100)
 
-    assert said == [f"Reading the grants on keys: {n} of 100." for n in (19, 39, 59, 79, 99)]
+    said = [f"Reading the grants on keys: {n} of 100." for n in (19, 39, 59, 79, 99)]
+    assert capsys.readouterr().err.splitlines() == said
