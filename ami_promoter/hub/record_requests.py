@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 
 from ami_promoter.hub.aws import Connection, HubError
@@ -23,15 +23,13 @@ def look_again(connection: Connection, ami: str, places: Collection[str] = ()) -
 
     ``places``: start again only failed deliveries to these accounts, or ACCOUNT/REGION.
     """
-    key = addresses.promotion(ami)
     doing = "asking the service to look again (the tag is written)"
     unread = _with_unread(Reader(connection, doing), ami, "retry", places)
     with connection.telling(doing):
         asked = {"retry": str(Retry(str(time.time_ns()), unread))}
-        known = _records(connection).make_due(key, int(connection.now()), asked) is not MadeDue.NONE
-    if known:
-        wake(connection, [key])
-    return known
+        known = _ask(connection, ami, asked)
+    wake(connection, known)
+    return bool(known)
 
 
 def look_at(connection: Connection, keys: Sequence[addresses.RecordKey]) -> None:
@@ -55,8 +53,8 @@ def nudge(connection: Connection, ami: str, value: str, *, again: bool) -> str:
             look_again(connection, ami)
         else:
             with connection.telling("asking the service to look at once"):
-                known = _records(connection).make_due(addresses.promotion(ami), int(connection.now()), asked)
-            wake(connection, [addresses.promotion(ami)] if known is not MadeDue.NONE else [])
+                known = _ask(connection, ami, asked)
+            wake(connection, known)
     except HubError as refused:
         allowed = refused.fault.code != "AccessDeniedException"
         why = refused.fault.what if allowed else "these credentials lack dynamodb:UpdateItem."
@@ -78,26 +76,32 @@ def withdraw(connection: Connection, ami: str, value: str, lifted: Collection[st
     ``value``: the tag's value, which the promotion may not have seen yet. ``lifted``: where a withdrawal has ended, so
     that what had begun there is tried again.
     """
-    now, stamp = int(connection.now()), str(time.time_ns())
+    stamp = str(time.time_ns())
     doing = "asking the service to withdraw (run the command again)"
     with connection.telling(doing):
         _mark(connection, ami, stamp)
         asked = {WITHDRAW: stamp, "seen": f"{stamp}:{value}"}
         if lifted:
             asked["lifted"] = str(Retry(stamp, _with_unread(Reader(connection, doing), ami, "lifted", lifted)))
-        _records(connection).make_due(addresses.promotion(ami), now, asked)
+        _ask(connection, ami, asked)
     wake(connection, [addresses.promotion(ami)])
 
 
 def recall(connection: Connection, ami: str, *, lifted: bool) -> None:
     """Make an AMI's promotion, and the pass over standing shares, read the recall; a lift retries what had begun."""
-    now, stamp = int(connection.now()), str(time.time_ns())
+    stamp = str(time.time_ns())
     with connection.telling("asking the service to look at the recall (run the command again)"):
         _mark(connection, ami, stamp)
         asked = {RECALL: stamp, **({"lifted": stamp} if lifted else {})}
-        known = _records(connection).make_due(addresses.promotion(ami), now, asked)
-    if known is not MadeDue.NONE:
-        wake(connection, [addresses.promotion(ami)])
+        known = _ask(connection, ami, asked)
+    wake(connection, known)
+
+
+def _ask(connection: Connection, ami: str, asked: Mapping[str, str]) -> list[addresses.RecordKey]:
+    """Write requests into the inbox of an AMI's promotion; return its key, or nothing if there is no promotion."""
+    key = addresses.promotion(ami)
+    known = _records(connection).make_due(key, int(connection.now()), asked)
+    return [] if known is MadeDue.NONE else [key]
 
 
 def _mark(connection: Connection, ami: str, stamp: str) -> None:
