@@ -43,7 +43,10 @@ class HubReading:
         self.faults: list[Fault] = []
 
     def there(self, candidates: Candidates) -> tuple[list[Resource], set[str]]:
-        """Return the candidates that the hub owns, and the hub's keys that encrypt them."""
+        """Return the candidates that the hub owns, and the hub's keys that encrypt them.
+
+        ``faults`` gets another Region whose snapshots cannot be described: many hubs may not call AWS there.
+        """
         found: list[Resource] = []
         keys = set(candidates.keys)
         with self._connection.telling("describing source images and snapshots"):
@@ -52,9 +55,15 @@ class HubReading:
                 devices = image.get("BlockDeviceMappings", ())
                 candidates.add_snapshots("", filter(None, (it.get("Ebs", {}).get("SnapshotId") for it in devices)))
             for region, ids in sorted(candidates.snapshots.items()):
-                for raw in self._described(region, "snapshots", ids):
-                    found.append(Resource.of(raw["SnapshotId"], region))
-                    keys |= {raw["KmsKeyId"]} if raw.get("KmsKeyId") else set()
+                try:
+                    for raw in self._described(region, "snapshots", ids):
+                        found.append(Resource.of(raw["SnapshotId"], region))
+                        keys |= {raw["KmsKeyId"]} if raw.get("KmsKeyId") else set()
+                except (sdk.ClientError, sdk.BotoCoreError) as error:
+                    if not region:
+                        raise
+                    what = f"Which snapshots the hub has there cannot be read: {error}."
+                    self.faults.append(Fault("not-seen", f"account {self._connection.account}, {region}", what, AGAIN))
         return sorted(found), {key for key in keys if Arn.parse(key).account == self._connection.account}
 
     def _described(self, region: str, what: str, ids: Collection[str]) -> Iterator[Mapping[str, Any]]:

@@ -3,6 +3,7 @@
 import time
 
 import boto3
+from botocore.exceptions import ClientError
 
 from ami_promoter.hub.aws import Connection
 from ami_promoter.reconcile.facts import Resource
@@ -18,7 +19,7 @@ from chalicelib.sharing.share import Share, ShareState
 from chalicelib.sharing.store.ledger import DynamoLedger
 from tests.fakes import copying
 
-TABLE, REGION, DEV = "ami-promoter-us-east-1", "us-east-1", "222222222222"
+TABLE, REGION, HUB, DEV = "ami-promoter-us-east-1", "us-east-1", "123456789012", "222222222222"
 
 
 def name(number):
@@ -68,6 +69,35 @@ def test_what_was_shared_once_is_looked_at_though_its_shares_are_over(table):
     DynamoRecords(table).create(Write(addresses.snapshot_resource(snapshot), "open", {}, None), int(time.time()))
 
     assert look().permissions == {Resource.of(snapshot): frozenset()}
+
+
+class AtHomeOnly(Connection):
+    """A hub that may call AWS in its own Region only, as an organization's policy often has it."""
+
+    def client(self, service, region=None):
+        """Refuse every call elsewhere."""
+        made = super().client(service, region)
+        if region not in (None, REGION):
+            made.meta.events.register("before-call", self.refuse)
+        return made
+
+    def refuse(self, **_call):
+        """Answer as EC2 does for a denial."""
+        raise ClientError({"Error": {"Code": "UnauthorizedOperation", "Message": "denied"}}, "DescribeSnapshots")
+
+
+def test_a_region_in_which_the_hub_may_do_nothing_hides_no_other(table):
+    """What is open in the hub's own Region is seen, and the other Region is a finding."""
+    ec2 = boto3.client("ec2", region_name=REGION)
+    volume = ec2.create_volume(AvailabilityZone=f"{REGION}a", Size=1)["VolumeId"]
+    snapshot = ec2.create_snapshot(VolumeId=volume)["SnapshotId"]
+    for resource in (addresses.snapshot_resource(snapshot), addresses.snapshot_resource("snap-0a", "eu-west-1")):
+        DynamoRecords(table).create(Write(resource, "open", {}, None), int(time.time()))
+
+    view = Looking(AtHomeOnly(REGION)).look("run-1", targets=False)
+
+    assert view.permissions == {Resource.of(snapshot): frozenset()}
+    assert ("not-seen", f"account {HUB}, eu-west-1") in [(one.code, one.where) for one in findings(view)]
 
 
 def test_a_long_reading_says_how_far_it_is_now_and_then(capsys):
