@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
+from types import MappingProxyType
 
 from ami_promoter.hub.aws import Connection, HubError
 from ami_promoter.hub.records import EXAMINING, Reader, record_of
@@ -12,10 +13,15 @@ from ami_promoter.hub.wakes import wake
 from chalicelib.delivery.model import ACCEPTED, DeliveryState
 from chalicelib.engine import addresses
 from chalicelib.engine.ports import MadeDue
-from chalicelib.engine.store.records import DynamoRecords
+from chalicelib.engine.store.records import INBOX, DynamoRecords
 from chalicelib.engine.store.table import Table
 from chalicelib.promotion.machine import RECALL, WITHDRAW
 from chalicelib.promotion.model import Retry
+
+MOST_PLACES = 500
+"""Most places of an entry: a promotion's record keeps them."""
+ASK_TRIES = 10
+"""Others may write the same entry at the same moment."""
 
 
 def look_again(connection: Connection, ami: str, places: Collection[str] = ()) -> bool:
@@ -24,10 +30,9 @@ def look_again(connection: Connection, ami: str, places: Collection[str] = ()) -
     ``places``: start again only failed deliveries to these accounts, or ACCOUNT/REGION.
     """
     doing = "asking the service to look again (the tag is written)"
-    unread = _with_unread(Reader(connection, doing), ami, "retry", places)
     with connection.telling(doing):
-        asked = {"retry": str(Retry(str(time.time_ns()), unread))}
-        known = _ask(connection, ami, asked)
+        _ask(connection, Reader(connection, doing), ami, "retry", places)
+        known = _make_due(connection, ami)
     wake(connection, known)
     return bool(known)
 
@@ -53,7 +58,7 @@ def nudge(connection: Connection, ami: str, value: str, *, again: bool) -> str:
             look_again(connection, ami)
         else:
             with connection.telling("asking the service to look at once"):
-                known = _ask(connection, ami, asked)
+                known = _make_due(connection, ami, asked)
             wake(connection, known)
     except HubError as refused:
         allowed = refused.fault.code != "AccessDeniedException"
@@ -62,12 +67,27 @@ def nudge(connection: Connection, ami: str, value: str, *, again: bool) -> str:
     return ""
 
 
-def _with_unread(reader: Reader, ami: str, name: str, places: Collection[str]) -> list[str]:
-    """Return the places with those of an earlier request that the service has not read yet; none means all."""
-    record = reader.promotion(ami)
-    waiting = None if record is None else record.it.unread(name)
-    others = places if waiting is None else Retry.parse(waiting).places
-    return sorted({*places, *others}) if places and others else []
+def _ask(connection: Connection, reader: Reader, ami: str, name: str, places: Collection[str]) -> None:
+    """Write the entry ``retry`` or ``lifted``, with the places of an earlier one that the service has not read yet.
+
+    No place means all, as do more than an entry holds. Another operator may ask at the same moment, so it is written on
+    condition of the entry that was read.
+    """
+    table, attribute = Table(connection.dynamodb, connection.table), INBOX + name
+    for _ in range(ASK_TRIES):
+        record = reader.promotion(ami)
+        if record is None:
+            return
+        before, waiting = record.item.get(attribute), record.it.unread(name)
+        others = places if waiting is None else Retry.parse(waiting).places
+        every = sorted({*places, *others}) if places and others else []
+        entry = str(Retry(str(time.time_ns()), every if len(every) <= MOST_PLACES else []))
+        same = "attribute_not_exists(#entry)" if before is None else "#entry = :before"
+        given = {":entry": entry, **({} if before is None else {":before": before})}
+        condition, names = f"attribute_exists(pk) AND {same}", {"#entry": attribute}
+        if table.update(record.key, "SET #entry = :entry", given, names=names, condition=condition) is not None:
+            return
+    raise HubError("Others were writing the same request all the time.", ami, "Run the command again.", "lost-race")
 
 
 def withdraw(connection: Connection, ami: str, value: str, lifted: Collection[str] = ()) -> None:
@@ -80,10 +100,9 @@ def withdraw(connection: Connection, ami: str, value: str, lifted: Collection[st
     doing = "asking the service to withdraw (run the command again)"
     with connection.telling(doing):
         _mark(connection, ami, stamp)
-        asked = {WITHDRAW: stamp, "seen": f"{stamp}:{value}"}
         if lifted:
-            asked["lifted"] = str(Retry(stamp, _with_unread(Reader(connection, doing), ami, "lifted", lifted)))
-        _ask(connection, ami, asked)
+            _ask(connection, Reader(connection, doing), ami, "lifted", lifted)
+        _make_due(connection, ami, {WITHDRAW: stamp, "seen": f"{stamp}:{value}"})
     wake(connection, [addresses.promotion(ami)])
 
 
@@ -93,12 +112,14 @@ def recall(connection: Connection, ami: str, *, lifted: bool) -> None:
     with connection.telling("asking the service to look at the recall (run the command again)"):
         _mark(connection, ami, stamp)
         asked = {RECALL: stamp, **({"lifted": stamp} if lifted else {})}
-        known = _ask(connection, ami, asked)
+        known = _make_due(connection, ami, asked)
     wake(connection, known)
 
 
-def _ask(connection: Connection, ami: str, asked: Mapping[str, str]) -> list[addresses.RecordKey]:
-    """Write requests into the inbox of an AMI's promotion; return its key, or nothing if there is no promotion."""
+def _make_due(
+    connection: Connection, ami: str, asked: Mapping[str, str] = MappingProxyType({})
+) -> list[addresses.RecordKey]:
+    """Make an AMI's promotion due, with these requests; return its key, or nothing if there is no promotion."""
     key = addresses.promotion(ami)
     known = _records(connection).make_due(key, int(connection.now()), asked)
     return [] if known is MadeDue.NONE else [key]
