@@ -64,8 +64,8 @@ def a_page(*states, state="over", **changes):
         (a_page("delivered", faults=[FAULT] * MOST_FAULTS), "dev", (), Exit.FAILED, "20 or more accounts cannot"),
         (a_page("delivered", state="running"), "dev", (), None, "The promotion has not ended yet."),
         (a_page("delivered", looks_again=True), "dev", (), None, "not looked again"),
-        (a_page("delivered", "failed", state="resolving"), "dev", (PROD,), None, "is checking"),
-        (a_page("delivered", state="resolving", refused=True, faults=[FAULT]), "dev", (), None, "is checking"),
+        (a_page("delivered", "failed", state="comparing"), "dev", (PROD,), None, "is checking"),
+        (a_page("delivered", state="comparing", refused=True, faults=[FAULT]), "dev", (), None, "is checking"),
         (a_page(parked="IllegalEvent"), "dev", (), Exit.FAILED, "parked: IllegalEvent"),
     ],
 )
