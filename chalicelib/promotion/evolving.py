@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from chalicelib.delivery.waves import WaveProgress
+from chalicelib.delivery.wave_progress import WaveProgress
 from chalicelib.engine import schedule
 from chalicelib.engine.addresses import digest
 from chalicelib.engine.faults import Fault, count

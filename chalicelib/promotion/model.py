@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import NamedTuple
 
-from chalicelib.delivery.waves import WaveProgress
+from chalicelib.delivery.wave_progress import WaveProgress
 from chalicelib.engine import addresses, schedule
 from chalicelib.engine.faults import Fault
 

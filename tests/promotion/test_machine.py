@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.delivery.waves import WaveProgress
+from chalicelib.delivery.wave_progress import WaveProgress
 from chalicelib.engine import schedule
 from chalicelib.engine.errors import IllegalEvent
 from chalicelib.engine.faults import Fault

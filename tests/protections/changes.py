@@ -23,7 +23,7 @@ from chalicelib.delivery.phases.ending import fail
 from chalicelib.delivery.phases.wave import WaveSeen
 from chalicelib.delivery.shares import SharesReleased
 from chalicelib.delivery.worker.deliveries import DeliveryExecutor
-from chalicelib.delivery.worker.waves import LiveWaves
+from chalicelib.delivery.worker.live_waves import LiveWaves
 from chalicelib.engine import sweep
 from chalicelib.engine.budget import Budget
 from chalicelib.engine.rotation import Rotation
