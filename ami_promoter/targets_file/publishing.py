@@ -1,4 +1,4 @@
-"""Applies a compiled targets file: writes its items, then the pointer by one conditional put.
+"""Applies a compiled targets file: writes its items, then that it is in force, by one conditional put.
 
 Before that put nothing changes for the service; after it the whole new file is in force.
 """
@@ -18,7 +18,7 @@ from chalicelib.engine.aws import sdk
 from chalicelib.engine.errors import TargetsDamaged
 from chalicelib.targets.applied_file import Directory
 from chalicelib.targets.applied_items import to_items
-from chalicelib.targets.store.targets_table import CURRENT, POINTERS, Current, TargetsTable, partition
+from chalicelib.targets.store.targets_table import IN_FORCE, VERSIONS, FileVersion, TargetsTable, partition
 
 KEEP = 5
 """How many versions stay in the table, with the one in force."""
@@ -30,7 +30,7 @@ Item = Mapping[str, Any]
 class AppliedVersion:
     """The file in force. ``damaged``: somebody changed its items, and ``directory`` is empty."""
 
-    current: Current | None
+    current: FileVersion | None
     directory: Directory
     damaged: bool = False
 
@@ -47,7 +47,7 @@ class Publisher:
         """Read the file in force; may raise HubError."""
         table = self._read()
         with self._connection.telling("reading the applied targets"):
-            current = table.current()
+            current = table.version_in_force()
             if current is None:
                 return AppliedVersion(None, Directory())
             try:
@@ -55,7 +55,7 @@ class Publisher:
             except TargetsDamaged:
                 return AppliedVersion(current, Directory(), damaged=True)
 
-    def text(self, current: Current) -> str | None:
+    def text(self, current: FileVersion) -> str | None:
         """Return the text of the file with this version; None if it was not kept. May raise HubError."""
         with self._connection.telling("reading the applied targets"):
             found = self._client.get_item(
@@ -68,35 +68,35 @@ class Publisher:
         except (KeyError, OSError, ValueError):
             return None
 
-    def publish(self, before: AppliedVersion, wanted: Directory, source: str, at: str) -> Current:
+    def publish(self, before: AppliedVersion, wanted: Directory, source: str, at: str) -> FileVersion:
         """Put ``wanted`` into force if ``before`` is still in force; raises HubError otherwise.
 
         ``source`` is the file's text, kept for people; ``at`` is ISO 8601 in UTC.
         """
         items = to_items(wanted)
         generation = before.current.generation + 1 if before.current else 1
-        after = Current(generation, digest_of(items), at, self._connection.caller)
+        after = FileVersion(generation, digest_of(items), at, self._connection.caller)
         with self._connection.telling("writing the new targets (those in force are unchanged)"):
-            self._put(POINTERS, f"version#{after.version}", {"begun_at": {"S": at}})
+            self._put(VERSIONS, f"version#{after.version}", {"begun_at": {"S": at}})
             self._write([{"PutRequest": {"Item": item}} for item in _items(after.version, items, source)])
             self._flip(before.current, after)
         return after
 
-    def clean(self, current: Current) -> None:
+    def clean(self, current: FileVersion) -> None:
         """Delete all but the last few versions; a version's own item goes last, so that a crash forgets nothing."""
         with self._connection.telling("deleting old versions (the new targets are in force)"):
-            notes = [key["sk"]["S"] for key in self._keys(POINTERS) if key["sk"]["S"].startswith("version#")]
+            notes = [key["sk"]["S"] for key in self._keys(VERSIONS) if key["sk"]["S"].startswith("version#")]
             for note in notes:
                 old = note.removeprefix("version#")
-                if Current.of_version(old).generation <= current.generation - KEEP:
+                if FileVersion.of_version(old).generation <= current.generation - KEEP:
                     self._write([{"DeleteRequest": {"Key": key}} for key in self._keys(partition(old))])
-                    self._write([{"DeleteRequest": {"Key": {"pk": {"S": POINTERS}, "sk": {"S": note}}}}])
+                    self._write([{"DeleteRequest": {"Key": {"pk": {"S": VERSIONS}, "sk": {"S": note}}}}])
 
     def _read(self) -> TargetsTable:
         return TargetsTable(self._client, self._connection.config_table, self._connection.members_table)
 
-    def _flip(self, before: Current | None, after: Current) -> None:
-        pointer = {
+    def _flip(self, before: FileVersion | None, after: FileVersion) -> None:
+        which = {
             "generation": {"N": str(after.generation)},
             "digest": {"S": after.digest},
             "applied_at": {"S": after.applied_at},
@@ -109,11 +109,11 @@ class Publisher:
                 "ExpressionAttributeValues": {":seen": {"N": str(before.generation)}},
             }
         try:
-            self._put(POINTERS, CURRENT, pointer, **unchanged)
+            self._put(VERSIONS, IN_FORCE, which, **unchanged)
         except sdk.ClientError as error:
             if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
                 raise
-            if self._read().current() == after:
+            if self._read().version_in_force() == after:
                 return  # the SDK sent it twice, and the first had taken effect
             what = (
                 "somebody else has applied a targets file since you started: that file is in force, and yours is not."

@@ -54,7 +54,7 @@ class FileWaves:
         return self._groups.get(group, frozenset())
 
     def name(self, wave: Wave) -> str:
-        """Name a wave by its rule and the accounts for which it waits: if these change, its progress starts anew."""
+        """Name a wave by its rule and the accounts for which it waits: what was found for others opens nothing."""
         return f"{wave.rule}/{digest(*sorted(self.members(wave.after)))}"
 
     def waiting(self, rule: str) -> list[str]:

@@ -35,7 +35,7 @@ CURRENT, READING = RecordKey(MEMBERS, "current"), RecordKey(MEMBERS, "reading")
 ACCEPTED = RecordKey("departures", "accepted")
 UNITS = "units"
 SHARDS = 64
-"""Items of accounts: with the pointer, the units and the reading they fit into one transaction (100)."""
+"""Items of accounts: with the digest, the units and the reading they fit into one transaction (100)."""
 TRIES = 3
 """How often a reader of all items tries again if `discover` writes between its pages."""
 
@@ -99,9 +99,9 @@ class MembersTable:
         there = "attribute_not_exists(pk)"
         if before.digest:
             there, given[":before"] = "digest = :before", before.digest
-        pointer = self._table.update_request(CURRENT, "SET digest = :digest", given, condition=there)
+        update = self._table.update_request(CURRENT, "SET digest = :digest", given, condition=there)
         found = self._table.put_unless_changed_request(READING, _stored(reading, version), "version", version)
-        return self._table.transact([{"Update": pointer}, *changed, {"Put": found}])
+        return self._table.transact([{"Update": update}, *changed, {"Put": found}])
 
     def reading(self) -> tuple[MembersReading, int]:
         item = self._table.get(READING)
