@@ -160,7 +160,7 @@ def forgets_instances(_event, delivery, _now):
 
 def another_token(self, delivery, nonce, now):
     """Begin each RunInstances with a new nonce."""
-    known = instances.current(delivery)
+    known = instances.attempt_under_way(delivery)
     others = delivery.launch.attempts[:-1] if known else delivery.launch.attempts
     fresh = Attempt(nonce, instances.image(delivery), now, episode=delivery.episode)
     return delivery.with_launch(attempts=(*others, fresh), tries=1)

@@ -115,7 +115,7 @@ class PromotionExecutor:
     def _wanted(self, record: Promotion, *, believed: bool = True) -> WantedTargets:
         """Return whom the AMI is for, by the applied file, members and withdrawals as they are now."""
         ports = self._ports.targets
-        if (wanted.current(record) if believed else record.value) is None and not record.made_here:
+        if (wanted.value_by_looks(record) if believed else record.value) is None and not record.made_here:
             return wanted.wanted(record, AppliedFile(), ports.withdrawals(record.ami), believed=believed)
         return wanted.wanted(record, ports.read(), ports.withdrawals(record.ami), believed=believed)
 
