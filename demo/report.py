@@ -177,7 +177,7 @@ def _claims(observer: Observer, verdict: Verdict) -> Iterator[tuple[str, list[st
     yield "devices and sizes as in the source", each("devices")
     yield "tags as in the source", each("tags")
     yield "no snapshot left over", each("leftovers")
-    yield "nothing done in a target that its mode does not need", each("way")
+    yield "in each target only the calls that its mode needs", each("way")
     yield "shares still open: none", [*each("open"), *verdict.whole["shares"]]
     yield "the policy of the source key is unchanged", [*verdict.whole["policy"]]
     yield "no record is parked", [*verdict.whole["parked"]]

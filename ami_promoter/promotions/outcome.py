@@ -94,8 +94,7 @@ def _ended(data: Mapping[str, Any], named: Sequence[Mapping[str, Any]]) -> Outco
     if not named:
         recalled = f"The AMI was {recalls.said(data['recall'])}" if data["recall"] else ""
         return Outcome(Exit.CANCELLED, recalled or data["why"] or "The value names no target.")
-    one = len(named) == 1
-    return Outcome(Exit.OK, f"{'The delivery' if one else f'All {len(named)} deliveries'} arrived.")
+    return Outcome(Exit.OK, f"{'Its target has' if len(named) == 1 else f'All {len(named)} targets have'} the AMI.")
 
 
 def _unended(moving: Sequence[object], missing: Sequence[str], named: Sequence[object]) -> str:

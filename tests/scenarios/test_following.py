@@ -27,7 +27,7 @@ def test_promote_and_wait_until_all_is_delivered(scene):
     assert status == DELIVERED
     said = out.splitlines()
     assert said[0].endswith(", which names 2 targets.")
-    assert f"{scene.image}: delivered. All 2 deliveries arrived." in said
+    assert f"{scene.image}: delivered. All 2 targets have the AMI." in said
     for account in (DEV, TEST):
         assert f"{account} us-east-1: {scene.image_in(account)['ImageId']}" in said
     assert "copying" in err

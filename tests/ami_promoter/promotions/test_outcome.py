@@ -37,10 +37,10 @@ def a_page(*states, state="over", **changes):
     [
         (None, "dev", (), None, "not seen the tag yet"),
         (a_page("delivered"), "other", (), None, "not seen the tag's present value"),
-        (a_page("delivered", "shared"), "dev", (), Exit.OK, "All 2 deliveries arrived."),
-        (a_page("delivered"), "dev", (), Exit.OK, "The delivery arrived."),
+        (a_page("delivered", "shared"), "dev", (), Exit.OK, "All 2 targets have the AMI."),
+        (a_page("delivered"), "dev", (), Exit.OK, "Its target has the AMI."),
         (a_page("delivered", "copying", state="running"), "dev", (), None, "1 of 2 deliveries has not ended"),
-        (a_page("delivered", "copying", state="running"), "dev", (DEV,), Exit.OK, "arrived"),
+        (a_page("delivered", "copying", state="running"), "dev", (DEV,), Exit.OK, "Its target has the AMI."),
         (a_page("delivered", "copying", state="running"), "dev", (f"{PROD}/us-east-1",), None, "1 of 1"),
         (a_page("delivered", "failed"), "dev", (), Exit.FAILED, "1 of 2 deliveries failed."),
         (a_page("failed", "cancelled"), "dev", (), Exit.FAILED, "1 of 2 deliveries failed."),
