@@ -21,7 +21,7 @@ STATES = {
     "awaiting-wave": "wave",
     "awaiting-approval": "appro-\nval",
     "requested": "reques-\nted",
-    "checking": "check-\ning",
+    "awaiting-role": "role",
     "waiting": "wait-\ning",
     "opening": "open-\ning",
     "copying": "copy-\ning",
@@ -34,7 +34,7 @@ STATES = {
 }
 """State -> how it is headed in a narrow column."""
 WORDS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
-SELDOM = frozenset({"awaiting-wave", "awaiting-approval", "checking", "launching", "stopping", "tidying"})
+SELDOM = frozenset({"awaiting-wave", "awaiting-approval", "awaiting-role", "launching", "stopping", "tidying"})
 """Shown only if some delivery was in them."""
 WIDE = 120
 """Columns of a terminal on which each state is headed by its whole name."""

@@ -25,8 +25,9 @@ of a withdrawal or recall, and a change of file or membership. ``retry`` is "whe
 again, there or everywhere. ``lifted``, in the same form: what had begun is tried again.
 """
 
-WITHDRAW = "withdraw"
-"""Inbox entry: an operator has withdrawn accounts, or lifted that; the operators' table says which."""
+WITHDRAW, RECALL = "withdraw", "recall"
+"""Inbox entries: an operator has withdrawn accounts, or recalled the AMI, or lifted that; the operators' table says
+which."""
 
 S = PromotionState
 
@@ -62,10 +63,6 @@ def evolve(promotion: Promotion, event: ev.Event, now: int) -> Promotion:
     """Return the promotion after the event. Raises IllegalEvent if the table does not allow the transition."""
     after = transitions.evolve(TRANSITIONS, promotion, event, now)
     return replace(after, due_at=due_at(after))
-
-
-RECALL = "recall"
-"""Inbox entry: an operator has recalled the AMI, or lifted that; the operators' table says which."""
 
 
 def outstanding(promotion: Promotion, now: int) -> tuple[do.Command, ...]:

@@ -1019,3 +1019,25 @@ def test_an_units_arn_opens_nothing_while_one_of_its_accounts_is_withdrawn():
     assert not entitled.may_open(f"{B}/{REGION}", addresses.image_resource(AMI).pk, unit, 1, standing=True)
     assert entitled.may_keep(f"{B}/{REGION}", addresses.image_resource(AMI).pk, unit, 1)
     assert not entitled.may_keep(f"{A}/{REGION}", addresses.image_resource(AMI).pk, unit, 1)
+
+
+@pytest.mark.parametrize("by_id", [False, True], ids=["by a smaller unit", "by its id"])
+def test_an_organizations_arn_opens_nothing_while_an_account_in_it_is_withdrawn_that_has_the_ami_otherwise(by_id):
+    """A gets the AMI by its OU, or by its id, and B by the organization, whose ARN would admit A as well."""
+    organization = "o-a1b2c3d4e5"
+    units = {OU: Unit(ARN, (A,)), organization: Unit("arn:aws:organizations::9:organization/o-1", (A, B))}
+    group = Target("", REGION, mode="share", launch_permission="group")
+    file = Directory(
+        {"dev": (A if by_id else OU, organization)},
+        {A: (replace(group, account=A),)} if by_id else {},
+        {"dev": (group,)},
+        organization=Organization(organization, dict.fromkeys(units, ("dev",))),
+        membership=Membership("1", units),
+    )
+    resolution = AppliedFile(file).resolve("dev")
+    assert {target.account: launched_by(target) for target in resolution.targets}[B] == units[organization].arn
+    assert set(of(resolution, {B: "operator"}).targets) == {f"{A}/{REGION}"}
+    entitled = of(resolution, {A: "operator"})
+
+    assert {account: fault.code for account, fault in entitled.blocked.items()} == {B: "withdrawn-from-unit"}
+    assert not entitled.targets

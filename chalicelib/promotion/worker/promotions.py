@@ -211,8 +211,8 @@ class PromotionExecutor:
 
         What is tagged now is examined first. Where the question is refused, the next comparison asks.
         """
-        current = promotion.source_of >= promotion.generation or meant.inputs(promotion) == promotion.unfit
-        if not (promotion.source and current and meant.waits_for_approval(tracked)):
+        examined = promotion.source_of >= promotion.generation or meant.inputs(promotion) == promotion.unfit
+        if not (promotion.source and examined and meant.waits_for_approval(tracked)):
             return "", ""
         try:
             asked = self._ports.approvals.ask(promotion.ami, promotion.source)
