@@ -94,7 +94,7 @@ def page() -> str:
         POINTER,
         _section(pointer.TRANSITIONS, member_docs(pointer, "PointerState")),
         INVENTORY,
-        _section(inventory.TRANSITIONS, member_docs(inventory, "State")),
+        _section(inventory.TRANSITIONS, member_docs(inventory, "InventoryState")),
     ]
     return "".join(parts)
 
