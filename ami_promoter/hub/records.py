@@ -40,7 +40,7 @@ T_co = TypeVar("T_co", covariant=True)
 OPEN_STATES = (ShareState.OPENING, ShareState.OPEN, ShareState.CLOSING)
 """States of a share in which its permission may exist."""
 
-EXAMINING = (PromotionState.REQUESTED, PromotionState.RESOLVING, PromotionState.EXPANDING)
+UNSETTLED = (PromotionState.REQUESTED, PromotionState.COMPARING, PromotionState.ADJUSTING)
 """States of a promotion in which its faults, and what it has not begun, may belong to an earlier value."""
 
 TRIES = 8

@@ -182,7 +182,7 @@ def test_no_copy_is_started_without_a_slot(picks):
 
 def test_nothing_is_held_before_the_checks_and_a_slot():
     """Before `opening` no share is asked for."""
-    for state in (DeliveryState.REQUESTED, DeliveryState.CHECKING, DeliveryState.WAITING):
+    for state in (DeliveryState.REQUESTED, DeliveryState.AWAITING_ROLE, DeliveryState.WAITING):
         wanted = machine.outstanding(a_delivery(state), NOW)
         assert not any(isinstance(command, HoldShares) for command in wanted)
 

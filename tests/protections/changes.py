@@ -25,8 +25,8 @@ from chalicelib.delivery.phases.wave import WaveSeen
 from chalicelib.delivery.shares import SharesReleased
 from chalicelib.delivery.worker import deliveries
 from chalicelib.delivery.worker.deliveries import DeliveryExecutor
+from chalicelib.delivery.worker.live_waves import LiveWaves
 from chalicelib.delivery.worker.releases import ReleaseCommands
-from chalicelib.delivery.worker.waves import LiveWaves
 from chalicelib.engine import schedule, sweep
 from chalicelib.engine.budget import Budget
 from chalicelib.engine.rotation import Rotation
@@ -189,7 +189,7 @@ def forgets_instances(_event, delivery, _now):
 
 def another_token(self, delivery, nonce, now):
     """Begin each RunInstances with a new nonce."""
-    known = instances.current(delivery)
+    known = instances.attempt_under_way(delivery)
     others = delivery.launch.attempts[:-1] if known else delivery.launch.attempts
     fresh = Attempt(nonce, instances.image(delivery), now, episode=delivery.episode)
     return delivery.with_launch(attempts=(*others, fresh), tries=1)

@@ -42,7 +42,7 @@ NOTIFIED = RecordKey("applied", "notified")
 ACCEPTED = RecordKey("departures", "accepted")
 UNITS = "units"
 SHARDS = 64
-"""Items of accounts: with the pointer, the units and the reading they fit into one transaction (100)."""
+"""Items of accounts: with the digest, the units and the reading they fit into one transaction (100)."""
 TRIES = 3
 """How often a reader of all items tries again if `discover` writes between its pages."""
 
@@ -141,8 +141,8 @@ class MembersTable:
         there = "attribute_not_exists(pk)"
         if before.digest:
             there, given[":before"] = "digest = :before", before.digest
-        pointer = self._table.update_request(CURRENT, "SET digest = :digest", given, condition=there)
-        return self._table.transact([{"Update": pointer}, *changed, {"Put": self._reading.request(reading, version)}])
+        update = self._table.update_request(CURRENT, "SET digest = :digest", given, condition=there)
+        return self._table.transact([{"Update": update}, *changed, {"Put": self._reading.request(reading, version)}])
 
     def reading(self) -> tuple[MembersReading, int]:
         return self._reading.load()
