@@ -247,10 +247,18 @@ def _disabled(_action: TrailAction, _evidence: Evidence) -> Iterator[MonitorFind
 
 
 def _policy(action: TrailAction, evidence: Evidence) -> Iterator[MonitorFinding]:
-    """Judge a new policy by comparing whom it admits with whom the policy before admitted."""
+    """Judge a new policy by comparing whom it admits with whom the policy before admitted.
+
+    Where that is unknown, a stranger in a policy that somebody else wrote counts as new: that nobody let it in before
+    is as likely, and the drift audit reports it, too.
+    """
     outside = [one for one in action.receivers if one != evidence.hub]
-    new = [one for one in outside if evidence.admitted is not None and one not in evidence.admitted]
-    if PUBLIC in outside and (evidence.admitted is None or PUBLIC in new):
+    before = evidence.admitted
+    if before is None:
+        new = [] if _is_own(action, evidence) else [one for one in outside if one in evidence.strangers]
+    else:
+        new = [one for one in outside if one not in before]
+    if PUBLIC in outside and (before is None or PUBLIC in new):
         yield _let_in(action, evidence, PUBLIC)
     new = [one for one in new if one != PUBLIC]
     if _is_own(action, evidence):

@@ -6,8 +6,8 @@ pk           sk                  what
 ``members``  ``current``         the digest of the items below: it names the members in force
 ``members``  ``units``           body: JSON, unit -> ARN
 ``members``  ``accounts#<NN>``   body: JSON, account -> its units; of a 64th of all accounts
-``members``  ``reading``         what the pass over the organization remembers; body: JSON; version: its number
-``applied``  ``notified``        of which versions of the applied file people were notified; body: JSON; number
+``members``  ``reading``         what the pass over the organization remembers; body: compressed JSON; version: number
+``applied``  ``notified``        of which versions of the applied file people were notified; likewise, with a number
 ===========  ==================  ==================================================================================
 
 Operators accept departures, so these are in the operators' table (``targets_table``): ``departures`` / ``accepted``.
@@ -20,6 +20,7 @@ would begin it again, and readers would take the new members for the old ones.
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, Generic, TypeVar
 
@@ -64,8 +65,8 @@ class NumberedItem(Generic[T]):
         if item is None:
             return self._kind(), 0
         try:
-            return codec.decode(self._kind, json.loads(item["body"]), name), int(item[self._number])
-        except (KeyError, ValueError) as error:
+            return codec.decode(self._kind, json.loads(_plain(item["body"])), name), int(item[self._number])
+        except (KeyError, ValueError, zlib.error) as error:
             what = f"table {self._table.name}: the item {name} is unreadable ({error!r}): delete it."
             raise Misconfigured(what) from error
 
@@ -73,8 +74,11 @@ class NumberedItem(Generic[T]):
         return self._table.do("put_item", self.request(value, number))
 
     def request(self, value: T, number: int) -> dict[str, Any]:
-        """Build ``save``, for use in a transaction."""
-        item = {self._number: number + 1, "body": compact(codec.encode(value))}
+        """Build ``save``, for use in a transaction.
+
+        It is compressed: of 10,000 accounts that are missing it would have 1.6 MB, and DynamoDB takes 400 KB.
+        """
+        item = {self._number: number + 1, "body": zlib.compress(compact(codec.encode(value)).encode())}
         return self._table.put_unless_changed(self._key, item, self._number, number)
 
 
@@ -158,6 +162,11 @@ class MembersTable:
         item = self._table.get(RecordKey(MEMBERS, sk))
         body: Mapping[str, Any] = json.loads(item["body"]) if item else {}
         return body
+
+
+def _plain(body: Any) -> str | bytes:
+    """Return an item's JSON; a hub of an earlier version wrote it without compression."""
+    return body if isinstance(body, str) else zlib.decompress(bytes(body))
 
 
 def _shard(account: str) -> str:
