@@ -100,21 +100,6 @@ def as_refusal(step: str, where: str, *, sts: bool = False) -> Iterator[None]:
         raise Refusal(RefusalKind.THROTTLED, fault, unknown=True) from error
 
 
-@contextmanager
-def as_retry(step: str, what: str) -> Iterator[None]:
-    """Turn an error of a read of the service's own table into a Refusal that is tried again, whatever its code.
-
-    Such a read is part of work in a target; its error does not concern the target and ends no delivery.
-    """
-    try:
-        yield
-    except (sdk.ClientError, sdk.BotoCoreError) as error:
-        fault = Fault(
-            "aws-throttled", f"the hub, {what}", f"{step} was not answered: {error}.", CURES[RefusalKind.THROTTLED]
-        )
-        raise Refusal(RefusalKind.THROTTLED, fault) from error
-
-
 class gone:  # noqa: N801 - reads as a word in a with statement
     """In this block these codes are not errors: a missing resource needs no closing."""
 
