@@ -318,6 +318,8 @@ TABLE: dict[str, Needs] = {
     **_each("DisableImage EnableImage ResetImageAttribute", _one("ImageId")),
     **_each("EnableImageDeregistrationProtection DisableImageDeregistrationProtection", _one("ImageId")),
     **_each("DescribeSnapshotAttribute DeleteSnapshot ResetSnapshotAttribute", _one("SnapshotId")),
+    **_each("RestoreSnapshotFromRecycleBin", _one("SnapshotId")),
+    **_each("RestoreImageFromRecycleBin", _one("ImageId")),
     **_each("DeleteVolume", _one("VolumeId")),
     **_each("GetConsoleOutput", _one("InstanceId")),
     "ec2:TerminateInstances": _each_instance,
