@@ -301,7 +301,7 @@ def test_what_is_archived_is_read_no_more_and_is_remembered(store):
     assert store.ledger.shares(RESOURCE) == []
 
 
-def test_whose_permission_went_with_its_resource_is_told_by_the_latest_archive(store):
+def test_the_latest_archive_says_whose_permission_went_with_its_resource(store):
     """A permission that was removed later is not the service's if it shows again."""
     store.ledger.archive([replace(closed(store), gone_with_resource=True)], NOW)
     store.ledger.archive([closed(store, "333333333333")], NOW)
