@@ -22,7 +22,7 @@ from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.exits import Exit
 from ami_promoter.terminal.output import tell
 from ami_promoter.terminal.progress import Progress
-from ami_promoter.terminal.report import Report
+from ami_promoter.terminal.report import NotDone, Report
 from ami_promoter.verbs import ACCOUNT, VerbCaller, answers_within_option, hub_only_option, verb
 from chalicelib.delivery.copy_quota import CopyQuota
 from chalicelib.delivery.model import Delivery, DeliveryState
@@ -71,7 +71,7 @@ def doctor(
     if not hub_only and file.fault is None:
         meant = file.resolve(" ".join((*groups, *accounts))) if groups or accounts else None
         if meant is not None and meant.faults:
-            return Report(faults=meant.faults)
+            raise NotDone(*meant.faults)
         wanted = _meant(file, meant) if meant else _all(connection, file)
         settings = _settings(file, wanted)
     facts = _facts(connection, file)
@@ -104,8 +104,7 @@ def _settings(file: AppliedFile, places: Iterable[Place]) -> dict[Place, Target]
 def _known(connection: Connection, places: Sequence[Place]) -> dict[Place, KnownAtHub]:
     parts = (addresses.copy_quota, addresses.last_event, addresses.no_event)
     keys = {place: [part(*place) for part in parts] for place in places}
-    with connection.telling("reading the copy quotas"):
-        found = Reader(connection).many(key for three in keys.values() for key in three)
+    found = Reader(connection, "reading the copy quotas").many(key for three in keys.values() for key in three)
     known = {}
     for place, (quota, last, missed) in keys.items():
         copies = found[quota].it if quota in found else CopyQuota(*place)
@@ -124,10 +123,9 @@ def _all(connection: Connection, file: AppliedFile) -> tuple[Place, ...]:
 
 def _facts(connection: Connection, file: AppliedFile) -> doctor_checks.HubFacts:
     reader = Reader(connection)
-    with connection.telling("reading the records"):
-        parked = reader.parked()
-        under_way, _ = reader.under_way(Progress(tell, "Reading the table, items so far").at)
-        troubles = tuple(organization.trouble_lines(connection)) if file.fault is None else ()
+    parked = reader.parked()
+    under_way, _ = reader.under_way(Progress(tell, "Reading the table, items so far").at)
+    troubles = tuple(organization.trouble_lines(connection)) if file.fault is None else ()
     paused = pause_switch.Switch(connection).read()
     due = {
         one.key.pk: one.item["due_at"]

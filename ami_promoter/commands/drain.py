@@ -24,7 +24,6 @@ from ami_promoter.hub.wakes import wake
 from ami_promoter.promotions import promotion_data, shares
 from ami_promoter.promotions.promotion_text import shares_table
 from ami_promoter.rights import LOOK_AGAIN, READ_ALL, SWITCH
-from ami_promoter.terminal import asking
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.exits import Exit
 from ami_promoter.terminal.output import tell
@@ -80,7 +79,7 @@ class Drain:
 
     def __init__(self, connection: Connection, clock: TerminalClock, tell: Callable[[str], None] = tell) -> None:
         self._connection = connection
-        self._reader = Reader(connection)
+        self._reader = Reader(connection, "reading the deliveries and shares")
         self._records = DynamoRecords(Table(connection.dynamodb, connection.table))
         self.clock = clock
         self._tell = tell
@@ -94,8 +93,7 @@ class Drain:
 
     def look(self) -> DrainView:
         """Read the whole table: no index lists the deliveries that have not ended."""
-        with self._connection.telling("reading the deliveries and shares"):
-            return _view(*self._reader.under_way())
+        return _view(*self._reader.under_way())
 
     def cancel(self, view: DrainView, *, delete_copies: bool) -> None:
         """Ask deliveries to end: all, or only those without a running copy. Asking again is harmless."""
@@ -129,9 +127,8 @@ class Drain:
 
     def _again(self, view: DrainView) -> DrainView:
         """Read again the records that had not ended, which is cheaper than the whole table."""
-        with self._connection.telling("reading the deliveries and shares"):
-            records = self._reader.many(one.key for one in (*view.running, *view.parked, *view.promotions))
-            found = self._reader.shares(map(by_name, (*view.shares, *view.kept)))
+        records = self._reader.many(one.key for one in (*view.running, *view.parked, *view.promotions))
+        found = self._reader.shares(map(by_name, (*view.shares, *view.kept)))
         return _view(records.values(), found.values())
 
 
@@ -171,8 +168,8 @@ def drain(caller: VerbCaller, *, delete_copies: bool, wait: bool, timeout: int |
     asked = Drain(caller.connect(), caller.clock)
     copies = "deletes its running copies" if delete_copies else "lets its running copies finish"
     does = f"This pauses promotions, ends every delivery, {copies}, and closes every share"
-    if not yes and (no := asking.refused("admin drain", does, (counts(asked.look()),), as_json=caller.as_json)):
-        return no
+    if not yes:
+        caller.confirm("admin drain", does, (counts(asked.look()),), yes=yes)
     return drained(asked, delete_copies=delete_copies, wait=wait, timeout=timeout, wide=caller.wide)
 
 

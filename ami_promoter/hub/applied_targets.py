@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from ami_promoter.hub.aws import Connection, HubError
 from ami_promoter.hub.receivers import Receivers, receivers
 from ami_promoter.terminal import remembered
-from chalicelib.engine.errors import Misconfigured, TargetsDamaged
+from chalicelib.engine.errors import TargetsDamaged
 from chalicelib.engine.faults import Fault
 from chalicelib.targets.applied_file import AppliedFile, Directory, names
 from chalicelib.targets.store.targets_table import TargetsTable
@@ -32,10 +32,7 @@ def _table(connection: Connection) -> TargetsTable:
 def applied_file(connection: Connection) -> AppliedFile:
     """Read the applied targets file with the membership; may raise HubError."""
     with connection.telling("reading the applied targets, and which accounts the organization's units have"):
-        try:
-            return _table(connection).read()
-        except Misconfigured as error:
-            raise HubError(str(error), connection.place, code="misconfigured") from error
+        return _table(connection).read()
 
 
 class AccountNames:
@@ -51,7 +48,7 @@ class AccountNames:
         """Return them by the accounts' ids; none if the file cannot be read."""
         if self._read is None and self.hub is not None:
             self._read = {}  # one try: a name is worth no second one
-            with suppress(HubError, Misconfigured, TargetsDamaged), self.hub.telling("reading the names of accounts"):
+            with suppress(HubError), self.hub.telling("reading the names of accounts"):
                 table = _table(self.hub)
                 if current := table.current():
                     directory = table.directory(current)

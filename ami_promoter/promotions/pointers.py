@@ -42,8 +42,7 @@ SCHEMA = js.thing(
     fault=js.perhaps(js.described("why it does not name what is current; null: no fault", js.FAULT)),
 )
 LISTED = {
-    "account": js.text("account id of the target"),
-    "region": js.text("Region of the target"),
+    **js.PLACE,
     "parameter": js.text("name of the parameter"),
     "family": js.text("the family whose current AMI it is to name"),
     "image": _IMAGE,
@@ -56,8 +55,7 @@ RETIRED = {
         "superseded copies that are deprecated, and so removable, by family, target and age",
         js.thing(
             "an AMI",
-            account=js.text("account id of the target"),
-            region=js.text("Region of the target"),
+            **js.PLACE,
             family=js.text("its family"),
             image=js.text("id of the AMI"),
             source=js.text("id of its source"),

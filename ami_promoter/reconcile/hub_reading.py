@@ -12,6 +12,7 @@ from ami_promoter.reconcile.facts import Grant, PolicyStatement
 from ami_promoter.terminal.progress import Progress
 from chalicelib.engine.aws import sdk
 from chalicelib.engine.aws.refusals import GONE, KEY_GONE
+from chalicelib.engine.budget import slices
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.places import IMAGE, Arn, Resource
 from chalicelib.images.aws.shapes import FILTER_VALUES
@@ -63,11 +64,11 @@ class HubReading:
         given: dict[str, Any] = {"Owners": ["self"], "IncludeDisabled": True} if images else {"OwnerIds": ["self"]}
         pages = self._ec2(region).get_paginator(f"describe_{what}")
         ordered, progress = sorted(ids), Progress(self._tell, f"Describing {what} of the hub")
-        for start in range(0, len(ordered), FILTER_VALUES):
-            some = [{"Name": "image-id" if images else "snapshot-id", "Values": ordered[start : start + FILTER_VALUES]}]
-            for page in pages.paginate(Filters=some, **given):
+        for number, some in enumerate(slices(ordered, FILTER_VALUES)):
+            asked = [{"Name": "image-id" if images else "snapshot-id", "Values": some}]
+            for page in pages.paginate(Filters=asked, **given):
                 yield from page["Images" if images else "Snapshots"]
-            progress.at(start, len(ordered))
+            progress.at(number * FILTER_VALUES, len(ordered))
 
     def permissions(self, sources: Iterable[Resource]) -> dict[Resource, frozenset[str]]:
         """Read who may use each snapshot and launch each AMI; ``faults`` gets what cannot be read."""

@@ -59,15 +59,14 @@ class Inventories:
         self._patience = patience
         self._sleep = sleep or time.sleep
         self._clock = clock or time.time
-        self._reader = Reader(connection)
-        self._table = Table(connection.dynamodb, connection.table)
-        self._records = DynamoRecords(self._table)
+        self._reader = Reader(connection, "reading the targets' answers")
+        self._records = DynamoRecords(Table(connection.dynamodb, connection.table))
 
     def ask(self, places: Sequence[Place], run: str) -> dict[Place, TargetFacts]:
         """Ask `worker` to look at these targets, and wait for the answers; ``run`` is the id of this request."""
         progress = Progress(self._tell, "Asking the targets", self._clock)
+        known = self._reader.many(map(self._key, places))
         with self._connection.telling("asking the targets"):
-            known = self._reader.many(map(self._key, places))
             for number, place in enumerate(places):
                 progress.at(number, len(places))
                 self._ask(place, run, known=self._key(place) in known)
@@ -109,9 +108,8 @@ class Inventories:
     def _answers(self, places: Iterable[Place]) -> dict[Place, TargetFacts]:
         """Read the answers that have arrived."""
         keys = {self._key(place): place for place in places}
-        with self._connection.telling("reading the targets' answers"):
-            answered = {key: one.it for key, one in self._reader.many(keys).items() if _is_answered(one)}
-            pages = self._pages(answered)
+        answered = {key: one.it for key, one in self._reader.many(keys).items() if _is_answered(one)}
+        pages = self._pages(answered)
         found = {key: (one, pages.get(key.pk, [])) for key, one in answered.items()}
         return {keys[key]: self._facts(*one) for key, one in found.items() if _is_complete(*one)}
 
@@ -119,7 +117,7 @@ class Inventories:
         """Read the pages of all inventories that have been answered, by partition key, in their order."""
         wanted = [addresses.inventory_page(key, n) for key, one in answered.items() for n in range(one.pages)]
         pages: dict[str, list[Mapping[str, Any]]] = {}
-        for page in sorted(self._table.get_all(wanted), key=lambda page: str(page["sk"])):
+        for page in sorted(self._reader.all(wanted), key=lambda page: str(page["sk"])):
             pages.setdefault(str(page["pk"]), []).append(page)
         return pages
 

@@ -21,8 +21,7 @@ SCHEMA = js.several(
     "with --use: one entry for each target with an AMI, sorted by account and Region",
     js.thing(
         "what names an AMI in a target",
-        account=js.text("account id of the target"),
-        region=js.text("Region of the target"),
+        **js.PLACE,
         image=js.text("id of the AMI"),
         named_by=js.several(
             "instances, but terminated ones, launch templates and parameters",

@@ -19,8 +19,7 @@ from chalicelib.inventory.machine import OwnImage, OwnSnapshot
 
 CHECK = js.thing(
     "one check",
-    account=js.text("account id of the target"),
-    region=js.text("Region of the target"),
+    **js.PLACE,
     check=js.text(
         "name of the check: answers, image, attributes, protection, snapshots, encryption, snapshot-permissions, "
         "launch-permission or key-grants"

@@ -12,7 +12,7 @@ from typing import Any
 
 from ami_promoter.hub.applied_targets import in_force
 from ami_promoter.hub.aws import Connection
-from ami_promoter.hub.records import Reader, RecordSeen, record_of, source_of
+from ami_promoter.hub.records import IN_ENDED, Reader, RecordSeen, record_of, source_of
 from ami_promoter.reconcile import ledger_facts
 from ami_promoter.reconcile.facts import HubView, TargetFacts, may_be_open
 from ami_promoter.reconcile.hub_reading import Candidates, HubReading
@@ -20,35 +20,21 @@ from ami_promoter.reconcile.inventories import Inventories
 from ami_promoter.reconcile.shares_at_aws import Shown
 from ami_promoter.reconcile.sharing_trail import Change, Trail
 from ami_promoter.terminal.progress import Progress
-from chalicelib.delivery.model import ENDED, Delivery
+from chalicelib.delivery.model import Delivery
 from chalicelib.delivery.tracked import TrackedDelivery
 from chalicelib.engine import addresses
 from chalicelib.engine.addresses import ARCHIVED, HOLD, SHARE, SHARE_STEP, RecordKey
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.places import IMAGE, SNAPSHOT, Place, Resource
-from chalicelib.engine.store.table import Table
 from chalicelib.promotion.model import Promotion, PromotionState
 from chalicelib.sharing.share import Share, ShareState
 
-ENDED_STATES = {f":{state}": str(state) for state in sorted(ENDED)}
 SCAN = (
-    f"(sk = :record AND NOT (begins_with(pk, :delivery) AND #state IN ({', '.join(ENDED_STATES)}) "
-    "AND attribute_not_exists(parked))) "
+    f"(sk = :record AND NOT (begins_with(pk, :delivery) AND {IN_ENDED} AND attribute_not_exists(parked))) "
     "OR sk = :image "
     "OR (begins_with(pk, :promotion) AND begins_with(sk, :delivery) AND NOT (running = :no)) "
     "OR (begins_with(pk, :resource) AND (begins_with(sk, :share) OR begins_with(sk, :hold)))"
 )
-GIVEN = {
-    ":record": "record",
-    ":image": "image",
-    ":delivery": "delivery#",
-    ":promotion": "promotion#",
-    ":resource": "resource#",
-    ":share": SHARE,
-    ":hold": HOLD,
-    ":no": False,
-    **ENDED_STATES,
-}
 
 
 @dataclass(slots=True)
@@ -115,7 +101,6 @@ class Looking:
         self._since = since
         self._patience = patience
         self._reader = Reader(connection)
-        self._table = Table(connection.dynamodb, connection.table)
 
     def look(self, run: str, *, targets: bool) -> HubView:
         """Read everything; ``run`` is the id of this look. May raise HubError.
@@ -159,13 +144,12 @@ class Looking:
     def _scan(self) -> _Read:
         read = _Read()
         progress = Progress(self._tell, "Reading the table, items so far")
-        with self._connection.telling("reading the records"):
-            beside: list[Mapping[str, Any]] = []
-            for item in self._reader.items(SCAN, GIVEN, progress.at):
-                if item["sk"].startswith((SHARE, HOLD)):
-                    beside.append(item)
-                else:
-                    read.take(item)
+        beside: list[Mapping[str, Any]] = []
+        for item in self._reader.items(SCAN, {":no": False}, progress.at):
+            if item["sk"].startswith((SHARE, HOLD)):
+                beside.append(item)
+            else:
+                read.take(item)
         for share in self._reader.shares_in(beside):
             read.take_share(share)
         return read
@@ -189,8 +173,7 @@ class Looking:
         """Read again the ledger entries that differ from AWS."""
         shown = Shown(view)
         places = {*shown.unexplained(), *((one.resource, one.share_name) for one in shown.missing())}
-        with self._connection.telling("reading the ledger"):
-            found = self._reader.shares(sorted(places))
+        found = Reader(self._connection, "reading the ledger").shares(sorted(places))
         left = {place: share for place, share in view.ledger.items() if place not in places}
         return replace(view, ledger={**left, **found})
 
@@ -205,8 +188,7 @@ class Looking:
         keys = {addresses.delivery(one) for one in deliveries if one}
         keys |= {RecordKey(key.pk) for key in tracked}
         keys |= {RecordKey(share.resource) for share in view.ledger.values() if may_be_open(share)}
-        with self._connection.telling("reading the records"):
-            found = self._reader.many(sorted(keys - view.items.keys()))
+        found = self._reader.many(sorted(keys - view.items.keys()))
         return replace(view, items={**view.items, **found})
 
     def _witnessed(self, view: HubView) -> HubView:
@@ -233,6 +215,6 @@ class Looking:
         found = {
             item["sk"].removeprefix(f"{kind}{receiver}#"): item
             for kind in (SHARE_STEP, ARCHIVED)
-            for item in self._table.query(str(source), f"{kind}{receiver}#")
+            for item in self._reader.query(str(source), f"{kind}{receiver}#")
         }
         return ledger_facts.had_open(found[max(found)] if found else {})

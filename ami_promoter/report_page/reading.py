@@ -32,19 +32,6 @@ WHICH = (
     " OR (begins_with(sk, :steps) AND NOT #at < :since)"
     " OR (sk = :record AND attribute_exists(parked))"
 )
-GIVEN: Mapping[str, Any] = {
-    ":promotion": "promotion#",
-    ":delivery": "delivery#",
-    ":pointer": "pointer#",
-    ":resource": "resource#",
-    ":record": "record",
-    ":image": "image",
-    ":share": SHARE,
-    ":hold": HOLD,
-    ":closed": "closed#",
-    ":history": "history#",
-    ":steps": "history#share#",
-}
 Step = tuple[int, str]
 """(epoch seconds, state): when a record entered a state, or was written in it again."""
 
@@ -80,8 +67,7 @@ def read(connection: Connection, since: int, tell: Callable[[str], None]) -> Hub
     """Read the table; history and archive from ``since`` (epoch seconds) on. May raise HubError."""
     progress = Progress(tell, "Items of the table read")
     reader = Reader(connection)
-    with connection.telling("reading the records"):
-        return sort(reader.items(WHICH, {**GIVEN, ":since": since}, progress.at), reader.shares_in)
+    return sort(reader.items(WHICH, {":since": since}, progress.at), reader.shares_in)
 
 
 def sort(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -35,6 +35,14 @@ class Report:
     def status(self) -> Exit:
         """The exit status."""
         return Exit.FAULT if self.faults and self.exit is Exit.OK else self.exit
+
+
+class NotDone(Exception):
+    """A verb does not do its work, and has changed nothing: its ``report`` has the faults, and lines before them."""
+
+    def __init__(self, *faults: Fault, lines: Sequence[RenderableType] = ()) -> None:
+        self.report = Report(tuple(lines), faults=faults)
+        super().__init__(" ".join(map(str, faults)))
 
 
 def moment(epoch: int | None) -> str:

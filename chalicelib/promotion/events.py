@@ -47,6 +47,7 @@ class Compared:
     members: str = ""
     places: str = ""
     withdrawn: Mapping[str, str] = field(default_factory=dict)
+    left_out: tuple[str, ...] = ()
     unbelieved: bool = False
     """Whether one look alone has shown another value, which names fewer targets: it is not compared yet."""
     surplus: bool = False

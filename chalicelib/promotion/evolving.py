@@ -25,6 +25,7 @@ from chalicelib.promotion.model import (
     PromotionState,
     Retry,
 )
+from chalicelib.targets.recalls import recalled
 
 PENDING_DEADLINE = 24 * schedule.HOUR
 """After this time people are notified that the AMI is still pending, or that a check cannot read what it needs."""
@@ -80,9 +81,8 @@ def on_tag_seen(event: ev.TagSeen, promotion: Promotion, now: int) -> Promotion:
     gone = event.image_state is None or (event.image_state == "disabled" and promotion.standing)
     doubted = _doubted(promotion, event.answers, news, now) if gone or event.value is None else {}
     again, only = _asked(promotion, event.answers, news)
-    moved = bool(only) or "generation" in news or event.value != promotion.seen_value
     known = {promotion.value, promotion.refused_value}
-    if promotion.state in (S.RESOLVING, S.EXPANDING):
+    if promotion.state in (S.REQUESTED, S.RESOLVING, S.EXPANDING):
         known.add(promotion.seen_value)
     since = promotion.seen_since if event.value == promotion.seen_value and promotion.seen_since else now
     seen = replace(
@@ -99,22 +99,20 @@ def on_tag_seen(event: ev.TagSeen, promotion: Promotion, now: int) -> Promotion:
         return _gone(seen, now, promotion)
     if event.value is None:
         return _untagged(seen, now, promotion)
-    is_new = event.value not in known or promotion.state is S.REQUESTED
-    waits = event.image_state == "pending" and seen.state in (S.REQUESTED, S.RESOLVING, S.OVER)
-    if only and not waits:  # once it is available, all begins
-        seen = _raised(seen, dict.fromkeys(only, seen.newest + 1))
     seen = replace(seen, absent_since=0)
     if event.own:
         return _made_here(replace(seen, notified="") if again else seen, event.value, now)
-    if not (again or only or is_new or promotion.newest):  # it is of the baseline
-        return seen
-    if waits:
-        return _pending(seen, event.value, now)
-    if again or is_new:
-        seen = replace(_raised(seen, {}), read_at=now, compare_after=0)
-    elif not moved:
-        return seen
-    return RESOLVE(seen, now)
+    asked = _lifted(seen, event.answers["lifted"]) if "lifted" in news else seen
+    if again or event.value not in known:
+        asked = replace(_raised(asked, {}), read_at=now, compare_after=0)
+    elif only:
+        asked = _raised(asked, dict.fromkeys(only, asked.newest + 1))
+    if not asked.newest:  # it is of the baseline
+        return asked
+    if event.image_state == "pending" and asked.state in (S.REQUESTED, S.RESOLVING, S.OVER):
+        return _pending(asked, event.value, now)
+    moved = asked is not seen or "generation" in news or event.value != promotion.seen_value
+    return RESOLVE(asked, now) if moved or asked.state is S.REQUESTED else asked
 
 
 def _doubted(promotion: Promotion, answers: Mapping[str, str], news: set[str], now: int) -> Mapping[str, str]:
@@ -128,28 +126,30 @@ def _doubted(promotion: Promotion, answers: Mapping[str, str], news: set[str], n
 
 
 def _asked(promotion: Promotion, answers: Mapping[str, str], news: set[str]) -> tuple[bool, list[str]]:
-    """Return whether the tag was written again, or all is to be tried again; and targets that are.
+    """Return whether the tag was written again, or all is to begin again; and targets that are.
 
     An event may be a day late: one that a look can have shown is no news.
     """
     wish = Retry.parse(answers["retry"]).places if "retry" in news else None
     tagged = TagEntry.parse(answers["tag"]) if "tag" in news else None
     event = tagged is not None and (tagged.at is None or tagged.at > promotion.read_at)
-    lifted = Retry.parse(answers["lifted"]).places if "lifted" in news else None
-    every = event or wish == [] or (lifted == [] and promotion.generation > 0)
-    return every, [*(wish or []), *([] if lifted is None else _had_begun(promotion, lifted))]
+    return event or wish == [], wish or []
 
 
-def _had_begun(promotion: Promotion, lifted: list[str]) -> list[str]:
-    """Return which of these targets (none: all) begin again by the lift of a withdrawal or recall.
+def _lifted(promotion: Promotion, entry: str) -> Promotion:
+    """Raise the generation of what a lift names: what failed begins again, and nothing that had not begun.
 
     An AMI of the baseline stays as it is, but for targets that an operator has asked for.
     """
-    if promotion.generation:
-        return lifted
-    accounts = {place: Place.parse(place).account for place in (*promotion.retries, *lifted)}
-    asked = [place for place in promotion.retries if not lifted or accounts[place] in lifted]
-    return [*asked, *(place for place in lifted if promotion.generation_of(accounts[place], place))]
+    lifted = Retry.parse(entry).places
+    if not promotion.generation:
+        accounts = {place: Place.parse(place).account for place in (*promotion.retries, *lifted)}
+        asked = [place for place in promotion.retries if not lifted or accounts[place] in lifted]
+        lifted = [*asked, *(place for place in lifted if promotion.generation_of(accounts[place], place))]
+        if not lifted:
+            return promotion
+    raised = _raised(promotion, dict.fromkeys(lifted, promotion.newest + 1))
+    return replace(raised, passed=raised.newest) if promotion.passed >= promotion.newest else raised
 
 
 def _raised(promotion: Promotion, retries: Mapping[str, int]) -> Promotion:
@@ -249,7 +249,8 @@ def on_compared(event: ev.Compared, promotion: Promotion, now: int) -> Promotion
         wait = schedule.step(schedule.POLLS, again - 2) if again > 1 else 0
         return EXPAND(another, now, cursor=BEGIN, restarts=again, next_try=now + wait)
     compared = replace(compared, cursor="")
-    if event.digest and not event.missing and event.refused is None:
+    waits = event.missing or recalled(event.withdrawn)  # all that a recall kept out begins when it is lifted
+    if event.digest and not waits and event.refused is None:
         compared = replace(compared, passed=max(promotion.passed, event.newest))
     if event.summarised and not compared.unnotified:
         over = replace(compared, summarised=promotion.episode, standing=event.standing, restarts=0, wakes="")
@@ -298,6 +299,7 @@ def _in_force(promotion: Promotion, event: ev.Compared) -> Promotion:
         members=event.members or promotion.members,
         places=event.places if understood else promotion.places,
         withdrawn=event.withdrawn,
+        left_out=event.left_out,
         standing=promotion.standing or event.standing,
         waves=event.waves,
         wakes=WAKE_ALL if _opens(event.waves, promotion.waves) else promotion.wakes,

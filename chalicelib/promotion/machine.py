@@ -125,13 +125,13 @@ def _ends(promotion: Promotion) -> bool:
 
 def withdraws(promotion: Promotion) -> bool:
     """Whether a withdrawal or a recall is still to be compared with its deliveries."""
-    if promotion.state is S.REQUESTED or (promotion.value is None and promotion.newest == 0):
+    over_without = promotion.state is S.OVER and promotion.value is None
+    if promotion.state is S.REQUESTED or (over_without and not promotion.digest):  # nothing has ever begun
         return False
     if promotion.unread(RECALL) is not None:
         return True
     asked = promotion.unread(WITHDRAW) is not None
-    nobody = promotion.newest == 0 or (promotion.state is S.OVER and promotion.value is None)
-    return asked and not nobody  # who has got nothing loses nothing
+    return asked and promotion.newest > 0 and not over_without  # who has got nothing loses nothing
 
 
 def _compares_again(promotion: Promotion) -> bool:

@@ -128,6 +128,8 @@ class Promotion:
     """Digest of the targets of that comparison, by which discovery sees whether a new file changes them."""
     withdrawn: Mapping[str, str] = field(default_factory=dict)
     """The withdrawals of that comparison, for people: "account" or "account/region" -> the operator."""
+    left_out: tuple[str, ...] = ()
+    """Targets that an operator had withdrawn before they began: they begin when that is lifted."""
     examined: str = ""
     """For which inputs the source passed its checks."""
     unfit: str = ""

@@ -46,6 +46,8 @@ class WantedTargets:
     """Why it is unknown, if that passes by itself."""
     unbelieved: bool = False
     """Whether it is for the value in force, as one look alone showed another that names fewer: nothing begins."""
+    kept_out: Mapping[str, Target] = field(default_factory=dict)
+    """The targets that the value names, and operators have withdrawn."""
     waves: FileWaves = field(default_factory=lambda: FileWaves({}, {}))
 
     @property
@@ -104,8 +106,17 @@ class WantedTargets:
         generation = promotion.generation_of(target.account, target.place)
         if one is None:
             joins = promotion.generation > 0 and self.back_fill and bool(target.unit)
-            return generation > promotion.passed or joins
+            return generation > promotion.passed or joins or target.place in promotion.left_out
         return one.state in BACK_AGAIN or (one.state in ("failed", EXPIRED) and one.generation < generation)
+
+    def left_out(self, tracked: Iterable[TrackedDelivery], promotion: Promotion) -> tuple[str, ...]:
+        """Return the targets that would have begun, had an operator not withdrawn them: a lift begins them; sorted."""
+        if self.unknown or self.unbelieved or self.recalled:
+            return promotion.left_out
+        begun = {one.place for one in tracked}
+        fresh = {place for place, target in self.kept_out.items() if self._begins(target, None, promotion)}
+        named = self.targets.keys() | self.kept_out.keys()
+        return tuple(sorted(({*promotion.left_out} & named | fresh) - begun))
 
     def announced(self, tracked: Iterable[TrackedDelivery], promotion: Promotion) -> list[Target]:
         """Return the targets whose deliveries are tracked as begun in this generation; sorted by place.
@@ -194,7 +205,9 @@ def _of(
 ) -> WantedTargets:
     counts = in_force(withdrawals, {value, promotion.seen_value}, promotion.withdrawals_count_from(value))
     entitled = entitlement.of(resolution, by_place(counts))
-    single = tuple(resolution.without(by_place(counts)).blocked.values())
+    left = resolution.without(entitled.withdrawn)
+    kept_out = {place: target for place, target in resolution.by_place.items() if place not in left.by_place}
+    single = tuple(left.blocked.values())
     in_vain = waves.faults({target.account for target in entitled.targets.values()}, VALUE)
     return WantedTargets(
         value,
@@ -206,6 +219,7 @@ def _of(
         places_digest(resolution.targets, resolution.blocked),
         refused,
         faults or (*single, *(one for one in in_vain if one.code != NOT_READ_YET)),
+        kept_out=kept_out,
         waves=waves,
     )
 

@@ -1,5 +1,7 @@
 """An operator withdraws an account: its part ends whatever else is wrong, and starts again with the next tag event."""
 
+from dataclasses import replace
+
 import pytest
 
 from chalicelib.engine import addresses
@@ -10,11 +12,12 @@ from chalicelib.promotion import evolving
 from chalicelib.promotion.codec import PROMOTIONS
 from chalicelib.promotion.worker.standing_pass import WITHDRAWN
 from chalicelib.promotion.worker.tag_pass import read_heads
+from chalicelib.targets.applied_file import Target
 from tests.service.arrivals import NOTHING_COMES
 from tests.service.cloud import HUB, REGION, START, TRIGGER, FakeSource
 from tests.service.gate import PortCrash, PortTrouble
 from tests.service.hub import Hub
-from tests.service.organization import A, B
+from tests.service.organization import A, B, C
 from tests.service.shared_ami import AMI, HOUR, TROUBLES, open_to, outcomes, park_delivery, pass_time, shared
 
 DEEP = {**TROUBLES, "parked delivery": park_delivery, "no trouble": lambda _hub: None}
@@ -168,6 +171,80 @@ def test_of_the_baseline_a_lift_promotes_what_an_operator_has_asked_for_meanwhil
         hub.lift(AMI, place)
         pass_time(hub, HOUR)
     assert hub.outcomes() == {(AMI, A): "delivered"}
+
+
+def test_a_retry_of_one_account_of_the_baseline_waits_for_the_ami_and_promotes_to_no_other():
+    """The AMI is still pending when the operator asks for A; a tag event, also a pending one's, is for all."""
+    hub = baseline()
+    hub.cloud.hub_images[AMI]["State"] = "pending"
+    hub.stores.records.make_due(addresses.promotion(AMI), hub.cloud.now, {"retry": f"1:{A}"})
+    assert outcomes(hub, after=HOUR) == {}
+    hub.cloud.make_available(AMI)
+    assert outcomes(hub, after=HOUR) == {(AMI, A): "delivered"}
+
+
+@pytest.mark.parametrize("value", ["default", f"{A} {B}"])
+def test_a_tag_event_of_a_pending_ami_of_the_baseline_is_for_all_also_after_a_retry(value):
+    """The operator has asked for A, then somebody tags the AMI again; it is available later."""
+    hub = baseline()
+    hub.cloud.hub_images[AMI]["State"] = "pending"
+    hub.stores.records.make_due(addresses.promotion(AMI), hub.cloud.now, {"retry": f"1:{A}"})
+    pass_time(hub, HOUR)
+    hub.stores.records.make_due(addresses.promotion(AMI), hub.cloud.now, {"tag": "000000000009"})
+    hub.cloud.tag(AMI, value)
+    pass_time(hub, HOUR)
+    hub.cloud.make_available(AMI)
+    assert outcomes(hub, after=HOUR) == {(AMI, A): "delivered", (AMI, B): "delivered"}
+
+
+# --- an account that the file got after the tag event -----------------------------------------------------------------
+
+
+def add_to_file(hub: Hub, account: str) -> None:
+    """Apply a file whose group ``default`` has one more account."""
+    before, target = hub.cloud.directory, Target(account, REGION, **hub.target)
+    groups = {"default": (*before.groups["default"], account)}
+    hub.accounts = (*hub.accounts, account)
+    hub.cloud.directory = replace(before, groups=groups, accounts={**before.accounts, account: (target,)})
+
+
+@pytest.mark.parametrize("act", ["recall", "withdrawal", "both"])
+def test_a_lift_begins_no_account_that_the_file_got_after_the_tag_event(act):
+    """The lift restores what there was; the new account waits for a tag event."""
+    hub = copying()
+    hub.cloud.tag(AMI, "default")
+    pass_time(hub, HOUR)
+    add_to_file(hub, C)
+    if act != "recall":
+        hub.withdraw(AMI, C)
+    if act != "withdrawal":
+        hub.recall(AMI)
+    pass_time(hub, HOUR)
+    if act != "recall":
+        hub.lift(AMI, C)
+    if act != "withdrawal":
+        hub.lift_recall(AMI)
+    assert outcomes(hub, after=HOUR) == {(AMI, A): "delivered", (AMI, B): "delivered"}
+
+    hub.cloud.tag(AMI, f"{A} {B} {C}")
+    assert outcomes(hub, after=HOUR) == dict.fromkeys([(AMI, A), (AMI, B), (AMI, C)], "delivered")
+
+
+def test_what_was_withdrawn_before_it_began_begins_by_the_lift_and_an_account_of_a_later_file_does_not():
+    """B was withdrawn when the AMI was tagged, and the AMI recalled for a while; the file then got C."""
+    hub = Hub((A, B))
+    hub.cloud.make_image(AMI, {"snap-00": True})
+    hub.cloud.tag(AMI, "default")
+    hub.withdraw(AMI, B)
+    assert outcomes(hub, after=HOUR) == {(AMI, A): "delivered"}
+    add_to_file(hub, C)
+    hub.recall(AMI)
+    pass_time(hub, HOUR)
+    hub.lift_recall(AMI)
+    assert outcomes(hub, after=HOUR) == {(AMI, A): "delivered"}
+
+    hub.lift(AMI, B)
+    assert outcomes(hub, after=HOUR) == {(AMI, A): "delivered", (AMI, B): "delivered"}
 
 
 # --- what goes wrong meanwhile ---------------------------------------------------------------------------------------

@@ -162,6 +162,7 @@ class PromotionExecutor:
             members=meant.members,
             places=meant.places,
             withdrawn=meant.entitled.withdrawn,
+            left_out=meant.left_out(tracked, promotion),
             unbelieved=meant.unbelieved,
             surplus=bool(surplus),
             missing=missing,

@@ -5,7 +5,9 @@ import pytest
 from botocore.exceptions import ClientError
 
 from ami_promoter.cli import main
-from ami_promoter.hub.aws import Connection
+from ami_promoter.hub import record_requests
+from ami_promoter.hub.aws import Connection, HubError
+from ami_promoter.hub.records import Reader
 from ami_promoter.hub.withdrawals import Withdrawn, withdrawn_for
 from chalicelib.engine import addresses
 from chalicelib.engine.store.records import DynamoRecords
@@ -133,3 +135,40 @@ def test_a_lift_asks_for_what_had_begun_there_and_for_no_retry(ec2, table, ami):
     assert places(ami) == {}
     assert "retry" not in inbox(table, ami)
     assert Retry.parse(inbox(table, ami)["lifted"]).places == [DEV, PROD]
+
+
+def others_beside(monkeypatch, table, ami, often):
+    """Another operator asks for PROD, each time, ``often`` in all, right after a command has read the record."""
+    read, left = Reader.promotion, iter(range(often))
+
+    def promotion(reader, ami):
+        found = read(reader, ami)
+        if (number := next(left, None)) is not None:
+            DynamoRecords(table).make_due(addresses.promotion(ami), 1, {"retry": f"{number}:{PROD}"})
+        return found
+
+    monkeypatch.setattr(Reader, "promotion", promotion)
+
+
+def test_two_operators_who_retry_two_accounts_at_the_same_moment_are_both_served(table, ami, monkeypatch):
+    """Neither entry is written over the other."""
+    others_beside(monkeypatch, table, ami, 1)
+
+    assert record_requests.look_again(Connection(REGION), ami, [DEV])
+
+    assert Retry.parse(inbox(table, ami)["retry"]).places == [DEV, PROD]
+
+
+def test_a_request_that_others_overtake_again_and_again_says_so(table, ami, monkeypatch):
+    """The operator runs the command again."""
+    others_beside(monkeypatch, table, ami, 1000)
+
+    with pytest.raises(HubError, match="same request"):
+        record_requests.look_again(Connection(REGION), ami, [DEV])
+
+
+def test_a_request_for_very_many_places_is_one_for_all(table, ami):
+    """The record that keeps them is bounded."""
+    record_requests.look_again(Connection(REGION), ami, [f"{number:012d}" for number in range(501)])
+
+    assert Retry.parse(inbox(table, ami)["retry"]).places == []

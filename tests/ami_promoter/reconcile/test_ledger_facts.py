@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from ami_promoter.hub.aws import Connection
 from ami_promoter.hub.records import Reader
 from ami_promoter.reconcile import ledger_facts
 from ami_promoter.reconcile.facts import Grant
@@ -20,14 +21,6 @@ TABLE, HUB, DEV, REGION = "ami-promoter-us-east-1", "111111111111", "22222222222
 ID = "0123456789abcdef0123"
 RESOURCE = addresses.snapshot_resource("snap-0a").pk
 KEY = f"arn:aws:kms:us-east-1:{HUB}:key/k"
-
-
-class HubReader(Reader):
-    """Reads a hub's table without a check of the caller."""
-
-    def __init__(self, client):
-        self._client, self._name, self._table = client, TABLE, Table(client, TABLE)
-        self._ledger = DynamoLedger(self._table)
 
 
 @pytest.mark.parametrize(
@@ -53,7 +46,7 @@ def test_a_share_is_read_as_the_ledger_writes_it(client):
     made = Share(RESOURCE, DEV, DEV, state=ShareState.OPEN, intended_at=2, preexisting=True, grant_id="g", opened_at=5)
     ledger.hold(RESOURCE, made, holding)
 
-    share = HubReader(client).shares([(RESOURCE, DEV)])[RESOURCE, DEV]
+    share = Reader(Connection(REGION)).shares([(RESOURCE, DEV)])[RESOURCE, DEV]
 
     assert share == ledger.shares(RESOURCE)[0]
     assert share.holdings == {holding}
@@ -74,7 +67,7 @@ def test_of_a_damaged_share_the_account_is_found_in_its_name(client, resource, s
     """The receiver must be known even if the body is damaged."""
     damaged = {"pk": resource, "sk": f"share#{share_name}", "state": "open", "version": "nonsense", "body": "{"}
 
-    (share,) = HubReader(client).shares_in([damaged])
+    (share,) = Reader(Connection(REGION)).shares_in([damaged])
 
     assert (share.account, share.state, share.holdings) == (DEV, "open", frozenset())
 
