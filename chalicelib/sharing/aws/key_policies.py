@@ -69,10 +69,11 @@ class PolicyStatements:
         self._edit(resource, self._read(Resource.parse(resource).arn), shares, ())
         return {}
 
-    def close(self, resource: str, shares: Sequence[Share]) -> None:
+    def close(self, resource: str, shares: Sequence[Share]) -> bool:
         document = self._unless_gone(Resource.parse(resource).arn)
         if document is not None:
             self._edit(resource, document, (), shares)
+        return False
 
     def _edit(self, resource: str, document: Document, opening: Sequence[Share], closing: Sequence[Share]) -> None:
         wanted, unwanted = [self._access(s) for s in opening], [self._access(s) for s in closing]
