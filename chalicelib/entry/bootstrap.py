@@ -26,10 +26,10 @@ from chalicelib.entry.telemetry import PowertoolsTelemetry
 if TYPE_CHECKING:
     from chalicelib.delivery.aws.sns import SnsNotices
     from chalicelib.delivery.aws.target_sessions import TargetSessions
-    from chalicelib.delivery.waves import PromotionWaves
-    from chalicelib.delivery.worker.approvals import LiveApprovals
+    from chalicelib.delivery.wave_progress import PromotionWaves
     from chalicelib.delivery.worker.copy_quotas import CopyQuotas
-    from chalicelib.delivery.worker.waves import LiveWaves
+    from chalicelib.delivery.worker.live_approvals import LiveApprovals
+    from chalicelib.delivery.worker.live_waves import LiveWaves
     from chalicelib.engine.budget import TimeLeft
     from chalicelib.engine.ports import Write
     from chalicelib.engine.runner import Runner
@@ -429,7 +429,7 @@ class Application:
 
     @cached_property
     def _approvals(self) -> LiveApprovals:
-        from chalicelib.delivery.worker.approvals import LiveApprovals
+        from chalicelib.delivery.worker.live_approvals import LiveApprovals
 
         def last_source(ami: str) -> str:
             from chalicelib.promotion import (
@@ -442,7 +442,7 @@ class Application:
 
     @cached_property
     def _waves(self) -> LiveWaves:
-        from chalicelib.delivery.worker.waves import LiveWaves
+        from chalicelib.delivery.worker.live_waves import LiveWaves
 
         def waves_of(ami: str) -> PromotionWaves | None:
             from chalicelib.promotion import codec as promotion_codec  # only where a wave is waited for: cold start

@@ -16,11 +16,11 @@ from chalicelib.engine import addresses, schedule
 from chalicelib.engine.budget import Budget, TimeLeft
 from chalicelib.engine.errors import LostRace, Refusal, RefusalKind
 from chalicelib.engine.places import Resource
-from chalicelib.engine.ports import Records, Telemetry
+from chalicelib.engine.ports import Notices, Records, Telemetry
 from chalicelib.engine.waker import Clock
 from chalicelib.monitor import judging, trail_actions, verdicts
 from chalicelib.monitor.judging import Evidence, Known
-from chalicelib.monitor.ports import Begun, Canary, Findings, LedgerPast, SecurityNotices, SourceKey
+from chalicelib.monitor.ports import Begun, Canary, Findings, LedgerPast, SourceKey
 from chalicelib.monitor.trail_actions import Act, TrailAction, account_of
 from chalicelib.monitor.verdicts import ActionVerdict, MonitorFinding, Severity
 from chalicelib.sharing.ports import Ledger
@@ -53,7 +53,7 @@ class AccessMonitor:
     applied: Targets
     members: LiveMembers
     findings: Findings
-    notices: SecurityNotices
+    notices: Notices
     clock: Clock
     telemetry: Telemetry
     hub: str
