@@ -108,7 +108,7 @@ class NeverCloses(ShareWorker):
     """Takes a permission for closed without closing it."""
 
     def _close(self, adapter, these, closing, budget):
-        idle = SimpleNamespace(batch=adapter.batch, close=lambda *_: None, showing=lambda *_: frozenset())
+        idle = SimpleNamespace(batch=adapter.batch, close=lambda *_: False, showing=lambda *_: frozenset())
         super()._close(idle, these, closing, budget)
 
 

@@ -980,6 +980,7 @@ class FakeSnapshotPermissions(OfCloud):
 
     def close(self, resource, shares):
         self._cloud.forbid(resource.split("#")[2], {s.account for s in shares})
+        return False
 
 
 class FakeLaunchPermissions(OfCloud):
@@ -999,6 +1000,7 @@ class FakeLaunchPermissions(OfCloud):
 
     def close(self, resource, shares):
         self._cloud.launch(resource.split("#")[2], {s.account for s in shares}, allowed=False)
+        return False
 
 
 class FakeKeyGrants(OfCloud):
@@ -1019,6 +1021,7 @@ class FakeKeyGrants(OfCloud):
         for share in shares:
             for place in self._of(resource, share, frozenset(self._cloud.grants)):
                 self._cloud.revoke(*place)
+        return False
 
     def _of(self, resource, share, grants):
         """The grants that are a share's: by its id if that is known, else by its name."""
