@@ -22,6 +22,8 @@ from demo import stage
 from demo.setting import Setting
 from demo.ways import Place
 
+WAITS = {"waiting": "waiting for a copy slot", "opening": "waiting for its shares to open"}
+"""States of a delivery whose name does not say for what it waits -> what the demo prints."""
 GOOD = {"delivered": "delivered", "shared": "shared: may launch the hub's AMI", "withdrawn": "withdrawn"}
 """States in which a delivery rests, and how they are shown."""
 BAD = frozenset({"failed", "cancelled"})
@@ -223,7 +225,7 @@ class Observer:
             made = f": {delivery.image}" if state == "delivered" and delivery.image else ""
             text, tone = f"{GOOD.get(state, state)}{where}{made}", "good" if state in GOOD else "bad"
         else:
-            text, tone = f"delivery {state}" if first else state, "faint"
+            text, tone = f"delivery {state}" if first else WAITS.get(state, state), "faint"
         if rests or self._detailed:
             self.tell(self.setting.name(account), text, tone)
 

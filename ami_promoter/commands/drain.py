@@ -19,7 +19,7 @@ from rich.console import RenderableType
 
 from ami_promoter.hub import pause_switch
 from ami_promoter.hub.aws import Connection
-from ami_promoter.hub.records import EXAMINING, OPEN_STATES, Reader, RecordSeen, by_name
+from ami_promoter.hub.records import OPEN_STATES, UNSETTLED, Reader, RecordSeen, by_name
 from ami_promoter.hub.wakes import wake
 from ami_promoter.promotions import promotion_data, shares
 from ami_promoter.promotions.promotion_text import shares_table
@@ -47,7 +47,7 @@ NOTHING_RUNS = (
     DeliveryState.AWAITING_WAVE,
     DeliveryState.AWAITING_APPROVAL,
     DeliveryState.REQUESTED,
-    DeliveryState.CHECKING,
+    DeliveryState.AWAITING_ROLE,
     DeliveryState.WAITING,
     DeliveryState.SHARED,
 )
@@ -202,7 +202,7 @@ def drained(
     if kept:
         lines += ["These grants on targets' own keys stay:", shares_table(kept, drain.clock.now(), wide=wide)]
     lines += [f"Parked: delivery {one.it.id}: {one.parked}" for one in view.parked]
-    lines += [_held(one) for one in view.promotions if one.state in EXAMINING]
+    lines += [_held(one) for one in view.promotions if one.state in UNSETTLED]
     done = "Drained: no delivery runs and no share is open."
     lines.append(done if view.drained else "Not drained yet: run the command again, or use --wait.")
     return Report(tuple(lines), data, exit=Exit.OK if view.drained else Exit.UNFINISHED)

@@ -82,8 +82,8 @@ def recall(caller: VerbCaller, ami: str, why: str | None, *, lift: bool, use: bo
     """Take an AMI back in all targets, until --lift ends that.
 
     Nothing promotes it any more, whatever its tag says. Running deliveries end, standing shares close, parameters that
-    name it move to what is then current, and each copy is deprecated as of now. Nothing is deregistered. Also while
-    promotions are paused. Asks before it does so; without a terminal, --yes is needed. `status` shows the progress.
+    name it move to what is then current, and each copy is deprecated as of now. Nothing is deregistered. A pause delays
+    none of this. The command asks first; without a terminal it needs --yes. `status` shows the progress.
     """
     if not lift and why is None:
         raise click.UsageError("Say why: `--why TEXT` goes into the notices.")

@@ -9,7 +9,7 @@ import click
 
 from ami_promoter.hub import record_requests
 from ami_promoter.hub.recall_items import OperatorsDecisions
-from ami_promoter.hub.records import EXAMINING, Reader, RecordSeen, is_named, place_of
+from ami_promoter.hub.records import UNSETTLED, Reader, RecordSeen, is_named, place_of
 from ami_promoter.promotions import pointers, recalls
 from ami_promoter.promotions.promotion_data import BAD
 from ami_promoter.rights import LOOK_AGAIN, READ
@@ -136,7 +136,7 @@ def _named(entries: Sequence[TrackedDelivery]) -> str:
 
 def _no_value(promotion: RecordSeen[Promotion], promote: str) -> tuple[str, str]:
     """Return why there is nothing to retry: the tag was removed, is still being checked, or was refused."""
-    if promotion.state in EXAMINING:
+    if promotion.state in UNSETTLED:
         return "the service still examines its value; nothing has started yet.", "Wait, or see `ami-promoter status`."
     if promotion.it.faults:
         return "the service refused its value, so nothing started.", promote

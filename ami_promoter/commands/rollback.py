@@ -72,8 +72,8 @@ def rollback(
 ) -> Report:
     """Move the parameters of a family back to an earlier AMI, and hold them there until --lift.
 
-    Newer AMIs are delivered, but do not move these parameters; their notices say so. Asks before it does so; without a
-    terminal, --yes is needed.
+    Newer AMIs are delivered, but do not move these parameters; their notices say so. The command asks first;
+    without a terminal it needs --yes.
     """
     if not group and not places:
         raise click.UsageError("Name targets: `--group NAME`, or `--account ID`.")

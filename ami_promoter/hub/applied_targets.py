@@ -50,7 +50,7 @@ class AccountNames:
             self._read = {}  # one try: a name is worth no second one
             with suppress(HubError), self.hub.telling("reading the names of accounts"):
                 table = _table(self.hub)
-                if current := table.current():
+                if current := table.version_in_force():
                     directory = table.directory(current)
                     self._read = names(directory)
                     remember(self.profile, directory)
@@ -78,7 +78,7 @@ def in_force(connection: Connection) -> InForce:
 def _listed(table: TargetsTable, connection: Connection) -> Receivers:
     """Return only the accounts that the file lists if the units cannot be read; none if the file cannot be read."""
     with connection.telling("reading the applied targets"):
-        current = table.current()
+        current = table.version_in_force()
         try:
             return Receivers() if current is None else receivers(table.directory(current), current.digest)
         except TargetsDamaged:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from types import MappingProxyType
 
 from ami_promoter.hub.aws import Connection, HubError
-from ami_promoter.hub.records import EXAMINING, Reader, record_of
+from ami_promoter.hub.records import UNSETTLED, Reader, record_of
 from ami_promoter.hub.wakes import wake
 from chalicelib.delivery.model import ACCEPTED, DeliveryState
 from chalicelib.engine import addresses
@@ -153,12 +153,12 @@ def resumed(connection: Connection) -> int:
     A promotion compares again, as after a change of the file: its record says when it looks next, and a wake alone
     changes that not.
     """
-    examining = {f":{one}": str(one) for one in EXAMINING}
+    unsettled = {f":{one}": str(one) for one in UNSETTLED}
     which = (
-        f"(begins_with(pk, :promotion) AND sk = :record AND #state IN ({', '.join(examining)})) "
+        f"(begins_with(pk, :promotion) AND sk = :record AND #state IN ({', '.join(unsettled)})) "
         "OR (begins_with(pk, :delivery) AND sk = :record AND #state = :wave)"
     )
-    given = {":wave": str(DeliveryState.AWAITING_WAVE), **examining}
+    given = {":wave": str(DeliveryState.AWAITING_WAVE), **unsettled}
     now, stamp = int(connection.now()), time.time_ns()
     doing = "waking what waits (it looks by itself within 15 minutes)"
     keys = [record_of(item).key for item in Reader(connection, doing).items(which, given)]

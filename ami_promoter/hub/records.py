@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 
 from ami_promoter.hub.aws import Connection, HubError
+from ami_promoter.hub.salvage import salvage
 from ami_promoter.terminal.alike import first_of
 from ami_promoter.terminal.progress import Progress
 from chalicelib.delivery.copy_quota import CopyQuota
@@ -40,7 +41,7 @@ T_co = TypeVar("T_co", covariant=True)
 OPEN_STATES = (ShareState.OPENING, ShareState.OPEN, ShareState.CLOSING)
 """States of a share in which its permission may exist."""
 
-EXAMINING = (PromotionState.REQUESTED, PromotionState.RESOLVING, PromotionState.EXPANDING)
+UNSETTLED = (PromotionState.REQUESTED, PromotionState.COMPARING, PromotionState.ADJUSTING)
 """States of a promotion in which its faults, and what it has not begun, may belong to an earlier value."""
 
 TRIES = 8
@@ -136,8 +137,8 @@ def _record(kind: type[Any], item: Mapping[str, Any], own: Mapping[str, Any]) ->
     except (TypeError, ValueError):
         body = None
     if not isinstance(body, dict):
-        return RecordSeen(item, codec.salvage(kind, own, "body")[0], ("its body is no JSON object",))
-    return RecordSeen(item, *codec.salvage(kind, {**body, **own}, "body"))
+        return RecordSeen(item, salvage(kind, own, "body")[0], ("its body is no JSON object",))
+    return RecordSeen(item, *salvage(kind, {**body, **own}, "body"))
 
 
 class Reader:

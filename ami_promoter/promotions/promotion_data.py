@@ -49,8 +49,8 @@ _DELIVERY = js.thing(
     account=js.perhaps(js.text("account id of the target")),
     region=js.perhaps(js.text("Region of the target")),
     state=js.text(
-        "state of the delivery: awaiting-wave, awaiting-approval, requested, checking, waiting, opening, copying, ... "
-        "delivered, shared, failed, cancelled, withdrawn, recalling, restoring, recalled"
+        "state of the delivery: awaiting-wave, awaiting-approval, requested, awaiting-role, waiting, opening, copying, "
+        "... delivered, shared, failed, cancelled, withdrawn, recalling, restoring, recalled"
     ),
     since=js.time("when it entered this state"),
     tries=js.number("how many attempts of the current step did not complete it"),
@@ -83,7 +83,7 @@ _DELIVERY = js.thing(
 PROMOTION = {
     "ami": js.text("id of the source AMI"),
     "name": js.text("name of the source AMI"),
-    "state": js.perhaps(js.text("state of the promotion: requested, resolving, expanding, running or over")),
+    "state": js.perhaps(js.text("state of the promotion: requested, comparing, adjusting, running or over")),
     "outcome": js.text(
         "how it came out: delivered, failed, refused, cancelled, withdrawn or recalled; empty: it is not over, or has "
         "had no delivery"
@@ -123,7 +123,7 @@ def promotion(record: RecordSeen[Promotion], deliveries: Iterable[RecordSeen[Any
     """Show a promotion; of its ``deliveries`` only the states count."""
     one = record.it
     said = bool(one.faults) or one.value is None
-    resolving = one.state is PromotionState.RESOLVING and one.seen_value != one.value
+    comparing = one.state is PromotionState.COMPARING and one.seen_value != one.value
     return {
         "ami": one.ami,
         "name": one.image_name,
@@ -131,7 +131,7 @@ def promotion(record: RecordSeen[Promotion], deliveries: Iterable[RecordSeen[Any
         "outcome": _came_out(record, {each.state for each in deliveries}),
         "since": moment(one.since),
         "value": one.value,
-        "candidate": one.seen_value if resolving else None,
+        "candidate": one.seen_value if comparing else None,
         "why": " ".join([one.why if said else "", *(fault.what for fault in record.faults)]).strip(),
         "parked": record.parked,
         "faults": [fault.to_json() for fault in (*one.faults, *record.faults)],

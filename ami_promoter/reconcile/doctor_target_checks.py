@@ -6,8 +6,9 @@ The checks of keys and roles are the same functions as before a delivery.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
 from typing import Any
 
 from ami_promoter.hub import policies
@@ -21,8 +22,9 @@ from chalicelib.delivery.copy_quota import LIMIT, CopyQuota
 from chalicelib.delivery.instances import LaunchSite
 from chalicelib.delivery.kms_keys import target_key_faults
 from chalicelib.delivery.seen import LAUNCHES, AllowedImages, ForwardingRule, TargetSeen, rule_names
-from chalicelib.delivery.template_rights import parameter_denied, template_old
+from chalicelib.delivery.template_rights import PARAMETER, template_old
 from chalicelib.engine.faults import Fault, without_afterwards
+from chalicelib.release.pointer import prefix_cure
 from chalicelib.targets.applied_file import Target, grant_role, launch_role
 
 _PASSING = ("aws-throttled", "aws-unreachable")
@@ -106,6 +108,18 @@ def _template(target: Target, seen: TargetSeen) -> Iterator[Finding]:
     yield from (_failed("template", fault) for fault in found)
     if not found:
         yield good("template", "The role's policy allows every call that the hub makes there.")
+
+
+def parameter_denied(target: Target, patterns: Iterable[str]) -> tuple[Fault, ...]:
+    """Return the fault of a target whose copy role cannot write its parameter; none if it can, or there is none."""
+    name = target.ssm_parameter
+    if not name or any(fnmatchcase(name, pattern) for pattern in patterns):
+        return ()
+    what = (
+        f"The role {target.role_name} there does not allow {', '.join(PARAMETER)} for the parameter {name}: AMIs are "
+        "delivered, but the parameter does not name them."
+    )
+    return (Fault("parameter-not-allowed", f"account {target.account}, {target.region}", what, prefix_cure(name)),)
 
 
 def _parameter(target: Target, seen: TargetSeen) -> Iterator[Finding]:

@@ -18,7 +18,7 @@ from ami_promoter.reconcile.facts import TargetFacts
 from ami_promoter.terminal.output import tell
 from ami_promoter.terminal.progress import Progress
 from ami_promoter.verbs import TerminalClock
-from chalicelib.delivery.seen import together
+from chalicelib.delivery.seen import TargetSeen
 from chalicelib.engine import addresses, codec
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.places import Place
@@ -153,3 +153,13 @@ def _silent(place: Place) -> Fault:
 
 def _answered(found: Sized, places: Sized) -> str:
     return f"Targets that answered: {len(found):,} of {len(places):,}."
+
+
+def together(parts: Iterable[Mapping[str, Any]]) -> TargetSeen:
+    """Combine the stored facets (``codec.encode``, sparse). Raises ValueError."""
+    whole: dict[str, Any] = {}
+    refused: dict[str, Any] = {}
+    for part in parts:
+        whole |= part
+        refused |= part.get("refused", {})
+    return codec.decode(TargetSeen, {**whole, "refused": refused}, "what a target is like")

@@ -36,7 +36,7 @@ SYMBOLS = {
 
 STEPS = {
     "requested": "wait",
-    "checking": "wait",
+    "awaiting-role": "wait",
     "waiting": "wait",
     "opening": "open",
     "copying": "copy",
@@ -53,7 +53,7 @@ STEPS = {
 """State of a delivery -> the pattern of its bar."""
 
 PATTERNS = (
-    ("wait", "requested, checking, waiting for a slot"),
+    ("wait", "requested, waiting for a role or a slot"),
     ("open", "opening shares"),
     ("copy", "copying"),
     ("make", "registering, verifying, launching, publishing, restoring"),

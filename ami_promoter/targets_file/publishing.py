@@ -1,4 +1,4 @@
-"""Applies a compiled targets file: writes its items, then the pointer by one conditional put.
+"""Applies a compiled targets file: writes its items, then that it is in force, by one conditional put.
 
 Before that put nothing changes for the service; after it the whole new file is in force.
 """
@@ -18,7 +18,7 @@ from chalicelib.engine.errors import TargetsDamaged
 from chalicelib.engine.store.table import ABSENT, Table, wire
 from chalicelib.targets.applied_file import Directory
 from chalicelib.targets.applied_items import to_items
-from chalicelib.targets.store.targets_table import CURRENT, POINTERS, Current, TargetsTable, partition
+from chalicelib.targets.store.targets_table import IN_FORCE, VERSIONS, FileVersion, TargetsTable, partition
 
 KEEP = 5
 """How many versions stay in the table, with the one in force."""
@@ -30,7 +30,7 @@ Item = Mapping[str, Any]
 class AppliedVersion:
     """The file in force. ``damaged``: somebody changed its items, and ``directory`` is empty."""
 
-    current: Current | None
+    current: FileVersion | None
     directory: Directory
     damaged: bool = False
 
@@ -47,7 +47,7 @@ class Publisher:
         """Read the file in force; may raise HubError."""
         table = self._read()
         with self._connection.telling("reading the applied targets"):
-            current = table.current()
+            current = table.version_in_force()
             if current is None:
                 return AppliedVersion(None, Directory())
             try:
@@ -55,7 +55,7 @@ class Publisher:
             except TargetsDamaged:
                 return AppliedVersion(current, Directory(), damaged=True)
 
-    def text(self, current: Current) -> str | None:
+    def text(self, current: FileVersion) -> str | None:
         """Return the text of the file with this version; None if it was not kept. May raise HubError."""
         with self._connection.telling("reading the applied targets"):
             found = self._table.get(RecordKey(partition(current.version), "source"))
@@ -64,26 +64,26 @@ class Publisher:
         except (AttributeError, KeyError, OSError, ValueError):
             return None
 
-    def publish(self, before: AppliedVersion, wanted: Directory, source: str, at: str) -> Current:
+    def publish(self, before: AppliedVersion, wanted: Directory, source: str, at: str) -> FileVersion:
         """Put ``wanted`` into force if ``before`` is still in force; raises HubError otherwise.
 
         ``source`` is the file's text, kept for people; ``at`` is ISO 8601 in UTC.
         """
         items = to_items(wanted)
         generation = before.current.generation + 1 if before.current else 1
-        after = Current(generation, digest_of(items), at, self._connection.caller)
+        after = FileVersion(generation, digest_of(items), at, self._connection.caller)
         with self._connection.telling("writing the new targets (those in force are unchanged)"):
-            self._table.put(RecordKey(POINTERS, f"version#{after.version}"), {"begun_at": at})
+            self._table.put(RecordKey(VERSIONS, f"version#{after.version}"), {"begun_at": at})
             self._write([{"PutRequest": {"Item": item}} for item in _items(after.version, items, source)])
             self._flip(before.current, after)
         return after
 
-    def clean(self, current: Current) -> None:
+    def clean(self, current: FileVersion) -> None:
         """Delete all but the last few versions; a version's own item goes last, so that a crash forgets nothing."""
         with self._connection.telling("deleting old versions (the new targets are in force)"):
-            for note in list(self._table.query(POINTERS, "version#")):
+            for note in list(self._table.query(VERSIONS, "version#")):
                 old = note["sk"].removeprefix("version#")
-                if Current.of_version(old).generation <= current.generation - KEEP:
+                if FileVersion.of_version(old).generation <= current.generation - KEEP:
                     for items in (self._table.query(partition(old)), [note]):
                         keys = [wire({"pk": item["pk"], "sk": item["sk"]}) for item in items]
                         self._write([{"DeleteRequest": {"Key": key}} for key in keys])
@@ -92,17 +92,17 @@ class Publisher:
         names = self._connection.config_table, self._connection.members_table
         return TargetsTable(self._connection.dynamodb, *names)
 
-    def _flip(self, before: Current | None, after: Current) -> None:
-        pointer = {
+    def _flip(self, before: FileVersion | None, after: FileVersion) -> None:
+        which = {
             "generation": after.generation,
             "digest": after.digest,
             "applied_at": after.applied_at,
             "applied_by": after.applied_by,
         }
         unchanged = ("generation = :seen", {":seen": before.generation}) if before else (ABSENT,)
-        flip = self._table.put_request(RecordKey(POINTERS, CURRENT), pointer, *unchanged)
+        flip = self._table.put_request(RecordKey(VERSIONS, IN_FORCE), which, *unchanged)
         # The SDK may have sent it twice, and the first had taken effect.
-        if not self._table.do("put_item", flip) and self._read().current() != after:
+        if not self._table.do("put_item", flip) and self._read().version_in_force() != after:
             what = (
                 "somebody else has applied a targets file since you started: that file is in force, and yours is not."
             )

@@ -18,9 +18,9 @@ from chalicelib.delivery.phases.copying import StartCopy
 from chalicelib.delivery.phases.ending import FindLeftovers, LeftoversSeen, NotifyOutcome
 from chalicelib.delivery.shares import HoldShares, SharesHeld
 from chalicelib.delivery.slots import AskSlots, SlotsAsked
-from chalicelib.delivery.worker.approvals import LiveApprovals
 from chalicelib.delivery.worker.copy_quotas import CopyQuotas
 from chalicelib.delivery.worker.deliveries import DeliveryExecutor, delivery_machine
+from chalicelib.delivery.worker.live_approvals import LiveApprovals
 from chalicelib.engine import addresses
 from chalicelib.engine.budget import Budget
 from chalicelib.engine.faults import Fault

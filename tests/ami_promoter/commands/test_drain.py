@@ -83,7 +83,7 @@ def is_asked(table, record):
 
 def test_what_waits_for_the_end_of_the_pause_is_named(table, capsys):
     """A promotion that has begun nothing, one in the middle, and one whose deliveries all run."""
-    states = {"requested": {}, "expanding": {"episode": 1}, "running": {"episode": 1}}
+    states = {"requested": {}, "adjusting": {"episode": 1}, "running": {"episode": 1}}
     for number, (state, body) in enumerate(states.items()):
         key = addresses.promotion(f"ami-0{number}")
         assert DynamoRecords(table).create(Write(key, state, {"state": state, **body}, NINE), NINE)
@@ -92,7 +92,7 @@ def test_what_waits_for_the_end_of_the_pause_is_named(table, capsys):
 
     assert [line for line in capsys.readouterr().out.splitlines() if line.startswith("Waits")] == [
         "Waits for `admin resume`: promotion#ami-00 is requested, and nothing has started.",
-        "Waits for `admin resume`: promotion#ami-01 is expanding, and begins nothing more.",
+        "Waits for `admin resume`: promotion#ami-01 is adjusting, and begins nothing more.",
     ]
 
 
@@ -100,7 +100,7 @@ UNOPENED = {
     DeliveryState.AWAITING_WAVE,
     DeliveryState.AWAITING_APPROVAL,
     DeliveryState.REQUESTED,
-    DeliveryState.CHECKING,
+    DeliveryState.AWAITING_ROLE,
     DeliveryState.WAITING,
 }
 """States in which nothing of a delivery can be open."""
