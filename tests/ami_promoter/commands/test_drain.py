@@ -253,8 +253,8 @@ class DrainTime:
 def wait(time, timeout=None):
     """Run ``drain --wait`` on this clock."""
     drain = Drain(Connection(REGION), TerminalClock(time.sleep, lambda: time.now))
-    with redirect_stderr(StringIO()) as told:
-        return drained(drain, wait=True, timeout=timeout), told.getvalue().splitlines()
+    with redirect_stderr(StringIO()) as errors:
+        return drained(drain, wait=True, timeout=timeout), errors.getvalue().splitlines()
 
 
 def test_waiting_ends_when_the_last_share_has_closed(table):
