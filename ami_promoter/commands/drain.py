@@ -10,7 +10,7 @@ copy.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,14 +75,13 @@ class DrainView:
 
 
 class Drain:
-    """Drains one hub. ``tell``: called with a line when the counts change."""
+    """Drains one hub."""
 
-    def __init__(self, connection: Connection, clock: TerminalClock, tell: Callable[[str], None] = tell) -> None:
+    def __init__(self, connection: Connection, clock: TerminalClock) -> None:
         self._connection = connection
         self._reader = Reader(connection, "reading the deliveries and shares")
         self._records = DynamoRecords(Table(connection.dynamodb, connection.table))
         self.clock = clock
-        self._tell = tell
         self.switch = pause_switch.Switch(connection)
         self.cancelled: set[tuple[str, int]] = set()
         """Deliveries with their episodes."""
@@ -116,7 +115,7 @@ class Drain:
         said = ""
         while not view.drained and (until is None or self.clock.now() < until):
             if (now := counts(view)) != said:
-                self._tell(now)
+                tell(now)
                 said = now
             self.clock.sleep(POLL)
             view = self._again(view)

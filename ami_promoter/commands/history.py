@@ -76,7 +76,8 @@ def history(
     findings = [one for one in timeline_data.ordered(map(timeline_data.finding, noticed)) if one["at"] >= since]
     tags = _tags(caller, connection, ami, tag_key, promoted) if ami else []
     whose = f" {ami}" if ami else f" account {account}" if account else f" {count(len(chosen.listed), 'AMI')}"
-    head = f"History of{whose} in {connection.place}:" if entries or shares else _nothing(whose, connection)
+    of = f"{whose} in {connection.place}"
+    head = f"History of{of}:" if entries or shares else f"Nothing is known of{of}."
     lines = (
         head,
         *tag_authors.lines(tags, wide=caller.wide),
@@ -93,10 +94,6 @@ def _by_ami(tracked: Iterable[RecordSeen[TrackedDelivery]]) -> Mapping[str, list
     for entry in tracked:
         found.setdefault(entry.key.name, []).append(entry.it.delivery)
     return found
-
-
-def _nothing(whose: str, connection: Connection) -> str:
-    return f"Nothing is known of{whose} in {connection.place}."
 
 
 def _tags(

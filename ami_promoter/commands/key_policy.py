@@ -20,7 +20,6 @@ from ami_promoter.rights import CHECK_KEY
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.report import NotDone, Report
 from ami_promoter.verbs import ANYWHERE, InOrder, Matching, VerbCaller, verb
-from chalicelib.engine.aws import sdk
 from chalicelib.engine.faults import Fault
 from chalicelib.images.keys import KeyFacts
 from chalicelib.targets.applied_file import launch_role
@@ -188,8 +187,7 @@ def _rotates(kms: Any, arn: str, account: Account) -> bool | None:
     try:
         with account.telling("reading the key's rotation"):
             return bool(kms.get_key_rotation_status(KeyId=arn)["KeyRotationEnabled"])
-    except Exception as error:
-        cause = error.__cause__
-        if isinstance(cause, sdk.ClientError) and cause.response["Error"]["Code"] == "UnsupportedOperationException":
-            return None
-        raise
+    except HubError as error:
+        if error.fault.code != "UnsupportedOperationException":
+            raise
+        return None

@@ -146,7 +146,7 @@ def _deliveries(connection: Connection, ami: str, recalled: Collection[str], *, 
     reader = Reader(connection)
     tracked = [one.it for one in reader.tracked(ami)]
     found = reader.deliveries(entry.delivery for entry in tracked)
-    keys = {one.delivery: key for one in tracked if (key := _pointer_of(found.get(one.delivery)))}
+    keys = {ident: key for ident, one in found.items() if (key := pointers.key_of(one))}
     shown: Mapping[RecordKey, RecordSeen[Pointer]] = reader.many(keys.values())
     at = {delivery: shown[key] for delivery, key in keys.items() if key in shown}
     every = [_one(entry, recalled, at.get(entry.delivery), ami, lift=lift) for entry in tracked]
@@ -159,10 +159,6 @@ def _deliveries(connection: Connection, ami: str, recalled: Collection[str], *, 
 def _untested(delivery: RecordSeen[Delivery] | None) -> str:
     """Return the AMI there that could not be tested, which a recall does not change; "": there is none."""
     return "" if delivery is None or delivery.it.launch.result == "failed" else delivery.it.launch.kept
-
-
-def _pointer_of(delivery: RecordSeen[Delivery] | None) -> RecordKey | None:
-    return None if delivery is None else pointers.key_of(delivery)
 
 
 def _one(

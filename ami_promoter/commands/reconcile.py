@@ -21,7 +21,7 @@ from ami_promoter.reconcile.view_reading import Looking
 from ami_promoter.rights import ASK_TARGETS, READ_ALL, REPAIR, SEE_OPEN
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.exits import Exit
-from ami_promoter.terminal.output import Folded, tell
+from ami_promoter.terminal.output import Folded
 from ami_promoter.terminal.report import NotDone, Report
 from ami_promoter.verbs import Duration, Matching, VerbCaller, admin, answers_within_option, hub_only_option, verb
 from chalicelib.delivery.model import ENDED
@@ -91,7 +91,11 @@ def reconcile(
         return _unpark(connection, unpark)
     name = f"{int(connection.now())}-{uuid.uuid4().hex[:8]}"
     looking = Looking(
-        connection, tell, keys=tuple(key for key in (keys or "").split(",") if key), since=since, patience=timeout
+        connection,
+        caller.clock,
+        keys=tuple(key for key in (keys or "").split(",") if key),
+        since=since,
+        patience=timeout,
     )
     view = looking.look(name, targets=not hub_only)
     found = findings(view)

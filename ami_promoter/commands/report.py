@@ -16,7 +16,6 @@ from ami_promoter.report_page.model import Overview, ReportContext, overview
 from ami_promoter.report_page.publishing import Address, publish
 from ami_promoter.rights import READ_ALL
 from ami_promoter.terminal import schema as js
-from ami_promoter.terminal.output import tell
 from ami_promoter.terminal.report import NotDone, Report
 from ami_promoter.verbs import Matching, VerbCaller, verb
 from chalicelib.engine.faults import Fault
@@ -111,7 +110,7 @@ def _read(connection: Connection, days: int) -> Overview:
     trouble = tuple(organization.trouble_lines(connection))
     paused = pause_switch.Switch(connection).read()
     since = int(connection.now()) - days * DAY
-    records = reading.read(connection, since, tell)
+    records = reading.read(connection, since)
     now = int(connection.now())
     said = pause_switch.said(paused) if paused else ""
     place = connection.account, connection.region, connection.table

@@ -103,11 +103,10 @@ def retry(caller: VerbCaller, ami: str, place: str | None, accepted: str | None)
     data: dict[str, Any] = {"accepted": accepted} if accepted else {}
     data["pointers"] = looked_at
     data |= {"ami": ami, "unparked": [str(key) for key in freed], "again": [entry.delivery for entry in again]}
-    return Report(tuple(lines) or (_nothing_to_do(ami),), data)
-
-
-def _nothing_to_do(ami: str) -> str:
-    return f"Nothing to do: no delivery of {ami} has failed, no pointer of it has a fault, and nothing is parked."
+    if not lines:
+        nothing = f"no delivery of {ami} has failed, no pointer of it has a fault, and nothing is parked."
+        lines = [f"Nothing to do: {nothing}"]
+    return Report(tuple(lines), data)
 
 
 def _at_fault(

@@ -115,7 +115,10 @@ def _withdraw(caller: VerbCaller, connection: Connection, seen: AmiSeen, places:
     entries = Withdrawn(connection, seen.ami)
     fresh = sorted({place for place in places if covering(seen.withdrawn, place) is None})
     meant = sorted(_meant(seen.tracked, places), key=lambda one: one.place)
-    deliveries = [{"account": one.account, "region": one.region, "does": _does(seen, one.state)} for one in meant]
+    when = " once its promotion's record continues" if seen.parked else ""
+    deliveries = [
+        {"account": one.account, "region": one.region, "does": endings.does(one.state, when)} for one in meant
+    ]
     ends = [f"Account {one['account']}, {one['region']}: {one['does']}." for one in deliveries]
     if fresh:
         caller.confirm("withdraw", f"This withdraws {', '.join(fresh)} from {seen.ami}", ends, yes=yes)
@@ -147,10 +150,6 @@ def _lift(caller: VerbCaller, connection: Connection, seen: AmiSeen, places: Seq
     Withdrawn(connection, seen.ami).remove([*lifted, *seen.over])
     record_requests.withdraw(connection, seen.ami, seen.tag, lifted)
     return Report((f"{', '.join(lifted)} can receive the AMI again, if the tag names it.", *_waits(seen)), data)
-
-
-def _does(seen: AmiSeen, state: str) -> str:
-    return endings.does(state, " once its promotion's record continues" if seen.parked else "")
 
 
 def _waits(seen: AmiSeen) -> Sequence[str]:

@@ -13,7 +13,9 @@ from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 
 from ami_promoter.hub.aws import Connection, HubError
+from ami_promoter.hub.salvage import salvage
 from ami_promoter.terminal.alike import first_of
+from ami_promoter.terminal.progress import Progress
 from chalicelib.delivery.copy_quota import CopyQuota
 from chalicelib.delivery.model import ENDED, Delivery
 from chalicelib.delivery.store.tracked_deliveries import BY_ACCOUNT, BY_IMAGE
@@ -135,8 +137,8 @@ def _record(kind: type[Any], item: Mapping[str, Any], own: Mapping[str, Any]) ->
     except (TypeError, ValueError):
         body = None
     if not isinstance(body, dict):
-        return RecordSeen(item, codec.salvage(kind, own, "body")[0], ("its body is no JSON object",))
-    return RecordSeen(item, *codec.salvage(kind, {**body, **own}, "body"))
+        return RecordSeen(item, salvage(kind, own, "body")[0], ("its body is no JSON object",))
+    return RecordSeen(item, *salvage(kind, {**body, **own}, "body"))
 
 
 class Reader:
@@ -175,31 +177,29 @@ class Reader:
         which = "begins_with(pk, :pointer) AND sk = :record AND contains(body, :says)"
         return [record_of(item) for item in self.items(which, {":says": says or "{"}, consistent=False)]
 
-    def under_way(self, tell: Callable[[int], None] = lambda _: None) -> tuple[list[RecordSeen[Any]], list[Share]]:
+    def under_way(self) -> tuple[list[RecordSeen[Any]], list[Share]]:
         """Return the promotions and deliveries that have not ended, and every share.
 
-        This reads the whole table, consistently. ``tell`` gets the number of items that DynamoDB has read so far.
+        This reads the whole table, consistently.
         """
         which = (
             f"(begins_with(pk, :delivery) AND sk = :record AND NOT {IN_ENDED}) "
             "OR (begins_with(pk, :promotion) AND sk = :record AND NOT #state = :over) "
             "OR (begins_with(pk, :resource) AND (begins_with(sk, :share) OR begins_with(sk, :hold)))"
         )
-        items = list(self.items(which, tell=tell))
+        items = list(self.items(which))
         return [record_of(item) for item in items if item["sk"] == RECORD], self.shares_in(items)
 
     def items(
         self,
         expression: str,
         given: Mapping[str, Any] = MappingProxyType({}),
-        tell: Callable[[int], None] = lambda _: None,
         *,
         consistent: bool = True,
     ) -> Iterator[dict[str, Any]]:
         """Scan the table for the items that match a filter; ``#name`` in the filter stands for that attribute.
 
-        ``given``: the values that the filter names, beside those of ``VALUES``. ``tell`` gets the number of items that
-        DynamoDB has read so far.
+        ``given``: the values that the filter names, beside those of ``VALUES``. A long scan reports its progress.
         """
         names = set(re.findall("[:#][a-z]+", expression))
         named = {name: name[1:] for name in names if name.startswith("#")}
@@ -210,12 +210,12 @@ class Reader:
             ConsistentRead=consistent,
             **({"ExpressionAttributeNames": named} if named else {}),
         )
-        seen = 0
+        seen, progress = 0, Progress("Reading the table, items so far")
         with self._telling():
             for page in pages:
                 yield from map(values, page["Items"])
                 seen += int(page.get("ScannedCount", 0))
-                tell(seen)
+                progress.at(seen)
 
     def promotion(self, ami: str) -> RecordSeen[Promotion] | None:
         """Read one AMI's promotion; None if there is none."""

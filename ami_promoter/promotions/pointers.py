@@ -229,13 +229,14 @@ def listed(record: RecordSeen[Pointer]) -> dict[str, Any]:
     }
 
 
+def like(one: Mapping[str, Any]) -> tuple[object, ...]:
+    """Return what is the same of pointers whose faults differ only in the target."""
+    return one["parameter"], *alike(one["account"], one["region"], one["fault"]["what"])
+
+
 def lines(found: Sequence[Mapping[str, Any]], *, wide: bool) -> Iterator[RenderableType]:
     """Say which pointers have a fault; those that differ only in the target together."""
-
-    def same(one: Mapping[str, Any]) -> tuple[object, ...]:
-        return one["parameter"], *alike(one["account"], one["region"], one["fault"]["what"])
-
-    for group in groups(found, same, each=wide):
+    for group in groups(found, like, each=wide):
         first = group[0]
         said = f"family {first['family']}, parameter {first['parameter']}"
         yield Folded(f"{named([place_of(one) for one in group])}: {said}: {first['fault']['what']}", 2)

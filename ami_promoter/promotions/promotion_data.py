@@ -24,6 +24,12 @@ BAD = ("failed", "cancelled", "withdrawn")
 COME_OUT = ("delivered", "shared", "recalled", "withdrawn", "cancelled")
 """The outcome of a promotion of which nothing failed is the first of these that a delivery of it has."""
 
+
+def _fault(says: str) -> js.Schema:
+    """A fault of which some members may be missing; null: there is none."""
+    return js.perhaps(js.described(says, js.some_of(js.FAULT, "where", "what", "cure")))
+
+
 _COPY = js.thing(
     "the copy of one snapshot",
     source=js.perhaps(js.text("id of the source snapshot")),
@@ -62,22 +68,12 @@ _DELIVERY = js.thing(
     recall=recalls.DONE,
     launch_test=launches.SCHEMA,
     faults=js.FAULTS,
-    waits_for=js.perhaps(
-        js.described("the fault that delays the delivery; null: none", js.some_of(js.FAULT, "where", "what", "cure"))
-    ),
+    waits_for=_fault("the fault that delays the delivery; null: none"),
     protect=js.flag("whether the targets file asks for deregistration protection of the AMI"),
     protected=js.flag("whether the service has turned deregistration protection on"),
-    unprotected=js.perhaps(
-        js.described(
-            "why the service could not turn deregistration protection on; null: no fault",
-            js.some_of(js.FAULT, "where", "what", "cure"),
-        )
-    ),
-    without_roles=js.perhaps(
-        js.described(
-            "why no service-linked role has a grant on the key, although the default names one; null: no fault",
-            js.some_of(js.FAULT, "where", "what", "cure"),
-        )
+    unprotected=_fault("why the service could not turn deregistration protection on; null: no fault"),
+    without_roles=_fault(
+        "why no service-linked role has a grant on the key, although the default names one; null: no fault"
     ),
     leftovers=js.several(
         "resources that the delivery created and could not remove; empty until the delivery has ended", js.text("an id")

@@ -6,20 +6,20 @@ open.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ami_promoter.hub.applied_targets import in_force
 from ami_promoter.hub.aws import Connection
 from ami_promoter.hub.records import IN_ENDED, Reader, RecordSeen, record_of, source_of
-from ami_promoter.reconcile import ledger_facts
+from ami_promoter.reconcile import ledger_facts, sharing_trail
 from ami_promoter.reconcile.facts import HubView, TargetFacts, may_be_open
 from ami_promoter.reconcile.hub_reading import Candidates, HubReading
 from ami_promoter.reconcile.inventories import Inventories
 from ami_promoter.reconcile.shares_at_aws import Shown
-from ami_promoter.reconcile.sharing_trail import Change, Trail
-from ami_promoter.terminal.progress import Progress
+from ami_promoter.reconcile.sharing_trail import Change
+from ami_promoter.verbs import TerminalClock
 from chalicelib.delivery.model import Delivery
 from chalicelib.delivery.tracked import TrackedDelivery
 from chalicelib.engine import addresses
@@ -84,19 +84,19 @@ def _is_over(one: RecordSeen[Any]) -> bool:
 
 
 class Looking:
-    """Looks at one hub. ``keys``: ARNs of further source keys; ``tell`` gets lines about the progress."""
+    """Looks at one hub. ``keys``: ARNs of further source keys."""
 
     def __init__(
         self,
         connection: Connection,
-        tell: Callable[[str], None],
+        clock: TerminalClock | None = None,
         *,
         keys: Sequence[str] = (),
         since: int = 48 * 3600,
         patience: int = 300,
     ) -> None:
         self._connection = connection
-        self._tell = tell
+        self._clock = clock or TerminalClock()
         self._keys = keys
         self._since = since
         self._patience = patience
@@ -113,7 +113,7 @@ class Looking:
         read = self._scan()
         force = in_force(self._connection)
         self._candidates_in(seen, read.candidates)
-        hub = HubReading(self._connection, self._tell)
+        hub = HubReading(self._connection)
         sources, keys = hub.there(read.candidates)
         keys |= set(self._keys)
         grants, granted_keys = hub.grants(keys)
@@ -139,13 +139,12 @@ class Looking:
         """Ask every target of the applied file, listed or in an OU that it names."""
         found = in_force(self._connection).receivers
         places = found.places((self._connection.account, self._connection.region))
-        return Inventories(self._connection, self._tell, self._patience).ask(places, run)
+        return Inventories(self._connection, self._patience, self._clock).ask(places, run)
 
     def _scan(self) -> _Read:
         read = _Read()
-        progress = Progress(self._tell, "Reading the table, items so far")
         beside: list[Mapping[str, Any]] = []
-        for item in self._reader.items(SCAN, {":no": False}, progress.at):
+        for item in self._reader.items(SCAN, {":no": False}):
             if item["sk"].startswith((SHARE, HOLD)):
                 beside.append(item)
             else:
@@ -200,9 +199,11 @@ class Looking:
         changes: dict[tuple[Resource, str], Change] = {}
         faults: list[Fault] = []
         for region in sorted(regions):
-            trail = Trail(self._connection, view.now - self._since, region)
-            changes |= {(Resource.of(one, region), who): change for (one, who), change in trail.changes().items()}
-            faults += [Fault("not-seen", "CloudTrail", trouble, "") for trouble in trail.troubles]
+            seen = sharing_trail.changes(self._connection, view.now - self._since, region)
+            if isinstance(seen, Fault):
+                faults.append(seen)
+            else:
+                changes |= {(Resource.of(one, region), who): change for (one, who), change in seen.items()}
         lost = [(source, key) for source, key in asked if view.share(str(source), key) is None]
         once_open = frozenset(one for one in lost if self._was_open(*one))
         return replace(view, changes=changes, once_open=once_open, troubles=(*view.troubles, *faults))

@@ -10,7 +10,6 @@ from typing import Any
 from ami_promoter.hub.aws import Connection
 from ami_promoter.hub.records import Reader, RecordSeen, record_of, source_of
 from ami_promoter.terminal.alike import first_of
-from ami_promoter.terminal.progress import Progress
 from chalicelib.delivery.model import Delivery, snapshots_of
 from chalicelib.delivery.tracked import TrackedDelivery
 from chalicelib.engine import codec
@@ -63,11 +62,10 @@ class HubRecords:
     items: int = 0
 
 
-def read(connection: Connection, since: int, tell: Callable[[str], None]) -> HubRecords:
+def read(connection: Connection, since: int) -> HubRecords:
     """Read the table; history and archive from ``since`` (epoch seconds) on. May raise HubError."""
-    progress = Progress(tell, "Items of the table read")
     reader = Reader(connection)
-    return sort(reader.items(WHICH, {":since": since}, progress.at), reader.shares_in)
+    return sort(reader.items(WHICH, {":since": since}), reader.shares_in)
 
 
 def sort(

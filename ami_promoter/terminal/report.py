@@ -52,6 +52,11 @@ def moment(epoch: int | None) -> str:
     return datetime.fromtimestamp(epoch, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
+def plainly(iso: str) -> str:
+    """Write such a time for a person who knows that it is in UTC."""
+    return iso.removesuffix("Z").replace("T", " ")
+
+
 def span(seconds: float) -> str:
     """Write a duration in at most two parts: ``45s``, ``3m``, ``2h 5m``, ``3d 4h``. Negative ones are ``0s``."""
     whole = max(0, int(seconds))

@@ -57,6 +57,9 @@ class RecordKey(NamedTuple):
 ARCHIVED_LATELY = "archived"
 """Member of a resource's record: which shares were archived in the last half hour, and when."""
 
+GONE_WITH_RESOURCE = "gone_with_resource"
+"""Attribute of an archived share whose permission went with its snapshot or AMI, and may come back with it."""
+
 SWITCH = RecordKey("switches", "promotions")
 """The operator's switch: {paused, by, at, why}. No item: not paused."""
 

@@ -41,7 +41,7 @@ from chalicelib.promotion.worker.standing_pass import StandingPass
 from chalicelib.promotion.worker.tag_pass import TagPass
 from chalicelib.release import pointer
 from chalicelib.release.current import current
-from chalicelib.release.retirement import to_deprecate
+from chalicelib.release.retirement import OwnDate, to_deprecate
 from chalicelib.sharing import grant_names, share_events
 from chalicelib.sharing.aws import grants
 from chalicelib.sharing.aws.role_grants import RoleGrants
@@ -340,6 +340,10 @@ CHANGES = {
             "to_deprecate",
             lambda releases, usable, _kept, rule, now: to_deprecate(releases, usable, (), rule, now),
         ),
+    ),
+    "what is current again stays deprecated": (MemberChange(OwnDate, "is_in_the_way", lambda *_: False),),
+    "every deprecation counts as the service's own": (
+        MemberChange(OwnDate, "is_shown", lambda _own, date: bool(date)),
     ),
     # deliveries
     "the intent of a copy is not written": (

@@ -918,6 +918,12 @@ class FakeParameters(OfCloud):
     def deprecate(self, target, pointer, image, at):
         self._cloud.images[image].raw["DeprecationTime"] = at
 
+    def end_retirement(self, target, pointer, image, date):
+        raw = self._cloud.images[image].raw
+        raw["DeprecationTime"] = date
+        if not date:
+            del raw["DeprecationTime"]
+
     def change(self, target, pointer):
         place, intent = (target.account, pointer.parameter), pointer.intent
         shown = self._cloud.parameters.get(place)

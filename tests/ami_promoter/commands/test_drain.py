@@ -1,7 +1,9 @@
 """``drain`` pauses, asks deliveries to end by inbox entries that the service knows, and waits for every share."""
 
 import json
+from contextlib import redirect_stderr
 from dataclasses import replace
+from io import StringIO
 
 from ami_promoter.cli import main
 from ami_promoter.commands.drain import POLL, Drain, drained
@@ -250,9 +252,9 @@ class DrainTime:
 
 def wait(time, timeout=None):
     """Run ``drain --wait`` on this clock."""
-    lines = []
-    drain = Drain(Connection(REGION), TerminalClock(time.sleep, lambda: time.now), lines.append)
-    return drained(drain, wait=True, timeout=timeout), lines
+    drain = Drain(Connection(REGION), TerminalClock(time.sleep, lambda: time.now))
+    with redirect_stderr(StringIO()) as told:
+        return drained(drain, wait=True, timeout=timeout), told.getvalue().splitlines()
 
 
 def test_waiting_ends_when_the_last_share_has_closed(table):

@@ -271,4 +271,4 @@ def test_the_history_of_a_lost_entry_tells_whose_permission_it_was(table, state,
     key = addresses.share(addresses.RecordKey(resource), "222222222222")
     assert table.delete(key, "version = :one", {":one": 1})
 
-    assert Looking(Connection("us-east-1"), print)._was_open(Resource.of("snap-0a"), "222222222222") is ours
+    assert Looking(Connection("us-east-1"))._was_open(Resource.of("snap-0a"), "222222222222") is ours

@@ -23,6 +23,22 @@ RESOURCE = addresses.snapshot_resource("snap-0a").pk
 KEY = f"arn:aws:kms:us-east-1:{HUB}:key/k"
 
 
+@pytest.mark.parametrize(
+    ("entry", "expected"),
+    [
+        ({"state": "open", "preexisting": False}, True),
+        ({"state": "open", "preexisting": True}, False),
+        ({"state": "closed", "preexisting": False}, False),
+        ({"state": "closed", "preexisting": False, "gone_with_resource": True}, True),
+        ({"state": "closed", "preexisting": True, "gone_with_resource": True}, False),
+        ({}, False),
+    ],
+)
+def test_the_last_entry_says_whether_a_permission_that_shows_is_the_services(entry, expected):
+    """It was open, or its snapshot took it into the Recycle Bin; one that was removed, or is preexisting, is not."""
+    assert ledger_facts.had_open(entry) is expected
+
+
 def test_a_share_is_read_as_the_ledger_writes_it(client):
     """With its holdings, each of which can be released."""
     ledger = DynamoLedger(Table(client, TABLE))
