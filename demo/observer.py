@@ -339,7 +339,7 @@ class Observer:
             if one.state == "error":
                 found = self._world.ec2.state.snapshots.get(one.snapshot)
                 why = found.state_message if found else ""
-                self.tell(who, f"copy of {what}: error, {why}", "bad")
+                self.tell(who, f"copy of {_short(one.source)}: error, {why}", "bad")  # 80 columns
                 if "not accessible" in why:
                     self.too_early.add(one.snapshot)
                     self._explain()
