@@ -23,6 +23,9 @@ from ec2_words import (
 )
 from platform_words import after, refused, wait
 
+NO_KEY = "00000000-0000-4000-8000-000000000000"
+"""A key id that no key has."""
+
 
 def ec2_copy_needs_share(world: World) -> None:
     snapshot = a_snapshot(world)
@@ -63,7 +66,7 @@ def ec2_copy_needs_source_key(world: World) -> None:
 
 def ec2_copy_needs_target_key(world: World) -> None:
     snapshot = a_snapshot(world, shared=True)
-    foreign = new_key(world, PROD)
+    foreign = new_key(world, PROD, readers=(DEV,))
 
     found = _wait_for(world, copy(world, snapshot, Encrypted=True, KmsKeyId=foreign), "error")
     assert found["StateMessage"] == "Given key ID is not accessible"
@@ -81,12 +84,34 @@ def ec2_copy_needs_keys_to_the_end(world: World) -> None:
 
 def ec2_copy_key_checked_late(world: World) -> None:
     snapshot = a_snapshot(world, shared=True)
-    mine = copy(world, snapshot, Encrypted=True, KmsKeyId="alias/no-such-key")
+    mine = copy(world, snapshot, Encrypted=True, KmsKeyId=NO_KEY)
 
     assert shown_snapshot(world, mine, DEV)["State"] == "pending"
     wait(world, 30)
     found = shown_snapshot(world, mine, DEV)
     assert (found["State"], found.get("StateMessage")) == ("error", "Given key ID is not accessible")
+
+
+def _refused_copy(world: World, code: str, key: str, saying: str) -> None:
+    source = {"SourceRegion": HERE, "SourceSnapshotId": a_snapshot(world, shared=True)}
+    refused(code, ec2(world, DEV).copy_snapshot, **source, Encrypted=True, KmsKeyId=key, saying=saying)
+    assert ec2(world, DEV).describe_snapshots(OwnerIds=["self"])["Snapshots"] == []
+
+
+def ec2_copy_refuses_missing_alias(world: World) -> None:
+    missing = "alias/no-such-key"
+    _refused_copy(world, "InvalidParameterValue", missing, f"The specified keyId {missing} is invalid")
+
+
+def ec2_copy_refuses_disabled_key(world: World) -> None:
+    key = new_key(world, DEV)
+    world.client("kms", DEV).disable_key(KeyId=key)
+    _refused_copy(world, "InvalidParameterValue", key, f"The specified keyId {key} is disabled")
+
+
+def ec2_copy_refuses_key_not_described(world: World) -> None:
+    foreign = new_key(world, PROD)
+    _refused_copy(world, "AuthFailure", foreign, f"Not authorized to use key {foreign}")
 
 
 def ec2_copy_needs_completed_source(world: World) -> None:
@@ -199,7 +224,7 @@ def ec2_copy_loses_billing(world: World) -> None:
 def ec2_copy_event(world: World) -> None:
     snapshot = a_snapshot(world, shared=True)
     good = copy(world, snapshot)
-    bad = copy(world, snapshot, Encrypted=True, KmsKeyId="alias/none")
+    bad = copy(world, snapshot, Encrypted=True, KmsKeyId=NO_KEY)
     wait(world, HOURS)
 
     found = {detail["snapshot_id"]: detail for detail in copies_reported(world, DEV)}

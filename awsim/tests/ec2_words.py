@@ -16,13 +16,17 @@ def ec2(world: World, account: str = HUB, region: str = HERE) -> Any:
     return world.client("ec2", account, region)
 
 
-def new_key(world: World, account: str = HUB, users: tuple[str, ...] = ()) -> str:
-    """Make a key that its own account and these accounts may use; return its ARN."""
-    who = [f"arn:aws:iam::{name}:root" for name in (account, *users)]
-    statement = {"Effect": "Allow", "Principal": {"AWS": who}, "Action": "kms:*", "Resource": "*"}
-    policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+def new_key(world: World, account: str = HUB, users: tuple[str, ...] = (), readers: tuple[str, ...] = ()) -> str:
+    """Make a key that its own account and the users may use, and the readers may describe; return its ARN."""
+    statements = [_to((account, *users), "kms:*"), *([_to(readers, "kms:DescribeKey")] if readers else [])]
+    policy = json.dumps({"Version": "2012-10-17", "Statement": statements})
     made = world.client("kms", account, HERE).create_key(Policy=policy)
     return str(made["KeyMetadata"]["Arn"])
+
+
+def _to(accounts: tuple[str, ...], action: str) -> dict[str, Any]:
+    who = [f"arn:aws:iam::{name}:root" for name in accounts]
+    return {"Effect": "Allow", "Principal": {"AWS": who}, "Action": action, "Resource": "*"}
 
 
 def an_image(world: World, name: str = "golden", **details: Any) -> str:

@@ -18,6 +18,8 @@ CONTEXT = {
     "aws:sourceip": "10.1.2.3",
     "aws:requesttag/stage": "Dev",
     "aws:tagkeys": ["stage", "hub"],
+    "ec2:add/userid": ["222222222222", "333333333333"],
+    "ec2:remove/userid": ["222222222222", "222222222222"],
     "s3:max-keys": "10",
 }
 
@@ -138,11 +140,22 @@ def test_not_action_and_not_resource_exclude() -> None:
         ("ForAnyValue:StringNotEquals", "aws:TagKeys", ["hub"], True),
         ("ForAllValues:StringNotEquals", "aws:TagKeys", ["hub"], False),
         ("ForAllValues:StringLike", "aws:TagKeys", ["s*", "h*"], True),
+        ("StringEquals", "ec2:Add/userId", ["222222222222", "333333333333"], False),
+        ("StringNotEquals", "ec2:Add/userId", "444444444444", False),
+        ("StringEquals", "ec2:Remove/userId", "222222222222", True),
+        ("StringNotEquals", "ec2:Remove/userId", "444444444444", True),
     ],
 )
 def test_condition_operators(operator: str, key: str, value: Any, holds: bool) -> None:
     """Each operator as in IAM's guide, with missing keys and several values."""
     assert conditions.hold({operator: {key: value}}, CONTEXT) is holds
+
+
+@pytest.mark.parametrize("operator", ["StringEquals", "StringNotEquals", "StringEqualsIfExists", "StringLike"])
+@pytest.mark.parametrize("key", ["stage", "other"])
+def test_no_operator_without_a_quantifier_matches_the_keys_of_tags(operator: str, key: str) -> None:
+    """Not even where the request has one tag."""
+    assert not conditions.hold({operator: {"aws:TagKeys": key}}, {"aws:tagkeys": ["stage"]})
 
 
 def test_all_conditions_of_a_statement_must_hold() -> None:

@@ -7,7 +7,8 @@ import pytest
 from awsim.services.ec2.seeds import volume
 from awsim.services.ec2.snapshot_sharing import changed
 from demo import stage
-from tests.scenarios.scene import DEV, HUB, REGION, STRANGER, TEST
+from tests.scenarios.failures import deny
+from tests.scenarios.scene import DEV, HOUR, HUB, REGION, STRANGER, TEST
 
 ROLE = f"arn:aws:iam::{DEV}:role/AmiCopyRole"
 MARKETPLACE = [{"ProductCodeId": "abcdefghijklmnopqrstuvwxy", "ProductCodeType": "marketplace"}]
@@ -166,4 +167,35 @@ def test_a_source_that_vanishes_after_the_checks_fails_the_delivery(scene):
         state.snapshots.put(replace(state.snapshots.get(snapshot), state="error"))
     scene.world.iam.put_role(DEV, role.name, role.trust, role.policies)
     assert scene.outcome() == {DEV: "failed"}
+    scene.assert_invariants()
+
+
+def may_not_describe(scene):
+    """A service control policy denies the role to read the key's description."""
+    deny(scene, DEV, "kms:DescribeKey")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "code", "says", "cure"),
+    [
+        (disable_key, "aws-InvalidParameterValue", "is disabled", "Repair what the message names"),
+        (may_not_describe, "aws-AuthFailure", "Not authorized to use key", "service control policy"),
+    ],
+)
+def test_a_key_that_is_lost_after_the_checks_fails_the_delivery_at_once(scene, spoil, code, says, cure):
+    """EC2 refuses CopySnapshot: with cause and cure, long before the queue deadline, and nothing stays open."""
+    spoiled = []
+
+    def strike(call):
+        if call.operation == "CopySnapshot" and call.caller.account == DEV and not spoiled:
+            spoiled.append(call)
+            spoil(scene)
+
+    scene.world.gateway.before.append(strike)
+    assert scene.promoted("dev") == {DEV: "failed", TEST: "delivered"}
+    (fault,) = scene.delivery(DEV)["faults"]
+    assert fault["code"] == code
+    assert says in fault["what"]
+    assert cure in fault["cure"]
+    assert scene.delivery_record(DEV)["entered"]["failed"] - scene.delivery_record(DEV)["created_at"] < HOUR // 4
     scene.assert_invariants()

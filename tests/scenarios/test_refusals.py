@@ -162,11 +162,11 @@ def register_denied(scene: Scene, account: str) -> None:
 
 MIDWAY: Mapping[str, CallTrouble] = {
     "key disabled midway": CallTrouble(
-        key_disabled, "copy-failed", "Given key ID is not accessible", "keys are enabled"
+        key_disabled, "aws-InvalidParameterValue", "is disabled", "Repair what the message names"
     ),
     "key deleted midway": CallTrouble(key_to_be_deleted, "copy-failed", "Given key ID is not accessible", "keys are"),
     "KMS denied midway": CallTrouble(
-        lambda s, a: deny(s, a, "kms:*"), "copy-failed", "Given key ID is not accessible", "service control policy"
+        lambda s, a: deny(s, a, "kms:*"), "aws-AuthFailure", "Not authorized to use key", "service control policy"
     ),
     "copy deleted": CallTrouble(copy_deleted, "copy-vanished", "is gone", "for DeleteSnapshot in"),
     "copy in error": CallTrouble(ends_in_error("Source snapshot ID is not valid"), "copy-failed", "Source snapshot ID"),

@@ -169,6 +169,11 @@ class DescribedKey(Protocol):
         ...
 
     @property
+    def state(self) -> str:
+        """KMS's KeyState."""
+        ...
+
+    @property
     def spec(self) -> str:
         """KMS's KeySpec."""
         ...

@@ -14,6 +14,12 @@ from awsim.iam.match import Context
 Test = Callable[[str, str, Context], bool]
 """(policy's value, request's value, context) -> whether they match."""
 
+MULTIVALUED = frozenset({"aws:tagkeys"})
+"""Keys that no operator without a quantifier matches, even if they have one value [aws-facts 3, VERIFIED].
+
+``ec2:Add/userId`` is not one of them; of other keys that may have several values this is not known.
+"""
+
 
 def hold(block: Mapping[str, Mapping[str, Any]], context: Context) -> bool:
     """Whether every condition of a statement's Condition block holds."""
@@ -51,11 +57,10 @@ def _holds(name: str, key: str, wanted: Sequence[str], context: Context) -> bool
         return any(test(one, value, context) for one in wanted) != negated
 
     values = [given] if isinstance(given, str) else list(given)
-    if quantifier == "ForAllValues":
-        return all(agrees(value) for value in values)
-    if negated and quantifier is None:
-        return all(agrees(value) for value in values)
-    return any(agrees(value) for value in values)
+    if quantifier is None:
+        several = len(set(values)) > 1 or key.lower() in MULTIVALUED
+        return not several and all(agrees(value) for value in values)
+    return (all if quantifier == "ForAllValues" else any)(agrees(value) for value in values)
 
 
 def _split(name: str) -> tuple[str | None, str, bool]:

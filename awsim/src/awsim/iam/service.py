@@ -26,7 +26,8 @@ DENY_WINS = rule(
 CONDITIONS = rule(
     "iam-conditions-must-hold",
     "A statement applies only if all its conditions hold; a key that is missing fails a positive operator and passes "
-    "a negated one or ...IfExists. [aws-facts 3, VERIFIED for IfExists; IAM user guide: condition operators]",
+    "a negated one or ...IfExists; a key with several values passes only ForAllValues or ForAnyValue. [aws-facts 3 and "
+    "4, VERIFIED; IAM user guide: condition operators]",
 )
 SESSION = rule(
     "iam-session-policy-limits",

@@ -65,8 +65,20 @@ KEY_MEANS_ENCRYPTED = rule(
 )
 KEY_CHECKED_LATE = rule(
     "ec2-copy-key-checked-late",
-    "A wrong, foreign or disabled key is accepted by the call; the copy ends in state error, "
-    "'Given key ID is not accessible' [aws-facts 2, VERIFIED]",
+    "An id or ARN of no key, or of one to be deleted, is accepted by the call; the copy ends in state error, "
+    "'Given key ID is not accessible' [aws-facts 2, VERIFIED for an id; for one to be deleted UNVERIFIED]",
+)
+ALIAS_REFUSED = rule(
+    "ec2-copy-refuses-missing-alias",
+    "A target key's alias that does not exist is refused at once, InvalidParameterValue [aws-facts 2, VERIFIED]",
+)
+DISABLED_REFUSED = rule(
+    "ec2-copy-refuses-disabled-key",
+    "A target key that is disabled is refused at once, InvalidParameterValue [aws-facts 2, VERIFIED]",
+)
+UNDESCRIBED_REFUSED = rule(
+    "ec2-copy-refuses-key-not-described",
+    "A target key of which the caller may not DescribeKey is refused at once, AuthFailure [aws-facts 2, VERIFIED]",
 )
 STAYS_ENCRYPTED = rule(
     "ec2-copy-stays-encrypted",
@@ -101,6 +113,7 @@ def _copy_snapshot(ec2: Ec2State, call: Call) -> Mapping[str, Any]:
     source, why_not = _source(ec2, call)
     wanted = tags.at_creation(ec2, call, "snapshot")
     _check_encryption(ec2, call)
+    _check_key(ec2, call)
     if pending(ec2, call.caller.account, call.region) >= SLOTS and ec2.on(AT_ONCE):
         why = f"Too many snapshot copies in progress. The limit is {SLOTS} for this destination region."
         raise AwsError("ResourceLimitExceeded", why)
@@ -169,6 +182,23 @@ def _check_encryption(ec2: Ec2State, call: Call) -> None:
         raise wrong_value("Encrypted", "false", "It can only be set to true; leave it out otherwise.")
     if call.params.get("KmsKeyId") and not encrypted:
         raise wrong_combination("The parameter KmsKeyId requires the parameter Encrypted to be set.")
+
+
+def _check_key(ec2: Ec2State, call: Call) -> None:
+    """Refuse a target key as soon as DescribeKey shows that it cannot be used; the rest shows when the copy runs."""
+    wanted = call.params.get("KmsKeyId", "")
+    if not wanted:
+        return
+    try:
+        key = ec2.kms.describe(call.caller.account, call.region, wanted)
+    except AwsError as error:
+        if "alias/" in wanted and ec2.on(ALIAS_REFUSED):
+            raise AwsError("InvalidParameterValue", f"The specified keyId {wanted} is invalid") from error
+        return
+    if ec2.on(UNDESCRIBED_REFUSED) and not keys.may_describe(ec2, call.caller, key.arn, call.region):
+        raise AwsError("AuthFailure", f"Not authorized to use key {key.arn} ", 403)
+    if key.state == "Disabled" and ec2.on(DISABLED_REFUSED):
+        raise AwsError("InvalidParameterValue", f"The specified keyId {wanted} is disabled")
 
 
 def _twin(ec2: Ec2State, call: Call, source: Ec2Snapshot) -> Ec2Snapshot | None:

@@ -60,6 +60,11 @@ def may_write(ec2: Ec2State, caller: Caller, arn: str | None, region: str, snaps
     return arn is None or not ec2.on(TARGET_KEY) or may(ec2, caller, TARGET_ACTIONS, arn, region, snapshot)
 
 
+def may_describe(ec2: Ec2State, caller: Caller, arn: str, region: str) -> bool:
+    """Whether KMS allows EC2 to read a key's description on the caller's behalf."""
+    return ec2.kms.may_use(caller, "kms:DescribeKey", arn, f"ec2.{region}.amazonaws.com", {})[0]
+
+
 def may(ec2: Ec2State, caller: Caller, actions: tuple[str, ...], arn: str, region: str, snapshot: str) -> bool:
     """Whether KMS allows EC2 each action on the caller's behalf; DescribeKey has no encryption context."""
     via = f"ec2.{region}.amazonaws.com"

@@ -74,7 +74,7 @@ def _modify(ec2: Ec2State, call: Call) -> Mapping[str, Any]:
     if add and remove and ec2.on(ONE_WAY):
         raise wrong_combination("You can add or remove createVolumePermissions in one request, but not both.")
     if len(add) + len(remove) > MOST and ec2.on(MOST_CHANGES):
-        raise AwsError("InvalidParameterValue", f"A request may change at most {MOST} createVolumePermissions.")
+        raise AwsError("InvalidParameterValue", f"Modification size must not be greater than {MOST}.")
     _check_accounts(ec2, [*add, *remove])
     if add:
         _check_shareable(ec2, snapshot, add)
