@@ -103,8 +103,9 @@ def ec2_encrypted_snapshot_not_public(world: World) -> None:
 def ec2_share_needs_account_id(world: World) -> None:
     snapshot = a_snapshot(world)
 
-    refused("InvalidParameterValue", share, world, snapshot, "22")
-    refused("InvalidParameterValue", _change, world, snapshot, Add=[{"Group": "everybody"}])
+    refused("InvalidAMIAttributeItemValue", share, world, snapshot, "22", saying="UserId 22")
+    refused("InvalidAMIAttributeItemValue", _change, world, snapshot, Add=[{"UserId": DEV}, {"Group": "everybody"}])
+    assert _permissions(world, snapshot) == []
 
 
 def ec2_closed_account_fails_the_batch(world: World) -> None:

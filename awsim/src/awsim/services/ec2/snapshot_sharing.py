@@ -36,7 +36,8 @@ NOT_PUBLIC = rule(
 )
 REAL_ACCOUNTS = rule(
     "ec2-share-needs-account-id",
-    "A permission names a 12-digit account id [feasibility 2, item 9: moto takes anything]",
+    "A permission names a 12-digit account id, or the group all; else InvalidAMIAttributeItemValue for all of the "
+    "request [aws-facts 4, VERIFIED]",
 )
 CLOSED_ACCOUNT = rule(
     "ec2-closed-account-fails-the-batch",
@@ -72,7 +73,7 @@ def _modify(ec2: Ec2State, call: Call) -> Mapping[str, Any]:
         raise wrong_value("attribute", call.params["Attribute"])
     add, remove = changed(call)
     if add and remove and ec2.on(ONE_WAY):
-        raise wrong_combination("You can add or remove createVolumePermissions in one request, but not both.")
+        raise wrong_combination("One and only one operation type may be specified for createVolumePermissions")
     if len(add) + len(remove) > MOST and ec2.on(MOST_CHANGES):
         raise AwsError("InvalidParameterValue", f"Modification size must not be greater than {MOST}.")
     _check_accounts(ec2, [*add, *remove])
@@ -119,7 +120,7 @@ def _who(entries: Sequence[Mapping[str, str]]) -> list[str]:
 def _check_accounts(ec2: Ec2State, who: Sequence[str]) -> None:
     for account in who:
         if account != "all" and not ACCOUNT.fullmatch(account) and ec2.on(REAL_ACCOUNTS):
-            raise wrong_value("userId", account, "Expecting a 12-digit account id, or the group all.")
+            raise AwsError("InvalidAMIAttributeItemValue", f"UserId {account}")
         if account in ec2.closed_accounts and ec2.on(CLOSED_ACCOUNT):
             raise wrong_value("userId", account, "The account does not exist or is closed.")
 
@@ -131,7 +132,7 @@ def _check_shareable(ec2: Ec2State, snapshot: Ec2Snapshot, add: Sequence[str]) -
         why = "Block public access for snapshots is enabled for this Region."
         raise AwsError("OperationNotPermitted", why)
     if "all" in add and (snapshot.key or snapshot.product_codes) and ec2.on(NOT_PUBLIC):
-        raise AwsError("OperationNotPermitted", "Encrypted snapshots and ones with product codes cannot be public")
+        raise AwsError("OperationNotPermitted", "Encrypted snapshots cannot be shared publicly.")
 
 
 def _reset(ec2: Ec2State, call: Call) -> Mapping[str, Any]:
