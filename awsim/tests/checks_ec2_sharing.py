@@ -108,6 +108,14 @@ def ec2_share_needs_account_id(world: World) -> None:
     assert _permissions(world, snapshot) == []
 
 
+def ec2_snapshot_owner_not_listed(world: World) -> None:
+    snapshot = a_snapshot(world)
+    share(world, snapshot, HUB)
+    share(world, snapshot, DEV)
+    assert _permissions(world, snapshot) == [{"UserId": DEV}]
+    unshare(world, snapshot, HUB)
+
+
 def ec2_closed_account_fails_the_batch(world: World) -> None:
     snapshot = a_snapshot(world)
     world.ec2.state.closed_accounts.add(PROD)

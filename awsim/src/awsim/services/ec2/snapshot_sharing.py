@@ -39,6 +39,11 @@ REAL_ACCOUNTS = rule(
     "A permission names a 12-digit account id, or the group all; else InvalidAMIAttributeItemValue for all of the "
     "request [aws-facts 4, VERIFIED]",
 )
+OWNER_NOT_LISTED = rule(
+    "ec2-snapshot-owner-not-listed",
+    "A snapshot's owner may be added to its createVolumePermission and removed, and is never listed there; an AMI's "
+    "owner is listed [aws-facts 4, VERIFIED]",
+)
 CLOSED_ACCOUNT = rule(
     "ec2-closed-account-fails-the-batch",
     "One account that is closed fails the whole ModifySnapshotAttribute call [aws-facts, later reading, UNVERIFIED]",
@@ -82,7 +87,8 @@ def _modify(ec2: Ec2State, call: Call) -> Mapping[str, Any]:
     if remove and ec2.deaf_removals > 0 and ec2.on(DEAF):
         ec2.deaf_removals -= 1
         remove = []
-    after = (snapshot.shared_with | set(add)) - set(remove)
+    unlisted = {snapshot.owner} if ec2.on(OWNER_NOT_LISTED) else set()
+    after = (snapshot.shared_with | set(add)) - set(remove) - unlisted
     if after != snapshot.shared_with:
         ec2.snapshots.put(replace(snapshot, shared_with=after))
     for account in sorted(after - snapshot.shared_with - {"all"}):
