@@ -170,3 +170,9 @@ def test_an_arm_image_boots_by_uefi(world: World) -> None:
 
     refused("InvalidParameterCombination", register, world, snapshot, Architecture="arm64", BootMode="legacy-bios")
     assert shown_image(world, register(world, snapshot, Architecture="arm64"))["Architecture"] == "arm64"
+
+
+def test_a_copy_from_a_region_that_does_not_exist(world: World) -> None:
+    """It is refused at once, with a code of its own; a Region without the snapshot is not [aws-facts 2]."""
+    source = {"SourceSnapshotId": a_snapshot(world), "SourceRegion": "not-a-region"}
+    refused("InvalidRegion", ec2(world).copy_snapshot, **source, saying="not-a-region is not a valid region name.")

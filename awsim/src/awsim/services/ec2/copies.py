@@ -165,7 +165,7 @@ def _source(ec2: Ec2State, call: Call) -> tuple[Ec2Snapshot, str]:
 def check_region(region: str) -> None:
     """Refuse an unknown Region."""
     if region not in regions():
-        raise AwsError("InvalidParameterValue", f"Invalid region name: {region}")
+        raise AwsError("InvalidRegion", f"{region} is not a valid region name.")
 
 
 @cache
