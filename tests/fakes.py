@@ -16,8 +16,9 @@ from chalicelib.engine import addresses, schedule
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.errors import LostRace, Unreadable
 from chalicelib.engine.ports import NOTHING, Due, MadeDue, Stored, Write
+from chalicelib.engine.schedule import DAY
 from chalicelib.engine.store.records import ROOM_FOR_RECENT, shard_of
-from chalicelib.engine.store.table import DAY, EXPIRES, KEEP_HISTORY_DAYS
+from chalicelib.engine.store.table import EXPIRES, KEEP_HISTORY_DAYS
 from chalicelib.sharing.ports import NO_LINES, Lines, StandingHolding
 from chalicelib.sharing.share import DELIVERED_AMIS, Holding, Purpose, Share
 from chalicelib.sharing.share_events import Archived, evolve

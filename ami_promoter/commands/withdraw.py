@@ -24,8 +24,8 @@ from ami_promoter.verbs import PLACE, VerbCaller, ami_argument, tag_key_option, 
 from chalicelib.delivery.tracked import TrackedDelivery
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.places import Place
-from chalicelib.sharing.entitlement import launched_by
-from chalicelib.targets.applied_file import AppliedFile, Target
+from chalicelib.sharing.entitlement import admitting, launched_by
+from chalicelib.targets.applied_file import AppliedFile, Resolution, Target
 from chalicelib.targets.withdrawals import by_place, covering
 
 Ask = Callable[[str, Sequence[str]], Report | None]
@@ -182,14 +182,14 @@ def _meant(tracked: Sequence[TrackedDelivery], places: Sequence[str]) -> Iterato
 
 def refusals(seen: AmiSeen, places: Sequence[str], applied: AppliedFile) -> Iterator[Fault]:
     """Yield the reasons against a withdrawal: no such target, or access only through the ARN of a unit."""
-    named = [] if applied.fault else list(applied.resolve(seen.tag, in_force=True).targets)
+    resolution = applied.resolve(seen.tag, in_force=True)
     for place in places:
-        targets = [target for target in named if place in (target.account, target.place)]
+        targets = [target for target in resolution.targets if place in (target.account, target.place)]
         tracked = list(_meant(seen.tracked, [place]))
         if not targets and not tracked:
             what = "the tag's value names no such target, and it has no delivery there."
             yield Fault("no-delivery", f"{seen.ami}, {place}", what, f"`ami-promoter status {seen.ami}` lists them.")
-        elif unit := _unit(seen, targets, tracked):
+        elif unit := _unit(seen, targets, tracked) or _unit_of_others(seen, targets, resolution):
             yield Fault(
                 "withdrawn-by-unit",
                 f"{seen.ami}, {place}",
@@ -206,6 +206,15 @@ def _unit(seen: AmiSeen, targets: Sequence[Target], tracked: Sequence[TrackedDel
     return next(
         (unit for unit in (*by_file, *(one for place in shared for one in seen.launched.get(place, ()))) if unit), ""
     )
+
+
+def _unit_of_others(seen: AmiSeen, targets: Sequence[Target], resolution: Resolution) -> str:
+    """Name the OU or organization by whose ARN others may launch the AMI, and one of these with them; "": none."""
+    by_file = {launched_by(one) for one in resolution.targets if one.mode == "share"}
+    shared = [entry.place for entry in seen.tracked if entry.state in ("running", "shared")]
+    open_to = by_file.union(*(seen.launched.get(place, ()) for place in shared))
+    admitted_by = (admitting(target, resolution) for target in targets if target.mode == "share")
+    return next((unit for units in admitted_by for unit in sorted(units & open_to)), "")
 
 
 def _not_withdrawn(seen: AmiSeen, place: str) -> Fault:

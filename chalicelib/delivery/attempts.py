@@ -14,7 +14,6 @@ from chalicelib.engine.errors import RefusalKind
 from chalicelib.engine.faults import Fault
 
 
-@dataclass(frozen=True, slots=True)
 class RegisterImage(Command):
     """RegisterImage, or CopyImage. Its intent is written first."""
 
@@ -42,7 +41,6 @@ class RegisterImage(Command):
         return delivery.request.tries > 0
 
 
-@dataclass(frozen=True, slots=True)
 class FindCopies(Command):
     """List copies by tag, for intents without a known result."""
 

@@ -51,7 +51,6 @@ class ConsoleEnd(str):
 NO_CONSOLE = ConsoleEnd()
 
 
-@dataclass(frozen=True, slots=True)
 class RunInstance(Command):
     """RunInstances: one instance from the new AMI. Its intent is written first."""
 
@@ -79,14 +78,12 @@ class RunInstance(Command):
         return current(delivery) is not None
 
 
-@dataclass(frozen=True, slots=True)
 class LookAtInstance(Command):
     """Read the instance's state and status checks; and the end of its console output, if the AMI has failed."""
 
     acts = False
 
 
-@dataclass(frozen=True, slots=True)
 class EndInstances(Command):
     """TerminateInstances for each instance of its attempts, and look which of them still show."""
 

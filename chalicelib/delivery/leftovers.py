@@ -40,7 +40,8 @@ def deleted(event: SnapshotsDeleted, delivery: Delivery, _now: int) -> Delivery:
 
 def stay(delivery: Delivery) -> Delivery:
     """Record that the target does not let the service delete them: a notice names them."""
-    return delivery.with_cleanup(leftovers=(*delivery.cleanup.leftovers, *delivery.cleanup.to_delete), to_delete=())
+    left = dict.fromkeys((*delivery.cleanup.leftovers, *delivery.cleanup.to_delete))
+    return delivery.with_cleanup(leftovers=tuple(left), to_delete=())
 
 
 def with_unproven(delivery: Delivery, found: proof.Copies) -> Delivery:

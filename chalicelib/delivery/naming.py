@@ -22,7 +22,6 @@ WAIT_FOR = VALID_WITHIN + 5 * schedule.MINUTE
 """For so long the notice waits: AWS may check a value for ten minutes, and one before it may be on its way."""
 
 
-@dataclass(frozen=True, slots=True)
 class OfferImage(Command):
     """Name the AMI as one of its family there, and wake the pointer."""
 
@@ -31,14 +30,12 @@ class OfferImage(Command):
         return delivery.with_naming(offered_at=delivery.naming.offered_at or now)
 
 
-@dataclass(frozen=True, slots=True)
 class LookAtPointer(Command):
     """Read whether the pointer is right."""
 
     acts = False
 
 
-@dataclass(frozen=True, slots=True)
 class ImageOffered(DeliveryEvent):
     """The pointer has the AMI, and was woken."""
 

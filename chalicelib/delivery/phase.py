@@ -12,10 +12,13 @@ from chalicelib.engine.faults import Fault
 from chalicelib.engine.transitions import Entry, Row
 
 
+@dataclass(frozen=True, slots=True)
 class Command:
-    """What the executor must do. AWS can refuse each command, and each is safe to repeat."""
+    """What the executor must do. AWS can refuse each command, and each is safe to repeat.
 
-    __slots__ = ()
+    Only one with members is a dataclass of its own.
+    """
+
     makes: ClassVar[bool] = False
     """Whether it creates something in the target, which gets a nonce of its own."""
     acts: ClassVar[bool] = True
@@ -38,10 +41,13 @@ class Command:
         return False
 
 
+@dataclass(frozen=True, slots=True)
 class DeliveryEvent:
-    """What has happened to a delivery. One that comes too late changes nothing, or is not in its state's row."""
+    """What has happened to a delivery. One that comes too late changes nothing, or is not in its state's row.
 
-    __slots__ = ()
+    Only one with members is a dataclass of its own.
+    """
+
     keeps_refusal: ClassVar[bool] = False
     """Whether the last refusal may still be the cause to report; after other events it no longer applies."""
 
@@ -74,7 +80,6 @@ class CancelAsked(DeliveryEvent):
     keeps_refusal = True
 
 
-@dataclass(frozen=True, slots=True)
 class DeadlinePassed(DeliveryEvent):
     """The deadline of the present state has passed."""
 

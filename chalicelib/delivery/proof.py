@@ -217,7 +217,9 @@ def named(delivery: Delivery, shown: Iterable[ShownImage]) -> Named:
     mine = [one for one in there if one.delivery == delivery.id]
     others = sorted(one.id for one in there if one not in mine)
     proven, unproven = images(delivery, mine)
-    best = min((one for one in proven if one.id not in delivery.request.discarded), key=_best, default=None)
+    left = (one for one in proven if one.id not in delivery.request.discarded)
+    # available ones first, then those being made, then failed ones
+    best = min(left, key=lambda one: (one.state != "available", one.state != "pending", one.id), default=None)
     if best is not None:
         return Named(own=best.id, nonce=best.nonce, unfinished=best.state != "available")
     return Named(stranger=others[0] if others else None, unproven=unproven[0].id if unproven else None)
@@ -251,11 +253,6 @@ def _attempt(delivery: Delivery, nonce: str, made_at: int) -> Attempt | None:
     """Return the attempt that can have created a resource, by its nonce and its age."""
     found = next((one for one in delivery.attempts if one.nonce == nonce), None)
     return found if found is not None and made_at >= found.at - CLOCKS_DIFFER else None
-
-
-def _best(one: ShownImage) -> tuple[bool, bool, str]:
-    """Order the delivery's AMIs: available ones first, then those being made, then failed ones."""
-    return one.state != "available", one.state != "pending", one.id
 
 
 @dataclass(frozen=True, slots=True)

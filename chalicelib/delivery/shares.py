@@ -31,7 +31,6 @@ class HoldShares(Command):
         return replace(held, tries=tries, next_try=now + schedule.step(schedule.POLLS, tries - 1))
 
 
-@dataclass(frozen=True, slots=True)
 class LookAtShares(Command):
     """Read the states of its shares in the ledger."""
 

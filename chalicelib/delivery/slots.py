@@ -33,7 +33,6 @@ class AskSlots(Command):
     waits: bool = False
 
 
-@dataclass(frozen=True, slots=True)
 class LookAtSlots(Command):
     """Read how many slots the copy quota has granted."""
 

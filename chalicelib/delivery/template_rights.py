@@ -58,7 +58,7 @@ def allowed(document: Mapping[str, Any]) -> tuple[str, ...]:
 
     Resources, conditions and denials do not count: the question is which template the role is from.
     """
-    return tuple(sorted({action for one in _allowing(document) for action in _listed(one.get("Action", "*"))}))
+    return tuple(sorted({action for one in _statements(document) for action in _listed(one.get("Action", "*"))}))
 
 
 def parameters(document: Mapping[str, Any]) -> tuple[str, ...]:
@@ -66,7 +66,7 @@ def parameters(document: Mapping[str, Any]) -> tuple[str, ...]:
     found = [
         {
             _name(resource)
-            for one in _allowing(document)
+            for one in _statements(document)
             if _covers(_listed(one.get("Action", "*")), action)
             for resource in _listed(one.get("Resource", "*"))
         }
@@ -89,7 +89,7 @@ def parameter_denied(target: Target, patterns: Iterable[str]) -> tuple[Fault, ..
 
 def launch_types(document: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the instance types that a launch role's policy lets it run; empty: all, or it says nothing of them."""
-    conditions = [one.get("Condition", {}).get("StringEquals", {}) for one in _allowing(document)]
+    conditions = [one.get("Condition", {}).get("StringEquals", {}) for one in _statements(document)]
     return tuple(sorted({kind for one in conditions for kind in _listed(one.get("ec2:InstanceType", []))}))
 
 
@@ -97,11 +97,11 @@ def closed_keys(document: Mapping[str, Any], keys: Iterable[str]) -> tuple[str, 
     """Return the keys that a launch role's policy does not let EBS use: not allowed, or denied as no key of these."""
     allows = [
         resource
-        for one in _allowing(document)
+        for one in _statements(document)
         if _covers(_listed(one.get("Action", "*")), "kms:CreateGrant")
         for resource in _listed(one.get("Resource", "*"))
     ]
-    only = [_listed(one["NotResource"]) for one in _denying(document) if "NotResource" in one]
+    only = [_listed(one["NotResource"]) for one in _statements(document, "Deny") if "NotResource" in one]
     return tuple(
         key
         for key in keys
@@ -132,15 +132,7 @@ def template_old(target: Target, actions: Iterable[str]) -> tuple[Fault, ...]:
     return (Fault("target-template-old", f"account {target.account}, {target.region}", what, cure),)
 
 
-def _allowing(document: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    return _with_effect(document, "Allow")
-
-
-def _denying(document: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    return _with_effect(document, "Deny")
-
-
-def _with_effect(document: Mapping[str, Any], effect: str) -> Iterator[Mapping[str, Any]]:
+def _statements(document: Mapping[str, Any], effect: str = "Allow") -> Iterator[Mapping[str, Any]]:
     statements = document.get("Statement", ())
     every = [statements] if isinstance(statements, Mapping) else statements
     return (one for one in every if one.get("Effect") == effect)

@@ -64,11 +64,8 @@ def attributes(notice: Mapping[str, Any]) -> dict[str, str]:
         "group": json.dumps(groups) if (groups := list(notice.get("groups", ()))) else None,
         "image_name": notice.get("source_name"),
     }
-    return {name: _printable(str(value)) for name, value in wanted.items() if value}
-
-
-def _printable(text: str) -> str:
-    return "".join(char if char.isprintable() else "?" for char in text)
+    texts = {name: str(value) for name, value in wanted.items() if value}
+    return {name: "".join(char if char.isprintable() else "?" for char in text) for name, text in texts.items()}
 
 
 _PLAIN = str.maketrans({"`": "'", '"': "'", "\\": "/", "<": "(", ">": ")", "&": "+"})

@@ -25,6 +25,7 @@ from chalicelib.entry.telemetry import PowertoolsTelemetry
 
 if TYPE_CHECKING:
     from chalicelib.delivery.aws.sns import SnsNotices
+    from chalicelib.delivery.aws.target_sessions import TargetSessions
     from chalicelib.delivery.waves import PromotionWaves
     from chalicelib.delivery.worker.approvals import LiveApprovals
     from chalicelib.delivery.worker.copy_quotas import CopyQuotas
@@ -46,8 +47,8 @@ if TYPE_CHECKING:
     from chalicelib.sharing.worker.grant_audit import GrantAudit
     from chalicelib.sharing.worker.share_worker import ShareWorker
     from chalicelib.targets.organization import Organization
-    from chalicelib.targets.ports import OrganizationReader
-    from chalicelib.targets.store.notified_versions import NotifiedVersions
+    from chalicelib.targets.ports import Notified, OrganizationReader
+    from chalicelib.targets.store.members_table import NumberedItem
     from chalicelib.targets.store.targets_table import TargetsTable
     from chalicelib.targets.worker.applied_versions import AppliedVersions
     from chalicelib.targets.worker.live_members import LiveMembers
@@ -74,9 +75,7 @@ class Application:
         """Receives events."""
         from chalicelib.entry.events import Events
 
-        settings = self._settings
-        hub = {"hub": settings.hub_account, "region": settings.region}
-        return Events(self._records, self._wakes, **hub, trigger_tag=settings.trigger_tag)
+        return Events(self._records, self._wakes, *self._settings.hub, self._settings.trigger_tag)
 
     @cached_property
     def worker_entry(self) -> QueueConsumer:
@@ -105,7 +104,7 @@ class Application:
         """Return the record of an AMI's promotion as it begins."""
         from chalicelib.promotion.codec import begun
 
-        return begun(ami, self._settings.hub_account, self._settings.region, now())
+        return begun(ami, *self._settings.hub, now())
 
     def sweep(self) -> Sweep:
         """Return the sweep."""
@@ -121,8 +120,7 @@ class Application:
         from chalicelib.promotion.worker.tag_pass import TagPass
         from chalicelib.targets.worker.applied_versions import VersionWatch
 
-        hub = (self._settings.hub_account, self._settings.region)
-        tags = TagPass(self._records, self._targets, self._waker, now, *hub)
+        tags = TagPass(self._records, self._targets, self._waker, now, *self._settings.hub)
         ports = StandingPorts(self._ledger, self._source, self._targets, DynamoTrackedDeliveries(self._table))
         standing = StandingPass(self._records, ports, self._waker, now, self._telemetry, self._settings.hub_account)
         passes = (tags, standing, self._members)
@@ -142,11 +140,11 @@ class Application:
         from chalicelib.engine import schedule
         from chalicelib.monitor.store.findings import DynamoFindings
         from chalicelib.monitor.store.ledger_past import DynamoLedgerPast
-        from chalicelib.monitor.worker.access_monitor import AccessMonitor, MonitorPorts, MonitorSettings
+        from chalicelib.monitor.worker.access_monitor import AccessMonitor
 
         settings = self._settings
         findings = Table(self._sessions.own("dynamodb"), settings.findings_table)
-        ports = MonitorPorts(
+        return AccessMonitor(
             self._records,
             self._ledger,
             DynamoLedgerPast(self._table, self._ledger),
@@ -154,17 +152,16 @@ class Application:
             self._live_members,
             DynamoFindings(findings, settings.keep_history_days),
             SecurityTopic(self._sessions, settings.security_topic_arn),
+            now,
+            self._telemetry,
+            hub=settings.hub_account,
+            region=settings.region,
+            trigger_tag=settings.trigger_tag,
+            learning=settings.learning_hours * schedule.HOUR,
+            builders=settings.builders,
+            siblings=settings.siblings,
+            shards=SHARDS,
         )
-        where = MonitorSettings(
-            settings.hub_account,
-            settings.region,
-            settings.trigger_tag,
-            settings.learning_hours * schedule.HOUR,
-            settings.builders,
-            settings.siblings,
-            SHARDS,
-        )
-        return AccessMonitor(ports, where, now, self._telemetry)
 
     def drift_audit(self) -> DriftAudit:
         """Return the drift audit."""
@@ -172,22 +169,25 @@ class Application:
         from chalicelib.engine import schedule
         from chalicelib.monitor.aws.hub_access import AwsHubAccess
         from chalicelib.monitor.store.drift import DynamoDrift
-        from chalicelib.monitor.worker.drift_audit import DriftAudit, DriftPorts, DriftSettings
+        from chalicelib.monitor.worker.drift_audit import DriftAudit
 
         settings = self._settings
         findings = Table(self._sessions.own("dynamodb"), settings.findings_table)
-        ports = DriftPorts(
-            AwsHubAccess(self._sessions, f"account {settings.hub_account} (hub), {settings.region}"),
+        return DriftAudit(
+            AwsHubAccess(self._sessions, settings.where),
             self._ledger,
             self._targets,
             self._live_members,
             DynamoDrift(findings, settings.keep_history_days),
             SecurityTopic(self._sessions, settings.security_topic_arn),
             self._wakes,
+            now,
+            self._telemetry,
+            hub=settings.hub_account,
+            region=settings.region,
+            learning=settings.learning_hours * schedule.HOUR,
+            siblings=settings.siblings,
         )
-        learning = settings.learning_hours * schedule.HOUR
-        where = DriftSettings(settings.hub_account, settings.region, learning, settings.siblings)
-        return DriftAudit(ports, where, now, self._telemetry)
 
     @cached_property
     def _table(self) -> Table:
@@ -215,24 +215,23 @@ class Application:
     def _targets(self) -> TargetsTable:
         from chalicelib.targets.store.targets_table import TargetsTable
 
-        hub = (self._settings.hub_account, self._settings.region)
         tables = (self._settings.config_table, self._settings.members_table)
-        return TargetsTable(self._sessions.own("dynamodb"), *tables, hub)
+        return TargetsTable(self._sessions.own("dynamodb"), *tables, self._settings.hub)
 
     @cached_property
-    def _notified(self) -> NotifiedVersions:
-        from chalicelib.targets.store.notified_versions import NotifiedVersions
+    def _notified(self) -> NumberedItem[Notified]:
+        from chalicelib.targets.ports import Notified
+        from chalicelib.targets.store.members_table import NOTIFIED, NumberedItem
 
-        return NotifiedVersions(Table(self._sessions.own("dynamodb"), self._settings.members_table))
+        return NumberedItem(Table(self._sessions.own("dynamodb"), self._settings.members_table), NOTIFIED, Notified)
 
     @cached_property
     def applied_versions(self) -> AppliedVersions:
         """Tells of new versions of the applied file."""
         from chalicelib.targets.worker.applied_versions import AppliedVersions
 
-        settings = self._settings
-        hub = (settings.hub_account, settings.region)
-        return AppliedVersions(self._targets, self._notified, self._notices, now, self._telemetry, *hub)
+        ports = self._targets, self._notified, self._notices
+        return AppliedVersions(*ports, now, self._telemetry, *self._settings.hub)
 
     @cached_property
     def _members(self) -> Members:
@@ -246,8 +245,7 @@ class Application:
     def _organization(self, named: Organization) -> OrganizationReader:
         from chalicelib.targets.aws.organizations import AwsOrganization
 
-        settings = self._settings
-        return AwsOrganization(self._sessions, named, settings.hub_account, settings.region, settings.function)
+        return AwsOrganization(self._sessions, named, *self._settings.hub, self._settings.function)
 
     @cached_property
     def _live_members(self) -> LiveMembers:
@@ -265,6 +263,12 @@ class Application:
         return HubSource(self._sessions, settings.hub_account, settings.region, settings.trigger_tag, check)
 
     @cached_property
+    def _target_sessions(self) -> TargetSessions:
+        from chalicelib.delivery.aws.target_sessions import TargetSessions
+
+        return TargetSessions(self._sessions, self._targets, self._settings.partition)
+
+    @cached_property
     def _notices(self) -> SnsNotices:
         from chalicelib.delivery.aws.sns import SnsNotices
 
@@ -278,7 +282,6 @@ class Application:
         from chalicelib.delivery.aws.target_images import AwsTargetImages
         from chalicelib.delivery.aws.target_instances import AwsTargetInstances
         from chalicelib.delivery.aws.target_keys import AwsTargetKeys
-        from chalicelib.delivery.aws.target_sessions import TargetSessions
         from chalicelib.delivery.aws.target_snapshots import AwsTargetSnapshots
         from chalicelib.delivery.codecs import DELIVERIES
         from chalicelib.delivery.store.copy_quota import DynamoSlotLeases
@@ -289,7 +292,7 @@ class Application:
 
         settings = self._settings
         tag, region = settings.trigger_tag, settings.region
-        sessions = TargetSessions(self._sessions, self._targets, settings.partition)
+        sessions = self._target_sessions
         ports = DeliveryPorts(
             slots=DynamoSlotLeases(self._table),
             ledger=self._ledger,
@@ -346,8 +349,7 @@ class Application:
         from chalicelib.sharing.aws.grants import GrantListing
         from chalicelib.sharing.worker.grant_audit import GrantAudit
 
-        grants = GrantListing(self._sessions, f"account {self._settings.hub_account} (hub), {self._settings.region}")
-        region = self._settings.region
+        grants, region = GrantListing(self._sessions, self._settings.where), self._settings.region
         return GrantAudit(self._records, self._ledger, grants, self._waker, now, self._telemetry, region=region)
 
     @cached_property
@@ -367,16 +369,12 @@ class Application:
     def inventories(self) -> Runner[Any, Any, Any]:
         """Lists what the service created in a target, and the target's settings."""
         from chalicelib.delivery.aws.target_checks import AwsTargetChecks
-        from chalicelib.delivery.aws.target_sessions import TargetSessions
         from chalicelib.engine.runner import Runner
         from chalicelib.inventory.aws.inventory import AwsInventory
-        from chalicelib.inventory.codec import INVENTORIES
-        from chalicelib.inventory.worker.inventories import INVENTORY_MACHINE, InventoryExecutor
+        from chalicelib.inventory.worker.inventories import INVENTORIES, INVENTORY_MACHINE, InventoryExecutor
 
-        settings = self._settings
-        target = AwsInventory(self._sessions, self._targets, settings.partition, settings.hub_account)
-        sessions = TargetSessions(self._sessions, self._targets, settings.partition)
-        checks = AwsTargetChecks(sessions, settings.hub_account, settings.region)
+        sessions, hub = self._target_sessions, self._settings.hub_account
+        target, checks = AwsInventory(sessions, hub), AwsTargetChecks(sessions, hub, self._settings.region)
         executor = InventoryExecutor(self._records, target, checks, self._targets)
         loop = (self._records, self._waker, now, self._telemetry, self._sessions.take_calls)
         return Runner(INVENTORY_MACHINE, executor, INVENTORIES, *loop)
@@ -405,8 +403,7 @@ class Application:
         from chalicelib.sharing.ports import PermissionAdapter
         from chalicelib.sharing.worker.share_worker import ShareWorker
 
-        hub, region = self._settings.hub_account, self._settings.region
-        where = f"account {hub} (hub), {region}"
+        (hub, region), where = self._settings.hub, self._settings.where
         adapters: Mapping[str, PermissionAdapter] = {
             "snapshot": SnapshotPermissions(self._sessions, where),
             "image": LaunchPermissions(self._sessions, where),
@@ -424,10 +421,10 @@ class Application:
         from chalicelib.sharing.bounds import Bounds
         from chalicelib.sharing.worker.entitlements import LiveEntitlements
 
-        hub, region, accounts = self._settings.hub_account, self._settings.region, self._settings.target_accounts
-        bounds = Bounds(accounts and accounts | {hub}, self._settings.organization)
+        hub, accounts = self._settings.hub, self._settings.target_accounts
+        bounds = Bounds(accounts and accounts | {hub[0]}, self._settings.organization)
         ports = (self._records, RecordedDeliveries(self._records), self._source, self._targets, self._live_members)
-        return LiveEntitlements(*ports, now, (hub, region), bounds)
+        return LiveEntitlements(*ports, now, hub, bounds)
 
     @cached_property
     def _approvals(self) -> LiveApprovals:

@@ -46,6 +46,16 @@ class Settings:
     """The function's name, for the sessions of the organization's read role."""
 
     @property
+    def hub(self) -> tuple[str, str]:
+        """The hub's account and Region."""
+        return self.hub_account, self.region
+
+    @property
+    def where(self) -> str:
+        """The hub, as messages name it."""
+        return f"account {self.hub_account} (hub), {self.region}"
+
+    @property
     def partition(self) -> str:
         """``aws``, ``aws-cn`` or ``aws-us-gov``: the topic's ARN says it."""
         return Arn.parse(self.topic_arn).partition

@@ -78,7 +78,7 @@ def differences(
         )
         for member, wanted, found in (
             *_image_members(image, result, name),
-            *_tag_members(result, tags),
+            *((f"Tags[{key}]", value, result.tags.get(key)) for key, value in sorted(tags.items())),
             *_device_members(image, result, copies),
             *_key_members(registered, key_arn),
             *(_deprecation(image, result) if deprecated else ()),
@@ -129,11 +129,6 @@ def _image_members(image: SourceImage, result: SourceImage, name: str) -> _Compa
     yield "ProductCodes", image.product_codes, result.product_codes
     yield "ImageWatermarks", image.watermarks, result.watermarks
     yield "InstanceTypeSpecification", image.instance_types, result.instance_types
-
-
-def _tag_members(result: SourceImage, tags: Mapping[str, str]) -> _Compared:
-    for key, value in sorted(tags.items()):
-        yield f"Tags[{key}]", value, result.tags.get(key)
 
 
 def _device_members(image: SourceImage, result: SourceImage, copies: Mapping[str, str]) -> _Compared:

@@ -18,16 +18,12 @@ def deprecate_at(image: SourceImage, now: float) -> str | None:
     return f"{max(to_minute(image.deprecation_time), soonest):%Y-%m-%dT%H:%M:%SZ}"
 
 
-def as_of_now(now: float) -> str:
-    """Return the earliest date that EC2 takes for certain: the next minute. ``now`` is epoch seconds.
-
-    EC2 takes now or later [aws-facts, Added end of November 2026, VERIFIED]; a call arrives a moment later.
-    """
-    return as_of(now, now)
-
-
 def as_of(at: float, now: float) -> str:
-    """Return a date for EnableImageDeprecation, or the earliest one that EC2 takes. Both are epoch seconds."""
+    """Return a date for EnableImageDeprecation, or the earliest one that EC2 takes for certain: the next minute.
+
+    Both are epoch seconds. EC2 takes now or later [aws-facts, Added end of November 2026, VERIFIED]; a call arrives a
+    moment later.
+    """
     return f"{datetime.fromtimestamp(max(at, now + 60), UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 

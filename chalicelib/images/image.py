@@ -138,7 +138,10 @@ def read_image(
         ena_support=bool(image.get("EnaSupport")),
         state_reason=image.get("StateReason", {}).get("Message"),
         uefi_data=attributes.get("uefiData", {}).get("UefiData", {}).get("Value") or None,
-        product_codes=tuple(_product_code(code) for code in image.get("ProductCodes", ())),
+        product_codes=tuple(
+            f"{code['ProductCodeId']} ({code.get('ProductCodeType', 'of unknown type')})"
+            for code in image.get("ProductCodes", ())
+        ),
         watermarks=tuple(sorted(mark["WatermarkKey"] for mark in image.get("ImageWatermarks", ()))),
         instance_types=_instance_types(image.get("InstanceTypeSpecification", {})),
         tags=_tags(image),
@@ -242,10 +245,6 @@ def _snapshot(value: Mapping[str, Any]) -> SourceSnapshot:
 
 def _tags(value: Mapping[str, Any]) -> dict[str, str]:
     return {tag["Key"]: tag.get("Value", "") for tag in value.get("Tags", ())}
-
-
-def _product_code(code: Mapping[str, Any]) -> str:
-    return f"{code['ProductCodeId']} ({code.get('ProductCodeType', 'of unknown type')})"
 
 
 def _instance_types(specification: Mapping[str, Any]) -> tuple[str, ...]:

@@ -54,6 +54,7 @@ def request(image: SourceImage, copies: Mapping[str, str], name: str, tags: Mapp
     ``copies`` maps the id of each of ``image.snapshots_to_copy`` to its copy's; KeyError if one is missing. What the
     source lacks is left out, so that EC2 decides as it did for the source.
     """
+    pairs = [{"Key": key, "Value": value} for key, value in sorted(tags.items())]
     wanted: dict[str, Any] = {
         "Name": name,
         "Description": image.description,
@@ -67,7 +68,7 @@ def request(image: SourceImage, copies: Mapping[str, str], name: str, tags: Mapp
         "EnaSupport": image.ena_support or None,
         "UefiData": image.uefi_data,
         "BlockDeviceMappings": [_device_request(device, copies) for device in image.devices],
-        "TagSpecifications": _tag_specifications(tags),
+        "TagSpecifications": [{"ResourceType": "image", "Tags": pairs}] if pairs else [],
     }
     return {key: value for key, value in wanted.items() if value not in (None, "", [])}
 
@@ -92,8 +93,3 @@ def _device_request(device: BlockDevice, copies: Mapping[str, str]) -> dict[str,
         "Encrypted": True if device.kind == "blank" and device.encrypted else None,
     }
     return {"DeviceName": device.name, "Ebs": {key: value for key, value in ebs.items() if value is not None}}
-
-
-def _tag_specifications(tags: Mapping[str, str]) -> list[dict[str, Any]]:
-    pairs = [{"Key": key, "Value": value} for key, value in sorted(tags.items())]
-    return [{"ResourceType": "image", "Tags": pairs}] if pairs else []

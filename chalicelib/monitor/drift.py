@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Any
 
 from chalicelib.engine import addresses, schedule
-from chalicelib.monitor.trail_actions import PUBLIC, account_of, admitted
+from chalicelib.monitor.trail_actions import PUBLIC, account_of, admitted, is_outside
 from chalicelib.monitor.verdicts import ActionVerdict, MonitorFinding
 from chalicelib.sharing import grant_names, holders, key_policy
 from chalicelib.sharing.share import Share, ShareState
@@ -75,7 +75,7 @@ def findings(shown: Collection[ShownAccess], this: Situation) -> tuple[MonitorFi
 
 def _of_what_shows(shown: Collection[ShownAccess], this: Situation) -> Iterator[MonitorFinding]:
     for one in shown:
-        if one.receiver != PUBLIC and _at_home(one.receiver, this.hub):
+        if one.receiver != PUBLIC and not is_outside(one.receiver, this.hub):
             continue
         accounts_for = [share for share in this.shares if holders.needed(share) and is_of(one, share, this.region)]
         if accounts_for:
@@ -122,17 +122,7 @@ def is_of(one: ShownAccess, share: Share, region: str) -> bool:
     return grant_names.is_grant_for(share, one.grant, one.name, region)
 
 
-def _at_home(receiver: str, hub: str) -> bool:
-    """Whether a receiver belongs to the hub's account, or is an AWS service."""
-    return ":organizations:" not in receiver and account_of(receiver) in ("", hub)
-
-
 # --- what AWS shows --------------------------------------------------------------------------------------------------
-
-
-def of_permissions(resource: str, receivers: Collection[str]) -> tuple[ShownAccess, ...]:
-    """Return the access that a snapshot's or an AMI's attribute shows."""
-    return tuple(ShownAccess(receiver, resource) for receiver in sorted(receivers))
 
 
 def of_policy(key: str, text: str, hub: str, region: str, siblings: Collection[str] = ()) -> tuple[ShownAccess, ...]:

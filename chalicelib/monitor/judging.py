@@ -11,10 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from chalicelib.engine import schedule
 from chalicelib.engine.places import Arn
-from chalicelib.monitor.trail_actions import PUBLIC, Act, TrailAction, account_of
+from chalicelib.monitor.trail_actions import PUBLIC, Act, TrailAction, account_of, is_outside
 from chalicelib.monitor.verdicts import ActionVerdict, MonitorFinding
 from chalicelib.sharing.share import Share, ShareState
 
@@ -36,6 +37,9 @@ _WORST_FIRST = (
     ActionVerdict.LISTED,
     ActionVerdict.EXPECTED,
 )
+
+
+_no_intent, _stranger, _vanished, _listed, _expected = (partial(MonitorFinding, verdict) for verdict in _WORST_FIRST)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +73,13 @@ def known(share: Share, steps: Iterable[tuple[int, ShareState]]) -> Known:
         share.grantee,
         frozenset({share.grant_id} - {""}),
         share.preexisting,
-        tuple(sorted({*reported, *steps}, key=lambda step: (step[0], list(_S).index(step[1])))),
+        in_order({*reported, *steps}),
     )
+
+
+def in_order(steps: Collection[tuple[int, ShareState]]) -> tuple[tuple[int, ShareState], ...]:
+    """Sort steps by time; those of one second as the states follow each other."""
+    return tuple(sorted(steps, key=lambda step: (step[0], list(_S).index(step[1]))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +133,7 @@ def judge(action: TrailAction, evidence: Evidence) -> MonitorFinding:
     if action.on_key and not evidence.source_key and not _is_own(action, evidence):
         return _expected("The service has never opened anything on this key.")
     if _is_own(action, evidence) and action.act in (Act.CLEARED, Act.UNBLOCKED, Act.DISABLED, Act.TAGGED):
-        return MonitorFinding(ActionVerdict.NO_INTENT, "The service never makes this call.")
+        return _no_intent("The service never makes this call.")
     return _worst(_JUDGES[action.act](action, evidence))
 
 
@@ -138,10 +147,6 @@ def _worst(findings: Iterable[MonitorFinding]) -> MonitorFinding:
     return _expected("It lets in nobody from outside the hub's account.")
 
 
-def _expected(why: str) -> MonitorFinding:
-    return MonitorFinding(ActionVerdict.EXPECTED, why)
-
-
 # --- receivers that are added ----------------------------------------------------------------------------------------
 
 
@@ -149,7 +154,7 @@ def _added(action: TrailAction, evidence: Evidence) -> Iterator[MonitorFinding]:
     for receiver in action.receivers:
         if receiver == PUBLIC:
             yield _let_in(action, evidence, receiver)
-        elif _comes_from_outside(receiver, evidence.hub):
+        elif is_outside(receiver, evidence.hub):
             yield _receiver_added(action, evidence, receiver)
 
 
@@ -164,7 +169,7 @@ def _receiver_added(action: TrailAction, evidence: Evidence, receiver: str) -> M
         return _expected("The ledger intended it.")
     if _is_own(action, evidence):
         why = "The applied targets file does not list it." if intended else "The ledger did not intend it."
-        return MonitorFinding(ActionVerdict.NO_INTENT, why, (receiver,))
+        return _no_intent(why, (receiver,))
     if _is_sibling(action, evidence) and receiver not in evidence.strangers:
         return _expected("A hub of this account in another Region did it; its own monitor judges that.")
     if account_of(receiver) == action.account and _had_access(action, evidence, action.account):
@@ -175,19 +180,12 @@ def _receiver_added(action: TrailAction, evidence: Evidence, receiver: str) -> M
 def _let_in(action: TrailAction, evidence: Evidence, receiver: str) -> MonitorFinding:
     """Judge that a receiver was admitted without an intent of the ledger."""
     if _is_own(action, evidence):
-        return MonitorFinding(ActionVerdict.NO_INTENT, "The service never lets everybody in.", (receiver,))
+        return _no_intent("The service never lets everybody in.", (receiver,))
     if receiver == PUBLIC:
-        return MonitorFinding(ActionVerdict.STRANGER, "It is open to everybody.", (receiver,))
+        return _stranger("It is open to everybody.", (receiver,))
     if receiver in evidence.strangers:
-        return MonitorFinding(
-            ActionVerdict.STRANGER, "The applied targets file does not list the receiver.", (receiver,)
-        )
-    return MonitorFinding(ActionVerdict.LISTED, "Somebody else than the service let a listed account in.", (receiver,))
-
-
-def _comes_from_outside(receiver: str, hub: str) -> bool:
-    """Whether a receiver is neither of the hub's account nor an AWS service."""
-    return ":organizations:" in receiver or account_of(receiver) not in ("", hub)
+        return _stranger("The applied targets file does not list the receiver.", (receiver,))
+    return _listed("Somebody else than the service let a listed account in.", (receiver,))
 
 
 def _is_for(share: Known, action: TrailAction, receiver: str) -> bool:
@@ -221,9 +219,9 @@ def _share_removed(action: TrailAction, evidence: Evidence, receiver: str, share
     if _is_own(action, evidence):
         if any(share.was((_S.CLOSING,), action.at, BEFORE, AFTER) for share in shares):
             return _expected("The ledger intended it.")
-        return MonitorFinding(ActionVerdict.NO_INTENT, "The ledger did not intend to close it.", (receiver,))
+        return _no_intent("The ledger did not intend to close it.", (receiver,))
     if any(_needed(share, action.at) for share in shares):
-        return MonitorFinding(ActionVerdict.VANISHED, "The ledger says that it is open and needed.", (receiver,))
+        return _vanished("The ledger says that it is open and needed.", (receiver,))
     return _expected("The service does not need it, or it is preexisting.")
 
 
@@ -234,36 +232,42 @@ def _needed(share: Known, at: int) -> bool:
 def _cleared(action: TrailAction, evidence: Evidence) -> Iterator[MonitorFinding]:
     gone = tuple(share.share_name for share in evidence.shares if _needed(share, action.at))
     if gone:
-        yield MonitorFinding(ActionVerdict.VANISHED, "The ledger says that they are open and needed.", gone)
+        yield _vanished("The ledger says that they are open and needed.", gone)
 
 
 def _unblocked(action: TrailAction, _evidence: Evidence) -> Iterator[MonitorFinding]:
-    yield MonitorFinding(
-        ActionVerdict.STRANGER, "Snapshots or AMIs of the account can be made public from now on.", action.receivers
-    )
+    yield _stranger("Snapshots or AMIs of the account can be made public from now on.", action.receivers)
 
 
 def _disabled(_action: TrailAction, _evidence: Evidence) -> Iterator[MonitorFinding]:
-    yield MonitorFinding(ActionVerdict.VANISHED, "Nothing under this key can be copied or launched any longer.")
+    yield _vanished("Nothing under this key can be copied or launched any longer.")
 
 
 # --- a key's policy --------------------------------------------------------------------------------------------------
 
 
 def _policy(action: TrailAction, evidence: Evidence) -> Iterator[MonitorFinding]:
-    """Judge a new policy by comparing whom it admits with whom the policy before admitted."""
+    """Judge a new policy by comparing whom it admits with whom the policy before admitted.
+
+    Where that is unknown, a stranger in a policy that somebody else wrote counts as new: that nobody let it in before
+    is as likely, and the drift audit reports it, too.
+    """
     outside = [one for one in action.receivers if one != evidence.hub]
-    new = [one for one in outside if evidence.admitted is not None and one not in evidence.admitted]
-    if PUBLIC in outside and (evidence.admitted is None or PUBLIC in new):
+    before = evidence.admitted
+    if before is None:
+        new = [] if _is_own(action, evidence) else [one for one in outside if one in evidence.strangers]
+    else:
+        new = [one for one in outside if one not in before]
+    if PUBLIC in outside and (before is None or PUBLIC in new):
         yield _let_in(action, evidence, PUBLIC)
     new = [one for one in new if one != PUBLIC]
     if _is_own(action, evidence):
         turning = (_S.OPENING, _S.CLOSING)
         if not any(share.was(turning, action.at, BEFORE, AFTER) for share in evidence.shares):
-            yield MonitorFinding(ActionVerdict.NO_INTENT, "The ledger did not intend to change it.", tuple(outside))
+            yield _no_intent("The ledger did not intend to change it.", tuple(outside))
         unknown = [one for one in new if not _had_access(action, evidence, one)]
         if unknown:
-            yield MonitorFinding(ActionVerdict.NO_INTENT, "The ledger did not intend to let them in.", tuple(unknown))
+            yield _no_intent("The ledger did not intend to let them in.", tuple(unknown))
     elif _is_sibling(action, evidence):
         yield from (_let_in(action, evidence, receiver) for receiver in new if receiver in evidence.strangers)
     else:
@@ -271,7 +275,7 @@ def _policy(action: TrailAction, evidence: Evidence) -> Iterator[MonitorFinding]
         gone = [s for s in evidence.shares if _needed(s, action.at) and s.account not in action.receivers]
         if gone:
             why = "The service's statements for them are gone."
-            yield MonitorFinding(ActionVerdict.VANISHED, why, tuple(dict.fromkeys(s.account for s in gone)))
+            yield _vanished(why, tuple(dict.fromkeys(s.account for s in gone)))
 
 
 # --- use -------------------------------------------------------------------------------------------------------------
@@ -279,24 +283,18 @@ def _policy(action: TrailAction, evidence: Evidence) -> Iterator[MonitorFinding]
 
 def _used(action: TrailAction, evidence: Evidence) -> Iterator[MonitorFinding]:
     if _is_own(action, evidence):
-        yield MonitorFinding(ActionVerdict.NO_INTENT, "The service never uses a key.")
+        yield _no_intent("The service never uses a key.")
     elif not action.on_key:
         yield from _share_used(action, evidence)
     elif action.account in ("", evidence.hub):
         if not action.by_service and action.principal not in evidence.builders:
-            yield MonitorFinding(
-                ActionVerdict.LISTED, "Not through an AWS service, and BuilderArns does not name the caller."
-            )
+            yield _listed("Not through an AWS service, and BuilderArns does not name the caller.")
     elif action.account in evidence.strangers:
-        yield MonitorFinding(
-            ActionVerdict.STRANGER, "The applied targets file does not list the caller's account.", (action.account,)
-        )
+        yield _stranger("The applied targets file does not list the caller's account.", (action.account,))
     elif not _had_access(action, evidence, action.account) and action.account not in (evidence.admitted or ()):
-        yield MonitorFinding(
-            ActionVerdict.LISTED, "Nothing on this key was open to the account then.", (action.account,)
-        )
+        yield _listed("Nothing on this key was open to the account then.", (action.account,))
     elif not (action.by_service and action.ebs):
-        yield MonitorFinding(ActionVerdict.LISTED, "Not through EC2 for a volume or a snapshot.", (action.account,))
+        yield _listed("Not through EC2 for a volume or a snapshot.", (action.account,))
 
 
 def _share_used(action: TrailAction, evidence: Evidence) -> Iterator[MonitorFinding]:
@@ -307,20 +305,20 @@ def _share_used(action: TrailAction, evidence: Evidence) -> Iterator[MonitorFind
     was_open = any(share.was(OPEN, action.at, STILL_USED, AFTER) for share in evidence.shares)
     if not action.receivers and evidence.shares and not was_open:
         why = "A snapshot was used of which nothing was open then; CloudTrail does not say by whom."
-        yield MonitorFinding(ActionVerdict.LISTED, why)
+        yield _listed(why)
     for account in action.receivers:
         if account == evidence.hub or _had_access(action, evidence, account):
             continue
         why = "It was not open to the account then."
         if account in evidence.strangers:
-            yield MonitorFinding(ActionVerdict.STRANGER, why, (account,))
+            yield _stranger(why, (account,))
         elif any(share.account == account for share in evidence.shares):
-            yield MonitorFinding(ActionVerdict.LISTED, why, (account,))
+            yield _listed(why, (account,))
 
 
 def _tagged(action: TrailAction, evidence: Evidence) -> Iterator[MonitorFinding]:
     if evidence.builders and action.principal not in evidence.builders:
-        yield MonitorFinding(ActionVerdict.LISTED, "BuilderArns does not name who wrote or removed the trigger tag.")
+        yield _listed("BuilderArns does not name who wrote or removed the trigger tag.")
 
 
 _JUDGES = {

@@ -12,7 +12,6 @@ from chalicelib.monitor.judging import Known
 from chalicelib.monitor.trail_actions import TrailAction
 from chalicelib.monitor.verdicts import MonitorFinding
 from chalicelib.sharing.ports import SeenGrant
-from chalicelib.targets.applied_file import AppliedFile
 
 
 class LedgerPast(Protocol):
@@ -26,16 +25,6 @@ class LedgerPast(Protocol):
 
     def ever(self, resource: str) -> Sequence[Known]:
         """Read all shares of a resource, archived ones too, of very many only some: much more work than ``lately``."""
-
-
-class AppliedNow(Protocol):
-    """The applied file, and since when it is in force."""
-
-    def read(self) -> AppliedFile:
-        """Read the file and the membership as they are in force now, consistently."""
-
-    def applied_at(self) -> int:
-        """Since when (epoch seconds) this file is in force; 0: none ever was."""
 
 
 class Begun(StrEnum):

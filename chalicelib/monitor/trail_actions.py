@@ -23,14 +23,18 @@ PUBLIC = "all"
 ACCOUNT_WIDE = "account"
 """Stands for all snapshots or AMIs of the account."""
 
-ELSEWHERE_ONLY = ("kms:CallerAccount", "aws:PrincipalAccount")
-"""Conditions that limit a statement with the principal ``*`` to accounts that they name."""
-NARROWING = ("aws:PrincipalOrgID", "aws:PrincipalOrgPaths", "aws:PrincipalArn", "aws:SourceAccount", "aws:SourceArn")
-"""Conditions that limit a statement with the principal ``*`` without naming accounts."""
+ELSEWHERE_ONLY = ("kms:calleraccount", "aws:principalaccount", "aws:principalarn")
+"""Conditions that limit a statement with the principal ``*`` to accounts that they name, in lower case: IAM does not
+distinguish. One with a wildcard in place of an account limits nothing."""
+TO_ORGANIZATIONS = ("aws:principalorgid", "aws:principalorgpaths")
+"""Conditions that limit it to organizations, if they name them."""
+TO_SERVICES = ("aws:sourceaccount", "aws:sourcearn")
+"""Conditions that only calls of AWS services meet."""
 
 _NAMED = ("userId", "group", "organizationArn", "organizationalUnitArn")
 _ID = re.compile(r"(snap|ami)-[0-9a-f]{1,40}\Z")
 _ACCOUNT = re.compile(r"[0-9]{12}\Z")
+_ORGANIZATION = re.compile(r"o-[a-z0-9]+(/|\Z)")
 _IN_ARN = re.compile(r"arn:[a-z-]+:[a-z0-9-]+:[a-z0-9-]*:([0-9]{12}):")
 
 
@@ -95,6 +99,11 @@ def account_of(receiver: str) -> str:
         found = _IN_ARN.match(receiver)
         return found.group(1) if found else ""
     return receiver[:12] if _ACCOUNT.match(receiver[:12]) and receiver[12:13] in ("", ":") else ""
+
+
+def is_outside(receiver: str, hub: str) -> bool:
+    """Whether a receiver is neither of the hub's account nor an AWS service."""
+    return ":organizations:" in receiver or account_of(receiver) not in ("", hub)
 
 
 def read(record: Mapping[str, Any], trigger_tag: str) -> tuple[TrailAction, ...]:
@@ -164,7 +173,10 @@ class _TrailRecord:
 
 
 def _sharing(record: _TrailRecord) -> Iterator[TrailAction]:
-    """ModifySnapshotAttribute and ModifyImageAttribute; one call may add and remove receivers."""
+    """ModifySnapshotAttribute and ModifyImageAttribute; one call may add and remove receivers.
+
+    No public sample shows where the older form has the ARNs of organizations and OUs, so they are searched for.
+    """
     resource = _text(record.asked.get("snapshotId")) or _text(record.asked.get("imageId"))
     if not _ID.match(resource):
         return
@@ -174,6 +186,7 @@ def _sharing(record: _TrailRecord) -> Iterator[TrailAction]:
         receivers = list(_receivers(permission.get(verb)))
         if older == verb:  # the form of older versions of the API
             receivers += [*_receivers(record.asked.get("userIdSet")), *_receivers(record.asked.get("groupSet"))]
+            receivers += [value for value in _leaves(record.asked) if ":organizations:" in value]
         if receivers:
             yield record.action(act, resource, receivers)
 
@@ -310,9 +323,12 @@ def _everybody(condition: Mapping[str, Any]) -> set[str]:
     for operator, tests in condition.items():
         if operator.startswith(("StringEquals", "StringLike", "ArnEquals", "ArnLike")) and "IfExists" not in operator:
             for key, values in _mapping(tests).items():
-                narrowed = narrowed or key in NARROWING
-                if key in ELSEWHERE_ONLY:
-                    accounts |= {_text(value) for value in (values if isinstance(values, list) else [values])}
+                named = [_text(value) for value in (values if isinstance(values, list) else [values])]
+                known = {account_of(value) for value in named}
+                if key.lower() in ELSEWHERE_ONLY and "" not in known:
+                    accounts |= known
+                organizations = key.lower() in TO_ORGANIZATIONS and all(map(_ORGANIZATION.match, named))
+                narrowed = narrowed or organizations or key.lower() in TO_SERVICES
     return accounts or (set() if narrowed else {PUBLIC})
 
 

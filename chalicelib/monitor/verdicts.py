@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -79,6 +79,32 @@ def said(
         "severity": finding.severity.value,
         "why": finding.why,
         "receivers": list(finding.receivers)[:RECEIVERS_NAMED],
+    }
+
+
+def notice(
+    said: Mapping[str, object],
+    severity: Severity,
+    ident: str,
+    hub: tuple[str, str],
+    resource: str,
+    cure: str,
+    event: str = "",
+    *,
+    learning: bool,
+) -> dict[str, object]:
+    """Return the notice of a finding of which this was ``said``. ``event``: its id in the trail."""
+    return {
+        **said,
+        "event": "access.finding",
+        "severity": severity.value,
+        "id": ident,
+        "hub": hub[0],
+        "hub_region": hub[1],
+        "learning": learning,
+        "resource": resource,
+        "trail_event_id": event,
+        "cure": cure,
     }
 
 

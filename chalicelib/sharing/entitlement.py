@@ -115,16 +115,16 @@ def entitlement(
 def of(resolution: Resolution, withdrawn: Mapping[str, str]) -> Entitlement:
     """Return the entitlement by a value that is understood.
 
-    A launch permission for a unit admits all its accounts. So while one of them is withdrawn, the others that share it
-    are blocked.
+    A launch permission for a unit admits all its accounts. So while one of them is withdrawn, those that have it are
+    blocked, also if the withdrawn one has the AMI by its id or by a smaller unit.
     """
     left = resolution.without(withdrawn)
     named = left.by_place
     found = Entitlement(named, "", left.blocked, left.blocked_until, withdrawn)
-    gone = [target for place, target in resolution.by_place.items() if place not in named and _by_unit(target)]
-    if not gone:
+    gone = [target for place, target in resolution.by_place.items() if place not in named and target.mode == "share"]
+    shut = {unit: target for target in gone for unit in admitting(target, resolution)}
+    if not shut:
         return found
-    shut = {launched_by(target): target for target in gone}
     held_up = {one.account: one for one in left.targets if launched_by(one) in shut}
     faults = {account: _shares_unit(one, shut[launched_by(one)]) for account, one in held_up.items()}
     return replace(
@@ -135,8 +135,9 @@ def of(resolution: Resolution, withdrawn: Mapping[str, str]) -> Entitlement:
     )
 
 
-def _by_unit(target: Target) -> bool:
-    return target.mode == "share" and launched_by(target) != target.account
+def admitting(target: Target, resolution: Resolution) -> frozenset[str]:
+    """Return the units (ARNs) whose launch permission admits a target's account."""
+    return resolution.units.get(target.account, frozenset()) | ({target.unit} - {""})
 
 
 def _shares_unit(target: Target, withdrawn: Target) -> Fault:

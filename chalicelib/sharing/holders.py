@@ -19,7 +19,7 @@ def standing(share: Share) -> bool:
 
 def must_close_at(share: Share) -> int:
     """When the share must close even if a delivery holds it; 0: only when its holders release it."""
-    stand = _standing_ends(share)
+    stand = [holding.until for holding in share.holdings if holding.stands]
     if 0 in stand:
         return 0
     ends = [*stand, share.later_end] if stand else []
@@ -39,10 +39,6 @@ def moved(share: Share) -> bool:
 def is_statement(share: Share) -> bool:
     """Whether the permission is a statement of a key's policy."""
     return Resource.parse(share.resource).kind == "policy"
-
-
-def _standing_ends(share: Share) -> list[int]:
-    return [holding.until for holding in share.holdings if holding.stands]
 
 
 def past_end(share: Share, now: int) -> bool:

@@ -213,8 +213,8 @@ def edited(
     the document would be too large or empty, or if a deleted principal in it would make PutKeyPolicy fail.
     """
     lacking = [one for one in {one.share_name: one for one in wanted}.values() if not document.gives(one)]
-    new = [_compact(statement) for one in lacking for statement in statements(one)]
-    without = _sids([*lacking, *unwanted]) | frozenset(unrecorded)
+    new = [json.dumps(statement, separators=(",", ":")) for one in lacking for statement in statements(one)]
+    without = frozenset(unrecorded).union(*(one.sids for one in (*lacking, *unwanted)))
     text = rebuilt(document.policy, without, new)
     size = len(text.encode())
     if new and size > LIMIT:
@@ -293,18 +293,10 @@ def _names(wanted: Sequence[Access]) -> str:
     return f"account {accounts[0]}" if len(accounts) == 1 else count(len(accounts), "account")
 
 
-def _compact(value: Any) -> str:
-    return json.dumps(value, separators=(",", ":"))
-
-
 def _unreadable(key: str, why: str) -> Fault:
     what = f"its policy cannot be changed safely: {why}."
     cure = f"Look at it (aws kms get-key-policy) and repair it, or {GRANT_INSTEAD}; then tag the AMI again."
     return Fault("key-policy-unreadable", key, what, cure)
-
-
-def _sids(accesses: Collection[Access]) -> frozenset[str]:
-    return frozenset(sid for one in accesses for sid in one.sids)
 
 
 def _named(part: Part, number: int) -> str:

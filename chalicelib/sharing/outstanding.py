@@ -19,13 +19,9 @@ POLICY_SHOWS_WITHIN = 1 * schedule.MINUTE
 
 def to_close(shares: Iterable[Share], now: int) -> list[Share]:
     """Return the shares to close now, longest waiting first: those without a holder or past their end."""
-    found = [s for s in shares if (now >= s.next_try or _waits_for_no_try(s)) and _must_close(s, now)]
-    return sorted(found, key=lambda s: s.next_try)
-
-
-def _waits_for_no_try(share: Share) -> bool:
-    """Whether closing need not wait for ``next_try``, because that is the next try of the opening."""
-    return share.state is ShareState.OPENING or _was_held(share)
+    # next_try of an opening is when it is tried again, for which a closing need not wait
+    at_once = (s for s in shares if now >= s.next_try or s.state is ShareState.OPENING or _was_held(s))
+    return sorted((s for s in at_once if _must_close(s, now)), key=lambda s: s.next_try)
 
 
 def _was_held(share: Share) -> bool:

@@ -6,69 +6,52 @@ Because of one account, the share worker halves the batch down to that account, 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from enum import StrEnum
-
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.places import last_part
 
+ABOUT_THE_RESOURCE = frozenset(
+    {
+        # EC2 [error codes of the EC2 API]
+        "aws-AuthFailure",
+        "aws-Blocked",
+        "aws-OptInRequired",
+        "aws-UnauthorizedOperation",
+        "aws-OperationNotPermitted",  # the default key, a product code, a disabled AMI [aws-facts 4]
+        "aws-InvalidSnapshot.NotFound",
+        "aws-InvalidSnapshotID.Malformed",
+        "aws-IncorrectState",
+        "aws-InvalidAMIID.NotFound",
+        "aws-InvalidAMIID.Unavailable",
+        "aws-InvalidAMIID.Malformed",
+        # KMS's own, as botocore lists them
+        "aws-AccessDenied",
+        "aws-AccessDeniedException",
+        "aws-DisabledException",
+        "aws-KMSInvalidStateException",
+        "aws-NotFoundException",
+        # a key's policy, in the words of its adapter
+        "key-policy-denied",
+        "key-policy-foreign",
+        "key-policy-unreadable",
+        "key-policy-malformed",
+        "key-policy-dead-principal",
+        "key-policy-would-be-empty",
+        "key-policy-key-state",
+        "key-policy-key-gone",
+        "key-policy-not-shown",
+        # all of them
+        "aws-throttled",
+        "aws-unreachable",
+    }
+)
+"""Codes of faults about the resource, the service's own rights, or an outage: AWS's own with "aws-" in front, or its.
 
-class Subject(StrEnum):
-    """What a refusal is about."""
-
-    ACCOUNT = "account"
-    """One account of the batch: halve it."""
-    RESOURCE = "resource"
-    """The resource, the service's own rights, or an outage: all accounts would be refused."""
-
-
-SUBJECTS: Mapping[str, Subject] = {
-    # EC2 [error codes of the EC2 API; that a closed account fails the whole call: aws-facts, UNVERIFIED]
-    "aws-InvalidParameterValue": Subject.ACCOUNT,
-    "aws-InvalidParameter": Subject.ACCOUNT,
-    "aws-InvalidUserID.Malformed": Subject.ACCOUNT,
-    "aws-InvalidUserID.NotFound": Subject.ACCOUNT,
-    "aws-InvalidAMIAttributeItemValue": Subject.ACCOUNT,
-    "aws-AuthFailure": Subject.RESOURCE,
-    "aws-Blocked": Subject.RESOURCE,
-    "aws-OptInRequired": Subject.RESOURCE,
-    "aws-UnauthorizedOperation": Subject.RESOURCE,
-    "aws-OperationNotPermitted": Subject.RESOURCE,  # the default key, a product code, a disabled AMI [aws-facts 4]
-    "aws-InvalidSnapshot.NotFound": Subject.RESOURCE,
-    "aws-InvalidSnapshotID.Malformed": Subject.RESOURCE,
-    "aws-IncorrectState": Subject.RESOURCE,
-    "aws-InvalidAMIID.NotFound": Subject.RESOURCE,
-    "aws-InvalidAMIID.Unavailable": Subject.RESOURCE,
-    "aws-InvalidAMIID.Malformed": Subject.RESOURCE,
-    # KMS's own, as botocore lists them
-    "aws-AccessDenied": Subject.RESOURCE,
-    "aws-AccessDeniedException": Subject.RESOURCE,
-    "aws-DisabledException": Subject.RESOURCE,
-    "aws-KMSInvalidStateException": Subject.RESOURCE,
-    "aws-NotFoundException": Subject.RESOURCE,
-    "aws-InvalidArnException": Subject.ACCOUNT,  # also for a grantee that KMS cannot see [aws-facts 3]
-    # a key's policy, in the words of its adapter
-    "key-policy-invalid-principal": Subject.ACCOUNT,  # an account that was closed [aws-facts 3]
-    "key-policy-too-large": Subject.ACCOUNT,  # fewer may fit
-    "key-policy-denied": Subject.RESOURCE,
-    "key-policy-foreign": Subject.RESOURCE,
-    "key-policy-unreadable": Subject.RESOURCE,
-    "key-policy-malformed": Subject.RESOURCE,
-    "key-policy-dead-principal": Subject.RESOURCE,
-    "key-policy-would-be-empty": Subject.RESOURCE,
-    "key-policy-key-state": Subject.RESOURCE,
-    "key-policy-key-gone": Subject.RESOURCE,
-    "key-policy-not-shown": Subject.RESOURCE,
-    # all of them
-    "aws-throttled": Subject.RESOURCE,
-    "aws-unreachable": Subject.RESOURCE,
-}
-"""By the fault's code: AWS's own with "aws-" in front, or the service's."""
-
-
-def subject(code: str) -> Subject:
-    """Return what a refusal is about. An unknown code counts as one account."""
-    return SUBJECTS.get(code, Subject.ACCOUNT)
+All others count as about one account of the batch, and it is halved. Such are EC2's InvalidParameterValue,
+InvalidParameter, InvalidUserID.Malformed, InvalidUserID.NotFound and InvalidAMIAttributeItemValue [that a closed
+account fails the whole call: aws-facts, UNVERIFIED], KMS's InvalidArnException, also for a grantee that KMS cannot see
+[aws-facts 3], and of a key's policy an invalid principal, as an account that was closed [aws-facts 3], and the size:
+fewer may fit.
+"""
 
 
 def most_calls(size: int) -> int:

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from chalicelib.engine import codec
 from chalicelib.engine.faults import Fault, count
 from chalicelib.engine.places import Place
+from chalicelib.engine.schedule import DAY
 from chalicelib.targets import organization
 from chalicelib.targets.organization import Membership, Organization
 from chalicelib.targets.waves import FileWaves, Wave
@@ -52,9 +53,6 @@ SHOWN_WITH_A_SHARED_AMI = ("ec2:SharedTag/*",)
 NOT_OF_THE_DELIVERY = {"of_the_delivery": False}
 """Metadata of a member of ``Target`` that changes nothing of a delivery, as a name or a retirement: a change of it
 voids no approval and begins no delivery again. A member without it belongs to the delivery."""
-
-
-DAY = 24 * 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +200,8 @@ class Resolution:
     back_fill: bool = True
     """Whether an account that joins later becomes a target of the value in force."""
     waits: Fault | None = None
+    units: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """For the account of each target the ARNs of all units that contain it, whether or not they bring it."""
 
     @property
     def generation(self) -> str:
@@ -364,7 +364,8 @@ def resolve(value: str, directory: Directory, digest: str = "", *, in_force: boo
     groups = {target.place: tuple(chosen.get(target.account, ())) for target in targets}
     back_fill = directory.organization is None or directory.organization.back_fill
     ends = {account: everybody.latest_date(account) for account in blocked}
-    return Resolution(targets, groups, blocked, ends, digest=digest, members=members, back_fill=back_fill)
+    units = {one.account: everybody.units[one.account] for one in targets if one.account in everybody.units}
+    return Resolution(targets, groups, blocked, ends, digest=digest, members=members, back_fill=back_fill, units=units)
 
 
 def _waves(directory: Directory) -> FileWaves:
@@ -408,6 +409,15 @@ class _Everybody:
         for name in sorted(self.ways):
             for account in self.ways[name]:
                 self._groups.setdefault(account, []).append(name)
+
+    @cached_property
+    def units(self) -> Mapping[str, frozenset[str]]:
+        """For each account of a unit the ARNs of all units that contain it."""
+        found: dict[str, set[str]] = {}
+        for unit in self._directory.membership.units.values():
+            for account in unit.accounts:
+                found.setdefault(account, set()).add(unit.arn)
+        return {account: frozenset(arns) for account, arns in found.items()}
 
     def knows(self, account: str) -> bool:
         return account in self._directory.accounts or account in self._groups

@@ -19,7 +19,8 @@ from chalicelib.targets.organization import Membership, Unit
 
 APART = 10 * schedule.MINUTE
 """Seconds between the two listings that must not show an account."""
-DAY = 24 * schedule.HOUR
+LEFT_KEPT = 500
+"""Departures that are kept for people; those that count against the limit are kept besides, however many they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,7 @@ class MembersReading:
     held: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Group -> accounts that are gone, are too many at once, and stay until a person accepts that."""
     left: tuple[Left, ...] = ()
-    """The last ones; those of the last day count."""
+    """Those of the last day, which count, and the last ones before."""
     troubles: Mapping[str, UnreadUnit] = field(default_factory=dict)
 
 
@@ -171,7 +172,7 @@ def remove(
     """
     gone = [one for one in reading.missing.values() if one.evidence]
     after = _without(membership, gone)
-    recent = [one for one in reading.left if one.at > now - DAY and not one.accepted]
+    recent = [one for one in reading.left if _counts(one, now)]
     held: dict[str, tuple[str, ...]] = {}
     losses: dict[str, set[str]] = {}
     for group, members in sorted(groups.items()):
@@ -192,8 +193,14 @@ def remove(
         for account in sorted(lost - stay)
     )
     missing = {name: one for name, one in reading.missing.items() if one not in goes}
-    kept = (*(one for one in reading.left if one.at > now - 7 * DAY), *left)[-500:]
+    earlier = [one for one in reading.left if one.at > now - 7 * schedule.DAY and not _counts(one, now)][-LEFT_KEPT:]
+    kept = tuple(sorted((*earlier, *recent, *left), key=lambda one: one.at))
     return _without(membership, goes), replace(reading, missing=missing, held=held, left=kept)
+
+
+def _counts(one: Left, now: int) -> bool:
+    """Whether a departure counts against the limit of its group."""
+    return one.at > now - schedule.DAY and not one.accepted
 
 
 def _without(membership: Membership, gone: Iterable[Missing]) -> Membership:

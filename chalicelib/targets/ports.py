@@ -15,20 +15,50 @@ from chalicelib.targets.recalls import Pin, Recall
 from chalicelib.targets.withdrawals import Withdrawal
 
 
+@dataclass(frozen=True, slots=True)
+class Met:
+    """A version that was in force; its name sorts by its generation.
+
+    ``at`` (ISO 8601) and ``by`` (an ARN) are what its pointer claims.
+    """
+
+    version: str
+    at: str
+    by: str
+
+
 class Targets(Protocol):
-    """The applied targets file, with the accounts of the units that it names."""
+    """The applied targets file, with the accounts of the units that it names.
+
+    It may raise Refusal if somebody changed items by hand.
+    """
 
     def read(self) -> AppliedFile:
         """Read the file and the membership as they are in force now, consistently."""
 
+    def applied_at(self) -> int:
+        """Since when (epoch seconds) this file is in force; 0: none is, or its time cannot be read."""
+
     def generation(self) -> str:
         """Return the generation in force (``AppliedFile.generation``), without reading the content."""
+
+    def organization(self) -> Organization | None:
+        """Return the organization that the file names; None: it names no unit."""
+
+    def groups(self) -> Mapping[str, tuple[str, ...]]:
+        """Return every group's members: accounts and units."""
+
+    def in_force(self) -> Met | None:
+        """Return the version in force; None: nothing was ever applied."""
+
+    def content(self, version: str) -> Directory | None:
+        """Return a version with the members of its units as they are now; None: it is gone, or is not what it was."""
 
     def live(self, account: str) -> tuple[str, str] | None:
         """Return role name and external id as they are now; None: the file does not contain the account."""
 
     def paused(self) -> bool:
-        """Whether an operator has paused new promotions (``ami-promoter admin pause``)."""
+        """Whether an operator has paused new promotions (``ami-promoter admin pause``). Running deliveries continue."""
 
     def withdrawals(self, ami: str) -> Sequence[Withdrawal]:
         """Read the withdrawals of an AMI, also those from before the last tag event."""
@@ -47,16 +77,6 @@ class Targets(Protocol):
 
         A new one may be missing for seconds; one that was deleted or changed never shows as it was.
         """
-
-
-class Applied(Targets, Protocol):
-    """What else discovery reads of the applied file. May raise Refusal if somebody changed items by hand."""
-
-    def organization(self) -> Organization | None:
-        """Return the organization that the file names; None: it names no unit."""
-
-    def groups(self) -> Mapping[str, tuple[str, ...]]:
-        """Return every group's members: accounts and units."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,18 +129,6 @@ class MembersStore(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Met:
-    """A version that was in force; its name sorts by its generation.
-
-    ``at`` (ISO 8601) and ``by`` (an ARN) are what its pointer claims.
-    """
-
-    version: str
-    at: str
-    by: str
-
-
-@dataclass(frozen=True, slots=True)
 class Notified:
     """``version``: the last one that people were notified of; "": none. ``met``: those that they were not, by version.
 
@@ -134,16 +142,6 @@ class Notified:
     def has(self, one: Met) -> bool:
         """Whether nothing must be remembered of a version in force."""
         return one.version in self.met or (one.version == self.version and not self.met)
-
-
-class Versions(Protocol):
-    """The versions of the applied file."""
-
-    def in_force(self) -> Met | None:
-        """Return the version in force; None: nothing was ever applied."""
-
-    def content(self, version: str) -> Directory | None:
-        """Return a version with the members of its units as they are now; None: it is gone, or is not what it was."""
 
 
 class NotifiedStore(Protocol):

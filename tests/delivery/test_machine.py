@@ -36,7 +36,14 @@ from chalicelib.delivery.phases.copying import AskWhoWaits, CopiesSeen, LookAtCo
 from chalicelib.delivery.phases.ending import ClosingSeen, FindLeftovers, LeftoversSeen, NotifyOutcome, OutcomeNotified
 from chalicelib.delivery.phases.imaging import FindImage, FinishImage, ImageNotFound, ImageSeen
 from chalicelib.delivery.phases.recalling import CopySeen
-from chalicelib.delivery.shares import HoldShares, LookAtShares, ReleaseShares, SharesHeld, SharesSeen
+from chalicelib.delivery.shares import (
+    HoldShares,
+    LookAtShares,
+    ReleaseShares,
+    SharesHeld,
+    SharesReleased,
+    SharesSeen,
+)
 from chalicelib.delivery.slots import AskSlots, SlotsAsked, free
 from chalicelib.delivery.worker import deliveries, launches, releases
 from chalicelib.engine import codec, schedule
@@ -758,6 +765,64 @@ def test_cancelling_before_anything_was_made_ends_at_once():
     assert after.state is DeliveryState.TIDYING
     assert machine.outstanding(after, NOW) == (NotifyOutcome(),)
     assert machine.evolve(after, OutcomeNotified.of(after), NOW).state is DeliveryState.CANCELLED
+
+
+OLD = Cleanup(to_delete=("snap-0old",))
+"""A snapshot that an earlier episode made, and that this one does not use."""
+ENDS_WITHOUT_LOOKING = {
+    "cancelled in waiting": (a_delivery(DeliveryState.WAITING, cleanup=OLD), CancelAsked()),
+    "cancelled in opening": (a_delivery(DeliveryState.OPENING, cleanup=OLD), CancelAsked()),
+    "an AMI of an earlier episode differs": (
+        a_delivery(DeliveryState.VERIFYING, cleanup=OLD, tries=9, image=NewImage("ami-0b", adopted=True)),
+        ImageSeen("available", (FAULT,)),
+    ),
+    "an AMI could not be tested": (
+        a_delivery(DeliveryState.LAUNCHING, cleanup=OLD, image=NewImage("ami-0b")),
+        Refused("RunInstance", RefusalKind.DENIED, FAULT),
+    ),
+}
+
+
+@pytest.mark.parametrize("ends", ENDS_WITHOUT_LOOKING.values(), ids=ENDS_WITHOUT_LOOKING)
+def test_what_an_earlier_episode_left_is_deleted_before_the_last_notice_and_nothing_else(ends):
+    """No AMI is looked for: one of an earlier episode may be in use, or is kept for another launch test."""
+    delivery, event = ends
+    after = machine.evolve(delivery, event, NOW)
+    assert after.state is DeliveryState.TIDYING
+    after = after.with_launch(attempts=())
+    assert machine.outstanding(after, NOW) == (DeleteSnapshots(("snap-0old",)),)
+
+    gone = machine.evolve(after, SnapshotsDeleted(("snap-0old",)), NOW)
+    assert machine.outstanding(gone, NOW) == (NotifyOutcome(),)
+    over = machine.evolve(gone, OutcomeNotified.of(gone), NOW)
+    assert (over.ended, over.cleanup.leftovers) == (True, ("ami-0b",) if delivery.image.id else ())
+
+
+@pytest.mark.parametrize(("kind", "tried_until"), [(RefusalKind.DENIED, 0), (RefusalKind.ROLE, schedule.HOUR)])
+def test_what_an_earlier_episode_left_is_named_if_the_target_refuses_to_delete_it(kind, tried_until):
+    """A denial counts at once; a role that cannot be assumed is tried for an hour. No share stays open meanwhile."""
+    held = a_delivery(DeliveryState.OPENING, cleanup=OLD, holds_copy=True)
+    delivery = machine.evolve(held, CancelAsked(), NOW)
+    assert ReleaseShares() in machine.outstanding(delivery, NOW)
+
+    delivery = machine.evolve(delivery, SharesReleased(), NOW)
+    now = NOW
+    while DeleteSnapshots(("snap-0old",)) in machine.outstanding(delivery, now):
+        delivery = machine.evolve(delivery, Refused("DeleteSnapshots", kind, FAULT), now)
+        last, now = now, delivery.due_at
+    assert NOW + tried_until <= last <= NOW + tried_until + schedule.RETRIES[-1]
+    assert machine.outstanding(delivery, last) == (NotifyOutcome(),)
+    assert notices.outcome(delivery, last)["leftovers"] == ["snap-0old"]
+
+
+def test_what_an_earlier_episode_left_is_named_if_the_target_can_no_longer_be_looked_at():
+    """The slots cannot be read for a day after the queue deadline: nothing is removed."""
+    delivery = a_delivery(DeliveryState.WAITING, cleanup=OLD)
+    for _ in range(2):
+        delivery = machine.evolve(delivery, DeadlinePassed(), NOW)
+
+    assert machine.outstanding(delivery, NOW) == (NotifyOutcome(),)
+    assert notices.outcome(delivery, NOW)["leftovers"] == ["snap-0old"]
 
 
 def test_a_failures_notice_has_the_cure_that_status_shows():

@@ -79,6 +79,18 @@ def test_the_older_form_of_the_request_is_read():
     assert (action.act, action.receivers) == (Act.ADDED, ("222222222222", PUBLIC))
 
 
+def test_an_organization_in_the_older_form_of_the_request_is_found_wherever_it_stands():
+    """OrganizationArns and OrganizationalUnitArns, of which no record is public."""
+    organization = "arn:aws:organizations::555555555555:organization/o-zzzzzzzzzz"
+    for member in ({"items": [{"organizationArn": organization}]}, [organization], {"items": [organization]}):
+        old = record("a snapshot is shared")
+        asked = {"imageId": "ami-0a1", "attributeType": "launchPermission", "operationType": "add"}
+        old["requestParameters"] = asked | {"organizationArnSet": member}
+
+        (action,) = trail_actions.read(old, "promote")
+        assert (action.act, action.resource, action.receivers) == (Act.ADDED, "ami-0a1", (organization,))
+
+
 def test_nothing_that_may_come_raises():
     """Each part of each sample is replaced by nonsense; the rest is still read."""
     random = Random(1)
@@ -121,6 +133,11 @@ def statement(**more: Any) -> dict[str, Any]:
     return {"Effect": "Allow", "Principal": "*", "Action": "kms:*", "Resource": "*", **more}
 
 
+def for_role(arn: str) -> dict[str, Any]:
+    """A condition on the caller's role."""
+    return {"ArnLike": {"aws:PrincipalArn": arn}}
+
+
 @pytest.mark.parametrize(
     ("statements", "found"),
     [
@@ -131,6 +148,14 @@ def statement(**more: Any) -> dict[str, Any]:
         ([statement(Condition={"StringEqualsIfExists": {"aws:PrincipalOrgID": "o-1"}})], (PUBLIC,)),
         ([statement(Condition={"StringNotEquals": {"aws:PrincipalOrgID": "o-1"}})], (PUBLIC,)),
         ([statement(Condition={"Bool": {"kms:GrantIsForAWSResource": "true"}})], (PUBLIC,)),
+        ([statement(Condition={"StringEquals": {"aws:principalorgid": "o-1"}})], ()),
+        ([statement(Condition={"StringEquals": {"KMS:callerAccount": "222222222222"}})], ("222222222222",)),
+        ([statement(Condition={"StringLike": {"kms:CallerAccount": "*"}})], (PUBLIC,)),
+        ([statement(Condition={"StringLike": {"kms:CallerAccount": ["222222222222", "3*"]}})], (PUBLIC,)),
+        ([statement(Condition={"StringLike": {"aws:PrincipalOrgID": "o-*"}})], (PUBLIC,)),
+        ([statement(Condition=for_role("arn:aws:iam::222222222222:role/*"))], ("222222222222",)),
+        ([statement(Condition=for_role("arn:aws:iam::*:role/x"))], (PUBLIC,)),
+        ([statement(Condition=for_role("*:role/x") | {"StringEquals": {"aws:PrincipalOrgID": "o-1"}})], ()),
         ([statement(Effect="Deny")], ()),
         ([statement(Principal={"Service": "ec2.amazonaws.com"})], ()),
         ([{"Effect": "Allow", "NotPrincipal": {"AWS": "222222222222"}, "Action": "kms:*", "Resource": "*"}], (PUBLIC,)),
@@ -138,7 +163,7 @@ def statement(**more: Any) -> dict[str, Any]:
     ],
 )
 def test_whom_a_keys_policy_lets_in(statements, found):
-    """A condition narrows ``*`` only if it requires named accounts or an organization."""
+    """A condition narrows ``*`` only if it requires named accounts or an organization, and no wildcard stands there."""
     assert admitted(json.dumps({"Statement": statements})) == (
         found or (() if found == () else ("222222222222", "333333333333"))
     )

@@ -10,23 +10,27 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
-from chalicelib.delivery import instances, machine, permissions, proof
+from chalicelib.delivery import instances, leftovers, machine, permissions, proof
 from chalicelib.delivery.attempts import CopiesFound, FindCopies
 from chalicelib.delivery.aws.target_images import AwsTargetImages
 from chalicelib.delivery.aws.target_sessions import TargetSessions
 from chalicelib.delivery.codecs import DeliveryCodec
 from chalicelib.delivery.model import Attempt, DeliveryState
 from chalicelib.delivery.phase import DeadlinePassed
-from chalicelib.delivery.phases import trouble
+from chalicelib.delivery.phases import ending, trouble
 from chalicelib.delivery.phases.copying import StartCopy
 from chalicelib.delivery.phases.ending import fail
+from chalicelib.delivery.phases.recalling import RestoreCopy
 from chalicelib.delivery.phases.wave import WaveSeen
 from chalicelib.delivery.shares import SharesReleased
+from chalicelib.delivery.worker import deliveries
 from chalicelib.delivery.worker.deliveries import DeliveryExecutor
+from chalicelib.delivery.worker.releases import ReleaseCommands
 from chalicelib.delivery.worker.waves import LiveWaves
-from chalicelib.engine import sweep
+from chalicelib.engine import schedule, sweep
 from chalicelib.engine.budget import Budget
 from chalicelib.engine.rotation import Rotation
+from chalicelib.engine.runner import Machine
 from chalicelib.engine.store.records import DynamoRecords
 from chalicelib.engine.wakes import TagEntry
 from chalicelib.promotion import evolving
@@ -42,7 +46,6 @@ from chalicelib.sharing import grant_names, share_events
 from chalicelib.sharing.aws import grants
 from chalicelib.sharing.aws.role_grants import RoleGrants
 from chalicelib.sharing.ports import Judgement
-from chalicelib.sharing.refusals import Subject
 from chalicelib.sharing.share import ShareState
 from chalicelib.sharing.store import ledger
 from chalicelib.sharing.worker import entitlements, share_batches
@@ -158,6 +161,22 @@ class Anew:
 def with_new_tokens(client):
     """Let each CopyImage have a new client token."""
     return lambda self, service, *rest, **more: Anew(client(self, service, *rest, **more))
+
+
+def what_is_known_to_be_disabled(execute):
+    """Let a lift enable only what EC2 has said is disabled."""
+
+    def wrong(self, delivery, command):
+        known = delivery.with_recall(may_disable=delivery.recall.disabled)
+        return execute(self, known if isinstance(command, RestoreCopy) else delivery, command)
+
+    return wrong
+
+
+def not_while_it_publishes(phases):
+    """Ask no delivery to end before its last notice."""
+    publishing = replace(phases[DeliveryState.PUBLISHING], may_cancel=lambda _delivery: False)
+    return {**phases, DeliveryState.PUBLISHING: publishing}
 
 
 # --- launch tests ----------------------------------------------------------------------------------------------------
@@ -347,8 +366,26 @@ CHANGES = {
     "a deadline acts without a look": (
         MemberChange(trouble, "await_look", lambda delivery, failure, now: fail(delivery, now, failure)),
     ),
+    "what an earlier try left is forgotten": (
+        MemberChange(leftovers, "deletes", lambda *_: ()),
+        MemberChange(ending, "_is_removed", lambda delivery: delivery.cleanup.done),
+    ),
+    "a result counts for every episode": (MemberChange(deliveries, "Machine", lambda *parts: Machine(*parts[:-1])),),
+    "a kept AMI that is gone goes on naming each try": (MemberChange(proof, "is_there", lambda *_: True),),
+    "a kept AMI without its tags is taken for gone": (
+        MemberChange(proof, "is_there", lambda image, shown: any(one.id == image and one.delivery for one in shown)),
+    ),
+    "a lift enables only what EC2 said is disabled": (
+        MemberChange(ReleaseCommands, "execute", what_is_known_to_be_disabled(ReleaseCommands.execute)),
+    ),
+    "a share stays open until its notice was sent": (
+        MemberChange(machine, "PHASES", not_while_it_publishes(machine.PHASES)),
+    ),
     "a withdrawal is notified at its release": (MemberChange(permissions, "still_open", lambda *_: ()),),
     "an instance counts as gone when its end was asked for": (MemberChange(instances, "ended", forgets_instances),),
+    "one look that misses a test's instance is believed": (
+        MemberChange(instances, "_may_show", lambda attempt, _since, now: now < attempt.at + schedule.SILENCE),
+    ),
     "each RunInstances has a new client token": (MemberChange(instances.RunInstance, "intend", another_token),),
     # promotions
     "every tag event counts as new": (
@@ -403,7 +440,7 @@ CHANGES = {
         MemberChange(ledger, "_was_intended", lambda item, _known: item.get("state") == "open"),
     ),
     "one look at a removal is believed": (MemberChange(share_events, "evolve", gone_at_once(share_events.evolve)),),
-    "a refusal about the resource is halved": (MemberChange(share_batches, "subject", lambda _code: Subject.ACCOUNT),),
+    "a refusal about the resource is halved": (MemberChange(share_batches, "ABOUT_THE_RESOURCE", frozenset()),),
     # records
     "the last writer of a record wins": (
         MemberChange(DynamoRecords, "save", over_what_others_wrote(DynamoRecords.save)),

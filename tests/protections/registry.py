@@ -40,10 +40,14 @@ from tests.service import quota_scenes, shared_ami
 from tests.service import test_damaged_shares as damage
 from tests.service import test_discovery as discovery
 from tests.service import test_entitlements as entitled
+from tests.service import test_late_results as late
 from tests.service import test_launch_tests as launches
 from tests.service import test_marks as marks
 from tests.service import test_outages as outages
 from tests.service import test_planted as planted
+from tests.service import test_pointers as pointers
+from tests.service import test_recalls as recalls
+from tests.service import test_refusals as refusals
 from tests.service import test_removals as removals
 from tests.service import test_retirement as retirement
 from tests.service import test_share_worker as shares
@@ -462,6 +466,53 @@ PROTECTIONS = {
         ),
         anyway=(ANY_END,),
     ),
+    "what an earlier try left is forgotten": Protection(
+        existing(
+            r"assert not \(\{'snap-.*\} & \{'snap-.*\}\)",
+            refusals.test_copies_that_an_earlier_episode_has_left_are_deleted_although_it_is_cancelled_before_it_copies,
+            "waiting",
+        )
+    ),
+    "a result counts for every episode": Protection(
+        (
+            *existing(
+                r"assert \{.*Differing items:\n +\{.*: 'failed'\} != \{.*: 'requested'\}\n.*",
+                late.test_a_target_that_was_unfit_in_an_earlier_episode_fails_no_later_one,
+            ),
+            *existing(
+                r"assert \{.*Differing items:\n +\{.*: 'waiting'\} != \{.*: 'awaiting-approval'\}\n.*",
+                late.test_an_approval_of_an_earlier_episode_approves_no_later_one,
+            ),
+        )
+    ),
+    "a kept AMI that is gone goes on naming each try": Protection(
+        existing(
+            r"assert \('failed', \['.*name-taken'\]\) == \('delivered', \[\]\)\n.*",
+            launches.test_a_kept_ami_that_its_owner_has_deregistered_names_no_other_try,
+            "is taken",
+        )
+    ),
+    "a kept AMI without its tags is taken for gone": Protection(
+        existing(
+            r"assert .*At index 0 diff: \['ami-\w+', 'ami-\w+'\] != \['ami-\w+'\]\n.*",
+            launches.test_a_kept_ami_that_shows_without_its_tags_is_not_gone,
+        )
+    ),
+    "a lift enables only what EC2 said is disabled": Protection(
+        existing(
+            r"assert 'disabled' == 'available'\n.*",
+            recalls.test_lifting_a_recall_enables_what_it_may_have_disabled,
+            took_effect=True,
+        )
+    ),
+    "a share stays open until its notice was sent": Protection(
+        existing(
+            r"assert \{'ami-0b'\} == set\(\)\n.*",
+            pointers.test_a_removal_closes_a_share_at_once_while_its_notice_waits_for_the_pointer,
+            "the tag is removed",
+            (),
+        )
+    ),
     "a withdrawal is notified at its release": Protection(
         existing(
             r"assert \[\{.*\}\] == \[\]\n.*Left contains one more item: .*",
@@ -475,6 +526,14 @@ PROTECTIONS = {
             r"invariant 13: i-\w+ is shutting-down, and \w+ does not know it",
             launches.test_an_ami_is_published_after_its_instance_started_and_was_terminated,
             "copy",
+        )
+    ),
+    "one look that misses a test's instance is believed": Protection(
+        existing(
+            r"assert 'failed' == 'delivered'\n.*",
+            launches.test_an_instance_that_runs_is_gone_only_if_two_looks_miss_it,
+            1,
+            "delivered",
         )
     ),
     "each RunInstances has a new client token": Protection(

@@ -4,9 +4,10 @@ from datetime import UTC, datetime
 
 import pytest
 
+from chalicelib.engine.schedule import DAY
 from chalicelib.release.current import MOST, Release
 from chalicelib.release.retirement import SLACK, is_deprecated, to_deprecate
-from chalicelib.targets.applied_file import DAY, Retirement
+from chalicelib.targets.applied_file import Retirement
 
 NOW = int(datetime(2026, 6, 1, tzinfo=UTC).timestamp())
 

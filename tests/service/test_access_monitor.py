@@ -9,19 +9,25 @@ from typing import Any
 
 import pytest
 
+from chalicelib.engine import addresses
+from chalicelib.engine.budget import slices
 from chalicelib.engine.errors import LostRace, Refusal, RefusalKind
 from chalicelib.engine.faults import Fault
 from chalicelib.monitor.store.findings import DynamoFindings
 from chalicelib.monitor.store.ledger_past import DynamoLedgerPast
-from chalicelib.monitor.worker.access_monitor import AccessMonitor, MonitorPorts, MonitorSettings
+from chalicelib.monitor.worker.access_monitor import AccessMonitor
+from chalicelib.sharing.share import Share
+from chalicelib.sharing.share_events import OpeningIntended, evolve
 from chalicelib.targets.applied_file import AppliedFile, Directory, Target, nothing_applied
 from chalicelib.targets.organization import Membership, Organization, Unit
 from chalicelib.targets.worker.live_members import LiveMembers
+from tests.fakes import copying
 from tests.service.cloud import FakeWhereabouts, Quiet
 from tests.service.organization import ARN, ORGANIZATION, OU
 from tests.stores import on_dynamodb
 
 HUB, DEV, TEST, NOW = "111111111111", "222222222222", "333333333333", 1_767_604_200
+SNAPSHOT = "snap-0a1"
 SAMPLES = json.loads((Path(__file__).parents[1] / "samples" / "trail.json").read_text(encoding="utf-8"))["samples"]
 
 
@@ -34,13 +40,14 @@ class MonitorSetup:
         self.topic, self.telemetry = [], Quiet()
         targets = SimpleNamespace(read=lambda: self.file, applied_at=lambda: 1)
         topic = SimpleNamespace(publish=self.topic.append)
+        self.ledger, self.client = stores.ledger, stores.table._client
         self.findings = DynamoFindings(stores.table, 400)
         past = DynamoLedgerPast(stores.table, stores.ledger)
         self.whereabouts = FakeWhereabouts(self)
         members = LiveMembers(lambda _named: self.whereabouts, lambda: self.now)
-        ports = MonitorPorts(stores.records, stores.ledger, past, targets, members, self.findings, topic)
-        settings = MonitorSettings(HUB, "us-east-1", "promote", 0, frozenset(), frozenset(), 4)
-        self.monitor = AccessMonitor(ports, settings, lambda: self.now, self.telemetry)
+        ports = stores.records, stores.ledger, past, targets, members, self.findings, topic
+        settings = HUB, "us-east-1", "promote", 0, frozenset(), frozenset(), 4
+        self.monitor = AccessMonitor(*ports, lambda: self.now, self.telemetry, *settings)
 
     @property
     def directory(self) -> Directory:
@@ -78,6 +85,27 @@ def test_what_is_no_event_of_cloudtrail_is_left(setup, body):
     setup.monitor.judge_event(body, time_left=lambda: 30)
 
     assert setup.telemetry.reported == []
+
+
+def test_a_call_for_500_accounts_is_judged_in_the_time_of_a_run(setup):
+    """The share worker opens a snapshot to so many by one call; a run of 30 seconds has no time for reads of each."""
+    accounts = [f"{220000000000 + number}" for number in range(500)]
+    setup.file = AppliedFile(Directory(accounts={one: (Target(one, "us-east-1"),) for one in accounts}), "digest")
+    resource = addresses.snapshot_resource(SNAPSHOT).pk
+    end = NOW + 3600
+    for some in slices(accounts, 50):
+        held = [(Share(resource, one, one, last_closing_at=end), copying(f"d{one}", one)) for one in some]
+        assert setup.ledger.hold_all(held) == len(held)
+    opening = [evolve(one, OpeningIntended(), NOW) for one in setup.ledger.shares(resource)]
+    setup.ledger.save(opening, "opening is intended", NOW)
+    reads: list[str] = []
+    setup.client.meta.events.register("before-call.dynamodb", lambda model, **_: reads.append(model.name))
+    added = {"add": {"items": [{"userId": one} for one in [*accounts, TEST]]}}
+    asked = {"snapshotId": SNAPSHOT, "createVolumePermission": added}
+    setup.judge_event("a snapshot is shared", eventTime="2026-01-05T09:10:05Z", requestParameters=asked)
+
+    assert published(setup) == [("own-without-intent", [TEST])]
+    assert len(reads) <= 20
 
 
 def test_another_accounts_event_is_left(setup):

@@ -13,7 +13,7 @@ from chalicelib.engine.faults import Fault
 from chalicelib.monitor import drift
 from chalicelib.monitor.drift import Pass
 from chalicelib.monitor.trail_actions import PUBLIC
-from chalicelib.monitor.worker.drift_audit import PER_RUN, SLICE, DriftAudit, DriftPorts, DriftSettings
+from chalicelib.monitor.worker.drift_audit import PER_RUN, SLICE, DriftAudit
 from chalicelib.sharing import key_policy
 from chalicelib.sharing.grant_names import grant_name
 from chalicelib.sharing.ports import SeenGrant
@@ -132,10 +132,10 @@ class Setup:
         return self.file.directory
 
     def run(self, seconds: int = 240) -> None:
-        ports = DriftPorts(self.hub, self.ledger, self, self.members, self.kept, self, self)
-        settings = DriftSettings(HUB, REGION, self.learning, self.siblings)
+        ports = self.hub, self.ledger, self, self.members, self.kept, self, self, lambda: self.now, self.telemetry
         self.hub.spent = 0
-        DriftAudit(ports, settings, lambda: self.now, self.telemetry).run(time_left=lambda: seconds - self.hub.spent)
+        audit = DriftAudit(*ports, HUB, REGION, self.learning, self.siblings)
+        audit.run(time_left=lambda: seconds - self.hub.spent)
 
     def day(self) -> list[tuple[str, str, list[str]]]:
         """A day's invocations; returns what was published."""

@@ -15,7 +15,7 @@ from chalicelib.images.ports import HubSnapshot
 from chalicelib.monitor.trail_actions import PUBLIC
 from chalicelib.monitor.verdicts import strangers
 from chalicelib.sharing.bounds import Bounds
-from chalicelib.sharing.entitlement import USELESS, of
+from chalicelib.sharing.entitlement import USELESS, launched_by, of
 from chalicelib.sharing.head import Head
 from chalicelib.sharing.share import Holding, Purpose, Share
 from chalicelib.sharing.worker.entitlements import FRESH, LOOKS, NOT_SHOWN, LiveEntitlements
@@ -1019,3 +1019,25 @@ def test_an_units_arn_opens_nothing_while_one_of_its_accounts_is_withdrawn():
     assert not entitled.may_open(f"{B}/{REGION}", addresses.image_resource(AMI).pk, unit, 1, standing=True)
     assert entitled.may_keep(f"{B}/{REGION}", addresses.image_resource(AMI).pk, unit, 1)
     assert not entitled.may_keep(f"{A}/{REGION}", addresses.image_resource(AMI).pk, unit, 1)
+
+
+@pytest.mark.parametrize("by_id", [False, True], ids=["by a smaller unit", "by its id"])
+def test_an_organizations_arn_opens_nothing_while_an_account_in_it_is_withdrawn_that_has_the_ami_otherwise(by_id):
+    """A gets the AMI by its OU, or by its id, and B by the organization, whose ARN would admit A as well."""
+    whole = f"arn:aws:organizations::900000000000:organization/{ORGANIZATION}"
+    units = {OU: Unit(ARN, (A,)), ORGANIZATION: Unit(whole, (A, B))}
+    group = Target("", REGION, mode="share", launch_permission="group")
+    file = Directory(
+        {"dev": (A if by_id else OU, ORGANIZATION)},
+        {A: (replace(group, account=A),)} if by_id else {},
+        {"dev": (group,)},
+        organization=Organization(ORGANIZATION, dict.fromkeys(units, ("dev",))),
+        membership=Membership("1", units),
+    )
+    resolution = AppliedFile(file).resolve("dev")
+    assert {target.account: launched_by(target) for target in resolution.targets}[B] == whole
+    assert set(of(resolution, {B: "operator"}).targets) == {f"{A}/{REGION}"}
+    entitled = of(resolution, {A: "operator"})
+
+    assert {account: fault.code for account, fault in entitled.blocked.items()} == {B: "withdrawn-from-unit"}
+    assert not entitled.targets

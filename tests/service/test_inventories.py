@@ -16,9 +16,8 @@ from chalicelib.engine.faults import Fault
 from chalicelib.engine.ports import Write
 from chalicelib.engine.runner import Runner
 from chalicelib.engine.waker import Waker
-from chalicelib.inventory.codec import INVENTORIES
 from chalicelib.inventory.machine import LOOK, REMOVE, TRIES, AmiUse, Inventory, InventoryPage, OwnImage, OwnSnapshot
-from chalicelib.inventory.worker.inventories import INVENTORY_MACHINE, InventoryExecutor
+from chalicelib.inventory.worker.inventories import INVENTORIES, INVENTORY_MACHINE, InventoryExecutor
 from chalicelib.targets.applied_file import AppliedFile, Directory, Target
 from tests.fakes import MemoryRecords
 from tests.service.cloud import Quiet

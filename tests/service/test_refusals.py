@@ -1,5 +1,6 @@
 """One refusal of AWS at a time: what follows, and what the target's owner reads."""
 
+import itertools
 from dataclasses import replace
 
 import pytest
@@ -9,7 +10,7 @@ from tests.service.cloud import START, refusal
 from tests.service.gate import PortTrouble
 from tests.service.scenes import ACCOUNTS, HubSetup, all_delivered
 
-AMI = "ami-0a"
+AMI, OTHER = "ami-0a", "ami-0b"
 BAD, GOOD = ACCOUNTS[:2]
 WITHOUT_END = 10**6
 
@@ -162,6 +163,44 @@ def test_leftovers_that_may_not_be_removed_are_listed_and_keep_nothing_open():
     assert hub.outcomes() == {(AMI, BAD): "failed"}
     (failed,) = (notice for notice in hub.cloud.notices if notice["event"] == "delivery.failed")
     assert len(failed["leftovers"]) == 2
+
+
+@pytest.mark.parametrize("cancelled_in", ["waiting", "opening"])
+def test_copies_that_an_earlier_episode_has_left_are_deleted_although_it_is_cancelled_before_it_copies(cancelled_in):
+    """The target refused their deletion then, and allows it now."""
+    scene = HubSetup(accounts=1, amis=((0, 1),), encrypted=(True, False, True, True))
+    no_deletion = of("target.snapshots", "delete", RefusalKind.DENIED, times=WITHOUT_END)
+    hub = scene.hub(troubles=[no_deletion, of("target.images", "register", RefusalKind.DENIED)])
+    hub.cloud.tag(AMI, "default")
+    hub.run()
+    (failed,) = (notice for notice in hub.cloud.notices if notice["event"] == "delivery.failed")
+    left = {copy.id for copy in hub.cloud.live_copies()}
+    assert left == set(failed["leftovers"])
+
+    if cancelled_in == "waiting":
+        for copy in hub.cloud.copies.values():
+            copy.state = "error"  # otherwise it would use them
+        hub.cloud._copying = itertools.repeat(5 * 3600)
+        hub.cloud.make_image(OTHER, {f"snap-1{number:02d}": False for number in range(20)})
+        hub.cloud.tag(OTHER, "default")
+        hub.run(until=hub.cloud.now + 60)
+    else:
+        other = replace(hub.cloud.directory.accounts[BAD][0], copy_method="image")
+        hub.cloud.directory = replace(hub.cloud.directory, accounts={BAD: (other,)})
+    busy = (("target.snapshots", "delete"), ("snapshots", "open"))
+    hub.gate.troubles[:] = [of(*call, RefusalKind.THROTTLED, times=WITHOUT_END) for call in busy]
+    hub.cloud.tag(AMI, None)
+    hub.cloud.tag(AMI, "default")
+    hub.run(until=hub.cloud.now + 120)
+    assert hub.outcomes()[AMI, BAD] == cancelled_in
+    hub.cloud.tag(AMI, None)
+    hub.cloud.after(120, hub.gate.troubles.clear)
+    hub.run(until=hub.cloud.now + 1200)
+
+    assert hub.outcomes()[AMI, BAD] == "cancelled"
+    assert not left & {copy.id for copy in hub.cloud.live_copies()}
+    hub.run()
+    hub.invariants.rest()
 
 
 @pytest.mark.parametrize("seconds", [0, 2, 4])

@@ -6,8 +6,9 @@ import pytest
 
 from chalicelib.engine import addresses
 from chalicelib.engine.errors import RefusalKind
+from chalicelib.engine.schedule import DAY
 from chalicelib.release.codec import POINTERS
-from chalicelib.targets.applied_file import DAY, Retirement
+from chalicelib.targets.applied_file import Retirement
 from chalicelib.targets.recalls import Pin
 from tests.service.cloud import CloudBehavior, refusal
 from tests.service.gate import PortCrash, PortTrouble, ProcessKilled

@@ -15,9 +15,10 @@ from chalicelib.delivery.model import DeliveryState
 from chalicelib.engine import addresses
 from chalicelib.engine.errors import LostRace, Refusal, RefusalKind
 from chalicelib.engine.places import Resource
+from chalicelib.engine.schedule import DAY
 from chalicelib.release.pointer import ShownParameter
 from chalicelib.sharing.entitlement import launched_by
-from chalicelib.targets.applied_file import DAY, AppliedFile, Directory, LaunchTest, Retirement, Target
+from chalicelib.targets.applied_file import AppliedFile, Directory, LaunchTest, Retirement, Target
 from chalicelib.targets.organization import Organization, Unit
 from chalicelib.targets.waves import Wave
 from tests.service.cloud import REGION, START, TRIGGER, Image, refusal, source_key, target_key

@@ -6,8 +6,9 @@ import pytest
 
 from chalicelib.engine import codec
 from chalicelib.engine.faults import Fault
+from chalicelib.engine.schedule import DAY
 from chalicelib.targets import departures
-from chalicelib.targets.departures import APART, DAY, MembersReading, Whereabouts
+from chalicelib.targets.departures import APART, MembersReading, Whereabouts
 from chalicelib.targets.listing import Crawl, Page
 from chalicelib.targets.organization import Membership, Unit
 
@@ -155,6 +156,18 @@ def test_slowly_is_not_another_way_to_lose_many():
     assert reading.held == {"dev": (TEN[1],)}
     membership, reading = after(reading, membership, TEN[2:], NOW + DAY + 3600, Whereabouts(""))
     assert (membership.units[OU].accounts, reading.held) == (TEN[2:], {})
+
+
+def test_of_a_large_group_no_departure_of_the_day_is_forgotten():
+    """A tenth of 6,000 has left; those that follow within the day wait for a person, at each of the next readings."""
+    many = tuple(f"{number:012d}" for number in range(6000))
+    membership, reading = joined(many)
+    for at in (300, 300 + APART):
+        membership, reading = after(reading, membership, many[600:], NOW + at, Whereabouts(""))
+    assert membership.units[OU].accounts == many[600:]
+    for looks in range(2, 8):
+        membership, reading = after(reading, membership, many[650:], NOW + 300 + looks * APART, Whereabouts(""))
+    assert (membership.units[OU].accounts, reading.held) == (many[600:], {"dev": many[600:650]})
 
 
 def test_a_group_that_has_the_account_by_another_way_loses_nothing():

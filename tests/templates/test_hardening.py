@@ -1,6 +1,7 @@
 """What a security review asks of the templates: confused deputies, boundaries, keys, and retention."""
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -184,3 +185,16 @@ def test_logs_are_kept_as_long_as_the_parameter_says(hub, monitor):
 def test_no_concurrency_is_reserved(hub):
     """An account's limit may be too low to reserve any, and then the deployment would fail."""
     assert not any(RESERVED in it for it in of_type(hub, "AWS::Lambda::Function").values())
+
+
+@pytest.mark.parametrize("region", ["eu-central-1", "us-gov-west-1", "cn-north-1", "us-isob-east-1", "eusc-de-east-1"])
+def test_every_template_takes_regions_of_every_partition(templates, region):
+    """Wherever a parameter is a Region; that of a StackSet is the same parameter."""
+    asked = {
+        f"{name} {parameter}": it["AllowedPattern"]
+        for name, template in templates.items()
+        for parameter, it in template["Parameters"].items()
+        if parameter.endswith(("Region", "Regions"))
+    }
+    assert len(asked) >= 4
+    assert [one for one, pattern in asked.items() if not re.match(pattern, region)] == []

@@ -130,10 +130,9 @@ def _settings(look: _OneLook, ec2: Any, target: Target) -> TargetSeen:
         snapshots_public=snapshots.get("State", ""),
         images_public=images.get("ImageBlockPublicAccessState", ""),
         allowed_images=allowed.get("State", ""),
-        allowed_by=tuple(map(_criterion, allowed.get("ImageCriteria", ()))),
+        allowed_by=tuple(
+            AllowedImages(tuple(one.get("ImageProviders", ())), narrower=bool(one.keys() - {"ImageProviders"}))
+            for one in allowed.get("ImageCriteria", ())
+        ),
         refused=look.refused,
     )
-
-
-def _criterion(raw: Mapping[str, Any]) -> AllowedImages:
-    return AllowedImages(tuple(raw.get("ImageProviders", ())), narrower=bool(raw.keys() - {"ImageProviders"}))

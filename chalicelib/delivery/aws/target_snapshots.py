@@ -14,7 +14,7 @@ from chalicelib.delivery.tags import snapshot_tags
 from chalicelib.engine.aws.refusals import GONE, gone
 from chalicelib.engine.errors import Refusal, RefusalKind
 from chalicelib.images import register
-from chalicelib.images.aws.shapes import described, tag_list, tags_of, within_time
+from chalicelib.images.aws.shapes import described, every, tag_list, tags_of, within_time
 from chalicelib.images.image import SourceImage, SourceSnapshot
 
 OUR_SOURCE_SNAPSHOT = "ami-promoter:source-snapshot"
@@ -42,8 +42,7 @@ class AwsTargetSnapshots:
     def _described(self, delivery: Delivery, ec2: Any, *filters: Mapping[str, Any]) -> tuple[SeenCopy, ...]:
         own = {"Name": f"tag:{register.DELIVERY_TAG}", "Values": [delivery.id]}
         with self._sessions.as_refusal("DescribeSnapshots", delivery.where):
-            pages = ec2.get_paginator("describe_snapshots").paginate(OwnerIds=["self"], Filters=[*filters, own])
-            return tuple(_seen(raw) for page in pages for raw in page["Snapshots"])
+            return tuple(map(_seen, every(ec2, "snapshots", OwnerIds=["self"], Filters=[*filters, own])))
 
     def copy(self, delivery: Delivery, source: SourceSnapshot) -> str:
         ec2 = self._sessions.client("ec2", "copy", delivery, _session_snapshots(delivery, source.id), once=True)

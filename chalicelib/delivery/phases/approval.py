@@ -18,7 +18,6 @@ AWAIT = StateEntry(DeliveryState.AWAITING_APPROVAL)
 _CURE = "No approver has approved it. `ami-promoter approve`, then `ami-promoter retry`."
 
 
-@dataclass(frozen=True, slots=True)
 class LookAtApproval(Command):
     """Read whether an approver has approved the delivery."""
 

@@ -26,21 +26,18 @@ _REQUESTED_CURE = "Look at the function `worker`: its dead letters and errors; t
 _CHECKING_CURE = "Deploy deploy/target.yaml there, with the targets file's external id; then tag again."
 
 
-@dataclass(frozen=True, slots=True)
 class AskHubCopy(Command):
     """Read whether the hub's own copy in this Region exists, from which this delivery copies."""
 
     acts = False
 
 
-@dataclass(frozen=True, slots=True)
 class CheckTarget(Command):
     """Assume the role; read the key, the AMI name, and what the service has created there already."""
 
     acts = False
 
 
-@dataclass(frozen=True, slots=True)
 class NotifyWaiting(Command):
     """Send one notice that the target's role cannot be assumed yet."""
 
@@ -93,7 +90,6 @@ class TargetUnfit(DeliveryEvent):
     faults: tuple[Fault, ...]
 
 
-@dataclass(frozen=True, slots=True)
 class WaitingNotified(DeliveryEvent):
     """The notice that the role cannot be assumed was sent."""
 

@@ -72,7 +72,6 @@ class LookAtCopies(Command):
     copies: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
 class AskWhoWaits(Command):
     """Read whether another delivery waits for a slot in the target, which an ended copy would free."""
 
@@ -107,7 +106,8 @@ def _outstanding(delivery: Delivery, now: int) -> tuple[Command, ...]:
 
 
 def _slots(delivery: Delivery, now: int) -> tuple[Command, ...]:
-    starved = _wants(delivery) and not slots.free(delivery, now)
+    wants = any(copy.state is CopyState.WANTED for copy in delivery.copies)
+    starved = wants and not slots.free(delivery, now)
     asks = (delivery.slots.asked and not slots.is_asked(delivery)) or (starved and now >= delivery.slots.next_ask)
     return (slots.request(delivery),) if asks else ()
 
@@ -140,10 +140,6 @@ def _copies(delivery: Delivery, now: int) -> tuple[Command, ...]:
 def _polls(delivery: Delivery, now: int) -> bool:
     pending = (copy for copy in delivery.copies if copy.state is CopyState.PENDING)
     return now >= delivery.next_try and any(now >= copy.next_look for copy in pending)
-
-
-def _wants(delivery: Delivery) -> bool:
-    return any(copy.state is CopyState.WANTED for copy in delivery.copies)
 
 
 def _reopens(delivery: Delivery) -> bool:
@@ -325,10 +321,6 @@ def _errored(copy: Copy, found: proof.SeenCopy, now: int, faults: list[Fault], d
     return replace(copy, state=CopyState.ERROR)
 
 
-def _others_wait(event: OthersWait, delivery: Delivery, _now: int) -> Delivery:
-    return delivery.with_slots(others_wait=event.waits)
-
-
 # --- shares and refusals ----------------------------------------------------------------------------------------------
 
 
@@ -388,7 +380,7 @@ PHASES = {
         on={
             slots.SlotsAsked: leads(slots.asked, COPY),
             slots.SlotsSeen: leads(slots.seen, COPY),
-            OthersWait: leads(_others_wait, COPY),
+            OthersWait: leads(lambda event, delivery, _now: delivery.with_slots(others_wait=event.waits), COPY),
             CopyStarted: leads(_started, COPY, *ENDS),
             CopiesFound: leads(_found, COPY, REGISTER, *ENDS),
             CopiesSeen: leads(_seen, COPY, REGISTER, *ENDS),

@@ -133,7 +133,7 @@ def give_up(delivery: Delivery, now: int, failure: Fault) -> Delivery:
     """Fail without removing anything, because the target has refused every look; list what may be left."""
     why = () if delivery.last_refusal is None else (delivery.last_refusal,)
     left = delivery.with_cleanup(done=True, leftovers=tuple(_may_be_left(delivery)))
-    return _tidy(left, now, ending=DeliveryState.FAILED, faults=(*delivery.faults, failure, *why))
+    return _tidy(leftovers.stay(left), now, ending=DeliveryState.FAILED, faults=(*delivery.faults, failure, *why))
 
 
 def keep(delivery: Delivery, now: int, *faults: Fault) -> Delivery:
@@ -193,7 +193,8 @@ def _needs_shares(delivery: Delivery) -> bool:
 
 def _tidying(delivery: Delivery, now: int) -> tuple[Command, ...]:
     releases = (shares.ReleaseShares(),) if delivery.shares.held else ()
-    return (*slots.reports(delivery), *releases, *instances.ends(delivery, now), *_tidies(delivery, now))
+    useless = leftovers.deletes(delivery, now) if delivery.cleanup.done else ()
+    return (*slots.reports(delivery), *releases, *instances.ends(delivery, now), *useless, *_tidies(delivery, now))
 
 
 def _tidies(delivery: Delivery, now: int) -> tuple[Command, ...]:
@@ -209,12 +210,17 @@ def _tidies(delivery: Delivery, now: int) -> tuple[Command, ...]:
 
 def _is_tidy(delivery: Delivery) -> bool:
     """Whether nothing is left to remove, to release or to terminate: then the notice says how it ended."""
-    return delivery.cleanup.done and not delivery.shares.held and not delivery.launch.ends
+    return _is_removed(delivery) and not delivery.shares.held and not delivery.launch.ends
 
 
 def _only_ends(delivery: Delivery) -> bool:
     """Whether nothing is left but an instance to be terminated, and then the notice."""
-    return delivery.cleanup.done and delivery.launch.ends and not delivery.shares.held
+    return _is_removed(delivery) and delivery.launch.ends and not delivery.shares.held
+
+
+def _is_removed(delivery: Delivery) -> bool:
+    """Whether nothing is left to remove: also no copy of an earlier episode that this one did not use."""
+    return delivery.cleanup.done and not delivery.cleanup.to_delete
 
 
 def _has_news(delivery: Delivery) -> bool:
@@ -359,6 +365,8 @@ def _tidying_refused(event: Refused, delivery: Delivery, now: int) -> Delivery:
         delivery = answered(delivery, copies_news(delivery))
         if delivery.last_look.since:
             return _left_behind(replace(delivery, last_refusal=event.fault), now)
+    if event.step == leftovers.DeleteSnapshots.__name__ and now >= tidied_by(delivery):
+        return leftovers.stay(delivery)
     return waits(event, notice_refused(event, delivery, now), now)
 
 
@@ -428,6 +436,7 @@ PHASES = {
             shares.SharesReleased: leads(shares.released, TIDY),
             ClosingSeen: leads(_closing_seen, TIDY),
             LeftoversSeen: leads(_seen_tidying, TIDY),
+            leftovers.SnapshotsDeleted: leads(leftovers.deleted, TIDY),
             OutcomeNotified: leads(_over, TIDY, *OVER),
             Refused: leads(_tidying_refused, TIDY),
             DeadlinePassed: leads(_tidying_too_long, TIDY),

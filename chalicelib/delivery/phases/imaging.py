@@ -37,31 +37,26 @@ NAME_NOT_FREE = preflight.name_not_free("", "").code
 """Fault code: the name is taken, but no AMI shows it. A deregistered AMI keeps its name for a while."""
 
 
-@dataclass(frozen=True, slots=True)
 class DiscardImage(Command):
     """Deregister the AMI of a failed try and delete its snapshots, so that another try can use its name."""
 
 
-@dataclass(frozen=True, slots=True)
 class FindImage(Command):
     """List AMIs by name and tag, for an intent without a known result."""
 
     acts = False
 
 
-@dataclass(frozen=True, slots=True)
 class VerifyImage(Command):
     """Read the new AMI and compare it with the source, field by field."""
 
     acts = False
 
 
-@dataclass(frozen=True, slots=True)
 class FinishImage(Command):
     """Give snapshots that CopyImage created their sources' tags; EnableImageDeprecation with the source's date."""
 
 
-@dataclass(frozen=True, slots=True)
 class ImageNotFound(DeliveryEvent):
     """This look found no AMI with the service's tag and name in the target."""
 
@@ -82,12 +77,10 @@ class ImageSeen(DeliveryEvent):
     """Whether it has all: CopyImage did not make it, and the source has no deprecation date."""
 
 
-@dataclass(frozen=True, slots=True)
 class ImageDiscarded(DeliveryEvent):
     """The failed AMI is gone, or EC2 is removing it."""
 
 
-@dataclass(frozen=True, slots=True)
 class ImageFinished(DeliveryEvent):
     """Each snapshot has its own source's tags, and the new AMI the source's deprecation date, if that has one."""
 

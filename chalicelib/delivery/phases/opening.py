@@ -37,7 +37,8 @@ def _seen(event: shares.SharesSeen, delivery: Delivery, now: int) -> Delivery:
     if event.open:
         return _opened(replace(delivery, last_refusal=None), now)
     delivery = delivery.with_shares(wait_for=event.waits_for)
-    if event.waits_for is not None and event.waits_for.code in BEGINS_AGAIN and now >= _share_worker_by(delivery):
+    asked_again = now >= delivery.entered[OPEN.state] + ASKED_ANEW
+    if event.waits_for is not None and event.waits_for.code in BEGINS_AGAIN and asked_again:
         return cancel(delivery, now, event.waits_for)  # the next episode asks for another approval, or has new settings
     if now >= delivery.copies_end:
         return fail(delivery, now, trouble.deadline_fault(delivery, _CURE))
@@ -47,11 +48,6 @@ def _seen(event: shares.SharesSeen, delivery: Delivery, now: int) -> Delivery:
 def _held(event: shares.SharesHeld, delivery: Delivery, now: int) -> Delivery:
     after = shares.held(event, delivery, now)
     return after if event.seen is None else _seen(event.seen, after, now)
-
-
-def _share_worker_by(delivery: Delivery) -> int:
-    """When the share worker will have asked again; its earlier answer may be about the last episode."""
-    return delivery.entered[OPEN.state] + ASKED_ANEW
 
 
 def _opened(delivery: Delivery, now: int) -> Delivery:

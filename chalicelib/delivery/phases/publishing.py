@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from chalicelib.delivery import leftovers, naming, shares, slots
 from chalicelib.delivery.attempts import CopyStarted
@@ -34,12 +34,10 @@ PROTECT_TRIES = 5
 """With the waits between the tries, two and a half minutes: the notice of a successful delivery waits no longer."""
 
 
-@dataclass(frozen=True, slots=True)
 class ProtectImage(Command):
     """EnableImageDeregistrationProtection, without a cooldown: an administrator can turn it off at any time."""
 
 
-@dataclass(frozen=True, slots=True)
 class ImageProtected(DeliveryEvent):
     """The new AMI has deregistration protection."""
 

@@ -12,7 +12,6 @@ from chalicelib.engine.transitions import leads
 SHARED = StateEntry(DeliveryState.SHARED)
 
 
-@dataclass(frozen=True, slots=True)
 class LookAtEnd(Command):
     """Read the applied file's end date again, because the known end date has passed."""
 

@@ -22,7 +22,6 @@ LOOKS = (*schedule.POLLS, schedule.HOUR)
 """Times between looks: the promotion wakes it as soon as it knows when the wave opens."""
 
 
-@dataclass(frozen=True, slots=True)
 class LookAtWave(Command):
     """Read which wave its account has now, and what its promotion has computed for that."""
 

@@ -10,6 +10,7 @@ from chalicelib.delivery.phases.checking import HubCopySeen, TargetUnfit
 from chalicelib.delivery.ports import TargetSnapshots, TrackedDeliveries
 from chalicelib.delivery.tracked import RUNNING
 from chalicelib.engine import addresses
+from chalicelib.engine.budget import slices
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.ports import Records
 from chalicelib.engine.stored import peek
@@ -67,7 +68,7 @@ def tell(waker: Waker, tracked: TrackedDeliveries, delivery: Delivery, clock: Cl
         for one in tracked.all(delivery.ami)
         if one.state == RUNNING and one.region == delivery.target.region and one.delivery != delivery.id
     ]
-    for start in range(0, len(waiting), WOKEN_AT_ONCE):
+    for some in slices(waiting, WOKEN_AT_ONCE):
         if clock() >= until:
             return
-        waker.wake_all(waiting[start : start + WOKEN_AT_ONCE])
+        waker.wake_all(some)

@@ -52,7 +52,8 @@ class ReleaseCommands:
             case recalling.LookAtCopy():
                 return self._look_at_copy(delivery)
             case recalling.RecallCopy(disable):
-                self.images.recall(delivery, deprecation.as_of_now(self.clock()), disable=disable)
+                now = self.clock()
+                self.images.recall(delivery, deprecation.as_of(now, now), disable=disable)
                 return recalling.CopyRecalled(disable)
             case recalling.RestoreCopy():
                 self.images.restore(delivery)

@@ -11,6 +11,7 @@ from chalicelib.engine.addresses import RecordKey, digest
 from chalicelib.engine.aws.concurrent import SideBySide
 from chalicelib.engine.aws.refusals import as_refusal, code_of
 from chalicelib.engine.aws.sessions import Sessions
+from chalicelib.engine.budget import slices
 from chalicelib.engine.errors import Refusal, RefusalKind
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.wakes import Wake
@@ -48,11 +49,7 @@ class SqsWakes:
         queues: dict[str, list[tuple[RecordKey, str]]] = {}
         for key, cause in wakes:
             queues.setdefault(self._queue(key), []).append((key, cause))
-        batches = [
-            (queue, some[start : start + IN_A_BATCH])
-            for queue, some in queues.items()
-            for start in range(0, len(some), IN_A_BATCH)
-        ]
+        batches = [(queue, few) for queue, some in queues.items() for few in slices(some, IN_A_BATCH)]
         client = self.sessions.own("sqs")  # made before the threads are: making one is not thread-safe
 
         def send(batch: tuple[str, Batch]) -> Sequence[RecordKey]:

@@ -26,7 +26,7 @@ from chalicelib.engine.aws import sdk
 from chalicelib.engine.errors import ParkRecord, Unreadable
 from chalicelib.engine.ports import NOTHING, Due, Extras, MadeDue, Stored, Write
 from chalicelib.engine.schema import VERSION, check
-from chalicelib.engine.store.table import ABSENT, DAY, EXPIRES, KEEP_HISTORY_DAYS, Table, setting
+from chalicelib.engine.store.table import ABSENT, EXPIRES, KEEP_HISTORY_DAYS, Table, setting
 
 _T = TypeVar("_T")
 
@@ -52,7 +52,7 @@ class DynamoRecords:
     def __init__(self, table: Table, version: int = VERSION, keep_days: int = KEEP_HISTORY_DAYS) -> None:
         self._table = table
         self._version = version
-        self._keep = keep_days * DAY
+        self._keep = keep_days * schedule.DAY
 
     def read(self, key: RecordKey) -> Stored | None:
         item = self._table.get(key)

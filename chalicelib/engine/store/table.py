@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from functools import cache
+from itertools import islice
 from types import MappingProxyType
 from typing import Any
 
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.aws import sdk
+from chalicelib.engine.budget import slices
 
 CONDITION_FAILED = "ConditionalCheckFailedException"
 CONFLICT = "TransactionConflictException"
@@ -18,7 +19,6 @@ A_BATCH = 100
 
 EXPIRES = "expires_at"
 """The attribute for DynamoDB's TTL: epoch seconds after which DynamoDB deletes the item."""
-DAY = 86_400
 KEEP_HISTORY_DAYS = 400
 """Days for which ended records are kept, unless the parameter KeepHistoryDays says otherwise."""
 
@@ -26,31 +26,31 @@ NOTHING: Mapping[str, Any] = MappingProxyType({})
 ABSENT = "attribute_not_exists(pk)"
 
 
-@cache
-def _out() -> sdk.TypeSerializer:
-    return sdk.TypeSerializer()
-
-
-@cache
-def _in() -> sdk.TypeDeserializer:
-    return sdk.TypeDeserializer()
-
-
 def values(item: Mapping[str, Any]) -> dict[str, Any]:
     """DynamoDB's wire shape to Python; whole numbers become int."""
-    plain = {name: _in().deserialize(value) for name, value in item.items()}
+    read = sdk.TypeDeserializer().deserialize
+    plain = {name: read(value) for name, value in item.items()}
     return {name: int(value) if hasattr(value, "as_tuple") else value for name, value in plain.items()}
 
 
 def wire(attributes: Mapping[str, Any]) -> dict[str, Any]:
     """Python values to DynamoDB's wire shape."""
-    return {name: _out().serialize(value) for name, value in attributes.items()}
+    write = sdk.TypeSerializer().serialize
+    return {name: write(value) for name, value in attributes.items()}
 
 
-def _only_if(condition: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Build the part of a write that says under which condition."""
-    values_of_it = {"ExpressionAttributeValues": wire(given)} if given else {}
-    return {"ConditionExpression": condition, **values_of_it} if condition else {}
+def _key(key: RecordKey) -> dict[str, Any]:
+    return wire(key._asdict())
+
+
+def _parts(condition: str | None, given: Mapping[str, Any], names: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """Build the part of a write that has its condition, and its values and names; DynamoDB takes no empty ones."""
+    parts = {
+        "ConditionExpression": condition,
+        "ExpressionAttributeValues": wire(given),
+        "ExpressionAttributeNames": dict(names or {}),
+    }
+    return {name: part for name, part in parts.items() if part}
 
 
 def setting(
@@ -75,13 +75,11 @@ class Table:
 
     def __init__(self, client: Any, name: str) -> None:
         self._client = client
-        self._name = name
+        self.name = name
 
     def get(self, key: RecordKey) -> dict[str, Any] | None:
         """Read an item consistently."""
-        answer = self._client.get_item(
-            TableName=self._name, Key=wire({"pk": key.pk, "sk": key.sk}), ConsistentRead=True
-        )
+        answer = self._client.get_item(TableName=self.name, Key=_key(key), ConsistentRead=True)
         return values(answer["Item"]) if "Item" in answer else None
 
     def get_all(self, keys: Sequence[RecordKey]) -> Iterator[dict[str, Any]]:
@@ -89,26 +87,19 @@ class Table:
 
         DynamoDB may answer in several parts.
         """
-        for start in range(0, len(keys), A_BATCH):
-            batch = [wire({"pk": key.pk, "sk": key.sk}) for key in keys[start : start + A_BATCH]]
-            asked: dict[str, Any] = {self._name: {"Keys": batch, "ConsistentRead": True}}
+        for some in slices(keys, A_BATCH):
+            asked: dict[str, Any] = {self.name: {"Keys": list(map(_key, some)), "ConsistentRead": True}}
             while asked:
                 answer = self._client.batch_get_item(RequestItems=asked)
-                yield from map(values, answer["Responses"].get(self._name, ()))
+                yield from map(values, answer["Responses"].get(self.name, ()))
                 asked = answer.get("UnprocessedKeys", {})
 
     def put(self, key: RecordKey, attributes: Mapping[str, Any], *, absent: bool = False) -> bool:
         """Write an item whole; ``absent``: only if there is none. False: there was one."""
         return self.do("put_item", self.put_request(key, attributes, ABSENT if absent else ""))
 
-    def put_unless_changed(self, key: RecordKey, attributes: Mapping[str, Any], name: str, seen: int) -> bool:
-        """Write a whole item if there is none, or if its number ``name`` is still the one that was read."""
-        return self.do("put_item", self.put_unless_changed_request(key, attributes, name, seen))
-
-    def put_unless_changed_request(
-        self, key: RecordKey, attributes: Mapping[str, Any], name: str, seen: int
-    ) -> dict[str, Any]:
-        """Build ``put_unless_changed``, for use in a transaction."""
+    def put_unless_changed(self, key: RecordKey, attributes: Mapping[str, Any], name: str, seen: int) -> dict[str, Any]:
+        """Build a put of a whole item, if there is none, or if its number ``name`` is still the one that was read."""
         request = self.put_request(key, attributes, "attribute_not_exists(pk) OR #number = :seen", {":seen": seen})
         return {**request, "ExpressionAttributeNames": {"#number": name}}
 
@@ -137,38 +128,23 @@ class Table:
         condition: str | None = None,
     ) -> dict[str, Any]:
         """Build an update, for use alone or in a transaction."""
-        request: dict[str, Any] = {
-            "TableName": self._name,
-            "Key": wire({"pk": key.pk, "sk": key.sk}),
-            "UpdateExpression": expression,
-        }
-        if given:
-            request["ExpressionAttributeValues"] = wire(given)
-        if names:
-            request["ExpressionAttributeNames"] = dict(names)
-        if condition:
-            request["ConditionExpression"] = condition
-        return request
+        parts = _parts(condition, given, names)
+        return {"TableName": self.name, "Key": _key(key), "UpdateExpression": expression, **parts}
 
     def put_request(
         self, key: RecordKey, attributes: Mapping[str, Any], condition: str = "", given: Mapping[str, Any] = NOTHING
     ) -> dict[str, Any]:
         """Build a put, for use in a transaction."""
-        request = {"TableName": self._name, "Item": wire({**attributes, "pk": key.pk, "sk": key.sk})}
-        return {**request, **_only_if(condition, given)}
+        request = {"TableName": self.name, "Item": wire({**attributes, "pk": key.pk, "sk": key.sk})}
+        return {**request, **_parts(condition, given)}
 
     def delete_request(self, key: RecordKey, condition: str, given: Mapping[str, Any]) -> dict[str, Any]:
         """Build a deletion, for use in a transaction."""
-        return {
-            "TableName": self._name,
-            "Key": wire({"pk": key.pk, "sk": key.sk}),
-            **_only_if(condition, given),
-        }
+        return {"TableName": self.name, "Key": _key(key), **_parts(condition, given)}
 
     def delete(self, key: RecordKey, condition: str, given: Mapping[str, Any]) -> bool:
         """Delete an item if the condition holds."""
-        request = self.delete_request(key, condition, given)
-        return self._conditional(lambda: self._client.delete_item(**request)) is not None
+        return self.do("delete_item", self.delete_request(key, condition, given))
 
     def do(self, operation: str, request: Mapping[str, Any]) -> bool:
         """Make one write that was built for a transaction. False: its condition did not hold."""
@@ -203,17 +179,18 @@ class Table:
             return [place for place, reason in enumerate(reasons) if reason != "None"] or range(len(writes))
         return ()
 
-    def query(self, pk: str, prefix: str = "") -> Iterator[dict[str, Any]]:
+    def query(self, pk: str, prefix: str = "", **more: Any) -> Iterator[dict[str, Any]]:
         """Read a partition's items whose sort key has this prefix, consistently, in order."""
-        yield from self._pages(
+        return self._pages(
             KeyConditionExpression="pk = :pk" + (" AND begins_with(sk, :sk)" if prefix else ""),
             ExpressionAttributeValues=wire({":pk": pk, **({":sk": prefix} if prefix else {})}),
             ConsistentRead=True,
+            **more,
         )
 
     def query_between(self, pk: str, first: str, last: str) -> Iterator[dict[str, Any]]:
         """Read a partition's items from one sort key to another, consistently, in order."""
-        yield from self._pages(
+        return self._pages(
             KeyConditionExpression="pk = :pk AND sk BETWEEN :first AND :last",
             ExpressionAttributeValues=wire({":pk": pk, ":first": first, ":last": last}),
             ConsistentRead=True,
@@ -221,33 +198,19 @@ class Table:
 
     def any(self, pk: str, prefix: str) -> bool:
         """Whether a partition has an item whose sort key begins so; reads one at most."""
-        answer = self._client.query(
-            TableName=self._name,
-            KeyConditionExpression="pk = :pk AND begins_with(sk, :sk)",
-            ExpressionAttributeValues=wire({":pk": pk, ":sk": prefix}),
-            ConsistentRead=True,
-            Limit=1,
-        )
-        return bool(answer["Items"])
+        return next(self.query(pk, prefix, Limit=1), None) is not None
 
     def query_index(
         self, index: str, condition: str, given: Mapping[str, Any], limit: int, after: Mapping[str, Any] | None = None
     ) -> list[dict[str, Any]]:
         """Read one page of an index, in order. ``after``: the keys of the last item of the page before."""
+        given = {"KeyConditionExpression": condition, "ExpressionAttributeValues": wire(given)}
         start = {"ExclusiveStartKey": wire(after)} if after else {}
-        answer = self._client.query(
-            TableName=self._name,
-            IndexName=index,
-            KeyConditionExpression=condition,
-            ExpressionAttributeValues=wire(given),
-            Limit=limit,
-            **start,
-        )
-        return [values(item) for item in answer["Items"]]
+        return list(islice(self._pages(IndexName=index, Limit=limit, **given, **start), limit))
 
     def query_index_all(self, index: str, attribute: str, value: str, sk: str = "") -> Iterator[dict[str, Any]]:
         """Read the items that an index has under a value (``sk``: with this sort key); it may be seconds behind."""
-        yield from self._pages(
+        return self._pages(
             IndexName=index,
             KeyConditionExpression=f"{attribute} = :value" + (" AND sk = :sk" if sk else ""),
             ExpressionAttributeValues=wire({":value": value, **({":sk": sk} if sk else {})}),
@@ -255,9 +218,8 @@ class Table:
 
     def _pages(self, **request: Any) -> Iterator[dict[str, Any]]:
         while True:
-            answer = self._client.query(TableName=self._name, **request)
-            for item in answer["Items"]:
-                yield values(item)
+            answer = self._client.query(TableName=self.name, **request)
+            yield from map(values, answer["Items"])
             if "LastEvaluatedKey" not in answer:
                 return
             request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]

@@ -9,7 +9,7 @@ from chalicelib.engine.aws.refusals import NO_IMAGE, as_refusal, code_of
 from chalicelib.engine.aws.sessions import Sessions
 from chalicelib.engine.errors import Refusal, RefusalKind
 from chalicelib.images import image, register
-from chalicelib.images.aws.shapes import tags_of
+from chalicelib.images.aws.shapes import every, snapshots_of, tags_of
 from chalicelib.images.image import SourceImage
 from chalicelib.images.keys import KeyFacts, source_keys
 from chalicelib.images.ports import HubSnapshot, Tagged, TagRead
@@ -45,7 +45,7 @@ class HubSource:
             image_name=found.get("Name", ""),
             own=register.DELIVERY_TAG in tags,
             owned=found["OwnerId"] == self._account,
-            snapshots=_snapshots_of(found),
+            snapshots=snapshots_of(found),
         )
 
     def keys(self, snapshots: Collection[str]) -> frozenset[str]:
@@ -73,27 +73,22 @@ class HubSource:
             {"Name": "tag:ami-promoter:promotion", "Values": [ami]},
         ]
         with as_refusal("DescribeSnapshots", f"account {self._account} (hub), {region}"):
-            pages = self._sessions.own("ec2", region=region).get_paginator("describe_snapshots")
+            found = every(self._sessions.own("ec2", region=region), "snapshots", OwnerIds=["self"], Filters=filters)
             return {
                 raw["SnapshotId"]: HubSnapshot(raw.get("KmsKeyId", ""), tags_of(raw).get("ami-promoter:attempt", ""))
-                for page in pages.paginate(OwnerIds=["self"], Filters=filters)
-                for raw in page["Snapshots"]
+                for raw in found
             }
 
     def snapshots_of(self, image: str, region: str) -> frozenset[str]:
         found = self._image(image, region)
-        return _snapshots_of(found) if found is not None and found["OwnerId"] == self._account else frozenset()
+        return snapshots_of(found) if found is not None and found["OwnerId"] == self._account else frozenset()
 
     def tagged(self) -> Sequence[Tagged]:
         self._check()
-        pages = self._sessions.own("ec2").get_paginator("describe_images")
         filters = [{"Name": "tag-key", "Values": [self._trigger_tag]}]
+        asked = {"Owners": ["self"], "Filters": filters, "IncludeDisabled": True, "MaxResults": 200}
         with as_refusal("DescribeImages", self._where):
-            found = [
-                raw
-                for page in pages.paginate(Owners=["self"], Filters=filters, IncludeDisabled=True, MaxResults=200)
-                for raw in page["Images"]
-            ]
+            found = list(every(self._sessions.own("ec2"), "images", **asked))
         return [tagged for raw in found if (tagged := self._tagged(raw))]
 
     def _tagged(self, raw: Mapping[str, Any]) -> Tagged | None:
@@ -121,9 +116,8 @@ class HubSource:
         if not wanted:
             return []
         with as_refusal("DescribeSnapshots", self._where):
-            pages = self._sessions.own("ec2").get_paginator("describe_snapshots")
             filters = [{"Name": "snapshot-id", "Values": list(wanted)}]
-            return [raw for page in pages.paginate(OwnerIds=["self"], Filters=filters) for raw in page["Snapshots"]]
+            return list(every(self._sessions.own("ec2"), "snapshots", OwnerIds=["self"], Filters=filters))
 
     def _key(self, arn: str) -> KeyFacts | None:
         """DescribeKey's answer; None if it refuses, which the checks then report as a fault."""
@@ -134,8 +128,3 @@ class HubSource:
             if refusal.kind is not RefusalKind.DENIED:
                 raise
             return None
-
-
-def _snapshots_of(raw: Mapping[str, Any]) -> frozenset[str]:
-    devices = (device.get("Ebs", {}) for device in raw.get("BlockDeviceMappings", ()))
-    return frozenset(str(one["SnapshotId"]) for one in devices if "SnapshotId" in one)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from chalicelib.engine.aws import sdk
@@ -25,6 +25,18 @@ def tags_of(raw: Mapping[str, Any]) -> dict[str, str]:
 def tag_list(tags: Mapping[str, str]) -> list[dict[str, str]]:
     """Turn a mapping into AWS's list of tags."""
     return [{"Key": key, "Value": value} for key, value in sorted(tags.items())]
+
+
+def every(ec2: Any, what: str, **asked: Any) -> Iterator[Mapping[str, Any]]:
+    """Yield all that EC2 lists, page by page. ``what``: snapshots, images or volumes; ``asked``: how it is asked."""
+    for page in ec2.get_paginator(f"describe_{what}").paginate(**asked):
+        yield from page[what.capitalize()]
+
+
+def snapshots_of(image: Mapping[str, Any]) -> frozenset[str]:
+    """Return the snapshots of an AMI's block devices."""
+    devices = (device.get("Ebs", {}) for device in image.get("BlockDeviceMappings", ()))
+    return frozenset(str(one["SnapshotId"]) for one in devices if "SnapshotId" in one)
 
 
 def within_time(copy: Callable[..., Any], parameter: str, seconds: int) -> Any:

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from botocore.exceptions import ClientError
 
-from chalicelib.delivery.aws.session_policies import Work, policy
+from chalicelib.delivery.aws.session_policies import Work
+from chalicelib.delivery.aws.target_sessions import TargetSessions
 from chalicelib.delivery.model import Delivery
 from chalicelib.engine import denials
 from chalicelib.engine.aws.refusals import IN_USE, NO_SNAPSHOT, as_refusal, code_of
-from chalicelib.engine.aws.sessions import Sessions
+from chalicelib.engine.budget import slices
 from chalicelib.engine.errors import Refusal, RefusalKind, StaleCursor
 from chalicelib.engine.faults import Fault
 from chalicelib.images import comparison, register
-from chalicelib.images.aws.shapes import FILTER_VALUES, tags_of
+from chalicelib.images.aws.shapes import FILTER_VALUES, every, snapshots_of, tags_of
 from chalicelib.inventory.machine import AmiUse, InventoryPage, OwnImage, OwnInstance, OwnSnapshot, Part
-from chalicelib.targets.applied_file import Target, launch_role
-from chalicelib.targets.ports import Targets
+from chalicelib.targets.applied_file import Target
 
 SOURCE_SNAPSHOT_TAG = f"{register.OUR_PREFIX}source-snapshot"
 STALE = ("InvalidNextToken", "InvalidPaginationToken")
@@ -50,10 +50,8 @@ KINDS = [
 class AwsInventory:
     """The port ``TargetInventory``. Its sessions can either look, or remove what has one delivery's tag."""
 
-    def __init__(self, sessions: Sessions, targets: Targets, partition: str, hub: str) -> None:
+    def __init__(self, sessions: TargetSessions, hub: str) -> None:
         self._sessions = sessions
-        self._targets = targets
-        self._partition = partition
         self._hub = hub
 
     def page(self, account: str, region: str, part: Part, cursor: str) -> InventoryPage:
@@ -88,9 +86,7 @@ class AwsInventory:
             pages = ec2.get_paginator("describe_instances").paginate(Filters=[own, running])
             shown = [one for page in pages for every in page["Reservations"] for one in every["Instances"]]
         with as_refusal("DescribeVolumes", where):
-            volumes = [
-                one for page in ec2.get_paginator("describe_volumes").paginate(Filters=[own]) for one in page["Volumes"]
-            ]
+            volumes = list(every(ec2, "volumes", Filters=[own]))
         attached = {one["InstanceId"] for one in shown}
         return (
             *(_instance(one["InstanceId"], one["State"]["Name"], one, one.get("ClientToken", "")) for one in shown),
@@ -145,36 +141,23 @@ class AwsInventory:
     def _used(self, ec2: Any, where: str, snapshots: list[str]) -> frozenset[str]:
         """Return those of the snapshots that an AMI of that account uses, the service's or another."""
         used: set[str] = set()
-        for start in range(0, len(snapshots), FILTER_VALUES):
-            some = snapshots[start : start + FILTER_VALUES]
+        for some in slices(snapshots, FILTER_VALUES):
             with as_refusal("DescribeImages", where):
-                pages = ec2.get_paginator("describe_images").paginate(
-                    Owners=["self"],
-                    Filters=[{"Name": "block-device-mapping.snapshot-id", "Values": some}],
-                    IncludeDisabled=True,
-                )
-                used.update(_snapshots_of(raw for page in pages for raw in page["Images"]))
+                by = [{"Name": "block-device-mapping.snapshot-id", "Values": some}]
+                images = every(ec2, "images", Owners=["self"], Filters=by, IncludeDisabled=True)
+                used.update(*map(snapshots_of, images))
         return frozenset(used)
 
     def _client(self, work: Work, account: str, region: str, delivery: str) -> Any:
-        live = self._targets.live(account)
+        live = self._sessions.role(account)
         if live is None:
             what = "The applied targets file no longer contains this account."
             raise Refusal(
                 RefusalKind.DENIED,
                 Fault("target-dropped", _where(account, region), what, "Add it to the file to look there."),
             )
-        role, external_id = live
-        role = launch_role(role) if work == "launched" else role
-        carrier = Delivery(delivery, self._hub, "", Target(account, region), 1, 0, "", ())
-        return self._sessions.assumed(
-            "ec2",
-            region,
-            f"arn:{self._partition}:iam::{account}:role/{role}",
-            external_id,
-            f"ami-promoter-{delivery}",
-            policy(work, carrier, (), self._partition),
-        )
+        carrier = Delivery(delivery, self._hub, "", Target(account, region, *live), 1, 0, "", ())
+        return self._sessions.client("ec2", work, carrier)
 
 
 def _instance(ident: str, state: str, raw: Mapping[str, Any], token: str = "") -> OwnInstance:
@@ -183,14 +166,6 @@ def _instance(ident: str, state: str, raw: Mapping[str, Any], token: str = "") -
 
 def _where(account: str, region: str) -> str:
     return f"account {account}, {region}"
-
-
-def _snapshots_of(images: Iterable[Mapping[str, Any]]) -> Iterator[str]:
-    for image in images:
-        for device in image.get("BlockDeviceMappings", ()):
-            snapshot = device.get("Ebs", {}).get("SnapshotId")
-            if snapshot is not None:
-                yield snapshot
 
 
 def _image(raw: Mapping[str, Any]) -> OwnImage:

@@ -14,7 +14,7 @@ from chalicelib.engine.errors import Refusal, RefusalKind, StaleCursor
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.ports import Records
 from chalicelib.engine.runner import CALLS_OF_STEP, Machine
-from chalicelib.engine.stored import compact
+from chalicelib.engine.stored import RecordCodec, compact
 from chalicelib.inventory import machine as inventory
 from chalicelib.inventory.machine import Inventory, InventoryPage
 from chalicelib.inventory.ports import TargetChecks, TargetInventory
@@ -24,6 +24,15 @@ from chalicelib.targets.ports import Targets
 INVENTORY_MACHINE: Machine[Inventory, inventory.Command, inventory.Event] = Machine(
     inventory.outstanding, inventory.evolve, inventory.due_events
 )
+
+
+class InventoryCodec(RecordCodec[Inventory, inventory.Command, inventory.Event]):
+    """The stored form of inventories."""
+
+    kind = Inventory
+
+
+INVENTORIES = InventoryCodec()
 
 _OVER: Sequence[str] = tuple(state.value for state in ENDED)
 

@@ -9,6 +9,7 @@ from chalicelib.engine.aws.refusals import KEY_GONE, as_refusal, code_of, gone
 from chalicelib.engine.aws.sessions import Sessions
 from chalicelib.engine.errors import Refusal
 from chalicelib.engine.places import SNAPSHOT, Arn, Resource
+from chalicelib.images.aws.shapes import every
 from chalicelib.sharing.aws.ec2_permissions import LaunchPermissions, SnapshotPermissions
 from chalicelib.sharing.aws.grants import GRANT_GONE, GrantListing
 from chalicelib.sharing.ports import SeenGrant
@@ -51,8 +52,5 @@ class AwsHubAccess:
             raise
 
     def _all(self, what: str, **asked: Any) -> Iterator[Mapping[str, Any]]:
-        operation = f"Describe{what.capitalize()}"
-        with as_refusal(operation, self._where):
-            pages = self._sessions.own("ec2").get_paginator(f"describe_{what}").paginate(MaxResults=IN_A_PAGE, **asked)
-            for page in pages:
-                yield from page[what.capitalize()]
+        with as_refusal(f"Describe{what.capitalize()}", self._where):
+            yield from every(self._sessions.own("ec2"), what, MaxResults=IN_A_PAGE, **asked)

@@ -17,7 +17,8 @@ from dataclasses import fields, replace
 
 from chalicelib.engine import codec
 from chalicelib.engine.addresses import RecordKey, digest, finding
-from chalicelib.engine.store.table import DAY, EXPIRES, Table
+from chalicelib.engine.schedule import DAY
+from chalicelib.engine.store.table import EXPIRES, Table
 from chalicelib.monitor.drift import CALL, DriftPlace, Pass
 from chalicelib.monitor.verdicts import MonitorFinding, said
 
@@ -41,8 +42,8 @@ class DynamoDrift:
 
     def save(self, this: Pass) -> Pass | None:
         after = replace(this, version=this.version + 1)
-        written = self._table.put_unless_changed(PASS, codec.encode(after), "version", this.version)
-        return after if written else None
+        put = self._table.put_unless_changed(PASS, codec.encode(after), "version", this.version)
+        return after if self._table.do("put_item", put) else None
 
     def was_notified(self, about: str, now: int) -> bool:
         item = self._table.get(_notified(about))

@@ -21,7 +21,8 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from chalicelib.engine.addresses import RecordKey, finding
-from chalicelib.engine.store.table import DAY, EXPIRES, Table, setting
+from chalicelib.engine.schedule import DAY
+from chalicelib.engine.store.table import EXPIRES, Table, setting
 from chalicelib.monitor.ports import Begun, Canary, SourceKey
 from chalicelib.monitor.trail_actions import TrailAction
 from chalicelib.monitor.verdicts import MonitorFinding, said

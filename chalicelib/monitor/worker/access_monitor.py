@@ -9,9 +9,8 @@ Whether an OU of the applied file brings an account, it asks Organizations itsel
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from chalicelib.engine import addresses, schedule
 from chalicelib.engine.budget import Budget, TimeLeft
@@ -21,11 +20,12 @@ from chalicelib.engine.ports import Records, Telemetry
 from chalicelib.engine.waker import Clock
 from chalicelib.monitor import judging, trail_actions, verdicts
 from chalicelib.monitor.judging import Evidence, Known
-from chalicelib.monitor.ports import AppliedNow, Begun, Canary, Findings, LedgerPast, SecurityNotices, SourceKey
+from chalicelib.monitor.ports import Begun, Canary, Findings, LedgerPast, SecurityNotices, SourceKey
 from chalicelib.monitor.trail_actions import Act, TrailAction, account_of
 from chalicelib.monitor.verdicts import ActionVerdict, MonitorFinding, Severity
 from chalicelib.sharing.ports import Ledger
 from chalicelib.sharing.share import ShareState
+from chalicelib.targets.ports import Targets
 from chalicelib.targets.worker.live_members import LiveMembers
 
 TYPES = ("AWS API Call via CloudTrail", "AWS Service Event via CloudTrail")
@@ -38,41 +38,28 @@ LOOKED_THROUGH = 20
 PAGE = 100
 
 
-@dataclass(frozen=True, slots=True)
-class MonitorSettings:
-    """The monitor's hub and parameters. ``learning``: for so many seconds after the first event it sends no page."""
-
-    hub: str
-    region: str
-    trigger_tag: str
-    learning: int
-    builders: frozenset[str]
-    siblings: frozenset[str]
-    """Regions of this account's other hubs."""
-    shards: int
-
-
-@dataclass(frozen=True, slots=True)
-class MonitorPorts:
-    """The ports by which the monitor reads, writes and notifies."""
-
-    records: Records
-    ledger: Ledger
-    past: LedgerPast
-    applied: AppliedNow
-    members: LiveMembers
-    findings: Findings
-    notices: SecurityNotices
-
-
 @dataclass(eq=False)
 class AccessMonitor:
     """Judges events, and notices when the trail falls silent."""
 
-    ports: MonitorPorts
-    settings: MonitorSettings
+    records: Records
+    ledger: Ledger
+    past: LedgerPast
+    applied: Targets
+    members: LiveMembers
+    findings: Findings
+    notices: SecurityNotices
     clock: Clock
     telemetry: Telemetry
+    hub: str
+    region: str
+    trigger_tag: str
+    learning: int
+    """For so many seconds after the first event it sends no page."""
+    builders: frozenset[str]
+    siblings: frozenset[str]
+    """Regions of this account's other hubs."""
+    shards: int
 
     # --- an event ----------------------------------------------------------------------------------------------------
 
@@ -90,12 +77,12 @@ class AccessMonitor:
         if not isinstance(event, dict) or event.get("detail-type") not in TYPES:
             return
         record, now = event.get("detail"), self.clock()
-        found = trail_actions.read(record, self.settings.trigger_tag) if isinstance(record, dict) else ()
-        if event.get("account") != self.settings.hub or not found:
+        found = trail_actions.read(record, self.trigger_tag) if isinstance(record, dict) else ()
+        if event.get("account") != self.hub or not found:
             return
-        first = self.ports.findings.first_event(now)
+        first = self.findings.first_event(now)
         ident = found[0].event
-        match self.ports.findings.begin(ident, now):
+        match self.findings.begin(ident, now):
             case Begun.DONE:
                 return
             case Begun.BUSY:
@@ -107,26 +94,25 @@ class AccessMonitor:
                 evidence = self._evidence(action, has_time, ever=True)
                 finding = judging.judge(action, evidence)
             self._remember(action, finding, source_key=evidence.source_key)
-            self._conclude(action, finding, learning=now < first + self.settings.learning)
-        self.ports.findings.finish(ident, self.clock())
+            self._conclude(action, finding, learning=now < first + self.learning)
+        self.findings.finish(ident, self.clock())
 
     def _evidence(self, action: TrailAction, has_time: Callable[[], bool], *, ever: bool = False) -> Evidence:
         """Read what an action is judged by. ``ever``: of a key, all shares that were ever open on it."""
-        settings = self.settings
-        applied = self.ports.applied.read()
+        applied = self.applied.read()
         if applied.fault is not None and applied.fault.code != "no-targets-applied":
             raise Refusal(RefusalKind.THROTTLED, applied.fault)  # without the file every account would be a stranger
-        key = self.ports.findings.key(action.resource) if action.on_key else None
+        key = self.findings.key(action.resource) if action.on_key else None
         receivers = {*action.receivers, action.account} - {""}
         asked = verdicts.accounts_and_units(receivers, applied)
         return Evidence(
-            hub=settings.hub,
-            region=settings.region,
-            shares=tuple(self._shares(action, self.ports.past.ever if ever else self.ports.past.lately)),
-            strangers=verdicts.strangers(receivers, self.ports.members.checked(applied, asked, has_time)),
-            changed_at=self.ports.applied.applied_at(),
-            builders=settings.builders,
-            siblings=settings.siblings,
+            hub=self.hub,
+            region=self.region,
+            shares=tuple(self._shares(action, self.past.ever if ever else self.past.lately)),
+            strangers=verdicts.strangers(receivers, self.members.checked(applied, asked, has_time)),
+            changed_at=self.applied.applied_at(),
+            builders=self.builders,
+            siblings=self.siblings,
             source_key=key is not None or (action.on_key and self._in_ledger(action.resource)),
             admitted=None if key is None else key.admitted,
         )
@@ -134,30 +120,30 @@ class AccessMonitor:
     def _in_ledger(self, key: str) -> bool:
         """Whether the ledger has the record of a key's grant audit or policy."""
         places = (addresses.grants_on(key), addresses.policy_resource(key))
-        return any(self.ports.records.get(place) is not None for place in places)
+        return any(self.records.get(place) is not None for place in places)
 
     def _shares(self, action: TrailAction, on_key: Callable[[str], Sequence[Known]]) -> Iterator[Known]:
         """Read the shares that an action may be about; those on a key by ``on_key``."""
         if action.on_key:
             yield from self._shares_on_key(action, on_key)
         elif action.resource.startswith(("snap-", "ami-")):
-            region = "" if action.region == self.settings.region else action.region
+            region = "" if action.region == self.region else action.region
             resource = str(Resource.of(action.resource, region))
             if action.receivers:
-                yield from self.ports.past.of(resource, action.receivers)
+                yield from self.past.of(resource, action.receivers)
             else:
-                yield from self.ports.past.ever(resource)
+                yield from self.past.ever(resource)
 
     def _shares_on_key(self, action: TrailAction, read: Callable[[str], Sequence[Known]]) -> Iterator[Known]:
         key = action.resource
         accounts = {action.account, *map(account_of, action.receivers)}
         if action.act is Act.REMOVED and action.grant:
-            accounts |= set(self.ports.findings.accounts_of(action.grant))
+            accounts |= set(self.findings.accounts_of(action.grant))
         policy = addresses.policy_resource(key).pk
         if action.act is Act.POLICY:
             yield from read(policy)
             return
-        accounts -= {"", self.settings.hub}
+        accounts -= {"", self.hub}
         for account in sorted(accounts):
             yield from read(addresses.key_resource(key, account).pk)
             yield from read(addresses.role_resource(key, account).pk)
@@ -168,24 +154,23 @@ class AccessMonitor:
 
     def _remember(self, action: TrailAction, finding: MonitorFinding, *, source_key: bool) -> None:
         """Store what later events are judged by: the service's keys, whom a policy admits, and a grant's accounts."""
-        own = judging.is_own(action.principal, self.settings.hub, self.settings.region)
+        own = judging.is_own(action.principal, self.hub, self.region)
         expected = own and finding.verdict is ActionVerdict.EXPECTED
         if not action.on_key or not (source_key or expected):
             return
-        findings = self.ports.findings
         if action.act is Act.POLICY:
-            findings.remember_key(action.resource, SourceKey(frozenset(action.receivers), action.at))
+            self.findings.remember_key(action.resource, SourceKey(frozenset(action.receivers), action.at))
         accounts = {account_of(receiver) for receiver in action.receivers if receiver.startswith("arn:")}
-        accounts -= {"", self.settings.hub}
+        accounts -= {"", self.hub}
         if action.act is Act.ADDED and action.grant and accounts:
-            findings.remember_grant(action.grant, accounts, self.clock())
+            self.findings.remember_grant(action.grant, accounts, self.clock())
             if expected:
-                findings.remember_key(action.resource, SourceKey())
-                findings.grant_shown(action.at)
+                self.findings.remember_key(action.resource, SourceKey())
+                self.findings.grant_shown(action.at)
 
     def _conclude(self, action: TrailAction, finding: MonitorFinding, *, learning: bool) -> None:
         """Keep a finding and publish it, once for each verdict, key or kind of action, principal and hour."""
-        findings, now = self.ports.findings, self.clock()
+        findings, now = self.findings, self.clock()
         self.telemetry.judged(action.name, action.resource, finding.verdict, action.principal, finding.why)
         if finding.severity is Severity.NONE:
             if action.act is Act.TAGGED:  # the history says who tagged
@@ -198,25 +183,11 @@ class AccessMonitor:
         about = addresses.digest(severity, finding.verdict, subject, action.principal, str(hour))
         if findings.was_notified(about):
             return
-        self.ports.notices.publish(self._notice(action, finding, severity, about, learning=learning))
+        said = verdicts.said(finding, action.at, action.name, action.region, action.principal, action.request)
+        of = (self.hub, self.region), action.resource, CURES[finding.verdict], action.event
+        self.notices.publish(verdicts.notice(said, severity, about, *of, learning=learning))
         self.telemetry.finding(severity, finding.verdict, action.resource)
         findings.notified(about, now)
-
-    def _notice(
-        self, action: TrailAction, finding: MonitorFinding, severity: Severity, ident: str, *, learning: bool
-    ) -> Mapping[str, Any]:
-        return {
-            **verdicts.said(finding, action.at, action.name, action.region, action.principal, action.request),
-            "event": "access.finding",
-            "severity": severity.value,
-            "id": ident,
-            "hub": self.settings.hub,
-            "hub_region": self.settings.region,
-            "learning": learning,
-            "resource": action.resource,
-            "trail_event_id": action.event,
-            "cure": CURES[finding.verdict],
-        }
 
     # --- the canary --------------------------------------------------------------------------------------------------
 
@@ -225,7 +196,7 @@ class AccessMonitor:
 
         If it does not, the trail is silent or leaves KMS out, and this monitor is blind.
         """
-        findings, now = self.ports.findings, self.clock()
+        findings, now = self.findings, self.clock()
         canary = findings.canary()
         if canary.grant:
             if findings.accounts_of(canary.grant) or findings.grant_shown_at() > canary.opened_at:
@@ -240,15 +211,15 @@ class AccessMonitor:
     def _fresh_grant(self, now: int) -> Canary | None:
         """Find a grant that was made lately; a key with an open share for copies is due within the hour."""
         for resource in self._due_keys(now):
-            for share in self.ports.ledger.shares(resource):
+            for share in self.ledger.shares(resource):
                 made = share.opened_at or 0
                 if share.state is ShareState.OPEN and share.grant_id and now - FRESH <= made:
                     return Canary(share.grant_id, made)
         return None
 
     def _due_keys(self, now: int) -> Sequence[str]:
-        records, until = self.ports.records, now + schedule.HOUR
-        due = [one for shard in range(self.settings.shards) for one in records.due(shard, until, PAGE)]
+        records, until = self.records, now + schedule.HOUR
+        due = [one for shard in range(self.shards) for one in records.due(shard, until, PAGE)]
         keys = {one.key.pk for one in due if one.key.pk.startswith("resource#key#")}
         return sorted(keys)[:LOOKED_THROUGH]
 

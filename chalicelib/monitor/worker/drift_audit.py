@@ -15,8 +15,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass, field, replace
 
 from chalicelib.engine import addresses, schedule
 from chalicelib.engine.addresses import RecordKey
@@ -27,13 +26,14 @@ from chalicelib.engine.ports import Telemetry, WakeQueues
 from chalicelib.engine.waker import Clock
 from chalicelib.monitor import drift, verdicts
 from chalicelib.monitor.drift import DriftPlace, Pass, PassPart, ShownAccess, Situation
-from chalicelib.monitor.ports import AppliedNow, DriftFindings, HubAccess, SecurityNotices
+from chalicelib.monitor.ports import DriftFindings, HubAccess, SecurityNotices
 from chalicelib.monitor.trail_actions import account_of
-from chalicelib.monitor.verdicts import ActionVerdict, MonitorFinding, Severity
+from chalicelib.monitor.verdicts import ActionVerdict, MonitorFinding
 from chalicelib.sharing import holders
 from chalicelib.sharing.ports import Ledger
 from chalicelib.sharing.share import Share
 from chalicelib.targets.applied_file import AppliedFile
+from chalicelib.targets.ports import Targets
 from chalicelib.targets.worker.live_members import LiveMembers
 
 PER_RUN = 300
@@ -53,65 +53,50 @@ Step = tuple[DriftPlace, tuple[ActionVerdict, ...] | None]
 """A place and the verdicts of its first look; None: this is the first look."""
 
 
-@dataclass(frozen=True, slots=True)
-class DriftPorts:
-    """The ports by which the audit reads, writes and notifies."""
-
-    access: HubAccess
-    ledger: Ledger
-    applied: AppliedNow
-    members: LiveMembers
-    findings: DriftFindings
-    notices: SecurityNotices
-    wakes: WakeQueues
-
-
-@dataclass(frozen=True, slots=True)
-class DriftSettings:
-    """The hub's account and Region. ``learning``: for so many seconds after its first run the audit sends no page.
-
-    ``siblings``: Regions of the account's other hubs.
-    """
-
-    hub: str
-    region: str
-    learning: int
-    siblings: frozenset[str] = frozenset()
-
-
 class _Unfinished(Exception):
     """AWS throttles, or time is up: the next run continues here."""
 
 
+@dataclass(eq=False)
 class DriftAudit:
     """Runs the audit."""
 
-    def __init__(self, ports: DriftPorts, settings: DriftSettings, clock: Clock, telemetry: Telemetry) -> None:
-        self._ports = ports
-        self._settings = settings
-        self._clock = clock
-        self._telemetry = telemetry
-        self._grants: tuple[str, Mapping[str, Sequence[ShownAccess]]] = ("", {})
-        self._budget = Budget(lambda: 0)
+    access: HubAccess
+    ledger: Ledger
+    applied: Targets
+    members: LiveMembers
+    findings: DriftFindings
+    notices: SecurityNotices
+    wakes: WakeQueues
+    clock: Clock
+    telemetry: Telemetry
+    hub: str
+    region: str
+    learning: int
+    """For so many seconds after its first run the audit sends no page."""
+    siblings: frozenset[str]
+    """Regions of this account's other hubs."""
+    _grants: tuple[str, Mapping[str, Sequence[ShownAccess]]] = field(default=("", {}), init=False)
+    _budget: Budget = field(default_factory=lambda: Budget(lambda: 0), init=False)
 
     def run(self, *, time_left: TimeLeft) -> None:
         """Begin a pass if one is due, or continue the last one."""
-        now = self._clock()
-        this = self._ports.findings.read() or Pass(first_at=now, began_at=now - drift.EVERY)
+        now = self.clock()
+        this = self.findings.read() or Pass(first_at=now, began_at=now - drift.EVERY)
         if not this.part and now >= this.began_at + drift.EVERY:
             this = replace(this, began_at=now, part=PassPart.SNAPSHOTS, after="", looks=0, not_seen=0, doubts={})
         looked, budget = 0, Budget(time_left)
         if this.part:
-            applied = self._ports.applied.read()
+            applied = self.applied.read()
             if applied.fault is not None and applied.fault.code != "no-targets-applied":
                 # Without the file every account would be a stranger.
-                self._telemetry.not_done("drift-audit", applied.fault.what)
+                self.telemetry.not_done("drift-audit", applied.fault.what)
                 return
             try:
                 this, looked = self._go_on(this, applied, budget)
             except Refusal as refusal:
-                self._telemetry.not_done("drift-audit", f"{refusal.fault.where}: {refusal.fault.what}")
-        self._telemetry.audited(looked, this.not_seen, now - (this.ended_at or this.first_at))
+                self.telemetry.not_done("drift-audit", f"{refusal.fault.where}: {refusal.fault.what}")
+        self.telemetry.audited(looked, this.not_seen, now - (this.ended_at or this.first_at))
 
     def _go_on(self, this: Pass, applied: AppliedFile, budget: Budget) -> tuple[Pass, int]:
         """Look at place after place. Returns the pass with its new place, and the number of looks."""
@@ -129,11 +114,11 @@ class DriftAudit:
                 break
             looked += 1
             if looked % SLICE == 0:
-                written = self._ports.findings.save(this)
+                written = self.findings.save(this)
                 if written is None:
                     return this, looked  # another run is working on this pass
                 this = written
-        self._ports.findings.save(this)
+        self.findings.save(this)
         return this, looked
 
     def _part_over(self, this: Pass) -> Pass:
@@ -141,11 +126,11 @@ class DriftAudit:
         where = parts.index(PassPart(this.part)) + 1
         if where < len(parts):
             return replace(this, part=parts[where], after="")
-        return replace(this, part="", after="", doubts={}, ended_at=self._clock())
+        return replace(this, part="", after="", doubts={}, ended_at=self.clock())
 
     def _waits(self, this: Pass) -> bool:
         """Whether only the second looks are left, and these are not due yet."""
-        early = self._clock() < this.doubted_at + drift.AGAIN
+        early = self.clock() < this.doubted_at + drift.AGAIN
         return this.part == PassPart.DOUBTS and bool(this.doubts) and early
 
     # --- which places ------------------------------------------------------------------------------------------------
@@ -160,12 +145,12 @@ class DriftAudit:
             yield from ((DriftPlace.read(f"{this.part} {name}"), None) for name in names if name > this.after)
 
     def _names(self, this: Pass, applied: AppliedFile) -> Iterator[str]:
-        access = self._ports.access
+        access = self.access
         if this.part == PassPart.IMAGES:
             yield from sorted(access.images())
             return
         snapshots = access.snapshots()
-        keys = sorted({key for key in snapshots.values() if account_of(key) == self._settings.hub})
+        keys = sorted({key for key in snapshots.values() if account_of(key) == self.hub})
         if this.part == PassPart.SNAPSHOTS:
             yield from sorted(snapshots)
         elif this.part == PassPart.POLICIES:
@@ -192,17 +177,17 @@ class DriftAudit:
         """
         if self._grants[0] != key:
             found: dict[str, list[ShownAccess]] = defaultdict(list)
-            page, marker = self._ports.access.grants(key, "")
+            page, marker = self.access.grants(key, "")
             while True:
                 for one in page:
-                    hubs = self._settings.region, self._settings.siblings
+                    hubs = self.region, self.siblings
                     shown = drift.of_grant(key, one.id, one.name, one.grantee, one.issuer, *hubs)
                     found[account_of(shown.receiver)].append(shown)
                 if not marker:
                     break
                 if not self._budget.allows(CALLS):
                     raise _Unfinished  # part of a list proves nothing: the next run lists from the start
-                page, marker = self._ports.access.grants(key, marker)
+                page, marker = self.access.grants(key, marker)
             self._grants = (key, found)
         return self._grants[1]
 
@@ -218,14 +203,14 @@ class DriftAudit:
         except Refusal as refusal:
             if refusal.kind is RefusalKind.THROTTLED:
                 raise _Unfinished from refusal
-            self._telemetry.not_done("drift-audit", f"{place}: {refusal.fault.what}")
+            self.telemetry.not_done("drift-audit", f"{place}: {refusal.fault.what}")
             return replace(this, not_seen=this.not_seen + 1)
         if before is None and found and len(this.doubts) < drift.DOUBTS:
             doubts = {**this.doubts, str(place): tuple(one.verdict for one in found)}
-            return replace(this, doubts=doubts, doubted_at=self._clock())
+            return replace(this, doubts=doubts, doubted_at=self.clock())
         for one in found:
             if before is None or one.verdict in before:
-                self._conclude(place, one, learning=self._clock() < this.first_at + self._settings.learning)
+                self._conclude(place, one, learning=self.clock() < this.first_at + self.learning)
         return this
 
     def _look(self, place: DriftPlace, applied: AppliedFile) -> Sequence[MonitorFinding]:
@@ -233,18 +218,17 @@ class DriftAudit:
         shown = self._shown(place)
         if shown is None:
             return ()
-        shares = [share for home in self._homes(place) for share in self._ports.ledger.shares(home.pk)]
+        shares = [share for home in self._homes(place) for share in self.ledger.shares(home.pk)]
         if not shown and not shares:
             return ()
         receivers = {one.receiver for one in shown}
         asked = verdicts.accounts_and_units(receivers, applied)
-        settings = self._settings
         this = Situation(
-            settings.hub,
-            settings.region,
+            self.hub,
+            self.region,
             shares,
-            verdicts.strangers(receivers, self._ports.members.checked(applied, asked, self._budget.allows)),
-            settled=self._clock() >= self._ports.applied.applied_at() + SETTLED,
+            verdicts.strangers(receivers, self.members.checked(applied, asked, self._budget.allows)),
+            settled=self.clock() >= self.applied.applied_at() + SETTLED,
             may_derive=self._may_derive(place, shares),
         )
         return drift.findings(shown, this)
@@ -254,18 +238,18 @@ class DriftAudit:
         if place.account:
             return self._granted(place.resource).get(place.account, ())
         if place.resource.startswith("arn:"):
-            text = self._ports.access.policy(place.resource)
-            settings = self._settings
-            hubs = settings.hub, settings.region, settings.siblings
+            text = self.access.policy(place.resource)
+            hubs = self.hub, self.region, self.siblings
             return None if text is None else drift.of_policy(place.resource, text, *hubs)
-        receivers = self._ports.access.receivers(place.resource)
-        return None if receivers is None else drift.of_permissions(self._homes(place)[0].pk, receivers)
+        receivers = self.access.receivers(place.resource)
+        home = self._homes(place)[0].pk
+        return None if receivers is None else [ShownAccess(one, home) for one in sorted(receivers)]
 
     def _may_derive(self, place: DriftPlace, shares: Sequence[Share]) -> frozenset[str]:
         """Return the place's account if a share on the key is open to it, by grant or policy: it may grant further."""
         if not place.account:
             return frozenset()
-        policy = self._ports.ledger.shares(addresses.policy_resource(place.resource).pk)
+        policy = self.ledger.shares(addresses.policy_resource(place.resource).pk)
         theirs = [*shares, *(share for share in policy if share.account == place.account)]
         return frozenset({place.account} if any(map(holders.needed, theirs)) else ())
 
@@ -282,37 +266,23 @@ class DriftAudit:
 
     def _conclude(self, place: DriftPlace, finding: MonitorFinding, *, learning: bool) -> None:
         """Publish a finding once for as long as it persists; wake the share worker if the service must close it."""
-        findings, now = self._ports.findings, self._clock()
+        findings, now = self.findings, self.clock()
         about = addresses.digest(str(place), finding.verdict, *sorted(finding.receivers))
         if finding.verdict is ActionVerdict.NO_INTENT:
             self._wake(place, now)
         if not findings.was_notified(about, now):
             severity = verdicts.severity(finding, learning=learning)
-            findings.keep(place, finding, self._settings.region, now)
-            self._ports.notices.publish(self._notice(place, finding, severity, about, learning=learning))
-            self._telemetry.finding(severity, finding.verdict, place.resource)
+            findings.keep(place, finding, self.region, now)
+            said = verdicts.said(finding, now, drift.CALL, self.region)
+            of = (self.hub, self.region), place.resource, CURES[finding.verdict]
+            self.notices.publish(verdicts.notice(said, severity, about, *of, learning=learning))
+            self.telemetry.finding(severity, finding.verdict, place.resource)
         findings.notified(about, now)
 
     def _wake(self, place: DriftPlace, now: int) -> None:
         """Wake the share worker and the grant audit, which revokes a grant without a share; both need a record."""
         looks = [*self._homes(place), *([addresses.grants_on(place.resource)] if place.account else [])]
-        self._ports.wakes.wake_all([(key, f"drift:{now}") for key in looks])
-
-    def _notice(
-        self, place: DriftPlace, finding: MonitorFinding, severity: Severity, ident: str, *, learning: bool
-    ) -> Mapping[str, Any]:
-        return {
-            **verdicts.said(finding, self._clock(), drift.CALL, self._settings.region),
-            "event": "access.finding",
-            "severity": severity.value,
-            "id": ident,
-            "hub": self._settings.hub,
-            "hub_region": self._settings.region,
-            "learning": learning,
-            "resource": place.resource,
-            "trail_event_id": "",
-            "cure": CURES[finding.verdict],
-        }
+        self.wakes.wake_all([(key, f"drift:{now}") for key in looks])
 
 
 CURES = {

@@ -94,9 +94,9 @@ class KeyGrants:
         """Return the parameters for who may retire a grant: none, as no principal may."""
         return {}
 
-    def _issuer(self, resource: str, _share: Share) -> Any:
+    def _issuer(self, resource: str, share: Share) -> Any:
         """Return the client that makes a grant."""
-        return self._sessions.own("kms", region=Arn.parse(Resource.parse(resource).arn).region)
+        return self._owner(resource, share)
 
     def _owner(self, resource: str, _share: Share) -> Any:
         """Return the client that lists and revokes the grant, in the key owner's account."""

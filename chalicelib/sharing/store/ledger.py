@@ -20,13 +20,15 @@ from typing import Any
 
 from chalicelib.engine import addresses, codec
 from chalicelib.engine.addresses import ARCHIVED, HOLD, SHARE, RecordKey
+from chalicelib.engine.budget import slices
 from chalicelib.engine.errors import LostRace, NewerSchema, Refusal, RefusalKind, Unreadable
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.places import POLICY, Resource
 from chalicelib.engine.ports import Stored
+from chalicelib.engine.schedule import DAY
 from chalicelib.engine.schema import VERSION, check
 from chalicelib.engine.store.records import RECENT, history, stored
-from chalicelib.engine.store.table import DAY, EXPIRES, KEEP_HISTORY_DAYS, Table, setting
+from chalicelib.engine.store.table import EXPIRES, KEEP_HISTORY_DAYS, Table, setting
 from chalicelib.sharing import holders, share_events
 from chalicelib.sharing.grant_names import unrecorded_name
 from chalicelib.sharing.key_policy import PolicyShare
@@ -188,8 +190,8 @@ class DynamoLedger:
     ) -> list[Share]:
         """What is written before a race is lost stays, and is true."""
         saved: list[Share] = []
-        for start in range(0, len(shares), PER_TRANSACTION):
-            some = [_stepped(s, happened, now, calls) for s in shares[start : start + PER_TRANSACTION]]
+        for few in slices(shares, PER_TRANSACTION):
+            some = [_stepped(s, happened, now, calls) for s in few]
             writes, after = [], []
             for share in some:
                 kept, moved = self._history(share)
@@ -254,9 +256,9 @@ class DynamoLedger:
         return self._written([*moved, {"Update": update}])
 
     def archive(self, shares: Sequence[Share], now: int, happened: str = "", calls: Lines = NO_LINES) -> None:
-        for start in range(0, len(shares), PER_TRANSACTION):
+        for few in slices(shares, PER_TRANSACTION):
             writes: list[Mapping[str, Any]] = []
-            for share in shares[start : start + PER_TRANSACTION]:
+            for share in few:
                 key = share.key
                 steps = _stepped(share, happened, now, calls).recent if happened else share.recent
                 condition = f"{_unchanged(share)} AND {NOBODY_CAME}"
@@ -276,7 +278,7 @@ class DynamoLedger:
                 place = addresses.archived_share(share.resource, share.share_name, now)
                 writes += [{"Delete": gone}, {"Put": self._table.put_request(place, entry)}]
             if not self._table.transact(writes):
-                raise LostRace(shares[start].resource)
+                raise LostRace(few[0].resource)
 
     def was_open(self, resource: str, names: str = "") -> bool:
         return self._table.any(resource, f"{ARCHIVED}{names}")

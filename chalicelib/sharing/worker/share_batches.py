@@ -8,7 +8,7 @@ from dataclasses import replace
 from chalicelib.engine.budget import Budget
 from chalicelib.engine.errors import Refusal, RefusalKind
 from chalicelib.sharing.ports import PermissionAdapter
-from chalicelib.sharing.refusals import Subject, most_calls, subject
+from chalicelib.sharing.refusals import ABOUT_THE_RESOURCE, most_calls
 from chalicelib.sharing.share import Share
 
 CALLS_FOR_ONE = 2
@@ -46,7 +46,7 @@ def _halved(batch: Sequence[Share], act: Act, with_refusal: WithRefusal, budget:
         try:
             done += act(some)
         except Refusal as refusal:
-            if refusal.kind is RefusalKind.THROTTLED or subject(refusal.fault.code) is Subject.RESOURCE:
+            if refusal.kind is RefusalKind.THROTTLED or refusal.fault.code in ABOUT_THE_RESOURCE:
                 left = [*some, *(s for more in reversed(waiting) for s in more)]
                 return done + [with_refusal(s, refusal) for s in left]
             if len(some) == 1:

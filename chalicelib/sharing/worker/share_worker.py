@@ -345,8 +345,7 @@ class ShareWorker:
     def _revoked(self, adapter: PermissionAdapter, resource: str, some: Sequence[Share]) -> list[Share]:
         """Remove permissions that have the service's name, and look at once: what still shows is the service's."""
         adapter.close(resource, some)
-        showing = adapter.showing(resource, some)
-        return [share_events.evolve(s, LookedAfter(showing=s.share_name in showing), self.waker.clock()) for s in some]
+        return self._looked_at(adapter, resource, some)
 
     def _report_closing(self, resource: str, s: Share) -> None:
         if s.state is ShareState.CLOSING:

@@ -129,12 +129,10 @@ class TargetsTable:
         return self._read
 
     def in_force(self) -> Met | None:
-        """Return the version in force; None: nothing was ever applied."""
         current = self.current()
         return None if current is None else _met(current)
 
     def content(self, version: str) -> Directory | None:
-        """Return a version with the members of its units as they are now; None: it is gone, or is not what it was."""
         try:
             directory = self.directory(Current.of_version(version))
         except TargetsDamaged:
@@ -145,7 +143,6 @@ class TargetsTable:
         return replace(directory, membership=self._membership(directory.organization))
 
     def applied_at(self) -> int:
-        """Since when (epoch seconds) the file in force is applied; 0: none is, or its time cannot be read."""
         current = self.current()
         try:
             return int(datetime.fromisoformat(current.applied_at).timestamp()) if current else 0
@@ -160,12 +157,10 @@ class TargetsTable:
         return f"{current.digest}/{self._members.digest() if named else ''}"
 
     def organization(self) -> Organization | None:
-        """Return the organization in the file in force; None if the file names no unit."""
         current = self.current()
         return self._organization(current) if current else None
 
     def groups(self) -> Mapping[str, tuple[str, ...]]:
-        """Return every group's members. Raises Refusal where the items were changed by hand."""
         current = self.current()
         return self.directory(current).groups if current else {}
 
@@ -210,25 +205,20 @@ class TargetsTable:
         return {account: name for account in accounts if (name := found.get(account))}
 
     def paused(self) -> bool:
-        """Whether an operator has paused new promotions. Running deliveries continue."""
         return (self._table.get(SWITCH) or {}).get("paused") is True
 
     def withdrawals(self, ami: str) -> Sequence[Withdrawal]:
-        """Read the withdrawals from an AMI's promotion."""
         return withdrawals_in(self._table.get(withdrawals_of(ami)) or {})
 
     def recall(self, ami: str) -> Recall | None:
-        """Read the recall beside the withdrawals."""
         item = self._table.get(withdrawals_of(ami)) or {}
         return recalls.read(item[recalls.ATTRIBUTE]) if recalls.ATTRIBUTE in item else None
 
     def recalled(self, amis: Collection[str]) -> frozenset[str]:
-        """Read the items with these AMIs' withdrawals."""
         found = self._table.get_all([withdrawals_of(ami) for ami in sorted(set(amis))])
         return frozenset(item["sk"] for item in found if recalls.ATTRIBUTE in item)
 
     def pin(self, account: str, region: str, parameter: str) -> Pin | None:
-        """Read a pin."""
         item = self._table.get(pin_of(account, region, parameter))
         try:
             return recalls.read_pin(item["body"]) if item and "body" in item else None

@@ -16,7 +16,7 @@ from chalicelib.engine.waker import Clock
 from chalicelib.engine.wakes import Wake
 from chalicelib.targets.difference import departing, difference, loosened
 from chalicelib.targets.notices import FileChange, applied
-from chalicelib.targets.ports import Met, Notified, NotifiedStore, Versions
+from chalicelib.targets.ports import Met, Notified, NotifiedStore, Targets
 
 TRIES = 3
 """To write what was met while others write, too."""
@@ -61,7 +61,7 @@ class Meeting:
 class VersionWatch:
     """What `discover` does: wakes the worker while a notice is missing."""
 
-    versions: Versions
+    versions: Targets
     store: NotifiedStore
     wakes: Wakes
     clock: Clock
@@ -77,7 +77,7 @@ class VersionWatch:
 class AppliedVersions:
     """What `worker` does: compares each version that people do not know with the one before it, and notifies them."""
 
-    versions: Versions
+    versions: Targets
     store: NotifiedStore
     notices: Notices
     clock: Clock

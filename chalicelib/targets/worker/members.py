@@ -18,7 +18,7 @@ from chalicelib.targets import departures
 from chalicelib.targets.departures import MembersReading
 from chalicelib.targets.listing import Crawl
 from chalicelib.targets.organization import Membership, Organization
-from chalicelib.targets.ports import Applied, MembersStore, OrganizationReader
+from chalicelib.targets.ports import MembersStore, OrganizationReader, Targets
 
 NEEDS_SECONDS = 12
 """Seconds that must be left to ask for a page: an SDK time-out and a second try."""
@@ -32,7 +32,7 @@ STALE = schedule.HOUR
 class Members:
     """Reads the organization that the applied file names."""
 
-    applied: Applied
+    applied: Targets
     store: MembersStore
     reader: Callable[[Organization], OrganizationReader]
     clock: Clock

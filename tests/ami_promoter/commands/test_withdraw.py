@@ -1,5 +1,7 @@
 """``withdraw``: what it refuses before it writes anything."""
 
+from dataclasses import replace
+
 import pytest
 
 from ami_promoter.commands.withdraw import AmiSeen, refusals
@@ -54,3 +56,19 @@ def test_all_that_is_wrong_is_said_at_once():
     found = list(refusals(seen(), [PROD, f"{DEV}/eu-west-1", TEST], applied("group")))
 
     assert [fault.code for fault in found] == ["no-delivery", "no-delivery", "withdrawn-by-unit"]
+
+
+@pytest.mark.parametrize("launched", [{}, {f"{TEST}/{REGION}": [ARN]}], ids=["by the file", "by the share that stands"])
+def test_whom_the_arn_for_others_admits_cannot_be_withdrawn_alone_either(launched):
+    """The file lists DEV by its id, so it has a launch permission of its own; but it is in the OU of TEST, too."""
+    launch = "account" if launched else "group"
+    file = applied(launch).directory
+    listed = Target(DEV, REGION, mode="share", launch_permission=launch)
+    both = AppliedFile(replace(file, groups={"default": (DEV, OU)}, accounts={DEV: (listed,)}))
+    tracked = [TrackedDelivery("d", DEV, REGION, 1, "shared"), TrackedDelivery("t", TEST, REGION, 1, "shared")]
+
+    found = list(refusals(seen(tracked, launched), [f"{DEV}/{REGION}"], both))
+
+    assert [(fault.code, ARN in fault.what) for fault in found] == [("withdrawn-by-unit", True)]
+    alone = replace(both.directory, groups={"default": (DEV,)})
+    assert list(refusals(seen(tracked[:1]), [DEV], AppliedFile(alone))) == []

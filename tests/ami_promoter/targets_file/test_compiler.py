@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from ami_promoter.targets_file import document, waves
 from ami_promoter.targets_file.compiler import HubPlace, compile_targets, duration, seconds
 from ami_promoter.targets_file.settings import table
-from chalicelib.targets.applied_file import DAY, Directory, LaunchTest, Retirement, Target, of_delivery
+from chalicelib.engine.schedule import DAY
+from chalicelib.targets.applied_file import Directory, LaunchTest, Retirement, Target, of_delivery
 
 GOLDEN = Path(__file__).parent / "golden"
 HUB = HubPlace("us-east-1", "999999999999")

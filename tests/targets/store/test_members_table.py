@@ -5,9 +5,10 @@ import pytest
 from chalicelib.engine import addresses
 from chalicelib.engine.errors import Refusal
 from chalicelib.engine.faults import Fault
+from chalicelib.engine.schedule import DAY
 from chalicelib.targets import applied_items
 from chalicelib.targets.applied_file import Directory, Target
-from chalicelib.targets.departures import DAY, Left, MembersReading, UnreadUnit
+from chalicelib.targets.departures import Left, MembersReading, Missing, UnreadUnit
 from chalicelib.targets.organization import Membership, Organization, Unit
 from chalicelib.targets.store.members_table import MembersTable
 from chalicelib.targets.store.targets_table import TargetsTable
@@ -132,6 +133,20 @@ def test_what_was_read_is_written_by_one_at_a_time(members):
     assert members.reading() == (second, 1)
     assert members.save(MembersReading(), 1)
     assert not members.save(second, 1)
+
+
+def test_a_whole_organization_may_be_missing_at_once(members):
+    """Somebody moves an OU of 10,000 accounts: what was read of them is an item, which may have 400 KB.
+
+    If it could not be written, nobody could accept the departures, and accounts that join would get nothing.
+    """
+    many = [f"{number:012d}" for number in range(10_000)]
+    gone = [Missing(OU, account, 1_800_000_000, 1_800_000_600, 2, f"it is now in {OTHER}") for account in many]
+    reading = MembersReading(missing={one.name: one for one in gone}, held={"dev": tuple(many)})
+    assert members.save(reading, 0)
+    assert members.reading() == (reading, 1)
+    assert members.publish(Membership(), ONE, reading, 1)
+    assert members.reading() == (reading, 2)
 
 
 def test_what_a_person_accepted_holds_for_a_day(members):
