@@ -2,34 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field, fields
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from functools import reduce
 from typing import Any
 
 from chalicelib.engine.addresses import OWN_APPROVALS
+
+_NONE = frozenset[str]()
 
 
 @dataclass(frozen=True, slots=True)
 class Rights:
     """Actions by what they are on; those on tables without ``dynamodb:``."""
 
-    records: frozenset[str] = field(default_factory=frozenset)
-    config: frozenset[str] = field(default_factory=frozenset)
-    members: frozenset[str] = field(default_factory=frozenset)
-    findings: frozenset[str] = field(default_factory=frozenset)
-    indexes: frozenset[str] = field(default_factory=frozenset)
+    records: frozenset[str] = _NONE
+    config: frozenset[str] = _NONE
+    members: frozenset[str] = _NONE
+    findings: frozenset[str] = _NONE
+    indexes: frozenset[str] = _NONE
     """On the indexes by account and by AMI of the table of records."""
-    anything: frozenset[str] = field(default_factory=frozenset)
+    anything: frozenset[str] = _NONE
     """Reads of EC2, CloudTrail and of the hub's own parts; most know no resources."""
-    keys: frozenset[str] = field(default_factory=frozenset)
-    tag: frozenset[str] = field(default_factory=frozenset)
+    keys: frozenset[str] = _NONE
+    tag: frozenset[str] = _NONE
     """On images, for the trigger tag only."""
-    queue: frozenset[str] = field(default_factory=frozenset)
+    queue: frozenset[str] = _NONE
     """On the worker's queue: without these, an answer takes up to a minute longer."""
-    approvals: frozenset[str] = field(default_factory=frozenset)
+    approvals: frozenset[str] = _NONE
     """On the caller's own partition of approvals in the operators' table."""
-    copies: frozenset[str] = field(default_factory=frozenset)
+    copies: frozenset[str] = _NONE
     """In a target: on the AMIs and snapshots there that the service made."""
 
     def __or__(self, other: Rights) -> Rights:
@@ -148,54 +150,47 @@ def policy(every: Iterable[Rights], tag_key: str = "promote") -> dict[str, Any]:
     """Write an IAM policy that allows these, for hubs in whatever Region of the account."""
     needed = reduce(Rights.__or__, every, NOTHING)
     writes, config = needed.config - _READ - _POLICY, _arn(_TABLES["config"])
-    statements: list[dict[str, Any]] = [
-        {
-            "Sid": f"Table{name.capitalize()}",
-            "Effect": "Allow",
-            "Action": sorted(f"dynamodb:{action}" for action in actions),
-            "Resource": _arn(suffix),
-        }
-        for name, suffix, actions in (
-            ("records", _TABLES["records"], needed.records),
-            ("config", _TABLES["config"], needed.config - writes),
-            ("members", _TABLES["members"], needed.members),
-            ("findings", _TABLES["findings"], needed.findings),
-        )
-    ]
-    statements += [
+    whole = replace(needed, config=needed.config - writes)
+    tables = ((f"Table{name.capitalize()}", getattr(whole, name), _arn(suffix)) for name, suffix in _TABLES.items())
+    statements = [
+        *(_allow(sid, _dynamodb(actions), table) for sid, actions, table in tables),
         _partitions("WriteConfig", writes, config, _OPERATORS),
         _partitions("Approve", needed.approvals, config, (OWN_APPROVALS,)),
-    ]
-    indexes = [f"arn:*:dynamodb:*:*:table/ami-promoter-*-?/index/{name}" for name in _INDEXES]
-    actions = sorted(f"dynamodb:{action}" for action in needed.indexes)
-    statements += [
-        {"Sid": "Indexes", "Effect": "Allow", "Action": actions, "Resource": indexes},
+        _allow(
+            "Indexes",
+            _dynamodb(needed.indexes),
+            [f"arn:*:dynamodb:*:*:table/ami-promoter-*-?/index/{name}" for name in _INDEXES],
+        ),
         *_looks(needed.anything),
-        {"Sid": "LookAtKeys", "Effect": "Allow", "Action": sorted(needed.keys), "Resource": "arn:*:kms:*:*:key/*"},
-        {
-            "Sid": "WriteTheTag",
-            "Effect": "Allow",
-            "Action": sorted(needed.tag),
-            "Resource": "arn:*:ec2:*::image/*",
+        _allow("LookAtKeys", needed.keys, "arn:*:kms:*:*:key/*"),
+        _allow(
+            "WriteTheTag",
+            needed.tag,
+            "arn:*:ec2:*::image/*",
             # ForAllValues holds where the key is missing, as in a DeleteTags that names no tag and so deletes all
-            "Condition": {"ForAllValues:StringEquals": {"aws:TagKeys": [tag_key]}, "Null": {"aws:TagKeys": "false"}},
-        },
-        {
-            "Sid": "RemoveCopies",
-            "Effect": "Allow",
-            "Action": sorted(needed.copies),
-            "Resource": ["arn:*:ec2:*::image/*", "arn:*:ec2:*::snapshot/*"],
-            "Condition": {"Null": {"aws:ResourceTag/ami-promoter:hub": "false"}},
-        },
-        {
-            "Sid": "WakeTheWorker",
-            "Effect": "Allow",
-            "Action": sorted(needed.queue),
-            # a Region's name ends in a digit: so this is not the share worker's queue
-            "Resource": "arn:*:sqs:*:*:ami-promoter-*-?-worker.fifo",
-        },
+            {"ForAllValues:StringEquals": {"aws:TagKeys": [tag_key]}, "Null": {"aws:TagKeys": "false"}},
+        ),
+        _allow(
+            "RemoveCopies",
+            needed.copies,
+            ["arn:*:ec2:*::image/*", "arn:*:ec2:*::snapshot/*"],
+            {"Null": {"aws:ResourceTag/ami-promoter:hub": "false"}},
+        ),
+        # a Region's name ends in a digit: so this is not the share worker's queue
+        _allow("WakeTheWorker", needed.queue, "arn:*:sqs:*:*:ami-promoter-*-?-worker.fifo"),
     ]
     return {"Version": "2012-10-17", "Statement": [one for one in statements if one["Action"]]}
+
+
+def _allow(
+    sid: str, actions: Iterable[str], resources: str | Sequence[str], condition: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    statement = {"Sid": sid, "Effect": "Allow", "Action": sorted(actions), "Resource": resources}
+    return {**statement, "Condition": condition} if condition else statement
+
+
+def _dynamodb(actions: Iterable[str]) -> list[str]:
+    return [f"dynamodb:{action}" for action in actions]
 
 
 _LOOKS = {
@@ -212,9 +207,9 @@ _LOOKS = {
 def _looks(actions: frozenset[str]) -> Iterable[dict[str, Any]]:
     """Allow reads, each on no more than its resources."""
     for sid, (resource, some) in _LOOKS.items():
-        yield {"Sid": sid, "Effect": "Allow", "Action": sorted(actions & some), "Resource": resource}
+        yield _allow(sid, actions & some, resource)
     rest = actions - {one for _, some in _LOOKS.values() for one in some}
-    yield {"Sid": "Look", "Effect": "Allow", "Action": sorted(rest), "Resource": "*"}
+    yield _allow("Look", rest, "*")
 
 
 def _arn(suffix: str) -> str:
@@ -223,14 +218,6 @@ def _arn(suffix: str) -> str:
 
 def _partitions(sid: str, actions: Iterable[str], table: str, names: Iterable[str]) -> dict[str, Any]:
     """Allow actions on items of these partitions alone."""
-    return {
-        "Sid": sid,
-        "Effect": "Allow",
-        "Action": sorted(f"dynamodb:{action}" for action in actions),
-        "Resource": table,
-        # ForAllValues holds where the key is missing
-        "Condition": {
-            "ForAllValues:StringLike": {"dynamodb:LeadingKeys": list(names)},
-            "Null": {"dynamodb:LeadingKeys": "false"},
-        },
-    }
+    # ForAllValues holds where the key is missing
+    leading = {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": list(names)}}
+    return _allow(sid, _dynamodb(actions), table, {**leading, "Null": {"dynamodb:LeadingKeys": "false"}})

@@ -17,20 +17,20 @@ from typing import Any
 import click
 from click.core import ParameterSource
 from click.shell_completion import CompletionItem
+from rich.console import RenderableType
 
 from ami_promoter.hub import aws
 from ami_promoter.hub.applied_targets import AccountNames
 from ami_promoter.hub.image_names import ami_named
 from ami_promoter.rights import NOTHING, Rights
-from ami_promoter.terminal import durations, remembered
+from ami_promoter.terminal import asking, durations, remembered
 from ami_promoter.terminal.account_names import naming
 from ami_promoter.terminal.examples import examples
 from ami_promoter.terminal.exits import MEANS, Exit
 from ami_promoter.terminal.output import emit
 from ami_promoter.terminal.preferences import VARIABLES, UnusableFile, preferences
-from ami_promoter.terminal.report import Report
+from ami_promoter.terminal.report import NotDone, Report
 from ami_promoter.terminal.schema import Schema
-from chalicelib.engine.faults import Fault
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,16 +61,21 @@ class VerbCaller:
             self.names.hub = aws.Connection(self.region, self.table, self.hub_account, self.profile)
         return self.names.hub
 
-    def image(self, ami: str, *, reads: bool) -> str | Fault:
+    def image(self, ami: str, *, reads: bool) -> str:
         """Return the id of an AMI that is named by its id or its name, for a verb that only ``reads``, or changes.
 
-        May raise HubError.
+        Raises NotDone if that names no AMI, or several; may raise HubError.
         """
         return ami if AMI_ID.matches(ami) else ami_named(self.connect(), ami, reads=reads)
 
     def account(self) -> aws.Account:
         """Connect to the caller's account, hub or not; may raise HubError."""
         return aws.Account(self.region, self.profile)
+
+    def confirm(self, verb: str, does: str, lines: Sequence[RenderableType], *, yes: bool) -> None:
+        """Ask before a verb changes what others rely on, but with ``yes``; raises NotDone if the answer is no."""
+        if not yes:
+            asking.confirm(verb, does, lines, as_json=self.as_json)
 
 
 class Matching(click.ParamType[str]):
@@ -416,10 +421,12 @@ def verb(
             common["region"] = _region(common["region"], common["profile"], needed=needs != NOTHING)
             caller = VerbCaller(**common, as_json=as_json, wide=wide, clock=clock)
             with nullcontext() if as_json else naming(caller.names):
-                names = [one.name for one in ctx.command.params if isinstance(one.type, NamedImage)]
-                found = {name: caller.image(given[name], reads=reads) for name in names if given[name] is not None}
-                faults = tuple(one for one in found.values() if isinstance(one, Fault))
-                report = Report(faults=faults) if faults else function(caller, **{**given, **found})
+                names = [str(one.name) for one in ctx.command.params if isinstance(one.type, NamedImage)]
+                try:
+                    given |= {name: caller.image(given[name], reads=reads) for name in names if given[name] is not None}
+                    report = function(caller, **given)
+                except NotDone as no:
+                    report = no.report
                 return emit(report, as_json=as_json, reads=reads)
 
         for option in reversed(options):

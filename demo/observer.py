@@ -22,6 +22,8 @@ from demo import stage
 from demo.setting import Setting
 from demo.ways import Place
 
+WAITS = {"waiting": "waiting for a copy slot", "opening": "waiting for its shares to open"}
+"""States of a delivery whose name does not say for what it waits -> what the demo prints."""
 GOOD = {"delivered": "delivered", "shared": "shared: may launch the hub's AMI", "withdrawn": "withdrawn"}
 """States in which a delivery rests, and how they are shown."""
 BAD = frozenset({"failed", "cancelled"})
@@ -223,7 +225,7 @@ class Observer:
             made = f": {delivery.image}" if state == "delivered" and delivery.image else ""
             text, tone = f"{GOOD.get(state, state)}{where}{made}", "good" if state in GOOD else "bad"
         else:
-            text, tone = f"delivery {state}" if first else state, "faint"
+            text, tone = f"delivery {state}" if first else WAITS.get(state, state), "faint"
         if rests or self._detailed:
             self.tell(self.setting.name(account), text, tone)
 
@@ -337,7 +339,7 @@ class Observer:
             if one.state == "error":
                 found = self._world.ec2.state.snapshots.get(one.snapshot)
                 why = found.state_message if found else ""
-                self.tell(who, f"copy of {what}: error, {why}", "bad")
+                self.tell(who, f"copy of {_short(one.source)}: error, {why}", "bad")  # 80 columns
                 if "not accessible" in why:
                     self.too_early.add(one.snapshot)
                     self._explain()

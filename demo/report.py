@@ -21,7 +21,7 @@ STATES = {
     "awaiting-wave": "wave",
     "awaiting-approval": "appro-\nval",
     "requested": "reques-\nted",
-    "checking": "check-\ning",
+    "awaiting-role": "role",
     "waiting": "wait-\ning",
     "opening": "open-\ning",
     "copying": "copy-\ning",
@@ -34,7 +34,7 @@ STATES = {
 }
 """State -> how it is headed in a narrow column."""
 WORDS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
-SELDOM = frozenset({"awaiting-wave", "awaiting-approval", "checking", "launching", "stopping", "tidying"})
+SELDOM = frozenset({"awaiting-wave", "awaiting-approval", "awaiting-role", "launching", "stopping", "tidying"})
 """Shown only if some delivery was in them."""
 WIDE = 120
 """Columns of a terminal on which each state is headed by its whole name."""
@@ -177,7 +177,7 @@ def _claims(observer: Observer, verdict: Verdict) -> Iterator[tuple[str, list[st
     yield "devices and sizes as in the source", each("devices")
     yield "tags as in the source", each("tags")
     yield "no snapshot left over", each("leftovers")
-    yield "nothing done in a target that its mode does not need", each("way")
+    yield "in each target only the calls that its mode needs", each("way")
     yield "shares still open: none", [*each("open"), *verdict.whole["shares"]]
     yield "the policy of the source key is unchanged", [*verdict.whole["policy"]]
     yield "no record is parked", [*verdict.whole["parked"]]

@@ -476,6 +476,10 @@ class MemoryLedger:
     def was_open(self, resource: str, names: str = "") -> bool:
         return any(name.startswith(names) for (_, name, _), _ in self.archived.of(resource))
 
+    def gone_with_resource(self, resource: str) -> Collection[str]:
+        latest = {name: share for (_, name, _), share in sorted(self.archived.of(resource), key=itemgetter(0))}
+        return {name for name, share in latest.items() if share.gone_with_resource}
+
 
 class MemoryTrackedDeliveries:
     """The port ``TrackedDeliveries``."""

@@ -25,7 +25,7 @@ UNCHECKED = (
     DeliveryState.AWAITING_WAVE,
     DeliveryState.AWAITING_APPROVAL,
     DeliveryState.REQUESTED,
-    DeliveryState.CHECKING,
+    DeliveryState.AWAITING_ROLE,
     DeliveryState.WAITING,
 )
 STALEST = 60

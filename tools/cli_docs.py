@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from functools import reduce
+from functools import partial, reduce
 from typing import Any
 
 import click
@@ -183,26 +183,19 @@ def _actions(actions: tuple[str, ...]) -> str:
     return ", ".join((["reads"] if reads else []) + rest)
 
 
-def read_only() -> str:
-    """Write the policy of those who look and plan."""
-    return json.dumps(policy([READ_ONLY]), indent=2) + "\n"
+def policies() -> dict[str, Callable[[], str]]:
+    """Return what writes the policy of each kind of people, by its file.
 
-
-def tagger() -> str:
-    """Write the policy of those who look and tag."""
-    return json.dumps(policy([TAGGER]), indent=2) + "\n"
-
-
-def operator() -> str:
-    """Write the policy of those who may do everything at the hub but tag and approve."""
+    Operators may do everything at the hub but tag and approve.
+    """
     every = reduce(Rights.__or__, (verb.rights for _, verb in _verbs(root) if not verb.rights.copies))
     every = replace(every, tag=frozenset(), approvals=frozenset(), anything=every.anything - SEE_APPROVERS.anything)
-    return json.dumps(policy([every]), indent=2) + "\n"
+    people = {"read-only": READ_ONLY, "tagger": TAGGER, "operator": every, "approver": APPROVER}
+    return {f"deploy/cli-{name}.json": partial(_policy, rights) for name, rights in people.items()}
 
 
-def approver() -> str:
-    """Write the policy of those who look and approve."""
-    return json.dumps(policy([APPROVER]), indent=2) + "\n"
+def _policy(rights: Rights) -> str:
+    return json.dumps(policy([rights]), indent=2) + "\n"
 
 
 def _row(parameter: click.Parameter) -> str:

@@ -77,10 +77,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "docs/reference/what-is-copied.md": lambda: what_is_copied.page(MEMBERS),
     "docs/reference/cli.md": cli_docs.page,
     "docs/reference/json.md": cli_docs.json_page,
-    "deploy/cli-read-only.json": cli_docs.read_only,
-    "deploy/cli-tagger.json": cli_docs.tagger,
-    "deploy/cli-operator.json": cli_docs.operator,
-    "deploy/cli-approver.json": cli_docs.approver,
+    **cli_docs.policies(),
 }
 """A file's path and what makes its whole text."""
 PARTS: Mapping[str, Callable[[], str]] = {

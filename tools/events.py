@@ -23,7 +23,7 @@ from chalicelib.engine import notices
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.notices import NoticeKind
 from chalicelib.promotion.model import Promotion
-from chalicelib.promotion.waves import WaveCount
+from chalicelib.promotion.wave_counts import WaveCount
 from chalicelib.targets.applied_file import Directory, Target
 from chalicelib.targets.difference import difference, loosened
 from chalicelib.targets.notices import FileChange

@@ -52,7 +52,7 @@ PROMOTION = """
 One source AMI on its way to all its targets.
 `chalicelib/promotion/machine.py` has its table and what is outstanding; `evolving.py` says what an event changes, and `wanted.py` who must have the AMI.
 Whatever woke it, a promotion compares what is wanted with its deliveries; while both agree it rests in `running` or `over`.
-`expanding` is one pass over the differences: first the deliveries that must end, then the source's checks and the deliveries that must begin.
+`adjusting` is one pass over the differences: first the deliveries that must end, then the source's checks and the deliveries that must begin.
 """
 
 SHARE = """
@@ -94,7 +94,7 @@ def page() -> str:
         POINTER,
         _section(pointer.TRANSITIONS, member_docs(pointer, "PointerState")),
         INVENTORY,
-        _section(inventory.TRANSITIONS, member_docs(inventory, "State")),
+        _section(inventory.TRANSITIONS, member_docs(inventory, "InventoryState")),
     ]
     return "".join(parts)
 

@@ -12,9 +12,8 @@ from ami_promoter.hub.recall_items import OperatorsDecisions
 from ami_promoter.promotions import recalls
 from ami_promoter.promotions.promotion_text import quoted
 from ami_promoter.rights import APPROVE, EXAMINE, READ, WAKE
-from ami_promoter.terminal import asking
 from ami_promoter.terminal import schema as js
-from ami_promoter.terminal.report import Report, moment, span
+from ami_promoter.terminal.report import NotDone, Report, moment, span
 from ami_promoter.verbs import DIGEST, Duration, VerbCaller, ami_argument, tag_key_option, verb, yes_option
 from chalicelib.engine.faults import Fault, count
 from chalicelib.engine.schedule import DAY
@@ -84,14 +83,12 @@ def approve(
     """
     connection = caller.connect()
     if recalled := recalls.refused(ami, OperatorsDecisions(connection).recall(ami)):
-        return Report(faults=(recalled,))
+        raise NotDone(recalled)
     seen = approval_items.asked(connection, ami, tag_key)
-    if isinstance(seen, Fault):
-        return Report(faults=(seen,))
     asked = seen.question
     short, places = approvals.short(asked.digest), sorted(asked.targets)
     if digest is not None and not asked.digest.startswith(digest):
-        return Report(faults=(_differs(ami, digest, short, asked.value, len(places)),))
+        raise NotDone(_differs(ami, digest, short, asked.value, len(places)))
     arrives = [_arrives(targets, family, what) for targets, family, what in seen.arrives]
     data = {
         "ami": ami,
@@ -119,8 +116,7 @@ def approve(
         return Report((*lines, "This changes nothing."), data)
     asks = digest is None and not yes
     does = f"This approves it for {count(len(places), 'target')}, for {span(lasts)}"
-    if asks and (no := asking.refused("approve", does, lines, as_json=caller.as_json)):
-        return no
+    caller.confirm("approve", does, lines, yes=not asks)
     until = moment(approval_items.approve(connection, asked, lasts))
     record_requests.approved(connection, ami, places)
     done = f"Approved until {until} by {connection.caller}."

@@ -14,7 +14,6 @@ from ami_promoter.hub.own_copies import OwnCopies, OwnSnapshots
 from ami_promoter.promotions import prices
 from ami_promoter.promotions.clean_up import JudgedCopy, judged, superseded
 from ami_promoter.rights import CLEAN_UP
-from ami_promoter.terminal import asking
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.alike import groups
 from ami_promoter.terminal.exits import Exit
@@ -87,8 +86,7 @@ def clean_up(caller: VerbCaller, family: str | None, *, dry_run: bool, yes: bool
     if dry_run:
         return Report(lines, _data(found))
     does = f"This removes {_named(found)} in {account.place} for good"
-    if not yes and (no := asking.refused("clean-up", does, lines, as_json=caller.as_json)):
-        return no
+    caller.confirm("clean-up", does, lines, yes=yes)
     removed, faults = _remove(there, account, found)
     shown = (*(lines if yes else ()), f"Removed: {count(len(removed), 'AMI')}.")
     troubles = (Folded(f"Not removed: {one}") for one in faults)

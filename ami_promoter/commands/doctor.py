@@ -12,7 +12,7 @@ from rich.console import RenderableType
 from ami_promoter.hub import approvers, health, organization, pause_switch
 from ami_promoter.hub.applied_targets import applied_file
 from ami_promoter.hub.aws import Connection
-from ami_promoter.hub.receivers import receivers
+from ami_promoter.hub.receivers import Receivers, receivers
 from ami_promoter.hub.records import Reader, RecordSeen
 from ami_promoter.reconcile import doctor_checks, grouped_checks
 from ami_promoter.reconcile.doctor_target_checks import HubNames, KnownAtHub
@@ -20,9 +20,7 @@ from ami_promoter.reconcile.inventories import Inventories
 from ami_promoter.rights import ASK_TARGETS, CHECK_KEY, READ_ALL, SEE_APPROVERS, SEE_HEALTH, SEE_WRITERS
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.exits import Exit
-from ami_promoter.terminal.output import tell
-from ami_promoter.terminal.progress import Progress
-from ami_promoter.terminal.report import Report
+from ami_promoter.terminal.report import NotDone, Report
 from ami_promoter.verbs import ACCOUNT, VerbCaller, answers_within_option, hub_only_option, verb
 from chalicelib.delivery.copy_quota import CopyQuota
 from chalicelib.delivery.model import Delivery, DeliveryState
@@ -71,12 +69,13 @@ def doctor(
     if not hub_only and file.fault is None:
         meant = file.resolve(" ".join((*groups, *accounts))) if groups or accounts else None
         if meant is not None and meant.faults:
-            return Report(faults=meant.faults)
-        wanted = _meant(file, meant) if meant else _all(connection, file)
+            raise NotDone(*meant.faults)
+        every = receivers(file.directory)
+        wanted = _meant(every, meant) if meant else every.places((connection.account, connection.region))
         settings = _settings(file, wanted)
     facts = _facts(connection, file)
     found = doctor_checks.hub(facts)
-    inventories = Inventories(connection, tell, timeout, caller.clock.sleep, caller.clock.now, checks=True)
+    inventories = Inventories(connection, timeout, caller.clock, checks=True)
     answers = inventories.ask(wanted, f"doctor-{uuid.uuid4().hex[:12]}")
     hub = HubNames(connection.partition, connection.account, connection.region, facts.health.senders)
     found += doctor_checks.targets(answers, settings, _known(connection, wanted), hub)
@@ -88,9 +87,9 @@ def doctor(
     )
 
 
-def _meant(file: AppliedFile, meant: Resolution) -> tuple[Place, ...]:
+def _meant(every: Receivers, meant: Resolution) -> tuple[Place, ...]:
     """Return the targets of a value, and those of accounts whose settings conflict, so that the report shows that."""
-    blocked = [place for place in receivers(file.directory).places() if place[0] in meant.blocked]
+    blocked = [place for place in every.places() if place[0] in meant.blocked]
     return (*(Place(one.account, one.region) for one in meant.targets), *blocked)
 
 
@@ -104,8 +103,7 @@ def _settings(file: AppliedFile, places: Iterable[Place]) -> dict[Place, Target]
 def _known(connection: Connection, places: Sequence[Place]) -> dict[Place, KnownAtHub]:
     parts = (addresses.copy_quota, addresses.last_event, addresses.no_event)
     keys = {place: [part(*place) for part in parts] for place in places}
-    with connection.telling("reading the copy quotas"):
-        found = Reader(connection).many(key for three in keys.values() for key in three)
+    found = Reader(connection, "reading the copy quotas").many(key for three in keys.values() for key in three)
     known = {}
     for place, (quota, last, missed) in keys.items():
         copies = found[quota].it if quota in found else CopyQuota(*place)
@@ -118,16 +116,11 @@ def _at(record: RecordSeen[None] | None) -> int:
     return at if isinstance(at, int) else 0
 
 
-def _all(connection: Connection, file: AppliedFile) -> tuple[Place, ...]:
-    return receivers(file.directory).places((connection.account, connection.region))
-
-
 def _facts(connection: Connection, file: AppliedFile) -> doctor_checks.HubFacts:
     reader = Reader(connection)
-    with connection.telling("reading the records"):
-        parked = reader.parked()
-        under_way, _ = reader.under_way(Progress(tell, "Reading the table, items so far").at)
-        troubles = tuple(organization.trouble_lines(connection)) if file.fault is None else ()
+    parked = reader.parked()
+    under_way, _ = reader.under_way()
+    troubles = tuple(organization.trouble_lines(connection)) if file.fault is None else ()
     paused = pause_switch.Switch(connection).read()
     due = {
         one.key.pk: one.item["due_at"]

@@ -10,7 +10,7 @@ copy.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,12 +19,11 @@ from rich.console import RenderableType
 
 from ami_promoter.hub import pause_switch
 from ami_promoter.hub.aws import Connection
-from ami_promoter.hub.records import EXAMINING, OPEN_STATES, Reader, RecordSeen, by_name
+from ami_promoter.hub.records import OPEN_STATES, UNSETTLED, Reader, RecordSeen, by_name
 from ami_promoter.hub.wakes import wake
 from ami_promoter.promotions import promotion_data, shares
 from ami_promoter.promotions.promotion_text import shares_table
 from ami_promoter.rights import LOOK_AGAIN, READ_ALL, SWITCH
-from ami_promoter.terminal import asking
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.exits import Exit
 from ami_promoter.terminal.output import tell
@@ -48,7 +47,7 @@ NOTHING_RUNS = (
     DeliveryState.AWAITING_WAVE,
     DeliveryState.AWAITING_APPROVAL,
     DeliveryState.REQUESTED,
-    DeliveryState.CHECKING,
+    DeliveryState.AWAITING_ROLE,
     DeliveryState.WAITING,
     DeliveryState.SHARED,
 )
@@ -76,14 +75,13 @@ class DrainView:
 
 
 class Drain:
-    """Drains one hub. ``tell``: called with a line when the counts change."""
+    """Drains one hub."""
 
-    def __init__(self, connection: Connection, clock: TerminalClock, tell: Callable[[str], None] = tell) -> None:
+    def __init__(self, connection: Connection, clock: TerminalClock) -> None:
         self._connection = connection
-        self._reader = Reader(connection)
+        self._reader = Reader(connection, "reading the deliveries and shares")
         self._records = DynamoRecords(Table(connection.dynamodb, connection.table))
         self.clock = clock
-        self._tell = tell
         self.switch = pause_switch.Switch(connection)
         self.cancelled: set[tuple[str, int]] = set()
         """Deliveries with their episodes."""
@@ -94,8 +92,7 @@ class Drain:
 
     def look(self) -> DrainView:
         """Read the whole table: no index lists the deliveries that have not ended."""
-        with self._connection.telling("reading the deliveries and shares"):
-            return _view(*self._reader.under_way())
+        return _view(*self._reader.under_way())
 
     def cancel(self, view: DrainView, *, delete_copies: bool) -> None:
         """Ask deliveries to end: all, or only those without a running copy. Asking again is harmless."""
@@ -118,7 +115,7 @@ class Drain:
         said = ""
         while not view.drained and (until is None or self.clock.now() < until):
             if (now := counts(view)) != said:
-                self._tell(now)
+                tell(now)
                 said = now
             self.clock.sleep(POLL)
             view = self._again(view)
@@ -129,9 +126,8 @@ class Drain:
 
     def _again(self, view: DrainView) -> DrainView:
         """Read again the records that had not ended, which is cheaper than the whole table."""
-        with self._connection.telling("reading the deliveries and shares"):
-            records = self._reader.many(one.key for one in (*view.running, *view.parked, *view.promotions))
-            found = self._reader.shares(map(by_name, (*view.shares, *view.kept)))
+        records = self._reader.many(one.key for one in (*view.running, *view.parked, *view.promotions))
+        found = self._reader.shares(map(by_name, (*view.shares, *view.kept)))
         return _view(records.values(), found.values())
 
 
@@ -171,8 +167,8 @@ def drain(caller: VerbCaller, *, delete_copies: bool, wait: bool, timeout: int |
     asked = Drain(caller.connect(), caller.clock)
     copies = "deletes its running copies" if delete_copies else "lets its running copies finish"
     does = f"This pauses promotions, ends every delivery, {copies}, and closes every share"
-    if not yes and (no := asking.refused("admin drain", does, (counts(asked.look()),), as_json=caller.as_json)):
-        return no
+    if not yes:
+        caller.confirm("admin drain", does, (counts(asked.look()),), yes=yes)
     return drained(asked, delete_copies=delete_copies, wait=wait, timeout=timeout, wide=caller.wide)
 
 
@@ -206,7 +202,7 @@ def drained(
     if kept:
         lines += ["These grants on targets' own keys stay:", shares_table(kept, drain.clock.now(), wide=wide)]
     lines += [f"Parked: delivery {one.it.id}: {one.parked}" for one in view.parked]
-    lines += [_held(one) for one in view.promotions if one.state in EXAMINING]
+    lines += [_held(one) for one in view.promotions if one.state in UNSETTLED]
     done = "Drained: no delivery runs and no share is open."
     lines.append(done if view.drained else "Not drained yet: run the command again, or use --wait.")
     return Report(tuple(lines), data, exit=Exit.OK if view.drained else Exit.UNFINISHED)

@@ -15,7 +15,7 @@ from ami_promoter.promotions.choosing import Choice, Chosen, choosing, read
 from ami_promoter.promotions.reading import places_of, unknown
 from ami_promoter.rights import ASK_CLOUDTRAIL, FIND_DELIVERIES, READ_ALL, READ_FINDINGS
 from ami_promoter.terminal import schema as js
-from ami_promoter.terminal.report import Report, moment
+from ami_promoter.terminal.report import NotDone, Report, moment
 from ami_promoter.verbs import ACCOUNT, AMI, VerbCaller, tag_key_option, verb
 from chalicelib.delivery.tracked import TrackedDelivery
 from chalicelib.engine import addresses
@@ -57,27 +57,27 @@ def history(
         raise click.UsageError("Name an AMI, or --account ID; or choose AMIs by --since, --image, --group or --limit.")
     connection = caller.connect()
     reader = History(connection)
-    with connection.telling("reading the history"):
-        if ami or choice == Choice():
-            chosen, tracked = Chosen(), reader.tracked(ami, account)
-        else:
-            chosen = read(connection, Choice.of(caller, given))
-            tracked = [one for each in chosen.tracked.values() for one in each if account in (None, one.it.account)]
-        if ami and not tracked and reader.promotion(ami) is None:
-            return Report(faults=(unknown(ami, connection),))
-        promoted = _of_promotions(reader, [ami] if ami else chosen.tracked)
-        every = timeline_data.ordered([*([] if account else promoted), *_of_deliveries(reader, tracked)])
-        since = moment(int(connection.now()) - choice.since) if choice.since else ""
-        entries = [one for one in every if one["at"] >= since]
-        places = sorted({place for of, some in _by_ami(tracked).items() for place in places_of(connection, of, some)})
-        found = [one for items, steps in reader.shares_at(places) for one in timeline_data.shares_of(items, steps)]
-        recent = (one for one in found if one["open"] or one["removed_at"] >= since)
-        shares = sorted(recent, key=lambda one: (one["opened_at"], one["resource"], one["account"]))
-        noticed = reader.findings([ami, *(Resource.parse(resource).name for resource, _ in places)]) if ami else ()
-        findings = [one for one in timeline_data.ordered(map(timeline_data.finding, noticed)) if one["at"] >= since]
+    if ami or choice == Choice():
+        chosen, tracked = Chosen(), reader.tracked_for(ami, account)
+    else:
+        chosen = read(connection, Choice.of(caller, given))
+        tracked = [one for each in chosen.tracked.values() for one in each if account in (None, one.it.account)]
+    if ami and not tracked and reader.promotion(ami) is None:
+        raise NotDone(unknown(ami, connection))
+    promoted = _of_promotions(reader, [ami] if ami else chosen.tracked)
+    every = timeline_data.ordered([*([] if account else promoted), *_of_deliveries(reader, tracked)])
+    since = moment(int(connection.now()) - choice.since) if choice.since else ""
+    entries = [one for one in every if one["at"] >= since]
+    places = sorted({place for of, some in _by_ami(tracked).items() for place in places_of(connection, of, some)})
+    found = [one for items, steps in reader.shares_at(places) for one in timeline_data.shares_of(items, steps)]
+    recent = (one for one in found if one["open"] or one["removed_at"] >= since)
+    shares = sorted(recent, key=lambda one: (one["opened_at"], one["resource"], one["account"]))
+    noticed = reader.findings([ami, *(Resource.parse(resource).name for resource, _ in places)]) if ami else ()
+    findings = [one for one in timeline_data.ordered(map(timeline_data.finding, noticed)) if one["at"] >= since]
     tags = _tags(caller, connection, ami, tag_key, promoted) if ami else []
     whose = f" {ami}" if ami else f" account {account}" if account else f" {count(len(chosen.listed), 'AMI')}"
-    head = f"History of{whose} in {connection.place}:" if entries or shares else _nothing(whose, connection)
+    of = f"{whose} in {connection.place}"
+    head = f"History of{of}:" if entries or shares else f"Nothing is known of{of}."
     lines = (
         head,
         *tag_authors.lines(tags, wide=caller.wide),
@@ -94,10 +94,6 @@ def _by_ami(tracked: Iterable[RecordSeen[TrackedDelivery]]) -> Mapping[str, list
     for entry in tracked:
         found.setdefault(entry.key.name, []).append(entry.it.delivery)
     return found
-
-
-def _nothing(whose: str, connection: Connection) -> str:
-    return f"Nothing is known of{whose} in {connection.place}."
 
 
 def _tags(

@@ -18,9 +18,8 @@ from ami_promoter.hub.aws import Account, Connection, HubError
 from ami_promoter.hub.key_needs import KeyAnswer, KeyOwner, Need, asked, hub_needs, launch_needs, target_needs, unfit
 from ami_promoter.rights import CHECK_KEY
 from ami_promoter.terminal import schema as js
-from ami_promoter.terminal.report import Report
+from ami_promoter.terminal.report import NotDone, Report
 from ami_promoter.verbs import ANYWHERE, InOrder, Matching, VerbCaller, verb
-from chalicelib.engine.aws import sdk
 from chalicelib.engine.faults import Fault
 from chalicelib.images.keys import KeyFacts
 from chalicelib.targets.applied_file import launch_role
@@ -61,7 +60,7 @@ def target(caller: VerbCaller, key: str | None, role_name: str, *, launch_test: 
     if _is_hub_alone(connection):
         what = f"account {connection.account} is the hub, and no target: these statements would name the wrong account."
         cure = "Use credentials of the target; for a key of the hub write `ami-promoter doctor key-policy hub`."
-        return Report(faults=(Fault("other-account", "credentials", what, cure),))
+        raise NotDone(Fault("other-account", "credentials", what, cure))
     launches = launch_needs(launch_role(role_name)) if launch_test else ()
     return _answer(connection, key, (*target_needs(role_name), *launches))
 
@@ -122,7 +121,7 @@ def _check(key: str, account: Account, needs: Sequence[Need], statements: Sequen
     with account.telling(f"looking at the key {key}"):
         facts = KeyFacts.from_describe(kms.describe_key(KeyId=key)["KeyMetadata"])
     if faults := tuple(unfit(facts, account.account)):
-        return Report(faults=faults)
+        raise NotDone(*faults)
     with account.telling(f"reading the policy of the key {facts.arn}"):
         document = json.loads(kms.get_key_policy(KeyId=facts.arn, PolicyName="default")["Policy"])
     rotates = _rotates(kms, facts.arn, account)
@@ -188,8 +187,7 @@ def _rotates(kms: Any, arn: str, account: Account) -> bool | None:
     try:
         with account.telling("reading the key's rotation"):
             return bool(kms.get_key_rotation_status(KeyId=arn)["KeyRotationEnabled"])
-    except Exception as error:
-        cause = error.__cause__
-        if isinstance(cause, sdk.ClientError) and cause.response["Error"]["Code"] == "UnsupportedOperationException":
-            return None
-        raise
+    except HubError as error:
+        if error.fault.code != "UnsupportedOperationException":
+            raise
+        return None

@@ -18,52 +18,49 @@ from ami_promoter.verbs import ACCOUNT, VerbCaller, targets, verb
 from chalicelib.targets.departures import MembersReading
 
 WHY = js.text("how the service knows that the account left; empty: it does not know yet")
-PRINTS = js.some_of(
-    js.thing(
-        organization=js.perhaps(js.text("id of the organization; null: the applied targets file names no OU")),
-        back_fill=js.flag("whether an account that joins an OU later receives the AMIs that are promoted already"),
-        most_leaving=js.text(
-            "how many accounts can leave a group at once before an operator must accept it: a number or a percentage"
-        ),
-        units=js.several(
-            "OUs, roots and organizations that groups name",
-            js.thing(
-                id=js.text("id of the OU, root or organization"),
-                groups=js.several("groups that name the unit", js.text("name of a group")),
-                accounts=js.perhaps(js.several("accounts in the unit; null: not read yet", js.text("an account id"))),
-                read_at=js.time("when the service last read the unit"),
-                trouble=js.perhaps(js.described("why the service cannot read the unit; null: it can", js.FAULT)),
-                troubled_since=js.perhaps(js.time("since when the service cannot read the unit; null: it can")),
-            ),
-        ),
-        missing=js.several(
-            "accounts that the service did not find at its last reading",
-            js.thing(
-                unit=js.text("id of the OU, root or organization"),
-                account=js.text("an account id"),
-                since=js.time("when the service first missed the account"),
-                evidence=WHY,
-            ),
-        ),
-        held=js.mapping(
-            "accounts that left and stay targets until `targets members accept`, by group",
-            js.several("accounts", js.text("an account id")),
-        ),
-        left=js.several(
-            "accounts that left, the latest last",
-            js.thing(
-                at=js.time("when the service recorded it"),
-                account=js.text("an account id"),
-                group=js.text("name of the group"),
-                why=WHY,
-            ),
-        ),
-        accepted=js.several(
-            "accounts that `targets members accept` accepted as gone; no other member is printed then",
-            js.text("an account id"),
+PRINTS = js.partly(
+    organization=js.perhaps(js.text("id of the organization; null: the applied targets file names no OU")),
+    back_fill=js.flag("whether an account that joins an OU later receives the AMIs that are promoted already"),
+    most_leaving=js.text(
+        "how many accounts can leave a group at once before an operator must accept it: a number or a percentage"
+    ),
+    units=js.several(
+        "OUs, roots and organizations that groups name",
+        js.thing(
+            id=js.text("id of the OU, root or organization"),
+            groups=js.several("groups that name the unit", js.text("name of a group")),
+            accounts=js.perhaps(js.several("accounts in the unit; null: not read yet", js.text("an account id"))),
+            read_at=js.time("when the service last read the unit"),
+            trouble=js.perhaps(js.described("why the service cannot read the unit; null: it can", js.FAULT)),
+            troubled_since=js.perhaps(js.time("since when the service cannot read the unit; null: it can")),
         ),
     ),
-    *("organization", "back_fill", "most_leaving", "units", "missing", "held", "left", "accepted"),
+    missing=js.several(
+        "accounts that the service did not find at its last reading",
+        js.thing(
+            unit=js.text("id of the OU, root or organization"),
+            account=js.text("an account id"),
+            since=js.time("when the service first missed the account"),
+            evidence=WHY,
+        ),
+    ),
+    held=js.mapping(
+        "accounts that left and stay targets until `targets members accept`, by group",
+        js.several("accounts", js.text("an account id")),
+    ),
+    left=js.several(
+        "accounts that left, the latest last",
+        js.thing(
+            at=js.time("when the service recorded it"),
+            account=js.text("an account id"),
+            group=js.text("name of the group"),
+            why=WHY,
+        ),
+    ),
+    accepted=js.several(
+        "accounts that `targets members accept` accepted as gone; no other member is printed then",
+        js.text("an account id"),
+    ),
 )
 
 
@@ -80,8 +77,7 @@ def members(caller: VerbCaller, action: str | None, account: str | None) -> Repo
     if account and not action:
         raise click.UsageError("--account goes with `targets members accept`.")
     connection = caller.connect()
-    with connection.telling("reading the accounts of the organization's units"):
-        named, membership, reading = organization.read(connection)
+    named, membership, reading = organization.read(connection, "reading the accounts of the organization's units")
     if action:
         return _accept(connection, reading, account, connection.now())
     if named is None:

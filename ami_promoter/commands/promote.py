@@ -15,12 +15,11 @@ from ami_promoter.hub.trigger_tag import Tag
 from ami_promoter.hub.withdrawals import withdrawn_for
 from ami_promoter.promotions import endings, plan_preview, plan_reading, recalls, waiting
 from ami_promoter.rights import EXAMINE, FIND_AMI, READ, TAG, UNTAG
-from ami_promoter.terminal import asking
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.output import console, show, warn
-from ami_promoter.terminal.report import Report
+from ami_promoter.terminal.report import NotDone, Report
 from ami_promoter.verbs import VALUE, VerbCaller, ami_argument, tag_key_option, verb, wait_at_most, yes_option
-from chalicelib.engine.faults import Fault, count
+from chalicelib.engine.faults import count
 from chalicelib.targets.applied_file import Resolution
 
 MEMBERS = {
@@ -72,13 +71,11 @@ def promote(
     connection = caller.connect()
     tag = Tag(connection, tag_key, ami)
     before = tag.read()
-    if isinstance(before, Fault):
-        return Report(faults=(before,))
     meant = applied_file(connection).judge(value, in_force=False)
     if meant.faults:
-        return Report(faults=meant.faults)
+        raise NotDone(*meant.faults)
     if no := recalls.refused(ami, OperatorsDecisions(connection).recall(ami)):
-        return Report(faults=(no,))
+        raise NotDone(no)
     tag.write(value)
     warning = record_requests.nudge(connection, ami, value, again=before == value)
     withdrawn = withdrawn_for(connection, ami, value)
@@ -131,15 +128,11 @@ def cancel(caller: VerbCaller, ami: str, *, yes: bool, tag_key: str) -> Report:
     """
     connection = caller.connect()
     tag = Tag(connection, tag_key, ami)
-    before = tag.read()
-    if isinstance(before, Fault):
-        return Report(faults=(before,))
-    if before is None:
+    if tag.read() is None:
         return Report((f"Nothing to do: {ami} has no tag {tag_key}.",), {"ami": ami, "changed": False})
     if not yes:
         does = f"This removes the tag {tag_key} of {ami}, and so ends its promotion"
-        if no := asking.refused("cancel", does, _what_ends(connection, ami), as_json=caller.as_json):
-            return no
+        caller.confirm("cancel", does, _what_ends(connection, ami), yes=yes)
     tag.remove()
     warning = record_requests.nudge(connection, ami, "", again=False)
     ends = "within minutes the service cancels running deliveries and withdraws standing shares; delivered AMIs stay."
@@ -152,7 +145,6 @@ def cancel(caller: VerbCaller, ami: str, *, yes: bool, tag_key: str) -> Report:
 def _what_ends(connection: Connection, ami: str) -> tuple[str, ...]:
     """Say what happens to each delivery. Who may tag ends a promotion, also one of which they may read nothing."""
     try:
-        with connection.telling("reading the records"):
-            return tuple(endings.lines([one.it for one in Reader(connection).tracked(ami)]))
+        return tuple(endings.lines([one.it for one in Reader(connection).tracked(ami)]))
     except HubError as unread:
         return (f"Which deliveries that ends is not known: {unread}",)

@@ -15,11 +15,10 @@ from ami_promoter.hub.records import Reader, RecordSeen, place_of
 from ami_promoter.promotions import pointers, recalls
 from ami_promoter.reconcile import uses
 from ami_promoter.rights import ASK_TARGETS, FIND_DELIVERIES, LOOK_AGAIN, READ, SWITCH
-from ami_promoter.terminal import asking
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.alike import groups, named
 from ami_promoter.terminal.output import Folded
-from ami_promoter.terminal.report import Report
+from ami_promoter.terminal.report import NotDone, Report
 from ami_promoter.verbs import WHY, VerbCaller, ami_argument, verb, yes_option
 from chalicelib.delivery.model import Delivery
 from chalicelib.delivery.tracked import GOOD, RUNNING, TrackedDelivery
@@ -52,8 +51,7 @@ PRINTS = js.thing(
     deliveries=js.several(
         "deliveries of the AMI, sorted by account and Region",
         js.thing(
-            account=js.text("account id of the target"),
-            region=js.text("Region of the target"),
+            **js.PLACE,
             state=js.text("state of the delivery"),
             does=js.text("what happens to it; empty: nothing"),
             image=js.perhaps(js.text("id of the AMI there; null: none")),
@@ -84,8 +82,8 @@ def recall(caller: VerbCaller, ami: str, why: str | None, *, lift: bool, use: bo
     """Take an AMI back in all targets, until --lift ends that.
 
     Nothing promotes it any more, whatever its tag says. Running deliveries end, standing shares close, parameters that
-    name it move to what is then current, and each copy is deprecated as of now. Nothing is deregistered. Also while
-    promotions are paused. Asks before it does so; without a terminal, --yes is needed. `status` shows the progress.
+    name it move to what is then current, and each copy is deprecated as of now. Nothing is deregistered. A pause delays
+    none of this. The command asks first; without a terminal it needs --yes. `status` shows the progress.
     """
     if not lift and why is None:
         raise click.UsageError("Say why: `--why TEXT` goes into the notices.")
@@ -100,8 +98,8 @@ def recall(caller: VerbCaller, ami: str, why: str | None, *, lift: bool, use: bo
     if stands is None and lift:  # a request that was lost is made again, here and below
         record_requests.recall(connection, ami, lifted=False)
         return Report((f"Nothing to do: {ami} is not recalled.",), _data(ami, None))
-    if not lift and (unfit := stands is None and _unfit(connection, ami)):
-        return Report(faults=(unfit,))
+    if stands is None:
+        _refuse_copy(connection, ami)
     deliveries = _deliveries(connection, ami, every.keys() - {ami} if lift else {*every, ami}, lift=lift)
     used = _uses(caller, connection, deliveries) if use else {}
     lines = (*_lines(deliveries, lift=lift, wide=caller.wide), *uses.lines(used.get("uses", ())))
@@ -110,8 +108,7 @@ def recall(caller: VerbCaller, ami: str, why: str | None, *, lift: bool, use: bo
         record_requests.recall(connection, ami, lifted=False)
         return Report((f"Nothing to do: {ami} was {said}", *lines), _data(ami, stands, deliveries) | used)
     does = f"This lifts the recall of {ami}" if lift else f"This recalls {ami} in all targets"
-    if not yes and (no := asking.refused("recall", does, lines, as_json=caller.as_json)):
-        return no
+    caller.confirm("recall", does, lines, yes=yes)
     shown = lines if yes else ()
     if lift:
         decisions.lift(ami)
@@ -129,15 +126,13 @@ def _uses(caller: VerbCaller, connection: Connection, deliveries: Sequence[Mappi
     return {"uses": uses.ask(connection, caller.clock, there, PATIENCE)}
 
 
-def _unfit(connection: Connection, ami: str) -> Fault | None:
-    """Return why an AMI cannot be recalled: it is a copy, which its source's recall takes back; None: it can."""
-    with connection.telling("reading the records"):
-        made = [one for one in Reader(connection).made_from(ami) if one.key.name != ami]  # a shared one is its source's
-    if not made:
-        return None
-    source, copy = made[0].key.name, made[0].it
-    what = f"it is the copy of {source} in account {copy.account}, {copy.region}."
-    return Fault("is-a-copy", ami, what, f"Recall its source: `ami-promoter recall {source} --why TEXT`.")
+def _refuse_copy(connection: Connection, ami: str) -> None:
+    """Refuse to recall a copy, which its source's recall takes back."""
+    made = [one for one in Reader(connection).made_from(ami) if one.key.name != ami]  # a shared one is its source's
+    if made:
+        source, copy = made[0].key.name, made[0].it
+        what = f"it is the copy of {source} in account {copy.account}, {copy.region}."
+        raise NotDone(Fault("is-a-copy", ami, what, f"Recall its source: `ami-promoter recall {source} --why TEXT`."))
 
 
 def _data(ami: str, stands: Recall | None, deliveries: Sequence[Any] = (), *, changed: bool = False) -> dict[str, Any]:
@@ -149,11 +144,10 @@ def _data(ami: str, stands: Recall | None, deliveries: Sequence[Any] = (), *, ch
 def _deliveries(connection: Connection, ami: str, recalled: Collection[str], *, lift: bool) -> list[dict[str, Any]]:
     """Say for each delivery what a recall, or its lift, does. ``recalled``: the AMIs that are then recalled."""
     reader = Reader(connection)
-    with connection.telling("reading the records"):
-        tracked = [one.it for one in reader.tracked(ami)]
-        found = reader.deliveries(entry.delivery for entry in tracked)
-        keys = {one.delivery: key for one in tracked if (key := _pointer_of(found.get(one.delivery)))}
-        shown: Mapping[RecordKey, RecordSeen[Pointer]] = reader.many(keys.values())
+    tracked = [one.it for one in reader.tracked(ami)]
+    found = reader.deliveries(entry.delivery for entry in tracked)
+    keys = {ident: key for ident, one in found.items() if (key := pointers.key_of(one))}
+    shown: Mapping[RecordKey, RecordSeen[Pointer]] = reader.many(keys.values())
     at = {delivery: shown[key] for delivery, key in keys.items() if key in shown}
     every = [_one(entry, recalled, at.get(entry.delivery), ami, lift=lift) for entry in tracked]
     for entry, one in zip(tracked, every, strict=True):
@@ -165,10 +159,6 @@ def _deliveries(connection: Connection, ami: str, recalled: Collection[str], *, 
 def _untested(delivery: RecordSeen[Delivery] | None) -> str:
     """Return the AMI there that could not be tested, which a recall does not change; "": there is none."""
     return "" if delivery is None or delivery.it.launch.result == "failed" else delivery.it.launch.kept
-
-
-def _pointer_of(delivery: RecordSeen[Delivery] | None) -> RecordKey | None:
-    return None if delivery is None else pointers.key_of(delivery)
 
 
 def _one(

@@ -21,8 +21,8 @@ from ami_promoter.reconcile.view_reading import Looking
 from ami_promoter.rights import ASK_TARGETS, READ_ALL, REPAIR, SEE_OPEN
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.exits import Exit
-from ami_promoter.terminal.output import Folded, tell
-from ami_promoter.terminal.report import Report
+from ami_promoter.terminal.output import Folded
+from ami_promoter.terminal.report import NotDone, Report
 from ami_promoter.verbs import Duration, Matching, VerbCaller, admin, answers_within_option, hub_only_option, verb
 from chalicelib.delivery.model import ENDED
 from chalicelib.engine.addresses import RecordKey
@@ -31,36 +31,31 @@ from chalicelib.engine.store.records import DynamoRecords
 from chalicelib.engine.store.table import Table
 from chalicelib.promotion.model import PromotionState
 
-PRINTS = js.some_of(
-    js.thing(
-        **js.HUB,
-        applied=js.flag("whether --apply was given, so that the command repaired what it could"),
-        targets=js.thing(
-            "number of targets",
-            seen=js.number("targets that answered"),
-            asked=js.number("targets that the command asked"),
-        ),
-        hub_only=js.flag("whether --hub-only was given, so that no target was checked"),
-        woken=js.number("how many records that have not ended the command woke"),
-        found=js.several(
-            "differences between the records and AWS",
-            js.thing(
-                code=js.text("code of the difference, which does not change between versions"),
-                where=js.text("the record or resource that differs"),
-                what=js.text("what differs, in a sentence"),
-                wrong=js.flag("whether it needs a repair; false: information only"),
-                repair=js.perhaps(
-                    js.text(
-                        "name of the repair that --apply makes; null: an operator must act, or nothing is to be done"
-                    )
-                ),
-                result=js.perhaps(js.text("result of the repair; null: none was made")),
-            ),
-        ),
-        in_order=js.flag("whether nothing is left to repair"),
-        unparked=js.text("with --unpark: key of the record that continues; no other member is printed then"),
+PRINTS = js.partly(
+    **js.HUB,
+    applied=js.flag("whether --apply was given, so that the command repaired what it could"),
+    targets=js.thing(
+        "number of targets",
+        seen=js.number("targets that answered"),
+        asked=js.number("targets that the command asked"),
     ),
-    *("account", "region", "table", "applied", "targets", "hub_only", "woken", "found", "in_order", "unparked"),
+    hub_only=js.flag("whether --hub-only was given, so that no target was checked"),
+    woken=js.number("how many records that have not ended the command woke"),
+    found=js.several(
+        "differences between the records and AWS",
+        js.thing(
+            code=js.text("code of the difference, which does not change between versions"),
+            where=js.text("the record or resource that differs"),
+            what=js.text("what differs, in a sentence"),
+            wrong=js.flag("whether it needs a repair; false: information only"),
+            repair=js.perhaps(
+                js.text("name of the repair that --apply makes; null: an operator must act, or nothing is to be done")
+            ),
+            result=js.perhaps(js.text("result of the repair; null: none was made")),
+        ),
+    ),
+    in_order=js.flag("whether nothing is left to repair"),
+    unparked=js.text("with --unpark: key of the record that continues; no other member is printed then"),
 )
 KEYS = Matching("arn,arn", "arn:[a-z0-9-]+:kms:.+", "ARNs of keys, with commas between")
 RECORD = Matching(
@@ -96,7 +91,11 @@ def reconcile(
         return _unpark(connection, unpark)
     name = f"{int(connection.now())}-{uuid.uuid4().hex[:8]}"
     looking = Looking(
-        connection, tell, keys=tuple(key for key in (keys or "").split(",") if key), since=since, patience=timeout
+        connection,
+        caller.clock,
+        keys=tuple(key for key in (keys or "").split(",") if key),
+        since=since,
+        patience=timeout,
     )
     view = looking.look(name, targets=not hub_only)
     found = findings(view)
@@ -146,9 +145,7 @@ def _report(
         lines.append(f"Running records that look again now: {woken}.")
     lines.append(_summary(wrong, left, apply=apply, hub_only=hub_only))
     data = {
-        "account": connection.account,
-        "region": connection.region,
-        "table": connection.table,
+        **connection.named,
         "applied": apply,
         "targets": {"seen": seen, "asked": len(view.targets)},
         "hub_only": hub_only,
@@ -199,5 +196,5 @@ def _unpark(connection: Connection, pk: str) -> Report:
     if not freed:
         what = f"no record of that name is parked in {connection.place}."
         cure = "`ami-promoter status` lists the parked records."
-        return Report(faults=(Fault("not-parked", pk, what, cure),))
+        raise NotDone(Fault("not-parked", pk, what, cure))
     return Report((f"{pk} continues within a minute.",), {"unparked": pk})

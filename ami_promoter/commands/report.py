@@ -16,8 +16,7 @@ from ami_promoter.report_page.model import Overview, ReportContext, overview
 from ami_promoter.report_page.publishing import Address, publish
 from ami_promoter.rights import READ_ALL
 from ami_promoter.terminal import schema as js
-from ami_promoter.terminal.output import tell
-from ami_promoter.terminal.report import Report
+from ami_promoter.terminal.report import NotDone, Report
 from ami_promoter.verbs import Matching, VerbCaller, verb
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.schedule import DAY
@@ -84,11 +83,8 @@ def report(caller: VerbCaller, output: Path | None, address: str | None, days: i
             file.write_bytes(page)
         except OSError as error:
             what = f"the page could not be written: {error.strerror or error}."
-            return Report(
-                faults=(
-                    Fault("unwritable", str(file), what, "Name a file in a directory that you can write to: -o FILE."),
-                )
-            )
+            cure = "Name a file in a directory that you can write to: -o FILE."
+            raise NotDone(Fault("unwritable", str(file), what, cure)) from error
     if address:
         publish(connection, page, Address.read(address))
     places = [str(file), *([address] if address else [])] if file else [str(address)]
@@ -111,11 +107,10 @@ def report(caller: VerbCaller, output: Path | None, address: str | None, days: i
 
 
 def _read(connection: Connection, days: int) -> Overview:
-    with connection.telling("reading the records"):
-        trouble = tuple(organization.trouble_lines(connection))
+    trouble = tuple(organization.trouble_lines(connection))
     paused = pause_switch.Switch(connection).read()
     since = int(connection.now()) - days * DAY
-    records = reading.read(connection, since, tell)
+    records = reading.read(connection, since)
     now = int(connection.now())
     said = pause_switch.said(paused) if paused else ""
     place = connection.account, connection.region, connection.table

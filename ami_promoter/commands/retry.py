@@ -9,13 +9,13 @@ import click
 
 from ami_promoter.hub import record_requests
 from ami_promoter.hub.recall_items import OperatorsDecisions
-from ami_promoter.hub.records import EXAMINING, Reader, RecordSeen, is_named, place_of
+from ami_promoter.hub.records import UNSETTLED, Reader, RecordSeen, is_named, place_of
 from ami_promoter.promotions import pointers, recalls
 from ami_promoter.promotions.promotion_data import BAD
 from ami_promoter.rights import LOOK_AGAIN, READ
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.alike import groups, named
-from ami_promoter.terminal.report import Report
+from ami_promoter.terminal.report import NotDone, Report
 from ami_promoter.verbs import AMI_ID, PLACE, VerbCaller, ami_argument, verb
 from chalicelib.delivery.tracked import GOOD, TrackedDelivery
 from chalicelib.engine import addresses
@@ -31,8 +31,7 @@ PRINTS = js.some_of(
         pointers=js.several(
             "parameters of the AMI's family at which the service looks again",
             js.thing(
-                account=js.text("account id of the target"),
-                region=js.text("Region of the target"),
+                **js.PLACE,
                 parameter=js.text("name of the parameter"),
             ),
         ),
@@ -63,21 +62,19 @@ def retry(caller: VerbCaller, ami: str, place: str | None, accepted: str | None)
         raise click.UsageError(f"--accept needs an account. Write `--account ID --accept {accepted}`.")
     connection = caller.connect()
     reader = Reader(connection)
-    with connection.telling("reading the records"):
-        promotion = reader.promotion(ami)
-        tracked = reader.tracked(ami)
+    promotion = reader.promotion(ami)
+    tracked = reader.tracked(ami)
     promote = f"Write `ami-promoter promote {ami} VALUE`."
     if promotion is None:
-        return _refused("unknown-ami", ami, f"no promotion of it exists in {connection.place}.", promote)
+        raise NotDone(Fault("unknown-ami", ami, f"no promotion of it exists in {connection.place}.", promote))
     wanted = [one.it for one in tracked if place is None or is_named(one.it.place, [place])]
     if place and not wanted:
         what = f"it has no delivery to {place}."
-        return _refused("no-delivery", ami, what, f"`ami-promoter status {ami}` lists them.")
-    with connection.telling("reading the records"):
-        at_fault = _at_fault(reader, wanted, named=place is not None)
+        raise NotDone(Fault("no-delivery", ami, what, f"`ami-promoter status {ami}` lists them."))
+    at_fault = _at_fault(reader, wanted, named=place is not None)
     ended = promotion.it.value is None and not promotion.parked
     if ended and not at_fault:
-        return _refused("no-value", ami, *_no_value(promotion, promote))
+        raise NotDone(Fault("no-value", ami, *_no_value(promotion, promote)))
     deliveries = [addresses.delivery(entry.delivery) for entry in wanted]
     freed = record_requests.unpark(connection, [addresses.promotion(ami), *deliveries, *at_fault])
     record_requests.look_at(connection, list(at_fault))
@@ -106,11 +103,10 @@ def retry(caller: VerbCaller, ami: str, place: str | None, accepted: str | None)
     data: dict[str, Any] = {"accepted": accepted} if accepted else {}
     data["pointers"] = looked_at
     data |= {"ami": ami, "unparked": [str(key) for key in freed], "again": [entry.delivery for entry in again]}
-    return Report(tuple(lines) or (_nothing_to_do(ami),), data)
-
-
-def _nothing_to_do(ami: str) -> str:
-    return f"Nothing to do: no delivery of {ami} has failed, no pointer of it has a fault, and nothing is parked."
+    if not lines:
+        nothing = f"no delivery of {ami} has failed, no pointer of it has a fault, and nothing is parked."
+        lines = [f"Nothing to do: {nothing}"]
+    return Report(tuple(lines), data)
 
 
 def _at_fault(
@@ -140,12 +136,8 @@ def _named(entries: Sequence[TrackedDelivery]) -> str:
 
 def _no_value(promotion: RecordSeen[Promotion], promote: str) -> tuple[str, str]:
     """Return why there is nothing to retry: the tag was removed, is still being checked, or was refused."""
-    if promotion.state in EXAMINING:
+    if promotion.state in UNSETTLED:
         return "the service still examines its value; nothing has started yet.", "Wait, or see `ami-promoter status`."
     if promotion.it.faults:
         return "the service refused its value, so nothing started.", promote
     return "no value of its tag is in force.", promote
-
-
-def _refused(code: str, where: str, what: str, cure: str) -> Report:
-    return Report(faults=(Fault(code, where, what, cure),))

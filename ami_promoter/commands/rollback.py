@@ -15,11 +15,10 @@ from ami_promoter.hub.aws import Connection
 from ami_promoter.hub.recall_items import OperatorsDecisions
 from ami_promoter.hub.records import Reader, is_named
 from ami_promoter.rights import LOOK_AGAIN, READ_ALL, SWITCH
-from ami_promoter.terminal import asking
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.alike import groups, named
 from ami_promoter.terminal.output import Folded
-from ami_promoter.terminal.report import Report
+from ami_promoter.terminal.report import NotDone, Report
 from ami_promoter.verbs import AMI, FAMILY, GROUP, PLACE, WHY, VerbCaller, verb, yes_option
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.faults import Fault, count
@@ -33,8 +32,7 @@ PRINTS = js.thing(
     pointers=js.several(
         "parameters that this command moved, or let go, sorted by account and Region",
         js.thing(
-            account=js.text("account id of the target"),
-            region=js.text("Region of the target"),
+            **js.PLACE,
             parameter=js.text("name of the parameter"),
             image=js.perhaps(js.text("id of the AMI that it named; null: none of the family")),
             to=js.perhaps(js.text("id of the source AMI at which it is held; null: it is not held any more")),
@@ -74,8 +72,8 @@ def rollback(
 ) -> Report:
     """Move the parameters of a family back to an earlier AMI, and hold them there until --lift.
 
-    Newer AMIs are delivered, but do not move these parameters; their notices say so. Asks before it does so; without a
-    terminal, --yes is needed.
+    Newer AMIs are delivered, but do not move these parameters; their notices say so. The command asks first;
+    without a terminal it needs --yes.
     """
     if not group and not places:
         raise click.UsageError("Name targets: `--group NAME`, or `--account ID`.")
@@ -83,23 +81,20 @@ def rollback(
         raise click.UsageError("--to and --why have no effect with --lift.")
     connection = caller.connect()
     found = _pointers(connection, family, group, places)
-    if isinstance(found, Fault):
-        return Report(faults=(found,))
     decisions = OperatorsDecisions(connection)
     pins = decisions.pins(found)
     moves = [_Move(one, None) for one in found if one.key in pins]
     if not lift:
         moves, faults = chosen(found, to, pins, decisions.recalls())
         if faults:
-            return Report(faults=tuple(faults))
+            raise NotDone(*faults)
     if not moves:
         record_requests.look_at(connection, [one.key for one in found])  # a request that was lost is made again
         held = "no parameter" if lift else "each parameter"
         return Report((f"Nothing to do: {held} of `{family}` is held there.",), _data(family, (), lift=lift))
     lines = tuple(_lines(moves, wide=caller.wide))
     does = f"This {'lets go of' if lift else 'holds'} {count(len(moves), 'parameter')} of `{family}`"
-    if not yes and (no := asking.refused("rollback", does, lines, as_json=caller.as_json)):
-        return no
+    caller.confirm("rollback", does, lines, yes=yes)
     for move in moves:
         if move.to is None:
             decisions.unpin(move.pointer)
@@ -110,22 +105,20 @@ def rollback(
     return Report((*(lines if yes else ()), done), _data(family, moves, lift=lift))
 
 
-def _pointers(
-    connection: Connection, family: str, groups_named: Sequence[str], places: Sequence[str]
-) -> list[Pointer] | Fault:
-    """Return the pointers of the family in the named targets; a fault if there are none."""
-    with connection.telling("reading the records"):
-        every = [one.it for one in Reader(connection).pointers(f'"{family}"') if one.it.family == family]
+def _pointers(connection: Connection, family: str, groups_named: Sequence[str], places: Sequence[str]) -> list[Pointer]:
+    """Return the pointers of the family in the named targets; raises NotDone if there are none."""
+    every = [one.it for one in Reader(connection).pointers(f'"{family}"') if one.it.family == family]
     wanted = list(places)
     if groups_named:
         resolved = applied_file(connection).resolve(" ".join(groups_named))
         if fault := next(iter(resolved.faults), resolved.waits):
-            return fault
+            raise NotDone(fault)
         wanted += [*resolved.by_place, *resolved.blocked]
     there = [one for one in every if is_named(str(Place(one.account, one.region)), wanted)]
     if not there:
         what = "no target there has a parameter of this family."
-        return Fault("no-pointer", family, what, f"`ami-promoter where --family {family}` lists those that there are.")
+        cure = f"`ami-promoter where --family {family}` lists those that there are."
+        raise NotDone(Fault("no-pointer", family, what, cure))
     return sorted(there, key=lambda one: (one.account, one.region, one.parameter))
 
 

@@ -127,16 +127,14 @@ class _Around:
 
 
 def _around(connection: Connection) -> _Around:
-    with connection.telling("reading the records"):
-        said = tuple(organization.trouble_lines(connection))
+    said = tuple(organization.trouble_lines(connection))
     return _Around(pause_switch.Switch(connection).read(), said)
 
 
 def _all(connection: Connection, choice: Choice, *, wide: bool) -> Report:
     reader, chosen = Reader(connection), read(connection, choice)
-    with connection.telling("reading the records"):
-        parked = reader.parked()
-        at_fault = pointers.at_fault(reader.pointers('"fault"'))
+    parked = reader.parked()
+    at_fault = pointers.at_fault(reader.pointers('"fault"'))
     listed = chosen.listed
     left_alone = [{"record": pk, "why": why} for pk, why in parked.items()]
     stand = _recalls(connection)
@@ -186,8 +184,7 @@ def _beside(
 
 def _retired(connection: Connection) -> Report:
     """List the copies that the accounts' administrators can remove."""
-    with connection.telling("reading the records"):
-        found = Reader(connection).pointers(pointers.HAS_RETIRED)
+    found = Reader(connection).pointers(pointers.HAS_RETIRED)
     listed, refused = pointers.retired(found), pointers.not_retired(found)
     data = {"retired": listed, "not_retired": refused}
     rows = [

@@ -17,12 +17,11 @@ from ami_promoter.promotions import shares
 from ami_promoter.rights import APPLY, NOTHING, READ, READ_ALL, WAKE
 from ami_promoter.targets_file.difference import to_json, to_text
 from ami_promoter.targets_file.publishing import AppliedVersion, Publisher
-from ami_promoter.terminal import asking
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.alike import named
 from ami_promoter.terminal.exits import Exit
 from ami_promoter.terminal.output import Folded, Whole, tell
-from ami_promoter.terminal.report import Report, moment
+from ami_promoter.terminal.report import NotDone, Report, moment
 from ami_promoter.verbs import (
     VerbCaller,
     hub_account_option,
@@ -53,7 +52,6 @@ ACCOUNTS = js.several("ids of accounts, OUs, roots and organizations", js.text("
 SETTINGS = js.mapping("settings that change; each has its old value `from` and its new value `to`", {})
 TARGET = js.mapping("a target: `account`, `region` and every setting; durations are in seconds", {})
 GROUP = js.thing("a group", name=js.text("name of the group"), accounts=ACCOUNTS)
-PLACE = {"account": js.text("account id of the target"), "region": js.text("Region of the target")}
 WAVE = js.perhaps(js.mapping("for which group it waits: `after`, `soak` in seconds, `most_failed`; null: none", {}))
 DIFFERENCE = js.thing(
     **js.HUB,
@@ -66,7 +64,7 @@ DIFFERENCE = js.thing(
         "differences in targets",
         added=js.several("targets that the applied file does not have", TARGET),
         removed=js.several("targets that the given file no longer has", TARGET),
-        changed=js.several("targets whose settings change", js.thing("", **PLACE, settings=SETTINGS)),
+        changed=js.several("targets whose settings change", js.thing("", **js.PLACE, settings=SETTINGS)),
     ),
     groups=js.thing(
         "differences in groups",
@@ -114,8 +112,6 @@ def validate(caller: VerbCaller, file: str) -> Report:
     that is valid for a hub in at least one Region.
     """
     source = _read(file)
-    if isinstance(source, Fault):
-        return Report(faults=(source,))
     return _validate(source, file, caller) if caller.region else _validate_anywhere(source, file, caller)
 
 
@@ -192,14 +188,10 @@ def show_applied(caller: VerbCaller) -> Report:
 
 def _publish(caller: VerbCaller, name: str, *, dry_run: bool, yes: bool) -> Report:
     source = _read(name)
-    if isinstance(source, Fault):
-        return Report(faults=(source,))
     connection = caller.connect()
     publisher = Publisher(connection)
     applied = publisher.applied()  # first: with credentials of another account this fails, and the file is not blamed
     wanted = _compiled(source, name, caller.region, connection.account)
-    if not isinstance(wanted, Directory):
-        return Report(faults=wanted)
     report = _withdrawn(connection, _difference(connection, applied, wanted))
     if dry_run:
         return report
@@ -209,35 +201,35 @@ def _publish(caller: VerbCaller, name: str, *, dry_run: bool, yes: bool) -> Repo
             removed = named([place_of(target) for target in gone])
             ends = "the service withdraws their standing shares; they keep the AMIs that they own"
             does = f"This removes {removed}; {ends}"
-        if no := asking.refused("targets apply", does, report.lines, as_json=caller.as_json):
-            return no
+        caller.confirm("targets apply", does, report.lines, yes=yes)
     done = _apply(publisher, connection, applied, wanted, source, report)
     remember(caller.profile, wanted)
     return done
 
 
-def _compiled(source: str, name: str, region: str, account: str | None) -> Directory | tuple[Fault, ...]:
-    """Compile a file; the compiler, with YAML and the SDK, is imported only for that."""
+def _compiled(source: str, name: str, region: str, account: str | None) -> Directory:
+    """Compile a file, or raise NotDone; the compiler, with YAML and the SDK, is imported only for that."""
     from ami_promoter.targets_file.compiler import HubPlace, compile_targets
 
-    return compile_targets(source, name, HubPlace(region, account))
+    found = compile_targets(source, name, HubPlace(region, account))
+    if not isinstance(found, Directory):
+        raise NotDone(*found)
+    return found
 
 
-def _read(name: str) -> str | Fault:
+def _read(name: str) -> str:
     try:
         return Path(name).read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         what = f"byte {error.start + 1} is not UTF-8."
-        return Fault("targets-file", name, what, "Save the file as UTF-8.")
+        raise NotDone(Fault("targets-file", name, what, "Save the file as UTF-8.")) from error
     except OSError as error:
         what = f"the file cannot be read: {error.strerror}."
-        return Fault("targets-file", name, what, "Check the name, and that you can read the file.")
+        raise NotDone(Fault("targets-file", name, what, "Check the name, and that you can read the file.")) from error
 
 
 def _validate(source: str, name: str, caller: VerbCaller) -> Report:
     wanted = _compiled(source, name, caller.region, caller.hub_account)
-    if not isinstance(wanted, Directory):
-        return Report(faults=wanted)
     lines = [f"{name} is valid: {_size(wanted)}, hub's Region {caller.region}."]
     if caller.hub_account is None:
         lines.append("To check also that the hub's own account is not among them, give --hub-account.")
@@ -248,15 +240,18 @@ def _validate_anywhere(source: str, name: str, caller: VerbCaller) -> Report:
     """Check a file for a hub in each Region that it mentions, and in one that it does not."""
     mentioned = [region for region in regions() if region in source]
     other = next(region for region in regions() if region not in mentioned)
-    found = {region: _compiled(source, name, region, caller.hub_account) for region in (*mentioned, other)}
-    valid = {region: wanted for region, wanted in found.items() if isinstance(wanted, Directory)}
+    valid: dict[str, Directory] = {}
+    faults: list[tuple[Fault, ...]] = []
+    for region in (*mentioned, other):
+        try:
+            valid[region] = _compiled(source, name, region, caller.hub_account)
+        except NotDone as no:
+            faults.append(no.report.faults)
     if not valid:
-        faults = [wanted for wanted in found.values() if not isinstance(wanted, Directory)]
-        common = tuple(one for one in faults[0] if all(one in others for others in faults))
-        return Report(faults=common or faults[0])
+        raise NotDone(*([one for one in faults[0] if all(one in others for others in faults)] or faults[0]))
     wanted = next(iter(valid.values()))
-    digests = {digest_of(to_items(one)) for one in found.values() if isinstance(one, Directory)}
-    every = len(valid) == len(found)
+    digests = {digest_of(to_items(one)) for one in valid.values()}
+    every = not faults
     where = "in any Region" if every else f"in {', '.join(sorted(valid.keys() - {other})) or 'another Region'}"
     lines = (f"{name} is valid for a hub {where}: {_size(wanted)}.", "To check it for your hub, give --region REGION.")
     digest = digests.pop() if every and len(digests) == 1 else None
@@ -268,8 +263,7 @@ def _difference(connection: Connection, applied: AppliedVersion, wanted: Directo
     lines: list[RenderableType] = list(_heading(connection, applied))
     lines += [Folded(line, style=SIGNS.get(line.lstrip()[:1], "")) for line in to_text(change)] or ["No difference."]
     digests = {"applied": applied.current.digest if applied.current else None, "file": digest_of(to_items(wanted))}
-    data = {"account": connection.account, "region": connection.region, "table": connection.table, "digest": digests}
-    return Report(tuple(lines), {**data, **to_json(change), "applied": False})
+    return Report(tuple(lines), {**connection.named, "digest": digests, **to_json(change), "applied": False})
 
 
 def _withdrawn(connection: Connection, report: Report) -> Report:
@@ -277,8 +271,7 @@ def _withdrawn(connection: Connection, report: Report) -> Report:
     gone = {Place(target["account"], target["region"]) for target in report.data["targets"]["removed"]}
     if not gone:
         return replace(report, data={**report.data, "withdraws": []})
-    with connection.telling("reading the standing shares"):
-        _, found = Reader(connection).under_way()
+    _, found = Reader(connection, "reading the standing shares").under_way()
     ends = [shares.open_share(share) for share in sorted(standing(found, gone), key=by_name)]
     lines = [f"Withdraws from {one['account']}: {shares.named(one['resource'])}" for one in ends]
     return replace(report, lines=(*report.lines, *lines), data={**report.data, "withdraws": ends})

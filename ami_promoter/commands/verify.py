@@ -20,9 +20,7 @@ from ami_promoter.reconcile.inventories import Inventories
 from ami_promoter.rights import ASK_TARGETS, FIND_DELIVERIES, READ_ALL, SEE_OPEN
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.exits import Exit
-from ami_promoter.terminal.output import tell
-from ami_promoter.terminal.progress import Progress
-from ami_promoter.terminal.report import Report
+from ami_promoter.terminal.report import NotDone, Report
 from ami_promoter.verbs import PLACE, VerbCaller, ami_argument, answers_within_option, verb
 from chalicelib.delivery.tracked import GOOD
 from chalicelib.engine.faults import Fault
@@ -59,13 +57,13 @@ def verify(caller: VerbCaller, ami: str, targets: tuple[str, ...], timeout: int)
     connection = caller.connect()
     page = read_page(connection, ami)
     if page is None:
-        return Report(faults=(unknown(ami, connection),))
+        raise NotDone(unknown(ami, connection))
     named = deliveries(page, targets)
     if not named:
         what = f"it has no delivery to {', '.join(targets) or 'any account'}."
-        return Report(faults=(Fault("no-delivery", ami, what, f"`ami-promoter status {ami}` lists them."),))
+        raise NotDone(Fault("no-delivery", ami, what, f"`ami-promoter status {ami}` lists them."))
     good = [one for one in named if one["state"] in GOOD]
-    inventories = Inventories(connection, tell, timeout, caller.clock.sleep, caller.clock.now)
+    inventories = Inventories(connection, timeout, caller.clock)
     asked = [Place(one["account"], one["region"]) for one in good if one["state"] == "delivered"]
     seen = _seen(connection, ami, inventories.ask(asked, f"verify-{uuid.uuid4().hex[:12]}"))
     checks = [check for one in good for check in verify_checks.checks(one, seen)]
@@ -80,15 +78,14 @@ def verify(caller: VerbCaller, ami: str, targets: tuple[str, ...], timeout: int)
 
 def _seen(connection: Connection, ami: str, targets: Mapping[Place, TargetFacts]) -> verify_checks.SeenInTarget:
     """Read what is open in the hub, and what of that is held."""
-    reading = HubReading(connection, tell)
+    reading = HubReading(connection)
     sources, keys = reading.there(Candidates(images={ami}))
     grants, read = reading.grants(keys)
     permissions = reading.permissions(sources)
-    table = Progress(tell, "Reading the table, items so far")
-    with connection.telling("reading the ledger"):
-        _, shares = Reader(connection).under_way(table.at)
-        held = {(share.resource, share.account) for share in shares if share.holdings or share.preexisting}
-        source = Reader(connection).source_image(ami)
+    ledger = Reader(connection, "reading the ledger")
+    _, shares = ledger.under_way()
+    held = {(share.resource, share.account) for share in shares if share.holdings or share.preexisting}
+    source = ledger.source_image(ami)
     unread = tuple(f"{fault.where}: {fault.what}" for fault in reading.faults)
     return verify_checks.SeenInTarget(targets, permissions, grants, read, unread, source, frozenset(held))
 

@@ -21,7 +21,7 @@ from ami_promoter.rights import ASK_TARGETS, FIND_DELIVERIES, READ_ALL
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.alike import first_of, groups, named
 from ami_promoter.terminal.output import Folded, Whole, cell, state, table
-from ami_promoter.terminal.report import Report
+from ami_promoter.terminal.report import NotDone, Report
 from ami_promoter.verbs import AMI, FAMILY, FileWord, VerbCaller, answers_within_option, verb
 from chalicelib.delivery.tracked import GOOD, TrackedDelivery
 from chalicelib.engine.faults import Fault
@@ -29,14 +29,13 @@ from chalicelib.engine.places import Place
 
 COPY = js.thing(
     "the AMI of one target",
-    account=js.text("account id of the target"),
-    region=js.text("Region of the target"),
+    **js.PLACE,
     state=js.text("state of the delivery: delivered, shared, running, failed, cancelled, withdrawn or recalled"),
     image=js.perhaps(js.text("id of the AMI that the target can launch; null: none, or no longer")),
     own=js.flag("whether the target owns the AMI; false: the hub owns it and shares it"),
     current=js.perhaps(js.flag("whether the parameter of its family names it there; null: there is no parameter")),
 )
-WHERE = js.thing(
+PRINTS = js.partly(
     source=js.text("id of the source AMI"),
     name=js.text("name of the source AMI"),
     account=js.text("the hub's account"),
@@ -70,7 +69,6 @@ WHERE = js.thing(
         ),
     ),
 )
-PRINTS = js.some_of(WHERE, *WHERE["properties"])
 TARGET = FileWord(
     "target",
     "[0-9]{12}(/[a-z0-9-]+)?|[A-Za-z][A-Za-z0-9._-]{0,62}",
@@ -124,16 +122,12 @@ def where(
     if ami is None:
         return _family(connection, str(family), ids=ids)
     found = _find(connection, ami)
-    if isinstance(found, Fault):
-        return Report(faults=(found,))
     missing = _narrow(connection, found, target) if target else ()
-    if isinstance(missing, Fault):
-        return Report(faults=(missing,))
     there = [one for one in found["copies"] if one["image"]]
     if ids:
         if missing:
             cure = f"`ami-promoter status {found['source']}` shows why."
-            return Report(faults=(Fault("not-delivered", ami, f"it is not delivered to {named(missing)}.", cure),))
+            raise NotDone(Fault("not-delivered", ami, f"it is not delivered to {named(missing)}.", cure))
         return Report(tuple(Whole(one["image"]) if target else _id(one, one["image"]) for one in there), found)
     lines = (*_lines(found), *([Folded(f"Not delivered to {named(missing)}.")] if missing else []))
     if not use:
@@ -143,11 +137,9 @@ def where(
     return Report((*lines, *uses.lines(found["uses"])), found)
 
 
-def _narrow(connection: Connection, found: dict[str, Any], target: str) -> list[str] | Fault:
+def _narrow(connection: Connection, found: dict[str, Any], target: str) -> list[str]:
     """Keep the copies of the targets that a word means; return the targets that have no AMI."""
     wanted = _places(connection, target, found["copies"])
-    if isinstance(wanted, Fault):
-        return wanted
     found["copies"] = [one for one in found["copies"] if place_of(one) in wanted]
     there = {place_of(one) for one in found["copies"] if one["image"]}
     return [place for place in wanted if place not in there]
@@ -185,13 +177,12 @@ def _list(connection: Connection, choice: Choice, *, ids: bool) -> Report:
 
 
 def _family(connection: Connection, family: str, *, ids: bool) -> Report:
-    with connection.telling("reading the records"):
-        read = Reader(connection).pointers(f'"{family}"')
+    read = Reader(connection).pointers(f'"{family}"')
     found = sorted((one for one in read if one.it.family == family), key=lambda one: one.it.where)
     if not found:
         what = f"no parameter in a target names an AMI of it, as {connection.place} knows."
         cure = "`ami-promoter status AMI` shows an AMI's family; the targets file sets `ssm_parameter`."
-        return Report(faults=(Fault("unknown-family", family, what, cure),))
+        raise NotDone(Fault("unknown-family", family, what, cure))
     listed = [{**pointers.listed(one), "kept": not one.it.unwanted} for one in found]
     at_fault = [one for one in listed if one["fault"]]
     data = {"family": family, "pointers": listed}
@@ -226,22 +217,21 @@ def _remark(pointer: Mapping[str, Any]) -> str:
     return f"A rollback holds it at {pointer['pinned']}." if pointer["pinned"] else ""
 
 
-def _find(connection: Connection, ami: str) -> dict[str, Any] | Fault:
+def _find(connection: Connection, ami: str) -> dict[str, Any]:
     """Find the promotion that an AMI belongs to: its own, or the one that made it."""
     reader = Reader(connection)
-    with connection.telling("reading the records"):
-        promotion, source = reader.promotion(ami), ami
-        asked = {"ami": ami, "account": connection.account, "region": connection.region}
-        if promotion is None:
-            made = reader.made_from(ami)
-            if not made:
-                return unknown(ami, connection)
-            source = made[0].key.name
-            promotion = reader.promotion(source)
-            asked |= {"account": made[0].it.account, "region": made[0].it.region}
-        tracked = reader.tracked(source)
-        deliveries = reader.deliveries(one.it.delivery for one in tracked if one.it.state in GOOD)
-        named = reader.many(filter(None, map(pointers.key_of, deliveries.values())))
+    promotion, source = reader.promotion(ami), ami
+    asked = {"ami": ami, "account": connection.account, "region": connection.region}
+    if promotion is None:
+        made = reader.made_from(ami)
+        if not made:
+            raise NotDone(unknown(ami, connection))
+        source = made[0].key.name
+        promotion = reader.promotion(source)
+        asked |= {"account": made[0].it.account, "region": made[0].it.region}
+    tracked = reader.tracked(source)
+    deliveries = reader.deliveries(one.it.delivery for one in tracked if one.it.state in GOOD)
+    named = reader.many(filter(None, map(pointers.key_of, deliveries.values())))
     shown = {ident: pointers.of_delivery(one, named) for ident, one in deliveries.items()}
     copies = (_copy(one.it, source, shown.get(one.it.delivery)) for one in tracked)
     return {
@@ -269,19 +259,22 @@ def _copy(entry: TrackedDelivery, source: str, pointer: Mapping[str, Any] | None
     }
 
 
-def _places(connection: Connection, target: str, copies: Sequence[Mapping[str, Any]]) -> list[str] | Fault:
-    """Return the targets that a word means."""
+def _places(connection: Connection, target: str, copies: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the targets that a word means; raises NotDone if it means none."""
     account, region = Place.parse(target)
     if not account.isdigit():
         meant = applied_file(connection).resolve(target)
         if not meant.understood:
             fault = next(iter(meant.faults), meant.waits) or Fault("unknown-group", target, "it is not known.", "")
-            return replace(fault, where=target)
+            raise NotDone(replace(fault, where=target))
         return [str(Place(one.account, one.region)) for one in meant.targets]
     if region:
         return [target]
     listed = [place_of(one) for one in copies if one["account"] == account]
-    return listed or Fault("not-delivered", target, "the AMI has no delivery there.", "See `ami-promoter where`.")
+    if not listed:
+        what = "the AMI has no delivery there."
+        raise NotDone(Fault("not-delivered", target, what, "See `ami-promoter where`."))
+    return listed
 
 
 def _lines(found: Mapping[str, Any]) -> Iterator[RenderableType]:

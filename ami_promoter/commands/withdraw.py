@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import click
@@ -17,9 +17,8 @@ from ami_promoter.hub.withdrawals import Withdrawn, counts_from, in_force, over
 from ami_promoter.promotions import endings, recalls
 from ami_promoter.promotions.reading import unknown
 from ami_promoter.rights import FIND_AMI, LOOK_AGAIN, READ, SWITCH
-from ami_promoter.terminal import asking
 from ami_promoter.terminal import schema as js
-from ami_promoter.terminal.report import Report
+from ami_promoter.terminal.report import NotDone, Report
 from ami_promoter.verbs import PLACE, VerbCaller, ami_argument, tag_key_option, verb, yes_option
 from chalicelib.delivery.tracked import TrackedDelivery
 from chalicelib.engine.faults import Fault
@@ -28,8 +27,6 @@ from chalicelib.sharing.entitlement import admitting, launched_by
 from chalicelib.targets.applied_file import AppliedFile, Resolution, Target
 from chalicelib.targets.withdrawals import by_place, covering
 
-Ask = Callable[[str, Sequence[str]], Report | None]
-"""(what the command does, what it shows first): why it does not do it; None: it does."""
 PRINTS = js.thing(
     ami=js.text("id of the source AMI"),
     changed=js.several(
@@ -43,8 +40,7 @@ PRINTS = js.thing(
     deliveries=js.several(
         "deliveries to these targets, sorted by account and Region; with --lift empty",
         js.thing(
-            account=js.text("account id of the target"),
-            region=js.text("Region of the target"),
+            **js.PLACE,
             does=js.text("what happens to the delivery"),
         ),
     ),
@@ -71,13 +67,7 @@ def withdraw(caller: VerbCaller, ami: str, places: tuple[str, ...], *, lift: boo
         raise click.UsageError("Name --account ID, or ACCOUNT/REGION; to end the whole promotion, use `cancel`.")
     connection = caller.connect()
     seen = _look(connection, ami, tag_key)
-    if isinstance(seen, Fault):
-        return Report(faults=(seen,))
-
-    def refused(does: str, lines: Sequence[str]) -> Report | None:
-        return None if yes else asking.refused("withdraw", does, lines, as_json=caller.as_json)
-
-    return _lift(connection, seen, places, refused) if lift else _withdraw(connection, seen, places, refused)
+    return (_lift if lift else _withdraw)(caller, connection, seen, places, yes=yes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,20 +90,17 @@ class AmiSeen:
     """The recall of the AMI, which counts beside all withdrawals."""
 
 
-def _look(connection: Connection, ami: str, tag_key: str) -> AmiSeen | Fault:
+def _look(connection: Connection, ami: str, tag_key: str) -> AmiSeen:
     tag = Tag(connection, tag_key, ami).read()
-    if isinstance(tag, Fault):
-        return tag
     if tag is None:
         what = f"it has no tag `{tag_key}`, so it is promoted to no account."
-        return Fault("no-tag", ami, what, f"`ami-promoter status {ami}` shows what still runs.")
+        raise NotDone(Fault("no-tag", ami, what, f"`ami-promoter status {ami}` shows what still runs."))
     reader = Reader(connection)
-    with connection.telling("reading the records"):
-        promotion = reader.promotion(ami)
-        if promotion is None:
-            return unknown(ami, connection)
-        tracked = [one.it for one in reader.tracked(ami)]
-        found = reader.deliveries(entry.delivery for entry in tracked)
+    promotion = reader.promotion(ami)
+    if promotion is None:
+        raise NotDone(unknown(ami, connection))
+    tracked = [one.it for one in reader.tracked(ami)]
+    found = reader.deliveries(entry.delivery for entry in tracked)
     launched = {one.it.target.place: one.it.sharing.launched_by for one in found.values()}
     every = Withdrawn(connection, ami).read()
     withdrawn = by_place(in_force(every, promotion.it, tag))
@@ -122,18 +109,19 @@ def _look(connection: Connection, ami: str, tag_key: str) -> AmiSeen | Fault:
     return AmiSeen(ami, tag, since, tracked, launched, withdrawn, over(every, promotion.it), promotion.parked, recall)
 
 
-def _withdraw(connection: Connection, seen: AmiSeen, places: Sequence[str], refused: Ask) -> Report:
-    faults = tuple(refusals(seen, places, applied_file(connection)))
-    if faults:
-        return Report(faults=faults)
+def _withdraw(caller: VerbCaller, connection: Connection, seen: AmiSeen, places: Sequence[str], *, yes: bool) -> Report:
+    if faults := tuple(refusals(seen, places, applied_file(connection))):
+        raise NotDone(*faults)
     entries = Withdrawn(connection, seen.ami)
     fresh = sorted({place for place in places if covering(seen.withdrawn, place) is None})
     meant = sorted(_meant(seen.tracked, places), key=lambda one: one.place)
-    deliveries = [{"account": one.account, "region": one.region, "does": _does(seen, one.state)} for one in meant]
+    when = " once its promotion's record continues" if seen.parked else ""
+    deliveries = [
+        {"account": one.account, "region": one.region, "does": endings.does(one.state, when)} for one in meant
+    ]
     ends = [f"Account {one['account']}, {one['region']}: {one['does']}." for one in deliveries]
-    if fresh and (no := refused(f"This withdraws {', '.join(fresh)} from {seen.ami}", ends)):
-        return no
     if fresh:
+        caller.confirm("withdraw", f"This withdraws {', '.join(fresh)} from {seen.ami}", ends, yes=yes)
         entries.write(fresh, seen.tag, seen.since)
         entries.remove(set(seen.over) - set(fresh))
     record_requests.withdraw(connection, seen.ami, seen.tag)
@@ -149,24 +137,19 @@ def _withdraw(connection: Connection, seen: AmiSeen, places: Sequence[str], refu
     return Report(tuple(lines), {"ami": seen.ami, "changed": fresh, "withdrawn": now, "deliveries": deliveries})
 
 
-def _lift(connection: Connection, seen: AmiSeen, places: Sequence[str], refused: Ask) -> Report:
+def _lift(caller: VerbCaller, connection: Connection, seen: AmiSeen, places: Sequence[str], *, yes: bool) -> Report:
     lifted = sorted(set(places) & seen.withdrawn.keys()) if places else sorted(seen.withdrawn)
-    faults = [_not_withdrawn(seen, place) for place in places if place not in seen.withdrawn]
-    if faults:
-        return Report(faults=tuple(faults))
+    if faults := [_not_withdrawn(seen, place) for place in places if place not in seen.withdrawn]:
+        raise NotDone(*faults)
     left = {place: by for place, by in seen.withdrawn.items() if place not in lifted}
     data = {"ami": seen.ami, "changed": lifted, "withdrawn": left, "deliveries": []}
     if not lifted:
         return Report((f"Nothing to do: no account is withdrawn from {seen.ami}.",), data)
-    if no := refused(f"This ends the withdrawal of {', '.join(lifted)} from {seen.ami}", _waits(seen)):
-        return no
+    does = f"This ends the withdrawal of {', '.join(lifted)} from {seen.ami}"
+    caller.confirm("withdraw", does, _waits(seen), yes=yes)
     Withdrawn(connection, seen.ami).remove([*lifted, *seen.over])
     record_requests.withdraw(connection, seen.ami, seen.tag, lifted)
     return Report((f"{', '.join(lifted)} can receive the AMI again, if the tag names it.", *_waits(seen)), data)
-
-
-def _does(seen: AmiSeen, state: str) -> str:
-    return endings.does(state, " once its promotion's record continues" if seen.parked else "")
 
 
 def _waits(seen: AmiSeen) -> Sequence[str]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from ami_promoter.hub.aws import Connection, HubError
 from ami_promoter.hub.receivers import Receivers, receivers
 from ami_promoter.terminal import remembered
-from chalicelib.engine.errors import Misconfigured, TargetsDamaged
+from chalicelib.engine.errors import TargetsDamaged
 from chalicelib.engine.faults import Fault
 from chalicelib.targets.applied_file import AppliedFile, Directory, names
 from chalicelib.targets.store.targets_table import TargetsTable
@@ -32,10 +32,7 @@ def _table(connection: Connection) -> TargetsTable:
 def applied_file(connection: Connection) -> AppliedFile:
     """Read the applied targets file with the membership; may raise HubError."""
     with connection.telling("reading the applied targets, and which accounts the organization's units have"):
-        try:
-            return _table(connection).read()
-        except Misconfigured as error:
-            raise HubError(str(error), connection.place, code="misconfigured") from error
+        return _table(connection).read()
 
 
 class AccountNames:
@@ -51,9 +48,9 @@ class AccountNames:
         """Return them by the accounts' ids; none if the file cannot be read."""
         if self._read is None and self.hub is not None:
             self._read = {}  # one try: a name is worth no second one
-            with suppress(HubError, Misconfigured, TargetsDamaged), self.hub.telling("reading the names of accounts"):
+            with suppress(HubError), self.hub.telling("reading the names of accounts"):
                 table = _table(self.hub)
-                if current := table.current():
+                if current := table.version_in_force():
                     directory = table.directory(current)
                     self._read = names(directory)
                     remember(self.profile, directory)
@@ -81,7 +78,7 @@ def in_force(connection: Connection) -> InForce:
 def _listed(table: TargetsTable, connection: Connection) -> Receivers:
     """Return only the accounts that the file lists if the units cannot be read; none if the file cannot be read."""
     with connection.telling("reading the applied targets"):
-        current = table.current()
+        current = table.version_in_force()
         try:
             return Receivers() if current is None else receivers(table.directory(current), current.digest)
         except TargetsDamaged:

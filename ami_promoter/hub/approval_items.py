@@ -11,15 +11,16 @@ from typing import Any
 
 from ami_promoter.hub import source_checks
 from ami_promoter.hub.applied_targets import applied_file
-from ami_promoter.hub.aws import Connection, HubError
+from ami_promoter.hub.aws import Connection
 from ami_promoter.hub.operators_table import write
 from ami_promoter.hub.records import Reader
 from ami_promoter.hub.source_checks import CallersSessions
 from ami_promoter.hub.trigger_tag import no_such_ami
 from ami_promoter.hub.withdrawals import Withdrawn, counts_from
+from ami_promoter.terminal.report import NotDone
 from chalicelib.engine import addresses
-from chalicelib.engine.errors import Refusal
 from chalicelib.engine.faults import Fault
+from chalicelib.engine.store.table import wire
 from chalicelib.images.arriving import ExaminedSource, arriving, kept
 from chalicelib.images.aws.hub_images import HubSource
 from chalicelib.images.family import family_of
@@ -45,31 +46,29 @@ class QuestionSeen:
     since: tuple[str, ...] = ()
 
 
-def asked(connection: Connection, ami: str, tag_key: str) -> QuestionSeen | Fault:
-    """Return the question to an approver as the service will judge it, or why there is none; may raise HubError."""
+def asked(connection: Connection, ami: str, tag_key: str) -> QuestionSeen:
+    """Return the question to an approver as the service will judge it.
+
+    Raises NotDone if there is none; may raise HubError.
+    """
     source = HubSource(CallersSessions(connection), connection.account, connection.region, tag_key)
-    try:
+    with connection.telling(f"looking at {ami}"):
         read = source.tag(ami)
-    except Refusal as refusal:
-        raise HubError.of(refusal.fault) from refusal
-    if useless := _useless(connection, ami, read, tag_key):
-        return useless
-    with connection.telling("reading the records"):
-        record = Reader(connection).promotion(ami)
+    _refuse_useless(connection, ami, read, tag_key)
+    record = Reader(connection).promotion(ami)
     promotion = None if record is None else record.it
     last = promotion.value if promotion and promotion.file else None
     withdrawals = Withdrawn(connection, ami).read()
     counts = counts_from(promotion, read.value)
     entitled = entitlement(read.value, last, applied_file(connection), withdrawals, counts)
     if isinstance(entitled, Fault):
-        return entitled
+        raise NotDone(entitled)
     if not any(map(approvals.needs, entitled.targets.values())):
         return QuestionSeen(Question(ami, entitled.value), read.image_name)
-    with connection.telling("reading the records"):
-        examined = Reader(connection).examined(ami, promotion.source if promotion else "")
+    examined = Reader(connection).examined(ami, promotion.source if promotion else "")
     if examined is None:
         what = "the service has not examined it yet, so it is not known what would arrive."
-        return Fault("not-examined", ami, what, f"Wait a minute; then see `ami-promoter status {ami}`.")
+        raise NotDone(Fault("not-examined", ami, what, f"Wait a minute; then see `ami-promoter status {ami}`."))
     found = approvals.question(ami, ExaminedSource(examined), entitled.value, entitled.targets.values())
     alike: dict[tuple[tuple[str, ...], str], list[str]] = {}
     for place in sorted(found.targets):
@@ -90,21 +89,19 @@ def approve(connection: Connection, question: Question, seconds: int) -> int:
     for place, digest in sorted(question.targets.items()):
         key = addresses.approval(connection.user, question.ami, place)
         body = approvals.written(Approval(place, digest, at, until, connection.user))
-        item = {"pk": {"S": key.pk}, "sk": {"S": key.sk}, BY_AMI: {"S": question.ami}, "body": {"S": body}}
+        item = wire({"pk": key.pk, "sk": key.sk, BY_AMI: question.ami, "body": body})
         requests.append({"PutRequest": {"Item": item}})
     with connection.telling("approving (run the command again; it keeps what it has written)"):
         write(connection, requests, "The targets that were written are approved.")
     return until
 
 
-def _useless(connection: Connection, ami: str, read: TagRead, tag_key: str) -> Fault | None:
+def _refuse_useless(connection: Connection, ami: str, read: TagRead, tag_key: str) -> None:
     if read.image_state is None or not read.owned:
-        return no_such_ami(connection, ami)
+        raise no_such_ami(connection, ami)
     if read.value is None:
         what = f"it has no tag `{tag_key}`, so it is promoted to no account."
-        return Fault("no-tag", ami, what, f"`ami-promoter status {ami}` shows what still runs.")
+        raise NotDone(Fault("no-tag", ami, what, f"`ami-promoter status {ami}` shows what still runs."))
     if read.image_state in USELESS:
-        return Fault(
-            "ami-useless", ami, f"it is {read.image_state}, so no account can get it.", "Enable it, or tag another."
-        )
-    return None
+        what = f"it is {read.image_state}, so no account can get it."
+        raise NotDone(Fault("ami-useless", ami, what, "Enable it, or tag another."))

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from chalicelib.engine.aws import legible, sdk
+from chalicelib.engine.errors import Misconfigured, Refusal
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.places import Arn
 
@@ -107,7 +108,10 @@ class Account:
 
     @contextmanager
     def telling(self, doing: str) -> Iterator[None]:
-        """Turn an AWS error into a HubError that says what the command was doing, where, and what may help."""
+        """Turn an error of AWS, or of the service's code, into a HubError.
+
+        Of AWS's it says what the command was doing, where, and what may help.
+        """
         with _telling(self.place, doing):
             yield
 
@@ -148,6 +152,10 @@ def _telling(place: str, doing: str) -> Iterator[None]:
         yield
     except (sdk.ClientError, sdk.BotoCoreError) as error:
         raise HubError(f"{doing} failed: {_ended(str(error))}", place, _cure(error), code_of(error)) from error
+    except Refusal as refusal:
+        raise HubError.of(refusal.fault) from refusal
+    except Misconfigured as error:
+        raise HubError(str(error), place, code="misconfigured") from error
 
 
 def code_of(error: sdk.ClientError | sdk.BotoCoreError) -> str:

@@ -95,6 +95,7 @@ def read(connection: Connection, keys: Iterable[str] = ()) -> Health:
             unread[name] = str(error)
             return None
 
+    tables = connection.table, connection.config_table, connection.members_table
     topics = tried("alarms", lambda: _alarm_topics(connection, f"{prefix}-{DEAD[0]}"))
     return Health(
         tried("sources", lambda: {name: _mappings(connection, f"{prefix}-{name}") for name in WORKERS}),
@@ -108,12 +109,8 @@ def read(connection: Connection, keys: Iterable[str] = ()) -> Health:
         tried("parameters", lambda: _parameters(connection, STACK)),
         tried("monitor", lambda: _parameters_if_there(connection, MONITOR_STACK)),
         unread,
-        tried("writers", lambda: [name for name in _tables(connection) if not _has_policy(connection, name)]),
+        tried("writers", lambda: [name for name in tables if not _has_policy(connection, name)]),
     )
-
-
-def _tables(connection: Connection) -> tuple[str, ...]:
-    return connection.table, connection.config_table, connection.members_table
 
 
 def _has_policy(connection: Connection, table: str) -> bool:

@@ -8,8 +8,7 @@ from dataclasses import replace
 from ami_promoter.hub.aws import Connection, HubError
 from ami_promoter.hub.records import Reader, record_of
 from ami_promoter.terminal.alike import first_of
-from ami_promoter.terminal.report import moment
-from chalicelib.engine.addresses import RECORD
+from ami_promoter.terminal.report import NotDone, moment
 from chalicelib.engine.faults import Fault
 
 MOST = 10
@@ -18,8 +17,10 @@ BY_ID = "Name the AMI by its id."
 REFUSED = ("AccessDeniedException", "AccessDenied")
 
 
-def ami_named(connection: Connection, name: str, *, reads: bool) -> str | Fault:
-    """Return the id of the one AMI with this name; a fault if there is none, or more than one. May raise HubError.
+def ami_named(connection: Connection, name: str, *, reads: bool) -> str:
+    """Return the id of the one AMI with this name.
+
+    Raises NotDone if there is none, or more than one; may raise HubError.
 
     EC2 knows those that exist, the records those that were deregistered: EC2 lets a new AMI have such a name.
     ``reads``: the verb changes nothing, so EC2's AMI is enough if the caller may not scan the records.
@@ -36,9 +37,9 @@ def ami_named(connection: Connection, name: str, *, reads: bool) -> str | Fault:
     if not found:
         what = f"{connection.place} has no AMI and no promotion of this name."
         cure = "`ami-promoter status --image 'golden-*'` lists promotions by a part of their names."
-        return Fault("unknown-ami", name, what, cure)
+        raise NotDone(Fault("unknown-ami", name, what, cure))
     each = first_of([f"{ami} (since {since})" for ami, since in sorted(found.items(), key=lambda one: one[1])], MOST)
-    return Fault("ambiguous-ami", name, f"{len(found)} AMIs have this name: {each}.", BY_ID)
+    raise NotDone(Fault("ambiguous-ami", name, f"{len(found)} AMIs have this name: {each}.", BY_ID))
 
 
 def _in_ec2(connection: Connection, name: str) -> Iterator[tuple[str, str]]:
@@ -53,8 +54,7 @@ def _in_ec2(connection: Connection, name: str) -> Iterator[tuple[str, str]]:
 def _in_records(connection: Connection, name: str) -> Iterator[tuple[str, str]]:
     """Yield the AMIs that were promoted, with when they were tagged. This reads the whole table."""
     which = "begins_with(pk, :promotion) AND sk = :record AND contains(body, :name)"
-    given = {":promotion": "promotion#", ":record": RECORD, ":name": name}
-    with connection.telling(f"looking for a promotion of an AMI named {name}"):
-        for record in map(record_of, Reader(connection).items(which, given, consistent=False)):
-            if record.it.image_name == name:
-                yield record.it.ami, moment(record.it.since)
+    reader = Reader(connection, f"looking for a promotion of an AMI named {name}")
+    for record in map(record_of, reader.items(which, {":name": name}, consistent=False)):
+        if record.it.image_name == name:
+            yield record.it.ami, moment(record.it.since)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ami_promoter.hub.aws import Connection, HubError
+from chalicelib.engine.budget import slices
 
 TRIES = 8
 """Tries for items that DynamoDB leaves unprocessed, within half a minute."""
@@ -25,8 +26,8 @@ def write(
     ``left``: a sentence for the error that says what was written.
     """
     table = connection.config_table
-    for start in range(0, len(requests), AT_ONCE):
-        rest = list(requests[start : start + AT_ONCE])
+    for some in slices(requests, AT_ONCE):
+        rest = some
         for attempt in range(TRIES):
             answer = connection.dynamodb.batch_write_item(RequestItems={table: rest})
             rest = answer["UnprocessedItems"].get(table, [])

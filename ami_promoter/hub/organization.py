@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ami_promoter.hub.aws import Connection, HubError
+from ami_promoter.hub.aws import Connection
 from ami_promoter.terminal.report import moment
-from chalicelib.engine.errors import Misconfigured, Refusal
 from chalicelib.engine.faults import count
 from chalicelib.targets.departures import MembersReading
 from chalicelib.targets.organization import Membership, Organization
@@ -22,26 +21,19 @@ def table(connection: Connection) -> MembersTable:
 
 def trouble_lines(connection: Connection) -> Iterator[str]:
     """Yield for ``status`` what is wrong with the organization."""
-    named, membership, reading = read(connection)
+    named, membership, reading = read(connection, "reading the records")
     if named is not None:
         yield from troubles(to_json(named, membership, reading))
 
 
-def read(connection: Connection) -> tuple[Organization | None, Membership, MembersReading]:
+def read(connection: Connection, doing: str) -> tuple[Organization | None, Membership, MembersReading]:
     """Read the organization that the file names, its members, and discovery's reading; may raise HubError."""
-    try:
-        tables = (connection.config_table, connection.members_table)
-        members = table(connection)
-        named = TargetsTable(connection.dynamodb, *tables).organization()
-        return (
-            (None, Membership(), MembersReading())
-            if named is None
-            else (named, members.membership(), members.reading()[0])
-        )
-    except Refusal as refusal:
-        raise HubError.of(refusal.fault) from refusal
-    except Misconfigured as error:
-        raise HubError(str(error), connection.place, code="misconfigured") from error
+    members = table(connection)
+    with connection.telling(doing):
+        named = TargetsTable(connection.dynamodb, connection.config_table, connection.members_table).organization()
+        if named is None:
+            return None, Membership(), MembersReading()
+        return named, members.membership(), members.reading()[0]
 
 
 def to_json(named: Organization, membership: Membership, reading: MembersReading) -> dict[str, Any]:

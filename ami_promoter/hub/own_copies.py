@@ -13,6 +13,7 @@ from typing import Any
 from ami_promoter.hub.aws import Account
 from chalicelib.engine.aws import sdk
 from chalicelib.engine.aws.refusals import IN_USE, NO_IMAGE, NO_SNAPSHOT, gone
+from chalicelib.engine.budget import slices
 from chalicelib.images import register
 from chalicelib.images.aws.shapes import FILTER_VALUES, tags_of
 
@@ -101,8 +102,8 @@ class OwnCopies:
     def named_by(self, images: Sequence[str]) -> dict[str, tuple[str, ...]]:
         """Return the ARNs of what names each of these AMIs there: instances, launch templates, parameters, recipes."""
         found: dict[str, set[str]] = {image: set() for image in images}
-        for start in range(0, len(images), AT_ONCE):
-            asked = {"ImageIds": images[start : start + AT_ONCE], "IncludeAllResourceTypes": True}
+        for some in slices(images, AT_ONCE):
+            asked = {"ImageIds": some, "IncludeAllResourceTypes": True}
             for page in self._pages("describe_image_references", ResourceTypes=NAMES, **asked):
                 for one in page.get("ImageReferences", ()):
                     found[one["ImageId"]].add(one["Arn"])
@@ -121,9 +122,8 @@ class OwnCopies:
     def used_by(self, snapshots: Sequence[str]) -> dict[str, frozenset[str]]:
         """Return the AMIs there that use each of these snapshots."""
         found: dict[str, frozenset[str]] = dict.fromkeys(snapshots, frozenset())
-        for start in range(0, len(snapshots), FILTER_VALUES):
-            some = [{"Name": "block-device-mapping.snapshot-id", "Values": snapshots[start : start + FILTER_VALUES]}]
-            for raw in self._images(some):
+        for some in slices(snapshots, FILTER_VALUES):
+            for raw in self._images([{"Name": "block-device-mapping.snapshot-id", "Values": some}]):
                 for snapshot in found.keys() & _snapshots_of(raw):
                     found[snapshot] |= {raw["ImageId"]}
         return found
@@ -165,11 +165,7 @@ class OwnCopies:
 
     def _pages(self, call: str, **asked: Any) -> Iterator[Mapping[str, Any]]:
         with self._account.telling(f"asking EC2 ({call})"):
-            answer = getattr(self._ec2, call)(**asked)
-            yield answer
-            while token := answer.get("NextToken"):
-                answer = getattr(self._ec2, call)(**asked, NextToken=token)
-                yield answer
+            yield from self._ec2.get_paginator(call).paginate(**asked)
 
 
 def _copy(raw: Mapping[str, Any]) -> StandingCopy | None:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
+from types import MappingProxyType
 
 from ami_promoter.hub.aws import Connection, HubError
-from ami_promoter.hub.records import EXAMINING, Reader, record_of
+from ami_promoter.hub.records import UNSETTLED, Reader, record_of
 from ami_promoter.hub.wakes import wake
 from chalicelib.delivery.model import ACCEPTED, DeliveryState
 from chalicelib.engine import addresses
-from chalicelib.engine.addresses import RECORD
 from chalicelib.engine.ports import MadeDue
 from chalicelib.engine.store.records import INBOX, DynamoRecords
 from chalicelib.engine.store.table import Table
@@ -29,13 +29,12 @@ def look_again(connection: Connection, ami: str, places: Collection[str] = ()) -
 
     ``places``: start again only failed deliveries to these accounts, or ACCOUNT/REGION.
     """
-    key = addresses.promotion(ami)
-    with connection.telling("asking the service to look again (the tag is written)"):
-        _ask(connection, ami, "retry", places)
-        known = _records(connection).make_due(key, int(connection.now())) is not MadeDue.NONE
-    if known:
-        wake(connection, [key])
-    return known
+    doing = "asking the service to look again (the tag is written)"
+    with connection.telling(doing):
+        _ask(connection, Reader(connection, doing), ami, "retry", places)
+        known = _make_due(connection, ami)
+    wake(connection, known)
+    return bool(known)
 
 
 def look_at(connection: Connection, keys: Sequence[addresses.RecordKey]) -> None:
@@ -59,8 +58,8 @@ def nudge(connection: Connection, ami: str, value: str, *, again: bool) -> str:
             look_again(connection, ami)
         else:
             with connection.telling("asking the service to look at once"):
-                known = _records(connection).make_due(addresses.promotion(ami), int(connection.now()), asked)
-            wake(connection, [addresses.promotion(ami)] if known is not MadeDue.NONE else [])
+                known = _make_due(connection, ami, asked)
+            wake(connection, known)
     except HubError as refused:
         allowed = refused.fault.code != "AccessDeniedException"
         why = refused.fault.what if allowed else "these credentials lack dynamodb:UpdateItem."
@@ -68,7 +67,7 @@ def nudge(connection: Connection, ami: str, value: str, *, again: bool) -> str:
     return ""
 
 
-def _ask(connection: Connection, ami: str, name: str, places: Collection[str]) -> None:
+def _ask(connection: Connection, reader: Reader, ami: str, name: str, places: Collection[str]) -> None:
     """Write the entry ``retry`` or ``lifted``, with the places of an earlier one that the service has not read yet.
 
     No place means all, as do more than an entry holds. Another operator may ask at the same moment, so it is written on
@@ -76,7 +75,7 @@ def _ask(connection: Connection, ami: str, name: str, places: Collection[str]) -
     """
     table, attribute = Table(connection.dynamodb, connection.table), INBOX + name
     for _ in range(ASK_TRIES):
-        record = Reader(connection).promotion(ami)
+        record = reader.promotion(ami)
         if record is None:
             return
         before, waiting = record.item.get(attribute), record.it.unread(name)
@@ -97,25 +96,33 @@ def withdraw(connection: Connection, ami: str, value: str, lifted: Collection[st
     ``value``: the tag's value, which the promotion may not have seen yet. ``lifted``: where a withdrawal has ended, so
     that what had begun there is tried again.
     """
-    now, stamp = int(connection.now()), str(time.time_ns())
-    with connection.telling("asking the service to withdraw (run the command again)"):
+    stamp = str(time.time_ns())
+    doing = "asking the service to withdraw (run the command again)"
+    with connection.telling(doing):
         _mark(connection, ami, stamp)
         if lifted:
-            _ask(connection, ami, "lifted", lifted)
-        asked = {WITHDRAW: stamp, "seen": f"{stamp}:{value}"}
-        _records(connection).make_due(addresses.promotion(ami), now, asked)
+            _ask(connection, Reader(connection, doing), ami, "lifted", lifted)
+        _make_due(connection, ami, {WITHDRAW: stamp, "seen": f"{stamp}:{value}"})
     wake(connection, [addresses.promotion(ami)])
 
 
 def recall(connection: Connection, ami: str, *, lifted: bool) -> None:
     """Make an AMI's promotion, and the pass over standing shares, read the recall; a lift retries what had begun."""
-    now, stamp = int(connection.now()), str(time.time_ns())
+    stamp = str(time.time_ns())
     with connection.telling("asking the service to look at the recall (run the command again)"):
         _mark(connection, ami, stamp)
         asked = {RECALL: stamp, **({"lifted": stamp} if lifted else {})}
-        known = _records(connection).make_due(addresses.promotion(ami), now, asked)
-    if known is not MadeDue.NONE:
-        wake(connection, [addresses.promotion(ami)])
+        known = _make_due(connection, ami, asked)
+    wake(connection, known)
+
+
+def _make_due(
+    connection: Connection, ami: str, asked: Mapping[str, str] = MappingProxyType({})
+) -> list[addresses.RecordKey]:
+    """Make an AMI's promotion due, with these requests; return its key, or nothing if there is no promotion."""
+    key = addresses.promotion(ami)
+    known = _records(connection).make_due(key, int(connection.now()), asked)
+    return [] if known is MadeDue.NONE else [key]
 
 
 def _mark(connection: Connection, ami: str, stamp: str) -> None:
@@ -135,7 +142,7 @@ def accept(connection: Connection, deliveries: Iterable[str], image: str) -> Non
 
 def approved(connection: Connection, ami: str, places: Collection[str]) -> None:
     """Wake the deliveries to these targets ("ACCOUNT/REGION"), which wait for an approval."""
-    with suppress(HubError), connection.telling("looking for the deliveries that wait"):  # they look by themselves
+    with suppress(HubError):  # they look by themselves
         tracked = [one.it for one in Reader(connection).tracked(ami)]
         wake(connection, [addresses.delivery(one.delivery) for one in tracked if one.place in places])
 
@@ -146,16 +153,16 @@ def resumed(connection: Connection) -> int:
     A promotion compares again, as after a change of the file: its record says when it looks next, and a wake alone
     changes that not.
     """
-    examining = {f":{one}": str(one) for one in EXAMINING}
+    unsettled = {f":{one}": str(one) for one in UNSETTLED}
     which = (
-        f"(begins_with(pk, :promotion) AND sk = :record AND #state IN ({', '.join(examining)})) "
+        f"(begins_with(pk, :promotion) AND sk = :record AND #state IN ({', '.join(unsettled)})) "
         "OR (begins_with(pk, :delivery) AND sk = :record AND #state = :wave)"
     )
-    given = {":promotion": "promotion#", ":delivery": "delivery#", ":record": RECORD}
-    given |= {":wave": str(DeliveryState.AWAITING_WAVE), **examining}
+    given = {":wave": str(DeliveryState.AWAITING_WAVE), **unsettled}
     now, stamp = int(connection.now()), time.time_ns()
-    with connection.telling("waking what waits (it looks by itself within 15 minutes)"):
-        keys = [record_of(item).key for item in Reader(connection).items(which, given)]
+    doing = "waking what waits (it looks by itself within 15 minutes)"
+    keys = [record_of(item).key for item in Reader(connection, doing).items(which, given)]
+    with connection.telling(doing):
         for key in keys:
             if key.kind == "promotion":
                 _records(connection).make_due(key, now, {"generation": f"{stamp}:resumed"})

@@ -7,11 +7,15 @@ import re
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from operator import attrgetter
+from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 
 from ami_promoter.hub.aws import Connection, HubError
+from ami_promoter.hub.salvage import salvage
 from ami_promoter.terminal.alike import first_of
+from ami_promoter.terminal.progress import Progress
 from chalicelib.delivery.copy_quota import CopyQuota
 from chalicelib.delivery.model import ENDED, Delivery
 from chalicelib.delivery.store.tracked_deliveries import BY_ACCOUNT, BY_IMAGE
@@ -37,7 +41,7 @@ T_co = TypeVar("T_co", covariant=True)
 OPEN_STATES = (ShareState.OPENING, ShareState.OPEN, ShareState.CLOSING)
 """States of a share in which its permission may exist."""
 
-EXAMINING = (PromotionState.REQUESTED, PromotionState.RESOLVING, PromotionState.EXPANDING)
+UNSETTLED = (PromotionState.REQUESTED, PromotionState.COMPARING, PromotionState.ADJUSTING)
 """States of a promotion in which its faults, and what it has not begun, may belong to an earlier value."""
 
 TRIES = 8
@@ -45,6 +49,26 @@ TRIES = 8
 
 TRACKED = "delivery#"
 """Beginning of the sort keys of a promotion's tracked deliveries."""
+
+IN_ENDED = f"#state IN ({', '.join(f':{state}' for state in sorted(ENDED))})"
+"""In a filter: whether a delivery has ended."""
+
+VALUES: Mapping[str, Any] = {
+    ":promotion": "promotion#",
+    ":delivery": TRACKED,
+    ":pointer": "pointer#",
+    ":resource": "resource#",
+    ":record": RECORD,
+    ":image": addresses.SOURCE,
+    ":share": SHARE,
+    ":hold": HOLD,
+    ":closed": ARCHIVED,
+    ":history": "history#",
+    ":steps": SHARE_STEP,
+    ":over": PromotionState.OVER.value,
+    **{f":{state}": state.value for state in ENDED},
+}
+"""What filters of the table of records name: keys, or their beginnings, and states."""
 
 SharesOfOneName = tuple[list[Mapping[str, Any]], list[ShareStep]]
 """The items of the shares that have had one name on one resource, in turn; and the steps of their histories."""
@@ -113,16 +137,22 @@ def _record(kind: type[Any], item: Mapping[str, Any], own: Mapping[str, Any]) ->
     except (TypeError, ValueError):
         body = None
     if not isinstance(body, dict):
-        return RecordSeen(item, codec.salvage(kind, own, "body")[0], ("its body is no JSON object",))
-    return RecordSeen(item, *codec.salvage(kind, {**body, **own}, "body"))
+        return RecordSeen(item, salvage(kind, own, "body")[0], ("its body is no JSON object",))
+    return RecordSeen(item, *salvage(kind, {**body, **own}, "body"))
 
 
 class Reader:
-    """Reads records."""
+    """Reads records. ``doing``: what the command does meanwhile, for the error. Every method may raise HubError."""
 
-    def __init__(self, connection: Connection, sleep: Callable[[float], None] = time.sleep) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        doing: str = "reading the records",
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
         self._client = connection.dynamodb
         self._place = connection.place
+        self._telling = partial(connection.telling, doing)
         self._name = connection.table
         self._sleep = sleep
         self._table = Table(connection.dynamodb, connection.table)
@@ -132,89 +162,84 @@ class Reader:
         """Return every promotion with its tracked deliveries. This reads the whole table."""
         found: dict[str, tuple[list[RecordSeen[Promotion]], list[RecordSeen[TrackedDelivery]]]] = {}
         which = "begins_with(pk, :promotion) AND (sk = :record OR begins_with(sk, :delivery))"
-        given = {":promotion": "promotion#", ":record": RECORD, ":delivery": TRACKED}
-        for one in map(record_of, self.items(which, given, consistent=False)):
+        for one in map(record_of, self.items(which, consistent=False)):
             records, tracked = found.setdefault(one.key.pk, ([], []))
             (records if one.key.sk == RECORD else tracked).append(one)
         return ((record, tracked) for records, tracked in found.values() for record in records)
 
     def parked(self) -> dict[str, str]:
         """Return every parked record, and why it is parked. This reads the whole table."""
-        which, given = "sk = :record AND attribute_exists(parked)", {":record": RECORD}
-        items = self.items(which, given, consistent=False)
+        items = self.items("sk = :record AND attribute_exists(parked)", consistent=False)
         return {item["pk"]: str(item["parked"]) for item in sorted(items, key=lambda item: str(item["pk"]))}
 
     def pointers(self, says: str = "") -> list[RecordSeen[Pointer]]:
         """Return every pointer, or those whose body contains a text. This reads the whole table."""
         which = "begins_with(pk, :pointer) AND sk = :record AND contains(body, :says)"
-        given = {":pointer": "pointer#", ":record": RECORD, ":says": says or "{"}
-        return [record_of(item) for item in self.items(which, given, consistent=False)]
+        return [record_of(item) for item in self.items(which, {":says": says or "{"}, consistent=False)]
 
-    def under_way(self, tell: Callable[[int], None] = lambda _: None) -> tuple[list[RecordSeen[Any]], list[Share]]:
+    def under_way(self) -> tuple[list[RecordSeen[Any]], list[Share]]:
         """Return the promotions and deliveries that have not ended, and every share.
 
-        This reads the whole table, consistently. ``tell`` gets the number of items that DynamoDB has read so far.
+        This reads the whole table, consistently.
         """
-        ended = {f":{state}": str(state) for state in sorted(ENDED)}
         which = (
-            f"(begins_with(pk, :delivery) AND sk = :record AND NOT #state IN ({', '.join(ended)})) "
+            f"(begins_with(pk, :delivery) AND sk = :record AND NOT {IN_ENDED}) "
             "OR (begins_with(pk, :promotion) AND sk = :record AND NOT #state = :over) "
             "OR (begins_with(pk, :resource) AND (begins_with(sk, :share) OR begins_with(sk, :hold)))"
         )
-        given = {":delivery": "delivery#", ":promotion": "promotion#", ":record": RECORD, ":over": PromotionState.OVER}
-        given |= {":resource": "resource#", ":share": SHARE, ":hold": HOLD}
-        items = list(self.items(which, {name: str(one) for name, one in given.items()} | ended, tell))
+        items = list(self.items(which))
         return [record_of(item) for item in items if item["sk"] == RECORD], self.shares_in(items)
 
     def items(
         self,
         expression: str,
-        given: Mapping[str, Any],
-        tell: Callable[[int], None] = lambda _: None,
+        given: Mapping[str, Any] = MappingProxyType({}),
         *,
         consistent: bool = True,
     ) -> Iterator[dict[str, Any]]:
         """Scan the table for the items that match a filter; ``#name`` in the filter stands for that attribute.
 
-        ``tell`` gets the number of items that DynamoDB has read so far.
+        ``given``: the values that the filter names, beside those of ``VALUES``. A long scan reports its progress.
         """
-        named = {name: name[1:] for name in set(re.findall("#[a-z]+", expression))}
+        names = set(re.findall("[:#][a-z]+", expression))
+        named = {name: name[1:] for name in names if name.startswith("#")}
         pages = self._client.get_paginator("scan").paginate(
             TableName=self._name,
             FilterExpression=expression,
-            ExpressionAttributeValues=wire(given),
+            ExpressionAttributeValues=wire({name: VALUES[name] for name in names & VALUES.keys()} | dict(given)),
             ConsistentRead=consistent,
             **({"ExpressionAttributeNames": named} if named else {}),
         )
-        seen = 0
-        for page in pages:
-            yield from map(values, page["Items"])
-            seen += int(page.get("ScannedCount", 0))
-            tell(seen)
+        seen, progress = 0, Progress("Reading the table, items so far")
+        with self._telling():
+            for page in pages:
+                yield from map(values, page["Items"])
+                seen += int(page.get("ScannedCount", 0))
+                progress.at(seen)
 
     def promotion(self, ami: str) -> RecordSeen[Promotion] | None:
         """Read one AMI's promotion; None if there is none."""
-        item = self._table.get(addresses.promotion(ami))
+        item = self.item(addresses.promotion(ami))
         return None if item is None else record_of(item)
 
     def source_image(self, ami: str) -> SourceImage | None:
         """Read the source AMI as once examined, as its snapshots never change; None if it is missing or damaged."""
-        item = next(self._table.query(addresses.promotion(ami).pk, addresses.SOURCE), None)
-        return None if item is None else source_of(item)
+        found = self.query(addresses.promotion(ami).pk, addresses.SOURCE)
+        return source_of(found[0]) if found else None
 
     def examined(self, ami: str, name: str) -> SourceImage | None:
         """Read the source AMI as it is to arrive. ``name``: as the promotion's record has it.
 
         None if the item is missing or damaged, or is not what the service examined.
         """
-        item = self._table.get(addresses.source_image(ami, name))
+        item = self.item(addresses.source_image(ami, name))
         if item is None or addresses.digest(str(item.get("body"))) != name:
             return None
         return source_of(item)
 
     def tracked(self, ami: str) -> list[RecordSeen[TrackedDelivery]]:
         """Read a promotion's tracked deliveries."""
-        return [record_of(item) for item in self._table.query(addresses.promotion(ami).pk, TRACKED)]
+        return [record_of(item) for item in self.query(addresses.promotion(ami).pk, TRACKED)]
 
     def made_from(self, image: str) -> list[RecordSeen[TrackedDelivery]]:
         """Return the tracked deliveries that made an AMI; the key of each names its source AMI."""
@@ -222,7 +247,8 @@ class Reader:
 
     def tracked_by(self, index: str, attribute: str, value: str) -> list[RecordSeen[TrackedDelivery]]:
         """Read the tracked deliveries that an index names, ordered by source AMI and delivery."""
-        keys = [RecordKey.of(item) for item in self._table.query_index_all(index, attribute, value)]
+        with self._telling():
+            keys = [RecordKey.of(item) for item in self._table.query_index_all(index, attribute, value)]
         return sorted(self.many(keys).values(), key=attrgetter("key"))
 
     def deliveries(self, ids: Iterable[str]) -> dict[str, RecordSeen[Delivery]]:
@@ -231,15 +257,17 @@ class Reader:
 
     def many(self, keys: Iterable[RecordKey]) -> dict[RecordKey, RecordSeen[Any]]:
         """Read many records, consistently; leave out missing ones."""
-        return {one.key: one for one in map(record_of, self._all(keys))}
+        return {one.key: one for one in map(record_of, self.all(keys))}
 
-    def _all(self, keys: Iterable[RecordKey]) -> Iterator[dict[str, Any]]:
-        """Read items, and ask again for those that DynamoDB leaves unread. May raise HubError."""
+    def all(self, keys: Iterable[RecordKey]) -> Iterator[dict[str, Any]]:
+        """Read items, and ask again for those that DynamoDB leaves unread."""
         left = [wire({"pk": key.pk, "sk": key.sk}) for key in dict.fromkeys(keys)]
         attempt = 0
         while left:
             batch, left = left[:A_BATCH], left[A_BATCH:]
-            answer = self._client.batch_get_item(RequestItems={self._name: {"Keys": batch, "ConsistentRead": True}})
+            asked = {self._name: {"Keys": batch, "ConsistentRead": True}}
+            with self._telling():
+                answer = self._client.batch_get_item(RequestItems=asked)
             yield from map(values, answer["Responses"].get(self._name, ()))
             unread = answer.get("UnprocessedKeys", {}).get(self._name, {}).get("Keys", [])
             attempt = attempt + 1 if unread else 0
@@ -252,13 +280,23 @@ class Reader:
 
     def shares(self, places: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Share]:
         """Read shares by (resource, share_name), with their holdings, by a query for each resource."""
-        items = list(self._all(addresses.share(RecordKey(resource), name) for resource, name in places))
-        held = [one for pk in dict.fromkeys(item["pk"] for item in items) for one in self._table.query(pk, HOLD)]
+        items = list(self.all(addresses.share(RecordKey(resource), name) for resource, name in places))
+        held = [one for pk in dict.fromkeys(item["pk"] for item in items) for one in self.query(pk, HOLD)]
         return {(one.resource, one.share_name): one for one in self.shares_in([*items, *held])}
 
     def shares_in(self, items: Iterable[Mapping[str, Any]]) -> list[Share]:
         """Read the shares among these items as the share worker does, with the holdings among them."""
         return self._ledger.read(items)
+
+    def item(self, key: RecordKey) -> dict[str, Any] | None:
+        """Read an item."""
+        with self._telling():
+            return self._table.get(key)
+
+    def query(self, pk: str, prefix: str) -> list[dict[str, Any]]:
+        """Read a partition's items whose sort key begins so, in order."""
+        with self._telling():
+            return list(self._table.query(pk, prefix))
 
 
 def source_of(item: Mapping[str, Any]) -> SourceImage | None:
@@ -290,28 +328,22 @@ def standing(shares: Iterable[Share], places: Collection[Place]) -> list[Share]:
     return list(dict.fromkeys(share for share, one in held if (one.account, one.region) in places))
 
 
-class History:
-    """Reads the history of records, and the archive of shares."""
+class History(Reader):
+    """Reads the history of records, and the archive of shares, too."""
 
     def __init__(self, connection: Connection) -> None:
-        self._reader = Reader(connection)
-        self._table = Table(connection.dynamodb, connection.table)
+        super().__init__(connection, "reading the history")
         self._findings = Table(connection.dynamodb, f"{connection.table}-findings")
 
-    def promotion(self, ami: str) -> RecordSeen[Promotion] | None:
-        """Read one AMI's promotion; None if there is none."""
-        return self._reader.promotion(ami)
-
-    def tracked(self, ami: str | None, account: str | None) -> list[RecordSeen[TrackedDelivery]]:
+    def tracked_for(self, ami: str | None, account: str | None) -> list[RecordSeen[TrackedDelivery]]:
         """Read the tracked deliveries of an AMI, or those to an account, or both."""
-        reader = self._reader
-        found = reader.tracked(ami) if ami else reader.tracked_by(BY_ACCOUNT, "delivered_to", str(account))
+        found = self.tracked(ami) if ami else self.tracked_by(BY_ACCOUNT, "delivered_to", str(account))
         return [one for one in found if account in (None, one.it.account)]
 
     def of(self, key: RecordKey) -> Iterator[Mapping[str, Any]]:
         """Yield the entries of a record's history, the oldest first; the last ones are on the record itself."""
-        items = [item for item in self._table.query(key.pk, "history#") if not item["sk"].startswith(SHARE_STEP)]
-        record = self._table.get(key)
+        items = [item for item in self.query(key.pk, "history#") if not item["sk"].startswith(SHARE_STEP)]
+        record = self.item(key)
         found = [one for item in (*items, *([record] if record else [])) for one in entries_of(item)]
         yield from {one["version"] or (one["at"], number): one for number, one in enumerate(found)}.values()
 
@@ -324,14 +356,14 @@ class History:
             # A snapshot's or AMI's shares are read together; a key may have those of thousands of AMIs.
             names = ("",) if len(holders) > 1 and nameless(resource) else tuple(f"{holder}#" for holder in holders)
             past = [f"{kind}{name}" for name in names for kind in (ARCHIVED, SHARE_STEP)]
-            found = [one for prefix in past for one in self._table.query(resource, prefix)]
+            found = [one for prefix in past for one in self.query(resource, prefix)]
             keys = [addresses.share(RecordKey(resource), holder) for holder in holders]
             ours = [one for one in found if RecordKey.of(one).share_name in holders]
-            yield from _by_name([*ours, *self._table.get_all(keys)])
+            yield from _by_name([*ours, *self.all(keys)])
 
     def findings(self, resources: Iterable[str]) -> Iterator[Mapping[str, Any]]:
         """Yield the access monitor's findings about resources, by their ids or ARNs; nothing if it was never on."""
-        with gone("ResourceNotFoundException"):
+        with self._telling(), gone("ResourceNotFoundException"):
             for resource in dict.fromkeys(resources):
                 for item in self._findings.query(addresses.findings(resource), "at#"):
                     yield {**item, "resource": resource}

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ami_promoter.hub.aws import Connection, HubError
+from ami_promoter.hub.aws import Connection
 from chalicelib.engine.aws.sessions import Sessions
-from chalicelib.engine.errors import Refusal
 from chalicelib.images.aws.hub_images import HubSource
 from chalicelib.images.image import SourceImage
 from chalicelib.images.keys import KeyFacts
@@ -29,7 +28,5 @@ class CallersSessions(Sessions):
 def examine(connection: Connection, ami: str, tag_key: str) -> tuple[SourceImage, Mapping[str, KeyFacts]] | None:
     """Read an AMI, its snapshots and their keys; None if the hub owns no such AMI. May raise HubError."""
     source = HubSource(CallersSessions(connection), connection.account, connection.region, tag_key)
-    try:
+    with connection.telling(f"examining {ami}"):
         return source.examine(ami)
-    except Refusal as refusal:
-        raise HubError.of(refusal.fault) from refusal

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ami_promoter.hub.aws import Connection
+from ami_promoter.terminal.report import NotDone
 from chalicelib.engine.faults import Fault
 
 
@@ -15,13 +16,13 @@ class Tag:
         self.key = key
         self._ami = ami
 
-    def read(self) -> str | Fault | None:
-        """Return the tag's value, None if there is no tag; a fault if the hub owns no such AMI."""
+    def read(self) -> str | None:
+        """Return the tag's value, None if there is no tag; raises NotDone if the hub owns no such AMI."""
         with self._connection.telling(f"looking at {self._ami}"):
             wanted = [{"Name": "image-id", "Values": [self._ami]}]
             found = self._ec2.describe_images(Owners=["self"], Filters=wanted, IncludeDisabled=True)["Images"]
         if not found:
-            return no_such_ami(self._connection, self._ami)
+            raise no_such_ami(self._connection, self._ami)
         return next((str(one["Value"]) for one in found[0].get("Tags", ()) if one["Key"] == self.key), None)
 
     def write(self, value: str) -> None:
@@ -35,7 +36,7 @@ class Tag:
             self._ec2.delete_tags(Resources=[self._ami], Tags=[{"Key": self.key}])
 
 
-def no_such_ami(connection: Connection, ami: str) -> Fault:
-    """Return the fault of an AMI that the hub does not own."""
+def no_such_ami(connection: Connection, ami: str) -> NotDone:
+    """Return the refusal of an AMI that the hub does not own."""
     what = f"account {connection.account} owns no such AMI in {connection.region}."
-    return Fault("unknown-ami", ami, what, "Check that the id, the profile and the Region are the hub's.")
+    return NotDone(Fault("unknown-ami", ami, what, "Check that the id, the profile and the Region are the hub's."))

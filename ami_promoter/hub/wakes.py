@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
 from ami_promoter.hub.aws import Connection
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.aws import sdk
 from chalicelib.engine.aws.sqs import IN_A_BATCH, message
+from chalicelib.engine.budget import slices
 from chalicelib.engine.wakes import Wake
 
 
@@ -18,14 +20,9 @@ def wake(connection: Connection, keys: Iterable[RecordKey]) -> None:
     left, cause = list(keys), f"operator:{time.time_ns()}"
     if not left:
         return
-    try:
+    with suppress(sdk.ClientError, sdk.BotoCoreError):
         sqs: Any = connection.client("sqs")
         queue = sqs.get_queue_url(QueueName=f"ami-promoter-{connection.region}-worker.fifo")["QueueUrl"]
-        for start in range(0, len(left), IN_A_BATCH):
-            sqs.send_message_batch(QueueUrl=queue, Entries=_entries(left[start : start + IN_A_BATCH], cause))
-    except (sdk.ClientError, sdk.BotoCoreError):
-        return
-
-
-def _entries(keys: Sequence[RecordKey], cause: str) -> list[dict[str, str]]:
-    return [{"Id": str(number), **message(Wake(key, cause))} for number, key in enumerate(keys)]
+        for some in slices(left, IN_A_BATCH):
+            entries = [{"Id": str(number), **message(Wake(key, cause))} for number, key in enumerate(some)]
+            sqs.send_message_batch(QueueUrl=queue, Entries=entries)

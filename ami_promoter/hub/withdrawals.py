@@ -6,11 +6,12 @@ the tag's value. No function writes it; another value of the tag ends a withdraw
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from ami_promoter.hub.aws import Connection
 from ami_promoter.hub.records import Reader
 from chalicelib.engine import addresses
+from chalicelib.engine.budget import slices
 from chalicelib.engine.store.table import Table
 from chalicelib.promotion.model import Promotion
 from chalicelib.targets import withdrawals
@@ -40,7 +41,7 @@ class Withdrawn:
         at, by = max(int(self._connection.now()), after), self._connection.caller
         fresh = {one: withdrawals.written(Withdrawal(one, at, by, value)) for one in places}
         with self._connection.telling("withdrawing (run the command again; it keeps what it has written)"):
-            for some in _slices(fresh):
+            for some in slices(sorted(fresh), AT_ONCE):
                 names = {f"#n{number}": place for number, place in enumerate(some)}
                 given = {f":v{number}": fresh[place] for number, place in enumerate(some)}
                 assigned = ", ".join(f"#n{number} = :v{number}" for number in range(len(some)))
@@ -49,7 +50,7 @@ class Withdrawn:
     def remove(self, places: Iterable[str]) -> None:
         """Remove these; ignore missing ones."""
         with self._connection.telling("lifting withdrawals (run the command again)"):
-            for some in _slices(tuple(places)):
+            for some in slices(sorted(places), AT_ONCE):
                 names = {f"#n{number}": place for number, place in enumerate(some)}
                 self._table.update(self._key, f"REMOVE {', '.join(names)}", {}, names=names)
 
@@ -57,8 +58,7 @@ class Withdrawn:
 def withdrawn_for(connection: Connection, ami: str, value: str) -> Mapping[str, str]:
     """Return whom operators have withdrawn while the tag has this value: place -> operator; may raise HubError."""
     found = Withdrawn(connection, ami).read()
-    with connection.telling("reading the records"):
-        record = Reader(connection).promotion(ami) if found else None
+    record = Reader(connection).promotion(ami) if found else None
     return by_place(in_force(found, record.it if record else None, value))
 
 
@@ -85,8 +85,3 @@ def counts_from(known: Promotion | None, value: str | None) -> int:
     if known is None:
         return 0
     return known.withdrawals_count_from(known.value if value in (None, known.refused_value) else value)
-
-
-def _slices(places: Collection[str]) -> Iterable[Sequence[str]]:
-    every = sorted(places)
-    return (every[start : start + AT_ONCE] for start in range(0, len(every), AT_ONCE))

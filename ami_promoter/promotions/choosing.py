@@ -94,8 +94,7 @@ class Chosen:
 def read(connection: Connection, choice: Choice) -> Chosen:
     """Read the promotions that are chosen. This reads the whole table; may raise HubError."""
     now = connection.now()
-    with connection.telling("reading the records"):
-        found = sorted(Reader(connection).promotions(), key=lambda pair: pair[0].it.since, reverse=True)
+    found = sorted(Reader(connection).promotions(), key=lambda pair: pair[0].it.since, reverse=True)
     shown = [
         ({**promotion_data.promotion(record, tracked), "deliveries": promotion_data.counts(tracked)}, tracked)
         for record, tracked in found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 from rich.console import Group, RenderableType
 from rich.live import Live
@@ -38,6 +38,8 @@ def follow(
 ) -> _T:
     """Look until it is over, or ``limit`` seconds have passed; return what was seen last.
 
+    Raises HubError if the first look fails, or later ones fail again and again.
+
     On a terminal, ``show`` draws it after each look but the last: a frame is cropped to the screen, and the caller
     prints the end in full. Elsewhere, or without ``show``, ``changes`` returns a line for standard error, which is
     printed if it differs from the last one.
@@ -46,10 +48,19 @@ def follow(
     live = Live(console=out, auto_refresh=False, vertical_overflow="crop") if show and out.is_terminal else None
     every = A_LOOK if show else A_POLL
     end = None if limit is None else clock.now() + limit
-    said, patient = "", _Patience(look, clock, every)
+    said, looked, misses = "", False, 0
     with live or nullcontext():
         while True:
-            seen = patient.look()
+            try:
+                seen = look()
+            except HubError as error:  # an outage of a minute must not end a wait of hours
+                misses += 1
+                if not looked or misses > MISSES:
+                    raise
+                tell(f"{error} Looking again.")
+                clock.sleep(every)
+                continue
+            looked, misses = True, 0
             ended = over(seen) or (end is not None and clock.now() >= end)
             if live and show:
                 live.transient = ended
@@ -61,31 +72,6 @@ def follow(
             if ended:
                 return seen
             clock.sleep(every if end is None else max(0.1, min(every, end - clock.now())))
-
-
-class _Patience(Generic[_T]):
-    """Looks again, a few times, if AWS refuses a later look: an outage of a minute must not end a wait of hours."""
-
-    def __init__(self, look: Callable[[], _T], clock: TerminalClock, every: float) -> None:
-        self._look = look
-        self._clock = clock
-        self._every = every
-        self._seen = False
-
-    def look(self) -> _T:
-        """Look; raises HubError if the first look fails, or later ones fail again and again."""
-        for left in range(MISSES if self._seen else 0, -1, -1):
-            try:
-                seen = self._look()
-            except HubError as error:
-                if not left:
-                    raise
-                tell(f"{error} Looking again.")
-                self._clock.sleep(self._every)
-            else:
-                self._seen = True
-                return seen
-        raise AssertionError  # the loop returns or raises
 
 
 def states(data: Mapping[str, Any] | None, targets: Sequence[str] = ()) -> str:

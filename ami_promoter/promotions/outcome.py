@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ami_promoter.hub.records import EXAMINING, is_named, place_of
+from ami_promoter.hub.records import UNSETTLED, is_named, place_of
 from ami_promoter.promotions import recalls
 from ami_promoter.terminal.exits import Exit
 from chalicelib.delivery.tracked import GOOD
@@ -43,7 +43,7 @@ def outcome(data: Mapping[str, Any] | None, tag: str | None, targets: Sequence[s
         return Outcome(None, "The service has not seen the tag's present value yet.", unseen=True)
     if data["looks_again"]:
         return Outcome(None, "The service has not looked again yet.", unseen=True)
-    if data["state"] in EXAMINING:
+    if data["state"] in UNSETTLED:
         return Outcome(None, "The service is checking the value.")
     if tag is not None and data["refused"]:
         return Outcome(Exit.FAILED, " ".join(f"{one['what']} {one['cure']}" for one in data["faults"]))
@@ -94,8 +94,7 @@ def _ended(data: Mapping[str, Any], named: Sequence[Mapping[str, Any]]) -> Outco
     if not named:
         recalled = f"The AMI was {recalls.said(data['recall'])}" if data["recall"] else ""
         return Outcome(Exit.CANCELLED, recalled or data["why"] or "The value names no target.")
-    one = len(named) == 1
-    return Outcome(Exit.OK, f"{'The delivery' if one else f'All {len(named)} deliveries'} arrived.")
+    return Outcome(Exit.OK, f"{'Its target has' if len(named) == 1 else f'All {len(named)} targets have'} the AMI.")
 
 
 def _unended(moving: Sequence[object], missing: Sequence[str], named: Sequence[object]) -> str:

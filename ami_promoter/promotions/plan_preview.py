@@ -32,8 +32,7 @@ ENDED_STATES = ("delivered", "recalled", *BAD)
 
 TARGET = js.thing(
     "one target",
-    account=js.text("account id of the target"),
-    region=js.text("Region of the target"),
+    **js.PLACE,
     does=js.text(
         "what happens to the target: new, tried again, there already, under way, restored (its recall was lifted), "
         "withdrawn or recalled (nothing is promoted, and what is there is deprecated); for a target that the "

@@ -10,7 +10,7 @@ from ami_promoter.hub.trigger_tag import Tag
 from ami_promoter.hub.withdrawals import withdrawn_for
 from ami_promoter.promotions import plan_preview, pointers, recalls
 from ami_promoter.terminal.exits import Exit
-from ami_promoter.terminal.report import Report
+from ami_promoter.terminal.report import NotDone, Report
 from ami_promoter.verbs import VerbCaller
 from chalicelib.engine.faults import Fault
 
@@ -24,24 +24,21 @@ def report(caller: VerbCaller, ami: str, value: str | None, tag_key: str) -> Rep
     """Make the plan; may raise HubError."""
     connection = caller.connect()
     tag = Tag(connection, tag_key, ami).read()
-    if isinstance(tag, Fault):
-        return Report(faults=(tag,))
     wanted = tag if value is None else value
     if wanted is None:
         what, cure = f"it has no tag `{tag_key}`.", f"Write `ami-promoter plan {ami} VALUE`."
-        return Report(faults=(Fault("no-tag", ami, what, cure),))
+        raise NotDone(Fault("no-tag", ami, what, cure))
     file = applied_file(connection)
     meant = file.judge(wanted, in_force=value is None)
     if meant.faults:
-        return Report(faults=meant.faults)
+        raise NotDone(*meant.faults)
     examined = examine(connection, ami, tag_key)
     if examined is None:
-        return Report(faults=(Fault("unknown-ami", ami, "it is gone.", "Name an AMI that the hub owns."),))
+        raise NotDone(Fault("unknown-ami", ami, "it is gone.", "Name an AMI that the hub owns."))
     reader = Reader(connection)
-    with connection.telling("reading the records"):
-        tracked = {entry.it.delivery: entry.it.place for entry in reader.tracked(ami)}
-        states = {tracked[one]: record.state for one, record in reader.deliveries(tracked).items()}
-        named = reader.many(key for one in meant.targets if (key := pointers.key_for(examined[0], one)) is not None)
+    tracked = {entry.it.delivery: entry.it.place for entry in reader.tracked(ami)}
+    states = {tracked[one]: record.state for one, record in reader.deliveries(tracked).items()}
+    named = reader.many(key for one in meant.targets if (key := pointers.key_for(examined[0], one)) is not None)
     hub, now = (connection.account, connection.region), connection.now()
     data = plan_preview.plan(ami, wanted, meant, examined, states, hub, tag_key, now)
     data = plan_preview.with_families(data, examined[0], meant.targets, named)

@@ -42,8 +42,7 @@ SCHEMA = js.thing(
     fault=js.perhaps(js.described("why it does not name what is current; null: no fault", js.FAULT)),
 )
 LISTED = {
-    "account": js.text("account id of the target"),
-    "region": js.text("Region of the target"),
+    **js.PLACE,
     "parameter": js.text("name of the parameter"),
     "family": js.text("the family whose current AMI it is to name"),
     "image": _IMAGE,
@@ -56,8 +55,7 @@ RETIRED = {
         "superseded copies that are deprecated, and so removable, by family, target and age",
         js.thing(
             "an AMI",
-            account=js.text("account id of the target"),
-            region=js.text("Region of the target"),
+            **js.PLACE,
             family=js.text("its family"),
             image=js.text("id of the AMI"),
             source=js.text("id of its source"),
@@ -231,13 +229,14 @@ def listed(record: RecordSeen[Pointer]) -> dict[str, Any]:
     }
 
 
+def like(one: Mapping[str, Any]) -> tuple[object, ...]:
+    """Return what is the same of pointers whose faults differ only in the target."""
+    return one["parameter"], *alike(one["account"], one["region"], one["fault"]["what"])
+
+
 def lines(found: Sequence[Mapping[str, Any]], *, wide: bool) -> Iterator[RenderableType]:
     """Say which pointers have a fault; those that differ only in the target together."""
-
-    def same(one: Mapping[str, Any]) -> tuple[object, ...]:
-        return one["parameter"], *alike(one["account"], one["region"], one["fault"]["what"])
-
-    for group in groups(found, same, each=wide):
+    for group in groups(found, like, each=wide):
         first = group[0]
         said = f"family {first['family']}, parameter {first['parameter']}"
         yield Folded(f"{named([place_of(one) for one in group])}: {said}: {first['fault']['what']}", 2)

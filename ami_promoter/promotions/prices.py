@@ -67,13 +67,10 @@ def lines(targets: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     once = [f"{dollars(total[name])} once {what}" for name, what in ONCE.items() if total[name]]
     unknown = any("RunInstances" in one["calls"] and "launch" not in one["dollars"] for one in targets)
     parts = ", ".join((f"{dollars(total['storage'])} a month for snapshots in the targets", *once))
-    yield f"By the list prices of {read()['region']}, {read()['dated']}: at most {parts}; {_own(begun)}."
+    own = f"the service's own calls cost about {dollars(begun * float(read()['service']['usd']))}"
+    yield f"By the list prices of {read()['region']}, {read()['dated']}: at most {parts}; {own}."
     if unknown:
         yield "Launch tests cost the price of their instance for some minutes; this file has none for that type."
-
-
-def _own(begun: int) -> str:
-    return f"the service's own calls cost about {dollars(begun * float(read()['service']['usd']))}"
 
 
 def dollars(value: float) -> str:

@@ -25,6 +25,12 @@ BAD = ("failed", "cancelled", "withdrawn")
 COME_OUT = ("delivered", "shared", "recalled", "withdrawn", "cancelled")
 """The outcome of a promotion of which nothing failed is the first of these that a delivery of it has."""
 
+
+def _fault(says: str) -> js.Schema:
+    """A fault of which some members may be missing; null: there is none."""
+    return js.perhaps(js.described(says, js.some_of(js.FAULT, "where", "what", "cure")))
+
+
 _COPY = js.thing(
     "the copy of one snapshot",
     source=js.perhaps(js.text("id of the source snapshot")),
@@ -44,8 +50,8 @@ _DELIVERY = js.thing(
     account=js.perhaps(js.text("account id of the target")),
     region=js.perhaps(js.text("Region of the target")),
     state=js.text(
-        "state of the delivery: awaiting-wave, awaiting-approval, requested, checking, waiting, opening, copying, ... "
-        "delivered, shared, failed, cancelled, withdrawn, recalling, restoring, recalled"
+        "state of the delivery: awaiting-wave, awaiting-approval, requested, awaiting-role, waiting, opening, copying, "
+        "... delivered, shared, failed, cancelled, withdrawn, recalling, restoring, recalled"
     ),
     since=js.time("when it entered this state"),
     tries=js.number("how many attempts of the current step did not complete it"),
@@ -63,22 +69,12 @@ _DELIVERY = js.thing(
     recall=recalls.DONE,
     launch_test=launches.SCHEMA,
     faults=js.FAULTS,
-    waits_for=js.perhaps(
-        js.described("the fault that delays the delivery; null: none", js.some_of(js.FAULT, "where", "what", "cure"))
-    ),
+    waits_for=_fault("the fault that delays the delivery; null: none"),
     protect=js.flag("whether the targets file asks for deregistration protection of the AMI"),
     protected=js.flag("whether the service has turned deregistration protection on"),
-    unprotected=js.perhaps(
-        js.described(
-            "why the service could not turn deregistration protection on; null: no fault",
-            js.some_of(js.FAULT, "where", "what", "cure"),
-        )
-    ),
-    without_roles=js.perhaps(
-        js.described(
-            "why no service-linked role has a grant on the key, although the default names one; null: no fault",
-            js.some_of(js.FAULT, "where", "what", "cure"),
-        )
+    unprotected=_fault("why the service could not turn deregistration protection on; null: no fault"),
+    without_roles=_fault(
+        "why no service-linked role has a grant on the key, although the default names one; null: no fault"
     ),
     leftovers=js.several(
         "resources that the delivery created and could not remove; empty until the delivery has ended", js.text("an id")
@@ -88,7 +84,7 @@ _DELIVERY = js.thing(
 PROMOTION = {
     "ami": js.text("id of the source AMI"),
     "name": js.text("name of the source AMI"),
-    "state": js.perhaps(js.text("state of the promotion: requested, resolving, expanding, running or over")),
+    "state": js.perhaps(js.text("state of the promotion: requested, comparing, adjusting, running or over")),
     "outcome": js.text(
         "how it came out: delivered, failed, refused, cancelled, withdrawn or recalled; empty: it is not over, or has "
         "had no delivery"
@@ -128,7 +124,7 @@ def promotion(record: RecordSeen[Promotion], deliveries: Iterable[RecordSeen[Any
     """Show a promotion; of its ``deliveries`` only the states count."""
     one = record.it
     said = bool(one.faults) or one.value is None
-    resolving = one.state is PromotionState.RESOLVING and one.seen_value != one.value
+    comparing = one.state is PromotionState.COMPARING and one.seen_value != one.value
     return {
         "ami": one.ami,
         "name": one.image_name,
@@ -136,7 +132,7 @@ def promotion(record: RecordSeen[Promotion], deliveries: Iterable[RecordSeen[Any
         "outcome": _came_out(record, {each.state for each in deliveries}),
         "since": moment(one.since),
         "value": one.value,
-        "candidate": one.seen_value if resolving else None,
+        "candidate": one.seen_value if comparing else None,
         "why": " ".join([one.why if said else "", *(fault.what for fault in record.faults)]).strip(),
         "parked": record.parked,
         "faults": [fault.to_json() for fault in (*one.faults, *record.faults)],

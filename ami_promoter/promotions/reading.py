@@ -26,16 +26,15 @@ def read_page(connection: Connection, ami: str, *, consoles: bool = False) -> di
     ``consoles``: with the console output of launch tests that failed, which may hold secrets.
     """
     reader = Reader(connection)
-    with connection.telling("reading the records"):
-        record = reader.promotion(ami)
-        if record is None:
-            return None
-        tracked = {entry.it.delivery: entry.it for entry in reader.tracked(ami)}
-        read = reader.deliveries(tracked)
-        deliveries = [placed(read[one], entry) for one, entry in tracked.items() if one in read]
-        source = reader.source_image(ami)
-        found = reader.shares(place for one in deliveries for place in _places(one, source))
-        named = reader.many(filter(None, map(pointers.key_of, deliveries)))
+    record = reader.promotion(ami)
+    if record is None:
+        return None
+    tracked = {entry.it.delivery: entry.it for entry in reader.tracked(ami)}
+    read = reader.deliveries(tracked)
+    deliveries = [placed(read[one], entry) for one, entry in tracked.items() if one in read]
+    source = reader.source_image(ami)
+    found = reader.shares(place for one in deliveries for place in _places(one, source))
+    named = reader.many(filter(None, map(pointers.key_of, deliveries)))
     still = [shares.open_share(share) for _, share in sorted(found.items()) if share.state in OPEN_STATES]
     now, in_waves = connection.now(), list[dict[str, Any]]()
     if record.it.waves:
@@ -56,8 +55,7 @@ def places_of(connection: Connection, ami: str, deliveries: Iterable[str]) -> li
 def unknown(ami: str, connection: Connection) -> Fault:
     """Return the fault of an AMI without a promotion: of a copy it names the source, if the caller may look for it."""
     try:
-        with connection.telling("looking for its source"):
-            made = Reader(connection).made_from(ami)
+        made = Reader(connection).made_from(ami)
     except HubError:
         made = []
     if made:

@@ -12,7 +12,7 @@ from typing import Any
 
 from ami_promoter.hub.cloudtrail import EventHistory, asked, caller
 from ami_promoter.terminal import schema as js
-from ami_promoter.terminal.report import moment
+from ami_promoter.terminal.report import moment, plainly
 from chalicelib.engine.aws import sdk
 from chalicelib.engine.schedule import DAY
 
@@ -93,8 +93,7 @@ def lines(shown: Iterable[Tagging], *, wide: bool) -> Iterable[str]:
         by = f"by {one['by']}" if one["by"] else f"by an unknown principal: {one['why_unknown']}"
         ids = {"event": one["event"], "CloudTrail": one["cloudtrail_event"], "request": one["request_id"]}
         named = ", ".join(f"{name} {ident if wide else ident[:8]}" for name, ident in ids.items() if ident)
-        when = one["at"].removesuffix("Z").replace("T", " ")
-        yield f"{what} at {when} {by}{f' ({named})' if named else ''}"
+        yield f"{what} at {plainly(one['at'])} {by}{f' ({named})' if named else ''}"
 
 
 def _change(at: str, value: str | None, event: str) -> Tagging:

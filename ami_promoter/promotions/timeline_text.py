@@ -16,7 +16,7 @@ from rich.console import RenderableType
 
 from ami_promoter.promotions.shares import named
 from ami_promoter.terminal.output import cell, short, state, table
-from ami_promoter.terminal.report import span
+from ami_promoter.terminal.report import plainly, span
 from chalicelib.engine.places import IMAGE, SNAPSHOT, Resource
 from chalicelib.engine.schedule import HOUR
 
@@ -132,10 +132,9 @@ def show_findings(findings: Sequence[Mapping[str, Any]], *, wide: bool) -> Itera
 
 
 def _finding(one: Mapping[str, Any], *, wide: bool) -> Sequence[RenderableType]:
-    when = one["at"].removesuffix("Z").replace("T", " ")
     about = f" ({', '.join(one['receivers'])})" if one["receivers"] else ""
     resource = ID.sub(lambda found: short(found[0], wide=wide), one["resource"])
-    texts = (when, one["severity"], one["call"], resource, one["principal"], one["why"] + about)
+    texts = (plainly(one["at"]), one["severity"], one["call"], resource, one["principal"], one["why"] + about)
     return tuple(cell(text) for text in texts)
 
 
@@ -153,7 +152,7 @@ def _says_nothing(what: str, before: tuple[str, int]) -> bool:
 
 def _rows(one: Mapping[str, Any], quiet: tuple[str, ...], *, wide: bool) -> Iterator[Sequence[RenderableType]]:
     """Yield an entry's lines, without ``quiet`` events that made no call; all if ``quiet`` is empty."""
-    when = _when(one["at"])
+    when = plainly(one["at"])
     for number, what in enumerate(one["what"] or [""]):
         made = [call for call in one["calls"] if call["of"] == number]
         if quiet and not made and (not what or what.startswith(quiet)):
@@ -170,10 +169,6 @@ def _called(call: Mapping[str, Any]) -> str:
 def _request(call: Mapping[str, Any], *, wide: bool) -> str:
     ident = call["request_id"] or ""
     return (ident if wide else ident[:REQUEST]) or NOT_KNOWN
-
-
-def _when(at: str) -> str:
-    return at.removesuffix("Z").replace("T", " ")
 
 
 def words(what: str, *, wide: bool = False) -> str:
@@ -233,14 +228,14 @@ def _share_rows(one: Mapping[str, Any], *, wide: bool) -> Iterator[Sequence[Rend
             opened, closed = opened or what == OPENED, closed or what.startswith(CLOSED)
             what = still if what == OPENED else what
             named = f"{what}: {call['call']}" if wide and call["call"] and not call["error"] else what
-            yield cell(_when(step["at"])), *where, cell(named), cell(_request(call, wide=wide))
+            yield cell(plainly(step["at"])), *where, cell(named), cell(_request(call, wide=wide))
     if one["preexisting"]:
-        yield cell(_when(one["opened_at"])), *where, cell("existed before"), cell("")
+        yield cell(plainly(one["opened_at"])), *where, cell("existed before"), cell("")
         return
     if not opened and one["opened_at"] != "-":
-        yield cell(_when(one["opened_at"])), *where, cell(still), cell(NOT_KNOWN)
+        yield cell(plainly(one["opened_at"])), *where, cell(still), cell(NOT_KNOWN)
     if not closed and one["seconds"] is not None:
-        yield cell(_when(one["removed_at"])), *where, cell(_closed(one)), cell(NOT_KNOWN)
+        yield cell(plainly(one["removed_at"])), *where, cell(_closed(one)), cell(NOT_KNOWN)
     if one["open"] and not opened and one["opened_at"] == "-":
         yield cell(""), *where, cell("open"), cell("")
 

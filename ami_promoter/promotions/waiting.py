@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +19,7 @@ from ami_promoter.promotions.reading import read_page
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.exits import Exit
 from ami_promoter.terminal.output import console, tell
-from ami_promoter.terminal.report import Report
+from ami_promoter.terminal.report import NotDone, Report
 from ami_promoter.verbs import VerbCaller
 from chalicelib.engine.faults import Fault
 
@@ -59,21 +60,19 @@ def wait(connection: Connection, caller: VerbCaller, ami: str, tag_key: str, wan
     """Wait, and return the outcome; may raise HubError."""
     tag = Tag(connection, tag_key, ami)
     first = tag.read()
-    if isinstance(first, Fault):
-        return Report(faults=(first,))
     data = read_page(connection, ami)
     if data is None and first is None and not wanted.written:
         cure = f"Write `ami-promoter promote {ami} VALUE`."
-        return Report(faults=(Fault("no-tag", ami, f"it has no tag `{tag_key}` and has never been promoted.", cure),))
+        raise NotDone(Fault("no-tag", ami, f"it has no tag `{tag_key}` and has never been promoted.", cure))
     if paused := pause_switch.Switch(connection).read():
         tell(f"Paused {pause_switch.said(paused)}. Nothing new starts until `ami-promoter admin resume`.")
     unseen_since: float | None = None
 
     def look() -> tuple[Mapping[str, Any] | None, Outcome]:
         nonlocal unseen_since
-        seen, value = read_page(connection, ami), tag.read()
-        if isinstance(value, Fault):
-            value = None  # the AMI is gone: its tag went with it
+        seen, value = read_page(connection, ami), None
+        with suppress(NotDone):  # the AMI is gone: its tag went with it
+            value = tag.read()
         found, now = outcome(seen, value, wanted.targets), caller.clock.now()
         unseen_since = (unseen_since or now) if found.unseen else None
         if unseen_since is not None and now > unseen_since + LATEST:

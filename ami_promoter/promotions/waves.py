@@ -11,7 +11,7 @@ from ami_promoter.terminal.durations import duration
 from ami_promoter.terminal.report import moment
 from chalicelib.delivery.model import DeliveryState
 from chalicelib.delivery.tracked import RUNNING, SUCCEEDED, TrackedDelivery
-from chalicelib.delivery.waves import WaveProgress
+from chalicelib.delivery.wave_progress import WaveProgress
 from chalicelib.engine.faults import count
 from chalicelib.engine.places import Place
 from chalicelib.promotion.model import Promotion

@@ -11,8 +11,9 @@ from ami_promoter.hub.approvers import Approvers
 from ami_promoter.hub.health import Health
 from ami_promoter.hub.key_needs import KeyOwner, asked, hub_needs, unfit
 from ami_promoter.reconcile import open_defaults
-from ami_promoter.reconcile.doctor_target_checks import HubNames, KnownAtHub, bad, findings, good
+from ami_promoter.reconcile.doctor_target_checks import HubNames, KnownAtHub, findings
 from ami_promoter.reconcile.facts import TargetFacts
+from ami_promoter.reconcile.grouped_checks import bad, good, unseen
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.alike import first_of
 from ami_promoter.terminal.report import moment
@@ -109,7 +110,7 @@ def targets(
 
 def _unread(check: str, why: str) -> dict[str, Any]:
     cure = "Use a role that can read it (docs/reference/cli.md), and check that the hub's stack is deployed here."
-    return {"check": check, "passed": None, "what": why, "cure": cure}
+    return unseen(check, why, cure)
 
 
 def _file(facts: HubFacts) -> dict[str, Any]:
@@ -284,7 +285,7 @@ def _writers(health: Health) -> dict[str, Any]:
         return good("writers", "The tables' policies name who may write them.")
     what = f"No policy protects {', '.join(health.open_tables)}: anybody whom IAM allows it can apply a targets file."
     cure = "Name the operators' and approvers' roles in the hub's parameters Operators and Approvers, and deploy it."
-    return {**good("writers", what), "cure": cure}
+    return good("writers", what, cure)
 
 
 def _approvers(facts: HubFacts) -> Iterator[dict[str, Any]]:
@@ -299,7 +300,7 @@ def _approvers(facts: HubFacts) -> Iterator[dict[str, Any]]:
     apart = [name for name in seen.able if name not in seen.taggers]
     if seen.unread:
         cure = f"Use a role with iam:GetAccountAuthorizationDetails. To give a role the approver's policy: {give}"
-        yield {"check": "approvers", "passed": None, "what": f"Who may approve: {seen.unread}", "cure": cure}
+        yield unseen("approvers", f"Who may approve: {seen.unread}", cure)
     elif not seen.able:
         what = "Targets need an approval, and no role or user of the hub may approve."
         yield bad("approvers", what, f"Attach the policy to the approvers' role: {give}")
@@ -337,7 +338,7 @@ def _access_monitor(facts: HubFacts) -> Iterator[dict[str, Any]]:
     elif not monitor:
         what = "The access monitor is not deployed: nobody is notified who opens or uses anything besides the service."
         cure = "Deploy monitor.yaml of the release as stack ami-promoter-monitor (docs/operations/access-monitor.md)."
-        yield {"check": "access-monitor", "passed": True, "what": what, "cure": cure}
+        yield good("access-monitor", what, cure)
     elif apart := [name for name in LIKE_THE_HUB if hub is not None and hub.get(name) != monitor.get(name)]:
         what = f"The access monitor's stack has another value than the hub's for {', '.join(apart)}."
         yield bad("access-monitor", what, "Deploy monitor.yaml of the hub's release with the hub's values.")

@@ -6,22 +6,25 @@ The checks of keys and roles are the same functions as before a delivery.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
 from typing import Any
 
 from ami_promoter.hub import policies
 from ami_promoter.hub.health import Senders
 from ami_promoter.hub.key_needs import KeyAnswer, KeyOwner, asked, grant_needs, launch_needs, target_needs
 from ami_promoter.reconcile.facts import TargetFacts
+from ami_promoter.reconcile.grouped_checks import bad, good, unseen
 from ami_promoter.terminal.report import moment
 from chalicelib.delivery import preflight
 from chalicelib.delivery.copy_quota import LIMIT, CopyQuota
 from chalicelib.delivery.instances import LaunchSite
 from chalicelib.delivery.kms_keys import target_key_faults
 from chalicelib.delivery.seen import LAUNCHES, AllowedImages, ForwardingRule, TargetSeen, rule_names
-from chalicelib.delivery.template_rights import parameter_denied, template_old
+from chalicelib.delivery.template_rights import PARAMETER, template_old
 from chalicelib.engine.faults import Fault, without_afterwards
+from chalicelib.release.pointer import prefix_cure
 from chalicelib.targets.applied_file import Target, grant_role, launch_role
 
 _PASSING = ("aws-throttled", "aws-unreachable")
@@ -86,22 +89,12 @@ def findings(target: Target | None, facts: TargetFacts, known: KnownAtHub, hub: 
         yield _copy_quota(known.quota)
 
 
-def good(check: str, what: str) -> Finding:
-    """A check that passed."""
-    return {"check": check, "passed": True, "what": what, "cure": ""}
-
-
-def bad(check: str, what: str, cure: str) -> Finding:
-    """A check that failed."""
-    return {"check": check, "passed": False, "what": what, "cure": cure}
-
-
 def _failed(check: str, fault: Fault) -> Finding:
     return bad(check, fault.what, without_afterwards(fault.cure))
 
 
 def _unseen(check: str, fault: Fault) -> Finding:
-    return {"check": check, "passed": None, "what": fault.what, "cure": without_afterwards(fault.cure)}
+    return unseen(check, fault.what, without_afterwards(fault.cure))
 
 
 def _template(target: Target, seen: TargetSeen) -> Iterator[Finding]:
@@ -115,6 +108,18 @@ def _template(target: Target, seen: TargetSeen) -> Iterator[Finding]:
     yield from (_failed("template", fault) for fault in found)
     if not found:
         yield good("template", "The role's policy allows every call that the hub makes there.")
+
+
+def parameter_denied(target: Target, patterns: Iterable[str]) -> tuple[Fault, ...]:
+    """Return the fault of a target whose copy role cannot write its parameter; none if it can, or there is none."""
+    name = target.ssm_parameter
+    if not name or any(fnmatchcase(name, pattern) for pattern in patterns):
+        return ()
+    what = (
+        f"The role {target.role_name} there does not allow {', '.join(PARAMETER)} for the parameter {name}: AMIs are "
+        "delivered, but the parameter does not name them."
+    )
+    return (Fault("parameter-not-allowed", f"account {target.account}, {target.region}", what, prefix_cure(name)),)
 
 
 def _parameter(target: Target, seen: TargetSeen) -> Iterator[Finding]:
@@ -173,33 +178,23 @@ def _key_policy(target: Target, seen: TargetSeen, hub: HubNames) -> Iterator[Fin
     needs = target_needs(target.role_name)
     needs += grant_needs(grant_role(target.role_name)) if target.service_linked_roles else ()
     needs += launch_needs(launch_role(target.role_name)) if target.launch_test else ()
-    owner = KeyOwner(hub.partition, target.account, target.region)
+    owner, look = KeyOwner(hub.partition, target.account, target.region), _look(target, seen.key.arn)
     try:
         document = json.loads(seen.key_policy)
         answers = [answer for need in needs for answer in asked(need, document, owner)]
     except (ValueError, LookupError, TypeError, AttributeError) as error:
-        fault = Fault(
-            "", "", f"The policy of {seen.key.arn} cannot be read: {error!r:.200}", _look(target, seen.key.arn)
-        )
-        yield _unseen("key-policy", fault)
+        yield unseen("key-policy", f"The policy of {seen.key.arn} cannot be read: {error!r:.200}", look)
         return
     lacking = [one for one in answers if one.verdict in (policies.MISSING, policies.DENIED)]
     unclear = [one for one in answers if one.verdict == policies.UNCLEAR]
     for role in dict.fromkeys(one.need.role for one in lacking):
         what = "; ".join(_lack(one) for one in lacking if one.need.role == role)
-        yield bad(
-            "key-policy",
-            f"The policy of {seen.key.arn} does not let {role} use it: {what}.",
-            _look(target, seen.key.arn),
-        )
+        yield bad("key-policy", f"The policy of {seen.key.arn} does not let {role} use it: {what}.", look)
     if lacking:
         return
     if unclear:
         what = ", ".join(f"{one.action} {one.by}".strip() for one in unclear)
-        fault = Fault(
-            "", "", f"It depends on a condition that the command cannot evaluate: {what}.", _look(target, seen.key.arn)
-        )
-        yield _unseen("key-policy", fault)
+        yield unseen("key-policy", f"It depends on a condition that the command cannot evaluate: {what}.", look)
         return
     yield good("key-policy", "The key policy lets the roles use the key; other policies were not checked.")
 
@@ -221,7 +216,7 @@ def _roles(target: Target, seen: TargetSeen) -> Iterator[Finding]:
     where = f"account {target.account}, {target.region}"
     lacks = preflight.default_roles_missing(where, target, "AMI", seen.missing_roles)
     if lacks is not None:
-        yield {**good("service-roles", lacks.what), "cure": lacks.cure}
+        yield good("service-roles", lacks.what, lacks.cure)
         return
     found = [_failed("service-roles", one) for one in preflight.roles_missing(where, target, seen.missing_roles)]
     found += [_unseen("service-roles", fault) for call, fault in seen.refused.items() if call.startswith("GetRole")]
@@ -313,23 +308,16 @@ def _allowed_images(target: Target, seen: TargetSeen, hub: HubNames) -> Iterator
     elif by_hub:
         what = "Allowed AMIs is enabled, and admits only those AMIs of the hub that meet further criteria."
         cure = f"Check that your AMIs meet them: aws ec2 get-allowed-images-settings --region {target.region}"
-        yield _unseen("allowed-amis", Fault("", "", what, cure))
+        yield unseen("allowed-amis", what, cure)
     else:
         what = f"Allowed AMIs is enabled and does not name the hub {hub.account}: its AMIs are not shown there."
-        wanted = json.dumps([*(_as_api(one) for one in seen.allowed_by if not one.narrower), _as_api(_only(hub))])
+        kept = [one for one in seen.allowed_by if not one.narrower]
+        wanted = json.dumps([{"ImageProviders": [*one.providers]} for one in (*kept, AllowedImages((hub.account,)))])
         command = f"aws ec2 replace-image-criteria-in-allowed-images-settings --region {target.region}"
         cure = f"With credentials of {target.account}: {command} --image-criteria '{wanted}'"
         if any(one.narrower for one in seen.allowed_by):
             cure += " ; it replaces all criteria, so add those of its present ones that are not in this"
         yield bad("allowed-amis", what, cure)
-
-
-def _only(hub: HubNames) -> AllowedImages:
-    return AllowedImages((hub.account,))
-
-
-def _as_api(one: AllowedImages) -> dict[str, list[str]]:
-    return {"ImageProviders": list(one.providers)}
 
 
 def _settings(seen: TargetSeen) -> Finding:
@@ -352,7 +340,7 @@ def _source_tags(target: Target) -> Finding:
         return good("source-tags", f"The AMI gets these tags of the source: {', '.join(target.source_tags) or 'none'}.")
     what = "The AMI gets every tag of the source, so who can tag in the hub can satisfy the target's policies on tags."
     cure = "If policies there read tags, list in `source_tags` of the targets file which tags the AMI may get."
-    return {**good("source-tags", what), "cure": cure}
+    return good("source-tags", what, cure)
 
 
 def _copy_quota(quota: CopyQuota) -> Finding:

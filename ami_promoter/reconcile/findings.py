@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from operator import itemgetter
 from typing import Any
 
-from ami_promoter.hub.records import EXAMINING, RecordSeen
+from ami_promoter.hub.records import UNSETTLED, RecordSeen
 from ami_promoter.reconcile.facts import (
     HubView,
     TargetFacts,
@@ -91,7 +91,7 @@ def _moves(one: RecordSeen[Any]) -> bool:
 
 def _tracked(view: HubView, key: RecordKey, entry: TrackedDelivery) -> Iterator[Finding]:
     promotion, delivery = view.items.get(RecordKey(key.pk)), view.delivery(entry.delivery)
-    if promotion is None or promotion.state in EXAMINING:
+    if promotion is None or promotion.state in UNSETTLED:
         return
     where = f"{key.name} to account {entry.account}"
     repair = EndTracked(key.name, entry.delivery)

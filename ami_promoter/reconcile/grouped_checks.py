@@ -1,4 +1,4 @@
-"""Shows checks of many targets on a few lines: groups equal ones, failed ones first. Pure."""
+"""Checks of a hub and its targets: made in one form, and shown on a few lines, equal ones together. Pure."""
 
 from __future__ import annotations
 
@@ -27,8 +27,23 @@ Check = Mapping[str, Any]
 """``where`` ("hub", or "ACCOUNT/REGION"), ``check``, ``passed``, ``what`` and ``cure``."""
 
 
+def good(check: str, what: str, cure: str = "") -> dict[str, Any]:
+    """A check that passed, without its place. ``cure``: a recommendation all the same."""
+    return {"check": check, "passed": True, "what": what, "cure": cure}
+
+
+def bad(check: str, what: str, cure: str) -> dict[str, Any]:
+    """A check that failed."""
+    return {"check": check, "passed": False, "what": what, "cure": cure}
+
+
+def unseen(check: str, what: str, cure: str) -> dict[str, Any]:
+    """A check that could not be made."""
+    return {"check": check, "passed": None, "what": what, "cure": cure}
+
+
 def lines(checks: Sequence[Check], *, wide: bool) -> Iterator[RenderableType]:
-    """Yield the lines; with ``wide`` each check of each target has its own."""
+    """Yield the lines, failed checks first; with ``wide`` each check of each target has its own."""
     wrong = [one for one in checks if one["passed"] is not True]
     warned = [one for one in checks if one["passed"] is True and one["cure"]]
     passed = [one for one in checks if one["passed"] is True and not one["cure"]]

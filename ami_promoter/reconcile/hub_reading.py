@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +12,7 @@ from ami_promoter.reconcile.facts import Grant, PolicyStatement
 from ami_promoter.terminal.progress import Progress
 from chalicelib.engine.aws import sdk
 from chalicelib.engine.aws.refusals import GONE, KEY_GONE
+from chalicelib.engine.budget import slices
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.places import IMAGE, Arn, Resource
 from chalicelib.images.aws.shapes import FILTER_VALUES
@@ -37,13 +38,15 @@ class Candidates:
 class HubReading:
     """Reads one hub; ``faults`` say what could not be read."""
 
-    def __init__(self, connection: Connection, tell: Callable[[str], None]) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._tell = tell
         self.faults: list[Fault] = []
 
     def there(self, candidates: Candidates) -> tuple[list[Resource], set[str]]:
-        """Return the candidates that the hub owns, and the hub's keys that encrypt them."""
+        """Return the candidates that the hub owns, and the hub's keys that encrypt them.
+
+        ``faults`` gets another Region whose snapshots cannot be described: many hubs may not call AWS there.
+        """
         found: list[Resource] = []
         keys = set(candidates.keys)
         with self._connection.telling("describing source images and snapshots"):
@@ -52,9 +55,15 @@ class HubReading:
                 devices = image.get("BlockDeviceMappings", ())
                 candidates.add_snapshots("", filter(None, (it.get("Ebs", {}).get("SnapshotId") for it in devices)))
             for region, ids in sorted(candidates.snapshots.items()):
-                for raw in self._described(region, "snapshots", ids):
-                    found.append(Resource.of(raw["SnapshotId"], region))
-                    keys |= {raw["KmsKeyId"]} if raw.get("KmsKeyId") else set()
+                try:
+                    for raw in self._described(region, "snapshots", ids):
+                        found.append(Resource.of(raw["SnapshotId"], region))
+                        keys |= {raw["KmsKeyId"]} if raw.get("KmsKeyId") else set()
+                except (sdk.ClientError, sdk.BotoCoreError) as error:
+                    if not region:
+                        raise
+                    what = f"Which snapshots the hub has there cannot be read: {error}."
+                    self.faults.append(Fault("not-seen", f"account {self._connection.account}, {region}", what, AGAIN))
         return sorted(found), {key for key in keys if Arn.parse(key).account == self._connection.account}
 
     def _described(self, region: str, what: str, ids: Collection[str]) -> Iterator[Mapping[str, Any]]:
@@ -62,18 +71,18 @@ class HubReading:
         images = what == "images"
         given: dict[str, Any] = {"Owners": ["self"], "IncludeDisabled": True} if images else {"OwnerIds": ["self"]}
         pages = self._ec2(region).get_paginator(f"describe_{what}")
-        ordered, progress = sorted(ids), Progress(self._tell, f"Describing {what} of the hub")
-        for start in range(0, len(ordered), FILTER_VALUES):
-            some = [{"Name": "image-id" if images else "snapshot-id", "Values": ordered[start : start + FILTER_VALUES]}]
-            for page in pages.paginate(Filters=some, **given):
+        ordered, progress = sorted(ids), Progress(f"Describing {what} of the hub")
+        for number, some in enumerate(slices(ordered, FILTER_VALUES)):
+            asked = [{"Name": "image-id" if images else "snapshot-id", "Values": some}]
+            for page in pages.paginate(Filters=asked, **given):
                 yield from page["Images" if images else "Snapshots"]
-            progress.at(start, len(ordered))
+            progress.at(number * FILTER_VALUES, len(ordered))
 
     def permissions(self, sources: Iterable[Resource]) -> dict[Resource, frozenset[str]]:
         """Read who may use each snapshot and launch each AMI; ``faults`` gets what cannot be read."""
         found: dict[Resource, frozenset[str]] = {}
         ordered = list(sources)
-        progress = Progress(self._tell, "Reading who may use snapshots and AMIs")
+        progress = Progress("Reading who may use snapshots and AMIs")
         for number, source in enumerate(ordered):
             progress.at(number, len(ordered))
             try:
@@ -128,7 +137,7 @@ class HubReading:
         return tuple(found), frozenset(read)
 
     def _each(self, keys: Iterable[str], what: str) -> Iterator[str]:
-        ordered, progress = sorted(keys), Progress(self._tell, what)
+        ordered, progress = sorted(keys), Progress(what)
         for number, key in enumerate(ordered):
             progress.at(number, len(ordered))
             yield key

@@ -8,16 +8,17 @@ answer to that, because it is newer.
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
+from collections.abc import Iterable, Mapping, Sequence, Sized
 from typing import Any
 
 from ami_promoter.hub.aws import Connection
 from ami_promoter.hub.records import Reader, RecordSeen
 from ami_promoter.hub.wakes import wake
 from ami_promoter.reconcile.facts import TargetFacts
+from ami_promoter.terminal.output import tell
 from ami_promoter.terminal.progress import Progress
-from chalicelib.delivery.seen import together
+from ami_promoter.verbs import TerminalClock
+from chalicelib.delivery.seen import TargetSeen
 from chalicelib.engine import addresses, codec
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.places import Place
@@ -44,10 +45,8 @@ class Inventories:
     def __init__(
         self,
         connection: Connection,
-        tell: Callable[[str], None],
         patience: int,
-        sleep: Callable[[float], None] | None = None,
-        clock: Callable[[], float] | None = None,
+        clock: TerminalClock,
         *,
         checks: bool = False,
         images: Mapping[Place, str] | None = None,
@@ -55,19 +54,16 @@ class Inventories:
         self._connection = connection
         self._images = images or {}
         self._checks = checks
-        self._tell = tell
         self._patience = patience
-        self._sleep = sleep or time.sleep
-        self._clock = clock or time.time
-        self._reader = Reader(connection)
-        self._table = Table(connection.dynamodb, connection.table)
-        self._records = DynamoRecords(self._table)
+        self._clock = clock
+        self._reader = Reader(connection, "reading the targets' answers")
+        self._records = DynamoRecords(Table(connection.dynamodb, connection.table))
 
     def ask(self, places: Sequence[Place], run: str) -> dict[Place, TargetFacts]:
         """Ask `worker` to look at these targets, and wait for the answers; ``run`` is the id of this request."""
-        progress = Progress(self._tell, "Asking the targets", self._clock)
+        progress = Progress("Asking the targets", self._clock.now)
+        known = self._reader.many(map(self._key, places))
         with self._connection.telling("asking the targets"):
-            known = self._reader.many(map(self._key, places))
             for number, place in enumerate(places):
                 progress.at(number, len(places))
                 self._ask(place, run, known=self._key(place) in known)
@@ -75,20 +71,20 @@ class Inventories:
                     asked = places[number // AT_ONCE * AT_ONCE : number + 1]
                     wake(self._connection, [self._key(one) for one in asked])
         found: dict[Place, TargetFacts] = {}
-        until = self._clock() + self._patience
-        reported, reported_at = -1, self._clock()
+        until = self._clock.now() + self._patience
+        reported, reported_at = -1, self._clock.now()
         while left := [place for place in places if place not in found]:
             if answers := self._answers(left):
                 found |= answers
-                until = self._clock() + self._patience
-            if len(found) == len(places) or self._clock() > until:
+                until = self._clock.now() + self._patience
+            if len(found) == len(places) or self._clock.now() > until:
                 if reported >= 0:
-                    self._tell(_answered(found, places))
+                    tell(_answered(found, places))
                 return found | {place: TargetFacts(fault=_silent(place)) for place in left if place not in found}
-            if len(found) >= reported + max(1, len(places) // STEPS) or self._clock() > reported_at + SILENT:
-                self._tell(_answered(found, places))
-                reported, reported_at = len(found), self._clock()
-            self._sleep(POLL)
+            if len(found) >= reported + max(1, len(places) // STEPS) or self._clock.now() > reported_at + SILENT:
+                tell(_answered(found, places))
+                reported, reported_at = len(found), self._clock.now()
+            self._clock.sleep(POLL)
         return found
 
     def _key(self, place: Place) -> addresses.RecordKey:
@@ -109,9 +105,8 @@ class Inventories:
     def _answers(self, places: Iterable[Place]) -> dict[Place, TargetFacts]:
         """Read the answers that have arrived."""
         keys = {self._key(place): place for place in places}
-        with self._connection.telling("reading the targets' answers"):
-            answered = {key: one.it for key, one in self._reader.many(keys).items() if _is_answered(one)}
-            pages = self._pages(answered)
+        answered = {key: one.it for key, one in self._reader.many(keys).items() if _is_answered(one)}
+        pages = self._pages(answered)
         found = {key: (one, pages.get(key.pk, [])) for key, one in answered.items()}
         return {keys[key]: self._facts(*one) for key, one in found.items() if _is_complete(*one)}
 
@@ -119,7 +114,7 @@ class Inventories:
         """Read the pages of all inventories that have been answered, by partition key, in their order."""
         wanted = [addresses.inventory_page(key, n) for key, one in answered.items() for n in range(one.pages)]
         pages: dict[str, list[Mapping[str, Any]]] = {}
-        for page in sorted(self._table.get_all(wanted), key=lambda page: str(page["sk"])):
+        for page in sorted(self._reader.all(wanted), key=lambda page: str(page["sk"])):
             pages.setdefault(str(page["pk"]), []).append(page)
         return pages
 
@@ -158,3 +153,13 @@ def _silent(place: Place) -> Fault:
 
 def _answered(found: Sized, places: Sized) -> str:
     return f"Targets that answered: {len(found):,} of {len(places):,}."
+
+
+def together(parts: Iterable[Mapping[str, Any]]) -> TargetSeen:
+    """Combine the stored facets (``codec.encode``, sparse). Raises ValueError."""
+    whole: dict[str, Any] = {}
+    refused: dict[str, Any] = {}
+    for part in parts:
+        whole |= part
+        refused |= part.get("refused", {})
+    return codec.decode(TargetSeen, {**whole, "refused": refused}, "what a target is like")

@@ -11,6 +11,7 @@ from typing import Any
 
 from ami_promoter.hub.records import OPEN_STATES
 from ami_promoter.reconcile.facts import Grant, PolicyStatement
+from chalicelib.engine.addresses import GONE_WITH_RESOURCE
 from chalicelib.engine.places import Arn
 from chalicelib.sharing import key_policy
 from chalicelib.sharing.grant_names import GRANT_PREFIX, service_role
@@ -23,8 +24,9 @@ _ROLE_GRANT = re.compile(_NAME % r"(?P<delivery>)[^:\s]+/[^:\s]+")
 
 
 def had_open(entry: Mapping[str, Any]) -> bool:
-    """Whether the last entry of a share's history says that it was open and not preexisting."""
-    return entry.get("state") in OPEN_STATES and entry.get("preexisting") is False
+    """Whether the last entry of a share's history says that it was open, or gone with its resource; not preexisting."""
+    open_or_gone = entry.get("state") in OPEN_STATES or entry.get(GONE_WITH_RESOURCE) is True
+    return open_or_gone and entry.get("preexisting") is False
 
 
 def grant_of(key: str, raw: Mapping[str, Any], hub: str, region: str) -> Grant | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-Finding = dict[str, Any]
+from ami_promoter.reconcile.grouped_checks import good
 
 CHECK = "open-defaults"
 _STRICT = "Deploy the hub with {name} (deploy/strict.json; docs/guide/deploy-production.md#for-a-bank)"
@@ -24,7 +24,7 @@ ADMITTED = ("OrganizationId", "TargetAccounts")
 """Parameters of which one must have a value."""
 
 
-def findings(parameters: Mapping[str, str]) -> Iterator[Finding]:
+def findings(parameters: Mapping[str, str]) -> Iterator[dict[str, Any]]:
     """Yield a finding for each open value of a stack's parameters, or one that there is none.
 
     A parameter that the stack does not have is not judged: its template is of another version.
@@ -32,12 +32,9 @@ def findings(parameters: Mapping[str, str]) -> Iterator[Finding]:
     found = []
     if set(ADMITTED) <= parameters.keys() and not any(parameters[name] for name in ADMITTED):
         what = "The hub may enter every account whose role trusts it, and open AMIs to every account of the file."
-        found.append(_open(" or ".join(ADMITTED), what))
-    found += [_open(name, what) for name, what in OPEN.items() if parameters.get(name) in ("", "false")]
-    yield from found
+        found.append((" or ".join(ADMITTED), what))
+    found += [(name, what) for name, what in OPEN.items() if parameters.get(name) in ("", "false")]
+    for name, what in found:
+        yield good(CHECK, f"{name}: {what}", f"{_STRICT.format(name=name)}.")
     if not found:
-        yield {"check": CHECK, "passed": True, "what": "No parameter of the stack has an open value.", "cure": ""}
-
-
-def _open(name: str, what: str) -> Finding:
-    return {"check": CHECK, "passed": True, "what": f"{name}: {what}", "cure": f"{_STRICT.format(name=name)}."}
+        yield good(CHECK, "No parameter of the stack has an open value.")

@@ -31,6 +31,7 @@ from chalicelib.delivery.store.tracked_deliveries import DynamoTrackedDeliveries
 from chalicelib.delivery.tracked import RUNNING
 from chalicelib.engine import addresses, schedule
 from chalicelib.engine.addresses import RecordKey
+from chalicelib.engine.budget import slices
 from chalicelib.engine.places import Place
 from chalicelib.engine.ports import Write
 from chalicelib.engine.store.records import DynamoRecords
@@ -55,7 +56,7 @@ class Repairs:
         self._clock = clock or TerminalClock()
         self._run = run
         self._patience = patience
-        self._reader = Reader(connection)
+        self._reader = Reader(connection, "repairing (run the command again; it continues where it stopped)")
         self._table = Table(connection.dynamodb, connection.table)
         self._records = DynamoRecords(self._table)
         self._ledger = DynamoLedger(self._table)
@@ -203,9 +204,7 @@ class Repairs:
     def _order_again(self, places: Iterable[Place]) -> None:
         """Ask again if another command's order has replaced this one and is done."""
         keys = {addresses.inventory(*place): place for place in places}
-        with self._connection.telling("reading the results of the removals"):
-            records = self._reader.many(keys)
-        for key, record in records.items():
+        for key, record in self._reader.many(keys).items():
             asked = record.it.inbox.get(REMOVE)
             if asked not in (None, self._run) and record.it.removed == asked:
                 self._records.make_due(key, self._now(), {REMOVE: self._run})
@@ -213,10 +212,10 @@ class Repairs:
     def _order(self, place: Place, some: Sequence[Remove]) -> None:
         """Write the order beside the target's inventory, in parts that fit into an item, and then make it due."""
         key = addresses.inventory(*place)
-        slices = [some[start : start + SLICE] for start in range(0, len(some), SLICE)]
-        for number, piece in enumerate(slices):
+        pieces = list(slices(some, SLICE))
+        for number, piece in enumerate(pieces):
             body = json.dumps([{"snapshot": one.snapshot, "delivery": one.delivery} for one in piece])
-            item = {"kind": "order", "slices": len(slices), "body": body}
+            item = {"kind": "order", "slices": len(pieces), "body": body}
             self._records.put(addresses.inventory_order(key, self._run, number), item)
         self._records.make_due(key, self._now(), {REMOVE: self._run})
 
@@ -224,9 +223,8 @@ class Repairs:
         """Read the results of the removals so far."""
         key = addresses.inventory(*place)
         numbers = range(-(-ordered // SLICE))
-        with self._connection.telling("reading the results of the removals"):
-            items = [self._table.get(addresses.inventory_order(key, self._run, number)) for number in numbers]
-        order = [one for item in items if item is not None for one in json.loads(item["body"])]
+        items = self._reader.all(addresses.inventory_order(key, self._run, number) for number in numbers)
+        order = [one for item in items for one in json.loads(item["body"])]
         return {one["snapshot"]: one["result"] for one in order if "result" in one}
 
 

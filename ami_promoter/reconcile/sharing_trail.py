@@ -9,6 +9,7 @@ from typing import Any
 from ami_promoter.hub.aws import Connection
 from ami_promoter.hub.cloudtrail import EventHistory, asked, who
 from chalicelib.engine.aws import sdk
+from chalicelib.engine.faults import Fault
 
 NAMED = ("userId", "organizationArn", "organizationalUnitArn", "group")
 """The members of a request that name a receiver."""
@@ -24,37 +25,28 @@ class Change:
     at: str
 
 
-class Trail:
-    """Reads the event history of one Region ("": the hub's own) since a time (epoch seconds)."""
+def changes(connection: Connection, since: int, region: str) -> Mapping[tuple[str, str], Change] | Fault:
+    """Return the last change of each (snapshot or AMI, account or ARN) since a time (epoch seconds).
 
-    def __init__(self, connection: Connection, since: int, region: str = "") -> None:
-        self._connection = connection
-        self._since = since
-        self._history = EventHistory(connection, region)
-        self.troubles: list[str] = []
-
-    def changes(self) -> Mapping[tuple[str, str], Change]:
-        """Return the last change of each (snapshot or AMI, account or ARN); none if the history cannot be read."""
-        found: dict[tuple[str, str], Change] = {}
-        try:
-            records = sorted(self._records(), key=lambda record: str(record.get("eventTime")))
-        except (sdk.ClientError, sdk.BotoCoreError) as error:
-            self.troubles.append(
-                f"CloudTrail's history of {self._history.region} cannot be read, so it is unknown who shared "
-                f"what: {error} (cloudtrail:LookupEvents is needed)"
-            )
-            return {}
-        for record in records:
-            shared = asked(record).get("snapshotId") or asked(record).get("imageId")
-            for holder, added in _changed(record):
-                by = who(record)
-                own = by.endswith(f":role/ami-promoter-{self._connection.region}-share-worker")
-                found[str(shared), holder] = Change(added, own, by, str(record.get("eventTime")))
-        return found
-
-    def _records(self) -> Iterator[Mapping[str, Any]]:
-        for name in ("ModifySnapshotAttribute", "ModifyImageAttribute"):
-            yield from self._history.calls(name, self._since)
+    ``region``: of the event history; "": the hub's own. If that cannot be read, return why.
+    """
+    history, names = EventHistory(connection, region), ("ModifySnapshotAttribute", "ModifyImageAttribute")
+    try:
+        records = [record for name in names for record in history.calls(name, since)]
+    except (sdk.ClientError, sdk.BotoCoreError) as error:
+        what = (
+            f"CloudTrail's history of {history.region} cannot be read, so it is unknown who shared "
+            f"what: {error} (cloudtrail:LookupEvents is needed)"
+        )
+        return Fault("not-seen", "CloudTrail", what, "")
+    found: dict[tuple[str, str], Change] = {}
+    for record in sorted(records, key=lambda record: str(record.get("eventTime"))):
+        shared = asked(record).get("snapshotId") or asked(record).get("imageId")
+        for holder, added in _changed(record):
+            by = who(record)
+            own = by.endswith(f":role/ami-promoter-{connection.region}-share-worker")
+            found[str(shared), holder] = Change(added, own, by, str(record.get("eventTime")))
+    return found
 
 
 def _changed(record: Mapping[str, Any]) -> Iterator[tuple[str, bool]]:

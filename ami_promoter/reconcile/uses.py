@@ -13,7 +13,7 @@ from ami_promoter.hub.records import place_of
 from ami_promoter.reconcile.inventories import Inventories
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.alike import groups, named
-from ami_promoter.terminal.output import Folded, tell
+from ami_promoter.terminal.output import Folded
 from ami_promoter.verbs import TerminalClock
 from chalicelib.engine.places import Place
 
@@ -21,8 +21,7 @@ SCHEMA = js.several(
     "with --use: one entry for each target with an AMI, sorted by account and Region",
     js.thing(
         "what names an AMI in a target",
-        account=js.text("account id of the target"),
-        region=js.text("Region of the target"),
+        **js.PLACE,
         image=js.text("id of the AMI"),
         named_by=js.several(
             "instances, but terminated ones, launch templates and parameters",
@@ -43,7 +42,7 @@ def ask(
 ) -> list[dict[str, Any]]:
     """Ask each target what names its AMI. ``patience``: seconds without an answer after which it stops waiting."""
     wanted = dict(images)
-    asking = Inventories(connection, tell, patience, clock.sleep, clock.now, images=wanted)
+    asking = Inventories(connection, patience, clock, images=wanted)
     found = asking.ask(tuple(wanted), f"use-{uuid.uuid4().hex[:12]}")
     return [
         {

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ami_promoter.reconcile.facts import Grant, TargetFacts
+from ami_promoter.reconcile.grouped_checks import bad, good, unseen
 from ami_promoter.terminal import schema as js
 from chalicelib.engine.faults import Fault, count
 from chalicelib.engine.places import IMAGE, Place, Resource
@@ -19,8 +20,7 @@ from chalicelib.inventory.machine import OwnImage, OwnSnapshot
 
 CHECK = js.thing(
     "one check",
-    account=js.text("account id of the target"),
-    region=js.text("Region of the target"),
+    **js.PLACE,
     check=js.text(
         "name of the check: answers, image, attributes, protection, snapshots, encryption, snapshot-permissions, "
         "launch-permission or key-grants"
@@ -65,28 +65,21 @@ def checks(delivery: Mapping[str, Any], seen: SeenInTarget) -> list[dict[str, An
     place = Place(str(delivery["account"]), str(delivery["region"]))
     found = _arrived(delivery, seen.targets.get(place, TargetFacts(fault=NOT_ASKED)), seen.source)
     every = [*(found if delivery["state"] == "delivered" else ()), *_open(delivery, place[0], seen)]
-    return [{"account": place[0], "region": place[1], **_check(*one)} for one in every]
+    return [{"account": place[0], "region": place[1], **one} for one in every]
 
 
-_Found = tuple[str, bool | None, str, str]
-
-
-def _check(name: str, passed: bool | None, what: str, cure: str) -> dict[str, Any]:  # noqa: FBT001 - a row's members
-    return {"check": name, "passed": passed, "what": what, "cure": cure}
-
-
-def _arrived(delivery: Mapping[str, Any], target: TargetFacts, source: SourceImage | None) -> Iterator[_Found]:
+def _arrived(delivery: Mapping[str, Any], target: TargetFacts, source: SourceImage | None) -> Iterator[dict[str, Any]]:
     if target.trouble:
-        yield "answers", None, target.trouble, "Repair that, and run `verify` again."
+        yield unseen("answers", target.trouble, "Repair that, and run `verify` again.")
         return
-    yield "answers", True, "The target answered.", ""
+    yield good("answers", "The target answered.")
     image = next((one for one in target.images if one.id == delivery["image"]), None)
     if image is None:
-        yield "image", False, f"{delivery['image']} is gone, or no longer has the service's tag.", ASK
+        yield bad("image", f"{delivery['image']} is gone, or no longer has the service's tag.", ASK)
     elif image.state != "available":
-        yield "image", False, f"{image.id} is {image.state}.", ASK
+        yield bad("image", f"{image.id} is {image.state}.", ASK)
     else:
-        yield "image", True, f"{image.id} is available.", ""
+        yield good("image", f"{image.id} is available.")
         yield _attributes(_as_retired(image, delivery, source), source)
         if delivery["protect"]:
             yield _protection(delivery, protected=image.protected)
@@ -96,9 +89,9 @@ def _arrived(delivery: Mapping[str, Any], target: TargetFacts, source: SourceIma
     broken = [f"{one} is {there[one].state}" for one in wanted if one in there and there[one].state != "completed"]
     if gone or broken:
         missing = [f"{one} is gone, or no longer has the service's tag" for one in gone]
-        yield "snapshots", False, f"{'; '.join((*missing, *broken))}.", ASK
+        yield bad("snapshots", f"{'; '.join((*missing, *broken))}.", ASK)
     else:
-        yield "snapshots", True, f"{len(wanted)} of {len(wanted)} are completed.", ""
+        yield good("snapshots", f"{len(wanted)} of {len(wanted)} are completed.")
     yield _encryption(delivery, [there[one] for one in wanted if one in there])
 
 
@@ -111,41 +104,41 @@ def _as_retired(image: OwnImage, delivery: Mapping[str, Any], source: SourceImag
     return replace(image, changeable=others | date)
 
 
-def _attributes(image: OwnImage, source: SourceImage | None) -> _Found:
+def _attributes(image: OwnImage, source: SourceImage | None) -> dict[str, Any]:
     """Compare what the target's own account can change of its AMI with the source as it was promoted."""
     if source is None:
         why = "The record of the source AMI as it was promoted is gone or damaged."
-        return "attributes", None, why, "Compare the two AMIs yourself: `aws ec2 describe-images`."
+        return unseen("attributes", why, "Compare the two AMIs yourself: `aws ec2 describe-images`.")
     changed = comparison.changed(source, image.changeable)
     if changed:
-        return "attributes", False, f"{image.id} was changed: {'; '.join(changed)}.", CHANGED
-    return "attributes", True, "The attributes that an account can change equal those of the source.", ""
+        return bad("attributes", f"{image.id} was changed: {'; '.join(changed)}.", CHANGED)
+    return good("attributes", "The attributes that an account can change equal those of the source.")
 
 
-def _encryption(delivery: Mapping[str, Any], snapshots: Sequence[OwnSnapshot]) -> _Found:
+def _encryption(delivery: Mapping[str, Any], snapshots: Sequence[OwnSnapshot]) -> dict[str, Any]:
     """Check the key of each snapshot against the one that the target's own account named before the copy."""
     key = str(delivery["key"] or "")
     other = [f"{one.id} under {one.key_arn or 'no key'}" for one in snapshots if one.key_arn != key]
     if not other:
-        return "encryption", True, f"Each is encrypted under {key}.", ""
-    return "encryption", False, f"Not encrypted under {key}: {', '.join(other)}.", ASK
+        return good("encryption", f"Each is encrypted under {key}.")
+    return bad("encryption", f"Not encrypted under {key}: {', '.join(other)}.", ASK)
 
 
-def _protection(delivery: Mapping[str, Any], *, protected: bool) -> _Found:
+def _protection(delivery: Mapping[str, Any], *, protected: bool) -> dict[str, Any]:
     """Check the deregistration protection that the targets file asks for. The target account can turn it off."""
     image, why = delivery["image"], delivery["unprotected"]
     if protected:
-        return "protection", True, f"{image} cannot be deregistered.", ""
+        return good("protection", f"{image} cannot be deregistered.")
     if why:
-        return "protection", False, str(why.get("what", "")), str(why.get("cure", ""))
+        return bad("protection", str(why.get("what", "")), str(why.get("cure", "")))
     cure = (
         "Look in that account's CloudTrail who turned it off. If the AMI must stay: `aws ec2 "
         f"enable-image-deregistration-protection --image-id {image} --region {delivery['region']}`."
     )
-    return "protection", False, f"{image} no longer has deregistration protection.", cure
+    return bad("protection", f"{image} no longer has deregistration protection.", cure)
 
 
-def _open(delivery: Mapping[str, Any], account: str, seen: SeenInTarget) -> Iterator[_Found]:
+def _open(delivery: Mapping[str, Any], account: str, seen: SeenInTarget) -> Iterator[dict[str, Any]]:
     """Check that nothing is open to the account that no standing or preexisting share, and no copy, needs."""
     for images, name in ((False, "snapshot-permissions"), (True, "launch-permission")):
         read = {source: who for source, who in seen.permissions.items() if (source.kind == IMAGE) is images}
@@ -154,33 +147,28 @@ def _open(delivery: Mapping[str, Any], account: str, seen: SeenInTarget) -> Iter
         over = [source.in_words for source in open_to if (str(source), account) not in seen.held]
         shared = images and delivery["state"] == "shared"
         if to_all:
-            yield (
+            yield bad(
                 name,
-                False,
                 f"{', '.join(to_all)} is public.",
                 "Remove that permission at once, and look in CloudTrail who added it.",
             )
         elif over and not shared:
-            yield name, False, f"{', '.join(over)} is open to the account, and nothing needs that.", f"{CLOSES} {LOOK}"
+            yield bad(name, f"{', '.join(over)} is open to the account, and nothing needs that.", f"{CLOSES} {LOOK}")
         elif shared and not open_to:
-            yield (
+            yield bad(
                 name,
-                False,
                 "The AMI is not shared with the account itself.",
                 "Run `ami-promoter status`: the AMI may be shared with an OU.",
             )
         else:
-            yield name, True, "Open on purpose." if open_to else "Nothing is open to the account.", ""
+            yield good(name, "Open on purpose." if open_to else "Nothing is open to the account.")
     grants = [one for one in seen.grants if one.account == account and (one.resource, account) not in seen.held]
     if grants:
         named = ", ".join(sorted({one.key_arn for one in grants}))
-        yield (
-            "key-grants",
-            False,
-            f"{count(len(grants), 'unneeded grant')} to the account on {named}.",
-            f"{CLOSES} {LOOK}",
+        yield bad(
+            "key-grants", f"{count(len(grants), 'unneeded grant')} to the account on {named}.", f"{CLOSES} {LOOK}"
         )
     elif seen.unread:
-        yield "key-grants", None, " ".join(seen.unread), "Use a role that can read that, and run `verify` again."
+        yield unseen("key-grants", " ".join(seen.unread), "Use a role that can read that, and run `verify` again.")
     else:
-        yield "key-grants", True, "The account has no unneeded grant.", ""
+        yield good("key-grants", "The account has no unneeded grant.")

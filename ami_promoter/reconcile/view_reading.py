@@ -6,49 +6,35 @@ open.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ami_promoter.hub.applied_targets import in_force
 from ami_promoter.hub.aws import Connection
-from ami_promoter.hub.records import Reader, RecordSeen, record_of, source_of
-from ami_promoter.reconcile import ledger_facts
+from ami_promoter.hub.records import IN_ENDED, Reader, RecordSeen, record_of, source_of
+from ami_promoter.reconcile import ledger_facts, sharing_trail
 from ami_promoter.reconcile.facts import HubView, TargetFacts, may_be_open
 from ami_promoter.reconcile.hub_reading import Candidates, HubReading
 from ami_promoter.reconcile.inventories import Inventories
 from ami_promoter.reconcile.shares_at_aws import Shown
-from ami_promoter.reconcile.sharing_trail import Change, Trail
-from ami_promoter.terminal.progress import Progress
-from chalicelib.delivery.model import ENDED, Delivery
+from ami_promoter.reconcile.sharing_trail import Change
+from ami_promoter.verbs import TerminalClock
+from chalicelib.delivery.model import Delivery
 from chalicelib.delivery.tracked import TrackedDelivery
 from chalicelib.engine import addresses
 from chalicelib.engine.addresses import ARCHIVED, HOLD, SHARE, SHARE_STEP, RecordKey
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.places import IMAGE, SNAPSHOT, Place, Resource
-from chalicelib.engine.store.table import Table
 from chalicelib.promotion.model import Promotion, PromotionState
 from chalicelib.sharing.share import Share, ShareState
 
-ENDED_STATES = {f":{state}": str(state) for state in sorted(ENDED)}
 SCAN = (
-    f"(sk = :record AND NOT (begins_with(pk, :delivery) AND #state IN ({', '.join(ENDED_STATES)}) "
-    "AND attribute_not_exists(parked))) "
+    f"(sk = :record AND NOT (begins_with(pk, :delivery) AND {IN_ENDED} AND attribute_not_exists(parked))) "
     "OR sk = :image "
     "OR (begins_with(pk, :promotion) AND begins_with(sk, :delivery) AND NOT (running = :no)) "
     "OR (begins_with(pk, :resource) AND (begins_with(sk, :share) OR begins_with(sk, :hold)))"
 )
-GIVEN = {
-    ":record": "record",
-    ":image": "image",
-    ":delivery": "delivery#",
-    ":promotion": "promotion#",
-    ":resource": "resource#",
-    ":share": SHARE,
-    ":hold": HOLD,
-    ":no": False,
-    **ENDED_STATES,
-}
 
 
 @dataclass(slots=True)
@@ -98,24 +84,23 @@ def _is_over(one: RecordSeen[Any]) -> bool:
 
 
 class Looking:
-    """Looks at one hub. ``keys``: ARNs of further source keys; ``tell`` gets lines about the progress."""
+    """Looks at one hub. ``keys``: ARNs of further source keys."""
 
     def __init__(
         self,
         connection: Connection,
-        tell: Callable[[str], None],
+        clock: TerminalClock | None = None,
         *,
         keys: Sequence[str] = (),
         since: int = 48 * 3600,
         patience: int = 300,
     ) -> None:
         self._connection = connection
-        self._tell = tell
+        self._clock = clock or TerminalClock()
         self._keys = keys
         self._since = since
         self._patience = patience
         self._reader = Reader(connection)
-        self._table = Table(connection.dynamodb, connection.table)
 
     def look(self, run: str, *, targets: bool) -> HubView:
         """Read everything; ``run`` is the id of this look. May raise HubError.
@@ -128,7 +113,7 @@ class Looking:
         read = self._scan()
         force = in_force(self._connection)
         self._candidates_in(seen, read.candidates)
-        hub = HubReading(self._connection, self._tell)
+        hub = HubReading(self._connection)
         sources, keys = hub.there(read.candidates)
         keys |= set(self._keys)
         grants, granted_keys = hub.grants(keys)
@@ -154,18 +139,16 @@ class Looking:
         """Ask every target of the applied file, listed or in an OU that it names."""
         found = in_force(self._connection).receivers
         places = found.places((self._connection.account, self._connection.region))
-        return Inventories(self._connection, self._tell, self._patience).ask(places, run)
+        return Inventories(self._connection, self._patience, self._clock).ask(places, run)
 
     def _scan(self) -> _Read:
         read = _Read()
-        progress = Progress(self._tell, "Reading the table, items so far")
-        with self._connection.telling("reading the records"):
-            beside: list[Mapping[str, Any]] = []
-            for item in self._reader.items(SCAN, GIVEN, progress.at):
-                if item["sk"].startswith((SHARE, HOLD)):
-                    beside.append(item)
-                else:
-                    read.take(item)
+        beside: list[Mapping[str, Any]] = []
+        for item in self._reader.items(SCAN, {":no": False}):
+            if item["sk"].startswith((SHARE, HOLD)):
+                beside.append(item)
+            else:
+                read.take(item)
         for share in self._reader.shares_in(beside):
             read.take_share(share)
         return read
@@ -189,8 +172,7 @@ class Looking:
         """Read again the ledger entries that differ from AWS."""
         shown = Shown(view)
         places = {*shown.unexplained(), *((one.resource, one.share_name) for one in shown.missing())}
-        with self._connection.telling("reading the ledger"):
-            found = self._reader.shares(sorted(places))
+        found = Reader(self._connection, "reading the ledger").shares(sorted(places))
         left = {place: share for place, share in view.ledger.items() if place not in places}
         return replace(view, ledger={**left, **found})
 
@@ -205,8 +187,7 @@ class Looking:
         keys = {addresses.delivery(one) for one in deliveries if one}
         keys |= {RecordKey(key.pk) for key in tracked}
         keys |= {RecordKey(share.resource) for share in view.ledger.values() if may_be_open(share)}
-        with self._connection.telling("reading the records"):
-            found = self._reader.many(sorted(keys - view.items.keys()))
+        found = self._reader.many(sorted(keys - view.items.keys()))
         return replace(view, items={**view.items, **found})
 
     def _witnessed(self, view: HubView) -> HubView:
@@ -218,9 +199,11 @@ class Looking:
         changes: dict[tuple[Resource, str], Change] = {}
         faults: list[Fault] = []
         for region in sorted(regions):
-            trail = Trail(self._connection, view.now - self._since, region)
-            changes |= {(Resource.of(one, region), who): change for (one, who), change in trail.changes().items()}
-            faults += [Fault("not-seen", "CloudTrail", trouble, "") for trouble in trail.troubles]
+            seen = sharing_trail.changes(self._connection, view.now - self._since, region)
+            if isinstance(seen, Fault):
+                faults.append(seen)
+            else:
+                changes |= {(Resource.of(one, region), who): change for (one, who), change in seen.items()}
         lost = [(source, key) for source, key in asked if view.share(str(source), key) is None]
         once_open = frozenset(one for one in lost if self._was_open(*one))
         return replace(view, changes=changes, once_open=once_open, troubles=(*view.troubles, *faults))
@@ -233,6 +216,6 @@ class Looking:
         found = {
             item["sk"].removeprefix(f"{kind}{receiver}#"): item
             for kind in (SHARE_STEP, ARCHIVED)
-            for item in self._table.query(str(source), f"{kind}{receiver}#")
+            for item in self._reader.query(str(source), f"{kind}{receiver}#")
         }
         return ledger_facts.had_open(found[max(found)] if found else {})

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from ami_promoter.hub.records import OPEN_STATES
 from ami_promoter.promotions import shares
 from ami_promoter.report_page.reading import HubRecords, Step
+from ami_promoter.terminal.report import plainly
 from chalicelib.engine.addresses import SHARE
 from chalicelib.engine.places import IMAGE, KEY, POLICY, SNAPSHOT, Resource
 from chalicelib.sharing.key_policy import PolicyShare
@@ -111,7 +112,7 @@ def _closes(share: Share, state: str) -> str:
         return "not known: its record is damaged"
     shown = shares.open_share(share)
     latest = str(shown["closes_at_the_latest"])
-    return shares.end(shown).replace(latest, latest.replace("T", " ").removesuffix("Z"))
+    return shares.end(shown).replace(latest, plainly(latest))
 
 
 def _named(pk: str, holder: str, records: HubRecords) -> Exposure:

@@ -8,7 +8,7 @@ from xml.etree.ElementTree import Element
 
 from ami_promoter.report_page.html import Content, el
 from ami_promoter.report_page.model import Span
-from ami_promoter.terminal.report import moment, span
+from ami_promoter.terminal.report import moment, plainly, span
 
 OPEN_ROWS = 20
 """Tables with more rows are closed at first."""
@@ -36,7 +36,7 @@ SYMBOLS = {
 
 STEPS = {
     "requested": "wait",
-    "checking": "wait",
+    "awaiting-role": "wait",
     "waiting": "wait",
     "opening": "open",
     "copying": "copy",
@@ -53,7 +53,7 @@ STEPS = {
 """State of a delivery -> the pattern of its bar."""
 
 PATTERNS = (
-    ("wait", "requested, checking, waiting for a slot"),
+    ("wait", "requested, waiting for a role or a slot"),
     ("open", "opening shares"),
     ("copy", "copying"),
     ("make", "registering, verifying, launching, publishing, restoring"),
@@ -92,7 +92,7 @@ def when(epoch: int | None) -> str:
 
 def said(iso: str) -> str:
     """Write an ISO 8601 time for a person; the top of the page says that times are UTC."""
-    return iso.removesuffix("Z").replace("T", " ") if iso != "-" else "not known"
+    return plainly(iso) if iso != "-" else "not known"
 
 
 # --- tables ----------------------------------------------------------------------------------------------------------

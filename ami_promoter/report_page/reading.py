@@ -10,7 +10,6 @@ from typing import Any
 from ami_promoter.hub.aws import Connection
 from ami_promoter.hub.records import Reader, RecordSeen, record_of, source_of
 from ami_promoter.terminal.alike import first_of
-from ami_promoter.terminal.progress import Progress
 from chalicelib.delivery.model import Delivery, snapshots_of
 from chalicelib.delivery.tracked import TrackedDelivery
 from chalicelib.engine import codec
@@ -32,19 +31,6 @@ WHICH = (
     " OR (begins_with(sk, :steps) AND NOT #at < :since)"
     " OR (sk = :record AND attribute_exists(parked))"
 )
-GIVEN: Mapping[str, Any] = {
-    ":promotion": "promotion#",
-    ":delivery": "delivery#",
-    ":pointer": "pointer#",
-    ":resource": "resource#",
-    ":record": "record",
-    ":image": "image",
-    ":share": SHARE,
-    ":hold": HOLD,
-    ":closed": "closed#",
-    ":history": "history#",
-    ":steps": "history#share#",
-}
 Step = tuple[int, str]
 """(epoch seconds, state): when a record entered a state, or was written in it again."""
 
@@ -76,12 +62,10 @@ class HubRecords:
     items: int = 0
 
 
-def read(connection: Connection, since: int, tell: Callable[[str], None]) -> HubRecords:
+def read(connection: Connection, since: int) -> HubRecords:
     """Read the table; history and archive from ``since`` (epoch seconds) on. May raise HubError."""
-    progress = Progress(tell, "Items of the table read")
     reader = Reader(connection)
-    with connection.telling("reading the records"):
-        return sort(reader.items(WHICH, {**GIVEN, ":since": since}, progress.at), reader.shares_in)
+    return sort(reader.items(WHICH, {":since": since}), reader.shares_in)
 
 
 def sort(

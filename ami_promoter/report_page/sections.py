@@ -7,7 +7,7 @@ from itertools import groupby
 from typing import Any
 from xml.etree.ElementTree import Element
 
-from ami_promoter.promotions import promotion_text, recalls
+from ami_promoter.promotions import pointers, promotion_text, recalls
 from ami_promoter.report_page import chart
 from ami_promoter.report_page.current import Family, Placed
 from ami_promoter.report_page.exposure import UNREADABLE, Exposure
@@ -28,7 +28,7 @@ from ami_promoter.report_page.parts import (
     steps,
     when,
 )
-from ami_promoter.terminal.alike import alike, groups
+from ami_promoter.terminal.alike import groups
 from ami_promoter.terminal.report import span
 from chalicelib.engine.faults import count
 from chalicelib.engine.places import Arn
@@ -63,7 +63,7 @@ def attention(shown: Overview) -> Element:
         ]
         parts += [el("ul", rows), el("p", code("ami-promoter doctor"), " shows what to do.", class_="cure")]
     if shown.pointers:
-        same = groups(shown.pointers, lambda one: (one["parameter"], *_alike(one)))
+        same = groups(shown.pointers, pointers.like)
         words = "These parameters do not name the current AMI of their family, and the AMIs are delivered all the same."
         parts += [el("h3", "Pointers with a fault"), el("p", words), el("ul", map(_pointers, same), class_="faults")]
     nothing = "Nothing has failed, and nothing is refused or parked."
@@ -109,10 +109,6 @@ def _pointers(group: Sequence[Mapping[str, Any]]) -> Element:
     fault = _what(first["fault"]["what"], first["fault"]["cure"])
     places = el("ul", [el("li", _place(one)) for one in others], class_="places")
     return el("li", head, fault, folded("Which other targets", places, rows=len(group)) if others else None)
-
-
-def _alike(one: Mapping[str, Any]) -> tuple[str, ...]:
-    return alike(one["account"], one["region"], one["fault"]["what"])
 
 
 def _said(what: str, cure: str) -> Element:

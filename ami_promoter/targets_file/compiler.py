@@ -11,13 +11,12 @@ from typing import Any
 import botocore.session
 from botocore.exceptions import UnknownRegionError
 
-from ami_promoter.targets_file import document, modes, shape, units, waves
+from ami_promoter.targets_file import document, modes, name_template, shape, units, waves
 from ami_promoter.targets_file.document import Path, YamlDocument, position
 from ami_promoter.targets_file.settings import BUILT_IN, DurationBounds, bounds, duration_bounds, table
 from ami_promoter.terminal.durations import duration, seconds
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.places import Arn
-from chalicelib.images.names import template_faults
 from chalicelib.targets.applied_file import Directory, LaunchTest, Retirement, Target
 
 
@@ -259,7 +258,7 @@ class _Compiler:
 
 
 def _name_faults(template: str, where: str) -> Iterator[Fault]:
-    for fault in template_faults(template):
+    for fault in name_template.faults(template):
         yield replace(fault, where=where, what=f"`ami_name`: {fault.what[0].lower()}{fault.what[1:]}")
 
 

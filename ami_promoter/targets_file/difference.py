@@ -19,7 +19,8 @@ def to_text(change: Difference) -> Iterator[str]:
     """Yield lines for a person: ``+`` added, ``-`` removed, ``~`` changed."""
     for sign, targets in (("+", change.added), ("-", change.removed)):
         for (account, region), target in targets.items():
-            unusual = ", ".join(f"{key}: {_shown(key, new)}" for key, (_, new) in _unusual(target).items())
+            changed = settings_changed(Target(account, region), target)  # from the built-in settings
+            unusual = ", ".join(f"{key}: {_shown(key, new)}" for key, (_, new) in changed.items())
             yield f"{sign} target {account} {region}" + (f"  ({unusual})" if unusual else "")
     for (account, region), settings in change.changed.items():
         yield f"~ target {account} {region}"
@@ -101,11 +102,6 @@ def to_json(change: Difference) -> dict[str, Any]:
 
 def _settings_json(settings: Changes) -> dict[str, dict[str, Any]]:
     return {key: {"from": old, "to": new} for key, (old, new) in settings.items()}
-
-
-def _unusual(target: Target) -> dict[str, tuple[Any, Any]]:
-    """Return the settings that differ from the built-in ones."""
-    return settings_changed(Target(target.account, target.region), target)
 
 
 def _shown(key: str, value: Any) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from ami_promoter.terminal.output import tell
+
 EVERY = 5
 """Seconds between two lines."""
 
@@ -12,14 +14,13 @@ EVERY = 5
 class Progress:
     """Reports the progress of one reading, at most every five seconds, so that a short one prints nothing."""
 
-    def __init__(self, tell: Callable[[str], None], what: str, clock: Callable[[], float] | None = None) -> None:
-        self._tell = tell
+    def __init__(self, what: str, clock: Callable[[], float] = time.monotonic) -> None:
         self._what = what
-        self._clock = clock or time.monotonic
+        self._clock = clock
         self._notified_at = self._clock()
 
     def at(self, done: int, of: int | None = None) -> None:
         """So many are done."""
         if self._clock() >= self._notified_at + EVERY:
             self._notified_at = self._clock()
-            self._tell(f"{self._what}: {done:,}{'' if of is None else f' of {of:,}'}.")
+            tell(f"{self._what}: {done:,}{'' if of is None else f' of {of:,}'}.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -37,11 +37,24 @@ class Report:
         return Exit.FAULT if self.faults and self.exit is Exit.OK else self.exit
 
 
+class NotDone(Exception):
+    """A verb does not do its work, and has changed nothing: its ``report`` has the faults, and lines before them."""
+
+    def __init__(self, *faults: Fault, lines: Sequence[RenderableType] = ()) -> None:
+        self.report = Report(tuple(lines), faults=faults)
+        super().__init__(" ".join(map(str, faults)))
+
+
 def moment(epoch: int | None) -> str:
     """Write epoch seconds as ISO 8601 in UTC; a dash if there is no such time."""
     if not isinstance(epoch, int) or not 0 < epoch < FOREVER:
         return "-"
     return datetime.fromtimestamp(epoch, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def plainly(iso: str) -> str:
+    """Write such a time for a person who knows that it is in UTC."""
+    return iso.removesuffix("Z").replace("T", " ")
 
 
 def span(seconds: float) -> str:

@@ -59,6 +59,11 @@ def thing(says: str = "", /, **members: Schema) -> Schema:
     }
 
 
+def partly(**members: Schema) -> Schema:
+    """An object that has some of these members and no others."""
+    return {**thing(**members), "required": []}
+
+
 def described(says: str, schema: Schema) -> Schema:
     """The same schema with another description."""
     return {**schema, "description": says}
@@ -69,6 +74,7 @@ def some_of(schema: Schema, *absent: str) -> Schema:
     return {**schema, "required": [name for name in schema["required"] if name not in absent]}
 
 
+PLACE = {"account": text("account id of the target"), "region": text("Region of the target")}
 FAULT = thing(
     "a fault",
     code=text("the fault's code, which does not change between versions; `docs/reference/faults.md` lists the codes"),

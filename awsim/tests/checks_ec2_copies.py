@@ -27,18 +27,18 @@ from platform_words import after, refused, wait
 def ec2_copy_needs_share(world: World) -> None:
     snapshot = a_snapshot(world)
 
-    refused("InvalidSnapshot.NotFound", copy, world, snapshot)
+    _wait_for(world, copy(world, snapshot), "error", message="Source snapshot is not found")
     share(world, snapshot, PROD)
-    refused("InvalidSnapshot.NotFound", copy, world, snapshot)
+    _wait_for(world, copy(world, snapshot), "error", message="Source snapshot is not found")
     share(world, snapshot)
     _wait_for(world, copy(world, snapshot), "completed")
 
 
-def _wait_for(world: World, snapshot: str, state: str, account: str = DEV) -> dict[str, Any]:
-    """Let a copy end, assert how, and return it."""
+def _wait_for(world: World, snapshot: str, state: str, account: str = DEV, *, message: str = "") -> dict[str, Any]:
+    """Let a copy end, assert how, and return it. ``message``: the reason that EC2 must give."""
     wait(world, HOURS)
     found = shown_snapshot(world, snapshot, account)
-    assert found["State"] == state, found
+    assert (found["State"], message in found.get("StateMessage", "")) == (state, True), found
     return found
 
 
@@ -93,7 +93,7 @@ def ec2_copy_needs_completed_source(world: World) -> None:
     volume = ec2(world).create_volume(AvailabilityZone=f"{HERE}a", Size=8)["VolumeId"]
     snapshot = ec2(world).create_snapshot(VolumeId=volume)["SnapshotId"]
 
-    refused("IncorrectState", copy, world, snapshot, HUB)
+    _wait_for(world, copy(world, snapshot, HUB), "error", HUB, message="Source snapshot is not complete")
     wait(world, 120)
     _wait_for(world, copy(world, snapshot, HUB), "completed", HUB)
 
@@ -101,7 +101,7 @@ def ec2_copy_needs_completed_source(world: World) -> None:
 def ec2_copy_names_source_region(world: World) -> None:
     snapshot = a_snapshot(world, shared=True)
 
-    refused("InvalidSnapshot.NotFound", copy, world, snapshot, SourceRegion=WEST)
+    _wait_for(world, copy(world, snapshot, SourceRegion=WEST), "error", message="Source snapshot is not found")
     there = copy(world, snapshot, region=WEST)
     assert shown_snapshot(after(world, HOURS), there, DEV, WEST)["State"] == "completed"
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from awsim.world import World
-from ec2_words import DEV, HERE, HUB, PROD, a_snapshot, an_image, ec2, new_key, reported, share, unshare
+from ec2_words import DEV, HERE, HUB, PROD, a_snapshot, an_image, ec2, new_key, reported, share, snapshot_of, unshare
 from platform_words import refused
 
 ORGANIZATION = f"arn:aws:organizations::{HUB}:organization/o-abcdefghij"
@@ -48,6 +48,39 @@ def ec2_snapshot_share_500_a_call(world: World) -> None:
     refused("InvalidParameterValue", _change, world, snapshot, Add=many)
     _change(world, snapshot, Add=many[:500])
     assert len(_permissions(world, snapshot)) == 500
+
+
+def ec2_recycle_bin_restores_sharing(world: World) -> None:
+    image = an_image(world)
+    snapshot = snapshot_of(world, image)
+    world.ec2.state.recycle_bins.add((HUB, HERE))
+    share(world, snapshot, PROD)
+    ec2(world).modify_image_attribute(ImageId=image, LaunchPermission={"Add": [{"UserId": PROD}]})
+
+    ec2(world).deregister_image(ImageId=image)
+    ec2(world).delete_snapshot(SnapshotId=snapshot)
+    assert world.ec2.shares_open() == []
+    ec2(world).restore_snapshot_from_recycle_bin(SnapshotId=snapshot)
+    ec2(world).restore_image_from_recycle_bin(ImageId=image)
+
+    assert _permissions(world, snapshot) == [{"UserId": PROD}]
+    shown = ec2(world).describe_image_attribute(ImageId=image, Attribute="launchPermission")
+    assert shown["LaunchPermissions"] == [{"UserId": PROD}]
+    (restored,) = ec2(world).describe_images(ImageIds=[image])["Images"]
+    assert restored["State"] == "available"
+    refused("InvalidSnapshot.NotFound", ec2(world).restore_snapshot_from_recycle_bin, SnapshotId=snapshot)
+
+
+def ec2_recycle_bin_snapshots_first(world: World) -> None:
+    image = an_image(world)
+    snapshot = snapshot_of(world, image)
+    world.ec2.state.recycle_bins.add((HUB, HERE))
+    ec2(world).deregister_image(ImageId=image)
+    ec2(world).delete_snapshot(SnapshotId=snapshot)
+
+    refused("InvalidSnapshot.NotFound", ec2(world).restore_image_from_recycle_bin, ImageId=image)
+    ec2(world).restore_snapshot_from_recycle_bin(SnapshotId=snapshot)
+    ec2(world).restore_image_from_recycle_bin(ImageId=image)
 
 
 def ec2_aws_ebs_snapshot_not_shared(world: World) -> None:

@@ -58,7 +58,7 @@ class RunInstance(Command):
 
     def intend(self, delivery: Delivery, nonce: str, now: int) -> Delivery:
         """Begin an attempt; an open one keeps its nonce, which is its client token."""
-        launch, known = delivery.launch, current(delivery)
+        launch, known = delivery.launch, attempt_under_way(delivery)
         if known is None:
             fresh = Attempt(nonce, image(delivery), now, episode=delivery.episode)
             return delivery.with_launch(attempts=(*launch.attempts, fresh), tries=1)
@@ -66,7 +66,7 @@ class RunInstance(Command):
 
     def nonce(self, delivery: Delivery) -> str:
         """Return that of the last attempt."""
-        known = current(delivery)
+        known = attempt_under_way(delivery)
         return "" if known is None else known.nonce
 
     def announced(self, _delivery: Delivery) -> str:
@@ -75,7 +75,7 @@ class RunInstance(Command):
 
     def tried(self, delivery: Delivery) -> bool:
         """Whether its intent was written before."""
-        return current(delivery) is not None
+        return attempt_under_way(delivery) is not None
 
 
 class LookAtInstance(Command):
@@ -176,8 +176,8 @@ def test_of(delivery: Delivery) -> LaunchTest:
     return delivery.target.launch_test or LaunchTest("")
 
 
-def current(delivery: Delivery) -> Attempt | None:
-    """Return the attempt under way."""
+def attempt_under_way(delivery: Delivery) -> Attempt | None:
+    """Return the attempt of this episode; None: it has none."""
     last = delivery.launch.attempts[-1:]
     return next((one for one in last if one.episode == delivery.episode), None)
 
@@ -197,7 +197,7 @@ def started(event: InstanceStarted, delivery: Delivery, _now: int) -> Delivery:
 
 def refused(event: Refused, delivery: Delivery) -> Delivery:
     """Drop an attempt that AWS has refused, unless an earlier call of it may have taken effect."""
-    open_, launch = current(delivery), delivery.launch
+    open_, launch = attempt_under_way(delivery), delivery.launch
     if event.unknown or launch.tries > 1 or open_ is None or open_.nonce != event.nonce:
         return delivery
     return delivery.with_launch(attempts=launch.attempts[:-1], tries=0)
@@ -208,7 +208,7 @@ def refused(event: Refused, delivery: Delivery) -> Delivery:
 
 def verdict(delivery: Delivery, seen: InstanceSeen, now: int) -> LaunchVerdict | None:
     """Judge the AMI by what a look shows; None: it is too early to tell."""
-    attempt, within = current(delivery), test_of(delivery).within
+    attempt, within = attempt_under_way(delivery), test_of(delivery).within
     begun = seen.launched_at or (attempt.at if attempt else now)
     late, impaired = now >= begun + within, impaired_since(delivery, seen, now)
     match seen.state:
@@ -243,7 +243,7 @@ def too_early(delivery: Delivery, seen: InstanceSeen) -> bool:
 
     A missing right on the key shows late: the instance terminates by itself [aws-facts, VERIFIED].
     """
-    attempt, opened = current(delivery), delivery.shares.opened_at
+    attempt, opened = attempt_under_way(delivery), delivery.shares.opened_at
     by_key = seen.code == "Client.InternalError" or "KMS" in seen.code
     late = attempt is not None and opened is not None and attempt.at <= opened + schedule.NOT_YET_FOR
     return delivery.shared and late and by_key and seen.state in OVER
@@ -261,7 +261,7 @@ def _checks(seen: InstanceSeen) -> str:
 
 
 def _failed(delivery: Delivery, why: str) -> Fault:
-    of = current(delivery)
+    of = attempt_under_way(delivery)
     where = f"{delivery.where}, {of.id}" if of else delivery.where
     what = f"The AMI {image(delivery)} has failed its launch test on {test_of(delivery).instance_type}: {why}."
     cure = (

@@ -181,7 +181,7 @@ def keep(delivery: Delivery, some: Iterable[Attempt]) -> Delivery:
     return replace(delivery, attempts=(*attempts, *more))
 
 
-def settled(delivery: Delivery, made: Iterable[tuple[str, str]]) -> Delivery:
+def with_snapshots(delivery: Delivery, made: Iterable[tuple[str, str]]) -> Delivery:
     """Return it with the snapshots of CopyImage's AMI, as (source, copy): each is proven by its own id from now on."""
     image = next((one for one in delivery.attempts if one.id and one.id == delivery.image.id), None)
     there = {one.id for one in delivery.attempts}

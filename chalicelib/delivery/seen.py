@@ -6,12 +6,11 @@ They are facts; the command line judges them, by the functions that check a targ
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 from chalicelib.delivery.instances import LaunchSite
-from chalicelib.engine import codec
 from chalicelib.engine.faults import Fault
 from chalicelib.images.keys import KeyFacts
 
@@ -78,13 +77,3 @@ class TargetSeen:
     allowed_by: tuple[AllowedImages, ...] = ()
     """Its criteria, of which an AMI must meet one."""
     refused: Mapping[str, Fault] = field(default_factory=dict)
-
-
-def together(parts: Iterable[Mapping[str, Any]]) -> TargetSeen:
-    """Combine the stored facets (``codec.encode``, sparse). Raises ValueError."""
-    whole: dict[str, Any] = {}
-    refused: dict[str, Any] = {}
-    for part in parts:
-        whole |= part
-        refused |= part.get("refused", {})
-    return codec.decode(TargetSeen, {**whole, "refused": refused}, "what a target is like")

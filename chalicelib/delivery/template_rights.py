@@ -12,7 +12,6 @@ from typing import Any
 
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.places import Arn
-from chalicelib.release.pointer import prefix_cure
 from chalicelib.targets.applied_file import Target
 
 POLICY = "ami-promoter"
@@ -73,18 +72,6 @@ def parameters(document: Mapping[str, Any]) -> tuple[str, ...]:
         for action in PARAMETER
     ]
     return tuple(sorted(set.intersection(*found) - {""}))
-
-
-def parameter_denied(target: Target, patterns: Iterable[str]) -> tuple[Fault, ...]:
-    """Return the fault of a target whose copy role cannot write its parameter; none if it can, or there is none."""
-    name = target.ssm_parameter
-    if not name or any(fnmatchcase(name, pattern) for pattern in patterns):
-        return ()
-    what = (
-        f"The role {target.role_name} there does not allow {', '.join(PARAMETER)} for the parameter {name}: AMIs are "
-        "delivered, but the parameter does not name them."
-    )
-    return (Fault("parameter-not-allowed", f"account {target.account}, {target.region}", what, prefix_cure(name)),)
 
 
 def launch_types(document: Mapping[str, Any]) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ ARCHIVED, SHARE_STEP, SHARE, HOLD = "closed#", "history#share#", "share#", "shar
 
 
 class RecordKey(NamedTuple):
-    """A record's place: partition and sort key.
+    """A record's address: partition and sort key.
 
     The partition's name is also the record's message group in the queue.
     """
@@ -24,7 +24,7 @@ class RecordKey(NamedTuple):
 
     @classmethod
     def of(cls, item: Mapping[str, Any]) -> RecordKey:
-        """Return the place of an item."""
+        """Return the address of an item."""
         return cls(item["pk"], item["sk"])
 
     def __str__(self) -> str:
@@ -32,12 +32,12 @@ class RecordKey(NamedTuple):
 
     @property
     def kind(self) -> str:
-        """The first part of its place, as ``promotion`` or ``resource``; it says who works on the record."""
+        """The first part of its partition, as ``promotion`` or ``resource``; it says who works on the record."""
         return self.pk.partition("#")[0]
 
     @property
     def name(self) -> str:
-        """The rest of its place, as the id of a promotion's AMI, or of a delivery."""
+        """The rest of its partition, as the id of a promotion's AMI, or of a delivery."""
         return self.pk.partition("#")[2]
 
     @property
@@ -56,6 +56,9 @@ class RecordKey(NamedTuple):
 
 ARCHIVED_LATELY = "archived"
 """Member of a resource's record: which shares were archived in the last half hour, and when."""
+
+GONE_WITH_RESOURCE = "gone_with_resource"
+"""Attribute of an archived share whose permission went with its snapshot or AMI, and may come back with it."""
 
 SWITCH = RecordKey("switches", "promotions")
 """The operator's switch: {paused, by, at, why}. No item: not paused."""

@@ -181,10 +181,10 @@ class Wakes(Protocol):
 
 
 class Notices(Protocol):
-    """Sends notices: to SNS and, with the same body, to the hub's event bus."""
+    """Sends notices: to SNS and, with the same body, to the hub's event bus; or findings, to the security topic."""
 
     def publish(self, notice: Mapping[str, Any]) -> None:
-        """Publish one notice, already complete. Raises Refusal."""
+        """Publish one notice, already complete, at least once; a repeat has the same ``id``. Raises Refusal."""
 
 
 class Telemetry(Protocol):

@@ -26,10 +26,10 @@ from chalicelib.entry.telemetry import PowertoolsTelemetry
 if TYPE_CHECKING:
     from chalicelib.delivery.aws.sns import SnsNotices
     from chalicelib.delivery.aws.target_sessions import TargetSessions
-    from chalicelib.delivery.waves import PromotionWaves
-    from chalicelib.delivery.worker.approvals import LiveApprovals
+    from chalicelib.delivery.wave_progress import PromotionWaves
     from chalicelib.delivery.worker.copy_quotas import CopyQuotas
-    from chalicelib.delivery.worker.waves import LiveWaves
+    from chalicelib.delivery.worker.live_approvals import LiveApprovals
+    from chalicelib.delivery.worker.live_waves import LiveWaves
     from chalicelib.engine.budget import TimeLeft
     from chalicelib.engine.ports import Write
     from chalicelib.engine.runner import Runner
@@ -140,7 +140,8 @@ class Application:
         from chalicelib.engine import schedule
         from chalicelib.monitor.store.findings import DynamoFindings
         from chalicelib.monitor.store.ledger_past import DynamoLedgerPast
-        from chalicelib.monitor.worker.access_monitor import AccessMonitor
+        from chalicelib.monitor.worker.access_monitor import MEMBER_FOR, AccessMonitor
+        from chalicelib.targets.worker.live_members import LiveMembers
 
         settings = self._settings
         findings = Table(self._sessions.own("dynamodb"), settings.findings_table)
@@ -149,7 +150,7 @@ class Application:
             self._ledger,
             DynamoLedgerPast(self._table, self._ledger),
             self._targets,
-            self._live_members,
+            LiveMembers(self._organization, now, MEMBER_FOR),
             DynamoFindings(findings, settings.keep_history_days),
             SecurityTopic(self._sessions, settings.security_topic_arn),
             now,
@@ -428,7 +429,7 @@ class Application:
 
     @cached_property
     def _approvals(self) -> LiveApprovals:
-        from chalicelib.delivery.worker.approvals import LiveApprovals
+        from chalicelib.delivery.worker.live_approvals import LiveApprovals
 
         def last_source(ami: str) -> str:
             from chalicelib.promotion import (
@@ -441,7 +442,7 @@ class Application:
 
     @cached_property
     def _waves(self) -> LiveWaves:
-        from chalicelib.delivery.worker.waves import LiveWaves
+        from chalicelib.delivery.worker.live_waves import LiveWaves
 
         def waves_of(ami: str) -> PromotionWaves | None:
             from chalicelib.promotion import codec as promotion_codec  # only where a wave is waited for: cold start

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from chalicelib.engine.faults import Fault
 
-PLACE = "{family}"
+IN_TEMPLATE = "{family}"
 """Stands for the family in the setting ``ssm_parameter``."""
 
 _FORM = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -33,4 +33,4 @@ def fault(tags: Mapping[str, str], key: str, where: str) -> Fault | None:
 
 def parameter_of(template: str, family: str) -> str:
     """Return the name of the parameter of a family; "" if the target has none, or the AMI no family."""
-    return template.replace(PLACE, family) if template and family else ""
+    return template.replace(IN_TEMPLATE, family) if template and family else ""

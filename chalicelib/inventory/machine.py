@@ -33,7 +33,7 @@ Part = Literal["images", "snapshots", "checks", "uses"]
 """What is being listed: images and then snapshots, the target's settings, or what names an AMI."""
 
 
-class State(StrEnum):
+class InventoryState(StrEnum):
     """What an inventory waits for."""
 
     RESTING = "resting"
@@ -42,6 +42,9 @@ class State(StrEnum):
     """the next page of what is there; removals may go on beside it"""
     REMOVING = "removing"
     """the next slice of an order to be removed"""
+
+
+S = InventoryState
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,9 +155,9 @@ class Inventory:
         return addresses.inventory(self.account, self.region, checks=self.checks, image=self.image)
 
     @property
-    def state(self) -> State:
+    def state(self) -> InventoryState:
         """What it waits for."""
-        return State.LISTING if self.looking else State.REMOVING if self.removing else State.RESTING
+        return S.LISTING if self.looking else S.REMOVING if self.removing else S.RESTING
 
     @property
     def to_look(self) -> str:
@@ -299,19 +302,22 @@ def _answered(inventory: Inventory, now: int) -> Inventory:
     return replace(inventory, seen=inventory.looking, looking="", part="images", cursor="", at=now, tries=0)
 
 
-TRANSITIONS: Mapping[State, Row[Inventory]] = {
-    State.RESTING: {LookAsked: leads(_look, State.LISTING), RemovalsAsked: leads(_remove, State.REMOVING)},
-    State.LISTING: {
-        LookAsked: leads(_look, State.LISTING),
-        RemovalsAsked: leads(_remove, State.LISTING),
-        PageListed: leads(_listed, *State),
-        PageRefused: leads(_refused, *State),
-        CursorStale: leads(_stale, *State),
-        RemovalsTried: leads(_tried, State.LISTING),
+TRANSITIONS: Mapping[InventoryState, Row[Inventory]] = {
+    S.RESTING: {
+        LookAsked: leads(_look, S.LISTING),
+        RemovalsAsked: leads(_remove, S.REMOVING),
     },
-    State.REMOVING: {
-        LookAsked: leads(_look, State.LISTING),
-        RemovalsAsked: leads(_remove, State.REMOVING),
-        RemovalsTried: leads(_tried, State.REMOVING, State.RESTING),
+    S.LISTING: {
+        LookAsked: leads(_look, S.LISTING),
+        RemovalsAsked: leads(_remove, S.LISTING),
+        PageListed: leads(_listed, *S),
+        PageRefused: leads(_refused, *S),
+        CursorStale: leads(_stale, *S),
+        RemovalsTried: leads(_tried, S.LISTING),
+    },
+    S.REMOVING: {
+        LookAsked: leads(_look, S.LISTING),
+        RemovalsAsked: leads(_remove, S.REMOVING),
+        RemovalsTried: leads(_tried, S.REMOVING, S.RESTING),
     },
 }

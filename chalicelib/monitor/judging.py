@@ -103,6 +103,8 @@ class Evidence:
     """The service has opened or closed shares on this key."""
     admitted: frozenset[str] | None = None
     """Whom the key's policy admitted when it was last written; None: unknown."""
+    grant_known: bool = False
+    """The trail has shown that the grant was made, so that it is known whose it is."""
 
 
 def is_own(principal: str, hub: str, region: str) -> bool:
@@ -206,13 +208,21 @@ def _removed(action: TrailAction, evidence: Evidence) -> Iterator[MonitorFinding
     if action.on_key:
         shares = [share for share in evidence.shares if action.grant in share.grants]
         if not shares:
-            yield _expected("No grant that the monitor knows.")
+            yield _grant_of_others_removed(action, evidence)
         else:  # more than one, if the grant showed again and the grant audit wrote another share to close it
             yield _share_removed(action, evidence, shares[0].grantee, shares)
         return
     for receiver in action.receivers:
         shares = [share for share in evidence.shares if share.share_name == receiver]
         yield _share_removed(action, evidence, receiver, shares)
+
+
+def _grant_of_others_removed(action: TrailAction, evidence: Evidence) -> MonitorFinding:
+    """Judge the end of a grant that no share has. A share that was opened again has only its last grant's id."""
+    closing = any(share.was((_S.CLOSING,), action.at, BEFORE, AFTER) for share in evidence.shares)
+    if _is_own(action, evidence) and evidence.grant_known and not closing:
+        return MonitorFinding(ActionVerdict.NO_INTENT, "The grant is not the service's.")
+    return _expected("No grant that the monitor knows, or somebody ended it who may.")
 
 
 def _share_removed(action: TrailAction, evidence: Evidence, receiver: str, shares: Sequence[Known]) -> MonitorFinding:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Protocol
 
 from chalicelib.monitor.drift import DriftPlace, Pass
 from chalicelib.monitor.judging import Known
@@ -101,13 +101,6 @@ class Findings(Protocol):
 
     def grant_shown(self, at: int) -> None:
         """Write the time of a grant of the service that the trail has shown."""
-
-
-class SecurityNotices(Protocol):
-    """The security topic."""
-
-    def publish(self, notice: Mapping[str, Any]) -> None:
-        """Publish one finding, at least once; a repeat has the same ``id``. Raises Refusal."""
 
 
 class HubAccess(Protocol):

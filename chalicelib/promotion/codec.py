@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from chalicelib.delivery.waves import PromotionWaves
+from chalicelib.delivery.wave_progress import PromotionWaves
 from chalicelib.engine import addresses, codec
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.ports import Extras, Records, Write

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from chalicelib.delivery.waves import WaveProgress
+from chalicelib.delivery.wave_progress import WaveProgress
 from chalicelib.engine import schedule
 from chalicelib.engine.addresses import digest
 from chalicelib.engine.faults import Fault
@@ -48,7 +48,7 @@ class PromotionEntry(Entry[Promotion, PromotionState]):
         return replace(promotion, state=self.state, tries=0, next_try=now, since=since)
 
 
-REQUEST, RESOLVE, EXPAND, RUN, FINISH = map(PromotionEntry, S)
+REQUEST, COMPARE, ADJUST, RUN, FINISH = map(PromotionEntry, S)
 
 
 def started(ami: str, hub: str, region: str, now: int) -> Promotion:
@@ -82,7 +82,7 @@ def on_tag_seen(event: ev.TagSeen, promotion: Promotion, now: int) -> Promotion:
     doubted = _doubted(promotion, event.answers, news, now) if gone or event.value is None else {}
     again, only = _asked(promotion, event.answers, news)
     known = {promotion.value, promotion.refused_value}
-    if promotion.state in (S.REQUESTED, S.RESOLVING, S.EXPANDING):
+    if promotion.state in (S.REQUESTED, S.COMPARING, S.ADJUSTING):
         known.add(promotion.seen_value)
     since = promotion.seen_since if event.value == promotion.seen_value and promotion.seen_since else now
     seen = replace(
@@ -109,10 +109,10 @@ def on_tag_seen(event: ev.TagSeen, promotion: Promotion, now: int) -> Promotion:
         asked = _raised(asked, dict.fromkeys(only, asked.newest + 1))
     if not asked.newest:  # it is of the baseline
         return asked
-    if event.image_state == "pending" and asked.state in (S.REQUESTED, S.RESOLVING, S.OVER):
+    if event.image_state == "pending" and asked.state in (S.REQUESTED, S.COMPARING, S.OVER):
         return _pending(asked, event.value, now)
     moved = asked is not seen or "generation" in news or event.value != promotion.seen_value
-    return RESOLVE(asked, now) if moved or asked.state is S.REQUESTED else asked
+    return COMPARE(asked, now) if moved or asked.state is S.REQUESTED else asked
 
 
 def _doubted(promotion: Promotion, answers: Mapping[str, str], news: set[str], now: int) -> Mapping[str, str]:
@@ -169,7 +169,7 @@ def _made_here(promotion: Promotion, value: str, now: int) -> Promotion:
         "its ami-promoter:* tags and tag it again.",
     )
     refused = replace(promotion, refused_value=value, read_at=now, faults=(fault,), faulty=named((fault,), value))
-    busy = promotion.state in (S.RESOLVING, S.EXPANDING)
+    busy = promotion.state in (S.COMPARING, S.ADJUSTING)
     return refused if busy or not refused.unnotified else RUN(refused, now)
 
 
@@ -184,7 +184,7 @@ def _pending(promotion: Promotion, value: str, now: int) -> Promotion:
 
 def _gone(promotion: Promotion, now: int, before: Promotion) -> Promotion:
     """Handle a missing or unusable AMI. Running deliveries continue by what is known; standing shares end."""
-    settled = promotion.state in (S.EXPANDING, S.RUNNING, S.OVER)
+    settled = promotion.state in (S.ADJUSTING, S.RUNNING, S.OVER)
     if promotion.state is S.REQUESTED or (promotion.state is S.OVER and not promotion.standing):
         return _untagged(promotion, now, before, gone=True)
     if settled and (not promotion.standing or promotion.is_gone):
@@ -193,13 +193,13 @@ def _gone(promotion: Promotion, now: int, before: Promotion) -> Promotion:
     if not _believed(promotion, now):
         return _absent(promotion, now)
     ends = {"gone": max(promotion.newest, 1), "generation": max(promotion.generation, 1)}
-    return RESOLVE(promotion, now, absent_since=0, **ends)
+    return COMPARE(promotion, now, absent_since=0, **ends)
 
 
 def _untagged(promotion: Promotion, now: int, before: Promotion, *, gone: bool = False) -> Promotion:
     """Absence in an eventually consistent read is weak evidence; once confirmed, further reads change nothing."""
     confirmed = before.looked_at and before.seen_value is None and not before.absent_since
-    settled = promotion.state in (S.EXPANDING, S.RUNNING, S.OVER)
+    settled = promotion.state in (S.ADJUSTING, S.RUNNING, S.OVER)
     if confirmed and settled and promotion.value is None:
         return promotion
     if not _believed(promotion, now):
@@ -212,7 +212,7 @@ def _untagged(promotion: Promotion, now: int, before: Promotion, *, gone: bool =
         return FINISH(removed, now)
     if promotion.state is S.OVER and not promotion.standing:
         return removed
-    return RESOLVE(removed, now)
+    return COMPARE(removed, now)
 
 
 def _believed(promotion: Promotion, now: int) -> bool:
@@ -241,13 +241,13 @@ def on_compared(event: ev.Compared, promotion: Promotion, now: int) -> Promotion
     asked_often = promotion.tries >= WORTH_A_LOOK
     compared = _in_force(promotion, event)
     if event.surplus and (fresh or asked_often):
-        return EXPAND(compared, now, cursor=END, tries=promotion.tries if asked_often else 0)
+        return ADJUST(compared, now, cursor=END, tries=promotion.tries if asked_often else 0)
     if event.missing and event.inputs != promotion.unfit:
         again = 0 if fresh else promotion.restarts + 1
         wait = schedule.step(schedule.POLLS, again - 2) if again > 1 else 0
         goes_on = event.inputs == promotion.inputs and promotion.cursor.startswith(BEGIN)
         cursor = BEGIN if goes_on else EXAMINE  # a pass that was examined goes on with its own episode
-        return EXPAND(compared, now, cursor=cursor, restarts=again, next_try=now + wait)
+        return ADJUST(compared, now, cursor=cursor, restarts=again, next_try=now + wait)
     compared = replace(compared, cursor="")
     waits = event.missing or recalled(event.withdrawn)  # all that a recall kept out begins when it is lifted
     if event.file and not waits and event.refused is None:
@@ -273,9 +273,9 @@ def _not_believed(promotion: Promotion, event: ev.Compared, now: int) -> Promoti
     """Look again, as the look may have been a stale one; what an operator has withdrawn ends meanwhile."""
     waits = _handled(promotion, event.answers)
     if event.surplus and (event.inputs != promotion.inputs or promotion.cursor):
-        return EXPAND(replace(waits, inputs=event.inputs, withdrawn=event.withdrawn), now, cursor=END)
+        return ADJUST(replace(waits, inputs=event.inputs, withdrawn=event.withdrawn), now, cursor=END)
     look_at = max(now, promotion.seen_since + schedule.SECOND_LOOK_AFTER)
-    return RESOLVE(waits, now, next_try=look_at, tries=1)
+    return COMPARE(waits, now, next_try=look_at, tries=1)
 
 
 def _in_force(promotion: Promotion, event: ev.Compared) -> Promotion:
@@ -338,7 +338,7 @@ def on_examined(event: ev.Examined, promotion: Promotion, now: int) -> Promotion
     if event.unfit:
         return RUN(_faulty(promotion, event.faults, event.faulty), now, unfit=event.inputs, cursor="")
     examined = {"cursor": BEGIN, "source": event.source, "source_of": event.generation}
-    return EXPAND(promotion, now, episode=promotion.episode + 1, unfit="", **examined)
+    return ADJUST(promotion, now, episode=promotion.episode + 1, unfit="", **examined)
 
 
 def on_sliced(event: ev.Sliced, promotion: Promotion, now: int) -> Promotion:
@@ -347,7 +347,7 @@ def on_sliced(event: ev.Sliced, promotion: Promotion, now: int) -> Promotion:
         return promotion
     sliced = replace(promotion, cursor=event.cursor, standing=promotion.standing or event.standing)
     if event.cursor:
-        return EXPAND(sliced, now)
+        return ADJUST(sliced, now)
     passed = max(promotion.passed, event.newest)
     if event.asks:  # an approver, by the next comparison
         return RUN(sliced, now, passed=passed)
@@ -377,7 +377,7 @@ def _never_available(promotion: Promotion) -> Fault:
 def on_not_executed(event: ev.NotExecuted, promotion: Promotion, now: int) -> Promotion:
     """Try again later, without end: an outage ends. After a day people are notified, once."""
     waited = now >= promotion.since + PENDING_DEADLINE and promotion.tries >= TRIES_BEFORE_DEADLINE
-    if waited and promotion.state in (S.REQUESTED, S.RESOLVING, S.EXPANDING):
+    if waited and promotion.state in (S.REQUESTED, S.COMPARING, S.ADJUSTING):
         fault = _never_available(promotion)
         promotion = _faulty(promotion, (fault,), named((fault,), promotion.seen_value or ""))
     until = now + schedule.step(schedule.RETRIES, promotion.tries)

@@ -12,7 +12,7 @@ from chalicelib.targets.applied_file import AppliedFile, Resolution
 
 def head(promotion: Promotion) -> Head:
     """Return the head of a promotion."""
-    busy = promotion.state in (PromotionState.RESOLVING, PromotionState.EXPANDING)
+    busy = promotion.state in (PromotionState.COMPARING, PromotionState.ADJUSTING)
     known = (promotion.value, promotion.refused_value, promotion.seen_value if busy else None)
     by_organization = any(fault.code.startswith("organization-") for fault in promotion.faults)
     return Head(

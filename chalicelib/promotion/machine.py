@@ -16,7 +16,7 @@ from chalicelib.engine.transitions import Row, leads
 from chalicelib.promotion import commands as do
 from chalicelib.promotion import events as ev
 from chalicelib.promotion import evolving
-from chalicelib.promotion.evolving import EXPAND, FINISH, REQUEST, RESOLVE, RUN, PromotionEntry
+from chalicelib.promotion.evolving import ADJUST, COMPARE, FINISH, REQUEST, RUN, PromotionEntry
 from chalicelib.promotion.model import END, EXAMINE, WORTH_A_LOOK, Promotion, PromotionState
 
 NEWS = ("tag", "image", "seen", "retry", "lifted", "generation")
@@ -25,8 +25,9 @@ of a withdrawal or recall, and a change of file or membership. ``retry`` is "whe
 again, there or everywhere. ``lifted``, in the same form: what had begun is tried again.
 """
 
-WITHDRAW = "withdraw"
-"""Inbox entry: an operator has withdrawn accounts, or lifted that; the operators' table says which."""
+WITHDRAW, RECALL = "withdraw", "recall"
+"""Inbox entries: an operator has withdrawn accounts, or recalled the AMI, or lifted that; the operators' table says
+which."""
 
 S = PromotionState
 
@@ -40,21 +41,21 @@ def _in_each(entry: PromotionEntry) -> Row[Promotion]:
     }
 
 
-_COMPARED: Row[Promotion] = {ev.Compared: leads(evolving.on_compared, RESOLVE, EXPAND, RUN, FINISH)}
+_COMPARED: Row[Promotion] = {ev.Compared: leads(evolving.on_compared, COMPARE, ADJUST, RUN, FINISH)}
 
 TRANSITIONS: Mapping[PromotionState, Row[Promotion]] = {
-    S.REQUESTED: {ev.TagSeen: leads(evolving.on_tag_seen, REQUEST, RESOLVE, RUN, FINISH), **_in_each(REQUEST)},
-    S.RESOLVING: {ev.TagSeen: leads(evolving.on_tag_seen, REQUEST, RESOLVE), **_COMPARED, **_in_each(RESOLVE)},
-    S.EXPANDING: {
-        ev.TagSeen: leads(evolving.on_tag_seen, EXPAND, RESOLVE),
+    S.REQUESTED: {ev.TagSeen: leads(evolving.on_tag_seen, REQUEST, COMPARE, RUN, FINISH), **_in_each(REQUEST)},
+    S.COMPARING: {ev.TagSeen: leads(evolving.on_tag_seen, REQUEST, COMPARE), **_COMPARED, **_in_each(COMPARE)},
+    S.ADJUSTING: {
+        ev.TagSeen: leads(evolving.on_tag_seen, ADJUST, COMPARE),
         **_COMPARED,
-        ev.Examined: leads(evolving.on_examined, EXPAND, RUN),
-        ev.Sliced: leads(evolving.on_sliced, EXPAND, RUN),
-        **_in_each(EXPAND),
-        ev.Paused: leads(evolving.on_paused, EXPAND),
+        ev.Examined: leads(evolving.on_examined, ADJUST, RUN),
+        ev.Sliced: leads(evolving.on_sliced, ADJUST, RUN),
+        **_in_each(ADJUST),
+        ev.Paused: leads(evolving.on_paused, ADJUST),
     },
-    S.RUNNING: {ev.TagSeen: leads(evolving.on_tag_seen, RUN, RESOLVE), **_COMPARED, **_in_each(RUN)},
-    S.OVER: {ev.TagSeen: leads(evolving.on_tag_seen, REQUEST, RESOLVE, RUN, FINISH), **_COMPARED, **_in_each(FINISH)},
+    S.RUNNING: {ev.TagSeen: leads(evolving.on_tag_seen, RUN, COMPARE), **_COMPARED, **_in_each(RUN)},
+    S.OVER: {ev.TagSeen: leads(evolving.on_tag_seen, REQUEST, COMPARE, RUN, FINISH), **_COMPARED, **_in_each(FINISH)},
 }
 
 
@@ -62,10 +63,6 @@ def evolve(promotion: Promotion, event: ev.Event, now: int) -> Promotion:
     """Return the promotion after the event. Raises IllegalEvent if the table does not allow the transition."""
     after = transitions.evolve(TRANSITIONS, promotion, event, now)
     return replace(after, due_at=due_at(after))
-
-
-RECALL = "recall"
-"""Inbox entry: an operator has recalled the AMI, or lifted that; the operators' table says which."""
 
 
 def outstanding(promotion: Promotion, now: int) -> tuple[do.Command, ...]:
@@ -84,16 +81,16 @@ def outstanding(promotion: Promotion, now: int) -> tuple[do.Command, ...]:
     if not promotion.unnotified:
         return _next(promotion, may_look=may_look)
     notify = do.NotifyRefused(promotion.faults)
-    return (do.Compare(), notify) if promotion.state is S.RESOLVING else (notify,)  # no removal waits for a notice
+    return (do.Compare(), notify) if promotion.state is S.COMPARING else (notify,)  # no removal waits for a notice
 
 
 def _next(promotion: Promotion, *, may_look: bool) -> tuple[do.Command, ...]:
     if needs_look(promotion):
         return ()
     match promotion.state:
-        case S.RESOLVING:
+        case S.COMPARING:
             return (do.Compare(),)
-        case S.EXPANDING:
+        case S.ADJUSTING:
             return (do.Examine(),) if promotion.cursor == EXAMINE else (do.Slice(promotion.cursor),)
         case S.RUNNING if promotion.wakes:
             return (do.WakeWaiting(promotion.wakes),)
@@ -120,7 +117,7 @@ def tells(before: Promotion, after: Promotion) -> bool:
 
 def _ends(promotion: Promotion) -> bool:
     """Whether the pass asks deliveries to end: news waits for that, as the next comparison comes after it anyway."""
-    return promotion.state is S.EXPANDING and promotion.cursor.startswith(END)
+    return promotion.state is S.ADJUSTING and promotion.cursor.startswith(END)
 
 
 def withdraws(promotion: Promotion) -> bool:
@@ -155,7 +152,7 @@ def _asked_at(promotion: Promotion) -> int | None:
 def needs_look(promotion: Promotion) -> bool:
     """Whether the tag must be read when it is due, before anything else: the event of its removal can be lost."""
     waited = bool(promotion.tries) and promotion.looked_at < promotion.next_try
-    busy = promotion.state in (S.RESOLVING, S.EXPANDING)
+    busy = promotion.state in (S.COMPARING, S.ADJUSTING)
     return promotion.state is S.REQUESTED or bool(promotion.absent_since) or (busy and waited)
 
 

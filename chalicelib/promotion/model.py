@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import NamedTuple
 
-from chalicelib.delivery.waves import WaveProgress
+from chalicelib.delivery.wave_progress import WaveProgress
 from chalicelib.engine import addresses, schedule
 from chalicelib.engine.faults import Fault, count
 
@@ -17,9 +17,9 @@ class PromotionState(StrEnum):
 
     REQUESTED = "requested"
     """the tag to be read from EC2, and the AMI to be available"""
-    RESOLVING = "resolving"
+    COMPARING = "comparing"
     """its inputs to be compared with its deliveries: whom the tag names, by the applied file as it is now"""
-    EXPANDING = "expanding"
+    ADJUSTING = "adjusting"
     """one pass over the differences: deliveries that end, then the source's examination and deliveries that begin"""
     RUNNING = "running"
     """its deliveries to end"""

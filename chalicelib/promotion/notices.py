@@ -11,7 +11,7 @@ from chalicelib.engine.faults import Fault, count
 from chalicelib.engine.notices import MAX_LISTED, NoticeKind, said_faults
 from chalicelib.engine.places import Place
 from chalicelib.promotion.model import Promotion
-from chalicelib.promotion.waves import WaveCount
+from chalicelib.promotion.wave_counts import WaveCount
 from chalicelib.targets.approvals import short
 
 AWAITING = NoticeKind("promotion.awaiting-approval", {"awaiting": "is awaiting an approval"}, chat="Awaiting")

@@ -143,7 +143,7 @@ def wanted(
     The tag's value counts if it is understood, else the value in force: a name that the file has lost names nobody.
     ``believed``: whether the tag's value counts at all.
     """
-    shown, made = current(promotion), promotion.faults if promotion.made_here else ()
+    shown, made = value_by_looks(promotion), promotion.faults if promotion.made_here else ()
     shown = shown if believed else promotion.value
     refused = promotion.refused_value if made else None
     recalls = by_place(one for one in withdrawals if one.place == EVERYWHERE)
@@ -164,8 +164,8 @@ def wanted(
     return _of(promotion, last, applied.waves, before, withdrawals, refused=shown, faults=first.faults)
 
 
-def current(promotion: Promotion) -> str | None:
-    """Return the tag's value by all looks; while they disagree, or the AMI is gone, it is the value in force."""
+def value_by_looks(promotion: Promotion) -> str | None:
+    """Return the tag's value; the value in force while looks disagree, the AMI is gone, or the service made it."""
     weak = promotion.absent_since or promotion.is_gone or promotion.made_here
     return promotion.value if weak else promotion.seen_value
 

@@ -18,7 +18,7 @@ from chalicelib.engine.errors import RefusalKind
 from chalicelib.engine.faults import Fault, without_afterwards
 from chalicelib.engine.transitions import Row, leads
 from chalicelib.release.current import MOST, Release, current
-from chalicelib.release.retirement import is_deprecated, to_deprecate
+from chalicelib.release.retirement import OwnDate, is_deprecated, to_deprecate
 from chalicelib.targets.applied_file import Retirement
 from chalicelib.targets.recalls import Pin
 
@@ -90,8 +90,12 @@ class Pointer:
     """Superseded copies that are to be deprecated -> from when."""
     retired: tuple[str, ...] = ()
     """Superseded copies that are deprecated: removable."""
+    own_dates: Mapping[str, OwnDate] = field(default_factory=dict)
+    """The deprecation dates of superseded copies that this service has written, or was about to write."""
+    back: str = ""
+    """The current AMI, if it was superseded before, and its deprecation by this service is to end."""
     not_retired: Fault | None = None
-    """Why one of them could not be deprecated."""
+    """Why one of them could not be deprecated, or why the deprecation of the current one could not end."""
     waiting: tuple[str, ...] = ()
     """Deliveries to wake when it is at rest."""
     tries: int = 0
@@ -174,6 +178,14 @@ class RetireCopy:
 
 
 @dataclass(frozen=True, slots=True)
+class EndRetirement:
+    """Give the current AMI, which was superseded before, the deprecation date that it had; "": none."""
+
+    image: str
+    date: str
+
+
+@dataclass(frozen=True, slots=True)
 class WakeDeliveries:
     """Wake the deliveries that wait for it."""
 
@@ -242,8 +254,13 @@ class CopyRetired:
 
 
 @dataclass(frozen=True, slots=True)
+class RetirementEnded:
+    """The current AMI has the deprecation date that it had before it was superseded."""
+
+
+@dataclass(frozen=True, slots=True)
 class CopyNotRetired:
-    """A superseded copy could not be deprecated, or is not to be any more (None)."""
+    """A superseded copy could not be deprecated, or is not to be any more (None); or this could not be undone."""
 
     fault: Fault | None = None
     passing: bool = False
@@ -257,14 +274,26 @@ class DeliveriesWoken:
     deliveries: tuple[str, ...]
 
 
-Command = Look | ChangeParameter | RetireCopy | WakeDeliveries
-Event = Looked | Unwanted | Changed | Overtaken | PointerRefused | CopyRetired | CopyNotRetired | DeliveriesWoken
+Command = Look | ChangeParameter | RetireCopy | EndRetirement | WakeDeliveries
+Event = (
+    Looked
+    | Unwanted
+    | Changed
+    | Overtaken
+    | PointerRefused
+    | CopyRetired
+    | RetirementEnded
+    | CopyNotRetired
+    | DeliveriesWoken
+)
 
 
 def outstanding(pointer: Pointer, now: int) -> tuple[Command, ...]:
     """List what is left to do now."""
     if pointer.settled and pointer.waiting:
         return (WakeDeliveries(pointer.waiting),)
+    if pointer.back:
+        return (EndRetirement(pointer.back, pointer.own_dates[pointer.back].before),)
     if pointer.retiring:
         return tuple(RetireCopy(*one) for one in list(pointer.retiring.items())[:RETIRED_AT_ONCE])
     if pointer.next_try is None or now < pointer.next_try:
@@ -296,6 +325,8 @@ def announced(pointer: Pointer, command: Command) -> str:
     """Return the API call and its resource, for the history."""
     if isinstance(command, RetireCopy):
         return f"EnableImageDeprecation {command.image}"
+    if isinstance(command, EndRetirement):
+        return f"{'Enable' if command.date else 'Disable'}ImageDeprecation {command.image}"
     if not isinstance(command, ChangeParameter) or pointer.intent is None:
         return ""
     return f"{'PutParameter' if pointer.intent.image else 'DeleteParameter'} {pointer.parameter}"
@@ -319,7 +350,13 @@ def _looked(event: Looked, pointer: Pointer, now: int) -> Pointer:
 
 
 def _with_superseded(pointer: Pointer, event: Looked, now: int) -> Pointer:
-    """Compare the superseded copies with the dates that they are to have; the parameter names what is current."""
+    """Compare the superseded copies with the dates that they are to have; the parameter names what is current.
+
+    What is current again is deprecated no longer, unless somebody else has written its date.
+    """
+    own = {one: date for one, date in pointer.own_dates.items() if date.is_shown(event.deprecated.get(one, ""))}
+    back = pointer.image if pointer.image in own and own[pointer.image].is_in_the_way(now) else ""
+    pointer = replace(pointer, own_dates=own, back=back)
     if event.rule is None:  # what was deprecated stays so, and is superseded unless it has become current
         stay = {*pointer.retired} & {*event.deprecated} - {pointer.image}
         return replace(pointer, retired=tuple(sorted(stay)), not_retired=None)
@@ -328,12 +365,15 @@ def _with_superseded(pointer: Pointer, event: Looked, now: int) -> Pointer:
     wanted = to_deprecate(event.releases, usable, {pointer.image, *pinned}, event.rule, now)
     left = {image: at for image, at in wanted.items() if not is_deprecated(event.deprecated, image, at)}
     done = tuple(image for image, at in wanted.items() if image not in left and at <= now)
+    for image, at in left.items():
+        before = own[image].before if image in own else event.deprecated.get(image, "")
+        own[image] = OwnDate(max(at, now), before)
     return replace(pointer, retiring=left, retired=done, not_retired=None)
 
 
 def _compared(event: Looked, pointer: Pointer, now: int) -> Pointer:
     before, shown = pointer, event.shown
-    pointer = replace(_with_releases(pointer, event.releases), retiring={})
+    pointer = replace(_with_releases(pointer, event.releases), retiring={}, back="")
     if shown is not None and (fault := _not_ours(before, event.releases, shown)):
         return _rest(replace(pointer, image=""), now, fault)
     value = "" if shown is None else shown.value
@@ -398,7 +438,7 @@ def _unwanted(event: Unwanted, pointer: Pointer, now: int) -> Pointer:
     known = _with_releases(pointer, event.releases)
     fault = _names_recalled(pointer, min(event.recalled)) if event.recalled else None
     rested = _rest(known, now, fault, intent=_may_have_written(pointer.intent, now))
-    return replace(rested, unwanted=True, retiring={}, retired=(), not_retired=None)
+    return replace(rested, unwanted=True, retiring={}, retired=(), back="", not_retired=None)
 
 
 def _changed(_event: Changed, pointer: Pointer, now: int) -> Pointer:
@@ -409,13 +449,23 @@ def _changed(_event: Changed, pointer: Pointer, now: int) -> Pointer:
 def _copy_retired(event: CopyRetired, pointer: Pointer, now: int) -> Pointer:
     left = {image: at for image, at in pointer.retiring.items() if image != event.image}
     at_once = pointer.retiring.get(event.image, now + 1) <= now
-    return replace(pointer, retiring=left, retired=(*pointer.retired, event.image) if at_once else pointer.retired)
+    own = {
+        one: replace(date, at=max(date.at, now)) if one == event.image else date
+        for one, date in pointer.own_dates.items()
+    }
+    retired = (*pointer.retired, event.image) if at_once else pointer.retired
+    return replace(pointer, retiring=left, retired=retired, own_dates=own)
+
+
+def _retirement_ended(_event: RetirementEnded, pointer: Pointer, _now: int) -> Pointer:
+    own = {one: date for one, date in pointer.own_dates.items() if one != pointer.back}
+    return replace(pointer, back="", own_dates=own)
 
 
 def _copy_not_retired(event: CopyNotRetired, pointer: Pointer, now: int) -> Pointer:
     """Leave the others for the next look, which comes soon if that may help."""
     soon = now + AFTER_TROUBLE if event.passing else pointer.next_try
-    return replace(pointer, retiring={}, not_retired=event.fault, next_try=soon)
+    return replace(pointer, retiring={}, back="", not_retired=event.fault, next_try=soon)
 
 
 def _woken(event: DeliveriesWoken, pointer: Pointer, _now: int) -> Pointer:
@@ -446,6 +496,7 @@ TRANSITIONS: Mapping[PointerState, Row[Pointer]] = {
         Unwanted: leads(_unwanted, PointerState.RESTING),
         PointerRefused: leads(_refused, PointerState.RESTING, PointerState.WRITING),
         CopyRetired: leads(_copy_retired, PointerState.RESTING),
+        RetirementEnded: leads(_retirement_ended, PointerState.RESTING),
         CopyNotRetired: leads(_copy_not_retired, PointerState.RESTING),
         DeliveriesWoken: leads(_woken, PointerState.RESTING),
     },

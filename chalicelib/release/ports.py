@@ -37,3 +37,6 @@ class Parameters(Protocol):
 
     def deprecate(self, target: Target, pointer: Pointer, image: str, at: str) -> None:
         """Deprecate a copy of the family from then on, or from an earlier date. Repeating it is safe."""
+
+    def end_retirement(self, target: Target, pointer: Pointer, image: str, date: str) -> None:
+        """Give a copy that was deprecated the date that it had before; "": none. Repeating it is safe."""

@@ -6,6 +6,7 @@ A superseded copy stays eligible for a rollback: a deprecated AMI can be launche
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from chalicelib.release.current import MOST, Release
@@ -13,6 +14,24 @@ from chalicelib.targets.applied_file import Retirement
 
 SLACK = 300
 """Seconds by which a date may be later than was asked for: EC2 rounds it, and a call takes its time."""
+
+
+@dataclass(frozen=True, slots=True)
+class OwnDate:
+    """A deprecation date that the service has written on a superseded copy, or was about to write."""
+
+    at: int
+    """The date, in epoch seconds."""
+    before: str = ""
+    """The date that EC2 showed before; "": none."""
+
+    def is_shown(self, date: str) -> bool:
+        """Whether EC2 shows this date, and not one that somebody has written since. ``date``: as EC2 writes it."""
+        return bool(date) and abs(datetime.fromisoformat(date).timestamp() - self.at) <= SLACK
+
+    def is_in_the_way(self, now: int) -> bool:
+        """Whether the copy would not be deprecated without it."""
+        return not self.before or datetime.fromisoformat(self.before).timestamp() > now + SLACK
 
 
 def to_deprecate(

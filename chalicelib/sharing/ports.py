@@ -92,6 +92,9 @@ class Ledger(Protocol):
     def was_open(self, resource: str, names: str = "") -> bool:
         """Whether the archive has a share of this resource whose ``share_name`` begins with ``names``."""
 
+    def gone_with_resource(self, resource: str) -> Collection[str]:
+        """Return the ``share_name`` of each archived share whose permission its snapshot or AMI last took along."""
+
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
@@ -136,8 +139,12 @@ class PermissionAdapter(Protocol):
     def open(self, resource: str, shares: Sequence[Share]) -> Mapping[str, str]:
         """Open shares; returns by ``share_name`` the ids of the grants that it made."""
 
-    def close(self, resource: str, shares: Sequence[Share]) -> None:
-        """Remove the shares' permissions; a missing one is not an error."""
+    def close(self, resource: str, shares: Sequence[Share]) -> bool:
+        """Remove the shares' permissions; a missing one is not an error.
+
+        Returns whether the snapshot or AMI itself is gone, and took its permissions along: the Recycle Bin may bring
+        back both.
+        """
 
 
 @dataclass(frozen=True, slots=True)

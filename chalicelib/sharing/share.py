@@ -118,6 +118,8 @@ class Share:
     """When a nameless permission was last removed; None: it must be removed."""
     gone_at: int | None = None
     """When a look first missed it after that."""
+    gone_with_resource: bool = False
+    """Its snapshot or AMI was gone before the permission could be removed: the Recycle Bin may bring back both."""
     closed_at: int | None = None
     closed_blind: bool = False
     """It was closed at its end although a delivery held it."""

@@ -92,7 +92,12 @@ class ClosingIntended:
 
 @dataclass(frozen=True, slots=True)
 class PermissionRemoved:
-    """A nameless permission was removed; the first look comes one to two minutes later."""
+    """A nameless permission was removed; the first look comes one to two minutes later.
+
+    ``with_resource``: there was nothing to remove, because its snapshot or AMI is gone.
+    """
+
+    with_resource: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +171,7 @@ def _intend_opening(event: OpeningIntended, share: Share, now: int) -> Share:
         opened_at=None,
         removed_at=None,
         gone_at=None,
+        gone_with_resource=False,
         closed_blind=False,
         unsure_since=0,
         fault=None,
@@ -235,8 +241,15 @@ def _intend_closing(_event: ClosingIntended, share: Share, now: int) -> Share:
     return CLOSE(share, now, closed_blind=blind, answered=answered, **fresh)
 
 
-def _removed(_event: PermissionRemoved, share: Share, now: int) -> Share:
-    return replace(share, removed_at=now, gone_at=None, together=0, next_try=_together_at(now + LOOKS_APART))
+def _removed(event: PermissionRemoved, share: Share, now: int) -> Share:
+    return replace(
+        share,
+        removed_at=now,
+        gone_at=None,
+        gone_with_resource=event.with_resource,
+        together=0,
+        next_try=_together_at(now + LOOKS_APART),
+    )
 
 
 def _together_at(moment: int) -> int:

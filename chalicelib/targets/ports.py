@@ -19,7 +19,7 @@ from chalicelib.targets.withdrawals import Withdrawal
 class Met:
     """A version that was in force; its name sorts by its generation.
 
-    ``at`` (ISO 8601) and ``by`` (an ARN) are what its pointer claims.
+    ``at`` (ISO 8601) and ``by`` (an ARN) are what its item claims.
     """
 
     version: str

@@ -1,4 +1,4 @@
-"""Waves: groups whose deliveries begin when those of the group before have succeeded."""
+"""Waves, as the targets file says them: which group waits for which, and which of that can never come true."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CONFLICT, CIRCLE, NOT_REACHED = "wave-conflict", "wave-circle", "wave-not-reache
 
 @dataclass(frozen=True, slots=True)
 class Wave:
-    """For which group a group waits.
+    """For which group (``after``) a group waits.
 
     ``soak``: seconds after the last end there. ``most_failed``: how many deliveries may fail there.
     """
@@ -25,7 +25,7 @@ class Wave:
 
     @property
     def rule(self) -> str:
-        """Identifies it: groups with the same settings wait for the same."""
+        """Its settings as one text: groups with the same rule are one wave."""
         return f"{self.after}/{self.soak}/{self.most_failed}"
 
 
@@ -54,7 +54,7 @@ class FileWaves:
         return self._groups.get(group, frozenset())
 
     def name(self, wave: Wave) -> str:
-        """Name a wave, by its rule and the accounts it waits for: what was found for others opens nothing."""
+        """Name a wave by its rule and the accounts for which it waits: what was found for others opens nothing."""
         return f"{wave.rule}/{digest(*sorted(self.members(wave.after)))}"
 
     def waiting(self, rule: str) -> list[str]:

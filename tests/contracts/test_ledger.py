@@ -301,6 +301,16 @@ def test_what_is_archived_is_read_no_more_and_is_remembered(store):
     assert store.ledger.shares(RESOURCE) == []
 
 
+def test_the_latest_archive_says_whose_permission_went_with_its_resource(store):
+    """A permission that was removed later is not the service's if it shows again."""
+    store.ledger.archive([replace(closed(store), gone_with_resource=True)], NOW)
+    store.ledger.archive([closed(store, "333333333333")], NOW)
+    assert set(store.ledger.gone_with_resource(RESOURCE)) == {ACCOUNT}
+    store.ledger.archive([closed(store)], NOW + 1)
+
+    assert not store.ledger.gone_with_resource(RESOURCE)
+
+
 def test_who_comes_before_it_is_archived_keeps_it(store):
     """A holding that comes after the archiving starts a new share."""
     one, other = closed(store), closed(store, "333333333333")

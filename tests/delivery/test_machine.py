@@ -182,7 +182,7 @@ def test_no_copy_is_started_without_a_slot(picks):
 
 def test_nothing_is_held_before_the_checks_and_a_slot():
     """Before `opening` no share is asked for."""
-    for state in (DeliveryState.REQUESTED, DeliveryState.CHECKING, DeliveryState.WAITING):
+    for state in (DeliveryState.REQUESTED, DeliveryState.AWAITING_ROLE, DeliveryState.WAITING):
         wanted = machine.outstanding(a_delivery(state), NOW)
         assert not any(isinstance(command, HoldShares) for command in wanted)
 
@@ -606,10 +606,11 @@ def test_an_image_that_differs_once_is_looked_at_again():
 # --- trouble ----------------------------------------------------------------------------------------------------------
 
 
-def test_key_access_that_is_not_true_yet_is_tried_again_after_one_two_and_four_minutes():
-    """A grant may need five minutes to take effect; the errored copy is deleted before the next try."""
+@pytest.mark.parametrize("message", ["Given key ID is not accessible", "Source snapshot is not found"])
+def test_access_that_is_not_true_yet_is_tried_again_after_one_two_and_four_minutes(message):
+    """A grant may need five minutes to take effect, and so may a share; the errored copy is deleted before that."""
     delivery = slots(with_copies(a_delivery(DeliveryState.COPYING, opened_at=NOW), C.PENDING, C.COMPLETED), 9)
-    late = CopiesSeen(("snap-0ac",), (seen("snap-0a", "error", message="Given key ID is not accessible"),))
+    late = CopiesSeen(("snap-0ac",), (seen("snap-0a", "error", message=message),))
     after = machine.evolve(delivery, late, NOW)
 
     assert after.copies[0].not_before == NOW + 60

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from ami_promoter.reconcile.doctor_target_checks import parameter_denied
 from awsim import cfn
 from chalicelib.delivery.template_rights import (
     PARAMETER,
@@ -12,7 +13,6 @@ from chalicelib.delivery.template_rights import (
     lacking,
     launch_types,
     needed,
-    parameter_denied,
     parameters,
     template_old,
 )

@@ -191,7 +191,7 @@ def test_the_picture_fits(width: int, height: int, targets: int) -> None:
 def test_a_happening_is_folded_between_words(indent: int) -> None:
     """On a narrow terminal its lines stand below one another, and none is broken within a word."""
     console = _a_terminal(width=60)
-    text = "copy of snap-017862c1, 100 GiB: error, Given key ID is not accessible"
+    text = "copy of snap-017862c1: error, Given key ID is not accessible"
     screen.tell(console, Happening(datetime(2026, 1, 5, 9, 0, tzinfo=UTC), "dev", text, "bad"), 4, indent)
 
     lines = re.sub(r"\x1b\[[0-9;]*m", "", console.file.getvalue()).splitlines()

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from ami_promoter.targets_file import name_template
 from chalicelib.delivery.preflight import method_faults, source_faults, target_faults
 from chalicelib.engine.faults import Fault
-from chalicelib.images.names import template_faults
 from chalicelib.targets.applied_file import Target
 from tests.images.examples import (
     HUB,
@@ -113,12 +113,12 @@ SCENES: Mapping[str, tuple[Fault, ...]] = {
     "target: key asymmetric": of_target(spec="RSA_2048"),
     "target: too many tags": of_target(tags={f"tag-{number}": "x" for number in range(52)}),
     "target: name taken": of_target(name_taken_by="ami-0cccccccccccccccc"),
-    "template: braces": template_faults("{source_name"),
-    "template: placeholder": template_faults("{source_id}-{date}-{0}"),
-    "template: format": template_faults("{source_id:>30}"),
-    "template: constant": template_faults("golden"),
-    "template: characters": template_faults("{source_id}:ü"),
-    "template: long": template_faults("{source_id}" + "-" * 120),
+    "template: braces": name_template.faults("{source_name"),
+    "template: placeholder": name_template.faults("{source_id}-{date}-{0}"),
+    "template: format": name_template.faults("{source_id:>30}"),
+    "template: constant": name_template.faults("golden"),
+    "template: characters": name_template.faults("{source_id}:ü"),
+    "template: long": name_template.faults("{source_id}" + "-" * 120),
 }
 
 

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import pytest
 
+from ami_promoter.hub.salvage import salvage
 from chalicelib.delivery.model import Delivery, DeliveryState, Snapshot
 from chalicelib.engine import codec
 from chalicelib.targets.applied_file import Target
@@ -69,7 +70,7 @@ def test_a_value_that_does_not_fit_is_refused_with_its_path(given, path):
 def salvaged(**body):
     """What can be read of a delivery, and what cannot."""
     whole = codec.encode(Delivery("d1", "1", "ami-1", Target("2", "r"), 1, 1, "golden", (Snapshot("snap-1", None),)))
-    return codec.salvage(Delivery, {**whole, **body})
+    return salvage(Delivery, {**whole, **body})
 
 
 def test_a_whole_record_and_members_of_a_newer_version_are_no_damage():
@@ -102,7 +103,7 @@ def test_what_does_not_fit_is_empty_and_named(body, damage):
 
 def test_of_nothing_every_member_is_empty():
     """Each that has no default is named."""
-    found, said = codec.salvage(Delivery, {"id": "d1"})
+    found, said = salvage(Delivery, {"id": "d1"})
 
     assert (found.target.account, found.episode, found.snapshots, found.state) == ("", 0, (), DeliveryState.REQUESTED)
     assert "record.target is missing" in said

@@ -14,6 +14,7 @@ from awsim.world import World
 from chalicelib.delivery.aws.target_sessions import TargetSessions
 from chalicelib.delivery.aws.target_snapshots import AwsTargetSnapshots
 from chalicelib.delivery.model import Delivery, Snapshot
+from chalicelib.engine.aws import refusals
 from chalicelib.engine.aws.refusals import as_refusal
 from chalicelib.engine.aws.sessions import Sessions
 from chalicelib.engine.calls import NO_ANSWER, MadeCall
@@ -196,3 +197,20 @@ def test_a_refusal_names_the_request_of_a_change_and_of_no_read(scene):
     (call,) = (one for one in scene.world.calls if one.operation == "DeleteSnapshot")
     assert of_change.value.fault.what.endswith(f" (request {call.request_id})")
     assert "(request" not in of_read.value.fault.what
+
+
+@pytest.mark.parametrize(
+    ("message", "kind"),
+    [
+        ("AWS was not able to validate the provided access credentials", RefusalKind.THROTTLED),
+        ("Not authorized to use key arn:aws:kms:us-east-1:222222222222:key/k ", RefusalKind.DENIED),
+    ],
+)
+def test_a_key_that_the_role_may_not_use_is_no_expired_session(message, kind):
+    """CopySnapshot has one code for both; only after the second does a new session help nothing."""
+    answer = {"Error": {"Code": "AuthFailure", "Message": message}, "ResponseMetadata": {"HTTPStatusCode": 403}}
+
+    found = refusals.refusal(ClientError(answer, "CopySnapshot"), "CopySnapshot", "here")
+
+    assert found.kind is kind
+    assert message.strip() in found.fault.what

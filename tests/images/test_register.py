@@ -12,6 +12,7 @@ from botocore.validate import ParamValidator
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ami_promoter.targets_file import name_template
 from chalicelib.images import comparison, deprecation, names, register
 from chalicelib.images.image import snapshots_to_copy
 from chalicelib.images.members import MEMBERS, Treatment
@@ -496,7 +497,7 @@ def test_a_snapshots_copy_bears_its_tags_too():
 )
 def test_every_name_is_legal(source_name, template):
     """For any source name and any template without faults EC2 accepts the name."""
-    assert names.template_faults(template) == ()
+    assert name_template.faults(template) == ()
     assert LEGAL_NAME.fullmatch(names.image_name(template, an_image(Name=source_name)))
 
 
@@ -510,7 +511,7 @@ def test_a_long_source_name_is_cut_and_the_id_kept():
 
 def test_all_faults_of_a_template_are_found_at_once():
     """One pass shows all of them."""
-    faults = names.template_faults("{date:%Y}" + "ü" * 200)
+    faults = name_template.faults("{date:%Y}" + "ü" * 200)
 
     assert [fault.code for fault in faults] == [
         "name-template-placeholder",
@@ -524,7 +525,7 @@ def test_all_faults_of_a_template_are_found_at_once():
 @given(st.text("{}!:source_nameid", max_size=40))
 def test_a_template_without_faults_never_fails(template):
     """Any template has faults, or gives a legal name."""
-    if not names.template_faults(template):
+    if not name_template.faults(template):
         assert LEGAL_NAME.fullmatch(names.image_name(template, an_image(Name="n" * 128)))
 
 

@@ -7,7 +7,8 @@ import pytest
 from chalicelib.engine.errors import IllegalEvent
 from chalicelib.engine.faults import Fault
 from chalicelib.inventory import machine as inventory
-from chalicelib.inventory.machine import LOOK, REMOVE, Inventory, State
+from chalicelib.inventory.machine import LOOK, REMOVE, Inventory
+from chalicelib.inventory.machine import InventoryState as S
 
 NOW = 1_800_000_000
 FAULT = Fault("denied", "there", "It was refused.", "Allow it.")
@@ -25,15 +26,18 @@ EVENTS = (
 )
 
 
-def an_inventory(state: State, *, both: bool = False) -> Inventory:
+def an_inventory(state: S, *, both: bool = False) -> Inventory:
     """An inventory in this state, with its orders; ``both``: a look and removals."""
-    looks, removes = state is State.LISTING, state is State.REMOVING or (both and state is State.LISTING)
+    looks, removes = (
+        state is S.LISTING,
+        state is S.REMOVING or (both and state is S.LISTING),
+    )
     inbox = {**({LOOK: "one"} if looks else {}), **({REMOVE: "one"} if removes else {})}
     asked = {"looking": "one" if looks else "", "removing": "one" if removes else ""}
     return Inventory("222222222222", "us-east-1", inbox=inbox, **asked)
 
 
-@pytest.mark.parametrize(("state", "event", "both"), list(product(State, EVENTS, (False, True))))
+@pytest.mark.parametrize(("state", "event", "both"), list(product(S, EVENTS, (False, True))))
 def test_every_pair_of_state_and_event_follows_the_table(state, event, both):
     """An event leads where the table says, or is illegal; unfinished orders are due."""
     before = an_inventory(state, both=both)

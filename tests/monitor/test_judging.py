@@ -285,3 +285,15 @@ def test_a_share_without_its_history_is_known_by_its_own_times():
 
     assert verdict(action(Act.ADDED, DEV, at=NOW - 5), known(item, ())) == V.EXPECTED
     assert verdict(action(Act.REMOVED, DEV, by=JO, at=NOW + 10**7), known(item, ())) == V.VANISHED
+
+
+def test_a_stolen_role_that_revokes_a_grant_of_others_is_a_page():
+    """The trail showed the grant, and the ledger was closing nothing for its account. One never seen may be old."""
+    revokes = action(Act.REMOVED, **{**ON_KEY, "grant": "g-of-others"})
+    reopened = share(DEV, (-600, S.OPEN), (-9, S.CLOSING), (-5, S.OPEN), share_name="d", grantee=ROLE, grants={"g-2"})
+
+    assert verdict(revokes, grant_known=True) == V.NO_INTENT
+    assert verdict(revokes, GRANT, grant_known=True) == V.NO_INTENT
+    assert verdict(revokes, reopened, grant_known=True) == V.EXPECTED
+    assert verdict(revokes, grant_known=False) == V.EXPECTED
+    assert verdict(replace(revokes, principal=JO), grant_known=True) == V.EXPECTED

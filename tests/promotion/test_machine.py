@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.delivery.waves import WaveProgress
+from chalicelib.delivery.wave_progress import WaveProgress
 from chalicelib.engine import schedule
 from chalicelib.engine.errors import IllegalEvent
 from chalicelib.engine.faults import Fault
@@ -28,14 +28,14 @@ S = PromotionState
 
 
 def a_promotion(state: PromotionState = S.REQUESTED, **changes: object) -> Promotion:
-    """A promotion in a state; from ``resolving`` on its tag was seen, from ``expanding`` on its value is in force."""
+    """A promotion in a state; from ``comparing`` on its tag was seen, from ``adjusting`` on its value is in force."""
     fresh = evolving.started("ami-0a", "111111111111", "us-east-1", NOW)
     known: dict[str, object] = {}
     if state is not S.REQUESTED:
         known |= {"seen_value": "dev", "seen_since": NOW, "looked_at": NOW, "generation": 1}
-    if state not in (S.REQUESTED, S.RESOLVING):
+    if state not in (S.REQUESTED, S.COMPARING):
         known |= {"value": "dev", "file": "digest", "inputs": "inputs", "valid": 1}
-    known |= {"cursor": EXAMINE} if state is S.EXPANDING else {}
+    known |= {"cursor": EXAMINE} if state is S.ADJUSTING else {}
     known |= {"passed": 1} if state in (S.RUNNING, S.OVER) else {}
     return replace(fresh, state=state, **(known | changes))
 
@@ -174,7 +174,7 @@ def test_until_it_is_over_somebody_looks_again_and_finds_something_to_do(steps):
 
 
 def test_a_tag_leads_by_comparison_and_examination_to_deliveries():
-    """Requested -> resolving -> expanding -> running, with one command at a time."""
+    """Requested -> comparing -> adjusting -> running, with one command at a time."""
     promotion = with_tag_event(a_promotion())
     assert outstanding(promotion, NOW) == (do.LookAtTag(),)
     promotion = play(promotion, TAG)
@@ -220,7 +220,7 @@ def test_a_look_or_a_comparison_of_before_another_result_changes_nothing(event, 
 @pytest.mark.parametrize("moved", [{"inputs": "others"}, {"cursor": END}, {"cursor": ""}], ids=str)
 def test_an_examination_or_a_slice_for_other_inputs_or_of_another_cursor_changes_nothing(event, moved):
     """The record was compared again meanwhile, for another value."""
-    before = a_promotion(S.EXPANDING)
+    before = a_promotion(S.ADJUSTING)
     after = replace(before, **moved)
 
     assert evolve(after, answered(before, event), NOW) == replace(after, due_at=machine.due_at(after))
@@ -228,7 +228,7 @@ def test_an_examination_or_a_slice_for_other_inputs_or_of_another_cursor_changes
 
 def test_two_runs_that_go_on_from_one_cursor_skip_no_target():
     """The slower one's result, whichever targets it reached, is dropped."""
-    before = a_promotion(S.EXPANDING, cursor=BEGIN)
+    before = a_promotion(S.ADJUSTING, cursor=BEGIN)
     fast, slow = (answered(before, sliced(BEGIN + place)) for place in ("a20", "a10"))
     after = evolve(before, fast, NOW)
 
@@ -293,7 +293,7 @@ def test_a_refused_or_paused_addition_leaves_the_narrowed_value_in_force(trouble
     assert (after.value, after.cursor.startswith(END)) == ("prod", False)
 
 
-@pytest.mark.parametrize("state", [S.RESOLVING, S.EXPANDING, S.RUNNING])
+@pytest.mark.parametrize("state", [S.COMPARING, S.ADJUSTING, S.RUNNING])
 @pytest.mark.parametrize("trouble", [ev.Paused(), ev.NotExecuted(FAULT)])
 def test_a_tag_event_is_looked_at_while_additions_are_held_back(state, trouble):
     """The tag is narrowed again while new promotions are paused, or SNS fails: it is read at once."""
@@ -315,7 +315,7 @@ HELD_BACK = [
 @pytest.mark.parametrize("trouble", HELD_BACK)
 def test_a_withdrawal_is_compared_at_once_while_additions_are_held_back(trouble):
     """EC2 refuses the examination for minutes; what the operator has withdrawn ends nevertheless."""
-    held = play(a_promotion(S.EXPANDING), *trouble)
+    held = play(a_promotion(S.ADJUSTING), *trouble)
     assert outstanding(held, NOW) == ()
     asked = replace(held, inbox={"withdraw": "1"})
 
@@ -328,7 +328,7 @@ def test_a_withdrawal_is_compared_at_once_while_additions_are_held_back(trouble)
 @pytest.mark.parametrize("seen", [UNTAGGED, SHOWS_PROD])
 def test_a_changed_or_removed_tag_is_compared_at_once_while_additions_are_held_back(trouble, seen):
     """What was refused for another value delays no removal."""
-    held = play(a_promotion(S.EXPANDING), *trouble)
+    held = play(a_promotion(S.ADJUSTING), *trouble)
     looked = play(play(with_tag_event(held, 3), seen), seen, now=LATER)
 
     assert outstanding(looked, LATER) == (do.Compare(),)
@@ -347,7 +347,7 @@ def test_a_file_that_names_fewer_is_compared_while_sns_refuses_the_notice_of_a_f
 
 def test_a_new_value_while_another_waits_takes_its_place():
     """While "a b" is paused the tag becomes "a": that is compared next, with its removals."""
-    paused = play(a_promotion(S.EXPANDING, value="a b", seen_value="a b"), ev.Paused())
+    paused = play(a_promotion(S.ADJUSTING, value="a b", seen_value="a b"), ev.Paused())
     looked = play(with_tag_event(paused, 3), ev.TagSeen("a", "available", "golden"))
     assert outstanding(looked, NOW) == (do.Compare(),)
 
@@ -356,7 +356,7 @@ def test_a_new_value_while_another_waits_takes_its_place():
 
 def test_a_removal_is_a_slice_that_goes_on_where_it_stopped():
     """A thousand requests do not fit into one run; then the pass begins what is missing."""
-    part = play(a_promotion(S.EXPANDING, cursor=END), sliced(END + "d0500"))
+    part = play(a_promotion(S.ADJUSTING, cursor=END), sliced(END + "d0500"))
     assert outstanding(part, NOW) == (do.Slice(END + "d0500"),)
 
     assert outstanding(play(part, sliced(EXAMINE)), NOW) == (do.Examine(),)
@@ -366,7 +366,7 @@ def test_a_removal_is_a_slice_that_goes_on_where_it_stopped():
 @pytest.mark.parametrize("entry", [{}, {"tag": "000000000009"}, {"withdraw": "1"}])
 def test_a_removal_that_is_refused_is_due_when_it_is_tried_again(entry):
     """News meanwhile makes it due no earlier: nothing could be done then."""
-    part = replace(a_promotion(S.EXPANDING, cursor=END), inbox=entry)
+    part = replace(a_promotion(S.ADJUSTING, cursor=END), inbox=entry)
     refuses = play(part, ev.NotExecuted(FAULT, later=True))
 
     assert refuses.due_at == refuses.next_try > NOW
@@ -375,7 +375,7 @@ def test_a_removal_that_is_refused_is_due_when_it_is_tried_again(entry):
 
 def test_other_inputs_start_the_removal_from_the_beginning():
     """They may remove accounts that the earlier slice has skipped."""
-    part = play(a_promotion(S.EXPANDING, cursor=END), sliced(END + "d0500"))
+    part = play(a_promotion(S.ADJUSTING, cursor=END), sliced(END + "d0500"))
     looked = play(with_tag_event(part), SHOWS_PROD)
     assert outstanding(part, NOW) == (do.Slice(END + "d0500"),)
 
@@ -387,7 +387,7 @@ def test_a_fault_of_one_account_blocks_no_other():
     """Its settings conflict: the others are delivered, and one notice lists the fault."""
     blocks = {"faults": (OTHER,), "faulty": "other"}
     after = play(with_tag_event(a_promotion()), TAG, compared(missing=True, **blocks))
-    assert after.state is S.EXPANDING
+    assert after.state is S.ADJUSTING
     assert outstanding(after, NOW) == (do.NotifyRefused((OTHER,)),)
 
     notified = play(after, ev.RefusedNotified("other"))
@@ -399,7 +399,7 @@ def test_a_fault_of_one_account_blocks_no_other():
 def test_a_record_keeps_some_of_a_thousand_faults():
     """All would not fit; people are notified again only if any of them changes."""
     many = tuple(replace(FAULT, where=f"account {number}") for number in range(1000))
-    found = play(a_promotion(S.RESOLVING), compared(missing=True, faults=many, faulty="thousand"))
+    found = play(a_promotion(S.COMPARING), compared(missing=True, faults=many, faulty="thousand"))
     assert found.faults == many[:MOST_FAULTS]
 
     notified = play(found, ev.RefusedNotified("thousand"))
@@ -447,7 +447,7 @@ def test_a_tag_that_shows_again_was_never_gone():
     once = play(with_tag_event(a_promotion(S.RUNNING), 2), UNTAGGED)
     back = play(once, TAG, now=LATER)
 
-    assert (back.absent_since, back.value, back.state) == (0, "dev", S.RESOLVING)
+    assert (back.absent_since, back.value, back.state) == (0, "dev", S.COMPARING)
 
 
 def test_a_source_that_vanishes_does_not_stop_what_runs():
@@ -467,7 +467,7 @@ def test_what_is_over_comes_to_know_that_its_tag_is_gone(state):
     assert (twice.state, twice.value, twice.due_at) == (S.OVER, None, None)
 
     again = play(twice, TAG, now=NOW + 600)
-    assert (again.state, again.generation) == (S.RESOLVING, 2)
+    assert (again.state, again.generation) == (S.COMPARING, 2)
 
 
 @pytest.mark.parametrize(("tagged", "counts"), [(NOW - 60, False), (NOW, False), (NOW + 1, True)])
@@ -477,7 +477,7 @@ def test_an_event_of_before_the_tag_was_read_is_no_new_one(tagged, counts):
     after = play(over, TAG, now=NOW + 86_400)
 
     assert (after.generation > over.generation) == counts
-    assert (after.state is S.RESOLVING) == counts
+    assert (after.state is S.COMPARING) == counts
 
 
 def test_a_nudge_of_discovery_with_the_same_value_starts_nothing():
@@ -544,7 +544,7 @@ def test_a_removed_tag_ends_all_but_only_after_two_looks():
     assert outstanding(ends, LATER) == (do.Slice(END),)
 
 
-@pytest.mark.parametrize("state", [S.RESOLVING, S.EXPANDING, S.RUNNING, S.OVER])
+@pytest.mark.parametrize("state", [S.COMPARING, S.ADJUSTING, S.RUNNING, S.OVER])
 @pytest.mark.parametrize("gone", [ev.TagSeen("dev", "disabled"), ev.TagSeen(None, None), UNTAGGED])
 def test_what_is_shared_ends_with_tag_and_image_in_every_state(state, gone):
     """Also while a new value is compared, or deliveries are being written."""
@@ -571,7 +571,7 @@ def test_tagged_again_when_over_begins_a_pass_for_those_that_failed():
 
     assert play(looked, compared(inputs="2", summarised=True)).state is S.OVER
     some_failed = play(looked, compared(inputs="2", missing=True), ev.Examined(source="s"))
-    assert (some_failed.state, some_failed.episode) == (S.EXPANDING, 1)
+    assert (some_failed.state, some_failed.episode) == (S.ADJUSTING, 1)
 
 
 def test_a_tag_event_that_comes_after_the_first_look_counts():
@@ -582,7 +582,7 @@ def test_a_tag_event_that_comes_after_the_first_look_counts():
     )
     after = play(baseline, TAG, now=NOW + 60)
 
-    assert (after.state, after.generation) == (S.RESOLVING, 1)
+    assert (after.state, after.generation) == (S.COMPARING, 1)
 
 
 @pytest.mark.parametrize("state", [S.RUNNING, S.OVER])
@@ -596,7 +596,7 @@ def test_a_removed_tag_that_is_known_is_not_looked_for_again(state):
 
 def test_a_thousand_targets_are_written_in_slices_with_a_cursor():
     """A slice takes as long as there is time; the cursor says where to continue."""
-    promotion = a_promotion(S.EXPANDING, cursor=BEGIN)
+    promotion = a_promotion(S.ADJUSTING, cursor=BEGIN)
     cursors = []
     for place in [*range(70, 1000, 70), None]:
         (command,) = outstanding(promotion, NOW)
@@ -609,7 +609,7 @@ def test_a_thousand_targets_are_written_in_slices_with_a_cursor():
 
 def test_running_compares_when_a_delivery_wakes_it_and_polls_otherwise():
     """The wake compares; without one a poll after growing waits does, and reads the tag."""
-    running = play(a_promotion(S.EXPANDING, cursor=BEGIN), sliced(newest=1))
+    running = play(a_promotion(S.ADJUSTING, cursor=BEGIN), sliced(newest=1))
     assert outstanding(running, NOW) == ()
     assert machine.looks(running, NOW) == (do.Compare(),)
     assert play(running, compared(running=True)) == running
@@ -643,7 +643,7 @@ def test_what_is_cancelled_whenever_it_begins_is_begun_again_more_and_more_slowl
     assert play(with_tag_event(promotion, 9), TAG, now=now).restarts == 0
 
 
-@pytest.mark.parametrize("state", [S.RESOLVING, S.RUNNING, S.OVER])
+@pytest.mark.parametrize("state", [S.COMPARING, S.RUNNING, S.OVER])
 def test_a_refused_source_begins_nothing_until_something_changes(state):
     """Otherwise a promotion with a disabled key would examine it without end."""
     unfit = a_promotion(state, unfit="inputs", value="dev", inputs="inputs")
@@ -695,7 +695,7 @@ def test_an_image_that_stays_pending_for_a_day_is_refused_by_a_look_that_shows_i
     assert (notified.state, notified.due_at) == (S.OVER, None)
 
 
-@pytest.mark.parametrize("state", [S.REQUESTED, S.RESOLVING, S.EXPANDING])
+@pytest.mark.parametrize("state", [S.REQUESTED, S.COMPARING, S.ADJUSTING])
 def test_a_check_that_is_refused_for_a_day_is_notified_once_and_goes_on(state):
     """The deadline also needs many refusals in a row: one after a day away proves nothing."""
     waiting, late = a_promotion(state), NOW + evolving.PENDING_DEADLINE
@@ -718,7 +718,7 @@ def test_a_source_that_ec2_may_not_show_whole_yet_is_refused_after_seven_minutes
         assert outstanding(looked, NOW + after) == (do.Examine(),)
         looked = play(looked, partial, now=NOW + after)
         assert outstanding(looked, NOW + after) == ()
-    assert play(looked, ev.Examined(source="s"), now=NOW + 420).state is S.EXPANDING
+    assert play(looked, ev.Examined(source="s"), now=NOW + 420).state is S.ADJUSTING
     given_up = play(looked, partial, now=NOW + 420)
     assert outstanding(given_up, NOW + 420) == (do.NotifyRefused((FAULT,)),)
 
@@ -784,7 +784,7 @@ def test_a_withdrawal_is_compared_before_anything_else_and_ends_deliveries(state
 @pytest.mark.parametrize("event", [True, False])
 def test_a_withdrawal_counts_until_ec2_has_shown_another_value(then, counts, event):
     """A tag event alone does not end it: any function that may wake a promotion could write one."""
-    one = play(a_promotion(S.RESOLVING), compared(missing=True), ev.Examined(source="s"), sliced(newest=1))
+    one = play(a_promotion(S.COMPARING), compared(missing=True), ev.Examined(source="s"), sliced(newest=1))
     withdrawn_at, at = NOW + 10, NOW
     for value in (then, "dev"):
         at += 100

@@ -25,8 +25,8 @@ from chalicelib.delivery.phases.wave import WaveSeen
 from chalicelib.delivery.shares import SharesReleased
 from chalicelib.delivery.worker import deliveries
 from chalicelib.delivery.worker.deliveries import DeliveryExecutor
+from chalicelib.delivery.worker.live_waves import LiveWaves
 from chalicelib.delivery.worker.releases import ReleaseCommands
-from chalicelib.delivery.worker.waves import LiveWaves
 from chalicelib.engine import schedule, sweep
 from chalicelib.engine.budget import Budget
 from chalicelib.engine.rotation import Rotation
@@ -41,7 +41,7 @@ from chalicelib.promotion.worker.standing_pass import StandingPass
 from chalicelib.promotion.worker.tag_pass import TagPass
 from chalicelib.release import pointer
 from chalicelib.release.current import current
-from chalicelib.release.retirement import to_deprecate
+from chalicelib.release.retirement import OwnDate, to_deprecate
 from chalicelib.sharing import grant_names, share_events
 from chalicelib.sharing.aws import grants
 from chalicelib.sharing.aws.role_grants import RoleGrants
@@ -189,7 +189,7 @@ def forgets_instances(_event, delivery, _now):
 
 def another_token(self, delivery, nonce, now):
     """Begin each RunInstances with a new nonce."""
-    known = instances.current(delivery)
+    known = instances.attempt_under_way(delivery)
     others = delivery.launch.attempts[:-1] if known else delivery.launch.attempts
     fresh = Attempt(nonce, instances.image(delivery), now, episode=delivery.episode)
     return delivery.with_launch(attempts=(*others, fresh), tries=1)
@@ -340,6 +340,10 @@ CHANGES = {
             "to_deprecate",
             lambda releases, usable, _kept, rule, now: to_deprecate(releases, usable, (), rule, now),
         ),
+    ),
+    "what is current again stays deprecated": (MemberChange(OwnDate, "is_in_the_way", lambda *_: False),),
+    "every deprecation counts as the service's own": (
+        MemberChange(OwnDate, "is_shown", lambda _own, date: bool(date)),
     ),
     # deliveries
     "the intent of a copy is not written": (

@@ -455,6 +455,22 @@ PROTECTIONS = {
             retirement.test_a_copy_that_a_rollback_holds_is_current_and_stays,
         )
     ),
+    "what is current again stays deprecated": Protection(
+        existing(
+            r"assert \(\{'ami-0a', 'ami-0b'\}, 0\) == \(\{'ami-0a'\}, 1\)\n.*",
+            retirement.test_a_retired_copy_that_a_rollback_makes_current_is_deprecated_no_longer,
+            retirement.RULE,
+        )
+    ),
+    "every deprecation counts as the service's own": Protection(
+        existing(
+            r"assert None == '2029-01-01T00:00:00\.000Z'\n.*",
+            retirement.test_a_date_that_the_service_has_not_written_stays_or_comes_back,
+            "",
+            retirement.LATER,
+            retirement.LATER,
+        )
+    ),
     "a deadline acts without a look": Protection(
         existing(
             r"\['deadline-verifying: .*'\]\nassert 'failed' == 'delivered'\n.*",

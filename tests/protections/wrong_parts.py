@@ -18,9 +18,9 @@ from chalicelib.delivery.phases.copying import StartCopy
 from chalicelib.delivery.phases.ending import FindLeftovers, LeftoversSeen, NotifyOutcome
 from chalicelib.delivery.shares import HoldShares, SharesHeld
 from chalicelib.delivery.slots import AskSlots, SlotsAsked
-from chalicelib.delivery.worker.approvals import LiveApprovals
 from chalicelib.delivery.worker.copy_quotas import CopyQuotas
 from chalicelib.delivery.worker.deliveries import DeliveryExecutor, delivery_machine
+from chalicelib.delivery.worker.live_approvals import LiveApprovals
 from chalicelib.engine import addresses
 from chalicelib.engine.budget import Budget
 from chalicelib.engine.faults import Fault
@@ -108,7 +108,7 @@ class NeverCloses(ShareWorker):
     """Takes a permission for closed without closing it."""
 
     def _close(self, adapter, these, closing, budget):
-        idle = SimpleNamespace(batch=adapter.batch, close=lambda *_: None, showing=lambda *_: frozenset())
+        idle = SimpleNamespace(batch=adapter.batch, close=lambda *_: False, showing=lambda *_: frozenset())
         super()._close(idle, these, closing, budget)
 
 

@@ -96,7 +96,7 @@ def test_a_wrong_external_id_is_waited_for_and_read_live(scene):
     """The targets file is corrected while the delivery waits: it continues with the new external id."""
     scene.apply(stage.TARGETS_FILE.replace(stage.EXTERNAL_ID, "somebody-elses"))
     scene.tag("")
-    scene.run_until_state("checking")
+    scene.run_until_state("awaiting-role")
     scene.wait(90)
     assert scene.reported() == {"delivery.waiting-for-role": 1}
     scene.apply(stage.TARGETS_FILE)
@@ -160,7 +160,7 @@ def test_a_source_that_vanishes_after_the_checks_fails_the_delivery(scene):
     role = scene.world.iam.roles.get(ROLE)
     scene.world.iam.roles.drop(ROLE)
     scene.tag("")
-    scene.run_until_state("checking")
+    scene.run_until_state("awaiting-role")
     state = scene.world.ec2.state
     for snapshot in scene.snapshots:
         state.snapshots.put(replace(state.snapshots.get(snapshot), state="error"))

@@ -275,6 +275,9 @@ def test_what_the_hub_retires_its_administrator_can_remove(scene, as_admin):
     assert scene.cli("rollback", FAMILY, "--account", DEV, "--yes")[0] == OK
     scene.wait(600)
     assert shows(scene) == copies[second]
+    (current,) = scene.client("ec2", DEV).describe_images(ImageIds=[copies[second]])["Images"]
+    assert "DeprecationTime" not in current
+    assert scene.cli("verify", second)[0] == OK
 
     as_admin()
     assert clean_up(scene, "--yes")[1]["removed"] == [copies[scene.image]]

@@ -27,7 +27,7 @@ def test_promote_and_wait_until_all_is_delivered(scene):
     assert status == DELIVERED
     said = out.splitlines()
     assert said[0].endswith(", which names 2 targets.")
-    assert f"{scene.image}: delivered. All 2 deliveries arrived." in said
+    assert f"{scene.image}: delivered. All 2 targets have the AMI." in said
     for account in (DEV, TEST):
         assert f"{account} us-east-1: {scene.image_in(account)['ImageId']}" in said
     assert "copying" in err
@@ -110,7 +110,7 @@ def test_waiting_for_one_target_of_a_retry_that_is_paused(scene):
     failed_and_mended(scene)
     scene.cli("admin", "pause")
     scene.cli("retry", scene.image)
-    scene.run_until(lambda: scene.record(f"promotion#{scene.image}")["state"] == "resolving")
+    scene.run_until(lambda: scene.record(f"promotion#{scene.image}")["state"] == "comparing")
 
     status, reported = run(scene, "wait", scene.image, "--target", TEST, "--timeout", "5")
 
@@ -216,13 +216,13 @@ def test_promoting_while_paused_says_so(scene):
 
     assert status == 0
     assert "KMS outage. It starts after `ami-promoter admin resume`." in out
-    scene.run_until(lambda: scene.record(f"promotion#{scene.image}")["state"] == "expanding")
+    scene.run_until(lambda: scene.record(f"promotion#{scene.image}")["state"] == "adjusting")
     status, out, _ = scene.cli("retry", scene.image)
     assert (status, "Nothing to do" in out) == (0, True)
     _, reported = run(scene, "admin", "drain", "--yes")
-    assert reported["promotions"] == {"expanding": 1}
+    assert reported["promotions"] == {"adjusting": 1}
     said = scene.cli("admin", "drain", "--yes")[1]
-    assert f"Waits for `admin resume`: promotion#{scene.image} is expanding, and nothing has started." in said
+    assert f"Waits for `admin resume`: promotion#{scene.image} is adjusting, and nothing has started." in said
 
     assert scene.cli("admin", "resume")[0] == 0
     assert run(scene, "wait", scene.image)[0] == DELIVERED

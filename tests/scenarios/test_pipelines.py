@@ -253,7 +253,7 @@ def test_the_pages_first_command_runs_with_the_pages_rights(scene, become):
 
     status, out, err = scene.cli("promote", scene.image, "dev", "--wait", "--timeout", "2h")
 
-    assert (status, "2 deliveries arrived" in out) == (0, True), out + err
+    assert (status, "2 targets have the AMI" in out) == (0, True), out + err
     assert "warning: The service was not asked to look at once: these credentials lack dynamodb:UpdateItem." in err
 
 

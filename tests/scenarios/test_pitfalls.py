@@ -68,9 +68,12 @@ def fails(scene, account: str = DEV):
 
 def test_the_target_cannot_see_the_snapshot(scene):
     """By hand: it was not shared. With the service: an SCP forbids the hub to share; the fault names that policy."""
-    by_hand = {"SourceRegion": REGION, "SourceSnapshotId": scene.snapshots[0]}
-    with pytest.raises(ClientError, match=r"InvalidSnapshot\.NotFound"):
-        scene.client("ec2", DEV).copy_snapshot(**by_hand)
+    there = scene.client("ec2", DEV)
+    by_hand = there.copy_snapshot(SourceRegion=REGION, SourceSnapshotId=scene.snapshots[0])["SnapshotId"]
+    scene.wait(60)
+    (copied,) = there.describe_snapshots(SnapshotIds=[by_hand])["Snapshots"]
+    assert (copied["State"], copied["StateMessage"]) == ("error", "Source snapshot is not found")
+    there.delete_snapshot(SnapshotId=by_hand)
     attach_control_policy(scene, HUB, denied("ec2:ModifySnapshotAttribute"))
 
     scene.tag(DEV)

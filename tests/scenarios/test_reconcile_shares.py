@@ -168,3 +168,23 @@ def test_what_others_share_after_a_standing_share_has_closed_stays(scene):
 
     assert (status, [one["code"] for one in report["found"]]) == (0, ["open-not-own"])
     assert scene.after(6 * MINUTE).launchable_by() == {DEV}
+
+
+def test_a_permission_that_came_back_from_the_recycle_bin_is_closed(scene):
+    """EC2 restored it with its snapshot, and nobody shares that any more."""
+    scene.apply(f'{SHARING}accounts:\n  "{TEST}": {{share_snapshots: true}}\n')
+    scene.launches = {DEV, TEST}
+    scene.world.ec2.state.recycle_bins.add((HUB, REGION))
+    scene.promote("")
+    scene.client("ec2").deregister_image(ImageId=scene.image)
+    for snapshot in scene.snapshots:
+        scene.client("ec2").delete_snapshot(SnapshotId=snapshot)
+    scene.wait(3600)
+    assert scene.world.shares_open() == []
+    scene.client("ec2").restore_snapshot_from_recycle_bin(SnapshotId=scene.snapshots[0])
+    assert len(scene.world.shares_open()) == 1
+
+    status, report = reconcile(scene, "--apply", "--hub-only")
+
+    assert (status, codes(report)) == (0, {"open-unknown"})
+    assert scene.after(70 * MINUTE).world.shares_open() == []

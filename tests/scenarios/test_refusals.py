@@ -90,8 +90,10 @@ def ec2_away(scene: Scene, account: str) -> None:
 
 
 BEFORE: Mapping[str, CallTrouble] = {
-    "role missing": CallTrouble(no_role, "deadline-checking", "AssumeRole was refused", "deploy/target.yaml"),
-    "external id wrong": CallTrouble(another_external_id, "deadline-checking", "AssumeRole was refused", "external id"),
+    "role missing": CallTrouble(no_role, "deadline-awaiting-role", "AssumeRole was refused", "deploy/target.yaml"),
+    "external id wrong": CallTrouble(
+        another_external_id, "deadline-awaiting-role", "AssumeRole was refused", "external id"
+    ),
     "key disabled": CallTrouble(key_disabled, "target-key-not-enabled", "Disabled", "key"),
     "key to be deleted": CallTrouble(key_to_be_deleted, "target-key-not-enabled", "PendingDeletion", "key"),
     "all of KMS denied": CallTrouble(lambda s, a: deny(s, a, "kms:*"), "target-key-missing", "AccessDenied", "policy"),

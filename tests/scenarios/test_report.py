@@ -56,7 +56,7 @@ def test_a_busy_day(scene):
     assert "Did you mean dev?" in trouble
 
     rows = {row[0].split()[0]: row for row in page.tables["Deliveries of golden-2026-02"]}
-    assert "checking 10m" in rows[PROD][4]
+    assert "awaiting-role 10m" in rows[PROD][4]
     assert re.search(r"opening \d+s · copying \dm .*verifying", rows[DEV][4])
     (running,) = page.tables["Deliveries of edge-proxy-20260105"]
     assert running[1].endswith("copying")

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.scenarios.scene import DEV, HOUR
+from tests.scenarios.scene import DEV, HOUR, HUB, REGION, TEST
 from tests.scenarios.sharing import SHARING, shared
 
 
@@ -39,4 +39,27 @@ def test_a_date_in_the_targets_file_withdraws(sharing):
     sharing.run_until(lambda: sharing.reported()["delivery.failed"] == 1, HOUR)
     (failed,) = sharing.notices("delivery.failed")
     assert [fault["code"] for fault in failed["faults"]] == ["share-until-passed"]
+    sharing.assert_invariants()
+
+
+def test_what_comes_back_from_the_recycle_bin_with_its_shares_is_withdrawn(sharing):
+    """EC2 restores permissions, too: the service made them, and takes them for its own when it shares again."""
+    ec2 = sharing.client("ec2")
+    sharing.world.ec2.state.recycle_bins.add((HUB, REGION))
+    sharing.tag("dev")
+    sharing.run_until_over()
+    assert sharing.launchable_by() == {DEV, TEST}
+    ec2.deregister_image(ImageId=sharing.image)
+    for snapshot in sharing.snapshots:
+        ec2.delete_snapshot(SnapshotId=snapshot)
+    assert sharing.after(HOUR).states() == {DEV: "withdrawn", TEST: "withdrawn"}
+
+    for snapshot in sharing.snapshots:
+        ec2.restore_snapshot_from_recycle_bin(SnapshotId=snapshot)
+    ec2.restore_image_from_recycle_bin(ImageId=sharing.image)
+    sharing.run_until_state("shared", DEV)
+    sharing.untag()
+
+    assert sharing.after(20 * 60).states() == {DEV: "withdrawn", TEST: "withdrawn"}
+    assert sharing.world.shares_open() == []
     sharing.assert_invariants()

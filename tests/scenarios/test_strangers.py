@@ -105,7 +105,7 @@ def test_a_copy_under_another_key_is_not_taken_up_when_it_begins(scene):
     role = scene.world.iam.roles.get(f"arn:aws:iam::{DEV}:role/AmiCopyRole")
     scene.world.iam.roles.drop(role.arn)
     scene.tag("dev")
-    scene.run_until_state("checking")
+    scene.run_until_state("awaiting-role")
     forged = forge(scene, scene.delivery_record(DEV)["id"], scene.snapshots[0], other)
     scene.wait(120)
     scene.watch.problems.clear()  # the forged one counts as a live copy of the service's

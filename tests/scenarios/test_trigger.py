@@ -88,7 +88,7 @@ def test_a_refused_value_starts_nothing_and_all_its_faults_are_notified_once(sce
     scene.assert_invariants()
 
 
-def hold_checking(scene):
+def hold_awaiting_role(scene):
     """The role is missing."""
     scene.world.iam.roles.drop(f"arn:aws:iam::{DEV}:role/AmiCopyRole")
 
@@ -118,7 +118,7 @@ def hold_verifying(scene):
 @pytest.mark.parametrize(
     ("state", "hold", "expected"),
     [
-        ("checking", hold_checking, "cancelled"),
+        ("awaiting-role", hold_awaiting_role, "cancelled"),
         ("waiting", hold_waiting, "cancelled"),
         ("opening", hold_opening, "cancelled"),
         ("registering", hold_registering, "cancelled"),

@@ -918,6 +918,12 @@ class FakeParameters(OfCloud):
     def deprecate(self, target, pointer, image, at):
         self._cloud.images[image].raw["DeprecationTime"] = at
 
+    def end_retirement(self, target, pointer, image, date):
+        raw = self._cloud.images[image].raw
+        raw["DeprecationTime"] = date
+        if not date:
+            del raw["DeprecationTime"]
+
     def change(self, target, pointer):
         place, intent = (target.account, pointer.parameter), pointer.intent
         shown = self._cloud.parameters.get(place)
@@ -974,6 +980,7 @@ class FakeSnapshotPermissions(OfCloud):
 
     def close(self, resource, shares):
         self._cloud.forbid(resource.split("#")[2], {s.account for s in shares})
+        return False
 
 
 class FakeLaunchPermissions(OfCloud):
@@ -993,6 +1000,7 @@ class FakeLaunchPermissions(OfCloud):
 
     def close(self, resource, shares):
         self._cloud.launch(resource.split("#")[2], {s.account for s in shares}, allowed=False)
+        return False
 
 
 class FakeKeyGrants(OfCloud):
@@ -1013,6 +1021,7 @@ class FakeKeyGrants(OfCloud):
         for share in shares:
             for place in self._of(resource, share, frozenset(self._cloud.grants)):
                 self._cloud.revoke(*place)
+        return False
 
     def _of(self, resource, share, grants):
         """The grants that are a share's: by its id if that is known, else by its name."""

@@ -9,12 +9,12 @@ from typing import Any
 
 from chalicelib.delivery.codecs import DELIVERIES, DeliveryCodec
 from chalicelib.delivery.model import Delivery
-from chalicelib.delivery.worker.approvals import LiveApprovals
 from chalicelib.delivery.worker.begun_deliveries import RecordedDeliveries
 from chalicelib.delivery.worker.copy_quotas import CopyQuotas
 from chalicelib.delivery.worker.deliveries import DeliveryExecutor, DeliveryPorts, delivery_machine
+from chalicelib.delivery.worker.live_approvals import LiveApprovals
+from chalicelib.delivery.worker.live_waves import LiveWaves
 from chalicelib.delivery.worker.share_waiters import WaitingDeliveries
-from chalicelib.delivery.worker.waves import LiveWaves
 from chalicelib.engine import addresses
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.errors import ParkRecord, Unreadable

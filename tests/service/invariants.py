@@ -101,6 +101,7 @@ class Invariants:
             ("target.snapshots", "delete"): lambda: self._deleting(args[0], set(args[1])),
             ("target.images", "deregister"): lambda: self._deregistering(args[0], args[1]),
             ("target.parameters", "deprecate"): lambda: self._retiring(args[1], args[2]),
+            ("target.parameters", "end_retirement"): lambda: self._ending_retirement(args[1], args[2]),
         }
         if check := checks.get((port, method)):
             check()
@@ -120,6 +121,14 @@ class Invariants:
         shown = self._hub.cloud.parameters.get((asked.account, asked.parameter))
         assert shown is None or shown.value != image, f"{asked.where} names {image}, which is deprecated"
         assert image in self._hub.cloud.images, f"{image} is no copy"
+
+    def _ending_retirement(self, asked: Pointer, image: str) -> None:
+        """Only a deprecation that the service has written ends, of what the parameter names."""
+        record = POINTERS.decode(self._hub.stores.records.read(asked.key))
+        assert image in record.own_dates, f"invariant 3: {image} gets a date without an intent on record"
+        shown = self._hub.cloud.parameters.get((asked.account, asked.parameter))
+        assert shown is not None, f"{asked.where} names nothing, and {image} is deprecated no longer"
+        assert shown.value == image, f"{asked.where} names {shown.value}, and {image} is deprecated no longer"
 
     def _copying(self, asked: Delivery, source: str) -> None:
         record = self.delivery(asked.id)

@@ -48,9 +48,10 @@ class Slow:
         self.there |= {s.share_name for s in shares}
         return {s.share_name: f"grant-of-{s.share_name}" for s in shares} if self.batch == 1 else {}
 
-    def close(self, _resource: str, shares: Sequence[Share]) -> None:
+    def close(self, _resource: str, shares: Sequence[Share]) -> bool:
         self._call("close", shares)
         self.there -= {s.share_name for s in shares}
+        return False
 
     def _call(self, what: str, shares: Sequence[Share]) -> None:
         self.calls[what] += 1

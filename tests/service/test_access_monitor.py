@@ -1,6 +1,7 @@
 """What the access monitor does with messages that it ignores, and with those that it cannot judge yet."""
 
 import json
+from contextlib import suppress
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
@@ -13,9 +14,10 @@ from chalicelib.engine import addresses
 from chalicelib.engine.budget import slices
 from chalicelib.engine.errors import LostRace, Refusal, RefusalKind
 from chalicelib.engine.faults import Fault
+from chalicelib.monitor.ports import SourceKey
 from chalicelib.monitor.store.findings import DynamoFindings
 from chalicelib.monitor.store.ledger_past import DynamoLedgerPast
-from chalicelib.monitor.worker.access_monitor import AccessMonitor
+from chalicelib.monitor.worker.access_monitor import MEMBER_FOR, TRIES, AccessMonitor
 from chalicelib.sharing.share import Share
 from chalicelib.sharing.share_events import OpeningIntended, evolve
 from chalicelib.targets.applied_file import AppliedFile, Directory, Target, nothing_applied
@@ -44,7 +46,7 @@ class MonitorSetup:
         self.findings = DynamoFindings(stores.table, 400)
         past = DynamoLedgerPast(stores.table, stores.ledger)
         self.whereabouts = FakeWhereabouts(self)
-        members = LiveMembers(lambda _named: self.whereabouts, lambda: self.now)
+        members = LiveMembers(lambda _named: self.whereabouts, lambda: self.now, MEMBER_FOR)
         ports = stores.records, stores.ledger, past, targets, members, self.findings, topic
         settings = HUB, "us-east-1", "promote", 0, frozenset(), frozenset(), 4
         self.monitor = AccessMonitor(*ports, lambda: self.now, self.telemetry, *settings)
@@ -131,9 +133,21 @@ def test_the_same_event_is_judged_once_and_another_of_that_hour_is_kept_and_not_
 
 def test_while_another_run_judges_an_event_it_comes_again(setup):
     """SQS delivers the message again, because the other run may be killed."""
-    setup.findings.begin("e-2", NOW - 1)
+    begin = setup.findings.begin
+    setup.findings.begin = lambda event, now: (begin(event, now - 1), begin(event, now))[1]
     with pytest.raises(LostRace):
         setup.judge_event("an AMI is made public, and an OU loses it")
+
+
+def test_a_message_with_the_id_of_another_event_does_not_hide_that(setup):
+    """Somebody who can send to the queue knows the id before the event is judged."""
+    name = "an AMI is made public, and an OU loses it"
+    forged = {"add": {"items": [{"userId": HUB}]}}
+    setup.judge_event(name, requestParameters={"imageId": "ami-0a1", "launchPermission": forged})
+    assert setup.topic == []
+    setup.judge_event(name)
+
+    assert [one["verdict"] for one in setup.topic] == ["foreign-stranger"]
 
 
 def test_without_a_readable_file_nobody_is_called_a_stranger(setup):
@@ -147,7 +161,7 @@ def test_without_a_readable_file_nobody_is_called_a_stranger(setup):
     assert [one["verdict"] for one in setup.topic] == ["foreign-stranger"]
 
 
-BY_JO = {"userIdentity": {"arn": f"arn:aws:iam::{HUB}:user/jo"}}
+BY_JO = {"userIdentity": {"arn": f"arn:aws:iam::{HUB}:user/jo", "accountId": HUB}}
 
 
 def of_an_ou(setup, *accounts):
@@ -238,3 +252,41 @@ def test_each_sample_has_its_verdict_over_an_empty_ledger(setup):
         ("DeleteTags", "expected"),
     }
     assert sorted(one["severity"] for one in setup.topic) == ["page"] * 4
+
+
+def test_an_event_about_1000_accounts_of_an_ou_is_judged_before_its_message_is_a_dead_letter(setup):
+    """Organizations takes a quarter of a second for each, so that a run asks about 80; SQS gives it every 3 minutes."""
+    accounts = [f"{220000000000 + number}" for number in range(1000)]
+    of_an_ou(setup, *accounts)
+    begun, answers, ask = setup.now, setup.whereabouts.asked, setup.whereabouts.whereabouts
+    spent = []
+    setup.whereabouts.whereabouts = lambda account: spent.append(0.25) or ask(account)
+    event = deepcopy(SAMPLES["a snapshot is shared"]["event"])
+    event["detail"]["requestParameters"]["createVolumePermission"] = {
+        "add": {"items": [{"userId": one} for one in accounts]}
+    }
+    for tries in range(TRIES):
+        setup.now = begun + 180 * tries
+        spent.clear()
+        with suppress(Refusal):
+            setup.monitor.judge_event(json.dumps(event), time_left=lambda: 30 - sum(spent))
+
+    assert [name for name, _ in setup.telemetry.reported if name == "judged"] == ["judged"]
+    assert len(answers) == len(accounts), "each was asked about once"
+
+
+def test_a_grant_that_others_made_is_known_when_a_stolen_role_revokes_it(setup):
+    """EBS made it for a volume of the hub; the service has no share there."""
+    key = f"arn:aws:kms:us-east-1:{HUB}:key/k"
+    setup.findings.remember_key(key, SourceKey(frozenset({HUB})))
+    by_ebs = {"granteePrincipal": "ec2.us-east-1.amazonaws.com", "keyId": key}
+    resources = [{"ARN": key, "accountId": HUB, "type": "AWS::KMS::Key"}]
+    of_key = {"eventSource": "kms.amazonaws.com", "resources": resources}
+    made = {"eventName": "CreateGrant", "eventID": "e-made", "requestParameters": by_ebs, **of_key}
+    setup.judge_event("a snapshot is shared", **made, responseElements={"grantId": "g-ebs"}, **BY_JO)
+    assert setup.topic == []
+    for number, grant in enumerate(("g-before-the-monitor", "g-ebs")):
+        asked = {"eventName": "RevokeGrant", "eventID": f"e-{number}", "requestParameters": {"grantId": grant}}
+        setup.judge_event("a snapshot is shared", **of_key, **asked)
+
+    assert [one["verdict"] for one in setup.topic] == ["own-without-intent"]

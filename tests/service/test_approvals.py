@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from chalicelib.delivery.phases.approval import ApprovalSeen
-from chalicelib.delivery.worker.approvals import LiveApprovals
+from chalicelib.delivery.worker.live_approvals import LiveApprovals
 from chalicelib.sharing.worker.entitlements import LiveEntitlements
 from chalicelib.targets.applied_file import Directory, Target
 from tests.protections.wrong_parts import TakesAllForApproved, found_out

@@ -220,7 +220,7 @@ def test_what_is_done_about_an_ami(value, state, one, file, then):
 def test_a_head_says_what_its_record_is():
     """The head has only a value that the service understood; the baseline has none."""
     record = replace(started("ami-0a", HUB, REGION, NOW), value="dev", refused_value="dve", seen_value="prod")
-    for state in (PromotionState.RESOLVING, PromotionState.EXPANDING):
+    for state in (PromotionState.COMPARING, PromotionState.ADJUSTING):
         assert head(replace(record, state=state)) == Head(None, ("dev", "dve", "prod"), moving=True)
     for state in (PromotionState.REQUESTED, PromotionState.RUNNING):
         assert head(replace(record, state=state)) == Head(None, ("dev", "dve"), moving=True)

@@ -583,7 +583,7 @@ def test_a_launch_role_that_is_not_there_is_waited_for_before_anything_is_opened
     missing = refusal(RefusalKind.ROLE, "AccessDenied")
     hub.gate.troubles.append(PortTrouble("target.instances", "place", missing, times=10**9))
     promoted(hub, HOUR)
-    assert hub.outcomes()[AMI, DEV] == "checking"
+    assert hub.outcomes()[AMI, DEV] == "awaiting-role"
     assert codes(hub) == ["launch-role-not-assumable"]
     assert "LaunchTest=true" in notice(hub)["faults"][0]["cure"]
     assert not is_open(hub)

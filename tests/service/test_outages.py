@@ -148,7 +148,7 @@ def test_a_role_that_was_made_during_an_outage_of_all_functions_is_used_however_
     hub = a_hub()
     missing = PortTrouble("target.keys", "describe", refusal(RefusalKind.ROLE, "AccessDenied"), times=WITHOUT_END)
     hub.gate.troubles = [missing]
-    until_state(hub, "checking", 3)
+    until_state(hub, "awaiting-role", 3)
     if ends == "never":
         off(hub, 26 * HOUR)
     else:
@@ -156,7 +156,7 @@ def test_a_role_that_was_made_during_an_outage_of_all_functions_is_used_however_
         hub.gate.troubles = []
         off(hub, 6 * HOUR)
     assert hub.ended()[AMI, A] == ("failed" if ends == "never" else "delivered"), hub.faults()
-    assert {fault.partition(":")[0] for fault in hub.faults()} <= {"deadline-checking", "aws-AccessDenied"}
+    assert {fault.partition(":")[0] for fault in hub.faults()} <= {"deadline-awaiting-role", "aws-AccessDenied"}
 
 
 def test_a_first_look_that_nobody_took_in_time_is_taken_however_late():

@@ -152,14 +152,90 @@ def test_where_the_parameter_is_gone_the_superseded_copies_are_deprecated_all_th
     assert not pointer(hub).retiring
 
 
-def test_a_retired_copy_can_be_rolled_back_to():
-    """It is deprecated, and can be launched by its id: the parameter names it again."""
-    hub = promoted(a_hub(), *DATES)
-    hub.cloud.pins[ACCOUNT, "/golden/base/current"] = Pin(SECOND, DATES[SECOND], hub.cloud.now, "an operator")
+PLACE = (ACCOUNT, "/golden/base/current")
 
+
+def rolled_back(hub: Hub, hours: int = 25) -> Hub:
+    """Roll back to the copy before the newest, which is retired; run."""
+    hub.cloud.pins[PLACE] = Pin(SECOND, DATES[SECOND], hub.cloud.now, "an operator")
+    hub.run(until=hub.cloud.now + hours * 3600)
+    assert pointer(hub).source == SECOND
+    return hub
+
+
+def second(hub: Hub) -> dict:
+    """The retired copy, as EC2 shows it."""
+    return next(one.raw for one in hub.cloud.images.values() if one.source == SECOND)
+
+
+@pytest.mark.parametrize("rule", [RULE, None])
+def test_a_retired_copy_that_a_rollback_makes_current_is_deprecated_no_longer(rule):
+    """Also if the file has no `retire` any more. When the rollback is lifted, it is superseded again."""
+    hub = promoted(a_hub(), *DATES)
+    (target,) = hub.cloud.directory.accounts[ACCOUNT]
+    hub.cloud.directory = replace(hub.cloud.directory, accounts={ACCOUNT: (replace(target, retire=rule),)})
+    made = calls(hub)
+    rolled_back(hub, 3 * 24)
+    assert (deprecated(hub), made.count("end_retirement")) == ({FIRST}, 1)
+
+    del hub.cloud.pins[PLACE]
+    hub.run(until=hub.cloud.now + 25 * 3600)
+    assert pointer(hub).source == THIRD
+    assert deprecated(hub) == ({FIRST, SECOND} if rule else {FIRST})
+
+
+def test_a_retired_copy_that_a_recall_makes_current_is_deprecated_no_longer():
+    """The newest is taken back everywhere: the one before is what everybody is to launch."""
+    hub = promoted(a_hub(), *DATES)
+    hub.recall(THIRD)
     hub.run(until=hub.cloud.now + 25 * 3600)
 
     assert pointer(hub).source == SECOND
+    assert deprecated(hub) == {FIRST, THIRD}
+
+
+LATER, PAST = "2029-01-01T00:00:00.000Z", "2026-12-01T00:00:00.000Z"
+
+
+@pytest.mark.parametrize(("before", "since", "shows"), [(LATER, "", LATER), (PAST, "", PAST), ("", LATER, LATER)])
+def test_a_date_that_the_service_has_not_written_stays_or_comes_back(before, since, shows):
+    """The source's later date comes back; one that has passed, and one that its owner wrote since, stay."""
+    hub = promoted(a_hub(rule=None), *DATES)
+    second(hub).update({"DeprecationTime": before} if before else {})
+    (target,) = hub.cloud.directory.accounts[ACCOUNT]
+    hub.cloud.directory = replace(hub.cloud.directory, accounts={ACCOUNT: (replace(target, retire=RULE),)})
+    hub.run(until=hub.cloud.now + 25 * 3600)
+    assert deprecated(hub) == {FIRST, SECOND}
+    second(hub).update({"DeprecationTime": since} if since else {})
+
+    assert second(rolled_back(hub)).get("DeprecationTime") == shows
+
+
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("method", ["deprecate", "end_retirement"])
+def test_a_process_that_is_killed_while_a_copy_is_retired_or_comes_back_leaves_it_right(method, after):
+    """Before and after the call takes effect: no answer is needed to know whose date it is."""
+    hub = a_hub()
+    hub.gate.troubles = [PortTrouble("target.parameters", method, ProcessKilled(), times=2, after=after)]
+    promoted(hub, *DATES)
+    assert deprecated(hub) == {FIRST, SECOND}
+
+    assert deprecated(rolled_back(hub)) == {FIRST}
+    assert not hub.gate.troubles[0].times
+
+
+@pytest.mark.parametrize(("kind", "hours"), [(RefusalKind.THROTTLED, 1), (RefusalKind.DENIED, 25)])
+def test_a_refusal_to_end_a_deprecation_is_said_and_tried_again(kind, hours):
+    """The parameter names the copy all the same."""
+    hub = promoted(a_hub(), *DATES)
+    hub.gate.troubles = [PortTrouble("target.parameters", "end_retirement", refusal(kind, "AccessDenied"), times=10**9)]
+    rolled_back(hub)
+    assert (pointer(hub).fault, pointer(hub).not_retired.code) == (None, "aws-AccessDenied")
+    assert deprecated(hub) == {FIRST, SECOND}
+
+    hub.gate.troubles = []
+    hub.run(until=hub.cloud.now + hours * 3600)
+    assert (deprecated(hub), pointer(hub).not_retired) == ({FIRST}, None)
 
 
 def test_a_process_that_is_killed_at_any_call_deprecates_them_all_the_same():

@@ -42,6 +42,7 @@ class SlowPermissions:
     def close(self, _resource, shares):
         self._pause()
         self.permissions -= {s.account for s in shares}
+        return False
 
     def _pause(self) -> None:
         happens, self.between = self.between, lambda: None

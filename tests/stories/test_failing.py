@@ -11,13 +11,13 @@ def test_a_role_that_is_not_there_fails_one_target_and_a_retry_serves_it(hub):
     hub.remove_role(TEST)
     hub.tag("dev")
     hub.until(DEV, "delivered")
-    assert hub.states() == {DEV: "delivered", TEST: "checking"}
+    assert hub.states() == {DEV: "delivered", TEST: "awaiting-role"}
     began = hub.notice(DEV)["at"]
     hub.until_over()
     assert hub.states() == {DEV: "delivered", TEST: "failed"}
     assert hub.notices()["delivery.waiting-for-role"] == 1
     (fault,) = hub.notice(TEST)["faults"]
-    assert fault["code"] == "deadline-checking"
+    assert fault["code"] == "deadline-awaiting-role"
     assert "AccessDenied" in fault["what"]
     assert hub.notice(TEST)["at"] < began + 1.25 * HOUR
     assert hub.let_in() == set()

@@ -8,6 +8,7 @@ from samtranslator.yaml_helper import yaml_parse
 
 from awsim.patterns import matches
 from chalicelib.monitor.trail_actions import NAMES
+from chalicelib.monitor.worker.access_monitor import TRIES
 from tests.templates.conftest import MONITORING, ROOT, resources
 
 TRAIL = json.loads((ROOT / "tests" / "samples" / "trail.json").read_text(encoding="utf-8"))["samples"]
@@ -92,6 +93,7 @@ def test_the_monitors_events_lie_ten_minutes_and_come_from_its_rules_alone(monit
     senders = sends["Condition"]["ArnEquals"]["aws:SourceArn"]
 
     assert queue["DelaySeconds"] == 600
+    assert queue["RedrivePolicy"]["maxReceiveCount"] == TRIES
     assert queue["VisibilityTimeout"] >= 6 * monitor["Resources"]["AccessMonitor"]["Properties"]["Timeout"]
     named = {(one["Fn::If"][1] if "Fn::If" in one else one)["Fn::GetAtt"][0] for one in senders}
     assert named == set(trail_rules(monitor))

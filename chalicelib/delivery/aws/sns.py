@@ -61,7 +61,7 @@ class SnsNotices:
 
 
 class SecurityTopic:
-    """The port ``SecurityNotices``: one SNS topic of its own, which the access monitor alone may publish to."""
+    """The port ``Notices``, of findings: one SNS topic of its own, which the access monitor alone may publish to."""
 
     def __init__(self, sessions: Sessions, topic_arn: str) -> None:
         self._sessions = sessions

@@ -9,9 +9,8 @@ from chalicelib.delivery.model import Delivery
 from chalicelib.engine.aws.sessions import Sessions
 from chalicelib.engine.errors import Refusal, RefusalKind
 from chalicelib.engine.faults import Fault
-from chalicelib.engine.places import Arn
 from chalicelib.images.keys import KeyFacts
-from chalicelib.sharing.aws.key_policies import as_policy_refusal
+from chalicelib.sharing.aws.key_policies import as_policy_refusal, policy_of
 
 
 class AwsTargetKeys:
@@ -55,8 +54,7 @@ class AwsTargetKeys:
         for key in keys:
             try:
                 with as_policy_refusal("GetKeyPolicy", f"account {delivery.hub} (hub), {key}"):
-                    kms = self._own.own("kms", region=Arn.parse(key).region)
-                    read[key] = kms.get_key_policy(KeyId=key, PolicyName="default")["Policy"]
+                    read[key] = policy_of(self._own, key)
             except Refusal as refusal:
                 if refusal.kind is not RefusalKind.DENIED:
                     raise

@@ -8,9 +8,11 @@ from typing import Any
 
 from chalicelib.delivery.aws.session_policies import Work, policy
 from chalicelib.delivery.model import Delivery
-from chalicelib.engine.aws.refusals import as_retry
+from chalicelib.engine.aws import sdk
+from chalicelib.engine.aws.refusals import CURES
 from chalicelib.engine.aws.sessions import Sessions
 from chalicelib.engine.errors import Refusal, RefusalKind
+from chalicelib.engine.faults import Fault
 from chalicelib.targets.applied_file import launch_role
 from chalicelib.targets.ports import Targets
 
@@ -95,9 +97,16 @@ class TargetSessions:
         return account in self._roles and self._sessions.now() < self._roles[account][0]
 
     def role(self, account: str) -> tuple[str, str] | None:
-        """Read role name and external id, once for the calls of one invocation."""
+        """Read role name and external id, once for the calls of one invocation.
+
+        An error of that read does not concern the target, and ends no delivery: it is tried again, whatever its code.
+        """
         now = self._sessions.now()
         if not self._is_known(account):
-            with as_retry("GetItem", "the applied targets file"):
+            try:
                 self._roles = {account: (now + ROLE_READ_FOR, self._targets.live(account))}
+            except (sdk.ClientError, sdk.BotoCoreError) as error:
+                what = f"GetItem was not answered: {error}."
+                fault = Fault("aws-throttled", "the hub, the applied targets file", what, CURES[RefusalKind.THROTTLED])
+                raise Refusal(RefusalKind.THROTTLED, fault) from error
         return self._roles[account][1]

@@ -1,6 +1,6 @@
 """Checking: wait for the hub's own copy, where the delivery copies from that, then look whether the target is ready.
 
-Its first look is in ``requested``; ``checking`` waits for a copy role that cannot be assumed yet.
+Its first look is in ``requested``; ``awaiting-role`` waits for a role that cannot be assumed yet.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from chalicelib.engine.errors import RefusalKind
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.transitions import leads
 
-REQUEST, CHECK = StateEntry(DeliveryState.REQUESTED), StateEntry(DeliveryState.CHECKING)
+REQUEST, AWAIT_ROLE = StateEntry(DeliveryState.REQUESTED), StateEntry(DeliveryState.AWAITING_ROLE)
 _REQUESTED_CURE = "Look at the function `worker`: its dead letters and errors; then tag the AMI again."
-_CHECKING_CURE = "Deploy deploy/target.yaml there, with the targets file's external id; then tag again."
+_ROLE_CURE = "Deploy deploy/target.yaml there, with the targets file's external id; then tag again."
 
 
 class AskHubCopy(Command):
@@ -105,7 +105,7 @@ def _requested(delivery: Delivery, now: int) -> tuple[Command, ...]:
     return (_looks(delivery, now) or (CheckTarget(),)) if now >= delivery.next_try else ()
 
 
-def _checking(delivery: Delivery, now: int) -> tuple[Command, ...]:
+def _awaiting_role(delivery: Delivery, now: int) -> tuple[Command, ...]:
     if now < delivery.next_try:
         return ()
     notified = delivery.waiting_notified or delivery.last_look.failure is not None
@@ -180,11 +180,11 @@ def _notified(_event: WaitingNotified, delivery: Delivery, now: int) -> Delivery
 
 def _requested_refused(event: Refused, delivery: Delivery, now: int) -> Delivery:
     if event.kind is RefusalKind.ROLE and event.step == CheckTarget.__name__:
-        return CHECK(delivery, now, last_refusal=event.fault)
+        return AWAIT_ROLE(delivery, now, last_refusal=event.fault)
     return trouble.refused(event, delivery, now)
 
 
-def _checking_refused(event: Refused, delivery: Delivery, now: int) -> Delivery:
+def _role_refused(event: Refused, delivery: Delivery, now: int) -> Delivery:
     if event.step == NotifyWaiting.__name__:  # the target has refused nothing
         return again(delivery, now, schedule.step(schedule.RETRIES, delivery.tries))
     last = delivery.last_look.failure
@@ -200,7 +200,7 @@ PHASES = {
             TargetReady: leads(_ready, WAIT, OPEN, REGISTER, VERIFY),
             TargetUnfit: leads(_unfit, *ENDS),
             KeptImageMissed: leads(_kept_missed, REQUEST),
-            Refused: leads(_requested_refused, REQUEST, CHECK, *ENDS),
+            Refused: leads(_requested_refused, REQUEST, AWAIT_ROLE, *ENDS),
             **CANCELS,
             DeadlinePassed: leads(queued_too_long(_REQUESTED_CURE), REQUEST, TIDY),
         },
@@ -208,17 +208,17 @@ PHASES = {
         deadline=queue_deadline,
         looks=_looks,
     ),
-    DeliveryState.CHECKING: Phase(
+    DeliveryState.AWAITING_ROLE: Phase(
         on={
             TargetReady: leads(_ready, WAIT, OPEN, REGISTER, VERIFY),
             TargetUnfit: leads(_unfit, *ENDS),
-            KeptImageMissed: leads(_kept_missed, CHECK),
-            Refused: leads(_checking_refused, CHECK, *ENDS),
-            WaitingNotified: leads(_notified, CHECK),
+            KeptImageMissed: leads(_kept_missed, AWAIT_ROLE),
+            Refused: leads(_role_refused, AWAIT_ROLE, *ENDS),
+            WaitingNotified: leads(_notified, AWAIT_ROLE),
             **CANCELS,
-            DeadlinePassed: leads(queued_too_long(_CHECKING_CURE), CHECK, TIDY),
+            DeadlinePassed: leads(queued_too_long(_ROLE_CURE), AWAIT_ROLE, TIDY),
         },
-        outstanding=_checking,
+        outstanding=_awaiting_role,
         deadline=queue_deadline,
     ),
 }

@@ -28,6 +28,9 @@ LISTED_FOR = 60
 The first try needs a list, too: the record may be from a backup, and the copy may exist already."""
 
 
+LATE = ("not accessible", "Source snapshot is not found")
+"""What EC2 says of a copy in error where key access or a share is not there, or only late [aws-facts 2, VERIFIED]."""
+
 SHARES_SEEN_FOR = schedule.HOUR
 """Seconds after its shares have opened for which the polls do not ask the ledger: most copies have ended by then."""
 
@@ -304,10 +307,11 @@ def _wrong_key(delivery: Delivery, copy: Copy, found: proof.SeenCopy) -> Fault:
 
 
 def _errored(copy: Copy, found: proof.SeenCopy, now: int, faults: list[Fault], delivery: Delivery) -> Copy:
-    """Handle a failed copy. For ten minutes, missing key access may only be late and is not a failure."""
+    """Handle a failed copy. For ten minutes, a missing share or key access may only be late and is not a failure."""
     opened_at = delivery.shares.opened_at
     early = opened_at is None or (copy.intended_at or now) - opened_at <= schedule.NOT_YET_FOR
-    if "not accessible" in found.message and early and copy.tries < MAX_TRIES:
+    late = any(words in found.message for words in LATE)
+    if late and early and copy.tries < MAX_TRIES:
         wait = schedule.step(schedule.NOT_YET, copy.tries - 1)
         return replace(copy, state=CopyState.WANTED, copy=None, not_before=now + wait)
     faults.append(

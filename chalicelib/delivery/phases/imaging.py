@@ -231,7 +231,7 @@ def _seen(event: ImageSeen, delivery: Delivery, now: int) -> Delivery:
     if event.differences:
         return fail(delivery, now, *event.differences)
     copies = tuple(Copy(source, CopyState.COMPLETED, copy, progress=100) for source, copy in event.copies)
-    seen = proof.settled(delivery, event.copies).with_image(available_at=now).with_deletions(event.extras)
+    seen = proof.with_snapshots(delivery, event.copies).with_image(available_at=now).with_deletions(event.extras)
     if event.finished:
         return complete(seen, now)
     return replace(seen, tries=0, next_try=now, copies=copies or delivery.copies)

@@ -59,7 +59,7 @@ def _steps(delivery: Delivery, now: int) -> tuple[Command, ...]:
         return instances.ends(delivery, now)
     if now < delivery.next_try:
         return ()
-    attempt = instances.current(delivery)
+    attempt = instances.attempt_under_way(delivery)
     return (instances.LookAtInstance(),) if attempt and attempt.id else (RunInstance(),)
 
 
@@ -72,7 +72,7 @@ def _started(event: InstanceStarted, delivery: Delivery, now: int) -> Delivery:
 
 
 def _seen(event: InstanceSeen, delivery: Delivery, now: int) -> Delivery:
-    attempt = instances.current(delivery)
+    attempt = instances.attempt_under_way(delivery)
     if delivery.launch.result or attempt is None or attempt.id != event.id:  # another run has answered before
         return delivery
     verdict = instances.verdict(delivery, event, now)

@@ -35,8 +35,8 @@ from chalicelib.delivery.tags import image_tags
 from chalicelib.delivery.template_rights import template_old
 from chalicelib.delivery.tracked import EXPIRED, TrackedDelivery
 from chalicelib.delivery.worker import hub_copies, launches, releases
-from chalicelib.delivery.worker.approvals import LiveApprovals
-from chalicelib.delivery.worker.waves import LiveWaves
+from chalicelib.delivery.worker.live_approvals import LiveApprovals
+from chalicelib.delivery.worker.live_waves import LiveWaves
 from chalicelib.engine import addresses, codec, schedule
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.budget import Budget, slices

@@ -54,7 +54,7 @@ class LaunchCommands:
                 return self._end(delivery)
 
     def _look(self, delivery: Delivery) -> InstanceSeen:
-        attempt = instances.current(delivery)
+        attempt = instances.attempt_under_way(delivery)
         instance = attempt.id if attempt else ""
         seen = self.instances.see(delivery, instance)
         verdict = instances.verdict(delivery, seen, self.clock())

@@ -72,6 +72,12 @@ KINDS = {
 NOT_YET_WORDS = ("access the storage of this ami", "Not authorized for image")
 """CopyImage's messages for a missing share, besides InvalidAMIID.NotFound [aws-facts 5]; their codes are ambiguous."""
 
+KEY_DENIED = "Not authorized to use key"
+"""What CopySnapshot says, with an AuthFailure, of a key of which the role may not read the description [aws-facts 2].
+
+A new session does not help.
+"""
+
 CURES = {
     RefusalKind.THROTTLED: "The service tries again; if this lasts, look at the account's limits and AWS's status.",
     RefusalKind.LIMIT: "The service tries again when a copy there has ended; other copies into that account count too.",
@@ -98,21 +104,6 @@ def as_refusal(step: str, where: str, *, sts: bool = False) -> Iterator[None]:
     except (sdk.BotoCoreError, sdk.ResponseParserError) as error:
         fault = Fault("aws-unreachable", where, f"{step} got no answer: {error!s:.500}.", CURES[RefusalKind.THROTTLED])
         raise Refusal(RefusalKind.THROTTLED, fault, unknown=True) from error
-
-
-@contextmanager
-def as_retry(step: str, what: str) -> Iterator[None]:
-    """Turn an error of a read of the service's own table into a Refusal that is tried again, whatever its code.
-
-    Such a read is part of work in a target; its error does not concern the target and ends no delivery.
-    """
-    try:
-        yield
-    except (sdk.ClientError, sdk.BotoCoreError) as error:
-        fault = Fault(
-            "aws-throttled", f"the hub, {what}", f"{step} was not answered: {error}.", CURES[RefusalKind.THROTTLED]
-        )
-        raise Refusal(RefusalKind.THROTTLED, fault) from error
 
 
 class gone:  # noqa: N801 - reads as a word in a with statement
@@ -149,7 +140,7 @@ def refusal(error: sdk.ClientError, step: str, where: str, *, sts: bool = False)
     what = f"{step} was refused: {code}: {message}{_request(error)}"
     if any(words in message for words in NOT_YET_WORDS):
         return Refusal(RefusalKind.NOT_YET, Fault(f"aws-{code}", where, what, CURES[RefusalKind.NOT_YET]))
-    if code in THROTTLED or status >= SERVER_ERROR:
+    if (code in THROTTLED and KEY_DENIED not in message) or status >= SERVER_ERROR:
         return Refusal(
             RefusalKind.THROTTLED,
             Fault("aws-throttled", where, what, CURES[RefusalKind.THROTTLED]),
@@ -199,7 +190,7 @@ def _assume_cure(message: str) -> str:
 def _cure(code: str, message: str) -> str:
     if known := denials.cause(message):
         return f"{known}; then tag the AMI again."
-    if code in ("UnauthorizedOperation", "AccessDenied", "AccessDeniedException"):
+    if code in ("UnauthorizedOperation", "AccessDenied", "AccessDeniedException", "AuthFailure"):
         return (
             "Deploy this version's templates (the role's policy lacks it), or look for a service control policy (SCP) "
             "or permissions boundary that denies it, for KMS and STS also a resource control policy (RCP) of the "

@@ -8,10 +8,11 @@ from typing import Any
 from chalicelib.engine.aws.refusals import KEY_GONE, as_refusal, code_of, gone
 from chalicelib.engine.aws.sessions import Sessions
 from chalicelib.engine.errors import Refusal
-from chalicelib.engine.places import SNAPSHOT, Arn, Resource
+from chalicelib.engine.places import SNAPSHOT, Resource
 from chalicelib.images.aws.shapes import every
 from chalicelib.sharing.aws.ec2_permissions import LaunchPermissions, SnapshotPermissions
 from chalicelib.sharing.aws.grants import GRANT_GONE, GrantListing
+from chalicelib.sharing.aws.key_policies import policy_of
 from chalicelib.sharing.ports import SeenGrant
 
 IN_A_PAGE = 1000
@@ -39,8 +40,7 @@ class AwsHubAccess:
 
     def policy(self, key: str) -> str | None:
         with as_refusal("GetKeyPolicy", f"{self._where}, {key}"), gone(KEY_GONE):
-            kms = self._sessions.own("kms", region=Arn.parse(key).region)
-            return str(kms.get_key_policy(KeyId=key, PolicyName="default")["Policy"])
+            return policy_of(self._sessions, key)
         return None
 
     def grants(self, key: str, marker: str) -> tuple[Sequence[SeenGrant], str]:

@@ -3,7 +3,7 @@
 ===========================  =======================  ==================================================
 pk                           sk                       what
 ===========================  =======================  ==================================================
-``event#<id>``               ``record``               an event of CloudTrail: claimed_at, done
+``event#<id>``               ``record``               an event, by id and content: claimed_at, done
 ``finding#<resource>``       ``at#<time>#<event>``    a finding: what was done, by whom, and the verdict
 ``notified#<digest>``        ``record``               that a notice was sent in this hour
 ``key#<arn>``                ``record``               a key that the service uses: admitted, at

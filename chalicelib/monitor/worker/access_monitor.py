@@ -16,11 +16,11 @@ from chalicelib.engine import addresses, schedule
 from chalicelib.engine.budget import Budget, TimeLeft
 from chalicelib.engine.errors import LostRace, Refusal, RefusalKind
 from chalicelib.engine.places import Resource
-from chalicelib.engine.ports import Records, Telemetry
+from chalicelib.engine.ports import Notices, Records, Telemetry
 from chalicelib.engine.waker import Clock
 from chalicelib.monitor import judging, trail_actions, verdicts
 from chalicelib.monitor.judging import Evidence, Known
-from chalicelib.monitor.ports import Begun, Canary, Findings, LedgerPast, SecurityNotices, SourceKey
+from chalicelib.monitor.ports import Begun, Canary, Findings, LedgerPast, SourceKey
 from chalicelib.monitor.trail_actions import Act, TrailAction, account_of
 from chalicelib.monitor.verdicts import ActionVerdict, MonitorFinding, Severity
 from chalicelib.sharing.ports import Ledger
@@ -33,6 +33,11 @@ SHOWS_WITHIN = 30 * schedule.MINUTE
 """Seconds after which the trail must have shown a grant of the service; ten minutes of them are the queue's delay."""
 FRESH = 20 * schedule.MINUTE
 """A grant older than this (seconds) is no canary: the trail or the monitor may not have existed when it was made."""
+TRIES = 15
+"""After so many tries, three minutes apart, an event becomes a dead letter (``maxReceiveCount``, ``monitor.yaml``)."""
+MEMBER_FOR = schedule.HOUR
+"""Seconds for which Organizations' answer about an account counts here: a run has time to ask about a hundred, and one
+event may name a thousand. Nothing is opened by it."""
 LOOKED_THROUGH = 20
 """Most resources that one search for a canary reads."""
 PAGE = 100
@@ -48,7 +53,7 @@ class AccessMonitor:
     applied: Targets
     members: LiveMembers
     findings: Findings
-    notices: SecurityNotices
+    notices: Notices
     clock: Clock
     telemetry: Telemetry
     hub: str
@@ -81,7 +86,8 @@ class AccessMonitor:
         if event.get("account") != self.hub or not found:
             return
         first = self.findings.first_event(now)
-        ident = found[0].event
+        # by its content, too: who can send to the queue must not hide an event behind another one with its id
+        ident = f"{found[0].event}-{addresses.digest(json.dumps(record, sort_keys=True), length=12)}"
         match self.findings.begin(ident, now):
             case Begun.DONE:
                 return
@@ -115,6 +121,7 @@ class AccessMonitor:
             siblings=self.siblings,
             source_key=key is not None or (action.on_key and self._in_ledger(action.resource)),
             admitted=None if key is None else key.admitted,
+            grant_known=action.act is Act.REMOVED and bool(action.grant and self.findings.accounts_of(action.grant)),
         )
 
     def _in_ledger(self, key: str) -> bool:
@@ -162,9 +169,9 @@ class AccessMonitor:
             self.findings.remember_key(action.resource, SourceKey(frozenset(action.receivers), action.at))
         accounts = {account_of(receiver) for receiver in action.receivers if receiver.startswith("arn:")}
         accounts -= {"", self.hub}
-        if action.act is Act.ADDED and action.grant and accounts:
-            self.findings.remember_grant(action.grant, accounts, self.clock())
-            if expected:
+        if action.act is Act.ADDED and action.grant:  # also one to an AWS service: a thief may end it
+            self.findings.remember_grant(action.grant, accounts or {action.account or self.hub}, self.clock())
+            if accounts and expected:
                 self.findings.remember_key(action.resource, SourceKey())
                 self.findings.grant_shown(action.at)
 

@@ -22,11 +22,11 @@ from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.budget import Budget, TimeLeft
 from chalicelib.engine.errors import Refusal, RefusalKind
 from chalicelib.engine.places import Resource
-from chalicelib.engine.ports import Telemetry, WakeQueues
+from chalicelib.engine.ports import Notices, Telemetry, WakeQueues
 from chalicelib.engine.waker import Clock
 from chalicelib.monitor import drift, verdicts
 from chalicelib.monitor.drift import DriftPlace, Pass, PassPart, ShownAccess, Situation
-from chalicelib.monitor.ports import DriftFindings, HubAccess, SecurityNotices
+from chalicelib.monitor.ports import DriftFindings, HubAccess
 from chalicelib.monitor.trail_actions import account_of
 from chalicelib.monitor.verdicts import ActionVerdict, MonitorFinding
 from chalicelib.sharing import holders
@@ -66,7 +66,7 @@ class DriftAudit:
     applied: Targets
     members: LiveMembers
     findings: DriftFindings
-    notices: SecurityNotices
+    notices: Notices
     wakes: WakeQueues
     clock: Clock
     telemetry: Telemetry

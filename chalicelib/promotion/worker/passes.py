@@ -39,7 +39,7 @@ from chalicelib.images import names
 from chalicelib.images.image import SourceImage
 from chalicelib.images.source_images import source_image
 from chalicelib.promotion import events as ev
-from chalicelib.promotion import waves
+from chalicelib.promotion import wave_counts
 from chalicelib.promotion.model import BEGIN, END, EXAMINE, Promotion
 from chalicelib.promotion.wanted import DELIVERED, RECALLED, WantedTargets, why_it_ends
 from chalicelib.promotion.worker import copy_holdings
@@ -282,7 +282,7 @@ class DeliveryPass:
         known = next((one for one in self.tracked.all(promotion.ami) if one.delivery == ident), None)
         generation = promotion.generation_of(target.account, target.place)
         episode = 1 if known is None else known.episode + 1
-        joined = waves.joined(promotion, target, known)
+        joined = wave_counts.joined(promotion, target, known)
         failed = TrackedDelivery(ident, target.account, target.region, episode, RUNNING, "", generation, joined)
         self.tracked.add(promotion.ami, failed)
         self.tracked.end(promotion.ami, replace(failed, state=DeliveryState.FAILED.value, ended_at=self.clock()))
@@ -345,7 +345,10 @@ def _sliced(
 
 def _tracked(promotion: Promotion, one: Delivery, before: TrackedDelivery | None) -> TrackedDelivery:
     target = one.target
-    generation, joined = promotion.generation_of(target.account, target.place), waves.joined(promotion, target, before)
+    generation, joined = (
+        promotion.generation_of(target.account, target.place),
+        wave_counts.joined(promotion, target, before),
+    )
     return TrackedDelivery(one.id, target.account, target.region, one.episode, RUNNING, "", generation, joined)
 
 

@@ -10,8 +10,8 @@ from chalicelib.delivery import preflight
 from chalicelib.delivery.model import DeliveryState
 from chalicelib.delivery.ports import TrackedDeliveries
 from chalicelib.delivery.tracked import RUNNING, TrackedDelivery
-from chalicelib.delivery.waves import WaveProgress
-from chalicelib.delivery.worker.approvals import LiveApprovals
+from chalicelib.delivery.wave_progress import WaveProgress
+from chalicelib.delivery.worker.live_approvals import LiveApprovals
 from chalicelib.engine import addresses
 from chalicelib.engine.budget import Budget, slices
 from chalicelib.engine.errors import LostRace, Refusal, RefusalKind, Unreadable
@@ -26,10 +26,10 @@ from chalicelib.images.ports import Source
 from chalicelib.images.source_images import source_image, write_source
 from chalicelib.promotion import commands as do
 from chalicelib.promotion import events as ev
-from chalicelib.promotion import evolving, machine, notices, wanted, waves
+from chalicelib.promotion import evolving, machine, notices, wanted, wave_counts
 from chalicelib.promotion.model import END, WORTH_A_LOOK, Promotion
 from chalicelib.promotion.wanted import SHARED, WantedTargets
-from chalicelib.promotion.waves import WaveCount
+from chalicelib.promotion.wave_counts import WaveCount
 from chalicelib.promotion.worker.passes import AT_ONCE, DeliveryPass
 from chalicelib.sharing.ports import Ledger
 from chalicelib.targets.applied_file import AppliedFile, Target
@@ -115,7 +115,7 @@ class PromotionExecutor:
     def _wanted(self, record: Promotion, *, believed: bool = True) -> WantedTargets:
         """Return whom the AMI is for, by the applied file, members and withdrawals as they are now."""
         ports = self._ports.targets
-        if (wanted.current(record) if believed else record.value) is None and not record.made_here:
+        if (wanted.value_by_looks(record) if believed else record.value) is None and not record.made_here:
             return wanted.wanted(record, AppliedFile(), ports.withdrawals(record.ami), believed=believed)
         return wanted.wanted(record, ports.read(), ports.withdrawals(record.ami), believed=believed)
 
@@ -143,7 +143,7 @@ class PromotionExecutor:
         running = any(one.state == RUNNING for one in tracked)
         asked = self._ask_approval(promotion, meant, tracked)
         known = not (meant.unknown or meant.unbelieved)
-        found = waves.counts(meant, tracked, begin, promotion) if known else []
+        found = wave_counts.counts(meant, tracked, begin, promotion) if known else []
         progress = self._waves(promotion, meant, found, tracked, quiet=bool(surplus)) if known else promotion.waves
         faulty = evolving.named(meant.faults, (meant.value if meant.refused is None else meant.refused) or "")
         if inputs == promotion.unfit and meant.refused is None:
@@ -171,7 +171,7 @@ class PromotionExecutor:
             summarised=not left,
             asked=asked,
             waves=progress,
-            awaited=waves.under_way(found, meant.waves, progress, self._clock()),
+            awaited=wave_counts.under_way(found, meant.waves, progress, self._clock()),
             answers=_answers(promotion, machine.WITHDRAW, machine.RECALL),
             newest=promotion.newest,
             basis=record.basis,
@@ -208,8 +208,8 @@ class PromotionExecutor:
 
         What is tagged now is examined first. Where the question is refused, the next comparison asks.
         """
-        current = promotion.source_of >= promotion.generation or meant.inputs(promotion) == promotion.unfit
-        if not (promotion.source and current and meant.waits_for_approval(tracked)):
+        examined = promotion.source_of >= promotion.generation or meant.inputs(promotion) == promotion.unfit
+        if not (promotion.source and examined and meant.waits_for_approval(tracked)):
             return ""
         try:
             asked = self._ports.approvals.ask(promotion.ami, promotion.source)

@@ -76,9 +76,19 @@ class AwsParameters:
         return True
 
     def deprecate(self, target: Target, pointer: Pointer, image: str, at: str) -> None:
-        allowed = retirement_policy(f"arn:{self._partition}:ec2:{target.region}::image/{image}")
         with self._sessions.as_refusal("EnableImageDeprecation", f"{pointer.where}, {image}"):
-            self._client("ec2", target, pointer, allowed).enable_image_deprecation(ImageId=image, DeprecateAt=at)
+            self._retires(target, pointer, image).enable_image_deprecation(ImageId=image, DeprecateAt=at)
+
+    def end_retirement(self, target: Target, pointer: Pointer, image: str, date: str) -> None:
+        if date:
+            return self.deprecate(target, pointer, image, date)
+        with self._sessions.as_refusal("DisableImageDeprecation", f"{pointer.where}, {image}"):
+            self._retires(target, pointer, image).disable_image_deprecation(ImageId=image)
+        return None
+
+    def _retires(self, target: Target, pointer: Pointer, image: str) -> Any:
+        allowed = retirement_policy(f"arn:{self._partition}:ec2:{target.region}::image/{image}")
+        return self._client("ec2", target, pointer, allowed)
 
     def _client(self, service: str, target: Target, pointer: Pointer, allowed: str = "") -> Any:
         arn = f"arn:{self._partition}:ssm:{target.region}:{target.account}:parameter"

@@ -22,8 +22,9 @@ def policy(arn: str, parameter: str) -> str:
 
 
 def retirement_policy(image: str) -> str:
-    """Return the session policy for the deprecation of one AMI, by its ARN."""
-    return _written({"Effect": "Allow", "Action": "ec2:EnableImageDeprecation", "Resource": image})
+    """Return the session policy for the deprecation of one AMI, by its ARN, and for the end of that."""
+    actions = ["ec2:EnableImageDeprecation", "ec2:DisableImageDeprecation"]
+    return _written({"Effect": "Allow", "Action": actions, "Resource": image})
 
 
 def _written(*statements: Mapping[str, Any]) -> str:

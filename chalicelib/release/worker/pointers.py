@@ -48,7 +48,7 @@ class PointerExecutor:
             wakes = [(addresses.delivery(one), f"{record.key}:{record.next_try}") for one in command.deliveries]
             self.waker.wake_all(wakes)
             return machine.DeliveriesWoken(command.deliveries)
-        if isinstance(command, machine.RetireCopy):
+        if isinstance(command, machine.RetireCopy | machine.EndRetirement):
             return self._retire(record, command)
         looks = isinstance(command, machine.Look)
         releases = self._releases(record) if looks else record.releases
@@ -65,15 +65,22 @@ class PointerExecutor:
             return machine.PointerRefused(refusal.kind, refusal.fault, releases, refusal.unknown)
         return machine.Looked(releases, seen.shown, seen.available, recalled, pin, seen.deprecated, target.retire)
 
-    def _retire(self, record: Pointer, command: machine.RetireCopy) -> machine.Event:
-        """Deprecate one copy, if the file still wants that, and no operator has made another one current since."""
+    def _retire(self, record: Pointer, command: machine.RetireCopy | machine.EndRetirement) -> machine.Event:
+        """Deprecate one copy, if the file still wants that, and no operator has made another one current since.
+
+        Or end that, if it is still the current one.
+        """
+        retires = isinstance(command, machine.RetireCopy)
         try:
             target = self._target(record)
-            if target is None or target.retire is None:
+            if target is None or (retires and target.retire is None):
                 return machine.CopyNotRetired()
             pin = self.targets.pin(record.account, record.region, record.parameter)
             if pin != record.pin or self.targets.recalled(record.may_name):
                 return machine.CopyNotRetired(passing=True)  # it may be this one: a look shows that
+            if isinstance(command, machine.EndRetirement):
+                self.parameters.end_retirement(target, record, command.image, command.date)
+                return machine.RetirementEnded()
             at = deprecation.as_of(command.at, self.clock())
             self.parameters.deprecate(target, record, command.image, at)
         except Refusal as refusal:

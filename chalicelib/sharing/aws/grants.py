@@ -66,13 +66,14 @@ class KeyGrants:
             )
         return {share.share_name: answer["GrantId"]}
 
-    def close(self, resource: str, shares: Sequence[Share]) -> None:
+    def close(self, resource: str, shares: Sequence[Share]) -> bool:
         """A grant whose id the service never received is found by its name."""
         for share in shares:
             with as_refusal("ListGrants", self._where):
                 ids = [share.grant_id] if share.grant_id else list(self._grants(resource, share))
             for grant_id in ids:
                 self._end(resource, share, grant_id)
+        return False
 
     def _grants(self, resource: str, share: Share) -> Iterator[str]:
         """Find the grant by its id if that is known, else by name among its grantee's grants, or all of the key's."""

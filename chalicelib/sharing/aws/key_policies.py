@@ -69,10 +69,11 @@ class PolicyStatements:
         self._edit(resource, self._read(Resource.parse(resource).arn), shares, ())
         return {}
 
-    def close(self, resource: str, shares: Sequence[Share]) -> None:
+    def close(self, resource: str, shares: Sequence[Share]) -> bool:
         document = self._unless_gone(Resource.parse(resource).arn)
         if document is not None:
             self._edit(resource, document, (), shares)
+        return False
 
     def _edit(self, resource: str, document: Document, opening: Sequence[Share], closing: Sequence[Share]) -> None:
         wanted, unwanted = [self._access(s) for s in opening], [self._access(s) for s in closing]
@@ -133,9 +134,7 @@ class PolicyStatements:
         if (foreign := key_policy.foreign_key(key, self._hub)) is not None:
             raise Refusal(RefusalKind.DENIED, foreign)
         with as_policy_refusal("GetKeyPolicy", f"{self._where}, {key}"):
-            text = self._sessions.own("kms", region=Arn.parse(key).region).get_key_policy(KeyId=key, PolicyName=POLICY)[
-                "Policy"
-            ]
+            text = policy_of(self._sessions, key)
         document = key_policy.read(key, text, self._hub_sid)
         if isinstance(document, Fault):
             raise Refusal(RefusalKind.DENIED, document)
@@ -153,6 +152,11 @@ class PolicyStatements:
 
     def _access(self, share: Share) -> Access:
         return Access(*PolicyShare.parse(share.share_name), share.grantee, self._hub_sid)
+
+
+def policy_of(sessions: Sessions, key: str) -> str:
+    """Read a key's policy under the function's own role; an error is boto3's."""
+    return str(sessions.own("kms", region=Arn.parse(key).region).get_key_policy(KeyId=key, PolicyName=POLICY)["Policy"])
 
 
 def _is_done(document: Document, wanted: Sequence[Access], unwanted: Sequence[Access]) -> bool:

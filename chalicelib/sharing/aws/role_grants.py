@@ -46,9 +46,9 @@ class RoleGrants(KeyGrants):
         with _placed(self._sessions, resource, shares[0], opening=True):
             return super().open(resource, shares)
 
-    def close(self, resource: str, shares: Sequence[Share]) -> None:
+    def close(self, resource: str, shares: Sequence[Share]) -> bool:
         with _placed(self._sessions, resource, shares[0]):
-            super().close(resource, shares)
+            return super().close(resource, shares)
 
     def _issuer(self, resource: str, share: Share) -> Any:
         """Return a client of the target's grant role, in the key's Region."""

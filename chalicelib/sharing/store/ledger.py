@@ -19,7 +19,7 @@ from itertools import starmap
 from typing import Any
 
 from chalicelib.engine import addresses, codec
-from chalicelib.engine.addresses import ARCHIVED, HOLD, SHARE, RecordKey
+from chalicelib.engine.addresses import ARCHIVED, GONE_WITH_RESOURCE, HOLD, SHARE, RecordKey
 from chalicelib.engine.budget import slices
 from chalicelib.engine.errors import LostRace, NewerSchema, Refusal, RefusalKind, Unreadable
 from chalicelib.engine.faults import Fault
@@ -270,6 +270,7 @@ class DynamoLedger:
                     "account": share.account,
                     "grantee": share.grantee,
                     "preexisting": share.preexisting,
+                    **({GONE_WITH_RESOURCE: True} if share.gone_with_resource else {}),
                     "body": _body(share_events.evolve(share, share_events.Archived(), now)),
                     RECENT: _text(steps),
                     "schema": self._version,
@@ -282,6 +283,10 @@ class DynamoLedger:
 
     def was_open(self, resource: str, names: str = "") -> bool:
         return self._table.any(resource, f"{ARCHIVED}{names}")
+
+    def gone_with_resource(self, resource: str) -> Collection[str]:
+        latest = {RecordKey.of(item).share_name: item for item in self._table.query(resource, ARCHIVED)}
+        return {name for name, item in latest.items() if item.get(GONE_WITH_RESOURCE)}
 
     def _saved(self, share: Share) -> dict[str, Any]:
         return {

@@ -156,11 +156,7 @@ class ShareWorker:
         try:
             opening = self._entitled(these, opening, budget)
             fresh = [s for s in opening if s.state not in (ShareState.OPENING, ShareState.CLOSING)]
-            seen = (
-                adapter.showing(these.resource, fresh)
-                if fresh and grant_names.nameless(these.resource)
-                else frozenset()
-            )
+            seen = self._not_own(adapter, these.resource, fresh)
         except Refusal as refusal:
             what = f"not opened: {refusal.fault.what}"
             these.tell_of(these.save_some((self._with_refusal(s, refusal) for s in opening), what, budget))
@@ -191,6 +187,19 @@ class ShareWorker:
         for s in saved:
             what = "opened" if s.state is ShareState.OPEN else "not opened"
             self.telemetry.share(these.resource, s.account, what, preexisting=s.preexisting, grant=s.grant_id)
+
+    def _not_own(self, adapter: PermissionAdapter, resource: str, fresh: Sequence[Share]) -> frozenset[str]:
+        """Return the names of shares whose permissions show, though the service has not opened them.
+
+        What the Recycle Bin restored with its snapshot or AMI is the service's own.
+        """
+        if not fresh or not grant_names.nameless(resource):
+            return frozenset()
+        seen = adapter.showing(resource, fresh)
+        if not seen:
+            return seen
+        came_back = {s.share_name for s in fresh if s.gone_with_resource}
+        return seen.difference(came_back, self.ledger.gone_with_resource(resource))
 
     def _entitled(self, these: ResourceShares, opening: Sequence[Share], budget: Budget) -> list[Share]:
         """Return the shares whose receivers are entitled to them, and write why the others are not opened.
@@ -331,12 +340,14 @@ class ShareWorker:
 
         A refusal counts only if a permission still shows: EC2 itself removes the launch permissions of a disabled AMI.
         """
+        with_resource = False
         try:
-            adapter.close(resource, some)
+            with_resource = adapter.close(resource, some)
         except Refusal as refusal:
             if refusal.kind is RefusalKind.THROTTLED or adapter.showing(resource, some):
                 raise
-        return [share_events.evolve(s, PermissionRemoved(), self.waker.clock()) for s in some]
+        removed = PermissionRemoved(with_resource)
+        return [share_events.evolve(s, removed, self.waker.clock()) for s in some]
 
     def _looked_at(self, adapter: PermissionAdapter, resource: str, some: Sequence[Share]) -> list[Share]:
         showing = adapter.showing(resource, some)

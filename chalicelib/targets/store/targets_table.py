@@ -1,9 +1,9 @@
-"""The applied targets file as the functions read it: a pointer to immutable items.
+"""The applied targets file as the functions read it: versions that never change, and which one is in force.
 
 ===========================  =======================  ==================================================
 pk                           sk                       what
 ===========================  =======================  ==================================================
-``targets``                  ``current``              the pointer: digest, generation, applied_at, applied_by
+``targets``                  ``current``              the version in force: digest, generation, applied_at, applied_by
 ``targets``                  ``version#<version>``    that writing a version's items began; for cleaning up
 ``targets#<version>``        ``group#<name>``         body: JSON list of account ids and units
 ``targets#<version>``        ``account#<id>``         body: JSON list of targets
@@ -24,8 +24,8 @@ pk                           sk                       what
 
 Only operators can write to the table, and no function; only approvers can write approvals, each their own partition.
 
-A version is ``<generation>#<digest>``: it is never written again once the pointer has passed its generation,
-so cleaning up an old one cannot delete items that somebody is writing again.
+A version is ``<generation>#<digest>``. Once a later one is in force, it is never written again: so who
+cleans up an old one cannot delete items that somebody is writing.
 
 The accounts of units are in another table (``members_table``), which is read with these.
 """
@@ -56,17 +56,16 @@ from chalicelib.targets.recalls import Pin, Recall
 from chalicelib.targets.store.members_table import MembersTable
 from chalicelib.targets.withdrawals import Withdrawal
 
-POINTERS = "targets"
-CURRENT = "current"
-POINTER = RecordKey(POINTERS, CURRENT)
+VERSIONS, IN_FORCE = "targets", "current"
+"""Partition, and sort key in it, of the item that says which version is in force."""
 
 BY_AMI = "ami"
 """The index of approvals by their AMI, then sort key."""
 
 
 @dataclass(frozen=True, slots=True)
-class Current:
-    """The pointer to what is in force; ``applied_at`` is ISO 8601 in UTC, ``applied_by`` the caller's ARN."""
+class FileVersion:
+    """A version of the targets file; ``applied_at`` is ISO 8601 in UTC, ``applied_by`` the caller's ARN."""
 
     generation: int
     digest: str
@@ -74,14 +73,14 @@ class Current:
     applied_by: str = ""
 
     @classmethod
-    def of_version(cls, version: str) -> Current:
-        """Return a pointer to a version."""
+    def of_version(cls, version: str) -> FileVersion:
+        """Read a version's name."""
         generation, _, digest = version.partition("#")
         return cls(int(generation), digest)
 
     @property
     def version(self) -> str:
-        """The version of the items that it points to; sorts by generation."""
+        """Its name; sorts by generation."""
         return f"{self.generation:08d}#{self.digest}"
 
 
@@ -110,31 +109,31 @@ class TargetsTable:
 
         It reads the members after the file, so an account that leaves meanwhile does not count as a member.
         """
-        current = self.current()
-        if current is None:
+        applied = self.version_in_force()
+        if applied is None:
             return AppliedFile(fault=applied_file.nothing_applied(self._where))
-        self.meet(_met(current))
+        self.meet(_met(applied))
         try:
-            if self._read.digest != current.digest or self._read.fault is not None:
-                directory = replace(self.directory(current), hub=self._hub)
-                self._read = AppliedFile(directory, current.digest)
+            if self._read.digest != applied.digest or self._read.fault is not None:
+                directory = replace(self.directory(applied), hub=self._hub)
+                self._read = AppliedFile(directory, applied.digest)
             directory = self._read.directory
             if directory.organization is not None:
                 known = directory.membership
                 if known.troubles or not known.digest or known.digest != self._members.digest():
                     directory = replace(directory, membership=self._membership(directory.organization))
-                    self._read = AppliedFile(directory, current.digest)
+                    self._read = AppliedFile(directory, applied.digest)
         except Refusal as refusal:
-            return AppliedFile(digest=current.digest, fault=refusal.fault)
+            return AppliedFile(digest=applied.digest, fault=refusal.fault)
         return self._read
 
     def in_force(self) -> Met | None:
-        current = self.current()
-        return None if current is None else _met(current)
+        applied = self.version_in_force()
+        return None if applied is None else _met(applied)
 
     def content(self, version: str) -> Directory | None:
         try:
-            directory = self.directory(Current.of_version(version))
+            directory = self.directory(FileVersion.of_version(version))
         except TargetsDamaged:
             return None
         directory = replace(directory, hub=self._hub)
@@ -143,30 +142,30 @@ class TargetsTable:
         return replace(directory, membership=self._membership(directory.organization))
 
     def applied_at(self) -> int:
-        current = self.current()
+        applied = self.version_in_force()
         try:
-            return int(datetime.fromisoformat(current.applied_at).timestamp()) if current else 0
+            return int(datetime.fromisoformat(applied.applied_at).timestamp()) if applied else 0
         except ValueError:
             return 0
 
     def generation(self) -> str:
-        current = self.current()
-        if current is None:
+        applied = self.version_in_force()
+        if applied is None:
             return AppliedFile().generation
-        named = self._organization(current)
-        return f"{current.digest}/{self._members.digest() if named else ''}"
+        named = self._organization(applied)
+        return f"{applied.digest}/{self._members.digest() if named else ''}"
 
     def organization(self) -> Organization | None:
-        current = self.current()
-        return self._organization(current) if current else None
+        applied = self.version_in_force()
+        return self._organization(applied) if applied else None
 
     def groups(self) -> Mapping[str, tuple[str, ...]]:
-        current = self.current()
-        return self.directory(current).groups if current else {}
+        applied = self.version_in_force()
+        return self.directory(applied).groups if applied else {}
 
-    def _organization(self, current: Current) -> Organization | None:
+    def _organization(self, applied: FileVersion) -> Organization | None:
         """Read only that item. If it is damaged, no account is a member."""
-        item = self._table.get(RecordKey(partition(current.version), ORGANIZATION))
+        item = self._table.get(RecordKey(partition(applied.version), ORGANIZATION))
         try:
             return codec.decode(Organization, json.loads(item["body"]), ORGANIZATION) if item else None
         except (KeyError, TypeError, ValueError):
@@ -246,39 +245,39 @@ class TargetsTable:
         # an operator can put other items into the index
         return [key for key in keys if key.sk in wanted and key.pk.startswith(f"{APPROVALS}#")]
 
-    def current(self) -> Current | None:
-        """Read the pointer; None if nothing has ever been applied."""
-        return self._pointer(self._table.get(POINTER))
+    def version_in_force(self) -> FileVersion | None:
+        """Read which version is in force; None if nothing has ever been applied."""
+        return self._decoded(self._table.get(RecordKey(VERSIONS, IN_FORCE)))
 
-    def _pointer(self, item: Mapping[str, Any] | None) -> Current | None:
+    def _decoded(self, item: Mapping[str, Any] | None) -> FileVersion | None:
         if item is None:
             return None
         try:
             digest, at, by = (_text(item[name]) for name in ("digest", "applied_at", "applied_by"))
-            return Current(int(item["generation"]), digest[:DIGEST_LENGTH], at, by)
+            return FileVersion(int(item["generation"]), digest[:DIGEST_LENGTH], at, by)
         except (KeyError, TypeError, ValueError) as error:
             raise Misconfigured(
-                f"{self._where}: the pointer to the applied targets cannot be read: {error!r}; apply them again."
+                f"{self._where}: which targets file is in force cannot be read: {error!r}; apply it again."
             ) from error
 
-    def directory(self, current: Current) -> Directory:
-        """Read everything the pointer points at; raises TargetsDamaged if that is not what was applied."""
-        found = self._table.query(partition(current.version))
+    def directory(self, applied: FileVersion) -> Directory:
+        """Read all of a version; raises TargetsDamaged if that is not what was applied."""
+        found = self._table.query(partition(applied.version))
         items = {item["sk"]: item["body"] for item in found if "body" in item}
-        if digest_of(items) != current.digest:
+        if digest_of(items) != applied.digest:
             raise TargetsDamaged(
-                self._fault(current, "are not those that were applied: somebody changed or deleted items.")
+                self._fault(applied, "are not those that were applied: somebody changed or deleted items.")
             )
         try:
             return from_items(items)
         except ValueError as error:
             why = f"cannot be read by this version: {error}."
-            raise TargetsDamaged(self._fault(current, why)) from error
+            raise TargetsDamaged(self._fault(applied, why)) from error
 
-    def _fault(self, current: Current, what: str) -> Fault:
+    def _fault(self, applied: FileVersion, what: str) -> Fault:
         return Fault(
             "targets-damaged",
-            f"{self._where}, targets version {current.version}",
+            f"{self._where}, targets version {applied.version}",
             f"the applied targets {what}",
             "Apply the file again with an `ami-promoter` of the hub's version: that writes all items again.",
         )
@@ -288,13 +287,13 @@ class TargetsTable:
 
         A damaged item entitles nobody, and delays no other account. It remembers the account's name.
         """
-        current, items = self._current_with([f"{kind}#{account}" for kind in ("account", "own")])
+        applied, items = self._in_force_with([f"{kind}#{account}" for kind in ("account", "own")])
         self._names[account] = ""
-        if current is None:
+        if applied is None:
             return None
-        version = partition(current.version)
+        version = partition(applied.version)
         item, own = items.get(f"account#{account}"), items.get(f"own#{account}")
-        group = self._group_by_unit(current, account) if item is None or own is not None else ""
+        group = self._group_by_unit(applied, account) if item is None or own is not None else ""
         try:
             if group and own is not None:
                 found = json.loads(own["body"])[group]
@@ -307,24 +306,24 @@ class TargetsTable:
             return None
         return read or None
 
-    def _current_with(self, names: Sequence[str]) -> tuple[Current | None, Mapping[str, Mapping[str, Any]]]:
-        """Read the pointer and these items of its version by one call, if that version is in force which was before.
+    def _in_force_with(self, names: Sequence[str]) -> tuple[FileVersion | None, Mapping[str, Mapping[str, Any]]]:
+        """Read which version is in force, and these items of it: by one call if it was in force at the last read.
 
         A version's items never change, so it does not matter which of them is read first.
         """
         before = self._version
-        asked = [POINTER, *(RecordKey(partition(before), name) for name in names if before)]
+        asked = [RecordKey(VERSIONS, IN_FORCE), *(RecordKey(partition(before), name) for name in names if before)]
         read = {found["sk"]: found for found in self._table.get_all(asked)}
-        current = self._pointer(read.get(CURRENT))
-        if current is not None and current.version != before:
-            self._version = current.version
-            asked = [RecordKey(partition(current.version), name) for name in names]
+        applied = self._decoded(read.get(IN_FORCE))
+        if applied is not None and applied.version != before:
+            self._version = applied.version
+            asked = [RecordKey(partition(applied.version), name) for name in names]
             read = {found["sk"]: found for found in self._table.get_all(asked)}
-        return current, read
+        return applied, read
 
-    def _group_by_unit(self, current: Current, account: str) -> str:
+    def _group_by_unit(self, applied: FileVersion, account: str) -> str:
         """Name a group that has the account by a unit: all its groups agree, or it gets nothing."""
-        named = self._organization(current)
+        named = self._organization(applied)
         units = self._members.units_of({account}).get(account, ()) if named else ()
         groups = sorted(group for unit in units for group in (named.units.get(unit, ()) if named else ()))
         return groups[0] if groups else ""
@@ -337,9 +336,9 @@ def withdrawals_in(item: Mapping[str, Any]) -> list[Withdrawal]:
     return [*recall, *found]
 
 
-def _met(current: Current) -> Met:
-    """Cut what the pointer claims: an operator can write it, and a notice has a limit."""
-    return Met(current.version, current.applied_at[:40], current.applied_by[:500])
+def _met(applied: FileVersion) -> Met:
+    """Cut what the item claims: an operator can write it, and a notice has a limit."""
+    return Met(applied.version, applied.applied_at[:40], applied.applied_by[:500])
 
 
 def _text(value: object) -> str:
@@ -350,4 +349,4 @@ def _text(value: object) -> str:
 
 def partition(version: str) -> str:
     """Name the partition that holds a version's items."""
-    return f"{POINTERS}#{version}"
+    return f"{VERSIONS}#{version}"

@@ -1,7 +1,9 @@
 """``drain`` pauses, asks deliveries to end by inbox entries that the service knows, and waits for every share."""
 
 import json
+from contextlib import redirect_stderr
 from dataclasses import replace
+from io import StringIO
 
 from ami_promoter.cli import main
 from ami_promoter.commands.drain import POLL, Drain, drained
@@ -81,7 +83,7 @@ def is_asked(table, record):
 
 def test_what_waits_for_the_end_of_the_pause_is_named(table, capsys):
     """A promotion that has begun nothing, one in the middle, and one whose deliveries all run."""
-    states = {"requested": {}, "expanding": {"episode": 1}, "running": {"episode": 1}}
+    states = {"requested": {}, "adjusting": {"episode": 1}, "running": {"episode": 1}}
     for number, (state, body) in enumerate(states.items()):
         key = addresses.promotion(f"ami-0{number}")
         assert DynamoRecords(table).create(Write(key, state, {"state": state, **body}, NINE), NINE)
@@ -90,7 +92,7 @@ def test_what_waits_for_the_end_of_the_pause_is_named(table, capsys):
 
     assert [line for line in capsys.readouterr().out.splitlines() if line.startswith("Waits")] == [
         "Waits for `admin resume`: promotion#ami-00 is requested, and nothing has started.",
-        "Waits for `admin resume`: promotion#ami-01 is expanding, and begins nothing more.",
+        "Waits for `admin resume`: promotion#ami-01 is adjusting, and begins nothing more.",
     ]
 
 
@@ -98,7 +100,7 @@ UNOPENED = {
     DeliveryState.AWAITING_WAVE,
     DeliveryState.AWAITING_APPROVAL,
     DeliveryState.REQUESTED,
-    DeliveryState.CHECKING,
+    DeliveryState.AWAITING_ROLE,
     DeliveryState.WAITING,
 }
 """States in which nothing of a delivery can be open."""
@@ -250,9 +252,9 @@ class DrainTime:
 
 def wait(time, timeout=None):
     """Run ``drain --wait`` on this clock."""
-    lines = []
-    drain = Drain(Connection(REGION), TerminalClock(time.sleep, lambda: time.now), lines.append)
-    return drained(drain, wait=True, timeout=timeout), lines
+    drain = Drain(Connection(REGION), TerminalClock(time.sleep, lambda: time.now))
+    with redirect_stderr(StringIO()) as errors:
+        return drained(drain, wait=True, timeout=timeout), errors.getvalue().splitlines()
 
 
 def test_waiting_ends_when_the_last_share_has_closed(table):

@@ -230,7 +230,7 @@ def test_a_wish_that_makes_no_sense_is_a_fault(table, capsys, value, words, code
 def test_a_parked_promotion_that_is_tried_again_compares_again(table, capsys):
     """The record continues with the retry in its inbox."""
     key, records = addresses.promotion(AMI), DynamoRecords(table)
-    records.create(Write(key, "expanding", {"ami": AMI, "value": "dev"}, None), NINE)
+    records.create(Write(key, "adjusting", {"ami": AMI, "value": "dev"}, None), NINE)
     records.park(key, "its value cannot be read", NINE)
 
     assert said(capsys, "retry", AMI) == (0, [f"{key} was parked, and continues."])
@@ -246,8 +246,8 @@ def test_an_accepted_ami_needs_its_account(table, capsys):
 
 def test_a_value_that_is_examined_still_is_not_one_that_was_removed(table, capsys):
     """The tag was just written: nothing has started that could be retried."""
-    record = {"ami": AMI, "value": None, "seen_value": "dev", "state": "resolving"}
-    DynamoRecords(table).create(Write(addresses.promotion(AMI), "resolving", record, NINE), NINE)
+    record = {"ami": AMI, "value": None, "seen_value": "dev", "state": "comparing"}
+    DynamoRecords(table).create(Write(addresses.promotion(AMI), "comparing", record, NINE), NINE)
 
     assert main(["retry", AMI]) == 1
 
@@ -271,4 +271,4 @@ def test_the_history_of_a_lost_entry_tells_whose_permission_it_was(table, state,
     key = addresses.share(addresses.RecordKey(resource), "222222222222")
     assert table.delete(key, "version = :one", {":one": 1})
 
-    assert Looking(Connection("us-east-1"), print)._was_open(Resource.of("snap-0a"), "222222222222") is ours
+    assert Looking(Connection("us-east-1"))._was_open(Resource.of("snap-0a"), "222222222222") is ours

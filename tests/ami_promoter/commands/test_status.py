@@ -506,7 +506,7 @@ def test_all_promotions_for_a_program(scene, capsys):
 
 def test_refused_and_parked_promotions_say_why(table, capsys):
     """A stopped promotion says what it waits for."""
-    state = promotion.PromotionState.RESOLVING
+    state = promotion.PromotionState.COMPARING
     refused = {"faults": (FAULT,), "state": state}
     write(table, a_promotion(value=None, seen_value="dve", **refused))
     DynamoRecords(table).park(addresses.promotion(AMI), "IllegalEvent: Counted in state over.", NINE)
@@ -514,7 +514,7 @@ def test_refused_and_parked_promotions_say_why(table, capsys):
     assert main(["status", AMI]) == 0
 
     assert capsys.readouterr().out.splitlines()[1:] == [
-        "resolving for 10m, no tag in force: no deliveries",
+        "comparing for 10m, no tag in force: no deliveries",
         "being checked: `dve`",
         "parked: IllegalEvent: Counted in state over.",
         "  refused: The key alias/x is disabled. Enable it; then tag the AMI again.",

@@ -265,7 +265,7 @@ def test_two_who_apply_at_once(client):
     assert Publisher(connection).applied().directory == compiled(FILE)
 
 
-def test_a_crash_before_the_pointer_moves_changes_nothing(client):
+def test_a_crash_before_the_new_version_is_in_force_changes_nothing(client):
     """Items without the last put are not in force, and the next apply succeeds."""
     connection = Connection("us-east-1")
     publisher = Publisher(connection)
@@ -314,7 +314,7 @@ def test_the_files_text_is_kept_with_its_version(client, file):
     """The table shows exactly what was applied, with comments."""
     main(["targets", "apply", "--yes", file("# by hand\n" + FILE)])
 
-    current = TargetsTable(client, CONFIG, MEMBERS).current()
+    current = TargetsTable(client, CONFIG, MEMBERS).version_in_force()
     key = {"pk": {"S": partition(current.version)}, "sk": {"S": "source"}}
     item = client.get_item(TableName=CONFIG, Key=key)["Item"]
     assert gzip.decompress(item["text"]["B"]).decode() == "# by hand\n" + FILE
@@ -324,7 +324,7 @@ def test_the_files_text_is_kept_with_its_version(client, file):
 def test_items_changed_by_hand_are_written_again(client, file, capsys):
     """The same file can be applied again, which repairs everything."""
     main(["targets", "apply", "--yes", file(FILE)])
-    current = TargetsTable(client, CONFIG, MEMBERS).current()
+    current = TargetsTable(client, CONFIG, MEMBERS).version_in_force()
     client.delete_item(TableName=CONFIG, Key={"pk": {"S": partition(current.version)}, "sk": {"S": "group#all"}})
 
     assert main(["targets", "apply", "--yes", file(FILE)]) == 0
@@ -391,7 +391,7 @@ def test_dynamodb_that_never_takes_the_items_is_given_up_on(client):
 
 
 class Echoing:
-    """A DynamoDB client whose answer to the pointer's put is lost, so that the SDK repeats the put."""
+    """A DynamoDB client whose answer to the last put is lost, so that the SDK repeats the put."""
 
     def __init__(self, client):
         self._client = client
@@ -407,7 +407,7 @@ class Echoing:
 
 
 def test_a_lost_answer_to_the_last_put_is_no_lost_race(client):
-    """The SDK's retry finds that this command moved the pointer: success."""
+    """The SDK's retry finds that this command has put its version into force: success."""
     connection = Connection("us-east-1")
     connection.dynamodb = Echoing(connection.dynamodb)
     publisher = Publisher(connection)
@@ -513,7 +513,7 @@ def test_what_is_in_force_is_shown_as_it_was_applied(client, file, capsys, monke
 def test_what_was_changed_by_hand_is_said(client, file, capsys):
     """A warning beside the text."""
     main(["targets", "apply", "--yes", file(FILE)])
-    current = TargetsTable(client, CONFIG, MEMBERS).current()
+    current = TargetsTable(client, CONFIG, MEMBERS).version_in_force()
     key = {"pk": {"S": partition(current.version)}, "sk": {"S": "group#default"}}
     client.update_item(
         TableName=CONFIG,

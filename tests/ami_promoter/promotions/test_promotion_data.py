@@ -62,9 +62,9 @@ def a_record(**body):
 @pytest.mark.parametrize(
     ("body", "candidate"),
     [
-        ({"state": "resolving", "seen_value": "dev prod", "value": "dev"}, "dev prod"),
-        ({"state": "resolving", "seen_value": "dev"}, "dev"),
-        ({"state": "resolving", "seen_value": "dev", "value": "dev"}, None),
+        ({"state": "comparing", "seen_value": "dev prod", "value": "dev"}, "dev prod"),
+        ({"state": "comparing", "seen_value": "dev"}, "dev"),
+        ({"state": "comparing", "seen_value": "dev", "value": "dev"}, None),
         ({"state": "running", "seen_value": "dve", "value": "dev", "refused_value": "dve"}, None),
     ],
 )

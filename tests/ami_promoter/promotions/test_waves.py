@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from ami_promoter.promotions import waves
 from chalicelib.delivery.tracked import TrackedDelivery
-from chalicelib.delivery.waves import WaveProgress
+from chalicelib.delivery.wave_progress import WaveProgress
 from chalicelib.promotion.evolving import started
 from chalicelib.targets.waves import FileWaves, Wave
 

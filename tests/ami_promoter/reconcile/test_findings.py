@@ -350,8 +350,8 @@ def test_a_parked_or_damaged_record_is_notified():
     ("delivery", "state", "code"),
     [
         ({}, "running", "delivery-lost"),
-        ({}, "expanding", None),
-        ({}, "resolving", None),
+        ({}, "adjusting", None),
+        ({}, "comparing", None),
         (a_delivery("delivered"), "running", "end-not-reported"),
         (a_delivery("copying"), "running", None),
     ],

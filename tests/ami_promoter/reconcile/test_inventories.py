@@ -9,6 +9,7 @@ from ami_promoter.hub.aws import Connection
 from ami_promoter.reconcile.facts import TargetFacts
 from ami_promoter.reconcile.inventories import Inventories
 from ami_promoter.targets_file.publishing import Publisher
+from ami_promoter.verbs import TerminalClock
 from chalicelib.engine import addresses, codec
 from chalicelib.engine.store.records import DynamoRecords
 from chalicelib.inventory.machine import LOOK, OwnSnapshot
@@ -52,19 +53,20 @@ def answer(table, place):
     table.update(key, "SET body = :body", {":body": json.dumps(body)})
 
 
-def ask(table, places, answers, patience=60, tell=lambda _: None):
+def ask(table, places, answers):
     """Ask these targets, some of which answer in time."""
     time = InventoryTime(table, answers)
-    return Inventories(Connection(REGION), tell, patience, time.sleep, time).ask(places, RUN)
+    return Inventories(Connection(REGION), 60, TerminalClock(time.sleep, time)).ask(places, RUN)
 
 
 @pytest.mark.parametrize(("answers", "last"), [(2, "2 of 2"), (1, "1 of 2")])
-def test_the_last_count_is_the_whole_one(table, answers, last):
+def test_the_last_count_is_the_whole_one(table, answers, last, capsys):
     """A count that stays behind, above a good result, reads as if nobody had answered."""
-    places, counts = [(ONE, REGION), (TWO, REGION)], []
+    places = [(ONE, REGION), (TWO, REGION)]
 
-    ask(table, places, dict.fromkeys(places[:answers], 5), tell=counts.append)
+    ask(table, places, dict.fromkeys(places[:answers], 5))
 
+    counts = capsys.readouterr().err.splitlines()
     assert counts[0] == "Targets that answered: 0 of 2."
     assert counts[-1] == f"Targets that answered: {last}."
 
@@ -114,7 +116,7 @@ class AnotherAsks(InventoryTime):
         """The other command asks first, and gives up at once."""
         if not self.asked:
             self.asked = True
-            other = Inventories(Connection(REGION), lambda _: None, -1, self.sleep, self, checks=self.checks)
+            other = Inventories(Connection(REGION), -1, TerminalClock(self.sleep, self), checks=self.checks)
             other.ask([(ONE, REGION)], "run-2")
         super().sleep(seconds)
 
@@ -124,7 +126,7 @@ def test_two_commands_at_once_are_both_answered(table, checks):
     """The later of two equal questions is answered for both; another question has a record of its own."""
     time = AnotherAsks(table, {(ONE, REGION): 10}, checks=checks)
 
-    found = Inventories(Connection(REGION), lambda _: None, 60, time.sleep, time).ask([(ONE, REGION)], RUN)
+    found = Inventories(Connection(REGION), 60, TerminalClock(time.sleep, time)).ask([(ONE, REGION)], RUN)
 
     assert found == {(ONE, REGION): TargetFacts(snapshots=(SEEN,))}
 
@@ -132,7 +134,6 @@ def test_two_commands_at_once_are_both_answered(table, checks):
 def test_pages_of_a_look_that_was_started_again_are_not_mixed(table):
     """Another command's look has written over a page: its own answer is awaited."""
     time = InventoryTime(table, {(ONE, REGION): 10})
-    inventories = Inventories(Connection(REGION), lambda _: None, 60, time.sleep, time)
 
     def stale(seconds):
         time.sleep(seconds)
@@ -142,22 +143,21 @@ def test_pages_of_a_look_that_was_started_again_are_not_mixed(table):
         else:
             answer(table, (ONE, REGION))
 
-    inventories._sleep = stale
+    inventories = Inventories(Connection(REGION), 60, TerminalClock(stale, time))
 
     assert inventories.ask([(ONE, REGION)], RUN) == {(ONE, REGION): TargetFacts(snapshots=(SEEN,))}
 
 
-def test_many_targets_of_which_some_are_silent(table):
+def test_many_targets_of_which_some_are_silent(table, capsys):
     """It ends when nobody has answered any longer, says how far it is in few lines, and knows all that answered."""
     places = [(f"{n:012d}", REGION) for n in range(1, 41)]
-    said = []
     time = InventoryTime(table, {place: 5 * n for n, place in enumerate(places) if n % 10})
 
-    found = Inventories(Connection(REGION), said.append, 60, time.sleep, time).ask(places, RUN)
+    found = Inventories(Connection(REGION), 60, TerminalClock(time.sleep, time)).ask(places, RUN)
 
     assert sum(not target.trouble for target in found.values()) == 36
     assert [place for place, target in found.items() if "has not answered" in target.trouble] == places[::10]
-    assert len(said) <= 15
+    assert len(capsys.readouterr().err.splitlines()) <= 15
     assert time.now <= time.begun + 200 + 60 + 10
 
 

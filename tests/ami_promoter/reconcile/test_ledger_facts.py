@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from ami_promoter.hub.aws import Connection
 from ami_promoter.hub.records import Reader
 from ami_promoter.reconcile import ledger_facts
 from ami_promoter.reconcile.facts import Grant
@@ -22,12 +23,20 @@ RESOURCE = addresses.snapshot_resource("snap-0a").pk
 KEY = f"arn:aws:kms:us-east-1:{HUB}:key/k"
 
 
-class HubReader(Reader):
-    """Reads a hub's table without a check of the caller."""
-
-    def __init__(self, client):
-        self._client, self._name, self._table = client, TABLE, Table(client, TABLE)
-        self._ledger = DynamoLedger(self._table)
+@pytest.mark.parametrize(
+    ("entry", "expected"),
+    [
+        ({"state": "open", "preexisting": False}, True),
+        ({"state": "open", "preexisting": True}, False),
+        ({"state": "closed", "preexisting": False}, False),
+        ({"state": "closed", "preexisting": False, "gone_with_resource": True}, True),
+        ({"state": "closed", "preexisting": True, "gone_with_resource": True}, False),
+        ({}, False),
+    ],
+)
+def test_the_last_entry_says_whether_a_permission_that_shows_is_the_services(entry, expected):
+    """It was open, or its snapshot took it into the Recycle Bin; one that was removed, or is preexisting, is not."""
+    assert ledger_facts.had_open(entry) is expected
 
 
 def test_a_share_is_read_as_the_ledger_writes_it(client):
@@ -37,7 +46,7 @@ def test_a_share_is_read_as_the_ledger_writes_it(client):
     made = Share(RESOURCE, DEV, DEV, state=ShareState.OPEN, intended_at=2, preexisting=True, grant_id="g", opened_at=5)
     ledger.hold(RESOURCE, made, holding)
 
-    share = HubReader(client).shares([(RESOURCE, DEV)])[RESOURCE, DEV]
+    share = Reader(Connection(REGION)).shares([(RESOURCE, DEV)])[RESOURCE, DEV]
 
     assert share == ledger.shares(RESOURCE)[0]
     assert share.holdings == {holding}
@@ -58,7 +67,7 @@ def test_of_a_damaged_share_the_account_is_found_in_its_name(client, resource, s
     """The receiver must be known even if the body is damaged."""
     damaged = {"pk": resource, "sk": f"share#{share_name}", "state": "open", "version": "nonsense", "body": "{"}
 
-    (share,) = HubReader(client).shares_in([damaged])
+    (share,) = Reader(Connection(REGION)).shares_in([damaged])
 
     assert (share.account, share.state, share.holdings) == (DEV, "open", frozenset())
 

@@ -3,6 +3,7 @@
 import time
 
 import boto3
+from botocore.exceptions import ClientError
 
 from ami_promoter.hub.aws import Connection
 from ami_promoter.reconcile.facts import Resource
@@ -18,7 +19,7 @@ from chalicelib.sharing.share import Share, ShareState
 from chalicelib.sharing.store.ledger import DynamoLedger
 from tests.fakes import copying
 
-TABLE, REGION, DEV = "ami-promoter-us-east-1", "us-east-1", "222222222222"
+TABLE, REGION, HUB, DEV = "ami-promoter-us-east-1", "us-east-1", "123456789012", "222222222222"
 
 
 def name(number):
@@ -33,7 +34,7 @@ def a_delivery(table, number, state):
 
 def look():
     """Read the hub alone."""
-    return Looking(Connection(REGION), lambda _: None).look("run-1", targets=False)
+    return Looking(Connection(REGION)).look("run-1", targets=False)
 
 
 def test_what_is_over_is_not_kept(table):
@@ -70,12 +71,42 @@ def test_what_was_shared_once_is_looked_at_though_its_shares_are_over(table):
     assert look().permissions == {Resource.of(snapshot): frozenset()}
 
 
-def test_a_long_reading_says_how_far_it_is_now_and_then():
+class AtHomeOnly(Connection):
+    """A hub that may call AWS in its own Region only, as an organization's policy often has it."""
+
+    def client(self, service, region=None):
+        """Refuse every call elsewhere."""
+        made = super().client(service, region)
+        if region not in (None, REGION):
+            made.meta.events.register("before-call", self.refuse)
+        return made
+
+    def refuse(self, **_call):
+        """Answer as EC2 does for a denial."""
+        raise ClientError({"Error": {"Code": "UnauthorizedOperation", "Message": "denied"}}, "DescribeSnapshots")
+
+
+def test_a_region_in_which_the_hub_may_do_nothing_hides_no_other(table):
+    """What is open in the hub's own Region is seen, and the other Region is a finding."""
+    ec2 = boto3.client("ec2", region_name=REGION)
+    volume = ec2.create_volume(AvailabilityZone=f"{REGION}a", Size=1)["VolumeId"]
+    snapshot = ec2.create_snapshot(VolumeId=volume)["SnapshotId"]
+    for resource in (addresses.snapshot_resource(snapshot), addresses.snapshot_resource("snap-0a", "eu-west-1")):
+        DynamoRecords(table).create(Write(resource, "open", {}, None), int(time.time()))
+
+    view = Looking(AtHomeOnly(REGION)).look("run-1", targets=False)
+
+    assert view.permissions == {Resource.of(snapshot): frozenset()}
+    assert ("not-seen", f"account {HUB}, eu-west-1") in [(one.code, one.where) for one in findings(view)]
+
+
+def test_a_long_reading_says_how_far_it_is_now_and_then(capsys):
     """A line now and then, not at every step."""
-    said, now = [], [0.0]
-    progress = Progress(said.append, "Reading the grants on keys", lambda: now[0])
+    now = [0.0]
+    progress = Progress("Reading the grants on keys", lambda: now[0])
     for number in range(100):
         now[0] += EVERY / 20
         progress.at(number, 100)
 
-    assert said == [f"Reading the grants on keys: {n} of 100." for n in (19, 39, 59, 79, 99)]
+    said = [f"Reading the grants on keys: {n} of 100." for n in (19, 39, 59, 79, 99)]
+    assert capsys.readouterr().err.splitlines() == said

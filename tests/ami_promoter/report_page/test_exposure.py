@@ -133,7 +133,7 @@ def test_how_many_were_open_at_once():
 
 def test_a_timeline_is_of_the_last_episode():
     """A retry starts a new timeline; steps in the same state are one span; an ended state has no length."""
-    first = [(0, "requested"), (1, "checking"), (600, "tidying"), (601, "failed")]
+    first = [(0, "requested"), (1, "awaiting-role"), (600, "tidying"), (601, "failed")]
     second = [(700, "requested"), (701, "copying"), (730, "copying"), (800, "delivered")]
     expected = [("requested", 700, 701), ("copying", 701, 800), ("delivered", 800, 800)]
 

@@ -6,7 +6,8 @@ import sys
 import pytest
 
 from ami_promoter.terminal.account_names import naming
-from ami_promoter.terminal.asking import refused
+from ami_promoter.terminal.asking import confirm
+from ami_promoter.terminal.report import NotDone
 
 DEV = "222222222222"
 
@@ -26,18 +27,19 @@ def answered(monkeypatch):
 
 def test_a_person_who_sends_the_output_to_a_file_sees_the_question(answered, capsys):
     """What will happen, and the question, are no output: the command would wait unseen."""
-    report = refused("cancel", "This ends it", ["The delivery is cancelled."], as_json=False)
+    with pytest.raises(NotDone) as no:
+        confirm("cancel", "This ends it", ["The delivery is cancelled."], as_json=False)
 
     out, err = capsys.readouterr()
-    assert (report.faults[0].code, out) == ("not-confirmed", "")
+    assert (no.value.report.faults[0].code, out) == ("not-confirmed", "")
     assert "The delivery is cancelled." in err
     assert "This ends it. Continue?" in err
 
 
 def test_the_question_has_names_and_no_control_character(answered, capsys):
     """Like any other line."""
-    with naming(lambda: {DEV: "dev\x1b[2J"}):
-        refused("withdraw", f"This withdraws {DEV} from it", [], as_json=False)
+    with naming(lambda: {DEV: "dev\x1b[2J"}), pytest.raises(NotDone):
+        confirm("withdraw", f"This withdraws {DEV} from it", [], as_json=False)
 
     assert f"This withdraws dev\\x1b[2J ({DEV}) from it. Continue?" in capsys.readouterr().err
 
@@ -46,6 +48,5 @@ def test_a_closed_input_is_no_terminal(monkeypatch):
     """As with `<&-`: Python has no standard input then."""
     monkeypatch.setattr(sys, "stdin", None)
 
-    report = refused("cancel", "This ends it", [], as_json=False)
-
-    assert "nobody can be asked" in report.faults[0].what
+    with pytest.raises(NotDone, match="nobody can be asked"):
+        confirm("cancel", "This ends it", [], as_json=False)

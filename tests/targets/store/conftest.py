@@ -6,7 +6,7 @@ from moto import mock_aws
 
 from chalicelib.engine import addresses
 from chalicelib.targets import applied_items
-from chalicelib.targets.store.targets_table import Current, partition
+from chalicelib.targets.store.targets_table import FileVersion, partition
 from tests.stores import create_table
 
 TABLE, MEMBERS = "ami-promoter-us-east-1-config", "ami-promoter-us-east-1-members"
@@ -31,7 +31,9 @@ def put(client, pk, sk, **attributes):
 def apply(client, directory, generation=1):
     """Apply a directory, as the command line does."""
     items = applied_items.to_items(directory)
-    current = Current(generation, addresses.digest_of(items), "2026-01-05T09:00:00Z", "arn:aws:iam::999999999999:root")
+    current = FileVersion(
+        generation, addresses.digest_of(items), "2026-01-05T09:00:00Z", "arn:aws:iam::999999999999:root"
+    )
     for sk, body in items.items():
         put(client, partition(current.version), sk, body={"S": body})
     put(client, partition(current.version), "source", text={"B": b"groups: {}"})

@@ -11,7 +11,7 @@ from chalicelib.engine import addresses
 from chalicelib.engine.errors import Refusal, TargetsDamaged
 from chalicelib.targets import withdrawals
 from chalicelib.targets.applied_file import NAME, Directory, Target
-from chalicelib.targets.store.targets_table import Current, TargetsTable, partition
+from chalicelib.targets.store.targets_table import FileVersion, TargetsTable, partition
 from chalicelib.targets.withdrawals import Withdrawal
 from tests.targets.store.conftest import MEMBERS, TABLE, apply, put
 
@@ -87,7 +87,7 @@ def test_a_value_resolves_by_the_file_in_force(client):
     assert (found.faults, found.digest) == ((), current.digest)
 
 
-def test_a_new_version_holds_from_the_moment_the_pointer_moves(client):
+def test_a_new_version_holds_from_the_moment_it_is_in_force(client):
     """No read returns a mixture of two files."""
     table = TargetsTable(client, TABLE, MEMBERS)
     apply(client, DIRECTORY)
@@ -166,7 +166,7 @@ def test_a_setting_of_a_newer_version_refuses_promotions_but_not_the_end_of_deli
     """An unknown setting stops new promotions, but not what must be closed."""
     body = f'[{{"account":"{DEV}","region":"us-east-1","role_name":"R","external_id":"","colour":"red"}}]'
     items = {f"account#{DEV}": body}
-    current = Current(1, addresses.digest_of(items), "2026-01-05T09:00:00Z", "arn")
+    current = FileVersion(1, addresses.digest_of(items), "2026-01-05T09:00:00Z", "arn")
     put(client, partition(current.version), f"account#{DEV}", body={"S": body})
     pointer = {"generation": {"N": "1"}, "digest": {"S": current.digest}}
     put(client, "targets", "current", **pointer, applied_at={"S": "t"}, applied_by={"S": "a"})
@@ -176,7 +176,7 @@ def test_a_setting_of_a_newer_version_refuses_promotions_but_not_the_end_of_deli
     assert "Target has no colour" in table.read().resolve(DEV).faults[0].what
     assert table.live(DEV) == ("R", "")
     with pytest.raises(TargetsDamaged, match="cannot be read by this version"):
-        table.directory(table.current())
+        table.directory(table.version_in_force())
 
 
 @pytest.mark.parametrize("name", ["no!pe", "true", "-x", "1234567890123"])
@@ -189,7 +189,7 @@ def test_a_group_that_no_tag_can_name_is_damage_and_hides_no_other_target(client
     assert [fault.code for fault in table.read().resolve(DEV).faults] == ["targets-damaged"]
 
 
-def test_what_the_pointer_claims_is_cut(client):
+def test_what_the_item_claims_is_cut(client):
     """Somebody who writes the table makes no notice too long by it, and no version that nobody can look up."""
     current = apply(client, DIRECTORY)
     wired = {name: {"S": "x" * 90_000} for name in ("digest", "applied_at", "applied_by")}

@@ -13,7 +13,7 @@ from awsim.rules import rule
 TAG_ON_CREATE = rule(
     "ec2-tag-on-create-needs-create-tags",
     "Tags in a creating call need ec2:CreateTags on the new resource, with ec2:CreateAction naming the call. "
-    "[EC2 user guide: grant permission to tag on creation; for CopySnapshot aws-facts 2, UNVERIFIED]",
+    "[EC2 user guide: grant permission to tag on creation; for CopySnapshot aws-facts 2, VERIFIED]",
 )
 SOURCE_TOO = rule(
     "ec2-copy-snapshot-authorised-on-source",
@@ -318,6 +318,8 @@ TABLE: dict[str, Needs] = {
     **_each("DisableImage EnableImage ResetImageAttribute", _one("ImageId")),
     **_each("EnableImageDeregistrationProtection DisableImageDeregistrationProtection", _one("ImageId")),
     **_each("DescribeSnapshotAttribute DeleteSnapshot ResetSnapshotAttribute", _one("SnapshotId")),
+    **_each("RestoreSnapshotFromRecycleBin", _one("SnapshotId")),
+    **_each("RestoreImageFromRecycleBin", _one("ImageId")),
     **_each("DeleteVolume", _one("VolumeId")),
     **_each("GetConsoleOutput", _one("InstanceId")),
     "ec2:TerminateInstances": _each_instance,

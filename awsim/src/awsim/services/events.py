@@ -47,7 +47,7 @@ BUS_POLICY = rule(
 BUS_ROLE = rule(
     "events-foreign-bus-needs-role",
     "A target that is a bus of another account or Region carries a role that EventBridge may assume and that may put "
-    "events there. [aws-facts 1e, VERIFIED for grants by organization, else advised]",
+    "events there. [aws-facts 1e, VERIFIED]",
 )
 TARGETS_OF_FOREIGN_BUS = rule(
     "events-put-targets-needs-bus-policy",

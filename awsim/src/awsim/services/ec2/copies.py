@@ -18,7 +18,7 @@ from awsim.api import AwsError, Call
 from awsim.rules import rule
 from awsim.services.ec2 import keys, notices, tags
 from awsim.services.ec2.access import may_see
-from awsim.services.ec2.errors import check_id, not_found, wrong_combination, wrong_value
+from awsim.services.ec2.errors import check_id, wrong_combination, wrong_value
 from awsim.services.ec2.operation import Operation
 from awsim.services.ec2.records import Billing, Ec2Snapshot, Origin
 from awsim.services.ec2.snapshots import finish
@@ -26,8 +26,8 @@ from awsim.services.ec2.state import Ec2State
 
 SHARED_FIRST = rule(
     "ec2-copy-needs-share",
-    "A foreign snapshot can be copied only while it is shared with the caller's account, else InvalidSnapshot.NotFound "
-    "[aws-facts 2 and 4, VERIFIED]",
+    "A foreign snapshot can be copied only while it is shared with the caller's account; else the call is accepted, "
+    "and the copy ends in state error, 'Source snapshot is not found' [aws-facts 2, VERIFIED]",
 )
 SHARED_TO_THE_END = rule(
     "ec2-copy-needs-share-to-the-end",
@@ -40,11 +40,13 @@ KEYS_TO_THE_END = rule(
 )
 SOURCE_COMPLETED = rule(
     "ec2-copy-needs-completed-source",
-    "A snapshot must be completed, and not archived, before it can be copied [aws-facts 2, VERIFIED]",
+    "A snapshot must be completed, and not archived, before it can be copied; else the call is accepted, and the copy "
+    "ends in state error, 'Source snapshot is not complete' [aws-facts 2, VERIFIED; for an archived one UNVERIFIED]",
 )
 SOURCE_REGION = rule(
     "ec2-copy-names-source-region",
-    "The source is looked for in SourceRegion only [aws-facts 2; botocore ec2 model, CopySnapshot, VERIFIED]",
+    "The source is looked for in SourceRegion only; if it is not there, the copy ends in state error, 'Source snapshot "
+    "is not found' [aws-facts 2, VERIFIED]",
 )
 TAKES_TIME = rule(
     "ec2-copy-takes-time",
@@ -90,11 +92,13 @@ THROUGHPUT = 2_000.0
 MINUTES = range(15, 48 * 60 + 1, 15)
 KEY_REFUSED = "Given key ID is not accessible"
 SOURCE_GONE = "Source snapshot ID is not valid"
+SOURCE_UNSEEN = "Source snapshot is not found"
+SOURCE_UNFINISHED = "Source snapshot is not complete"
 SLOTS = 20
 
 
 def _copy_snapshot(ec2: Ec2State, call: Call) -> Mapping[str, Any]:
-    source = _source(ec2, call)
+    source, why_not = _source(ec2, call)
     wanted = tags.at_creation(ec2, call, "snapshot")
     _check_encryption(ec2, call)
     if pending(ec2, call.caller.account, call.region) >= SLOTS and ec2.on(AT_ONCE):
@@ -106,7 +110,7 @@ def _copy_snapshot(ec2: Ec2State, call: Call) -> Mapping[str, Any]:
     copy = ec2.snapshots.put(begun(ec2, call, source, minutes=call.params.get("CompletionDurationMinutes", 0)))
     given = wanted if ec2.on(LEAVES_TAGS) else ec2.tags_on(source.owner, source.id) | wanted
     tags.put_tags(ec2, copy.owner, copy.region, copy.id, add=given)
-    start(ec2, copy)
+    start(ec2, copy, why_not=why_not)
     return {"SnapshotId": copy.id, **tags.shown(ec2, given)}
 
 
@@ -131,18 +135,18 @@ def _throughput_left(ec2: Ec2State, account: str, source: str, region: str) -> f
     return THROUGHPUT - sum(s.origin.throughput for s in mine if s.origin is not None and s.origin.region == source)
 
 
-def _source(ec2: Ec2State, call: Call) -> Ec2Snapshot:
+def _source(ec2: Ec2State, call: Call) -> tuple[Ec2Snapshot, str]:
+    """Return the source, and why the copy will end in error; an unknown source is an empty snapshot."""
     wanted, region = call.params["SourceSnapshotId"], call.params["SourceRegion"]
     check_id(wanted, "snap")
     check_region(region)
     found = ec2.snapshots.get(wanted)
-    if found is None or (found.region != region and ec2.on(SOURCE_REGION)):
-        raise not_found(wanted)
-    if ec2.on(SHARED_FIRST) and not may_see(ec2, call.caller.account, found):
-        raise not_found(wanted)
-    if (found.state != "completed" or found.tier != "standard") and ec2.on(SOURCE_COMPLETED):
-        raise AwsError("IncorrectState", f"Snapshot '{wanted}' is not 'completed'.")
-    return found
+    elsewhere = found is not None and found.region != region and ec2.on(SOURCE_REGION)
+    hidden = found is not None and ec2.on(SHARED_FIRST) and not may_see(ec2, call.caller.account, found)
+    if found is None or elsewhere or hidden:
+        return Ec2Snapshot(wanted, call.caller.account, region, "vol-ffffffff", 0, ec2.now), SOURCE_UNSEEN
+    unfinished = found.state != "completed" or found.tier != "standard"
+    return found, SOURCE_UNFINISHED if unfinished and ec2.on(SOURCE_COMPLETED) else ""
 
 
 def check_region(region: str) -> None:
@@ -219,13 +223,13 @@ def _nothing() -> None:
     """Do nothing more."""
 
 
-def start(ec2: Ec2State, copy: Ec2Snapshot, then: Callable[[], object] = _nothing) -> None:
-    """Run a copy to its end, and then call a function."""
+def start(ec2: Ec2State, copy: Ec2Snapshot, then: Callable[[], object] = _nothing, *, why_not: str = "") -> None:
+    """Run a copy to its end, and then call a function. ``why_not``: it cannot be made."""
     if not ec2.on(TAKES_TIME):
-        _end(ec2, copy.id, "", then)
+        _end(ec2, copy.id, why_not, then)
         return
     assert copy.ends is not None  # noqa: S101 - it is pending
-    if why_not := _key_trouble(ec2, copy):
+    if why_not := why_not or _key_trouble(ec2, copy):
         ec2.after(ec2.pace.copy_refused, lambda: _end(ec2, copy.id, why_not, then), f"copy {copy.id} is refused")
     else:
         ec2.after((copy.ends - ec2.now).total_seconds(), lambda: _complete(ec2, copy.id, then), f"copy {copy.id} ends")

@@ -140,7 +140,8 @@ def user_of(ec2: Ec2State, snapshot_id: str, other_than: str = "") -> str | None
 
 def _remove(ec2: Ec2State, snapshot: Ec2Snapshot) -> None:
     ec2.snapshots.drop(snapshot.id)
-    tags.forget(ec2, snapshot.id)
+    if (snapshot.owner, snapshot.region) not in ec2.recycle_bins:
+        tags.forget(ec2, snapshot.id)
 
 
 def shown(ec2: Ec2State, snapshot: Ec2Snapshot, account: str, at: datetime) -> dict[str, Any]:

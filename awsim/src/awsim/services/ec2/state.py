@@ -182,6 +182,8 @@ class Ec2State:
         """Called with each use of a key by EBS for a caller: caller, KMS's operation, key, and what it encrypts."""
         self.public_images: set[tuple[str, str]] = set()
         """(account, Region) in which block public access for AMIs is off."""
+        self.recycle_bins: set[tuple[str, str]] = set()
+        """(account, Region) whose Recycle Bin keeps the snapshots and AMIs that are deleted there."""
         self.blocked_snapshots: dict[tuple[str, str], str] = {}
         """(account, Region) -> the state of block public access for snapshots, if it is on."""
         self._base = base

@@ -21,7 +21,7 @@ KEY_SIDE = rule(
 CALLER_SIDE = rule(
     "kms-foreign-key-needs-own-policy",
     "For another account's key the caller's own identity policy must allow it too, also where a grant admits the "
-    "caller. [aws-facts 3: VERIFIED for key policies; UNVERIFIED for the owner's grant]",
+    "caller. [aws-facts 3, VERIFIED for key policies and the owner's grant]",
 )
 GRANT_AT_HOME = rule(
     "kms-own-accounts-grant-opens-foreign-key",

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chalicelib.delivery.tracked import TrackedDelivery
-from chalicelib.delivery.waves import WaveProgress
-from chalicelib.promotion import evolving, waves
+from chalicelib.delivery.wave_progress import WaveProgress
+from chalicelib.promotion import evolving, wave_counts
 from chalicelib.promotion.wanted import WantedTargets
 from chalicelib.sharing.entitlement import Entitlement
 from chalicelib.targets.applied_file import Target
@@ -35,7 +35,7 @@ def progress(*tracked, missing=(), wave=WAVE, promotion=PROMOTION) -> WaveProgre
     file = FileWaves({"prod": wave}, {"dev": (A, B), "prod": (C,)})
     meant = WantedTargets("dev prod", Entitlement(targets), waves=file)
     begin = [targets[f"{account}/{REGION}"] for account in missing]
-    (found,) = waves.counts(meant, tracked, begin, promotion)
+    (found,) = wave_counts.counts(meant, tracked, begin, promotion)
     return found.progress
 
 

@@ -1,4 +1,4 @@
-"""How far the waves of a promotion are, as a delivery reads it that waits for its own."""
+"""How far the waves of a promotion are. The promotion writes it on its record; a delivery that waits reads it there."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from chalicelib.delivery.tracked import RUNNING, SUCCEEDED, TrackedDelivery
-from chalicelib.delivery.waves import WaveProgress
+from chalicelib.delivery.wave_progress import WaveProgress
 from chalicelib.engine.addresses import digest
 from chalicelib.engine.places import Place
 from chalicelib.promotion.model import Promotion

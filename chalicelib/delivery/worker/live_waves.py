@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from chalicelib.delivery.model import Delivery
 from chalicelib.delivery.phases.wave import WaveSeen
-from chalicelib.delivery.waves import PromotionWaves, WaveProgress
-from chalicelib.delivery.worker.approvals import LiveApprovals
+from chalicelib.delivery.wave_progress import PromotionWaves, WaveProgress
+from chalicelib.delivery.worker.live_approvals import LiveApprovals
 from chalicelib.engine.errors import Refusal, RefusalKind
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.waker import Clock

@@ -1,0 +1,32 @@
+"""What the command line says if AWS refuses to let it read records."""
+
+import pytest
+
+from ami_promoter.hub.aws import Connection, HubError
+from ami_promoter.hub.records import History, Reader
+from chalicelib.engine import addresses
+
+REGION = "us-east-1"
+AMI, DEV = "ami-0123456789abcdef0", "222222222222"
+READS = {
+    "all promotions": lambda hub: list(Reader(hub).promotions()),
+    "what is parked": lambda hub: Reader(hub).parked(),
+    "pointers": lambda hub: Reader(hub).pointers(),
+    "what is under way": lambda hub: Reader(hub).under_way(),
+    "a promotion": lambda hub: Reader(hub).promotion(AMI),
+    "a source": lambda hub: Reader(hub).source_image(AMI),
+    "a source as examined": lambda hub: Reader(hub).examined(AMI, "1"),
+    "tracked deliveries": lambda hub: Reader(hub).tracked(AMI),
+    "what made an AMI": lambda hub: Reader(hub).made_from(AMI),
+    "deliveries": lambda hub: Reader(hub).deliveries(["1"]),
+    "shares": lambda hub: Reader(hub).shares([("resource#snapshot#snap-0a", DEV)]),
+    "a history": lambda hub: list(History(hub).of(addresses.promotion(AMI))),
+    "archived shares": lambda hub: list(History(hub).shares_at([("resource#snapshot#snap-0a", DEV)])),
+}
+
+
+@pytest.mark.parametrize("read", READS.values(), ids=READS.keys())
+def test_a_refusal_to_read_is_a_message(client, read):
+    """It says what was being read, of which table, and what may help; it is no traceback."""
+    with pytest.raises(HubError, match=r"table other: reading the (records|history) failed: .*There is no such table"):
+        read(Connection(REGION, "other"))
