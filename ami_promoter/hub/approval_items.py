@@ -57,7 +57,7 @@ def asked(connection: Connection, ami: str, tag_key: str) -> QuestionSeen:
     _refuse_useless(connection, ami, read, tag_key)
     record = Reader(connection).promotion(ami)
     promotion = None if record is None else record.it
-    last = promotion.value if promotion and promotion.digest else None
+    last = promotion.value if promotion and promotion.file else None
     withdrawals = Withdrawn(connection, ami).read()
     counts = counts_from(promotion, read.value)
     entitled = entitlement(read.value, last, applied_file(connection), withdrawals, counts)

@@ -16,6 +16,7 @@ from chalicelib.engine import schedule
 from chalicelib.engine.faults import Fault
 from chalicelib.promotion.machine import has_news, withdraws
 from chalicelib.promotion.model import MOST_FAULTS, Promotion, PromotionState
+from chalicelib.targets.approvals import digest_asked
 from chalicelib.targets.recalls import Recall
 from chalicelib.targets.withdrawals import EVERYWHERE
 
@@ -142,16 +143,12 @@ def _came_out(record: RecordSeen[Promotion], states: Collection[str]) -> str:
     """Return how a promotion came out, in a word; "" while it is under way, or if it has had no delivery."""
     if record.state != PromotionState.OVER:
         return ""
-    if _is_refused(record.it):
+    if record.it.is_refused:
         return "refused"
     if "failed" in states or (states and record.it.faults):
         return "failed"
     found = next((word for word in COME_OUT if word in states), "")
     return "delivered" if found == "shared" else found
-
-
-def _is_refused(one: Promotion) -> bool:
-    return one.refused_value is not None or (one.unfit != "" and one.unfit == one.inputs)
 
 
 def counts(found: Iterable[RecordSeen[Any]]) -> dict[str, int]:
@@ -180,13 +177,13 @@ def page(
     asked = has_news(one) or withdraws(one)
     return {
         **promotion(record, deliveries),
-        "approval": one.approval_digest if awaits else None,
+        "approval": digest_asked(one.asked) if awaits else None,
         "seen_value": one.seen_value,
         "looks_again": asked or bool(one.absent_since),
         "withdrawn": {place: by for place, by in one.withdrawn.items() if place != EVERYWHERE},
         "recall": recalls.to_json(recall),
         "waves": list(in_waves),
-        "refused": _is_refused(one),
+        "refused": one.is_refused,
         "deliveries": shown,
         "open_shares": list(open_shares),
     }

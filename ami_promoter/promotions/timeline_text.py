@@ -50,8 +50,8 @@ NAMES = {
 """Members in plain words."""
 AGAIN = re.compile("^Reopened by episode")
 INTERNAL = (
-    *("count", "digest", "AMI available", "places", "members", "newest", "removals", "after", "cursor"),
-    *("generation", "look", "later", "approval_digest", "approval_asked", "asked"),
+    *("count", "digest", "AMI available", "places", "file", "newest", "removals", "after", "cursor"),
+    *("generation", "look", "later", "asked", "left_out"),
 )
 """Internal members of the service; shown only with --wide."""
 PLAIN = {

@@ -43,8 +43,7 @@ class Compared:
     faulty: str = ""
     """Digest of all faults; ``faults`` may be only the first of them."""
     inputs: str = ""
-    digest: str = ""
-    members: str = ""
+    file: str = ""
     places: str = ""
     withdrawn: Mapping[str, str] = field(default_factory=dict)
     left_out: tuple[str, ...] = ()
@@ -62,9 +61,8 @@ class Compared:
     """How many deliveries to wanted targets have failed."""
     summarised: bool = False
     """Whether nothing is left, and the summary was sent if there was anything to report."""
-    approval_digest: str = ""
-    approval_asked: str = ""
-    """The question to an approver, and the notice that asked it; "": nothing waits."""
+    asked: str = ""
+    """The notice that asked an approver; "": nothing waits."""
     waves: Mapping[str, WaveProgress] = field(default_factory=dict)
     awaited: bool = False
     """Whether a wave waits for deliveries that are under way."""

@@ -9,7 +9,7 @@ from typing import Any
 from chalicelib.delivery.wave_progress import WaveProgress
 from chalicelib.engine import schedule
 from chalicelib.engine.addresses import digest
-from chalicelib.engine.faults import Fault, count
+from chalicelib.engine.faults import Fault
 from chalicelib.engine.places import Place
 from chalicelib.engine.transitions import Entry
 from chalicelib.engine.wakes import TagEntry
@@ -17,6 +17,7 @@ from chalicelib.promotion import events as ev
 from chalicelib.promotion.model import (
     BEGIN,
     END,
+    EXAMINE,
     MADE_HERE,
     MOST_FAULTS,
     WAKE_ALL,
@@ -57,8 +58,7 @@ def started(ami: str, hub: str, region: str, now: int) -> Promotion:
 
 def baseline(ami: str, hub: str, region: str, value: str, now: int) -> Promotion:
     """Return the promotion of an AMI that was tagged before the service first looked. It waits for a tag event."""
-    why = "It was tagged before this service was installed; tag it again to promote it."
-    fresh = Promotion(ami, hub, region, created_at=now, state=S.OVER, why=why, since=now)
+    fresh = Promotion(ami, hub, region, created_at=now, state=S.OVER, since=now)
     return replace(fresh, value=value, seen_value=value, seen_since=now, looked_at=now)
 
 
@@ -177,8 +177,7 @@ def _pending(promotion: Promotion, value: str, now: int) -> Promotion:
     """Wait for the AMI; after a day notify people, and leave it to discovery to see it become available."""
     if promotion.state is S.REQUESTED and now >= promotion.since + PENDING_DEADLINE:
         fault = _never_available(promotion)
-        why = f"The value {value!r} was refused: {count(1, 'fault')}."
-        return FINISH(_faulty(promotion, (fault,), named((fault,), value)), now, why=why)
+        return FINISH(_faulty(promotion, (fault,), named((fault,), value)), now)
     waiting = promotion if promotion.state is S.REQUESTED else REQUEST(promotion, now)
     return _wait(waiting, now, schedule.step(schedule.POLLS, waiting.tries))
 
@@ -187,18 +186,17 @@ def _gone(promotion: Promotion, now: int, before: Promotion) -> Promotion:
     """Handle a missing or unusable AMI. Running deliveries continue by what is known; standing shares end."""
     settled = promotion.state in (S.ADJUSTING, S.RUNNING, S.OVER)
     if promotion.state is S.REQUESTED or (promotion.state is S.OVER and not promotion.standing):
-        return _untagged(promotion, now, before, "The hub does not own this AMI, or no longer does.")
+        return _untagged(promotion, now, before, gone=True)
     if settled and (not promotion.standing or promotion.is_gone):
         seen: dict[str, Any] = {"seen_value": before.seen_value, "seen_since": before.seen_since}
         return replace(promotion, absent_since=0, unseen_since=before.unseen_since or now, **seen)
     if not _believed(promotion, now):
         return _absent(promotion, now)
-    ends: dict[str, Any] = {"gone": max(promotion.newest, 1), "generation": max(promotion.generation, 1)}
-    ends["absent_since"] = 0
-    return COMPARE(promotion, now, why="The AMI is gone or disabled.", **ends)
+    ends = {"gone": max(promotion.newest, 1), "generation": max(promotion.generation, 1)}
+    return COMPARE(promotion, now, absent_since=0, **ends)
 
 
-def _untagged(promotion: Promotion, now: int, before: Promotion, why: str = "") -> Promotion:
+def _untagged(promotion: Promotion, now: int, before: Promotion, *, gone: bool = False) -> Promotion:
     """Absence in an eventually consistent read is weak evidence; once confirmed, further reads change nothing."""
     confirmed = before.looked_at and before.seen_value is None and not before.absent_since
     settled = promotion.state in (S.ADJUSTING, S.RUNNING, S.OVER)
@@ -207,13 +205,14 @@ def _untagged(promotion: Promotion, now: int, before: Promotion, why: str = "") 
     if not _believed(promotion, now):
         return _absent(promotion, now)
     nothing: dict[str, Any] = {"value": None, "refused_value": None, "places": "", "withdrawn": {}}
-    nothing |= {"failed": 0, "faults": (), "faulty": "", "notified": "", "approval_digest": "", "absent_since": 0}
+    nothing |= {"failed": 0, "faults": (), "faulty": "", "notified": "", "absent_since": 0}
+    nothing["gone"] = promotion.newest if gone else promotion.gone
     removed = replace(promotion, in_force_since=now, withdrawals_from=promotion.in_force_since, **nothing)
     if promotion.state is S.REQUESTED:
-        return FINISH(removed, now, why=why or "It has no tag.")
+        return FINISH(removed, now)
     if promotion.state is S.OVER and not promotion.standing:
         return removed
-    return COMPARE(removed, now, why=why or "Its tag was removed.")
+    return COMPARE(removed, now)
 
 
 def _believed(promotion: Promotion, now: int) -> bool:
@@ -241,16 +240,17 @@ def on_compared(event: ev.Compared, promotion: Promotion, now: int) -> Promotion
     fresh = event.inputs != promotion.inputs or bool(promotion.cursor)
     asked_often = promotion.tries >= WORTH_A_LOOK
     compared = _in_force(promotion, event)
-    another = compared if promotion.cursor else replace(compared, examined="")  # a pass with an episode of its own
     if event.surplus and (fresh or asked_often):
-        return ADJUST(another, now, cursor=END, tries=promotion.tries if asked_often else 0)
+        return ADJUST(compared, now, cursor=END, tries=promotion.tries if asked_often else 0)
     if event.missing and event.inputs != promotion.unfit:
         again = 0 if fresh else promotion.restarts + 1
         wait = schedule.step(schedule.POLLS, again - 2) if again > 1 else 0
-        return ADJUST(another, now, cursor=BEGIN, restarts=again, next_try=now + wait)
+        goes_on = event.inputs == promotion.inputs and promotion.cursor.startswith(BEGIN)
+        cursor = BEGIN if goes_on else EXAMINE  # a pass that was examined goes on with its own episode
+        return ADJUST(compared, now, cursor=cursor, restarts=again, next_try=now + wait)
     compared = replace(compared, cursor="")
     waits = event.missing or recalled(event.withdrawn)  # all that a recall kept out begins when it is lifted
-    if event.digest and not waits and event.refused is None:
+    if event.file and not waits and event.refused is None:
         compared = replace(compared, passed=max(promotion.passed, event.newest))
     if event.summarised and not compared.unnotified:
         over = replace(compared, summarised=promotion.episode, standing=event.standing, restarts=0, wakes="")
@@ -282,7 +282,7 @@ def _in_force(promotion: Promotion, event: ev.Compared) -> Promotion:
     """Write down the inputs of a comparison, and the value that counts."""
     of_source = event.inputs == promotion.unfit and event.refused is None
     found = (promotion.faults, promotion.faulty) if of_source else (event.faults, event.faulty)
-    changed, understood = event.value != promotion.value, bool(event.digest)
+    changed, understood = event.value != promotion.value, bool(event.file)
     counts = understood and event.refused is None
     since = promotion.seen_since if promotion.seen_value == event.value else promotion.in_force_since
     return replace(
@@ -295,17 +295,14 @@ def _in_force(promotion: Promotion, event: ev.Compared) -> Promotion:
         in_force_since=since if changed else promotion.in_force_since,
         withdrawals_from=promotion.withdrawals_count_from(event.value),
         inputs=event.inputs,
-        digest=event.digest or promotion.digest,
-        members=event.members or promotion.members,
+        file=event.file or promotion.file,
         places=event.places if understood else promotion.places,
         withdrawn=event.withdrawn,
         left_out=event.left_out,
         standing=promotion.standing or event.standing,
         waves=event.waves,
         wakes=WAKE_ALL if _opens(event.waves, promotion.waves) else promotion.wakes,
-        approval_digest=event.approval_digest,
-        approval_asked=event.approval_asked or promotion.approval_asked,
-        why="" if changed else promotion.why,
+        asked=event.asked or promotion.asked,
     )
 
 
@@ -334,16 +331,14 @@ def named(faults: Iterable[Fault], value: str) -> str:
 
 def on_examined(event: ev.Examined, promotion: Promotion, now: int) -> Promotion:
     """Start the additions if the source passed its checks; EC2 has seven minutes to show what it does not show yet."""
-    if event.inputs != promotion.inputs or not promotion.cursor.startswith(BEGIN):
+    if event.inputs != promotion.inputs or promotion.cursor != EXAMINE:
         return promotion
     if event.partial and promotion.tries < len(schedule.NOT_YET):
         return _wait(promotion, now, schedule.step(schedule.NOT_YET, promotion.tries))
     if event.unfit:
-        faulty = _faulty(promotion, event.faults, event.faulty)
-        why = f"The value {promotion.value!r} was refused: {count(len(event.faults), 'fault')}."
-        return RUN(faulty, now, unfit=event.inputs, cursor="", why=why)
-    examined = {"examined": event.inputs, "source": event.source, "source_of": event.generation}
-    return ADJUST(promotion, now, episode=promotion.episode + 1, why="", unfit="", **examined)
+        return RUN(_faulty(promotion, event.faults, event.faulty), now, unfit=event.inputs, cursor="")
+    examined = {"cursor": BEGIN, "source": event.source, "source_of": event.generation}
+    return ADJUST(promotion, now, episode=promotion.episode + 1, unfit="", **examined)
 
 
 def on_sliced(event: ev.Sliced, promotion: Promotion, now: int) -> Promotion:
@@ -363,11 +358,8 @@ def on_sliced(event: ev.Sliced, promotion: Promotion, now: int) -> Promotion:
 
 def on_refused_notified(event: ev.RefusedNotified, promotion: Promotion, now: int) -> Promotion:
     """Write down of which faults people know."""
-    why = promotion.why
-    if promotion.refused_value is not None and event.faulty == promotion.faulty:
-        why = f"The value {promotion.refused_value!r} was refused: {count(len(promotion.faults), 'fault')}."
     notified = event.faulty if promotion.faulty else ""  # another run may have found them gone meanwhile
-    return replace(promotion, notified=notified, why=why, next_try=now, tries=0)
+    return replace(promotion, notified=notified, next_try=now, tries=0)
 
 
 def _never_available(promotion: Promotion) -> Fault:

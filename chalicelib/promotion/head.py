@@ -16,15 +16,15 @@ def head(promotion: Promotion) -> Head:
     known = (promotion.value, promotion.refused_value, promotion.seen_value if busy else None)
     by_organization = any(fault.code.startswith("organization-") for fault in promotion.faults)
     return Head(
-        value=promotion.value if promotion.digest else None,
+        value=promotion.value if promotion.file else None,
         known=tuple(sorted({value for value in known if value is not None})),
-        generation=f"{promotion.digest}/{promotion.members}" if promotion.digest else "",
+        generation=promotion.file,
         places=promotion.places,
         withdrawals_from=promotion.withdrawals_from,
         moving=promotion.state is not PromotionState.OVER,
         standing=promotion.standing,
         failed=promotion.failed,
-        waits=promotion.state is PromotionState.OVER and promotion.value is not None and not promotion.digest,
+        waits=promotion.state is PromotionState.OVER and promotion.value is not None and not promotion.file,
         refused_by_organization=promotion.refused_value is not None and by_organization,
     )
 

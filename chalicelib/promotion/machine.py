@@ -17,7 +17,7 @@ from chalicelib.promotion import commands as do
 from chalicelib.promotion import events as ev
 from chalicelib.promotion import evolving
 from chalicelib.promotion.evolving import ADJUST, COMPARE, FINISH, REQUEST, RUN, PromotionEntry
-from chalicelib.promotion.model import END, WORTH_A_LOOK, Promotion, PromotionState
+from chalicelib.promotion.model import END, EXAMINE, WORTH_A_LOOK, Promotion, PromotionState
 
 NEWS = ("tag", "image", "seen", "retry", "lifted", "generation")
 """Inbox entries that ask for a look at the tag: its own event, the AMI's, discovery's, an operator's request, the end
@@ -91,7 +91,7 @@ def _next(promotion: Promotion, *, may_look: bool) -> tuple[do.Command, ...]:
         case S.COMPARING:
             return (do.Compare(),)
         case S.ADJUSTING:
-            return (do.Slice(promotion.cursor),) if promotion.examined == promotion.inputs else (do.Examine(),)
+            return (do.Examine(),) if promotion.cursor == EXAMINE else (do.Slice(promotion.cursor),)
         case S.RUNNING if promotion.wakes:
             return (do.WakeWaiting(promotion.wakes),)
         case S.RUNNING:
@@ -123,7 +123,7 @@ def _ends(promotion: Promotion) -> bool:
 def withdraws(promotion: Promotion) -> bool:
     """Whether a withdrawal or a recall is still to be compared with its deliveries."""
     over_without = promotion.state is S.OVER and promotion.value is None
-    if promotion.state is S.REQUESTED or (over_without and not promotion.digest):  # nothing has ever begun
+    if promotion.state is S.REQUESTED or (over_without and not promotion.file):  # nothing has ever begun
         return False
     if promotion.unread(RECALL) is not None:
         return True

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from chalicelib.delivery.wave_progress import WaveProgress
 from chalicelib.engine import addresses, schedule
-from chalicelib.engine.faults import Fault
+from chalicelib.engine.faults import Fault, count
 
 
 class PromotionState(StrEnum):
@@ -42,8 +42,10 @@ WORTH_A_LOOK = 3
 WAKE_ALL = " "
 """Where the waking of deliveries begins: it sorts before each target."""
 
-END, BEGIN = "end:", "begin:"
-"""How a cursor starts: the pass asks deliveries to end, in the order of their ids; or begins some, by target."""
+END, EXAMINE, BEGIN = "end:", "examine", "begin:"
+"""A cursor: the pass asks deliveries to end, in the order of their ids; examines the source; or begins some, by target.
+"""
+NO_TAG = "Its tag was removed."
 
 
 class Retry(NamedTuple):
@@ -120,18 +122,14 @@ class Promotion:
     """Digest of the inputs of the last comparison."""
     cursor: str = ""
     """How far the pass is; "": none is under way."""
-    digest: str = ""
-    """Digest of the targets file of the last comparison; "": there was none."""
-    members: str = ""
-    """Digest of the members of that comparison."""
+    file: str = ""
+    """Generation of targets file and members in the last comparison; "": there was none."""
     places: str = ""
     """Digest of the targets of that comparison, by which discovery sees whether a new file changes them."""
     withdrawn: Mapping[str, str] = field(default_factory=dict)
     """The withdrawals of that comparison, for people: "account" or "account/region" -> the operator."""
     left_out: tuple[str, ...] = ()
     """Targets that an operator had withdrawn before they began: they begin when that is lifted."""
-    examined: str = ""
-    """For which inputs the source passed its checks."""
     unfit: str = ""
     """For which inputs the source failed its checks: then nothing begins."""
     source: str = ""
@@ -144,10 +142,8 @@ class Promotion:
     """How many of its deliveries have failed and are still wanted; an alarm counts them."""
     restarts: int = 0
     """How many passes in a row began again what had been cancelled, for the same inputs."""
-    approval_digest: str = ""
-    """Digest of what waits for an approval; "": nothing."""
-    approval_asked: str = ""
-    """The name of the last notice that asked, so that it is sent once."""
+    asked: str = ""
+    """The name of the last notice that asked for an approval, so that it is sent once; "": none has."""
 
     waves: Mapping[str, WaveProgress] = field(default_factory=dict)
     """How far the waves of its targets are, by ``FileWaves.name``, as last computed: what waits reads it here."""
@@ -160,8 +156,6 @@ class Promotion:
     """Digest of all these faults; "": there are none."""
     notified: str = ""
     """The faults of which people were notified last, as ``faulty`` names them."""
-    why: str = ""
-    """Why it has ended, in a sentence."""
 
     compare_after: int = 0
     """After a refused comparison: the next one, and openings and notices."""
@@ -209,11 +203,6 @@ class Promotion:
         return max(self.generation, *self.retries.values(), 0)
 
     @property
-    def is_gone(self) -> bool:
-        """Whether the AMI is gone or disabled, and has not been tagged since."""
-        return 0 < self.newest <= self.gone
-
-    @property
     def is_unseen(self) -> bool:
         """Whether two looks, half a minute apart, have missed the AMI."""
         return 0 < self.unseen_since <= self.looked_at - schedule.SECOND_LOOK_AFTER
@@ -222,6 +211,29 @@ class Promotion:
     def made_here(self) -> bool:
         """Whether the service made the AMI itself: then its tag starts nothing."""
         return any(fault.code == MADE_HERE for fault in self.faults)
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the AMI is gone or disabled, and has not been tagged since."""
+        return 0 < self.newest <= self.gone
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether its value, or its source, was refused."""
+        return self.refused_value is not None or (self.unfit != "" and self.unfit == self.inputs)
+
+    @property
+    def why(self) -> str:
+        """Why it has ended, in a sentence; "": there is no more to say than its faults and deliveries do."""
+        given_up = self.state is PromotionState.OVER and self.value is None
+        if self.faults and (self.is_refused or given_up):
+            value = next((one for one in (self.refused_value, self.value) if one is not None), self.seen_value)
+            return f"The value {value!r} was refused: {count(len(self.faults), 'fault')}."
+        if self.value is not None or self.seen_value is not None or not self.in_force_since:
+            return ""
+        if self.is_gone or not self.image_name:  # no look has shown it
+            return "The hub does not own this AMI, or no longer does."
+        return NO_TAG if self.newest else "It has no tag."
 
     @property
     def unnotified(self) -> bool:

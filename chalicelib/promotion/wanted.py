@@ -9,7 +9,7 @@ from chalicelib.delivery.tracked import EXPIRED, RUNNING, TrackedDelivery
 from chalicelib.engine import schedule
 from chalicelib.engine.addresses import digest
 from chalicelib.engine.faults import Fault
-from chalicelib.promotion.model import BACK_AGAIN, Promotion
+from chalicelib.promotion.model import BACK_AGAIN, NO_TAG, Promotion
 from chalicelib.sharing import entitlement
 from chalicelib.sharing.entitlement import Entitlement, launched_by
 from chalicelib.targets.applied_file import VALUE, AppliedFile, Resolution, Target
@@ -21,7 +21,6 @@ from chalicelib.targets.withdrawals import EVERYWHERE, Withdrawal, by_place, cov
 
 SHARED = "shared"
 DELIVERED, RECALLED = "delivered", "recalled"
-NO_TAG = "Its tag was removed."
 NOT_NAMED = "The tag's value and the applied targets file no longer name it."
 
 
@@ -34,8 +33,8 @@ class WantedTargets:
     entitled: Entitlement = field(default_factory=Entitlement)
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     back_fill: bool = True
-    digest: str = ""
-    members: str = ""
+    file: str = ""
+    """Generation of targets file and members; "": none is known."""
     places: str = ""
     refused: str | None = None
     faults: tuple[Fault, ...] = ()
@@ -60,7 +59,7 @@ class WantedTargets:
         generations = (promotion.generation, sorted(promotion.retried.items()), promotion.is_gone)
         withdrawn = sorted(self.entitled.withdrawn.items())
         how = self.refused, self.unknown, self.unbelieved
-        return digest(repr((self.value, how, generations, self.digest, self.members, withdrawn)))
+        return digest(repr((self.value, how, generations, self.file, withdrawn)))
 
     def surplus(self, tracked: Iterable[TrackedDelivery], promotion: Promotion) -> list[TrackedDelivery]:
         """Return the deliveries that run, or are shared, and should not, or are to be recalled or restored; by id."""
@@ -151,16 +150,14 @@ def wanted(
     nobody = Entitlement(withdrawn=recalls)  # a recall counts without any value that is understood
     if shown is None:
         return WantedTargets(entitled=nobody, refused=refused, faults=made)
-    first = applied.judge(shown, in_force=shown == promotion.value and bool(promotion.digest))
+    first = applied.judge(shown, in_force=shown == promotion.value and bool(promotion.file))
     if first.waits is not None:
         return _unknown(promotion, withdrawals, promotion.refused_value, waits=first.waits)
     if first.understood:
         return _of(promotion, shown, applied.waves, first, withdrawals, refused=refused, faults=made)
-    last = promotion.value if promotion.digest else None
+    last = promotion.value if promotion.file else None
     if last is None:
-        return WantedTargets(
-            None, nobody, refused=shown, faults=first.faults, digest=first.digest, members=first.members
-        )
+        return WantedTargets(None, nobody, refused=shown, faults=first.faults, file=first.generation)
     before = applied.resolve(last, in_force=True)
     if not before.understood:
         return _unknown(promotion, withdrawals, shown, faults=first.faults)
@@ -214,8 +211,7 @@ def _of(
         entitled,
         resolution.groups,
         resolution.back_fill,
-        resolution.digest,
-        resolution.members,
+        resolution.generation,
         places_digest(resolution.targets, resolution.blocked),
         refused,
         faults or (*single, *(one for one in in_vain if one.code != NOT_READ_YET)),

@@ -204,6 +204,11 @@ class Resolution:
     """For the account of each target the ARNs of all units that contain it, whether or not they bring it."""
 
     @property
+    def generation(self) -> str:
+        """A name of the content of file and members; "": nothing has been applied."""
+        return f"{self.digest}/{self.members}" if self.digest else ""
+
+    @property
     def understood(self) -> bool:
         """Whether the value has no fault as a whole."""
         return not self.faults and self.waits is None

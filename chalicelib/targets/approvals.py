@@ -120,6 +120,11 @@ def asked_as(asked: Question, given: Given) -> str:
     return f"{asked.digest}:{max(lapsed, default=0)}"
 
 
+def digest_asked(name: str) -> str:
+    """Return the digest for which a notice of this name asks."""
+    return name.partition(":")[0]
+
+
 def lacking(ami: str, where: str, given: Sequence[Approval], wanted: str, now: int) -> Fault | None:
     """Return why something may not be opened for a target; None: it is approved."""
     if allowing(given, wanted, now) is not None:

@@ -18,7 +18,7 @@ from tests.scenarios.scene import REGION, Scene
 
 ROOT = Path(__file__).resolve().parents[2]
 HOSTILE = "<script>alert(1)</script>\"'><img src=//evil.example/x onerror=alert(1)>\u202e\x1b[2J" + "W" * 5000
-PLACES = ("name", "value", "why", "what", "cure", "parked", "snapshot")
+PLACES = ("name", "value", "what", "cure", "parked", "snapshot")
 
 
 def main(directory: Path) -> None:

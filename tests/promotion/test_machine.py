@@ -17,7 +17,7 @@ from chalicelib.promotion import commands as do
 from chalicelib.promotion import events as ev
 from chalicelib.promotion import evolving, machine
 from chalicelib.promotion.machine import TRANSITIONS, evolve, outstanding
-from chalicelib.promotion.model import BEGIN, END, MOST_FAULTS, WAKE_ALL, Promotion, PromotionState
+from chalicelib.promotion.model import BEGIN, END, EXAMINE, MOST_FAULTS, WAKE_ALL, Promotion, PromotionState
 
 NOW = 1_800_000_000
 LATER = NOW + schedule.SECOND_LOOK_AFTER
@@ -34,15 +34,15 @@ def a_promotion(state: PromotionState = S.REQUESTED, **changes: object) -> Promo
     if state is not S.REQUESTED:
         known |= {"seen_value": "dev", "seen_since": NOW, "looked_at": NOW, "generation": 1}
     if state not in (S.REQUESTED, S.COMPARING):
-        known |= {"value": "dev", "digest": "digest", "inputs": "inputs", "valid": 1}
-    known |= {"cursor": BEGIN} if state is S.ADJUSTING else {}
-    known |= {"passed": 1, "examined": "inputs"} if state in (S.RUNNING, S.OVER) else {}
+        known |= {"value": "dev", "file": "digest", "inputs": "inputs", "valid": 1}
+    known |= {"cursor": EXAMINE} if state is S.ADJUSTING else {}
+    known |= {"passed": 1} if state in (S.RUNNING, S.OVER) else {}
     return replace(fresh, state=state, **(known | changes))
 
 
 def compared(value: str | None = "dev", inputs: str = "inputs", **how: object) -> ev.Compared:
     """The event of a comparison for a value that is understood."""
-    return ev.Compared(value, inputs=inputs, digest="digest", **how)
+    return ev.Compared(value, inputs=inputs, file="digest", **how)
 
 
 def refused(value: str, in_force: str | None = "dev", **how: object) -> ev.Compared:
@@ -228,7 +228,7 @@ def test_an_examination_or_a_slice_for_other_inputs_or_of_another_cursor_changes
 
 def test_two_runs_that_go_on_from_one_cursor_skip_no_target():
     """The slower one's result, whichever targets it reached, is dropped."""
-    before = a_promotion(S.ADJUSTING, examined="inputs")
+    before = a_promotion(S.ADJUSTING, cursor=BEGIN)
     fast, slow = (answered(before, sliced(BEGIN + place)) for place in ("a20", "a10"))
     after = evolve(before, fast, NOW)
 
@@ -359,7 +359,7 @@ def test_a_removal_is_a_slice_that_goes_on_where_it_stopped():
     part = play(a_promotion(S.ADJUSTING, cursor=END), sliced(END + "d0500"))
     assert outstanding(part, NOW) == (do.Slice(END + "d0500"),)
 
-    assert outstanding(play(part, sliced(BEGIN)), NOW) == (do.Examine(),)
+    assert outstanding(play(part, sliced(EXAMINE)), NOW) == (do.Examine(),)
     assert play(part, sliced()).state is S.RUNNING
 
 
@@ -596,7 +596,7 @@ def test_a_removed_tag_that_is_known_is_not_looked_for_again(state):
 
 def test_a_thousand_targets_are_written_in_slices_with_a_cursor():
     """A slice takes as long as there is time; the cursor says where to continue."""
-    promotion = a_promotion(S.ADJUSTING, examined="inputs")
+    promotion = a_promotion(S.ADJUSTING, cursor=BEGIN)
     cursors = []
     for place in [*range(70, 1000, 70), None]:
         (command,) = outstanding(promotion, NOW)
@@ -609,7 +609,7 @@ def test_a_thousand_targets_are_written_in_slices_with_a_cursor():
 
 def test_running_compares_when_a_delivery_wakes_it_and_polls_otherwise():
     """The wake compares; without one a poll after growing waits does, and reads the tag."""
-    running = play(a_promotion(S.ADJUSTING, examined="inputs"), sliced(newest=1))
+    running = play(a_promotion(S.ADJUSTING, cursor=BEGIN), sliced(newest=1))
     assert outstanding(running, NOW) == ()
     assert machine.looks(running, NOW) == (do.Compare(),)
     assert play(running, compared(running=True)) == running
@@ -632,7 +632,7 @@ def test_a_tag_put_back_before_the_deliveries_ended_begins_them_again():
 
 def test_what_is_cancelled_whenever_it_begins_is_begun_again_more_and_more_slowly():
     """Somebody else cancels it for the same inputs, without end; a tag event begins it at once."""
-    promotion, waits, now = a_promotion(S.RUNNING, examined=""), [], NOW
+    promotion, waits, now = a_promotion(S.RUNNING), [], NOW
     for _ in range(8):
         promotion = play(promotion, compared(missing=True), now=now)
         waits.append(promotion.next_try - now)

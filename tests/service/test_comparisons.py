@@ -197,8 +197,8 @@ def test_members_that_come_back_are_news():
     hub.cloud.directory = more
     hub.stores.records.make_due(addresses.promotion(AMI), hub.cloud.now, {"withdraw": "1"})
     hub.run(until=hub.cloud.now + 120)
-    assert record(hub).members == more.membership.digest
+    assert record(hub).file.endswith(f"/{more.membership.digest}")
 
     hub.cloud.directory = fewer
     pass_time(hub, HOUR)
-    assert record(hub).members == fewer.membership.digest
+    assert record(hub).file.endswith(f"/{fewer.membership.digest}")

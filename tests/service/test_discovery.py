@@ -82,7 +82,7 @@ def looked_once():
 
 def with_head(records, ami, one=IN_FORCE):
     """Store an ended promotion and its head."""
-    record = replace(started(ami, HUB, REGION, NOW), state=PromotionState.OVER, value="dev", digest="digest")
+    record = replace(started(ami, HUB, REGION, NOW), state=PromotionState.OVER, value="dev", file="digest/")
     records.create(replace(PROMOTIONS.encode(record), due_at=None), NOW)
     records.put(addresses.head(ami), {"kind": "head", "body": json.dumps(codec.encode(one))})
 
@@ -226,7 +226,7 @@ def test_a_head_says_what_its_record_is():
         assert head(replace(record, state=state)) == Head(None, ("dev", "dve"), moving=True)
     assert head(replace(record, state=PromotionState.OVER)) == Head(None, ("dev", "dve"), waits=True)
 
-    understood = head(replace(record, digest="d", members="m", withdrawals_from=NOW))
+    understood = head(replace(record, file="d/m", withdrawals_from=NOW))
     assert (understood.value, understood.generation, understood.withdrawals_from) == ("dev", "d/m", NOW)
 
 

@@ -40,7 +40,7 @@ from chalicelib.images.image import SourceImage
 from chalicelib.images.source_images import source_image
 from chalicelib.promotion import events as ev
 from chalicelib.promotion import wave_counts
-from chalicelib.promotion.model import BEGIN, END, Promotion
+from chalicelib.promotion.model import BEGIN, END, EXAMINE, Promotion
 from chalicelib.promotion.wanted import DELIVERED, RECALLED, WantedTargets, why_it_ends
 from chalicelib.promotion.worker import copy_holdings
 from chalicelib.sharing.entitlement import launched_by
@@ -102,7 +102,7 @@ class DeliveryPass:
                 return _sliced(promotion, END + upto)
         inputs = meant.inputs(promotion)
         missing = bool(meant.missing(tracked, promotion)) and inputs != promotion.unfit
-        return _sliced(promotion, BEGIN if missing else "")
+        return _sliced(promotion, EXAMINE if missing else "")
 
     def put_right(self, promotion: Promotion, running: Sequence[TrackedDelivery], budget: Budget) -> bool:
         """Correct some of the deliveries that are tracked as running, in turn; True if one was never written."""

@@ -141,7 +141,7 @@ class PromotionExecutor:
         begin = meant.missing(tracked, promotion)
         missing = bool(begin) or self._examines_again(promotion, meant, tracked)
         running = any(one.state == RUNNING for one in tracked)
-        digest, asked = self._ask_approval(promotion, meant, tracked)
+        asked = self._ask_approval(promotion, meant, tracked)
         known = not (meant.unknown or meant.unbelieved)
         found = wave_counts.counts(meant, tracked, begin, promotion) if known else []
         progress = self._waves(promotion, meant, found, tracked, quiet=bool(surplus)) if known else promotion.waves
@@ -158,8 +158,7 @@ class PromotionExecutor:
             faults=self._all_faults(promotion, meant),
             faulty=faulty,
             inputs=inputs,
-            digest=meant.digest,
-            members=meant.members,
+            file=meant.file,
             places=meant.places,
             withdrawn=meant.entitled.withdrawn,
             left_out=meant.left_out(tracked, promotion),
@@ -170,8 +169,7 @@ class PromotionExecutor:
             standing=any(one.state == SHARED for one in tracked),
             failed=sum(one.state == DeliveryState.FAILED and one.place in meant.targets for one in tracked),
             summarised=not left,
-            approval_digest=digest,
-            approval_asked=asked,
+            asked=asked,
             waves=progress,
             awaited=wave_counts.under_way(found, meant.waves, progress, self._clock()),
             answers=_answers(promotion, machine.WITHDRAW, machine.RECALL),
@@ -205,28 +203,26 @@ class PromotionExecutor:
         except Refusal:  # a comparison waits for no examination
             return meant.faults
 
-    def _ask_approval(
-        self, promotion: Promotion, meant: WantedTargets, tracked: Sequence[TrackedDelivery]
-    ) -> tuple[str, str]:
-        """Ask an approver about deliveries that have not ended. The notice's id is the same for the same question.
+    def _ask_approval(self, promotion: Promotion, meant: WantedTargets, tracked: Sequence[TrackedDelivery]) -> str:
+        """Ask an approver about deliveries that have not ended. Return the notice's name; "": nothing waits.
 
         What is tagged now is examined first. Where the question is refused, the next comparison asks.
         """
         examined = promotion.source_of >= promotion.generation or meant.inputs(promotion) == promotion.unfit
         if not (promotion.source and examined and meant.waits_for_approval(tracked)):
-            return "", ""
+            return ""
         try:
             asked = self._ports.approvals.ask(promotion.ami, promotion.source)
         except Refusal:
-            return promotion.approval_digest, promotion.approval_asked
+            return promotion.asked
         running = {one.place for one in tracked if one.state == RUNNING}
         waits = [place for place in asked.waits if place in running]
         if not waits:
-            return "", ""
-        if asked.once != promotion.approval_asked:
+            return ""
+        if asked.once != promotion.asked:
             said = notices.awaiting_approval(promotion, asked.question.digest, asked.once, waits, self._clock())
             self._ports.notices.publish(said)
-        return asked.question.digest, asked.once
+        return asked.once
 
     # --- its waves ---------------------------------------------------------------------------------------------------
 

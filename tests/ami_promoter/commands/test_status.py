@@ -223,7 +223,7 @@ def test_nothing_failed(client, capsys):
 def test_what_was_ended_on_purpose_is_no_trouble(table, capsys, state, leftovers):
     """A delivery that was cancelled or withdrawn is listed only if it has left something behind."""
     gone = a_delivery(DEV, state, cleanup=delivery.Cleanup(leftovers=leftovers))
-    promoted(table, (gone, str(state)), value=None, why="Its tag was removed.")
+    promoted(table, (gone, str(state)), value=None, seen_value=None, in_force_since=NINE, generation=1)
 
     for words in ([], [AMI]):
         main(["status", *words, "--failed"])
@@ -261,7 +261,7 @@ def test_what_is_being_removed_is_not_left_behind(table, capsys):
 def test_why_a_delivery_was_cancelled(table, capsys):
     """As its record says, whatever became of the promotion since."""
     gone = a_delivery(DEV, delivery.DeliveryState.CANCELLED, because="arn:aws:iam::1:user/ann drained the hub.")
-    promoted(table, (gone, "cancelled"), value=None, why="Its tag was removed.")
+    promoted(table, (gone, "cancelled"), value=None, seen_value=None, in_force_since=NINE, generation=1)
 
     main(["status", AMI])
 
@@ -507,7 +507,7 @@ def test_all_promotions_for_a_program(scene, capsys):
 def test_refused_and_parked_promotions_say_why(table, capsys):
     """A stopped promotion says what it waits for."""
     state = promotion.PromotionState.COMPARING
-    refused = {"faults": (FAULT,), "why": "The value was refused.", "state": state}
+    refused = {"faults": (FAULT,), "state": state}
     write(table, a_promotion(value=None, seen_value="dve", **refused))
     DynamoRecords(table).park(addresses.promotion(AMI), "IllegalEvent: Counted in state over.", NINE)
 

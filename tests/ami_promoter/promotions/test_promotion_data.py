@@ -110,7 +110,7 @@ def test_why_a_share_was_withdrawn_is_on_its_record():
     body = json.dumps({"target": {"account": "1" * 12, "region": "us-east-1"}, "because": "Withdrawn by ann."})
     ended = record_of({"pk": "delivery#d1", "sk": "record", "body": body, "state": "withdrawn"})
 
-    (one,) = page(a_record(why="Its tag was removed."), [ended], (), 0)["deliveries"]
+    (one,) = page(a_record(in_force_since=1, generation=1, image_name="golden"), [ended], (), 0)["deliveries"]
 
     assert one["cancelled_because"] == "Withdrawn by ann."
 

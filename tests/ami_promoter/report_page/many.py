@@ -78,7 +78,6 @@ def _promotion(ami: str, targets: list[bool], began: int, last: bool, bad: Mappi
         value=bad.get("value", "dev prod"),
         image_name=name,
         since=began,
-        why=bad.get("why", ""),
     )
     yield record(f"promotion#{ami}", "record", promoted, state=state.value)
     for number, failed in enumerate(targets):

@@ -18,7 +18,7 @@ from chalicelib.targets.applied_file import Target
 from tests.ami_promoter.report_page.many import HUB, NOW, REGION, hub, record, shown
 from tests.ami_promoter.report_page.pages import WrittenPage
 
-PLACES = ("name", "value", "why", "what", "cure", "parked", "snapshot")
+PLACES = ("name", "value", "what", "cure", "parked", "snapshot")
 HOSTILE = {
     "a script": "<script>alert(1)</script>",
     "an attribute's end": '"><img src=x onerror=alert(1)>',
