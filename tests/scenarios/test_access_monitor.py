@@ -222,7 +222,7 @@ def test_a_stranger_in_a_keys_policy_pages(scene):
 
 @pytest.mark.parametrize("killed", [False, True])
 def test_the_share_workers_role_that_takes_a_statement_of_others_out_of_a_keys_policy_pages(scene, killed):
-    """The thief waits for a promotion, which changes the policy with an intent; a monitor that is killed tells it later."""
+    """The thief waits for a promotion, which changes the policy with an intent; a killed monitor tells it later."""
     apply(scene, WAYS["copy, by the key's policy"])
     monitored(scene)
     admit(scene, TEST)
