@@ -48,7 +48,8 @@ PRINTS = js.some_of(
     "--accept",
     "accepted",
     type=AMI_ID,
-    help="With --account: use this AMI, which you have compared, as the delivered one (fault image-unproven).",
+    help="With --account, and the Region if it has several: use this AMI, which you have compared, as the delivered "
+    "one (fault image-unproven).",
 )
 def retry(caller: VerbCaller, ami: str, place: str | None, accepted: str | None) -> Report:
     """Try failed deliveries again; let parked records continue.
@@ -71,6 +72,10 @@ def retry(caller: VerbCaller, ami: str, place: str | None, accepted: str | None)
     if place and not wanted:
         what = f"it has no delivery to {place}."
         raise NotDone(Fault("no-delivery", ami, what, f"`ami-promoter status {ami}` lists them."))
+    if accepted and len(wanted) > 1:  # the id of an AMI is one Region's
+        places = " or ".join(f"`--account {one}`" for one in sorted(entry.place for entry in wanted))
+        what = f"--accept needs a Region: {place} has {len(wanted)} deliveries, and {accepted} is in one Region."
+        raise click.UsageError(f"{what} Write {places}.")
     at_fault = _at_fault(reader, wanted, named=place is not None)
     ended = promotion.it.value is None and not promotion.parked
     if ended and not at_fault:

@@ -59,9 +59,9 @@ class Wanted:
 def wait(connection: Connection, caller: VerbCaller, ami: str, tag_key: str, wanted: Wanted) -> Report:
     """Wait, and return the outcome; may raise HubError."""
     tag = Tag(connection, tag_key, ami)
-    first = tag.read()
     data = read_page(connection, ami)
-    if data is None and first is None and not wanted.written:
+    # the tag that was just written is not asked for: a refusal here would say that nothing was changed
+    if not wanted.written and tag.read() is None and data is None:
         cure = f"Write `ami-promoter promote {ami} VALUE`."
         raise NotDone(Fault("no-tag", ami, f"it has no tag `{tag_key}` and has never been promoted.", cure))
     if paused := pause_switch.Switch(connection).read():

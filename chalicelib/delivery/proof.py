@@ -301,7 +301,7 @@ def doubled_fault(where: str, bearers: Collection[str]) -> Fault:
     )
 
 
-def unproven_fault(where: str, image: str, name: str, ami: str, account: str) -> Fault:
+def unproven_fault(where: str, image: str, name: str, ami: str, place: str) -> Fault:
     """The fault of an AMI that has the name and the delivery's tags but no recorded nonce."""
     return Fault(
         "image-unproven",
@@ -310,6 +310,6 @@ def unproven_fault(where: str, image: str, name: str, ami: str, account: str) ->
         "attempt on record. Most likely it was made before the table was restored or the hub was set up again; it may "
         "also have been planted by somebody in that account.",
         f"Compare {image} and its snapshots with {ami}. If they are the same, accept it: `ami-promoter retry {ami} "
-        f"--account {account} --accept {image}`. Otherwise deregister it there (aws ec2 deregister-image --image-id "
+        f"--account {place} --accept {image}`. Otherwise deregister it there (aws ec2 deregister-image --image-id "
         f"{image}) and tag the AMI again.",
     )

@@ -103,6 +103,8 @@ class Evidence:
     """The service has opened or closed shares on this key."""
     admitted: frozenset[str] | None = None
     """Whom the key's policy admitted when it was last written; None: unknown."""
+    others: frozenset[str] = frozenset()
+    """Digests of the statements of others in that policy, as far as they are known."""
     grant_known: bool = False
     """The trail has shown that the grant was made, so that it is known whose it is."""
 
@@ -278,6 +280,8 @@ def _policy(action: TrailAction, evidence: Evidence) -> Iterator[MonitorFinding]
         unknown = [one for one in new if not _had_access(action, evidence, one)]
         if unknown:
             yield _no_intent("The ledger did not intend to let them in.", tuple(unknown))
+        if action.others is not None and evidence.others - action.others:
+            yield _no_intent("Statements of others are gone, which the service leaves alone.")
     elif _is_sibling(action, evidence):
         yield from (_let_in(action, evidence, receiver) for receiver in new if receiver in evidence.strangers)
     else:

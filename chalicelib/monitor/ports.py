@@ -39,10 +39,14 @@ class Begun(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SourceKey:
-    """What the monitor knows of a key that the service uses: whom its policy admits, and since when (``at``)."""
+    """What the monitor knows of a key that the service uses: whom its policy admits, and since when (``at``).
+
+    ``others``: digests of the statements in it that are of no hub, as far as they are known.
+    """
 
     admitted: frozenset[str] | None = None
     at: int = 0
+    others: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,10 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from chalicelib.engine import addresses
 from chalicelib.engine.places import last_part
+from chalicelib.sharing.key_policy import of_a_hub
+from chalicelib.sharing.policy_text import meaning, taken_apart
 
 PUBLIC = "all"
 """Everybody: EC2's group of that name, or ``*`` in a key's policy."""
@@ -86,6 +89,8 @@ class TrailAction:
     """An AWS service called for the caller."""
     ebs: bool = False
     """The encryption context names a volume or a snapshot of EBS."""
+    others: frozenset[str] | None = None
+    """Of a key's policy: digests of the statements that are of no hub; None: it cannot be read."""
 
     @property
     def on_key(self) -> bool:
@@ -223,7 +228,8 @@ def _grant_ended(record: _TrailRecord) -> Iterator[TrailAction]:
 
 def _policy(record: _TrailRecord) -> Iterator[TrailAction]:
     if record.key:
-        yield record.action(Act.POLICY, record.key, admitted(_text(record.asked.get("policy"))))
+        policy = _text(record.asked.get("policy"))
+        yield record.action(Act.POLICY, record.key, admitted(policy), others=of_others(policy, account_of(record.key)))
 
 
 def _disabled(record: _TrailRecord) -> Iterator[TrailAction]:
@@ -309,6 +315,21 @@ def admitted(policy: str) -> tuple[str, ...]:
         for name in _principals(one.get("Principal")):
             found |= _everybody(_mapping(one.get("Condition"))) if name == "*" else {account_of(name)}
     return tuple(sorted(found - {""}))
+
+
+def of_others(policy: str, account: str) -> frozenset[str] | None:
+    """Return digests of the statements in a key's policy that are of no hub of this account; None: it cannot be read.
+
+    KMS may show a statement in another form than it was written in; both have one digest.
+    """
+    try:
+        parts = taken_apart(policy)
+        if isinstance(parts, str):
+            return None
+        said = [meaning(part.value) for part in parts.parts if not of_a_hub(part.sid, account)]
+    except RecursionError:
+        return None
+    return frozenset(addresses.digest(one, length=12) for one in said)
 
 
 def _principals(principal: Any) -> Iterator[str]:

@@ -65,10 +65,10 @@ def test_a_keys_policy_is_as_it_was_written_last_whatever_the_order_of_events(fo
     assert found.key(KEY) is None
     found.remember_key(KEY, SourceKey())
     assert found.key(KEY) == SourceKey()
-    found.remember_key(KEY, SourceKey(frozenset({ACCOUNT}), NOW))
+    found.remember_key(KEY, SourceKey(frozenset({ACCOUNT}), NOW, frozenset({"of-others"})))
     found.remember_key(KEY, SourceKey(frozenset({OTHER}), NOW - 1))
     found.remember_key(KEY, SourceKey())
-    assert found.key(KEY) == SourceKey(frozenset({ACCOUNT}), NOW)
+    assert found.key(KEY) == SourceKey(frozenset({ACCOUNT}), NOW, frozenset({"of-others"}))
     found.remember_key(KEY, SourceKey(frozenset(), NOW + 1))
     assert found.key(KEY) == SourceKey(frozenset(), NOW + 1)
 

@@ -220,6 +220,25 @@ def test_a_stranger_in_a_keys_policy_pages(scene):
     assert findings(scene)[0]["receivers"] == [STRANGER]
 
 
+@pytest.mark.parametrize("killed", [False, True])
+def test_the_share_workers_role_that_takes_a_statement_of_others_out_of_a_keys_policy_pages(scene, killed):
+    """The thief waits for a promotion, which changes the policy with an intent; a killed monitor tells it later."""
+    apply(scene, WAYS["copy, by the key's policy"])
+    monitored(scene)
+    admit(scene, TEST)
+    scene.promote("dev")
+    kms = client(scene, "share-worker", "kms")
+    owners = json.loads(scene.client("kms").get_key_policy(KeyId=scene.key)["Policy"])
+    owners["Statement"][0]["Principal"] = {"AWS": f"arn:aws:iam::{HUB}:root"}
+    kms.put_key_policy(KeyId=scene.key, PolicyName="default", Policy=json.dumps(owners))
+    crash = scene.world.injections.crash("access-monitor", "Publish", 1, "before") if killed else None
+    scene.wait(LATE + 600)
+
+    assert crash is None or crash.happened
+    assert set(verdicts(scene)) == {("page", "own-without-intent")}
+    assert {one["why"] for one in findings(scene)} == {"Statements of others are gone, which the service leaves alone."}
+
+
 def test_an_account_that_uses_a_key_which_nothing_opened_to_it_is_a_notice(scene):
     """A target that the hub's key admits creates its own grant, while no share is open to it."""
     apply(scene, "key_access: none")

@@ -34,6 +34,24 @@ def test_promote_and_wait_until_all_is_delivered(scene):
     scene.assert_invariants()
 
 
+def test_an_ami_that_goes_as_soon_as_it_is_tagged_is_not_called_unchanged(scene):
+    """The tag was written: the command says so, and what became of it."""
+
+    def deregister(call):
+        if call.operation == "CreateTags" and call.params["Resources"] == [scene.image]:
+            scene.world.gateway.after.remove(deregister)
+            scene.client("ec2").deregister_image(ImageId=scene.image)
+            scene.wait(3600)  # EC2 shows it for some time
+
+    scene.world.gateway.after.append(deregister)
+
+    status, out, err = scene.cli("promote", scene.image, "dev", "--wait")
+
+    assert (status, "nothing was changed" in err) == (CANCELLED, False)
+    assert f"{scene.image} is tagged promote='dev'" in out
+    assert f"{scene.image}: cancelled. The value 'dev' was refused" in out
+
+
 def test_waiting_for_what_is_over_ends_at_once(scene):
     """A repeated pipeline gets the existing outcome."""
     scene.promote("dev")

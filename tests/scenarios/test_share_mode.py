@@ -63,3 +63,23 @@ def test_what_comes_back_from_the_recycle_bin_with_its_shares_is_withdrawn(shari
     assert sharing.after(20 * 60).states() == {DEV: "withdrawn", TEST: "withdrawn"}
     assert sharing.world.shares_open() == []
     sharing.assert_invariants()
+
+
+def test_what_a_person_shares_after_the_ami_was_disabled_stays(sharing):
+    """EnableImage restores no permission, whatever EC2 says of a disabled AMI: the next one is not the service's."""
+    ec2 = sharing.client("ec2")
+    sharing.tag("dev")
+    sharing.run_until_over()
+    ec2.disable_image(ImageId=sharing.image)
+    sharing.world.injections.refuse("ModifyImageAttribute", "InvalidAMIID.Unavailable")
+    sharing.untag()
+    assert sharing.after(HOUR).states() == {DEV: "withdrawn", TEST: "withdrawn"}
+
+    ec2.enable_image(ImageId=sharing.image)
+    ec2.modify_image_attribute(ImageId=sharing.image, LaunchPermission={"Add": [{"UserId": DEV}]})
+    sharing.tag("dev")
+    sharing.run_until_state("shared", DEV)
+    sharing.untag()
+
+    assert sharing.after(HOUR).states() == {DEV: "withdrawn", TEST: "withdrawn"}
+    assert sharing.launchable_by() == {DEV}

@@ -573,8 +573,8 @@ def _unproven(delivery: Delivery, named: proof.Named) -> tuple[Fault, ...]:
     """Return the fault of a name that an AMI has which may be the delivery's, but has no known nonce."""
     if named.own or named.unproven is None:
         return ()
-    account = delivery.target.account
-    return (proof.unproven_fault(delivery.where, named.unproven, delivery.image_name, delivery.ami, account),)
+    place = delivery.target.place
+    return (proof.unproven_fault(delivery.where, named.unproven, delivery.image_name, delivery.ami, place),)
 
 
 def notified_as(delivery: Delivery) -> str:

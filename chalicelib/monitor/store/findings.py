@@ -6,7 +6,7 @@ pk                           sk                       what
 ``event#<id>``               ``record``               an event, by id and content: claimed_at, done
 ``finding#<resource>``       ``at#<time>#<event>``    a finding: what was done, by whom, and the verdict
 ``notified#<digest>``        ``record``               that a notice was sent in this hour
-``key#<arn>``                ``record``               a key that the service uses: admitted, at
+``key#<arn>``                ``record``               a key that the service uses: admitted, at, others
 ``grant#<id>``               ``record``               a grant that the trail has shown: accounts
 ``monitor``                  ``first``                when the first event arrived: at
 ``monitor``                  ``shown``                the latest grant of the service in the trail: at
@@ -78,13 +78,14 @@ class DynamoFindings:
         if item is None:
             return None
         admitted = item.get("admitted")
-        return SourceKey(None if admitted is None else frozenset(map(str, admitted)), int(item.get("at", 0)))
+        others = frozenset(map(str, item.get("others", ())))
+        return SourceKey(None if admitted is None else frozenset(map(str, admitted)), int(item.get("at", 0)), others)
 
     def remember_key(self, arn: str, key: SourceKey) -> None:
         if key.admitted is None:
             self._table.put(_key(arn), {"at": 0}, absent=True)
             return
-        now_known = setting({"admitted": sorted(key.admitted), "at": key.at})
+        now_known = setting({"admitted": sorted(key.admitted), "at": key.at, "others": sorted(key.others)})
         self._table.update(_key(arn), **now_known, condition="attribute_not_exists(#at) OR #at <= :at")
 
     def accounts_of(self, grant: str) -> Collection[str]:

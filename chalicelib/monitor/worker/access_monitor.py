@@ -99,8 +99,9 @@ class AccessMonitor:
             if finding.severity is not Severity.NONE and action.on_key:  # before an alarm, also ask what was ever open
                 evidence = self._evidence(action, has_time, ever=True)
                 finding = judging.judge(action, evidence)
-            self._remember(action, finding, source_key=evidence.source_key)
             self._conclude(action, finding, learning=now < first + self.learning)
+            # last: if this run is killed, the next one must judge by what was known before
+            self._remember(action, finding, source_key=evidence.source_key)
         self.findings.finish(ident, self.clock())
 
     def _evidence(self, action: TrailAction, has_time: Callable[[], bool], *, ever: bool = False) -> Evidence:
@@ -121,6 +122,7 @@ class AccessMonitor:
             siblings=self.siblings,
             source_key=key is not None or (action.on_key and self._in_ledger(action.resource)),
             admitted=None if key is None else key.admitted,
+            others=key.others if key is not None and key.at <= action.at else frozenset(),
             grant_known=action.act is Act.REMOVED and bool(action.grant and self.findings.accounts_of(action.grant)),
         )
 
@@ -166,7 +168,9 @@ class AccessMonitor:
         if not action.on_key or not (source_key or expected):
             return
         if action.act is Act.POLICY:
-            self.findings.remember_key(action.resource, SourceKey(frozenset(action.receivers), action.at))
+            self.findings.remember_key(
+                action.resource, SourceKey(frozenset(action.receivers), action.at, action.others or frozenset())
+            )
         accounts = {account_of(receiver) for receiver in action.receivers if receiver.startswith("arn:")}
         accounts -= {"", self.hub}
         if action.act is Act.ADDED and action.grant:  # also one to an AWS service: a thief may end it

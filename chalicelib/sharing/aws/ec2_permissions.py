@@ -10,6 +10,9 @@ from chalicelib.engine.aws.sessions import Sessions
 from chalicelib.engine.places import Resource
 from chalicelib.sharing.share import Share
 
+STILL_THERE = ("disabled", "pending")
+"""States of an AMI that EC2 calls unavailable and that is not gone."""
+
 
 class _Ec2Permissions:
     """The port ``PermissionAdapter``. It never names a group, so nothing is ever public (invariant 8)."""
@@ -42,7 +45,7 @@ class _Ec2Permissions:
         return {}
 
     def close(self, resource: str, shares: Sequence[Share]) -> bool:
-        """What was deleted, deregistered or disabled has lost its permissions already.
+        """What was deleted or deregistered has lost its permissions already.
 
         What is restored from the Recycle Bin has them again [aws-facts 4, VERIFIED].
         """
@@ -88,6 +91,20 @@ class LaunchPermissions(_Ec2Permissions):
 
     shape = "Image"
     missing = NO_IMAGE
+
+    def close(self, resource: str, shares: Sequence[Share]) -> bool:
+        """EC2 says `InvalidAMIID.Unavailable` of a pending AMI, too, and perhaps of a disabled one [aws-facts 4].
+
+        EnableImage restores no permission [aws-facts 4, VERIFIED]: one that shows later is somebody else's.
+        """
+        return super().close(resource, shares) and not self._comes_back_without(Resource.parse(resource))
+
+    def _comes_back_without(self, it: Resource) -> bool:
+        """Whether EC2 still has the AMI, disabled or pending. What it shows as available has only just gone."""
+        with as_refusal("DescribeImages", f"{self._where}, {it.name}"), gone(*self.missing):
+            found = self._ec2(it).describe_images(ImageIds=[it.name], IncludeDisabled=True)["Images"]
+            return any(one["State"] in STILL_THERE for one in found)
+        return False
 
     def _shown(self, resource: Resource) -> Any:
         asked = {"ImageId": resource.name, "Attribute": "launchPermission"}

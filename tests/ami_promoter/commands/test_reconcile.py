@@ -11,7 +11,10 @@ from ami_promoter.hub.applied_targets import in_force
 from ami_promoter.hub.aws import Connection
 from ami_promoter.reconcile.view_reading import Looking
 from ami_promoter.targets_file.publishing import Publisher
-from chalicelib.delivery.model import Delivery, DeliveryState
+from chalicelib.delivery.codecs import DELIVERIES
+from chalicelib.delivery.model import ACCEPTED, Delivery, DeliveryState
+from chalicelib.delivery.store.tracked_deliveries import DynamoTrackedDeliveries
+from chalicelib.delivery.tracked import TrackedDelivery
 from chalicelib.engine import addresses, codec
 from chalicelib.engine.places import Resource
 from chalicelib.engine.ports import Write
@@ -242,6 +245,29 @@ def test_an_accepted_ami_needs_its_account(table, capsys):
     assert main(["retry", AMI, "--accept", "ami-00000000000000001"]) == 2
 
     assert "--accept needs an account" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("place", "status"), [(DEV, 2), (f"{DEV}/eu-west-1", 0)])
+def test_an_ami_is_accepted_in_the_one_region_that_has_it(table, capsys, place, status):
+    """With deliveries in two Regions the account alone is not enough: the other one's delivery is left as it is."""
+    records, tracked, ids = DynamoRecords(table), DynamoTrackedDeliveries(table), {}
+    records.create(Write(addresses.promotion(AMI), "over", {"ami": AMI, "value": "dev"}, None), NINE)
+    for region in ("us-east-1", "eu-west-1"):
+        ident = ids[region] = addresses.delivery_id("123456789012", AMI, DEV, region)
+        failed = Delivery(
+            ident, "123456789012", AMI, Target(DEV, region), 1, 1, "golden", (), state=DeliveryState.FAILED
+        )
+        records.create(DELIVERIES.encode(failed), NINE)
+        tracked.add(AMI, TrackedDelivery(ident, DEV, region, 1, "failed"))
+
+    assert main(["retry", AMI, "--account", place, "--accept", "ami-00000000000000001"]) == status
+
+    accepted = {region: records.read(addresses.delivery(ident)).inbox.get(ACCEPTED) for region, ident in ids.items()}
+    assert accepted == {"us-east-1": None, "eu-west-1": None if status else "ami-00000000000000001"}
+    if status:
+        assert f"Write `--account {DEV}/eu-west-1` or `--account {DEV}/us-east-1`." in " ".join(
+            capsys.readouterr().err.split()
+        )
 
 
 def test_a_value_that_is_examined_still_is_not_one_that_was_removed(table, capsys):
