@@ -49,7 +49,7 @@ def test_an_ami_that_goes_as_soon_as_it_is_tagged_is_not_called_unchanged(scene)
 
     assert (status, "nothing was changed" in err) == (CANCELLED, False)
     assert f"{scene.image} is tagged promote='dev'" in out
-    assert f"{scene.image}: cancelled. The value 'dev' was refused" in out
+    assert f"{scene.image}: cancelled. The hub does not own this AMI, or no longer does." in out
 
 
 def test_waiting_for_what_is_over_ends_at_once(scene):
