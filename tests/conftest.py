@@ -5,7 +5,9 @@ As in the simulator, Python collects garbage less often: it takes most of the ti
 
 import gc
 import os
+from collections import defaultdict
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 from awsim.world import GARBAGE
@@ -19,3 +21,21 @@ os.environ.pop("COLUMNS", None)  # pytest-xdist sets it; a test that needs a wid
 
 collect_ignore = ["browser"]
 """`make test-browser` has its own environment, with a browser."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark all variants of a test with ``thorough_but`` as thorough but those that it names."""
+    others, kept = defaultdict[tuple[str, str], list[str]](list), set[tuple[str, str]]()
+    for item in items:
+        mark = item.get_closest_marker("thorough_but")
+        if mark is not None:
+            name, _, variant = item.name.removesuffix("]").partition("[")
+            of = (str(item.path), name)
+            if variant in mark.args:
+                kept.add(of)
+            else:
+                item.add_marker("thorough")
+                others[of].append(variant)
+    if lost := [name for (path, name), variants in others.items() if len(variants) > 1 and (path, name) not in kept]:
+        raise pytest.UsageError(f"thorough_but names no variant of {', '.join(lost)}")

@@ -72,6 +72,7 @@ def test_three_targets_get_their_ami_and_nothing_stays_open() -> None:
 
 
 @pytest.mark.parametrize("width", [80, 120])
+@pytest.mark.thorough
 def test_a_pipe_is_as_wide_as_columns_says(
     demo: Callable[..., tuple[int, str]], monkeypatch: pytest.MonkeyPatch, width: int
 ) -> None:
@@ -86,6 +87,7 @@ def test_a_pipe_is_as_wide_as_columns_says(
     assert "…" not in said
 
 
+@pytest.mark.thorough
 def test_the_sweep_alone_is_enough(demo: Callable[..., tuple[int, str]]) -> None:
     """With every event lost, and every wake but the sweep's own: status 0, and the sweep's finds are counted."""
     status, said = demo("--no-events", "--targets", "2")
@@ -127,6 +129,7 @@ def test_a_killed_function_changes_nothing_of_the_outcome(
     assert "AWS calls" not in words  # these belong to the benchmark
 
 
+@pytest.mark.thorough
 def test_what_failed_is_reported() -> None:
     """A share that does not close, one AMI too many, a crash that did not happen: each is named; status 1."""
 
@@ -148,6 +151,7 @@ def test_what_failed_is_reported() -> None:
     assert "Some checks failed" in said
 
 
+@pytest.mark.thorough
 def test_a_terminal_shows_it_advancing() -> None:
     """On a terminal the picture is redrawn, with bars, until all is delivered; every frame fits the screen."""
     console = _a_terminal()
@@ -171,6 +175,7 @@ def test_a_terminal_shows_it_advancing() -> None:
 
 
 @pytest.mark.parametrize(("width", "height", "targets"), [(80, 24, 3), (100, 24, 12), (60, 16, 3)])
+@pytest.mark.thorough
 def test_the_picture_fits(width: int, height: int, targets: int) -> None:
     """As wide as the terminal and never higher; targets that do not fit are counted."""
     console = _a_terminal(width, height)

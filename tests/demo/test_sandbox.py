@@ -9,6 +9,8 @@ import threading
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
+
 from demo import stage
 
 ROOT = Path(__file__).parents[2]
@@ -36,6 +38,7 @@ def terminal(directory: Path, command: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.thorough
 def test_the_sandbox_stays_up_until_it_is_reported(tmp_path: Path) -> None:
     """``python -m demo.sandbox up`` says what to type, leaves its files, shows a delivery, and ends on a signal."""
     for name in ("build", "deploy"):

@@ -31,6 +31,7 @@ OURS = f"arn:aws:iam::{HUB}:role/ami-promoter-{REGION}-share-worker"
 
 
 @pytest.mark.parametrize("way", WAYS)
+@pytest.mark.thorough_but("share, by the key's policy")
 def test_a_promotion_and_its_withdrawal_raise_nothing(scene, way):
     """In each mode; the monitor has judged what was opened and closed."""
     for account in (DEV, TEST):
@@ -391,6 +392,7 @@ def test_a_trail_that_shows_the_services_grants_is_not_silent(scene):
 # --- off and on again ---
 
 
+@pytest.mark.thorough
 def test_what_happens_while_it_is_off_is_the_drift_audits_to_find(scene):
     """Switched on again it knows what it learned: no event of that time is judged, no second learning period begins."""
     monitored(scene, learning=1, **OF_AN_ORGANIZATION)

@@ -55,6 +55,7 @@ def made(scene):
 
 
 @pytest.mark.parametrize("how", HOW)
+@pytest.mark.thorough_but("share")
 def test_each_call_that_changed_aws_is_in_the_history_by_its_request_id(scene, how):
     """From the tag to its removal, in every mode: exactly AWS's calls, with the refused ones."""
     begin(scene, how)
@@ -98,6 +99,7 @@ def test_a_call_for_many_accounts_has_one_id(scene):
         ("share-worker", "RevokeGrant", "after"),
     ],
 )
+@pytest.mark.thorough_but("worker-CopySnapshot-after")
 def test_a_call_before_whose_answer_the_function_died_has_no_id(scene, function, operation, when):
     """The function was killed before it wrote the answer: that call's id is unknown; all other calls have theirs."""
     crash = scene.world.injections.crash(function, operation, 1, when)

@@ -177,6 +177,7 @@ def test_the_approver_is_shown_what_arrives_and_not_what_somebody_made_of_it(dre
 
 @pytest.mark.parametrize("what", ["a tag", "a snapshot's tag", "the description", "the deprecation"])
 @pytest.mark.parametrize("when", ["while it waits", "while copies run"])
+@pytest.mark.thorough_but("while it waits-a tag", "while copies run-a snapshot's tag")
 def test_what_is_changed_after_the_approval_does_not_arrive(dressed, what, when):
     """It waits for a tag event: the delivery registers exactly what the approver saw."""
     dressed.world.ec2.pace.copy = 600
@@ -213,6 +214,7 @@ def unwoken(monkeypatch):
     ids=["a tag", "a snapshot's tag", "the description", "the deprecation"],
 )
 @pytest.mark.usefixtures("unwoken")
+@pytest.mark.thorough_but("a tag")
 def test_a_tag_event_voids_the_approval_of_what_was_changed(dressed, change):
     """The AMI is examined again; the approval is not for that, approvers are asked again, and the new one arrives."""
     before = approve(dressed)

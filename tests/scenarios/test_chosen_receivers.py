@@ -128,6 +128,7 @@ def test_an_opening_to_a_member_is_no_finding(scene, organization):
     assert scene.errors() == []
 
 
+@pytest.mark.thorough
 def test_where_monitor_and_audit_believe_the_table_nobody_is_notified(scene, organization, tmp_path):
     """The scenario can fail."""
     careless = new_version(tmp_path, "careless", CARELESS)
@@ -137,6 +138,7 @@ def test_where_monitor_and_audit_believe_the_table_nobody_is_notified(scene, org
     assert verdicts(scene) == audited(scene) == []
 
 
+@pytest.mark.thorough
 def test_while_organizations_refuses_only_openings_to_members_of_ous_wait(scene, organization):
     """The read role is gone: what is open closes, an account that the file lists is delivered, and the rest waits."""
     scene.apply(organization.file() + f'  listed: ["{PROD}"]\n')

@@ -166,6 +166,7 @@ class ActingTerminal(io.StringIO):
         return "y\n"
 
 
+@pytest.mark.thorough
 def test_a_copy_that_is_launched_while_the_person_thinks_stays(scene, three, as_admin, monkeypatch):
     """The answer is about what was listed; each AMI is looked at once more before it goes."""
     first, _, newest = three
@@ -180,6 +181,7 @@ def test_a_copy_that_is_launched_while_the_person_thinks_stays(scene, three, as_
     assert images(scene) == {first, newest}
 
 
+@pytest.mark.thorough
 def test_a_copy_that_is_the_newest_when_the_person_answers_stays(scene, three, as_admin, monkeypatch):
     """The one that was newer has gone meanwhile."""
     _, second, newest = three
@@ -199,6 +201,7 @@ def test_a_copy_that_is_the_newest_when_the_person_answers_stays(scene, three, a
 
 
 @pytest.mark.parametrize("left", [False, True])
+@pytest.mark.thorough
 def test_a_snapshot_that_another_ami_uses_when_the_person_answers_stays(scene, three, as_admin, monkeypatch, left):
     """EC2 promises to refuse that for root snapshots only; also of one that a clean-up left behind."""
     first, *_ = three
@@ -226,6 +229,7 @@ def test_a_snapshot_that_another_ami_uses_when_the_person_answers_stays(scene, t
     assert first not in images(scene)
 
 
+@pytest.mark.thorough
 def test_a_protection_with_a_cooldown_is_said_and_the_next_run_goes_on(scene, three, as_admin):
     """Its owner asked for it; the other copy goes."""
     first, second, newest = three
@@ -284,6 +288,7 @@ def test_what_the_hub_retires_its_administrator_can_remove(scene, as_admin):
     assert images(scene) == {copies[second], copies[third]}
 
 
+@pytest.mark.thorough
 def test_a_snapshot_without_the_hubs_tag_stays(scene, three, as_admin):
     """Its owner took the tag off: the AMI goes without it."""
     ec2 = scene.client("ec2", DEV)

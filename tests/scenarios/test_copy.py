@@ -81,6 +81,7 @@ def test_copies_and_ami_are_tagged_and_described(scene):
 
 @pytest.mark.parametrize("method", ["snapshots", "image"])
 @pytest.mark.parametrize("packed", [0.09, 0.12], ids=["as reported", "worse than reported"])
+@pytest.mark.thorough_but("as reported-image")
 def test_more_snapshots_than_a_session_policy_can_name(scene, method, packed):
     """Twenty volumes, while one narrowed session names four. STS's packed size refuses none of the policies.
 

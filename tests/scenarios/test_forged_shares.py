@@ -47,6 +47,7 @@ FORGERIES = {
 
 @pytest.mark.parametrize("purpose", Purpose)
 @pytest.mark.parametrize("mode", ["copy", "share"])
+@pytest.mark.thorough_but("copy-copy")
 def test_a_forged_share_is_not_opened_and_says_why(scene, mode, purpose):
     """Whatever it opens to whom: no permission, grant or statement of it appears."""
     if mode == "share":

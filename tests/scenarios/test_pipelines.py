@@ -186,6 +186,7 @@ def _run(scene, command, environment, directory):
 
 
 @pytest.mark.parametrize("tool", SHELLS)
+@pytest.mark.thorough_but("GitHub Actions")
 def test_the_example_delivers_and_ends_well(scene, shell, tool):
     """With only the page's permissions: built, tagged, waited for, and the target owns the AMI."""
     status, said = shell(SHELLS[tool]())
@@ -200,6 +201,7 @@ def test_the_example_delivers_and_ends_well(scene, shell, tool):
 
 
 @pytest.mark.parametrize("tool", SHELLS)
+@pytest.mark.thorough_but("GitHub Actions")
 def test_the_example_fails_where_the_promotion_does(scene, shell, tool):
     """A value that the service refuses ends the step with the status for it."""
     scripts = [script.replace("Value=dev", "Value=nobody") for script in SHELLS[tool]()]

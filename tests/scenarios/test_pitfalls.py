@@ -158,6 +158,7 @@ def test_the_keys_policy_lacks_an_action(scene):
 
 
 @pytest.mark.parametrize("service", [f"rds.{REGION}.amazonaws.com", "ec2.eu-west-1.amazonaws.com"])
+@pytest.mark.thorough
 def test_the_keys_policy_has_a_condition_that_ec2_here_does_not_meet(scene, service):
     """kms:ViaService names another service, or another Region: decryption fails. The condition is named."""
     via = {"StringEquals": {"kms:ViaService": service}}

@@ -10,6 +10,7 @@ DAY = 24 * 3600
 COPYING = ("copying", "registering", "verifying", "publishing")
 
 
+@pytest.mark.thorough
 def test_the_consumer_of_the_worker_is_off_for_two_days_in_mid_copy(scene):
     """No worker reads the copies until the last closing time: the share worker revokes the permissions, and reports it.
 
@@ -59,6 +60,7 @@ def test_the_sweep_is_off_and_events_and_wakes_go_on(scene):
 
 
 @pytest.mark.parametrize("state", ["opening", "copying"])
+@pytest.mark.thorough
 def test_the_stack_is_updated_in_mid_delivery(scene, tmp_path, state):
     """New code on a running hub: execution environments are replaced, and deliveries continue in new ones."""
     scene.tag("")

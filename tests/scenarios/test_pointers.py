@@ -120,6 +120,7 @@ def test_a_value_of_another_type_stays_until_a_person_deletes_it(scene):
 
 @pytest.mark.parametrize("mode", ["copy", "share"])
 @pytest.mark.parametrize("prefix", ["", "/other/"])
+@pytest.mark.thorough_but("-copy")
 def test_without_the_right_the_ami_is_delivered_and_doctor_and_notice_say_which_stack_to_update(scene, mode, prefix):
     """The stack has no ParameterPrefix, or another one."""
     with_pointers(scene, mode)

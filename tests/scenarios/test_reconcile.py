@@ -28,6 +28,7 @@ def test_all_is_in_order(scene):
 
 
 @pytest.mark.parametrize("moment", ["", "waiting"])
+@pytest.mark.thorough
 def test_the_table_is_put_back_to_before_it_was_delivered(scene, moment):
     """The restored table lacks the AMI's nonce: the AMI stays, unproven. After a person accepts it, it is delivered."""
     scene.wait(400)

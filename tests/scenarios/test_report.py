@@ -4,6 +4,8 @@ import json
 import re
 from contextlib import contextmanager
 
+import pytest
+
 from tests.ami_promoter.report_page.pages import WrittenPage
 from tests.scenarios import busy_hub, damage
 from tests.scenarios.damage import spoil
@@ -35,6 +37,7 @@ def open_on_page(page):
     return {(re.match("Snapshot|AMI|Key", row[1])[0], row[1].split()[-1], row[0][:12]) for row in rows}
 
 
+@pytest.mark.thorough
 def test_a_busy_day(scene):
     """Open and closed shares, which image is where, what failed with its cure, and what runs."""
     found = busy_hub.play(scene)

@@ -162,6 +162,7 @@ def test_planted_copies_with_the_services_tags_under_the_targets_key_are_never_u
 
 
 @pytest.mark.parametrize("method", ["snapshots", "image"])
+@pytest.mark.thorough
 def test_planted_copies_with_every_tag_of_copies_that_were_deleted_are_never_used(scene, method):
     """Two copies run with their tags; the AMI is untagged, and they are deleted; two snapshots get exactly these tags.
 

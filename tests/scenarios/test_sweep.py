@@ -90,6 +90,7 @@ def test_the_table_is_throttled(scene):
 @pytest.mark.parametrize(
     "operation", ["DescribeImages", "DescribeSnapshots", "DescribeSnapshotAttribute", "ListGrants"]
 )
+@pytest.mark.thorough_but("DescribeSnapshotAttribute")
 def test_reads_that_are_a_while_behind(scene, operation):
     """EC2 shows the state of a minute ago: it is no proof that anything exists, is gone or is another owner's."""
     scene.world.injections.stale_reads(operation, n=6, seconds=45)

@@ -24,6 +24,7 @@ NEWER = 99
 
 @pytest.mark.parametrize("seconds", [2, 5, 40])
 @pytest.mark.parametrize("damage", scenes.WAYS_OUT)
+@pytest.mark.thorough_but("vanished-5")
 def test_a_delivery_that_nobody_works_on_gives_its_slots_back(damage, seconds):
     """A delivery damaged while it waits, opens or copies: an hour later its slots go to the account's next AMIs."""
     scenes.nobody_works_on_it(damage, seconds)
@@ -68,6 +69,7 @@ def raise_forms(stores: Stores) -> None:
 
 
 @pytest.mark.parametrize("seconds", [2, 40])
+@pytest.mark.thorough
 def test_a_rollback_holds_up_no_later_ami(seconds):
     """Records that a newer version wrote are parked; the quota is not, and its slots return."""
     with on_dynamodb() as stores:

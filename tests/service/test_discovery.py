@@ -114,6 +114,7 @@ def test_what_has_not_moved_costs_no_call():
 
 
 @pytest.mark.parametrize("calls", [1, 7, 100])
+@pytest.mark.thorough
 def test_many_that_have_moved_are_all_dealt_with_however_short_the_runs_are(calls):
     """Each run has time for a few AMIs, and continues behind the last one."""
     records, wakes = looked_once(), CountingQueues()

@@ -244,6 +244,7 @@ def test_a_delivery_counts_as_begun_where_dynamodb_takes_a_put_and_answers_500()
 
 
 @pytest.mark.parametrize("seed", range(8))
+@pytest.mark.thorough_but("0")
 def test_two_invocations_of_one_promotion_leave_no_target_out(seed):
     """More targets than one slice takes: both go on from the same cursor, and their calls alternate at random."""
     draw = random.Random(seed)

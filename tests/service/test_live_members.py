@@ -72,6 +72,7 @@ class SharedWithAnOu:
 
 
 @pytest.mark.parametrize(("seconds", "others"), [(0.02, 0.0), (0.05, 0.3), (1.0, 0.0)])
+@pytest.mark.thorough
 def test_a_thousand_accounts_are_asked_about_and_opened_however_slow_aws_is(seconds, others):
     """Each run opens for those it has asked about, and the next goes on; also where others use a part of the rate."""
     it = SharedWithAnOu(seconds, others)

@@ -407,6 +407,7 @@ def refusals(hub: Hub) -> list[str]:
     return [some[-1]["code"] for some in faults if some]
 
 
+@pytest.mark.thorough
 def test_a_lift_that_is_refused_for_days_is_tried_on_and_notified_once():
     """Another reason, or another lift, is notified again."""
     hub = promoted(a_hub(accounts=(DEV, PROD)))

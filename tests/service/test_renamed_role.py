@@ -88,6 +88,7 @@ def test_a_copy_that_starts_after_the_renaming_starts_under_a_role_that_may_use_
 
 @pytest.mark.parametrize("key_access", ["grant", "policy"])
 @pytest.mark.parametrize("after", [0, 1, 5, 20, 60, 7000, 7205])
+@pytest.mark.thorough
 def test_whenever_the_file_renames_the_role_the_ami_arrives(key_access, after):
     """Before anything is opened, while it is, and between the copies; and back again later."""
     it = Renaming(key_access)

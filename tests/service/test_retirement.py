@@ -238,6 +238,7 @@ def test_a_refusal_to_end_a_deprecation_is_said_and_tried_again(kind, hours):
     assert (deprecated(hub), pointer(hub).not_retired) == ({FIRST}, None)
 
 
+@pytest.mark.thorough
 def test_a_process_that_is_killed_at_any_call_deprecates_them_all_the_same():
     """Before or after any call for the pointer."""
     hub = a_hub()

@@ -8,6 +8,7 @@ from tests.service.world import DAY, HOUR, NOBODY, TAKEN, ModelWorld, WorldSetup
 
 
 @pytest.mark.parametrize("unreadable", [False, True])
+@pytest.mark.thorough
 def test_a_damaged_delivery_does_not_stop_the_others(unreadable):
     """Its own message group parks it; the promotion continues with the next target (invariant 7)."""
     world = ModelWorld(WorldSetup(accounts=2))

@@ -361,6 +361,7 @@ def test_what_was_parked_when_its_account_lost_the_ami_ends_when_it_goes_on(whos
     assert outcomes(hub, after=HOUR) == {(AMI, A): "delivered", (AMI, B): "cancelled"}
 
 
+@pytest.mark.thorough
 def test_a_pass_may_die_at_any_call_that_ends_the_hold_of_a_parked_delivery():
     """Nobody else would look at the share: it has no date, and the delivery that held it cannot act."""
 

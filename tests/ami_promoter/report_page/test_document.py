@@ -83,6 +83,7 @@ def test_what_is_too_long_is_cut():
     assert len(text) < plain + 1000 * LONGEST
 
 
+@pytest.mark.thorough
 def test_a_thousand_targets_and_three_promotions():
     """Each has its rows; long tables are folded, and the page has less than 6 MB."""
     text = render(shown(hub(1000, 3)))
