@@ -472,6 +472,37 @@ def test_what_a_person_shares_after_the_services_share_was_closed_stays(wait):
     assert snapshot.permissions.calls["close"] == 1
 
 
+def test_what_a_person_shares_after_what_came_back_from_the_recycle_bin_was_closed_stays():
+    """The archive says that a permission went with its snapshot; but the service has closed it since, when EC2 refused.
+
+    A delivery of another AMI still holds the share, so that its later life is not in the archive yet.
+    """
+    snapshot = SlowResource(SNAPSHOT)
+    close = snapshot.permissions.close
+    snapshot.permissions.close = lambda resource, shares: close(resource, shares) or True
+    snapshot.hold([ACCOUNT])
+    snapshot.run_on()
+    snapshot.release([ACCOUNT])
+    snapshot.run_on()
+    snapshot.permissions.close = close
+    snapshot.permissions.refuses = lambda what, _: refusal("aws-UnauthorizedOperation") if what == "open" else None
+    snapshot.hold([ACCOUNT])
+    snapshot.run_on()
+    assert (snapshot.states(), snapshot.permissions.there) == ({ShareState.REFUSED: 1}, set())
+
+    snapshot.permissions.refuses = lambda _what, _shares: None
+    snapshot.permissions.there.add(ACCOUNT)
+    other = copying("d-other", ACCOUNT)
+    snapshot.stores.ledger.hold(SNAPSHOT.pk, Share(SNAPSHOT.pk, ACCOUNT, ACCOUNT), other)
+    snapshot.stores.records.make_due(SNAPSHOT, snapshot.clock())
+    snapshot.run_on()
+    snapshot.stores.ledger.release(SNAPSHOT.pk, ACCOUNT, other)
+    snapshot.release([ACCOUNT])
+    snapshot.run_on()
+
+    assert (snapshot.shares, snapshot.permissions.there) == ([], {ACCOUNT})
+
+
 def test_who_comes_while_it_closes_does_not_wait_for_that():
     """The permission is added again; it is the service's, and closes with its holding."""
     snapshot, _ = closed_snapshot()

@@ -191,15 +191,17 @@ class ShareWorker:
     def _not_own(self, adapter: PermissionAdapter, resource: str, fresh: Sequence[Share]) -> frozenset[str]:
         """Return the names of shares whose permissions show, though the service has not opened them.
 
-        What the Recycle Bin restored with its snapshot or AMI is the service's own.
+        What the Recycle Bin restored with its snapshot or AMI is the service's own, unless the service has opened and
+        closed it since: what the archive says is older than that.
         """
         if not fresh or not grant_names.nameless(resource):
             return frozenset()
         seen = adapter.showing(resource, fresh)
-        if not seen:
-            return seen
         came_back = {s.share_name for s in fresh if s.gone_with_resource}
-        return seen.difference(came_back, self.ledger.gone_with_resource(resource))
+        never_begun = {s.share_name for s in fresh if not s.intended_at}
+        if seen & never_begun:
+            came_back |= never_begun.intersection(self.ledger.gone_with_resource(resource))
+        return seen - came_back
 
     def _entitled(self, these: ResourceShares, opening: Sequence[Share], budget: Budget) -> list[Share]:
         """Return the shares whose receivers are entitled to them, and write why the others are not opened.
