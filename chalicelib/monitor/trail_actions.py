@@ -341,7 +341,8 @@ def _everybody(condition: Mapping[str, Any]) -> set[str]:
     """Return whom ``*`` means under a condition: the accounts that it names, no known account, or everybody."""
     accounts: set[str] = set()
     narrowed = False
-    for operator, tests in condition.items():
+    for name, tests in condition.items():
+        operator = name.removeprefix("ForAnyValue:")  # without such a prefix no operator meets aws:PrincipalOrgPaths
         if operator.startswith(("StringEquals", "StringLike", "ArnEquals", "ArnLike")) and "IfExists" not in operator:
             for key, values in _mapping(tests).items():
                 named = [_text(value) for value in (values if isinstance(values, list) else [values])]
