@@ -65,6 +65,29 @@ def test_what_comes_back_from_the_recycle_bin_with_its_shares_is_withdrawn(shari
     sharing.assert_invariants()
 
 
+def test_what_comes_back_is_the_services_also_if_ec2_refused_to_remove_it_while_it_was_away(sharing):
+    """A policy of the organization denies the call, and EC2 says so before it says that the resource is gone."""
+    ec2, injections = sharing.client("ec2"), sharing.world.injections
+    sharing.world.ec2.state.recycle_bins.add((HUB, REGION))
+    sharing.tag("dev")
+    sharing.run_until_over()
+    ec2.deregister_image(ImageId=sharing.image)
+    for snapshot in sharing.snapshots:
+        ec2.delete_snapshot(SnapshotId=snapshot)
+        injections.refuse("ModifySnapshotAttribute", "UnauthorizedOperation", account=HUB)
+    injections.refuse("ModifyImageAttribute", "UnauthorizedOperation", account=HUB)
+    assert sharing.after(HOUR).states() == {DEV: "withdrawn", TEST: "withdrawn"}
+
+    for snapshot in sharing.snapshots:
+        ec2.restore_snapshot_from_recycle_bin(SnapshotId=snapshot)
+    ec2.restore_image_from_recycle_bin(ImageId=sharing.image)
+    sharing.run_until_state("shared", DEV)
+    sharing.untag()
+
+    assert sharing.after(20 * 60).states() == {DEV: "withdrawn", TEST: "withdrawn"}
+    assert sharing.world.shares_open() == []
+
+
 def test_what_a_person_shares_after_the_ami_was_disabled_stays(sharing):
     """EnableImage restores no permission, whatever EC2 says of a disabled AMI: the next one is not the service's."""
     ec2 = sharing.client("ec2")

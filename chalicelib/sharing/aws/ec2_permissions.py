@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal
 
 from chalicelib.engine.aws.refusals import NO_IMAGE, NO_SNAPSHOT, as_refusal, gone
 from chalicelib.engine.aws.sessions import Sessions
+from chalicelib.engine.errors import Refusal, RefusalKind
 from chalicelib.engine.places import Resource
 from chalicelib.sharing.share import Share
 
@@ -50,9 +51,13 @@ class _Ec2Permissions:
         What is restored from the Recycle Bin has them again [aws-facts 4, VERIFIED].
         """
         it = Resource.parse(resource)
-        with as_refusal(f"Modify{self.shape}Attribute (remove)", f"{self._where}, {it.name}"), gone(*self.missing):
-            self._modify(it, "Remove", sorted({share.account for share in shares}))
-            return False
+        try:
+            with as_refusal(f"Modify{self.shape}Attribute (remove)", f"{self._where}, {it.name}"), gone(*self.missing):
+                self._modify(it, "Remove", sorted({share.account for share in shares}))
+                return False
+        except Refusal as refusal:  # EC2 may deny what it is asked before it looks whether the resource is there
+            if refusal.kind is RefusalKind.THROTTLED or self.receivers(it) is not None:
+                raise
         return True
 
     def _shown(self, resource: Resource) -> Any:
