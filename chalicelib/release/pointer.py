@@ -463,9 +463,13 @@ def _retirement_ended(_event: RetirementEnded, pointer: Pointer, _now: int) -> P
 
 
 def _copy_not_retired(event: CopyNotRetired, pointer: Pointer, now: int) -> Pointer:
-    """Leave the others for the next look, which comes soon if that may help."""
+    """Leave the others for the next look, which comes soon if that may help.
+
+    But retire what is superseded where only the end of a deprecation was refused: its right is another one.
+    """
     soon = now + AFTER_TROUBLE if event.passing else pointer.next_try
-    return replace(pointer, retiring={}, back="", not_retired=event.fault, next_try=soon)
+    left = pointer.retiring if pointer.back and event.fault is not None else {}
+    return replace(pointer, retiring=left, back="", not_retired=event.fault, next_try=soon)
 
 
 def _woken(event: DeliveriesWoken, pointer: Pointer, _now: int) -> Pointer:
