@@ -129,7 +129,7 @@ class Promotion:
     withdrawn: Mapping[str, str] = field(default_factory=dict)
     """The withdrawals of that comparison, for people: "account" or "account/region" -> the operator."""
     left_out: tuple[str, ...] = ()
-    """Targets that an operator had withdrawn before they began: they begin when that is lifted."""
+    """Targets that a withdrawal kept out before they began: they begin when it is lifted."""
     unfit: str = ""
     """For which inputs the source failed its checks: then nothing begins."""
     source: str = ""

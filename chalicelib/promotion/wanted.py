@@ -46,7 +46,7 @@ class WantedTargets:
     unbelieved: bool = False
     """Whether it is for the value in force, as one look alone showed another that names fewer: nothing begins."""
     kept_out: Mapping[str, Target] = field(default_factory=dict)
-    """The targets that the value names, and operators have withdrawn."""
+    """The targets of the value that a withdrawal keeps out: their own, or that of another account in their unit."""
     waves: FileWaves = field(default_factory=lambda: FileWaves({}, {}))
 
     @property
@@ -109,7 +109,7 @@ class WantedTargets:
         return one.state in BACK_AGAIN or (one.state in ("failed", EXPIRED) and one.generation < generation)
 
     def left_out(self, tracked: Iterable[TrackedDelivery], promotion: Promotion) -> tuple[str, ...]:
-        """Return the targets that would have begun, had an operator not withdrawn them: a lift begins them; sorted."""
+        """Return the targets that would have begun but for a withdrawal: its lift begins them; sorted."""
         if self.unknown or self.unbelieved or self.recalled:
             return promotion.left_out
         begun = {one.place for one in tracked}
@@ -202,9 +202,8 @@ def _of(
 ) -> WantedTargets:
     counts = in_force(withdrawals, {value, promotion.seen_value}, promotion.withdrawals_count_from(value))
     entitled = entitlement.of(resolution, by_place(counts))
-    left = resolution.without(entitled.withdrawn)
-    kept_out = {place: target for place, target in resolution.by_place.items() if place not in left.by_place}
-    single = tuple(left.blocked.values())
+    kept_out = {place: target for place, target in resolution.by_place.items() if place not in entitled.targets}
+    single = tuple(resolution.without(entitled.withdrawn).blocked.values())
     in_vain = waves.faults({target.account for target in entitled.targets.values()}, VALUE)
     return WantedTargets(
         value,

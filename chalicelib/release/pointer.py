@@ -352,11 +352,19 @@ def _looked(event: Looked, pointer: Pointer, now: int) -> Pointer:
 def _with_superseded(pointer: Pointer, event: Looked, now: int) -> Pointer:
     """Compare the superseded copies with the dates that they are to have; the parameter names what is current.
 
-    What is current again is deprecated no longer, unless somebody else has written its date.
+    What is current again is deprecated no longer, unless somebody else has written its date. If EC2 may not show a date
+    yet that was written a moment ago, another look follows.
     """
-    own = {one: date for one, date in pointer.own_dates.items() if date.is_shown(event.deprecated.get(one, ""))}
-    back = pointer.image if pointer.image in own and own[pointer.image].is_in_the_way(now) else ""
-    pointer = replace(pointer, own_dates=own, back=back)
+    remembered = {one.image for one in event.releases}
+    known = {one: date for one, date in pointer.own_dates.items() if one in remembered}
+    own = {one: date for one, date in known.items() if date.may_show(event.deprecated.get(one, ""))}
+    pointer = replace(pointer, own_dates=own)
+    if (date := own.get(pointer.image)) is not None:
+        if not date.is_shown(event.deprecated.get(pointer.image, "")):
+            early = date.at <= now < date.at + VALID_WITHIN
+            pointer = replace(pointer, next_try=now + AFTER_TROUBLE if early else pointer.next_try)
+        elif date.is_in_the_way(now):
+            pointer = replace(pointer, back=pointer.image)
     if event.rule is None:  # what was deprecated stays so, and is superseded unless it has become current
         stay = {*pointer.retired} & {*event.deprecated} - {pointer.image}
         return replace(pointer, retired=tuple(sorted(stay)), not_retired=None)
@@ -463,9 +471,13 @@ def _retirement_ended(_event: RetirementEnded, pointer: Pointer, _now: int) -> P
 
 
 def _copy_not_retired(event: CopyNotRetired, pointer: Pointer, now: int) -> Pointer:
-    """Leave the others for the next look, which comes soon if that may help."""
+    """Leave the others for the next look, which comes soon if that may help.
+
+    But retire what is superseded where only the end of a deprecation was refused: its right is another one.
+    """
     soon = now + AFTER_TROUBLE if event.passing else pointer.next_try
-    return replace(pointer, retiring={}, back="", not_retired=event.fault, next_try=soon)
+    left = pointer.retiring if pointer.back and event.fault is not None else {}
+    return replace(pointer, retiring=left, back="", not_retired=event.fault, next_try=soon)
 
 
 def _woken(event: DeliveriesWoken, pointer: Pointer, _now: int) -> Pointer:

@@ -29,6 +29,10 @@ class OwnDate:
         """Whether EC2 shows this date, and not one that somebody has written since. ``date``: as EC2 writes it."""
         return bool(date) and abs(datetime.fromisoformat(date).timestamp() - self.at) <= SLACK
 
+    def may_show(self, date: str) -> bool:
+        """Whether EC2 shows this date, or may show it yet: a read may be some minutes old, or nothing was written."""
+        return self.is_shown(date) or date == self.before
+
     def is_in_the_way(self, now: int) -> bool:
         """Whether the copy would not be deprecated without it."""
         return not self.before or datetime.fromisoformat(self.before).timestamp() > now + SLACK

@@ -1,5 +1,8 @@
 """The machine of a pointer: what it knows of its own writes."""
 
+from dataclasses import replace
+from datetime import UTC, datetime
+
 import pytest
 
 from chalicelib.engine.errors import RefusalKind
@@ -16,6 +19,9 @@ from chalicelib.release.pointer import (
     ShownParameter,
     Unwanted,
 )
+from chalicelib.release.retirement import OwnDate
+from chalicelib.targets.applied_file import Retirement
+from chalicelib.targets.recalls import Pin
 
 NOW, DAY = 1_800_000_000, 24 * 3600
 OLD = Release("ami-0a", "2026-01-01T00:00:00.000Z", "ami-0a", "x86_64", "d1", 1)
@@ -85,3 +91,39 @@ def test_a_refused_write_leaves_no_claim_on_a_value():
 
     assert pointer.fault is not None
     assert pointer.fault.code == "pointer-not-ours"
+
+
+def test_a_copy_that_is_current_again_before_ec2_shows_its_date_is_deprecated_no_longer():
+    """EC2 shows what was written some minutes late, and the operator rolls back in these."""
+    old, new = replace(OLD, image="ami-1a"), replace(NEW, image="ami-1b")
+    rule, pin, to_the_second = (
+        Retirement(1, DAY),
+        Pin(old.source, old.made_at, NOW + 20, "an operator"),
+        "%Y-%m-%dT%H:%M:%SZ",
+    )
+    pointer = Pointer("222222222222", "us-east-1", "/golden/base/current", "base", "111111111111", image=new.image)
+    pointer = machine.evolve(pointer, replace(looked(new.image, old, new), rule=rule), NOW)
+    pointer = machine.evolve(pointer, DeliveriesWoken(pointer.waiting), NOW)
+    (retire,) = machine.outstanding(pointer, NOW)
+    pointer = machine.evolve(pointer, machine.CopyRetired(retire.image), NOW)
+
+    late = replace(looked(old.image, old, new), rule=rule, pin=pin)
+    pointer = machine.evolve(pointer, late, NOW + 40)
+    assert machine.outstanding(pointer, NOW + 40) == ()
+    assert pointer.next_try <= NOW + 3600
+    shows = {old.image: datetime.fromtimestamp(NOW + 60, UTC).strftime(to_the_second)}
+    pointer = machine.evolve(pointer, replace(late, deprecated=shows), pointer.next_try)
+    assert machine.outstanding(pointer, pointer.next_try) == (machine.EndRetirement(old.image, ""),)
+
+    pointer = machine.evolve(pointer, machine.RetirementEnded(), NOW + DAY)
+    assert pointer.own_dates == {}
+
+
+def test_the_dates_of_copies_that_are_remembered_no_longer_are_forgotten():
+    """Else the record would grow for years."""
+    old, new = replace(OLD, image="ami-1a"), replace(NEW, image="ami-1b")
+    own = {old.image: OwnDate(NOW)}
+    pointer = Pointer("222222222222", "us-east-1", "/p", "base", "111111111111", image=new.image, own_dates=own)
+
+    assert machine.evolve(pointer, looked(new.image, old, new), NOW).own_dates == own
+    assert machine.evolve(pointer, looked(new.image, new), NOW).own_dates == {}

@@ -74,6 +74,23 @@ def test_without_back_fill_only_a_new_tag_brings_who_joined():
     assert it.outcomes[C] == "delivered"
 
 
+@pytest.mark.parametrize("back_fill", [False, True])
+def test_what_waited_for_the_withdrawal_of_another_in_its_unit_begins_by_the_lift(back_fill):
+    """The OU's launch permission would admit the withdrawn account, so nobody got it; the fault names the lift."""
+    it = OrganizationHub(A, B, back_fill=back_fill)
+    by_unit = Target("", REGION, mode="share", launch_permission="group")
+    it.cloud.directory = replace(it.cloud.directory, by_unit={"default": (by_unit,)})
+    it.look(2)
+    it.cloud.tag("ami-0a", "default")
+    it.hub.withdraw("ami-0a", A)
+    it.hub.run(until=it.cloud.now + 3600)
+    assert it.outcomes == {}
+
+    it.hub.lift("ami-0a", A)
+    it.hub.run(until=it.cloud.now + 3600)
+    assert it.outcomes == {A: "shared", B: "shared"}
+
+
 def test_a_delivery_to_an_account_that_left_is_cancelled_and_starts_again_when_it_comes_back():
     """Nothing of the cancelled delivery is left in the account."""
     it = OrganizationHub(A, B)

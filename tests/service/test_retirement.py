@@ -238,6 +238,17 @@ def test_a_refusal_to_end_a_deprecation_is_said_and_tried_again(kind, hours):
     assert (deprecated(hub), pointer(hub).not_retired) == ({FIRST}, None)
 
 
+def test_a_refusal_to_end_a_deprecation_keeps_no_other_copy_from_being_retired():
+    """A policy there may deny the one call and allow the other."""
+    hub = promoted(a_hub(), SECOND, THIRD)
+    denied = refusal(RefusalKind.DENIED, "AccessDenied")
+    hub.gate.troubles = [PortTrouble("target.parameters", "end_retirement", denied, times=10**9)]
+    promoted(rolled_back(hub), FIRST)
+
+    assert deprecated(hub) == {FIRST, SECOND}
+    assert pointer(hub).not_retired.code == "aws-AccessDenied"
+
+
 @pytest.mark.thorough
 def test_a_process_that_is_killed_at_any_call_deprecates_them_all_the_same():
     """Before or after any call for the pointer."""
