@@ -53,8 +53,10 @@ FAMILIES = {
 OPENING_AND_CLOSING = {"ModifyImageAttribute", "ModifySnapshotAttribute", "PutKeyPolicy", "CreateGrant", "RevokeGrant"}
 SEVERAL_TIMES = 30 * 60
 """Seconds in which the sweep and discovery alone find and finish what two acts of people cause."""
-WAVE_AFTER_WAVE = 45 * 60
-"""The same for three deliveries, one after the other."""
+WAVE_AFTER_WAVE = 60 * 60
+"""The same for three deliveries, one after the other: the promotion looks at the end of one, and the next one at its
+wave, each within a quarter of an hour.
+"""
 MUCH_LATER = LATER + 60
 """Seconds by which one kill may delay the end if the second look after two minutes falls into a refusal's next try."""
 STORMS = 2
