@@ -12,12 +12,15 @@ from chalicelib.engine.aws.refusals import as_refusal
 from chalicelib.engine.errors import Refusal
 from tests.delivery.examples import a_delivery
 
-REFUSALS = [
-    *(ClientError({"Error": {"Code": code}}, "EnableImage") for code in ("UnauthorizedOperation", "AuthFailure")),
-    *(ClientError({"Error": {"Code": code}}, "EnableImage") for code in ("IncorrectState", "ResourceLimitExceeded")),
+LASTING = [
+    ClientError({"Error": {"Code": code}}, "EnableImage")
+    for code in ("UnauthorizedOperation", "IncorrectState", "ResourceLimitExceeded")
+]
+PASSING = [
+    *(ClientError({"Error": {"Code": code}}, "EnableImage") for code in ("AuthFailure", "RequestLimitExceeded")),
     ReadTimeoutError(endpoint_url="ec2"),
 ]
-WHY = ("denied", "credentials", "state", "limit", "no answer")
+WHY_LASTING, WHY_PASSING = ("denied", "state", "limit"), ("credentials", "throttled", "no answer")
 
 
 class RefusingTarget:
@@ -56,13 +59,20 @@ def restore(delivery: Delivery, state: str, refusal: Exception) -> bool:
     return target.restored
 
 
-@pytest.mark.parametrize("refusal", REFUSALS, ids=WHY)
-def test_what_a_look_shows_enabled_is_restored_however_ec2_refuses_to_enable_it(refusal):
-    """The recall never disabled it, so nothing is left to enable, today or after a day of tries."""
+@pytest.mark.parametrize("refusal", LASTING, ids=WHY_LASTING)
+def test_what_a_look_shows_enabled_is_restored_where_another_try_would_not_help(refusal):
+    """The recall never disabled it, so nothing is left to enable."""
     assert restore(recalled(), "available", refusal)
 
 
-@pytest.mark.parametrize("refusal", REFUSALS, ids=WHY)
+@pytest.mark.parametrize("refusal", PASSING, ids=WHY_PASSING)
+def test_a_refusal_that_passes_is_tried_again_whatever_a_look_shows(refusal):
+    """DisableImage may have taken effect a moment ago, unheard: EC2 may still show what was before."""
+    with pytest.raises(Refusal):
+        restore(recalled(), "available", refusal)
+
+
+@pytest.mark.parametrize("refusal", [*LASTING, *PASSING], ids=[*WHY_LASTING, *WHY_PASSING])
 def test_what_may_be_disabled_is_enabled_before_anything_else(refusal):
     """A look shows it disabled, or EC2 has said so: then one look may show what was before."""
     for delivery, state in ((recalled(), "disabled"), (recalled(disabled=True), "available")):

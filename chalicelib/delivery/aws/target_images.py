@@ -14,7 +14,7 @@ from chalicelib.delivery.ports import SeenImage
 from chalicelib.delivery.proof import ShownImage
 from chalicelib.delivery.tags import image_tags, service_tags
 from chalicelib.engine.aws.refusals import GONE, gone
-from chalicelib.engine.errors import Refusal
+from chalicelib.engine.errors import Refusal, RefusalKind
 from chalicelib.images import comparison, register
 from chalicelib.images.aws.shapes import described, tag_list, tags_of, within_time
 from chalicelib.images.image import SourceImage
@@ -125,13 +125,16 @@ class AwsTargetImages:
                 ec2.enable_image_deprecation(ImageId=image, DeprecateAt=before)
 
     def _enable(self, delivery: Delivery) -> None:
-        """Enable the AMI. If that is refused, and nothing has confirmed that it is disabled, a look decides."""
+        """Enable the AMI. If EC2 refuses for good, and has not confirmed that it is disabled, a look decides.
+
+        A refusal that passes is tried again: DisableImage may have taken effect unheard, and a look not show it yet.
+        """
         ec2 = self._sessions.client("ec2", "recall", delivery)
         try:
             with self._sessions.as_refusal("EnableImage", delivery.where), gone(*GONE):
                 ec2.enable_image(ImageId=delivery.image.id)
-        except Refusal:
-            if delivery.recall.disabled:
+        except Refusal as refusal:
+            if delivery.recall.disabled or refusal.kind is RefusalKind.THROTTLED:
                 raise
             shown = self.shown(delivery)
             if shown is None or shown["State"] != "available":
