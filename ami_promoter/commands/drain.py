@@ -168,7 +168,7 @@ def drain(caller: VerbCaller, *, delete_copies: bool, wait: bool, timeout: int |
     copies = "deletes its running copies" if delete_copies else "lets its running copies finish"
     does = f"This pauses promotions, ends every delivery, {copies}, and closes every share"
     if not yes:
-        caller.confirm("admin drain", does, (counts(asked.look()),), yes=yes)
+        caller.confirm("admin drain", does, (counts(asked.look()),), yes=False)
     return drained(asked, delete_copies=delete_copies, wait=wait, timeout=timeout, wide=caller.wide)
 
 

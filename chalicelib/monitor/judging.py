@@ -39,7 +39,11 @@ _WORST_FIRST = (
 )
 
 
-_no_intent, _stranger, _vanished, _listed, _expected = (partial(MonitorFinding, verdict) for verdict in _WORST_FIRST)
+_no_intent = partial(MonitorFinding, ActionVerdict.NO_INTENT)
+_stranger = partial(MonitorFinding, ActionVerdict.STRANGER)
+_vanished = partial(MonitorFinding, ActionVerdict.VANISHED)
+_listed = partial(MonitorFinding, ActionVerdict.LISTED)
+_expected = partial(MonitorFinding, ActionVerdict.EXPECTED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,7 +227,7 @@ def _grant_of_others_removed(action: TrailAction, evidence: Evidence) -> Monitor
     """Judge the end of a grant that no share has. A share that was opened again has only its last grant's id."""
     closing = any(share.was((_S.CLOSING,), action.at, BEFORE, AFTER) for share in evidence.shares)
     if _is_own(action, evidence) and evidence.grant_known and not closing:
-        return MonitorFinding(ActionVerdict.NO_INTENT, "The grant is not the service's.")
+        return _no_intent("The grant is not the service's.")
     return _expected("No grant that the monitor knows, or somebody ended it who may.")
 
 

@@ -454,6 +454,10 @@ def _changed(_event: Changed, pointer: Pointer, now: int) -> Pointer:
     return _again(replace(pointer, intent=asked), now, READ_BACK)
 
 
+def _overtaken(_event: Overtaken, pointer: Pointer, now: int) -> Pointer:
+    return _again(replace(pointer, intent=None), now, READ_BACK)
+
+
 def _copy_retired(event: CopyRetired, pointer: Pointer, now: int) -> Pointer:
     left = {image: at for image, at in pointer.retiring.items() if image != event.image}
     at_once = pointer.retiring.get(event.image, now + 1) <= now
@@ -516,9 +520,7 @@ TRANSITIONS: Mapping[PointerState, Row[Pointer]] = {
         Looked: leads(_looked, PointerState.RESTING, PointerState.WRITING),
         Unwanted: leads(_unwanted, PointerState.RESTING),
         Changed: leads(_changed, PointerState.WRITING),
-        Overtaken: leads(
-            lambda _event, pointer, now: _again(replace(pointer, intent=None), now, READ_BACK), PointerState.RESTING
-        ),
+        Overtaken: leads(_overtaken, PointerState.RESTING),
         PointerRefused: leads(_refused, PointerState.RESTING, PointerState.WRITING),
     },
 }

@@ -325,6 +325,10 @@ def _errored(copy: Copy, found: proof.SeenCopy, now: int, faults: list[Fault], d
     return replace(copy, state=CopyState.ERROR)
 
 
+def _others_wait(event: OthersWait, delivery: Delivery, _now: int) -> Delivery:
+    return delivery.with_slots(others_wait=event.waits)
+
+
 # --- shares and refusals ----------------------------------------------------------------------------------------------
 
 
@@ -384,7 +388,7 @@ PHASES = {
         on={
             slots.SlotsAsked: leads(slots.asked, COPY),
             slots.SlotsSeen: leads(slots.seen, COPY),
-            OthersWait: leads(lambda event, delivery, _now: delivery.with_slots(others_wait=event.waits), COPY),
+            OthersWait: leads(_others_wait, COPY),
             CopyStarted: leads(_started, COPY, *ENDS),
             CopiesFound: leads(_found, COPY, REGISTER, *ENDS),
             CopiesSeen: leads(_seen, COPY, REGISTER, *ENDS),

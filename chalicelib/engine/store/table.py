@@ -203,7 +203,7 @@ class Table:
     def query_index(
         self, index: str, condition: str, given: Mapping[str, Any], limit: int, after: Mapping[str, Any] | None = None
     ) -> list[dict[str, Any]]:
-        """Read one page of an index, in order. ``after``: the keys of the last item of the page before."""
+        """Read so many items of an index, in order. ``after``: the keys of the last item that was read before."""
         given = {"KeyConditionExpression": condition, "ExpressionAttributeValues": wire(given)}
         start = {"ExclusiveStartKey": wire(after)} if after else {}
         return list(islice(self._pages(IndexName=index, Limit=limit, **given, **start), limit))

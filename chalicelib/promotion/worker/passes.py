@@ -345,10 +345,8 @@ def _sliced(
 
 def _tracked(promotion: Promotion, one: Delivery, before: TrackedDelivery | None) -> TrackedDelivery:
     target = one.target
-    generation, joined = (
-        promotion.generation_of(target.account, target.place),
-        wave_counts.joined(promotion, target, before),
-    )
+    generation = promotion.generation_of(target.account, target.place)
+    joined = wave_counts.joined(promotion, target, before)
     return TrackedDelivery(one.id, target.account, target.region, one.episode, RUNNING, "", generation, joined)
 
 

@@ -81,10 +81,10 @@ class AwsParameters:
 
     def end_retirement(self, target: Target, pointer: Pointer, image: str, date: str) -> None:
         if date:
-            return self.deprecate(target, pointer, image, date)
+            self.deprecate(target, pointer, image, date)
+            return
         with self._sessions.as_refusal("DisableImageDeprecation", f"{pointer.where}, {image}"):
             self._retires(target, pointer, image).disable_image_deprecation(ImageId=image)
-        return None
 
     def _retires(self, target: Target, pointer: Pointer, image: str) -> Any:
         allowed = retirement_policy(f"arn:{self._partition}:ec2:{target.region}::image/{image}")
