@@ -53,7 +53,7 @@ COLORS = {
     "recalling": "yellow",
     "awaiting-wave": "yellow",
     "awaiting-approval": "yellow",
-    "waiting": "yellow",
+    "awaiting-slot": "yellow",
     "copying": "cyan",
     "pending": "cyan",
 }

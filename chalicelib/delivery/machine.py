@@ -13,6 +13,7 @@ from chalicelib.delivery.moves import in_force
 from chalicelib.delivery.phase import CancelAsked, Command, DeadlinePassed, DeliveryEvent, Phase
 from chalicelib.delivery.phases import (
     approval,
+    awaiting_slot,
     checking,
     copying,
     ending,
@@ -22,7 +23,6 @@ from chalicelib.delivery.phases import (
     publishing,
     recalling,
     shared,
-    waiting,
     wave,
 )
 from chalicelib.engine import transitions
@@ -32,7 +32,7 @@ _FILES = (
     wave,
     approval,
     checking,
-    waiting,
+    awaiting_slot,
     opening,
     copying,
     imaging,

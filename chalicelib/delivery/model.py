@@ -25,7 +25,7 @@ class DeliveryState(StrEnum):
     """the hub's own copy in its Region, if it copies from that, then its first look at the target"""
     AWAITING_ROLE = "awaiting-role"
     """the copy role or the launch role, which cannot be assumed yet"""
-    WAITING = "waiting"
+    AWAITING_SLOT = "awaiting-slot"
     """a free copy slot in its account and Region"""
     OPENING = "opening"
     """the share worker to open snapshots and key"""

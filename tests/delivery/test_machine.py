@@ -182,7 +182,7 @@ def test_no_copy_is_started_without_a_slot(picks):
 
 def test_nothing_is_held_before_the_checks_and_a_slot():
     """Before `opening` no share is asked for."""
-    for state in (DeliveryState.REQUESTED, DeliveryState.AWAITING_ROLE, DeliveryState.WAITING):
+    for state in (DeliveryState.REQUESTED, DeliveryState.AWAITING_ROLE, DeliveryState.AWAITING_SLOT):
         wanted = machine.outstanding(a_delivery(state), NOW)
         assert not any(isinstance(command, HoldShares) for command in wanted)
 
@@ -761,7 +761,7 @@ def test_a_delivery_that_stops_holds_no_share_after_its_deletions(seen_or_refuse
 
 def test_cancelling_before_anything_was_made_ends_at_once():
     """There is nothing to look for or to remove."""
-    after = machine.evolve(a_delivery(DeliveryState.WAITING), CancelAsked(), NOW)
+    after = machine.evolve(a_delivery(DeliveryState.AWAITING_SLOT), CancelAsked(), NOW)
 
     assert after.state is DeliveryState.TIDYING
     assert machine.outstanding(after, NOW) == (NotifyOutcome(),)
@@ -771,7 +771,7 @@ def test_cancelling_before_anything_was_made_ends_at_once():
 OLD = Cleanup(to_delete=("snap-0old",))
 """A snapshot that an earlier episode made, and that this one does not use."""
 ENDS_WITHOUT_LOOKING = {
-    "cancelled in waiting": (a_delivery(DeliveryState.WAITING, cleanup=OLD), CancelAsked()),
+    "cancelled in awaiting-slot": (a_delivery(DeliveryState.AWAITING_SLOT, cleanup=OLD), CancelAsked()),
     "cancelled in opening": (a_delivery(DeliveryState.OPENING, cleanup=OLD), CancelAsked()),
     "an AMI of an earlier episode differs": (
         a_delivery(DeliveryState.VERIFYING, cleanup=OLD, tries=9, image=NewImage("ami-0b", adopted=True)),
@@ -818,7 +818,7 @@ def test_what_an_earlier_episode_left_is_named_if_the_target_refuses_to_delete_i
 
 def test_what_an_earlier_episode_left_is_named_if_the_target_can_no_longer_be_looked_at():
     """The slots cannot be read for a day after the queue deadline: nothing is removed."""
-    delivery = a_delivery(DeliveryState.WAITING, cleanup=OLD)
+    delivery = a_delivery(DeliveryState.AWAITING_SLOT, cleanup=OLD)
     for _ in range(2):
         delivery = machine.evolve(delivery, DeadlinePassed(), NOW)
 
@@ -848,7 +848,7 @@ def test_a_delivery_that_intended_register_image_is_not_cancelled():
 
 def test_who_ended_a_delivery_stays_on_its_record():
     """Also in the reduced record of one that is over; a date says so itself."""
-    waiting = a_delivery(DeliveryState.WAITING)
+    waiting = a_delivery(DeliveryState.AWAITING_SLOT)
 
     asked = machine.evolve(waiting, CancelAsked(why="Withdrawn by ann."), NOW)
     over = machine.evolve(asked, OutcomeNotified.of(asked), NOW)
@@ -906,7 +906,7 @@ def test_an_ami_and_copies_that_exist_already_are_adopted():
     assert (found.state, found.image.id) == (DeliveryState.VERIFYING, "ami-0b")
 
     half = machine.evolve(delivery, TargetReady(TARGET_KEY, None, (seen("snap-0a", "completed"),)), NOW)
-    assert half.state is DeliveryState.WAITING
+    assert half.state is DeliveryState.AWAITING_SLOT
     assert [copy.state for copy in half.copies] == [C.COMPLETED, C.WANTED]
 
 

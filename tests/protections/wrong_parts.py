@@ -133,7 +133,7 @@ class KeepsItsSlots(DeliveryExecutor):
     """Requests slots and never returns them."""
 
     def execute(self, record, command, budget):
-        if isinstance(command, AskSlots) and record.state is not DeliveryState.WAITING:
+        if isinstance(command, AskSlots) and record.state is not DeliveryState.AWAITING_SLOT:
             had = record.slots
             return SlotsAsked(command.wanted, command.done, had.granted, had.until, had.limited_at or 0)
         return super().execute(record, command, budget)
@@ -235,7 +235,7 @@ def instead(command: type, what: Callable) -> type[DeliveryExecutor]:
 
 def opens_before_its_turn(executor, record, command):
     """Hold the shares while it waits for a slot."""
-    if record.state is DeliveryState.WAITING:
+    if record.state is DeliveryState.AWAITING_SLOT:
         executor._hold(record, HoldShares(executor._clock() + 10**5), Budget(lambda: 30))
     return executor.really(record, command)
 
