@@ -444,7 +444,6 @@ class Delivery:
     tries: int = 0
     """Tries of the current step since the last progress."""
     next_try: int = 0
-    due_at: int | None = None
     inbox: Mapping[str, str] = field(default_factory=dict)
     """The inbox: entries that others write, and those of the events that have not led to a look yet."""
 

@@ -53,7 +53,7 @@ REQUEST, COMPARE, ADJUST, RUN, FINISH = map(PromotionEntry, S)
 
 def started(ami: str, hub: str, region: str, now: int) -> Promotion:
     """Return a new promotion."""
-    return Promotion(ami, hub, region, created_at=now, next_try=now, since=now, due_at=now)
+    return Promotion(ami, hub, region, created_at=now, next_try=now, since=now)
 
 
 def baseline(ami: str, hub: str, region: str, value: str, now: int) -> Promotion:

@@ -61,8 +61,7 @@ TRANSITIONS: Mapping[PromotionState, Row[Promotion]] = {
 
 def evolve(promotion: Promotion, event: ev.Event, now: int) -> Promotion:
     """Return the promotion after the event. Raises IllegalEvent if the table does not allow the transition."""
-    after = transitions.evolve(TRANSITIONS, promotion, event, now)
-    return replace(after, due_at=due_at(after))
+    return transitions.evolve(TRANSITIONS, promotion, event, now)
 
 
 def outstanding(promotion: Promotion, now: int) -> tuple[do.Command, ...]:
@@ -111,7 +110,7 @@ def looks(promotion: Promotion, now: int) -> tuple[do.Command, ...]:
 
 def tells(before: Promotion, after: Promotion) -> bool:
     """Whether the history gets an entry: not for a look, or a comparison, that shows nothing new."""
-    quiet: dict[str, Any] = {"tries": 0, "next_try": 0, "looked_at": 0, "due_at": None, "handled": {}, "doubted": {}}
+    quiet: dict[str, Any] = {"tries": 0, "next_try": 0, "looked_at": 0, "handled": {}, "doubted": {}}
     return replace(before, **quiet) != replace(after, **quiet)
 
 

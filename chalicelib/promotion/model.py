@@ -168,7 +168,6 @@ class Promotion:
     handled: Mapping[str, str] = field(default_factory=dict)
     doubted: Mapping[str, str] = field(default_factory=dict)
     """Inbox entries that the last look has not answered, as it missed the tag or the AMI: a second look does."""
-    due_at: int | None = None
     inbox: Mapping[str, str] = field(default_factory=dict)
     """Entries that others write; read with the record, never written with it."""
 
