@@ -275,7 +275,10 @@ def test_waiting_ends_when_the_last_share_has_closed(table):
     assert report.exit is Exit.OK
     assert report.data["drained"] is True
     assert time.slept == [POLL] * 3
-    assert lines == ["Deliveries under way: 1 awaiting-slot. Open shares: 1.", "Deliveries under way: none. Open shares: 1."]
+    assert lines == [
+        "Deliveries under way: 1 awaiting-slot. Open shares: 1.",
+        "Deliveries under way: none. Open shares: 1.",
+    ]
 
 
 def test_what_a_late_invocation_began_is_asked_as_well(table):
