@@ -34,9 +34,9 @@ def a_promotion(state: PromotionState = S.REQUESTED, **changes: object) -> Promo
     if state is not S.REQUESTED:
         known |= {"seen_value": "dev", "seen_since": NOW, "looked_at": NOW, "generation": 1}
     if state not in (S.REQUESTED, S.COMPARING):
-        known |= {"value": "dev", "file": "digest", "inputs": "inputs", "valid": 1}
+        known |= {"value": "dev", "file": "digest", "inputs": "inputs", "valid_generation": 1}
     known |= {"cursor": EXAMINE} if state is S.ADJUSTING else {}
-    known |= {"passed": 1} if state in (S.RUNNING, S.OVER) else {}
+    known |= {"passed_generation": 1} if state in (S.RUNNING, S.OVER) else {}
     return replace(fresh, state=state, **(known | changes))
 
 
@@ -185,7 +185,8 @@ def test_a_tag_leads_by_comparison_and_examination_to_deliveries():
     assert outstanding(promotion, NOW) == (do.Slice(BEGIN),)
     promotion = play(promotion, sliced(newest=1))
 
-    assert (promotion.state, promotion.value, promotion.episode, promotion.passed) == (S.RUNNING, "dev", 1, 1)
+    assert (promotion.state, promotion.value) == (S.RUNNING, "dev")
+    assert (promotion.episode, promotion.passed_generation) == (1, 1)
 
 
 # --- results that meet a record which has moved on -------------------------------------------------------------------
@@ -202,7 +203,7 @@ SHOWS_PROD = ev.TagSeen("prod", "available", "golden")
         {"value": "prod"},
         {"generation": 2},
         {"retries": {"222222222222": 2}},
-        {"gone": 1},
+        {"gone_generation": 1},
         {"absent_since": NOW},
         {"refused_value": "dve"},
     ],
@@ -338,7 +339,7 @@ def test_a_file_that_names_fewer_is_compared_while_sns_refuses_the_notice_of_a_f
     """No removal waits for a notice, nor a notice for a comparison that is refused."""
     refuses = play(a_promotion(S.RUNNING), compared(running=True, faults=(OTHER,), faulty="other"))
     refuses = play(refuses, ev.NotExecuted(FAULT, later=True), now=NOW + 60)
-    looked = play(replace(refuses, inbox={"generation": "new"}), TAG, now=NOW + 61)
+    looked = play(replace(refuses, inbox={"file": "new"}), TAG, now=NOW + 61)
     assert outstanding(looked, NOW + 61) == (do.Compare(), do.NotifyRefused((OTHER,)))
 
     found = compared(inputs="of the new file", surplus=True, faults=(OTHER,), faulty="other")
@@ -392,7 +393,7 @@ def test_a_fault_of_one_account_blocks_no_other():
 
     notified = play(after, ev.RefusedNotified("other"))
     assert outstanding(notified, NOW) == (do.Examine(),)
-    again = replace(play(notified, ev.Examined(source="s"), sliced(newest=1)), inbox={"generation": "new"})
+    again = replace(play(notified, ev.Examined(source="s"), sliced(newest=1)), inbox={"file": "new"})
     assert not play(again, TAG, compared(inputs="of the new file", **blocks)).unnotified
 
 
@@ -512,7 +513,7 @@ def test_a_repeated_tag_on_a_running_promotion_begins_again_only_what_has_failed
     assert (outstanding(looked, NOW), looked.generation) == ((do.Compare(),), 2)
 
     after = play(looked, compared(inputs="of generation 2", running=True))
-    assert (after.state, after.episode, after.unread("tag"), after.passed) == (S.RUNNING, 0, None, 2)
+    assert (after.state, after.episode, after.unread("tag"), after.passed_generation) == (S.RUNNING, 0, None, 2)
 
 
 def test_a_value_with_a_fault_changes_nothing_and_is_notified_once():
@@ -526,7 +527,7 @@ def test_a_value_with_a_fault_changes_nothing_and_is_notified_once():
 
     nudged = play(replace(notified, inbox={**notified.inbox, "seen": "minute"}), bad)
     assert outstanding(nudged, NOW) == (do.Compare(),)
-    moved = play(replace(notified, inbox={**notified.inbox, "generation": "new"}), bad, dve)
+    moved = play(replace(notified, inbox={**notified.inbox, "file": "new"}), bad, dve)
     assert not moved.unnotified
     anew = play(with_tag_event(notified, 3), bad, dve)
     assert outstanding(anew, NOW + 60) == (do.NotifyRefused((FAULT,)),)
@@ -559,7 +560,7 @@ def test_what_is_shared_ends_with_tag_and_image_in_every_state(state, gone):
 
 def test_an_image_that_is_enabled_again_is_shared_again_by_a_tag_event():
     """Until then nothing begins by itself."""
-    gone = a_promotion(S.OVER, gone=1)
+    gone = a_promotion(S.OVER, gone_generation=1)
     assert gone.is_gone
     assert play(with_tag_event(replace(gone, standing=True), 2), TAG).is_gone is False
 
@@ -815,7 +816,7 @@ def test_one_look_without_the_tag_ends_no_withdrawal():
         {"retry": "1:"},
         {"lifted": "1"},
         {"seen": "1:dev"},
-        {"generation": "new"},
+        {"file": "new"},
         {"withdraw": "2"},
     ],
     ids=str,

@@ -19,7 +19,8 @@ AT_A, AT_B = f"{A}/{REGION}", f"{B}/{REGION}"
 def over(**changes: object) -> Promotion:
     """A promotion that is over, with its value in force."""
     fresh = replace(started("ami-0a", HUB, REGION, NOW), state=PromotionState.OVER)
-    known = {"value": "dev", "seen_value": "dev", "seen_since": NOW, "file": "digest/", "generation": 1, "passed": 1}
+    known = {"value": "dev", "seen_value": "dev", "seen_since": NOW, "file": "digest/"}
+    known |= {"generation": 1, "passed_generation": 1}
     return replace(fresh, **(known | changes))
 
 

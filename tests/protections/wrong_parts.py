@@ -143,7 +143,7 @@ class TellsAgain(PromotionExecutor):
     """Publishes the summary at every look after the end, also if owners were notified."""
 
     def _compare(self, promotion, budget):
-        return super()._compare(replace(promotion, summarised=0), budget)
+        return super()._compare(replace(promotion, summarised_episode=0), budget)
 
 
 class GrantsNothing(CopyQuotas):
@@ -330,10 +330,10 @@ class OneForAll(PromotionExecutor):
         super().__init__(*given, **named)
         begin = self._pass.begin
 
-        def after_all_were_read(promotion, meant, tracked, budget):
+        def after_all_were_read(promotion, wanted, tracked, budget):
             for one in tracked:
                 DELIVERIES.decode(self._records.read(addresses.delivery(one.delivery)))
-            return begin(promotion, meant, tracked, budget)
+            return begin(promotion, wanted, tracked, budget)
 
         self._pass.begin = after_all_were_read
 
