@@ -122,7 +122,8 @@ def _ends(promotion: Promotion) -> bool:
 def withdraws(promotion: Promotion) -> bool:
     """Whether a withdrawal or a recall is still to be compared with its deliveries."""
     over_without = promotion.state is S.OVER and promotion.value is None
-    if promotion.state is S.REQUESTED or (over_without and not promotion.file):  # nothing has ever begun
+    waits = promotion.state is S.REQUESTED or promotion.awaits_ami
+    if waits or (over_without and not promotion.file):  # nothing has ever begun
         return False
     if promotion.unread(RECALL) is not None:
         return True
