@@ -61,8 +61,8 @@ class Findings(Protocol):
     def finish(self, event: str, now: int) -> None:
         """Write that an event was judged."""
 
-    def keep(self, action: TrailAction, finding: MonitorFinding, now: int) -> None:
-        """Keep a finding beside its resource, for ``ami-promoter history``. May be repeated."""
+    def keep(self, event: str, action: TrailAction, finding: MonitorFinding, now: int) -> None:
+        """Keep a finding beside its resource, for ``ami-promoter history``. May be repeated for the same ``event``."""
 
     def was_notified(self, about: str) -> bool:
         """Whether a notice about this was sent."""

@@ -42,7 +42,7 @@ class MonitorSetup:
         self.topic, self.telemetry = [], Quiet()
         targets = SimpleNamespace(read=lambda: self.file, applied_at=lambda: 1)
         topic = SimpleNamespace(publish=self.topic.append)
-        self.ledger, self.client = stores.ledger, stores.table._client
+        self.stores, self.ledger, self.client = stores, stores.ledger, stores.table._client
         self.findings = DynamoFindings(stores.table, 400)
         past = DynamoLedgerPast(stores.table, stores.ledger)
         self.whereabouts = FakeWhereabouts(self)
@@ -157,6 +157,24 @@ def test_a_message_with_the_id_of_another_event_does_not_hide_that(setup):
     setup.judge_event(name)
 
     assert [one["verdict"] for one in setup.topic] == ["foreign-stranger"]
+
+
+def kept(setup):
+    """Principal and severity of each finding that is kept about the sample's AMI."""
+    items = setup.stores.table.query(addresses.findings("ami-0a1"), "at#")
+    return sorted((item["principal"].rpartition("/")[2], item["severity"]) for item in items)
+
+
+def test_a_message_with_the_id_of_another_event_does_not_replace_its_finding(setup):
+    """Here it says that somebody else let a listed account in, at the same time, and comes after the real one."""
+    name = "an AMI is made public, and an OU loses it"
+    setup.judge_event(name)
+    found = kept(setup)
+    forged = {"add": {"items": [{"userId": DEV}]}}
+    by = {"userIdentity": {"arn": f"arn:aws:iam::{HUB}:user/ann", "accountId": HUB}}
+    setup.judge_event(name, requestParameters={"imageId": "ami-0a1", "launchPermission": forged}, **by)
+
+    assert kept(setup) == [("ann", "notice"), *found]
 
 
 def test_without_a_readable_file_nobody_is_called_a_stranger(setup):

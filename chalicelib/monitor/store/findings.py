@@ -4,7 +4,7 @@
 pk                           sk                       what
 ===========================  =======================  ==================================================
 ``event#<id>``               ``record``               an event, by id and content: claimed_at, done
-``finding#<resource>``       ``at#<time>#<event>``    a finding: what was done, by whom, and the verdict
+``finding#<resource>``       ``at#<time>#<id>#<act>`` a finding: what was done, by whom, and the verdict
 ``notified#<digest>``        ``record``               that a notice was sent in this hour
 ``key#<arn>``                ``record``               a key that the service uses: its latest policy
 ``key#<arn>``                ``at#<time>#<digest>``   one of its policies: at, admitted, others, principal, event
@@ -66,9 +66,9 @@ class DynamoFindings:
     def finish(self, event: str, now: int) -> None:
         self._table.put(_event(event), {"done": now, EXPIRES: now + EVENTS_KEPT})
 
-    def keep(self, action: TrailAction, finding_: MonitorFinding, now: int) -> None:
+    def keep(self, event: str, action: TrailAction, finding_: MonitorFinding, now: int) -> None:
         kept = said(finding_, action.at, action.name, action.region, action.principal, action.request)
-        key = finding(action.resource, action.at, action.event, action.act.value)
+        key = finding(action.resource, action.at, event, action.act.value)
         self._table.put(key, {**kept, EXPIRES: now + self._keep})
 
     def was_notified(self, about: str) -> bool:

@@ -90,7 +90,7 @@ class AccessMonitor:
         if event.get("account") != self.hub or not found:
             return True
         first = self.findings.first_event(now)
-        # by its content, too: who can send to the queue must not hide an event behind another one with its id
+        # by its content, too: who can send to the queue must not hide an event or its finding by another with its id
         ident = f"{found[0].event}-{addresses.digest(json.dumps(record, sort_keys=True), length=12)}"
         match self.findings.begin(ident, now):
             case Begun.DONE:
@@ -107,7 +107,7 @@ class AccessMonitor:
                 finding = judging.judge(action, evidence)
             if now < action.at + COMPLETE and judging.by_comparison(action, evidence):
                 return False
-            self._conclude(action, finding, learning=now < first + self.learning)
+            self._conclude(ident, action, finding, learning=now < first + self.learning)
             # last: if this run is killed, the next one must judge by what was known before
             self._remember(action, finding, source_key=evidence.source_key)
         self.findings.finish(ident, self.clock())
@@ -194,15 +194,15 @@ class AccessMonitor:
                 self.findings.remember_key(action.resource)
                 self.findings.grant_shown(action.at)
 
-    def _conclude(self, action: TrailAction, finding: MonitorFinding, *, learning: bool) -> None:
+    def _conclude(self, event: str, action: TrailAction, finding: MonitorFinding, *, learning: bool) -> None:
         """Keep a finding and publish it, once for each verdict, key or kind of action, principal and hour."""
         findings, now = self.findings, self.clock()
         self.telemetry.judged(action.name, action.resource, finding.verdict, action.principal, finding.why)
         if finding.severity is Severity.NONE:
             if action.act is Act.TAGGED:  # the history says who tagged
-                findings.keep(action, finding, now)
+                findings.keep(event, action, finding, now)
             return
-        findings.keep(action, finding, now)
+        findings.keep(event, action, finding, now)
         severity = verdicts.severity(finding, learning=learning)
         subject = action.resource if action.on_key else action.act.value
         hour = now // schedule.HOUR
