@@ -25,7 +25,7 @@ class DeliveryState(StrEnum):
     """the hub's own copy in its Region, if it copies from that, then its first look at the target"""
     AWAITING_ROLE = "awaiting-role"
     """the copy role or the launch role, which cannot be assumed yet"""
-    WAITING = "waiting"
+    AWAITING_SLOT = "awaiting-slot"
     """a free copy slot in its account and Region"""
     OPENING = "opening"
     """the share worker to open snapshots and key"""
@@ -448,7 +448,6 @@ class Delivery:
     tries: int = 0
     """Tries of the current step since the last progress."""
     next_try: int = 0
-    due_at: int | None = None
     inbox: Mapping[str, str] = field(default_factory=dict)
     """The inbox: entries that others write, and those of the events that have not led to a look yet."""
 

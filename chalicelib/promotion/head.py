@@ -19,7 +19,7 @@ def head(promotion: Promotion) -> Head:
     return Head(
         value=promotion.value if promotion.file else None,
         known=tuple(sorted({value for value in known if value is not None})),
-        generation=promotion.file,
+        digests=promotion.file,
         places=promotion.places,
         withdrawals_from=promotion.withdrawals_from,
         moving=promotion.state is not PromotionState.OVER,
@@ -38,11 +38,11 @@ def behind(head: Head, value: str, applied: AppliedFile, resolution: Resolution)
     """
     if value != head.value:
         return head.refused_by_organization and resolution.understood
-    if head.generation in ("", applied.generation) or not resolution.understood:
+    if head.digests in ("", applied.digests) or not resolution.understood:
         return False
     if places_digest(resolution.targets, resolution.blocked) == head.places and not resolution.blocked:
         return False
-    joins = resolution.back_fill and not head.generation.endswith(f"/{applied.directory.membership.digest}")
+    joins = resolution.back_fill and not head.digests.endswith(f"/{applied.directory.membership.digest}")
     return head.moving or head.standing or head.failed > 0 or joins
 
 

@@ -89,15 +89,15 @@ class Promotion:
     """Each tag event, and each new value, raises it: what has failed begins again. 0: it has begun nothing."""
     retries: Mapping[str, int] = field(default_factory=dict)
     """Generations of single targets ("account" or "account/region") that an operator asked to begin again."""
-    valid: int = 0
+    valid_generation: int = 0
     """The generation of the value in force: a refused value begins nothing again."""
-    passed: int = 0
+    passed_generation: int = 0
     """The last generation for which a pass has begun all that was missing."""
-    gone: int = 0
+    gone_generation: int = 0
     """The last generation in which the AMI was gone or disabled: then standing shares end, and nothing begins."""
     episode: int = 0
     """How many passes have begun deliveries; each has its summary."""
-    summarised: int = 0
+    summarised_episode: int = 0
     """The last episode whose summary was published."""
 
     value: str | None = None
@@ -126,7 +126,7 @@ class Promotion:
     cursor: str = ""
     """How far the pass is; "": none is under way."""
     file: str = ""
-    """Generation of targets file and members in the last comparison; "": there was none."""
+    """Digests of targets file and members in the last comparison; "": there was none."""
     places: str = ""
     """Digest of the targets of that comparison, by which discovery sees whether a new file changes them."""
     withdrawn: Mapping[str, str] = field(default_factory=dict)
@@ -137,7 +137,7 @@ class Promotion:
     """For which inputs the source failed its checks: then nothing begins."""
     source: str = ""
     """The name of the source as it was examined; "": not yet."""
-    source_of: int = 0
+    source_generation: int = 0
     """The generation for which it was examined: what is tagged later waits for a tag event."""
     standing: bool = False
     """Whether some of its deliveries are in ``shared``, or are to be."""
@@ -150,8 +150,8 @@ class Promotion:
 
     waves: Mapping[str, WaveProgress] = field(default_factory=dict)
     """How far the waves of its targets are, by ``FileWaves.name``, as last computed: what waits reads it here."""
-    wakes: str = ""
-    """After which target to go on waking those whose wave opens; "": nobody is left to wake."""
+    wave_cursor: str = ""
+    """How far the waking of targets whose wave opens is; "": nobody is left to wake."""
 
     faults: tuple[Fault, ...] = ()
     """Faults of the value, the source or single accounts while they persist; ``MOST_FAULTS`` of them."""
@@ -171,7 +171,6 @@ class Promotion:
     handled: Mapping[str, str] = field(default_factory=dict)
     doubted: Mapping[str, str] = field(default_factory=dict)
     """Inbox entries that the last look has not answered, as it missed the tag or the AMI: a second look does."""
-    due_at: int | None = None
     inbox: Mapping[str, str] = field(default_factory=dict)
     """Entries that others write; read with the record, never written with it."""
 
@@ -187,13 +186,14 @@ class Promotion:
 
     def of_value(self, *, refused: bool) -> Promotion:
         """Return the promotion as the value in force has it; a refused value has raised a generation in vain."""
-        return replace(self, generation=self.valid) if refused else self
+        return replace(self, generation=self.valid_generation) if refused else self
 
     @property
     def basis(self) -> str:
         """Identifies what a look or comparison starts from: its result does not count once that has changed."""
-        seen = (self.seen_value, self.absent_since, self.value, self.refused_value, self.generation, self.gone)
-        return addresses.digest(*map(str, seen), str(sorted(self.retried.items())))
+        seen = (self.seen_value, self.absent_since, self.value, self.refused_value)
+        generations = (self.generation, self.gone_generation, sorted(self.retried.items()))
+        return addresses.digest(*map(str, (*seen, *generations)))
 
     @property
     def retried(self) -> Mapping[str, int]:
@@ -224,7 +224,7 @@ class Promotion:
     @property
     def is_gone(self) -> bool:
         """Whether the AMI is gone or disabled, and has not been tagged since."""
-        return 0 < self.newest <= self.gone
+        return 0 < self.newest <= self.gone_generation
 
     @property
     def is_refused(self) -> bool:

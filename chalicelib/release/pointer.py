@@ -9,6 +9,7 @@ changes nothing [aws-facts, Added end of November 2026, VERIFIED]. So a written 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -573,7 +574,7 @@ def _refusal(pointer: Pointer, fault: Fault) -> Fault:
 
 def prefix_cure(parameter: str) -> str:
     """Return what lets the copy role write a parameter of this name."""
-    prefix = f"/{parameter.split('/')[1]}/"
+    prefix = re.sub("(/[^/]*/).*", r"\1", parameter)
     return (
         "Update the stack of deploy/target.yaml there (of OUs, that of deploy/target-stackset.yaml) with "
         f"ParameterPrefix={prefix}, or another path that the name begins with."

@@ -733,8 +733,8 @@ class FakeTargets(OfCloud):
         found = self._cloud.approvals
         return {place: (found[ami, place],) for place in places if (ami, place) in found}
 
-    def generation(self):
-        return self.read().generation
+    def digests(self):
+        return self.read().digests
 
     def live(self, account):
         targets = self._cloud.directory.accounts.get(account) or self._brought().get(account)

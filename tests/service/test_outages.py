@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError
 
-from chalicelib.delivery.phases.waiting import QUEUE_LOOK
+from chalicelib.delivery.phases.awaiting_slot import QUEUE_LOOK
 from chalicelib.engine.errors import RefusalKind
 from tests.service.cloud import CloudBehavior, refusal, target_key
 from tests.service.gate import PortTrouble, ProcessKilled
@@ -124,7 +124,7 @@ def waits_for_a_slot(copying: int) -> Hub:
         hub.cloud.make_image(ami, {f"snap-{number:02x}": True for number in snapshots})
         hub.cloud.tag(ami, A)
         hub.run(until=hub.cloud.now + HOUR)
-    assert hub.outcomes() == {(AMI, A): "copying", ("ami-01", A): "waiting"}
+    assert hub.outcomes() == {(AMI, A): "copying", ("ami-01", A): "awaiting-slot"}
     return hub
 
 
@@ -139,9 +139,9 @@ def test_where_no_slot_is_free_the_queue_deadline_ends_it_soon_after():
     """The delivery asks once more, and waits only some minutes for the quota's answer."""
     hub = waits_for_a_slot(40 * HOUR)
     end = hub.cloud.now + 23 * HOUR
-    assert hub.at(end - 60).outcomes()["ami-01", A] == "waiting"
+    assert hub.at(end - 60).outcomes()["ami-01", A] == "awaiting-slot"
     assert hub.at(end + QUEUE_LOOK + 120).outcomes()["ami-01", A] == "failed"
-    assert [fault.partition(":")[0] for fault in hub.faults()] == ["deadline-waiting"]
+    assert [fault.partition(":")[0] for fault in hub.faults()] == ["deadline-awaiting-slot"]
 
 
 @pytest.mark.parametrize("ends", ["in the outage", "never"])

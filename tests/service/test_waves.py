@@ -166,7 +166,7 @@ def test_without_waves_a_promotion_asks_nothing_more():
     hub = promoted({})
     assert states(hub) == DONE
     promotion = PROMOTIONS.decode(hub.stores.records.read(addresses.promotion(AMI)))
-    assert (promotion.waves, promotion.wakes) == ({}, "")
+    assert (promotion.waves, promotion.wave_cursor) == ({}, "")
 
 
 # --- soak and failures -----------------------------------------------------------------------------------------------
@@ -497,7 +497,7 @@ def test_a_file_that_cannot_be_read_while_it_wakes_loses_no_wake():
     watch = hub.gate.watch
 
     def unreadable(port, method, args):
-        if (port, method) == ("records", "save") and args[1].body.get("wakes"):
+        if (port, method) == ("records", "save") and args[1].body.get("wave_cursor"):
             hub.cloud.applied = AppliedFile(fault=Fault("targets-damaged", "there", "It is damaged.", "Ask."))
             hub.gate.watch = watch
 

@@ -84,24 +84,24 @@ class DeliveryPass:
     # --- what ends ---------------------------------------------------------------------------------------------------
 
     def end(
-        self, promotion: Promotion, meant: WantedTargets, tracked: Sequence[TrackedDelivery], budget: Budget
+        self, promotion: Promotion, wanted: WantedTargets, tracked: Sequence[TrackedDelivery], budget: Budget
     ) -> ev.Sliced:
         """Ask deliveries to end, in the order of their ids, beginning after the cursor's."""
         after = promotion.cursor.removeprefix(END)
-        left = [one for one in meant.surplus(tracked, promotion) if one.delivery > after]
+        left = [one for one in wanted.surplus(tracked, promotion) if one.delivery > after]
         upto = after
         for some in _together(left):
             there = self._read(some)
             for one in budget.each(some, CALLS_TO_TURN):
                 upto = one.delivery
                 if one.state in (DELIVERED, RECALLED):
-                    self._turn(promotion, one, recalled=meant.recalled)
+                    self._turn(promotion, one, recalled=wanted.recalled)
                 elif not self._put_right(promotion, one, there.get(upto)):
-                    self._ask_to_end(promotion, one, there.get(upto), budget, recalled=meant.recalled)
+                    self._ask_to_end(promotion, one, there.get(upto), budget, recalled=wanted.recalled)
             if upto != some[-1].delivery:
                 return _sliced(promotion, END + upto)
-        inputs = meant.inputs(promotion)
-        missing = bool(meant.missing(tracked, promotion)) and inputs != promotion.unfit
+        inputs = wanted.inputs(promotion)
+        missing = bool(wanted.missing(tracked, promotion)) and inputs != promotion.unfit
         return _sliced(promotion, EXAMINE if missing else "")
 
     def put_right(self, promotion: Promotion, running: Sequence[TrackedDelivery], budget: Budget) -> bool:
@@ -179,12 +179,12 @@ class DeliveryPass:
     # --- what begins -------------------------------------------------------------------------------------------------
 
     def begin(
-        self, promotion: Promotion, meant: WantedTargets, tracked: Sequence[TrackedDelivery], budget: Budget
+        self, promotion: Promotion, wanted: WantedTargets, tracked: Sequence[TrackedDelivery], budget: Budget
     ) -> ev.Sliced:
         """Begin deliveries, in the order of their targets, beginning after the cursor's."""
         after = promotion.cursor.removeprefix(BEGIN)
-        missing = {target.place: target for target in meant.missing(tracked, promotion)}
-        begun = {target.place: target for target in meant.announced(tracked, promotion)}
+        missing = {target.place: target for target in wanted.missing(tracked, promotion)}
+        begun = {target.place: target for target in wanted.announced(tracked, promotion)}
         every = {**begun, **missing}.values()
         left = [target for target in sorted(every, key=_order) if _order(target) > after]
         known = {one.place: one for one in tracked}
@@ -196,7 +196,7 @@ class DeliveryPass:
                 upto = _order(target)
                 standing = standing or target.mode == "share"
                 key = addresses.delivery(_id(promotion, target))
-                named, waits = meant.groups.get(target.place, ()), meant.waves.of(target.account) is not None
+                named, waits = wanted.groups.get(target.place, ()), wanted.waves.of(target.account) is not None
                 begins = _Begins(target, named, waits, known.get(target.place), there.get(key))
                 if image is not None and self._begin(promotion, image, begins):
                     new.append((key, f"begin:{promotion.ami}:{promotion.episode}"))
@@ -207,7 +207,7 @@ class DeliveryPass:
         self._wake(promotion, new)
         if left and upto != _order(left[-1]):
             return _sliced(promotion, BEGIN + upto, standing=standing)
-        asks = any(needs(target) for target in meant.targets.values())
+        asks = any(needs(target) for target in wanted.targets.values())
         return _sliced(promotion, "", standing=standing, newest=promotion.newest, asks=asks)
 
     def _wake(self, promotion: Promotion, new: list[tuple[RecordKey, str]]) -> None:

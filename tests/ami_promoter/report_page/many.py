@@ -24,7 +24,7 @@ DAY = 86400
 StoredItem = Mapping[str, Any]
 
 STEPS = (
-    ("waiting", 2),
+    ("awaiting-slot", 2),
     ("opening", 20),
     ("copying", 27),
     ("registering", 640),
