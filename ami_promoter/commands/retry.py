@@ -55,7 +55,8 @@ def retry(caller: VerbCaller, ami: str, place: str | None, accepted: str | None)
     """Try failed deliveries again; let parked records continue.
 
     Cancelled and withdrawn deliveries start again, too, except those that an operator has withdrawn: `withdraw --lift`
-    starts them. Nothing of a recalled AMI starts again before `recall --lift`. Where the AMI is delivered or shared,
+    starts them. An account that the targets file got since the tag event does not begin: `promote` with the same value
+    begins it. Nothing of a recalled AMI starts again before `recall --lift`. Where the AMI is delivered or shared,
     and the parameter of its family has a fault, the service looks at that parameter again, and writes it if it can;
     with --account it looks even if the hub knows of no fault.
     """
@@ -89,8 +90,8 @@ def retry(caller: VerbCaller, ami: str, place: str | None, accepted: str | None)
     again = [] if ended or recall else [entry for entry, by in failed if by is None]
     if accepted:
         record_requests.accept(connection, [entry.delivery for entry in wanted], accepted)
-    if again or addresses.promotion(ami) in freed:  # it looks at everything again
-        record_requests.look_again(connection, ami, [place] if place else [])
+    if again or addresses.promotion(ami) in freed:  # if none has failed, it looks at everything again
+        record_requests.look_again(connection, ami, [place] if place else [entry.place for entry in again])
     lines = [f"{key} was parked, and continues." for key in freed]
     lines += [f"{place}: {accepted} is accepted as the delivered AMI."] if accepted else []
     for group in groups(again, lambda entry: entry.state, each=caller.wide):

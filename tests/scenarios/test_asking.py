@@ -46,6 +46,24 @@ def test_retry_tries_again_what_failed_at_one_account_or_at_all(scene):
     scene.assert_invariants()
 
 
+def test_retry_begins_no_account_that_the_file_got_after_the_tag_event_and_promote_does(scene):
+    """The account waits for a tag event, whatever else of the AMI is tried again meanwhile."""
+    iam, arn = scene.world.iam, f"arn:aws:iam::{DEV}:role/AmiCopyRole"
+    role = iam.roles.get(arn)
+    iam.roles.drop(arn)
+    text = targets_file(queue="10m")
+    scene.apply(text.replace(f'dev: ["{DEV}", "{TEST}"]', f'dev: ["{DEV}"]'))
+    assert scene.promoted("dev") == {DEV: "failed"}
+    iam.put_role(DEV, role.name, role.trust, role.policies)
+    scene.apply(text)
+
+    assert len(ask(scene, "retry", scene.image)["again"]) == 1
+    assert scene.outcome(times=2) == {DEV: "delivered"}
+    ask(scene, "promote", scene.image, "dev")
+    assert scene.outcome(times=3) == {DEV: "delivered", TEST: "delivered"}
+    scene.assert_invariants()
+
+
 def test_retry_lets_a_parked_delivery_go_on(scene):
     """A damaged record was parked while it copied; after the repair it continues and is delivered."""
     scene.begin_copies(DEV, 600)

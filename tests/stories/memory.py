@@ -7,9 +7,11 @@ from typing import Any
 
 import yaml
 
+from ami_promoter.promotions.promotion_data import BAD
 from ami_promoter.targets_file.compiler import HubPlace, compile_targets
 from chalicelib.engine import addresses
 from chalicelib.engine.errors import RefusalKind
+from chalicelib.promotion.model import Retry
 from chalicelib.targets.applied_file import Directory
 from chalicelib.targets.recalls import Pin
 from tests.service.cloud import HUB, REGION, refusal, source_key, target_key
@@ -79,8 +81,9 @@ class MemoryDriver(Driver):
         self.hub.approve(self.ami, hours * HOUR)
 
     def retry(self) -> None:
-        now = self.cloud.now
-        self.hub.stores.records.make_due(addresses.promotion(self.ami), now, {"retry": f"{now}:"})
+        now, tracked = self.cloud.now, self.hub.stores.tracked.all(self.ami)
+        asked = str(Retry(str(now), [one.place for one in tracked if one.state in BAD]))
+        self.hub.stores.records.make_due(addresses.promotion(self.ami), now, {"retry": asked})
 
     def withdraw(self, account: str) -> None:
         self.hub.withdraw(self.ami, account)

@@ -230,9 +230,12 @@ def test_what_was_ended_on_purpose_is_no_trouble(table, capsys, state, leftovers
         assert (DEV in capsys.readouterr().out) is bool(leftovers)
 
 
+BOTH = f"{DEV}/{REGION},{PROD}/{REGION}"
+
+
 @pytest.mark.parametrize(
     ("first", "second", "asked"),
-    [([DEV], [PROD], f"{DEV},{PROD}"), ([DEV], [], ""), ([], [DEV], ""), ([DEV], [DEV], DEV)],
+    [([DEV], [PROD], f"{DEV},{PROD}"), ([DEV], [], f"{DEV},{BOTH}"), ([], [DEV], f"{DEV},{BOTH}"), ([DEV], [DEV], DEV)],
 )
 def test_two_operators_retry_at_once(table, first, second, asked):
     """The second request keeps what the first asked for and the service has not read yet."""
