@@ -342,6 +342,8 @@ class Recalled:
     """Whether a look has shown the AMI: only then, or after an earlier lift, is there something to restore."""
     deprecated_before: str = ""
     """The AMI's deprecation date before; "": it had none."""
+    deprecated: bool = False
+    """Whether that date had come: then it stays, as EC2 would not take it again from a lift."""
     may_disable: bool = False
     """Whether the target's role allows DisableImage: from then on the recall may have disabled the AMI."""
     disabled: bool = False
@@ -444,7 +446,6 @@ class Delivery:
     tries: int = 0
     """Tries of the current step since the last progress."""
     next_try: int = 0
-    due_at: int | None = None
     inbox: Mapping[str, str] = field(default_factory=dict)
     """The inbox: entries that others write, and those of the events that have not led to a look yet."""
 

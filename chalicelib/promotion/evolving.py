@@ -20,6 +20,7 @@ from chalicelib.promotion.model import (
     EXAMINE,
     MADE_HERE,
     MOST_FAULTS,
+    NEVER_AVAILABLE,
     WAKE_ALL,
     WORTH_A_LOOK,
     Promotion,
@@ -53,7 +54,7 @@ REQUEST, COMPARE, ADJUST, RUN, FINISH = map(PromotionEntry, S)
 
 def started(ami: str, hub: str, region: str, now: int) -> Promotion:
     """Return a new promotion."""
-    return Promotion(ami, hub, region, created_at=now, next_try=now, since=now, due_at=now)
+    return Promotion(ami, hub, region, created_at=now, next_try=now, since=now)
 
 
 def baseline(ami: str, hub: str, region: str, value: str, now: int) -> Promotion:
@@ -112,7 +113,8 @@ def on_tag_seen(event: ev.TagSeen, promotion: Promotion, now: int) -> Promotion:
     if event.image_state == "pending" and asked.state in (S.REQUESTED, S.COMPARING, S.OVER):
         return _pending(asked, event.value, now)
     moved = asked is not seen or "file" in news or event.value != promotion.seen_value
-    return COMPARE(asked, now) if moved or asked.state is S.REQUESTED else asked
+    waited = asked.state is S.REQUESTED or asked.awaits_ami
+    return COMPARE(asked, now) if moved or waited else asked
 
 
 def _doubted(promotion: Promotion, answers: Mapping[str, str], news: set[str], now: int) -> Mapping[str, str]:
@@ -366,10 +368,11 @@ def on_refused_notified(event: ev.RefusedNotified, promotion: Promotion, now: in
 
 def _never_available(promotion: Promotion) -> Fault:
     return Fault(
-        "source-never-available",
+        NEVER_AVAILABLE,
         promotion.where,
         "For 24 hours the AMI was pending, or could not be read.",
-        "Look in EC2 why it is not available, and in the log of `worker` what was refused; then tag it again.",
+        "Look in EC2 why it is not available, and in the log of `worker` what was refused. The promotion begins when "
+        "the AMI is available and can be read.",
     )
 
 

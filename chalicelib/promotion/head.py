@@ -13,7 +13,8 @@ from chalicelib.targets.applied_file import AppliedFile, Resolution
 def head(promotion: Promotion) -> Head:
     """Return the head of a promotion."""
     busy = promotion.state in (PromotionState.COMPARING, PromotionState.ADJUSTING)
-    known = (promotion.value, promotion.refused_value, promotion.seen_value if busy else None)
+    values = (promotion.value, promotion.refused_value, promotion.seen_value if busy else None)
+    known = () if promotion.awaits_ami else values
     by_organization = any(fault.code.startswith("organization-") for fault in promotion.faults)
     return Head(
         value=promotion.value if promotion.file else None,
@@ -24,7 +25,7 @@ def head(promotion: Promotion) -> Head:
         moving=promotion.state is not PromotionState.OVER,
         standing=promotion.standing,
         failed=promotion.failed,
-        waits=promotion.state is PromotionState.OVER and promotion.value is not None and not promotion.file,
+        waits=promotion.state is PromotionState.OVER and promotion.value is not None and not promotion.newest,
         refused_by_organization=promotion.refused_value is not None and by_organization,
     )
 

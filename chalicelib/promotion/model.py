@@ -36,6 +36,9 @@ MOST_FAULTS = 20
 MADE_HERE = "source-made-by-service"
 """Fault code of an AMI that the service made."""
 
+NEVER_AVAILABLE = "source-never-available"
+"""Fault code of an AMI that was pending for a day, or whose checks were refused for so long."""
+
 WORTH_A_LOOK = 3
 """After so many polls a running promotion also reads its tag, because the event of its removal can be lost."""
 
@@ -168,7 +171,6 @@ class Promotion:
     handled: Mapping[str, str] = field(default_factory=dict)
     doubted: Mapping[str, str] = field(default_factory=dict)
     """Inbox entries that the last look has not answered, as it missed the tag or the AMI: a second look does."""
-    due_at: int | None = None
     inbox: Mapping[str, str] = field(default_factory=dict)
     """Entries that others write; read with the record, never written with it."""
 
@@ -214,6 +216,12 @@ class Promotion:
         return any(fault.code == MADE_HERE for fault in self.faults)
 
     @property
+    def awaits_ami(self) -> bool:
+        """Whether it rests until a look shows its AMI available, as that was pending for a day: nothing has begun."""
+        rests = self.state is PromotionState.OVER and not self.is_refused
+        return rests and any(fault.code == NEVER_AVAILABLE for fault in self.faults)
+
+    @property
     def is_gone(self) -> bool:
         """Whether the AMI is gone or disabled, and has not been tagged since."""
         return 0 < self.newest <= self.gone_generation
@@ -226,7 +234,7 @@ class Promotion:
     @property
     def why(self) -> str:
         """Why it has ended, in a sentence; "": there is no more to say than its faults and deliveries do."""
-        given_up = self.state is PromotionState.OVER and self.value is None
+        given_up = self.awaits_ami or (self.state is PromotionState.OVER and self.value is None)
         if self.faults and (self.is_refused or given_up):
             value = next((one for one in (self.refused_value, self.value) if one is not None), self.seen_value)
             return f"The value {value!r} was refused: {count(len(self.faults), 'fault')}."

@@ -107,7 +107,7 @@ def unless_copies_start(record_intent):
 
     def wrong(record, commands, now, nonces):
         if any(isinstance(command, StartCopy) for command in commands):
-            return replace(record, due_at=machine.due_at(record))
+            return record
         return record_intent(record, commands, now, nonces)
 
     return wrong

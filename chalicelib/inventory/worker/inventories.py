@@ -31,6 +31,10 @@ class InventoryCodec(RecordCodec[Inventory, inventory.Command, inventory.Event])
 
     kind = Inventory
 
+    def due_at(self, record: Inventory) -> int | None:
+        """Return when to look again if no wake arrives."""
+        return record.due_at
+
 
 INVENTORIES = InventoryCodec()
 
