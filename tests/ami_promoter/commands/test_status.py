@@ -178,6 +178,17 @@ def test_it_fits_the_terminal(scene, capsys, monkeypatch, columns):
     assert [line for line in said if len(line) > columns and "arn:" not in line] == []
 
 
+@pytest.mark.parametrize("columns", [0, 1, 30])
+def test_a_line_too_narrow_for_the_table_leaves_no_target_out(scene, capsys, monkeypatch, columns):
+    """Some terminals and build servers say that they have no columns at all."""
+    monkeypatch.setenv("COLUMNS", str(columns))
+
+    main(["status", AMI])
+
+    first = "".join(line.split("  ")[0] for line in lines(capsys))
+    assert [place for place in (DEV, PROD, "333333333333") if place not in first] == []
+
+
 def test_only_what_failed(scene, capsys):
     """For one AMI, or for all: the failed delivery with cause and cure, without the others."""
     assert main(["status", AMI, "--failed"]) == 0
