@@ -164,6 +164,24 @@ def test_one_whose_ami_is_being_made_finishes_unpublished_and_is_deprecated(seco
     assert shown(hub) == ""
 
 
+def test_a_date_that_ec2_does_not_show_yet_comes_back_when_the_recall_is_lifted():
+    """The copy got its source's date in the second before the recall looked."""
+    hub = a_hub(registering=(300,))
+    hub.cloud.hub_images[NEW]["DeprecationTime"] = "2028-06-01T00:00:00.000Z"
+    hub.cloud.tag(NEW, "default")
+    after(hub, 200)
+    hub.recall(NEW)
+    hub.gate.troubles = [LostAnswer("target.images", "shown", says={"State": "available"})]
+    after(hub)
+    assert hub.outcomes()[NEW, DEV] == "recalled"
+    assert not hub.gate.troubles[0].times
+
+    hub.lift_recall(NEW)
+    after(hub)
+    assert hub.outcomes()[NEW, DEV] == "delivered"
+    assert raw(hub, NEW)["DeprecationTime"] == "2028-06-01T00:00:00Z"
+
+
 def test_a_recall_waits_for_no_linger():
     """The parameter names the copy while its shares stay open, before its notice."""
     hub = after(promoted(a_hub(linger=DAY), OLD), DAY)
