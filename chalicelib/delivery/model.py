@@ -152,6 +152,8 @@ class Attempt:
     """
     episode: int = 0
     """The delivery's episode that intended it."""
+    stays: bool = False
+    """Whether what it made was left in the target, where it may be in use: no later episode removes it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -377,7 +379,7 @@ class Cleanup:
     leftovers: tuple[str, ...] = ()
     """What the last look still showed, or could not check: a notice names it."""
     unproven: tuple[str, ...] = ()
-    """Resources with the service's tags but no recorded nonce: they stay, and a notice names them."""
+    """Resources with the service's tags but no recorded nonce, or that were left: they stay, and are named."""
     deletes_refused: int = 0
     """How often AWS has refused to list or delete the resources since the delivery stops."""
     deletes_accepted: bool = False

@@ -54,12 +54,12 @@ REQUEST, COMPARE, ADJUST, RUN, FINISH = map(PromotionEntry, S)
 
 def started(ami: str, hub: str, region: str, now: int) -> Promotion:
     """Return a new promotion."""
-    return Promotion(ami, hub, region, created_at=now, next_try=now, since=now)
+    return Promotion(ami, hub, region, next_try=now, since=now)
 
 
 def baseline(ami: str, hub: str, region: str, value: str, now: int) -> Promotion:
     """Return the promotion of an AMI that was tagged before the service first looked. It waits for a tag event."""
-    fresh = Promotion(ami, hub, region, created_at=now, state=S.OVER, since=now)
+    fresh = Promotion(ami, hub, region, state=S.OVER, since=now)
     return replace(fresh, value=value, seen_value=value, seen_since=now, looked_at=now)
 
 

@@ -81,7 +81,6 @@ class Promotion:
     ami: str
     hub: str
     region: str
-    created_at: int
     state: PromotionState = PromotionState.REQUESTED
     image_name: str = ""
 

@@ -7,6 +7,7 @@ import pytest
 from chalicelib.delivery import machine, proof
 from chalicelib.delivery.attempts import CopiesFound, CopyStarted, FindCopies, ImageRegistered, RegisterImage
 from chalicelib.delivery.model import Attempt, CopyState, Delivery, DeliveryState, ImageRequest, SlotRequest
+from chalicelib.delivery.moves import VERIFY_TRIES
 from chalicelib.delivery.phase import CancelAsked, DeadlinePassed, DeliveryEvent, Refused
 from chalicelib.delivery.phases.checking import TargetReady
 from chalicelib.delivery.phases.ending import LeftoversSeen
@@ -198,6 +199,22 @@ def test_an_ami_of_an_attempt_is_adopted_whichever_episode_made_it():
     """Nonces are kept for the life of the record; another AMI with the name is reported as a stranger's."""
     assert proof.named(a_delivery(episode=3), (shown("ami-0b"),)) == proof.Named(own="ami-0b", nonce="nonce-")
     assert proof.named(a_delivery(), (shown("ami-0s", delivery=""),)) == proof.Named(stranger="ami-0s")
+
+
+def test_an_adopted_ami_that_differs_stays_also_when_a_later_episode_removes_what_it_made():
+    """That episode gives its AMI another name, and is cancelled; what was left is named with its snapshots."""
+    made = a_delivery(DeliveryState.VERIFYING, episode=2)
+    made = with_ids(made, snap_0a="snap-0ac", snap_0b="snap-0bc", **{"": "ami-0b"})
+    differs = replace(made.with_image(id="ami-0b", adopted=True), tries=VERIFY_TRIES)
+    failed = machine.evolve(differs, ImageSeen("available", (FAULT,)), NOW)
+    assert (failed.state, failed.cleanup.leftovers) == (DeliveryState.TIDYING, ("ami-0b",))
+
+    fresh = (*proof.carried(failed, NOW), Attempt("nonce-new", "snap-0a", NOW, id="snap-0an", episode=3))
+    stopping = a_delivery(DeliveryState.STOPPING, episode=3, attempts=fresh)
+    copies = (seen("snap-0a", "completed"), seen("snap-0b", "completed"), seen("snap-0a", "pending", copy="snap-0an"))
+    plan = proof.removal(stopping, (shown("ami-0b"),), copies)
+    assert (plan.images, plan.copies, plan.showing) == ((), ("snap-0an",), ("snap-0an",))
+    assert plan.unproven == ("ami-0b", "snap-0ac", "snap-0bc")
 
 
 def test_of_two_amis_of_one_nonce_neither_is_adopted():

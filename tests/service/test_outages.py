@@ -1,5 +1,7 @@
 """`worker` is off for hours: what completed meanwhile is delivered, and a deadline acts on a fresh look."""
 
+from dataclasses import replace
+
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError
 
@@ -260,3 +262,38 @@ def test_an_ami_that_was_left_is_adopted_by_its_nonce_when_it_is_tagged_again_an
     assert hub.ended()[AMI, A] == "delivered", hub.faults()
     assert set(hub.cloud.images) == left
     assert [key for key, _ in hub.cloud.grants] == [target_key(A)]
+
+
+@pytest.mark.parametrize("method", ["snapshots", "image"])
+def test_an_ami_that_was_left_as_it_differs_stays_when_a_later_try_under_another_name_is_cancelled(method):
+    """It may be in use there: the outage left it, somebody changed it, and the file names the next one otherwise."""
+    hub = a_hub(method)
+    until_state(hub, "verifying", 0)
+    gone = refusal(RefusalKind.ROLE, "AccessDenied")
+    hub.gate.troubles = [
+        PortTrouble("target.images", call, gone, times=WITHOUT_END) for call in ("see", "of_delivery", "deregister")
+    ]
+    assert hub.ended()[AMI, A] == "failed"
+    hub.gate.troubles = []
+    (left,) = hub.cloud.images
+    hub.cloud.images[left].raw["BootMode"] = "uefi"
+    hub.cloud.tag(AMI, None)
+    hub.run()
+    hub.cloud.tag(AMI, A)
+    assert hub.ended()[AMI, A] == "failed"
+    assert hub.faults()[-1].startswith("copy-differs")
+
+    hub.watchful, hub.gate.watch = False, lambda *_: None  # two AMIs are there: people were notified of it
+    (target,) = hub.cloud.directory.accounts[A]
+    another = replace(target, ami_name="another-{source_name}", copy_method="image")
+    hub.cloud.directory = replace(hub.cloud.directory, accounts={A: (another,)})
+    hub.cloud.tag(AMI, None)
+    hub.run()
+    hub.cloud.tag(AMI, A)
+    while len(hub.cloud.images) == 1:
+        one_step(hub)
+    hub.cloud.tag(AMI, None)
+    hub.run()
+    assert hub.outcomes()[AMI, A] == "cancelled"
+    assert set(hub.cloud.images) == {left}
+    assert left in hub.cloud.notices[-2]["leftovers"]

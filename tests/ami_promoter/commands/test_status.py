@@ -54,7 +54,7 @@ def write(table, record):
 
 def a_promotion(ami=AMI, **changes):
     state = {"state": promotion.PromotionState.RUNNING, "value": "dev", "image_name": "golden", "since": NINE}
-    return promotion.Promotion(ami, HUB, REGION, NINE, **{**state, **changes})
+    return promotion.Promotion(ami, HUB, REGION, **{**state, **changes})
 
 
 def a_delivery(account, state, **changes):
