@@ -256,21 +256,29 @@ def on_compared(event: ev.Compared, promotion: Promotion, now: int) -> Promotion
     if event.file and not waits and event.refused is None:
         compared = replace(compared, passed_generation=max(promotion.passed_generation, event.newest))
     if event.summarised and not compared.unnotified:
-        over = replace(compared, summarised_episode=promotion.episode, standing=event.standing)
-        over = replace(over, restarts=0, wave_cursor="")
-        if promotion.state is S.OVER:
-            return replace(over, tries=0)
-        later = max(now, promotion.absent_since + schedule.SECOND_LOOK_AFTER)
-        return FINISH(over, now, next_try=later)
-    if compared.wave_cursor:  # first those that may go on by now
-        return RUN(compared, now)
+        return _over(compared, event, now)
+    return _wait_for_ends(compared, event, now)
+
+
+def _over(promotion: Promotion, event: ev.Compared, now: int) -> Promotion:
+    over: dict[str, Any] = {"summarised_episode": promotion.episode, "standing": event.standing, "tries": 0}
+    over |= {"restarts": 0, "wave_cursor": ""}
+    if promotion.state is S.OVER:
+        return replace(promotion, **over)
+    return FINISH(promotion, now, next_try=max(now, promotion.absent_since + schedule.SECOND_LOOK_AFTER), **over)
+
+
+def _wait_for_ends(promotion: Promotion, event: ev.Compared, now: int) -> Promotion:
+    """Wait for deliveries to end; the polls come by ever longer steps."""
+    if promotion.wave_cursor:  # first those that may go on by now
+        return RUN(promotion, now)
     if promotion.state is not S.RUNNING:
         wait = schedule.POLLS[0] if event.running or event.surplus else 0
-        return RUN(compared, now, next_try=now + wait)
+        return RUN(promotion, now, next_try=now + wait)
     if now < promotion.next_try:  # it was woken, and goes on waiting
-        return compared
+        return promotion
     wait = schedule.step(schedule.POLLS, promotion.tries) if event.running or event.surplus else 0
-    return _wait(compared, now, min(wait, schedule.WAVE_POLLS) if event.awaited else wait)
+    return _wait(promotion, now, min(wait, schedule.WAVE_POLLS) if event.awaited else wait)
 
 
 def _not_believed(promotion: Promotion, event: ev.Compared, now: int) -> Promotion:
