@@ -129,6 +129,8 @@ class Copy:
     not_before: int = 0
     """When the next try may begin, after one that was too early (epoch seconds)."""
     looks: int = 0
+    missed_since: int = 0
+    """Since when looks do not show it while it should run; 0: the last look has shown it."""
     next_look: int = 0
     progress: int = 0
 

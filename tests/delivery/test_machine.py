@@ -583,12 +583,22 @@ def test_a_copy_under_another_key_is_not_believed():
 def test_a_copy_that_one_look_does_not_show_is_not_missing_yet():
     """Absence in an eventually consistent read is weak evidence."""
     delivery = with_copies(a_delivery(DeliveryState.COPYING), C.PENDING, C.COMPLETED)
-    for minute in range(1, 4):
+    for minute in (1, 2):
         delivery = machine.evolve(delivery, CopiesSeen(("snap-0ac",), ()), NOW + 60 * minute)
         assert delivery.state is DeliveryState.COPYING
 
-    gone = machine.evolve(delivery, CopiesSeen(("snap-0ac",), ()), NOW + 300)
+    gone = machine.evolve(delivery, CopiesSeen(("snap-0ac",), ()), NOW + 180)
     assert [fault.code for fault in gone.faults] == ["copy-vanished"]
+
+
+def test_a_copy_that_has_run_for_hours_is_not_gone_by_one_look():
+    """Nor by a second one that comes after others have shown it."""
+    delivery = with_copies(a_delivery(DeliveryState.COPYING), C.PENDING, C.COMPLETED)
+    missed, there = CopiesSeen(("snap-0ac",), ()), CopiesSeen(("snap-0ac",), (seen("snap-0a", "pending"),))
+    for number, look in enumerate((there, there, there, there, missed, there, there, missed)):
+        delivery = machine.evolve(delivery, look, NOW + 900 * number)
+
+    assert (delivery.state, delivery.faults) == (DeliveryState.COPYING, ())
 
 
 def test_an_image_that_differs_once_is_looked_at_again():
