@@ -264,6 +264,8 @@ class NewImage:
     id: str | None = None
     available_at: int | None = None
     """When it was first seen available and equal to the source."""
+    differed: int = 0
+    """How many looks have found it available and different from the source."""
     protected: bool = False
     """Whether it has deregistration protection, by this service."""
     unprotected: Fault | None = None

@@ -229,7 +229,7 @@ def test_an_ami_that_is_there_already_gets_its_service_roles_grants_first_and_th
 
 def test_an_image_that_is_seen_finished_needs_no_further_step():
     """Another one gets its deprecation date, or the tags of its snapshots, first; one that differs is removed."""
-    verifying = replace(a_delivery(DeliveryState.VERIFYING), tries=moves.VERIFY_TRIES)
+    verifying = a_delivery(DeliveryState.VERIFYING).with_image(differed=moves.VERIFY_TRIES - 1)
     seen = {
         (finished, wrong): machine.evolve(verifying, ImageSeen("available", wrong, finished=finished), NOW)
         for finished in (False, True)
@@ -613,6 +613,18 @@ def test_an_image_that_differs_once_is_looked_at_again():
     assert wrong.faults == (FAULT,)
 
 
+@pytest.mark.parametrize("late", [ImageSeen("available", (FAULT,)), Refused("VerifyImage", RefusalKind.NOT_YET, FAULT)])
+def test_one_early_look_removes_no_image_that_was_pending_for_hours(late):
+    """The looks at the pending one count for nothing: what it shows first may be incomplete, or not there yet."""
+    delivery = a_delivery(DeliveryState.VERIFYING, image=NewImage("ami-0b"))
+    for _ in range(2 * moves.MAX_TRIES):
+        delivery = machine.evolve(delivery, ImageSeen("pending"), NOW)
+    early = machine.evolve(delivery, late, NOW)
+
+    assert early.state is DeliveryState.VERIFYING
+    assert machine.evolve(early, ImageSeen("available", finished=True), NOW).state is DeliveryState.PUBLISHING
+
+
 # --- trouble ----------------------------------------------------------------------------------------------------------
 
 
@@ -784,7 +796,7 @@ ENDS_WITHOUT_LOOKING = {
     "cancelled in waiting": (a_delivery(DeliveryState.WAITING, cleanup=OLD), CancelAsked()),
     "cancelled in opening": (a_delivery(DeliveryState.OPENING, cleanup=OLD), CancelAsked()),
     "an AMI of an earlier episode differs": (
-        a_delivery(DeliveryState.VERIFYING, cleanup=OLD, tries=9, image=NewImage("ami-0b", adopted=True)),
+        a_delivery(DeliveryState.VERIFYING, cleanup=OLD, image=NewImage("ami-0b", adopted=True, differed=2)),
         ImageSeen("available", (FAULT,)),
     ),
     "an AMI could not be tested": (
