@@ -9,6 +9,7 @@ changes nothing [aws-facts, Added end of November 2026, VERIFIED]. So a written 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -362,8 +363,11 @@ def _with_superseded(pointer: Pointer, event: Looked, now: int) -> Pointer:
     yet that was written a moment ago, another look follows.
     """
     remembered = {one.image for one in event.releases}
+    usable = {one.image for one in event.releases if one.source not in event.recalled} & event.available
     known = {one: date for one, date in pointer.own_dates.items() if one in remembered}
-    own = {one: date for one, date in known.items() if date.may_show(event.deprecated.get(one, ""))}
+    shown = {one for one, date in known.items() if date.may_show(event.deprecated.get(one, ""))}
+    # of what is disabled no date is read; and the lift of a recall brings back the date that the recall has found
+    own = {one: date for one, date in known.items() if one in shown or one not in usable}
     pointer = replace(pointer, own_dates=own)
     if (date := own.get(pointer.image)) is not None:
         if not date.is_shown(event.deprecated.get(pointer.image, "")):
@@ -374,7 +378,6 @@ def _with_superseded(pointer: Pointer, event: Looked, now: int) -> Pointer:
     if event.rule is None:  # what was deprecated stays so, and is superseded unless it has become current
         stay = {*pointer.retired} & {*event.deprecated} - {pointer.image}
         return replace(pointer, retired=tuple(sorted(stay)), not_retired=None)
-    usable = {one.image for one in event.releases if one.source not in event.recalled} & event.available
     pinned = {one.image for one in event.releases if event.pin is not None and one.source == event.pin.source}
     wanted = to_deprecate(event.releases, usable, {pointer.image, *pinned}, event.rule, now)
     left = {image: at for image, at in wanted.items() if not is_deprecated(event.deprecated, image, at)}
@@ -577,7 +580,7 @@ def _refusal(pointer: Pointer, fault: Fault) -> Fault:
 
 def prefix_cure(parameter: str) -> str:
     """Return what lets the copy role write a parameter of this name."""
-    prefix = f"/{parameter.split('/')[1]}/"
+    prefix = re.sub("(/[^/]*/).*", r"\1", parameter)
     return (
         "Update the stack of deploy/target.yaml there (of OUs, that of deploy/target-stackset.yaml) with "
         f"ParameterPrefix={prefix}, or another path that the name begins with."

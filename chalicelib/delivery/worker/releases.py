@@ -55,9 +55,9 @@ class ReleaseCommands:
                 return recalling.PointerWoken()
             case recalling.LookAtCopy():
                 return self._look_at_copy(delivery)
-            case recalling.RecallCopy(disable):
+            case recalling.RecallCopy(deprecate, disable):
                 now = self.clock()
-                self.images.recall(delivery, deprecation.as_of(now, now), disable=disable)
+                self.images.recall(delivery, deprecation.as_of(now, now) if deprecate else "", disable=disable)
                 return recalling.CopyRecalled(disable)
             case recalling.RestoreCopy():
                 self.images.restore(delivery)
