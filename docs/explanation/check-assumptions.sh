@@ -113,7 +113,7 @@ hub_queue=$queue
 if trails=$(hub cloudtrail describe-trails --query 'length(trailList)' 2>/dev/null) && [[ $trails != 0 ]]; then
     hub events put-rule --name "$name-trail" --event-pattern '{"source": ["aws.kms", "aws.ec2"],
         "detail-type": ["AWS API Call via CloudTrail", "AWS Service Event via CloudTrail"],
-        "detail": {"eventName": ["CreateGrant", "ModifySnapshotAttribute", "SharedSnapshotCopyInitiated"]}}' >/dev/null
+        "detail": {"eventName": ["CopySnapshot", "CreateGrant", "ModifySnapshotAttribute", "SharedSnapshotCopyInitiated"]}}' >/dev/null
     later hub events delete-rule --name "$name-trail"
     hub events put-targets --rule "$name-trail" --targets "Id=queue,Arn=$(hub sqs get-queue-attributes \
         --queue-url "$queue" --attribute-names QueueArn --query Attributes.QueueArn)" >/dev/null
@@ -403,7 +403,7 @@ title "14. A trail shows grants and sharing to EventBridge, in the shapes that t
 if [[ ${trails:-0} == 0 ]]; then
     echo "   $hub_account has no trail that logs in $region: not asked"
 else
-    for call in ModifySnapshotAttribute CreateGrant SharedSnapshotCopyInitiated; do # those of step 7
+    for call in ModifySnapshotAttribute CreateGrant CopySnapshot SharedSnapshotCopyInitiated; do # those of step 7
         if event=$(heard hub "$hub_queue" "\"eventName\":\"$call\""); then
             holds "$call reaches a plain rule: $event"
         else
