@@ -7,6 +7,9 @@ AWS call and needs no environment variable.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from chalice.app import Chalice, CloudWatchEvent, ConvertToMiddleware, Rate, SQSEvent
 
 from chalicelib.entry import bootstrap
@@ -70,9 +73,9 @@ def discover(event: CloudWatchEvent) -> None:
 
 
 @app.on_sqs_message(queue=f"{QUEUE}access-monitor", name="access-monitor")
-def access_monitor(event: SQSEvent) -> None:
+def access_monitor(event: SQSEvent) -> Mapping[str, Any]:
     """Judge what CloudTrail tells, and every five minutes, by a schedule, look whether the trail is silent."""
-    bootstrap.application().access_monitor(event.to_dict(), bootstrap.seconds_left(event.context))
+    return bootstrap.application().access_monitor(event.to_dict(), bootstrap.seconds_left(event.context))
 
 
 @app.schedule(Rate(5, Rate.MINUTES), name="drift-audit")

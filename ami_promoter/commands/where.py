@@ -263,11 +263,11 @@ def _places(connection: Connection, target: str, copies: Sequence[Mapping[str, A
     """Return the targets that a word means; raises NotDone if it means none."""
     account, region = Place.parse(target)
     if not account.isdigit():
-        meant = applied_file(connection).resolve(target)
-        if not meant.understood:
-            fault = next(iter(meant.faults), meant.waits) or Fault("unknown-group", target, "it is not known.", "")
-            raise NotDone(replace(fault, where=target))
-        return [str(Place(one.account, one.region)) for one in meant.targets]
+        resolution = applied_file(connection).resolve(target)
+        if not resolution.understood:
+            unknown_group = Fault("unknown-group", target, "it is not known.", "")
+            raise NotDone(replace(next(iter(resolution.faults), resolution.waits) or unknown_group, where=target))
+        return [str(Place(one.account, one.region)) for one in resolution.targets]
     if region:
         return [target]
     listed = [place_of(one) for one in copies if one["account"] == account]

@@ -53,7 +53,7 @@ COLORS = {
     "recalling": "yellow",
     "awaiting-wave": "yellow",
     "awaiting-approval": "yellow",
-    "waiting": "yellow",
+    "awaiting-slot": "yellow",
     "copying": "cyan",
     "pending": "cyan",
 }
@@ -164,13 +164,7 @@ def state(word: str) -> Text:
 
 def short(ident: str, *, wide: bool) -> str:
     """Shorten an AWS id, or an ARN to the short form of its last part; ``wide`` leaves it whole."""
-    if wide:
-        return ident
-    name = last_part(ident)
-    kind, dash, digits = name.partition("-")
-    if kind in ("ami", "snap"):
-        return name if len(digits) <= SHORT + 1 else f"{kind}{dash}{digits[:SHORT]}…"
-    return name if len(name) <= SHORT + 4 else f"{name[:SHORT]}…"
+    return ident if wide else re.sub(f"^((?:ami-|snap-)?.{{{SHORT}}}).{{5,}}$", r"\1…", last_part(ident))
 
 
 def table(

@@ -127,12 +127,16 @@ class Application:
         versions = VersionWatch(self._targets, self._notified, self._wakes, now)
         return Discover(self._records, self._source, passes, versions, now, self._telemetry)
 
-    def access_monitor(self, event: Mapping[str, Any], time_left: TimeLeft) -> None:
-        """Judge the events of a batch; without one, which is the schedule, look whether the trail is silent."""
-        for message in event.get("Records", ()):
-            self._access_monitor.judge_event(message["body"], time_left=time_left)
+    def access_monitor(self, event: Mapping[str, Any], time_left: TimeLeft) -> Mapping[str, Any]:
+        """Judge the events of a batch; without one, which is the schedule, look whether the trail is silent.
+
+        Returns to Lambda which messages must come again.
+        """
+        monitor = self._access_monitor
         if "Records" not in event:
-            self._access_monitor.watch_trail()
+            monitor.watch_trail()
+        again = [one for one in event.get("Records", ()) if not monitor.judge_event(one["body"], time_left=time_left)]
+        return {"batchItemFailures": [{"itemIdentifier": one["messageId"]} for one in again]}
 
     @cached_property
     def _access_monitor(self) -> AccessMonitor:

@@ -87,6 +87,27 @@ def in_order(steps: Collection[tuple[int, ShareState]]) -> tuple[tuple[int, Shar
 
 
 @dataclass(frozen=True, slots=True)
+class SeenPolicy:
+    """A key's policy as an event of the trail has shown it. ``at``: when it was written (epoch seconds)."""
+
+    at: int
+    admitted: frozenset[str]
+    """Whom it admits."""
+    others: frozenset[str] = frozenset()
+    """Digests of the statements in it that are of no hub, as far as they are known."""
+    principal: str = ""
+    """Who wrote it; "" if that is no longer known."""
+    event: str = ""
+    """CloudTrail's id of the event."""
+
+
+def seen_policy(action: TrailAction) -> SeenPolicy:
+    """Return what the event of a PutKeyPolicy shows."""
+    admitted, others = frozenset(action.receivers), action.others or frozenset()
+    return SeenPolicy(action.at, admitted, others, action.principal, action.event)
+
+
+@dataclass(frozen=True, slots=True)
 class Evidence:
     """What an action is judged by."""
 
@@ -105,10 +126,8 @@ class Evidence:
     """Regions in which the account has another hub."""
     source_key: bool = False
     """The service has opened or closed shares on this key."""
-    admitted: frozenset[str] | None = None
-    """Whom the key's policy admitted when it was last written; None: unknown."""
-    others: frozenset[str] = frozenset()
-    """Digests of the statements of others in that policy, as far as they are known."""
+    policies: Sequence[SeenPolicy] = ()
+    """The key's policies that were written last before the action, or in the same second; none: unknown."""
     grant_known: bool = False
     """The trail has shown that the grant was made, so that it is known whose it is."""
 
@@ -263,18 +282,18 @@ def _disabled(_action: TrailAction, _evidence: Evidence) -> Iterator[MonitorFind
 
 
 def _policy(action: TrailAction, evidence: Evidence) -> Iterator[MonitorFinding]:
-    """Judge a new policy by comparing whom it admits with whom the policy before admitted.
+    """Judge a new policy by comparing it with the policy before.
 
     Where that is unknown, a stranger in a policy that somebody else wrote counts as new: that nobody let it in before
     is as likely, and the drift audit reports it, too.
     """
     outside = [one for one in action.receivers if one != evidence.hub]
-    before = evidence.admitted
-    if before is None:
-        new = [] if _is_own(action, evidence) else [one for one in outside if one in evidence.strangers]
+    before = _may_precede(action, evidence)
+    if before:
+        new = [one for one in outside if not any(one in policy.admitted for policy in before)]
     else:
-        new = [one for one in outside if one not in before]
-    if PUBLIC in outside and (before is None or PUBLIC in new):
+        new = [] if _is_own(action, evidence) else [one for one in outside if one in evidence.strangers]
+    if PUBLIC in outside and (not before or PUBLIC in new):
         yield _let_in(action, evidence, PUBLIC)
     new = [one for one in new if one != PUBLIC]
     if _is_own(action, evidence):
@@ -284,16 +303,45 @@ def _policy(action: TrailAction, evidence: Evidence) -> Iterator[MonitorFinding]
         unknown = [one for one in new if not _had_access(action, evidence, one)]
         if unknown:
             yield _no_intent("The ledger did not intend to let them in.", tuple(unknown))
-        if action.others is not None and evidence.others - action.others:
+        others = action.others
+        if before and others is not None and all(policy.others - others for policy in before):
             yield _no_intent("Statements of others are gone, which the service leaves alone.")
     elif _is_sibling(action, evidence):
         yield from (_let_in(action, evidence, receiver) for receiver in new if receiver in evidence.strangers)
     else:
         yield from (_let_in(action, evidence, receiver) for receiver in new)
         gone = [s for s in evidence.shares if _needed(s, action.at) and s.account not in action.receivers]
+        gone = [s for s in gone if s.state(action.at) is _S.OPEN or _was_there(s, before)]
         if gone:
             why = "The service's statements for them are gone."
             yield _vanished(why, tuple(dict.fromkeys(s.account for s in gone)))
+
+
+def _was_there(share: Known, before: Sequence[SeenPolicy]) -> bool:
+    """Whether a policy may have had the statement of a share that was opening just then."""
+    return not before or any(share.account in one.admitted for one in before)
+
+
+def _may_precede(action: TrailAction, evidence: Evidence) -> Sequence[SeenPolicy]:
+    """Return the policies of which one is what this one replaced, as far as the trail's whole seconds tell.
+
+    The service edits what it reads, so in the second of its write the policy before may be one of somebody else. It is
+    never one of the service's own roles: two writes of a thief would excuse each other.
+    """
+    earlier = [one for one in evidence.policies if one.at < action.at]
+    last = [one for one in earlier if one.at == max(each.at for each in earlier)]
+    if not _is_own(action, evidence):
+        return last
+    hub = evidence.hub, evidence.region
+    return [*last, *(one for one in evidence.policies if one.at == action.at and not is_own(one.principal, *hub))]
+
+
+def by_comparison(action: TrailAction, evidence: Evidence) -> bool:
+    """Whether only the policy before, whose event may be late, tells a theft from what the service's role may write."""
+    if action.act is not Act.POLICY or not _is_own(action, evidence):
+        return False
+    unchanged = replace(seen_policy(action), at=action.at - 1)
+    return judge(action, replace(evidence, policies=(unchanged,))).verdict is ActionVerdict.EXPECTED
 
 
 # --- use -------------------------------------------------------------------------------------------------------------
@@ -309,10 +357,15 @@ def _used(action: TrailAction, evidence: Evidence) -> Iterator[MonitorFinding]:
             yield _listed("Not through an AWS service, and BuilderArns does not name the caller.")
     elif action.account in evidence.strangers:
         yield _stranger("The applied targets file does not list the caller's account.", (action.account,))
-    elif not _had_access(action, evidence, action.account) and action.account not in (evidence.admitted or ()):
+    elif not _had_access(action, evidence, action.account) and not _admitted(action, evidence):
         yield _listed("Nothing on this key was open to the account then.", (action.account,))
     elif not (action.by_service and action.ebs):
         yield _listed("Not through EC2 for a volume or a snapshot.", (action.account,))
+
+
+def _admitted(action: TrailAction, evidence: Evidence) -> bool:
+    """Whether the key's own policy may have admitted the caller's account."""
+    return any(action.account in one.admitted for one in evidence.policies)
 
 
 def _share_used(action: TrailAction, evidence: Evidence) -> Iterator[MonitorFinding]:

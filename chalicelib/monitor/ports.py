@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from chalicelib.monitor.drift import DriftPlace, Pass
-from chalicelib.monitor.judging import Known
+from chalicelib.monitor.judging import Known, SeenPolicy
 from chalicelib.monitor.trail_actions import TrailAction
 from chalicelib.monitor.verdicts import MonitorFinding
 from chalicelib.sharing.ports import SeenGrant
@@ -38,18 +38,6 @@ class Begun(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class SourceKey:
-    """What the monitor knows of a key that the service uses: whom its policy admits, and since when (``at``).
-
-    ``others``: digests of the statements in it that are of no hub, as far as they are known.
-    """
-
-    admitted: frozenset[str] | None = None
-    at: int = 0
-    others: frozenset[str] = frozenset()
-
-
-@dataclass(frozen=True, slots=True)
 class Canary:
     """A grant of the service that the trail must show; "" while the monitor waits for none.
 
@@ -73,8 +61,8 @@ class Findings(Protocol):
     def finish(self, event: str, now: int) -> None:
         """Write that an event was judged."""
 
-    def keep(self, action: TrailAction, finding: MonitorFinding, now: int) -> None:
-        """Keep a finding beside its resource, for ``ami-promoter history``. May be repeated."""
+    def keep(self, event: str, action: TrailAction, finding: MonitorFinding, now: int) -> None:
+        """Keep a finding beside its resource, for ``ami-promoter history``. May be repeated for the same ``event``."""
 
     def was_notified(self, about: str) -> bool:
         """Whether a notice about this was sent."""
@@ -82,11 +70,17 @@ class Findings(Protocol):
     def notified(self, about: str, now: int) -> None:
         """Write that a notice about this was sent."""
 
-    def key(self, arn: str) -> SourceKey | None:
-        """Read what is known of a key; None: the monitor never saw the service use it."""
+    def is_source_key(self, arn: str) -> bool:
+        """Whether the monitor has seen the service use this key."""
 
-    def remember_key(self, arn: str, key: SourceKey) -> None:
-        """Write what is known of a key, unless its policy was seen at a later time."""
+    def remember_key(self, arn: str, policy: SeenPolicy | None = None) -> None:
+        """Write that the service uses a key, and its policy, unless that was seen at a later time."""
+
+    def remember_policy(self, arn: str, policy: SeenPolicy, now: int) -> None:
+        """Write one policy of a key beside its others, for later events about what followed it."""
+
+    def policies(self, arn: str, until: int) -> Sequence[SeenPolicy]:
+        """Read the policies of a key that were written in a second (epoch), and those in the last one before that."""
 
     def accounts_of(self, grant: str) -> Collection[str]:
         """Return the accounts for which the trail showed this grant; none: it did not show it."""

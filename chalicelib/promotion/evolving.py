@@ -20,6 +20,7 @@ from chalicelib.promotion.model import (
     EXAMINE,
     MADE_HERE,
     MOST_FAULTS,
+    NEVER_AVAILABLE,
     WAKE_ALL,
     WORTH_A_LOOK,
     Promotion,
@@ -53,12 +54,12 @@ REQUEST, COMPARE, ADJUST, RUN, FINISH = map(PromotionEntry, S)
 
 def started(ami: str, hub: str, region: str, now: int) -> Promotion:
     """Return a new promotion."""
-    return Promotion(ami, hub, region, created_at=now, next_try=now, since=now, due_at=now)
+    return Promotion(ami, hub, region, next_try=now, since=now)
 
 
 def baseline(ami: str, hub: str, region: str, value: str, now: int) -> Promotion:
     """Return the promotion of an AMI that was tagged before the service first looked. It waits for a tag event."""
-    fresh = Promotion(ami, hub, region, created_at=now, state=S.OVER, since=now)
+    fresh = Promotion(ami, hub, region, state=S.OVER, since=now)
     return replace(fresh, value=value, seen_value=value, seen_since=now, looked_at=now)
 
 
@@ -111,8 +112,9 @@ def on_tag_seen(event: ev.TagSeen, promotion: Promotion, now: int) -> Promotion:
         return asked
     if event.image_state == "pending" and asked.state in (S.REQUESTED, S.COMPARING, S.OVER):
         return _pending(asked, event.value, now)
-    moved = asked is not seen or "generation" in news or event.value != promotion.seen_value
-    return COMPARE(asked, now) if moved or asked.state is S.REQUESTED else asked
+    moved = asked is not seen or "file" in news or event.value != promotion.seen_value
+    waited = asked.state is S.REQUESTED or asked.awaits_ami
+    return COMPARE(asked, now) if moved or waited else asked
 
 
 def _doubted(promotion: Promotion, answers: Mapping[str, str], news: set[str], now: int) -> Mapping[str, str]:
@@ -149,7 +151,8 @@ def _lifted(promotion: Promotion, entry: str) -> Promotion:
         if not lifted:
             return promotion
     raised = _raised(promotion, dict.fromkeys(lifted, promotion.newest + 1))
-    return replace(raised, passed=raised.newest) if promotion.passed >= promotion.newest else raised
+    all_begun = promotion.passed_generation >= promotion.newest
+    return replace(raised, passed_generation=raised.newest) if all_begun else raised
 
 
 def _raised(promotion: Promotion, retries: Mapping[str, int]) -> Promotion:
@@ -192,7 +195,7 @@ def _gone(promotion: Promotion, now: int, before: Promotion) -> Promotion:
         return replace(promotion, absent_since=0, unseen_since=before.unseen_since or now, **seen)
     if not _believed(promotion, now):
         return _absent(promotion, now)
-    ends = {"gone": max(promotion.newest, 1), "generation": max(promotion.generation, 1)}
+    ends = {"gone_generation": max(promotion.newest, 1), "generation": max(promotion.generation, 1)}
     return COMPARE(promotion, now, absent_since=0, **ends)
 
 
@@ -206,7 +209,7 @@ def _untagged(promotion: Promotion, now: int, before: Promotion, *, gone: bool =
         return _absent(promotion, now)
     nothing: dict[str, Any] = {"value": None, "refused_value": None, "places": "", "withdrawn": {}}
     nothing |= {"failed": 0, "faults": (), "faulty": "", "notified": "", "absent_since": 0}
-    nothing["gone"] = promotion.newest if gone else promotion.gone
+    nothing["gone_generation"] = promotion.newest if gone else promotion.gone_generation
     removed = replace(promotion, in_force_since=now, withdrawals_from=promotion.in_force_since, **nothing)
     if promotion.state is S.REQUESTED:
         return FINISH(removed, now)
@@ -251,14 +254,15 @@ def on_compared(event: ev.Compared, promotion: Promotion, now: int) -> Promotion
     compared = replace(compared, cursor="")
     waits = event.missing or recalled(event.withdrawn)  # all that a recall kept out begins when it is lifted
     if event.file and not waits and event.refused is None:
-        compared = replace(compared, passed=max(promotion.passed, event.newest))
+        compared = replace(compared, passed_generation=max(promotion.passed_generation, event.newest))
     if event.summarised and not compared.unnotified:
-        over = replace(compared, summarised=promotion.episode, standing=event.standing, restarts=0, wakes="")
+        over = replace(compared, summarised_episode=promotion.episode, standing=event.standing)
+        over = replace(over, restarts=0, wave_cursor="")
         if promotion.state is S.OVER:
             return replace(over, tries=0)
         later = max(now, promotion.absent_since + schedule.SECOND_LOOK_AFTER)
         return FINISH(over, now, next_try=later)
-    if compared.wakes:  # first those that may go on by now
+    if compared.wave_cursor:  # first those that may go on by now
         return RUN(compared, now)
     if promotion.state is not S.RUNNING:
         wait = schedule.POLLS[0] if event.running or event.surplus else 0
@@ -290,7 +294,7 @@ def _in_force(promotion: Promotion, event: ev.Compared) -> Promotion:
         failed=event.failed if understood or event.value is None else promotion.failed,
         value=event.value,
         refused_value=event.refused,
-        valid=promotion.generation if counts else promotion.valid,
+        valid_generation=promotion.generation if counts else promotion.valid_generation,
         retries=promotion.retried if counts else promotion.retries,
         in_force_since=since if changed else promotion.in_force_since,
         withdrawals_from=promotion.withdrawals_count_from(event.value),
@@ -301,7 +305,7 @@ def _in_force(promotion: Promotion, event: ev.Compared) -> Promotion:
         left_out=event.left_out,
         standing=promotion.standing or event.standing,
         waves=event.waves,
-        wakes=WAKE_ALL if _opens(event.waves, promotion.waves) else promotion.wakes,
+        wave_cursor=WAKE_ALL if _opens(event.waves, promotion.waves) else promotion.wave_cursor,
         asked=event.asked or promotion.asked,
     )
 
@@ -313,7 +317,7 @@ def _opens(waves: Mapping[str, WaveProgress], before: Mapping[str, WaveProgress]
 
 def on_waiting_woken(event: ev.WaitingWoken, promotion: Promotion, _now: int) -> Promotion:
     """Go on with the next ones."""
-    return promotion if event.after != promotion.wakes else replace(promotion, wakes=event.upto)
+    return promotion if event.after != promotion.wave_cursor else replace(promotion, wave_cursor=event.upto)
 
 
 def _faulty(promotion: Promotion, faults: tuple[Fault, ...], faulty: str) -> Promotion:
@@ -337,7 +341,7 @@ def on_examined(event: ev.Examined, promotion: Promotion, now: int) -> Promotion
         return _wait(promotion, now, schedule.step(schedule.NOT_YET, promotion.tries))
     if event.unfit:
         return RUN(_faulty(promotion, event.faults, event.faulty), now, unfit=event.inputs, cursor="")
-    examined = {"cursor": BEGIN, "source": event.source, "source_of": event.generation}
+    examined = {"cursor": BEGIN, "source": event.source, "source_generation": event.generation}
     return ADJUST(promotion, now, episode=promotion.episode + 1, unfit="", **examined)
 
 
@@ -348,12 +352,12 @@ def on_sliced(event: ev.Sliced, promotion: Promotion, now: int) -> Promotion:
     sliced = replace(promotion, cursor=event.cursor, standing=promotion.standing or event.standing)
     if event.cursor:
         return ADJUST(sliced, now)
-    passed = max(promotion.passed, event.newest)
+    passed = max(promotion.passed_generation, event.newest)
     if event.asks:  # an approver, by the next comparison
-        return RUN(sliced, now, passed=passed)
+        return RUN(sliced, now, passed_generation=passed)
     tries = promotion.tries + bool(promotion.tries) if event.after.startswith(END) else 0
-    next_try = now + (0 if sliced.wakes else schedule.step(schedule.POLLS, tries))
-    return RUN(sliced, now, passed=passed, tries=tries, next_try=next_try)
+    next_try = now + (0 if sliced.wave_cursor else schedule.step(schedule.POLLS, tries))
+    return RUN(sliced, now, passed_generation=passed, tries=tries, next_try=next_try)
 
 
 def on_refused_notified(event: ev.RefusedNotified, promotion: Promotion, now: int) -> Promotion:
@@ -364,10 +368,11 @@ def on_refused_notified(event: ev.RefusedNotified, promotion: Promotion, now: in
 
 def _never_available(promotion: Promotion) -> Fault:
     return Fault(
-        "source-never-available",
+        NEVER_AVAILABLE,
         promotion.where,
         "For 24 hours the AMI was pending, or could not be read.",
-        "Look in EC2 why it is not available, and in the log of `worker` what was refused; then tag it again.",
+        "Look in EC2 why it is not available, and in the log of `worker` what was refused. The promotion begins when "
+        "the AMI is available and can be read.",
     )
 
 

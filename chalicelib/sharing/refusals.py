@@ -6,6 +6,8 @@ Because of one account, the share worker halves the batch down to that account, 
 
 from __future__ import annotations
 
+import re
+
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.places import last_part
 
@@ -61,9 +63,8 @@ def most_calls(size: int) -> int:
 
 def creates_role(role: str) -> str:
     """Return the command that makes a service-linked role ("SERVICE/NAME")."""
-    service, _, name = role.rpartition("/")
-    suffix = name.partition("_")[2]
-    named = f" --custom-suffix {suffix}" if suffix else ""
+    service, suffix = role.removesuffix(f"/{last_part(role)}"), re.search("_(.+)", last_part(role))
+    named = f" --custom-suffix {suffix[1]}" if suffix else ""
     return f"aws iam create-service-linked-role --aws-service-name {service}{named}"
 
 

@@ -10,8 +10,8 @@ import pytest
 from chalicelib.engine import addresses
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.monitor.drift import Pass
-from chalicelib.monitor.judging import Known
-from chalicelib.monitor.ports import Begun, Canary, SourceKey
+from chalicelib.monitor.judging import Known, SeenPolicy
+from chalicelib.monitor.ports import Begun, Canary
 from chalicelib.monitor.store.drift import PASS, DynamoDrift
 from chalicelib.monitor.store.findings import BUSY, DynamoFindings
 from chalicelib.monitor.store.ledger_past import DynamoLedgerPast
@@ -60,17 +60,32 @@ def test_what_was_notified_is_known_in_that_hour(found):
     assert found.was_notified("d")
 
 
-def test_a_keys_policy_is_as_it_was_written_last_whatever_the_order_of_events(found):
-    """A grant on the key does not replace it."""
-    assert found.key(KEY) is None
-    found.remember_key(KEY, SourceKey())
-    assert found.key(KEY) == SourceKey()
-    found.remember_key(KEY, SourceKey(frozenset({ACCOUNT}), NOW, frozenset({"of-others"})))
-    found.remember_key(KEY, SourceKey(frozenset({OTHER}), NOW - 1))
-    found.remember_key(KEY, SourceKey())
-    assert found.key(KEY) == SourceKey(frozenset({ACCOUNT}), NOW, frozenset({"of-others"}))
-    found.remember_key(KEY, SourceKey(frozenset(), NOW + 1))
-    assert found.key(KEY) == SourceKey(frozenset(), NOW + 1)
+def test_the_policies_of_a_key_are_read_by_when_they_were_written_whatever_the_order_of_events(found):
+    """Those of one second, and the ones of the last second before; the key's record has the latest when all expired."""
+    assert not found.is_source_key(KEY)
+    found.remember_key(KEY)
+    assert found.is_source_key(KEY)
+    assert found.policies(KEY, NOW) == []
+    first, same, late = (
+        SeenPolicy(NOW + at, frozenset({ACCOUNT}), frozenset({"of-others"}), "jo", f"e-{at}") for at in (0, 0, 9)
+    )
+    same = replace(same, event="e-same")
+    for one in (late, first, same, first):
+        found.remember_policy(KEY, one, NOW)
+    assert found.policies(KEY, NOW + 9)[0] == late
+    assert sorted(one.event for one in found.policies(KEY, NOW + 9)) == ["e-0", "e-9", "e-same"]
+    assert sorted(one.event for one in found.policies(KEY, NOW + 8)) == ["e-0", "e-same"]
+    assert found.policies(KEY, NOW - 1) == []
+
+
+def test_the_latest_policy_of_a_key_does_not_expire(found):
+    """A grant on the key, or an older policy, does not replace it."""
+    latest = SeenPolicy(NOW, frozenset({ACCOUNT}), frozenset({"of-others"}), "jo", "e")
+    found.remember_key(KEY, latest)
+    found.remember_key(KEY, replace(latest, at=NOW - 1, admitted=frozenset({OTHER})))
+    found.remember_key(KEY)
+    assert found.policies(KEY, NOW) == found.policies(KEY, NOW + 10**7) == [latest]
+    assert found.policies(KEY, NOW - 1) == []
 
 
 def test_a_grant_leads_to_its_accounts_and_the_canary_is_kept(found):

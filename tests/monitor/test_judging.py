@@ -1,5 +1,6 @@
 """The verdict on each kind of act: by the ledger's intents, the applied file, and the open shares."""
 
+from collections.abc import Collection
 from dataclasses import replace
 from random import Random
 
@@ -10,6 +11,7 @@ from chalicelib.monitor.judging import (
     BEFORE,
     Evidence,
     Known,
+    SeenPolicy,
     is_own,
     judge,
     known,
@@ -47,6 +49,11 @@ def verdict(what: TrailAction, *shares: Known, **more: object) -> ActionVerdict:
     """The verdict on an act; the applied file lists DEV and TEST, and the key is a source key."""
     given = {"strangers": frozenset({STRANGER, PUBLIC}), "source_key": True, "siblings": {"eu-west-1"}} | more
     return judge(what, Evidence(HUB, HERE, shares, **given)).verdict
+
+
+def seen(admitted: Collection[str], others: Collection[str] = ()) -> tuple[SeenPolicy, ...]:
+    """The key's policy, as it was written last a minute ago."""
+    return (SeenPolicy(NOW - 60, frozenset(admitted), frozenset(others), JO, "e-before"),)
 
 
 OPENING = share(DEV, (-5, S.OPENING))
@@ -181,9 +188,9 @@ def test_whom_the_keys_own_policy_lets_in_may_use_it_through_ec2():
     """With `key_access: none` the owner's policy decides."""
     use = action(Act.USED, by="x", account=TEST, resource=KEY, **BY_EC2)
 
-    assert verdict(use, admitted=frozenset({HUB, TEST})) == V.EXPECTED
-    assert verdict(replace(use, ebs=False), admitted=frozenset({HUB, TEST})) == V.LISTED
-    assert verdict(use, admitted=frozenset({HUB})) == V.LISTED
+    assert verdict(use, policies=seen({HUB, TEST})) == V.EXPECTED
+    assert verdict(replace(use, ebs=False), policies=seen({HUB, TEST})) == V.LISTED
+    assert verdict(use, policies=seen({HUB})) == V.LISTED
 
 
 def policy(*admitted: str, by: str = OURS) -> TrailAction:
@@ -216,7 +223,7 @@ def policy(*admitted: str, by: str = OURS) -> TrailAction:
 )
 def test_a_policy_is_judged_by_what_is_new_in_it(what, shares, before, expected):
     """PutKeyPolicy writes the whole policy; earlier statements are not this caller's."""
-    assert verdict(what, *shares, admitted=before) == expected
+    assert verdict(what, *shares, policies=() if before is None else seen(before)) == expected
 
 
 def test_only_what_wakes_people_is_severe():
@@ -312,4 +319,4 @@ def test_a_stolen_role_that_revokes_a_grant_of_others_is_a_page():
 def test_a_stolen_role_that_takes_statements_of_others_out_of_a_keys_policy_is_a_page(by, before, after, expected):
     """While a share opens, too. What the policy had before, or has now, may not be known; a person may remove any."""
     what = replace(policy(HUB, DEV, by=by), others=after)
-    assert verdict(what, OPENING, admitted=frozenset({HUB, DEV}), others=frozenset(before)) == expected
+    assert verdict(what, OPENING, policies=seen({HUB, DEV}, before)) == expected

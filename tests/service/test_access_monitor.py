@@ -4,6 +4,7 @@ import json
 from contextlib import suppress
 from copy import deepcopy
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,7 +15,6 @@ from chalicelib.engine import addresses
 from chalicelib.engine.budget import slices
 from chalicelib.engine.errors import LostRace, Refusal, RefusalKind
 from chalicelib.engine.faults import Fault
-from chalicelib.monitor.ports import SourceKey
 from chalicelib.monitor.store.findings import DynamoFindings
 from chalicelib.monitor.store.ledger_past import DynamoLedgerPast
 from chalicelib.monitor.worker.access_monitor import MEMBER_FOR, TRIES, AccessMonitor
@@ -42,7 +42,7 @@ class MonitorSetup:
         self.topic, self.telemetry = [], Quiet()
         targets = SimpleNamespace(read=lambda: self.file, applied_at=lambda: 1)
         topic = SimpleNamespace(publish=self.topic.append)
-        self.ledger, self.client = stores.ledger, stores.table._client
+        self.stores, self.ledger, self.client = stores, stores.ledger, stores.table._client
         self.findings = DynamoFindings(stores.table, 400)
         past = DynamoLedgerPast(stores.table, stores.ledger)
         self.whereabouts = FakeWhereabouts(self)
@@ -58,9 +58,18 @@ class MonitorSetup:
 
     def judge_event(self, name: str, seconds: float = 30, **changes: Any) -> None:
         """Give it a sample event with a changed detail."""
-        event = deepcopy(SAMPLES[name]["event"])
-        event["detail"] |= changes
-        self.monitor.judge_event(json.dumps(event), time_left=lambda: seconds)
+        self.judge(event_of(name, **changes), seconds)
+
+    def judge(self, body: str, seconds: float = 30) -> bool:
+        """Give it a message. False: it must come again."""
+        return self.monitor.judge_event(body, time_left=lambda: seconds)
+
+
+def event_of(name: str, **changes: Any) -> str:
+    """A sample event with a changed detail, as EventBridge puts it into the queue."""
+    event = deepcopy(SAMPLES[name]["event"])
+    event["detail"] |= changes
+    return json.dumps(event)
 
 
 @pytest.fixture
@@ -148,6 +157,24 @@ def test_a_message_with_the_id_of_another_event_does_not_hide_that(setup):
     setup.judge_event(name)
 
     assert [one["verdict"] for one in setup.topic] == ["foreign-stranger"]
+
+
+def kept(setup):
+    """Principal and severity of each finding that is kept about the sample's AMI."""
+    items = setup.stores.table.query(addresses.findings("ami-0a1"), "at#")
+    return sorted((item["principal"].rpartition("/")[2], item["severity"]) for item in items)
+
+
+def test_a_message_with_the_id_of_another_event_does_not_replace_its_finding(setup):
+    """Here it says that somebody else let a listed account in, at the same time, and comes after the real one."""
+    name = "an AMI is made public, and an OU loses it"
+    setup.judge_event(name)
+    found = kept(setup)
+    forged = {"add": {"items": [{"userId": DEV}]}}
+    by = {"userIdentity": {"arn": f"arn:aws:iam::{HUB}:user/ann", "accountId": HUB}}
+    setup.judge_event(name, requestParameters={"imageId": "ami-0a1", "launchPermission": forged}, **by)
+
+    assert kept(setup) == [("ann", "notice"), *found]
 
 
 def test_without_a_readable_file_nobody_is_called_a_stranger(setup):
@@ -280,7 +307,7 @@ def test_an_event_about_1000_accounts_of_an_ou_is_judged_before_its_message_is_a
 def test_a_grant_that_others_made_is_known_when_a_stolen_role_revokes_it(setup):
     """EBS made it for a volume of the hub; the service has no share there."""
     key = f"arn:aws:kms:us-east-1:{HUB}:key/k"
-    setup.findings.remember_key(key, SourceKey(frozenset({HUB})))
+    setup.findings.remember_key(key)
     by_ebs = {"granteePrincipal": "ec2.us-east-1.amazonaws.com", "keyId": key}
     resources = [{"ARN": key, "accountId": HUB, "type": "AWS::KMS::Key"}]
     of_key = {"eventSource": "kms.amazonaws.com", "resources": resources}
@@ -292,3 +319,87 @@ def test_a_grant_that_others_made_is_known_when_a_stolen_role_revokes_it(setup):
         setup.judge_event("a snapshot is shared", **of_key, **asked)
 
     assert [one["verdict"] for one in setup.topic] == ["own-without-intent"]
+
+
+# --- a key's policy that a person and the service write within seconds ------------------------------------------------
+
+KEY = f"arn:aws:kms:us-east-1:{HUB}:key/k"
+OWNER, BACKUP, VISITORS = ({"Sid": sid, "Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{account}:root"},
+                            "Action": "kms:*", "Resource": "*"}
+                           for sid, account in (("Owner", HUB), ("Backup", HUB), ("Visitors", TEST)))  # fmt: skip
+SERVICE = f"arn:aws:iam::{HUB}:role/ami-promoter-us-east-1-share-worker"
+JO = f"arn:aws:iam::{HUB}:user/jo"
+
+
+def put(at: int, by: str, *statements: Any) -> str:
+    """The event of a PutKeyPolicy, so many seconds from now."""
+    policy = {"requestParameters": {"policy": json.dumps({"Statement": statements})}}
+    ident = {"eventID": f"e-{at}-{by[-4:]}-{len(statements)}", "userIdentity": {"arn": by, "accountId": HUB}}
+    time = {"eventTime": datetime.fromtimestamp(NOW + at, UTC).isoformat()}
+    resources = {"resources": [{"ARN": KEY, "accountId": HUB, "type": "AWS::KMS::Key"}]}
+    return event_of("a key's policy is written", **policy, **ident, **time, **resources)
+
+
+def arrive(setup: MonitorSetup, *events: tuple[int, str]) -> list[tuple[str, list[str]]]:
+    """Let each event arrive in the queue so many seconds from now; the queue holds it back, and gives it again."""
+    resource = addresses.policy_resource(KEY).pk
+    held = Share(resource, DEV, DEV, last_closing_at=NOW + 10**6), copying("d1", DEV)
+    setup.ledger.hold_all([held])
+    setup.ledger.save([evolve(one, OpeningIntended(), NOW) for one in setup.ledger.shares(resource)], "opening", NOW)
+    setup.findings.remember_key(KEY)
+    waiting = sorted((NOW + at + 600, number, 1, body) for number, (at, body) in enumerate(events))
+    while waiting:
+        setup.now, number, tries, body = waiting.pop(0)
+        if not setup.judge(body):
+            assert tries < TRIES
+            waiting = sorted([*waiting, (setup.now + 180, number, tries + 1, body)])
+    return published(setup)
+
+
+@pytest.mark.parametrize("late", [0, 40, 500])
+@pytest.mark.parametrize("apart", [0, 2])
+def test_a_statement_that_a_person_took_out_before_the_service_wrote_is_no_page(setup, apart, late):
+    """The person's event comes after the service's, by seconds or minutes; both calls may be in one second."""
+    known = put(-60, JO, OWNER, BACKUP)
+    person, service = put(0, JO, OWNER), put(apart, SERVICE, OWNER)
+    assert arrive(setup, (0, known), (0, service), (late, person)) == []
+
+
+@pytest.mark.parametrize("late", [0, 40, 500])
+@pytest.mark.parametrize("apart", [0, 2])
+def test_whom_a_person_let_in_before_the_service_wrote_is_the_persons_act_alone(setup, apart, late):
+    """A stranger: the page names the person, and not the service's role, which left the statement alone."""
+    known = put(-60, JO, OWNER)
+    person, service = put(0, JO, OWNER, VISITORS), put(apart, SERVICE, OWNER, VISITORS)
+    assert arrive(setup, (0, known), (0, service), (late, person)) == [("foreign-stranger", [TEST])]
+    assert [one["principal"] for one in setup.topic] == [JO]
+
+
+def test_an_older_write_of_the_service_whose_event_comes_last_is_judged_by_what_was_before_it(setup):
+    """A person let somebody in, the service wrote, and the person took them out again."""
+    first, service, last = put(0, JO, OWNER, VISITORS), put(5, SERVICE, OWNER, VISITORS), put(9, JO, OWNER)
+    assert arrive(setup, (0, first), (30, last), (60, service)) == [("foreign-stranger", [TEST])]
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2, 3), (3, 2, 1, 0), (3, 0, 2, 1), (1, 2, 0, 3)])
+def test_a_stolen_role_that_takes_others_out_pages_in_whatever_order_the_events_come(setup, order):
+    """Once, and nothing that came before or after excuses it."""
+    writes = [
+        put(-60, JO, OWNER, BACKUP),
+        put(0, SERVICE, OWNER, BACKUP),
+        put(3, SERVICE, OWNER),
+        put(4, SERVICE, OWNER),
+    ]
+    arrived = arrive(setup, *((10 * place, writes[number]) for place, number in enumerate(order)))
+    assert arrived == [("own-without-intent", [])]
+    assert [one["at"] for one in setup.topic] == [NOW + 3]
+
+
+def test_a_stolen_role_is_not_excused_by_its_own_write_in_the_same_second(setup):
+    """Each of its two writes takes out what was there the second before."""
+    assert arrive(
+        setup,
+        (0, put(-60, JO, OWNER, BACKUP)),
+        (0, put(0, SERVICE, OWNER)),
+        (0, put(0, SERVICE, {**OWNER, "Sid": "Other"}, OWNER)),
+    ) == [("own-without-intent", [])]

@@ -188,12 +188,13 @@ class Table:
             **more,
         )
 
-    def query_between(self, pk: str, first: str, last: str) -> Iterator[dict[str, Any]]:
-        """Read a partition's items from one sort key to another, consistently, in order."""
+    def query_between(self, pk: str, first: str, last: str, *, newest_first: bool = False) -> Iterator[dict[str, Any]]:
+        """Read a partition's items from one sort key to another, consistently, in order or the last one first."""
         return self._pages(
             KeyConditionExpression="pk = :pk AND sk BETWEEN :first AND :last",
             ExpressionAttributeValues=wire({":pk": pk, ":first": first, ":last": last}),
             ConsistentRead=True,
+            ScanIndexForward=not newest_first,
         )
 
     def any(self, pk: str, prefix: str) -> bool:

@@ -4,9 +4,10 @@
 pk                           sk                       what
 ===========================  =======================  ==================================================
 ``event#<id>``               ``record``               an event, by id and content: claimed_at, done
-``finding#<resource>``       ``at#<time>#<event>``    a finding: what was done, by whom, and the verdict
+``finding#<resource>``       ``at#<time>#<id>#<act>`` a finding: what was done, by whom, and the verdict
 ``notified#<digest>``        ``record``               that a notice was sent in this hour
-``key#<arn>``                ``record``               a key that the service uses: admitted, at, others
+``key#<arn>``                ``record``               a key that the service uses: its latest policy
+``key#<arn>``                ``at#<time>#<digest>``   one of its policies: at, admitted, others, principal, event
 ``grant#<id>``               ``record``               a grant that the trail has shown: accounts
 ``monitor``                  ``first``                when the first event arrived: at
 ``monitor``                  ``shown``                the latest grant of the service in the trail: at
@@ -18,12 +19,14 @@ No other function can write to it, so stolen credentials of another function can
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
-from chalicelib.engine.addresses import RecordKey, finding
+from chalicelib.engine.addresses import RecordKey, digest, finding
 from chalicelib.engine.schedule import DAY
 from chalicelib.engine.store.table import EXPIRES, Table, setting
-from chalicelib.monitor.ports import Begun, Canary, SourceKey
+from chalicelib.monitor.judging import SeenPolicy
+from chalicelib.monitor.ports import Begun, Canary
 from chalicelib.monitor.trail_actions import TrailAction
 from chalicelib.monitor.verdicts import MonitorFinding, said
 
@@ -32,6 +35,7 @@ BUSY = 60
 EVENTS_KEPT = 30 * DAY
 """For how long judged events are stored: EventBridge gives up after a day, a queue keeps a message for two weeks."""
 NOTIFIED_KEPT = 2 * DAY
+POLICY_KEPT = EVENTS_KEPT
 
 FIRST, SHOWN, CANARY = (RecordKey("monitor", name) for name in ("first", "shown", "canary"))
 
@@ -62,9 +66,9 @@ class DynamoFindings:
     def finish(self, event: str, now: int) -> None:
         self._table.put(_event(event), {"done": now, EXPIRES: now + EVENTS_KEPT})
 
-    def keep(self, action: TrailAction, finding_: MonitorFinding, now: int) -> None:
+    def keep(self, event: str, action: TrailAction, finding_: MonitorFinding, now: int) -> None:
         kept = said(finding_, action.at, action.name, action.region, action.principal, action.request)
-        key = finding(action.resource, action.at, action.event, action.act.value)
+        key = finding(action.resource, action.at, event, action.act.value)
         self._table.put(key, {**kept, EXPIRES: now + self._keep})
 
     def was_notified(self, about: str) -> bool:
@@ -73,20 +77,33 @@ class DynamoFindings:
     def notified(self, about: str, now: int) -> None:
         self._table.put(RecordKey(f"notified#{about}"), {"at": now, EXPIRES: now + NOTIFIED_KEPT})
 
-    def key(self, arn: str) -> SourceKey | None:
-        item = self._table.get(_key(arn))
-        if item is None:
-            return None
-        admitted = item.get("admitted")
-        others = frozenset(map(str, item.get("others", ())))
-        return SourceKey(None if admitted is None else frozenset(map(str, admitted)), int(item.get("at", 0)), others)
+    def is_source_key(self, arn: str) -> bool:
+        return self._table.get(_key(arn)) is not None
 
-    def remember_key(self, arn: str, key: SourceKey) -> None:
-        if key.admitted is None:
+    def remember_key(self, arn: str, policy: SeenPolicy | None = None) -> None:
+        if policy is None:
             self._table.put(_key(arn), {"at": 0}, absent=True)
             return
-        now_known = setting({"admitted": sorted(key.admitted), "at": key.at, "others": sorted(key.others)})
-        self._table.update(_key(arn), **now_known, condition="attribute_not_exists(#at) OR #at <= :at")
+        condition = "attribute_not_exists(#at) OR #at <= :at"
+        self._table.update(_key(arn), **setting(_attributes(policy)), condition=condition)
+
+    def remember_policy(self, arn: str, policy: SeenPolicy, now: int) -> None:
+        attributes = _attributes(policy)
+        key = RecordKey(_key(arn).pk, f"{_second(policy.at)}#{digest(repr(attributes), length=12)}")
+        self._table.put(key, {**attributes, EXPIRES: now + POLICY_KEPT})
+
+    def policies(self, arn: str, until: int) -> Sequence[SeenPolicy]:
+        """Read them from the latest on; the record of the key has the latest one of all, which does not expire."""
+        found: list[SeenPolicy] = []
+        pk = _key(arn).pk
+        for item in self._table.query_between(pk, _second(0), f"{_second(until)}~", newest_first=True):
+            if found and found[-1].at not in (int(item["at"]), until):
+                return found
+            found.append(_policy(item))
+        latest = self._table.get(_key(arn)) or {}
+        if "admitted" in latest and int(latest["at"]) < min((one.at for one in found), default=until + 1):
+            found.append(_policy(latest))
+        return found
 
     def accounts_of(self, grant: str) -> Collection[str]:
         return tuple(map(str, (self._table.get(_grant(grant)) or {}).get("accounts", ())))
@@ -114,6 +131,22 @@ def _event(event: str) -> RecordKey:
 
 def _key(arn: str) -> RecordKey:
     return RecordKey(f"key#{arn}")
+
+
+def _second(at: int) -> str:
+    return f"at#{at:010d}"
+
+
+def _attributes(policy: SeenPolicy) -> dict[str, object]:
+    one = policy
+    written = {"admitted": sorted(one.admitted), "others": sorted(one.others)}
+    return {**written, "at": one.at, "principal": one.principal, "event": one.event}
+
+
+def _policy(item: Mapping[str, Any]) -> SeenPolicy:
+    """Read a policy; the record of a key that an earlier version has written has no principal and no event."""
+    admitted, others = (frozenset(map(str, item.get(name, ()))) for name in ("admitted", "others"))
+    return SeenPolicy(int(item["at"]), admitted, others, str(item.get("principal", "")), str(item.get("event", "")))
 
 
 def _grant(grant: str) -> RecordKey:

@@ -19,8 +19,8 @@ from chalicelib.engine.places import Resource
 from chalicelib.engine.ports import Notices, Records, Telemetry
 from chalicelib.engine.waker import Clock
 from chalicelib.monitor import judging, trail_actions, verdicts
-from chalicelib.monitor.judging import Evidence, Known
-from chalicelib.monitor.ports import Begun, Canary, Findings, LedgerPast, SourceKey
+from chalicelib.monitor.judging import Evidence, Known, SeenPolicy
+from chalicelib.monitor.ports import Begun, Canary, Findings, LedgerPast
 from chalicelib.monitor.trail_actions import Act, TrailAction, account_of
 from chalicelib.monitor.verdicts import ActionVerdict, MonitorFinding, Severity
 from chalicelib.sharing.ports import Ledger
@@ -33,6 +33,9 @@ SHOWS_WITHIN = 30 * schedule.MINUTE
 """Seconds after which the trail must have shown a grant of the service; ten minutes of them are the queue's delay."""
 FRESH = 20 * schedule.MINUTE
 """A grant older than this (seconds) is no canary: the trail or the monitor may not have existed when it was made."""
+COMPLETE = 20 * schedule.MINUTE
+"""Seconds after a write of a key's policy in which the events of the writes before it are expected to have come, too:
+CloudTrail takes about five minutes for each, and the queue ten."""
 TRIES = 15
 """After so many tries, three minutes apart, an event becomes a dead letter (``maxReceiveCount``, ``monitor.yaml``)."""
 MEMBER_FOR = schedule.HOUR
@@ -68,9 +71,10 @@ class AccessMonitor:
 
     # --- an event ----------------------------------------------------------------------------------------------------
 
-    def judge_event(self, body: str, *, time_left: TimeLeft) -> None:
+    def judge_event(self, body: str, *, time_left: TimeLeft) -> bool:
         """Judge one event as EventBridge put it into the queue; ignore one that cannot be read.
 
+        Returns False if it must come again, because the events that it is compared with may still be on their way.
         Raises Refusal if AWS or the applied file does not answer, or there is no time to ask about every account that
         it names, and LostRace if another run judges the event now; SQS then delivers it again.
         """
@@ -78,38 +82,45 @@ class AccessMonitor:
         try:
             event = json.loads(body)
         except ValueError:
-            return
+            return True
         if not isinstance(event, dict) or event.get("detail-type") not in TYPES:
-            return
+            return True
         record, now = event.get("detail"), self.clock()
         found = trail_actions.read(record, self.trigger_tag) if isinstance(record, dict) else ()
         if event.get("account") != self.hub or not found:
-            return
+            return True
         first = self.findings.first_event(now)
-        # by its content, too: who can send to the queue must not hide an event behind another one with its id
+        # by its content, too: who can send to the queue must not hide an event or its finding by another with its id
         ident = f"{found[0].event}-{addresses.digest(json.dumps(record, sort_keys=True), length=12)}"
         match self.findings.begin(ident, now):
             case Begun.DONE:
-                return
+                return True
             case Begun.BUSY:
                 raise LostRace(ident)
         for action in found:
             evidence = self._evidence(action, has_time)
+            if action.act is Act.POLICY and evidence.source_key:  # at once, for what is judged before this is
+                self.findings.remember_policy(action.resource, judging.seen_policy(action), now)
             finding = judging.judge(action, evidence)
             if finding.severity is not Severity.NONE and action.on_key:  # before an alarm, also ask what was ever open
                 evidence = self._evidence(action, has_time, ever=True)
                 finding = judging.judge(action, evidence)
-            self._conclude(action, finding, learning=now < first + self.learning)
+            if now < action.at + COMPLETE and judging.by_comparison(action, evidence):
+                return False
+            self._conclude(ident, action, finding, learning=now < first + self.learning)
             # last: if this run is killed, the next one must judge by what was known before
             self._remember(action, finding, source_key=evidence.source_key)
         self.findings.finish(ident, self.clock())
+        return True
 
     def _evidence(self, action: TrailAction, has_time: Callable[[], bool], *, ever: bool = False) -> Evidence:
         """Read what an action is judged by. ``ever``: of a key, all shares that were ever open on it."""
         applied = self.applied.read()
         if applied.fault is not None and applied.fault.code != "no-targets-applied":
             raise Refusal(RefusalKind.THROTTLED, applied.fault)  # without the file every account would be a stranger
-        key = self.findings.key(action.resource) if action.on_key else None
+        source_key = action.on_key and (
+            self.findings.is_source_key(action.resource) or self._in_ledger(action.resource)
+        )
         receivers = {*action.receivers, action.account} - {""}
         asked = verdicts.accounts_and_units(receivers, applied)
         return Evidence(
@@ -120,11 +131,17 @@ class AccessMonitor:
             changed_at=self.applied.applied_at(),
             builders=self.builders,
             siblings=self.siblings,
-            source_key=key is not None or (action.on_key and self._in_ledger(action.resource)),
-            admitted=None if key is None else key.admitted,
-            others=key.others if key is not None and key.at <= action.at else frozenset(),
+            source_key=source_key,
+            policies=self._policies(action) if source_key else (),
             grant_known=action.act is Act.REMOVED and bool(action.grant and self.findings.accounts_of(action.grant)),
         )
+
+    def _policies(self, action: TrailAction) -> Sequence[SeenPolicy]:
+        """Read the policies of a key that were in force before an action, or at that time."""
+        if action.act is not Act.POLICY and (action.act is not Act.USED or action.account in ("", self.hub)):
+            return ()
+        seen = self.findings.policies(action.resource, action.at)
+        return [one for one in seen if one.event != action.event]
 
     def _in_ledger(self, key: str) -> bool:
         """Whether the ledger has the record of a key's grant audit or policy."""
@@ -168,26 +185,24 @@ class AccessMonitor:
         if not action.on_key or not (source_key or expected):
             return
         if action.act is Act.POLICY:
-            self.findings.remember_key(
-                action.resource, SourceKey(frozenset(action.receivers), action.at, action.others or frozenset())
-            )
+            self.findings.remember_key(action.resource, judging.seen_policy(action))
         accounts = {account_of(receiver) for receiver in action.receivers if receiver.startswith("arn:")}
         accounts -= {"", self.hub}
         if action.act is Act.ADDED and action.grant:  # also one to an AWS service: a thief may end it
             self.findings.remember_grant(action.grant, accounts or {action.account or self.hub}, self.clock())
             if accounts and expected:
-                self.findings.remember_key(action.resource, SourceKey())
+                self.findings.remember_key(action.resource)
                 self.findings.grant_shown(action.at)
 
-    def _conclude(self, action: TrailAction, finding: MonitorFinding, *, learning: bool) -> None:
+    def _conclude(self, event: str, action: TrailAction, finding: MonitorFinding, *, learning: bool) -> None:
         """Keep a finding and publish it, once for each verdict, key or kind of action, principal and hour."""
         findings, now = self.findings, self.clock()
         self.telemetry.judged(action.name, action.resource, finding.verdict, action.principal, finding.why)
         if finding.severity is Severity.NONE:
             if action.act is Act.TAGGED:  # the history says who tagged
-                findings.keep(action, finding, now)
+                findings.keep(event, action, finding, now)
             return
-        findings.keep(action, finding, now)
+        findings.keep(event, action, finding, now)
         severity = verdicts.severity(finding, learning=learning)
         subject = action.resource if action.on_key else action.act.value
         hour = now // schedule.HOUR

@@ -68,7 +68,7 @@ def a_delivery(account, state="delivered", **changes):
 def promoted(tables, *deliveries, withdrawn=None):
     """Store a promotion and its deliveries."""
     known = {"state": promotion.PromotionState.OVER, "value": "dev", "seen_value": "dev", "image_name": "golden"}
-    one = promotion.Promotion(AMI, HUB, REGION, NINE, **known)
+    one = promotion.Promotion(AMI, HUB, REGION, **known)
     write(tables[0], replace(one, withdrawn=withdrawn or {}))
     for record in deliveries:
         write(tables[0], record)
