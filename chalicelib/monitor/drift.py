@@ -216,6 +216,10 @@ class Pass:
     part: str = ""
     after: str = ""
     """The last name of the part that was looked at."""
+    asked: str = ""
+    """Of the place after that, the last account about which Organizations was asked; "": none yet."""
+    outside: tuple[str, ...] = ()
+    """Those of them that the applied file does not list."""
     looks: int = 0
     not_seen: int = 0
     doubted_at: int = 0

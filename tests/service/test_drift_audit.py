@@ -302,6 +302,32 @@ def test_the_audit_asks_about_a_thousand_accounts_in_several_runs_and_goes_on_wh
     assert setup.hub.spent < 240
 
 
+@pytest.mark.parametrize(("number", "seconds"), [(3000, 240), (300, 60)])
+def test_the_audit_asks_about_each_account_of_a_place_although_no_two_runs_are_of_one_process(setup, number, seconds):
+    """Each question takes a quarter of a second; a new process has forgotten every answer."""
+    accounts = [f"{one:012}" for one in range(1, number + 1)]
+    of_an_ou(setup, *accounts)
+    setup.hub.open = {SNAP: {*accounts}}
+    for one in accounts:
+        setup.share(SNAPSHOT, one, account=one)
+    asked, whereabouts = [], setup.whereabouts.whereabouts
+
+    def slow(account: str) -> Any:
+        setup.hub.spent += 0.25
+        asked.append(account)
+        return whereabouts(account)
+
+    setup.whereabouts.whereabouts = slow
+    gone = [accounts[0], accounts[-1]]
+    setup.whereabouts.says |= dict.fromkeys(gone, ())
+    for _ in range(60):
+        setup.members = LiveMembers(lambda _named: setup.whereabouts, lambda: setup.now)
+        setup.run(seconds)
+        setup.now += FIVE
+    assert [(one["verdict"], one["receivers"]) for one in setup.topic] == [("own-without-intent", gone)]
+    assert len(asked) < 3 * number, "two looks, and what the end of a run has cut off"
+
+
 @pytest.mark.parametrize("kind", [RefusalKind.DENIED, RefusalKind.ROLE, RefusalKind.THROTTLED])
 def test_while_organizations_does_not_answer_the_audit_concludes_nothing_of_accounts_of_ous(setup, kind):
     """It reports that it did not see, and pages as soon as it does."""
