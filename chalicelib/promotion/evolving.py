@@ -54,12 +54,12 @@ REQUEST, COMPARE, ADJUST, RUN, FINISH = map(PromotionEntry, S)
 
 def started(ami: str, hub: str, region: str, now: int) -> Promotion:
     """Return a new promotion."""
-    return Promotion(ami, hub, region, created_at=now, next_try=now, since=now)
+    return Promotion(ami, hub, region, next_try=now, since=now)
 
 
 def baseline(ami: str, hub: str, region: str, value: str, now: int) -> Promotion:
     """Return the promotion of an AMI that was tagged before the service first looked. It waits for a tag event."""
-    fresh = Promotion(ami, hub, region, created_at=now, state=S.OVER, since=now)
+    fresh = Promotion(ami, hub, region, state=S.OVER, since=now)
     return replace(fresh, value=value, seen_value=value, seen_since=now, looked_at=now)
 
 
@@ -250,27 +250,35 @@ def on_compared(event: ev.Compared, promotion: Promotion, now: int) -> Promotion
         wait = schedule.step(schedule.POLLS, again - 2) if again > 1 else 0
         goes_on = event.inputs == promotion.inputs and promotion.cursor.startswith(BEGIN)
         cursor = BEGIN if goes_on else EXAMINE  # a pass that was examined goes on with its own episode
-        return ADJUST(compared, now, cursor=cursor, restarts=again, next_try=now + wait)
+        return ADJUST(compared, now, cursor=cursor, restarts=again, partial_since=0, next_try=now + wait)
     compared = replace(compared, cursor="")
     waits = event.missing or recalled(event.withdrawn)  # all that a recall kept out begins when it is lifted
     if event.file and not waits and event.refused is None:
         compared = replace(compared, passed_generation=max(promotion.passed_generation, event.newest))
     if event.summarised and not compared.unnotified:
-        over = replace(compared, summarised_episode=promotion.episode, standing=event.standing)
-        over = replace(over, restarts=0, wave_cursor="")
-        if promotion.state is S.OVER:
-            return replace(over, tries=0)
-        later = max(now, promotion.absent_since + schedule.SECOND_LOOK_AFTER)
-        return FINISH(over, now, next_try=later)
-    if compared.wave_cursor:  # first those that may go on by now
-        return RUN(compared, now)
+        return _over(compared, event, now)
+    return _wait_for_ends(compared, event, now)
+
+
+def _over(promotion: Promotion, event: ev.Compared, now: int) -> Promotion:
+    over: dict[str, Any] = {"summarised_episode": promotion.episode, "standing": event.standing, "tries": 0}
+    over |= {"restarts": 0, "wave_cursor": ""}
+    if promotion.state is S.OVER:
+        return replace(promotion, **over)
+    return FINISH(promotion, now, next_try=max(now, promotion.absent_since + schedule.SECOND_LOOK_AFTER), **over)
+
+
+def _wait_for_ends(promotion: Promotion, event: ev.Compared, now: int) -> Promotion:
+    """Wait for deliveries to end; the polls come by ever longer steps."""
+    if promotion.wave_cursor:  # first those that may go on by now
+        return RUN(promotion, now)
     if promotion.state is not S.RUNNING:
         wait = schedule.POLLS[0] if event.running or event.surplus else 0
-        return RUN(compared, now, next_try=now + wait)
+        return RUN(promotion, now, next_try=now + wait)
     if now < promotion.next_try:  # it was woken, and goes on waiting
-        return compared
+        return promotion
     wait = schedule.step(schedule.POLLS, promotion.tries) if event.running or event.surplus else 0
-    return _wait(compared, now, min(wait, schedule.WAVE_POLLS) if event.awaited else wait)
+    return _wait(promotion, now, min(wait, schedule.WAVE_POLLS) if event.awaited else wait)
 
 
 def _not_believed(promotion: Promotion, event: ev.Compared, now: int) -> Promotion:
@@ -337,8 +345,10 @@ def on_examined(event: ev.Examined, promotion: Promotion, now: int) -> Promotion
     """Start the additions if the source passed its checks; EC2 has seven minutes to show what it does not show yet."""
     if event.inputs != promotion.inputs or promotion.cursor != EXAMINE:
         return promotion
-    if event.partial and promotion.tries < len(schedule.NOT_YET):
-        return _wait(promotion, now, schedule.step(schedule.NOT_YET, promotion.tries))
+    since = promotion.partial_since or now
+    if event.partial and now < since + sum(schedule.NOT_YET):
+        return _wait(promotion, now, schedule.step(schedule.NOT_YET, promotion.tries), partial_since=since)
+    promotion = replace(promotion, partial_since=0)
     if event.unfit:
         return RUN(_faulty(promotion, event.faults, event.faulty), now, unfit=event.inputs, cursor="")
     examined = {"cursor": BEGIN, "source": event.source, "source_generation": event.generation}

@@ -157,7 +157,7 @@ def wanted_targets(
         return _of(promotion, shown, applied.waves, first, withdrawals, refused=refused, faults=made)
     last = promotion.value if promotion.file else None
     if last is None:
-        return WantedTargets(None, nobody, refused=shown, faults=first.faults, file=first.digests)
+        return WantedTargets(entitled=nobody, refused=shown, faults=first.faults, file=first.digests)
     before = applied.resolve(last, in_force=True)
     if not before.understood:
         return _unknown(promotion, withdrawals, shown, faults=first.faults)
@@ -206,14 +206,14 @@ def _of(
     single = tuple(resolution.without(entitled.withdrawn).blocked.values())
     in_vain = waves.faults({target.account for target in entitled.targets.values()}, VALUE)
     return WantedTargets(
-        value,
-        entitled,
-        resolution.groups,
-        resolution.back_fill,
-        resolution.digests,
-        places_digest(resolution.targets, resolution.blocked),
-        refused,
-        faults or (*single, *(one for one in in_vain if one.code != NOT_READ_YET)),
+        value=value,
+        entitled=entitled,
+        groups=resolution.groups,
+        back_fill=resolution.back_fill,
+        file=resolution.digests,
+        places=places_digest(resolution.targets, resolution.blocked),
+        refused=refused,
+        faults=faults or (*single, *(one for one in in_vain if one.code != NOT_READ_YET)),
         kept_out=kept_out,
         waves=waves,
     )

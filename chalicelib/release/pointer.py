@@ -134,6 +134,12 @@ class Pointer:
         return next((one for one in self.releases if one.image == self.image), None)
 
     @property
+    def launchable(self) -> tuple[Release, ...]:
+        """The releases of the architecture of what it names, which its users can run; all if it names none."""
+        named = self.named
+        return tuple(one for one in self.releases if named is None or one.architecture == named.architecture)
+
+    @property
     def source(self) -> str:
         """The hub's AMI of what it names; "" if it names none of the family."""
         return self.named.source if self.named else ""
@@ -392,15 +398,15 @@ def _compared(event: Looked, pointer: Pointer, now: int) -> Pointer:
     intent = pointer.intent
     if intent is not None and value != intent.image and now < intent.at + VALID_WITHIN:
         return _again(pointer, now, READ_BACK)
-    now_current = current(event.releases, event.available, event.recalled, event.pin)
-    if now_current is None:
+    newest, now_current = (
+        current(some, event.available, event.recalled, event.pin) for some in (event.releases, pointer.launchable)
+    )
+    if newest is None:
         return _nothing_current(pointer, event, now)
-    if value == now_current.image:
-        return _rest(pointer, now)
+    if now_current is None or value == now_current.image:
+        return _rest(pointer, now, _other_architecture(pointer, newest))
     if intent is not None and intent.image == now_current.image and value != intent.image:
         return _rest(pointer, now, _not_valid(pointer, now_current), AFTER_TROUBLE if intent.unsure else LOOK_EVERY)
-    if fault := _other_architecture(pointer, now_current):
-        return _rest(pointer, now, fault)
     return _intend(pointer, Intent(now_current.image, value, now_current.source, now), now)
 
 

@@ -389,6 +389,6 @@ def test_only_a_delivery_that_runs_can_wait_for_an_approval():
 )
 def test_why_a_delivery_is_asked_to_end(changes, why):
     """An AMI that is gone keeps its value in force, until it is tagged again."""
-    one = replace(Promotion("ami-1", HUB, REGION, NOW, value="dev"), **changes)
+    one = replace(Promotion("ami-1", HUB, REGION, value="dev"), **changes)
 
     assert why_it_ends(one, f"{A}/{REGION}") == why

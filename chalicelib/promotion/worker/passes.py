@@ -260,7 +260,7 @@ class DeliveryPass:
         fresh = self._fresh(promotion, image, what, before, episode)
         if fresh.shared:
             self.records.put(addresses.standing(promotion.ami), {"kind": "standing", "episode": promotion.episode})
-        self.tracked.add(promotion.ami, _tracked(promotion, fresh, what.tracked), count=False)
+        self.tracked.add(promotion.ami, _tracked(promotion, fresh.target, episode, what.tracked), count=False)
         return fresh
 
     def _before(
@@ -280,16 +280,13 @@ class DeliveryPass:
     def _give_up(self, promotion: Promotion, target: Target) -> None:
         ident = _id(promotion, target)
         known = next((one for one in self.tracked.all(promotion.ami) if one.delivery == ident), None)
-        generation = promotion.generation_of(target.account, target.place)
-        episode = 1 if known is None else known.episode + 1
-        joined = wave_counts.joined(promotion, target, known)
-        failed = TrackedDelivery(ident, target.account, target.region, episode, RUNNING, "", generation, joined)
+        failed = _tracked(promotion, target, 1 if known is None else known.episode + 1, known)
         self.tracked.add(promotion.ami, failed)
         self.tracked.end(promotion.ami, replace(failed, state=DeliveryState.FAILED.value, ended_at=self.clock()))
 
     def _catch_up(self, promotion: Promotion, running: Delivery, one: TrackedDelivery | None) -> None:
         """Track a delivery that another run has begun."""
-        self.tracked.add(promotion.ami, _tracked(promotion, running, one))
+        self.tracked.add(promotion.ami, _tracked(promotion, running.target, running.episode, one))
         self.waker.send(running.key, f"begin:{promotion.ami}:{promotion.episode}")
 
     def _fresh(
@@ -343,11 +340,16 @@ def _sliced(
     return ev.Sliced(promotion.inputs, promotion.cursor, cursor, standing, newest, asks)
 
 
-def _tracked(promotion: Promotion, one: Delivery, before: TrackedDelivery | None) -> TrackedDelivery:
-    target = one.target
-    generation = promotion.generation_of(target.account, target.place)
-    joined = wave_counts.joined(promotion, target, before)
-    return TrackedDelivery(one.id, target.account, target.region, one.episode, RUNNING, "", generation, joined)
+def _tracked(promotion: Promotion, target: Target, episode: int, before: TrackedDelivery | None) -> TrackedDelivery:
+    return TrackedDelivery(
+        delivery=_id(promotion, target),
+        account=target.account,
+        region=target.region,
+        episode=episode,
+        state=RUNNING,
+        generation=promotion.generation_of(target.account, target.place),
+        joined=wave_counts.joined(promotion, target, before),
+    )
 
 
 def _id(promotion: Promotion, target: Target) -> str:

@@ -107,14 +107,14 @@ class PromotionExecutor:
         read = self._ports.source.tag(promotion.ami)
         caused = TagEntry.parse(promotion.unread("tag") or "")
         return ev.TagSeen(
-            read.value,
-            read.image_state,
-            read.image_name,
-            read.own,
-            caused.event,
-            caused.at or 0,
-            _answers(promotion, *machine.NEWS),
-            promotion.basis,
+            value=read.value,
+            image_state=read.image_state,
+            image_name=read.image_name,
+            own=read.own,
+            event=caused.event,
+            changed_at=caused.at or 0,
+            answers=_answers(promotion, *machine.NEWS),
+            basis=promotion.basis,
         )
 
     # --- what is wanted, and what there is ---------------------------------------------------------------------------

@@ -73,13 +73,12 @@ def _promotion(ami: str, targets: list[bool], began: int, last: bool, bad: Mappi
         ami,
         HUB,
         REGION,
-        began,
         state,
         value=bad.get("value", "dev prod"),
         image_name=name,
         since=began,
     )
-    yield record(f"promotion#{ami}", "record", promoted, state=state.value)
+    yield record(f"promotion#{ami}", "record", promoted, state=state.value, created_at=began)
     for number, failed in enumerate(targets):
         yield from _delivery(ami, name, f"{200000000000 + number}", began + number % 600, last, failed, bad)
 
