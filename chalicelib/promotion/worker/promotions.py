@@ -95,8 +95,8 @@ class PromotionExecutor:
                 return self._examine(promotion, budget)
             case do.Slice():
                 return self._slice(promotion, budget)
-            case do.WakeWaiting(place):
-                return self._wake_waiting(promotion, place, budget)
+            case do.WakeWaves(place):
+                return self._wake_waves(promotion, place, budget)
             case do.NotifyRefused(faults):
                 self._ports.notices.publish(notices.refused(promotion, faults, self._clock()))
                 return ev.RefusedNotified(promotion.faulty)
@@ -264,7 +264,7 @@ class PromotionExecutor:
             return WaveProgress()
         return count.progress
 
-    def _wake_waiting(self, promotion: Promotion, after: str, budget: Budget) -> ev.WaitingWoken:
+    def _wake_waves(self, promotion: Promotion, after: str, budget: Budget) -> ev.WavesWoken:
         """Wake deliveries whose wave opens, in the order of their targets."""
         applied = self._ports.targets.read()
         if applied.fault is not None:
@@ -278,7 +278,7 @@ class PromotionExecutor:
         for some in budget.each(slices(left, AT_ONCE), CALLS_OF_STEP):
             self._waker.wake_all([(addresses.delivery(one.delivery), f"wave:{promotion.ami}") for one in some])
             upto = some[-1].place
-        return ev.WaitingWoken(after, "" if not left or upto == left[-1].place else upto)
+        return ev.WavesWoken(after, "" if not left or upto == left[-1].place else upto)
 
     # --- the pass ----------------------------------------------------------------------------------------------------
 
