@@ -15,14 +15,24 @@ import click
 from ami_promoter.hub import policies
 from ami_promoter.hub.applied_targets import applied_file
 from ami_promoter.hub.aws import Account, Connection, HubError
-from ami_promoter.hub.key_needs import KeyAnswer, KeyOwner, Need, asked, hub_needs, launch_needs, target_needs, unfit
+from ami_promoter.hub.key_needs import (
+    KeyAnswer,
+    KeyOwner,
+    Need,
+    asked,
+    grant_needs,
+    hub_needs,
+    launch_needs,
+    target_needs,
+    unfit,
+)
 from ami_promoter.rights import CHECK_KEY
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.report import NotDone, Report
 from ami_promoter.verbs import ANYWHERE, InOrder, Matching, VerbCaller, verb
 from chalicelib.engine.faults import Fault
 from chalicelib.images.keys import KeyFacts
-from chalicelib.targets.applied_file import launch_role
+from chalicelib.targets.applied_file import grant_role, launch_role
 
 PRINTS = js.some_of(
     js.thing(
@@ -54,7 +64,10 @@ def key_policy() -> None:
 @key_argument
 @click.option("--role-name", type=ROLE, default="AmiCopyRole", show_default=True, help="The role's name in the target.")
 @click.option("--launch-test", is_flag=True, help="Also what the launch role needs, for a target with `launch_test`.")
-def target(caller: VerbCaller, key: str | None, role_name: str, *, launch_test: bool) -> Report:
+@click.option(
+    "--service-roles", is_flag=True, help="Also what the grant role needs, for a target with `service_linked_roles`."
+)
+def target(caller: VerbCaller, key: str | None, role_name: str, *, launch_test: bool, service_roles: bool) -> Report:
     """Print what a target's own key must allow, or check KEY with the target's credentials."""
     connection = caller.connect()
     if _is_hub_alone(connection):
@@ -62,7 +75,8 @@ def target(caller: VerbCaller, key: str | None, role_name: str, *, launch_test: 
         cure = "Use credentials of the target; for a key of the hub write `ami-promoter doctor key-policy hub`."
         raise NotDone(Fault("other-account", "credentials", what, cure))
     launches = launch_needs(launch_role(role_name)) if launch_test else ()
-    return _answer(connection, key, (*target_needs(role_name), *launches))
+    grants = grant_needs(grant_role(role_name)) if service_roles else ()
+    return _answer(connection, key, (*target_needs(role_name), *launches, *grants))
 
 
 @verb("hub", needs=CHECK_KEY, group=key_policy, options=ANYWHERE, prints=PRINTS, reads=True)

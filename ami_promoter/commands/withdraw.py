@@ -114,6 +114,8 @@ def _withdraw(caller: VerbCaller, connection: Connection, seen: AmiSeen, places:
         raise NotDone(*faults)
     entries = Withdrawn(connection, seen.ami)
     fresh = sorted({place for place in places if covering(seen.withdrawn, place) is None})
+    if fresh and (full := entries.too_many(fresh, seen.tag, seen.over)):
+        raise NotDone(full)
     named = sorted(_named(seen.tracked, places), key=lambda one: one.place)
     when = " once its promotion's record continues" if seen.parked else ""
     deliveries = [
@@ -122,8 +124,8 @@ def _withdraw(caller: VerbCaller, connection: Connection, seen: AmiSeen, places:
     ends = [f"Account {one['account']}, {one['region']}: {one['does']}." for one in deliveries]
     if fresh:
         caller.confirm("withdraw", f"This withdraws {', '.join(fresh)} from {seen.ami}", ends, yes=yes)
+        entries.remove(seen.over)
         entries.write(fresh, seen.tag, seen.since)
-        entries.remove(set(seen.over) - set(fresh))
     record_requests.withdraw(connection, seen.ami, seen.tag)
     now = {**seen.withdrawn, **dict.fromkeys(fresh, connection.caller)}
     lines = [

@@ -6,18 +6,21 @@ the tag's value. No function writes it; another value of the tag ends a withdraw
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from ami_promoter.hub.aws import Connection
 from ami_promoter.hub.records import Reader
 from chalicelib.engine import addresses
 from chalicelib.engine.budget import slices
+from chalicelib.engine.faults import Fault
 from chalicelib.engine.store.table import Table
 from chalicelib.promotion.model import Promotion
 from chalicelib.targets import withdrawals
 from chalicelib.targets.store.targets_table import withdrawals_in
 from chalicelib.targets.withdrawals import EVERYWHERE, Withdrawal, by_place
 
+ROOM = 400_000
+"""Bytes of the item's names and texts, which are ASCII: DynamoDB takes 409,600, and a recall must always fit."""
 AT_ONCE = 50
 """Most attributes in one update: DynamoDB allows 4 KB of expression."""
 
@@ -36,10 +39,32 @@ class Withdrawn:
             item = self._table.get(self._key) or {}
         return [one for one in withdrawals_in(item) if one.place != EVERYWHERE]
 
+    def too_many(self, places: Collection[str], value: str, over: Collection[str]) -> Fault | None:
+        """Return why the item has no room for these withdrawals, once those that are ``over`` are out; None: it has."""
+        with self._connection.telling("reading the withdrawals"):
+            item = self._table.get(self._key) or {}
+        after = {**{name: str(kept) for name, kept in item.items() if name not in over}, **self._entries(places, value)}
+        size = sum(len(name) + len(text) for name, text in after.items())
+        if size <= ROOM:
+            return None
+        ami = self._key.sk
+        what = (
+            f"its withdrawals, each with the tag's value, would take {size} bytes; one item in DynamoDB has room for "
+            f"{ROOM} and a recall."
+        )
+        cure = (
+            "Take the accounts out of the targets file and apply it, or promote the AMI with a value that does not "
+            f"name them, which also ends all withdrawals; for all accounts, `ami-promoter recall {ami} --why TEXT`."
+        )
+        return Fault("withdrawals-full", ami, what, cure)
+
+    def _entries(self, places: Iterable[str], value: str, after: int = 0) -> dict[str, str]:
+        at, by = max(int(self._connection.now()), after), self._connection.caller
+        return {one: withdrawals.written(Withdrawal(one, at, by, value)) for one in places}
+
     def write(self, places: Iterable[str], value: str, after: int) -> None:
         """Withdraw these now. ``after``: from when withdrawals count (epoch seconds; ``counts_from``)."""
-        at, by = max(int(self._connection.now()), after), self._connection.caller
-        fresh = {one: withdrawals.written(Withdrawal(one, at, by, value)) for one in places}
+        fresh = self._entries(places, value, after)
         with self._connection.telling("withdrawing (run the command again; it keeps what it has written)"):
             for some in slices(sorted(fresh), AT_ONCE):
                 names = {f"#n{number}": place for number, place in enumerate(some)}

@@ -129,6 +129,8 @@ class Copy:
     not_before: int = 0
     """When the next try may begin, after one that was too early (epoch seconds)."""
     looks: int = 0
+    missed_since: int = 0
+    """Since when looks do not show it while it should run; 0: the last look has shown it."""
     next_look: int = 0
     progress: int = 0
 
@@ -264,6 +266,8 @@ class NewImage:
     id: str | None = None
     available_at: int | None = None
     """When it was first seen available and equal to the source."""
+    differed: int = 0
+    """How many looks have found it available and different from the source."""
     protected: bool = False
     """Whether it has deregistration protection, by this service."""
     unprotected: Fault | None = None

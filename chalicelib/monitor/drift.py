@@ -7,6 +7,7 @@ that the ledger calls open and held, and that AWS does not show, has vanished. B
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -66,18 +67,32 @@ class Situation:
 def findings(shown: Collection[ShownAccess], this: Situation) -> tuple[MonitorFinding, ...]:
     """Return the differences: at most one finding for each verdict, with all its receivers."""
     found: dict[ActionVerdict, MonitorFinding] = {}
-    for one in [*_of_what_shows(shown, this), *_vanished(shown, this)]:
+    known = _shares_of_each(shown, this)
+    for one in [*_of_what_shows(known, this), *_vanished(known, this)]:
         before = found.get(one.verdict)
         receivers = (*(before.receivers if before else ()), *one.receivers)
         found[one.verdict] = MonitorFinding(one.verdict, one.why, tuple(dict.fromkeys(receivers)))
     return tuple(found[verdict] for verdict in ActionVerdict if verdict in found)
 
 
-def _of_what_shows(shown: Collection[ShownAccess], this: Situation) -> Iterator[MonitorFinding]:
+def _shares_of_each(shown: Collection[ShownAccess], this: Situation) -> Mapping[ShownAccess, Sequence[Share]]:
+    """Return each access with its shares. A snapshot may have a thousand of both, so no two are compared in vain."""
+    by_name: dict[str, list[Share]] = defaultdict(list)
+    for share in this.shares:
+        by_name[share.account if grant_names.nameless(share.resource) else share.share_name].append(share)
+    found: dict[ShownAccess, Sequence[Share]] = {}
     for one in shown:
+        name = one.receiver if grant_names.nameless(one.resource) else one.name
+        of = this.shares if one.grant else by_name[name]
+        found[one] = [share for share in of if is_of(one, share, this.region)]
+    return found
+
+
+def _of_what_shows(known: Mapping[ShownAccess, Sequence[Share]], this: Situation) -> Iterator[MonitorFinding]:
+    for one, shares in known.items():
         if one.receiver != PUBLIC and not is_outside(one.receiver, this.hub):
             continue
-        accounts_for = [share for share in this.shares if holders.needed(share) and is_of(one, share, this.region)]
+        accounts_for = [share for share in shares if holders.needed(share)]
         if accounts_for:
             if one.receiver in this.strangers and this.settled:
                 yield _open_to_a_stranger(one, accounts_for)
@@ -103,10 +118,11 @@ def _open_to_a_stranger(one: ShownAccess, known: Sequence[Share]) -> MonitorFind
     return MonitorFinding(ActionVerdict.NO_INTENT, why, (one.receiver,))
 
 
-def _vanished(shown: Collection[ShownAccess], this: Situation) -> Iterator[MonitorFinding]:
+def _vanished(known: Mapping[ShownAccess, Sequence[Share]], this: Situation) -> Iterator[MonitorFinding]:
+    showing = {(share.resource, share.share_name) for shares in known.values() for share in shares}
     for share in this.shares:
         needed = share.state is ShareState.OPEN and share.holdings and not share.preexisting
-        if needed and not any(is_of(one, share, this.region) for one in shown):
+        if needed and (share.resource, share.share_name) not in showing:
             why = "The ledger says that it is open and needed, and AWS does not show it."
             yield MonitorFinding(ActionVerdict.VANISHED, why, (share.account,))
 
@@ -216,6 +232,10 @@ class Pass:
     part: str = ""
     after: str = ""
     """The last name of the part that was looked at."""
+    asked: str = ""
+    """Of the place after that, the last account about which Organizations was asked; "": none yet."""
+    outside: tuple[str, ...] = ()
+    """Those of them that the applied file does not list."""
     looks: int = 0
     not_seen: int = 0
     doubted_at: int = 0

@@ -250,7 +250,7 @@ def on_compared(event: ev.Compared, promotion: Promotion, now: int) -> Promotion
         wait = schedule.step(schedule.POLLS, again - 2) if again > 1 else 0
         goes_on = event.inputs == promotion.inputs and promotion.cursor.startswith(BEGIN)
         cursor = BEGIN if goes_on else EXAMINE  # a pass that was examined goes on with its own episode
-        return ADJUST(compared, now, cursor=cursor, restarts=again, next_try=now + wait)
+        return ADJUST(compared, now, cursor=cursor, restarts=again, partial_since=0, next_try=now + wait)
     compared = replace(compared, cursor="")
     waits = event.missing or recalled(event.withdrawn)  # all that a recall kept out begins when it is lifted
     if event.file and not waits and event.refused is None:
@@ -345,8 +345,10 @@ def on_examined(event: ev.Examined, promotion: Promotion, now: int) -> Promotion
     """Start the additions if the source passed its checks; EC2 has seven minutes to show what it does not show yet."""
     if event.inputs != promotion.inputs or promotion.cursor != EXAMINE:
         return promotion
-    if event.partial and promotion.tries < len(schedule.NOT_YET):
-        return _wait(promotion, now, schedule.step(schedule.NOT_YET, promotion.tries))
+    since = promotion.partial_since or now
+    if event.partial and now < since + sum(schedule.NOT_YET):
+        return _wait(promotion, now, schedule.step(schedule.NOT_YET, promotion.tries), partial_since=since)
+    promotion = replace(promotion, partial_since=0)
     if event.unfit:
         return RUN(_faulty(promotion, event.faults, event.faulty), now, unfit=event.inputs, cursor="")
     examined = {"cursor": BEGIN, "source": event.source, "source_generation": event.generation}

@@ -134,6 +134,8 @@ class Promotion:
     """Targets that a withdrawal kept out before they began: they begin when it is lifted."""
     unfit: str = ""
     """For which inputs the source failed its checks: then nothing begins."""
+    partial_since: int = 0
+    """Since when its examination finds parts missing that EC2 may not show yet."""
     source: str = ""
     """The name of the source as it was examined; "": not yet."""
     source_generation: int = 0

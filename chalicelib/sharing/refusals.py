@@ -49,10 +49,10 @@ ABOUT_THE_RESOURCE = frozenset(
 """Codes of faults about the resource, the service's own rights, or an outage: AWS's own with "aws-" in front, or its.
 
 All others count as about one account of the batch, and it is halved. Such are EC2's InvalidParameterValue,
-InvalidParameter, InvalidUserID.Malformed, InvalidUserID.NotFound and InvalidAMIAttributeItemValue [that a closed
-account fails the whole call: aws-facts, UNVERIFIED], KMS's InvalidArnException, also for a grantee that KMS cannot see
-[aws-facts 3], and of a key's policy an invalid principal, as an account that was closed [aws-facts 3], and the size:
-fewer may fit.
+InvalidParameter, InvalidUserID.Malformed, InvalidUserID.NotFound and InvalidAMIAttributeItemValue, which fails the
+whole call [aws-facts 4; that a closed account does, too, is UNVERIFIED], KMS's InvalidArnException, also for a grantee
+that KMS cannot see [aws-facts 3], and of a key's policy an invalid principal, as an account that was closed [aws-facts
+3], and the size: fewer may fit.
 """
 
 

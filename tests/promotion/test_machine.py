@@ -724,6 +724,17 @@ def test_a_source_that_ec2_may_not_show_whole_yet_is_refused_after_seven_minutes
     assert outstanding(given_up, NOW + 420) == (do.NotifyRefused((FAULT,)),)
 
 
+def test_a_source_that_ec2_may_not_show_whole_yet_has_seven_minutes_also_after_throttles():
+    """Many AMIs are built and tagged at once: EC2 refuses the first looks, and the next one lacks a snapshot."""
+    looked = play(with_tag_event(a_promotion()), TAG, compared(missing=True))
+    looked = play(looked, *[ev.NotExecuted(FAULT, later=True)] * 5)
+    for after in (0, 419):
+        looked = play(looked, ev.Examined((FAULT,), "f", unfit=True, partial=True), now=NOW + after)
+
+    assert looked.faults == ()
+    assert play(looked, ev.Examined(source="s"), now=NOW + 600).cursor == BEGIN
+
+
 def test_a_pause_may_last_for_a_year_without_a_deadline():
     """The service asks again every quarter of an hour; the operator's pause fails no promotion."""
     looked = play(with_tag_event(a_promotion()), TAG, compared(missing=True))

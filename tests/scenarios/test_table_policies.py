@@ -10,18 +10,23 @@ from awsim import wire
 from awsim.iam import policy
 from awsim.iam.policy import Ask, PolicyVerdict, Who
 from chalicelib.engine import addresses
-from tests.scenarios.monitoring import monitored
+from tests.scenarios.monitoring import LATE, monitored, share, verdicts
 from tests.scenarios.scene import DEV, HUB, REGION, TABLE, TEST, Scene
 from tests.scenarios.stolen import refused
 
 CONFIG, MEMBERS, FINDINGS = (f"{TABLE}-{name}" for name in ("config", "members", "findings"))
 TABLES = (TABLE, CONFIG, MEMBERS, FINDINGS)
-EVERYTHING = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "dynamodb:*", "Resource": "*"}]}
 PARAMETERS = {
     "TargetAccounts": f"{DEV},{TEST}",
     "Operators": f"arn:aws:iam::{HUB}:role/Operator*,arn:aws:iam::{HUB}:role/ci/*",
     "Approvers": f"arn:aws:iam::{HUB}:role/Approver",
 }
+
+
+def everything(service: str) -> dict[str, Any]:
+    """A policy that allows all calls of a service."""
+    allowed = {"Effect": "Allow", "Action": f"{service}:*", "Resource": "*"}
+    return {"Version": "2012-10-17", "Statement": [allowed]}
 
 
 def deploy(scene: Scene, **given: str) -> None:
@@ -36,13 +41,13 @@ def closed(scene: Scene) -> Scene:
     return scene
 
 
-def person(scene: Scene, role: str) -> Any:
-    """DynamoDB, for a role that IAM allows everything there."""
+def person(scene: Scene, role: str, service: str = "dynamodb") -> Any:
+    """A service, for a role that IAM allows everything there."""
     trust = {"Version": "2012-10-17", "Statement": []}
     _, key, _, token = scene.world.accounts.issue(
-        scene.world.iam.put_role(HUB, role, trust, {"all": EVERYTHING}).arn, "me"
+        scene.world.iam.put_role(HUB, role, trust, {"all": everything(service)}).arn, "me"
     )
-    return wire.client("dynamodb", REGION, key, token)
+    return wire.client(service, REGION, key, token)
 
 
 def item(pk: str, sk: str = "x") -> dict[str, Any]:
@@ -135,6 +140,15 @@ def test_the_service_works_and_an_administrator_keeps_the_tables_themselves(clos
         assert policy.resource(document, ask, Who(service="dynamodb.amazonaws.com"))[0] is PolicyVerdict.SILENT
         administrator.update_table(TableName=table, DeletionProtectionEnabled=False)
         administrator.delete_table(TableName=table)
+
+
+def test_only_operators_and_the_rules_send_events_to_the_access_monitor(closed: Scene) -> None:
+    """Nobody else teaches it what never happened; an operator still redrives dead letters into its queue."""
+    queue = closed.client("sqs").get_queue_url(QueueName=f"ami-promoter-{REGION}-access-monitor")["QueueUrl"]
+    refused(person(closed, "Administrator", "sqs").send_message, QueueUrl=queue, MessageBody="{}")
+    person(closed, "OperatorOnCall", "sqs").send_message(QueueUrl=queue, MessageBody="{}")
+    share(closed, DEV)
+    assert verdicts(closed.after(LATE)) == [("notice", "foreign-listed")]
 
 
 def doctored(scene: Scene) -> list[tuple[Any, str, str]]:

@@ -148,3 +148,27 @@ def test_what_cannot_be_withdrawn_is_refused_with_all_faults(sharing):
     sharing.untag()
     found = withdraw(sharing, "--account", TEST, status=1)
     assert [fault["code"] for fault in found["faults"]] == ["no-tag"]
+
+
+def test_one_withdrawal_too_many_is_refused_before_anything_is_written_and_a_recall_still_fits(sharing):
+    """All of an AMI are one item, and have its value; DynamoDB takes 400 KB. Those that are over make room."""
+    table, key = f"{TABLE}-config", {"pk": {"S": "withdrawals"}, "sk": {"S": sharing.image}}
+    dynamodb = sharing.client("dynamodb")
+    many = [f"{400000000000 + number}" for number in range(990)]
+
+    def fill(value: str, at: int) -> None:
+        entry = json.dumps({"at": at, "by": f"{OPERATOR}sts::111111111111:assumed-role/Operator/jo", "value": value})
+        dynamodb.put_item(TableName=table, Item={**key, **{place: {"S": entry} for place in many}})
+
+    fill("x" * 300, 2**40)
+    before = dynamodb.get_item(TableName=table, Key=key)["Item"]
+    status, out, err = sharing.cli("withdraw", "--yes", sharing.image, "--account", TEST)
+    assert (status, "nothing was changed" in out + err, "--why TEXT" in out + err) == (1, True, True), out + err
+    assert dynamodb.get_item(TableName=table, Key=key)["Item"] == before
+    assert sharing.cli("recall", "--yes", sharing.image, "--why", "w" * 200)[0] == 0
+
+    fill("x" * 300, 1)
+    sharing.tag("dev")
+    sharing.wait(60)
+    assert withdraw(sharing, "--account", TEST)["changed"] == [TEST]
+    assert set(dynamodb.get_item(TableName=table, Key=key)["Item"]) == {"pk", "sk", TEST}

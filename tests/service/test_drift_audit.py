@@ -3,6 +3,7 @@
 import json
 from contextlib import suppress
 from dataclasses import replace
+from time import process_time
 from typing import Any
 
 import pytest
@@ -11,8 +12,9 @@ from chalicelib.engine import addresses, schedule
 from chalicelib.engine.errors import Refusal, RefusalKind
 from chalicelib.engine.faults import Fault
 from chalicelib.monitor import drift
-from chalicelib.monitor.drift import Pass
+from chalicelib.monitor.drift import Pass, ShownAccess, Situation
 from chalicelib.monitor.trail_actions import PUBLIC
+from chalicelib.monitor.verdicts import ActionVerdict
 from chalicelib.monitor.worker.drift_audit import PER_RUN, SLICE, DriftAudit
 from chalicelib.sharing import key_policy
 from chalicelib.sharing.grant_names import grant_name
@@ -302,6 +304,32 @@ def test_the_audit_asks_about_a_thousand_accounts_in_several_runs_and_goes_on_wh
     assert setup.hub.spent < 240
 
 
+@pytest.mark.parametrize(("number", "seconds"), [(3000, 240), (300, 60)])
+def test_the_audit_asks_about_each_account_of_a_place_although_no_two_runs_are_of_one_process(setup, number, seconds):
+    """Each question takes a quarter of a second; a new process has forgotten every answer."""
+    accounts = [f"{one:012}" for one in range(1, number + 1)]
+    of_an_ou(setup, *accounts)
+    setup.hub.open = {SNAP: {*accounts}}
+    for one in accounts:
+        setup.share(SNAPSHOT, one, account=one)
+    asked, whereabouts = [], setup.whereabouts.whereabouts
+
+    def slow(account: str) -> Any:
+        setup.hub.spent += 0.25
+        asked.append(account)
+        return whereabouts(account)
+
+    setup.whereabouts.whereabouts = slow
+    gone = [accounts[0], accounts[-1]]
+    setup.whereabouts.says |= dict.fromkeys(gone, ())
+    for _ in range(60):
+        setup.members = LiveMembers(lambda _named: setup.whereabouts, lambda: setup.now)
+        setup.run(seconds)
+        setup.now += FIVE
+    assert [(one["verdict"], one["receivers"]) for one in setup.topic] == [("own-without-intent", gone)]
+    assert len(asked) < 3 * number, "two looks, and what the end of a run has cut off"
+
+
 @pytest.mark.parametrize("kind", [RefusalKind.DENIED, RefusalKind.ROLE, RefusalKind.THROTTLED])
 def test_while_organizations_does_not_answer_the_audit_concludes_nothing_of_accounts_of_ous(setup, kind):
     """It reports that it did not see, and pages as soon as it does."""
@@ -457,6 +485,18 @@ def test_a_pass_over_ten_thousand_snapshots_ends_within_four_hours(setup):
     setup.hub.asked.clear()
     setup.run()
     assert setup.hub.asked == []
+
+
+def test_a_snapshot_that_is_open_to_3000_accounts_takes_less_than_a_second_to_compare(setup):
+    """A hub has thousands of snapshots, most of them open to the same accounts. Pairwise it would be half a minute."""
+    accounts = [f"{one:012}" for one in range(1, 3001)]
+    shares = [setup.share(SNAPSHOT, one, account=one) for one in accounts]
+    shown = [ShownAccess(one, SNAPSHOT) for one in accounts[1:]]
+    begun = process_time()
+    [found] = drift.findings(shown, Situation(HUB, REGION, shares))
+
+    assert (found.verdict, found.receivers) == (ActionVerdict.VANISHED, (accounts[0],))
+    assert process_time() - begun < 1
 
 
 def test_a_pass_ends_though_every_run_dies_after_one_slice(setup):

@@ -5,7 +5,7 @@ monitor or that no event reported. It changes no permission: it notifies people,
 service's own.
 
 Whether an OU of the applied file brings an account, it asks Organizations itself: `discover` could write the members.
-If there is no time to ask about all accounts of a place, the next run goes on with that place.
+If there is no time to ask about all accounts of a place, the next run goes on with the next one of them.
 
 A run takes at most ``PER_RUN`` looks, so that EC2 does not throttle the share worker. It writes its place after each
 slice, and after a crash the next run looks at that slice again.
@@ -19,7 +19,7 @@ from dataclasses import dataclass, field, replace
 
 from chalicelib.engine import addresses, schedule
 from chalicelib.engine.addresses import RecordKey
-from chalicelib.engine.budget import Budget, TimeLeft
+from chalicelib.engine.budget import Budget, TimeLeft, slices
 from chalicelib.engine.errors import Refusal, RefusalKind
 from chalicelib.engine.places import Resource
 from chalicelib.engine.ports import Notices, Telemetry, WakeQueues
@@ -27,7 +27,7 @@ from chalicelib.engine.waker import Clock
 from chalicelib.monitor import drift, verdicts
 from chalicelib.monitor.drift import DriftPlace, Pass, PassPart, ShownAccess, Situation
 from chalicelib.monitor.ports import DriftFindings, HubAccess
-from chalicelib.monitor.trail_actions import account_of
+from chalicelib.monitor.trail_actions import PUBLIC, account_of
 from chalicelib.monitor.verdicts import ActionVerdict, MonitorFinding
 from chalicelib.sharing import holders
 from chalicelib.sharing.ports import Ledger
@@ -42,6 +42,8 @@ GRANTS_PER_RUN = 10 * PER_RUN
 """Most looks of one run at an account's grants: they do not call EC2, and one list of a key's grants serves all."""
 SLICE = 20
 """Looks after which the audit writes its place."""
+ASKED = 100
+"""Accounts about which the audit asks Organizations before it counts them as done."""
 CALLS = 8
 """Calls of one look: what AWS shows, up to three reads of the ledger, and publishing a finding."""
 SETTLED = schedule.HOUR
@@ -54,7 +56,11 @@ Step = tuple[DriftPlace, tuple[ActionVerdict, ...] | None]
 
 
 class _Unfinished(Exception):
-    """AWS throttles, or time is up: the next run continues here."""
+    """AWS throttles, or time is up: the next run continues here, or at ``this``, if the look was begun."""
+
+    def __init__(self, this: Pass | None = None) -> None:
+        super().__init__()
+        self.this = this
 
 
 @dataclass(eq=False)
@@ -110,7 +116,8 @@ class DriftAudit:
                     steps = self._steps(this, applied)
                     continue
                 this = self._step(this, step, applied)
-            except _Unfinished:
+            except _Unfinished as unfinished:
+                this = unfinished.this or this
                 break
             looked += 1
             if looked % SLICE == 0:
@@ -197,9 +204,10 @@ class DriftAudit:
         """Look at one place. A finding of a first look is only a doubt; it is published if the second look agrees."""
         place, before = step
         after = str(place) if before is not None else place.name
-        this = replace(this, after=after, looks=this.looks + 1)
+        begun = this
+        this = replace(this, after=after, looks=this.looks + 1, asked="", outside=())
         try:
-            found = self._look(place, applied)
+            found = self._look(begun, place, applied)
         except Refusal as refusal:
             if refusal.kind is RefusalKind.THROTTLED:
                 raise _Unfinished from refusal
@@ -213,25 +221,46 @@ class DriftAudit:
                 self._conclude(place, one, learning=self.clock() < this.first_at + self.learning)
         return this
 
-    def _look(self, place: DriftPlace, applied: AppliedFile) -> Sequence[MonitorFinding]:
-        """Read what AWS shows, and then the ledger: an intent is written before its call, so it is never missed."""
+    def _look(self, begun: Pass, place: DriftPlace, applied: AppliedFile) -> Sequence[MonitorFinding]:
+        """Read what AWS shows, and then the ledger: an intent is written before its call, so it is never missed.
+
+        ``begun``: the pass, with the accounts of this place about which an earlier run has asked.
+        """
         shown = self._shown(place)
         if shown is None:
             return ()
         shares = [share for home in self._homes(place) for share in self.ledger.shares(home.pk)]
         if not shown and not shares:
             return ()
-        receivers = {one.receiver for one in shown}
-        asked = verdicts.accounts_and_units(receivers, applied)
         this = Situation(
             self.hub,
             self.region,
             shares,
-            verdicts.strangers(receivers, self.members.checked(applied, asked, self._budget.allows)),
+            self._strangers(begun, {one.receiver for one in shown}, applied),
             settled=self.clock() >= self.applied.applied_at() + SETTLED,
             may_derive=self._may_derive(place, shares),
         )
         return drift.findings(shown, this)
+
+    def _strangers(self, this: Pass, receivers: set[str], applied: AppliedFile) -> frozenset[str]:
+        """Return the receivers that the applied file does not list, with the units as Organizations says.
+
+        It asks about the accounts in order, after those that ``this`` has.
+        """
+        asked = verdicts.accounts_and_units(receivers, applied)
+        checked = self.members.checked(applied, [one for one in asked if ":organizations:" in one])
+        accounts = [one for one in asked if ":organizations:" not in one and one > this.asked]
+        for some in slices(accounts, ASKED):
+            try:
+                theirs = self.members.checked(applied, some, self._budget.allows)
+            except Refusal as refusal:
+                if refusal.kind is RefusalKind.THROTTLED:
+                    raise _Unfinished(this) from refusal
+                raise
+            outside = verdicts.strangers(some, theirs) - {PUBLIC}
+            this = replace(this, asked=some[-1], outside=(*this.outside, *sorted(outside)))
+        known = frozenset(this.outside)
+        return verdicts.strangers(receivers, checked) | {one for one in receivers if account_of(one) in known}
 
     def _shown(self, place: DriftPlace) -> Sequence[ShownAccess] | None:
         """Return the access that AWS shows there; None: the resource is gone."""

@@ -77,6 +77,18 @@ def test_with_a_launch_test_the_launch_role_needs_the_key_too(aws, capsys):
     assert len({one["Sid"] for one in statements}) == 6
 
 
+def test_with_service_linked_roles_the_grant_role_needs_the_key_too(aws, capsys):
+    """It makes grants on the key, and looks for them; with a launch test no statement replaces another."""
+    assert main(["doctor", "key-policy", "target", "--service-roles"]) == 0
+    *copies, grants = shown(capsys)
+    assert {one["Condition"]["ArnEquals"]["aws:PrincipalArn"] for one in copies} == {ROLE}
+    assert grants["Condition"]["ArnEquals"]["aws:PrincipalArn"] == f"{ROLE}-grants"
+    assert grants["Action"] == ["kms:CreateGrant", "kms:ListGrants"]
+
+    assert main(["doctor", "key-policy", "target", "--service-roles", "--launch-test"]) == 0
+    assert len({one["Sid"] for one in shown(capsys)}) == 7
+
+
 def test_what_a_key_of_the_hub_must_allow(aws, capsys):
     """`worker` reads, `share-worker` opens and closes; the function names contain the Region."""
     assert main(["doctor", "key-policy", "hub"]) == 0

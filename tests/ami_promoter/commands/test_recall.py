@@ -290,6 +290,14 @@ def test_it_holds_at_the_release_before_or_the_named_one(to, recalled, expected)
     assert [fault.code for fault in faults] == ([] if expected else ["no-release"])
 
 
+def test_it_passes_over_one_of_another_architecture():
+    """Else the parameter would be held below that one, and what launches from it could not run it."""
+    older, old, newest = a_pointer().releases
+    moves, _ = chosen([a_pointer(releases=(older, replace(old, architecture="arm64"), newest))], None, {}, ())
+
+    assert [one.to for one in moves] == [older]
+
+
 def test_a_pin_that_stands_is_not_written_again():
     """A damaged one is."""
     pointer = a_pointer()

@@ -126,7 +126,7 @@ def test_the_grant_role_is_asked_for_only_where_service_linked_roles_need_it():
 
     assert found(target, seen)["key-policy"]["passed"] is True
     assert "does not let Mine-grants use it: kms:CreateGrant" in linked["key-policy"]["what"]
-    assert linked["key-policy"]["cure"].endswith("--role-name Mine")
+    assert linked["key-policy"]["cure"].endswith("--role-name Mine --service-roles")
     assert linked["service-roles"]["passed"] is True
 
 
