@@ -40,10 +40,10 @@ class NotifyRefused:
 
 
 @dataclass(frozen=True, slots=True)
-class WakeWaiting:
+class WakeWaves:
     """Wake deliveries whose wave opens, those after ``place``. Each also looks by itself, within the hour."""
 
     place: str
 
 
-Command = LookAtTag | Compare | Examine | Slice | NotifyRefused | WakeWaiting
+Command = LookAtTag | Compare | Examine | Slice | NotifyRefused | WakeWaves

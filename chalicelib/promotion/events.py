@@ -111,7 +111,7 @@ class RefusedNotified:
 
 
 @dataclass(frozen=True, slots=True)
-class WaitingWoken:
+class WavesWoken:
     """Deliveries were woken whose targets come after ``after``, up to ``upto``; "": all."""
 
     after: str
@@ -123,7 +123,7 @@ class NotExecuted:
     """A command was not executed: throttle, outage, or missing rights of the service.
 
     ``look``: it was LookAtTag. ``later``: it was one of those for which no comparison waits: Examine, Slice,
-    NotifyRefused or WakeWaiting.
+    NotifyRefused or WakeWaves.
     """
 
     fault: Fault
@@ -136,4 +136,4 @@ class Paused:
     """An operator has paused new promotions: additions wait until ``resume``."""
 
 
-Event = TagSeen | Compared | Examined | Sliced | RefusedNotified | WaitingWoken | NotExecuted | Paused
+Event = TagSeen | Compared | Examined | Sliced | RefusedNotified | WavesWoken | NotExecuted | Paused

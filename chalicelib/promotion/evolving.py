@@ -323,7 +323,7 @@ def _opens(waves: Mapping[str, WaveProgress], before: Mapping[str, WaveProgress]
     return any(one.opens_at and one != before.get(name) for name, one in waves.items())
 
 
-def on_waiting_woken(event: ev.WaitingWoken, promotion: Promotion, _now: int) -> Promotion:
+def on_waves_woken(event: ev.WavesWoken, promotion: Promotion, _now: int) -> Promotion:
     """Go on with the next ones."""
     return promotion if event.after != promotion.wave_cursor else replace(promotion, wave_cursor=event.upto)
 

@@ -36,7 +36,7 @@ def _in_each(entry: PromotionEntry) -> Row[Promotion]:
     """Return the events that keep every state."""
     return {
         ev.RefusedNotified: leads(evolving.on_refused_notified, entry),
-        ev.WaitingWoken: leads(evolving.on_waiting_woken, entry),
+        ev.WavesWoken: leads(evolving.on_waves_woken, entry),
         ev.NotExecuted: leads(evolving.on_not_executed, entry),
     }
 
@@ -92,7 +92,7 @@ def _next(promotion: Promotion, *, may_look: bool) -> tuple[do.Command, ...]:
         case S.ADJUSTING:
             return (do.Examine(),) if promotion.cursor == EXAMINE else (do.Slice(promotion.cursor),)
         case S.RUNNING if promotion.wave_cursor:
-            return (do.WakeWaiting(promotion.wave_cursor),)
+            return (do.WakeWaves(promotion.wave_cursor),)
         case S.RUNNING:
             worth = may_look and promotion.tries >= WORTH_A_LOOK
             return (do.LookAtTag(), do.Compare()) if worth else (do.Compare(),)

@@ -162,9 +162,9 @@ class Promotion:
     """The faults of which people were notified last, as ``faulty`` names them."""
 
     compare_after: int = 0
-    """After a refused comparison: the next one, and openings and notices."""
+    """When to compare again after a refused comparison; openings and notices wait for it, too."""
     look_after: int = 0
-    """After a refused look at the tag: the next one."""
+    """When to look at the tag again after a refused look."""
     tries: int = 0
     next_try: int = 0
     since: int = 0

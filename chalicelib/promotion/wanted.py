@@ -84,6 +84,10 @@ class WantedTargets:
             return covering(self.entitled.withdrawn, place) is None
         return self.entitled.may_go_on(place)
 
+    def leaves_out(self, surplus: Iterable[TrackedDelivery]) -> bool:
+        """Whether some of these were not withdrawn by an operator: the value, or the file, no longer names them."""
+        return any(covering(self.entitled.withdrawn, one.place) is None for one in surplus)
+
     def missing(self, tracked: Sequence[TrackedDelivery], promotion: Promotion) -> list[Target]:
         """Return the targets whose deliveries are to begin, or to begin again; sorted by place."""
         nobody = self.unknown or self.unbelieved or promotion.is_gone or promotion.made_here
@@ -237,8 +241,3 @@ def why_it_ends(promotion: Promotion, place: str) -> str:
     else:
         otherwise = NOT_NAMED
     return why_ended(promotion.withdrawn, place, otherwise)
-
-
-def has_more_than_withdrawn(surplus: Iterable[TrackedDelivery], wanted: WantedTargets) -> bool:
-    """Whether some of these were not withdrawn by an operator: the value, or the file, no longer names them."""
-    return any(covering(wanted.entitled.withdrawn, one.place) is None for one in surplus)

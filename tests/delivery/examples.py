@@ -10,7 +10,13 @@ from chalicelib.delivery.model import ENDED, Attempt, Copy, CopyState, Delivery,
 from chalicelib.delivery.phase import CancelAsked, DeadlinePassed, DeliveryEvent, Refused
 from chalicelib.delivery.phases import recalling
 from chalicelib.delivery.phases.approval import ApprovalSeen
-from chalicelib.delivery.phases.checking import HubCopySeen, KeptImageMissed, TargetReady, TargetUnfit, WaitingNotified
+from chalicelib.delivery.phases.checking import (
+    AwaitingRoleNotified,
+    HubCopySeen,
+    KeptImageMissed,
+    TargetReady,
+    TargetUnfit,
+)
 from chalicelib.delivery.phases.copying import CopiesSeen, OthersWait
 from chalicelib.delivery.phases.ending import ClosingSeen, LeftoversSeen, OutcomeNotified
 from chalicelib.delivery.phases.imaging import (
@@ -187,6 +193,6 @@ EVENTS: tuple[DeliveryEvent, ...] = (
     EndSeen(0),
     EndSeen(NOW + 10**6),
     DeadlinePassed(),
-    WaitingNotified(),
+    AwaitingRoleNotified(),
     *(OutcomeNotified(outcome) for outcome in DeliveryState if outcome in ENDED or outcome == "shared"),
 )

@@ -31,7 +31,7 @@ from chalicelib.delivery.model import (
     WishToEnd,
 )
 from chalicelib.delivery.phase import CancelAsked, Command, DeadlinePassed, DeliveryEvent, Refused
-from chalicelib.delivery.phases.checking import CheckTarget, NotifyWaiting, TargetReady, WaitingNotified
+from chalicelib.delivery.phases.checking import AwaitingRoleNotified, CheckTarget, NotifyAwaitingRole, TargetReady
 from chalicelib.delivery.phases.copying import AskWhoWaits, CopiesSeen, LookAtCopies, OthersWait, StartCopy
 from chalicelib.delivery.phases.ending import ClosingSeen, FindLeftovers, LeftoversSeen, NotifyOutcome, OutcomeNotified
 from chalicelib.delivery.phases.imaging import FindImage, FinishImage, ImageNotFound, ImageSeen
@@ -659,14 +659,14 @@ def test_a_missing_role_is_waited_for_with_one_notice():
     """One notice at the first refusal; then looks, the last after the queue deadline, with the refusal as fault."""
     refused = Refused("CheckTarget", RefusalKind.ROLE, FAULT)
     checking = machine.evolve(a_delivery(), refused, NOW)
-    assert machine.outstanding(checking, NOW) == (NotifyWaiting(),)
+    assert machine.outstanding(checking, NOW) == (NotifyAwaitingRole(),)
 
-    reported = machine.evolve(checking, WaitingNotified(), NOW)
+    reported = machine.evolve(checking, AwaitingRoleNotified(), NOW)
     assert machine.outstanding(reported, NOW) == ()
     assert machine.outstanding(reported, NOW + 60) == (CheckTarget(),)
 
     again = machine.evolve(reported, refused, NOW + 60)
-    assert NotifyWaiting() not in machine.outstanding(again, NOW + 7200)
+    assert NotifyAwaitingRole() not in machine.outstanding(again, NOW + 7200)
     late = machine.evolve(again, DeadlinePassed(), NOW + 24 * 3600)
     assert machine.outstanding(late, NOW + 24 * 3600) == (CheckTarget(),)
     over = machine.evolve(late, refused, NOW + 24 * 3600)

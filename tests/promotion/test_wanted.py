@@ -8,7 +8,7 @@ from chalicelib.delivery.tracked import EXPIRED, TrackedDelivery
 from chalicelib.engine.faults import Fault
 from chalicelib.promotion import evolving
 from chalicelib.promotion.model import MADE_HERE, Promotion, PromotionState
-from chalicelib.promotion.wanted import WantedTargets, has_more_than_withdrawn, wanted_targets, why_it_ends
+from chalicelib.promotion.wanted import WantedTargets, wanted_targets, why_it_ends
 from chalicelib.targets.applied_file import AppliedFile, Directory, Target
 from chalicelib.targets.organization import Membership, Organization, Unit
 from chalicelib.targets.withdrawals import Withdrawal
@@ -241,9 +241,9 @@ def test_a_withdrawal_ends_its_delivery_and_lets_none_begin():
         found = wanted(a_promotion(), the_file(A, B), *out)
         assert differs(a_promotion(), the_file(A, B), tracked(A), tracked(B), out=out) == ([A], [])
         assert differs(a_promotion(generation=9), the_file(A, B), tracked(B), out=out) == ([], [])
-        assert not has_more_than_withdrawn(found.surplus([tracked(A)], a_promotion()), found)
+        assert not found.leaves_out(found.surplus([tracked(A)], a_promotion()))
     narrowed = wanted(a_promotion(), the_file(B), *out)
-    assert has_more_than_withdrawn(narrowed.surplus([tracked(C)], a_promotion()), narrowed)
+    assert narrowed.leaves_out(narrowed.surplus([tracked(C)], a_promotion()))
 
 
 def test_a_lifted_withdrawal_lets_the_delivery_begin_again():

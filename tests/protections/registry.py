@@ -263,7 +263,9 @@ PROTECTIONS = {
         Parts(delivery_codec=wrong.ComesTooLate),
     ),
     "meets the unexpected": Protection(
-        model(rf"invariant 6: {DELIVERY} is parked: {DELIVERY}: WaitingNotified is not expected in state opening\."),
+        model(
+            rf"invariant 6: {DELIVERY} is parked: {DELIVERY}: AwaitingRoleNotified is not expected in state opening\."
+        ),
         Parts(delivery_machine=wrong.meets_the_unexpected),
     ),
     "opens the delivered": Protection(

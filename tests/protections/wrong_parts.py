@@ -13,7 +13,7 @@ from chalicelib.delivery.attempts import RegisterImage
 from chalicelib.delivery.codecs import DELIVERIES, DeliveryCodec
 from chalicelib.delivery.model import DeliveryState
 from chalicelib.delivery.phases.approval import ApprovalSeen
-from chalicelib.delivery.phases.checking import WaitingNotified
+from chalicelib.delivery.phases.checking import AwaitingRoleNotified
 from chalicelib.delivery.phases.copying import StartCopy
 from chalicelib.delivery.phases.ending import FindLeftovers, LeftoversSeen, NotifyOutcome
 from chalicelib.delivery.shares import HoldShares, SharesHeld
@@ -294,7 +294,7 @@ def meets_the_unexpected(draw):
     right = delivery_machine(draw)
 
     def evolve(record, event, now):
-        return right.evolve(record, WaitingNotified() if isinstance(event, SharesHeld) else event, now)
+        return right.evolve(record, AwaitingRoleNotified() if isinstance(event, SharesHeld) else event, now)
 
     return replace(right, evolve=evolve)
 

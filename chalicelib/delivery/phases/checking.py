@@ -44,7 +44,7 @@ class CheckTarget(Command):
     acts = False
 
 
-class NotifyWaiting(Command):
+class NotifyAwaitingRole(Command):
     """Send one notice that the target's role cannot be assumed yet."""
 
 
@@ -96,7 +96,7 @@ class TargetUnfit(DeliveryEvent):
     faults: tuple[Fault, ...]
 
 
-class WaitingNotified(DeliveryEvent):
+class AwaitingRoleNotified(DeliveryEvent):
     """The notice that the role cannot be assumed was sent."""
 
     keeps_refusal = True
@@ -114,8 +114,8 @@ def _requested(delivery: Delivery, now: int) -> tuple[Command, ...]:
 def _awaiting_role(delivery: Delivery, now: int) -> tuple[Command, ...]:
     if now < delivery.next_try:
         return ()
-    notified = delivery.waiting_notified or delivery.last_look.failure is not None
-    return (CheckTarget(),) if notified else (NotifyWaiting(),)
+    notified = delivery.awaiting_role_notified or delivery.last_look.failure is not None
+    return (CheckTarget(),) if notified else (NotifyAwaitingRole(),)
 
 
 def _hub_copy_seen(event: HubCopySeen, delivery: Delivery, now: int) -> Delivery:
@@ -180,8 +180,8 @@ def _unfit(event: TargetUnfit, delivery: Delivery, now: int) -> Delivery:
     return fail(delivery, now, *event.faults)
 
 
-def _notified(_event: WaitingNotified, delivery: Delivery, now: int) -> Delivery:
-    return replace(delivery, waiting_notified=True, next_try=now + schedule.step(schedule.POLLS, delivery.tries))
+def _notified(_event: AwaitingRoleNotified, delivery: Delivery, now: int) -> Delivery:
+    return replace(delivery, awaiting_role_notified=True, next_try=now + schedule.step(schedule.POLLS, delivery.tries))
 
 
 def _requested_refused(event: Refused, delivery: Delivery, now: int) -> Delivery:
@@ -191,7 +191,7 @@ def _requested_refused(event: Refused, delivery: Delivery, now: int) -> Delivery
 
 
 def _role_refused(event: Refused, delivery: Delivery, now: int) -> Delivery:
-    if event.step == NotifyWaiting.__name__:  # the target has refused nothing
+    if event.step == NotifyAwaitingRole.__name__:  # the target has refused nothing
         return again(delivery, now, schedule.step(schedule.RETRIES, delivery.tries))
     last = delivery.last_look.failure
     if event.kind is RefusalKind.ROLE and event.step == CheckTarget.__name__ and last is not None:
@@ -220,7 +220,7 @@ PHASES = {
             TargetUnfit: leads(_unfit, *ENDS),
             KeptImageMissed: leads(_kept_missed, AWAIT_ROLE),
             Refused: leads(_role_refused, AWAIT_ROLE, *ENDS),
-            WaitingNotified: leads(_notified, AWAIT_ROLE),
+            AwaitingRoleNotified: leads(_notified, AWAIT_ROLE),
             **CANCELS,
             DeadlinePassed: leads(queued_too_long(_ROLE_CURE), AWAIT_ROLE, TIDY),
         },

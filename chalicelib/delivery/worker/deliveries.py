@@ -147,9 +147,9 @@ class DeliveryExecutor:
         match command:
             case checking.CheckTarget():
                 return self._check(delivery)
-            case checking.NotifyWaiting():
+            case checking.NotifyAwaitingRole():
                 self._ports.notices.publish(notices.waiting_for_role(delivery, self._clock()))
-                return checking.WaitingNotified()
+                return checking.AwaitingRoleNotified()
             case wave.LookAtWave():
                 return self._ports.waves.look(delivery)
             case approval.LookAtApproval():

@@ -28,14 +28,7 @@ from chalicelib.promotion import commands as do
 from chalicelib.promotion import events as ev
 from chalicelib.promotion import evolving, machine, notices, wave_counts
 from chalicelib.promotion.model import END, WORTH_A_LOOK, Promotion
-from chalicelib.promotion.wanted import (
-    SHARED,
-    WantedTargets,
-    has_more_than_withdrawn,
-    is_believed,
-    value_by_looks,
-    wanted_targets,
-)
+from chalicelib.promotion.wanted import SHARED, WantedTargets, is_believed, value_by_looks, wanted_targets
 from chalicelib.promotion.wave_counts import WaveCount
 from chalicelib.promotion.worker.passes import AT_ONCE, DeliveryPass
 from chalicelib.sharing.ports import Ledger
@@ -95,8 +88,8 @@ class PromotionExecutor:
                 return self._examine(promotion, budget)
             case do.Slice():
                 return self._slice(promotion, budget)
-            case do.WakeWaiting(place):
-                return self._wake_waiting(promotion, place, budget)
+            case do.WakeWaves(place):
+                return self._wake_waves(promotion, place, budget)
             case do.NotifyRefused(faults):
                 self._ports.notices.publish(notices.refused(promotion, faults, self._clock()))
                 return ev.RefusedNotified(promotion.faulty)
@@ -132,10 +125,9 @@ class PromotionExecutor:
         While one look alone has shown a value that names fewer targets, it is the value in force.
         """
         wanted = self._read_wanted(record)
-        if wanted.value is not None and wanted.value != record.value and not is_believed(record):
-            ends = wanted.surplus(tracked, record)
-            if has_more_than_withdrawn(ends, wanted):
-                wanted = replace(self._read_wanted(record, believed=False), unbelieved=True)
+        by_one_look = wanted.value not in (None, record.value) and not is_believed(record)
+        if by_one_look and wanted.leaves_out(wanted.surplus(tracked, record)):
+            wanted = replace(self._read_wanted(record, believed=False), unbelieved=True)
         return wanted, record.of_value(refused=wanted.refused is not None)
 
     def _compare(self, record: Promotion, budget: Budget) -> ev.Compared:
@@ -264,7 +256,7 @@ class PromotionExecutor:
             return WaveProgress()
         return count.progress
 
-    def _wake_waiting(self, promotion: Promotion, after: str, budget: Budget) -> ev.WaitingWoken:
+    def _wake_waves(self, promotion: Promotion, after: str, budget: Budget) -> ev.WavesWoken:
         """Wake deliveries whose wave opens, in the order of their targets."""
         applied = self._ports.targets.read()
         if applied.fault is not None:
@@ -278,7 +270,7 @@ class PromotionExecutor:
         for some in budget.each(slices(left, AT_ONCE), CALLS_OF_STEP):
             self._waker.wake_all([(addresses.delivery(one.delivery), f"wave:{promotion.ami}") for one in some])
             upto = some[-1].place
-        return ev.WaitingWoken(after, "" if not left or upto == left[-1].place else upto)
+        return ev.WavesWoken(after, "" if not left or upto == left[-1].place else upto)
 
     # --- the pass ----------------------------------------------------------------------------------------------------
 
