@@ -109,4 +109,5 @@ def _usage(wrong: click.ClickException) -> Fault:
     context = wrong.ctx if isinstance(wrong, click.UsageError) else None
     where = context.command_path if context else PROGRAM
     what = re.sub(r"\s*[\n\t]\s*", " ", wrong.format_message())
-    return Fault("usage", where, what if what.endswith(".") else f"{what}.", f"`{where} --help` shows the usage.")
+    sentence = what if what.endswith((".", "?")) else f"{what}."
+    return Fault("usage", where, sentence, f"`{where} --help` shows the usage.")

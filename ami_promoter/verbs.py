@@ -298,7 +298,7 @@ def before_the_verb(group: click.Group) -> None:
         option(carry)
     for param in carry.__click_params__:  # type: ignore[attr-defined]  # Click's own place for them
         param.expose_value, param.callback = False, remember
-        param.help = param.help.partition(" Default")[0]  # the first page of help has one line for each
+        param.help = re.sub(" Default.*", "", param.help)  # the first page of help has one line for each
         group.params.append(param)
     for inner in group.commands.values():
         if isinstance(inner, click.Group) and not isinstance(inner, Verb):

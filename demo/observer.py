@@ -22,8 +22,8 @@ from demo import stage
 from demo.setting import Setting
 from demo.ways import Place
 
-WAITS = {"waiting": "waiting for a copy slot", "opening": "waiting for its shares to open"}
-"""States of a delivery whose name does not say for what it waits -> what the demo prints."""
+WAITS = {"awaiting-slot": "waiting for a copy slot", "opening": "waiting for its shares to open"}
+"""States of a delivery that the demo prints in words."""
 GOOD = {"delivered": "delivered", "shared": "shared: may launch the hub's AMI", "withdrawn": "withdrawn"}
 """States in which a delivery rests, and how they are shown."""
 BAD = frozenset({"failed", "cancelled"})

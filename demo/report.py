@@ -22,7 +22,7 @@ STATES = {
     "awaiting-approval": "appro-\nval",
     "requested": "reques-\nted",
     "awaiting-role": "role",
-    "waiting": "wait-\ning",
+    "awaiting-slot": "slot",
     "opening": "open-\ning",
     "copying": "copy-\ning",
     "registering": "regis-\ntering",

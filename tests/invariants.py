@@ -26,7 +26,7 @@ UNCHECKED = (
     DeliveryState.AWAITING_APPROVAL,
     DeliveryState.REQUESTED,
     DeliveryState.AWAITING_ROLE,
-    DeliveryState.WAITING,
+    DeliveryState.AWAITING_SLOT,
 )
 STALEST = 60
 """The longest time in seconds by which a read in these tests is stale."""

@@ -328,7 +328,7 @@ def _arguments(name: str, aws_says: str) -> dict[str, tuple[Any, ...]]:
     )
     word = Fault("unknown-group", "value of the trigger tag", "no group 'dve' is in the file.", "Write dev.")
     value = f"dev {OTHER}" if aws_says == "…" else aws_says
-    promotion = Promotion(AMI, HUB, REGION, NOW, episode=1, value=value, refused_value="dve", image_name=name)
+    promotion = Promotion(AMI, HUB, REGION, episode=1, value=value, refused_value="dve", image_name=name)
     tracked = (
         TrackedDelivery(delivery.id, TARGET, REGION, 1, "delivered", COPIED),
         TrackedDelivery("57acc6ddc6fcc2e15da0", OTHER, REGION, 1, "failed"),

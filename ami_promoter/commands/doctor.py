@@ -67,11 +67,11 @@ def doctor(
     settings: dict[Place, Target] = {}
     wanted: tuple[Place, ...] = ()
     if not hub_only and file.fault is None:
-        meant = file.resolve(" ".join((*groups, *accounts))) if groups or accounts else None
-        if meant is not None and meant.faults:
-            raise NotDone(*meant.faults)
+        resolution = file.resolve(" ".join((*groups, *accounts))) if groups or accounts else None
+        if resolution is not None and resolution.faults:
+            raise NotDone(*resolution.faults)
         every = receivers(file.directory)
-        wanted = _meant(every, meant) if meant else every.places((connection.account, connection.region))
+        wanted = _places_of(every, resolution) if resolution else every.places((connection.account, connection.region))
         settings = _settings(file, wanted)
     facts = _facts(connection, file)
     found = doctor_checks.hub(facts)
@@ -87,17 +87,17 @@ def doctor(
     )
 
 
-def _meant(every: Receivers, meant: Resolution) -> tuple[Place, ...]:
+def _places_of(every: Receivers, resolution: Resolution) -> tuple[Place, ...]:
     """Return the targets of a value, and those of accounts whose settings conflict, so that the report shows that."""
-    blocked = [place for place in every.places() if place[0] in meant.blocked]
-    return (*(Place(one.account, one.region) for one in meant.targets), *blocked)
+    blocked = [place for place in every.places() if place[0] in resolution.blocked]
+    return (*(Place(one.account, one.region) for one in resolution.targets), *blocked)
 
 
 def _settings(file: AppliedFile, places: Iterable[Place]) -> dict[Place, Target]:
     """Return the file's settings of each target; none for a target whose groups conflict."""
     accounts = sorted({account for account, _ in places})
-    meant = file.resolve(" ".join(accounts)) if accounts else None
-    return {Place(one.account, one.region): one for one in meant.targets} if meant else {}
+    resolution = file.resolve(" ".join(accounts)) if accounts else None
+    return {Place(one.account, one.region): one for one in resolution.targets} if resolution else {}
 
 
 def _known(connection: Connection, places: Sequence[Place]) -> dict[Place, KnownAtHub]:

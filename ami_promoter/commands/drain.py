@@ -48,7 +48,7 @@ NOTHING_RUNS = (
     DeliveryState.AWAITING_APPROVAL,
     DeliveryState.REQUESTED,
     DeliveryState.AWAITING_ROLE,
-    DeliveryState.WAITING,
+    DeliveryState.AWAITING_SLOT,
     DeliveryState.SHARED,
 )
 """States in which a delivery has no copy: it has not opened anything yet, or it is in share mode."""

@@ -71,9 +71,9 @@ def promote(
     connection = caller.connect()
     tag = Tag(connection, tag_key, ami)
     before = tag.read()
-    meant = applied_file(connection).judge(value, in_force=False)
-    if meant.faults:
-        raise NotDone(*meant.faults)
+    resolution = applied_file(connection).judge(value, in_force=False)
+    if resolution.faults:
+        raise NotDone(*resolution.faults)
     if no := recalls.refused(ami, OperatorsDecisions(connection).recall(ami)):
         raise NotDone(no)
     tag.write(value)
@@ -85,16 +85,16 @@ def promote(
     paused = pause_switch.Switch(connection).read()
     said = repr(value) if value else "'' (group `default`)"
     place = f"account {connection.account}, {connection.region}"
-    lines = [f"{ami} is tagged {tag_key}={said} in {place}{_means(meant)}."]
+    lines = [f"{ami} is tagged {tag_key}={said} in {place}{_means(resolution)}."]
     lines += [f"It had that value already; {again}."] if before == value else []
-    lines += [f"Not delivered: {fault}" for fault in meant.blocked.values()]
+    lines += [f"Not delivered: {fault}" for fault in resolution.blocked.values()]
     lines += [f"Not delivered: {place}: {by} has withdrawn it." for place, by in withdrawn.items()]
     if withdrawn:
         lines.append(f"To end withdrawals: `ami-promoter withdraw {ami} --lift`, with `--account` for one.")
     lines += [f"Paused {pause_switch.said(paused)}. It starts after `ami-promoter admin resume`."] if paused else []
-    data = {"ami": ami, "value": value, "named": len(meant.targets), "paused": pause_switch.to_json(paused)}
+    data = {"ami": ami, "value": value, "named": len(resolution.targets), "paused": pause_switch.to_json(paused)}
     data["withdrawn"] = withdrawn
-    data["blocked"] = [fault.to_json() for fault in meant.blocked.values()]
+    data["blocked"] = [fault.to_json() for fault in resolution.blocked.values()]
     warnings = (warning,) if warning else ()
     if not (wait or watch):
         return Report((*lines, f"`ami-promoter status {ami} --watch` follows it."), data, warnings=warnings)
@@ -106,10 +106,10 @@ def promote(
     return Report(waited.lines, {**data, **waited.data}, waited.faults, exit=waited.exit)
 
 
-def _means(meant: Resolution) -> str:
-    if meant.waits is not None:
+def _means(resolution: Resolution) -> str:
+    if resolution.waits is not None:
         return ", which names OUs that the service has not read yet"
-    return f", which names {count(len(meant.targets), 'target')}"
+    return f", which names {count(len(resolution.targets), 'target')}"
 
 
 @verb(

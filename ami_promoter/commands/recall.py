@@ -169,7 +169,7 @@ def _one(
     kept = pointer is not None and names and not pointer.it.unwanted
     after = None
     if pointer is not None and kept and not lift:
-        releases = pointer.it.releases
+        releases = pointer.it.launchable
         after = current(releases, [one.image for one in releases], recalled, pointer.it.pin)
     return {
         "account": entry.account,

@@ -57,7 +57,7 @@ PRINTS = js.partly(
     in_order=js.flag("whether nothing is left to repair"),
     unparked=js.text("with --unpark: key of the record that continues; no other member is printed then"),
 )
-KEYS = Matching("arn,arn", "arn:[a-z0-9-]+:kms:.+", "ARNs of keys, with commas between")
+KEY = Matching("arn", "arn:[a-z0-9-]+:kms:.+", "the ARN of a key")
 RECORD = Matching(
     "key", "(promotion|delivery|quota|resource|inventory)#.+", "a record's key, like delivery#0123456789abcdef0123"
 )
@@ -71,7 +71,7 @@ RECORD = Matching(
     exits={Exit.UNFINISHED: "a difference is left, or something could not be read"},
 )
 @click.option("--apply", is_flag=True, help="Repair what can be repaired; otherwise only show it.")
-@click.option("--key", "keys", type=KEYS, default=None, help="Check these keys of the hub, too.")
+@click.option("--key", "keys", type=KEY, multiple=True, help="Check this key of the hub, too; may be repeated.")
 @click.option(
     "--since",
     type=Duration("h", "1h", "400d"),
@@ -83,7 +83,14 @@ RECORD = Matching(
 @answers_within_option
 @click.option("--unpark", type=RECORD, help="Let one parked record continue, and do nothing else.")
 def reconcile(
-    caller: VerbCaller, *, apply: bool, keys: str | None, since: int, hub_only: bool, timeout: int, unpark: str | None
+    caller: VerbCaller,
+    *,
+    apply: bool,
+    keys: tuple[str, ...],
+    since: int,
+    hub_only: bool,
+    timeout: int,
+    unpark: str | None,
 ) -> Report:
     """Compare AWS with the records, and repair what differs."""
     connection = caller.connect()
@@ -93,7 +100,7 @@ def reconcile(
     looking = Looking(
         connection,
         caller.clock,
-        keys=tuple(key for key in (keys or "").split(",") if key),
+        keys=keys,
         since=since,
         patience=timeout,
     )

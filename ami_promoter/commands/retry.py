@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import click
@@ -64,18 +64,12 @@ def retry(caller: VerbCaller, ami: str, place: str | None, accepted: str | None)
     connection = caller.connect()
     reader = Reader(connection)
     promotion = reader.promotion(ami)
-    tracked = reader.tracked(ami)
     promote = f"Write `ami-promoter promote {ami} VALUE`."
     if promotion is None:
         raise NotDone(Fault("unknown-ami", ami, f"no promotion of it exists in {connection.place}.", promote))
-    wanted = [one.it for one in tracked if place is None or is_named(one.it.place, [place])]
-    if place and not wanted:
-        what = f"it has no delivery to {place}."
-        raise NotDone(Fault("no-delivery", ami, what, f"`ami-promoter status {ami}` lists them."))
-    if accepted and len(wanted) > 1:  # the id of an AMI is one Region's
-        places = " or ".join(f"`--account {one}`" for one in sorted(entry.place for entry in wanted))
-        what = f"--accept needs a Region: {place} has {len(wanted)} deliveries, and {accepted} is in one Region."
-        raise click.UsageError(f"{what} Write {places}.")
+    wanted = [one.it for one in reader.tracked(ami) if place is None or is_named(one.it.place, [place])]
+    if place:
+        _refuse_place(ami, place, wanted, accepted)
     at_fault = _at_fault(reader, wanted, named=place is not None)
     ended = promotion.it.value is None and not promotion.parked
     if ended and not at_fault:
@@ -91,27 +85,45 @@ def retry(caller: VerbCaller, ami: str, place: str | None, accepted: str | None)
         record_requests.accept(connection, [entry.delivery for entry in wanted], accepted)
     if again or addresses.promotion(ami) in freed:  # it looks at everything again
         record_requests.look_again(connection, ami, [place] if place else [])
-    lines = [f"{key} was parked, and continues." for key in freed]
-    lines += [f"{place}: {accepted} is accepted as the delivered AMI."] if accepted else []
-    for group in groups(again, lambda entry: entry.state, each=caller.wide):
-        lines.append(f"{_named(group)}: {group[0].state}; starts again.")
-    for pairs in groups(kept_out, lambda pair: pair[1], each=caller.wide):
-        entries, by = [entry for entry, _ in pairs], pairs[0][1]
-        lift = f"`ami-promoter withdraw {ami} --account {entries[0].account} --lift`"
-        lines.append(f"{_named(entries)}: was withdrawn by {by}; it does not start again.")
-        lines.append(f"{lift} ends the withdrawal; so does another value of the tag.")
     looked_at = sorted(at_fault.values(), key=lambda one: (one["account"], one["region"]))
-    for same in groups(looked_at, lambda one: one["parameter"], each=caller.wide):
-        places = named([place_of(one) for one in same])
-        lines.append(f"{places}: the service looks at the parameter {same[0]['parameter']} again.")
-    lines += recalls.lines(ami, recall)
     data: dict[str, Any] = {"accepted": accepted} if accepted else {}
     data["pointers"] = looked_at
     data |= {"ami": ami, "unparked": [str(key) for key in freed], "again": [entry.delivery for entry in again]}
-    if not lines:
-        nothing = f"no delivery of {ami} has failed, no pointer of it has a fault, and nothing is parked."
-        lines = [f"Nothing to do: {nothing}"]
-    return Report(tuple(lines), data)
+    lines = [f"{key} was parked, and continues." for key in freed]
+    lines += [f"{place}: {accepted} is accepted as the delivered AMI."] if accepted else []
+    lines += [*_again(again, wide=caller.wide), *_kept_out(ami, kept_out, wide=caller.wide)]
+    lines += [*_looked_at(looked_at, wide=caller.wide), *recalls.lines(ami, recall)]
+    nothing = f"no delivery of {ami} has failed, no pointer of it has a fault, and nothing is parked."
+    return Report(tuple(lines or [f"Nothing to do: {nothing}"]), data)
+
+
+def _refuse_place(ami: str, place: str, wanted: Sequence[TrackedDelivery], accepted: str | None) -> None:
+    if not wanted:
+        what = f"it has no delivery to {place}."
+        raise NotDone(Fault("no-delivery", ami, what, f"`ami-promoter status {ami}` lists them."))
+    if accepted and len(wanted) > 1:  # the id of an AMI is one Region's
+        places = " or ".join(f"`--account {one}`" for one in sorted(entry.place for entry in wanted))
+        what = f"--accept needs a Region: {place} has {len(wanted)} deliveries, and {accepted} is in one Region."
+        raise click.UsageError(f"{what} Write {places}.")
+
+
+def _again(again: Sequence[TrackedDelivery], *, wide: bool) -> Iterator[str]:
+    for group in groups(again, lambda entry: entry.state, each=wide):
+        yield f"{_named(group)}: {group[0].state}; starts again."
+
+
+def _kept_out(ami: str, kept_out: Sequence[tuple[TrackedDelivery, str]], *, wide: bool) -> Iterator[str]:
+    for pairs in groups(kept_out, lambda pair: pair[1], each=wide):
+        entries, by = [entry for entry, _ in pairs], pairs[0][1]
+        yield f"{_named(entries)}: was withdrawn by {by}; it does not start again."
+        lift = f"`ami-promoter withdraw {ami} --account {entries[0].account} --lift`"
+        yield f"{lift} ends the withdrawal; so does another value of the tag."
+
+
+def _looked_at(pointers_looked_at: Sequence[Mapping[str, str]], *, wide: bool) -> Iterator[str]:
+    for same in groups(pointers_looked_at, lambda one: one["parameter"], each=wide):
+        places = named([place_of(one) for one in same])
+        yield f"{places}: the service looks at the parameter {same[0]['parameter']} again."
 
 
 def _at_fault(

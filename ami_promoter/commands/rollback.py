@@ -135,7 +135,8 @@ def chosen(
     for pointer in found:
         now = pointer.named
         fit = [one for one in pointer.releases if one.source not in recalled]
-        before = [one for one in fit if now is not None and one.order < now.order]
+        same = [one for one in pointer.launchable if one in fit]  # of the architecture of what it names
+        before = [one for one in same if now is not None and one.order < now.order]
         choice = [one for one in fit if one.source == to] if to else before[-1:]
         if not choice:
             faults.append(_nothing_chosen(pointer, to, recalled))

@@ -176,11 +176,11 @@ def show_applied(caller: VerbCaller) -> Report:
         data = {**connection.named, **nothing, "damaged": False}
         return Report((f"Nothing has been applied yet in {connection.place}.",), data)
     text = publisher.text(current)
-    reported = {"version": current.generation, "digest": current.digest, "applied_at": current.applied_at}
+    reported = {"version": current.number, "digest": current.digest, "applied_at": current.applied_at}
     more = {"applied_by": current.applied_by, "damaged": applied.damaged, "text": text}
     by = f"applied {current.applied_at} by {current.applied_by}"
     if not caller.as_json:
-        tell(f"Version {current.generation} in {connection.place}, {by}.")
+        tell(f"Version {current.number} in {connection.place}, {by}.")
     warnings = ("the items in force are not those that were applied: apply the file again.",) if applied.damaged else ()
     lines = (text or "").splitlines()
     return Report(tuple(map(Whole, lines)), {**connection.named, **reported, **more}, warnings=warnings)
@@ -282,7 +282,7 @@ def _heading(connection: Connection, applied: AppliedVersion) -> Iterator[str]:
         yield f"Nothing has been applied yet in {connection.place}."
         return
     by = f"applied {applied.current.applied_at} by {applied.current.applied_by}"
-    yield f"Compared with version {applied.current.generation} in {connection.place}, {by}:"
+    yield f"Compared with version {applied.current.number} in {connection.place}, {by}:"
     if applied.damaged:
         yield "The items of that version have changed since; the comparison treats all of them as new."
 
@@ -304,19 +304,19 @@ def _apply(
     warnings: tuple[str, ...] = ()
     current = applied.current
     if current and _same(applied, wanted):
-        last = f"Nothing to apply: version {current.generation} in {connection.place} is the same."
+        last = f"Nothing to apply: version {current.number} in {connection.place} is the same."
     else:
         now = moment(int(connection.now()))
         current = publisher.publish(applied, wanted, source, now)
         wake(connection, [APPLIED_FILE])  # so that people are notified of it now
-        last = f"Applied as version {current.generation} in {connection.place}: {_size(wanted)}."
+        last = f"Applied as version {current.number} in {connection.place}: {_size(wanted)}."
     try:
         publisher.clean(current)
     except HubError as error:
         warnings = (str(error),)
     ready = ["`ami-promoter doctor` checks whether the targets are ready."] if report.data["targets"]["added"] else []
     return Report(
-        (*report.lines, last, *ready), {**report.data, "applied": True, "version": current.generation}, (), warnings
+        (*report.lines, last, *ready), {**report.data, "applied": True, "version": current.number}, (), warnings
     )
 
 

@@ -139,7 +139,7 @@ def where(
 
 def _narrow(connection: Connection, found: dict[str, Any], target: str) -> list[str]:
     """Keep the copies of the targets that a word means; return the targets that have no AMI."""
-    wanted = _places(connection, target, found["copies"])
+    wanted = _places(connection, target, found)
     found["copies"] = [one for one in found["copies"] if place_of(one) in wanted]
     there = {place_of(one) for one in found["copies"] if one["image"]}
     return [place for place in wanted if place not in there]
@@ -259,21 +259,21 @@ def _copy(entry: TrackedDelivery, source: str, pointer: Mapping[str, Any] | None
     }
 
 
-def _places(connection: Connection, target: str, copies: Sequence[Mapping[str, Any]]) -> list[str]:
+def _places(connection: Connection, target: str, found: Mapping[str, Any]) -> list[str]:
     """Return the targets that a word means; raises NotDone if it means none."""
     account, region = Place.parse(target)
     if not account.isdigit():
-        meant = applied_file(connection).resolve(target)
-        if not meant.understood:
-            fault = next(iter(meant.faults), meant.waits) or Fault("unknown-group", target, "it is not known.", "")
-            raise NotDone(replace(fault, where=target))
-        return [str(Place(one.account, one.region)) for one in meant.targets]
+        resolution = applied_file(connection).resolve(target)
+        if not resolution.understood:
+            unknown_group = Fault("unknown-group", target, "it is not known.", "")
+            raise NotDone(replace(next(iter(resolution.faults), resolution.waits) or unknown_group, where=target))
+        return [str(Place(one.account, one.region)) for one in resolution.targets]
     if region:
         return [target]
-    listed = [place_of(one) for one in copies if one["account"] == account]
+    listed = [place_of(one) for one in found["copies"] if one["account"] == account]
     if not listed:
-        what = "the AMI has no delivery there."
-        raise NotDone(Fault("not-delivered", target, what, "See `ami-promoter where`."))
+        cure = f"See `ami-promoter where {found['source']}`."
+        raise NotDone(Fault("not-delivered", target, "the AMI has no delivery there.", cure))
     return listed
 
 

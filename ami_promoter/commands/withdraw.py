@@ -116,10 +116,10 @@ def _withdraw(caller: VerbCaller, connection: Connection, seen: AmiSeen, places:
     fresh = sorted({place for place in places if covering(seen.withdrawn, place) is None})
     if fresh and (full := entries.too_many(fresh, seen.tag, seen.over)):
         raise NotDone(full)
-    meant = sorted(_meant(seen.tracked, places), key=lambda one: one.place)
+    named = sorted(_named(seen.tracked, places), key=lambda one: one.place)
     when = " once its promotion's record continues" if seen.parked else ""
     deliveries = [
-        {"account": one.account, "region": one.region, "does": endings.does(one.state, when)} for one in meant
+        {"account": one.account, "region": one.region, "does": endings.does(one.state, when)} for one in named
     ]
     ends = [f"Account {one['account']}, {one['region']}: {one['does']}." for one in deliveries]
     if fresh:
@@ -161,7 +161,7 @@ def _waits(seen: AmiSeen) -> Sequence[str]:
     return (*parked, *recalls.lines(seen.ami, seen.recall))
 
 
-def _meant(tracked: Sequence[TrackedDelivery], places: Sequence[str]) -> Iterator[TrackedDelivery]:
+def _named(tracked: Sequence[TrackedDelivery], places: Sequence[str]) -> Iterator[TrackedDelivery]:
     return (one for one in tracked if is_named(one.place, places))
 
 
@@ -170,7 +170,7 @@ def refusals(seen: AmiSeen, places: Sequence[str], applied: AppliedFile) -> Iter
     resolution = applied.resolve(seen.tag, in_force=True)
     for place in places:
         targets = [target for target in resolution.targets if place in (target.account, target.place)]
-        tracked = list(_meant(seen.tracked, [place]))
+        tracked = list(_named(seen.tracked, [place]))
         if not targets and not tracked:
             what = "the tag's value names no such target, and it has no delivery there."
             yield Fault("no-delivery", f"{seen.ami}, {place}", what, f"`ami-promoter status {seen.ami}` lists them.")

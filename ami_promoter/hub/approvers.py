@@ -102,11 +102,11 @@ def _documents(
 
 def _verdict(documents: Iterable[Mapping[str, Any]], action: str, resource: str, context: Mapping[str, str]) -> str:
     """Judge identity policies, which name no principal, as one document."""
-    meant = [
+    statements = [
         {**statement, "Principal": "*"}
         for document in documents
         for statement in policies.statements(document)
         if policies.is_about(statement, resource)
     ]
-    verdict, _ = policies.judge({"Statement": meant}, policies.Request(action, (), context))
+    verdict, _ = policies.judge({"Statement": statements}, policies.Request(action, (), context))
     return verdict

@@ -165,7 +165,7 @@ def resumed(connection: Connection) -> int:
     with connection.telling(doing):
         for key in keys:
             if key.kind == "promotion":
-                _records(connection).make_due(key, now, {"generation": f"{stamp}:resumed"})
+                _records(connection).make_due(key, now, {"file": f"{stamp}:resumed"})
     wake(connection, keys)
     return len(keys)
 

@@ -93,6 +93,12 @@ class RecordSeen(Generic[T_co]):
         return str(self.item.get("state") or getattr(self.it, "state", ""))
 
     @property
+    def created_at(self) -> int:
+        """When it was first written (epoch seconds); 0 if that cannot be read."""
+        at = self.item.get("created_at")
+        return at if isinstance(at, int) else 0
+
+    @property
     def parked(self) -> str:
         """Why it is parked; "" if it is not."""
         return str(self.item.get("parked") or "")

@@ -81,12 +81,12 @@ def states(data: Mapping[str, Any] | None, targets: Sequence[str] = ()) -> str:
     """
     if data is None:
         return "not seen yet"
-    meant = deliveries(data, targets)
-    if len(meant) <= EACH:
-        said = [f"{one['account']} {one['region']} {one['state']}{_percent([one])}" for one in meant]
+    shown = deliveries(data, targets)
+    if len(shown) <= EACH:
+        said = [f"{one['account']} {one['region']} {one['state']}{_percent([one])}" for one in shown]
     else:
         by_state: dict[str, list[Mapping[str, Any]]] = {}
-        for one in meant:
+        for one in shown:
             by_state.setdefault(str(one["state"]), []).append(one)
         said = [f"{len(some):,} {state}{_percent(some)}" for state, some in sorted(by_state.items())]
     return f"{data['state']}: {', '.join(said) or 'no delivery yet'}"

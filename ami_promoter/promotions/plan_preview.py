@@ -86,7 +86,7 @@ PLAN = js.thing(
 def plan(
     ami: str,
     value: str,
-    meant: Resolution,
+    resolution: Resolution,
     examined: tuple[SourceImage, Mapping[str, KeyFacts]],
     deliveries: Mapping[str, str],
     hub: tuple[str, str],
@@ -96,15 +96,15 @@ def plan(
     """Return what a valid value would do. ``deliveries``: "account/region" -> state; ``hub``: account and Region."""
     image, keys = examined
     account, region = hub
-    opens = any(target.key_access != "none" for target in meant.targets) or not meant.targets
+    opens = any(target.key_access != "none" for target in resolution.targets) or not resolution.targets
     faults = (
         *preflight.source_faults(image, account, keys, trigger_tag=tag_key, opens_keys=opens),
-        *preflight.method_faults(image, meant.targets),
+        *preflight.method_faults(image, resolution.targets),
     )
-    targets = [_target(one, image, deliveries.get(one.place), meant, now, region) for one in meant.targets]
-    gone = [_gone(place, was) for place, was in deliveries.items() if place not in meant.by_place]
+    targets = [_target(one, image, deliveries.get(one.place), resolution, now, region) for one in resolution.targets]
+    gone = [_gone(place, was) for place, was in deliveries.items() if place not in resolution.by_place]
     every = sorted((*targets, *gone), key=lambda one: (one["account"], one["region"]))
-    bad = bool(faults or meant.blocked or meant.waits or any(one["faults"] for one in every))
+    bad = bool(faults or resolution.blocked or resolution.waits or any(one["faults"] for one in every))
     return {
         "ami": ami,
         "name": image.name or "",
@@ -112,9 +112,9 @@ def plan(
         "targets": every,
         "faults": [fault.to_json() for fault in faults],
         "doubts": [fault.to_json() for fault in provenance.doubts(image)],
-        "blocked": [fault.to_json() for fault in meant.blocked.values()],
+        "blocked": [fault.to_json() for fault in resolution.blocked.values()],
         "waves": [],
-        "waits_for": meant.waits.to_json() if meant.waits else None,
+        "waits_for": resolution.waits.to_json() if resolution.waits else None,
         "checks": len(image.snapshots) + len(keys) + 1,
         "ready": not bad,
     }
@@ -124,24 +124,24 @@ def with_families(
     data: Mapping[str, Any], image: SourceImage, targets: Iterable[Target], found: pointers.Pointers
 ) -> dict[str, Any]:
     """Return the plan with the AMI's family in each target, and the parameter that would name it there."""
-    meant = {target.place: target for target in targets}
+    resolution = {target.place: target for target in targets}
 
     def families(one: Mapping[str, Any]) -> dict[str, Any]:
-        target = meant.get(f"{one['account']}/{one['region']}")
+        target = resolution.get(f"{one['account']}/{one['region']}")
         if target is None:
             return {**one, "family": "", "pointer": None}
         family = family_of(image.tags, target.family_tag)
         return {**one, "family": family, "pointer": pointers.planned(image, target, found)}
 
-    unusable = [fault.to_json() for target in meant.values() if (fault := naming.begun(image, target).fault)]
+    unusable = [fault.to_json() for target in resolution.values() if (fault := naming.begun(image, target).fault)]
     return {**data, "targets": list(map(families, data["targets"])), "doubts": [*data["doubts"], *unusable]}
 
 
-def with_waves(data: Mapping[str, Any], file: FileWaves, meant: Resolution) -> dict[str, Any]:
+def with_waves(data: Mapping[str, Any], file: FileWaves, resolution: Resolution) -> dict[str, Any]:
     """Return the plan with the waves of its targets, and why some of these would not open."""
-    accounts = {target.account for target in meant.targets}
+    accounts = {target.account for target in resolution.targets}
     faults = [fault.to_json() for fault in file.faults(accounts, VALUE)]
-    shown = waves.planned(file, accounts, meant.by_place)
+    shown = waves.planned(file, accounts, resolution.by_place)
     return {**data, "waves": shown, "blocked": [*data["blocked"], *faults], "ready": data["ready"] and not faults}
 
 
@@ -167,7 +167,7 @@ def recalled(data: Mapping[str, Any], fault: Fault | None) -> dict[str, Any]:
 
 
 def _target(
-    target: Target, image: SourceImage, was: str | None, meant: Resolution, now: float, hub_region: str
+    target: Target, image: SourceImage, was: str | None, resolution: Resolution, now: float, hub_region: str
 ) -> dict[str, Any]:
     copied = target.mode == "copy"
     method, why = preflight.method(target, image) if copied else ("", "")
@@ -195,7 +195,7 @@ def _target(
         "gib": gib,
         "dollars": {**(prices.of_target(target, gib, hub_region) if gib else {}), **(launched if begins else {})},
         "calls": {**(made if copied else {}), **({"RunInstances": 1} if target.launch_test else {})} if begins else {},
-        "groups": list(meant.groups.get(target.place, ())),
+        "groups": list(resolution.groups.get(target.place, ())),
         "faults": [fault.to_json() for fault in preflight.sharing_faults(target, int(now))],
     }
 

@@ -29,20 +29,20 @@ def report(caller: VerbCaller, ami: str, value: str | None, tag_key: str) -> Rep
         what, cure = f"it has no tag `{tag_key}`.", f"Write `ami-promoter plan {ami} VALUE`."
         raise NotDone(Fault("no-tag", ami, what, cure))
     file = applied_file(connection)
-    meant = file.judge(wanted, in_force=value is None)
-    if meant.faults:
-        raise NotDone(*meant.faults)
+    resolution = file.judge(wanted, in_force=value is None)
+    if resolution.faults:
+        raise NotDone(*resolution.faults)
     examined = examine(connection, ami, tag_key)
     if examined is None:
         raise NotDone(Fault("unknown-ami", ami, "it is gone.", "Name an AMI that the hub owns."))
     reader = Reader(connection)
     tracked = {entry.it.delivery: entry.it.place for entry in reader.tracked(ami)}
     states = {tracked[one]: record.state for one, record in reader.deliveries(tracked).items()}
-    named = reader.many(key for one in meant.targets if (key := pointers.key_for(examined[0], one)) is not None)
+    named = reader.many(key for one in resolution.targets if (key := pointers.key_for(examined[0], one)) is not None)
     hub, now = (connection.account, connection.region), connection.now()
-    data = plan_preview.plan(ami, wanted, meant, examined, states, hub, tag_key, now)
-    data = plan_preview.with_families(data, examined[0], meant.targets, named)
-    data = plan_preview.with_waves(data, file.waves, meant)
+    data = plan_preview.plan(ami, wanted, resolution, examined, states, hub, tag_key, now)
+    data = plan_preview.with_families(data, examined[0], resolution.targets, named)
+    data = plan_preview.with_waves(data, file.waves, resolution)
     data = plan_preview.without(data, withdrawn_for(connection, ami, wanted))
     data = plan_preview.recalled(data, recalls.refused(ami, OperatorsDecisions(connection).recall(ami)))
     lines = tuple(plan_preview.show(data, connection.place, wide=caller.wide))

@@ -50,8 +50,8 @@ _DELIVERY = js.thing(
     account=js.perhaps(js.text("account id of the target")),
     region=js.perhaps(js.text("Region of the target")),
     state=js.text(
-        "state of the delivery: awaiting-wave, awaiting-approval, requested, awaiting-role, waiting, opening, copying, "
-        "... delivered, shared, failed, cancelled, withdrawn, recalling, restoring, recalled"
+        "state of the delivery: awaiting-wave, awaiting-approval, requested, awaiting-role, awaiting-slot, opening, "
+        "copying, ... delivered, shared, failed, cancelled, withdrawn, recalling, restoring, recalled"
     ),
     since=js.time("when it entered this state"),
     tries=js.number("how many attempts of the current step did not complete it"),

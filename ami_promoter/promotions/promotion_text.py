@@ -34,7 +34,7 @@ RETRIED = ("failed", "recalling", "restoring")
 """States that `retry`, or the service itself, tries again: no new tag is needed."""
 FRAME, ROWS = 10, 2
 """Lines of a screen that are not about single deliveries, and lines for a delivery with its remarks."""
-LAST = {"failed": 0, "waiting": 2, "requested": 2, "cancelled": 3, "withdrawn": 3, "recalled": 3} | {
+LAST = {"failed": 0, "awaiting-slot": 2, "requested": 2, "cancelled": 3, "withdrawn": 3, "recalled": 3} | {
     "delivered": 4,
     "shared": 4,
 }

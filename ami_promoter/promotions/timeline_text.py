@@ -173,9 +173,10 @@ def _request(call: Mapping[str, Any], *, wide: bool) -> str:
 
 def words(what: str, *, wide: bool = False) -> str:
     """Write an event in plain words: ``CopyStarted {"source": "snap-1"}`` as ``copy started: source snap-1``."""
-    name, brace, rest = what.partition(" {")
-    if not brace or not re.fullmatch("[A-Z][A-Za-z]+", name):
+    event = re.fullmatch("([A-Z][A-Za-z]+) {(.*)", what, re.DOTALL)
+    if event is None:
         return AGAIN.sub("begun again by the promotion's episode", what)
+    name, rest = event.groups()
     plain = PLAIN.get(name) or re.sub("(?<=.)([A-Z])", r" \1", name).lower()
     if name == "Sliced":
         plain = "deliveries begun" if '"after": "begin:' in rest else "deliveries asked to end"

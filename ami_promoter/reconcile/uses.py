@@ -15,7 +15,7 @@ from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.alike import groups, named
 from ami_promoter.terminal.output import Folded
 from ami_promoter.verbs import TerminalClock
-from chalicelib.engine.places import Place
+from chalicelib.engine.places import Arn, Place
 
 SCHEMA = js.several(
     "with --use: one entry for each target with an AMI, sorted by account and Region",
@@ -65,7 +65,7 @@ def lines(uses: Sequence[Mapping[str, Any]]) -> Iterator[RenderableType]:
     for one in known:
         for use in one["named_by"]:
             kind = KINDS.get(use["kind"], use["kind"])
-            name = use["arn"].partition("/")[2]
+            name = "/".join(Arn.parse(use["arn"]).path[1:])
             yield Folded(f"{one['account']} {one['region']}: {kind} {'/' * ('/' in name)}{name}", 2)
     if unused := [place_of(one) for one in known if not one["named_by"]]:
         yield Folded(f"{named(unused)}: nothing names it.", 2)

@@ -102,7 +102,7 @@ class Overview:
 
 def overview(records: HubRecords, context: ReportContext) -> Overview:
     """Compute the page."""
-    newest = sorted(records.promotions.values(), key=lambda one: one.it.created_at, reverse=True)
+    newest = sorted(records.promotions.values(), key=lambda one: one.created_at, reverse=True)
     pages = [_page(record, records, context) for record in newest]
     current = families(pages)
     troubled = [promotion_data.only_failed(page) for page in pages]

@@ -37,7 +37,7 @@ SYMBOLS = {
 STEPS = {
     "requested": "wait",
     "awaiting-role": "wait",
-    "waiting": "wait",
+    "awaiting-slot": "wait",
     "opening": "open",
     "copying": "copy",
     "registering": "make",

@@ -70,8 +70,8 @@ class Publisher:
         ``source`` is the file's text, kept for people; ``at`` is ISO 8601 in UTC.
         """
         items = to_items(wanted)
-        generation = before.current.generation + 1 if before.current else 1
-        after = FileVersion(generation, digest_of(items), at, self._connection.caller)
+        number = before.current.number + 1 if before.current else 1
+        after = FileVersion(number, digest_of(items), at, self._connection.caller)
         with self._connection.telling("writing the new targets (those in force are unchanged)"):
             self._table.put(RecordKey(VERSIONS, f"version#{after.version}"), {"begun_at": at})
             self._write([{"PutRequest": {"Item": item}} for item in _items(after.version, items, source)])
@@ -83,7 +83,7 @@ class Publisher:
         with self._connection.telling("deleting old versions (the new targets are in force)"):
             for note in list(self._table.query(VERSIONS, "version#")):
                 old = note["sk"].removeprefix("version#")
-                if FileVersion.of_version(old).generation <= current.generation - KEEP:
+                if FileVersion.of_version(old).number <= current.number - KEEP:
                     for items in (self._table.query(partition(old)), [note]):
                         keys = [wire({"pk": item["pk"], "sk": item["sk"]}) for item in items]
                         self._write([{"DeleteRequest": {"Key": key}} for key in keys])
@@ -94,12 +94,12 @@ class Publisher:
 
     def _flip(self, before: FileVersion | None, after: FileVersion) -> None:
         which = {
-            "generation": after.generation,
+            "version_number": after.number,
             "digest": after.digest,
             "applied_at": after.applied_at,
             "applied_by": after.applied_by,
         }
-        unchanged = ("generation = :seen", {":seen": before.generation}) if before else (ABSENT,)
+        unchanged = ("version_number = :seen", {":seen": before.number}) if before else (ABSENT,)
         flip = self._table.put_request(RecordKey(VERSIONS, IN_FORCE), which, *unchanged)
         # The SDK may have sent it twice, and the first had taken effect.
         if not self._table.do("put_item", flip) and self._read().version_in_force() != after:

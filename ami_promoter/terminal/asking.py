@@ -9,6 +9,7 @@ import click
 from rich.console import RenderableType
 
 from ami_promoter.terminal.account_names import with_names
+from ami_promoter.terminal.exits import Exit
 from ami_promoter.terminal.output import console, printable, show
 from ami_promoter.terminal.report import NotDone
 from chalicelib.engine.faults import Fault
@@ -24,5 +25,11 @@ def confirm(verb: str, does: str, lines: Sequence[RenderableType], *, as_json: b
         what = f"{does}. Without a terminal nobody can be asked."
         raise NotDone(Fault("not-confirmed", verb, what, "To confirm, add --yes."), lines=lines)
     show(lines, console(sys.stderr))
-    if not click.confirm(printable(f"{with_names(does)}. Continue?"), err=True):
+    try:
+        agreed = click.confirm(printable(f"{with_names(does)}. Continue?"), err=True)
+    except click.Abort:
+        click.echo(err=True)
+        stopped = Fault("interrupted", verb, "it was stopped at the question.", "")
+        raise NotDone(stopped, status=Exit.INTERRUPTED) from None
+    if not agreed:
         raise NotDone(Fault("not-confirmed", verb, "the answer was no.", "To go on, answer `y`, or add --yes."))

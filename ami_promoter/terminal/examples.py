@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from ami_promoter.terminal.output import PROGRAM
+
 AMI = "ami-0123456789abcdef0"
 EXAMPLES: Mapping[str, tuple[str, str]] = {
     "targets validate": ("targets.yaml", "targets.yaml --region eu-central-1 --json"),
@@ -40,4 +42,4 @@ EXAMPLES: Mapping[str, tuple[str, str]] = {
 
 def examples(path: str) -> tuple[str, ...]:
     """Return the calls of a verb, by the path of its command; none of one that has no examples."""
-    return tuple(f"{path} {after}".rstrip() for after in EXAMPLES.get(path.partition(" ")[2], ()))
+    return tuple(f"{path} {after}".rstrip() for after in EXAMPLES.get(path.removeprefix(f"{PROGRAM} "), ()))

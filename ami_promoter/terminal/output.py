@@ -32,7 +32,9 @@ PROGRAM = "ami-promoter"
 FILE = re.compile(r"(?<![\w/])(?:deploy|docs)/[\w./-]+\.(?:json|md|yaml)")
 """A file of the repository, in a message."""
 UNFOLDED = 10_000
-"""Columns if the output is no terminal."""
+"""Columns if the output is no terminal, or says that it has none."""
+NARROWEST_TABLE = 60
+"""Columns in which each table has room for all of its own."""
 _COMMAND = re.compile(COMMAND)
 _GLUE = "\0"
 """Instead of the spaces of a command while a line is folded; ``printable`` leaves none."""
@@ -53,7 +55,7 @@ COLORS = {
     "recalling": "yellow",
     "awaiting-wave": "yellow",
     "awaiting-approval": "yellow",
-    "waiting": "yellow",
+    "awaiting-slot": "yellow",
     "copying": "cyan",
     "pending": "cyan",
 }
@@ -77,7 +79,7 @@ def console(stream: TextIO | None = None) -> Console:
     if hasattr(out, "reconfigure"):
         out.reconfigure(errors="replace")  # a terminal that cannot write a character shows "?"
     made = Console(file=out, highlight=False, markup=False, emoji=False)
-    if not made.is_terminal and "COLUMNS" not in os.environ:
+    if not made.width or (not made.is_terminal and "COLUMNS" not in os.environ):
         made.width = UNFOLDED
     return made
 
@@ -164,13 +166,7 @@ def state(word: str) -> Text:
 
 def short(ident: str, *, wide: bool) -> str:
     """Shorten an AWS id, or an ARN to the short form of its last part; ``wide`` leaves it whole."""
-    if wide:
-        return ident
-    name = last_part(ident)
-    kind, dash, digits = name.partition("-")
-    if kind in ("ami", "snap"):
-        return name if len(digits) <= SHORT + 1 else f"{kind}{dash}{digits[:SHORT]}…"
-    return name if len(name) <= SHORT + 4 else f"{name[:SHORT]}…"
+    return ident if wide else re.sub(f"^((?:ami-|snap-)?.{{{SHORT}}}).{{5,}}$", r"\1…", last_part(ident))
 
 
 def table(
@@ -196,12 +192,17 @@ def table(
 
 
 def show(lines: Iterable[RenderableType], to: Console) -> None:
-    """Print a report's lines."""
+    """Print a report's lines. A table that a narrow terminal would leave columns out of is folded by the terminal."""
+    for_tables = to
+    if to.width < NARROWEST_TABLE:
+        for_tables = Console(file=to.file, width=NARROWEST_TABLE, highlight=False, markup=False, emoji=False)
     for line in lines:
         if isinstance(line, Table) and not to.is_terminal:  # no spaces that fill its last column
-            with to.capture() as drawn:
-                to.print(line, crop=False)
+            with for_tables.capture() as drawn:
+                for_tables.print(line, crop=False)
             to.file.write(re.sub(" +$", "", drawn.get(), flags=re.MULTILINE))
+        elif isinstance(line, Table):
+            for_tables.print(line, crop=False)
         else:
             to.print(Folded(line) if isinstance(line, str) else line, crop=False)
 

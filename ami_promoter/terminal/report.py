@@ -40,8 +40,8 @@ class Report:
 class NotDone(Exception):
     """A verb does not do its work, and has changed nothing: its ``report`` has the faults, and lines before them."""
 
-    def __init__(self, *faults: Fault, lines: Sequence[RenderableType] = ()) -> None:
-        self.report = Report(tuple(lines), faults=faults)
+    def __init__(self, *faults: Fault, lines: Sequence[RenderableType] = (), status: Exit = Exit.FAULT) -> None:
+        self.report = Report(tuple(lines), faults=faults, exit=status)
         super().__init__(" ".join(map(str, faults)))
 
 

@@ -157,6 +157,21 @@ def cloudtrail_tells_of_shared_snapshots(world: World) -> None:
     world.client("ec2", DEV).copy_snapshot(SourceSnapshotId=snapshot, SourceRegion=HERE)
     wait(world, 310)
 
-    assert [(record["eventName"], record["serviceEventDetails"]) for record in _reported(world)] == [
+    told = [record for record in _reported(world) if record["eventName"] != "CopySnapshot"]
+    assert [(record["eventName"], record["serviceEventDetails"]) for record in told] == [
         ("SharedSnapshotCopyInitiated", {"snapshotId": snapshot, "accountId": DEV})
     ]
+
+
+def cloudtrail_shows_copies_to_the_source_owner(world: World) -> None:
+    snapshot = _share(world)
+    world.cloudtrail.start_logging(HUB)
+    copy = world.client("ec2", DEV).copy_snapshot(SourceSnapshotId=snapshot, SourceRegion=HERE)["SnapshotId"]
+    wait(world, 310)
+
+    shown = [record for record in _reported(world) if record["eventName"] == "CopySnapshot"]
+    assert [(record["userIdentity"]["accountId"], "arn" in record["userIdentity"]) for record in shown] == [
+        (DEV, False)
+    ]
+    assert shown[0]["requestParameters"]["sourceSnapshotId"] == snapshot
+    assert shown[0]["responseElements"]["snapshotId"] == copy

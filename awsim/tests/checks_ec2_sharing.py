@@ -5,6 +5,7 @@ from typing import Any
 
 from awsim.world import World
 from ec2_words import DEV, HERE, HUB, PROD, a_snapshot, an_image, ec2, new_key, reported, share, snapshot_of, unshare
+from iam_words import allowed
 from platform_words import refused
 
 ORGANIZATION = f"arn:aws:organizations::{HUB}:organization/o-abcdefghij"
@@ -101,11 +102,32 @@ def ec2_encrypted_snapshot_not_public(world: World) -> None:
 
 
 def ec2_share_needs_account_id(world: World) -> None:
-    snapshot = a_snapshot(world)
+    snapshot, nobody = a_snapshot(world), "000000000000"
 
     refused("InvalidAMIAttributeItemValue", share, world, snapshot, "22", saying="UserId 22")
+    older = {"Attribute": "createVolumePermission", "OperationType": "add", "UserIds": [DEV, "22"]}
+    modify = ec2(world).modify_snapshot_attribute
+    refused("InvalidAMIAttributeItemValue", modify, SnapshotId=snapshot, saying="UserId (22) is invalid.", **older)
     refused("InvalidAMIAttributeItemValue", _change, world, snapshot, Add=[{"UserId": DEV}, {"Group": "everybody"}])
     assert _permissions(world, snapshot) == []
+    share(world, snapshot, nobody)
+    assert _permissions(world, snapshot) == [{"UserId": nobody}]
+
+
+def ec2_newer_sharing_parameter_counts_alone(world: World) -> None:
+    snapshot, modify = a_snapshot(world), ec2(world).modify_snapshot_attribute
+    older = {"OperationType": "remove", "UserIds": [PROD]}
+    share(world, snapshot, PROD)
+
+    newer = {"CreateVolumePermission": {"Add": [{"UserId": DEV}]}, "Attribute": "productCodes"}
+    allowed(modify, SnapshotId=snapshot, **newer, **older)
+    assert _permissions(world, snapshot) == [{"UserId": DEV}, {"UserId": PROD}]
+    refused("MissingParameter", modify, SnapshotId=snapshot, **older)
+    refused("InvalidParameterValue", modify, SnapshotId=snapshot, Attribute="name", saying="Unrecognized", **older)
+    modify(SnapshotId=snapshot, Attribute="createVolumePermission", OperationType="add", UserIds=[])
+    refused("InvalidParameterCombination", modify, SnapshotId=snapshot, saying="No attributes specified.")
+    modify(SnapshotId=snapshot, Attribute="createVolumePermission", **older)
+    assert _permissions(world, snapshot) == [{"UserId": DEV}]
 
 
 def ec2_snapshot_owner_not_listed(world: World) -> None:

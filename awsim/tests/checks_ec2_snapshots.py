@@ -49,7 +49,9 @@ def ec2_inaccessible_snapshot_left_out(world: World) -> None:
         raise AssertionError("refused instead of left out") from error
     assert [snapshot["SnapshotId"] for snapshot in found] == [own]
     refused("InvalidSnapshot.NotFound", other.describe_snapshots, SnapshotIds=["snap-00000000000000000"])
-    refused("InvalidSnapshotID.Malformed", other.describe_snapshots, SnapshotIds=["snap-1"])
+    for wrong in ("snap-1", f"snap-{'A' * 17}", "vol-0123456789abcdef0"):
+        why = f"Value ({wrong}) for parameter snapshotId is invalid. Expected: 'snap-...'."
+        refused("InvalidParameterValue", other.describe_snapshots, SnapshotIds=[wrong], saying=why)
 
 
 def _copy_of(world: World) -> str:

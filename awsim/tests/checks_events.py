@@ -89,24 +89,28 @@ def events_put_events_of_ten(world: World) -> None:
 
 
 def events_foreign_bus_needs_policy(world: World) -> None:
-    bus = _inbound(world, HUB, DEV)
-    _forward(world, DEV, bus, _role(world, DEV))
+    bus, closed = _inbound(world, HUB, DEV), world.events.create(HUB, HERE, "closed")
+    for one in (bus, closed):
+        _forward(world, DEV, one, _role(world, DEV))
     _emit(world, DEV)
     assert [event["account"] for event in _arrived(world, bus)] == [DEV]
+    assert _arrived(world, closed) == []
 
     client = world.client("events", PROD)
     entry = {"Source": "ours", "DetailType": "Thing", "Detail": "{}", "EventBusName": bus.arn}
     refused("AccessDeniedException", client.put_events, Entries=[entry])
 
 
-def events_foreign_bus_needs_role(world: World) -> None:
-    bus = _inbound(world, HUB, DEV, PROD)
-    _forward(world, DEV, bus, None)
-    _forward(world, PROD, bus, _role(world, PROD, "events:PutRule"))
-    _emit(world, DEV)
-    _emit(world, PROD)
-
-    assert _arrived(world, bus) == []
+def events_bus_target_needs_role(world: World) -> None:
+    bus, own = _inbound(world, HUB, DEV), world.events.create(DEV, HERE, "own")
+    client = world.client("events", DEV)
+    client.put_rule(Name="forward", EventPattern=json.dumps({"source": ["aws.ec2"]}))
+    for arn in (bus.arn, own.arn):
+        refused("ValidationException", client.put_targets, Rule="forward", Targets=[{"Id": "bus", "Arn": arn}])
+        target = {"Id": "bus", "Arn": arn, "RoleArn": _role(world, DEV, "events:PutRule")}
+        assert client.put_targets(Rule="forward", Targets=[target])["FailedEntryCount"] == 0
+        _emit(world, DEV)
+        assert [event for one, event in world.events.seen if one == arn] == []
 
 
 def events_put_events_below_1_mb(world: World) -> None:
@@ -119,25 +123,16 @@ def events_put_events_below_1_mb(world: World) -> None:
     refused("ValidationException", client.put_events, Entries=[half, half])
 
 
-def events_put_targets_needs_bus_policy(world: World) -> None:
-    bus = _inbound(world)
-    client = world.client("events", DEV)
-    client.put_rule(Name="forward", EventPattern=json.dumps({"source": ["aws.ec2"]}))
-    target = {"Id": "hub", "Arn": bus.arn, "RoleArn": _role(world, DEV)}
-    refused("AccessDeniedException", client.put_targets, Rule="forward", Targets=[target])
+def events_second_hop_of_a_kind_fails(world: World) -> None:
+    west = "us-west-2"
+    near, far = world.events.create(HUB, HERE, "near"), world.events.create(HUB, west, "far")
+    nearer, back = world.events.create(HUB, HERE, "nearer"), world.events.create(HUB, HERE, "back")
+    role = _role(world, HUB)
+    for source, bus in (("", near), (near.arn, nearer), (near.arn, far), (far.arn, back)):
+        a_rule(world, {"source": ["aws.ec2"]}, RuleTarget("next", bus.arn, role), bus=source)
+    _emit(world, HUB)
 
-    _inbound(world, HUB, DEV)
-    assert client.put_targets(Rule="forward", Targets=[target])["FailedEntryCount"] == 0
-
-
-def events_no_third_hop(world: World) -> None:
-    hub, third = _inbound(world, HUB, DEV), _inbound(world, PROD, HUB)
-    _forward(world, DEV, hub, _role(world, DEV))
-    a_rule(world, {"source": ["aws.ec2"]}, RuleTarget("third", third.arn, _role(world, HUB)), bus=hub.arn)
-    _emit(world, DEV)
-
-    assert len(_arrived(world, hub)) == 1
-    assert _arrived(world, third) == []
+    assert [len(_arrived(world, bus)) for bus in (near, far, nearer, back)] == [1, 1, 0, 0]
 
 
 def events_forwarded_event_keeps_origin(world: World) -> None:

@@ -347,6 +347,20 @@ def ec2_modify_image_attribute_names_attribute(world: World) -> None:
     refused(code, ec2.modify_snapshot_attribute, SnapshotId=snapshot, **change)
 
 
+def ec2_new_image_has_its_makers_account(world: World) -> None:
+    snapshot = _a_snapshot(world)
+    mine = {"StringEquals": {"ec2:Owner": HUB}}
+    ec2 = session(world, "ec2", put_role(world, "maker", allow("ec2:RegisterImage", Condition=mine)))
+    theirs = {"StringNotEquals": {"ec2:Owner": HUB}}
+    deny = {"Effect": "Deny", "Action": "*", "Resource": "*", "Condition": theirs}
+    guarded = session(world, "ec2", put_role(world, "guarded", allow("ec2:RegisterImage"), deny))
+    asked = {"RootDeviceName": "/dev/xvda", "Architecture": "x86_64", "VirtualizationType": "hvm"}
+    volumes = [{"DeviceName": "/dev/xvda", "Ebs": {"SnapshotId": snapshot}}]
+
+    allowed(ec2.register_image, Name="mine", BlockDeviceMappings=volumes, **asked)
+    allowed(guarded.register_image, Name="guarded", BlockDeviceMappings=volumes, **asked)
+
+
 def ec2_older_sharing_parameters_fill_keys(world: World) -> None:
     snapshot = _a_snapshot(world)
     elsewhere = {"ForAnyValue:StringNotEquals": {"ec2:Add/userId": [DEV]}}

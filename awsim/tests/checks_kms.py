@@ -110,6 +110,22 @@ def kms_grant_dies_with_its_role(world: World) -> None:
     assert _listed(world, key)[0]["GranteePrincipal"].startswith("AROA")
 
 
+def kms_grant_to_a_session_passes_over_silence(world: World) -> None:
+    key, other = new_key(world), allow("kms:ListKeys")
+    worker = put_role(world, "worker", account=HUB)
+    asked = {"KeyId": key, "Operations": ["DescribeKey"]}
+    limited = [document(other)]
+    client = session(world, "kms", worker, limited)
+
+    world.client("kms", HUB).create_grant(GranteePrincipal=worker, **asked)
+    refused("AccessDeniedException", after(world, LATEST) and client.describe_key, KeyId=key, saying="session policy")
+    world.client("kms", HUB).create_grant(GranteePrincipal=f"arn:aws:sts::{HUB}:assumed-role/worker/a-session", **asked)
+    after(world, LATEST)
+    allowed(client.describe_key, KeyId=key)
+    denied = session(world, "kms", worker, [document(other, allow("kms:*", Effect="Deny"))])
+    refused("AccessDeniedException", denied.describe_key, KeyId=key, saying="explicit deny")
+
+
 def kms_bare_key_id_is_own_account(world: World) -> None:
     key = new_key(world, policy=json.dumps(document(allow("kms:*", Principal={"AWS": [HUB, DEV]}))))
     dev = world.client("kms", DEV)
@@ -371,7 +387,7 @@ def kms_grant_is_for_aws_resource(world: World) -> None:
 
 def kms_retire_grant_by_those_it_names(world: World) -> None:
     key = new_key(world)
-    role = _target_role(world, allow("kms:ListGrants"))
+    role = _target_role(world, allow("kms:RetireGrant"))
     idle = put_role(world, "Idle", allow("kms:ListGrants"))
     delegate = put_role(world, "Delegate", allow("kms:RetireGrant"))
     mine, kept = _grant(world, key, RetiringPrincipal=TARGET), _grant(world, key)
@@ -380,6 +396,11 @@ def kms_retire_grant_by_those_it_names(world: World) -> None:
     _retire(world, role, key, mine)
     _retire(world, delegate, key, kept)
     assert _listed(world, key) == []
+
+    named = put_role(world, "Named", allow("kms:ListGrants"), account=DEV, trust=TRUST_HUB)
+    abroad = _grant(world, key, RetiringPrincipal=named)
+    refused("AccessDeniedException", partial(_retire, world, named, key, abroad))
+    _retire(world, put_role(world, "Named", allow("kms:RetireGrant"), account=DEV, trust=TRUST_HUB), key, abroad)
 
     dead = _grant(world, key, RetiringPrincipal=TARGET)
     world.iam.roles.drop(TARGET)

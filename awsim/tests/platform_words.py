@@ -129,7 +129,7 @@ def a_rule(
     bus = bus or world.events.default(account, HERE).arn
     made = world.events.put_rule(buses.EventRule(f"rule-{len(world.events.buses[bus].rules)}", bus, pattern))
     for target in targets:
-        world.events.put_target(made, target, world.accounts.root(account))
+        world.events.put_target(made, target)
     return made
 
 

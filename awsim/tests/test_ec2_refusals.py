@@ -73,6 +73,8 @@ def test_a_token_belongs_to_its_operation(world: World) -> None:
         ("InvalidID", "create_tags", {"Resources": ["thing-1"], "Tags": [{"Key": "k", "Value": "v"}]}),
         ("InvalidAMIID.NotFound", "deregister_image", {"ImageId": "ami-00000000000000000"}),
         ("InvalidSnapshot.NotFound", "delete_snapshot", {"SnapshotId": "snap-00000000000000000"}),
+        ("InvalidParameterValue", "delete_snapshot", {"SnapshotId": "bad"}),
+        ("InvalidParameterValue", "copy_snapshot", {"SourceSnapshotId": "bad", "SourceRegion": HERE}),
         ("InvalidVolume.NotFound", "create_snapshot", {"VolumeId": "vol-00000000000000000"}),
         ("InvalidZone.NotFound", "create_volume", {"AvailabilityZone": "eu-west-1a", "Size": 8}),
         ("MissingParameter", "create_volume", {"AvailabilityZone": f"{HERE}a"}),

@@ -147,6 +147,7 @@ def test_ill_formed_requests_are_refused(world: World) -> None:
 
     refused("ValidationException", kms.create_grant, **grant, Name="with blanks")
     refused("InvalidGrantIdException", kms.revoke_grant, KeyId=key, GrantId="1234")
+    refused("NotFoundException", kms.retire_grant, KeyId=key.split("/")[1], GrantId="1" * 64, saying="Invalid arn")
     refused("InvalidMarkerException", kms.list_grants, KeyId=key, Marker="somewhere")
     refused("InvalidArnException", kms.describe_key, KeyId=f"arn:aws:ec2:{HERE}:{HUB}:key/1")
     refused("NotFoundException", world.client("kms", HUB, "us-west-2").describe_key, KeyId=key)

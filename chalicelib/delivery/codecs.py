@@ -24,6 +24,10 @@ class DeliveryCodec(RecordCodec[Delivery, Command, DeliveryEvent]):
 
     kind = Delivery
 
+    def due_at(self, record: Delivery) -> int | None:
+        """Return when to look again if no wake arrives."""
+        return machine.due_at(record)
+
     def encode(self, record: Delivery) -> Write:
         """Return it as it is to be stored, with its deadline and what is left in its inbox."""
         return replace(super().encode(record), latest=machine.deadline(record), inbox=record.inbox)

@@ -13,6 +13,7 @@ from chalicelib.delivery.moves import in_force
 from chalicelib.delivery.phase import CancelAsked, Command, DeadlinePassed, DeliveryEvent, Phase
 from chalicelib.delivery.phases import (
     approval,
+    awaiting_slot,
     checking,
     copying,
     ending,
@@ -22,7 +23,6 @@ from chalicelib.delivery.phases import (
     publishing,
     recalling,
     shared,
-    waiting,
     wave,
 )
 from chalicelib.engine import transitions
@@ -32,7 +32,7 @@ _FILES = (
     wave,
     approval,
     checking,
-    waiting,
+    awaiting_slot,
     opening,
     copying,
     imaging,
@@ -54,22 +54,20 @@ def started(delivery: Delivery, now: int, *, waits: bool = False) -> Delivery:
     """Prepare a new delivery, or a new episode of an ended one, for its first step. ``waits``: for its wave."""
     first = (approval.AWAIT if approvals.needs(delivery.target) else checking.REQUEST).state
     first = wave.AWAIT_WAVE.state if waits else first
-    fresh = replace(delivery, state=first, entered={first: now}, next_try=now)
-    return replace(fresh, due_at=due_at(fresh))
+    return replace(delivery, state=first, entered={first: now}, next_try=now)
 
 
 def turned(delivery: Delivery, now: int, *, recalled: bool, lift: str = "") -> Delivery:
     """Prepare the episode of an ended delivery that recalls its AMI, or restores it by an operator's ``lift``."""
-    fresh = recalling.begun(delivery, now, recalled=recalled, lift=lift)
-    return replace(fresh, due_at=due_at(fresh))
+    return recalling.begun(delivery, now, recalled=recalled, lift=lift)
 
 
 def evolve(delivery: Delivery, event: DeliveryEvent, now: int) -> Delivery:
     """Return the delivery after the event. Raises IllegalEvent if the table does not allow the transition."""
     after = transitions.evolve(TRANSITIONS, delivery, event, now)
     if after.last_refusal is delivery.last_refusal and not event.keeps_refusal:
-        after = replace(after, last_refusal=None)
-    return replace(after, due_at=due_at(after))
+        return replace(after, last_refusal=None)
+    return after
 
 
 def outstanding(delivery: Delivery, now: int) -> tuple[Command, ...]:
@@ -91,7 +89,7 @@ def record_intent(delivery: Delivery, wanted: Sequence[Command], now: int, nonce
     intended = delivery
     for command in wanted:
         intended = command.intend(intended, next(left) if command.makes else "", now)
-    return intended if intended is delivery else replace(intended, due_at=due_at(intended))
+    return intended
 
 
 def tells(before: Delivery, after: Delivery) -> bool:
@@ -102,7 +100,7 @@ def tells(before: Delivery, after: Delivery) -> bool:
 def _timeless(delivery: Delivery) -> Delivery:
     copies = tuple(replace(copy, found_at=0, looks=0, next_look=0, progress=0) for copy in delivery.copies)
     sharing = replace(delivery.sharing, next_read=0)
-    timeless = replace(delivery, copies=copies, sharing=sharing, tries=0, next_try=0, due_at=None, inbox={})
+    timeless = replace(delivery, copies=copies, sharing=sharing, tries=0, next_try=0, inbox={})
     return timeless.with_slots(asks=0, next_ask=0, until=0, others_wait=False)
 
 

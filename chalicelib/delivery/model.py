@@ -25,7 +25,7 @@ class DeliveryState(StrEnum):
     """the hub's own copy in its Region, if it copies from that, then its first look at the target"""
     AWAITING_ROLE = "awaiting-role"
     """the copy role or the launch role, which cannot be assumed yet"""
-    WAITING = "waiting"
+    AWAITING_SLOT = "awaiting-slot"
     """a free copy slot in its account and Region"""
     OPENING = "opening"
     """the share worker to open snapshots and key"""
@@ -129,6 +129,8 @@ class Copy:
     not_before: int = 0
     """When the next try may begin, after one that was too early (epoch seconds)."""
     looks: int = 0
+    missed_since: int = 0
+    """Since when looks do not show it while it should run; 0: the last look has shown it."""
     next_look: int = 0
     progress: int = 0
 
@@ -152,6 +154,8 @@ class Attempt:
     """
     episode: int = 0
     """The delivery's episode that intended it."""
+    stays: bool = False
+    """Whether what it made was left in the target, where it may be in use: no later episode removes it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,6 +266,8 @@ class NewImage:
     id: str | None = None
     available_at: int | None = None
     """When it was first seen available and equal to the source."""
+    differed: int = 0
+    """How many looks have found it available and different from the source."""
     protected: bool = False
     """Whether it has deregistration protection, by this service."""
     unprotected: Fault | None = None
@@ -342,6 +348,8 @@ class Recalled:
     """Whether a look has shown the AMI: only then, or after an earlier lift, is there something to restore."""
     deprecated_before: str = ""
     """The AMI's deprecation date before; "": it had none."""
+    deprecated: bool = False
+    """Whether that date had come: then it stays, as EC2 would not take it again from a lift."""
     may_disable: bool = False
     """Whether the target's role allows DisableImage: from then on the recall may have disabled the AMI."""
     disabled: bool = False
@@ -375,7 +383,7 @@ class Cleanup:
     leftovers: tuple[str, ...] = ()
     """What the last look still showed, or could not check: a notice names it."""
     unproven: tuple[str, ...] = ()
-    """Resources with the service's tags but no recorded nonce: they stay, and a notice names them."""
+    """Resources with the service's tags but no recorded nonce, or that were left: they stay, and are named."""
     deletes_refused: int = 0
     """How often AWS has refused to list or delete the resources since the delivery stops."""
     deletes_accepted: bool = False
@@ -444,7 +452,6 @@ class Delivery:
     tries: int = 0
     """Tries of the current step since the last progress."""
     next_try: int = 0
-    due_at: int | None = None
     inbox: Mapping[str, str] = field(default_factory=dict)
     """The inbox: entries that others write, and those of the events that have not led to a look yet."""
 

@@ -72,7 +72,7 @@ class TargetImages(Protocol):
         """Describe the delivery's AMI, also a disabled one; None: EC2 does not show it."""
 
     def recall(self, delivery: Delivery, at: str, *, disable: bool) -> None:
-        """EnableImageDeprecation (``at``: ISO 8601), and DisableImage; safe to repeat, and without the AMI."""
+        """EnableImageDeprecation (``at``: ISO 8601; "": not), and DisableImage; safe to repeat, and without the AMI."""
 
     def restore(self, delivery: Delivery) -> None:
         """EnableImage if the recall disabled it; then the deprecation date that it had, or none; see ``recall``."""

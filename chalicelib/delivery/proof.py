@@ -9,6 +9,7 @@ known: from AWS's answer, or from a look.
 what a look shows                       what the service does
 ======================================  ======================================================================
 its id is on record                     its own: AWS's answer, or an earlier look, gave the id
+so, but an episode has left it          its own, and never removed: it may be in use
 the only one with an open nonce         its own: adopted, or deleted as the surplus of an older attempt
 two with one open nonce                 neither adopted nor deleted; a fault names both
 a nonce whose resource is another       left alone, as if it had none
@@ -191,6 +192,15 @@ def with_snapshots(delivery: Delivery, made: Iterable[tuple[str, str]]) -> Deliv
     return replace(delivery, attempts=(*delivery.attempts, *parts))
 
 
+def leave(delivery: Delivery) -> Delivery:
+    """Return it with its AMI, and what else that AMI's episode made, as what no later episode removes."""
+    episodes = {one.episode for one in delivery.attempts if one.id and one.id == delivery.image.id}
+    stays = {one.id for one in delivery.attempts if one.id and one.episode in episodes}
+    return replace(
+        delivery, attempts=tuple(replace(one, stays=True) if one.id in stays else one for one in delivery.attempts)
+    )
+
+
 def carried(before: Delivery, now: int) -> tuple[Attempt, ...]:
     """Return the attempts that the next episode of an ended delivery still knows (invariant 4).
 
@@ -271,18 +281,21 @@ class Removal:
 
 
 def removal(delivery: Delivery, shown: Sequence[ShownImage], seen: Sequence[SeenCopy]) -> Removal:
-    """Return what to remove, without an AMI that an operator has accepted, because the target uses it."""
+    """Return what to remove, without what the target uses: an AMI that an operator has accepted, or that was left."""
     there, strange = images(delivery, shown)
-    made = [one.id for one in there if one.id != delivery.accepted]
     found = copies(delivery, seen)
-    ids = {delivery.image.id} - {None, delivery.accepted}
+    left = {one.id for one in delivery.attempts if one.stays}
+    made = [one.id for one in there if one.id not in {delivery.accepted, *left}]
+    own = [one for one in found.own if one.copy not in left]
+    ids = {delivery.image.id} - {None, delivery.accepted, *left}
     known = {copy.copy for copy in delivery.copies if copy.copy}
     kept = [one.id for one in strange] + [one.copy for one in (*found.doubled, *found.unproven)]
+    kept += sorted(left & {*(one.id for one in there), *(one.copy for one in found.own)})
     return Removal(
         images=tuple(sorted({*made, *(str(one) for one in ids)})),
-        copies=tuple(sorted({*(one.copy for one in found.own), *(str(one) for one in known)} - set(kept))),
-        showing=(*made, *(one.copy for one in found.own)),
-        unfinished=tuple(one.copy for one in found.own if one.state == "pending"),
+        copies=tuple(sorted({*(one.copy for one in own), *(str(one) for one in known)} - {*kept, *left})),
+        showing=(*made, *(one.copy for one in own)),
+        unfinished=tuple(one.copy for one in own if one.state == "pending"),
         unproven=tuple(kept),
         learnt=learnt(delivery, found.own, there),
     )

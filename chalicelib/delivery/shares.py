@@ -117,9 +117,9 @@ def released(event: SharesReleased, delivery: Delivery, _now: int) -> Delivery:
 
 
 def released_from(delivery: Delivery) -> int:
-    """Return when its shares for copies may close: the linger counts from the last copy's end."""
-    since = delivery.copied_at
-    return 0 if since is None or delivery.ending else since + delivery.target.linger
+    """Return when its shares for copies may close: the linger counts from the last copy's end, and a recall ends it."""
+    since, over = delivery.copied_at, delivery.ending or delivery.recall_asked
+    return 0 if since is None or over else since + delivery.target.linger
 
 
 def releases(delivery: Delivery, now: int) -> tuple[ReleaseShares, ...]:

@@ -38,7 +38,7 @@ class RecordKey(NamedTuple):
     @property
     def name(self) -> str:
         """The rest of its partition, as the id of a promotion's AMI, or of a delivery."""
-        return self.pk.partition("#")[2]
+        return self.pk[len(self.kind) + 1 :]
 
     @property
     def share_name(self) -> str:

@@ -7,6 +7,7 @@ it is not known whether it called.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -41,11 +42,8 @@ class MadeCall:
     @classmethod
     def read(cls, line: str) -> MadeCall | None:
         """Read a line of a history; None if it is not a call."""
-        words = line.removeprefix(_CALL).split(" ")
-        if not line.startswith(_CALL) or len(words) not in (2, 3):
-            return None
-        operation, request_id, error = (*words, "")[:3]
-        return cls(operation, "" if request_id == "-" else request_id, error)
+        found = re.fullmatch(f"{_CALL}([^ ]*) ([^ ]*)(?: ([^ ]*))?", line)
+        return cls(found[1], found[2] if found[2] != "-" else "", found[3] or "") if found else None
 
 
 def changes(operation: str) -> bool:
@@ -81,7 +79,7 @@ def left_out(line: str) -> str:
 
 def _word(text: str) -> str:
     """Shorten a word from AWS and remove the separators from it."""
-    return "".join(text.split())[:LONGEST]
+    return re.sub(r"\s", "", text)[:LONGEST]
 
 
 TakeCalls = Callable[[], Sequence[MadeCall]]

@@ -5,6 +5,7 @@ Parsing never raises: text of another form has only its last part, and is writte
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 SNAPSHOT, IMAGE, KEY, POLICY, ROLE = "snapshot", "image", "key", "policy", "role"
@@ -76,12 +77,8 @@ class Resource(NamedTuple):
     @classmethod
     def parse(cls, text: str) -> Resource:
         """Read the partition of a resource's record; with or without its first word."""
-        kind, _, rest = text.removeprefix("resource#").partition("#")
-        name, _, account = rest.partition("#")
-        if kind != SNAPSHOT:
-            return cls(kind, name, account) if name else cls("", text)
-        name, _, region = name.partition("@")
-        return cls(kind, name, account, region)
+        found = re.fullmatch("(?:resource#)?([^#]*)#([^#@]+)(?:@([^#]*))?(?:#(.*))?", text)
+        return cls(found[1], found[2], found[4] or "", found[3] or "") if found else cls("", text)
 
     @property
     def arn(self) -> str:

@@ -28,18 +28,10 @@ CALLS_OF_STEP = 4
 """There must be time for so many calls to begin a step, or a command after the first."""
 
 
-class Record(Moving, Protocol):
-    """The attributes of a record that the runner reads."""
-
-    @property
-    def due_at(self) -> int | None:
-        """When a worker must look at it again (epoch seconds)."""
-
-
-R = TypeVar("R", bound=Record)
+R = TypeVar("R", bound=Moving)
 C = TypeVar("C")
 E = TypeVar("E")
-R_contra = TypeVar("R_contra", bound=Record, contravariant=True)
+R_contra = TypeVar("R_contra", bound=Moving, contravariant=True)
 C_contra = TypeVar("C_contra", contravariant=True)
 E_contra = TypeVar("E_contra", contravariant=True)
 E_co = TypeVar("E_co", covariant=True)
@@ -83,6 +75,9 @@ class Codec(Protocol[R, C_contra, E_contra]):
 
     def decode(self, stored: Stored) -> R:
         """Read a record, its inbox entries beside it. Raises Unreadable."""
+
+    def due_at(self, record: R) -> int | None:
+        """Return when a worker must look at the record again (epoch seconds); None: when it is woken."""
 
     def encode(self, record: R) -> Write:
         """Return the record as it is to be stored, without its inbox entries."""
@@ -175,7 +170,7 @@ class Runner(Generic[R, C, E]):
     def _decoded(self, stored: Stored, inbox: Mapping[str, str]) -> tuple[R, R]:
         """Return a record as it is stored, and with the entries that its wake brings."""
         read = self.codec.decode(stored)
-        brings = inbox and read.due_at is not None
+        brings = inbox and self.codec.due_at(read) is not None
         return read, self.codec.decode(replace(stored, inbox={**stored.inbox, **inbox})) if brings else read
 
     def _work(self, run: _Run[R, E], steps: Iterator[int], budget: Budget) -> Stored | None:
@@ -272,7 +267,7 @@ class Runner(Generic[R, C, E]):
         ``last``: the run is over, so the record is due when it says, and its wake is answered.
         """
         stored, since = run.stored, run.since
-        rests = last and (stored.woken or _is_wrong(stored.scheduled, run.record.due_at, self.clock()))
+        rests = last and (stored.woken or _is_wrong(stored.scheduled, self.codec.due_at(run.record), self.clock()))
         if run.record == run.read and not since.called and not rests:
             return True
         written = self._save(stored, run.record, since.happened, since.items, goes_on=not last)

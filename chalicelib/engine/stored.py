@@ -30,7 +30,7 @@ class RecordCodec(Codec[R, C_contra, E_contra]):
 
     def encode(self, record: R) -> Write:
         """Return it as it is to be stored."""
-        return Write(record.key, record.state.value, body(record), record.due_at)
+        return Write(record.key, record.state.value, body(record), self.due_at(record))
 
 
 def peek(records: Records, key: RecordKey, kind: Codec[R, Any, Any]) -> R | None:

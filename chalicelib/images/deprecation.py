@@ -27,6 +27,11 @@ def as_of(at: float, now: float) -> str:
     return f"{datetime.fromtimestamp(max(at, now + 60), UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
+def has_come(date: str, now: float) -> bool:
+    """Whether a deprecation date, as EC2 writes it ("": none), is not later than ``now`` (epoch seconds)."""
+    return bool(date) and datetime.fromisoformat(date).timestamp() <= now
+
+
 def to_minute(text: str) -> datetime:
     """Return EC2's text of an instant, to the minute: EC2 itself rounds deprecation dates [aws-facts 8, VERIFIED]."""
     at = datetime.fromisoformat(text) + timedelta(seconds=30)

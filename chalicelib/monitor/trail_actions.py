@@ -220,7 +220,7 @@ def _granted(record: _TrailRecord) -> Iterator[TrailAction]:
 
 
 def _grant_ended(record: _TrailRecord) -> Iterator[TrailAction]:
-    """RevokeGrant and RetireGrant. No public sample shows the id of a grant that is retired by its token."""
+    """RevokeGrant and RetireGrant, which may have no parameters [aws-facts 1d, VERIFIED]."""
     grant = _text(record.asked.get("grantId")) or _text(_mapping(record.raw.get("additionalEventData")).get("grantId"))
     if record.key:
         yield record.action(Act.REMOVED, record.key, grant=grant or _text(record.answered.get("grantId")))
@@ -250,6 +250,14 @@ def _share_used(record: _TrailRecord) -> Iterator[TrailAction]:
     accounts = [value for value in found if _ACCOUNT.match(value) and value != own]
     for snapshot in dict.fromkeys(snapshots[:1]):
         yield record.action(Act.USED, snapshot, accounts)
+
+
+def _copied(record: _TrailRecord) -> Iterator[TrailAction]:
+    """CopySnapshot, which CloudTrail also shows to the owner of the source [aws-facts 1d, VERIFIED]."""
+    caller = _text(_mapping(record.raw.get("userIdentity")).get("accountId"))
+    snapshot = _text(record.asked.get("sourceSnapshotId"))
+    if caller and caller != _text(record.raw.get("recipientAccountId")) and _ID.match(snapshot):
+        yield record.action(Act.USED, snapshot, (caller,))
 
 
 def _tagged(record: _TrailRecord) -> Iterator[TrailAction]:
@@ -285,6 +293,7 @@ _READERS = {
     "ReEncrypt": _key_used,
     "CreateTags": _tagged,
     "DeleteTags": _tagged,
+    "CopySnapshot": _copied,
     "SharedSnapshotCopyInitiated": _share_used,
     "SharedSnapshotVolumeCreated": _share_used,
 }

@@ -13,7 +13,7 @@ from chalicelib.engine.ports import Extras, Records, Write
 from chalicelib.engine.stored import RecordCodec, compact, peek
 from chalicelib.promotion import commands as promotion_commands
 from chalicelib.promotion import events as promotion_events
-from chalicelib.promotion import evolving
+from chalicelib.promotion import evolving, machine
 from chalicelib.promotion.head import head
 from chalicelib.promotion.model import Promotion
 
@@ -22,6 +22,10 @@ class PromotionCodec(RecordCodec[Promotion, promotion_commands.Command, promotio
     """The stored form of promotions."""
 
     kind = Promotion
+
+    def due_at(self, record: Promotion) -> int | None:
+        """Return when to look again if no wake arrives."""
+        return machine.due_at(record)
 
     def result_items(self, record: Promotion, results: Sequence[promotion_events.Event]) -> Extras:
         """Return the head's item, if these results may change it: the head is never older than the record."""

@@ -20,6 +20,7 @@ from chalicelib.promotion.model import (
     EXAMINE,
     MADE_HERE,
     MOST_FAULTS,
+    NEVER_AVAILABLE,
     WAKE_ALL,
     WORTH_A_LOOK,
     Promotion,
@@ -53,12 +54,12 @@ REQUEST, COMPARE, ADJUST, RUN, FINISH = map(PromotionEntry, S)
 
 def started(ami: str, hub: str, region: str, now: int) -> Promotion:
     """Return a new promotion."""
-    return Promotion(ami, hub, region, created_at=now, next_try=now, since=now, due_at=now)
+    return Promotion(ami, hub, region, next_try=now, since=now)
 
 
 def baseline(ami: str, hub: str, region: str, value: str, now: int) -> Promotion:
     """Return the promotion of an AMI that was tagged before the service first looked. It waits for a tag event."""
-    fresh = Promotion(ami, hub, region, created_at=now, state=S.OVER, since=now)
+    fresh = Promotion(ami, hub, region, state=S.OVER, since=now)
     return replace(fresh, value=value, seen_value=value, seen_since=now, looked_at=now)
 
 
@@ -111,8 +112,9 @@ def on_tag_seen(event: ev.TagSeen, promotion: Promotion, now: int) -> Promotion:
         return asked
     if event.image_state == "pending" and asked.state in (S.REQUESTED, S.COMPARING, S.OVER):
         return _pending(asked, event.value, now)
-    moved = asked is not seen or "generation" in news or event.value != promotion.seen_value
-    return COMPARE(asked, now) if moved or asked.state is S.REQUESTED else asked
+    moved = asked is not seen or "file" in news or event.value != promotion.seen_value
+    waited = asked.state is S.REQUESTED or asked.awaits_ami
+    return COMPARE(asked, now) if moved or waited else asked
 
 
 def _doubted(promotion: Promotion, answers: Mapping[str, str], news: set[str], now: int) -> Mapping[str, str]:
@@ -149,7 +151,8 @@ def _lifted(promotion: Promotion, entry: str) -> Promotion:
         if not lifted:
             return promotion
     raised = _raised(promotion, dict.fromkeys(lifted, promotion.newest + 1))
-    return replace(raised, passed=raised.newest) if promotion.passed >= promotion.newest else raised
+    all_begun = promotion.passed_generation >= promotion.newest
+    return replace(raised, passed_generation=raised.newest) if all_begun else raised
 
 
 def _raised(promotion: Promotion, retries: Mapping[str, int]) -> Promotion:
@@ -192,7 +195,7 @@ def _gone(promotion: Promotion, now: int, before: Promotion) -> Promotion:
         return replace(promotion, absent_since=0, unseen_since=before.unseen_since or now, **seen)
     if not _believed(promotion, now):
         return _absent(promotion, now)
-    ends = {"gone": max(promotion.newest, 1), "generation": max(promotion.generation, 1)}
+    ends = {"gone_generation": max(promotion.newest, 1), "generation": max(promotion.generation, 1)}
     return COMPARE(promotion, now, absent_since=0, **ends)
 
 
@@ -206,7 +209,7 @@ def _untagged(promotion: Promotion, now: int, before: Promotion, *, gone: bool =
         return _absent(promotion, now)
     nothing: dict[str, Any] = {"value": None, "refused_value": None, "places": "", "withdrawn": {}}
     nothing |= {"failed": 0, "faults": (), "faulty": "", "notified": "", "absent_since": 0}
-    nothing["gone"] = promotion.newest if gone else promotion.gone
+    nothing["gone_generation"] = promotion.newest if gone else promotion.gone_generation
     removed = replace(promotion, in_force_since=now, withdrawals_from=promotion.in_force_since, **nothing)
     if promotion.state is S.REQUESTED:
         return FINISH(removed, now)
@@ -247,26 +250,35 @@ def on_compared(event: ev.Compared, promotion: Promotion, now: int) -> Promotion
         wait = schedule.step(schedule.POLLS, again - 2) if again > 1 else 0
         goes_on = event.inputs == promotion.inputs and promotion.cursor.startswith(BEGIN)
         cursor = BEGIN if goes_on else EXAMINE  # a pass that was examined goes on with its own episode
-        return ADJUST(compared, now, cursor=cursor, restarts=again, next_try=now + wait)
+        return ADJUST(compared, now, cursor=cursor, restarts=again, partial_since=0, next_try=now + wait)
     compared = replace(compared, cursor="")
     waits = event.missing or recalled(event.withdrawn)  # all that a recall kept out begins when it is lifted
     if event.file and not waits and event.refused is None:
-        compared = replace(compared, passed=max(promotion.passed, event.newest))
+        compared = replace(compared, passed_generation=max(promotion.passed_generation, event.newest))
     if event.summarised and not compared.unnotified:
-        over = replace(compared, summarised=promotion.episode, standing=event.standing, restarts=0, wakes="")
-        if promotion.state is S.OVER:
-            return replace(over, tries=0)
-        later = max(now, promotion.absent_since + schedule.SECOND_LOOK_AFTER)
-        return FINISH(over, now, next_try=later)
-    if compared.wakes:  # first those that may go on by now
-        return RUN(compared, now)
+        return _over(compared, event, now)
+    return _wait_for_ends(compared, event, now)
+
+
+def _over(promotion: Promotion, event: ev.Compared, now: int) -> Promotion:
+    over: dict[str, Any] = {"summarised_episode": promotion.episode, "standing": event.standing, "tries": 0}
+    over |= {"restarts": 0, "wave_cursor": ""}
+    if promotion.state is S.OVER:
+        return replace(promotion, **over)
+    return FINISH(promotion, now, next_try=max(now, promotion.absent_since + schedule.SECOND_LOOK_AFTER), **over)
+
+
+def _wait_for_ends(promotion: Promotion, event: ev.Compared, now: int) -> Promotion:
+    """Wait for deliveries to end; the polls come by ever longer steps."""
+    if promotion.wave_cursor:  # first those that may go on by now
+        return RUN(promotion, now)
     if promotion.state is not S.RUNNING:
         wait = schedule.POLLS[0] if event.running or event.surplus else 0
-        return RUN(compared, now, next_try=now + wait)
+        return RUN(promotion, now, next_try=now + wait)
     if now < promotion.next_try:  # it was woken, and goes on waiting
-        return compared
+        return promotion
     wait = schedule.step(schedule.POLLS, promotion.tries) if event.running or event.surplus else 0
-    return _wait(compared, now, min(wait, schedule.WAVE_POLLS) if event.awaited else wait)
+    return _wait(promotion, now, min(wait, schedule.WAVE_POLLS) if event.awaited else wait)
 
 
 def _not_believed(promotion: Promotion, event: ev.Compared, now: int) -> Promotion:
@@ -290,7 +302,7 @@ def _in_force(promotion: Promotion, event: ev.Compared) -> Promotion:
         failed=event.failed if understood or event.value is None else promotion.failed,
         value=event.value,
         refused_value=event.refused,
-        valid=promotion.generation if counts else promotion.valid,
+        valid_generation=promotion.generation if counts else promotion.valid_generation,
         retries=promotion.retried if counts else promotion.retries,
         in_force_since=since if changed else promotion.in_force_since,
         withdrawals_from=promotion.withdrawals_count_from(event.value),
@@ -301,7 +313,7 @@ def _in_force(promotion: Promotion, event: ev.Compared) -> Promotion:
         left_out=event.left_out,
         standing=promotion.standing or event.standing,
         waves=event.waves,
-        wakes=WAKE_ALL if _opens(event.waves, promotion.waves) else promotion.wakes,
+        wave_cursor=WAKE_ALL if _opens(event.waves, promotion.waves) else promotion.wave_cursor,
         asked=event.asked or promotion.asked,
     )
 
@@ -313,7 +325,7 @@ def _opens(waves: Mapping[str, WaveProgress], before: Mapping[str, WaveProgress]
 
 def on_waiting_woken(event: ev.WaitingWoken, promotion: Promotion, _now: int) -> Promotion:
     """Go on with the next ones."""
-    return promotion if event.after != promotion.wakes else replace(promotion, wakes=event.upto)
+    return promotion if event.after != promotion.wave_cursor else replace(promotion, wave_cursor=event.upto)
 
 
 def _faulty(promotion: Promotion, faults: tuple[Fault, ...], faulty: str) -> Promotion:
@@ -333,11 +345,13 @@ def on_examined(event: ev.Examined, promotion: Promotion, now: int) -> Promotion
     """Start the additions if the source passed its checks; EC2 has seven minutes to show what it does not show yet."""
     if event.inputs != promotion.inputs or promotion.cursor != EXAMINE:
         return promotion
-    if event.partial and promotion.tries < len(schedule.NOT_YET):
-        return _wait(promotion, now, schedule.step(schedule.NOT_YET, promotion.tries))
+    since = promotion.partial_since or now
+    if event.partial and now < since + sum(schedule.NOT_YET):
+        return _wait(promotion, now, schedule.step(schedule.NOT_YET, promotion.tries), partial_since=since)
+    promotion = replace(promotion, partial_since=0)
     if event.unfit:
         return RUN(_faulty(promotion, event.faults, event.faulty), now, unfit=event.inputs, cursor="")
-    examined = {"cursor": BEGIN, "source": event.source, "source_of": event.generation}
+    examined = {"cursor": BEGIN, "source": event.source, "source_generation": event.generation}
     return ADJUST(promotion, now, episode=promotion.episode + 1, unfit="", **examined)
 
 
@@ -348,12 +362,12 @@ def on_sliced(event: ev.Sliced, promotion: Promotion, now: int) -> Promotion:
     sliced = replace(promotion, cursor=event.cursor, standing=promotion.standing or event.standing)
     if event.cursor:
         return ADJUST(sliced, now)
-    passed = max(promotion.passed, event.newest)
+    passed = max(promotion.passed_generation, event.newest)
     if event.asks:  # an approver, by the next comparison
-        return RUN(sliced, now, passed=passed)
+        return RUN(sliced, now, passed_generation=passed)
     tries = promotion.tries + bool(promotion.tries) if event.after.startswith(END) else 0
-    next_try = now + (0 if sliced.wakes else schedule.step(schedule.POLLS, tries))
-    return RUN(sliced, now, passed=passed, tries=tries, next_try=next_try)
+    next_try = now + (0 if sliced.wave_cursor else schedule.step(schedule.POLLS, tries))
+    return RUN(sliced, now, passed_generation=passed, tries=tries, next_try=next_try)
 
 
 def on_refused_notified(event: ev.RefusedNotified, promotion: Promotion, now: int) -> Promotion:
@@ -364,10 +378,11 @@ def on_refused_notified(event: ev.RefusedNotified, promotion: Promotion, now: in
 
 def _never_available(promotion: Promotion) -> Fault:
     return Fault(
-        "source-never-available",
+        NEVER_AVAILABLE,
         promotion.where,
         "For 24 hours the AMI was pending, or could not be read.",
-        "Look in EC2 why it is not available, and in the log of `worker` what was refused; then tag it again.",
+        "Look in EC2 why it is not available, and in the log of `worker` what was refused. The promotion begins when "
+        "the AMI is available and can be read.",
     )
 
 

@@ -13,18 +13,19 @@ from chalicelib.targets.applied_file import AppliedFile, Resolution
 def head(promotion: Promotion) -> Head:
     """Return the head of a promotion."""
     busy = promotion.state in (PromotionState.COMPARING, PromotionState.ADJUSTING)
-    known = (promotion.value, promotion.refused_value, promotion.seen_value if busy else None)
+    values = (promotion.value, promotion.refused_value, promotion.seen_value if busy else None)
+    known = () if promotion.awaits_ami else values
     by_organization = any(fault.code.startswith("organization-") for fault in promotion.faults)
     return Head(
         value=promotion.value if promotion.file else None,
         known=tuple(sorted({value for value in known if value is not None})),
-        generation=promotion.file,
+        digests=promotion.file,
         places=promotion.places,
         withdrawals_from=promotion.withdrawals_from,
         moving=promotion.state is not PromotionState.OVER,
         standing=promotion.standing,
         failed=promotion.failed,
-        waits=promotion.state is PromotionState.OVER and promotion.value is not None and not promotion.file,
+        waits=promotion.state is PromotionState.OVER and promotion.value is not None and not promotion.newest,
         refused_by_organization=promotion.refused_value is not None and by_organization,
     )
 
@@ -37,11 +38,11 @@ def behind(head: Head, value: str, applied: AppliedFile, resolution: Resolution)
     """
     if value != head.value:
         return head.refused_by_organization and resolution.understood
-    if head.generation in ("", applied.generation) or not resolution.understood:
+    if head.digests in ("", applied.digests) or not resolution.understood:
         return False
     if places_digest(resolution.targets, resolution.blocked) == head.places and not resolution.blocked:
         return False
-    joins = resolution.back_fill and not head.generation.endswith(f"/{applied.directory.membership.digest}")
+    joins = resolution.back_fill and not head.digests.endswith(f"/{applied.directory.membership.digest}")
     return head.moving or head.standing or head.failed > 0 or joins
 
 

@@ -19,7 +19,7 @@ from chalicelib.promotion import evolving
 from chalicelib.promotion.evolving import ADJUST, COMPARE, FINISH, REQUEST, RUN, PromotionEntry
 from chalicelib.promotion.model import END, EXAMINE, WORTH_A_LOOK, Promotion, PromotionState
 
-NEWS = ("tag", "image", "seen", "retry", "lifted", "generation")
+NEWS = ("tag", "image", "seen", "retry", "lifted", "file")
 """Inbox entries that ask for a look at the tag: its own event, the AMI's, discovery's, an operator's request, the end
 of a withdrawal or recall, and a change of file or membership. ``retry`` is "when:account,account": what failed is tried
 again, there or everywhere. ``lifted``, in the same form: what had begun is tried again.
@@ -61,8 +61,7 @@ TRANSITIONS: Mapping[PromotionState, Row[Promotion]] = {
 
 def evolve(promotion: Promotion, event: ev.Event, now: int) -> Promotion:
     """Return the promotion after the event. Raises IllegalEvent if the table does not allow the transition."""
-    after = transitions.evolve(TRANSITIONS, promotion, event, now)
-    return replace(after, due_at=due_at(after))
+    return transitions.evolve(TRANSITIONS, promotion, event, now)
 
 
 def outstanding(promotion: Promotion, now: int) -> tuple[do.Command, ...]:
@@ -92,8 +91,8 @@ def _next(promotion: Promotion, *, may_look: bool) -> tuple[do.Command, ...]:
             return (do.Compare(),)
         case S.ADJUSTING:
             return (do.Examine(),) if promotion.cursor == EXAMINE else (do.Slice(promotion.cursor),)
-        case S.RUNNING if promotion.wakes:
-            return (do.WakeWaiting(promotion.wakes),)
+        case S.RUNNING if promotion.wave_cursor:
+            return (do.WakeWaiting(promotion.wave_cursor),)
         case S.RUNNING:
             worth = may_look and promotion.tries >= WORTH_A_LOOK
             return (do.LookAtTag(), do.Compare()) if worth else (do.Compare(),)
@@ -111,7 +110,7 @@ def looks(promotion: Promotion, now: int) -> tuple[do.Command, ...]:
 
 def tells(before: Promotion, after: Promotion) -> bool:
     """Whether the history gets an entry: not for a look, or a comparison, that shows nothing new."""
-    quiet: dict[str, Any] = {"tries": 0, "next_try": 0, "looked_at": 0, "due_at": None, "handled": {}, "doubted": {}}
+    quiet: dict[str, Any] = {"tries": 0, "next_try": 0, "looked_at": 0, "handled": {}, "doubted": {}}
     return replace(before, **quiet) != replace(after, **quiet)
 
 
@@ -123,7 +122,8 @@ def _ends(promotion: Promotion) -> bool:
 def withdraws(promotion: Promotion) -> bool:
     """Whether a withdrawal or a recall is still to be compared with its deliveries."""
     over_without = promotion.state is S.OVER and promotion.value is None
-    if promotion.state is S.REQUESTED or (over_without and not promotion.file):  # nothing has ever begun
+    waits = promotion.state is S.REQUESTED or promotion.awaits_ami
+    if waits or (over_without and not promotion.file):  # nothing has ever begun
         return False
     if promotion.unread(RECALL) is not None:
         return True

@@ -36,6 +36,9 @@ MOST_FAULTS = 20
 MADE_HERE = "source-made-by-service"
 """Fault code of an AMI that the service made."""
 
+NEVER_AVAILABLE = "source-never-available"
+"""Fault code of an AMI that was pending for a day, or whose checks were refused for so long."""
+
 WORTH_A_LOOK = 3
 """After so many polls a running promotion also reads its tag, because the event of its removal can be lost."""
 
@@ -78,7 +81,6 @@ class Promotion:
     ami: str
     hub: str
     region: str
-    created_at: int
     state: PromotionState = PromotionState.REQUESTED
     image_name: str = ""
 
@@ -86,15 +88,15 @@ class Promotion:
     """Each tag event, and each new value, raises it: what has failed begins again. 0: it has begun nothing."""
     retries: Mapping[str, int] = field(default_factory=dict)
     """Generations of single targets ("account" or "account/region") that an operator asked to begin again."""
-    valid: int = 0
+    valid_generation: int = 0
     """The generation of the value in force: a refused value begins nothing again."""
-    passed: int = 0
+    passed_generation: int = 0
     """The last generation for which a pass has begun all that was missing."""
-    gone: int = 0
+    gone_generation: int = 0
     """The last generation in which the AMI was gone or disabled: then standing shares end, and nothing begins."""
     episode: int = 0
     """How many passes have begun deliveries; each has its summary."""
-    summarised: int = 0
+    summarised_episode: int = 0
     """The last episode whose summary was published."""
 
     value: str | None = None
@@ -123,7 +125,7 @@ class Promotion:
     cursor: str = ""
     """How far the pass is; "": none is under way."""
     file: str = ""
-    """Generation of targets file and members in the last comparison; "": there was none."""
+    """Digests of targets file and members in the last comparison; "": there was none."""
     places: str = ""
     """Digest of the targets of that comparison, by which discovery sees whether a new file changes them."""
     withdrawn: Mapping[str, str] = field(default_factory=dict)
@@ -132,9 +134,11 @@ class Promotion:
     """Targets that a withdrawal kept out before they began: they begin when it is lifted."""
     unfit: str = ""
     """For which inputs the source failed its checks: then nothing begins."""
+    partial_since: int = 0
+    """Since when its examination finds parts missing that EC2 may not show yet."""
     source: str = ""
     """The name of the source as it was examined; "": not yet."""
-    source_of: int = 0
+    source_generation: int = 0
     """The generation for which it was examined: what is tagged later waits for a tag event."""
     standing: bool = False
     """Whether some of its deliveries are in ``shared``, or are to be."""
@@ -147,8 +151,8 @@ class Promotion:
 
     waves: Mapping[str, WaveProgress] = field(default_factory=dict)
     """How far the waves of its targets are, by ``FileWaves.name``, as last computed: what waits reads it here."""
-    wakes: str = ""
-    """After which target to go on waking those whose wave opens; "": nobody is left to wake."""
+    wave_cursor: str = ""
+    """How far the waking of targets whose wave opens is; "": nobody is left to wake."""
 
     faults: tuple[Fault, ...] = ()
     """Faults of the value, the source or single accounts while they persist; ``MOST_FAULTS`` of them."""
@@ -168,7 +172,6 @@ class Promotion:
     handled: Mapping[str, str] = field(default_factory=dict)
     doubted: Mapping[str, str] = field(default_factory=dict)
     """Inbox entries that the last look has not answered, as it missed the tag or the AMI: a second look does."""
-    due_at: int | None = None
     inbox: Mapping[str, str] = field(default_factory=dict)
     """Entries that others write; read with the record, never written with it."""
 
@@ -184,13 +187,14 @@ class Promotion:
 
     def of_value(self, *, refused: bool) -> Promotion:
         """Return the promotion as the value in force has it; a refused value has raised a generation in vain."""
-        return replace(self, generation=self.valid) if refused else self
+        return replace(self, generation=self.valid_generation) if refused else self
 
     @property
     def basis(self) -> str:
         """Identifies what a look or comparison starts from: its result does not count once that has changed."""
-        seen = (self.seen_value, self.absent_since, self.value, self.refused_value, self.generation, self.gone)
-        return addresses.digest(*map(str, seen), str(sorted(self.retried.items())))
+        seen = (self.seen_value, self.absent_since, self.value, self.refused_value)
+        generations = (self.generation, self.gone_generation, sorted(self.retried.items()))
+        return addresses.digest(*map(str, (*seen, *generations)))
 
     @property
     def retried(self) -> Mapping[str, int]:
@@ -213,9 +217,15 @@ class Promotion:
         return any(fault.code == MADE_HERE for fault in self.faults)
 
     @property
+    def awaits_ami(self) -> bool:
+        """Whether it rests until a look shows its AMI available, as that was pending for a day: nothing has begun."""
+        rests = self.state is PromotionState.OVER and not self.is_refused
+        return rests and any(fault.code == NEVER_AVAILABLE for fault in self.faults)
+
+    @property
     def is_gone(self) -> bool:
         """Whether the AMI is gone or disabled, and has not been tagged since."""
-        return 0 < self.newest <= self.gone
+        return 0 < self.newest <= self.gone_generation
 
     @property
     def is_refused(self) -> bool:
@@ -225,7 +235,7 @@ class Promotion:
     @property
     def why(self) -> str:
         """Why it has ended, in a sentence; "": there is no more to say than its faults and deliveries do."""
-        given_up = self.state is PromotionState.OVER and self.value is None
+        given_up = self.awaits_ami or (self.state is PromotionState.OVER and self.value is None)
         if self.faults and (self.is_refused or given_up):
             value = next((one for one in (self.refused_value, self.value) if one is not None), self.seen_value)
             return f"The value {value!r} was refused: {count(len(self.faults), 'fault')}."

@@ -34,7 +34,7 @@ class WantedTargets:
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     back_fill: bool = True
     file: str = ""
-    """Generation of targets file and members; "": none is known."""
+    """Digests of targets file and members; "": none is known."""
     places: str = ""
     refused: str | None = None
     faults: tuple[Fault, ...] = ()
@@ -105,7 +105,7 @@ class WantedTargets:
         generation = promotion.generation_of(target.account, target.place)
         if one is None:
             joins = promotion.generation > 0 and self.back_fill and bool(target.unit)
-            return generation > promotion.passed or joins or target.place in promotion.left_out
+            return generation > promotion.passed_generation or joins or target.place in promotion.left_out
         return one.state in BACK_AGAIN or (one.state in ("failed", EXPIRED) and one.generation < generation)
 
     def left_out(self, tracked: Iterable[TrackedDelivery], promotion: Promotion) -> tuple[str, ...]:
@@ -135,7 +135,7 @@ class WantedTargets:
         return any(needs(target) for place, target in self.targets.items() if place in running)
 
 
-def wanted(
+def wanted_targets(
     promotion: Promotion, applied: AppliedFile, withdrawals: Collection[Withdrawal], *, believed: bool = True
 ) -> WantedTargets:
     """Return whom the AMI is for.
@@ -157,7 +157,7 @@ def wanted(
         return _of(promotion, shown, applied.waves, first, withdrawals, refused=refused, faults=made)
     last = promotion.value if promotion.file else None
     if last is None:
-        return WantedTargets(None, nobody, refused=shown, faults=first.faults, file=first.generation)
+        return WantedTargets(entitled=nobody, refused=shown, faults=first.faults, file=first.digests)
     before = applied.resolve(last, in_force=True)
     if not before.understood:
         return _unknown(promotion, withdrawals, shown, faults=first.faults)
@@ -206,14 +206,14 @@ def _of(
     single = tuple(resolution.without(entitled.withdrawn).blocked.values())
     in_vain = waves.faults({target.account for target in entitled.targets.values()}, VALUE)
     return WantedTargets(
-        value,
-        entitled,
-        resolution.groups,
-        resolution.back_fill,
-        resolution.generation,
-        places_digest(resolution.targets, resolution.blocked),
-        refused,
-        faults or (*single, *(one for one in in_vain if one.code != NOT_READ_YET)),
+        value=value,
+        entitled=entitled,
+        groups=resolution.groups,
+        back_fill=resolution.back_fill,
+        file=resolution.digests,
+        places=places_digest(resolution.targets, resolution.blocked),
+        refused=refused,
+        faults=faults or (*single, *(one for one in in_vain if one.code != NOT_READ_YET)),
         kept_out=kept_out,
         waves=waves,
     )
@@ -239,6 +239,6 @@ def why_it_ends(promotion: Promotion, place: str) -> str:
     return why_ended(promotion.withdrawn, place, otherwise)
 
 
-def has_more_than_withdrawn(surplus: Iterable[TrackedDelivery], meant: WantedTargets) -> bool:
+def has_more_than_withdrawn(surplus: Iterable[TrackedDelivery], wanted: WantedTargets) -> bool:
     """Whether some of these were not withdrawn by an operator: the value, or the file, no longer names them."""
-    return any(covering(meant.entitled.withdrawn, one.place) is None for one in surplus)
+    return any(covering(wanted.entitled.withdrawn, one.place) is None for one in surplus)

@@ -43,20 +43,20 @@ class WaveCount:
 
 
 def counts(
-    meant: WantedTargets, tracked: Sequence[TrackedDelivery], missing: Iterable[Target], promotion: Promotion
+    wanted: WantedTargets, tracked: Sequence[TrackedDelivery], missing: Iterable[Target], promotion: Promotion
 ) -> list[WaveCount]:
     """Count for each wave of the wanted targets what the group before it has come to. ``missing``: what is to begin."""
-    waves = {wave.rule: wave for wave in map(meant.waves.of, accounts(meant)) if isinstance(wave, Wave)}
+    waves = {wave.rule: wave for wave in map(wanted.waves.of, accounts(wanted)) if isinstance(wave, Wave)}
     known = {one.place: one for one in tracked}
     begin = {
         one.place for one in missing if not 0 < joined(promotion, one, known.get(one.place)) == promotion.generation
     }
-    return [_count(wave, meant.waves, tracked, begin, promotion.generation) for _, wave in sorted(waves.items())]
+    return [_count(wave, wanted.waves, tracked, begin, promotion.generation) for _, wave in sorted(waves.items())]
 
 
-def accounts(meant: WantedTargets) -> list[str]:
+def accounts(wanted: WantedTargets) -> list[str]:
     """Return the accounts of the wanted targets."""
-    return sorted({target.account for target in meant.targets.values()})
+    return sorted({target.account for target in wanted.targets.values()})
 
 
 def joined(promotion: Promotion, target: Target, one: TrackedDelivery | None) -> int:
@@ -64,7 +64,7 @@ def joined(promotion: Promotion, target: Target, one: TrackedDelivery | None) ->
     if one is not None:
         return one.joined
     generation = promotion.generation_of(target.account, target.place)
-    return promotion.generation if generation <= promotion.passed else 0
+    return promotion.generation if generation <= promotion.passed_generation else 0
 
 
 def _count(

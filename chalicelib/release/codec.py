@@ -16,6 +16,10 @@ class PointerCodec(RecordCodec[Pointer, Command, Event]):
 
     kind = Pointer
 
+    def due_at(self, record: Pointer) -> int | None:
+        """Return when to look again if no wake arrives."""
+        return record.due_at
+
     def about(self, record: Pointer, _now: int) -> Mapping[str, object]:
         """Return its parameter and target, for the log."""
         names = {"parameter": record.parameter, "family": record.family}

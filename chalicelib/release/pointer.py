@@ -9,6 +9,7 @@ changes nothing [aws-facts, Added end of November 2026, VERIFIED]. So a written 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -131,6 +132,12 @@ class Pointer:
     def named(self) -> Release | None:
         """The release that it names; None: it names none that the hub knows."""
         return next((one for one in self.releases if one.image == self.image), None)
+
+    @property
+    def launchable(self) -> tuple[Release, ...]:
+        """The releases of the architecture of what it names, which its users can run; all if it names none."""
+        named = self.named
+        return tuple(one for one in self.releases if named is None or one.architecture == named.architecture)
 
     @property
     def source(self) -> str:
@@ -356,8 +363,11 @@ def _with_superseded(pointer: Pointer, event: Looked, now: int) -> Pointer:
     yet that was written a moment ago, another look follows.
     """
     remembered = {one.image for one in event.releases}
+    usable = {one.image for one in event.releases if one.source not in event.recalled} & event.available
     known = {one: date for one, date in pointer.own_dates.items() if one in remembered}
-    own = {one: date for one, date in known.items() if date.may_show(event.deprecated.get(one, ""))}
+    shown = {one for one, date in known.items() if date.may_show(event.deprecated.get(one, ""))}
+    # of what is disabled no date is read; and the lift of a recall brings back the date that the recall has found
+    own = {one: date for one, date in known.items() if one in shown or one not in usable}
     pointer = replace(pointer, own_dates=own)
     if (date := own.get(pointer.image)) is not None:
         if not date.is_shown(event.deprecated.get(pointer.image, "")):
@@ -368,7 +378,6 @@ def _with_superseded(pointer: Pointer, event: Looked, now: int) -> Pointer:
     if event.rule is None:  # what was deprecated stays so, and is superseded unless it has become current
         stay = {*pointer.retired} & {*event.deprecated} - {pointer.image}
         return replace(pointer, retired=tuple(sorted(stay)), not_retired=None)
-    usable = {one.image for one in event.releases if one.source not in event.recalled} & event.available
     pinned = {one.image for one in event.releases if event.pin is not None and one.source == event.pin.source}
     wanted = to_deprecate(event.releases, usable, {pointer.image, *pinned}, event.rule, now)
     left = {image: at for image, at in wanted.items() if not is_deprecated(event.deprecated, image, at)}
@@ -389,15 +398,15 @@ def _compared(event: Looked, pointer: Pointer, now: int) -> Pointer:
     intent = pointer.intent
     if intent is not None and value != intent.image and now < intent.at + VALID_WITHIN:
         return _again(pointer, now, READ_BACK)
-    now_current = current(event.releases, event.available, event.recalled, event.pin)
-    if now_current is None:
+    newest, now_current = (
+        current(some, event.available, event.recalled, event.pin) for some in (event.releases, pointer.launchable)
+    )
+    if newest is None:
         return _nothing_current(pointer, event, now)
-    if value == now_current.image:
-        return _rest(pointer, now)
+    if now_current is None or value == now_current.image:
+        return _rest(pointer, now, _other_architecture(pointer, newest))
     if intent is not None and intent.image == now_current.image and value != intent.image:
         return _rest(pointer, now, _not_valid(pointer, now_current), AFTER_TROUBLE if intent.unsure else LOOK_EVERY)
-    if fault := _other_architecture(pointer, now_current):
-        return _rest(pointer, now, fault)
     return _intend(pointer, Intent(now_current.image, value, now_current.source, now), now)
 
 
@@ -571,7 +580,7 @@ def _refusal(pointer: Pointer, fault: Fault) -> Fault:
 
 def prefix_cure(parameter: str) -> str:
     """Return what lets the copy role write a parameter of this name."""
-    prefix = f"/{parameter.split('/')[1]}/"
+    prefix = re.sub("(/[^/]*/).*", r"\1", parameter)
     return (
         "Update the stack of deploy/target.yaml there (of OUs, that of deploy/target-stackset.yaml) with "
         f"ParameterPrefix={prefix}, or another path that the name begins with."

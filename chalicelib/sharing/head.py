@@ -16,7 +16,7 @@ class Head:
     """The value in force; None: there was no valid value yet."""
     known: tuple[str, ...] = ()
     """Values of the tag for which discovery does not wake the promotion: in force, refused, or being examined."""
-    generation: str = ""
+    digests: str = ""
     """Digests of file and members by which the value was resolved: "digest/digest"; "": not yet."""
     places: str = ""
     """Digest of the targets in force."""

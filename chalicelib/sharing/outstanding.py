@@ -39,10 +39,12 @@ def _reopens(share: Share, now: int) -> bool:
     """Whether a closing share is opened again at once, because a delivery has come to hold it.
 
     Only a nameless permission: it is simply added again. A grant or statement is closed first and then opened again, as
-    both would have the same name.
+    both would have the same name. If the opening was put off, the closing is ended first, too: its looks say from when
+    on a permission is somebody else's (invariant 2).
     """
     held = bool(share.holdings) and not past_end(share, now) and share.fault is None and not share.closed_blind
-    return held and nameless(share.resource) and share.state is ShareState.CLOSING and not share.preexisting
+    closing = share.state is ShareState.CLOSING and not share.preexisting and not share.tries
+    return held and closing and nameless(share.resource)
 
 
 def unanswered(share: Share) -> bool:
@@ -59,7 +61,7 @@ def to_open(shares: Iterable[Share], now: int) -> list[Share]:
 
 def _is_time(share: Share, now: int) -> bool:
     """Whether it may be opened now. An opening does not wait for the next look of a closing."""
-    return now >= share.next_try or (share.state is ShareState.CLOSING and not share.tries)
+    return now >= share.next_try or share.state is ShareState.CLOSING
 
 
 def _may_open(share: Share, now: int) -> bool:

@@ -6,6 +6,8 @@ Because of one account, the share worker halves the batch down to that account, 
 
 from __future__ import annotations
 
+import re
+
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.places import last_part
 
@@ -47,10 +49,10 @@ ABOUT_THE_RESOURCE = frozenset(
 """Codes of faults about the resource, the service's own rights, or an outage: AWS's own with "aws-" in front, or its.
 
 All others count as about one account of the batch, and it is halved. Such are EC2's InvalidParameterValue,
-InvalidParameter, InvalidUserID.Malformed, InvalidUserID.NotFound and InvalidAMIAttributeItemValue [that a closed
-account fails the whole call: aws-facts, UNVERIFIED], KMS's InvalidArnException, also for a grantee that KMS cannot see
-[aws-facts 3], and of a key's policy an invalid principal, as an account that was closed [aws-facts 3], and the size:
-fewer may fit.
+InvalidParameter, InvalidUserID.Malformed, InvalidUserID.NotFound and InvalidAMIAttributeItemValue, which fails the
+whole call [aws-facts 4; that a closed account does, too, is UNVERIFIED], KMS's InvalidArnException, also for a grantee
+that KMS cannot see [aws-facts 3], and of a key's policy an invalid principal, as an account that was closed [aws-facts
+3], and the size: fewer may fit.
 """
 
 
@@ -61,9 +63,8 @@ def most_calls(size: int) -> int:
 
 def creates_role(role: str) -> str:
     """Return the command that makes a service-linked role ("SERVICE/NAME")."""
-    service, _, name = role.rpartition("/")
-    suffix = name.partition("_")[2]
-    named = f" --custom-suffix {suffix}" if suffix else ""
+    service, suffix = role.removesuffix(f"/{last_part(role)}"), re.search("_(.+)", last_part(role))
+    named = f" --custom-suffix {suffix[1]}" if suffix else ""
     return f"aws iam create-service-linked-role --aws-service-name {service}{named}"
 
 

@@ -204,8 +204,8 @@ class Resolution:
     """For the account of each target the ARNs of all units that contain it, whether or not they bring it."""
 
     @property
-    def generation(self) -> str:
-        """A name of the content of file and members; "": nothing has been applied."""
+    def digests(self) -> str:
+        """The digests of file and members, "digest/digest"; "": nothing has been applied."""
         return f"{self.digest}/{self.members}" if self.digest else ""
 
     @property
@@ -299,8 +299,8 @@ class AppliedFile:
     """The value resolved last: hundreds of shares ask for the same value in turn."""
 
     @property
-    def generation(self) -> str:
-        """A name of the content of both."""
+    def digests(self) -> str:
+        """The digests of both: "digest/digest"."""
         return f"{self.digest}/{self.directory.membership.digest}"
 
     def resolve(self, value: str, *, in_force: bool = False) -> Resolution:

@@ -17,7 +17,7 @@ from chalicelib.targets.withdrawals import Withdrawal
 
 @dataclass(frozen=True, slots=True)
 class Met:
-    """A version that was in force; its name sorts by its generation.
+    """A version that was in force; its name sorts by its number.
 
     ``at`` (ISO 8601) and ``by`` (an ARN) are what its item claims.
     """
@@ -39,8 +39,8 @@ class Targets(Protocol):
     def applied_at(self) -> int:
         """Since when (epoch seconds) this file is in force; 0: none is, or its time cannot be read."""
 
-    def generation(self) -> str:
-        """Return the generation in force (``AppliedFile.generation``), without reading the content."""
+    def digests(self) -> str:
+        """Return the digests in force (``AppliedFile.digests``), without reading the content."""
 
     def organization(self) -> Organization | None:
         """Return the organization that the file names; None: it names no unit."""

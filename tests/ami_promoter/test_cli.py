@@ -35,7 +35,7 @@ WRONG = {
     "targets aply x": "ami-promoter targets: No such command 'aply'. Did you mean 'apply'?",
     f"retry {AMI} --jsno": "ami-promoter retry: No such option '--jsno'. Did you mean '--json'?",
     "status --region us-est-1": (
-        "'us-est-1' is not a Region that the AWS SDK knows. Did you mean us-west-1 or us-east-1?"
+        "'us-est-1' is not a Region that the AWS SDK knows. Did you mean us-west-1 or us-east-1? `ami-promoter status"
     ),
     "status --region US": "'US' is not a Region that the AWS SDK knows. Write a Region's name, like us-east-1.",
     "status i-123": "'i-123' is not an AMI's id, like ami-0123456789abcdef0.",

@@ -60,9 +60,9 @@ def a_delivery(state: DeliveryState = DeliveryState.REQUESTED, **changes: object
         NOW,
     )
     ready = machine.evolve(fresh, TargetReady(TARGET_KEY), NOW)
-    late = ORDER.index(state) > ORDER.index(DeliveryState.WAITING)
+    late = ORDER.index(state) > ORDER.index(DeliveryState.AWAITING_SLOT)
     built = replace(
-        ready if late or state is DeliveryState.WAITING else fresh,
+        ready if late or state is DeliveryState.AWAITING_SLOT else fresh,
         state=state,
         entered=dict.fromkeys(ORDER[: ORDER.index(state) + 1], NOW),
         ending=DeliveryState.FAILED

@@ -79,7 +79,7 @@ def test_every_pair_of_state_and_event_follows_the_table(state, event, method):
     except IllegalEvent:
         pytest.fail(f"{type(event).__name__} in {state} leads out of the table")
     assert after.state in row[type(event)].leads_to
-    assert (after.due_at is None) == (after.state in ENDED)
+    assert (machine.due_at(after) is None) == (after.state in ENDED)
 
 
 def test_each_kind_of_event_is_in_the_table_and_among_the_examples():
@@ -182,7 +182,7 @@ def test_no_copy_is_started_without_a_slot(picks):
 
 def test_nothing_is_held_before_the_checks_and_a_slot():
     """Before `opening` no share is asked for."""
-    for state in (DeliveryState.REQUESTED, DeliveryState.AWAITING_ROLE, DeliveryState.WAITING):
+    for state in (DeliveryState.REQUESTED, DeliveryState.AWAITING_ROLE, DeliveryState.AWAITING_SLOT):
         wanted = machine.outstanding(a_delivery(state), NOW)
         assert not any(isinstance(command, HoldShares) for command in wanted)
 
@@ -229,7 +229,7 @@ def test_an_ami_that_is_there_already_gets_its_service_roles_grants_first_and_th
 
 def test_an_image_that_is_seen_finished_needs_no_further_step():
     """Another one gets its deprecation date, or the tags of its snapshots, first; one that differs is removed."""
-    verifying = replace(a_delivery(DeliveryState.VERIFYING), tries=moves.VERIFY_TRIES)
+    verifying = a_delivery(DeliveryState.VERIFYING).with_image(differed=moves.VERIFY_TRIES - 1)
     seen = {
         (finished, wrong): machine.evolve(verifying, ImageSeen("available", wrong, finished=finished), NOW)
         for finished in (False, True)
@@ -405,7 +405,7 @@ def test_a_withdrawal_looks_after_two_minutes_then_with_each_sweep():
     first = machine.evolve(asked, ClosingSeen(("resource#image#ami-0a",)), NOW)
     second = machine.evolve(first, ClosingSeen(("resource#image#ami-0a",)), NOW + 120)
     third = machine.evolve(second, ClosingSeen(("resource#image#ami-0a",)), NOW + 180)
-    assert [one.due_at for one in (first, second, third)] == [NOW + 120, NOW + 150, NOW + 210]
+    assert [machine.due_at(one) for one in (first, second, third)] == [NOW + 120, NOW + 150, NOW + 210]
 
 
 def test_a_time_of_opening_that_is_not_on_record_is_no_deadline_that_has_passed():
@@ -583,12 +583,22 @@ def test_a_copy_under_another_key_is_not_believed():
 def test_a_copy_that_one_look_does_not_show_is_not_missing_yet():
     """Absence in an eventually consistent read is weak evidence."""
     delivery = with_copies(a_delivery(DeliveryState.COPYING), C.PENDING, C.COMPLETED)
-    for minute in range(1, 4):
+    for minute in (1, 2):
         delivery = machine.evolve(delivery, CopiesSeen(("snap-0ac",), ()), NOW + 60 * minute)
         assert delivery.state is DeliveryState.COPYING
 
-    gone = machine.evolve(delivery, CopiesSeen(("snap-0ac",), ()), NOW + 300)
+    gone = machine.evolve(delivery, CopiesSeen(("snap-0ac",), ()), NOW + 180)
     assert [fault.code for fault in gone.faults] == ["copy-vanished"]
+
+
+def test_a_copy_that_has_run_for_hours_is_not_gone_by_one_look():
+    """Nor by a second one that comes after others have shown it."""
+    delivery = with_copies(a_delivery(DeliveryState.COPYING), C.PENDING, C.COMPLETED)
+    missed, there = CopiesSeen(("snap-0ac",), ()), CopiesSeen(("snap-0ac",), (seen("snap-0a", "pending"),))
+    for number, look in enumerate((there, there, there, there, missed, there, there, missed)):
+        delivery = machine.evolve(delivery, look, NOW + 900 * number)
+
+    assert (delivery.state, delivery.faults) == (DeliveryState.COPYING, ())
 
 
 def test_an_image_that_differs_once_is_looked_at_again():
@@ -601,6 +611,18 @@ def test_an_image_that_differs_once_is_looked_at_again():
     wrong = machine.evolve(delivery, ImageSeen("available", (FAULT,)), NOW)
     assert wrong.state is DeliveryState.STOPPING
     assert wrong.faults == (FAULT,)
+
+
+@pytest.mark.parametrize("late", [ImageSeen("available", (FAULT,)), Refused("VerifyImage", RefusalKind.NOT_YET, FAULT)])
+def test_one_early_look_removes_no_image_that_was_pending_for_hours(late):
+    """The looks at the pending one count for nothing: what it shows first may be incomplete, or not there yet."""
+    delivery = a_delivery(DeliveryState.VERIFYING, image=NewImage("ami-0b"))
+    for _ in range(2 * moves.MAX_TRIES):
+        delivery = machine.evolve(delivery, ImageSeen("pending"), NOW)
+    early = machine.evolve(delivery, late, NOW)
+
+    assert early.state is DeliveryState.VERIFYING
+    assert machine.evolve(early, ImageSeen("available", finished=True), NOW).state is DeliveryState.PUBLISHING
 
 
 # --- trouble ----------------------------------------------------------------------------------------------------------
@@ -761,7 +783,7 @@ def test_a_delivery_that_stops_holds_no_share_after_its_deletions(seen_or_refuse
 
 def test_cancelling_before_anything_was_made_ends_at_once():
     """There is nothing to look for or to remove."""
-    after = machine.evolve(a_delivery(DeliveryState.WAITING), CancelAsked(), NOW)
+    after = machine.evolve(a_delivery(DeliveryState.AWAITING_SLOT), CancelAsked(), NOW)
 
     assert after.state is DeliveryState.TIDYING
     assert machine.outstanding(after, NOW) == (NotifyOutcome(),)
@@ -771,10 +793,10 @@ def test_cancelling_before_anything_was_made_ends_at_once():
 OLD = Cleanup(to_delete=("snap-0old",))
 """A snapshot that an earlier episode made, and that this one does not use."""
 ENDS_WITHOUT_LOOKING = {
-    "cancelled in waiting": (a_delivery(DeliveryState.WAITING, cleanup=OLD), CancelAsked()),
+    "cancelled in awaiting-slot": (a_delivery(DeliveryState.AWAITING_SLOT, cleanup=OLD), CancelAsked()),
     "cancelled in opening": (a_delivery(DeliveryState.OPENING, cleanup=OLD), CancelAsked()),
     "an AMI of an earlier episode differs": (
-        a_delivery(DeliveryState.VERIFYING, cleanup=OLD, tries=9, image=NewImage("ami-0b", adopted=True)),
+        a_delivery(DeliveryState.VERIFYING, cleanup=OLD, image=NewImage("ami-0b", adopted=True, differed=2)),
         ImageSeen("available", (FAULT,)),
     ),
     "an AMI could not be tested": (
@@ -810,7 +832,7 @@ def test_what_an_earlier_episode_left_is_named_if_the_target_refuses_to_delete_i
     now = NOW
     while DeleteSnapshots(("snap-0old",)) in machine.outstanding(delivery, now):
         delivery = machine.evolve(delivery, Refused("DeleteSnapshots", kind, FAULT), now)
-        last, now = now, delivery.due_at
+        last, now = now, machine.due_at(delivery)
     assert NOW + tried_until <= last <= NOW + tried_until + schedule.RETRIES[-1]
     assert machine.outstanding(delivery, last) == (NotifyOutcome(),)
     assert notices.outcome(delivery, last)["leftovers"] == ["snap-0old"]
@@ -818,7 +840,7 @@ def test_what_an_earlier_episode_left_is_named_if_the_target_refuses_to_delete_i
 
 def test_what_an_earlier_episode_left_is_named_if_the_target_can_no_longer_be_looked_at():
     """The slots cannot be read for a day after the queue deadline: nothing is removed."""
-    delivery = a_delivery(DeliveryState.WAITING, cleanup=OLD)
+    delivery = a_delivery(DeliveryState.AWAITING_SLOT, cleanup=OLD)
     for _ in range(2):
         delivery = machine.evolve(delivery, DeadlinePassed(), NOW)
 
@@ -848,7 +870,7 @@ def test_a_delivery_that_intended_register_image_is_not_cancelled():
 
 def test_who_ended_a_delivery_stays_on_its_record():
     """Also in the reduced record of one that is over; a date says so itself."""
-    waiting = a_delivery(DeliveryState.WAITING)
+    waiting = a_delivery(DeliveryState.AWAITING_SLOT)
 
     asked = machine.evolve(waiting, CancelAsked(why="Withdrawn by ann."), NOW)
     over = machine.evolve(asked, OutcomeNotified.of(asked), NOW)
@@ -874,7 +896,7 @@ def test_a_recall_whose_copy_two_looks_have_missed_is_done_and_leaves_nothing_to
     for seconds in (0, 1, 29):
         delivery = machine.evolve(delivery, CopySeen(there=False), NOW + seconds)
         assert not delivery.recall.done
-    assert delivery.due_at == NOW + 30
+    assert machine.due_at(delivery) == NOW + 30
 
     gone = machine.evolve(delivery, CopySeen(there=False), NOW + 30)
     over = machine.evolve(gone, OutcomeNotified.of(gone), NOW + 30)
@@ -906,7 +928,7 @@ def test_an_ami_and_copies_that_exist_already_are_adopted():
     assert (found.state, found.image.id) == (DeliveryState.VERIFYING, "ami-0b")
 
     half = machine.evolve(delivery, TargetReady(TARGET_KEY, None, (seen("snap-0a", "completed"),)), NOW)
-    assert half.state is DeliveryState.WAITING
+    assert half.state is DeliveryState.AWAITING_SLOT
     assert [copy.state for copy in half.copies] == [C.COMPLETED, C.WANTED]
 
 

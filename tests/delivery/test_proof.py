@@ -7,6 +7,7 @@ import pytest
 from chalicelib.delivery import machine, proof
 from chalicelib.delivery.attempts import CopiesFound, CopyStarted, FindCopies, ImageRegistered, RegisterImage
 from chalicelib.delivery.model import Attempt, CopyState, Delivery, DeliveryState, ImageRequest, SlotRequest
+from chalicelib.delivery.moves import VERIFY_TRIES
 from chalicelib.delivery.phase import CancelAsked, DeadlinePassed, DeliveryEvent, Refused
 from chalicelib.delivery.phases.checking import TargetReady
 from chalicelib.delivery.phases.ending import LeftoversSeen
@@ -43,7 +44,7 @@ def test_a_completed_snapshot_with_the_services_tags_that_no_attempt_made_is_nev
     planted = tuple(seen(source, "completed", copy=f"{source}x", **changes) for source in ("snap-0a",))
     ready = machine.evolve(a_delivery(), TargetReady(TARGET_KEY, copies=planted), NOW)
 
-    assert ready.state is DeliveryState.WAITING
+    assert ready.state is DeliveryState.AWAITING_SLOT
     assert [copy.state for copy in ready.copies] == [C.WANTED, C.WANTED]
     assert (ready.cleanup.to_delete, ready.cleanup.unproven) == ((), ("snap-0ax",))
     plan = proof.removal(ready, (), planted)
@@ -200,6 +201,22 @@ def test_an_ami_of_an_attempt_is_adopted_whichever_episode_made_it():
     assert proof.named(a_delivery(), (shown("ami-0s", delivery=""),)) == proof.Named(stranger="ami-0s")
 
 
+def test_an_adopted_ami_that_differs_stays_also_when_a_later_episode_removes_what_it_made():
+    """That episode gives its AMI another name, and is cancelled; what was left is named with its snapshots."""
+    made = a_delivery(DeliveryState.VERIFYING, episode=2)
+    made = with_ids(made, snap_0a="snap-0ac", snap_0b="snap-0bc", **{"": "ami-0b"})
+    differs = replace(made.with_image(id="ami-0b", adopted=True), tries=VERIFY_TRIES)
+    failed = machine.evolve(differs, ImageSeen("available", (FAULT,)), NOW)
+    assert (failed.state, failed.cleanup.leftovers) == (DeliveryState.TIDYING, ("ami-0b",))
+
+    fresh = (*proof.carried(failed, NOW), Attempt("nonce-new", "snap-0a", NOW, id="snap-0an", episode=3))
+    stopping = a_delivery(DeliveryState.STOPPING, episode=3, attempts=fresh)
+    copies = (seen("snap-0a", "completed"), seen("snap-0b", "completed"), seen("snap-0a", "pending", copy="snap-0an"))
+    plan = proof.removal(stopping, (shown("ami-0b"),), copies)
+    assert (plan.images, plan.copies, plan.showing) == ((), ("snap-0an",), ("snap-0an",))
+    assert plan.unproven == ("ami-0b", "snap-0ac", "snap-0bc")
+
+
 def test_of_two_amis_of_one_nonce_neither_is_adopted():
     """Neither is adopted nor removed."""
     twins = (shown("ami-0b"), shown("ami-0c"))
@@ -312,7 +329,7 @@ def test_a_target_that_refuses_every_look_keeps_its_nonces():
 
 def test_an_episode_that_never_looked_says_nothing_of_an_earlier_one():
     """It was cancelled before it made anything, while the nonces of an episode that left something are on record."""
-    cancelled = machine.evolve(replace(stopped(), state=DeliveryState.WAITING), CancelAsked(), NOW)
+    cancelled = machine.evolve(replace(stopped(), state=DeliveryState.AWAITING_SLOT), CancelAsked(), NOW)
 
     assert cancelled.cleanup.done
     assert proof.carried(cancelled, NOW + 30 * schedule.DAY) == cancelled.attempts
@@ -350,6 +367,6 @@ def test_a_refusal_of_an_earlier_attempt_ends_no_later_one():
     late = Refused("StartCopy", RefusalKind.LIMIT, FAULT, "snap-0a", nonce="of an earlier one")
     an_image = a_delivery(DeliveryState.REGISTERING, request=ImageRequest(NOW))
 
-    assert machine.evolve(delivery, late, NOW) == replace(delivery, due_at=machine.due_at(delivery))
+    assert machine.evolve(delivery, late, NOW) == delivery
     after = machine.evolve(an_image, replace(late, step="RegisterImage", source=None), NOW)
     assert (after.request.intended_at, after.attempts) == (NOW, an_image.attempts)

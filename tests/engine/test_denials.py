@@ -15,6 +15,11 @@ SAYS = [
     ),
     (f"because no service control policy {COPYING}", "service control policy", "exempt the role"),
     (f"{DENIES} a resource control policy", "resource control policy", "RESOURCE_CONTROL_POLICY"),
+    (
+        f"{DENIES} a resource control policy: arn:aws:organizations::111111111111:policy/o-1/x/p-2",
+        "resource control policy",
+        "RESOURCE_CONTROL_POLICY",
+    ),
     (f"{DENIES} an identity-based policy", "identity-based policy", "list-role-policies"),
     (f"because no identity-based policy {COPYING}", "identity-based policy", "deploy/target.yaml"),
     ("because no resource-based policy allows the kms:Decrypt action", "resource-based policy", "key-policy"),

@@ -60,6 +60,27 @@ def test_a_grants_id_is_read_where_it_is_made_and_where_it_is_ended():
     assert made.grant == ended.grant == "g-1"
 
 
+def test_the_grant_that_ebs_makes_for_a_copy_is_known_where_it_is_retired():
+    """RetireGrant has no parameters; the id stands in its additional data."""
+    (made,) = trail_actions.read(
+        record("EBS makes its grant for a copy, in the name of the account that copies"), "promote"
+    )
+    (used,) = trail_actions.read(record("EBS decrypts for that copy"), "promote")
+    (ended,) = trail_actions.read(record("EBS retires that grant"), "promote")
+
+    assert made.grant == ended.grant == "g-3"
+    assert (made.account, made.by_service) == ("222222222222", True)
+    assert (used.account, used.by_service, used.ebs) == ("", True, True)
+
+
+def test_a_copy_of_ones_own_snapshot_is_no_use_of_a_share():
+    """CloudTrail shows CopySnapshot to the caller, and to the source's owner without the caller's ARN."""
+    own = record("another account copies a shared snapshot")
+    own["userIdentity"] = record("two AMIs are tagged")["userIdentity"]
+
+    assert trail_actions.read(own, "promote") == ()
+
+
 def test_other_tags_are_no_action():
     """Only the trigger's key counts."""
     assert trail_actions.read(record("two AMIs are tagged"), "release") == ()

@@ -18,8 +18,9 @@ AT_A, AT_B = f"{A}/{REGION}", f"{B}/{REGION}"
 
 def over(**changes: object) -> Promotion:
     """A promotion that is over, with its value in force."""
-    fresh = replace(started("ami-0a", HUB, REGION, NOW), state=PromotionState.OVER, due_at=None)
-    known = {"value": "dev", "seen_value": "dev", "seen_since": NOW, "file": "digest/", "generation": 1, "passed": 1}
+    fresh = replace(started("ami-0a", HUB, REGION, NOW), state=PromotionState.OVER)
+    known = {"value": "dev", "seen_value": "dev", "seen_since": NOW, "file": "digest/"}
+    known |= {"generation": 1, "passed_generation": 1}
     return replace(fresh, **(known | changes))
 
 

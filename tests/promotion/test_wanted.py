@@ -8,7 +8,7 @@ from chalicelib.delivery.tracked import EXPIRED, TrackedDelivery
 from chalicelib.engine.faults import Fault
 from chalicelib.promotion import evolving
 from chalicelib.promotion.model import MADE_HERE, Promotion, PromotionState
-from chalicelib.promotion.wanted import WantedTargets, has_more_than_withdrawn, wanted, why_it_ends
+from chalicelib.promotion.wanted import WantedTargets, has_more_than_withdrawn, wanted_targets, why_it_ends
 from chalicelib.targets.applied_file import AppliedFile, Directory, Target
 from chalicelib.targets.organization import Membership, Organization, Unit
 from chalicelib.targets.withdrawals import Withdrawal
@@ -60,7 +60,7 @@ def conflicting(account: str) -> AppliedFile:
 def a_promotion(**changes: object) -> Promotion:
     """A promotion whose pass for the first tag event is complete."""
     known: dict[str, object] = {"state": PromotionState.RUNNING, "value": "dev", "seen_value": "dev", "file": "file"}
-    known |= {"generation": 1, "passed": 1, "in_force_since": NOW}
+    known |= {"generation": 1, "passed_generation": 1, "in_force_since": NOW}
     return replace(evolving.started("ami-0a", HUB, REGION, NOW), **(known | changes))
 
 
@@ -68,8 +68,8 @@ def tracked(account: str, state: str = "running", generation: int = 1, delivery:
     return TrackedDelivery(delivery or f"d-{account}", account, REGION, 1, state, "", generation)
 
 
-def meant(promotion: Promotion, applied: AppliedFile, *withdrawals: Withdrawal) -> WantedTargets:
-    found = wanted(promotion, applied, withdrawals)
+def wanted(promotion: Promotion, applied: AppliedFile, *withdrawals: Withdrawal) -> WantedTargets:
+    found = wanted_targets(promotion, applied, withdrawals)
     assert isinstance(found, WantedTargets), found
     return found
 
@@ -80,7 +80,7 @@ def withdrawn(place: str, at: int = NOW + 10, value: str | None = "dev") -> With
 
 def differs(promotion: Promotion, applied: AppliedFile, *there: TrackedDelivery, out: tuple[Withdrawal, ...] = ()):
     """The accounts whose deliveries are to end, and those for which one is to begin."""
-    found = meant(promotion, applied, *out)
+    found = wanted(promotion, applied, *out)
     ends, begins = found.surplus(there, promotion), found.missing(there, promotion)
     return [one.account for one in ends], [one.account for one in begins]
 
@@ -90,7 +90,7 @@ def differs(promotion: Promotion, applied: AppliedFile, *there: TrackedDelivery,
 
 def test_a_first_tag_begins_all_that_it_names_and_afterwards_nothing_differs():
     """Sorted, so that a pass can go on where it stopped."""
-    new = a_promotion(passed=0)
+    new = a_promotion(passed_generation=0)
     assert differs(new, the_file(B, A)) == ([], [A, B])
 
     for state in ("running", "delivered", "shared"):
@@ -116,7 +116,7 @@ def test_an_account_that_is_added_to_the_file_waits_for_a_tag_event():
 
 def test_a_target_whose_pass_was_not_complete_is_no_addition():
     """The pass was refused, or killed, before it reached the target: it begins without another tag event."""
-    assert differs(a_promotion(passed=0), the_file(A, B), tracked(A)) == ([], [B])
+    assert differs(a_promotion(passed_generation=0), the_file(A, B), tracked(A)) == ([], [B])
 
 
 def test_an_account_that_joins_an_ou_begins_at_once():
@@ -187,7 +187,7 @@ def test_what_is_no_longer_named_ends_and_the_rest_goes_on():
 def test_the_surplus_comes_in_the_order_of_ids():
     """So that a pass can go on where it stopped."""
     there = [tracked(A, delivery="z"), tracked(B, delivery="y"), tracked(C, delivery="x")]
-    found = meant(a_promotion(value=None, seen_value=None), the_file(A)).surplus(there, a_promotion())
+    found = wanted(a_promotion(value=None, seen_value=None), the_file(A)).surplus(there, a_promotion())
 
     assert [one.delivery for one in found] == ["x", "y", "z"]
 
@@ -203,7 +203,7 @@ def test_a_removal_that_waits_is_not_forgotten_by_a_new_value():
     """The tag is "a b", "b" and "b c" before anything has ended: the delivery to "a" must still end."""
     groups = {"a": (A,), "b": (B,), "c": (C,)}
     applied = AppliedFile(Directory(groups, {one: (Target(one, REGION),) for one in (A, B, C)}), "file")
-    third = a_promotion(value="b", seen_value="b c", generation=3, passed=1)
+    third = a_promotion(value="b", seen_value="b c", generation=3, passed_generation=1)
 
     assert differs(third, applied, tracked(A), tracked(B)) == ([A], [C])
 
@@ -218,14 +218,14 @@ def test_while_looks_disagree_the_value_in_force_counts():
 def test_a_gone_image_ends_what_is_shared_and_lets_copies_finish():
     """Nothing begins; and after the next tag event all is as before."""
     there = [tracked(A), tracked(B, "shared"), tracked(C, "cancelled")]
-    assert differs(a_promotion(gone=1), the_file(A, B, C), *there) == ([B], [])
-    assert differs(a_promotion(gone=1, generation=2), the_file(A, B, C), *there) == ([], [C])
+    assert differs(a_promotion(gone_generation=1), the_file(A, B, C), *there) == ([B], [])
+    assert differs(a_promotion(gone_generation=1, generation=2), the_file(A, B, C), *there) == ([], [C])
 
 
 def test_an_image_that_the_service_made_gives_nobody_anything():
     """Its tag was inherited; a value that was in force before stays so."""
     made = Fault(MADE_HERE, "where", "what.", "cure.")
-    fresh = a_promotion(value=None, file="", passed=0, faults=(made,))
+    fresh = a_promotion(value=None, file="", passed_generation=0, faults=(made,))
 
     assert differs(fresh, the_file(A)) == ([], [])
     assert differs(a_promotion(faults=(made,)), the_file(A), tracked(A)) == ([], [])
@@ -238,11 +238,11 @@ def test_a_withdrawal_ends_its_delivery_and_lets_none_begin():
     """An account, or one of its Regions; that it is withdrawn is no removal by the tag, which takes two looks."""
     for place in (A, f"{A}/{REGION}"):
         out = (withdrawn(place),)
-        found = meant(a_promotion(), the_file(A, B), *out)
+        found = wanted(a_promotion(), the_file(A, B), *out)
         assert differs(a_promotion(), the_file(A, B), tracked(A), tracked(B), out=out) == ([A], [])
         assert differs(a_promotion(generation=9), the_file(A, B), tracked(B), out=out) == ([], [])
         assert not has_more_than_withdrawn(found.surplus([tracked(A)], a_promotion()), found)
-    narrowed = meant(a_promotion(), the_file(B), *out)
+    narrowed = wanted(a_promotion(), the_file(B), *out)
     assert has_more_than_withdrawn(narrowed.surplus([tracked(C)], a_promotion()), narrowed)
 
 
@@ -270,7 +270,7 @@ def test_a_withdrawal_counts_since_ec2_last_showed_another_value(changes, counts
     out = (withdrawn(A, value=value),)
     applied = the_file(A, groups=("dev", "prod"))
 
-    assert bool(meant(promotion, applied, *out).entitled.withdrawn) is counts
+    assert bool(wanted(promotion, applied, *out).entitled.withdrawn) is counts
 
 
 def test_a_withdrawal_for_the_value_that_the_tag_shows_counts_while_that_is_refused():
@@ -286,18 +286,18 @@ def test_a_withdrawal_for_the_value_that_the_tag_shows_counts_while_that_is_refu
 def test_a_blocked_account_keeps_what_it_has_and_gets_nothing():
     """Its groups do not agree on its settings: one fault, and the others are delivered."""
     applied = conflicting(B)
-    assert differs(a_promotion(passed=0), applied) == ([], [A])
+    assert differs(a_promotion(passed_generation=0), applied) == ([], [A])
     assert differs(a_promotion(), applied, tracked(A), tracked(B)) == ([], [])
     assert differs(a_promotion(), applied, tracked(A), tracked(B, "cancelled")) == ([], [])
 
-    assert [fault.where for fault in meant(a_promotion(), applied).faults] == [f"account {B}"]
+    assert [fault.where for fault in wanted(a_promotion(), applied).faults] == [f"account {B}"]
     assert differs(a_promotion(), applied, tracked(A), tracked(B), out=(withdrawn(B),)) == ([B], [])
 
 
 def test_a_refused_value_changes_nothing_of_the_one_in_force():
     """People are notified of its faults; who is no longer in the file ends all the same."""
     typo = a_promotion(seen_value="dve", generation=2)
-    found = meant(typo, the_file(A))
+    found = wanted(typo, the_file(A))
 
     assert (found.value, found.refused, [fault.code for fault in found.faults]) == ("dev", "dve", ["unknown-group"])
     assert differs(typo, the_file(A), tracked(A), tracked(B)) == ([B], [])
@@ -305,7 +305,7 @@ def test_a_refused_value_changes_nothing_of_the_one_in_force():
 
 def test_a_first_value_that_is_refused_names_nobody():
     """There is none in force."""
-    found = meant(a_promotion(seen_value="dve", value=None, file="", passed=0), the_file(A))
+    found = wanted(a_promotion(seen_value="dve", value=None, file="", passed_generation=0), the_file(A))
 
     assert (found.value, found.refused, dict(found.targets)) == (None, "dve", {})
 
@@ -320,7 +320,7 @@ def test_nothing_ends_or_begins_while_nobody_knows_whom_the_value_names():
     broken = replace(the_file(A), fault=FAULT)
     there = [tracked(A), tracked(B, "shared"), tracked(C, "cancelled")]
 
-    assert meant(a_promotion(), broken).unknown
+    assert wanted(a_promotion(), broken).unknown
     assert differs(a_promotion(generation=9), broken, *there) == ([], [])
 
 
@@ -329,7 +329,7 @@ def test_a_unit_that_was_never_read_is_waited_for():
     applied = an_ou()
     never = AppliedFile(replace(applied.directory, membership=Membership()), "file")
 
-    found = wanted(a_promotion(), never, ())
+    found = wanted_targets(a_promotion(), never, ())
     assert (found.unknown, found.waits is None, found.missing((), a_promotion())) == (True, False, [])
 
 
@@ -341,7 +341,7 @@ def test_a_unit_that_was_never_read_is_waited_for():
     [
         (a_promotion(generation=2), an_ou(A), ()),
         (a_promotion(retries={A: 2}), an_ou(A), ()),
-        (a_promotion(gone=1), an_ou(A), ()),
+        (a_promotion(gone_generation=1), an_ou(A), ()),
         (a_promotion(seen_value="dve"), an_ou(A), ()),
         (a_promotion(value=None, seen_value=None), an_ou(A), ()),
         (a_promotion(), replace(an_ou(A), digest="other"), ()),
@@ -352,16 +352,16 @@ def test_a_unit_that_was_never_read_is_waited_for():
 )
 def test_everything_that_decides_changes_the_inputs(promotion, applied, out):
     """So that a result for other inputs is dropped, and a pass begins."""
-    same = meant(a_promotion(), an_ou(A)).inputs(a_promotion())
+    same = wanted(a_promotion(), an_ou(A)).inputs(a_promotion())
 
-    assert meant(a_promotion(), an_ou(A)).inputs(a_promotion(tries=5, cursor="x", looked_at=NOW + 9)) == same
-    assert meant(promotion, applied, *out).inputs(promotion) != same
+    assert wanted(a_promotion(), an_ou(A)).inputs(a_promotion(tries=5, cursor="x", looked_at=NOW + 9)) == same
+    assert wanted(promotion, applied, *out).inputs(promotion) != same
 
 
 def test_what_this_generation_has_announced_is_found_again():
     """A run may have been killed between the tracked delivery and the record."""
     there = [tracked(A), tracked(B, generation=0), tracked(C, "delivered")]
-    found = meant(a_promotion(), the_file(A, B, C))
+    found = wanted(a_promotion(), the_file(A, B, C))
 
     assert [target.account for target in found.announced(there, a_promotion())] == [A]
     assert found.announced([tracked("999999999999")], a_promotion()) == []
@@ -370,11 +370,11 @@ def test_what_this_generation_has_announced_is_found_again():
 def test_only_a_delivery_that_runs_can_wait_for_an_approval():
     """The others have had theirs, or ended without."""
     applied = the_file(A, approval="required")
-    found = meant(a_promotion(), applied)
+    found = wanted(a_promotion(), applied)
 
     assert found.waits_for_approval([tracked(A)])
     assert not found.waits_for_approval([tracked(A, "delivered")])
-    assert not meant(a_promotion(), the_file(A)).waits_for_approval([tracked(A)])
+    assert not wanted(a_promotion(), the_file(A)).waits_for_approval([tracked(A)])
 
 
 @pytest.mark.parametrize(
@@ -382,13 +382,13 @@ def test_only_a_delivery_that_runs_can_wait_for_an_approval():
     [
         ({"withdrawn": {A: "ann", "*": "ben"}}, "The AMI was recalled by ben."),
         ({"withdrawn": {A: "ann"}, "value": None}, "Withdrawn by ann."),
-        ({"generation": 2, "gone": 2}, "The AMI is gone or disabled."),
-        ({"generation": 3, "gone": 2}, "The tag's value and the applied targets file no longer name it."),
+        ({"generation": 2, "gone_generation": 2}, "The AMI is gone or disabled."),
+        ({"generation": 3, "gone_generation": 2}, "The tag's value and the applied targets file no longer name it."),
         ({"value": None}, "Its tag was removed."),
     ],
 )
 def test_why_a_delivery_is_asked_to_end(changes, why):
     """An AMI that is gone keeps its value in force, until it is tagged again."""
-    one = replace(Promotion("ami-1", HUB, REGION, NOW, value="dev"), **changes)
+    one = replace(Promotion("ami-1", HUB, REGION, value="dev"), **changes)
 
     assert why_it_ends(one, f"{A}/{REGION}") == why

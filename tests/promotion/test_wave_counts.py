@@ -18,7 +18,7 @@ from chalicelib.targets.waves import FileWaves, Wave
 A, B, C = (f"20000000000{number}" for number in (1, 2, 3))
 REGION = "eu-central-1"
 WAVE = Wave("dev", 600, 1)
-PROMOTION = replace(evolving.started("ami-0a", "999999999999", REGION, 0), generation=3, passed=3)
+PROMOTION = replace(evolving.started("ami-0a", "999999999999", REGION, 0), generation=3, passed_generation=3)
 SUCCEEDED = ("delivered", "shared", "expired")
 ENDED = (*SUCCEEDED, "failed")
 NEITHER = ("cancelled", "withdrawn", "recalled")
@@ -33,9 +33,9 @@ def progress(*tracked, missing=(), wave=WAVE, promotion=PROMOTION) -> WaveProgre
     """How far prod's wave is after these deliveries to dev. ``missing``: accounts whose deliveries are to begin."""
     targets = {f"{account}/{REGION}": Target(account, REGION) for account in (A, B, C)}
     file = FileWaves({"prod": wave}, {"dev": (A, B), "prod": (C,)})
-    meant = WantedTargets("dev prod", Entitlement(targets), waves=file)
+    wanted = WantedTargets("dev prod", Entitlement(targets), waves=file)
     begin = [targets[f"{account}/{REGION}"] for account in missing]
-    (found,) = wave_counts.counts(meant, tracked, begin, promotion)
+    (found,) = wave_counts.counts(wanted, tracked, begin, promotion)
     return found.progress
 
 
@@ -50,7 +50,7 @@ def test_while_one_runs_or_is_to_begin_it_waits():
     """A failure that begins again has not ended, and what was never tracked has not begun."""
     assert progress(one(A, "delivered", 100), one(B, "running")) == WaveProgress()
     assert progress(one(A, "delivered", 100), one(B, "failed", 100), missing=[B]) == WaveProgress()
-    fresh = replace(PROMOTION, passed=2)
+    fresh = replace(PROMOTION, passed_generation=2)
     assert progress(one(A, "delivered", 100), missing=[B], promotion=fresh) == WaveProgress()
     assert progress() == WaveProgress()
 

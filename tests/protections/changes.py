@@ -96,7 +96,7 @@ def make(
 
 def as_if_asked(lifted):
     """Let the lift of a withdrawal or recall be a retry, which begins also what had not begun."""
-    return lambda promotion, entry: replace(lifted(promotion, entry), passed=promotion.passed)
+    return lambda promotion, entry: replace(lifted(promotion, entry), passed_generation=promotion.passed_generation)
 
 
 # --- deliveries ------------------------------------------------------------------------------------------------------
@@ -107,7 +107,7 @@ def unless_copies_start(record_intent):
 
     def wrong(record, commands, now, nonces):
         if any(isinstance(command, StartCopy) for command in commands):
-            return replace(record, due_at=machine.due_at(record))
+            return record
         return record_intent(record, commands, now, nonces)
 
     return wrong
@@ -202,9 +202,9 @@ def examined_first(understand):
     """Let nothing begin or end until the source passes its checks."""
 
     def wrong(self, record, tracked):
-        meant, promotion = understand(self, record, tracked)
+        wanted, promotion = understand(self, record, tracked)
         _, faults = self._source(promotion, ())
-        return replace(meant, unknown=bool(faults)), promotion
+        return replace(wanted, unknown=bool(faults)), promotion
 
     return wrong
 
@@ -400,7 +400,7 @@ CHANGES = {
     "the pass over standing shares does nothing": (NO_PASS,),
     "the copies of a promotion that cannot act go on": (MemberChange(StandingPass, "_end_running", lambda *_: True),),
     "a removal waits for the checks of the source": (
-        MemberChange(PromotionExecutor, "_meant", examined_first(PromotionExecutor._meant)),
+        MemberChange(PromotionExecutor, "_wanted", examined_first(PromotionExecutor._wanted)),
     ),
     "a value in force is resolved strictly": (MemberChange(AppliedFile, "resolve", strictly(AppliedFile.resolve)),),
     "a pass begins anew each time": (MemberChange(Rotation, "_stopped_behind", lambda *_: None),),

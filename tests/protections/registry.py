@@ -325,7 +325,7 @@ PROTECTIONS = {
     ),
     "takes no slots back": Protection(
         scene(
-            rf"ami-01 waits for ever: \{{\('ami-00', '{A}'\): 'copying', \('ami-01', '{A}'\): 'waiting', .*\}}",
+            rf"ami-01 waits for ever: \{{\('ami-00', '{A}'\): 'copying', \('ami-01', '{A}'\): 'awaiting-slot', .*\}}",
             partial(quota_scenes.nobody_works_on_it, quota_scenes.damaged, 40),
         ),
         Parts(copy_quotas=wrong.TakesNothingBack),
@@ -486,7 +486,7 @@ PROTECTIONS = {
         existing(
             r"assert not \(\{'snap-.*\} & \{'snap-.*\}\)",
             refusals.test_copies_that_an_earlier_episode_has_left_are_deleted_although_it_is_cancelled_before_it_copies,
-            "waiting",
+            "awaiting-slot",
         )
     ),
     "a result counts for every episode": Protection(
@@ -496,7 +496,7 @@ PROTECTIONS = {
                 late.test_a_target_that_was_unfit_in_an_earlier_episode_fails_no_later_one,
             ),
             *existing(
-                r"assert \{.*Differing items:\n +\{.*: 'waiting'\} != \{.*: 'awaiting-approval'\}\n.*",
+                r"assert \{.*Differing items:\n +\{.*: 'awaiting-slot'\} != \{.*: 'awaiting-approval'\}\n.*",
                 late.test_an_approval_of_an_earlier_episode_approves_no_later_one,
             ),
         )

@@ -133,7 +133,7 @@ class KeepsItsSlots(DeliveryExecutor):
     """Requests slots and never returns them."""
 
     def execute(self, record, command, budget):
-        if isinstance(command, AskSlots) and record.state is not DeliveryState.WAITING:
+        if isinstance(command, AskSlots) and record.state is not DeliveryState.AWAITING_SLOT:
             had = record.slots
             return SlotsAsked(command.wanted, command.done, had.granted, had.until, had.limited_at or 0)
         return super().execute(record, command, budget)
@@ -143,7 +143,7 @@ class TellsAgain(PromotionExecutor):
     """Publishes the summary at every look after the end, also if owners were notified."""
 
     def _compare(self, promotion, budget):
-        return super()._compare(replace(promotion, summarised=0), budget)
+        return super()._compare(replace(promotion, summarised_episode=0), budget)
 
 
 class GrantsNothing(CopyQuotas):
@@ -235,7 +235,7 @@ def instead(command: type, what: Callable) -> type[DeliveryExecutor]:
 
 def opens_before_its_turn(executor, record, command):
     """Hold the shares while it waits for a slot."""
-    if record.state is DeliveryState.WAITING:
+    if record.state is DeliveryState.AWAITING_SLOT:
         executor._hold(record, HoldShares(executor._clock() + 10**5), Budget(lambda: 30))
     return executor.really(record, command)
 
@@ -330,10 +330,10 @@ class OneForAll(PromotionExecutor):
         super().__init__(*given, **named)
         begin = self._pass.begin
 
-        def after_all_were_read(promotion, meant, tracked, budget):
+        def after_all_were_read(promotion, wanted, tracked, budget):
             for one in tracked:
                 DELIVERIES.decode(self._records.read(addresses.delivery(one.delivery)))
-            return begin(promotion, meant, tracked, budget)
+            return begin(promotion, wanted, tracked, budget)
 
         self._pass.begin = after_all_were_read
 

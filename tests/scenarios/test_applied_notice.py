@@ -59,7 +59,7 @@ def test_a_stolen_operator_who_takes_an_approval_away_is_a_page(waiting, become)
 def test_without_the_command_line_and_without_any_event_it_is_notified_within_minutes(waiting):
     """Somebody writes the pointer by hand, sends no wake and tags nothing."""
     now = pointer(waiting)
-    waiting.client("dynamodb").put_item(TableName=CONFIG, Item={**now, "generation": {"N": "9"}})
+    waiting.client("dynamodb").put_item(TableName=CONFIG, Item={**now, "version_number": {"N": "9"}})
     waiting.wait(6 * 60)
 
     (notice,) = notified(waiting)

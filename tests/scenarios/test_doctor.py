@@ -289,7 +289,8 @@ def test_events_that_are_not_forwarded(scene):
     copies, images = (f"ami-promoter-{HUB}-{REGION}-{name}" for name in ("copies", "images"))
     scene.client("events", DEV).disable_rule(Name=copies)
     test, prod = scene.client("events", TEST), scene.client("events", PROD)
-    test.put_targets(Rule=copies, Targets=[{"Id": "hub", "Arn": f"arn:aws:events:{REGION}:{TEST}:event-bus/default"}])
+    (target,) = test.list_targets_by_rule(Rule=copies)["Targets"]
+    test.put_targets(Rule=copies, Targets=[{**target, "Arn": f"arn:aws:events:{REGION}:{TEST}:event-bus/default"}])
     for events, names in ((test, [images]), (prod, [copies, images])):
         for name in names:
             events.remove_targets(Rule=name, Ids=["hub"])

@@ -165,6 +165,7 @@ def test_ids_for_a_script(scene):
     for target, code in ((PROD, "not-delivered"), ("prod", "not-delivered"), ("prd", "unknown-group")):
         status, reported = run(scene, "where", scene.image, target, "--ids")
         assert (status, reported["faults"][0]["code"]) == (FAULT, code)
+    assert f"See `ami-promoter where {scene.image}`." in scene.cli("where", copies[0], PROD)[2]
 
 
 def test_only_some_of_the_copies(scene):

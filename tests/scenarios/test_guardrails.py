@@ -97,7 +97,10 @@ def test_other_tags_and_other_resources_stay_everybodys(guarded):
 
 
 def test_nobody_else_says_which_snapshots_may_leave(guarded):
-    """A person with full permissions exports no snapshot of the hub by tagging it, by any call that tags."""
+    """A person with full permissions exports no snapshot of the hub by tagging it, by any call that tags.
+
+    In whatever case: to EC2 ``Golden`` is another tag, to IAM's ``aws:ResourceTag/golden`` the same.
+    """
     ec2, (snapshot, *_) = person(guarded, "administrator"), guarded.snapshots
     golden = {"Key": "golden", "Value": "yes"}
     bears = tags("snapshot", golden="yes")
@@ -107,6 +110,7 @@ def test_nobody_else_says_which_snapshots_may_leave(guarded):
         refused(mine.copy_snapshot, SourceSnapshotId=snapshot, SourceRegion=REGION, TagSpecifications=bears)
         refused(mine.delete_tags, Resources=[snapshot], Tags=[{"Key": "golden"}])
         refused(mine.delete_tags, Resources=[snapshot])
+        refused(mine.create_tags, Resources=guarded.snapshots[1:], Tags=[{"Key": "Golden", "Value": "yes"}])
     ec2.create_tags(Resources=[snapshot, guarded.image], Tags=[{"Key": "owner", "Value": "me"}])
     ec2.create_tags(Resources=[guarded.image], Tags=[golden])
     person(guarded, "image-builder").delete_tags(Resources=[snapshot], Tags=[{"Key": "golden"}])

@@ -27,7 +27,7 @@ def test_all_is_in_order(scene):
     scene.assert_delivered(DEV)
 
 
-@pytest.mark.parametrize("moment", ["", "waiting"])
+@pytest.mark.parametrize("moment", ["", "awaiting-slot"])
 @pytest.mark.thorough
 def test_the_table_is_put_back_to_before_it_was_delivered(scene, moment):
     """The restored table lacks the AMI's nonce: the AMI stays, unproven. After a person accepts it, it is delivered."""

@@ -296,7 +296,7 @@ def test_kms_in_the_hub_is_away_for_ten_minutes(scene):
     calm_pace(scene)
     plain = scene.seed("plain", volumes=(8, 8), key=None)
     scene.tag(DEV)
-    scene.run_until_state("waiting")
+    scene.run_until_state("awaiting-slot")
     scene.world.injections.outage("kms", OUTAGE, account=HUB)
     scene.tag(TEST, plain)
     scene.run_until_over(plain)

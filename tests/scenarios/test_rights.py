@@ -30,7 +30,7 @@ def forgeries(scene: Scene) -> dict[str, tuple[str, dict[str, Any]]]:
             CONFIG,
             item(f"targets#00000001#{DIGEST}", f"account#{STRANGER}", body=json.dumps([{"account": STRANGER}])),
         ),
-        "the pointer to the file": (CONFIG, item("targets", "current", generation=99, digest=DIGEST)),
+        "the pointer to the file": (CONFIG, item("targets", "current", version_number=99, digest=DIGEST)),
         "an approval": (CONFIG, item(f"approvals#{scene.image}", f"{STRANGER}/{REGION}", body="{}")),
         "the switch": (CONFIG, item("switches", "promotions", paused=True)),
         "an accepted departure": (CONFIG, item("departures", "accepted", body=json.dumps([DEV]), at=2**31)),

@@ -29,8 +29,7 @@ def test_each_share_is_on_the_ledger_before_it_is_opened(scene):
 def test_each_share_names_its_accounts_to_iam(scene):
     """A policy that denies a call without ec2:Add/userId and ec2:Remove/userId denies none of the share worker's.
 
-    So a policy can say to whom the share worker adds. Whether the older parameters UserIds and OperationType fill these
-    keys is not known; here they fill none.
+    So a policy can say to whom the share worker adds, also by the newer parameters alone.
     """
     unnamed = {"Null": {"ec2:Add/userId": "true", "ec2:Remove/userId": "true"}}
     deny = {"Effect": "Deny", "Action": "ec2:ModifySnapshotAttribute", "Resource": "*", "Condition": unnamed}

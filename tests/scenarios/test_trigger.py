@@ -119,7 +119,7 @@ def hold_verifying(scene):
     ("state", "hold", "expected"),
     [
         ("awaiting-role", hold_awaiting_role, "cancelled"),
-        ("waiting", hold_waiting, "cancelled"),
+        ("awaiting-slot", hold_waiting, "cancelled"),
         ("opening", hold_opening, "cancelled"),
         ("registering", hold_registering, "cancelled"),
         ("verifying", hold_verifying, "delivered"),
@@ -138,9 +138,9 @@ def test_a_tag_removed_cancels_what_runs(scene, state, hold, expected):
     assert scene.reported()[f"delivery.{expected}"] == 1
     named = [image["Name"] for image in scene.images_in(DEV)]
     assert len([name for name in named if name.startswith("golden")]) == (expected == "delivered")
-    if state == "waiting":
+    if state == "awaiting-slot":
         scene.run_until(lambda: len(scene.notices("promotion.over")) == 2)
-    scene.wait(30 * 60 if state == "waiting" else 60)
+    scene.wait(30 * 60 if state == "awaiting-slot" else 60)
     scene.assert_invariants()
 
 

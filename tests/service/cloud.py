@@ -733,8 +733,8 @@ class FakeTargets(OfCloud):
         found = self._cloud.approvals
         return {place: (found[ami, place],) for place in places if (ami, place) in found}
 
-    def generation(self):
-        return self.read().generation
+    def digests(self):
+        return self.read().digests
 
     def live(self, account):
         targets = self._cloud.directory.accounts.get(account) or self._brought().get(account)
@@ -851,7 +851,7 @@ class FakeTargetImages(OfCloud):
     def recall(self, delivery, at, *, disable):
         raw = self.shown(delivery)
         if raw is not None:
-            raw["DeprecationTime"] = at
+            raw["DeprecationTime"] = at or raw["DeprecationTime"]
             raw["State"] = "disabled" if disable else raw["State"]
 
     def restore(self, delivery):
@@ -859,9 +859,11 @@ class FakeTargetImages(OfCloud):
         if raw is None:
             return
         raw["State"] = "available" if delivery.recall.may_disable else raw["State"]
-        raw.pop("DeprecationTime", None)
-        if delivery.recall.deprecated_before:
-            raw["DeprecationTime"] = delivery.recall.deprecated_before
+        before = delivery.recall.deprecated_before
+        if not before:
+            raw.pop("DeprecationTime", None)
+        elif datetime.fromisoformat(before).timestamp() > self._cloud.now:  # EC2 takes no other date
+            raw["DeprecationTime"] = before
 
     def protect(self, delivery):
         if delivery.image.id not in self._cloud.images:

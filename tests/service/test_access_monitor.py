@@ -271,10 +271,12 @@ def test_each_sample_has_its_verdict_over_an_empty_ledger(setup):
         ("CreateGrant", "own-without-intent"),
         ("CreateGrant", "expected"),
         ("RevokeGrant", "expected"),
+        ("RetireGrant", "expected"),
         ("PutKeyPolicy", "expected"),
         ("ScheduleKeyDeletion", "expected"),
         ("Decrypt", "expected"),
         ("SharedSnapshotCopyInitiated", "expected"),
+        ("CopySnapshot", "expected"),
         ("CreateTags", "expected"),
         ("DeleteTags", "expected"),
     }

@@ -176,6 +176,22 @@ def test_an_account_that_joins_gets_what_was_examined_when_the_tag_was_written()
     assert not [image for image in it.cloud.images.values() if "later" in str(image.raw["Tags"])]
 
 
+def test_the_parameter_is_that_of_the_family_which_was_approved():
+    """The source got another family after its delivery had begun to wait, and with another value it was examined."""
+    hub = Hub((A, B), target={"approval": "required", "ssm_parameter": "/golden/{family}/current"})
+    hub.cloud.make_image(AMI, {"snap-00": True}, family="old")
+    hub.cloud.tag(AMI, A)
+    pass_time(hub, HOUR)
+    (family,) = (tag for tag in hub.cloud.hub_images[AMI]["Tags"] if tag["Key"] == "family")
+    family["Value"] = "new"
+    hub.cloud.tag(AMI, f"{A} {B}")
+    pass_time(hub, HOUR)
+    hub.approve(AMI)
+
+    assert set(outcomes(hub, after=2 * HOUR).values()) == {"delivered"}
+    assert set(hub.cloud.parameters) == {(A, "/golden/new/current"), (B, "/golden/new/current")}
+
+
 def test_a_tag_that_names_it_no_longer_ends_it_at_once():
     """Removal from the tag cancels it during the wait for the approval, and also during a pause."""
     hub = waiting((A, B))

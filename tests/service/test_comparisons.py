@@ -74,7 +74,7 @@ def test_a_fault_that_is_gone_while_its_notice_is_sent_leaves_nothing_to_do():
 
     def repair() -> None:
         hub.cloud.directory = Directory({"default": (A,)}, {A: (Target(A, REGION),)})
-        hub.stores.records.make_due(addresses.promotion(AMI), hub.cloud.now, {"generation": "new"})
+        hub.stores.records.make_due(addresses.promotion(AMI), hub.cloud.now, {"file": "new"})
         hub.promotions.run(addresses.promotion(AMI), "twin", time_left=lambda: 30)
 
     when(hub, do.NotifyRefused, repair)

@@ -197,5 +197,5 @@ def test_a_failed_delivery_that_was_announced_again_and_never_written_begins_whe
     assert hub.outcomes() == {(AMI, A): "failed"}
     assert hub.stores.seen(addresses.promotion(AMI)).state == "over"
     hub.cloud.directory = file
-    hub.stores.records.leave(addresses.promotion(AMI), {"generation": "new"}, hub.cloud.now)
+    hub.stores.records.leave(addresses.promotion(AMI), {"file": "new"}, hub.cloud.now)
     assert hub.at(hub.cloud.now + HOUR).outcomes() == {(AMI, A): "delivered"}

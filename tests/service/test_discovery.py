@@ -36,9 +36,7 @@ def applied(*accounts, mode="copy"):
 
 
 BOTH = applied(A, B)
-IN_FORCE = Head(
-    "dev", ("dev",), generation=BOTH.generation, places=places_digest(BOTH.resolve("dev").targets), moving=False
-)
+IN_FORCE = Head("dev", ("dev",), digests=BOTH.digests, places=places_digest(BOTH.resolve("dev").targets), moving=False)
 
 
 class CountingQueues:
@@ -182,9 +180,7 @@ def test_one_that_is_there_without_a_head_keeps_no_new_one_from_its_start():
 
 NARROW, SHARED = applied(A), applied(A, B, mode="share")
 SAME = IN_FORCE
-STANDING = replace(
-    SAME, standing=True, generation=SHARED.generation, places=places_digest(SHARED.resolve("dev").targets)
-)
+STANDING = replace(SAME, standing=True, digests=SHARED.digests, places=places_digest(SHARED.resolve("dev").targets))
 
 
 @pytest.mark.parametrize(
@@ -210,7 +206,7 @@ STANDING = replace(
         ("dev", "available", replace(SAME, moving=True), NARROW, Move.RESOLVE),
         ("dev", "available", SAME, NARROW, None),
         ("dev", "available", replace(SAME, failed=1), NARROW, Move.RESOLVE),
-        ("dev", "available", replace(STANDING, generation=""), NARROW, None),
+        ("dev", "available", replace(STANDING, digests=""), NARROW, None),
     ],
 )
 def test_what_is_done_about_an_ami(value, state, one, file, then):
@@ -228,7 +224,7 @@ def test_a_head_says_what_its_record_is():
     assert head(replace(record, state=PromotionState.OVER)) == Head(None, ("dev", "dve"), waits=True)
 
     understood = head(replace(record, file="d/m", withdrawals_from=NOW))
-    assert (understood.value, understood.generation, understood.withdrawals_from) == ("dev", "d/m", NOW)
+    assert (understood.value, understood.digests, understood.withdrawals_from) == ("dev", "d/m", NOW)
 
 
 class One:

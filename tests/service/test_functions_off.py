@@ -32,7 +32,7 @@ def test_an_outage_of_the_worker_destroys_nothing_that_was_done(mode):
 
 def test_the_states_of_each_mode_are_all_seen():
     """The harness works: an outage begins in each state in which a delivery can rest for a while."""
-    assert {"requested", "waiting", "opening", "copying", "verifying", "delivered"} <= set(states("snapshots"))
+    assert {"requested", "awaiting-slot", "opening", "copying", "verifying", "delivered"} <= set(states("snapshots"))
     assert set(states("share")) >= {"requested", "opening", "shared"}
     assert states("share", ending=True)[-1] == "withdrawn"
     assert max(HOURS) > 24, "longer than any deadline"

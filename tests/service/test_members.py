@@ -8,7 +8,7 @@ import pytest
 from chalicelib.engine import addresses
 from chalicelib.engine.errors import RefusalKind
 from chalicelib.promotion.codec import PROMOTIONS
-from chalicelib.promotion.wanted import wanted
+from chalicelib.promotion.wanted import wanted_targets
 from chalicelib.targets.applied_file import AppliedFile, Directory, Target
 from chalicelib.targets.departures import MembersReading, Missing, to_ask
 from tests.service.cloud import REGION, refusal
@@ -22,7 +22,7 @@ def record(it):
 
 def places(it):
     """The targets that the value in force names."""
-    return sorted(wanted(record(it), AppliedFile(it.cloud.directory), ()).targets)
+    return sorted(wanted_targets(record(it), AppliedFile(it.cloud.directory), ()).targets)
 
 
 def test_who_joins_gets_what_is_in_force_and_nothing_else_is_touched():

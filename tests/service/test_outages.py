@@ -1,9 +1,11 @@
 """`worker` is off for hours: what completed meanwhile is delivered, and a deadline acts on a fresh look."""
 
+from dataclasses import replace
+
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError
 
-from chalicelib.delivery.phases.waiting import QUEUE_LOOK
+from chalicelib.delivery.phases.awaiting_slot import QUEUE_LOOK
 from chalicelib.engine.errors import RefusalKind
 from tests.service.cloud import CloudBehavior, refusal, target_key
 from tests.service.gate import PortTrouble, ProcessKilled
@@ -122,7 +124,7 @@ def waits_for_a_slot(copying: int) -> Hub:
         hub.cloud.make_image(ami, {f"snap-{number:02x}": True for number in snapshots})
         hub.cloud.tag(ami, A)
         hub.run(until=hub.cloud.now + HOUR)
-    assert hub.outcomes() == {(AMI, A): "copying", ("ami-01", A): "waiting"}
+    assert hub.outcomes() == {(AMI, A): "copying", ("ami-01", A): "awaiting-slot"}
     return hub
 
 
@@ -137,9 +139,9 @@ def test_where_no_slot_is_free_the_queue_deadline_ends_it_soon_after():
     """The delivery asks once more, and waits only some minutes for the quota's answer."""
     hub = waits_for_a_slot(40 * HOUR)
     end = hub.cloud.now + 23 * HOUR
-    assert hub.at(end - 60).outcomes()["ami-01", A] == "waiting"
+    assert hub.at(end - 60).outcomes()["ami-01", A] == "awaiting-slot"
     assert hub.at(end + QUEUE_LOOK + 120).outcomes()["ami-01", A] == "failed"
-    assert [fault.partition(":")[0] for fault in hub.faults()] == ["deadline-waiting"]
+    assert [fault.partition(":")[0] for fault in hub.faults()] == ["deadline-awaiting-slot"]
 
 
 @pytest.mark.parametrize("ends", ["in the outage", "never"])
@@ -260,3 +262,38 @@ def test_an_ami_that_was_left_is_adopted_by_its_nonce_when_it_is_tagged_again_an
     assert hub.ended()[AMI, A] == "delivered", hub.faults()
     assert set(hub.cloud.images) == left
     assert [key for key, _ in hub.cloud.grants] == [target_key(A)]
+
+
+@pytest.mark.parametrize("method", ["snapshots", "image"])
+def test_an_ami_that_was_left_as_it_differs_stays_when_a_later_try_under_another_name_is_cancelled(method):
+    """It may be in use there: the outage left it, somebody changed it, and the file names the next one otherwise."""
+    hub = a_hub(method)
+    until_state(hub, "verifying", 0)
+    gone = refusal(RefusalKind.ROLE, "AccessDenied")
+    hub.gate.troubles = [
+        PortTrouble("target.images", call, gone, times=WITHOUT_END) for call in ("see", "of_delivery", "deregister")
+    ]
+    assert hub.ended()[AMI, A] == "failed"
+    hub.gate.troubles = []
+    (left,) = hub.cloud.images
+    hub.cloud.images[left].raw["BootMode"] = "uefi"
+    hub.cloud.tag(AMI, None)
+    hub.run()
+    hub.cloud.tag(AMI, A)
+    assert hub.ended()[AMI, A] == "failed"
+    assert hub.faults()[-1].startswith("copy-differs")
+
+    hub.watchful, hub.gate.watch = False, lambda *_: None  # two AMIs are there: people were notified of it
+    (target,) = hub.cloud.directory.accounts[A]
+    another = replace(target, ami_name="another-{source_name}", copy_method="image")
+    hub.cloud.directory = replace(hub.cloud.directory, accounts={A: (another,)})
+    hub.cloud.tag(AMI, None)
+    hub.run()
+    hub.cloud.tag(AMI, A)
+    while len(hub.cloud.images) == 1:
+        one_step(hub)
+    hub.cloud.tag(AMI, None)
+    hub.run()
+    assert hub.outcomes()[AMI, A] == "cancelled"
+    assert set(hub.cloud.images) == {left}
+    assert left in hub.cloud.notices[-2]["leftovers"]

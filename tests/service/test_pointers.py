@@ -142,6 +142,21 @@ def test_another_architecture_is_a_fault():
     assert notice(hub, "ami-0d")["pointer"]["fault"]["code"] == "pointer-other-architecture"
 
 
+def test_an_ami_of_another_architecture_keeps_the_parameter_on_no_recalled_ami():
+    """Nor does it keep a newer AMI of the same architecture from becoming current."""
+    hub = a_hub()
+    promote(hub, OLD)
+    hub.cloud.make_image(
+        "ami-0d", {"snap-9": True}, family="base", CreationDate="2026-04-01T00:00:00.000Z", Architecture="i386"
+    )
+    promote(hub, "ami-0d", NEW)
+    assert shown(hub) == NEW
+
+    hub.recall(NEW)
+    hub.run(until=hub.cloud.now + HOUR)
+    assert shown(hub) == OLD
+
+
 def test_a_value_that_parameter_store_never_takes_is_a_fault_after_a_quarter_of_an_hour_at_most():
     """The AMI is delivered; the notice does not wait for hours."""
     hub = a_hub(checking=(10**8,))

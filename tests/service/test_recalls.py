@@ -25,9 +25,9 @@ MADE = {OLD: "2026-01-01T00:00:00.000Z", NEW: "2026-02-01T00:00:00.000Z"}
 HOUR, DAY = 3600, 24 * 3600
 
 
-def a_hub(mode: str = "copy", accounts: tuple[str, ...] = (DEV,), **behavior) -> Hub:
+def a_hub(mode: str = "copy", accounts: tuple[str, ...] = (DEV,), linger: int = 0, **behavior) -> Hub:
     """A hub with two AMIs of one family."""
-    settings = {"ssm_parameter": "/golden/{family}/current", "mode": mode}
+    settings = {"ssm_parameter": "/golden/{family}/current", "mode": mode, "linger": linger}
     hub = Hub(accounts=accounts, behavior=CloudBehavior(**behavior), target=settings)
     for number, (ami, made) in enumerate(MADE.items()):
         hub.cloud.make_image(ami, {f"snap-{number}": True}, family="base", CreationDate=made)
@@ -162,6 +162,40 @@ def test_one_whose_ami_is_being_made_finishes_unpublished_and_is_deprecated(seco
         assert hub.outcomes() == {(NEW, DEV): "recalled"}
         assert raw(hub, NEW)["DeprecationTime"]
     assert shown(hub) == ""
+
+
+def test_a_date_that_ec2_does_not_show_yet_comes_back_when_the_recall_is_lifted():
+    """The copy got its source's date in the second before the recall looked."""
+    hub = a_hub(registering=(300,))
+    hub.cloud.hub_images[NEW]["DeprecationTime"] = "2028-06-01T00:00:00.000Z"
+    hub.cloud.tag(NEW, "default")
+    after(hub, 200)
+    hub.recall(NEW)
+    hub.gate.troubles = [LostAnswer("target.images", "shown", says={"State": "available"})]
+    after(hub)
+    assert hub.outcomes()[NEW, DEV] == "recalled"
+    assert not hub.gate.troubles[0].times
+
+    hub.lift_recall(NEW)
+    after(hub)
+    assert hub.outcomes()[NEW, DEV] == "delivered"
+    assert raw(hub, NEW)["DeprecationTime"] == "2028-06-01T00:00:00Z"
+
+
+def test_a_recall_waits_for_no_linger():
+    """The parameter names the copy while its shares stay open, before its notice."""
+    hub = after(promoted(a_hub(linger=DAY), OLD), DAY)
+    promoted(hub, NEW)
+    assert hub.outcomes()[NEW, DEV] == "publishing"
+    assert shown(hub) == NEW
+
+    hub.recall(NEW)
+    after(hub)
+    assert hub.outcomes()[NEW, DEV] == "recalled"
+    assert shown(hub) == OLD
+    assert raw(hub, NEW)["DeprecationTime"]
+    assert hub.cloud.permissions == set()
+    assert events(hub, NEW) == ["delivery.recalled"]
 
 
 def test_one_target_that_refuses_delays_no_other_and_is_named():

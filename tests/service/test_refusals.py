@@ -165,7 +165,7 @@ def test_leftovers_that_may_not_be_removed_are_listed_and_keep_nothing_open():
     assert len(failed["leftovers"]) == 2
 
 
-@pytest.mark.parametrize("cancelled_in", ["waiting", "opening"])
+@pytest.mark.parametrize("cancelled_in", ["awaiting-slot", "opening"])
 def test_copies_that_an_earlier_episode_has_left_are_deleted_although_it_is_cancelled_before_it_copies(cancelled_in):
     """The target refused their deletion then, and allows it now."""
     scene = HubSetup(accounts=1, amis=((0, 1),), encrypted=(True, False, True, True))
@@ -177,7 +177,7 @@ def test_copies_that_an_earlier_episode_has_left_are_deleted_although_it_is_canc
     left = {copy.id for copy in hub.cloud.live_copies()}
     assert left == set(failed["leftovers"])
 
-    if cancelled_in == "waiting":
+    if cancelled_in == "awaiting-slot":
         for copy in hub.cloud.copies.values():
             copy.state = "error"  # otherwise it would use them
         hub.cloud._copying = itertools.repeat(5 * 3600)

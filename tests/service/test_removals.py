@@ -549,7 +549,7 @@ def test_a_file_that_cannot_be_used_keeps_no_untagged_ami_shared():
     damage(lambda _hub: addresses.promotion(AMI))(hub)  # only the pass is left
     fault = Fault("targets-damaged", "table", "They were changed by hand.", "Apply them again.")
     hub._discover.passes[1].ports.targets._port.read = lambda: AppliedFile(digest="digest", fault=fault)
-    hub._discover.passes[1].ports.targets._port.generation = lambda: "digest/members"
+    hub._discover.passes[1].ports.targets._port.digests = lambda: "digest/members"
     assert open_to(hub, after=HOUR) == {A, B}
 
     hub.cloud.tag(AMI, None)

@@ -211,6 +211,30 @@ def test_a_date_that_the_service_has_not_written_stays_or_comes_back(before, sin
     assert second(rolled_back(hub)).get("DeprecationTime") == shows
 
 
+@pytest.mark.parametrize("disables", [False, True])
+@pytest.mark.parametrize(
+    ("before", "since", "shows"), [("", "", None), (LATER, "", LATER), (PAST, "", PAST), ("", LATER, LATER)]
+)
+def test_a_retired_copy_that_was_recalled_is_deprecated_no_longer_when_it_is_current_again(
+    before, since, shows, disables
+):
+    """The recall is lifted, then an operator goes back to it. What its owner wrote, before or meanwhile, is there."""
+    hub = promoted(a_hub(rule=None), *DATES)
+    hub.cloud.may_disable = disables
+    second(hub).update({"DeprecationTime": before} if before else {})
+    (target,) = hub.cloud.directory.accounts[ACCOUNT]
+    hub.cloud.directory = replace(hub.cloud.directory, accounts={ACCOUNT: (replace(target, retire=RULE),)})
+    hub.run(until=hub.cloud.now + 25 * 3600)
+    hub.recall(SECOND)
+    hub.run(until=hub.cloud.now + 3 * DAY)
+    assert deprecated(hub) == {FIRST, SECOND}
+    second(hub).update({"DeprecationTime": since} if since else {})
+    hub.lift_recall(SECOND)
+    hub.run(until=hub.cloud.now + 25 * 3600)
+
+    assert second(rolled_back(hub)).get("DeprecationTime") == shows
+
+
 @pytest.mark.parametrize("after", [False, True])
 @pytest.mark.parametrize("method", ["deprecate", "end_retirement"])
 def test_a_process_that_is_killed_while_a_copy_is_retired_or_comes_back_leaves_it_right(method, after):

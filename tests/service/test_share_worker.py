@@ -518,6 +518,67 @@ def test_who_comes_while_it_closes_does_not_wait_for_that():
     assert snapshot.permissions.there == set()
 
 
+class NotYet:
+    """Judges that nobody may have anything yet, until ``over``: by a fault, or AWS does not answer (``throttled``)."""
+
+    def __init__(self, *, throttled: bool):
+        self.throttled, self.over = throttled, False
+
+    def judge(self, _resource, shares, _has_time=None):
+        """See the port."""
+        names = [] if self.over else [one.share_name for one in shares]
+        if self.throttled:
+            return Judgement(owed=dict.fromkeys(names, refusal("aws-throttled", RefusalKind.THROTTLED)))
+        return Judgement(waits=dict.fromkeys(names, refusal("not-wanted-now").fault))
+
+
+def refused_for_an_hour(snapshot: SlowResource, *, throttled: bool) -> NotYet:
+    """Another delivery comes to hold the closing share, and its opening is put off for an hour."""
+    snapshot.worker.entitlements = not_yet = NotYet(throttled=throttled)
+    snapshot.hold([ACCOUNT])
+    until = snapshot.now + 3600
+    while snapshot.now < until:
+        snapshot.run()
+        snapshot.now += 5
+    return not_yet
+
+
+@pytest.mark.parametrize("throttled", [False, True])
+def test_what_a_person_shares_while_the_opening_for_who_came_is_put_off_stays(throttled):
+    """The looks after the removal go on meanwhile: they say from when on a permission is somebody else's."""
+    snapshot, _ = closed_snapshot()
+    not_yet = refused_for_an_hour(snapshot, throttled=throttled)
+    assert snapshot.permissions.there == set()
+    snapshot.permissions.there.add(ACCOUNT)
+    not_yet.over = True
+
+    snapshot.run_on()
+    (there,) = snapshot.shares
+    assert (there.state, there.preexisting) == (ShareState.OPEN, True)
+    snapshot.release([ACCOUNT])
+    snapshot.run_on()
+
+    assert (snapshot.shares, snapshot.permissions.there) == ([], {ACCOUNT})
+
+
+@pytest.mark.parametrize("throttled", [False, True])
+def test_a_closing_that_died_goes_on_though_the_opening_for_who_came_is_put_off(throttled):
+    """Nothing stays open for an hour because somebody holds it who may not have it now."""
+    snapshot = SlowResource(SNAPSHOT)
+    snapshot.hold([ACCOUNT])
+    snapshot.run_on()
+    snapshot.release([ACCOUNT])
+    (open_one,) = snapshot.shares
+    snapshot.stores.ledger.save([evolve(open_one, ClosingIntended(), snapshot.clock())], "closing", snapshot.clock())
+
+    not_yet = refused_for_an_hour(snapshot, throttled=throttled)
+    assert snapshot.permissions.there == set()
+
+    not_yet.over = True
+    snapshot.run_on()
+    assert (snapshot.states(), snapshot.permissions.there) == ({ShareState.OPEN: 1}, {ACCOUNT})
+
+
 # --- growth ----------------------------------------------------------------------------------------------------------
 
 

@@ -101,7 +101,7 @@ def test_while_it_waits_for_a_slot_it_is_asked_about_too(how):
     hub.cloud.tag(large, A)
     until(hub, "copying", large)
     hub.cloud.tag(AMI, A)
-    until(hub, "waiting")
+    until(hub, "awaiting-slot")
     GOES[how](hub)
     ends_soon_within = 20 * MINUTE
     hub.run(until=hub.cloud.now + ends_soon_within)

@@ -118,7 +118,7 @@ def wait_for_slots(waiting: int) -> None:
     for number in range(waiting):
         hub.cloud.make_image(f"ami-{number:05x}", {f"snap-{number:05x}": True})
         hub.cloud.tag(f"ami-{number:05x}", "default")
-    assert Counter(hub.at(hub.cloud.now + HOUR).outcomes().values()) == {"waiting": waiting - 20, "copying": 20}
+    assert Counter(hub.at(hub.cloud.now + HOUR).outcomes().values()) == {"awaiting-slot": waiting - 20, "copying": 20}
 
     before, reported = records.swept.copy(), len(hub.telemetry.reported)
     hub.run(until=hub.cloud.now + HOUR)

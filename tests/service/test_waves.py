@@ -135,12 +135,38 @@ def test_what_was_not_shared_before_its_date_opens_no_wave():
     assert len(stops(hub)) == 1, "people are notified that nobody is left before it"
 
 
+@pytest.mark.parametrize("continues", [False, True])
+def test_what_is_parked_before_its_date_keeps_the_wave_after_it_waiting_for_thirty_days_at_most(continues):
+    """Nobody knows whether the AMI is good; once the records continue, it is known that nobody is left before it."""
+    settings = {"mode": "share", "until": START + 300, "launch_test": LaunchTest("t3.micro")}
+    hub = hub_with({"prod": Wave("dev", 0)}, settings, behavior=CloudBehavior(booting=(720,)))
+    listed = {**hub.cloud.directory.accounts, PROD: (Target(PROD, REGION),)}
+    hub.cloud.directory = replace(hub.cloud.directory, accounts=listed)
+    hub.cloud.tag(AMI, "dev prod")
+    hub.run(until=START + 200)
+    hub.watchful = False
+    keys = [hub.delivery_key(AMI, account) for account in (DEV, DEV2)]
+    for key in keys:
+        hub.stores.records.park(key, "for a test", hub.cloud.now)
+    pass_time(hub, DAY)
+    assert (states(hub)[3], stops(hub), hub.cloud.launches) == (WAITS, [], set())
+
+    if continues:
+        for key in keys:
+            hub.stores.records.unpark(key, hub.cloud.now)
+        assert states(hub) == ["withdrawn", "withdrawn", "", WAITS]
+        assert len(stops(hub)) == 1
+    hub.cloud.now = START + 29 * DAY
+    pass_time(hub, 3 * DAY)
+    assert states(hub)[3] == "failed"
+
+
 def test_without_waves_a_promotion_asks_nothing_more():
     """Nothing of waves is on its record."""
     hub = promoted({})
     assert states(hub) == DONE
     promotion = PROMOTIONS.decode(hub.stores.records.read(addresses.promotion(AMI)))
-    assert (promotion.waves, promotion.wakes) == ({}, "")
+    assert (promotion.waves, promotion.wave_cursor) == ({}, "")
 
 
 # --- soak and failures -----------------------------------------------------------------------------------------------
@@ -471,7 +497,7 @@ def test_a_file_that_cannot_be_read_while_it_wakes_loses_no_wake():
     watch = hub.gate.watch
 
     def unreadable(port, method, args):
-        if (port, method) == ("records", "save") and args[1].body.get("wakes"):
+        if (port, method) == ("records", "save") and args[1].body.get("wave_cursor"):
             hub.cloud.applied = AppliedFile(fault=Fault("targets-damaged", "there", "It is damaged.", "Ask."))
             hub.gate.watch = watch
 

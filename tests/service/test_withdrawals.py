@@ -197,6 +197,45 @@ def test_a_tag_event_of_a_pending_ami_of_the_baseline_is_for_all_also_after_a_re
     assert outcomes(hub, after=HOUR) == {(AMI, A): "delivered", (AMI, B): "delivered"}
 
 
+@pytest.mark.parametrize("meanwhile", ["nothing", "withdrawal", "recall and lift"])
+@pytest.mark.parametrize("first", ["new", "baseline", "recalled baseline"])
+def test_what_was_asked_for_of_an_ami_that_is_pending_for_days_begins_when_it_is_available(first, meanwhile):
+    """The same for one of the baseline that was tagged again as for a new one; no further tag event is needed."""
+    hub = copying() if first == "new" else baseline()
+    if first == "recalled baseline":
+        hub.recall(AMI)
+        pass_time(hub, HOUR)
+        hub.lift_recall(AMI)
+        pass_time(hub, HOUR)
+    hub.cloud.hub_images[AMI]["State"] = "pending"
+    hub.cloud.tag(AMI, "default")
+    hub.stores.records.make_due(addresses.promotion(AMI), hub.cloud.now, {"tag": "000000000009"})
+    pass_time(hub, 30 * HOUR)
+    if meanwhile == "withdrawal":
+        hub.withdraw(AMI, B)
+    if meanwhile == "recall and lift":
+        hub.recall(AMI)
+        pass_time(hub, HOUR)
+        hub.lift_recall(AMI)
+    pass_time(hub, 30 * HOUR)
+    assert {one["event"] for one in hub.cloud.notices} == {"promotion.refused"}
+    assert hub.outcomes() == {}
+
+    hub.cloud.make_available(AMI)
+    there = (A,) if meanwhile == "withdrawal" else (A, B)
+    assert outcomes(hub, after=HOUR) == {(AMI, account): "delivered" for account in there}
+
+
+def test_a_target_of_the_baseline_that_was_asked_for_begins_when_the_ami_is_available_after_days():
+    """An operator has asked for A alone, so nothing begins for B."""
+    hub = baseline()
+    hub.cloud.hub_images[AMI]["State"] = "pending"
+    hub.stores.records.make_due(addresses.promotion(AMI), hub.cloud.now, {"retry": f"1:{A}"})
+    pass_time(hub, 60 * HOUR)
+    hub.cloud.make_available(AMI)
+    assert outcomes(hub, after=HOUR) == {(AMI, A): "delivered"}
+
+
 # --- an account that the file got after the tag event -----------------------------------------------------------------
 
 

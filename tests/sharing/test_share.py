@@ -161,7 +161,7 @@ def test_a_grants_closing_that_was_begun_is_ended_though_a_holder_came():
 
 
 def test_a_nameless_permission_that_is_closing_opens_again_for_who_came():
-    """It is added again at once, and not taken for preexisting. A refused or overdue one closes first."""
+    """It is added again at once, and not taken for preexisting. A refused, overdue or put off one closes first."""
     closing = a_share(ShareState.CLOSING, removed_at=NOW - 5, next_try=NOW + 55)
     assert outstanding.to_open([closing], NOW) == [closing]
     assert outstanding.to_close([closing], NOW) == []
@@ -171,6 +171,7 @@ def test_a_nameless_permission_that_is_closing_opens_again_for_who_came():
         {"closed_blind": True},
         {"fault": FAULT},
         {"last_closing_at": NOW},
+        {"tries": 1},
     ):
         finishing = replace(closing, next_try=NOW, **other)
         assert outstanding.to_close([finishing], NOW) == [finishing]

@@ -1,7 +1,7 @@
 """The trace header that goes along from call to call: by it Lambda counts how often a function runs in one chain.
 
-``Root=…;Lineage=FUNCTION:COUNT|FUNCTION:COUNT``, where FUNCTION is a short hash. AWS's own form is X-Ray's; of Lineage
-it documents the purpose only.
+``Root=…;Lineage=FUNCTION:COUNT|FUNCTION:COUNT``, where FUNCTION is a short hash. AWS's own form is X-Ray's, and its
+Lineage is worded otherwise [aws-facts, SQS FIFO and Lambda].
 """
 
 from __future__ import annotations

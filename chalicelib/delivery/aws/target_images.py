@@ -105,8 +105,9 @@ class AwsTargetImages:
 
     def recall(self, delivery: Delivery, at: str, *, disable: bool) -> None:
         ec2, image = self._sessions.client("ec2", "recall", delivery), delivery.image.id
-        with self._sessions.as_refusal("EnableImageDeprecation", delivery.where), gone(*GONE):
-            ec2.enable_image_deprecation(ImageId=image, DeprecateAt=at)
+        if at:
+            with self._sessions.as_refusal("EnableImageDeprecation", delivery.where), gone(*GONE):
+                ec2.enable_image_deprecation(ImageId=image, DeprecateAt=at)
         if disable:
             with self._sessions.as_refusal("DisableImage", delivery.where), gone(*GONE):
                 ec2.disable_image(ImageId=image)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from chalicelib.delivery.model import Delivery, DeliveryState
+from chalicelib.delivery.model import Delivery, DeliveryState, Naming
 from chalicelib.delivery.moves import again
 from chalicelib.delivery.phase import CancelAsked, Command, DeadlinePassed, DeliveryEvent, Phase, Refused, StateEntry
 from chalicelib.delivery.phases import trouble
@@ -29,13 +29,14 @@ class ApprovalSeen(DeliveryEvent):
     """The approval was read. ``by``: its approver; "": there is none.
 
     ``changed``: it is for settings that were applied after this delivery began. ``gone``: EC2 does not show the AMI, so
-    it cannot be approved. ``source``: the name of the source that was approved.
+    it cannot be approved. ``source``: the name of the source that was approved; ``naming``: what names its AMI.
     """
 
     by: str = ""
     changed: bool = False
     gone: bool = False
     source: str = ""
+    naming: Naming | None = None
 
 
 def _outstanding(delivery: Delivery, now: int) -> tuple[Command, ...]:
@@ -47,7 +48,8 @@ def _seen(event: ApprovalSeen, delivery: Delivery, now: int) -> Delivery:
     if event.changed:
         return begin_again(delivery, now)
     if event.by:
-        return REQUEST(replace(delivery, approved_by=event.by, source=event.source or delivery.source), now)
+        source, naming = event.source or delivery.source, event.naming or delivery.naming
+        return REQUEST(replace(delivery, approved_by=event.by, source=source, naming=naming), now)
     if delivery.last_look.failure is not None:
         return fail(delivery, now, delivery.last_look.failure)
     if now < delivery.next_try:  # an early look does not count as a try

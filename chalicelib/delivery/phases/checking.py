@@ -12,10 +12,16 @@ from chalicelib.delivery.model import Copy, CopyState, Delivery, DeliveryState, 
 from chalicelib.delivery.moves import again
 from chalicelib.delivery.phase import Command, DeadlinePassed, DeliveryEvent, Phase, Refused, StateEntry
 from chalicelib.delivery.phases import trouble
+from chalicelib.delivery.phases.awaiting_slot import (
+    AWAIT_SLOT,
+    queue_deadline,
+    queued_out,
+    queued_too_long,
+    until_queued_out,
+)
 from chalicelib.delivery.phases.ending import CANCELS, ENDS, TIDY, fail
 from chalicelib.delivery.phases.imaging import REGISTER, VERIFY
 from chalicelib.delivery.phases.opening import OPEN
-from chalicelib.delivery.phases.waiting import WAIT, queue_deadline, queued_out, queued_too_long, until_queued_out
 from chalicelib.engine import schedule
 from chalicelib.engine.errors import RefusalKind
 from chalicelib.engine.faults import Fault
@@ -158,7 +164,7 @@ def _ready(event: TargetReady, delivery: Delivery, now: int) -> Delivery:
     if all(copy.state is CopyState.COMPLETED for copy in wanted.copies):
         there = wanted.with_shares(needed=standing)
         return OPEN(there, now) if standing else REGISTER(there, now)
-    return WAIT(wanted, now)
+    return AWAIT_SLOT(wanted, now)
 
 
 def _kept_missed(event: KeptImageMissed, delivery: Delivery, now: int) -> Delivery:
@@ -197,7 +203,7 @@ PHASES = {
     DeliveryState.REQUESTED: Phase(
         on={
             HubCopySeen: leads(_hub_copy_seen, REQUEST, *ENDS),
-            TargetReady: leads(_ready, WAIT, OPEN, REGISTER, VERIFY),
+            TargetReady: leads(_ready, AWAIT_SLOT, OPEN, REGISTER, VERIFY),
             TargetUnfit: leads(_unfit, *ENDS),
             KeptImageMissed: leads(_kept_missed, REQUEST),
             Refused: leads(_requested_refused, REQUEST, AWAIT_ROLE, *ENDS),
@@ -210,7 +216,7 @@ PHASES = {
     ),
     DeliveryState.AWAITING_ROLE: Phase(
         on={
-            TargetReady: leads(_ready, WAIT, OPEN, REGISTER, VERIFY),
+            TargetReady: leads(_ready, AWAIT_SLOT, OPEN, REGISTER, VERIFY),
             TargetUnfit: leads(_unfit, *ENDS),
             KeptImageMissed: leads(_kept_missed, AWAIT_ROLE),
             Refused: leads(_role_refused, AWAIT_ROLE, *ENDS),

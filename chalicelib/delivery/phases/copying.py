@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from chalicelib.delivery import attempts, leftovers, permissions, proof, shares, slots
 from chalicelib.delivery.attempts import CopiesFound, CopyStarted, FindCopies
 from chalicelib.delivery.model import Copy, CopyState, Delivery, DeliveryState
-from chalicelib.delivery.moves import MAX_TRIES, VERIFY_TRIES, answered, copies_news, each_copy
+from chalicelib.delivery.moves import MAX_TRIES, answered, copies_news, each_copy
 from chalicelib.delivery.phase import Command, DeadlinePassed, DeliveryEvent, Phase, Refused, StateEntry
 from chalicelib.delivery.phases import trouble
 from chalicelib.delivery.phases.ending import CANCELS, ENDS, TIDY, fail
@@ -48,7 +48,7 @@ class StartCopy(Command):
         def begin(copy: Copy) -> Copy:
             if copy.source != self.source:
                 return copy
-            fresh = replace(copy, copy=None, adopted=False, tries=copy.tries + 1, looks=0)
+            fresh = replace(copy, copy=None, adopted=False, tries=copy.tries + 1, looks=0, missed_since=0)
             return replace(fresh, state=CopyState.INTENDED, intended_at=now, next_look=now)
 
         return each_copy(proof.begin(delivery, nonce, self.source, now), begin)
@@ -269,7 +269,8 @@ def _judge(delivery: Delivery, seen: tuple[proof.SeenCopy, ...], now: int, asked
             return replace(copy, state=CopyState.COMPLETED, progress=100, looks=0, next_look=0)
         if found.state == "pending":
             wait = schedule.step(schedule.COPY_POLLS, copy.looks + 1)
-            return replace(copy, looks=copy.looks + 1, next_look=now + wait, progress=found.progress)
+            seen = replace(copy, looks=copy.looks + 1, next_look=now + wait, progress=found.progress)
+            return replace(seen, missed_since=0)
         useless.append(found.copy)
         return _errored(copy, found, now, faults, delivery)
 
@@ -283,8 +284,9 @@ def _judge(delivery: Delivery, seen: tuple[proof.SeenCopy, ...], now: int, asked
 
 def _missing(copy: Copy, now: int, faults: list[Fault], delivery: Delivery) -> Copy:
     """A copy that one look does not show may appear late; a copy that looks for two minutes do not show is gone."""
-    if now < (copy.intended_at or 0) + schedule.SILENCE or copy.looks < VERIFY_TRIES:
-        return replace(copy, looks=copy.looks + 1, next_look=now + schedule.POLLS[0])
+    since = copy.missed_since or now
+    if now < since + schedule.SILENCE:
+        return replace(copy, missed_since=since, next_look=now + schedule.POLLS[0])
     faults.append(
         Fault(
             "copy-vanished",

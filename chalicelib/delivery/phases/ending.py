@@ -62,8 +62,8 @@ class LeftoversSeen(DeliveryEvent):
 
     ``refusal``: why AWS refused a removal.
 
-    ``unproven``: resources with the tags but no proof; the service does not touch them. ``learnt``: attempts, with what
-    they have made.
+    ``unproven``: resources with the tags that the service does not touch, as they have no proof, or may be in use.
+    ``learnt``: attempts, with what they have made.
     """
 
     left: tuple[str, ...]
@@ -158,7 +158,8 @@ def _end(delivery: Delivery, ending: DeliveryState, faults: tuple[Fault, ...], n
     changes: dict[str, Any] = {"ending": ending, "faults": (*delivery.faults, *faults)}
     known = delivery.image.adopted and delivery.image.id != delivery.launch.kept
     if known:  # it may be in use since an earlier episode: leave it, and report it
-        return _tidy(delivery.with_cleanup(done=True, leftovers=(delivery.image.id or "",)), now, **changes)
+        left = proof.leave(delivery).with_cleanup(done=True, leftovers=(delivery.image.id or "",))
+        return _tidy(left, now, **changes)
     return STOP(delivery, now, **changes) if made else _tidy(delivery.with_cleanup(done=True), now, **changes)
 
 

@@ -226,15 +226,21 @@ def _seen(event: ImageSeen, delivery: Delivery, now: int) -> Delivery:
         return again(delivery, now, schedule.step(schedule.POLLS, delivery.tries), clear_since=None)
     if event.state != "available":
         return _image_failed(event, delivery, now)
-    if event.differences and delivery.tries + 1 < VERIFY_TRIES:
-        return again(delivery, now, schedule.step(schedule.RETRIES, delivery.tries + 2))
     if event.differences:
-        return fail(delivery, now, *event.differences)
+        return _differs(event, delivery, now)
     copies = tuple(Copy(source, CopyState.COMPLETED, copy, progress=100) for source, copy in event.copies)
     seen = proof.with_snapshots(delivery, event.copies).with_image(available_at=now).with_deletions(event.extras)
     if event.finished:
         return complete(seen, now)
     return replace(seen, tries=0, next_try=now, copies=copies or delivery.copies)
+
+
+def _differs(event: ImageSeen, delivery: Delivery, now: int) -> Delivery:
+    """Tags and attributes may show late; after three looks with a difference the AMI is removed."""
+    looks = delivery.image.differed + 1
+    if looks == VERIFY_TRIES:
+        return fail(delivery, now, *event.differences)
+    return again(delivery.with_image(differed=looks), now, schedule.step(schedule.RETRIES, looks + 1))
 
 
 def _missing(delivery: Delivery, now: int) -> Delivery:
@@ -296,7 +302,8 @@ def _finished(_event: ImageFinished, delivery: Delivery, now: int) -> Delivery:
 def _verifying_refused(event: Refused, delivery: Delivery, now: int) -> Delivery:
     if event.step != VerifyImage.__name__:
         return trouble.refused(event, delivery, now)
-    return trouble.refused(event, answered(delivery, ["image"]), now, looks=True)
+    # of an AMI that a list has just shown, EC2 may not have each attribute yet; if it is gone, the next list says so
+    return trouble.refused(event, answered(delivery, ["image"]), now, looks=True, comes_true=True)
 
 
 # --- the rows ---------------------------------------------------------------------------------------------------------

@@ -28,6 +28,7 @@ from chalicelib.engine import schedule
 from chalicelib.engine.errors import RefusalKind
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.transitions import leads
+from chalicelib.images.deprecation import has_come
 
 RESTORE = StateEntry(DeliveryState.RESTORING)
 
@@ -46,13 +47,16 @@ class LookAtCopy(Command):
 
 @dataclass(frozen=True, slots=True)
 class RecallCopy(Command):
-    """EnableImageDeprecation as of now, and DisableImage if the role allows it."""
+    """EnableImageDeprecation as of now, unless it is deprecated already, and DisableImage if the role allows it."""
 
+    deprecate: bool
     disable: bool
 
     def announced(self, _delivery: Delivery) -> str:
         """Name the first call, for the history."""
-        return "EnableImageDeprecation"
+        if self.deprecate:
+            return "EnableImageDeprecation"
+        return "DisableImage" if self.disable else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +121,7 @@ def _recalling(delivery: Delivery, now: int) -> tuple[Command, ...]:
         return (WakePointer(),)
     if known.done:
         return (NotifyOutcome(publish=False) if known.repeated else notify(delivery, now),)
-    return (RecallCopy(known.may_disable),) if known.seen else (LookAtCopy(),)
+    return (RecallCopy(not known.deprecated, known.may_disable),) if known.seen else (LookAtCopy(),)
 
 
 def _woken(_event: PointerWoken, delivery: Delivery, now: int) -> Delivery:
@@ -133,7 +137,12 @@ def _seen(event: CopySeen, delivery: Delivery, now: int) -> Delivery:
         return _missed(delivery, now)
     known = delivery.recall
     before = known.deprecated_before if known.lift else event.deprecated_at
-    seen = delivery.with_recall(seen=True, deprecated_before=before, may_disable=known.may_disable or event.may_disable)
+    seen = delivery.with_recall(
+        seen=True,
+        deprecated_before=before,
+        deprecated=has_come(event.deprecated_at, now),
+        may_disable=known.may_disable or event.may_disable,
+    )
     return replace(seen, tries=0, next_try=now)
 
 

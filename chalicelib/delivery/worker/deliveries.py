@@ -93,15 +93,17 @@ def delivery_machine(draw: Callable[[], str]) -> Machine[Delivery, Command, Deli
         nonces = [draw() for command in commands if command.makes]
         return machine.record_intent(record, tuple(commands), now, nonces)
 
-    decide = (machine.outstanding, machine.evolve, machine.due_events, machine.looks)
     return Machine(
-        *decide,
-        record_intent,
-        machine.tells,
-        lambda command: command.acts,
-        lambda record, command: command.announced(record),
-        lambda record, command: command.tried(record),
-        lambda before, after: before.episode == after.episode,
+        outstanding=machine.outstanding,
+        evolve=machine.evolve,
+        due_events=machine.due_events,
+        looks=machine.looks,
+        record_intent=record_intent,
+        tells=machine.tells,
+        acts=lambda command: command.acts,
+        announced=lambda record, command: command.announced(record),
+        tried=lambda record, command: command.tried(record),
+        counts=lambda before, after: before.episode == after.episode,
     )
 
 
@@ -269,9 +271,17 @@ class DeliveryExecutor:
         faults += (*self._policy_faults(delivery), *unplaced)
         if faults or key is None:
             return checking.TargetUnfit(faults)
-        note = _keys_seen(self._ports.keys.source_keys(delivery))
-        found = (key.arn, named.own, copies, note, named.unfinished, without_roles, subnet, group)
-        return checking.TargetReady(*found, nonce=named.nonce)
+        return checking.TargetReady(
+            key.arn,
+            image=named.own,
+            nonce=named.nonce,
+            copies=copies,
+            note=_keys_seen(self._ports.keys.source_keys(delivery)),
+            unfinished=named.unfinished,
+            without_roles=without_roles,
+            subnet=subnet,
+            group=group,
+        )
 
     def _policy_faults(self, delivery: Delivery) -> tuple[Fault, ...]:
         """Return why the policies of the source's keys cannot take the statements that this delivery needs."""

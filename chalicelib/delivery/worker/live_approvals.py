@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from chalicelib.delivery import naming
 from chalicelib.delivery.model import Delivery
 from chalicelib.delivery.phases.approval import ApprovalSeen
 from chalicelib.engine import addresses
@@ -68,7 +69,9 @@ class LiveApprovals:
         approved = approvals.allowing(given, wanted, self.clock())
         if approved is None:
             return self._none(delivery)
-        return ApprovalSeen(approved.by, changed=of_delivery(live) != of_delivery(delivery.target), source=source)
+        changed = of_delivery(live) != of_delivery(delivery.target)
+        named = naming.begun(examined.image, delivery.target)
+        return ApprovalSeen(approved.by, changed=changed, source=source, naming=named)
 
     def _none(self, delivery: Delivery) -> ApprovalSeen:
         """Return that no approval counts; an AMI that is gone will get none."""

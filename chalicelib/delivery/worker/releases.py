@@ -11,11 +11,15 @@ from chalicelib.delivery.phase import DeliveryEvent
 from chalicelib.delivery.phases import recalling
 from chalicelib.delivery.ports import TargetImages, TargetRoles
 from chalicelib.delivery.template_rights import DISABLE
+from chalicelib.engine import schedule
 from chalicelib.engine.waker import Clock
 from chalicelib.images import deprecation
 from chalicelib.images.image import SourceImage
 from chalicelib.release.worker.pointers import RecordedPointers
 from chalicelib.targets.ports import Targets
+
+SHOWS_WITHIN = 10 * schedule.MINUTE
+"""For this time a look at a new AMI may not show its deprecation date yet."""
 
 Command = (
     naming.OfferImage
@@ -51,9 +55,9 @@ class ReleaseCommands:
                 return recalling.PointerWoken()
             case recalling.LookAtCopy():
                 return self._look_at_copy(delivery)
-            case recalling.RecallCopy(disable):
+            case recalling.RecallCopy(deprecate, disable):
                 now = self.clock()
-                self.images.recall(delivery, deprecation.as_of(now, now), disable=disable)
+                self.images.recall(delivery, deprecation.as_of(now, now) if deprecate else "", disable=disable)
                 return recalling.CopyRecalled(disable)
             case recalling.RestoreCopy():
                 self.images.restore(delivery)
@@ -80,6 +84,12 @@ class ReleaseCommands:
             return recalling.CopySeen(there=False, by=by, why=why)
         enabled = shown["State"] != "disabled"  # what its owner had disabled before stays so when this is lifted
         may_disable = enabled and DISABLE in (self.roles.allows(delivery) or ())
-        return recalling.CopySeen(
-            there=True, deprecated_at=shown.get("DeprecationTime", ""), may_disable=may_disable, by=by, why=why
-        )
+        before = shown.get("DeprecationTime") or self._date_not_shown_yet(delivery)
+        return recalling.CopySeen(there=True, deprecated_at=before, may_disable=may_disable, by=by, why=why)
+
+    def _date_not_shown_yet(self, delivery: Delivery) -> str:
+        """Return the deprecation date that its delivery has just given the AMI, as EC2 may show it late; "": none."""
+        made_at = delivery.image.available_at
+        if made_at is None or self.clock() >= made_at + SHOWS_WITHIN:
+            return ""
+        return deprecation.deprecate_at(self.source(delivery), made_at) or ""

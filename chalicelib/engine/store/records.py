@@ -43,6 +43,18 @@ def shard_of(key: RecordKey) -> str:
     return f"due#{zlib.crc32(key.pk.encode()) % SHARDS}"
 
 
+def _update(changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments of an update that assigns attributes, and removes those whose new value is None."""
+    places = {name: f"n{number}" for number, name in enumerate(changes)}
+    assigned = [f"#{places[name]} = :{places[name]}" for name, value in changes.items() if value is not None]
+    removed = [f"#{places[name]}" for name, value in changes.items() if value is None]
+    return {
+        "expression": f"SET {', '.join(assigned)} REMOVE {', '.join(removed)}",
+        "given": {f":{places[name]}": value for name, value in changes.items() if value is not None},
+        "names": {f"#{place}": name for name, place in places.items()},
+    }
+
+
 class DynamoRecords:
     """The port ``Records`` on one table. ``version``: the form in which bodies are written and read.
 
@@ -107,60 +119,46 @@ class DynamoRecords:
         *,
         goes_on: bool = False,
     ) -> Stored | None:
-        scheduled = None if after.due_at is None else max(after.due_at, now)
-        known = before.scheduled
-        stays = known is not None and schedule.stays(known, after.due_at, now, goes_on=goes_on)
-        given: dict[str, Any] = {
-            ":schema": self._version,
-            ":state": after.state,
-            ":body": json.dumps(after.body, separators=(",", ":")),
-            ":next": before.version + 1,
-            ":version": before.version,
+        inbox, scheduled = before.inbox if after.inbox is None else after.inbox, before.scheduled
+        changes: dict[str, Any] = {
+            "schema": self._version,
+            "state": after.state,
+            "body": json.dumps(after.body, separators=(",", ":")),
+            "version": before.version + 1,
+            "woken_at": None,
         }
-        assigned = ["#schema = :schema", "#state = :state", "body = :body", "version = :next"]
-        removed = ["woken_at"]
-        if stays:
-            scheduled = before.scheduled
-        elif after.due_at is None:
-            removed += ["due_at", "wake_at", "due_shard"]
-        else:
-            given |= {":due": after.due_at, ":ring": scheduled, ":shard": shard_of(after.key)}
-            assigned += ["due_at = :due", "wake_at = :ring", "due_shard = :shard"]
-        if after.latest is None and not goes_on:
-            removed.append("latest")
-        elif not goes_on:  # the index has it, too, and the run will write another one
-            given[":latest"] = after.latest
-            assigned.append("latest = :latest")
-        inbox = before.inbox if after.inbox is None else after.inbox
-        left = {f"#in{n}": name for n, name in enumerate(sorted(before.inbox.keys() - inbox.keys()))}
-        came = {f"#h{n}": name for n, name in enumerate(sorted(inbox)) if before.inbox.get(name) != inbox[name]}
-        removed += left
-        assigned += (f"{place} = :{place[1:]}" for place in came)
-        given |= {f":{place[1:]}": inbox[name] for place, name in came.items()}
-        names = {"#schema": "schema", "#state": "state"} | {place: INBOX + n for place, n in (left | came).items()}
+        if scheduled is None or not schedule.stays(scheduled, after.due_at, now, goes_on=goes_on):
+            scheduled = None if after.due_at is None else max(after.due_at, now)
+            shard = None if scheduled is None else shard_of(after.key)
+            changes |= {"due_at": after.due_at, "wake_at": scheduled, "due_shard": shard}
+        if not goes_on:  # the index has it, too, and the run will write another one
+            changes["latest"] = after.latest
+        for name in before.inbox.keys() | inbox.keys():
+            if before.inbox.get(name) != inbox.get(name):
+                changes[INBOX + name] = inbox.get(name)
         for key, item in also:
             if _is_lookup(item):
                 self._table.put(key, {**item, EXPIRES: now + self._keep})
         beside = [(key, self._with_form(item)) for key, item in also if not _is_lookup(item)]
-        writes = [{"Put": self._table.put_request(key, attributes)} for key, attributes in beside]
         recent = self._recent(before, after, happened, now)
-        if recent:
-            given[":recent"] = json.dumps(recent, separators=(",", ":"))
-            assigned.append(f"{RECENT} = :recent")
-        else:
-            removed.append(RECENT)
-        expression = f"SET {', '.join(assigned)} REMOVE {', '.join(removed)}"
-        as_read = "version = :version AND attribute_not_exists(parked)"  # a twin of this run may have parked it
-        request: dict[str, Any] = {"names": names, "condition": as_read}
-        update = {"Update": self._table.update_request(after.key, expression, given, **request)}
-        if writes:
-            written = self._table.transact([update, *writes])
-        else:
-            tells = bool(happened) or after.body != before.body  # a wake raises the version, too, and changes neither
-            written = self._table.update(after.key, expression, given, **request) is not None
-            written = written or (tells and self._is_there(after.key, given))
+        changes[RECENT] = json.dumps(recent, separators=(",", ":")) if recent else None
+        if not self._write(before, after, changes, beside, tells=bool(happened)):
+            return None
         fresh = replace(before, body=after.body, version=before.version + 1, inbox=inbox, scheduled=scheduled)
-        return replace(fresh, woken=False, recent=recent) if written else None
+        return replace(fresh, woken=False, recent=recent)
+
+    def _write(self, before: Stored, after: Write, changes: Mapping[str, Any], beside: Extras, *, tells: bool) -> bool:
+        """Write a record with the items beside it, if it is still as it was read. ``tells``: history gets an entry."""
+        update = _update(changes)
+        update["given"][":read"] = before.version
+        update["condition"] = "version = :read AND attribute_not_exists(parked)"  # a twin may have parked it
+        if beside:
+            puts = [{"Put": self._table.put_request(key, attributes)} for key, attributes in beside]
+            return self._table.transact([{"Update": self._table.update_request(after.key, **update)}, *puts])
+        if self._table.update(after.key, **update) is not None:
+            return True
+        # a wake raises the version, too, and changes neither
+        return (tells or after.body != before.body) and self._is_there(after.key, changes)
 
     def _recent(self, before: Stored, after: Write, happened: Sequence[str], now: int) -> Sequence[Mapping[str, Any]]:
         """Return the entries of its history that a record is to have, after writing the others into an item."""
@@ -175,14 +173,13 @@ class DynamoRecords:
         self._table.put(place, {**_entries(before.recent), EXPIRES: now + self._keep})
         return [entry]
 
-    def _is_there(self, key: RecordKey, given: Mapping[str, Any]) -> bool:
+    def _is_there(self, key: RecordKey, changes: Mapping[str, Any]) -> bool:
         """Whether a refused write is in the table: its answer was lost, and the SDK sent it again.
 
         Taken for another run's, its results would count twice: one look at what came of an intent as two.
         """
         item = self._table.get(key) or {}
-        written = (item.get("version"), item.get("body"), item.get(RECENT))
-        return written == (given[":next"], given[":body"], given.get(":recent"))
+        return all(item.get(name) == changes[name] for name in ("version", "body", RECENT))
 
     def park(self, key: RecordKey, why: str, now: int) -> None:
         self._table.update(

@@ -31,6 +31,10 @@ class InventoryCodec(RecordCodec[Inventory, inventory.Command, inventory.Event])
 
     kind = Inventory
 
+    def due_at(self, record: Inventory) -> int | None:
+        """Return when to look again if no wake arrives."""
+        return record.due_at
+
 
 INVENTORIES = InventoryCodec()
 
@@ -98,12 +102,12 @@ class InventoryExecutor:
     def _settings(self, record: Inventory) -> Target:
         """Return the target as the applied file has it. Raises Refusal if it has no such target."""
         file = self.targets.read()
-        meant = file.resolve(record.account)
-        for target in meant.targets:
+        resolution = file.resolve(record.account)
+        for target in resolution.targets:
             if (target.account, target.region) == (record.account, record.region):
                 return target
-        blocked = meant.blocked.get(record.account)
-        faults = [blocked] if blocked else meant.faults or ([meant.waits] if meant.waits else [])
+        blocked = resolution.blocked.get(record.account)
+        faults = [blocked] if blocked else resolution.faults or ([resolution.waits] if resolution.waits else [])
         what = "The applied targets file has no such target."
         cure = "Name its Region in `regions` of the file, and apply it."
         nowhere = Fault("target-dropped", f"account {record.account}, {record.region}", what, cure)

@@ -84,24 +84,24 @@ class DeliveryPass:
     # --- what ends ---------------------------------------------------------------------------------------------------
 
     def end(
-        self, promotion: Promotion, meant: WantedTargets, tracked: Sequence[TrackedDelivery], budget: Budget
+        self, promotion: Promotion, wanted: WantedTargets, tracked: Sequence[TrackedDelivery], budget: Budget
     ) -> ev.Sliced:
         """Ask deliveries to end, in the order of their ids, beginning after the cursor's."""
         after = promotion.cursor.removeprefix(END)
-        left = [one for one in meant.surplus(tracked, promotion) if one.delivery > after]
+        left = [one for one in wanted.surplus(tracked, promotion) if one.delivery > after]
         upto = after
         for some in _together(left):
             there = self._read(some)
             for one in budget.each(some, CALLS_TO_TURN):
                 upto = one.delivery
                 if one.state in (DELIVERED, RECALLED):
-                    self._turn(promotion, one, recalled=meant.recalled)
+                    self._turn(promotion, one, recalled=wanted.recalled)
                 elif not self._put_right(promotion, one, there.get(upto)):
-                    self._ask_to_end(promotion, one, there.get(upto), budget, recalled=meant.recalled)
+                    self._ask_to_end(promotion, one, there.get(upto), budget, recalled=wanted.recalled)
             if upto != some[-1].delivery:
                 return _sliced(promotion, END + upto)
-        inputs = meant.inputs(promotion)
-        missing = bool(meant.missing(tracked, promotion)) and inputs != promotion.unfit
+        inputs = wanted.inputs(promotion)
+        missing = bool(wanted.missing(tracked, promotion)) and inputs != promotion.unfit
         return _sliced(promotion, EXAMINE if missing else "")
 
     def put_right(self, promotion: Promotion, running: Sequence[TrackedDelivery], budget: Budget) -> bool:
@@ -179,12 +179,12 @@ class DeliveryPass:
     # --- what begins -------------------------------------------------------------------------------------------------
 
     def begin(
-        self, promotion: Promotion, meant: WantedTargets, tracked: Sequence[TrackedDelivery], budget: Budget
+        self, promotion: Promotion, wanted: WantedTargets, tracked: Sequence[TrackedDelivery], budget: Budget
     ) -> ev.Sliced:
         """Begin deliveries, in the order of their targets, beginning after the cursor's."""
         after = promotion.cursor.removeprefix(BEGIN)
-        missing = {target.place: target for target in meant.missing(tracked, promotion)}
-        begun = {target.place: target for target in meant.announced(tracked, promotion)}
+        missing = {target.place: target for target in wanted.missing(tracked, promotion)}
+        begun = {target.place: target for target in wanted.announced(tracked, promotion)}
         every = {**begun, **missing}.values()
         left = [target for target in sorted(every, key=_order) if _order(target) > after]
         known = {one.place: one for one in tracked}
@@ -196,7 +196,7 @@ class DeliveryPass:
                 upto = _order(target)
                 standing = standing or target.mode == "share"
                 key = addresses.delivery(_id(promotion, target))
-                named, waits = meant.groups.get(target.place, ()), meant.waves.of(target.account) is not None
+                named, waits = wanted.groups.get(target.place, ()), wanted.waves.of(target.account) is not None
                 begins = _Begins(target, named, waits, known.get(target.place), there.get(key))
                 if image is not None and self._begin(promotion, image, begins):
                     new.append((key, f"begin:{promotion.ami}:{promotion.episode}"))
@@ -207,7 +207,7 @@ class DeliveryPass:
         self._wake(promotion, new)
         if left and upto != _order(left[-1]):
             return _sliced(promotion, BEGIN + upto, standing=standing)
-        asks = any(needs(target) for target in meant.targets.values())
+        asks = any(needs(target) for target in wanted.targets.values())
         return _sliced(promotion, "", standing=standing, newest=promotion.newest, asks=asks)
 
     def _wake(self, promotion: Promotion, new: list[tuple[RecordKey, str]]) -> None:
@@ -260,7 +260,7 @@ class DeliveryPass:
         fresh = self._fresh(promotion, image, what, before, episode)
         if fresh.shared:
             self.records.put(addresses.standing(promotion.ami), {"kind": "standing", "episode": promotion.episode})
-        self.tracked.add(promotion.ami, _tracked(promotion, fresh, what.tracked), count=False)
+        self.tracked.add(promotion.ami, _tracked(promotion, fresh.target, episode, what.tracked), count=False)
         return fresh
 
     def _before(
@@ -280,16 +280,13 @@ class DeliveryPass:
     def _give_up(self, promotion: Promotion, target: Target) -> None:
         ident = _id(promotion, target)
         known = next((one for one in self.tracked.all(promotion.ami) if one.delivery == ident), None)
-        generation = promotion.generation_of(target.account, target.place)
-        episode = 1 if known is None else known.episode + 1
-        joined = wave_counts.joined(promotion, target, known)
-        failed = TrackedDelivery(ident, target.account, target.region, episode, RUNNING, "", generation, joined)
+        failed = _tracked(promotion, target, 1 if known is None else known.episode + 1, known)
         self.tracked.add(promotion.ami, failed)
         self.tracked.end(promotion.ami, replace(failed, state=DeliveryState.FAILED.value, ended_at=self.clock()))
 
     def _catch_up(self, promotion: Promotion, running: Delivery, one: TrackedDelivery | None) -> None:
         """Track a delivery that another run has begun."""
-        self.tracked.add(promotion.ami, _tracked(promotion, running, one))
+        self.tracked.add(promotion.ami, _tracked(promotion, running.target, running.episode, one))
         self.waker.send(running.key, f"begin:{promotion.ami}:{promotion.episode}")
 
     def _fresh(
@@ -343,11 +340,16 @@ def _sliced(
     return ev.Sliced(promotion.inputs, promotion.cursor, cursor, standing, newest, asks)
 
 
-def _tracked(promotion: Promotion, one: Delivery, before: TrackedDelivery | None) -> TrackedDelivery:
-    target = one.target
-    generation = promotion.generation_of(target.account, target.place)
-    joined = wave_counts.joined(promotion, target, before)
-    return TrackedDelivery(one.id, target.account, target.region, one.episode, RUNNING, "", generation, joined)
+def _tracked(promotion: Promotion, target: Target, episode: int, before: TrackedDelivery | None) -> TrackedDelivery:
+    return TrackedDelivery(
+        delivery=_id(promotion, target),
+        account=target.account,
+        region=target.region,
+        episode=episode,
+        state=RUNNING,
+        generation=promotion.generation_of(target.account, target.place),
+        joined=wave_counts.joined(promotion, target, before),
+    )
 
 
 def _id(promotion: Promotion, target: Target) -> str:

@@ -26,9 +26,16 @@ from chalicelib.images.ports import Source
 from chalicelib.images.source_images import source_image, write_source
 from chalicelib.promotion import commands as do
 from chalicelib.promotion import events as ev
-from chalicelib.promotion import evolving, machine, notices, wanted, wave_counts
+from chalicelib.promotion import evolving, machine, notices, wave_counts
 from chalicelib.promotion.model import END, WORTH_A_LOOK, Promotion
-from chalicelib.promotion.wanted import SHARED, WantedTargets
+from chalicelib.promotion.wanted import (
+    SHARED,
+    WantedTargets,
+    has_more_than_withdrawn,
+    is_believed,
+    value_by_looks,
+    wanted_targets,
+)
 from chalicelib.promotion.wave_counts import WaveCount
 from chalicelib.promotion.worker.passes import AT_ONCE, DeliveryPass
 from chalicelib.sharing.ports import Ledger
@@ -100,78 +107,78 @@ class PromotionExecutor:
         read = self._ports.source.tag(promotion.ami)
         caused = TagEntry.parse(promotion.unread("tag") or "")
         return ev.TagSeen(
-            read.value,
-            read.image_state,
-            read.image_name,
-            read.own,
-            caused.event,
-            caused.at or 0,
-            _answers(promotion, *machine.NEWS),
-            promotion.basis,
+            value=read.value,
+            image_state=read.image_state,
+            image_name=read.image_name,
+            own=read.own,
+            event=caused.event,
+            changed_at=caused.at or 0,
+            answers=_answers(promotion, *machine.NEWS),
+            basis=promotion.basis,
         )
 
     # --- what is wanted, and what there is ---------------------------------------------------------------------------
 
-    def _wanted(self, record: Promotion, *, believed: bool = True) -> WantedTargets:
+    def _read_wanted(self, record: Promotion, *, believed: bool = True) -> WantedTargets:
         """Return whom the AMI is for, by the applied file, members and withdrawals as they are now."""
         ports = self._ports.targets
-        if (wanted.value_by_looks(record) if believed else record.value) is None and not record.made_here:
-            return wanted.wanted(record, AppliedFile(), ports.withdrawals(record.ami), believed=believed)
-        return wanted.wanted(record, ports.read(), ports.withdrawals(record.ami), believed=believed)
+        if (value_by_looks(record) if believed else record.value) is None and not record.made_here:
+            return wanted_targets(record, AppliedFile(), ports.withdrawals(record.ami), believed=believed)
+        return wanted_targets(record, ports.read(), ports.withdrawals(record.ami), believed=believed)
 
-    def _meant(self, record: Promotion, tracked: Sequence[TrackedDelivery]) -> tuple[WantedTargets, Promotion]:
+    def _wanted(self, record: Promotion, tracked: Sequence[TrackedDelivery]) -> tuple[WantedTargets, Promotion]:
         """Return whom the AMI is for, and the promotion as that value has it.
 
         While one look alone has shown a value that names fewer targets, it is the value in force.
         """
-        meant = self._wanted(record)
-        if meant.value is not None and meant.value != record.value and not wanted.is_believed(record):
-            ends = meant.surplus(tracked, record)
-            if wanted.has_more_than_withdrawn(ends, meant):
-                meant = replace(self._wanted(record, believed=False), unbelieved=True)
-        return meant, record.of_value(refused=meant.refused is not None)
+        wanted = self._read_wanted(record)
+        if wanted.value is not None and wanted.value != record.value and not is_believed(record):
+            ends = wanted.surplus(tracked, record)
+            if has_more_than_withdrawn(ends, wanted):
+                wanted = replace(self._read_wanted(record, believed=False), unbelieved=True)
+        return wanted, record.of_value(refused=wanted.refused is not None)
 
     def _compare(self, record: Promotion, budget: Budget) -> ev.Compared:
         tracked = self._tracked(record, budget)
-        meant, promotion = self._meant(record, tracked)
-        inputs = meant.inputs(promotion)
-        surplus = meant.surplus(tracked, promotion)
-        if meant.waits is not None and not surplus:
-            raise Refusal(RefusalKind.THROTTLED, meant.waits)
-        begin = meant.missing(tracked, promotion)
-        missing = bool(begin) or self._examines_again(promotion, meant, tracked)
+        wanted, promotion = self._wanted(record, tracked)
+        inputs = wanted.inputs(promotion)
+        surplus = wanted.surplus(tracked, promotion)
+        if wanted.waits is not None and not surplus:
+            raise Refusal(RefusalKind.THROTTLED, wanted.waits)
+        begin = wanted.missing(tracked, promotion)
+        missing = bool(begin) or self._examines_again(promotion, wanted, tracked)
         running = any(one.state == RUNNING for one in tracked)
-        asked = self._ask_approval(promotion, meant, tracked)
-        known = not (meant.unknown or meant.unbelieved)
-        found = wave_counts.counts(meant, tracked, begin, promotion) if known else []
-        progress = self._waves(promotion, meant, found, tracked, quiet=bool(surplus)) if known else promotion.waves
-        faulty = evolving.named(meant.faults, (meant.value if meant.refused is None else meant.refused) or "")
-        if inputs == promotion.unfit and meant.refused is None:
+        asked = self._ask_approval(promotion, wanted, tracked)
+        known = not (wanted.unknown or wanted.unbelieved)
+        found = wave_counts.counts(wanted, tracked, begin, promotion) if known else []
+        progress = self._waves(promotion, wanted, found, tracked, quiet=bool(surplus)) if known else promotion.waves
+        faulty = evolving.named(wanted.faults, (wanted.value if wanted.refused is None else wanted.refused) or "")
+        if inputs == promotion.unfit and wanted.refused is None:
             faulty = promotion.faulty
         left = running or bool(surplus) or (missing and inputs != promotion.unfit)
-        left = left or faulty not in ("", promotion.notified) or meant.unbelieved
-        if not left and tracked and promotion.summarised != promotion.episode:
+        left = left or faulty not in ("", promotion.notified) or wanted.unbelieved
+        if not left and tracked and promotion.summarised_episode != promotion.episode:
             self._ports.notices.publish(notices.summary(promotion, tracked, self._clock()))
         return ev.Compared(
-            value=meant.value,
-            refused=meant.refused,
-            faults=self._all_faults(promotion, meant),
+            value=wanted.value,
+            refused=wanted.refused,
+            faults=self._all_faults(promotion, wanted),
             faulty=faulty,
             inputs=inputs,
-            file=meant.file,
-            places=meant.places,
-            withdrawn=meant.entitled.withdrawn,
-            left_out=meant.left_out(tracked, promotion),
-            unbelieved=meant.unbelieved,
+            file=wanted.file,
+            places=wanted.places,
+            withdrawn=wanted.entitled.withdrawn,
+            left_out=wanted.left_out(tracked, promotion),
+            unbelieved=wanted.unbelieved,
             surplus=bool(surplus),
             missing=missing,
             running=running,
             standing=any(one.state == SHARED for one in tracked),
-            failed=sum(one.state == DeliveryState.FAILED and one.place in meant.targets for one in tracked),
+            failed=sum(one.state == DeliveryState.FAILED and one.place in wanted.targets for one in tracked),
             summarised=not left,
             asked=asked,
             waves=progress,
-            awaited=wave_counts.under_way(found, meant.waves, progress, self._clock()),
+            awaited=wave_counts.under_way(found, wanted.waves, progress, self._clock()),
             answers=_answers(promotion, machine.WITHDRAW, machine.RECALL),
             newest=promotion.newest,
             basis=record.basis,
@@ -186,30 +193,30 @@ class PromotionExecutor:
             return tuple(self._ports.tracked.all(promotion.ami))
         return tracked
 
-    def _examines_again(self, promotion: Promotion, meant: WantedTargets, tracked: Sequence[TrackedDelivery]) -> bool:
+    def _examines_again(self, promotion: Promotion, wanted: WantedTargets, tracked: Sequence[TrackedDelivery]) -> bool:
         """Whether an approver is to be asked about what is tagged now."""
-        return promotion.source_of < promotion.generation and meant.waits_for_approval(tracked)
+        return promotion.source_generation < promotion.generation and wanted.waits_for_approval(tracked)
 
-    def _all_faults(self, promotion: Promotion, meant: WantedTargets) -> tuple[Fault, ...]:
+    def _all_faults(self, promotion: Promotion, wanted: WantedTargets) -> tuple[Fault, ...]:
         """Return the faults of a value, and, when it is first refused, of its source: one notice lists both."""
         if (
-            meant.refused is None
+            wanted.refused is None
             or promotion.made_here
-            or (promotion.faulty and meant.refused == promotion.refused_value)
+            or (promotion.faulty and wanted.refused == promotion.refused_value)
         ):
-            return meant.faults
+            return wanted.faults
         try:
-            return (*meant.faults, *self._source(promotion, ())[1])
+            return (*wanted.faults, *self._source(promotion, ())[1])
         except Refusal:  # a comparison waits for no examination
-            return meant.faults
+            return wanted.faults
 
-    def _ask_approval(self, promotion: Promotion, meant: WantedTargets, tracked: Sequence[TrackedDelivery]) -> str:
+    def _ask_approval(self, promotion: Promotion, wanted: WantedTargets, tracked: Sequence[TrackedDelivery]) -> str:
         """Ask an approver about deliveries that have not ended. Return the notice's name; "": nothing waits.
 
         What is tagged now is examined first. Where the question is refused, the next comparison asks.
         """
-        examined = promotion.source_of >= promotion.generation or meant.inputs(promotion) == promotion.unfit
-        if not (promotion.source and examined and meant.waits_for_approval(tracked)):
+        examined = promotion.source_generation >= promotion.generation or wanted.inputs(promotion) == promotion.unfit
+        if not (promotion.source and examined and wanted.waits_for_approval(tracked)):
             return ""
         try:
             asked = self._ports.approvals.ask(promotion.ami, promotion.source)
@@ -229,7 +236,7 @@ class PromotionExecutor:
     def _waves(
         self,
         promotion: Promotion,
-        meant: WantedTargets,
+        wanted: WantedTargets,
         found: Sequence[WaveCount],
         tracked: Sequence[TrackedDelivery],
         *,
@@ -240,16 +247,16 @@ class PromotionExecutor:
         for count in found:
             now = count.progress
             if now.stopped and now.stopped not in notified:
-                now = WaveProgress() if quiet else self._notify_stopped(promotion, meant, count, tracked)
-            progress[meant.waves.name(count.wave)] = now
+                now = WaveProgress() if quiet else self._notify_stopped(promotion, wanted, count, tracked)
+            progress[wanted.waves.name(count.wave)] = now
         return progress
 
     def _notify_stopped(
-        self, promotion: Promotion, meant: WantedTargets, count: WaveCount, tracked: Sequence[TrackedDelivery]
+        self, promotion: Promotion, wanted: WantedTargets, count: WaveCount, tracked: Sequence[TrackedDelivery]
     ) -> WaveProgress:
         """Send the one notice; if that is refused, the next comparison sends it: the wave does not open meanwhile."""
-        waiting = [one.place for one in tracked if one.state == RUNNING and meant.waves.of(one.account) == count.wave]
-        groups = meant.waves.waiting(count.wave.rule)
+        waiting = [one.place for one in tracked if one.state == RUNNING and wanted.waves.of(one.account) == count.wave]
+        groups = wanted.waves.waiting(count.wave.rule)
         try:
             said = notices.wave_stopped(promotion, count, groups, waiting, self._clock())
             self._ports.notices.publish(said)
@@ -278,12 +285,12 @@ class PromotionExecutor:
     def _slice(self, record: Promotion, budget: Budget) -> ev.Event:
         """Go on with the pass, or compare again if the inputs are others by now."""
         tracked = tuple(self._ports.tracked.all(record.ami))
-        meant, promotion = self._meant(record, tracked)
-        if meant.inputs(promotion) != record.inputs:
+        wanted, promotion = self._wanted(record, tracked)
+        if wanted.inputs(promotion) != record.inputs:
             return self._compare(record, budget)
         if record.cursor.startswith(END):
-            return self._pass.end(promotion, meant, tracked, budget)
-        return ev.Paused() if self._paused() else self._pass.begin(promotion, meant, tracked, budget)
+            return self._pass.end(promotion, wanted, tracked, budget)
+        return ev.Paused() if self._paused() else self._pass.begin(promotion, wanted, tracked, budget)
 
     def _paused(self) -> bool:
         """Whether an operator has paused new promotions. What runs continues, and removals take effect."""
@@ -299,18 +306,18 @@ class PromotionExecutor:
         """
         if self._paused():
             return ev.Paused()
-        meant = self._wanted(record)
-        promotion = record.of_value(refused=meant.refused is not None)
-        inputs = meant.inputs(promotion)
+        wanted = self._read_wanted(record)
+        promotion = record.of_value(refused=wanted.refused is not None)
+        inputs = wanted.inputs(promotion)
         if inputs != record.inputs:
             return self._compare(record, budget)
-        image, faults = self._source(promotion, tuple(meant.targets.values()))
+        image, faults = self._source(promotion, tuple(wanted.targets.values()))
         if image is None or faults:
-            every = (*meant.faults, *faults)
+            every = (*wanted.faults, *faults)
             faulty = evolving.named(every, promotion.value or "")
             return ev.Examined(every, faulty, unfit=True, partial=preflight.may_be_partial(faults), inputs=inputs)
         before = None
-        if promotion.source and promotion.source_of >= promotion.generation:
+        if promotion.source and promotion.source_generation >= promotion.generation:
             before = self._examined_before(promotion)
         source = before or write_source(self._records, image)
         return ev.Examined(source=source, generation=promotion.generation, inputs=inputs)

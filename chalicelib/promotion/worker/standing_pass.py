@@ -60,10 +60,10 @@ class StandingPorts:
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """What a comparison is based on. ``since``: from when withdrawals count; ``generation``: of file and members."""
+    """What a comparison is based on. ``since``: from when withdrawals count; ``digests``: of file and members."""
 
     tag: str | None
-    generation: str
+    digests: str
     since: int
 
 
@@ -88,15 +88,15 @@ class StandingPass:
 
         def moved(ami: str) -> bool:
             head = heads[ami]
-            seen = tagged.get(ami), applied.generation
+            seen = tagged.get(ami), applied.digests
             if head == DAMAGED:  # its promotion writes it again, unless it cannot act
                 return True
-            return head.moving and head.value is not None and (head.value, head.generation) != seen
+            return head.moving and head.value is not None and (head.value, head.digests) != seen
 
         def look(ami: str) -> None:
             mark, head, tag = dict(marks[ami]), heads.get(ami, DAMAGED), tagged.get(ami)
             now = self.clock()
-            compared = f"{tag}|{head.value}|{applied.generation}|{mark.get(WITHDRAWN, '')}"
+            compared = f"{tag}|{head.value}|{applied.digests}|{mark.get(WITHDRAWN, '')}"
             if mark.get("compared") == compared and now < _time(mark, "again_at"):
                 return
             if "tag" not in mark or mark["tag"] != tag:  # None (no tag) differs from no entry
@@ -111,7 +111,7 @@ class StandingPass:
                 return
             if now < _time(mark, "tag_since") + schedule.SECOND_LOOK_AFTER:
                 return
-            if self._close_all(ami, mark, _Seen(tag, applied.generation, head.withdrawals_from), entitled, budget):
+            if self._close_all(ami, mark, _Seen(tag, applied.digests, head.withdrawals_from), entitled, budget):
                 again_at = min([now + schedule.DAY, *entitled.ends(now)])
                 self._write(ami, mark, {"compared": compared, "again_at": again_at})
 
@@ -182,7 +182,7 @@ class StandingPass:
         """
         if entitled.withdrawn and read_head(self.records, ami).withdrawals_from != seen.since:
             return True
-        moved = seen.tag is not None and self.ports.targets.generation() != seen.generation
+        moved = seen.tag is not None and self.ports.targets.digests() != seen.digests
         return moved or self._reads(ami) != seen.tag
 
     def _end(self, ami: str, one: StandingHolding, tag: str | None, entitled: Entitlement) -> None:

@@ -86,14 +86,14 @@ class TagPass:
             step = move(value, state, heads.get(ami), resolver)
             if step is not None:
                 moves[ami] = step
-        generation = resolver.applied.generation
+        digests = resolver.applied.digests
         starts = {ami for ami, step in moves.items() if step is Move.START}
         may_close = {ami for ami in moves if _has_open(heads.get(ami))}
         budget = Budget(time_left)
 
         def known(some: list[str]) -> None:
             for ami in some:
-                self._move(ami, moves[ami], tagged.get(ami), heads.get(ami), generation)
+                self._move(ami, moves[ami], tagged.get(ami), heads.get(ami), digests)
 
         def new(some: list[str]) -> None:
             self._start([tagged[ami] for ami in some], budget)
@@ -115,15 +115,15 @@ class TagPass:
         if failed is not None:
             raise failed
 
-    def _move(self, ami: str, step: Move, one: Tagged | None, was: Head | None, generation: str) -> None:
+    def _move(self, ami: str, step: Move, one: Tagged | None, was: Head | None, digests: str) -> None:
         minute = self.clock() // 60
         key = addresses.promotion(ami)
         match step:
             case Move.LOOK:
                 self._look(key, one.value if one else "")
             case Move.RESOLVE:
-                # With its time: a generation that comes back is news, and what came between was perhaps seen by itself.
-                self.waker.wake(key, f"generation:{generation}:{minute}", {"generation": f"{minute}:{generation}"})
+                # With its time: a file that comes back is news, and what came between was perhaps seen by itself.
+                self.waker.wake(key, f"file:{digests}:{minute}", {"file": f"{minute}:{digests}"})
             case Move.FORGET:
                 self._forget(addresses.head(ami), was)
 

@@ -90,12 +90,12 @@ class PointerExecutor:
 
     def _target(self, record: Pointer) -> Target | None:
         """Return the target as the applied file has it; None if the file no longer wants this parameter there."""
-        meant = self.targets.read().resolve(record.account)
+        resolution = self.targets.read().resolve(record.account)
         here = (record.account, record.region)
-        target = next((one for one in meant.targets if (one.account, one.region) == here), None)
-        if meant.waits is not None:
-            raise Refusal(RefusalKind.THROTTLED, meant.waits)
-        trouble = meant.blocked.get(record.account) or next(iter(meant.faults), None)
+        target = next((one for one in resolution.targets if (one.account, one.region) == here), None)
+        if resolution.waits is not None:
+            raise Refusal(RefusalKind.THROTTLED, resolution.waits)
+        trouble = resolution.blocked.get(record.account) or next(iter(resolution.faults), None)
         if target is None and trouble is not None and trouble.code != "unknown-account":
             raise Refusal(RefusalKind.DENIED, trouble)
         wanted = target is not None and parameter_of(target.ssm_parameter, record.family) == record.parameter

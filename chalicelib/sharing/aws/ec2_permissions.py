@@ -82,8 +82,8 @@ class SnapshotPermissions(_Ec2Permissions):
         return self._ec2(resource).describe_snapshot_attribute(**asked)["CreateVolumePermissions"]
 
     def _modify(self, resource: Resource, verb: Literal["Add", "Remove"], receivers: Sequence[str]) -> None:
-        # The older parameters OperationType and UserIds say the same; that they fill the condition keys ec2:Add/userId
-        # and ec2:Remove/userId is not known [aws-facts 4].
+        # The older parameters OperationType and UserIds would fill ec2:Add/userId and ec2:Remove/userId, too; that they
+        # have all of 500 accounts was not seen with either [aws-facts 4].
         self._ec2(resource).modify_snapshot_attribute(
             SnapshotId=resource.name,
             Attribute="createVolumePermission",

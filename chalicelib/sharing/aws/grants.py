@@ -22,8 +22,8 @@ OPERATIONS = (
     "GenerateDataKey",
     "GenerateDataKeyWithoutPlaintext",
 )
-"""What AWS lists for users of a shared source key [aws-facts 2, 3: VERIFIED as a list; the least of it is not known].
-docs/explanation/assumptions.md says how to try fewer."""
+"""What AWS lists for users of a shared source key [aws-facts 2, 3: VERIFIED as a list]. By recordings CreateGrant and
+Decrypt are enough, where the key's policy gives them; docs/explanation/assumptions.md says how to try fewer."""
 
 LAUNCH_OPERATIONS = FOR_ROLES
 """What an account needs of the source key to launch from it, and to pass on to Auto Scaling's role: the operations

@@ -411,8 +411,8 @@ def _without_units(applied: AppliedFile) -> AppliedFile:
 
 def _is_over(applied: AppliedFile, account: str, place: str, now: int) -> bool:
     """Whether the file no longer gives a target ("account/region") anything, of any AMI."""
-    meant = applied.resolve(account, in_force=True)
-    return meant.understood and not end_in_force(meant.until(place), now)
+    resolution = applied.resolve(account, in_force=True)
+    return resolution.understood and not end_in_force(resolution.until(place), now)
 
 
 def _in_turn(holdings: Collection[Holding], tries: int, of: Callable[[Holding], Hashable]) -> list[Holding]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from pathlib import PurePosixPath
 from typing import Any
 
 from chalicelib.engine.aws.refusals import as_refusal, code_of
@@ -88,7 +89,7 @@ class AwsOrganization:
     def _above(self, shown: Mapping[str, Any]) -> tuple[str, ...]:
         """Return the OUs of an account and its root, by its path: ``o-…/r-…/ou-…/ou-…/ACCOUNT/``."""
         for path in shown.get("Paths", ()):
-            whole, *below = str(path).rstrip("/").split("/")
+            whole, *below = PurePosixPath(path).parts
             if whole == self._named.id:
                 return tuple(part for part in reversed(below) if part.startswith(("ou-", "r-")))
         return ()

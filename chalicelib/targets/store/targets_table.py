@@ -3,7 +3,7 @@
 ===========================  =======================  ==================================================
 pk                           sk                       what
 ===========================  =======================  ==================================================
-``targets``                  ``current``              the version in force: digest, generation, applied_at, applied_by
+``targets``                  ``current``              the version in force: its number, digest, applied_at, applied_by
 ``targets``                  ``version#<version>``    that writing a version's items began; for cleaning up
 ``targets#<version>``        ``group#<name>``         body: JSON list of account ids and units
 ``targets#<version>``        ``account#<id>``         body: JSON list of targets
@@ -24,7 +24,7 @@ pk                           sk                       what
 
 Only operators can write to the table, and no function; only approvers can write approvals, each their own partition.
 
-A version is ``<generation>#<digest>``. Once a later one is in force, it is never written again: so who
+A version is ``<number>#<digest>``. Once a later one is in force, it is never written again: so who
 cleans up an old one cannot delete items that somebody is writing.
 
 The accounts of units are in another table (``members_table``), which is read with these.
@@ -67,7 +67,7 @@ BY_AMI = "ami"
 class FileVersion:
     """A version of the targets file; ``applied_at`` is ISO 8601 in UTC, ``applied_by`` the caller's ARN."""
 
-    generation: int
+    number: int
     digest: str
     applied_at: str = ""
     applied_by: str = ""
@@ -75,13 +75,13 @@ class FileVersion:
     @classmethod
     def of_version(cls, version: str) -> FileVersion:
         """Read a version's name."""
-        generation, _, digest = version.partition("#")
-        return cls(int(generation), digest)
+        number, _, digest = version.partition("#")
+        return cls(int(number), digest)
 
     @property
     def version(self) -> str:
-        """Its name; sorts by generation."""
-        return f"{self.generation:08d}#{self.digest}"
+        """Its name; sorts by number."""
+        return f"{self.number:08d}#{self.digest}"
 
 
 class TargetsTable:
@@ -148,10 +148,10 @@ class TargetsTable:
         except ValueError:
             return 0
 
-    def generation(self) -> str:
+    def digests(self) -> str:
         applied = self.version_in_force()
         if applied is None:
-            return AppliedFile().generation
+            return AppliedFile().digests
         named = self._organization(applied)
         return f"{applied.digest}/{self._members.digest() if named else ''}"
 
@@ -254,7 +254,7 @@ class TargetsTable:
             return None
         try:
             digest, at, by = (_text(item[name]) for name in ("digest", "applied_at", "applied_by"))
-            return FileVersion(int(item["generation"]), digest[:DIGEST_LENGTH], at, by)
+            return FileVersion(int(item["version_number"]), digest[:DIGEST_LENGTH], at, by)
         except (KeyError, TypeError, ValueError) as error:
             raise Misconfigured(
                 f"{self._where}: which targets file is in force cannot be read: {error!r}; apply it again."

@@ -101,7 +101,7 @@ UNOPENED = {
     DeliveryState.AWAITING_APPROVAL,
     DeliveryState.REQUESTED,
     DeliveryState.AWAITING_ROLE,
-    DeliveryState.WAITING,
+    DeliveryState.AWAITING_SLOT,
 }
 """States in which nothing of a delivery can be open."""
 
@@ -143,7 +143,7 @@ def test_copies_are_deleted_if_notified_so(table):
 
 def test_a_entry_is_of_the_present_episode(table):
     """A delivery on its third try takes the entry; a later try of the same delivery will not."""
-    record = put(table, a_delivery("222222222222", DeliveryState.WAITING, episode=3))
+    record = put(table, a_delivery("222222222222", DeliveryState.AWAITING_SLOT, episode=3))
 
     main(["admin", "drain", "--yes"])
 
@@ -153,7 +153,7 @@ def test_a_entry_is_of_the_present_episode(table):
 
 def test_the_sweep_comes_for_it_within_a_minute(table):
     """The command sends no wake: the record that it changed is due at once."""
-    record = put(table, a_delivery("222222222222", DeliveryState.WAITING))
+    record = put(table, a_delivery("222222222222", DeliveryState.AWAITING_SLOT))
     connection = Connection(REGION)
 
     drained(Drain(connection, TerminalClock(now=lambda: NINE)))
@@ -211,13 +211,13 @@ def test_what_is_the_targets_own_stays_and_is_named(table, capsys):
 
 def test_for_a_program(table, capsys):
     """`--json` prints the same as data."""
-    put(table, a_delivery("222222222222", DeliveryState.WAITING))
+    put(table, a_delivery("222222222222", DeliveryState.AWAITING_SLOT))
     a_share(table, "222222222222")
 
     assert main(["admin", "drain", "--yes", "--json"]) == 4
 
     data = json.loads(capsys.readouterr().out)
-    assert (data["drained"], data["cancelled"], data["under_way"]) == (False, 1, {"waiting": 1})
+    assert (data["drained"], data["cancelled"], data["under_way"]) == (False, 1, {"awaiting-slot": 1})
     assert data["open_shares"][0]["account"] == "222222222222"
     assert data["paused"]["why"] == "drain"
 
@@ -259,7 +259,7 @@ def wait(time, timeout=None):
 
 def test_waiting_ends_when_the_last_share_has_closed(table):
     """It looks every half minute, and prints what has changed."""
-    record = put(table, a_delivery("222222222222", DeliveryState.WAITING))
+    record = put(table, a_delivery("222222222222", DeliveryState.AWAITING_SLOT))
     a_share(table, "222222222222")
 
     def close():
@@ -275,12 +275,15 @@ def test_waiting_ends_when_the_last_share_has_closed(table):
     assert report.exit is Exit.OK
     assert report.data["drained"] is True
     assert time.slept == [POLL] * 3
-    assert lines == ["Deliveries under way: 1 waiting. Open shares: 1.", "Deliveries under way: none. Open shares: 1."]
+    assert lines == [
+        "Deliveries under way: 1 awaiting-slot. Open shares: 1.",
+        "Deliveries under way: none. Open shares: 1.",
+    ]
 
 
 def test_what_a_late_invocation_began_is_asked_as_well(table):
     """An invocation that read the switch before may write one more delivery."""
-    first = put(table, a_delivery("222222222222", DeliveryState.WAITING))
+    first = put(table, a_delivery("222222222222", DeliveryState.AWAITING_SLOT))
     late = a_delivery("333333333333", DeliveryState.REQUESTED)
 
     def more():

@@ -44,7 +44,7 @@ def write(table, record):
 def promoted(table, *deliveries, value="dev"):
     """Store a promotion and its deliveries."""
     running = promotion.PromotionState.RUNNING
-    write(table, promotion.Promotion(AMI, HUB, REGION, NINE, state=running, value=value, image_name="golden"))
+    write(table, promotion.Promotion(AMI, HUB, REGION, state=running, value=value, image_name="golden"))
     for record in deliveries:
         write(table, record)
         tracked = TrackedDelivery(

@@ -36,7 +36,7 @@ def ami(ec2, table, file):
     mapping = [{"DeviceName": "/dev/sda1", "Ebs": {"VolumeSize": 8}}]
     name = ec2.register_image(Name="golden", RootDeviceName="/dev/sda1", BlockDeviceMappings=mapping)["ImageId"]
     tag(ec2, name, "dev")
-    promotion = Promotion(name, HUB, REGION, 1, value="dev", seen_value="dev", in_force_since=1, file="x")
+    promotion = Promotion(name, HUB, REGION, value="dev", seen_value="dev", in_force_since=1, file="x")
     DynamoRecords(table).create(PROMOTIONS.encode(promotion), 1)
     return name
 

@@ -68,7 +68,7 @@ def a_delivery(account, state="delivered", **changes):
 def promoted(tables, *deliveries, withdrawn=None):
     """Store a promotion and its deliveries."""
     known = {"state": promotion.PromotionState.OVER, "value": "dev", "seen_value": "dev", "image_name": "golden"}
-    one = promotion.Promotion(AMI, HUB, REGION, NINE, **known)
+    one = promotion.Promotion(AMI, HUB, REGION, **known)
     write(tables[0], replace(one, withdrawn=withdrawn or {}))
     for record in deliveries:
         write(tables[0], record)
@@ -288,6 +288,14 @@ def test_it_holds_at_the_release_before_or_the_named_one(to, recalled, expected)
 
     assert [one.to.source for one in moves if one.to] == ([expected] if expected else [])
     assert [fault.code for fault in faults] == ([] if expected else ["no-release"])
+
+
+def test_it_passes_over_one_of_another_architecture():
+    """Else the parameter would be held below that one, and what launches from it could not run it."""
+    older, old, newest = a_pointer().releases
+    moves, _ = chosen([a_pointer(releases=(older, replace(old, architecture="arm64"), newest))], None, {}, ())
+
+    assert [one.to for one in moves] == [older]
 
 
 def test_a_pin_that_stands_is_not_written_again():

@@ -54,7 +54,7 @@ def write(table, record):
 
 def a_promotion(ami=AMI, **changes):
     state = {"state": promotion.PromotionState.RUNNING, "value": "dev", "image_name": "golden", "since": NINE}
-    return promotion.Promotion(ami, HUB, REGION, NINE, **{**state, **changes})
+    return promotion.Promotion(ami, HUB, REGION, **{**state, **changes})
 
 
 def a_delivery(account, state, **changes):
@@ -176,6 +176,17 @@ def test_it_fits_the_terminal(scene, capsys, monkeypatch, columns):
 
     said = lines(capsys)
     assert [line for line in said if len(line) > columns and "arn:" not in line] == []
+
+
+@pytest.mark.parametrize("columns", [0, 1, 30])
+def test_a_line_too_narrow_for_the_table_leaves_no_target_out(scene, capsys, monkeypatch, columns):
+    """Some terminals and build servers say that they have no columns at all."""
+    monkeypatch.setenv("COLUMNS", str(columns))
+
+    main(["status", AMI])
+
+    first = "".join(line.split("  ")[0] for line in lines(capsys))
+    assert [place for place in (DEV, PROD, "333333333333") if place not in first] == []
 
 
 def test_only_what_failed(scene, capsys):
@@ -587,7 +598,7 @@ def test_a_missing_table(aws, capsys):
 
 def test_hundreds_of_deliveries(table, capsys):
     """More than one batch of records is read."""
-    many = (a_delivery(f"{number:012d}", delivery.DeliveryState.WAITING) for number in range(150))
+    many = (a_delivery(f"{number:012d}", delivery.DeliveryState.AWAITING_SLOT) for number in range(150))
     promoted(table, *((record, "running") for record in many))
 
     assert main(["status", AMI, "--json"]) == 0
@@ -655,7 +666,7 @@ def test_dynamodb_that_never_reads_is_given_up_on(three):
 def test_who_waits_for_others_tries_nothing(table, capsys, state):
     """A look whether the others are done is no try; what waits for its copy slots is tried again."""
     waits = a_delivery(PROD, delivery.DeliveryState(state), tries=4)
-    tried = a_delivery(DEV, delivery.DeliveryState.WAITING, tries=4)
+    tried = a_delivery(DEV, delivery.DeliveryState.AWAITING_SLOT, tries=4)
     promoted(table, (waits, "running"), (tried, "running"))
 
     assert main(["status", AMI]) == 0

@@ -295,8 +295,8 @@ def test_only_the_last_versions_are_kept(client, file):
 
     partitions = {item["pk"]["S"] for item in contents(client)} - {"targets"}
     notes = {item["sk"]["S"] for item in contents(client) if item["pk"]["S"] == "targets"} - {"current"}
-    generations = sorted(int(pk.split("#")[1]) for pk in partitions)
-    assert generations == [4, 5, 6, 7, 8]
+    numbers = sorted(int(pk.split("#")[1]) for pk in partitions)
+    assert numbers == [4, 5, 6, 7, 8]
     assert {f"targets#{note.removeprefix('version#')}" for note in notes} == partitions
 
 
@@ -307,7 +307,7 @@ def test_an_older_file_can_be_brought_back(client, file):
 
     applied = Publisher(Connection("us-east-1")).applied()
     assert applied.current is not None
-    assert (applied.current.generation, applied.directory) == (3, compiled(FILE))
+    assert (applied.current.number, applied.directory) == (3, compiled(FILE))
 
 
 def test_the_files_text_is_kept_with_its_version(client, file):

@@ -74,13 +74,13 @@ def a_failure(number, what, cure="Enable it."):
 def test_a_screen_shows_what_moves_of_a_thousand_targets():
     """What failed first, then what is under way; the rest is counted, and all of it fits."""
     states = {7: "failed", 500: "copying", 999: "registering"}
-    deliveries = [a_delivery(n, states.get(n, "waiting" if n % 2 else "delivered")) for n in range(1000)]
+    deliveries = [a_delivery(n, states.get(n, "awaiting-slot" if n % 2 else "delivered")) for n in range(1000)]
 
     lines = printed(deliveries, 24)
 
     assert len(lines) < 24
-    assert [line.split()[2] for line in lines[5:12]] == ["failed", "copying", "registering", *["waiting"] * 4]
-    assert lines[-1] == "and 993 more targets: 499 delivered, 494 waiting"
+    assert [line.split()[2] for line in lines[5:12]] == ["failed", "copying", "registering", *["awaiting-slot"] * 4]
+    assert lines[-1] == "and 993 more targets: 494 awaiting-slot, 499 delivered"
 
 
 def test_a_copy_that_failed_will_be_made_again():

@@ -262,7 +262,7 @@ A_GRANT = Grant(KEY, "g" * 64, ID, 1, DEV, f"arn:aws:iam::{DEV}:role/AmiCopyRole
     [
         ([], OF_GRANT, 0),
         ([a_delivery("failed")], OF_GRANT, 0),
-        ([a_delivery("waiting")], OF_GRANT, 3600),
+        ([a_delivery("awaiting-slot")], OF_GRANT, 3600),
         ([a_share("closed", resource=KEY_RESOURCE, name=OF_GRANT)], OF_GRANT, 0),
         (
             [a_delivery(), a_share("open", HELD, resource=KEY_RESOURCE, name=OF_GRANT, grant_id="h" * 64)],

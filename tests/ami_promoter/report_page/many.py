@@ -24,7 +24,7 @@ DAY = 86400
 StoredItem = Mapping[str, Any]
 
 STEPS = (
-    ("waiting", 2),
+    ("awaiting-slot", 2),
     ("opening", 20),
     ("copying", 27),
     ("registering", 640),
@@ -73,13 +73,12 @@ def _promotion(ami: str, targets: list[bool], began: int, last: bool, bad: Mappi
         ami,
         HUB,
         REGION,
-        began,
         state,
         value=bad.get("value", "dev prod"),
         image_name=name,
         since=began,
     )
-    yield record(f"promotion#{ami}", "record", promoted, state=state.value)
+    yield record(f"promotion#{ami}", "record", promoted, state=state.value, created_at=began)
     for number, failed in enumerate(targets):
         yield from _delivery(ami, name, f"{200000000000 + number}", began + number % 600, last, failed, bad)
 

@@ -7,6 +7,8 @@ import pytest
 
 from ami_promoter.terminal.account_names import naming
 from ami_promoter.terminal.asking import confirm
+from ami_promoter.terminal.exits import Exit
+from ami_promoter.terminal.output import emit
 from ami_promoter.terminal.report import NotDone
 
 DEV = "222222222222"
@@ -42,6 +44,21 @@ def test_the_question_has_names_and_no_control_character(answered, capsys):
         confirm("withdraw", f"This withdraws {DEV} from it", [], as_json=False)
 
     assert f"This withdraws dev\\x1b[2J ({DEV}) from it. Continue?" in capsys.readouterr().err
+
+
+def test_who_stops_at_the_question_reads_that_nothing_was_changed(monkeypatch, capsys):
+    """On a line of its own, with the exit status of an interrupted command."""
+    monkeypatch.setattr(sys, "stdin", AnsweredNo(""))
+
+    with pytest.raises(NotDone) as no:
+        confirm("recall", "This recalls it", [], as_json=False)
+
+    assert no.value.report.status is Exit.INTERRUPTED
+    assert emit(no.value.report, as_json=False, reads=False) is Exit.INTERRUPTED
+    assert capsys.readouterr().err.splitlines()[1:] == [
+        "recall: it was stopped at the question.",
+        "1 fault; nothing was changed.",
+    ]
 
 
 def test_a_closed_input_is_no_terminal(monkeypatch):

@@ -28,16 +28,14 @@ def put(client, pk, sk, **attributes):
     client.put_item(TableName=TABLE, Item={"pk": {"S": pk}, "sk": {"S": sk}, **attributes})
 
 
-def apply(client, directory, generation=1):
+def apply(client, directory, number=1):
     """Apply a directory, as the command line does."""
     items = applied_items.to_items(directory)
-    current = FileVersion(
-        generation, addresses.digest_of(items), "2026-01-05T09:00:00Z", "arn:aws:iam::999999999999:root"
-    )
+    current = FileVersion(number, addresses.digest_of(items), "2026-01-05T09:00:00Z", "arn:aws:iam::999999999999:root")
     for sk, body in items.items():
         put(client, partition(current.version), sk, body={"S": body})
     put(client, partition(current.version), "source", text={"B": b"groups: {}"})
     pointer = {"digest": current.digest, "applied_at": current.applied_at, "applied_by": current.applied_by}
     wired = {name: {"S": value} for name, value in pointer.items()}
-    put(client, "targets", "current", generation={"N": str(generation)}, **wired)
+    put(client, "targets", "current", version_number={"N": str(number)}, **wired)
     return current

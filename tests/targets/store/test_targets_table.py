@@ -91,7 +91,7 @@ def test_a_new_version_holds_from_the_moment_it_is_in_force(client):
     """No read returns a mixture of two files."""
     table = TargetsTable(client, TABLE, MEMBERS)
     apply(client, DIRECTORY)
-    apply(client, Directory({"default": (PROD,)}, {PROD: DIRECTORY.accounts[PROD]}), generation=2)
+    apply(client, Directory({"default": (PROD,)}, {PROD: DIRECTORY.accounts[PROD]}), number=2)
 
     assert [target.account for target in table.read().resolve("").targets] == [PROD]
     assert [fault.code for fault in table.read().resolve("all").faults] == ["unknown-group"]
@@ -103,7 +103,7 @@ def test_role_and_external_id_are_read_live(client):
     apply(client, DIRECTORY)
     assert table.live(DEV) == ("Copier", "x-1")
 
-    apply(client, Directory({}, {DEV: (Target(DEV, "us-east-1", external_id="x-2"),)}), generation=2)
+    apply(client, Directory({}, {DEV: (Target(DEV, "us-east-1", external_id="x-2"),)}), number=2)
 
     assert (table.live(DEV), table.live(PROD)) == (("AmiCopyRole", "x-2"), None)
 
@@ -168,7 +168,7 @@ def test_a_setting_of_a_newer_version_refuses_promotions_but_not_the_end_of_deli
     items = {f"account#{DEV}": body}
     current = FileVersion(1, addresses.digest_of(items), "2026-01-05T09:00:00Z", "arn")
     put(client, partition(current.version), f"account#{DEV}", body={"S": body})
-    pointer = {"generation": {"N": "1"}, "digest": {"S": current.digest}}
+    pointer = {"version_number": {"N": "1"}, "digest": {"S": current.digest}}
     put(client, "targets", "current", **pointer, applied_at={"S": "t"}, applied_by={"S": "a"})
     table = TargetsTable(client, TABLE, MEMBERS)
 
@@ -193,7 +193,7 @@ def test_what_the_item_claims_is_cut(client):
     """Somebody who writes the table makes no notice too long by it, and no version that nobody can look up."""
     current = apply(client, DIRECTORY)
     wired = {name: {"S": "x" * 90_000} for name in ("digest", "applied_at", "applied_by")}
-    put(client, "targets", "current", generation={"N": "2"}, **wired)
+    put(client, "targets", "current", version_number={"N": "2"}, **wired)
     table = TargetsTable(client, TABLE, MEMBERS)
     met = table.in_force()
 

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 from botocore.exceptions import ClientError
 
-from awsim.api import AwsError, Caller
+from awsim.api import AwsError
 from awsim.cfn.model import Made, Stack, TemplateError
 from awsim.functions import EventSource, Function
 from awsim.iam import Iam
@@ -523,7 +523,7 @@ def _rule(place: _StackPlace, given: Properties) -> Made:
     new.targets.clear()
     try:
         for target in given.get("Targets", []):
-            events.put_target(new, buses.target(target), Caller(account, f"arn:aws:iam::{account}:root", ""))
+            events.put_target(new, buses.target(target))
     except AwsError:
         if place.new:
             events.buses[arn].rules.pop(name)

@@ -25,6 +25,10 @@ COPY_IMAGE_ON_ALL = rule(
     "CopyImage is authorised on the source image and its snapshots, on the new image and on the new snapshots; it "
     "needs no ec2:CopySnapshot. [aws-facts 5; Service authorization reference, EC2: CopyImage, VERIFIED]",
 )
+OWN_NEW_IMAGE = rule(
+    "ec2-new-image-has-its-makers-account",
+    "For the new image RegisterImage has the caller's account in ec2:Owner. [aws-facts 5, VERIFIED]",
+)
 REGISTER_SNAPSHOTS = rule(
     "ec2-register-image-authorised-on-snapshots",
     "RegisterImage is authorised on the new image and on each snapshot of its mappings. "
@@ -39,15 +43,15 @@ RESOURCE_TAGS = rule(
 ATTRIBUTE = rule(
     "ec2-modify-image-attribute-names-attribute",
     "ModifyImageAttribute has ec2:Attribute, the member that is changed. ModifySnapshotAttribute has none, though it "
-    "is listed there, too. [EC2 user guide: condition keys, ec2:Attribute; for snapshots and for the letters' case "
-    "UNVERIFIED]",
+    "is listed there, too. [EC2 user guide: condition keys, ec2:Attribute; for snapshots aws-facts 4, VERIFIED; the "
+    "letters' case UNVERIFIED]",
 )
 
 OLDER_FORM = rule(
     "ec2-older-sharing-parameters-fill-keys",
     "ModifySnapshotAttribute has the accounts and groups in ec2:Add/userId, ec2:Remove/userId, ec2:Add/group and "
     "ec2:Remove/group also where the request names them by OperationType, UserIds and GroupNames, not by "
-    "CreateVolumePermission. [aws-facts 4, UNVERIFIED]",
+    "CreateVolumePermission. [aws-facts 4, VERIFIED for accounts, UNVERIFIED for groups]",
 )
 
 RESOLVING = rule(
@@ -235,7 +239,8 @@ def _describe_references(facts: Facts, call: Call) -> Iterator[NeededPermission]
 
 
 def _register_image(facts: Facts, call: Call) -> Iterator[NeededPermission]:
-    yield from _created(facts, call, "image")
+    own: dict[str, Values] = {"ec2:owner": call.caller.account}
+    yield from _created(facts, call, "image", own if facts.rules.on(OWN_NEW_IMAGE) else {})
     if facts.rules.on(REGISTER_SNAPSHOTS):
         for mapping in call.params.get("BlockDeviceMappings", []):
             snapshot = mapping.get("Ebs", {}).get("SnapshotId")

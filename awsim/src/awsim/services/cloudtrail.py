@@ -58,6 +58,11 @@ SHARED_USE = rule(
     "[aws-facts 1b, VERIFIED; the record's members are not]",
 )
 
+COPIES = rule(
+    "cloudtrail-shows-copies-to-the-source-owner",
+    "A CopySnapshot of another account's snapshot also shows to that account, without the caller's ARN and the tags. "
+    "[aws-facts 1d, VERIFIED; in which Region, where source and copy have two: UNVERIFIED]",
+)
 USED_FOR = rule(
     "cloudtrail-shows-key-use-through-ec2",
     "What EBS calls of KMS for a caller shows like the caller's own call, with the AWS service that made it and the "
@@ -126,7 +131,10 @@ class CloudTrail:
         snapshot = call.params.get("SourceSnapshotId") or call.params.get("SnapshotId") or ""
         region = call.params.get("SourceRegion") or call.region
         owner = (self._owner(snapshot, region) or "") if call.operation in USES and not call.error else ""
-        if owner not in ("", call.caller.account) and self._base.on(SHARED_USE):
+        foreign = owner not in ("", call.caller.account)
+        if foreign and call.operation == "CopySnapshot" and self._base.on(COPIES):
+            self._tell(owner, call.region, source, kind, _record(call, owner, tags=False))
+        if foreign and self._base.on(SHARED_USE):
             used = _shared_use(call, snapshot, owner, region)
             self._tell(owner, region, source, "AWS Service Event via CloudTrail", used)
 
@@ -248,9 +256,11 @@ def _foreigner(call: Call) -> dict[str, Any]:
 
 
 def _answer(call: Call) -> dict[str, Any] | None:
-    if call.error or call.operation != "CreateGrant":
+    if call.error:
         return None
-    return {"grantId": call.result.get("GrantId", "")}
+    if call.operation == "CopySnapshot":
+        return {"requestId": call.request_id, "snapshotId": call.result.get("SnapshotId", "")}
+    return {"grantId": call.result.get("GrantId", "")} if call.operation == "CreateGrant" else None
 
 
 def _named(call: Call, attributes: list[Mapping[str, str]]) -> bool:
@@ -288,6 +298,10 @@ def _parameters(call: Call, *, tags: bool) -> dict[str, Any] | None:
         resources = [{"resourceId": one} for one in call.params.get("Resources", ())]
         named = [{name.lower(): it for name, it in one.items()} for one in call.params.get("Tags", ())]
         return {"resourcesSet": {"items": resources}, "tagSet": {"items": named} if named else {}}
+    if call.operation == "CopySnapshot":
+        names = {"SourceRegion", "SourceSnapshotId", "Description", "Encrypted"}
+        shown = {f"{name[0].lower()}{name[1:]}": it for name, it in call.params.items() if name in names}
+        return {**shown, "destinationRegion": call.region}
     if call.operation == "ResetSnapshotAttribute":
         return {"snapshotId": call.params["SnapshotId"], "attributeType": "CREATE_VOLUME_PERMISSION"}
     if call.operation != "ModifySnapshotAttribute":

@@ -45,18 +45,14 @@ BUS_POLICY = rule(
     "VERIFIED]",
 )
 BUS_ROLE = rule(
-    "events-foreign-bus-needs-role",
-    "A target that is a bus of another account or Region carries a role that EventBridge may assume and that may put "
-    "events there. [aws-facts 1e, VERIFIED]",
+    "events-bus-target-needs-role",
+    "A target that is a bus, also one of the rule's own account and Region, has a role, else PutTargets refuses it; "
+    "EventBridge must be able to assume it, and it may put events there. [aws-facts 1e, VERIFIED]",
 )
-TARGETS_OF_FOREIGN_BUS = rule(
-    "events-put-targets-needs-bus-policy",
-    "PutTargets with another account's bus is refused until that bus's policy admits the account. "
-    "[aws-facts, later reading, VERIFIED]",
-)
-THIRD_HOP = rule(
-    "events-no-third-hop",
-    "A rule cannot pass an event that came from another account on to a third. [aws-facts 1e, VERIFIED]",
+HOPS = rule(
+    "events-second-hop-of-a-kind-fails",
+    "An event goes from bus to bus once within a Region, also within one account, and once to another Region: a second "
+    "hop of a kind is THIRD_ACCOUNT_HOP_DETECTED or THIRD_REGION_HOP_DETECTED. [aws-facts 1e, VERIFIED]",
 )
 ORIGIN = rule(
     "events-forwarded-event-keeps-origin",
@@ -170,7 +166,7 @@ class EventBridge:
             self._base.clock.after(new.every, lambda: self._tick(new), f"schedule {new.name}")
         return new
 
-    def put_target(self, of: EventRule, new: RuleTarget, caller: Caller) -> None:
+    def put_target(self, of: EventRule, new: RuleTarget) -> None:
         """Add a target to a rule, or replace it. Raises AwsError."""
         rules = self._base.rules
         if len(of.targets.keys() | {new.id}) > 5 and rules.on(FIVE):
@@ -179,28 +175,16 @@ class EventBridge:
             raise AwsError(
                 "ValidationException", "Parameter DeadLetterConfig is not valid: it must be a standard queue"
             )
-        if _foreign(of, new) and rules.on(TARGETS_OF_FOREIGN_BUS):
-            decision = self._base.policies.decide(
-                Caller(caller.account, f"arn:aws:iam::{caller.account}:root", ""),
-                "events:PutEvents",
-                new.arn,
-                region=new.arn.split(":")[3],
-                context=self._conditions(of, {})
-                | {"events:source": _first(of, "source"), "events:detail-type": _first(of, "detail-type")},
-                resource_policy=self.resource_policy(new.arn),
-            )
-            if not decision.allowed:
-                raise AwsError(
-                    "AccessDeniedException", f"{new.arn} does not admit account {caller.account}: {decision.why}"
-                )
+        if new.arn.split(":")[2] == "events" and new.role is None and rules.on(BUS_ROLE):
+            raise AwsError("ValidationException", f"RoleArn is required for target {new.arn}.")
         of.targets[new.id] = new
 
-    def publish(self, bus: Bus, event: Event, came_from: str | None = None) -> None:
-        """Let an event arrive on a bus now. ``came_from``: the other account whose rule sent it."""
+    def publish(self, bus: Bus, event: Event, hops: frozenset[str] = frozenset()) -> None:
+        """Let an event arrive on a bus now. ``hops``: the kinds of hops from other buses that it has behind it."""
         self.seen.append((bus.arn, event))
         for one in list(bus.rules.values()):
             if one.enabled and one.pattern is not None and self._matches(one, event):
-                self._hand_over(one, event, came_from)
+                self._hand_over(one, event, hops)
 
     def resource_policy(self, arn: str) -> Mapping[str, Any] | None:
         """Return the policy of a bus."""
@@ -225,43 +209,43 @@ class EventBridge:
         self._base.clock.after(one.every, lambda: self._tick(one), f"schedule {one.name}")
         if one.enabled and not self.leaves_out(one):
             event = self._event(bus.account, bus.region, "aws.events", "Scheduled Event", [one.arn], {})
-            self._hand_over(one, event, None)
+            self._hand_over(one, event, frozenset())
 
-    def _hand_over(self, of: EventRule, event: Event, came_from: str | None) -> None:
+    def _hand_over(self, of: EventRule, event: Event, hops: frozenset[str]) -> None:
         for one in list(of.targets.values()):
             try:
-                self._deliver(of, one, event, came_from)
+                self._deliver(of, one, event, hops)
                 self.deliveries.append(HandOver(one.arn, event))
             except AwsError as refused:
                 self.deliveries.append(HandOver(one.arn, event, str(refused)))
                 self._to_dead_letters(of, one, event, refused)
 
-    def _deliver(self, of: EventRule, one: RuleTarget, event: Event, came_from: str | None) -> None:
+    def _deliver(self, of: EventRule, one: RuleTarget, event: Event, hops: frozenset[str]) -> None:
         kind, body = one.arn.split(":")[2], one.input if one.input is not None else json.dumps(event)
         if kind in self._receivers:
             self._receivers[kind].deliver(one.arn, body, principal=SERVICE, source_arn=of.arn)
         elif kind == "sqs":
             self._queues.deliver(one.arn, body, principal=SERVICE, source_arn=of.arn, group=one.group)
         elif kind == "events":
-            self._forward(of, one, event, came_from)
+            self._forward(of, one, event, hops)
         else:
             raise AwsError("ValidationException", f"the simulator does not play targets of {kind}: {one.arn}")
 
-    def _forward(self, of: EventRule, one: RuleTarget, event: Event, came_from: str | None) -> None:
+    def _forward(self, of: EventRule, one: RuleTarget, event: Event, hops: frozenset[str]) -> None:
+        _, _, _, region, account, _ = of.bus.split(":")
         bus = self.buses.get(one.arn)
         if bus is None:
-            raise AwsError("ResourceNotFoundException", f"Event bus {one.arn} does not exist.")
-        account = of.bus.split(":")[4]
-        foreign = bus.account != account
-        if foreign and came_from is not None and self._base.on(THIRD_HOP):
-            return
-        if _foreign(of, one) or bus.region != of.bus.split(":")[3]:
-            self._check_forward(of, one, event, bus)
+            if one.arn.split(":")[4] == account:
+                return
+            raise AwsError("NO_PERMISSIONS", "Lack of permissions to invoke cross account target.")
+        self._check_forward(of, one, event, bus)
+        kind = "ACCOUNT" if bus.region == region else "REGION"
+        if kind in hops and self._base.on(HOPS):
+            raise AwsError(f"THIRD_{kind}_HOP_DETECTED", f"{one.arn} would be a second hop.")
         if not self._base.on(ORIGIN):
             event = {**event, "account": bus.account, "region": bus.region, "resources": []}
-        passed = account if foreign else came_from
         seconds = self._base.random.uniform(0.1, 1.0)
-        self._base.clock.after(seconds, lambda: self.publish(bus, event, passed), f"event on {bus.name}")
+        self._base.clock.after(seconds, lambda: self.publish(bus, event, hops | {kind}), f"event on {bus.name}")
 
     def _check_forward(self, of: EventRule, one: RuleTarget, event: Event, bus: Bus) -> None:
         account, iam = of.bus.split(":")[4], self._base.policies
@@ -269,9 +253,7 @@ class EventBridge:
         if self._base.on(BUS_ROLE):
             role = iam.roles.get(one.role)
             if role is None:
-                raise AwsError(
-                    "NO_PERMISSIONS", f"target {one.id} of {of.arn} has no role, and {one.arn} is not its own bus"
-                )
+                raise AwsError("NO_PERMISSIONS", f"target {one.id} of {of.arn} has no role that exists")
             if not iam.service_may(SERVICE, role.trust, "sts:AssumeRole", role.arn):
                 raise AwsError("NO_PERMISSIONS", f"{role.arn} does not let {SERVICE} assume it")
             session = f"arn:aws:sts::{account}:assumed-role/{role.name}/events"
@@ -372,9 +354,10 @@ class EventBridge:
             call.caller.account, call.region, source, entry["DetailType"], entry.get("Resources", []), detail
         )
         if bus is not None:  # AWS says nothing about a bus that does not exist
-            came_from = call.caller.account if bus.account != call.caller.account else None
+            # Whether a PutEvents from another account counts as a hop is not known: here it does.
+            hops = frozenset({"ACCOUNT"}) if bus.account != call.caller.account else frozenset()
             for seconds in self._base.injected.arrivals(source):
-                self._base.clock.after(seconds, lambda: self.publish(bus, event, came_from), f"event of {source}")
+                self._base.clock.after(seconds, lambda: self.publish(bus, event, hops), f"event of {source}")
         return {"EventId": event["id"]}
 
     def _create_event_bus(self, call: Call) -> Mapping[str, Any]:
@@ -435,7 +418,7 @@ class EventBridge:
     def _put_targets(self, call: Call) -> Mapping[str, Any]:
         of = self._rule(call, "Rule")
         for given in call.params["Targets"]:
-            self.put_target(of, target(given), call.caller)
+            self.put_target(of, target(given))
         return {"FailedEntryCount": 0, "FailedEntries": []}
 
     def _remove_targets(self, call: Call) -> Mapping[str, Any]:
@@ -477,17 +460,6 @@ class EventBridge:
 
 THROUGH_TRAIL = "AWS API Call via CloudTrail"
 ANYBODY = {"Statement": {"Effect": "Allow", "Principal": "*", "Action": "events:*", "Resource": "*"}}
-
-
-def _foreign(of: EventRule, one: RuleTarget) -> bool:
-    """Whether a target is a bus of another account."""
-    parts = one.arn.split(":")
-    return parts[2] == "events" and parts[4] != of.bus.split(":")[4]
-
-
-def _first(of: EventRule, field: str) -> str:
-    values = (of.pattern or {}).get(field) or [""]
-    return str(values[0])
 
 
 def _size(entry: Mapping[str, Any]) -> int:

@@ -29,7 +29,6 @@ _CODES = {
     "eni": "InvalidNetworkInterfaceID",
 }
 _MALFORMED = {
-    "snap": "InvalidSnapshotID.Malformed",
     "ami": "InvalidAMIID.Malformed",
     "i": "InvalidInstanceID.Malformed",
     "lt": "InvalidLaunchTemplateId.Malformed",
@@ -50,6 +49,8 @@ def check_id(resource_id: str, prefix: str) -> None:
     """Refuse a text that is not an id of this kind."""
     found = _ID.fullmatch(resource_id)
     if found is None or found[1] != prefix:
+        if prefix == "snap":
+            raise wrong_value("snapshotId", resource_id, "Expected: 'snap-...'.")
         code = _MALFORMED.get(prefix, "InvalidParameterValue")
         raise AwsError(code, f'Invalid id: "{resource_id}" (expecting "{prefix}-...")')
 

@@ -19,6 +19,11 @@ ONE_WAY = rule(
     "ec2-snapshot-share-add-or-remove",
     "ModifySnapshotAttribute adds or removes, never both in one call [aws-facts 4, VERIFIED]",
 )
+NEWER_ALONE = rule(
+    "ec2-newer-sharing-parameter-counts-alone",
+    "Where ModifySnapshotAttribute has CreateVolumePermission, its older parameters are ignored, also wrong ones. "
+    "Without it they need Attribute; without accounts they change nothing. [aws-facts 4, VERIFIED]",
+)
 MOST_CHANGES = rule(
     "ec2-snapshot-share-500-a-call", "ModifySnapshotAttribute takes up to 500 changes [aws-facts 4, VERIFIED]"
 )
@@ -36,8 +41,8 @@ NOT_PUBLIC = rule(
 )
 REAL_ACCOUNTS = rule(
     "ec2-share-needs-account-id",
-    "A permission names a 12-digit account id, or the group all; else InvalidAMIAttributeItemValue for all of the "
-    "request [aws-facts 4, VERIFIED]",
+    "A permission names 12 digits, also of no account, or the group all; else InvalidAMIAttributeItemValue for all of "
+    "the request [aws-facts 4, VERIFIED]",
 )
 OWNER_NOT_LISTED = rule(
     "ec2-snapshot-owner-not-listed",
@@ -74,14 +79,13 @@ def _describe(ec2: Ec2State, call: Call) -> Mapping[str, Any]:
 
 def _modify(ec2: Ec2State, call: Call) -> Mapping[str, Any]:
     snapshot = own_snapshot(ec2, call)
-    if call.params.get("Attribute", PERMISSION) != PERMISSION:
-        raise wrong_value("attribute", call.params["Attribute"])
-    add, remove = changed(call)
+    add, remove = changed(call, newer_alone=ec2.on(NEWER_ALONE))
     if add and remove and ec2.on(ONE_WAY):
         raise wrong_combination("One and only one operation type may be specified for createVolumePermissions")
     if len(add) + len(remove) > MOST and ec2.on(MOST_CHANGES):
         raise AwsError("InvalidParameterValue", f"Modification size must not be greater than {MOST}.")
-    _check_accounts(ec2, [*add, *remove])
+    newer = "CreateVolumePermission" in call.params
+    _check_accounts(ec2, [*add, *remove], "UserId {}" if newer else "UserId ({}) is invalid.")
     if add:
         _check_shareable(ec2, snapshot, add)
     if remove and ec2.deaf_removals > 0 and ec2.on(DEAF):
@@ -96,14 +100,16 @@ def _modify(ec2: Ec2State, call: Call) -> Mapping[str, Any]:
     return {}
 
 
-def changed(call: Call) -> tuple[list[str], list[str]]:
+def changed(call: Call, *, newer_alone: bool = True) -> tuple[list[str], list[str]]:
     """Return whom a ModifySnapshotAttribute adds and whom it removes.
 
-    Both forms are read: CreateVolumePermission, and the older OperationType with UserIds and GroupNames.
+    Both forms are read: CreateVolumePermission, and the older Attribute, OperationType, UserIds and GroupNames.
     """
     params = call.params
     pairs = params.get("CreateVolumePermission", {})
     add, remove = _who(pairs.get("Add", ())), _who(pairs.get("Remove", ()))
+    if (add or remove) and newer_alone:
+        return add, remove
     plain = [*params.get("UserIds", ()), *params.get("GroupNames", ())]
     match params.get("OperationType"):
         case "add":
@@ -111,11 +117,15 @@ def changed(call: Call) -> tuple[list[str], list[str]]:
         case "remove":
             remove += plain
         case None if not plain:
-            pass
+            if not add and not remove:
+                raise wrong_combination("No attributes specified.")
+            return add, remove
         case other:
             raise wrong_value("operationType", other, "Expecting add or remove.")
-    if not add and not remove:
-        raise missing("CreateVolumePermission")
+    if "Attribute" not in params:
+        raise missing("attribute")
+    if params["Attribute"] != PERMISSION:
+        raise AwsError("InvalidParameterValue", "Unrecognized attribute.")
     return add, remove
 
 
@@ -123,10 +133,10 @@ def _who(entries: Sequence[Mapping[str, str]]) -> list[str]:
     return [value for entry in entries for value in (entry.get("UserId"), entry.get("Group")) if value]
 
 
-def _check_accounts(ec2: Ec2State, who: Sequence[str]) -> None:
+def _check_accounts(ec2: Ec2State, who: Sequence[str], words: str) -> None:
     for account in who:
         if account != "all" and not ACCOUNT.fullmatch(account) and ec2.on(REAL_ACCOUNTS):
-            raise AwsError("InvalidAMIAttributeItemValue", f"UserId {account}")
+            raise AwsError("InvalidAMIAttributeItemValue", words.format(account))
         if account in ec2.closed_accounts and ec2.on(CLOSED_ACCOUNT):
             raise wrong_value("userId", account, "The account does not exist or is closed.")
 

@@ -44,6 +44,11 @@ SAME_ROLE = rule(
     "A grant is for the role that existed when it was made: a role made again under the same name does not get it. "
     "[aws-facts, later reading, VERIFIED]",
 )
+TO_A_SESSION = rule(
+    "kms-grant-to-a-session-passes-over-silence",
+    "A grant to a session itself works although the session policy does not allow the action; an explicit Deny there "
+    "still counts. A grant to the role is limited by it. [aws-facts, later reading, VERIFIED]",
+)
 IGNORES_CONTEXT = {"DescribeKey", "RetireGrant"}
 CONTEXT = "kms:encryptioncontext:"
 
@@ -79,13 +84,15 @@ class KeyDecisions:
         for name, verdict in (("an identity", own), ("a session", session), ("a resource", theirs)):
             if verdict is PolicyVerdict.DENY:
                 return Decision(allowed=False, why=f"with an explicit deny in {name}-based policy")
-        grant = self._best(caller, action, key, ask.context, tokens)
+        grants = list(self._all_granting(caller, action, key, ask.context, tokens))
+        grant = next((one for one in grants if one.issuer == caller.account), grants[0] if grants else None)
         open_ = grant is not None or theirs is PolicyVerdict.ALLOW or not self._base.on(KEY_SIDE)
         if not open_:
             return Decision(allowed=False, why=f"because no resource-based policy allows the {action} action")
         if self._needs_own(caller, key, kinds, grant) and own is PolicyVerdict.SILENT:
             return Decision(allowed=False, why=f"because no identity-based policy allows the {action} action")
-        if session is PolicyVerdict.SILENT:
+        to_session = any(one.grantee == caller.arn for one in grants) and self._base.on(TO_A_SESSION)
+        if session is PolicyVerdict.SILENT and not to_session:
             return Decision(allowed=False, why=f"because no session policy allows the {action} action")
         return Decision(allowed=True)
 
@@ -94,13 +101,6 @@ class KeyDecisions:
     ) -> KmsGrant | None:
         """Return the first grant in effect that lets the caller do this, if any."""
         return next(self._all_granting(caller, action, key, context, tokens), None)
-
-    def _best(
-        self, caller: Caller, action: str, key: KmsKey, context: Context, tokens: Collection[str]
-    ) -> KmsGrant | None:
-        """Return such a grant, preferably one that the caller's own account has issued."""
-        found = list(self._all_granting(caller, action, key, context, tokens))
-        return next((grant for grant in found if grant.issuer == caller.account), found[0] if found else None)
 
     def _all_granting(
         self, caller: Caller, action: str, key: KmsKey, context: Context, tokens: Collection[str]

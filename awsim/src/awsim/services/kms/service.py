@@ -36,8 +36,9 @@ FOR_SERVICES = rule(
 RETIRING = rule(
     "kms-retire-grant-by-those-it-names",
     "A grant is retired by its retiring principal (a role made anew is another) and by a grantee who was granted that, "
-    "without any policy; by others of the account that issued it only where their policies allow kms:RetireGrant. "
-    "[KMS developer guide: retiring and revoking grants, VERIFIED; that a session policy limits it, too: UNVERIFIED]",
+    "without any policy; by others of the account that issued it, and by those whom it names in an account that "
+    "neither has the key nor issued it, only where their policies allow kms:RetireGrant. A session policy limits it, "
+    "a resource control policy does not. [KMS developer guide: retiring and revoking grants; aws-facts 3, VERIFIED]",
 )
 USES = ("Decrypt", "GenerateDataKey", "GenerateDataKeyWithoutPlaintext")
 """Cryptographic operations that a caller may make directly here. EC2 makes them, and ReEncrypt, for its callers."""
@@ -318,6 +319,8 @@ class Kms:
         if "GrantToken" in params:
             grant = self.grants.by_token(params["GrantToken"])
         else:
+            if not params["KeyId"].startswith("arn:"):
+                raise AwsError("NotFoundException", f"Invalid arn {params['KeyId']}")
             key = self.describe(caller.account, call.region, params["KeyId"])
             grant = self.grants.get(key.arn, params["GrantId"])
         if grant is None:
@@ -331,16 +334,20 @@ class Kms:
         caller = call.caller
         asked = Ask("kms:RetireGrant", grant.key_arn, self._base.policies.context(caller, call.region))
         own, session = self._base.policies.identity(caller, asked)
-        guarded = self._base.policies.guarded(caller, asked, grant.key_arn.split(":")[4])
+        guarded = self._base.policies.guarded(caller, asked)  # no resource control policy binds RetireGrant
         if guarded or PolicyVerdict.DENY in {own, session} or session is PolicyVerdict.SILENT:
             return False
         me = {caller.arn, caller.role_arn, f"arn:aws:iam::{caller.account}:root"}
         role = self._base.policies.roles.get(caller.role_arn)
         same = grant.retiring_id is None or (role is not None and role.id == grant.retiring_id)
         by_grantee = grant.grantee in me and "RetireGrant" in grant.operations
-        if (grant.retiring in me and same) or by_grantee or not self._base.on(RETIRING):
+        named = (grant.retiring in me and same) or by_grantee
+        if not self._base.on(RETIRING):
             return True
-        return grant.issuer == caller.account and own is PolicyVerdict.ALLOW
+        at_home = caller.account in {grant.issuer, grant.key_arn.split(":")[4]}
+        if named and at_home:
+            return True
+        return (named or grant.issuer == caller.account) and own is PolicyVerdict.ALLOW
 
     # --- permission ---
 

@@ -1,4 +1,4 @@
-"""Waiting for a free copy slot in the target's account and Region."""
+"""Awaiting a free copy slot in the target's account and Region."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from chalicelib.engine.faults import Fault
 from chalicelib.engine.transitions import Handler, leads
 from chalicelib.sharing.entitlement import SOURCE_GONE
 
-WAIT = StateEntry(DeliveryState.WAITING)
+AWAIT_SLOT = StateEntry(DeliveryState.AWAITING_SLOT)
 _CURE = "Too many copies run there; raise queue_deadline in the targets file, or promote fewer."
 
 QUEUE_LOOK = 10 * schedule.MINUTE
@@ -84,13 +84,13 @@ def _go_on(delivery: Delivery, now: int) -> Delivery:
 
 
 PHASES = {
-    DeliveryState.WAITING: Phase(
+    DeliveryState.AWAITING_SLOT: Phase(
         on={
-            slots.SlotsAsked: leads(_asked, WAIT, OPEN, *ENDS),
-            slots.SlotsSeen: leads(_seen, WAIT, OPEN, *ENDS),
-            Refused: leads(trouble.refused, WAIT, *ENDS),
+            slots.SlotsAsked: leads(_asked, AWAIT_SLOT, OPEN, *ENDS),
+            slots.SlotsSeen: leads(_seen, AWAIT_SLOT, OPEN, *ENDS),
+            Refused: leads(trouble.refused, AWAIT_SLOT, *ENDS),
             **CANCELS,
-            DeadlinePassed: leads(queued_too_long(_CURE), WAIT, TIDY),
+            DeadlinePassed: leads(queued_too_long(_CURE), AWAIT_SLOT, TIDY),
         },
         outstanding=_outstanding,
         looks=lambda delivery, _now: (slots.LookAtSlots(),) if delivery.slots.asks else (),
