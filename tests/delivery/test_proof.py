@@ -205,7 +205,7 @@ def test_an_adopted_ami_that_differs_stays_also_when_a_later_episode_removes_wha
     """That episode gives its AMI another name, and is cancelled; what was left is named with its snapshots."""
     made = a_delivery(DeliveryState.VERIFYING, episode=2)
     made = with_ids(made, snap_0a="snap-0ac", snap_0b="snap-0bc", **{"": "ami-0b"})
-    differs = replace(made.with_image(id="ami-0b", adopted=True), tries=VERIFY_TRIES)
+    differs = made.with_image(id="ami-0b", adopted=True, differed=VERIFY_TRIES - 1)
     failed = machine.evolve(differs, ImageSeen("available", (FAULT,)), NOW)
     assert (failed.state, failed.cleanup.leftovers) == (DeliveryState.TIDYING, ("ami-0b",))
 
