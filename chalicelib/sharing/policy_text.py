@@ -89,8 +89,8 @@ def rebuilt(policy: PolicyText, without: Collection[str], new: Sequence[str]) ->
 def meaning(value: Any) -> str:
     """Return a part of a policy as text, the same text for the same meaning.
 
-    A list of one means its member, order in a list does not matter, and an account id means its root ARN
-    [IAM user guide: policy elements; KMS may return either form].
+    A list of one means its member, order in a list does not matter, an account id means its root ARN, and a number or
+    a boolean means its text [IAM user guide: policy elements and grammar; KMS may return either form].
     """
     return json.dumps(_plain(value), sort_keys=True)
 
@@ -101,7 +101,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list):
         plain = sorted((_plain(one) for one in value), key=lambda one: json.dumps(one, sort_keys=True))
         return plain[0] if len(plain) == 1 else plain
-    return value
+    return json.dumps(value) if isinstance(value, (bool, int, float)) else value
 
 
 def _roots(value: Any) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from chalicelib.monitor import trail_actions
-from chalicelib.monitor.trail_actions import PUBLIC, Act, account_of, admitted
+from chalicelib.monitor.trail_actions import PUBLIC, Act, account_of, admitted, of_others
 
 SAMPLES = json.loads((Path(__file__).parents[1] / "samples" / "trail.json").read_text(encoding="utf-8"))["samples"]
 
@@ -191,3 +191,26 @@ def test_whom_a_keys_policy_lets_in(statements, found):
     assert admitted(json.dumps({"Statement": statements})) == (
         found or (() if found == () else ("222222222222", "333333333333"))
     )
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        (True, "true", True),
+        (False, "false", True),
+        (3600, "3600", True),
+        (["b", True], ["true", "b"], True),
+        (True, "false", False),
+        (1, "true", False),
+        ("1", 1.5, False),
+    ],
+)
+def test_a_condition_means_the_same_with_and_without_quotes(one, other, same):
+    """IAM takes numbers and booleans in both forms, so a statement in another form is not gone."""
+
+    def digests(value: object) -> frozenset[str] | None:
+        condition = {"Bool": {"aws:SecureTransport": value}}
+        statement = {"Sid": "S", "Effect": "Allow", "Principal": "*", "Action": "kms:*", "Condition": condition}
+        return of_others(json.dumps({"Statement": [statement]}), "111111111111")
+
+    assert (digests(one) == digests(other)) is same

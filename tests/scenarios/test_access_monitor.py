@@ -233,7 +233,7 @@ def test_the_share_workers_role_that_takes_a_statement_of_others_out_of_a_keys_p
     owners["Statement"][0]["Principal"] = {"AWS": f"arn:aws:iam::{HUB}:root"}
     kms.put_key_policy(KeyId=scene.key, PolicyName="default", Policy=json.dumps(owners))
     crash = scene.world.injections.crash("access-monitor", "Publish", 1, "before") if killed else None
-    scene.wait(LATE + 600)
+    scene.wait(LATE + 1200)
 
     assert crash.happened if crash else scene.failed_invocations() == []
     assert set(verdicts(scene)) == {("page", "own-without-intent")}

@@ -235,6 +235,16 @@ def test_a_grant_for_a_stranger_on_a_standing_key_is_a_page_whoever_made_it(setu
     assert setup.day() == [("page", "foreign-stranger", [derived, made])]
 
 
+def test_a_grant_whose_grantee_and_issuer_were_deleted_is_no_second_page_about_the_keys_policy(setup):
+    """It admits nobody. The policy admits a stranger, and is one finding."""
+    root = f"arn:aws:iam::{STRANGER}:root"
+    statement = {"Effect": "Allow", "Principal": {"AWS": root}, "Action": "kms:*", "Resource": "*"}
+    setup.hub.policies[KEY] = json.dumps({"Statement": statement})
+    setup.grant("g-1", "theirs", grantee="AROAGONEGONEGONEGONE", issuer="AIDAGONEGONEGONEGONE")
+
+    assert setup.day() == [("page", "foreign-stranger", [STRANGER])]
+
+
 def test_the_hub_of_another_region_is_left_to_its_own_audit(setup):
     """Its grants and statements on this key are no finding, unless a stranger stands in them, or nobody named it."""
     setup.siblings = frozenset({"eu-west-1"})

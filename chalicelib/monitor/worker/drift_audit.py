@@ -189,7 +189,8 @@ class DriftAudit:
                 for one in page:
                     hubs = self.region, self.siblings
                     shown = drift.of_grant(key, one.id, one.name, one.grantee, one.issuer, *hubs)
-                    found[account_of(shown.receiver)].append(shown)
+                    if account := account_of(shown.receiver):  # else all that it names was deleted: it admits nobody
+                        found[account].append(shown)
                 if not marker:
                     break
                 if not self._budget.allows(CALLS):
