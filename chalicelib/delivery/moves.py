@@ -10,7 +10,7 @@ from chalicelib.delivery.model import Copy, Delivery
 from chalicelib.engine import schedule
 
 MAX_TRIES = 8
-"""Tries of one copy, or of registering; after the last one a person must act."""
+"""Tries of one copy, or of a step whose access is missing; after the last one a person must act."""
 
 VERIFY_TRIES = 3
 """Reads are eventually consistent, so a difference counts only after a second read."""

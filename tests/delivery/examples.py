@@ -130,6 +130,7 @@ EVENTS: tuple[DeliveryEvent, ...] = (
     KeptImageMissed("another-name"),
     HubCopySeen(),
     HubCopySeen(waits=True),
+    HubCopySeen(incomplete=FAULT),
     HubCopySeen((("snap-0a", "snap-0ah"), ("snap-0b", "snap-0bh")), "arn:aws:kms:eu-west-1:111111111111:key/hub"),
     SlotsAsked(2, 0),
     SlotsAsked(2, 0, 2, NOW + 3600),

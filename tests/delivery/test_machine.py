@@ -521,6 +521,39 @@ def test_an_intent_to_register_is_looked_for_before_it_is_made_again():
     assert machine.outstanding(looked, NOW + schedule.SILENCE) == (RegisterImage(),)
 
 
+def tried_to_register(delivery: Delivery, refused: Refused, now: int, until: int) -> tuple[Delivery, int]:
+    """Return the delivery after this answer to each RegisterImage until then, as nothing shows; and the time."""
+    while delivery.state is DeliveryState.REGISTERING and now < until:
+        for command in machine.outstanding(delivery, now):
+            if isinstance(command, RegisterImage):
+                nonce = f"n{now}"
+                delivery = machine.record_intent(delivery, (command,), now, [nonce])
+                delivery = machine.evolve(delivery, replace(refused, nonce=nonce), now)
+            elif isinstance(command, FindImage):
+                delivery = machine.evolve(delivery, ImageNotFound(), now)
+        now += 5
+    return delivery, now
+
+
+@pytest.mark.parametrize("unknown", [True, False], ids=["no answer", "throttled"])
+def test_an_outage_of_registering_lasts_until_the_deadline_which_names_it(unknown):
+    """The copies took hours, and what AWS says will pass counts for no try; nor does it use up those of a refusal."""
+    outage = Fault("aws-throttled", "where", "RegisterImage was refused: 503.", "cure.")
+    passes = Refused("RegisterImage", RefusalKind.THROTTLED, outage, unknown=unknown)
+    begun = with_copies(a_delivery(DeliveryState.REGISTERING), C.COMPLETED, C.COMPLETED)
+    late = machine.deadline(begun)
+    waiting, now = tried_to_register(begun, passes, NOW, late)
+    assert (waiting.state, now) == (DeliveryState.REGISTERING, late)
+
+    not_shown = Refused("RegisterImage", RefusalKind.NOT_YET, FAULT, nonce=waiting.nonce())
+    once = machine.evolve(waiting, not_shown, now)
+    assert once.state is DeliveryState.REGISTERING
+
+    failure = machine.evolve(waiting, DeadlinePassed(), now).last_look.failure
+    assert failure is not None
+    assert outage.what in failure.what
+
+
 def test_a_time_out_leaves_the_intent_standing():
     """A time-out is not a refusal: the copy may exist."""
     delivery = with_copies(a_delivery(DeliveryState.COPYING), C.INTENDED, C.COMPLETED)

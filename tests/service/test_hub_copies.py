@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from chalicelib.delivery import machine
 from chalicelib.delivery.codecs import DELIVERIES
 from chalicelib.delivery.model import CopyState, DeliveryState, HubCopy
 from chalicelib.delivery.phases.checking import HubCopySeen, TargetUnfit
@@ -12,6 +13,7 @@ from chalicelib.delivery.tracked import TrackedDelivery
 from chalicelib.delivery.worker import hub_copies
 from chalicelib.engine import addresses
 from chalicelib.engine.errors import RefusalKind
+from chalicelib.engine.schedule import MINUTE
 from chalicelib.targets.applied_file import Directory, Target
 from tests.delivery.examples import HUB, NOW, REGION, TARGET_KEY, a_delivery, seen, with_copies
 from tests.service.cloud import START, refusal
@@ -55,9 +57,31 @@ def test_a_snapshot_there_with_the_nonce_of_an_attempt_that_made_another_is_not_
     stores = in_memory()
     stores.records.create(DELIVERIES.encode(made), NOW)
     there = SimpleNamespace(find=lambda _: (seen("snap-0a", "completed"), seen("snap-0b", "completed")))
-    found = hub_copies.look(stores.records, there, a_delivery(hub_copy=HubCopy(made.id)))
+    waiting = a_delivery(hub_copy=HubCopy(made.id))
+    for now in range(NOW, NOW + 10 * MINUTE, MINUTE):
+        if machine.looks(waiting, now):
+            waiting = machine.evolve(waiting, hub_copies.look(stores.records, there, waiting), now)
 
-    assert [fault.code for fault in getattr(found, "faults", ())] == (["hub-copy-incomplete"] if known else [])
+    assert [fault.code for fault in waiting.faults] == (["hub-copy-incomplete"] if known else [])
+    assert bool(waiting.hub_copy.snapshots) is not known
+
+
+def test_a_look_that_does_not_show_the_whole_copy_yet_fails_nothing():
+    """EC2 lists late what is new: only looks of two minutes that agree count."""
+    made = replace(a_delivery(DeliveryState.DELIVERED), copies=(), key_arn=TARGET_KEY)
+    stores = in_memory()
+    stores.records.create(DELIVERIES.encode(made), NOW)
+    waiting = a_delivery(hub_copy=HubCopy(made.id))
+    whole = (seen("snap-0a", "completed"), seen("snap-0b", "completed"))
+    for at, shown in ((0, ()), (1, whole[:1]), (119, whole[1:]), (130, whole)):
+        there = SimpleNamespace(find=lambda _, shown=shown: shown)
+        assert waiting.state is DeliveryState.REQUESTED
+        assert machine.looks(waiting, NOW + at)
+        waiting = machine.evolve(waiting, hub_copies.look(stores.records, there, waiting), NOW + at)
+        assert waiting.next_try <= NOW + at + MINUTE
+
+    assert waiting.hub_copy.snapshots == {"snap-0a": "snap-0ac", "snap-0b": "snap-0bc"}
+    assert waiting.clear_since is None
 
 
 @pytest.mark.thorough

@@ -53,12 +53,14 @@ class HubCopySeen(DeliveryEvent):
     """The state of the hub's own copy was read. ``copies``: (source snapshot, copy); empty until it exists.
 
     ``waits``: it waits for an approval. ``began``: when (epoch seconds) that wait ended; 0: not known.
+    ``incomplete``: it is delivered, but this look does not show a copy of each snapshot.
     """
 
     copies: tuple[tuple[str, str], ...] = ()
     key_arn: str = ""
     waits: bool = False
     began: int = 0
+    incomplete: Fault | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +121,9 @@ def _awaiting_role(delivery: Delivery, now: int) -> tuple[Command, ...]:
 
 
 def _hub_copy_seen(event: HubCopySeen, delivery: Delivery, now: int) -> Delivery:
-    delivery = _not_overdue(event, delivery, now)
+    if event.incomplete is not None:
+        return _hub_copy_incomplete(event.incomplete, delivery, now)
+    delivery = replace(_not_overdue(event, delivery, now), clear_since=None)
     if not event.copies and (timed_out := queued_out(delivery, now)):
         return fail(delivery, now, timed_out)
     if not event.copies:
@@ -128,6 +132,14 @@ def _hub_copy_seen(event: HubCopySeen, delivery: Delivery, now: int) -> Delivery
         return again(delivery, now, until_queued_out(delivery, now, schedule.step(schedule.POLLS, delivery.tries)))
     hub_copy = replace(delivery.hub_copy, snapshots=dict(event.copies), key_arn=event.key_arn)
     return replace(delivery, hub_copy=hub_copy, tries=0, next_try=now)
+
+
+def _hub_copy_incomplete(fault: Fault, delivery: Delivery, now: int) -> Delivery:
+    """EC2 may list a snapshot late, so looks of two minutes must agree that one is missing."""
+    since = delivery.clear_since
+    if since is None or now < since + schedule.SILENCE:
+        return again(delivery, now, schedule.POLLS[0], clear_since=now if since is None else since)
+    return fail(delivery, now, fault)
 
 
 def _not_overdue(event: HubCopySeen, delivery: Delivery, now: int) -> Delivery:

@@ -22,13 +22,13 @@ from dataclasses import dataclass, replace
 from chalicelib.delivery import attempts, leftovers, preflight, proof, shares, slots
 from chalicelib.delivery.attempts import CopiesFound, CopyStarted, FindCopies, ImageRegistered, RegisterImage
 from chalicelib.delivery.model import Copy, CopyState, Delivery, DeliveryState
-from chalicelib.delivery.moves import MAX_TRIES, VERIFY_TRIES, again, answered
+from chalicelib.delivery.moves import VERIFY_TRIES, again, answered
 from chalicelib.delivery.phase import Command, DeadlinePassed, DeliveryEvent, Phase, Refused, StateEntry
 from chalicelib.delivery.phases import trouble
 from chalicelib.delivery.phases.ending import CANCELS, ENDS, TIDY, fail
 from chalicelib.delivery.phases.launching import NEXT, complete
 from chalicelib.engine import schedule
-from chalicelib.engine.faults import Fault, count
+from chalicelib.engine.faults import Fault
 from chalicelib.engine.transitions import leads
 
 REGISTER, VERIFY = StateEntry(DeliveryState.REGISTERING), StateEntry(DeliveryState.VERIFYING)
@@ -59,6 +59,8 @@ class FinishImage(Command):
 
 class ImageNotFound(DeliveryEvent):
     """This look found no AMI with the service's tag and name in the target."""
+
+    keeps_refusal = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,18 +165,7 @@ def _not_found(_event: ImageNotFound, delivery: Delivery, now: int) -> Delivery:
         return fail(delivery, now, delivery.last_look.failure)
     if now < shown_by:
         return replace(delivery, next_try=shown_by)
-    if delivery.request.tries >= MAX_TRIES:
-        return fail(delivery, now, delivery.last_refusal or _never_registered(delivery))
     return replace(delivery.with_request(intended_at=None), next_try=now)
-
-
-def _never_registered(delivery: Delivery) -> Fault:
-    return Fault(
-        "register-never-answered",
-        delivery.where,
-        f"RegisterImage was tried {count(delivery.request.tries, 'time')}, and no AMI {delivery.image_name} exists.",
-        "Look at RegisterImage in that account's CloudTrail; then tag the AMI again.",
-    )
 
 
 def _discarded(_event: ImageDiscarded, delivery: Delivery, now: int) -> Delivery:

@@ -28,6 +28,9 @@ def refused(
     delivery, is_all = attempts.refused(event, delivery)
     if is_all:
         return delivery
+    before = delivery.last_refusal
+    if event.kind is RefusalKind.NOT_YET and before is not None and before.code != event.fault.code:
+        delivery = replace(delivery, tries=0)  # an outage before it says nothing of access
     late = delivery.tries < MAX_TRIES if comes_true is None else comes_true
     steps = _waits(event, delivery, looks=looks, comes_true=late)
     if steps:

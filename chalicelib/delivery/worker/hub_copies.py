@@ -52,7 +52,7 @@ def look(records: Records, snapshots: TargetSnapshots, delivery: Delivery) -> De
     wanted = [snapshot.id for snapshot in delivery.snapshots]
     if any(snapshot not in known for snapshot in wanted):
         what = f"The hub's own AMI {copy.image} in {copy.target.region} does not show a copy of each snapshot."
-        return TargetUnfit((Fault("hub-copy-incomplete", delivery.where, what, CURE),))
+        return HubCopySeen(incomplete=Fault("hub-copy-incomplete", delivery.where, what, CURE))
     return HubCopySeen(tuple((snapshot, known[snapshot]) for snapshot in wanted), copy.key_arn)
 
 
