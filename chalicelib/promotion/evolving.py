@@ -394,7 +394,8 @@ def on_not_executed(event: ev.NotExecuted, promotion: Promotion, now: int) -> Pr
     waited = now >= promotion.since + PENDING_DEADLINE and promotion.tries >= TRIES_BEFORE_DEADLINE
     if waited and promotion.state in (S.REQUESTED, S.COMPARING, S.ADJUSTING):
         fault = _never_available(promotion)
-        promotion = _faulty(promotion, (fault,), named((fault,), promotion.seen_value or ""))
+        # it takes the place of the faults of an unfit source, so that one is to be examined again
+        promotion = replace(_faulty(promotion, (fault,), named((fault,), promotion.seen_value or "")), unfit="")
     until = now + schedule.step(schedule.RETRIES, promotion.tries)
     if event.look:
         return replace(promotion, tries=promotion.tries + 1, look_after=until)

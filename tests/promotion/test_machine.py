@@ -710,6 +710,23 @@ def test_a_check_that_is_refused_for_a_day_is_notified_once_and_goes_on(state):
     assert machine.due_at(notified) is not None
 
 
+def test_after_a_day_of_refused_comparisons_a_source_that_had_failed_its_checks_is_examined_again():
+    """The fault of that day took the place of its own, and says that the promotion begins by itself."""
+    known = {"unfit": "inputs", "faults": (OTHER,), "faulty": "other", "notified": "other"}
+    late = NOW + evolving.PENDING_DEADLINE
+    compares = play(replace(a_promotion(S.OVER, **known), inbox={"file": "1:digest"}), TAG)
+    for _ in range(evolving.TRIES_BEFORE_DEADLINE + 1):
+        compares = play(compares, ev.NotExecuted(FAULT), now=late)
+    late = compares.compare_after
+    compares = play(
+        compares, ev.RefusedNotified(compares.faulty), TAG, compared(missing=True, summarised=True), now=late
+    )
+    assert outstanding(compares, late) == (do.Examine(),)
+    unfit = play(compares, ev.Examined((OTHER,), "other", unfit=True), ev.RefusedNotified("other"), now=late)
+    over = play(unfit, compared(missing=True, summarised=True), now=late)
+    assert (over.state, over.faults) == (S.OVER, (OTHER,))
+
+
 def test_a_source_that_ec2_may_not_show_whole_yet_is_refused_after_seven_minutes():
     """DescribeSnapshots can lack a snapshot for a moment; a look that shows all of it continues at once."""
     looked = play(with_tag_event(a_promotion()), TAG, compared(missing=True))
