@@ -353,7 +353,9 @@ def _looked(event: Looked, pointer: Pointer, now: int) -> Pointer:
     )
     if after.settled and late and _is_early(pointer, now):
         return _again(replace(after, since=pointer.since, tries=pointer.tries), now, READ_BACK)
-    return _with_superseded(after, event, now) if after.settled and after.fault is None else after
+    now_current = current(after.launchable, event.available, event.recalled, event.pin)
+    right = after.fault is None or (now_current is not None and now_current == after.named)
+    return _with_superseded(after, event, now) if after.settled and right else after
 
 
 def _with_superseded(pointer: Pointer, event: Looked, now: int) -> Pointer:
@@ -375,7 +377,9 @@ def _with_superseded(pointer: Pointer, event: Looked, now: int) -> Pointer:
             pointer = replace(pointer, next_try=now + AFTER_TROUBLE if early else pointer.next_try)
         elif date.is_in_the_way(now):
             pointer = replace(pointer, back=pointer.image)
-    if event.rule is None:  # what was deprecated stays so, and is superseded unless it has become current
+    # what was deprecated stays so, and is superseded unless it has become current; and whether one of two architectures
+    # supersedes the other, nobody has said
+    if event.rule is None or pointer.fault is not None:
         stay = {*pointer.retired} & {*event.deprecated} - {pointer.image}
         return replace(pointer, retired=tuple(sorted(stay)), not_retired=None)
     pinned = {one.image for one in event.releases if event.pin is not None and one.source == event.pin.source}

@@ -194,6 +194,20 @@ def test_a_retired_copy_that_a_recall_makes_current_is_deprecated_no_longer():
     assert deprecated(hub) == {FIRST, THIRD}
 
 
+def test_a_retired_copy_that_a_recall_makes_current_is_deprecated_no_longer_beside_another_architecture():
+    """The newest of the family is another architecture's, which is a fault: nothing more is superseded meanwhile."""
+    hub = promoted(a_hub(), *DATES)
+    hub.cloud.make_image(
+        "ami-0d", {"snap-9": True}, family="base", CreationDate="2026-04-01T00:00:00.000Z", Architecture="i386"
+    )
+    promoted(hub, "ami-0d")
+    hub.recall(THIRD)
+    hub.run(until=hub.cloud.now + 25 * 3600)
+
+    assert pointer(hub).source == SECOND
+    assert deprecated(hub) == {FIRST, THIRD}
+
+
 LATER, PAST = "2029-01-01T00:00:00.000Z", "2026-12-01T00:00:00.000Z"
 
 
