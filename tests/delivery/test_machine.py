@@ -634,6 +634,16 @@ def test_a_copy_that_has_run_for_hours_is_not_gone_by_one_look():
     assert (delivery.state, delivery.faults) == (DeliveryState.COPYING, ())
 
 
+def test_a_copy_that_has_completed_is_not_gone_by_one_late_look():
+    """A look had missed it before, and the next one has shown it; a run beside began the last look before that."""
+    delivery = with_copies(a_delivery(DeliveryState.COPYING), C.PENDING, C.PENDING)
+    missed, done = CopiesSeen(("snap-0ac",), ()), CopiesSeen(("snap-0ac",), (seen("snap-0a", "completed"),))
+    for number, look in enumerate((missed, done, missed)):
+        delivery = machine.evolve(delivery, look, NOW + 3600 * number)
+
+    assert (delivery.state, delivery.faults) == (DeliveryState.COPYING, ())
+
+
 def test_an_image_that_differs_once_is_looked_at_again():
     """Tags and attributes may show late; after three looks with a difference the AMI is removed."""
     delivery = a_delivery(DeliveryState.VERIFYING, image=NewImage("ami-0b"))

@@ -263,14 +263,14 @@ def _judge(delivery: Delivery, seen: tuple[proof.SeenCopy, ...], now: int, asked
         found = shown.get(copy.copy)
         if found is None:
             return _missing(copy, now, faults, delivery) if copy.copy in asked else copy
+        copy = replace(copy, missed_since=0)
         if found.state == "completed":
             if found.key_arn != delivery.key_arn:
                 faults.append(_wrong_key(delivery, copy, found))
             return replace(copy, state=CopyState.COMPLETED, progress=100, looks=0, next_look=0)
         if found.state == "pending":
             wait = schedule.step(schedule.COPY_POLLS, copy.looks + 1)
-            seen = replace(copy, looks=copy.looks + 1, next_look=now + wait, progress=found.progress)
-            return replace(seen, missed_since=0)
+            return replace(copy, looks=copy.looks + 1, next_look=now + wait, progress=found.progress)
         useless.append(found.copy)
         return _errored(copy, found, now, faults, delivery)
 
