@@ -250,7 +250,7 @@ def on_compared(event: ev.Compared, promotion: Promotion, now: int) -> Promotion
         wait = schedule.step(schedule.POLLS, again - 2) if again > 1 else 0
         goes_on = event.inputs == promotion.inputs and promotion.cursor.startswith(BEGIN)
         cursor = BEGIN if goes_on else EXAMINE  # a pass that was examined goes on with its own episode
-        return ADJUST(compared, now, cursor=cursor, restarts=again, partial_since=0, next_try=now + wait)
+        return ADJUST(compared, now, cursor=cursor, restarts=again, next_try=now + wait)
     compared = replace(compared, cursor="")
     waits = event.missing or recalled(event.withdrawn)  # all that a recall kept out begins when it is lifted
     if event.file and not waits and event.refused is None:
@@ -315,6 +315,7 @@ def _in_force(promotion: Promotion, event: ev.Compared) -> Promotion:
         waves=event.waves,
         wave_cursor=WAKE_ALL if _opens(event.waves, promotion.waves) else promotion.wave_cursor,
         asked=event.asked or promotion.asked,
+        partial_since=0,
     )
 
 

@@ -710,6 +710,16 @@ def test_a_check_that_is_refused_for_a_day_is_notified_once_and_goes_on(state):
     assert machine.due_at(notified) is not None
 
 
+def test_a_source_that_was_not_shown_whole_days_ago_has_seven_minutes_again():
+    """Meanwhile an account was withdrawn; the next pass first asks its delivery to end."""
+    partial, later = ev.Examined((FAULT,), "f", unfit=True, partial=True), NOW + 3 * schedule.DAY
+    looked = play(with_tag_event(a_promotion()), TAG, compared(missing=True), partial)
+    over = play(looked, compared(inputs="withdrawn", summarised=True))
+    ends = play(over, ev.TagSeen("prod", "available", "golden"), compared("prod", "more", surplus=True), now=later)
+
+    assert play(ends, sliced(EXAMINE), partial, now=later).state is S.ADJUSTING
+
+
 def test_after_a_day_of_refused_comparisons_a_source_that_had_failed_its_checks_is_examined_again():
     """The fault of that day took the place of its own, and says that the promotion begins by itself."""
     known = {"unfit": "inputs", "faults": (OTHER,), "faulty": "other", "notified": "other"}
