@@ -157,8 +157,8 @@ def cloudtrail_tells_of_shared_snapshots(world: World) -> None:
     world.client("ec2", DEV).copy_snapshot(SourceSnapshotId=snapshot, SourceRegion=HERE)
     wait(world, 310)
 
-    others = [record for record in _reported(world) if record["eventName"] != "CopySnapshot"]
-    assert [(record["eventName"], record["serviceEventDetails"]) for record in others] == [
+    records = [record for record in _reported(world) if record["eventName"] != "CopySnapshot"]
+    assert [(record["eventName"], record["serviceEventDetails"]) for record in records] == [
         ("SharedSnapshotCopyInitiated", {"snapshotId": snapshot, "accountId": DEV})
     ]
 

@@ -362,6 +362,8 @@ class Recalled:
     """The codes of the faults with which that was given up last."""
     repeated: bool = False
     """Whether it was given up with the same faults before: people are notified of them once."""
+    restored_at: int = 0
+    """When a lift gave the AMI this date and its state back: for a while a look may show it as it was recalled."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,6 +102,26 @@ def test_an_instance_that_is_over_before_its_answer_was_written_is_found_by_its_
     assert testing.images_in(DEV) == []
 
 
+def test_an_ami_that_ec2_calls_unavailable_right_after_its_recall_was_lifted_is_tested_all_the_same(testing):
+    """The recall has stopped the test and disabled the copy; EnableImage takes effect late."""
+    deploy(testing, AllowDisable="true")
+    testing.tag("")
+    testing.run_until_state("launching")
+    recalled, out, err = testing.cli("recall", testing.image, "--why", "It does not boot.", "--yes")
+    assert recalled == 0, out + err
+    testing.run_until_state("recalled")
+
+    testing.world.injections.refuse("RunInstances", "InvalidAMIID.Unavailable", n=2)
+    lifted, out, err = testing.cli("recall", testing.image, "--lift", "--yes")
+    assert lifted == 0, out + err
+    testing.run_until(lambda: testing.delivery_state(DEV) in ("delivered", "failed"), HOUR)
+    testing.come_to_rest()
+    asked = [call.error for call in testing.world.calls if call.operation == "RunInstances"]
+    assert asked == [None, "InvalidAMIID.Unavailable", "InvalidAMIID.Unavailable", None]
+    assert testing.delivery_state(DEV) == "delivered"
+    assert codes(testing) == []
+
+
 @pytest.mark.parametrize("lacks", ["subnet", "type", "role"])
 def test_what_the_target_lacks_is_said_before_anything_is_opened(scene, lacks):
     """No subnet with the tag, a type that the role may not run, no launch role."""

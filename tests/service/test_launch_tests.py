@@ -222,6 +222,22 @@ def test_a_kept_ami_that_shows_without_its_tags_is_not_gone():
     assert [one.name for one in hub.cloud.images.values()] == [f"new-golden-{AMI}-{AMI}"]
 
 
+def test_a_kept_ami_that_its_owner_has_disabled_stays_until_it_is_enabled():
+    """The fault asks to enable it: hours of copying are not lost by a retry before that."""
+    hub = promoted(a_hub(boots=("pending", "ok")))
+    (kept,) = hub.cloud.images.values()
+    kept.raw["State"] = "disabled"
+    for _ in range(2):
+        retried(hub)
+        assert (hub.outcomes()[AMI, DEV], codes(hub)) == ("failed", ["registered-image-failed"])
+        assert f"enable-image --image-id {kept.id}" in notice(hub)["faults"][0]["cure"]
+        assert (list(hub.cloud.images), notice(hub)["leftovers"]) == ([kept.id], [kept.id])
+
+    kept.raw["State"] = "available"
+    assert retried(hub).outcomes()[AMI, DEV] == "delivered"
+    assert (list(hub.cloud.images), len(hub.cloud.copies)) == ([kept.id], 1)
+
+
 def test_an_ami_that_fails_when_it_is_tested_again_is_removed():
     """Nobody was notified of it, so it is in use nowhere."""
     hub = promoted(a_hub(boots=("pending", "impaired")))

@@ -522,6 +522,34 @@ def test_a_recall_while_its_lift_is_refused_takes_the_copy_back_at_once(seconds)
     assert (raw(hub, NEW)["State"], raw(hub, NEW)["DeprecationTime"]) == ("available", before)
 
 
+@pytest.mark.parametrize("may_disable", [True, False])
+def test_a_recall_right_after_a_lift_takes_back_what_ec2_still_shows_as_recalled(may_disable):
+    """A look that shows the date and state of the first recall is late; the lift after it restores the first date."""
+    before = "2027-06-01T00:00:00.000Z"
+    hub = promoted(a_hub())
+    raw(hub, NEW)["DeprecationTime"] = before
+    hub.cloud.may_disable = may_disable
+    hub.recall(NEW)
+    after(hub)
+    late = dict(raw(hub, NEW))
+    hub.lift_recall(NEW)
+    after(hub, 60)
+    assert (raw(hub, NEW)["State"], raw(hub, NEW)["DeprecationTime"]) == ("available", before)
+
+    hub.gate.troubles.append(LostAnswer("target.images", "shown", after=False, says=late))
+    hub.recall(NEW)
+    after(hub)
+    assert hub.gate.troubles[0].times == 0
+    assert hub.outcomes()[NEW, DEV] == "recalled"
+    assert raw(hub, NEW)["DeprecationTime"] != before
+    assert raw(hub, NEW)["State"] == ("disabled" if may_disable else "available")
+
+    hub.lift_recall(NEW)
+    after(hub)
+    assert hub.outcomes()[NEW, DEV] == "delivered"
+    assert (raw(hub, NEW)["State"], raw(hub, NEW)["DeprecationTime"]) == ("available", before)
+
+
 @pytest.mark.parametrize("method", ["recall", "restore"])
 def test_a_service_that_was_off_past_the_deadline_tries_before_it_gives_up(method):
     """A deadline acts on a fresh look: the target may have been able to do it for a day."""

@@ -33,6 +33,9 @@ Two minutes after a removal the sweep wakes share worker and delivery at once, a
 on it reads with each sweep.
 """
 
+SHOWS_WITHIN = 10 * schedule.MINUTE
+"""For this time a look at an AMI may not show yet that its deprecation date or its state was changed."""
+
 MOST_REFUSALS = 2
 """After this many refused deletions, the shares of a stopping delivery close anyway (invariant 1)."""
 
@@ -118,8 +121,12 @@ def withdraw(delivery: Delivery, now: int, *, expired: bool, why: str = "") -> D
 
 
 def recall(delivery: Delivery, now: int) -> Delivery:
-    """Turn towards ``recalled``: its AMI stays, and is deprecated."""
-    return RECALL(replace(delivery, ending=RECALLED.state, recall=Recalled(), faults=()), now)
+    """Turn towards ``recalled``: its AMI stays, and is deprecated.
+
+    What a lift has just restored is known: a look may still show the recall before it.
+    """
+    known = delivery.recall if now < delivery.recall.restored_at + SHOWS_WITHIN else Recalled()
+    return RECALL(replace(delivery, ending=RECALLED.state, recall=known, faults=()), now)
 
 
 def begin_again(delivery: Delivery, now: int) -> Delivery:

@@ -25,7 +25,7 @@ from chalicelib.delivery.model import Copy, CopyState, Delivery, DeliveryState
 from chalicelib.delivery.moves import VERIFY_TRIES, again, answered
 from chalicelib.delivery.phase import Command, DeadlinePassed, DeliveryEvent, Phase, Refused, StateEntry
 from chalicelib.delivery.phases import trouble
-from chalicelib.delivery.phases.ending import CANCELS, ENDS, TIDY, fail
+from chalicelib.delivery.phases.ending import CANCELS, ENDS, TIDY, fail, keep
 from chalicelib.delivery.phases.launching import NEXT, complete
 from chalicelib.engine import schedule
 from chalicelib.engine.faults import Fault
@@ -262,7 +262,10 @@ def _image_failed(seen: ImageSeen, delivery: Delivery, now: int) -> Delivery:
             return REGISTER(delivery.with_request(discarding=True), now)
         code, cure = "image-copy-failed", f"It is removed. {copy_cure(seen.reason, delivery.target.account)}"
     what = f"The AMI {delivery.image.id} is {seen.state}, not available. {seen.reason}".rstrip()
-    return fail(delivery, now, Fault(code, delivery.where, what, cure))
+    fault = Fault(code, delivery.where, what, cure)
+    if seen.state == "disabled" and delivery.image.id == delivery.launch.kept:
+        return keep(delivery, now, fault)  # it can be tested once its owner has enabled it
+    return fail(delivery, now, fault)
 
 
 def _access_was_late(seen: ImageSeen, delivery: Delivery) -> bool:

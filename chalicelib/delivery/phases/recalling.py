@@ -136,11 +136,11 @@ def _seen(event: CopySeen, delivery: Delivery, now: int) -> Delivery:
     if not event.there:
         return _missed(delivery, now)
     known = delivery.recall
-    before = known.deprecated_before if known.lift else event.deprecated_at
+    before = known.deprecated_before if known.lift or known.restored_at else event.deprecated_at
     seen = delivery.with_recall(
         seen=True,
         deprecated_before=before,
-        deprecated=has_come(event.deprecated_at, now),
+        deprecated=has_come(before, now),
         may_disable=known.may_disable or event.may_disable,
     )
     return replace(seen, tries=0, next_try=now)
@@ -197,7 +197,11 @@ def _restoring(delivery: Delivery, now: int) -> tuple[Command, ...]:
 
 
 def _restored(_event: CopyRestored, delivery: Delivery, now: int) -> Delivery:
-    return _publish_again(delivery, now)
+    known = delivery.recall
+    restored = _publish_again(delivery, now)
+    return restored.with_recall(
+        deprecated_before=known.deprecated_before, may_disable=known.may_disable, restored_at=now
+    )
 
 
 def _recalled_again(_event: CancelAsked, delivery: Delivery, now: int) -> Delivery:

@@ -9,17 +9,14 @@ from chalicelib.delivery import naming
 from chalicelib.delivery.model import Delivery
 from chalicelib.delivery.phase import DeliveryEvent
 from chalicelib.delivery.phases import recalling
+from chalicelib.delivery.phases.ending import SHOWS_WITHIN
 from chalicelib.delivery.ports import TargetImages, TargetRoles
 from chalicelib.delivery.template_rights import DISABLE
-from chalicelib.engine import schedule
 from chalicelib.engine.waker import Clock
 from chalicelib.images import deprecation
 from chalicelib.images.image import SourceImage
 from chalicelib.release.worker.pointers import RecordedPointers
 from chalicelib.targets.ports import Targets
-
-SHOWS_WITHIN = 10 * schedule.MINUTE
-"""For this time a look at a new AMI may not show its deprecation date yet."""
 
 Command = (
     naming.OfferImage

@@ -56,7 +56,9 @@ LimitExceededException is not among them: in KMS it is a full quota, which a per
 """
 
 NO_SNAPSHOT = "InvalidSnapshot.NotFound"
-NO_IMAGE = ("InvalidAMIID.NotFound", "InvalidAMIID.Unavailable")
+NOT_AVAILABLE = "InvalidAMIID.Unavailable"
+"""What EC2 says of an AMI that is pending or disabled, and perhaps of one that has only just become available."""
+NO_IMAGE = ("InvalidAMIID.NotFound", NOT_AVAILABLE)
 GONE = (NO_SNAPSHOT, *NO_IMAGE)
 """Codes of what EC2 does not have, or no longer."""
 IN_USE = "InvalidSnapshot.InUse"
@@ -66,6 +68,7 @@ KINDS = {
     "ResourceLimitExceeded": RefusalKind.LIMIT,
     NO_SNAPSHOT: RefusalKind.NOT_YET,
     "InvalidAMIID.NotFound": RefusalKind.NOT_YET,
+    NOT_AVAILABLE: RefusalKind.NOT_YET,
     "InvalidAMIName.Duplicate": RefusalKind.NAME_TAKEN,
 }
 
@@ -82,7 +85,8 @@ CURES = {
     RefusalKind.THROTTLED: "The service tries again; if this lasts, look at the account's limits and AWS's status.",
     RefusalKind.LIMIT: "The service tries again when a copy there has ended; other copies into that account count too.",
     RefusalKind.NOT_YET: (
-        "The service tries again for ten minutes; then check whether a share or its source was removed."
+        "The service tries again for ten minutes; then check whether a share or its source was removed, or its AMI "
+        "disabled."
     ),
     RefusalKind.NAME_TAKEN: "Deregister the AMI of that name, or set `ami_name` in the targets file; then tag again.",
 }
