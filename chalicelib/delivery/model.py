@@ -580,8 +580,9 @@ class Delivery:
         return replace(self, cleanup=replace(self.cleanup, **changes))
 
     def with_deletions(self, snapshots: Iterable[str]) -> Delivery:
-        """Return it with more snapshots that are to be deleted."""
-        ids = tuple(dict.fromkeys((*self.cleanup.to_delete, *snapshots)))
+        """Return it with more snapshots that are to be deleted, but for what stays in the target."""
+        stays = {one.id for one in self.attempts if one.stays}
+        ids = tuple(dict.fromkeys((*self.cleanup.to_delete, *(one for one in snapshots if one not in stays))))
         return self if ids == self.cleanup.to_delete else self.with_cleanup(to_delete=ids, clear=False)
 
     @property

@@ -217,6 +217,19 @@ def test_an_adopted_ami_that_differs_stays_also_when_a_later_episode_removes_wha
     assert plan.unproven == ("ami-0b", "snap-0ac", "snap-0bc")
 
 
+@pytest.mark.parametrize("how", [{}, {"method": "image"}])
+def test_the_snapshots_of_an_ami_that_was_left_are_not_among_what_a_later_episode_deletes(how):
+    """EC2 would refuse that while the AMI is there, and then the service deletes nothing of its own, either."""
+    before = with_ids(a_delivery(DeliveryState.VERIFYING), snap_0a="snap-0ac", **{"": "ami-0b"})
+    left = proof.leave(before.with_image(id="ami-0b", adopted=True))
+    own = Attempt("nonce-new", "snap-0b", NOW, id="snap-0bn", episode=2)
+    next_one = a_delivery(episode=3, attempts=(*proof.carried(left, NOW), own), **how)
+    copies = (seen("snap-0a", "completed"), seen("snap-0b", "completed", nonce="nonce-new", copy="snap-0bn"))
+    ready = machine.evolve(next_one, TargetReady("arn:another key", copies=copies), NOW)
+
+    assert ready.cleanup.to_delete == ("snap-0bn",)
+
+
 def test_of_two_amis_of_one_nonce_neither_is_adopted():
     """Neither is adopted nor removed."""
     twins = (shown("ami-0b"), shown("ami-0c"))
