@@ -164,6 +164,23 @@ def test_one_whose_ami_is_being_made_finishes_unpublished_and_is_deprecated(seco
     assert shown(hub) == ""
 
 
+def test_a_recall_right_after_the_copy_was_made_waits_for_no_damaged_source():
+    """What was examined says only which date a lift has to bring back."""
+    hub = a_hub()
+    for ami in (NEW, OLD):  # the worker keeps what it has read of the last one
+        hub.cloud.tag(ami, "default")
+        while hub.outcomes().get((ami, DEV)) != "delivered":
+            after(hub, 30)
+    hub.watchful, hub.gate.watch = False, lambda *_: None  # they read it, too
+    examined = addresses.source_image(NEW, peek(hub.stores.records, addresses.promotion(NEW), PROMOTIONS).source)
+    hub.stores.records.put(examined, {**hub.stores.records.get(examined), "body": "{}"})
+    hub.recall(NEW)
+    after(hub)
+
+    assert hub.outcomes()[NEW, DEV] == "recalled"
+    assert raw(hub, NEW)["DeprecationTime"]
+
+
 def test_a_date_that_ec2_does_not_show_yet_comes_back_when_the_recall_is_lifted():
     """The copy got its source's date in the second before the recall looked."""
     hub = a_hub(registering=(300,))

@@ -12,6 +12,7 @@ from chalicelib.delivery.phases import recalling
 from chalicelib.delivery.phases.ending import SHOWS_WITHIN
 from chalicelib.delivery.ports import TargetImages, TargetRoles
 from chalicelib.delivery.template_rights import DISABLE
+from chalicelib.engine.errors import Unreadable
 from chalicelib.engine.waker import Clock
 from chalicelib.images import deprecation
 from chalicelib.images.image import SourceImage
@@ -85,8 +86,14 @@ class ReleaseCommands:
         return recalling.CopySeen(there=True, deprecated_at=before, may_disable=may_disable, by=by, why=why)
 
     def _date_not_shown_yet(self, delivery: Delivery) -> str:
-        """Return the deprecation date that its delivery has just given the AMI, as EC2 may show it late; "": none."""
+        """Return the deprecation date that its delivery has just given the AMI, as EC2 may show it late; "": none.
+
+        A recall does not wait for a damaged source.
+        """
         made_at = delivery.image.available_at
         if made_at is None or self.clock() >= made_at + SHOWS_WITHIN:
             return ""
-        return deprecation.deprecate_at(self.source(delivery), made_at) or ""
+        try:
+            return deprecation.deprecate_at(self.source(delivery), made_at) or ""
+        except Unreadable:
+            return ""
