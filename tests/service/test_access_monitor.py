@@ -15,8 +15,10 @@ from chalicelib.engine import addresses
 from chalicelib.engine.budget import slices
 from chalicelib.engine.errors import LostRace, Refusal, RefusalKind
 from chalicelib.engine.faults import Fault
+from chalicelib.monitor.judging import SeenPolicy
 from chalicelib.monitor.store.findings import DynamoFindings
 from chalicelib.monitor.store.ledger_past import DynamoLedgerPast
+from chalicelib.monitor.trail_actions import of_others
 from chalicelib.monitor.worker.access_monitor import MEMBER_FOR, TRIES, AccessMonitor
 from chalicelib.sharing.share import Share
 from chalicelib.sharing.share_events import OpeningIntended, evolve
@@ -393,6 +395,15 @@ def test_a_stolen_role_that_takes_others_out_pages_in_whatever_order_the_events_
     arrived = arrive(setup, *((10 * place, writes[number]) for place, number in enumerate(order)))
     assert arrived == [("own-without-intent", [])]
     assert [one["at"] for one in setup.topic] == [NOW + 3]
+
+
+@pytest.mark.parametrize("last", [(OWNER, BACKUP), (OWNER,)])
+def test_a_stolen_role_pages_by_a_policy_of_last_year_although_a_later_event_comes_first(setup, last):
+    """The policy is known by the record of the key alone: its own item has expired."""
+    long_ago, whole = 400 * 86400, json.dumps({"Statement": [OWNER, BACKUP]})
+    setup.findings.remember_key(KEY, SeenPolicy(NOW - long_ago, frozenset({HUB}), frozenset(of_others(whole, HUB))))
+    theft, later = put(0, SERVICE, OWNER), put(9, JO, *last)
+    assert arrive(setup, (0, later), (30, theft)) == [("own-without-intent", [])]
 
 
 def test_a_stolen_role_is_not_excused_by_its_own_write_in_the_same_second(setup):
