@@ -323,6 +323,21 @@ def test_a_grant_that_others_made_is_known_when_a_stolen_role_revokes_it(setup):
     assert [one["verdict"] for one in setup.topic] == ["own-without-intent"]
 
 
+@pytest.mark.parametrize("region", ["us-east-1", "eu-west-1"])
+def test_a_copy_that_the_share_allowed_is_no_page_into_whatever_region_it_was_made(setup, region):
+    """The file has left the account out since, and its share is about to close; a target copies into its own Region."""
+    setup.file = AppliedFile(Directory(accounts={TEST: (Target(TEST, "us-east-1"),)}), "digest")
+    resource = addresses.snapshot_resource(SNAPSHOT).pk
+    setup.ledger.hold_all([(Share(resource, DEV, DEV, last_closing_at=NOW + 3600), copying("d1", DEV))])
+    opening = [evolve(one, OpeningIntended(), NOW) for one in setup.ledger.shares(resource)]
+    setup.ledger.save(opening, "opening is intended", NOW)
+    at = {"awsRegion": region, "eventTime": "2026-01-05T09:10:05Z"}
+    asked = {"sourceRegion": "us-east-1", "sourceSnapshotId": SNAPSHOT, "destinationRegion": region}
+    setup.judge_event("another account copies a shared snapshot", requestParameters=asked, **at)
+
+    assert setup.topic == []
+
+
 # --- a key's policy that a person and the service write within seconds ------------------------------------------------
 
 KEY = f"arn:aws:kms:us-east-1:{HUB}:key/k"
