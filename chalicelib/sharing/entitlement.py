@@ -29,6 +29,15 @@ SOURCE_GONE = "source-gone"
 
 NOTHING_OPENED = " Nothing is opened."
 
+HUB_COPY_CURE = (
+    "If somebody deleted the hub's own copy there, or a part of it, the service does not make it again: copy the AMI "
+    "in the hub (aws ec2 copy-image with --kms-key-id), and tag that copy."
+)
+"""Where a target has no whole AMI to copy from, another tag event changes nothing.
+
+A delivered delivery begins again for a recall only.
+"""
+
 
 def source_gone(where: str, ami: str, state: str | None) -> Fault:
     """Return the fault of an AMI that entitles nobody. ``state``: EC2's word; None: EC2 does not show it."""

@@ -1,11 +1,13 @@
 """Other Regions: the target copies directly; an account with several Regions opens its share once."""
 
+import pytest
+
 from awsim.services.ec2.snapshot_sharing import changed
 from demo import stage
 from tests.scenarios.monitoring import LATE, judged_events, monitored, verdicts
 from tests.scenarios.platform import ROOT
 from tests.scenarios.regions import BETWEEN, EVERYWHERE, FAR, found, regions_of
-from tests.scenarios.scene import DEV, HUB, REGION, TEST
+from tests.scenarios.scene import DEV, HOUR, HUB, REGION, TEST
 
 
 def test_an_account_gets_its_ami_in_each_of_its_regions(abroad):
@@ -127,6 +129,34 @@ def test_by_way_of_the_hub_nobody_reads_across_regions(abroad):
     assert {snapshot["KmsKeyId"] for snapshot in snapshots} == {abroad.keys_abroad[DEV]}
     assert abroad.world.shares_open() == []
     abroad.assert_invariants()
+
+
+@pytest.mark.thorough
+def test_the_cure_works_after_the_hubs_own_copy_was_deleted(abroad):
+    """A delivered AMI is not made again, however often the source is tagged: the cure is a copy of the source."""
+    given = {"HubAccountId": HUB, "HubRegion": REGION, "ExternalId": stage.EXTERNAL_ID}
+    abroad.world.deploy(ROOT / stage.TARGET_TEMPLATE, HUB, FAR, "ami-promoter-target", given)
+    abroad.apply(f'{BETWEEN}  "{TEST}": {{regions: [{FAR}], by_way_of_hub: true}}\n')
+    abroad.promote(f"{DEV} {HUB}")
+    abroad.wait(HOUR)
+    (own,), snapshots = found(abroad, HUB, FAR)
+    far = abroad.world.client("ec2", HUB, FAR)
+    far.disable_image_deregistration_protection(ImageId=own["ImageId"])
+    far.deregister_image(ImageId=own["ImageId"])
+    for snapshot in snapshots:
+        far.delete_snapshot(SnapshotId=snapshot["SnapshotId"])
+    abroad.wait(HOUR)
+    for _ in range(2):
+        abroad.tag(f"{DEV} {HUB} {TEST}")
+        abroad.wait(HOUR)
+        assert abroad.states()[TEST] == "failed"
+        (fault,) = abroad.delivery(TEST)["faults"]
+        assert "copy the AMI in the hub (aws ec2 copy-image with --kms-key-id)" in fault["cure"]
+
+    again = {"SourceImageId": abroad.image, "SourceRegion": REGION, "Name": "golden-again", "Encrypted": True}
+    newer = abroad.client("ec2").copy_image(**again, KmsKeyId=abroad.key)["ImageId"]
+    abroad.wait(HOUR)
+    assert set(abroad.promoted(f"{DEV} {HUB} {TEST}", newer).values()) == {"delivered"}
 
 
 def test_a_source_that_is_gone_before_the_hubs_own_copy_is_there_opens_nothing_of_that(abroad):

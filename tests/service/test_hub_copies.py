@@ -64,6 +64,7 @@ def test_a_snapshot_there_with_the_nonce_of_an_attempt_that_made_another_is_not_
 
     assert [fault.code for fault in waiting.faults] == (["hub-copy-incomplete"] if known else [])
     assert bool(waiting.hub_copy.snapshots) is not known
+    assert all("copy the AMI in the hub" in fault.cure for fault in waiting.faults), "a new tag would not do"
 
 
 def test_a_look_that_does_not_show_the_whole_copy_yet_fails_nothing():

@@ -15,6 +15,7 @@ from chalicelib.engine.faults import Fault
 from chalicelib.engine.ports import Records
 from chalicelib.engine.stored import peek
 from chalicelib.engine.waker import Clock, Waker
+from chalicelib.sharing.entitlement import HUB_COPY_CURE
 
 TELLING = 4
 """Seconds for waking other deliveries. A step has sixteen (``runner.CALLS_OF_STEP``), and this one publishes first."""
@@ -52,7 +53,7 @@ def look(records: Records, snapshots: TargetSnapshots, delivery: Delivery) -> De
     wanted = [snapshot.id for snapshot in delivery.snapshots]
     if any(snapshot not in known for snapshot in wanted):
         what = f"The hub's own AMI {copy.image} in {copy.target.region} does not show a copy of each snapshot."
-        return HubCopySeen(incomplete=Fault("hub-copy-incomplete", delivery.where, what, CURE))
+        return HubCopySeen(incomplete=Fault("hub-copy-incomplete", delivery.where, what, HUB_COPY_CURE))
     return HubCopySeen(tuple((snapshot, known[snapshot]) for snapshot in wanted), copy.key_arn)
 
 

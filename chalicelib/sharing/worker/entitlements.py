@@ -21,6 +21,7 @@ from chalicelib.images.arriving import ExaminedSource
 from chalicelib.images.ports import Source, TagRead
 from chalicelib.sharing.bounds import NOT_ADMITTED, Bounds
 from chalicelib.sharing.entitlement import (
+    HUB_COPY_CURE,
     NOTHING_OPENED,
     SETTINGS_CHANGED,
     SOURCE_GONE,
@@ -330,7 +331,8 @@ class LiveEntitlements:
         listed = it.kind == IMAGE or (it.kind == SNAPSHOT and not it.region)
         shown = share.waits_for is None or share.waits_for.code != NOT_SHOWN
         if listed or (not shown and share.tries >= LOOKS):
-            return _stranger(share, f"It is no part of {holding.ami}.")
+            stranger = _stranger(share, f"It is no part of {holding.ami}.")
+            return replace(stranger, cure=HUB_COPY_CURE) if it.region else stranger
         what = f"Nothing is shared yet: EC2 does not show it as a part of {holding.ami}."
         cure = "The service looks again for five minutes; then see which snapshots and keys the AMI has."
         return Fault(NOT_SHOWN, f"{share.resource}, {share.account}", what, cure)
