@@ -84,7 +84,7 @@ def retry(caller: VerbCaller, ami: str, place: str | None, accepted: str | None)
     again = [] if ended or recall else [entry for entry, by in failed if by is None]
     if accepted:
         record_requests.accept(connection, [entry.delivery for entry in wanted], accepted)
-    if again or addresses.promotion(ami) in freed:  # if none has failed, it looks at everything again
+    if again:
         record_requests.look_again(connection, ami, [place] if place else [entry.place for entry in again])
     looked_at = sorted(at_fault.values(), key=lambda one: (one["account"], one["region"]))
     data: dict[str, Any] = {"accepted": accepted} if accepted else {}

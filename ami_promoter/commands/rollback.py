@@ -134,9 +134,8 @@ def chosen(
     faults: list[Fault] = []
     for pointer in found:
         now = pointer.named
-        fit = [one for one in pointer.releases if one.source not in recalled]
-        same = [one for one in pointer.launchable if one in fit]  # of the architecture of what it names
-        before = [one for one in same if now is not None and one.order < now.order]
+        fit = [one for one in pointer.launchable if one.source not in recalled]
+        before = [one for one in fit if now is not None and one.order < now.order]
         choice = [one for one in fit if one.source == to] if to else before[-1:]
         if not choice:
             faults.append(_nothing_chosen(pointer, to, recalled))
@@ -149,7 +148,9 @@ def _nothing_chosen(pointer: Pointer, to: str | None, recalled: Collection[str])
     what = "no earlier AMI of the family that was delivered there, and is not recalled, is known."
     if to:
         what = f"{to} is recalled." if to in recalled else f"{to} was not delivered there as `{pointer.family}`."
-    known = ", ".join(one.source for one in pointer.releases if one.source not in recalled) or "none"
+        if to not in recalled and any(one.source == to for one in pointer.releases):
+            what = f"{to} is of another architecture than {pointer.source}, which it names."
+    known = ", ".join(one.source for one in pointer.launchable if one.source not in recalled) or "none"
     return Fault("no-release", pointer.where, what, f"Name one that is known there: `--to AMI`. Known: {known}.")
 
 

@@ -232,10 +232,12 @@ class Pass:
     part: str = ""
     after: str = ""
     """The last name of the part that was looked at."""
+    asked_of: str = ""
+    """The place, and the digest of the applied file, for which Organizations was asked about accounts; "": none."""
     asked: str = ""
-    """Of the place after that, the last account about which Organizations was asked; "": none yet."""
+    """The last account about which it was asked."""
     outside: tuple[str, ...] = ()
-    """Those of them that the applied file does not list."""
+    """Those of the accounts up to that one that the applied file does not list."""
     looks: int = 0
     not_seen: int = 0
     doubted_at: int = 0

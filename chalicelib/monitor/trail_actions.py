@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -74,6 +74,7 @@ class TrailAction:
     """The call, as CloudTrail names it."""
     at: int
     region: str
+    """Of the resource."""
     principal: str
     """The caller's ARN (for a session, the role's); "ACCOUNT:PRINCIPAL-ID" if CloudTrail shows none."""
     account: str
@@ -253,11 +254,15 @@ def _share_used(record: _TrailRecord) -> Iterator[TrailAction]:
 
 
 def _copied(record: _TrailRecord) -> Iterator[TrailAction]:
-    """CopySnapshot, which CloudTrail also shows to the owner of the source [aws-facts 1d, VERIFIED]."""
+    """CopySnapshot, which CloudTrail also shows to the owner of the source [aws-facts 1d, VERIFIED].
+
+    It is called in the copy's Region; the snapshot that was used may be in another.
+    """
     caller = _text(_mapping(record.raw.get("userIdentity")).get("accountId"))
     snapshot = _text(record.asked.get("sourceSnapshotId"))
     if caller and caller != _text(record.raw.get("recipientAccountId")) and _ID.match(snapshot):
-        yield record.action(Act.USED, snapshot, (caller,))
+        used = record.action(Act.USED, snapshot, (caller,))
+        yield replace(used, region=_text(record.asked.get("sourceRegion")) or used.region)
 
 
 def _tagged(record: _TrailRecord) -> Iterator[TrailAction]:

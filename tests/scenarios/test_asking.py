@@ -64,6 +64,22 @@ def test_retry_begins_no_account_that_the_file_got_after_the_tag_event_and_promo
     scene.assert_invariants()
 
 
+def test_a_retry_that_lets_a_parked_promotion_go_on_begins_no_account_that_the_file_got_meanwhile(scene):
+    """Nothing of it has failed: it goes on where it was, and there the account waits for a tag event."""
+    text = targets_file(queue="10m")
+    scene.apply(text.replace(f'dev: ["{DEV}", "{TEST}"]', f'dev: ["{DEV}"]'))
+    assert scene.promoted("dev") == {DEV: "delivered"}
+    key = {"pk": {"S": f"promotion#{scene.image}"}, "sk": {"S": "record"}}
+    park = {"UpdateExpression": "SET parked = :why", "ExpressionAttributeValues": {":why": {"S": "It was damaged."}}}
+    scene.client("dynamodb").update_item(TableName=scene.stage.hub.outputs["TableName"], Key=key, **park)
+    scene.apply(text)
+
+    assert ask(scene, "retry", scene.image)["unparked"] == [f"promotion#{scene.image}"]
+    assert scene.after(20 * 60).states() == {DEV: "delivered"}
+    ask(scene, "promote", scene.image, "dev")
+    assert scene.outcome(times=2) == {DEV: "delivered", TEST: "delivered"}
+
+
 def test_retry_lets_a_parked_delivery_go_on(scene):
     """A damaged record was parked while it copied; after the repair it continues and is delivered."""
     scene.begin_copies(DEV, 600)

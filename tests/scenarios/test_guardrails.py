@@ -128,6 +128,7 @@ def test_nobody_but_the_service_writes_its_tags(guarded):
     for ec2 in (admin, guarded.client("ec2", DEV)):
         for resource in (own, snapshot):
             refused(ec2.create_tags, Resources=[resource], Tags=ours)
+            refused(ec2.create_tags, Resources=[resource], Tags=[{"Key": HUB_TAG.upper(), "Value": HUB}])
         refused(ec2.copy_image, SourceImageId=own, SourceRegion=REGION, Name="planted", TagSpecifications=planted)
     backup.create_tags(Resources=[snapshot], Tags=ours)
 

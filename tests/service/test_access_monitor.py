@@ -15,8 +15,10 @@ from chalicelib.engine import addresses
 from chalicelib.engine.budget import slices
 from chalicelib.engine.errors import LostRace, Refusal, RefusalKind
 from chalicelib.engine.faults import Fault
+from chalicelib.monitor.judging import SeenPolicy
 from chalicelib.monitor.store.findings import DynamoFindings
 from chalicelib.monitor.store.ledger_past import DynamoLedgerPast
+from chalicelib.monitor.trail_actions import of_others
 from chalicelib.monitor.worker.access_monitor import MEMBER_FOR, TRIES, AccessMonitor
 from chalicelib.sharing.share import Share
 from chalicelib.sharing.share_events import OpeningIntended, evolve
@@ -321,6 +323,21 @@ def test_a_grant_that_others_made_is_known_when_a_stolen_role_revokes_it(setup):
     assert [one["verdict"] for one in setup.topic] == ["own-without-intent"]
 
 
+@pytest.mark.parametrize("region", ["us-east-1", "eu-west-1"])
+def test_a_copy_that_the_share_allowed_is_no_page_into_whatever_region_it_was_made(setup, region):
+    """The file has left the account out since, and its share is about to close; a target copies into its own Region."""
+    setup.file = AppliedFile(Directory(accounts={TEST: (Target(TEST, "us-east-1"),)}), "digest")
+    resource = addresses.snapshot_resource(SNAPSHOT).pk
+    setup.ledger.hold_all([(Share(resource, DEV, DEV, last_closing_at=NOW + 3600), copying("d1", DEV))])
+    opening = [evolve(one, OpeningIntended(), NOW) for one in setup.ledger.shares(resource)]
+    setup.ledger.save(opening, "opening is intended", NOW)
+    at = {"awsRegion": region, "eventTime": "2026-01-05T09:10:05Z"}
+    asked = {"sourceRegion": "us-east-1", "sourceSnapshotId": SNAPSHOT, "destinationRegion": region}
+    setup.judge_event("another account copies a shared snapshot", requestParameters=asked, **at)
+
+    assert setup.topic == []
+
+
 # --- a key's policy that a person and the service write within seconds ------------------------------------------------
 
 KEY = f"arn:aws:kms:us-east-1:{HUB}:key/k"
@@ -393,6 +410,15 @@ def test_a_stolen_role_that_takes_others_out_pages_in_whatever_order_the_events_
     arrived = arrive(setup, *((10 * place, writes[number]) for place, number in enumerate(order)))
     assert arrived == [("own-without-intent", [])]
     assert [one["at"] for one in setup.topic] == [NOW + 3]
+
+
+@pytest.mark.parametrize("last", [(OWNER, BACKUP), (OWNER,)])
+def test_a_stolen_role_pages_by_a_policy_of_last_year_although_a_later_event_comes_first(setup, last):
+    """The policy is known by the record of the key alone: its own item has expired."""
+    long_ago, whole = 400 * 86400, json.dumps({"Statement": [OWNER, BACKUP]})
+    setup.findings.remember_key(KEY, SeenPolicy(NOW - long_ago, frozenset({HUB}), frozenset(of_others(whole, HUB))))
+    theft, later = put(0, SERVICE, OWNER), put(9, JO, *last)
+    assert arrive(setup, (0, later), (30, theft)) == [("own-without-intent", [])]
 
 
 def test_a_stolen_role_is_not_excused_by_its_own_write_in_the_same_second(setup):

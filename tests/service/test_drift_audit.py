@@ -12,7 +12,7 @@ from chalicelib.engine import addresses, schedule
 from chalicelib.engine.errors import Refusal, RefusalKind
 from chalicelib.engine.faults import Fault
 from chalicelib.monitor import drift
-from chalicelib.monitor.drift import Pass, ShownAccess, Situation
+from chalicelib.monitor.drift import Pass, PassPart, ShownAccess, Situation
 from chalicelib.monitor.trail_actions import PUBLIC
 from chalicelib.monitor.verdicts import ActionVerdict
 from chalicelib.monitor.worker.drift_audit import PER_RUN, SLICE, DriftAudit
@@ -338,6 +338,48 @@ def test_the_audit_asks_about_each_account_of_a_place_although_no_two_runs_are_o
         setup.now += FIVE
     assert [(one["verdict"], one["receivers"]) for one in setup.topic] == [("own-without-intent", gone)]
     assert len(asked) < 3 * number, "two looks, and what the end of a run has cut off"
+
+
+def run_until_half_asked(setup, part: PassPart) -> None:
+    """Let a run's time be up before it has asked about all accounts of one place."""
+    whereabouts = setup.whereabouts.whereabouts
+
+    def slow(account: str) -> Any:
+        setup.hub.spent += 0.25
+        return whereabouts(account)
+
+    setup.whereabouts.whereabouts = slow
+    while not (setup.kept.at and setup.kept.at.part == part and setup.kept.at.asked):
+        setup.members = LiveMembers(lambda _named: setup.whereabouts, lambda: setup.now)  # each is a new process
+        setup.run(60)
+        setup.now += FIVE
+    setup.members = LiveMembers(lambda _named: setup.whereabouts, lambda: setup.now)
+
+
+@pytest.mark.parametrize("next_one", ["snap-0a", "snap-0c"])
+def test_what_was_asked_about_one_place_counts_for_no_other(setup, next_one):
+    """The next run looks at another snapshot: one that is new, or the one after, because the first is deleted."""
+    stranger, *others = [f"{one:012}" for one in range(1, 301)]
+    of_an_ou(setup, stranger, *others)
+    setup.hub.open = {"snap-0b": {stranger, *others}}
+    run_until_half_asked(setup, PassPart.SNAPSHOTS)
+    setup.hub.open = {next_one: {stranger}}
+    setup.whereabouts.says[stranger] = ()
+
+    assert setup.day() == [("page", "foreign-stranger", [stranger])]
+
+
+def test_whom_the_file_lists_by_now_is_no_page_because_an_earlier_run_has_asked(setup):
+    """It was applied between two runs, within the second look at a snapshot."""
+    fresh, *others = [f"{one:012}" for one in range(1, 301)]
+    of_an_ou(setup, fresh, *others)
+    setup.hub.open = {SNAP: {fresh, *others}}
+    setup.whereabouts.says[fresh] = ()
+    run_until_half_asked(setup, PassPart.DOUBTS)
+    accounts = {fresh: (Target(fresh, REGION),)}
+    setup.file = replace(setup.file, directory=replace(setup.directory, accounts=accounts), digest="another")
+
+    assert [verdict for severity, verdict, _ in setup.day() if severity == "page"] == []
 
 
 @pytest.mark.parametrize("kind", [RefusalKind.DENIED, RefusalKind.ROLE, RefusalKind.THROTTLED])

@@ -88,9 +88,12 @@ class DynamoFindings:
         self._table.update(_key(arn), **setting(_attributes(policy)), condition=condition)
 
     def remember_policy(self, arn: str, policy: SeenPolicy, now: int) -> None:
-        attributes = _attributes(policy)
-        key = RecordKey(_key(arn).pk, f"{_second(policy.at)}#{digest(repr(attributes), length=12)}")
-        self._table.put(key, {**attributes, EXPIRES: now + POLICY_KEPT})
+        """Write it, and the latest one again: its item may have expired, and a later one may replace the record."""
+        latest = self._table.get(_key(arn)) or {}
+        for one in (policy, *([_policy(latest)] if "admitted" in latest else [])):
+            attributes = _attributes(one)
+            key = RecordKey(_key(arn).pk, f"{_second(one.at)}#{digest(repr(attributes), length=12)}")
+            self._table.put(key, {**attributes, EXPIRES: now + POLICY_KEPT})
 
     def policies(self, arn: str, until: int) -> Sequence[SeenPolicy]:
         """Read them from the latest on; the record of the key has the latest one of all, which does not expire."""

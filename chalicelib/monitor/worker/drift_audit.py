@@ -206,7 +206,7 @@ class DriftAudit:
         place, before = step
         after = str(place) if before is not None else place.name
         begun = this
-        this = replace(this, after=after, looks=this.looks + 1, asked="", outside=())
+        this = replace(this, after=after, looks=this.looks + 1, asked_of="", asked="", outside=())
         try:
             found = self._look(begun, place, applied)
         except Refusal as refusal:
@@ -225,8 +225,11 @@ class DriftAudit:
     def _look(self, begun: Pass, place: DriftPlace, applied: AppliedFile) -> Sequence[MonitorFinding]:
         """Read what AWS shows, and then the ledger: an intent is written before its call, so it is never missed.
 
-        ``begun``: the pass, with the accounts of this place about which an earlier run has asked.
+        ``begun``: the pass, with the accounts about which an earlier run has asked: of this place under this file, or
+        of another, as that is gone, this one is new, or another file was applied.
         """
+        of = f"{place} {applied.digest}"
+        begun = begun if begun.asked_of == of else replace(begun, asked_of=of, asked="", outside=())
         shown = self._shown(place)
         if shown is None:
             return ()

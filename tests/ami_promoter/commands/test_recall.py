@@ -298,6 +298,15 @@ def test_it_passes_over_one_of_another_architecture():
     assert [one.to for one in moves] == [older]
 
 
+def test_it_is_refused_to_hold_at_one_of_another_architecture():
+    """The parameter would not move there, but back to the newest of its own that is older: one that nobody named."""
+    older, old, newest = a_pointer().releases
+    moves, faults = chosen([a_pointer(releases=(older, replace(old, architecture="arm64"), newest))], OLD, {}, ())
+
+    assert moves == []
+    assert [(one.code, OLD in one.cure.partition("Known:")[2]) for one in faults] == [("no-release", False)]
+
+
 def test_a_pin_that_stands_is_not_written_again():
     """A damaged one is."""
     pointer = a_pointer()
