@@ -399,10 +399,10 @@ def _written(call: Call) -> Iterator[dict[str, Any]]:
     """
     writes = [write for entry in call.params.get("TransactItems", ()) for write in entry.values()]
     for write in writes or [call.params]:
-        if "Item" in write:
-            yield {name: next(iter(value.values())) for name, value in write["Item"].items()}
-        elif ":state" in write.get("ExpressionAttributeValues", {}):
-            values = {**write["Key"], "state": write["ExpressionAttributeValues"][":state"]}
+        places = {name: place for place, name in write.get("ExpressionAttributeNames", {}).items()}
+        state = write.get("ExpressionAttributeValues", {}).get(places.get("state", "").replace("#", ":"))
+        values = write.get("Item") or ({**write["Key"], "state": state} if state else {})
+        if values:
             yield {name: next(iter(value.values())) for name, value in values.items()}
 
 

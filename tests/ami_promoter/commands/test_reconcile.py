@@ -230,14 +230,15 @@ def test_a_wish_that_makes_no_sense_is_a_fault(table, capsys, value, words, code
     assert "wake_at" not in table.get(addresses.promotion(AMI))
 
 
-def test_a_parked_promotion_that_is_tried_again_compares_again(table, capsys):
-    """The record continues with the retry in its inbox."""
+def test_a_parked_promotion_that_is_tried_again_goes_on_where_it_was(table, capsys):
+    """The sweep wakes it; nothing else begins, as nothing of it has failed."""
     key, records = addresses.promotion(AMI), DynamoRecords(table)
     records.create(Write(key, "adjusting", {"ami": AMI, "value": "dev"}, None), NINE)
     records.park(key, "its value cannot be read", NINE)
 
     assert said(capsys, "retry", AMI) == (0, [f"{key} was parked, and continues."])
-    assert "retry" in records.read(key).inbox
+    freed = records.read(key)
+    assert (freed.parked, freed.scheduled is not None, freed.inbox) == ("", True, {})
 
 
 def test_an_accepted_ami_needs_its_account(table, capsys):
