@@ -374,7 +374,9 @@ CHANGES = {
         MemberChange(leftovers, "deletes", lambda *_: ()),
         MemberChange(ending, "_is_removed", lambda delivery: delivery.cleanup.done),
     ),
-    "a result counts for every episode": (MemberChange(deliveries, "Machine", lambda *parts: Machine(*parts[:-1])),),
+    "a result counts for every episode": (
+        MemberChange(deliveries, "Machine", lambda counts, **parts: Machine(**parts)),
+    ),
     "a kept AMI that is gone goes on naming each try": (MemberChange(proof, "is_there", lambda *_: True),),
     "a kept AMI without its tags is taken for gone": (
         MemberChange(proof, "is_there", lambda image, shown: any(one.id == image and one.delivery for one in shown)),

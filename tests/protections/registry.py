@@ -218,7 +218,7 @@ PROTECTIONS = {
         Parts(delivery_machine=wrong.waits_for_the_running),
     ),
     "opens before its turn": Protection(
-        model(rf"invariant 1: {SNAPSHOT} opens for ami-0a at {A}/us-east-1 while waiting", stories.waiting),
+        model(rf"invariant 1: {SNAPSHOT} opens for ami-0a at {A}/us-east-1 while awaiting-slot", stories.waiting),
         Parts(deliveries=wrong.instead(AskSlots, wrong.opens_before_its_turn)),
     ),
     "knows no last closing time": Protection(
@@ -256,10 +256,10 @@ PROTECTIONS = {
         model(f"{COPIED} pending", *(stories.twice(order) for order in range(8))), stores=wrong.careless
     ),
     "is never due": Protection(
-        model(f"invariant 6: {DELIVERY} is waiting, and nothing is due"), Parts(delivery_codec=wrong.NeverDue)
+        model(f"invariant 6: {DELIVERY} is awaiting-slot, and nothing is due"), Parts(delivery_codec=wrong.NeverDue)
     ),
     "comes too late": Protection(
-        model(rf"invariant 6: {DELIVERY} is waiting until \d+, and woken no sooner than \d+"),
+        model(rf"invariant 6: {DELIVERY} is awaiting-slot until \d+, and woken no sooner than \d+"),
         Parts(delivery_codec=wrong.ComesTooLate),
     ),
     "meets the unexpected": Protection(
