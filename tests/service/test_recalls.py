@@ -45,6 +45,15 @@ def promoted(hub: Hub, *amis: str) -> Hub:
     return after(hub, 2 * HOUR)
 
 
+def recalled(before: str, *, may_disable: bool) -> Hub:
+    """A hub whose newest AMI is recalled; ``before``: the deprecation date that the copy had."""
+    hub = promoted(a_hub())
+    raw(hub, NEW)["DeprecationTime"] = before
+    hub.cloud.may_disable = may_disable
+    hub.recall(NEW)
+    return after(hub)
+
+
 def shown(hub: Hub, account: str = DEV) -> str:
     """The AMI that the parameter names, by its source; "" if there is none."""
     found = hub.cloud.parameters.get((account, NAME))
@@ -514,11 +523,7 @@ def test_a_recall_beside_a_lift_that_sees_nothing_of_the_copy_can_be_lifted():
 def test_a_recall_while_its_lift_is_refused_takes_the_copy_back_at_once(seconds):
     """The lift has enabled the AMI, and the rest is refused. A later lift still restores the first date."""
     before = "2027-06-01T00:00:00.000Z"
-    hub = promoted(a_hub())
-    raw(hub, NEW)["DeprecationTime"] = before
-    hub.cloud.may_disable = True
-    hub.recall(NEW)
-    after(hub)
+    hub = recalled(before, may_disable=True)
     denied = refusal(RefusalKind.DENIED, "UnauthorizedOperation")
     hub.gate.troubles = [PortTrouble("target.images", "restore", denied, times=10**9, after=True)]
     hub.lift_recall(NEW)
@@ -543,11 +548,7 @@ def test_a_recall_while_its_lift_is_refused_takes_the_copy_back_at_once(seconds)
 def test_a_recall_right_after_a_lift_takes_back_what_ec2_still_shows_as_recalled(may_disable):
     """A look that shows the date and state of the first recall is late; the lift after it restores the first date."""
     before = "2027-06-01T00:00:00.000Z"
-    hub = promoted(a_hub())
-    raw(hub, NEW)["DeprecationTime"] = before
-    hub.cloud.may_disable = may_disable
-    hub.recall(NEW)
-    after(hub)
+    hub = recalled(before, may_disable=may_disable)
     late = dict(raw(hub, NEW))
     hub.lift_recall(NEW)
     after(hub, 60)
