@@ -99,6 +99,20 @@ def is_open(hub: Hub) -> bool:
     return bool(hub.cloud.permissions or hub.cloud.grants or hub.cloud.launches)
 
 
+@pytest.mark.parametrize("mode", MODES)
+def test_an_ami_is_published_after_its_instance_started_and_was_terminated(mode):
+    """One instance from what the target will run; the notice comes after its end."""
+    hub = until_instance(promoted(a_hub(mode), 0))
+    assert hub.outcomes()[AMI, DEV] == "launching"
+    assert not [one for one in hub.cloud.notices if one.get("account") == DEV]
+    later(hub)
+
+    (one,) = hub.cloud.instances.values()
+    assert hub.outcomes()[AMI, DEV] == ENDS[mode]
+    assert (one.state, one.subnet) == ("terminated", PLACE.subnets[0])
+    assert one.image == (AMI if mode == "share" else next(iter(hub.cloud.images)))
+
+
 def test_in_copy_mode_the_shares_are_closed_before_the_instance_starts():
     """A boot keeps no permission open."""
     hub = until_instance(promoted(a_hub(booting=(10 * MINUTE,)), 0))
