@@ -160,6 +160,29 @@ def test_other_failures_are_notified(changes, event):
     assert "both keys" in fault.cure
 
 
+@pytest.mark.parametrize("state", ["failed", "disabled"])
+@pytest.mark.parametrize("method", ["snapshots", "image"])
+@pytest.mark.parametrize("adopted", [False, True])
+def test_the_cure_of_an_ami_that_failed_says_whether_it_is_still_there(adopted, method, state):
+    """A new one is removed; one of an earlier episode stays, and until a person acts each try would find it again."""
+    verifying = an_image_copy(method=method, image=NewImage("ami-0b", adopted=adopted))
+    after = after_events(verifying, (ImageSeen(state, reason="The disk is full"), 700))
+    acts = {"failed": "deregister-image --image-id ami-0b", "disabled": "enable-image --image-id ami-0b"}[state]
+
+    assert ("It is removed." in after.faults[0].cure, acts in after.faults[0].cure) == (not adopted, adopted)
+    assert (FindLeftovers() in machine.outstanding(after, NOW + 700)) is not adopted
+
+
+def test_a_discarded_amis_snapshots_that_are_still_in_use_are_deleted_later():
+    """EC2 frees them some time after it deregistered the AMI: the copy is not lost for that."""
+    in_use = Refused("DiscardImage", RefusalKind.DENIED, Fault("aws-InvalidSnapshot.InUse", "w", "w.", "c."))
+    after = after_events(an_image_copy(), (LATE, 12), (in_use, 130))
+
+    assert after.state is DeliveryState.REGISTERING
+    assert machine.outstanding(after, NOW + 12 + 300) == (DiscardImage(),)
+    assert after_events(after, (ImageDiscarded(), 312)).request.discarded == ("ami-0b",)
+
+
 def test_a_copy_that_somebody_deregistered_is_missed_after_two_looks_two_minutes_apart():
     """One look proves nothing; the shares stay until the AMI's snapshots are gone."""
     once = after_events(an_image_copy(), (ImageSeen("missing"), 60))
