@@ -167,9 +167,13 @@ def _site_faults(where: str, kind: str, place: LaunchSite) -> Iterator[Fault]:
 
 def _does_not_fit(where: str, kind: str, image: SourceImage, place: LaunchSite) -> Iterator[Fault]:
     modes, mode = place.boot_modes, image.boot_mode
-    fits = image.architecture in place.architectures and not (mode == "uefi" and modes and mode not in modes)
+    boots = mode in (None, "uefi-preferred") or not modes or mode in modes
+    fits = image.architecture in place.architectures and boots
     if place.architectures and not fits:
         what = f"{kind} runs {_few(place.architectures)} ({_few(modes)}), and the AMI is {image.architecture} ({mode})."
+        yield Fault("launch-type", where, what, ANOTHER_TYPE)
+    elif place.needs_ena and not image.ena_support:
+        what = f"{kind} starts only AMIs with ENA support, and this one has none."
         yield Fault("launch-type", where, what, ANOTHER_TYPE)
 
 

@@ -173,6 +173,19 @@ def test_the_cure_of_an_ami_that_failed_says_whether_it_is_still_there(adopted, 
     assert (FindLeftovers() in machine.outstanding(after, NOW + 700)) is not adopted
 
 
+@pytest.mark.parametrize("step", ["VerifyImage", "FinishImage"])
+def test_an_ami_that_was_kept_stays_where_a_look_at_it_is_denied(step):
+    """Hours of copying are not lost for a policy that somebody repairs; a new AMI is removed."""
+    denied = Refused(step, RefusalKind.DENIED, FAULT)
+    adopted = an_image_copy(image=NewImage("ami-0b", adopted=True, available_at=NOW if step == "FinishImage" else None))
+    kept = after_events(adopted.with_launch(kept="ami-0b"), (denied, 60))
+    new = after_events(an_image_copy(), (denied, 60))
+
+    assert (kept.state, kept.ending, kept.faults) == (DeliveryState.TIDYING, DeliveryState.FAILED, (FAULT,))
+    assert (FindLeftovers() in machine.outstanding(kept, NOW + 60), kept.cleanup.leftovers) == (False, ("ami-0b",))
+    assert (kept.launch.kept, new.state) == ("ami-0b", DeliveryState.STOPPING)
+
+
 def test_a_discarded_amis_snapshots_that_are_still_in_use_are_deleted_later():
     """EC2 frees them some time after it deregistered the AMI: the copy is not lost for that."""
     in_use = Refused("DiscardImage", RefusalKind.DENIED, Fault("aws-InvalidSnapshot.InUse", "w", "w.", "c."))

@@ -304,10 +304,13 @@ def _finished(_event: ImageFinished, delivery: Delivery, now: int) -> Delivery:
 
 
 def _verifying_refused(event: Refused, delivery: Delivery, now: int) -> Delivery:
-    if event.step != VerifyImage.__name__:
-        return trouble.refused(event, delivery, now)
-    # of an AMI that a list has just shown, EC2 may not have each attribute yet; if it is gone, the next list says so
-    return trouble.refused(event, answered(delivery, ["image"]), now, looks=True, comes_true=True)
+    if event.step == VerifyImage.__name__:
+        # of an AMI that a list has just shown, EC2 may not have each attribute yet; if it is gone, the next says so
+        after = trouble.refused(event, answered(delivery, ["image"]), now, looks=True, comes_true=True)
+    else:
+        after = trouble.refused(event, delivery, now)
+    is_kept = delivery.image.id == delivery.launch.kept  # it can be tested once the target lets the service look again
+    return keep(delivery, now, *after.faults) if after.ending is not None and is_kept else after
 
 
 # --- the rows ---------------------------------------------------------------------------------------------------------
