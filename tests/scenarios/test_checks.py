@@ -139,6 +139,23 @@ def test_faults_of_a_target_fail_it_before_anything_is_opened(scene, spoil, code
     scene.assert_invariants()
 
 
+def test_a_name_whose_ami_was_just_deregistered_is_no_longer_taken(scene):
+    """A person does what the fault says, and tags again at once; EC2 still shows the AMI, as deregistered."""
+    take_name(scene)
+    assert scene.promoted(DEV) == {DEV: "failed"}
+    [fault] = scene.delivery(DEV)["faults"]
+    theirs = scene.image_in(DEV)["ImageId"]
+    assert (fault["code"], theirs in fault["cure"]) == ("target-name-taken", True)
+    ec2 = scene.client("ec2", DEV)
+    ec2.deregister_image(ImageId=theirs)
+    assert ec2.describe_images(ImageIds=[theirs])["Images"][0]["State"] == "deregistered"
+
+    scene.tag(f"{DEV} {DEV}")
+    scene.run_until_over(times=2)
+    assert scene.states() == {DEV: "delivered"}
+    scene.assert_invariants()
+
+
 def tagged(scene, resources, number):
     """Give resources of the hub so many tags."""
     tags = [{"Key": f"tag-{one:02}", "Value": "x"} for one in range(number)]
