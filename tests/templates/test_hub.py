@@ -311,8 +311,8 @@ GOOD_AND_BAD = [
     (
         "monitor",
         "BuilderArns",
-        ["", "arn:aws:iam::123456789012:role/build/images", "arn:aws-us-gov:iam::123456789012:user/jo"],
-        ["*", "arn:aws:iam::123456789012:root", "arn:aws:sts::123456789012:assumed-role/images/s", "images"],
+        ["", "arn:aws:iam::123456789012:role/build/images", f"arn:aws-us-gov:iam::123456789012:user/jo,{BUILDER}"],
+        ["*", "arn:aws:iam::123456789012:root", "arn:aws:sts::123456789012:assumed-role/images/s", f"{BUILDER},"],
     ),
     ("hub", "GoldenTagValue", ["", "yes", "team:golden 2026"], ["*", "a\nb", "x" * 257]),
     (
