@@ -313,9 +313,6 @@ class DynamoRecords:
         return None if item is None else self._formed(item)
 
     def list(self, pk: str, prefix: str) -> Sequence[tuple[RecordKey, Mapping[str, Any]]]:
-        return [(RecordKey.of(item), self._formed(item)) for item in self._table.query(pk, prefix)]
-
-    def list_readable(self, pk: str, prefix: str) -> Sequence[tuple[RecordKey, Mapping[str, Any]]]:
         return [(RecordKey.of(item), self._readable(item)) for item in self._table.query(pk, prefix)]
 
     def _readable(self, item: Mapping[str, Any]) -> Mapping[str, Any]:
