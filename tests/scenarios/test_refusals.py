@@ -306,6 +306,16 @@ def test_kms_in_the_hub_is_away_for_ten_minutes(scene):
     scene.assert_invariants()
 
 
+@pytest.mark.parametrize("code", ["ResourceLimitExceeded", "PendingSnapshotLimitExceeded"])
+def test_too_many_snapshots_under_way_in_a_target_are_waited_for(scene, code):
+    """Copies of others, or snapshots that others take there, delay the delivery and fail nothing."""
+    met = refuse(scene, "CopySnapshot", DEV, code, seconds=400)
+
+    assert scene.promoted("dev") == {DEV: "delivered", TEST: "delivered"}
+    assert met
+    scene.assert_invariants()
+
+
 def deregistered_with_its_snapshots(scene, image):
     """A person deregisters the AMI and deletes its snapshots in the hub."""
     scene.client("ec2").deregister_image(ImageId=image, DeleteAssociatedSnapshots=True)

@@ -7,7 +7,9 @@ from botocore.exceptions import ClientError
 from ami_promoter.cli import main
 from ami_promoter.hub import record_requests
 from ami_promoter.hub.aws import Connection, HubError
+from ami_promoter.hub.pause_switch import Switch
 from ami_promoter.hub.records import Reader
+from ami_promoter.hub.trigger_tag import Tag
 from ami_promoter.hub.withdrawals import Withdrawn, withdrawn_for
 from chalicelib.engine import addresses
 from chalicelib.engine.store.records import DynamoRecords
@@ -84,6 +86,15 @@ def test_who_may_not_write_records_is_warned(table, ami, capsys, monkeypatch):
     assert main(["promote", ami, "prod"]) == 0
 
     assert "warning: The service was not asked to look at once" in capsys.readouterr().err
+
+
+def test_an_ami_is_not_tagged_where_what_is_to_be_said_cannot_be_read(ec2, ami, capsys, monkeypatch):
+    """Exit status 3 lets the operator believe that nothing has begun; nothing has."""
+    monkeypatch.setattr(Switch, "read", refuse)
+    with pytest.raises(ClientError):
+        main(["promote", ami, "prod"])
+
+    assert Tag(Connection(REGION), "promote", ami).read() == "dev"
 
 
 def refuse(*_arguments):
@@ -167,8 +178,10 @@ def test_a_request_that_others_overtake_again_and_again_says_so(table, ami, monk
         record_requests.look_again(Connection(REGION), ami, [DEV])
 
 
-def test_a_request_for_very_many_places_is_one_for_all(table, ami):
-    """The record that keeps them is bounded."""
+def test_a_request_for_very_many_places_tries_all_again_that_had_begun(table, ami):
+    """The record that keeps them is bounded. An entry of ``retry`` for all would begin new accounts of the file."""
     record_requests.look_again(Connection(REGION), ami, [f"{number:012d}" for number in range(501)])
 
-    assert Retry.parse(inbox(table, ami)["retry"]).places == []
+    asked = inbox(table, ami)
+    assert Retry.parse(asked["lifted"]).places == []
+    assert "retry" not in asked
