@@ -272,7 +272,7 @@ class Cloud:
 
     # --- the targets file --------------------------------------------------------------------------------------------
 
-    def settle(self, *accounts: str, **settings: Any) -> None:
+    def change_targets(self, *accounts: str, **settings: Any) -> None:
         """Apply a file that gives these accounts, or all that it lists, other settings."""
         before = self.directory.accounts
         changed = {one: (replace(before[one][0], **settings),) for one in accounts or before}

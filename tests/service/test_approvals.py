@@ -126,7 +126,7 @@ def test_other_settings_void_the_approval_and_start_another_episode():
     """The waiting delivery has the old settings: it is cancelled, and its next episode has the new ones."""
     hub = waiting()
     hub.approve(AMI)
-    hub.cloud.settle(tags={"cost": "more"})
+    hub.cloud.change_targets(tags={"cost": "more"})
     pass_time(hub, HOUR)
     assert not opened(hub)
     assert hub.outcomes() == {(AMI, A): WAITS}
@@ -139,7 +139,7 @@ def test_other_settings_void_the_approval_and_start_another_episode():
 def test_a_file_that_asks_for_no_approval_any_longer_lets_it_go_on():
     """The applied file decides which targets need an approval."""
     hub = waiting()
-    hub.cloud.settle(approval="none")
+    hub.cloud.change_targets(approval="none")
     assert hub.ended() == {(AMI, A): "delivered"}
 
 
@@ -216,7 +216,7 @@ def test_what_begins_again_while_the_tag_has_a_refused_value_repeats_no_notice()
     hub = waiting()
     hub.cloud.tag(AMI, "dve")
     pass_time(hub, HOUR)
-    hub.cloud.settle(tags={"cost": "more"})
+    hub.cloud.change_targets(tags={"cost": "more"})
     assert outcomes(hub, after=2 * HOUR) == {(AMI, A): WAITS}
     assert len([one for one in hub.cloud.notices if one["event"] == "promotion.refused"]) == 1
     deliver(hub)
@@ -242,7 +242,7 @@ def test_an_approval_that_is_void_when_the_share_worker_asks_is_asked_for_again(
     if void == "expired":
         hub.cloud.approvals[place] = replace(hub.cloud.approvals[place], until=hub.cloud.now)
     else:
-        hub.cloud.settle(tags={"cost": "more"})
+        hub.cloud.change_targets(tags={"cost": "more"})
     assert outcomes(hub, after=DAY) == {(AMI, A): WAITS}
     assert not opened(hub)
     assert [one for one in hub.faults() if one.startswith("not-approved")]

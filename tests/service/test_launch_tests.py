@@ -154,7 +154,7 @@ def test_an_ami_that_could_not_be_tested_stays_unpublished_and_is_tested_again_w
 
 def rename(hub: Hub) -> Hub:
     """Apply a file with another `ami_name`."""
-    hub.cloud.settle(ami_name="new-{source_name}-{source_id}")
+    hub.cloud.change_targets(ami_name="new-{source_name}-{source_id}")
     return hub
 
 
@@ -401,7 +401,7 @@ def test_a_later_date_in_the_file_lets_a_launch_test_go_on():
     hub = promoted(a_hub("share", target={"until": date}, booting=(12 * MINUTE,)), 0)
     hub.cloud.applied = AppliedFile(fault=Fault("targets-damaged", "there", "It is damaged.", "Apply it again."))
     hub.run(until=date + MINUTE)
-    hub.cloud.settle(until=START + 10 * HOUR)
+    hub.cloud.change_targets(until=START + 10 * HOUR)
     hub.cloud.applied = None
     later(hub)
     assert hub.outcomes()[AMI, DEV] == "shared"

@@ -92,7 +92,7 @@ def test_a_name_that_an_account_gets_begins_nothing_again(mode):
     hub = shared() if mode == "share" else tagged()
     pass_time(hub, 3 * HOUR)
     before = hub.outcomes(), set(hub.cloud.launches), set(hub.cloud.copies)
-    hub.cloud.settle(name="dev")
+    hub.cloud.change_targets(name="dev")
     pass_time(hub, 3 * HOUR)
 
     assert before == (hub.outcomes(), set(hub.cloud.launches), set(hub.cloud.copies))

@@ -306,7 +306,7 @@ def test_an_ami_that_was_left_as_it_differs_stays_when_a_later_try_under_another
     assert hub.faults()[-1].startswith("copy-differs")
 
     hub.watchful, hub.gate.watch = False, lambda *_: None  # two AMIs are there: people were notified of it
-    hub.cloud.settle(ami_name="another-{source_name}", copy_method="image")
+    hub.cloud.change_targets(ami_name="another-{source_name}", copy_method="image")
     hub.cloud.tag(AMI, None)
     hub.run()
     hub.cloud.tag(AMI, A)

@@ -301,7 +301,7 @@ def test_a_recall_of_an_ami_of_the_baseline_and_its_lift_promote_nothing():
 def test_a_parameter_that_the_file_no_longer_sets_stays_and_says_that_its_ami_is_recalled(mode):
     """The service leaves it to a person; the fault ends with the recall."""
     hub = promoted(a_hub(mode))
-    hub.cloud.settle(ssm_parameter="")
+    hub.cloud.change_targets(ssm_parameter="")
     key = hub.pointer_key(DEV, NAME)
     after(hub, 2 * DAY)
     assert peek(hub.stores.records, key, POINTERS).fault is None

@@ -399,7 +399,7 @@ def test_where_its_ami_is_gone_it_waits_no_longer():
 def test_pause_approval_and_wave_together():
     """The wave first, then the approval, which an approver may give meanwhile. A paused hub opens no wave."""
     hub = hub_with({"prod": Wave("dev", 2 * HOUR)})
-    hub.cloud.settle(PROD, approval="required")
+    hub.cloud.change_targets(PROD, approval="required")
     hub.cloud.tag(AMI, "dev prod")
     assert states(hub)[3] == WAITS
     hub.cloud.paused = True
@@ -410,7 +410,7 @@ def test_pause_approval_and_wave_together():
     assert states(hub, after=2 * HOUR)[3] == "delivered"
 
     hub = hub_with({"prod": Wave("dev", 2 * HOUR)})
-    hub.cloud.settle(PROD, approval="required")
+    hub.cloud.change_targets(PROD, approval="required")
     hub.cloud.tag(AMI, "dev prod")
     states(hub)
     hub.approve(AMI)
