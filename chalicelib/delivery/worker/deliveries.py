@@ -31,7 +31,7 @@ from chalicelib.delivery.ports import (
     TargetSnapshots,
     TrackedDeliveries,
 )
-from chalicelib.delivery.tags import image_tags
+from chalicelib.delivery.tags import image_tags, snapshot_tags
 from chalicelib.delivery.template_rights import template_old
 from chalicelib.delivery.tracked import EXPIRED, TrackedDelivery
 from chalicelib.delivery.worker import hub_copies, launches, releases
@@ -241,7 +241,8 @@ class DeliveryExecutor:
         if kept and name != delivery.image_name and not proof.is_there(kept, shown):
             return checking.KeptImageMissed(name)
         copies = self.snapshots.find(delivery)
-        tags = image_tags(delivery, image, self.trigger_tag, "a nonce")
+        tags = {image.id: image_tags(delivery, image, self.trigger_tag, "a nonce")}
+        tags |= {one.id: snapshot_tags(delivery, one, self.trigger_tag, "a nonce") for one in image.snapshots}
         faults = preflight.target_faults(
             delivery.target,
             key,
@@ -435,14 +436,17 @@ class DeliveryExecutor:
             return imaging.ImageSeen(seen.raw["State"], reason=reason)
         copies_image = delivery.copies_image
         own = {copy.source: copy.copy for copy in delivery.copies if copy.copy}
-        by_device = comparison.copies_by_device(image, seen.raw) if copies_image else {}
+        named = comparison.copies_by_device(image, seen.raw)
+        by_device = named if copies_image else {}
         made: set[str | None] = {*by_device.values()} or {copy.copy for copy in delivery.copies}
         known = bool(delivery.copies) and made <= set(own.values())
         shown = () if known else self.snapshots.find(delivery)
         found = proof.copies(delivery, shown)
         accepted = delivery.image.id == delivery.accepted  # an operator accepts an AMI together with its snapshots
         there = shown if accepted or by_device else found.own  # the AMI itself names its snapshots
-        copies = by_device or {**{copy.source: copy.copy for copy in there}, **own}
+        # of several copies of one snapshot, such as one that failed and could not be deleted, the AMI's own counts
+        by_source = {copy.source: copy.copy for copy in sorted(there, key=lambda copy: copy.copy in named.values())}
+        copies = by_device or {**by_source, **own}
         keys = {copy.copy: copy.key_arn for copy in there}
         differences = comparison.differences(
             image,

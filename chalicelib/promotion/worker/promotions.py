@@ -331,6 +331,7 @@ class PromotionExecutor:
                 key_facts,
                 trigger_tag=self.trigger_tag,
                 opens_keys=any(target.key_access != "none" for target in targets) or not targets,
+                carried=[target.source_tags for target in targets if target.mode == "copy"] if targets else [("*",)],
             ),
             *preflight.method_faults(image, targets),
         )

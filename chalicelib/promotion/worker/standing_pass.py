@@ -225,9 +225,14 @@ class StandingPass:
         self.records.change(addresses.standing(ami), seen, {name: mark.get(name) for name in ("episode", WITHDRAWN)})
 
     def _forget(self, ami: str, mark: Mapping[str, Any]) -> None:
-        """Remove the mark, if the promotion that wrote it is over and shares nothing."""
-        record = peek(self.records, addresses.promotion(ami), PROMOTIONS)
-        if record is not None and record.state is PromotionState.OVER and not record.standing:
+        """Remove the mark, if the promotion that wrote it is over and shares nothing; or if there never was one.
+
+        An operator may have recalled an AMI that was never promoted.
+        """
+        key = addresses.promotion(ami)
+        record = peek(self.records, key, PROMOTIONS)
+        over = record is not None and record.state is PromotionState.OVER and not record.standing
+        if over or not (self.records.get(key) or self.records.get(addresses.head(ami))):
             self.records.forget(addresses.standing(ami), {"episode": mark.get("episode")})
 
 
