@@ -139,6 +139,52 @@ def test_faults_of_a_target_fail_it_before_anything_is_opened(scene, spoil, code
     scene.assert_invariants()
 
 
+def test_a_name_whose_ami_was_just_deregistered_is_no_longer_taken(scene):
+    """A person does what the fault says, and tags again at once; EC2 still shows the AMI, as deregistered."""
+    take_name(scene)
+    assert scene.promoted(DEV) == {DEV: "failed"}
+    [fault] = scene.delivery(DEV)["faults"]
+    theirs = scene.image_in(DEV)["ImageId"]
+    assert (fault["code"], theirs in fault["cure"]) == ("target-name-taken", True)
+    ec2 = scene.client("ec2", DEV)
+    ec2.deregister_image(ImageId=theirs)
+    assert ec2.describe_images(ImageIds=[theirs])["Images"][0]["State"] == "deregistered"
+
+    scene.tag(f"{DEV} {DEV}")
+    scene.run_until_over(times=2)
+    assert scene.states() == {DEV: "delivered"}
+    scene.assert_invariants()
+
+
+def tagged(scene, resources, number):
+    """Give resources of the hub so many tags."""
+    tags = [{"Key": f"tag-{one:02}", "Value": "x"} for one in range(number)]
+    scene.client("ec2").create_tags(Resources=resources, Tags=tags)
+
+
+@pytest.mark.parametrize("method", ["snapshots", "image"])
+def test_a_snapshot_whose_tags_do_not_fit_in_a_target_fails_it_before_anything_is_opened(scene, method):
+    """45 tags and the service's five fit; with one more of the targets file EC2 would refuse the copy's tags."""
+    settings = f"{{tags: {{stage: dev}}, copy_method: {method}}}"
+    scene.apply(stage.TARGETS_FILE + f'accounts:\n  "{DEV}": {settings}\n')
+    tagged(scene, [scene.snapshots[-1]], 45)
+
+    assert scene.promoted("dev") == {DEV: "failed", TEST: "delivered"}
+    [fault] = scene.delivery(DEV)["faults"]
+    assert (fault["code"], scene.snapshots[-1] in fault["what"]) == ("target-too-many-tags", True)
+    assert {user for call in scene.calls("ModifySnapshotAttribute") for user in changed(call)[0]} == {TEST}
+    scene.assert_invariants()
+
+
+def test_tags_that_no_target_gets_are_not_counted(scene):
+    """An AMI and its snapshots with 47 tags and more go to targets that let in none of them."""
+    scene.apply(stage.TARGETS_FILE.replace("groups:", "  source_tags: []\ngroups:", 1))
+    tagged(scene, [scene.image, *scene.snapshots], 47)
+
+    assert scene.promoted("dev") == {DEV: "delivered", TEST: "delivered"}
+    scene.assert_invariants()
+
+
 def test_unencrypted_and_mixed_snapshots_are_encrypted_by_the_copy(scene):
     """A plain root and a volume under the hub's key: all copies are under the target's key."""
     other_key = a_key(scene)

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from tests.scenarios.failures import assert_untouched
+from tests.scenarios.failures import assert_untouched, refuse
 from tests.scenarios.scene import DEV, TEST
 
 pytestmark = pytest.mark.thorough
@@ -61,6 +61,16 @@ def test_ten_amis_of_three_snapshots_at_once_into_one_account(scene):
     assert took <= NEAR * least, f"{took} s where {least} s would do"
     assert_untouched(scene, TEST, images[0], within=600 * 1.2 + 60)
     assert [call for call in scene.world.calls if call.error == "ResourceLimitExceeded"] == []
+    scene.assert_invariants()
+
+
+@pytest.mark.parametrize("code", ["ResourceLimitExceeded", "PendingSnapshotLimitExceeded"])
+def test_too_many_snapshots_under_way_in_a_target_are_waited_for(scene, code):
+    """Copies of others, or snapshots that others take there, delay the delivery and fail nothing."""
+    met = refuse(scene, "CopySnapshot", DEV, code, seconds=400)
+
+    assert scene.promoted("dev") == {DEV: "delivered", TEST: "delivered"}
+    assert met
     scene.assert_invariants()
 
 

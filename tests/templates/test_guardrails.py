@@ -18,6 +18,15 @@ def test_the_policies_only_deny(guardrails):
     assert {statement["Effect"] for it in policies for statement in it["Content"]["Statement"]} == {"Deny"}
 
 
+def test_the_policies_are_made_one_after_the_other(guardrails):
+    """Organizations refuses a change while it makes another one: each policy refers to all before it that there are."""
+    before = []
+    for name, policy in guardrails["Resources"].items():
+        assert policy.get("Metadata", {}).get("MadeAfter", []) == before
+        condition = policy.get("Condition")
+        before.append({"Fn::If": [condition, {"Ref": name}, ""]} if condition else {"Ref": name})
+
+
 def test_each_policy_is_short_enough_with_twenty_principals_in_each_list(guardrails):
     """A service control policy has 5,120 characters at most, without spaces between texts [Organizations quotas]."""
     twenty = [f"{ARN}-{number:02d}" for number in range(20)]
