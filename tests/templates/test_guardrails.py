@@ -1,11 +1,9 @@
 """The guardrails' template: parameters refused with a clear message, and policies within the size limits."""
 
 import json
-from pathlib import Path
 
 from tools.template_checks import problems
 
-TEMPLATE = Path(__file__).resolve().parents[2] / "deploy" / "guardrails.yaml"
 ARN = "arn:aws:iam::111111111111:role/image-builder"
 
 
