@@ -149,6 +149,8 @@ class LaunchSite:
     """Instance types that the launch role may run; empty: that could not be read."""
     closed_keys: tuple[str, ...] = ()
     """The keys of the source that it may not use, in share mode."""
+    needs_ena: bool = False
+    """Whether the instance type starts only AMIs with ENA."""
 
 
 class SeenInstance(NamedTuple):

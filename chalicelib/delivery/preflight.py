@@ -6,7 +6,7 @@ Each answer has all faults at once, so that a person can repair them together.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Literal
 
@@ -50,12 +50,14 @@ def source_faults(
     *,
     trigger_tag: str = "promote",
     opens_keys: bool = True,
+    carried: Collection[Sequence[str]] = (("*",),),
 ) -> tuple[Fault, ...]:
     """Return why no method can promote the image; values that are not known are among the reasons.
 
     ``keys``: the ``key`` of each encrypted snapshot -> its facts; a missing key could not be described. ``opens_keys``:
-    some target needs the service to open the keys, so a third account's key cannot be used. A ``pending`` image has no
-    fault of state: the promotion waits for it.
+    some target needs the service to open the keys, so a third account's key cannot be used. ``carried``: for each
+    target that gets a copy, the keys of the source's tags that it accepts. A ``pending`` image has no fault of state:
+    the promotion waits for it.
     """
     return (
         *_owner_and_state(image, hub_account),
@@ -64,7 +66,7 @@ def source_faults(
         *_not_copyable(image),
         *_snapshots(image, hub_account),
         *source_key_faults(image, hub_account, keys, opens_keys=opens_keys),
-        *_source_tags(image, trigger_tag),
+        *_source_tags(image, trigger_tag, carried),
         *_too_large(image),
         *_illegible(image, trigger_tag),
         *unknown_values(image),
@@ -165,9 +167,13 @@ def _site_faults(where: str, kind: str, place: LaunchSite) -> Iterator[Fault]:
 
 def _does_not_fit(where: str, kind: str, image: SourceImage, place: LaunchSite) -> Iterator[Fault]:
     modes, mode = place.boot_modes, image.boot_mode
-    fits = image.architecture in place.architectures and not (mode == "uefi" and modes and mode not in modes)
+    boots = mode in (None, "uefi-preferred") or not modes or mode in modes
+    fits = image.architecture in place.architectures and boots
     if place.architectures and not fits:
         what = f"{kind} runs {_few(place.architectures)} ({_few(modes)}), and the AMI is {image.architecture} ({mode})."
+        yield Fault("launch-type", where, what, ANOTHER_TYPE)
+    elif place.needs_ena and not image.ena_support:
+        what = f"{kind} starts only AMIs with ENA support, and this one has none."
         yield Fault("launch-type", where, what, ANOTHER_TYPE)
 
 
@@ -203,7 +209,7 @@ def method(target: Target, image: SourceImage) -> tuple[Literal["snapshots", "im
 def target_faults(
     target: Target,
     key: KeyFacts | None,
-    tags: Mapping[str, str],
+    tags: Mapping[str, Mapping[str, str]],
     name: str,
     name_taken_by: str | None,
     key_trouble: str = "",
@@ -212,9 +218,10 @@ def target_faults(
 ) -> tuple[Fault, ...]:
     """Return why the target cannot take the image yet.
 
-    ``key``: None if the target's key could not be described; ``key_trouble`` then has AWS's message. ``tags`` and
-    ``name``: those that the copy will have. ``name_taken_by``: an AMI of the target that has the name and is not this
-    delivery's. ``unproven``: the fault of an AMI that may be this delivery's, without proof.
+    ``key``: None if the target's key could not be described; ``key_trouble`` then has AWS's message. ``tags``: those
+    that the copy of the image and of each snapshot will have, by the source's id; ``name``: the image's.
+    ``name_taken_by``: an AMI of the target that has the name and is not this delivery's. ``unproven``: the fault of an
+    AMI that may be this delivery's, without proof.
     """
     where = f"account {target.account}, {target.region}"
     return (
@@ -418,10 +425,12 @@ def _snapshot(snapshot: SourceSnapshot, hub_account: str) -> Iterator[Fault]:
         )
 
 
-def _source_tags(image: SourceImage, trigger_tag: str) -> Iterator[Fault]:
-    yield from _too_many(image.id, register.copied_tags(image.tags, trigger_tag))
-    for snapshot in image.snapshots:
-        yield from _too_many(snapshot.id, register.copied_tags(snapshot.tags, trigger_tag))
+def _source_tags(image: SourceImage, trigger_tag: str, carried: Collection[Sequence[str]]) -> Iterator[Fault]:
+    """Find what no target could take; each target's own check counts its own tags, too."""
+    sources: tuple[SourceImage | SourceSnapshot, ...] = (image, *image.snapshots)
+    for source in sources:
+        copied = (len(register.result_tags(source, {}, {}, trigger_tag, keys)) for keys in carried)
+        yield from _too_many(source.id, min(copied, default=0))
 
 
 def _too_large(image: SourceImage) -> Iterator[Fault]:
@@ -458,25 +467,28 @@ def _illegible(image: SourceImage, trigger_tag: str) -> Iterator[Fault]:
         )
 
 
-def _too_many(where: str, tags: Mapping[str, str]) -> Iterator[Fault]:
-    total = len(tags) + OUR_TAGS
+def _too_many(where: str, copied: int) -> Iterator[Fault]:
+    total = copied + OUR_TAGS
     if total > MAX_TAGS:
         yield Fault(
             "source-too-many-tags",
             where,
-            f"{len(tags)} tags to copy and {OUR_TAGS} of the service make {total}; a resource can have {MAX_TAGS}.",
+            f"{copied} tags to copy and {OUR_TAGS} of the service make {total}; a resource can have {MAX_TAGS}.",
             f"Remove at least {count(total - MAX_TAGS, 'tag')} and tag the image again.",
         )
 
 
-def _target_tags(tags: Mapping[str, str], where: str) -> Iterator[Fault]:
-    if len(tags) > MAX_TAGS:
-        yield Fault(
-            "target-too-many-tags",
-            where,
-            f"The copy would have {len(tags)} tags with those of the targets file; a resource can have {MAX_TAGS}.",
-            f"Remove at least {count(len(tags) - MAX_TAGS, 'tag')} from the source or from the target's tags.",
-        )
+def _target_tags(tags: Mapping[str, Mapping[str, str]], where: str) -> Iterator[Fault]:
+    for source, its in tags.items():
+        if len(its) > MAX_TAGS:
+            yield Fault(
+                "target-too-many-tags",
+                where,
+                f"The copy of {source} would have {len(its)} tags with those of the targets file; a resource can have "
+                f"{MAX_TAGS}.",
+                f"Remove at least {count(len(its) - MAX_TAGS, 'tag')} from {source}, or from `tags` or `source_tags` "
+                "of the targets file, and apply it; then tag the AMI again.",
+            )
 
 
 def _name_taken(name: str, taken_by: str | None, where: str) -> Iterator[Fault]:

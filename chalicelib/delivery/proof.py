@@ -222,8 +222,11 @@ def is_own(delivery: Delivery, snapshot: str, nonce: str) -> bool:
 
 
 def named(delivery: Delivery, shown: Iterable[ShownImage]) -> Named:
-    """Return the AMIs with the new AMI's name. A deregistered AMI shows for a while and keeps its name until then."""
-    there = list(shown)
+    """Return the AMIs with the new AMI's name.
+
+    A deregistered AMI shows for a while, and keeps its name for minutes: nobody has to be asked for it.
+    """
+    there = [one for one in shown if one.state != "deregistered"]
     mine = [one for one in there if one.delivery == delivery.id]
     others = sorted(one.id for one in there if one not in mine)
     proven, unproven = images(delivery, mine)

@@ -135,8 +135,8 @@ MEMBERS: Mapping[str, Mapping[str, Member]] = {
         _mapped(
             "Tags",
             "The copy gets all tags but the trigger tag (it would promote the copy), aws: tags (AWS reserves them) and "
-            "ami-promoter: tags of an earlier promotion; so tags ec2:SharedTag/, too. The service adds its own, and "
-            "refuses more than 50 together.",
+            "ami-promoter: tags of an earlier promotion, in any letters; so tags ec2:SharedTag/, too. The service "
+            "adds its own, and refuses more than 50 together.",
         ),
         _mapped(
             "TpmSupport",
@@ -343,7 +343,7 @@ MEMBERS: Mapping[str, Mapping[str, Member]] = {
         _dropped("UserId", _PERMISSION),
     ),
     "Snapshot": _shape(
-        _mapped("Description", _SAME),
+        _mapped("Description", f"{_SAME} With CopyImage EC2 writes one of its own, which nobody can change."),
         _mapped("Encrypted", "The copy is always encrypted, under the target's key, also if the source was not."),
         _mapped("SnapshotId", f"{_OWN} The tag ami-promoter:source-snapshot has the source's."),
         _mapped(

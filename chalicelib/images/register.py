@@ -21,10 +21,12 @@ def copied_tags(tags: Mapping[str, str], trigger_tag: str) -> dict[str, str]:
     """Return the source's tags that a copy gets.
 
     Not the trigger tag (it would promote the copy), ``aws:`` tags (AWS reserves them), and the service's of an earlier
-    promotion.
+    promotion. In any letters: IAM's conditions do not tell them apart [aws-facts, Added November 2026, VERIFIED].
     """
     return {
-        key: value for key, value in tags.items() if key != trigger_tag and not key.startswith(("aws:", OUR_PREFIX))
+        key: value
+        for key, value in tags.items()
+        if key != trigger_tag and not key.lower().startswith(("aws:", OUR_PREFIX))
     }
 
 

@@ -201,10 +201,10 @@ class RemovalsAsked:
 
 @dataclass(frozen=True, slots=True)
 class PageListed:
-    """A page was listed; ``found``: it is not empty, and is an item beside the record."""
+    """A page was listed; ``items``: in how many items it is beside the record, none if it is empty."""
 
     cursor: str
-    found: bool
+    items: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,8 +270,7 @@ def _remove(event: RemovalsAsked, inventory: Inventory, _now: int) -> Inventory:
 
 
 def _listed(event: PageListed, inventory: Inventory, now: int) -> Inventory:
-    pages = inventory.pages + event.found
-    after = replace(inventory, pages=pages, cursor=event.cursor, tries=0, look_at=now)
+    after = replace(inventory, pages=inventory.pages + event.items, cursor=event.cursor, tries=0, look_at=now)
     if event.cursor:
         return after
     return replace(after, part="snapshots") if inventory.part == "images" else _answered(after, now)

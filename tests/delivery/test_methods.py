@@ -30,7 +30,6 @@ from tests.images.examples import an_image, describe_image, describe_snapshot, d
 
 LATE = ImageSeen("failed", reason="AMI snapshot copy failed with error: Given key ID is not accessible")
 AVAILABLE = ImageSeen("available", copies=(("snap-0a", "snap-0ac"), ("snap-0b", "snap-0bc")))
-MINUTE = 60
 BEGUN = ImageRequest(NOW, copy_image_intended_at=NOW)
 
 
@@ -158,6 +157,42 @@ def test_other_failures_are_notified(changes, event):
     assert fault.code == "image-copy-failed"
     assert event.reason in fault.what
     assert "both keys" in fault.cure
+
+
+@pytest.mark.parametrize("state", ["failed", "disabled"])
+@pytest.mark.parametrize("method", ["snapshots", "image"])
+@pytest.mark.parametrize("adopted", [False, True])
+def test_the_cure_of_an_ami_that_failed_says_whether_it_is_still_there(adopted, method, state):
+    """A new one is removed; one of an earlier episode stays, and until a person acts each try would find it again."""
+    verifying = an_image_copy(method=method, image=NewImage("ami-0b", adopted=adopted))
+    after = after_events(verifying, (ImageSeen(state, reason="The disk is full"), 700))
+    acts = {"failed": "deregister-image --image-id ami-0b", "disabled": "enable-image --image-id ami-0b"}[state]
+
+    assert ("It is removed." in after.faults[0].cure, acts in after.faults[0].cure) == (not adopted, adopted)
+    assert (FindLeftovers() in machine.outstanding(after, NOW + 700)) is not adopted
+
+
+@pytest.mark.parametrize("step", ["VerifyImage", "FinishImage"])
+def test_an_ami_that_was_kept_stays_where_a_look_at_it_is_denied(step):
+    """Hours of copying are not lost for a policy that somebody repairs; a new AMI is removed."""
+    denied = Refused(step, RefusalKind.DENIED, FAULT)
+    adopted = an_image_copy(image=NewImage("ami-0b", adopted=True, available_at=NOW if step == "FinishImage" else None))
+    kept = after_events(adopted.with_launch(kept="ami-0b"), (denied, 60))
+    new = after_events(an_image_copy(), (denied, 60))
+
+    assert (kept.state, kept.ending, kept.faults) == (DeliveryState.TIDYING, DeliveryState.FAILED, (FAULT,))
+    assert (FindLeftovers() in machine.outstanding(kept, NOW + 60), kept.cleanup.leftovers) == (False, ("ami-0b",))
+    assert (kept.launch.kept, new.state) == ("ami-0b", DeliveryState.STOPPING)
+
+
+def test_a_discarded_amis_snapshots_that_are_still_in_use_are_deleted_later():
+    """EC2 frees them some time after it deregistered the AMI: the copy is not lost for that."""
+    in_use = Refused("DiscardImage", RefusalKind.DENIED, Fault("aws-InvalidSnapshot.InUse", "w", "w.", "c."))
+    after = after_events(an_image_copy(), (LATE, 12), (in_use, 130))
+
+    assert after.state is DeliveryState.REGISTERING
+    assert machine.outstanding(after, NOW + 12 + 300) == (DiscardImage(),)
+    assert after_events(after, (ImageDiscarded(), 312)).request.discarded == ("ami-0b",)
 
 
 def test_a_copy_that_somebody_deregistered_is_missed_after_two_looks_two_minutes_apart():

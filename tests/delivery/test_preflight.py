@@ -181,6 +181,17 @@ def test_the_trigger_tag_and_reserved_tags_do_not_count():
     assert codes(of_image(Tags=[*tags, {"Key": "one more", "Value": ""}])) == ["source-too-many-tags"]
 
 
+def test_tags_are_counted_as_the_target_that_takes_fewest_gets_them():
+    """Those that every target leaves out, or for whom nothing is copied, stop nothing."""
+    image = an_image(Tags=TAGS_49)
+
+    def found(*carried):
+        return codes(source_faults(image, HUB, {KEY: a_key()}, carried=carried))
+
+    assert found(("*",), ("tag-0*",)) == found(()) == found() == []
+    assert found(("*",), ("tag-*", "os")) == ["source-too-many-tags"]
+
+
 def test_only_the_keys_of_snapshots_to_copy_are_asked_for():
     """A key of two snapshots is described once; an unencrypted snapshot has none."""
     image = an_image(
@@ -214,7 +225,7 @@ def test_a_target_with_its_key_and_a_free_name_has_no_fault():
 def test_all_faults_of_a_target_are_found_at_once():
     """One pass shows key, tags and name."""
     key = a_key(arn=TARGET_KEY, account=TARGET, enabled=False, state="Disabled", spec="RSA_2048")
-    tags = {f"tag-{number}": "x" for number in range(51)}
+    tags = {"ami-0a": {f"tag-{number}": "x" for number in range(51)}}
     expected = ["target-key-not-symmetric", "target-key-not-enabled", "target-too-many-tags", "target-name-taken"]
 
     assert codes(target_faults(A_TARGET, key, tags, "golden", "ami-0cccccccccccccccc")) == expected

@@ -53,7 +53,9 @@ def of_key(**facts) -> tuple[Fault, ...]:
 def of_target(key=None, tags=None, name_taken_by=None, **facts) -> tuple[Fault, ...]:
     """Faults of a target, by default with its own key."""
     key = key or replace(a_key(arn=TARGET_KEY, account=TARGET), **facts)
-    return target_faults(A_TARGET, key, tags or OUR_TAGS, "golden-ami-0aaaaaaaaaaaaaaaa", name_taken_by)
+    return target_faults(
+        A_TARGET, key, {"ami-0aaaaaaaaaaaaaaaa": tags or OUR_TAGS}, "golden-ami-0aaaaaaaaaaaaaaaa", name_taken_by
+    )
 
 
 TAGS_49 = [{"Key": f"tag-{number:02}", "Value": "x"} for number in range(49)]
@@ -105,8 +107,8 @@ SCENES: Mapping[str, tuple[Fault, ...]] = {
     "key asymmetric": of_key(spec="RSA_2048"),
     "key for signatures": of_key(spec="HMAC_256", usage="GENERATE_VERIFY_MAC"),
     "unknown value": of_image(BootMode="novel"),
-    "target: key missing": target_faults(A_TARGET, None, OUR_TAGS, "golden", None),
-    "target: key not described": target_faults(A_TARGET, None, OUR_TAGS, "golden", None, "AccessDeniedException: no."),
+    "target: key missing": target_faults(A_TARGET, None, {}, "golden", None),
+    "target: key not described": target_faults(A_TARGET, None, {}, "golden", None, "AccessDeniedException: no."),
     "target: key disabled": of_target(enabled=False, state="Disabled"),
     "target: key to be deleted": of_target(enabled=False, state="PendingDeletion"),
     "target: key AWS managed": of_target(manager="AWS"),

@@ -214,3 +214,4 @@ def test_a_key_that_the_role_may_not_use_is_no_expired_session(message, kind):
 
     assert found.kind is kind
     assert message.strip() in found.fault.what
+    assert ("the Region is enabled" in found.fault.cure) is (kind is RefusalKind.THROTTLED)

@@ -475,6 +475,7 @@ def test_the_copy_has_the_sources_tags_and_the_services_override_them():
         "ec2:SharedTag/os": "al2023",
         "ami-promoter:source-snapshot": "snap-0old",
         "ami-promoter:hub": "999999999999",
+        "AMI-Promoter:Delivery": "for IAM this is the service's own, too",
     }
     image = an_image(Tags=[{"Key": key, "Value": value} for key, value in tags.items()])
     expected = {"Team": "blue", "Stage": "prod", "ec2:SharedTag/os": "al2023", **OUR_TAGS}

@@ -15,8 +15,8 @@ FAULT = Fault("denied", "there", "It was refused.", "Allow it.")
 EVENTS = (
     inventory.LookAsked("one"),
     inventory.RemovalsAsked("one"),
-    inventory.PageListed("next", found=True),
-    inventory.PageListed("", found=False),
+    inventory.PageListed("next", 2),
+    inventory.PageListed("", 0),
     inventory.PageRefused(FAULT),
     inventory.PageRefused(FAULT, again=True),
     inventory.CursorStale(FAULT),

@@ -81,18 +81,6 @@ def test_all_faults_of_a_source_and_of_its_value_come_in_one_notice(scene):
     scene.assert_invariants()
 
 
-def test_a_refused_source_that_is_mended_and_tagged_again_is_delivered(scene):
-    """The key is enabled again, the tag removed and restored: it is delivered."""
-    scene.client("kms").disable_key(KeyId=scene.key)
-    scene.tag("")
-    scene.run_until_refused()
-    scene.client("kms").enable_key(KeyId=scene.key)
-    scene.untag()
-    scene.wait(60)
-    scene.tag("")
-    scene.assert_arrives(DEV)
-
-
 def test_a_wrong_external_id_is_waited_for_and_read_live(scene):
     """The targets file is corrected while the delivery waits: it continues with the new external id."""
     scene.apply(stage.TARGETS_FILE.replace(stage.EXTERNAL_ID, "somebody-elses"))
@@ -136,6 +124,52 @@ def test_faults_of_a_target_fail_it_before_anything_is_opened(scene, spoil, code
     assert {fault["code"] for fault in scene.delivery(DEV)["faults"]} == codes
     shared = {user for call in scene.calls("ModifySnapshotAttribute") for user in changed(call)[0]}
     assert shared == {TEST}
+    scene.assert_invariants()
+
+
+def test_a_name_whose_ami_was_just_deregistered_is_no_longer_taken(scene):
+    """A person does what the fault says, and tags again at once; EC2 still shows the AMI, as deregistered."""
+    take_name(scene)
+    assert scene.promoted(DEV) == {DEV: "failed"}
+    [fault] = scene.delivery(DEV)["faults"]
+    theirs = scene.image_in(DEV)["ImageId"]
+    assert (fault["code"], theirs in fault["cure"]) == ("target-name-taken", True)
+    ec2 = scene.client("ec2", DEV)
+    ec2.deregister_image(ImageId=theirs)
+    assert ec2.describe_images(ImageIds=[theirs])["Images"][0]["State"] == "deregistered"
+
+    scene.tag(f"{DEV} {DEV}")
+    scene.run_until_over(times=2)
+    assert scene.states() == {DEV: "delivered"}
+    scene.assert_invariants()
+
+
+def tagged(scene, resources, number):
+    """Give resources of the hub so many tags."""
+    tags = [{"Key": f"tag-{one:02}", "Value": "x"} for one in range(number)]
+    scene.client("ec2").create_tags(Resources=resources, Tags=tags)
+
+
+@pytest.mark.parametrize("method", ["snapshots", "image"])
+def test_a_snapshot_whose_tags_do_not_fit_in_a_target_fails_it_before_anything_is_opened(scene, method):
+    """45 tags and the service's five fit; with one more of the targets file EC2 would refuse the copy's tags."""
+    settings = f"{{tags: {{stage: dev}}, copy_method: {method}}}"
+    scene.apply(stage.TARGETS_FILE + f'accounts:\n  "{DEV}": {settings}\n')
+    tagged(scene, [scene.snapshots[-1]], 45)
+
+    assert scene.promoted("dev") == {DEV: "failed", TEST: "delivered"}
+    [fault] = scene.delivery(DEV)["faults"]
+    assert (fault["code"], scene.snapshots[-1] in fault["what"]) == ("target-too-many-tags", True)
+    assert {user for call in scene.calls("ModifySnapshotAttribute") for user in changed(call)[0]} == {TEST}
+    scene.assert_invariants()
+
+
+def test_tags_that_no_target_gets_are_not_counted(scene):
+    """An AMI and its snapshots with 47 tags and more go to targets that let in none of them."""
+    scene.apply(stage.TARGETS_FILE.replace("groups:", "  source_tags: []\ngroups:", 1))
+    tagged(scene, [scene.image, *scene.snapshots], 47)
+
+    assert scene.promoted("dev") == {DEV: "delivered", TEST: "delivered"}
     scene.assert_invariants()
 
 

@@ -122,19 +122,21 @@ def test_an_ami_that_ec2_calls_unavailable_right_after_its_recall_was_lifted_is_
     assert codes(testing) == []
 
 
-@pytest.mark.parametrize("lacks", ["subnet", "type", "role"])
+@pytest.mark.parametrize("lacks", ["subnet", "type", "role", "ena"])
 def test_what_the_target_lacks_is_said_before_anything_is_opened(scene, lacks):
-    """No subnet with the tag, a type that the role may not run, no launch role."""
+    """No subnet with the tag, a type that the role may not run, no launch role; an AMI without ENA."""
     if lacks != "role":
         deploy(scene)
     if lacks != "subnet":
         scene.world.ec2.seed_subnet(DEV, REGION, tags=CHOSEN)
     wants(scene, kind="t3.small" if lacks == "type" else "t3.micro")
+    if lacks == "ena":
+        scene.image = scene.seed("old-kernel", EnaSupport=False)
     scene.tag("")
     scene.wait(10 * 60)
 
-    expected = {"subnet": "launch-place", "type": "launch-type", "role": "launch-role-not-assumable"}
-    assert codes(scene) == [expected[lacks]]
+    expected = {"subnet": "launch-place", "role": "launch-role-not-assumable"}
+    assert codes(scene) == [expected.get(lacks, "launch-type")]
     assert scene.world.shares_open() == []
     assert scene.calls("CopySnapshot") == []
 

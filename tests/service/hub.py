@@ -11,7 +11,7 @@ from chalicelib.delivery.codecs import DELIVERIES, DeliveryCodec
 from chalicelib.delivery.model import Delivery
 from chalicelib.delivery.worker.begun_deliveries import RecordedDeliveries
 from chalicelib.delivery.worker.copy_quotas import CopyQuotas
-from chalicelib.delivery.worker.deliveries import DeliveryExecutor, DeliveryPorts, delivery_machine
+from chalicelib.delivery.worker.deliveries import DeliveryExecutor, delivery_machine
 from chalicelib.delivery.worker.live_approvals import LiveApprovals
 from chalicelib.delivery.worker.live_waves import LiveWaves
 from chalicelib.delivery.worker.share_waiters import WaitingDeliveries
@@ -34,8 +34,8 @@ from chalicelib.promotion.codec import PROMOTIONS, begun, last_source, waves_of
 from chalicelib.promotion.machine import RECALL, WITHDRAW
 from chalicelib.promotion.worker.discover import Discover
 from chalicelib.promotion.worker.own_notices import OwnNotices
-from chalicelib.promotion.worker.promotions import PROMOTION_MACHINE, PromotionExecutor, PromotionPorts
-from chalicelib.promotion.worker.standing_pass import WITHDRAWN, StandingPass, StandingPorts
+from chalicelib.promotion.worker.promotions import PROMOTION_MACHINE, PromotionExecutor
+from chalicelib.promotion.worker.standing_pass import WITHDRAWN, StandingPass
 from chalicelib.promotion.worker.tag_pass import TagPass
 from chalicelib.promotion.worker.trigger_tag_check import TriggerTagCheck
 from chalicelib.release.codec import POINTERS
@@ -200,8 +200,8 @@ class Hub:
         ports = records, RecordedDeliveries(records), source, targets
         entitlements = self.parts.entitlements(*ports, members, clock, (HUB, REGION))
         self.approvals = self.parts.approvals(records, entitlements, targets, clock, partial(last_source, records))
-        promotion_ports = PromotionPorts(source, targets, tracked, ledger, notices, self.approvals)
-        executor = self.parts.promotions(records, waker, clock, promotion_ports, trigger_tag=TRIGGER)
+        beside = source, targets, tracked, ledger, notices, self.approvals
+        executor = self.parts.promotions(records, waker, clock, *beside, trigger_tag=TRIGGER)
         self.promotions = Runner(PROMOTION_MACHINE, executor, PROMOTIONS, *loop)
         target = (
             guard("target.snapshots", FakeTargetSnapshots(cloud)),
@@ -212,13 +212,11 @@ class Hub:
         )
         pointers = RecordedPointers(records, waker, clock)
         waves = LiveWaves(targets, self.approvals, clock, partial(waves_of, records))
-        delivery_ports = DeliveryPorts(
-            slots, ledger, tracked, targets, *target, notices, self.approvals, waves, pointers
-        )
+        beside = slots, ledger, tracked, targets, *target, notices, self.approvals, waves, pointers
         named = {"partition": "aws", "region": REGION, "trigger_tag": TRIGGER}
         self.deliveries = Runner(
             self.parts.delivery_machine(self._draw),
-            self.parts.deliveries(records, waker, clock, delivery_ports, **named),
+            self.parts.deliveries(records, waker, clock, *beside, **named),
             self.parts.delivery_codec(),
             *loop,
         )
@@ -232,9 +230,7 @@ class Hub:
         self.grant_audit = GrantAudit(records, ledger, grants, waker, clock, reported, region=REGION)
         self._sweep = self.parts.sweep(records, wakes, clock, reported, SHARDS)
         tags = TagPass(records, targets, waker, clock, HUB, REGION)
-        standing = self.parts.standing_pass(
-            records, StandingPorts(ledger, source, targets, tracked), waker, clock, reported, HUB
-        )
+        standing = self.parts.standing_pass(records, ledger, source, targets, tracked, waker, clock, reported, HUB)
         self._discover = Discover(records, source, (tags, standing, NoMembers()), NoVersions(), clock, reported)
         self.own_notices = OwnNotices(records, ledger, notices, clock)
 

@@ -161,6 +161,23 @@ def test_what_is_there_lies_beside_the_record():
     assert not scene.records.read(KEY).scheduled
 
 
+def test_a_page_that_is_longer_than_an_item_is_kept_in_several():
+    """EC2 says in one answer that thousands of instances use an AMI."""
+    scene = InventorySetup()
+    arns = [f"arn:aws:ec2:{REGION}:{DEV}:instance/i-{n:017x}" for n in range(5000)]
+    scene.place.uses = lambda *_: InventoryPage(uses=tuple(AmiUse("ec2:Instance", arn) for arn in arns))
+    key = addresses.inventory(DEV, REGION, image="ami-1")
+    scene.records.create(INVENTORIES.encode(replace(Inventory(DEV, REGION, image="ami-1"), due_at=NOW)), NOW)
+    scene.records.make_due(key, NOW, {LOOK: "one"})
+
+    scene.worker.run(key, "test", time_left=lambda: 30)
+
+    seen = INVENTORIES.decode(scene.records.read(key))
+    items = [scene.records.get(addresses.inventory_page(key, n)) for n in range(seen.pages)]
+    assert seen.seen == "one"
+    assert [row["use"]["arn"] for item in items for row in json.loads(item["body"])] == arns
+
+
 def countdown(steps: int) -> Callable[[], int]:
     """Time that is left: enough for this many steps."""
     return chain(repeat(30, steps), repeat(5)).__next__

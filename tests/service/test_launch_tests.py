@@ -579,6 +579,8 @@ PLACES = {
         ["launch-type"],
     ),
     "another architecture": (LaunchSite(("subnet-0a",), (), ("arm64",)), ["launch-type"]),
+    "a type that boots by UEFI only": (LaunchSite(("subnet-0a",), (), ("x86_64",), ("uefi",)), ["launch-type"]),
+    "a type that needs ENA": (LaunchSite(("subnet-0a",), (), ("x86_64",), needs_ena=True), ["launch-type"]),
 }
 
 
@@ -587,6 +589,7 @@ PLACES = {
 def test_where_no_test_can_run_is_said_before_anything_is_opened(mode, what):
     """All faults at once; nothing is held, opened or copied."""
     hub = a_hub(mode)
+    hub.cloud.hub_images[AMI] |= {"BootMode": "legacy-bios", "EnaSupport": False}
     hub.cloud.place, expected = PLACES[what]
     promoted(hub)
     assert codes(hub) == expected

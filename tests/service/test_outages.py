@@ -1,5 +1,6 @@
 """`worker` is off for hours: what completed meanwhile is delivered, and a deadline acts on a fresh look."""
 
+import itertools
 from dataclasses import replace
 
 import pytest
@@ -7,7 +8,7 @@ from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionEr
 
 from chalicelib.delivery.phases.awaiting_slot import QUEUE_LOOK
 from chalicelib.engine.errors import RefusalKind
-from tests.service.cloud import CloudBehavior, refusal, target_key
+from tests.service.cloud import INACCESSIBLE, CloudBehavior, refusal, target_key
 from tests.service.gate import PortTrouble, ProcessKilled
 from tests.service.groups import WakeMessage
 from tests.service.hub import Hub
@@ -262,6 +263,36 @@ def test_an_ami_that_was_left_is_adopted_by_its_nonce_when_it_is_tagged_again_an
     assert hub.ended()[AMI, A] == "delivered", hub.faults()
     assert set(hub.cloud.images) == left
     assert [key for key, _ in hub.cloud.grants] == [target_key(A)]
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_an_ami_that_was_left_is_compared_with_its_own_snapshots(reverse):
+    """Copies that failed early are left beside them, as the target lets nobody delete snapshots.
+
+    EC2 lists them in any order.
+    """
+    hub = Hub((A,), behavior=CloudBehavior(copying=(60,), registering=(60,)))
+    hub.cloud.make_image(AMI, {"snap-00": True, "snap-01": True})
+    hub.cloud._fails = itertools.chain([INACCESSIBLE] * 2, itertools.repeat(""))
+    denied = refusal(RefusalKind.DENIED, "UnauthorizedOperation")
+    deletes = PortTrouble("target.snapshots", "delete", denied, times=WITHOUT_END)
+    hub.gate.troubles = [deletes]
+    hub.cloud.tag(AMI, A)
+    until_state(hub, "verifying", 0)
+    gone = refusal(RefusalKind.ROLE, "AccessDenied")
+    calls = ("see", "of_delivery", "deregister")
+    hub.gate.troubles += [PortTrouble("target.images", call, gone, times=WITHOUT_END) for call in calls]
+    assert hub.ended()[AMI, A] == "failed"
+    assert sorted(copy.state for copy in hub.cloud.copies.values()) == ["completed"] * 2 + ["error"] * 2
+
+    (left,) = hub.cloud.images
+    hub.gate.troubles = [deletes]
+    hub.cloud.copies = dict(sorted(hub.cloud.copies.items(), reverse=reverse))
+    hub.cloud.tag(AMI, None)
+    hub.run()
+    hub.cloud.tag(AMI, A)
+    assert hub.ended()[AMI, A] == "delivered", hub.faults()
+    assert set(hub.cloud.images) == {left}
 
 
 @pytest.mark.parametrize("method", ["snapshots", "image"])

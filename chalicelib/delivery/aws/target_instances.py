@@ -48,6 +48,7 @@ class AwsTargetInstances:
             tuple(kind.get("SupportedBootModes", ())),
             template_rights.launch_types(policy),
             template_rights.closed_keys(policy, delivery.source_keys) if delivery.shared and policy else (),
+            kind.get("NetworkInfo", {}).get("EnaSupport") == "required",
         )
 
     def _policy(self, delivery: Delivery) -> Mapping[str, Any]:

@@ -28,7 +28,10 @@ from chalicelib.engine.faults import Fault
 from chalicelib.engine.transitions import leads
 
 REQUEST, AWAIT_ROLE = StateEntry(DeliveryState.REQUESTED), StateEntry(DeliveryState.AWAITING_ROLE)
-_REQUESTED_CURE = "Look at the function `worker`: its dead letters and errors; then tag the AMI again."
+_REQUESTED_CURE = (
+    "If AWS has refused something, see to that: the Region must be enabled in that account. Otherwise look at the "
+    "function `worker`: its dead letters and errors. Then tag the AMI again."
+)
 _ROLE_CURE = "Deploy deploy/target.yaml there, with the targets file's external id; then tag again."
 
 

@@ -149,6 +149,11 @@ def keep(delivery: Delivery, now: int, *faults: Fault) -> Delivery:
     return _tidy(stays, now, ending=DeliveryState.FAILED, faults=(*delivery.faults, *faults))
 
 
+def leaves_image(delivery: Delivery) -> bool:
+    """Whether its AMI stays however it ends: it may be in use since an earlier episode. It is reported."""
+    return delivery.image.adopted and delivery.image.id != delivery.launch.kept
+
+
 def cancelled(event: CancelAsked, delivery: Delivery, now: int) -> Delivery:
     """End it, as the tag, the applied file or an operator asks."""
     sharing = replace(delivery.sharing, expired=event.expired)
@@ -163,8 +168,7 @@ def _end(delivery: Delivery, ending: DeliveryState, faults: tuple[Fault, ...], n
     asked = delivery.request.intended_at or delivery.request.copy_image_intended_at
     made = delivery.image.id or asked or any(copy.tries or copy.copy for copy in delivery.copies)
     changes: dict[str, Any] = {"ending": ending, "faults": (*delivery.faults, *faults)}
-    known = delivery.image.adopted and delivery.image.id != delivery.launch.kept
-    if known:  # it may be in use since an earlier episode: leave it, and report it
+    if leaves_image(delivery):
         left = proof.leave(delivery).with_cleanup(done=True, leftovers=(delivery.image.id or "",))
         return _tidy(left, now, **changes)
     return STOP(delivery, now, **changes) if made else _tidy(delivery.with_cleanup(done=True), now, **changes)

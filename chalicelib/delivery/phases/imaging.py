@@ -25,9 +25,10 @@ from chalicelib.delivery.model import Copy, CopyState, Delivery, DeliveryState
 from chalicelib.delivery.moves import VERIFY_TRIES, again, answered
 from chalicelib.delivery.phase import Command, DeadlinePassed, DeliveryEvent, Phase, Refused, StateEntry
 from chalicelib.delivery.phases import trouble
-from chalicelib.delivery.phases.ending import CANCELS, ENDS, TIDY, fail, keep
+from chalicelib.delivery.phases.ending import CANCELS, ENDS, TIDY, fail, keep, leaves_image
 from chalicelib.delivery.phases.launching import NEXT, complete
 from chalicelib.engine import schedule
+from chalicelib.engine.errors import RefusalKind
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.transitions import leads
 
@@ -35,6 +36,10 @@ REGISTER, VERIFY = StateEntry(DeliveryState.REGISTERING), StateEntry(DeliverySta
 
 NAME_NOT_FREE = preflight.name_not_free("", "").code
 """Fault code: the name is taken, but no AMI shows it. A deregistered AMI keeps its name for a while."""
+
+
+STILL_IN_USE = "aws-InvalidSnapshot.InUse"
+"""Fault code: EC2 frees the snapshots of an AMI up to minutes after it was deregistered [aws-facts 8, VERIFIED]."""
 
 
 class DiscardImage(Command):
@@ -183,6 +188,8 @@ def _discarded(_event: ImageDiscarded, delivery: Delivery, now: int) -> Delivery
 
 def _registering_refused(event: Refused, delivery: Delivery, now: int) -> Delivery:
     late = None
+    if event.step == DiscardImage.__name__ and event.fault.code == STILL_IN_USE:
+        event = replace(event, kind=RefusalKind.NOT_YET)
     if event.step == RegisterImage.__name__ and delivery.copies_image and event.fault.code != NAME_NOT_FREE:
         late = now - (delivery.shares.opened_at or 0) <= schedule.NOT_YET_FOR
     looks = event.step in (FindCopies.__name__, FindImage.__name__)
@@ -253,14 +260,17 @@ def _missing(delivery: Delivery, now: int) -> Delivery:
 
 def _image_failed(seen: ImageSeen, delivery: Delivery, now: int) -> Delivery:
     """Fail; but CopyImage is tried again within ten minutes: key or permission may not have been effective yet."""
-    code = "registered-image-failed"
-    cure = "It is removed. Look at the AMI's state reason in that account's CloudTrail; then tag the AMI again."
-    if seen.state == "disabled":
-        cure = f"Enable it there (aws ec2 enable-image --image-id {delivery.image.id}); then tag the AMI again."
+    code, stays, image = "registered-image-failed", leaves_image(delivery), f"--image-id {delivery.image.id}"
+    left = f"It stays: deregister it there (aws ec2 deregister-image {image})." if stays else "It is removed."
+    cure = f"{left} Look at the AMI's state reason in that account's CloudTrail; then tag the AMI again."
+    if seen.state == "disabled" and (stays or delivery.image.id == delivery.launch.kept):
+        cure = f"Enable it there (aws ec2 enable-image {image}); then tag the AMI again."
+    elif seen.state == "disabled":
+        cure = f"{left} Look for DisableImage in that account's CloudTrail; then tag the AMI again."
     elif delivery.copies_image and seen.state == "failed":
         if _access_was_late(seen, delivery):
             return REGISTER(delivery.with_request(discarding=True), now)
-        code, cure = "image-copy-failed", f"It is removed. {copy_cure(seen.reason, delivery.target.account)}"
+        code, cure = "image-copy-failed", f"{left} {copy_cure(seen.reason, delivery.target.account)}"
     what = f"The AMI {delivery.image.id} is {seen.state}, not available. {seen.reason}".rstrip()
     fault = Fault(code, delivery.where, what, cure)
     if seen.state == "disabled" and delivery.image.id == delivery.launch.kept:
@@ -294,10 +304,13 @@ def _finished(_event: ImageFinished, delivery: Delivery, now: int) -> Delivery:
 
 
 def _verifying_refused(event: Refused, delivery: Delivery, now: int) -> Delivery:
-    if event.step != VerifyImage.__name__:
-        return trouble.refused(event, delivery, now)
-    # of an AMI that a list has just shown, EC2 may not have each attribute yet; if it is gone, the next list says so
-    return trouble.refused(event, answered(delivery, ["image"]), now, looks=True, comes_true=True)
+    if event.step == VerifyImage.__name__:
+        # of an AMI that a list has just shown, EC2 may not have each attribute yet; if it is gone, the next says so
+        after = trouble.refused(event, answered(delivery, ["image"]), now, looks=True, comes_true=True)
+    else:
+        after = trouble.refused(event, delivery, now)
+    is_kept = delivery.image.id == delivery.launch.kept  # it can be tested once the target lets the service look again
+    return keep(delivery, now, *after.faults) if after.ending is not None and is_kept else after
 
 
 # --- the rows ---------------------------------------------------------------------------------------------------------

@@ -66,6 +66,7 @@ KEY_GONE = "NotFoundException"
 
 KINDS = {
     "ResourceLimitExceeded": RefusalKind.LIMIT,
+    "PendingSnapshotLimitExceeded": RefusalKind.LIMIT,
     NO_SNAPSHOT: RefusalKind.NOT_YET,
     "InvalidAMIID.NotFound": RefusalKind.NOT_YET,
     NOT_AVAILABLE: RefusalKind.NOT_YET,
@@ -90,6 +91,12 @@ CURES = {
     ),
     RefusalKind.NAME_TAKEN: "Deregister the AMI of that name, or set `ami_name` in the targets file; then tag again.",
 }
+
+NO_SESSION = (
+    "The service tries again with a new session. If this lasts, check that the Region is enabled in that account "
+    "(aws account get-region-opt-status)."
+)
+"""The cure where AWS takes a role's session for none."""
 
 SERVER_ERROR = 500
 SESSION_TOO_LARGE = ("PackedPolicyTooLarge", "PackedPolicyTooLargeException", "MalformedPolicyDocument")
@@ -145,9 +152,10 @@ def refusal(error: sdk.ClientError, step: str, where: str, *, sts: bool = False)
     if any(words in message for words in NOT_YET_WORDS):
         return Refusal(RefusalKind.NOT_YET, Fault(f"aws-{code}", where, what, CURES[RefusalKind.NOT_YET]))
     if (code in THROTTLED and KEY_DENIED not in message) or status >= SERVER_ERROR:
+        cure = NO_SESSION if code in STALE_CREDENTIALS else CURES[RefusalKind.THROTTLED]
         return Refusal(
             RefusalKind.THROTTLED,
-            Fault("aws-throttled", where, what, CURES[RefusalKind.THROTTLED]),
+            Fault("aws-throttled", where, what, cure),
             unknown=status >= SERVER_ERROR,
         )
     if sts and too_large(error):

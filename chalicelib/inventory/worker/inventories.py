@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from chalicelib.delivery.model import ENDED
 from chalicelib.delivery.seen import FACETS
 from chalicelib.engine import addresses, codec
-from chalicelib.engine.budget import Budget
+from chalicelib.engine.budget import Budget, slices
 from chalicelib.engine.errors import Refusal, RefusalKind, StaleCursor
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.ports import Records
@@ -38,6 +38,9 @@ class InventoryCodec(RecordCodec[Inventory, inventory.Command, inventory.Event])
 
 INVENTORIES = InventoryCodec()
 
+MOST_IN_ITEM = 1000
+"""Entries of a page in one item, which has room for 400 KB: EC2 names what uses an AMI in pages of any length."""
+
 _OVER: Sequence[str] = tuple(state.value for state in ENDED)
 
 
@@ -55,7 +58,7 @@ class InventoryExecutor:
         return self._list(record) if isinstance(command, inventory.ListPage) else self._remove_slice(record, budget)
 
     def _list(self, record: Inventory) -> inventory.Event:
-        """List a page and write it beside the record; after a crash the next run writes the same item again."""
+        """List a page and write it beside the record; after a crash the next run writes the same items again."""
         try:
             page = self._page(record)
         except StaleCursor as refusal:
@@ -70,10 +73,11 @@ class InventoryExecutor:
             *([{"seen": codec.encode(page.seen, sparse=True)}] if page.seen else []),
             *({"use": codec.encode(use)} for use in page.uses),
         ]
-        if found:
-            item = {"kind": "found", "run": record.looking, "body": compact(found)}
-            self.records.put(addresses.inventory_page(record.key, record.pages), item)
-        return inventory.PageListed(page.cursor, bool(found))
+        items = list(slices(found, MOST_IN_ITEM))
+        for number, some in enumerate(items, record.pages):
+            item = {"kind": "found", "run": record.looking, "body": compact(some)}
+            self.records.put(addresses.inventory_page(record.key, number), item)
+        return inventory.PageListed(page.cursor, len(items))
 
     def _page(self, record: Inventory) -> InventoryPage:
         if record.part == "uses":
@@ -117,13 +121,13 @@ class InventoryExecutor:
         """Remove a slice, a list of {snapshot, delivery}; an entry that is done has a ``result``."""
         key = addresses.inventory_order(record.key, record.removing, record.slice)
         item = self.records.get(key) or {"slices": 0, "body": "[]"}
-        order, slices = json.loads(item["body"]), int(item["slices"])
-        last = record.slice + 1 >= slices
+        order, number = json.loads(item["body"]), int(item["slices"])
+        last = record.slice + 1 >= number
         done = record.entry
         for entry in budget.each(order[done:], CALLS_OF_STEP):
             if "result" not in entry:
                 entry["result"] = self._remove(record, entry["delivery"], entry["snapshot"])
-                self.records.put(key, {"kind": "order", "slices": slices, "body": compact(order)})
+                self.records.put(key, {"kind": "order", "slices": number, "body": compact(order)})
             done += 1
         return inventory.RemovalsTried(done, over=done >= len(order), last=last)
 

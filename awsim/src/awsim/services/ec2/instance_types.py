@@ -93,6 +93,7 @@ def _shown(one: InstanceType) -> dict[str, Any]:
         "SupportedVirtualizationTypes": ["hvm"],
         "ProcessorInfo": {"SupportedArchitectures": list(one.architectures)},
         "VCpuInfo": {"DefaultVCpus": one.vcpus},
+        "NetworkInfo": {"EnaSupport": "required" if one.hypervisor == "nitro" else "unsupported"},
     }
 
 
