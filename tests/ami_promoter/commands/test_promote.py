@@ -91,7 +91,7 @@ def test_who_may_not_write_records_is_warned(table, ami, capsys, monkeypatch):
     assert "warning: The service was not asked to look at once" in capsys.readouterr().err
 
 
-def test_who_approves_an_ami_that_is_refused_is_told_why(table, ami, file, capsys):
+def test_an_approver_of_a_refused_ami_learns_why(table, ami, file, capsys):
     """Not to wait until it is examined: it was."""
     assert main(["targets", "apply", "--yes", file(f"{FILE}defaults: {{approval: required}}\n")]) == 0
     why = Fault("source-key-aws-managed", ami, "It is encrypted under aws/ebs.", "Encrypt it under another key.")
