@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from awsim.services.ec2.state import Boot
@@ -22,12 +21,10 @@ from tests.scenarios.scene import AUTO_SCALING, DEV, HUB, HUB_TAG, PROD, REGION,
 if TYPE_CHECKING:
     from tests.reliability.scenario_run import ScenarioRun
 
-ROOT = Path(__file__).resolve().parents[2]
 FAR = "eu-west-1"
 AFTERWARDS = 10 * 60
 """Seconds after a delivery in which its shares close for certain, and the records come to rest."""
 ROLES = f"service_linked_roles: [{AUTO_SCALING}]"
-GIVEN = {"HubAccountId": HUB, "HubRegion": REGION}
 PEOPLES = {
     "Version": "2012-10-17",
     "Id": "hand-made",
@@ -109,8 +106,8 @@ def _by_slow_copy_image(scene: Scene) -> None:
 
 def _between(scene: Scene) -> None:
     """DEV gets it in another Region only, where the hub first makes a copy of its own."""
-    for account, more in ((DEV, {"CreateRole": "false"}), (HUB, {"ExternalId": stage.EXTERNAL_ID})):
-        scene.world.deploy(ROOT / stage.TARGET_TEMPLATE, account, FAR, "ami-promoter-target", {**GIVEN, **more})
+    scene.deploy_target(DEV, FAR, CreateRole="false")
+    scene.deploy_target(HUB, FAR)
     abroad = f'  "{HUB}": {{regions: [{FAR}]}}\n  "{DEV}": {{regions: [{FAR}], by_way_of_hub: true}}\n'
     apply(scene, "key_access: grant", accounts=abroad)
     theirs(scene)
@@ -118,8 +115,7 @@ def _between(scene: Scene) -> None:
 
 def _tested(scene: Scene) -> None:
     """DEV has the launch role and a subnet for it, and each AMI must start there."""
-    given = {**GIVEN, "ExternalId": stage.EXTERNAL_ID, "LaunchTest": "true"}
-    scene.world.deploy(ROOT / stage.TARGET_TEMPLATE, DEV, REGION, "ami-promoter-target", given)
+    scene.deploy_target(LaunchTest="true")
     scene.world.ec2.seed_subnet(DEV, REGION, tags={"ami-promoter:launch-test": "true"})
     apply(scene, "launch_test: {instance_type: t3.micro, within: 10m}")
     theirs(scene)

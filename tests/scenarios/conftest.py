@@ -13,7 +13,7 @@ from tests.scenarios.approving import WAITS, file
 from tests.scenarios.permission_log import LOG, WHERE
 from tests.scenarios.platform import ROOT
 from tests.scenarios.regions import EVERYWHERE, FAR
-from tests.scenarios.scene import DEV, HUB, PROD, REGION, TEST, Scene
+from tests.scenarios.scene import DEV, PROD, REGION, TEST, Scene
 from tests.scenarios.sharing import SHARING
 from tests.scenarios.without_permission import withhold
 
@@ -83,12 +83,8 @@ def waiting(scene):
 @pytest.fixture
 def abroad(scene):
     """A scene with both targets prepared in another Region, too; the account's role exists already."""
-    given = {"HubAccountId": HUB, "HubRegion": REGION, "CreateRole": "false"}
     scene.keys_abroad = {
-        account: scene.world.deploy(ROOT / stage.TARGET_TEMPLATE, account, FAR, "ami-promoter-target", given).outputs[
-            "KeyArn"
-        ]
-        for account in (DEV, TEST)
+        account: scene.deploy_target(account, FAR, CreateRole="false").outputs["KeyArn"] for account in (DEV, TEST)
     }
     scene.apply(EVERYWHERE)
     return scene

@@ -7,9 +7,8 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from tests.scenarios.scene import HUB, REGION, Scene
+from tests.scenarios.scene import HUB, REGION, ROOT, Scene
 
-ROOT = Path(__file__).resolve().parents[2]
 PASSED, FAULT, NOT_SEEN, FAILED = 0, 1, 4, 5
 """Exit statuses of ``verify``."""
 HISTORY = 6 * 60

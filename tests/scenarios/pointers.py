@@ -3,8 +3,7 @@
 from typing import Any
 
 from demo import stage
-from tests.scenarios.platform import ROOT
-from tests.scenarios.scene import DEV, HUB, REGION, TEST, Scene
+from tests.scenarios.scene import DEV, TEST, Scene
 
 PREFIX, FAMILY = "/golden/", "base"
 NAME = f"{PREFIX}{FAMILY}/current"
@@ -30,9 +29,7 @@ RESOLVED = f"resolve:ssm:{NAME}"
 
 def deploy(scene: Scene, prefix: str = PREFIX, account: str = DEV, **more: str) -> None:
     """Update a target's stack, so that its copy role may write below a path."""
-    given = {"HubAccountId": HUB, "HubRegion": REGION, "ExternalId": stage.EXTERNAL_ID, "ParameterPrefix": prefix}
-    given |= more
-    scene.world.deploy(ROOT / stage.TARGET_TEMPLATE, account, REGION, "ami-promoter-target", given)
+    scene.deploy_target(account, ParameterPrefix=prefix, **more)
 
 
 def with_pointers(scene: Scene, mode: str = "copy", file: str = FILE) -> None:

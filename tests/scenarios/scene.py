@@ -26,6 +26,7 @@ from ami_promoter.cli import main
 from ami_promoter.terminal.schema import FAILURE
 from ami_promoter.verbs import TerminalClock, root
 from awsim.api import Call
+from awsim.cfn import Stack
 from awsim.services.ec2.records import Ec2Image, Ec2Snapshot
 from awsim.world import World
 from chalicelib.engine.addresses import delivery_id
@@ -35,6 +36,7 @@ from demo import stage
 from tests.invariants import AtRest, BetweenCalls, broken
 from tests.scenarios.simulated import CallChecks, SimulatedView
 
+ROOT = Path(__file__).resolve().parents[2]
 REGION, HUB = stage.REGION, stage.HUB
 DEV, TEST, PROD = stage.TARGETS.values()
 STRANGER = "999999999999"
@@ -134,6 +136,11 @@ class Scene:
         self.file = yaml.safe_load(text)
         groups = self.file.get("groups") or {}
         self.groups = {n: one if isinstance(one, dict) else {"members": one} for n, one in groups.items()}
+
+    def deploy_target(self, account: str = DEV, region: str = REGION, **parameters: str) -> Stack:
+        """Deploy a target's stack, or update it."""
+        given = {"HubAccountId": HUB, "HubRegion": REGION, "ExternalId": stage.EXTERNAL_ID, **parameters}
+        return self.world.deploy(ROOT / stage.TARGET_TEMPLATE, account, region, "ami-promoter-target", given)
 
     def tag(self, value: str, image: str = "", key: str = TRIGGER) -> None:
         self.client("ec2").create_tags(Resources=[image or self.image], Tags=[{"Key": key, "Value": value}])

@@ -135,12 +135,10 @@ accounts: {{"{DEV}": {{launch_test: {{instance_type: t3.small}}}}}}
         return bad[place]["what"] + bad[place]["cure"] if bad else ""
 
     assert "Deploy deploy/target.yaml there with LaunchTest=true" in says()
-    given = {"HubAccountId": HUB, "HubRegion": REGION, "ExternalId": stage.EXTERNAL_ID, "LaunchTest": "true"}
-    scene.world.deploy(ROOT / stage.TARGET_TEMPLATE, DEV, REGION, "ami-promoter-target", given)
+    scene.deploy_target(LaunchTest="true")
     scene.world.ec2.seed_subnet(DEV, REGION, tags={"ami-promoter:launch-test": "true"})
     assert "Add t3.small to LaunchTestTypes" in says()
-    more = {"LaunchTestTypes": "t3.micro,t3.small"}
-    scene.world.deploy(ROOT / stage.TARGET_TEMPLATE, DEV, REGION, "ami-promoter-target", {**given, **more})
+    scene.deploy_target(LaunchTest="true", LaunchTestTypes="t3.micro,t3.small")
     assert says() == ""
     scene.world.ec2.seed_subnet(DEV, REGION, tags={"ami-promoter:launch-test": "true"})
     assert "subnet-" in says()

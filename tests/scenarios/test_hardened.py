@@ -47,10 +47,7 @@ def harden(scene: Scene) -> tuple[str, str]:
             "KeepHistoryDays": "365",
         },
     )
-    given = {"HubAccountId": HUB, "HubRegion": REGION, "ExternalId": stage.EXTERNAL_ID, "CreateKey": "false"}
-    scene.world.deploy(
-        ROOT / stage.TARGET_TEMPLATE, DEV, REGION, "ami-promoter-target", {**given, "PermissionsBoundary": LIMITS}
-    )
+    scene.deploy_target(CreateKey="false", PermissionsBoundary=LIMITS)
     return hub.outputs["SourceKeyArn"], data
 
 

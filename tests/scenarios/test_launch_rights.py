@@ -5,19 +5,12 @@ from typing import Any
 import pytest
 
 from demo import stage
-from tests.scenarios.platform import ROOT
 from tests.scenarios.scene import DEV, HUB, HUB_TAG, REGION, STRANGER, Scene
 from tests.scenarios.stolen import LAUNCHES, entered, refused
 
 CHOSEN = {"ami-promoter:launch-test": "true"}
 OURS = [{"Key": HUB_TAG, "Value": HUB}]
 KINDS = ("instance", "volume", "network-interface")
-
-
-def deploy(scene: Scene, **more: str) -> None:
-    """Update DEV's stack, so that it has the launch role."""
-    given = {"HubAccountId": HUB, "HubRegion": REGION, "ExternalId": stage.EXTERNAL_ID, "LaunchTest": "true", **more}
-    scene.world.deploy(ROOT / stage.TARGET_TEMPLATE, DEV, REGION, "ami-promoter-target", given)
 
 
 def asked(scene: Scene, image: str, *devices: str, **more: Any) -> dict[str, Any]:
@@ -52,7 +45,7 @@ def state(scene: Scene, instance: str) -> tuple[str, str]:
 @pytest.fixture
 def testing(scene: Scene) -> Scene:
     """DEV's stack has the launch role, and DEV has chosen a subnet."""
-    deploy(scene)
+    scene.deploy_target(LaunchTest="true")
     scene.subnet = scene.world.ec2.seed_subnet(DEV, REGION, tags=CHOSEN)
     return scene
 
@@ -105,7 +98,7 @@ groups: {{default: ["{DEV}"]}}
         assert state(scene, instance) == ("running", ""), access
 
     ec2.terminate_instances(InstanceIds=[instance])
-    deploy(scene, SourceKeyArns=f"arn:aws:kms:{REGION}:{HUB}:key/another")
+    scene.deploy_target(LaunchTest="true", SourceKeyArns=f"arn:aws:kms:{REGION}:{HUB}:key/another")
     instance = run(ec2, scene, scene.image)
     scene.wait(60)
     assert state(scene, instance) == ("terminated", "Client.InternalError")

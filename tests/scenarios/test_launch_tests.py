@@ -6,7 +6,7 @@ import pytest
 
 from awsim.services.ec2.state import Boot
 from demo import stage
-from tests.scenarios.platform import ROOT, reconcile
+from tests.scenarios.platform import reconcile
 from tests.scenarios.pointers import notice
 from tests.scenarios.scene import DEV, HOUR, HUB, HUB_TAG, REGION
 
@@ -18,12 +18,6 @@ groups: {{default: {{members: ["{dev}"], launch_test: {{instance_type: {kind}, w
 ENDS = {"copy": "delivered", "share": "shared"}
 
 
-def deploy(scene, **more):
-    """Update DEV's stack, so that it has the launch role."""
-    given = {"HubAccountId": HUB, "HubRegion": REGION, "ExternalId": stage.EXTERNAL_ID, "LaunchTest": "true", **more}
-    scene.world.deploy(ROOT / stage.TARGET_TEMPLATE, DEV, REGION, "ami-promoter-target", given)
-
-
 def wants(scene, mode="copy", kind="t3.micro"):
     """Apply a file with a launch test for DEV."""
     scene.apply(FILE.format(external_id=stage.EXTERNAL_ID, mode=mode, dev=DEV, kind=kind))
@@ -33,7 +27,7 @@ def wants(scene, mode="copy", kind="t3.micro"):
 @pytest.fixture
 def testing(scene):
     """DEV has the launch role and a subnet for it, and its file asks for a launch test."""
-    deploy(scene)
+    scene.deploy_target(LaunchTest="true")
     scene.subnet = scene.world.ec2.seed_subnet(DEV, REGION, tags=CHOSEN)
     wants(scene)
     return scene
@@ -104,7 +98,7 @@ def test_an_instance_that_is_over_before_its_answer_was_written_is_found_by_its_
 
 def test_an_ami_that_ec2_calls_unavailable_right_after_its_recall_was_lifted_is_tested_all_the_same(testing):
     """The recall has stopped the test and disabled the copy; EnableImage takes effect late."""
-    deploy(testing, AllowDisable="true")
+    testing.deploy_target(LaunchTest="true", AllowDisable="true")
     testing.tag("")
     testing.run_until_state("launching")
     recalled, out, err = testing.cli("recall", testing.image, "--why", "It does not boot.", "--yes")
@@ -126,7 +120,7 @@ def test_an_ami_that_ec2_calls_unavailable_right_after_its_recall_was_lifted_is_
 def test_what_the_target_lacks_is_said_before_anything_is_opened(scene, lacks):
     """No subnet with the tag, a type that the role may not run, no launch role; an AMI without ENA."""
     if lacks != "role":
-        deploy(scene)
+        scene.deploy_target(LaunchTest="true")
     if lacks != "subnet":
         scene.world.ec2.seed_subnet(DEV, REGION, tags=CHOSEN)
     wants(scene, kind="t3.small" if lacks == "type" else "t3.micro")

@@ -3,9 +3,8 @@
 import pytest
 
 from awsim.services.ec2.snapshot_sharing import changed
-from demo import stage
-from tests.scenarios.platform import ROOT, doctor
-from tests.scenarios.scene import DEV, HUB, REGION, TEST
+from tests.scenarios.platform import doctor
+from tests.scenarios.scene import DEV, TEST
 from tests.scenarios.stolen import COPIES
 
 
@@ -13,12 +12,6 @@ def older(scene, *sids):
     """Deploy to DEV a template that does not have these statements yet."""
     document = scene.world.iam.roles.named(DEV, COPIES).policies["ami-promoter"]
     document["Statement"] = [one for one in document["Statement"] if one["Sid"] not in sids]
-
-
-def update(scene):
-    """Update DEV's stack."""
-    given = {"HubAccountId": HUB, "HubRegion": REGION, "ExternalId": stage.EXTERNAL_ID}
-    scene.world.deploy(ROOT / stage.TARGET_TEMPLATE, DEV, REGION, "ami-promoter-target", given)
 
 
 def opened(scene):
@@ -42,7 +35,7 @@ def test_a_right_that_an_older_template_lacks_is_named_before_anything_is_opened
     assert "deploy/target.yaml" in fault["cure"]
     assert opened(scene) == {TEST}
 
-    update(scene)
+    scene.deploy_target()
     assert scene.cli("retry", scene.image)[0] == 0
     scene.run_until_state("delivered", DEV)
     scene.assert_invariants()
@@ -57,7 +50,7 @@ def test_doctor_names_the_right(scene):
     assert finding["passed"] is False
     assert "does not allow ec2:CopySnapshot, ec2:EnableImageDeregistrationProtection" in finding["what"]
     assert "deploy/target.yaml" in finding["cure"]
-    update(scene)
+    scene.deploy_target()
     assert doctor(scene) == {}
 
 

@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 
 from demo import stage
 from tests.scenarios.failures import assert_untouched, calm_pace
-from tests.scenarios.platform import ROOT, doctor
+from tests.scenarios.platform import doctor
 from tests.scenarios.scene import DEV, HOUR, HUB, PROD, REGION, TEST
 from tests.scenarios.sharing import SHARING
 
@@ -182,8 +182,7 @@ def test_the_snapshot_is_in_another_region(scene):
     scene.apply(stage.TARGETS_FILE + f'accounts:\n  "{PROD}": {{regions: [{FAR}]}}\n')
     bad = doctor(scene, "--account", PROD)
     assert "CreateKey=true" in bad[PROD, "key"]["cure"]
-    given = {"HubAccountId": HUB, "HubRegion": REGION, "CreateRole": "false"}
-    scene.world.deploy(ROOT / stage.TARGET_TEMPLATE, PROD, FAR, "ami-promoter-target", given)
+    scene.deploy_target(PROD, FAR, CreateRole="false")
     assert doctor(scene, "--account", PROD) == {}
 
     scene.promote(PROD)

@@ -4,9 +4,7 @@ import json
 
 import pytest
 
-from demo import stage
 from tests.scenarios.failures import deny
-from tests.scenarios.platform import ROOT
 from tests.scenarios.pointers import EACH, deploy, notice, shows, successor, with_pointers
 from tests.scenarios.regions import BETWEEN, FAR
 from tests.scenarios.scene import DEV, HOUR, HUB, REGION, TEST
@@ -110,8 +108,7 @@ def test_an_ami_without_a_deprecation_date_has_none_when_its_recall_is_lifted(sc
 @pytest.mark.thorough
 def test_the_hubs_own_copy_in_another_region_is_recalled_and_restored(abroad):
     """As a target's: it is the service's, with the hub's tag."""
-    given = {"HubAccountId": HUB, "HubRegion": REGION, "ExternalId": stage.EXTERNAL_ID}
-    abroad.world.deploy(ROOT / stage.TARGET_TEMPLATE, HUB, FAR, "ami-promoter-target", given)
+    abroad.deploy_target(HUB, FAR)
     abroad.apply(BETWEEN)
     abroad.promote("")
     recall(abroad, abroad.image, "--why", WHY)

@@ -8,7 +8,7 @@ from demo import stage
 from tests.scenarios.failures import copy_of_ours
 from tests.scenarios.key_policy import by, put_now
 from tests.scenarios.organization import READING, OrganizationScene
-from tests.scenarios.platform import HISTORY, ROOT, codes, reconcile
+from tests.scenarios.platform import HISTORY, codes, reconcile
 from tests.scenarios.regions import BETWEEN, FAR
 from tests.scenarios.scene import DEV, HUB, REGION, TABLE, TEST
 
@@ -92,10 +92,8 @@ def forget(scene, name):
 
 def test_shares_of_a_hub_copy_in_another_region_are_looked_up_there(scene):
     """It finds what a person revoked there, and what the ledger has lost there, and nothing else."""
-    roles = {"ExternalId": stage.EXTERNAL_ID}, {"CreateRole": "false"}
-    for account, role in zip((HUB, DEV), roles, strict=True):
-        given = {"HubAccountId": HUB, "HubRegion": REGION, **role}
-        scene.world.deploy(ROOT / stage.TARGET_TEMPLATE, account, FAR, "ami-promoter-target", given)
+    scene.deploy_target(HUB, FAR)
+    scene.deploy_target(DEV, FAR, CreateRole="false")
     scene.apply(BETWEEN)
     scene.world.ec2.pace.copy = 1500
     scene.tag("")

@@ -80,8 +80,7 @@ accounts:
 
 def test_the_hub_itself_gets_the_ami_in_another_region(scene):
     """Under that Region's key, by a role like a target's; nothing is opened, as snapshots and key are the hub's own."""
-    given = {"HubAccountId": HUB, "HubRegion": REGION, "ExternalId": stage.EXTERNAL_ID}
-    stack = scene.world.deploy(ROOT / stage.TARGET_TEMPLATE, HUB, FAR, "ami-promoter-target", given)
+    stack = scene.deploy_target(HUB, FAR)
     scene.apply(HOME_AND_AWAY)
     opened = []
 
@@ -104,8 +103,7 @@ def test_the_hub_itself_gets_the_ami_in_another_region(scene):
 
 def test_by_way_of_the_hub_nobody_reads_across_regions(abroad):
     """The hub first makes its own copy there; the target copies from that, and nothing of it stays open."""
-    given = {"HubAccountId": HUB, "HubRegion": REGION, "ExternalId": stage.EXTERNAL_ID}
-    abroad.world.deploy(ROOT / stage.TARGET_TEMPLATE, HUB, FAR, "ami-promoter-target", given)
+    abroad.deploy_target(HUB, FAR)
     abroad.apply(BETWEEN)
     abroad.promote("")
 
@@ -123,8 +121,7 @@ def test_by_way_of_the_hub_nobody_reads_across_regions(abroad):
 @pytest.mark.thorough
 def test_the_cure_works_after_the_hubs_own_copy_was_deleted(abroad):
     """A delivered AMI is not made again, however often the source is tagged: the cure is a copy of the source."""
-    given = {"HubAccountId": HUB, "HubRegion": REGION, "ExternalId": stage.EXTERNAL_ID}
-    abroad.world.deploy(ROOT / stage.TARGET_TEMPLATE, HUB, FAR, "ami-promoter-target", given)
+    abroad.deploy_target(HUB, FAR)
     abroad.apply(f'{BETWEEN}  "{TEST}": {{regions: [{FAR}], by_way_of_hub: true}}\n')
     abroad.promote(f"{DEV} {HUB}")
     abroad.wait(HOUR)
@@ -150,8 +147,7 @@ def test_the_cure_works_after_the_hubs_own_copy_was_deleted(abroad):
 
 def test_a_source_that_is_gone_before_the_hubs_own_copy_is_there_opens_nothing_of_that(abroad):
     """Deregistered while three copies run: those arrive; the target that was to copy from the hub's own fails."""
-    given = {"HubAccountId": HUB, "HubRegion": REGION, "ExternalId": stage.EXTERNAL_ID}
-    abroad.world.deploy(ROOT / stage.TARGET_TEMPLATE, HUB, FAR, "ami-promoter-target", given)
+    abroad.deploy_target(HUB, FAR)
     abroad.apply(BETWEEN)
     abroad.world.ec2.pace.copy = 120
     abroad.tag("")
@@ -210,8 +206,7 @@ def test_one_region_of_an_account_is_tried_again(abroad):
 def test_by_way_of_the_hub_raises_nothing_at_the_access_monitor(abroad):
     """The hub also shares and grants in the other Region, whose events are forwarded."""
     monitored(abroad)
-    given = {"HubAccountId": HUB, "HubRegion": REGION, "ExternalId": stage.EXTERNAL_ID}
-    abroad.world.deploy(ROOT / stage.TARGET_TEMPLATE, HUB, FAR, "ami-promoter-target", given)
+    abroad.deploy_target(HUB, FAR)
     abroad.world.deploy(ROOT / "deploy" / "hub-region.yaml", HUB, FAR, "ami-promoter-region", {"HubRegion": REGION})
     abroad.apply(BETWEEN)
     abroad.promote("")

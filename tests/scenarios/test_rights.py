@@ -11,9 +11,7 @@ from botocore.exceptions import ClientError
 
 from chalicelib.engine import addresses
 from chalicelib.sharing.share import Share, ShareState
-from demo import stage
-from tests.scenarios.platform import ROOT
-from tests.scenarios.scene import DEV, HUB, REGION, STRANGER, TABLE, Scene, targets_file
+from tests.scenarios.scene import DEV, REGION, STRANGER, TABLE, Scene, targets_file
 from tests.scenarios.stolen import CONFIG, MEMBERS, client, item, writes
 
 HEARING = ("on-tag-change", "on-image-state", "on-target-event")
@@ -115,11 +113,7 @@ def test_a_target_uses_the_source_keys_that_it_names_and_no_other(scene, named):
     """``SourceKeyArns`` of deploy/target.yaml: a source under a named key is copied, another is not."""
     scene.apply(targets_file())
     other = scene.client("kms").create_key()["KeyMetadata"]["Arn"]
-    given = {"HubAccountId": HUB, "HubRegion": REGION, "ExternalId": stage.EXTERNAL_ID, "CreateKey": "false"}
-    keys = f"{other},{scene.key}" if named else other
-    scene.world.deploy(
-        ROOT / stage.TARGET_TEMPLATE, DEV, REGION, "ami-promoter-target", {**given, "SourceKeyArns": keys}
-    )
+    scene.deploy_target(CreateKey="false", SourceKeyArns=f"{other},{scene.key}" if named else other)
     scene.tag("")
     assert scene.outcome() == {DEV: "delivered" if named else "failed"}, scene.describe()
     scene.assert_invariants()

@@ -11,7 +11,7 @@ import itertools
 import re
 import string
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -268,6 +268,14 @@ class Cloud:
         """Return what a read shows, which may be stale."""
         age = next(self._stale)
         return next(look for look in reversed(self._looks) if look.at <= self.now - age or look.at == 0)
+
+    # --- the targets file --------------------------------------------------------------------------------------------
+
+    def settle(self, *accounts: str, **settings: Any) -> None:
+        """Apply a file that gives these accounts, or all that it lists, other settings."""
+        before = self.directory.accounts
+        changed = {one: (replace(before[one][0], **settings),) for one in accounts or before}
+        self.directory = replace(self.directory, accounts={**before, **changed})
 
     # --- the hub -----------------------------------------------------------------------------------------------------
 

@@ -404,6 +404,23 @@ class Hub:
         if until is not None:
             self.cloud.now = until
 
+    def step(self) -> None:
+        """Let the next thing happen."""
+        step = self._next()
+        assert step is not None, f"nothing more happens: {self.outcomes()}"
+        at, act = step
+        self.cloud.now = max(self.cloud.now, at)
+        act()
+
+    def until(self, arrived: Callable[[], bool]) -> None:
+        """Run step by step until this holds."""
+        while not arrived():
+            self.step()
+
+    def until_state(self, ami: str, account: str, state: str) -> None:
+        """Run step by step until a delivery has a state."""
+        self.until(lambda: self.outcomes().get((ami, account)) == state)
+
     def at(self, until: int) -> "Hub":
         """Run until then; return the hub, for an assertion about what holds then."""
         self.run(until=until)

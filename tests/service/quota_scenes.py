@@ -127,11 +127,7 @@ def parked_and_freed(state: str, parts: Parts = RIGHT) -> Hub:
     hub.cloud.tag(FULL, "default")
     key = hub.delivery_key(FULL, ACCOUNT)
     arrived = _may_begin if state == "opening" else _begun
-    while not arrived(hub, key):
-        step = hub._next()
-        assert step is not None
-        hub.cloud.now = max(hub.cloud.now, step[0])
-        step[1]()
+    hub.until(lambda: arrived(hub, key))
     hub.stores.records.park(key, "for a person", hub.cloud.now)
     hub.invariants.poisoned.add(key)
     hub.run(until=hub.cloud.now + HOUR)

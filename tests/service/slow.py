@@ -136,13 +136,6 @@ class SlowHub(Hub):
         """Switch a function off for this many seconds: its messages wait in the queue, its schedule is missed."""
         self._off[function] = self.cloud.now + seconds
 
-    def until_state(self, ami: str, account: str, state: str) -> None:
-        while self.outcomes().get((ami, account)) != state:
-            step = self._next()
-            assert step is not None, f"never {state}: {self.outcomes()}"
-            self.cloud.now = max(self.cloud.now, step[0])
-            step[1]()
-
     def _away(self, function: str) -> int:
         """Until when a function is off; 0 if it is on."""
         until = self._off.get(function, 0)

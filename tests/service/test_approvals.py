@@ -47,26 +47,6 @@ def asked(hub: Hub) -> list[str]:
     return [one["digest"] for one in hub.cloud.notices if one["event"] == "promotion.awaiting-approval"]
 
 
-def apply(hub: Hub, **settings) -> None:
-    """Apply a file with these settings for every account."""
-    listed = {account: (replace(targets[0], **settings),) for account, targets in hub.cloud.directory.accounts.items()}
-    hub.cloud.directory = Directory({"default": tuple(listed)}, listed)
-
-
-@pytest.mark.parametrize("mode", ["copy", "share"])
-def test_a_target_that_needs_none_does_not_wait_for_one_that_does(mode):
-    """One file, two accounts: the one without `approval` is delivered at once."""
-    hub = Hub((A, B), target={"mode": mode})
-    listed = dict(hub.cloud.directory.accounts)
-    listed[B] = (Target(B, REGION, mode=mode, approval="required"),)
-    hub.cloud.directory = Directory({"default": (A, B)}, listed)
-    hub.cloud.make_image(AMI, {"snap-00": True})
-    hub.cloud.tag(AMI, f"{A} {B}")
-    assert outcomes(hub, after=2 * HOUR) == {(AMI, A): "shared" if mode == "share" else "delivered", (AMI, B): WAITS}
-    hub.approve(AMI)
-    assert set(outcomes(hub, after=2 * HOUR).values()) == {"shared" if mode == "share" else "delivered"}
-
-
 def test_the_sweep_alone_finds_the_approval():
     """With every event and wake lost, the approver's entry is enough, also if it is written twice."""
     hub = waiting(arrivals=NOTHING_COMES)
@@ -146,7 +126,7 @@ def test_other_settings_void_the_approval_and_start_another_episode():
     """The waiting delivery has the old settings: it is cancelled, and its next episode has the new ones."""
     hub = waiting()
     hub.approve(AMI)
-    apply(hub, tags={"cost": "more"})
+    hub.cloud.settle(tags={"cost": "more"})
     pass_time(hub, HOUR)
     assert not opened(hub)
     assert hub.outcomes() == {(AMI, A): WAITS}
@@ -159,7 +139,7 @@ def test_other_settings_void_the_approval_and_start_another_episode():
 def test_a_file_that_asks_for_no_approval_any_longer_lets_it_go_on():
     """The applied file decides which targets need an approval."""
     hub = waiting()
-    apply(hub, approval="none")
+    hub.cloud.settle(approval="none")
     assert hub.ended() == {(AMI, A): "delivered"}
 
 
@@ -236,7 +216,7 @@ def test_what_begins_again_while_the_tag_has_a_refused_value_repeats_no_notice()
     hub = waiting()
     hub.cloud.tag(AMI, "dve")
     pass_time(hub, HOUR)
-    apply(hub, tags={"cost": "more"})
+    hub.cloud.settle(tags={"cost": "more"})
     assert outcomes(hub, after=2 * HOUR) == {(AMI, A): WAITS}
     assert len([one for one in hub.cloud.notices if one["event"] == "promotion.refused"]) == 1
     deliver(hub)
@@ -256,14 +236,13 @@ def test_an_approval_that_is_void_when_the_share_worker_asks_is_asked_for_again(
     """The delivery already asked to open: nothing opens, it is cancelled, and its next episode waits for approval."""
     hub = waiting()
     hub.approve(AMI)
-    while hub.outcomes()[AMI, A] == WAITS:
-        hub.run(until=hub.cloud.now + 1)
+    hub.until(lambda: hub.outcomes()[AMI, A] != WAITS)
     assert not opened(hub)
     (place,) = hub.cloud.approvals
     if void == "expired":
         hub.cloud.approvals[place] = replace(hub.cloud.approvals[place], until=hub.cloud.now)
     else:
-        apply(hub, tags={"cost": "more"})
+        hub.cloud.settle(tags={"cost": "more"})
     assert outcomes(hub, after=DAY) == {(AMI, A): WAITS}
     assert not opened(hub)
     assert [one for one in hub.faults() if one.startswith("not-approved")]

@@ -1,7 +1,6 @@
 """One instance from each new AMI starts in the target before the AMI is published, and never outlives its delivery."""
 
 import itertools
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -24,6 +23,7 @@ MINUTE, HOUR, DAY = 60, 3600, 24 * 3600
 MODES = ("copy", "share")
 ENDS = {"copy": "delivered", "share": "shared"}
 BROKEN = ("impaired", "hangs", "Client.InternalError")
+DENIED = refusal(RefusalKind.DENIED, "UnauthorizedOperation")
 UNTESTED = ("pending", "Server.InternalError", "Server.InsufficientInstanceCapacity", "Client.UserInitiatedShutdown")
 
 
@@ -154,9 +154,7 @@ def test_an_ami_that_could_not_be_tested_stays_unpublished_and_is_tested_again_w
 
 def rename(hub: Hub) -> Hub:
     """Apply a file with another `ami_name`."""
-    accounts = hub.cloud.directory.accounts
-    renamed = {DEV: (replace(accounts[DEV][0], ami_name="new-{source_name}-{source_id}"),)}
-    hub.cloud.directory = replace(hub.cloud.directory, accounts=renamed)
+    hub.cloud.settle(ami_name="new-{source_name}-{source_id}")
     return hub
 
 
@@ -246,14 +244,6 @@ def test_an_ami_that_fails_when_it_is_tested_again_is_removed():
 
     assert codes(hub) == ["launch-test-failed"]
     assert (hub.cloud.images, hub.cloud.live_copies()) == ({}, [])
-
-
-def test_a_shared_ami_that_could_not_be_tested_is_shared_no_more_until_it_is_tested_again():
-    """A share is open only while it is needed."""
-    hub = promoted(a_hub("share", boots=("pending", "ok")))
-    assert (hub.cloud.launches, hub.cloud.grants) == (set(), {})
-    retried(hub)
-    assert hub.outcomes()[AMI, DEV] == "shared"
 
 
 def test_in_share_mode_a_key_that_is_not_open_yet_is_no_failure():
@@ -411,9 +401,7 @@ def test_a_later_date_in_the_file_lets_a_launch_test_go_on():
     hub = promoted(a_hub("share", target={"until": date}, booting=(12 * MINUTE,)), 0)
     hub.cloud.applied = AppliedFile(fault=Fault("targets-damaged", "there", "It is damaged.", "Apply it again."))
     hub.run(until=date + MINUTE)
-    accounts = hub.cloud.directory.accounts
-    later_date = {DEV: (replace(accounts[DEV][0], until=START + 10 * HOUR),)}
-    hub.cloud.directory = replace(hub.cloud.directory, accounts=later_date)
+    hub.cloud.settle(until=START + 10 * HOUR)
     hub.cloud.applied = None
     later(hub)
     assert hub.outcomes()[AMI, DEV] == "shared"
@@ -473,8 +461,7 @@ def test_a_copy_that_was_recalled_while_it_was_tested_is_tested_when_the_recall_
 def test_where_the_target_lets_no_instance_end_for_a_day_the_fault_names_it(mode, boots):
     """What is shared closes long before; what has passed its test is delivered all the same."""
     hub = a_hub(mode, boots=(boots,))
-    denied = refusal(RefusalKind.DENIED, "UnauthorizedOperation")
-    hub.gate.troubles.append(PortTrouble("target.instances", "terminate", denied, times=10**9))
+    hub.gate.troubles.append(PortTrouble("target.instances", "terminate", DENIED, times=10**9))
     promoted(hub, 20 * HOUR)
     assert hub.outcomes()[AMI, DEV] in ("launching", "tidying", "stopping")
     assert boots == "ok" or hub.cloud.launches == set()
@@ -500,8 +487,7 @@ def test_an_instance_that_one_look_does_not_show_is_terminated_all_the_same(mode
 def test_the_next_episode_ends_what_an_earlier_one_had_to_leave():
     """Its nonce stays on the record."""
     hub = a_hub(boots=("pending", "ok"))
-    denied = refusal(RefusalKind.DENIED, "UnauthorizedOperation")
-    hub.gate.troubles.append(PortTrouble("target.instances", "terminate", denied, times=10**9))
+    hub.gate.troubles.append(PortTrouble("target.instances", "terminate", DENIED, times=10**9))
     promoted(hub, 30 * HOUR)
     assert states(hub) == ["pending"]
     hub.gate.troubles.clear()
@@ -562,8 +548,7 @@ def test_an_outage_of_the_worker_only_delays_the_test(minutes, boots):
 def test_a_target_that_lets_nobody_look_is_no_failure_of_the_ami():
     """At the deadline the instance is terminated, and the AMI stays."""
     hub = until_instance(promoted(a_hub(), 0))
-    denied = refusal(RefusalKind.DENIED, "UnauthorizedOperation")
-    hub.gate.troubles.append(PortTrouble("target.instances", "see", denied, times=10**9))
+    hub.gate.troubles.append(PortTrouble("target.instances", "see", DENIED, times=10**9))
     later(hub, 4 * HOUR)
     assert codes(hub)[0] == "launch-not-tested"
     assert states(hub) == ["terminated"]

@@ -3,7 +3,6 @@
 import json
 import random
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from io import BytesIO
 from typing import Any
 
@@ -93,11 +92,7 @@ def test_a_name_that_an_account_gets_begins_nothing_again(mode):
     hub = shared() if mode == "share" else tagged()
     pass_time(hub, 3 * HOUR)
     before = hub.outcomes(), set(hub.cloud.launches), set(hub.cloud.copies)
-    named = {
-        account: tuple(replace(one, name="dev") for one in targets)
-        for account, targets in hub.cloud.directory.accounts.items()
-    }
-    hub.cloud.directory = replace(hub.cloud.directory, accounts=named)
+    hub.cloud.settle(name="dev")
     pass_time(hub, 3 * HOUR)
 
     assert before == (hub.outcomes(), set(hub.cloud.launches), set(hub.cloud.copies))

@@ -1,7 +1,6 @@
 """`worker` is off for hours: what completed meanwhile is delivered, and a deadline acts on a fresh look."""
 
 import itertools
-from dataclasses import replace
 
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError
@@ -55,20 +54,12 @@ def a_hub(method: str = "snapshots", **behavior: object) -> Hub:
     return hub
 
 
-def one_step(hub: Hub) -> None:
-    step = hub._next()
-    assert step is not None, hub.outcomes()
-    hub.cloud.now = max(hub.cloud.now, step[0])
-    step[1]()
-
-
 def until_state(hub: Hub, state: str, more: int) -> None:
     """Run until the delivery is in a state, and this many steps more."""
-    while hub.outcomes().get((AMI, A)) != state:
-        one_step(hub)
+    hub.until_state(AMI, A, state)
     for _ in range(more):
         if hub.outcomes()[AMI, A] == state:
-            one_step(hub)
+            hub.step()
 
 
 @pytest.mark.parametrize("hours", [2, 26])
@@ -94,7 +85,7 @@ def test_an_outage_in_the_middle_of_a_step_destroys_no_good_work(held, hours):
     hub.gate.troubles = [PortTrouble(port, method, refused, after=done)]
     until_state(hub, held.partition(" ")[0].strip(","), 0)
     while hub.gate.troubles[0].times:
-        one_step(hub)
+        hub.step()
     if held == "registering by CopyImage" and hours > 24:  # nothing was made, and its shares have ended meanwhile
         off(hub, hours * HOUR)
         hub.run()
@@ -315,14 +306,12 @@ def test_an_ami_that_was_left_as_it_differs_stays_when_a_later_try_under_another
     assert hub.faults()[-1].startswith("copy-differs")
 
     hub.watchful, hub.gate.watch = False, lambda *_: None  # two AMIs are there: people were notified of it
-    (target,) = hub.cloud.directory.accounts[A]
-    another = replace(target, ami_name="another-{source_name}", copy_method="image")
-    hub.cloud.directory = replace(hub.cloud.directory, accounts={A: (another,)})
+    hub.cloud.settle(ami_name="another-{source_name}", copy_method="image")
     hub.cloud.tag(AMI, None)
     hub.run()
     hub.cloud.tag(AMI, A)
     while len(hub.cloud.images) == 1:
-        one_step(hub)
+        hub.step()
     hub.cloud.tag(AMI, None)
     hub.run()
     assert hub.outcomes()[AMI, A] == "cancelled"

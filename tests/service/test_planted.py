@@ -71,10 +71,7 @@ def test_what_is_planted_while_a_delivery_is_cancelled_is_not_deleted(method):
     """Only snapshots with an attempt's nonce are deleted."""
     hub = a_hub(method)
     hub.cloud.tag(AMI, A)
-    while len(hub.cloud.live_copies()) < len(SNAPSHOTS):
-        at, act = hub._next()
-        hub.cloud.now = max(hub.cloud.now, at)
-        act()
+    hub.until(lambda: len(hub.cloud.live_copies()) >= len(SNAPSHOTS))
     planted = plant(hub)
     hub.cloud.tag(AMI, None)
     assert hub.ended()[AMI, A] == "cancelled"
@@ -88,10 +85,7 @@ def test_what_is_planted_while_a_delivery_is_cancelled_is_not_deleted(method):
 
 def until_copies_run(hub: Hub) -> None:
     """Play until a copy of each snapshot runs, and a quarter of a minute more: their answers are on record."""
-    while len(hub.cloud.live_copies()) < len(SNAPSHOTS):
-        at, act = hub._next()
-        hub.cloud.now = max(hub.cloud.now, at)
-        act()
+    hub.until(lambda: len(hub.cloud.live_copies()) >= len(SNAPSHOTS))
     hub.run(until=hub.cloud.now + 15)
 
 
@@ -125,10 +119,7 @@ def test_a_snapshot_with_the_nonce_of_a_copy_that_ended_in_error_is_never_used()
     hub.cloud.behavior = CloudBehavior(fails=(INACCESSIBLE,))
     hub.cloud._fails = itertools.chain([INACCESSIBLE] * 2, itertools.repeat(""))
     hub.cloud.tag(AMI, A)
-    while not hub.cloud.copies or any(copy.state != "error" for copy in hub.cloud.copies.values()):
-        at, act = hub._next()
-        hub.cloud.now = max(hub.cloud.now, at)
-        act()
+    hub.until(lambda: hub.cloud.copies and all(copy.state == "error" for copy in hub.cloud.copies.values()))
     planted = plant_with_nonces(hub)
     hub.invariants.planted |= planted
     hub.run()
@@ -142,10 +133,7 @@ def test_an_ami_with_the_nonce_of_an_attempt_that_is_over_is_never_adopted(metho
     hub = a_hub(method)
     hub.cloud._registering = itertools.repeat(900)
     hub.cloud.tag(AMI, A)
-    while not hub.cloud.images:
-        at, act = hub._next()
-        hub.cloud.now = max(hub.cloud.now, at)
-        act()
+    hub.until(lambda: bool(hub.cloud.images))
     (made,) = hub.cloud.images.values()
     hub.run(until=hub.cloud.now + 15)  # its answer is on record
     made.raw["State"] = "failed"

@@ -1,7 +1,6 @@
 """A recall takes an AMI back everywhere, in any order with promotions and crashes; lifting it restores what can be."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -23,6 +22,7 @@ NAME = "/golden/base/current"
 OLD, NEW = "ami-0a", "ami-0b"
 MADE = {OLD: "2026-01-01T00:00:00.000Z", NEW: "2026-02-01T00:00:00.000Z"}
 HOUR, DAY = 3600, 24 * 3600
+DENIED = refusal(RefusalKind.DENIED, "UnauthorizedOperation")
 
 
 def a_hub(mode: str = "copy", accounts: tuple[str, ...] = (DEV,), linger: int = 0, **behavior) -> Hub:
@@ -45,13 +45,24 @@ def promoted(hub: Hub, *amis: str) -> Hub:
     return after(hub, 2 * HOUR)
 
 
+def recall_it(hub: Hub) -> Hub:
+    """Recall the newest AMI, and let an hour pass."""
+    hub.recall(NEW)
+    return after(hub)
+
+
+def lift_it(hub: Hub) -> Hub:
+    """Lift its recall, and let an hour pass."""
+    hub.lift_recall(NEW)
+    return after(hub)
+
+
 def recalled(before: str, *, may_disable: bool) -> Hub:
     """A hub whose newest AMI is recalled; ``before``: the deprecation date that the copy had."""
     hub = promoted(a_hub())
     raw(hub, NEW)["DeprecationTime"] = before
     hub.cloud.may_disable = may_disable
-    hub.recall(NEW)
-    return after(hub)
+    return recall_it(hub)
 
 
 def shown(hub: Hub, account: str = DEV) -> str:
@@ -72,23 +83,6 @@ def events(hub: Hub, ami: str) -> list[str]:
     return [one["event"] for one in hub.cloud.notices if one.get("source_image") == ami and "delivery" in one]
 
 
-def test_lifting_a_recall_restores_pointer_date_and_state():
-    """The deprecation date is the one from before."""
-    hub = promoted(a_hub())
-    raw(hub, NEW)["DeprecationTime"] = "2027-06-01T00:00:00.000Z"
-    hub.cloud.may_disable = True
-    hub.recall(NEW)
-    after(hub)
-    assert raw(hub, NEW)["State"] == "disabled"
-
-    hub.lift_recall(NEW)
-    after(hub)
-    assert hub.outcomes()[NEW, DEV] == "delivered"
-    assert raw(hub, NEW)["State"] == "available"
-    assert raw(hub, NEW)["DeprecationTime"] == "2027-06-01T00:00:00.000Z"
-    assert shown(hub) == NEW
-
-
 def test_while_a_recall_stands_no_event_promotes_the_ami():
     """Whatever its tag says; it is promoted when the recall is lifted."""
     hub = a_hub()
@@ -100,21 +94,8 @@ def test_while_a_recall_stands_no_event_promotes_the_ami():
     assert hub.cloud.copies == {}
     assert hub.cloud.permissions == set()
 
-    hub.lift_recall(NEW)
-    after(hub)
+    lift_it(hub)
     assert hub.outcomes() == {(NEW, DEV): "delivered"}
-
-
-def test_a_recall_stands_although_the_tag_is_removed():
-    """What was delivered before is deprecated all the same."""
-    hub = promoted(a_hub())
-    hub.cloud.tag(NEW, None)
-    after(hub)
-    hub.recall(NEW)
-    after(hub)
-
-    assert hub.outcomes()[NEW, DEV] == "recalled"
-    assert shown(hub) == OLD
 
 
 @pytest.mark.parametrize("before", [True, False])
@@ -122,23 +103,20 @@ def test_a_tag_that_is_not_understood_neither_lifts_nor_prevents_a_recall(before
     """It is written after the tag was removed, so no value is in force. Only an operator lifts a recall."""
     hub = promoted(a_hub())
     if before:
-        hub.recall(NEW)
-        after(hub)
+        recall_it(hub)
     hub.cloud.tag(NEW, None)
     after(hub)
     hub.cloud.tag(NEW, "deev")
     after(hub)
     if not before:
-        hub.recall(NEW)
-        after(hub)
+        recall_it(hub)
 
     assert hub.outcomes()[NEW, DEV] == "recalled"
     assert raw(hub, NEW)["DeprecationTime"]
     assert shown(hub) == OLD
     assert events(hub, NEW) == ["delivery.delivered", "delivery.recalled"]
 
-    hub.lift_recall(NEW)
-    after(hub)
+    lift_it(hub)
     assert hub.outcomes()[NEW, DEV] == "delivered"
 
 
@@ -183,8 +161,7 @@ def test_a_recall_right_after_the_copy_was_made_waits_for_no_damaged_source():
     hub.watchful, hub.gate.watch = False, lambda *_: None  # they read it, too
     examined = addresses.source_image(NEW, peek(hub.stores.records, addresses.promotion(NEW), PROMOTIONS).source)
     hub.stores.records.put(examined, {**hub.stores.records.get(examined), "body": "{}"})
-    hub.recall(NEW)
-    after(hub)
+    recall_it(hub)
 
     assert hub.outcomes()[NEW, DEV] == "recalled"
     assert raw(hub, NEW)["DeprecationTime"]
@@ -202,8 +179,7 @@ def test_a_date_that_ec2_does_not_show_yet_comes_back_when_the_recall_is_lifted(
     assert hub.outcomes()[NEW, DEV] == "recalled"
     assert not hub.gate.troubles[0].times
 
-    hub.lift_recall(NEW)
-    after(hub)
+    lift_it(hub)
     assert hub.outcomes()[NEW, DEV] == "delivered"
     assert raw(hub, NEW)["DeprecationTime"] == "2028-06-01T00:00:00Z"
 
@@ -215,8 +191,7 @@ def test_a_recall_waits_for_no_linger():
     assert hub.outcomes()[NEW, DEV] == "publishing"
     assert shown(hub) == NEW
 
-    hub.recall(NEW)
-    after(hub)
+    recall_it(hub)
     assert hub.outcomes()[NEW, DEV] == "recalled"
     assert shown(hub) == OLD
     assert raw(hub, NEW)["DeprecationTime"]
@@ -227,11 +202,9 @@ def test_a_recall_waits_for_no_linger():
 def test_one_target_that_refuses_delays_no_other_and_is_named():
     """After a day its notice says what is left to do there."""
     hub = promoted(a_hub(accounts=(DEV, PROD)))
-    denied = refusal(RefusalKind.DENIED, "UnauthorizedOperation")
-    in_dev = PortTrouble("target.images", "recall", denied, 10**9, only=lambda one, *_, **__: one.target.account == DEV)
+    in_dev = PortTrouble("target.images", "recall", DENIED, 10**9, only=lambda one, *_, **__: one.target.account == DEV)
     hub.gate.troubles = [in_dev]
-    hub.recall(NEW)
-    after(hub)
+    recall_it(hub)
     assert hub.outcomes()[NEW, PROD] == "recalled"
     assert hub.outcomes()[NEW, DEV] == "recalling"
     assert (shown(hub), shown(hub, PROD)) == (OLD, OLD), "the pointer moves first"
@@ -249,8 +222,7 @@ def test_one_look_that_misses_the_copy_ends_no_recall():
     hub = promoted(a_hub())
     hub.cloud.may_disable = True
     hub.gate.troubles = [LostAnswer("target.images", "shown")]
-    hub.recall(NEW)
-    after(hub)
+    recall_it(hub)
 
     assert hub.outcomes()[NEW, DEV] == "recalled"
     assert raw(hub, NEW)["DeprecationTime"]
@@ -261,8 +233,7 @@ def test_a_pause_delays_no_recall():
     """A pause holds up what begins, not what ends."""
     hub = promoted(a_hub())
     hub.cloud.paused = True
-    hub.recall(NEW)
-    after(hub)
+    recall_it(hub)
 
     assert hub.outcomes()[NEW, DEV] == "recalled"
 
@@ -313,10 +284,8 @@ def test_a_recall_of_an_ami_of_the_baseline_and_its_lift_promote_nothing():
     hub.cloud.changed()
     ignored = evolving.baseline(NEW, HUB, REGION, "default", hub.cloud.now)
     hub.stores.records.create(PROMOTIONS.encode(ignored), hub.cloud.now)
-    hub.recall(NEW)
-    after(hub)
-    hub.lift_recall(NEW)
-    after(hub)
+    recall_it(hub)
+    lift_it(hub)
     assert hub.outcomes() == {}
 
     key = addresses.promotion(NEW)
@@ -324,8 +293,7 @@ def test_a_recall_of_an_ami_of_the_baseline_and_its_lift_promote_nothing():
     hub.stores.records.make_due(key, hub.cloud.now, {"retry": f"{hub.cloud.now}:{DEV}"})
     after(hub)
     assert hub.outcomes() == {}
-    hub.lift_recall(NEW)
-    after(hub)
+    lift_it(hub)
     assert hub.outcomes() == {(NEW, DEV): "delivered"}
 
 
@@ -333,13 +301,11 @@ def test_a_recall_of_an_ami_of_the_baseline_and_its_lift_promote_nothing():
 def test_a_parameter_that_the_file_no_longer_sets_stays_and_says_that_its_ami_is_recalled(mode):
     """The service leaves it to a person; the fault ends with the recall."""
     hub = promoted(a_hub(mode))
-    listed = {DEV: (replace(hub.cloud.directory.accounts[DEV][0], ssm_parameter=""),)}
-    hub.cloud.directory = replace(hub.cloud.directory, accounts=listed)
+    hub.cloud.settle(ssm_parameter="")
     key = hub.pointer_key(DEV, NAME)
     after(hub, 2 * DAY)
     assert peek(hub.stores.records, key, POINTERS).fault is None
-    hub.recall(NEW)
-    after(hub)
+    recall_it(hub)
 
     assert shown(hub) == NEW
     assert peek(hub.stores.records, key, POINTERS).fault.code == "pointer-names-recalled"
@@ -373,8 +339,7 @@ def test_a_process_killed_at_any_call_of_a_recall_or_its_lift_changes_nothing(li
     def begun() -> Hub:
         hub = promoted(a_hub())
         if lift:
-            hub.recall(NEW)
-            after(hub)
+            recall_it(hub)
         hub.gate.calls = 0
         if lift:
             hub.lift_recall(NEW)
@@ -412,8 +377,7 @@ def test_lifting_a_recall_enables_what_it_may_have_disabled(took_effect):
     hub = promoted(a_hub())
     hub.cloud.may_disable = True
     lost = refusal(RefusalKind.THROTTLED, "Timeout", unknown=True)
-    denied = refusal(RefusalKind.DENIED, "UnauthorizedOperation")
-    hub.gate.troubles = [PortTrouble("target.images", "recall", denied, times=10**9)]
+    hub.gate.troubles = [PortTrouble("target.images", "recall", DENIED, times=10**9)]
     if took_effect:
         hub.gate.troubles.insert(0, PortTrouble("target.images", "recall", lost, times=1, after=True))
     hub.recall(NEW)
@@ -422,8 +386,7 @@ def test_lifting_a_recall_enables_what_it_may_have_disabled(took_effect):
     assert raw(hub, NEW)["State"] == ("disabled" if took_effect else "available")
 
     hub.gate.troubles = []
-    hub.lift_recall(NEW)
-    after(hub)
+    lift_it(hub)
     assert hub.outcomes()[NEW, DEV] == "delivered"
     assert raw(hub, NEW)["State"] == "available"
     assert shown(hub) == NEW
@@ -434,12 +397,10 @@ def test_what_its_owner_had_disabled_stays_so_when_the_recall_is_lifted():
     hub = promoted(a_hub())
     hub.cloud.may_disable = True
     raw(hub, NEW)["State"] = "disabled"
-    hub.recall(NEW)
-    after(hub)
+    recall_it(hub)
     assert hub.outcomes()[NEW, DEV] == "recalled"
 
-    hub.lift_recall(NEW)
-    after(hub)
+    lift_it(hub)
     assert raw(hub, NEW)["State"] == "disabled"
 
 
@@ -447,15 +408,13 @@ def test_lifting_a_recall_that_was_refused_every_look_leaves_the_date_of_the_cop
     """The service has changed nothing there, and does not know what there was."""
     hub = promoted(a_hub())
     raw(hub, NEW)["DeprecationTime"] = "2027-06-01T00:00:00.000Z"
-    denied = refusal(RefusalKind.DENIED, "UnauthorizedOperation")
-    hub.gate.troubles = [PortTrouble("target.images", "shown", denied, 10**9)]
+    hub.gate.troubles = [PortTrouble("target.images", "shown", DENIED, 10**9)]
     hub.recall(NEW)
     after(hub, 3 * DAY)
     assert hub.outcomes()[NEW, DEV] == "recalled"
 
     hub.gate.troubles = []
-    hub.lift_recall(NEW)
-    after(hub)
+    lift_it(hub)
     assert hub.outcomes()[NEW, DEV] == "delivered"
     assert raw(hub, NEW)["DeprecationTime"] == "2027-06-01T00:00:00.000Z"
     assert shown(hub) == NEW
@@ -471,11 +430,9 @@ def refusals(hub: Hub) -> list[str]:
 def test_a_lift_that_is_refused_for_days_is_tried_on_and_notified_once():
     """Another reason, or another lift, is notified again."""
     hub = promoted(a_hub(accounts=(DEV, PROD)))
-    hub.recall(NEW)
-    after(hub)
+    recall_it(hub)
     other = refusal(RefusalKind.DENIED, "OperationNotPermitted")
-    denied = refusal(RefusalKind.DENIED, "UnauthorizedOperation")
-    trouble = PortTrouble("target.images", "restore", denied, 10**9, only=lambda one, *_: one.target.account == DEV)
+    trouble = PortTrouble("target.images", "restore", DENIED, 10**9, only=lambda one, *_: one.target.account == DEV)
     hub.gate.troubles = [trouble]
     hub.lift_recall(NEW)
     after(hub, 10 * DAY)
@@ -487,8 +444,7 @@ def test_a_lift_that_is_refused_for_days_is_tried_on_and_notified_once():
     assert trouble.times < tries
     assert refusals(hub) == ["aws-UnauthorizedOperation", "aws-OperationNotPermitted"]
 
-    hub.recall(NEW)
-    after(hub)
+    recall_it(hub)
     hub.lift_recall(NEW)
     after(hub, 5 * DAY)
     assert refusals(hub)[2:] == ["aws-OperationNotPermitted"]
@@ -502,19 +458,15 @@ def test_a_recall_beside_a_lift_that_sees_nothing_of_the_copy_can_be_lifted():
     """The target refuses the looks of the second recall; what the first one has seen is restored."""
     hub = promoted(a_hub())
     hub.cloud.may_disable = True
-    hub.recall(NEW)
-    after(hub)
-    denied = refusal(RefusalKind.DENIED, "UnauthorizedOperation")
-    hub.gate.troubles = [PortTrouble("target.images", method, denied, times=10**9) for method in ("restore", "shown")]
-    hub.lift_recall(NEW)
-    after(hub)
+    recall_it(hub)
+    hub.gate.troubles = [PortTrouble("target.images", method, DENIED, times=10**9) for method in ("restore", "shown")]
+    lift_it(hub)
     hub.recall(NEW)
     after(hub, 3 * DAY)
     assert (hub.outcomes()[NEW, DEV], raw(hub, NEW)["State"]) == ("recalled", "disabled")
 
     hub.gate.troubles = []
-    hub.lift_recall(NEW)
-    after(hub)
+    lift_it(hub)
     assert (hub.outcomes()[NEW, DEV], raw(hub, NEW)["State"]) == ("delivered", "available")
     assert "DeprecationTime" not in raw(hub, NEW)
 
@@ -524,8 +476,7 @@ def test_a_recall_while_its_lift_is_refused_takes_the_copy_back_at_once(seconds)
     """The lift has enabled the AMI, and the rest is refused. A later lift still restores the first date."""
     before = "2027-06-01T00:00:00.000Z"
     hub = recalled(before, may_disable=True)
-    denied = refusal(RefusalKind.DENIED, "UnauthorizedOperation")
-    hub.gate.troubles = [PortTrouble("target.images", "restore", denied, times=10**9, after=True)]
+    hub.gate.troubles = [PortTrouble("target.images", "restore", DENIED, times=10**9, after=True)]
     hub.lift_recall(NEW)
     after(hub, seconds)
     assert raw(hub, NEW)["State"] == "available"
@@ -538,8 +489,7 @@ def test_a_recall_while_its_lift_is_refused_takes_the_copy_back_at_once(seconds)
     assert (said["recall"]["why"], said["faults"]) == ("It still does not boot.", [])
 
     hub.gate.troubles = []
-    hub.lift_recall(NEW)
-    after(hub)
+    lift_it(hub)
     assert hub.outcomes()[NEW, DEV] == "delivered"
     assert (raw(hub, NEW)["State"], raw(hub, NEW)["DeprecationTime"]) == ("available", before)
 
@@ -555,15 +505,13 @@ def test_a_recall_right_after_a_lift_takes_back_what_ec2_still_shows_as_recalled
     assert (raw(hub, NEW)["State"], raw(hub, NEW)["DeprecationTime"]) == ("available", before)
 
     hub.gate.troubles.append(LostAnswer("target.images", "shown", after=False, says=late))
-    hub.recall(NEW)
-    after(hub)
+    recall_it(hub)
     assert hub.gate.troubles[0].times == 0
     assert hub.outcomes()[NEW, DEV] == "recalled"
     assert raw(hub, NEW)["DeprecationTime"] != before
     assert raw(hub, NEW)["State"] == ("disabled" if may_disable else "available")
 
-    hub.lift_recall(NEW)
-    after(hub)
+    lift_it(hub)
     assert hub.outcomes()[NEW, DEV] == "delivered"
     assert (raw(hub, NEW)["State"], raw(hub, NEW)["DeprecationTime"]) == ("available", before)
 
@@ -572,12 +520,11 @@ def test_a_recall_right_after_a_lift_takes_back_what_ec2_still_shows_as_recalled
 def test_a_service_that_was_off_past_the_deadline_tries_before_it_gives_up(method):
     """A deadline acts on a fresh look: the target may have been able to do it for a day."""
     hub = promoted(a_hub())
-    denied = refusal(RefusalKind.DENIED, "UnauthorizedOperation")
     hub.recall(NEW)
     if method == "restore":
         after(hub)
         hub.lift_recall(NEW)
-    hub.gate.troubles = [PortTrouble("target.images", method, denied, 10**9)]
+    hub.gate.troubles = [PortTrouble("target.images", method, DENIED, 10**9)]
     after(hub, 600)
     assert hub.outcomes()[NEW, DEV] == ("recalling" if method == "recall" else "restoring")
 
@@ -625,8 +572,7 @@ def test_a_recall_beside_the_notice_of_the_delivery_deprecates_the_copy():
     assert raw(hub, NEW)["DeprecationTime"]
     assert events(hub, NEW) == ["delivery.delivered", "delivery.recalled"]
 
-    hub.lift_recall(NEW)
-    after(hub)
+    lift_it(hub)
     assert hub.outcomes()[NEW, DEV] == "delivered"
     assert "DeprecationTime" not in raw(hub, NEW)
 
@@ -661,12 +607,10 @@ def test_a_recall_that_another_invocation_took_back_before_it_was_written_can_be
         assert [one.state for one in hub.stores.tracked.all(NEW)] == ["delivered"]
 
     beside(hub, "records", "save", take_back, of=hub.delivery_key(NEW, DEV))
-    hub.recall(NEW)
-    after(hub)
+    recall_it(hub)
     assert hub.outcomes()[NEW, DEV] == "recalled"
 
-    hub.lift_recall(NEW)
-    after(hub)
+    lift_it(hub)
     assert hub.outcomes()[NEW, DEV] == "delivered"
     assert raw(hub, NEW)["State"] == "available"
 

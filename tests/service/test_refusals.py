@@ -185,8 +185,7 @@ def test_copies_that_an_earlier_episode_has_left_are_deleted_although_it_is_canc
         hub.cloud.tag(OTHER, "default")
         hub.run(until=hub.cloud.now + 60)
     else:
-        other = replace(hub.cloud.directory.accounts[BAD][0], copy_method="image")
-        hub.cloud.directory = replace(hub.cloud.directory, accounts={BAD: (other,)})
+        hub.cloud.settle(copy_method="image")
     busy = (("target.snapshots", "delete"), ("snapshots", "open"))
     hub.gate.troubles[:] = [of(*call, RefusalKind.THROTTLED, times=WITHOUT_END) for call in busy]
     hub.cloud.tag(AMI, None)

@@ -148,8 +148,7 @@ def test_copies_of_an_account_whose_settings_conflicted_end_when_the_file_loses_
     hub.cloud.tag(AMI, " ".join((*named, B)))
     hub.run(until=START + 600)
     accounts = hub.cloud.directory.accounts
-    conflict = {**accounts, B: (replace(accounts[B][0], by_way_of=C),)}
-    hub.cloud.directory = replace(hub.cloud.directory, accounts=conflict)
+    hub.cloud.settle(B, by_way_of=C)
     pass_time(hub, HOUR)
     assert {account for _, account in hub.cloud.permissions} == {*named, B}
     hub.cloud.directory = Directory({"default": (A,)}, {A: accounts[A]})
@@ -356,22 +355,12 @@ def test_a_group_that_the_file_drops_names_nobody():
 def test_a_date_that_the_file_brings_forward_ends_what_is_shared():
     """Who, mode and until are read live; the delivery does not start again afterwards."""
     hub = shared()
-    until = hub.cloud.now + 2 * HOUR
-    directory = hub.cloud.directory
-    accounts = {one: (replace(targets[0], until=until),) for one, targets in directory.accounts.items()}
-    hub.cloud.directory = replace(directory, accounts=accounts)
+    hub.cloud.settle(until=hub.cloud.now + 2 * HOUR)
     assert open_to(hub, after=2 * HOUR - 600) == {A, B}
     assert open_to(hub, after=HOUR) == set()
     assert set(hub.outcomes().values()) == {"withdrawn"}
     ends = [notice["event"] for notice in hub.cloud.notices if notice["event"].startswith("delivery.")]
     assert ends == ["delivery.shared"] * 2 + ["delivery.withdrawn"] * 2
-
-
-def move_end(hub, until):
-    """Apply a file with another date; 0: none."""
-    directory = hub.cloud.directory
-    accounts = {one: (replace(targets[0], until=until),) for one, targets in directory.accounts.items()}
-    hub.cloud.directory = replace(directory, accounts=accounts)
 
 
 @pytest.mark.parametrize("off", ["nothing", "worker", "share-worker"])
@@ -380,12 +369,12 @@ def test_a_later_date_in_the_file_keeps_what_is_shared_and_is_its_end_then(later
     """The file changes an hour before the old date; also if a function was off around that date."""
     hub = shared(until=START + 6 * HOUR)
     pass_time(hub, 4 * HOUR)
-    move_end(hub, later)
+    hub.cloud.settle(until=later)
     with outage(hub, off):
         pass_time(hub, 6 * HOUR)
     assert open_to(hub, after=40 * HOUR) == {A, B}
     assert set(hub.outcomes().values()) == {"shared"}
-    move_end(hub, START + 60 * HOUR)
+    hub.cloud.settle(until=START + 60 * HOUR)
     assert open_to(hub, after=10 * HOUR) == set()
     assert set(hub.outcomes().values()) == {"withdrawn"}
     reported = sorted({notice["id"] for notice in hub.cloud.notices if notice["event"] == "delivery.withdrawn"})
@@ -396,7 +385,7 @@ def test_a_later_date_in_the_file_keeps_what_is_shared_and_is_its_end_then(later
 def test_a_date_that_comes_ends_what_is_shared_whatever_the_file_said_before(off):
     """Record and ledger have a later date, by which it was shared; no event is needed for the earlier one."""
     hub = shared(until=START + 60 * HOUR)
-    move_end(hub, START + 6 * HOUR)
+    hub.cloud.settle(until=START + 6 * HOUR)
     with outage(hub, off):
         pass_time(hub, 6 * HOUR)
 
@@ -407,13 +396,10 @@ def test_who_starts_again_by_a_new_file_brings_nobody_along_whose_date_has_come(
     """The file shares no snapshots any more, so A's access is renewed; B's ended at its date, and no notice follows."""
     hub = Hub((A, B), target={"mode": "share", "share_snapshots": True})
     hub.cloud.make_image(AMI, {"snap-00": True})
-    accounts = hub.cloud.directory.accounts
-    accounts = {**accounts, B: (replace(accounts[B][0], until=START + 2 * HOUR),)}
-    hub.cloud.directory = replace(hub.cloud.directory, accounts=accounts)
+    hub.cloud.settle(B, until=START + 2 * HOUR)
     hub.cloud.tag(AMI, "default")
     pass_time(hub, 3 * HOUR)
-    accounts = {one: (replace(targets[0], share_snapshots=False),) for one, targets in accounts.items()}
-    hub.cloud.directory = replace(hub.cloud.directory, accounts=accounts)
+    hub.cloud.settle(share_snapshots=False)
     assert outcomes(hub, after=HOUR) == {(AMI, A): "shared", (AMI, B): "withdrawn"}
     assert "delivery.failed" not in [notice["event"] for notice in hub.cloud.notices]
 
@@ -430,7 +416,7 @@ def test_a_file_that_cannot_be_read_keeps_what_is_shared_for_a_day_after_its_dat
 def test_a_file_that_cannot_be_read_just_when_it_is_asked_again_withdraws_nobody():
     """The file gave a later date, so it is asked each day; for 22 hours it cannot be read."""
     hub = shared(until=START + 6 * HOUR)
-    move_end(hub, START + 100 * HOUR)
+    hub.cloud.settle(until=START + 100 * HOUR)
     pass_time(hub, 40 * HOUR)
     hub.cloud.applied = AppliedFile(fault=Fault("targets-damaged", "there", "It is damaged.", "Apply it again."))
     pass_time(hub, 22 * HOUR)
@@ -443,11 +429,9 @@ def test_a_file_that_cannot_be_read_just_when_it_is_asked_again_withdraws_nobody
 def test_an_account_whose_settings_conflict_keeps_what_it_has_until_its_date(before):
     """The file gave the date after the AMI was shared, and B's other settings conflict a day before it."""
     hub = shared(until=before and START + before)
-    move_end(hub, START + 50 * HOUR)
+    hub.cloud.settle(until=START + 50 * HOUR)
     pass_time(hub, 20 * HOUR)
-    accounts = hub.cloud.directory.accounts
-    conflict = {**accounts, B: (replace(accounts[B][0], by_way_of=C),)}
-    hub.cloud.directory = replace(hub.cloud.directory, accounts=conflict)
+    hub.cloud.settle(B, by_way_of=C)
     assert open_to(hub, after=28 * HOUR) == {A, B}
     assert open_to(hub, after=2 * HOUR) == set()
     assert set(hub.outcomes().values()) == {"withdrawn"}
@@ -459,9 +443,7 @@ def test_what_an_account_keeps_while_its_settings_conflict_ends_at_its_date_thou
     hub = shared()
     pass_time(hub, HOUR)
     trouble(hub)
-    accounts = hub.cloud.directory.accounts
-    conflict = {**accounts, B: (replace(accounts[B][0], by_way_of=C, until=hub.cloud.now + 10 * HOUR),)}
-    hub.cloud.directory = replace(hub.cloud.directory, accounts=conflict)
+    hub.cloud.settle(B, by_way_of=C, until=hub.cloud.now + 10 * HOUR)
     assert open_to(hub, after=10 * HOUR - 600) == {A, B}
     assert open_to(hub, after=HOUR) == {A}
 

@@ -1,7 +1,5 @@
 """Superseded copies are deprecated, by the pointer's worker; the current one and a pinned one never."""
 
-from dataclasses import replace
-
 import pytest
 
 from chalicelib.engine import addresses
@@ -91,9 +89,7 @@ def test_a_setting_that_comes_later_counts_at_the_next_look_and_begins_nothing_a
     """The daily look; deliveries and approvals are left alone."""
     hub = promoted(a_hub(rule=None), *DATES)
     sent = len(hub.cloud.notices)
-    directory = hub.cloud.directory
-    (target,) = directory.accounts[ACCOUNT]
-    hub.cloud.directory = replace(directory, accounts={ACCOUNT: (replace(target, retire=RULE),)})
+    hub.cloud.settle(retire=RULE)
 
     hub.run(until=hub.cloud.now + 25 * 3600)
 
@@ -106,9 +102,7 @@ def test_a_copy_that_a_rollback_holds_is_current_and_stays():
     hub = a_hub(rule=None)
     promoted(hub, *DATES)
     hub.cloud.pins[ACCOUNT, "/golden/base/current"] = Pin(FIRST, DATES[FIRST], hub.cloud.now, "an operator")
-    directory = hub.cloud.directory
-    (target,) = directory.accounts[ACCOUNT]
-    hub.cloud.directory = replace(directory, accounts={ACCOUNT: (replace(target, retire=RULE),)})
+    hub.cloud.settle(retire=RULE)
 
     hub.run(until=hub.cloud.now + 25 * 3600)
 
@@ -144,8 +138,7 @@ def test_where_the_parameter_is_gone_the_superseded_copies_are_deprecated_all_th
     next(one for one in hub.cloud.images.values() if one.source == FIRST).raw["State"] = "disabled"
     hub.run(until=hub.cloud.now + 2 * DAY)
     del hub.cloud.parameters[place]
-    listed = {ACCOUNT: (replace(hub.cloud.directory.accounts[ACCOUNT][0], retire=RULE),)}
-    hub.cloud.directory = replace(hub.cloud.directory, accounts=listed)
+    hub.cloud.settle(retire=RULE)
     hub.run(until=hub.cloud.now + 2 * DAY)
 
     assert deprecated(hub) == {SECOND}
@@ -172,8 +165,7 @@ def second(hub: Hub) -> dict:
 def test_a_retired_copy_that_a_rollback_makes_current_is_deprecated_no_longer(rule):
     """Also if the file has no `retire` any more. When the rollback is lifted, it is superseded again."""
     hub = promoted(a_hub(), *DATES)
-    (target,) = hub.cloud.directory.accounts[ACCOUNT]
-    hub.cloud.directory = replace(hub.cloud.directory, accounts={ACCOUNT: (replace(target, retire=rule),)})
+    hub.cloud.settle(retire=rule)
     made = calls(hub)
     rolled_back(hub, 3 * 24)
     assert (deprecated(hub), made.count("end_retirement")) == ({FIRST}, 1)
@@ -216,8 +208,7 @@ def test_a_date_that_the_service_has_not_written_stays_or_comes_back(before, sin
     """The source's later date comes back; one that has passed, and one that its owner wrote since, stay."""
     hub = promoted(a_hub(rule=None), *DATES)
     second(hub).update({"DeprecationTime": before} if before else {})
-    (target,) = hub.cloud.directory.accounts[ACCOUNT]
-    hub.cloud.directory = replace(hub.cloud.directory, accounts={ACCOUNT: (replace(target, retire=RULE),)})
+    hub.cloud.settle(retire=RULE)
     hub.run(until=hub.cloud.now + 25 * 3600)
     assert deprecated(hub) == {FIRST, SECOND}
     second(hub).update({"DeprecationTime": since} if since else {})
@@ -236,8 +227,7 @@ def test_a_retired_copy_that_was_recalled_is_deprecated_no_longer_when_it_is_cur
     hub = promoted(a_hub(rule=None), *DATES)
     hub.cloud.may_disable = disables
     second(hub).update({"DeprecationTime": before} if before else {})
-    (target,) = hub.cloud.directory.accounts[ACCOUNT]
-    hub.cloud.directory = replace(hub.cloud.directory, accounts={ACCOUNT: (replace(target, retire=RULE),)})
+    hub.cloud.settle(retire=RULE)
     hub.run(until=hub.cloud.now + 25 * 3600)
     hub.recall(SECOND)
     hub.run(until=hub.cloud.now + 3 * DAY)
@@ -334,9 +324,7 @@ def test_a_setting_that_goes_ends_it():
     hub = a_hub()
     promoted(hub, FIRST, SECOND)
     assert deprecated(hub) == {FIRST}
-    directory = hub.cloud.directory
-    (target,) = directory.accounts[ACCOUNT]
-    hub.cloud.directory = replace(directory, accounts={ACCOUNT: (replace(target, retire=None),)})
+    hub.cloud.settle(retire=None)
     promoted(hub, THIRD)
 
     assert deprecated(hub) == {FIRST}

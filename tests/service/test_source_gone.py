@@ -27,12 +27,12 @@ def a_hub(**changes) -> Hub:
     return hub
 
 
-def until(hub: Hub, state: str, ami: str = AMI) -> None:
-    """Play until its delivery is in this state."""
-    while hub.outcomes().get((ami, A)) != state:
-        at, act = hub._next()
-        hub.cloud.now = max(hub.cloud.now, at)
-        act()
+def come_to(state: str, **changes) -> Hub:
+    """A hub that was tagged, when its delivery has come to this state."""
+    hub = a_hub(**changes)
+    hub.cloud.tag(AMI, A)
+    hub.until_state(AMI, A, state)
+    return hub
 
 
 def deregister(hub: Hub) -> None:
@@ -71,18 +71,14 @@ def ends_soon(hub: Hub, within: int = 5 * MINUTE) -> None:
 @pytest.mark.parametrize("state", ["requested", "opening"])
 def test_what_can_never_open_ends_within_minutes(state, how):
     """Before its target was checked, or while its shares are to be opened: by events, or by the sweep alone."""
-    hub = a_hub()
-    hub.cloud.tag(AMI, A)
-    until(hub, state)
+    hub = come_to(state)
     GOES[how](hub)
     ends_soon(hub)
 
 
 def test_the_sweep_alone_ends_it_too():
     """Every event and every other wake is lost."""
-    hub = a_hub()
-    hub.cloud.tag(AMI, A)
-    until(hub, "opening")
+    hub = come_to("opening")
     hub._event_fates = iter(lambda: (), None)
     hub._wake_fate = lambda cause: (0,) if cause.startswith("sweep:") else ()
     deregister(hub)
@@ -99,9 +95,9 @@ def test_while_it_waits_for_a_slot_it_is_asked_about_too(how):
     hub.cloud._copying = iter(lambda: 4 * HOUR, None)
     hub.cloud.make_image(large := "ami-02", {f"snap-{number}": False for number in range(60, 80)})
     hub.cloud.tag(large, A)
-    until(hub, "copying", large)
+    hub.until_state(large, A, "copying")
     hub.cloud.tag(AMI, A)
-    until(hub, "awaiting-slot")
+    hub.until_state(AMI, A, "awaiting-slot")
     GOES[how](hub)
     ends_soon_within = 20 * MINUTE
     hub.run(until=hub.cloud.now + ends_soon_within)
@@ -113,9 +109,7 @@ def test_while_it_waits_for_a_slot_it_is_asked_about_too(how):
 
 def test_its_slots_go_to_the_next_ami():
     """It asked for all twenty; the other AMI waits behind it, and is delivered long before a queue deadline."""
-    hub = a_hub(target={"queue_deadline": HOUR})
-    hub.cloud.tag(AMI, A)
-    until(hub, "opening")
+    hub = come_to("opening", target={"queue_deadline": HOUR})
     deregister(hub)
     hub.cloud.tag(OTHER, A)
     ends_soon(hub)
@@ -126,9 +120,7 @@ def test_its_slots_go_to_the_next_ami():
 @pytest.mark.parametrize("settings", [{"copy_method": "image"}, {"key_access": "policy"}, {"mode": "share"}], ids=str)
 def test_in_every_mode(settings):
     """CopyImage, statements in the key's policy; in share mode the promotion may withdraw it first."""
-    hub = a_hub(target=settings)
-    hub.cloud.tag(AMI, A)
-    until(hub, "opening")
+    hub = come_to("opening", target=settings)
     deregister(hub)
     hub.run(until=hub.cloud.now + 10 * MINUTE)
 
@@ -142,7 +134,7 @@ def test_copies_that_run_go_on_and_so_do_those_that_still_wait_for_a_slot():
     hub = a_hub()
     hub.cloud.behavior = CloudBehavior(limit=5)
     hub.cloud.tag(AMI, A)
-    until(hub, "copying")
+    hub.until_state(AMI, A, "copying")
     hub.run(until=hub.cloud.now + 20)
     deregister(hub)
 
@@ -151,9 +143,7 @@ def test_copies_that_run_go_on_and_so_do_those_that_still_wait_for_a_slot():
 
 def test_one_look_that_does_not_show_it_is_no_evidence():
     """EC2 leaves it out of one answer; half a minute later it is there again."""
-    hub = a_hub()
-    hub.cloud.tag(AMI, A)
-    until(hub, "opening")
+    hub = come_to("opening")
     hub.cloud.gone.add(AMI)
     hub.run(until=hub.cloud.now + 15)
     hub.cloud.gone.remove(AMI)
@@ -163,9 +153,7 @@ def test_one_look_that_does_not_show_it_is_no_evidence():
 
 def test_a_refused_look_is_no_evidence():
     """EC2 of the hub answers nothing for an hour: the delivery waits, and is delivered."""
-    hub = a_hub()
-    hub.cloud.tag(AMI, A)
-    until(hub, "opening")
+    hub = come_to("opening")
     lasts = hub.cloud.now + HOUR
     down = refusal(RefusalKind.THROTTLED, "Unavailable")
     hub.gate.troubles.append(PortTrouble("source", "tag", down, WITHOUT_END, only=lambda *_: hub.cloud.now < lasts))
@@ -177,9 +165,7 @@ def test_a_refused_look_is_no_evidence():
 
 def test_enabled_again_between_the_looks_it_opens():
     """Disabled and enabled: the share worker opens it at its next look."""
-    hub = a_hub()
-    hub.cloud.tag(AMI, A)
-    until(hub, "opening")
+    hub = come_to("opening")
     disable(hub)
     hub.run(until=hub.cloud.now + 20)
     hub.cloud.hub_images[AMI]["State"] = "available"
@@ -192,12 +178,12 @@ def test_while_copies_run_an_open_statement_is_never_closed_for_that():
     hub = a_hub(target={"key_access": "policy"})
     hub.cloud.hub_snapshots["snap-90"]["KmsKeyId"] = source_key(0)
     hub.cloud.tag(OTHER, A)
-    until(hub, "copying", OTHER)
+    hub.until_state(OTHER, A, "copying")
     hub.run(until=hub.cloud.now + 20)
     renamed = (replace(hub.cloud.directory.accounts[A][0], role_name="Renamed"),)
     hub.cloud.directory = Directory({"default": (A,)}, {A: renamed})
     hub.cloud.tag(AMI, A)
-    until(hub, "opening")
+    hub.until_state(AMI, A, "opening")
     hub.cloud.gone |= {OTHER, AMI}
 
     assert hub.ended() == {(AMI, A): "failed", (OTHER, A): "delivered"}

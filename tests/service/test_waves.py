@@ -52,22 +52,23 @@ def reported(hub: Hub, event: str, account: str) -> int:
     return next(one["at"] for one in hub.cloud.notices if one["event"] == event and one.get("account") == account)
 
 
+def shared_then_copied(soak: int, until: int, **settings: LaunchTest) -> Hub:
+    """A hub that shares the AMI with dev until a date, and copies it to prod in the wave after; boots are slow."""
+    settings = {"mode": "share", "until": until, **settings}
+    hub = hub_with({"prod": Wave("dev", soak)}, settings, behavior=CloudBehavior(booting=(720,)))
+    listed = {**hub.cloud.directory.accounts, PROD: (Target(PROD, REGION),)}
+    hub.cloud.directory = replace(hub.cloud.directory, accounts=listed)
+    hub.cloud.tag(AMI, "dev prod")
+    return hub
+
+
 # --- chains ----------------------------------------------------------------------------------------------------------
-
-
-def test_in_share_mode_what_is_shared_counts():
-    """The group after waits until the one before may launch the AMI."""
-    hub = promoted(settings={"mode": "share"})
-    assert states(hub) == ["shared"] * 4
 
 
 @pytest.mark.parametrize("until", [0, START + 2 * HOUR])
 def test_what_was_shared_until_its_date_has_succeeded(until):
     """The date of dev passes while prod's wave soaks: the soak counts from when dev was shared."""
-    hub = hub_with({"prod": Wave("dev", 3 * HOUR)}, {"mode": "share", "until": until})
-    listed = {**hub.cloud.directory.accounts, PROD: (Target(PROD, REGION),)}
-    hub.cloud.directory = replace(hub.cloud.directory, accounts=listed)
-    hub.cloud.tag(AMI, "dev prod")
+    hub = shared_then_copied(3 * HOUR, until)
     states(hub)
     shared_at = max(reported(hub, "delivery.shared", one) for one in (DEV, DEV2))
 
@@ -77,10 +78,7 @@ def test_what_was_shared_until_its_date_has_succeeded(until):
 
 def test_what_was_shared_until_its_date_has_succeeded_although_its_record_is_parked():
     """Its shares close at the date without it, and it has been shared: the wave after it opens."""
-    hub = hub_with({"prod": Wave("dev", 3 * HOUR)}, {"mode": "share", "until": START + 2 * HOUR})
-    listed = {**hub.cloud.directory.accounts, PROD: (Target(PROD, REGION),)}
-    hub.cloud.directory = replace(hub.cloud.directory, accounts=listed)
-    hub.cloud.tag(AMI, "dev prod")
+    hub = shared_then_copied(3 * HOUR, START + 2 * HOUR)
     assert states(hub)[:2] == ["shared", "shared"]
     hub.watchful = False
     for account in (DEV, DEV2):
@@ -125,11 +123,7 @@ def test_what_was_shared_until_its_date_stays_a_success_when_another_try_is_take
 
 def test_what_was_not_shared_before_its_date_opens_no_wave():
     """Its instance still boots when the date comes: nobody knows whether the AMI is good."""
-    settings = {"mode": "share", "until": START + 300, "launch_test": LaunchTest("t3.micro")}
-    hub = hub_with({"prod": Wave("dev", 0)}, settings, behavior=CloudBehavior(booting=(720,)))
-    listed = {**hub.cloud.directory.accounts, PROD: (Target(PROD, REGION),)}
-    hub.cloud.directory = replace(hub.cloud.directory, accounts=listed)
-    hub.cloud.tag(AMI, "dev prod")
+    hub = shared_then_copied(0, START + 300, launch_test=LaunchTest("t3.micro"))
 
     assert states(hub, after=5 * HOUR) == ["withdrawn", "withdrawn", "", WAITS]
     assert len(stops(hub)) == 1, "people are notified that nobody is left before it"
@@ -138,11 +132,7 @@ def test_what_was_not_shared_before_its_date_opens_no_wave():
 @pytest.mark.parametrize("continues", [False, True])
 def test_what_is_parked_before_its_date_keeps_the_wave_after_it_waiting_for_thirty_days_at_most(continues):
     """Nobody knows whether the AMI is good; once the records continue, it is known that nobody is left before it."""
-    settings = {"mode": "share", "until": START + 300, "launch_test": LaunchTest("t3.micro")}
-    hub = hub_with({"prod": Wave("dev", 0)}, settings, behavior=CloudBehavior(booting=(720,)))
-    listed = {**hub.cloud.directory.accounts, PROD: (Target(PROD, REGION),)}
-    hub.cloud.directory = replace(hub.cloud.directory, accounts=listed)
-    hub.cloud.tag(AMI, "dev prod")
+    hub = shared_then_copied(0, START + 300, launch_test=LaunchTest("t3.micro"))
     hub.run(until=START + 200)
     hub.watchful = False
     keys = [hub.delivery_key(AMI, account) for account in (DEV, DEV2)]
@@ -409,9 +399,7 @@ def test_where_its_ami_is_gone_it_waits_no_longer():
 def test_pause_approval_and_wave_together():
     """The wave first, then the approval, which an approver may give meanwhile. A paused hub opens no wave."""
     hub = hub_with({"prod": Wave("dev", 2 * HOUR)})
-    listed = dict(hub.cloud.directory.accounts)
-    listed[PROD] = (replace(listed[PROD][0], approval="required"),)
-    hub.cloud.directory = replace(hub.cloud.directory, accounts=listed)
+    hub.cloud.settle(PROD, approval="required")
     hub.cloud.tag(AMI, "dev prod")
     assert states(hub)[3] == WAITS
     hub.cloud.paused = True
@@ -422,7 +410,7 @@ def test_pause_approval_and_wave_together():
     assert states(hub, after=2 * HOUR)[3] == "delivered"
 
     hub = hub_with({"prod": Wave("dev", 2 * HOUR)})
-    hub.cloud.directory = replace(hub.cloud.directory, accounts=listed)
+    hub.cloud.settle(PROD, approval="required")
     hub.cloud.tag(AMI, "dev prod")
     states(hub)
     hub.approve(AMI)

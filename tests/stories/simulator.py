@@ -7,10 +7,8 @@ from typing import Any
 import yaml
 
 from awsim.services.ec2.state import Boot
-from demo import stage
 from tests.scenarios import pointers
-from tests.scenarios.platform import ROOT
-from tests.scenarios.scene import DEV, HUB, PROD, REGION, TEST, Scene
+from tests.scenarios.scene import DEV, PROD, REGION, TEST, Scene
 from tests.stories.driver import DAY, FAMILY, WHY, Driver
 
 SOURCE = "ami-promoter:source-image"
@@ -79,8 +77,7 @@ class SimulatorDriver(Driver):
     # --- people in a target ------------------------------------------------------------------------------------------
 
     def deploy(self, account: str, **parameters: str) -> None:
-        given = {"HubAccountId": HUB, "HubRegion": REGION, "ExternalId": stage.EXTERNAL_ID, **parameters}
-        self.scene.world.deploy(ROOT / stage.TARGET_TEMPLATE, account, REGION, "ami-promoter-target", given)
+        self.scene.deploy_target(account, **parameters)
         if "LaunchTest" in parameters:
             self.scene.world.ec2.seed_subnet(account, REGION, tags={"ami-promoter:launch-test": "true"})
 

@@ -179,19 +179,6 @@ def test_an_ami_that_starts_an_instance_is_published(hub, mode, end):
     assert hub.running(DEV) == ["terminated"]
 
 
-def test_an_ami_that_starts_no_instance_is_removed(hub):
-    """Its checks stay impaired: nobody is notified that it is there."""
-    with_launch_test(hub)
-    hub.instances("impaired")
-    hub.tag("")
-    hub.until_over()
-
-    assert hub.states() == {DEV: "failed"}
-    assert hub.faults(DEV) == ["launch-test-failed"]
-    assert hub.owned_by(DEV) == []
-    assert hub.running(DEV) == ["terminated"]
-
-
 def test_an_ami_that_could_not_be_tested_stays_unpublished_until_a_retry_tests_it(hub):
     """Lack of capacity says nothing about the AMI, and hours of copying are not thrown away."""
     with_launch_test(hub)

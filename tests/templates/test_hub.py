@@ -226,20 +226,6 @@ def test_the_topic_is_closed_to_other_accounts_unless_a_parameter_opens_it(hub):
         assert statement["Principal"] != "*" or tests["aws:PrincipalOrgID"] == {"Ref": "OrganizationId"}
 
 
-def test_only_the_worker_tells_on_the_topic_and_on_the_bus_of_its_own(hub):
-    """Every other principal is denied, whatever its own policies allow; the functions publish on no other bus."""
-    topic = hub["Resources"]["NoticesPolicy"]["Properties"]["PolicyDocument"]["Statement"][0]
-    bus = hub["Resources"]["NoticesBusPolicy"]["Properties"]["Statement"]
-
-    for statement, action in ((topic, "sns:Publish"), (bus, "events:PutEvents")):
-        assert (statement["Effect"], statement["Principal"], statement["Action"]) == ("Deny", "*", action)
-        assert statement["Condition"] == {
-            "StringNotEquals": {"aws:PrincipalArn": {"Fn::GetAtt": ["WorkerRole", "Arn"]}}
-        }
-    for function in resources(hub, "AWS::Lambda::Function").values():
-        assert function["Environment"]["Variables"]["AMI_PROMOTER_EVENT_BUS"] == {"Ref": "NoticesBus"}
-
-
 def test_each_table_can_be_set_back_to_any_second_of_the_last_month(hub):
     """A mistake, by the service or a person, does not lose the ledger, the targets file or the members."""
     tables = resources(hub, "AWS::DynamoDB::Table")

@@ -55,28 +55,6 @@ def test_a_role_without_an_external_id_is_refused(target):
     assert "CreateRole=false" in rule["Assertions"][0]["AssertDescription"]
 
 
-def test_what_lacks_the_services_tag_cannot_be_removed_or_tagged(target):
-    """Deletion needs the hub's tag on the resource; so does tagging, except in the call that creates the resource."""
-    policy = statements(target)
-    by_sid = {it["Sid"]: it for it in policy}
-    removing = [
-        it["Sid"] for it in policy if "ec2:DeleteSnapshot" in it["Action"] or "ec2:DeregisterImage" in it["Action"]
-    ]
-
-    assert removing == ["TidyOwnLeftovers"]
-    assert by_sid["TidyOwnLeftovers"]["Condition"] == {
-        "StringEquals": {"aws:ResourceTag/ami-promoter:hub": {"Ref": "HubAccountId"}}
-    }
-    assert by_sid["TagWhatIsBeingMade"]["Condition"] == {
-        "StringEquals": {"ec2:CreateAction": ["CopySnapshot", "CopyImage", "RegisterImage"]}
-    }
-    assert [it["Sid"] for it in policy if "ec2:CreateTags" in it["Action"]] == ["TagWhatIsBeingMade", "TagOwnSnapshots"]
-    assert by_sid["TagOwnSnapshots"]["Condition"] == {
-        "StringEquals": {"aws:ResourceTag/ami-promoter:hub": {"Ref": "HubAccountId"}}
-    }
-    assert by_sid["TagOwnSnapshots"]["Resource"] == {"Fn::Sub": "arn:${AWS::Partition}:ec2:*::snapshot/*"}
-
-
 @pytest.mark.parametrize("role", ["Role", "LaunchRole"])
 def test_keys_are_used_through_ec2_only(target, role):
     """No KMS permission of a role that copies or launches works in a direct call; its grants are for AWS services."""
@@ -102,54 +80,6 @@ def test_direct_grants_are_for_service_linked_roles_of_the_account_only(target):
         assert sorted(allowed) == sorted(key_policy.FOR_ROLES)
     assert by_sid.pop("SeeGrantsOnOwnKeys")["Action"] == "kms:ListGrants"
     assert list(by_sid) == ["LetServiceRolesUseOwnKeys", "LetServiceRolesUseHubKeys"], "it may do nothing else"
-
-
-def test_what_is_neither_the_hubs_nor_the_accounts_own_is_never_copied_or_registered(target):
-    """Denied where EC2 reports an owner; a new resource has none yet. CheckOwners=false removes the denial."""
-    denied = under(target, "ChecksOwners")
-
-    assert denied["Action"] == ["ec2:CopySnapshot", "ec2:CopyImage", "ec2:RegisterImage"]
-    assert denied["Condition"] == {
-        "StringNotEquals": {"ec2:Owner": [{"Ref": "HubAccountId"}, {"Ref": "AWS::AccountId"}]},
-        "Null": {"ec2:Owner": "false"},
-    }
-
-
-def test_a_protected_ami_stays_protected_for_all_that_the_role_can_do(target):
-    """The role protects AMIs with the hub's tag; it can lift no protection, and change no tag that a policy checks."""
-    every = [
-        action
-        for it in statements(target)
-        for action in ([it["Action"]] if isinstance(it["Action"], str) else it["Action"])
-    ]
-    by_sid = {it["Sid"]: it for it in statements(target)}
-
-    assert by_sid["ProtectOwnImages"]["Action"] == "ec2:EnableImageDeregistrationProtection"
-    assert by_sid["ProtectOwnImages"]["Condition"] == by_sid["TidyOwnLeftovers"]["Condition"]
-    assert [action for action in every if "Disable" in action] == ["ec2:DisableImageDeprecation"]
-    assert not [action for action in every if action.endswith("*")]
-
-
-def test_an_ami_is_disabled_only_where_the_stack_says_so(target):
-    """Both ways, on AMIs with the hub's tag alone."""
-    choice = only_under(target, "Disables")
-    by_sid = {it["Sid"]: it for it in statements(target)}
-
-    assert target["Parameters"]["AllowDisable"]["Default"] == "false"
-    assert target["Conditions"]["Disables"] == {"Fn::Equals": [{"Ref": "AllowDisable"}, "true"]}
-    assert choice["Action"] == ["ec2:DisableImage", "ec2:EnableImage"]
-    assert choice["Condition"] == by_sid["DeprecateOwnImages"]["Condition"] == by_sid["TidyOwnLeftovers"]["Condition"]
-    assert choice["Resource"] == by_sid["DeprecateOwnImages"]["Resource"]
-
-
-def test_what_uses_an_ami_is_listed_only_where_the_stack_says_so(target):
-    """And only by EC2 itself, for the one call that the role may make."""
-    asked, listed = (under(target, "ReportsUse", sid) for sid in ("AskForUse", "ListUse"))
-
-    assert target["Parameters"]["AllowUseReport"]["Default"] == "false"
-    assert asked["Action"] == "ec2:DescribeImageReferences"
-    assert not {asked["Action"], *listed["Action"]} & {str(it["Action"]) for it in statements(target)}
-    assert listed["Condition"] == {"ForAnyValue:StringEquals": {"aws:CalledVia": "ec2-images.amazonaws.com"}}
 
 
 def test_only_own_copy_and_image_events_go_to_the_hubs_bus(target):

@@ -15,10 +15,8 @@ from chalicelib.delivery.codecs import DELIVERIES
 from chalicelib.delivery.model import ENDED, Copy, CopyState, Delivery, DeliveryState
 from chalicelib.delivery.phase import CancelAsked
 from chalicelib.engine import addresses
-from chalicelib.engine.addresses import SWITCH
 from chalicelib.engine.ports import Write
 from chalicelib.engine.store.records import DynamoRecords
-from chalicelib.engine.store.table import Table
 from chalicelib.sharing import share
 from chalicelib.sharing.store.ledger import DynamoLedger
 from chalicelib.targets.applied_file import Target
@@ -112,14 +110,6 @@ def every_state(table):
     return {state: put(table, a_delivery(f"{n:012d}", state)) for n, state in enumerate(states, 1)}
 
 
-def test_it_pauses_first(table, client):
-    """Otherwise a drained delivery could start again."""
-    main(["admin", "drain", "--yes"])
-
-    switch = Table(client, f"{TABLE}-config").get(SWITCH)
-    assert (switch["paused"], switch["why"]) == (True, "drain")
-
-
 def test_copies_are_let_end_unless_notified_otherwise(table):
     """Deliveries that have opened nothing, or only shares, are cancelled; the worker acts as for a removed tag."""
     records = every_state(table)
@@ -182,16 +172,6 @@ def test_what_is_left_is_notified(table, capsys):
     assert last == "Not drained yet: run the command again, or use --wait."
 
 
-def test_a_drained_hub(table, capsys):
-    """No delivery under way, no share open: exit status 0."""
-    put(table, a_delivery("333333333333", DeliveryState.DELIVERED))
-    a_share(table, "333333333333", share.ShareState.CLOSED)
-
-    assert main(["admin", "drain", "--yes"]) == 0
-
-    assert capsys.readouterr().out.splitlines()[-1] == "Drained: no delivery runs and no share is open."
-
-
 def test_what_is_the_targets_own_stays_and_is_named(table, capsys):
     """Its AMI needs the grant on the target's own key: the hub can be left all the same."""
     record = put(table, a_delivery("333333333333", DeliveryState.DELIVERED))
@@ -207,19 +187,6 @@ def test_what_is_the_targets_own_stays_and_is_named(table, capsys):
     assert "333333333333" in row
     assert row.endswith("when withdrawn")
     assert last == "Drained: no delivery runs and no share is open."
-
-
-def test_for_a_program(table, capsys):
-    """`--json` prints the same as data."""
-    put(table, a_delivery("222222222222", DeliveryState.AWAITING_SLOT))
-    a_share(table, "222222222222")
-
-    assert main(["admin", "drain", "--yes", "--json"]) == 4
-
-    data = json.loads(capsys.readouterr().out)
-    assert (data["drained"], data["cancelled"], data["under_way"]) == (False, 1, {"awaiting-slot": 1})
-    assert data["open_shares"][0]["account"] == "222222222222"
-    assert data["paused"]["why"] == "drain"
 
 
 def test_parked_records_are_left_and_named(table, capsys):
@@ -306,10 +273,3 @@ def test_waiting_can_be_given_up(table):
     assert report.exit is Exit.UNFINISHED
     assert sum(time.slept) == 120
     assert report.data["under_way"] == {"copying": 1}
-
-
-def test_a_missing_table(aws, capsys):
-    """Exit status 3, with the cause; nothing was changed."""
-    assert main(["admin", "drain", "--yes"]) == 3
-
-    assert "There is no such table" in capsys.readouterr().err

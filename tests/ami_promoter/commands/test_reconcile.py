@@ -1,6 +1,5 @@
 """The output and exit status of ``reconcile``, ``retry`` and ``--unpark``; scenarios cover the targets."""
 
-import json
 from dataclasses import replace
 
 import boto3
@@ -170,19 +169,6 @@ def test_it_does_it_when_it_is_notified_to(table, applied, capsys):
     ]
     assert "wake_at" in table.get(DELIVERY)
     assert said(capsys, "admin", "reconcile", "--hub-only")[0] == 0
-
-
-def test_for_a_program(table, applied, capsys):
-    """`--json` prints the same as data."""
-    asleep(table)
-
-    assert main(["admin", "reconcile", "--json", "--hub-only"]) == 4
-
-    data = json.loads(capsys.readouterr().out)
-    assert (data["applied"], data["in_order"]) == (False, False)
-    assert (data["targets"], data["hub_only"]) == ({"seen": 0, "asked": 0}, True)
-    (one,) = data["found"]
-    assert (one["code"], one["repair"], one["result"]) == ("due-date-lost", "MakeDue", None)
 
 
 def test_a_parked_record_goes_on_when_it_is_notified_to(table, applied, capsys):

@@ -519,14 +519,6 @@ def test_a_choice_is_of_the_list(client, capsys):
     assert "choose from the list" in " ".join(capsys.readouterr().err.split())
 
 
-def test_all_promotions_for_a_program(scene, capsys):
-    """`--json` prints the same as data."""
-    assert main(["status", "--json"]) == 0
-
-    (only,) = json.loads(capsys.readouterr().out)["promotions"]
-    assert (only["ami"], only["deliveries"]) == (AMI, {"delivered": 1, "failed": 1, "running": 1})
-
-
 def test_refused_and_parked_promotions_say_why(table, capsys):
     """A stopped promotion says what it waits for."""
     state = promotion.PromotionState.COMPARING

@@ -199,14 +199,6 @@ def test_a_file_with_faults_changes_nothing(client, file, capsys):
     ]
 
 
-def test_faults_for_a_program(environment, file, capsys):
-    """With `--json` the faults are also on standard output."""
-    assert main(["targets", "validate", file("groups: {default: []}"), "--region", "us-east-1", "--json"]) == 1
-
-    (fault,) = json.loads(capsys.readouterr().out)["faults"]
-    assert (fault["code"], fault["where"]) == ("targets-value", "targets.yaml:1:19")
-
-
 def test_validating_needs_no_aws(environment, file, capsys):
     """A pipeline can check a pull request without credentials."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
