@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 
 import click
 from click.shell_completion import get_completion_class
@@ -34,7 +35,7 @@ from ami_promoter.commands import (
 )
 from ami_promoter.hub.aws import HubError
 from ami_promoter.terminal.exits import Exit
-from ami_promoter.terminal.output import PROGRAM, failed
+from ami_promoter.terminal.output import PROGRAM, discard_output, failed
 from ami_promoter.verbs import Exemplified, TerminalClock, VerbWithVerbs, before_the_verb, root
 from chalicelib.engine.faults import Fault
 
@@ -92,7 +93,9 @@ def main(argv: Sequence[str] | None = None, clock: TerminalClock | None = None) 
     words = list(sys.argv[1:] if argv is None else argv)
     as_json = "--json" in words
     try:
-        return int(root.main(words, PROGRAM, standalone_mode=False, obj=clock) or Exit.OK)
+        status = int(root.main(words, PROGRAM, standalone_mode=False, obj=clock) or Exit.OK)
+        print(end="", flush=True)  # here it can still be said that this failed
+        return status
     except click.exceptions.NoArgsIsHelpError as asked:
         asked.show()
         return Exit.USAGE
@@ -103,6 +106,12 @@ def main(argv: Sequence[str] | None = None, clock: TerminalClock | None = None) 
     except (click.Abort, KeyboardInterrupt):
         what = "what has started in AWS continues."
         return failed([Fault("interrupted", "stopped", what, "")], Exit.INTERRUPTED, as_json=as_json)
+    except OSError as error:
+        what = f"{error.strerror or error}. What the command has done in AWS is done."
+        with suppress(OSError):  # standard error may be the same file
+            failed([Fault("output", str(error.filename or "output"), what, "")], Exit.AWS, as_json=False)
+        discard_output()
+        return Exit.AWS
 
 
 def _usage(wrong: click.ClickException) -> Fault:

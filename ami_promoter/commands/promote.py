@@ -76,13 +76,13 @@ def promote(
         raise NotDone(*resolution.faults)
     if no := recalls.refused(ami, OperatorsDecisions(connection).recall(ami)):
         raise NotDone(no)
-    tag.write(value)
-    warning = record_requests.nudge(connection, ami, value, again=before == value)
     withdrawn = withdrawn_for(connection, ami, value)
+    paused = pause_switch.Switch(connection).read()
+    tag.write(value)  # after all that is read: what AWS refuses from here on would leave a tag that nobody mentions
+    warning = record_requests.nudge(connection, ami, value, again=before == value)
     again = (
         f"an operator must start failed deliveries with `retry {ami}`" if warning else "failed deliveries start again"
     )
-    paused = pause_switch.Switch(connection).read()
     said = repr(value) if value else "'' (group `default`)"
     place = f"account {connection.account}, {connection.region}"
     lines = [f"{ami} is tagged {tag_key}={said} in {place}{_means(resolution)}."]

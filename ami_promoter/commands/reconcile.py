@@ -58,9 +58,7 @@ PRINTS = js.partly(
     unparked=js.text("with --unpark: key of the record that continues; no other member is printed then"),
 )
 KEY = Matching("arn", "arn:[a-z0-9-]+:kms:.+", "the ARN of a key")
-RECORD = Matching(
-    "key", "(promotion|delivery|quota|resource|inventory)#.+", "a record's key, like delivery#0123456789abcdef0123"
-)
+RECORD = Matching("key", "[a-z]+#.+", "a record's key, like delivery#0123456789abcdef0123")
 
 
 @verb(

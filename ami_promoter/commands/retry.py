@@ -102,10 +102,15 @@ def _refuse_place(ami: str, place: str, wanted: Sequence[TrackedDelivery], accep
     if not wanted:
         what = f"it has no delivery to {place}."
         raise NotDone(Fault("no-delivery", ami, what, f"`ami-promoter status {ami}` lists them."))
-    if accepted and len(wanted) > 1:  # the id of an AMI is one Region's
+    if not accepted:
+        return
+    if len(wanted) > 1:  # the id of an AMI is one Region's
         places = " or ".join(f"`--account {one}`" for one in sorted(entry.place for entry in wanted))
         what = f"--accept needs a Region: {place} has {len(wanted)} deliveries, and {accepted} is in one Region."
         raise click.UsageError(f"{what} Write {places}.")
+    if wanted[0].state not in BAD:
+        what = f"its delivery to {place} is {wanted[0].state}, and has not failed, so there is nothing to accept."
+        raise NotDone(Fault("not-failed", ami, what, f"`ami-promoter status {ami}` shows what it waits for."))
 
 
 def _again(again: Sequence[TrackedDelivery], *, wide: bool) -> Iterator[str]:

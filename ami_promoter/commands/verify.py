@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -68,10 +69,7 @@ def verify(caller: VerbCaller, ami: str, targets: tuple[str, ...], timeout: int)
     seen = _seen(connection, ami, inventories.ask(asked, f"verify-{uuid.uuid4().hex[:12]}"))
     checks = [check for one in good for check in verify_checks.checks(one, seen)]
     status = grouped_checks.status(checks)
-    skipped: dict[str, int] = {}
-    for one in named:
-        if one not in good:
-            skipped[one["state"]] = skipped.get(one["state"], 0) + 1
+    skipped = dict(Counter(str(one["state"]) for one in named if one["state"] not in GOOD))
     data = {"ami": ami, "checks": checks, "skipped": skipped, "passed": status is Exit.OK}
     return Report(tuple(_lines(checks, skipped, wide=caller.wide)), data, exit=status)
 

@@ -267,7 +267,12 @@ def _places(connection: Connection, target: str, found: Mapping[str, Any]) -> li
         if not resolution.understood:
             unknown_group = Fault("unknown-group", target, "it is not known.", "")
             raise NotDone(replace(next(iter(resolution.faults), resolution.waits) or unknown_group, where=target))
-        return [str(Place(one.account, one.region)) for one in resolution.targets]
+        wanted = [one.place for one in resolution.targets]
+        wanted += [place_of(one) for one in found["copies"] if one["account"] in resolution.blocked]
+        if not wanted:
+            what = "the group has no account now to which the AMI could be delivered."
+            raise NotDone(Fault("no-target", target, what, "See `ami-promoter targets members`, and the targets file."))
+        return wanted
     if region:
         return [target]
     listed = [place_of(one) for one in found["copies"] if one["account"] == account]

@@ -103,8 +103,12 @@ class Account:
         return Arn.parse(self.caller).partition
 
     def client(self, service: str, region: str | None = None) -> Any:
-        """Make a client of a service, in this Region or another."""
-        return self._session.client(service, region_name=region, config=self._config)
+        """Make a client of a service, in this Region or another; may raise HubError."""
+        try:
+            return self._session.client(service, region_name=region, config=self._config)
+        except ValueError as error:  # the SDK's for an address that is none
+            cure = "Correct AWS_ENDPOINT_URL, or `endpoint_url` in the profile."
+            raise HubError(_ended(str(error)), "AWS configuration", cure, "endpoint") from error
 
     @contextmanager
     def telling(self, doing: str) -> Iterator[None]:

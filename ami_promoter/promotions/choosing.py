@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from fnmatch import fnmatchcase
 from typing import Any
 
 import click
@@ -63,7 +63,7 @@ class Choice:
         """Whether the list is to have a promotion, as ``promotion_data`` shows it; ``limit`` does not count here."""
         since = datetime.fromisoformat(one["since"]).timestamp() if one["since"] != "-" else now
         recent = self.since is None or now - since <= self.since
-        named = self.image is None or fnmatchcase(str(one["name"]), self.image)
+        named = self.image is None or re.fullmatch(_pattern(self.image), str(one["name"])) is not None
         return recent and named and (self.group is None or self.group in _groups(one["value"]))
 
 
@@ -103,6 +103,11 @@ def read(connection: Connection, choice: Choice) -> Chosen:
     taken = matching[: choice.limit]
     by_ami = {one["ami"]: tracked for one, tracked in taken}
     return Chosen([one for one, _ in taken], by_ami, len(matching) - len(taken), len(found))
+
+
+def _pattern(image: str) -> str:
+    """Return the regular expression of a name; a bracket of a name, which EC2 allows, stands for itself."""
+    return ".*".join(map(re.escape, image.split("*")))
 
 
 def _groups(value: str | None) -> tuple[str, ...]:

@@ -34,8 +34,8 @@ def _doubts(image: SourceImage) -> Iterator[Fault]:
         made_for = _made_for(snapshot)
         if made_for not in ("", image.id):
             yield _doubt(image, snapshot, f"it was made for {made_for}")
-        elif beside is not None and made_for != _made_for(beside):
-            yield _doubt(image, snapshot, f"the root's was made for {_made_for(beside)}, and this one says nothing")
+        elif not made_for and beside is not None and (for_root := _made_for(beside)):
+            yield _doubt(image, snapshot, f"the root's was made for {for_root}, and this one says nothing")
         golden = None if beside is None else beside.tags.get(GOLDEN_TAG)
         if golden is not None and snapshot.tags.get(GOLDEN_TAG) != golden:
             yield _doubt(image, snapshot, f"the root's has the tag {GOLDEN_TAG}={golden}, and this one has not")

@@ -22,6 +22,6 @@ MEANS = {
     Exit.OK: "done, or nothing to do",
     Exit.FAULT: "wrong input, such as a file, a value or an unknown AMI; nothing was changed",
     Exit.USAGE: "wrong usage; nothing was changed",
-    Exit.AWS: "AWS refused or could not be reached; you can safely run the command again",
+    Exit.AWS: "AWS refused or could not be reached, or the output could not be written; you can run the command again",
 }
 """The meanings of the statuses for a verb that does not give its own."""

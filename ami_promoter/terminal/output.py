@@ -222,6 +222,15 @@ def write_json(data: Any) -> None:
     print(json.dumps(data, indent=2))
 
 
+def discard_output() -> None:
+    """Drop what cannot be written: Python would try it again when it ends, and fail."""
+    for stream in filter(None, (sys.stdout, sys.stderr)):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
 def emit(report: Report, *, as_json: bool, reads: bool) -> Exit:
     """Print a report and return its exit status. ``reads``: the verb changes nothing, so a fault need not say so."""
     if report.faults and as_json:

@@ -37,7 +37,7 @@ EVENT_AT = "event-at"
 """The inbox entry of a delivery that says when the last event from its target came (epoch seconds)."""
 
 _EVENT_ID = r"[ -~]{0,100}"
-_TAG_ENTRY = rf"([0-9]{{12}})(?:@([0-9]{{1,12}}))?(?:#({_EVENT_ID}))?"
+_TAG_ENTRY = rf"([0-9]{{12}})(-?)(?:@([0-9]{{1,12}}))?(?:#({_EVENT_ID}))?"
 _REASONS = {
     "promotion": {"tag": _TAG_ENTRY, "untag": _TAG_ENTRY, "image": _EVENT_ID},
     "delivery": {"image": _EVENT_ID, r"look#snap-[0-9a-f]{1,40}": _EVENT_ID},
@@ -46,20 +46,24 @@ _REASONS = {
 
 
 class TagEntry(NamedTuple):
-    """A tag event: its version, when the tag changed (epoch seconds; None: unknown), and its id."""
+    """A tag event: its version, when the tag changed (epoch seconds; None: unknown), its id; if the tag was removed."""
 
     version: int = 0
     at: int | None = None
     event: str = ""
+    removed: bool = False
 
     @classmethod
     def parse(cls, text: str) -> TagEntry:
         """Read an entry; of other text nothing is known."""
         found = re.fullmatch(_TAG_ENTRY, text)
-        return cls(int(found[1]), int(found[2]) if found[2] else None, found[3] or "") if found else cls()
+        if found is None:
+            return cls()
+        return cls(int(found[1]), int(found[3]) if found[3] else None, found[4] or "", removed=bool(found[2]))
 
     def __str__(self) -> str:
-        return f"{self.version:012d}{'' if self.at is None else f'@{self.at}'}#{self.event}"
+        at = "" if self.at is None else f"@{self.at}"
+        return f"{self.version:012d}{'-' if self.removed else ''}{at}#{self.event}"
 
 
 @dataclass(frozen=True, slots=True)

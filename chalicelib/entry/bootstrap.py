@@ -291,15 +291,18 @@ class Application:
         from chalicelib.delivery.codecs import DELIVERIES
         from chalicelib.delivery.store.copy_quota import DynamoSlotLeases
         from chalicelib.delivery.store.tracked_deliveries import DynamoTrackedDeliveries
-        from chalicelib.delivery.worker.deliveries import DeliveryExecutor, DeliveryPorts, delivery_machine
+        from chalicelib.delivery.worker.deliveries import DeliveryExecutor, delivery_machine
         from chalicelib.engine.runner import Runner
         from chalicelib.release.worker.pointers import RecordedPointers
 
         settings = self._settings
         tag, region = settings.trigger_tag, settings.region
         sessions = self._target_sessions
-        ports = DeliveryPorts(
-            slots=DynamoSlotLeases(self._table),
+        executor = DeliveryExecutor(
+            self._records,
+            self._waker,
+            now,
+            leases=DynamoSlotLeases(self._table),
             ledger=self._ledger,
             tracked=DynamoTrackedDeliveries(self._table),
             targets=self._targets,
@@ -312,15 +315,9 @@ class Application:
             approvals=self._approvals,
             waves=self._waves,
             pointers=RecordedPointers(self._records, self._waker, now),
-        )
-        executor = DeliveryExecutor(
-            self._records,
-            self._waker,
-            now,
-            ports,
             partition=settings.partition,
-            region=settings.region,
-            trigger_tag=settings.trigger_tag,
+            region=region,
+            trigger_tag=tag,
         )
         machine = delivery_machine(lambda: secrets.token_hex(NONCE_BYTES))
         loop = (self._records, self._waker, now, self._telemetry, self._sessions.take_calls)

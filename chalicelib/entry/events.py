@@ -49,9 +49,9 @@ class Events:
         version = _whole(detail.get("version"))
         if version is None or not 0 <= version < MAX_VERSION:
             return
-        name = "tag" if self.trigger_tag in tags else "untag"
-        entry = TagEntry(version, _epoch(event.get("time")), _id(event))
-        self._wake(addresses.promotion(ami), name, str(entry), event)
+        removed = self.trigger_tag not in tags
+        entry = TagEntry(version, _epoch(event.get("time")), _id(event), removed)
+        self._wake(addresses.promotion(ami), "untag" if removed else "tag", str(entry), event)
 
     def image_state(self, event: Mapping[str, Any]) -> None:
         """``EC2 AMI State Change`` in the hub: a promotion may be waiting for its AMI."""

@@ -80,8 +80,10 @@ def on_tag_seen(event: ev.TagSeen, promotion: Promotion, now: int) -> Promotion:
         return promotion
     news = {name for name, entry in event.answers.items() if entry != promotion.handled.get(name)}
     gone = event.image_state is None or (event.image_state == "disabled" and promotion.standing)
-    doubted = _doubted(promotion, event.answers, news, now) if gone or event.value is None else {}
-    again, only = _asked(promotion, event.answers, news)
+    misses = gone or event.value is None
+    unsure = news if misses else {"tag"} & news if _removes(event.answers) else set()
+    doubted = _doubted(promotion, event.answers, unsure, now)
+    again, only = _asked(promotion, event.answers, news - doubted.keys())
     known = {promotion.value, promotion.refused_value}
     if promotion.state in (S.REQUESTED, S.COMPARING, S.ADJUSTING):
         known.add(promotion.seen_value)
@@ -117,14 +119,19 @@ def on_tag_seen(event: ev.TagSeen, promotion: Promotion, now: int) -> Promotion:
     return COMPARE(asked, now) if moved or waited else asked
 
 
-def _doubted(promotion: Promotion, answers: Mapping[str, str], news: set[str], now: int) -> Mapping[str, str]:
-    """Return the inbox entries that a look answers only if a second one agrees, as it misses the tag or the AMI.
+def _removes(answers: Mapping[str, str]) -> bool:
+    """Whether the tag event says that the tag was removed: a look that shows it is late, or it was written again."""
+    return TagEntry.parse(answers.get("tag", "")).removed
+
+
+def _doubted(promotion: Promotion, answers: Mapping[str, str], unsure: set[str], now: int) -> Mapping[str, str]:
+    """Return the inbox entries that a look answers only if a second one agrees. ``unsure``: those that it may miss.
 
     The second counts for those that the first has found.
     """
     second = now >= promotion.looked_at + schedule.SECOND_LOOK_AFTER
     found = promotion.doubted if second else {}
-    return {name: answers[name] for name in news if answers[name] != found.get(name)}
+    return {name: answers[name] for name in unsure if answers[name] != found.get(name)}
 
 
 def _asked(promotion: Promotion, answers: Mapping[str, str], news: set[str]) -> tuple[bool, list[str]]:

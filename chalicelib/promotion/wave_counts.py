@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from chalicelib.delivery.tracked import RUNNING, SUCCEEDED, TrackedDelivery
 from chalicelib.delivery.wave_progress import WaveProgress
 from chalicelib.engine.addresses import digest
+from chalicelib.engine.faults import Fault
 from chalicelib.engine.places import Place
 from chalicelib.promotion.model import Promotion
 from chalicelib.promotion.wanted import WantedTargets
-from chalicelib.targets.applied_file import Target
+from chalicelib.targets.applied_file import VALUE, Target
 from chalicelib.targets.waves import FileWaves, Wave
 
 FAILED = "failed"
+NOT_BEGUN = "wave-not-begun"
+"""Code of the fault of a wave that waits in vain, as nothing begins in the group before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +35,14 @@ class WaveCount:
     ended_at: int = 0
 
     @property
+    def nobody(self) -> bool:
+        """Whether the group before has no delivery that counts, and none that is to begin."""
+        return not (self.pending or self.succeeded or self.failed)
+
+    @property
     def progress(self) -> WaveProgress:
         """When the wave opens, or that it is stopped: more have failed than may, or nothing but failures is left."""
-        if self.pending or not (self.succeeded or self.failed):
+        if self.pending or self.nobody:
             return WaveProgress()
         if len(self.failed) > self.wave.most_failed or not self.succeeded:
             named = sorted(f"{one.delivery}:{one.episode}" for one in self.failed)
@@ -81,6 +89,23 @@ def _count(
     last = max((one.ended_at for one in ended), default=0)
     pending = frozenset(Place.parse(place).account for place in left)
     return WaveCount(wave, pending, len(ended) - len(failed), failed, last)
+
+
+def in_vain(found: Iterable[WaveCount], wanted: WantedTargets, left: Collection[str]) -> tuple[Fault, ...]:
+    """Return the faults of waves whose group before got its accounts after the tag event, so that nothing begins there.
+
+    ``left``: the accounts whose deliveries have not ended, or are yet to begin. Where no account of the group before is
+    wanted, the value itself has a fault (``FileWaves.faults``).
+    """
+    file, every = wanted.waves, accounts(wanted)
+    waves = [one.wave for one in found if one.nobody and not file.members(one.wave.after).isdisjoint(every)]
+    return tuple(_not_begun(wave, file) for wave in waves if any(file.of(account) == wave for account in left))
+
+
+def _not_begun(wave: Wave, file: FileWaves) -> Fault:
+    names = " and ".join(f"`{name}`" for name in file.waiting(wave.rule))
+    what = f"The wave of {names} comes after `{wave.after}`, where nothing begins before the next tag event."
+    return Fault(NOT_BEGUN, VALUE, what, "Tag the AMI again: until then what waits for that wave waits in vain.")
 
 
 def under_way(found: Iterable[WaveCount], file: FileWaves, progress: Mapping[str, WaveProgress], now: int) -> bool:

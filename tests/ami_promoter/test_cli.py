@@ -130,6 +130,43 @@ def test_a_wrong_call_is_notified_to_a_program_too(line, environment, capsys):
     assert (reported["exit_status"], reported["faults"][0]["code"]) == (2, "usage")
 
 
+@pytest.mark.parametrize("line", ["--help", "targets validate targets.yaml --json"])
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_an_output_that_cannot_be_written_is_an_error_in_words(line, unbuffered, environment, file):
+    """A full disk: one line on standard error, no traceback, and the status that lets a script run it again."""
+    file("groups: {dev: ['111111111111']}")
+    environment.setenv("AWS_REGION", "us-east-1")
+    environment.setenv("PYTHONUNBUFFERED", unbuffered)
+    command = [sys.executable, "-m", "ami_promoter", *line.split()]
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+        silent = subprocess.run(command, stdout=full, stderr=full, check=False)
+
+    assert (done.returncode, silent.returncode) == (Exit.AWS, Exit.AWS)
+    no_space = "No space left on device. What the command has done in AWS is done."
+    assert done.stderr == f"ami-promoter: output: {no_space}\n"
+
+
+def test_ctrl_c_before_the_command_has_begun_ends_it_without_a_traceback(environment, tmp_path):
+    """Python reads the command's code for a part of a second; a module that raises stands for the key."""
+    (tmp_path / "rich.py").write_text("raise KeyboardInterrupt", encoding="utf-8")
+    environment.setenv("PYTHONPATH", str(tmp_path))
+
+    done = subprocess.run([sys.executable, "-m", "ami_promoter", "status"], capture_output=True, text=True, check=False)
+
+    assert (done.returncode, done.stdout) == (Exit.INTERRUPTED, "")
+    assert done.stderr == "ami-promoter: stopped: nothing was changed.\n"
+
+
+def test_an_endpoint_that_is_no_address_is_said_in_words(region, environment, capsys):
+    """The SDK raises an error of no kind of its own for it."""
+    environment.setenv("AWS_ENDPOINT_URL", "localhost")
+
+    assert main(["status"]) == Exit.AWS
+
+    assert "Invalid endpoint: localhost. Correct AWS_ENDPOINT_URL" in " ".join(capsys.readouterr().err.split())
+
+
 def test_what_aws_refuses_is_notified_to_a_program_too(aws, capsys):
     """Exit status 3: place, cause and cure as separate members."""
     assert main(["status", "--json"]) == Exit.AWS

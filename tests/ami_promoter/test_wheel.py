@@ -12,7 +12,7 @@ def test_the_wheel_has_the_command_and_what_it_reads(tmp_path):
         (about,) = [archive.read(name).decode() for name in names if name.endswith("METADATA")]
         (scripts,) = [archive.read(name).decode() for name in names if name.endswith("entry_points.txt")]
 
-    assert "ami-promoter = ami_promoter.cli:main" in scripts
+    assert "ami-promoter = ami_promoter.__main__:main" in scripts
     assert "Project-URL: Repository, https://" in about  # messages name files of the repository by it
     assert "ami_promoter/targets_file/targets.schema.json" in names
     assert "ami_promoter/report_page/style.css" in names

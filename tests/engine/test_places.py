@@ -89,9 +89,11 @@ def test_the_last_part():
     assert (last_part("autoscaling.amazonaws.com/Role"), last_part("Role")) == ("Role", "Role")
 
 
+@pytest.mark.parametrize("removed", [False, True])
 @pytest.mark.parametrize("entry", [TagEntry(7, 1_800_000_000, "e-1"), TagEntry(7, None, "e#1@2"), TagEntry()])
-def test_a_tag_event_is_read_as_it_was_written(entry):
+def test_a_tag_event_is_read_as_it_was_written(entry, removed):
     """Its id may have any signs."""
+    entry = entry._replace(removed=removed)
     assert TagEntry.parse(str(entry)) == entry
 
 

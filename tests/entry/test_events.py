@@ -168,7 +168,7 @@ def test_a_removed_tag_is_noted_on_a_promotion_that_exists(scene):
     scene.events.tag_change(tag_event())
     scene.events.tag_change(tag_event(detail={"version": 4, "tags": {}}))
 
-    assert scene.inbox(addresses.promotion(AMI)) == {"tag": "000000000004#event-1"}
+    assert scene.inbox(addresses.promotion(AMI)) == {"tag": "000000000004-#event-1"}
 
 
 def with_delivery(scene):

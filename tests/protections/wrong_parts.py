@@ -236,19 +236,19 @@ def instead(command: type, what: Callable) -> type[DeliveryExecutor]:
 def opens_before_its_turn(executor, record, command):
     """Hold the shares while it waits for a slot."""
     if record.state is DeliveryState.AWAITING_SLOT:
-        executor._hold(record, HoldShares(executor._clock() + 10**5), Budget(lambda: 30))
+        executor._hold(record, HoldShares(executor.clock() + 10**5), Budget(lambda: 30))
     return executor.really(record, command)
 
 
 def throws_away(executor, record, command):
     """Delete a copy after looking at it."""
-    executor._ports.snapshots.delete(record, command.copies)
+    executor.snapshots.delete(record, command.copies)
     return executor.really(record, command)
 
 
 def tidies_too_soon(executor, record, command):
     """Remove what it made while it still works."""
-    executor._ports.images.deregister(record, record.image.id)
+    executor.images.deregister(record, record.image.id)
     return executor.really(record, command)
 
 

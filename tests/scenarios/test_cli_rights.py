@@ -101,7 +101,7 @@ def test_who_only_reads_changes_nothing(scene, become):
         "cancel --yes AMI",
         f"withdraw AMI --yes --account {DEV}",
         "recall AMI --why bad --yes",
-        "retry AMI --account 222222222222 --accept ami-00000001",
+        "retry AMI --account 222222222222",
     ):
         status, said = run(scene, line)
         assert status == AWS, line + said

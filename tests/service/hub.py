@@ -11,7 +11,7 @@ from chalicelib.delivery.codecs import DELIVERIES, DeliveryCodec
 from chalicelib.delivery.model import Delivery
 from chalicelib.delivery.worker.begun_deliveries import RecordedDeliveries
 from chalicelib.delivery.worker.copy_quotas import CopyQuotas
-from chalicelib.delivery.worker.deliveries import DeliveryExecutor, DeliveryPorts, delivery_machine
+from chalicelib.delivery.worker.deliveries import DeliveryExecutor, delivery_machine
 from chalicelib.delivery.worker.live_approvals import LiveApprovals
 from chalicelib.delivery.worker.live_waves import LiveWaves
 from chalicelib.delivery.worker.share_waiters import WaitingDeliveries
@@ -212,13 +212,11 @@ class Hub:
         )
         pointers = RecordedPointers(records, waker, clock)
         waves = LiveWaves(targets, self.approvals, clock, partial(waves_of, records))
-        delivery_ports = DeliveryPorts(
-            slots, ledger, tracked, targets, *target, notices, self.approvals, waves, pointers
-        )
+        beside = slots, ledger, tracked, targets, *target, notices, self.approvals, waves, pointers
         named = {"partition": "aws", "region": REGION, "trigger_tag": TRIGGER}
         self.deliveries = Runner(
             self.parts.delivery_machine(self._draw),
-            self.parts.deliveries(records, waker, clock, delivery_ports, **named),
+            self.parts.deliveries(records, waker, clock, *beside, **named),
             self.parts.delivery_codec(),
             *loop,
         )

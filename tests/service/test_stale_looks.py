@@ -8,6 +8,7 @@ from chalicelib.engine import addresses
 from chalicelib.engine.schedule import SECOND_LOOK_AFTER
 from chalicelib.images.ports import TagRead
 from chalicelib.promotion import machine
+from chalicelib.promotion.model import NO_TAG
 from tests.service.cloud import CloudBehavior, target_key
 from tests.service.gate import LostAnswer
 from tests.service.hub import Hub
@@ -111,6 +112,33 @@ def test_what_was_taken_back_before_it_began_begins_with_the_lift_although_the_f
         hub.lift_recall(AMI)
     else:
         hub.lift(AMI, B)
+    after(hub, HOUR)
+
+    assert hub.outcomes() == {(AMI, A): "delivered", (AMI, B): "delivered"}
+
+
+def test_the_event_of_a_removal_begins_nothing_although_the_look_still_shows_the_tag():
+    """The second look, half a minute later, misses it: what failed is left alone, and no notice follows."""
+    hub = failed()
+    notices = len(hub.cloud.notices)
+    stale(hub, TagRead("default", "available", AMI))
+    hub.cloud.now += 1
+    hub.cloud.tag(AMI, None)
+    after(hub, 180)
+    assert record(hub).why == NO_TAG, "it does not wait for discovery"
+    after(hub, HOUR)
+
+    assert hub.outcomes() == {(AMI, A): "failed", (AMI, B): "delivered"}
+    assert len(hub.cloud.notices) == notices
+
+
+def test_a_tag_that_is_written_again_begins_what_failed_although_only_the_event_of_its_removal_comes():
+    """Two looks show it."""
+    hub = failed()
+    hub.cloud.now += 1
+    hub.cloud.tag(AMI, None)
+    hub.cloud.emit = lambda _event: None
+    hub.cloud.tag(AMI, "default")
     after(hub, HOUR)
 
     assert hub.outcomes() == {(AMI, A): "delivered", (AMI, B): "delivered"}

@@ -236,6 +236,9 @@ def test_a_retry_of_some_targets_of_an_ami_that_was_ignored_passes_their_waves()
     ignored = evolving.baseline(AMI, HUB, REGION, "dev qa prod", START)
     hub.stores.records.create(PROMOTIONS.encode(ignored), START)
     assert states(hub) == [""] * 4
+    retry(hub, QA)
+    assert states(hub) == ["", "", WAITS, ""]
+    assert [one.partition(":")[0] for one in hub.faults()] == ["wave-not-begun"]
     retry(hub, f"{DEV},{QA}")
     assert states(hub) == ["delivered", "", "delivered", ""]
     assert reported(hub, "delivery.delivered", DEV) < reported(hub, "delivery.delivered", QA)
@@ -277,6 +280,24 @@ def test_what_the_file_loses_counts_no_longer():
     apply(hub, PLAIN, {**GROUPS, "dev": (DEV2,)})
     pass_time(hub, HOUR)
     assert states(hub) == ["failed", *DONE[1:]]
+
+
+def test_people_are_notified_that_a_wave_waits_for_accounts_that_wait_for_a_tag_event():
+    """While it soaks, the file replaces the group before: nothing begins there, and one notice says what to do."""
+    hub = hub_with({"prod": Wave("dev", DAY)})
+    apply(hub, {"prod": Wave("dev", DAY)}, {**GROUPS, "dev": (DEV,)})
+    hub.cloud.tag(AMI, "dev prod")
+    assert states(hub) == ["delivered", "", "", WAITS]
+    apply(hub, {"prod": Wave("dev", DAY)}, {**GROUPS, "dev": (DEV2,)})
+    pass_time(hub, HOUR)
+    assert states(hub, after=2 * DAY) == ["delivered", "", "", WAITS]
+    assert [one.partition(":")[0] for one in hub.faults()] == ["wave-not-begun"]
+    hub.cloud.tag(AMI, "prod dev")
+    assert states(hub, after=DAY + 2 * HOUR) == ["delivered", "delivered", "", "delivered"]
+    assert len(hub.faults()) == 1
+    apply(hub, {"prod": Wave("dev", DAY)}, {**GROUPS, "dev": (QA,)})
+    pass_time(hub, HOUR)
+    assert len(hub.faults()) == 1, "nobody waits any longer"
 
 
 def test_an_account_that_joins_later_does_not_restart_the_wave():

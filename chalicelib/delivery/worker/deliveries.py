@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from chalicelib.delivery import (
@@ -67,25 +67,6 @@ CALLS_FOR_SHARES = 11
 """Calls for that: a release or six to hold, two writes for each resource, and one or two messages that wake all."""
 
 
-@dataclass(frozen=True, slots=True)
-class DeliveryPorts:
-    """The ports of a delivery's executor, beside the records."""
-
-    slots: SlotLeases
-    ledger: Ledger
-    tracked: TrackedDeliveries
-    targets: Targets
-    snapshots: TargetSnapshots
-    images: TargetImages
-    instances: TargetInstances
-    keys: TargetKeys
-    roles: TargetRoles
-    notices: Notices
-    approvals: LiveApprovals
-    waves: LiveWaves
-    pointers: RecordedPointers
-
-
 def delivery_machine(draw: Callable[[], str]) -> Machine[Delivery, Command, DeliveryEvent]:
     """Return the machine of deliveries. ``draw`` returns a nonce: a random text that cannot be guessed."""
 
@@ -107,31 +88,35 @@ def delivery_machine(draw: Callable[[], str]) -> Machine[Delivery, Command, Deli
     )
 
 
+@dataclass(eq=False)
 class DeliveryExecutor:
     """Executes a delivery's commands."""
 
-    def __init__(
-        self,
-        records: Records,
-        waker: Waker,
-        clock: Clock,
-        ports: DeliveryPorts,
-        *,
-        partition: str,
-        region: str,
-        trigger_tag: str,
-    ) -> None:
-        self._records = records
-        self._waker = waker
-        self._clock = clock
-        self._ports = ports
-        self._partition = partition
-        self._region = region
-        self._trigger_tag = trigger_tag
-        self._images: dict[tuple[str, str], SourceImage] = {}
-        after = (ports.pointers, ports.targets, ports.images, ports.roles)
-        self._releases = releases.ReleaseCommands(*after, self._image, clock)
-        self._launches = launches.LaunchCommands(ports.instances, self._image, clock)
+    records: Records
+    waker: Waker
+    clock: Clock
+    leases: SlotLeases
+    ledger: Ledger
+    tracked: TrackedDeliveries
+    targets: Targets
+    snapshots: TargetSnapshots
+    images: TargetImages
+    instances: TargetInstances
+    keys: TargetKeys
+    roles: TargetRoles
+    notices: Notices
+    approvals: LiveApprovals
+    waves: LiveWaves
+    pointers: RecordedPointers
+    partition: str
+    region: str
+    trigger_tag: str
+    _sources: dict[tuple[str, str], SourceImage] = field(default_factory=dict, init=False)
+
+    def __post_init__(self) -> None:
+        after = (self.pointers, self.targets, self.images, self.roles)
+        self._releases = releases.ReleaseCommands(*after, self._image, self.clock)
+        self._launches = launches.LaunchCommands(self.instances, self._image, self.clock)
 
     def execute(self, record: Delivery, command: Command, budget: Budget) -> DeliveryEvent:
         """Execute one command; a refusal comes back as an event."""
@@ -143,23 +128,22 @@ class DeliveryExecutor:
             return Refused(name, refusal.kind, refusal.fault, source, refusal.unknown, nonce)
 
     def _execute_one(self, delivery: Delivery, command: Command, budget: Budget) -> DeliveryEvent:  # noqa: C901, PLR0911, PLR0912 - one case each
-        snapshots, images = self._ports.snapshots, self._ports.images
         match command:
             case checking.CheckTarget():
                 return self._check(delivery)
             case checking.NotifyAwaitingRole():
-                self._ports.notices.publish(notices.waiting_for_role(delivery, self._clock()))
+                self.notices.publish(notices.waiting_for_role(delivery, self.clock()))
                 return checking.AwaitingRoleNotified()
             case wave.LookAtWave():
-                return self._ports.waves.look(delivery)
+                return self.waves.look(delivery)
             case approval.LookAtApproval():
-                return self._ports.approvals.look(delivery)
+                return self.approvals.look(delivery)
             case checking.AskHubCopy():
-                return hub_copies.look(self._records, self._ports.snapshots, delivery)
+                return hub_copies.look(self.records, self.snapshots, delivery)
             case slots.AskSlots():
                 return self._ask_slots(delivery, command)
             case slots.LookAtSlots():
-                lease = self._ports.slots.lease(delivery.copy_quota, delivery.id)
+                lease = self.leases.lease(delivery.copy_quota, delivery.id)
                 held = lease is not None and lease.episode == delivery.episode
                 return slots.SlotsSeen(lease.granted, lease.until) if lease and held else slots.SlotsSeen(0, 0)
             case copying.AskWhoWaits():
@@ -172,40 +156,39 @@ class DeliveryExecutor:
                 return self._release(delivery, budget, everything=everything)
             case ending.LookAtClosing():
                 places = [(share.resource, share.share_name) for share in delivery.shares.needed]
-                return ending.ClosingSeen(permissions.still_open(self._ports.ledger.find(places)))
+                return ending.ClosingSeen(permissions.still_open(self.ledger.find(places)))
             case copying.StartCopy(source):
-                if snapshots.role(delivery) != delivery.target.role_name:
+                if self.snapshots.role(delivery) != delivery.target.role_name:
                     raise Refusal(RefusalKind.THROTTLED, _renamed(delivery))  # the next list of copies sees to it
                 snapshot = next(s for s in self._image(delivery).snapshots if s.id == source)
-                return attempts.CopyStarted(source, snapshots.copy(delivery, snapshot), delivery.nonce(source))
+                return attempts.CopyStarted(source, self.snapshots.copy(delivery, snapshot), delivery.nonce(source))
             case attempts.FindCopies():
-                return attempts.CopiesFound(snapshots.find(delivery), snapshots.role(delivery))
+                return attempts.CopiesFound(self.snapshots.find(delivery), self.snapshots.role(delivery))
             case copying.LookAtCopies(copies):
-                return copying.CopiesSeen(copies, snapshots.look_at(delivery, copies))
+                return copying.CopiesSeen(copies, self.snapshots.look_at(delivery, copies))
             case leftovers.DeleteSnapshots(useless):
-                snapshots.delete(delivery, useless)
+                self.snapshots.delete(delivery, useless)
                 return leftovers.SnapshotsDeleted(useless)
             case attempts.RegisterImage():
                 return self._register(delivery)
             case imaging.DiscardImage():
-                made = [
-                    one for one in proof.copies(delivery, snapshots.find(delivery)).own if one.source == proof.UNKNOWN
-                ]
-                images.deregister(delivery, delivery.image.id or "")
-                snapshots.delete(delivery, [one.copy for one in made])
+                own = proof.copies(delivery, self.snapshots.find(delivery)).own
+                made = [one.copy for one in own if one.source == proof.UNKNOWN]
+                self.images.deregister(delivery, delivery.image.id or "")
+                self.snapshots.delete(delivery, made)
                 return imaging.ImageDiscarded()
             case imaging.FindImage():
-                found = proof.named(delivery, images.named(delivery))
+                found = proof.named(delivery, self.images.named(delivery))
                 return attempts.ImageRegistered(found.own, found.nonce) if found.own else imaging.ImageNotFound()
             case imaging.VerifyImage():
                 return self._verify(delivery)
             case imaging.FinishImage():
                 return self._finish(delivery)
             case publishing.ProtectImage():
-                images.protect(delivery)
+                self.images.protect(delivery)
                 return publishing.ImageProtected()
             case ending.FindLeftovers():
-                plan = proof.removal(delivery, images.of_delivery(delivery), snapshots.find(delivery))
+                plan = proof.removal(delivery, self.images.of_delivery(delivery), self.snapshots.find(delivery))
                 refusal = self._remove(delivery, plan)
                 return ending.LeftoversSeen(plan.showing, plan.unfinished, refusal, plan.unproven, plan.learnt)
             case shared.LookAtEnd():
@@ -224,42 +207,42 @@ class DeliveryExecutor:
 
         EC2 deletes a copy that still runs when it ends [aws-facts, VERIFIED].
         """
-        ports, refusal = self._ports, None
+        refusal = None
         for image in plan.images:
-            refusal = _refused(partial(ports.images.deregister, delivery, image)) or refusal
+            refusal = _refused(partial(self.images.deregister, delivery, image)) or refusal
         for copy in plan.copies:
-            refusal = _refused(partial(ports.snapshots.delete, delivery, [copy])) or refusal
+            refusal = _refused(partial(self.snapshots.delete, delivery, [copy])) or refusal
         return refusal
 
     def _check(self, delivery: Delivery) -> DeliveryEvent:
-        if not self._ports.roles.in_file(delivery):
+        if not self.roles.in_file(delivery):
             what = "The applied targets file no longer contains this account."
             cure = "Add it to the file, apply it, and tag the AMI again; or leave it out of the tag's value."
             return checking.TargetUnfit((Fault("target-dropped", delivery.where, what, cure),))
-        missing = self._ports.roles.missing(delivery) if delivery.target.service_linked_roles else ()
+        missing = self.roles.missing(delivery) if delivery.target.service_linked_roles else ()
         without_roles = preflight.default_roles_missing(delivery.where, delivery.target, delivery.ami, missing)
         if missing and without_roles is None:
             return checking.TargetUnfit(preflight.roles_missing(delivery.where, delivery.target, missing))
         place, unplaced = self._launches.check(delivery)
         subnet, group = (next(iter(found), "") for found in (place.subnets, place.groups))
         if delivery.shared:
-            ended = preflight.sharing_faults(delivery.target, self._clock())
+            ended = preflight.sharing_faults(delivery.target, self.clock())
             faults = (*ended, *self._policy_faults(delivery), *unplaced)
             ready = checking.TargetReady("", without_roles=without_roles, subnet=subnet, group=group)
             return checking.TargetUnfit(faults) if faults else ready
-        allows = self._ports.roles.allows(delivery)
+        allows = self.roles.allows(delivery)
         faults = template_old(delivery.target, allows) if allows is not None else ()
         if faults:
             return checking.TargetUnfit(faults)
-        key, key_trouble = self._ports.keys.describe(delivery)
-        shown, image = self._ports.images.named(delivery), self._image(delivery)
+        key, key_trouble = self.keys.describe(delivery)
+        shown, image = self.images.named(delivery), self._image(delivery)
         named, name = proof.named(delivery, shown), names.image_name(delivery.target.ami_name, image)
         kept = delivery.launch.kept
         if kept and name != delivery.image_name and not proof.is_there(kept, shown):
             return checking.KeptImageMissed(name)
-        copies = self._ports.snapshots.find(delivery)
-        tags = {image.id: image_tags(delivery, image, self._trigger_tag, "a nonce")}
-        tags |= {one.id: snapshot_tags(delivery, one, self._trigger_tag, "a nonce") for one in image.snapshots}
+        copies = self.snapshots.find(delivery)
+        tags = {image.id: image_tags(delivery, image, self.trigger_tag, "a nonce")}
+        tags |= {one.id: snapshot_tags(delivery, one, self.trigger_tag, "a nonce") for one in image.snapshots}
         faults = preflight.target_faults(
             delivery.target,
             key,
@@ -277,7 +260,7 @@ class DeliveryExecutor:
             image=named.own,
             nonce=named.nonce,
             copies=copies,
-            note=_keys_seen(self._ports.keys.source_keys(delivery)),
+            note=_keys_seen(self.keys.source_keys(delivery)),
             unfinished=named.unfinished,
             without_roles=without_roles,
             subnet=subnet,
@@ -286,15 +269,15 @@ class DeliveryExecutor:
 
     def _policy_faults(self, delivery: Delivery) -> tuple[Fault, ...]:
         """Return why the policies of the source's keys cannot take the statements that this delivery needs."""
-        hub_sid = key_policy.hub_sid(delivery.hub, self._region)
-        wanted = permissions.in_policies(delivery, self._partition, hub_sid)
+        hub_sid = key_policy.hub_sid(delivery.hub, self.region)
+        wanted = permissions.in_policies(delivery, self.partition, hub_sid)
         if not wanted:
             return ()
-        texts = self._ports.keys.policies(delivery, wanted)
+        texts = self.keys.policies(delivery, wanted)
         return tuple(
             fault
             for key in wanted
-            for fault in key_policy.faults(key, delivery.hub, self._region, texts[key], wanted[key])
+            for fault in key_policy.faults(key, delivery.hub, self.region, texts[key], wanted[key])
         )
 
     def _ask_slots(self, delivery: Delivery, asked: slots.AskSlots) -> DeliveryEvent:
@@ -305,25 +288,25 @@ class DeliveryExecutor:
             asked.wanted,
             asked.done,
             granted=asked.begun,
-            until=self._clock() + schedule.LEASE,
+            until=self.clock() + schedule.LEASE,
             limited_at=asked.limited_at or 0,
         )
-        lease = self._ports.slots.ask(delivery.copy_quota, wish)
+        lease = self.leases.ask(delivery.copy_quota, wish)
         again = slots.is_asked(delivery)
         if delivery.ending is not None:
             self._pass_on_slots(delivery)
         elif self._must_wake_quota(delivery, lease, again=again):
             quota = CopyQuota(delivery.target.account, delivery.target.region)
-            cause = f"{delivery.id}:{delivery.episode}:{asked.wanted}:{asked.done}:{self._clock()}"
-            fresh = Write(quota.key, "open", codec.encode(quota), self._clock())
-            self._waker.wake(quota.key, cause, fresh=fresh)
+            cause = f"{delivery.id}:{delivery.episode}:{asked.wanted}:{asked.done}:{self.clock()}"
+            fresh = Write(quota.key, "open", codec.encode(quota), self.clock())
+            self.waker.wake(quota.key, cause, fresh=fresh)
         gone = self._source_gone(delivery) if asked.waits and again and lease.lacking > 0 else None
         return slots.SlotsAsked(asked.wanted, asked.done, lease.granted, lease.until, wish.limited_at, gone)
 
     def _source_gone(self, delivery: Delivery) -> Fault | None:
         """Return that the source is gone, for a delivery that would wait for a slot in vain; a refusal says nothing."""
         try:
-            return self._ports.approvals.source_gone(delivery)
+            return self.approvals.source_gone(delivery)
         except Refusal:
             return None
 
@@ -335,7 +318,7 @@ class DeliveryExecutor:
         the next copy ends it.
         """
         if self._waits(delivery.copy_quota) is not False:
-            self._waker.leave_to_sweep(delivery.copy_quota)
+            self.waker.leave_to_sweep(delivery.copy_quota)
 
     def _must_wake_quota(self, delivery: Delivery, lease: SlotLease, *, again: bool) -> bool:
         """Whether the quota's worker must look.
@@ -350,13 +333,13 @@ class DeliveryExecutor:
     def _waits(self, quota: RecordKey) -> bool | None:
         """Whether a delivery waits for a slot; None if the quota's record cannot be read (its worker repairs it)."""
         try:
-            stored = self._records.read(quota)
+            stored = self.records.read(quota)
         except ParkRecord:
             return None
         return stored is not None and bool(stored.body.get("full"))
 
     def _hold(self, delivery: Delivery, hold: shares.HoldShares, budget: Budget) -> DeliveryEvent:
-        role = self._ports.snapshots.role(delivery)
+        role = self.snapshots.role(delivery)
         if role != delivery.target.role_name:
             return shares.RoleRenamed(role)
         needed, done = delivery.shares.needed, delivery.shares.continue_at
@@ -365,7 +348,7 @@ class DeliveryExecutor:
             ends = ((share, 0 if share.standing else hold.last_closing_at) for share in some)
             holdings = (_holding(delivery, share, hold.until) for share in some)
             wanted = [self._wanted(delivery, *one) for one in ends]
-            held = self._ports.ledger.hold_all(list(zip(wanted, holdings, strict=True)))
+            held = self.ledger.hold_all(list(zip(wanted, holdings, strict=True)))
             self._wake_resources(delivery, some[:held], "hold")
             done += held
             if done >= len(needed):
@@ -376,14 +359,14 @@ class DeliveryExecutor:
 
     def _look_at_shares(self, delivery: Delivery) -> shares.SharesSeen:
         wanted = [(share.resource, share.share_name, delivery.id) for share in delivery.shares.needed]
-        return permissions.seen(delivery, self._ports.ledger.find_for(wanted))
+        return permissions.seen(delivery, self.ledger.find_for(wanted))
 
     def _wanted(self, delivery: Delivery, share: NeededShare, last_closing_at: int) -> LedgerShare:
         return LedgerShare(
             resource=share.resource,
             share_name=share.share_name,
             account=permissions.receiver(delivery, share),
-            grantee=permissions.grantee(delivery, share, self._partition),
+            grantee=permissions.grantee(delivery, share, self.partition),
             last_closing_at=last_closing_at,
         )
 
@@ -392,7 +375,7 @@ class DeliveryExecutor:
 
         They stay with the AMIs for good, so with a holding of each the share worker would read ever more of them.
         """
-        ledger = self._ports.ledger
+        ledger = self.ledger
         own = [share for share in delivery.shares.needed if Resource.parse(share.resource).at_home]
         theirs = [(share.resource, share.share_name, DELIVERED_AMIS) for share in own]
         kept = {(one.resource, one.share_name) for one in (ledger.find_for(theirs) if own else ()) if one.holdings}
@@ -409,18 +392,18 @@ class DeliveryExecutor:
         for some in budget.each(slices(delivery.shares.needed[done:], SHARES_AT_ONCE), CALLS_FOR_SHARES):
             over = [share for share in some if everything or not share.standing]
             for share in over:
-                self._ports.ledger.release(share.resource, share.share_name, _holding(delivery, share, until))
+                self.ledger.release(share.resource, share.share_name, _holding(delivery, share, until))
             self._wake_resources(delivery, over, "release")
             done += len(some)
         return shares.SharesReleased(everything, _upto(delivery, done))
 
     def _wake_resources(self, delivery: Delivery, shares: Iterable[NeededShare], what: str) -> None:
-        cause = f"{delivery.id}:{delivery.episode}:{what}:{self._clock()}"
-        self._waker.wake_resources(dict.fromkeys(share.resource for share in shares), cause)
+        cause = f"{delivery.id}:{delivery.episode}:{what}:{self.clock()}"
+        self.waker.wake_resources(dict.fromkeys(share.resource for share in shares), cause)
 
     def _register(self, delivery: Delivery) -> DeliveryEvent:
         """Register or copy the image. If the name is taken, an earlier call whose answer was lost may have taken it."""
-        images = self._ports.images
+        images = self.images
         copies_image = delivery.copies_image
         make, nonce = (images.copy, delivery.request.token) if copies_image else (images.register, delivery.nonce())
         try:
@@ -445,7 +428,7 @@ class DeliveryExecutor:
 
     def _verify(self, delivery: Delivery) -> DeliveryEvent:
         image = self._image(delivery)
-        seen = self._ports.images.see(delivery, image)
+        seen = self.images.see(delivery, image)
         if seen.raw is None:
             return imaging.ImageSeen("missing")
         if seen.raw["State"] != "available":
@@ -457,7 +440,7 @@ class DeliveryExecutor:
         by_device = named if copies_image else {}
         made: set[str | None] = {*by_device.values()} or {copy.copy for copy in delivery.copies}
         known = bool(delivery.copies) and made <= set(own.values())
-        shown = () if known else self._ports.snapshots.find(delivery)
+        shown = () if known else self.snapshots.find(delivery)
         found = proof.copies(delivery, shown)
         accepted = delivery.image.id == delivery.accepted  # an operator accepts an AMI together with its snapshots
         there = shown if accepted or by_device else found.own  # the AMI itself names its snapshots
@@ -471,7 +454,7 @@ class DeliveryExecutor:
             seen.attributes,
             copies,
             name=delivery.image_name,
-            tags=image_tags(delivery, image, self._trigger_tag),
+            tags=image_tags(delivery, image, self.trigger_tag),
             deprecated=False,
         )
         wrong = tuple(
@@ -485,7 +468,7 @@ class DeliveryExecutor:
             if keys.get(copy) != delivery.key_arn
         )
         if not copies_image:
-            finished = deprecation.deprecate_at(image, self._clock()) is None
+            finished = deprecation.deprecate_at(image, self.clock()) is None
             return imaging.ImageSeen("available", (*differences, *wrong), finished=finished)
         sources = {device.name: device.snapshot_id or "" for device in image.devices}
         pairs = tuple((sources[device], copy) for device, copy in by_device.items())
@@ -495,16 +478,16 @@ class DeliveryExecutor:
     def _finish(self, delivery: Delivery) -> DeliveryEvent:
         image = self._image(delivery)
         if delivery.copies_image:
-            self._ports.snapshots.tag(delivery, image)
-        at = deprecation.deprecate_at(image, self._clock())
+            self.snapshots.tag(delivery, image)
+        at = deprecation.deprecate_at(image, self.clock())
         if at is not None:
-            self._ports.images.deprecate(delivery, at)
+            self.images.deprecate(delivery, at)
         return imaging.ImageFinished()
 
     def _look_at_end(self, delivery: Delivery) -> shared.EndSeen:
         """Read the end date from the applied file. If it cannot be read for a day, the delivery's own date counts."""
-        now, known = self._clock(), shared.end_date(delivery) or 0
-        resolution = self._ports.targets.read().resolve(delivery.target.account, in_force=True)
+        now, known = self.clock(), shared.end_date(delivery) or 0
+        resolution = self.targets.read().resolve(delivery.target.account, in_force=True)
         if not resolution.understood and now < known + schedule.LAST_LOOK_WITHIN:
             return shared.EndSeen(known, again_at=now + schedule.POLLS[-1])
         date = resolution.until(delivery.target.place) if resolution.understood else None
@@ -513,7 +496,7 @@ class DeliveryExecutor:
     def _tell(self, delivery: Delivery, *, publish: bool) -> DeliveryEvent:
         self._note_events(delivery)
         if publish:
-            self._ports.notices.publish(notices.outcome(delivery, self._clock()))
+            self.notices.publish(notices.outcome(delivery, self.clock()))
         if delivery.ending in STAYS:
             self._keep_own_key(delivery)
         elif delivery.ending is DeliveryState.WITHDRAWN and delivery.naming.offered_at:
@@ -525,29 +508,29 @@ class DeliveryExecutor:
             episode=delivery.episode,
             state=notified_as(delivery),
             image=_stays(delivery),
-            ended_at=delivery.entered.get(DeliveryState.SHARED, self._clock()),
+            ended_at=delivery.entered.get(DeliveryState.SHARED, self.clock()),
         )
-        if self._ports.tracked.end(delivery.ami, tracked):
+        if self.tracked.end(delivery.ami, tracked):
             cause = f"{delivery.id}:{delivery.episode}:{tracked.state}"
-            self._waker.wake(addresses.promotion(delivery.ami), cause)
+            self.waker.wake(addresses.promotion(delivery.ami), cause)
         if delivery.target.account == delivery.hub:
-            hub_copies.tell(self._waker, self._ports.tracked, delivery, self._clock)
+            hub_copies.tell(self.waker, self.tracked, delivery, self.clock)
         return ending.OutcomeNotified.of(delivery)
 
     def _note_events(self, delivery: Delivery) -> None:
         """Record whether events arrived from the target: one write for each delivery instead of one for each event."""
         place, last = (delivery.target.account, delivery.target.region), forwarded.last_event_at(delivery)
         if last is not None:
-            self._records.put(addresses.last_event(*place), {"at": last})
+            self.records.put(addresses.last_event(*place), {"at": last})
         elif forwarded.expected(delivery):
-            self._records.put(addresses.no_event(*place), {"at": self._clock()})
+            self.records.put(addresses.no_event(*place), {"at": self.clock()})
 
     def _image(self, delivery: Delivery) -> SourceImage:
         """Read the source as it was examined, once for the deliveries of one promotion: its name is its digest."""
         which = (delivery.ami, delivery.source)
-        if which not in self._images:
-            self._images = {which: source_image(self._records, *which, delivery.key)}
-        return self._images[which]
+        if which not in self._sources:
+            self._sources = {which: source_image(self.records, *which, delivery.key)}
+        return self._sources[which]
 
 
 def _stays(delivery: Delivery) -> str:

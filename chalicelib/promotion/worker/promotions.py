@@ -144,6 +144,10 @@ class PromotionExecutor:
         known = not (wanted.unknown or wanted.unbelieved)
         found = wave_counts.counts(wanted, tracked, begin, promotion) if known else []
         progress = self._waves(promotion, wanted, found, tracked, quiet=bool(surplus)) if known else promotion.waves
+        if not (surplus or promotion.is_gone or wanted.refused is not None):
+            waiting = {*(one.account for one in begin), *(one.account for one in tracked if one.state == RUNNING)}
+            in_vain = wave_counts.in_vain(found, wanted, waiting)
+            wanted = replace(wanted, faults=(*wanted.faults, *in_vain))
         faulty = evolving.named(wanted.faults, (wanted.value if wanted.refused is None else wanted.refused) or "")
         if inputs == promotion.unfit and wanted.refused is None:
             faulty = promotion.faulty

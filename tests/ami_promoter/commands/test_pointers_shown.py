@@ -7,6 +7,8 @@ import pytest
 import time_machine
 
 from ami_promoter.cli import main
+from ami_promoter.hub.aws import Connection
+from ami_promoter.targets_file.publishing import Publisher
 from chalicelib.delivery import model as delivery
 from chalicelib.delivery.store.tracked_deliveries import DynamoTrackedDeliveries
 from chalicelib.delivery.tracked import TrackedDelivery
@@ -19,12 +21,14 @@ from chalicelib.engine.stored import body
 from chalicelib.promotion import model as promotion
 from chalicelib.release.current import Release
 from chalicelib.release.pointer import Pointer
-from chalicelib.targets.applied_file import Target
+from chalicelib.targets.applied_file import Directory, Target
+from chalicelib.targets.organization import Membership, Organization, Unit
 from chalicelib.targets.recalls import Pin
+from chalicelib.targets.store.members_table import MembersTable
 
 HUB, TABLE, REGION = "123456789012", "ami-promoter-us-east-1", "us-east-1"
 AMI, OTHER = "ami-0123456789abcdef0", "ami-0fedcba9876543210"
-DEV, PROD = "111111111111", "222222222222"
+DEV, PROD, OU = "111111111111", "222222222222", "ou-0001-aaaaaaaa"
 NINE = 1767603600
 """2026-01-05T09:00:00Z"""
 
@@ -280,6 +284,31 @@ def test_where_says_which_copies_are_current(table, capsys):
 
     assert [line.split()[-1] for line in said[1:]] == ["CURRENT", "yes", "no", "-"]
     assert lines(capsys) == [f"{account} us-east-1 ami-0aaaaaaaaaaaaaaaa" for account in (DEV, PROD, "3" * 12)]
+
+
+@pytest.mark.parametrize(
+    ("group", "status", "found"),
+    [
+        ("dev", 0, "ami-0aaaaaaaaaaaaaaaa"),
+        ("nobody", 1, "has no account now"),
+        ("conflict", 0, "ami-0aaaaaaaaaaaaaaaa"),
+    ],
+)
+def test_a_script_that_asks_for_a_group_gets_ids_or_an_error(table, client, capsys, group, status, found):
+    """No id and exit status 0 would be taken for an answer; an account whose settings conflict keeps its AMI."""
+    away = Target(DEV, REGION, by_way_of=HUB) if group == "conflict" else Target(DEV, REGION)
+    groups = {group: (OU,) if group == "nobody" else (DEV,)}
+    directory = Directory(groups, {DEV: (away,)}, organization=Organization("o-1", {OU: ("nobody",)}))
+    publisher = Publisher(Connection(REGION))
+    publisher.publish(publisher.applied(), directory, "", "2026-01-05T09:00:00Z")
+    members = MembersTable(client, f"{TABLE}-members", f"{TABLE}-config")
+    members.publish(Membership(), Membership(units={OU: Unit("arn:ou")}), *members.reading())
+    promoted(table, named(DEV))
+
+    assert main(["where", AMI, group, "--ids"]) == status
+
+    said = capsys.readouterr()
+    assert found in (said.err if status else said.out)
 
 
 def test_superseded_copies_are_listed_as_removable(table, capsys):

@@ -7,7 +7,9 @@ from botocore.exceptions import ClientError
 from ami_promoter.cli import main
 from ami_promoter.hub import record_requests
 from ami_promoter.hub.aws import Connection, HubError
+from ami_promoter.hub.pause_switch import Switch
 from ami_promoter.hub.records import Reader
+from ami_promoter.hub.trigger_tag import Tag
 from ami_promoter.hub.withdrawals import Withdrawn, withdrawn_for
 from chalicelib.engine import addresses
 from chalicelib.engine.store.records import DynamoRecords
@@ -84,6 +86,15 @@ def test_who_may_not_write_records_is_warned(table, ami, capsys, monkeypatch):
     assert main(["promote", ami, "prod"]) == 0
 
     assert "warning: The service was not asked to look at once" in capsys.readouterr().err
+
+
+def test_an_ami_is_not_tagged_where_what_is_to_be_said_cannot_be_read(ec2, ami, capsys, monkeypatch):
+    """Exit status 3 lets the operator believe that nothing has begun; nothing has."""
+    monkeypatch.setattr(Switch, "read", refuse)
+    with pytest.raises(ClientError):
+        main(["promote", ami, "prod"])
+
+    assert Tag(Connection(REGION), "promote", ami).read() == "dev"
 
 
 def refuse(*_arguments):

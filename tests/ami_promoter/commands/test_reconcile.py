@@ -200,6 +200,19 @@ def test_a_parked_record_goes_on_when_it_is_notified_to(table, applied, capsys):
     assert main(["admin", "reconcile", "--unpark", str(DELIVERY)]) == 1
 
 
+def test_a_parked_pointer_goes_on_by_the_command_that_names_it(table, applied, capsys):
+    """Every record that a worker parks can be let go on, whatever its kind."""
+    pointer = addresses.pointer(DEV, "us-east-1", "/golden/base")
+    DynamoRecords(table).create(Write(pointer, "settled", {}, NINE), NINE)
+    DynamoRecords(table).park(pointer, "IllegalEvent: a bug.", NINE)
+    _, lines = said(capsys, "admin", "reconcile", "--hub-only")
+    assert f"`ami-promoter admin reconcile --unpark '{pointer}'`" in " ".join(line.strip() for line in lines)
+
+    assert said(capsys, "admin", "reconcile", "--unpark", str(pointer))[0] == 0
+
+    assert DynamoRecords(table).read(pointer).parked == ""
+
+
 def test_a_damaged_record_does_not_keep_the_others_from_being_seen(table, applied, capsys):
     """The command reports it and the other differences."""
     asleep(table)
@@ -269,6 +282,20 @@ def test_an_ami_is_accepted_in_the_one_region_that_has_it(table, capsys, place, 
         assert f"Write `--account {DEV}/eu-west-1` or `--account {DEV}/us-east-1`." in " ".join(
             capsys.readouterr().err.split()
         )
+
+
+def test_no_ami_is_accepted_for_a_delivery_that_has_not_failed(table, capsys):
+    """Exit status 1, and nothing is written: the command would say that the target has an AMI that it has not."""
+    records, ident = DynamoRecords(table), str(DELIVERY.name)
+    records.create(Write(addresses.promotion(AMI), "running", {"ami": AMI, "value": "dev"}, None), NINE)
+    asleep(table)
+    DynamoTrackedDeliveries(table).add(AMI, TrackedDelivery(ident, DEV, "us-east-1", 1, "running"))
+
+    assert main(["retry", AMI, "--account", DEV, "--accept", "ami-00000000000000001"]) == 1
+
+    said = " ".join(capsys.readouterr().err.split())
+    assert f"its delivery to {DEV} is running, and has not failed, so there is nothing to accept." in said
+    assert records.read(DELIVERY).inbox == {}
 
 
 def test_a_value_that_is_examined_still_is_not_one_that_was_removed(table, capsys):

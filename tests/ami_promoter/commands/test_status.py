@@ -503,6 +503,15 @@ def test_promotions_are_found_again(table, capsys, words, left):
     assert data["left_out"] == (2 if "--limit" in words else 0)
 
 
+def test_an_ami_is_found_by_a_name_with_brackets(table, capsys):
+    """EC2 allows them; only `*` stands for other characters."""
+    write(table, a_promotion(image_name="golden [base] (1.2)"))
+
+    for pattern, found in (("golden [base]*", True), ("golden [a-z]*", False), ("golden ?base? (1.2)", False)):
+        main(["status", "--image", pattern, "--json"])
+        assert bool(json.loads(capsys.readouterr().out)["promotions"]) is found, pattern
+
+
 def test_a_choice_is_of_the_list(client, capsys):
     """With an AMI it would have no effect."""
     assert main(["status", AMI, "--group", "dev"]) == 2
