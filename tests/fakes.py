@@ -260,9 +260,6 @@ class MemoryRecords:
         assert prefix, "DynamoDB refuses a key condition with an empty text"
         return self.items.beginning(RecordKey(pk, prefix), RecordKey(pk, prefix + LAST))
 
-    def list_readable(self, pk: str, prefix: str) -> Sequence[tuple[RecordKey, Mapping[str, Any]]]:
-        return self.list(pk, prefix)
-
     def forget(self, key: RecordKey, attributes: Mapping[str, Any]) -> None:
         item = self.items.get(key)
         if item is not None and all(item.get(name) == value for name, value in attributes.items()):

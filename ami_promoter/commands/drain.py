@@ -19,7 +19,7 @@ from rich.console import RenderableType
 
 from ami_promoter.hub import pause_switch
 from ami_promoter.hub.aws import Connection
-from ami_promoter.hub.records import OPEN_STATES, UNSETTLED, Reader, RecordSeen, by_name
+from ami_promoter.hub.records import UNSETTLED, Reader, RecordSeen, by_name
 from ami_promoter.hub.wakes import wake
 from ami_promoter.promotions import promotion_data, shares
 from ami_promoter.promotions.promotion_text import shares_table
@@ -36,7 +36,7 @@ from chalicelib.engine.places import Resource
 from chalicelib.engine.store.records import DynamoRecords
 from chalicelib.engine.store.table import Table
 from chalicelib.promotion.model import Promotion, PromotionState
-from chalicelib.sharing.share import Share
+from chalicelib.sharing.share import OPEN_STATES, Share
 
 POLL = 30
 """Seconds between two reads of the records with ``--wait``."""

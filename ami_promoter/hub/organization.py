@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ami_promoter.hub.aws import Connection
+from ami_promoter.hub.aws import Connection, HubError
 from ami_promoter.terminal.report import moment
 from chalicelib.engine.faults import count
 from chalicelib.targets.departures import MembersReading
@@ -20,8 +20,14 @@ def table(connection: Connection) -> MembersTable:
 
 
 def trouble_lines(connection: Connection) -> Iterator[str]:
-    """Yield for ``status`` what is wrong with the organization."""
-    named, membership, reading = read(connection, "reading the records")
+    """Yield for ``status`` what is wrong with the organization, or that this cannot be known; may raise HubError."""
+    try:
+        named, membership, reading = read(connection, "reading the records")
+    except HubError as error:
+        if error.fault.code != "organization-damaged":
+            raise
+        yield str(error)  # whom the OUs have is one thing of many that are shown
+        return
     if named is not None:
         yield from troubles(to_json(named, membership, reading))
 

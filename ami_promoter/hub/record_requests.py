@@ -70,7 +70,8 @@ def nudge(connection: Connection, ami: str, value: str, *, again: bool) -> str:
 def _ask(connection: Connection, reader: Reader, ami: str, name: str, places: Collection[str]) -> None:
     """Write the entry ``retry`` or ``lifted``, with the places of an earlier one that the service has not read yet.
 
-    No place means all, as do more than an entry holds. Another operator may ask at the same moment, so it is written on
+    No place means all. More than an entry holds are asked for by ``lifted`` for all: what has failed is tried again
+    everywhere, and nothing begins that had not begun. Another operator may ask at the same moment, so it is written on
     condition of the entry that was read.
     """
     table, attribute = Table(connection.dynamodb, connection.table), INBOX + name
@@ -81,6 +82,9 @@ def _ask(connection: Connection, reader: Reader, ami: str, name: str, places: Co
         before, waiting = record.item.get(attribute), record.it.unread(name)
         others = places if waiting is None else Retry.parse(waiting).places
         every = sorted({*places, *others}) if places and others else []
+        if len(every) > MOST_PLACES and name != "lifted":
+            _ask(connection, reader, ami, "lifted", ())
+            return
         entry = str(Retry(str(time.time_ns()), every if len(every) <= MOST_PLACES else []))
         same = "attribute_not_exists(#entry)" if before is None else "#entry = :before"
         given = {":entry": entry, **({} if before is None else {":before": before})}

@@ -33,13 +33,10 @@ from chalicelib.inventory.machine import Inventory
 from chalicelib.promotion.model import Promotion, PromotionState
 from chalicelib.release.pointer import Pointer
 from chalicelib.sharing.grant_names import nameless
-from chalicelib.sharing.share import Share, ShareState, ShareStep
+from chalicelib.sharing.share import OPEN_STATES, Share, ShareStep
 from chalicelib.sharing.store.ledger import DynamoLedger, steps_in
 
 T_co = TypeVar("T_co", covariant=True)
-
-OPEN_STATES = (ShareState.OPENING, ShareState.OPEN, ShareState.CLOSING)
-"""States of a share in which its permission may exist."""
 
 UNSETTLED = (PromotionState.REQUESTED, PromotionState.COMPARING, PromotionState.ADJUSTING)
 """States of a promotion in which its faults, and what it has not begun, may belong to an earlier value."""

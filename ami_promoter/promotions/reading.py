@@ -9,7 +9,7 @@ from typing import Any
 from ami_promoter.hub.applied_targets import applied_file
 from ami_promoter.hub.aws import Connection, HubError
 from ami_promoter.hub.recall_items import OperatorsDecisions
-from ami_promoter.hub.records import OPEN_STATES, Reader, RecordSeen
+from ami_promoter.hub.records import Reader, RecordSeen
 from ami_promoter.promotions import pointers, promotion_data, shares, waves
 from chalicelib.delivery import permissions
 from chalicelib.delivery.model import ENDED, Delivery, snapshots_of
@@ -17,6 +17,7 @@ from chalicelib.delivery.tracked import TrackedDelivery
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.places import Resource
 from chalicelib.images.image import SourceImage
+from chalicelib.sharing.share import OPEN_STATES
 from chalicelib.targets.applied_file import Target
 
 

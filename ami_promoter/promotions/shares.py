@@ -10,8 +10,8 @@ from ami_promoter.terminal.output import short
 from ami_promoter.terminal.report import moment
 from chalicelib.engine import codec
 from chalicelib.engine.places import Resource
-from chalicelib.sharing.holders import must_close_at
-from chalicelib.sharing.share import ENDED_LONG_AGO, Share
+from chalicelib.sharing.holders import ENDED_LONG_AGO, must_close_at
+from chalicelib.sharing.share import Share
 
 SCHEMA = js.thing(
     "a share that may be open",

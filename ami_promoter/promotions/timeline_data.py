@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from ami_promoter.hub.records import OPEN_STATES, record_of
+from ami_promoter.hub.records import record_of
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.report import moment
 from chalicelib.engine import calls
 from chalicelib.engine.addresses import ARCHIVED
 from chalicelib.engine.calls import MadeCall
-from chalicelib.sharing.share import ShareStep
+from chalicelib.sharing.share import OPEN_STATES, ShareStep
 
 STILL_THERE = 10**12
 """Stands for the time of archiving of a share that is not archived."""

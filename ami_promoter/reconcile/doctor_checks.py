@@ -28,6 +28,8 @@ SHOWN = 5
 """The command names at most this many overdue records."""
 FOR_OTHERS = 4
 """Concurrent Lambda executions for the functions that receive events, sweep, and discover."""
+FOR_THE_MONITOR = 7
+"""Those of the access monitor's stack: five for its queue, and one each for its schedule and the drift audit."""
 LEAST_AT_ONCE = 2
 """The least MaximumConcurrency of an event source mapping [aws-facts, SQS FIFO and Lambda]."""
 
@@ -182,18 +184,20 @@ def _concurrency(facts: HubFacts) -> Iterator[dict[str, Any]]:
         return
     most = [sum(one.most for one in mappings.values()) for mappings in sources.values()]
     said = " and ".join(f"{many} of `{worker}`" for worker, many in zip(sources, most, strict=True))
-    if sum(most) + FOR_OTHERS <= free:
+    others = FOR_OTHERS + (FOR_THE_MONITOR if facts.health.monitor else 0)
+    if sum(most) + others <= free:
         yield good("concurrency", f"The account's Lambda quota has room for {said}.")
         return
-    left = max(free - FOR_OTHERS, 2 * LEAST_AT_ONCE)
+    left = free - others
     shares = max(left // 3, LEAST_AT_ONCE)
+    smaller = f"Deploy the hub with MaximumConcurrency={left - shares} and ShareConcurrency={shares}, or ask"
     cure = (
-        f"Deploy the hub with MaximumConcurrency={left - shares} and ShareConcurrency={shares}, or ask AWS for more: "
+        f"{smaller if left >= 2 * LEAST_AT_ONCE else 'Ask'} AWS for more: "
         "aws service-quotas request-service-quota-increase --service-code lambda --quota-code L-B99A9384 "
         "--desired-value 1000"
     )
     what = (
-        f"{said} may run at once, and all other functions need {FOR_OTHERS}, but the account's Lambda quota leaves "
+        f"{said} may run at once, and all other functions need {others}, but the account's Lambda quota leaves "
         f"{free}. A wake that is throttled comes back after three minutes, and after five times it is a dead letter."
     )
     yield bad("concurrency", what, cure)

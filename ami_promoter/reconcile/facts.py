@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ami_promoter.hub.receivers import Receivers
-from ami_promoter.hub.records import OPEN_STATES, RecordSeen
+from ami_promoter.hub.records import RecordSeen
 from ami_promoter.reconcile.sharing_trail import Change
 from chalicelib.delivery.model import Delivery
 from chalicelib.delivery.seen import TargetSeen
@@ -18,7 +18,7 @@ from chalicelib.engine.places import IMAGE, KEY, ROLE, Arn, Place, Resource
 from chalicelib.inventory.machine import AmiUse, OwnImage, OwnInstance, OwnSnapshot
 from chalicelib.sharing.grant_names import service_role
 from chalicelib.sharing.holders import is_statement, standing
-from chalicelib.sharing.share import TRIES_BEFORE_ALARM, Share, ShareState
+from chalicelib.sharing.share import OPEN_STATES, TRIES_BEFORE_ALARM, Share, ShareState
 
 
 def is_going(share: Share) -> bool:

@@ -9,14 +9,13 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ami_promoter.hub.records import OPEN_STATES
 from ami_promoter.reconcile.facts import Grant, PolicyStatement
 from chalicelib.engine.addresses import GONE_WITH_RESOURCE
 from chalicelib.engine.places import Arn
 from chalicelib.sharing import key_policy
 from chalicelib.sharing.grant_names import GRANT_PREFIX, service_role
 from chalicelib.sharing.key_policy import Access
-from chalicelib.sharing.share import Share
+from chalicelib.sharing.share import OPEN_STATES, Share
 
 _NAME = f"{GRANT_PREFIX}(?P<region>[a-z0-9-]+):%s:(?P<intended_at>[0-9]+)"
 _GRANT = re.compile(_NAME % "(?:(?P<delivery>[0-9a-f]{20})(?:-[^:\\s]+)?|[0-9]{12})")

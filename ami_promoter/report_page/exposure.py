@@ -9,14 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from ami_promoter.hub.records import OPEN_STATES
 from ami_promoter.promotions import shares
 from ami_promoter.report_page.reading import HubRecords, Step
 from ami_promoter.terminal.report import plainly
 from chalicelib.engine.addresses import SHARE
 from chalicelib.engine.places import IMAGE, KEY, POLICY, SNAPSHOT, Resource
 from chalicelib.sharing.key_policy import PolicyShare
-from chalicelib.sharing.share import Share, ShareState
+from chalicelib.sharing.share import OPEN_STATES, Share, ShareState
 
 LEFT_OPEN = "left open"
 """State of a preexisting permission: the service no longer needs it and leaves it open."""

@@ -7,6 +7,7 @@ from ec2_words import (
     DEV,
     HERE,
     HUB,
+    WEST,
     an_image,
     ec2,
     new_key,
@@ -57,6 +58,20 @@ def ec2_describe_images_scope(world: World) -> None:
     assert [i["ImageId"] for i in client.describe_images(Filters=by_name)["Images"]] == [shared]
     by_snapshot = [{"Name": "block-device-mapping.snapshot-id", "Values": [snapshot_of(world, shared)]}]
     assert [i["ImageId"] for i in ec2(world).describe_images(Filters=by_snapshot)["Images"]] == [shared]
+
+
+def ec2_describe_images_unshared_empty(world: World) -> None:
+    image = an_image(world)
+
+    client = ec2(world, DEV)
+    try:
+        unshared = client.describe_images(ImageIds=[image])["Images"]
+    except client.exceptions.ClientError as error:
+        raise AssertionError("refused, though the image is there") from error
+    assert unshared == []
+    _launch(world, image)
+    assert [found["ImageId"] for found in client.describe_images(ImageIds=[image])["Images"]] == [image]
+    refused("InvalidAMIID.NotFound", ec2(world, DEV, WEST).describe_images, ImageIds=[image])
 
 
 def ec2_deprecated_image_hidden(world: World) -> None:
@@ -200,7 +215,7 @@ def ec2_disable_image_removes_shares(world: World) -> None:
         switch(ImageId=image)
 
     assert world.ec2.foreign_permissions() == []
-    refused("InvalidAMIID.NotFound", shown_image, world, image, DEV)
+    assert ec2(world, DEV).describe_images(ImageIds=[image])["Images"] == []
     assert shown_image(world, image)["State"] == "available"
     details = [event["detail"] for event in reported(world, HUB, "EC2 AMI State Change")]
     assert sorted(detail["State"] for detail in details) == ["available", "disabled"]

@@ -198,7 +198,8 @@ def ec2_launch_permission_full_arns(world: World) -> None:
     whole = "arn:aws:organizations::111111111111:organization/o-abcdefghij"
 
     refused("InvalidAMIAttributeItemValue", _launch, world, image, {"OrganizationArn": "o-abcdefghij"})
-    refused("InvalidAMIAttributeItemValue", _launch, world, image, {"UserId": "22"})
+    words = 'Invalid attribute item value "22 " for userId item type.'
+    refused("InvalidAMIAttributeItemValue", _launch, world, image, {"UserId": "22"}, saying=words)
     _launch(world, image, {"OrganizationArn": whole}, {"UserId": DEV})
     expected = {("OrganizationArn", whole), ("UserId", DEV)}
     assert {(p.kind, p.holder) for p in world.ec2.foreign_permissions()} == expected

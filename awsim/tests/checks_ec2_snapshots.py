@@ -12,7 +12,6 @@ from ec2_words import (
     ec2,
     new_key,
     share,
-    shown_image,
     shown_snapshot,
     snapshot_of,
 )
@@ -23,7 +22,7 @@ def ec2_foreign_is_invisible(world: World) -> None:
     image = an_image(world)
     snapshot = snapshot_of(world, image)
 
-    refused("InvalidAMIID.NotFound", shown_image, world, image, DEV)
+    assert ec2(world, DEV).describe_images(ImageIds=[image])["Images"] == []
     assert ec2(world, DEV).describe_snapshots(SnapshotIds=[snapshot])["Snapshots"] == []
     share(world, snapshot)
     assert shown_snapshot(world, snapshot, DEV)["OwnerId"] == HUB
@@ -34,7 +33,9 @@ def ec2_only_the_owner_changes(world: World) -> None:
 
     other = ec2(world, DEV)
     permission = {"Add": [{"UserId": DEV}]}
-    refused("AuthFailure", other.modify_snapshot_attribute, SnapshotId=snapshot, CreateVolumePermission=permission)
+    code, kind = "InvalidSnapshot.NotFound", "createVolumePermission"
+    refused(code, other.modify_snapshot_attribute, SnapshotId=snapshot, CreateVolumePermission=permission)
+    refused(code, other.describe_snapshot_attribute, SnapshotId=snapshot, Attribute=kind)
     refused("AuthFailure", other.delete_snapshot, SnapshotId=snapshot)
 
 
@@ -91,6 +92,10 @@ def ec2_describe_pages(world: World) -> None:
     refused("InvalidParameterValue", client.describe_snapshots, MaxResults=4)
     some = sorted(wanted)[:1]
     refused("InvalidParameterCombination", client.describe_snapshots, SnapshotIds=some, MaxResults=5)
+    refused("InvalidParameterValue", client.describe_images, MaxResults=1, saying="maxResults")
+    words = "The parameter imageIdsSet cannot be used with the parameter maxResults"
+    image = an_image(world)
+    refused("InvalidParameterCombination", client.describe_images, ImageIds=[image], MaxResults=5, saying=words)
 
 
 def ec2_describe_order_not_fixed(world: World) -> None:

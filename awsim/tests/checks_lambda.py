@@ -154,7 +154,8 @@ def lambda_mapping_needs_queue_rights(world: World) -> None:
     queue = a_queue(world, VisibilityTimeout="180")
     some = ["sqs:ReceiveMessage", "sqs:GetQueueAttributes"]
     policy = {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": some, "Resource": queue.arn}}
-    _refused(lambda: feed(world, queue, a_function(world, policy=policy)), "permissions to call DeleteMessage")
+    words = "The function execution role does not have permissions to call DeleteMessage on SQS"
+    _refused(lambda: feed(world, queue, a_function(world, policy=policy)), words)
 
 
 def lambda_mapping_visibility_covers_timeout(world: World) -> None:

@@ -50,16 +50,16 @@ def test_filters_that_cannot_be(world: World) -> None:
 
 def test_a_token_belongs_to_its_operation(world: World) -> None:
     """An invented token, or another operation's, is refused; one whose image was deleted continues all the same."""
-    images = {an_image(world, f"image-{n}") for n in range(6)}
+    images = {an_image(world, f"image-{n}") for n in range(8)}
     client = ec2(world)
-    first = client.describe_images(Owners=["self"], MaxResults=3)
+    first = client.describe_images(Owners=["self"], MaxResults=5)
     token = first["NextToken"]
 
     refused("InvalidParameterValue", client.describe_images, NextToken="made up")
     refused("InvalidParameterValue", client.describe_snapshots, NextToken=token)
     client.deregister_image(ImageId=first["Images"][-1]["ImageId"])
     wait(world, 120)
-    second = client.describe_images(Owners=["self"], MaxResults=3, NextToken=token)
+    second = client.describe_images(Owners=["self"], MaxResults=5, NextToken=token)
     assert {image["ImageId"] for image in first["Images"] + second["Images"]} == images
 
 

@@ -145,9 +145,6 @@ class Records(Protocol):
         """Read such an item."""
 
     def list(self, pk: str, prefix: str) -> Sequence[tuple[RecordKey, Mapping[str, Any]]]:
-        """Read such items of a partition. Raises Unreadable or NewerSchema if this version cannot read one."""
-
-    def list_readable(self, pk: str, prefix: str) -> Sequence[tuple[RecordKey, Mapping[str, Any]]]:
         """Read such items of a partition; one that this version cannot read comes without its body."""
 
     def forget(self, key: RecordKey, attributes: Mapping[str, Any]) -> None:

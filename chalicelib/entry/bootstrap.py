@@ -116,13 +116,13 @@ class Application:
         """Return the passes: lost tag events, standing shares that nobody is entitled to, the OUs' members."""
         from chalicelib.delivery.store.tracked_deliveries import DynamoTrackedDeliveries
         from chalicelib.promotion.worker.discover import Discover
-        from chalicelib.promotion.worker.standing_pass import StandingPass, StandingPorts
+        from chalicelib.promotion.worker.standing_pass import StandingPass
         from chalicelib.promotion.worker.tag_pass import TagPass
         from chalicelib.targets.worker.applied_versions import VersionWatch
 
         tags = TagPass(self._records, self._targets, self._waker, now, *self._settings.hub)
-        ports = StandingPorts(self._ledger, self._source, self._targets, DynamoTrackedDeliveries(self._table))
-        standing = StandingPass(self._records, ports, self._waker, now, self._telemetry, self._settings.hub_account)
+        ports = self._ledger, self._source, self._targets, DynamoTrackedDeliveries(self._table)
+        standing = StandingPass(self._records, *ports, self._waker, now, self._telemetry, self._settings.hub_account)
         passes = (tags, standing, self._members)
         versions = VersionWatch(self._targets, self._notified, self._wakes, now)
         return Discover(self._records, self._source, passes, versions, now, self._telemetry)
@@ -329,12 +329,11 @@ class Application:
         from chalicelib.delivery.store.tracked_deliveries import DynamoTrackedDeliveries
         from chalicelib.engine.runner import Runner
         from chalicelib.promotion.codec import PROMOTIONS
-        from chalicelib.promotion.worker.promotions import PROMOTION_MACHINE, PromotionExecutor, PromotionPorts
+        from chalicelib.promotion.worker.promotions import PROMOTION_MACHINE, PromotionExecutor
 
         tracked = DynamoTrackedDeliveries(self._table)
-        ports = PromotionPorts(self._source, self._targets, tracked, self._ledger, self._notices, self._approvals)
-        tag = self._settings.trigger_tag
-        executor = PromotionExecutor(self._records, self._waker, now, ports, trigger_tag=tag)
+        ports = self._source, self._targets, tracked, self._ledger, self._notices, self._approvals
+        executor = PromotionExecutor(self._records, self._waker, now, *ports, self._settings.trigger_tag)
         return Runner(PROMOTION_MACHINE, executor, PROMOTIONS, self._records, self._waker, now, self._telemetry)
 
     @cached_property

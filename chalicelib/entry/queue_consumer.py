@@ -138,7 +138,9 @@ class QueueConsumer:
 def _is_the_records_own(error: Exception) -> bool:
     """Whether the record is to blame: not if AWS did not answer, only for a request that AWS cannot accept."""
     if isinstance(error, ClientError):
-        return bool(error.response["Error"]["Code"] == "ValidationException")
+        reasons: Any = error.response.get("CancellationReasons", ())  # of a transaction, one for each of its writes
+        invalid = any(reason.get("Code") == "ValidationError" for reason in reasons)
+        return invalid or error.response["Error"]["Code"] == "ValidationException"
     if isinstance(error, Refusal):
         return error.kind is RefusalKind.DENIED and not error.unknown
     return not isinstance(error, (BotoCoreError, Misconfigured))

@@ -6,7 +6,6 @@ that the ledger calls open and held, and that AWS does not show, has vanished. B
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +13,7 @@ from enum import StrEnum
 from typing import Any
 
 from chalicelib.engine import addresses, schedule
-from chalicelib.monitor.trail_actions import PUBLIC, account_of, admitted, is_outside
+from chalicelib.monitor.trail_actions import PUBLIC, account_of, admitted, is_outside, statements_of
 from chalicelib.monitor.verdicts import ActionVerdict, MonitorFinding
 from chalicelib.sharing import grant_names, holders, key_policy
 from chalicelib.sharing.share import Share, ShareState
@@ -148,20 +147,16 @@ def of_policy(key: str, text: str, hub: str, region: str, siblings: Collection[s
     """
     resource, hub_sid = addresses.policy_resource(key).pk, key_policy.hub_sid(hub, region)
     theirs = [key_policy.hub_sid(hub, one) for one in siblings]
-    try:
-        stated = json.loads(text)["Statement"]
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return ()
     found: dict[ShownAccess, None] = {}
     others: dict[bool, list[Any]] = {False: [], True: []}
-    for one in stated if isinstance(stated, list) else [stated]:
+    for one in statements_of(text):
         sid = str(one.get("Sid", "")) if isinstance(one, dict) else ""
         if share := key_policy.share_named(sid, hub_sid):
             found[ShownAccess(share.account, resource, str(share), own=True)] = None
         else:
             others[any(key_policy.share_named(sid, sibling) for sibling in theirs)].append(one)
     for sibling, statements in others.items():
-        for receiver in admitted(json.dumps({"Statement": statements})):
+        for receiver in admitted(statements):
             found[ShownAccess(receiver, resource, sibling=sibling)] = None
     return tuple(found)
 

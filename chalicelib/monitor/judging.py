@@ -17,7 +17,7 @@ from chalicelib.engine import schedule
 from chalicelib.engine.places import Arn
 from chalicelib.monitor.trail_actions import PUBLIC, Act, TrailAction, account_of, is_outside
 from chalicelib.monitor.verdicts import ActionVerdict, MonitorFinding
-from chalicelib.sharing.share import Share, ShareState
+from chalicelib.sharing.share import OPEN_STATES, Share, ShareState
 
 BEFORE = 15 * schedule.MINUTE
 """An intent may be so much older than its call: the run was slow, or was killed and repeated."""
@@ -27,17 +27,6 @@ STILL_USED = 15 * schedule.MINUTE
 """A use of a share is expected for so long after it has closed: CloudTrail's event is late."""
 
 _S = ShareState
-OPEN = (_S.OPENING, _S.OPEN, _S.CLOSING)
-
-
-_WORST_FIRST = (
-    ActionVerdict.NO_INTENT,
-    ActionVerdict.STRANGER,
-    ActionVerdict.VANISHED,
-    ActionVerdict.LISTED,
-    ActionVerdict.EXPECTED,
-)
-
 
 _no_intent = partial(MonitorFinding, ActionVerdict.NO_INTENT)
 _stranger = partial(MonitorFinding, ActionVerdict.STRANGER)
@@ -166,7 +155,7 @@ def judge(action: TrailAction, evidence: Evidence) -> MonitorFinding:
 
 def _worst(findings: Iterable[MonitorFinding]) -> MonitorFinding:
     found = list(findings)
-    for verdict in _WORST_FIRST:
+    for verdict in reversed(ActionVerdict):  # the worst first
         some = [one for one in found if one.verdict is verdict]
         if some:
             receivers = tuple(dict.fromkeys(receiver for one in some for receiver in one.receivers))
@@ -223,7 +212,8 @@ def _is_for(share: Known, action: TrailAction, receiver: str) -> bool:
 
 
 def _had_access(action: TrailAction, evidence: Evidence, account: str) -> bool:
-    return any(share.account == account and share.was(OPEN, action.at, STILL_USED, AFTER) for share in evidence.shares)
+    theirs = (share for share in evidence.shares if share.account == account)
+    return any(share.was(OPEN_STATES, action.at, STILL_USED, AFTER) for share in theirs)
 
 
 # --- permissions that are removed ------------------------------------------------------------------------------------
@@ -373,7 +363,7 @@ def _share_used(action: TrailAction, evidence: Evidence) -> Iterator[MonitorFind
 
     A listed account without a share of it is no finding: it may use the snapshot through the AMI's launch permission.
     """
-    was_open = any(share.was(OPEN, action.at, STILL_USED, AFTER) for share in evidence.shares)
+    was_open = any(share.was(OPEN_STATES, action.at, STILL_USED, AFTER) for share in evidence.shares)
     if not action.receivers and evidence.shares and not was_open:
         why = "A snapshot was used of which nothing was open then; CloudTrail does not say by whom."
         yield _listed(why)

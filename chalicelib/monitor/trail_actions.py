@@ -230,7 +230,8 @@ def _grant_ended(record: _TrailRecord) -> Iterator[TrailAction]:
 def _policy(record: _TrailRecord) -> Iterator[TrailAction]:
     if record.key:
         policy = _text(record.asked.get("policy"))
-        yield record.action(Act.POLICY, record.key, admitted(policy), others=of_others(policy, account_of(record.key)))
+        receivers, others = admitted(statements_of(policy)), of_others(policy, account_of(record.key))
+        yield record.action(Act.POLICY, record.key, receivers, others=others)
 
 
 def _disabled(record: _TrailRecord) -> Iterator[TrailAction]:
@@ -310,17 +311,19 @@ NAMES = frozenset(_READERS)
 # --- a key's policy --------------------------------------------------------------------------------------------------
 
 
-def admitted(policy: str) -> tuple[str, ...]:
-    """Return whom a key's policy admits: account ids and PUBLIC; nobody if it cannot be read.
-
-    A deleted principal (``AROA…``) admits nobody.
-    """
+def statements_of(policy: str) -> list[Any]:
+    """Return the statements of a key's policy; none if it cannot be read."""
     try:
-        statements = json.loads(policy)["Statement"]
+        stated = json.loads(policy)["Statement"]
     except (ValueError, KeyError, TypeError, RecursionError):
-        return ()
+        return []
+    return stated if isinstance(stated, list) else [stated]
+
+
+def admitted(statements: Iterable[Any]) -> tuple[str, ...]:
+    """Return whom a policy's statements admit: account ids and PUBLIC. A deleted principal (``AROA…``) is nobody."""
     found: set[str] = set()
-    for statement in statements if isinstance(statements, list) else [statements]:
+    for statement in statements:
         one = _mapping(statement)
         if one.get("Effect") != "Allow":
             continue

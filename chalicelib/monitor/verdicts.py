@@ -14,7 +14,7 @@ RECEIVERS_NAMED = 100
 
 
 class ActionVerdict(StrEnum):
-    """The verdict on an action."""
+    """The verdict on an action; each is worse than the one before."""
 
     EXPECTED = "expected"
     """The ledger has its intent, or it admits nobody and removes nothing that is needed."""

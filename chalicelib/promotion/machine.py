@@ -68,12 +68,14 @@ def outstanding(promotion: Promotion, now: int) -> tuple[do.Command, ...]:
     """List the commands that are left, from the record alone. Each is safe to repeat."""
     due = now >= promotion.next_try
     may_compare = now >= promotion.compare_after
+    may_look, asked_at = now >= promotion.look_after, _asked_at(promotion)
+    looks = may_look and ((asked_at is not None and now >= asked_at) or (due and needs_look(promotion)))
     if _ends(promotion):
-        return (do.Slice(promotion.cursor),) if due else ()
+        refused = looks and bool(promotion.tries)  # if nobody knows whom the value names, its removal is still news
+        return (do.Slice(promotion.cursor), *((do.LookAtTag(),) if refused else ())) if due else ()
     if withdraws(promotion) and may_compare:
         return (do.Compare(),)
-    may_look, asked_at = now >= promotion.look_after, _asked_at(promotion)
-    if may_look and ((asked_at is not None and now >= asked_at) or (due and needs_look(promotion))):
+    if looks:
         return (do.LookAtTag(),)
     if not may_compare or not due:
         return ()
@@ -115,7 +117,7 @@ def tells(before: Promotion, after: Promotion) -> bool:
 
 
 def _ends(promotion: Promotion) -> bool:
-    """Whether the pass asks deliveries to end: news waits for that, as the next comparison comes after it anyway."""
+    """Whether the pass asks deliveries to end: news waits for the first try, as a comparison comes after it anyway."""
     return promotion.state is S.ADJUSTING and promotion.cursor.startswith(END)
 
 

@@ -68,9 +68,14 @@ def accounts(wanted: WantedTargets) -> list[str]:
 
 
 def joined(promotion: Promotion, target: Target, one: TrackedDelivery | None) -> int:
-    """Return the generation in which a target joined after all others had begun: there it holds up no wave. 0: none."""
+    """Return the generation in which a target joined after all others had begun: there it holds up no wave. 0: none.
+
+    One that a withdrawal kept out, and that begins with its lift, did not join: it counts as if it had begun at once.
+    """
     if one is not None:
         return one.joined
+    if target.place in promotion.left_out:
+        return 0
     generation = promotion.generation_of(target.account, target.place)
     return promotion.generation if generation <= promotion.passed_generation else 0
 

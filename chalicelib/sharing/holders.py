@@ -6,7 +6,10 @@ from collections.abc import Iterable, Sequence
 
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.places import Resource
-from chalicelib.sharing.share import ENDED_LONG_AGO, Share, ShareState
+from chalicelib.sharing.share import OPEN_STATES, Share, ShareState
+
+ENDED_LONG_AGO = 1
+"""The end of a share whose end is not known."""
 
 MOST_NAMED = 5
 """A fault names so many resources."""
@@ -49,14 +52,13 @@ def past_end(share: Share, now: int) -> bool:
 
 def needed(share: Share) -> bool:
     """Whether the share is open, or a delivery needs it open."""
-    return bool(share.holdings) or share.state in (ShareState.OPENING, ShareState.OPEN, ShareState.CLOSING)
+    return bool(share.holdings) or share.state in OPEN_STATES
 
 
 def may_show(share: Share) -> bool:
     """Whether AWS may still show the service's permission: it is there, or no look has missed it since its removal."""
-    live = share.state in (ShareState.OPENING, ShareState.OPEN, ShareState.CLOSING)
     missed = share.state is ShareState.CLOSING and share.gone_at is not None
-    return live and not missed and not share.preexisting
+    return share.state in OPEN_STATES and not missed and not share.preexisting
 
 
 def refusal(share: Share) -> Fault | None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from chalicelib.engine import schedule
 from chalicelib.sharing.grant_names import nameless
 from chalicelib.sharing.holders import asked_since, is_statement, moved, must_close_at, past_end, standing
-from chalicelib.sharing.share import Share, ShareState
+from chalicelib.sharing.share import IDLE_STATES, Share, ShareState
 
 MOVES_SOON = 10
 """Tries (half an hour) to name the new role of an open statement; after that a delivery that waits for it asks again.
@@ -69,8 +69,7 @@ def _may_open(share: Share, now: int) -> bool:
         return moved(share)
     if share.state is ShareState.CLOSING:
         return _reopens(share, now)
-    waiting = (ShareState.WANTED, ShareState.OPENING, ShareState.CLOSED, ShareState.REFUSED)
-    return share.state in waiting and _asks_again(share)
+    return share.state in (*IDLE_STATES, ShareState.OPENING) and _asks_again(share)
 
 
 def _asks_again(share: Share) -> bool:
@@ -82,14 +81,12 @@ def _asks_again(share: Share) -> bool:
 
 def to_end(shares: Iterable[Share], now: int) -> list[Share]:
     """Return the shares whose end came before they were opened."""
-    idle = (ShareState.WANTED, ShareState.CLOSED, ShareState.REFUSED)
-    return [s for s in shares if s.state in idle and s.holdings and past_end(s, now) and _asks_again(s)]
+    return [s for s in shares if s.state in IDLE_STATES and s.holdings and past_end(s, now) and _asks_again(s)]
 
 
 def to_archive(shares: Iterable[Share], now: int) -> list[Share]:
     """Return the shares to archive: no delivery holds them, and they are not open."""
-    idle = (ShareState.WANTED, ShareState.CLOSED, ShareState.REFUSED)
-    return [s for s in shares if s.state in idle and not s.holdings and now >= _kept_until(s)]
+    return [s for s in shares if s.state in IDLE_STATES and not s.holdings and now >= _kept_until(s)]
 
 
 def _kept_until(share: Share) -> int:
@@ -104,7 +101,6 @@ def due_at(shares: Iterable[Share], now: int) -> int | None:
 
 
 def _due(share: Share, now: int) -> Iterable[int | None]:
-    idle = (ShareState.WANTED, ShareState.CLOSED, ShareState.REFUSED)
     if share.state is ShareState.CLOSING:
         yield share.next_try
     if share.state is ShareState.OPENING:
@@ -112,9 +108,9 @@ def _due(share: Share, now: int) -> Iterable[int | None]:
     if share.state is ShareState.OPEN:
         yield _open_due_at(share, now)
         yield share.next_try if moved(share) and share.holdings and share.tries < MOVES_SOON else None
-    elif share.state in idle and not share.holdings:
+    elif share.state in IDLE_STATES and not share.holdings:
         yield max(_kept_until(share), share.next_try)
-    elif share.state in idle and _asks_again(share):
+    elif share.state in IDLE_STATES and _asks_again(share):
         yield share.next_try
 
 

@@ -19,9 +19,6 @@ from chalicelib.engine.faults import Fault
 TRIES_BEFORE_ALARM = 5
 """A share that is not closed after this many tries raises an alarm."""
 
-ENDED_LONG_AGO = 1
-"""The end of a share whose end is not known."""
-
 DELIVERED_AMIS = "delivered"
 """The holder of a grant on a target's own key for all AMIs delivered there, in place of a delivery's id."""
 
@@ -79,6 +76,13 @@ class ShareState(StrEnum):
     """It could not be opened; its holders read why."""
     ARCHIVED = "archived"
     """No delivery holds it and it is closed: it is in the archive, and its history expires."""
+
+
+OPEN_STATES = (ShareState.OPENING, ShareState.OPEN, ShareState.CLOSING)
+"""In these its permission may exist."""
+
+IDLE_STATES = (ShareState.WANTED, ShareState.CLOSED, ShareState.REFUSED)
+"""In these the share worker has nothing to close."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from chalicelib.engine.transitions import Entry, Row, leads
 from chalicelib.sharing.entitlement import SOURCE_GONE
 from chalicelib.sharing.grant_names import nameless, unrecorded_name
 from chalicelib.sharing.holders import is_statement, past_end
-from chalicelib.sharing.share import Share, ShareState
+from chalicelib.sharing.share import OPEN_STATES, Share, ShareState
 
 FIRST_LOOK_COUNTS_FOR = 15 * schedule.MINUTE
 """Seconds for which a look before an opening counts as the first of two."""
@@ -78,11 +78,6 @@ class ShareRefused:
     """It cannot be added, or the account is not entitled to it; trying again will not help."""
 
     fault: Fault
-
-
-@dataclass(frozen=True, slots=True)
-class ShareEnded:
-    """Its end has come before it was opened."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,21 +187,19 @@ def _opened(event: ShareOpened, share: Share, now: int) -> Share:
 
 def _refused(event: ShareRefused, share: Share, now: int) -> Share:
     """Refuse it. If an intent was written, an earlier call may have opened it, so the share worker closes it."""
-    begun = share.state in (ShareState.OPENING, ShareState.OPEN, ShareState.CLOSING)
     changes = {"together": 0, "seen_at": None, "waits_for": None, "answered": share.asked}
-    return (CLOSE if begun else REFUSE)(share, now, fault=event.fault, **changes)
+    return (CLOSE if share.state in OPEN_STATES else REFUSE)(share, now, fault=event.fault, **changes)
 
 
-def _ended(_event: ShareEnded, share: Share, now: int) -> Share:
-    """Refuse it; its holders read this fault."""
-    fault = Fault(
+def ended_unopened(share: Share) -> Fault:
+    """Return why a share is refused whose end has come before it was opened; its holders read this fault."""
+    return Fault(
         "share-ended-unopened",
         f"{share.resource}, account {share.account}",
         "Its holdings ended before the share could be opened.",
         "Find out why the service did not open it in time: the history of the delivery and of the resource; "
         "then tag the AMI again.",
     )
-    return REFUSE(share, now, fault=fault, closed_at=now, closed_blind=True, answered=share.asked)
 
 
 def worth_waiting(share: Share, why: RefusalKind, now: int, accessible_since: int) -> bool:
@@ -351,7 +344,6 @@ _IDLE: Row[Share] = {
     PutOff: leads(_put_off, WANT),
     OpeningIntended: leads(_intend_opening, OPENING),
     ShareRefused: leads(_refused, REFUSE),
-    ShareEnded: leads(_ended, REFUSE),
     Archived: leads(lambda _event, share, now: ARCHIVE(share, now), ARCHIVE),
 }
 _ONCE_OPEN: Row[Share] = {

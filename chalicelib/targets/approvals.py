@@ -114,9 +114,14 @@ def waiting(asked: Question, given: Given, now: int) -> tuple[str, ...]:
     )
 
 
-def asked_as(asked: Question, given: Given) -> str:
-    """Return the name of one notice that asks: each question is asked once, and again after an approval has expired."""
-    lapsed = [one.until for place in given for one in given[place] if one.digest == asked.targets.get(place)]
+def asked_as(asked: Question, given: Given, now: int) -> str:
+    """Return the name of one notice that asks: each question is asked once, and again after an approval has expired.
+
+    One that is in force changes nothing: of an approver's answer, which is one approval for each target, a look may
+    show a part.
+    """
+    same = [one for place in given for one in given[place] if one.digest == asked.targets.get(place)]
+    lapsed = [one.until for one in same if one.until <= now]
     return f"{asked.digest}:{max(lapsed, default=0)}"
 
 

@@ -30,7 +30,6 @@ from tests.images.examples import an_image, describe_image, describe_snapshot, d
 
 LATE = ImageSeen("failed", reason="AMI snapshot copy failed with error: Given key ID is not accessible")
 AVAILABLE = ImageSeen("available", copies=(("snap-0a", "snap-0ac"), ("snap-0b", "snap-0bc")))
-MINUTE = 60
 BEGUN = ImageRequest(NOW, copy_image_intended_at=NOW)
 
 

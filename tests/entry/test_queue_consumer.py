@@ -98,12 +98,20 @@ def test_a_record_of_a_kind_that_the_function_does_not_work_on_is_an_error(kinds
     assert scene.records.read(KEY).inbox == {}
 
 
+def cancelled(*reasons: str) -> ClientError:
+    """What DynamoDB answers to a transaction: one reason for each of its writes."""
+    error = {"Error": {"Code": "TransactionCanceledException"}, "CancellationReasons": [{"Code": it} for it in reasons]}
+    return ClientError(error, "TransactWriteItems")
+
+
 @pytest.mark.parametrize(
     ("trouble", "receives", "parked"),
     [
         (KeyError("state"), TRIES, True),
         (KeyError("state"), TRIES - 1, False),
         (ClientError({"Error": {"Code": "ValidationException"}}, "UpdateItem"), TRIES, True),
+        (cancelled("None", "ValidationError"), TRIES, True),
+        (cancelled("None", "ThrottlingError"), TRIES, False),
         (ClientError({"Error": {"Code": "ThrottlingException"}}, "UpdateItem"), TRIES, False),
         (EndpointConnectionError(endpoint_url="https://x"), TRIES, False),
         (Misconfigured("no table"), TRIES, False),
@@ -111,7 +119,19 @@ def test_a_record_of_a_kind_that_the_function_does_not_work_on_is_an_error(kinds
         (Refusal(RefusalKind.DENIED, FAULT, unknown=True), TRIES, False),
         (Refusal(RefusalKind.DENIED, FAULT), TRIES, True),
     ],
-    ids=["own", "not yet", "invalid", "throttled", "no answer", "deployment", "patience", "unheard", "denied"],
+    ids=[
+        "own",
+        "not yet",
+        "invalid",
+        "invalid in a transaction",
+        "throttled in a transaction",
+        "throttled",
+        "no answer",
+        "deployment",
+        "patience",
+        "unheard",
+        "denied",
+    ],
 )
 def test_a_record_over_which_every_try_raises_is_parked_with_the_last(trouble, receives, parked):
     """Not if AWS failed, or the deployment is wrong."""

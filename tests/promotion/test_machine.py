@@ -366,12 +366,14 @@ def test_a_removal_is_a_slice_that_goes_on_where_it_stopped():
 
 @pytest.mark.parametrize("entry", [{}, {"tag": "000000000009"}, {"withdraw": "1"}])
 def test_a_removal_that_is_refused_is_due_when_it_is_tried_again(entry):
-    """News meanwhile makes it due no earlier: nothing could be done then."""
+    """News meanwhile makes it due no earlier: nothing could be done then. It waits for no look, which follows it."""
     part = replace(a_promotion(S.ADJUSTING, cursor=END), inbox=entry)
     refuses = play(part, ev.NotExecuted(FAULT, later=True))
 
     assert machine.due_at(refuses) == refuses.next_try > NOW
-    assert outstanding(refuses, machine.due_at(refuses)) == (do.Slice(END),)
+    assert outstanding(refuses, machine.due_at(refuses)) == (do.Slice(END), do.LookAtTag())
+    in_vain = play(refuses, ev.NotExecuted(FAULT, look=True), now=machine.due_at(refuses))
+    assert outstanding(in_vain, machine.due_at(refuses)) == (do.Slice(END),)
 
 
 def test_other_inputs_start_the_removal_from_the_beginning():

@@ -332,7 +332,7 @@ class OneForAll(PromotionExecutor):
 
         def after_all_were_read(promotion, wanted, tracked, budget):
             for one in tracked:
-                DELIVERIES.decode(self._records.read(addresses.delivery(one.delivery)))
+                DELIVERIES.decode(self.records.read(addresses.delivery(one.delivery)))
             return begin(promotion, wanted, tracked, budget)
 
         self._pass.begin = after_all_were_read

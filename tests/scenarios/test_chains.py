@@ -4,8 +4,7 @@ from collections import Counter
 
 import pytest
 
-from tests.scenarios.failures import deny
-from tests.scenarios.scene import DEV, HUB, REGION, Scene
+from tests.scenarios.scene import REGION, Scene
 
 pytestmark = pytest.mark.thorough
 
@@ -33,25 +32,6 @@ def test_lambda_ends_no_chain_of_the_two_that_wake_each_other(scene):
     found = {function.name for function in scene.world.lambda_.functions.values() if function.recursion == "Allow"}
 
     assert found == WORKERS
-
-
-def test_slots_that_nobody_can_use_are_passed_on_in_short_chains(limited):
-    """An account refuses CopySnapshot; each AMI takes all slots and fails.
-
-    By wakes alone the sixth would come after 21 runs of the worker: a message would be refused until it is dead.
-    The longest chain is the first AMI's, which finds all slots free, as a promotion alone does.
-    """
-    deny(limited, DEV, "ec2:CopySnapshot")
-    images = [limited.seed(f"twenty-{n}", volumes=(1,) * 20, key=None) for n in range(6)]
-    for image in images:
-        limited.tag(DEV, image)
-    for image in images:
-        limited.run_until_over(image)
-
-    assert {limited.delivery_state(DEV, image) for image in images} == {"failed"}
-    queues = [queue for queue in limited.world.sqs.queues.values() if queue.account == HUB and "dead" in queue.name]
-    assert [message.body for queue in queues for message in queue.messages] == []
-    assert longest(limited) == {"worker": 5, "share-worker": 2}
 
 
 def test_a_promotion_is_a_short_chain(limited):

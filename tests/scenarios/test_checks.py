@@ -81,18 +81,6 @@ def test_all_faults_of_a_source_and_of_its_value_come_in_one_notice(scene):
     scene.assert_invariants()
 
 
-def test_a_refused_source_that_is_mended_and_tagged_again_is_delivered(scene):
-    """The key is enabled again, the tag removed and restored: it is delivered."""
-    scene.client("kms").disable_key(KeyId=scene.key)
-    scene.tag("")
-    scene.run_until_refused()
-    scene.client("kms").enable_key(KeyId=scene.key)
-    scene.untag()
-    scene.wait(60)
-    scene.tag("")
-    scene.assert_arrives(DEV)
-
-
 def test_a_wrong_external_id_is_waited_for_and_read_live(scene):
     """The targets file is corrected while the delivery waits: it continues with the new external id."""
     scene.apply(stage.TARGETS_FILE.replace(stage.EXTERNAL_ID, "somebody-elses"))

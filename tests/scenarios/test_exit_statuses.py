@@ -75,7 +75,7 @@ SHOWN: dict[str, dict[int, str]] = {
     "withdraw": {OK: "test_withdraw.py::test_a_share_ends_the_tag_stays_and_everybody_says_who_did_it"},
     "cancel": {OK: "test_asking.py::test_promote_and_cancel_write_and_remove_the_tag"},
     "recall": {OK: "test_recall_at_the_terminal.py::test_a_bad_ami_is_taken_back_and_everybody_can_see_it"},
-    "rollback": {OK: "test_recalls.py::test_a_rollback_holds_the_parameter_at_the_ami_before_until_it_is_lifted"},
+    "rollback": {OK: "test_recall_at_the_terminal.py::test_a_rollback_moves_the_parameter_and_its_lift_moves_it_back"},
     "status": {OK: READS},
     "history": {OK: READS},
     "where": {OK: READS},

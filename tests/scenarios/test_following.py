@@ -52,16 +52,6 @@ def test_an_ami_that_goes_as_soon_as_it_is_tagged_is_not_called_unchanged(scene)
     assert f"{scene.image}: cancelled. The hub does not own this AMI, or no longer does." in out
 
 
-def test_waiting_for_what_is_over_ends_at_once(scene):
-    """A repeated pipeline gets the existing outcome."""
-    scene.promote("dev")
-
-    status, reported = run(scene, "wait", scene.image)
-
-    assert (status, reported["outcome"]) == (DELIVERED, "delivered")
-    assert {one["state"] for one in reported["promotion"]["deliveries"]} == {"delivered"}
-
-
 def test_a_tag_written_by_others_is_waited_for(scene):
     """The record is older than the tag at first: an earlier value's outcome does not count."""
     scene.promote(DEV)
@@ -109,18 +99,6 @@ def failed_and_mended(scene):
     without_role(scene, TEST)
     scene.promote("dev")
     iam.put_role(TEST, role.name, role.trust, role.policies)
-
-
-def test_watching_a_retry(scene):
-    """The old outcome does not end the watch."""
-    failed_and_mended(scene)
-    scene.cli("retry", scene.image)
-
-    status, out, _ = scene.cli("status", scene.image, "--watch")
-
-    assert status == DELIVERED
-    assert scene.states()[TEST] == "delivered"
-    assert "failed" not in out
 
 
 def test_waiting_for_one_target_of_a_retry_that_is_paused(scene):

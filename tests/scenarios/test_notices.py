@@ -131,17 +131,6 @@ def test_the_hubs_event_bus_receives_the_same_notices(scene):
     scene.assert_invariants()
 
 
-def test_a_crash_between_publishing_and_writing_repeats_the_same_id(scene):
-    """At least once: the repeat has the same id, and the same body except for the time."""
-    scene.world.injections.crash("worker", "Publish", nth=1, when="after")
-    scene.promote("", seconds=3600)
-
-    first, again, _ = scene.notices()
-    assert first["id"] == again["id"]
-    assert {**first, "at": 0, "seconds": 0} == {**again, "at": 0, "seconds": 0}
-    scene.assert_invariants()
-
-
 def test_every_notice_has_an_id_of_its_own_and_stays_small(scene):
     """Twenty copies and two episodes: ids differ, and each message is far below SNS's 256 KB."""
     fail_prod(scene)

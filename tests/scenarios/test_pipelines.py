@@ -27,7 +27,6 @@ from tests.scenarios.scene import DEV, HUB, REGION, TEST
 
 PAGE = (ROOT / "docs" / "guide" / "pipelines.md").read_text(encoding="utf-8")
 AWS = ROOT / ".venv-aws" / "bin" / "aws"
-LONGEST = 120
 A_STEP = timedelta(seconds=20)
 """Virtual time between two looks at the example's shell."""
 REFUSED = 5

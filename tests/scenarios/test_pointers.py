@@ -66,58 +66,6 @@ def test_a_launch_template_that_resolves_the_parameter_launches_what_is_current(
         assert scene.launch(DEV, RESOLVED) == ""
 
 
-def test_a_notice_waits_for_a_slow_validation_and_two_amis_at_once_end_at_the_newer(scene):
-    """AWS answers long before it shows the value, and meanwhile refuses another."""
-    with_pointers(scene)
-    scene.world.ssm.validation = 240
-    newer = successor(scene)
-    scene.tag("")
-    scene.tag("", newer)
-    scene.run_until_over()
-    scene.run_until_over(newer)
-
-    assert shows(scene) == current(scene, newer)
-    assert notice(scene, newer)["pointer"] == {
-        "parameter": NAME,
-        "image": current(scene, newer),
-        "fault": None,
-        "pinned": None,
-    }
-    assert len(scene.calls("PutParameter")) <= 2
-    scene.assert_invariants()
-
-
-def test_a_value_that_aws_never_shows_is_a_fault_of_the_pointer_and_not_of_the_delivery(scene):
-    """The daily look tries again."""
-    with_pointers(scene)
-    scene.world.ssm.validation = 20 * 60
-    assert scene.promoted("") == {DEV: "delivered"}
-    assert notice(scene)["pointer"]["fault"]["code"] == "pointer-not-valid"
-    assert notice(scene)["pointer"]["image"] is None
-
-    a_day_later(scene)
-    assert shows(scene) == current(scene)
-    scene.assert_invariants()
-
-
-def test_a_value_of_another_type_stays_until_a_person_deletes_it(scene):
-    """The AMI is delivered, and the notice has the command that helps; within a day the parameter is written."""
-    with_pointers(scene)
-    theirs = scene.world.ec2.seed_image(DEV, REGION, name="theirs")
-    ssm = scene.client("ssm", DEV)
-    ssm.put_parameter(Name=NAME, Value=theirs, Type="String", DataType="text")
-    scene.wait(30)
-    assert scene.promoted("") == {DEV: "delivered"}
-
-    fault = notice(scene)["pointer"]["fault"]
-    assert fault["code"] == "pointer-other-type"
-    assert f"aws ssm delete-parameter --name {NAME}" in fault["cure"]
-    assert shows(scene) == theirs
-    ssm.delete_parameter(Name=NAME)
-    a_day_later(scene)
-    assert shows(scene) == current(scene)
-
-
 @pytest.mark.parametrize("mode", ["copy", "share"])
 @pytest.mark.parametrize("prefix", ["", "/other/"])
 @pytest.mark.thorough_but("-copy")

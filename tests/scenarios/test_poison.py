@@ -4,13 +4,11 @@ import json
 import random
 from collections.abc import Callable, Mapping
 
-import pytest
-
 from demo import stage
 from tests.scenarios import damage
 from tests.scenarios.damage import spoil
 from tests.scenarios.failures import assert_untouched, calm_pace, metric
-from tests.scenarios.scene import DEV, GATHERING, REGION, TEST, Scene, targets_file
+from tests.scenarios.scene import DEV, GATHERING, TEST, Scene, targets_file
 
 CLOSED_WITHIN = 3600 + 15 * 60
 """Seconds from a copy deadline until a share is closed in any case: grace, and the sweep's longest step."""
@@ -87,26 +85,6 @@ def test_a_delivery_that_cannot_be_read_is_parked_alone(scene):
 
     assert scene.failed_invocations() == []
     assert scene.dead_letters() == []
-
-
-@pytest.mark.thorough
-def test_a_damaged_delivery_gives_its_copy_slots_to_the_next_ami_after_an_hour(scene):
-    """It holds all twenty, and the copy quota's record has a newer schema, too: as after a rollback."""
-    calm_pace(scene)
-    scene.watch.may_close_blind = True
-    large = scene.seed("large", volumes=(1,) * 20, key=None)
-    scene.tag(DEV, large)
-    scene.run_until(lambda: sum(scene.live_copies().values()) == 20)
-    scene.wait(8)
-    delivery = f"delivery#{scene.delivery_record(DEV, large)['id']}"
-    newer = damage.UNREADABLE["a newer schema"]
-    spoil_all(scene, {delivery: newer, f"quota#{DEV}#{REGION}": newer})
-    scene.tag(DEV)
-    scene.run_until_over(seconds=2 * 3600)
-
-    assert scene.delivery_state(DEV) == "delivered"
-    assert list(parked(scene)) == [delivery]
-    assert scene.watch.problems == []
 
 
 def test_a_delivery_over_which_every_look_raises_is_parked_with_the_fifth(scene):

@@ -14,7 +14,6 @@ from tools import permissions
 from tools import reach as reaches
 from tools.reach import ROWS, YES, reach
 
-FINDINGS = f"{TABLE}-findings"
 EVERY = list(permissions.statements())
 FUNCTIONS = (
     *("worker", "share-worker", "sweep", "discover", "on-tag-change", "on-image-state", "on-target-event"),

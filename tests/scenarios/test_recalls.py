@@ -1,14 +1,13 @@
 """An operator takes a delivered AMI back everywhere, or holds parameters at an earlier one; and lifts that."""
 
 import json
-from datetime import UTC, datetime
 
 import pytest
 
 from demo import stage
 from tests.scenarios.failures import deny
 from tests.scenarios.platform import ROOT
-from tests.scenarios.pointers import EACH, FAMILY, NAME, RESOLVED, deploy, notice, shows, successor, with_pointers
+from tests.scenarios.pointers import EACH, deploy, notice, shows, successor, with_pointers
 from tests.scenarios.regions import BETWEEN, FAR
 from tests.scenarios.scene import DEV, HOUR, HUB, REGION, TEST
 
@@ -47,48 +46,10 @@ def copy(scene, image, account=DEV, region=REGION):
     return shown
 
 
-def is_deprecated(scene, image, account=DEV, region=REGION):
-    """Whether the date has come, and is not long past."""
-    date = copy(scene, image, account, region).get("DeprecationTime", LATER)
-    return 0 <= scene.world.now.timestamp() - datetime.fromisoformat(date).astimezone(UTC).timestamp() < HOUR
-
-
 def until(scene, state, *accounts, image):
     """Run until the deliveries of an AMI have a state."""
     scene.run_until(lambda: {scene.delivery_state(one, image) for one in accounts} == {state}, HOUR)
     scene.come_to_rest(image)
-
-
-def launched(scene, account=DEV):
-    """Launch by the parameter's name; return the AMI."""
-    ec2 = scene.client("ec2", account)
-    made = ec2.run_instances(ImageId=RESOLVED, InstanceType="t3.micro", MinCount=1, MaxCount=1)
-    return made["Instances"][0]["ImageId"]
-
-
-def test_a_recall_deprecates_each_copy_and_what_resolves_the_parameter_launches_the_ami_before(released):
-    """The command says what it will do; notice, `status` and the next lines say what it did."""
-    scene, newer = released, released.newer
-    assert launched(scene) == copy(scene, newer)["ImageId"]
-    before = {account: copy(scene, scene.image, account)["ImageId"] for account in BOTH}
-    found = recall(scene, newer, "--why", WHY)
-    assert {one["account"]: (one["parameter"], one["moves_to"]) for one in found["deliveries"]} == {
-        account: (NAME, before[account]) for account in BOTH
-    }
-    until(scene, "recalled", *BOTH, image=newer)
-
-    for account in BOTH:
-        scene.run_until(lambda account=account: is_deprecated(scene, newer, account), 120)
-        shown, sent = copy(scene, newer, account), notice(scene, newer, account)
-        assert (shown["State"], shows(scene, account)) == ("available", before[account])
-        assert launched(scene, account) == before[account]
-        assert (sent["event"], sent["image"]) == ("delivery.recalled", shown["ImageId"])
-        assert sent["recall"] == {"by": found["by"], "why": WHY, "disabled": False}
-        assert "DeprecationTime" not in copy(scene, scene.image, account)
-    assert scene.states(scene.image) == dict.fromkeys(BOTH, "delivered")
-    assert recall(scene, newer, "--why", WHY)["changed"] is False
-    assert "2 recalled" in scene.cli("status", newer)[1]
-    scene.assert_invariants()
 
 
 def test_where_the_stack_allows_it_a_recalled_ami_is_disabled_and_comes_back(released):
@@ -147,27 +108,6 @@ def test_an_ami_without_a_deprecation_date_has_none_when_its_recall_is_lifted(sc
 
 
 @pytest.mark.thorough
-def test_a_target_whose_role_is_gone_is_named_and_delays_nobody(released):
-    """It is tried for a day; then its notice says what is left to do there."""
-    scene, newer = released, released.newer
-    scene.world.iam.roles.drop(f"arn:aws:iam::{DEV}:role/AmiCopyRole")
-    recall(scene, newer, "--why", WHY)
-    before = copy(scene, scene.image, TEST)["ImageId"]
-    scene.run_until(lambda: scene.delivery_state(TEST, newer) == "recalled" and shows(scene, TEST) == before, 300)
-    shown = scene.delivery(DEV, newer)
-    assert (shown["state"], shown["waits_for"]["code"]) == ("recalling", "role-not-assumable")
-
-    scene.run_until(lambda: scene.delivery_state(DEV, newer) == "recalled", 26 * HOUR)
-    scene.wait(60)
-    sent = notice(scene, newer)
-    assert sent["faults"][0]["code"] == "recall-not-done"
-    assert DEV in sent["faults"][0]["where"]
-    assert "DeprecationTime" in copy(scene, newer)
-    assert not is_deprecated(scene, newer)
-    scene.assert_invariants(errors_allowed=True)
-
-
-@pytest.mark.thorough
 def test_the_hubs_own_copy_in_another_region_is_recalled_and_restored(abroad):
     """As a target's: it is the service's, with the hub's tag."""
     given = {"HubAccountId": HUB, "HubRegion": REGION, "ExternalId": stage.EXTERNAL_ID}
@@ -182,27 +122,3 @@ def test_the_hubs_own_copy_in_another_region_is_recalled_and_restored(abroad):
     abroad.run_until(lambda: abroad.delivery_states() == {"delivered": len(places)}, HOUR)
     assert not any("DeprecationTime" in copy(abroad, abroad.image, *place) for place in places)
     abroad.assert_invariants()
-
-
-def test_a_rollback_holds_the_parameter_at_the_ami_before_until_it_is_lifted(released, become):
-    """In one target, by a person with the operator's policy; a newer delivery does not move it, and says so."""
-    become(json.loads((ROOT / "deploy" / "cli-operator.json").read_text()))
-    scene, newer = released, released.newer
-    status, out, err = scene.cli("rollback", FAMILY, "--account", DEV, "--why", WHY, "--yes", "--json")
-    assert status == 0, out + err
-    assert [(one["account"], one["to"]) for one in json.loads(out)["pointers"]] == [(DEV, scene.image)]
-    old = copy(scene, scene.image)["ImageId"]
-    scene.run_until(lambda: shows(scene) == old, 600)
-    assert (launched(scene), shows(scene, TEST)) == (old, copy(scene, newer, TEST)["ImageId"])
-
-    newest = successor(scene, "golden-2026-03")
-    assert scene.promoted("dev", newest) == dict.fromkeys(BOTH, "delivered")
-    assert (shows(scene), shows(scene, TEST)) == (old, copy(scene, newest, TEST)["ImageId"])
-    assert notice(scene, newest)["pointer"]["pinned"].startswith(f"pinned to {scene.image} by arn:aws:")
-    assert f"a rollback holds it at {scene.image}" in " ".join(scene.cli("status", newest)[1].split())
-
-    status, out, err = scene.cli("rollback", FAMILY, "--account", DEV, "--lift", "--yes", "--json")
-    assert status == 0, out + err
-    scene.run_until(lambda: shows(scene) == copy(scene, newest)["ImageId"], 600)
-    assert launched(scene) == copy(scene, newest)["ImageId"]
-    scene.assert_invariants()

@@ -54,17 +54,6 @@ def test_the_other_regions_events_come_from_its_own_bus(abroad):
     assert abroad.states() == {DEV: "delivered"}
 
 
-def test_without_events_the_sweep_finds_the_copies_abroad(abroad):
-    """As in the hub's own Region."""
-    abroad.wait(6 * 60)  # so that discovery has seen the earlier tags
-    abroad.world.injections.drop_events()
-    abroad.world.injections.lose_messages(stage.WAKE_QUEUES, except_from="sweep")
-    abroad.promote("")
-
-    assert regions_of(abroad.status()["deliveries"]) == {(DEV, REGION, "delivered"), (DEV, FAR, "delivered")}
-    abroad.assert_invariants(errors_allowed=False)
-
-
 def test_a_region_that_was_not_prepared_fails_alone(scene):
     """Its key is missing: the message names account, Region and what to deploy. The other Region is delivered."""
     scene.apply(EVERYWHERE)

@@ -1,20 +1,11 @@
 """Revoking: on failure, cancel and deadline as on success; never under a copy that is wanted, and always in the end."""
 
-import pytest
-
 from demo import stage
 from tests.scenarios import failures
-from tests.scenarios.platform import pace
-from tests.scenarios.scene import DEV, TEST
+from tests.scenarios.scene import DEV
 
 ROLE = f"arn:aws:iam::{DEV}:role/AmiCopyRole"
 SHORT = stage.TARGETS_FILE.replace("groups:", "  copy_deadline: 5m\ngroups:", 1)
-
-
-def metric(scene, name):
-    """Sum of a metric over all invocations."""
-    entries = (entry for invocation in scene.world.lambda_.invocations for entry in invocation.metrics)
-    return sum(value for entry in entries for value in entry.get(name, []))
 
 
 def test_a_cancel_closes_the_share_though_its_copies_run_for_hours(scene):
@@ -57,32 +48,6 @@ def test_a_copy_that_never_ends_is_reported_and_its_share_closes_at_the_hard_end
     scene.assert_invariants()
 
 
-@pytest.mark.thorough
-def test_a_role_that_vanishes_in_mid_copy_does_not_keep_the_permission_open(scene):
-    """The copies cannot be read: the share worker closes at the last closing time, and reports that it closed blind.
-
-    The delivery waits a day longer for a look; then it fails, and names what it made, which stays: it may be good.
-    """
-    scene.apply(SHORT)
-    scene.watch.may_close_blind = True
-    scene.world.ec2.pace.copy = 120
-    scene.tag("dev")
-    scene.run_until(lambda: len(scene.live_copies()) == 4)
-    scene.world.iam.roles.drop(ROLE)
-    scene.run_until(lambda: not scene.world.shares_open(), 2 * 3600)
-    assert scene.states() == {DEV: "copying", TEST: "delivered"}
-    pace(scene, "sweep", 15)
-    pace(scene, "discover", 60)
-    scene.run_until_over(seconds=26 * 3600)
-    assert scene.after(90).states() == {DEV: "failed", TEST: "delivered"}
-    assert scene.reported()["delivery.failed"] == 1
-    left = {snapshot["SnapshotId"] for snapshot in scene.snapshots_in(DEV)}
-    assert len(left) == 2
-    assert set(scene.delivery(DEV)["leftovers"]) == left
-    assert scene.dead_letters() == []
-    assert scene.failed_invocations() == []
-
-
 def test_withdrawing_an_account_whose_role_vanished_in_mid_copy_closes_within_minutes(scene):
     """Nobody need wait for the last closing time: EC2 refuses to delete the copies twice, and the share closes."""
     scene.apply(SHORT)
@@ -94,36 +59,6 @@ def test_withdrawing_an_account_whose_role_vanished_in_mid_copy_closes_within_mi
     assert scene.said("withdraw", "--yes", "--account", DEV)[0] == 0
     scene.run_until(lambda: not scene.world.shares_open(), 900)
     assert (scene.world.now - began).total_seconds() < 600
-
-
-def test_the_ledger_closes_at_the_hard_end_although_the_delivery_is_stuck(scene):
-    """An unreadable record of a delivery is parked; its shares close at their last closing time, as blind."""
-    scene.apply(SHORT)
-    scene.watch.may_close_blind = True
-    scene.world.ec2.pace.copy = 1200
-    scene.tag("")
-    scene.run_until(lambda: len(scene.live_copies()) == 2)
-    name = {"pk": {"S": f"delivery#{scene.delivery(DEV)['id']}"}, "sk": {"S": "record"}}
-    scene.client("dynamodb").update_item(
-        TableName="ami-promoter-us-east-1",
-        Key=name,
-        UpdateExpression="SET body = :nonsense",
-        ExpressionAttributeValues={":nonsense": {"S": "{}"}},
-    )
-    scene.run_until(lambda: not scene.world.shares_open(), 2 * 3600)
-    scene.wait(300)  # two minutes of looks
-
-    assert metric(scene, "SharesClosedBlind") == 3
-    assert metric(scene, "RecordsParked") == 1
-
-
-def test_a_removal_that_ec2_forgets_is_repeated_until_it_is_gone(scene):
-    """EC2 answers success and removes nothing: a share is closed only when reads no longer show it."""
-    scene.world.ec2.state.deaf_removals = 4
-    scene.promote("")
-    scene.run_until(lambda: not scene.world.shares_open(), 900)
-
-    scene.assert_delivered(DEV)
 
 
 def test_what_is_released_when_registered_is_open_until_the_ami_is_there(scene):

@@ -54,30 +54,6 @@ def test_key_access_that_comes_five_minutes_late_is_no_failure(scene):
     scene.assert_delivered(DEV, TEST)
 
 
-THROTTLED = [
-    "DescribeImages",
-    "DescribeSnapshots",
-    "CopySnapshot",
-    "RegisterImage",
-    "ModifySnapshotAttribute",
-    "DescribeSnapshotAttribute",
-    "CreateGrant",
-    "RevokeGrant",
-    "AssumeRole",
-    "DescribeKey",
-]
-
-
-def test_throttles_everywhere(scene):
-    """Each kind of call is throttled four times: delivered, but later."""
-    for operation in THROTTLED:
-        scene.world.injections.throttle(operation, 4)
-    scene.promote("dev")
-
-    assert scene.reported() == {"delivery.delivered": 2, "promotion.over": 1}
-    scene.assert_delivered(DEV, TEST)
-
-
 def test_the_table_is_throttled(scene):
     """DynamoDB refuses some calls: the SDK's retries, the next wake, the sweep or discovery recover."""
     scene.wait(DISCOVERY)
@@ -96,25 +72,6 @@ def test_reads_that_are_a_while_behind(scene, operation):
     scene.world.injections.stale_reads(operation, n=6, seconds=45)
     scene.promote("")
 
-    scene.assert_delivered(DEV)
-
-
-def test_stale_reads_after_a_crash_do_not_double_a_copy(scene):
-    """Killed after CopySnapshot, and EC2 does not show the copy at first: it waits, and copies nothing again."""
-    crash = scene.world.injections.crash("worker", "CopySnapshot", 1, "after")
-    scene.tag("")
-    scene.run_until(lambda: crash.happened)
-    scene.world.injections.stale_reads("DescribeSnapshots", n=1, seconds=240)
-    scene.assert_arrives(DEV)
-
-
-def test_sts_is_away_for_ten_minutes(scene):
-    """No role can be assumed: the service waits, and delivers when STS is back."""
-    scene.begin_copies(seconds=120)
-    scene.world.injections.outage("sts", 600)
-    scene.run_until_over()
-
-    assert scene.reported() == {"delivery.delivered": 1, "promotion.over": 1}
     scene.assert_delivered(DEV)
 
 

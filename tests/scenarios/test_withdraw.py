@@ -10,8 +10,6 @@ from tests.scenarios.sharing import shared
 
 OPERATOR = "arn:aws:"
 """The prefix of an operator's ARN."""
-MOST_SECONDS = 240
-"""From a withdrawal until its notice: the guide says two to four minutes."""
 
 
 @pytest.fixture
@@ -59,37 +57,6 @@ def test_a_share_ends_the_tag_stays_and_everybody_says_who_did_it(sharing):
     assert f"withdrawn {TEST}: {OPERATOR}" in sharing.said("history")[1]
     assert sharing.said("verify")[0] == 0
     assert sharing.cli("admin", "reconcile")[0] == 0
-    sharing.assert_invariants()
-
-
-def test_who_ended_a_delivery_stays_known_after_the_tag_is_gone(sharing):
-    """Each delivery's record says why it ended: one was withdrawn by an operator, the other with the tag."""
-    withdraw(sharing, "--account", TEST)
-    sharing.run_until(lambda: sharing.delivery_state(TEST) == "withdrawn", MOST_SECONDS)
-    sharing.cli("cancel", "--yes", sharing.image)
-    sharing.run_until(lambda: sharing.delivery_state(DEV) == "withdrawn", MOST_SECONDS)
-
-    said = sharing.said("status")[1]
-
-    assert f"{TEST} {REGION}: withdrawn: Withdrawn by {OPERATOR}" in said
-    assert f"{DEV} {REGION}: withdrawn: Its tag was removed" in said
-
-
-def test_neither_a_retry_nor_the_same_value_serves_it_again_and_a_lift_does(sharing):
-    """Not even a retry for this account; the commands say so."""
-    withdraw(sharing, "--account", TEST)
-    sharing.run_until(lambda: sharing.delivery_state(TEST) == "withdrawn", MOST_SECONDS)
-    status, said = sharing.said("retry", "--account", TEST)
-    assert (status, f"was withdrawn by {OPERATOR}" in said) == (0, True), said
-    sharing.said("retry")
-    assert f"withdraw {sharing.image} --lift" in sharing.said("promote", f"dev {PROD}")[1]
-    assert sharing.after(400).delivery_state(TEST) == "withdrawn"
-    withdraw(sharing, "--lift", "--account", TEST)
-
-    sharing.run_until(lambda: sharing.delivery_state(TEST) == "shared", 600)
-    sharing.come_to_rest()
-    sharing.run_until(lambda: sharing.launch(TEST) == "", 120)
-    assert sharing.status()["withdrawn"] == {}
     sharing.assert_invariants()
 
 

@@ -32,7 +32,7 @@ SHARED = "shared"
 OVERHEAD = 200
 """Bytes of an item besides its body: keys, names of attributes, dates."""
 UNIT = 4096
-CONSISTENT = {"records read", "records get", "records list", "records list_readable"}
+CONSISTENT = {"records read", "records get", "records list"}
 LISTS = {"ledger shares", "ledger find", "ledger find_for", "tracked all", "slots asked"}
 WITH_RECORD = "ledger with_record"
 EVENTUAL = {"records due"}

@@ -34,8 +34,8 @@ from chalicelib.promotion.codec import PROMOTIONS, begun, last_source, waves_of
 from chalicelib.promotion.machine import RECALL, WITHDRAW
 from chalicelib.promotion.worker.discover import Discover
 from chalicelib.promotion.worker.own_notices import OwnNotices
-from chalicelib.promotion.worker.promotions import PROMOTION_MACHINE, PromotionExecutor, PromotionPorts
-from chalicelib.promotion.worker.standing_pass import WITHDRAWN, StandingPass, StandingPorts
+from chalicelib.promotion.worker.promotions import PROMOTION_MACHINE, PromotionExecutor
+from chalicelib.promotion.worker.standing_pass import WITHDRAWN, StandingPass
 from chalicelib.promotion.worker.tag_pass import TagPass
 from chalicelib.promotion.worker.trigger_tag_check import TriggerTagCheck
 from chalicelib.release.codec import POINTERS
@@ -200,8 +200,8 @@ class Hub:
         ports = records, RecordedDeliveries(records), source, targets
         entitlements = self.parts.entitlements(*ports, members, clock, (HUB, REGION))
         self.approvals = self.parts.approvals(records, entitlements, targets, clock, partial(last_source, records))
-        promotion_ports = PromotionPorts(source, targets, tracked, ledger, notices, self.approvals)
-        executor = self.parts.promotions(records, waker, clock, promotion_ports, trigger_tag=TRIGGER)
+        beside = source, targets, tracked, ledger, notices, self.approvals
+        executor = self.parts.promotions(records, waker, clock, *beside, trigger_tag=TRIGGER)
         self.promotions = Runner(PROMOTION_MACHINE, executor, PROMOTIONS, *loop)
         target = (
             guard("target.snapshots", FakeTargetSnapshots(cloud)),
@@ -230,9 +230,7 @@ class Hub:
         self.grant_audit = GrantAudit(records, ledger, grants, waker, clock, reported, region=REGION)
         self._sweep = self.parts.sweep(records, wakes, clock, reported, SHARDS)
         tags = TagPass(records, targets, waker, clock, HUB, REGION)
-        standing = self.parts.standing_pass(
-            records, StandingPorts(ledger, source, targets, tracked), waker, clock, reported, HUB
-        )
+        standing = self.parts.standing_pass(records, ledger, source, targets, tracked, waker, clock, reported, HUB)
         self._discover = Discover(records, source, (tags, standing, NoMembers()), NoVersions(), clock, reported)
         self.own_notices = OwnNotices(records, ledger, notices, clock)
 

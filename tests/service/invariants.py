@@ -22,7 +22,7 @@ from chalicelib.release.codec import POINTERS
 from chalicelib.release.pointer import Pointer
 from chalicelib.sharing.grant_names import grant_stem
 from chalicelib.sharing.holders import needed, past_end, standing
-from chalicelib.sharing.share import DELIVERED_AMIS, Share, ShareState
+from chalicelib.sharing.share import DELIVERED_AMIS, OPEN_STATES, Share, ShareState
 from tests.invariants import (
     STALEST,
     AtRest,
@@ -44,7 +44,6 @@ if TYPE_CHECKING:
     from tests.service.hub import Hub
 
 ADAPTERS = ("snapshots", "images", "keys", "policies", "roles")
-LIVE = (ShareState.OPENING, ShareState.OPEN, ShareState.CLOSING)
 LONGEST_STEP = 15 * 60
 """The sweep's longest step, in seconds."""
 REMOVES = (DeliveryState.STOPPING, DeliveryState.TIDYING, DeliveryState.FAILED, DeliveryState.CANCELLED)
@@ -246,22 +245,22 @@ class Invariants:
         live = {
             (share.resource.split("#")[2], share.account): share
             for share in ledger
-            if share.resource.startswith("resource#snapshot#") and share.state in LIVE
+            if share.resource.startswith("resource#snapshot#") and share.state in OPEN_STATES
         }
         live_grants = {
             (share.resource.split("#")[2], grant_name(share)): share
             for share in ledger
-            if share.resource.split("#")[1] in ("key", "role") and share.state in LIVE
+            if share.resource.split("#")[1] in ("key", "role") and share.state in OPEN_STATES
         }
         live_policies = {
             (share.resource.split("#")[2], share.share_name): share
             for share in ledger
-            if share.resource.startswith("resource#policy#") and share.state in LIVE
+            if share.resource.startswith("resource#policy#") and share.state in OPEN_STATES
         }
         live_launches = {
             (share.resource.split("#")[2], share.account): share
             for share in ledger
-            if share.resource.startswith("resource#image#") and share.state in LIVE
+            if share.resource.startswith("resource#image#") and share.state in OPEN_STATES
         }
         for place in cloud.launches:
             assert place in live_launches, f"invariant 1: {place} may be launched and the ledger does not know"
@@ -321,7 +320,7 @@ class Invariants:
         """A person shared a snapshot. It stays (invariant 2), unless the service's permission was there or near."""
         resource, place = addresses.snapshot_resource(snapshot).pk, (snapshot, account)
         shares = self._hub.stores.ledger.shares(resource)
-        if any(one.account == account and not one.preexisting and one.state in LIVE for one in shares):
+        if any(one.account == account and not one.preexisting and one.state in OPEN_STATES for one in shares):
             self._hub.cloud.unclear.add(place)
             return
         self._claims[place] = self._hub.cloud.now
@@ -338,7 +337,8 @@ class Invariants:
         cloud = self._hub.cloud
         for place, since in list(self._claims.items()):
             shares = self._hub.stores.ledger.shares(addresses.snapshot_resource(place[0]).pk)
-            ours = [one for one in shares if one.account == place[1] and one.state in LIVE and not one.preexisting]
+            theirs = [one for one in shares if one.account == place[1]]
+            ours = [one for one in theirs if one.state in OPEN_STATES and not one.preexisting]
             if any(one.intended_at < since + STALEST for one in ours):
                 cloud.unclear.add(place)
             elif cloud.now >= since + STALEST:
@@ -410,7 +410,7 @@ class Invariants:
                 held = {holding.delivery for holding in one.holdings}
                 if not held <= lost or not held:
                     assert not needed(one), f"invariant 1: {resource} still counts {one}"
-                assert one.state not in LIVE, f"invariant 1: {resource} rests {one.state} for {one.account}"
+                assert one.state not in OPEN_STATES, f"invariant 1: {resource} rests {one.state} for {one.account}"
         for quota in hub.quota_keys():
             for lease in hub.stores.slots.leases(quota):
                 assert lease.over or lease.delivery in lost, f"{quota} still keeps slots: {lease}"

@@ -102,6 +102,20 @@ def test_the_queue_deadline_begins_with_the_approval():
     deliver(hub)
 
 
+def test_nobody_is_asked_again_while_a_part_of_the_answer_shows():
+    """An approver answers for each target in turn, and a promotion compares in between."""
+    hub = Hub((A, B), target={"approval": "required"})
+    hub.cloud.make_image(AMI, {"snap-00": True})
+    hub.cloud.tag(AMI, "default")
+    hub.run(until=START + HOUR)
+    hub.approve(AMI)
+    second = hub.cloud.approvals.pop((AMI, f"{B}/{REGION}"))
+    assert outcomes(hub, after=HOUR) == {(AMI, A): "delivered", (AMI, B): WAITS}
+    assert len(asked(hub)) == 1
+    hub.cloud.approvals[AMI, f"{B}/{REGION}"] = second
+    assert set(hub.ended().values()) == {"delivered"}
+
+
 def test_an_expired_approval_opens_nothing():
     """The approval expires before the service reads it: nothing opens, until there is a new one."""
     hub = waiting()

@@ -103,7 +103,7 @@ def test_one_stale_look_ends_nobody_also_if_a_withdrawal_comes(withdrawn):
     hub = tagged((A, B, C), behavior=FOR_HOURS)
     hub.run(until=hub.cloud.now + HOUR)
     executor = hub.promotions.executor
-    executor._ports = replace(executor._ports, source=StaleOnce(executor._ports.source, f"{A} {C}"))
+    executor.source = StaleOnce(executor.source, f"{A} {C}")
     hub.stores.records.make_due(addresses.promotion(AMI), hub.cloud.now, {"seen": "9:x"})
     hub.promotions.run(addresses.promotion(AMI), "stale", time_left=lambda: 30)
     for account in withdrawn:

@@ -89,6 +89,18 @@ def test_a_mark_that_was_taken_away_does_not_come_back():
     assert marked.mark is None
 
 
+def test_a_mark_of_an_ami_that_was_never_promoted_goes():
+    """An operator has recalled it all the same, or lifted that: else each pass would look at it without end."""
+    marked, other = Marked(), addresses.standing("ami-07")
+    marked.records.put(other, {"kind": "standing", "episode": 0, WITHDRAWN: "a stamp"})
+
+    for _ in range(3):
+        marked.run()
+
+    assert marked.records.get(other) is None
+    assert marked.mark is not None
+
+
 @pytest.mark.parametrize("mark", [{"episode": 0}, {}], ids=["of an older episode", "without one"])
 def test_a_mark_that_a_late_worker_has_put_goes_when_nothing_is_held(mark):
     """It was put once more by a run of an older episode that its message outlived, or is damaged."""

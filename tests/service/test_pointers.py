@@ -253,7 +253,7 @@ def test_an_ami_that_is_older_than_all_that_are_remembered_counts_once():
     promote(hub, OLD)
 
     assert notice(hub, OLD)["pointer"]["fault"] is None
-    assert len(list(hub.stores.records.list_readable(key.pk, addresses.RELEASE))) <= MOST + 1
+    assert len(list(hub.stores.records.list(key.pk, addresses.RELEASE))) <= MOST + 1
 
 
 @pytest.mark.parametrize("mode", ["copy", "share"])

@@ -9,6 +9,7 @@ from chalicelib.engine import addresses
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.errors import NewerSchema
 from chalicelib.engine.faults import Fault
+from chalicelib.promotion import commands as do
 from chalicelib.promotion.worker.standing_pass import AT_ONCE
 from chalicelib.promotion.worker.tag_pass import read_heads
 from chalicelib.promotion.worker.trigger_tag_check import TRIGGER
@@ -46,6 +47,7 @@ from tests.service.shared_ami import (
     pause,
     shared,
 )
+from tests.service.tagged_ami import tagged, when
 
 
 @contextmanager
@@ -715,3 +717,25 @@ def test_a_delivery_whose_record_was_damaged_and_begins_again_is_ended_like_any_
     pass_time(hub, 900)
 
     assert not hub.cloud.permissions
+
+
+def test_a_tag_that_is_removed_ends_everything_while_nobody_knows_whom_its_value_names():
+    """The file loses B; as the promotion has compared, another file has an OU that nobody can read."""
+    hub = tagged(behavior=CloudBehavior(copying=(5 * HOUR,)))
+    hub.run(until=START + 600)
+    assert set(hub.outcomes().values()) == {"copying"}
+    listed = hub.cloud.directory.accounts
+    named = Organization(ORGANIZATION, {OU: ("default",)})
+    by_unit = {"default": (Target("", REGION),)}
+
+    def name_the_ou():
+        hub.cloud.directory = Directory({"default": (A, OU)}, listed, by_unit, organization=named)
+
+    when(hub, do.Compare, name_the_ou)
+    hub.cloud.directory = Directory({"default": (A,)}, listed)
+    pass_time(hub, 600)
+    assert hub.cloud.directory.organization is named
+    assert set(hub.outcomes().values()) == {"copying"}
+    hub.cloud.tag(AMI, None)
+    pass_time(hub, 600)
+    assert not set(hub.outcomes().values()) & {"copying"}

@@ -271,6 +271,18 @@ def test_what_was_withdrawn_or_cancelled_counts_for_neither_side():
     assert "wave-not-reached" in " ".join(hub.faults()), "people are notified that nobody is left before it"
 
 
+def test_what_was_withdrawn_before_it_began_opens_the_wave_after_its_lift():
+    """It was the only account of its group."""
+    hub = hub_with({"prod": Wave("dev")})
+    apply(hub, {"prod": Wave("dev")}, {**GROUPS, "dev": (DEV,)})
+    hub.cloud.tag(AMI, "dev prod")
+    hub.withdraw(AMI, DEV)
+    assert states(hub) == ["", "", "", WAITS]
+    hub.lift(AMI, DEV)
+    assert states(hub, after=2 * HOUR) == ["delivered", "", "", "delivered"]
+    assert reported(hub, "delivery.delivered", DEV) < reported(hub, "delivery.delivered", PROD)
+
+
 def test_what_the_file_loses_counts_no_longer():
     """The failed account is taken out of the file: the wave goes on without it."""
     hub = hub_with()

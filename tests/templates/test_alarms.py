@@ -146,6 +146,19 @@ def test_what_says_that_a_function_has_stopped_is_lambdas_own_count(alarms):
     }
 
 
+def test_an_alarm_speaks_of_what_there_is(alarms, both):
+    """A word that is written as parameters are is one, or a part of the text's address."""
+    there = {name for template in both.values() for name in template["Parameters"]}
+    said = {word for it in alarms.values() for word in re.findall(r"\b(?:[A-Z][a-z]+){2,}\b", said_by(it))}
+
+    assert said - there - {"CloudTrail"} == set()
+
+
+def said_by(alarm: dict[str, Any]) -> str:
+    """An alarm's text, without what CloudFormation fills in."""
+    return re.sub(r"\$\{\w+\}", "", alarm["AlarmDescription"]["Fn::Sub"])
+
+
 def test_a_notice_goes_out_only_where_a_topic_is_named(alarms):
     """The condition is the same for every alarm."""
     actions = [{"Fn::If": ["HasAlarmTopic", {"Ref": "AlarmTopicArn"}, {"Ref": "AWS::NoValue"}]}]

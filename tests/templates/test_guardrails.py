@@ -1,11 +1,9 @@
 """The guardrails' template: parameters refused with a clear message, and policies within the size limits."""
 
 import json
-from pathlib import Path
 
 from tools.template_checks import problems
 
-TEMPLATE = Path(__file__).resolve().parents[2] / "deploy" / "guardrails.yaml"
 ARN = "arn:aws:iam::111111111111:role/image-builder"
 
 
@@ -16,6 +14,15 @@ def test_the_policies_only_deny(guardrails):
     assert problems(guardrails) == []
     assert {it["Type"] for it in policies} == {"SERVICE_CONTROL_POLICY"}
     assert {statement["Effect"] for it in policies for statement in it["Content"]["Statement"]} == {"Deny"}
+
+
+def test_the_policies_are_made_one_after_the_other(guardrails):
+    """Organizations refuses a change while it makes another one: each policy refers to all before it that there are."""
+    before = []
+    for name, policy in guardrails["Resources"].items():
+        assert policy.get("Metadata", {}).get("MadeAfter", []) == before
+        condition = policy.get("Condition")
+        before.append({"Fn::If": [condition, {"Ref": name}, ""]} if condition else {"Ref": name})
 
 
 def test_each_policy_is_short_enough_with_twenty_principals_in_each_list(guardrails):

@@ -272,6 +272,12 @@ def test_the_template_knows_no_account_and_no_region(both, stack):
     assert re.findall(r"\b\d{12}\b|\barn:aws[a-z-]*:|\b[a-z]{2}-(?:east|west|central|north|south)[a-z]*-\d", text) == []
 
 
+@pytest.mark.parametrize("name", ["SourceKeyArns", "PolicyKeyArns", "HubCopies"])
+def test_a_parameter_that_can_take_the_right_to_close_says_so(name, hub):
+    """What is open under it would stay open."""
+    assert re.search(r"only when nothing .*: the service (cannot|could not) ", hub["Parameters"][name]["Description"])
+
+
 BUILDER = "arn:aws:iam::111111111111:role/image-builder"
 GOOD_AND_BAD = [
     ("hub", "TriggerTagKey", ["promote", "team:promote"], ["", "aws:promote", "ami-promoter:x", "a\nb"]),
@@ -311,8 +317,8 @@ GOOD_AND_BAD = [
     (
         "monitor",
         "BuilderArns",
-        ["", "arn:aws:iam::123456789012:role/build/images", "arn:aws-us-gov:iam::123456789012:user/jo"],
-        ["*", "arn:aws:iam::123456789012:root", "arn:aws:sts::123456789012:assumed-role/images/s", "images"],
+        ["", "arn:aws:iam::123456789012:role/build/images", f"arn:aws-us-gov:iam::123456789012:user/jo,{BUILDER}"],
+        ["*", "arn:aws:iam::123456789012:root", "arn:aws:sts::123456789012:assumed-role/images/s", f"{BUILDER},"],
     ),
     ("hub", "GoldenTagValue", ["", "yes", "team:golden 2026"], ["*", "a\nb", "x" * 257]),
     (

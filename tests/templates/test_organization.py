@@ -1,13 +1,9 @@
 """The management account's template: one role, which reads, for four functions of one hub."""
 
 import re
-from pathlib import Path
 
 from chalicelib.targets.aws.organizations import READS
 from tools.template_checks import problems
-
-TEMPLATE = Path(__file__).resolve().parents[2] / "deploy" / "organization.yaml"
-
 
 ASKS = ("discover", "share-worker", "access-monitor", "drift-audit")
 

@@ -1,8 +1,9 @@
 """Lists in parameters: the most that CloudFormation accepts fits into the policies, and more is refused."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,6 +22,10 @@ ROLE = 10_240
 """Characters of all inline policies of a role, white space not counted."""
 BUS = 10 * 1024
 """Bytes of an event bus's policy."""
+ENVIRONMENT = 4096
+"""Bytes of a function's variables, with their names."""
+ADDRESS = "x" * 100
+"""Stands for the name or address of a resource; the longest is a queue's URL."""
 OPEN = {
     "Statement": [
         {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{DEV}:root"}, "Action": "kms:*", "Resource": "*"}
@@ -52,17 +57,22 @@ TYPES = ",".join(["u7in-32tb.224xlarge"] * 50)
 ACCOUNTS = [f"{number:012d}" for number in range(170)]
 
 
-def sizes(path: Path, kind: str = "AWS::IAM::Role", **given: str) -> Iterator[tuple[str, int]]:
-    """Each role or managed policy with its policies' size, in the partition and Region with the longest names."""
+def resolved(path: Path, kind: str, **given: str) -> Iterator[tuple[str, dict[str, Any], Callable[[Any], Any]]]:
+    """Each resource of a kind, and what gives a value in the partition and Region with the longest names."""
     body = read(path)
     with World() as world:
         at = _Deployment(world, body, Stack("s", HUB, LONG_REGION), _parameters(body, given), path.parent)
         at._values["AWS::Partition"] = LONG_PARTITION
         for name, resource in body["Resources"].items():
             if resource["Type"] == kind:
-                properties = resource["Properties"]
-                policies = at.value(properties.get("Policies", [properties]))
-                yield name, sum(len("".join(json.dumps(it["PolicyDocument"]).split())) for it in policies)
+                yield name, resource["Properties"], at.value
+
+
+def sizes(path: Path, kind: str = "AWS::IAM::Role", **given: str) -> Iterator[tuple[str, int]]:
+    """Each role or managed policy with its policies' size."""
+    for name, properties, value in resolved(path, kind, **given):
+        policies = value(properties.get("Policies", [properties]))
+        yield name, sum(len("".join(json.dumps(it["PolicyDocument"]).split())) for it in policies)
 
 
 @pytest.mark.parametrize("listed", [keys(VALUE), SHORTEST, ""], ids=["longest ARNs", "shortest ARNs", "none"])
@@ -128,3 +138,35 @@ def test_what_is_listed_fits_into_the_policies_that_deny_all_else(listed):
     lists = {"EnterAdmittedAccounts", "GrantOnSourceKeys", "ShareWithAdmittedAccounts", "GrantToAdmittedAccounts"}
     assert lists <= set(found)
     assert max(found.values()) + the_stacks_own <= roles.LONGEST_MANAGED
+
+
+LISTED = {
+    "TriggerTagKey": "t",
+    "TargetAccounts": f"{HUB},",
+    "SiblingRegions": f"{LONG_REGION},",
+    "BuilderArns": f"arn:{LONG_PARTITION}:iam::{HUB}:role/image-builder,",
+}
+"""What a parameter whose value a function gets can list, again and again."""
+
+
+def longest(template: dict[str, Any], name: str) -> str:
+    """As much as fits into a parameter: what it says, or what CloudFormation takes."""
+    most = min(int(template["Parameters"][name].get("MaxLength", VALUE)), VALUE)
+    one = LISTED[name]
+    return (one * ((most + one.endswith(",")) // len(one))).removesuffix(",")
+
+
+@pytest.mark.parametrize(("stack", "file"), [("hub", "template.yaml"), ("monitor", "monitor.yaml")])
+def test_what_is_listed_fits_into_a_functions_environment(stack, file, both):
+    """Lambda takes 4 KB of variables, and CloudFormation finds that out in the middle of a deployment."""
+    template = both[stack]
+    given = {name: longest(template, name) for name in LISTED if name in template["Parameters"]}
+    found = {}
+    for function, properties, value in resolved(PACKAGE / file, "AWS::Lambda::Function", **given):
+        variables = {
+            name: ADDRESS if isinstance(it, dict) and it.get("Ref") in template["Resources"] else value(it)
+            for name, it in properties["Environment"]["Variables"].items()
+        }
+        found[function] = len(json.dumps(variables, separators=(",", ":")))
+
+    assert {name: size for name, size in found.items() if size > ENVIRONMENT} == {}

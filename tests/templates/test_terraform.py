@@ -23,7 +23,15 @@ TEMPLATES = {
 }
 """Module -> the released template that it deploys, and that template's source."""
 ARGUMENTS = {
-    "aws_cloudformation_stack": {"name", "template_body", "template_url", "capabilities", "parameters", "tags"},
+    "aws_cloudformation_stack": {
+        "name",
+        "template_body",
+        "template_url",
+        "capabilities",
+        "parameters",
+        "tags",
+        "timeouts",
+    },
     "aws_s3_object": {"bucket", "key", "source", "source_hash", "lifecycle"},
     "aws_s3_bucket": {"bucket"},
 }
@@ -97,6 +105,16 @@ def test_it_deploys_the_released_template_as_cloudformation_takes_it(module: str
         given = set(re.findall(r"(Package\w+) +?=", stack["parameters"]))
         assert given == {name for name in yaml.safe_load(template)["Parameters"] if name.startswith("Package")}
         assert len(list(folder.glob("ami-promoter-hub-*.zip"))) == 1
+
+
+def test_terraform_waits_for_a_stackset_as_long_as_cloudformation_does():
+    """By default for 30 minutes, which many accounts exceed; it then takes a new stack for broken, and deletes it."""
+    (stack,) = blocks(text_of("stack-set"), "resource", 2).values()
+    (timeouts,) = stack["timeouts"]
+
+    assert {name: it.strip('"') for name, it in timeouts.items() if not name.startswith("__")} == dict.fromkeys(
+        ("create", "update", "delete"), "36h"
+    )
 
 
 def test_the_old_package_is_there_until_the_stack_is_updated():

@@ -102,4 +102,5 @@ class LiveApprovals:
         examined = ExaminedSource(source_image(self.records, ami, source, addresses.promotion(ami)))
         asked = approvals.question(ami, examined, entitled.value, entitled.targets.values())
         given = self.targets.approvals(ami, asked.targets)
-        return Asked(asked, approvals.waiting(asked, given, self.clock()), approvals.asked_as(asked, given))
+        now = self.clock()
+        return Asked(asked, approvals.waiting(asked, given, now), approvals.asked_as(asked, given, now))

@@ -49,7 +49,7 @@ def _update(changes: Mapping[str, Any]) -> dict[str, Any]:
     assigned = [f"#{places[name]} = :{places[name]}" for name, value in changes.items() if value is not None]
     removed = [f"#{places[name]}" for name, value in changes.items() if value is None]
     return {
-        "expression": f"SET {', '.join(assigned)} REMOVE {', '.join(removed)}",
+        "expression": f"SET {', '.join(assigned)}" + (f" REMOVE {', '.join(removed)}" if removed else ""),
         "given": {f":{places[name]}": value for name, value in changes.items() if value is not None},
         "names": {f"#{place}": name for name, place in places.items()},
     }
@@ -212,7 +212,9 @@ class DynamoRecords:
         if old is None and fresh is not None and self._cannot_be_counted(key):
             return MadeDue.SEND
         if old is None:
-            self._leave_aside(key, inbox)
+            if inbox:  # of a parked record it counts when that goes on
+                entries = _update({INBOX + name: value for name, value in inbox.items()})
+                self._table.update(key, **entries, condition="attribute_exists(parked)")
             return MadeDue.NONE
         lost, soon = now - schedule.WAKE_LOST, now + schedule.WAKE_LOST
         due_at = _whole(old.get("wake_at"), now)
@@ -230,14 +232,6 @@ class DynamoRecords:
             condition=f"attribute_exists(wake_at){free}",
         )
         return MadeDue.SENT if marked is None else MadeDue.SEND
-
-    def _leave_aside(self, key: RecordKey, inbox: Mapping[str, str]) -> None:
-        """Fill the inbox of a parked record, so that it counts when that goes on."""
-        if inbox:
-            names = {f"#h{n}": INBOX + name for n, name in enumerate(inbox)}
-            values = {f":h{n}": value for n, value in enumerate(inbox.values())}
-            assigned = ", ".join(f"#h{n} = :h{n}" for n in range(len(inbox)))
-            self._table.update(key, f"SET {assigned}", values, names=names, condition="attribute_exists(parked)")
 
     def leave(
         self, key: RecordKey, inbox: Mapping[str, str], now: int, *, newer: bool = False, due: int | None = None
@@ -313,9 +307,6 @@ class DynamoRecords:
         return None if item is None else self._formed(item)
 
     def list(self, pk: str, prefix: str) -> Sequence[tuple[RecordKey, Mapping[str, Any]]]:
-        return [(RecordKey.of(item), self._formed(item)) for item in self._table.query(pk, prefix)]
-
-    def list_readable(self, pk: str, prefix: str) -> Sequence[tuple[RecordKey, Mapping[str, Any]]]:
         return [(RecordKey.of(item), self._readable(item)) for item in self._table.query(pk, prefix)]
 
     def _readable(self, item: Mapping[str, Any]) -> Mapping[str, Any]:

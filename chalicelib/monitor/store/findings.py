@@ -33,9 +33,11 @@ from chalicelib.monitor.verdicts import MonitorFinding, said
 BUSY = 60
 """Seconds after which another run may judge an event that a run has begun and not finished: twice a run's time."""
 EVENTS_KEPT = 30 * DAY
-"""For how long judged events are stored: EventBridge gives up after a day, a queue keeps a message for two weeks."""
+"""For how long judged events, and policies, are stored.
+
+EventBridge gives up after a day, and a queue keeps a message for two weeks.
+"""
 NOTIFIED_KEPT = 2 * DAY
-POLICY_KEPT = EVENTS_KEPT
 
 FIRST, SHOWN, CANARY = (RecordKey("monitor", name) for name in ("first", "shown", "canary"))
 
@@ -93,7 +95,7 @@ class DynamoFindings:
         for one in (policy, *([_policy(latest)] if "admitted" in latest else [])):
             attributes = _attributes(one)
             key = RecordKey(_key(arn).pk, f"{_second(one.at)}#{digest(repr(attributes), length=12)}")
-            self._table.put(key, {**attributes, EXPIRES: now + POLICY_KEPT})
+            self._table.put(key, {**attributes, EXPIRES: now + EVENTS_KEPT})
 
     def policies(self, arn: str, until: int) -> Sequence[SeenPolicy]:
         """Read them from the latest on; the record of the key has the latest one of all, which does not expire."""

@@ -36,36 +36,28 @@ from chalicelib.targets.applied_file import AppliedFile, Target
 from chalicelib.targets.ports import Targets
 from chalicelib.targets.waves import Wave
 
+PROMOTION_MACHINE: Machine[Promotion, do.Command, ev.Event] = Machine(
+    machine.outstanding, machine.evolve, looks=machine.looks, tells=machine.tells
+)
 
-@dataclass(frozen=True, slots=True)
-class PromotionPorts:
-    """The ports of a promotion's executor, beside the records."""
 
+@dataclass(eq=False)
+class PromotionExecutor:
+    """Executes a promotion's commands."""
+
+    records: Records
+    waker: Waker
+    clock: Clock
     source: Source
     targets: Targets
     tracked: TrackedDeliveries
     ledger: Ledger
     notices: Notices
     approvals: LiveApprovals
+    trigger_tag: str
 
-
-PROMOTION_MACHINE: Machine[Promotion, do.Command, ev.Event] = Machine(
-    machine.outstanding, machine.evolve, looks=machine.looks, tells=machine.tells
-)
-
-
-class PromotionExecutor:
-    """Executes a promotion's commands."""
-
-    def __init__(
-        self, records: Records, waker: Waker, clock: Clock, ports: PromotionPorts, *, trigger_tag: str
-    ) -> None:
-        self._records = records
-        self._clock = clock
-        self._ports = ports
-        self._trigger_tag = trigger_tag
-        self._waker = waker
-        self._pass = DeliveryPass(records, ports.tracked, ports.ledger, waker, clock)
+    def __post_init__(self) -> None:
+        self._pass = DeliveryPass(self.records, self.tracked, self.ledger, self.waker, self.clock)
 
     def execute(self, record: Promotion, command: do.Command, budget: Budget) -> ev.Event:
         """Execute one command; a refusal comes back as an event."""
@@ -91,13 +83,13 @@ class PromotionExecutor:
             case do.WakeWaves(place):
                 return self._wake_waves(promotion, place, budget)
             case do.NotifyRefused(faults):
-                self._ports.notices.publish(notices.refused(promotion, faults, self._clock()))
+                self.notices.publish(notices.refused(promotion, faults, self.clock()))
                 return ev.RefusedNotified(promotion.faulty)
             case _:
                 assert_never(command)
 
     def _look(self, promotion: Promotion) -> ev.TagSeen:
-        read = self._ports.source.tag(promotion.ami)
+        read = self.source.tag(promotion.ami)
         caused = TagEntry.parse(promotion.unread("tag") or "")
         return ev.TagSeen(
             value=read.value,
@@ -114,10 +106,10 @@ class PromotionExecutor:
 
     def _read_wanted(self, record: Promotion, *, believed: bool = True) -> WantedTargets:
         """Return whom the AMI is for, by the applied file, members and withdrawals as they are now."""
-        ports = self._ports.targets
+        targets = self.targets
         if (value_by_looks(record) if believed else record.value) is None and not record.made_here:
-            return wanted_targets(record, AppliedFile(), ports.withdrawals(record.ami), believed=believed)
-        return wanted_targets(record, ports.read(), ports.withdrawals(record.ami), believed=believed)
+            return wanted_targets(record, AppliedFile(), targets.withdrawals(record.ami), believed=believed)
+        return wanted_targets(record, targets.read(), targets.withdrawals(record.ami), believed=believed)
 
     def _wanted(self, record: Promotion, tracked: Sequence[TrackedDelivery]) -> tuple[WantedTargets, Promotion]:
         """Return whom the AMI is for, and the promotion as that value has it.
@@ -154,7 +146,7 @@ class PromotionExecutor:
         left = running or bool(surplus) or (missing and inputs != promotion.unfit)
         left = left or faulty not in ("", promotion.notified) or wanted.unbelieved
         if not left and tracked and promotion.summarised_episode != promotion.episode:
-            self._ports.notices.publish(notices.summary(promotion, tracked, self._clock()))
+            self.notices.publish(notices.summary(promotion, tracked, self.clock()))
         return ev.Compared(
             value=wanted.value,
             refused=wanted.refused,
@@ -174,7 +166,7 @@ class PromotionExecutor:
             summarised=not left,
             asked=asked,
             waves=progress,
-            awaited=wave_counts.under_way(found, wanted.waves, progress, self._clock()),
+            awaited=wave_counts.under_way(found, wanted.waves, progress, self.clock()),
             answers=_answers(promotion, machine.WITHDRAW, machine.RECALL),
             newest=promotion.newest,
             basis=record.basis,
@@ -182,11 +174,11 @@ class PromotionExecutor:
 
     def _tracked(self, promotion: Promotion, budget: Budget) -> Sequence[TrackedDelivery]:
         """Read the tracked deliveries; after several polls, put those right that were announced and never written."""
-        tracked = tuple(self._ports.tracked.all(promotion.ami))
+        tracked = tuple(self.tracked.all(promotion.ami))
         running = [one for one in tracked if one.state == RUNNING]
         waited = promotion.tries >= WORTH_A_LOOK and bool(running)
         if waited and self._pass.put_right(promotion, running, budget):
-            return tuple(self._ports.tracked.all(promotion.ami))
+            return tuple(self.tracked.all(promotion.ami))
         return tracked
 
     def _examines_again(self, promotion: Promotion, wanted: WantedTargets, tracked: Sequence[TrackedDelivery]) -> bool:
@@ -215,7 +207,7 @@ class PromotionExecutor:
         if not (promotion.source and examined and wanted.waits_for_approval(tracked)):
             return ""
         try:
-            asked = self._ports.approvals.ask(promotion.ami, promotion.source)
+            asked = self.approvals.ask(promotion.ami, promotion.source)
         except Refusal:
             return promotion.asked
         running = {one.place for one in tracked if one.state == RUNNING}
@@ -223,8 +215,8 @@ class PromotionExecutor:
         if not waits:
             return ""
         if asked.once != promotion.asked:
-            said = notices.awaiting_approval(promotion, asked.question.digest, asked.once, waits, self._clock())
-            self._ports.notices.publish(said)
+            said = notices.awaiting_approval(promotion, asked.question.digest, asked.once, waits, self.clock())
+            self.notices.publish(said)
         return asked.once
 
     # --- its waves ---------------------------------------------------------------------------------------------------
@@ -254,25 +246,25 @@ class PromotionExecutor:
         waiting = [one.place for one in tracked if one.state == RUNNING and wanted.waves.of(one.account) == count.wave]
         groups = wanted.waves.waiting(count.wave.rule)
         try:
-            said = notices.wave_stopped(promotion, count, groups, waiting, self._clock())
-            self._ports.notices.publish(said)
+            said = notices.wave_stopped(promotion, count, groups, waiting, self.clock())
+            self.notices.publish(said)
         except Refusal:
             return WaveProgress()
         return count.progress
 
     def _wake_waves(self, promotion: Promotion, after: str, budget: Budget) -> ev.WavesWoken:
         """Wake deliveries whose wave opens, in the order of their targets."""
-        applied = self._ports.targets.read()
+        applied = self.targets.read()
         if applied.fault is not None:
             raise Refusal(RefusalKind.THROTTLED, applied.fault)
         file = applied.waves
         opens = {name for name, one in promotion.waves.items() if one.opens_at}
-        tracked = sorted(self._ports.tracked.all(promotion.ami), key=lambda one: one.place)
+        tracked = sorted(self.tracked.all(promotion.ami), key=lambda one: one.place)
         left = [one for one in tracked if one.state == RUNNING and one.place > after]
         left = [one for one in left if isinstance(wave := file.of(one.account), Wave) and file.name(wave) in opens]
         upto = after
         for some in budget.each(slices(left, AT_ONCE), CALLS_OF_STEP):
-            self._waker.wake_all([(addresses.delivery(one.delivery), f"wave:{promotion.ami}") for one in some])
+            self.waker.wake_all([(addresses.delivery(one.delivery), f"wave:{promotion.ami}") for one in some])
             upto = some[-1].place
         return ev.WavesWoken(after, "" if not left or upto == left[-1].place else upto)
 
@@ -280,7 +272,7 @@ class PromotionExecutor:
 
     def _slice(self, record: Promotion, budget: Budget) -> ev.Event:
         """Go on with the pass, or compare again if the inputs are others by now."""
-        tracked = tuple(self._ports.tracked.all(record.ami))
+        tracked = tuple(self.tracked.all(record.ami))
         wanted, promotion = self._wanted(record, tracked)
         if wanted.inputs(promotion) != record.inputs:
             return self._compare(record, budget)
@@ -290,7 +282,7 @@ class PromotionExecutor:
 
     def _paused(self) -> bool:
         """Whether an operator has paused new promotions. What runs continues, and removals take effect."""
-        return self._ports.targets.paused()
+        return self.targets.paused()
 
     # --- the source --------------------------------------------------------------------------------------------------
 
@@ -315,19 +307,19 @@ class PromotionExecutor:
         before = None
         if promotion.source and promotion.source_generation >= promotion.generation:
             before = self._examined_before(promotion)
-        source = before or write_source(self._records, image)
+        source = before or write_source(self.records, image)
         return ev.Examined(source=source, generation=promotion.generation, inputs=inputs)
 
     def _examined_before(self, promotion: Promotion) -> str | None:
         try:
-            source_image(self._records, promotion.ami, promotion.source, promotion.key)
+            source_image(self.records, promotion.ami, promotion.source, promotion.key)
         except Unreadable:
             return None
         return promotion.source
 
     def _source(self, promotion: Promotion, targets: Sequence[Target]) -> tuple[SourceImage | None, tuple[Fault, ...]]:
         """Read and check the whole source; return it as it is kept on record, and its faults."""
-        read = self._ports.source.examine(promotion.ami)
+        read = self.source.examine(promotion.ami)
         if read is None:
             what = "The AMI is gone, or does not belong to the hub."
             return None, (Fault("source-gone", promotion.where, what, "Tag an AMI that the hub owns."),)
@@ -337,13 +329,13 @@ class PromotionExecutor:
                 image,
                 promotion.hub,
                 key_facts,
-                trigger_tag=self._trigger_tag,
+                trigger_tag=self.trigger_tag,
                 opens_keys=any(target.key_access != "none" for target in targets) or not targets,
                 carried=[target.source_tags for target in targets if target.mode == "copy"] if targets else [("*",)],
             ),
             *preflight.method_faults(image, targets),
         )
-        return arriving.kept(image, self._trigger_tag), faults
+        return arriving.kept(image, self.trigger_tag), faults
 
 
 def _answers(promotion: Promotion, *names: str) -> Mapping[str, str]:

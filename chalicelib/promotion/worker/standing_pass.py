@@ -49,16 +49,6 @@ AT_ONCE = 20
 
 
 @dataclass(frozen=True, slots=True)
-class StandingPorts:
-    """The ports of the pass, beside the records."""
-
-    ledger: Ledger
-    source: Source
-    targets: Targets
-    tracked: TrackedDeliveries
-
-
-@dataclass(frozen=True, slots=True)
 class _Seen:
     """What a comparison is based on. ``since``: from when withdrawals count; ``digests``: of file and members."""
 
@@ -72,7 +62,10 @@ class StandingPass:
     """One pass over all AMIs that have standing shares."""
 
     records: Records
-    ports: StandingPorts
+    ledger: Ledger
+    source: Source
+    targets: Targets
+    tracked: TrackedDeliveries
     waker: Waker
     clock: Clock
     telemetry: Telemetry
@@ -82,7 +75,7 @@ class StandingPass:
         """Compare each marked AMI. ``found``: the tagged AMIs, as EC2 listed them just now."""
         marks = {key.sk: item for key, item in self.records.list(STANDING, "ami-")}
         tagged = {one.ami: one.value for one in found if one.state not in USELESS}
-        applied = self.ports.targets.read()
+        applied = self.targets.read()
 
         budget = Budget(time_left)
 
@@ -103,7 +96,7 @@ class StandingPass:
                 self._write(ami, mark, {"tag": tag, "tag_since": now})
                 return  # one look at a tag is no evidence
             # A damaged head does not say whether a tag event has ended a withdrawal, so a withdrawal is no evidence.
-            withdrawals = () if head is DAMAGED else self.ports.targets.withdrawals(ami)
+            withdrawals = () if head is DAMAGED else self.targets.withdrawals(ami)
             entitled = entitlement(tag, head.value, applied, withdrawals, head.withdrawals_from)
             lost = head is DAMAGED and tag is not None and not applied.judge(tag, in_force=False).understood
             if isinstance(entitled, Fault) or lost:  # the value last understood, or whom it names, is unknown
@@ -133,13 +126,13 @@ class StandingPass:
 
     def _reads(self, ami: str) -> str | None:
         """Read the tag of one AMI; None: it has none, or the AMI's state entitles nobody."""
-        read = self.ports.source.tag(ami)
+        read = self.source.tag(ami)
         return None if read.image_state is None or read.image_state in USELESS else read.value
 
     def _close_all(self, ami: str, mark: Mapping[str, Any], seen: _Seen, entitled: Entitlement, budget: Budget) -> bool:
         """Release the holdings that are not entitled; True if there was time for all, and nothing changed meanwhile."""
         now = self.clock()
-        held = [one for one in self.ports.ledger.standing(ami) if not Resource.parse(one.resource).at_home]
+        held = [one for one in self.ledger.standing(ami) if not Resource.parse(one.resource).at_home]
         ends = [one for one in held if not entitled.may_keep(one.holding.place, one.resource, one.share_name, now)]
 
         def is_current() -> bool:
@@ -159,7 +152,7 @@ class StandingPass:
         if not self._is_stuck(ami):
             return True
         try:
-            tracked = self.ports.tracked.all(ami)
+            tracked = self.tracked.all(ami)
         except ParkRecord:
             return True
         ends = [one for one in tracked if one.state == RUNNING and not entitled.may_go_on(one.place)]
@@ -169,7 +162,7 @@ class StandingPass:
             wish = WishToEnd(one.episode, cause, _why(one.place, tag, entitled))
             self.waker.wake(addresses.delivery(one.delivery), cause, {"cancel": str(wish)})
             if peek(self.records, addresses.delivery(one.delivery), DELIVERIES) is None:
-                ports = self.records, self.ports.ledger, self.waker, self.clock
+                ports = self.records, self.ledger, self.waker, self.clock
                 if not copy_holdings.release(*ports, ami, one, budget):
                     unfinished.append(one)
 
@@ -182,7 +175,7 @@ class StandingPass:
         """
         if entitled.withdrawn and read_head(self.records, ami).withdrawals_from != seen.since:
             return True
-        moved = seen.tag is not None and self.ports.targets.digests() != seen.digests
+        moved = seen.tag is not None and self.targets.digests() != seen.digests
         return moved or self._reads(ami) != seen.tag
 
     def _end(self, ami: str, one: StandingHolding, tag: str | None, entitled: Entitlement) -> None:
@@ -195,30 +188,30 @@ class StandingPass:
         cause = f"not-entitled:{self.clock() // schedule.MINUTE}"
         wish = WishToEnd(held.episode, f"{BY_DATE if expired else ''}{cause}", _why(held.place, tag, entitled))
         self.waker.wake(addresses.delivery(held.delivery), cause, {"cancel": str(wish)})
-        self.ports.ledger.release(one.resource, one.share_name, held, listed=True)
+        self.ledger.release(one.resource, one.share_name, held, listed=True)
         self.waker.wake_resources([one.resource], f"{held.delivery}:{cause}")
         self.telemetry.share(one.resource, held.account, "released: not entitled", image=ami)
         self._mark_tracked(ami, held.delivery, EXPIRED if expired else DeliveryState.WITHDRAWN.value)
-        self.ports.ledger.release(one.resource, one.share_name, held)
+        self.ledger.release(one.resource, one.share_name, held)
 
     def _mark_tracked(self, ami: str, delivery: str, state: str) -> None:
         """Track the delivery as ended and notify its owners, if it is parked or damaged and cannot do so itself."""
         if peek(self.records, addresses.delivery(delivery), DELIVERIES) is not None:
             return
         try:
-            tracked = self.ports.tracked.all(ami)
+            tracked = self.tracked.all(ami)
         except ParkRecord:  # a damaged promotion delays no removal
             return
         for one in tracked:
             if one.delivery == delivery and one.state == DeliveryState.SHARED:
                 self._tell(ami, one)
-                self.ports.tracked.end(ami, replace(one, state=state, image=""))
+                self.tracked.end(ami, replace(one, state=state, image=""))
 
     def _tell(self, ami: str, one: TrackedDelivery) -> None:
         """Create the record by which `worker` sends the notice, before the promotion counts the delivery."""
         key, now = addresses.withdrawal(one.delivery, one.episode), self.clock()
         known = {name: getattr(one, name) for name in ("delivery", "episode", "account", "region")}
-        held = [each for each in self.ports.ledger.standing(ami) if each.holding.delivery == one.delivery]
+        held = [each for each in self.ledger.standing(ami) if each.holding.delivery == one.delivery]
         shares = [[each.resource, each.share_name] for each in held if not Resource.parse(each.resource).at_home]
         body = {**known, "hub": self.hub, "source_image": ami, "shares": shares, "since": now}
         self.records.create(Write(key, "open", body, now), now)
@@ -232,9 +225,14 @@ class StandingPass:
         self.records.change(addresses.standing(ami), seen, {name: mark.get(name) for name in ("episode", WITHDRAWN)})
 
     def _forget(self, ami: str, mark: Mapping[str, Any]) -> None:
-        """Remove the mark, if the promotion that wrote it is over and shares nothing."""
-        record = peek(self.records, addresses.promotion(ami), PROMOTIONS)
-        if record is not None and record.state is PromotionState.OVER and not record.standing:
+        """Remove the mark, if the promotion that wrote it is over and shares nothing; or if there never was one.
+
+        An operator may have recalled an AMI that was never promoted.
+        """
+        key = addresses.promotion(ami)
+        record = peek(self.records, key, PROMOTIONS)
+        over = record is not None and record.state is PromotionState.OVER and not record.standing
+        if over or not (self.records.get(key) or self.records.get(addresses.head(ami))):
             self.records.forget(addresses.standing(ami), {"episode": mark.get("episode")})
 
 

@@ -45,12 +45,12 @@ Heads = Mapping[str, Head]
 
 def read_heads(records: Records) -> Heads:
     """Read the heads of all promotions; DAMAGED for each that cannot be read."""
-    return {key.sk: _head(key, item) for key, item in records.list_readable(HEADS, "ami-")}
+    return {key.sk: _head(key, item) for key, item in records.list(HEADS, "ami-")}
 
 
 def read_head(records: Records, ami: str) -> Head:
     """Read the head of one promotion; DAMAGED if it is missing or cannot be read."""
-    found = records.list_readable(HEADS, ami)
+    found = records.list(HEADS, ami)
     return next((_head(key, item) for key, item in found if key.sk == ami), DAMAGED)
 
 

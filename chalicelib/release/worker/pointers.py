@@ -104,7 +104,7 @@ class PointerExecutor:
     def _releases(self, record: Pointer) -> tuple[Release, ...]:
         """List the releases there, and forget all but the newest. A damaged one is left out."""
         found: list[Release] = []
-        for key, item in self.records.list_readable(record.key.pk, addresses.RELEASE):
+        for key, item in self.records.list(record.key.pk, addresses.RELEASE):
             with suppress(ParkRecord, ValueError):
                 found.append(read_item(Release, item, str(key)))
         kept = remembered(found, record.image)

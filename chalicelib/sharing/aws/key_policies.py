@@ -43,9 +43,6 @@ ROUNDS = 4
 NAMED = 8
 """How many principals a message lists."""
 
-LATE = POLICY_SHOWS_WITHIN
-"""Seconds within which a read may not show what was put."""
-
 
 class PolicyStatements:
     """The port ``PermissionAdapter`` for ``resource#policy#<arn>``: its statements, known by their Sid."""
@@ -111,7 +108,7 @@ class PolicyStatements:
         self, document: Document, opening: Sequence[Share], closing: Sequence[Share], others: Sequence[Share]
     ) -> bool:
         """Whether a document lacks what was done so shortly ago that it may only not show yet."""
-        since = self._sessions.now() - LATE
+        since = self._sessions.now() - POLICY_SHOWS_WITHIN
         at, sids = self._last.get(document.key, (0.0, document.sids))
         opened = [*closing, *(s for s in others if s.state is ShareState.OPEN)]
         closed = [*opening, *(s for s in others if s.state is ShareState.CLOSED)]

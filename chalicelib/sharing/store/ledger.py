@@ -33,7 +33,7 @@ from chalicelib.sharing import holders, share_events
 from chalicelib.sharing.grant_names import unrecorded_name
 from chalicelib.sharing.key_policy import PolicyShare
 from chalicelib.sharing.ports import NO_LINES, Lines, StandingHolding
-from chalicelib.sharing.share import DELIVERED_AMIS, ENDED_LONG_AGO, Holding, Purpose, Share, ShareState, ShareStep
+from chalicelib.sharing.share import DELIVERED_AMIS, OPEN_STATES, Holding, Purpose, Share, ShareState, ShareStep
 
 PER_TRANSACTION = 50
 """Two items each: the share, and its archive or the steps that are moved; a transaction takes 100."""
@@ -337,7 +337,7 @@ class DynamoLedger:
             account=account_of(RecordKey.of(item)),
             holdings=holdings,
             asked=_fitting(item, "asked", 0),
-            last_closing_at=_fitting(item, "last_closing_at", ENDED_LONG_AGO),
+            last_closing_at=_fitting(item, "last_closing_at", holders.ENDED_LONG_AGO),
             grantee=_fitting(item, "grantee", ""),
             version=_fitting(item, "version", UNKNOWN),
             recent=steps_in(item),
@@ -392,11 +392,11 @@ def least(item: Mapping[str, Any], where: str, error: Exception, body: Share | N
     """
     what = f"This share's record cannot be read by this version: {error}."
     cure = "If a newer version wrote it, upgrade the stack again; then tag the AMI again."
-    name, live = RecordKey.of(item).share_name, (ShareState.OPENING, ShareState.OPEN, ShareState.CLOSING)
+    name = RecordKey.of(item).share_name
     known = body or Share(item["pk"], name, "", fault=Fault("share-unreadable", where, what, cure))
     state = known.state
-    if _was_intended(item, known) and known.state not in live:
-        state = ShareState.OPEN if item.get("state") in live and body is None else ShareState.OPENING
+    if _was_intended(item, known) and known.state not in OPEN_STATES:
+        state = ShareState.OPEN if item.get("state") in OPEN_STATES and body is None else ShareState.OPENING
     elif body is None:
         state = ShareState.REFUSED
     return replace(
@@ -405,14 +405,14 @@ def least(item: Mapping[str, Any], where: str, error: Exception, body: Share | N
         intended_at=max(_fitting(item, "intended_at", 0), known.intended_at),
         grant_id=name.removeprefix(UNRECORDED) if name.startswith(UNRECORDED) else "",  # "": found by its name
         preexisting=_fitting(item, "preexisting", known.preexisting),
-        fault=None if state in live else known.fault,
+        fault=None if state in OPEN_STATES else known.fault,
         answered=_fitting(item, "asked", 0) if body is None else known.answered,
     )
 
 
 def _was_intended(item: Mapping[str, Any], known: Share) -> bool:
     """Whether an opening may have been intended: False only if the item says so, or was never saved."""
-    if known.intended_at or item.get("state") in (ShareState.OPENING, ShareState.OPEN, ShareState.CLOSING):
+    if known.intended_at or item.get("state") in OPEN_STATES:
         return True
     never_saved = "intended_at" not in item and item.get("version") == 0
     return not never_saved and bool(item.get("intended_at") != 0)
@@ -478,5 +478,5 @@ def _holding(item: Mapping[str, Any]) -> tuple[str, Holding]:
     episode, until = _fitting(item, "episode", 0), _fitting(item, "until", UNKNOWN)
     whole = bool(ami and account and region and delivery and until != UNKNOWN)
     return share_name, Holding(
-        ami, account, region, delivery, episode if whole else 0, purpose, until if whole else ENDED_LONG_AGO
+        ami, account, region, delivery, episode if whole else 0, purpose, until if whole else holders.ENDED_LONG_AGO
     )

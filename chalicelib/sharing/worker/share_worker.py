@@ -26,7 +26,7 @@ from chalicelib.engine.ports import Records, Stored, Telemetry, Write
 from chalicelib.engine.waker import Waker, new_resource
 from chalicelib.sharing import account_access, grant_names, holders, outstanding, share, share_events
 from chalicelib.sharing.ports import Entitlements, Judgement, Ledger, PermissionAdapter, ShareWaiters
-from chalicelib.sharing.share import Share, ShareState
+from chalicelib.sharing.share import OPEN_STATES, Share, ShareState
 from chalicelib.sharing.share_events import (
     ClosingIntended,
     GivenUp,
@@ -36,7 +36,6 @@ from chalicelib.sharing.share_events import (
     PutOff,
     SeenBefore,
     ShareClosed,
-    ShareEnded,
     ShareOpened,
     ShareRefused,
 )
@@ -136,9 +135,9 @@ class ShareWorker:
         if closing := outstanding.to_close(these.shares, now):
             return lambda: self._close(adapter, these, closing[:size], budget)
         if ended := outstanding.to_end(these.shares, now):
-            happened = "its end came before it was opened"
-            over = [share_events.evolve(s, ShareEnded(), now) for s in ended[:WRITTEN_AT_ONCE]]
-            return lambda: these.tell_of(these.save(over, happened))
+            why = ((s, ShareRefused(share_events.ended_unopened(s))) for s in ended[:WRITTEN_AT_ONCE])
+            over = [share_events.evolve(s, refused, now) for s, refused in why]
+            return lambda: these.tell_of(these.save(over, "its end came before it was opened"))
         if these.news:
             return lambda: self.waiters.wake(these.news, these.shares)
         if opening := outstanding.to_open(these.shares, now):
@@ -410,7 +409,5 @@ def _archived_lately(
 
 
 def _latest(shares: Sequence[Share]) -> int | None:
-    ends = [
-        holders.must_close_at(s) for s in shares if s.state in (ShareState.OPENING, ShareState.OPEN, ShareState.CLOSING)
-    ]
+    ends = (holders.must_close_at(s) for s in shares if s.state in OPEN_STATES)
     return min(filter(None, ends), default=None)

@@ -38,4 +38,12 @@ resource "aws_cloudformation_stack" "targets" {
   template_body = file("${var.release}/target-stackset.yaml")
   parameters    = var.parameters
   tags          = var.tags
+
+  # CloudFormation lets a StackSet take 36 hours. Terraform's 30 minutes would take a new stack that is still at work for
+  # broken, and its next run would delete it, with the roles in all targets.
+  timeouts {
+    create = "36h"
+    update = "36h"
+    delete = "36h"
+  }
 }

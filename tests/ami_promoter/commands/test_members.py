@@ -145,6 +145,21 @@ def test_members_shows_whom_ous_have_who_left_and_what_cannot_be_read(applied, c
     assert json.loads(run(capsys, "targets", "members", "--json")[1])["held"] == {"dev": [B, C]}
 
 
+@pytest.mark.parametrize("words", [["status"], ["report", "-o", "page.html"]])
+def test_damaged_members_hide_nothing_else(applied, client, tmp_path, monkeypatch, capsys, words):
+    """Somebody has deleted an item: what an operator looks at first says so, and shows the rest."""
+    monkeypatch.chdir(tmp_path)
+    for item in client.scan(TableName=MEMBERS)["Items"]:
+        if item["sk"]["S"].startswith("accounts#"):
+            client.delete_item(TableName=MEMBERS, Key={name: item[name] for name in ("pk", "sk")})
+
+    status, said = run(capsys, *words)
+
+    page = tmp_path / "page.html"
+    shown = page.read_text(encoding="utf-8") if page.exists() else said
+    assert (status, "members of the OUs are not those that" in shown) == (0, True)
+
+
 def test_accept_lets_those_go_that_are_held_and_nobody_else(applied, capsys):
     """All of them, or one."""
     assert "is not among the accounts that wait" in run(capsys, "targets", "members", "accept", "--account", A)[1]

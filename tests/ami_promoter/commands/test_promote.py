@@ -178,8 +178,10 @@ def test_a_request_that_others_overtake_again_and_again_says_so(table, ami, monk
         record_requests.look_again(Connection(REGION), ami, [DEV])
 
 
-def test_a_request_for_very_many_places_is_one_for_all(table, ami):
-    """The record that keeps them is bounded."""
+def test_a_request_for_very_many_places_tries_all_again_that_had_begun(table, ami):
+    """The record that keeps them is bounded. An entry of ``retry`` for all would begin new accounts of the file."""
     record_requests.look_again(Connection(REGION), ami, [f"{number:012d}" for number in range(501)])
 
-    assert Retry.parse(inbox(table, ami)["retry"]).places == []
+    asked = inbox(table, ami)
+    assert Retry.parse(asked["lifted"]).places == []
+    assert "retry" not in asked

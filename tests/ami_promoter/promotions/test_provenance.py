@@ -54,6 +54,11 @@ def test_a_snapshot_that_lacks_the_roots_origin_is_named(root, data, says):
     assert says in doubt.what
 
 
+def test_a_root_that_says_less_than_another_snapshot_is_no_doubt_about_that_one():
+    """`plan` said that the other one says nothing."""
+    assert doubts(image({}, {"Description": MADE})) == ()
+
+
 def test_a_root_that_was_made_for_another_image_is_named_too():
     """Both volumes of a golden image, registered again under another name."""
     (first, second) = doubts(image(*[{"Description": MADE.replace(AMI, OTHER)}] * 2))

@@ -3,7 +3,7 @@
 import pytest
 
 from ami_promoter.commands.doctor import source_keys
-from ami_promoter.hub.health import GoldenKey, Health
+from ami_promoter.hub.health import EventMapping, GoldenKey, Health
 from ami_promoter.reconcile import doctor_checks
 from chalicelib.delivery.model import Delivery, HubCopy, Snapshot
 from chalicelib.targets.applied_file import Target
@@ -95,3 +95,13 @@ def test_whether_an_alarm_reaches_a_person(alarms, unread, passed, says):
     assert (one["passed"], says in one["what"]) == (passed, True)
     assert (one["cure"] == "") is (passed is True)
     assert found(facts, "source-key") == []
+
+
+@pytest.mark.parametrize(("monitor", "free"), [({}, 10), ({"LearningHours": "24"}, 17)], ids=["without", "with"])
+def test_the_access_monitor_needs_room_in_the_quota_too(monitor, free):
+    """It shares the account's concurrent executions with the workers, whose wakes would be throttled."""
+    sources = {"worker": {"u-1": EventMapping("Enabled", 4)}, "share-worker": {"u-2": EventMapping("Enabled", 2)}}
+    least = {"sources": sources, "monitor": monitor}
+    (enough,), (too_few,) = (found(hub(health=Health(**least, free=one)), "concurrency") for one in (free, free - 1))
+
+    assert (enough["passed"], too_few["passed"]) == (True, False)

@@ -47,7 +47,7 @@ SOURCE_ARN = rule(
     "lambda-source-function-arn",
     "A function's credentials carry lambda:SourceFunctionArn in their session token, so also where a thief uses them. "
     "What Lambda calls for it has none (its queue, dead letters), nor has a session that the function assumes. "
-    "[Lambda developer guide, source function ARN; IAM user guide, properties of a role session]",
+    "[aws-facts 3, VERIFIED but for dead letters; IAM user guide, properties of a role session]",
 )
 APART = rule(
     "lambda-environment-for-each-concurrent-invocation",
@@ -61,8 +61,7 @@ CONCURRENCY = rule(
 )
 QUEUE_RIGHTS = rule(
     "lambda-mapping-needs-queue-rights",
-    "A function's role must be allowed to receive, delete and read attributes of its queue. [Lambda developer "
-    "guide, SQS]",
+    "A function's role must be allowed to receive, delete and read attributes of its queue. [aws-facts 3, VERIFIED]",
 )
 VISIBLE = rule(
     "lambda-mapping-visibility-covers-timeout",
@@ -210,7 +209,7 @@ class Lambda:
         if rules.on(QUEUE_RIGHTS):
             for action in ("ReceiveMessage", "DeleteMessage", "GetQueueAttributes"):
                 if not self._role_may(source.function, f"sqs:{action}", source.queue):
-                    raise _invalid(f"The function's execution role does not have permissions to call {action} on SQS")
+                    raise _invalid(f"The function execution role does not have permissions to call {action} on SQS")
         self.sources[source.id] = source
         self.queue_changed(queue)
         return source

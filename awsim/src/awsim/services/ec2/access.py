@@ -20,8 +20,9 @@ PRIVATE = rule(
 )
 OWNER_ONLY = rule(
     "ec2-only-the-owner-changes",
-    "Only its owner may change, delete, deprecate or read the attributes of a snapshot or image it has shared "
-    "[aws-facts 5 and 8; for uefiData UNVERIFIED]",
+    "Only its owner may change, delete, deprecate or read the attributes of a snapshot or image it has shared; of a "
+    "snapshot's attributes the others hear InvalidSnapshot.NotFound [aws-facts 4, VERIFIED; 5 and 8; for uefiData "
+    "UNVERIFIED]",
 )
 BY_ORGANISATION = rule(
     "ec2-image-shared-with-organization",
@@ -82,18 +83,18 @@ def accounts_named(call: Call, name: str, words: set[str]) -> set[str]:
     return wanted
 
 
-def own(ec2: Ec2State, call: Call, resource_id: str, prefix: str) -> Resource:
-    """Return a resource that the caller owns."""
+def own(ec2: Ec2State, call: Call, resource_id: str, prefix: str, *, hidden: bool = False) -> Resource:
+    """Return a resource that the caller owns. ``hidden``: for other accounts it is not there."""
     check_id(resource_id, prefix)
     found = reachable(ec2, call, resource_id)
     if found.owner != call.caller.account and ec2.on(OWNER_ONLY):
-        raise not_authorized(KINDS[prefix], resource_id)
+        raise not_found(resource_id) if hidden else not_authorized(KINDS[prefix], resource_id)
     return found
 
 
-def own_snapshot(ec2: Ec2State, call: Call) -> Ec2Snapshot:
+def own_snapshot(ec2: Ec2State, call: Call, *, hidden: bool = False) -> Ec2Snapshot:
     """Return the snapshot that the call names and its caller owns."""
-    found = own(ec2, call, call.params["SnapshotId"], "snap")
+    found = own(ec2, call, call.params["SnapshotId"], "snap", hidden=hidden)
     assert isinstance(found, Ec2Snapshot)  # noqa: S101 - the prefix says so
     return found
 

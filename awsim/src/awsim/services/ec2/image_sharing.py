@@ -76,7 +76,7 @@ def change_launch(ec2: Ec2State, image: Ec2Image, add: Iterable[Permission], rem
     """Change who may launch an image; refuses what AWS refuses."""
     for kind, value in (*add, *remove):
         if not KINDS[kind].fullmatch(value) and ec2.on(FULL_ARNS):
-            why = f'Invalid attribute item value "{value}" for {kind[0].lower()}{kind[1:]} item type.'
+            why = f'Invalid attribute item value "{value} " for {kind[0].lower()}{kind[1:]} item type.'
             raise AwsError("InvalidAMIAttributeItemValue", why)
     if add:
         _check_shareable(ec2, image, set(add))

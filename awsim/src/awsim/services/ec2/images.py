@@ -26,6 +26,11 @@ SCOPED = rule(
     "Owners and ExecutableUsers narrow DescribeImages; without them it shows all that the caller may launch "
     "[botocore ec2 model, DescribeImages, VERIFIED]",
 )
+UNSHARED = rule(
+    "ec2-describe-images-unshared-empty",
+    "DescribeImages by the id of an image that is there and not shared with the caller is no refusal, and shows "
+    "nothing [aws-facts 5, VERIFIED]",
+)
 OLD_HIDDEN = rule(
     "ec2-deprecated-image-hidden",
     "A deprecated image is hidden from all but its owner, unless named by id or IncludeDeprecated is set; "
@@ -52,7 +57,7 @@ def stamp(moment: datetime) -> str:
 
 
 def _describe_images(ec2: Ec2State, call: Call) -> Mapping[str, Any]:
-    pages.no_pages_with(call, "ImageIds")
+    pages.no_pages_with(call, "ImageIds", "imageIdsSet")
     at, account = ec2.moment(call), call.caller.account
     owners = accounts_named(call, "Owners", {"amazon", "aws-marketplace", "aws-backup-vault"})
     users = accounts_named(call, "ExecutableUsers", {"all"})
@@ -61,7 +66,7 @@ def _describe_images(ec2: Ec2State, call: Call) -> Mapping[str, Any]:
         found = [image for image in found if _in_scope(image, owners, users)]
     listed = [shown(ec2, image, account, at) for image in found]
     kept = filters.keep(listed, call.params.get("Filters", ()), FIELDS)
-    part, token = pages.page(ec2, call, kept, lambda image: str(image["ImageId"]), least=1)
+    part, token = pages.page(ec2, call, kept, lambda image: str(image["ImageId"]))
     return pages.answer("Images", part, token)
 
 
@@ -72,7 +77,11 @@ def _named(ec2: Ec2State, call: Call, at: datetime) -> list[Ec2Image]:
     for image_id in dict.fromkeys(call.params["ImageIds"]):
         check_id(image_id, "ami")
         image = ec2.images.get(image_id, at)
-        if image is None or image.region != call.region or not may_see(ec2, call.caller.account, image):
+        if image is None or image.region != call.region:
+            raise not_found(image_id)
+        if not may_see(ec2, call.caller.account, image):
+            if ec2.on(UNSHARED):
+                continue
             raise not_found(image_id)
         if _forgotten(ec2, image, at):
             raise not_found(image_id)

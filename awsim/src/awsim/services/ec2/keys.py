@@ -10,11 +10,13 @@ SOURCE_KEY = rule(
     "ec2-copy-needs-source-key",
     "Who copies an encrypted snapshot needs DescribeKey, CreateGrant, GenerateDataKey, "
     "GenerateDataKeyWithoutPlaintext, ReEncrypt and Decrypt on its key, also if it is another account's "
-    "[aws-facts 2, VERIFIED]",
+    "[aws-facts 2, VERIFIED as AWS's list; by recordings CreateGrant and Decrypt are enough: the strict reading]",
 )
 TARGET_KEY = rule(
     "ec2-copy-needs-target-key",
-    "Who copies a snapshot under a key needs the same six on that key [aws-facts 2, VERIFIED]",
+    "Who copies a snapshot under a key needs the same six on that key [aws-facts 2, VERIFIED as AWS's list; by "
+    "recordings DescribeKey, CreateGrant and, for a first copy, GenerateDataKeyWithoutPlaintext are: the strict "
+    "reading]",
 )
 DEFAULT_KEY = "alias/aws/ebs"
 DATA_KEYS = ("kms:GenerateDataKey", "kms:GenerateDataKeyWithoutPlaintext")

@@ -63,7 +63,7 @@ PERMISSION = "createVolumePermission"
 
 
 def _describe(ec2: Ec2State, call: Call) -> Mapping[str, Any]:
-    snapshot, at = own_snapshot(ec2, call), ec2.moment(call)
+    snapshot, at = own_snapshot(ec2, call, hidden=True), ec2.moment(call)
     then = ec2.snapshots.get(snapshot.id, at) or replace(snapshot, shared_with=frozenset())
     match call.params["Attribute"]:
         case "createVolumePermission":
@@ -78,7 +78,7 @@ def _describe(ec2: Ec2State, call: Call) -> Mapping[str, Any]:
 
 
 def _modify(ec2: Ec2State, call: Call) -> Mapping[str, Any]:
-    snapshot = own_snapshot(ec2, call)
+    snapshot = own_snapshot(ec2, call, hidden=True)
     add, remove = changed(call, newer_alone=ec2.on(NEWER_ALONE))
     if add and remove and ec2.on(ONE_WAY):
         raise wrong_combination("One and only one operation type may be specified for createVolumePermissions")
@@ -152,7 +152,7 @@ def _check_shareable(ec2: Ec2State, snapshot: Ec2Snapshot, add: Sequence[str]) -
 
 
 def _reset(ec2: Ec2State, call: Call) -> Mapping[str, Any]:
-    snapshot = own_snapshot(ec2, call)
+    snapshot = own_snapshot(ec2, call, hidden=True)
     if call.params["Attribute"] != PERMISSION:
         raise wrong_value("attribute", call.params["Attribute"])
     ec2.snapshots.put(replace(snapshot, shared_with=frozenset()))
