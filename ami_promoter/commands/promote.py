@@ -84,8 +84,7 @@ def promote(
         f"an operator must start failed deliveries with `retry {ami}`" if warning else "failed deliveries start again"
     )
     said = repr(value) if value else "'' (group `default`)"
-    place = f"account {connection.account}, {connection.region}"
-    lines = [f"{ami} is tagged {tag_key}={said} in {place}{_means(resolution)}."]
+    lines = [f"{ami} is tagged {tag_key}={said} in {connection.place}{_means(resolution)}."]
     lines += [f"It had that value already; {again}."] if before == value else []
     lines += [f"Not delivered: {fault}" for fault in resolution.blocked.values()]
     lines += [f"Not delivered: {place}: {by} has withdrawn it." for place, by in withdrawn.items()]

@@ -203,14 +203,9 @@ def _unit_of_others(seen: AmiSeen, targets: Sequence[Target], resolution: Resolu
 
 
 def _not_withdrawn(seen: AmiSeen, place: str) -> Fault:
-    by = covering(seen.withdrawn, place)
+    where, by = f"{seen.ami}, {place}", covering(seen.withdrawn, place)
     if by is not None:
-        what, cure = (
-            "its whole account was withdrawn, by {by}.",
-            f"Lift that withdrawal: `--account {Place.parse(place).account}`.",
-        )
-        return Fault("not-withdrawn", f"{seen.ami}, {place}", what.format(by=by), cure)
-    what = "no withdrawal of it is in force."
-    return Fault(
-        "not-withdrawn", f"{seen.ami}, {place}", what, f"`ami-promoter status {seen.ami}` lists those that are."
-    )
+        cure = f"Lift that withdrawal: `--account {Place.parse(place).account}`."
+        return Fault("not-withdrawn", where, f"its whole account was withdrawn, by {by}.", cure)
+    cure = f"`ami-promoter status {seen.ami}` lists those that are."
+    return Fault("not-withdrawn", where, "no withdrawal of it is in force.", cure)

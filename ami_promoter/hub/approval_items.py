@@ -66,6 +66,8 @@ def asked(connection: Connection, ami: str, tag_key: str) -> QuestionSeen:
     if not any(map(approvals.needs, entitled.targets.values())):
         return QuestionSeen(Question(ami, entitled.value), read.image_name)
     examined = Reader(connection).examined(ami, promotion.source if promotion else "")
+    if examined is None and promotion and promotion.is_refused:
+        raise NotDone(*promotion.faults)
     if examined is None:
         what = "the service has not examined it yet, so it is not known what would arrive."
         raise NotDone(Fault("not-examined", ami, what, f"Wait a minute; then see `ami-promoter status {ami}`."))

@@ -304,8 +304,7 @@ def _row(group: Sequence[Mapping[str, Any]], *, wide: bool) -> Sequence[Renderab
 
 
 def _calls(targets: Sequence[Mapping[str, Any]]) -> str:
-    totals: dict[str, int] = {}
+    totals = Counter[str]()
     for one in targets:
-        for call, number in one["calls"].items():
-            totals[call] = totals.get(call, 0) + number
+        totals.update(one["calls"])
     return ", ".join(f"{number:,} {call}" for call, number in sorted(totals.items()))

@@ -7,7 +7,7 @@ from enum import StrEnum
 from chalicelib.promotion.model import Promotion, PromotionState
 from chalicelib.promotion.wanted import places_digest
 from chalicelib.sharing.head import Head
-from chalicelib.targets.applied_file import AppliedFile, Resolution
+from chalicelib.targets.applied_file import DAMAGED, AppliedFile, Resolution
 
 
 def head(promotion: Promotion) -> Head:
@@ -15,7 +15,7 @@ def head(promotion: Promotion) -> Head:
     busy = promotion.state in (PromotionState.COMPARING, PromotionState.ADJUSTING)
     values = (promotion.value, promotion.refused_value, promotion.seen_value if busy else None)
     known = () if promotion.awaits_ami else values
-    by_organization = any(fault.code.startswith("organization-") for fault in promotion.faults)
+    passes = any(fault.code.startswith("organization-") or fault.code == DAMAGED for fault in promotion.faults)
     return Head(
         value=promotion.value if promotion.file else None,
         known=tuple(sorted({value for value in known if value is not None})),
@@ -26,18 +26,16 @@ def head(promotion: Promotion) -> Head:
         standing=promotion.standing,
         failed=promotion.failed,
         waits=promotion.state is PromotionState.OVER and promotion.value is not None and not promotion.newest,
-        refused_by_organization=promotion.refused_value is not None and by_organization,
+        refusal_passes=promotion.refused_value is not None and passes,
     )
 
 
-def behind(head: Head, value: str, applied: AppliedFile, resolution: Resolution) -> bool:
-    """Whether a new file or new members change the targets of a value in force, or let a refused value pass.
+def behind(head: Head, applied: AppliedFile, resolution: Resolution) -> bool:
+    """Whether a new file or new members change the targets of the value in force.
 
-    ``resolution``: by the new ones. If all copies are finished, only accounts that join count, and failures, which an
-    alarm counts while their targets are wanted: nothing is open, and delivered AMIs stay.
+    ``resolution``: of that value, by the new ones. If all copies are finished, only accounts that join count, and
+    failures, which an alarm counts while their targets are wanted: nothing is open, and delivered AMIs stay.
     """
-    if value != head.value:
-        return head.refused_by_organization and resolution.understood
     if head.digests in ("", applied.digests) or not resolution.understood:
         return False
     if places_digest(resolution.targets, resolution.blocked) == head.places and not resolution.blocked:
@@ -92,6 +90,9 @@ def move(value: str | None, state: str, head: Head | None, resolver: Resolver) -
         return Move.FORGET
     if value not in head.known:
         return Move.LOOK
-    values = {value, value if head.value is None else head.value}  # a removal waits for no refused value
-    late = (behind(head, one, resolver.applied, resolver.resolve(one, in_force=one == head.value)) for one in values)
-    return Move.RESOLVE if any(late) else None
+    if head.refusal_passes and resolver.resolve(value, in_force=value == head.value).understood:
+        return Move.RESOLVE
+    if head.value is None:
+        return None
+    late = behind(head, resolver.applied, resolver.resolve(head.value, in_force=True))  # also beside a refused value
+    return Move.RESOLVE if late else None

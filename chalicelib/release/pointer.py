@@ -208,18 +208,25 @@ class ShownParameter:
 
 
 @dataclass(frozen=True, slots=True)
-class Looked:
-    """What a look has shown. ``shown`` is None if there is no such parameter."""
+class SeenParameter:
+    """A parameter, None if there is none, and which of the AMIs that were asked for the account can launch."""
 
-    releases: tuple[Release, ...]
     shown: ShownParameter | None
     available: frozenset[str]
     """Of the releases' AMIs, and of ``shown``'s."""
+    deprecated: Mapping[str, str] = field(default_factory=dict)
+    """The deprecation dates of these AMIs, as EC2 writes them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What a look has shown."""
+
+    releases: tuple[Release, ...]
+    seen: SeenParameter
     recalled: frozenset[str] = frozenset()
     """Of the releases' sources."""
     pin: Pin | None = None
-    deprecated: Mapping[str, str] = field(default_factory=dict)
-    """The deprecation dates of these AMIs, as EC2 writes them."""
     rule: Retirement | None = None
     """When superseded copies are to be deprecated, by the applied file; None: never."""
 
@@ -348,12 +355,12 @@ def _looked(event: Looked, pointer: Pointer, now: int) -> Pointer:
     """Compare; an AMI that was just offered, and that EC2 does not show there yet, has ten minutes to show."""
     after = _compared(event, replace(pointer, unwanted=False), now)
     late = any(
-        one.delivery in after.waiting and one.image not in event.available and one.source not in event.recalled
+        one.delivery in after.waiting and one.image not in event.seen.available and one.source not in event.recalled
         for one in event.releases
     )
     if after.settled and late and _is_early(pointer, now):
         return _again(replace(after, since=pointer.since, tries=pointer.tries), now, READ_BACK)
-    now_current = current(after.launchable, event.available, event.recalled, event.pin)
+    now_current = current(after.launchable, event.seen.available, event.recalled, event.pin)
     right = after.fault is None or (now_current is not None and now_current == after.named)
     return _with_superseded(after, event, now) if after.settled and right else after
 
@@ -365,14 +372,14 @@ def _with_superseded(pointer: Pointer, event: Looked, now: int) -> Pointer:
     yet that was written a moment ago, another look follows.
     """
     remembered = {one.image for one in event.releases}
-    usable = {one.image for one in event.releases if one.source not in event.recalled} & event.available
+    usable = {one.image for one in event.releases if one.source not in event.recalled} & event.seen.available
     known = {one: date for one, date in pointer.own_dates.items() if one in remembered}
-    shown = {one for one, date in known.items() if date.may_show(event.deprecated.get(one, ""))}
+    shown = {one for one, date in known.items() if date.may_show(event.seen.deprecated.get(one, ""))}
     # of what is disabled no date is read; and the lift of a recall brings back the date that the recall has found
     own = {one: date for one, date in known.items() if one in shown or one not in usable}
     pointer = replace(pointer, own_dates=own)
     if (date := own.get(pointer.image)) is not None:
-        if not date.is_shown(event.deprecated.get(pointer.image, "")):
+        if not date.is_shown(event.seen.deprecated.get(pointer.image, "")):
             early = date.at <= now < date.at + VALID_WITHIN
             pointer = replace(pointer, next_try=now + AFTER_TROUBLE if early else pointer.next_try)
         elif date.is_in_the_way(now):
@@ -380,20 +387,20 @@ def _with_superseded(pointer: Pointer, event: Looked, now: int) -> Pointer:
     # what was deprecated stays so, and is superseded unless it has become current; and whether one of two architectures
     # supersedes the other, nobody has said
     if event.rule is None or pointer.fault is not None:
-        stay = {*pointer.retired} & {*event.deprecated} - {pointer.image}
+        stay = {*pointer.retired} & {*event.seen.deprecated} - {pointer.image}
         return replace(pointer, retired=tuple(sorted(stay)), not_retired=None)
     pinned = {one.image for one in event.releases if event.pin is not None and one.source == event.pin.source}
     wanted = to_deprecate(event.releases, usable, {pointer.image, *pinned}, event.rule, now)
-    left = {image: at for image, at in wanted.items() if not is_deprecated(event.deprecated, image, at)}
+    left = {image: at for image, at in wanted.items() if not is_deprecated(event.seen.deprecated, image, at)}
     done = tuple(image for image, at in wanted.items() if image not in left and at <= now)
     for image, at in left.items():
-        before = own[image].before if image in own else event.deprecated.get(image, "")
+        before = own[image].before if image in own else event.seen.deprecated.get(image, "")
         own[image] = OwnDate(max(at, now), before)
     return replace(pointer, retiring=left, retired=done, not_retired=None)
 
 
 def _compared(event: Looked, pointer: Pointer, now: int) -> Pointer:
-    before, shown = pointer, event.shown
+    before, shown = pointer, event.seen.shown
     pointer = replace(_with_releases(pointer, event.releases), retiring={}, back="")
     if shown is not None and (fault := _not_ours(before, event.releases, shown)):
         return _rest(replace(pointer, image=""), now, fault)
@@ -403,7 +410,7 @@ def _compared(event: Looked, pointer: Pointer, now: int) -> Pointer:
     if intent is not None and value != intent.image and now < intent.at + VALID_WITHIN:
         return _again(pointer, now, READ_BACK)
     newest, now_current = (
-        current(some, event.available, event.recalled, event.pin) for some in (event.releases, pointer.launchable)
+        current(some, event.seen.available, event.recalled, event.pin) for some in (event.releases, pointer.launchable)
     )
     if newest is None:
         return _nothing_current(pointer, event, now)
@@ -426,7 +433,7 @@ def _nothing_current(pointer: Pointer, event: Looked, now: int) -> Pointer:
     named = next((one for one in event.releases if one.image == pointer.image), None)
     if not pointer.image:
         return _rest(pointer, now)
-    gone = named is None and pointer.image not in event.available
+    gone = named is None and pointer.image not in event.seen.available
     if gone or (named is not None and named.shared):
         return _intend(pointer, Intent("", pointer.image, "", now), now)
     return _rest(pointer, now, _dangling(pointer))

@@ -2,22 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection
 from typing import Protocol
 
-from chalicelib.release.pointer import Pointer, ShownParameter
+from chalicelib.release.pointer import Pointer, SeenParameter
 from chalicelib.targets.applied_file import Target
-
-
-@dataclass(frozen=True, slots=True)
-class SeenParameter:
-    """A parameter, None if there is none, and which of the AMIs that were asked for the account can launch."""
-
-    shown: ShownParameter | None
-    available: frozenset[str]
-    deprecated: Mapping[str, str] = field(default_factory=dict)
-    """The deprecation dates of these AMIs, as EC2 writes them."""
 
 
 class Parameters(Protocol):

@@ -28,7 +28,8 @@ class Head:
     """How many deliveries to its targets have failed, and have not begun again."""
     withdrawals_from: int = 0
     """Withdrawals of before this time have ended, as EC2 has shown another value since."""
-    refused_by_organization: bool = False
-    """Whether its value was refused for a fault that can pass with the next reading of the organization."""
+    refusal_passes: bool = False
+    """Whether its value was refused for a fault that passes while the tag stays: with the next reading of the
+    organization, or when the same file is applied again."""
     waits: bool = False
     """Whether it belongs to the baseline, and waits for a new tag event."""

@@ -25,6 +25,10 @@ VALUE = "value of the trigger tag"
 """Stands for the place of a fault in a tag's value; the notice names the AMI."""
 
 
+DAMAGED = "targets-damaged"
+"""Code of the fault of a file that is not what was applied, or cannot be read."""
+
+
 ORGANIZATION = "organization"
 """Name of the item with the organization and the units that the file names."""
 

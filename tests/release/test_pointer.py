@@ -16,6 +16,7 @@ from chalicelib.release.pointer import (
     Looked,
     Pointer,
     PointerRefused,
+    SeenParameter,
     ShownParameter,
     Unwanted,
 )
@@ -32,7 +33,7 @@ GONE = Fault("role-not-assumable", "account 222222222222", "The role is gone.", 
 def looked(value: str, *releases: Release) -> Looked:
     """What the target shows: a value ("": no parameter), and each AMI of the list."""
     shown = ShownParameter(value, IMAGE_TYPE) if value else None
-    return Looked(releases, shown, frozenset(one.image for one in releases), frozenset(), None)
+    return Looked(releases, SeenParameter(shown, frozenset(one.image for one in releases)))
 
 
 def written(*, unknown: bool) -> Pointer:
@@ -112,7 +113,7 @@ def test_a_copy_that_is_current_again_before_ec2_shows_its_date_is_deprecated_no
     assert machine.outstanding(pointer, NOW + 40) == ()
     assert pointer.next_try <= NOW + 3600
     shows = {old.image: datetime.fromtimestamp(NOW + 60, UTC).strftime(to_the_second)}
-    pointer = machine.evolve(pointer, replace(late, deprecated=shows), pointer.next_try)
+    pointer = machine.evolve(pointer, replace(late, seen=replace(late.seen, deprecated=shows)), pointer.next_try)
     assert machine.outstanding(pointer, pointer.next_try) == (machine.EndRetirement(old.image, ""),)
 
     pointer = machine.evolve(pointer, machine.RetirementEnded(), NOW + DAY)

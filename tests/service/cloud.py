@@ -28,8 +28,7 @@ from chalicelib.images import register
 from chalicelib.images.image import read_image
 from chalicelib.images.keys import KeyFacts, source_keys
 from chalicelib.images.ports import Tagged, TagRead
-from chalicelib.release.pointer import ShownParameter
-from chalicelib.release.ports import SeenParameter
+from chalicelib.release.pointer import SeenParameter, ShownParameter
 from chalicelib.sharing import grant_names
 from chalicelib.sharing.ports import SeenGrant
 from chalicelib.sharing.share import Share

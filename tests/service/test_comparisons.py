@@ -11,7 +11,7 @@ from chalicelib.engine.faults import Fault
 from chalicelib.promotion import commands as do
 from chalicelib.targets.applied_file import AppliedFile, Directory, Target
 from chalicelib.targets.organization import Organization, Unit
-from tests.service.cloud import REGION, CloudBehavior, refusal
+from tests.service.cloud import REGION, CloudBehavior, refusal, target_key
 from tests.service.gate import PortTrouble
 from tests.service.hub import Hub
 from tests.service.organization import ARN, ORGANIZATION, OU, A, B, C, membership_of
@@ -202,3 +202,32 @@ def test_members_that_come_back_are_news():
     hub.cloud.directory = fewer
     pass_time(hub, HOUR)
     assert record(hub).file.endswith(f"/{fewer.membership.digest}")
+
+
+@pytest.mark.parametrize("over", [False, True])
+@pytest.mark.parametrize("value", ["default", f"{A} {B}", B])
+def test_what_was_tagged_while_the_file_was_damaged_counts_when_the_same_file_is_applied_again(value, over):
+    """`targets-damaged` says to do that, and no more: nobody tags again."""
+    hub = Hub((A, B), watchful=False)
+    hub.cloud.make_image(AMI, {"snap-00": True})
+    hub.cloud.disabled.add(target_key(B))
+    if over:
+        hub.cloud.tag(AMI, "default")
+        hub.run(until=hub.cloud.now + HOUR)
+        assert hub.outcomes()[AMI, B] == "failed"
+    hub.cloud.disabled.clear()
+    before = hub.outcomes()
+    damage_the_file(hub)
+    hub.cloud.tag(AMI, None)
+    hub.cloud.now += 1
+    hub.cloud.tag(AMI, value)
+    pass_time(hub, HOUR)
+    assert hub.outcomes() == before
+    hub.cloud.applied = None
+    pass_time(hub, HOUR)
+
+    assert hub.outcomes()[AMI, B] == "delivered"
+    assert record(hub).refused_value is None
+    looks = [one for one in hub.invocations if one.startswith("promotion#")]
+    pass_time(hub, HOUR)
+    assert [one for one in hub.invocations if one.startswith("promotion#")] == looks

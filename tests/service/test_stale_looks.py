@@ -13,7 +13,7 @@ from tests.service.cloud import CloudBehavior, target_key
 from tests.service.gate import LostAnswer
 from tests.service.hub import Hub
 from tests.service.organization import A, B
-from tests.service.shared_ami import AMI, HOUR
+from tests.service.shared_ami import AMI, HOUR, open_to
 from tests.service.tagged_ami import record, tagged
 
 MISSES = {"no tag": TagRead(None, "available", AMI), "no AMI": TagRead(None, None)}
@@ -130,6 +130,26 @@ def test_the_event_of_a_removal_begins_nothing_although_the_look_still_shows_the
 
     assert hub.outcomes() == {(AMI, A): "failed", (AMI, B): "delivered"}
     assert len(hub.cloud.notices) == notices
+
+
+def test_a_look_that_shows_the_value_before_ends_no_withdrawal():
+    """Another value ends it when a second look shows that value, too."""
+    both = f"{A} {B}"
+    hub = after(tagged(target={"mode": "share"}), HOUR)
+    hub.cloud.tag(AMI, both)
+    after(hub, HOUR)
+    hub.withdraw(AMI, B)
+    after(hub, HOUR)
+    assert hub.outcomes() == {(AMI, A): "shared", (AMI, B): "withdrawn"}
+    stale(hub, TagRead("default", "available", AMI))
+    ask(hub, "image", "e-1")
+    after(hub, 10 * HOUR)
+    assert hub.outcomes() == {(AMI, A): "shared", (AMI, B): "withdrawn"}
+    assert open_to(hub) == {A}
+
+    hub.cloud.tag(AMI, "default")
+    after(hub, HOUR)
+    assert hub.outcomes() == {(AMI, A): "shared", (AMI, B): "shared"}
 
 
 def test_a_tag_that_is_written_again_begins_what_failed_although_only_the_event_of_its_removal_comes():

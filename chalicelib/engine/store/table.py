@@ -197,10 +197,6 @@ class Table:
             ScanIndexForward=not newest_first,
         )
 
-    def any(self, pk: str, prefix: str) -> bool:
-        """Whether a partition has an item whose sort key begins so; reads one at most."""
-        return next(self.query(pk, prefix, Limit=1), None) is not None
-
     def query_index(
         self, index: str, condition: str, given: Mapping[str, Any], limit: int, after: Mapping[str, Any] | None = None
     ) -> list[dict[str, Any]]:

@@ -114,12 +114,14 @@ class PromotionExecutor:
     def _wanted(self, record: Promotion, tracked: Sequence[TrackedDelivery]) -> tuple[WantedTargets, Promotion]:
         """Return whom the AMI is for, and the promotion as that value has it.
 
-        While one look alone has shown a value that names fewer targets, it is the value in force.
+        While one look alone has shown a value that names fewer targets, or ends a withdrawal, it is the value in force.
         """
         wanted = self._read_wanted(record)
-        by_one_look = wanted.value not in (None, record.value) and not is_believed(record)
-        if by_one_look and wanted.leaves_out(wanted.surplus(tracked, record)):
-            wanted = replace(self._read_wanted(record, believed=False), unbelieved=True)
+        if wanted.value not in (None, record.value) and not is_believed(record):
+            before = self._read_wanted(record, believed=False)
+            lifts = bool(before.entitled.withdrawn.keys() - wanted.entitled.withdrawn.keys())
+            if lifts or wanted.leaves_out(wanted.surplus(tracked, record)):
+                wanted = replace(before, unbelieved=True)
         return wanted, record.of_value(refused=wanted.refused is not None)
 
     def _compare(self, record: Promotion, budget: Budget) -> ev.Compared:

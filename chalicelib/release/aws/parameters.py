@@ -12,8 +12,7 @@ from chalicelib.engine.aws.sessions import Sessions
 from chalicelib.images import register
 from chalicelib.images.aws.shapes import tag_list
 from chalicelib.release.aws.session_policy import policy, retirement_policy
-from chalicelib.release.pointer import IMAGE_TYPE, Pointer, ShownParameter
-from chalicelib.release.ports import SeenParameter
+from chalicelib.release.pointer import IMAGE_TYPE, Pointer, SeenParameter, ShownParameter
 from chalicelib.targets.applied_file import Target
 
 NOT_THERE = "ParameterNotFound"

@@ -63,7 +63,7 @@ class PointerExecutor:
             seen = self.parameters.look(target, record, [one.image for one in releases])
         except Refusal as refusal:
             return machine.PointerRefused(refusal.kind, refusal.fault, releases, refusal.unknown)
-        return machine.Looked(releases, seen.shown, seen.available, recalled, pin, seen.deprecated, target.retire)
+        return machine.Looked(releases, seen, recalled, pin, target.retire)
 
     def _retire(self, record: Pointer, command: machine.RetireCopy | machine.EndRetirement) -> machine.Event:
         """Deprecate one copy, if the file still wants that, and no operator has made another one current since.

@@ -282,7 +282,7 @@ class DynamoLedger:
                 raise LostRace(few[0].resource)
 
     def was_open(self, resource: str, names: str = "") -> bool:
-        return self._table.any(resource, f"{ARCHIVED}{names}")
+        return any(self._table.query(resource, f"{ARCHIVED}{names}", Limit=1))
 
     def gone_with_resource(self, resource: str) -> Collection[str]:
         latest = {RecordKey.of(item).share_name: item for item in self._table.query(resource, ARCHIVED)}

@@ -276,7 +276,7 @@ class TargetsTable:
 
     def _fault(self, applied: FileVersion, what: str) -> Fault:
         return Fault(
-            "targets-damaged",
+            applied_file.DAMAGED,
             f"{self._where}, targets version {applied.version}",
             f"the applied targets {what}",
             "Apply the file again with an `ami-promoter` of the hub's version: that writes all items again.",

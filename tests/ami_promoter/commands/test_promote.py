@@ -1,5 +1,7 @@
 """``promote`` and ``withdraw`` of an AMI from which operators have withdrawn accounts."""
 
+import json
+
 import boto3
 import pytest
 from botocore.exceptions import ClientError
@@ -12,6 +14,7 @@ from ami_promoter.hub.records import Reader
 from ami_promoter.hub.trigger_tag import Tag
 from ami_promoter.hub.withdrawals import Withdrawn, withdrawn_for
 from chalicelib.engine import addresses
+from chalicelib.engine.faults import Fault
 from chalicelib.engine.store.records import DynamoRecords
 from chalicelib.promotion.codec import PROMOTIONS
 from chalicelib.promotion.model import Promotion, Retry
@@ -86,6 +89,21 @@ def test_who_may_not_write_records_is_warned(table, ami, capsys, monkeypatch):
     assert main(["promote", ami, "prod"]) == 0
 
     assert "warning: The service was not asked to look at once" in capsys.readouterr().err
+
+
+def test_an_approver_of_a_refused_ami_learns_why(table, ami, file, capsys):
+    """Not to wait until it is examined: it was."""
+    assert main(["targets", "apply", "--yes", file(f"{FILE}defaults: {{approval: required}}\n")]) == 0
+    why = Fault("source-key-aws-managed", ami, "It is encrypted under aws/ebs.", "Encrypt it under another key.")
+    refused = Promotion(ami, HUB, REGION, value="dev", seen_value="dev", refused_value="dev", faults=(why,), file="x")
+    table.update(addresses.promotion(ami), "SET body = :body", {":body": json.dumps(PROMOTIONS.encode(refused).body)})
+    capsys.readouterr()
+
+    assert main(["approve", ami, "--yes"]) == 1
+
+    said = " ".join(capsys.readouterr().err.split())
+    assert f"{why.what} {why.cure}" in said
+    assert "not examined" not in said
 
 
 def test_an_ami_is_not_tagged_where_what_is_to_be_said_cannot_be_read(ec2, ami, capsys, monkeypatch):
