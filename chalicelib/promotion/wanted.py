@@ -106,18 +106,21 @@ class WantedTargets:
 
     def _begins(self, target: Target, one: TrackedDelivery | None, promotion: Promotion) -> bool:
         """An account that is added to the file waits for a tag event; one that joins an OU does not."""
-        generation = promotion.generation_of(target.account, target.place)
         if one is None:
             joins = promotion.generation > 0 and self.back_fill and bool(target.unit)
-            return generation > promotion.passed_generation or joins or target.place in promotion.left_out
+            return _is_asked_for(target, promotion) or joins or target.place in promotion.left_out
+        generation = promotion.generation_of(target.account, target.place)
         return one.state in BACK_AGAIN or (one.state in ("failed", EXPIRED) and one.generation < generation)
 
     def left_out(self, tracked: Iterable[TrackedDelivery], promotion: Promotion) -> tuple[str, ...]:
-        """Return the targets that would have begun but for a withdrawal: its lift begins them; sorted."""
+        """Return the targets that would have begun but for a withdrawal: its lift begins them; sorted.
+
+        Without those that have joined an OU since: these begin with the lift anyway, and hold up no wave.
+        """
         if self.unknown or self.unbelieved or self.recalled:
             return promotion.left_out
         begun = {one.place for one in tracked}
-        fresh = {place for place, target in self.kept_out.items() if self._begins(target, None, promotion)}
+        fresh = {place for place, target in self.kept_out.items() if _is_asked_for(target, promotion)}
         named = self.targets.keys() | self.kept_out.keys()
         return tuple(sorted(({*promotion.left_out} & named | fresh) - begun))
 
@@ -137,6 +140,11 @@ class WantedTargets:
         """Whether a delivery that has not ended may wait for an approval."""
         running = {one.place for one in tracked if one.state == RUNNING}
         return any(needs(target) for place, target in self.targets.items() if place in running)
+
+
+def _is_asked_for(target: Target, promotion: Promotion) -> bool:
+    """Whether no pass has begun all that was missing since a tag event, or an operator, asked for this target."""
+    return promotion.generation_of(target.account, target.place) > promotion.passed_generation
 
 
 def wanted_targets(

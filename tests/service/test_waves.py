@@ -340,6 +340,25 @@ def test_an_account_that_joins_later_does_not_restart_the_wave():
     assert it.outcomes[B] == "delivered", "the next generation has it from its beginning"
 
 
+def test_an_account_that_joins_later_and_is_withdrawn_does_not_restart_the_wave_when_that_is_lifted():
+    """It was withdrawn before it joined; its delivery, which fails, begins with the lift, during the soak."""
+    it = OrganizationHub(A)
+    it.cloud.directory = replace(it.cloud.directory, waves={"other": Wave("default", 10 * HOUR)})
+    it.look(3)
+    it.tag("default other")
+    opens_at = max(one["at"] for one in it.cloud.notices if one["event"] == "delivery.delivered") + 10 * HOUR
+    break_key(it.hub, B)
+    it.hub.withdraw("ami-0a", B)
+    it.organization.accounts[B] = "ACTIVE"
+    it.look(12)
+    assert it.outcomes == {A: "delivered", C: WAITS}
+    it.hub.lift("ami-0a", B)
+    it.look(12)
+    assert it.outcomes == {A: "delivered", B: "failed", C: WAITS}
+    it.hub.run(until=opens_at + HOUR)
+    assert it.outcomes == {A: "delivered", B: "failed", C: "delivered"}
+
+
 def test_an_ou_of_a_wave_that_nobody_has_read_lets_nobody_begin_and_delays_no_removal():
     """Who waits for whom is not known, so everybody waits; who is named no longer is known all the same."""
     it = OrganizationHub(A, settings={"mode": "share"})
