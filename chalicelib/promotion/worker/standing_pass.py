@@ -229,11 +229,17 @@ class StandingPass:
 
         An operator may have recalled an AMI that was never promoted.
         """
-        key = addresses.promotion(ami)
-        record = peek(self.records, key, PROMOTIONS)
+        record = peek(self.records, addresses.promotion(ami), PROMOTIONS)
         over = record is not None and record.state is PromotionState.OVER and not record.standing
-        if over or not (self.records.get(key) or self.records.get(addresses.head(ami))):
+        if over or not self._was_promoted(ami):
             self.records.forget(addresses.standing(ami), {"episode": mark.get("episode")})
+
+    def _was_promoted(self, ami: str) -> bool:
+        """Whether there is a promotion, or its head; also one that cannot be read, as after a rollback of the stack."""
+        try:
+            return any(self.records.get(key) for key in (addresses.promotion(ami), addresses.head(ami)))
+        except ParkRecord:
+            return True
 
 
 def _why(place: str, tag: str | None, entitled: Entitlement) -> str:
