@@ -3,9 +3,11 @@
 import pytest
 
 from chalicelib.engine import addresses
+from chalicelib.promotion import evolving
+from chalicelib.promotion.codec import PROMOTIONS
 from chalicelib.promotion.worker.standing_pass import WITHDRAWN
 from chalicelib.promotion.worker.tag_pass import read_heads
-from tests.service.cloud import START
+from tests.service.cloud import HUB, REGION, START
 from tests.service.hub import Hub
 from tests.service.organization import A, B
 
@@ -99,6 +101,21 @@ def test_a_mark_of_an_ami_that_was_never_promoted_goes():
 
     assert marked.records.get(other) is None
     assert marked.mark is not None
+
+
+@pytest.mark.parametrize("how", ["parked", "damaged"])
+def test_a_mark_stays_while_the_record_of_its_promotion_cannot_be_read(how):
+    """Its head is lost, too: only the mark makes a pass look after what is shared, and the pass goes on behind it."""
+    marked, key = Marked(), addresses.promotion("ami-07")
+    marked.hub.cloud.make_image("ami-07", {"snap-07": True})
+    marked.records.create(PROMOTIONS.encode(evolving.started("ami-07", HUB, REGION, START)), START)
+    setattr(marked.records.records[key], how, how)
+    marked.records.put(addresses.standing("ami-07"), {"kind": "standing", "episode": 0})
+
+    for _ in range(3):
+        marked.run()
+
+    assert marked.records.get(addresses.standing("ami-07")) is not None
 
 
 @pytest.mark.parametrize("mark", [{"episode": 0}, {}], ids=["of an older episode", "without one"])
