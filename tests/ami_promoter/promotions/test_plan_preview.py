@@ -152,7 +152,7 @@ def test_a_family_that_cannot_be_used_is_a_warning():
 
 
 def test_what_no_target_of_the_plan_gets_is_no_fault_of_it():
-    """The service judges the source by the same targets: whoever gets the AMI itself, or few tags, needs no room."""
+    """The service judges the source by the same targets: one that gets the AMI itself, or few tags, needs no room."""
     image = an_image(Tags=TAGS_49)
     targets = (replace(A_TARGET, source_tags=("os",)), replace(A_TARGET, account="333333333333", mode="share"))
 
