@@ -3,10 +3,7 @@
 import pytest
 
 from chalicelib.engine import addresses
-<<<<<<< HEAD
 from chalicelib.engine.schema import VERSION
-=======
->>>>>>> review-b
 from chalicelib.promotion import evolving
 from chalicelib.promotion.codec import PROMOTIONS
 from chalicelib.promotion.worker.standing_pass import WITHDRAWN
@@ -108,7 +105,6 @@ def test_a_mark_of_an_ami_that_was_never_promoted_goes():
     assert marked.mark is not None
 
 
-<<<<<<< HEAD
 def test_the_mark_of_a_promotion_in_a_newer_form_holds_up_no_pass():
     """As after a rollback of the stack: the pass raised there in each run, and compared no AMI behind it."""
     with on_dynamodb() as stores:
@@ -124,7 +120,8 @@ def test_the_mark_of_a_promotion_in_a_newer_form_holds_up_no_pass():
 
         left = [stores.records.get(addresses.standing(ami)) is not None for ami in (stuck, other)]
         assert left == [True, False], "the one mark stays until its promotion can be read; the other goes"
-=======
+
+
 @pytest.mark.parametrize("how", ["parked", "damaged"])
 def test_a_mark_stays_while_the_record_of_its_promotion_cannot_be_read(how):
     """Its head is lost, too: only the mark makes a pass look after what is shared, and the pass goes on behind it."""
@@ -138,7 +135,6 @@ def test_a_mark_stays_while_the_record_of_its_promotion_cannot_be_read(how):
         marked.run()
 
     assert marked.records.get(addresses.standing("ami-07")) is not None
->>>>>>> review-b
 
 
 @pytest.mark.parametrize("mark", [{"episode": 0}, {}], ids=["of an older episode", "without one"])
