@@ -122,6 +122,21 @@ def test_the_mark_of_a_promotion_in_a_newer_form_holds_up_no_pass():
         assert left == [True, False], "the one mark stays until its promotion can be read; the other goes"
 
 
+@pytest.mark.parametrize("how", ["parked", "damaged"])
+def test_a_mark_stays_while_the_record_of_its_promotion_cannot_be_read(how):
+    """Its head is lost, too: only the mark makes a pass look after what is shared, and the pass goes on behind it."""
+    marked, key = Marked(), addresses.promotion("ami-07")
+    marked.hub.cloud.make_image("ami-07", {"snap-07": True})
+    marked.records.create(PROMOTIONS.encode(evolving.started("ami-07", HUB, REGION, START)), START)
+    setattr(marked.records.records[key], how, how)
+    marked.records.put(addresses.standing("ami-07"), {"kind": "standing", "episode": 0})
+
+    for _ in range(3):
+        marked.run()
+
+    assert marked.records.get(addresses.standing("ami-07")) is not None
+
+
 @pytest.mark.parametrize("mark", [{"episode": 0}, {}], ids=["of an older episode", "without one"])
 def test_a_mark_that_a_late_worker_has_put_goes_when_nothing_is_held(mark):
     """It was put once more by a run of an older episode that its message outlived, or is damaged."""

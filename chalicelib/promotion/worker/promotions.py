@@ -328,14 +328,7 @@ class PromotionExecutor:
             return None, (Fault("source-gone", promotion.where, what, "Tag an AMI that the hub owns."),)
         image, key_facts = read
         faults = (
-            *preflight.source_faults(
-                image,
-                promotion.hub,
-                key_facts,
-                trigger_tag=self.trigger_tag,
-                opens_keys=any(target.key_access != "none" for target in targets) or not targets,
-                carried=[target.source_tags for target in targets if target.mode == "copy"] if targets else [("*",)],
-            ),
+            *preflight.source_faults(image, promotion.hub, key_facts, targets, trigger_tag=self.trigger_tag),
             *preflight.method_faults(image, targets),
         )
         return arriving.kept(image, self.trigger_tag), faults

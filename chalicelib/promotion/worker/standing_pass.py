@@ -231,13 +231,13 @@ class StandingPass:
         """
         record = peek(self.records, addresses.promotion(ami), PROMOTIONS)
         over = record is not None and record.state is PromotionState.OVER and not record.standing
-        if over or not self._was_promoted(ami):
+        if over or not self._is_known(ami):
             self.records.forget(addresses.standing(ami), {"episode": mark.get("episode")})
 
-    def _was_promoted(self, ami: str) -> bool:
-        """Whether there is a promotion, or its head; also one that cannot be read, as after a rollback of the stack."""
+    def _is_known(self, ami: str) -> bool:
+        """Whether a promotion of it is on record, also one that cannot be read: parked, damaged, or of a newer form."""
         try:
-            return any(self.records.get(key) for key in (addresses.promotion(ami), addresses.head(ami)))
+            return bool(self.records.read(addresses.promotion(ami)) or self.records.get(addresses.head(ami)))
         except ParkRecord:
             return True
 
