@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from chalicelib.delivery.tracked import RUNNING, SUCCEEDED, TrackedDelivery
@@ -96,18 +96,17 @@ def _count(
     return WaveCount(wave, pending, len(ended) - len(failed), failed, last)
 
 
-def in_vain(found: Iterable[WaveCount], wanted: WantedTargets, left: Collection[str]) -> tuple[Fault, ...]:
-    """Return the faults of waves whose group before got its accounts after the tag event, so that nothing begins there.
+def never_open(found: Iterable[WaveCount], wanted: WantedTargets) -> list[Wave]:
+    """Return the waves whose group before got its accounts after the tag event, so that nothing begins there.
 
-    ``left``: the accounts whose deliveries have not ended, or are yet to begin. Where no account of the group before is
-    wanted, the value itself has a fault (``FileWaves.faults``).
+    Where no account of the group before is wanted, the value itself has a fault (``FileWaves.faults``).
     """
     file, every = wanted.waves, accounts(wanted)
-    waves = [one.wave for one in found if one.nobody and not file.members(one.wave.after).isdisjoint(every)]
-    return tuple(_not_begun(wave, file) for wave in waves if any(file.of(account) == wave for account in left))
+    return [one.wave for one in found if one.nobody and not file.members(one.wave.after).isdisjoint(every)]
 
 
-def _not_begun(wave: Wave, file: FileWaves) -> Fault:
+def not_begun(wave: Wave, file: FileWaves) -> Fault:
+    """Return the fault of such a wave, for which deliveries wait."""
     names = " and ".join(f"`{name}`" for name in file.waiting(wave.rule))
     what = f"The wave of {names} comes after `{wave.after}`, where nothing begins before the next tag event."
     return Fault(NOT_BEGUN, VALUE, what, "Tag the AMI again: until then what waits for that wave waits in vain.")

@@ -302,6 +302,17 @@ def test_people_are_notified_that_a_wave_waits_for_accounts_that_wait_for_a_tag_
     assert len(hub.faults()) == 1, "nobody waits any longer"
 
 
+def test_nobody_is_notified_of_a_wave_whose_deliveries_no_longer_wait_for_it():
+    """They copy for a day when the file replaces the group before: to tag the AMI again would bring them nothing."""
+    hub = hub_with({"prod": Wave("dev")}, behavior=CloudBehavior(copying=(600, 20 * HOUR)))
+    apply(hub, {"prod": Wave("dev")}, {**GROUPS, "dev": (DEV,)})
+    hub.cloud.tag(AMI, "dev prod")
+    assert states(hub, after=2 * HOUR) == ["delivered", "", "", "copying"]
+    apply(hub, {"prod": Wave("dev")}, {**GROUPS, "dev": (DEV2,)})
+    assert states(hub, after=DAY) == ["delivered", "", "", "delivered"]
+    assert hub.faults() == []
+
+
 def test_people_are_notified_once_that_a_wave_waits_in_vain_also_if_somebody_who_waits_is_withdrawn():
     """The fault is the same before, while and after that delivery ends."""
     waves = {"qa": Wave("dev", DAY), "prod": Wave("dev", DAY)}

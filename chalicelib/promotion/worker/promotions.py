@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import assert_never
 
 from chalicelib.delivery import preflight
+from chalicelib.delivery.codecs import DELIVERIES
 from chalicelib.delivery.model import DeliveryState
 from chalicelib.delivery.ports import TrackedDeliveries
 from chalicelib.delivery.tracked import RUNNING, TrackedDelivery
@@ -18,6 +19,7 @@ from chalicelib.engine.errors import LostRace, Refusal, RefusalKind, Unreadable
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.ports import Notices, Records
 from chalicelib.engine.runner import CALLS_OF_STEP, Machine
+from chalicelib.engine.stored import peek_all
 from chalicelib.engine.waker import Clock, Waker
 from chalicelib.engine.wakes import TagEntry
 from chalicelib.images import arriving
@@ -30,11 +32,11 @@ from chalicelib.promotion import evolving, machine, notices, wave_counts
 from chalicelib.promotion.model import END, WORTH_A_LOOK, Promotion
 from chalicelib.promotion.wanted import SHARED, WantedTargets, is_believed, value_by_looks, wanted_targets
 from chalicelib.promotion.wave_counts import WaveCount
-from chalicelib.promotion.worker.passes import AT_ONCE, DeliveryPass
+from chalicelib.promotion.worker.passes import AT_ONCE, READ_AT_ONCE, DeliveryPass
 from chalicelib.sharing.ports import Ledger
 from chalicelib.targets.applied_file import AppliedFile, Target
 from chalicelib.targets.ports import Targets
-from chalicelib.targets.waves import Wave
+from chalicelib.targets.waves import FileWaves, Wave
 
 PROMOTION_MACHINE: Machine[Promotion, do.Command, ev.Event] = Machine(
     machine.outstanding, machine.evolve, looks=machine.looks, tells=machine.tells
@@ -141,9 +143,10 @@ class PromotionExecutor:
         if not promotion.is_gone and wanted.refused is None:
             ends = {one.delivery for one in surplus}
             stay = [one for one in tracked if one.state == RUNNING and one.delivery not in ends]
-            waiting = {*(one.account for one in begin), *(one.account for one in stay)}
-            in_vain = wave_counts.in_vain(found, wanted, waiting)
-            wanted = replace(wanted, faults=(*wanted.faults, *in_vain))
+            never = wave_counts.never_open(found, wanted)
+            in_vain = [wave for wave in never if self._is_awaited(wave, wanted.waves, begin, stay)]
+            faults = (wave_counts.not_begun(wave, wanted.waves) for wave in in_vain)
+            wanted = replace(wanted, faults=(*wanted.faults, *faults))
         faulty = evolving.named(wanted.faults, (wanted.value if wanted.refused is None else wanted.refused) or "")
         if inputs == promotion.unfit and wanted.refused is None:
             faulty = promotion.faulty
@@ -254,6 +257,16 @@ class PromotionExecutor:
         except Refusal:
             return WaveProgress()
         return count.progress
+
+    def _is_awaited(
+        self, wave: Wave, file: FileWaves, begin: Iterable[Target], running: Iterable[TrackedDelivery]
+    ) -> bool:
+        """Whether a delivery waits for a wave, or is to begin and will: what once was open has let others go on."""
+        if any(file.of(target.account) == wave for target in begin):
+            return True
+        keys = [addresses.delivery(one.delivery) for one in running if file.of(one.account) == wave]
+        some = (one for few in slices(keys, READ_AT_ONCE) for one in peek_all(self.records, few, DELIVERIES))
+        return any(one.state is DeliveryState.AWAITING_WAVE for one in some)
 
     def _wake_waves(self, promotion: Promotion, after: str, budget: Budget) -> ev.WavesWoken:
         """Wake deliveries whose wave opens, in the order of their targets."""
