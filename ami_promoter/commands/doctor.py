@@ -118,7 +118,7 @@ def _at(record: RecordSeen[None] | None) -> int:
 
 def _facts(connection: Connection, file: AppliedFile) -> doctor_checks.HubFacts:
     reader = Reader(connection)
-    parked = reader.parked()
+    parked = reader.overview().parked
     under_way, _ = reader.under_way()
     troubles = tuple(organization.trouble_lines(connection)) if file.fault is None else ()
     paused = pause_switch.Switch(connection).read()

@@ -132,11 +132,10 @@ def _around(connection: Connection) -> _Around:
 
 
 def _all(connection: Connection, choice: Choice, *, wide: bool) -> Report:
-    reader, chosen = Reader(connection), read(connection, choice)
-    parked = reader.parked()
-    at_fault = pointers.at_fault(reader.pointers('"fault"'))
+    chosen = read(connection, choice)
+    at_fault = pointers.at_fault(chosen.overview.pointers)
     listed = chosen.listed
-    left_alone = [{"record": pk, "why": why} for pk, why in parked.items()]
+    left_alone = [{"record": pk, "why": why} for pk, why in sorted(chosen.overview.parked.items())]
     stand = _recalls(connection)
     said = [*_refusals(listed, wide=wide), *_recalled(stand, wide=wide), *_beside(left_alone, at_fault, wide=wide)]
     data = {"promotions": listed, "left_out": chosen.left_out}

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from operator import attrgetter
 from types import MappingProxyType
@@ -110,6 +110,18 @@ class RecordSeen(Generic[T_co]):
         return (Fault("record-damaged", self.key.pk, what, cure),)
 
 
+@dataclass(frozen=True, slots=True)
+class HubOverview:
+    """What one scan of the table of records shows of a hub."""
+
+    promotions: Sequence[tuple[RecordSeen[Promotion], list[RecordSeen[TrackedDelivery]]]] = ()
+    """Each with its tracked deliveries."""
+    pointers: Sequence[RecordSeen[Pointer]] = ()
+    """Those that may have a fault, and parked ones."""
+    parked: Mapping[str, str] = field(default_factory=dict)
+    """Key of each parked record -> why it is parked."""
+
+
 def record_of(item: Mapping[str, Any]) -> RecordSeen[Any]:
     """Read an item. Its key says of which type it is, and which promotion, delivery or share."""
     key = RecordKey.of(item)
@@ -161,19 +173,21 @@ class Reader:
         self._table = Table(connection.dynamodb, connection.table)
         self._ledger = DynamoLedger(self._table)
 
-    def promotions(self) -> Iterator[tuple[RecordSeen[Promotion], list[RecordSeen[TrackedDelivery]]]]:
-        """Return every promotion with its tracked deliveries. This reads the whole table."""
-        found: dict[str, tuple[list[RecordSeen[Promotion]], list[RecordSeen[TrackedDelivery]]]] = {}
-        which = "begins_with(pk, :promotion) AND (sk = :record OR begins_with(sk, :delivery))"
-        for one in map(record_of, self.items(which, consistent=False)):
-            records, tracked = found.setdefault(one.key.pk, ([], []))
-            (records if one.key.sk == RECORD else tracked).append(one)
-        return ((record, tracked) for records, tracked in found.values() for record in records)
-
-    def parked(self) -> dict[str, str]:
-        """Return every parked record, and why it is parked. This reads the whole table."""
-        items = self.items("sk = :record AND attribute_exists(parked)", consistent=False)
-        return {item["pk"]: str(item["parked"]) for item in sorted(items, key=lambda item: str(item["pk"]))}
+    def overview(self) -> HubOverview:
+        """Return every promotion, and what in trouble belongs to no one promotion. This reads the whole table."""
+        which = (
+            "(begins_with(pk, :promotion) AND (sk = :record OR begins_with(sk, :delivery)))"
+            " OR (begins_with(pk, :pointer) AND sk = :record AND contains(body, :says))"
+            " OR (sk = :record AND attribute_exists(parked))"
+        )
+        records, tracked = list[RecordSeen[Any]](), dict[str, list[RecordSeen[TrackedDelivery]]]()
+        for one in map(record_of, self.items(which, {":says": '"fault"'}, consistent=False)):
+            (records if one.key.sk == RECORD else tracked.setdefault(one.key.pk, [])).append(one)
+        return HubOverview(
+            [(one, tracked.get(one.key.pk, [])) for one in records if one.key.kind == "promotion"],
+            [one for one in records if one.key.kind == "pointer"],
+            {one.key.pk: one.parked for one in records if "parked" in one.item},
+        )
 
     def pointers(self, says: str = "") -> list[RecordSeen[Pointer]]:
         """Return every pointer, or those whose body contains a text. This reads the whole table."""

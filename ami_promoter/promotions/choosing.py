@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from ami_promoter.hub.aws import Connection
-from ami_promoter.hub.records import Reader, RecordSeen
+from ami_promoter.hub.records import HubOverview, Reader, RecordSeen
 from ami_promoter.promotions import promotion_data
 from ami_promoter.verbs import GROUP, Duration, VerbCaller
 from chalicelib.delivery.tracked import TrackedDelivery
@@ -75,8 +75,8 @@ class Chosen:
     tracked: Mapping[str, Sequence[RecordSeen[TrackedDelivery]]] = field(default_factory=dict)
     """The tracked deliveries of each, by its AMI."""
     left_out: int = 0
-    every: int = 0
-    """How many promotions there are."""
+    overview: HubOverview = field(default_factory=HubOverview)
+    """The whole hub, whatever was chosen."""
 
     @property
     def more(self) -> list[str]:
@@ -88,13 +88,14 @@ class Chosen:
 
     def none(self, place: str) -> str:
         """Say that no promotion was chosen."""
-        return f"{'No promotion matches' if self.every else 'No promotion exists'} in {place}."
+        return f"{'No promotion matches' if self.overview.promotions else 'No promotion exists'} in {place}."
 
 
 def read(connection: Connection, choice: Choice) -> Chosen:
     """Read the promotions that are chosen. This reads the whole table; may raise HubError."""
     now = connection.now()
-    found = sorted(Reader(connection).promotions(), key=lambda pair: pair[0].it.since, reverse=True)
+    overview = Reader(connection).overview()
+    found = sorted(overview.promotions, key=lambda pair: pair[0].it.since, reverse=True)
     shown = [
         ({**promotion_data.promotion(record, tracked), "deliveries": promotion_data.counts(tracked)}, tracked)
         for record, tracked in found
@@ -102,7 +103,7 @@ def read(connection: Connection, choice: Choice) -> Chosen:
     matching = [(one, tracked) for one, tracked in shown if choice.admits(one, now)]
     taken = matching[: choice.limit]
     by_ami = {one["ami"]: tracked for one, tracked in taken}
-    return Chosen([one for one, _ in taken], by_ami, len(matching) - len(taken), len(found))
+    return Chosen([one for one, _ in taken], by_ami, len(matching) - len(taken), overview)
 
 
 def _pattern(image: str) -> str:

@@ -33,8 +33,8 @@ FILE = re.compile(r"(?<![\w/])(?:deploy|docs)/[\w./-]+\.(?:json|md|yaml)")
 """A file of the repository, in a message."""
 UNFOLDED = 10_000
 """Columns if the output is no terminal, or says that it has none."""
-NARROWEST_TABLE = 60
-"""Columns in which each table has room for all of its own."""
+GAP = 2
+"""Columns between those of a table."""
 _COMMAND = re.compile(COMMAND)
 _GLUE = "\0"
 """Instead of the spaces of a command while a line is folded; ``printable`` leaves none."""
@@ -178,9 +178,10 @@ def table(
 ) -> Table:
     """Make a table without lines.
 
-    On a narrow terminal, columns in ``folds``, or with an account's name, are folded, and those in ``cuts`` cut.
+    On a narrow terminal, columns in ``folds``, or with an account's name, are folded, and those in ``cuts`` cut, but no
+    heading. Where that does not suffice, the terminal folds the lines, so that each id stays whole.
     """
-    made = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
+    made = Table(box=None, padding=(0, GAP, 0, 0), pad_edge=False, header_style="bold")
     for name in head:
         made.add_column(name, no_wrap=name not in (*folds, *cuts), overflow="ellipsis" if name in cuts else "fold")
     for row in rows:
@@ -188,21 +189,21 @@ def table(
         made.add_row(*cells)
         for column, one in zip(made.columns, cells, strict=True):
             column.no_wrap = column.no_wrap and not (isinstance(one, Text) and NAMED.search(one.plain))
+    for column, name in zip(made.columns, head, strict=True):
+        own = [one.cell_len for one in column.cells if isinstance(one, Text)] if column.no_wrap else []
+        column.min_width = max([len(name), *own])
     return made
 
 
 def show(lines: Iterable[RenderableType], to: Console) -> None:
-    """Print a report's lines. A table that a narrow terminal would leave columns out of is folded by the terminal."""
-    for_tables = to
-    if to.width < NARROWEST_TABLE:
-        for_tables = Console(file=to.file, width=NARROWEST_TABLE, highlight=False, markup=False, emoji=False)
+    """Print a report's lines. A table for which a terminal is too narrow is folded by the terminal."""
     for line in lines:
+        if isinstance(line, Table) and (least := sum((one.min_width or 1) + GAP for one in line.columns)) > to.width:
+            line.width = least
         if isinstance(line, Table) and not to.is_terminal:  # no spaces that fill its last column
-            with for_tables.capture() as drawn:
-                for_tables.print(line, crop=False)
+            with to.capture() as drawn:
+                to.print(line, crop=False)
             to.file.write(re.sub(" +$", "", drawn.get(), flags=re.MULTILINE))
-        elif isinstance(line, Table):
-            for_tables.print(line, crop=False)
         else:
             to.print(Folded(line) if isinstance(line, str) else line, crop=False)
 

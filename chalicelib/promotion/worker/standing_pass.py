@@ -235,7 +235,7 @@ class StandingPass:
             self.records.forget(addresses.standing(ami), {"episode": mark.get("episode")})
 
     def _is_known(self, ami: str) -> bool:
-        """Whether a promotion of it is on record, also a parked or damaged one."""
+        """Whether a promotion of it is on record, also one that cannot be read: parked, damaged, or of a newer form."""
         try:
             return bool(self.records.read(addresses.promotion(ami)) or self.records.get(addresses.head(ami)))
         except ParkRecord:

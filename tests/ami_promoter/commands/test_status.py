@@ -678,3 +678,16 @@ def test_who_waits_for_others_tries_nothing(table, capsys, state):
     rows = {line.split()[0]: line for line in lines(capsys) if " us-east-1  " in line}
     assert "try" not in rows[PROD]
     assert rows[DEV].endswith("try 5")
+
+
+def test_the_list_reads_the_table_once(scene, capsys, monkeypatch):
+    """A scan of a large table costs the same whatever its filter admits: promotions, parked records and pointers."""
+    scans, scan = [], Reader.items
+
+    def counted(reader, *given, **more):
+        scans.append(given)
+        return scan(reader, *given, **more)
+
+    monkeypatch.setattr(Reader, "items", counted)
+    assert main(["status", "--json"]) == 0
+    assert (len(scans), len(json.loads(capsys.readouterr().out)["promotions"])) == (1, 1)

@@ -9,8 +9,7 @@ from chalicelib.engine import addresses
 REGION = "us-east-1"
 AMI, DEV = "ami-0123456789abcdef0", "222222222222"
 READS = {
-    "all promotions": lambda hub: list(Reader(hub).promotions()),
-    "what is parked": lambda hub: Reader(hub).parked(),
+    "all promotions": lambda hub: Reader(hub).overview(),
     "pointers": lambda hub: Reader(hub).pointers(),
     "what is under way": lambda hub: Reader(hub).under_way(),
     "a promotion": lambda hub: Reader(hub).promotion(AMI),
