@@ -93,6 +93,9 @@ def main(argv: Sequence[str] | None = None, clock: TerminalClock | None = None) 
     words = list(sys.argv[1:] if argv is None else argv)
     try:
         return _run(words, clock, as_json="--json" in words)
+    except BrokenPipeError:  # its reader, such as `head`, has ended, and needs no words
+        discard_output()
+        return Exit.AWS
     except OSError as error:
         what = f"{error.strerror or error}. What the command has done in AWS is done."
         with suppress(OSError):  # standard error may be the same file
@@ -107,6 +110,10 @@ def _run(words: Sequence[str], clock: TerminalClock | None, *, as_json: bool) ->
         status = int(root.main(words, PROGRAM, standalone_mode=False, obj=clock) or Exit.OK)
         print(end="", flush=True)  # here it can still be said that this failed
         return status
+    except SystemExit as ended:  # Click's own: after completing a line, or with 1 where the output's reader has ended
+        if ended.code != Exit.FAULT:
+            raise
+        return Exit.AWS
     except click.exceptions.NoArgsIsHelpError as asked:
         asked.show()
         return Exit.USAGE

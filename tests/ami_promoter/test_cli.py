@@ -152,6 +152,20 @@ def test_an_output_that_cannot_be_written_is_an_error_in_words(line, unbuffered,
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("line", ["--help", "targets validate targets.yaml", "targets validate targets.yaml --json"])
+def test_an_output_that_nobody_reads_to_its_end_is_not_said_to_have_changed_nothing(line, environment, file):
+    """As with ``| head -1``: no words, and the status of an output that could not be written, not that of a fault."""
+    file("groups: {dev: ['111111111111']}")
+    environment.setenv("AWS_REGION", "us-east-1")
+    reads, writes = os.pipe()
+    os.close(reads)
+    with os.fdopen(writes, "w") as pipe:
+        command = [sys.executable, "-m", "ami_promoter", *line.split()]
+        done = subprocess.run(command, stdout=pipe, stderr=subprocess.PIPE, text=True, check=False)
+
+    assert (done.returncode, done.stderr) == (Exit.AWS, "")
+
+
 def test_ctrl_c_before_the_command_has_begun_ends_it_without_a_traceback(environment, tmp_path):
     """Python reads the command's code for a part of a second; a module that raises stands for the key."""
     (tmp_path / "rich.py").write_text("raise KeyboardInterrupt", encoding="utf-8")
