@@ -91,11 +91,29 @@ def completion(shell: str) -> None:
 def main(argv: Sequence[str] | None = None, clock: TerminalClock | None = None) -> int:
     """Run the command line and return its exit status; ``argv`` is without the program's name."""
     words = list(sys.argv[1:] if argv is None else argv)
-    as_json = "--json" in words
+    try:
+        return _run(words, clock, as_json="--json" in words)
+    except BrokenPipeError:  # its reader, such as `head`, has ended, and needs no words
+        discard_output()
+        return Exit.AWS
+    except OSError as error:
+        what = f"{error.strerror or error}. What the command has done in AWS is done."
+        with suppress(OSError):  # standard error may be the same file
+            failed([Fault("output", str(error.filename or "output"), what, "")], Exit.AWS, as_json=False)
+        discard_output()
+        return Exit.AWS
+
+
+def _run(words: Sequence[str], clock: TerminalClock | None, *, as_json: bool) -> int:
+    """Run a verb, or print why not. Raises OSError if the output cannot be written."""
     try:
         status = int(root.main(words, PROGRAM, standalone_mode=False, obj=clock) or Exit.OK)
         print(end="", flush=True)  # here it can still be said that this failed
         return status
+    except SystemExit as ended:  # Click's own: after completing a line, or with 1 where the output's reader has ended
+        if ended.code != Exit.FAULT:
+            raise
+        return Exit.AWS
     except click.exceptions.NoArgsIsHelpError as asked:
         asked.show()
         return Exit.USAGE
@@ -106,12 +124,6 @@ def main(argv: Sequence[str] | None = None, clock: TerminalClock | None = None) 
     except (click.Abort, KeyboardInterrupt):
         what = "what has started in AWS continues."
         return failed([Fault("interrupted", "stopped", what, "")], Exit.INTERRUPTED, as_json=as_json)
-    except OSError as error:
-        what = f"{error.strerror or error}. What the command has done in AWS is done."
-        with suppress(OSError):  # standard error may be the same file
-            failed([Fault("output", str(error.filename or "output"), what, "")], Exit.AWS, as_json=False)
-        discard_output()
-        return Exit.AWS
 
 
 def _usage(wrong: click.ClickException) -> Fault:

@@ -219,8 +219,8 @@ def warn(warnings: Iterable[str]) -> None:
 
 
 def write_json(data: Any) -> None:
-    """Print JSON, in ASCII only."""
-    print(json.dumps(data, indent=2))
+    """Print JSON, in ASCII only; at once, so that a full disk is noticed here."""
+    print(json.dumps(data, indent=2), flush=True)
 
 
 def discard_output() -> None:
@@ -249,11 +249,11 @@ def emit(report: Report, *, as_json: bool, reads: bool) -> Exit:
 
 
 def failed(faults: Sequence[Fault], status: Exit, *, as_json: bool) -> Exit:
-    """Print why a verb was not carried out: wrong usage, or AWS."""
-    if as_json:
-        write_json(failure(faults, status))
+    """Print why a verb was not carried out: wrong usage, or AWS. For a person first: the output may be a full disk."""
     said = (str(fault) for fault in faults)
     show((one if one.startswith(PROGRAM) else f"{PROGRAM}: {one}" for one in said), console(sys.stderr))
+    if as_json:
+        write_json(failure(faults, status))
     return status
 
 

@@ -60,8 +60,9 @@ def differences(
     """Return how the copy differs from its source, one fault for each member.
 
     ``registered`` is DescribeImages' answer for the copy, and ``attributes`` the answers for ``attributes_to_compare``.
-    ``copies`` are by source snapshot, or by device name if CopyImage made them (``copies_by_device``). ``name`` and
-    ``tags`` are those that the copy must have; further tags do not matter. ``key_arn`` is compared if EC2 names a key
+    ``copies`` are by source snapshot, or by device name if CopyImage made them (``copies_by_device``); without one the
+    image's own snapshot is a difference. ``name`` and ``tags`` are those that the copy must have; further tags do not
+    matter. ``key_arn`` is compared if EC2 names a key
     in a mapping. ``deprecated=False``: the deprecation date has not been set yet.
     """
     needless: dict[str, Mapping[str, Any]] = {
@@ -194,7 +195,8 @@ def _of_the_copy(source: BlockDevice, result: BlockDevice, copies: Mapping[str, 
     """
     match source.kind:
         case "snapshot":
-            copy = copies[source.name] if source.name in copies else copies[source.snapshot_id or ""]
+            unknown = f"a copy of {source.snapshot_id} that this delivery has made"
+            copy = copies.get(source.name, copies.get(source.snapshot_id or "", unknown))
             return {"Ebs.SnapshotId": copy, "Ebs.Encrypted": True}
         case "blank":
             return {"Ebs.Encrypted": bool(source.encrypted or result.encrypted)}

@@ -130,12 +130,16 @@ def test_a_wrong_call_is_notified_to_a_program_too(line, environment, capsys):
     assert (reported["exit_status"], reported["faults"][0]["code"]) == (2, "usage")
 
 
-@pytest.mark.parametrize("line", ["--help", "targets validate targets.yaml --json"])
+@pytest.mark.parametrize("line", ["--help", "targets validate targets.yaml --json", "sttus --json", "status --json"])
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 def test_an_output_that_cannot_be_written_is_an_error_in_words(line, unbuffered, environment, file):
-    """A full disk: one line on standard error, no traceback, and the status that lets a script run it again."""
+    """A full disk: a line on standard error, no traceback, and the status that lets a script run it again.
+
+    Also where something else went wrong before: an unknown verb, or an endpoint that is no address.
+    """
     file("groups: {dev: ['111111111111']}")
     environment.setenv("AWS_REGION", "us-east-1")
+    environment.setenv("AWS_ENDPOINT_URL", "localhost")
     environment.setenv("PYTHONUNBUFFERED", unbuffered)
     command = [sys.executable, "-m", "ami_promoter", *line.split()]
     with Path("/dev/full").open("w", encoding="utf-8") as full:
@@ -144,7 +148,22 @@ def test_an_output_that_cannot_be_written_is_an_error_in_words(line, unbuffered,
 
     assert (done.returncode, silent.returncode) == (Exit.AWS, Exit.AWS)
     no_space = "No space left on device. What the command has done in AWS is done."
-    assert done.stderr == f"ami-promoter: output: {no_space}\n"
+    assert done.stderr.endswith(f"ami-promoter: output: {no_space}\n")
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("line", ["--help", "targets validate targets.yaml", "targets validate targets.yaml --json"])
+def test_an_output_that_nobody_reads_to_its_end_is_not_said_to_have_changed_nothing(line, environment, file):
+    """As with ``| head -1``: no words, and the status of an output that could not be written, not that of a fault."""
+    file("groups: {dev: ['111111111111']}")
+    environment.setenv("AWS_REGION", "us-east-1")
+    reads, writes = os.pipe()
+    os.close(reads)
+    with os.fdopen(writes, "w") as pipe:
+        command = [sys.executable, "-m", "ami_promoter", *line.split()]
+        done = subprocess.run(command, stdout=pipe, stderr=subprocess.PIPE, text=True, check=False)
+
+    assert (done.returncode, done.stderr) == (Exit.AWS, "")
 
 
 def test_ctrl_c_before_the_command_has_begun_ends_it_without_a_traceback(environment, tmp_path):

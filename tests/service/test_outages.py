@@ -1,6 +1,7 @@
 """`worker` is off for hours: what completed meanwhile is delivered, and a deadline acts on a fresh look."""
 
 import itertools
+from dataclasses import replace
 
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError
@@ -283,6 +284,29 @@ def test_an_ami_that_was_left_is_compared_with_its_own_snapshots(reverse):
     hub.run()
     hub.cloud.tag(AMI, A)
     assert hub.ended()[AMI, A] == "delivered", hub.faults()
+    assert set(hub.cloud.images) == {left}
+
+
+def test_an_ami_that_was_left_whose_snapshot_somebody_has_untagged_is_a_fault():
+    """Nothing shows any more that the service made this snapshot; the AMI stays, and the record is not parked."""
+    hub = Hub((A,), behavior=CloudBehavior(copying=(60,), registering=(60,)))
+    hub.cloud.make_image(AMI, {"snap-00": True, "snap-01": True})
+    hub.cloud.tag(AMI, A)
+    until_state(hub, "verifying", 0)
+    gone = refusal(RefusalKind.ROLE, "AccessDenied")
+    calls = ("see", "of_delivery", "deregister")
+    hub.gate.troubles = [PortTrouble("target.images", call, gone, times=WITHOUT_END) for call in calls]
+    assert hub.ended()[AMI, A] == "failed"
+    (left,), untagged = hub.cloud.images, next(iter(hub.cloud.copies.values()))
+
+    hub.gate.troubles = []
+    hub.cloud.copies[untagged.id] = replace(untagged, delivery="", nonce="")
+    hub.cloud.tag(AMI, None)
+    hub.run()
+    hub.cloud.tag(AMI, A)
+    assert hub.ended()[AMI, A] == "failed"
+    said = f"copy-differs: It is {untagged.id} and should be a copy of snap-00 that this delivery has made"
+    assert hub.faults()[-1].startswith(said)
     assert set(hub.cloud.images) == {left}
 
 

@@ -220,6 +220,8 @@ def _seen(event: ImageSeen, delivery: Delivery, now: int) -> Delivery:
         return fail(delivery, now, delivery.last_look.failure)
     if event.state == "missing":
         return _missing(delivery, now)
+    if event.state == "deregistered":  # EC2 shows it for a while; no look can miss it by mistake
+        return fail(delivery, now, _gone(delivery))
     if event.state == "pending":
         return again(delivery, now, schedule.step(schedule.POLLS, delivery.tries), clear_since=None)
     if event.state != "available":
@@ -248,14 +250,17 @@ def _missing(delivery: Delivery, now: int) -> Delivery:
     since = delivery.clear_since
     if since is None or now < since + schedule.SILENCE:
         return again(delivery, now, schedule.POLLS[0], clear_since=now if since is None else since)
-    fault = Fault(
+    return fail(delivery, now, _gone(delivery))
+
+
+def _gone(delivery: Delivery) -> Fault:
+    return Fault(
         "copy-vanished",
         delivery.where,
         f"The AMI {delivery.image.id}, a copy of {delivery.ami}, is gone.",
         "Somebody probably deregistered it: look for DeregisterImage in that account's CloudTrail, "
         "then tag the AMI again.",
     )
-    return fail(delivery, now, fault)
 
 
 def _image_failed(seen: ImageSeen, delivery: Delivery, now: int) -> Delivery:

@@ -80,6 +80,7 @@ def test_a_time_for_copies_is_kept_in_seconds():
         "ssm_parameter: '/golden/*/{family}'",
         "family_tag: 'aws:family'",
         "family_tag: 'ami-promoter:hub'",
+        "family_tag: 'AMI-Promoter:hub'",
         "family_tag: ''",
     ],
 )
