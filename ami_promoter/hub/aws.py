@@ -9,7 +9,7 @@ import functools
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from email.utils import parsedate_to_datetime
 from importlib.util import find_spec
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from chalicelib.engine.aws import legible, sdk
+from chalicelib.engine.aws.refusals import STALE_CREDENTIALS, THROTTLED
 from chalicelib.engine.errors import Misconfigured, Refusal
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.places import Arn
@@ -188,7 +189,7 @@ def _cure(error: sdk.ClientError | sdk.BotoCoreError) -> str:
     return "Check profile, credentials and Region: `aws sts get-caller-identity` must work."
 
 
-_CURES: Mapping[tuple[str, ...], str] = {
+_CURES: Mapping[Collection[str], str] = {
     ("ResourceNotFoundException",): (
         "There is no such table: check that account and Region are the hub's, and that its stack is deployed."
     ),
@@ -196,10 +197,6 @@ _CURES: Mapping[tuple[str, ...], str] = {
         "Use a role that is allowed to do this; docs/reference/cli.md lists what each verb needs."
     ),
     ("NotFoundException",): "There is no such key: check its name, the Region and the account.",
-    ("ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId", "UnrecognizedClientException"): (
-        "The credentials have expired or are no longer valid: sign in again."
-    ),
-    ("ProvisionedThroughputExceededException", "ThrottlingException", "RequestLimitExceeded"): (
-        "AWS is throttling: wait a minute and run the command again."
-    ),
+    STALE_CREDENTIALS: "The credentials have expired or are no longer valid: sign in again.",
+    THROTTLED: "AWS is throttling, or has a fault of its own: wait a minute and run the command again.",
 }
