@@ -325,6 +325,36 @@ def test_items_changed_by_hand_are_written_again(client, file, capsys):
     assert Publisher(Connection("us-east-1")).applied().directory == compiled(FILE)
 
 
+@pytest.mark.parametrize(
+    ("damage", "given"),
+    [
+        ("REMOVE applied_by", {}),
+        ("REMOVE version_number", {}),
+        ("SET version_number = :other", {":other": {"S": "two"}}),
+        ("SET digest = :other", {":other": {"BOOL": True}}),
+    ],
+)
+def test_where_it_cannot_be_read_what_is_in_force_it_can_be_applied_again(client, file, capsys, damage, given):
+    """As the message says. No number is used twice, and of two who do so at once one learns that it lost."""
+    for text in (OTHER, FILE):
+        main(["targets", "apply", "--yes", file(text)])
+    values = {"ExpressionAttributeValues": given} if given else {}
+    key = {"pk": {"S": "targets"}, "sk": {"S": "current"}}
+    client.update_item(TableName=CONFIG, Key=key, UpdateExpression=damage, **values)
+    other = Publisher(Connection("us-east-1"))
+    seen_by_other = other.applied(to_replace=True)
+    assert main(["targets", "show"]) == 3
+    assert "apply it again" in capsys.readouterr().err
+
+    assert main(["targets", "apply", "--yes", file(FILE)]) == 0
+
+    assert "cannot be read; the comparison treats everything as new." in capsys.readouterr().out
+    applied = Publisher(Connection("us-east-1")).applied()
+    assert (applied.directory, applied.current.number) == (compiled(FILE), 3)
+    with pytest.raises(HubError, match="somebody else has applied"):
+        other.publish(seen_by_other, compiled(OTHER), OTHER, "2026-01-05T09:00:01Z")
+
+
 def test_a_thousand_accounts_are_applied_and_read_back(client, file):
     """In batches, all of them."""
     accounts = [f"{number:012d}" for number in range(1, 1001)]
