@@ -190,9 +190,8 @@ def _publish(caller: VerbCaller, name: str, *, dry_run: bool, yes: bool) -> Repo
     source = _read(name)
     connection = caller.connect()
     publisher = Publisher(connection)
-    applied = publisher.applied(
-        to_replace=True
-    )  # first: with credentials of another account this fails, and the file is not blamed
+    # first: with credentials of another account this fails, and the file is not blamed
+    applied = publisher.applied(to_replace=True)
     wanted = _compiled(source, name, caller.region, connection.account)
     report = _withdrawn(connection, _difference(connection, applied, wanted))
     if dry_run:
@@ -264,10 +263,8 @@ def _difference(connection: Connection, applied: AppliedVersion, wanted: Directo
     change = difference(applied.directory, wanted)
     lines: list[RenderableType] = list(_heading(connection, applied))
     lines += [Folded(line, style=SIGNS.get(line.lstrip()[:1], "")) for line in to_text(change)] or ["No difference."]
-    digests = {
-        "applied": (applied.current.digest or None) if applied.current else None,
-        "file": digest_of(to_items(wanted)),
-    }
+    before = (applied.current.digest or None) if applied.current else None
+    digests = {"applied": before, "file": digest_of(to_items(wanted))}
     return Report(tuple(lines), {**connection.named, "digest": digests, **to_json(change), "applied": False})
 
 
