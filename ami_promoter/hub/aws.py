@@ -22,6 +22,9 @@ from chalicelib.engine.errors import Misconfigured, Refusal
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.places import Arn
 
+UNCHANGED = "(nothing has changed)"
+"""In the name of what a command does, of a change that is one call."""
+
 
 class HubError(Exception):
     """AWS refused or could not be reached, or somebody else wrote first. ``fault``: where, what, and what to do."""
@@ -115,7 +118,8 @@ class Account:
     def telling(self, doing: str) -> Iterator[None]:
         """Turn an error of AWS, or of the service's code, into a HubError.
 
-        Of AWS's it says what the command was doing, where, and what may help.
+        Of AWS's it says what the command was doing, where, and what may help. ``UNCHANGED`` at the end of ``doing`` is
+        said only where AWS has refused the call.
         """
         with _telling(self.place, doing):
             yield
@@ -156,11 +160,18 @@ def _telling(place: str, doing: str) -> Iterator[None]:
     try:
         yield
     except (sdk.ClientError, sdk.BotoCoreError) as error:
-        raise HubError(f"{doing} failed: {_ended(str(error))}", place, _cure(error), code_of(error)) from error
+        done = doing if _refused(error) else doing.replace(UNCHANGED, "(it may be done: run the command again)")
+        raise HubError(f"{done} failed: {_ended(str(error))}", place, _cure(error), code_of(error)) from error
     except Refusal as refusal:
         raise HubError.of(refusal.fault) from refusal
     except Misconfigured as error:
         raise HubError(str(error), place, code="misconfigured") from error
+
+
+def _refused(error: sdk.ClientError | sdk.BotoCoreError) -> bool:
+    """Whether AWS has refused a call; else it may have served one whose answer did not come."""
+    answered = error.response.get("ResponseMetadata", {}) if isinstance(error, sdk.ClientError) else None
+    return answered is not None and int(answered.get("HTTPStatusCode", 400)) < 500
 
 
 def code_of(error: sdk.ClientError | sdk.BotoCoreError) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ami_promoter.hub.aws import Connection, HubError
+from ami_promoter.hub.aws import UNCHANGED, Connection, HubError
 from ami_promoter.hub.operators_table import write
 from chalicelib.engine.addresses import RecordKey, digest_of
 from chalicelib.engine.errors import Misconfigured, TargetsDamaged
@@ -88,6 +88,7 @@ class Publisher:
         with self._connection.telling("writing the new targets (those in force are unchanged)"):
             self._table.put(RecordKey(VERSIONS, f"{NOTE}{after.version}"), {"begun_at": at})
             self._write([{"PutRequest": {"Item": item}} for item in _items(after.version, items, source)])
+        with self._connection.telling(f"putting the new targets into force {UNCHANGED}"):
             self._flip(before.seen, after)
         return after
 

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from botocore.exceptions import ReadTimeoutError
 
 from ami_promoter.cli import main
 from ami_promoter.hub.aws import Connection, HubError
@@ -435,6 +436,27 @@ def test_a_lost_answer_to_the_last_put_is_no_lost_race(client):
     publisher = Publisher(connection)
 
     publisher.publish(publisher.applied(), compiled(FILE), FILE, "2026-01-05T09:00:00Z")
+
+    assert publisher.applied().directory == compiled(FILE)
+
+
+def test_where_no_answer_to_the_last_put_came_nobody_is_told_which_file_is_in_force(client):
+    """DynamoDB may have served it: the new file is in force here."""
+    connection = Connection("us-east-1")
+    publisher = Publisher(connection)
+
+    bodies = []
+
+    def lost(**_rest):
+        if b"attribute_not_exists" in bodies[-1]:
+            raise ReadTimeoutError(endpoint_url="https://dynamodb.us-east-1.amazonaws.com")
+
+    events = connection.dynamodb.meta.events
+    events.register("before-call.dynamodb.PutItem", lambda params, **_rest: bodies.append(params["body"]))
+    events.register("after-call.dynamodb.PutItem", lost)
+
+    with pytest.raises(HubError, match=r"into force \(it may be done: run the command again\) failed: Read timeout"):
+        publisher.publish(publisher.applied(), compiled(FILE), FILE, "2026-01-05T09:00:00Z")
 
     assert publisher.applied().directory == compiled(FILE)
 
