@@ -24,7 +24,7 @@ KEEP = 5
 """How many versions stay in the table, with the one in force."""
 
 NOTE = "version#"
-"""Beginning of the sort keys of versions that were begun; each was noted before its items were written."""
+"""Beginning of the sort keys of versions that were begun; this item is written before the others."""
 
 Item = Mapping[str, Any]
 
@@ -59,7 +59,7 @@ class Publisher:
                 if not to_replace:
                     raise
                 seen = (self._table.get(RecordKey(VERSIONS, IN_FORCE)) or {}).get("version_number")
-                used = [self._noted(note).number for note in self._table.query(VERSIONS, NOTE)]
+                used = [self._begun(note).number for note in self._table.query(VERSIONS, NOTE)]
                 return AppliedVersion(FileVersion(max(used, default=0), ""), Directory(), damaged=True, seen=seen)
             if current is None:
                 return AppliedVersion(None, Directory())
@@ -96,14 +96,14 @@ class Publisher:
         """Delete all but the last few versions; a version's own item goes last, so that a crash forgets nothing."""
         with self._connection.telling("deleting old versions (the new targets are in force)"):
             for note in list(self._table.query(VERSIONS, NOTE)):
-                old = self._noted(note)
+                old = self._begun(note)
                 if old.number <= current.number - KEEP:
                     for items in (self._table.query(partition(old.version)), [note]):
                         keys = [wire({"pk": item["pk"], "sk": item["sk"]}) for item in items]
                         self._write([{"DeleteRequest": {"Key": key}} for key in keys])
 
     @staticmethod
-    def _noted(note: Item) -> FileVersion:
+    def _begun(note: Item) -> FileVersion:
         return FileVersion.of_version(note["sk"].removeprefix(NOTE))
 
     def _read(self) -> TargetsTable:

@@ -111,7 +111,7 @@ def test_a_missing_table(aws, capsys):
 
 
 @pytest.mark.parametrize("lost", [True, False])
-def test_where_no_answer_came_nobody_is_told_that_nothing_has_changed(table, lost):
+def test_where_no_answer_came_it_does_not_say_that_nothing_has_changed(table, lost):
     """The SDK gives up after three tries, each of which DynamoDB may have served; a refusal has changed nothing."""
     connection = Connection("us-east-1")
 

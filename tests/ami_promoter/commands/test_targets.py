@@ -440,7 +440,7 @@ def test_a_lost_answer_to_the_last_put_is_no_lost_race(client):
     assert publisher.applied().directory == compiled(FILE)
 
 
-def test_where_no_answer_to_the_last_put_came_nobody_is_told_which_file_is_in_force(client):
+def test_where_no_answer_to_the_last_put_came_it_does_not_say_which_file_is_in_force(client):
     """DynamoDB may have served it: the new file is in force here."""
     connection = Connection("us-east-1")
     publisher = Publisher(connection)
