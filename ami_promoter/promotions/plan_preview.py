@@ -96,9 +96,8 @@ def plan(
     """Return what a valid value would do. ``deliveries``: "account/region" -> state; ``hub``: account and Region."""
     image, keys = examined
     account, region = hub
-    opens = any(target.key_access != "none" for target in resolution.targets) or not resolution.targets
     faults = (
-        *preflight.source_faults(image, account, keys, trigger_tag=tag_key, opens_keys=opens),
+        *preflight.source_faults(image, account, keys, resolution.targets, trigger_tag=tag_key),
         *preflight.method_faults(image, resolution.targets),
     )
     targets = [_target(one, image, deliveries.get(one.place), resolution, now, region) for one in resolution.targets]

@@ -47,18 +47,17 @@ def source_faults(
     image: SourceImage,
     hub_account: str,
     keys: Mapping[str, KeyFacts],
+    targets: Collection[Target] = (),
     *,
     trigger_tag: str = "promote",
-    opens_keys: bool = True,
-    carried: Collection[Sequence[str]] = (("*",),),
 ) -> tuple[Fault, ...]:
     """Return why no method can promote the image; values that are not known are among the reasons.
 
-    ``keys``: the ``key`` of each encrypted snapshot -> its facts; a missing key could not be described. ``opens_keys``:
-    some target needs the service to open the keys, so a third account's key cannot be used. ``carried``: for each
-    target that gets a copy, the keys of the source's tags that it accepts. A ``pending`` image has no fault of state:
-    the promotion waits for it.
+    ``keys``: the ``key`` of each encrypted snapshot -> its facts; a missing key could not be described. ``targets``:
+    who is to have it; none: anybody. If one of them needs the service to open the keys, a third account's key cannot be
+    used. A ``pending`` image has no fault of state: the promotion waits for it.
     """
+    opens_keys = any(target.key_access != "none" for target in targets) or not targets
     return (
         *_owner_and_state(image, hub_account),
         *_kind(image),
@@ -66,7 +65,7 @@ def source_faults(
         *_not_copyable(image),
         *_snapshots(image, hub_account),
         *source_key_faults(image, hub_account, keys, opens_keys=opens_keys),
-        *_source_tags(image, trigger_tag, carried),
+        *_source_tags(image, trigger_tag, targets),
         *_too_large(image),
         *_illegible(image, trigger_tag),
         *unknown_values(image),
@@ -425,12 +424,13 @@ def _snapshot(snapshot: SourceSnapshot, hub_account: str) -> Iterator[Fault]:
         )
 
 
-def _source_tags(image: SourceImage, trigger_tag: str, carried: Collection[Sequence[str]]) -> Iterator[Fault]:
-    """Find what no target could take; each target's own check counts its own tags, too."""
+def _source_tags(image: SourceImage, trigger_tag: str, targets: Collection[Target]) -> Iterator[Fault]:
+    """Find what no target could take; each target's own check counts its own tags, too. Who shares gets no copy."""
+    carried = {target.source_tags if target.mode == "copy" else () for target in targets} or {("*",)}
     sources: tuple[SourceImage | SourceSnapshot, ...] = (image, *image.snapshots)
     for source in sources:
         copied = (len(register.result_tags(source, {}, {}, trigger_tag, keys)) for keys in carried)
-        yield from _too_many(source.id, min(copied, default=0))
+        yield from _too_many(source.id, min(copied))
 
 
 def _too_large(image: SourceImage) -> Iterator[Fault]:

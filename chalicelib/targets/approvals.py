@@ -114,15 +114,18 @@ def waiting(asked: Question, given: Given, now: int) -> tuple[str, ...]:
     )
 
 
-def asked_as(asked: Question, given: Given, now: int) -> str:
+def asked_as(asked: Question, given: Given, waits: Iterable[str], before: str, now: int) -> str:
     """Return the name of one notice that asks: each question is asked once, and again after an approval has expired.
 
-    One that is in force changes nothing: of an approver's answer, which is one approval for each target, a look may
-    show a part.
+    ``waits``: the targets for which it asks; the approval of another may expire. ``before``: the name of the last
+    notice. An approval that is in force changes nothing, nor does one that has taken the place of an expired one: of an
+    approver's answer, which is one approval for each target, a look may show a part.
     """
-    same = [one for place in given for one in given[place] if one.digest == asked.targets.get(place)]
-    lapsed = [one.until for one in same if one.until <= now]
-    return f"{asked.digest}:{max(lapsed, default=0)}"
+    same = [one for place in waits for one in given.get(place, ()) if one.digest == asked.targets.get(place)]
+    lapsed = max((one.until for one in same if one.until <= now), default=0)
+    digest_before, _, lapsed_before = before.partition(":")
+    known = int(lapsed_before) if digest_before == asked.digest and lapsed_before.isdecimal() else 0
+    return f"{asked.digest}:{max(lapsed, known)}"
 
 
 def digest_asked(name: str) -> str:

@@ -21,6 +21,9 @@ from tests.images.examples import (
     promotable,
 )
 
+SHARED = replace(A_TARGET, mode="share")
+UNOPENED = replace(A_TARGET, key_access="none")
+
 
 def codes(faults) -> list[str]:
     return [fault.code for fault in faults]
@@ -182,14 +185,15 @@ def test_the_trigger_tag_and_reserved_tags_do_not_count():
 
 
 def test_tags_are_counted_as_the_target_that_takes_fewest_gets_them():
-    """Those that every target leaves out, or for whom nothing is copied, stop nothing."""
+    """Those that every target leaves out stop nothing, nor any where a target gets no copy: it has the AMI itself."""
     image = an_image(Tags=TAGS_49)
+    few, many = (replace(A_TARGET, source_tags=keys) for keys in (("tag-0*",), ("tag-*", "os")))
 
-    def found(*carried):
-        return codes(source_faults(image, HUB, {KEY: a_key()}, carried=carried))
+    def found(*targets):
+        return codes(source_faults(image, HUB, {KEY: a_key()}, targets))
 
-    assert found(("*",), ("tag-0*",)) == found(()) == found() == []
-    assert found(("*",), ("tag-*", "os")) == ["source-too-many-tags"]
+    assert found(A_TARGET, few) == found(SHARED) == found(A_TARGET, SHARED) == []
+    assert found() == found(A_TARGET, many) == ["source-too-many-tags"]
 
 
 def test_only_the_keys_of_snapshots_to_copy_are_asked_for():
@@ -239,14 +243,14 @@ def test_a_key_that_the_service_does_not_open_may_be_of_a_third_account():
 
     assert codes(source_faults(image, HUB, {arn: a_key(arn=arn, account=third)})) == ["source-key-foreign"]
     assert codes(source_faults(image, HUB, {})) == ["source-key-not-readable"]
-    assert codes(source_faults(image, HUB, {arn: a_key(arn=arn, account=third)}, opens_keys=False)) == []
-    assert codes(source_faults(image, HUB, {}, opens_keys=False)) == []
+    assert codes(source_faults(image, HUB, {arn: a_key(arn=arn, account=third)}, [UNOPENED])) == []
+    assert codes(source_faults(image, HUB, {}, [UNOPENED])) == []
     off = a_key(arn=arn, account=third, enabled=False, state="Disabled")
-    assert codes(source_faults(image, HUB, {arn: off}, opens_keys=False)) == ["source-key-not-enabled"]
+    assert codes(source_faults(image, HUB, {arn: off}, [UNOPENED])) == ["source-key-not-enabled"]
 
 
 def test_a_key_of_the_hub_is_looked_at_whoever_opens_it():
     """No account can use a key that is gone, or aws/ebs."""
     image = an_image()
 
-    assert codes(source_faults(image, HUB, {}, opens_keys=False)) == ["source-key-not-readable"]
+    assert codes(source_faults(image, HUB, {}, [UNOPENED])) == ["source-key-not-readable"]

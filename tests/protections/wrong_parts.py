@@ -314,13 +314,11 @@ def waits_for_the_running(draw):
 class OpensTheDelivered(PromotionExecutor):
     """Takes a delivered delivery for a cancelled one, and begins it again."""
 
-    def __init__(self, records, waker, clock, ports, **named):
-        def tracked(port, ami):
+    def __init__(self, records, waker, clock, source, targets, tracked, *rest, **named):
+        def seen(port, ami):
             return [replace(one, state="cancelled") if one.state == "delivered" else one for one in port.all(ami)]
 
-        super().__init__(
-            records, waker, clock, replace(ports, tracked=PortOverride(ports.tracked, "all", tracked)), **named
-        )
+        super().__init__(records, waker, clock, source, targets, PortOverride(tracked, "all", seen), *rest, **named)
 
 
 class OneForAll(PromotionExecutor):
@@ -362,9 +360,8 @@ def nobody(_port, _ami):
 class PromotesTheWithdrawn(PromotionExecutor):
     """Ignores withdrawals."""
 
-    def __init__(self, records, waker, clock, ports, **named):
-        seen = replace(ports, targets=PortOverride(ports.targets, "withdrawals", nobody))
-        super().__init__(records, waker, clock, seen, **named)
+    def __init__(self, records, waker, clock, source, targets, *rest, **named):
+        super().__init__(records, waker, clock, source, PortOverride(targets, "withdrawals", nobody), *rest, **named)
 
 
 class EntitlesTheWithdrawn(LiveEntitlements):
@@ -377,8 +374,8 @@ class EntitlesTheWithdrawn(LiveEntitlements):
 class KeepsTheWithdrawn(StandingPass):
     """Keeps withdrawn accounts."""
 
-    def __init__(self, records, ports, *rest):
-        super().__init__(records, replace(ports, targets=PortOverride(ports.targets, "withdrawals", nobody)), *rest)
+    def __init__(self, records, ledger, source, targets, *rest):
+        super().__init__(records, ledger, source, PortOverride(targets, "withdrawals", nobody), *rest)
 
 
 IGNORED = Parts(promotions=PromotesTheWithdrawn, entitlements=EntitlesTheWithdrawn, standing_pass=KeepsTheWithdrawn)

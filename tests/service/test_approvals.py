@@ -96,6 +96,33 @@ def test_nobody_is_asked_again_while_a_part_of_the_answer_shows():
     assert set(hub.ended().values()) == {"delivered"}
 
 
+def test_nobody_is_asked_again_about_one_target_where_the_approval_of_another_expires():
+    """One target has the AMI by then; nothing has changed for the one that waits."""
+    hub = waiting((A, B))
+    hub.approve(AMI, lasts=2 * HOUR)
+    del hub.cloud.approvals[AMI, f"{B}/{REGION}"]
+    assert outcomes(hub, after=DAY) == {(AMI, A): "delivered", (AMI, B): WAITS}
+    assert len(asked(hub)) == 1
+    hub.approve(AMI)
+    assert set(hub.ended().values()) == {"delivered"}
+
+
+def test_nobody_is_asked_again_while_a_new_approval_of_one_target_takes_the_place_of_an_expired_one():
+    """The approver was asked when the first expired, and answers for each target in turn."""
+    hub = waiting((A, B))
+    hub.cloud.now += HOUR
+    hub.approve(AMI, lasts=-1)
+    second = hub.cloud.approvals.pop((AMI, f"{B}/{REGION}"))
+    pass_time(hub, HOUR)
+    assert len(asked(hub)) == 2
+    hub.approve(AMI)
+    second = hub.cloud.approvals.pop((AMI, f"{B}/{REGION}"))
+    assert outcomes(hub, after=HOUR) == {(AMI, A): "delivered", (AMI, B): WAITS}
+    assert len(asked(hub)) == 2
+    hub.cloud.approvals[AMI, f"{B}/{REGION}"] = second
+    assert set(hub.ended().values()) == {"delivered"}
+
+
 def test_an_expired_approval_opens_nothing():
     """The approval expires before the service reads it: nothing opens, until there is a new one."""
     hub = waiting()

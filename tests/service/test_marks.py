@@ -3,11 +3,15 @@
 import pytest
 
 from chalicelib.engine import addresses
+from chalicelib.engine.schema import VERSION
+from chalicelib.promotion import evolving
+from chalicelib.promotion.codec import PROMOTIONS
 from chalicelib.promotion.worker.standing_pass import WITHDRAWN
 from chalicelib.promotion.worker.tag_pass import read_heads
-from tests.service.cloud import START
+from tests.service.cloud import HUB, REGION, START
 from tests.service.hub import Hub
 from tests.service.organization import A, B
+from tests.stores import on_dynamodb
 
 AMI = "ami-00"
 MARK = addresses.standing(AMI)
@@ -99,6 +103,38 @@ def test_a_mark_of_an_ami_that_was_never_promoted_goes():
 
     assert marked.records.get(other) is None
     assert marked.mark is not None
+
+
+def test_the_mark_of_a_promotion_in_a_newer_form_holds_up_no_pass():
+    """As after a rollback of the stack: the pass raised there in each run, and compared no AMI behind it."""
+    with on_dynamodb() as stores:
+        hub, stuck, other = Hub((A, B), target={"mode": "share"}, stores=stores), "ami-01", "ami-02"
+        stores.records.create(PROMOTIONS.encode(evolving.started(stuck, HUB, REGION, START)), START)
+        stores.table.update(addresses.promotion(stuck), "SET #s = :s", {":s": VERSION + 1}, names={"#s": "schema"})
+        for ami in (stuck, other):
+            stores.records.put(addresses.standing(ami), {"kind": "standing", "episode": 0})
+
+        for _ in range(3):
+            hub.cloud.now += 30
+            hub._discover.passes[1].run([], read_heads(stores.records), time_left=lambda: 30)
+
+        left = [stores.records.get(addresses.standing(ami)) is not None for ami in (stuck, other)]
+        assert left == [True, False], "the one mark stays until its promotion can be read; the other goes"
+
+
+@pytest.mark.parametrize("how", ["parked", "damaged"])
+def test_a_mark_stays_while_the_record_of_its_promotion_cannot_be_read(how):
+    """Its head is lost, too: only the mark makes a pass look after what is shared, and the pass goes on behind it."""
+    marked, key = Marked(), addresses.promotion("ami-07")
+    marked.hub.cloud.make_image("ami-07", {"snap-07": True})
+    marked.records.create(PROMOTIONS.encode(evolving.started("ami-07", HUB, REGION, START)), START)
+    setattr(marked.records.records[key], how, how)
+    marked.records.put(addresses.standing("ami-07"), {"kind": "standing", "episode": 0})
+
+    for _ in range(3):
+        marked.run()
+
+    assert marked.records.get(addresses.standing("ami-07")) is not None
 
 
 @pytest.mark.parametrize("mark", [{"episode": 0}, {}], ids=["of an older episode", "without one"])

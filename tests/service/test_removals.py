@@ -532,8 +532,8 @@ def test_a_file_that_cannot_be_used_keeps_no_untagged_ami_shared():
     hub = shared()
     damage(lambda _hub: addresses.promotion(AMI))(hub)  # only the pass is left
     fault = Fault("targets-damaged", "table", "They were changed by hand.", "Apply them again.")
-    hub._discover.passes[1].ports.targets._port.read = lambda: AppliedFile(digest="digest", fault=fault)
-    hub._discover.passes[1].ports.targets._port.digests = lambda: "digest/members"
+    hub._discover.passes[1].targets._port.read = lambda: AppliedFile(digest="digest", fault=fault)
+    hub._discover.passes[1].targets._port.digests = lambda: "digest/members"
     assert open_to(hub, after=HOUR) == {A, B}
 
     hub.cloud.tag(AMI, None)
@@ -550,7 +550,7 @@ def test_one_look_that_shows_an_empty_value_withdraws_nobody():
     mark = hub.stores.records.get(addresses.standing(AMI))
     hub.stores.records.put(addresses.standing(AMI), {"kind": "standing", "episode": mark["episode"]})
     (now,) = hub._discover.source.tagged()
-    source = hub._discover.passes[1].ports.source._port
+    source = hub._discover.passes[1].source._port
     source.tag = lambda ami, real=source.tag: replace(real(ami), value="")
 
     standing = hub._discover.passes[1]
@@ -626,7 +626,7 @@ def test_a_tag_that_is_put_back_while_many_are_withdrawn_stops_that():
     standing, heads = hub._discover.passes[1], read_heads(hub.stores.records)
     standing.run([], heads, time_left=lambda: 30)
     hub.cloud.now += 60
-    source = standing.ports.source._port
+    source = standing.source._port
     reads, real = [], source.tag
 
     def tag(ami):

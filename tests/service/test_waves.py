@@ -302,6 +302,21 @@ def test_people_are_notified_that_a_wave_waits_for_accounts_that_wait_for_a_tag_
     assert len(hub.faults()) == 1, "nobody waits any longer"
 
 
+def test_people_are_notified_once_that_a_wave_waits_in_vain_also_if_somebody_who_waits_is_withdrawn():
+    """The fault is the same before, while and after that delivery ends."""
+    waves = {"qa": Wave("dev", DAY), "prod": Wave("dev", DAY)}
+    hub = hub_with(waves)
+    apply(hub, waves, {**GROUPS, "dev": (DEV,)})
+    hub.cloud.tag(AMI, "dev qa prod")
+    assert states(hub) == ["delivered", "", WAITS, WAITS]
+    apply(hub, waves, {**GROUPS, "dev": (DEV2,)})
+    pass_time(hub, HOUR)
+    hub.withdraw(AMI, QA)
+    assert states(hub, after=2 * DAY) == ["delivered", "", "cancelled", WAITS]
+    notified = [one for one in hub.cloud.notices if one["event"] == "promotion.refused"]
+    assert [[fault["code"] for fault in one["faults"]] for one in notified] == [["wave-not-begun"]]
+
+
 def test_an_account_that_joins_later_does_not_restart_the_wave():
     """Neither while the group before runs, nor during the soak, nor if it fails."""
     it = OrganizationHub(A)

@@ -6,7 +6,7 @@ record; only what an approver has seen has the approval's digest.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 
 from chalicelib.delivery import naming
@@ -28,7 +28,7 @@ from chalicelib.targets.ports import Targets
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A question to an approver. ``waits``: targets ("account/region") without an approval.
+    """A question to an approver. ``waits``: targets ("account/region") that wait for its approval.
 
     ``once`` identifies it: the same question is asked once.
     """
@@ -94,8 +94,12 @@ class LiveApprovals:
         same_unit = None if live is None else replace(live, unit=delivery.target.unit)
         return same_unit is not None and of_delivery(same_unit) != of_delivery(delivery.target)
 
-    def ask(self, ami: str, source: str) -> Asked:
-        """Return the question to an approver about an AMI and its source. Raises Refusal if it cannot be read now."""
+    def ask(self, ami: str, source: str, running: Collection[str], before: str) -> Asked:
+        """Return the question to an approver about an AMI and its source. Raises Refusal if it cannot be read now.
+
+        ``running``: the targets ("account/region") whose deliveries have not ended. ``before``: the name of the last
+        question.
+        """
         _, entitled = self.entitlements.now(ami, fresh=True)  # the tag's value has just changed
         if isinstance(entitled, Fault):
             raise Refusal(RefusalKind.THROTTLED, entitled)
@@ -103,4 +107,5 @@ class LiveApprovals:
         asked = approvals.question(ami, examined, entitled.value, entitled.targets.values())
         given = self.targets.approvals(ami, asked.targets)
         now = self.clock()
-        return Asked(asked, approvals.waiting(asked, given, now), approvals.asked_as(asked, given, now))
+        waits = tuple(place for place in approvals.waiting(asked, given, now) if place in running)
+        return Asked(asked, waits, approvals.asked_as(asked, given, waits, before, now))

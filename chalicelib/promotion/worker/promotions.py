@@ -138,8 +138,10 @@ class PromotionExecutor:
         known = not (wanted.unknown or wanted.unbelieved)
         found = wave_counts.counts(wanted, tracked, begin, promotion) if known else []
         progress = self._waves(promotion, wanted, found, tracked, quiet=bool(surplus)) if known else promotion.waves
-        if not (surplus or promotion.is_gone or wanted.refused is not None):
-            waiting = {*(one.account for one in begin), *(one.account for one in tracked if one.state == RUNNING)}
+        if not promotion.is_gone and wanted.refused is None:
+            ends = {one.delivery for one in surplus}
+            stay = [one for one in tracked if one.state == RUNNING and one.delivery not in ends]
+            waiting = {*(one.account for one in begin), *(one.account for one in stay)}
             in_vain = wave_counts.in_vain(found, wanted, waiting)
             wanted = replace(wanted, faults=(*wanted.faults, *in_vain))
         faulty = evolving.named(wanted.faults, (wanted.value if wanted.refused is None else wanted.refused) or "")
@@ -208,16 +210,15 @@ class PromotionExecutor:
         examined = promotion.source_generation >= promotion.generation or wanted.inputs(promotion) == promotion.unfit
         if not (promotion.source and examined and wanted.waits_for_approval(tracked)):
             return ""
+        running = {one.place for one in tracked if one.state == RUNNING}
         try:
-            asked = self.approvals.ask(promotion.ami, promotion.source)
+            asked = self.approvals.ask(promotion.ami, promotion.source, running, promotion.asked)
         except Refusal:
             return promotion.asked
-        running = {one.place for one in tracked if one.state == RUNNING}
-        waits = [place for place in asked.waits if place in running]
-        if not waits:
+        if not asked.waits:
             return ""
         if asked.once != promotion.asked:
-            said = notices.awaiting_approval(promotion, asked.question.digest, asked.once, waits, self.clock())
+            said = notices.awaiting_approval(promotion, asked.question.digest, asked.once, asked.waits, self.clock())
             self.notices.publish(said)
         return asked.once
 
@@ -327,14 +328,7 @@ class PromotionExecutor:
             return None, (Fault("source-gone", promotion.where, what, "Tag an AMI that the hub owns."),)
         image, key_facts = read
         faults = (
-            *preflight.source_faults(
-                image,
-                promotion.hub,
-                key_facts,
-                trigger_tag=self.trigger_tag,
-                opens_keys=any(target.key_access != "none" for target in targets) or not targets,
-                carried=[target.source_tags for target in targets if target.mode == "copy"] if targets else [("*",)],
-            ),
+            *preflight.source_faults(image, promotion.hub, key_facts, targets, trigger_tag=self.trigger_tag),
             *preflight.method_faults(image, targets),
         )
         return arriving.kept(image, self.trigger_tag), faults

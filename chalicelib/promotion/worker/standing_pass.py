@@ -229,11 +229,17 @@ class StandingPass:
 
         An operator may have recalled an AMI that was never promoted.
         """
-        key = addresses.promotion(ami)
-        record = peek(self.records, key, PROMOTIONS)
+        record = peek(self.records, addresses.promotion(ami), PROMOTIONS)
         over = record is not None and record.state is PromotionState.OVER and not record.standing
-        if over or not (self.records.get(key) or self.records.get(addresses.head(ami))):
+        if over or not self._is_known(ami):
             self.records.forget(addresses.standing(ami), {"episode": mark.get("episode")})
+
+    def _is_known(self, ami: str) -> bool:
+        """Whether a promotion of it is on record, also one that cannot be read: parked, damaged, or of a newer form."""
+        try:
+            return bool(self.records.read(addresses.promotion(ami)) or self.records.get(addresses.head(ami)))
+        except ParkRecord:
+            return True
 
 
 def _why(place: str, tag: str | None, entitled: Entitlement) -> str:

@@ -9,10 +9,11 @@ from ami_promoter.promotions import plan_preview
 from chalicelib.engine.faults import Fault
 from chalicelib.release.current import Release
 from chalicelib.release.pointer import Pointer
-from chalicelib.targets.applied_file import Target
+from chalicelib.targets.applied_file import Resolution, Target
 from chalicelib.targets.recalls import Pin
 from tests.ami_promoter.printing import as_printed
-from tests.images.examples import an_image
+from tests.engine.fault_scenes import A_TARGET, TAGS_49
+from tests.images.examples import HUB, KEY, a_key, an_image
 
 
 def a_target(number, **changes):
@@ -148,3 +149,17 @@ def test_a_family_that_cannot_be_used_is_a_warning():
     said = as_printed(plan_preview.show(planned(family="no family!"), "here", wide=False), 120)
 
     assert any(line.startswith("WARNING family-not-usable: account 200000000000, us-east-1: ") for line in said)
+
+
+def test_what_no_target_of_the_plan_gets_is_no_fault_of_it():
+    """The service judges the source by the same targets: one that gets the AMI itself, or few tags, needs no room."""
+    image = an_image(Tags=TAGS_49)
+    targets = (replace(A_TARGET, source_tags=("os",)), replace(A_TARGET, account="333333333333", mode="share"))
+
+    def faults(*some):
+        examined = (image, {KEY: a_key()})
+        planned = plan_preview.plan("ami-1", "dev", Resolution(some), examined, {}, (HUB, "us-east-1"), "promote", 0)
+        return [one["code"] for one in planned["faults"]]
+
+    assert faults(targets[0]) == faults(targets[1]) == []
+    assert faults(A_TARGET) == ["source-too-many-tags"]
