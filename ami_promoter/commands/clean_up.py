@@ -20,6 +20,7 @@ from ami_promoter.terminal.exits import Exit
 from ami_promoter.terminal.output import Folded, cell, table
 from ami_promoter.terminal.report import Report
 from ami_promoter.verbs import ANYWHERE, FAMILY, VerbCaller, admin, verb, yes_option
+from chalicelib.engine.aws.refusals import STALE_CREDENTIALS
 from chalicelib.engine.faults import Fault, count
 
 COPY = {
@@ -123,7 +124,10 @@ def _look(there: OwnCopies, account: Account, family: str | None) -> _Found:
 
 
 def _remove(there: OwnCopies, account: Account, found: _Found) -> tuple[list[str], list[Fault]]:
-    """Remove each, if one more look right before still allows it; one that AWS refuses stops no other."""
+    """Remove each, if one more look right before still allows it; one that AWS refuses stops no other.
+
+    Where the caller's session is over, everything would be refused: the first refusal is enough.
+    """
     removed: list[str] = []
     faults: list[Fault] = []
     for one in found.removable:
@@ -135,6 +139,8 @@ def _remove(there: OwnCopies, account: Account, found: _Found) -> tuple[list[str
             why = fresh.why or there.remove(fresh.copy, fresh.snapshots)
         except HubError as error:
             faults.append(error.fault)
+            if error.fault.code in STALE_CREDENTIALS:
+                return removed, faults
             continue
         if why:
             faults.append(Fault("not-removed", image, f"{why}.", "Run the command again when that has changed."))

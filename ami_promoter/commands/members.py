@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from ami_promoter.hub import organization
-from ami_promoter.hub.aws import Connection
+from ami_promoter.hub.aws import UNCHANGED, Connection
 from ami_promoter.hub.organization import some
 from ami_promoter.rights import ACCEPT, READ
 from ami_promoter.terminal import schema as js
@@ -93,7 +93,7 @@ def _accept(connection: Connection, reading: MembersReading, account: str | None
     if not going:
         who = f"{account} is not among the accounts that wait" if account and held else "No account waits"
         return Report((f"{who} for `targets members accept`.",), {"accepted": []})
-    with connection.telling("accepting them (nothing has changed)"):
+    with connection.telling(f"accepting them {UNCHANGED}"):
         organization.table(connection).accept(going, connection.caller, int(now))
     said = f"Accepted: {' '.join(going)}. The next reading, within five minutes, removes them if they are still gone."
     return Report((said,), {"accepted": going})

@@ -57,7 +57,7 @@ DIFFERENCE = js.thing(
     **js.HUB,
     digest=js.thing(
         "digests of the targets files; equal digests mean equal contents",
-        applied=js.perhaps(js.text("digest of the applied file; null: no file is applied")),
+        applied=js.perhaps(js.text("digest of the applied file; null: none is applied, or it cannot be read")),
         file=js.text("digest of the given file"),
     ),
     targets=js.thing(
@@ -190,7 +190,8 @@ def _publish(caller: VerbCaller, name: str, *, dry_run: bool, yes: bool) -> Repo
     source = _read(name)
     connection = caller.connect()
     publisher = Publisher(connection)
-    applied = publisher.applied()  # first: with credentials of another account this fails, and the file is not blamed
+    # first: with credentials of another account this fails, and the file is not blamed
+    applied = publisher.applied(to_replace=True)
     wanted = _compiled(source, name, caller.region, connection.account)
     report = _withdrawn(connection, _difference(connection, applied, wanted))
     if dry_run:
@@ -262,7 +263,8 @@ def _difference(connection: Connection, applied: AppliedVersion, wanted: Directo
     change = difference(applied.directory, wanted)
     lines: list[RenderableType] = list(_heading(connection, applied))
     lines += [Folded(line, style=SIGNS.get(line.lstrip()[:1], "")) for line in to_text(change)] or ["No difference."]
-    digests = {"applied": applied.current.digest if applied.current else None, "file": digest_of(to_items(wanted))}
+    before = (applied.current.digest or None) if applied.current else None
+    digests = {"applied": before, "file": digest_of(to_items(wanted))}
     return Report(tuple(lines), {**connection.named, "digest": digests, **to_json(change), "applied": False})
 
 
@@ -280,6 +282,9 @@ def _withdrawn(connection: Connection, report: Report) -> Report:
 def _heading(connection: Connection, applied: AppliedVersion) -> Iterator[str]:
     if applied.current is None:
         yield f"Nothing has been applied yet in {connection.place}."
+        return
+    if not applied.current.digest:
+        yield f"Which file is in force in {connection.place} cannot be read; the comparison treats everything as new."
         return
     by = f"applied {applied.current.applied_at} by {applied.current.applied_by}"
     yield f"Compared with version {applied.current.number} in {connection.place}, {by}:"

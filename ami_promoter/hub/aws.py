@@ -9,7 +9,7 @@ import functools
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from email.utils import parsedate_to_datetime
 from importlib.util import find_spec
@@ -17,9 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from chalicelib.engine.aws import legible, sdk
+from chalicelib.engine.aws.refusals import STALE_CREDENTIALS, THROTTLED
 from chalicelib.engine.errors import Misconfigured, Refusal
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.places import Arn
+
+UNCHANGED = "(nothing has changed)"
+"""In the name of what a command does, of a change that is one call."""
 
 
 class HubError(Exception):
@@ -114,7 +118,8 @@ class Account:
     def telling(self, doing: str) -> Iterator[None]:
         """Turn an error of AWS, or of the service's code, into a HubError.
 
-        Of AWS's it says what the command was doing, where, and what may help.
+        Of AWS's it says what the command was doing, where, and what may help. ``UNCHANGED`` at the end of ``doing`` is
+        said only where AWS has refused the call.
         """
         with _telling(self.place, doing):
             yield
@@ -155,11 +160,18 @@ def _telling(place: str, doing: str) -> Iterator[None]:
     try:
         yield
     except (sdk.ClientError, sdk.BotoCoreError) as error:
-        raise HubError(f"{doing} failed: {_ended(str(error))}", place, _cure(error), code_of(error)) from error
+        done = doing if _refused(error) else doing.replace(UNCHANGED, "(it may be done: run the command again)")
+        raise HubError(f"{done} failed: {_ended(str(error))}", place, _cure(error), code_of(error)) from error
     except Refusal as refusal:
         raise HubError.of(refusal.fault) from refusal
     except Misconfigured as error:
         raise HubError(str(error), place, code="misconfigured") from error
+
+
+def _refused(error: sdk.ClientError | sdk.BotoCoreError) -> bool:
+    """Whether AWS has refused a call; else it may have served one whose answer did not come."""
+    answered = error.response.get("ResponseMetadata", {}) if isinstance(error, sdk.ClientError) else None
+    return answered is not None and int(answered.get("HTTPStatusCode", 400)) < 500
 
 
 def code_of(error: sdk.ClientError | sdk.BotoCoreError) -> str:
@@ -188,7 +200,7 @@ def _cure(error: sdk.ClientError | sdk.BotoCoreError) -> str:
     return "Check profile, credentials and Region: `aws sts get-caller-identity` must work."
 
 
-_CURES: Mapping[tuple[str, ...], str] = {
+_CURES: Mapping[Collection[str], str] = {
     ("ResourceNotFoundException",): (
         "There is no such table: check that account and Region are the hub's, and that its stack is deployed."
     ),
@@ -196,10 +208,6 @@ _CURES: Mapping[tuple[str, ...], str] = {
         "Use a role that is allowed to do this; docs/reference/cli.md lists what each verb needs."
     ),
     ("NotFoundException",): "There is no such key: check its name, the Region and the account.",
-    ("ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId", "UnrecognizedClientException"): (
-        "The credentials have expired or are no longer valid: sign in again."
-    ),
-    ("ProvisionedThroughputExceededException", "ThrottlingException", "RequestLimitExceeded"): (
-        "AWS is throttling: wait a minute and run the command again."
-    ),
+    STALE_CREDENTIALS: "The credentials have expired or are no longer valid: sign in again.",
+    THROTTLED: "AWS is throttling, or has a fault of its own: wait a minute and run the command again.",
 }

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ami_promoter.hub.aws import Account
+from ami_promoter.hub.aws import Account, HubError
 from chalicelib.engine.aws import sdk
 from chalicelib.engine.aws.refusals import IN_USE, NO_IMAGE, NO_SNAPSHOT, gone
 from chalicelib.engine.budget import slices
@@ -153,10 +153,19 @@ class OwnCopies:
         self._delete([one for one in snapshots if not used_by[one]])
 
     def _delete(self, snapshots: Sequence[str]) -> None:
-        """Delete snapshots that were just looked at; EC2 promises to refuse one in use only for root devices."""
+        """Delete snapshots that were just looked at; EC2 promises to refuse one in use only for root devices.
+
+        One that is refused, as a locked one is, stops no other; the first refusal is raised then.
+        """
+        refused = []
         for snapshot in snapshots:
-            with self._account.telling(f"deleting {snapshot}"), gone(NO_SNAPSHOT, IN_USE):
-                self._ec2.delete_snapshot(SnapshotId=snapshot)
+            try:
+                with self._account.telling(f"deleting {snapshot}"), gone(NO_SNAPSHOT, IN_USE):
+                    self._ec2.delete_snapshot(SnapshotId=snapshot)
+            except HubError as error:
+                refused.append(error)
+        if refused:
+            raise refused[0]
 
     def _images(self, filters: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
         asked = {"Owners": ["self"], "Filters": filters, "IncludeDisabled": True, "IncludeDeprecated": True}

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ami_promoter.hub.aws import Connection
+from ami_promoter.hub.aws import UNCHANGED, Connection
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.report import moment
 from chalicelib.engine.addresses import SWITCH
@@ -51,7 +51,7 @@ class Switch:
             ":other": not paused,
         }
         turned = "paused = :other" + (" OR attribute_not_exists(paused)" if paused else "")
-        with self._connection.telling("pausing or resuming (nothing has changed)"):
+        with self._connection.telling(f"pausing or resuming {UNCHANGED}"):
             done = self._table.update(
                 SWITCH,
                 "SET kind = :kind, paused = :paused, #by = :by, #at = :at, why = :why",
@@ -63,7 +63,7 @@ class Switch:
 
     def explain(self, why: str) -> None:
         """Write another reason for the pause that is in force; since when and by whom stay."""
-        with self._connection.telling("writing the reason (nothing has changed)"):
+        with self._connection.telling(f"writing the reason {UNCHANGED}"):
             self._table.update(SWITCH, "SET why = :why", {":why": why, ":yes": True}, condition="paused = :yes")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ami_promoter.hub.aws import Connection
+from ami_promoter.hub.aws import UNCHANGED, Connection
 from chalicelib.engine import addresses
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.store.table import Table
@@ -50,13 +50,13 @@ class OperatorsDecisions:
     def recall_it(self, ami: str, why: str) -> Recall:
         """Recall an AMI; return the recall."""
         one = Recall(int(self._connection.now()), self._connection.caller, why)
-        with self._connection.telling("recalling (nothing has changed)"):
+        with self._connection.telling(f"recalling {UNCHANGED}"):
             self._set(addresses.withdrawals(ami), recalls.ATTRIBUTE, recalls.written(one))
         return one
 
     def lift(self, ami: str) -> None:
         """End an AMI's recall."""
-        with self._connection.telling("lifting the recall (nothing has changed)"):
+        with self._connection.telling(f"lifting the recall {UNCHANGED}"):
             self._remove(addresses.withdrawals(ami), recalls.ATTRIBUTE)
 
     def pin(self, pointer: Pointer, release: Release, why: str) -> None:

@@ -174,10 +174,13 @@ def resumed(connection: Connection) -> int:
     return len(keys)
 
 
-def unpark(connection: Connection, keys: Iterable[addresses.RecordKey]) -> list[addresses.RecordKey]:
+def unpark(connection: Connection, keys: Collection[addresses.RecordKey]) -> list[addresses.RecordKey]:
     """Let parked records continue; return those that were parked."""
-    with connection.telling("letting parked records continue"):
-        return [key for key in keys if _records(connection).unpark(key, int(connection.now()))]
+    doing = "letting parked records continue (run the command again)"
+    found = Reader(connection, doing).many(keys)
+    parked = [key for key in keys if key in found and "parked" in found[key].item]
+    with connection.telling(doing):
+        return [key for key in parked if _records(connection).unpark(key, int(connection.now()))]
 
 
 def _records(connection: Connection) -> DynamoRecords:

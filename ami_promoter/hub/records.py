@@ -359,9 +359,10 @@ class History(Reader):
 
     def of(self, key: RecordKey) -> Iterator[Mapping[str, Any]]:
         """Yield the entries of a record's history, the oldest first; the last ones are on the record itself."""
-        items = [item for item in self.query(key.pk, "history#") if not item["sk"].startswith(SHARE_STEP)]
-        record = self.item(key)
-        found = [one for item in (*items, *([record] if record else [])) for one in entries_of(item)]
+        with self._telling():
+            items = list(self._table.query_between(key.pk, "history#", RECORD))
+        own = (item for item in items if item["sk"] == RECORD or item["sk"].startswith("history#"))
+        found = [one for item in own if not item["sk"].startswith(SHARE_STEP) for one in entries_of(item)]
         yield from {one["version"] or (one["at"], number): one for number, one in enumerate(found)}.values()
 
     def shares_at(self, places: Iterable[tuple[str, str]]) -> Iterator[SharesOfOneName]:

@@ -12,6 +12,7 @@ from ami_promoter.promotions import launches, pointers, recalls, shares, waves
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.report import moment
 from chalicelib.delivery.model import ENDED, Copy, CopyState, Delivery, DeliveryState
+from chalicelib.delivery.tracked import GOOD
 from chalicelib.engine import schedule
 from chalicelib.engine.faults import Fault
 from chalicelib.promotion.machine import has_news, withdraws
@@ -232,7 +233,7 @@ def delivery(
         "protect": one.target.protect and not one.shared,
         "protected": one.image.protected,
         "unprotected": _to_json(one.image.unprotected),
-        "without_roles": _to_json(one.sharing.without_roles),
+        "without_roles": _to_json(one.sharing.without_roles if one.outcome in GOOD else None),
         "leftovers": [*one.cleanup.leftovers, *one.cleanup.unproven] if ended else [],
         "parked": record.parked,
     }

@@ -11,17 +11,20 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ami_promoter.hub.aws import Connection, HubError
+from ami_promoter.hub.aws import UNCHANGED, Connection, HubError
 from ami_promoter.hub.operators_table import write
 from chalicelib.engine.addresses import RecordKey, digest_of
-from chalicelib.engine.errors import TargetsDamaged
-from chalicelib.engine.store.table import ABSENT, Table, wire
+from chalicelib.engine.errors import Misconfigured, TargetsDamaged
+from chalicelib.engine.store.table import Table, wire
 from chalicelib.targets.applied_file import Directory
 from chalicelib.targets.applied_items import to_items
 from chalicelib.targets.store.targets_table import IN_FORCE, VERSIONS, FileVersion, TargetsTable, partition
 
 KEEP = 5
 """How many versions stay in the table, with the one in force."""
+
+NOTE = "version#"
+"""Beginning of the sort keys of versions that were begun; this item is written before the others."""
 
 Item = Mapping[str, Any]
 
@@ -31,8 +34,11 @@ class AppliedVersion:
     """The file in force. ``damaged``: somebody changed its items, and ``directory`` is empty."""
 
     current: FileVersion | None
+    """Without a digest: which file is in force cannot be read; the number is the last one that was used."""
     directory: Directory
     damaged: bool = False
+    seen: object = None
+    """The number in the item that says which file is in force, as it stands there; None: it has none."""
 
 
 class Publisher:
@@ -43,17 +49,24 @@ class Publisher:
         self._table = Table(connection.dynamodb, connection.config_table)
         self._sleep = sleep
 
-    def applied(self) -> AppliedVersion:
-        """Read the file in force; may raise HubError."""
+    def applied(self, *, to_replace: bool = False) -> AppliedVersion:
+        """Read the file in force; may raise HubError, but if it is ``to_replace`` not because it cannot be read."""
         table = self._read()
         with self._connection.telling("reading the applied targets"):
-            current = table.version_in_force()
+            try:
+                current = table.version_in_force()
+            except Misconfigured:
+                if not to_replace:
+                    raise
+                seen = (self._table.get(RecordKey(VERSIONS, IN_FORCE)) or {}).get("version_number")
+                used = [self._begun(note).number for note in self._table.query(VERSIONS, NOTE)]
+                return AppliedVersion(FileVersion(max(used, default=0), ""), Directory(), damaged=True, seen=seen)
             if current is None:
                 return AppliedVersion(None, Directory())
             try:
-                return AppliedVersion(current, table.directory(current))
+                return AppliedVersion(current, table.directory(current), seen=current.number)
             except TargetsDamaged:
-                return AppliedVersion(current, Directory(), damaged=True)
+                return AppliedVersion(current, Directory(), damaged=True, seen=current.number)
 
     def text(self, current: FileVersion) -> str | None:
         """Return the text of the file with this version; None if it was not kept. May raise HubError."""
@@ -73,34 +86,40 @@ class Publisher:
         number = before.current.number + 1 if before.current else 1
         after = FileVersion(number, digest_of(items), at, self._connection.caller)
         with self._connection.telling("writing the new targets (those in force are unchanged)"):
-            self._table.put(RecordKey(VERSIONS, f"version#{after.version}"), {"begun_at": at})
+            self._table.put(RecordKey(VERSIONS, f"{NOTE}{after.version}"), {"begun_at": at})
             self._write([{"PutRequest": {"Item": item}} for item in _items(after.version, items, source)])
-            self._flip(before.current, after)
+        with self._connection.telling(f"putting the new targets into force {UNCHANGED}"):
+            self._flip(before.seen, after)
         return after
 
     def clean(self, current: FileVersion) -> None:
         """Delete all but the last few versions; a version's own item goes last, so that a crash forgets nothing."""
         with self._connection.telling("deleting old versions (the new targets are in force)"):
-            for note in list(self._table.query(VERSIONS, "version#")):
-                old = note["sk"].removeprefix("version#")
-                if FileVersion.of_version(old).number <= current.number - KEEP:
-                    for items in (self._table.query(partition(old)), [note]):
+            for note in list(self._table.query(VERSIONS, NOTE)):
+                old = self._begun(note)
+                if old.number <= current.number - KEEP:
+                    for items in (self._table.query(partition(old.version)), [note]):
                         keys = [wire({"pk": item["pk"], "sk": item["sk"]}) for item in items]
                         self._write([{"DeleteRequest": {"Key": key}} for key in keys])
+
+    @staticmethod
+    def _begun(note: Item) -> FileVersion:
+        return FileVersion.of_version(note["sk"].removeprefix(NOTE))
 
     def _read(self) -> TargetsTable:
         names = self._connection.config_table, self._connection.members_table
         return TargetsTable(self._connection.dynamodb, *names)
 
-    def _flip(self, before: FileVersion | None, after: FileVersion) -> None:
+    def _flip(self, seen: object, after: FileVersion) -> None:
         which = {
             "version_number": after.number,
             "digest": after.digest,
             "applied_at": after.applied_at,
             "applied_by": after.applied_by,
         }
-        unchanged = ("version_number = :seen", {":seen": before.number}) if before else (ABSENT,)
-        flip = self._table.put_request(RecordKey(VERSIONS, IN_FORCE), which, *unchanged)
+        unchanged = "attribute_not_exists(version_number)" if seen is None else "version_number = :seen"
+        given = {} if seen is None else {":seen": seen}
+        flip = self._table.put_request(RecordKey(VERSIONS, IN_FORCE), which, unchanged, given)
         # The SDK may have sent it twice, and the first had taken effect.
         if not self._table.do("put_item", flip) and self._read().version_in_force() != after:
             what = (

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from ami_promoter.rights import CLEAN_UP, policy
+from awsim.api import AwsError, Call
 from awsim.services.ec2.snapshots import IN_USE
 from tests.scenarios.platform import pace
 from tests.scenarios.pointers import FAMILY, FILE, NAME, shows, successor, with_pointers
@@ -21,12 +22,12 @@ OK, FAULT, UNFINISHED = 0, 1, 4
 
 @pytest.fixture
 def as_admin(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Go on as a principal of DEV with just the verb's rights, without some."""
+    """Go on as a principal of DEV with just the verb's rights, without some, or without them on ``resource``."""
 
-    def become(*without: str) -> None:
+    def become(*without: str, resource: str = "*") -> None:
         allowed = policy([CLEAN_UP])
         if without:
-            allowed["Statement"].append({"Effect": "Deny", "Action": list(without), "Resource": "*"})
+            allowed["Statement"].append({"Effect": "Deny", "Action": list(without), "Resource": resource})
         trust = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{DEV}:root"}, "Action": "sts:AssumeRole"}
         document = {"Version": "2012-10-17", "Statement": [trust]}
         scene.world.iam.put_role(DEV, "Admin", document, {"only": allowed})
@@ -149,6 +150,40 @@ def test_a_removal_that_stops_between_two_calls_goes_on_when_it_is_run_again(sce
     (left,) = scene.client("ec2", DEV).describe_images(ImageIds=three[-1:])["Images"]
     assert snapshots(scene) == {one["Ebs"]["SnapshotId"] for one in left["BlockDeviceMappings"] if "Ebs" in one}
     assert scene.cli("admin", "clean-up")[1].endswith("Nothing can be removed.\n")
+
+
+def test_a_snapshot_that_cannot_be_deleted_keeps_no_other(scene, three, as_admin):
+    """EC2 refuses to delete a locked snapshot for years: the others of its AMI go, now and if a run was stopped."""
+    ec2 = scene.client("ec2", DEV)
+    (oldest,) = ec2.describe_images(ImageIds=three[:1])["Images"]
+    locked, other = sorted(one["Ebs"]["SnapshotId"] for one in oldest["BlockDeviceMappings"] if "Ebs" in one)
+    as_admin("ec2:DeleteSnapshot")
+    assert clean_up(scene, "--yes")[0] == UNFINISHED
+    assert {locked, other} <= snapshots(scene)
+
+    as_admin("ec2:DeleteSnapshot", resource=f"arn:aws:ec2:*::snapshot/{locked}")
+    status, found = clean_up(scene, "--yes")
+
+    assert (status, [locked in one["what"] for one in found["not_removed"]]) == (UNFINISHED, [True])
+    assert {locked, other} & snapshots(scene) == {locked}
+
+
+def test_a_session_that_ends_is_said_once(scene, three, as_admin):
+    """No AMI after that can be removed either; each was asked about, and refused, alone."""
+    as_admin()
+
+    def ends(call: Call) -> None:
+        if call.operation == "DeregisterImage":
+            scene.world.gateway.before.append(refused)
+
+    def refused(_call: Call) -> None:
+        raise AwsError("RequestExpired", "Request has expired.")
+
+    scene.world.gateway.before.append(ends)
+    status, found = clean_up(scene, "--yes")
+
+    assert (status, len(found["removable"]), found["removed"]) == (UNFINISHED, 2, [])
+    assert ["sign in again" in one["cure"] for one in found["not_removed"]] == [True]
 
 
 class ActingTerminal(io.StringIO):

@@ -4,9 +4,10 @@ import json
 from itertools import count
 
 import pytest
+from botocore.exceptions import ClientError, ReadTimeoutError
 
 from ami_promoter.cli import main
-from ami_promoter.hub.aws import Connection
+from ami_promoter.hub.aws import Connection, HubError
 from ami_promoter.hub.pause_switch import SWITCH, Switch
 from chalicelib.engine.store.table import Table
 
@@ -107,3 +108,22 @@ def test_a_missing_table(aws, capsys):
     assert main(["admin", "pause"]) == 3
 
     assert "pausing or resuming (nothing has changed) failed" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("lost", [True, False])
+def test_where_no_answer_came_it_does_not_say_that_nothing_has_changed(table, lost):
+    """The SDK gives up after three tries, each of which DynamoDB may have served; a refusal has changed nothing."""
+    connection = Connection("us-east-1")
+
+    def fails(**_rest):
+        if lost:
+            raise ReadTimeoutError(endpoint_url="https://dynamodb.us-east-1.amazonaws.com")
+        raise ClientError({"Error": {"Code": "ThrottlingException"}}, "UpdateItem")
+
+    connection.dynamodb.meta.events.register("after-call.dynamodb.UpdateItem", fails)
+
+    with pytest.raises(HubError) as failed:
+        Switch(connection).turn(paused=True, why="")
+
+    said = "pausing or resuming (it may be done: run the command again) failed: Read timeout"
+    assert failed.value.fault.what.startswith(said if lost else "pausing or resuming (nothing has changed) failed: ")

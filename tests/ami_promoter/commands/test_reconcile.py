@@ -240,6 +240,28 @@ def test_a_parked_promotion_that_is_tried_again_goes_on_where_it_was(table, caps
     assert (freed.parked, freed.scheduled is not None, freed.inbox) == ("", True, {})
 
 
+def test_a_retry_writes_only_on_records_that_are_parked(table, capsys, monkeypatch):
+    """Of a thousand targets: a write that is refused costs as much as another, and one after the other a minute."""
+    promotion, records = addresses.promotion(AMI), DynamoRecords(table)
+    records.create(Write(promotion, "running", {"ami": AMI, "value": "dev"}, None), NINE)
+    keys = [addresses.delivery(f"d-{number}") for number in range(12)]
+    for number, key in enumerate(keys):
+        records.create(Write(key, "copying", {}, None), NINE)
+        tracked = TrackedDelivery(f"d-{number}", f"{number:012d}", "us-east-1", 1, "running")
+        DynamoTrackedDeliveries(table).add(AMI, tracked)
+    records.park(keys[3], "it cannot be read", NINE)
+    written, unpark = [], DynamoRecords.unpark
+
+    def counted(store, key, now):
+        written.append(key)
+        return unpark(store, key, now)
+
+    monkeypatch.setattr(DynamoRecords, "unpark", counted)
+
+    assert said(capsys, "retry", AMI) == (0, [f"{keys[3]} was parked, and continues."])
+    assert (written, records.read(keys[3]).parked) == ([keys[3]], "")
+
+
 def test_an_accepted_ami_needs_its_account(table, capsys):
     """Exit status 2: the call is wrong."""
     assert main(["retry", AMI, "--accept", "ami-00000000000000001"]) == 2

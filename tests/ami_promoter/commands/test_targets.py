@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from botocore.exceptions import ReadTimeoutError
 
 from ami_promoter.cli import main
 from ami_promoter.hub.aws import Connection, HubError
@@ -325,6 +326,36 @@ def test_items_changed_by_hand_are_written_again(client, file, capsys):
     assert Publisher(Connection("us-east-1")).applied().directory == compiled(FILE)
 
 
+@pytest.mark.parametrize(
+    ("damage", "given"),
+    [
+        ("REMOVE applied_by", {}),
+        ("REMOVE version_number", {}),
+        ("SET version_number = :other", {":other": {"S": "two"}}),
+        ("SET digest = :other", {":other": {"BOOL": True}}),
+    ],
+)
+def test_where_it_cannot_be_read_what_is_in_force_it_can_be_applied_again(client, file, capsys, damage, given):
+    """As the message says. No number is used twice, and of two who do so at once one learns that it lost."""
+    for text in (OTHER, FILE):
+        main(["targets", "apply", "--yes", file(text)])
+    values = {"ExpressionAttributeValues": given} if given else {}
+    key = {"pk": {"S": "targets"}, "sk": {"S": "current"}}
+    client.update_item(TableName=CONFIG, Key=key, UpdateExpression=damage, **values)
+    other = Publisher(Connection("us-east-1"))
+    seen_by_other = other.applied(to_replace=True)
+    assert main(["targets", "show"]) == 3
+    assert "apply it again" in capsys.readouterr().err
+
+    assert main(["targets", "apply", "--yes", file(FILE)]) == 0
+
+    assert "cannot be read; the comparison treats everything as new." in capsys.readouterr().out
+    applied = Publisher(Connection("us-east-1")).applied()
+    assert (applied.directory, applied.current.number) == (compiled(FILE), 3)
+    with pytest.raises(HubError, match="somebody else has applied"):
+        other.publish(seen_by_other, compiled(OTHER), OTHER, "2026-01-05T09:00:01Z")
+
+
 def test_a_thousand_accounts_are_applied_and_read_back(client, file):
     """In batches, all of them."""
     accounts = [f"{number:012d}" for number in range(1, 1001)]
@@ -405,6 +436,27 @@ def test_a_lost_answer_to_the_last_put_is_no_lost_race(client):
     publisher = Publisher(connection)
 
     publisher.publish(publisher.applied(), compiled(FILE), FILE, "2026-01-05T09:00:00Z")
+
+    assert publisher.applied().directory == compiled(FILE)
+
+
+def test_where_no_answer_to_the_last_put_came_it_does_not_say_which_file_is_in_force(client):
+    """DynamoDB may have served it: the new file is in force here."""
+    connection = Connection("us-east-1")
+    publisher = Publisher(connection)
+
+    bodies = []
+
+    def lost(**_rest):
+        if b"attribute_not_exists" in bodies[-1]:
+            raise ReadTimeoutError(endpoint_url="https://dynamodb.us-east-1.amazonaws.com")
+
+    events = connection.dynamodb.meta.events
+    events.register("before-call.dynamodb.PutItem", lambda params, **_rest: bodies.append(params["body"]))
+    events.register("after-call.dynamodb.PutItem", lost)
+
+    with pytest.raises(HubError, match=r"into force \(it may be done: run the command again\) failed: Read timeout"):
+        publisher.publish(publisher.applied(), compiled(FILE), FILE, "2026-01-05T09:00:00Z")
 
     assert publisher.applied().directory == compiled(FILE)
 

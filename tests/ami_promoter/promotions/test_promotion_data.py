@@ -6,9 +6,12 @@ from dataclasses import replace
 import pytest
 
 from ami_promoter.hub.records import record_of
-from ami_promoter.promotions.promotion_data import page, progress_at, seconds_left
+from ami_promoter.promotions.promotion_data import delivery, page, progress_at, seconds_left
 from ami_promoter.promotions.promotion_text import time_left
-from chalicelib.delivery.model import Copy, CopyState
+from chalicelib.delivery.model import Copy, CopyState, Delivery, DeliveryState, Sharing
+from chalicelib.engine import codec
+from chalicelib.engine.faults import Fault
+from chalicelib.targets.applied_file import Target
 
 BEGAN = 1000
 
@@ -125,3 +128,21 @@ def test_a_damaged_record_is_shown_with_a_fault():
     assert [one["code"] for one in (*shown["faults"], *shown["deliveries"][0]["faults"])] == ["record-damaged"] * 2
     assert "body.generation: 'x' is no int" in shown["faults"][0]["what"]
     assert "is damaged" in shown["why"]
+
+
+@pytest.mark.parametrize(
+    ("state", "ending", "advised"),
+    [
+        (DeliveryState.SHARED, None, True),
+        (DeliveryState.TIDYING, DeliveryState.WITHDRAWN, False),
+        (DeliveryState.WITHDRAWN, DeliveryState.WITHDRAWN, False),
+    ],
+)
+def test_nobody_is_advised_on_the_roles_of_what_is_withdrawn(state, ending, advised):
+    """A role that the account makes now gets no grant any more."""
+    target, lacks = Target("111111111111", "us-east-1"), Fault("service-linked-role-missing", "", "None.", "Make it.")
+    shared = Delivery("d-1", "", "ami-1", target, 1, BEGAN, "golden", (), state=state, ending=ending)
+    shared = replace(shared, sharing=Sharing(without_roles=lacks), entered={state: BEGAN})
+    stored = {"pk": "delivery#d-1", "sk": "record", "state": str(state), "body": json.dumps(codec.encode(shared))}
+
+    assert (delivery(record_of(stored), BEGAN, {})["without_roles"] is not None) == advised

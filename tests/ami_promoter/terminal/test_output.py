@@ -215,7 +215,7 @@ def test_a_damaged_share_is_shown_all_the_same():
 
 @pytest.mark.parametrize("columns", [1, 40, 60])
 def test_a_narrow_terminal_cuts_no_id_no_heading_and_no_column(columns):
-    """Half an id that somebody copies into the next command names no AMI."""
+    """Half an id in the next command is an AMI that does not exist."""
     copy, source, target = "ami-0123456789abcdef0", "ami-0fedcba9876543210", "111111111111 ap-southeast-2"
     head, row = ("FAMILY", "TARGET", "AMI", "SOURCE", "MADE"), ("al2023-base", target, copy, source, "2026-01-05")
     out = io.StringIO()
