@@ -116,16 +116,18 @@ def test_an_ami_that_ec2_calls_unavailable_right_after_its_recall_was_lifted_is_
     assert codes(testing) == []
 
 
-@pytest.mark.parametrize("lacks", ["subnet", "type", "role", "ena"])
+@pytest.mark.parametrize("lacks", ["subnet", "type", "role", "ena", "uefi"])
 def test_what_the_target_lacks_is_said_before_anything_is_opened(scene, lacks):
-    """No subnet with the tag, a type that the role may not run, no launch role; an AMI without ENA."""
+    """No subnet with the tag, a type that the role may not run, no launch role; an AMI that the type cannot start."""
     if lacks != "role":
-        scene.deploy_target(LaunchTest="true")
+        scene.deploy_target(LaunchTest="true", LaunchTestTypes="t2.micro,t3.micro")
     if lacks != "subnet":
         scene.world.ec2.seed_subnet(DEV, REGION, tags=CHOSEN)
-    wants(scene, kind="t3.small" if lacks == "type" else "t3.micro")
+    wants(scene, kind={"type": "t3.small", "uefi": "t2.micro"}.get(lacks, "t3.micro"))
     if lacks == "ena":
         scene.image = scene.seed("old-kernel", EnaSupport=False)
+    if lacks == "uefi":
+        scene.image = scene.seed("secure-boot", BootMode="uefi")
     scene.tag("")
     scene.wait(10 * 60)
 
