@@ -9,6 +9,7 @@ from botocore.exceptions import ClientError
 from ami_promoter.hub import record_requests
 from chalicelib.engine import addresses
 from chalicelib.sharing.share import Purpose, ShareState
+from tests.scenarios import failures
 from tests.scenarios.approving import WAITS, deployed, file
 from tests.scenarios.forgeries import Forger, Forgery, role_of
 from tests.scenarios.platform import new_version
@@ -384,13 +385,15 @@ def test_who_approves_reads_and_approves_and_does_nothing_else(waiting, become):
         ("cancel", "--yes", waiting.image),
         ("admin", "pause", "--why", "no"),
         ("withdraw", "--yes", waiting.image, "--account", DEV),
-        ("retry", waiting.image),
     ):
         status, out, err = waiting.cli(*words)
         assert status == 3, (words, out + err)
     assert waiting.cli("targets", "diff", targets)[0] == 0
     approve(waiting)
     waiting.run_until_state("delivered", PROD)
+    parked = {"parked": {"S": "It was damaged."}}  # else there is nothing to retry
+    failures.write(waiting, f"promotion#{waiting.image}", **parked)
+    assert waiting.cli("retry", waiting.image)[0] == 3
 
 
 def test_who_operates_cannot_approve(waiting, become):

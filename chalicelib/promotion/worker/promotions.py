@@ -37,6 +37,7 @@ from chalicelib.sharing.ports import Ledger
 from chalicelib.targets.applied_file import AppliedFile, Target
 from chalicelib.targets.ports import Targets
 from chalicelib.targets.waves import FileWaves, Wave
+from chalicelib.targets.withdrawals import Withdrawal
 
 PROMOTION_MACHINE: Machine[Promotion, do.Command, ev.Event] = Machine(
     machine.outstanding, machine.evolve, looks=machine.looks, tells=machine.tells
@@ -106,21 +107,23 @@ class PromotionExecutor:
 
     # --- what is wanted, and what there is ---------------------------------------------------------------------------
 
-    def _read_wanted(self, record: Promotion, *, believed: bool = True) -> WantedTargets:
-        """Return whom the AMI is for, by the applied file, members and withdrawals as they are now."""
-        targets = self.targets
-        if (value_by_looks(record) if believed else record.value) is None and not record.made_here:
-            return wanted_targets(record, AppliedFile(), targets.withdrawals(record.ami), believed=believed)
-        return wanted_targets(record, targets.read(), targets.withdrawals(record.ami), believed=believed)
+    def _wanted_by(
+        self, record: Promotion, withdrawals: Sequence[Withdrawal], *, believed: bool = True
+    ) -> WantedTargets:
+        """Return whom the AMI is for, by the applied file and members as they are now."""
+        named = (value_by_looks(record) if believed else record.value) is not None or record.made_here
+        applied = self.targets.read() if named else AppliedFile()
+        return wanted_targets(record, applied, withdrawals, believed=believed)
 
     def _wanted(self, record: Promotion, tracked: Sequence[TrackedDelivery]) -> tuple[WantedTargets, Promotion]:
         """Return whom the AMI is for, and the promotion as that value has it.
 
         While one look alone has shown a value that names fewer targets, or ends a withdrawal, it is the value in force.
         """
-        wanted = self._read_wanted(record)
+        withdrawals = self.targets.withdrawals(record.ami)
+        wanted = self._wanted_by(record, withdrawals)
         if wanted.value not in (None, record.value) and not is_believed(record):
-            before = self._read_wanted(record, believed=False)
+            before = self._wanted_by(record, withdrawals, believed=False)
             lifts = bool(before.entitled.withdrawn.keys() - wanted.entitled.withdrawn.keys())
             if lifts or wanted.leaves_out(wanted.surplus(tracked, record)):
                 wanted = replace(before, unbelieved=True)
@@ -310,7 +313,7 @@ class PromotionExecutor:
         """
         if self._paused():
             return ev.Paused()
-        wanted = self._read_wanted(record)
+        wanted = self._wanted_by(record, self.targets.withdrawals(record.ami))
         promotion = record.of_value(refused=wanted.refused is not None)
         inputs = wanted.inputs(promotion)
         if inputs != record.inputs:
