@@ -363,7 +363,7 @@ class Recalled:
     repeated: bool = False
     """Whether it was given up with the same faults before: people are notified of them once."""
     restored_at: int = 0
-    """When a lift gave the AMI this date and its state back: for a while a look may show it as it was recalled."""
+    """When a lift gave the AMI this date and its state back, or may have: for a while a look shows it as recalled."""
 
 
 @dataclass(frozen=True, slots=True)

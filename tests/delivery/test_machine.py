@@ -27,6 +27,7 @@ from chalicelib.delivery.model import (
     DeliveryState,
     ImageRequest,
     NewImage,
+    Recalled,
     SlotRequest,
     WishToEnd,
 )
@@ -35,7 +36,7 @@ from chalicelib.delivery.phases.checking import AwaitingRoleNotified, CheckTarge
 from chalicelib.delivery.phases.copying import AskWhoWaits, CopiesSeen, LookAtCopies, OthersWait, StartCopy
 from chalicelib.delivery.phases.ending import ClosingSeen, FindLeftovers, LeftoversSeen, NotifyOutcome, OutcomeNotified
 from chalicelib.delivery.phases.imaging import FindImage, FinishImage, ImageNotFound, ImageSeen
-from chalicelib.delivery.phases.recalling import CopySeen
+from chalicelib.delivery.phases.recalling import CopySeen, RecallCopy
 from chalicelib.delivery.shares import (
     HoldShares,
     LookAtShares,
@@ -931,6 +932,18 @@ def test_what_a_recall_found_is_what_the_first_look_showed():
         delivery = machine.evolve(delivery, CopySeen(there=True, deprecated_at=date), NOW)
 
     assert delivery.recall.deprecated_before == "2027-06-01T00:00:00.000Z"
+
+
+@pytest.mark.parametrize("before", ["", "2027-06-01T00:00:00.000Z"])
+def test_a_recall_that_meets_the_lift_of_the_one_before_deprecates_the_copy_again(before):
+    """A look still shows the first recall's date, and another invocation may restore the copy right after it."""
+    known = Recalled(seen=True, deprecated_before=before, done=True)
+    restoring = a_delivery(DeliveryState.RESTORING, recall=known)
+    again = machine.evolve(restoring, CancelAsked(), NOW)
+    seen = machine.evolve(again, CopySeen(there=True, deprecated_at="2026-01-05T08:59:00.000Z"), NOW)
+
+    assert machine.outstanding(seen, NOW) == (RecallCopy(deprecate=True, disable=False),)
+    assert seen.recall.deprecated_before == before
 
 
 def test_a_recall_whose_copy_two_looks_have_missed_is_done_and_leaves_nothing_to_restore():

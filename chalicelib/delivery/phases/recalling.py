@@ -136,7 +136,7 @@ def _seen(event: CopySeen, delivery: Delivery, now: int) -> Delivery:
     if not event.there:
         return _missed(delivery, now)
     known = delivery.recall
-    before = known.deprecated_before if known.lift or known.restored_at else event.deprecated_at
+    before = known.deprecated_before if known.restored_at else event.deprecated_at
     seen = delivery.with_recall(
         seen=True,
         deprecated_before=before,
@@ -205,8 +205,8 @@ def _restored(_event: CopyRestored, delivery: Delivery, now: int) -> Delivery:
 
 
 def _recalled_again(_event: CancelAsked, delivery: Delivery, now: int) -> Delivery:
-    """Recall it again at once, as the lift may have enabled it."""
-    known = delivery.with_recall(done=False, seen=False, repeated=False)
+    """Recall it again at once: the lift may have enabled it, or may do so yet. What the first recall found counts."""
+    known = delivery.with_recall(done=False, seen=False, repeated=False, restored_at=now)
     return RECALL(replace(known, ending=RECALLED.state), now)
 
 
