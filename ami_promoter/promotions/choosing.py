@@ -108,7 +108,7 @@ def read(connection: Connection, choice: Choice) -> Chosen:
 
 def _pattern(image: str) -> str:
     """Return the regular expression of a name; a bracket of a name, which EC2 allows, stands for itself."""
-    return ".*".join(map(re.escape, image.split("*")))
+    return re.escape(image).replace(r"\*", ".*")
 
 
 def _groups(value: str | None) -> tuple[str, ...]:
