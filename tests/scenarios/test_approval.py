@@ -391,8 +391,8 @@ def test_who_approves_reads_and_approves_and_does_nothing_else(waiting, become):
     assert waiting.cli("targets", "diff", targets)[0] == 0
     approve(waiting)
     waiting.run_until_state("delivered", PROD)
-    parked = {"parked": {"S": "It was damaged."}}  # else there is nothing to retry
-    failures.write(waiting, f"promotion#{waiting.image}", **parked)
+    # only what has failed, or is parked, makes `retry` write
+    failures.write(waiting, f"promotion#{waiting.image}", parked={"S": "It was damaged."})
     assert waiting.cli("retry", waiting.image)[0] == 3
 
 

@@ -84,10 +84,7 @@ def test_the_queue_deadline_begins_with_the_approval():
 
 def test_nobody_is_asked_again_while_a_part_of_the_answer_shows():
     """An approver answers for each target in turn, and a promotion compares in between."""
-    hub = Hub((A, B), target={"approval": "required"})
-    hub.cloud.make_image(AMI, {"snap-00": True})
-    hub.cloud.tag(AMI, "default")
-    hub.run(until=START + HOUR)
+    hub = waiting((A, B))
     hub.approve(AMI)
     second = hub.cloud.approvals.pop((AMI, f"{B}/{REGION}"))
     assert outcomes(hub, after=HOUR) == {(AMI, A): "delivered", (AMI, B): WAITS}
@@ -112,7 +109,7 @@ def test_nobody_is_asked_again_while_a_new_approval_of_one_target_takes_the_plac
     hub = waiting((A, B))
     hub.cloud.now += HOUR
     hub.approve(AMI, lasts=-1)
-    second = hub.cloud.approvals.pop((AMI, f"{B}/{REGION}"))
+    del hub.cloud.approvals[AMI, f"{B}/{REGION}"]
     pass_time(hub, HOUR)
     assert len(asked(hub)) == 2
     hub.approve(AMI)
