@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from chalicelib.delivery.wave_progress import WaveProgress
 from chalicelib.engine.faults import Fault
+from chalicelib.targets.approvals import Asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +62,8 @@ class Compared:
     """How many deliveries to wanted targets have failed."""
     summarised: bool = False
     """Whether nothing is left, and the summary was sent if there was anything to report."""
-    asked: str = ""
-    """The notice that asked an approver; "": nothing waits."""
+    asked: Asked | None = None
+    """What an approver was asked; None: nothing waits."""
     waves: Mapping[str, WaveProgress] = field(default_factory=dict)
     awaited: bool = False
     """Whether a wave waits for deliveries that are under way."""

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from chalicelib.delivery.wave_progress import WaveProgress
 from chalicelib.engine import addresses, schedule
 from chalicelib.engine.faults import Fault, count
+from chalicelib.targets.approvals import Asked
 
 
 class PromotionState(StrEnum):
@@ -146,8 +147,8 @@ class Promotion:
     """How many of its deliveries have failed and are still wanted; an alarm counts them."""
     restarts: int = 0
     """How many passes in a row began again what had been cancelled, for the same inputs."""
-    asked: str = ""
-    """The name of the last notice that asked for an approval, so that it is sent once; "": none has."""
+    asked: Asked = field(default_factory=Asked)
+    """What the last notice asked an approver, so that it is asked once."""
 
     waves: Mapping[str, WaveProgress] = field(default_factory=dict)
     """How far the waves of its targets are, by ``FileWaves.name``, as last computed: what waits reads it here."""

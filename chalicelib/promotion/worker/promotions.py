@@ -35,6 +35,7 @@ from chalicelib.promotion.wave_counts import WaveCount
 from chalicelib.promotion.worker.passes import AT_ONCE, READ_AT_ONCE, DeliveryPass
 from chalicelib.sharing.ports import Ledger
 from chalicelib.targets.applied_file import AppliedFile, Target
+from chalicelib.targets.approvals import Asked
 from chalicelib.targets.ports import Targets
 from chalicelib.targets.waves import FileWaves, Wave
 from chalicelib.targets.withdrawals import Withdrawal
@@ -208,25 +209,26 @@ class PromotionExecutor:
         except Refusal:  # a comparison waits for no examination
             return wanted.faults
 
-    def _ask_approval(self, promotion: Promotion, wanted: WantedTargets, tracked: Sequence[TrackedDelivery]) -> str:
-        """Ask an approver about deliveries that have not ended. Return the notice's name; "": nothing waits.
+    def _ask_approval(
+        self, promotion: Promotion, wanted: WantedTargets, tracked: Sequence[TrackedDelivery]
+    ) -> Asked | None:
+        """Ask an approver about deliveries that have not ended. Return what was asked; None: nothing waits.
 
         What is tagged now is examined first. Where the question is refused, the next comparison asks.
         """
         examined = promotion.source_generation >= promotion.generation or wanted.inputs(promotion) == promotion.unfit
         if not (promotion.source and examined and wanted.waits_for_approval(tracked)):
-            return ""
+            return None
         running = {one.place for one in tracked if one.state == RUNNING}
         try:
-            asked = self.approvals.ask(promotion.ami, promotion.source, running, promotion.asked)
+            asked, waits = self.approvals.ask(promotion.ami, promotion.source, running, promotion.asked)
         except Refusal:
             return promotion.asked
-        if not asked.waits:
-            return ""
-        if asked.once != promotion.asked:
-            said = notices.awaiting_approval(promotion, asked.question.digest, asked.once, asked.waits, self.clock())
-            self.notices.publish(said)
-        return asked.once
+        if not waits:
+            return None
+        if asked != promotion.asked:
+            self.notices.publish(notices.awaiting_approval(promotion, asked, waits, self.clock()))
+        return asked
 
     # --- its waves ---------------------------------------------------------------------------------------------------
 
