@@ -170,7 +170,7 @@ class Reader:
         self._telling = partial(connection.telling, doing)
         self._name = connection.table
         self._sleep = sleep
-        self._table = Table(connection.dynamodb, connection.table)
+        self._table = connection.record_items
         self._ledger = DynamoLedger(self._table)
 
     def overview(self) -> HubOverview:
