@@ -33,8 +33,6 @@ from chalicelib.delivery.model import ENDED, Delivery, DeliveryState, WishToEnd
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.faults import count
 from chalicelib.engine.places import Resource
-from chalicelib.engine.store.records import DynamoRecords
-from chalicelib.engine.store.table import Table
 from chalicelib.promotion.model import Promotion, PromotionState
 from chalicelib.sharing.share import OPEN_STATES, Share
 
@@ -80,7 +78,7 @@ class Drain:
     def __init__(self, connection: Connection, clock: TerminalClock) -> None:
         self._connection = connection
         self._reader = Reader(connection, "reading the deliveries and shares")
-        self._records = DynamoRecords(Table(connection.dynamodb, connection.table))
+        self._records = connection.records
         self.clock = clock
         self.switch = pause_switch.Switch(connection)
         self.cancelled: set[tuple[str, int]] = set()

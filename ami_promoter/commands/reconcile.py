@@ -27,8 +27,6 @@ from ami_promoter.verbs import Duration, Matching, VerbCaller, admin, answers_wi
 from chalicelib.delivery.model import ENDED
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.faults import Fault, count
-from chalicelib.engine.store.records import DynamoRecords
-from chalicelib.engine.store.table import Table
 from chalicelib.promotion.model import PromotionState
 
 PRINTS = js.partly(
@@ -197,7 +195,7 @@ def _unpark(connection: Connection, pk: str) -> Report:
     """Let one parked record continue."""
     key = RecordKey(pk)
     with connection.telling("letting the record continue"):
-        freed = DynamoRecords(Table(connection.dynamodb, connection.table)).unpark(key, int(connection.now()))
+        freed = connection.records.unpark(key, int(connection.now()))
     if not freed:
         what = f"no record of that name is parked in {connection.place}."
         cure = "`ami-promoter status` lists the parked records."

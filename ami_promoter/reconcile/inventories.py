@@ -23,8 +23,6 @@ from chalicelib.engine import addresses, codec
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.places import Place
 from chalicelib.engine.ports import Write
-from chalicelib.engine.store.records import DynamoRecords
-from chalicelib.engine.store.table import Table
 from chalicelib.inventory.machine import LOOK, AmiUse, Inventory, OwnImage, OwnInstance, OwnSnapshot
 
 POLL = 5
@@ -57,7 +55,7 @@ class Inventories:
         self._patience = patience
         self._clock = clock
         self._reader = Reader(connection, "reading the targets' answers")
-        self._records = DynamoRecords(Table(connection.dynamodb, connection.table))
+        self._records = connection.records
 
     def ask(self, places: Sequence[Place], run: str) -> dict[Place, TargetFacts]:
         """Ask `worker` to look at these targets, and wait for the answers; ``run`` is the id of this request."""

@@ -34,8 +34,6 @@ from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.budget import slices
 from chalicelib.engine.places import Place
 from chalicelib.engine.ports import Write
-from chalicelib.engine.store.records import DynamoRecords
-from chalicelib.engine.store.table import Table
 from chalicelib.inventory.machine import REMOVE
 from chalicelib.sharing.share import Holding, Share, ShareState
 from chalicelib.sharing.store.ledger import DynamoLedger
@@ -57,10 +55,9 @@ class Repairs:
         self._run = run
         self._patience = patience
         self._reader = Reader(connection, "repairing (run the command again; it continues where it stopped)")
-        self._table = Table(connection.dynamodb, connection.table)
-        self._records = DynamoRecords(self._table)
-        self._ledger = DynamoLedger(self._table)
-        self._tracked = DynamoTrackedDeliveries(self._table)
+        self._records = connection.records
+        self._ledger = DynamoLedger(connection.record_items)
+        self._tracked = DynamoTrackedDeliveries(connection.record_items)
 
     def _now(self) -> int:
         return int(self._connection.now())
