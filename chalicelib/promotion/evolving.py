@@ -81,7 +81,8 @@ def on_tag_seen(event: ev.TagSeen, promotion: Promotion, now: int) -> Promotion:
     news = {name for name, entry in event.answers.items() if entry != promotion.handled.get(name)}
     gone = event.image_state is None or (event.image_state == "disabled" and promotion.standing)
     misses = gone or event.value is None
-    unsure = news if misses else {"tag"} & news if _removes(event.answers) else set()
+    said = TagEntry.parse(event.answers.get("tag", ""))
+    unsure = news if misses else {"tag"} & news if said.contradicts(event.value) else set()
     doubted = _doubted(promotion, event.answers, unsure, now)
     again, only = _asked(promotion, event.answers, news - doubted.keys())
     known = {promotion.value, promotion.refused_value}
@@ -117,11 +118,6 @@ def on_tag_seen(event: ev.TagSeen, promotion: Promotion, now: int) -> Promotion:
     moved = asked is not seen or "file" in news or event.value != promotion.seen_value
     waited = asked.state is S.REQUESTED or asked.awaits_ami
     return COMPARE(asked, now) if moved or waited else asked
-
-
-def _removes(answers: Mapping[str, str]) -> bool:
-    """Whether the tag event says that the tag was removed: a look that shows it is late, or it was written again."""
-    return TagEntry.parse(answers.get("tag", "")).removed
 
 
 def _doubted(promotion: Promotion, answers: Mapping[str, str], unsure: set[str], now: int) -> Mapping[str, str]:

@@ -132,7 +132,10 @@ class Promotion:
     withdrawn: Mapping[str, str] = field(default_factory=dict)
     """The withdrawals of that comparison, for people: "account" or "account/region" -> the operator."""
     left_out: tuple[str, ...] = ()
-    """Targets that a withdrawal kept out before they began: they begin when it is lifted."""
+    """Targets that a withdrawal kept out before they began: they begin when it is lifted.
+
+    "ACCOUNT,ACCOUNT/REGION,REGION": accounts with the same Regions are together, as an item has room for 400 KB.
+    """
     unfit: str = ""
     """For which inputs the source failed its checks: then nothing begins."""
     partial_since: int = 0
@@ -259,6 +262,11 @@ class Promotion:
     def generation_of(self, account: str, place: str) -> int:
         """Return the generation of a target: a delivery that failed in an older one begins again."""
         return max(self.generation, self.retries.get(account, 0), self.retries.get(place, 0))
+
+    def was_left_out(self, account: str, region: str) -> bool:
+        """Whether a withdrawal kept this target out before it began."""
+        there = (one.partition("/") for one in self.left_out)
+        return any(account in accounts and region in regions.split(",") for accounts, _, regions in there)
 
     def withdrawals_count_from(self, value: str | None) -> int:
         """Return from when withdrawals count for a value: since EC2 last showed another one."""

@@ -108,21 +108,28 @@ class WantedTargets:
         """An account that is added to the file waits for a tag event; one that joins an OU does not."""
         if one is None:
             joins = promotion.generation > 0 and self.back_fill and bool(target.unit)
-            return _is_asked_for(target, promotion) or joins or target.place in promotion.left_out
+            left_out = promotion.was_left_out(target.account, target.region)
+            return _is_asked_for(target, promotion) or joins or left_out
         generation = promotion.generation_of(target.account, target.place)
         return one.state in BACK_AGAIN or (one.state in ("failed", EXPIRED) and one.generation < generation)
 
     def left_out(self, tracked: Iterable[TrackedDelivery], promotion: Promotion) -> tuple[str, ...]:
-        """Return the targets that would have begun but for a withdrawal: its lift begins them; sorted.
+        """Return the targets that would have begun but for a withdrawal, as the record has them: its lift begins them.
 
         Without those that have joined an OU since: these begin with the lift anyway, and hold up no wave.
         """
         if self.unknown or self.unbelieved or self.recalled:
             return promotion.left_out
         begun = {one.place for one in tracked}
-        fresh = {place for place, target in self.kept_out.items() if _is_asked_for(target, promotion)}
-        named = self.targets.keys() | self.kept_out.keys()
-        return tuple(sorted(({*promotion.left_out} & named | fresh) - begun))
+        regions: dict[str, list[str]] = {}
+        for place, target in sorted({**self.targets, **self.kept_out}.items()):
+            fresh = place in self.kept_out and _is_asked_for(target, promotion)
+            if place not in begun and (fresh or promotion.was_left_out(target.account, target.region)):
+                regions.setdefault(target.account, []).append(target.region)
+        accounts: dict[str, list[str]] = {}
+        for account, some in regions.items():
+            accounts.setdefault(",".join(some), []).append(account)
+        return tuple(f"{','.join(some)}/{where}" for where, some in accounts.items())
 
     def announced(self, tracked: Iterable[TrackedDelivery], promotion: Promotion) -> list[Target]:
         """Return the targets whose deliveries are tracked as begun in this generation; sorted by place.

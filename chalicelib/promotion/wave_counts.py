@@ -74,7 +74,7 @@ def joined(promotion: Promotion, target: Target, one: TrackedDelivery | None) ->
     """
     if one is not None:
         return one.joined
-    if target.place in promotion.left_out:
+    if promotion.was_left_out(target.account, target.region):
         return 0
     generation = promotion.generation_of(target.account, target.place)
     return promotion.generation if generation <= promotion.passed_generation else 0
