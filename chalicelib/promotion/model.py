@@ -131,10 +131,10 @@ class Promotion:
     """Digest of the targets of that comparison, by which discovery sees whether a new file changes them."""
     withdrawn: Mapping[str, str] = field(default_factory=dict)
     """The withdrawals of that comparison, for people: "account" or "account/region" -> the operator."""
-    left_out: tuple[str, ...] = ()
-    """Targets that a withdrawal kept out before they began: they begin when it is lifted.
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    """Targets that a withdrawal kept out before they began: they begin when it is lifted. Region -> "account account".
 
-    "ACCOUNT,ACCOUNT/REGION,REGION": accounts with the same Regions are together, as an item has room for 400 KB.
+    So written, those of 1,000 accounts in 17 Regions take 221 KB of an item's 400.
     """
     unfit: str = ""
     """For which inputs the source failed its checks: then nothing begins."""
@@ -265,8 +265,7 @@ class Promotion:
 
     def was_left_out(self, account: str, region: str) -> bool:
         """Whether a withdrawal kept this target out before it began."""
-        there = (one.partition("/") for one in self.left_out)
-        return any(account in accounts and region in regions.split(",") for accounts, _, regions in there)
+        return account in self.left_out.get(region, "")
 
     def withdrawals_count_from(self, value: str | None) -> int:
         """Return from when withdrawals count for a value: since EC2 last showed another one."""
