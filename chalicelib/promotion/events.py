@@ -68,7 +68,6 @@ class Compared:
     awaited: bool = False
     """Whether a wave waits for deliveries that are under way."""
     answers: Mapping[str, str] = field(default_factory=dict)
-    newest: int = 0
     basis: str = ""
 
 

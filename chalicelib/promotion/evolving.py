@@ -257,7 +257,7 @@ def on_compared(event: ev.Compared, promotion: Promotion, now: int) -> Promotion
     compared = replace(compared, cursor="")
     waits = event.missing or recalled(event.withdrawn)  # all that a recall kept out begins when it is lifted
     if event.file and not waits and event.refused is None:
-        compared = replace(compared, passed_generation=max(promotion.passed_generation, event.newest))
+        compared = replace(compared, passed_generation=max(promotion.passed_generation, promotion.newest))
     if event.summarised and not compared.unnotified:
         return _over(compared, event, now)
     return _wait_for_ends(compared, event, now)

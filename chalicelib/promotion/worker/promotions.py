@@ -179,7 +179,6 @@ class PromotionExecutor:
             waves=progress,
             awaited=wave_counts.under_way(found, wanted.waves, progress, self.clock()),
             answers=_answers(promotion, machine.WITHDRAW, machine.RECALL),
-            newest=promotion.newest,
             basis=record.basis,
         )
 
@@ -299,11 +298,7 @@ class PromotionExecutor:
             return self._compare(record, budget)
         if record.cursor.startswith(END):
             return self._pass.end(promotion, wanted, tracked, budget)
-        return ev.Paused() if self._paused() else self._pass.begin(promotion, wanted, tracked, budget)
-
-    def _paused(self) -> bool:
-        """Whether an operator has paused new promotions. What runs continues, and removals take effect."""
-        return self.targets.paused()
+        return ev.Paused() if self.targets.paused() else self._pass.begin(promotion, wanted, tracked, budget)
 
     # --- the source --------------------------------------------------------------------------------------------------
 
@@ -313,7 +308,7 @@ class PromotionExecutor:
         What somebody tags later waits for a tag event: until then what was examined first counts, also for an account
         that joins.
         """
-        if self._paused():
+        if self.targets.paused():
             return ev.Paused()
         wanted = self._wanted_by(record, self.targets.withdrawals(record.ami))
         promotion = record.of_value(refused=wanted.refused is not None)
