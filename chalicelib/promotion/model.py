@@ -11,6 +11,7 @@ from chalicelib.delivery.wave_progress import WaveProgress
 from chalicelib.engine import addresses, schedule
 from chalicelib.engine.faults import Fault, count
 from chalicelib.targets.approvals import Asked
+from chalicelib.targets.withdrawals import EVERYWHERE
 
 
 class PromotionState(StrEnum):
@@ -88,7 +89,7 @@ class Promotion:
     generation: int = 0
     """Each tag event, and each new value, raises it: what has failed begins again. 0: it has begun nothing."""
     retries: Mapping[str, int] = field(default_factory=dict)
-    """Generations of single targets ("account" or "account/region") that an operator asked to begin again."""
+    """Generations of what an operator asked to begin again: "account", "account/region", or all that has failed."""
     valid_generation: int = 0
     """The generation of the value in force: a refused value begins nothing again."""
     passed_generation: int = 0
@@ -261,6 +262,10 @@ class Promotion:
 
     def generation_of(self, account: str, place: str) -> int:
         """Return the generation of a target: a delivery that failed in an older one begins again."""
+        return max(self.named_generation_of(account, place), self.retries.get(EVERYWHERE, 0))
+
+    def named_generation_of(self, account: str, place: str) -> int:
+        """Return the generation in which a tag event, or an operator, named a target: so what its date ended begins."""
         return max(self.generation, self.retries.get(account, 0), self.retries.get(place, 0))
 
     def was_left_out(self, account: str, region: str) -> bool:

@@ -111,8 +111,10 @@ class WantedTargets:
             joins = promotion.generation > 0 and self.back_fill and bool(target.unit)
             left_out = promotion.was_left_out(target.account, target.region)
             return _is_asked_for(target, promotion) or joins or left_out
-        generation = promotion.generation_of(target.account, target.place)
-        return one.state in BACK_AGAIN or (one.state in ("failed", EXPIRED) and one.generation < generation)
+        if one.state == EXPIRED:
+            return one.generation < promotion.named_generation_of(target.account, target.place)
+        older = one.generation < promotion.generation_of(target.account, target.place)
+        return one.state in BACK_AGAIN or (one.state == "failed" and older)
 
     def left_out(self, tracked: Iterable[TrackedDelivery], promotion: Promotion) -> Mapping[str, str]:
         """Return the targets that would have begun but for a withdrawal, as the record has them: its lift begins them.

@@ -9,6 +9,7 @@ from chalicelib.delivery.tracked import EXPIRED, TrackedDelivery
 from chalicelib.engine.faults import Fault
 from chalicelib.promotion import evolving
 from chalicelib.promotion.codec import PROMOTIONS
+from chalicelib.promotion.events import TagSeen
 from chalicelib.promotion.model import MADE_HERE, Promotion, PromotionState
 from chalicelib.promotion.wanted import WantedTargets, wanted_targets, why_it_ends
 from chalicelib.targets.applied_file import AppliedFile, Directory, Target
@@ -143,6 +144,17 @@ def test_what_has_failed_or_expired_begins_again_for_a_newer_generation_only(sta
     assert differs(a_promotion(retries={A: 2}), the_file(A), there) == ([], [A])
     assert differs(a_promotion(retries={B: 2}), the_file(A, B), there, tracked(B)) == ([], [])
     assert differs(a_promotion(generation=2), the_file(A), tracked(A, state, generation=2)) == ([], [])
+
+
+def test_what_a_date_has_ended_does_not_begin_again_with_all_that_has_failed():
+    """A retry of hundreds, or the lift of a recall, is for what has failed. The file has got a later date since."""
+    before = a_promotion(inbox={"lifted": "1:"})
+    look = TagSeen("dev", "available", answers=before.inbox, basis=before.basis)
+    again = evolving.on_tag_seen(look, before, NOW)
+    there = [tracked(A, "failed"), tracked(B, EXPIRED)]
+
+    assert differs(again, the_file(A, B), *there) == ([], [A])
+    assert differs(replace(again, generation=9), the_file(A, B), *there) == ([], [A, B]), "a tag event begins it"
 
 
 @pytest.mark.parametrize("state", ["cancelled", "withdrawn"])
