@@ -11,7 +11,7 @@ from platform_words import after, refused, wait
 
 TARGET = f"arn:aws:iam::{DEV}:role/AmiCopyRole"
 COPYING = ["DescribeKey", "Decrypt", "CreateGrant", "ReEncryptFrom"]
-FOREIGN = "kms:DescribeKey on this resource because the resource does not exist in this Region, no resource-based policies"
+FOREIGN = "kms:DescribeKey on this resource because the resource does not exist in this Region, no resource-based"
 EBS = "kms:EncryptionContext:aws:ebs:id"
 LATEST = 301
 

@@ -72,13 +72,13 @@ def cause(message: str) -> str:
             return "The role's permissions boundary denies it: allow there what docs/reference/permissions.md lists"
         case "session policy", False:
             return "The session policy that the service wrote lacks it: report this as an issue"
-        case "resource-based policy", _ if "kms:" not in message:
-            return "The policy of the resource that the message names denies it, or does not admit the role: change it"
         case "resource-based policy", _ if _FOREIGN_KEY in message:
             return (
                 "There is no such key in that Region, or the key's own policy does not admit the role: "
                 "`ami-promoter doctor key-policy` shows what it lacks"
             )
+        case "resource-based policy", _ if "kms:" not in message:
+            return "The policy of the resource that the message names denies it, or does not admit the role: change it"
         case "resource-based policy", _:
             return "The key's own policy does not admit the role: `ami-promoter doctor key-policy` shows what it lacks"
         case "VPC endpoint policy", _:

@@ -24,8 +24,7 @@ SAYS = [
     (f"because no identity-based policy {COPYING}", "identity-based policy", "deploy/target.yaml"),
     ("because no resource-based policy allows the kms:Decrypt action", "resource-based policy", "key-policy"),
     (
-        "kms:CreateGrant on this resource because the resource does not exist in this Region, no resource-based "
-        "policies allow access, or a resource-based policy explicitly denies access",
+        "on this resource because the resource does not exist in this Region, no resource-based policies allow access",
         "resource-based policy",
         "no such key",
     ),

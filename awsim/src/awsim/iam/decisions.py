@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from awsim.api import AwsError, Caller
 
-
 FOREIGN_KEY = (
     "on this resource because the resource does not exist in this Region, no resource-based policies allow access, or "
     "a resource-based policy explicitly denies access"
