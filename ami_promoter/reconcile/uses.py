@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -43,7 +42,7 @@ def ask(
     """Ask each target what names its AMI. ``patience``: seconds without an answer after which it stops waiting."""
     wanted = dict(images)
     asking = Inventories(connection, patience, clock, images=wanted)
-    found = asking.ask(tuple(wanted), f"use-{uuid.uuid4().hex[:12]}")
+    found = asking.ask(tuple(wanted), "use")
     return [
         {
             "account": place.account,
