@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -76,7 +75,7 @@ def doctor(
     facts = _facts(connection, file)
     found = doctor_checks.hub(facts)
     inventories = Inventories(connection, timeout, caller.clock, checks=True)
-    answers = inventories.ask(wanted, f"doctor-{uuid.uuid4().hex[:12]}")
+    answers = inventories.ask(wanted, "doctor")
     hub = HubNames(connection.partition, connection.account, connection.region, facts.health.senders)
     found += doctor_checks.targets(answers, settings, _known(connection, wanted), hub)
     status = grouped_checks.status(found)

@@ -84,10 +84,6 @@ class Drain:
         self.cancelled: set[tuple[str, int]] = set()
         """Deliveries with their episodes."""
 
-    def pause(self) -> None:
-        """Pause promotions."""
-        self.switch.turn(paused=True, why=WHY)
-
     def look(self) -> DrainView:
         """Read the whole table: no index lists the deliveries that have not ended."""
         return _view(*self._reader.under_way())
@@ -174,7 +170,7 @@ def drained(
     drain: Drain, *, delete_copies: bool = False, wait: bool = False, timeout: int | None = None, wide: bool = False
 ) -> Report:
     """Drain the hub and report; may raise HubError."""
-    drain.pause()
+    drain.switch.turn(paused=True, why=WHY)
     view = drain.look()
     drain.cancel(view, delete_copies=delete_copies)
     if wait:

@@ -92,20 +92,14 @@ def reconcile(
     connection = caller.connect()
     if unpark:
         return _unpark(connection, unpark)
-    name = f"{int(connection.now())}-{uuid.uuid4().hex[:8]}"
-    looking = Looking(
-        connection,
-        caller.clock,
-        keys=keys,
-        since=since,
-        patience=timeout,
-    )
-    view = looking.look(name, targets=not hub_only)
+    looking = Looking(connection, caller.clock, keys=keys, since=since, patience=timeout)
+    view = looking.look(targets=not hub_only)
     found = findings(view)
     outcome: dict[Finding, str] = {}
     woken = 0
     if apply:
-        repairs = Repairs(connection, name, timeout, caller.clock)
+        run = f"{int(connection.now())}-{uuid.uuid4().hex[:8]}"
+        repairs = Repairs(connection, run, timeout, caller.clock)
         woken = _wake_all(view, repairs)
         outcome = {one: repairs.repair(one.repair) for one in found if one.repair is not None}
         orders = {one.repair: one for one in found if isinstance(one.repair, Remove)}

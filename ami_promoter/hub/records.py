@@ -330,6 +330,11 @@ def place_of(shown: Mapping[str, Any]) -> str:
     return str(Place(str(shown["account"]), str(shown["region"])))
 
 
+def target_of(shown: Mapping[str, Any]) -> str:
+    """Return the same for a person, as "ACCOUNT REGION"."""
+    return f"{shown['account']} {shown['region']}"
+
+
 def is_named(place: str, targets: Collection[str]) -> bool:
     """Whether one of these ("ACCOUNT" or "ACCOUNT/REGION") is the target ("ACCOUNT/REGION")."""
     return not {Place.parse(place).account, place}.isdisjoint(targets)

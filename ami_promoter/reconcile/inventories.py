@@ -8,6 +8,7 @@ answer to that, because it is newer.
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Iterable, Mapping, Sequence, Sized
 from typing import Any
 
@@ -57,8 +58,9 @@ class Inventories:
         self._reader = Reader(connection, "reading the targets' answers")
         self._records = connection.records
 
-    def ask(self, places: Sequence[Place], run: str) -> dict[Place, TargetFacts]:
-        """Ask `worker` to look at these targets, and wait for the answers; ``run`` is the id of this request."""
+    def ask(self, places: Sequence[Place], verb: str) -> dict[Place, TargetFacts]:
+        """Ask `worker` to look at these targets, and wait for the answers. ``verb``: who asks, for the request's id."""
+        run = f"{verb}-{uuid.uuid4().hex[:12]}"
         progress = Progress("Asking the targets", self._clock.now)
         known = self._reader.many(map(self._key, places))
         with self._connection.telling("asking the targets"):

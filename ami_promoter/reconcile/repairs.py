@@ -120,10 +120,7 @@ class Repairs:
             tries=0,
             next_try=now + repair.wait,
         )
-        if not self._ledger.put_right(known, f"found open; the service opened it ({BY})", now):
-            return MOVED_ON
-        self.wake(repair.resource)
-        return "done"
+        return self._put_right(known, "found open; the service opened it")
 
     def _reopen(self, resource: str, share_name: str, version: int) -> str:
         now = self._now()
@@ -131,9 +128,12 @@ class Repairs:
         if before is None or before.version != version or before.state is not ShareState.OPEN:
             return MOVED_ON
         gone = replace(before, state=ShareState.CLOSED, closed_at=now, tries=0, next_try=now)
-        if not self._ledger.put_right(gone, f"found closed ({BY})", now):
+        return self._put_right(gone, "found closed")
+
+    def _put_right(self, share: Share, what: str) -> str:
+        if not self._ledger.put_right(share, f"{what} ({BY})", self._now()):
             return MOVED_ON
-        self.wake(resource)
+        self.wake(share.resource)
         return "done"
 
     def _release_holding(self, resource: str, share_name: str, holding: Holding) -> str:
