@@ -133,12 +133,12 @@ class OrganizationHub:
         for _ in range(times):
             self._members.run(time_left=time_left)
             self.hub.discover()
-            self.hub.run(until=self.cloud.now + FIVE)
+            self.hub.wait(FIVE)
 
     def tag(self, value: str | None = "default") -> None:
         """Tag the AMI, and let an hour pass."""
         self.cloud.tag("ami-0a", value)
-        self.hub.run(until=self.cloud.now + 3600)
+        self.hub.wait(3600)
 
     @property
     def outcomes(self) -> dict[str, str]:

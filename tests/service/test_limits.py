@@ -149,7 +149,7 @@ def test_a_share_that_many_hold_at_once_is_held_at_a_later_try():
     hub.cloud.make_image("ami-0a", {"snap-00": True})
     hub.gate.troubles.append(PortTrouble("ledger", "hold_all", refusal(RefusalKind.THROTTLED, "share-busy"), 8))
     hub.cloud.tag("ami-0a", ACCOUNT)
-    hub.run(until=hub.cloud.now + 2 * HOUR)
+    hub.wait(2 * HOUR)
 
     assert hub.gate.troubles[0].times == 0
     assert hub.outcomes() == {("ami-0a", ACCOUNT): "delivered"}
