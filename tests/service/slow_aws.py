@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from chalicelib.delivery.worker.share_waiters import WaitingDeliveries
@@ -11,11 +11,11 @@ from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.errors import Refusal
 from chalicelib.engine.ports import Write
 from chalicelib.engine.waker import Waker
+from chalicelib.sharing.ports import Judgement
 from chalicelib.sharing.share import Share, ShareState
 from chalicelib.sharing.worker.share_worker import ShareWorker
 from tests.fakes import copying
 from tests.service.cloud import Quiet
-from tests.service.entitled import ListedOnly
 from tests.stores import Stores, in_memory
 
 START = 1_800_000_000
@@ -81,6 +81,20 @@ class SlowStore:
         return slow
 
 
+class EverybodyMay:
+    """The port ``Entitlements``: the applied file contains whoever asks, and prolongs no share."""
+
+    def __init__(self, resource: SlowResource) -> None:
+        self._resource = resource
+
+    def ends(self, _resource: str, shares: Sequence[Share]) -> Mapping[str, int]:
+        return {share.share_name: 0 for share in shares}
+
+    def judge(self, _resource: str, _shares: Sequence[Share], _has_time: object = None) -> Judgement:
+        self._resource.spend()
+        return Judgement()
+
+
 class SlowResource:
     """A resource with its shares, holders and worker; ``seconds``: the duration of each call, DynamoDB's included."""
 
@@ -102,7 +116,7 @@ class SlowResource:
             records,
             ledger,
             {resource.pk.split("#")[1]: self.permissions},
-            ListedOnly(self.listed),
+            EverybodyMay(self),
             WaitingDeliveries(records, ledger, waker),
             waker,
             self.telemetry,
@@ -125,11 +139,6 @@ class SlowResource:
         self.spend()
         self.wakes += [key for key, _ in wakes]
         return ()
-
-    def listed(self, receivers: Collection[str]) -> frozenset[str]:
-        """All accounts are listed."""
-        self.spend()
-        return frozenset(receivers)
 
     def hold(self, names: Sequence[str], *, account: str = "") -> None:
         """Let one delivery hold each share; both have the same name."""
