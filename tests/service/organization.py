@@ -28,6 +28,24 @@ def membership_of(units: Mapping[str, Unit]) -> Membership:
     return Membership(addresses.digest(repr(sorted(units.items()))), units)
 
 
+def of_an_ou(*accounts: str, **settings: Any) -> Directory:
+    """A file whose group ``default`` is the OU, which has these accounts."""
+    return with_members(
+        Directory(
+            {"default": (OU,)},
+            {},
+            {"default": (Target("", REGION, **settings),)},
+            organization=Organization(ORGANIZATION, {OU: ("default",)}),
+        ),
+        *accounts,
+    )
+
+
+def with_members(file: Directory, *accounts: str, arn: str = ARN, **others: Unit) -> Directory:
+    """The file, while the table of members has these accounts in the OU, and perhaps other units."""
+    return replace(file, membership=membership_of({OU: Unit(arn, accounts), **others}))
+
+
 class FakeOrganization:
     """The port ``OrganizationReader``: pages of one account, the first empty. ``refuse``: for the next calls."""
 

@@ -16,6 +16,7 @@ from chalicelib.sharing.share import Share, ShareState
 from chalicelib.sharing.worker.share_worker import ShareWorker
 from tests.fakes import copying
 from tests.service.cloud import Quiet
+from tests.service.gate import ProcessKilled
 from tests.stores import Stores, in_memory
 
 START = 1_800_000_000
@@ -23,10 +24,6 @@ LIMIT = 30
 """Seconds of an invocation."""
 ACCOUNT = "200000000001"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/AmiCopyRole"
-
-
-class SliceKilled(BaseException):
-    """The function has reached its limit."""
 
 
 class Slow:
@@ -129,7 +126,7 @@ class SlowResource:
     def spend(self) -> None:
         self.now += self.seconds
         if self.now > self.ends:
-            raise SliceKilled
+            raise ProcessKilled
 
     def wake(self, _key: RecordKey, _cause: str) -> None:
         self.woken = True
@@ -165,7 +162,7 @@ class SlowResource:
 
         try:
             self.worker.run(self.key, time_left=left)
-        except SliceKilled:
+        except ProcessKilled:
             self.killed += 1
         self.ends = float("inf")
 

@@ -10,11 +10,10 @@ from chalicelib.engine.errors import RefusalKind
 from chalicelib.engine.faults import Fault
 from chalicelib.promotion import commands as do
 from chalicelib.targets.applied_file import AppliedFile, Directory, Target
-from chalicelib.targets.organization import Organization, Unit
 from tests.service.cloud import REGION, CloudBehavior, refusal, target_key
 from tests.service.gate import PortTrouble
 from tests.service.hub import Hub
-from tests.service.organization import ARN, ORGANIZATION, OU, A, B, C, membership_of
+from tests.service.organization import A, B, C, of_an_ou
 from tests.service.shared_ami import AMI, HOUR, conflicting, pass_time, record, tagged, untagged, when
 
 FOR_HOURS = CloudBehavior(copying=(60 * HOUR,))
@@ -130,15 +129,9 @@ def test_an_image_that_is_marked_as_the_services_own_begins_nothing_again():
     assert record(hub).episode == 1
 
 
-def an_ou(*accounts: str) -> Directory:
-    units = membership_of({OU: Unit(ARN, accounts)})
-    named = Organization(ORGANIZATION, {OU: ("default",)})
-    return Directory({"default": (OU,)}, {}, {"default": (Target("", REGION),)}, organization=named, membership=units)
-
-
 def test_what_runs_is_left_alone_when_an_account_joins():
     """The deliveries that run are not tracked again: with a thousand that would be a thousand writes and wakes."""
-    hub = tagged(accounts=(A, B, C), file=an_ou(A, B), behavior=FOR_HOURS).unwatched().wait(HOUR)
+    hub = tagged(accounts=(A, B, C), file=of_an_ou(A, B), behavior=FOR_HOURS).unwatched().wait(HOUR)
     added: list[str] = []
 
     def note(port: str, method: str, args: tuple[Any, ...]) -> None:
@@ -146,7 +139,7 @@ def test_what_runs_is_left_alone_when_an_account_joins():
             added.append(args[1].account)
 
     hub.gate.watch = note
-    hub.cloud.directory = an_ou(A, B, C)
+    hub.cloud.directory = of_an_ou(A, B, C)
     hub.discover()
     hub.wait(300)
     assert (set(added), hub.outcomes()[AMI, C]) == ({C}, "copying")
@@ -166,7 +159,7 @@ def test_a_refused_value_that_the_file_explains_later_gives_the_ami_to_those_it_
 
 def test_members_that_come_back_are_news():
     """A promotion that is over has seen those between by itself, before discovery has."""
-    fewer, more = an_ou(A, B), an_ou(A, B, C)
+    fewer, more = of_an_ou(A, B), of_an_ou(A, B, C)
     hub = tagged(accounts=(A, B, C), file=fewer).unwatched().wait(HOUR)
     for directory in (more, fewer):
         hub.cloud.directory = directory
