@@ -114,7 +114,7 @@ def test_what_was_shared_until_its_date_stays_a_success_when_another_try_is_take
     hub.gate.troubles = [killed]
     retry(hub, DEV)
     while killed.times:
-        hub.run(until=hub.cloud.now + 1)
+        hub.wait(1)
     hub.withdraw(AMI, DEV)
 
     assert states(hub, after=3 * DAY)[3] == "delivered"
