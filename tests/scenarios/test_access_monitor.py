@@ -71,16 +71,6 @@ def test_a_crash_around_a_call_raises_nothing(scene, operation, when):
     assert verdicts(scene) == []
 
 
-def test_doubled_late_and_shuffled_events_raise_nothing_and_are_judged_once(scene):
-    """EventBridge may deliver events that way."""
-    monitored(scene)
-    scene.world.injections.repeat_events(3)
-    scene.world.injections.shuffle_events(300)
-    scene.promote("dev")
-    assert verdicts(scene.after(LATE + 600)) == []
-    assert len(judged_events(scene)) == judged(scene) >= 7
-
-
 def test_what_was_shared_before_the_service_may_be_taken_back_by_whoever_shared_it(scene):
     """It is preexisting: no one's removal of it is a finding."""
     scene.share_before(DEV, scene.snapshots[0])
@@ -341,15 +331,6 @@ def test_a_death_of_the_monitor_hides_nothing(scene, operation, when):
     assert crash.happened
     assert set(verdicts(scene)) == {("page", "own-without-intent")}
     assert len(verdicts(scene)) <= 2
-
-
-def test_an_unreadable_applied_file_delays_the_verdict_and_no_more(scene):
-    """The monitor cannot tell strangers apart: the event waits in its queue, and an outage is no finding."""
-    monitored(scene)
-    share(scene, STRANGER)
-    scene.wait(500)
-    scene.world.injections.outage("dynamodb", 400, HUB)
-    assert verdicts(scene.after(LATE + 600)) == [("page", "foreign-stranger")]
 
 
 # --- a silent trail ---

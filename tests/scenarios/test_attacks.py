@@ -71,14 +71,6 @@ def theirs(scene: Scene) -> tuple[str, str]:
 EVENTS = ("sweep", "discover", "on-tag-change", "on-image-state", "on-target-event")
 
 
-def test_only_the_worker_enters_the_role_that_copies_and_only_the_share_worker_that_which_makes_grants(scene):
-    """No function reaches hub and target at once: one that opens shares cannot use them."""
-    for function in ("share-worker", *EVENTS):
-        refused(entered, scene, function, COPIES, "ec2")
-    for function in ("worker", *EVENTS):
-        refused(entered, scene, function, GRANTS, "kms")
-
-
 def test_the_share_worker_can_touch_no_image_and_no_snapshot_of_a_target(delivered):
     """It can copy, register, tag, share, delete and read nothing there, of any owner."""
     scene, ours = delivered, delivered.image_in(DEV)

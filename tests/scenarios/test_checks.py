@@ -81,17 +81,6 @@ def test_all_faults_of_a_source_and_of_its_value_come_in_one_notice(scene):
     scene.assert_invariants()
 
 
-def test_a_wrong_external_id_is_waited_for_and_read_live(scene):
-    """The targets file is corrected while the delivery waits: it continues with the new external id."""
-    scene.apply(stage.TARGETS_FILE.replace(stage.EXTERNAL_ID, "somebody-elses"))
-    scene.tag("")
-    scene.run_until_state("awaiting-role")
-    scene.wait(90)
-    assert scene.reported() == {"delivery.waiting-for-role": 1}
-    scene.apply(stage.TARGETS_FILE)
-    scene.assert_arrives(DEV)
-
-
 def disable_key(scene):
     """The target's key is disabled."""
     scene.client("kms", DEV).disable_key(KeyId=scene.stage.targets[DEV].outputs["KeyArn"])

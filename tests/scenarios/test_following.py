@@ -256,13 +256,3 @@ def test_a_target_that_goes_loses_what_is_shared_with_it(scene):
     assert (kinds[0], len(kinds)) == ("image", 2)
     assert f"Withdraws from {TEST}: image {scene.image}" in said
     scene.run_until(lambda: scene.launchable_by() == set(), seconds=900)
-
-
-def test_credentials_of_another_account_are_not_blamed_on_the_file(scene, monkeypatch):
-    """The file lists that account: the message says that the tables do not exist there."""
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", scene.world.accounts.root(DEV).access_key)
-
-    status, reported = run(scene, "targets", "apply", str(scene._directory / "targets.yaml"))
-
-    assert status == AWS
-    assert "account and Region are the hub's" in reported["faults"][0]["cure"]

@@ -33,28 +33,6 @@ def counted(scene, metric):
     return json.loads(lines[-1])[metric][0] if isinstance(lines[-1], str) else lines[-1][metric][0]
 
 
-def test_an_account_that_joins_an_ou_gets_what_is_in_force_and_nobody_else_is_touched(scene, organization):
-    """Accounts of the OU and the inner OU, although the first page of every list is empty.
-
-    An account that joins later is delivered by itself; delivered AMIs stay, and a failed delivery is not retried.
-    """
-    people, made = organization.people, organization.made
-    people.add_account(made, DEV, organization.outer)
-    people.add_account(made, TEST, organization.inner)
-    people.add_account(made, "888888888888", organization.outer, state="SUSPENDED")
-    scene.world.iam.roles.drop(f"arn:aws:iam::{TEST}:role/AmiCopyRole")
-    scene.apply(organization.file())
-    assert scene.promoted("workloads") == {DEV: "delivered", TEST: "failed"}
-    first = scene.reported()
-
-    people.add_account(made, PROD, organization.inner)
-    assert scene.outcome(times=2) == {DEV: "delivered", TEST: "failed", PROD: "delivered"}
-    assert scene.reported() - first == {"delivery.delivered": 1, "promotion.over": 1}
-    assert scene.image_in(PROD)["Name"] == f"golden-2026-01-{scene.image}"
-    assert accounts(scene) == [DEV, TEST, PROD]
-    scene.assert_invariants()
-
-
 def test_an_account_counts_as_gone_on_positive_evidence_only(scene, organization):
     """A failed read of the organization removes no account; two readings and AWS's word about the account do.
 

@@ -352,16 +352,20 @@ def source_key(scene, image):
     return shown["KmsKeyId"]
 
 
+NOT_VALID, NOT_ACCESSIBLE = "Source snapshot ID is not valid", "Given key ID is not accessible"
 SOURCE_TROUBLES = {
-    deregistered_with_its_snapshots: "Source snapshot ID is not valid",
-    unshared_by_a_person: "Source snapshot ID is not valid",
-    source_key_disabled: "Given key ID is not accessible",
-    grant_revoked: "Given key ID is not accessible",
+    deregistered_with_its_snapshots: NOT_VALID,
+    unshared_by_a_person: NOT_VALID,
+    source_key_disabled: NOT_ACCESSIBLE,
+    grant_revoked: NOT_ACCESSIBLE,
 }
 
 
 def test_what_happens_to_a_source_while_it_is_copied(scene):
-    """Each AMI has its own trouble: it fails with EC2's own message, and another AMI to the same account does not."""
+    """Each AMI has its own trouble: it fails with EC2's own message, and another AMI to the same account does not.
+
+    Where the snapshot is gone or not shared any more, the cure names the call to search for, and no key.
+    """
     calm_pace(scene)
     images = {
         strike: scene.seed(
@@ -382,4 +386,5 @@ def test_what_happens_to_a_source_while_it_is_copied(scene):
         (reported,) = scene.notices("delivery.failed", image)
         (fault,) = reported["faults"]
         assert (fault["code"], SOURCE_TROUBLES[strike] in fault["what"]) == ("copy-failed", True), fault
+        assert ("ModifySnapshotAttribute" in fault["cure"]) is (SOURCE_TROUBLES[strike] == NOT_VALID), fault
     scene.assert_invariants()
