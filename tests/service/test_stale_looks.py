@@ -129,9 +129,9 @@ def test_what_failed_under_the_value_before_is_left_alone_although_the_look_stil
     stale(hub, TagRead("default", "available", AMI))
     hub.cloud.now += 1
     hub.cloud.tag(AMI, B)
-    after(hub, 180)
+    hub.wait(180)
     assert record(hub).value == B, "it does not wait for discovery"
-    after(hub, HOUR)
+    hub.wait(HOUR)
 
     assert hub.outcomes() == {(AMI, A): "failed", (AMI, B): "delivered"}
     assert {one.account: one.episode for one in hub.stores.tracked.all(AMI)} == {A: 1, B: 1}
