@@ -292,11 +292,6 @@ def ends(delivery: Delivery, now: int) -> tuple[Command, ...]:
     return (EndInstances(),) if delivery.launch.ends and now >= delivery.launch.next_look else ()
 
 
-def end_due(delivery: Delivery) -> int | None:
-    """Return when that is due; None: nothing is left to do."""
-    return delivery.launch.next_look if delivery.launch.ends else None
-
-
 def ended(event: InstancesEnded, delivery: Delivery, now: int) -> Delivery:
     """Keep the attempts whose instance still shows, or may show yet; after a day, as ``end_refused``."""
     found = dict(event.found)

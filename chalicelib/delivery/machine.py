@@ -5,10 +5,11 @@ Everything derives from the record alone. So a crash loses nothing: the next inv
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from chalicelib.delivery.model import BY_DATE, ENDED, Delivery, DeliveryState
+from chalicelib.delivery import shares
+from chalicelib.delivery.model import BY_DATE, Delivery, DeliveryState
 from chalicelib.delivery.moves import in_force
 from chalicelib.delivery.phase import CancelAsked, Command, DeadlinePassed, DeliveryEvent, Phase
 from chalicelib.delivery.phases import (
@@ -127,19 +128,21 @@ def deadline(delivery: Delivery) -> int | None:
 
 
 def due_at(delivery: Delivery) -> int | None:
-    """When to look again if no wake arrives. Never None while anything is outstanding.
+    """When to look again if no wake arrives: at the first of its times at which anything is outstanding or due.
 
     None for a delivery in ``shared`` without an end date: a withdrawal writes into its inbox, which makes it due.
     """
-    if delivery.state in ENDED:
-        return None
-    times = PHASES[delivery.state].due(delivery, deadline(delivery))
-    return min((time for time in times if time is not None), default=None)
+    since = delivery.entered.get(delivery.state, 0)
+    times = () if delivery.ended else sorted({max(time, since) for time in _times(delivery) if time is not None})
+    return next((time for time in times if outstanding(delivery, time) or due_events(delivery, time)), None)
 
 
-def needs_shares(delivery: Delivery) -> bool:
-    """Whether the shares for its copies must stay open (invariant 1). Standing shares do not count."""
-    return not delivery.ended and PHASES[delivery.state].needs_shares(delivery)
+def _times(delivery: Delivery) -> Iterator[int | None]:
+    """Yield each time on its record for which commands or a deadline may wait."""
+    yield from (deadline(delivery), delivery.next_try, delivery.slots.next_ask, delivery.launch.next_look)
+    yield from (shares.release_due(delivery), shared.end_due(delivery))
+    for copy in delivery.copies:
+        yield from (copy.next_look, copy.not_before)
 
 
 def waits_for_shares(delivery: Delivery) -> bool:

@@ -149,13 +149,15 @@ def test_whatever_is_outstanding_has_a_due_date(picks, inbox, method):
 
 
 @given(st.lists(st.integers(0, 10_000), max_size=40), st.sampled_from(METHODS))
-def test_at_its_due_date_there_is_something_to_do_or_to_hear(picks, method):
-    """At that time a command is outstanding, or a deadline passes."""
+def test_at_its_due_date_and_not_before_there_is_something_to_do_or_to_hear(picks, method):
+    """At that time a command is outstanding, or a deadline passes; a second earlier not, unless it was due at once."""
     for delivery in drive(a_delivery(method=method), picks, []):
         due = machine.due_at(delivery)
         if due is not None:
             when = max(due, NOW)
             assert machine.outstanding(delivery, when) or machine.due_events(delivery, when)
+        if due is not None and due > delivery.entered[delivery.state]:
+            assert not machine.outstanding(delivery, due - 1)
 
 
 @given(st.lists(st.integers(0, 10_000), max_size=40), st.sampled_from(METHODS))

@@ -372,7 +372,11 @@ CHANGES = {
     ),
     "what an earlier try left is forgotten": (
         MemberChange(leftovers, "deletes", lambda *_: ()),
-        MemberChange(ending, "_is_removed", lambda delivery: delivery.cleanup.done),
+        MemberChange(
+            ending,
+            "_is_tidy",
+            lambda delivery: delivery.cleanup.done and not (delivery.shares.held or delivery.launch.ends),
+        ),
     ),
     "a result counts for every episode": (
         MemberChange(deliveries, "Machine", lambda counts, **parts: Machine(**parts)),

@@ -183,23 +183,6 @@ def _looks(delivery: Delivery, now: int) -> Iterator[Command]:
         yield shares.LookAtShares()
 
 
-def _due(delivery: Delivery, last: int | None) -> Iterator[int | None]:
-    yield last
-    waits = delivery.last_look.failure is None
-    if waits:
-        yield from (_copy_due(delivery, copy) for copy in delivery.copies)
-    if not waits or delivery.cleanup.to_delete or _reopens(delivery):
-        yield delivery.next_try
-
-
-def _copy_due(delivery: Delivery, copy: Copy) -> int | None:
-    if copy.state in (CopyState.INTENDED, CopyState.PENDING):
-        return max(copy.next_look, delivery.next_try)
-    if copy.state is CopyState.WANTED:
-        return max(copy.not_before, delivery.next_try) if slots.unused(delivery) else delivery.slots.next_ask
-    return None
-
-
 # --- starting and finding copies --------------------------------------------------------------------------------------
 
 
@@ -404,9 +387,7 @@ PHASES = {
         },
         outstanding=_outstanding,
         deadline=lambda delivery: delivery.copies_end,
-        due=_due,
         looks=lambda delivery, now: tuple(_looks(delivery, now)),
-        needs_shares=lambda _delivery: True,
         waits_for_shares=_reopens,
     )
 }

@@ -195,12 +195,8 @@ def _late_image(event: ImageRegistered, delivery: Delivery, now: int) -> Deliver
 
 def _stopping(delivery: Delivery, now: int) -> tuple[Command, ...]:
     looks = (FindLeftovers(),) if now >= delivery.next_try or _has_news(delivery) else ()
-    released = () if _needs_shares(delivery) else shares.releases(delivery, now)
+    released = shares.releases(delivery, now) if delivery.cleanup.deletes_accepted else ()
     return (*instances.ends(delivery, now), *slots.reports(delivery), *released, *looks)
-
-
-def _needs_shares(delivery: Delivery) -> bool:
-    return not delivery.cleanup.deletes_accepted
 
 
 def _tidying(delivery: Delivery, now: int) -> tuple[Command, ...]:
@@ -222,17 +218,8 @@ def _tidies(delivery: Delivery, now: int) -> tuple[Command, ...]:
 
 def _is_tidy(delivery: Delivery) -> bool:
     """Whether nothing is left to remove, to release or to terminate: then the notice says how it ended."""
-    return _is_removed(delivery) and not delivery.shares.held and not delivery.launch.ends
-
-
-def _only_ends(delivery: Delivery) -> bool:
-    """Whether nothing is left but an instance to be terminated, and then the notice."""
-    return _is_removed(delivery) and delivery.launch.ends and not delivery.shares.held
-
-
-def _is_removed(delivery: Delivery) -> bool:
-    """Whether nothing is left to remove: also no copy of an earlier episode that this one did not use."""
-    return delivery.cleanup.done and not delivery.cleanup.to_delete
+    left = delivery.cleanup.to_delete  # also copies of an earlier episode that this one did not use
+    return delivery.cleanup.done and not (left or delivery.shares.held or delivery.launch.ends)
 
 
 def _has_news(delivery: Delivery) -> bool:
@@ -430,13 +417,6 @@ PHASES = {
         },
         outstanding=_stopping,
         deadline=_stops_by,
-        due=lambda delivery, last: (
-            last,
-            delivery.next_try,
-            instances.end_due(delivery),
-            None if _needs_shares(delivery) else shares.release_due(delivery),
-        ),
-        needs_shares=_needs_shares,
     ),
     DeliveryState.TIDYING: Phase(
         on={
@@ -455,12 +435,6 @@ PHASES = {
         },
         outstanding=_tidying,
         deadline=tidied_by,
-        due=lambda delivery, last: (
-            None if delivery.cleanup.done else last,
-            None if _only_ends(delivery) else delivery.next_try,
-            instances.end_due(delivery),
-            shares.release_due(delivery),
-        ),
         deadline_acts=lambda delivery: not delivery.cleanup.done,
     ),
 }

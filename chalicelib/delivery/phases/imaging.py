@@ -138,10 +138,6 @@ def _deadline(delivery: Delivery) -> int:
     return max(delivery.copies_end, 0 if available_at is None else available_at + schedule.IMAGE_DEADLINE)
 
 
-def _due(delivery: Delivery, last: int | None) -> tuple[int | None, ...]:
-    return last, delivery.next_try, None if _needs_shares(delivery) else shares.release_due(delivery)
-
-
 # --- registering ------------------------------------------------------------------------------------------------------
 
 
@@ -337,10 +333,8 @@ PHASES = {
         },
         outstanding=_registering,
         deadline=_deadline,
-        due=_due,
         # an intended RegisterImage finishes, and its AMI stays; CopyImage is stopped
         may_cancel=lambda delivery: _reads_source(delivery) or delivery.request.intended_at is None,
-        needs_shares=_needs_shares,
     ),
     DeliveryState.VERIFYING: Phase(
         on={
@@ -356,8 +350,6 @@ PHASES = {
         },
         outstanding=_verifying,
         deadline=_deadline,
-        due=_due,
         may_cancel=_reads_source,
-        needs_shares=_needs_shares,
     ),
 }

@@ -8,7 +8,6 @@ An AMI that failed is removed as one that differs from its source. One that coul
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 from chalicelib.delivery import instances, leftovers, shares, slots
@@ -20,7 +19,7 @@ from chalicelib.delivery.phase import CancelAsked, Command, DeadlinePassed, Phas
 from chalicelib.delivery.phases import trouble
 from chalicelib.delivery.phases.ending import ENDS, cancelled, fail, keep, waits, withdraw
 from chalicelib.delivery.phases.publishing import PUBLISH
-from chalicelib.delivery.phases.shared import EndSeen, end_due, end_seen, looks_at_end
+from chalicelib.delivery.phases.shared import EndSeen, end_seen, looks_at_end
 from chalicelib.engine import schedule
 from chalicelib.engine.errors import RefusalKind
 from chalicelib.engine.faults import Fault
@@ -162,16 +161,6 @@ def _deadline(delivery: Delivery) -> int | None:
     return delivery.entered[LAUNCH.state] + 2 * instances.test_of(delivery).within + schedule.IMAGE_DEADLINE
 
 
-def _due(delivery: Delivery, last: int | None) -> Iterator[int | None]:
-    yield last
-    if delivery.launch.result:
-        yield instances.end_due(delivery)
-    if delivery.cleanup.to_delete or not delivery.launch.result:
-        yield delivery.next_try
-    yield shares.release_due(delivery)
-    yield end_due(delivery)
-
-
 def _too_long(_event: DeadlinePassed, delivery: Delivery, now: int) -> Delivery:
     """Try once more, as the service itself may have been off (invariant 6): then it ends by what it sees."""
     last = "" if delivery.last_refusal is None else f" {delivery.last_refusal.what}"
@@ -217,7 +206,6 @@ PHASES = {
         },
         outstanding=_outstanding,
         deadline=_deadline,
-        due=_due,
         deadline_acts=lambda delivery: not (delivery.launch.result or delivery.last_look.since),
         may_cancel=_may_cancel,
     )

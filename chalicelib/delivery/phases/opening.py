@@ -87,7 +87,6 @@ PHASES = {
         looks=lambda delivery, _now: (shares.LookAtShares(),) if delivery.shares.held else (),
         deadline=lambda delivery: delivery.copies_end,
         deadline_acts=lambda delivery: not delivery.shares.held,  # then a read of the ledger decides it
-        needs_shares=lambda _delivery: True,
         waits_for_shares=lambda delivery: delivery.shares.held,
     )
 }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 from chalicelib.delivery import leftovers, naming, shares, slots
@@ -22,7 +21,7 @@ from chalicelib.delivery.phases.ending import (
     tidied_by,
     waits,
 )
-from chalicelib.delivery.phases.shared import SHARED, EndSeen, end_due, end_seen, looks_at_end, withdrawn
+from chalicelib.delivery.phases.shared import SHARED, EndSeen, end_seen, looks_at_end, withdrawn
 from chalicelib.engine import schedule
 from chalicelib.engine.errors import RefusalKind
 from chalicelib.engine.faults import Fault
@@ -80,15 +79,6 @@ def _cancelled(event: CancelAsked, delivery: Delivery, now: int) -> Delivery:
     return withdrawn(event, delivery, now) if delivery.shared else recall(delivery, now)
 
 
-def _due(delivery: Delivery, _last: int | None) -> Iterator[int | None]:
-    """At its next try, unless it only waits for its linger."""
-    acts = _to_protect(delivery) or naming.steps(delivery)
-    if not delivery.shares.holds_copy or delivery.cleanup.to_delete or acts:
-        yield delivery.next_try
-    yield shares.release_due(delivery)
-    yield end_due(delivery)
-
-
 def _protected(_event: ImageProtected, delivery: Delivery, now: int) -> Delivery:
     return replace(delivery.with_image(protected=True), tries=0, next_try=now)
 
@@ -142,7 +132,6 @@ PHASES = {
         },
         outstanding=_outstanding,
         deadline=tidied_by,
-        due=_due,
         looks=lambda delivery, _now: naming.looks(delivery),
         may_cancel=_may_cancel,
     )

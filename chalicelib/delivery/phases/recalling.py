@@ -243,7 +243,6 @@ PHASES = {
         },
         outstanding=_recalling,
         deadline=_deadline,
-        due=lambda delivery, last: (None if delivery.recall.done else last, delivery.next_try),
         deadline_acts=lambda delivery: not (delivery.recall.done or delivery.last_look.since),
     ),
     RESTORE.state: Phase(

@@ -65,6 +65,5 @@ PHASES = {
         on={CancelAsked: leads(withdrawn, *ENDS), EndSeen: leads(end_seen, SHARED, *ENDS)},
         outstanding=looks_at_end,
         deadline=end_date,
-        due=lambda delivery, _end: (end_due(delivery),),
     )
 }
