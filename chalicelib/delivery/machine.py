@@ -13,7 +13,6 @@ from chalicelib.delivery.model import BY_DATE, Delivery, DeliveryState
 from chalicelib.delivery.moves import in_force
 from chalicelib.delivery.phase import CancelAsked, Command, DeadlinePassed, DeliveryEvent, Phase
 from chalicelib.delivery.phases import (
-    approval,
     awaiting_slot,
     checking,
     copying,
@@ -24,14 +23,13 @@ from chalicelib.delivery.phases import (
     publishing,
     recalling,
     shared,
-    wave,
+    waiting,
 )
 from chalicelib.engine import transitions
 from chalicelib.targets import approvals
 
 _FILES = (
-    wave,
-    approval,
+    waiting,
     checking,
     awaiting_slot,
     opening,
@@ -53,8 +51,8 @@ TRANSITIONS: Mapping[DeliveryState, transitions.Row[Delivery]] = {
 
 def started(delivery: Delivery, now: int, *, waits: bool = False) -> Delivery:
     """Prepare a new delivery, or a new episode of an ended one, for its first step. ``waits``: for its wave."""
-    first = (approval.AWAIT if approvals.needs(delivery.target) else checking.REQUEST).state
-    first = wave.AWAIT_WAVE.state if waits else first
+    first = (waiting.AWAIT if approvals.needs(delivery.target) else checking.REQUEST).state
+    first = waiting.AWAIT_WAVE.state if waits else first
     return replace(delivery, state=first, entered={first: now}, next_try=now)
 
 

@@ -21,7 +21,7 @@ from chalicelib.delivery.phases import ending, trouble
 from chalicelib.delivery.phases.copying import StartCopy
 from chalicelib.delivery.phases.ending import fail
 from chalicelib.delivery.phases.recalling import RestoreCopy
-from chalicelib.delivery.phases.wave import WaveSeen
+from chalicelib.delivery.phases.waiting import WaveSeen
 from chalicelib.delivery.shares import SharesReleased
 from chalicelib.delivery.worker import deliveries
 from chalicelib.delivery.worker.deliveries import DeliveryExecutor

@@ -21,7 +21,7 @@ from chalicelib.delivery import (
 from chalicelib.delivery.copy_quota import CopyQuota, SlotLease
 from chalicelib.delivery.model import Delivery, DeliveryState, NeededShare
 from chalicelib.delivery.phase import Command, DeliveryEvent, Refused
-from chalicelib.delivery.phases import approval, checking, copying, ending, imaging, publishing, shared, wave
+from chalicelib.delivery.phases import checking, copying, ending, imaging, publishing, shared, waiting
 from chalicelib.delivery.ports import (
     SlotLeases,
     TargetImages,
@@ -134,9 +134,9 @@ class DeliveryExecutor:
             case checking.NotifyAwaitingRole():
                 self.notices.publish(notices.waiting_for_role(delivery, self.clock()))
                 return checking.AwaitingRoleNotified()
-            case wave.LookAtWave():
+            case waiting.LookAtWave():
                 return self.waves.look(delivery)
-            case approval.LookAtApproval():
+            case waiting.LookAtApproval():
                 return self.approvals.look(delivery)
             case checking.AskHubCopy():
                 return hub_copies.look(self.records, self.snapshots, delivery)

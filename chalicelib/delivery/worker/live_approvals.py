@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from chalicelib.delivery import naming
 from chalicelib.delivery.model import Delivery
-from chalicelib.delivery.phases.approval import ApprovalSeen
+from chalicelib.delivery.phases.waiting import ApprovalSeen
 from chalicelib.engine import addresses
 from chalicelib.engine.errors import Refusal, RefusalKind
 from chalicelib.engine.faults import Fault
