@@ -22,7 +22,6 @@ from chalicelib.delivery.phases import (
     opening,
     publishing,
     recalling,
-    shared,
     waiting,
 )
 from chalicelib.engine import transitions
@@ -39,7 +38,6 @@ _FILES = (
     publishing,
     recalling,
     ending,
-    shared,
 )
 
 PHASES: Mapping[DeliveryState, Phase] = {state: phase for one in _FILES for state, phase in one.PHASES.items()}
@@ -138,7 +136,7 @@ def due_at(delivery: Delivery) -> int | None:
 def _times(delivery: Delivery) -> Iterator[int | None]:
     """Yield each time on its record for which commands or a deadline may wait."""
     yield from (deadline(delivery), delivery.next_try, delivery.slots.next_ask, delivery.launch.next_look)
-    yield from (shares.release_due(delivery), shared.end_due(delivery))
+    yield from (shares.release_due(delivery), publishing.end_due(delivery))
     for copy in delivery.copies:
         yield from (copy.next_look, copy.not_before)
 

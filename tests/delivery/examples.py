@@ -24,8 +24,7 @@ from chalicelib.delivery.phases.imaging import (
     ImageNotFound,
     ImageSeen,
 )
-from chalicelib.delivery.phases.publishing import ImageProtected
-from chalicelib.delivery.phases.shared import EndSeen
+from chalicelib.delivery.phases.publishing import EndSeen, ImageProtected
 from chalicelib.delivery.phases.waiting import ApprovalSeen, WaveSeen
 from chalicelib.delivery.proof import SeenCopy
 from chalicelib.delivery.shares import RoleRenamed, SharesHeld, SharesReleased, SharesSeen

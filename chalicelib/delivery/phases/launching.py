@@ -18,8 +18,7 @@ from chalicelib.delivery.moves import again
 from chalicelib.delivery.phase import CancelAsked, Command, DeadlinePassed, Phase, Refused, StateEntry
 from chalicelib.delivery.phases import trouble
 from chalicelib.delivery.phases.ending import ENDS, cancelled, fail, keep, waits, withdraw
-from chalicelib.delivery.phases.publishing import PUBLISH
-from chalicelib.delivery.phases.shared import EndSeen, end_seen, looks_at_end
+from chalicelib.delivery.phases.publishing import PUBLISH, EndSeen, end_seen, looks_at_end
 from chalicelib.engine import schedule
 from chalicelib.engine.errors import RefusalKind
 from chalicelib.engine.faults import Fault

@@ -21,7 +21,7 @@ from chalicelib.delivery import (
 from chalicelib.delivery.copy_quota import CopyQuota, SlotLease
 from chalicelib.delivery.model import Delivery, DeliveryState, NeededShare
 from chalicelib.delivery.phase import Command, DeliveryEvent, Refused
-from chalicelib.delivery.phases import checking, copying, ending, imaging, publishing, shared, waiting
+from chalicelib.delivery.phases import checking, copying, ending, imaging, publishing, waiting
 from chalicelib.delivery.ports import (
     SlotLeases,
     TargetImages,
@@ -191,7 +191,7 @@ class DeliveryExecutor:
                 plan = proof.removal(delivery, self.images.of_delivery(delivery), self.snapshots.find(delivery))
                 refusal = self._remove(delivery, plan)
                 return ending.LeftoversSeen(plan.showing, plan.unfinished, refusal, plan.unproven, plan.learnt)
-            case shared.LookAtEnd():
+            case publishing.LookAtEnd():
                 return self._look_at_end(delivery)
             case ending.NotifyOutcome(publish):
                 return self._tell(delivery, publish=publish)
@@ -484,14 +484,14 @@ class DeliveryExecutor:
             self.images.deprecate(delivery, at)
         return imaging.ImageFinished()
 
-    def _look_at_end(self, delivery: Delivery) -> shared.EndSeen:
+    def _look_at_end(self, delivery: Delivery) -> publishing.EndSeen:
         """Read the end date from the applied file. If it cannot be read for a day, the delivery's own date counts."""
-        now, known = self.clock(), shared.end_date(delivery) or 0
+        now, known = self.clock(), publishing.end_date(delivery) or 0
         resolution = self.targets.read().resolve(delivery.target.account, in_force=True)
         if not resolution.understood and now < known + schedule.LAST_LOOK_WITHIN:
-            return shared.EndSeen(known, again_at=now + schedule.POLLS[-1])
+            return publishing.EndSeen(known, again_at=now + schedule.POLLS[-1])
         date = resolution.until(delivery.target.place) if resolution.understood else None
-        return shared.EndSeen(end_in_force(date, now))
+        return publishing.EndSeen(end_in_force(date, now))
 
     def _tell(self, delivery: Delivery, *, publish: bool) -> DeliveryEvent:
         self._note_events(delivery)
