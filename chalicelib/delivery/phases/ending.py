@@ -12,7 +12,7 @@ from typing import Any
 from chalicelib.delivery import attempts, instances, leftovers, proof, shares, slots
 from chalicelib.delivery.attempts import CopyStarted, ImageRegistered
 from chalicelib.delivery.model import Attempt, CopyState, Delivery, DeliveryState, LastLook, Recalled, reduced
-from chalicelib.delivery.moves import again, answered, copies_news, each_copy, in_force
+from chalicelib.delivery.moves import again, answered, copies_news, each_copy, in_force, looks_again
 from chalicelib.delivery.phase import CancelAsked, Command, DeadlinePassed, DeliveryEvent, Phase, Refused, StateEntry
 from chalicelib.engine import schedule
 from chalicelib.engine.errors import RefusalKind
@@ -180,6 +180,24 @@ def _tidy(delivery: Delivery, now: int, **changes: Any) -> Delivery:
     return TIDY(over, now, **changes)
 
 
+# --- beside the steps of several phases -------------------------------------------------------------------------------
+
+
+def beside(delivery: Delivery, now: int, *, released: bool = True) -> tuple[Command, ...]:
+    """List what gives back slots, shares for copies (if ``released``) and snapshots that it no longer needs."""
+    releases = shares.releases(delivery, now) if released else ()
+    return (*slots.reports(delivery), *releases, *leftovers.deletes(delivery, now))
+
+
+def beside_in(state: StateEntry) -> Row[Delivery]:
+    """Return the part of a state's row with what comes of that."""
+    return {
+        slots.SlotsAsked: leads(slots.asked, state),
+        shares.SharesReleased: leads(shares.released, state),
+        leftovers.SnapshotsDeleted: leads(leftovers.deleted, state),
+    }
+
+
 # --- stopping and tidying ---------------------------------------------------------------------------------------------
 
 
@@ -291,10 +309,9 @@ def _seen_tidying(event: LeftoversSeen, delivery: Delivery, now: int) -> Deliver
 
 def _clear(event: LeftoversSeen, delivery: Delivery, now: int, before: tuple[str, ...]) -> Delivery:
     """Two looks prove absence (invariant 5)."""
-    since = delivery.clear_since
-    if since is None or now < since + schedule.SECOND_LOOK_AFTER:
-        wait = schedule.SECOND_LOOK_AFTER if since is None else since + schedule.SECOND_LOOK_AFTER - now
-        return again(delivery, now, wait, clear_since=now if since is None else since)
+    waits = looks_again(delivery, now, schedule.SECOND_LOOK_AFTER, schedule.SECOND_LOOK_AFTER)
+    if waits is not None:
+        return waits
     done = not event.left and not before
     clear = done and not event.unproven and event.refusal is None
     return _tidy(delivery.with_cleanup(done=done, clear=clear), now)
@@ -424,11 +441,9 @@ PHASES = {
             ImageRegistered: leads(_late_image, TIDY),
             instances.InstanceStarted: leads(instances.started, TIDY),
             instances.InstancesEnded: leads(_instances_ended, TIDY),
-            slots.SlotsAsked: leads(slots.asked, TIDY),
-            shares.SharesReleased: leads(shares.released, TIDY),
+            **beside_in(TIDY),
             ClosingSeen: leads(_closing_seen, TIDY),
             LeftoversSeen: leads(_seen_tidying, TIDY),
-            leftovers.SnapshotsDeleted: leads(leftovers.deleted, TIDY),
             OutcomeNotified: leads(_over, TIDY, *OVER),
             Refused: leads(_tidying_refused, TIDY),
             DeadlinePassed: leads(_tidying_too_long, TIDY),

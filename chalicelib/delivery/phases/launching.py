@@ -10,14 +10,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from chalicelib.delivery import instances, leftovers, shares, slots
+from chalicelib.delivery import instances
 from chalicelib.delivery.attempts import CopyStarted
 from chalicelib.delivery.instances import EndInstances, InstanceSeen, InstancesEnded, InstanceStarted, RunInstance
 from chalicelib.delivery.model import Delivery, DeliveryState
 from chalicelib.delivery.moves import again
 from chalicelib.delivery.phase import CancelAsked, Command, DeadlinePassed, Phase, Refused, StateEntry
 from chalicelib.delivery.phases import trouble
-from chalicelib.delivery.phases.ending import ENDS, cancelled, fail, keep, waits, withdraw
+from chalicelib.delivery.phases.ending import ENDS, beside, beside_in, cancelled, fail, keep, waits, withdraw
 from chalicelib.delivery.phases.publishing import PUBLISH, EndSeen, end_seen, looks_at_end
 from chalicelib.engine import schedule
 from chalicelib.engine.errors import RefusalKind
@@ -43,13 +43,7 @@ def complete(delivery: Delivery, now: int) -> Delivery:
 
 
 def _outstanding(delivery: Delivery, now: int) -> tuple[Command, ...]:
-    useless = leftovers.deletes(delivery, now)
-    return (
-        *slots.reports(delivery),
-        *shares.releases(delivery, now),
-        *useless,
-        *(looks_at_end(delivery, now) or _steps(delivery, now)),
-    )
+    return (*beside(delivery, now), *(looks_at_end(delivery, now) or _steps(delivery, now)))
 
 
 def _steps(delivery: Delivery, now: int) -> tuple[Command, ...]:
@@ -192,9 +186,7 @@ PHASES = {
     LAUNCH.state: Phase(
         on={
             CopyStarted: leads(trouble.late_copy, LAUNCH, *ENDS),
-            slots.SlotsAsked: leads(slots.asked, LAUNCH),
-            shares.SharesReleased: leads(shares.released, LAUNCH),
-            leftovers.SnapshotsDeleted: leads(leftovers.deleted, LAUNCH),
+            **beside_in(LAUNCH),
             InstanceStarted: leads(_started, LAUNCH),
             InstanceSeen: leads(_seen, *NEXT, *ENDS),
             InstancesEnded: leads(_ended, *NEXT),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from chalicelib.delivery import leftovers, naming, shares, slots
+from chalicelib.delivery import naming
 from chalicelib.delivery.attempts import CopyStarted
 from chalicelib.delivery.model import Delivery, DeliveryState, reduced
 from chalicelib.delivery.moves import again
@@ -16,6 +16,8 @@ from chalicelib.delivery.phases.ending import (
     ENDS,
     RECALL,
     OutcomeNotified,
+    beside,
+    beside_in,
     late,
     late_copy,
     notice_refused,
@@ -63,13 +65,7 @@ class EndSeen(DeliveryEvent):
 
 
 def _outstanding(delivery: Delivery, now: int) -> tuple[Command, ...]:
-    useless = leftovers.deletes(delivery, now)
-    return (
-        *slots.reports(delivery),
-        *shares.releases(delivery, now),
-        *useless,
-        *(looks_at_end(delivery, now) or _publishes(delivery, now)),
-    )
+    return (*beside(delivery, now), *(looks_at_end(delivery, now) or _publishes(delivery, now)))
 
 
 def _publishes(delivery: Delivery, now: int) -> tuple[Command, ...]:
@@ -173,9 +169,7 @@ PHASES = {
     DeliveryState.PUBLISHING: Phase(
         on={
             CopyStarted: leads(late_copy, PUBLISH),
-            slots.SlotsAsked: leads(slots.asked, PUBLISH),
-            shares.SharesReleased: leads(shares.released, PUBLISH),
-            leftovers.SnapshotsDeleted: leads(leftovers.deleted, PUBLISH),
+            **beside_in(PUBLISH),
             ImageProtected: leads(_protected, PUBLISH),
             naming.ImageOffered: leads(naming.offered, PUBLISH),
             naming.PointerSeen: leads(naming.seen, PUBLISH),

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from chalicelib.delivery.model import Delivery, DeliveryState, LastLook, Naming, Recalled, reduced
-from chalicelib.delivery.moves import again
+from chalicelib.delivery.moves import again, looks_again
 from chalicelib.delivery.phase import CancelAsked, Command, DeadlinePassed, DeliveryEvent, Phase, Refused, StateEntry
 from chalicelib.delivery.phases.ending import (
     RECALL,
@@ -148,12 +148,8 @@ def _seen(event: CopySeen, delivery: Delivery, now: int) -> Delivery:
 
 def _missed(delivery: Delivery, now: int) -> Delivery:
     """Two looks that miss the AMI prove that it is gone (invariant 5): nothing is left to recall."""
-    since = delivery.clear_since
-    if since is None:
-        return again(delivery, now, schedule.SECOND_LOOK_AFTER, clear_since=now)
-    if now < since + schedule.SECOND_LOOK_AFTER:
-        return delivery
-    return replace(delivery.with_recall(done=True), tries=0, next_try=now)
+    gone = replace(delivery.with_recall(done=True), tries=0, next_try=now)
+    return looks_again(delivery, now, schedule.SECOND_LOOK_AFTER, schedule.SECOND_LOOK_AFTER) or gone
 
 
 def _recalled(event: CopyRecalled, delivery: Delivery, now: int) -> Delivery:
