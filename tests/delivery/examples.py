@@ -179,7 +179,6 @@ EVENTS: tuple[DeliveryEvent, ...] = (
     InstancesEnded((("nonce-i", "i-0a"),), ("i-0a",)),
     naming.ImageOffered(),
     naming.PointerSeen(done=True, shows="ami-0c"),
-    recalling.PointerWoken(),
     recalling.CopySeen(there=True),
     recalling.CopyRecalled(disabled=False),
     recalling.CopyRestored(),

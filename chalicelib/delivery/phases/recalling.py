@@ -34,13 +34,11 @@ RESTORE = StateEntry(DeliveryState.RESTORING)
 
 
 @dataclass(frozen=True, slots=True)
-class WakePointer(Command):
-    """Wake the pointer of its family there, so that it moves before the AMI is deprecated."""
-
-
-@dataclass(frozen=True, slots=True)
 class LookAtCopy(Command):
-    """Read the AMI's state and deprecation date, and what the operator and the target's role say."""
+    """Read the AMI's state and deprecation date, and what the operator and the target's role say.
+
+    The first look wakes the pointer of its family there, so that it moves before the AMI is deprecated.
+    """
 
     acts = False
 
@@ -68,11 +66,6 @@ class RestoreCopy(Command):
         if delivery.recall.may_disable:
             return "EnableImage"
         return "EnableImageDeprecation" if delivery.recall.deprecated_before else "DisableImageDeprecation"
-
-
-@dataclass(frozen=True, slots=True)
-class PointerWoken(DeliveryEvent):
-    """The pointer was woken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,15 +110,12 @@ def _recalling(delivery: Delivery, now: int) -> tuple[Command, ...]:
     known = delivery.recall
     if now < delivery.next_try:
         return ()
-    if delivery.naming.parameter and not known.woken:
-        return (WakePointer(),)
     if known.done:
         return (NotifyOutcome(publish=False) if known.repeated else notify(delivery, now),)
-    return (RecallCopy(not known.deprecated, known.may_disable),) if known.seen else (LookAtCopy(),)
-
-
-def _woken(_event: PointerWoken, delivery: Delivery, now: int) -> Delivery:
-    return replace(delivery.with_recall(woken=True), next_try=now)
+    if not known.seen:
+        return (LookAtCopy(),)
+    # a date that has come stays, as EC2 would not take it again from a lift
+    return (RecallCopy(not has_come(known.deprecated_before, now), known.may_disable),)
 
 
 def _seen(event: CopySeen, delivery: Delivery, now: int) -> Delivery:
@@ -137,13 +127,10 @@ def _seen(event: CopySeen, delivery: Delivery, now: int) -> Delivery:
         return _missed(delivery, now)
     known = delivery.recall
     before = known.deprecated_before if known.restored_at else event.deprecated_at
-    seen = delivery.with_recall(
-        seen=True,
-        deprecated_before=before,
-        deprecated=has_come(before, now),
-        may_disable=known.may_disable or event.may_disable,
+    may_disable = known.may_disable or event.may_disable
+    return replace(
+        delivery.with_recall(seen=True, deprecated_before=before, may_disable=may_disable), tries=0, next_try=now
     )
-    return replace(seen, tries=0, next_try=now)
 
 
 def _missed(delivery: Delivery, now: int) -> Delivery:
@@ -230,7 +217,6 @@ def _deadline(delivery: Delivery) -> int:
 PHASES = {
     RECALL.state: Phase(
         on={
-            PointerWoken: leads(_woken, RECALL),
             CopySeen: leads(_seen, RECALL),
             CopyRecalled: leads(_recalled, RECALL),
             OutcomeNotified: leads(_over, RECALL, RECALLED),

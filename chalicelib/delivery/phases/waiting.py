@@ -72,7 +72,7 @@ def _wave_seen(event: WaveSeen, delivery: Delivery, now: int) -> Delivery:
         return (AWAIT if approvals.needs(delivery.target) else REQUEST)(delivery, now)
     if event.gone:
         what = f"{delivery.ami} was deregistered, disabled, or no longer belongs to the hub, before its wave opened."
-        return fail(delivery, now, _gone(delivery, what))
+        return fail(delivery, now, Fault("source-gone", delivery.where, what, "Nothing was opened. Tag another AMI."))
     if delivery.last_look.failure is not None:
         return fail(delivery, now, delivery.last_look.failure, *((event.why,) if event.why else ()))
     opens_at = event.opens_at if event.opens_at > now else now + schedule.DAY
@@ -93,14 +93,14 @@ def _approval_seen(event: ApprovalSeen, delivery: Delivery, now: int) -> Deliver
         return fail(delivery, now, delivery.last_look.failure)
     if now < delivery.next_try:  # an early look does not count as a try
         return delivery
-    what = f"{delivery.ami} was deregistered, or no longer belongs to the hub; no approver had approved it."
-    gone = _gone(delivery, what) if event.gone else None
+    gone = _gone(delivery) if event.gone else None
     if gone is not None and delivery.last_refusal == gone:  # the previous look did not show it either
         return fail(delivery, now, gone)
     return again(delivery, now, schedule.step(schedule.POLLS, delivery.tries), last_refusal=gone)
 
 
-def _gone(delivery: Delivery, what: str) -> Fault:
+def _gone(delivery: Delivery) -> Fault:
+    what = f"{delivery.ami} was deregistered, or no longer belongs to the hub; no approver had approved it."
     return Fault("source-gone", delivery.where, what, "Nothing was opened. Tag another AMI.")
 
 
