@@ -145,7 +145,7 @@ def _launch_test(target: Target, seen: TargetSeen) -> Iterator[Finding]:
         yield _unseen("launch-test", refused) if passes else _failed("launch-test", refused)
         return
     site = seen.launch or LaunchSite()
-    found = preflight.launch_site_faults(target, site)
+    found = tuple(preflight.launch_site_faults(target, site))
     yield from (_failed("launch-test", fault) for fault in found)
     if not found:
         where = f"{', '.join(site.subnets)}, in {', '.join(site.groups) or 'the default security group of its VPC'}"

@@ -54,11 +54,6 @@ def started(delivery: Delivery, now: int, *, waits: bool = False) -> Delivery:
     return replace(delivery, state=first, entered={first: now}, next_try=now)
 
 
-def turned(delivery: Delivery, now: int, *, recalled: bool, lift: str = "") -> Delivery:
-    """Prepare the episode of an ended delivery that recalls its AMI, or restores it by an operator's ``lift``."""
-    return recalling.begun(delivery, now, recalled=recalled, lift=lift)
-
-
 def evolve(delivery: Delivery, event: DeliveryEvent, now: int) -> Delivery:
     """Return the delivery after the event. Raises IllegalEvent if the table does not allow the transition."""
     after = transitions.evolve(TRANSITIONS, delivery, event, now)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 
 from chalicelib.delivery import attempts, leftovers, permissions, proof, shares, slots
 from chalicelib.delivery.attempts import CopiesFound, CopyStarted, FindCopies
@@ -330,11 +331,6 @@ def _shares_seen(event: shares.SharesSeen, delivery: Delivery, now: int) -> Deli
     return trouble.await_look(delivery, event.refused, now)
 
 
-def _held(event: shares.SharesHeld, delivery: Delivery, now: int) -> Delivery:
-    after = shares.held(event, delivery, now)
-    return after if event.seen is None else _shares_seen(event.seen, after, now)
-
-
 def _refused(event: Refused, delivery: Delivery, now: int) -> Delivery:
     if event.source is not None:
         return _copy_refused(event, delivery, now)
@@ -379,7 +375,7 @@ PHASES = {
             CopiesSeen: leads(_seen, COPY, REGISTER, *ENDS),
             leftovers.SnapshotsDeleted: leads(leftovers.deleted, COPY),
             shares.RoleRenamed: leads(_role_renamed, COPY),
-            shares.SharesHeld: leads(_held, COPY),
+            shares.SharesHeld: leads(partial(shares.held, look=_shares_seen), COPY),
             shares.SharesSeen: leads(_shares_seen, COPY),
             Refused: leads(_refused, COPY, *ENDS),
             **CANCELS,

@@ -366,7 +366,7 @@ def waits(event: Refused, delivery: Delivery, now: int) -> Delivery:
 
 def _stopping_refused(event: Refused, delivery: Delivery, now: int) -> Delivery:
     if event.step == instances.EndInstances.__name__:
-        return instances.end_refused(event, delivery, now)
+        return instances.ends_later(delivery, now, event.fault)
     if event.step == FindLeftovers.__name__:
         delivery = answered(delivery, copies_news(delivery))
         if event.kind is not RefusalKind.THROTTLED:
@@ -376,7 +376,7 @@ def _stopping_refused(event: Refused, delivery: Delivery, now: int) -> Delivery:
 
 def _tidying_refused(event: Refused, delivery: Delivery, now: int) -> Delivery:
     if event.step == instances.EndInstances.__name__:
-        return _go_on(instances.end_refused(event, delivery, now), now)
+        return _go_on(instances.ends_later(delivery, now, event.fault), now)
     if event.step == FindLeftovers.__name__:
         delivery = answered(delivery, copies_news(delivery))
         if delivery.last_look.since:

@@ -114,7 +114,7 @@ def _refused(event: Refused, delivery: Delivery, now: int) -> Delivery:
     if event.step not in _STEPS:
         return waits(event, delivery, now)
     if event.step == EndInstances.__name__:
-        return _published(instances.end_refused(event, delivery, now), now)
+        return _published(instances.ends_later(delivery, now, event.fault), now)
     runs = event.step == RunInstance.__name__
     after = instances.refused(event, delivery) if runs else delivery
     if delivery.launch.result:

@@ -18,6 +18,7 @@ from chalicelib.delivery import (
     shares,
     slots,
 )
+from chalicelib.delivery.codecs import COPY_QUOTAS
 from chalicelib.delivery.copy_quota import CopyQuota, SlotLease
 from chalicelib.delivery.model import Delivery, DeliveryState, NeededShare
 from chalicelib.delivery.phase import Command, DeliveryEvent, Refused
@@ -37,13 +38,13 @@ from chalicelib.delivery.tracked import EXPIRED, TrackedDelivery
 from chalicelib.delivery.worker import hub_copies, launches, releases
 from chalicelib.delivery.worker.live_approvals import LiveApprovals
 from chalicelib.delivery.worker.live_waves import LiveWaves
-from chalicelib.engine import addresses, codec, schedule
+from chalicelib.engine import addresses, schedule
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.budget import Budget, slices
 from chalicelib.engine.errors import ParkRecord, Refusal, RefusalKind
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.places import Resource
-from chalicelib.engine.ports import Notices, Records, Write
+from chalicelib.engine.ports import Notices, Records
 from chalicelib.engine.runner import Machine
 from chalicelib.engine.waker import Clock, Waker
 from chalicelib.images import comparison, deprecation, names
@@ -296,19 +297,11 @@ class DeliveryExecutor:
         if delivery.ending is not None:
             self._pass_on_slots(delivery)
         elif self._must_wake_quota(delivery, lease, again=again):
-            quota = CopyQuota(delivery.target.account, delivery.target.region)
+            fresh = CopyQuota(delivery.target.account, delivery.target.region, due_at=self.clock())
             cause = f"{delivery.id}:{delivery.episode}:{asked.wanted}:{asked.done}:{self.clock()}"
-            fresh = Write(quota.key, "open", codec.encode(quota), self.clock())
-            self.waker.wake(quota.key, cause, fresh=fresh)
-        gone = self._source_gone(delivery) if asked.waits and again and lease.lacking > 0 else None
+            self.waker.wake(fresh.key, cause, fresh=COPY_QUOTAS.encode(fresh))
+        gone = self.approvals.source_gone(delivery) if asked.waits and again and lease.lacking > 0 else None
         return slots.SlotsAsked(asked.wanted, asked.done, lease.granted, lease.until, wish.limited_at, gone)
-
-    def _source_gone(self, delivery: Delivery) -> Fault | None:
-        """Return that the source is gone, for a delivery that would wait for a slot in vain; a refusal says nothing."""
-        try:
-            return self.approvals.source_gone(delivery)
-        except Refusal:
-            return None
 
     def _pass_on_slots(self, delivery: Delivery) -> None:
         """Leave the slots of a delivery that fails or is cancelled to the sweep, if another delivery waits for them.
