@@ -294,7 +294,9 @@ def _not_believed(promotion: Promotion, event: ev.Compared, now: int) -> Promoti
 def _in_force(promotion: Promotion, event: ev.Compared) -> Promotion:
     """Write down the inputs of a comparison, and the value that counts."""
     of_source = event.inputs == promotion.unfit and event.refused is None
-    found = (promotion.faults, promotion.faulty) if of_source else (event.faults, event.faulty)
+    unread = promotion.cursor == EXAMINE and promotion.never_available and event.missing and not event.faulty
+    stay = of_source or unread  # people know that it cannot be read, whatever else has changed
+    found = (promotion.faults, promotion.faulty) if stay else (event.faults, event.faulty)
     changed, understood = event.value != promotion.value, bool(event.file)
     counts = understood and event.refused is None
     since = promotion.seen_since if promotion.seen_value == event.value else promotion.in_force_since

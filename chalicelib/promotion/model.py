@@ -217,8 +217,12 @@ class Promotion:
     @property
     def awaits_ami(self) -> bool:
         """Whether it rests until a look shows its AMI available, as that was pending for a day: nothing has begun."""
-        rests = self.state is PromotionState.OVER and not self.is_refused
-        return rests and any(fault.code == NEVER_AVAILABLE for fault in self.faults)
+        return self.state is PromotionState.OVER and not self.is_refused and self.never_available
+
+    @property
+    def never_available(self) -> bool:
+        """Whether its AMI was pending for a day, or its checks were refused for so long."""
+        return any(fault.code == NEVER_AVAILABLE for fault in self.faults)
 
     @property
     def is_gone(self) -> bool:
