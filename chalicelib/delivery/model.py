@@ -137,7 +137,7 @@ class Copy:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One intended call of CopySnapshot, RegisterImage or CopyImage. A resource with its nonce is from this call.
+    """One intended call of CopySnapshot, RegisterImage, CopyImage or RunInstances. What has its nonce is its.
 
     The nonce is random and unknown in the target before the call. The service's other tags can be predicted.
     """

@@ -22,7 +22,7 @@ OPEN = StateEntry(DeliveryState.OPENING)
 
 BEGINS_AGAIN = (approvals.NOT_APPROVED, SETTINGS_CHANGED)
 """Codes of faults for which only another episode can open its shares."""
-ASKED_ANEW = 5 * schedule.MINUTE
+FAULT_OF_BEFORE = 5 * schedule.MINUTE
 """For this time an opening share may still have the fault of an earlier episode."""
 
 _CURE = "Look at the function `share-worker`: its dead letters and errors; then tag the AMI again."
@@ -38,7 +38,7 @@ def _seen(event: shares.SharesSeen, delivery: Delivery, now: int) -> Delivery:
     if event.open:
         return _opened(replace(delivery, last_refusal=None), now)
     delivery = delivery.with_shares(wait_for=event.waits_for)
-    asked_again = now >= delivery.entered[OPEN.state] + ASKED_ANEW
+    asked_again = now >= delivery.entered[OPEN.state] + FAULT_OF_BEFORE
     if event.waits_for is not None and event.waits_for.code in BEGINS_AGAIN and asked_again:
         return cancel(delivery, now, event.waits_for)  # the next episode asks for another approval, or has new settings
     if now >= delivery.copies_end:
