@@ -10,7 +10,6 @@ from chalicelib.engine import addresses
 from chalicelib.engine.errors import Refusal, RefusalKind
 from chalicelib.sharing.share import Share, ShareState
 from tests.service.cloud import refusal
-from tests.service.gate import PortTrouble
 from tests.service.hub import Hub
 from tests.service.scenes import queued
 from tests.service.slow_aws import SlowResource
@@ -113,7 +112,7 @@ def test_a_share_that_many_hold_at_once_is_held_at_a_later_try():
     """DynamoDB takes one transaction on an item at a time: the delivery comes again, and nobody parks it."""
     hub = Hub((ACCOUNT,))
     hub.cloud.make_image("ami-0a", {"snap-00": True})
-    hub.gate.troubles.append(PortTrouble("ledger", "hold_all", refusal(RefusalKind.THROTTLED, "share-busy"), 8))
+    hub.gate.refuse("ledger", "hold_all", why=RefusalKind.THROTTLED, code="share-busy", times=8)
     hub.cloud.tag("ami-0a", ACCOUNT)
     hub.wait(2 * HOUR)
 
