@@ -77,12 +77,10 @@ def accounts(count: int) -> list[str]:
 def test_a_thousand_accounts_on_one_snapshot():
     """A thousand deliveries hold it: two calls of 500 open it for all, and two close it after their releases."""
     snapshot, names = SlowResource(SNAPSHOT), accounts(1000)
-    snapshot.hold(names)
-    snapshot.run_on()
+    snapshot.let_in(names)
     assert (snapshot.permissions.there, snapshot.permissions.calls["open"]) == (set(names), 2)
 
-    snapshot.release(names)
-    snapshot.run_on()
+    snapshot.let_out(names)
     assert (snapshot.permissions.there, snapshot.permissions.calls["close"]) == (set(), 2)
     assert not snapshot.shares
 
@@ -97,8 +95,7 @@ def test_an_account_too_many_on_one_snapshot_is_notified_and_hinders_no_other():
         return refusal(RefusalKind.LIMIT, "SnapshotPermissionLimitExceeded") if too_many else None
 
     snapshot.permissions.refuses = narrow
-    snapshot.hold(accounts(1003))
-    snapshot.run_on()
+    snapshot.let_in(accounts(1003))
 
     assert len(snapshot.permissions.there) == 1000
     assert snapshot.states() == {ShareState.OPEN: 1000, ShareState.REFUSED: 3}
