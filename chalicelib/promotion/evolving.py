@@ -28,6 +28,7 @@ from chalicelib.promotion.model import (
     Retry,
 )
 from chalicelib.targets.recalls import recalled
+from chalicelib.targets.withdrawals import EVERYWHERE
 
 PENDING_DEADLINE = 24 * schedule.HOUR
 """After this time people are notified that the AMI is still pending, or that a check cannot read what it needs."""
@@ -81,7 +82,8 @@ def on_tag_seen(event: ev.TagSeen, promotion: Promotion, now: int) -> Promotion:
     news = {name for name, entry in event.answers.items() if entry != promotion.handled.get(name)}
     gone = event.image_state is None or (event.image_state == "disabled" and promotion.standing)
     misses = gone or event.value is None
-    unsure = news if misses else {"tag"} & news if _removes(event.answers) else set()
+    said = TagEntry.parse(event.answers.get("tag", ""))
+    unsure = news if misses else {"tag"} & news if said.contradicts(event.value) else set()
     doubted = _doubted(promotion, event.answers, unsure, now)
     again, only = _asked(promotion, event.answers, news - doubted.keys())
     known = {promotion.value, promotion.refused_value}
@@ -119,11 +121,6 @@ def on_tag_seen(event: ev.TagSeen, promotion: Promotion, now: int) -> Promotion:
     return COMPARE(asked, now) if moved or waited else asked
 
 
-def _removes(answers: Mapping[str, str]) -> bool:
-    """Whether the tag event says that the tag was removed: a look that shows it is late, or it was written again."""
-    return TagEntry.parse(answers.get("tag", "")).removed
-
-
 def _doubted(promotion: Promotion, answers: Mapping[str, str], unsure: set[str], now: int) -> Mapping[str, str]:
     """Return the inbox entries that a look answers only if a second one agrees. ``unsure``: those that it may miss.
 
@@ -157,7 +154,7 @@ def _lifted(promotion: Promotion, entry: str) -> Promotion:
         lifted = [*asked, *(place for place in lifted if promotion.generation_of(accounts[place], place))]
         if not lifted:
             return promotion
-    raised = _raised(promotion, dict.fromkeys(lifted, promotion.newest + 1))
+    raised = _raised(promotion, dict.fromkeys(lifted or [EVERYWHERE], promotion.newest + 1))
     all_begun = promotion.passed_generation >= promotion.newest
     return replace(raised, passed_generation=raised.newest) if all_begun else raised
 
@@ -261,7 +258,7 @@ def on_compared(event: ev.Compared, promotion: Promotion, now: int) -> Promotion
     compared = replace(compared, cursor="")
     waits = event.missing or recalled(event.withdrawn)  # all that a recall kept out begins when it is lifted
     if event.file and not waits and event.refused is None:
-        compared = replace(compared, passed_generation=max(promotion.passed_generation, event.newest))
+        compared = replace(compared, passed_generation=max(promotion.passed_generation, promotion.newest))
     if event.summarised and not compared.unnotified:
         return _over(compared, event, now)
     return _wait_for_ends(compared, event, now)

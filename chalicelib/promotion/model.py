@@ -10,6 +10,8 @@ from typing import NamedTuple
 from chalicelib.delivery.wave_progress import WaveProgress
 from chalicelib.engine import addresses, schedule
 from chalicelib.engine.faults import Fault, count
+from chalicelib.targets.approvals import Asked
+from chalicelib.targets.withdrawals import EVERYWHERE
 
 
 class PromotionState(StrEnum):
@@ -87,7 +89,7 @@ class Promotion:
     generation: int = 0
     """Each tag event, and each new value, raises it: what has failed begins again. 0: it has begun nothing."""
     retries: Mapping[str, int] = field(default_factory=dict)
-    """Generations of single targets ("account" or "account/region") that an operator asked to begin again."""
+    """Generations of what an operator asked to begin again: "account", "account/region", or all that has failed."""
     valid_generation: int = 0
     """The generation of the value in force: a refused value begins nothing again."""
     passed_generation: int = 0
@@ -130,8 +132,11 @@ class Promotion:
     """Digest of the targets of that comparison, by which discovery sees whether a new file changes them."""
     withdrawn: Mapping[str, str] = field(default_factory=dict)
     """The withdrawals of that comparison, for people: "account" or "account/region" -> the operator."""
-    left_out: tuple[str, ...] = ()
-    """Targets that a withdrawal kept out before they began: they begin when it is lifted."""
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    """Targets that a withdrawal kept out before they began: they begin when it is lifted. Region -> "account account".
+
+    So written, those of 1,000 accounts in 17 Regions take 221 KB of an item's 400.
+    """
     unfit: str = ""
     """For which inputs the source failed its checks: then nothing begins."""
     partial_since: int = 0
@@ -146,8 +151,8 @@ class Promotion:
     """How many of its deliveries have failed and are still wanted; an alarm counts them."""
     restarts: int = 0
     """How many passes in a row began again what had been cancelled, for the same inputs."""
-    asked: str = ""
-    """The name of the last notice that asked for an approval, so that it is sent once; "": none has."""
+    asked: Asked = field(default_factory=Asked)
+    """What the last notice asked an approver, so that it is asked once."""
 
     waves: Mapping[str, WaveProgress] = field(default_factory=dict)
     """How far the waves of its targets are, by ``FileWaves.name``, as last computed: what waits reads it here."""
@@ -257,7 +262,15 @@ class Promotion:
 
     def generation_of(self, account: str, place: str) -> int:
         """Return the generation of a target: a delivery that failed in an older one begins again."""
+        return max(self.named_generation_of(account, place), self.retries.get(EVERYWHERE, 0))
+
+    def named_generation_of(self, account: str, place: str) -> int:
+        """Return the generation in which a tag event, or an operator, named a target: so what its date ended begins."""
         return max(self.generation, self.retries.get(account, 0), self.retries.get(place, 0))
+
+    def was_left_out(self, account: str, region: str) -> bool:
+        """Whether a withdrawal kept this target out before it began."""
+        return account in self.left_out.get(region, "")
 
     def withdrawals_count_from(self, value: str | None) -> int:
         """Return from when withdrawals count for a value: since EC2 last showed another one."""

@@ -59,7 +59,7 @@ def answered(promotion: Promotion, event: ev.Event) -> ev.Event:
             return replace(event, answers=answers, basis=promotion.basis)
         case ev.Compared():
             answers = {name: inbox[name] for name in [machine.WITHDRAW] if name in inbox}
-            return replace(event, answers=answers, basis=promotion.basis, newest=promotion.newest)
+            return replace(event, answers=answers, basis=promotion.basis)
         case ev.Examined():
             return replace(event, inputs=promotion.inputs, generation=promotion.generation)
         case ev.Sliced():

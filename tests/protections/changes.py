@@ -428,7 +428,7 @@ CHANGES = {
     "one look that misses the tag answers what was asked": (MemberChange(evolving, "_doubted", lambda *_: {}),),
     "a lift promotes all": (MemberChange(evolving, "_lifted", lambda asked, _entry: evolving._raised(asked, {})),),
     "a lift begins what joined later": (MemberChange(evolving, "_lifted", as_if_asked(evolving._lifted)),),
-    "what was withdrawn before it began is forgotten": (MemberChange(WantedTargets, "left_out", lambda *_: ()),),
+    "what was withdrawn before it began is forgotten": (MemberChange(WantedTargets, "left_out", lambda *_: {}),),
     # shares
     "an intended closing counts as done": (MemberChange(share_events, "evolve", closed_at_once(share_events.evolve)),),
     "a statement is put without an intent": (

@@ -57,7 +57,7 @@ def retry(hub: Hub, accounts: str = "") -> None:
 
 def states(hub: Hub, *, after: int = HOUR) -> list[str]:
     """The states in the order dev, dev, qa, prod, after so many seconds."""
-    hub.run(until=hub.cloud.now + after)
+    hub.wait(after)
     found = {account: state for (_, account), state in hub.outcomes().items()}
     return [found.get(account, "") for account in (DEV, DEV2, QA, PROD)]
 

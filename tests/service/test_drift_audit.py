@@ -21,11 +21,11 @@ from chalicelib.sharing.grant_names import grant_name
 from chalicelib.sharing.ports import SeenGrant
 from chalicelib.sharing.share import Purpose, Share, ShareState
 from chalicelib.targets.applied_file import AppliedFile, Directory, Target
-from chalicelib.targets.organization import Membership, Organization, Unit
 from chalicelib.targets.worker.live_members import LiveMembers
 from tests.fakes import MemoryLedger, copying
 from tests.service.cloud import FakeWhereabouts, Quiet
-from tests.service.organization import ARN, ORGANIZATION, OU
+from tests.service.gate import ProcessKilled
+from tests.service.organization import ARN, of_an_ou, with_members
 
 HUB, DEV, TEST, STRANGER, REGION = "111111111111", "222222222222", "333333333333", "999999999999", "us-east-1"
 KEY = f"arn:aws:kms:{REGION}:{HUB}:key/k"
@@ -92,7 +92,7 @@ class Kept:
     def save(self, this: Pass) -> Pass | None:
         """Unless another run has."""
         if self.saves_left == 0:
-            raise ProcessDiesError
+            raise ProcessKilled
         self.saves_left -= 1
         if self.at is not None and self.at.version != this.version:
             return None
@@ -108,10 +108,6 @@ class Kept:
 
     def keep(self, place: Any, finding: Any, region: str, now: int) -> None:
         self.kept.append((place.resource, finding.verdict.value))
-
-
-class ProcessDiesError(Exception):
-    """Lambda ends the process."""
 
 
 class Setup:
@@ -264,23 +260,9 @@ def test_the_hub_of_another_region_is_left_to_its_own_audit(setup):
 # --- the table of members alone says nothing -------------------------------------------------------------------------
 
 
-def of_an_ou(setup, *accounts: str) -> None:
-    """Let the file name an OU, and the table of members have these accounts in it."""
-    setup.file = AppliedFile(
-        Directory(
-            {"default": (OU,)},
-            {},
-            {"default": (Target("", REGION),)},
-            organization=Organization(ORGANIZATION, {OU: ("default",)}),
-            membership=Membership("1", {OU: Unit(ARN, tuple(accounts))}),
-        ),
-        "digest",
-    )
-
-
 def test_an_account_that_only_the_table_of_members_has_in_an_ou_is_a_stranger(setup):
     """Also where the ledger says that the service opened the share; and an OU whose ARN only the table has."""
-    of_an_ou(setup, DEV, TEST)
+    setup.file = AppliedFile(of_an_ou(DEV, TEST), "digest")
     evil = ARN.replace("900000000000", STRANGER)
     setup.share(SNAPSHOT, DEV)
     setup.share(SNAPSHOT, TEST, account=TEST)
@@ -290,15 +272,14 @@ def test_an_account_that_only_the_table_of_members_has_in_an_ou_is_a_stranger(se
     setup.whereabouts.says[TEST] = ()
     assert setup.day() == [("page", "own-without-intent", [TEST])]
     setup.hub.open[AMI] = {evil}
-    membership = Membership("2", {OU: Unit(evil, (DEV,))})
-    setup.file = replace(setup.file, directory=replace(setup.file.directory, membership=membership))
+    setup.file = AppliedFile(with_members(setup.directory, DEV, arn=evil), "digest")
     assert ("page", "foreign-stranger", [evil]) in setup.day()
 
 
 def test_the_audit_asks_about_a_thousand_accounts_in_several_runs_and_goes_on_where_it_stopped(setup):
     """Each question takes 0.4 seconds of a run's four minutes."""
     accounts = [f"{number:012}" for number in range(1, 1001)]
-    of_an_ou(setup, *accounts)
+    setup.file = AppliedFile(of_an_ou(*accounts), "digest")
     setup.hub.open[SNAP] = {*accounts}
     for one in accounts:
         setup.share(SNAPSHOT, one, account=one)
@@ -318,7 +299,7 @@ def test_the_audit_asks_about_a_thousand_accounts_in_several_runs_and_goes_on_wh
 def test_the_audit_asks_about_each_account_of_a_place_although_no_two_runs_are_of_one_process(setup, number, seconds):
     """Each question takes a quarter of a second; a new process has forgotten every answer."""
     accounts = [f"{one:012}" for one in range(1, number + 1)]
-    of_an_ou(setup, *accounts)
+    setup.file = AppliedFile(of_an_ou(*accounts), "digest")
     setup.hub.open = {SNAP: {*accounts}}
     for one in accounts:
         setup.share(SNAPSHOT, one, account=one)
@@ -360,7 +341,7 @@ def run_until_half_asked(setup, part: PassPart) -> None:
 def test_what_was_asked_about_one_place_counts_for_no_other(setup, next_one):
     """The next run looks at another snapshot: one that is new, or the one after, because the first is deleted."""
     stranger, *others = [f"{one:012}" for one in range(1, 301)]
-    of_an_ou(setup, stranger, *others)
+    setup.file = AppliedFile(of_an_ou(stranger, *others), "digest")
     setup.hub.open = {"snap-0b": {stranger, *others}}
     run_until_half_asked(setup, PassPart.SNAPSHOTS)
     setup.hub.open = {next_one: {stranger}}
@@ -372,7 +353,7 @@ def test_what_was_asked_about_one_place_counts_for_no_other(setup, next_one):
 def test_whom_the_file_lists_by_now_is_no_page_because_an_earlier_run_has_asked(setup):
     """It was applied between two runs, within the second look at a snapshot."""
     fresh, *others = [f"{one:012}" for one in range(1, 301)]
-    of_an_ou(setup, fresh, *others)
+    setup.file = AppliedFile(of_an_ou(fresh, *others), "digest")
     setup.hub.open = {SNAP: {fresh, *others}}
     setup.whereabouts.says[fresh] = ()
     run_until_half_asked(setup, PassPart.DOUBTS)
@@ -385,7 +366,7 @@ def test_whom_the_file_lists_by_now_is_no_page_because_an_earlier_run_has_asked(
 @pytest.mark.parametrize("kind", [RefusalKind.DENIED, RefusalKind.ROLE, RefusalKind.THROTTLED])
 def test_while_organizations_does_not_answer_the_audit_concludes_nothing_of_accounts_of_ous(setup, kind):
     """It reports that it did not see, and pages as soon as it does."""
-    of_an_ou(setup, DEV)
+    setup.file = AppliedFile(of_an_ou(DEV), "digest")
     setup.hub.open[SNAP] = {DEV}
     setup.share(SNAPSHOT, DEV)
     setup.whereabouts.says[DEV] = ()
@@ -556,7 +537,7 @@ def test_a_pass_ends_though_every_run_dies_after_one_slice(setup):
     many(setup, 200)
     for _ in range(200 // SLICE + 10):
         setup.kept.saves_left = 1
-        with suppress(ProcessDiesError):
+        with suppress(ProcessKilled):
             setup.run()
         setup.now += FIVE
 

@@ -48,13 +48,7 @@ def a_hub(
 def promoted(hub: Hub, seconds: int = 2 * HOUR) -> Hub:
     """Tag the AMI and let time pass."""
     hub.cloud.tag(AMI, "default")
-    return later(hub, seconds)
-
-
-def later(hub: Hub, seconds: int = 2 * HOUR) -> Hub:
-    """Let time pass."""
-    hub.run(until=hub.cloud.now + seconds)
-    return hub
+    return hub.wait(seconds)
 
 
 def until_instance(hub: Hub) -> Hub:
@@ -62,7 +56,7 @@ def until_instance(hub: Hub) -> Hub:
     for _ in range(HOUR):
         if hub.cloud.instances:
             return hub
-        hub.run(until=hub.cloud.now + 1)
+        hub.wait(1)
     raise TimeoutError
 
 
@@ -72,7 +66,7 @@ def retried(hub: Hub) -> Hub:
     promotion = next(one for one in hub.known() if one.kind == "promotion")
     assert peek(hub.stores.records, key, DELIVERIES) is not None
     hub.stores.records.leave(promotion, {"retry": f"{hub.cloud.now}:"}, hub.cloud.now)
-    return later(hub)
+    return hub.wait(2 * HOUR)
 
 
 def record(hub: Hub) -> Delivery:
@@ -105,7 +99,7 @@ def test_an_ami_is_published_after_its_instance_started_and_was_terminated(mode)
     hub = until_instance(promoted(a_hub(mode), 0))
     assert hub.outcomes()[AMI, DEV] == "launching"
     assert not [one for one in hub.cloud.notices if one.get("account") == DEV]
-    later(hub)
+    hub.wait(2 * HOUR)
 
     (one,) = hub.cloud.instances.values()
     assert hub.outcomes()[AMI, DEV] == ENDS[mode]
@@ -116,8 +110,7 @@ def test_an_ami_is_published_after_its_instance_started_and_was_terminated(mode)
 def test_in_copy_mode_the_shares_are_closed_before_the_instance_starts():
     """A boot keeps no permission open."""
     hub = until_instance(promoted(a_hub(booting=(10 * MINUTE,)), 0))
-    later(hub, 5 * MINUTE)
-    assert hub.outcomes()[AMI, DEV] == "launching"
+    assert hub.wait(5 * MINUTE).outcomes()[AMI, DEV] == "launching"
     assert (hub.cloud.permissions, hub.cloud.grants) == (set(), {})
 
 
@@ -267,19 +260,17 @@ def test_one_moment_at_which_a_check_is_impaired_fails_no_ami():
     hub = until_instance(promoted(a_hub(order=(True, False), booting=(50,)), 0))
     impaired = InstanceSeen(next(iter(hub.cloud.instances)), "running", system="ok", instance="impaired")
     hub.gate.troubles.append(LostAnswer("target.instances", "see", after=False, says=impaired, times=2))
-    later(hub)
-    assert hub.gate.troubles[0].times == 0
+    assert hub.wait(2 * HOUR).gate.troubles[0].times == 0
     assert (hub.outcomes()[AMI, DEV], codes(hub)) == ("delivered", [])
 
 
 @pytest.mark.parametrize(("missed", "outcome"), [(1, "delivered"), (2, "failed")])
 def test_an_instance_that_runs_is_gone_only_if_two_looks_miss_it(missed, outcome):
     """One stale answer of EC2 says nothing. What two looks miss cannot be tested; it is terminated all the same."""
-    hub = later(until_instance(promoted(a_hub(booting=(12 * MINUTE,)), 0)), 4 * MINUTE)
+    hub = until_instance(promoted(a_hub(booting=(12 * MINUTE,)), 0)).wait(4 * MINUTE)
     stale = InstanceSeen(next(iter(hub.cloud.instances)))
     hub.gate.troubles.append(LostAnswer("target.instances", "see", after=False, says=stale, times=missed))
-    later(hub)
-    assert hub.gate.troubles[0].times == 0
+    assert hub.wait(2 * HOUR).gate.troubles[0].times == 0
     assert hub.outcomes()[AMI, DEV] == outcome
     assert codes(hub) == (["launch-not-tested"] if outcome == "failed" else [])
     assert states(hub) == ["terminated"]
@@ -288,11 +279,10 @@ def test_an_instance_that_runs_is_gone_only_if_two_looks_miss_it(missed, outcome
 def test_one_moment_at_which_an_instance_does_not_show_is_one_look():
     """Two invocations look at once."""
     hub = until_instance(promoted(a_hub(order=(True, False), booting=(12 * MINUTE,)), 0))
-    later(hub, 4 * MINUTE)
+    hub.wait(4 * MINUTE)
     stale = InstanceSeen(next(iter(hub.cloud.instances)))
     hub.gate.troubles.append(LostAnswer("target.instances", "see", after=False, says=stale, times=2))
-    later(hub)
-    assert hub.gate.troubles[0].times == 0
+    assert hub.wait(2 * HOUR).gate.troubles[0].times == 0
     assert (hub.outcomes()[AMI, DEV], codes(hub)) == ("delivered", [])
 
 
@@ -344,8 +334,7 @@ def test_checks_that_come_late_but_within_the_time_are_ok():
         return real(name, method, *rest)
 
     hub.gate.call = call
-    later(hub)
-    assert hub.outcomes()[AMI, DEV] == "delivered"
+    assert hub.wait(2 * HOUR).outcomes()[AMI, DEV] == "delivered"
     assert looks[0] == 4
 
 
@@ -362,12 +351,10 @@ def test_a_shared_ami_that_is_cancelled_while_it_is_tested_closes_at_once(how):
     hub = until_instance(promoted(a_hub("share", ending=(20 * MINUTE,), booting=(HOUR,)), 0))
     assert hub.cloud.launches
     CANCELS[how](hub)
-    later(hub, 10 * MINUTE)
-    assert hub.cloud.launches == set()
+    assert hub.wait(10 * MINUTE).cloud.launches == set()
     assert states(hub) == ["shutting-down"]
     assert hub.outcomes()[AMI, DEV] == "tidying"
-    later(hub)
-    assert states(hub) == ["terminated"]
+    assert states(hub.wait(2 * HOUR)) == ["terminated"]
     assert hub.outcomes()[AMI, DEV] == "cancelled"
 
 
@@ -388,8 +375,7 @@ def test_a_date_that_comes_before_a_shared_ami_is_published_closes_it_at_once(wh
     assert hub.cloud.launches
     hub.run(until=date + 2 * MINUTE)
     assert hub.cloud.launches == set()
-    later(hub)
-    assert hub.outcomes()[AMI, DEV] == "withdrawn"
+    assert hub.wait(2 * HOUR).outcomes()[AMI, DEV] == "withdrawn"
     assert [one["event"] for one in hub.cloud.notices if one.get("account") == DEV] == ["delivery.withdrawn"]
     assert set(states(hub)) == {"terminated"}
     assert hub.cloud.parameters == {}
@@ -403,24 +389,22 @@ def test_a_later_date_in_the_file_lets_a_launch_test_go_on():
     hub.run(until=date + MINUTE)
     hub.cloud.change_targets(until=START + 10 * HOUR)
     hub.cloud.applied = None
-    later(hub)
-    assert hub.outcomes()[AMI, DEV] == "shared"
-    assert later(hub, 9 * HOUR).outcomes()[AMI, DEV] == "withdrawn"
+    assert hub.wait(2 * HOUR).outcomes()[AMI, DEV] == "shared"
+    assert hub.wait(9 * HOUR).outcomes()[AMI, DEV] == "withdrawn"
 
 
 def test_a_finished_copy_is_tested_to_its_end_although_its_tag_is_removed():
     """As one whose RegisterImage was intended: it finishes and stays."""
     hub = until_instance(promoted(a_hub(), 0))
     hub.cloud.tag(AMI, None)
-    later(hub)
-    assert hub.outcomes()[AMI, DEV] == "delivered"
+    assert hub.wait(2 * HOUR).outcomes()[AMI, DEV] == "delivered"
 
 
 def test_a_copy_that_is_recalled_while_it_is_tested_loses_its_instance_and_is_deprecated():
     """Nobody is notified that it was delivered."""
     hub = until_instance(promoted(a_hub(booting=(12 * MINUTE,)), 0))
     hub.recall(AMI)
-    later(hub, 10 * MINUTE)
+    hub.wait(10 * MINUTE)
 
     assert hub.outcomes()[AMI, DEV] == "recalled"
     assert states(hub) == ["terminated"]
@@ -442,10 +426,9 @@ def test_a_copy_that_was_recalled_while_it_was_tested_is_tested_when_the_recall_
     named = a_hub(boots=("ok", boots, boots), target={"ssm_parameter": "/golden/{family}/current"})
     hub = until_instance(promoted(named, 0))
     hub.recall(AMI)
-    later(hub)
-    assert hub.outcomes()[AMI, DEV] == "recalled"
+    assert hub.wait(2 * HOUR).outcomes()[AMI, DEV] == "recalled"
     hub.lift_recall(AMI)
-    later(hub)
+    hub.wait(2 * HOUR)
 
     outcome, faults = ONCE_LIFTED[boots]
     assert (hub.outcomes()[AMI, DEV], codes(hub)) == (outcome, faults)
@@ -465,7 +448,7 @@ def test_where_the_target_lets_no_instance_end_for_a_day_the_fault_names_it(mode
     promoted(hub, 20 * HOUR)
     assert hub.outcomes()[AMI, DEV] in ("launching", "tidying", "stopping")
     assert boots == "ok" or hub.cloud.launches == set()
-    later(hub, 8 * HOUR)
+    hub.wait(8 * HOUR)
 
     (instance,) = hub.cloud.instances
     assert hub.outcomes()[AMI, DEV] == (ENDS[mode] if boots == "ok" else "failed")
@@ -508,8 +491,7 @@ def test_an_instance_that_cannot_be_ended_keeps_no_later_one_running():
     promoted(hub, 30 * HOUR)
     retried(hub)
     assert states(hub) == ["pending", "terminated"]
-    later(hub, 26 * HOUR)
-    assert hub.outcomes()[AMI, DEV] == "delivered"
+    assert hub.wait(26 * HOUR).outcomes()[AMI, DEV] == "delivered"
     assert notice(hub)["leftovers"] == [next(iter(hub.cloud.instances))]
 
 
@@ -518,10 +500,9 @@ def test_an_outage_of_the_service_ends_no_test_that_went_well():
     hub = until_instance(promoted(a_hub(), 0))
     off = PortTrouble("target.instances", "see", refusal(RefusalKind.THROTTLED, "Unreachable"), times=10**9)
     hub.gate.troubles.append(off)
-    later(hub, HOUR)
+    hub.wait(HOUR)
     hub.gate.troubles.clear()
-    later(hub, HOUR)
-    assert hub.outcomes()[AMI, DEV] == "delivered"
+    assert hub.wait(HOUR).outcomes()[AMI, DEV] == "delivered"
 
 
 @pytest.mark.parametrize("boots", ["ok", "impaired"])
@@ -539,7 +520,7 @@ def test_an_outage_of_the_worker_only_delays_the_test(minutes, boots):
     hub.cloud.tag(AMI, "default")
     hub.until_state(AMI, DEV, "launching")
     hub.switch_off("worker", minutes * MINUTE)
-    later(hub, minutes * MINUTE + 2 * HOUR)
+    hub.wait(minutes * MINUTE + 2 * HOUR)
     assert hub.outcomes()[AMI, DEV] == ("delivered" if boots == "ok" else "failed"), codes(hub)
     assert codes(hub) == ([] if boots == "ok" else ["launch-test-failed"])
     assert set(states(hub)) == {"terminated"}
@@ -549,8 +530,7 @@ def test_a_target_that_lets_nobody_look_is_no_failure_of_the_ami():
     """At the deadline the instance is terminated, and the AMI stays."""
     hub = until_instance(promoted(a_hub(), 0))
     hub.gate.troubles.append(PortTrouble("target.instances", "see", DENIED, times=10**9))
-    later(hub, 4 * HOUR)
-    assert codes(hub)[0] == "launch-not-tested"
+    assert codes(hub.wait(4 * HOUR))[0] == "launch-not-tested"
     assert states(hub) == ["terminated"]
     assert len(hub.cloud.images) == 1
 
@@ -592,7 +572,7 @@ def test_a_launch_role_that_is_not_there_is_waited_for_before_anything_is_opened
     assert "LaunchTest=true" in notice(hub)["faults"][0]["cure"]
     assert not is_open(hub)
     hub.gate.troubles.clear()
-    assert later(hub).outcomes()[AMI, DEV] == "delivered"
+    assert hub.wait(2 * HOUR).outcomes()[AMI, DEV] == "delivered"
 
 
 def test_the_end_of_the_console_is_on_the_record_alone():
@@ -648,7 +628,7 @@ def quick(mode: str, boots: str) -> Hub:
 def until_over(hub: Hub) -> Hub:
     """Let time pass until the delivery is over."""
     for _ in range(40):
-        later(hub, MINUTE)
+        hub.wait(MINUTE)
         if hub.outcomes().get((AMI, DEV)) in (*ENDS.values(), "failed"):
             return hub
     raise TimeoutError

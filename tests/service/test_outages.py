@@ -116,7 +116,7 @@ def waits_for_a_slot(copying: int) -> Hub:
     for ami, snapshots in ((AMI, range(20)), ("ami-01", (20,))):
         hub.cloud.make_image(ami, {f"snap-{number:02x}": True for number in snapshots})
         hub.cloud.tag(ami, A)
-        hub.run(until=hub.cloud.now + HOUR)
+        hub.wait(HOUR)
     assert hub.outcomes() == {(AMI, A): "copying", ("ami-01", A): "awaiting-slot"}
     return hub
 
@@ -167,7 +167,7 @@ def test_copies_that_are_still_running_after_a_deadline_fail_after_that_look():
     hub = a_hub(copying=(40 * HOUR,))
     until_state(hub, "copying", 2)
     off(hub, 25 * HOUR)
-    assert hub.at(hub.cloud.now + 50 * HOUR).outcomes()[AMI, A] == "failed"
+    assert hub.wait(50 * HOUR).outcomes()[AMI, A] == "failed"
     assert any(fault.startswith(("deadline-copying", "share-")) for fault in hub.faults()), hub.faults()
     assert hub.cloud.live_copies() == []
 
@@ -329,7 +329,7 @@ def test_an_ami_that_was_left_as_it_differs_stays_when_a_later_try_under_another
     assert hub.ended()[AMI, A] == "failed"
     assert hub.faults()[-1].startswith("copy-differs")
 
-    hub.watchful, hub.gate.watch = False, lambda *_: None  # two AMIs are there: people were notified of it
+    hub.unwatched()  # two AMIs are there: people were notified of it
     hub.cloud.change_targets(ami_name="another-{source_name}", copy_method="image")
     hub.cloud.tag(AMI, None)
     hub.run()

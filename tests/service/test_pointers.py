@@ -30,7 +30,7 @@ def a_hub(mode="copy", **behavior) -> Hub:
 def promote(hub: Hub, *amis: str, seconds: int = 2 * HOUR) -> None:
     for ami in amis:
         hub.cloud.tag(ami, "default")
-    hub.run(until=hub.cloud.now + seconds)
+    hub.wait(seconds)
 
 
 def shown(hub: Hub) -> str:
@@ -61,7 +61,7 @@ def test_two_values_are_not_on_their_way_at_once():
     """The second is written when the first was read back, so that the newer one stays."""
     hub = a_hub(checking=(300, 0))
     hub.cloud.tag(OLD, "default")
-    hub.run(until=hub.cloud.now + 200)
+    hub.wait(200)
     promote(hub, NEW)
 
     assert shown(hub) == NEW
@@ -94,8 +94,7 @@ def test_what_is_not_ours_stays_until_it_is_deleted(there, code):
     assert "aws ssm delete-parameter" in sent["pointer"]["fault"]["cure"]
 
     del hub.cloud.parameters[DEV, NAME]
-    hub.run(until=hub.cloud.now + 25 * HOUR)
-    assert shown(hub) == OLD
+    assert shown(hub.wait(25 * HOUR)) == OLD
 
 
 def test_an_ami_that_its_owner_deregistered_is_not_current_any_more():
@@ -103,7 +102,7 @@ def test_an_ami_that_its_owner_deregistered_is_not_current_any_more():
     hub = a_hub()
     promote(hub, OLD, NEW)
     hub.cloud.deregistered.add(hub.cloud.parameters[DEV, NAME].value)
-    hub.run(until=hub.cloud.now + 25 * HOUR)
+    hub.wait(25 * HOUR)
 
     assert shown(hub) == OLD
 
@@ -134,8 +133,7 @@ def test_an_ami_of_another_architecture_keeps_the_parameter_on_no_recalled_ami()
     assert shown(hub) == NEW
 
     hub.recall(NEW)
-    hub.run(until=hub.cloud.now + HOUR)
-    assert shown(hub) == OLD
+    assert shown(hub.wait(HOUR)) == OLD
 
 
 def test_a_value_that_parameter_store_never_takes_is_a_fault_after_a_quarter_of_an_hour_at_most():
@@ -192,8 +190,7 @@ def test_a_refusal_is_a_fault_of_the_pointer_and_the_ami_is_delivered(method, ki
     assert sent["at"] < START + 300, "it does not wait for what another try cannot change"
 
     hub.gate.troubles = []
-    hub.run(until=hub.cloud.now + 25 * HOUR)
-    assert shown(hub) == OLD
+    assert shown(hub.wait(25 * HOUR)) == OLD
 
 
 @pytest.mark.parametrize("unknown", [False, True])
@@ -214,13 +211,12 @@ def test_a_target_that_the_file_loses_keeps_its_parameter_until_the_file_names_i
     promote(hub, OLD)
     named, hub.cloud.directory = hub.cloud.directory, type(hub.cloud.directory)()
     del hub.cloud.parameters[DEV, NAME]
-    hub.run(until=hub.cloud.now + 3 * DAY)
+    hub.wait(3 * DAY)
 
     assert hub.cloud.parameters == {}
 
     hub.cloud.directory = named
-    hub.run(until=hub.cloud.now + DAY + HOUR)
-    assert shown(hub) == OLD
+    assert shown(hub.wait(DAY + HOUR)) == OLD
 
 
 def test_an_ami_that_is_older_than_all_that_are_remembered_counts_once():
@@ -278,8 +274,7 @@ def test_after_an_outage_of_parameter_store_the_pointer_is_right_within_an_hour(
     assert sent["at"] < START + 1800
 
     hub.gate.troubles = []
-    hub.run(until=hub.cloud.now + HOUR)
-    assert shown(hub) == OLD
+    assert shown(hub.wait(HOUR)) == OLD
 
 
 def test_an_outage_that_begins_when_the_value_was_written_stops_no_pointer():
@@ -308,12 +303,10 @@ def test_a_withdrawn_ami_is_not_named_for_longer_than_a_day_after_the_target_ans
     else:
         hub.cloud.launchable = lambda account: real(account) | {OLD}
     hub.cloud.tag(OLD, None)
-    hub.run(until=hub.cloud.now + HOUR)
-    assert shown(hub) == OLD
+    assert shown(hub.wait(HOUR)) == OLD
 
     hub.gate.troubles, hub.cloud.launchable = [], real
-    hub.run(until=hub.cloud.now + 25 * HOUR)
-    assert hub.cloud.parameters == {}
+    assert hub.wait(25 * HOUR).cloud.parameters == {}
 
 
 REMOVALS = {
@@ -330,14 +323,12 @@ def test_a_removal_closes_a_share_at_once_while_its_notice_waits_for_the_pointer
     hub = a_hub("share", checking=(*(0 for _ in before), 540))
     promote(hub, *before)
     hub.cloud.tag(NEW, "default")
-    hub.run(until=hub.cloud.now + 180)
-    assert hub.outcomes()[NEW, DEV] == "publishing"
+    assert hub.wait(180).outcomes()[NEW, DEV] == "publishing"
 
     REMOVALS[how](hub)
-    hub.run(until=hub.cloud.now + 120)
+    hub.wait(120)
     assert {ami for ami, _ in hub.cloud.launches} == set(before)
 
-    hub.run(until=hub.cloud.now + 2 * HOUR)
-    assert shown(hub) == "".join(before)
+    assert shown(hub.wait(2 * HOUR)) == "".join(before)
     assert hub.outcomes()[NEW, DEV] == "withdrawn"
     assert notice(hub, NEW)["outcome"] == "withdrawn"

@@ -23,7 +23,8 @@ from chalicelib.targets.applied_file import Directory
 from tests.delivery.examples import a_delivery
 from tests.fakes import copying
 from tests.service.cloud import HUB, REGION, Cloud, CloudBehavior, FakeKms, source_key
-from tests.service.slow_aws import ACCOUNT, ROLE, START, SliceKilled, SlowResource
+from tests.service.gate import ProcessKilled
+from tests.service.slow_aws import ACCOUNT, ROLE, START, SlowResource
 
 KEY = addresses.key_resource("arn:aws:kms:us-east-1:111111111111:key/k", ACCOUNT)
 SNAPSHOT = addresses.snapshot_resource("snap-0a")
@@ -256,7 +257,7 @@ def test_history_shows_an_unknown_call_only_where_an_earlier_run_died(dies):
         return save(shares, happened, now, unheld=unheld, calls=calls)
 
     key.stores.ledger.save = saved
-    trouble = [SliceKilled()] if dies else []
+    trouble = [ProcessKilled()] if dies else []
     denied = refusal("aws-AccessDenied")
     key.permissions.refuses = lambda what, _shares: (trouble.pop() if trouble else denied) if what == "open" else None
     key.hold(deliveries(1), account=ACCOUNT)

@@ -114,7 +114,7 @@ def test_what_was_shared_until_its_date_stays_a_success_when_another_try_is_take
     hub.gate.troubles = [killed]
     retry(hub, DEV)
     while killed.times:
-        hub.run(until=hub.cloud.now + 1)
+        hub.wait(1)
     hub.withdraw(AMI, DEV)
 
     assert states(hub, after=3 * DAY)[3] == "delivered"
@@ -349,6 +349,24 @@ def test_an_account_that_joins_later_does_not_restart_the_wave():
     it.cloud.tag("ami-0a", "default other")
     it.look(24)
     assert it.outcomes[B] == "delivered", "the next generation has it from its beginning"
+
+
+def test_people_are_notified_of_a_wave_after_a_group_of_which_only_accounts_that_joined_later_are_left():
+    """Their deliveries run, and do not count: the fault says so, and a tag event counts them."""
+    it = OrganizationHub(A)
+    it.cloud.directory = replace(it.cloud.directory, waves={"other": Wave("default", 10 * HOUR)})
+    it.look(3)
+    it.tag("default other")
+    assert it.outcomes == {A: "delivered", C: WAITS}
+    it.organization.accounts = {B: "ACTIVE"}
+    it.look(12 * 12)
+    assert it.outcomes == {A: "delivered", B: "delivered", C: WAITS}
+    (fault,) = it.hub.faults()
+    assert "where no delivery counts before the next tag event" in fault
+
+    it.cloud.tag("ami-0a", "other default")
+    it.look(12 * 12)
+    assert it.outcomes[C] == "delivered"
 
 
 def test_an_account_that_joins_later_and_is_withdrawn_does_not_restart_the_wave_when_that_is_lifted():

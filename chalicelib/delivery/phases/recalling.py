@@ -157,8 +157,10 @@ def _missed(delivery: Delivery, now: int) -> Delivery:
 
 
 def _recalled(event: CopyRecalled, delivery: Delivery, now: int) -> Delivery:
-    done = delivery.with_recall(done=True, disabled=event.disabled)
-    return replace(done, tries=0, next_try=now, last_look=LastLook())
+    """Recall it once more if a lift has just restored it: a call of that lift may still be under way."""
+    over = delivery.recall.restored_at and delivery.recall.restored_at + schedule.SILENCE
+    done = delivery.with_recall(done=now >= over, disabled=event.disabled)
+    return replace(done, tries=0, next_try=max(now, over), last_look=LastLook())
 
 
 def _refused(event: Refused, delivery: Delivery, now: int) -> Delivery:

@@ -166,7 +166,7 @@ class DeliveryPass:
         record: Delivery | None,
         budget: Budget,
         *,
-        recalled: bool = False,
+        recalled: bool,
     ) -> None:
         """Ask it; what one that cannot act holds for its copies is released."""
         cause = f"cancel:{promotion.ami}:{promotion.inputs[:12]}:{promotion.tries}"  # asked again, it is news again

@@ -8,6 +8,7 @@ import pytest
 import time_machine
 
 from ami_promoter.cli import main
+from ami_promoter.hub import health
 from ami_promoter.hub.aws import Connection, HubError
 from ami_promoter.hub.records import Reader
 from ami_promoter.verbs import TerminalClock
@@ -680,7 +681,8 @@ def test_who_waits_for_others_tries_nothing(table, capsys, state):
     assert rows[DEV].endswith("try 5")
 
 
-def test_the_list_reads_the_table_once(scene, capsys, monkeypatch):
+@pytest.mark.parametrize("words", [["status"], ["doctor", "--hub-only"]])
+def test_the_list_and_the_doctor_read_the_table_once(scene, monkeypatch, words):
     """A scan of a large table costs the same whatever its filter admits: promotions, parked records and pointers."""
     scans, scan = [], Reader.items
 
@@ -689,5 +691,6 @@ def test_the_list_reads_the_table_once(scene, capsys, monkeypatch):
         return scan(reader, *given, **more)
 
     monkeypatch.setattr(Reader, "items", counted)
-    assert main(["status", "--json"]) == 0
-    assert (len(scans), len(json.loads(capsys.readouterr().out)["promotions"])) == (1, 1)
+    monkeypatch.setattr(health, "read", lambda *_: health.Health())  # which reads other tables and services
+    main(words)
+    assert len(scans) == 1
