@@ -138,16 +138,3 @@ def test_the_launch_role_touches_nothing_else(delivered):
     iam = entered(scene, "worker", LAUNCHES, "iam")
     iam.get_role_policy(RoleName=LAUNCHES, PolicyName="ami-promoter-launch")
     refused(iam.get_role_policy, RoleName="AmiCopyRole", PolicyName="ami-promoter")
-
-
-def test_a_control_policy_refuses_a_launch_in_words_that_name_it(delivered):
-    """The denial names its kind, unlike a missing right."""
-    scene, ec2 = delivered, entered(delivered, "worker", LAUNCHES, "ec2")
-    people = scene.world.organizations
-    ours = people.create("900000000000")
-    people.add_account(ours, DEV)
-    denial = {"Effect": "Deny", "Action": "ec2:RunInstances", "Resource": "*"}
-    people.attach(ours, "no-instances", {"Version": "2012-10-17", "Statement": [denial]}, [DEV], "service")
-
-    with pytest.raises(Exception, match="explicit deny in a service control policy"):
-        run(ec2, scene, scene.image_in(DEV)["ImageId"])
