@@ -65,11 +65,10 @@ def a_delivery(account, state="delivered", **changes):
     return delivery.Delivery(name, HUB, AMI, Target(account, REGION), 1, NINE, "golden", (), **(known | changes))
 
 
-def promoted(tables, *deliveries, withdrawn=None):
+def promoted(tables, *deliveries):
     """Store a promotion and its deliveries."""
     known = {"state": promotion.PromotionState.OVER, "value": "dev", "seen_value": "dev", "image_name": "golden"}
-    one = promotion.Promotion(AMI, HUB, REGION, **known)
-    write(tables[0], replace(one, withdrawn=withdrawn or {}))
+    write(tables[0], promotion.Promotion(AMI, HUB, REGION, **known))
     for record in deliveries:
         write(tables[0], record)
         state = record.state.value if record.state in delivery.ENDED else "running"
@@ -242,7 +241,7 @@ def test_the_overview_lists_what_is_recalled(tables, capsys):
 def test_a_recall_is_no_withdrawal_of_an_account(tables, capsys):
     """`*` is no account that anybody could lift."""
     stands(tables)
-    promoted(tables, a_delivery(DEV, "recalled", recall=delivery.Recalled(done=True)), withdrawn={"*": BY})
+    promoted(tables, a_delivery(DEV, "recalled", recall=delivery.Recalled(done=True)))
 
     shown = run(capsys, "status", AMI, "--json")[1]["promotion"]
 
@@ -255,7 +254,7 @@ def test_other_verbs_say_that_it_is_recalled(tables, capsys, words):
     """Nothing starts again, and who looks for an AMI to launch reads why there is none."""
     stands(tables)
     failed = a_delivery(PROD, "failed", image=delivery.NewImage())
-    promoted(tables, a_delivery(DEV, "recalled", recall=delivery.Recalled(done=True)), failed, withdrawn={"*": BY})
+    promoted(tables, a_delivery(DEV, "recalled", recall=delivery.Recalled(done=True)), failed)
 
     status, said, _ = run(capsys, *words)
 
