@@ -47,7 +47,7 @@ class Compared:
     file: str = ""
     places: str = ""
     withdrawn: Mapping[str, str] = field(default_factory=dict)
-    left_out: tuple[str, ...] = ()
+    left_out: Mapping[str, str] = field(default_factory=dict)
     unbelieved: bool = False
     """Whether one look alone has shown another value, which names fewer targets: it is not compared yet."""
     surplus: bool = False

@@ -28,6 +28,7 @@ from chalicelib.promotion.model import (
     Retry,
 )
 from chalicelib.targets.recalls import recalled
+from chalicelib.targets.withdrawals import EVERYWHERE
 
 PENDING_DEADLINE = 24 * schedule.HOUR
 """After this time people are notified that the AMI is still pending, or that a check cannot read what it needs."""
@@ -81,7 +82,8 @@ def on_tag_seen(event: ev.TagSeen, promotion: Promotion, now: int) -> Promotion:
     news = {name for name, entry in event.answers.items() if entry != promotion.handled.get(name)}
     gone = event.image_state is None or (event.image_state == "disabled" and promotion.standing)
     misses = gone or event.value is None
-    unsure = news if misses else {"tag"} & news if _removes(event.answers) else set()
+    said = TagEntry.parse(event.answers.get("tag", ""))
+    unsure = news if misses else {"tag"} & news if said.contradicts(event.value) else set()
     doubted = _doubted(promotion, event.answers, unsure, now)
     again, only = _asked(promotion, event.answers, news - doubted.keys())
     known = {promotion.value, promotion.refused_value}
@@ -118,11 +120,6 @@ def on_tag_seen(event: ev.TagSeen, promotion: Promotion, now: int) -> Promotion:
     return COMPARE(asked, now) if moved or waited else asked
 
 
-def _removes(answers: Mapping[str, str]) -> bool:
-    """Whether the tag event says that the tag was removed: a look that shows it is late, or it was written again."""
-    return TagEntry.parse(answers.get("tag", "")).removed
-
-
 def _doubted(promotion: Promotion, answers: Mapping[str, str], unsure: set[str], now: int) -> Mapping[str, str]:
     """Return the inbox entries that a look answers only if a second one agrees. ``unsure``: those that it may miss.
 
@@ -156,7 +153,7 @@ def _lifted(promotion: Promotion, entry: str) -> Promotion:
         lifted = [*asked, *(place for place in lifted if promotion.generation_of(accounts[place], place))]
         if not lifted:
             return promotion
-    raised = _raised(promotion, dict.fromkeys(lifted, promotion.newest + 1))
+    raised = _raised(promotion, dict.fromkeys(lifted or [EVERYWHERE], promotion.newest + 1))
     all_begun = promotion.passed_generation >= promotion.newest
     return replace(raised, passed_generation=raised.newest) if all_begun else raised
 
@@ -297,7 +294,9 @@ def _not_believed(promotion: Promotion, event: ev.Compared, now: int) -> Promoti
 def _in_force(promotion: Promotion, event: ev.Compared) -> Promotion:
     """Write down the inputs of a comparison, and the value that counts."""
     of_source = event.inputs == promotion.unfit and event.refused is None
-    found = (promotion.faults, promotion.faulty) if of_source else (event.faults, event.faulty)
+    unread = promotion.cursor == EXAMINE and promotion.never_available and event.missing and not event.faulty
+    stay = of_source or unread  # people know that it cannot be read, whatever else has changed
+    found = (promotion.faults, promotion.faulty) if stay else (event.faults, event.faulty)
     changed, understood = event.value != promotion.value, bool(event.file)
     counts = understood and event.refused is None
     since = promotion.seen_since if promotion.seen_value == event.value else promotion.in_force_since

@@ -11,6 +11,7 @@ from chalicelib.delivery.wave_progress import WaveProgress
 from chalicelib.engine import addresses
 from chalicelib.engine.faults import Fault, count
 from chalicelib.targets.approvals import Asked
+from chalicelib.targets.withdrawals import EVERYWHERE
 
 
 class PromotionState(StrEnum):
@@ -88,7 +89,7 @@ class Promotion:
     generation: int = 0
     """Each tag event, and each new value, raises it: what has failed begins again. 0: it has begun nothing."""
     retries: Mapping[str, int] = field(default_factory=dict)
-    """Generations of single targets ("account" or "account/region") that an operator asked to begin again."""
+    """Generations of what an operator asked to begin again: "account", "account/region", or all that has failed."""
     valid_generation: int = 0
     """The generation of the value in force: a refused value begins nothing again."""
     passed_generation: int = 0
@@ -127,8 +128,11 @@ class Promotion:
     """Digests of targets file and members in the last comparison; "": there was none."""
     places: str = ""
     """Digest of the targets of that comparison, by which discovery sees whether a new file changes them."""
-    left_out: tuple[str, ...] = ()
-    """Targets that a withdrawal kept out before they began: they begin when it is lifted."""
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    """Targets that a withdrawal kept out before they began: they begin when it is lifted. Region -> "account account".
+
+    So written, those of 1,000 accounts in 17 Regions take 221 KB of an item's 400.
+    """
     unfit: str = ""
     """For which inputs the source failed its checks: then nothing begins."""
     partial_since: int = 0
@@ -211,8 +215,12 @@ class Promotion:
     @property
     def awaits_ami(self) -> bool:
         """Whether it rests until a look shows its AMI available, as that was pending for a day: nothing has begun."""
-        rests = self.state is PromotionState.OVER and not self.is_refused
-        return rests and any(fault.code == NEVER_AVAILABLE for fault in self.faults)
+        return self.state is PromotionState.OVER and not self.is_refused and self.never_available
+
+    @property
+    def never_available(self) -> bool:
+        """Whether its AMI was pending for a day, or its checks were refused for so long."""
+        return any(fault.code == NEVER_AVAILABLE for fault in self.faults)
 
     @property
     def is_gone(self) -> bool:
@@ -249,7 +257,15 @@ class Promotion:
 
     def generation_of(self, account: str, place: str) -> int:
         """Return the generation of a target: a delivery that failed in an older one begins again."""
+        return max(self.named_generation_of(account, place), self.retries.get(EVERYWHERE, 0))
+
+    def named_generation_of(self, account: str, place: str) -> int:
+        """Return the generation in which a tag event, or an operator, named a target: so what its date ended begins."""
         return max(self.generation, self.retries.get(account, 0), self.retries.get(place, 0))
+
+    def was_left_out(self, account: str, region: str) -> bool:
+        """Whether a withdrawal kept this target out before it began."""
+        return account in self.left_out.get(region, "")
 
     def withdrawals_count_from(self, value: str | None) -> int:
         """Return from when withdrawals count for a value: since EC2 last showed another one."""

@@ -687,6 +687,15 @@ def test_a_refused_look_is_waited_out_whatever_wakes():
     assert machine.due_at(put_off) == NOW + 5
 
 
+def test_a_notice_of_a_refusal_waits_for_no_look_that_was_put_off():
+    """The look was throttled for minutes; the notice is due before that."""
+    fault = {"faults": (FAULT,), "faulty": "dve", "tries": 6, "next_try": NOW + 60, "look_after": NOW + 320}
+    waits = a_promotion(S.COMPARING, **fault)
+
+    assert machine.due_at(waits) == NOW + 60
+    assert do.NotifyRefused((FAULT,)) in outstanding(waits, NOW + 60)
+
+
 def test_an_image_that_stays_pending_for_a_day_is_refused_by_a_look_that_shows_it():
     """The promotion is over after a notice; a day's outage of the service alone refuses nothing."""
     pending, late = ev.TagSeen("dev", "pending", "golden"), NOW + evolving.PENDING_DEADLINE
