@@ -98,7 +98,6 @@ def on_tag_seen(event: ev.TagSeen, promotion: Promotion, now: int) -> Promotion:
         seen_since=since,
         looked_at=now,
         look_after=0,
-        unseen_since=0,
     )
     if gone:
         return _gone(seen, now, promotion)
@@ -191,12 +190,10 @@ def _pending(promotion: Promotion, value: str, now: int) -> Promotion:
 
 def _gone(promotion: Promotion, now: int, before: Promotion) -> Promotion:
     """Handle a missing or unusable AMI. Running deliveries continue by what is known; standing shares end."""
-    settled = promotion.state in (S.ADJUSTING, S.RUNNING, S.OVER)
     if promotion.state is S.REQUESTED or (promotion.state is S.OVER and not promotion.standing):
         return _untagged(promotion, now, before, gone=True)
-    if settled and (not promotion.standing or promotion.is_gone):
-        seen: dict[str, Any] = {"seen_value": before.seen_value, "seen_since": before.seen_since}
-        return replace(promotion, absent_since=0, unseen_since=before.unseen_since or now, **seen)
+    if promotion.is_gone and promotion.state in (S.ADJUSTING, S.RUNNING, S.OVER):
+        return replace(promotion, absent_since=0, seen_value=before.seen_value, seen_since=before.seen_since)
     if not _believed(promotion, now):
         return _absent(promotion, now)
     ends = {"gone_generation": max(promotion.newest, 1), "generation": max(promotion.generation, 1)}
@@ -258,7 +255,7 @@ def on_compared(event: ev.Compared, promotion: Promotion, now: int) -> Promotion
     compared = replace(compared, cursor="")
     waits = event.missing or recalled(event.withdrawn)  # all that a recall kept out begins when it is lifted
     if event.file and not waits and event.refused is None:
-        compared = replace(compared, passed_generation=max(promotion.passed_generation, event.newest))
+        compared = replace(compared, passed_generation=max(promotion.passed_generation, promotion.newest))
     if event.summarised and not compared.unnotified:
         return _over(compared, event, now)
     return _wait_for_ends(compared, event, now)

@@ -8,8 +8,9 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from chalicelib.delivery.wave_progress import WaveProgress
-from chalicelib.engine import addresses, schedule
+from chalicelib.engine import addresses
 from chalicelib.engine.faults import Fault, count
+from chalicelib.targets.approvals import Asked
 from chalicelib.targets.withdrawals import EVERYWHERE
 
 
@@ -116,8 +117,6 @@ class Promotion:
     """Tag events of before this time are no news."""
     absent_since: int = 0
     """Since when looks do not show the tag, or the AMI: absence counts after two looks (invariant 5)."""
-    unseen_since: int = 0
-    """Since when looks do not show the AMI at all while deliveries of it run; they are left to find that out."""
     refused_value: str | None = None
     """The tag's value if it was refused; discovery leaves it alone."""
 
@@ -131,10 +130,10 @@ class Promotion:
     """Digest of the targets of that comparison, by which discovery sees whether a new file changes them."""
     withdrawn: Mapping[str, str] = field(default_factory=dict)
     """The withdrawals of that comparison, for people: "account" or "account/region" -> the operator."""
-    left_out: tuple[str, ...] = ()
-    """Targets that a withdrawal kept out before they began: they begin when it is lifted.
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    """Targets that a withdrawal kept out before they began: they begin when it is lifted. Region -> "account account".
 
-    "ACCOUNT,ACCOUNT/REGION,REGION": accounts with the same Regions are together, as an item has room for 400 KB.
+    So written, those of 1,000 accounts in 17 Regions take 221 KB of an item's 400.
     """
     unfit: str = ""
     """For which inputs the source failed its checks: then nothing begins."""
@@ -150,8 +149,8 @@ class Promotion:
     """How many of its deliveries have failed and are still wanted; an alarm counts them."""
     restarts: int = 0
     """How many passes in a row began again what had been cancelled, for the same inputs."""
-    asked: str = ""
-    """The name of the last notice that asked for an approval, so that it is sent once; "": none has."""
+    asked: Asked = field(default_factory=Asked)
+    """What the last notice asked an approver, so that it is asked once."""
 
     waves: Mapping[str, WaveProgress] = field(default_factory=dict)
     """How far the waves of its targets are, by ``FileWaves.name``, as last computed: what waits reads it here."""
@@ -211,11 +210,6 @@ class Promotion:
         return max(self.generation, *self.retries.values(), 0)
 
     @property
-    def is_unseen(self) -> bool:
-        """Whether two looks, half a minute apart, have missed the AMI."""
-        return 0 < self.unseen_since <= self.looked_at - schedule.SECOND_LOOK_AFTER
-
-    @property
     def made_here(self) -> bool:
         """Whether the service made the AMI itself: then its tag starts nothing."""
         return any(fault.code == MADE_HERE for fault in self.faults)
@@ -273,8 +267,7 @@ class Promotion:
 
     def was_left_out(self, account: str, region: str) -> bool:
         """Whether a withdrawal kept this target out before it began."""
-        there = (one.partition("/") for one in self.left_out)
-        return any(account in accounts and region in regions.split(",") for accounts, _, regions in there)
+        return account in self.left_out.get(region, "")
 
     def withdrawals_count_from(self, value: str | None) -> int:
         """Return from when withdrawals count for a value: since EC2 last showed another one."""

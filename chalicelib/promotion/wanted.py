@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -115,7 +116,7 @@ class WantedTargets:
         older = one.generation < promotion.generation_of(target.account, target.place)
         return one.state in BACK_AGAIN or (one.state == "failed" and older)
 
-    def left_out(self, tracked: Iterable[TrackedDelivery], promotion: Promotion) -> tuple[str, ...]:
+    def left_out(self, tracked: Iterable[TrackedDelivery], promotion: Promotion) -> Mapping[str, str]:
         """Return the targets that would have begun but for a withdrawal, as the record has them: its lift begins them.
 
         Without those that have joined an OU since: these begin with the lift anyway, and hold up no wave.
@@ -123,15 +124,12 @@ class WantedTargets:
         if self.unknown or self.unbelieved or self.recalled:
             return promotion.left_out
         begun = {one.place for one in tracked}
-        regions: dict[str, list[str]] = {}
+        out = defaultdict[str, list[str]](list)
         for place, target in sorted({**self.targets, **self.kept_out}.items()):
             fresh = place in self.kept_out and _is_asked_for(target, promotion)
             if place not in begun and (fresh or promotion.was_left_out(target.account, target.region)):
-                regions.setdefault(target.account, []).append(target.region)
-        accounts: dict[str, list[str]] = {}
-        for account, some in regions.items():
-            accounts.setdefault(",".join(some), []).append(account)
-        return tuple(f"{','.join(some)}/{where}" for where, some in accounts.items())
+                out[target.region].append(target.account)
+        return {region: " ".join(accounts) for region, accounts in out.items()}
 
     def announced(self, tracked: Iterable[TrackedDelivery], promotion: Promotion) -> list[Target]:
         """Return the targets whose deliveries are tracked as begun in this generation; sorted by place.

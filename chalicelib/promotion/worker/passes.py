@@ -12,7 +12,6 @@ from typing import TypeVar
 from chalicelib.delivery import instances, naming, preflight, proof, slots
 from chalicelib.delivery.codecs import DELIVERIES
 from chalicelib.delivery.machine import started as delivery_started
-from chalicelib.delivery.machine import turned as delivery_turned
 from chalicelib.delivery.model import (
     BY_RECALL,
     Delivery,
@@ -24,6 +23,7 @@ from chalicelib.delivery.model import (
     WishToEnd,
     snapshots_of,
 )
+from chalicelib.delivery.phases.recalling import turned as delivery_turned
 from chalicelib.delivery.ports import TrackedDeliveries
 from chalicelib.delivery.tracked import RUNNING, TrackedDelivery
 from chalicelib.delivery.worker.deliveries import notified_as
@@ -168,7 +168,7 @@ class DeliveryPass:
         record: Delivery | None,
         budget: Budget,
         *,
-        recalled: bool = False,
+        recalled: bool,
     ) -> None:
         """Ask it; what one that cannot act holds for its copies is released."""
         cause = f"cancel:{promotion.ami}:{promotion.inputs[:12]}:{promotion.tries}"  # asked again, it is news again
