@@ -93,6 +93,20 @@ def test_a_protection_that_somebody_lifted_is_found(scene):
     assert "CloudTrail" in bad[DEV]["protection"]["cure"]
 
 
+@pytest.mark.thorough
+def test_a_lifted_protection_is_found_while_its_cooldown_lasts(scene):
+    """EC2 then still refuses to deregister the AMI, and shows until when: by then it can go."""
+    scene.promote("")
+    image, ec2 = scene.image_in(DEV)["ImageId"], scene.client("ec2", DEV)
+    ec2.enable_image_deregistration_protection(ImageId=image, WithCooldown=True)
+    assert verify(scene)[0] == PASSED
+    ec2.disable_image_deregistration_protection(ImageId=image)
+
+    assert verify(scene)[1][DEV].keys() == {"protection"}
+    scene.wait(86_400)
+    assert verify(scene)[1][DEV].keys() == {"protection"}
+
+
 def test_a_throttled_protection_is_tried_again(scene):
     """It is set a little later, and then the notice is published."""
     met = refuse(scene, "EnableImageDeregistrationProtection", DEV, times=2)
