@@ -5,7 +5,7 @@ import json
 import pytest
 
 from demo import stage
-from tests.scenarios.failures import deny, refuse
+from tests.scenarios.failures import deny
 from tests.scenarios.platform import FAILED, PASSED, verify
 from tests.scenarios.scene import DEV, TEST, targets_file
 from tests.scenarios.stolen import COPIES, entered, refused
@@ -91,28 +91,3 @@ def test_a_protection_that_somebody_lifted_is_found(scene):
     status, bad, _ = verify(scene)
     assert (status, bad[DEV].keys()) == (FAILED, {"protection"})
     assert "CloudTrail" in bad[DEV]["protection"]["cure"]
-
-
-@pytest.mark.thorough
-def test_a_lifted_protection_is_found_while_its_cooldown_lasts(scene):
-    """EC2 then still refuses to deregister the AMI, and shows until when: by then it can go."""
-    scene.promote("")
-    image, ec2 = scene.image_in(DEV)["ImageId"], scene.client("ec2", DEV)
-    ec2.enable_image_deregistration_protection(ImageId=image, WithCooldown=True)
-    assert verify(scene)[0] == PASSED
-    ec2.disable_image_deregistration_protection(ImageId=image)
-
-    assert verify(scene)[1][DEV].keys() == {"protection"}
-    scene.wait(86_400)
-    assert verify(scene)[1][DEV].keys() == {"protection"}
-
-
-def test_a_throttled_protection_is_tried_again(scene):
-    """It is set a little later, and then the notice is published."""
-    met = refuse(scene, "EnableImageDeregistrationProtection", DEV, times=2)
-    scene.promote("")
-
-    assert len(met) == 2
-    assert protection(scene, DEV) == "enabled-without-cooldown"
-    assert scene.notices("delivery.delivered")[0]["protected"] is True
-    scene.assert_invariants()
