@@ -66,6 +66,9 @@ class MonitorSetup:
         return self.monitor.judge_event(body, time_left=lambda: seconds)
 
 
+BY_A_STRANGER = {"type": "AWSAccount", "accountId": "444444444444", "invokedBy": "ec2.amazonaws.com"}
+
+
 def event_of(name: str, **changes: Any) -> str:
     """A sample event with a changed detail, as EventBridge puts it into the queue."""
     event = deepcopy(SAMPLES[name]["event"])
@@ -351,6 +354,14 @@ def test_a_copy_that_the_share_allowed_is_no_page_into_whatever_region_it_was_ma
     setup.judge_event("another account copies a shared snapshot", requestParameters=asked, **at)
 
     assert setup.topic == []
+
+
+def test_a_stranger_that_makes_a_volume_of_a_shared_snapshot_pages(setup):
+    """CloudTrail names the user in EC2's own event where a caller stands."""
+    setup.judge_event(
+        "a shared snapshot is copied", eventName="SharedSnapshotVolumeCreated", userIdentity=BY_A_STRANGER
+    )
+    assert published(setup) == [("foreign-stranger", ["444444444444"])]
 
 
 # --- a key's policy that a person and the service write within seconds ------------------------------------------------
