@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 from chalicelib.delivery import leftovers, permissions, shares, slots
 from chalicelib.delivery.model import CopyState, Delivery, DeliveryState
@@ -45,11 +46,6 @@ def _seen(event: shares.SharesSeen, delivery: Delivery, now: int) -> Delivery:
     return delivery if event.refused is None else fail(delivery, now, event.refused)
 
 
-def _held(event: shares.SharesHeld, delivery: Delivery, now: int) -> Delivery:
-    after = shares.held(event, delivery, now)
-    return after if event.seen is None else _seen(event.seen, after, now)
-
-
 def _opened(delivery: Delivery, now: int) -> Delivery:
     delivery = delivery.with_shares(opened_at=now)
     if delivery.shared:
@@ -76,7 +72,7 @@ PHASES = {
         on={
             slots.SlotsAsked: leads(slots.asked, OPEN),
             shares.RoleRenamed: leads(_role_renamed, OPEN, *ENDS),
-            shares.SharesHeld: leads(_held, OPEN, COPY, REGISTER, VERIFY, *NEXT, *ENDS),
+            shares.SharesHeld: leads(partial(shares.held, look=_seen), OPEN, COPY, REGISTER, VERIFY, *NEXT, *ENDS),
             shares.SharesSeen: leads(_seen, OPEN, COPY, REGISTER, VERIFY, *NEXT, *ENDS),
             leftovers.SnapshotsDeleted: leads(leftovers.deleted, OPEN),
             Refused: leads(trouble.refused, OPEN, *ENDS),
@@ -87,7 +83,6 @@ PHASES = {
         looks=lambda delivery, _now: (shares.LookAtShares(),) if delivery.shares.held else (),
         deadline=lambda delivery: delivery.copies_end,
         deadline_acts=lambda delivery: not delivery.shares.held,  # then a read of the ledger decides it
-        needs_shares=lambda _delivery: True,
         waits_for_shares=lambda delivery: delivery.shares.held,
     )
 }
