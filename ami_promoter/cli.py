@@ -10,7 +10,7 @@ from contextlib import suppress
 import click
 from click.shell_completion import get_completion_class
 
-from ami_promoter.commands import (
+from ami_promoter.commands import (  # noqa: F401 - each adds its verbs when it is imported
     approve,
     clean_up,
     doctor,
@@ -42,30 +42,7 @@ from chalicelib.engine.faults import Fault
 __all__ = ["main", "root"]
 
 SHELLS = ("bash", "zsh", "fish")
-COMMAND_MODULES = (
-    targets,
-    plan,
-    status,
-    wait,
-    promote,
-    approve,
-    history,
-    where,
-    verify,
-    report,
-    doctor,
-    retry,
-    withdraw,
-    recall,
-    rollback,
-    clean_up,
-    pause,
-    drain,
-    reconcile,
-    members,
-    key_policy,
-)
-"""Modules; each adds its verbs when it is imported."""
+
 
 under_doctor = root.commands["doctor"]
 assert isinstance(under_doctor, VerbWithVerbs)  # noqa: S101 - as its module made it; no verb's module knows another
@@ -128,7 +105,7 @@ def _run(words: Sequence[str], clock: TerminalClock | None, *, as_json: bool) ->
 
 def _usage(wrong: click.ClickException) -> Fault:
     context = wrong.ctx if isinstance(wrong, click.UsageError) else None
-    where = context.command_path if context else PROGRAM
+    command = context.command_path if context else PROGRAM
     what = re.sub(r"\s*[\n\t]\s*", " ", wrong.format_message())
     sentence = what if what.endswith((".", "?")) else f"{what}."
-    return Fault("usage", where, sentence, f"`{where} --help` shows the usage.")
+    return Fault("usage", command, sentence, f"`{command} --help` shows the usage.")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -23,12 +22,12 @@ from ami_promoter.terminal.exits import Exit
 from ami_promoter.terminal.report import NotDone, Report
 from ami_promoter.verbs import ACCOUNT, VerbCaller, answers_within_option, hub_only_option, verb
 from chalicelib.delivery.copy_quota import CopyQuota
-from chalicelib.delivery.model import Delivery, DeliveryState
+from chalicelib.delivery.model import ENDED, Delivery, DeliveryState
 from chalicelib.engine import addresses
 from chalicelib.engine.faults import count
 from chalicelib.engine.places import Arn, Place
 from chalicelib.targets.applied_file import AppliedFile, Resolution, Target
-from chalicelib.targets.approvals import digest_asked, needs
+from chalicelib.targets.approvals import needs
 
 PRINTS = js.thing(
     findings=js.several("results of the checks, the hub's first", doctor_checks.FINDING),
@@ -76,7 +75,7 @@ def doctor(
     facts = _facts(connection, file)
     found = doctor_checks.hub(facts)
     inventories = Inventories(connection, timeout, caller.clock, checks=True)
-    answers = inventories.ask(wanted, f"doctor-{uuid.uuid4().hex[:12]}")
+    answers = inventories.ask(wanted, "doctor")
     hub = HubNames(connection.partition, connection.account, connection.region, facts.health.senders)
     found += doctor_checks.targets(answers, settings, _known(connection, wanted), hub)
     status = grouped_checks.status(found)
@@ -118,17 +117,18 @@ def _at(record: RecordSeen[None] | None) -> int:
 
 def _facts(connection: Connection, file: AppliedFile) -> doctor_checks.HubFacts:
     reader = Reader(connection)
-    parked = reader.overview().parked
-    under_way, _ = reader.under_way()
+    records, _ = reader.under_way()
+    parked = {one.key.pk: one.parked for one in records if "parked" in one.item}
+    deliveries = [one.it for one in records if isinstance(one.it, Delivery) and one.state not in ENDED]
     troubles = tuple(organization.trouble_lines(connection)) if file.fault is None else ()
     paused = pause_switch.Switch(connection).read()
     due = {
         one.key.pk: one.item["due_at"]
-        for one in under_way
+        for one in records
         if isinstance(one.item.get("due_at"), int) and one.key.pk not in parked
     }
     said = pause_switch.said(paused) if paused else ""
-    access = source_keys(connection.account, _deliveries(under_way))
+    access = source_keys(connection.account, deliveries)
     return doctor_checks.HubFacts(
         connection.account,
         connection.region,
@@ -141,7 +141,7 @@ def _facts(connection: Connection, file: AppliedFile) -> doctor_checks.HubFacts:
         health.read(connection, sorted(access)),
         access,
         approvers.read(connection) if _needs_approval(file) else None,
-        _unapproved(reader, _deliveries(under_way)),
+        _unapproved(reader, deliveries),
     )
 
 
@@ -152,10 +152,6 @@ def _needs_approval(file: AppliedFile) -> bool:
     return file.fault is None and any(needs(target) for targets in (*blocks, *own) for target in targets)
 
 
-def _deliveries(under_way: Iterable[RecordSeen[Any]]) -> list[Delivery]:
-    return [one.it for one in under_way if isinstance(one.it, Delivery)]
-
-
 def _unapproved(reader: Reader, deliveries: Iterable[Delivery]) -> list[doctor_checks.Unapproved]:
     waiting: dict[str, list[int]] = {}
     for one in deliveries:
@@ -164,7 +160,7 @@ def _unapproved(reader: Reader, deliveries: Iterable[Delivery]) -> list[doctor_c
     found = []
     for ami, since in waiting.items():
         promotion = reader.promotion(ami)
-        digest = digest_asked(promotion.it.asked) if promotion else ""
+        digest = promotion.it.asked.digest if promotion else ""
         found.append(doctor_checks.Unapproved(ami, digest, len(since), min(since)))
     return found
 

@@ -33,8 +33,6 @@ from chalicelib.delivery.model import ENDED, Delivery, DeliveryState, WishToEnd
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.faults import count
 from chalicelib.engine.places import Resource
-from chalicelib.engine.store.records import DynamoRecords
-from chalicelib.engine.store.table import Table
 from chalicelib.promotion.model import Promotion, PromotionState
 from chalicelib.sharing.share import OPEN_STATES, Share
 
@@ -80,15 +78,11 @@ class Drain:
     def __init__(self, connection: Connection, clock: TerminalClock) -> None:
         self._connection = connection
         self._reader = Reader(connection, "reading the deliveries and shares")
-        self._records = DynamoRecords(Table(connection.dynamodb, connection.table))
+        self._records = connection.records
         self.clock = clock
         self.switch = pause_switch.Switch(connection)
         self.cancelled: set[tuple[str, int]] = set()
         """Deliveries with their episodes."""
-
-    def pause(self) -> None:
-        """Pause promotions."""
-        self.switch.turn(paused=True, why=WHY)
 
     def look(self) -> DrainView:
         """Read the whole table: no index lists the deliveries that have not ended."""
@@ -176,7 +170,7 @@ def drained(
     drain: Drain, *, delete_copies: bool = False, wait: bool = False, timeout: int | None = None, wide: bool = False
 ) -> Report:
     """Drain the hub and report; may raise HubError."""
-    drain.pause()
+    drain.switch.turn(paused=True, why=WHY)
     view = drain.look()
     drain.cancel(view, delete_copies=delete_copies)
     if wait:

@@ -141,7 +141,7 @@ def _check(key: str, account: Account, needs: Sequence[Need], statements: Sequen
     rotates = _rotates(kms, facts.arn, account)
     owner = KeyOwner(account.partition, account.account, account.region)
     answers = [answer for need in needs for answer in asked(need, document, owner)]
-    lacking = [answer for answer in answers if answer.verdict in (policies.MISSING, policies.DENIED)]
+    lacking = [answer for answer in answers if answer.lacks]
     wanted = [one for one in statements if one["Sid"] in {answer.need.sid for answer in lacking}]
     data = {
         "account": account.account,

@@ -94,7 +94,7 @@ def _accept(connection: Connection, reading: MembersReading, account: str | None
         who = f"{account} is not among the accounts that wait" if account and held else "No account waits"
         return Report((f"{who} for `targets members accept`.",), {"accepted": []})
     with connection.telling(f"accepting them {UNCHANGED}"):
-        organization.table(connection).accept(going, connection.caller, int(now))
+        connection.members.accept(going, connection.caller, int(now))
     said = f"Accepted: {' '.join(going)}. The next reading, within five minutes, removes them if they are still gone."
     return Report((said,), {"accepted": going})
 

@@ -100,8 +100,7 @@ def promote(
     if not caller.as_json:
         show(lines, console())
     warn(warnings)
-    wanted = waiting.Wanted(limit=timeout, watch=watch, written=True)
-    waited = waiting.wait(connection, caller, ami, tag_key, wanted)
+    waited = waiting.wait(caller, ami, tag_key, limit=timeout, watch=watch, written=True)
     return Report(waited.lines, {**data, **waited.data}, waited.faults, exit=waited.exit)
 
 

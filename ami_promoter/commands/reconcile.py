@@ -27,8 +27,6 @@ from ami_promoter.verbs import Duration, Matching, VerbCaller, admin, answers_wi
 from chalicelib.delivery.model import ENDED
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.faults import Fault, count
-from chalicelib.engine.store.records import DynamoRecords
-from chalicelib.engine.store.table import Table
 from chalicelib.promotion.model import PromotionState
 
 PRINTS = js.partly(
@@ -94,20 +92,14 @@ def reconcile(
     connection = caller.connect()
     if unpark:
         return _unpark(connection, unpark)
-    name = f"{int(connection.now())}-{uuid.uuid4().hex[:8]}"
-    looking = Looking(
-        connection,
-        caller.clock,
-        keys=keys,
-        since=since,
-        patience=timeout,
-    )
-    view = looking.look(name, targets=not hub_only)
+    looking = Looking(connection, caller.clock, keys=keys, since=since, patience=timeout)
+    view = looking.look(targets=not hub_only)
     found = findings(view)
     outcome: dict[Finding, str] = {}
     woken = 0
     if apply:
-        repairs = Repairs(connection, name, timeout, caller.clock)
+        run = f"{int(connection.now())}-{uuid.uuid4().hex[:8]}"
+        repairs = Repairs(connection, run, timeout, caller.clock)
         woken = _wake_all(view, repairs)
         outcome = {one: repairs.repair(one.repair) for one in found if one.repair is not None}
         orders = {one.repair: one for one in found if isinstance(one.repair, Remove)}
@@ -197,7 +189,7 @@ def _unpark(connection: Connection, pk: str) -> Report:
     """Let one parked record continue."""
     key = RecordKey(pk)
     with connection.telling("letting the record continue"):
-        freed = DynamoRecords(Table(connection.dynamodb, connection.table)).unpark(key, int(connection.now()))
+        freed = connection.records.unpark(key, int(connection.now()))
     if not freed:
         what = f"no record of that name is parked in {connection.place}."
         cure = "`ami-promoter status` lists the parked records."

@@ -13,7 +13,7 @@ from ami_promoter.hub.recall_items import OperatorsDecisions
 from ami_promoter.report_page import reading
 from ami_promoter.report_page.document import FIRST, NOTHING, render
 from ami_promoter.report_page.model import Overview, ReportContext, overview
-from ami_promoter.report_page.publishing import Address, publish
+from ami_promoter.report_page.publishing import publish
 from ami_promoter.rights import READ_ALL
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.report import NotDone, Report
@@ -86,7 +86,7 @@ def report(caller: VerbCaller, output: Path | None, address: str | None, days: i
             cure = "Name a file in a directory that you can write to: -o FILE."
             raise NotDone(Fault("unwritable", str(file), what, cure)) from error
     if address:
-        publish(connection, page, Address.read(address))
+        publish(connection, page, address)
     places = [str(file), *([address] if address else [])] if file else [str(address)]
     open_now = sum(one.open for one in shown.exposures)
     lines = [f"{one}." for one in shown.headlines[:FIRST]] or [NOTHING]

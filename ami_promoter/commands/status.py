@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import click
@@ -12,7 +12,7 @@ from rich.console import RenderableType
 from ami_promoter.hub import organization, pause_switch
 from ami_promoter.hub.aws import Connection
 from ami_promoter.hub.recall_items import OperatorsDecisions
-from ami_promoter.hub.records import Reader
+from ami_promoter.hub.records import Reader, target_of
 from ami_promoter.promotions import pointers, promotion_data, promotion_text, recalls
 from ami_promoter.promotions.choosing import Choice, choosing, read
 from ami_promoter.promotions.following import follow, states
@@ -84,16 +84,27 @@ def status(caller: VerbCaller, ami: str | None, *, watch: bool, failed: bool, re
     if retired and (ami or failed):
         raise click.UsageError("--retired lists the copies of all families; it goes with neither AMI nor --failed.")
     connection = caller.connect()
-    around = _around(connection)
+    troubles = tuple(organization.trouble_lines(connection))
+    paused = pause_switch.Switch(connection).read()
     if retired:
-        return around.of(_retired(connection))
-    if not ami:
-        if failed:
-            return around.of(_failed(connection, choice, wide=caller.wide))
-        return around.of(_all(connection, Choice.of(caller, chosen), wide=caller.wide))
+        report = _retired(connection)
+    elif ami:
+        report = _one(caller, connection, ami, watch=watch, failed=failed)
+    elif failed:
+        report = _failed(connection, choice, wide=caller.wide)
+    else:
+        report = _all(connection, Choice.of(caller, chosen), wide=caller.wide)
+    first = [f"Paused {pause_switch.said(paused)}. Nothing new starts."] if paused else []
+    around = (*first, *troubles, "") if first or troubles else ()
+    data = {**report.data, "paused": pause_switch.to_json(paused), "organization": list(troubles)}
+    return Report((*around, *report.lines), data, report.faults)
+
+
+def _one(caller: VerbCaller, connection: Connection, ami: str, *, watch: bool, failed: bool) -> Report:
+    """Show an AMI's promotion, or follow it to its end."""
     data = read_page(connection, ami, consoles=True)
     if data is None:
-        return around.of(Report(faults=(unknown(ami, connection),)))
+        return Report(faults=(unknown(ami, connection),))
 
     def show(seen: Mapping[str, Any], room: int | None = None) -> list[RenderableType]:
         place, now = connection.place, connection.now()
@@ -108,27 +119,7 @@ def status(caller: VerbCaller, ami: str | None, *, watch: bool, failed: bool, re
             show=lambda seen: show(seen, console().height),
             changes=states,
         )
-    return around.of(Report(tuple(show(data)), {"promotion": data}))
-
-
-@dataclass(frozen=True, slots=True)
-class _Around:
-    """What concerns all promotions; it is printed first."""
-
-    paused: Mapping[str, Any] | None
-    organization: Sequence[str]
-
-    def of(self, report: Report) -> Report:
-        first = [f"Paused {pause_switch.said(self.paused)}. Nothing new starts."] if self.paused else []
-        said = [*first, *self.organization]
-        lines = (*said, "", *report.lines) if said else report.lines
-        data = {**report.data, "paused": pause_switch.to_json(self.paused), "organization": list(self.organization)}
-        return Report(lines, data, report.faults)
-
-
-def _around(connection: Connection) -> _Around:
-    said = tuple(organization.trouble_lines(connection))
-    return _Around(pause_switch.Switch(connection).read(), said)
+    return Report(tuple(show(data)), {"promotion": data})
 
 
 def _all(connection: Connection, choice: Choice, *, wide: bool) -> Report:
@@ -186,10 +177,7 @@ def _retired(connection: Connection) -> Report:
     found = Reader(connection).pointers(pointers.HAS_RETIRED)
     listed, refused = pointers.retired(found), pointers.not_retired(found)
     data = {"retired": listed, "not_retired": refused}
-    rows = [
-        (one["family"], f"{one['account']} {one['region']}", one["image"], one["source"], one["made_at"][:10])
-        for one in listed
-    ]
+    rows = [(one["family"], target_of(one), one["image"], one["source"], one["made_at"][:10]) for one in listed]
     lines: list[RenderableType] = [f"No copy is retired in {connection.place}."]
     if listed:
         cure = "Each account's administrator can remove them by `ami-promoter admin clean-up`, with its credentials."

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Collection, Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.console import RenderableType
@@ -193,7 +193,7 @@ def _publish(caller: VerbCaller, name: str, *, dry_run: bool, yes: bool) -> Repo
     # first: with credentials of another account this fails, and the file is not blamed
     applied = publisher.applied(to_replace=True)
     wanted = _compiled(source, name, caller.region, connection.account)
-    report = _withdrawn(connection, _difference(connection, applied, wanted))
+    report = _difference(connection, applied, wanted)
     if dry_run:
         return report
     if not (yes or _same(applied, wanted)):
@@ -263,20 +263,20 @@ def _difference(connection: Connection, applied: AppliedVersion, wanted: Directo
     change = difference(applied.directory, wanted)
     lines: list[RenderableType] = list(_heading(connection, applied))
     lines += [Folded(line, style=SIGNS.get(line.lstrip()[:1], "")) for line in to_text(change)] or ["No difference."]
+    ends = _withdrawn(connection, {Place(*place) for place in change.removed})
+    lines += [f"Withdraws from {one['account']}: {shares.named(one['resource'])}" for one in ends]
     before = (applied.current.digest or None) if applied.current else None
     digests = {"applied": before, "file": digest_of(to_items(wanted))}
-    return Report(tuple(lines), {**connection.named, "digest": digests, **to_json(change), "applied": False})
+    data = {**connection.named, "digest": digests, **to_json(change), "withdraws": ends, "applied": False}
+    return Report(tuple(lines), data)
 
 
-def _withdrawn(connection: Connection, report: Report) -> Report:
-    """List the standing shares of removed targets. Reads the whole table, so only if a target is removed."""
-    gone = {Place(target["account"], target["region"]) for target in report.data["targets"]["removed"]}
+def _withdrawn(connection: Connection, gone: Collection[Place]) -> list[dict[str, Any]]:
+    """Show the standing shares of removed targets. Reads the whole table, so only if a target is removed."""
     if not gone:
-        return replace(report, data={**report.data, "withdraws": []})
+        return []
     _, found = Reader(connection, "reading the standing shares").under_way()
-    ends = [shares.open_share(share) for share in sorted(standing(found, gone), key=by_name)]
-    lines = [f"Withdraws from {one['account']}: {shares.named(one['resource'])}" for one in ends]
-    return replace(report, lines=(*report.lines, *lines), data={**report.data, "withdraws": ends})
+    return [shares.open_share(share) for share in sorted(standing(found, gone), key=by_name)]
 
 
 def _heading(connection: Connection, applied: AppliedVersion) -> Iterator[str]:

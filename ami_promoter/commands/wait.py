@@ -23,5 +23,4 @@ def wait(caller: VerbCaller, ami: str, timeout: int | None, targets: tuple[str, 
     Prints each change to standard error. Waits for the outcome of the tag's present value; the outcome of an earlier
     value does not count.
     """
-    connection = caller.connect()
-    return waiting.wait(connection, caller, ami, tag_key, waiting.Wanted(targets=targets, limit=timeout))
+    return waiting.wait(caller, ami, tag_key, targets=targets, limit=timeout)

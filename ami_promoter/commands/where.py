@@ -12,7 +12,7 @@ from rich.console import RenderableType
 from ami_promoter.hub.applied_targets import applied_file
 from ami_promoter.hub.aws import Connection
 from ami_promoter.hub.recall_items import OperatorsDecisions
-from ami_promoter.hub.records import Reader, place_of
+from ami_promoter.hub.records import Reader, place_of, target_of
 from ami_promoter.promotions import pointers, recalls
 from ami_promoter.promotions.choosing import Choice, choosing, read
 from ami_promoter.promotions.reading import unknown
@@ -169,7 +169,7 @@ def _list(connection: Connection, choice: Choice, *, ids: bool) -> Report:
         (
             cell(each["source"]),
             cell(each["name"] or "-"),
-            cell(first_of([f"{one['account']} {one['region']}" for one in copies]) or "nowhere"),
+            cell(first_of(list(map(target_of, copies))) or "nowhere"),
         )
         for each, copies in zip(listed, there, strict=True)
     ]
@@ -195,16 +195,13 @@ def _family(connection: Connection, family: str, *, ids: bool) -> Report:
 
 
 def _id(one: Mapping[str, Any], image: str) -> RenderableType:
-    return Whole(f"{one['account']} {one['region']} {image}")
+    return Whole(f"{target_of(one)} {image}")
 
 
 def _pointers(family: str, found: Sequence[Mapping[str, Any]]) -> Iterator[RenderableType]:
     """Write a table for each parameter; several stand there if the targets file has named another."""
     for same in groups(found, lambda one: one["parameter"]):
-        rows = [
-            (cell(f"{one['account']} {one['region']}"), cell(one["image"] or "-"), cell(one["source"] or "-"))
-            for one in same
-        ]
+        rows = [(cell(target_of(one)), cell(one["image"] or "-"), cell(one["source"] or "-")) for one in same]
         yield Folded(f"Family {family}, parameter {same[0]['parameter']}:")
         yield table(("TARGET", "AMI", "SOURCE"), rows)
         for alike in groups(filter(_remark, same), _remark):
@@ -291,7 +288,7 @@ def _lines(found: Mapping[str, Any]) -> Iterator[RenderableType]:
     families = any(one["current"] is not None for one in found["copies"])
     rows = [
         (
-            cell(f"{one['account']} {one['region']}"),
+            cell(target_of(one)),
             state(one["state"]),
             cell(f"{one['image'] or '-'}{'' if one['own'] else ' (the hub shares its own)'}"),
             *([cell({True: "yes", False: "no", None: "-"}[one["current"]])] if families else []),

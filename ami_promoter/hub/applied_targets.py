@@ -12,7 +12,6 @@ from ami_promoter.terminal import remembered
 from chalicelib.engine.errors import TargetsDamaged
 from chalicelib.engine.faults import Fault
 from chalicelib.targets.applied_file import AppliedFile, Directory, names
-from chalicelib.targets.store.targets_table import TargetsTable
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,15 +23,10 @@ class InForce:
     faults: tuple[Fault, ...] = ()
 
 
-def _table(connection: Connection) -> TargetsTable:
-    hub = (connection.account, connection.region)
-    return TargetsTable(connection.dynamodb, connection.config_table, connection.members_table, hub)
-
-
 def applied_file(connection: Connection) -> AppliedFile:
     """Read the applied targets file with the membership; may raise HubError."""
     with connection.telling("reading the applied targets, and which accounts the organization's units have"):
-        return _table(connection).read()
+        return connection.applied.read()
 
 
 class AccountNames:
@@ -49,7 +43,7 @@ class AccountNames:
         if self._read is None and self.hub is not None:
             self._read = {}  # one try: a name is worth no second one
             with suppress(HubError), self.hub.telling("reading the names of accounts"):
-                table = _table(self.hub)
+                table = self.hub.applied
                 if current := table.version_in_force():
                     directory = table.directory(current)
                     self._read = names(directory)
@@ -67,7 +61,7 @@ def in_force(connection: Connection) -> InForce:
     file = applied_file(connection)
     if file.fault is not None:
         where = f"account {connection.account}, {connection.region}, {file.fault.where}"
-        listed = _listed(_table(connection), connection)
+        listed = _listed(connection)
         also = " The command checked only the targets that the file itself lists." if listed.regions else ""
         fault = replace(file.fault, code="not-seen", where=where, what=f"{file.fault.what}{also}")
         return InForce(listed, faults=(fault,))
@@ -75,9 +69,10 @@ def in_force(connection: Connection) -> InForce:
     return InForce(found, known=True, faults=tuple(_faults(found)))
 
 
-def _listed(table: TargetsTable, connection: Connection) -> Receivers:
+def _listed(connection: Connection) -> Receivers:
     """Return only the accounts that the file lists if the units cannot be read; none if the file cannot be read."""
     with connection.telling("reading the applied targets"):
+        table = connection.applied
         current = table.version_in_force()
         try:
             return Receivers() if current is None else receivers(table.directory(current), current.digest)

@@ -14,7 +14,6 @@ from ami_promoter.hub.applied_targets import applied_file
 from ami_promoter.hub.aws import Connection
 from ami_promoter.hub.operators_table import write
 from ami_promoter.hub.records import Reader
-from ami_promoter.hub.source_checks import CallersSessions
 from ami_promoter.hub.trigger_tag import no_such_ami
 from ami_promoter.hub.withdrawals import Withdrawn, counts_from
 from ami_promoter.terminal.report import NotDone
@@ -22,7 +21,6 @@ from chalicelib.engine import addresses
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.store.table import wire
 from chalicelib.images.arriving import ExaminedSource, arriving, kept
-from chalicelib.images.aws.hub_images import HubSource
 from chalicelib.images.family import family_of
 from chalicelib.images.ports import TagRead
 from chalicelib.sharing.entitlement import USELESS, entitlement
@@ -51,9 +49,8 @@ def asked(connection: Connection, ami: str, tag_key: str) -> QuestionSeen:
 
     Raises NotDone if there is none; may raise HubError.
     """
-    source = HubSource(CallersSessions(connection), connection.account, connection.region, tag_key)
     with connection.telling(f"looking at {ami}"):
-        read = source.tag(ami)
+        read = source_checks.sources(connection, tag_key).tag(ami)
     _refuse_useless(connection, ami, read, tag_key)
     record = Reader(connection).promotion(ami)
     promotion = None if record is None else record.it

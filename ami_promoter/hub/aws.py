@@ -21,6 +21,10 @@ from chalicelib.engine.aws.refusals import STALE_CREDENTIALS, THROTTLED
 from chalicelib.engine.errors import Misconfigured, Refusal
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.places import Arn
+from chalicelib.engine.store.records import DynamoRecords
+from chalicelib.engine.store.table import Table
+from chalicelib.targets.store.members_table import MembersTable
+from chalicelib.targets.store.targets_table import TargetsTable
 
 UNCHANGED = "(nothing has changed)"
 """In the name of what a command does, of a change that is one call."""
@@ -142,6 +146,32 @@ class Connection(Account):
             what = f"they are those of account {self.account} ({self.caller}), and --hub-account says {hub}."
             raise HubError(what, "credentials", "Use credentials of the hub.", "other-account")
         self.dynamodb = self.client("dynamodb")
+
+    @property
+    def record_items(self) -> Table:
+        """The table of records, item by item."""
+        return Table(self.dynamodb, self.table)
+
+    @property
+    def records(self) -> DynamoRecords:
+        """The records of that table."""
+        return DynamoRecords(self.record_items)
+
+    @property
+    def operators(self) -> Table:
+        """The operators' table: targets files, the switch, withdrawals, recalls, pins and approvals."""
+        return Table(self.dynamodb, self.config_table)
+
+    @property
+    def applied(self) -> TargetsTable:
+        """What that table and the members' say of the targets file in force."""
+        hub = (self.account, self.region)
+        return TargetsTable(self.dynamodb, self.config_table, self.members_table, hub)
+
+    @property
+    def members(self) -> MembersTable:
+        """The table of members."""
+        return MembersTable(self.dynamodb, self.members_table, self.config_table)
 
     @property
     def place(self) -> str:

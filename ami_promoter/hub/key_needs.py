@@ -91,6 +91,11 @@ class KeyAnswer:
     held_back: str = ""
     """If the action is missing: a statement that would allow it under a condition, and that condition."""
 
+    @property
+    def lacks(self) -> bool:
+        """Whether the policy certainly does not allow the action."""
+        return self.verdict in (policies.MISSING, policies.DENIED)
+
 
 def asked(need: Need, document: Mapping[str, Any], owner: KeyOwner) -> Iterator[KeyAnswer]:
     """Judge each action of a need by a key's policy."""

@@ -10,13 +10,6 @@ from ami_promoter.terminal.report import moment
 from chalicelib.engine.faults import count
 from chalicelib.targets.departures import MembersReading
 from chalicelib.targets.organization import Membership, Organization
-from chalicelib.targets.store.members_table import MembersTable
-from chalicelib.targets.store.targets_table import TargetsTable
-
-
-def table(connection: Connection) -> MembersTable:
-    """Return the hub's table of members."""
-    return MembersTable(connection.dynamodb, connection.members_table, connection.config_table)
 
 
 def trouble_lines(connection: Connection) -> Iterator[str]:
@@ -34,9 +27,9 @@ def trouble_lines(connection: Connection) -> Iterator[str]:
 
 def read(connection: Connection, doing: str) -> tuple[Organization | None, Membership, MembersReading]:
     """Read the organization that the file names, its members, and discovery's reading; may raise HubError."""
-    members = table(connection)
+    members = connection.members
     with connection.telling(doing):
-        named = TargetsTable(connection.dynamodb, connection.config_table, connection.members_table).organization()
+        named = connection.applied.organization()
         if named is None:
             return None, Membership(), MembersReading()
         return named, members.membership(), members.reading()[0]

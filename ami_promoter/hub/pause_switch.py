@@ -6,14 +6,14 @@ seconds) and ``why`` (text). No item means not paused.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from ami_promoter.hub.aws import UNCHANGED, Connection
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.report import moment
 from chalicelib.engine.addresses import SWITCH
-from chalicelib.engine.store.table import Table
+from chalicelib.engine.store.table import setting
 
 SCHEMA = js.perhaps(
     js.thing(
@@ -29,10 +29,9 @@ SCHEMA = js.perhaps(
 class Switch:
     """The switch of one hub, under the caller's credentials."""
 
-    def __init__(self, connection: Connection, clock: Callable[[], float] | None = None) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._table = Table(connection.dynamodb, connection.config_table)
-        self._clock = clock or connection.now
+        self._table = connection.operators
 
     def read(self) -> Mapping[str, Any] | None:
         """Return the switch's item if promotions are paused; None otherwise."""
@@ -42,29 +41,16 @@ class Switch:
 
     def turn(self, *, paused: bool, why: str) -> bool:
         """Pause or resume, and record who did it; False: it was so already."""
-        given = {
-            ":kind": "switch",
-            ":paused": paused,
-            ":by": self._connection.caller,
-            ":at": int(self._clock()),
-            ":why": why,
-            ":other": not paused,
-        }
-        turned = "paused = :other" + (" OR attribute_not_exists(paused)" if paused else "")
+        by, at = self._connection.caller, int(self._connection.now())
+        item = {"kind": "switch", "paused": paused, "by": by, "at": at, "why": why}
+        turned = "#paused = :other" + (" OR attribute_not_exists(#paused)" if paused else "")
         with self._connection.telling(f"pausing or resuming {UNCHANGED}"):
-            done = self._table.update(
-                SWITCH,
-                "SET kind = :kind, paused = :paused, #by = :by, #at = :at, why = :why",
-                given,
-                names={"#by": "by", "#at": "at"},
-                condition=turned,
-            )
-        return done is not None
+            return self._table.update(SWITCH, **setting(item, {":other": not paused}), condition=turned) is not None
 
     def explain(self, why: str) -> None:
         """Write another reason for the pause that is in force; since when and by whom stay."""
         with self._connection.telling(f"writing the reason {UNCHANGED}"):
-            self._table.update(SWITCH, "SET why = :why", {":why": why, ":yes": True}, condition="paused = :yes")
+            self._table.update(SWITCH, **setting({"why": why}, {":yes": True}), condition="paused = :yes")
 
 
 def said(item: Mapping[str, Any]) -> str:

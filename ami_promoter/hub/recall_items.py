@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from ami_promoter.hub.aws import UNCHANGED, Connection
 from chalicelib.engine import addresses
 from chalicelib.engine.addresses import RecordKey
-from chalicelib.engine.store.table import Table
+from chalicelib.engine.store.table import setting
 from chalicelib.release.current import Release
 from chalicelib.release.pointer import Pointer
 from chalicelib.targets import recalls
@@ -21,7 +21,7 @@ class OperatorsDecisions:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._table = Table(connection.dynamodb, connection.config_table)
+        self._table = connection.operators
 
     def recall(self, ami: str) -> Recall | None:
         """Return an AMI's recall; None: it is not recalled."""
@@ -71,7 +71,7 @@ class OperatorsDecisions:
             self._remove(_place(pointer), BODY)
 
     def _set(self, key: RecordKey, name: str, value: str) -> None:
-        self._table.update(key, "SET #name = :value", {":value": value}, names={"#name": name})
+        self._table.update(key, **setting({name: value}))
 
     def _remove(self, key: RecordKey, name: str) -> None:
         self._table.update(key, "REMOVE #name", {}, names={"#name": name})

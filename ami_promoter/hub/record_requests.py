@@ -13,8 +13,8 @@ from ami_promoter.hub.wakes import wake
 from chalicelib.delivery.model import ACCEPTED, DeliveryState
 from chalicelib.engine import addresses
 from chalicelib.engine.ports import MadeDue
-from chalicelib.engine.store.records import INBOX, DynamoRecords
-from chalicelib.engine.store.table import Table
+from chalicelib.engine.store.records import INBOX
+from chalicelib.engine.store.table import setting
 from chalicelib.promotion.machine import RECALL, WITHDRAW
 from chalicelib.promotion.model import Retry
 
@@ -41,7 +41,7 @@ def look_at(connection: Connection, keys: Sequence[addresses.RecordKey]) -> None
     """Make records due now: their workers look, and try again what they find to do."""
     with connection.telling("asking the service to look again"):
         for key in keys:
-            _records(connection).make_due(key, int(connection.now()))
+            connection.records.make_due(key, int(connection.now()))
     wake(connection, keys)
 
 
@@ -74,7 +74,7 @@ def _ask(connection: Connection, reader: Reader, ami: str, name: str, places: Co
     everywhere, and nothing begins that had not begun. Another operator may ask at the same moment, so it is written on
     condition of the entry that was read.
     """
-    table, attribute = Table(connection.dynamodb, connection.table), INBOX + name
+    table, attribute = connection.record_items, INBOX + name
     for _ in range(ASK_TRIES):
         record = reader.promotion(ami)
         if record is None:
@@ -125,23 +125,21 @@ def _make_due(
 ) -> list[addresses.RecordKey]:
     """Make an AMI's promotion due, with these requests; return its key, or nothing if there is no promotion."""
     key = addresses.promotion(ami)
-    known = _records(connection).make_due(key, int(connection.now()), asked)
+    known = connection.records.make_due(key, int(connection.now()), asked)
     return [] if known is MadeDue.NONE else [key]
 
 
 def _mark(connection: Connection, ami: str, stamp: str) -> None:
     """Mark the AMI for the pass over standing shares."""
-    table = Table(connection.dynamodb, connection.table)
-    given = {":at": stamp, ":kind": "standing", ":none": 0}
-    fresh = "kind = if_not_exists(kind, :kind), episode = if_not_exists(episode, :none)"
-    table.update(addresses.standing(ami), f"SET withdrawn = :at, {fresh}", given)
+    mark = setting({"withdrawn": stamp, "kind": "standing", "episode": 0}, keeping=("kind", "episode"))
+    connection.record_items.update(addresses.standing(ami), **mark)
 
 
 def accept(connection: Connection, deliveries: Iterable[str], image: str) -> None:
     """Write on each of these deliveries that a person has compared and accepted the AMI."""
     with connection.telling(f"accepting {image}"):
         for ident in deliveries:
-            _records(connection).leave(addresses.delivery(ident), {ACCEPTED: image}, int(connection.now()))
+            connection.records.leave(addresses.delivery(ident), {ACCEPTED: image}, int(connection.now()))
 
 
 def approved(connection: Connection, ami: str, places: Collection[str]) -> None:
@@ -169,7 +167,7 @@ def resumed(connection: Connection) -> int:
     with connection.telling(doing):
         for key in keys:
             if key.kind == "promotion":
-                _records(connection).make_due(key, now, {"file": f"{stamp}:resumed"})
+                connection.records.make_due(key, now, {"file": f"{stamp}:resumed"})
     wake(connection, keys)
     return len(keys)
 
@@ -180,8 +178,4 @@ def unpark(connection: Connection, keys: Collection[addresses.RecordKey]) -> lis
     found = Reader(connection, doing).many(keys)
     parked = [key for key in keys if key in found and "parked" in found[key].item]
     with connection.telling(doing):
-        return [key for key in parked if _records(connection).unpark(key, int(connection.now()))]
-
-
-def _records(connection: Connection) -> DynamoRecords:
-    return DynamoRecords(Table(connection.dynamodb, connection.table))
+        return [key for key in parked if connection.records.unpark(key, int(connection.now()))]

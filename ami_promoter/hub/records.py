@@ -170,7 +170,7 @@ class Reader:
         self._telling = partial(connection.telling, doing)
         self._name = connection.table
         self._sleep = sleep
-        self._table = Table(connection.dynamodb, connection.table)
+        self._table = connection.record_items
         self._ledger = DynamoLedger(self._table)
 
     def overview(self) -> HubOverview:
@@ -195,13 +195,14 @@ class Reader:
         return [record_of(item) for item in self.items(which, {":says": says or "{"}, consistent=False)]
 
     def under_way(self) -> tuple[list[RecordSeen[Any]], list[Share]]:
-        """Return the promotions and deliveries that have not ended, and every share.
+        """Return the promotions and deliveries that have not ended, whatever is parked, and every share.
 
         This reads the whole table, consistently.
         """
         which = (
             f"(begins_with(pk, :delivery) AND sk = :record AND NOT {IN_ENDED}) "
             "OR (begins_with(pk, :promotion) AND sk = :record AND NOT #state = :over) "
+            "OR (sk = :record AND attribute_exists(parked)) "
             "OR (begins_with(pk, :resource) AND (begins_with(sk, :share) OR begins_with(sk, :hold)))"
         )
         items = list(self.items(which))
@@ -327,6 +328,11 @@ def source_of(item: Mapping[str, Any]) -> SourceImage | None:
 def place_of(shown: Mapping[str, Any]) -> str:
     """Return the target of what a verb shows, as "ACCOUNT/REGION"."""
     return str(Place(str(shown["account"]), str(shown["region"])))
+
+
+def target_of(shown: Mapping[str, Any]) -> str:
+    """Return the same for a person, as "ACCOUNT REGION"."""
+    return f"{shown['account']} {shown['region']}"
 
 
 def is_named(place: str, targets: Collection[str]) -> bool:

@@ -25,8 +25,12 @@ class CallersSessions(Sessions):
         return self._connection.client(service, region or None)
 
 
+def sources(connection: Connection, tag_key: str) -> HubSource:
+    """Return the adapter by which the service looks at the hub's AMIs."""
+    return HubSource(CallersSessions(connection), connection.account, connection.region, tag_key)
+
+
 def examine(connection: Connection, ami: str, tag_key: str) -> tuple[SourceImage, Mapping[str, KeyFacts]] | None:
     """Read an AMI, its snapshots and their keys; None if the hub owns no such AMI. May raise HubError."""
-    source = HubSource(CallersSessions(connection), connection.account, connection.region, tag_key)
     with connection.telling(f"examining {ami}"):
-        return source.examine(ami)
+        return sources(connection, tag_key).examine(ami)

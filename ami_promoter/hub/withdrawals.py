@@ -13,7 +13,6 @@ from ami_promoter.hub.records import Reader
 from chalicelib.engine import addresses
 from chalicelib.engine.budget import slices
 from chalicelib.engine.faults import Fault
-from chalicelib.engine.store.table import Table
 from chalicelib.promotion.model import Promotion
 from chalicelib.targets import withdrawals
 from chalicelib.targets.store.targets_table import withdrawals_in
@@ -31,7 +30,7 @@ class Withdrawn:
     def __init__(self, connection: Connection, ami: str) -> None:
         self._connection = connection
         self._key = addresses.withdrawals(ami)
-        self._table = Table(connection.dynamodb, connection.config_table)
+        self._table = connection.operators
 
     def read(self) -> Sequence[Withdrawal]:
         """Return all withdrawals, also those that another value of the tag has ended; a recall is none of them."""

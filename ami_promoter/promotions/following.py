@@ -10,6 +10,7 @@ from rich.console import Group, RenderableType
 from rich.live import Live
 
 from ami_promoter.hub.aws import HubError
+from ami_promoter.hub.records import target_of
 from ami_promoter.promotions.outcome import deliveries
 from ami_promoter.terminal.output import Folded, console, tell
 from ami_promoter.verbs import TerminalClock
@@ -83,7 +84,7 @@ def states(data: Mapping[str, Any] | None, targets: Sequence[str] = ()) -> str:
         return "not seen yet"
     shown = deliveries(data, targets)
     if len(shown) <= EACH:
-        said = [f"{one['account']} {one['region']} {one['state']}{_percent([one])}" for one in shown]
+        said = [f"{target_of(one)} {one['state']}{_percent([one])}" for one in shown]
     else:
         by_state: dict[str, list[Mapping[str, Any]]] = {}
         for one in shown:

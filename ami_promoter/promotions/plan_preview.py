@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.console import RenderableType
 
-from ami_promoter.hub.records import place_of
+from ami_promoter.hub.records import place_of, target_of
 from ami_promoter.promotions import pointers, prices, provenance, waves
 from ami_promoter.promotions.promotion_data import BAD
 from ami_promoter.promotions.promotion_text import SINGLY, quoted, said
@@ -296,7 +296,7 @@ def _how(one: Mapping[str, Any]) -> str:
 def _row(group: Sequence[Mapping[str, Any]], *, wide: bool) -> Sequence[RenderableType]:
     """Write the row of one target, or of several equal ones, with their total GiB."""
     one = group[0]
-    places = first_of([f"{member['account']} {member['region']}" for member in group], 1)
+    places = first_of(list(map(target_of, group)), 1)
     key = one["key"] if one["key"].startswith("alias/") else short(one["key"], wide=wide)
     gib = sum(member["gib"] for member in group)
     return cell(places), state(one["does"]), cell(_how(one)), cell(key), f"{gib:,}" if gib else ""

@@ -12,7 +12,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ami_promoter.hub.records import place_of
+from ami_promoter.hub.records import place_of, target_of
 from ami_promoter.promotions import launches, pointers, recalls, shares, waves
 from ami_promoter.promotions.promotion_data import BAD, only_failed
 from ami_promoter.terminal.alike import alike, alike_anywhere, first_of, groups, named
@@ -140,7 +140,7 @@ def _table(deliveries: Sequence[Data], now: float, *, wide: bool) -> Table:
     rows: list[Sequence[RenderableType]] = []
     for one in deliveries:
         running = _running(one)
-        name: list[RenderableType] = [cell(_place(one)), state(one["state"]), age(one["since"], now), _left(running)]
+        name: list[RenderableType] = [cell(target_of(one)), state(one["state"]), age(one["since"], now), _left(running)]
         rows.append((*name, _result(one, wide=wide) if one["image"] or not running or each else _bar(running)))
         for copy in running if each else ():
             label = cell(f"  {short(str(copy['source']), wide=wide)}", "dim")
@@ -158,7 +158,7 @@ def _table_by_state(deliveries: Sequence[Data], now: float) -> Table:
         running = [copy for one in group for copy in _running(one)]
         rows.append(
             (
-                cell(first_of([_place(one) for one in group], 1)),
+                cell(first_of([target_of(one) for one in group], 1)),
                 state(str(group[0]["state"])),
                 age(min((one["since"] for one in group if one["since"] != "-"), default="-"), now),
                 _left(running),
@@ -181,10 +181,6 @@ def _running(delivery: Data) -> Sequence[Data]:
 
 def _by_state(delivery: Data) -> int:
     return LAST.get(str(delivery["state"]), 1)
-
-
-def _place(delivery: Data) -> str:
-    return f"{delivery['account']} {delivery['region']}"
 
 
 def _result(delivery: Data, *, wide: bool) -> RenderableType:
@@ -235,7 +231,7 @@ def notes(deliveries: Sequence[Data], *, wide: bool = False) -> Iterator[Rendera
     found = groups(said, trouble, each=wide)
     for group in sorted(found, key=lambda group: group[0]["state"] != "failed"):
         first, *others = group
-        of = f"{_place(first)}: "
+        of = f"{target_of(first)}: "
         if others:
             word = str(first["state"])
             places = named([place_of(one) for one in group])

@@ -14,6 +14,7 @@ from typing import Any
 
 from rich.console import RenderableType
 
+from ami_promoter.hub.records import target_of
 from ami_promoter.promotions.shares import named
 from ami_promoter.terminal.output import cell, short, state, table
 from ami_promoter.terminal.report import plainly, span
@@ -99,7 +100,7 @@ def show(
     tag = ("", 0)
     several = any(one["ami"] != asked for one in entries)
     for one in entries:
-        target = f"{one['account']} {one['region']}" if one["account"] else one["record"]
+        target = target_of(one) if one["account"] else one["record"]
         who = f"{target}, {one['ami']}" if several else target
         stays = last.get(who) == one["state"]
         quiet = (*QUIET, *REPEATED) if stays else QUIET

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 
 from rich.console import RenderableType
 
 from ami_promoter.hub import pause_switch
-from ami_promoter.hub.aws import Connection
+from ami_promoter.hub.records import target_of
 from ami_promoter.hub.trigger_tag import Tag
 from ami_promoter.promotions import promotion_data, promotion_text
 from ami_promoter.promotions.following import follow, states
@@ -43,25 +42,25 @@ PRINTS = js.some_of(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """What `wait` waits for: ``targets`` ("ACCOUNT" or "ACCOUNT/REGION"; none: all), at most ``limit`` seconds.
+def wait(
+    caller: VerbCaller,
+    ami: str,
+    tag_key: str,
+    *,
+    targets: tuple[str, ...] = (),
+    limit: float | None = None,
+    watch: bool = False,
+    written: bool = False,
+) -> Report:
+    """Wait for ``targets`` ("ACCOUNT" or "ACCOUNT/REGION"; none: all), at most ``limit`` seconds; may raise HubError.
 
     ``written``: the command has just written the tag, and a read may not show it yet.
     """
-
-    targets: tuple[str, ...] = ()
-    limit: float | None = None
-    watch: bool = False
-    written: bool = False
-
-
-def wait(connection: Connection, caller: VerbCaller, ami: str, tag_key: str, wanted: Wanted) -> Report:
-    """Wait, and return the outcome; may raise HubError."""
+    connection = caller.connect()
     tag = Tag(connection, tag_key, ami)
     data = read_page(connection, ami)
     # the tag that was just written is not asked for: a refusal here would say that nothing was changed
-    if not wanted.written and tag.read() is None and data is None:
+    if not written and tag.read() is None and data is None:
         cure = f"Write `ami-promoter promote {ami} VALUE`."
         raise NotDone(Fault("no-tag", ami, f"it has no tag `{tag_key}` and has never been promoted.", cure))
     if paused := pause_switch.Switch(connection).read():
@@ -73,7 +72,7 @@ def wait(connection: Connection, caller: VerbCaller, ami: str, tag_key: str, wan
         seen, value = read_page(connection, ami), None
         with suppress(NotDone):  # the AMI is gone: its tag went with it
             value = tag.read()
-        found, now = outcome(seen, value, wanted.targets), caller.clock.now()
+        found, now = outcome(seen, value, targets), caller.clock.now()
         unseen_since = (unseen_since or now) if found.unseen else None
         if unseen_since is not None and now > unseen_since + LATEST:
             why = f"The service has not looked in {LATEST // 60} minutes: is it running, and is `{tag_key}` its tag?"
@@ -90,13 +89,13 @@ def wait(connection: Connection, caller: VerbCaller, ami: str, tag_key: str, wan
         look,
         lambda seen: seen[1].exit is not None,
         caller.clock,
-        show=show if wanted.watch else None,
-        changes=lambda seen: states(seen[0], wanted.targets),
-        limit=wanted.limit,
+        show=show if watch else None,
+        changes=lambda seen: states(seen[0], targets),
+        limit=limit,
     )
     exit_ = Exit.UNFINISHED if found.exit is None else found.exit
     said = f"{ami}: {NAMES[exit_]}. {found.why}"
-    shown = last is not None and wanted.watch and console().is_terminal
+    shown = last is not None and watch and console().is_terminal
     lines = [*page(last), "", said] if last and shown else [said, *_lines(ami, last, exit_, wide=caller.wide)]
     more = {} if last is None else {"promotion": last}
     return Report(tuple(lines), {"outcome": NAMES[exit_], "why": found.why, **more}, exit=exit_)
@@ -106,9 +105,7 @@ def _lines(ami: str, data: Mapping[str, Any] | None, exit_: Exit, *, wide: bool)
     """Say what arrived, what did not, and what to do."""
     deliveries = (data or {}).get("deliveries", ())
     lines: list[RenderableType] = [
-        f"{one['account']} {one['region']}: {one['image']}"
-        for one in deliveries
-        if one["image"] and one["state"] == "delivered"
+        f"{target_of(one)}: {one['image']}" for one in deliveries if one["image"] and one["state"] == "delivered"
     ]
     lines += promotion_text.notes(
         [one for one in deliveries if one["state"] in (*promotion_data.BAD, "recalled")], wide=wide

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ami_promoter.hub import policies
 from ami_promoter.hub.approvers import Approvers
-from ami_promoter.hub.health import Health
+from ami_promoter.hub.health import EventMapping, Health
 from ami_promoter.hub.key_needs import KeyOwner, asked, hub_needs, unfit
 from ami_promoter.reconcile import open_defaults
 from ami_promoter.reconcile.doctor_target_checks import HubNames, KnownAtHub, findings
 from ami_promoter.reconcile.facts import TargetFacts
-from ami_promoter.reconcile.grouped_checks import bad, good, unseen
+from ami_promoter.reconcile.grouped_checks import bad, good, judged, unseen
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.alike import first_of
 from ami_promoter.terminal.report import moment
@@ -84,15 +83,14 @@ class HubFacts:
 def hub(facts: HubFacts) -> list[dict[str, Any]]:
     """Check the hub itself."""
     every = [_file(facts), _paused(facts), *_organization(facts), *_parked(facts), _overdue(facts)]
-    every += [*_workers(facts), *_concurrency(facts), *_dead(facts), *_notices(facts), *_alarms(facts)]
-    every += [
-        *_source_keys(facts),
-        _writers(facts.health),
-        *_approvers(facts),
-        *_approvals(facts),
-        *_open_defaults(facts),
-        *_access_monitor(facts),
-    ]
+    every += _of_health(facts, "workers", "sources", _workers)
+    every += _of_health(facts, "concurrency", "sources", _concurrency)
+    every += _of_health(facts, "dead-letters", "dead", _dead)
+    every += _of_health(facts, "notices", "subscriptions", _notices)
+    every += _of_health(facts, "alarms", "alarms", _alarms)
+    every += [*_source_keys(facts), _writers(facts.health), *_approvers(facts), *_approvals(facts)]
+    every += _of_health(facts, open_defaults.CHECK, "parameters", lambda _, found: open_defaults.findings(found))
+    every += _of_health(facts, "access-monitor", "monitor", _access_monitor)
     return [{"where": "hub", **one} for one in every]
 
 
@@ -108,6 +106,14 @@ def targets(
         for place, facts in sorted(found.items())
         for one in findings(settings.get(place), facts, known.get(place, KnownAtHub()), hub)
     ]
+
+
+def _of_health(
+    facts: HubFacts, check: str, part: str, judge: Callable[[HubFacts, Any], Iterable[dict[str, Any]]]
+) -> Iterable[dict[str, Any]]:
+    """Judge a part of the hub's health; if it could not be read, that is the finding."""
+    found = getattr(facts.health, part)
+    return [_unread(check, facts.health.unread.get(part, ""))] if found is None else judge(facts, found)
 
 
 def _unread(check: str, why: str) -> dict[str, Any]:
@@ -129,19 +135,16 @@ def _paused(facts: HubFacts) -> dict[str, Any]:
     return good("pause", "Not paused.")
 
 
-def _organization(facts: HubFacts) -> Iterator[dict[str, Any]]:
-    for one in facts.organization:
-        yield bad("organization", one, "See `ami-promoter targets members`, and docs/operations/runbook.md.")
-    if not facts.organization:
-        yield good("organization", "The organization can be read, or the file names no OU.")
+def _organization(facts: HubFacts) -> list[dict[str, Any]]:
+    cure = "See `ami-promoter targets members`, and docs/operations/runbook.md."
+    wrong = ((one, cure) for one in facts.organization)
+    return judged("organization", wrong, "The organization can be read, or the file names no OU.")
 
 
-def _parked(facts: HubFacts) -> Iterator[dict[str, Any]]:
-    for record, why in facts.parked.items():
-        cure = f"Repair the cause, then: ami-promoter admin reconcile --unpark '{record}'"
-        yield bad("parked", f"{record} is parked: {why}", cure)
-    if not facts.parked:
-        yield good("parked", "No record is parked.")
+def _parked(facts: HubFacts) -> list[dict[str, Any]]:
+    cure = "Repair the cause, then: ami-promoter admin reconcile --unpark"
+    wrong = ((f"{record} is parked: {why}", f"{cure} '{record}'") for record, why in facts.parked.items())
+    return judged("parked", wrong, "No record is parked.")
 
 
 def _overdue(facts: HubFacts) -> dict[str, Any]:
@@ -159,11 +162,8 @@ def _overdue(facts: HubFacts) -> dict[str, Any]:
     return bad("overdue", f"No worker has looked at {named}{more}.", cure)
 
 
-def _workers(facts: HubFacts) -> Iterator[dict[str, Any]]:
-    if facts.health.sources is None:
-        yield _unread("workers", facts.health.unread.get("sources", ""))
-        return
-    for worker, mappings in facts.health.sources.items():
+def _workers(_facts: HubFacts, sources: Mapping[str, Mapping[str, EventMapping]]) -> Iterator[dict[str, Any]]:
+    for worker, mappings in sources.items():
         states = {uuid: one.state for uuid, one in mappings.items()}
         off = {uuid: state for uuid, state in states.items() if state not in ("Enabled", "Enabling", "Creating")}
         if not mappings:
@@ -177,10 +177,10 @@ def _workers(facts: HubFacts) -> Iterator[dict[str, Any]]:
             yield good("workers", f"`{worker}` reads its queue.")
 
 
-def _concurrency(facts: HubFacts) -> Iterator[dict[str, Any]]:
-    free, sources = facts.health.free, facts.health.sources
-    if free is None or sources is None:
-        yield _unread("concurrency", facts.health.unread.get("free", facts.health.unread.get("sources", "")))
+def _concurrency(facts: HubFacts, sources: Mapping[str, Mapping[str, EventMapping]]) -> Iterator[dict[str, Any]]:
+    free = facts.health.free
+    if free is None:
+        yield _unread("concurrency", facts.health.unread.get("free", ""))
         return
     most = [sum(one.most for one in mappings.values()) for mappings in sources.values()]
     said = " and ".join(f"{many} of `{worker}`" for worker, many in zip(sources, most, strict=True))
@@ -203,37 +203,24 @@ def _concurrency(facts: HubFacts) -> Iterator[dict[str, Any]]:
     yield bad("concurrency", what, cure)
 
 
-def _dead(facts: HubFacts) -> Iterator[dict[str, Any]]:
-    if facts.health.dead is None:
-        yield _unread("dead-letters", facts.health.unread.get("dead", ""))
-        return
-    full = {queue: number for queue, number in facts.health.dead.items() if number}
-    for queue, number in full.items():
-        cure = "Read one, repair its cause, and move them back: docs/operations/runbook.md#dead-letters"
-        yield bad("dead-letters", f"{count(number, 'message')} in {queue}.", cure)
-    if not full:
-        yield good("dead-letters", "None.")
+def _dead(_facts: HubFacts, dead: Mapping[str, int]) -> list[dict[str, Any]]:
+    cure = "Read one, repair its cause, and move them back: docs/operations/runbook.md#dead-letters"
+    full = ((f"{count(number, 'message')} in {queue}.", cure) for queue, number in dead.items() if number)
+    return judged("dead-letters", full, "None.")
 
 
-def _notices(facts: HubFacts) -> Iterator[dict[str, Any]]:
-    if facts.health.subscriptions is None:
-        yield _unread("notices", facts.health.unread.get("subscriptions", ""))
-        return
+def _notices(facts: HubFacts, subscriptions: Mapping[str, str]) -> Iterator[dict[str, Any]]:
     nobody = "The topic has no subscriber: nobody receives notices of failed deliveries."
-    yield from _subscribed("notices", facts.health.topic, facts.health.subscriptions, nobody)
+    return _subscribed("notices", facts.health.topic, subscriptions, nobody)
 
 
-def _alarms(facts: HubFacts) -> Iterator[dict[str, Any]]:
-    health = facts.health
-    if health.alarms is None:
-        yield _unread("alarms", health.unread.get("alarms", ""))
-        return
-    if not health.alarms:
+def _alarms(facts: HubFacts, alarms: Mapping[str, Mapping[str, str]]) -> Iterator[dict[str, Any]]:
+    if not alarms:
         cure = "Deploy the hub with AlarmTopicArn, the ARN of a topic to which a person is subscribed."
         yield bad("alarms", "The alarms notify nobody.", cure)
-    for topic, subscriptions in health.alarms.items():
-        if topic in health.unread:
-            yield _unread("alarms", f"Who is subscribed to {topic}: {health.unread[topic]}")
+    for topic, subscriptions in alarms.items():
+        if topic in facts.health.unread:
+            yield _unread("alarms", f"Who is subscribed to {topic}: {facts.health.unread[topic]}")
         else:
             nobody = f"The alarms notify {topic}, and nobody is subscribed to it."
             yield from _subscribed("alarms", topic, subscriptions, nobody)
@@ -264,7 +251,7 @@ def _source_keys(facts: HubFacts) -> Iterator[dict[str, Any]]:
         found = [bad("source-key", f"{arn}: {fault.what}", fault.cure) for fault in unfit(seen.facts, facts.account)]
         owner = KeyOwner(Arn.parse(arn).partition, facts.account, region)
         answers = [one for need in hub_needs(facts.region, access) for one in asked(need, seen.policy, owner)]
-        lacking = [one.action for one in answers if one.verdict in (policies.MISSING, policies.DENIED)]
+        lacking = [one.action for one in answers if one.lacks]
         if not found and lacking:
             what = f"The policy of {arn} does not let the service do {', '.join(lacking)}: it cannot open the key."
             found.append(bad("source-key", what, print_it))
@@ -327,19 +314,10 @@ def _approvals(facts: HubFacts) -> Iterator[dict[str, Any]]:
         yield good("approvals", "No delivery waits for an approval.")
 
 
-def _open_defaults(facts: HubFacts) -> Iterator[dict[str, Any]]:
-    if facts.health.parameters is None:
-        yield _unread(open_defaults.CHECK, facts.health.unread.get("parameters", ""))
-        return
-    yield from open_defaults.findings(facts.health.parameters)
-
-
-def _access_monitor(facts: HubFacts) -> Iterator[dict[str, Any]]:
+def _access_monitor(facts: HubFacts, monitor: Mapping[str, str]) -> Iterator[dict[str, Any]]:
     """Warn if it is not deployed, which is a choice; with other values than the hub's it judges wrongly."""
-    hub, monitor = facts.health.parameters, facts.health.monitor
-    if monitor is None:
-        yield _unread("access-monitor", facts.health.unread.get("monitor", ""))
-    elif not monitor:
+    hub = facts.health.parameters
+    if not monitor:
         what = "The access monitor is not deployed: nobody is notified who opens or uses anything besides the service."
         cure = "Deploy monitor.yaml of the release as stack ami-promoter-monitor (docs/operations/access-monitor.md)."
         yield good("access-monitor", what, cure)

@@ -15,7 +15,7 @@ from ami_promoter.hub import policies
 from ami_promoter.hub.health import Senders
 from ami_promoter.hub.key_needs import KeyAnswer, KeyOwner, asked, grant_needs, launch_needs, target_needs
 from ami_promoter.reconcile.facts import TargetFacts
-from ami_promoter.reconcile.grouped_checks import bad, good, unseen
+from ami_promoter.reconcile.grouped_checks import bad, good, judged, unseen
 from ami_promoter.terminal.report import moment
 from chalicelib.delivery import preflight
 from chalicelib.delivery.copy_quota import LIMIT, CopyQuota
@@ -93,6 +93,10 @@ def _failed(check: str, fault: Fault) -> Finding:
     return bad(check, fault.what, without_afterwards(fault.cure))
 
 
+def _judged(check: str, faults: Iterable[Fault], well: str) -> list[Finding]:
+    return judged(check, ((fault.what, without_afterwards(fault.cure)) for fault in faults), well)
+
+
 def _unseen(check: str, fault: Fault) -> Finding:
     return unseen(check, fault.what, without_afterwards(fault.cure))
 
@@ -104,10 +108,8 @@ def _template(target: Target, seen: TargetSeen) -> Iterator[Finding]:
         what = f"The role's rights cannot be read; a template older than the hub's does not allow it. {refused.what}"
         yield _unseen("template", replace(refused, what=what))
         return
-    found = template_old(target, seen.allows)
-    yield from (_failed("template", fault) for fault in found)
-    if not found:
-        yield good("template", "The role's policy allows every call that the hub makes there.")
+    well = "The role's policy allows every call that the hub makes there."
+    yield from _judged("template", template_old(target, seen.allows), well)
 
 
 def parameter_denied(target: Target, patterns: Iterable[str]) -> tuple[Fault, ...]:
@@ -126,10 +128,8 @@ def _parameter(target: Target, seen: TargetSeen) -> Iterator[Finding]:
     """Check that the role may write the parameter that names the current AMI; it comes only by a stack's parameter."""
     if not target.ssm_parameter or "GetRolePolicy" in seen.refused:
         return
-    found = parameter_denied(target, seen.parameters)
-    yield from (_failed("parameter", fault) for fault in found)
-    if not found:
-        yield good("parameter", f"The role's policy allows to write {target.ssm_parameter}.")
+    well = f"The role's policy allows to write {target.ssm_parameter}."
+    yield from _judged("parameter", parameter_denied(target, seen.parameters), well)
 
 
 def _launch_test(target: Target, seen: TargetSeen) -> Iterator[Finding]:
@@ -145,11 +145,9 @@ def _launch_test(target: Target, seen: TargetSeen) -> Iterator[Finding]:
         yield _unseen("launch-test", refused) if passes else _failed("launch-test", refused)
         return
     site = seen.launch or LaunchSite()
-    found = preflight.launch_site_faults(target, site)
-    yield from (_failed("launch-test", fault) for fault in found)
-    if not found:
-        where = f"{', '.join(site.subnets)}, in {', '.join(site.groups) or 'the default security group of its VPC'}"
-        yield good("launch-test", f"The launch role can run {target.launch_test.instance_type} in {where}.")
+    where = f"{', '.join(site.subnets)}, in {', '.join(site.groups) or 'the default security group of its VPC'}"
+    well = f"The launch role can run {target.launch_test.instance_type} in {where}."
+    yield from _judged("launch-test", preflight.launch_site_faults(target, site), well)
 
 
 def _key(target: Target, seen: TargetSeen) -> Iterator[Finding]:
@@ -185,7 +183,7 @@ def _key_policy(target: Target, seen: TargetSeen, hub: HubNames) -> Iterator[Fin
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         yield unseen("key-policy", f"The policy of {seen.key.arn} cannot be read: {error!r:.200}", look)
         return
-    lacking = [one for one in answers if one.verdict in (policies.MISSING, policies.DENIED)]
+    lacking = [one for one in answers if one.lacks]
     unclear = [one for one in answers if one.verdict == policies.UNCLEAR]
     for role in dict.fromkeys(one.need.role for one in lacking):
         what = "; ".join(_lack(one) for one in lacking if one.need.role == role)

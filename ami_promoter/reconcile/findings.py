@@ -7,18 +7,8 @@ from operator import itemgetter
 from typing import Any
 
 from ami_promoter.hub.records import UNSETTLED, RecordSeen
-from ami_promoter.reconcile.facts import (
-    HubView,
-    TargetFacts,
-    may_be_open,
-    stands,
-)
-from ami_promoter.reconcile.repair_data import (
-    EndTracked,
-    Finding,
-    MakeDue,
-    Remove,
-)
+from ami_promoter.reconcile.facts import HubView, TargetFacts, may_be_open, stands
+from ami_promoter.reconcile.repair_data import EndTracked, Finding, MakeDue, Remove
 from ami_promoter.reconcile.share_findings import running, share_findings
 from ami_promoter.terminal.alike import first_of
 from chalicelib.delivery.model import ENDED, Delivery, DeliveryState

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import RenderableType
@@ -40,6 +40,11 @@ def bad(check: str, what: str, cure: str) -> dict[str, Any]:
 def unseen(check: str, what: str, cure: str) -> dict[str, Any]:
     """A check that could not be made."""
     return {"check": check, "passed": None, "what": what, "cure": cure}
+
+
+def judged(check: str, wrong: Iterable[tuple[str, str]], well: str) -> list[dict[str, Any]]:
+    """A failed check for each (what, cure) that is wrong; if none is, one that passed and says ``well``."""
+    return [bad(check, what, cure) for what, cure in wrong] or [good(check, well)]
 
 
 def lines(checks: Sequence[Check], *, wide: bool) -> Iterator[RenderableType]:

@@ -8,6 +8,7 @@ answer to that, because it is newer.
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Iterable, Mapping, Sequence, Sized
 from typing import Any
 
@@ -23,8 +24,6 @@ from chalicelib.engine import addresses, codec
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.places import Place
 from chalicelib.engine.ports import Write
-from chalicelib.engine.store.records import DynamoRecords
-from chalicelib.engine.store.table import Table
 from chalicelib.inventory.machine import LOOK, AmiUse, Inventory, OwnImage, OwnInstance, OwnSnapshot
 
 POLL = 5
@@ -57,10 +56,11 @@ class Inventories:
         self._patience = patience
         self._clock = clock
         self._reader = Reader(connection, "reading the targets' answers")
-        self._records = DynamoRecords(Table(connection.dynamodb, connection.table))
+        self._records = connection.records
 
-    def ask(self, places: Sequence[Place], run: str) -> dict[Place, TargetFacts]:
-        """Ask `worker` to look at these targets, and wait for the answers; ``run`` is the id of this request."""
+    def ask(self, places: Sequence[Place], verb: str) -> dict[Place, TargetFacts]:
+        """Ask `worker` to look at these targets, and wait for the answers. ``verb``: who asks, for the request's id."""
+        run = f"{verb}-{uuid.uuid4().hex[:12]}"
         progress = Progress("Asking the targets", self._clock.now)
         known = self._reader.many(map(self._key, places))
         with self._connection.telling("asking the targets"):

@@ -34,8 +34,6 @@ from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.budget import slices
 from chalicelib.engine.places import Place
 from chalicelib.engine.ports import Write
-from chalicelib.engine.store.records import DynamoRecords
-from chalicelib.engine.store.table import Table
 from chalicelib.inventory.machine import REMOVE
 from chalicelib.sharing.share import Holding, Share, ShareState
 from chalicelib.sharing.store.ledger import DynamoLedger
@@ -57,10 +55,9 @@ class Repairs:
         self._run = run
         self._patience = patience
         self._reader = Reader(connection, "repairing (run the command again; it continues where it stopped)")
-        self._table = Table(connection.dynamodb, connection.table)
-        self._records = DynamoRecords(self._table)
-        self._ledger = DynamoLedger(self._table)
-        self._tracked = DynamoTrackedDeliveries(self._table)
+        self._records = connection.records
+        self._ledger = DynamoLedger(connection.record_items)
+        self._tracked = DynamoTrackedDeliveries(connection.record_items)
 
     def _now(self) -> int:
         return int(self._connection.now())
@@ -123,10 +120,7 @@ class Repairs:
             tries=0,
             next_try=now + repair.wait,
         )
-        if not self._ledger.put_right(known, f"found open; the service opened it ({BY})", now):
-            return MOVED_ON
-        self.wake(repair.resource)
-        return "done"
+        return self._put_right(known, "found open; the service opened it")
 
     def _reopen(self, resource: str, share_name: str, version: int) -> str:
         now = self._now()
@@ -134,9 +128,12 @@ class Repairs:
         if before is None or before.version != version or before.state is not ShareState.OPEN:
             return MOVED_ON
         gone = replace(before, state=ShareState.CLOSED, closed_at=now, tries=0, next_try=now)
-        if not self._ledger.put_right(gone, f"found closed ({BY})", now):
+        return self._put_right(gone, "found closed")
+
+    def _put_right(self, share: Share, what: str) -> str:
+        if not self._ledger.put_right(share, f"{what} ({BY})", self._now()):
             return MOVED_ON
-        self.wake(resource)
+        self.wake(share.resource)
         return "done"
 
     def _release_holding(self, resource: str, share_name: str, holding: Holding) -> str:

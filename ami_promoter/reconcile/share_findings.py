@@ -23,13 +23,7 @@ from ami_promoter.reconcile.facts import (
     may_be_open,
     receiver_of,
 )
-from ami_promoter.reconcile.repair_data import (
-    Finding,
-    RecordOpen,
-    ReleaseHolding,
-    Reopen,
-    Withdraw,
-)
+from ami_promoter.reconcile.repair_data import Finding, RecordOpen, ReleaseHolding, Reopen, Withdraw
 from ami_promoter.reconcile.shares_at_aws import Shown
 from ami_promoter.reconcile.sharing_trail import Change
 from ami_promoter.terminal.alike import first_of

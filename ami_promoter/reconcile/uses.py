@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import RenderableType
 
 from ami_promoter.hub.aws import Connection
-from ami_promoter.hub.records import place_of
+from ami_promoter.hub.records import place_of, target_of
 from ami_promoter.reconcile.inventories import Inventories
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.alike import groups, named
@@ -43,7 +42,7 @@ def ask(
     """Ask each target what names its AMI. ``patience``: seconds without an answer after which it stops waiting."""
     wanted = dict(images)
     asking = Inventories(connection, patience, clock, images=wanted)
-    found = asking.ask(tuple(wanted), f"use-{uuid.uuid4().hex[:12]}")
+    found = asking.ask(tuple(wanted), "use")
     return [
         {
             "account": place.account,
@@ -66,7 +65,7 @@ def lines(uses: Sequence[Mapping[str, Any]]) -> Iterator[RenderableType]:
         for use in one["named_by"]:
             kind = KINDS.get(use["kind"], use["kind"])
             name = "/".join(Arn.parse(use["arn"]).path[1:])
-            yield Folded(f"{one['account']} {one['region']}: {kind} {'/' * ('/' in name)}{name}", 2)
+            yield Folded(f"{target_of(one)}: {kind} {'/' * ('/' in name)}{name}", 2)
     if unused := [place_of(one) for one in known if not one["named_by"]]:
         yield Folded(f"{named(unused)}: nothing names it.", 2)
     unknown = [one for one in uses if one["fault"] is not None]

@@ -102,14 +102,14 @@ class Looking:
         self._patience = patience
         self._reader = Reader(connection)
 
-    def look(self, run: str, *, targets: bool) -> HubView:
-        """Read everything; ``run`` is the id of this look. May raise HubError.
+    def look(self, *, targets: bool) -> HubView:
+        """Read everything; may raise HubError. ``targets``: also what is in each target.
 
         The ledger is read before AWS; entries that differ from AWS are read again, because they may have changed
         meanwhile. The applied file is read after the ledger, so that it contains the receiver of each new share.
         """
         now = int(self._connection.now())
-        seen = self._targets(run) if targets else {}
+        seen = self._targets() if targets else {}
         read = self._scan()
         force = in_force(self._connection)
         self._candidates_in(seen, read.candidates)
@@ -135,11 +135,11 @@ class Looking:
         view = self._read_again(view)
         return self._witnessed(self._with_named(view))
 
-    def _targets(self, run: str) -> dict[Place, TargetFacts]:
+    def _targets(self) -> dict[Place, TargetFacts]:
         """Ask every target of the applied file, listed or in an OU that it names."""
         found = in_force(self._connection).receivers
         places = found.places((self._connection.account, self._connection.region))
-        return Inventories(self._connection, self._patience, self._clock).ask(places, run)
+        return Inventories(self._connection, self._patience, self._clock).ask(places, "reconcile")
 
     def _scan(self) -> _Read:
         read = _Read()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from ami_promoter.hub.aws import Connection, HubError
 
 CURES = {
@@ -14,31 +12,15 @@ CURES = {
 """Error code of S3 -> what to do."""
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
-    """An address in S3."""
-
-    bucket: str
-    key: str
-
-    def __str__(self) -> str:
-        return f"s3://{self.bucket}/{self.key}"
-
-    @classmethod
-    def read(cls, text: str) -> Address:
-        """Read ``s3://BUCKET/KEY``."""
-        bucket, _, key = text.removeprefix("s3://").partition("/")
-        return cls(bucket, key)
-
-
-def publish(connection: Connection, page: bytes, to: Address) -> None:
-    """Write the page, uncached and with the bucket's default encryption. May raise HubError."""
+def publish(connection: Connection, page: bytes, to: str) -> None:
+    """Write the page to ``s3://BUCKET/KEY``, uncached, with the bucket's default encryption. May raise HubError."""
+    bucket, _, key = to.removeprefix("s3://").partition("/")
     try:
         with connection.telling(f"writing the page to {to}"):
             connection.client("s3").put_object(
-                Bucket=to.bucket, Key=to.key, Body=page, ContentType="text/html; charset=utf-8", CacheControl="no-store"
+                Bucket=bucket, Key=key, Body=page, ContentType="text/html; charset=utf-8", CacheControl="no-store"
             )
     except HubError as error:
         fault = error.fault
-        arn = f"arn:{connection.partition}:s3:::{to.bucket}/{to.key}"
-        raise HubError(fault.what, str(to), CURES.get(fault.code, fault.cure).format(arn=arn), fault.code) from error
+        arn = f"arn:{connection.partition}:s3:::{bucket}/{key}"
+        raise HubError(fault.what, to, CURES.get(fault.code, fault.cure).format(arn=arn), fault.code) from error

@@ -7,6 +7,7 @@ from itertools import groupby
 from typing import Any
 from xml.etree.ElementTree import Element
 
+from ami_promoter.hub.records import target_of
 from ami_promoter.promotions import pointers, promotion_text, recalls
 from ami_promoter.report_page import chart
 from ami_promoter.report_page.current import Family, Placed
@@ -88,15 +89,15 @@ def _troubled(data: Mapping[str, Any]) -> Element:
 
 def _targets(group: Sequence[Mapping[str, Any]]) -> Element:
     first, *others = group
-    of = f"{len(group):,} targets" if others else _place(first)
+    of = f"{len(group):,} targets" if others else target_of(first)
     remarks = [_what(what, cure) for what, cure in promotion_text.remarks(first)]
     if not others:
         return el("li", el("p", el("b", of), " ", state(str(first["state"]))), remarks)
-    places = el("ul", [el("li", _place(one)) for one in group], class_="places")
+    places = el("ul", [el("li", target_of(one)) for one in group], class_="places")
     return el(
         "li",
         el("p", el("b", of), " ", state(str(first["state"]))),
-        el("p", f"Of {_place(first)}:", class_="dim"),
+        el("p", f"Of {target_of(first)}:", class_="dim"),
         remarks,
         folded("Which targets", places, rows=len(group)),
     )
@@ -104,10 +105,10 @@ def _targets(group: Sequence[Mapping[str, Any]]) -> Element:
 
 def _pointers(group: Sequence[Mapping[str, Any]]) -> Element:
     first, *others = group
-    of = f"{len(group):,} targets" if others else _place(first)
+    of = f"{len(group):,} targets" if others else target_of(first)
     head = el("p", el("b", of), " ", code(first["parameter"]), f", family {first['family']}")
     fault = _what(first["fault"]["what"], first["fault"]["cure"])
-    places = el("ul", [el("li", _place(one)) for one in others], class_="places")
+    places = el("ul", [el("li", target_of(one)) for one in others], class_="places")
     return el("li", head, fault, folded("Which other targets", places, rows=len(group)) if others else None)
 
 
@@ -127,10 +128,6 @@ def _value(data: Mapping[str, Any]) -> str:
 def _target(account: str, region: str) -> Content:
     """Show a target in a table; a Region stays on one line."""
     return [f"{account} ", el("span", region, class_="whole")]
-
-
-def _place(one: Mapping[str, Any]) -> str:
-    return f"{one['account']} {one['region']}"
 
 
 # --- images ----------------------------------------------------------------------------------------------------------
@@ -155,7 +152,7 @@ def _removable(retired: Sequence[Mapping[str, Any]]) -> Iterator[Element]:
     """List the superseded copies that the accounts' administrators can remove."""
     if not retired:
         return
-    rows = [el("li", f"{one['family']}, {_place(one)}: ", code(one["image"])) for one in retired]
+    rows = [el("li", f"{one['family']}, {target_of(one)}: ", code(one["image"])) for one in retired]
     yield el("h3", "Removable images")
     yield el(
         "p", "They are superseded and deprecated. ", code("ami-promoter admin clean-up"), " removes them.", class_="dim"

@@ -58,11 +58,6 @@ def wave_text(wave: Wave | None) -> str:
     return f"after {wave.after}{soak}, if at most {wave.most_failed} of it failed"
 
 
-def wave_json(wave: Wave | None) -> dict[str, Any] | None:
-    """Return a wave as JSON data; None: the group waits for no other."""
-    return None if wave is None else codec.encode(wave)
-
-
 def _plain(target: Target) -> dict[str, Any]:
     """Return a target as the file has it, without its unit, which depends on the value of a tag."""
     values: dict[str, Any] = codec.encode(target)
@@ -95,7 +90,8 @@ def to_json(change: Difference) -> dict[str, Any]:
             ],
         },
         "waves": [
-            {"group": name, "from": wave_json(then), "to": wave_json(now)} for name, (then, now) in change.waves.items()
+            {"group": name, "from": codec.encode(then), "to": codec.encode(now)}
+            for name, (then, now) in change.waves.items()
         ],
     }
 

@@ -15,10 +15,10 @@ from ami_promoter.hub.aws import UNCHANGED, Connection, HubError
 from ami_promoter.hub.operators_table import write
 from chalicelib.engine.addresses import RecordKey, digest_of
 from chalicelib.engine.errors import Misconfigured, TargetsDamaged
-from chalicelib.engine.store.table import Table, wire
+from chalicelib.engine.store.table import wire
 from chalicelib.targets.applied_file import Directory
 from chalicelib.targets.applied_items import to_items
-from chalicelib.targets.store.targets_table import IN_FORCE, VERSIONS, FileVersion, TargetsTable, partition
+from chalicelib.targets.store.targets_table import IN_FORCE, VERSIONS, FileVersion, partition
 
 KEEP = 5
 """How many versions stay in the table, with the one in force."""
@@ -46,12 +46,12 @@ class Publisher:
 
     def __init__(self, connection: Connection, sleep: Callable[[float], None] = time.sleep) -> None:
         self._connection = connection
-        self._table = Table(connection.dynamodb, connection.config_table)
+        self._table = connection.operators
         self._sleep = sleep
 
     def applied(self, *, to_replace: bool = False) -> AppliedVersion:
         """Read the file in force; may raise HubError, but if it is ``to_replace`` not because it cannot be read."""
-        table = self._read()
+        table = self._connection.applied
         with self._connection.telling("reading the applied targets"):
             try:
                 current = table.version_in_force()
@@ -106,10 +106,6 @@ class Publisher:
     def _begun(note: Item) -> FileVersion:
         return FileVersion.of_version(note["sk"].removeprefix(NOTE))
 
-    def _read(self) -> TargetsTable:
-        names = self._connection.config_table, self._connection.members_table
-        return TargetsTable(self._connection.dynamodb, *names)
-
     def _flip(self, seen: object, after: FileVersion) -> None:
         which = {
             "version_number": after.number,
@@ -121,7 +117,7 @@ class Publisher:
         given = {} if seen is None else {":seen": seen}
         flip = self._table.put_request(RecordKey(VERSIONS, IN_FORCE), which, unchanged, given)
         # The SDK may have sent it twice, and the first had taken effect.
-        if not self._table.do("put_item", flip) and self._read().version_in_force() != after:
+        if not self._table.do("put_item", flip) and self._connection.applied.version_in_force() != after:
             what = (
                 "somebody else has applied a targets file since you started: that file is in force, and yours is not."
             )

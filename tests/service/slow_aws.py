@@ -79,7 +79,7 @@ class SlowStore:
 
 
 class EverybodyMay:
-    """The port ``Entitlements``: the applied file contains whoever asks, and prolongs no share."""
+    """The port ``Entitlements``: the applied file contains each account, and prolongs no share."""
 
     def __init__(self, resource: SlowResource) -> None:
         self._resource = resource

@@ -14,7 +14,7 @@ from chalicelib.engine.waker import Waker
 from chalicelib.images.ports import Tagged
 from chalicelib.promotion.codec import PROMOTIONS
 from chalicelib.promotion.evolving import started
-from chalicelib.promotion.head import Move, Resolver, head, move, places_digest
+from chalicelib.promotion.head import Move, head, move, places_digest
 from chalicelib.promotion.model import PromotionState
 from chalicelib.promotion.worker.discover import PERIOD, Discover
 from chalicelib.promotion.worker.tag_pass import BASELINE, TagPass, read_heads
@@ -212,7 +212,7 @@ STANDING = replace(SAME, standing=True, digests=SHARED.digests, places=places_di
 )
 def test_what_is_done_about_an_ami(value, state, one, file, then):
     """Wakes new, differently tagged, untagged and disabled AMIs, and those changed by a new file; no others."""
-    assert move(value, state, one, Resolver(file)) is then
+    assert move(value, state, one, file, file.judge) is then
 
 
 def test_a_head_says_what_its_record_is():

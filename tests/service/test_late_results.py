@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from chalicelib.delivery.phase import Command
-from chalicelib.delivery.phases.approval import LookAtApproval
 from chalicelib.delivery.phases.checking import CheckTarget
+from chalicelib.delivery.phases.waiting import LookAtApproval
 from chalicelib.engine import addresses
 from chalicelib.engine.errors import RefusalKind
 from chalicelib.targets.applied_file import Target

@@ -578,6 +578,30 @@ def test_a_withdrawal_beside_the_notice_of_a_shared_ami_releases_it_and_says_so(
     assert [one.state for one in hub.stores.tracked.all(NEW)] == ["withdrawn"]
 
 
+@pytest.mark.parametrize("first", ["the lift is finished", "the lift is under way"])
+def test_a_recall_outlasts_a_call_of_the_lift_before_it_that_comes_late(first):
+    """Another invocation has finished the recall as that call reaches EC2; a lift still gives back the first date."""
+    hub = recalled("", may_disable=True)
+
+    def recall_again() -> None:
+        if first == "the lift is finished":
+            work(hub)
+        hub.recall(NEW)
+        work(hub)
+        assert raw(hub, NEW)["State"] == "disabled"
+
+    beside(hub, "target.images", "restore", recall_again)
+    lift_it(hub)
+    assert hub.outcomes()[NEW, DEV] == "recalled"
+    assert raw(hub, NEW)["DeprecationTime"]
+    assert raw(hub, NEW)["State"] == "disabled"
+
+    lift_it(hub)
+    assert hub.outcomes()[NEW, DEV] == "delivered"
+    assert "DeprecationTime" not in raw(hub, NEW)
+    assert raw(hub, NEW)["State"] == "available"
+
+
 def test_a_recall_that_another_invocation_took_back_before_it_was_written_can_be_lifted():
     """It had read the delivery before; the record was written all the same."""
     hub = promoted(a_hub())

@@ -123,6 +123,20 @@ def test_the_event_of_a_removal_begins_nothing_although_the_look_still_shows_the
     assert len(hub.cloud.notices) == notices
 
 
+def test_what_failed_under_the_value_before_is_left_alone_although_the_look_still_shows_that_value():
+    """The event says that the value is another one: a second look, half a minute later, shows it."""
+    hub = failed()
+    stale(hub, TagRead("default", "available", AMI))
+    hub.cloud.now += 1
+    hub.cloud.tag(AMI, B)
+    hub.wait(180)
+    assert record(hub).value == B, "it does not wait for discovery"
+    hub.wait(HOUR)
+
+    assert hub.outcomes() == {(AMI, A): "failed", (AMI, B): "delivered"}
+    assert {one.account: one.episode for one in hub.stores.tracked.all(AMI)} == {A: 1, B: 1}
+
+
 def test_a_look_that_shows_the_value_before_ends_no_withdrawal():
     """Another value ends it when a second look shows that value, too."""
     both = f"{A} {B}"

@@ -335,6 +335,24 @@ def test_an_account_that_joins_later_does_not_restart_the_wave():
     assert it.outcomes[B] == "delivered", "the next generation has it from its beginning"
 
 
+def test_people_are_notified_of_a_wave_after_a_group_of_which_only_accounts_that_joined_later_are_left():
+    """Their deliveries run, and do not count: the fault says so, and a tag event counts them."""
+    it = OrganizationHub(A)
+    it.cloud.directory = replace(it.cloud.directory, waves={"other": Wave("default", 10 * HOUR)})
+    it.look(3)
+    it.tag("default other")
+    assert it.outcomes == {A: "delivered", C: WAITS}
+    it.organization.accounts = {B: "ACTIVE"}
+    it.look(12 * 12)
+    assert it.outcomes == {A: "delivered", B: "delivered", C: WAITS}
+    (fault,) = it.hub.faults()
+    assert "where no delivery counts before the next tag event" in fault
+
+    it.cloud.tag("ami-0a", "other default")
+    it.look(12 * 12)
+    assert it.outcomes[C] == "delivered"
+
+
 def test_an_account_that_joins_later_and_is_withdrawn_does_not_restart_the_wave_when_that_is_lifted():
     """It was withdrawn before it joined; its delivery, which fails, begins with the lift, during the soak."""
     it = OrganizationHub(A)

@@ -1,9 +1,9 @@
 """``pause`` and ``resume``: one switch, with who turned it and why."""
 
 import json
-from itertools import count
 
 import pytest
+import time_machine
 from botocore.exceptions import ClientError, ReadTimeoutError
 
 from ami_promoter.cli import main
@@ -44,10 +44,10 @@ def test_resuming_leaves_a_note_of_who_did(table):
 
 def test_who_paused_first_stays_named(client, capsys):
     """Pausing again changes only the reason, if there is one, and prints since when it has been paused."""
-    clock = count(NINE).__next__
-    switch = Switch(Connection(REGION), clock)
+    switch = Switch(Connection(REGION))
 
-    assert switch.turn(paused=True, why="first") is True
+    with time_machine.travel(NINE, tick=False):
+        assert switch.turn(paused=True, why="first") is True
     assert switch.turn(paused=True, why="second") is False
     assert switch.read()["why"] == "first"
 
@@ -86,7 +86,8 @@ def test_status_says_first_that_all_is_paused(client, capsys):
     """The first line says since when, by whom and why; nothing is printed when it is not paused."""
     main(["status", "--json"])
     assert json.loads(capsys.readouterr().out)["paused"] is None
-    Switch(Connection(REGION), lambda: NINE).turn(paused=True, why="KMS outage")
+    with time_machine.travel(NINE, tick=False):
+        Switch(Connection(REGION)).turn(paused=True, why="KMS outage")
 
     main(["status"])
 

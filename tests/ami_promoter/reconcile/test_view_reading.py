@@ -34,7 +34,7 @@ def a_delivery(table, number, state):
 
 def look():
     """Read the hub alone."""
-    return Looking(Connection(REGION)).look("run-1", targets=False)
+    return Looking(Connection(REGION)).look(targets=False)
 
 
 def test_what_is_over_is_not_kept(table):
@@ -94,7 +94,7 @@ def test_a_region_in_which_the_hub_may_do_nothing_hides_no_other(table):
     for resource in (addresses.snapshot_resource(snapshot), addresses.snapshot_resource("snap-0a", "eu-west-1")):
         DynamoRecords(table).create(Write(resource, "open", {}, None), int(time.time()))
 
-    view = Looking(AtHomeOnly(REGION)).look("run-1", targets=False)
+    view = Looking(AtHomeOnly(REGION)).look(targets=False)
 
     assert view.permissions == {Resource.of(snapshot): frozenset()}
     assert ("not-seen", f"account {HUB}, eu-west-1") in [(one.code, one.where) for one in findings(view)]
