@@ -98,7 +98,6 @@ def on_tag_seen(event: ev.TagSeen, promotion: Promotion, now: int) -> Promotion:
         seen_since=since,
         looked_at=now,
         look_after=0,
-        unseen_since=0,
     )
     if gone:
         return _gone(seen, now, promotion)
@@ -191,12 +190,10 @@ def _pending(promotion: Promotion, value: str, now: int) -> Promotion:
 
 def _gone(promotion: Promotion, now: int, before: Promotion) -> Promotion:
     """Handle a missing or unusable AMI. Running deliveries continue by what is known; standing shares end."""
-    settled = promotion.state in (S.ADJUSTING, S.RUNNING, S.OVER)
     if promotion.state is S.REQUESTED or (promotion.state is S.OVER and not promotion.standing):
         return _untagged(promotion, now, before, gone=True)
-    if settled and (not promotion.standing or promotion.is_gone):
-        seen: dict[str, Any] = {"seen_value": before.seen_value, "seen_since": before.seen_since}
-        return replace(promotion, absent_since=0, unseen_since=before.unseen_since or now, **seen)
+    if promotion.is_gone and promotion.state in (S.ADJUSTING, S.RUNNING, S.OVER):
+        return replace(promotion, absent_since=0, seen_value=before.seen_value, seen_since=before.seen_since)
     if not _believed(promotion, now):
         return _absent(promotion, now)
     ends = {"gone_generation": max(promotion.newest, 1), "generation": max(promotion.generation, 1)}
@@ -297,7 +294,9 @@ def _not_believed(promotion: Promotion, event: ev.Compared, now: int) -> Promoti
 def _in_force(promotion: Promotion, event: ev.Compared) -> Promotion:
     """Write down the inputs of a comparison, and the value that counts."""
     of_source = event.inputs == promotion.unfit and event.refused is None
-    found = (promotion.faults, promotion.faulty) if of_source else (event.faults, event.faulty)
+    unread = promotion.cursor == EXAMINE and promotion.never_available and event.missing and not event.faulty
+    stay = of_source or unread  # people know that it cannot be read, whatever else has changed
+    found = (promotion.faults, promotion.faulty) if stay else (event.faults, event.faulty)
     changed, understood = event.value != promotion.value, bool(event.file)
     counts = understood and event.refused is None
     since = promotion.seen_since if promotion.seen_value == event.value else promotion.in_force_since

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from chalicelib.delivery.wave_progress import WaveProgress
-from chalicelib.engine import addresses, schedule
+from chalicelib.engine import addresses
 from chalicelib.engine.faults import Fault, count
 from chalicelib.targets.approvals import Asked
 from chalicelib.targets.withdrawals import EVERYWHERE
@@ -117,8 +117,6 @@ class Promotion:
     """Tag events of before this time are no news."""
     absent_since: int = 0
     """Since when looks do not show the tag, or the AMI: absence counts after two looks (invariant 5)."""
-    unseen_since: int = 0
-    """Since when looks do not show the AMI at all while deliveries of it run; they are left to find that out."""
     refused_value: str | None = None
     """The tag's value if it was refused; discovery leaves it alone."""
 
@@ -212,11 +210,6 @@ class Promotion:
         return max(self.generation, *self.retries.values(), 0)
 
     @property
-    def is_unseen(self) -> bool:
-        """Whether two looks, half a minute apart, have missed the AMI."""
-        return 0 < self.unseen_since <= self.looked_at - schedule.SECOND_LOOK_AFTER
-
-    @property
     def made_here(self) -> bool:
         """Whether the service made the AMI itself: then its tag starts nothing."""
         return any(fault.code == MADE_HERE for fault in self.faults)
@@ -224,8 +217,12 @@ class Promotion:
     @property
     def awaits_ami(self) -> bool:
         """Whether it rests until a look shows its AMI available, as that was pending for a day: nothing has begun."""
-        rests = self.state is PromotionState.OVER and not self.is_refused
-        return rests and any(fault.code == NEVER_AVAILABLE for fault in self.faults)
+        return self.state is PromotionState.OVER and not self.is_refused and self.never_available
+
+    @property
+    def never_available(self) -> bool:
+        """Whether its AMI was pending for a day, or its checks were refused for so long."""
+        return any(fault.code == NEVER_AVAILABLE for fault in self.faults)
 
     @property
     def is_gone(self) -> bool:

@@ -2,13 +2,12 @@
 
 import boto3
 import pytest
+import time_machine
 from moto import mock_aws
 
 from chalicelib.engine.store.table import Table
+from tests.ami_promoter.a_hub import CONFIG, MEMBERS, NINE, TABLE
 from tests.stores import create_table
-
-TABLE = "ami-promoter-us-east-1"
-CONFIG, MEMBERS = f"{TABLE}-config", f"{TABLE}-members"
 
 
 @pytest.fixture
@@ -47,6 +46,13 @@ def client(aws):
 def table(client):
     """The hub's table as the service's adapters see it."""
     return Table(client, TABLE)
+
+
+@pytest.fixture
+def ten_past_nine(client):
+    """It is 09:10, and stays so."""
+    with time_machine.travel(NINE + 600, tick=False):
+        yield
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from chalicelib.delivery.phases import ending, trouble
 from chalicelib.delivery.phases.copying import StartCopy
 from chalicelib.delivery.phases.ending import fail
 from chalicelib.delivery.phases.recalling import RestoreCopy
-from chalicelib.delivery.phases.wave import WaveSeen
+from chalicelib.delivery.phases.waiting import WaveSeen
 from chalicelib.delivery.shares import SharesReleased
 from chalicelib.delivery.worker import deliveries
 from chalicelib.delivery.worker.deliveries import DeliveryExecutor
@@ -372,7 +372,11 @@ CHANGES = {
     ),
     "what an earlier try left is forgotten": (
         MemberChange(leftovers, "deletes", lambda *_: ()),
-        MemberChange(ending, "_is_removed", lambda delivery: delivery.cleanup.done),
+        MemberChange(
+            ending,
+            "_is_tidy",
+            lambda delivery: delivery.cleanup.done and not (delivery.shares.held or delivery.launch.ends),
+        ),
     ),
     "a result counts for every episode": (
         MemberChange(deliveries, "Machine", lambda counts, **parts: Machine(**parts)),

@@ -150,6 +150,15 @@ class SlowResource:
             self.stores.ledger.release(self.key.pk, name, copying(f"d-{name}", account or name))
         self._note()
 
+    def let_in(self, names: Sequence[str], *, account: str = "") -> None:
+        """Let a delivery hold each share, and the worker do what follows."""
+        self.hold(names, account=account)
+        self.run_on()
+
+    def let_out(self, names: Sequence[str], *, account: str = "") -> None:
+        self.release(names, account=account)
+        self.run_on()
+
     def _note(self) -> None:
         self.stores.records.make_due(self.key, self.clock())
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from chalicelib.delivery.phases.approval import ApprovalSeen
+from chalicelib.delivery.phases.waiting import ApprovalSeen
 from chalicelib.delivery.worker.live_approvals import LiveApprovals
 from chalicelib.sharing.worker.entitlements import LiveEntitlements
 from chalicelib.targets.applied_file import Directory, Target

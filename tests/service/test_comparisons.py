@@ -47,6 +47,24 @@ def test_a_withdrawal_waits_neither_for_the_file_nor_for_the_source(trouble, mod
     assert B not in {account for _, account in hub.cloud.permissions | hub.cloud.launches}
 
 
+def test_people_are_notified_once_that_the_source_cannot_be_read_however_often_the_file_changes():
+    """EC2 refuses the look for days; then what waited begins, and nothing is said of it any longer."""
+    hub = tagged()
+    refused = PortTrouble("source", "examine", THROTTLED, times=10**6)
+    hub.gate.troubles.append(refused)
+    for day in range(4):
+        hub.run(until=hub.cloud.now + 25 * HOUR)
+        hub.cloud.change_targets(tags={"day": str(day)})
+        hub.discover()
+    assert [one["event"] for one in hub.cloud.notices] == ["promotion.refused"]
+    assert [one.code for one in record(hub).faults] == ["source-never-available"]
+
+    refused.times = 0
+    hub.run(until=hub.cloud.now + HOUR)
+    assert hub.outcomes() == {(AMI, A): "delivered", (AMI, B): "delivered"}
+    assert record(hub).faults == ()
+
+
 def test_an_approver_is_asked_while_another_delivery_does_not_end():
     """One target's trouble is its own: that of B, which the tag no longer names, is parked."""
     hub = untagged(behavior=FOR_HOURS).unwatched()

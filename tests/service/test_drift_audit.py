@@ -33,6 +33,12 @@ SNAP, AMI = "snap-0a", "ami-0a"
 ROLE = f"arn:aws:iam::{DEV}:role/AmiCopyRole"
 NOON = 1_800_000_000
 FIVE = 5 * schedule.MINUTE
+ACCESS = key_policy.Access(DEV, key_policy.Audience.COPIES, ROLE, key_policy.hub_sid(HUB, REGION))
+"""What the service's statements in the key's policy let DEV do."""
+
+
+def policy(*statements: Any) -> str:
+    return json.dumps({"Statement": statements})
 
 
 class OpenHub:
@@ -40,7 +46,7 @@ class OpenHub:
 
     def __init__(self) -> None:
         self.open: dict[str, set[str]] = {SNAP: set(), AMI: set()}
-        self.policies = {KEY: json.dumps({"Statement": []})}
+        self.policies = {KEY: policy()}
         self.listed: dict[str, list[SeenGrant]] = {KEY: []}
         self.refuses: dict[str, RefusalKind] = {}
         self.asked: list[str] = []
@@ -135,12 +141,16 @@ class Setup:
         audit = DriftAudit(*ports, HUB, REGION, self.learning, self.siblings)
         audit.run(time_left=lambda: seconds - self.hub.spent)
 
+    def runs(self, times: int, seconds: int = 240) -> None:
+        """So many invocations, five minutes apart."""
+        for _ in range(times):
+            self.run(seconds)
+            self.now += FIVE
+
     def day(self) -> list[tuple[str, str, list[str]]]:
         """A day's invocations; returns what was published."""
         before = len(self.topic)
-        for _ in range(schedule.DAY // FIVE):
-            self.run()
-            self.now += FIVE
+        self.runs(schedule.DAY // FIVE)
         return [(one["severity"], one["verdict"], one["receivers"]) for one in self.topic[before:]]
 
     def read(self) -> AppliedFile:
@@ -191,10 +201,9 @@ def test_what_the_ledger_accounts_for_is_not_notified(setup):
     role = setup.share(ROLES, "autoscaling", grantee=linked)
     setup.grant("g-2", f"{grant_name(role, REGION)}:1", linked, ROLE)
     setup.grant("g-3", grantee="ec2.amazonaws.com")
-    access = key_policy.Access(DEV, key_policy.Audience.COPIES, ROLE, key_policy.hub_sid(HUB, REGION))
     root = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{HUB}:root"}, "Action": "kms:*", "Resource": "*"}
-    setup.hub.policies[KEY] = json.dumps({"Statement": [root, *key_policy.statements(access)]})
-    setup.share(POLICY, access.share_name, grantee=ROLE)
+    setup.hub.policies[KEY] = policy(root, *key_policy.statements(ACCESS))
+    setup.share(POLICY, ACCESS.share_name, grantee=ROLE)
 
     assert setup.day() == []
     assert setup.kept.at.looks == 6  # snapshot, AMI, policy, and the grants of the hub, DEV and TEST
@@ -203,8 +212,7 @@ def test_what_the_ledger_accounts_for_is_not_notified(setup):
 def test_a_derived_grant_is_no_finding_while_something_on_the_key_is_open_to_its_account(setup):
     """A target may pass on within itself what the hub has opened; afterwards it is a finding."""
     setup.share(POLICY, DEV, grantee=ROLE)
-    access = key_policy.Access(DEV, key_policy.Audience.COPIES, ROLE, key_policy.hub_sid(HUB, REGION))
-    setup.hub.policies[KEY] = json.dumps({"Statement": list(key_policy.statements(access))})
+    setup.hub.policies[KEY] = policy(*key_policy.statements(ACCESS))
     setup.grant("g-1", "theirs", ROLE, ROLE)
     assert setup.day() == []
 
@@ -220,9 +228,8 @@ def test_a_grant_for_a_stranger_on_a_standing_key_is_a_page_whoever_made_it(setu
     if how == "grant":
         setup.grant("g-1", grant_name(setup.share(GRANTS, "d1", grantee=ROLE, holdings=standing), REGION))
     else:
-        access = key_policy.Access(DEV, key_policy.Audience.COPIES, ROLE, key_policy.hub_sid(HUB, REGION))
-        setup.share(POLICY, access.share_name, grantee=ROLE, holdings=standing)
-        setup.hub.policies[KEY] = json.dumps({"Statement": list(key_policy.statements(access))})
+        setup.share(POLICY, ACCESS.share_name, grantee=ROLE, holdings=standing)
+        setup.hub.policies[KEY] = policy(*key_policy.statements(ACCESS))
     assert setup.day() == []
 
     derived, made = (f"arn:aws:iam::{STRANGER}:role/{name}" for name in ("derived", "made"))
@@ -235,7 +242,7 @@ def test_a_grant_whose_grantee_and_issuer_were_deleted_is_no_second_page_about_t
     """It admits nobody. The policy admits a stranger, and is one finding."""
     root = f"arn:aws:iam::{STRANGER}:root"
     statement = {"Effect": "Allow", "Principal": {"AWS": root}, "Action": "kms:*", "Resource": "*"}
-    setup.hub.policies[KEY] = json.dumps({"Statement": statement})
+    setup.hub.policies[KEY] = policy(statement)
     setup.grant("g-1", "theirs", grantee="AROAGONEGONEGONEGONE", issuer="AIDAGONEGONEGONEGONE")
 
     assert setup.day() == [("page", "foreign-stranger", [STRANGER])]
@@ -246,7 +253,7 @@ def test_the_hub_of_another_region_is_left_to_its_own_audit(setup):
     setup.siblings = frozenset({"eu-west-1"})
     setup.grant("g-1", "ami-promoter:eu-west-1:d9:1")
     access = key_policy.Access(DEV, key_policy.Audience.COPIES, ROLE, key_policy.hub_sid(HUB, "eu-west-1"))
-    setup.hub.policies[KEY] = json.dumps({"Statement": list(key_policy.statements(access))})
+    setup.hub.policies[KEY] = policy(*key_policy.statements(access))
     assert setup.day() == []
 
     root = f"arn:aws:iam::{STRANGER}:root"
@@ -385,7 +392,7 @@ def test_a_stranger_and_everybody_are_a_page_and_a_listed_account_is_a_notice(se
     root = f"arn:aws:iam::{STRANGER}:root"
     setup.hub.open |= {SNAP: {STRANGER, DEV}, AMI: {PUBLIC, TEST}}
     statement = {"Effect": "Allow", "Principal": {"AWS": root}, "Action": "kms:*", "Resource": "*"}
-    setup.hub.policies[KEY] = json.dumps({"Statement": statement})
+    setup.hub.policies[KEY] = policy(statement)
     setup.grant("g-1", "theirs", root)
 
     assert sorted(setup.day()) == [
@@ -402,8 +409,7 @@ def test_a_stranger_and_everybody_are_a_page_and_a_listed_account_is_a_notice(se
 def test_what_has_the_services_name_without_a_record_is_a_page_and_its_worker_is_woken(setup):
     """A grant and a statement of the service that the ledger does not know."""
     setup.grant("g-1", f"ami-promoter:{REGION}:d9:1")
-    access = key_policy.Access(DEV, key_policy.Audience.COPIES, ROLE, key_policy.hub_sid(HUB, REGION))
-    setup.hub.policies[KEY] = json.dumps({"Statement": list(key_policy.statements(access))})
+    setup.hub.policies[KEY] = policy(*key_policy.statements(ACCESS))
 
     assert sorted(setup.day()) == [("page", "own-without-intent", [DEV]), ("page", "own-without-intent", [ROLE])]
     assert {POLICY, GRANTS, addresses.grants_on(KEY).pk} <= {*setup.woken}
@@ -458,9 +464,7 @@ def test_what_a_second_look_does_not_see_again_is_not_notified(setup):
 def test_the_second_look_comes_a_quarter_of_an_hour_later(setup):
     """By then every grant shows, and every closing has ended."""
     setup.hub.open[SNAP] = {STRANGER}
-    for _ in range(3):
-        setup.run()
-        setup.now += FIVE
+    setup.runs(3)
     assert setup.topic == []
     setup.run()
 
@@ -548,9 +552,7 @@ def test_a_pass_ends_though_every_run_dies_after_one_slice(setup):
 def test_a_pass_ends_though_every_run_has_time_for_one_look(setup):
     """It looks, writes how far it came, and is done."""
     many(setup, 30)
-    for _ in range(60):
-        setup.run(seconds=1)
-        setup.now += FIVE
+    setup.runs(60, seconds=1)
 
     assert setup.kept.at.ended_at
 
@@ -620,9 +622,7 @@ def test_a_throttle_or_an_outage_delays_the_pass_and_no_more(setup, what):
     """It goes on where it stopped, and concludes nothing meanwhile."""
     setup.hub.open[AMI] = {STRANGER}
     setup.hub.refuses[what] = RefusalKind.THROTTLED
-    for _ in range(3):
-        setup.run()
-        setup.now += FIVE
+    setup.runs(3)
     assert setup.kept.at is None or not setup.kept.at.ended_at
     setup.hub.refuses.clear()
 

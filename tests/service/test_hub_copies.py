@@ -94,10 +94,8 @@ def test_a_thousand_that_wait_for_it_neither_hold_it_up_nor_are_left_waiting():
         accounts=[f"{200_000_000_000 + n}" for n in range(1000)], gate=gate, watchful=False, most_invocations=10**5
     )
     hub.gate.watch = lambda *_: None  # the invariants do not know copies in the hub's other Region
-    denied = refusal(RefusalKind.THROTTLED, "RequestLimitExceeded")
-    hub.gate.troubles.append(
-        PortTrouble("target.keys", "describe", denied, 10**9)
-    )  # what these deliveries do next does not matter here
+    # What these deliveries do next does not matter here.
+    hub.gate.refuse("target.keys", "describe", why=RefusalKind.THROTTLED)
     made = replace(
         with_copies(a_delivery(DeliveryState.PUBLISHING), DONE, DONE), key_arn=TARGET_KEY, target=Target(HUB, REGION)
     )
@@ -193,8 +191,7 @@ def test_a_target_waits_as_long_as_the_hubs_copy_waits_for_its_approval():
     hub.cloud.change_targets(A, queue_deadline=HOUR, copy_deadline=HOUR)
     hub.cloud.change_targets(HUB, approval="required")
     assert hub.wait(5 * HOUR).outcomes() == {(AMI, HUB): "awaiting-approval", (AMI, A): "requested"}
-    denied = refusal(RefusalKind.THROTTLED, "RequestLimitExceeded")
-    hub.gate.troubles.append(PortTrouble("target.keys", "describe", denied, 10**9))  # so that it does not end by itself
+    hub.gate.refuse("target.keys", "describe", why=RefusalKind.THROTTLED)  # so that it does not end by itself
     hub.approve(AMI)
     assert hub.wait(HOUR + 1800).outcomes()[AMI, A] == "requested"
     assert hub.wait(1.5 * HOUR).outcomes()[AMI, A] == "failed"

@@ -4,13 +4,12 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from chalicelib.delivery.phase import Command
-from chalicelib.delivery.phases.approval import LookAtApproval
 from chalicelib.delivery.phases.checking import CheckTarget
+from chalicelib.delivery.phases.waiting import LookAtApproval
 from chalicelib.engine import addresses
 from chalicelib.engine.errors import RefusalKind
 from chalicelib.targets.applied_file import Target
 from tests.service.cloud import REGION, refusal, target_key
-from tests.service.gate import PortTrouble
 from tests.service.hub import Hub
 from tests.service.organization import A
 from tests.service.shared_ami import AMI, HOUR, untagged
@@ -56,7 +55,7 @@ def test_a_target_that_was_unfit_in_an_earlier_episode_fails_no_later_one():
     def again() -> None:
         until(hub, "failed")
         hub.cloud.disabled.clear()
-        hub.gate.troubles.append(PortTrouble("target.keys", "describe", THROTTLED, times=10**9))
+        hub.gate.refuse("target.keys", "describe", why=RefusalKind.THROTTLED)
         hub.stores.records.make_due(addresses.promotion(AMI), hub.cloud.now, {"retry": f"{hub.cloud.now}:"})
         until(hub, "requested")
 

@@ -10,7 +10,6 @@ from chalicelib.engine import addresses
 from chalicelib.engine.errors import Refusal, RefusalKind
 from chalicelib.sharing.share import Share, ShareState
 from tests.service.cloud import refusal
-from tests.service.gate import PortTrouble
 from tests.service.hub import Hub
 from tests.service.scenes import queued
 from tests.service.slow_aws import SlowResource
@@ -78,12 +77,10 @@ def accounts(count: int) -> list[str]:
 def test_a_thousand_accounts_on_one_snapshot():
     """A thousand deliveries hold it: two calls of 500 open it for all, and two close it after their releases."""
     snapshot, names = SlowResource(SNAPSHOT), accounts(1000)
-    snapshot.hold(names)
-    snapshot.run_on()
+    snapshot.let_in(names)
     assert (snapshot.permissions.there, snapshot.permissions.calls["open"]) == (set(names), 2)
 
-    snapshot.release(names)
-    snapshot.run_on()
+    snapshot.let_out(names)
     assert (snapshot.permissions.there, snapshot.permissions.calls["close"]) == (set(), 2)
     assert not snapshot.shares
 
@@ -98,8 +95,7 @@ def test_an_account_too_many_on_one_snapshot_is_notified_and_hinders_no_other():
         return refusal(RefusalKind.LIMIT, "SnapshotPermissionLimitExceeded") if too_many else None
 
     snapshot.permissions.refuses = narrow
-    snapshot.hold(accounts(1003))
-    snapshot.run_on()
+    snapshot.let_in(accounts(1003))
 
     assert len(snapshot.permissions.there) == 1000
     assert snapshot.states() == {ShareState.OPEN: 1000, ShareState.REFUSED: 3}
@@ -113,7 +109,7 @@ def test_a_share_that_many_hold_at_once_is_held_at_a_later_try():
     """DynamoDB takes one transaction on an item at a time: the delivery comes again, and nobody parks it."""
     hub = Hub((ACCOUNT,))
     hub.cloud.make_image("ami-0a", {"snap-00": True})
-    hub.gate.troubles.append(PortTrouble("ledger", "hold_all", refusal(RefusalKind.THROTTLED, "share-busy"), 8))
+    hub.gate.refuse("ledger", "hold_all", why=RefusalKind.THROTTLED, code="share-busy", times=8)
     hub.cloud.tag("ami-0a", ACCOUNT)
     hub.wait(2 * HOUR)
 

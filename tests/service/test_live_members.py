@@ -92,7 +92,6 @@ def test_closing_asks_nobody():
     asked = len(it.organization.asked)
     it.organization.refuses = Refusal(RefusalKind.DENIED, Fault("organization-unreadable", "o", "Refused.", "Ask."))
     it.snapshot.now += 600
-    it.snapshot.release(ACCOUNTS)
-    it.snapshot.run_on()
+    it.snapshot.let_out(ACCOUNTS)
     assert it.snapshot.permissions.there == set()
     assert len(it.organization.asked) == asked

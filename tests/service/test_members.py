@@ -11,8 +11,8 @@ from chalicelib.promotion.codec import PROMOTIONS
 from chalicelib.promotion.wanted import wanted_targets
 from chalicelib.targets.applied_file import AppliedFile, Directory, Target
 from chalicelib.targets.departures import MembersReading, Missing, to_ask
-from tests.service.cloud import REGION, refusal
-from tests.service.gate import PortTrouble, ProcessKilled
+from tests.service.cloud import REGION
+from tests.service.gate import ProcessKilled
 from tests.service.organization import ARN, FIVE, OU, A, B, C, OrganizationHub, hurried
 
 
@@ -29,14 +29,8 @@ def test_who_joins_gets_what_is_in_force_and_nothing_else_is_touched():
     """Delivered AMIs stay; a failed delivery is retried by a new tag only."""
     it = OrganizationHub(A, B)
     it.look()
-    it.hub.troubles.append(
-        PortTrouble(
-            "target.keys",
-            "describe",
-            refusal(RefusalKind.DENIED, "AccessDenied"),
-            only=lambda delivery: delivery.target.account == B,
-        )
-    )
+    of_b = {"only": lambda delivery: delivery.target.account == B}
+    it.hub.gate.refuse("target.keys", "describe", why=RefusalKind.DENIED, times=1, **of_b)
     it.tag()
     assert it.outcomes == {A: "delivered", B: "failed"}
     it.organization.accounts[C] = "ACTIVE"

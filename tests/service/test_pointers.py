@@ -7,8 +7,8 @@ from chalicelib.engine.errors import RefusalKind
 from chalicelib.release.codec import release_item
 from chalicelib.release.current import MOST, Release
 from chalicelib.release.pointer import ShownParameter
-from tests.service.cloud import START, CloudBehavior, refusal
-from tests.service.gate import PortCrash, PortTrouble
+from tests.service.cloud import START, CloudBehavior
+from tests.service.gate import PortCrash
 from tests.service.hub import Hub
 
 DEV = "200000000001"
@@ -182,7 +182,7 @@ def test_a_process_that_is_killed_at_any_call_for_a_pointer_changes_nothing(mode
 def test_a_refusal_is_a_fault_of_the_pointer_and_the_ami_is_delivered(method, kind):
     """It is tried again by the daily look."""
     hub = a_hub()
-    hub.gate.troubles = [PortTrouble("target.parameters", method, refusal(kind, "AccessDenied"), times=10**9)]
+    hub.gate.refuse("target.parameters", method, why=kind, code="AccessDenied")
     promote(hub, OLD)
     sent = notice(hub, OLD)
     assert sent["outcome"] == "delivered"
@@ -197,8 +197,7 @@ def test_a_refusal_is_a_fault_of_the_pointer_and_the_ami_is_delivered(method, ki
 def test_a_throttled_parameter_store_only_delays(unknown):
     """Also where it is not known whether the call took effect."""
     hub = a_hub()
-    throttled = refusal(RefusalKind.THROTTLED, "Throttling", unknown=unknown)
-    hub.gate.troubles = [PortTrouble("target.parameters", "change", throttled, times=3, after=unknown)]
+    hub.gate.refuse("target.parameters", "change", why=RefusalKind.THROTTLED, unknown=unknown, times=3, after=unknown)
     promote(hub, OLD)
 
     assert shown(hub) == OLD
@@ -266,8 +265,7 @@ def test_an_ami_that_never_shows_there_delays_the_notice_by_a_quarter_of_an_hour
 def test_after_an_outage_of_parameter_store_the_pointer_is_right_within_an_hour(method, unknown):
     """The delivery does not wait for its end, and no day is lost."""
     hub = a_hub()
-    throttled = refusal(RefusalKind.THROTTLED, "Throttling", unknown=unknown)
-    hub.gate.troubles = [PortTrouble("target.parameters", method, throttled, times=10**9)]
+    hub.gate.refuse("target.parameters", method, why=RefusalKind.THROTTLED, code="Throttling", unknown=unknown)
     promote(hub, OLD, seconds=5 * HOUR)
     sent = notice(hub, OLD)
     assert sent["pointer"]["fault"]["code"] in ("aws-Throttling", "pointer-not-valid")
@@ -280,9 +278,8 @@ def test_after_an_outage_of_parameter_store_the_pointer_is_right_within_an_hour(
 def test_an_outage_that_begins_when_the_value_was_written_stops_no_pointer():
     """Nobody can read the value back for hours; the next promotion then moves the parameter."""
     hub = a_hub()
-    throttled = refusal(RefusalKind.THROTTLED, "Throttling")
-    written = PortTrouble("target.parameters", "look", throttled, 10**9, only=lambda *_: bool(hub.cloud.parameters))
-    hub.gate.troubles = [written]
+    written = {"only": lambda *_: bool(hub.cloud.parameters)}
+    hub.gate.refuse("target.parameters", "look", why=RefusalKind.THROTTLED, **written)
     promote(hub, OLD, seconds=5 * HOUR)
     hub.gate.troubles = []
     promote(hub, NEW)
@@ -298,8 +295,7 @@ def test_a_withdrawn_ami_is_not_named_for_longer_than_a_day_after_the_target_ans
     promote(hub, OLD)
     real = hub.cloud.launchable
     if trouble == "role":
-        denied = refusal(RefusalKind.ROLE, "AccessDenied")
-        hub.gate.troubles = [PortTrouble("target.parameters", "look", denied, times=10**9)]
+        hub.gate.refuse("target.parameters", "look", why=RefusalKind.ROLE)
     else:
         hub.cloud.launchable = lambda account: real(account) | {OLD}
     hub.cloud.tag(OLD, None)

@@ -22,7 +22,7 @@ NAME = "/golden/base/current"
 OLD, NEW = "ami-0a", "ami-0b"
 MADE = {OLD: "2026-01-01T00:00:00.000Z", NEW: "2026-02-01T00:00:00.000Z"}
 HOUR, DAY = 3600, 24 * 3600
-DENIED = refusal(RefusalKind.DENIED, "UnauthorizedOperation")
+DENIED = {"why": RefusalKind.DENIED, "code": "UnauthorizedOperation"}
 
 
 def a_hub(mode: str = "copy", accounts: tuple[str, ...] = (DEV,), linger: int = 0, **behavior) -> Hub:
@@ -195,8 +195,7 @@ def test_a_recall_waits_for_no_linger():
 def test_one_target_that_refuses_delays_no_other_and_is_named():
     """After a day its notice says what is left to do there."""
     hub = promoted(a_hub(accounts=(DEV, PROD)))
-    in_dev = PortTrouble("target.images", "recall", DENIED, 10**9, only=lambda one, *_, **__: one.target.account == DEV)
-    hub.gate.troubles = [in_dev]
+    hub.gate.refuse("target.images", "recall", **DENIED, only=lambda one, *_, **__: one.target.account == DEV)
     recall_it(hub)
     assert hub.outcomes()[NEW, PROD] == "recalled"
     assert hub.outcomes()[NEW, DEV] == "recalling"
@@ -366,10 +365,9 @@ def test_lifting_a_recall_enables_what_it_may_have_disabled(took_effect):
     """The answer of DisableImage is lost, and for a day the target refuses every other try; or it was never made."""
     hub = promoted(a_hub())
     hub.cloud.may_disable = True
-    lost = refusal(RefusalKind.THROTTLED, "Timeout", unknown=True)
-    hub.gate.troubles = [PortTrouble("target.images", "recall", DENIED, times=10**9)]
     if took_effect:
-        hub.gate.troubles.insert(0, PortTrouble("target.images", "recall", lost, times=1, after=True))
+        hub.gate.refuse("target.images", "recall", why=RefusalKind.THROTTLED, unknown=True, times=1, after=True)
+    hub.gate.refuse("target.images", "recall", **DENIED)
     hub.recall(NEW)
     assert hub.wait(2 * DAY).outcomes()[NEW, DEV] == "recalled"
     assert raw(hub, NEW)["State"] == ("disabled" if took_effect else "available")
@@ -397,7 +395,7 @@ def test_lifting_a_recall_that_was_refused_every_look_leaves_the_date_of_the_cop
     """The service has changed nothing there, and does not know what there was."""
     hub = promoted(a_hub())
     raw(hub, NEW)["DeprecationTime"] = "2027-06-01T00:00:00.000Z"
-    hub.gate.troubles = [PortTrouble("target.images", "shown", DENIED, 10**9)]
+    hub.gate.refuse("target.images", "shown", **DENIED)
     hub.recall(NEW)
     assert hub.wait(3 * DAY).outcomes()[NEW, DEV] == "recalled"
 
@@ -419,15 +417,14 @@ def test_a_lift_that_is_refused_for_days_is_tried_on_and_notified_once():
     """Another reason, or another lift, is notified again."""
     hub = promoted(a_hub(accounts=(DEV, PROD)))
     recall_it(hub)
-    other = refusal(RefusalKind.DENIED, "OperationNotPermitted")
-    trouble = PortTrouble("target.images", "restore", DENIED, 10**9, only=lambda one, *_: one.target.account == DEV)
-    hub.gate.troubles = [trouble]
+    hub.gate.refuse("target.images", "restore", **DENIED, only=lambda one, *_: one.target.account == DEV)
+    (trouble,) = hub.gate.troubles
     hub.lift_recall(NEW)
     hub.wait(10 * DAY)
     assert refusals(hub) == ["aws-UnauthorizedOperation"]
     tries = trouble.times
 
-    trouble.refusal = other
+    trouble.refusal = refusal(RefusalKind.DENIED, "OperationNotPermitted")
     hub.wait(5 * DAY)
     assert trouble.times < tries
     assert refusals(hub) == ["aws-UnauthorizedOperation", "aws-OperationNotPermitted"]
@@ -446,7 +443,7 @@ def test_a_recall_beside_a_lift_that_sees_nothing_of_the_copy_can_be_lifted():
     hub = promoted(a_hub())
     hub.cloud.may_disable = True
     recall_it(hub)
-    hub.gate.troubles = [PortTrouble("target.images", method, DENIED, times=10**9) for method in ("restore", "shown")]
+    hub.gate.refuse("target.images", "restore", "shown", **DENIED)
     lift_it(hub)
     hub.recall(NEW)
     hub.wait(3 * DAY)
@@ -463,7 +460,7 @@ def test_a_recall_while_its_lift_is_refused_takes_the_copy_back_at_once(seconds)
     """The lift has enabled the AMI, and the rest is refused. A later lift still restores the first date."""
     before = "2027-06-01T00:00:00.000Z"
     hub = recalled(before, may_disable=True)
-    hub.gate.troubles = [PortTrouble("target.images", "restore", DENIED, times=10**9, after=True)]
+    hub.gate.refuse("target.images", "restore", **DENIED, after=True)
     hub.lift_recall(NEW)
     hub.wait(seconds)
     assert raw(hub, NEW)["State"] == "available"
@@ -511,7 +508,7 @@ def test_a_service_that_was_off_past_the_deadline_tries_before_it_gives_up(metho
     if method == "restore":
         hub.wait(HOUR)
         hub.lift_recall(NEW)
-    hub.gate.troubles = [PortTrouble("target.images", method, DENIED, 10**9)]
+    hub.gate.refuse("target.images", method, **DENIED)
     assert hub.wait(600).outcomes()[NEW, DEV] == ("recalling" if method == "recall" else "restoring")
 
     hub.gate.troubles = []
@@ -546,7 +543,7 @@ def test_a_recall_beside_the_notice_of_the_delivery_deprecates_the_copy():
     hub = a_hub()
 
     def recall() -> None:
-        hub.gate.troubles = [PortTrouble("target.images", "shown", refusal(RefusalKind.THROTTLED, "RequestLimit"))]
+        hub.gate.refuse("target.images", "shown", why=RefusalKind.THROTTLED, times=1)
         hub.recall(NEW)
         work(hub)
         assert hub.outcomes()[NEW, DEV] == "recalling"
@@ -569,7 +566,7 @@ def test_a_withdrawal_beside_the_notice_of_a_shared_ami_releases_it_and_says_so(
     def withdraw() -> None:
         work(hub)
         hub.withdraw(NEW, DEV)
-        hub.gate.troubles = [PortTrouble("ledger", "release", refusal(RefusalKind.THROTTLED, "RequestLimit"))]
+        hub.gate.refuse("ledger", "release", why=RefusalKind.THROTTLED, times=1)
         work(hub)
         assert hub.outcomes()[NEW, DEV] == "tidying"
 

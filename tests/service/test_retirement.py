@@ -8,7 +8,7 @@ from chalicelib.engine.schedule import DAY
 from chalicelib.release.codec import POINTERS
 from chalicelib.targets.applied_file import Retirement
 from chalicelib.targets.recalls import Pin
-from tests.service.cloud import CloudBehavior, refusal
+from tests.service.cloud import CloudBehavior
 from tests.service.gate import PortCrash, PortTrouble, ProcessKilled
 from tests.service.hub import Hub
 
@@ -254,7 +254,7 @@ def test_a_process_that_is_killed_while_a_copy_is_retired_or_comes_back_leaves_i
 def test_a_refusal_to_end_a_deprecation_is_said_and_tried_again(kind, hours):
     """The parameter names the copy all the same."""
     hub = promoted(a_hub(), *DATES)
-    hub.gate.troubles = [PortTrouble("target.parameters", "end_retirement", refusal(kind, "AccessDenied"), times=10**9)]
+    hub.gate.refuse("target.parameters", "end_retirement", why=kind, code="AccessDenied")
     rolled_back(hub)
     assert (pointer(hub).fault, pointer(hub).not_retired.code) == (None, "aws-AccessDenied")
     assert deprecated(hub) == {FIRST, SECOND}
@@ -267,8 +267,7 @@ def test_a_refusal_to_end_a_deprecation_is_said_and_tried_again(kind, hours):
 def test_a_refusal_to_end_a_deprecation_keeps_no_other_copy_from_being_retired():
     """A policy there may deny the one call and allow the other."""
     hub = promoted(a_hub(), SECOND, THIRD)
-    denied = refusal(RefusalKind.DENIED, "AccessDenied")
-    hub.gate.troubles = [PortTrouble("target.parameters", "end_retirement", denied, times=10**9)]
+    hub.gate.refuse("target.parameters", "end_retirement", why=RefusalKind.DENIED, code="AccessDenied")
     promoted(rolled_back(hub), FIRST)
 
     assert deprecated(hub) == {FIRST, SECOND}
@@ -303,8 +302,7 @@ def test_a_process_that_is_killed_at_any_call_deprecates_them_all_the_same():
 def test_a_refusal_is_said_and_fails_nothing(kind, hours):
     """The parameter names the newest all the same; it is tried again, after a denial by the daily look."""
     hub = a_hub()
-    trouble = PortTrouble("target.parameters", "deprecate", refusal(kind, "AccessDenied"), times=10**9)
-    hub.gate.troubles = [trouble]
+    hub.gate.refuse("target.parameters", "deprecate", why=kind, code="AccessDenied")
     promoted(hub, *DATES)
     found = pointer(hub)
     assert (found.source, found.fault, found.settled) == (THIRD, None, True)
@@ -332,8 +330,7 @@ def test_a_setting_that_goes_ends_it():
 def test_a_target_that_the_file_loses_has_nothing_left_to_deprecate():
     """The fault of a copy that could not be deprecated goes with the wish."""
     hub = a_hub()
-    denied = refusal(RefusalKind.DENIED, "AccessDenied")
-    hub.gate.troubles = [PortTrouble("target.parameters", "deprecate", denied, times=10**9)]
+    hub.gate.refuse("target.parameters", "deprecate", why=RefusalKind.DENIED, code="AccessDenied")
     promoted(hub, *DATES)
     assert pointer(hub).not_retired.code == "aws-AccessDenied"
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from chalicelib.delivery import naming
 from chalicelib.delivery.model import Delivery
-from chalicelib.delivery.phases.approval import ApprovalSeen
+from chalicelib.delivery.phases.waiting import ApprovalSeen
 from chalicelib.engine import addresses
 from chalicelib.engine.errors import Refusal, RefusalKind
 from chalicelib.engine.faults import Fault
@@ -66,8 +66,11 @@ class LiveApprovals:
         return ApprovalSeen(gone=not self.entitlements.shows(delivery.ami))
 
     def source_gone(self, delivery: Delivery) -> Fault | None:
-        """Return that EC2 shows no source AMI that can be used; one look is weak evidence. May raise Refusal."""
-        return self.entitlements.gone(delivery.ami, delivery.where)
+        """Return that EC2 shows no source AMI that can be used; one look is weak evidence, and a refusal is none."""
+        try:
+            return self.entitlements.gone(delivery.ami, delivery.where)
+        except Refusal:
+            return None
 
     def other_settings(self, delivery: Delivery) -> bool:
         """Whether the applied file now gives the target other settings than the delivery has.

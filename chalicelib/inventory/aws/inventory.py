@@ -1,4 +1,4 @@
-"""Lists what has this hub's tag in a target, under the copy role. For `ami-promoter admin reconcile`."""
+"""Lists what has this hub's tag in a target, for `admin reconcile`, or what names an AMI there, for `where --use`."""
 
 from __future__ import annotations
 

@@ -10,19 +10,12 @@ from ami_promoter.commands.where import where
 from ami_promoter.hub.aws import Connection
 from ami_promoter.verbs import VerbCaller
 from chalicelib.delivery.codecs import DELIVERIES
-from chalicelib.delivery.model import Delivery, DeliveryState, NewImage
-from chalicelib.delivery.store.tracked_deliveries import DynamoTrackedDeliveries
-from chalicelib.delivery.tracked import TrackedDelivery
-from chalicelib.engine import addresses
+from chalicelib.delivery.model import NewImage
 from chalicelib.engine.store.records import DynamoRecords
 from chalicelib.engine.store.table import Table, wire
-from chalicelib.promotion.codec import PROMOTIONS
-from chalicelib.promotion.evolving import started
-from chalicelib.targets.applied_file import Target
-from tests.ami_promoter.conftest import TABLE
+from tests.ami_promoter.a_hub import AMI, DEV, PROD, REGION, TABLE, a_delivery, promoted
 
-HUB, REGION, DEV, PROD = "123456789012", "us-east-1", "111111111111", "222222222222"
-AMI, COPY = "ami-0123456789abcdef0", "ami-00000000000000c09"
+COPY = "ami-00000000000000c09"
 OTHERS = 20_000
 
 
@@ -47,17 +40,11 @@ class CountingCaller(VerbCaller):
 def table(client):
     """One AMI that was delivered to DEV and PROD, as the service writes it."""
     table = Table(client, TABLE)
-    records, tracked = DynamoRecords(table), DynamoTrackedDeliveries(table)
-    records.create(PROMOTIONS.encode(started(AMI, HUB, REGION, 1)), 1)
-    for account, image in ((DEV, COPY), (PROD, "ami-00000000000000c0a")):
-        ident = addresses.delivery_id(HUB, AMI, account, REGION)
-        target, made = Target(account, REGION), NewImage(image)
-        record = Delivery(ident, HUB, AMI, target, 1, 1, "golden", (), state=DeliveryState.DELIVERED, image=made)
-        write = DELIVERIES.encode(record)
-        records.create(write, 1)
-        records.save(records.read(write.key), write, ["Delivered"], 2)
-        tracked.add(AMI, TrackedDelivery(ident, account, REGION, 1, "running"))
-        tracked.end(AMI, TrackedDelivery(ident, account, REGION, 1, "delivered", image))
+    records = DynamoRecords(table)
+    made = [a_delivery(DEV, image=NewImage(COPY)), a_delivery(PROD, image=NewImage("ami-00000000000000c0a"))]
+    promoted(table, *made)
+    for one in made:
+        records.save(records.read(one.key), DELIVERIES.encode(one), ["Delivered"], 2)
     return table
 
 

@@ -2,7 +2,6 @@
 
 import json
 from contextlib import redirect_stderr
-from dataclasses import replace
 from io import StringIO
 
 from ami_promoter.cli import main
@@ -12,45 +11,25 @@ from ami_promoter.terminal.exits import Exit
 from ami_promoter.verbs import TerminalClock
 from chalicelib.delivery import machine
 from chalicelib.delivery.codecs import DELIVERIES
-from chalicelib.delivery.model import ENDED, Copy, CopyState, Delivery, DeliveryState
+from chalicelib.delivery.model import ENDED, Copy, CopyState, DeliveryState
 from chalicelib.delivery.phase import CancelAsked
 from chalicelib.engine import addresses
 from chalicelib.engine.ports import Write
 from chalicelib.engine.store.records import DynamoRecords
 from chalicelib.sharing import share
 from chalicelib.sharing.store.ledger import DynamoLedger
-from chalicelib.targets.applied_file import Target
+from tests.ami_promoter.a_hub import NINE, REGION, a_delivery, write
 from tests.fakes import copying, sharing
 
-HUB, TABLE, REGION, AMI = "123456789012", "ami-promoter-us-east-1", "us-east-1", "ami-0123456789abcdef0"
-NINE = 1767603600
-"""2026-01-05T09:00:00Z"""
 SNAPSHOT = addresses.snapshot_resource("snap-1").pk
 
 
-def a_delivery(account, state, episode=1):
-    """Build a delivery that has been in this state since nine."""
+def put(table, account, state, episode=1):
+    """Store a delivery that has been in this state since 09:01, and open and registering since nine."""
     copies = (Copy("snap-1", CopyState.PENDING, "snap-9", tries=1),) if state is DeliveryState.COPYING else ()
     entered = {DeliveryState.OPENING: NINE, DeliveryState.REGISTERING: NINE, state: NINE}
-    return Delivery(
-        addresses.delivery_id(HUB, AMI, account, REGION),
-        HUB,
-        AMI,
-        Target(account, REGION),
-        episode,
-        NINE,
-        "golden",
-        (),
-        state=state,
-        entered=entered,
-        copies=copies,
-    )
-
-
-def put(table, record):
-    """Store a delivery as the service does."""
-    write = replace(DELIVERIES.encode(record), due_at=NINE + 3600)
-    assert DynamoRecords(table).create(write, NINE)
+    record = a_delivery(account, state, episode, entered=entered, copies=copies)
+    write(table, record, NINE + 3600)
     return record
 
 
@@ -107,7 +86,7 @@ UNOPENED = {
 def every_state(table):
     """Store one delivery in each state that has not ended."""
     states = [state for state in DeliveryState if state not in ENDED]
-    return {state: put(table, a_delivery(f"{n:012d}", state)) for n, state in enumerate(states, 1)}
+    return {state: put(table, f"{n:012d}", state) for n, state in enumerate(states, 1)}
 
 
 def test_copies_are_let_end_unless_notified_otherwise(table):
@@ -133,7 +112,7 @@ def test_copies_are_deleted_if_notified_so(table):
 
 def test_a_entry_is_of_the_present_episode(table):
     """A delivery on its third try takes the entry; a later try of the same delivery will not."""
-    record = put(table, a_delivery("222222222222", DeliveryState.AWAITING_SLOT, episode=3))
+    record = put(table, "222222222222", DeliveryState.AWAITING_SLOT, episode=3)
 
     main(["admin", "drain", "--yes"])
 
@@ -143,7 +122,7 @@ def test_a_entry_is_of_the_present_episode(table):
 
 def test_the_sweep_comes_for_it_within_a_minute(table):
     """The command sends no wake: the record that it changed is due at once."""
-    record = put(table, a_delivery("222222222222", DeliveryState.AWAITING_SLOT))
+    record = put(table, "222222222222", DeliveryState.AWAITING_SLOT)
     connection = Connection(REGION)
 
     drained(Drain(connection, TerminalClock(now=lambda: NINE)))
@@ -153,8 +132,8 @@ def test_the_sweep_comes_for_it_within_a_minute(table):
 
 def test_what_is_left_is_notified(table, capsys):
     """Deliveries by state, each open share with its last closing time, and that the hub is not drained yet."""
-    put(table, a_delivery("222222222222", DeliveryState.COPYING))
-    put(table, a_delivery("333333333333", DeliveryState.DELIVERED))
+    put(table, "222222222222", DeliveryState.COPYING)
+    put(table, "333333333333", DeliveryState.DELIVERED)
     a_share(table, "222222222222")
     a_share(table, "333333333333", share.ShareState.CLOSED)
     a_share(table, "444444444444", preexisting=True)
@@ -174,7 +153,7 @@ def test_what_is_left_is_notified(table, capsys):
 
 def test_what_is_the_targets_own_stays_and_is_named(table, capsys):
     """Its AMI needs the grant on the target's own key: the hub can be left all the same."""
-    record = put(table, a_delivery("333333333333", DeliveryState.DELIVERED))
+    record = put(table, "333333333333", DeliveryState.DELIVERED)
     role = "autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling"
     resource = addresses.role_resource("arn:aws:kms:us-east-1:333333333333:key/own", "333333333333").pk
     opened = share.Share(resource, role, "333333333333", state=share.ShareState.OPEN, opened_at=NINE)
@@ -191,7 +170,7 @@ def test_what_is_the_targets_own_stays_and_is_named(table, capsys):
 
 def test_parked_records_are_left_and_named(table, capsys):
     """They do not continue, and the command does not wait for them; it waits until their shares close."""
-    record = put(table, a_delivery("222222222222", DeliveryState.COPYING))
+    record = put(table, "222222222222", DeliveryState.COPYING)
     DynamoRecords(table).park(record.key, "IllegalEvent: a bug.", NINE)
 
     assert main(["admin", "drain", "--yes", "--delete-copies"]) == 0
@@ -226,7 +205,7 @@ def wait(time, timeout=None):
 
 def test_waiting_ends_when_the_last_share_has_closed(table):
     """It looks every half minute, and prints what has changed."""
-    record = put(table, a_delivery("222222222222", DeliveryState.AWAITING_SLOT))
+    record = put(table, "222222222222", DeliveryState.AWAITING_SLOT)
     a_share(table, "222222222222")
 
     def close():
@@ -250,14 +229,14 @@ def test_waiting_ends_when_the_last_share_has_closed(table):
 
 def test_what_a_late_invocation_began_is_asked_as_well(table):
     """An invocation that read the switch before may write one more delivery."""
-    first = put(table, a_delivery("222222222222", DeliveryState.AWAITING_SLOT))
-    late = a_delivery("333333333333", DeliveryState.REQUESTED)
+    first = put(table, "222222222222", DeliveryState.AWAITING_SLOT)
+    late = []
 
     def more():
-        put(table, late)
+        late.append(put(table, "333333333333", DeliveryState.REQUESTED))
         end(table, first)
 
-    report, _ = wait(DrainTime(more, lambda: end(table, late)))
+    report, _ = wait(DrainTime(more, lambda: end(table, *late)))
 
     assert report.data["drained"] is True
     assert report.data["cancelled"] == 2
@@ -265,7 +244,7 @@ def test_what_a_late_invocation_began_is_asked_as_well(table):
 
 def test_waiting_can_be_given_up(table):
     """After the time-out it reports what is left, and that it is not finished."""
-    put(table, a_delivery("222222222222", DeliveryState.COPYING))
+    put(table, "222222222222", DeliveryState.COPYING)
     time = DrainTime()
 
     report, _ = wait(time, timeout=120)

@@ -11,7 +11,7 @@ from chalicelib.targets.applied_file import Directory
 from chalicelib.targets.departures import Left, MembersReading, Missing, UnreadUnit
 from chalicelib.targets.organization import Membership, Organization, Unit
 from chalicelib.targets.store.members_table import MembersTable
-from tests.ami_promoter.conftest import CONFIG, MEMBERS
+from tests.ami_promoter.a_hub import CONFIG, MEMBERS
 
 HUB, A, B, C = (str(n) * 12 for n in (9, 1, 2, 3))
 ORGANIZATION, OU, OTHER = "o-a1b2c3d4e5", "ou-ab12-11111111", "ou-ab12-22222222"

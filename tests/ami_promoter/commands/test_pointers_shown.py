@@ -4,62 +4,36 @@ import json
 from dataclasses import replace
 
 import pytest
-import time_machine
 
 from ami_promoter.cli import main
-from ami_promoter.hub.aws import Connection
-from ami_promoter.targets_file.publishing import Publisher
 from chalicelib.delivery import model as delivery
-from chalicelib.delivery.store.tracked_deliveries import DynamoTrackedDeliveries
-from chalicelib.delivery.tracked import TrackedDelivery
 from chalicelib.engine import addresses
 from chalicelib.engine.faults import Fault
-from chalicelib.engine.ports import Write
 from chalicelib.engine.store.records import DynamoRecords
-from chalicelib.engine.store.table import Table
-from chalicelib.engine.stored import body
-from chalicelib.promotion import model as promotion
 from chalicelib.release.current import Release
 from chalicelib.release.pointer import Pointer
 from chalicelib.targets.applied_file import Directory, Target
-from chalicelib.targets.organization import Membership, Organization, Unit
+from chalicelib.targets.organization import Organization
 from chalicelib.targets.recalls import Pin
-from chalicelib.targets.store.members_table import MembersTable
+from tests.ami_promoter.a_hub import (
+    AMI,
+    DEV,
+    HUB,
+    NINE,
+    PROD,
+    REGION,
+    a_delivery,
+    apply,
+    lines,
+    promoted,
+    read_unit,
+    words,
+    write,
+)
 
-HUB, TABLE, REGION = "123456789012", "ami-promoter-us-east-1", "us-east-1"
-AMI, OTHER = "ami-0123456789abcdef0", "ami-0fedcba9876543210"
-DEV, PROD, OU = "111111111111", "222222222222", "ou-0001-aaaaaaaa"
-NINE = 1767603600
-"""2026-01-05T09:00:00Z"""
+pytestmark = pytest.mark.usefixtures("ten_past_nine")
 
-
-@pytest.fixture
-def table(client):
-    """The hub's table, as the service's adapters see it at 09:10."""
-    with time_machine.travel(NINE + 600, tick=False):
-        yield Table(client, TABLE)
-
-
-def write(table, record):
-    """Store a record as the service does."""
-    DynamoRecords(table).create(Write(record.key, record.state, body(record), None), NINE)
-
-
-def promoted(table, *deliveries, value="dev"):
-    """Store a promotion and its deliveries."""
-    running = promotion.PromotionState.RUNNING
-    write(table, promotion.Promotion(AMI, HUB, REGION, state=running, value=value, image_name="golden"))
-    for record in deliveries:
-        write(table, record)
-        tracked = TrackedDelivery(
-            record.id, record.target.account, REGION, 1, record.state.value, record.image.id or ""
-        )
-        DynamoTrackedDeliveries(table).add(AMI, tracked)
-
-
-def lines(capsys):
-    """The output lines without trailing spaces."""
-    return [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+OTHER, OU = "ami-0fedcba9876543210", "ou-0001-aaaaaaaa"
 
 
 def a_pointer(account=DEV, *, image="ami-0aaaaaaaaaaaaaaaa", source=AMI, fault=None, **changes):
@@ -73,11 +47,7 @@ def a_pointer(account=DEV, *, image="ami-0aaaaaaaaaaaaaaaa", source=AMI, fault=N
 def named(account, *, parameter="/golden/base/current", **changes):
     """Build a delivered AMI that the pointer of its family names, or is to name."""
     naming = delivery.Naming("base", parameter, offered_at=NINE, offered=True, done=True, **changes)
-    image = delivery.NewImage("ami-0aaaaaaaaaaaaaaaa")
-    name = addresses.delivery_id(HUB, AMI, account, REGION)
-    state = delivery.DeliveryState.DELIVERED
-    known = {"state": state, "entered": {state: NINE + 60}, "image": image, "naming": naming}
-    return delivery.Delivery(name, HUB, AMI, Target(account, REGION), 1, NINE, "golden", (), **known)
+    return a_delivery(account, image=delivery.NewImage("ami-0aaaaaaaaaaaaaaaa"), naming=naming)
 
 
 NOT_OURS = Fault(
@@ -124,7 +94,7 @@ def test_what_a_pointer_names_and_why(table, capsys, pointer, says):
     assert main(["status", AMI, "--json"]) == 0
     (one,) = json.loads(capsys.readouterr().out)["promotion"]["deliveries"]
     assert main(["status", AMI]) == 0
-    said = " ".join(capsys.readouterr().out.split())
+    said = words(capsys)
 
     assert one["family"] == "base"
     assert one["pointer"]["parameter"] == "/golden/base/current"
@@ -138,16 +108,16 @@ def test_a_pointers_fault_stays_visible_until_it_is_cured(table, capsys):
     promoted(table, named(DEV, fault=NOT_OURS))
     write(table, a_pointer(image="", fault=NOT_OURS))
 
-    for words in ([AMI], [AMI, "--failed"], [], ["--failed"]):
-        assert main(["status", *words]) == 0
-        said = " ".join(capsys.readouterr().out.split())
-        assert f"{NOT_OURS.what} {NOT_OURS.cure}" in said, words
+    for given in ([AMI], [AMI, "--failed"], [], ["--failed"]):
+        assert main(["status", *given]) == 0
+        said = words(capsys)
+        assert f"{NOT_OURS.what} {NOT_OURS.cure}" in said, given
 
     DynamoRecords(table).forget(addresses.pointer(DEV, REGION, "/golden/base/current"), {})
     write(table, a_pointer())
-    for words in ([AMI], [AMI, "--failed"], [], ["--failed"]):
-        assert main(["status", *words]) == 0
-        assert NOT_OURS.what not in " ".join(capsys.readouterr().out.split()), words
+    for given in ([AMI], [AMI, "--failed"], [], ["--failed"]):
+        assert main(["status", *given]) == 0
+        assert NOT_OURS.what not in words(capsys), given
 
 
 @pytest.mark.parametrize("columns", [80, 120])
@@ -163,8 +133,8 @@ def test_pointers_of_many_targets_fit_the_terminal(table, capsys, monkeypatch, c
             a_pointer(account, image="ami-0bbbbbbbbbbbbbbbb" if number == 3 else "ami-0aaaaaaaaaaaaaaaa", fault=fault),
         )
 
-    for words in ([AMI], []):
-        assert main(["status", *words]) == 0
+    for given in ([AMI], []):
+        assert main(["status", *given]) == 0
         said = lines(capsys)
         assert [line for line in said if len(line) > columns and "`" not in line] == []
         assert " ".join(" ".join(said).split()).count(NOT_OURS.what) == 1
@@ -190,8 +160,8 @@ def test_retry_makes_the_service_look_at_a_pointer_with_a_fault(table, capsys, p
         write(table, a_pointer(account, image="", fault=NOT_OURS))
     write(table, a_pointer("3" * 12))
 
-    words = [word for place in places for word in ("--account", place)]
-    assert main(["retry", AMI, *words, "--json"]) == 0
+    given = [word for place in places for word in ("--account", place)]
+    assert main(["retry", AMI, *given, "--json"]) == 0
 
     asked = json.loads(capsys.readouterr().out)
     due = [
@@ -266,12 +236,6 @@ def test_a_family_that_no_parameter_names(client, capsys):
     assert "no parameter in a target names an AMI of it" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("words", [[], [AMI, "--family", "base"]])
-def test_where_takes_an_ami_or_a_family(client, words):
-    """One of the two."""
-    assert main(["where", *words]) == 2
-
-
 def test_where_says_which_copies_are_current(table, capsys):
     """And prints a line for each copy, for scripts."""
     promoted(table, named(DEV), named(PROD), named("3" * 12, parameter=""))
@@ -299,10 +263,8 @@ def test_a_script_that_asks_for_a_group_gets_ids_or_an_error(table, client, caps
     away = Target(DEV, REGION, by_way_of=HUB) if group == "conflict" else Target(DEV, REGION)
     groups = {group: (OU,) if group == "nobody" else (DEV,)}
     directory = Directory(groups, {DEV: (away,)}, organization=Organization("o-1", {OU: ("nobody",)}))
-    publisher = Publisher(Connection(REGION))
-    publisher.publish(publisher.applied(), directory, "", "2026-01-05T09:00:00Z")
-    members = MembersTable(client, f"{TABLE}-members", f"{TABLE}-config")
-    members.publish(Membership(), Membership(units={OU: Unit("arn:ou")}), *members.reading())
+    apply(directory)
+    read_unit(client, OU)
     promoted(table, named(DEV))
 
     assert main(["where", AMI, group, "--ids"]) == status
@@ -326,7 +288,7 @@ def test_superseded_copies_are_listed_as_removable(table, capsys):
     ]
     assert [(one["account"], one["fault"]["code"]) for one in found["not_retired"]] == [(PROD, denied.code)]
     assert main(["status", "--retired"]) == 0
-    said = " ".join(capsys.readouterr().out.split())
+    said = words(capsys)
     assert f"base {DEV} us-east-1 ami-0aaaaaaaaaaaaaaaa {AMI} 2026-01-01" in said
     assert "`ami-promoter admin clean-up`" in said
     assert f"{denied.what} {denied.cure}" in said

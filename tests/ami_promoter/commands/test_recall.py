@@ -4,35 +4,41 @@ import json
 from dataclasses import replace
 
 import pytest
-import time_machine
 
 from ami_promoter.cli import main
 from ami_promoter.commands.rollback import chosen
-from ami_promoter.hub.aws import Connection
-from ami_promoter.targets_file.publishing import Publisher
 from chalicelib.delivery import model as delivery
-from chalicelib.delivery.store.tracked_deliveries import DynamoTrackedDeliveries
-from chalicelib.delivery.tracked import TrackedDelivery
 from chalicelib.engine import addresses
 from chalicelib.engine.faults import Fault
-from chalicelib.engine.ports import Write
 from chalicelib.engine.store.records import DynamoRecords
 from chalicelib.engine.store.table import Table
-from chalicelib.engine.stored import body
 from chalicelib.promotion import model as promotion
 from chalicelib.release.current import Release
 from chalicelib.release.pointer import Pointer
 from chalicelib.targets import recalls
 from chalicelib.targets.applied_file import Directory, Target
 from chalicelib.targets.recalls import Pin, Recall
+from tests.ami_promoter.a_hub import (
+    AMI,
+    CONFIG,
+    DEV,
+    HUB,
+    NINE,
+    PROD,
+    REGION,
+    TABLE,
+    a_delivery,
+    apply,
+    promoted,
+    write,
+)
 
-HUB, TABLE, REGION = "123456789012", "ami-promoter-us-east-1", "us-east-1"
-AMI, OLD, OLDER = "ami-0123456789abcdef0", "ami-0fedcba9876543210", "ami-00000000000000001"
+pytestmark = pytest.mark.usefixtures("ten_past_nine")
+
+OLD, OLDER = "ami-0fedcba9876543210", "ami-00000000000000001"
 COPY, OLD_COPY, OLDER_COPY = "ami-0aaaaaaaaaaaaaaaa", "ami-0bbbbbbbbbbbbbbbb", "ami-0cccccccccccccccc"
-DEV, PROD, BLOCKED = "111111111111", "222222222222", "333333333333"
+BLOCKED = "333333333333"
 NAME = "/golden/base/current"
-NINE = 1767603600
-"""2026-01-05T09:00:00Z"""
 BY = "arn:aws:iam::123456789012:user/jane"
 RECALL = Recall(NINE, BY, "It does not boot.")
 SAID = f"{AMI} was recalled at 2026-01-05T09:00:00Z by {BY}: It does not boot."
@@ -40,14 +46,8 @@ SAID = f"{AMI} was recalled at 2026-01-05T09:00:00Z by {BY}: It does not boot."
 
 @pytest.fixture
 def tables(client):
-    """The hub's table, and the operators' one, at 09:10."""
-    with time_machine.travel(NINE + 600, tick=False):
-        yield Table(client, TABLE), Table(client, f"{TABLE}-config")
-
-
-def write(table, record):
-    """Store a record as the service does."""
-    DynamoRecords(table).create(Write(record.key, record.state, body(record), None), NINE)
+    """The hub's table, and the operators' one."""
+    return Table(client, TABLE), Table(client, CONFIG)
 
 
 def stands(tables, recall=RECALL):
@@ -56,28 +56,16 @@ def stands(tables, recall=RECALL):
     tables[1].update(addresses.withdrawals(AMI), "SET recall = :value", written)
 
 
-def a_delivery(account, state="delivered", **changes):
+def recalled(account, state="delivered", **changes):
     """Build a delivery whose AMI the pointer of its family names."""
-    entered = delivery.DeliveryState(state)
     naming = delivery.Naming("base", NAME, offered_at=NINE, offered=True, done=True)
-    known = {"state": entered, "entered": {entered: NINE}, "image": delivery.NewImage(COPY), "naming": naming}
-    name = addresses.delivery_id(HUB, AMI, account, REGION)
-    return delivery.Delivery(name, HUB, AMI, Target(account, REGION), 1, NINE, "golden", (), **(known | changes))
+    return a_delivery(account, state, **({"image": delivery.NewImage(COPY), "naming": naming} | changes))
 
 
-def promoted(tables, *deliveries, withdrawn=None):
-    """Store a promotion and its deliveries."""
-    known = {"state": promotion.PromotionState.OVER, "value": "dev", "seen_value": "dev", "image_name": "golden"}
-    one = promotion.Promotion(AMI, HUB, REGION, **known)
-    write(tables[0], replace(one, withdrawn=withdrawn or {}))
-    for record in deliveries:
-        write(tables[0], record)
-        state = record.state.value if record.state in delivery.ENDED else "running"
-        tracked = TrackedDelivery(record.id, record.target.account, REGION, 1, state, record.image.id or "")
-        every = DynamoTrackedDeliveries(tables[0])
-        every.add(AMI, tracked)
-        if state != "running":
-            every.end(AMI, tracked)
+def over(tables, *deliveries, withdrawn=None):
+    """Store a promotion that is over, and its deliveries."""
+    state = promotion.PromotionState.OVER
+    promoted(tables[0], *deliveries, state=state, seen_value="dev", withdrawn=withdrawn or {})
 
 
 def a_pointer(account=DEV, image=COPY, **changes):
@@ -100,7 +88,7 @@ def run(capsys, *words):
 
 def test_a_recall_is_shown_asked_for_and_written(tables, capsys):
     """Without a terminal nobody can be asked, so nothing is written before --yes; a second one changes nothing."""
-    promoted(tables, a_delivery(DEV))
+    over(tables, recalled(DEV))
     write(tables[0], a_pointer())
     words = ("recall", AMI, "--why", "It does not boot.")
 
@@ -130,7 +118,7 @@ def test_before_a_lift_each_target_is_shown(tables, capsys, monkeypatch, width):
     monkeypatch.setenv("COLUMNS", str(width))
     stands(tables)
     states = ("recalled", "recalling", "failed", "cancelled", "withdrawn")
-    promoted(tables, *(a_delivery(str(number) * 12, state) for number, state in enumerate(states, 1)))
+    over(tables, *(recalled(str(number) * 12, state) for number, state in enumerate(states, 1)))
 
     assert main(["recall", AMI, "--lift"]) == 1
     seen = capsys.readouterr().out
@@ -146,7 +134,7 @@ def test_before_a_lift_each_target_is_shown(tables, capsys, monkeypatch, width):
 
 def test_what_is_recalled_beside_it_is_no_ami_to_move_to(tables, capsys):
     """The preview computes what the pointer's worker computes."""
-    promoted(tables, a_delivery(DEV))
+    over(tables, recalled(DEV))
     write(tables[0], a_pointer())
     tables[1].update(addresses.withdrawals(OLD), "SET recall = :value", {":value": recalls.written(RECALL)})
 
@@ -157,7 +145,7 @@ def test_what_is_recalled_beside_it_is_no_ami_to_move_to(tables, capsys):
 
 def test_a_parameter_that_the_file_no_longer_sets_is_not_said_to_move(tables, capsys):
     """The service leaves it as it is: a person must change it."""
-    promoted(tables, a_delivery(DEV))
+    over(tables, recalled(DEV))
     write(tables[0], a_pointer(unwanted=True))
 
     said = run(capsys, "recall", AMI, "--why", "Bad")[1]
@@ -168,9 +156,9 @@ def test_a_parameter_that_the_file_no_longer_sets_is_not_said_to_move(tables, ca
 
 def test_an_ami_that_could_not_be_tested_is_said_to_stay_available(tables, capsys):
     """The delivery has failed, so the recall does not change it; one whose launch test failed was removed."""
-    untested = a_delivery(DEV, "failed", launch=delivery.Launch(result="untested", kept=COPY))
-    removed = a_delivery(PROD, "failed", launch=delivery.Launch(result="failed", kept=COPY))
-    promoted(tables, untested, removed)
+    untested = recalled(DEV, "failed", launch=delivery.Launch(result="untested", kept=COPY))
+    removed = recalled(PROD, "failed", launch=delivery.Launch(result="failed", kept=COPY))
+    over(tables, untested, removed)
 
     said = run(capsys, "recall", AMI, "--why", "Bad")[1]
     assert f"{DEV} us-east-1: failed; its untested AMI {COPY} stays available: deregister it there." in said
@@ -179,7 +167,7 @@ def test_an_ami_that_could_not_be_tested_is_said_to_stay_available(tables, capsy
 
 def test_a_copy_cannot_be_recalled_its_source_can(tables, capsys):
     """A person who sees a bad AMI in a target has the id of the copy."""
-    promoted(tables, a_delivery(DEV))
+    over(tables, recalled(DEV))
 
     status, _, errors = run(capsys, "recall", COPY, "--why", "Bad", "--yes")
 
@@ -213,7 +201,7 @@ def test_status_says_who_recalled_it_and_what_is_done(tables, capsys, state, rec
     """For the AMI, and for each target; what a target refuses is shown while it is tried again."""
     refusal = Fault("aws-UnauthorizedOperation", "there", "EnableImageDeprecation was refused.", "Allow it.")
     stands(tables)
-    promoted(tables, a_delivery(DEV, state, recall=delivery.Recalled(**recall), last_refusal=refusal))
+    over(tables, recalled(DEV, state, recall=delivery.Recalled(**recall), last_refusal=refusal))
 
     said = run(capsys, "status", AMI)[1]
     shown = run(capsys, "status", AMI, "--json")[1]["promotion"]
@@ -230,7 +218,7 @@ def test_the_overview_lists_what_is_recalled(tables, capsys):
     """Also an AMI that nobody promotes; one whose account refuses the recall is in trouble."""
     stands(tables)
     fault = Fault("recall-not-done", "there", "It could not be deprecated within a day.", "Repair it.")
-    promoted(tables, a_delivery(DEV, "recalled", recall=delivery.Recalled(done=True), faults=(fault,)))
+    over(tables, recalled(DEV, "recalled", recall=delivery.Recalled(done=True), faults=(fault,)))
 
     assert SAID in run(capsys, "status")[1]
     assert [one["ami"] for one in run(capsys, "status", "--json")[1]["recalls"]] == [AMI]
@@ -242,7 +230,7 @@ def test_the_overview_lists_what_is_recalled(tables, capsys):
 def test_a_recall_is_no_withdrawal_of_an_account(tables, capsys):
     """`*` is no account that anybody could lift."""
     stands(tables)
-    promoted(tables, a_delivery(DEV, "recalled", recall=delivery.Recalled(done=True)), withdrawn={"*": BY})
+    over(tables, recalled(DEV, "recalled", recall=delivery.Recalled(done=True)), withdrawn={"*": BY})
 
     shown = run(capsys, "status", AMI, "--json")[1]["promotion"]
 
@@ -254,8 +242,8 @@ def test_a_recall_is_no_withdrawal_of_an_account(tables, capsys):
 def test_other_verbs_say_that_it_is_recalled(tables, capsys, words):
     """Nothing starts again, and who looks for an AMI to launch reads why there is none."""
     stands(tables)
-    failed = a_delivery(PROD, "failed", image=delivery.NewImage())
-    promoted(tables, a_delivery(DEV, "recalled", recall=delivery.Recalled(done=True)), failed, withdrawn={"*": BY})
+    failed = recalled(PROD, "failed", image=delivery.NewImage())
+    over(tables, recalled(DEV, "recalled", recall=delivery.Recalled(done=True)), failed, withdrawn={"*": BY})
 
     status, said, _ = run(capsys, *words)
 
@@ -358,11 +346,10 @@ def test_one_that_was_killed_before_it_asked_the_service_asks_when_it_is_repeate
 )
 def test_only_the_parameters_of_a_groups_accounts_move(tables, capsys, groups, moved, code):
     """Also that of an account whose settings conflict; a group whose accounts are not known does not mean everybody."""
-    publisher = Publisher(Connection(REGION))
     targets = {one: (Target(one, REGION),) for one in (DEV, PROD)}
     targets[BLOCKED] = (Target(BLOCKED, REGION, by_way_of=HUB),)
     named = {"web": (DEV,), "blocked": (BLOCKED,), "unit": ("ou-0001-aaaaaaaa",)}
-    publisher.publish(publisher.applied(), Directory(named, targets), "", "2026-01-05T09:00:00Z")
+    apply(Directory(named, targets))
     for account in targets:
         write(tables[0], a_pointer(account))
 

@@ -9,12 +9,10 @@ from ami_promoter.cli import main
 from ami_promoter.hub.applied_targets import in_force
 from ami_promoter.hub.aws import Connection
 from ami_promoter.reconcile.view_reading import Looking
-from ami_promoter.targets_file.publishing import Publisher
-from chalicelib.delivery.codecs import DELIVERIES
-from chalicelib.delivery.model import ACCEPTED, Delivery, DeliveryState
+from chalicelib.delivery.model import ACCEPTED
 from chalicelib.delivery.store.tracked_deliveries import DynamoTrackedDeliveries
 from chalicelib.delivery.tracked import TrackedDelivery
-from chalicelib.engine import addresses, codec
+from chalicelib.engine import addresses
 from chalicelib.engine.places import Resource
 from chalicelib.engine.ports import Write
 from chalicelib.engine.store.records import DynamoRecords
@@ -22,34 +20,34 @@ from chalicelib.engine.store.table import Table
 from chalicelib.sharing.share import Share, ShareState
 from chalicelib.sharing.store.ledger import DynamoLedger
 from chalicelib.targets.applied_file import Directory, Target
-from chalicelib.targets.organization import Membership, Organization, Unit
-from chalicelib.targets.store.members_table import MembersTable
+from chalicelib.targets.organization import Organization
+from tests.ami_promoter.a_hub import (
+    AMI,
+    MEMBERS,
+    NINE,
+    PROD,
+    TABLE,
+    a_delivery,
+    apply,
+    apply_accounts,
+    read_unit,
+    write,
+)
 from tests.fakes import copying, sharing
 
-DEV, OU = "222222222222", "ou-ab12-11111111"
-TABLE, AMI = "ami-promoter-us-east-1", "ami-0123456789abcdef0"
+DEV, OU = PROD, "ou-ab12-11111111"
 DELIVERY = addresses.delivery("0123456789abcdef0123")
-NINE = 1767603600
 
 
 def asleep(table):
     """Put a delivery without a due time: no worker would look at it again."""
-    target = Target(DEV, "us-east-1")
-    body = codec.encode(
-        Delivery("0123456789abcdef0123", "", AMI, target, 1, NINE, "golden", (), state=DeliveryState.COPYING)
-    )
-    DynamoRecords(table).create(Write(DELIVERY, "copying", body, None), NINE)
+    write(table, replace(a_delivery(DEV, "copying"), id=DELIVERY.name))
 
 
 @pytest.fixture
 def applied(table):
     """A targets file in force that lists one account."""
-    apply(Directory({}, {DEV: (Target(DEV, "us-east-1"),)}))
-
-
-def apply(directory):
-    publisher = Publisher(Connection("us-east-1"))
-    publisher.publish(publisher.applied(), directory, "", "2026-01-05T09:00:00Z")
+    apply_accounts(DEV)
 
 
 def said(capsys, *words):
@@ -104,15 +102,8 @@ def test_whom_units_have_cannot_be_read_and_those_that_the_file_lists_are_asked(
     listed = {"333333333333": (Target("333333333333", "us-east-1"),)}
     organization = Organization("o-a1b2c3d4e5", {OU: ("default",)})
     apply(Directory({"default": (OU,)}, listed, {"default": (Target("", "us-east-1"),)}, organization=organization))
-    members = MembersTable(client, f"{TABLE}-members", f"{TABLE}-config")
-    members.publish(
-        Membership(),
-        Membership(units={OU: Unit("arn:aws:organizations::9:ou/o-a1b2c3d4e5/x", (DEV,))}),
-        *members.reading(),
-    )
-    Table(client, f"{TABLE}-members").update(
-        addresses.RecordKey("members", "units"), "SET body = :body", {":body": "{}"}
-    )
+    read_unit(client, OU, DEV)
+    Table(client, MEMBERS).update(addresses.RecordKey("members", "units"), "SET body = :body", {":body": "{}"})
 
     seen = in_force(Connection("us-east-1"))
 
@@ -127,7 +118,7 @@ def test_everything_it_says_fits_80_columns(table, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     key = boto3.client("kms", region_name="us-east-1").create_key()["KeyMetadata"]["Arn"]
     resource = addresses.policy_resource(key).pk
-    apply(Directory({}, {"333333333333": (Target("333333333333", "us-east-1"),)}))
+    apply_accounts("333333333333")
     DynamoLedger(table).hold(
         resource, Share(resource, DEV, DEV, state=ShareState.OPEN), copying("0123456789abcdef0123")
     )
@@ -276,10 +267,7 @@ def test_an_ami_is_accepted_in_the_one_region_that_has_it(table, capsys, place, 
     records.create(Write(addresses.promotion(AMI), "over", {"ami": AMI, "value": "dev"}, None), NINE)
     for region in ("us-east-1", "eu-west-1"):
         ident = ids[region] = addresses.delivery_id("123456789012", AMI, DEV, region)
-        failed = Delivery(
-            ident, "123456789012", AMI, Target(DEV, region), 1, 1, "golden", (), state=DeliveryState.FAILED
-        )
-        records.create(DELIVERIES.encode(failed), NINE)
+        write(table, replace(a_delivery(DEV, "failed"), id=ident, target=Target(DEV, region)))
         tracked.add(AMI, TrackedDelivery(ident, DEV, region, 1, "failed"))
 
     assert main(["retry", AMI, "--account", place, "--accept", "ami-00000000000000001"]) == status

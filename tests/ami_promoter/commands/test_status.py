@@ -5,7 +5,6 @@ import re
 from dataclasses import replace
 
 import pytest
-import time_machine
 
 from ami_promoter.cli import main
 from ami_promoter.hub import health
@@ -15,25 +14,34 @@ from ami_promoter.verbs import TerminalClock
 from chalicelib.delivery import model as delivery
 from chalicelib.delivery.store.tracked_deliveries import DynamoTrackedDeliveries
 from chalicelib.delivery.tracked import TrackedDelivery
-from chalicelib.engine import addresses, codec
+from chalicelib.engine import addresses
 from chalicelib.engine.faults import Fault
-from chalicelib.engine.ports import Write
 from chalicelib.engine.store.records import DynamoRecords
-from chalicelib.engine.store.table import Table
 from chalicelib.images.source_images import write_source
 from chalicelib.promotion import model as promotion
 from chalicelib.sharing import share
 from chalicelib.sharing.store.ledger import DynamoLedger
-from chalicelib.targets.applied_file import Target
+from tests.ami_promoter.a_hub import (
+    AMI,
+    DEV,
+    HUB,
+    NINE,
+    PROD,
+    REGION,
+    TABLE,
+    a_delivery,
+    a_promotion,
+    lines,
+    promoted,
+    write,
+)
 from tests.fakes import copying, sharing
 from tests.images.examples import an_image
 
-HUB, TABLE, REGION = "123456789012", "ami-promoter-us-east-1", "us-east-1"
+pytestmark = pytest.mark.usefixtures("ten_past_nine")
+
 PLACE = f"account {HUB}, {REGION}"
-AMI, OTHER = "ami-0123456789abcdef0", "ami-0fedcba9876543210"
-DEV, PROD = "111111111111", "222222222222"
-NINE = 1767603600
-"""2026-01-05T09:00:00Z"""
+OTHER = "ami-0fedcba9876543210"
 SNAPSHOT = addresses.snapshot_resource("snap-1").pk
 KEY = addresses.key_resource("arn:aws:kms:us-east-1:123456789012:key/k", PROD).pk
 FAULT = Fault("key-disabled", f"account {DEV}", "The key alias/x is disabled.", "Enable it; then tag the AMI again.")
@@ -41,58 +49,20 @@ TROUBLE = Fault("no-role", f"account {PROD}", "The role AmiCopyRole cannot be as
 
 
 @pytest.fixture
-def table(client):
-    """The hub's table, as the service's adapters see it at 09:10."""
-    with time_machine.travel(NINE + 600, tick=False):
-        yield Table(client, TABLE)
-
-
-def write(table, record):
-    """Store a record as the service does."""
-    body = codec.encode(record)
-    DynamoRecords(table).create(Write(record.key, record.state, body, None), NINE)
-
-
-def a_promotion(ami=AMI, **changes):
-    state = {"state": promotion.PromotionState.RUNNING, "value": "dev", "image_name": "golden", "since": NINE}
-    return promotion.Promotion(ami, HUB, REGION, **{**state, **changes})
-
-
-def a_delivery(account, state, **changes):
-    """Build a delivery of AMI that has been in this state since 09:01."""
-    name = addresses.delivery_id(HUB, AMI, account, REGION)
-    target = Target(account, REGION)
-    return delivery.Delivery(
-        name, HUB, AMI, target, 1, NINE, "golden", (), state=state, entered={state: NINE + 60}, **changes
-    )
-
-
-def promoted(table, *deliveries, **changes):
-    """Store a promotion and its deliveries, each with the state that the promotion has of it."""
-    write(table, a_promotion(**changes))
-    for record, state in deliveries:
-        write(table, record)
-        tracked = TrackedDelivery(record.id, record.target.account, REGION, 1, state)
-        DynamoTrackedDeliveries(table).add(AMI, tracked)
-
-
-@pytest.fixture
 def scene(table):
     """A delivered, a failed and a copying delivery, the last with open shares."""
     done = a_delivery(
         "333333333333",
-        delivery.DeliveryState.DELIVERED,
+        "delivered",
         image=delivery.NewImage("ami-0aaaaaaaaaaaaaaaa"),
         key_arn="arn:aws:kms:us-east-1:333333333333:key/k",
         shares=delivery.HeldShares((delivery.NeededShare(SNAPSHOT, "333333333333"),)),
         copies=(delivery.Copy("snap-1", delivery.CopyState.COMPLETED, "snap-9"),),
     )
-    failed = a_delivery(
-        DEV, delivery.DeliveryState.FAILED, faults=(FAULT,), cleanup=delivery.Cleanup(leftovers=("snap-8",))
-    )
+    failed = a_delivery(DEV, "failed", faults=(FAULT,), cleanup=delivery.Cleanup(leftovers=("snap-8",)))
     under_way = a_delivery(
         PROD,
-        delivery.DeliveryState.COPYING,
+        "copying",
         shares=delivery.HeldShares(
             (
                 delivery.NeededShare(SNAPSHOT, PROD),
@@ -114,7 +84,7 @@ def scene(table):
         ),
         last_refusal=TROUBLE,
     )
-    promoted(table, (done, "delivered"), (failed, "failed"), (under_way, "running"))
+    promoted(table, done, failed, under_way)
     opened = {"opened_at": NINE + 30, "last_closing_at": NINE + 90000}
     ledger = DynamoLedger(table)
     for resource, holder, account, state in (
@@ -126,11 +96,6 @@ def scene(table):
             resource, share.Share(resource, holder, account, state=state, **opened), copying(under_way.id, account)
         )
     return under_way.id
-
-
-def lines(capsys):
-    """The output lines without trailing spaces."""
-    return [line.rstrip() for line in capsys.readouterr().out.splitlines()]
 
 
 def test_one_amis_deliveries(scene, capsys):
@@ -205,8 +170,8 @@ def test_only_what_failed(scene, capsys):
 
 def test_a_limit_counts_what_failed(table, capsys):
     """What succeeded since does not hide it."""
-    failed = a_delivery(DEV, delivery.DeliveryState.FAILED, faults=(FAULT,))
-    promoted(table, (failed, "failed"))
+    failed = a_delivery(DEV, "failed", faults=(FAULT,))
+    promoted(table, failed)
     write(table, a_promotion(OTHER, since=NINE + 60, state=promotion.PromotionState.OVER))
 
     assert main(["status", "--failed", "--limit", "1"]) == 0
@@ -216,7 +181,7 @@ def test_a_limit_counts_what_failed(table, capsys):
 
 def test_of_a_choice_nothing_failed(table, capsys):
     """The command does not say that nothing failed at all."""
-    promoted(table, (a_delivery(DEV, delivery.DeliveryState.FAILED, faults=(FAULT,)), "failed"))
+    promoted(table, a_delivery(DEV, "failed", faults=(FAULT,)))
 
     assert main(["status", "--failed", "--group", "other"]) == 0
 
@@ -230,12 +195,12 @@ def test_nothing_failed(client, capsys):
     assert capsys.readouterr().out == f"Nothing failed, was refused or is parked in {PLACE}.\n"
 
 
-@pytest.mark.parametrize("state", [delivery.DeliveryState.CANCELLED, delivery.DeliveryState.WITHDRAWN])
+@pytest.mark.parametrize("state", ["cancelled", "withdrawn"])
 @pytest.mark.parametrize("leftovers", [(), ("snap-8",)])
 def test_what_was_ended_on_purpose_is_no_trouble(table, capsys, state, leftovers):
     """A delivery that was cancelled or withdrawn is listed only if it has left something behind."""
     gone = a_delivery(DEV, state, cleanup=delivery.Cleanup(leftovers=leftovers))
-    promoted(table, (gone, str(state)), value=None, seen_value=None, in_force_since=NINE, generation=1)
+    promoted(table, gone, value=None, seen_value=None, in_force_since=NINE, generation=1)
 
     for words in ([], [AMI]):
         main(["status", *words, "--failed"])
@@ -251,10 +216,7 @@ BOTH = f"{DEV}/{REGION},{PROD}/{REGION}"
 )
 def test_two_operators_retry_at_once(table, first, second, asked):
     """The second request keeps what the first asked for and the service has not read yet."""
-    promoted(
-        table,
-        *((a_delivery(account, delivery.DeliveryState.FAILED, faults=(FAULT,)), "failed") for account in (DEV, PROD)),
-    )
+    promoted(table, *(a_delivery(account, "failed", faults=(FAULT,)) for account in (DEV, PROD)))
 
     for places in (first, second):
         assert main(["retry", AMI, *(word for place in places for word in ("--account", place))]) == 0
@@ -265,18 +227,18 @@ def test_two_operators_retry_at_once(table, first, second, asked):
 
 def test_what_is_being_removed_is_not_left_behind(table, capsys):
     """Only an ended delivery has leftovers."""
-    tidying = a_delivery(DEV, delivery.DeliveryState.TIDYING, cleanup=delivery.Cleanup(leftovers=("snap-8",)))
-    promoted(table, (tidying, "running"))
+    tidying = a_delivery(DEV, "tidying", cleanup=delivery.Cleanup(leftovers=("snap-8",)))
+    promoted(table, tidying)
 
     main(["status", AMI])
 
-    assert "left behind" not in capsys.readouterr().out
+    assert "leftovers" not in capsys.readouterr().out
 
 
 def test_why_a_delivery_was_cancelled(table, capsys):
     """As its record says, whatever became of the promotion since."""
-    gone = a_delivery(DEV, delivery.DeliveryState.CANCELLED, because="arn:aws:iam::1:user/ann drained the hub.")
-    promoted(table, (gone, "cancelled"), value=None, seen_value=None, in_force_since=NINE, generation=1)
+    gone = a_delivery(DEV, "cancelled", because="arn:aws:iam::1:user/ann drained the hub.")
+    promoted(table, gone, value=None, seen_value=None, in_force_since=NINE, generation=1)
 
     main(["status", AMI])
 
@@ -329,7 +291,7 @@ def test_the_cure_is_whole_when_a_watch_ends(table, capsys, monkeypatch):
         monkeypatch.setenv(name, value)
     cure = f"aws kms enable-key --region {REGION} --key-id arn:aws:kms:us-east-1:111111111111:key/{'9' * 36}"
     fault = replace(FAULT, cure=f"Enable it: `{cure}`.")
-    failed = [(a_delivery(f"{n:012d}", delivery.DeliveryState.FAILED, faults=(fault,)), "failed") for n in range(9)]
+    failed = [a_delivery(f"{n:012d}", "failed", faults=(fault,)) for n in range(9)]
     promoted(table, *failed, state=promotion.PromotionState.OVER)
 
     assert main(["status", AMI, "--watch"]) == 0
@@ -355,8 +317,8 @@ def test_what_a_service_role_waits_for_and_what_stays(table, capsys):
     image = addresses.image_resource(AMI).pk
     shares = (delivery.NeededShare(image, PROD, standing=True), delivery.NeededShare(key, role, standing=True))
     held = delivery.HeldShares(shares, wait_for=TROUBLE)
-    record = a_delivery(PROD, delivery.DeliveryState.OPENING, shares=held)
-    promoted(table, (record, "running"))
+    record = a_delivery(PROD, "opening", shares=held)
+    promoted(table, record)
     opened = share.Share(image, PROD, PROD, state=share.ShareState.OPEN, opened_at=NINE + 30)
     DynamoLedger(table).hold(image, opened, sharing(record.id, PROD))
 
@@ -394,11 +356,11 @@ def test_one_amis_deliveries_for_a_program(scene, capsys):
 
 def test_what_a_delivery_that_is_over_has_left_open_is_shown(table, capsys):
     """Its record no longer lists its shares: the command finds them through the source."""
-    over = a_delivery(PROD, delivery.DeliveryState.FAILED)
+    over = a_delivery(PROD, "failed")
     image = an_image()
     snapshot = delivery.snapshots_of(image)[0].id
     resource = addresses.snapshot_resource(snapshot).pk
-    promoted(table, (over, "failed"))
+    promoted(table, over)
     write_source(DynamoRecords(table), replace(image, id=AMI))
     closing = share.Share(resource, PROD, PROD, state=share.ShareState.CLOSING, opened_at=NINE, last_closing_at=NINE)
     DynamoLedger(table).hold(resource, closing, copying(over.id, PROD))
@@ -411,8 +373,8 @@ def test_what_a_delivery_that_is_over_has_left_open_is_shown(table, capsys):
 def test_a_preexisting_share_is_marked(table, capsys):
     """It is open and stays, and needs no action."""
     held = delivery.HeldShares((delivery.NeededShare(SNAPSHOT, PROD),))
-    done = a_delivery(PROD, delivery.DeliveryState.COPYING, shares=held)
-    promoted(table, (done, "running"))
+    done = a_delivery(PROD, "copying", shares=held)
+    promoted(table, done)
     before = share.Share(
         SNAPSHOT, PROD, PROD, state=share.ShareState.OPEN, preexisting=True, opened_at=NINE, last_closing_at=NINE
     )
@@ -455,8 +417,8 @@ def test_all_promotions(table, scene, capsys):
 def test_an_ended_promotion_shows_how_it_came_out(table, capsys, monkeypatch, state, changes, word, color):
     """In the list and above its deliveries, in color where there is color; `over` would say nothing."""
     monkeypatch.setenv("FORCE_COLOR", "1")
-    ended = a_delivery(DEV, delivery.DeliveryState(state))
-    promoted(table, (ended, state), state=promotion.PromotionState.OVER, **changes)
+    ended = a_delivery(DEV, state)
+    promoted(table, ended, state=promotion.PromotionState.OVER, **changes)
 
     for words in ([], [AMI]):
         main(["status", *words])
@@ -603,8 +565,8 @@ def test_a_missing_table(aws, capsys):
 
 def test_hundreds_of_deliveries(table, capsys):
     """More than one batch of records is read."""
-    many = (a_delivery(f"{number:012d}", delivery.DeliveryState.AWAITING_SLOT) for number in range(150))
-    promoted(table, *((record, "running") for record in many))
+    many = (a_delivery(f"{number:012d}", "awaiting-slot") for number in range(150))
+    promoted(table, *many)
 
     assert main(["status", AMI, "--json"]) == 0
 
@@ -670,9 +632,9 @@ def test_dynamodb_that_never_reads_is_given_up_on(three):
 @pytest.mark.parametrize("state", ["awaiting-wave", "awaiting-approval"])
 def test_who_waits_for_others_tries_nothing(table, capsys, state):
     """A look whether the others are done is no try; what waits for its copy slots is tried again."""
-    waits = a_delivery(PROD, delivery.DeliveryState(state), tries=4)
-    tried = a_delivery(DEV, delivery.DeliveryState.AWAITING_SLOT, tries=4)
-    promoted(table, (waits, "running"), (tried, "running"))
+    waits = a_delivery(PROD, state, tries=4)
+    tried = a_delivery(DEV, "awaiting-slot", tries=4)
+    promoted(table, waits, tried)
 
     assert main(["status", AMI]) == 0
 

@@ -8,16 +8,15 @@ from ami_promoter.hub.applied_targets import in_force
 from ami_promoter.hub.aws import Connection
 from ami_promoter.reconcile.facts import TargetFacts
 from ami_promoter.reconcile.inventories import Inventories
-from ami_promoter.targets_file.publishing import Publisher
 from ami_promoter.verbs import TerminalClock
 from chalicelib.engine import addresses, codec
 from chalicelib.engine.store.records import DynamoRecords
 from chalicelib.inventory.machine import LOOK, OwnSnapshot
 from chalicelib.targets import applied_file as files
-from chalicelib.targets.organization import Membership, Organization, Unit
-from chalicelib.targets.store.members_table import MembersTable
+from chalicelib.targets.organization import Organization
+from tests.ami_promoter.a_hub import HUB, REGION, apply, read_unit
 
-TABLE, HUB, REGION, FAR = "ami-promoter-us-east-1", "123456789012", "us-east-1", "eu-west-1"
+FAR = "eu-west-1"
 OU, ONE, TWO, THREE = "ou-ab12-11111111", "200000000001", "200000000002", "200000000003"
 RUN = "run-1"
 SEEN = OwnSnapshot("snap-9a", "pending", "0123456789abcdef0123", "snap-0a", 0, used=False)
@@ -80,10 +79,8 @@ def test_accounts_that_an_ou_brings_are_asked_in_all_their_regions(client, table
         {TWO: {"default": (files.Target(TWO, FAR),)}},
         Organization("o-a1b2c3d4e5", {OU: ("default",)}),
     )
-    publisher = Publisher(Connection(REGION))
-    publisher.publish(publisher.applied(), directory, "", "2026-01-05T09:00:00Z")
-    members = MembersTable(client, f"{TABLE}-members", f"{TABLE}-config")
-    members.publish(Membership(), Membership(units={OU: Unit("arn:ou", (HUB, ONE, TWO))}), *members.reading())
+    apply(directory)
+    read_unit(client, OU, HUB, ONE, TWO)
 
     force = in_force(Connection(REGION))
     places = force.receivers.places((HUB, REGION))

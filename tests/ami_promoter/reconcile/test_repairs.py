@@ -8,7 +8,6 @@ import pytest
 from ami_promoter.hub.aws import Connection
 from ami_promoter.reconcile.repair_data import EndTracked, MakeDue, RecordOpen, ReleaseHolding, Remove, Reopen, Withdraw
 from ami_promoter.reconcile.repairs import MOVED_ON, SLICE, Repairs
-from ami_promoter.targets_file.publishing import Publisher
 from chalicelib.delivery.store.tracked_deliveries import DynamoTrackedDeliveries
 from chalicelib.delivery.tracked import TrackedDelivery
 from chalicelib.engine import addresses
@@ -19,10 +18,10 @@ from chalicelib.inventory.machine import REMOVE
 from chalicelib.sharing import outstanding
 from chalicelib.sharing.share import Share, ShareState
 from chalicelib.sharing.store.ledger import DynamoLedger
-from chalicelib.targets.applied_file import Directory, Target
+from tests.ami_promoter.a_hub import REGION, apply_accounts
 from tests.fakes import copying
 
-TABLE, DEV, REGION, AMI = "ami-promoter-us-east-1", "222222222222", "us-east-1", "ami-0a"
+DEV, AMI = "222222222222", "ami-0a"
 ID = "0123456789abcdef0123"
 RESOURCE = addresses.snapshot_resource("snap-0a").pk
 KEY = "arn:aws:kms:us-east-1:123456789012:key/k"
@@ -143,13 +142,6 @@ def test_a_holder_is_let_go_unless_it_is_alive_after_all(table, repairs, ledger,
     assert due(table, RESOURCE) is goes
 
 
-def apply(*accounts):
-    """Apply a targets file that contains these accounts."""
-    publisher = Publisher(Connection(REGION))
-    directory = Directory({}, {account: (Target(account, REGION),) for account in accounts})
-    publisher.publish(publisher.applied(), directory, "", "2026-01-05T09:00:00Z")
-
-
 def withdraw(receiver=DEV, resource=RESOURCE):
     """The repair of a share that is open to a receiver that is not in the file."""
     return Withdraw(receiver, ((resource, receiver, HELD),), (resource,))
@@ -157,7 +149,7 @@ def withdraw(receiver=DEV, resource=RESOURCE):
 
 def test_a_delivery_to_an_account_that_the_file_does_not_contain_is_cancelled(table, repairs, ledger):
     """Its cleanup releases its shares; the command does not close them under its copies."""
-    apply("333333333333")
+    apply_accounts("333333333333")
     a_delivery(table)
     ledger.hold(RESOURCE, Share(RESOURCE, DEV, DEV, state=ShareState.OPEN), HELD)
 
@@ -175,7 +167,7 @@ def test_a_share_that_a_listed_or_ended_delivery_holds_for_a_stranger_is_release
     """A delivery to a listed account holds an OU's launch permission: only the holding ends, the delivery continues."""
     unit = "arn:aws:organizations::900000000000:ou/o-a1b2c3d4e5/ou-ab12-11111111"
     image = addresses.image_resource(AMI).pk
-    apply(DEV)
+    apply_accounts(DEV)
     if state is not None:
         a_delivery(table, state, account=account)
     ledger.hold(image, Share(image, unit, unit, state=ShareState.OPEN), HELD)
@@ -192,7 +184,7 @@ def test_a_share_that_a_listed_or_ended_delivery_holds_for_a_stranger_is_release
 def test_nobody_is_withdrawn_whom_the_file_contains_by_now_or_while_it_is_not_known(table, repairs, ledger, accounts):
     """The command reads the file again; without a file in force no account is a stranger."""
     if accounts:
-        apply(*accounts)
+        apply_accounts(*accounts)
     a_delivery(table)
     ledger.hold(RESOURCE, Share(RESOURCE, DEV, DEV, state=ShareState.OPEN), HELD)
 
