@@ -74,7 +74,7 @@ def discover(event: CloudWatchEvent) -> None:
 
 @app.on_sqs_message(queue=f"{QUEUE}access-monitor", name="access-monitor")
 def access_monitor(event: SQSEvent) -> Mapping[str, Any]:
-    """Judge what CloudTrail tells, and every five minutes, by a schedule, look whether the trail is silent."""
+    """Judge events of CloudTrail, and every five minutes, by a schedule, look whether the trail is silent."""
     return bootstrap.application().access_monitor(event.to_dict(), bootstrap.seconds_left(event.context))
 
 

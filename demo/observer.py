@@ -32,7 +32,7 @@ BLINK = timedelta(seconds=1)
 """Copies are looked at no more often: with hundreds of them each look takes a while."""
 TOGETHER = timedelta(seconds=20)
 """Within this the snapshots of one AMI are shared, and are shown once, unless in detail."""
-LATE_ACCESS = "as on AWS: new key access works within 5 min; copied again"
+LATE_ACCESS = "as on AWS: new key access works within 5 min; tried again"
 """Shown once, after the first copy or call that came too early."""
 GONE = {"DeleteSnapshot": "SnapshotId", "DeregisterImage": "ImageId"}
 """Calls that remove something, and the parameter that names it; where it is not found, nothing is wrong."""

@@ -44,8 +44,8 @@ For every verb:
   That needs `ec2:DescribeImages`, and `dynamodb:Scan` on the table of records, which alone knows a deregistered AMI.
   If you may not scan it, a verb that changes something asks for the id.
 - If the targets file has a `name` for an account, texts say it beside the id; JSON has the id.
-- If a table would be wider than 80 columns, the command shortens ids; `--wide` prints them in full.
-  Without a terminal it does not fold lines; the variable `COLUMNS` sets another width.
+- Tables shorten some ids, such as those of keys and snapshots; `--wide` prints them in full.
+  Without a terminal the command does not fold lines; the variable `COLUMNS` sets another width.
 - `NO_COLOR` turns colors off. Colors only repeat what the text says.
 - The command prints characters that move the cursor or change the direction of writing as escapes, such as `\\x1b`.
 - You can run every verb again; a verb that was stopped continues where it stopped.

@@ -25,6 +25,7 @@ from chalicelib.engine.notices import NoticeKind
 from chalicelib.promotion.model import Promotion
 from chalicelib.promotion.wave_counts import WaveCount
 from chalicelib.targets.applied_file import Directory, Target
+from chalicelib.targets.approvals import Asked
 from chalicelib.targets.difference import difference, loosened
 from chalicelib.targets.notices import FileChange
 from chalicelib.targets.waves import Wave
@@ -348,8 +349,7 @@ def _arguments(name: str, aws_says: str) -> dict[str, tuple[Any, ...]]:
         "promotion": (promotion,),
         "faults": ((word,),),
         "tracked": (tracked,),
-        "digest": ("8d7e" * 8,),
-        "once": ("8d7e" * 8,),
+        "asked": (Asked("8d7e" * 8),),
         "places": ([f"{OTHER}/{REGION}"],),
         "of": (WaveCount(Wave("dev", 86400), failed=tracked[1:], succeeded=1),),
         "groups": (["qa"],),

@@ -45,7 +45,7 @@ The roles in a target are in `deploy/target.yaml`; the role in the organization'
   In a target `share-worker` assumes a role that makes grants for service-linked roles and nothing else.
   A session policy narrows each session ([security](../explanation/security.md#trust)).
 - `access-monitor` and `drift-audit` exist only with the stack of the access monitor.
-  They read the ledger and write to a table of their own (`-findings`), each its own items; no other function can write there.
+  They read the ledger and write to a table of their own (`-findings`); no other function can write there.
 - In a target `worker` reaches Parameter Store only below `ParameterPrefix` of `deploy/target.yaml`, and without that parameter not at all.
   It can disable and enable AMIs that it made only with `AllowDisable`, and see what names an AMI only with `AllowUseReport`.
   It launches by a role of its own, which exists only with `LaunchTest`, and copies and registers by the other.

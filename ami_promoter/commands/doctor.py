@@ -27,7 +27,7 @@ from chalicelib.engine import addresses
 from chalicelib.engine.faults import count
 from chalicelib.engine.places import Arn, Place
 from chalicelib.targets.applied_file import AppliedFile, Resolution, Target
-from chalicelib.targets.approvals import digest_asked, needs
+from chalicelib.targets.approvals import needs
 
 PRINTS = js.thing(
     findings=js.several("results of the checks, the hub's first", doctor_checks.FINDING),
@@ -160,7 +160,7 @@ def _unapproved(reader: Reader, deliveries: Iterable[Delivery]) -> list[doctor_c
     found = []
     for ami, since in waiting.items():
         promotion = reader.promotion(ami)
-        digest = digest_asked(promotion.it.asked) if promotion else ""
+        digest = promotion.it.asked.digest if promotion else ""
         found.append(doctor_checks.Unapproved(ami, digest, len(since), min(since)))
     return found
 

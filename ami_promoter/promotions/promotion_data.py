@@ -17,7 +17,6 @@ from chalicelib.engine import schedule
 from chalicelib.engine.faults import Fault
 from chalicelib.promotion.machine import has_news, withdraws
 from chalicelib.promotion.model import MOST_FAULTS, Promotion, PromotionState
-from chalicelib.targets.approvals import digest_asked
 from chalicelib.targets.recalls import Recall
 from chalicelib.targets.withdrawals import EVERYWHERE
 
@@ -178,7 +177,7 @@ def page(
     asked = has_news(one) or withdraws(one)
     return {
         **promotion(record, deliveries),
-        "approval": digest_asked(one.asked) if awaits else None,
+        "approval": one.asked.digest if awaits else None,
         "seen_value": one.seen_value,
         "looks_again": asked or bool(one.absent_since),
         "withdrawn": {place: by for place, by in one.withdrawn.items() if place != EVERYWHERE},

@@ -89,6 +89,14 @@ def ec2_describe_pages(world: World) -> None:
     pages_of = client.get_paginator("describe_snapshots").paginate(OwnerIds=["self"], PaginationConfig={"PageSize": 5})
     listed = [snapshot["SnapshotId"] for page in pages_of for snapshot in page["Snapshots"]]
     assert sorted(listed) == sorted(wanted)
+    words = "for parameter NextToken is invalid. The token is invalid."
+    abroad = world.client("ec2", account="111111111111", region="eu-west-1")
+    for call, token in (
+        (client.describe_snapshots, "of nobody"),
+        (client.describe_images, first["NextToken"]),
+        (abroad.describe_snapshots, first["NextToken"]),
+    ):
+        refused("InvalidParameterValue", call, NextToken=token, saying=words)
     refused("InvalidParameterValue", client.describe_snapshots, MaxResults=4)
     some = sorted(wanted)[:1]
     refused("InvalidParameterCombination", client.describe_snapshots, SnapshotIds=some, MaxResults=5)

@@ -11,6 +11,7 @@ from platform_words import after, refused, wait
 
 TARGET = f"arn:aws:iam::{DEV}:role/AmiCopyRole"
 COPYING = ["DescribeKey", "Decrypt", "CreateGrant", "ReEncryptFrom"]
+FOREIGN = "kms:DescribeKey on this resource because the resource does not exist in this Region, no resource-based"
 EBS = "kms:EncryptionContext:aws:ebs:id"
 LATEST = 301
 
@@ -39,7 +40,7 @@ def kms_key_policy_or_grant_needed(world: World) -> None:
     _target_role(world)
 
     assert not _may(world, "Decrypt", key)
-    refused("AccessDeniedException", session(world, "kms", TARGET).describe_key, KeyId=key, saying="no resource-based")
+    refused("AccessDeniedException", session(world, "kms", TARGET).describe_key, KeyId=key, saying=FOREIGN)
     _grant(world, key)
     assert _may(after(world, LATEST), "Decrypt", key)
 

@@ -292,13 +292,8 @@ def ends(delivery: Delivery, now: int) -> tuple[Command, ...]:
     return (EndInstances(),) if delivery.launch.ends and now >= delivery.launch.next_look else ()
 
 
-def end_due(delivery: Delivery) -> int | None:
-    """Return when that is due; None: nothing is left to do."""
-    return delivery.launch.next_look if delivery.launch.ends else None
-
-
 def ended(event: InstancesEnded, delivery: Delivery, now: int) -> Delivery:
-    """Keep the attempts whose instance still shows, or may show yet; after a day, as ``end_refused``."""
+    """Keep the attempts whose instance still shows, or may show yet; after a day, as ``ends_later``."""
     found = dict(event.found)
     known = (replace(one, id=one.id or found.get(one.nonce, "")) for one in delivery.launch.attempts)
     before = delivery.launch.unseen
@@ -307,7 +302,7 @@ def ended(event: InstancesEnded, delivery: Delivery, now: int) -> Delivery:
         one for one in known if one.id in event.left or (one.nonce in unseen and _may_show(one, unseen[one.nonce], now))
     )
     after = delivery.with_launch(attempts=open_, unseen=unseen)
-    return _ends_later(after, now, event.refusal) if open_ else after
+    return ends_later(after, now, event.refusal) if open_ else after
 
 
 def _may_show(attempt: Attempt, since: int, now: int) -> bool:
@@ -315,12 +310,8 @@ def _may_show(attempt: Attempt, since: int, now: int) -> bool:
     return now < max(attempt.at + schedule.SILENCE, since + schedule.SECOND_LOOK_AFTER)
 
 
-def end_refused(event: Refused, delivery: Delivery, now: int) -> Delivery:
-    """Try again; after a day the service gives up, and a fault names what may still run there."""
-    return _ends_later(delivery, now, event.fault)
-
-
-def _ends_later(before: Delivery, now: int, why: Fault | None) -> Delivery:
+def ends_later(before: Delivery, now: int, why: Fault | None) -> Delivery:
+    """Try again; after a day the service gives up, and a fault names what may still run there. ``why``: a refusal."""
     looks = before.launch.looks
     delivery = before.with_launch(looks=looks + 1, next_look=now + schedule.step(END_LOOKS, looks))
     delivery = replace(delivery, last_refusal=why or before.last_refusal)

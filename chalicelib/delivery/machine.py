@@ -5,14 +5,14 @@ Everything derives from the record alone. So a crash loses nothing: the next inv
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from chalicelib.delivery.model import BY_DATE, ENDED, Delivery, DeliveryState
+from chalicelib.delivery import shares
+from chalicelib.delivery.model import BY_DATE, Delivery, DeliveryState
 from chalicelib.delivery.moves import in_force
 from chalicelib.delivery.phase import CancelAsked, Command, DeadlinePassed, DeliveryEvent, Phase
 from chalicelib.delivery.phases import (
-    approval,
     awaiting_slot,
     checking,
     copying,
@@ -22,15 +22,13 @@ from chalicelib.delivery.phases import (
     opening,
     publishing,
     recalling,
-    shared,
-    wave,
+    waiting,
 )
 from chalicelib.engine import transitions
 from chalicelib.targets import approvals
 
 _FILES = (
-    wave,
-    approval,
+    waiting,
     checking,
     awaiting_slot,
     opening,
@@ -40,7 +38,6 @@ _FILES = (
     publishing,
     recalling,
     ending,
-    shared,
 )
 
 PHASES: Mapping[DeliveryState, Phase] = {state: phase for one in _FILES for state, phase in one.PHASES.items()}
@@ -52,14 +49,9 @@ TRANSITIONS: Mapping[DeliveryState, transitions.Row[Delivery]] = {
 
 def started(delivery: Delivery, now: int, *, waits: bool = False) -> Delivery:
     """Prepare a new delivery, or a new episode of an ended one, for its first step. ``waits``: for its wave."""
-    first = (approval.AWAIT if approvals.needs(delivery.target) else checking.REQUEST).state
-    first = wave.AWAIT_WAVE.state if waits else first
+    first = (waiting.AWAIT if approvals.needs(delivery.target) else checking.REQUEST).state
+    first = waiting.AWAIT_WAVE.state if waits else first
     return replace(delivery, state=first, entered={first: now}, next_try=now)
-
-
-def turned(delivery: Delivery, now: int, *, recalled: bool, lift: str = "") -> Delivery:
-    """Prepare the episode of an ended delivery that recalls its AMI, or restores it by an operator's ``lift``."""
-    return recalling.begun(delivery, now, recalled=recalled, lift=lift)
 
 
 def evolve(delivery: Delivery, event: DeliveryEvent, now: int) -> Delivery:
@@ -127,19 +119,21 @@ def deadline(delivery: Delivery) -> int | None:
 
 
 def due_at(delivery: Delivery) -> int | None:
-    """When to look again if no wake arrives. Never None while anything is outstanding.
+    """When to look again if no wake arrives: at the first of its times at which anything is outstanding or due.
 
     None for a delivery in ``shared`` without an end date: a withdrawal writes into its inbox, which makes it due.
     """
-    if delivery.state in ENDED:
-        return None
-    times = PHASES[delivery.state].due(delivery, deadline(delivery))
-    return min((time for time in times if time is not None), default=None)
+    since = delivery.entered.get(delivery.state, 0)
+    times = () if delivery.ended else sorted({max(time, since) for time in _times(delivery) if time is not None})
+    return next((time for time in times if outstanding(delivery, time) or due_events(delivery, time)), None)
 
 
-def needs_shares(delivery: Delivery) -> bool:
-    """Whether the shares for its copies must stay open (invariant 1). Standing shares do not count."""
-    return not delivery.ended and PHASES[delivery.state].needs_shares(delivery)
+def _times(delivery: Delivery) -> Iterator[int | None]:
+    """Yield each time on its record for which commands or a deadline may wait."""
+    yield from (deadline(delivery), delivery.next_try, delivery.slots.next_ask, delivery.launch.next_look)
+    yield from (shares.release_due(delivery), publishing.end_due(delivery))
+    for copy in delivery.copies:
+        yield from (copy.next_look, copy.not_before)
 
 
 def waits_for_shares(delivery: Delivery) -> bool:

@@ -137,7 +137,7 @@ class Copy:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One intended call of CopySnapshot, RegisterImage or CopyImage. A resource with its nonce is from this call.
+    """One intended call of CopySnapshot, RegisterImage, CopyImage or RunInstances. What has its nonce is its.
 
     The nonce is random and unknown in the target before the call. The service's other tags can be predicted.
     """
@@ -342,14 +342,10 @@ class Recalled:
     by: str = ""
     """ARN of the operator."""
     why: str = ""
-    woken: bool = False
-    """Whether the pointer was woken."""
     seen: bool = False
     """Whether a look has shown the AMI: only then, or after an earlier lift, is there something to restore."""
     deprecated_before: str = ""
     """The AMI's deprecation date before; "": it had none."""
-    deprecated: bool = False
-    """Whether that date had come: then it stays, as EC2 would not take it again from a lift."""
     may_disable: bool = False
     """Whether the target's role allows DisableImage: from then on the recall may have disabled the AMI."""
     disabled: bool = False

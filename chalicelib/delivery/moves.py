@@ -21,6 +21,16 @@ def again(delivery: Delivery, now: int, wait: int, **changes: Any) -> Delivery:
     return replace(delivery, tries=delivery.tries + 1, next_try=now + wait, **changes)
 
 
+def looks_again(delivery: Delivery, now: int, within: int, wait: int) -> Delivery | None:
+    """Return the delivery that looks again for what one look has missed; None: it is gone (invariant 5).
+
+    Looks of ``within`` seconds must agree; the next one follows after ``wait`` seconds.
+    """
+    since = now if delivery.clear_since is None else delivery.clear_since
+    left = since + within - now
+    return again(delivery, now, min(wait, left), clear_since=since) if left > 0 else None
+
+
 def each_copy(delivery: Delivery, change: Callable[[Copy], Copy]) -> Delivery:
     """Change each copy."""
     return replace(delivery, copies=tuple(change(copy) for copy in delivery.copies))

@@ -41,6 +41,7 @@ def outcome(delivery: Delivery, now: int) -> dict[str, Any]:
     """Build the last notice of a delivery."""
     kind = SHARED if delivery.shared and delivery.ending is None else _ENDINGS[delivery.ending]
     there = delivery.image.id if kind in (DELIVERED, RECALLED) else None
+    recall = delivery.recall
     return {
         **_of_delivery(delivery, kind, now),
         "image": delivery.ami if kind is SHARED else there,
@@ -51,7 +52,7 @@ def outcome(delivery: Delivery, now: int) -> dict[str, Any]:
         "unprotected": None if delivery.image.unprotected is None else said_faults((delivery.image.unprotected,))[0],
         "family": delivery.naming.family or None,
         "pointer": _pointer(delivery),
-        "recall": _recall(delivery) if kind is RECALLED else None,
+        "recall": {"by": recall.by, "why": recall.why, "disabled": recall.disabled} if kind is RECALLED else None,
         "leftovers": list(dict.fromkeys((*delivery.cleanup.leftovers, *delivery.cleanup.unproven)))[:MAX_LISTED],
         "seconds": now - delivery.created_at,
         "approved_by": delivery.approved_by or None,
@@ -70,12 +71,6 @@ def _pointer(delivery: Delivery) -> dict[str, Any] | None:
         "pinned": naming.pinned or None,
         "fault": next(iter(faults), None),
     }
-
-
-def _recall(delivery: Delivery) -> dict[str, Any]:
-    """Who recalled the AMI and why, and what became of it in the target."""
-    recall = delivery.recall
-    return {"by": recall.by, "why": recall.why, "disabled": recall.disabled}
 
 
 def _key(delivery: Delivery) -> str | None:

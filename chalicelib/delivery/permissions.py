@@ -89,7 +89,9 @@ def _keys(delivery: Delivery) -> Iterator[NeededShare]:
                 # A standing grant serves every AMI under the key, and its AMIs hold it together, because a key
                 # takes 50,000 [aws-facts 3]. One to copy by ends with its delivery, and is its own. Its name says for
                 # which role: if the file renames the role while copies run, the new one gets a grant of its own.
-                holder = account if shared else f"{delivery.id}-{_copies_as(delivery)}"
+                # As a fallback it is for "root", the whole account.
+                copies_as = "root" if delivery.target.grantee == "account" else delivery.target.role_name
+                holder = account if shared else f"{delivery.id}-{copies_as}"
                 yield NeededShare(addresses.key_resource(key, account).pk, holder, standing=shared)
             case "policy":
                 # Statements for launching and for copying allow different actions: they are two shares.
@@ -115,11 +117,6 @@ def _own_key(delivery: Delivery) -> Iterator[NeededShare]:
 def receiver(delivery: Delivery, share: NeededShare) -> str:
     """The receiver of a share: the account, or the organization or organizational unit that it names instead."""
     return share.share_name if share.share_name in delivery.sharing.launched_by else delivery.target.account
-
-
-def _copies_as(delivery: Delivery) -> str:
-    """The copy role's name, or as a fallback "root", the whole account."""
-    return "root" if delivery.target.grantee == "account" else delivery.target.role_name
 
 
 def grantee(delivery: Delivery, share: NeededShare, partition: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -109,15 +109,11 @@ class Phase:
     outstanding: Callable[[Delivery, int], tuple[Command, ...]]
     """(delivery, now): what is left to do now. Listing and executing can be repeated."""
     deadline: Callable[[Delivery], int | None]
-    due: Callable[[Delivery, int | None], Iterable[int | None]] = lambda delivery, last: (last, delivery.next_try)
-    """(delivery, deadline in force): the times at which something must be done if no wake arrives."""
     deadline_acts: Callable[[Delivery], bool] = lambda _delivery: True
     """Whether its deadline acts by itself, and has not acted yet."""
     may_cancel: Callable[[Delivery], bool] = lambda _delivery: True
     """Whether it can still be cancelled, in a state whose row has that."""
     looks: Callable[[Delivery, int], tuple[Command, ...]] = lambda _delivery, _now: ()
     """(delivery, now): what it reads when it is woken, even if nothing is due."""
-    needs_shares: Callable[[Delivery], bool] = lambda _delivery: False
-    """Whether the shares for its copies must stay open (invariant 1). Standing shares do not count."""
     waits_for_shares: Callable[[Delivery], bool] = lambda _delivery: False
     """Whether it waits until its shares are open."""

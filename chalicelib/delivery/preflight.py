@@ -126,13 +126,7 @@ def _grant_role_missing(where: str, target: Target, role: str) -> Fault:
 
 def launch_faults(target: Target, image: SourceImage, place: LaunchSite) -> tuple[Fault, ...]:
     """Return why no launch test of this image can run in the target."""
-    where, kind = _launch_of(target)
-    return (*launch_site_faults(target, place), *_does_not_fit(where, kind, image, place))
-
-
-def launch_site_faults(target: Target, place: LaunchSite) -> tuple[Fault, ...]:
-    """Return why no launch test can run in the target, whatever the image."""
-    return tuple(_site_faults(*_launch_of(target), place))
+    return (*launch_site_faults(target, place), *_does_not_fit(target, image, place))
 
 
 def _launch_of(target: Target) -> tuple[str, str]:
@@ -141,7 +135,9 @@ def _launch_of(target: Target) -> tuple[str, str]:
     return f"account {target.account}, {target.region}", kind
 
 
-def _site_faults(where: str, kind: str, place: LaunchSite) -> Iterator[Fault]:
+def launch_site_faults(target: Target, place: LaunchSite) -> Iterator[Fault]:
+    """Return why no launch test can run in the target, whatever the image."""
+    where, kind = _launch_of(target)
     for what, found in (("subnet", place.subnets), ("security group", place.groups)):
         if len(found) > 1 or (what == "subnet" and not found):
             yield Fault(
@@ -164,7 +160,8 @@ def _site_faults(where: str, kind: str, place: LaunchSite) -> Iterator[Fault]:
         yield Fault("launch-type", where, f"The Region does not offer {kind}.", ANOTHER_TYPE)
 
 
-def _does_not_fit(where: str, kind: str, image: SourceImage, place: LaunchSite) -> Iterator[Fault]:
+def _does_not_fit(target: Target, image: SourceImage, place: LaunchSite) -> Iterator[Fault]:
+    where, kind = _launch_of(target)
     modes, mode = place.boot_modes, image.boot_mode
     boots = mode in (None, "uefi-preferred") or not modes or mode in modes
     fits = image.architecture in place.architectures and boots

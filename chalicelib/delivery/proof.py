@@ -10,7 +10,7 @@ what a look shows                       what the service does
 ======================================  ======================================================================
 its id is on record                     its own: AWS's answer, or an earlier look, gave the id
 so, but an episode has left it          its own, and never removed: it may be in use
-the only one with an open nonce         its own: adopted, or deleted as the surplus of an older attempt
+the only one with an open nonce         its own: adopted, or deleted if an older attempt made it
 two with one open nonce                 neither adopted nor deleted; a fault names both
 a nonce whose resource is another       left alone, as if it had none
 the delivery's tag, none of its nonces  left alone; an AMI with the name is a fault, until an operator accepts it

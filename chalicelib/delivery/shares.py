@@ -8,6 +8,7 @@ from chalicelib.delivery.model import Delivery
 from chalicelib.delivery.phase import Command, DeliveryEvent
 from chalicelib.engine import schedule
 from chalicelib.engine.faults import Fault
+from chalicelib.engine.transitions import Handler
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +103,11 @@ def steps(delivery: Delivery, now: int, *, asked: bool) -> tuple[Command, ...]:
     return (hold,) if delivery.shares.continue_at else (LookAtShares(), hold)
 
 
-def held(event: SharesHeld, delivery: Delivery, now: int) -> Delivery:
-    """Continue where there was no time for more, or wait for the share worker."""
+def held(event: SharesHeld, delivery: Delivery, now: int, *, look: Handler[Delivery]) -> Delivery:
+    """Continue where there was no time for more, or by ``look`` if they were read; else wait for the share worker."""
     next_try = now if event.upto else delivery.next_try
-    return replace(delivery.with_shares(continue_at=event.upto), next_try=next_try)
+    after = replace(delivery.with_shares(continue_at=event.upto), next_try=next_try)
+    return after if event.seen is None else look(event.seen, after, now)
 
 
 def released(event: SharesReleased, delivery: Delivery, _now: int) -> Delivery:

@@ -1,7 +1,8 @@
 """Reads from AWS's message which kind of policy denied a call, and so where to look.
 
 "... with an explicit deny in a KIND policy" and "... because no KIND policy allows the ACTION action" [IAM user guide,
-troubleshoot access denied]. Not every service says so, and of several kinds that deny it names only one.
+troubleshoot access denied]. Not every service says so, and of several kinds that deny it names only one. KMS has one
+sentence for a key of another account that is not there or does not admit the caller [aws-facts 3, VERIFIED].
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ _KIND = re.compile(
     r"(?P<kind>service control policy|resource control policy|permissions boundary|session policy|"
     r"identity-based policy|resource-based policy|role trust policy|VPC endpoint policy)"
 )
+_FOREIGN_KEY = "no resource-based policies allow access"
 _CALLER = re.compile(r"arn:[a-z-]+:sts::(\d{12}):")
 _OWNER = re.compile(r"on resource: arn:[a-z-]+:[a-z]+:[a-z0-9-]*:(\d{12}):")
 SCP, RCP = "service control policy", "resource control policy"
@@ -30,6 +32,8 @@ _EXCEPT = (
 
 def kind_of(message: str) -> tuple[str, bool]:
     """Return the kind of policy that a message names ("" for none), and whether that policy denies explicitly."""
+    if _FOREIGN_KEY in message:
+        return "resource-based policy", False
     found = _KIND.search(message)
     return (found["kind"], found["how"].startswith("explicit")) if found else ("", False)
 
@@ -68,6 +72,11 @@ def cause(message: str) -> str:
             return "The role's permissions boundary denies it: allow there what docs/reference/permissions.md lists"
         case "session policy", False:
             return "The session policy that the service wrote lacks it: report this as an issue"
+        case "resource-based policy", _ if _FOREIGN_KEY in message:
+            return (
+                "There is no such key in that Region, or the key's own policy does not admit the role: "
+                "`ami-promoter doctor key-policy` shows what it lacks"
+            )
         case "resource-based policy", _ if "kms:" not in message:
             return "The policy of the resource that the message names denies it, or does not admit the role: change it"
         case "resource-based policy", _:

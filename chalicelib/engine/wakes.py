@@ -3,7 +3,7 @@
 The body is a JSON object: ``key`` (the record's partition), ``cause`` (what sent it, for the log) and, where an event
 sent it, ``reason`` (an object of one member, below). The worker writes a reason into the record's inbox,
 which makes the record look, and reads the truth from AWS. Only a tag event's version and time count as they are,
-because EC2 keeps no time for a tag.
+because EC2 keeps no time for a tag; a look that shows another value than the event said is followed by a second one.
 
 ================  =============  ================================  =====================================================
 reason            of             value                             meaning
@@ -24,7 +24,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from chalicelib.engine.addresses import RecordKey
+from chalicelib.engine.addresses import RecordKey, digest
 
 MAX_KEY = 128
 """Most characters of a record's partition, which names the message group: SQS accepts no more."""
@@ -37,7 +37,7 @@ EVENT_AT = "event-at"
 """The inbox entry of a delivery that says when the last event from its target came (epoch seconds)."""
 
 _EVENT_ID = r"[ -~]{0,100}"
-_TAG_ENTRY = rf"([0-9]{{12}})(-?)(?:@([0-9]{{1,12}}))?(?:#({_EVENT_ID}))?"
+_TAG_ENTRY = rf"([0-9]{{12}})(-|=[0-9a-f]{{8}}|)(?:@([0-9]{{1,12}}))?(?:#({_EVENT_ID}))?"
 _REASONS = {
     "promotion": {"tag": _TAG_ENTRY, "untag": _TAG_ENTRY, "image": _EVENT_ID},
     "delivery": {"image": _EVENT_ID, r"look#snap-[0-9a-f]{1,40}": _EVENT_ID},
@@ -46,12 +46,13 @@ _REASONS = {
 
 
 class TagEntry(NamedTuple):
-    """A tag event: its version, when the tag changed (epoch seconds; None: unknown), its id; if the tag was removed."""
+    """A tag event: its version, when the tag changed (epoch seconds; None: unknown), and its id."""
 
     version: int = 0
     at: int | None = None
     event: str = ""
-    removed: bool = False
+    said: str = ""
+    """What it said of the tag, as ``said_of`` writes it; "": unknown."""
 
     @classmethod
     def parse(cls, text: str) -> TagEntry:
@@ -59,11 +60,20 @@ class TagEntry(NamedTuple):
         found = re.fullmatch(_TAG_ENTRY, text)
         if found is None:
             return cls()
-        return cls(int(found[1]), int(found[3]) if found[3] else None, found[4] or "", removed=bool(found[2]))
+        return cls(int(found[1]), int(found[3]) if found[3] else None, found[4] or "", found[2])
 
     def __str__(self) -> str:
         at = "" if self.at is None else f"@{self.at}"
-        return f"{self.version:012d}{'-' if self.removed else ''}{at}#{self.event}"
+        return f"{self.version:012d}{self.said}{at}#{self.event}"
+
+    def contradicts(self, value: str | None) -> bool:
+        """Whether a look that shows this value (None: no tag) is late, or the tag was written again since."""
+        return self.said not in ("", said_of(value))
+
+
+def said_of(value: str | None) -> str:
+    """Return what a tag event says of the tag: a digest of its value, or that it was removed (None)."""
+    return "-" if value is None else f"={digest(ascii(value), length=8)}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -368,7 +368,7 @@ class Application:
 
     @cached_property
     def inventories(self) -> Runner[Any, Any, Any]:
-        """Lists what the service created in a target, and the target's settings."""
+        """Lists what the service created in a target, the target's settings, or what names an AMI there."""
         from chalicelib.delivery.aws.target_checks import AwsTargetChecks
         from chalicelib.engine.runner import Runner
         from chalicelib.inventory.aws.inventory import AwsInventory

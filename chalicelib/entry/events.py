@@ -17,7 +17,7 @@ from chalicelib.engine import addresses
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.places import last_part
 from chalicelib.engine.ports import Records, Wakes
-from chalicelib.engine.wakes import FAILED_COPY, Reason, TagEntry, Wake
+from chalicelib.engine.wakes import FAILED_COPY, Reason, TagEntry, Wake, said_of
 
 AMI = re.compile(r"ami-[0-9a-f]{1,40}\Z")
 SNAPSHOT = re.compile(r"snap-[0-9a-f]{1,40}\Z")
@@ -49,9 +49,9 @@ class Events:
         version = _whole(detail.get("version"))
         if version is None or not 0 <= version < MAX_VERSION:
             return
-        removed = self.trigger_tag not in tags
-        entry = TagEntry(version, _epoch(event.get("time")), _id(event), removed)
-        self._wake(addresses.promotion(ami), "untag" if removed else "tag", str(entry), event)
+        value = str(tags[self.trigger_tag]) if self.trigger_tag in tags else None
+        entry = TagEntry(version, _epoch(event.get("time")), _id(event), said_of(value))
+        self._wake(addresses.promotion(ami), "untag" if value is None else "tag", str(entry), event)
 
     def image_state(self, event: Mapping[str, Any]) -> None:
         """``EC2 AMI State Change`` in the hub: a promotion may be waiting for its AMI."""

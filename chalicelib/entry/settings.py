@@ -22,26 +22,27 @@ class Settings:
     config_table: str
     """The applied file, the pause, withdrawals, accepted departures and approvals: no function writes it."""
     members_table: str
-    """The members of the units: only discovery writes it."""
+    """The members of the units, which discovery alone writes; and of which version of the file people were notified."""
     worker_queue_url: str
     share_worker_queue_url: str
     topic_arn: str
     event_bus: str
     trigger_tag: str
     keep_history_days: int
-    """How long what is over is kept (DynamoDB's time to live)."""
+    """For how many days history, look-ups and closed shares are kept (DynamoDB's time to live)."""
     target_accounts: frozenset[str] = frozenset()
     """The stack's parameter TargetAccounts; this and the next in the share worker's environment only."""
     organization: str = ""
     """Its OrganizationId."""
     findings_table: str = ""
-    """Of the access monitor, and in its environment only."""
+    """Of the access monitor and the drift audit; this and the next four in their environment only."""
     security_topic_arn: str = ""
     builders: frozenset[str] = frozenset()
     """ARNs of those who build, tag and use golden AMIs."""
     learning_hours: int = 0
+    """For so long after their first event or run they send no page."""
     siblings: frozenset[str] = frozenset()
-    """Regions of this account's other hubs; for the access monitor only."""
+    """Regions of this account's other hubs."""
     function: str = "ami-promoter"
     """The function's name, for the sessions of the organization's read role."""
 

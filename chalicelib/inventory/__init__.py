@@ -1,1 +1,1 @@
-"""Operators' questions about what the service has made in a target."""
+"""Operators' questions about what is in a target."""

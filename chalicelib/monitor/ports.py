@@ -50,7 +50,7 @@ class Canary:
 
 
 class Findings(Protocol):
-    """The access monitor's own table, which no other function writes."""
+    """What the access monitor remembers and finds, in a table that only it and the drift audit write."""
 
     def first_event(self, now: int) -> int:
         """Return when the monitor's first event came (epoch seconds): ``now``, if this is it."""

@@ -59,4 +59,4 @@ def last_source(records: Records, ami: str) -> str:
 def waves_of(records: Records, ami: str) -> PromotionWaves | None:
     """Return how far the waves of an AMI's promotion are; None if that cannot be read."""
     promotion = peek(records, addresses.promotion(ami), PROMOTIONS)
-    return None if promotion is None else PromotionWaves(promotion.waves, gone=promotion.is_gone or promotion.is_unseen)
+    return None if promotion is None else PromotionWaves(promotion.waves, gone=promotion.is_gone)

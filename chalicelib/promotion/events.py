@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from chalicelib.delivery.wave_progress import WaveProgress
 from chalicelib.engine.faults import Fault
+from chalicelib.targets.approvals import Asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ class Compared:
     file: str = ""
     places: str = ""
     withdrawn: Mapping[str, str] = field(default_factory=dict)
-    left_out: tuple[str, ...] = ()
+    left_out: Mapping[str, str] = field(default_factory=dict)
     unbelieved: bool = False
     """Whether one look alone has shown another value, which names fewer targets: it is not compared yet."""
     surplus: bool = False
@@ -61,13 +62,12 @@ class Compared:
     """How many deliveries to wanted targets have failed."""
     summarised: bool = False
     """Whether nothing is left, and the summary was sent if there was anything to report."""
-    asked: str = ""
-    """The notice that asked an approver; "": nothing waits."""
+    asked: Asked | None = None
+    """What an approver was asked; None: nothing waits."""
     waves: Mapping[str, WaveProgress] = field(default_factory=dict)
     awaited: bool = False
     """Whether a wave waits for deliveries that are under way."""
     answers: Mapping[str, str] = field(default_factory=dict)
-    newest: int = 0
     basis: str = ""
 
 

@@ -28,6 +28,7 @@ from chalicelib.promotion.model import (
     Retry,
 )
 from chalicelib.targets.recalls import recalled
+from chalicelib.targets.withdrawals import EVERYWHERE
 
 PENDING_DEADLINE = 24 * schedule.HOUR
 """After this time people are notified that the AMI is still pending, or that a check cannot read what it needs."""
@@ -81,7 +82,8 @@ def on_tag_seen(event: ev.TagSeen, promotion: Promotion, now: int) -> Promotion:
     news = {name for name, entry in event.answers.items() if entry != promotion.handled.get(name)}
     gone = event.image_state is None or (event.image_state == "disabled" and promotion.standing)
     misses = gone or event.value is None
-    unsure = news if misses else {"tag"} & news if _removes(event.answers) else set()
+    said = TagEntry.parse(event.answers.get("tag", ""))
+    unsure = news if misses else {"tag"} & news if said.contradicts(event.value) else set()
     doubted = _doubted(promotion, event.answers, unsure, now)
     again, only = _asked(promotion, event.answers, news - doubted.keys())
     known = {promotion.value, promotion.refused_value}
@@ -96,7 +98,6 @@ def on_tag_seen(event: ev.TagSeen, promotion: Promotion, now: int) -> Promotion:
         seen_since=since,
         looked_at=now,
         look_after=0,
-        unseen_since=0,
     )
     if gone:
         return _gone(seen, now, promotion)
@@ -117,11 +118,6 @@ def on_tag_seen(event: ev.TagSeen, promotion: Promotion, now: int) -> Promotion:
     moved = asked is not seen or "file" in news or event.value != promotion.seen_value
     waited = asked.state is S.REQUESTED or asked.awaits_ami
     return COMPARE(asked, now) if moved or waited else asked
-
-
-def _removes(answers: Mapping[str, str]) -> bool:
-    """Whether the tag event says that the tag was removed: a look that shows it is late, or it was written again."""
-    return TagEntry.parse(answers.get("tag", "")).removed
 
 
 def _doubted(promotion: Promotion, answers: Mapping[str, str], unsure: set[str], now: int) -> Mapping[str, str]:
@@ -157,7 +153,7 @@ def _lifted(promotion: Promotion, entry: str) -> Promotion:
         lifted = [*asked, *(place for place in lifted if promotion.generation_of(accounts[place], place))]
         if not lifted:
             return promotion
-    raised = _raised(promotion, dict.fromkeys(lifted, promotion.newest + 1))
+    raised = _raised(promotion, dict.fromkeys(lifted or [EVERYWHERE], promotion.newest + 1))
     all_begun = promotion.passed_generation >= promotion.newest
     return replace(raised, passed_generation=raised.newest) if all_begun else raised
 
@@ -194,12 +190,10 @@ def _pending(promotion: Promotion, value: str, now: int) -> Promotion:
 
 def _gone(promotion: Promotion, now: int, before: Promotion) -> Promotion:
     """Handle a missing or unusable AMI. Running deliveries continue by what is known; standing shares end."""
-    settled = promotion.state in (S.ADJUSTING, S.RUNNING, S.OVER)
     if promotion.state is S.REQUESTED or (promotion.state is S.OVER and not promotion.standing):
         return _untagged(promotion, now, before, gone=True)
-    if settled and (not promotion.standing or promotion.is_gone):
-        seen: dict[str, Any] = {"seen_value": before.seen_value, "seen_since": before.seen_since}
-        return replace(promotion, absent_since=0, unseen_since=before.unseen_since or now, **seen)
+    if promotion.is_gone and promotion.state in (S.ADJUSTING, S.RUNNING, S.OVER):
+        return replace(promotion, absent_since=0, seen_value=before.seen_value, seen_since=before.seen_since)
     if not _believed(promotion, now):
         return _absent(promotion, now)
     ends = {"gone_generation": max(promotion.newest, 1), "generation": max(promotion.generation, 1)}
@@ -261,7 +255,7 @@ def on_compared(event: ev.Compared, promotion: Promotion, now: int) -> Promotion
     compared = replace(compared, cursor="")
     waits = event.missing or recalled(event.withdrawn)  # all that a recall kept out begins when it is lifted
     if event.file and not waits and event.refused is None:
-        compared = replace(compared, passed_generation=max(promotion.passed_generation, event.newest))
+        compared = replace(compared, passed_generation=max(promotion.passed_generation, promotion.newest))
     if event.summarised and not compared.unnotified:
         return _over(compared, event, now)
     return _wait_for_ends(compared, event, now)
@@ -300,7 +294,9 @@ def _not_believed(promotion: Promotion, event: ev.Compared, now: int) -> Promoti
 def _in_force(promotion: Promotion, event: ev.Compared) -> Promotion:
     """Write down the inputs of a comparison, and the value that counts."""
     of_source = event.inputs == promotion.unfit and event.refused is None
-    found = (promotion.faults, promotion.faulty) if of_source else (event.faults, event.faulty)
+    unread = promotion.cursor == EXAMINE and promotion.never_available and event.missing and not event.faulty
+    stay = of_source or unread  # people know that it cannot be read, whatever else has changed
+    found = (promotion.faults, promotion.faulty) if stay else (event.faults, event.faulty)
     changed, understood = event.value != promotion.value, bool(event.file)
     counts = understood and event.refused is None
     since = promotion.seen_since if promotion.seen_value == event.value else promotion.in_force_since

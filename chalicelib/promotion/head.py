@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import StrEnum
 
 from chalicelib.promotion.model import Promotion, PromotionState
@@ -57,24 +58,13 @@ class Move(StrEnum):
     """It has ended, and its tag is gone: discovery deletes its head and keeps its record."""
 
 
-class Resolver:
-    """Resolves each value once, by one reading of the applied file."""
-
-    def __init__(self, applied: AppliedFile) -> None:
-        self.applied = applied
-        self._known: dict[tuple[str, bool], Resolution] = {}
-
-    def resolve(self, value: str, *, in_force: bool) -> Resolution:
-        """See ``AppliedFile.judge``."""
-        if (value, in_force) not in self._known:
-            self._known[value, in_force] = self.applied.judge(value, in_force=in_force)
-        return self._known[value, in_force]
-
-
-def move(value: str | None, state: str, head: Head | None, resolver: Resolver) -> Move | None:
+def move(
+    value: str | None, state: str, head: Head | None, applied: AppliedFile, judge: Callable[..., Resolution]
+) -> Move | None:
     """Return what to do about an AMI with the tag ``value`` (None: no tag) and this head. ``state``: its state in EC2.
 
-    A promotion that gave up a pending AMI after a day looks when the AMI is available.
+    ``judge``: that of the applied file, which may remember. A promotion that gave up a pending AMI after a day looks
+    when the AMI is available.
     """
     if head is None:
         return None if value is None else Move.START
@@ -90,9 +80,9 @@ def move(value: str | None, state: str, head: Head | None, resolver: Resolver) -
         return Move.FORGET
     if value not in head.known:
         return Move.LOOK
-    if head.refusal_passes and resolver.resolve(value, in_force=value == head.value).understood:
+    if head.refusal_passes and judge(value, in_force=value == head.value).understood:
         return Move.RESOLVE
     if head.value is None:
         return None
-    late = behind(head, resolver.applied, resolver.resolve(head.value, in_force=True))  # also beside a refused value
+    late = behind(head, applied, judge(head.value, in_force=True))  # also beside a refused value
     return Move.RESOLVE if late else None

@@ -168,6 +168,7 @@ def due_at(promotion: Promotion) -> int | None:
         times.append(promotion.compare_after or promotion.since)
     rests = promotion.state is S.OVER and not (promotion.absent_since or promotion.unnotified)
     if not rests or _compares_again(promotion):
-        after = promotion.look_after if needs_look(promotion) else promotion.compare_after
+        looks_first = needs_look(promotion) and not promotion.unnotified
+        after = promotion.look_after if looks_first else promotion.compare_after
         times.append(max(promotion.next_try, after))
     return min(times, default=None)

@@ -8,8 +8,10 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from chalicelib.delivery.wave_progress import WaveProgress
-from chalicelib.engine import addresses, schedule
+from chalicelib.engine import addresses
 from chalicelib.engine.faults import Fault, count
+from chalicelib.targets.approvals import Asked
+from chalicelib.targets.withdrawals import EVERYWHERE
 
 
 class PromotionState(StrEnum):
@@ -87,7 +89,7 @@ class Promotion:
     generation: int = 0
     """Each tag event, and each new value, raises it: what has failed begins again. 0: it has begun nothing."""
     retries: Mapping[str, int] = field(default_factory=dict)
-    """Generations of single targets ("account" or "account/region") that an operator asked to begin again."""
+    """Generations of what an operator asked to begin again: "account", "account/region", or all that has failed."""
     valid_generation: int = 0
     """The generation of the value in force: a refused value begins nothing again."""
     passed_generation: int = 0
@@ -115,8 +117,6 @@ class Promotion:
     """Tag events of before this time are no news."""
     absent_since: int = 0
     """Since when looks do not show the tag, or the AMI: absence counts after two looks (invariant 5)."""
-    unseen_since: int = 0
-    """Since when looks do not show the AMI at all while deliveries of it run; they are left to find that out."""
     refused_value: str | None = None
     """The tag's value if it was refused; discovery leaves it alone."""
 
@@ -130,8 +130,11 @@ class Promotion:
     """Digest of the targets of that comparison, by which discovery sees whether a new file changes them."""
     withdrawn: Mapping[str, str] = field(default_factory=dict)
     """The withdrawals of that comparison, for people: "account" or "account/region" -> the operator."""
-    left_out: tuple[str, ...] = ()
-    """Targets that a withdrawal kept out before they began: they begin when it is lifted."""
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    """Targets that a withdrawal kept out before they began: they begin when it is lifted. Region -> "account account".
+
+    So written, those of 1,000 accounts in 17 Regions take 221 KB of an item's 400.
+    """
     unfit: str = ""
     """For which inputs the source failed its checks: then nothing begins."""
     partial_since: int = 0
@@ -146,8 +149,8 @@ class Promotion:
     """How many of its deliveries have failed and are still wanted; an alarm counts them."""
     restarts: int = 0
     """How many passes in a row began again what had been cancelled, for the same inputs."""
-    asked: str = ""
-    """The name of the last notice that asked for an approval, so that it is sent once; "": none has."""
+    asked: Asked = field(default_factory=Asked)
+    """What the last notice asked an approver, so that it is asked once."""
 
     waves: Mapping[str, WaveProgress] = field(default_factory=dict)
     """How far the waves of its targets are, by ``FileWaves.name``, as last computed: what waits reads it here."""
@@ -207,11 +210,6 @@ class Promotion:
         return max(self.generation, *self.retries.values(), 0)
 
     @property
-    def is_unseen(self) -> bool:
-        """Whether two looks, half a minute apart, have missed the AMI."""
-        return 0 < self.unseen_since <= self.looked_at - schedule.SECOND_LOOK_AFTER
-
-    @property
     def made_here(self) -> bool:
         """Whether the service made the AMI itself: then its tag starts nothing."""
         return any(fault.code == MADE_HERE for fault in self.faults)
@@ -219,8 +217,12 @@ class Promotion:
     @property
     def awaits_ami(self) -> bool:
         """Whether it rests until a look shows its AMI available, as that was pending for a day: nothing has begun."""
-        rests = self.state is PromotionState.OVER and not self.is_refused
-        return rests and any(fault.code == NEVER_AVAILABLE for fault in self.faults)
+        return self.state is PromotionState.OVER and not self.is_refused and self.never_available
+
+    @property
+    def never_available(self) -> bool:
+        """Whether its AMI was pending for a day, or its checks were refused for so long."""
+        return any(fault.code == NEVER_AVAILABLE for fault in self.faults)
 
     @property
     def is_gone(self) -> bool:
@@ -257,7 +259,15 @@ class Promotion:
 
     def generation_of(self, account: str, place: str) -> int:
         """Return the generation of a target: a delivery that failed in an older one begins again."""
+        return max(self.named_generation_of(account, place), self.retries.get(EVERYWHERE, 0))
+
+    def named_generation_of(self, account: str, place: str) -> int:
+        """Return the generation in which a tag event, or an operator, named a target: so what its date ended begins."""
         return max(self.generation, self.retries.get(account, 0), self.retries.get(place, 0))
+
+    def was_left_out(self, account: str, region: str) -> bool:
+        """Whether a withdrawal kept this target out before it began."""
+        return account in self.left_out.get(region, "")
 
     def withdrawals_count_from(self, value: str | None) -> int:
         """Return from when withdrawals count for a value: since EC2 last showed another one."""

@@ -12,7 +12,7 @@ from chalicelib.engine.notices import MAX_LISTED, NoticeKind, said_faults
 from chalicelib.engine.places import Place
 from chalicelib.promotion.model import Promotion
 from chalicelib.promotion.wave_counts import WaveCount
-from chalicelib.targets.approvals import short
+from chalicelib.targets.approvals import Asked, short
 
 AWAITING = NoticeKind("promotion.awaiting-approval", {"awaiting": "is awaiting an approval"}, chat="Awaiting")
 """Targets wait for an approval. Sent once for each digest, and again if its approval has expired."""
@@ -39,17 +39,17 @@ def refused(promotion: Promotion, faults: Iterable[Fault], now: int) -> dict[str
     }
 
 
-def awaiting_approval(promotion: Promotion, digest: str, once: str, places: Sequence[str], now: int) -> dict[str, Any]:
-    """Build the one notice that asks for an approval. ``once``: its name; ``places``: the targets that wait."""
+def awaiting_approval(promotion: Promotion, asked: Asked, places: Sequence[str], now: int) -> dict[str, Any]:
+    """Build the one notice that asks for an approval. ``places``: the targets that wait."""
     listed = map(Place.parse, places[:MAX_LISTED])
     waiting = f"{count(len(places), 'target waits', 'targets wait')} for that"
     return {
-        **_of_promotion(replace(promotion, episode=0), AWAITING, now, once),
+        **_of_promotion(replace(promotion, episode=0), AWAITING, now, f"{asked.digest}:{asked.expired}"),
         "episode": promotion.episode,
         "value": promotion.value,
         "why": f"An approver must approve the value {promotion.value!r}: {waiting}.",
-        "digest": digest,
-        "approve": f"ami-promoter approve {promotion.ami} --digest {short(digest)}",
+        "digest": asked.digest,
+        "approve": f"ami-promoter approve {promotion.ami} --digest {short(asked.digest)}",
         "targets": [{"account": account, "region": region} for account, region in listed],
         "unlisted": max(len(places) - MAX_LISTED, 0),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -108,21 +109,27 @@ class WantedTargets:
         """An account that is added to the file waits for a tag event; one that joins an OU does not."""
         if one is None:
             joins = promotion.generation > 0 and self.back_fill and bool(target.unit)
-            return _is_asked_for(target, promotion) or joins or target.place in promotion.left_out
-        generation = promotion.generation_of(target.account, target.place)
-        return one.state in BACK_AGAIN or (one.state in ("failed", EXPIRED) and one.generation < generation)
+            left_out = promotion.was_left_out(target.account, target.region)
+            return _is_asked_for(target, promotion) or joins or left_out
+        if one.state == EXPIRED:
+            return one.generation < promotion.named_generation_of(target.account, target.place)
+        older = one.generation < promotion.generation_of(target.account, target.place)
+        return one.state in BACK_AGAIN or (one.state == "failed" and older)
 
-    def left_out(self, tracked: Iterable[TrackedDelivery], promotion: Promotion) -> tuple[str, ...]:
-        """Return the targets that would have begun but for a withdrawal: its lift begins them; sorted.
+    def left_out(self, tracked: Iterable[TrackedDelivery], promotion: Promotion) -> Mapping[str, str]:
+        """Return the targets that would have begun but for a withdrawal, as the record has them: its lift begins them.
 
         Without those that have joined an OU since: these begin with the lift anyway, and hold up no wave.
         """
         if self.unknown or self.unbelieved or self.recalled:
             return promotion.left_out
         begun = {one.place for one in tracked}
-        fresh = {place for place, target in self.kept_out.items() if _is_asked_for(target, promotion)}
-        named = self.targets.keys() | self.kept_out.keys()
-        return tuple(sorted(({*promotion.left_out} & named | fresh) - begun))
+        out = defaultdict[str, list[str]](list)
+        for place, target in sorted({**self.targets, **self.kept_out}.items()):
+            fresh = place in self.kept_out and _is_asked_for(target, promotion)
+            if place not in begun and (fresh or promotion.was_left_out(target.account, target.region)):
+                out[target.region].append(target.account)
+        return {region: " ".join(accounts) for region, accounts in out.items()}
 
     def announced(self, tracked: Iterable[TrackedDelivery], promotion: Promotion) -> list[Target]:
         """Return the targets whose deliveries are tracked as begun in this generation; sorted by place.

@@ -17,7 +17,7 @@ from chalicelib.targets.waves import FileWaves, Wave
 
 FAILED = "failed"
 NOT_BEGUN = "wave-not-begun"
-"""Code of the fault of a wave that waits in vain, as nothing begins in the group before it."""
+"""Code of the fault of a wave that waits in vain, as no delivery of the group before it counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ def joined(promotion: Promotion, target: Target, one: TrackedDelivery | None) ->
     """
     if one is not None:
         return one.joined
-    if target.place in promotion.left_out:
+    if promotion.was_left_out(target.account, target.region):
         return 0
     generation = promotion.generation_of(target.account, target.place)
     return promotion.generation if generation <= promotion.passed_generation else 0
@@ -97,7 +97,7 @@ def _count(
 
 
 def never_open(found: Iterable[WaveCount], wanted: WantedTargets) -> list[Wave]:
-    """Return the waves whose group before got its accounts after the tag event, so that nothing begins there.
+    """Return the waves whose group before got its accounts after the tag event, so that no delivery there counts.
 
     Where no account of the group before is wanted, the value itself has a fault (``FileWaves.faults``).
     """
@@ -108,7 +108,7 @@ def never_open(found: Iterable[WaveCount], wanted: WantedTargets) -> list[Wave]:
 def not_begun(wave: Wave, file: FileWaves) -> Fault:
     """Return the fault of such a wave, for which deliveries wait."""
     names = " and ".join(f"`{name}`" for name in file.waiting(wave.rule))
-    what = f"The wave of {names} comes after `{wave.after}`, where nothing begins before the next tag event."
+    what = f"The wave of {names} comes after `{wave.after}`, where no delivery counts before the next tag event."
     return Fault(NOT_BEGUN, VALUE, what, "Tag the AMI again: until then what waits for that wave waits in vain.")
 
 

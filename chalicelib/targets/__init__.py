@@ -1,1 +1,1 @@
-"""Targets: the applied file, members, withdrawals and approvals."""
+"""Targets: the applied file, members, withdrawals, recalls, pins and approvals."""

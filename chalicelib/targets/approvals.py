@@ -114,23 +114,28 @@ def waiting(asked: Question, given: Given, now: int) -> tuple[str, ...]:
     )
 
 
-def asked_as(asked: Question, given: Given, waits: Iterable[str], before: str, now: int) -> str:
-    """Return the name of one notice that asks: each question is asked once, and again after an approval has expired.
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What one notice asks an approver. ``digest``: of the question; "": nothing was asked.
 
-    ``waits``: the targets for which it asks; the approval of another may expire. ``before``: the name of the last
-    notice. An approval that is in force changes nothing, nor does one that has taken the place of an expired one: of an
-    approver's answer, which is one approval for each target, a look may show a part.
+    ``expired``: the last end of an approval of it (epoch seconds); 0: none has expired.
     """
-    same = [one for place in waits for one in given.get(place, ()) if one.digest == asked.targets.get(place)]
-    lapsed = max((one.until for one in same if one.until <= now), default=0)
-    digest_before, _, lapsed_before = before.partition(":")
-    known = int(lapsed_before) if digest_before == asked.digest and lapsed_before.isdecimal() else 0
-    return f"{asked.digest}:{max(lapsed, known)}"
+
+    digest: str = ""
+    expired: int = 0
 
 
-def digest_asked(name: str) -> str:
-    """Return the digest for which a notice of this name asks."""
-    return name.partition(":")[0]
+def asked_now(question: Question, given: Given, waits: Iterable[str], before: Asked, now: int) -> Asked:
+    """Return what is to be asked: each question is asked once, and again after an approval has expired.
+
+    ``waits``: the targets for which it asks; the approval of another may expire. ``before``: what was asked last. An
+    approval that is in force changes nothing, nor does one that has taken the place of an expired one: of an approver's
+    answer, which is one approval for each target, a look may show a part.
+    """
+    same = [one for place in waits for one in given.get(place, ()) if one.digest == question.targets.get(place)]
+    expired = max((one.until for one in same if one.until <= now), default=0)
+    known = before.expired if before.digest == question.digest else 0
+    return Asked(question.digest, max(expired, known))
 
 
 def lacking(ami: str, where: str, given: Sequence[Approval], wanted: str, now: int) -> Fault | None:

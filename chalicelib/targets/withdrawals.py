@@ -1,8 +1,8 @@
 """Withdrawals: accounts that an operator has taken out of one AMI's promotion, until its tag has another value.
 
 ``ami-promoter withdraw`` writes them into the operators' table, which no function can write; the functions that decide
-who receives an AMI read them there. Nothing is written to end one: it
-no longer counts once EC2 has shown another value, or none.
+who receives an AMI read them there. Nothing is written to end one: it no longer counts once EC2 has shown another
+value, or none.
 """
 
 from __future__ import annotations

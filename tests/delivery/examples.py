@@ -9,7 +9,6 @@ from chalicelib.delivery.leftovers import SnapshotsDeleted
 from chalicelib.delivery.model import ENDED, Attempt, Copy, CopyState, Delivery, DeliveryState, HeldShares, Snapshot
 from chalicelib.delivery.phase import CancelAsked, DeadlinePassed, DeliveryEvent, Refused
 from chalicelib.delivery.phases import recalling
-from chalicelib.delivery.phases.approval import ApprovalSeen
 from chalicelib.delivery.phases.checking import (
     AwaitingRoleNotified,
     HubCopySeen,
@@ -25,9 +24,8 @@ from chalicelib.delivery.phases.imaging import (
     ImageNotFound,
     ImageSeen,
 )
-from chalicelib.delivery.phases.publishing import ImageProtected
-from chalicelib.delivery.phases.shared import EndSeen
-from chalicelib.delivery.phases.wave import WaveSeen
+from chalicelib.delivery.phases.publishing import EndSeen, ImageProtected
+from chalicelib.delivery.phases.waiting import ApprovalSeen, WaveSeen
 from chalicelib.delivery.proof import SeenCopy
 from chalicelib.delivery.shares import RoleRenamed, SharesHeld, SharesReleased, SharesSeen
 from chalicelib.delivery.slots import SlotsAsked, SlotsSeen
@@ -181,7 +179,6 @@ EVENTS: tuple[DeliveryEvent, ...] = (
     InstancesEnded((("nonce-i", "i-0a"),), ("i-0a",)),
     naming.ImageOffered(),
     naming.PointerSeen(done=True, shows="ami-0c"),
-    recalling.PointerWoken(),
     recalling.CopySeen(there=True),
     recalling.CopyRecalled(disabled=False),
     recalling.CopyRestored(),

@@ -2,7 +2,7 @@
 
 from chalicelib.delivery.machine import evolve
 from chalicelib.delivery.model import DeliveryState
-from chalicelib.delivery.phases.approval import ApprovalSeen
+from chalicelib.delivery.phases.waiting import ApprovalSeen
 from chalicelib.engine.faults import Fault
 from tests.delivery.examples import NOW, a_delivery
 

@@ -36,7 +36,7 @@ from chalicelib.delivery.phases.checking import AwaitingRoleNotified, CheckTarge
 from chalicelib.delivery.phases.copying import AskWhoWaits, CopiesSeen, LookAtCopies, OthersWait, StartCopy
 from chalicelib.delivery.phases.ending import ClosingSeen, FindLeftovers, LeftoversSeen, NotifyOutcome, OutcomeNotified
 from chalicelib.delivery.phases.imaging import FindImage, FinishImage, ImageNotFound, ImageSeen
-from chalicelib.delivery.phases.recalling import CopySeen, RecallCopy
+from chalicelib.delivery.phases.recalling import CopySeen, RecallCopy, turned
 from chalicelib.delivery.shares import (
     HoldShares,
     LookAtShares,
@@ -149,13 +149,15 @@ def test_whatever_is_outstanding_has_a_due_date(picks, inbox, method):
 
 
 @given(st.lists(st.integers(0, 10_000), max_size=40), st.sampled_from(METHODS))
-def test_at_its_due_date_there_is_something_to_do_or_to_hear(picks, method):
-    """At that time a command is outstanding, or a deadline passes."""
+def test_at_its_due_date_and_not_before_there_is_something_to_do_or_to_hear(picks, method):
+    """At that time a command is outstanding, or a deadline passes; a second earlier not, unless it was due at once."""
     for delivery in drive(a_delivery(method=method), picks, []):
         due = machine.due_at(delivery)
         if due is not None:
             when = max(due, NOW)
             assert machine.outstanding(delivery, when) or machine.due_events(delivery, when)
+        if due is not None and due > delivery.entered[delivery.state]:
+            assert not machine.outstanding(delivery, due - 1)
 
 
 @given(st.lists(st.integers(0, 10_000), max_size=40), st.sampled_from(METHODS))
@@ -957,7 +959,7 @@ def test_a_recall_whose_copy_two_looks_have_missed_is_done_and_leaves_nothing_to
     gone = machine.evolve(delivery, CopySeen(there=False), NOW + 30)
     over = machine.evolve(gone, OutcomeNotified.of(gone), NOW + 30)
     assert (over.state, over.recall.seen) == (DeliveryState.RECALLED, False)
-    assert machine.turned(over, NOW + 60, recalled=False).state is DeliveryState.PUBLISHING
+    assert turned(over, NOW + 60, recalled=False).state is DeliveryState.PUBLISHING
 
 
 def test_a_cancel_of_an_earlier_episode_is_not_received():

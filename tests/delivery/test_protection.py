@@ -6,8 +6,7 @@ from chalicelib.delivery import machine
 from chalicelib.delivery.model import Delivery, DeliveryState, NewImage
 from chalicelib.delivery.phase import CancelAsked, Refused
 from chalicelib.delivery.phases.ending import NotifyOutcome, OutcomeNotified
-from chalicelib.delivery.phases.publishing import PROTECT_TRIES, ImageProtected, ProtectImage
-from chalicelib.delivery.phases.shared import EndSeen, LookAtEnd
+from chalicelib.delivery.phases.publishing import PROTECT_TRIES, EndSeen, ImageProtected, LookAtEnd, ProtectImage
 from chalicelib.engine.errors import RefusalKind
 from tests.delivery.examples import FAULT, NOW, a_delivery
 

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from fnmatch import fnmatchcase
 from typing import get_args
 
 import pytest
@@ -16,7 +17,7 @@ MULTI_REGION_KEY = f"arn:aws-us-gov:kms:{LONG_REGION}:111111111111:key/mrk-01234
 
 @pytest.mark.parametrize("work", get_args(Work))
 def test_each_policy_fits_at_its_longest(work):
-    """AWS refuses more than 2,048 characters: the longest Region, four snapshots, two source keys and the target's."""
+    """AWS refuses more than 2,048 characters: the longest Region, five snapshots, two source keys and the target's."""
     ids = [f"snap-{n:017x}" for n in range(SNAPSHOTS_PER_SESSION)]
     keys = [MULTI_REGION_KEY, MULTI_REGION_KEY.replace("0123", "4567")]
     delivery = a_delivery(
@@ -43,6 +44,34 @@ def test_changes_are_allowed_only_on_what_is_named_or_has_the_services_tag(work)
             assert "0123456789abcdef0123" in json.dumps(statement["Condition"])
         if any(action.startswith("kms:") and action not in READS for action in actions):
             assert "kms:ViaService" in json.dumps(statement["Condition"])
+
+
+@pytest.mark.parametrize(
+    ("work", "call", "made"),
+    [
+        ("copy", "CopySnapshot", ["snapshot"]),
+        ("register", "RegisterImage", ["image"]),
+        ("image", "CopyImage", ["image", "snapshot"]),
+        ("launch", "RunInstances", ["instance", "volume"]),
+    ],
+)
+def test_what_a_session_makes_has_its_deliverys_tag(work, call, made):
+    """IAM refuses a call that makes something without it, or with another delivery's."""
+    delivery = a_delivery()
+    needed = []
+    for statement in json.loads(policy(work, delivery, ["snap-0a"]))["Statement"]:
+        resources = statement["Resource"] if isinstance(statement["Resource"], list) else [statement["Resource"]]
+        kinds = [kind for kind in made if any(fnmatchcase(_new(resource, kind), resource) for resource in resources)]
+        if f"ec2:{call}" in statement["Action"] and kinds:
+            needed += [(kind, statement.get("Condition")) for kind in kinds]
+
+    tagged = {"StringEquals": {"aws:RequestTag/ami-promoter:delivery": delivery.id}}
+    assert sorted(needed) == [(kind, tagged) for kind in made]
+
+
+def _new(resource: str, kind: str) -> str:
+    """The ARN of a new resource: its id is not known yet, so IAM asks about a star."""
+    return ":".join([*resource.split(":")[:5], f"{kind}/*"])
 
 
 def test_checks_can_change_nothing():

@@ -63,7 +63,7 @@ def test_three_targets_get_their_ami_and_nothing_stays_open() -> None:
     assert "\x1b" not in said
     assert max(map(len, said.splitlines())) <= 100
     assert "error, Given key ID is not accessible" in said
-    assert said.count("as on AWS: new key access works within 5 min; copied again") == 1
+    assert said.count("as on AWS: new key access works within 5 min; tried again") == 1
     end = said.splitlines()[-6:]
     assert end[0].startswith("✓ ")
     assert end[1] == "All checks passed."

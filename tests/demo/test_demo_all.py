@@ -40,7 +40,7 @@ def test_every_way_of_sharing_ends_as_promised(capsys: pytest.CaptureFixture[str
         **dict.fromkeys(("shop", "pilot", "partner"), shared),
     }
     assert "✗" not in said
-    assert said.count("as on AWS: new key access works within 5 min; copied again") == 1
+    assert said.count("as on AWS: new key access works within 5 min; tried again") == 1
     assert "fleet    grants AWSServiceRoleForAutoScaling the use of its key\n" in said
     assert "shop     grants AWSServiceRoleForAutoScaling the use of the hub's key\n" in said
     assert "hub's AMI, by Auto Scaling in shop, pilot: runs\n" in said

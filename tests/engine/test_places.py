@@ -5,7 +5,7 @@ import pytest
 from chalicelib.engine import addresses
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.places import Arn, Place, Resource, last_part
-from chalicelib.engine.wakes import TagEntry
+from chalicelib.engine.wakes import TagEntry, said_of
 
 KEY = "arn:aws:kms:eu-central-1:111111111111:key/1"
 
@@ -89,12 +89,20 @@ def test_the_last_part():
     assert (last_part("autoscaling.amazonaws.com/Role"), last_part("Role")) == ("Role", "Role")
 
 
-@pytest.mark.parametrize("removed", [False, True])
+@pytest.mark.parametrize("said", ["", said_of(None), said_of("dev"), said_of("\ud800")])
 @pytest.mark.parametrize("entry", [TagEntry(7, 1_800_000_000, "e-1"), TagEntry(7, None, "e#1@2"), TagEntry()])
-def test_a_tag_event_is_read_as_it_was_written(entry, removed):
-    """Its id may have any signs."""
-    entry = entry._replace(removed=removed)
+def test_a_tag_event_is_read_as_it_was_written(entry, said):
+    """Its id may have any signs, and so may the tag's value."""
+    entry = entry._replace(said=said)
     assert TagEntry.parse(str(entry)) == entry
+
+
+@pytest.mark.parametrize("shown", [None, "", "dev", "prod"])
+def test_a_look_contradicts_a_tag_event_that_said_something_else(shown):
+    """Of an event of an earlier version nobody knows what it said."""
+    said = [value for value in (None, "", "dev", "prod") if TagEntry(said=said_of(value)).contradicts(shown)]
+    assert said == [value for value in (None, "", "dev", "prod") if value != shown]
+    assert not TagEntry.parse("000000000003@5#e-1").contradicts(shown)
 
 
 def test_of_a_damaged_tag_event_nothing_is_known():

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from chalicelib.engine import addresses, wakes
 from chalicelib.engine.ports import Write
 from chalicelib.engine.reasons import Reasons
+from chalicelib.engine.wakes import said_of
 from chalicelib.entry.events import Events
 from chalicelib.promotion.codec import begun
 from tests.fakes import MemoryRecords
@@ -52,6 +53,10 @@ class EventsSetup:
 @pytest.fixture
 def scene():
     return EventsSetup()
+
+
+DEV = said_of("dev")
+"""What the event below says of the tag."""
 
 
 def tag_event(**changes):
@@ -99,17 +104,17 @@ def test_a_tag_wakes_the_worker_which_begins_the_promotion(scene):
     """The function for the event writes nothing; the worker creates the record before it runs."""
     scene.events.tag_change(tag_event())
 
-    assert scene.inbox(addresses.promotion(AMI)) == {"tag": "000000000003#event-1"}
+    assert scene.inbox(addresses.promotion(AMI)) == {"tag": f"000000000003{DEV}#event-1"}
     assert scene.woken_at == [f"promotion#{AMI}"]
 
 
 @pytest.mark.parametrize(
     ("time", "unread"),
     [
-        ("2026-01-05T09:00:00Z", "000000000003@1767603600#event-1"),
-        (None, "000000000003#event-1"),
-        ("yesterday", "000000000003#event-1"),
-        (5, "000000000003#event-1"),
+        ("2026-01-05T09:00:00Z", f"000000000003{DEV}@1767603600#event-1"),
+        (None, f"000000000003{DEV}#event-1"),
+        ("yesterday", f"000000000003{DEV}#event-1"),
+        (5, f"000000000003{DEV}#event-1"),
     ],
 )
 def test_when_the_tag_changed_is_noted_with_it(scene, time, unread):
@@ -127,7 +132,7 @@ def test_a_repeated_or_older_event_changes_nothing(scene):
         scene.events.tag_change(tag_event(detail={"version": version}))
 
     assert scene.records.records[addresses.promotion(AMI)].version == before
-    assert scene.inbox(addresses.promotion(AMI)) == {"tag": "000000000003#event-1"}
+    assert scene.inbox(addresses.promotion(AMI)) == {"tag": f"000000000003{DEV}#event-1"}
 
 
 NO_NEW_TAG = {
@@ -160,7 +165,7 @@ def test_a_version_may_be_written_as_a_float(scene, version):
     """Captured tag events have ``"version": 3.0``, AWS's documentation has ``3``: both are version 3."""
     scene.events.tag_change(tag_event(detail={"version": version}))
 
-    assert scene.inbox(addresses.promotion(AMI)) == {"tag": "000000000003#event-1"}
+    assert scene.inbox(addresses.promotion(AMI)) == {"tag": f"000000000003{DEV}#event-1"}
 
 
 def test_a_removed_tag_is_noted_on_a_promotion_that_exists(scene):

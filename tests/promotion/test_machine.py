@@ -59,7 +59,7 @@ def answered(promotion: Promotion, event: ev.Event) -> ev.Event:
             return replace(event, answers=answers, basis=promotion.basis)
         case ev.Compared():
             answers = {name: inbox[name] for name in [machine.WITHDRAW] if name in inbox}
-            return replace(event, answers=answers, basis=promotion.basis, newest=promotion.newest)
+            return replace(event, answers=answers, basis=promotion.basis)
         case ev.Examined():
             return replace(event, inputs=promotion.inputs, generation=promotion.generation)
         case ev.Sliced():
@@ -454,11 +454,13 @@ def test_a_tag_that_shows_again_was_never_gone():
 
 
 def test_a_source_that_vanishes_does_not_stop_what_runs():
-    """A running promotion continues with what it has read before."""
+    """After two looks without it, a running promotion waits for its deliveries, by the value in force."""
     once = play(a_promotion(S.RUNNING), ev.TagSeen(None, None))
     twice = play(once, ev.TagSeen(None, None), now=LATER)
+    assert (once.is_gone, twice.is_gone, twice.value) == (False, True, "dev")
 
-    assert (twice.state, twice.is_gone, twice.value) == (S.RUNNING, False, "dev")
+    waits = play(twice, compared(inputs="gone", running=True), now=LATER)
+    assert play(waits, ev.TagSeen(None, None), now=LATER + 600).state is waits.state is S.RUNNING
 
 
 @pytest.mark.parametrize("state", [None, "available"], ids=["deregistered", "untagged"])
@@ -683,6 +685,15 @@ def test_a_refused_look_is_waited_out_whatever_wakes():
     assert outstanding(put_off, NOW + 4) == ()
     assert outstanding(put_off, NOW + 5) == (do.LookAtTag(),)
     assert machine.due_at(put_off) == NOW + 5
+
+
+def test_a_notice_of_a_refusal_waits_for_no_look_that_was_put_off():
+    """The look was throttled for minutes; the notice is due before that."""
+    fault = {"faults": (FAULT,), "faulty": "dve", "tries": 6, "next_try": NOW + 60, "look_after": NOW + 320}
+    waits = a_promotion(S.COMPARING, **fault)
+
+    assert machine.due_at(waits) == NOW + 60
+    assert do.NotifyRefused((FAULT,)) in outstanding(waits, NOW + 60)
 
 
 def test_an_image_that_stays_pending_for_a_day_is_refused_by_a_look_that_shows_it():

@@ -1,5 +1,6 @@
 """Who is to have an AMI, and what differs from that: the surplus ends, what is missing begins."""
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -7,6 +8,8 @@ import pytest
 from chalicelib.delivery.tracked import EXPIRED, TrackedDelivery
 from chalicelib.engine.faults import Fault
 from chalicelib.promotion import evolving
+from chalicelib.promotion.codec import PROMOTIONS
+from chalicelib.promotion.events import TagSeen
 from chalicelib.promotion.model import MADE_HERE, Promotion, PromotionState
 from chalicelib.promotion.wanted import WantedTargets, wanted_targets, why_it_ends
 from chalicelib.targets.applied_file import AppliedFile, Directory, Target
@@ -143,6 +146,17 @@ def test_what_has_failed_or_expired_begins_again_for_a_newer_generation_only(sta
     assert differs(a_promotion(generation=2), the_file(A), tracked(A, state, generation=2)) == ([], [])
 
 
+def test_what_a_date_has_ended_does_not_begin_again_with_all_that_has_failed():
+    """A retry of hundreds, or the lift of a recall, is for what has failed. The file has got a later date since."""
+    before = a_promotion(inbox={"lifted": "1:"})
+    look = TagSeen("dev", "available", answers=before.inbox, basis=before.basis)
+    again = evolving.on_tag_seen(look, before, NOW)
+    there = [tracked(A, "failed"), tracked(B, EXPIRED)]
+
+    assert differs(again, the_file(A, B), *there) == ([], [A])
+    assert differs(replace(again, generation=9), the_file(A, B), *there) == ([], [A, B]), "a tag event begins it"
+
+
 @pytest.mark.parametrize("state", ["cancelled", "withdrawn"])
 def test_what_was_cancelled_or_withdrawn_begins_again_as_soon_as_it_is_wanted_again(state):
     """The account is back in the file, or the tag was put back while it ended."""
@@ -249,6 +263,33 @@ def test_a_withdrawal_ends_its_delivery_and_lets_none_begin():
 def test_a_lifted_withdrawal_lets_the_delivery_begin_again():
     """The entry is gone from the operators' table."""
     assert differs(a_promotion(), the_file(A), tracked(A, "cancelled")) == ([], [A])
+
+
+def test_thousands_of_targets_that_a_withdrawal_kept_out_fit_on_the_record_and_begin_with_its_lift():
+    """A launch permission of an OU with 1,000 accounts in 17 Regions, of which one is withdrawn before the tag event.
+
+    DynamoDB takes 400 KB in an item. One that has begun meanwhile, and a Region of a later file, are not among them.
+    """
+    regions = [f"ap-southeast-{number}" for number in range(17)]
+    accounts = [str(200_000_000_000 + number) for number in range(1000)]
+    file = an_ou(*accounts, back_fill=False)
+
+    def among(*regions: str) -> AppliedFile:
+        settings = {"dev": tuple(Target("", one, mode="share", launch_permission="group") for one in regions)}
+        return AppliedFile(replace(file.directory, by_unit=settings), "file")
+
+    first = a_promotion(passed_generation=0)
+    out = wanted(first, among(*regions), withdrawn(accounts[0]))
+    begun = TrackedDelivery("d-1", accounts[1], regions[1], 1, "shared", "", 1)
+    promotion = replace(first, passed_generation=1, left_out=out.left_out([begun], first))
+    assert len(json.dumps(PROMOTIONS.encode(promotion).body)) < 300_000
+
+    later = wanted(promotion, among(*regions, "eu-north-1"))
+    begins = {one.place for one in later.missing([begun], promotion)}
+    assert begins == {f"{account}/{region}" for account in accounts for region in regions} - {begun.place}
+    assert later.left_out([begun], promotion) == promotion.left_out, "until they have begun"
+    every = [TrackedDelivery("d", *place.split("/"), 1, "running", "", 1) for place in begins]
+    assert not later.left_out([begun, *every], promotion)
 
 
 @pytest.mark.parametrize(

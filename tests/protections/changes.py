@@ -21,7 +21,7 @@ from chalicelib.delivery.phases import ending, trouble
 from chalicelib.delivery.phases.copying import StartCopy
 from chalicelib.delivery.phases.ending import fail
 from chalicelib.delivery.phases.recalling import RestoreCopy
-from chalicelib.delivery.phases.wave import WaveSeen
+from chalicelib.delivery.phases.waiting import WaveSeen
 from chalicelib.delivery.shares import SharesReleased
 from chalicelib.delivery.worker import deliveries
 from chalicelib.delivery.worker.deliveries import DeliveryExecutor
@@ -372,7 +372,11 @@ CHANGES = {
     ),
     "what an earlier try left is forgotten": (
         MemberChange(leftovers, "deletes", lambda *_: ()),
-        MemberChange(ending, "_is_removed", lambda delivery: delivery.cleanup.done),
+        MemberChange(
+            ending,
+            "_is_tidy",
+            lambda delivery: delivery.cleanup.done and not (delivery.shares.held or delivery.launch.ends),
+        ),
     ),
     "a result counts for every episode": (
         MemberChange(deliveries, "Machine", lambda counts, **parts: Machine(**parts)),
@@ -428,7 +432,7 @@ CHANGES = {
     "one look that misses the tag answers what was asked": (MemberChange(evolving, "_doubted", lambda *_: {}),),
     "a lift promotes all": (MemberChange(evolving, "_lifted", lambda asked, _entry: evolving._raised(asked, {})),),
     "a lift begins what joined later": (MemberChange(evolving, "_lifted", as_if_asked(evolving._lifted)),),
-    "what was withdrawn before it began is forgotten": (MemberChange(WantedTargets, "left_out", lambda *_: ()),),
+    "what was withdrawn before it began is forgotten": (MemberChange(WantedTargets, "left_out", lambda *_: {}),),
     # shares
     "an intended closing counts as done": (MemberChange(share_events, "evolve", closed_at_once(share_events.evolve)),),
     "a statement is put without an intent": (

@@ -12,10 +12,10 @@ import pytest
 from chalicelib.delivery.attempts import RegisterImage
 from chalicelib.delivery.codecs import DELIVERIES, DeliveryCodec
 from chalicelib.delivery.model import DeliveryState
-from chalicelib.delivery.phases.approval import ApprovalSeen
 from chalicelib.delivery.phases.checking import AwaitingRoleNotified
 from chalicelib.delivery.phases.copying import StartCopy
 from chalicelib.delivery.phases.ending import FindLeftovers, LeftoversSeen, NotifyOutcome
+from chalicelib.delivery.phases.waiting import ApprovalSeen
 from chalicelib.delivery.shares import HoldShares, SharesHeld
 from chalicelib.delivery.slots import AskSlots, SlotsAsked
 from chalicelib.delivery.worker.copy_quotas import CopyQuotas

@@ -71,62 +71,6 @@ def test_a_crash_around_a_call_raises_nothing(scene, operation, when):
     assert verdicts(scene) == []
 
 
-def test_doubled_late_and_shuffled_events_raise_nothing_and_are_judged_once(scene):
-    """EventBridge may deliver events that way."""
-    monitored(scene)
-    scene.world.injections.repeat_events(3)
-    scene.world.injections.shuffle_events(300)
-    scene.promote("dev")
-    assert verdicts(scene.after(LATE + 600)) == []
-    assert len(judged_events(scene)) == judged(scene) >= 7
-
-
-def test_what_was_shared_before_the_service_may_be_taken_back_by_whoever_shared_it(scene):
-    """It is preexisting: no one's removal of it is a finding."""
-    scene.share_before(DEV, scene.snapshots[0])
-    monitored(scene)
-    scene.world.ec2.pace.copy = 400
-    scene.tag("dev")
-    scene.run_until_state("copying")
-    share(scene, DEV, operation="remove")
-    assert verdicts(scene.after(LATE)) == []
-
-
-def test_the_hub_of_another_region_is_left_to_its_own_monitor(scene):
-    """That Region's share worker in the same account opens what this hub's ledger does not have."""
-    elsewhere = "eu-west-1"
-    monitored(scene, SiblingRegions=elsewhere)
-    scene.world.iam.put_role(
-        HUB,
-        f"ami-promoter-{elsewhere}-share-worker",
-        {"Statement": [{"Effect": "Allow", "Principal": {"AWS": HUB}, "Action": "sts:AssumeRole"}]},
-        {"all": {"Statement": [{"Effect": "Allow", "Action": "ec2:*", "Resource": "*"}]}},
-    )
-    caller, key, _, token = scene.world.accounts.issue(
-        f"arn:aws:iam::{HUB}:role/ami-promoter-{elsewhere}-share-worker", "share-worker"
-    )
-    wire.client("ec2", REGION, key, token).modify_snapshot_attribute(
-        SnapshotId=scene.snapshots[0], Attribute="createVolumePermission", OperationType="add", UserIds=[DEV]
-    )
-    scene.wait(LATE)
-
-    assert caller.account == HUB
-    assert judged(scene) == 1
-    assert verdicts(scene) == []
-
-
-def test_with_the_parameter_off_nothing_is_there(scene):
-    """No function, queue, table, topic or rule, although the account has a trail."""
-    scene.world.cloudtrail.start_logging(HUB)
-    scene.promote("dev")
-    share(scene, STRANGER)
-    scene.wait(LATE)
-
-    there = (*scene.world.lambda_.functions, *scene.world.sqs.queues)
-    assert not any("access-monitor" in arn or "drift-audit" in arn for arn in there)
-    assert findings(scene) == []
-
-
 # --- findings ---
 
 
@@ -341,15 +285,6 @@ def test_a_death_of_the_monitor_hides_nothing(scene, operation, when):
     assert crash.happened
     assert set(verdicts(scene)) == {("page", "own-without-intent")}
     assert len(verdicts(scene)) <= 2
-
-
-def test_an_unreadable_applied_file_delays_the_verdict_and_no_more(scene):
-    """The monitor cannot tell strangers apart: the event waits in its queue, and an outage is no finding."""
-    monitored(scene)
-    share(scene, STRANGER)
-    scene.wait(500)
-    scene.world.injections.outage("dynamodb", 400, HUB)
-    assert verdicts(scene.after(LATE + 600)) == [("page", "foreign-stranger")]
 
 
 # --- a silent trail ---

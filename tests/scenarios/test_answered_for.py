@@ -170,27 +170,3 @@ def test_who_tagged_and_who_took_the_tag_away(scene):
     assert written["event"] == early["event"]
     (call,) = scene.calls("DeleteTags", HUB)
     assert (removed["value"], removed["request_id"], removed["why_unknown"]) == (None, call.request_id, "")
-
-
-def test_a_tag_whose_event_was_lost(scene):
-    """Discovery found it: no event is named, and CloudTrail names the caller."""
-    scene.wait(600)  # the first pass is over: a tag written from now on is not in the baseline
-    scene.world.injections.drop_events(1.0)
-    scene.promote(DEV)
-    scene.wait(900)
-
-    (tagged,) = history(scene)["tags"]
-
-    assert (tagged["event"], tagged["why_unknown"]) == ("", "")
-    assert tagged["request_id"] == scene.calls("CreateTags", HUB)[0].request_id
-
-
-def test_who_may_not_ask_cloudtrail_sees_the_rest(scene, become):
-    """The output says which permission is missing."""
-    scene.promote(DEV)
-    become({"Statement": [{"Effect": "Allow", "Action": "dynamodb:*", "Resource": "*"}]})
-
-    reported = history(scene)
-
-    assert "cloudtrail:LookupEvents is needed" in reported["tags"][0]["why_unknown"]
-    assert by_ids(reported) == made(scene)

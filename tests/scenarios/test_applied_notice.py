@@ -66,23 +66,6 @@ def test_without_the_command_line_and_without_any_event_it_is_notified_within_mi
     assert (notice["version"][:8], notice["compared"], notice["outcome"]) == ("00000009", False, "loosened")
 
 
-def test_what_was_used_and_taken_back_between_two_looks_is_notified(waiting):
-    """The pointer is changed by hand for as long as the promotion needs, then it is what it was."""
-    waiting.apply(LOOSE)
-    loose = pointer(waiting)
-    waiting.apply(file())
-    strict = pointer(waiting)
-    before = len(notified(waiting.after(6 * 60)))
-    waiting.client("dynamodb").put_item(TableName=CONFIG, Item=loose)
-    waiting.tag("prod")
-    waiting.wait(30)
-    waiting.client("dynamodb").put_item(TableName=CONFIG, Item=strict)
-    waiting.wait(10 * 60)
-
-    once = {one["id"]: one["outcome"] for one in notified(waiting)[before:]}  # a repeat has the same id
-    assert [*once.values()] == ["loosened", "applied"]
-
-
 def test_neither_an_operator_nor_another_function_writes_what_was_notified(waiting, become):
     """So nobody but the worker, who tells, can hide a version."""
     become(deployed("cli-operator"))
@@ -95,13 +78,3 @@ def test_neither_an_operator_nor_another_function_writes_what_was_notified(waiti
                 getattr(caller, call)(TableName=MEMBERS, **words)
     stored = waiting.client("dynamodb").get_item(TableName=MEMBERS, Key=item)["Item"]
     assert json.loads(stored["body"]["S"])["version"].startswith("00000")
-
-
-def test_a_crash_around_the_notice_repeats_it_with_the_same_id(waiting):
-    """At least once, with a deterministic id."""
-    waiting.world.injections.crash("worker", "Publish", nth=1, when="after")
-    waiting.apply(LOOSE)
-    waiting.wait(10 * 60)
-
-    assert len(notified(waiting)) == 2
-    assert len({one["id"] for one in notified(waiting)}) == 1

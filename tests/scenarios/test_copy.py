@@ -4,28 +4,12 @@ import pytest
 
 from awsim.services import sts
 from awsim.services.ec2.seeds import blank, ephemeral, no_device, volume
-from tests.scenarios.scene import DEV, HUB, REGION, targets_file
+from tests.scenarios.scene import DEV, HUB, targets_file
 
 
 def devices(image):
     """Device name -> its mapping."""
     return {mapping["DeviceName"]: mapping for mapping in image["BlockDeviceMappings"]}
-
-
-def test_a_snapshot_in_two_mappings_is_copied_once(scene):
-    """Both mappings of the new AMI name this copy."""
-    (snapshot, _) = scene.snapshots
-    twice = [volume("/dev/xvda", 8, snapshot=snapshot), volume("/dev/sdb", 20, snapshot=snapshot)]
-    image = scene.seed("twice", volumes=twice)
-    scene.promote("", image)
-
-    (copy,) = scene.snapshots_in(DEV)
-    made = devices(scene.image_in(DEV))
-    assert {name: made[name]["Ebs"]["SnapshotId"] for name in made} == dict.fromkeys(
-        ("/dev/xvda", "/dev/sdb"), copy["SnapshotId"]
-    )
-    assert made["/dev/sdb"]["Ebs"]["VolumeSize"] == 20
-    scene.assert_invariants()
 
 
 def test_mappings_without_a_snapshot_are_kept(scene):
@@ -95,19 +79,4 @@ def test_more_snapshots_than_a_session_policy_can_name(scene, method, packed):
     assert len(scene.snapshots_in(DEV)) == 20
     refused = {call.error for call in scene.world.calls if call.operation == "AssumeRole" and call.error}
     assert refused <= ({"PackedPolicyTooLarge"} if packed > sts.Sts.packed_per_character else set())
-    scene.assert_invariants()
-
-
-def test_copies_of_other_people_count_too(scene):
-    """People copy into the account, too: the quota learns the limit from EC2's refusals, and the AMI is delivered."""
-    ec2 = scene.client("ec2", DEV)
-    own = scene.world.ec2.seed_image(DEV, REGION, name="their-own", volumes=(1,))
-    snapshot = scene.image_in(DEV)["BlockDeviceMappings"][0]["Ebs"]["SnapshotId"]
-    scene.world.ec2.pace.copy = 300
-    for _ in range(18):
-        ec2.copy_snapshot(SourceRegion=REGION, SourceSnapshotId=snapshot)
-    scene.world.ec2.pace.copy = 30
-    image = scene.seed("four", volumes=[1] * 4)
-    assert scene.promoted("", image) == {DEV: "delivered"}
-    assert {i["ImageId"] for i in scene.images_in(DEV)} > {own}
     scene.assert_invariants()

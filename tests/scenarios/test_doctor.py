@@ -235,12 +235,6 @@ def test_what_may_not_be_read_is_not_called_well(scene, become):
     assert bad.keys() == {("hub", name) for name in unseen | {"access-monitor"}}
 
 
-def test_calls_that_make_no_sense(scene):
-    """A group that does not exist; targets together with --hub-only."""
-    assert doctor(scene, "--group", "dve")[2]["faults"][0]["code"] == "unknown-group"
-    assert doctor(scene, "--hub-only", "--group", "dev")[0] == USAGE
-
-
 def test_the_hubs_key_of_what_is_under_way(scene):
     """Disabled, or shut to the service by its policy: named with the command that helps.
 

@@ -98,7 +98,7 @@ SHOWN: dict[str, dict[int, str]] = {
     "doctor key-policy hub": {OK: KEY_POLICY, FAULT: KEY_POLICY},
     "targets validate": {OK: FILE},
     "targets diff": {OK: FILE},
-    "targets apply": {OK: "test_following.py::test_a_target_that_goes_is_asked_for"},
+    "targets apply": {OK: "test_confirming.py::test_it_is_shown_and_asked_for"},
     "targets show": {OK: FILE},
     "targets members": {OK: READS},
     "admin pause": {OK: "test_following.py::test_promoting_while_paused_says_so"},

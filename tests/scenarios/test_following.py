@@ -167,25 +167,6 @@ def test_a_promotion_that_somebody_cancels(scene):
     assert "cancelled: Its tag was removed." in scene.cli("status", scene.image)[1]
 
 
-WRONG = {
-    "dve": ("unknown-group", "Did you mean `dev`?"),
-    PROD[:-1] + "0": ("unknown-account", ""),
-    "12": ("trigger-", ""),
-}
-
-
-def test_a_wrong_value_is_refused_before_anything_is_tagged(scene):
-    """With the nearest right name, and nothing happens."""
-    for value, (code, said) in WRONG.items():
-        status, reported = run(scene, "promote", scene.image, value)
-        assert status == FAULT
-        assert reported["faults"][0]["code"].startswith(code)
-        assert said in reported["faults"][0]["cure"]
-    assert scene.nothing_happened()
-    tags = scene.client("ec2").describe_images(ImageIds=[scene.image])["Images"][0].get("Tags", [])
-    assert "promote" not in {tag["Key"] for tag in tags}
-
-
 def test_a_refusal_is_shown_while_it_is_in_force_and_no_longer(scene):
     """A wrong value by hand: `wait` fails at once with the reason. After a good value nothing of it is shown."""
     scene.tag("dve prd")
@@ -230,19 +211,6 @@ def test_nothing_to_wait_for(scene):
     assert run(scene, "wait", "ami-00000000000000000")[1]["faults"][0]["code"] == "unknown-ami"
 
 
-def test_a_target_that_goes_is_asked_for(scene):
-    """Without a terminal `targets apply` needs --yes; nothing is applied without it."""
-    file = scene._directory / "narrow.yaml"
-    file.write_text(targets_file().replace(f', "{TEST}"', ""), encoding="utf-8")
-
-    status, reported = run(scene, "targets", "apply", str(file))
-
-    assert (status, reported["faults"][0]["code"]) == (FAULT, "not-confirmed")
-    assert TEST in reported["faults"][0]["what"]
-    assert run(scene, "targets", "diff", str(file))[1]["targets"]["removed"][0]["account"] == TEST
-    assert scene.cli("targets", "apply", "--yes", str(file))[0] == 0
-
-
 def test_a_target_that_goes_loses_what_is_shared_with_it(scene):
     """The difference lists each standing share that ends; after the apply it ends."""
     share_with(scene, TEST)
@@ -256,13 +224,3 @@ def test_a_target_that_goes_loses_what_is_shared_with_it(scene):
     assert (kinds[0], len(kinds)) == ("image", 2)
     assert f"Withdraws from {TEST}: image {scene.image}" in said
     scene.run_until(lambda: scene.launchable_by() == set(), seconds=900)
-
-
-def test_credentials_of_another_account_are_not_blamed_on_the_file(scene, monkeypatch):
-    """The file lists that account: the message says that the tables do not exist there."""
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", scene.world.accounts.root(DEV).access_key)
-
-    status, reported = run(scene, "targets", "apply", str(scene._directory / "targets.yaml"))
-
-    assert status == AWS
-    assert "account and Region are the hub's" in reported["faults"][0]["cure"]

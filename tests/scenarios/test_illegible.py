@@ -57,16 +57,3 @@ def test_it_withdraws_nothing_and_delays_no_removal(sharing):
     sharing.untag()
     sharing.run_until(lambda: sharing.world.shares_open() == [], 15 * 60)
     sharing.assert_invariants()
-
-
-def test_the_trigger_tag_itself_is_refused_once(scene):
-    """Its value names nothing of the file; nothing starts, and nothing is tried again and again."""
-    scene.tag("dev\x01")
-    scene.run_until_refused()
-    runs = len(scene.world.lambda_.invocations)
-
-    assert [fault["code"] for fault in scene.notices("promotion.refused")[0]["faults"]] == ["trigger-name"]
-    scene.wait(30 * 60)
-    assert len(scene.notices("promotion.refused")) == 1
-    assert len(scene.world.lambda_.invocations) - runs < 40
-    scene.assert_invariants()

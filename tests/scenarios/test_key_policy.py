@@ -9,8 +9,6 @@ from tests.scenarios.key_policy import by, put, put_now
 from tests.scenarios.platform import ROOT
 from tests.scenarios.scene import DEV, HUB, REGION, TEST, Scene
 
-OURS = 736
-"""Bytes of the two statements for one account's role, with their commas."""
 ROLE = f"arn:aws:iam::{DEV}:role/AmiCopyRole"
 OWNER: dict[str, Any] = {
     "Sid": "Enable IAM User Permissions",
@@ -73,40 +71,6 @@ def test_two_promotions_at_once_and_a_persons_edit_leave_the_policy_as_its_owner
     assert scene.calls("CreateGrant") == [call for call in scene.calls("CreateGrant") if not call.caller.function]
     assert scene.states() == {DEV: "delivered", TEST: "delivered"}
     assert scene.states(other) == {DEV: "delivered"}
-    scene.assert_invariants()
-
-
-def test_what_a_policy_cannot_take_is_refused_before_anything_is_opened(scene: Scene) -> None:
-    """A policy near 32 KB, and one that names a deleted role: the exact fault, and no share of any kind."""
-    by(scene, "policy")
-    operators = scene.world.iam.put_role(HUB, "operators", {"Version": "2012-10-17", "Statement": []})
-    theirs = {**OWNER, "Sid": "Operators", "Principal": {"AWS": operators.arn}}
-    short = len(put(scene, OWNER, theirs))
-    size = len(put(scene, OWNER, {**theirs, "Sid": "Operators" + "x" * (32_200 - short)})) + OURS
-    scene.promote()
-
-    (large,) = faults_of(scene)
-    assert large["code"] == "key-policy-too-large"
-    assert large["what"] == (
-        f"its policy would have {size} bytes with 2 statements of the service for account {DEV}; a key "
-        "policy has at most 32768."
-    )
-    assert "`key_access: grant`" in large["cure"]
-
-    scene.world.iam.roles.drop(operators.arn)
-    scene.world.sns.published.clear()
-    scene.untag()
-    scene.wait(120)
-    scene.tag("")
-    scene.run_until(lambda: scene.notices("delivery.failed", scene.image))
-    scene.come_to_rest()
-
-    dead, *_ = faults_of(scene)
-    assert dead["code"] == "key-policy-dead-principal"
-    assert dead["what"].startswith("The statement 'Operatorsxxx")
-    assert f"…' in its policy names {operators.id}, a role or user that was deleted." in dead["what"]
-    assert scene.calls("ModifySnapshotAttribute") == []
-    assert not [call for call in scene.calls("PutKeyPolicy") if call.caller.function]
     scene.assert_invariants()
 
 

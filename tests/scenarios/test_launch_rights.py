@@ -57,30 +57,6 @@ def delivered(testing: Scene) -> Scene:
     return testing
 
 
-def test_the_launch_role_runs_looks_at_and_ends_an_instance_of_what_was_delivered(delivered):
-    """With the key that the stack makes, whose policy leaves it to IAM."""
-    scene, ec2 = delivered, entered(delivered, "worker", LAUNCHES, "ec2")
-    (chosen,) = ec2.describe_subnets(Filters=[{"Name": "tag:ami-promoter:launch-test", "Values": ["true"]}])["Subnets"]
-    groups = ec2.describe_security_groups(Filters=[{"Name": "vpc-id", "Values": [chosen["VpcId"]]}])["SecurityGroups"]
-    assert (chosen["SubnetId"], [group["GroupName"] for group in groups]) == (scene.subnet, ["default"])
-    assert ec2.describe_instance_types(InstanceTypes=["t3.micro"])["InstanceTypes"]
-    instance = run(ec2, scene, scene.image_in(DEV)["ImageId"], ClientToken="a-nonce")
-    scene.wait(300)
-    by_token = ec2.describe_instances(Filters=[{"Name": "client-token", "Values": ["a-nonce"]}])["Reservations"]
-    assert [one["Instances"][0]["InstanceId"] for one in by_token] == [instance]
-
-    assert state(scene, instance) == ("running", "")
-    (status,) = ec2.describe_instance_status(InstanceIds=[instance])["InstanceStatuses"]
-    assert status["InstanceStatus"]["Status"] == "ok"
-    assert "login" in ec2.get_console_output(InstanceId=instance)["Output"]
-    ec2.terminate_instances(InstanceIds=[instance])
-    scene.wait(60)
-    assert state(scene, instance)[0] == "terminated"
-    assert (
-        scene.client("ec2", DEV).describe_volumes(Filters=[{"Name": "tag-key", "Values": [HUB_TAG]}])["Volumes"] == []
-    )
-
-
 def test_the_launch_role_runs_an_image_of_the_hub_with_the_hubs_key_only_while_that_is_shared(testing):
     """Share mode; what is standing for the account is enough for this role of it, by grant and by policy."""
     scene = testing
@@ -162,25 +138,3 @@ def test_the_launch_role_touches_nothing_else(delivered):
     iam = entered(scene, "worker", LAUNCHES, "iam")
     iam.get_role_policy(RoleName=LAUNCHES, PolicyName="ami-promoter-launch")
     refused(iam.get_role_policy, RoleName="AmiCopyRole", PolicyName="ami-promoter")
-
-
-def test_a_control_policy_refuses_a_launch_in_words_that_name_it(delivered):
-    """The denial names its kind, unlike a missing right."""
-    scene, ec2 = delivered, entered(delivered, "worker", LAUNCHES, "ec2")
-    people = scene.world.organizations
-    ours = people.create("900000000000")
-    people.add_account(ours, DEV)
-    denial = {"Effect": "Deny", "Action": "ec2:RunInstances", "Resource": "*"}
-    people.attach(ours, "no-instances", {"Version": "2012-10-17", "Statement": [denial]}, [DEV], "service")
-
-    with pytest.raises(Exception, match="explicit deny in a service control policy"):
-        run(ec2, scene, scene.image_in(DEV)["ImageId"])
-
-
-def test_only_worker_enters_the_launch_role(testing):
-    """And nobody where the stack does not have it."""
-    for function in ("share-worker", "discover", "sweep"):
-        refused(entered, testing, function, LAUNCHES, "ec2")
-    entered(testing, "worker", LAUNCHES, "ec2")
-    assert testing.world.iam.roles.get(f"arn:aws:iam::{stage.TARGETS['test']}:role/{LAUNCHES}") is None
-    refused(entered, testing, "worker", LAUNCHES, "ec2", stage.TARGETS["test"])

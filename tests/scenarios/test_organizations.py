@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.scenarios.organization import MANAGEMENT, READING, ROLE, OrganizationScene
+from tests.scenarios.organization import READING, OrganizationScene
 from tests.scenarios.scene import DEV, HUB, PROD, TEST
 
 
@@ -31,62 +31,6 @@ def counted(scene, metric):
     """The last value of one of discovery's metrics."""
     lines = [line for i in scene.world.lambda_.invocations for line in i.metrics if metric in line]
     return json.loads(lines[-1])[metric][0] if isinstance(lines[-1], str) else lines[-1][metric][0]
-
-
-def test_an_account_that_joins_an_ou_gets_what_is_in_force_and_nobody_else_is_touched(scene, organization):
-    """Accounts of the OU and the inner OU, although the first page of every list is empty.
-
-    An account that joins later is delivered by itself; delivered AMIs stay, and a failed delivery is not retried.
-    """
-    people, made = organization.people, organization.made
-    people.add_account(made, DEV, organization.outer)
-    people.add_account(made, TEST, organization.inner)
-    people.add_account(made, "888888888888", organization.outer, state="SUSPENDED")
-    scene.world.iam.roles.drop(f"arn:aws:iam::{TEST}:role/AmiCopyRole")
-    scene.apply(organization.file())
-    assert scene.promoted("workloads") == {DEV: "delivered", TEST: "failed"}
-    first = scene.reported()
-
-    people.add_account(made, PROD, organization.inner)
-    assert scene.outcome(times=2) == {DEV: "delivered", TEST: "failed", PROD: "delivered"}
-    assert scene.reported() - first == {"delivery.delivered": 1, "promotion.over": 1}
-    assert scene.image_in(PROD)["Name"] == f"golden-2026-01-{scene.image}"
-    assert accounts(scene) == [DEV, TEST, PROD]
-    scene.assert_invariants()
-
-
-def test_an_account_counts_as_gone_on_positive_evidence_only(scene, organization):
-    """A failed read of the organization removes no account; two readings and AWS's word about the account do.
-
-    The fault and its cure are shown until it is over.
-    """
-    people, made = organization.people, organization.made
-    for account in (DEV, TEST, PROD):
-        people.add_account(made, account, organization.inner)
-    scene.apply(organization.file())
-    assert accounts(scene.after(READING)) == [DEV, TEST, PROD]
-
-    role = scene.world.iam.roles.get(ROLE)
-    scene.world.iam.roles.drop(ROLE)
-    people.move(made, TEST, made.root)
-    scene.wait(90 * 60)  # past the hour for which a session lasts
-    assert accounts(scene) == [DEV, TEST, PROD]
-    (unit,) = members(scene)["units"]
-    assert unit["trouble"]["where"] == f"organization {made.id}, read by {ROLE}"
-    assert "AccessDenied" in unit["trouble"]["what"]
-    assert "Deploy deploy/organization.yaml in the management account" in unit["trouble"]["cure"]
-    assert "cannot be read since" in scene.cli("status")[1]
-    assert counted(scene, "UnitsUnreadable") == 1
-
-    scene.world.iam.put_role(MANAGEMENT, role.name, role.trust, role.policies)
-    assert accounts(scene.after(READING)) == [DEV, TEST, PROD]
-    (missing,) = members(scene)["missing"]
-    assert (missing["account"], missing["evidence"]) == (TEST, "")
-    assert accounts(scene.after(3 * READING)) == [DEV, PROD]
-    (left,) = members(scene)["left"]
-    assert (left["account"], left["group"], left["why"]) == (TEST, "workloads", f"it is now in {made.root}")
-    assert counted(scene, "UnitsUnreadable") == 0
-    assert scene.promoted("workloads") == {DEV: "delivered", PROD: "delivered"}
 
 
 def test_too_many_that_leave_at_once_wait_for_a_person(scene, organization):

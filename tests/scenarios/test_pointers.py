@@ -16,7 +16,7 @@ from tests.scenarios.pointers import (
     successor,
     with_pointers,
 )
-from tests.scenarios.scene import DEV, HOUR, HUB, HUB_TAG, REGION, TEST
+from tests.scenarios.scene import DEV, HOUR, HUB, HUB_TAG, TEST
 from tests.scenarios.stolen import COPIES
 
 SOURCE_TAG = "ami-promoter:source-image"
@@ -132,20 +132,3 @@ def test_with_everything_off_no_call_right_or_statement_is_there(scene):
     assert [item["pk"] for item in scene.items() if item["pk"].startswith("pointer#")] == []
     plain = scene.world.iam.roles.named(TEST, COPIES).policies["ami-promoter"]
     assert "ssm:" not in str(plain)
-
-
-def test_a_dispute_with_a_person_moves_nothing_twice(scene):
-    """A person writes another AMI over it: that stays, until an AMI of the family is there again."""
-    with_pointers(scene)
-    scene.promote("")
-    theirs = scene.world.ec2.seed_image(DEV, REGION, name="theirs")
-    ssm = scene.client("ssm", DEV)
-    ssm.put_parameter(Name=NAME, Value=theirs, Type="String", DataType="aws:ec2:image", Overwrite=True)
-    newer = successor(scene)
-    scene.promote("", newer)
-    assert shows(scene) == theirs
-    assert notice(scene, newer)["pointer"]["fault"]["code"] == "pointer-not-ours"
-
-    ssm.put_parameter(Name=NAME, Value=current(scene), Type="String", DataType="aws:ec2:image", Overwrite=True)
-    a_day_later(scene)
-    assert shows(scene) == current(scene, newer)

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from demo import stage
-from tests.scenarios.failures import deny, refuse
+from tests.scenarios.failures import deny
 from tests.scenarios.platform import FAILED, PASSED, verify
 from tests.scenarios.scene import DEV, TEST, targets_file
 from tests.scenarios.stolen import COPIES, entered, refused
@@ -91,14 +91,3 @@ def test_a_protection_that_somebody_lifted_is_found(scene):
     status, bad, _ = verify(scene)
     assert (status, bad[DEV].keys()) == (FAILED, {"protection"})
     assert "CloudTrail" in bad[DEV]["protection"]["cure"]
-
-
-def test_a_throttled_protection_is_tried_again(scene):
-    """It is set a little later, and then the notice is published."""
-    met = refuse(scene, "EnableImageDeregistrationProtection", DEV, times=2)
-    scene.promote("")
-
-    assert len(met) == 2
-    assert protection(scene, DEV) == "enabled-without-cooldown"
-    assert scene.notices("delivery.delivered")[0]["protected"] is True
-    scene.assert_invariants()

@@ -160,7 +160,8 @@ def test_the_table_says_yes_where_a_function_has_its_business():
 
     assert said["choose a receiver"] == {"share-worker"}
     assert said["share a snapshot of the hub"] == said["assume the grant role of a target"] == {"share-worker"}
-    assert said["assume the copy role of a target"] == said["send a notice"] == {"worker"}
+    assert said["assume the copy role of a target"] == said["assume the launch role of a target"] == {"worker"}
+    assert said["send a notice"] == {"worker"}
     assert said["write a promotion"] == said["write a delivery"] == {"worker", "discover"}
     assert said["delete a delivery"] == said["write look-ups of copies and AMIs"] == {"worker"}
     in_ledger = {"worker", "share-worker", "discover"}

@@ -4,7 +4,6 @@ import json
 
 import pytest
 
-from tests.scenarios.failures import deny
 from tests.scenarios.pointers import EACH, deploy, notice, shows, successor, with_pointers
 from tests.scenarios.regions import BETWEEN, FAR
 from tests.scenarios.scene import DEV, HOUR, HUB, REGION, TEST
@@ -73,23 +72,6 @@ def test_where_the_stack_allows_it_a_recalled_ami_is_disabled_and_comes_back(rel
     assert scene.launch(DEV, shown["ImageId"]) == ""
     assert shows(scene) == shown["ImageId"]
     scene.assert_invariants()
-
-
-@pytest.mark.thorough
-def test_an_ami_that_a_recall_could_not_disable_is_restored_where_it_may_not_be_enabled(released):
-    """A policy there has refused the whole recall; when that is lifted, it denies EnableImage."""
-    scene, newer = released, released.newer
-    deploy(scene, AllowDisable="true")
-    deny(scene, DEV, "ec2:EnableImageDeprecation")
-    recall(scene, newer, "--why", WHY)
-    scene.run_until(lambda: scene.delivery_state(DEV, newer) == "recalled", 26 * HOUR)
-    assert (copy(scene, newer)["State"], notice(scene, newer)["recall"]["disabled"]) == ("available", False)
-
-    deny(scene, DEV, "ec2:EnableImage")
-    recall(scene, newer, "--lift")
-    until(scene, "delivered", *BOTH, image=newer)
-    assert (copy(scene, newer)["State"], copy(scene, newer)["DeprecationTime"]) == ("available", LATER)
-    scene.assert_invariants(errors_allowed=True)
 
 
 def test_an_ami_without_a_deprecation_date_has_none_when_its_recall_is_lifted(scene):

@@ -5,9 +5,7 @@ import json
 import pytest
 
 from demo import stage
-from tests.scenarios.failures import copy_of_ours
 from tests.scenarios.key_policy import by, put_now
-from tests.scenarios.organization import READING, OrganizationScene
 from tests.scenarios.platform import HISTORY, codes, reconcile
 from tests.scenarios.regions import BETWEEN, FAR
 from tests.scenarios.scene import DEV, HUB, REGION, TABLE, TEST
@@ -18,27 +16,6 @@ OURS = f"AmiPromoter{HUB}{REGION.replace('-', '')}To{DEV}"
 
 def found(report, code):
     return [one for one in report["found"] if one["code"] == code]
-
-
-def test_targets_that_an_ou_brings_are_asked(scene):
-    """It finds what a crash left there, and a missing role."""
-    organization = OrganizationScene(scene)
-    for account in (DEV, TEST):
-        organization.people.add_account(organization.made, account, organization.inner)
-    scene.apply(organization.file())
-    status, report = reconcile(scene)
-    assert (status, codes(report), report["targets"]) == (4, {"not-seen"}, {"seen": 0, "asked": 0})
-
-    scene.wait(READING)
-    orphan = copy_of_ours(scene, scene.snapshots[0], "0" * 20)
-    scene.wait(15 * MINUTE)
-    scene.world.iam.roles.drop(f"arn:aws:iam::{TEST}:role/AmiCopyRole")
-
-    status, report = reconcile(scene)
-
-    assert (status, report["targets"]) == (4, {"seen": 1, "asked": 2})
-    assert [one["where"].split()[0] for one in found(report, "copy-orphaned")] == [orphan]
-    assert [one["where"] for one in found(report, "not-seen")] == [f"account {TEST}, {REGION}"]
 
 
 def test_a_statement_of_the_service_that_the_ledger_lacks_is_taken_out_of_the_policy(scene):

@@ -162,21 +162,6 @@ def test_a_source_that_is_gone_before_the_hubs_own_copy_is_there_opens_nothing_o
     abroad.assert_invariants()
 
 
-def test_where_the_hubs_own_copy_fails_so_do_those_that_wait_for_it(abroad):
-    """The hub has no role and key there: the others continue, and the message names what to check."""
-    abroad.apply(BETWEEN.replace("defaults:", "defaults:\n  queue_deadline: 5m\n  copy_deadline: 5m"))
-    abroad.promote("")
-
-    ended = regions_of(abroad.status()["deliveries"])
-    expected = {(DEV, REGION, "delivered"), (TEST, REGION, "delivered"), (HUB, FAR, "failed"), (DEV, FAR, "failed")}
-    assert ended == expected
-    (failed,) = [one for one in abroad.notices("delivery.failed") if one["account"] == DEV]
-    (fault,) = failed["faults"]
-    assert fault["code"] == "hub-copy-failed"
-    assert f"The hub's own copy in {FAR}" in fault["what"]
-    abroad.assert_invariants()
-
-
 def test_by_way_of_a_hub_that_is_no_target_there_is_refused(scene):
     """When the file is applied; the message says where to write what."""
     file = scene._directory / "between.yaml"

@@ -115,25 +115,6 @@ def test_closed_shares_have_their_time(scene):
         assert (account, since, until) == (DEV, *at)
 
 
-def test_a_share_that_was_opened_again_keeps_its_earlier_time(scene):
-    """A target is removed and restored before its closing is over: the ledger's item has the second opening only."""
-    scene.apply(busy_hub.FILE)
-    scene.launches |= {TEST}
-    scene.promote(TEST)
-    _, before = report(scene)
-    scene.tag(DEV)
-    scene.run_until(lambda: scene.launchable_by() == set(), 600)
-    scene.tag(f"{DEV} {TEST}")
-    scene.run_until(lambda: scene.launchable_by() == {TEST}, 900)
-    scene.wait(300)
-
-    _, page = report(scene)
-
-    caption = f"AMI {scene.image}: who could use it, and when"
-    assert page.tables[caption][0][1] == before.tables[caption][0][1]
-    assert open_on_page(page) == open_at_aws(scene)
-
-
 def test_what_was_there_before_the_service_is_left_open(scene):
     """The page does not call it closed."""
     scene.share_before(DEV, scene.snapshots[0])

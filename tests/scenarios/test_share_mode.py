@@ -8,24 +8,6 @@ from tests.scenarios.scene import DEV, HOUR, HUB, REGION, TEST
 from tests.scenarios.sharing import SHARING, shared
 
 
-def test_a_preexisting_share_stays_and_the_last_holder_closes(sharing):
-    """Two AMIs on one key, one shared by hand before: the first withdrawal takes nothing from the second."""
-    other = sharing.seed("second", volumes=(8,))
-    sharing.client("ec2").modify_image_attribute(ImageId=sharing.image, LaunchPermission={"Add": [{"UserId": DEV}]})
-    sharing.preexisting = set(sharing.world.shares_open())
-    sharing.tag("")
-    sharing.tag("", other)
-    sharing.run_until_over()
-    sharing.run_until_over(other)
-    sharing.untag()
-    assert sharing.after(20 * 60).states() == {DEV: "withdrawn"}
-    assert sharing.launchable_by() == {DEV}
-    assert sharing.launch(DEV, other) == ""
-    sharing.untag(other)
-    assert set(sharing.after(20 * 60).world.shares_open()) == sharing.preexisting
-    sharing.assert_invariants()
-
-
 @pytest.mark.parametrize("scene", [datetime(2026, 1, 5, 23, 0, tzinfo=UTC)], indirect=True)
 def test_a_date_in_the_targets_file_withdraws(sharing):
     """At the beginning of that day, by the sweep alone; a new tag then fails with the date's fault."""

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from chalicelib.engine.addresses import delivery_id
 from tests.scenarios.failures import assert_untouched, calm_pace
 from tests.scenarios.scene import DEV, HUB, REGION, STRANGER, TEST, TRIGGER
 
@@ -97,65 +96,6 @@ def forge(scene, delivery, source, key):
         TagSpecifications=[{"ResourceType": "snapshot", "Tags": tags}] if tags else [],
     )
     return made["SnapshotId"]
-
-
-def plant_image(scene, delivery, name):
-    """Let the target's owner register an AMI of their own with the delivery's name and tags."""
-    own = scene.world.ec2.seed_image(DEV, REGION, name="forged-root", volumes=(8,))
-    (image,) = [i for i in scene.images_in(DEV) if i["ImageId"] == own]
-    tags = {DELIVERY: delivery, OURS: HUB, "ami-promoter:promotion": scene.image}
-    made = scene.client("ec2", DEV).register_image(
-        Name=name,
-        RootDeviceName="/dev/xvda",
-        VirtualizationType="hvm",
-        BlockDeviceMappings=[
-            {"DeviceName": one["DeviceName"], "Ebs": {"SnapshotId": one["Ebs"]["SnapshotId"]}}
-            for one in image["BlockDeviceMappings"]
-        ],
-        TagSpecifications=[
-            {"ResourceType": "image", "Tags": [{"Key": key, "Value": value} for key, value in tags.items()]}
-        ],
-    )
-    return made["ImageId"]
-
-
-def test_planted_copies_with_the_services_tags_under_the_targets_key_are_never_used(scene):
-    """Snapshots with all predictable tags exist before the first look: they stay, and the service makes copies."""
-    calm_pace(scene)
-    own_key = scene.stage.targets[DEV].outputs["KeyArn"]
-    ident = delivery_id(HUB, scene.image, DEV, REGION)
-    planted = {forge(scene, ident, source, own_key) for source in scene.snapshots}
-    scene.wait(1200)
-    assert {s["State"] for s in scene.snapshots_in(DEV) if s["SnapshotId"] in planted} == {"completed"}
-    scene.watch.problems.clear()  # they count as live copies of the service's
-    assert scene.promoted("") == {DEV: "delivered"}
-    (made,) = [image for image in scene.images_in(DEV) if image["Name"].startswith("golden")]
-    used = {mapping["Ebs"]["SnapshotId"] for mapping in made["BlockDeviceMappings"]}
-    assert not used & planted
-    assert planted <= {snapshot["SnapshotId"] for snapshot in scene.snapshots_in(DEV)}
-    assert planted <= set(scene.delivery(DEV)["leftovers"]), "a person hears of them"
-    (reported,) = scene.notices("delivery.delivered")
-    assert reported["image"] == made["ImageId"]
-    assert scene.world.shares_open() == []
-
-
-def test_a_planted_ami_with_the_services_name_and_tags_is_never_published(scene):
-    """It is refused with its own fault, and kept; after its owner has deregistered it, a retry delivers."""
-    calm_pace(scene)
-    planted = plant_image(scene, delivery_id(HUB, scene.image, DEV, REGION), f"golden-2026-01-{scene.image}")
-    assert scene.promoted("") == {DEV: "failed"}
-    (fault,) = scene.delivery(DEV)["faults"]
-    assert fault["code"] == "image-unproven"
-    assert planted in fault["what"]
-    assert f"--accept {planted}" in fault["cure"]
-    assert planted in {image["ImageId"] for image in scene.images_in(DEV)}
-    assert scene.notices("delivery.delivered") == []
-
-    scene.client("ec2", DEV).deregister_image(ImageId=planted)
-    assert scene.after(120).cli("retry", scene.image)[0] == 0
-    scene.run_until_state("delivered")
-    assert scene.delivery(DEV)["image"] != planted
-    assert scene.world.shares_open() == []
 
 
 @pytest.mark.parametrize("tagged", [True, False], ids=["with our tags", "not tagged by us"])

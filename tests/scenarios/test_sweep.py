@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.scenarios.scene import DEV, PROD, TEST
+from tests.scenarios.scene import DEV
 
 MOST_LOOKS = 30
 """In ten minutes of an outage, including the SDK's own retries."""
@@ -10,20 +10,6 @@ GROUP_DARK = 180 + 60 + 30
 """Seconds for which a crash may delay a message group: the queue's visibility timeout, and a sweep."""
 DISCOVERY = 5 * 60 + 30
 """Seconds until discovery has run once."""
-
-
-def test_what_was_tagged_before_the_service_came_is_left_alone(scene):
-    """The baseline: old tags start nothing; a new tag on such an AMI does."""
-    with scene.world.injections.silence():
-        scene.tag("")
-        scene.wait(3)
-    scene.wait(2 * DISCOVERY)
-    (notice,) = scene.notices()
-    assert (notice["event"], notice["images"]) == ("hub.baseline", [scene.image])
-    assert scene.states() == {}
-
-    scene.tag(f"{DEV} {PROD}")
-    scene.assert_arrives(DEV, PROD)
 
 
 CRASHES = [
@@ -43,15 +29,6 @@ def test_a_function_killed_at_a_call(scene, function, operation, nth, when):
 
     assert crash.happened
     scene.assert_delivered(DEV)
-
-
-def test_key_access_that_comes_five_minutes_late_is_no_failure(scene):
-    """Grants work only after five minutes: copies end in error until then, are deleted, and are made again."""
-    scene.world.kms.grants.delay = (290.0, 300.0)
-    scene.promote("dev")
-
-    assert scene.reported() == {"delivery.delivered": 2, "promotion.over": 1}
-    scene.assert_delivered(DEV, TEST)
 
 
 def test_the_table_is_throttled(scene):

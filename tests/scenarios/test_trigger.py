@@ -2,8 +2,7 @@
 
 import pytest
 
-from tests.scenarios.platform import schedule
-from tests.scenarios.scene import DELIVERY_TAG, DEV, PROD, STRANGER
+from tests.scenarios.scene import DEV, STRANGER
 
 
 def test_what_starts_nothing(scene):
@@ -18,44 +17,6 @@ def test_what_starts_nothing(scene):
 
     assert scene.after(3 * 60).nothing_happened()
     assert scene.reported() == {}
-    scene.assert_invariants()
-
-
-def test_what_the_service_made_is_not_promoted_and_says_so(scene):
-    """One notice with the reason; nothing is opened."""
-    made_by_us = scene.seed("copied-here", tags={DELIVERY_TAG: "0123456789abcdef0123"})
-    scene.tag("dev", image=made_by_us)
-    scene.wait(10 * 60)
-
-    (notice,) = scene.notices("promotion.refused")
-    assert [fault["code"] for fault in notice["faults"]] == ["source-made-by-service"]
-    assert scene.states(made_by_us) == {}
-    scene.assert_invariants()
-
-
-@pytest.mark.parametrize("version", [3, 3.0])
-def test_the_tag_events_version_may_be_a_float(scene, version):
-    """AWS's documentation has ``3``, captured events have ``3.0``: both start it, without discovery."""
-    schedule(scene, "discover", on=False)
-    with scene.world.injections.silence():
-        scene.tag("")
-        scene.wait(30)
-    assert scene.nothing_happened()
-
-    scene.emit_tag_change(scene.image, {"promote": ""}, version=version)
-    scene.assert_arrives(DEV)
-
-
-def test_a_repeated_or_older_event_starts_nothing(scene):
-    """Events that come twice, late, or with more accounts than the tag: it is delivered once, with one notice."""
-    scene.world.injections.double_events()
-    scene.promote(DEV)
-    scene.world.injections.calm()
-    for version in (1, 2, 0, 99):
-        scene.emit_tag_change(scene.image, {"promote": f"dev {PROD}"}, version=version)
-    assert scene.after(2 * 60).states() == {DEV: "delivered"}
-    assert scene.reported() == {"delivery.delivered": 1, "promotion.over": 1}
-    assert len(scene.snapshots_in(DEV)) == 2
     scene.assert_invariants()
 
 

@@ -58,25 +58,3 @@ def test_status_says_when_a_wave_that_soaks_opens(scene):
     (_, prod) = scene.status()["waves"]
     assert prod["state"] == "soaks"
     assert f"wave qa -> prod: opens at {prod['opens_at']}; 1 target waits" in scene.said("status")[1]
-
-
-def test_a_value_or_a_file_with_a_wave_that_cannot_open_is_refused(in_waves, tmp_path):
-    """Before anybody waits for it."""
-    status, said = in_waves.said("plan", "prod")
-    assert status != 0
-    assert "no account of `qa` gets the AMI" in said
-    path = tmp_path / "bad.yaml"
-    path.write_text(file().replace("after: dev", "after: prod"), encoding="utf-8")
-    status, out, err = in_waves.cli("targets", "validate", str(path))
-    assert status != 0
-    assert "group `qa` waits for itself" in out + err
-    assert "group `prod` waits for itself" in out + err
-
-
-def test_the_difference_of_two_files_shows_waves(in_waves, tmp_path):
-    """`targets diff`, as text and as JSON that fits its schema."""
-    path = tmp_path / "other.yaml"
-    path.write_text(file(soak="1h"), encoding="utf-8")
-    _, out, _ = in_waves.cli("targets", "diff", str(path))
-    assert "~ wave of group prod: after qa, if at most 0 of it failed -> after qa, 1h later" in " ".join(out.split())
-    in_waves.cli("targets", "diff", str(path), "--json")

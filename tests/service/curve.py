@@ -45,7 +45,7 @@ def point(targets: int) -> CurvePoint:
     hub.cloud.make_image(AMI, dict.fromkeys(SNAPSHOTS, True))
     began = Counter(hub.invocations)
     hub.cloud.tag(AMI, "default")
-    hub.run(until=hub.cloud.now + 4 * 3600)
+    hub.wait(4 * 3600)
     all_delivered(hub)
     cost = hub.cost()
     functions = Counter(function_of(name) for name in (Counter(hub.invocations) - began).elements())

@@ -7,6 +7,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from chalicelib.engine.errors import RefusalKind
+from tests.service.cloud import refusal
+
+ALWAYS = 10**9
+"""Times."""
+
 
 class ProcessKilled(BaseException):
     """The process was killed. Code of the service must not catch it."""
@@ -69,6 +75,17 @@ class Gate:
     def guard(self, name: str, port: Any) -> Any:
         """Return the port behind the gate."""
         return _Guarded(self, name, port)
+
+    def refuse(
+        self, port: str, *methods: str, why: RefusalKind, times: int = ALWAYS, after: bool = False, **how: Any
+    ) -> None:
+        """Let AWS refuse calls of a port from now on. ``how``: code and text of the refusal, and ``only`` which calls.
+
+        ``after``: they have taken effect all the same.
+        """
+        only = how.pop("only", lambda *_args, **_given: True)
+        refused = refusal(why, **{"code": "Refused", **how})
+        self.troubles += [PortTrouble(port, method, refused, times, after, only) for method in methods]
 
     def call(self, name: str, method: str, real: Callable[..., Any], args: tuple[Any, ...], kwargs: Any) -> Any:
         """Make one call, unless the gate raises before it."""

@@ -114,7 +114,7 @@ class GrowingHub(Hub):
         """Make an AMI, tag it, and run until nothing more happens."""
         self.cloud.make_image(ami, dict.fromkeys(snapshots, True))
         self.cloud.tag(ami, "default")
-        self.run(until=self.cloud.now + 4 * 3600)
+        self.wait(4 * 3600)
 
     def cost(self) -> Cost:
         """Return what all functions except the scheduled ones have cost so far."""
@@ -158,7 +158,7 @@ def grown(much: Size) -> GrowingHub:
         _tagged(hub, much.tagged)
     if much.finished:
         _finished(hub, much)
-    hub.run(until=hub.cloud.now + 4 * 3600)
+    hub.wait(4 * 3600)
     return hub
 
 
@@ -168,7 +168,7 @@ def _finished(hub: GrowingHub, much: Size) -> None:
     assert hub.outcomes()["ami-00f", ACCOUNT] == "delivered"
     hub.cloud.tag("ami-00f", None)
     hub.cloud.gone.add("ami-00f")
-    hub.run(until=hub.cloud.now + 3600)
+    hub.wait(3600)
     records, ledger, tracked = hub.stores.records, hub.stores.ledger, hub.stores.tracked
     ident = addresses.delivery_id(HUB, "ami-00f", ACCOUNT, REGION)
     items = [(k, v) for k, v in records.records.items() if "00f" in k.pk or ident in k.pk]
@@ -198,7 +198,7 @@ def _tagged(hub: GrowingHub, many: int) -> None:
     hub.cloud.changed()
     hub.stores.records.items.pop(BASELINE, None)
     hub._discover_at = hub.cloud.now + DISCOVERY
-    hub.run(until=hub.cloud.now + DISCOVERY)
+    hub.wait(DISCOVERY)
 
 
 def _share(hub: GrowingHub, many: int) -> None:
@@ -206,8 +206,7 @@ def _share(hub: GrowingHub, many: int) -> None:
     for n in range(many):
         hub.cloud.make_image(f"ami-a{n:016x}", {f"snap-a{n:015x}": True})
         hub.cloud.tag(f"ami-a{n:016x}", SHARED)
-    hub.run(until=hub.cloud.now + 4 * 3600)
-    assert set(hub.outcomes().values()) == {"shared"}, Counter(hub.outcomes().values())
+    assert set(hub.wait(4 * 3600).outcomes().values()) == {"shared"}, Counter(hub.outcomes().values())
 
 
 def _renamed(text: str, names: dict[str, str]) -> str:
@@ -230,7 +229,7 @@ def measure(hub: GrowingHub) -> Growth:
     before = hub.cost()
     hub.promote("ami-0001", ["snap-00010", "snap-00011"])
     promotion = hub.cost() - before
-    hub.run(until=hub.cloud.now + 3600)
+    hub.wait(3600)
     before = hub.of("sweep")
     hub.cloud.now += 60
     hub._sweep_now()

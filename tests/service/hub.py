@@ -5,7 +5,7 @@ import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache, partial
-from typing import Any
+from typing import Any, Self
 
 from chalicelib.delivery.codecs import DELIVERIES, DeliveryCodec
 from chalicelib.delivery.model import Delivery
@@ -421,9 +421,18 @@ class Hub:
         """Run step by step until a delivery has a state."""
         self.until(lambda: self.outcomes().get((ami, account)) == state)
 
-    def at(self, until: int) -> "Hub":
+    def at(self, until: int) -> Self:
         """Run until then; return the hub, for an assertion about what holds then."""
         self.run(until=until)
+        return self
+
+    def wait(self, seconds: int) -> Self:
+        """Let time pass, with everything that happens meanwhile; return the hub."""
+        return self.at(self.cloud.now + seconds)
+
+    def unwatched(self) -> Self:
+        """Check no invariant any more, which do not know what happens in the test; return the hub."""
+        self.watchful, self.gate.watch = False, lambda *_: None
         return self
 
     def ended(self) -> dict[tuple[str, str], str]:

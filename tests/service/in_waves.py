@@ -9,7 +9,7 @@ from chalicelib.targets.applied_file import Directory, Target
 from chalicelib.targets.waves import Wave
 from tests.service.cloud import REGION, target_key
 from tests.service.hub import Hub
-from tests.service.shared_ami import AMI, HOUR
+from tests.service.shared_ami import AMI, HOUR, untagged
 
 DEV, DEV2, QA, PROD = (f"20000000000{number}" for number in (1, 2, 3, 4))
 GROUPS: Mapping[str, Sequence[str]] = {"dev": (DEV, DEV2), "qa": (QA,), "prod": (PROD,)}
@@ -26,11 +26,18 @@ def apply(hub: Hub, waves: Mapping[str, Wave], groups: Mapping[str, Sequence[str
     hub.cloud.directory = Directory({name: tuple(members) for name, members in groups.items()}, listed, waves=waves)
 
 
-def hub_with(waves: Mapping[str, Wave] = PLAIN, settings: Mapping[str, Any] | None = None, **given: Any) -> Hub:
-    """A hub with one AMI, and a file with these waves."""
-    hub = Hub((DEV, DEV2, QA, PROD), **given)
-    apply(hub, waves, **(settings or {}))
-    hub.cloud.make_image(AMI, {"snap-00": True})
+def hub_with(
+    waves: Mapping[str, Wave] = PLAIN,
+    settings: Mapping[str, Any] | None = None,
+    groups: Mapping[str, Sequence[str]] = GROUPS,
+    broken: Sequence[str] = (),
+    **given: Any,
+) -> Hub:
+    """A hub with one AMI, and a file with these waves. ``broken``: the accounts whose keys are disabled."""
+    hub = untagged((DEV, DEV2, QA, PROD), **given)
+    apply(hub, waves, groups, **(settings or {}))
+    for account in broken:
+        break_key(hub, account)
     return hub
 
 
@@ -57,7 +64,7 @@ def retry(hub: Hub, accounts: str = "") -> None:
 
 def states(hub: Hub, *, after: int = HOUR) -> list[str]:
     """The states in the order dev, dev, qa, prod, after so many seconds."""
-    hub.run(until=hub.cloud.now + after)
+    hub.wait(after)
     found = {account: state for (_, account), state in hub.outcomes().items()}
     return [found.get(account, "") for account in (DEV, DEV2, QA, PROD)]
 

@@ -366,7 +366,7 @@ class Invariants:
         end = None if tells else machine.deadline(record)
         in_time = end is None or wake_at is None or wake_at <= end or self._hub.cloud.now >= end
         assert in_time, f"invariant 6: {key} is {record.state} until {end}, and woken no sooner than {wake_at}"
-        if record.state is DeliveryState.STOPPING and machine.needs_shares(record):
+        if record.state is DeliveryState.STOPPING and not record.cleanup.deletes_accepted:
             late = self._hub.cloud.now - record.entered[DeliveryState.STOPPING]
             assert late < CLOSES_WITHIN + self.refused_for, (
                 f"invariant 1: {key} stops, and has held its shares for {late} s"

@@ -65,7 +65,7 @@ def _hub(accounts: int, regions: tuple[str, ...], *wanted: str) -> WeighedHub:
 def expansion(accounts: int = ACCOUNTS) -> Most:
     """A promotion writes its deliveries, and the sweep finds all of them due."""
     hub = _hub(accounts, REGIONS, "promotion#")
-    hub.run(until=hub.cloud.now + 1800)
+    hub.wait(1800)
     deliveries = sum(key.pk.startswith("delivery#") for key in hub.stores.records.records)
     assert deliveries == accounts * len(REGIONS), deliveries
     return hub.most
@@ -74,18 +74,17 @@ def expansion(accounts: int = ACCOUNTS) -> Most:
 def delivery() -> Most:
     """One delivery of this many snapshots, from its tag to its end."""
     hub = _hub(1, REGIONS[:1], "")
-    hub.run(until=hub.cloud.now + 4 * 3600)
-    assert set(hub.outcomes().values()) == {"delivered"}, hub.outcomes()
+    assert set(hub.wait(4 * 3600).outcomes().values()) == {"delivered"}, hub.outcomes()
     return hub.most
 
 
 def opening(accounts: int = TOGETHER) -> Most:
     """Each snapshot is opened to all accounts at once."""
     hub = _hub(accounts, REGIONS[:1], "promotion#", "delivery#", "quota#")
-    hub.run(until=hub.cloud.now + 1800)
+    hub.wait(1800)
     hub.most.clear()
     hub.wanted = ("resource#snapshot",)
-    hub.run(until=hub.cloud.now + 1800)
+    hub.wait(1800)
     assert len(hub.cloud.permissions) == accounts * SNAPSHOTS, len(hub.cloud.permissions)
     return hub.most
 

@@ -28,6 +28,24 @@ def membership_of(units: Mapping[str, Unit]) -> Membership:
     return Membership(addresses.digest(repr(sorted(units.items()))), units)
 
 
+def of_an_ou(*accounts: str, **settings: Any) -> Directory:
+    """A file whose group ``default`` is the OU, which has these accounts."""
+    return with_members(
+        Directory(
+            {"default": (OU,)},
+            {},
+            {"default": (Target("", REGION, **settings),)},
+            organization=Organization(ORGANIZATION, {OU: ("default",)}),
+        ),
+        *accounts,
+    )
+
+
+def with_members(file: Directory, *accounts: str, arn: str = ARN, **others: Unit) -> Directory:
+    """The file, while the table of members has these accounts in the OU, and perhaps other units."""
+    return replace(file, membership=membership_of({OU: Unit(arn, accounts), **others}))
+
+
 class FakeOrganization:
     """The port ``OrganizationReader``: pages of one account, the first empty. ``refuse``: for the next calls."""
 
@@ -133,12 +151,12 @@ class OrganizationHub:
         for _ in range(times):
             self._members.run(time_left=time_left)
             self.hub.discover()
-            self.hub.run(until=self.cloud.now + FIVE)
+            self.hub.wait(FIVE)
 
     def tag(self, value: str | None = "default") -> None:
         """Tag the AMI, and let an hour pass."""
         self.cloud.tag("ami-0a", value)
-        self.hub.run(until=self.cloud.now + 3600)
+        self.hub.wait(3600)
 
     @property
     def outcomes(self) -> dict[str, str]:

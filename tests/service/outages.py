@@ -37,7 +37,7 @@ class Outage:
         hub = _hub(self.mode, self.seed)
         watch = OutageWatch(hub)
         if self.ending:
-            hub.run(until=hub.cloud.now + 2 * HOUR)
+            hub.wait(2 * HOUR)
             hub.cloud.tag(AMI, None)
         hub.until_state(AMI, ACCOUNTS[0], self.state)
         had = watch.images() if not self.ending else {}
@@ -57,10 +57,10 @@ class Outage:
         if failed:
             self._may_fail(hub, failed, done)
             hub.cloud.tag(AMI, None)
-            hub.run(until=hub.cloud.now + HOUR)
+            hub.wait(HOUR)
             hub.cloud.notices.clear()
             hub.cloud.tag(AMI, "default")
-            hub.run(until=hub.cloud.now + AFTERWARDS)
+            hub.wait(AFTERWARDS)
             assert "failed" not in hub.outcomes().values(), "tagged again, it fails again"
         else:
             all_ended(hub, self.mode)
@@ -148,7 +148,7 @@ def states(mode: str, *, ending: bool = False) -> tuple[str, ...]:
     """Return the states that a delivery of a mode passes through, as seen between two invocations."""
     hub, seen = _hub(mode, 0), []
     if ending:
-        hub.run(until=hub.cloud.now + 2 * HOUR)
+        hub.wait(2 * HOUR)
         hub.cloud.tag(AMI, None)
     while (step := hub._next()) is not None:
         hub.run(until=step[0])

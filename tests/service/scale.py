@@ -53,7 +53,7 @@ class ScaleCase:
         """All targets are delivered."""
         hub = _hub(self.numbers.targets, SlowGate(seed=self.seed, one_slice=self.dying))
         hub.cloud.tag(AMI, "default")
-        hub.run(until=hub.cloud.now + 48 * HOUR)
+        hub.wait(48 * HOUR)
 
         hub.groups.dead.clear()
         all_delivered(hub, notified_once=False)
@@ -62,7 +62,7 @@ class ScaleCase:
         """The tag is removed, or the file loses all but one account: half a day later nothing else is open."""
         hub = _hub(self.numbers.shares, SlowGate(seed=self.seed, most=FAST), mode="share", share_snapshots=True)
         hub.cloud.tag(AMI, "default")
-        hub.run(until=hub.cloud.now + 24 * HOUR)
+        hub.wait(24 * HOUR)
         assert Counter(hub.outcomes().values()) == {"shared": self.numbers.shares}, hub.faults()
 
         hub.gate.most, hub.gate.one_slice = SlowGate.most, self.dying
@@ -74,7 +74,7 @@ class ScaleCase:
             listed = {account: hub.cloud.directory.accounts[account] for account in stay}
             hub.cloud.directory = Directory({"default": tuple(listed)}, listed)
             hub._discover_at = hub.cloud.now + DISCOVERY
-        hub.run(until=hub.cloud.now + 12 * HOUR)
+        hub.wait(12 * HOUR)
 
         assert {account for _, account in hub.cloud.launches} == stay
         assert {account for _, account in hub.cloud.permissions} == stay
@@ -84,8 +84,7 @@ class ScaleCase:
         """Tag events are lost: the last AMI is shared some hours later, an untagged one withdrawn within the hour."""
         hub = _hub(1, SlowGate(seed=self.seed), mode="share")
         hub.cloud.tag(AMI, "default")
-        hub.run(until=hub.cloud.now + HOUR)
-        assert set(hub.outcomes().values()) == {"shared"}
+        assert set(hub.wait(HOUR).outcomes().values()) == {"shared"}
         hub.gate.one_slice = self.dying
         hub._event_fates = iter(lambda: (), None)
         amis = [f"ami-b{n:06x}" for n in range(self.numbers.tagged)]
@@ -112,7 +111,7 @@ def _discover_for(hub: SlowHub, hours: int) -> None:
     """Run for this long; discovery runs every five minutes, whether or not anything else happens."""
     for _ in range(hours * HOUR // DISCOVERY):
         hub._discover_at = min(hub._discover_at or 10**12, hub.cloud.now + DISCOVERY)
-        hub.run(until=hub.cloud.now + DISCOVERY)
+        hub.wait(DISCOVERY)
 
 
 def cases(numbers: Numbers) -> Iterator[ScaleCase]:

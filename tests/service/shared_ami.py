@@ -1,20 +1,39 @@
-"""An AMI that is shared with some accounts, and what may be wrong while its permissions are to be removed."""
+"""A hub with an AMI that is tagged or shared, and what may be wrong while its permissions are to be removed."""
+
+from collections.abc import Callable
+from typing import Any
 
 from chalicelib.engine import addresses
-from tests.service.cloud import START, source_key
+from chalicelib.promotion.codec import PROMOTIONS
+from chalicelib.promotion.model import Promotion
+from chalicelib.targets.applied_file import Directory, Target
+from chalicelib.targets.organization import Organization, Unit
+from tests.service.cloud import REGION, source_key
 from tests.service.hub import Hub
-from tests.service.organization import A, B
+from tests.service.organization import ARN, ORGANIZATION, OTHER_ARN, OTHER_OU, OU, A, B, membership_of
 
 HOUR, DAY = 3600, 86400
 AMI = "ami-00"
 
 
-def shared(accounts=(A, B), **settings) -> Hub:
-    hub = Hub(accounts, target={"mode": "share", **settings})
+def untagged(accounts=(A, B), *, file: Directory | None = None, **given: Any) -> Hub:
+    """A hub with an AMI of one encrypted snapshot. ``file``: what is applied, if the accounts do not say all of it."""
+    hub = Hub(accounts, **given)
+    hub.cloud.directory = file or hub.cloud.directory
     hub.cloud.make_image(AMI, {"snap-00": True})
-    hub.cloud.tag(AMI, " ".join(accounts))
-    hub.run(until=START + HOUR)
-    assert set(hub.outcomes().values()) == {"shared"}
+    return hub
+
+
+def tagged(value: str = "default", accounts=(A, B), **given: Any) -> Hub:
+    """A hub whose AMI has just been tagged."""
+    hub = untagged(accounts, **given)
+    hub.cloud.tag(AMI, value)
+    return hub
+
+
+def shared(accounts=(A, B), **settings) -> Hub:
+    hub = tagged(" ".join(accounts), accounts, target={"mode": "share", **settings})
+    assert set(hub.wait(HOUR).outcomes().values()) == {"shared"}
     return hub
 
 
@@ -23,7 +42,7 @@ def pass_time(hub, seconds):
     until = hub.cloud.now + seconds
     while hub.cloud.now < until:
         hub.discover()
-        hub.run(until=hub.cloud.now + 300)
+        hub.wait(300)
 
 
 def open_to(hub, *, after=0) -> set[str]:
@@ -52,8 +71,7 @@ def damage(key):
     """A person writes nonsense into a record."""
 
     def damaged(hub):
-        hub.watchful = False  # the invariants do not know this record; the tests below check them at the end
-        hub.gate.watch = lambda *_: None
+        hub.unwatched()  # the invariants do not know this record; the tests check them at the end
         hub.stores.records.records[key(hub)].body = {"colour": "red"}
 
     return damaged
@@ -97,3 +115,34 @@ def park_delivery(hub):
     """The delivery's record is parked."""
     hub.watchful = False
     hub.stores.records.park(hub.delivery_key(AMI, B), "for a test", hub.cloud.now)
+
+
+def record(hub: Hub) -> Promotion:
+    stored = hub.stores.records.read(addresses.promotion(AMI))
+    assert stored is not None
+    return PROMOTIONS.decode(stored)
+
+
+def when(hub: Hub, command: type, then: Callable[[], object]) -> None:
+    """Do something once, between what the promotion reads for a command and the write of its result."""
+    real, left = hub.promotions.executor.execute, [then]
+
+    def execute(record: Promotion, asked: object, budget: object) -> object:
+        event = real(record, asked, budget)
+        if isinstance(asked, command) and left:
+            left.pop()()
+        return event
+
+    hub.promotions.executor.execute = execute
+
+
+def conflicting(accounts: int) -> Directory:
+    """A file in which so many accounts have two OUs that do not agree on their settings; A has none of that."""
+    them = tuple(f"{300_000_000_000 + number}" for number in range(accounts))
+    return Directory(
+        {"default": (A, OU), "others": (OTHER_OU,)},
+        {A: (Target(A, REGION),)},
+        {"default": (Target("", REGION),), "others": (Target("", REGION, key="alias/other"),)},
+        organization=Organization(ORGANIZATION, {OU: ("default",), OTHER_OU: ("others",)}),
+        membership=membership_of({OU: Unit(ARN, them), OTHER_OU: Unit(OTHER_ARN, them)}),
+    )

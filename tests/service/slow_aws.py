@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from chalicelib.delivery.worker.share_waiters import WaitingDeliveries
@@ -11,11 +11,12 @@ from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.errors import Refusal
 from chalicelib.engine.ports import Write
 from chalicelib.engine.waker import Waker
+from chalicelib.sharing.ports import Judgement
 from chalicelib.sharing.share import Share, ShareState
 from chalicelib.sharing.worker.share_worker import ShareWorker
 from tests.fakes import copying
 from tests.service.cloud import Quiet
-from tests.service.entitled import ListedOnly
+from tests.service.gate import ProcessKilled
 from tests.stores import Stores, in_memory
 
 START = 1_800_000_000
@@ -23,10 +24,6 @@ LIMIT = 30
 """Seconds of an invocation."""
 ACCOUNT = "200000000001"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/AmiCopyRole"
-
-
-class SliceKilled(BaseException):
-    """The function has reached its limit."""
 
 
 class Slow:
@@ -81,6 +78,20 @@ class SlowStore:
         return slow
 
 
+class EverybodyMay:
+    """The port ``Entitlements``: the applied file contains each account, and prolongs no share."""
+
+    def __init__(self, resource: SlowResource) -> None:
+        self._resource = resource
+
+    def ends(self, _resource: str, shares: Sequence[Share]) -> Mapping[str, int]:
+        return {share.share_name: 0 for share in shares}
+
+    def judge(self, _resource: str, _shares: Sequence[Share], _has_time: object = None) -> Judgement:
+        self._resource.spend()
+        return Judgement()
+
+
 class SlowResource:
     """A resource with its shares, holders and worker; ``seconds``: the duration of each call, DynamoDB's included."""
 
@@ -102,7 +113,7 @@ class SlowResource:
             records,
             ledger,
             {resource.pk.split("#")[1]: self.permissions},
-            ListedOnly(self.listed),
+            EverybodyMay(self),
             WaitingDeliveries(records, ledger, waker),
             waker,
             self.telemetry,
@@ -115,7 +126,7 @@ class SlowResource:
     def spend(self) -> None:
         self.now += self.seconds
         if self.now > self.ends:
-            raise SliceKilled
+            raise ProcessKilled
 
     def wake(self, _key: RecordKey, _cause: str) -> None:
         self.woken = True
@@ -125,11 +136,6 @@ class SlowResource:
         self.spend()
         self.wakes += [key for key, _ in wakes]
         return ()
-
-    def listed(self, receivers: Collection[str]) -> frozenset[str]:
-        """All accounts are listed."""
-        self.spend()
-        return frozenset(receivers)
 
     def hold(self, names: Sequence[str], *, account: str = "") -> None:
         """Let one delivery hold each share; both have the same name."""
@@ -144,6 +150,15 @@ class SlowResource:
             self.stores.ledger.release(self.key.pk, name, copying(f"d-{name}", account or name))
         self._note()
 
+    def let_in(self, names: Sequence[str], *, account: str = "") -> None:
+        """Let a delivery hold each share, and the worker do what follows."""
+        self.hold(names, account=account)
+        self.run_on()
+
+    def let_out(self, names: Sequence[str], *, account: str = "") -> None:
+        self.release(names, account=account)
+        self.run_on()
+
     def _note(self) -> None:
         self.stores.records.make_due(self.key, self.clock())
 
@@ -156,7 +171,7 @@ class SlowResource:
 
         try:
             self.worker.run(self.key, time_left=left)
-        except SliceKilled:
+        except ProcessKilled:
             self.killed += 1
         self.ends = float("inf")
 

@@ -59,12 +59,11 @@ class SlowCase:
     def play(self) -> SlowHub:
         """Run to the end, and check it."""
         hub = self.hub()
-        hub.run(until=hub.cloud.now + LONGEST)
+        hub.wait(LONGEST)
         all_ended(hub, self.mode)
         if self.mode == "share":
             hub.cloud.tag(AMI, None)
-            hub.run(until=hub.cloud.now + LONGEST)
-            assert set(hub.outcomes().values()) == {"withdrawn"}, f"{hub.outcomes()}: {hub.faults()}"
+            assert set(hub.wait(LONGEST).outcomes().values()) == {"withdrawn"}, f"{hub.outcomes()}: {hub.faults()}"
             hub.groups.dead.clear()
             hub.invariants.rest()
         return hub

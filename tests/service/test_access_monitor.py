@@ -23,11 +23,10 @@ from chalicelib.monitor.worker.access_monitor import MEMBER_FOR, TRIES, AccessMo
 from chalicelib.sharing.share import Share
 from chalicelib.sharing.share_events import OpeningIntended, evolve
 from chalicelib.targets.applied_file import AppliedFile, Directory, Target, nothing_applied
-from chalicelib.targets.organization import Membership, Organization, Unit
 from chalicelib.targets.worker.live_members import LiveMembers
 from tests.fakes import copying
 from tests.service.cloud import FakeWhereabouts, Quiet
-from tests.service.organization import ARN, ORGANIZATION, OU
+from tests.service.organization import of_an_ou
 from tests.stores import on_dynamodb
 
 HUB, DEV, TEST, NOW = "111111111111", "222222222222", "333333333333", 1_767_604_200
@@ -193,20 +192,6 @@ def test_without_a_readable_file_nobody_is_called_a_stranger(setup):
 BY_JO = {"userIdentity": {"arn": f"arn:aws:iam::{HUB}:user/jo", "accountId": HUB}}
 
 
-def of_an_ou(setup, *accounts):
-    """Let the file name an OU, and the table of members have these accounts in it."""
-    setup.file = AppliedFile(
-        Directory(
-            {"default": (OU,)},
-            {},
-            {"default": (Target("", "us-east-1"),)},
-            organization=Organization(ORGANIZATION, {OU: ("default",)}),
-            membership=Membership("1", {OU: Unit(ARN, accounts)}),
-        ),
-        "digest",
-    )
-
-
 def published(setup):
     """Verdict and receivers of each notice."""
     return [(one["verdict"], one["receivers"]) for one in setup.topic]
@@ -214,7 +199,7 @@ def published(setup):
 
 def test_who_is_no_stranger_is_asked_of_organizations_itself(setup):
     """The table of members has both in the OU; Organizations has one of them there."""
-    of_an_ou(setup, DEV, TEST)
+    setup.file = AppliedFile(of_an_ou(DEV, TEST), "digest")
     setup.judge_event("a snapshot is shared", **BY_JO)
     assert published(setup) == [("foreign-listed", [DEV, TEST])]
     setup.whereabouts.says[TEST] = ()
@@ -226,7 +211,7 @@ def test_who_is_no_stranger_is_asked_of_organizations_itself(setup):
 @pytest.mark.parametrize("kind", [RefusalKind.THROTTLED, RefusalKind.DENIED, RefusalKind.ROLE])
 def test_while_organizations_does_not_answer_the_event_comes_again(setup, kind):
     """Nobody of the OU is called a stranger, or none, meanwhile."""
-    of_an_ou(setup, DEV, TEST)
+    setup.file = AppliedFile(of_an_ou(DEV, TEST), "digest")
     fault = Fault("organization-unreadable", "o", "Refused.", "Ask.")
     setup.whereabouts.refuses = Refusal(kind, fault)
     with pytest.raises(Refusal):
@@ -240,7 +225,7 @@ def test_while_organizations_does_not_answer_the_event_comes_again(setup, kind):
 
 def test_whom_the_file_lists_by_id_needs_no_answer_of_organizations(setup):
     """An OU contains them, too. What the file lists is no stranger wherever it is."""
-    of_an_ou(setup, DEV, TEST)
+    setup.file = AppliedFile(of_an_ou(DEV, TEST), "digest")
     listed = {one: (Target(one, "us-east-1"),) for one in (DEV, TEST)}
     setup.file = AppliedFile(replace(setup.directory, accounts=listed), "digest")
     setup.whereabouts.refuses = Refusal(RefusalKind.DENIED, Fault("organization-unreadable", "o", "Refused.", "Ask."))
@@ -250,7 +235,7 @@ def test_whom_the_file_lists_by_id_needs_no_answer_of_organizations(setup):
 
 def test_an_event_with_more_accounts_than_one_run_has_time_to_ask_about_is_judged_by_the_next(setup):
     """What Organizations has answered is remembered meanwhile."""
-    of_an_ou(setup, DEV, TEST)
+    setup.file = AppliedFile(of_an_ou(DEV, TEST), "digest")
     with pytest.raises(Refusal, match="no time"):
         setup.judge_event("a snapshot is shared", seconds=5, **BY_JO)
     setup.now += 180
@@ -288,7 +273,7 @@ def test_each_sample_has_its_verdict_over_an_empty_ledger(setup):
 def test_an_event_about_1000_accounts_of_an_ou_is_judged_before_its_message_is_a_dead_letter(setup):
     """Organizations takes a quarter of a second for each, so that a run asks about 80; SQS gives it every 3 minutes."""
     accounts = [f"{220000000000 + number}" for number in range(1000)]
-    of_an_ou(setup, *accounts)
+    setup.file = AppliedFile(of_an_ou(*accounts), "digest")
     begun, answers, ask = setup.now, setup.whereabouts.asked, setup.whereabouts.whereabouts
     spent = []
     setup.whereabouts.whereabouts = lambda account: spent.append(0.25) or ask(account)

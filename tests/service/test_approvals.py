@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from chalicelib.delivery.phases.approval import ApprovalSeen
+from chalicelib.delivery.phases.waiting import ApprovalSeen
 from chalicelib.delivery.worker.live_approvals import LiveApprovals
 from chalicelib.sharing.worker.entitlements import LiveEntitlements
 from chalicelib.targets.applied_file import Directory, Target
@@ -14,7 +14,7 @@ from tests.service.cloud import HUB, REGION, START, source_key
 from tests.service.gate import PortCrash
 from tests.service.hub import Hub, Parts
 from tests.service.organization import OU, A, B, OrganizationHub
-from tests.service.shared_ami import AMI, HOUR, outcomes, pass_time
+from tests.service.shared_ami import AMI, HOUR, outcomes, pass_time, tagged, untagged
 
 DAY = 24 * HOUR
 WAITS = "awaiting-approval"
@@ -23,9 +23,7 @@ WAITS = "awaiting-approval"
 def waiting(accounts=(A,), **given) -> Hub:
     """A hub whose AMI waits for an approval."""
     settings = {"approval": "required", **given.pop("target", {})}
-    hub = Hub(accounts, target=settings, **given)
-    hub.cloud.make_image(AMI, {"snap-00": True})
-    hub.cloud.tag(AMI, " ".join(accounts))
+    hub = tagged(" ".join(accounts), accounts=accounts, target=settings, **given)
     pass_time(hub, HOUR)
     return hub
 
@@ -287,7 +285,7 @@ def test_a_copy_of_the_hubs_waits_though_an_ou_gives_the_hubs_account_other_sett
     it.look(3)
     it.hub.accounts = (HUB, A)
     it.cloud.tag("ami-0a", "some")
-    it.hub.run(until=it.cloud.now + 2 * HOUR)
+    it.hub.wait(2 * HOUR)
 
     assert it.outcomes == {HUB: WAITS, A: "requested"}
     assert len(asked(it.hub)) == 1
@@ -295,10 +293,9 @@ def test_a_copy_of_the_hubs_waits_though_an_ou_gives_the_hubs_account_other_sett
 
 def crashed(*crashes: PortCrash) -> Hub:
     """A hub whose AMI is approved after ten minutes; its processes are killed at these calls, and no event arrives."""
-    hub = Hub((A,), target={"approval": "required"}, arrivals=NOTHING_COMES, crashes=list(crashes), watchful=False)
-    hub.cloud.make_image(AMI, {"snap-00": True})
-    hub.cloud.tag(AMI, A)
-    hub.run(until=START + 1200)
+    hub = tagged(
+        A, accounts=(A,), target={"approval": "required"}, arrivals=NOTHING_COMES, crashes=list(crashes), watchful=False
+    ).wait(1200)
     hub.approve(AMI)
     hub.run()
     return hub
@@ -341,10 +338,9 @@ class AlwaysOtherSettings(LiveApprovals):
 
 def test_one_that_is_cancelled_as_often_as_it_is_wanted_again_costs_little():
     """Whatever the reason: each new beginning waits longer than the one before, until a tag event."""
-    hub = Hub((A,), target={"approval": "required"}, parts=Parts(approvals=AlwaysOtherSettings))
-    hub.cloud.make_image(AMI, {"snap-00": True})
-    hub.cloud.tag(AMI, A)
-    hub.run(until=START + 2 * HOUR)
+    hub = tagged(A, accounts=(A,), target={"approval": "required"}, parts=Parts(approvals=AlwaysOtherSettings)).wait(
+        2 * HOUR
+    )
     before = len(hub.invocations)
     assert before < 200
     hub.cloud.tag(AMI, None)
@@ -356,8 +352,7 @@ def test_one_that_is_cancelled_as_often_as_it_is_wanted_again_costs_little():
 
 def test_nobody_is_asked_about_a_source_that_was_refused_and_it_is_delivered_when_it_is_mended():
     """Its key was disabled when it was tagged: nothing was examined, so nothing can be approved yet."""
-    hub = Hub((A,), target={"approval": "required"})
-    hub.cloud.make_image(AMI, {"snap-00": True})
+    hub = untagged((A,), target={"approval": "required"})
     hub.cloud.disabled.add(source_key(0))
     hub.cloud.tag(AMI, A)
     assert outcomes(hub, after=HOUR) == {}

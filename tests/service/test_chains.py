@@ -8,8 +8,7 @@ from collections.abc import Sequence
 import pytest
 
 from chalicelib.engine.errors import RefusalKind
-from tests.service.cloud import CloudBehavior, refusal
-from tests.service.gate import PortTrouble
+from tests.service.cloud import CloudBehavior
 from tests.service.hub import Hub
 from tests.service.scenes import queued
 from tools import extras
@@ -24,8 +23,7 @@ A_THOUSAND = 1000
 def test_an_account_that_refuses_every_copy(amis):
     """AMIs of twenty snapshots fail one after another; the last waits for 240 or 1,000 slots before its own."""
     hub = queued(amis, 20, hours=1)
-    denied = refusal(RefusalKind.DENIED, "UnauthorizedOperation")
-    hub.gate.troubles.append(PortTrouble("target.snapshots", "copy", denied, 10**6))
+    hub.gate.refuse("target.snapshots", "copy", why=RefusalKind.DENIED)
     hub.run()
 
     assert set(hub.outcomes().values()) == {"failed"}

@@ -10,13 +10,11 @@ from chalicelib.engine.errors import RefusalKind
 from chalicelib.engine.faults import Fault
 from chalicelib.promotion import commands as do
 from chalicelib.targets.applied_file import AppliedFile, Directory, Target
-from chalicelib.targets.organization import Organization, Unit
 from tests.service.cloud import REGION, CloudBehavior, refusal, target_key
 from tests.service.gate import PortTrouble
 from tests.service.hub import Hub
-from tests.service.organization import ARN, ORGANIZATION, OU, A, B, C, membership_of
-from tests.service.shared_ami import AMI, HOUR, pass_time
-from tests.service.tagged_ami import conflicting, record, tagged, when
+from tests.service.organization import A, B, C, of_an_ou
+from tests.service.shared_ami import AMI, HOUR, conflicting, pass_time, record, tagged, untagged, when
 
 FOR_HOURS = CloudBehavior(copying=(60 * HOUR,))
 THROTTLED = refusal(RefusalKind.THROTTLED, "aws-throttled")
@@ -27,7 +25,7 @@ def refuse_the_examination(hub: Hub) -> None:
     """A value that is refused is tagged, and EC2 refuses to show the source."""
     hub.gate.troubles.append(PortTrouble("source", "examine", THROTTLED, times=10**6))
     hub.cloud.tag(AMI, "default nobody")
-    hub.run(until=hub.cloud.now + HOUR)
+    hub.wait(HOUR)
 
 
 def damage_the_file(hub: Hub) -> None:
@@ -39,38 +37,50 @@ def damage_the_file(hub: Hub) -> None:
 def test_a_withdrawal_waits_neither_for_the_file_nor_for_the_source(trouble, mode, state):
     """Who was withdrawn is known without them; whom the value names else is not, and goes on."""
     hub = tagged(behavior=FOR_HOURS, target={"mode": mode})
-    hub.run(until=hub.cloud.now + HOUR)
+    hub.wait(HOUR)
     before = hub.outcomes()[AMI, A]
     trouble(hub)
     hub.withdraw(AMI, B)
-    hub.run(until=hub.cloud.now + HOUR)
+    hub.wait(HOUR)
 
     assert hub.outcomes() == {(AMI, A): before, (AMI, B): state}
     assert B not in {account for _, account in hub.cloud.permissions | hub.cloud.launches}
 
 
+def test_people_are_notified_once_that_the_source_cannot_be_read_however_often_the_file_changes():
+    """EC2 refuses the look for days; then what waited begins, and nothing is said of it any longer."""
+    hub = tagged()
+    refused = PortTrouble("source", "examine", THROTTLED, times=10**6)
+    hub.gate.troubles.append(refused)
+    for day in range(4):
+        hub.run(until=hub.cloud.now + 25 * HOUR)
+        hub.cloud.change_targets(tags={"day": str(day)})
+        hub.discover()
+    assert [one["event"] for one in hub.cloud.notices] == ["promotion.refused"]
+    assert [one.code for one in record(hub).faults] == ["source-never-available"]
+
+    refused.times = 0
+    hub.run(until=hub.cloud.now + HOUR)
+    assert hub.outcomes() == {(AMI, A): "delivered", (AMI, B): "delivered"}
+    assert record(hub).faults == ()
+
+
 def test_an_approver_is_asked_while_another_delivery_does_not_end():
     """One target's trouble is its own: that of B, which the tag no longer names, is parked."""
-    hub = Hub((A, B), behavior=FOR_HOURS, watchful=False)
-    hub.gate.watch = lambda *_: None
-    approved = Target(A, REGION, approval="required")
-    hub.cloud.directory = Directory({"default": (A, B)}, {A: (approved,), B: (Target(B, REGION),)})
-    hub.cloud.make_image(AMI, {"snap-00": True})
+    hub = untagged(behavior=FOR_HOURS).unwatched()
+    hub.cloud.change_targets(A, approval="required")
     hub.cloud.tag(AMI, B)
-    hub.run(until=hub.cloud.now + 1800)
+    hub.wait(1800)
     hub.stores.records.park(hub.delivery_key(AMI, B), "by hand", hub.cloud.now)
     hub.cloud.tag(AMI, A)
-    hub.run(until=hub.cloud.now + HOUR)
+    hub.wait(HOUR)
 
     assert [notice["event"] for notice in hub.cloud.notices] == ["promotion.awaiting-approval"]
 
 
 def test_a_fault_that_is_gone_while_its_notice_is_sent_leaves_nothing_to_do():
     """Another invocation finds it gone meanwhile; the promotion rests afterwards."""
-    hub = Hub((A,), watchful=False, most_invocations=1_000)
-    hub.gate.watch = lambda *_: None
-    hub.cloud.directory = conflicting(2)
-    hub.cloud.make_image(AMI, {"snap-00": True})
+    hub = untagged((A,), file=conflicting(2), most_invocations=1_000).unwatched()
 
     def repair() -> None:
         hub.cloud.directory = Directory({"default": (A,)}, {A: (Target(A, REGION),)})
@@ -79,7 +89,7 @@ def test_a_fault_that_is_gone_while_its_notice_is_sent_leaves_nothing_to_do():
 
     when(hub, do.NotifyRefused, repair)
     hub.cloud.tag(AMI, "default")
-    hub.run(until=hub.cloud.now + 12 * HOUR)
+    hub.wait(12 * HOUR)
     assert record(hub).state == "over"
 
 
@@ -100,15 +110,15 @@ class StaleOnce:
 @pytest.mark.parametrize("withdrawn", [(), (C,)])
 def test_one_stale_look_ends_nobody_also_if_a_withdrawal_comes(withdrawn):
     """It shows a value without B; within half a minute an operator withdraws C."""
-    hub = tagged((A, B, C), behavior=FOR_HOURS)
-    hub.run(until=hub.cloud.now + HOUR)
+    hub = tagged(accounts=(A, B, C), behavior=FOR_HOURS)
+    hub.wait(HOUR)
     executor = hub.promotions.executor
     executor.source = StaleOnce(executor.source, f"{A} {C}")
     hub.stores.records.make_due(addresses.promotion(AMI), hub.cloud.now, {"seen": "9:x"})
     hub.promotions.run(addresses.promotion(AMI), "stale", time_left=lambda: 30)
     for account in withdrawn:
         hub.withdraw(AMI, account)
-    hub.run(until=hub.cloud.now + HOUR)
+    hub.wait(HOUR)
 
     ends = {(AMI, account): "stopping" if account in withdrawn else "copying" for account in (A, B, C)}
     assert hub.outcomes() == ends
@@ -117,41 +127,29 @@ def test_one_stale_look_ends_nobody_also_if_a_withdrawal_comes(withdrawn):
 def test_a_retry_for_one_account_shares_an_ami_again_that_was_disabled():
     """The others stay as they are until the AMI is tagged again."""
     hub = tagged(target={"mode": "share"})
-    hub.run(until=hub.cloud.now + HOUR)
+    hub.wait(HOUR)
     for state in ("disabled", "available"):
         hub.cloud.hub_images[AMI]["State"] = state
         hub.cloud.changed()
         pass_time(hub, HOUR)
     assert set(hub.outcomes().values()) == {"withdrawn"}
     hub.stores.records.make_due(addresses.promotion(AMI), hub.cloud.now, {"retry": f"1:{A}"})
-    hub.run(until=hub.cloud.now + HOUR)
-    assert hub.outcomes()[AMI, A] == "shared"
+    assert hub.wait(HOUR).outcomes()[AMI, A] == "shared"
 
 
 def test_an_image_that_is_marked_as_the_services_own_begins_nothing_again():
     """It was shared before; its value names fewer now, and what was cancelled is not begun by the value in force."""
     hub = tagged(target={"mode": "share"})
-    hub.run(until=hub.cloud.now + HOUR)
+    hub.wait(HOUR)
     hub.cloud.hub_images[AMI]["Tags"].append({"Key": "ami-promoter:delivery", "Value": "of another"})
     hub.cloud.tag(AMI, A)
     pass_time(hub, 6 * HOUR)
     assert record(hub).episode == 1
 
 
-def an_ou(*accounts: str) -> Directory:
-    units = membership_of({OU: Unit(ARN, accounts)})
-    named = Organization(ORGANIZATION, {OU: ("default",)})
-    return Directory({"default": (OU,)}, {}, {"default": (Target("", REGION),)}, organization=named, membership=units)
-
-
 def test_what_runs_is_left_alone_when_an_account_joins():
     """The deliveries that run are not tracked again: with a thousand that would be a thousand writes and wakes."""
-    hub = Hub((A, B, C), behavior=FOR_HOURS, watchful=False)
-    hub.gate.watch = lambda *_: None
-    hub.cloud.directory = an_ou(A, B)
-    hub.cloud.make_image(AMI, {"snap-00": True})
-    hub.cloud.tag(AMI, "default")
-    hub.run(until=hub.cloud.now + HOUR)
+    hub = tagged(accounts=(A, B, C), file=of_an_ou(A, B), behavior=FOR_HOURS).unwatched().wait(HOUR)
     added: list[str] = []
 
     def note(port: str, method: str, args: tuple[Any, ...]) -> None:
@@ -159,24 +157,19 @@ def test_what_runs_is_left_alone_when_an_account_joins():
             added.append(args[1].account)
 
     hub.gate.watch = note
-    hub.cloud.directory = an_ou(A, B, C)
+    hub.cloud.directory = of_an_ou(A, B, C)
     hub.discover()
-    hub.run(until=hub.cloud.now + 300)
+    hub.wait(300)
     assert (set(added), hub.outcomes()[AMI, C]) == ({C}, "copying")
 
 
 @pytest.mark.parametrize("refused", ["", "nobody"])
 def test_a_refused_value_that_the_file_explains_later_gives_the_ami_to_those_it_names(refused):
     """Also the empty value, which means `default`: a group that the file gains while a delivery still runs."""
-    hub = Hub((A, B), behavior=FOR_HOURS, watchful=False)
     listed = {one: (Target(one, REGION),) for one in (A, B)}
-    hub.cloud.directory = Directory({"first": (A,)}, listed)
-    hub.cloud.make_image(AMI, {"snap-00": True})
-    hub.cloud.tag(AMI, "first")
-    hub.run(until=hub.cloud.now + HOUR)
+    hub = tagged("first", file=Directory({"first": (A,)}, listed), behavior=FOR_HOURS).wait(HOUR)
     hub.cloud.tag(AMI, refused)
-    hub.run(until=hub.cloud.now + HOUR)
-    assert hub.outcomes() == {(AMI, A): "copying"}
+    assert hub.wait(HOUR).outcomes() == {(AMI, A): "copying"}
     hub.cloud.directory = Directory({"first": (A,), refused or "default": (A, B)}, listed)
     pass_time(hub, 2 * HOUR)
     assert hub.outcomes() == {(AMI, A): "copying", (AMI, B): "copying"}
@@ -184,19 +177,14 @@ def test_a_refused_value_that_the_file_explains_later_gives_the_ami_to_those_it_
 
 def test_members_that_come_back_are_news():
     """A promotion that is over has seen those between by itself, before discovery has."""
-    hub = Hub((A, B, C), watchful=False)
-    hub.gate.watch = lambda *_: None
-    fewer, more = an_ou(A, B), an_ou(A, B, C)
-    hub.cloud.directory = fewer
-    hub.cloud.make_image(AMI, {"snap-00": True})
-    hub.cloud.tag(AMI, "default")
-    hub.run(until=hub.cloud.now + HOUR)
+    fewer, more = of_an_ou(A, B), of_an_ou(A, B, C)
+    hub = tagged(accounts=(A, B, C), file=fewer).unwatched().wait(HOUR)
     for directory in (more, fewer):
         hub.cloud.directory = directory
         pass_time(hub, HOUR)
     hub.cloud.directory = more
     hub.stores.records.make_due(addresses.promotion(AMI), hub.cloud.now, {"withdraw": "1"})
-    hub.run(until=hub.cloud.now + 120)
+    hub.wait(120)
     assert record(hub).file.endswith(f"/{more.membership.digest}")
 
     hub.cloud.directory = fewer
@@ -208,13 +196,11 @@ def test_members_that_come_back_are_news():
 @pytest.mark.parametrize("value", ["default", f"{A} {B}", B])
 def test_what_was_tagged_while_the_file_was_damaged_counts_when_the_same_file_is_applied_again(value, over):
     """`targets-damaged` says to do that, and no more: nobody tags again."""
-    hub = Hub((A, B), watchful=False)
-    hub.cloud.make_image(AMI, {"snap-00": True})
+    hub = untagged(watchful=False)
     hub.cloud.disabled.add(target_key(B))
     if over:
         hub.cloud.tag(AMI, "default")
-        hub.run(until=hub.cloud.now + HOUR)
-        assert hub.outcomes()[AMI, B] == "failed"
+        assert hub.wait(HOUR).outcomes()[AMI, B] == "failed"
     hub.cloud.disabled.clear()
     before = hub.outcomes()
     damage_the_file(hub)

@@ -14,14 +14,11 @@ from chalicelib.sharing.share import Share, ShareState
 from tests.delivery.examples import NOW, REGION, TARGET
 from tests.fakes import copying
 from tests.images.examples import an_image
+from tests.service.gate import ProcessKilled
 from tests.stores import in_memory
 
 IMAGE = an_image()
 ONE = TrackedDelivery("d1", TARGET, REGION, 1, "running")
-
-
-class KilledError(Exception):
-    """The function was killed."""
 
 
 class Holdings:
@@ -56,14 +53,14 @@ class Holdings:
 
 
 def killed(*_args, **_options):
-    raise KilledError
+    raise ProcessKilled
 
 
 def test_a_share_whose_wake_a_killed_run_never_sent_is_woken_by_the_next():
     """Its holding is gone by then; without a wake it would stay open for another hour."""
     it = Holdings()
     it.dies = True
-    with pytest.raises(KilledError):
+    with pytest.raises(ProcessKilled):
         it.release()
     it.dies = False
 

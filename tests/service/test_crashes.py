@@ -12,7 +12,7 @@ from tests.service.gate import PortCrash, PortTrouble, ProcessKilled
 from tests.service.hub import Hub
 from tests.service.organization import A, B
 from tests.service.scenes import HubSetup, all_delivered, scenes
-from tests.service.shared_ami import AMI, HOUR, pass_time
+from tests.service.shared_ami import AMI, HOUR, pass_time, untagged
 from tests.stores import on_dynamodb
 
 pytestmark = pytest.mark.thorough
@@ -81,7 +81,7 @@ def test_a_message_group_that_always_dies_at_one_step_ends_among_the_dead_letter
 
     hub.gate.call = call
     hub.cloud.tag("ami-0a", "default")
-    assert not hub.at(hub.cloud.now + 30 * 3600).cloud.permissions
+    assert not hub.wait(30 * 3600).cloud.permissions
     assert not hub.cloud.grants
     assert len(hub.cloud.images) == 1
 
@@ -91,7 +91,7 @@ def until_killed(hub):
     for _ in range(600):
         if not hub.gate.troubles[0].times:
             return
-        hub.run(until=hub.cloud.now + 1)
+        hub.wait(1)
     raise TimeoutError
 
 
@@ -107,8 +107,7 @@ def pause_and_untag(hub):
 @pytest.mark.parametrize("method", ["create", "save"])
 def test_a_delivery_that_was_announced_and_never_written_keeps_no_promotion_from_its_end(method, then):
     """Killed between the tracked delivery and its record, which nobody wants a moment later; the next tag serves it."""
-    hub = Hub((A, B), watchful=False)
-    hub.cloud.make_image(AMI, {"snap-00": True})
+    hub = untagged(watchful=False)
     key, again = hub.delivery_key(AMI, B), method == "save"
     if again:
         hub.cloud.tag(AMI, f"{A} {B}")
@@ -124,19 +123,18 @@ def test_a_delivery_that_was_announced_and_never_written_keeps_no_promotion_from
     hub.cloud.tag(AMI, f"{A} {B}")
     until_killed(hub)
     then(hub)
-    assert hub.at(hub.cloud.now + 2 * HOUR).stores.seen(addresses.promotion(AMI)).state == "over"
+    assert hub.wait(2 * HOUR).stores.seen(addresses.promotion(AMI)).state == "over"
     assert hub.outcomes().get((AMI, B)) == ("cancelled" if again else None)
     hub.cloud.paused = False
     hub.cloud.tag(AMI, None)
-    hub.run(until=hub.cloud.now + HOUR)
+    hub.wait(HOUR)
     hub.cloud.tag(AMI, f"{A} {B}")
     assert hub.ended() == {(AMI, A): "delivered", (AMI, B): "delivered"}
 
 
 def test_a_delivery_that_is_killed_right_after_its_request_for_slots_returns_them():
     """It is cancelled before it asks again; its record says from the beginning that it may have asked."""
-    hub = Hub((A,), watchful=False)
-    hub.cloud.make_image(AMI, {"snap-00": True})
+    hub = untagged((A,), watchful=False)
     hub.gate.troubles.append(PortTrouble("slots", "ask", ProcessKilled(), after=True))
     quota = addresses.copy_quota(A, REGION)
 
@@ -145,15 +143,14 @@ def test_a_delivery_that_is_killed_right_after_its_request_for_slots_returns_the
     assert [lease.lacking for lease in hub.stores.slots.leases(quota)] == [1]
     hub.cloud.tag(AMI, None)
 
-    assert hub.at(hub.cloud.now + HOUR).outcomes() == {(AMI, A): "cancelled"}
+    assert hub.wait(HOUR).outcomes() == {(AMI, A): "cancelled"}
     assert list(hub.stores.slots.leases(quota)) == []
 
 
 @pytest.mark.parametrize("before", ["nothing", "cancelled", "failed"])
 def test_a_delivery_that_was_announced_and_never_written_is_begun_if_it_is_wanted(before):
     """Killed between the tracked delivery and its record; an operator's `retry` came before the next run."""
-    hub = Hub((A,), watchful=False)
-    hub.cloud.make_image(AMI, {"snap-00": True})
+    hub = untagged((A,), watchful=False)
     key, method = hub.delivery_key(AMI, A), "create" if before == "nothing" else "save"
     if before != "nothing":
         if before == "failed":
@@ -173,7 +170,7 @@ def test_a_delivery_that_was_announced_and_never_written_is_begun_if_it_is_wante
     hub.cloud.tag(AMI, A)
     until_killed(hub)
     hub.stores.records.leave(addresses.promotion(AMI), {"retry": f"{hub.cloud.now}:"}, hub.cloud.now)
-    assert hub.at(hub.cloud.now + HOUR).outcomes() == {(AMI, A): "delivered"}
+    assert hub.wait(HOUR).outcomes() == {(AMI, A): "delivered"}
     assert hub.stores.seen(addresses.promotion(AMI)).state == "over"
 
 
@@ -198,4 +195,4 @@ def test_a_failed_delivery_that_was_announced_again_and_never_written_begins_whe
     assert hub.stores.seen(addresses.promotion(AMI)).state == "over"
     hub.cloud.directory = file
     hub.stores.records.leave(addresses.promotion(AMI), {"file": "new"}, hub.cloud.now)
-    assert hub.at(hub.cloud.now + HOUR).outcomes() == {(AMI, A): "delivered"}
+    assert hub.wait(HOUR).outcomes() == {(AMI, A): "delivered"}

@@ -77,7 +77,7 @@ def a_hub(stores, mode):
     hub.gate.watch = lambda *_: None  # the invariants believe a damaged ledger; AWS itself is asked below
     hub.cloud.make_image(AMI, SNAPSHOTS)
     hub.cloud.tag(AMI, A)
-    hub.run(until=hub.cloud.now + 600)
+    hub.wait(600)
     return hub
 
 
@@ -113,11 +113,11 @@ def damaged_while_held(stores, mode, kind):
     for item in shares_of(stores, hub):
         damage(stores, item, KINDS[kind])
         stores.records.make_due(RecordKey(item["pk"]), hub.cloud.now)
-    hub.run(until=hub.cloud.now + 600)
+    hub.wait(600)
     published = []
     hub.cloud.notices = SeenNotices(lambda notice: published.append((notice["event"], set(opened(hub)))))
     hub.cloud.tag(AMI, None)
-    hub.run(until=hub.cloud.now + HOUR)
+    hub.wait(HOUR)
 
     assert opened(hub) == set()
     assert [there for event, there in published if event == "delivery.withdrawn" and there] == []
@@ -133,7 +133,7 @@ def damaged_and_held_by_nobody(stores, mode, kind):
     for item in shares_of(stores, hub):
         damage(stores, item, KINDS[kind])
         stores.records.make_due(RecordKey(item["pk"]), hub.cloud.now)
-    hub.run(until=hub.cloud.now + HOUR)
+    hub.wait(HOUR)
 
     assert opened(hub) == set()
 
@@ -167,7 +167,7 @@ def test_a_resources_damaged_record_is_written_again(stores, mode, parts):
     for key in records:
         damage(stores, {"pk": key.pk, "sk": key.sk}, parts)
     hub.cloud.tag(AMI, None)
-    hub.run(until=hub.cloud.now + HOUR)
+    hub.wait(HOUR)
 
     assert opened(hub) == set()
     assert [key for key in records if (seen := stores.seen(key)) is None or seen.wake_at or seen.parked] == []

@@ -14,7 +14,7 @@ from chalicelib.engine.waker import Waker
 from chalicelib.images.ports import Tagged
 from chalicelib.promotion.codec import PROMOTIONS
 from chalicelib.promotion.evolving import started
-from chalicelib.promotion.head import Move, Resolver, head, move, places_digest
+from chalicelib.promotion.head import Move, head, move, places_digest
 from chalicelib.promotion.model import PromotionState
 from chalicelib.promotion.worker.discover import PERIOD, Discover
 from chalicelib.promotion.worker.tag_pass import BASELINE, TagPass, read_heads
@@ -65,10 +65,11 @@ class CountedReads(MemoryRecords):
         return super().__getattribute__(name)
 
 
-def a_pass(records, wakes, file=BOTH):
-    return TagPass(
-        records, SimpleNamespace(read=lambda: file), Waker(records, wakes, lambda: NOW), lambda: NOW, HUB, REGION
-    )
+def a_pass(records, wakes, found, heads=None, file=BOTH, time_left=lambda: 30):
+    """Run a pass over what EC2 shows, by the heads that were read before it."""
+    waker = Waker(records, wakes, lambda: NOW)
+    tags = TagPass(records, SimpleNamespace(read=lambda: file), waker, lambda: NOW, HUB, REGION)
+    tags.run(found, read_heads(records) if heads is None else heads, time_left=time_left)
 
 
 def looked_once():
@@ -93,7 +94,7 @@ def test_a_head_that_cannot_be_read_hides_no_other_ami_and_is_looked_at(body):
     records.put(addresses.head("ami-0a"), {"kind": "head", "body": body})
 
     found = [Tagged("ami-0a", "dev"), Tagged("ami-0b", "dev")]
-    a_pass(records, wakes).run(found, read_heads(records), time_left=lambda: 30)
+    a_pass(records, wakes, found)
 
     assert sorted(wakes.woken) == ["promotion#ami-0a", "promotion#ami-0b"]
 
@@ -106,7 +107,7 @@ def test_what_has_not_moved_costs_no_call():
         with_head(records, ami)
     heads = read_heads(records)
     records.calls = 0
-    a_pass(records, wakes).run([Tagged(ami, "dev") for ami in amis], heads, time_left=lambda: 30)
+    a_pass(records, wakes, [Tagged(ami, "dev") for ami in amis], heads)
 
     assert (wakes.woken, records.calls) == ([], 1)
 
@@ -124,7 +125,7 @@ def test_many_that_have_moved_are_all_dealt_with_however_short_the_runs_are(call
     runs = 0
     while len(set(wakes.woken)) < len(found):
         left = itertools.chain(itertools.repeat(30, calls - 1), itertools.repeat(0))
-        a_pass(records, wakes).run(found, read_heads(records), time_left=lambda left=left: next(left))
+        a_pass(records, wakes, found, time_left=lambda left=left: next(left))
         runs += 1
         assert runs <= 400 // calls + 1
 
@@ -136,7 +137,7 @@ def test_the_baseline_is_put_on_record_however_short_the_runs_are(calls):
     found = [Tagged(f"ami-{number:02d}", "dev") for number in range(20)]
     for _ in range(30):
         left = itertools.chain(itertools.repeat(30, calls - 1), itertools.repeat(0))
-        a_pass(records, wakes).run(found, read_heads(records), time_left=lambda left=left: next(left))
+        a_pass(records, wakes, found, time_left=lambda left=left: next(left))
 
     assert len(records.list(HEADS, "ami-")) == 20
     assert set(wakes.woken) == {"baseline#hub"}
@@ -148,7 +149,7 @@ def test_what_may_have_to_be_closed_is_never_behind_what_is_new():
     records, wakes = looked_once(), CountingQueues()
     with_head(records, "ami-ff", STANDING)
     found = [Tagged(f"ami-{number:04d}", "dev") for number in range(1000)]
-    a_pass(records, wakes, SHARED).run(found, read_heads(records), time_left=lambda: 0)
+    a_pass(records, wakes, found, file=SHARED, time_left=lambda: 0)
 
     assert wakes.woken[0] == "promotion#ami-ff"
     assert len(wakes.woken) > 1, "what is new has its turn all the same"
@@ -159,11 +160,11 @@ def test_a_thousand_new_amis_are_put_in_slices_of_many_and_are_not_looked_at_aga
     records, wakes = looked_once(), CountingQueues()
     found = [Tagged(f"ami-{number:04d}", "dev") for number in range(1000)]
     left = itertools.chain(itertools.repeat(30, 50), itertools.repeat(0))
-    a_pass(records, wakes).run(found, read_heads(records), time_left=lambda: next(left))
+    a_pass(records, wakes, found, time_left=lambda: next(left))
 
     assert sorted(wakes.woken) == sorted(f"promotion#{one.ami}" for one in found)
     wakes.woken.clear()
-    a_pass(records, wakes).run(found, read_heads(records), time_left=lambda: 30)
+    a_pass(records, wakes, found)
     assert wakes.woken == []
 
 
@@ -173,7 +174,7 @@ def test_one_that_is_there_without_a_head_keeps_no_new_one_from_its_start():
     with_head(records, "ami-0005")
     records.forget(addresses.head("ami-0005"), {"kind": "head"})
     found = [Tagged(f"ami-{number:04d}", "dev") for number in range(10)]
-    a_pass(records, wakes).run(found, read_heads(records), time_left=lambda: 30)
+    a_pass(records, wakes, found)
 
     assert sorted(wakes.woken) == sorted(f"promotion#{one.ami}" for one in found)
 
@@ -211,7 +212,7 @@ STANDING = replace(SAME, standing=True, digests=SHARED.digests, places=places_di
 )
 def test_what_is_done_about_an_ami(value, state, one, file, then):
     """Wakes new, differently tagged, untagged and disabled AMIs, and those changed by a new file; no others."""
-    assert move(value, state, one, Resolver(file)) is then
+    assert move(value, state, one, file, file.judge) is then
 
 
 def test_a_head_says_what_its_record_is():
@@ -272,7 +273,7 @@ def test_one_ami_over_which_a_call_fails_keeps_no_other_back():
     found = [Tagged(ami, "dev") for ami in (*amis, "ami-new")]
     for _ in range(2):
         with pytest.raises(ValueError, match="Item size"):
-            a_pass(records, wakes).run(found, read_heads(records), time_left=lambda: 30)
+            a_pass(records, wakes, found)
 
     assert {f"promotion#{ami}" for ami in (*amis[1:], "ami-new")} <= set(wakes.woken)
 
@@ -286,11 +287,11 @@ def test_a_head_that_was_written_again_is_not_forgotten():
     anew = replace(IN_FORCE, moving=True)
     records.put(addresses.head("ami-0a"), {"kind": "head", "body": json.dumps(codec.encode(anew))})
 
-    a_pass(records, wakes).run([], heads, time_left=lambda: 30)
+    a_pass(records, wakes, [], heads)
     assert read_heads(records) == {"ami-0a": anew}
 
     with_head(records, "ami-0a", gone)
-    a_pass(records, wakes).run([], read_heads(records), time_left=lambda: 30)
+    a_pass(records, wakes, [])
     assert read_heads(records) == {}
 
 
@@ -301,12 +302,12 @@ def test_what_another_run_was_just_writing_is_left_as_well_before_the_baseline_i
     refused = iter([True, True, False])
     records.create_all = lambda new, now: {new[0][0].key} if next(refused) else real(new, now)
     found = [Tagged("ami-0a", "dev")]
-    a_pass(records, wakes).run(found, read_heads(records), time_left=lambda: 30)
+    a_pass(records, wakes, found)
     assert records.get(BASELINE) is None
 
     for _ in range(2):
         records.create_all = real
-        a_pass(records, wakes).run(found, read_heads(records), time_left=lambda: 30)
+        a_pass(records, wakes, found)
     assert records.get(BASELINE) is not None
     assert PROMOTIONS.decode(records.read(addresses.promotion("ami-0a"))).state is PromotionState.OVER
     assert wakes.woken == ["baseline#hub"]

@@ -21,11 +21,11 @@ from chalicelib.sharing.grant_names import grant_name
 from chalicelib.sharing.ports import SeenGrant
 from chalicelib.sharing.share import Purpose, Share, ShareState
 from chalicelib.targets.applied_file import AppliedFile, Directory, Target
-from chalicelib.targets.organization import Membership, Organization, Unit
 from chalicelib.targets.worker.live_members import LiveMembers
 from tests.fakes import MemoryLedger, copying
 from tests.service.cloud import FakeWhereabouts, Quiet
-from tests.service.organization import ARN, ORGANIZATION, OU
+from tests.service.gate import ProcessKilled
+from tests.service.organization import ARN, of_an_ou, with_members
 
 HUB, DEV, TEST, STRANGER, REGION = "111111111111", "222222222222", "333333333333", "999999999999", "us-east-1"
 KEY = f"arn:aws:kms:{REGION}:{HUB}:key/k"
@@ -33,6 +33,12 @@ SNAP, AMI = "snap-0a", "ami-0a"
 ROLE = f"arn:aws:iam::{DEV}:role/AmiCopyRole"
 NOON = 1_800_000_000
 FIVE = 5 * schedule.MINUTE
+ACCESS = key_policy.Access(DEV, key_policy.Audience.COPIES, ROLE, key_policy.hub_sid(HUB, REGION))
+"""What the service's statements in the key's policy let DEV do."""
+
+
+def policy(*statements: Any) -> str:
+    return json.dumps({"Statement": statements})
 
 
 class OpenHub:
@@ -40,7 +46,7 @@ class OpenHub:
 
     def __init__(self) -> None:
         self.open: dict[str, set[str]] = {SNAP: set(), AMI: set()}
-        self.policies = {KEY: json.dumps({"Statement": []})}
+        self.policies = {KEY: policy()}
         self.listed: dict[str, list[SeenGrant]] = {KEY: []}
         self.refuses: dict[str, RefusalKind] = {}
         self.asked: list[str] = []
@@ -92,7 +98,7 @@ class Kept:
     def save(self, this: Pass) -> Pass | None:
         """Unless another run has."""
         if self.saves_left == 0:
-            raise ProcessDiesError
+            raise ProcessKilled
         self.saves_left -= 1
         if self.at is not None and self.at.version != this.version:
             return None
@@ -108,10 +114,6 @@ class Kept:
 
     def keep(self, place: Any, finding: Any, region: str, now: int) -> None:
         self.kept.append((place.resource, finding.verdict.value))
-
-
-class ProcessDiesError(Exception):
-    """Lambda ends the process."""
 
 
 class Setup:
@@ -139,12 +141,16 @@ class Setup:
         audit = DriftAudit(*ports, HUB, REGION, self.learning, self.siblings)
         audit.run(time_left=lambda: seconds - self.hub.spent)
 
+    def runs(self, times: int, seconds: int = 240) -> None:
+        """So many invocations, five minutes apart."""
+        for _ in range(times):
+            self.run(seconds)
+            self.now += FIVE
+
     def day(self) -> list[tuple[str, str, list[str]]]:
         """A day's invocations; returns what was published."""
         before = len(self.topic)
-        for _ in range(schedule.DAY // FIVE):
-            self.run()
-            self.now += FIVE
+        self.runs(schedule.DAY // FIVE)
         return [(one["severity"], one["verdict"], one["receivers"]) for one in self.topic[before:]]
 
     def read(self) -> AppliedFile:
@@ -195,10 +201,9 @@ def test_what_the_ledger_accounts_for_is_not_notified(setup):
     role = setup.share(ROLES, "autoscaling", grantee=linked)
     setup.grant("g-2", f"{grant_name(role, REGION)}:1", linked, ROLE)
     setup.grant("g-3", grantee="ec2.amazonaws.com")
-    access = key_policy.Access(DEV, key_policy.Audience.COPIES, ROLE, key_policy.hub_sid(HUB, REGION))
     root = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{HUB}:root"}, "Action": "kms:*", "Resource": "*"}
-    setup.hub.policies[KEY] = json.dumps({"Statement": [root, *key_policy.statements(access)]})
-    setup.share(POLICY, access.share_name, grantee=ROLE)
+    setup.hub.policies[KEY] = policy(root, *key_policy.statements(ACCESS))
+    setup.share(POLICY, ACCESS.share_name, grantee=ROLE)
 
     assert setup.day() == []
     assert setup.kept.at.looks == 6  # snapshot, AMI, policy, and the grants of the hub, DEV and TEST
@@ -207,8 +212,7 @@ def test_what_the_ledger_accounts_for_is_not_notified(setup):
 def test_a_derived_grant_is_no_finding_while_something_on_the_key_is_open_to_its_account(setup):
     """A target may pass on within itself what the hub has opened; afterwards it is a finding."""
     setup.share(POLICY, DEV, grantee=ROLE)
-    access = key_policy.Access(DEV, key_policy.Audience.COPIES, ROLE, key_policy.hub_sid(HUB, REGION))
-    setup.hub.policies[KEY] = json.dumps({"Statement": list(key_policy.statements(access))})
+    setup.hub.policies[KEY] = policy(*key_policy.statements(ACCESS))
     setup.grant("g-1", "theirs", ROLE, ROLE)
     assert setup.day() == []
 
@@ -224,9 +228,8 @@ def test_a_grant_for_a_stranger_on_a_standing_key_is_a_page_whoever_made_it(setu
     if how == "grant":
         setup.grant("g-1", grant_name(setup.share(GRANTS, "d1", grantee=ROLE, holdings=standing), REGION))
     else:
-        access = key_policy.Access(DEV, key_policy.Audience.COPIES, ROLE, key_policy.hub_sid(HUB, REGION))
-        setup.share(POLICY, access.share_name, grantee=ROLE, holdings=standing)
-        setup.hub.policies[KEY] = json.dumps({"Statement": list(key_policy.statements(access))})
+        setup.share(POLICY, ACCESS.share_name, grantee=ROLE, holdings=standing)
+        setup.hub.policies[KEY] = policy(*key_policy.statements(ACCESS))
     assert setup.day() == []
 
     derived, made = (f"arn:aws:iam::{STRANGER}:role/{name}" for name in ("derived", "made"))
@@ -239,7 +242,7 @@ def test_a_grant_whose_grantee_and_issuer_were_deleted_is_no_second_page_about_t
     """It admits nobody. The policy admits a stranger, and is one finding."""
     root = f"arn:aws:iam::{STRANGER}:root"
     statement = {"Effect": "Allow", "Principal": {"AWS": root}, "Action": "kms:*", "Resource": "*"}
-    setup.hub.policies[KEY] = json.dumps({"Statement": statement})
+    setup.hub.policies[KEY] = policy(statement)
     setup.grant("g-1", "theirs", grantee="AROAGONEGONEGONEGONE", issuer="AIDAGONEGONEGONEGONE")
 
     assert setup.day() == [("page", "foreign-stranger", [STRANGER])]
@@ -250,7 +253,7 @@ def test_the_hub_of_another_region_is_left_to_its_own_audit(setup):
     setup.siblings = frozenset({"eu-west-1"})
     setup.grant("g-1", "ami-promoter:eu-west-1:d9:1")
     access = key_policy.Access(DEV, key_policy.Audience.COPIES, ROLE, key_policy.hub_sid(HUB, "eu-west-1"))
-    setup.hub.policies[KEY] = json.dumps({"Statement": list(key_policy.statements(access))})
+    setup.hub.policies[KEY] = policy(*key_policy.statements(access))
     assert setup.day() == []
 
     root = f"arn:aws:iam::{STRANGER}:root"
@@ -264,23 +267,9 @@ def test_the_hub_of_another_region_is_left_to_its_own_audit(setup):
 # --- the table of members alone says nothing -------------------------------------------------------------------------
 
 
-def of_an_ou(setup, *accounts: str) -> None:
-    """Let the file name an OU, and the table of members have these accounts in it."""
-    setup.file = AppliedFile(
-        Directory(
-            {"default": (OU,)},
-            {},
-            {"default": (Target("", REGION),)},
-            organization=Organization(ORGANIZATION, {OU: ("default",)}),
-            membership=Membership("1", {OU: Unit(ARN, tuple(accounts))}),
-        ),
-        "digest",
-    )
-
-
 def test_an_account_that_only_the_table_of_members_has_in_an_ou_is_a_stranger(setup):
     """Also where the ledger says that the service opened the share; and an OU whose ARN only the table has."""
-    of_an_ou(setup, DEV, TEST)
+    setup.file = AppliedFile(of_an_ou(DEV, TEST), "digest")
     evil = ARN.replace("900000000000", STRANGER)
     setup.share(SNAPSHOT, DEV)
     setup.share(SNAPSHOT, TEST, account=TEST)
@@ -290,15 +279,14 @@ def test_an_account_that_only_the_table_of_members_has_in_an_ou_is_a_stranger(se
     setup.whereabouts.says[TEST] = ()
     assert setup.day() == [("page", "own-without-intent", [TEST])]
     setup.hub.open[AMI] = {evil}
-    membership = Membership("2", {OU: Unit(evil, (DEV,))})
-    setup.file = replace(setup.file, directory=replace(setup.file.directory, membership=membership))
+    setup.file = AppliedFile(with_members(setup.directory, DEV, arn=evil), "digest")
     assert ("page", "foreign-stranger", [evil]) in setup.day()
 
 
 def test_the_audit_asks_about_a_thousand_accounts_in_several_runs_and_goes_on_where_it_stopped(setup):
     """Each question takes 0.4 seconds of a run's four minutes."""
     accounts = [f"{number:012}" for number in range(1, 1001)]
-    of_an_ou(setup, *accounts)
+    setup.file = AppliedFile(of_an_ou(*accounts), "digest")
     setup.hub.open[SNAP] = {*accounts}
     for one in accounts:
         setup.share(SNAPSHOT, one, account=one)
@@ -318,7 +306,7 @@ def test_the_audit_asks_about_a_thousand_accounts_in_several_runs_and_goes_on_wh
 def test_the_audit_asks_about_each_account_of_a_place_although_no_two_runs_are_of_one_process(setup, number, seconds):
     """Each question takes a quarter of a second; a new process has forgotten every answer."""
     accounts = [f"{one:012}" for one in range(1, number + 1)]
-    of_an_ou(setup, *accounts)
+    setup.file = AppliedFile(of_an_ou(*accounts), "digest")
     setup.hub.open = {SNAP: {*accounts}}
     for one in accounts:
         setup.share(SNAPSHOT, one, account=one)
@@ -360,7 +348,7 @@ def run_until_half_asked(setup, part: PassPart) -> None:
 def test_what_was_asked_about_one_place_counts_for_no_other(setup, next_one):
     """The next run looks at another snapshot: one that is new, or the one after, because the first is deleted."""
     stranger, *others = [f"{one:012}" for one in range(1, 301)]
-    of_an_ou(setup, stranger, *others)
+    setup.file = AppliedFile(of_an_ou(stranger, *others), "digest")
     setup.hub.open = {"snap-0b": {stranger, *others}}
     run_until_half_asked(setup, PassPart.SNAPSHOTS)
     setup.hub.open = {next_one: {stranger}}
@@ -372,7 +360,7 @@ def test_what_was_asked_about_one_place_counts_for_no_other(setup, next_one):
 def test_whom_the_file_lists_by_now_is_no_page_because_an_earlier_run_has_asked(setup):
     """It was applied between two runs, within the second look at a snapshot."""
     fresh, *others = [f"{one:012}" for one in range(1, 301)]
-    of_an_ou(setup, fresh, *others)
+    setup.file = AppliedFile(of_an_ou(fresh, *others), "digest")
     setup.hub.open = {SNAP: {fresh, *others}}
     setup.whereabouts.says[fresh] = ()
     run_until_half_asked(setup, PassPart.DOUBTS)
@@ -385,7 +373,7 @@ def test_whom_the_file_lists_by_now_is_no_page_because_an_earlier_run_has_asked(
 @pytest.mark.parametrize("kind", [RefusalKind.DENIED, RefusalKind.ROLE, RefusalKind.THROTTLED])
 def test_while_organizations_does_not_answer_the_audit_concludes_nothing_of_accounts_of_ous(setup, kind):
     """It reports that it did not see, and pages as soon as it does."""
-    of_an_ou(setup, DEV)
+    setup.file = AppliedFile(of_an_ou(DEV), "digest")
     setup.hub.open[SNAP] = {DEV}
     setup.share(SNAPSHOT, DEV)
     setup.whereabouts.says[DEV] = ()
@@ -404,7 +392,7 @@ def test_a_stranger_and_everybody_are_a_page_and_a_listed_account_is_a_notice(se
     root = f"arn:aws:iam::{STRANGER}:root"
     setup.hub.open |= {SNAP: {STRANGER, DEV}, AMI: {PUBLIC, TEST}}
     statement = {"Effect": "Allow", "Principal": {"AWS": root}, "Action": "kms:*", "Resource": "*"}
-    setup.hub.policies[KEY] = json.dumps({"Statement": statement})
+    setup.hub.policies[KEY] = policy(statement)
     setup.grant("g-1", "theirs", root)
 
     assert sorted(setup.day()) == [
@@ -421,8 +409,7 @@ def test_a_stranger_and_everybody_are_a_page_and_a_listed_account_is_a_notice(se
 def test_what_has_the_services_name_without_a_record_is_a_page_and_its_worker_is_woken(setup):
     """A grant and a statement of the service that the ledger does not know."""
     setup.grant("g-1", f"ami-promoter:{REGION}:d9:1")
-    access = key_policy.Access(DEV, key_policy.Audience.COPIES, ROLE, key_policy.hub_sid(HUB, REGION))
-    setup.hub.policies[KEY] = json.dumps({"Statement": list(key_policy.statements(access))})
+    setup.hub.policies[KEY] = policy(*key_policy.statements(ACCESS))
 
     assert sorted(setup.day()) == [("page", "own-without-intent", [DEV]), ("page", "own-without-intent", [ROLE])]
     assert {POLICY, GRANTS, addresses.grants_on(KEY).pk} <= {*setup.woken}
@@ -477,9 +464,7 @@ def test_what_a_second_look_does_not_see_again_is_not_notified(setup):
 def test_the_second_look_comes_a_quarter_of_an_hour_later(setup):
     """By then every grant shows, and every closing has ended."""
     setup.hub.open[SNAP] = {STRANGER}
-    for _ in range(3):
-        setup.run()
-        setup.now += FIVE
+    setup.runs(3)
     assert setup.topic == []
     setup.run()
 
@@ -556,7 +541,7 @@ def test_a_pass_ends_though_every_run_dies_after_one_slice(setup):
     many(setup, 200)
     for _ in range(200 // SLICE + 10):
         setup.kept.saves_left = 1
-        with suppress(ProcessDiesError):
+        with suppress(ProcessKilled):
             setup.run()
         setup.now += FIVE
 
@@ -567,9 +552,7 @@ def test_a_pass_ends_though_every_run_dies_after_one_slice(setup):
 def test_a_pass_ends_though_every_run_has_time_for_one_look(setup):
     """It looks, writes how far it came, and is done."""
     many(setup, 30)
-    for _ in range(60):
-        setup.run(seconds=1)
-        setup.now += FIVE
+    setup.runs(60, seconds=1)
 
     assert setup.kept.at.ended_at
 
@@ -639,9 +622,7 @@ def test_a_throttle_or_an_outage_delays_the_pass_and_no_more(setup, what):
     """It goes on where it stopped, and concludes nothing meanwhile."""
     setup.hub.open[AMI] = {STRANGER}
     setup.hub.refuses[what] = RefusalKind.THROTTLED
-    for _ in range(3):
-        setup.run()
-        setup.now += FIVE
+    setup.runs(3)
     assert setup.kept.at is None or not setup.kept.at.ended_at
     setup.hub.refuses.clear()
 

@@ -37,7 +37,7 @@ from tests.service.cloud import (
     source_key,
     target_key,
 )
-from tests.service.organization import ARN, ORGANIZATION, OTHER_ARN, OTHER_OU, OU, A, B, C
+from tests.service.organization import ARN, ORGANIZATION, OTHER_ARN, OTHER_OU, OU, A, B, C, of_an_ou, with_members
 
 AMI, OTHER, STRANGER, ABROAD = "ami-0a", "ami-0b", "999999999999", "eu-west-1"
 ROLE = "autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling"
@@ -125,6 +125,10 @@ class AskedSource:
         )
         self.records.records.pop(record.key, None)
         self.records.create(DELIVERIES.encode(record), 1)
+
+    def has_members(self, *accounts, arn=ARN, **changes):
+        """Let the table of members have these accounts in the OU, and change the file."""
+        self.cloud.directory = replace(with_members(self.cloud.directory, *accounts, arn=arn), **changes)
 
     def live(self):
         """The port, over these."""
@@ -363,14 +367,8 @@ def test_a_service_role_is_let_in_only_where_the_settings_name_it():
 def by_unit(launch_permission, **settings) -> AskedSource:
     """An OU contains A and B; C is listed and also in the OU, with settings that differ."""
     asked = AskedSource()
-    brought = Target("", REGION, launch_permission=launch_permission, **settings)
-    asked.cloud.directory = Directory(
-        {"default": (OU,), "other": (C,)},
-        {C: (Target(C, REGION),)},
-        {"default": (brought,)},
-        organization=Organization(ORGANIZATION, {OU: ("default",)}),
-        membership=Membership("1", {OU: Unit(ARN, (A, B, C))}),
-    )
+    file = of_an_ou(A, B, C, launch_permission=launch_permission, **settings)
+    asked.cloud.directory = replace(file, groups={**file.groups, "other": (C,)}, accounts={C: (Target(C, REGION),)})
     asked.cloud.tag(AMI, "default")
     return asked
 
@@ -413,8 +411,7 @@ def test_an_account_whose_settings_conflict_waits_with_that_fault_and_nobody_els
 def test_who_left_the_unit_is_a_stranger():
     """The membership in force counts."""
     asked = by_unit("account")
-    membership = Membership("2", {OU: Unit(ARN, (A,))})
-    asked.cloud.directory = replace(asked.cloud.directory, membership=membership)
+    asked.has_members(A)
     assert asked.answer(share(SNAPSHOT, B, held(B))) == "refused"
     assert asked.answer(share()) == "may"
 
@@ -460,8 +457,7 @@ def test_an_arn_that_only_the_table_of_members_gives_an_ou_may_not_launch():
     """The launch permission would admit another organization's OU, in the name of a true member of this one."""
     asked = by_unit("group", mode="share")
     evil = ARN.replace("900000000000", STRANGER)
-    membership = Membership("2", {OU: Unit(evil, (A, B))})
-    asked.cloud.directory = replace(asked.cloud.directory, membership=membership)
+    asked.has_members(A, B, arn=evil)
     held_by_a = held(purpose=Purpose.STANDING)
     assert asked.answer(share(IMAGE, evil, held_by_a, name=evil)) != "may"
     assert asked.answer(share(IMAGE, ARN, held_by_a, name=ARN)) == "may"
@@ -473,8 +469,7 @@ def test_a_unit_that_only_the_table_of_members_has_makes_no_receiver_known(forge
     asked = by_unit("group", mode="share")
     whole = asked.whereabouts.arn()
     arn = OTHER_ARN if forged == OTHER_OU else whole
-    membership = Membership("2", {OU: Unit(ARN, (A, B)), forged: Unit(arn, (A,))})
-    file = AppliedFile(replace(asked.cloud.directory, membership=membership), "digest")
+    file = AppliedFile(with_members(asked.cloud.directory, A, B, **{forged: Unit(arn, (A,))}), "digest")
     members = LiveMembers(lambda _named: asked.whereabouts, lambda: asked.cloud.now)
     assert strangers([arn, ARN], members.checked(file, [arn, ARN, A])) == {arn, PUBLIC}
 
@@ -483,8 +478,7 @@ def test_an_arn_of_nothing_makes_no_account_of_an_ou_one_that_the_file_lists():
     """With it the table would say that the file lists the account itself."""
     asked = by_unit("account")
     asked.whereabouts.says[B] = ()
-    membership = Membership("2", {OU: Unit("", (A, B))})
-    asked.cloud.directory = replace(asked.cloud.directory, membership=membership)
+    asked.has_members(A, B, arn="")
     assert opened_to(asked, A, B) == ["may", "refused"]
 
 
@@ -509,10 +503,7 @@ def test_the_settings_are_those_of_the_ou_that_has_the_account_and_not_of_one_th
 def test_while_organizations_refuses_what_comes_from_ous_waits_and_nothing_else(kind):
     """C is listed by the file; it needs no answer. Nothing is refused for good, and one refusal ends the asking."""
     asked = by_unit("account")
-    directory = asked.cloud.directory
-    asked.cloud.directory = replace(
-        directory, groups={"default": (OU, C)}, membership=Membership("1", {OU: Unit(ARN, (A, B))})
-    )
+    asked.has_members(A, B, groups={"default": (OU, C)})
     asked.whereabouts.refuses = Refusal(RefusalKind(kind), Fault("organization-unreadable", "o", "Refused.", "Ask."))
     assert opened_to(asked, A, B, C) == ["waits", "waits", "may"]
     assert len(asked.whereabouts.asked) == 1
@@ -565,10 +556,7 @@ def test_another_organization_than_the_files_is_found_out_within_ten_minutes():
 def test_while_organizations_throttles_one_is_put_off_and_the_others_are_asked_about_next():
     """Putting off hundreds, time and again, would take hours. C is listed by the file, and may be opened."""
     asked = by_unit("account")
-    listed = replace(
-        asked.cloud.directory, groups={"default": (OU, C)}, membership=Membership("1", {OU: Unit(ARN, (A, B))})
-    )
-    asked.cloud.directory = listed
+    asked.has_members(A, B, groups={"default": (OU, C)})
     asked.whereabouts.refuses = Refusal(RefusalKind.THROTTLED, Fault("aws-throttled", "o", "Too many.", "Wait."))
     shares = [share(SNAPSHOT, one, held(one)) for one in (A, B, C)]
     judged = asked.live().judge(SNAPSHOT, shares)
@@ -600,8 +588,7 @@ def test_hundreds_of_accounts_that_hold_a_permission_of_their_ou_take_few_questi
     """None of them belongs to the OU any more; each has its turn, and the last still does."""
     asked = by_unit("group", mode="share")
     accounts = [f"{number:012}" for number in range(1, 41)]
-    membership = Membership("2", {OU: Unit(ARN, tuple(accounts))})
-    asked.cloud.directory = replace(asked.cloud.directory, membership=membership)
+    asked.has_members(*accounts)
     asked.whereabouts.says = dict.fromkeys(accounts[:-1], ())
     permission = share(IMAGE, ARN, *(held(one, purpose=Purpose.STANDING) for one in accounts), name=ARN)
     live = asked.live()
@@ -617,8 +604,7 @@ def test_hundreds_of_accounts_that_hold_a_permission_of_their_ou_take_few_questi
 
 def permission_of_an_ou(asked, accounts, *amis):
     """Return a launch permission of the OU that each of its accounts holds, for each of these AMIs."""
-    membership = Membership("2", {OU: Unit(ARN, tuple(accounts))})
-    asked.cloud.directory = replace(asked.cloud.directory, membership=membership)
+    asked.has_members(*accounts)
     holdings = (held(one, ami=ami, purpose=Purpose.STANDING) for one in accounts for ami in amis or (AMI,))
     return share(IMAGE, ARN, *holdings, name=ARN)
 
@@ -664,8 +650,7 @@ def test_accounts_that_the_file_has_lost_refuse_nothing_for_those_not_yet_asked_
     asked = by_unit("group", mode="share")
     accounts = [f"{number:012}" for number in range(1, 7)]
     wanted = permission_of_an_ou(asked, accounts)
-    membership = Membership("3", {OU: Unit(ARN, tuple(accounts[-1:]))})
-    asked.cloud.directory = replace(asked.cloud.directory, membership=membership)
+    asked.has_members(accounts[-1])
     live = asked.live()
     assert not live.judge(IMAGE, [wanted]).refused
     judged = live.judge(IMAGE, [replace(wanted, tries=1)])

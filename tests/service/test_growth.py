@@ -57,10 +57,9 @@ def test_what_fails_again_and_again_for_days_does_not_grow(method, hours):
     sizes = []
     for _ in range(12):
         hub.cloud.tag("ami-00", None)
-        hub.run(until=hub.cloud.now + 120)
+        hub.wait(120)
         hub.cloud.tag("ami-00", "default")
-        hub.run(until=hub.cloud.now + hours * schedule.HOUR)
-        assert hub.outcomes() == {("ami-00", hub.accounts[0]): "failed"}
+        assert hub.wait(hours * schedule.HOUR).outcomes() == {("ami-00", hub.accounts[0]): "failed"}
         sizes.append(len(hub.stores.records.read(hub.delivery_key("ami-00", hub.accounts[0])).body["attempts"]))
 
     assert max(sizes) <= (1 + 24 // hours) * sizes[0], sizes

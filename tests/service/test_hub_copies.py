@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -16,11 +17,11 @@ from chalicelib.engine.errors import RefusalKind
 from chalicelib.engine.schedule import MINUTE
 from chalicelib.targets.applied_file import Directory, Target
 from tests.delivery.examples import HUB, NOW, REGION, TARGET_KEY, a_delivery, seen, with_copies
-from tests.service.cloud import START, refusal
+from tests.service.cloud import refusal
 from tests.service.gate import PortTrouble, ProcessKilled
 from tests.service.hub import Hub
 from tests.service.organization import A, B, OrganizationHub
-from tests.service.shared_ami import AMI, HOUR
+from tests.service.shared_ami import AMI, HOUR, tagged
 from tests.service.slow import SlowGate, SlowHub
 from tests.stores import in_memory
 
@@ -93,10 +94,8 @@ def test_a_thousand_that_wait_for_it_neither_hold_it_up_nor_are_left_waiting():
         accounts=[f"{200_000_000_000 + n}" for n in range(1000)], gate=gate, watchful=False, most_invocations=10**5
     )
     hub.gate.watch = lambda *_: None  # the invariants do not know copies in the hub's other Region
-    denied = refusal(RefusalKind.THROTTLED, "RequestLimitExceeded")
-    hub.gate.troubles.append(
-        PortTrouble("target.keys", "describe", denied, 10**9)
-    )  # what these deliveries do next does not matter here
+    # What these deliveries do next does not matter here.
+    hub.gate.refuse("target.keys", "describe", why=RefusalKind.THROTTLED)
     made = replace(
         with_copies(a_delivery(DeliveryState.PUBLISHING), DONE, DONE), key_arn=TARGET_KEY, target=Target(HUB, REGION)
     )
@@ -127,6 +126,12 @@ def failing(times: int) -> PortTrouble:
     return PortTrouble("target.keys", "describe", denied, times, only=lambda one: one.target.account == HUB)
 
 
+def by_way_of_the_hub(*accounts: str, **given: Any) -> Hub:
+    """A hub whose AMI was just tagged for accounts that copy from the hub's own copy."""
+    listed = {one: (Target(one, REGION, by_way_of=HUB),) for one in accounts} | {HUB: (Target(HUB, REGION),)}
+    return tagged(" ".join(accounts), (HUB, *accounts), file=Directory({}, listed), **given).unwatched()
+
+
 def because_of_the_hub(hub: Hub) -> int:
     """How many deliveries failed because the hub's own copy had."""
     return sum(fault.startswith("hub-copy-failed") for fault in hub.faults())
@@ -134,15 +139,10 @@ def because_of_the_hub(hub: Hub) -> int:
 
 def test_a_retry_of_one_account_tries_the_hubs_copy_again_that_it_waits_for():
     """Otherwise the account would wait two days for a copy that nobody makes."""
-    hub = Hub((HUB, A, B), watchful=False, troubles=[failing(2)])
-    hub.gate.watch = lambda *_: None  # as above
-    abroad = {one: (Target(one, REGION, by_way_of=HUB),) for one in (A, B)}
-    hub.cloud.directory = Directory({}, {**abroad, HUB: (Target(HUB, REGION),)})
-    hub.cloud.make_image(AMI, {"snap-00": True})
-    hub.cloud.tag(AMI, f"{A} {B}")
-    assert because_of_the_hub(hub.at(START + HOUR)) == 2
+    hub = by_way_of_the_hub(A, B, troubles=[failing(2)])
+    assert because_of_the_hub(hub.wait(HOUR)) == 2
     hub.stores.records.make_due(addresses.promotion(AMI), hub.cloud.now, {"retry": f"1:{A}"})
-    assert set(hub.at(hub.cloud.now + HOUR).outcomes().values()) == {"failed"}
+    assert set(hub.wait(HOUR).outcomes().values()) == {"failed"}
     assert because_of_the_hub(hub) == 3
     assert not hub.gate.troubles[0].times
 
@@ -150,13 +150,8 @@ def test_a_retry_of_one_account_tries_the_hubs_copy_again_that_it_waits_for():
 def test_the_hubs_copy_begins_before_the_account_that_waits_for_it():
     """A run is killed when it has written the account's delivery; the account's id sorts before the hub's."""
     first = "100000000001"
-    hub = Hub((HUB, first), watchful=False, troubles=[failing(1)])
-    hub.gate.watch = lambda *_: None  # as above
-    listed = {first: (Target(first, REGION, by_way_of=HUB),), HUB: (Target(HUB, REGION),)}
-    hub.cloud.directory = Directory({}, listed)
-    hub.cloud.make_image(AMI, {"snap-00": True})
-    hub.cloud.tag(AMI, first)
-    assert set(hub.at(START + HOUR).outcomes().values()) == {"failed"}
+    hub = by_way_of_the_hub(first, troubles=[failing(1)])
+    assert set(hub.wait(HOUR).outcomes().values()) == {"failed"}
     real, left = hub.stores.records.save, [ProcessKilled()]
 
     def dying(stored, write, *more, **goes_on):
@@ -167,7 +162,7 @@ def test_the_hubs_copy_begins_before_the_account_that_waits_for_it():
 
     hub.stores.records.save = dying
     hub.stores.records.make_due(addresses.promotion(AMI), hub.cloud.now, {"retry": f"1:{first}"})
-    hub.run(until=hub.cloud.now + HOUR)
+    hub.wait(HOUR)
     assert not left
     assert hub.stores.records.read(hub.delivery_key(AMI, HUB)).body["episode"] == 2
 
@@ -175,7 +170,7 @@ def test_the_hubs_copy_begins_before_the_account_that_waits_for_it():
 def test_who_joins_later_does_not_wait_for_a_copy_of_the_hubs_that_failed():
     """It is tried again for the account that an OU brings; for those that failed before it is not."""
     it = OrganizationHub(B)
-    it.hub.watchful, it.hub.gate.watch = False, lambda *_: None
+    it.hub.unwatched()
     it.hub.gate.troubles.append(failing(2))
     by_unit = {"default": (Target("", REGION, by_way_of=HUB),)}
     it.cloud.directory = replace(it.cloud.directory, accounts={HUB: (Target(HUB, REGION),)}, by_unit=by_unit)
@@ -192,17 +187,12 @@ def test_who_joins_later_does_not_wait_for_a_copy_of_the_hubs_that_failed():
 
 def test_a_target_waits_as_long_as_the_hubs_copy_waits_for_its_approval():
     """Its own deadline, here two hours, begins with the approval, which comes after five."""
-    hub = Hub((HUB, A), watchful=False)
-    hub.gate.watch = lambda *_: None  # as above
-    short = {"queue_deadline": HOUR, "copy_deadline": HOUR}
-    listed = {A: (Target(A, REGION, by_way_of=HUB, **short),), HUB: (Target(HUB, REGION, approval="required"),)}
-    hub.cloud.directory = Directory({}, listed)
-    hub.cloud.make_image(AMI, {"snap-00": True})
-    hub.cloud.tag(AMI, A)
-    assert hub.at(START + 5 * HOUR).outcomes() == {(AMI, HUB): "awaiting-approval", (AMI, A): "requested"}
-    denied = refusal(RefusalKind.THROTTLED, "RequestLimitExceeded")
-    hub.gate.troubles.append(PortTrouble("target.keys", "describe", denied, 10**9))  # so that it does not end by itself
+    hub = by_way_of_the_hub(A)
+    hub.cloud.change_targets(A, queue_deadline=HOUR, copy_deadline=HOUR)
+    hub.cloud.change_targets(HUB, approval="required")
+    assert hub.wait(5 * HOUR).outcomes() == {(AMI, HUB): "awaiting-approval", (AMI, A): "requested"}
+    hub.gate.refuse("target.keys", "describe", why=RefusalKind.THROTTLED)  # so that it does not end by itself
     hub.approve(AMI)
-    assert hub.at(hub.cloud.now + HOUR + 1800).outcomes()[AMI, A] == "requested"
-    assert hub.at(hub.cloud.now + 1.5 * HOUR).outcomes()[AMI, A] == "failed"
+    assert hub.wait(HOUR + 1800).outcomes()[AMI, A] == "requested"
+    assert hub.wait(1.5 * HOUR).outcomes()[AMI, A] == "failed"
     assert [one for one in hub.faults() if one.startswith("deadline-requested")]

@@ -147,10 +147,16 @@ class InventorySetup:
         return [(row.get("image") or row["snapshot"])["id"] for row in rows]
 
 
+def asked(place: AskedTarget | None = None, **given: Any) -> InventorySetup:
+    """The worker, when a run has ordered a look."""
+    scene = InventorySetup(place or AskedTarget(), **given)
+    scene.ask(**{LOOK: "one"})
+    return scene
+
+
 def test_what_is_there_lies_beside_the_record():
     """One listing for each run; woken again, the worker does not list again, and has no due time."""
-    scene = InventorySetup()
-    scene.ask(**{LOOK: "one"})
+    scene = asked()
 
     seen = scene.run()
     scene.run()
@@ -186,8 +192,7 @@ def countdown(steps: int) -> Callable[[], int]:
 def test_many_snapshots_are_listed_though_each_invocation_has_time_for_one_page_only():
     """It continues where it stopped: 10,000 pages do not kill it, and it lists each page once."""
     many = [f"snap-{n:03d}" for n in range(41)]
-    scene = InventorySetup(AskedTarget(snapshots=list(many)))
-    scene.ask(**{LOOK: "one"})
+    scene = asked(AskedTarget(snapshots=list(many)))
     runs = 0
     while INVENTORIES.decode(scene.records.read(KEY)).seen != "one":
         assert scene.records.read(KEY).scheduled
@@ -204,8 +209,7 @@ def test_many_snapshots_are_listed_though_each_invocation_has_time_for_one_page_
 
 def test_an_invocation_that_dies_after_a_page_lists_that_page_again_and_none_twice():
     """The page was stored before the record knew of it."""
-    scene = InventorySetup(AskedTarget(snapshots=["snap-1", "snap-2", "snap-3"]))
-    scene.ask(**{LOOK: "one"})
+    scene = asked(AskedTarget(snapshots=["snap-1", "snap-2", "snap-3"]))
     scene.worker.run(KEY, "test", time_left=countdown(2))
     saving = scene.records.save
 
@@ -223,8 +227,7 @@ def test_an_invocation_that_dies_after_a_page_lists_that_page_again_and_none_twi
 @pytest.mark.parametrize(("stale", "fault"), [(1, None), (TRIES - 1, None), (TRIES, FAULT)])
 def test_an_expired_cursor_starts_the_look_from_the_beginning(stale, fault):
     """After a few tries the worker gives the refusal as its answer. Nothing of the first try is left in it."""
-    scene = InventorySetup(AskedTarget(snapshots=["snap-1", "snap-2", "snap-3"], stale=stale))
-    scene.ask(**{LOOK: "one"})
+    scene = asked(AskedTarget(snapshots=["snap-1", "snap-2", "snap-3"], stale=stale))
 
     seen = scene.run()
 
@@ -234,8 +237,7 @@ def test_an_expired_cursor_starts_the_look_from_the_beginning(stale, fault):
 
 def test_a_later_run_asks_for_a_look_of_its_own():
     """The listing of the earlier run is not its answer."""
-    scene = InventorySetup(AskedTarget(snapshots=["snap-1", "snap-2", "snap-3"]))
-    scene.ask(**{LOOK: "one"})
+    scene = asked(AskedTarget(snapshots=["snap-1", "snap-2", "snap-3"]))
     scene.worker.run(KEY, "test", time_left=countdown(2))
     scene.place.snapshots = ["snap-4"]
     scene.ask(**{LOOK: "two"})
@@ -263,16 +265,14 @@ def test_a_long_order_is_carried_out_slice_by_slice():
 
 def test_a_target_that_cannot_be_seen_says_why():
     """The answer is the refusal, in words; the worker stops trying."""
-    scene = InventorySetup(AskedTarget(trouble=Refusal(RefusalKind.ROLE, FAULT)))
-    scene.ask(**{LOOK: "one"})
+    scene = asked(AskedTarget(trouble=Refusal(RefusalKind.ROLE, FAULT)))
 
     assert scene.run().fault == FAULT
 
 
 def test_a_throttle_is_tried_again_and_not_for_ever():
     """It is due again after growing waits; in the end the throttle is the answer."""
-    scene = InventorySetup(AskedTarget(trouble=Refusal(RefusalKind.THROTTLED, FAULT)))
-    scene.ask(**{LOOK: "one"})
+    scene = asked(AskedTarget(trouble=Refusal(RefusalKind.THROTTLED, FAULT)))
     for _ in range(TRIES - 1):
         seen = scene.run()
         assert (seen.seen, scene.records.read(KEY).scheduled is not None) == ("", True)
@@ -339,8 +339,7 @@ def test_a_damaged_inventory_is_parked(body):
 
 def test_what_a_target_is_like_is_read_facet_by_facet():
     """It uses the applied file's settings and lists nothing; a run that was cut short continues where it stopped."""
-    scene = InventorySetup(about=True)
-    scene.ask(**{LOOK: "one"})
+    scene = asked(about=True)
     while INVENTORIES.decode(scene.records.read(scene.key)).seen != "one":
         scene.worker.run(scene.key, "test", time_left=countdown(2))
 

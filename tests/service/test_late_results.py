@@ -4,29 +4,21 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from chalicelib.delivery.phase import Command
-from chalicelib.delivery.phases.approval import LookAtApproval
 from chalicelib.delivery.phases.checking import CheckTarget
+from chalicelib.delivery.phases.waiting import LookAtApproval
 from chalicelib.engine import addresses
 from chalicelib.engine.errors import RefusalKind
 from chalicelib.targets.applied_file import Target
 from tests.service.cloud import REGION, refusal, target_key
-from tests.service.gate import PortTrouble
 from tests.service.hub import Hub
 from tests.service.organization import A
+from tests.service.shared_ami import AMI, HOUR, untagged
 
-AMI, HOUR = "ami-00", 3600
 THROTTLED = refusal(RefusalKind.THROTTLED, "Throttling")
 
 
 def a_hub(**settings: object) -> Hub:
-    hub = Hub((A,), target=settings)
-    hub.cloud.make_image(AMI, {"snap-00": True})
-    return hub
-
-
-def after(hub: Hub, seconds: int = HOUR) -> Hub:
-    hub.run(until=hub.cloud.now + seconds)
-    return hub
+    return untagged((A,), target=settings)
 
 
 def until(hub: Hub, state: str) -> None:
@@ -35,7 +27,7 @@ def until(hub: Hub, state: str) -> None:
         hub.deliveries.run(hub.delivery_key(AMI, A), "beside", time_left=lambda: 30)
         if hub.outcomes() == {(AMI, A): state}:
             return
-        after(hub, 1)
+        hub.wait(1)
     raise TimeoutError(hub.outcomes())
 
 
@@ -63,25 +55,25 @@ def test_a_target_that_was_unfit_in_an_earlier_episode_fails_no_later_one():
     def again() -> None:
         until(hub, "failed")
         hub.cloud.disabled.clear()
-        hub.gate.troubles.append(PortTrouble("target.keys", "describe", THROTTLED, times=10**9))
+        hub.gate.refuse("target.keys", "describe", why=RefusalKind.THROTTLED)
         hub.stores.records.make_due(addresses.promotion(AMI), hub.cloud.now, {"retry": f"{hub.cloud.now}:"})
         until(hub, "requested")
 
     works, hub.deliveries.run = hub.deliveries.run, lambda *_, **__: None
     hub.cloud.tag(AMI, "default")
-    after(hub, 45)
+    hub.wait(45)
     hub.deliveries.run = works
     answered_late(hub, CheckTarget, again)
     assert hub.outcomes() == {(AMI, A): "requested"}
     hub.gate.troubles.clear()
-    assert after(hub).outcomes() == {(AMI, A): "delivered"}
+    assert hub.wait(HOUR).outcomes() == {(AMI, A): "delivered"}
 
 
 def test_an_approval_of_an_earlier_episode_approves_no_later_one():
     """Another run has seen that the file has other settings now: what was approved does not count for them."""
     hub = a_hub(approval="required")
     hub.cloud.tag(AMI, "default")
-    after(hub)
+    hub.wait(HOUR)
     hub.approve(AMI)
 
     def again() -> None:
@@ -93,4 +85,4 @@ def test_an_approval_of_an_earlier_episode_approves_no_later_one():
     answered_late(hub, LookAtApproval, again)
     assert hub.outcomes() == {(AMI, A): "awaiting-approval"}
     hub.approve(AMI)
-    assert after(hub).outcomes() == {(AMI, A): "delivered"}
+    assert hub.wait(HOUR).outcomes() == {(AMI, A): "delivered"}

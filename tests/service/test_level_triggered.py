@@ -21,8 +21,7 @@ from tests.service.cloud import REGION, CloudBehavior, refusal, target_key
 from tests.service.gate import PortTrouble
 from tests.service.hub import Hub
 from tests.service.organization import A, B
-from tests.service.shared_ami import AMI, DAY, HOUR, pass_time, shared
-from tests.service.tagged_ami import conflicting, record, tagged, when
+from tests.service.shared_ami import AMI, DAY, HOUR, conflicting, pass_time, record, shared, tagged, untagged, when
 from tests.stores import Stores, on_dynamodb
 
 SLOW = CloudBehavior(copying=(5 * HOUR,))
@@ -34,8 +33,7 @@ SLOW = CloudBehavior(copying=(5 * HOUR,))
 def test_two_accounts_that_are_withdrawn_one_after_the_other_are_both_out():
     """The promotion has just read the table for A as an operator withdraws B."""
     hub = tagged(behavior=SLOW)
-    hub.run(until=hub.cloud.now + 1800)
-    assert set(hub.outcomes().values()) == {"copying"}
+    assert set(hub.wait(1800).outcomes().values()) == {"copying"}
     when(hub, do.Compare, lambda: hub.withdraw(AMI, B))
     hub.withdraw(AMI, A)
     pass_time(hub, HOUR)
@@ -74,8 +72,7 @@ def test_a_failed_delivery_counts_until_its_target_is_no_longer_wanted(act):
         hub.discover()
         return [given for name, given in hub.telemetry.reported if name == "still_failed"]
 
-    hub = Hub((A, B))
-    hub.cloud.make_image(AMI, {"snap-00": True})
+    hub = untagged()
     hub.cloud.disabled.add(target_key(A))
     hub.cloud.tag(AMI, f"{A} {B}")
     pass_time(hub, 3 * HOUR)
@@ -192,9 +189,8 @@ def test_a_delivery_that_a_repeated_put_began_counts_as_begun():
 @pytest.mark.parametrize("ends", [lambda hub: hub.cloud.tag(AMI, None), lambda hub: hub.withdraw(AMI, A)])
 def test_a_delivery_that_a_repeated_put_began_ends_with_its_tag_or_a_withdrawal(ends):
     """It is tracked as running."""
-    hub = answered_twice(tagged((A,), behavior=SLOW))
-    hub.run(until=hub.cloud.now + 1800)
-    assert hub.outcomes() == {(AMI, A): "copying"}
+    hub = answered_twice(tagged(accounts=(A,), behavior=SLOW))
+    assert hub.wait(1800).outcomes() == {(AMI, A): "copying"}
     ends(hub)
     pass_time(hub, HOUR)
     assert not hub.cloud.permissions
@@ -228,7 +224,7 @@ def test_a_delivery_counts_as_begun_where_dynamodb_takes_a_put_and_answers_500()
     """The whole way: botocore repeats the put, as ``Sessions`` configures it."""
     with on_dynamodb() as stores:
         lost = lose_first_answers(stores)
-        hub = tagged((A,), stores=stores)
+        hub = tagged(accounts=(A,), stores=stores)
         assert hub.ended() == {(AMI, A): "delivered"}
         assert lost
         assert [one.state for one in stores.tracked.all(AMI)] == ["delivered"]
@@ -245,9 +241,8 @@ def test_two_invocations_of_one_promotion_leave_no_target_out(seed):
     draw = random.Random(seed)
     accounts = tuple(f"{200_000_000_001 + number}" for number in range(24))
     order = [draw.random() < 0.5 for _ in range(40)]
-    hub = tagged(accounts, pairings=("twin",), order=order, arrivals=Arrivals(hurry=1))
-    hub.gate.watch = lambda *_: None
-    hub.run(until=hub.cloud.now + 6 * HOUR)
+    hub = tagged(accounts=accounts, pairings=("twin",), order=order, arrivals=Arrivals(hurry=1))
+    hub.unwatched().wait(6 * HOUR)
 
     assert {account for _, account in hub.outcomes()} == set(accounts)
 
@@ -258,12 +253,7 @@ def test_two_invocations_of_one_promotion_leave_no_target_out(seed):
 def test_a_good_account_gets_its_ami_beside_900_with_conflicting_settings():
     """Their faults would not fit on the promotion's record, which DynamoDB keeps under 400 KB."""
     with on_dynamodb() as stores:
-        hub = Hub((A,), stores=stores, watchful=False)
-        hub.gate.watch = lambda *_: None
-        hub.cloud.directory = conflicting(900)
-        hub.cloud.make_image(AMI, {"snap-00": True})
-        hub.cloud.tag(AMI, "default")
-        hub.run(until=hub.cloud.now + 6 * HOUR)
+        hub = tagged(accounts=(A,), file=conflicting(900), stores=stores).unwatched().wait(6 * HOUR)
         assert not stores.seen(addresses.promotion(AMI)).parked
         assert hub.outcomes() == {(AMI, A): "delivered"}
         assert len(record(hub).faults) == MOST_FAULTS
@@ -318,9 +308,7 @@ def test_an_examination_that_aws_refuses_for_26_hours_is_made_afterwards(mode):
 def test_a_removal_waits_for_no_examination_that_aws_refuses(ends):
     """An account is added to the tag's value, and EC2 refuses to show the source; then another one is taken out."""
     third = "200000000003"
-    hub = Hub((A, B, third), target={"mode": "share"}, watchful=False)
-    hub.cloud.make_image(AMI, {"snap-00": True})
-    hub.cloud.tag(AMI, f"{A} {B}")
+    hub = tagged(f"{A} {B}", accounts=(A, B, third), target={"mode": "share"}, watchful=False)
     pass_time(hub, HOUR)
     hub.gate.troubles.append(
         PortTrouble("source", "examine", refusal(RefusalKind.THROTTLED, "RequestLimitExceeded"), times=10**9)
@@ -328,7 +316,7 @@ def test_a_removal_waits_for_no_examination_that_aws_refuses(ends):
     hub.cloud.tag(AMI, f"{A} {B} {third}")
     pass_time(hub, 2 * HOUR)
     ends(hub)
-    hub.run(until=hub.cloud.now + 90)
+    hub.wait(90)
 
     assert {account for _, account in hub.cloud.launches} == {A}
 
@@ -342,8 +330,7 @@ def refusals(hub: Hub) -> int:
 
 def test_an_image_that_the_service_made_is_refused_once_and_nobody_gets_it():
     """Discovery sees its tag in each pass, and its deliveries wake nothing."""
-    hub = Hub((A, B), watchful=False)
-    hub.cloud.make_image(AMI, {"snap-00": True})
+    hub = untagged(watchful=False)
     hub.cloud.hub_images[AMI]["Tags"] = [{"Key": "ami-promoter:delivery", "Value": "of another"}]
     hub.cloud.tag(AMI, "default")
     for _ in range(6):
@@ -359,12 +346,10 @@ def test_a_value_that_is_refused_begins_nothing_again():
     hub.gate.troubles.append(
         PortTrouble("target.keys", "describe", denied, times=10**6, only=lambda one: one.target.account == B)
     )
-    hub.run(until=hub.cloud.now + 30 * HOUR)
-    assert hub.outcomes() == {(AMI, A): "delivered", (AMI, B): "failed"}
+    assert hub.wait(30 * HOUR).outcomes() == {(AMI, A): "delivered", (AMI, B): "failed"}
     hub.gate.troubles.clear()
     hub.cloud.tag(AMI, "default nobody")
-    hub.run(until=hub.cloud.now + HOUR)
+    hub.wait(HOUR)
     assert (hub.outcomes()[AMI, B], refusals(hub)) == ("failed", 1)
     hub.cloud.tag(AMI, "default")
-    hub.run(until=hub.cloud.now + HOUR)
-    assert hub.outcomes()[AMI, B] == "delivered"
+    assert hub.wait(HOUR).outcomes()[AMI, B] == "delivered"

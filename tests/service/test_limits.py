@@ -2,25 +2,17 @@
 
 import random
 from collections import Counter
+from collections.abc import Sequence
 
 import pytest
 
-from chalicelib.delivery.worker.share_waiters import WaitingDeliveries
-from chalicelib.engine.addresses import RecordKey
-from chalicelib.engine.errors import RefusalKind
-from chalicelib.engine.ports import Write
-from chalicelib.engine.waker import Waker
+from chalicelib.engine import addresses
+from chalicelib.engine.errors import Refusal, RefusalKind
 from chalicelib.sharing.share import Share, ShareState
-from chalicelib.sharing.worker.share_worker import ShareWorker
-from chalicelib.targets.applied_file import Directory, Target
-from tests.fakes import copying
-from tests.service.cloud import REGION, Cloud, FakeSnapshotPermissions, Quiet, refusal
-from tests.service.entitled import ListedOnly
-from tests.service.gate import PortTrouble
-from tests.service.groups import MessageGroups
+from tests.service.cloud import refusal
 from tests.service.hub import Hub
 from tests.service.scenes import queued
-from tests.stores import in_memory
+from tests.service.slow_aws import SlowResource
 
 pytestmark = pytest.mark.thorough
 
@@ -75,70 +67,40 @@ def run(seconds: float, seed: int) -> tuple[int, list[str]]:
     return 1, []
 
 
-class NarrowAdapter(FakeSnapshotPermissions):
-    """A snapshot that takes this many permissions and no more, with AWS's error text."""
-
-    def __init__(self, cloud: Cloud, most: int) -> None:
-        super().__init__(cloud)
-        self._cloud, self._most = cloud, most
-        self.calls = 0
-
-    def open(self, resource, shares):
-        self.calls += 1
-        after = self._cloud.permissions | {(resource.split("#")[2], s.account) for s in shares}
-        if len(after) > self._most:
-            raise refusal(RefusalKind.LIMIT, "SnapshotPermissionLimitExceeded")
-        return super().open(resource, shares)
+SNAPSHOT = addresses.snapshot_resource("snap-0a")
 
 
-def shared_with(accounts: int, most: int):
-    """Let this many deliveries hold one snapshot, and run its worker until nothing changes."""
-    names = [f"{200_000_000_000 + n}" for n in range(accounts)]
-    cloud = Cloud(Directory({}, {name: (Target(name, REGION),) for name in names}))
-    stores, adapter, resource = in_memory(), NarrowAdapter(cloud, most), RecordKey("resource#snapshot#snap-0a")
-    waker = Waker(stores.records, MessageGroups(lambda: cloud.now, lambda _cause: ()), lambda: cloud.now)
-    entitlements = ListedOnly(set(names).intersection)
-    waiters = WaitingDeliveries(stores.records, stores.ledger, waker)
-    ports = stores.records, stores.ledger, {"snapshot": adapter}, entitlements, waiters
-    share_worker = ShareWorker(*ports, waker, Quiet())
-    stores.records.create(Write(resource, "open", {"resource": resource.pk}, cloud.now), cloud.now)
-    for name in names:
-        held = Share(resource.pk, name, name, last_closing_at=cloud.now + 9 * HOUR)
-        stores.ledger.hold(resource.pk, held, copying(f"d{name}", name))
-    return cloud, stores, adapter, share_worker, resource
-
-
-def settled(cloud, share_worker, resource) -> None:
-    """Run the share worker until nothing is due now."""
-    for _ in range(12):
-        share_worker.run(resource, time_left=lambda: 30)
-        cloud.now += 60
+def accounts(count: int) -> list[str]:
+    return [f"{200_000_000_000 + number}" for number in range(count)]
 
 
 def test_a_thousand_accounts_on_one_snapshot():
     """A thousand deliveries hold it: two calls of 500 open it for all, and two close it after their releases."""
-    cloud, stores, adapter, share_worker, resource = shared_with(1000, 10**6)
-    settled(cloud, share_worker, resource)
+    snapshot, names = SlowResource(SNAPSHOT), accounts(1000)
+    snapshot.let_in(names)
+    assert (snapshot.permissions.there, snapshot.permissions.calls["open"]) == (set(names), 2)
 
-    assert len(cloud.permissions) == 1000
-    assert adapter.calls == 2
-    for held in stores.ledger.shares(resource.pk):
-        stores.ledger.release(resource.pk, held.share_name, copying(f"d{held.share_name}", held.account))
-    settled(cloud, share_worker, resource)
-    assert cloud.permissions == set()
-    assert not stores.ledger.shares(resource.pk)
+    snapshot.let_out(names)
+    assert (snapshot.permissions.there, snapshot.permissions.calls["close"]) == (set(), 2)
+    assert not snapshot.shares
 
 
 def test_an_account_too_many_on_one_snapshot_is_notified_and_hinders_no_other():
     """AWS allows a thousand, and 1,003 deliveries ask: three fail with AWS's words, and only they."""
-    cloud, stores, _, share_worker, resource = shared_with(1003, 1000)
-    settled(cloud, share_worker, resource)
+    snapshot = SlowResource(SNAPSHOT)
 
-    states = Counter(s.state for s in stores.ledger.shares(resource.pk))
-    assert len(cloud.permissions) == 1000
-    assert states == {ShareState.OPEN: 1000, ShareState.REFUSED: 3}
-    refused = [s.fault for s in stores.ledger.shares(resource.pk) if s.state is ShareState.REFUSED]
-    assert {(f.code, bool(f.what), bool(f.cure)) for f in refused if f} == {
+    def narrow(what: str, shares: Sequence[Share]) -> Refusal | None:
+        """The snapshot takes a thousand permissions and no more, with AWS's error text."""
+        too_many = what == "open" and len(snapshot.permissions.there) + len(shares) > 1000
+        return refusal(RefusalKind.LIMIT, "SnapshotPermissionLimitExceeded") if too_many else None
+
+    snapshot.permissions.refuses = narrow
+    snapshot.let_in(accounts(1003))
+
+    assert len(snapshot.permissions.there) == 1000
+    assert snapshot.states() == {ShareState.OPEN: 1000, ShareState.REFUSED: 3}
+    refused = [one.fault for one in snapshot.shares if one.state is ShareState.REFUSED]
+    assert {(fault.code, bool(fault.what), bool(fault.cure)) for fault in refused if fault} == {
         ("aws-SnapshotPermissionLimitExceeded", True, True)
     }
 
@@ -147,9 +109,9 @@ def test_a_share_that_many_hold_at_once_is_held_at_a_later_try():
     """DynamoDB takes one transaction on an item at a time: the delivery comes again, and nobody parks it."""
     hub = Hub((ACCOUNT,))
     hub.cloud.make_image("ami-0a", {"snap-00": True})
-    hub.gate.troubles.append(PortTrouble("ledger", "hold_all", refusal(RefusalKind.THROTTLED, "share-busy"), 8))
+    hub.gate.refuse("ledger", "hold_all", why=RefusalKind.THROTTLED, code="share-busy", times=8)
     hub.cloud.tag("ami-0a", ACCOUNT)
-    hub.run(until=hub.cloud.now + 2 * HOUR)
+    hub.wait(2 * HOUR)
 
     assert hub.gate.troubles[0].times == 0
     assert hub.outcomes() == {("ami-0a", ACCOUNT): "delivered"}

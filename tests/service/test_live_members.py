@@ -8,12 +8,10 @@ from chalicelib.engine.errors import Refusal, RefusalKind
 from chalicelib.engine.faults import Fault
 from chalicelib.sharing.share import ShareState
 from chalicelib.sharing.worker.entitlements import LiveEntitlements
-from chalicelib.targets.applied_file import Directory, Target
-from chalicelib.targets.organization import Membership, Organization, Unit
 from chalicelib.targets.worker.live_members import LiveMembers
 from tests.fakes import MemoryRecords
 from tests.service.cloud import HUB, REGION, Cloud, CloudBehavior, FakeSource, FakeTargets, FakeWhereabouts
-from tests.service.organization import ARN, ORGANIZATION, OU
+from tests.service.organization import of_an_ou
 from tests.service.slow_aws import START, SlowResource
 
 SNAPSHOT = addresses.snapshot_resource("snap-00")
@@ -47,14 +45,7 @@ class SharedWithAnOu:
     """A snapshot whose AMI is tagged for an OU of a thousand accounts, and a share worker whose calls take time."""
 
     def __init__(self, seconds, others=0.0):
-        directory = Directory(
-            {"default": (OU,)},
-            {},
-            {"default": (Target("", REGION),)},
-            organization=Organization(ORGANIZATION, {OU: ("default",)}),
-            membership=Membership("1", {OU: Unit(ARN, tuple(ACCOUNTS))}),
-        )
-        self.cloud = Cloud(directory, CloudBehavior(), lambda _event: None)
+        self.cloud = Cloud(of_an_ou(*ACCOUNTS), CloudBehavior(), lambda _event: None)
         self.cloud.make_image("ami-0a", {"snap-00": True})
         self.cloud.tag("ami-0a", "default")
         self.snapshot = SlowResource(SNAPSHOT, seconds)
@@ -101,7 +92,6 @@ def test_closing_asks_nobody():
     asked = len(it.organization.asked)
     it.organization.refuses = Refusal(RefusalKind.DENIED, Fault("organization-unreadable", "o", "Refused.", "Ask."))
     it.snapshot.now += 600
-    it.snapshot.release(ACCOUNTS)
-    it.snapshot.run_on()
+    it.snapshot.let_out(ACCOUNTS)
     assert it.snapshot.permissions.there == set()
     assert len(it.organization.asked) == asked

@@ -145,7 +145,7 @@ def test_a_mark_that_a_late_worker_has_put_goes_when_nothing_is_held(mark):
     until = marked.hub.cloud.now + 3600
     while marked.hub.cloud.now < until:
         marked.hub.discover()
-        marked.hub.run(until=marked.hub.cloud.now + 300)
+        marked.hub.wait(300)
     assert marked.mark is None
     marked.records.put(MARK, {"kind": "standing", **mark})
 

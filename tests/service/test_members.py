@@ -11,8 +11,8 @@ from chalicelib.promotion.codec import PROMOTIONS
 from chalicelib.promotion.wanted import wanted_targets
 from chalicelib.targets.applied_file import AppliedFile, Directory, Target
 from chalicelib.targets.departures import MembersReading, Missing, to_ask
-from tests.service.cloud import REGION, refusal
-from tests.service.gate import PortTrouble, ProcessKilled
+from tests.service.cloud import REGION
+from tests.service.gate import ProcessKilled
 from tests.service.organization import ARN, FIVE, OU, A, B, C, OrganizationHub, hurried
 
 
@@ -29,14 +29,8 @@ def test_who_joins_gets_what_is_in_force_and_nothing_else_is_touched():
     """Delivered AMIs stay; a failed delivery is retried by a new tag only."""
     it = OrganizationHub(A, B)
     it.look()
-    it.hub.troubles.append(
-        PortTrouble(
-            "target.keys",
-            "describe",
-            refusal(RefusalKind.DENIED, "AccessDenied"),
-            only=lambda delivery: delivery.target.account == B,
-        )
-    )
+    of_b = {"only": lambda delivery: delivery.target.account == B}
+    it.hub.gate.refuse("target.keys", "describe", why=RefusalKind.DENIED, times=1, **of_b)
     it.tag()
     assert it.outcomes == {A: "delivered", B: "failed"}
     it.organization.accounts[C] = "ACTIVE"
@@ -83,11 +77,11 @@ def test_what_waited_for_the_withdrawal_of_another_in_its_unit_begins_by_the_lif
     it.look(2)
     it.cloud.tag("ami-0a", "default")
     it.hub.withdraw("ami-0a", A)
-    it.hub.run(until=it.cloud.now + 3600)
+    it.hub.wait(3600)
     assert it.outcomes == {}
 
     it.hub.lift("ami-0a", A)
-    it.hub.run(until=it.cloud.now + 3600)
+    it.hub.wait(3600)
     assert it.outcomes == {A: "shared", B: "shared"}
 
 
@@ -97,12 +91,12 @@ def test_a_delivery_to_an_account_that_left_is_cancelled_and_starts_again_when_i
     it.cloud._copying = iter((60, 3 * 3600, 60, 60))
     it.look()
     it.cloud.tag("ami-0a", "default")
-    it.hub.run(until=it.cloud.now + 600)
+    it.hub.wait(600)
     assert sorted(it.outcomes.values()) == ["copying", "delivered"]
     (slow,) = [account for account, state in it.outcomes.items() if state == "copying"]
     del it.organization.accounts[slow]
     it.look(5)
-    it.hub.run(until=it.cloud.now + 4 * 3600)
+    it.hub.wait(4 * 3600)
     assert it.outcomes[slow] == "cancelled"
     assert [copy.account for copy in it.cloud.copies.values() if copy.state == "pending"] == []
 
@@ -115,7 +109,7 @@ def test_a_value_tagged_before_anybody_has_read_the_organization_waits():
     """The value is neither refused nor taken for an empty one."""
     it = OrganizationHub(A)
     it.cloud.tag("ami-0a", "default")
-    it.hub.run(until=it.cloud.now + 200)
+    it.hub.wait(200)
     assert (it.outcomes, it.cloud.notices) == ({}, [])
     it.look(2)
     assert it.outcomes == {A: "delivered"}
@@ -236,7 +230,7 @@ def test_a_resolver_that_dies_anywhere_loses_nothing_but_time(dies_at):
         try:
             it.look()
         except RuntimeError:
-            it.hub.run(until=it.cloud.now + FIVE)
+            it.hub.wait(FIVE)
 
     assert it.have == (A, C)
     assert it.outcomes == {A: "delivered", B: "delivered", C: "delivered"}
@@ -267,7 +261,7 @@ def test_a_resolver_that_dies_lets_no_more_accounts_leave_than_the_limit(dies_at
             try:
                 it.look()
             except ProcessKilled:
-                it.hub.run(until=it.cloud.now + FIVE)
+                it.hub.wait(FIVE)
 
     assert it.have == (A, B)
     reading, _ = it.members_store.reading()

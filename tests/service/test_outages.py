@@ -116,7 +116,7 @@ def waits_for_a_slot(copying: int) -> Hub:
     for ami, snapshots in ((AMI, range(20)), ("ami-01", (20,))):
         hub.cloud.make_image(ami, {f"snap-{number:02x}": True for number in snapshots})
         hub.cloud.tag(ami, A)
-        hub.run(until=hub.cloud.now + HOUR)
+        hub.wait(HOUR)
     assert hub.outcomes() == {(AMI, A): "copying", ("ami-01", A): "awaiting-slot"}
     return hub
 
@@ -141,8 +141,7 @@ def test_where_no_slot_is_free_the_queue_deadline_ends_it_soon_after():
 def test_a_role_that_was_made_during_an_outage_of_all_functions_is_used_however_late(ends):
     """The queue deadline passed during the outage; the fresh look finds the role, or the delivery fails."""
     hub = a_hub()
-    missing = PortTrouble("target.keys", "describe", refusal(RefusalKind.ROLE, "AccessDenied"), times=WITHOUT_END)
-    hub.gate.troubles = [missing]
+    hub.gate.refuse("target.keys", "describe", why=RefusalKind.ROLE, code="AccessDenied")
     until_state(hub, "awaiting-role", 3)
     if ends == "never":
         off(hub, 26 * HOUR)
@@ -167,7 +166,7 @@ def test_copies_that_are_still_running_after_a_deadline_fail_after_that_look():
     hub = a_hub(copying=(40 * HOUR,))
     until_state(hub, "copying", 2)
     off(hub, 25 * HOUR)
-    assert hub.at(hub.cloud.now + 50 * HOUR).outcomes()[AMI, A] == "failed"
+    assert hub.wait(50 * HOUR).outcomes()[AMI, A] == "failed"
     assert any(fault.startswith(("deadline-copying", "share-")) for fault in hub.faults()), hub.faults()
     assert hub.cloud.live_copies() == []
 
@@ -177,15 +176,8 @@ def test_where_the_target_refuses_the_look_for_a_day_it_fails_removes_nothing_an
     """Without the role the service cannot see whether the work is done, so it deletes none of it."""
     hub = a_hub(copying=(30 * HOUR,) if state == "copying" else (60,), registering=(2 * HOUR,))
     until_state(hub, state, 2)
-    gone = refusal(RefusalKind.ROLE, "AccessDenied")
-    hub.gate.troubles = [
-        PortTrouble(port, method, gone, times=WITHOUT_END)
-        for port, methods in {
-            "target.snapshots": ("find", "look_at", "delete"),
-            "target.images": ("see", "named", "of_delivery", "deregister"),
-        }.items()
-        for method in methods
-    ]
+    hub.gate.refuse("target.snapshots", "find", "look_at", "delete", why=RefusalKind.ROLE)
+    hub.gate.refuse("target.images", "see", "named", "of_delivery", "deregister", why=RefusalKind.ROLE)
     there = {copy.id for copy in hub.cloud.live_copies()} | set(hub.cloud.images)
     assert hub.ended()[AMI, A] == "failed"
     assert {copy.id for copy in hub.cloud.live_copies()} | set(hub.cloud.images) == there
@@ -230,6 +222,25 @@ def test_throttling_by_the_services_tables_ends_no_delivery(port, method, code):
     assert hub.faults() == []
 
 
+def left_in(hub: Hub) -> str:
+    """Let the target's role be gone while an AMI is verified, until the delivery has failed; return that AMI."""
+    until_state(hub, "verifying", 0)
+    before = list(hub.gate.troubles)
+    hub.gate.refuse("target.images", "see", "of_delivery", "deregister", why=RefusalKind.ROLE)
+    assert hub.ended()[AMI, A] == "failed"
+    hub.gate.troubles = before
+    (left,) = hub.cloud.images
+    return left
+
+
+def tagged_again(hub: Hub) -> str:
+    """Remove the tag, and write it again; return what becomes of the delivery."""
+    hub.cloud.tag(AMI, None)
+    hub.run()
+    hub.cloud.tag(AMI, A)
+    return hub.ended()[AMI, A]
+
+
 @pytest.mark.parametrize("method", ["snapshots", "image"])
 def test_an_ami_that_was_left_is_adopted_by_its_nonce_when_it_is_tagged_again_and_gets_its_grants(method):
     """The AMI was left because the role was gone; it is not registered again, and Auto Scaling can launch it."""
@@ -238,22 +249,11 @@ def test_an_ami_that_was_left_is_adopted_by_its_nonce_when_it_is_tagged_again_an
     hub = Hub((A,), behavior=CloudBehavior(copying=(60,), registering=(60,)), target=target)
     hub.cloud.make_image(AMI, {"snap-00": True, "snap-01": True})
     hub.cloud.tag(AMI, A)
-    until_state(hub, "verifying", 0)
-    gone = refusal(RefusalKind.ROLE, "AccessDenied")
-    hub.gate.troubles = [
-        PortTrouble("target.images", method, gone, times=WITHOUT_END) for method in ("see", "of_delivery", "deregister")
-    ]
-    assert hub.ended()[AMI, A] == "failed"
-    left = set(hub.cloud.images)
-    assert len(left) == 1
+    left = left_in(hub)
     assert hub.cloud.grants == {}
 
-    hub.gate.troubles = []
-    hub.cloud.tag(AMI, None)
-    hub.run()
-    hub.cloud.tag(AMI, A)
-    assert hub.ended()[AMI, A] == "delivered", hub.faults()
-    assert set(hub.cloud.images) == left
+    assert tagged_again(hub) == "delivered", hub.faults()
+    assert list(hub.cloud.images) == [left]
     assert [key for key, _ in hub.cloud.grants] == [target_key(A)]
 
 
@@ -266,24 +266,13 @@ def test_an_ami_that_was_left_is_compared_with_its_own_snapshots(reverse):
     hub = Hub((A,), behavior=CloudBehavior(copying=(60,), registering=(60,)))
     hub.cloud.make_image(AMI, {"snap-00": True, "snap-01": True})
     hub.cloud._fails = itertools.chain([INACCESSIBLE] * 2, itertools.repeat(""))
-    denied = refusal(RefusalKind.DENIED, "UnauthorizedOperation")
-    deletes = PortTrouble("target.snapshots", "delete", denied, times=WITHOUT_END)
-    hub.gate.troubles = [deletes]
+    hub.gate.refuse("target.snapshots", "delete", why=RefusalKind.DENIED)
     hub.cloud.tag(AMI, A)
-    until_state(hub, "verifying", 0)
-    gone = refusal(RefusalKind.ROLE, "AccessDenied")
-    calls = ("see", "of_delivery", "deregister")
-    hub.gate.troubles += [PortTrouble("target.images", call, gone, times=WITHOUT_END) for call in calls]
-    assert hub.ended()[AMI, A] == "failed"
+    left = left_in(hub)
     assert sorted(copy.state for copy in hub.cloud.copies.values()) == ["completed"] * 2 + ["error"] * 2
 
-    (left,) = hub.cloud.images
-    hub.gate.troubles = [deletes]
     hub.cloud.copies = dict(sorted(hub.cloud.copies.items(), reverse=reverse))
-    hub.cloud.tag(AMI, None)
-    hub.run()
-    hub.cloud.tag(AMI, A)
-    assert hub.ended()[AMI, A] == "delivered", hub.faults()
+    assert tagged_again(hub) == "delivered", hub.faults()
     assert set(hub.cloud.images) == {left}
 
 
@@ -292,19 +281,10 @@ def test_an_ami_that_was_left_whose_snapshot_somebody_has_untagged_is_a_fault():
     hub = Hub((A,), behavior=CloudBehavior(copying=(60,), registering=(60,)))
     hub.cloud.make_image(AMI, {"snap-00": True, "snap-01": True})
     hub.cloud.tag(AMI, A)
-    until_state(hub, "verifying", 0)
-    gone = refusal(RefusalKind.ROLE, "AccessDenied")
-    calls = ("see", "of_delivery", "deregister")
-    hub.gate.troubles = [PortTrouble("target.images", call, gone, times=WITHOUT_END) for call in calls]
-    assert hub.ended()[AMI, A] == "failed"
-    (left,), untagged = hub.cloud.images, next(iter(hub.cloud.copies.values()))
+    left, untagged = left_in(hub), next(iter(hub.cloud.copies.values()))
 
-    hub.gate.troubles = []
     hub.cloud.copies[untagged.id] = replace(untagged, delivery="", nonce="")
-    hub.cloud.tag(AMI, None)
-    hub.run()
-    hub.cloud.tag(AMI, A)
-    assert hub.ended()[AMI, A] == "failed"
+    assert tagged_again(hub) == "failed"
     said = f"copy-differs: It is {untagged.id} and should be a copy of snap-00 that this delivery has made"
     assert hub.faults()[-1].startswith(said)
     assert set(hub.cloud.images) == {left}
@@ -314,22 +294,12 @@ def test_an_ami_that_was_left_whose_snapshot_somebody_has_untagged_is_a_fault():
 def test_an_ami_that_was_left_as_it_differs_stays_when_a_later_try_under_another_name_is_cancelled(method):
     """It may be in use there: the outage left it, somebody changed it, and the file names the next one otherwise."""
     hub = a_hub(method)
-    until_state(hub, "verifying", 0)
-    gone = refusal(RefusalKind.ROLE, "AccessDenied")
-    hub.gate.troubles = [
-        PortTrouble("target.images", call, gone, times=WITHOUT_END) for call in ("see", "of_delivery", "deregister")
-    ]
-    assert hub.ended()[AMI, A] == "failed"
-    hub.gate.troubles = []
-    (left,) = hub.cloud.images
+    left = left_in(hub)
     hub.cloud.images[left].raw["BootMode"] = "uefi"
-    hub.cloud.tag(AMI, None)
-    hub.run()
-    hub.cloud.tag(AMI, A)
-    assert hub.ended()[AMI, A] == "failed"
+    assert tagged_again(hub) == "failed"
     assert hub.faults()[-1].startswith("copy-differs")
 
-    hub.watchful, hub.gate.watch = False, lambda *_: None  # two AMIs are there: people were notified of it
+    hub.unwatched()  # two AMIs are there: people were notified of it
     hub.cloud.change_targets(ami_name="another-{source_name}", copy_method="image")
     hub.cloud.tag(AMI, None)
     hub.run()

@@ -86,7 +86,7 @@ def test_what_is_planted_while_a_delivery_is_cancelled_is_not_deleted(method):
 def until_copies_run(hub: Hub) -> None:
     """Play until a copy of each snapshot runs, and a quarter of a minute more: their answers are on record."""
     hub.until(lambda: len(hub.cloud.live_copies()) >= len(SNAPSHOTS))
-    hub.run(until=hub.cloud.now + 15)
+    hub.wait(15)
 
 
 @pytest.mark.parametrize("again", ["snapshots", "image"])
@@ -135,7 +135,7 @@ def test_an_ami_with_the_nonce_of_an_attempt_that_is_over_is_never_adopted(metho
     hub.cloud.tag(AMI, A)
     hub.until(lambda: bool(hub.cloud.images))
     (made,) = hub.cloud.images.values()
-    hub.run(until=hub.cloud.now + 15)  # its answer is on record
+    hub.wait(15)  # its answer is on record
     made.raw["State"] = "failed"
     assert hub.ended()[AMI, A] == "failed"
     assert hub.cloud.images == {}
@@ -165,7 +165,7 @@ def test_a_copy_that_shows_after_its_nonce_has_gone_is_never_used_or_deleted(met
     hub.cloud.tag(AMI, None)
     assert hub.ended()[AMI, A] == "cancelled"
     assert hub.cloud.live_copies() == []
-    hub.run(until=hub.cloud.now + 2 * schedule.DAY)
+    hub.wait(2 * schedule.DAY)
     late.state, late.deleted = "completed", False
     hub.invariants.planted.add(late.id)
     hub.cloud.tag(AMI, A)

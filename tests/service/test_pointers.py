@@ -7,8 +7,8 @@ from chalicelib.engine.errors import RefusalKind
 from chalicelib.release.codec import release_item
 from chalicelib.release.current import MOST, Release
 from chalicelib.release.pointer import ShownParameter
-from tests.service.cloud import START, CloudBehavior, refusal
-from tests.service.gate import PortCrash, PortTrouble
+from tests.service.cloud import START, CloudBehavior
+from tests.service.gate import PortCrash
 from tests.service.hub import Hub
 
 DEV = "200000000001"
@@ -30,7 +30,7 @@ def a_hub(mode="copy", **behavior) -> Hub:
 def promote(hub: Hub, *amis: str, seconds: int = 2 * HOUR) -> None:
     for ami in amis:
         hub.cloud.tag(ami, "default")
-    hub.run(until=hub.cloud.now + seconds)
+    hub.wait(seconds)
 
 
 def shown(hub: Hub) -> str:
@@ -61,7 +61,7 @@ def test_two_values_are_not_on_their_way_at_once():
     """The second is written when the first was read back, so that the newer one stays."""
     hub = a_hub(checking=(300, 0))
     hub.cloud.tag(OLD, "default")
-    hub.run(until=hub.cloud.now + 200)
+    hub.wait(200)
     promote(hub, NEW)
 
     assert shown(hub) == NEW
@@ -94,8 +94,7 @@ def test_what_is_not_ours_stays_until_it_is_deleted(there, code):
     assert "aws ssm delete-parameter" in sent["pointer"]["fault"]["cure"]
 
     del hub.cloud.parameters[DEV, NAME]
-    hub.run(until=hub.cloud.now + 25 * HOUR)
-    assert shown(hub) == OLD
+    assert shown(hub.wait(25 * HOUR)) == OLD
 
 
 def test_an_ami_that_its_owner_deregistered_is_not_current_any_more():
@@ -103,7 +102,7 @@ def test_an_ami_that_its_owner_deregistered_is_not_current_any_more():
     hub = a_hub()
     promote(hub, OLD, NEW)
     hub.cloud.deregistered.add(hub.cloud.parameters[DEV, NAME].value)
-    hub.run(until=hub.cloud.now + 25 * HOUR)
+    hub.wait(25 * HOUR)
 
     assert shown(hub) == OLD
 
@@ -134,8 +133,7 @@ def test_an_ami_of_another_architecture_keeps_the_parameter_on_no_recalled_ami()
     assert shown(hub) == NEW
 
     hub.recall(NEW)
-    hub.run(until=hub.cloud.now + HOUR)
-    assert shown(hub) == OLD
+    assert shown(hub.wait(HOUR)) == OLD
 
 
 def test_a_value_that_parameter_store_never_takes_is_a_fault_after_a_quarter_of_an_hour_at_most():
@@ -184,7 +182,7 @@ def test_a_process_that_is_killed_at_any_call_for_a_pointer_changes_nothing(mode
 def test_a_refusal_is_a_fault_of_the_pointer_and_the_ami_is_delivered(method, kind):
     """It is tried again by the daily look."""
     hub = a_hub()
-    hub.gate.troubles = [PortTrouble("target.parameters", method, refusal(kind, "AccessDenied"), times=10**9)]
+    hub.gate.refuse("target.parameters", method, why=kind, code="AccessDenied")
     promote(hub, OLD)
     sent = notice(hub, OLD)
     assert sent["outcome"] == "delivered"
@@ -192,16 +190,14 @@ def test_a_refusal_is_a_fault_of_the_pointer_and_the_ami_is_delivered(method, ki
     assert sent["at"] < START + 300, "it does not wait for what another try cannot change"
 
     hub.gate.troubles = []
-    hub.run(until=hub.cloud.now + 25 * HOUR)
-    assert shown(hub) == OLD
+    assert shown(hub.wait(25 * HOUR)) == OLD
 
 
 @pytest.mark.parametrize("unknown", [False, True])
 def test_a_throttled_parameter_store_only_delays(unknown):
     """Also where it is not known whether the call took effect."""
     hub = a_hub()
-    throttled = refusal(RefusalKind.THROTTLED, "Throttling", unknown=unknown)
-    hub.gate.troubles = [PortTrouble("target.parameters", "change", throttled, times=3, after=unknown)]
+    hub.gate.refuse("target.parameters", "change", why=RefusalKind.THROTTLED, unknown=unknown, times=3, after=unknown)
     promote(hub, OLD)
 
     assert shown(hub) == OLD
@@ -214,13 +210,12 @@ def test_a_target_that_the_file_loses_keeps_its_parameter_until_the_file_names_i
     promote(hub, OLD)
     named, hub.cloud.directory = hub.cloud.directory, type(hub.cloud.directory)()
     del hub.cloud.parameters[DEV, NAME]
-    hub.run(until=hub.cloud.now + 3 * DAY)
+    hub.wait(3 * DAY)
 
     assert hub.cloud.parameters == {}
 
     hub.cloud.directory = named
-    hub.run(until=hub.cloud.now + DAY + HOUR)
-    assert shown(hub) == OLD
+    assert shown(hub.wait(DAY + HOUR)) == OLD
 
 
 def test_an_ami_that_is_older_than_all_that_are_remembered_counts_once():
@@ -270,24 +265,21 @@ def test_an_ami_that_never_shows_there_delays_the_notice_by_a_quarter_of_an_hour
 def test_after_an_outage_of_parameter_store_the_pointer_is_right_within_an_hour(method, unknown):
     """The delivery does not wait for its end, and no day is lost."""
     hub = a_hub()
-    throttled = refusal(RefusalKind.THROTTLED, "Throttling", unknown=unknown)
-    hub.gate.troubles = [PortTrouble("target.parameters", method, throttled, times=10**9)]
+    hub.gate.refuse("target.parameters", method, why=RefusalKind.THROTTLED, code="Throttling", unknown=unknown)
     promote(hub, OLD, seconds=5 * HOUR)
     sent = notice(hub, OLD)
     assert sent["pointer"]["fault"]["code"] in ("aws-Throttling", "pointer-not-valid")
     assert sent["at"] < START + 1800
 
     hub.gate.troubles = []
-    hub.run(until=hub.cloud.now + HOUR)
-    assert shown(hub) == OLD
+    assert shown(hub.wait(HOUR)) == OLD
 
 
 def test_an_outage_that_begins_when_the_value_was_written_stops_no_pointer():
     """Nobody can read the value back for hours; the next promotion then moves the parameter."""
     hub = a_hub()
-    throttled = refusal(RefusalKind.THROTTLED, "Throttling")
-    written = PortTrouble("target.parameters", "look", throttled, 10**9, only=lambda *_: bool(hub.cloud.parameters))
-    hub.gate.troubles = [written]
+    written = {"only": lambda *_: bool(hub.cloud.parameters)}
+    hub.gate.refuse("target.parameters", "look", why=RefusalKind.THROTTLED, **written)
     promote(hub, OLD, seconds=5 * HOUR)
     hub.gate.troubles = []
     promote(hub, NEW)
@@ -303,17 +295,14 @@ def test_a_withdrawn_ami_is_not_named_for_longer_than_a_day_after_the_target_ans
     promote(hub, OLD)
     real = hub.cloud.launchable
     if trouble == "role":
-        denied = refusal(RefusalKind.ROLE, "AccessDenied")
-        hub.gate.troubles = [PortTrouble("target.parameters", "look", denied, times=10**9)]
+        hub.gate.refuse("target.parameters", "look", why=RefusalKind.ROLE)
     else:
         hub.cloud.launchable = lambda account: real(account) | {OLD}
     hub.cloud.tag(OLD, None)
-    hub.run(until=hub.cloud.now + HOUR)
-    assert shown(hub) == OLD
+    assert shown(hub.wait(HOUR)) == OLD
 
     hub.gate.troubles, hub.cloud.launchable = [], real
-    hub.run(until=hub.cloud.now + 25 * HOUR)
-    assert hub.cloud.parameters == {}
+    assert hub.wait(25 * HOUR).cloud.parameters == {}
 
 
 REMOVALS = {
@@ -330,14 +319,12 @@ def test_a_removal_closes_a_share_at_once_while_its_notice_waits_for_the_pointer
     hub = a_hub("share", checking=(*(0 for _ in before), 540))
     promote(hub, *before)
     hub.cloud.tag(NEW, "default")
-    hub.run(until=hub.cloud.now + 180)
-    assert hub.outcomes()[NEW, DEV] == "publishing"
+    assert hub.wait(180).outcomes()[NEW, DEV] == "publishing"
 
     REMOVALS[how](hub)
-    hub.run(until=hub.cloud.now + 120)
+    hub.wait(120)
     assert {ami for ami, _ in hub.cloud.launches} == set(before)
 
-    hub.run(until=hub.cloud.now + 2 * HOUR)
-    assert shown(hub) == "".join(before)
+    assert shown(hub.wait(2 * HOUR)) == "".join(before)
     assert hub.outcomes()[NEW, DEV] == "withdrawn"
     assert notice(hub, NEW)["outcome"] == "withdrawn"

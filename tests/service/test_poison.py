@@ -35,9 +35,9 @@ def test_a_promotion_passes_by_a_delivery_that_cannot_be_read():
     hub.cloud.directory = keep
     spoil(hub, hub.delivery_key("ami-00", BAD))
     hub.cloud.tag("ami-00", None)
-    hub.run(until=hub.cloud.now + 300)
+    hub.wait(300)
     hub.cloud.tag("ami-00", "default")
-    assert hub.at(hub.cloud.now + HOUR).outcomes()[("ami-00", GOOD)] == "delivered"
+    assert hub.wait(HOUR).outcomes()[("ami-00", GOOD)] == "delivered"
     bad, promotion = hub.stores.seen(hub.delivery_key("ami-00", BAD)), hub.stores.seen(addresses.promotion("ami-00"))
     assert bad is not None
     assert bad.parked

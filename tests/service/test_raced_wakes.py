@@ -8,16 +8,12 @@ from chalicelib.promotion.codec import PROMOTIONS
 from tests.service.cloud import START
 from tests.service.hub import Hub
 from tests.service.organization import A, B
-
-AMI, HOUR = "ami-00", 3600
+from tests.service.shared_ami import AMI, HOUR, tagged
 
 
 def test_an_end_that_comes_while_a_promotion_compares_is_seen():
     """Both accounts' shares expire; the second ends after the promotion has read its deliveries."""
-    hub = Hub((A, B), target={"mode": "share", "until": START + 2 * HOUR}, watchful=False)
-    hub.cloud.make_image(AMI, {"snap-00": True})
-    hub.cloud.tag(AMI, f"{A} {B}")
-    hub.run(until=START + HOUR)
+    hub = tagged(f"{A} {B}", target={"mode": "share", "until": START + 2 * HOUR}, watchful=False).wait(HOUR)
     late = Late(hub)
     hub.run(until=START + 4 * HOUR)
 
@@ -82,7 +78,7 @@ def copying() -> tuple[Hub, RecordKey]:
     hub.cloud.make_image(AMI, {"snap-00": True, "snap-01": True})
     hub.cloud.tag(AMI, A)
     while len(hub.cloud.pending(A)) < 2:
-        hub.run(until=hub.cloud.now + 10)
+        hub.wait(10)
     return hub, hub.delivery_key(AMI, A)
 
 

@@ -22,7 +22,7 @@ NAME = "/golden/base/current"
 OLD, NEW = "ami-0a", "ami-0b"
 MADE = {OLD: "2026-01-01T00:00:00.000Z", NEW: "2026-02-01T00:00:00.000Z"}
 HOUR, DAY = 3600, 24 * 3600
-DENIED = refusal(RefusalKind.DENIED, "UnauthorizedOperation")
+DENIED = {"why": RefusalKind.DENIED, "code": "UnauthorizedOperation"}
 
 
 def a_hub(mode: str = "copy", accounts: tuple[str, ...] = (DEV,), linger: int = 0, **behavior) -> Hub:
@@ -34,27 +34,22 @@ def a_hub(mode: str = "copy", accounts: tuple[str, ...] = (DEV,), linger: int = 
     return hub
 
 
-def after(hub: Hub, seconds: int = HOUR) -> Hub:
-    hub.run(until=hub.cloud.now + seconds)
-    return hub
-
-
 def promoted(hub: Hub, *amis: str) -> Hub:
     for ami in amis or (OLD, NEW):
         hub.cloud.tag(ami, "default")
-    return after(hub, 2 * HOUR)
+    return hub.wait(2 * HOUR)
 
 
 def recall_it(hub: Hub) -> Hub:
     """Recall the newest AMI, and let an hour pass."""
     hub.recall(NEW)
-    return after(hub)
+    return hub.wait(HOUR)
 
 
 def lift_it(hub: Hub) -> Hub:
     """Lift its recall, and let an hour pass."""
     hub.lift_recall(NEW)
-    return after(hub)
+    return hub.wait(HOUR)
 
 
 def recalled(before: str, *, may_disable: bool) -> Hub:
@@ -89,7 +84,7 @@ def test_while_a_recall_stands_no_event_promotes_the_ami():
     hub.recall(NEW)
     promoted(hub, NEW)
     hub.cloud.tag(NEW, None)
-    after(hub, 300)
+    hub.wait(300)
     promoted(hub, NEW)
     assert hub.cloud.copies == {}
     assert hub.cloud.permissions == set()
@@ -105,9 +100,9 @@ def test_a_tag_that_is_not_understood_neither_lifts_nor_prevents_a_recall(before
     if before:
         recall_it(hub)
     hub.cloud.tag(NEW, None)
-    after(hub)
+    hub.wait(HOUR)
     hub.cloud.tag(NEW, "deev")
-    after(hub)
+    hub.wait(HOUR)
     if not before:
         recall_it(hub)
 
@@ -124,9 +119,9 @@ def test_a_running_copy_ends_and_leaves_nothing():
     """It ends as by a removed tag."""
     hub = a_hub(copying=(4 * HOUR,))
     hub.cloud.tag(NEW, "default")
-    after(hub, 300)
+    hub.wait(300)
     hub.recall(NEW)
-    after(hub, 8 * HOUR)
+    hub.wait(8 * HOUR)
 
     assert hub.outcomes() == {(NEW, DEV): "cancelled"}
     assert hub.cloud.live_copies() == []
@@ -139,10 +134,9 @@ def test_one_whose_ami_is_being_made_finishes_unpublished_and_is_deprecated(seco
     """Nobody is notified of it, and no parameter names it."""
     hub = a_hub(registering=(300,), checking=(300,))
     hub.cloud.tag(NEW, "default")
-    after(hub, seconds)
-    assert hub.outcomes()[NEW, DEV] != "delivered"
+    assert hub.wait(seconds).outcomes()[NEW, DEV] != "delivered"
     hub.recall(NEW)
-    after(hub, 8 * HOUR)
+    hub.wait(8 * HOUR)
 
     assert "delivery.delivered" not in events(hub, NEW)
     if hub.cloud.images:
@@ -157,8 +151,8 @@ def test_a_recall_right_after_the_copy_was_made_waits_for_no_damaged_source():
     for ami in (NEW, OLD):  # the worker keeps what it has read of the last one
         hub.cloud.tag(ami, "default")
         while hub.outcomes().get((ami, DEV)) != "delivered":
-            after(hub, 30)
-    hub.watchful, hub.gate.watch = False, lambda *_: None  # they read it, too
+            hub.wait(30)
+    hub.unwatched()  # they read it, too
     examined = addresses.source_image(NEW, peek(hub.stores.records, addresses.promotion(NEW), PROMOTIONS).source)
     hub.stores.records.put(examined, {**hub.stores.records.get(examined), "body": "{}"})
     recall_it(hub)
@@ -172,11 +166,10 @@ def test_a_date_that_ec2_does_not_show_yet_comes_back_when_the_recall_is_lifted(
     hub = a_hub(registering=(300,))
     hub.cloud.hub_images[NEW]["DeprecationTime"] = "2028-06-01T00:00:00.000Z"
     hub.cloud.tag(NEW, "default")
-    after(hub, 200)
+    hub.wait(200)
     hub.recall(NEW)
     hub.gate.troubles = [LostAnswer("target.images", "shown", says={"State": "available"})]
-    after(hub)
-    assert hub.outcomes()[NEW, DEV] == "recalled"
+    assert hub.wait(HOUR).outcomes()[NEW, DEV] == "recalled"
     assert not hub.gate.troubles[0].times
 
     lift_it(hub)
@@ -186,7 +179,7 @@ def test_a_date_that_ec2_does_not_show_yet_comes_back_when_the_recall_is_lifted(
 
 def test_a_recall_waits_for_no_linger():
     """The parameter names the copy while its shares stay open, before its notice."""
-    hub = after(promoted(a_hub(linger=DAY), OLD), DAY)
+    hub = promoted(a_hub(linger=DAY), OLD).wait(DAY)
     promoted(hub, NEW)
     assert hub.outcomes()[NEW, DEV] == "publishing"
     assert shown(hub) == NEW
@@ -202,14 +195,13 @@ def test_a_recall_waits_for_no_linger():
 def test_one_target_that_refuses_delays_no_other_and_is_named():
     """After a day its notice says what is left to do there."""
     hub = promoted(a_hub(accounts=(DEV, PROD)))
-    in_dev = PortTrouble("target.images", "recall", DENIED, 10**9, only=lambda one, *_, **__: one.target.account == DEV)
-    hub.gate.troubles = [in_dev]
+    hub.gate.refuse("target.images", "recall", **DENIED, only=lambda one, *_, **__: one.target.account == DEV)
     recall_it(hub)
     assert hub.outcomes()[NEW, PROD] == "recalled"
     assert hub.outcomes()[NEW, DEV] == "recalling"
     assert (shown(hub), shown(hub, PROD)) == (OLD, OLD), "the pointer moves first"
 
-    after(hub, 2 * DAY)
+    hub.wait(2 * DAY)
     notice = next(
         one for one in reversed(hub.cloud.notices) if one.get("account") == DEV and one["source_image"] == NEW
     )
@@ -242,7 +234,7 @@ def test_a_recall_of_the_only_ami_leaves_the_parameter_and_says_so():
     """There is no other to name; the fault says so."""
     hub = promoted(a_hub(), OLD)
     hub.recall(OLD)
-    after(hub, 25 * HOUR)
+    hub.wait(25 * HOUR)
 
     assert hub.outcomes()[OLD, DEV] == "recalled"
     assert shown(hub) == OLD
@@ -259,22 +251,20 @@ def test_what_is_lifted_while_the_ami_is_pending_begins_nothing_before_it_is_ava
     hub.cloud.hub_images[NEW]["State"] = "pending"
     hub.cloud.changed()
     hub.cloud.tag(NEW, "default")
-    after(hub)
+    hub.wait(HOUR)
     hub.withdraw(NEW, f"{DEV}/{REGION}")
     if act == "recall":
         hub.recall(NEW)
-    after(hub)
+    hub.wait(HOUR)
     hub.lift(NEW, f"{DEV}/{REGION}")
     if act == "recall":
         hub.lift_recall(NEW)
-    after(hub, 2 * DAY)
-    assert hub.outcomes() == {}
+    assert hub.wait(2 * DAY).outcomes() == {}
 
     hub.cloud.hub_images[NEW]["State"] = "available"
     hub.cloud.changed()
     hub.discover()
-    after(hub, 2 * HOUR)
-    assert hub.outcomes() == {(NEW, DEV): "delivered", (NEW, PROD): "delivered"}
+    assert hub.wait(2 * HOUR).outcomes() == {(NEW, DEV): "delivered", (NEW, PROD): "delivered"}
 
 
 def test_a_recall_of_an_ami_of_the_baseline_and_its_lift_promote_nothing():
@@ -291,8 +281,7 @@ def test_a_recall_of_an_ami_of_the_baseline_and_its_lift_promote_nothing():
     key = addresses.promotion(NEW)
     hub.recall(NEW)
     hub.stores.records.make_due(key, hub.cloud.now, {"retry": f"{hub.cloud.now}:{DEV}"})
-    after(hub)
-    assert hub.outcomes() == {}
+    assert hub.wait(HOUR).outcomes() == {}
     lift_it(hub)
     assert hub.outcomes() == {(NEW, DEV): "delivered"}
 
@@ -303,14 +292,14 @@ def test_a_parameter_that_the_file_no_longer_sets_stays_and_says_that_its_ami_is
     hub = promoted(a_hub(mode))
     hub.cloud.change_targets(ssm_parameter="")
     key = hub.pointer_key(DEV, NAME)
-    after(hub, 2 * DAY)
+    hub.wait(2 * DAY)
     assert peek(hub.stores.records, key, POINTERS).fault is None
     recall_it(hub)
 
     assert shown(hub) == NEW
     assert peek(hub.stores.records, key, POINTERS).fault.code == "pointer-names-recalled"
     hub.lift_recall(NEW)
-    after(hub, 25 * HOUR)
+    hub.wait(25 * HOUR)
     assert peek(hub.stores.records, key, POINTERS).fault is None
 
 
@@ -319,15 +308,15 @@ def test_a_recall_that_is_lifted_at_once_or_repeated_ends_as_the_last_one_said()
     hub = promoted(a_hub())
     for seconds in (1, 20, 70, 5):
         hub.recall(NEW)
-        after(hub, seconds)
+        hub.wait(seconds)
         hub.lift_recall(NEW)
-        after(hub, seconds)
-    after(hub, 2 * HOUR)
+        hub.wait(seconds)
+    hub.wait(2 * HOUR)
     assert (hub.outcomes()[NEW, DEV], shown(hub)) == ("delivered", NEW)
     assert "DeprecationTime" not in raw(hub, NEW)
 
     hub.recall(NEW)
-    after(hub, 2 * HOUR)
+    hub.wait(2 * HOUR)
     assert (hub.outcomes()[NEW, DEV], shown(hub)) == ("recalled", OLD)
 
 
@@ -347,12 +336,12 @@ def test_a_process_killed_at_any_call_of_a_recall_or_its_lift_changes_nothing(li
             hub.recall(NEW)
         return hub
 
-    calls = after(begun()).gate.calls
+    calls = begun().wait(HOUR).gate.calls
     assert calls > 20
     for number in range(calls):
         hub = begun()
         hub.gate.crashes = [PortCrash(number, number % 2 == 0)]
-        after(hub, 2 * HOUR)
+        hub.wait(2 * HOUR)
         end = (hub.outcomes()[NEW, DEV], shown(hub), "DeprecationTime" in raw(hub, NEW))
         assert end == (("delivered", NEW, False) if lift else ("recalled", OLD, True)), number
 
@@ -364,11 +353,11 @@ def test_a_recall_while_the_service_was_off_waits_for_the_value_that_was_intende
     hub.gate.troubles = [killed]
     hub.cloud.tag(NEW, "default")
     while killed.times:
-        after(hub, 1)
+        hub.wait(1)
     hub.recall(NEW)
     hub.cloud.now += 11 * 60
 
-    assert shown(after(hub)) == OLD
+    assert shown(hub.wait(HOUR)) == OLD
 
 
 @pytest.mark.parametrize("took_effect", [True, False])
@@ -376,13 +365,11 @@ def test_lifting_a_recall_enables_what_it_may_have_disabled(took_effect):
     """The answer of DisableImage is lost, and for a day the target refuses every other try; or it was never made."""
     hub = promoted(a_hub())
     hub.cloud.may_disable = True
-    lost = refusal(RefusalKind.THROTTLED, "Timeout", unknown=True)
-    hub.gate.troubles = [PortTrouble("target.images", "recall", DENIED, times=10**9)]
     if took_effect:
-        hub.gate.troubles.insert(0, PortTrouble("target.images", "recall", lost, times=1, after=True))
+        hub.gate.refuse("target.images", "recall", why=RefusalKind.THROTTLED, unknown=True, times=1, after=True)
+    hub.gate.refuse("target.images", "recall", **DENIED)
     hub.recall(NEW)
-    after(hub, 2 * DAY)
-    assert hub.outcomes()[NEW, DEV] == "recalled"
+    assert hub.wait(2 * DAY).outcomes()[NEW, DEV] == "recalled"
     assert raw(hub, NEW)["State"] == ("disabled" if took_effect else "available")
 
     hub.gate.troubles = []
@@ -408,10 +395,9 @@ def test_lifting_a_recall_that_was_refused_every_look_leaves_the_date_of_the_cop
     """The service has changed nothing there, and does not know what there was."""
     hub = promoted(a_hub())
     raw(hub, NEW)["DeprecationTime"] = "2027-06-01T00:00:00.000Z"
-    hub.gate.troubles = [PortTrouble("target.images", "shown", DENIED, 10**9)]
+    hub.gate.refuse("target.images", "shown", **DENIED)
     hub.recall(NEW)
-    after(hub, 3 * DAY)
-    assert hub.outcomes()[NEW, DEV] == "recalled"
+    assert hub.wait(3 * DAY).outcomes()[NEW, DEV] == "recalled"
 
     hub.gate.troubles = []
     lift_it(hub)
@@ -431,27 +417,25 @@ def test_a_lift_that_is_refused_for_days_is_tried_on_and_notified_once():
     """Another reason, or another lift, is notified again."""
     hub = promoted(a_hub(accounts=(DEV, PROD)))
     recall_it(hub)
-    other = refusal(RefusalKind.DENIED, "OperationNotPermitted")
-    trouble = PortTrouble("target.images", "restore", DENIED, 10**9, only=lambda one, *_: one.target.account == DEV)
-    hub.gate.troubles = [trouble]
+    hub.gate.refuse("target.images", "restore", **DENIED, only=lambda one, *_: one.target.account == DEV)
+    (trouble,) = hub.gate.troubles
     hub.lift_recall(NEW)
-    after(hub, 10 * DAY)
+    hub.wait(10 * DAY)
     assert refusals(hub) == ["aws-UnauthorizedOperation"]
     tries = trouble.times
 
-    trouble.refusal = other
-    after(hub, 5 * DAY)
+    trouble.refusal = refusal(RefusalKind.DENIED, "OperationNotPermitted")
+    hub.wait(5 * DAY)
     assert trouble.times < tries
     assert refusals(hub) == ["aws-UnauthorizedOperation", "aws-OperationNotPermitted"]
 
     recall_it(hub)
     hub.lift_recall(NEW)
-    after(hub, 5 * DAY)
+    hub.wait(5 * DAY)
     assert refusals(hub)[2:] == ["aws-OperationNotPermitted"]
 
     hub.gate.troubles = []
-    after(hub, DAY)
-    assert hub.outcomes() == {(ami, account): "delivered" for ami in (OLD, NEW) for account in (DEV, PROD)}
+    assert hub.wait(DAY).outcomes() == {(ami, account): "delivered" for ami in (OLD, NEW) for account in (DEV, PROD)}
 
 
 def test_a_recall_beside_a_lift_that_sees_nothing_of_the_copy_can_be_lifted():
@@ -459,10 +443,10 @@ def test_a_recall_beside_a_lift_that_sees_nothing_of_the_copy_can_be_lifted():
     hub = promoted(a_hub())
     hub.cloud.may_disable = True
     recall_it(hub)
-    hub.gate.troubles = [PortTrouble("target.images", method, DENIED, times=10**9) for method in ("restore", "shown")]
+    hub.gate.refuse("target.images", "restore", "shown", **DENIED)
     lift_it(hub)
     hub.recall(NEW)
-    after(hub, 3 * DAY)
+    hub.wait(3 * DAY)
     assert (hub.outcomes()[NEW, DEV], raw(hub, NEW)["State"]) == ("recalled", "disabled")
 
     hub.gate.troubles = []
@@ -476,13 +460,13 @@ def test_a_recall_while_its_lift_is_refused_takes_the_copy_back_at_once(seconds)
     """The lift has enabled the AMI, and the rest is refused. A later lift still restores the first date."""
     before = "2027-06-01T00:00:00.000Z"
     hub = recalled(before, may_disable=True)
-    hub.gate.troubles = [PortTrouble("target.images", "restore", DENIED, times=10**9, after=True)]
+    hub.gate.refuse("target.images", "restore", **DENIED, after=True)
     hub.lift_recall(NEW)
-    after(hub, seconds)
+    hub.wait(seconds)
     assert raw(hub, NEW)["State"] == "available"
 
     hub.recall(NEW, why="It still does not boot.")
-    after(hub, 300)
+    hub.wait(300)
     assert raw(hub, NEW)["State"] == "disabled"
     assert hub.outcomes()[NEW, DEV] == "recalled"
     said = [one for one in hub.cloud.notices if one["event"] == "delivery.recalled"][-1]
@@ -501,7 +485,7 @@ def test_a_recall_right_after_a_lift_takes_back_what_ec2_still_shows_as_recalled
     hub = recalled(before, may_disable=may_disable)
     late = dict(raw(hub, NEW))
     hub.lift_recall(NEW)
-    after(hub, 60)
+    hub.wait(60)
     assert (raw(hub, NEW)["State"], raw(hub, NEW)["DeprecationTime"]) == ("available", before)
 
     hub.gate.troubles.append(LostAnswer("target.images", "shown", after=False, says=late))
@@ -522,16 +506,14 @@ def test_a_service_that_was_off_past_the_deadline_tries_before_it_gives_up(metho
     hub = promoted(a_hub())
     hub.recall(NEW)
     if method == "restore":
-        after(hub)
+        hub.wait(HOUR)
         hub.lift_recall(NEW)
-    hub.gate.troubles = [PortTrouble("target.images", method, DENIED, 10**9)]
-    after(hub, 600)
-    assert hub.outcomes()[NEW, DEV] == ("recalling" if method == "recall" else "restoring")
+    hub.gate.refuse("target.images", method, **DENIED)
+    assert hub.wait(600).outcomes()[NEW, DEV] == ("recalling" if method == "recall" else "restoring")
 
     hub.gate.troubles = []
     hub.cloud.now += 30 * HOUR
-    after(hub)
-    assert hub.outcomes()[NEW, DEV] == ("recalled" if method == "recall" else "delivered")
+    assert hub.wait(HOUR).outcomes()[NEW, DEV] == ("recalled" if method == "recall" else "delivered")
     assert [one["faults"] for one in hub.cloud.notices if one.get("faults")] == []
 
 
@@ -561,7 +543,7 @@ def test_a_recall_beside_the_notice_of_the_delivery_deprecates_the_copy():
     hub = a_hub()
 
     def recall() -> None:
-        hub.gate.troubles = [PortTrouble("target.images", "shown", refusal(RefusalKind.THROTTLED, "RequestLimit"))]
+        hub.gate.refuse("target.images", "shown", why=RefusalKind.THROTTLED, times=1)
         hub.recall(NEW)
         work(hub)
         assert hub.outcomes()[NEW, DEV] == "recalling"
@@ -584,7 +566,7 @@ def test_a_withdrawal_beside_the_notice_of_a_shared_ami_releases_it_and_says_so(
     def withdraw() -> None:
         work(hub)
         hub.withdraw(NEW, DEV)
-        hub.gate.troubles = [PortTrouble("ledger", "release", refusal(RefusalKind.THROTTLED, "RequestLimit"))]
+        hub.gate.refuse("ledger", "release", why=RefusalKind.THROTTLED, times=1)
         work(hub)
         assert hub.outcomes()[NEW, DEV] == "tidying"
 
@@ -594,6 +576,30 @@ def test_a_withdrawal_beside_the_notice_of_a_shared_ami_releases_it_and_says_so(
     assert hub.cloud.launches == set()
     assert events(hub, NEW)[-1] == "delivery.withdrawn"
     assert [one.state for one in hub.stores.tracked.all(NEW)] == ["withdrawn"]
+
+
+@pytest.mark.parametrize("first", ["the lift is finished", "the lift is under way"])
+def test_a_recall_outlasts_a_call_of_the_lift_before_it_that_comes_late(first):
+    """Another invocation has finished the recall as that call reaches EC2; a lift still gives back the first date."""
+    hub = recalled("", may_disable=True)
+
+    def recall_again() -> None:
+        if first == "the lift is finished":
+            work(hub)
+        hub.recall(NEW)
+        work(hub)
+        assert raw(hub, NEW)["State"] == "disabled"
+
+    beside(hub, "target.images", "restore", recall_again)
+    lift_it(hub)
+    assert hub.outcomes()[NEW, DEV] == "recalled"
+    assert raw(hub, NEW)["DeprecationTime"]
+    assert raw(hub, NEW)["State"] == "disabled"
+
+    lift_it(hub)
+    assert hub.outcomes()[NEW, DEV] == "delivered"
+    assert "DeprecationTime" not in raw(hub, NEW)
+    assert raw(hub, NEW)["State"] == "available"
 
 
 def test_a_recall_that_another_invocation_took_back_before_it_was_written_can_be_lifted():
@@ -622,7 +628,7 @@ def test_a_pin_that_is_lifted_and_whose_wake_is_lost_ends_within_a_day():
     """The pointer looks once a day, whatever came."""
     hub = promoted(a_hub(), OLD, NEW)
     hub.cloud.pins[DEV, NAME] = Pin(OLD, MADE[OLD], hub.cloud.now, OPERATOR)
-    assert shown(after(hub, 25 * HOUR)) == OLD
+    assert shown(hub.wait(25 * HOUR)) == OLD
 
     hub.cloud.pins.clear()
-    assert shown(after(hub, 25 * HOUR)) == NEW
+    assert shown(hub.wait(25 * HOUR)) == NEW

@@ -183,18 +183,17 @@ def test_copies_that_an_earlier_episode_has_left_are_deleted_although_it_is_canc
         hub.cloud._copying = itertools.repeat(5 * 3600)
         hub.cloud.make_image(OTHER, {f"snap-1{number:02d}": False for number in range(20)})
         hub.cloud.tag(OTHER, "default")
-        hub.run(until=hub.cloud.now + 60)
+        hub.wait(60)
     else:
         hub.cloud.change_targets(copy_method="image")
     busy = (("target.snapshots", "delete"), ("snapshots", "open"))
     hub.gate.troubles[:] = [of(*call, RefusalKind.THROTTLED, times=WITHOUT_END) for call in busy]
     hub.cloud.tag(AMI, None)
     hub.cloud.tag(AMI, "default")
-    hub.run(until=hub.cloud.now + 120)
-    assert hub.outcomes()[AMI, BAD] == cancelled_in
+    assert hub.wait(120).outcomes()[AMI, BAD] == cancelled_in
     hub.cloud.tag(AMI, None)
     hub.cloud.after(120, hub.gate.troubles.clear)
-    hub.run(until=hub.cloud.now + 1200)
+    hub.wait(1200)
 
     assert hub.outcomes()[AMI, BAD] == "cancelled"
     assert not left & {copy.id for copy in hub.cloud.live_copies()}

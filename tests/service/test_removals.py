@@ -46,8 +46,12 @@ from tests.service.shared_ami import (
     pass_time,
     pause,
     shared,
+    tagged,
+    untagged,
+    when,
 )
-from tests.service.tagged_ami import tagged, when
+
+SLOW = CloudBehavior(copying=(4 * HOUR,))
 
 
 @contextmanager
@@ -117,10 +121,7 @@ def test_a_delivery_that_cannot_act_and_is_wanted_again_ends_its_promotion_as_fa
 @pytest.mark.parametrize("lost", ["tag", "name", "file", "withdrawn"])
 def test_copies_that_a_promotion_which_cannot_act_no_longer_names_are_ended(trouble, lost):
     """Their shares close within the hour, and nothing is delivered there; a copy that is still named is delivered."""
-    hub = Hub((A, B), behavior=CloudBehavior(copying=(4 * HOUR,)))
-    hub.cloud.make_image(AMI, {"snap-00": True})
-    hub.cloud.tag(AMI, f"{A} {B}")
-    hub.run(until=START + 600)
+    hub = tagged(f"{A} {B}", behavior=SLOW).wait(600)
     trouble(hub)
     directory = hub.cloud.directory
     match lost:
@@ -143,10 +144,7 @@ def test_copies_that_a_promotion_which_cannot_act_no_longer_names_are_ended(trou
 @pytest.mark.parametrize("named", [(), (A,)], ids=["nobody else", "another"])
 def test_copies_of_an_account_whose_settings_conflicted_end_when_the_file_loses_it(named):
     """While they conflict it keeps what it has; the file then names no other account than before."""
-    hub = Hub((A, B), behavior=CloudBehavior(copying=(4 * HOUR,)))
-    hub.cloud.make_image(AMI, {"snap-00": True})
-    hub.cloud.tag(AMI, " ".join((*named, B)))
-    hub.run(until=START + 600)
+    hub = tagged(" ".join((*named, B)), behavior=SLOW).wait(600)
     accounts = hub.cloud.directory.accounts
     hub.cloud.change_targets(B, by_way_of=C)
     pass_time(hub, HOUR)
@@ -197,17 +195,14 @@ def test_an_ami_of_no_use_is_shared_with_nobody_whatever_else_is_wrong(trouble, 
 
 def test_an_ami_that_is_enabled_again_while_a_share_was_opening_is_shared_with_nobody_and_its_promotion_ends():
     """Disabled, everybody is asked to end; B's share opened after that. The next tag event shares it again."""
-    hub = Hub((A, B), target={"mode": "share"})
-    hub.cloud.make_image(AMI, {"snap-00": True})
-    hub.cloud.tag(AMI, A)
-    hub.run(until=START + HOUR)
+    hub = tagged(A, target={"mode": "share"}).wait(HOUR)
     works, hub.share_worker.run = hub.share_worker.run, lambda *_args, **_left: None
     hub.cloud.tag(AMI, f"{A} {B}")
-    hub.run(until=hub.cloud.now + 120)
+    hub.wait(120)
     for state in ("disabled", "available"):
         hub.cloud.hub_images[AMI]["State"] = state
         hub.cloud.event("EC2 AMI State Change", f"image/{AMI}")
-        hub.run(until=hub.cloud.now + 120)
+        hub.wait(120)
     assert hub.outcomes() == {(AMI, A): "tidying", (AMI, B): "opening"}, (
         "nobody says that it was withdrawn before a look"
     )
@@ -224,11 +219,11 @@ def test_an_ami_that_is_enabled_and_tagged_again_while_its_shares_are_ending_is_
     works, hub.deliveries.run = hub.deliveries.run, lambda *_args, **_left: None
     hub.cloud.hub_images[AMI]["State"] = "disabled"
     hub.cloud.event("EC2 AMI State Change", f"image/{AMI}")
-    hub.run(until=hub.cloud.now + 120)
+    hub.wait(120)
     hub.cloud.hub_images[AMI]["State"] = "available"
     for value in (None, f"{A} {B}"):
         hub.cloud.tag(AMI, value)
-        hub.run(until=hub.cloud.now + 10)
+        hub.wait(10)
     assert set(hub.outcomes().values()) == {"shared"}
     hub.deliveries.run = works
     pass_time(hub, HOUR)
@@ -278,7 +273,7 @@ def test_a_fault_of_one_account_keeps_nobody_else_shared():
 def by_unit(accounts) -> OrganizationHub:
     """An AMI shared with an OU by its ARN."""
     it = OrganizationHub(*accounts)
-    it.hub.watchful, it.hub.gate.watch = False, lambda *_: None  # the invariants check accounts alone
+    it.hub.unwatched()  # the invariants check accounts alone
     it.cloud.directory = replace(
         it.cloud.directory, by_unit={"default": (Target("", REGION, mode="share", launch_permission="group"),)}
     )
@@ -322,7 +317,7 @@ def test_an_account_that_moves_between_two_ous_of_a_group_is_shared_with_by_the_
 def test_who_moves_to_another_ou_or_gets_other_settings_before_it_holds_its_shares_begins_again():
     """`worker` was off when the account moved; what the delivery then asks for, the file no longer gives it."""
     it = OrganizationHub(A)
-    it.hub.watchful, it.hub.gate.watch = False, lambda *_: None
+    it.hub.unwatched()
     target = Target("", REGION, mode="share", launch_permission="group")
     groups = {**it.cloud.directory.groups, "default": (OU, OTHER_OU)}
     named = Organization(ORGANIZATION, {OU: ("default",), OTHER_OU: ("default",)})
@@ -330,7 +325,7 @@ def test_who_moves_to_another_ou_or_gets_other_settings_before_it_holds_its_shar
     it.look()
     works, it.hub.deliveries.run = it.hub.deliveries.run, lambda *_args, **_left: None
     it.cloud.tag("ami-0a", "default")
-    it.hub.run(until=it.cloud.now + 120)
+    it.hub.wait(120)
     membership = it.cloud.directory.membership
     other = {OU: Unit(ARN), OTHER_OU: replace(membership.units[OU], arn=OTHER_ARN)}
     it.cloud.directory = replace(it.cloud.directory, membership=membership_of(other))
@@ -394,8 +389,7 @@ def test_a_date_that_comes_ends_what_is_shared_whatever_the_file_said_before(off
 
 def test_who_starts_again_by_a_new_file_brings_nobody_along_whose_date_has_come():
     """The file shares no snapshots any more, so A's access is renewed; B's ended at its date, and no notice follows."""
-    hub = Hub((A, B), target={"mode": "share", "share_snapshots": True})
-    hub.cloud.make_image(AMI, {"snap-00": True})
+    hub = untagged(target={"mode": "share", "share_snapshots": True})
     hub.cloud.change_targets(B, until=START + 2 * HOUR)
     hub.cloud.tag(AMI, "default")
     pass_time(hub, 3 * HOUR)
@@ -450,10 +444,7 @@ def test_what_an_account_keeps_while_its_settings_conflict_ends_at_its_date_thou
 
 def test_copies_end_though_an_operator_has_paused_and_discovery_cannot_know_that_the_tag_is_gone():
     """Both events are lost, and the head; the promotion waits to copy to C, too."""
-    hub = Hub((A, B, C), behavior=CloudBehavior(copying=(4 * HOUR,)))
-    hub.cloud.make_image(AMI, {"snap-00": True})
-    hub.cloud.tag(AMI, f"{A} {B}")
-    hub.run(until=START + 600)
+    hub = tagged(f"{A} {B}", accounts=(A, B, C), behavior=SLOW).wait(600)
     pause(hub)
     hub.cloud.tag(AMI, f"{A} {B} {C}")
     hub.run(until=START + 1200)
@@ -514,16 +505,13 @@ def test_a_fresh_hub_names_in_one_notice_what_it_leaves_and_counts_every_tag_eve
 
 def test_a_list_of_tags_that_is_older_than_the_tag_withdraws_nobody():
     """The tag is widened during a pass whose list is older: the account that was added keeps its access."""
-    hub = Hub((A, B), target={"mode": "share"})
-    hub.cloud.make_image(AMI, {"snap-00": True})
-    hub.cloud.tag(AMI, A)
-    hub.run(until=START + HOUR)
+    hub = tagged(A, target={"mode": "share"}).wait(HOUR)
     old = hub._discover.source.tagged()
     hub.cloud.tag(AMI, f"{A} {B}")
-    assert open_to(hub.at(hub.cloud.now + 200)) == {A, B}
+    assert open_to(hub.wait(200)) == {A, B}
 
     hub._discover.passes[1].run(old, read_heads(hub.stores.records), time_left=lambda: 30)
-    assert open_to(hub.at(hub.cloud.now + 60)) == {A, B}
+    assert open_to(hub.wait(60)) == {A, B}
     assert set(hub.outcomes().values()) == {"shared"}
 
 
@@ -542,8 +530,7 @@ def test_a_file_that_cannot_be_used_keeps_no_untagged_ami_shared():
 
 def test_one_look_that_shows_an_empty_value_withdraws_nobody():
     """The value changes from empty to an account id, while one list and one read both show the empty one."""
-    hub = Hub((A, B), target={"mode": "share"})
-    hub.cloud.make_image(AMI, {"snap-00": True})
+    hub = untagged(target={"mode": "share"})
     hub.cloud.directory = replace(hub.cloud.directory, groups={"default": (B,)})
     hub.cloud.tag(AMI, A)
     hub.run(until=START + HOUR)
@@ -564,7 +551,7 @@ def test_one_look_that_shows_an_empty_value_withdraws_nobody():
 def test_what_a_promotion_notes_in_a_newer_form_holds_up_no_removal():
     """After a rollback deliveries and their promotion's items cannot be read: one pass withdraws them all."""
     hub = shared((A, B, C))
-    hub.watchful, hub.gate.watch = False, lambda *_: None
+    hub.unwatched()
     for key in (addresses.promotion(AMI), *(hub.delivery_key(AMI, one) for one in (A, B, C))):
         hub.stores.records.records[key].damaged = True
 
@@ -580,10 +567,7 @@ def test_what_a_promotion_notes_in_a_newer_form_holds_up_no_removal():
 
 def copying_for_a_parked_promotion(accounts=(A, B)):
     """A hub that copies for hours, whose promotion is parked."""
-    hub = Hub(accounts, behavior=CloudBehavior(copying=(4 * HOUR,)))
-    hub.cloud.make_image(AMI, {"snap-00": True})
-    hub.cloud.tag(AMI, " ".join(accounts))
-    hub.run(until=START + 600)
+    hub = tagged(" ".join(accounts), accounts=accounts, behavior=SLOW).wait(600)
     park_promotion(hub)
     hub.gate.calls = 0
     return hub
@@ -599,7 +583,7 @@ def test_a_pass_may_die_at_any_call_that_ends_copies_for_a_parked_promotion():
         hub.cloud.tag(AMI, None)
         for _ in range(HOUR // DISCOVERY):
             hub._discover_at = hub.cloud.now + DISCOVERY
-            hub.run(until=hub.cloud.now + DISCOVERY)
+            hub.wait(DISCOVERY)
         assert not hub.cloud.permissions, crash
         assert not hub.cloud.grants, crash
         return hub.gate.calls
@@ -622,7 +606,7 @@ def test_a_tag_that_is_put_back_before_the_pass_asks_keeps_the_copies_of_a_parke
 def test_a_tag_that_is_put_back_while_many_are_withdrawn_stops_that():
     """The pass reads tag, file and membership again for every twenty shares."""
     hub = shared(tuple(str(200_000_000_001 + number) for number in range(15)))
-    hub.watchful, hub.gate.watch = False, lambda *_: None
+    hub.unwatched()
     standing, heads = hub._discover.passes[1], read_heads(hub.stores.records)
     standing.run([], heads, time_left=lambda: 30)
     hub.cloud.now += 60
@@ -654,14 +638,11 @@ def test_what_a_delivery_that_cannot_act_holds_for_copies_that_nobody_wants_is_r
     promotion, trouble, lost, settings
 ):
     """Within the hour, and not at the last closing time; the other account's copies continue while it is named."""
-    hub = Hub((A, B), target=settings, behavior=CloudBehavior(copying=(4 * HOUR,)))
-    hub.cloud.make_image(AMI, {"snap-00": True})
-    hub.cloud.tag(AMI, f"{A} {B}")
-    hub.run(until=START + 600)
+    hub = tagged(f"{A} {B}", target=settings, behavior=SLOW).wait(600)
     assert {account for _, account in hub.cloud.permissions} == {A, B}
     for one in filter(None, (trouble, promotion)):
         one(hub)
-    hub.watchful, hub.gate.watch = False, lambda *_: None
+    hub.unwatched()
     hub.cloud.tag(AMI, lost)
     pass_time(hub, HOUR)
 
@@ -675,10 +656,7 @@ def test_a_delivery_whose_record_was_damaged_and_begins_again_is_ended_like_any_
     """B's ended record is unreadable while it is wanted again, then repaired; or it is deleted. The tag loses B while
     it copies.
     """
-    hub = Hub((A, B), behavior=CloudBehavior(copying=(4 * HOUR,)))
-    hub.cloud.make_image(AMI, {"snap-00": True})
-    hub.cloud.tag(AMI, f"{A} {B}")
-    hub.run(until=START + 600)
+    hub = tagged(f"{A} {B}", behavior=SLOW).wait(600)
     hub.cloud.tag(AMI, A)
     assert outcomes(hub, after=5 * HOUR) == {(AMI, A): "delivered", (AMI, B): "cancelled"}
     key = hub.delivery_key(AMI, B)

@@ -25,7 +25,7 @@ def test_the_statement_that_serves_all_copies_for_an_account_names_the_role_that
     for ami, snapshot in (("ami-0a", "snap-00"), ("ami-0b", "snap-01")):
         hub.cloud.make_image(ami, {snapshot: True})
     hub.cloud.tag("ami-0a", A)
-    assert named(hub.at(hub.cloud.now + 600)) == {"AmiCopyRole"}
+    assert named(hub.wait(600)) == {"AmiCopyRole"}
     renamed = {A: (replace(hub.cloud.directory.accounts[A][0], role_name="Renamed"),)}
     hub.cloud.directory = Directory({"default": (A,)}, renamed)
     judge, answers = hub.share_worker.entitlements.judge, iter(range(denied))
@@ -37,7 +37,7 @@ def test_the_statement_that_serves_all_copies_for_an_account_names_the_role_that
 
     hub.share_worker.entitlements.judge = judged
     hub.cloud.tag("ami-0b", A)
-    assert (set(hub.at(hub.cloud.now + 600).outcomes().values()), named(hub)) == ({"copying"}, {"Renamed"})
+    assert (set(hub.wait(600).outcomes().values()), named(hub)) == ({"copying"}, {"Renamed"})
     hub.run()
     assert (set(hub.outcomes().values()), named(hub)) == ({"delivered"}, set())
     hub.invariants.rest()
@@ -76,7 +76,7 @@ class Renaming:
 def test_a_copy_that_starts_after_the_renaming_starts_under_a_role_that_may_use_the_key(key_access):
     """The first copy runs on, and what it needs stays open; at the end nothing is open to either role."""
     it = Renaming(key_access)
-    it.hub.run(until=it.hub.cloud.now + 600)
+    it.hub.wait(600)
     it.rename()
     it.hub.run()
 
@@ -93,7 +93,7 @@ def test_whenever_the_file_renames_the_role_the_ami_arrives(key_access, after):
     """Before anything is opened, while it is, and between the copies; and back again later."""
     it = Renaming(key_access)
     for role in ("Renamed", "AmiCopyRole"):
-        it.hub.run(until=it.hub.cloud.now + after)
+        it.hub.wait(after)
         it.rename(role)
     it.hub.run()
 
@@ -106,10 +106,10 @@ def test_whenever_the_file_renames_the_role_the_ami_arrives(key_access, after):
 def test_where_the_whole_account_is_the_grantee_a_new_name_opens_nothing_more():
     """The grant does not name the role."""
     it = Renaming("grant", grantee="account")
-    it.hub.run(until=it.hub.cloud.now + 600)
+    it.hub.wait(600)
     before = dict(it.hub.cloud.grants)
     it.rename()
-    it.hub.run(until=it.hub.cloud.now + 1200)
+    it.hub.wait(1200)
 
     assert it.hub.cloud.grants == before
     it.hub.run()
@@ -118,22 +118,21 @@ def test_where_the_whole_account_is_the_grantee_a_new_name_opens_nothing_more():
 
 def test_an_account_that_leaves_the_file_while_its_role_is_renamed_keeps_no_other_from_the_key():
     """A parked delivery holds the statement; another AMI was to open it to the new role just then."""
-    hub = Hub((A, B), target={"key_access": "policy"}, behavior=CloudBehavior(copying=(2 * HOUR,)), watchful=False)
-    hub.gate.watch = lambda *_: None
+    hub = Hub((A, B), target={"key_access": "policy"}, behavior=CloudBehavior(copying=(2 * HOUR,))).unwatched()
     for number, ami in enumerate(("ami-0a", "ami-0b", "ami-0c")):
         hub.cloud.make_image(ami, {f"snap-0{number}": True})
         hub.cloud.hub_snapshots[f"snap-0{number}"]["KmsKeyId"] = source_key(0)
     hub.cloud.tag("ami-0a", A)
-    hub.run(until=hub.cloud.now + 600)
+    hub.wait(600)
     hub.stores.records.park(hub.delivery_key("ami-0a", A), "for a test", hub.cloud.now)
     accounts = hub.cloud.directory.accounts
     renamed = {**accounts, A: (replace(accounts[A][0], role_name="Renamed"),)}
     hub.cloud.directory = Directory({"default": (A, B)}, renamed)
     hub.cloud.tag("ami-0b", A)
     works, hub.share_worker.run = hub.share_worker.run, lambda *_args, **_left: None
-    hub.run(until=hub.cloud.now + 60)
+    hub.wait(60)
     hub.share_worker.run = works
     hub.cloud.directory = Directory({"default": (B,)}, {B: accounts[B]})
     hub.cloud.tag("ami-0c", B)
-    assert hub.at(hub.cloud.now + HOUR).outcomes()["ami-0c", B] == "copying"
+    assert hub.wait(HOUR).outcomes()["ami-0c", B] == "copying"
     assert all(A not in str(written[-1]) for written in hub.cloud.policies.values())

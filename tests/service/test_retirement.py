@@ -8,7 +8,7 @@ from chalicelib.engine.schedule import DAY
 from chalicelib.release.codec import POINTERS
 from chalicelib.targets.applied_file import Retirement
 from chalicelib.targets.recalls import Pin
-from tests.service.cloud import CloudBehavior, refusal
+from tests.service.cloud import CloudBehavior
 from tests.service.gate import PortCrash, PortTrouble, ProcessKilled
 from tests.service.hub import Hub
 
@@ -32,7 +32,7 @@ def a_hub(rule: Retirement | None = RULE, **more) -> Hub:
 def promoted(hub: Hub, *amis: str, hours: int = 2) -> Hub:
     for ami in amis:
         hub.cloud.tag(ami, "default")
-    hub.run(until=hub.cloud.now + hours * 3600)
+    hub.wait(hours * 3600)
     return hub
 
 
@@ -68,7 +68,7 @@ def test_superseded_copies_are_deprecated_once_and_are_removable(order):
     sources = {one.image: one.source for one in pointer(hub).releases}
     assert {sources[image] for image in pointer(hub).retired} == {FIRST, SECOND}
 
-    hub.run(until=hub.cloud.now + 3 * DAY)
+    hub.wait(3 * DAY)
     assert made.count("deprecate") == 2
     assert len(pointer(hub).retired) == 2
     outcomes = [one["outcome"] for one in hub.cloud.notices if "outcome" in one and "delivery" in one]
@@ -91,7 +91,7 @@ def test_a_setting_that_comes_later_counts_at_the_next_look_and_begins_nothing_a
     sent = len(hub.cloud.notices)
     hub.cloud.change_targets(retire=RULE)
 
-    hub.run(until=hub.cloud.now + 25 * 3600)
+    hub.wait(25 * 3600)
 
     assert deprecated(hub) == {FIRST, SECOND}
     assert [one for one in hub.cloud.notices[sent:] if "delivery" in one] == []
@@ -104,7 +104,7 @@ def test_a_copy_that_a_rollback_holds_is_current_and_stays():
     hub.cloud.pins[ACCOUNT, "/golden/base/current"] = Pin(FIRST, DATES[FIRST], hub.cloud.now, "an operator")
     hub.cloud.change_targets(retire=RULE)
 
-    hub.run(until=hub.cloud.now + 25 * 3600)
+    hub.wait(25 * 3600)
 
     assert pointer(hub).source == FIRST
     assert deprecated(hub) == {SECOND}
@@ -119,12 +119,12 @@ def test_a_copy_that_is_current_again_before_it_was_deprecated_stays(act):
     for ami in (SECOND, THIRD):
         hub.cloud.tag(ami, "default")
     while killed.times:
-        hub.run(until=hub.cloud.now + 1)
+        hub.wait(1)
     if act == "recall":
         hub.recall(THIRD)
     else:
         hub.cloud.pins[ACCOUNT, "/golden/base/current"] = Pin(SECOND, DATES[SECOND], hub.cloud.now, "an operator")
-    hub.run(until=hub.cloud.now + 25 * 3600)
+    hub.wait(25 * 3600)
 
     assert pointer(hub).source == SECOND
     assert deprecated(hub) == ({THIRD} if act == "recall" else set())
@@ -136,10 +136,10 @@ def test_where_the_parameter_is_gone_the_superseded_copies_are_deprecated_all_th
     place = (ACCOUNT, "/golden/base/current")
     hub.cloud.pins[place] = Pin(FIRST, DATES[FIRST], hub.cloud.now, "an operator")
     next(one for one in hub.cloud.images.values() if one.source == FIRST).raw["State"] = "disabled"
-    hub.run(until=hub.cloud.now + 2 * DAY)
+    hub.wait(2 * DAY)
     del hub.cloud.parameters[place]
     hub.cloud.change_targets(retire=RULE)
-    hub.run(until=hub.cloud.now + 2 * DAY)
+    hub.wait(2 * DAY)
 
     assert deprecated(hub) == {SECOND}
     assert not pointer(hub).retiring
@@ -151,7 +151,7 @@ PLACE = (ACCOUNT, "/golden/base/current")
 def rolled_back(hub: Hub, hours: int = 25) -> Hub:
     """Roll back to the copy before the newest, which is retired; run."""
     hub.cloud.pins[PLACE] = Pin(SECOND, DATES[SECOND], hub.cloud.now, "an operator")
-    hub.run(until=hub.cloud.now + hours * 3600)
+    hub.wait(hours * 3600)
     assert pointer(hub).source == SECOND
     return hub
 
@@ -171,7 +171,7 @@ def test_a_retired_copy_that_a_rollback_makes_current_is_deprecated_no_longer(ru
     assert (deprecated(hub), made.count("end_retirement")) == ({FIRST}, 1)
 
     del hub.cloud.pins[PLACE]
-    hub.run(until=hub.cloud.now + 25 * 3600)
+    hub.wait(25 * 3600)
     assert pointer(hub).source == THIRD
     assert deprecated(hub) == ({FIRST, SECOND} if rule else {FIRST})
 
@@ -180,7 +180,7 @@ def test_a_retired_copy_that_a_recall_makes_current_is_deprecated_no_longer():
     """The newest is taken back everywhere: the one before is what everybody is to launch."""
     hub = promoted(a_hub(), *DATES)
     hub.recall(THIRD)
-    hub.run(until=hub.cloud.now + 25 * 3600)
+    hub.wait(25 * 3600)
 
     assert pointer(hub).source == SECOND
     assert deprecated(hub) == {FIRST, THIRD}
@@ -194,7 +194,7 @@ def test_a_retired_copy_that_a_recall_makes_current_is_deprecated_no_longer_besi
     )
     promoted(hub, "ami-0d")
     hub.recall(THIRD)
-    hub.run(until=hub.cloud.now + 25 * 3600)
+    hub.wait(25 * 3600)
 
     assert pointer(hub).source == SECOND
     assert deprecated(hub) == {FIRST, THIRD}
@@ -209,8 +209,7 @@ def test_a_date_that_the_service_has_not_written_stays_or_comes_back(before, sin
     hub = promoted(a_hub(rule=None), *DATES)
     second(hub).update({"DeprecationTime": before} if before else {})
     hub.cloud.change_targets(retire=RULE)
-    hub.run(until=hub.cloud.now + 25 * 3600)
-    assert deprecated(hub) == {FIRST, SECOND}
+    assert deprecated(hub.wait(25 * 3600)) == {FIRST, SECOND}
     second(hub).update({"DeprecationTime": since} if since else {})
 
     assert second(rolled_back(hub)).get("DeprecationTime") == shows
@@ -228,13 +227,12 @@ def test_a_retired_copy_that_was_recalled_is_deprecated_no_longer_when_it_is_cur
     hub.cloud.may_disable = disables
     second(hub).update({"DeprecationTime": before} if before else {})
     hub.cloud.change_targets(retire=RULE)
-    hub.run(until=hub.cloud.now + 25 * 3600)
+    hub.wait(25 * 3600)
     hub.recall(SECOND)
-    hub.run(until=hub.cloud.now + 3 * DAY)
-    assert deprecated(hub) == {FIRST, SECOND}
+    assert deprecated(hub.wait(3 * DAY)) == {FIRST, SECOND}
     second(hub).update({"DeprecationTime": since} if since else {})
     hub.lift_recall(SECOND)
-    hub.run(until=hub.cloud.now + 25 * 3600)
+    hub.wait(25 * 3600)
 
     assert second(rolled_back(hub)).get("DeprecationTime") == shows
 
@@ -256,21 +254,20 @@ def test_a_process_that_is_killed_while_a_copy_is_retired_or_comes_back_leaves_i
 def test_a_refusal_to_end_a_deprecation_is_said_and_tried_again(kind, hours):
     """The parameter names the copy all the same."""
     hub = promoted(a_hub(), *DATES)
-    hub.gate.troubles = [PortTrouble("target.parameters", "end_retirement", refusal(kind, "AccessDenied"), times=10**9)]
+    hub.gate.refuse("target.parameters", "end_retirement", why=kind, code="AccessDenied")
     rolled_back(hub)
     assert (pointer(hub).fault, pointer(hub).not_retired.code) == (None, "aws-AccessDenied")
     assert deprecated(hub) == {FIRST, SECOND}
 
     hub.gate.troubles = []
-    hub.run(until=hub.cloud.now + hours * 3600)
+    hub.wait(hours * 3600)
     assert (deprecated(hub), pointer(hub).not_retired) == ({FIRST}, None)
 
 
 def test_a_refusal_to_end_a_deprecation_keeps_no_other_copy_from_being_retired():
     """A policy there may deny the one call and allow the other."""
     hub = promoted(a_hub(), SECOND, THIRD)
-    denied = refusal(RefusalKind.DENIED, "AccessDenied")
-    hub.gate.troubles = [PortTrouble("target.parameters", "end_retirement", denied, times=10**9)]
+    hub.gate.refuse("target.parameters", "end_retirement", why=RefusalKind.DENIED, code="AccessDenied")
     promoted(rolled_back(hub), FIRST)
 
     assert deprecated(hub) == {FIRST, SECOND}
@@ -305,8 +302,7 @@ def test_a_process_that_is_killed_at_any_call_deprecates_them_all_the_same():
 def test_a_refusal_is_said_and_fails_nothing(kind, hours):
     """The parameter names the newest all the same; it is tried again, after a denial by the daily look."""
     hub = a_hub()
-    trouble = PortTrouble("target.parameters", "deprecate", refusal(kind, "AccessDenied"), times=10**9)
-    hub.gate.troubles = [trouble]
+    hub.gate.refuse("target.parameters", "deprecate", why=kind, code="AccessDenied")
     promoted(hub, *DATES)
     found = pointer(hub)
     assert (found.source, found.fault, found.settled) == (THIRD, None, True)
@@ -314,8 +310,7 @@ def test_a_refusal_is_said_and_fails_nothing(kind, hours):
     assert [one["outcome"] for one in hub.cloud.notices if "outcome" in one and "delivery" in one] == ["delivered"] * 3
 
     hub.gate.troubles = []
-    hub.run(until=hub.cloud.now + hours * 3600)
-    assert deprecated(hub) == {FIRST, SECOND}
+    assert deprecated(hub.wait(hours * 3600)) == {FIRST, SECOND}
     assert pointer(hub).not_retired is None
 
 
@@ -335,11 +330,10 @@ def test_a_setting_that_goes_ends_it():
 def test_a_target_that_the_file_loses_has_nothing_left_to_deprecate():
     """The fault of a copy that could not be deprecated goes with the wish."""
     hub = a_hub()
-    denied = refusal(RefusalKind.DENIED, "AccessDenied")
-    hub.gate.troubles = [PortTrouble("target.parameters", "deprecate", denied, times=10**9)]
+    hub.gate.refuse("target.parameters", "deprecate", why=RefusalKind.DENIED, code="AccessDenied")
     promoted(hub, *DATES)
     assert pointer(hub).not_retired.code == "aws-AccessDenied"
 
     hub.cloud.directory = type(hub.cloud.directory)()
-    hub.run(until=hub.cloud.now + 25 * 3600)
+    hub.wait(25 * 3600)
     assert (pointer(hub).unwanted, pointer(hub).not_retired) == (True, None)

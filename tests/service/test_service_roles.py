@@ -36,7 +36,7 @@ def test_it_stays_with_the_ami_once_for_all_amis_of_the_account():
     granted = own_grants(world)
     world.expect("fails", ["An internal error occurred"])
     world.tag(1, "default")
-    assert list(world.after(HOUR).outcomes().values()) == ["delivered", "failed"]
+    assert list(world.wait(HOUR).outcomes().values()) == ["delivered", "failed"]
     assert len(granted) == 2
     assert own_grants(world) == granted
     world.tag(0, None)
@@ -52,9 +52,9 @@ def test_it_stays_with_a_delivered_ami_although_a_delivery_that_was_under_way_be
     world.expect("fails", ["", "An internal error occurred"])
     world.tag(0, "default")
     world.tag(1, "default")
-    assert sorted(world.after(1200).outcomes().values()) == ["copying", "delivered"]
+    assert sorted(world.wait(1200).outcomes().values()) == ["copying", "delivered"]
     granted = own_grants(world)
-    assert sorted(world.after(HOUR).outcomes().values()) == ["delivered", "failed"]
+    assert sorted(world.wait(HOUR).outcomes().values()) == ["delivered", "failed"]
     assert own_grants(world) == granted != []
     world.end()
 
@@ -64,7 +64,7 @@ def test_it_goes_where_the_only_delivery_fails():
     world = ModelWorld(WorldSetup(service_roles=1))
     world.expect("fails", ["An internal error occurred"])
     world.tag(0, "default")
-    assert list(world.after(HOUR).outcomes().values()) == ["failed"]
+    assert list(world.wait(HOUR).outcomes().values()) == ["failed"]
     assert own_grants(world) == []
     world.end()
 
@@ -81,7 +81,7 @@ def test_an_outage_in_which_the_account_gets_no_access_to_the_key_fails_no_deliv
     hub.gate.troubles.append(PortTrouble(port, method, refusal(RefusalKind.THROTTLED, "Throttling"), WITHOUT_END))
     hub.cloud.after(minutes * 60, hub.gate.troubles.clear)
     hub.cloud.tag("ami-0a", A)
-    hub.run(until=hub.cloud.now + 6 * HOUR)
+    hub.wait(6 * HOUR)
 
     assert hub.outcomes() == {("ami-0a", A): "shared"}
 
@@ -92,7 +92,7 @@ def test_what_is_not_true_yet_is_waited_for_and_then_notified(times, outcome):
     world = ModelWorld(WorldSetup(service_roles=1))
     refuse(world, "open", RefusalKind.NOT_YET, times)
     world.tag(0, "default")
-    assert list(world.after(2 * HOUR).outcomes().values()) == [outcome]
+    assert list(world.wait(2 * HOUR).outcomes().values()) == [outcome]
     assert world.faults()[:1] == ([] if outcome == "delivered" else ["aws-AccessDenied: AWS says AccessDenied."])
     if outcome == "failed":
         assert not world.cloud.grants
@@ -106,8 +106,8 @@ def test_a_role_that_cannot_be_assumed_is_waited_for_until_the_deadline_which_na
     world = ModelWorld(WorldSetup(service_roles=1, copy_deadline=8 * HOUR))
     refuse(world, "open", RefusalKind.ROLE)
     world.tag(0, "default")
-    assert list(world.after(7 * HOUR).outcomes().values()) == ["opening"]
-    assert list(world.after(2 * HOUR).outcomes().values()) == ["failed"]
+    assert list(world.wait(7 * HOUR).outcomes().values()) == ["opening"]
+    assert list(world.wait(2 * HOUR).outcomes().values()) == ["failed"]
     (fault,) = next(n["faults"] for n in world.cloud.notices if n["event"] == "delivery.failed")
     assert (fault["code"], fault["cure"]) == ("deadline-opening", "Mend it.")
     assert fault["what"].endswith("The last refusal was: AWS says AccessDenied.")
@@ -146,6 +146,6 @@ def test_the_grant_of_many_amis_is_held_by_one_of_them():
 
     world.expect("fails", ["An internal error occurred"])
     world.tag(amis - 1, "default")
-    assert sorted(world.after(HOUR).outcomes().values()) == ["delivered"] * (amis - 1) + ["failed"]
+    assert sorted(world.wait(HOUR).outcomes().values()) == ["delivered"] * (amis - 1) + ["failed"]
     assert (own_grants(world), holdings(world)) == (granted, [1, 1])
     world.end()

@@ -23,7 +23,8 @@ from chalicelib.targets.applied_file import Directory
 from tests.delivery.examples import a_delivery
 from tests.fakes import copying
 from tests.service.cloud import HUB, REGION, Cloud, CloudBehavior, FakeKms, source_key
-from tests.service.slow_aws import ACCOUNT, ROLE, START, SliceKilled, SlowResource
+from tests.service.gate import ProcessKilled
+from tests.service.slow_aws import ACCOUNT, ROLE, START, SlowResource
 
 KEY = addresses.key_resource("arn:aws:kms:us-east-1:111111111111:key/k", ACCOUNT)
 SNAPSHOT = addresses.snapshot_resource("snap-0a")
@@ -53,13 +54,11 @@ def test_many_grants_are_opened_and_revoked_however_slow_aws_is(count, seconds):
     key = SlowResource(KEY, batch=1)
     names = deliveries(count)
     key.seconds = seconds
-    key.hold(names, account=ACCOUNT)
-    key.run_on()
+    key.let_in(names, account=ACCOUNT)
     assert key.states() == {ShareState.OPEN: count}
     key.now += 600
 
-    key.release(names, account=ACCOUNT)
-    key.run_on()
+    key.let_out(names, account=ACCOUNT)
 
     assert key.permissions.there == set()
     assert not key.shares
@@ -139,12 +138,10 @@ def test_many_accounts_are_let_in_and_out_of_a_snapshot_however_slow_aws_is(seco
     """Also if the intents of all would take longer than a run."""
     snapshot = SlowResource(SNAPSHOT, seconds)
     names = accounts(1000)
-    snapshot.hold(names)
-    snapshot.run_on()
+    snapshot.let_in(names)
     assert snapshot.states() == {ShareState.OPEN: 1000}
 
-    snapshot.release(names)
-    snapshot.run_on()
+    snapshot.let_out(names)
 
     assert snapshot.permissions.there == set()
     assert not snapshot.shares
@@ -157,13 +154,11 @@ def test_a_run_that_ends_after_one_slice_makes_progress(resource, batch, names):
     slow = SlowResource(resource, batch=batch)
     slow.one_slice = True
     account = ACCOUNT if batch == 1 else ""
-    slow.hold(names, account=account)
-    slow.run_on()
+    slow.let_in(names, account=account)
     assert slow.states() == {ShareState.OPEN: 60}
     slow.now += 600
 
-    slow.release(names, account=account)
-    slow.run_on()
+    slow.let_out(names, account=account)
 
     assert slow.permissions.there == set()
     assert not slow.shares
@@ -174,8 +169,7 @@ def test_a_run_that_is_killed_leaves_what_earlier_slices_wrote(limit):
     """Calls are so slow that runs are killed before they expect it; all ends all the same."""
     key = SlowResource(KEY, 0.7, batch=1)
     names = deliveries(40)
-    key.hold(names, account=ACCOUNT)
-    key.run_on()
+    key.let_in(names, account=ACCOUNT)
     key.now += 600
     key.release(names, account=ACCOUNT)
 
@@ -189,8 +183,7 @@ def test_what_closes_does_not_wait_for_what_opens():
     """Hundreds of shares are to open; those to be closed are closed first."""
     key = SlowResource(KEY, batch=1)
     old = deliveries(20)
-    key.hold(old, account=ACCOUNT)
-    key.run_on()
+    key.let_in(old, account=ACCOUNT)
     key.now += 600
     key.seconds = 1.0
     key.release(old, account=ACCOUNT)
@@ -256,7 +249,7 @@ def test_history_shows_an_unknown_call_only_where_an_earlier_run_died(dies):
         return save(shares, happened, now, unheld=unheld, calls=calls)
 
     key.stores.ledger.save = saved
-    trouble = [SliceKilled()] if dies else []
+    trouble = [ProcessKilled()] if dies else []
     denied = refusal("aws-AccessDenied")
     key.permissions.refuses = lambda what, _shares: (trouble.pop() if trouble else denied) if what == "open" else None
     key.hold(deliveries(1), account=ACCOUNT)
@@ -318,9 +311,7 @@ def test_a_refusal_about_the_resource_is_notified_to_all_after_one_call(code):
     """A deleted snapshot, or a service control policy: the worker does not ask for each account."""
     snapshot = SlowResource(SNAPSHOT, 0.1)
     snapshot.permissions.refuses = lambda what, _shares: refusal(code, RefusalKind.NOT_YET) if what == "open" else None
-    snapshot.hold(accounts(500))
-
-    snapshot.run_on()
+    snapshot.let_in(accounts(500))
 
     assert snapshot.permissions.calls["open"] == 1
     assert snapshot.killed == 0
@@ -338,9 +329,7 @@ def test_one_bad_account_fails_alone_however_slow_aws_is(code, seconds):
     snapshot.permissions.refuses = lambda what, shares: (
         refusal(code) if what == "open" and any(s.account == bad for s in shares) else None
     )
-    snapshot.hold(names)
-
-    snapshot.run_on()
+    snapshot.let_in(names)
 
     assert snapshot.permissions.there == set(names) - {bad}
     assert snapshot.killed == 0
@@ -368,8 +357,7 @@ def test_a_code_that_is_not_known_takes_so_many_calls_in_a_run_at_most():
 def closed_snapshot() -> tuple[SlowResource, int]:
     """A snapshot whose only share was released; return the time of its removal."""
     snapshot = SlowResource(SNAPSHOT)
-    snapshot.hold([ACCOUNT])
-    snapshot.run_on()
+    snapshot.let_in([ACCOUNT])
     snapshot.release([ACCOUNT])
     snapshot.run()
     assert snapshot.permissions.there == set()
@@ -397,8 +385,7 @@ def test_one_look_serves_all_that_were_removed_within_a_minute():
     """Deliveries end apart, and each closes at once; whether it is gone is asked for all of them together."""
     snapshot = SlowResource(SNAPSHOT)
     snapshot.now = 60 * (snapshot.now // 60)
-    snapshot.hold(accounts(9))
-    snapshot.run_on()
+    snapshot.let_in(accounts(9))
     began = snapshot.permissions.calls["showing"]
     snapshot.now = 60 * (snapshot.now // 60) + 60
     for account in accounts(9):
@@ -418,8 +405,7 @@ def test_one_look_serves_all_that_were_removed_within_a_minute():
 def test_a_removal_that_is_refused_is_over_where_nothing_shows(there):
     """EC2 removes the launch permissions of a disabled AMI, and then refuses to change them."""
     image = SlowResource(AMI)
-    image.hold(accounts(3))
-    image.run_on()
+    image.let_in(accounts(3))
     if not there:
         image.permissions.there.clear()
     disabled = refusal("aws-OperationNotPermitted")
@@ -461,12 +447,10 @@ def test_what_a_person_shares_after_the_services_share_was_closed_stays(wait):
     snapshot.permissions.there.add(ACCOUNT)
     snapshot.now += wait
 
-    snapshot.hold([ACCOUNT])
-    snapshot.run_on()
+    snapshot.let_in([ACCOUNT])
     (there,) = snapshot.shares
     assert there.preexisting
-    snapshot.release([ACCOUNT])
-    snapshot.run_on()
+    snapshot.let_out([ACCOUNT])
 
     assert snapshot.permissions.there == {ACCOUNT}
     assert snapshot.permissions.calls["close"] == 1
@@ -480,14 +464,11 @@ def test_what_a_person_shares_after_what_came_back_from_the_recycle_bin_was_clos
     snapshot = SlowResource(SNAPSHOT)
     close = snapshot.permissions.close
     snapshot.permissions.close = lambda resource, shares: close(resource, shares) or True
-    snapshot.hold([ACCOUNT])
-    snapshot.run_on()
-    snapshot.release([ACCOUNT])
-    snapshot.run_on()
+    snapshot.let_in([ACCOUNT])
+    snapshot.let_out([ACCOUNT])
     snapshot.permissions.close = close
     snapshot.permissions.refuses = lambda what, _: refusal("aws-UnauthorizedOperation") if what == "open" else None
-    snapshot.hold([ACCOUNT])
-    snapshot.run_on()
+    snapshot.let_in([ACCOUNT])
     assert (snapshot.states(), snapshot.permissions.there) == ({ShareState.REFUSED: 1}, set())
 
     snapshot.permissions.refuses = lambda _what, _shares: None
@@ -497,8 +478,7 @@ def test_what_a_person_shares_after_what_came_back_from_the_recycle_bin_was_clos
     snapshot.stores.records.make_due(SNAPSHOT, snapshot.clock())
     snapshot.run_on()
     snapshot.stores.ledger.release(SNAPSHOT.pk, ACCOUNT, other)
-    snapshot.release([ACCOUNT])
-    snapshot.run_on()
+    snapshot.let_out([ACCOUNT])
 
     assert (snapshot.shares, snapshot.permissions.there) == ([], {ACCOUNT})
 
@@ -513,8 +493,7 @@ def test_who_comes_while_it_closes_does_not_wait_for_that():
     assert snapshot.permissions.there == {ACCOUNT}
     (opened,) = snapshot.shares
     assert (opened.state, opened.preexisting) == (ShareState.OPEN, False)
-    snapshot.release([ACCOUNT])
-    snapshot.run_on()
+    snapshot.let_out([ACCOUNT])
     assert snapshot.permissions.there == set()
 
 
@@ -555,8 +534,7 @@ def test_what_a_person_shares_while_the_opening_for_who_came_is_put_off_stays(th
     snapshot.run_on()
     (there,) = snapshot.shares
     assert (there.state, there.preexisting) == (ShareState.OPEN, True)
-    snapshot.release([ACCOUNT])
-    snapshot.run_on()
+    snapshot.let_out([ACCOUNT])
 
     assert (snapshot.shares, snapshot.permissions.there) == ([], {ACCOUNT})
 
@@ -565,8 +543,7 @@ def test_what_a_person_shares_while_the_opening_for_who_came_is_put_off_stays(th
 def test_a_closing_that_died_goes_on_though_the_opening_for_who_came_is_put_off(throttled):
     """Nothing stays open for an hour because somebody holds it who may not have it now."""
     snapshot = SlowResource(SNAPSHOT)
-    snapshot.hold([ACCOUNT])
-    snapshot.run_on()
+    snapshot.let_in([ACCOUNT])
     snapshot.release([ACCOUNT])
     (open_one,) = snapshot.shares
     snapshot.stores.ledger.save([evolve(open_one, ClosingIntended(), snapshot.clock())], "closing", snapshot.clock())

@@ -23,7 +23,7 @@ def test_a_function_is_killed_at_its_limit():
     hub = SlowHub(gate=SlowGate(least=4.0, most=6.0), watchful=False)
     hub.cloud.make_image(AMI, {"snap-00": True})
     hub.cloud.tag(AMI, "default")
-    assert hub.at(hub.cloud.now + 3600).gate.deaths["worker limit"] > 0
+    assert hub.wait(3600).gate.deaths["worker limit"] > 0
     assert LIMIT == 30
 
 
@@ -51,14 +51,14 @@ def test_all_ends_where_a_function_dies_after_so_many_calls_each_time(function):
 def test_nothing_stays_open_where_a_function_can_never_finish_a_slice(function, calls):
     """Every invocation is killed before it writes a result: what was opened closes at its last closing time."""
     hub = SlowCase(die_after=((function, calls),)).hub()
-    assert not hub.at(hub.cloud.now + 3 * 24 * 3600).cloud.permissions
+    assert not hub.wait(3 * 24 * 3600).cloud.permissions
     assert not hub.cloud.grants
 
 
 def test_some_deaths_are_more_than_a_message_has_tries():
     """The sweep finds a record whose message went to the dead letters."""
     hub = SlowCase(die_after=(("worker", 3),), deaths=SOME_DEATHS).hub()
-    assert hub.at(hub.cloud.now + LONGEST).groups.dead
+    assert hub.wait(LONGEST).groups.dead
     assert set(hub.outcomes().values()) == {"delivered"}
 
 
@@ -66,7 +66,7 @@ def test_some_deaths_are_more_than_a_message_has_tries():
 def test_the_sweep_alone_is_enough_where_every_invocation_is_killed_right_after_one_slice(mode):
     """Every event is lost, and every wake but the sweep's own; AWS is slow, and no function lives longer."""
     hub = SlowCase(mode, one_slice=frozenset(FUNCTIONS)).hub(arrivals=NOTHING_COMES)
-    hub.run(until=hub.cloud.now + LONGEST)
+    hub.wait(LONGEST)
 
     all_ended(hub, mode)
     assert {death.split()[0] for death in hub.gate.deaths} >= {"worker", "share-worker", "sweep", "discover"}

@@ -82,7 +82,7 @@ def test_the_sweep_alone_ends_it_too():
     hub._event_fates = iter(lambda: (), None)
     hub._wake_fate = lambda cause: (0,) if cause.startswith("sweep:") else ()
     deregister(hub)
-    hub.run(until=hub.cloud.now + 15 * MINUTE)
+    hub.wait(15 * MINUTE)
 
     assert hub.outcomes()[AMI, A] == "failed"
     assert [one.partition(":")[0] for one in hub.faults()] == ["source-gone"]
@@ -100,7 +100,7 @@ def test_while_it_waits_for_a_slot_it_is_asked_about_too(how):
     hub.until_state(AMI, A, "awaiting-slot")
     GOES[how](hub)
     ends_soon_within = 20 * MINUTE
-    hub.run(until=hub.cloud.now + ends_soon_within)
+    hub.wait(ends_soon_within)
 
     assert hub.outcomes()[AMI, A] == "failed"
     assert [one.partition(":")[0] for one in hub.faults()] == ["source-gone"]
@@ -122,7 +122,7 @@ def test_in_every_mode(settings):
     """CopyImage, statements in the key's policy; in share mode the promotion may withdraw it first."""
     hub = come_to("opening", target=settings)
     deregister(hub)
-    hub.run(until=hub.cloud.now + 10 * MINUTE)
+    hub.wait(10 * MINUTE)
 
     assert hub.outcomes()[AMI, A] in ("failed", "cancelled")
     assert hub.cloud.permissions | hub.cloud.launches == set()
@@ -135,7 +135,7 @@ def test_copies_that_run_go_on_and_so_do_those_that_still_wait_for_a_slot():
     hub.cloud.behavior = CloudBehavior(limit=5)
     hub.cloud.tag(AMI, A)
     hub.until_state(AMI, A, "copying")
-    hub.run(until=hub.cloud.now + 20)
+    hub.wait(20)
     deregister(hub)
 
     assert hub.ended()[AMI, A] == "delivered"
@@ -145,7 +145,7 @@ def test_one_look_that_does_not_show_it_is_no_evidence():
     """EC2 leaves it out of one answer; half a minute later it is there again."""
     hub = come_to("opening")
     hub.cloud.gone.add(AMI)
-    hub.run(until=hub.cloud.now + 15)
+    hub.wait(15)
     hub.cloud.gone.remove(AMI)
 
     assert hub.ended()[AMI, A] == "delivered"
@@ -167,7 +167,7 @@ def test_enabled_again_between_the_looks_it_opens():
     """Disabled and enabled: the share worker opens it at its next look."""
     hub = come_to("opening")
     disable(hub)
-    hub.run(until=hub.cloud.now + 20)
+    hub.wait(20)
     hub.cloud.hub_images[AMI]["State"] = "available"
 
     assert hub.ended()[AMI, A] == "delivered"
@@ -179,7 +179,7 @@ def test_while_copies_run_an_open_statement_is_never_closed_for_that():
     hub.cloud.hub_snapshots["snap-90"]["KmsKeyId"] = source_key(0)
     hub.cloud.tag(OTHER, A)
     hub.until_state(OTHER, A, "copying")
-    hub.run(until=hub.cloud.now + 20)
+    hub.wait(20)
     renamed = (replace(hub.cloud.directory.accounts[A][0], role_name="Renamed"),)
     hub.cloud.directory = Directory({"default": (A,)}, {A: renamed})
     hub.cloud.tag(AMI, A)

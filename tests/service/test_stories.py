@@ -28,7 +28,7 @@ def test_a_damaged_delivery_that_was_cancelled_and_is_wanted_again_is_not_asked_
     world.tag(0, "default")
     world.wait(60)
     world.tag(0, None)
-    assert world.after(2 * HOUR).outcomes() == {("ami-0a", world.account(0)): "cancelled"}
+    assert world.wait(2 * HOUR).outcomes() == {("ami-0a", world.account(0)): "cancelled"}
     world.poison(0, "delivery", unreadable=unreadable)
     world.tag(0, "default")
     world.wait(HOUR)
@@ -47,7 +47,7 @@ def test_a_damaged_promotion_does_not_stop_discovery(unreadable):
     world.expect("events", [()])
     world.tag(2, "default")
     world.poison(0, "promotion", unreadable=unreadable)
-    assert world.after(1000).outcomes()["ami-0c", world.account(0)] == "delivered"
+    assert world.wait(1000).outcomes()["ami-0c", world.account(0)] == "delivered"
     world.end()
 
 
@@ -61,7 +61,7 @@ def test_a_damaged_promotion_of_what_is_shared_does_not_keep_the_others_shared(u
     world.poison(0, "promotion", unreadable=unreadable)
     world.expect("events", [()])
     world.tag(1, None)
-    assert world.after(1000).outcomes()["ami-0b", world.account(0)] == "withdrawn"
+    assert world.wait(1000).outcomes()["ami-0b", world.account(0)] == "withdrawn"
     assert world.outcomes()["ami-0a", world.account(0)] == "shared"
     world.end()
 
@@ -119,7 +119,7 @@ def test_an_ami_that_stays_pending_for_days_rests_until_it_is_available():
     assert world._next() is None, "it rests"
     world.expect("events", [()])
     world.make_available()
-    assert world.after(HOUR).outcomes() == {("ami-0a", world.account(0)): "delivered"}
+    assert world.wait(HOUR).outcomes() == {("ami-0a", world.account(0)): "delivered"}
     world.end()
 
 
@@ -129,7 +129,7 @@ def test_an_errored_copy_that_an_earlier_try_could_not_remove_is_removed_by_the_
     world.expect("fails", ["An internal error occurred"])
     world.refuse("copies cannot be deleted", None, 1000)
     world.tag(0, "default")
-    assert world.after(12 * HOUR).outcomes() == {("ami-0a", world.account(0)): "failed"}
+    assert world.wait(12 * HOUR).outcomes() == {("ami-0a", world.account(0)): "failed"}
     world.end()
 
 
@@ -163,7 +163,7 @@ def test_what_became_of_a_share_for_others_is_not_notified_to_one_who_must_wait_
     world.tag(0, "default")
     world.wait(4)
     world.switch_file(0)
-    assert world.after(600).outcomes() == {("ami-0a", world.account(0)): "failed"}
+    assert world.wait(600).outcomes() == {("ami-0a", world.account(0)): "failed"}
     world.switch_file(0)
     world.share(0)
     world.end()
@@ -174,12 +174,12 @@ def test_what_became_of_a_share_for_others_is_not_notified_to_one_for_whom_nobod
     world = ModelWorld(WorldSetup(encrypted=(False, False, False)))
     world.refuse("permissions may not be added", None, 1)
     world.tag(0, "default")
-    assert world.after(600).outcomes() == {("ami-0a", world.account(0)): "failed"}
+    assert world.wait(600).outcomes() == {("ami-0a", world.account(0)): "failed"}
     world.refuse("permissions cannot be read", None, 1)
     world.tag(0, None)
     world.wait(60)
     world.tag(0, "default")
-    assert world.after(600).outcomes() == {("ami-0a", world.account(0)): "delivered"}
+    assert world.wait(600).outcomes() == {("ami-0a", world.account(0)): "delivered"}
     world.end()
 
 
@@ -192,9 +192,9 @@ def test_whose_settings_conflicted_for_a_while_loses_nothing_when_the_file_is_me
     world.wait(600)
     before = world.outcomes()
     world.conflict(1)
-    assert world.after(HOUR).outcomes() == before
+    assert world.wait(HOUR).outcomes() == before
     world.conflict(1)
-    assert world.after(HOUR).outcomes() == before
+    assert world.wait(HOUR).outcomes() == before
     world.end()
 
 
@@ -237,7 +237,7 @@ def test_an_approval_that_does_not_count_keeps_no_delivery_waiting_whose_source_
     world.deregister_source(0)
     world.tag(0, value)
 
-    assert world.after(2 * HOUR).outcomes() == {("ami-0a", world.account(0)): "failed"}
+    assert world.wait(2 * HOUR).outcomes() == {("ami-0a", world.account(0)): "failed"}
     world.end()
 
 

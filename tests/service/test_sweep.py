@@ -21,16 +21,13 @@ from chalicelib.engine.store.table import Table, values, wire
 from chalicelib.engine.sweep import Sweep
 from tests.fakes import next_wake
 from tests.service.cloud import START, Quiet
+from tests.service.gate import ProcessKilled
 
 LIMIT = 30
 """Seconds of a function."""
 TEN_THOUSAND = 10_000
 MEMORY = 300
 """Seconds for which SQS remembers a deduplication id."""
-
-
-class SweepKilled(BaseException):
-    """The process was killed."""
 
 
 @dataclass
@@ -70,11 +67,11 @@ class Aws:
         self.calls[name] += 1
         self._made += 1
         if self.now > self.took_at + LIMIT:
-            raise SweepKilled
+            raise ProcessKilled
 
     def _done(self) -> None:
         if self._made >= self.die_after:
-            raise SweepKilled
+            raise ProcessKilled
 
     def query(self, **request: Any) -> Any:
         """Return one page of the index, or the places that the sweep has come to."""
@@ -150,7 +147,7 @@ def swept(aws: Aws) -> bool:
     records, wakes = DynamoRecords(Table(aws, "state")), SqsWakes(aws, "worker", "share-worker", InTurn(aws))
     try:
         Sweep(records, wakes, lambda: int(aws.now), Quiet(), SHARDS).run(time_left=aws.left)
-    except SweepKilled:
+    except ProcessKilled:
         return False
     return True
 
@@ -236,7 +233,7 @@ def test_killed_after_one_page_of_every_run_no_shard_waits_for_another():
 
     def put_and_die(**request: Any) -> Any:
         put(**request)
-        raise SweepKilled
+        raise ProcessKilled
 
     aws.put_item = put_and_die
     took = minutes(aws, 100, all_woken(aws))
@@ -251,7 +248,7 @@ def test_a_worker_that_is_stuck_keeps_nobody_behind_it_from_being_woken():
 
     def put_and_die(**request: Any) -> Any:
         put(**request)
-        raise SweepKilled
+        raise ProcessKilled
 
     aws.put_item = put_and_die
     aws.index[late] = (START + 600, 0)

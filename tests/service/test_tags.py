@@ -9,14 +9,12 @@ from hypothesis import strategies as st
 
 from chalicelib.engine import addresses
 from tests.service.cloud import START, source_key
-from tests.service.hub import Hub
 from tests.service.scenes import ACCOUNTS, scenes
-from tests.service.shared_ami import outcomes, pass_time
+from tests.service.shared_ami import AMI, outcomes, pass_time, tagged, untagged
 
 FIRST, SECOND = ACCOUNTS[:2]
 VALUES = {None: (), "true": ACCOUNTS[:2], FIRST: (FIRST,), SECOND: (SECOND,), f"{FIRST}+{SECOND}": (FIRST, SECOND)}
 NOBODY = "nobody"
-AMI = "ami-0a"
 
 
 @pytest.mark.thorough
@@ -32,17 +30,18 @@ AMI = "ami-0a"
 def test_the_last_value_decides_the_end(scene, changes):
     """Its targets have their AMI; of the others, those whose AMI was finished keep it, and the rest have nothing."""
     hub = replace(scene, accounts=2, amis=scene.amis[:1]).hub()
+    (ami,) = hub.cloud.hub_images
     at = 0
     for wait, value in changes:
         at += wait
-        hub.cloud.after(at, lambda value=value: hub.cloud.tag(AMI, value))
+        hub.cloud.after(at, lambda value=value: hub.cloud.tag(ami, value))
     if scene.pending:
-        hub.cloud.after(400, lambda: hub.cloud.make_available(AMI))
+        hub.cloud.after(400, lambda: hub.cloud.make_available(ami))
     hub.run()
 
     hub.invariants.rest()
     last = changes[-1][1]
-    ends = {account: hub.outcomes().get((AMI, account)) for account in hub.accounts}
+    ends = {account: hub.outcomes().get((ami, account)) for account in hub.accounts}
     owners = {image.account for image in hub.cloud.images.values()}
     assert owners == {account for account, end in ends.items() if end == "delivered"}, f"{ends}, but {owners}"
     assert set(ends.values()) <= {"delivered", "cancelled", None}, f"{ends}: {hub.faults()}"
@@ -53,12 +52,11 @@ def test_the_last_value_decides_the_end(scene, changes):
 
 def test_a_tag_event_counts_though_a_new_file_made_the_promotion_look_before_it_came():
     """The file gains an account and the tag is written again; discovery runs before the event has come."""
-    hub = Hub((FIRST, SECOND), target={"mode": "share"})
+    hub = untagged((FIRST, SECOND), target={"mode": "share"})
     both = hub.cloud.directory
     hub.cloud.directory = replace(both, groups={"default": (FIRST,)})
-    hub.cloud.make_image(AMI, {"snap-00": True})
     hub.cloud.tag(AMI, "default")
-    assert hub.at(START + 3600).outcomes() == {(AMI, FIRST): "shared"}
+    assert hub.wait(3600).outcomes() == {(AMI, FIRST): "shared"}
     hub.cloud.directory = both
     hub._event_fates = itertools.cycle([(30,)])
     hub.cloud.tag(AMI, None)
@@ -66,22 +64,19 @@ def test_a_tag_event_counts_though_a_new_file_made_the_promotion_look_before_it_
     hub.cloud.tag(AMI, "default")
     hub.cloud.now += 4
     hub.discover()
-    assert hub.at(hub.cloud.now + 3600).outcomes() == {(AMI, FIRST): "shared", (AMI, SECOND): "shared"}
+    assert hub.wait(3600).outcomes() == {(AMI, FIRST): "shared", (AMI, SECOND): "shared"}
 
 
 def test_a_new_value_whose_event_is_lost_starts_all_that_failed_whatever_a_retry_before_it_named():
     """The operator's `retry --account` of one ended at a disabled key."""
-    hub = Hub((FIRST, SECOND))
+    hub = tagged(f"{FIRST} {SECOND}", (FIRST, SECOND)).wait(3)
     file = hub.cloud.directory
-    hub.cloud.make_image(AMI, {"snap-00": True})
-    hub.cloud.tag(AMI, f"{FIRST} {SECOND}")
-    hub.run(until=START + 3)
     hub.cloud.directory = replace(file, groups={}, accounts={})
     assert set(hub.at(START + 3600).outcomes().values()) <= {"failed", "cancelled"}
     hub.cloud.directory = file
     hub.cloud.disabled.add(source_key(0))
     hub.stores.records.make_due(addresses.promotion(AMI), hub.cloud.now, {"retry": f"1:{FIRST}"})
-    hub.run(until=hub.cloud.now + 3600)
+    hub.wait(3600)
     hub.cloud.disabled.clear()
     hub._event_fates = itertools.cycle([()])
     hub.cloud.tag(AMI, "default")
@@ -93,10 +88,7 @@ def test_a_value_that_is_refused_interrupts_no_delivery_of_the_value_in_force_an
 
     After the pause what the value in force names is delivered, and nobody looks at the refused value again.
     """
-    hub = Hub(ACCOUNTS)
-    hub.cloud.make_image(AMI, {"snap-00": True})
-    hub.cloud.tag(AMI, FIRST)
-    hub.run(until=START + 3600)
+    hub = tagged(FIRST, accounts=ACCOUNTS).wait(3600)
     hub.cloud.emit = lambda _event: None
     hub.cloud.tag(AMI, "dve")
     pass_time(hub, 900)

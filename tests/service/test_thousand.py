@@ -118,10 +118,10 @@ def wait_for_slots(waiting: int) -> None:
     for number in range(waiting):
         hub.cloud.make_image(f"ami-{number:05x}", {f"snap-{number:05x}": True})
         hub.cloud.tag(f"ami-{number:05x}", "default")
-    assert Counter(hub.at(hub.cloud.now + HOUR).outcomes().values()) == {"awaiting-slot": waiting - 20, "copying": 20}
+    assert Counter(hub.wait(HOUR).outcomes().values()) == {"awaiting-slot": waiting - 20, "copying": 20}
 
     before, reported = records.swept.copy(), len(hub.telemetry.reported)
-    hub.run(until=hub.cloud.now + HOUR)
+    hub.wait(HOUR)
     swept = records.swept - before
     woken_at = [args[0] for what, args in hub.telemetry.reported[reported:] if what == "swept"]
     a_record = 60 / 15 + 1

@@ -114,7 +114,7 @@ def test_what_was_shared_until_its_date_stays_a_success_when_another_try_is_take
     hub.gate.troubles = [killed]
     retry(hub, DEV)
     while killed.times:
-        hub.run(until=hub.cloud.now + 1)
+        hub.wait(1)
     hub.withdraw(AMI, DEV)
 
     assert states(hub, after=3 * DAY)[3] == "delivered"
@@ -176,24 +176,17 @@ def test_it_soaks_after_the_last_end():
 
 def test_no_more_than_so_many_may_fail():
     """One of two failed, and one may: the wave opens. None of two succeeded: it does not, whatever may fail."""
-    hub = hub_with({"qa": Wave("dev", 0, 1), "prod": Wave("qa")})
-    break_key(hub, DEV)
-    hub.cloud.tag(AMI, "dev qa prod")
+    hub = promoted({"qa": Wave("dev", 0, 1), "prod": Wave("qa")}, broken=(DEV,))
     assert states(hub) == ["failed", *DONE[1:]]
     assert stops(hub) == []
-    hub = hub_with({"qa": Wave("dev", 0, 2), "prod": Wave("qa")})
-    break_key(hub, DEV)
-    break_key(hub, DEV2)
-    hub.cloud.tag(AMI, "dev qa prod")
+    hub = promoted({"qa": Wave("dev", 0, 2), "prod": Wave("qa")}, broken=(DEV, DEV2))
     assert states(hub) == ["failed", "failed", WAITS, WAITS]
     assert len(stops(hub)) == 1
 
 
 def test_a_retry_moves_only_its_own_end():
     """The soak begins again with the end of the retried delivery; those that did not fail are left alone."""
-    hub = hub_with({"qa": Wave("dev", 5 * HOUR), "prod": Wave("qa")})
-    break_key(hub, DEV)
-    hub.cloud.tag(AMI, "dev qa prod")
+    hub = promoted({"qa": Wave("dev", 5 * HOUR), "prod": Wave("qa")}, broken=(DEV,))
     states(hub, after=DAY)
     cure_key(hub, DEV)
     retry(hub, DEV)
@@ -206,9 +199,7 @@ def test_a_retry_moves_only_its_own_end():
 
 def test_after_thirty_days_it_fails_like_one_without_an_approval():
     """It names what the wave waited for, and leaves nothing open; the wave after it, too, comes to its end."""
-    hub = hub_with()
-    break_key(hub, DEV)
-    hub.cloud.tag(AMI, "dev qa prod")
+    hub = promoted(broken=(DEV,))
     states(hub)
     hub.cloud.now = START + 29 * DAY
     assert states(hub) == ["failed", "delivered", WAITS, WAITS]
@@ -239,9 +230,7 @@ def test_a_retry_of_some_targets_of_an_ami_that_was_ignored_passes_their_waves()
 
 def test_what_was_withdrawn_or_cancelled_counts_for_neither_side():
     """A withdrawn account neither holds the wave up nor succeeds; where no other is left, the wave waits."""
-    hub = hub_with({"qa": Wave("dev", HOUR), "prod": Wave("qa")})
-    break_key(hub, DEV)
-    hub.cloud.tag(AMI, "dev qa prod")
+    hub = promoted({"qa": Wave("dev", HOUR), "prod": Wave("qa")}, broken=(DEV,))
     hub.run(until=START + 600)
     hub.withdraw(AMI, DEV2)
     assert states(hub, after=3 * HOUR) == ["failed", "delivered", WAITS, WAITS], "what was delivered stays"
@@ -263,9 +252,7 @@ def test_what_was_withdrawn_or_cancelled_counts_for_neither_side():
 
 def test_what_was_withdrawn_before_it_began_opens_the_wave_after_its_lift():
     """It was the only account of its group."""
-    hub = hub_with({"prod": Wave("dev")})
-    apply(hub, {"prod": Wave("dev")}, {**GROUPS, "dev": (DEV,)})
-    hub.cloud.tag(AMI, "dev prod")
+    hub = promoted({"prod": Wave("dev")}, value="dev prod", groups={**GROUPS, "dev": (DEV,)})
     hub.withdraw(AMI, DEV)
     assert states(hub) == ["", "", "", WAITS]
     hub.lift(AMI, DEV)
@@ -275,9 +262,7 @@ def test_what_was_withdrawn_before_it_began_opens_the_wave_after_its_lift():
 
 def test_what_the_file_loses_counts_no_longer():
     """The failed account is taken out of the file: the wave goes on without it."""
-    hub = hub_with()
-    break_key(hub, DEV)
-    hub.cloud.tag(AMI, "dev qa prod")
+    hub = promoted(broken=(DEV,))
     states(hub)
     apply(hub, PLAIN, {**GROUPS, "dev": (DEV2,)})
     pass_time(hub, HOUR)
@@ -286,9 +271,7 @@ def test_what_the_file_loses_counts_no_longer():
 
 def test_people_are_notified_that_a_wave_waits_for_accounts_that_wait_for_a_tag_event():
     """While it soaks, the file replaces the group before: nothing begins there, and one notice says what to do."""
-    hub = hub_with({"prod": Wave("dev", DAY)})
-    apply(hub, {"prod": Wave("dev", DAY)}, {**GROUPS, "dev": (DEV,)})
-    hub.cloud.tag(AMI, "dev prod")
+    hub = promoted({"prod": Wave("dev", DAY)}, value="dev prod", groups={**GROUPS, "dev": (DEV,)})
     assert states(hub) == ["delivered", "", "", WAITS]
     apply(hub, {"prod": Wave("dev", DAY)}, {**GROUPS, "dev": (DEV2,)})
     pass_time(hub, HOUR)
@@ -304,9 +287,12 @@ def test_people_are_notified_that_a_wave_waits_for_accounts_that_wait_for_a_tag_
 
 def test_nobody_is_notified_of_a_wave_whose_deliveries_no_longer_wait_for_it():
     """They copy for a day when the file replaces the group before: to tag the AMI again would bring them nothing."""
-    hub = hub_with({"prod": Wave("dev")}, behavior=CloudBehavior(copying=(600, 20 * HOUR)))
-    apply(hub, {"prod": Wave("dev")}, {**GROUPS, "dev": (DEV,)})
-    hub.cloud.tag(AMI, "dev prod")
+    hub = promoted(
+        {"prod": Wave("dev")},
+        behavior=CloudBehavior(copying=(600, 20 * HOUR)),
+        value="dev prod",
+        groups={**GROUPS, "dev": (DEV,)},
+    )
     assert states(hub, after=2 * HOUR) == ["delivered", "", "", "copying"]
     apply(hub, {"prod": Wave("dev")}, {**GROUPS, "dev": (DEV2,)})
     assert states(hub, after=DAY) == ["delivered", "", "", "delivered"]
@@ -316,9 +302,7 @@ def test_nobody_is_notified_of_a_wave_whose_deliveries_no_longer_wait_for_it():
 def test_people_are_notified_once_that_a_wave_waits_in_vain_also_if_somebody_who_waits_is_withdrawn():
     """The fault is the same before, while and after that delivery ends."""
     waves = {"qa": Wave("dev", DAY), "prod": Wave("dev", DAY)}
-    hub = hub_with(waves)
-    apply(hub, waves, {**GROUPS, "dev": (DEV,)})
-    hub.cloud.tag(AMI, "dev qa prod")
+    hub = promoted(waves, groups={**GROUPS, "dev": (DEV,)})
     assert states(hub) == ["delivered", "", WAITS, WAITS]
     apply(hub, waves, {**GROUPS, "dev": (DEV2,)})
     pass_time(hub, HOUR)
@@ -349,6 +333,24 @@ def test_an_account_that_joins_later_does_not_restart_the_wave():
     it.cloud.tag("ami-0a", "default other")
     it.look(24)
     assert it.outcomes[B] == "delivered", "the next generation has it from its beginning"
+
+
+def test_people_are_notified_of_a_wave_after_a_group_of_which_only_accounts_that_joined_later_are_left():
+    """Their deliveries run, and do not count: the fault says so, and a tag event counts them."""
+    it = OrganizationHub(A)
+    it.cloud.directory = replace(it.cloud.directory, waves={"other": Wave("default", 10 * HOUR)})
+    it.look(3)
+    it.tag("default other")
+    assert it.outcomes == {A: "delivered", C: WAITS}
+    it.organization.accounts = {B: "ACTIVE"}
+    it.look(12 * 12)
+    assert it.outcomes == {A: "delivered", B: "delivered", C: WAITS}
+    (fault,) = it.hub.faults()
+    assert "where no delivery counts before the next tag event" in fault
+
+    it.cloud.tag("ami-0a", "other default")
+    it.look(12 * 12)
+    assert it.outcomes[C] == "delivered"
 
 
 def test_an_account_that_joins_later_and_is_withdrawn_does_not_restart_the_wave_when_that_is_lifted():
@@ -465,8 +467,7 @@ def test_pause_approval_and_wave_together():
 
 def test_settings_of_waves_void_no_approval_and_restart_nothing():
     """Another soak: the approved delivery goes on, in the same episode."""
-    hub = hub_with({"prod": Wave("dev", DAY)}, settings={"approval": "required"})
-    hub.cloud.tag(AMI, "dev prod")
+    hub = promoted({"prod": Wave("dev", DAY)}, settings={"approval": "required"}, value="dev prod")
     states(hub)
     hub.approve(AMI)
     states(hub)
@@ -504,9 +505,7 @@ def test_a_file_without_the_wave_lets_it_go_on_and_one_with_another_lets_it_wait
 def test_what_was_found_for_other_members_of_the_group_before_opens_nothing():
     """A minute before the soak is over, the group before gets an account whose delivery has failed."""
     waves = {"prod": Wave("dev", DAY + 300)}  # between two polls of the promotion
-    hub = hub_with(waves)
-    break_key(hub, QA)
-    hub.cloud.tag(AMI, "dev qa prod")
+    hub = promoted(waves, broken=(QA,))
     assert states(hub) == ["delivered", "delivered", "failed", WAITS]
     opens_at = max(reported(hub, "delivery.delivered", one) for one in (DEV, DEV2)) + waves["prod"].soak
     hub.run(until=opens_at - 60)

@@ -18,17 +18,25 @@ from tests.service.cloud import HUB, REGION, START, TRIGGER, FakeSource
 from tests.service.gate import PortCrash, PortTrouble
 from tests.service.hub import Hub
 from tests.service.organization import A, B, C
-from tests.service.shared_ami import AMI, HOUR, TROUBLES, open_to, outcomes, park_delivery, pass_time, shared
+from tests.service.shared_ami import (
+    AMI,
+    HOUR,
+    TROUBLES,
+    open_to,
+    outcomes,
+    park_delivery,
+    pass_time,
+    shared,
+    tagged,
+    untagged,
+)
 
 DEEP = {**TROUBLES, "parked delivery": park_delivery, "no trouble": lambda _hub: None}
 
 
 def copying(**given) -> Hub:
     """A hub whose AMI is being copied to two accounts."""
-    hub = Hub((A, B), **given)
-    hub.cloud.make_image(AMI, {"snap-00": True})
-    hub.cloud.tag(AMI, f"{A} {B}")
-    return hub
+    return tagged(f"{A} {B}", **given)
 
 
 @pytest.mark.parametrize("trouble", DEEP.values(), ids=DEEP)
@@ -93,10 +101,7 @@ def test_a_tag_that_was_gone_for_a_while_ends_it_also_if_no_event_came():
 
 def test_a_value_whose_event_was_lost_is_meant_by_who_has_seen_it():
     """The operator saw the new value before the service did: it names B, and the entry withdraws B."""
-    hub = Hub((A, B), target={"mode": "share"})
-    hub.cloud.make_image(AMI, {"snap-00": True})
-    hub.cloud.tag(AMI, A)
-    hub.run(until=START + HOUR)
+    hub = tagged(A, target={"mode": "share"}).wait(HOUR)
     emit, hub.cloud.emit = hub.cloud.emit, lambda _event: None
     hub.cloud.tag(AMI, f"{A} {B}")
     hub.cloud.emit = emit
@@ -126,8 +131,7 @@ def test_a_copy_is_cancelled_wherever_it_is(seconds):
 
 def baseline() -> Hub:
     """A hub whose AMI was tagged before discovery first looked."""
-    hub = Hub((A, B))
-    hub.cloud.make_image(AMI, {"snap-00": True})
+    hub = untagged()
     hub.cloud.hub_images[AMI]["Tags"] += [{"Key": TRIGGER, "Value": "default"}]
     hub.cloud.changed()
     ignored = evolving.baseline(AMI, HUB, REGION, "default", hub.cloud.now)
@@ -262,9 +266,7 @@ def test_a_lift_begins_no_account_that_the_file_got_after_the_tag_event(act):
 
 def test_what_was_withdrawn_before_it_began_begins_by_the_lift_and_an_account_of_a_later_file_does_not():
     """B was withdrawn when the AMI was tagged, and the AMI recalled for a while; the file then got C."""
-    hub = Hub((A, B))
-    hub.cloud.make_image(AMI, {"snap-00": True})
-    hub.cloud.tag(AMI, "default")
+    hub = tagged()
     hub.withdraw(AMI, B)
     assert outcomes(hub, after=HOUR) == {(AMI, A): "delivered"}
     add_to_file(hub, C)
@@ -320,8 +322,7 @@ def test_a_process_may_die_at_any_call_while_it_withdraws():
         hub.gate.calls = 0
         hub.gate.crashes = [crash] if crash else []
         hub.withdraw(AMI, B)
-        hub.run(until=hub.cloud.now + HOUR)
-        assert open_to(hub) == {A}, crash
+        assert open_to(hub.wait(HOUR)) == {A}, crash
         assert hub.outcomes() == {(AMI, A): "shared", (AMI, B): "withdrawn"}, crash
         return hub.gate.calls
 
@@ -354,16 +355,16 @@ def test_a_tag_event_during_a_long_pass_counts():
     """The pass has read the heads before B is served again: it takes nothing from B."""
     hub = shared()
     hub.withdraw(AMI, B)
-    assert open_to(hub.at(hub.cloud.now + 600)) == {A}
+    assert open_to(hub.wait(600)) == {A}
     heads, marks = read_heads(hub.stores.records), hub.stores.records.list(STANDING, "ami-")
     hub.cloud.tag(AMI, None)
-    hub.run(until=hub.cloud.now + 120)
+    hub.wait(120)
     hub.cloud.tag(AMI, f"{A} {B}")
-    assert open_to(hub.at(hub.cloud.now + 200)) == {A, B}
+    assert open_to(hub.wait(200)) == {A, B}
     for key, mark in marks:  # as it was when the pass began: the AMI is due to be compared
         hub.stores.records.put(key, {**mark, WITHDRAWN: "anew"})
     hub._discover.passes[1].run(FakeSource(hub.cloud).tagged(), heads, time_left=lambda: 200)
-    assert open_to(hub.at(hub.cloud.now + 200)) == {A, B}
+    assert open_to(hub.wait(200)) == {A, B}
     assert hub.outcomes() == {(AMI, A): "shared", (AMI, B): "shared"}
     assert [one["event"] for one in hub.cloud.notices].count("delivery.withdrawn") == 2  # both before the pass
 
@@ -386,7 +387,7 @@ def test_what_was_parked_when_its_account_lost_the_ami_ends_when_it_goes_on(whos
     pass_time(hub, HOUR)
     if whose == "promotion":
         hub.stores.records.unpark(addresses.promotion(AMI), hub.cloud.now)
-        hub.run(until=hub.cloud.now + 120)
+        hub.wait(120)
     hub.stores.records.unpark(parked, hub.cloud.now)
     assert outcomes(hub, after=HOUR) == {(AMI, A): "delivered", (AMI, B): "cancelled"}
 
@@ -400,8 +401,7 @@ def test_a_pass_may_die_at_any_call_that_ends_the_hold_of_a_parked_delivery():
         park_delivery(hub)
         hub.gate.calls, hub.gate.crashes = 0, [crash] if crash else []
         hub.withdraw(AMI, B)
-        hub.run(until=hub.cloud.now + HOUR)
-        assert open_to(hub) == {A}, crash
+        assert open_to(hub.wait(HOUR)) == {A}, crash
         marks = {entry.account: entry.state for entry in hub.stores.tracked.all(AMI)}
         assert marks == {A: "shared", B: "withdrawn"}, crash
         assert "delivery.withdrawn" in [notice["event"] for notice in hub.cloud.notices], crash

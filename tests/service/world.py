@@ -368,15 +368,6 @@ class ModelWorld(Hub):
 
     # --- time and tags -----------------------------------------------------------------------------------------------
 
-    def wait(self, seconds: int) -> None:
-        """Let time pass, with everything that happens meanwhile."""
-        self.run(until=self.cloud.now + seconds)
-
-    def after(self, seconds):
-        """Let time pass; return the world, for an assertion about what holds then."""
-        self.wait(seconds)
-        return self
-
     def tag(self, number: int, value: str | None) -> None:
         """Set, change or remove the trigger tag."""
         ami = self.ami(number)
@@ -814,7 +805,7 @@ class ModelWorld(Hub):
             self._until_nothing_happens(limit)
         for _ in range(LOOKS):
             self.discover()
-            self.run(until=self.cloud.now + DISCOVERY)
+            self.wait(DISCOVERY)
             self._approve_all()  # after the service has seen the tag: an approver knows it from the notice
         self._end_waves()
         self.run(until=self.cloud.now + 25 * HOUR)  # the pass over standing shares compares each AMI once a day
@@ -869,7 +860,7 @@ class ModelWorld(Hub):
         self.tell("All is repaired; every tag is removed and set again.")
         for number, _ in enumerate(self.shape.amis):
             self.tag(number, None)
-        self.run(until=self.cloud.now + 300)
+        self.wait(300)
         for number, _ in enumerate(self.shape.amis):
             self.tag(number, "default")
 

@@ -150,7 +150,7 @@ class MemoryDriver(Driver):
     # --- time --------------------------------------------------------------------------------------------------------
 
     def wait(self, seconds: float) -> None:
-        self.hub.run(until=self.cloud.now + int(seconds))
+        self.hub.wait(int(seconds))
 
     def until(self, account: str, state: str, ami: str = "") -> None:
         self._until(lambda: self.states(ami).get(account) == state)

@@ -37,6 +37,22 @@ def test_a_tag_that_is_removed_while_it_copies_ends_that(hub, method):
     assert hub.snapshots_in(DEV) == 0
 
 
+def test_what_is_cancelled_closes_although_its_copies_run_for_hours(hub):
+    """EC2 takes the order to delete a running copy, and carries it out when the copy ends; no share waits for that."""
+    hub.copies_take(2 * HOUR)
+    hub.tag("")
+    hub.until(DEV, "copying")
+    hub.wait(5)
+    hub.untag()
+    hub.until(DEV, "stopping")
+    hub.wait(120)
+    assert (hub.states(), hub.let_in()) == ({DEV: "stopping"}, set())
+
+    hub.until_over()
+    assert hub.states() == {DEV: "cancelled"}
+    assert hub.snapshots_in(DEV) == 0
+
+
 def test_a_tag_that_is_put_back_at_once_had_not_gone(hub):
     """Two looks half a minute apart must agree before anything is taken back."""
     hub.copies_take(120)

@@ -122,6 +122,14 @@ def test_what_targets_forward_arrives_on_their_bus_alone(hub):
     ]
 
 
+def test_lambda_ends_no_chain_of_the_two_that_wake_each_other(hub):
+    """All other functions keep Lambda's default."""
+    functions = resources(hub, "AWS::Lambda::Function")
+
+    assert {name for name, one in functions.items() if "RecursiveLoop" in one} == {"Worker", "ShareWorker"}
+    assert {functions[name]["RecursiveLoop"] for name in ("Worker", "ShareWorker")} == {"Allow"}
+
+
 def test_a_message_group_is_dark_for_six_function_timeouts_and_then_dead_letters(hub):
     """Each mapped queue is FIFO, hides a message for six timeouts, and has a FIFO dead-letter queue."""
     queues = resources(hub, "AWS::SQS::Queue")

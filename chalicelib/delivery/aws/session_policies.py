@@ -48,8 +48,8 @@ def policy(work: Work, delivery: Delivery, snapshots: Sequence[str] | None = (),
         ]
     elif work == "register":
         statements += [
-            _allow("ec2:RegisterImage", [f"{ec2}image/*", f"{ec2}snapshot/*"]),
-            _allow("ec2:CreateTags", f"{ec2}image/*", tagged),
+            _allow("ec2:RegisterImage", f"{ec2}snapshot/*"),
+            _allow(["ec2:RegisterImage", "ec2:CreateTags"], f"{ec2}image/*", tagged),
             _allow("ec2:EnableImageDe*", f"{ec2}image/*", _tagged(delivery)),  # deprecation, deregistration protection
         ]
     elif work == "image":
@@ -153,7 +153,7 @@ def _see_roles(delivery: Delivery, partition: str) -> dict[str, Any]:
 
 
 def _see_itself(delivery: Delivery, partition: str) -> dict[str, Any]:
-    """Return what reads the copy role's own policy; the role allows it for no other role."""
+    """Return what reads the assumed role's own policy; the role allows it for no other role."""
     return _allow("iam:GetRolePolicy", f"arn:{partition}:iam::{delivery.target.account}:role/*")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
 from typing import Any
 
 from chalicelib.delivery.aws.session_policies import Work, policy
@@ -28,14 +27,7 @@ class TargetSessions:
         self._targets = targets
         self._partition = partition
         self._roles: dict[str, tuple[float, tuple[str, str] | None]] = {}
-
-    def as_refusal(self, step: str, where: str) -> AbstractContextManager[None]:
-        """See ``Sessions``."""
-        return self._sessions.as_refusal(step, where)
-
-    def now(self) -> float:
-        """Epoch seconds."""
-        return self._sessions.now()
+        self.as_refusal, self.now = sessions.as_refusal, sessions.now
 
     def client(
         self,
@@ -94,17 +86,16 @@ class TargetSessions:
             return document
 
     def _is_known(self, account: str) -> bool:
-        return account in self._roles and self._sessions.now() < self._roles[account][0]
+        return account in self._roles and self.now() < self._roles[account][0]
 
     def role(self, account: str) -> tuple[str, str] | None:
         """Read role name and external id, once for the calls of one invocation.
 
         An error of that read does not concern the target, and ends no delivery: it is tried again, whatever its code.
         """
-        now = self._sessions.now()
         if not self._is_known(account):
             try:
-                self._roles = {account: (now + ROLE_READ_FOR, self._targets.live(account))}
+                self._roles = {account: (self.now() + ROLE_READ_FOR, self._targets.live(account))}
             except (sdk.ClientError, sdk.BotoCoreError) as error:
                 what = f"GetItem was not answered: {error}."
                 fault = Fault("aws-throttled", "the hub, the applied targets file", what, CURES[RefusalKind.THROTTLED])

@@ -95,6 +95,5 @@ PHASES = {
         outstanding=_outstanding,
         looks=lambda delivery, _now: (slots.LookAtSlots(),) if delivery.slots.asks else (),
         deadline=queue_deadline,
-        due=lambda delivery, last: (last, delivery.slots.next_ask),
     )
 }

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from chalicelib.delivery import attempts, leftovers, permissions, proof
 from chalicelib.delivery.model import Copy, CopyState, Delivery, DeliveryState, LastLook
-from chalicelib.delivery.moves import again
+from chalicelib.delivery.moves import again, looks_again
 from chalicelib.delivery.phase import Command, DeadlinePassed, DeliveryEvent, Phase, Refused, StateEntry
 from chalicelib.delivery.phases import trouble
 from chalicelib.delivery.phases.awaiting_slot import (
@@ -124,8 +124,9 @@ def _awaiting_role(delivery: Delivery, now: int) -> tuple[Command, ...]:
 
 
 def _hub_copy_seen(event: HubCopySeen, delivery: Delivery, now: int) -> Delivery:
-    if event.incomplete is not None:
-        return _hub_copy_incomplete(event.incomplete, delivery, now)
+    if event.incomplete is not None:  # EC2 may list a snapshot late
+        waits = looks_again(delivery, now, schedule.SILENCE, schedule.POLLS[0])
+        return waits or fail(delivery, now, event.incomplete)
     delivery = replace(_not_overdue(event, delivery, now), clear_since=None)
     if not event.copies and (timed_out := queued_out(delivery, now)):
         return fail(delivery, now, timed_out)
@@ -135,14 +136,6 @@ def _hub_copy_seen(event: HubCopySeen, delivery: Delivery, now: int) -> Delivery
         return again(delivery, now, until_queued_out(delivery, now, schedule.step(schedule.POLLS, delivery.tries)))
     hub_copy = replace(delivery.hub_copy, snapshots=dict(event.copies), key_arn=event.key_arn)
     return replace(delivery, hub_copy=hub_copy, tries=0, next_try=now)
-
-
-def _hub_copy_incomplete(fault: Fault, delivery: Delivery, now: int) -> Delivery:
-    """EC2 may list a snapshot late, so looks of two minutes must agree that one is missing."""
-    since = delivery.clear_since
-    if since is None or now < since + schedule.SILENCE:
-        return again(delivery, now, schedule.POLLS[0], clear_since=now if since is None else since)
-    return fail(delivery, now, fault)
 
 
 def _not_overdue(event: HubCopySeen, delivery: Delivery, now: int) -> Delivery:
@@ -184,11 +177,8 @@ def _ready(event: TargetReady, delivery: Delivery, now: int) -> Delivery:
 
 def _kept_missed(event: KeptImageMissed, delivery: Delivery, now: int) -> Delivery:
     """Two looks prove that its owner deregistered it (invariant 5): another AMI is made, under its own name."""
-    since = delivery.clear_since
-    if since is None or now < since + schedule.SECOND_LOOK_AFTER:
-        return again(delivery, now, schedule.SECOND_LOOK_AFTER, clear_since=now if since is None else since)
-    named = replace(delivery.with_launch(kept=""), image_name=event.name, clear_since=None)
-    return replace(named, tries=0, next_try=now)
+    named = replace(delivery.with_launch(kept=""), image_name=event.name, clear_since=None, tries=0, next_try=now)
+    return looks_again(delivery, now, schedule.SECOND_LOOK_AFTER, schedule.SECOND_LOOK_AFTER) or named
 
 
 def _unfit(event: TargetUnfit, delivery: Delivery, now: int) -> Delivery:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 
 from chalicelib.delivery import attempts, leftovers, permissions, proof, shares, slots
 from chalicelib.delivery.attempts import CopiesFound, CopyStarted, FindCopies
@@ -183,23 +184,6 @@ def _looks(delivery: Delivery, now: int) -> Iterator[Command]:
         yield shares.LookAtShares()
 
 
-def _due(delivery: Delivery, last: int | None) -> Iterator[int | None]:
-    yield last
-    waits = delivery.last_look.failure is None
-    if waits:
-        yield from (_copy_due(delivery, copy) for copy in delivery.copies)
-    if not waits or delivery.cleanup.to_delete or _reopens(delivery):
-        yield delivery.next_try
-
-
-def _copy_due(delivery: Delivery, copy: Copy) -> int | None:
-    if copy.state in (CopyState.INTENDED, CopyState.PENDING):
-        return max(copy.next_look, delivery.next_try)
-    if copy.state is CopyState.WANTED:
-        return max(copy.not_before, delivery.next_try) if slots.unused(delivery) else delivery.slots.next_ask
-    return None
-
-
 # --- starting and finding copies --------------------------------------------------------------------------------------
 
 
@@ -347,11 +331,6 @@ def _shares_seen(event: shares.SharesSeen, delivery: Delivery, now: int) -> Deli
     return trouble.await_look(delivery, event.refused, now)
 
 
-def _held(event: shares.SharesHeld, delivery: Delivery, now: int) -> Delivery:
-    after = shares.held(event, delivery, now)
-    return after if event.seen is None else _shares_seen(event.seen, after, now)
-
-
 def _refused(event: Refused, delivery: Delivery, now: int) -> Delivery:
     if event.source is not None:
         return _copy_refused(event, delivery, now)
@@ -396,7 +375,7 @@ PHASES = {
             CopiesSeen: leads(_seen, COPY, REGISTER, *ENDS),
             leftovers.SnapshotsDeleted: leads(leftovers.deleted, COPY),
             shares.RoleRenamed: leads(_role_renamed, COPY),
-            shares.SharesHeld: leads(_held, COPY),
+            shares.SharesHeld: leads(partial(shares.held, look=_shares_seen), COPY),
             shares.SharesSeen: leads(_shares_seen, COPY),
             Refused: leads(_refused, COPY, *ENDS),
             **CANCELS,
@@ -404,9 +383,7 @@ PHASES = {
         },
         outstanding=_outstanding,
         deadline=lambda delivery: delivery.copies_end,
-        due=_due,
         looks=lambda delivery, now: tuple(_looks(delivery, now)),
-        needs_shares=lambda _delivery: True,
         waits_for_shares=_reopens,
     )
 }

@@ -12,7 +12,7 @@ from typing import Any
 from chalicelib.delivery import attempts, instances, leftovers, proof, shares, slots
 from chalicelib.delivery.attempts import CopyStarted, ImageRegistered
 from chalicelib.delivery.model import Attempt, CopyState, Delivery, DeliveryState, LastLook, Recalled, reduced
-from chalicelib.delivery.moves import again, answered, copies_news, each_copy, in_force
+from chalicelib.delivery.moves import again, answered, copies_news, each_copy, in_force, looks_again
 from chalicelib.delivery.phase import CancelAsked, Command, DeadlinePassed, DeliveryEvent, Phase, Refused, StateEntry
 from chalicelib.engine import schedule
 from chalicelib.engine.errors import RefusalKind
@@ -180,6 +180,24 @@ def _tidy(delivery: Delivery, now: int, **changes: Any) -> Delivery:
     return TIDY(over, now, **changes)
 
 
+# --- beside the steps of several phases -------------------------------------------------------------------------------
+
+
+def beside(delivery: Delivery, now: int, *, released: bool = True) -> tuple[Command, ...]:
+    """List what gives back slots, shares for copies (if ``released``) and snapshots that it no longer needs."""
+    releases = shares.releases(delivery, now) if released else ()
+    return (*slots.reports(delivery), *releases, *leftovers.deletes(delivery, now))
+
+
+def beside_in(state: StateEntry) -> Row[Delivery]:
+    """Return the part of a state's row with what comes of that."""
+    return {
+        slots.SlotsAsked: leads(slots.asked, state),
+        shares.SharesReleased: leads(shares.released, state),
+        leftovers.SnapshotsDeleted: leads(leftovers.deleted, state),
+    }
+
+
 # --- stopping and tidying ---------------------------------------------------------------------------------------------
 
 
@@ -195,12 +213,8 @@ def _late_image(event: ImageRegistered, delivery: Delivery, now: int) -> Deliver
 
 def _stopping(delivery: Delivery, now: int) -> tuple[Command, ...]:
     looks = (FindLeftovers(),) if now >= delivery.next_try or _has_news(delivery) else ()
-    released = () if _needs_shares(delivery) else shares.releases(delivery, now)
+    released = shares.releases(delivery, now) if delivery.cleanup.deletes_accepted else ()
     return (*instances.ends(delivery, now), *slots.reports(delivery), *released, *looks)
-
-
-def _needs_shares(delivery: Delivery) -> bool:
-    return not delivery.cleanup.deletes_accepted
 
 
 def _tidying(delivery: Delivery, now: int) -> tuple[Command, ...]:
@@ -222,17 +236,8 @@ def _tidies(delivery: Delivery, now: int) -> tuple[Command, ...]:
 
 def _is_tidy(delivery: Delivery) -> bool:
     """Whether nothing is left to remove, to release or to terminate: then the notice says how it ended."""
-    return _is_removed(delivery) and not delivery.shares.held and not delivery.launch.ends
-
-
-def _only_ends(delivery: Delivery) -> bool:
-    """Whether nothing is left but an instance to be terminated, and then the notice."""
-    return _is_removed(delivery) and delivery.launch.ends and not delivery.shares.held
-
-
-def _is_removed(delivery: Delivery) -> bool:
-    """Whether nothing is left to remove: also no copy of an earlier episode that this one did not use."""
-    return delivery.cleanup.done and not delivery.cleanup.to_delete
+    left = delivery.cleanup.to_delete  # also copies of an earlier episode that this one did not use
+    return delivery.cleanup.done and not (left or delivery.shares.held or delivery.launch.ends)
 
 
 def _has_news(delivery: Delivery) -> bool:
@@ -304,10 +309,9 @@ def _seen_tidying(event: LeftoversSeen, delivery: Delivery, now: int) -> Deliver
 
 def _clear(event: LeftoversSeen, delivery: Delivery, now: int, before: tuple[str, ...]) -> Delivery:
     """Two looks prove absence (invariant 5)."""
-    since = delivery.clear_since
-    if since is None or now < since + schedule.SECOND_LOOK_AFTER:
-        wait = schedule.SECOND_LOOK_AFTER if since is None else since + schedule.SECOND_LOOK_AFTER - now
-        return again(delivery, now, wait, clear_since=now if since is None else since)
+    waits = looks_again(delivery, now, schedule.SECOND_LOOK_AFTER, schedule.SECOND_LOOK_AFTER)
+    if waits is not None:
+        return waits
     done = not event.left and not before
     clear = done and not event.unproven and event.refusal is None
     return _tidy(delivery.with_cleanup(done=done, clear=clear), now)
@@ -362,7 +366,7 @@ def waits(event: Refused, delivery: Delivery, now: int) -> Delivery:
 
 def _stopping_refused(event: Refused, delivery: Delivery, now: int) -> Delivery:
     if event.step == instances.EndInstances.__name__:
-        return instances.end_refused(event, delivery, now)
+        return instances.ends_later(delivery, now, event.fault)
     if event.step == FindLeftovers.__name__:
         delivery = answered(delivery, copies_news(delivery))
         if event.kind is not RefusalKind.THROTTLED:
@@ -372,7 +376,7 @@ def _stopping_refused(event: Refused, delivery: Delivery, now: int) -> Delivery:
 
 def _tidying_refused(event: Refused, delivery: Delivery, now: int) -> Delivery:
     if event.step == instances.EndInstances.__name__:
-        return _go_on(instances.end_refused(event, delivery, now), now)
+        return _go_on(instances.ends_later(delivery, now, event.fault), now)
     if event.step == FindLeftovers.__name__:
         delivery = answered(delivery, copies_news(delivery))
         if delivery.last_look.since:
@@ -430,13 +434,6 @@ PHASES = {
         },
         outstanding=_stopping,
         deadline=_stops_by,
-        due=lambda delivery, last: (
-            last,
-            delivery.next_try,
-            instances.end_due(delivery),
-            None if _needs_shares(delivery) else shares.release_due(delivery),
-        ),
-        needs_shares=_needs_shares,
     ),
     DeliveryState.TIDYING: Phase(
         on={
@@ -444,23 +441,15 @@ PHASES = {
             ImageRegistered: leads(_late_image, TIDY),
             instances.InstanceStarted: leads(instances.started, TIDY),
             instances.InstancesEnded: leads(_instances_ended, TIDY),
-            slots.SlotsAsked: leads(slots.asked, TIDY),
-            shares.SharesReleased: leads(shares.released, TIDY),
+            **beside_in(TIDY),
             ClosingSeen: leads(_closing_seen, TIDY),
             LeftoversSeen: leads(_seen_tidying, TIDY),
-            leftovers.SnapshotsDeleted: leads(leftovers.deleted, TIDY),
             OutcomeNotified: leads(_over, TIDY, *OVER),
             Refused: leads(_tidying_refused, TIDY),
             DeadlinePassed: leads(_tidying_too_long, TIDY),
         },
         outstanding=_tidying,
         deadline=tidied_by,
-        due=lambda delivery, last: (
-            None if delivery.cleanup.done else last,
-            None if _only_ends(delivery) else delivery.next_try,
-            instances.end_due(delivery),
-            shares.release_due(delivery),
-        ),
         deadline_acts=lambda delivery: not delivery.cleanup.done,
     ),
 }

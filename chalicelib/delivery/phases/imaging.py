@@ -19,13 +19,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from chalicelib.delivery import attempts, leftovers, preflight, proof, shares, slots
+from chalicelib.delivery import attempts, leftovers, preflight, proof
 from chalicelib.delivery.attempts import CopiesFound, CopyStarted, FindCopies, ImageRegistered, RegisterImage
 from chalicelib.delivery.model import Copy, CopyState, Delivery, DeliveryState
-from chalicelib.delivery.moves import VERIFY_TRIES, again, answered
+from chalicelib.delivery.moves import VERIFY_TRIES, again, answered, looks_again
 from chalicelib.delivery.phase import Command, DeadlinePassed, DeliveryEvent, Phase, Refused, StateEntry
 from chalicelib.delivery.phases import trouble
-from chalicelib.delivery.phases.ending import CANCELS, ENDS, TIDY, fail, keep, leaves_image
+from chalicelib.delivery.phases.ending import CANCELS, ENDS, TIDY, beside, beside_in, fail, keep, leaves_image
 from chalicelib.delivery.phases.launching import NEXT, complete
 from chalicelib.engine import schedule
 from chalicelib.engine.errors import RefusalKind
@@ -96,7 +96,8 @@ class ImageFinished(DeliveryEvent):
 
 
 def _registering(delivery: Delivery, now: int) -> tuple[Command, ...]:
-    return (*_beside(delivery, now), *((_creates(delivery),) if now >= delivery.next_try else ()))
+    released = not _needs_shares(delivery)
+    return (*beside(delivery, now, released=released), *((_creates(delivery),) if now >= delivery.next_try else ()))
 
 
 def _creates(delivery: Delivery) -> Command:
@@ -110,14 +111,10 @@ def _creates(delivery: Delivery) -> Command:
 def _verifying(delivery: Delivery, now: int) -> tuple[Command, ...]:
     """After it was seen available, an event about it is no reason to look again."""
     due, waits = now >= delivery.next_try, delivery.image.available_at is None
+    others = beside(delivery, now, released=not _needs_shares(delivery))
     if not due and not (waits and "image" in delivery.inbox):
-        return _beside(delivery, now)
-    return (*_beside(delivery, now), VerifyImage() if waits else FinishImage())
-
-
-def _beside(delivery: Delivery, now: int) -> tuple[Command, ...]:
-    released = () if _needs_shares(delivery) else shares.releases(delivery, now)
-    return (*slots.reports(delivery), *released, *leftovers.deletes(delivery, now))
+        return others
+    return (*others, VerifyImage() if waits else FinishImage())
 
 
 def _reads_source(delivery: Delivery) -> bool:
@@ -136,10 +133,6 @@ def _deadline(delivery: Delivery) -> int:
         return max(since) + schedule.IMAGE_DEADLINE
     available_at = delivery.image.available_at
     return max(delivery.copies_end, 0 if available_at is None else available_at + schedule.IMAGE_DEADLINE)
-
-
-def _due(delivery: Delivery, last: int | None) -> tuple[int | None, ...]:
-    return last, delivery.next_try, None if _needs_shares(delivery) else shares.release_due(delivery)
 
 
 # --- registering ------------------------------------------------------------------------------------------------------
@@ -247,10 +240,7 @@ def _missing(delivery: Delivery, now: int) -> Delivery:
     """A copy that one look does not show may appear late; it counts as gone after two minutes."""
     if not delivery.copies_image:
         return again(delivery, now, schedule.step(schedule.POLLS, delivery.tries), clear_since=None)
-    since = delivery.clear_since
-    if since is None or now < since + schedule.SILENCE:
-        return again(delivery, now, schedule.POLLS[0], clear_since=now if since is None else since)
-    return fail(delivery, now, _gone(delivery))
+    return looks_again(delivery, now, schedule.SILENCE, schedule.POLLS[0]) or fail(delivery, now, _gone(delivery))
 
 
 def _gone(delivery: Delivery) -> Fault:
@@ -325,9 +315,7 @@ PHASES = {
         on={
             CopiesFound: leads(_copies_found, REGISTER, *ENDS),
             CopyStarted: leads(trouble.late_copy, REGISTER, *ENDS),
-            slots.SlotsAsked: leads(slots.asked, REGISTER),
-            shares.SharesReleased: leads(shares.released, REGISTER),
-            leftovers.SnapshotsDeleted: leads(leftovers.deleted, REGISTER),
+            **beside_in(REGISTER),
             ImageRegistered: leads(_registered, VERIFY, REGISTER),
             ImageNotFound: leads(_not_found, REGISTER, *ENDS),
             ImageDiscarded: leads(_discarded, REGISTER, *ENDS),
@@ -337,17 +325,13 @@ PHASES = {
         },
         outstanding=_registering,
         deadline=_deadline,
-        due=_due,
         # an intended RegisterImage finishes, and its AMI stays; CopyImage is stopped
         may_cancel=lambda delivery: _reads_source(delivery) or delivery.request.intended_at is None,
-        needs_shares=_needs_shares,
     ),
     DeliveryState.VERIFYING: Phase(
         on={
             CopyStarted: leads(trouble.late_copy, VERIFY, *ENDS),
-            slots.SlotsAsked: leads(slots.asked, VERIFY),
-            shares.SharesReleased: leads(shares.released, VERIFY),
-            leftovers.SnapshotsDeleted: leads(leftovers.deleted, VERIFY),
+            **beside_in(VERIFY),
             ImageSeen: leads(_seen, VERIFY, REGISTER, *NEXT, *ENDS),
             ImageFinished: leads(_finished, *NEXT),
             Refused: leads(_verifying_refused, VERIFY, *ENDS),
@@ -356,8 +340,6 @@ PHASES = {
         },
         outstanding=_verifying,
         deadline=_deadline,
-        due=_due,
         may_cancel=_reads_source,
-        needs_shares=_needs_shares,
     ),
 }

@@ -8,19 +8,17 @@ An AMI that failed is removed as one that differs from its source. One that coul
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
-from chalicelib.delivery import instances, leftovers, shares, slots
+from chalicelib.delivery import instances
 from chalicelib.delivery.attempts import CopyStarted
 from chalicelib.delivery.instances import EndInstances, InstanceSeen, InstancesEnded, InstanceStarted, RunInstance
 from chalicelib.delivery.model import Delivery, DeliveryState
 from chalicelib.delivery.moves import again
 from chalicelib.delivery.phase import CancelAsked, Command, DeadlinePassed, Phase, Refused, StateEntry
 from chalicelib.delivery.phases import trouble
-from chalicelib.delivery.phases.ending import ENDS, cancelled, fail, keep, waits, withdraw
-from chalicelib.delivery.phases.publishing import PUBLISH
-from chalicelib.delivery.phases.shared import EndSeen, end_due, end_seen, looks_at_end
+from chalicelib.delivery.phases.ending import ENDS, beside, beside_in, cancelled, fail, keep, waits, withdraw
+from chalicelib.delivery.phases.publishing import PUBLISH, EndSeen, end_seen, looks_at_end
 from chalicelib.engine import schedule
 from chalicelib.engine.errors import RefusalKind
 from chalicelib.engine.faults import Fault
@@ -45,13 +43,7 @@ def complete(delivery: Delivery, now: int) -> Delivery:
 
 
 def _outstanding(delivery: Delivery, now: int) -> tuple[Command, ...]:
-    useless = leftovers.deletes(delivery, now)
-    return (
-        *slots.reports(delivery),
-        *shares.releases(delivery, now),
-        *useless,
-        *(looks_at_end(delivery, now) or _steps(delivery, now)),
-    )
+    return (*beside(delivery, now), *(looks_at_end(delivery, now) or _steps(delivery, now)))
 
 
 def _steps(delivery: Delivery, now: int) -> tuple[Command, ...]:
@@ -122,7 +114,7 @@ def _refused(event: Refused, delivery: Delivery, now: int) -> Delivery:
     if event.step not in _STEPS:
         return waits(event, delivery, now)
     if event.step == EndInstances.__name__:
-        return _published(instances.end_refused(event, delivery, now), now)
+        return _published(instances.ends_later(delivery, now, event.fault), now)
     runs = event.step == RunInstance.__name__
     after = instances.refused(event, delivery) if runs else delivery
     if delivery.launch.result:
@@ -162,16 +154,6 @@ def _deadline(delivery: Delivery) -> int | None:
     return delivery.entered[LAUNCH.state] + 2 * instances.test_of(delivery).within + schedule.IMAGE_DEADLINE
 
 
-def _due(delivery: Delivery, last: int | None) -> Iterator[int | None]:
-    yield last
-    if delivery.launch.result:
-        yield instances.end_due(delivery)
-    if delivery.cleanup.to_delete or not delivery.launch.result:
-        yield delivery.next_try
-    yield shares.release_due(delivery)
-    yield end_due(delivery)
-
-
 def _too_long(_event: DeadlinePassed, delivery: Delivery, now: int) -> Delivery:
     """Try once more, as the service itself may have been off (invariant 6): then it ends by what it sees."""
     last = "" if delivery.last_refusal is None else f" {delivery.last_refusal.what}"
@@ -204,9 +186,7 @@ PHASES = {
     LAUNCH.state: Phase(
         on={
             CopyStarted: leads(trouble.late_copy, LAUNCH, *ENDS),
-            slots.SlotsAsked: leads(slots.asked, LAUNCH),
-            shares.SharesReleased: leads(shares.released, LAUNCH),
-            leftovers.SnapshotsDeleted: leads(leftovers.deleted, LAUNCH),
+            **beside_in(LAUNCH),
             InstanceStarted: leads(_started, LAUNCH),
             InstanceSeen: leads(_seen, *NEXT, *ENDS),
             InstancesEnded: leads(_ended, *NEXT),
@@ -217,7 +197,6 @@ PHASES = {
         },
         outstanding=_outstanding,
         deadline=_deadline,
-        due=_due,
         deadline_acts=lambda delivery: not (delivery.launch.result or delivery.last_look.since),
         may_cancel=_may_cancel,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 from chalicelib.delivery import leftovers, permissions, shares, slots
 from chalicelib.delivery.model import CopyState, Delivery, DeliveryState
@@ -21,7 +22,7 @@ OPEN = StateEntry(DeliveryState.OPENING)
 
 BEGINS_AGAIN = (approvals.NOT_APPROVED, SETTINGS_CHANGED)
 """Codes of faults for which only another episode can open its shares."""
-ASKED_ANEW = 5 * schedule.MINUTE
+FAULT_OF_BEFORE = 5 * schedule.MINUTE
 """For this time an opening share may still have the fault of an earlier episode."""
 
 _CURE = "Look at the function `share-worker`: its dead letters and errors; then tag the AMI again."
@@ -37,17 +38,12 @@ def _seen(event: shares.SharesSeen, delivery: Delivery, now: int) -> Delivery:
     if event.open:
         return _opened(replace(delivery, last_refusal=None), now)
     delivery = delivery.with_shares(wait_for=event.waits_for)
-    asked_again = now >= delivery.entered[OPEN.state] + ASKED_ANEW
+    asked_again = now >= delivery.entered[OPEN.state] + FAULT_OF_BEFORE
     if event.waits_for is not None and event.waits_for.code in BEGINS_AGAIN and asked_again:
         return cancel(delivery, now, event.waits_for)  # the next episode asks for another approval, or has new settings
     if now >= delivery.copies_end:
         return fail(delivery, now, trouble.deadline_fault(delivery, _CURE))
     return delivery if event.refused is None else fail(delivery, now, event.refused)
-
-
-def _held(event: shares.SharesHeld, delivery: Delivery, now: int) -> Delivery:
-    after = shares.held(event, delivery, now)
-    return after if event.seen is None else _seen(event.seen, after, now)
 
 
 def _opened(delivery: Delivery, now: int) -> Delivery:
@@ -76,7 +72,7 @@ PHASES = {
         on={
             slots.SlotsAsked: leads(slots.asked, OPEN),
             shares.RoleRenamed: leads(_role_renamed, OPEN, *ENDS),
-            shares.SharesHeld: leads(_held, OPEN, COPY, REGISTER, VERIFY, *NEXT, *ENDS),
+            shares.SharesHeld: leads(partial(shares.held, look=_seen), OPEN, COPY, REGISTER, VERIFY, *NEXT, *ENDS),
             shares.SharesSeen: leads(_seen, OPEN, COPY, REGISTER, VERIFY, *NEXT, *ENDS),
             leftovers.SnapshotsDeleted: leads(leftovers.deleted, OPEN),
             Refused: leads(trouble.refused, OPEN, *ENDS),
@@ -87,7 +83,6 @@ PHASES = {
         looks=lambda delivery, _now: (shares.LookAtShares(),) if delivery.shares.held else (),
         deadline=lambda delivery: delivery.copies_end,
         deadline_acts=lambda delivery: not delivery.shares.held,  # then a read of the ledger decides it
-        needs_shares=lambda _delivery: True,
         waits_for_shares=lambda delivery: delivery.shares.held,
     )
 }

@@ -1,11 +1,13 @@
-"""Publishing: protect the AMI, release the shares for its copies, name it, then send the notice."""
+"""Publishing: protect the AMI, release the shares for its copies, name it, then send the notice.
+
+After it comes ``shared``, in share mode: the target can use the hub's AMI until a withdrawal or a date ends that.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-from chalicelib.delivery import leftovers, naming, shares, slots
+from chalicelib.delivery import naming
 from chalicelib.delivery.attempts import CopyStarted
 from chalicelib.delivery.model import Delivery, DeliveryState, reduced
 from chalicelib.delivery.moves import again
@@ -14,6 +16,8 @@ from chalicelib.delivery.phases.ending import (
     ENDS,
     RECALL,
     OutcomeNotified,
+    beside,
+    beside_in,
     late,
     late_copy,
     notice_refused,
@@ -21,14 +25,15 @@ from chalicelib.delivery.phases.ending import (
     recall,
     tidied_by,
     waits,
+    withdraw,
 )
-from chalicelib.delivery.phases.shared import SHARED, EndSeen, end_due, end_seen, looks_at_end, withdrawn
 from chalicelib.engine import schedule
 from chalicelib.engine.errors import RefusalKind
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.transitions import leads
 
 PUBLISH, DELIVERED = StateEntry(DeliveryState.PUBLISHING), StateEntry(DeliveryState.DELIVERED)
+SHARED = StateEntry(DeliveryState.SHARED)
 
 PROTECT_TRIES = 5
 """With the waits between the tries, two and a half minutes: the notice of a successful delivery waits no longer."""
@@ -42,14 +47,25 @@ class ImageProtected(DeliveryEvent):
     """The new AMI has deregistration protection."""
 
 
+class LookAtEnd(Command):
+    """Read the applied file's end date again, because the known end date has passed."""
+
+    acts = False
+
+
+@dataclass(frozen=True, slots=True)
+class EndSeen(DeliveryEvent):
+    """The end date of sharing (epoch seconds) was read from the applied file; 0: it may no longer be shared.
+
+    ``again_at``: the file could not be read, and when to read it again; ``until`` is then the date that is known.
+    """
+
+    until: int
+    again_at: int = 0
+
+
 def _outstanding(delivery: Delivery, now: int) -> tuple[Command, ...]:
-    useless = leftovers.deletes(delivery, now)
-    return (
-        *slots.reports(delivery),
-        *shares.releases(delivery, now),
-        *useless,
-        *(looks_at_end(delivery, now) or _publishes(delivery, now)),
-    )
+    return (*beside(delivery, now), *(looks_at_end(delivery, now) or _publishes(delivery, now)))
 
 
 def _publishes(delivery: Delivery, now: int) -> tuple[Command, ...]:
@@ -77,16 +93,7 @@ def _may_cancel(delivery: Delivery) -> bool:
 
 
 def _cancelled(event: CancelAsked, delivery: Delivery, now: int) -> Delivery:
-    return withdrawn(event, delivery, now) if delivery.shared else recall(delivery, now)
-
-
-def _due(delivery: Delivery, _last: int | None) -> Iterator[int | None]:
-    """At its next try, unless it only waits for its linger."""
-    acts = _to_protect(delivery) or naming.steps(delivery)
-    if not delivery.shares.holds_copy or delivery.cleanup.to_delete or acts:
-        yield delivery.next_try
-    yield shares.release_due(delivery)
-    yield end_due(delivery)
+    return _withdrawn(event, delivery, now) if delivery.shared else recall(delivery, now)
 
 
 def _protected(_event: ImageProtected, delivery: Delivery, now: int) -> Delivery:
@@ -125,13 +132,44 @@ def _published(event: OutcomeNotified, delivery: Delivery, now: int) -> Delivery
     return SHARED(delivery, now) if delivery.shared else reduced(DELIVERED(delivery, now))
 
 
+# --- the end of what is shared ----------------------------------------------------------------------------------------
+
+
+def end_date(delivery: Delivery) -> int | None:
+    """Return until when it is shared, as far as known (epoch seconds); None: for good."""
+    return delivery.sharing.ends_at or delivery.target.until or None
+
+
+def end_due(delivery: Delivery) -> int | None:
+    """Return when to read the end date (epoch seconds); None: there is none."""
+    end = end_date(delivery) if delivery.shared else None
+    return None if end is None else max(end, delivery.sharing.next_read)
+
+
+def looks_at_end(delivery: Delivery, now: int) -> tuple[Command, ...]:
+    """List the read of its end date, if that is due."""
+    due = end_due(delivery)
+    return (LookAtEnd(),) if due is not None and now >= due else ()
+
+
+def end_seen(event: EndSeen, delivery: Delivery, now: int) -> Delivery:
+    """Withdraw it if its date has come, or wait for the date that the file has now."""
+    if event.again_at:
+        return replace(delivery, sharing=replace(delivery.sharing, next_read=event.again_at))
+    if event.until > now:
+        return replace(delivery, sharing=replace(delivery.sharing, ends_at=event.until))
+    return withdraw(delivery, now, expired=True)
+
+
+def _withdrawn(event: CancelAsked, delivery: Delivery, now: int) -> Delivery:
+    return withdraw(delivery, now, expired=event.expired, why=event.why)
+
+
 PHASES = {
     DeliveryState.PUBLISHING: Phase(
         on={
             CopyStarted: leads(late_copy, PUBLISH),
-            slots.SlotsAsked: leads(slots.asked, PUBLISH),
-            shares.SharesReleased: leads(shares.released, PUBLISH),
-            leftovers.SnapshotsDeleted: leads(leftovers.deleted, PUBLISH),
+            **beside_in(PUBLISH),
             ImageProtected: leads(_protected, PUBLISH),
             naming.ImageOffered: leads(naming.offered, PUBLISH),
             naming.PointerSeen: leads(naming.seen, PUBLISH),
@@ -142,8 +180,12 @@ PHASES = {
         },
         outstanding=_outstanding,
         deadline=tidied_by,
-        due=_due,
         looks=lambda delivery, _now: naming.looks(delivery),
         may_cancel=_may_cancel,
-    )
+    ),
+    SHARED.state: Phase(
+        on={CancelAsked: leads(_withdrawn, *ENDS), EndSeen: leads(end_seen, SHARED, *ENDS)},
+        outstanding=looks_at_end,
+        deadline=end_date,
+    ),
 }

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from chalicelib.delivery.model import Delivery, DeliveryState, LastLook, Naming, Recalled, reduced
-from chalicelib.delivery.moves import again
+from chalicelib.delivery.moves import again, looks_again
 from chalicelib.delivery.phase import CancelAsked, Command, DeadlinePassed, DeliveryEvent, Phase, Refused, StateEntry
 from chalicelib.delivery.phases.ending import (
     RECALL,
@@ -34,13 +34,11 @@ RESTORE = StateEntry(DeliveryState.RESTORING)
 
 
 @dataclass(frozen=True, slots=True)
-class WakePointer(Command):
-    """Wake the pointer of its family there, so that it moves before the AMI is deprecated."""
-
-
-@dataclass(frozen=True, slots=True)
 class LookAtCopy(Command):
-    """Read the AMI's state and deprecation date, and what the operator and the target's role say."""
+    """Read the AMI's state and deprecation date, and what the operator and the target's role say.
+
+    The first look wakes the pointer of its family there, so that it moves before the AMI is deprecated.
+    """
 
     acts = False
 
@@ -71,11 +69,6 @@ class RestoreCopy(Command):
 
 
 @dataclass(frozen=True, slots=True)
-class PointerWoken(DeliveryEvent):
-    """The pointer was woken."""
-
-
-@dataclass(frozen=True, slots=True)
 class CopySeen(DeliveryEvent):
     """The AMI in the target as it was before the recall; ``there``: whether EC2 shows it."""
 
@@ -98,7 +91,7 @@ class CopyRestored(DeliveryEvent):
     """The AMI is as it was before the recall, except for launch permissions that disabling removed."""
 
 
-def begun(delivery: Delivery, now: int, *, recalled: bool, lift: str = "") -> Delivery:
+def turned(delivery: Delivery, now: int, *, recalled: bool, lift: str = "") -> Delivery:
     """Return an ended delivery's next episode: it recalls what was delivered, or restores what was recalled.
 
     ``lift``: the operator's request to lift the recall, so that people are notified again of what refuses a new one.
@@ -117,15 +110,12 @@ def _recalling(delivery: Delivery, now: int) -> tuple[Command, ...]:
     known = delivery.recall
     if now < delivery.next_try:
         return ()
-    if delivery.naming.parameter and not known.woken:
-        return (WakePointer(),)
     if known.done:
         return (NotifyOutcome(publish=False) if known.repeated else notify(delivery, now),)
-    return (RecallCopy(not known.deprecated, known.may_disable),) if known.seen else (LookAtCopy(),)
-
-
-def _woken(_event: PointerWoken, delivery: Delivery, now: int) -> Delivery:
-    return replace(delivery.with_recall(woken=True), next_try=now)
+    if not known.seen:
+        return (LookAtCopy(),)
+    # a date that has come stays, as EC2 would not take it again from a lift
+    return (RecallCopy(not has_come(known.deprecated_before, now), known.may_disable),)
 
 
 def _seen(event: CopySeen, delivery: Delivery, now: int) -> Delivery:
@@ -137,28 +127,23 @@ def _seen(event: CopySeen, delivery: Delivery, now: int) -> Delivery:
         return _missed(delivery, now)
     known = delivery.recall
     before = known.deprecated_before if known.restored_at else event.deprecated_at
-    seen = delivery.with_recall(
-        seen=True,
-        deprecated_before=before,
-        deprecated=has_come(before, now),
-        may_disable=known.may_disable or event.may_disable,
+    may_disable = known.may_disable or event.may_disable
+    return replace(
+        delivery.with_recall(seen=True, deprecated_before=before, may_disable=may_disable), tries=0, next_try=now
     )
-    return replace(seen, tries=0, next_try=now)
 
 
 def _missed(delivery: Delivery, now: int) -> Delivery:
     """Two looks that miss the AMI prove that it is gone (invariant 5): nothing is left to recall."""
-    since = delivery.clear_since
-    if since is None:
-        return again(delivery, now, schedule.SECOND_LOOK_AFTER, clear_since=now)
-    if now < since + schedule.SECOND_LOOK_AFTER:
-        return delivery
-    return replace(delivery.with_recall(done=True), tries=0, next_try=now)
+    gone = replace(delivery.with_recall(done=True), tries=0, next_try=now)
+    return looks_again(delivery, now, schedule.SECOND_LOOK_AFTER, schedule.SECOND_LOOK_AFTER) or gone
 
 
 def _recalled(event: CopyRecalled, delivery: Delivery, now: int) -> Delivery:
-    done = delivery.with_recall(done=True, disabled=event.disabled)
-    return replace(done, tries=0, next_try=now, last_look=LastLook())
+    """Recall it once more if a lift has just restored it: a call of that lift may still be under way."""
+    over = delivery.recall.restored_at and delivery.recall.restored_at + schedule.SILENCE
+    done = delivery.with_recall(done=now >= over, disabled=event.disabled)
+    return replace(done, tries=0, next_try=max(now, over), last_look=LastLook())
 
 
 def _refused(event: Refused, delivery: Delivery, now: int) -> Delivery:
@@ -234,7 +219,6 @@ def _deadline(delivery: Delivery) -> int:
 PHASES = {
     RECALL.state: Phase(
         on={
-            PointerWoken: leads(_woken, RECALL),
             CopySeen: leads(_seen, RECALL),
             CopyRecalled: leads(_recalled, RECALL),
             OutcomeNotified: leads(_over, RECALL, RECALLED),
@@ -243,7 +227,6 @@ PHASES = {
         },
         outstanding=_recalling,
         deadline=_deadline,
-        due=lambda delivery, last: (None if delivery.recall.done else last, delivery.next_try),
         deadline_acts=lambda delivery: not (delivery.recall.done or delivery.last_look.since),
     ),
     RESTORE.state: Phase(

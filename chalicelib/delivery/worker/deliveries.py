@@ -18,10 +18,11 @@ from chalicelib.delivery import (
     shares,
     slots,
 )
+from chalicelib.delivery.codecs import COPY_QUOTAS
 from chalicelib.delivery.copy_quota import CopyQuota, SlotLease
 from chalicelib.delivery.model import Delivery, DeliveryState, NeededShare
 from chalicelib.delivery.phase import Command, DeliveryEvent, Refused
-from chalicelib.delivery.phases import approval, checking, copying, ending, imaging, publishing, shared, wave
+from chalicelib.delivery.phases import checking, copying, ending, imaging, publishing, waiting
 from chalicelib.delivery.ports import (
     SlotLeases,
     TargetImages,
@@ -37,13 +38,13 @@ from chalicelib.delivery.tracked import EXPIRED, TrackedDelivery
 from chalicelib.delivery.worker import hub_copies, launches, releases
 from chalicelib.delivery.worker.live_approvals import LiveApprovals
 from chalicelib.delivery.worker.live_waves import LiveWaves
-from chalicelib.engine import addresses, codec, schedule
+from chalicelib.engine import addresses, schedule
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.budget import Budget, slices
 from chalicelib.engine.errors import ParkRecord, Refusal, RefusalKind
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.places import Resource
-from chalicelib.engine.ports import Notices, Records, Write
+from chalicelib.engine.ports import Notices, Records
 from chalicelib.engine.runner import Machine
 from chalicelib.engine.waker import Clock, Waker
 from chalicelib.images import comparison, deprecation, names
@@ -134,9 +135,9 @@ class DeliveryExecutor:
             case checking.NotifyAwaitingRole():
                 self.notices.publish(notices.waiting_for_role(delivery, self.clock()))
                 return checking.AwaitingRoleNotified()
-            case wave.LookAtWave():
+            case waiting.LookAtWave():
                 return self.waves.look(delivery)
-            case approval.LookAtApproval():
+            case waiting.LookAtApproval():
                 return self.approvals.look(delivery)
             case checking.AskHubCopy():
                 return hub_copies.look(self.records, self.snapshots, delivery)
@@ -191,7 +192,7 @@ class DeliveryExecutor:
                 plan = proof.removal(delivery, self.images.of_delivery(delivery), self.snapshots.find(delivery))
                 refusal = self._remove(delivery, plan)
                 return ending.LeftoversSeen(plan.showing, plan.unfinished, refusal, plan.unproven, plan.learnt)
-            case shared.LookAtEnd():
+            case publishing.LookAtEnd():
                 return self._look_at_end(delivery)
             case ending.NotifyOutcome(publish):
                 return self._tell(delivery, publish=publish)
@@ -296,19 +297,11 @@ class DeliveryExecutor:
         if delivery.ending is not None:
             self._pass_on_slots(delivery)
         elif self._must_wake_quota(delivery, lease, again=again):
-            quota = CopyQuota(delivery.target.account, delivery.target.region)
+            fresh = CopyQuota(delivery.target.account, delivery.target.region, due_at=self.clock())
             cause = f"{delivery.id}:{delivery.episode}:{asked.wanted}:{asked.done}:{self.clock()}"
-            fresh = Write(quota.key, "open", codec.encode(quota), self.clock())
-            self.waker.wake(quota.key, cause, fresh=fresh)
-        gone = self._source_gone(delivery) if asked.waits and again and lease.lacking > 0 else None
+            self.waker.wake(fresh.key, cause, fresh=COPY_QUOTAS.encode(fresh))
+        gone = self.approvals.source_gone(delivery) if asked.waits and again and lease.lacking > 0 else None
         return slots.SlotsAsked(asked.wanted, asked.done, lease.granted, lease.until, wish.limited_at, gone)
-
-    def _source_gone(self, delivery: Delivery) -> Fault | None:
-        """Return that the source is gone, for a delivery that would wait for a slot in vain; a refusal says nothing."""
-        try:
-            return self.approvals.source_gone(delivery)
-        except Refusal:
-            return None
 
     def _pass_on_slots(self, delivery: Delivery) -> None:
         """Leave the slots of a delivery that fails or is cancelled to the sweep, if another delivery waits for them.
@@ -484,14 +477,14 @@ class DeliveryExecutor:
             self.images.deprecate(delivery, at)
         return imaging.ImageFinished()
 
-    def _look_at_end(self, delivery: Delivery) -> shared.EndSeen:
+    def _look_at_end(self, delivery: Delivery) -> publishing.EndSeen:
         """Read the end date from the applied file. If it cannot be read for a day, the delivery's own date counts."""
-        now, known = self.clock(), shared.end_date(delivery) or 0
+        now, known = self.clock(), publishing.end_date(delivery) or 0
         resolution = self.targets.read().resolve(delivery.target.account, in_force=True)
         if not resolution.understood and now < known + schedule.LAST_LOOK_WITHIN:
-            return shared.EndSeen(known, again_at=now + schedule.POLLS[-1])
+            return publishing.EndSeen(known, again_at=now + schedule.POLLS[-1])
         date = resolution.until(delivery.target.place) if resolution.understood else None
-        return shared.EndSeen(end_in_force(date, now))
+        return publishing.EndSeen(end_in_force(date, now))
 
     def _tell(self, delivery: Delivery, *, publish: bool) -> DeliveryEvent:
         self._note_events(delivery)

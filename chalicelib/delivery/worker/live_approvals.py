@@ -6,12 +6,12 @@ record; only what an approver has seen has the approval's digest.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
 from chalicelib.delivery import naming
 from chalicelib.delivery.model import Delivery
-from chalicelib.delivery.phases.approval import ApprovalSeen
+from chalicelib.delivery.phases.waiting import ApprovalSeen
 from chalicelib.engine import addresses
 from chalicelib.engine.errors import Refusal, RefusalKind
 from chalicelib.engine.faults import Fault
@@ -22,20 +22,8 @@ from chalicelib.images.source_images import source_image
 from chalicelib.sharing.worker.entitlements import LiveEntitlements
 from chalicelib.targets import approvals
 from chalicelib.targets.applied_file import of_delivery
-from chalicelib.targets.approvals import Question
+from chalicelib.targets.approvals import Asked
 from chalicelib.targets.ports import Targets
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A question to an approver. ``waits``: targets ("account/region") that wait for its approval.
-
-    ``once`` identifies it: the same question is asked once.
-    """
-
-    question: Question
-    waits: tuple[str, ...] = ()
-    once: str = ""
 
 
 @dataclass(eq=False)
@@ -78,8 +66,11 @@ class LiveApprovals:
         return ApprovalSeen(gone=not self.entitlements.shows(delivery.ami))
 
     def source_gone(self, delivery: Delivery) -> Fault | None:
-        """Return that EC2 shows no source AMI that can be used; one look is weak evidence. May raise Refusal."""
-        return self.entitlements.gone(delivery.ami, delivery.where)
+        """Return that EC2 shows no source AMI that can be used; one look is weak evidence, and a refusal is none."""
+        try:
+            return self.entitlements.gone(delivery.ami, delivery.where)
+        except Refusal:
+            return None
 
     def other_settings(self, delivery: Delivery) -> bool:
         """Whether the applied file now gives the target other settings than the delivery has.
@@ -94,18 +85,18 @@ class LiveApprovals:
         same_unit = None if live is None else replace(live, unit=delivery.target.unit)
         return same_unit is not None and of_delivery(same_unit) != of_delivery(delivery.target)
 
-    def ask(self, ami: str, source: str, running: Collection[str], before: str) -> Asked:
-        """Return the question to an approver about an AMI and its source. Raises Refusal if it cannot be read now.
+    def ask(self, ami: str, source: str, running: Collection[str], before: Asked) -> tuple[Asked, Sequence[str]]:
+        """Return what to ask an approver about an AMI and its source, and the targets that wait for the approval.
 
-        ``running``: the targets ("account/region") whose deliveries have not ended. ``before``: the name of the last
-        question.
+        ``running``: the targets ("account/region") whose deliveries have not ended. ``before``: what was asked last.
+        Raises Refusal if it cannot be read now.
         """
         _, entitled = self.entitlements.now(ami, fresh=True)  # the tag's value has just changed
         if isinstance(entitled, Fault):
             raise Refusal(RefusalKind.THROTTLED, entitled)
         examined = ExaminedSource(source_image(self.records, ami, source, addresses.promotion(ami)))
-        asked = approvals.question(ami, examined, entitled.value, entitled.targets.values())
-        given = self.targets.approvals(ami, asked.targets)
+        question = approvals.question(ami, examined, entitled.value, entitled.targets.values())
+        given = self.targets.approvals(ami, question.targets)
         now = self.clock()
-        waits = tuple(place for place in approvals.waiting(asked, given, now) if place in running)
-        return Asked(asked, waits, approvals.asked_as(asked, given, waits, before, now))
+        waits = [place for place in approvals.waiting(question, given, now) if place in running]
+        return approvals.asked_now(question, given, waits, before, now), waits

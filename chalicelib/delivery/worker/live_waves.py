@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from chalicelib.delivery.model import Delivery
-from chalicelib.delivery.phases.wave import WaveSeen
+from chalicelib.delivery.phases.waiting import WaveSeen
 from chalicelib.delivery.wave_progress import PromotionWaves, WaveProgress
 from chalicelib.delivery.worker.live_approvals import LiveApprovals
 from chalicelib.engine.errors import Refusal, RefusalKind

@@ -19,14 +19,7 @@ from chalicelib.images.image import SourceImage
 from chalicelib.release.worker.pointers import RecordedPointers
 from chalicelib.targets.ports import Targets
 
-Command = (
-    naming.OfferImage
-    | naming.LookAtPointer
-    | recalling.WakePointer
-    | recalling.LookAtCopy
-    | recalling.RecallCopy
-    | recalling.RestoreCopy
-)
+Command = naming.OfferImage | naming.LookAtPointer | recalling.LookAtCopy | recalling.RecallCopy | recalling.RestoreCopy
 
 
 @dataclass(eq=False)
@@ -48,10 +41,9 @@ class ReleaseCommands:
                 return naming.ImageOffered()
             case naming.LookAtPointer():
                 return self._look_at_pointer(delivery)
-            case recalling.WakePointer():
-                self.pointers.wake(naming.pointer(delivery).key, f"{delivery.id}:{delivery.episode}")
-                return recalling.PointerWoken()
             case recalling.LookAtCopy():
+                if delivery.naming.parameter and not delivery.tries:
+                    self.pointers.wake(naming.pointer(delivery).key, f"{delivery.id}:{delivery.episode}")
                 return self._look_at_copy(delivery)
             case recalling.RecallCopy(deprecate, disable):
                 now = self.clock()

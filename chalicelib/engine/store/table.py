@@ -20,7 +20,7 @@ A_BATCH = 100
 EXPIRES = "expires_at"
 """The attribute for DynamoDB's TTL: epoch seconds after which DynamoDB deletes the item."""
 KEEP_HISTORY_DAYS = 400
-"""Days for which ended records are kept, unless the parameter KeepHistoryDays says otherwise."""
+"""Days for which history, look-ups and closed shares are kept, unless the parameter KeepHistoryDays says otherwise."""
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 ABSENT = "attribute_not_exists(pk)"

@@ -1,4 +1,4 @@
-"""Lists what has this hub's tag in a target, under the copy role. For `ami-promoter admin reconcile`."""
+"""Lists what has this hub's tag in a target, for `admin reconcile`, or what names an AMI there, for `where --use`."""
 
 from __future__ import annotations
 
@@ -24,6 +24,8 @@ from chalicelib.targets.applied_file import Target
 SOURCE_SNAPSHOT_TAG = f"{register.OUR_PREFIX}source-snapshot"
 STALE = ("InvalidNextToken", "InvalidPaginationToken")
 """Error codes for a page token that EC2 does not know any more [EC2 API reference, error codes]."""
+WRONG_VALUE = "InvalidParameterValue"
+"""The code that was recorded for it; the message then names the token [aws-facts 4, VERIFIED]."""
 UNPROTECTED = "disabled"
 """Of DeregistrationProtection [EC2 user guide, protect an AMI from deregistration]."""
 DENIED = "UnauthorizedOperation"
@@ -70,7 +72,7 @@ class AwsInventory:
             with as_refusal("DescribeSnapshots", where):
                 answer = ec2.describe_snapshots(OwnerIds=["self"], **asked)
         except Refusal as refusal:
-            if cursor and code_of(refusal) in STALE:
+            if cursor and _stale(refusal):
                 raise StaleCursor(refusal.kind, refusal.fault) from refusal
             raise
         used = self._used(ec2, where, [raw["SnapshotId"] for raw in answer["Snapshots"]])
@@ -106,7 +108,7 @@ class AwsInventory:
                     ImageIds=[image], ResourceTypes=KINDS, **more
                 )
         except Refusal as refusal:
-            if cursor and code_of(refusal) in STALE:
+            if cursor and _stale(refusal):
                 raise StaleCursor(refusal.kind, refusal.fault) from refusal
             if code_of(refusal) == DENIED and denials.is_lack(refusal.fault.what):
                 raise Refusal(refusal.kind, replace(refusal.fault, cure=USE_CURE)) from refusal
@@ -158,6 +160,11 @@ class AwsInventory:
             )
         carrier = Delivery(delivery, self._hub, "", Target(account, region, *live), 1, 0, "", ())
         return self._sessions.client("ec2", work, carrier)
+
+
+def _stale(refusal: Refusal) -> bool:
+    code = code_of(refusal)
+    return code in STALE or (code == WRONG_VALUE and "token" in refusal.fault.what.lower())
 
 
 def _instance(ident: str, state: str, raw: Mapping[str, Any], token: str = "") -> OwnInstance:

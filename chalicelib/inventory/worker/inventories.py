@@ -1,4 +1,4 @@
-"""The executor of inventories: lists what the service created in one target, and removes what an operator named."""
+"""The executor of inventories: lists what an operator asks about in one target, and removes what was named."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The access monitor's table: its findings, the notices that it sent, and what it remembers of keys and grants.
+"""The access monitor's items: its findings, the notices that it sent, and what it remembers of keys and grants.
 
 ===========================  =======================  ==================================================
 pk                           sk                       what
@@ -14,7 +14,8 @@ pk                           sk                       what
 ``monitor``                  ``canary``               the grant that must show next: grant, opened_at, next_at
 ===========================  =======================  ==================================================
 
-No other function can write to it, so stolen credentials of another function cannot hide findings.
+The drift audit writes findings, too (``drift``). No other function can write to this table, so stolen credentials of
+one that opens shares cannot hide findings.
 """
 
 from __future__ import annotations

@@ -12,7 +12,6 @@ from typing import TypeVar
 from chalicelib.delivery import instances, naming, preflight, proof, slots
 from chalicelib.delivery.codecs import DELIVERIES
 from chalicelib.delivery.machine import started as delivery_started
-from chalicelib.delivery.machine import turned as delivery_turned
 from chalicelib.delivery.model import (
     BY_RECALL,
     Delivery,
@@ -24,6 +23,7 @@ from chalicelib.delivery.model import (
     WishToEnd,
     snapshots_of,
 )
+from chalicelib.delivery.phases.recalling import turned as delivery_turned
 from chalicelib.delivery.ports import TrackedDeliveries
 from chalicelib.delivery.tracked import RUNNING, TrackedDelivery
 from chalicelib.delivery.worker.deliveries import notified_as
@@ -153,7 +153,9 @@ class DeliveryPass:
         if stored is None or record is None or record.state != (DELIVERED if recalled else RECALLED):
             return
         fresh = delivery_turned(record, self.clock(), recalled=recalled, lift=promotion.inbox.get("lifted", ""))
-        self.tracked.add(promotion.ami, replace(one, episode=fresh.episode, state=RUNNING))
+        raises = not recalled and promotion.unread("lifted") is not None  # the lift's own look comes after this pass
+        generation = promotion.newest + 1 if raises else promotion.generation_of(one.account, one.place)
+        self.tracked.add(promotion.ami, replace(one, episode=fresh.episode, state=RUNNING, generation=generation))
         happened = ["Recalled by an operator" if recalled else "The recall was lifted"]
         if self.records.save(stored, DELIVERIES.encode(fresh), happened, self.clock()) is None:
             raise LostRace(str(key))
@@ -166,7 +168,7 @@ class DeliveryPass:
         record: Delivery | None,
         budget: Budget,
         *,
-        recalled: bool = False,
+        recalled: bool,
     ) -> None:
         """Ask it; what one that cannot act holds for its copies is released."""
         cause = f"cancel:{promotion.ami}:{promotion.inputs[:12]}:{promotion.tries}"  # asked again, it is news again
@@ -238,8 +240,9 @@ class DeliveryPass:
             if one is None or (one.state, one.episode) != (RUNNING, before.episode):
                 self._catch_up(promotion, replace(before, target=target), one)
             return False
-        if one is not None and announced and before.episode >= one.episode:
-            return False  # it has ended by now
+        turns = before.state in (DELIVERED, RECALLED)  # a killed run was to recall or restore it: it is put right
+        if one is not None and announced and (turns or before.episode >= one.episode):
+            return False  # or it has ended by now
         there = stored or self.records.read(key)
         if there is None:
             return False

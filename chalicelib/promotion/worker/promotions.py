@@ -35,6 +35,7 @@ from chalicelib.promotion.wave_counts import WaveCount
 from chalicelib.promotion.worker.passes import AT_ONCE, READ_AT_ONCE, DeliveryPass
 from chalicelib.sharing.ports import Ledger
 from chalicelib.targets.applied_file import AppliedFile, Target
+from chalicelib.targets.approvals import Asked
 from chalicelib.targets.ports import Targets
 from chalicelib.targets.waves import FileWaves, Wave
 from chalicelib.targets.withdrawals import Withdrawal
@@ -178,7 +179,6 @@ class PromotionExecutor:
             waves=progress,
             awaited=wave_counts.under_way(found, wanted.waves, progress, self.clock()),
             answers=_answers(promotion, machine.WITHDRAW, machine.RECALL),
-            newest=promotion.newest,
             basis=record.basis,
         )
 
@@ -208,25 +208,26 @@ class PromotionExecutor:
         except Refusal:  # a comparison waits for no examination
             return wanted.faults
 
-    def _ask_approval(self, promotion: Promotion, wanted: WantedTargets, tracked: Sequence[TrackedDelivery]) -> str:
-        """Ask an approver about deliveries that have not ended. Return the notice's name; "": nothing waits.
+    def _ask_approval(
+        self, promotion: Promotion, wanted: WantedTargets, tracked: Sequence[TrackedDelivery]
+    ) -> Asked | None:
+        """Ask an approver about deliveries that have not ended. Return what was asked; None: nothing waits.
 
         What is tagged now is examined first. Where the question is refused, the next comparison asks.
         """
         examined = promotion.source_generation >= promotion.generation or wanted.inputs(promotion) == promotion.unfit
         if not (promotion.source and examined and wanted.waits_for_approval(tracked)):
-            return ""
+            return None
         running = {one.place for one in tracked if one.state == RUNNING}
         try:
-            asked = self.approvals.ask(promotion.ami, promotion.source, running, promotion.asked)
+            asked, waits = self.approvals.ask(promotion.ami, promotion.source, running, promotion.asked)
         except Refusal:
             return promotion.asked
-        if not asked.waits:
-            return ""
-        if asked.once != promotion.asked:
-            said = notices.awaiting_approval(promotion, asked.question.digest, asked.once, asked.waits, self.clock())
-            self.notices.publish(said)
-        return asked.once
+        if not waits:
+            return None
+        if asked != promotion.asked:
+            self.notices.publish(notices.awaiting_approval(promotion, asked, waits, self.clock()))
+        return asked
 
     # --- its waves ---------------------------------------------------------------------------------------------------
 
@@ -297,11 +298,7 @@ class PromotionExecutor:
             return self._compare(record, budget)
         if record.cursor.startswith(END):
             return self._pass.end(promotion, wanted, tracked, budget)
-        return ev.Paused() if self._paused() else self._pass.begin(promotion, wanted, tracked, budget)
-
-    def _paused(self) -> bool:
-        """Whether an operator has paused new promotions. What runs continues, and removals take effect."""
-        return self.targets.paused()
+        return ev.Paused() if self.targets.paused() else self._pass.begin(promotion, wanted, tracked, budget)
 
     # --- the source --------------------------------------------------------------------------------------------------
 
@@ -311,7 +308,7 @@ class PromotionExecutor:
         What somebody tags later waits for a tag event: until then what was examined first counts, also for an account
         that joins.
         """
-        if self._paused():
+        if self.targets.paused():
             return ev.Paused()
         wanted = self._wanted_by(record, self.targets.withdrawals(record.ami))
         promotion = record.of_value(refused=wanted.refused is not None)

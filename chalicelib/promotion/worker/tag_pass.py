@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from chalicelib.engine import addresses, codec
@@ -21,7 +22,7 @@ from chalicelib.engine.waker import Clock, Waker
 from chalicelib.images.ports import Tagged
 from chalicelib.promotion import evolving
 from chalicelib.promotion.codec import PROMOTIONS
-from chalicelib.promotion.head import Move, Resolver, move
+from chalicelib.promotion.head import Move, move
 from chalicelib.promotion.model import Promotion
 from chalicelib.sharing.head import Head
 from chalicelib.targets.ports import Targets
@@ -78,22 +79,22 @@ class TagPass:
         if self.records.get(BASELINE) is None:
             self._leave(tagged, heads, time_left)
             return
-        resolver = Resolver(self.targets.read())
+        applied = self.targets.read()
+        judge = cache(applied.judge)  # thousands of AMIs have a few values
         moves: dict[str, Move] = {}
         for ami in tagged.keys() | heads.keys():
             one = tagged.get(ami)
             value, state = (one.value, one.state) if one else (None, "")
-            step = move(value, state, heads.get(ami), resolver)
+            step = move(value, state, heads.get(ami), applied, judge)
             if step is not None:
                 moves[ami] = step
-        digests = resolver.applied.digests
         starts = {ami for ami, step in moves.items() if step is Move.START}
         may_close = {ami for ami in moves if _has_open(heads.get(ami))}
         budget = Budget(time_left)
 
         def known(some: list[str]) -> None:
             for ami in some:
-                self._move(ami, moves[ami], tagged.get(ami), heads.get(ami), digests)
+                self._move(ami, moves[ami], tagged.get(ami), heads.get(ami), applied.digests)
 
         def new(some: list[str]) -> None:
             self._start([tagged[ami] for ami in some], budget)

@@ -1,4 +1,4 @@
-"""The accounts of the organization's units, as they are in force. Only `discover` writes them.
+"""The accounts of the organization's units, as they are in force. `discover` alone writes them; `worker` the last row.
 
 ===========  ==================  ==================================================================================
 pk           sk                  what
@@ -7,7 +7,7 @@ pk           sk                  what
 ``members``  ``units``           body: JSON, unit -> ARN
 ``members``  ``accounts#<NN>``   body: JSON, account -> its units; of a 64th of all accounts
 ``members``  ``reading``         what the pass over the organization remembers; body: compressed JSON; version: number
-``applied``  ``notified``        of which versions of the applied file people were notified; likewise, with a number
+``applied``  ``notified``        of which version of the applied file people were notified; body: JSON; number
 ===========  ==================  ==================================================================================
 
 Operators accept departures, so these are in the operators' table (``targets_table``): ``departures`` / ``accepted``.

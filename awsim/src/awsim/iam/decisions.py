@@ -6,6 +6,12 @@ from dataclasses import dataclass
 
 from awsim.api import AwsError, Caller
 
+FOREIGN_KEY = (
+    "on this resource because the resource does not exist in this Region, no resource-based policies allow access, or "
+    "a resource-based policy explicitly denies access"
+)
+"""What KMS says of a key of another account, in place of the resource, too [aws-facts 3, VERIFIED]."""
+
 
 @dataclass(frozen=True, slots=True)
 class Decision:
@@ -17,7 +23,8 @@ class Decision:
 
 def refusal(caller: Caller, service: str, action: str, resource: str, why: str) -> AwsError:
     """Return a refusal in the service's wording."""
-    said = f"User: {caller.arn} is not authorized to perform: {action} on resource: {resource} {why}".rstrip()
+    of_what = why if why == FOREIGN_KEY else f"on resource: {resource} {why}".rstrip()
+    said = f"User: {caller.arn} is not authorized to perform: {action} {of_what}"
     if service == "ec2":
         return AwsError("UnauthorizedOperation", f"You are not authorized to perform this operation. {said}", 403)
     if service == "sns":

@@ -205,7 +205,7 @@ class Ssm:
     def _delete_parameter(self, call: Call) -> Mapping[str, Any]:
         where = place(call, call.params["Name"])
         if self._current(where) is None:
-            raise not_found(where[2])
+            raise not_found()
         self._parameters[where].drop(self._base.now)
         self._tell(where, "Delete", {})
         return {}
@@ -236,7 +236,7 @@ class Ssm:
         where = place(call, name)
         versions = self._parameters[where].versions(at) if where in self._parameters else ()
         if not versions:
-            raise not_found(name)
+            raise not_found()
         version = _selected(versions, selector)
         if version is None:
             why = f"Systems Manager could not find version {selector} of {name}. Verify the version and try again."

@@ -31,6 +31,9 @@ def member(name: str) -> Callable[[Mapping[str, Any]], Iterable[str]]:
 
 def keep(shown: Iterable[dict[str, Any]], filters: Sequence[Mapping[str, Any]], fields: Fields) -> list[dict[str, Any]]:
     """Return the resources that match every filter."""
+    if sum(len(entry.get("Values", ())) for entry in filters) > MOST_VALUES:
+        why = f"The maximum number of filter values specified on a single call is {MOST_VALUES}"
+        raise AwsError("FilterLimitExceeded", why)
     tests = [(_values_of(entry["Name"], fields), _pattern(entry)) for entry in filters]
     return [item for item in shown if all(any(pattern.fullmatch(v) for v in values(item)) for values, pattern in tests)]
 
@@ -50,8 +53,6 @@ def _pattern(entry: Mapping[str, Any]) -> re.Pattern[str]:
     values = entry.get("Values", ())
     if not values:
         raise AwsError("InvalidParameterValue", f"The filter '{entry['Name']}' has no values")
-    if len(values) > MOST_VALUES:
-        raise AwsError("FilterLimitExceeded", f"The maximum number of filter values is {MOST_VALUES}")
     return re.compile("|".join(_wild(str(value)) for value in values), re.DOTALL)
 
 

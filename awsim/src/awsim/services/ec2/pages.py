@@ -21,8 +21,9 @@ NO_ORDER = rule(
 )
 PAGES = rule(
     "ec2-describe-pages",
-    "MaxResults bounds a page and NextToken leads to the next; pages of snapshots and images hold 5 to 1000 "
-    "[botocore ec2 model, DescribeSnapshots; lower bound aws-facts 4, VERIFIED for images]",
+    "MaxResults bounds a page and NextToken leads to the next, in the same Region and operation alone; pages of "
+    "snapshots and images hold 5 to 1000 [botocore ec2 model, DescribeSnapshots; lower bound and tokens aws-facts 4, "
+    "VERIFIED for images, and for subnets and security groups]",
 )
 MOST = 1000
 
@@ -67,16 +68,16 @@ def _place(ec2: Ec2State, name: str) -> str:
 
 
 def _token(call: Call, last: str) -> str:
-    return base64.urlsafe_b64encode(f"{call.operation}/{last}".encode()).decode()
+    return base64.urlsafe_b64encode(f"{call.operation}/{call.region}/{last}".encode()).decode()
 
 
 def _start(ec2: Ec2State, call: Call, token: str, names: Sequence[str]) -> int:
     try:
-        operation, last = base64.urlsafe_b64decode(token).decode().split("/", maxsplit=1)
+        operation, region, last = base64.urlsafe_b64decode(token).decode().split("/", maxsplit=2)
     except (ValueError, binascii.Error):
-        operation, last = "", ""
-    if operation != call.operation:
-        why = f"Unable to parse pagination token {token!r}: it is none of {call.operation}'s"
+        operation, region, last = "", "", ""
+    if (operation, region) != (call.operation, call.region):
+        why = f"Value ( {token} ) for parameter NextToken is invalid. The token is invalid."
         raise AwsError("InvalidParameterValue", why)
     if last in names:
         return names.index(last) + 1

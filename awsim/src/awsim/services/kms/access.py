@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 
 from awsim.api import Caller
-from awsim.iam import Decision, policy
+from awsim.iam import FOREIGN_KEY, Decision, policy
 from awsim.iam.match import Context, Values
 from awsim.iam.policy import Ask, Kind, PolicyVerdict, Who
 from awsim.parts import Base
@@ -15,7 +15,8 @@ from awsim.services.kms.records import KmsGrant, KmsKey
 
 KEY_SIDE = rule(
     "kms-key-policy-or-grant-needed",
-    "Nobody may use a key whom neither its key policy nor a grant admits; IAM policies alone open no key. "
+    "Nobody may use a key whom neither its key policy nor a grant admits; IAM policies alone open no key. Of another "
+    "account's key KMS does not say whether it is there. "
     "[aws-facts 3, VERIFIED: key policy AND IAM policy, either alone is not enough]",
 )
 CALLER_SIDE = rule(
@@ -81,14 +82,19 @@ class KeyDecisions:
         theirs, kinds = policy.resource(
             self._policies.in_force(key), ask, Who(caller.arn, caller.role_arn, caller.account)
         )
-        for name, verdict in (("an identity", own), ("a session", session), ("a resource", theirs)):
+        for name, verdict in (("an identity", own), ("a session", session)):
             if verdict is PolicyVerdict.DENY:
                 return Decision(allowed=False, why=f"with an explicit deny in {name}-based policy")
+        foreign = caller.account != key.account
+        if theirs is PolicyVerdict.DENY:
+            said = FOREIGN_KEY if foreign else "with an explicit deny in a resource-based policy"
+            return Decision(allowed=False, why=said)
         grants = list(self._all_granting(caller, action, key, ask.context, tokens))
         grant = next((one for one in grants if one.issuer == caller.account), grants[0] if grants else None)
         open_ = grant is not None or theirs is PolicyVerdict.ALLOW or not self._base.on(KEY_SIDE)
         if not open_:
-            return Decision(allowed=False, why=f"because no resource-based policy allows the {action} action")
+            said = FOREIGN_KEY if foreign else f"because no resource-based policy allows the {action} action"
+            return Decision(allowed=False, why=said)
         if self._needs_own(caller, key, kinds, grant) and own is PolicyVerdict.SILENT:
             return Decision(allowed=False, why=f"because no identity-based policy allows the {action} action")
         to_session = any(one.grantee == caller.arn for one in grants) and self._base.on(TO_A_SESSION)

@@ -1,0 +1,48 @@
+"""What lists a target, asked of the simulator's EC2: a page's token is good for the place and the call it came from."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from awsim.world import World
+from chalicelib.engine.errors import StaleCursor
+from chalicelib.inventory.aws.inventory import AwsInventory
+
+HUB, DEV, REGION = "111111111111", "222222222222", "us-east-1"
+
+
+class RootOfTheTarget:
+    """Clients of the target's root, in place of its role's."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def role(self, _account: str) -> tuple[str, str]:
+        """Every target is in the applied file."""
+        return "AmiCopyRole", ""
+
+    def client(self, service: str, _work: str, delivery: Any) -> Any:
+        """A client there."""
+        return self._world.client(service, delivery.target.account, delivery.target.region)
+
+
+@pytest.fixture
+def inventory(monkeypatch: pytest.MonkeyPatch) -> Iterator[AwsInventory]:
+    """A target in a simulator; a region of the environment must not count."""
+    monkeypatch.delenv("AWS_REGION", raising=False)
+    with World() as world:
+        yield AwsInventory(RootOfTheTarget(world), HUB)
+
+
+@pytest.mark.parametrize("part", ["images", "snapshots"])
+def test_a_token_that_ec2_does_not_know_begins_the_list_again(inventory, part):
+    """EC2 calls it an invalid value of a parameter, as of any other; the list is not refused for that."""
+    with pytest.raises(StaleCursor):
+        inventory.page(DEV, REGION, part, "a-token-of-yesterday")
+
+
+def test_a_token_that_ec2_does_not_know_begins_the_list_of_uses_again(inventory):
+    """Also that of what names an AMI."""
+    with pytest.raises(StaleCursor):
+        inventory.uses(DEV, REGION, "ami-0123456789abcdef0", "a-token-of-yesterday")
