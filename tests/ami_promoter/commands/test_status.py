@@ -32,6 +32,7 @@ from tests.ami_promoter.a_hub import (
     PROD,
     REGION,
     TABLE,
+    AnotherClient,
     a_delivery,
     a_promotion,
     lines,
@@ -579,20 +580,14 @@ def test_hundreds_of_deliveries(table, capsys):
     assert len(json.loads(capsys.readouterr().out)["promotion"]["deliveries"]) == 150
 
 
-class ReluctantTable:
+class ReluctantTable(AnotherClient):
     """A DynamoDB client that reads one item of a batch, for this many calls, and leaves the rest unprocessed."""
-
-    def __init__(self, client, calls):
-        self._client, self._calls = client, calls
-
-    def __getattr__(self, name):
-        return getattr(self._client, name)
 
     def batch_get_item(self, RequestItems):  # noqa: N803 - boto3's own name
         """Read one key, or all once the calls are used up."""
         wanted = RequestItems[TABLE]["Keys"]
-        taken = wanted[:1] if self._calls > 0 else wanted
-        self._calls -= 1
+        taken = wanted[:1] if self.calls > 0 else wanted
+        self.calls -= 1
         answer = self._client.batch_get_item(RequestItems={TABLE: {"Keys": taken}})
         rest = wanted[len(taken) :]
         return {"Responses": answer["Responses"], "UnprocessedKeys": {TABLE: {"Keys": rest}} if rest else {}}
@@ -618,7 +613,7 @@ def test_what_dynamodb_leaves_unread_is_asked_again(three):
     assert waits == [0.2, 0.4]
 
 
-class Refusing(ReluctantTable):
+class Refusing(AnotherClient):
     """A DynamoDB client that reads no item of a batch."""
 
     def batch_get_item(self, RequestItems):  # noqa: N803 - boto3's own name
@@ -629,7 +624,7 @@ class Refusing(ReluctantTable):
 def test_dynamodb_that_never_reads_is_given_up_on(three):
     """The command ends with a message."""
     connection = Connection(REGION)
-    connection.dynamodb = Refusing(connection.dynamodb, calls=0)
+    connection.dynamodb = Refusing(connection.dynamodb)
 
     with pytest.raises(HubError, match="DynamoDB still leaves items unread"):
         Reader(connection, sleep=lambda _: None).many(three)
