@@ -107,7 +107,9 @@ def on_tag_seen(event: ev.TagSeen, promotion: Promotion, now: int) -> Promotion:
     if event.own:
         return _made_here(replace(seen, notified="") if again else seen, event.value, now)
     asked = _lifted(seen, event.answers["lifted"]) if "lifted" in news else seen
-    if again or event.value not in known:
+    # a shared AMI waits for a tag event: it may have been disabled on purpose
+    restored = promotion.is_gone and promotion.state is not S.OVER and not promotion.standing
+    if again or restored or event.value not in known:
         asked = replace(_raised(asked, {}), read_at=now, compare_after=0)
     elif only:
         asked = _raised(asked, dict.fromkeys(only, asked.newest + 1))

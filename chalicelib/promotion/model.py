@@ -224,7 +224,7 @@ class Promotion:
 
     @property
     def is_gone(self) -> bool:
-        """Whether the AMI is gone or disabled, and has not been tagged since."""
+        """Whether the AMI is gone or disabled, and has not begun again since: by a tag event, or as a look showed it."""
         return 0 < self.newest <= self.gone_generation
 
     @property

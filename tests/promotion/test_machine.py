@@ -440,6 +440,16 @@ def test_a_source_that_vanishes_does_not_stop_what_runs():
     assert play(waits, ev.TagSeen(None, None), now=LATER + 600).state is waits.state is S.RUNNING
 
 
+def test_a_source_that_shows_again_while_copies_run_is_promoted_on():
+    """It was deregistered and restored: what it could not begin, or what failed meanwhile, begins again, once."""
+    missed = ev.TagSeen(None, None)
+    gone = play(play(a_promotion(S.RUNNING), missed), missed, compared(inputs="gone", running=True), now=LATER)
+    back = play(gone, TAG, now=LATER + 600)
+
+    assert (back.state, back.is_gone, back.generation > back.passed_generation) == (S.COMPARING, False, True)
+    assert play(back, TAG, now=LATER + 600).generation == back.generation
+
+
 @pytest.mark.parametrize(("tagged", "counts"), [(NOW - 60, False), (NOW, False), (NOW + 1, True)])
 def test_an_event_of_before_the_tag_was_read_is_no_new_one(tagged, counts):
     """Discovery found the tag and its targets failed; the tag's own event, a day late, starts nothing again."""

@@ -640,3 +640,15 @@ def test_the_parameter_of_a_later_wave_names_the_ami():
     assert states(hub) == DONE
     named = {account: shown.value for (account, _), shown in hub.cloud.parameters.items()}
     assert named == {image.account: one for one, image in hub.cloud.images.items()}
+
+
+def test_an_ami_that_is_restored_while_its_first_wave_copies_reaches_the_others():
+    """It was deregistered by mistake: the waves that waited failed, and nobody tags it again."""
+    hub = promoted(behavior=CloudBehavior(copying=(1800,)))
+    states(hub, after=5 * 60)
+    hub.cloud.gone.add(AMI)
+    hub.cloud.event("EC2 AMI State Change", f"image/{AMI}")
+    assert states(hub, after=5 * 60) == ["copying", "copying", "failed", "failed"]
+
+    hub.cloud.gone.remove(AMI)
+    assert states(hub, after=4 * HOUR) == DONE
