@@ -224,7 +224,7 @@ class Promotion:
 
     @property
     def is_gone(self) -> bool:
-        """Whether the AMI is gone or disabled, and has not begun again since: by a tag event, or as a look showed it."""
+        """Whether the AMI is gone or disabled, and nothing has begun again since: by a tag, or as it was restored."""
         return 0 < self.newest <= self.gone_generation
 
     @property

@@ -432,6 +432,20 @@ def test_a_copy_that_was_recalled_while_it_was_tested_is_tested_when_the_recall_
     assert bool(hub.cloud.parameters) == (boots == "ok")
 
 
+def test_a_tag_that_is_written_after_the_lift_tests_again_what_failed_then():
+    """The tag was removed beside the recall, so the lift itself begins nothing, and the new tag begins what failed."""
+    hub = until_instance(promoted(a_hub(boots=("ok", "impaired", "ok")), 0))
+    hub.recall(AMI)
+    hub.cloud.tag(AMI, None)
+    hub.wait(HOUR)
+    hub.lift_recall(AMI)
+    hub.wait(HOUR)
+    assert hub.outcomes()[AMI, DEV] == "failed"
+
+    hub.cloud.tag(AMI, DEV)
+    assert hub.ended()[AMI, DEV] == "delivered"
+
+
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("boots", ["ok", "impaired", "pending"])
 def test_where_the_target_lets_no_instance_end_for_a_day_the_fault_names_it(mode, boots):

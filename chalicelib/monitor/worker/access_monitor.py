@@ -34,8 +34,8 @@ SHOWS_WITHIN = 30 * schedule.MINUTE
 FRESH = 20 * schedule.MINUTE
 """A grant older than this (seconds) is no canary: the trail or the monitor may not have existed when it was made."""
 COMPLETE = 20 * schedule.MINUTE
-"""Seconds after a write of a key's policy in which the events of the writes before it are expected to have come, too:
-CloudTrail takes about five minutes for each, and the queue ten."""
+"""Seconds after a write of a key's policy, or the end of a grant, in which the events of what was before it are
+expected to have come, too: CloudTrail takes about five minutes for each, and the queue ten."""
 TRIES = 15
 """After so many tries, three minutes apart, an event becomes a dead letter (``maxReceiveCount``, ``monitor.yaml``)."""
 MEMBER_FOR = schedule.HOUR

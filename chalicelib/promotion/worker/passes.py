@@ -153,7 +153,8 @@ class DeliveryPass:
         if stored is None or record is None or record.state != (DELIVERED if recalled else RECALLED):
             return
         fresh = delivery_turned(record, self.clock(), recalled=recalled, lift=promotion.inbox.get("lifted", ""))
-        raises = not recalled and promotion.unread("lifted") is not None  # the lift's own look comes after this pass
+        tagged = promotion.value is not None and not promotion.is_gone  # without that the lift raises no generation
+        raises = tagged and not recalled and promotion.unread("lifted") is not None  # by its look, after this pass
         generation = promotion.newest + 1 if raises else promotion.generation_of(one.account, one.place)
         self.tracked.add(promotion.ami, replace(one, episode=fresh.episode, state=RUNNING, generation=generation))
         happened = ["Recalled by an operator" if recalled else "The recall was lifted"]
