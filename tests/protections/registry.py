@@ -552,6 +552,7 @@ PROTECTIONS = {
             launches.test_an_instance_that_runs_is_gone_only_if_two_looks_miss_it,
             1,
             "delivered",
+            (),
         )
     ),
     "each RunInstances has a new client token": Protection(
