@@ -581,7 +581,7 @@ def test_a_recall_outlasts_a_call_of_the_lift_before_it_that_comes_late(first):
 
 def test_a_lift_outlasts_a_call_of_the_recall_that_comes_late():
     """Another invocation has finished the recall, and its lift has begun, as that call reaches EC2."""
-    hub = promoted(a_hub())
+    hub = promoted(a_hub(), OLD, NEW)
     hub.cloud.may_disable = True
 
     def lift() -> None:
