@@ -69,7 +69,7 @@ FIELDS: Mapping[str, tuple[str, str]] = {
     "event": ("text", "What happened; one of the kinds on this page."),
     "at": ("number", "When the notice was made, in epoch seconds. A repeat can have another time."),
     "delivery": ("text", "Id of the delivery: always the same for this AMI and this target."),
-    "episode": ("number", "1 for the first try, one more each time a failed one is tried again."),
+    "episode": ("number", "1 for the first try, one more for each further one, and for a recall and its lift."),
     "hub": ("text", "Account in which the AMI was tagged."),
     "source_image": ("text", "The tagged AMI."),
     "source_name": ("text", "Its name."),
@@ -172,7 +172,7 @@ For those who consume notices, or follow an event into the service.
 ## Events in
 
 An event is a reason to look: the function that receives it sends a wake, and `worker` asks AWS.
-A lost, repeated, late or forged event changes only how soon a worker looks; a forged tag event can also end a [withdrawal](../decisions/0022-withdrawals-are-the-operators.md).
+A lost, repeated, late or forged event changes only how soon a worker looks; a forged tag event also begins failed deliveries again, for targets that the tag still names.
 Account and Region come from the envelope, ids from the text after the last `/` of an ARN.
 `app.py` (hub) and `deploy/target.yaml` (target) contain the patterns.
 The samples follow AWS's documentation and were not recorded in a live account; [assumptions](../explanation/assumptions.md#3-the-events-come-as-documented) says what is not proven.

@@ -16,7 +16,7 @@ _STRICT = "Deploy the hub with {name} (deploy/strict.json; docs/guide/deploy-pro
 OPEN = {
     "SourceKeyArns": "The share worker may make and end grants on every key of the account that leaves it to IAM.",
     "GoldenTagValue": "The share worker may share every snapshot of the account, also of what is no golden AMI.",
-    "DataKeyArn": "Tables, queues, topic and logs are encrypted under AWS's keys: no key policy says who reads them.",
+    "DataKeyArn": "No key policy says who reads tables, queues and logs, and the topic of notices is not encrypted.",
     "BlockPublicSnapshots": "The stack does not keep people from making the account's snapshots public.",
 }
 """Parameter -> what its open value lets in. The value is open if it is empty or ``false``."""

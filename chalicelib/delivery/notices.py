@@ -15,11 +15,11 @@ DELIVERED = NoticeKind("delivery.delivered", {"delivered": "was delivered to"}, 
 FAILED = NoticeKind("delivery.failed", {"failed": "failed in"}, chat="Failed")
 """The delivery ended without an AMI; the service removed what it had made, except the leftovers."""
 CANCELLED = NoticeKind("delivery.cancelled", {"cancelled": "was cancelled for"}, chat="Ended")
-"""Somebody removed the tag, or this target from its value, before the AMI was registered."""
+"""The tag, the applied file or an operator ended the delivery before its AMI was registered."""
 SHARED = NoticeKind("delivery.shared", {"shared": "was shared with"}, chat="Arrived")
 """The target can launch the hub's AMI until a withdrawal (share mode)."""
 WITHDRAWN = NoticeKind("delivery.withdrawn", {"withdrawn": "was withdrawn from"}, chat="Ended")
-"""The delivery holds no share any longer; shares that no other delivery holds close within seconds."""
+"""Looks at AWS miss what was shared by this delivery alone; or, after an hour, ``faults`` says what is still open."""
 RECALLED = NoticeKind("delivery.recalled", {"recalled": "was recalled in"}, chat="Recalled")
 """An operator has taken the AMI back everywhere; ``recall`` says who and why. In the target it is deprecated, and where
 the account allows it disabled; it was not deregistered, and instances go on running. ``faults`` says what the account

@@ -55,6 +55,18 @@ def test_doctor_judges_parameters_that_exist(name):
         assert named(closed | {name: DEFAULTS[name]}) == {name}
 
 
+def test_doctor_says_what_is_not_encrypted_at_all_without_a_data_key():
+    """Tables, queues and logs are under AWS's keys then; a topic is under none unless its template names one."""
+    closed, resources = DEFAULTS | GIVEN, cfn.read(ROOT / "build" / "hub" / "template.yaml")["Resources"]
+    topics = {name: it.get("Properties", {}) for name, it in resources.items() if it["Type"] == "AWS::SNS::Topic"}
+    (said,) = (one["what"] for one in open_defaults.findings(closed | {"DataKeyArn": ""}))
+
+    assert {name: it["KmsMasterKeyId"] for name, it in topics.items()} == {
+        "Notices": {"Fn::If": ["HasDataKey", {"Ref": "DataKeyArn"}, {"Ref": "AWS::NoValue"}]}
+    }
+    assert "the topic of notices is not encrypted" in said
+
+
 def test_a_stack_of_another_version_is_judged_by_what_it_has():
     """A parameter that it does not have is neither open nor closed."""
     assert named({}) == set()

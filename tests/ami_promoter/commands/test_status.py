@@ -17,10 +17,13 @@ from chalicelib.delivery.tracked import TrackedDelivery
 from chalicelib.engine import addresses
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.store.records import DynamoRecords
+from chalicelib.engine.store.table import Table
 from chalicelib.images.source_images import write_source
 from chalicelib.promotion import model as promotion
 from chalicelib.sharing import share
 from chalicelib.sharing.store.ledger import DynamoLedger
+from chalicelib.targets import withdrawals
+from chalicelib.targets.withdrawals import Withdrawal
 from tests.ami_promoter.a_hub import (
     AMI,
     DEV,
@@ -36,6 +39,7 @@ from tests.ami_promoter.a_hub import (
     promoted,
     write,
 )
+from tests.ami_promoter.conftest import CONFIG
 from tests.fakes import copying, sharing
 from tests.images.examples import an_image
 
@@ -513,9 +517,11 @@ def test_a_record_with_all_the_faults_that_it_can_keep_names_the_command_that_li
     assert (more in capsys.readouterr().out.splitlines()) is (faults == promotion.MOST_FAULTS)
 
 
-def test_withdrawals_say_how_they_end(table, capsys):
+def test_withdrawals_say_how_they_end(client, table, capsys):
     """By another value of the tag, or by the command that lifts them."""
-    write(table, a_promotion(withdrawn={DEV: "arn:aws:sts::1:assumed-role/ops/ann"}))
+    write(table, a_promotion())
+    by_ann = withdrawals.written(Withdrawal(DEV, NINE, "arn:aws:sts::1:assumed-role/ops/ann", "dev"))
+    Table(client, CONFIG).put(addresses.withdrawals(AMI), {DEV: by_ann})
 
     assert main(["status", AMI, "--wide"]) == 0
 
