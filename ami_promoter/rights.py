@@ -146,7 +146,7 @@ _TABLES = {"records": "-?", "config": "-config", "members": "-members", "finding
 """How the tables' names end. A Region's ends in a digit: by that the table of records differs from the others."""
 
 
-def policy(every: Iterable[Rights], tag_key: str = "promote") -> dict[str, Any]:
+def policy(every: Iterable[Rights]) -> dict[str, Any]:
     """Write an IAM policy that allows these, for hubs in whatever Region of the account."""
     needed = reduce(Rights.__or__, every, NOTHING)
     writes, config = needed.config - _READ - _POLICY, _arn(_TABLES["config"])
@@ -168,7 +168,7 @@ def policy(every: Iterable[Rights], tag_key: str = "promote") -> dict[str, Any]:
             needed.tag,
             "arn:*:ec2:*::image/*",
             # ForAllValues holds where the key is missing, as in a DeleteTags that names no tag and so deletes all
-            {"ForAllValues:StringEquals": {"aws:TagKeys": [tag_key]}, "Null": {"aws:TagKeys": "false"}},
+            {"ForAllValues:StringEquals": {"aws:TagKeys": ["promote"]}, "Null": {"aws:TagKeys": "false"}},
         ),
         _allow(
             "RemoveCopies",

@@ -103,15 +103,7 @@ def approve(
     }
     if not places:
         return Report((f"Nothing to do: no target that {quoted(asked.value)} names needs an approval.",), data)
-    listed = places if caller.wide else places[:SHOWN]
-    more = [f"  and {len(places) - len(listed)} more; --wide lists all"] if len(listed) < len(places) else []
-    lines = (
-        f"{ami} {seen.name}, value {quoted(asked.value)}, digest {short}:",
-        *(f"  {place.replace('/', ' ')}" for place in listed),
-        *more,
-        *(line for one in arrives for line in _shown(one, several=len(seen.arrives) > 1)),
-        *_changed(f"ami-promoter promote {ami} '{asked.value}'", seen.since),
-    )
+    lines = tuple(_lines(data, short, wide=caller.wide))
     if dry_run:
         return Report((*lines, "This changes nothing."), data)
     asks = digest is None and not yes
@@ -134,6 +126,22 @@ def _arrives(targets: Sequence[str], family: str, what: Mapping[str, Any]) -> di
     }
 
 
+def _lines(data: Mapping[str, Any], digest: str, *, wide: bool) -> Iterator[str]:
+    """Show what is asked of the approver: the targets, and what they get."""
+    yield f"{data['ami']} {data['name']}, value {quoted(data['value'])}, digest {digest}:"
+    places = data["approved"]
+    listed = places if wide else places[:SHOWN]
+    yield from (f"  {place.replace('/', ' ')}" for place in listed)
+    if len(listed) < len(places):
+        yield f"  and {len(places) - len(listed)} more; --wide lists all"
+    for one in data["arrives"]:
+        yield from _shown(one, several=len(data["arrives"]) > 1)
+    if data["since"]:
+        what = ", ".join(WORDS[name] for name in data["since"])
+        command = f"ami-promoter promote {data['ami']} '{data['value']}'"
+        yield f"Somebody has since changed {what}; that does not arrive. To take it: {command}"
+
+
 def _shown(one: Mapping[str, Any], *, several: bool) -> Iterator[str]:
     """Show all of it: an approver answers for what they have seen."""
     where = f" in {', '.join(place.replace('/', ' ') for place in one['targets'])}" if several else ""
@@ -150,12 +158,6 @@ def _shown(one: Mapping[str, Any], *, several: bool) -> Iterator[str]:
 
 def _tags(tags: Mapping[str, str]) -> Iterator[str]:
     yield from (f"  tag {key} = {value}" for key, value in sorted(tags.items()))
-
-
-def _changed(command: str, since: Sequence[str]) -> Iterator[str]:
-    if since:
-        what = ", ".join(WORDS[name] for name in since)
-        yield f"Somebody has since changed {what}; that does not arrive. To take it: {command}"
 
 
 def _differs(ami: str, given: str, short: str, value: str, targets: int) -> Fault:

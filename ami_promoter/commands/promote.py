@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 
 import click
@@ -86,10 +87,7 @@ def promote(
     said = repr(value) if value else "'' (group `default`)"
     lines = [f"{ami} is tagged {tag_key}={said} in {connection.place}{_means(resolution)}."]
     lines += [f"It had that value already; {again}."] if before == value else []
-    lines += [f"Not delivered: {fault}" for fault in resolution.blocked.values()]
-    lines += [f"Not delivered: {place}: {by} has withdrawn it." for place, by in withdrawn.items()]
-    if withdrawn:
-        lines.append(f"To end withdrawals: `ami-promoter withdraw {ami} --lift`, with `--account` for one.")
+    lines += _not_delivered(ami, resolution, withdrawn)
     lines += [f"Paused {pause_switch.said(paused)}. It starts after `ami-promoter admin resume`."] if paused else []
     data = {"ami": ami, "value": value, "named": len(resolution.targets), "paused": pause_switch.to_json(paused)}
     data["withdrawn"] = withdrawn
@@ -102,6 +100,14 @@ def promote(
     warn(warnings)
     waited = waiting.wait(caller, ami, tag_key, limit=timeout, watch=watch, written=True)
     return Report(waited.lines, {**data, **waited.data}, waited.faults, exit=waited.exit)
+
+
+def _not_delivered(ami: str, resolution: Resolution, withdrawn: Mapping[str, str]) -> Iterator[str]:
+    """Say which targets of the value do not get the AMI, and why."""
+    yield from (f"Not delivered: {fault}" for fault in resolution.blocked.values())
+    yield from (f"Not delivered: {place}: {by} has withdrawn it." for place, by in withdrawn.items())
+    if withdrawn:
+        yield f"To end withdrawals: `ami-promoter withdraw {ami} --lift`, with `--account` for one."
 
 
 def _means(resolution: Resolution) -> str:

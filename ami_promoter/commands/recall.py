@@ -24,7 +24,6 @@ from chalicelib.delivery.model import Delivery
 from chalicelib.delivery.tracked import GOOD, RUNNING, TrackedDelivery
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.faults import Fault
-from chalicelib.engine.places import Place
 from chalicelib.release.current import current
 from chalicelib.release.pointer import Pointer
 from chalicelib.targets.recalls import Recall
@@ -101,7 +100,7 @@ def recall(caller: VerbCaller, ami: str, why: str | None, *, lift: bool, use: bo
     if stands is None:
         _refuse_copy(connection, ami)
     deliveries = _deliveries(connection, ami, every.keys() - {ami} if lift else {*every, ami}, lift=lift)
-    used = _uses(caller, connection, deliveries) if use else {}
+    used = {"uses": uses.ask(connection, caller.clock, deliveries, PATIENCE)} if use else {}
     lines = (*_lines(deliveries, lift=lift, wide=caller.wide), *uses.lines(used.get("uses", ())))
     if stands is not None and not lift:
         said = recalls.said(recalls.to_json(stands) or {})
@@ -119,11 +118,6 @@ def recall(caller: VerbCaller, ami: str, why: str | None, *, lift: bool, use: bo
     record_requests.recall(connection, ami, lifted=False)
     done = f"{ami} is recalled. `ami-promoter status {ami} --watch` shows each target."
     return Report((*shown, done), _data(ami, recall, deliveries, changed=True) | used)
-
-
-def _uses(caller: VerbCaller, connection: Connection, deliveries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    there = [(Place(one["account"], one["region"]), one["image"]) for one in deliveries if one["image"]]
-    return {"uses": uses.ask(connection, caller.clock, there, PATIENCE)}
 
 
 def _refuse_copy(connection: Connection, ami: str) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import click
 from rich.console import RenderableType
 
+from ami_promoter.hub import record_requests
 from ami_promoter.hub.aws import Connection
 from ami_promoter.reconcile.facts import HubView
 from ami_promoter.reconcile.findings import findings
@@ -187,10 +188,7 @@ def _to_json(one: Finding, result: str | None) -> dict[str, Any]:
 
 def _unpark(connection: Connection, pk: str) -> Report:
     """Let one parked record continue."""
-    key = RecordKey(pk)
-    with connection.telling("letting the record continue"):
-        freed = connection.records.unpark(key, int(connection.now()))
-    if not freed:
+    if not record_requests.unpark(connection, [RecordKey(pk)]):
         what = f"no record of that name is parked in {connection.place}."
         cure = "`ami-promoter status` lists the parked records."
         raise NotDone(Fault("not-parked", pk, what, cure))

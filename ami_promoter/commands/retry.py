@@ -10,6 +10,7 @@ import click
 from ami_promoter.hub import record_requests
 from ami_promoter.hub.recall_items import OperatorsDecisions
 from ami_promoter.hub.records import UNSETTLED, Reader, RecordSeen, is_named, place_of
+from ami_promoter.hub.withdrawals import Withdrawn
 from ami_promoter.promotions import pointers, recalls
 from ami_promoter.promotions.promotion_data import BAD
 from ami_promoter.rights import LOOK_AGAIN, READ
@@ -21,6 +22,7 @@ from chalicelib.delivery.tracked import GOOD, TrackedDelivery
 from chalicelib.engine import addresses
 from chalicelib.engine.faults import Fault
 from chalicelib.promotion.model import Promotion
+from chalicelib.promotion.wanted import withdrawn_by
 from chalicelib.targets.withdrawals import covering
 
 PRINTS = js.some_of(
@@ -78,7 +80,8 @@ def retry(caller: VerbCaller, ami: str, place: str | None, accepted: str | None)
     deliveries = [addresses.delivery(entry.delivery) for entry in wanted]
     freed = record_requests.unpark(connection, [addresses.promotion(ami), *deliveries, *at_fault])
     record_requests.look_at(connection, list(at_fault))
-    failed = [(entry, covering(promotion.it.withdrawn, entry.place)) for entry in wanted if entry.state in BAD]
+    withdrawn = withdrawn_by(promotion.it, Withdrawn(connection, ami).read(), promotion.it.value)
+    failed = [(entry, covering(withdrawn, entry.place)) for entry in wanted if entry.state in BAD]
     recall = recalls.to_json(OperatorsDecisions(connection).recall(ami))
     kept_out = [(entry, by) for entry, by in failed if by is not None and recall is None]
     again = [] if ended or recall else [entry for entry, by in failed if by is None]

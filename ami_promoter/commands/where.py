@@ -118,9 +118,14 @@ def where(
             "Name an AMI or a family: `where AMI`, or `where --family NAME`. Or choose AMIs: `where --image PATTERN`."
         )
         raise click.UsageError(ways)
-    connection = caller.connect()
     if ami is None:
-        return _family(connection, str(family), ids=ids)
+        return _family(caller.connect(), str(family), ids=ids)
+    return _of_ami(caller, ami, target, ids=ids, use=timeout if use else None)
+
+
+def _of_ami(caller: VerbCaller, ami: str, target: str | None, *, ids: bool, use: int | None) -> Report:
+    """Show where an AMI is, and what names it there. ``use``: seconds to wait for that; None: it is not asked."""
+    connection = caller.connect()
     found = _find(connection, ami)
     missing = _narrow(connection, found, target) if target else ()
     there = [one for one in found["copies"] if one["image"]]
@@ -130,10 +135,9 @@ def where(
             raise NotDone(Fault("not-delivered", ami, f"it is not delivered to {named(missing)}.", cure))
         return Report(tuple(Whole(one["image"]) if target else _id(one, one["image"]) for one in there), found)
     lines = (*_lines(found), *([Folded(f"Not delivered to {named(missing)}.")] if missing else []))
-    if not use:
+    if use is None:
         return Report(lines, found)
-    images = [(Place(one["account"], one["region"]), one["image"]) for one in there]
-    found["uses"] = uses.ask(connection, caller.clock, images, timeout)
+    found["uses"] = uses.ask(connection, caller.clock, there, use)
     return Report((*lines, *uses.lines(found["uses"])), found)
 
 

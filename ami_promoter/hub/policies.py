@@ -87,13 +87,10 @@ def _holds(statement: Mapping[str, Any], request: Request) -> bool | None:
 
 def _test(operator: str, value: str | None, wanted: Sequence[Any]) -> bool | None:
     base = operator.removeprefix("ForAllValues:").removeprefix("ForAnyValue:")
-    if value is None or base not in _TESTS:
+    test = _TESTS.get(base.replace("Not", ""))
+    if value is None or test is None:
         return None
-    return _TESTS[base](value, [str(one) for one in wanted])
-
-
-def _equal(value: str, wanted: Sequence[str]) -> bool:
-    return value in wanted
+    return test(value, [str(one) for one in wanted]) is not ("Not" in base)
 
 
 def _matches(value: str, wanted: Sequence[str]) -> bool:
@@ -101,17 +98,14 @@ def _matches(value: str, wanted: Sequence[str]) -> bool:
 
 
 _TESTS: Mapping[str, Callable[[str, Sequence[str]], bool]] = {
-    "StringEquals": _equal,
-    "StringNotEquals": lambda value, wanted: not _equal(value, wanted),
+    "StringEquals": lambda value, wanted: value in wanted,
     "StringLike": _matches,
-    "StringNotLike": lambda value, wanted: not _matches(value, wanted),
     "ArnEquals": _matches,
     "ArnLike": _matches,
-    "ArnNotEquals": lambda value, wanted: not _matches(value, wanted),
-    "ArnNotLike": lambda value, wanted: not _matches(value, wanted),
     "Bool": lambda value, wanted: value.lower() in [one.lower() for one in wanted],
     "Null": lambda _value, wanted: "false" in [one.lower() for one in wanted],
 }
+"""By operator; with ``Not`` in its name it holds where the test does not."""
 
 
 def _like(value: str, pattern: str) -> bool:

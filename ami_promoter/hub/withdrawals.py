@@ -7,6 +7,7 @@ the tag's value. No function writes it; another value of the tag ends a withdraw
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
 
 from ami_promoter.hub.aws import Connection
 from ami_promoter.hub.records import Reader
@@ -34,16 +35,16 @@ class Withdrawn:
 
     def read(self) -> Sequence[Withdrawal]:
         """Return all withdrawals, also those that another value of the tag has ended; a recall is none of them."""
+        return [one for one in withdrawals_in(self._item()) if one.place != EVERYWHERE]
+
+    def _item(self) -> Mapping[str, Any]:
         with self._connection.telling("reading the withdrawals"):
-            item = self._table.get(self._key) or {}
-        return [one for one in withdrawals_in(item) if one.place != EVERYWHERE]
+            return self._table.get(self._key) or {}
 
     def too_many(self, places: Collection[str], value: str, over: Collection[str]) -> Fault | None:
         """Return why the item has no room for these withdrawals, once those that are ``over`` are out; None: it has."""
-        with self._connection.telling("reading the withdrawals"):
-            item = self._table.get(self._key) or {}
-        after = {**{name: str(kept) for name, kept in item.items() if name not in over}, **self._entries(places, value)}
-        size = sum(len(name) + len(text) for name, text in after.items())
+        kept = {name: str(text) for name, text in self._item().items() if name not in over}
+        size = sum(len(name) + len(text) for name, text in {**kept, **self._entries(places, value)}.items())
         if size <= ROOM:
             return None
         ami = self._key.sk

@@ -18,7 +18,6 @@ from chalicelib.engine.faults import Fault
 from chalicelib.promotion.machine import has_news, withdraws
 from chalicelib.promotion.model import MOST_FAULTS, Promotion, PromotionState
 from chalicelib.targets.recalls import Recall
-from chalicelib.targets.withdrawals import EVERYWHERE
 
 BAD = ("failed", "cancelled", "withdrawn")
 """States of deliveries that have no AMI in the target, or no longer."""
@@ -163,11 +162,13 @@ def page(
     now: float,
     found: pointers.Pointers = MappingProxyType({}),
     recall: Recall | None = None,
-    in_waves: Sequence[Mapping[str, Any]] = (),
     *,
     consoles: bool = False,
 ) -> dict[str, Any]:
-    """Show a promotion with its deliveries. ``found``: their pointers; ``consoles``: also consoles of launch tests."""
+    """Show a promotion with its deliveries. ``found``: their pointers; ``consoles``: also consoles of launch tests.
+
+    Who reads one AMI adds its waves and withdrawals, for which other tables are read (``reading.read_page``).
+    """
     one = record.it
     shown = sorted(
         (delivery(each, now, found, consoles=consoles) for each in deliveries),
@@ -180,9 +181,9 @@ def page(
         "approval": one.asked.digest if awaits else None,
         "seen_value": one.seen_value,
         "looks_again": asked or bool(one.absent_since),
-        "withdrawn": {place: by for place, by in one.withdrawn.items() if place != EVERYWHERE},
+        "withdrawn": {},
         "recall": recalls.to_json(recall),
-        "waves": list(in_waves),
+        "waves": [],
         "refused": one.is_refused,
         "deliveries": shown,
         "open_shares": list(open_shares),

@@ -10,6 +10,7 @@ from ami_promoter.hub.applied_targets import applied_file
 from ami_promoter.hub.aws import Connection, HubError
 from ami_promoter.hub.recall_items import OperatorsDecisions
 from ami_promoter.hub.records import Reader, RecordSeen
+from ami_promoter.hub.withdrawals import Withdrawn
 from ami_promoter.promotions import pointers, promotion_data, shares, waves
 from chalicelib.delivery import permissions
 from chalicelib.delivery.model import ENDED, Delivery, snapshots_of
@@ -17,6 +18,7 @@ from chalicelib.delivery.tracked import TrackedDelivery
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.places import Resource
 from chalicelib.images.image import SourceImage
+from chalicelib.promotion.wanted import withdrawn_by
 from chalicelib.sharing.share import OPEN_STATES
 from chalicelib.targets.applied_file import Target
 
@@ -42,7 +44,9 @@ def read_page(connection: Connection, ami: str, *, consoles: bool = False) -> di
         states, file = {one.it.id: one.state for one in deliveries}, applied_file(connection).waves
         in_waves = waves.of_promotion(record.it, file, list(tracked.values()), states, now)
     recall = OperatorsDecisions(connection).recall(ami)
-    return promotion_data.page(record, deliveries, still, now, named, recall, in_waves, consoles=consoles)
+    withdrawn = withdrawn_by(record.it, Withdrawn(connection, ami).read(), record.it.value)
+    page = promotion_data.page(record, deliveries, still, now, named, recall, consoles=consoles)
+    return {**page, "withdrawn": withdrawn, "waves": in_waves}
 
 
 def places_of(connection: Connection, ami: str, deliveries: Iterable[str]) -> list[tuple[str, str]]:

@@ -73,17 +73,9 @@ def attributed(
     found: Sequence[tuple[float, Tagging]], history: EventHistory, ami: str, key: str, now: float
 ) -> list[Tagging]:
     """Return each change with its author, or why the author is not known."""
-    shown: list[Tagging] = []
-    for number, (at, change) in enumerate(found):
-        if len(found) - number > MOST:
-            why = f"only the latest {MOST} changes are looked up"
-        elif now - at > KEPT:
-            why = "the change is older than the 90 days of CloudTrail's event history"
-        else:
-            shown.append(_looked_up(at, change, history, ami, key, now))
-            continue
-        shown.append({**change, "why_unknown": why})
-    return shown
+    why = f"only the latest {MOST} changes are looked up"
+    unasked = [{**change, "why_unknown": why} for _, change in found[:-MOST]]
+    return [*unasked, *(_looked_up(at, change, history, ami, key, now) for at, change in found[-MOST:])]
 
 
 def lines(shown: Iterable[Tagging], *, wide: bool) -> Iterable[str]:
@@ -102,6 +94,8 @@ def _change(at: str, value: str | None, event: str) -> Tagging:
 
 
 def _looked_up(at: float, change: Tagging, history: EventHistory, ami: str, key: str, now: float) -> Tagging:
+    if now - at > KEPT:
+        return {**change, "why_unknown": "the change is older than the 90 days of CloudTrail's event history"}
     name = "DeleteTags" if change["value"] is None else "CreateTags"
     since = at - (EARLIER if change["event"] else UNHEARD)
     try:

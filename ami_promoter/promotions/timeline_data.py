@@ -83,19 +83,6 @@ def finding(item: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def entry(item: Mapping[str, Any], record: str, ami: str, account: str = "", region: str = "") -> dict[str, Any]:
-    """Read an item of a history."""
-    return {
-        "at": moment(item.get("at")),
-        "record": record,
-        "ami": ami,
-        "account": account,
-        "region": region,
-        "state": str(item.get("state", "")),
-        **_read(item.get("what")),
-    }
-
-
 def _read(lines: Any) -> dict[str, Any]:
     """Return what happened, and the calls, each with the index of what it belongs to."""
     what: list[str] = []
@@ -121,12 +108,13 @@ def record_entries(
     items: Iterable[Mapping[str, Any]], record: str, ami: str, account: str = "", region: str = ""
 ) -> list[dict[str, Any]]:
     """Read a record's history; an intent without an answer is shown in its step."""
+    of = {"record": record, "ami": ami, "account": account, "region": region}
     shown: list[dict[str, Any]] = []
     waiting: dict[str, dict[str, Any]] = {}
     for item in items:
-        one = entry(item, record, ami, account, region)
-        shown.append(one)
         what = item.get("what")
+        one = {"at": moment(item.get("at")), **of, "state": str(item.get("state", "")), **_read(what)}
+        shown.append(one)
         for line in map(str, what if isinstance(what, list) else ()):
             if call := calls.intended(line):
                 _unanswered(waiting.pop(call, None), call)

@@ -45,11 +45,10 @@ SCHEMA = js.several(
 
 def planned(file: FileWaves, accounts: Collection[str], places: Collection[str]) -> list[dict[str, Any]]:
     """Return the waves of these targets ("account/region")."""
-    found = []
-    for wave, mine in _ordered(file, accounts):
-        targets = sum(Place.parse(place).account in mine for place in places)
-        found.append({**_rule(file, wave), "targets": targets})
-    return found
+    return [
+        {**_rule(file, wave), "targets": sum(Place.parse(place).account in mine for place in places)}
+        for wave, mine in _ordered(file, accounts)
+    ]
 
 
 def of_promotion(

@@ -139,17 +139,11 @@ def _permissions(view: HubView) -> Iterator[Finding]:
             added = change is not None and change.added and change.own
             if receiver != "all" and (added or (source, receiver) in view.once_open):
                 wait = LATER if source.kind == IMAGE or _may_copy(view, source, receiver) else 0
-                version = 0 if share is None else share.version
                 witness = (
                     f"CloudTrail: the service added it at {change.at}" if change else "the share's history says so"
                 )
-                yield Finding(
-                    "open-unknown",
-                    where,
-                    f"The service opened it ({witness}) and it is open, but the ledger says {_said(share)}.",
-                    RecordOpen(str(source), receiver, receiver, wait, version=version),
-                    _closes(wait),
-                )
+                repair = RecordOpen(str(source), receiver, receiver, wait, version=_version(share))
+                yield _unknown(where, f"The service opened it ({witness}) and it is open", share, repair)
             else:
                 yield Finding("open-not-own", where, _whose(share, change), wrong=False)
 
@@ -196,22 +190,11 @@ def _grants(view: HubView) -> Iterator[Finding]:
         wait = LATER if at_work or (grant.delivery and _copies_of(view, grant)) else 0
         share_name, known = (grant.share_name, share) if own else (unrecorded_name(grant.id), other)
         whose = f"delivery {grant.delivery}" if grant.delivery else f"for {grant.share_name}"
-        yield Finding(
-            "open-unknown",
-            f"{grant.key_arn}, grant {grant.id} to account {grant.account}",
-            f"Its name says that the service made it ({whose}), but the ledger says {_said(share)}.",
-            RecordOpen(
-                grant.resource,
-                share_name,
-                grant.account,
-                wait,
-                grant.grantee,
-                grant.intended_at,
-                grant.id,
-                0 if known is None else known.version,
-            ),
-            _closes(wait),
+        where = f"{grant.key_arn}, grant {grant.id} to account {grant.account}"
+        repair = RecordOpen(
+            grant.resource, share_name, grant.account, wait, grant.grantee, grant.intended_at, grant.id, _version(known)
         )
+        yield _unknown(where, f"Its name says that the service made it ({whose})", share, repair)
 
 
 def _statements(view: HubView) -> Iterator[Finding]:
@@ -225,16 +208,9 @@ def _statements(view: HubView) -> Iterator[Finding]:
             yield Finding("open-not-own", where, _whose(share, None), wrong=False)
             continue
         wait = LATER if _may_use_key(view, statement) else 0
-        version = 0 if share is None else share.version
-        yield Finding(
-            "open-unknown",
-            where,
-            f"Its Sid says that the service added it ({statement.share_name}), but the ledger says {_said(share)}.",
-            RecordOpen(
-                statement.resource, statement.share_name, statement.account, wait, statement.principal, version=version
-            ),
-            _closes(wait),
-        )
+        resource, name, version = statement.resource, statement.share_name, _version(share)
+        repair = RecordOpen(resource, name, statement.account, wait, statement.principal, version=version)
+        yield _unknown(where, f"Its Sid says that the service added it ({name})", share, repair)
 
 
 def _may_share(view: HubView, account: str) -> bool:
@@ -302,7 +278,12 @@ def _delivery(view: HubView, ident: str) -> str:
     return f"delivery {ident} (AMI {record.it.ami or '?'}, {record.state})"
 
 
-def _closes(wait: int) -> str:
-    if not wait:
-        return "closes it"
-    return "adds it to the ledger; it closes when its delivery no longer needs it, or in an hour if none holds it"
+def _version(share: Share | None) -> int:
+    return 0 if share is None else share.version
+
+
+def _unknown(where: str, why: str, share: Share | None, repair: RecordOpen) -> Finding:
+    """Return the finding of a permission that the service opened and the ledger does not list as open."""
+    later = "adds it to the ledger; it closes when its delivery no longer needs it, or in an hour if none holds it"
+    what = f"{why}, but the ledger says {_said(share)}."
+    return Finding("open-unknown", where, what, repair, later if repair.wait else "closes it")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import RenderableType
@@ -37,10 +37,13 @@ KINDS = {"ec2:Instance": "instance", "ec2:LaunchTemplate": "launch template", "s
 
 
 def ask(
-    connection: Connection, clock: TerminalClock, images: Sequence[tuple[Place, str]], patience: int
+    connection: Connection, clock: TerminalClock, shown: Iterable[Mapping[str, Any]], patience: int
 ) -> list[dict[str, Any]]:
-    """Ask each target what names its AMI. ``patience``: seconds without an answer after which it stops waiting."""
-    wanted = dict(images)
+    """Ask each target that is shown what names its AMI, if it has one.
+
+    ``patience``: seconds without an answer after which it stops waiting.
+    """
+    wanted = {Place(one["account"], one["region"]): str(one["image"]) for one in shown if one["image"]}
     asking = Inventories(connection, patience, clock, images=wanted)
     found = asking.ask(tuple(wanted), "use")
     return [

@@ -72,9 +72,9 @@ def attention(shown: Overview) -> Element:
 
 
 def _troubled(data: Mapping[str, Any]) -> Element:
-    said_of = [_said(f"refused: {fault.get('what', '')}", str(fault.get("cure", ""))) for fault in data["faults"]]
-    if data["parked"]:
-        said_of.append(_said(f"parked: {data['parked']}", ""))
+    faults = ((f"refused: {fault.get('what', '')}", str(fault.get("cure", ""))) for fault in data["faults"])
+    parked = [(f"parked: {data['parked']}", "")] if data["parked"] else []
+    said_of = [el("li", _what(*one)) for one in (*faults, *parked)]
     targets = [_targets(group) for group in groups(data["deliveries"], promotion_text.trouble)]
     first, rest = targets[:OPEN_ROWS], targets[OPEN_ROWS:]
     return el(
@@ -110,10 +110,6 @@ def _pointers(group: Sequence[Mapping[str, Any]]) -> Element:
     fault = _what(first["fault"]["what"], first["fault"]["cure"])
     places = el("ul", [el("li", target_of(one)) for one in others], class_="places")
     return el("li", head, fault, folded("Which other targets", places, rows=len(group)) if others else None)
-
-
-def _said(what: str, cure: str) -> Element:
-    return el("li", _what(what, cure))
 
 
 def _what(what: str, cure: str) -> list[Element]:

@@ -134,28 +134,32 @@ class _Compiler:
         return found
 
     def _block(self, block: Any, path: Path) -> dict[str, _Setting]:
-        settings: dict[str, _Setting] = {}
-        for name, value in (block or {}).items():
-            here = (*path, name)
-            if limits := bounds(name):
-                value = self._duration(name, value, limits, here)  # noqa: PLW2901 - the same thing in seconds
-            elif name == "regions":
-                value = self._regions(value, here)  # noqa: PLW2901 - the same list, checked
-            elif name == "service_linked_roles":
-                value = self._roles(value, here)  # noqa: PLW2901 - the same list, with their services
-            elif name == "source_tags":
-                value = tuple(key for key in value if key is not None)  # noqa: PLW2901 - the same list
-            elif name == "retire":
+        given: Mapping[str, Any] = block or {}
+        return {
+            name: _Setting(self._stored(name, value, (*path, name)), (*path, name)) for name, value in given.items()
+        }
+
+    def _stored(self, name: str, value: Any, path: Path) -> Any:
+        """Return a setting's value as a target has it."""
+        if limits := bounds(name):
+            return self._duration(name, value, limits, path)
+        match name:
+            case "regions":
+                return self._regions(value, path)
+            case "service_linked_roles":
+                return self._roles(value, path)
+            case "source_tags":
+                return tuple(key for key in value if key is not None)
+            case "retire":
                 after = {"after": seconds(value["after"])} if "after" in value else {}
-                value = Retirement(**{**value, **after})  # noqa: PLW2901 - the same mapping with its defaults
-            elif name == "launch_test":
-                value = self._launch_test(value, here)  # noqa: PLW2901 - the same mapping, with its time in seconds
-            elif name == "until":
-                value = self._day(value, here)  # noqa: PLW2901 - the same day in seconds
-            elif name == "ami_name":
-                self.faults += _name_faults(value, self._document.where(here))
-            settings[name] = _Setting(value, here)
-        return settings
+                return Retirement(**{**value, **after})
+            case "launch_test":
+                return self._launch_test(value, path)
+            case "until":
+                return self._day(value, path)
+            case "ami_name":
+                self.faults += _name_faults(value, self._document.where(path))
+        return value
 
     def _duration(self, name: str, value: str | int, limits: DurationBounds, path: Path) -> int:
         length = seconds(value)

@@ -41,11 +41,6 @@ def day(text: str) -> int | None:
         return None
 
 
-def written(until: int) -> str:
-    """Write such a time as its day."""
-    return dt.datetime.fromtimestamp(until, dt.UTC).date().isoformat() if until else ""
-
-
 def filled(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Fill in the defaults that depend on other settings.
 

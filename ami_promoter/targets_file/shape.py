@@ -54,16 +54,8 @@ def _faults(document: YamlDocument, error: jsonschema.ValidationError) -> Iterat
         known = _known(rule)
         for key in instance:
             if key not in known:
-                here = (*path, key)
-                yield (
-                    here,
-                    Fault(
-                        "targets-unknown-key",
-                        document.where_key(here),
-                        f"`{key}` is not a key here.",
-                        _unread(key, known),
-                    ),
-                )
+                here, what = (*path, key), f"`{key}` is not a key here."
+                yield here, Fault("targets-unknown-key", document.where_key(here), what, _unread(key, known))
     elif error.validator == "required":
         group = path[0] == "groups" and len(path) == len(("groups", "name"))
         lacks = next(name for name in rule["required"] if name not in instance)

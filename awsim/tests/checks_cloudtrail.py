@@ -158,9 +158,9 @@ def cloudtrail_tells_of_shared_snapshots(world: World) -> None:
     wait(world, 310)
 
     records = [record for record in _reported(world) if record["eventName"] != "CopySnapshot"]
-    assert [(record["eventName"], record["serviceEventDetails"]) for record in records] == [
-        ("SharedSnapshotCopyInitiated", {"snapshotId": snapshot, "accountId": DEV})
-    ]
+    assert [
+        (record["eventName"], record["userIdentity"]["accountId"], record["serviceEventDetails"]) for record in records
+    ] == [("SharedSnapshotCopyInitiated", DEV, {"snapshotId": snapshot})]
 
 
 def cloudtrail_shows_copies_to_the_source_owner(world: World) -> None:

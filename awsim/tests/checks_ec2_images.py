@@ -190,8 +190,11 @@ def ec2_deregistration_cooldown(world: World) -> None:
     client.disable_image_deregistration_protection(ImageId=image)
 
     wait(world, 86_000)
+    assert shown_image(world, image)["DeregistrationProtection"].startswith("disabled after ")
+    client.disable_image_deregistration_protection(ImageId=image)
     refused("OperationNotPermitted", client.deregister_image, ImageId=image)
     wait(world, 400)
+    assert shown_image(world, image)["DeregistrationProtection"] == "disabled"
     client.deregister_image(ImageId=image)
 
 

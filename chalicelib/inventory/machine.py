@@ -57,7 +57,7 @@ class OwnImage:
     delivery: str
     source: str
     protected: bool = False
-    """Whether EC2 refuses to deregister it."""
+    """Whether its deregistration protection is on; EC2 also refuses to deregister it during its cooldown."""
     changeable: Mapping[str, str] = field(default_factory=dict)
     """The attributes that its account can change (``comparison.CHANGEABLE``), as EC2 shows them."""
 

@@ -327,8 +327,15 @@ def _may_precede(action: TrailAction, evidence: Evidence) -> Sequence[SeenPolicy
 
 
 def by_comparison(action: TrailAction, evidence: Evidence) -> bool:
-    """Whether only the policy before, whose event may be late, tells a theft from what the service's role may write."""
-    if action.act is not Act.POLICY or not _is_own(action, evidence):
+    """Whether only another event, which may be late, tells a theft from what the service's role may do.
+
+    It is that of the policy before, or that of the grant which was ended.
+    """
+    if not _is_own(action, evidence):
+        return False
+    if action.act is Act.REMOVED and action.on_key:
+        return not (evidence.grant_known or any(action.grant in share.grants for share in evidence.shares))
+    if action.act is not Act.POLICY:
         return False
     unchanged = replace(seen_policy(action), at=action.at - 1)
     return judge(action, replace(evidence, policies=(unchanged,))).verdict is ActionVerdict.EXPECTED

@@ -16,7 +16,6 @@ from enum import StrEnum
 from typing import Any
 
 from chalicelib.engine import addresses
-from chalicelib.engine.places import last_part
 from chalicelib.sharing.key_policy import of_a_hub
 from chalicelib.sharing.policy_text import meaning, taken_apart
 
@@ -78,7 +77,7 @@ class TrailAction:
     principal: str
     """The caller's ARN (for a session, the role's); "ACCOUNT:PRINCIPAL-ID" if CloudTrail shows none."""
     account: str
-    """The caller's account; "" for an AWS service's own event."""
+    """The caller's account; "" if CloudTrail shows none."""
     act: Act
     resource: str
     """Id of a snapshot or AMI, ARN of a key, or ``ACCOUNT_WIDE``."""
@@ -245,13 +244,11 @@ def _key_used(record: _TrailRecord) -> Iterator[TrailAction]:
 
 
 def _share_used(record: _TrailRecord) -> Iterator[TrailAction]:
-    """An AWS service's event. No public sample shows where snapshot and account are, so both are searched for."""
-    own = _text(record.raw.get("recipientAccountId"))
-    found = [value for part in ("serviceEventDetails", "requestParameters") for value in _leaves(record.raw.get(part))]
-    snapshots = [ident for value in found if _ID.match(ident := last_part(value))]
-    accounts = [value for value in found if _ACCOUNT.match(value) and value != own]
-    for snapshot in dict.fromkeys(snapshots[:1]):
-        yield record.action(Act.USED, snapshot, accounts)
+    """EC2's own event, which the snapshot's owner and its user both get: the user is the caller [aws-facts 1b]."""
+    user = _text(_mapping(record.raw.get("userIdentity")).get("accountId"))
+    snapshot = _text(_mapping(record.raw.get("serviceEventDetails")).get("snapshotId"))
+    if user != _text(record.raw.get("recipientAccountId")) and _ID.match(snapshot):
+        yield record.action(Act.USED, snapshot, (user,) if user else ())
 
 
 def _copied(record: _TrailRecord) -> Iterator[TrailAction]:

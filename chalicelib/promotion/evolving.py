@@ -208,7 +208,7 @@ def _untagged(promotion: Promotion, now: int, before: Promotion, *, gone: bool =
         return promotion
     if not _believed(promotion, now):
         return _absent(promotion, now)
-    nothing: dict[str, Any] = {"value": None, "refused_value": None, "places": "", "withdrawn": {}}
+    nothing: dict[str, Any] = {"value": None, "refused_value": None, "places": ""}
     nothing |= {"failed": 0, "faults": (), "faulty": "", "notified": "", "absent_since": 0}
     nothing["gone_generation"] = promotion.newest if gone else promotion.gone_generation
     removed = replace(promotion, in_force_since=now, withdrawals_from=promotion.in_force_since, **nothing)
@@ -286,7 +286,7 @@ def _not_believed(promotion: Promotion, event: ev.Compared, now: int) -> Promoti
     """Look again, as the look may have been a stale one; what an operator has withdrawn ends meanwhile."""
     waits = _handled(promotion, event.answers)
     if event.surplus and (event.inputs != promotion.inputs or promotion.cursor):
-        return ADJUST(replace(waits, inputs=event.inputs, withdrawn=event.withdrawn), now, cursor=END)
+        return ADJUST(waits, now, inputs=event.inputs, cursor=END)
     look_at = max(now, promotion.seen_since + schedule.SECOND_LOOK_AFTER)
     return COMPARE(waits, now, next_try=look_at, tries=1)
 
@@ -312,7 +312,6 @@ def _in_force(promotion: Promotion, event: ev.Compared) -> Promotion:
         inputs=event.inputs,
         file=event.file or promotion.file,
         places=event.places if understood else promotion.places,
-        withdrawn=event.withdrawn,
         left_out=event.left_out,
         standing=promotion.standing or event.standing,
         waves=event.waves,

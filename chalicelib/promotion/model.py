@@ -128,8 +128,6 @@ class Promotion:
     """Digests of targets file and members in the last comparison; "": there was none."""
     places: str = ""
     """Digest of the targets of that comparison, by which discovery sees whether a new file changes them."""
-    withdrawn: Mapping[str, str] = field(default_factory=dict)
-    """The withdrawals of that comparison, for people: "account" or "account/region" -> the operator."""
     left_out: Mapping[str, str] = field(default_factory=dict)
     """Targets that a withdrawal kept out before they began: they begin when it is lifted. Region -> "account account".
 

@@ -143,6 +143,16 @@ class WantedTargets:
         }
         return [self.targets[place] for place in sorted(places & self.targets.keys())]
 
+    def why_it_ends(self, promotion: Promotion, place: str) -> str:
+        """Return why a delivery is asked to end: a sentence."""
+        if promotion.is_gone:
+            otherwise = "The AMI is gone or disabled."
+        elif promotion.value is None:
+            otherwise = promotion.why or NO_TAG
+        else:
+            otherwise = NOT_NAMED
+        return why_ended(self.entitled.withdrawn, place, otherwise)
+
     def waits_for_approval(self, tracked: Iterable[TrackedDelivery]) -> bool:
         """Whether a delivery that has not ended may wait for an approval."""
         running = {one.place for one in tracked if one.state == RUNNING}
@@ -204,8 +214,7 @@ def _unknown(
 ) -> WantedTargets:
     """Return what is known of a value where the file, or a unit in it, cannot be read: who was withdrawn."""
     value = promotion.value
-    counts = in_force(withdrawals, {value, promotion.seen_value}, promotion.withdrawals_count_from(value))
-    left = Entitlement(withdrawn=by_place(counts))
+    left = Entitlement(withdrawn=withdrawn_by(promotion, withdrawals, value))
     return WantedTargets(value, left, refused=refused, faults=faults, unknown=True, waits=waits)
 
 
@@ -219,8 +228,7 @@ def _of(
     refused: str | None = None,
     faults: tuple[Fault, ...] = (),
 ) -> WantedTargets:
-    counts = in_force(withdrawals, {value, promotion.seen_value}, promotion.withdrawals_count_from(value))
-    entitled = entitlement.of(resolution, by_place(counts))
+    entitled = entitlement.of(resolution, withdrawn_by(promotion, withdrawals, value))
     kept_out = {place: target for place, target in resolution.by_place.items() if place not in entitled.targets}
     single = tuple(resolution.without(entitled.withdrawn).blocked.values())
     in_vain = waves.faults({target.account for target in entitled.targets.values()}, VALUE)
@@ -238,6 +246,12 @@ def _of(
     )
 
 
+def withdrawn_by(promotion: Promotion, withdrawals: Iterable[Withdrawal], value: str | None) -> Mapping[str, str]:
+    """Return the withdrawals in force while this value counts: place -> operator."""
+    since = promotion.withdrawals_count_from(value)
+    return by_place(in_force(withdrawals, {value, promotion.seen_value}, since))
+
+
 def places_digest(targets: Iterable[Target], blocked: Iterable[str] = ()) -> str:
     """Return a digest of targets: their places and, in share mode, the receivers of their launch permissions.
 
@@ -245,14 +259,3 @@ def places_digest(targets: Iterable[Target], blocked: Iterable[str] = ()) -> str
     """
     named = [f"{one.place}={launched_by(one) if one.mode == 'share' else ''}" for one in targets]
     return digest(*sorted((*named, *blocked)))
-
-
-def why_it_ends(promotion: Promotion, place: str) -> str:
-    """Return why a delivery of this promotion is asked to end: a sentence."""
-    if promotion.is_gone:
-        otherwise = "The AMI is gone or disabled."
-    elif promotion.value is None:
-        otherwise = promotion.why or NO_TAG
-    else:
-        otherwise = NOT_NAMED
-    return why_ended(promotion.withdrawn, place, otherwise)

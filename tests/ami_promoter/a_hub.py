@@ -71,6 +71,16 @@ def read_unit(client, unit, *accounts):
     members.publish(Membership(), Membership(units={unit: Unit(f"arn:{unit}", accounts)}), *members.reading())
 
 
+class AnotherClient:
+    """DynamoDB's client, but for what a subclass does otherwise; ``calls``: for so many calls."""
+
+    def __init__(self, client, calls=0):
+        self._client, self.calls = client, calls
+
+    def __getattr__(self, name):
+        return getattr(self._client, name)
+
+
 def lines(capsys):
     """Return the output's lines without trailing spaces."""
     return [line.rstrip() for line in capsys.readouterr().out.splitlines()]

@@ -78,6 +78,17 @@ def test_the_policies_of_a_key_are_read_by_when_they_were_written_whatever_the_o
     assert found.policies(KEY, NOW - 1) == []
 
 
+def test_the_policies_before_an_action_are_found_without_reading_a_month_of_them(stores, found):
+    """Each use of a key by a target asks for them."""
+    read = []
+    stores.table._client.meta.events.register("after-call.dynamodb.Query", lambda parsed, **_: read.append(parsed))
+    for at in range(60):
+        found.remember_policy(KEY, SeenPolicy(NOW + at, frozenset({ACCOUNT})), NOW)
+
+    assert [one.at for one in found.policies(KEY, NOW + 40)] == [NOW + 40, NOW + 39]
+    assert sum(one["ScannedCount"] for one in read) <= 10
+
+
 def test_the_latest_policy_of_a_key_does_not_expire(found):
     """A grant on the key, or an older policy, does not replace it."""
     latest = SeenPolicy(NOW, frozenset({ACCOUNT}), frozenset({"of-others"}), "jo", "e")

@@ -7,6 +7,7 @@ import pytest
 
 from awsim.world import World
 from chalicelib.engine.errors import StaleCursor
+from chalicelib.images import register
 from chalicelib.inventory.aws.inventory import AwsInventory
 
 HUB, DEV, REGION = "111111111111", "222222222222", "us-east-1"
@@ -28,11 +29,17 @@ class RootOfTheTarget:
 
 
 @pytest.fixture
-def inventory(monkeypatch: pytest.MonkeyPatch) -> Iterator[AwsInventory]:
-    """A target in a simulator; a region of the environment must not count."""
+def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    """A simulator; a region of the environment must not count."""
     monkeypatch.delenv("AWS_REGION", raising=False)
     with World() as world:
-        yield AwsInventory(RootOfTheTarget(world), HUB)
+        yield world
+
+
+@pytest.fixture
+def inventory(world: World) -> AwsInventory:
+    """A target in it."""
+    return AwsInventory(RootOfTheTarget(world), HUB)
 
 
 @pytest.mark.parametrize("part", ["images", "snapshots"])
@@ -46,3 +53,13 @@ def test_a_token_that_ec2_does_not_know_begins_the_list_of_uses_again(inventory)
     """Also that of what names an AMI."""
     with pytest.raises(StaleCursor):
         inventory.uses(DEV, REGION, "ami-0123456789abcdef0", "a-token-of-yesterday")
+
+
+def test_a_protection_that_was_lifted_protects_no_more_also_while_its_cooldown_lasts(world, inventory):
+    """EC2 then shows until when it still refuses to deregister the AMI."""
+    image = world.ec2.seed_image(DEV, REGION, name="golden", tags={register.HUB_TAG: HUB})
+    ec2 = world.client("ec2", DEV, REGION)
+    ec2.enable_image_deregistration_protection(ImageId=image, WithCooldown=True)
+    assert [one.protected for one in inventory.page(DEV, REGION, "images", "").images] == [True]
+    ec2.disable_image_deregistration_protection(ImageId=image)
+    assert [one.protected for one in inventory.page(DEV, REGION, "images", "").images] == [False]

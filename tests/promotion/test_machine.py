@@ -265,16 +265,6 @@ def test_a_withdrawal_that_comes_after_a_comparison_asks_for_another():
 NARROWED = compared("prod", "narrower", surplus=True)
 
 
-@pytest.mark.parametrize("missing", [True, False])
-def test_deliveries_that_a_value_no_longer_names_end_before_the_source_is_examined(missing):
-    """A disabled key, or any other fault of the source, delays additions and no removal."""
-    looked = play(with_tag_event(a_promotion(S.RUNNING), 2), SHOWS_PROD)
-    after = play(looked, replace(NARROWED, missing=missing))
-
-    assert outstanding(after, NOW) == (do.Slice(END),)
-    assert after.value == "prod"
-
-
 def test_a_value_that_names_fewer_counts_after_two_looks():
     """The first look may be a stale one: nobody is asked to end before another shows the same."""
     narrowed = compared(unbelieved=True)
@@ -413,19 +403,6 @@ def test_a_record_keeps_some_of_a_thousand_faults():
 # --- the tag ---------------------------------------------------------------------------------------------------------
 
 
-def test_an_image_that_the_service_made_never_triggers_and_says_so():
-    """It has a delivery's tag: one notice, and no examination."""
-    seen = ev.TagSeen("dev", "available", "golden", own=True)
-    promotion = play(with_tag_event(a_promotion()), seen)
-    (command,) = outstanding(promotion, NOW)
-    assert [fault.code for fault in command.faults] == ["source-made-by-service"]
-
-    still = {"faults": promotion.faults, "faulty": promotion.faulty}
-    over = play(promotion, ev.RefusedNotified(promotion.faulty), compared(None, "none", summarised=True, **still))
-    nudged = play(replace(over, inbox={**over.inbox, "seen": "1:dev"}), seen)
-    assert (nudged.state, outstanding(nudged, NOW + 10**6)) == (S.OVER, ())
-
-
 def test_an_image_that_the_hub_does_not_own_is_left_alone_after_two_looks():
     """One look that does not show it may be stale."""
     once = play(a_promotion(), ev.TagSeen(None, None))
@@ -461,18 +438,6 @@ def test_a_source_that_vanishes_does_not_stop_what_runs():
 
     waits = play(twice, compared(inputs="gone", running=True), now=LATER)
     assert play(waits, ev.TagSeen(None, None), now=LATER + 600).state is waits.state is S.RUNNING
-
-
-@pytest.mark.parametrize("state", [None, "available"], ids=["deregistered", "untagged"])
-def test_what_is_over_comes_to_know_that_its_tag_is_gone(state):
-    """On two looks; then it rests, and the same value is a new one."""
-    once = play(a_promotion(S.OVER), ev.TagSeen(None, state))
-    assert machine.due_at(once) == LATER
-    twice = play(once, ev.TagSeen(None, state), now=LATER)
-    assert (twice.state, twice.value, machine.due_at(twice)) == (S.OVER, None, None)
-
-    again = play(twice, TAG, now=NOW + 600)
-    assert (again.state, again.generation) == (S.COMPARING, 2)
 
 
 @pytest.mark.parametrize(("tagged", "counts"), [(NOW - 60, False), (NOW, False), (NOW + 1, True)])
@@ -537,18 +502,6 @@ def test_a_value_with_a_fault_changes_nothing_and_is_notified_once():
     assert outstanding(anew, NOW + 60) == (do.NotifyRefused((FAULT,)),)
 
 
-def test_a_removed_tag_ends_all_but_only_after_two_looks():
-    """Absence in an eventually consistent read is weak evidence."""
-    once = play(with_tag_event(a_promotion(S.RUNNING), 2), UNTAGGED)
-    assert (once.value, once.state) == ("dev", S.RUNNING)
-    assert outstanding(once, LATER) == (do.LookAtTag(),)
-
-    twice = play(once, UNTAGGED, now=LATER)
-    assert (twice.value, outstanding(twice, LATER)) == (None, (do.Compare(),))
-    ends = play(twice, compared(None, "none", surplus=True), now=LATER)
-    assert outstanding(ends, LATER) == (do.Slice(END),)
-
-
 @pytest.mark.parametrize("state", [S.COMPARING, S.ADJUSTING, S.RUNNING, S.OVER])
 @pytest.mark.parametrize("gone", [ev.TagSeen("dev", "disabled"), ev.TagSeen(None, None), UNTAGGED])
 def test_what_is_shared_ends_with_tag_and_image_in_every_state(state, gone):
@@ -567,16 +520,6 @@ def test_an_image_that_is_enabled_again_is_shared_again_by_a_tag_event():
     gone = a_promotion(S.OVER, gone_generation=1)
     assert gone.is_gone
     assert play(with_tag_event(replace(gone, standing=True), 2), TAG).is_gone is False
-
-
-def test_tagged_again_when_over_begins_a_pass_for_those_that_failed():
-    """A new event for the same value: failed deliveries begin again."""
-    looked = play(with_tag_event(a_promotion(S.OVER), 5), TAG)
-    assert outstanding(looked, NOW) == (do.Compare(),)
-
-    assert play(looked, compared(inputs="2", summarised=True)).state is S.OVER
-    some_failed = play(looked, compared(inputs="2", missing=True), ev.Examined(source="s"))
-    assert (some_failed.state, some_failed.episode) == (S.ADJUSTING, 1)
 
 
 def test_a_tag_event_that_comes_after_the_first_look_counts():
@@ -696,19 +639,6 @@ def test_a_notice_of_a_refusal_waits_for_no_look_that_was_put_off():
     assert do.NotifyRefused((FAULT,)) in outstanding(waits, NOW + 60)
 
 
-def test_an_image_that_stays_pending_for_a_day_is_refused_by_a_look_that_shows_it():
-    """The promotion is over after a notice; a day's outage of the service alone refuses nothing."""
-    pending, late = ev.TagSeen("dev", "pending", "golden"), NOW + evolving.PENDING_DEADLINE
-    waiting = play(with_tag_event(a_promotion()), pending)
-    assert outstanding(play(waiting, TAG, now=late), late) == (do.Compare(),)
-
-    over = play(waiting, pending, now=late)
-    (command,) = outstanding(over, late)
-    assert command.faults[0].code == "source-never-available"
-    notified = play(over, ev.RefusedNotified(over.faulty), now=late)
-    assert (notified.state, machine.due_at(notified)) == (S.OVER, None)
-
-
 @pytest.mark.parametrize("state", [S.REQUESTED, S.COMPARING, S.ADJUSTING])
 def test_a_check_that_is_refused_for_a_day_is_notified_once_and_goes_on(state):
     """The deadline also needs many refusals in a row: one after a day away proves nothing."""
@@ -826,55 +756,5 @@ def test_a_withdrawal_is_compared_before_anything_else_and_ends_deliveries(state
     without = compared(inputs="without", surplus=True, withdrawn={"222222222222": "operator"})
     read = play(asked, without)
 
-    assert (read.withdrawn, read.unread("withdraw")) == ({"222222222222": "operator"}, None)
+    assert read.unread("withdraw") is None
     assert outstanding(read, NOW) == (do.Slice(END),)
-
-
-@pytest.mark.parametrize(
-    ("then", "counts"), [("dev", True), ("prod", False), (None, False)], ids=["same", "another", "removed"]
-)
-@pytest.mark.parametrize("event", [True, False])
-def test_a_withdrawal_counts_until_ec2_has_shown_another_value(then, counts, event):
-    """A tag event alone does not end it: any function that may wake a promotion could write one."""
-    one = play(a_promotion(S.COMPARING), compared(missing=True), ev.Examined(source="s"), sliced(newest=1))
-    withdrawn_at, at = NOW + 10, NOW
-    for value in (then, "dev"):
-        at += 100
-        for now in (at, at + schedule.SECOND_LOOK_AFTER):
-            one = play(with_tag_event(one, now) if event else one, ev.TagSeen(value, "available"), now=now)
-        one = play(one, compared(value, str(value), running=True), now=at + schedule.SECOND_LOOK_AFTER)
-
-    assert (withdrawn_at >= one.withdrawals_from) is counts
-    assert (withdrawn_at >= one.withdrawals_count_from("dev")) is counts
-
-
-def test_one_look_without_the_tag_ends_no_withdrawal():
-    """It may be a stale one."""
-    one = play(a_promotion(S.RUNNING), UNTAGGED, now=NOW + 20)
-    one = play(one, TAG, compared(running=True), now=NOW + 30)
-
-    assert one.withdrawals_count_from("dev") <= NOW
-
-
-@pytest.mark.parametrize(
-    "inbox",
-    [
-        {"tag": f"000000000002@{NOW + 50}"},
-        {"tag": f"000000000002@{NOW + 999}"},
-        {"tag": "000000000002"},
-        {"written": str(NOW + 50)},
-        {"retry": "1:222222222222"},
-        {"retry": "1:"},
-        {"lifted": "1"},
-        {"seen": "1:dev"},
-        {"file": "new"},
-        {"withdraw": "2"},
-    ],
-    ids=str,
-)
-def test_no_message_with_the_same_value_ends_a_withdrawal(inbox):
-    """Nor a time that it tells: only what EC2 shows."""
-    one = a_promotion(S.RUNNING, inbox=inbox)
-    one = play(one, TAG, compared(running=True), now=NOW + 60)
-
-    assert (one.withdrawals_from, one.withdrawals_count_from("dev")) == (0, 0)

@@ -11,10 +11,10 @@ from chalicelib.promotion import evolving
 from chalicelib.promotion.codec import PROMOTIONS
 from chalicelib.promotion.events import TagSeen
 from chalicelib.promotion.model import MADE_HERE, Promotion, PromotionState
-from chalicelib.promotion.wanted import WantedTargets, wanted_targets, why_it_ends
+from chalicelib.promotion.wanted import WantedTargets, wanted_targets
 from chalicelib.targets.applied_file import AppliedFile, Directory, Target
 from chalicelib.targets.organization import Membership, Organization, Unit
-from chalicelib.targets.withdrawals import Withdrawal
+from chalicelib.targets.withdrawals import EVERYWHERE, Withdrawal
 
 REGION, NOW = "us-east-1", 1_800_000_000
 HUB, A, B, C = "111111111111", "200000000001", "200000000002", "200000000003"
@@ -421,8 +421,6 @@ def test_only_a_delivery_that_runs_can_wait_for_an_approval():
 @pytest.mark.parametrize(
     ("changes", "why"),
     [
-        ({"withdrawn": {A: "ann", "*": "ben"}}, "The AMI was recalled by ben."),
-        ({"withdrawn": {A: "ann"}, "value": None}, "Withdrawn by ann."),
         ({"generation": 2, "gone_generation": 2}, "The AMI is gone or disabled."),
         ({"generation": 3, "gone_generation": 2}, "The tag's value and the applied targets file no longer name it."),
         ({"value": None}, "Its tag was removed."),
@@ -432,4 +430,15 @@ def test_why_a_delivery_is_asked_to_end(changes, why):
     """An AMI that is gone keeps its value in force, until it is tagged again."""
     one = replace(Promotion("ami-1", HUB, REGION, value="dev"), **changes)
 
-    assert why_it_ends(one, f"{A}/{REGION}") == why
+    assert WantedTargets().why_it_ends(one, f"{A}/{REGION}") == why
+
+
+@pytest.mark.parametrize(
+    ("places", "why"),
+    [((A, EVERYWHERE), "The AMI was recalled by operator."), ((A,), "Withdrawn by operator.")],
+)
+def test_an_operator_who_ended_a_delivery_is_named(places, why):
+    """Before any other reason, and a recall before a withdrawal."""
+    found = wanted(a_promotion(), the_file(B), *map(withdrawn, places))
+
+    assert found.why_it_ends(a_promotion(), f"{A}/{REGION}") == why

@@ -548,10 +548,11 @@ PROTECTIONS = {
     ),
     "one look that misses a test's instance is believed": Protection(
         existing(
-            r"assert 'failed' == 'delivered'\n.*",
+            r"assert \('failed', .* == \('delivered', .*\n.*",
             launches.test_an_instance_that_runs_is_gone_only_if_two_looks_miss_it,
             1,
-            "delivered",
+            (),
+            ("delivered", []),
         )
     ),
     "each RunInstances has a new client token": Protection(

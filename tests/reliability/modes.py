@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from awsim.services.ec2.state import Boot
 from demo import stage
@@ -75,7 +75,6 @@ def _sharing(scene: Scene) -> None:
     """Share mode with snapshots, key policy, and Auto Scaling's role."""
     _roles(scene)
     apply(scene, "mode: share", "share_snapshots: true", ROLES)
-    scene.launches = {DEV, TEST}
     theirs(scene)
 
 
@@ -95,7 +94,6 @@ def _by_copy_image(scene: Scene) -> None:
     """The first CopyImage comes before its grant takes effect."""
     apply(scene, "copy_method: image")
     scene.world.kms.grants.delay = (8.0, 8.0)
-    scene.launches = {DEV}
     theirs(scene)
 
 
@@ -202,11 +200,10 @@ def _tag_and_cancel(run: ScenarioRun) -> None:
     scene.untag()
 
 
-def _with_pointer(scene: Scene, file: str = pointers.FILE) -> None:
+def _with_pointer(scene: Scene, **settings: Any) -> None:
     """Copies, and a parameter that names the current AMI; AWS checks its values for half a minute."""
-    pointers.with_pointers(scene, file=file)
+    pointers.with_pointers(scene, **settings)
     scene.world.ssm.validation = 30
-    scene.launches = set()
     theirs(scene)
 
 
@@ -214,20 +211,19 @@ def _sharing_with_pointer(scene: Scene) -> None:
     """Share mode, in which a parameter names the AMI while its share stands."""
     pointers.with_pointers(scene, "share")
     scene.world.ssm.validation = 30
-    scene.launches = {DEV}
     theirs(scene)
 
 
-def _succeeding(scene: Scene, file: str = pointers.FILE) -> None:
+def _succeeding(scene: Scene, **settings: Any) -> None:
     """DEV has an AMI of the family. The scenario is about the newer one that is made then."""
-    _with_pointer(scene, file)
+    _with_pointer(scene, **settings)
     scene.promote("")
     scene.image = pointers.successor(scene)
 
 
 def _retiring(scene: Scene) -> None:
     """The older AMI is to be deprecated as soon as the newer one is there."""
-    _succeeding(scene, pointers.FILE.replace("ssm_parameter:", "retire: {{keep: 1, after: 1d}}, ssm_parameter:"))
+    _succeeding(scene, retire={"keep": 1, "after": "1d"})
 
 
 def _is_shared_and_named(scene: Scene, image: str) -> bool:

@@ -4,21 +4,14 @@ import json
 from typing import Any
 
 from tests.scenarios.platform import ROOT
-from tests.scenarios.scene import DEV, PROD
+from tests.scenarios.scene import DEV, PROD, targets_file
 
 WAITS = "awaiting-approval"
-FILE = """\
-defaults: {{external_id: only-the-hub-knows}}
-groups:
-  default: ["{dev}"]
-  dev: ["{dev}"]
-  prod: {{members: ["{prod}"], approval: required{settings}}}
-"""
 
 
-def file(settings: str = "") -> str:
-    """A targets file in which `prod` needs an approval."""
-    return FILE.format(dev=DEV, prod=PROD, settings=settings)
+def file(approval: str = "required", **settings: Any) -> str:
+    """A targets file in which `prod` needs an approval; ``settings``: others of `prod`."""
+    return targets_file({"default": [DEV], "dev": [DEV], "prod": {"members": [PROD], "approval": approval, **settings}})
 
 
 def deployed(name: str) -> Any:

@@ -2,21 +2,10 @@
 
 from dataclasses import dataclass
 
-from demo import stage
-from tests.scenarios.scene import DEV, PROD, TEST, Scene
+from tests.scenarios.scene import PROD, TEST, Scene, targets_file
 
-FILE = f"""\
-defaults:
-  external_id: {stage.EXTERNAL_ID}
-  queue_deadline: 10m
-  service_linked_roles: []
-groups:
-  default: ["{DEV}"]
-  dev: ["{DEV}", "{TEST}"]
-  prod: ["{PROD}"]
-accounts:
-  "{TEST}": {{mode: share, share_snapshots: true}}
-"""
+SHARES = {TEST: {"mode": "share", "share_snapshots": True}}
+FILE = targets_file(accounts=SHARES, queue_deadline="10m", service_linked_roles=[])
 """DEV and PROD copy, TEST shares."""
 
 
@@ -37,11 +26,10 @@ class BusyHub:
 def play(scene: Scene) -> BusyHub:
     """Play the day: an hour and a half of virtual time."""
     scene.apply(FILE)
-    scene.launches |= {TEST}
     scene.world.ec2.pace.copy = 400
     scene.promote("dev prod")
     scene.wait(600)
-    scene.world.iam.roles.drop(f"arn:aws:iam::{PROD}:role/AmiCopyRole")
+    scene.drop_role(PROD)
     failed = scene.seed("golden-2026-02", (8, 40))
     scene.promote("dev prod", failed)
     scene.untag()

@@ -12,9 +12,9 @@ from demo import stage
 from tests.scenarios.approving import WAITS, file
 from tests.scenarios.permission_log import LOG, WHERE
 from tests.scenarios.platform import ROOT
-from tests.scenarios.regions import EVERYWHERE, FAR
+from tests.scenarios.regions import FAR, everywhere
 from tests.scenarios.scene import DEV, PROD, REGION, TEST, Scene
-from tests.scenarios.sharing import SHARING
+from tests.scenarios.sharing import sharing_file
 from tests.scenarios.without_permission import withhold
 
 NINE = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
@@ -45,14 +45,17 @@ def scene(request, monkeypatch, tmp_path) -> Iterator[Scene]:
 
 
 @pytest.fixture
-def become(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> Callable[[Mapping[str, Any]], dict[str, str]]:
-    """Go on as a role of the hub that has one policy and nothing else; returns its credentials as variables."""
+def become(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, str]]:
+    """Go on as a role, of the hub or another account, that has one policy and nothing else.
 
-    def become(policy: Mapping[str, Any]) -> dict[str, str]:
-        trust = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{stage.HUB}:root"}, "Action": "sts:AssumeRole"}
+    Returns its credentials as variables.
+    """
+
+    def become(policy: Mapping[str, Any], account: str = stage.HUB) -> dict[str, str]:
+        trust = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{account}:root"}, "Action": "sts:AssumeRole"}
         document = {"Version": "2012-10-17", "Statement": [trust]}
-        scene.world.iam.put_role(stage.HUB, "Person", document, {"only": policy})
-        _, key, secret, token = scene.world.accounts.issue(f"arn:aws:iam::{stage.HUB}:role/Person", "person")
+        made = scene.world.iam.put_role(account, "Person", document, {"only": policy})
+        _, key, secret, token = scene.world.accounts.issue(made.arn, "person")
         variables = {"AWS_ACCESS_KEY_ID": key, "AWS_SECRET_ACCESS_KEY": secret, "AWS_SESSION_TOKEN": token}
         for name, value in variables.items():
             monkeypatch.setenv(name, value)
@@ -64,8 +67,7 @@ def become(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> Callable[[Mapping[s
 @pytest.fixture
 def sharing(scene):
     """Apply a targets file by which DEV and TEST share and PROD copies."""
-    scene.apply(SHARING)
-    scene.launches = {DEV, TEST}
+    scene.apply(sharing_file())
     return scene
 
 
@@ -76,7 +78,6 @@ def waiting(scene):
     scene.tag("dev prod")
     scene.run_until_state("delivered", DEV)
     assert scene.states() == {DEV: "delivered", PROD: WAITS}
-    scene.launches = {PROD}
     return scene
 
 
@@ -86,7 +87,7 @@ def abroad(scene):
     scene.keys_abroad = {
         account: scene.deploy_target(account, FAR, CreateRole="false").outputs["KeyArn"] for account in (DEV, TEST)
     }
-    scene.apply(EVERYWHERE)
+    scene.apply(everywhere())
     return scene
 
 

@@ -1,13 +1,14 @@
 """A scene with the access monitor on and a trail, and its findings."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from awsim import cfn
 from demo import stage
 from tests.scenarios.platform import ROOT
-from tests.scenarios.scene import AUTO_SCALING, DEV, HUB, REGION, TEST, Scene
+from tests.scenarios.scene import AUTO_SCALING, HUB, REGION, Scene
 from tests.scenarios.stolen import client
 
 LATE = 900
@@ -18,12 +19,12 @@ MONITOR = "ami-promoter-monitor"
 """Name of the access monitor's stack in the guide."""
 OF_AN_ORGANIZATION = {"OrganizationId": "o-a1b2c3d4e5"}
 """Parameters of a hub whose share worker IAM does not keep from strangers: it cannot say who is of an organization."""
-WAYS = {
-    "copy, by grants, for Auto Scaling": f"service_linked_roles: [{AUTO_SCALING}]",
-    "copy, by the key's policy": "key_access: policy",
-    "copy of the image": "copy_method: image",
-    "share with snapshots, by grants": "mode: share\n  share_snapshots: true",
-    "share, by the key's policy": "mode: share\n  key_access: policy",
+WAYS: Mapping[str, Mapping[str, Any]] = {
+    "copy, by grants, for Auto Scaling": {"service_linked_roles": [AUTO_SCALING]},
+    "copy, by the key's policy": {"key_access": "policy"},
+    "copy of the image": {"copy_method": "image"},
+    "share with snapshots, by grants": {"mode": "share", "share_snapshots": True},
+    "share, by the key's policy": {"mode": "share", "key_access": "policy"},
 }
 
 
@@ -89,18 +90,6 @@ def judged_events(scene: Scene) -> list[dict[str, Any]]:
     """The monitor's log lines about them."""
     log = "".join(one.log for one in scene.world.lambda_.invocations if one.function.endswith("access-monitor"))
     return [json.loads(line) for line in log.splitlines() if '"message":"judged"' in line]
-
-
-def apply(scene: Scene, how: str) -> None:
-    """Apply a targets file by which DEV and TEST get AMIs in one way."""
-    scene.apply(f"""\
-defaults:
-  external_id: {stage.EXTERNAL_ID}
-  {how or "mode: copy"}
-groups:
-  dev: ["{DEV}", "{TEST}"]
-""")
-    scene.launches = {DEV, TEST}
 
 
 def share(scene: Scene, account: str, by: str = "", operation: str = "add", **more: object) -> None:

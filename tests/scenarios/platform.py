@@ -1,7 +1,6 @@
 """What an operator or the platform does to a running hub: switches, purges, updates, and a restored table."""
 
 import copy
-import json
 import shutil
 import zipfile
 from pathlib import Path
@@ -72,9 +71,9 @@ def new_version(directory: Path, version: str, more: str = "") -> Path:
 
 def reconcile(scene: Scene, *options: str) -> tuple[int, dict[str, Any]]:
     """Run ``ami-promoter admin reconcile --json``; return its exit status and its output."""
-    status, out, err = scene.cli("admin", "reconcile", "--json", *options)
-    assert status in (0, 4), out + err
-    return status, json.loads(out)
+    status, reported = scene.answer("admin", "reconcile", *options)
+    assert status in (0, 4), reported
+    return status, reported
 
 
 def codes(report: dict[str, Any]) -> set[str]:
@@ -83,8 +82,7 @@ def codes(report: dict[str, Any]) -> set[str]:
 
 def verify(scene: Scene, *words: str) -> tuple[int, dict[str, Any], dict[str, Any]]:
     """Run ``ami-promoter verify --json``; return its exit status, the failed checks by account, and its output."""
-    status, out, _ = scene.cli("verify", scene.image, *words, "--json")
-    reported = json.loads(out)
+    status, reported = scene.answer("verify", scene.image, *words)
     bad: dict[str, Any] = {}
     for one in reported.get("checks", ()):
         if one["passed"] is not True:
@@ -94,7 +92,7 @@ def verify(scene: Scene, *words: str) -> tuple[int, dict[str, Any], dict[str, An
 
 def doctor(scene: Scene, *words: str) -> dict[tuple[str, str], Any]:
     """Run ``ami-promoter doctor --json``; return the checks of targets that did not pass, by (account, check)."""
-    _, out, _ = scene.cli("doctor", *words, "--json")
-    found = [one for one in json.loads(out)["findings"] if one["where"] != "hub"]
+    _, reported = scene.answer("doctor", *words)
+    found = [one for one in reported["findings"] if one["where"] != "hub"]
     assert found
     return {(one["where"].partition("/")[0], one["check"]): one for one in found if one["passed"] is not True}

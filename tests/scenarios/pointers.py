@@ -1,29 +1,14 @@
 """Pointers: stacks and a targets file by which DEV's parameters name the current AMIs of their families."""
 
+from collections.abc import Sequence
 from typing import Any
 
-from demo import stage
-from tests.scenarios.scene import DEV, TEST, Scene
+from tests.scenarios.scene import DEV, Scene, targets_file
 
 PREFIX, FAMILY = "/golden/", "base"
 NAME = f"{PREFIX}{FAMILY}/current"
-FILE = """\
-defaults:
-  external_id: {external_id}
-  mode: {mode}
-  service_linked_roles: []
-groups:
-  default: ["{dev}"]
-  dev: ["{dev}", "{test}"]
-accounts:
-  "{dev}": {{ssm_parameter: "/golden/{{family}}/current"}}
-"""
-EACH = (
-    FILE
-    + """  "{test}": {{ssm_parameter: "/golden/{{family}}/current"}}
-"""
-)
-"""TEST has the parameter, too."""
+PARAMETER = f"{PREFIX}{{family}}/current"
+"""The setting that names the family's parameter in a target."""
 RESOLVED = f"resolve:ssm:{NAME}"
 
 
@@ -32,10 +17,10 @@ def deploy(scene: Scene, prefix: str = PREFIX, account: str = DEV, **more: str) 
     scene.deploy_target(account, ParameterPrefix=prefix, **more)
 
 
-def with_pointers(scene: Scene, mode: str = "copy", file: str = FILE) -> None:
-    """Apply the file, update DEV's stack, and give the AMI its family."""
-    scene.apply(file.format(external_id=stage.EXTERNAL_ID, mode=mode, dev=DEV, test=TEST))
-    scene.launches |= {DEV, TEST} if mode == "share" else set()
+def with_pointers(scene: Scene, mode: str = "copy", accounts: Sequence[str] = (DEV,), **settings: Any) -> None:
+    """Give accounts the parameter, with these settings besides; update DEV's stack, and give the AMI its family."""
+    named = {account: {"ssm_parameter": PARAMETER, **settings} for account in accounts}
+    scene.apply(targets_file(accounts=named, mode=mode, service_linked_roles=[]))
     deploy(scene)
     scene.tag(FAMILY, key="family")
 

@@ -1,26 +1,22 @@
 """Targets in another Region: their files, and what an account owns there."""
 
-from demo import stage
-from tests.scenarios.scene import DEV, HUB, REGION, TEST
+from typing import Any
+
+from tests.scenarios.scene import DEV, HUB, REGION, TEST, targets_file
 
 FAR = "eu-west-1"
-EVERYWHERE = f"""\
-defaults:
-  external_id: {stage.EXTERNAL_ID}
-  regions: [{REGION}, {FAR}]
-groups:
-  default: ["{DEV}"]
-  dev: ["{DEV}", "{TEST}"]
-"""
-BETWEEN = f"""\
-defaults:
-  external_id: {stage.EXTERNAL_ID}
-groups:
-  default: ["{DEV}", "{TEST}"]
-accounts:
-  "{HUB}": {{regions: [{FAR}]}}
-  "{DEV}": {{regions: [{REGION}, {FAR}], by_way_of_hub: true}}
-"""
+ABROAD = {HUB: {"regions": [FAR]}}
+
+
+def everywhere(**settings: Any) -> str:
+    """A targets file by which each account gets AMIs in both Regions."""
+    return targets_file(regions=[REGION, FAR], **settings)
+
+
+def between(**more: Any) -> str:
+    """A targets file by which DEV's AMI in the other Region comes from the hub's own copy there; ``more``: accounts."""
+    accounts = {**ABROAD, DEV: {"regions": [REGION, FAR], "by_way_of_hub": True}, **more}
+    return targets_file({"default": [DEV, TEST]}, accounts)
 
 
 def found(scene, account: str, region: str):

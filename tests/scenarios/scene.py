@@ -23,8 +23,10 @@ from moto.dynamodb.models import dynamodb_backends
 from moto.dynamodb.models.dynamo_type import DynamoType
 
 from ami_promoter.cli import main
+from ami_promoter.targets_file.compiler import HubPlace, compile_targets
 from ami_promoter.terminal.schema import FAILURE
 from ami_promoter.verbs import TerminalClock, root
+from awsim import wire
 from awsim.api import Call
 from awsim.cfn import Stack
 from awsim.services.ec2.records import Ec2Image, Ec2Snapshot
@@ -32,6 +34,7 @@ from awsim.world import World
 from chalicelib.engine.addresses import delivery_id
 from chalicelib.sharing.share import Holding
 from chalicelib.sharing.store.ledger import SHARE, holdings_in
+from chalicelib.targets.applied_file import Directory
 from demo import stage
 from tests.invariants import AtRest, BetweenCalls, broken
 from tests.scenarios.simulated import CallChecks, SimulatedView
@@ -52,24 +55,13 @@ HOUR = 3600
 GATHERING = 20
 """Seconds for which the ledger collects closings, so that one call closes for several accounts."""
 
-QUICK = """\
-defaults:
-  external_id: {external_id}
-  queue_deadline: {queue}
-  copy_deadline: {copy}
-  copy_method: {method}
-groups:
-  default: ["{dev}"]
-  dev: ["{dev}", "{test}"]
-  prod: ["{prod}"]
-"""
+GROUPS: Mapping[str, Any] = {"default": [DEV], "dev": [DEV, TEST], "prod": [PROD]}
 
 
-def targets_file(queue: str = "30m", copy: str = "30m", method: str = "snapshots") -> str:
-    """The stage's targets, with deadlines short enough for a test."""
-    return QUICK.format(
-        method=method, external_id=stage.EXTERNAL_ID, queue=queue, copy=copy, dev=DEV, test=TEST, prod=PROD
-    )
+def targets_file(groups: Mapping[str, Any] = GROUPS, accounts: Mapping[str, Any] | None = None, **settings: Any) -> str:
+    """A targets file; ``settings`` are those of every target, ``accounts`` those of one."""
+    defaults = {"external_id": stage.EXTERNAL_ID, **settings}
+    return yaml.safe_dump({"defaults": defaults, "groups": dict(groups), "accounts": dict(accounts or {})})
 
 
 class Answering(io.StringIO):
@@ -96,11 +88,11 @@ class Scene:
         """The applied file."""
         self.groups: dict[str, dict[str, Any]] = {}
         """The groups of the applied file, each with its members and, if it waits for another, that."""
+        self.launches: set[str] = set()
+        """Who may get a launch permission: the accounts that a targets file gave it, and what a scenario adds."""
         self.apply(stage.targets_file(targets))
         self.preexisting: set[str] = set()
         self.listed = set(targets.values())
-        self.launches: set[str] = set()
-        """Accounts and organizations that a scenario's targets file admits by launch permission."""
         self.watch = Watch(self)
         self.view = SimulatedView(self)
         self.calls_checked = CallChecks(self).checked
@@ -110,6 +102,13 @@ class Scene:
 
     def client(self, service: str, account: str = HUB) -> Any:
         return self.world.client(service, account, REGION)
+
+    def person(self, role: str, service: str, account: str = HUB, allowed: str = "*") -> Any:
+        """A service, for a role of an account that IAM allows an action, or all, on everything."""
+        policy = {"Statement": [{"Effect": "Allow", "Action": allowed, "Resource": "*"}]}
+        made = self.world.iam.put_role(account, role, {"Version": "2012-10-17", "Statement": []}, {"all": policy})
+        _, key, _, token = self.world.accounts.issue(made.arn, "person")
+        return wire.client(service, REGION, key, token)
 
     def cli(self, *words: str) -> tuple[int, str, str]:
         """Run ``ami-promoter`` as the hub's administrator; return exit status, output and errors.
@@ -123,6 +122,17 @@ class Scene:
             conforms(words, json.loads(out.getvalue()), status)
         return status, out.getvalue(), err.getvalue()
 
+    def answer(self, *words: str) -> tuple[int, dict[str, Any]]:
+        """Run a verb for a program; return its exit status and its output."""
+        status, out, _ = self.cli(*words, "--json")
+        return status, json.loads(out)
+
+    def ask(self, *words: str, status: int = 0) -> dict[str, Any]:
+        """Run a verb for a program; assert how it ends, and return its output."""
+        ended, out, err = self.cli(*words, "--json")
+        assert ended == status, out + err
+        return dict(json.loads(out))
+
     def said(self, verb: str, *words: str) -> tuple[int, str]:
         """Run a verb about the AMI; return its exit status, and its output in one line."""
         status, out, err = self.cli(verb, self.image, *words)
@@ -134,8 +144,23 @@ class Scene:
         status, out, err = self.cli("targets", "apply", "--yes", str(file))
         assert status == 0, out + err
         self.file = yaml.safe_load(text)
+        compiled = compile_targets(text, file.name, HubPlace(REGION, HUB))
+        assert isinstance(compiled, Directory), compiled
+        every = [target for targets in compiled.accounts.values() for target in targets]
+        self.launches |= {one.account for one in every if one.mode == "share" or one.copy_method != "snapshots"}
         groups = self.file.get("groups") or {}
         self.groups = {n: one if isinstance(one, dict) else {"members": one} for n, one in groups.items()}
+
+    def drop_role(self, account: str = DEV) -> Callable[[], None]:
+        """Delete the role by which the service enters a target to copy; return what makes it again."""
+        role = self.world.iam.roles.named(account, "AmiCopyRole")
+        assert role is not None
+        self.world.iam.roles.drop(role.arn)
+
+        def restore() -> None:
+            self.world.iam.put_role(account, role.name, role.trust, role.policies)
+
+        return restore
 
     def deploy_target(self, account: str = DEV, region: str = REGION, **parameters: str) -> Stack:
         """Deploy a target's stack, or update it."""

@@ -1,28 +1,23 @@
 """Share mode: a targets file with it, and the end of its promotions."""
 
-from demo import stage
-from tests.scenarios.scene import DEV, PROD, TEST, targets_file
+from collections.abc import Mapping
+from typing import Any
 
-SHARING = f"""\
-defaults:
-  external_id: {stage.EXTERNAL_ID}
-  mode: share
-  copy_deadline: 5m
-  service_linked_roles: []
-groups:
-  default: ["{DEV}"]
-  dev: ["{DEV}", "{TEST}"]
-  prod: ["{PROD}"]
-accounts:
-  "{TEST}": {{share_snapshots: true}}
-  "{PROD}": {{mode: copy}}
-"""
+from tests.scenarios.scene import PROD, TEST, targets_file
+
+SHARE: Mapping[str, Any] = {"mode": "share", "service_linked_roles": []}
+"""Settings by which a target launches the hub's own AMI."""
+
+
+def sharing_file(**settings: Any) -> str:
+    """A targets file by which DEV and TEST share, TEST its snapshots, too, and PROD copies."""
+    accounts = {TEST: {"share_snapshots": True}, PROD: {"mode": "copy"}}
+    return targets_file(accounts=accounts, **{**SHARE, "copy_deadline": "5m", **settings})
 
 
 def share_with(scene, account: str) -> None:
     """Apply a targets file by which one account shares, and share the AMI with it."""
-    scene.apply(targets_file() + f'accounts: {{"{account}": {{mode: share, service_linked_roles: []}}}}\n')
-    scene.launches |= {account}
+    scene.apply(targets_file(accounts={account: SHARE}))
     scene.tag(account)
     scene.run_until_state("shared", account)
 

@@ -4,13 +4,11 @@ import json
 
 import pytest
 
-from awsim import wire
 from demo import stage
 from tests.scenarios.monitoring import (
     LATE,
     OF_AN_ORGANIZATION,
     WAYS,
-    apply,
     audited,
     findings,
     judged,
@@ -21,10 +19,18 @@ from tests.scenarios.monitoring import (
     verdicts,
 )
 from tests.scenarios.platform import ROOT
-from tests.scenarios.scene import DEV, HOUR, HUB, PROD, REGION, SERVICE, STRANGER, TEST, Scene
+from tests.scenarios.scene import DEV, HOUR, HUB, PROD, REGION, SERVICE, STRANGER, TEST, Scene, targets_file
 from tests.scenarios.stolen import client
 
 OURS = f"arn:aws:iam::{HUB}:role/ami-promoter-{REGION}-share-worker"
+
+
+def admit(scene: Scene, *accounts: str) -> None:
+    """Let the hub's account and others use the key by its policy."""
+    principals = [f"arn:aws:iam::{account}:root" for account in (HUB, *accounts)]
+    allowed = {"Effect": "Allow", "Principal": {"AWS": principals}, "Action": "kms:*", "Resource": "*"}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [allowed]})
+    scene.client("kms").put_key_policy(KeyId=scene.key, PolicyName="default", Policy=policy)
 
 
 # --- no finding for expected acts ---
@@ -36,7 +42,7 @@ def test_a_promotion_and_its_withdrawal_raise_nothing(scene, way):
     """In each mode; the monitor has judged what was opened and closed."""
     for account in (DEV, TEST):
         scene.world.iam.put_service_linked_role(account, SERVICE)
-    apply(scene, WAYS[way])
+    scene.apply(targets_file(**WAYS[way]))
     monitored(scene)
     scene.promote("dev")
     scene.wait(LATE)
@@ -150,17 +156,11 @@ def test_a_grant_that_somebody_revokes_under_a_running_copy_is_a_warning(scene):
 
 def test_a_stranger_in_a_keys_policy_pages(scene):
     """The key is one of the service's, and its policy was seen before."""
-    apply(scene, WAYS["copy, by the key's policy"])
+    scene.apply(targets_file(**WAYS["copy, by the key's policy"]))
     monitored(scene)
     scene.promote("dev")
     scene.wait(LATE)
-    statements = [
-        {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{account}:root"}, "Action": "kms:*", "Resource": "*"}
-        for account in (HUB, STRANGER)
-    ]
-    scene.client("kms").put_key_policy(
-        KeyId=scene.key, PolicyName="default", Policy=json.dumps({"Statement": statements})
-    )
+    admit(scene, STRANGER)
     assert verdicts(scene.after(LATE)) == [("page", "foreign-stranger")]
     assert findings(scene)[0]["receivers"] == [STRANGER]
 
@@ -168,7 +168,7 @@ def test_a_stranger_in_a_keys_policy_pages(scene):
 @pytest.mark.parametrize("killed", [False, True])
 def test_the_share_workers_role_that_takes_a_statement_of_others_out_of_a_keys_policy_pages(scene, killed):
     """The thief waits for a promotion, which changes the policy with an intent; a killed monitor tells it later."""
-    apply(scene, WAYS["copy, by the key's policy"])
+    scene.apply(targets_file(**WAYS["copy, by the key's policy"]))
     monitored(scene)
     admit(scene, TEST)
     scene.promote("dev")
@@ -186,12 +186,8 @@ def test_the_share_workers_role_that_takes_a_statement_of_others_out_of_a_keys_p
 
 def test_an_account_that_uses_a_key_which_nothing_opened_to_it_is_a_notice(scene):
     """A target that the hub's key admits creates its own grant, while no share is open to it."""
-    apply(scene, "key_access: none")
-    both = [
-        {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{account}:root"}, "Action": "kms:*", "Resource": "*"}
-        for account in (HUB, TEST)
-    ]
-    scene.client("kms").put_key_policy(KeyId=scene.key, PolicyName="default", Policy=json.dumps({"Statement": both}))
+    scene.apply(targets_file(key_access="none"))
+    admit(scene, TEST)
     scene.apply(stage.targets_file(stage.TARGETS))
     monitored(scene)
     scene.promote("")
@@ -202,19 +198,9 @@ def test_an_account_that_uses_a_key_which_nothing_opened_to_it_is_a_notice(scene
     assert verdicts(scene.after(LATE)) == [("notice", "foreign-listed")]
 
 
-def admit(scene: Scene, *accounts: str) -> None:
-    """Let the hub's account and others use the key by its policy."""
-    principals = [f"arn:aws:iam::{account}:root" for account in (HUB, *accounts)]
-    allowed = {"Effect": "Allow", "Principal": {"AWS": principals}, "Action": "kms:*", "Resource": "*"}
-    policy = json.dumps({"Version": "2012-10-17", "Statement": [allowed]})
-    scene.client("kms").put_key_policy(KeyId=scene.key, PolicyName="default", Policy=policy)
-
-
 def test_the_use_of_a_key_is_judged_where_a_parameter_asks_for_it(scene):
     """A promotion's own use raises nothing; a stranger's is a page, a listed account's and a person's are a notice."""
     admit(scene, STRANGER, TEST)
-    use = {"Effect": "Allow", "Action": "kms:Decrypt", "Resource": "*"}
-    person = scene.world.iam.put_role(HUB, "person", {"Statement": []}, {"use": {"Statement": [use]}})
     monitored(scene, WatchKeyUse="true")
     scene.promote("dev")
     scene.wait(LATE)
@@ -223,8 +209,7 @@ def test_the_use_of_a_key_is_judged_where_a_parameter_asks_for_it(scene):
 
     for account in (STRANGER, TEST):
         scene.client("kms", account).generate_data_key(KeyId=scene.key, KeySpec="AES_256")
-    _, key, _, token = scene.world.accounts.issue(person.arn, "person")
-    wire.client("kms", REGION, key, token).decrypt(KeyId=scene.key, CiphertextBlob=b"x")
+    scene.person("person", "kms", allowed="kms:Decrypt").decrypt(KeyId=scene.key, CiphertextBlob=b"x")
     assert sorted(verdicts(scene.after(LATE))) == [*[("notice", "foreign-listed")] * 2, ("page", "foreign-stranger")]
 
 
@@ -359,14 +344,10 @@ def test_what_happens_while_it_is_off_is_the_drift_audits_to_find(scene):
 
 def let_in(scene, role, account):
     """As a role that somebody made in the hub, share the snapshot with an account, and grant it the key."""
-    trust = {"Statement": [{"Effect": "Allow", "Principal": {"AWS": HUB}, "Action": "sts:AssumeRole"}]}
-    everything = {"Statement": [{"Effect": "Allow", "Action": ["ec2:*", "kms:*"], "Resource": "*"}]}
-    scene.world.iam.put_role(HUB, role, trust, {"all": everything})
-    _, key, _, token = scene.world.accounts.issue(f"arn:aws:iam::{HUB}:role/{role}", "somebody")
     permission = {"Attribute": "createVolumePermission", "OperationType": "add", "UserIds": [account]}
-    wire.client("ec2", REGION, key, token).modify_snapshot_attribute(SnapshotId=scene.snapshots[0], **permission)
+    scene.person(role, "ec2").modify_snapshot_attribute(SnapshotId=scene.snapshots[0], **permission)
     root = f"arn:aws:iam::{account}:root"
-    wire.client("kms", REGION, key, token).create_grant(
+    scene.person(role, "kms").create_grant(
         KeyId=scene.key, GranteePrincipal=root, Operations=["Decrypt", "CreateGrant"]
     )
 

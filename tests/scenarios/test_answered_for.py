@@ -1,38 +1,25 @@
 """``history``: every call that changed AWS with AWS's request id, and who wrote the tag."""
 
-import json
 import re
 
 import pytest
 
-from demo import stage
 from tests.scenarios.failures import refuse
-from tests.scenarios.scene import DEV, HUB, TEST
+from tests.scenarios.scene import DEV, HUB, SERVICE, TEST, targets_file
 
 READS = ("Describe", "Get", "List")
 HOW = {
-    "snapshots": "copy_method: snapshots",
-    "image": "copy_method: image",
-    "service roles": "service_linked_roles: [AWSServiceRoleForAutoScaling]",
-    "policy": "key_access: policy",
-    "share": "mode: share",
+    "snapshots": {"copy_method": "snapshots"},
+    "image": {"copy_method": "image"},
+    "service roles": {"service_linked_roles": ["AWSServiceRoleForAutoScaling"]},
+    "policy": {"key_access": "policy"},
+    "share": {"mode": "share"},
 }
-
-
-def begin(scene, how):
-    """Apply a targets file by which DEV and TEST get AMIs in one way."""
-    text = f'defaults:\n  external_id: {stage.EXTERNAL_ID}\n  {HOW[how]}\ngroups:\n  dev: ["{DEV}", "{TEST}"]\n'
-    scene.apply(text)
-    scene.launches = {DEV, TEST} if how in ("share", "image") else set()
-    for account in (DEV, TEST):
-        scene.world.iam.put_service_linked_role(account, "autoscaling.amazonaws.com")
 
 
 def history(scene, *words):
     """``history --json`` of the stage's AMI."""
-    status, out, _ = scene.cli("history", scene.image, *words, "--json")
-    assert status == 0
-    return json.loads(out)
+    return scene.ask("history", scene.image, *words)
 
 
 def by_ids(reported):
@@ -58,7 +45,9 @@ def made(scene):
 @pytest.mark.thorough_but("share")
 def test_each_call_that_changed_aws_is_in_the_history_by_its_request_id(scene, how):
     """From the tag to its removal, in every mode: exactly AWS's calls, with the refused ones."""
-    begin(scene, how)
+    scene.apply(targets_file(**HOW[how]))
+    for account in (DEV, TEST):
+        scene.world.iam.put_service_linked_role(account, SERVICE)
     refuse(scene, "RegisterImage", TEST, "RequestLimitExceeded", times=1)
     refuse(scene, "CreateGrant", HUB, "ThrottlingException", times=1)
     scene.promote("dev")

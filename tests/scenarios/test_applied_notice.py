@@ -12,7 +12,7 @@ from tests.scenarios.scene import HUB, PROD, REGION, TABLE, Scene
 from tests.scenarios.stolen import client
 
 CONFIG, MEMBERS = f"{TABLE}-config", f"{TABLE}-members"
-LOOSE = file().replace(", approval: required", "")
+LOOSE = file(approval="none")
 
 
 def notified(scene: Scene) -> list[dict[str, Any]]:

@@ -13,7 +13,7 @@ from tests.scenarios import failures
 from tests.scenarios.approving import WAITS, deployed, file
 from tests.scenarios.forgeries import Forger, Forgery, role_of
 from tests.scenarios.platform import new_version
-from tests.scenarios.regions import EVERYWHERE, FAR, found, regions_of
+from tests.scenarios.regions import FAR, everywhere, found, regions_of
 from tests.scenarios.scene import DEV, HOUR, HUB, PROD, REGION, TABLE, TEST
 from tests.scenarios.stolen import client
 
@@ -23,9 +23,7 @@ A_WHILE = 20 * 60
 
 def approve(scene, *words, status=0):
     """Run the verb; return its JSON output."""
-    ended, out, err = scene.cli("approve", scene.image, *words, "--yes", "--json")
-    assert ended == status, out + err
-    return json.loads(out)
+    return scene.ask("approve", scene.image, *words, "--yes", status=status)
 
 
 def nothing_for(scene) -> bool:
@@ -58,7 +56,7 @@ def test_it_waits_for_the_approval_and_everybody_says_so(waiting):
     assert waiting.states() == {DEV: "delivered", PROD: "delivered"}
     (delivered,) = [one for one in waiting.notices("delivery.delivered") if one["account"] == PROD]
     assert delivered["approved_by"] == HUB, "the user id of the account's root"
-    history = json.loads(waiting.cli("history", waiting.image, "--json")[1])
+    history = waiting.ask("history", waiting.image)
     steps = [step for one in history["entries"] for step in one["what"]]
     assert any(step.startswith(f'ApprovalSeen {{"by": "{HUB}"') for step in steps)
     assert len(asked(waiting)) == 1
@@ -102,7 +100,7 @@ def test_there_may_be_nothing_to_approve(scene):
 
 def test_one_approval_serves_each_region_that_it_names(abroad):
     """Two Regions wait, and one approval opens both."""
-    abroad.apply(EVERYWHERE.replace("defaults:\n", "defaults:\n  approval: required\n"))
+    abroad.apply(everywhere(approval="required"))
     abroad.tag("default")
     abroad.run_until(lambda: abroad.delivery_states().total() == 2)
     assert regions_of(abroad.after(A_WHILE).status()["deliveries"]) == {(DEV, REGION, WAITS), (DEV, FAR, WAITS)}
@@ -140,8 +138,7 @@ def arrived(scene):
 @pytest.fixture
 def dressed(scene):
     """An AMI that its builder gave tags that look approved, which PROD would carry; it waits for an approval."""
-    scene.apply(file(', source_tags: ["*"]'))
-    scene.launches = {PROD}
+    scene.apply(file(source_tags=["*"]))
     retag(scene, Approved="yes")
     retag(scene, on=scene.snapshots, access="payments")
     scene.client("ec2").modify_image_attribute(ImageId=scene.image, Description={"Value": "hardened"})

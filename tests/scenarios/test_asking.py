@@ -2,98 +2,79 @@
 
 import json
 
+from tests.scenarios.failures import write
 from tests.scenarios.scene import DEV, TEST, targets_file
-
-
-def ask(scene, *words):
-    """Run a command and return its JSON output."""
-    status, out, err = scene.cli(*words, "--json")
-    assert status == 0, out + err
-    return json.loads(out)
 
 
 def test_promote_and_cancel_write_and_remove_the_tag(scene):
     """A promoted AMI is copied; a cancelled one ends, and nothing of it is left."""
     scene.world.ec2.pace.copy = 600
-    asked = ask(scene, "promote", scene.image, DEV)
+    asked = scene.ask("promote", scene.image, DEV)
     assert (asked["ami"], asked["value"], asked["named"]) == (scene.image, DEV, 1)
     scene.run_until(lambda: len(scene.live_copies()) == 2)
 
-    assert ask(scene, "cancel", "--yes", scene.image)["changed"]
+    assert scene.ask("cancel", "--yes", scene.image)["changed"]
     assert scene.outcome() == {DEV: "cancelled"}
-    assert not ask(scene, "cancel", "--yes", scene.image)["changed"]
+    assert not scene.ask("cancel", "--yes", scene.image)["changed"]
     assert scene.cli("promote", "ami-00000000000000000", "dev")[0] == 1
     scene.assert_invariants()
 
 
 def test_retry_tries_again_what_failed_at_one_account_or_at_all(scene):
     """Both failed for lack of the role. A retry for one leaves the other's record; a retry for all retries it, too."""
-    scene.apply(targets_file(queue="10m"))
-    iam, arns = scene.world.iam, {account: f"arn:aws:iam::{account}:role/AmiCopyRole" for account in (DEV, TEST)}
-    roles = {account: iam.roles.get(arn) for account, arn in arns.items()}
-    for arn in arns.values():
-        iam.roles.drop(arn)
+    scene.apply(targets_file(queue_deadline="10m"))
+    restored = [scene.drop_role(account) for account in (DEV, TEST)]
     assert scene.promoted("dev") == {DEV: "failed", TEST: "failed"}
-    for account, role in roles.items():
-        iam.put_role(account, role.name, role.trust, role.policies)
+    for restore in restored:
+        restore()
 
-    assert len(ask(scene, "retry", scene.image, "--account", DEV)["again"]) == 1
+    assert len(scene.ask("retry", scene.image, "--account", DEV)["again"]) == 1
     assert scene.outcome(times=2) == {DEV: "delivered", TEST: "failed"}
 
-    assert len(ask(scene, "retry", scene.image)["again"]) == 1
+    assert len(scene.ask("retry", scene.image)["again"]) == 1
     assert scene.outcome(times=3) == {DEV: "delivered", TEST: "delivered"}
-    assert ask(scene, "retry", scene.image) == {"ami": scene.image, "unparked": [], "again": [], "pointers": []}
+    assert scene.ask("retry", scene.image) == {"ami": scene.image, "unparked": [], "again": [], "pointers": []}
     scene.assert_invariants()
 
 
 def test_retry_begins_no_account_that_the_file_got_after_the_tag_event_and_promote_does(scene):
     """The account waits for a tag event, whatever else of the AMI is tried again meanwhile."""
-    iam, arn = scene.world.iam, f"arn:aws:iam::{DEV}:role/AmiCopyRole"
-    role = iam.roles.get(arn)
-    iam.roles.drop(arn)
-    text = targets_file(queue="10m")
-    scene.apply(text.replace(f'dev: ["{DEV}", "{TEST}"]', f'dev: ["{DEV}"]'))
+    restore = scene.drop_role()
+    scene.apply(targets_file({"dev": [DEV]}, queue_deadline="10m"))
     assert scene.promoted("dev") == {DEV: "failed"}
-    iam.put_role(DEV, role.name, role.trust, role.policies)
-    scene.apply(text)
+    restore()
+    scene.apply(targets_file(queue_deadline="10m"))
 
-    assert len(ask(scene, "retry", scene.image)["again"]) == 1
+    assert len(scene.ask("retry", scene.image)["again"]) == 1
     assert scene.outcome(times=2) == {DEV: "delivered"}
-    ask(scene, "promote", scene.image, "dev")
+    scene.ask("promote", scene.image, "dev")
     assert scene.outcome(times=3) == {DEV: "delivered", TEST: "delivered"}
     scene.assert_invariants()
 
 
 def test_a_retry_that_lets_a_parked_promotion_go_on_begins_no_account_that_the_file_got_meanwhile(scene):
     """Nothing of it has failed: it goes on where it was, and there the account waits for a tag event."""
-    text = targets_file(queue="10m")
-    scene.apply(text.replace(f'dev: ["{DEV}", "{TEST}"]', f'dev: ["{DEV}"]'))
+    scene.apply(targets_file({"dev": [DEV]}, queue_deadline="10m"))
     assert scene.promoted("dev") == {DEV: "delivered"}
-    key = {"pk": {"S": f"promotion#{scene.image}"}, "sk": {"S": "record"}}
-    park = {"UpdateExpression": "SET parked = :why", "ExpressionAttributeValues": {":why": {"S": "It was damaged."}}}
-    scene.client("dynamodb").update_item(TableName=scene.stage.hub.outputs["TableName"], Key=key, **park)
-    scene.apply(text)
+    write(scene, f"promotion#{scene.image}", parked={"S": "It was damaged."})
+    scene.apply(targets_file(queue_deadline="10m"))
 
-    assert ask(scene, "retry", scene.image)["unparked"] == [f"promotion#{scene.image}"]
+    assert scene.ask("retry", scene.image)["unparked"] == [f"promotion#{scene.image}"]
     assert scene.after(20 * 60).states() == {DEV: "delivered"}
-    ask(scene, "promote", scene.image, "dev")
+    scene.ask("promote", scene.image, "dev")
     assert scene.outcome(times=2) == {DEV: "delivered", TEST: "delivered"}
 
 
 def test_retry_lets_a_parked_delivery_go_on(scene):
     """A damaged record was parked while it copied; after the repair it continues and is delivered."""
     scene.begin_copies(DEV, 600)
-    ident = scene.delivery(DEV)["id"]
-    key = {"pk": {"S": f"delivery#{ident}"}, "sk": {"S": "record"}}
-    table = scene.client("dynamodb")
-    name = scene.stage.hub.outputs["TableName"]
-    good = table.get_item(TableName=name, Key=key)["Item"]["body"]
-    write = {"TableName": name, "Key": key, "UpdateExpression": "SET body = :body"}
-    table.update_item(**write, ExpressionAttributeValues={":body": {"S": "{"}})
-    scene.run_until(lambda: scene.record(f"delivery#{ident}").get("parked"))
-    table.update_item(**write, ExpressionAttributeValues={":body": good})
+    record = f"delivery#{scene.delivery(DEV)['id']}"
+    good = scene.record(record)["body"]
+    write(scene, record, body={"S": "{"})
+    scene.run_until(lambda: scene.record(record).get("parked"))
+    write(scene, record, body={"S": good})
 
-    assert ask(scene, "retry", scene.image)["unparked"] == [f"delivery#{ident}"]
+    assert scene.ask("retry", scene.image)["unparked"] == [record]
     scene.assert_arrives(DEV)
 
 

@@ -1,21 +1,16 @@
-"""Verbs that ask the service for nothing: the targets file, key policies, completion; and that no verb lacks a test."""
+"""Verbs that ask the service for nothing: the targets file, key policies, completion."""
 
-import ast
 import json
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
-import click
 import pytest
 
-from ami_promoter.cli import main, root
-from ami_promoter.verbs import Verb
+from ami_promoter.cli import main
 from demo import stage
 from tests.scenarios.scene import DEV, HUB, PROD, TEST, Scene
 
 OK, FAULT, USAGE, AWS = 0, 1, 2, 3
-HERE = Path(__file__).parent
 
 
 @pytest.fixture
@@ -68,7 +63,7 @@ def test_a_key_of_ones_own_is_made_fit_by_what_is_printed(scene, as_account):
         status, out, _ = scene.cli(*words, key, "--json")
         assert (status, role in out) == (FAULT, True), out
 
-        put_policy(kms, key, [admin, *json.loads(scene.cli(*words, "--json")[1])["statements"]])
+        put_policy(kms, key, [admin, *scene.ask(*words)["statements"]])
         scene.wait(10)
         status, _, err = scene.cli(*words, key)
         assert (status, "rotation is off" in err) == (OK, True), err
@@ -95,36 +90,3 @@ def test_completion_for_each_shell(shell, monkeypatch, capsys):
     assert "_AMI_PROMOTER_COMPLETE" in capsys.readouterr().out
     assert main(["completion", "tcsh"]) == USAGE
     assert "'bash', 'zsh', 'fish'" in capsys.readouterr().err
-
-
-def verbs(group: click.Group, before: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """Every verb, as the words that name it."""
-    for name, command in group.commands.items():
-        if isinstance(command, click.Group):
-            yield from verbs(command, (*before, name))
-        if isinstance(command, Verb) or name == "completion":
-            yield (*before, name)
-
-
-def test_every_verb_is_run_in_the_simulator():
-    """By a call of ``scene.cli`` or ``main`` in this folder whose words begin with the verb."""
-    called = {
-        tuple(words)
-        for file in HERE.glob("*.py")
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
-        if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in ("cli", "main")
-        for words in [_literals(node.args[0].elts if _is_list(node.args) else node.args)]
-    }
-    assert [verb for verb in verbs(root) if not any(words[: len(verb)] == verb for words in called)] == []
-
-
-def _is_list(given: Sequence[ast.expr]) -> bool:
-    return bool(given) and isinstance(given[0], ast.List)
-
-
-def _literals(given: Sequence[ast.expr]) -> Iterator[str]:
-    """Yield the words that a call begins with, as far as they are written there."""
-    for one in given:
-        if not (isinstance(one, ast.Constant) and isinstance(one.value, str)):
-            return
-        yield one.value

@@ -10,7 +10,6 @@ from datetime import timedelta
 import pytest
 from botocore.exceptions import ClientError
 
-from awsim import wire
 from awsim.cfn import TemplateError
 from chalicelib.sharing.share import Purpose
 from demo import stage
@@ -30,22 +29,19 @@ from tests.scenarios.scene import (
     STRANGER,
     TEST,
     Scene,
+    targets_file,
 )
+from tests.scenarios.sharing import SHARE
 from tests.scenarios.stolen import COPIES, GRANTS, LAUNCHES, client, entered, refused
 
 SLR = f"arn:aws:iam::{DEV}:role/{ROLE}"
 GRANT = ["Decrypt", "CreateGrant"]
-ADMINISTERS = {"Statement": {"Effect": "Allow", "Action": "kms:*", "Resource": "*"}}
-TRUST = {"Statement": {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{HUB}:root"}, "Action": "sts:AssumeRole"}}
 
 
 @pytest.fixture
 def delivered(scene: Scene) -> Scene:
     """An AMI was delivered to DEV, with Auto Scaling's grant on the key there."""
-    scene.apply(f"""\
-defaults: {{external_id: {stage.EXTERNAL_ID}, service_linked_roles: [{AUTO_SCALING}]}}
-groups: {{default: ["{DEV}"]}}
-""")
+    scene.apply(targets_file(service_linked_roles=[AUTO_SCALING]))
     scene.world.iam.put_service_linked_role(DEV, SERVICE)
     assert scene.promoted("") == {DEV: "delivered"}
     return scene
@@ -278,10 +274,9 @@ def test_the_share_worker_can_lock_the_owner_out_of_a_key_whose_policy_it_may_wr
     refused(kms.put_key_policy, KeyId=scene.key, **written, BypassPolicyLockoutSafetyCheck=True)
     kms.put_key_policy(KeyId=scene.key, **written)
     scene.wait(600)
-    administrator = scene.world.iam.put_role(HUB, "KeyAdmin", TRUST, {"keys": ADMINISTERS}).arn
-    _, key, _, token = scene.world.accounts.issue(administrator, "person")
-    refused(wire.client("kms", REGION, key, token).schedule_key_deletion, KeyId=scene.key)
-    refused(wire.client("kms", REGION, key, token).put_key_policy, KeyId=scene.key, **written)
+    administrator = scene.person("KeyAdmin", "kms")
+    refused(administrator.schedule_key_deletion, KeyId=scene.key)
+    refused(administrator.put_key_policy, KeyId=scene.key, **written)
 
 
 def test_the_share_worker_writes_no_key_policy_where_no_key_is_named(scene):
@@ -411,16 +406,7 @@ def test_the_share_worker_adds_nobody_whom_the_stack_does_not_name(scene, among)
 @pytest.mark.parametrize("access", ["grant", "policy"])
 def test_an_account_that_has_left_the_list_loses_what_it_has_and_gets_nothing_again(scene, access):
     """Removals are never denied. For launch permissions and key policies IAM has no such condition: code refuses."""
-    scene.apply(f"""\
-defaults:
-  external_id: {stage.EXTERNAL_ID}
-  mode: share
-  share_snapshots: true
-  service_linked_roles: []
-  key_access: {access}
-groups: {{default: ["{DEV}"]}}
-""")
-    scene.launches = {DEV}
+    scene.apply(targets_file(share_snapshots=True, key_access=access, **SHARE))
     assert scene.promoted("") == {DEV: "shared"}
     redeploy(scene, TargetAccounts=TEST)
     scene.untag()
@@ -446,13 +432,7 @@ def test_a_tag_that_the_target_does_not_let_in_does_not_arrive(scene, method):
     """Neither on the AMI nor on its snapshots; what the file names does."""
     tags = [{"Key": key, "Value": "yes"} for key in ("Approved", "access-project", "build:id", "os")]
     scene.client("ec2").create_tags(Resources=[scene.image, *scene.snapshots], Tags=tags)
-    scene.apply(f"""\
-defaults:
-  external_id: {stage.EXTERNAL_ID}
-  copy_method: {method}
-  source_tags: [os, "build:*"]
-groups: {{default: ["{DEV}"]}}
-""")
+    scene.apply(targets_file(copy_method=method, source_tags=["os", "build:*"]))
     assert scene.promoted("") == {DEV: "delivered"}, scene.describe()
     ec2 = scene.client("ec2", DEV)
     made = [*ec2.describe_images(Owners=["self"])["Images"], *ec2.describe_snapshots(OwnerIds=["self"])["Snapshots"]]

@@ -2,29 +2,23 @@
 
 import pytest
 
-from demo import stage
 from tests import invariants as at
-from tests.scenarios.pointers import FAMILY, deploy
-from tests.scenarios.scene import DEV, REGION
+from tests.scenarios.pointers import FAMILY, PARAMETER, deploy
+from tests.scenarios.scene import DEV, REGION, targets_file
 
 IN_BOTH_MODES = {at.Opening, at.Opened, at.Launching, at.Pointing, at.Telling}
 IN_COPY_MODE = {*IN_BOTH_MODES, at.Closing, at.Copying, at.Registering, at.ImageMade}
-FILE = """\
-defaults:
-  external_id: {external_id}
-  mode: {mode}
-  service_linked_roles: []
-  ssm_parameter: "/golden/{{family}}/current"
-  launch_test: {{instance_type: t3.micro, within: 10m}}
-groups: {{default: ["{dev}"]}}
-"""
+SETTINGS = {
+    "service_linked_roles": [],
+    "ssm_parameter": PARAMETER,
+    "launch_test": {"instance_type": "t3.micro", "within": "10m"},
+}
 
 
 @pytest.mark.parametrize(("mode", "checked"), [("copy", IN_COPY_MODE), ("share", IN_BOTH_MODES)])
 def test_a_check_is_reached_by_each_call_that_it_is_for(scene, mode, checked):
     """One that no call reaches would find nothing wrong, whatever the service did."""
-    scene.apply(FILE.format(external_id=stage.EXTERNAL_ID, mode=mode, dev=DEV))
-    scene.launches |= {DEV} if mode == "share" else set()
+    scene.apply(targets_file({"default": [DEV]}, mode=mode, **SETTINGS))
     scene.world.ec2.seed_subnet(DEV, REGION, tags={"ami-promoter:launch-test": "true"})
     deploy(scene, LaunchTest="true")
     scene.tag(FAMILY, key="family")

@@ -7,9 +7,8 @@ import pytest
 from awsim.services.ec2.seeds import volume
 from awsim.services.ec2.snapshot_sharing import changed
 from demo import stage
-from tests.scenarios.scene import DEV, HUB, REGION, STRANGER, TEST
+from tests.scenarios.scene import DEV, HUB, REGION, STRANGER, TEST, targets_file
 
-ROLE = f"arn:aws:iam::{DEV}:role/AmiCopyRole"
 MARKETPLACE = [{"ProductCodeId": "abcdefghijklmnopqrstuvwxy", "ProductCodeType": "marketplace"}]
 RED_HAT = {"PlatformDetails": "Red Hat Enterprise Linux", "UsageOperation": "RunInstances:0010"}
 NITRO_TPM = {"TpmSupport": "v2.0", "BootMode": "uefi-preferred"}
@@ -111,8 +110,7 @@ def tagged(scene, resources, number):
 @pytest.mark.parametrize("method", ["snapshots", "image"])
 def test_a_snapshot_whose_tags_do_not_fit_in_a_target_fails_it_before_anything_is_opened(scene, method):
     """45 tags and the service's five fit; with one more of the targets file EC2 would refuse the copy's tags."""
-    settings = f"{{tags: {{stage: dev}}, copy_method: {method}}}"
-    scene.apply(stage.TARGETS_FILE + f'accounts:\n  "{DEV}": {settings}\n')
+    scene.apply(targets_file(accounts={DEV: {"tags": {"stage": "dev"}, "copy_method": method}}))
     tagged(scene, [scene.snapshots[-1]], 45)
 
     assert scene.promoted("dev") == {DEV: "failed", TEST: "delivered"}
@@ -141,13 +139,12 @@ def test_unencrypted_and_mixed_snapshots_are_encrypted_by_the_copy(scene):
 
 def test_a_source_that_vanishes_after_the_checks_fails_the_delivery(scene):
     """Its snapshots go into error while the delivery waits for its role: it fails, and nothing stays open."""
-    role = scene.world.iam.roles.get(ROLE)
-    scene.world.iam.roles.drop(ROLE)
+    restore = scene.drop_role()
     scene.tag("")
     scene.run_until_state("awaiting-role")
     state = scene.world.ec2.state
     for snapshot in scene.snapshots:
         state.snapshots.put(replace(state.snapshots.get(snapshot), state="error"))
-    scene.world.iam.put_role(DEV, role.name, role.trust, role.policies)
+    restore()
     assert scene.outcome() == {DEV: "failed"}
     scene.assert_invariants()

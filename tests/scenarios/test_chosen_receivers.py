@@ -1,7 +1,5 @@
 """A thief chooses who receives: an extra member of an OU, a forged share and a wake. Organizations itself is asked."""
 
-import json
-
 import pytest
 
 from awsim.services.organizations import PATHS
@@ -59,7 +57,7 @@ def test_an_extra_member_a_forged_share_and_a_wake_open_nothing(scene, organizat
     scene.wait(1800)
     assert not open_to(scene, STRANGER)
     assert scene.watch.problems == []
-    (unit,) = json.loads(scene.cli("targets", "members", "--json")[1])["units"]
+    (unit,) = scene.ask("targets", "members")["units"]
     assert unit["accounts"] == [DEV], "two readings of the OU have taken it out again"
 
 

@@ -1,7 +1,6 @@
 """The verb ``clean-up``: a target's own administrator removes what is superseded there, and nothing that is used."""
 
 import io
-import json
 import sys
 from collections.abc import Callable
 from datetime import timedelta
@@ -14,29 +13,23 @@ from ami_promoter.rights import CLEAN_UP, policy
 from awsim.api import AwsError, Call
 from awsim.services.ec2.snapshots import IN_USE
 from tests.scenarios.platform import pace
-from tests.scenarios.pointers import FAMILY, FILE, NAME, shows, successor, with_pointers
+from tests.scenarios.pointers import FAMILY, NAME, shows, successor, with_pointers
 from tests.scenarios.scene import DEV, HOUR, REGION, Scene
 
 OK, FAULT, UNFINISHED = 0, 1, 4
 
 
 @pytest.fixture
-def as_admin(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> Any:
+def as_admin(become: Callable[..., object]) -> Any:
     """Go on as a principal of DEV with just the verb's rights, without some, or without them on ``resource``."""
 
-    def become(*without: str, resource: str = "*") -> None:
+    def as_admin(*without: str, resource: str = "*") -> None:
         allowed = policy([CLEAN_UP])
         if without:
             allowed["Statement"].append({"Effect": "Deny", "Action": list(without), "Resource": resource})
-        trust = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{DEV}:root"}, "Action": "sts:AssumeRole"}
-        document = {"Version": "2012-10-17", "Statement": [trust]}
-        scene.world.iam.put_role(DEV, "Admin", document, {"only": allowed})
-        _, key, secret, token = scene.world.accounts.issue(f"arn:aws:iam::{DEV}:role/Admin", "admin")
-        monkeypatch.setenv("AWS_ACCESS_KEY_ID", key)
-        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", secret)
-        monkeypatch.setenv("AWS_SESSION_TOKEN", token)
+        become(allowed, DEV)
 
-    return become
+    return as_admin
 
 
 @pytest.fixture
@@ -71,8 +64,7 @@ def deprecate(scene: Scene, image: str) -> None:
 
 def clean_up(scene: Scene, *words: str) -> tuple[int, dict[str, Any]]:
     """Run it for a program."""
-    status, out, _ = scene.cli("admin", "clean-up", *words, "--json")
-    return status, json.loads(out)
+    return scene.answer("admin", "clean-up", *words)
 
 
 def images(scene: Scene) -> set[str]:
@@ -287,8 +279,7 @@ def test_a_protection_with_a_cooldown_is_said_and_the_next_run_goes_on(scene, th
 @pytest.mark.thorough
 def test_what_the_hub_retires_its_administrator_can_remove(scene, as_admin):
     """From the setting by way of the daily look to the list, and then to the removal; a rollback works until then."""
-    retiring = FILE.replace('/current"}}', '/current", retire: {{keep: 1, after: 2d}}}}')
-    with_pointers(scene, file=retiring)
+    with_pointers(scene, retire={"keep": 1, "after": "2d"})
     scene.promote("dev")
     second = successor(scene)
     scene.promote("dev", second)
@@ -302,7 +293,7 @@ def test_what_the_hub_retires_its_administrator_can_remove(scene, as_admin):
         pace(scene, function, 60)
     scene.wait(73 * HOUR)
     pace(scene, "sweep", 1)
-    found = json.loads(scene.cli("status", "--retired", "--json")[1])
+    found = scene.ask("status", "--retired")
     assert [one["image"] for one in found["retired"]] == [copies[scene.image], copies[second]]
     assert [one for one in scene.notices()[len(before) :] if "delivery" in one] == []
     called = [call.operation for call in scene.world.calls if call.operation == "EnableImageDeprecation"]

@@ -1,6 +1,5 @@
 """What changes much is shown and asked for; what an operator lets go on goes on at once."""
 
-import json
 import sys
 
 import pytest
@@ -39,7 +38,7 @@ CASES = [
 @pytest.mark.parametrize(("line", "does", "shown"), CASES, ids=lambda one: one.split(" ", 1)[0])
 def test_it_is_shown_and_asked_for(running, monkeypatch, tmp_path, line, does, shown):
     """At a terminal a person answers; elsewhere nothing is done without --yes, and the fault says what would be."""
-    (tmp_path / "next.yaml").write_text(targets_file(queue="40m"), encoding="utf-8")
+    (tmp_path / "next.yaml").write_text(targets_file(queue_deadline="40m"), encoding="utf-8")
     names = {"AMI": running.image, "FILE": str(tmp_path / "next.yaml")}
     words = [names.get(one, one) for one in line.split()]
     for name, one in names.items():
@@ -51,13 +50,13 @@ def test_it_is_shown_and_asked_for(running, monkeypatch, tmp_path, line, does, s
     assert f"{does}" in said
     assert shown in said
     assert "--yes" in said
-    assert json.loads(running.cli(*words, "--json")[1])["faults"][0]["code"] == "not-confirmed"
+    assert running.answer(*words)[1]["faults"][0]["code"] == "not-confirmed"
     monkeypatch.setattr(sys, "stdin", Answering("n\n"))
     assert running.cli(*words)[0] == FAULT
     running.wait(120)
     assert set(running.states().values()) == {"copying"}
-    assert json.loads(running.cli("status", "--json")[1])["paused"] is None
-    assert json.loads(running.cli("targets", "show", "--json")[1])["version"] == 1
+    assert running.ask("status")["paused"] is None
+    assert running.ask("targets", "show")["version"] == 1
 
     monkeypatch.setattr(sys, "stdin", Answering("y\n"))
     status, _, err = running.cli(*words)
@@ -69,7 +68,7 @@ def test_an_approval_without_a_digest_is_asked_for(waiting, monkeypatch):
     """With the digest of the notice, the approver has seen what it is."""
     assert waiting.cli("approve", waiting.image)[0] == FAULT
     assert waiting.delivery_state(PROD) == "awaiting-approval"
-    digest = json.loads(waiting.cli("approve", waiting.image, "--dry-run", "--json")[1])["digest"]
+    digest = waiting.ask("approve", waiting.image, "--dry-run")["digest"]
     monkeypatch.setattr(sys, "stdin", Answering("n\n"))
     assert waiting.cli("approve", waiting.image)[0] == FAULT
 
@@ -102,8 +101,8 @@ def test_what_a_pause_held_back_goes_on_at_once(scene):
 
 def test_resuming_tries_nothing_again_that_failed(scene):
     """A pause ends; the failures stay for `retry`."""
-    scene.apply(targets_file(queue="10m"))
-    scene.world.iam.roles.drop(f"arn:aws:iam::{TEST}:role/AmiCopyRole")
+    scene.apply(targets_file(queue_deadline="10m"))
+    scene.drop_role(TEST)
     assert scene.promoted("dev") == {DEV: "delivered", TEST: "failed"}
     since, other = scene.delivery(TEST)["since"], scene.seed("other-2026-01")
     scene.cli("admin", "pause")

@@ -72,8 +72,7 @@ def test_more_snapshots_than_a_session_policy_can_name(scene, method, packed):
     If STS packs worse than expected, the answer to its refusal is a wider policy.
     """
     scene.world.sts.packed_per_character = packed
-    scene.apply(targets_file(method=method))
-    scene.launches = {DEV} if method == "image" else set()
+    scene.apply(targets_file(copy_method=method))
     image = scene.seed("twenty", volumes=[1] * 20)
     assert scene.promoted("", image) == {DEV: "delivered"}
     assert len(scene.snapshots_in(DEV)) == 20

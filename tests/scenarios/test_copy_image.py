@@ -4,24 +4,13 @@ import json
 
 import pytest
 
-from demo import stage
-from tests.scenarios.scene import DEV, HOUR, REGION, SNAPSHOT_TAG, TEST
-
-BY_COPY_IMAGE = f"""\
-defaults:
-  external_id: {stage.EXTERNAL_ID}
-  copy_method: METHOD
-groups:
-  default: ["{DEV}"]
-  dev: ["{DEV}", "{TEST}"]
-"""
+from tests.scenarios.scene import DEV, HOUR, REGION, SNAPSHOT_TAG, TEST, targets_file
 
 
 @pytest.fixture
 def image_scene(scene):
     """A scene with targets that copy whole AMIs."""
-    scene.apply(BY_COPY_IMAGE.replace("METHOD", "image"))
-    scene.launches = {DEV, TEST}
+    scene.apply(targets_file(copy_method="image"))
     return scene
 
 
@@ -93,8 +82,7 @@ def test_auto_copies_by_copy_image_what_registering_cannot_make(scene):
         assert "Write `copy_method: auto` in the targets file" in said
         assert "Until that copy is done the target can also launch the hub's own AMI." in said
 
-    scene.apply(BY_COPY_IMAGE.replace("METHOD", "auto"))
-    scene.launches = {DEV}
+    scene.apply(targets_file(copy_method="auto"))
     scene.untag(tpm)
     for image in (scene.image, tpm, windows):
         scene.tag("", image)

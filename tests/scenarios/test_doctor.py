@@ -7,9 +7,10 @@ import pytest
 
 from ami_promoter.reconcile.open_defaults import OPEN
 from demo import stage
+from tests.scenarios.failures import write
 from tests.scenarios.monitoring import MONITOR, monitored
 from tests.scenarios.platform import ROOT
-from tests.scenarios.scene import DEV, HUB, PROD, REGION, TEST
+from tests.scenarios.scene import DEV, HUB, PROD, REGION, TEST, targets_file
 
 NOTICES = f"arn:aws:sns:{REGION}:{HUB}:ami-promoter-{REGION}-notices"
 ALARMS = f"arn:aws:sns:{REGION}:{HUB}:{stage.ALARMS}"
@@ -38,8 +39,7 @@ def scene(scene):
 
 def doctor(scene, *words):
     """Run it; return exit status, and the checks that did not pass by (where, check)."""
-    status, out, _ = scene.cli("doctor", *words, "--json")
-    reported = json.loads(out)
+    status, reported = scene.answer("doctor", *words)
     bad = {(one["where"], one["check"]): one for one in reported.get("findings", ()) if one["passed"] is not True}
     return status, bad, reported
 
@@ -98,7 +98,7 @@ def test_a_target_without_the_role(scene):
     A person reads what is wrong first, then the targets that are well, with the names of their checks; with --wide all
     that was seen.
     """
-    scene.world.iam.roles.drop(f"arn:aws:iam::{TEST}:role/AmiCopyRole")
+    scene.drop_role(TEST)
 
     status, bad, _ = doctor(scene)
 
@@ -122,11 +122,8 @@ def test_a_target_without_the_role(scene):
 
 def test_a_launch_test_that_could_not_run(scene):
     """Role, subnet and type, before anything is promoted; the other targets, which have none, are not asked."""
-    scene.apply(f"""\
-defaults: {{external_id: {stage.EXTERNAL_ID}, service_linked_roles: []}}
-groups: {{default: ["{DEV}"], test: ["{TEST}"]}}
-accounts: {{"{DEV}": {{launch_test: {{instance_type: t3.small}}}}}}
-""")
+    tested = {DEV: {"launch_test": {"instance_type": "t3.small"}}}
+    scene.apply(targets_file({"dev": [DEV, TEST]}, tested, service_linked_roles=[]))
     place = f"{DEV}/{REGION}", "launch-test"
 
     def says():
@@ -163,12 +160,7 @@ def test_a_parked_record_and_its_dead_letter(scene):
     """The finding has the command that unparks it."""
     scene.begin_copies(DEV, 600)
     pk = f"delivery#{scene.delivery(DEV)['id']}"
-    scene.client("dynamodb").update_item(
-        TableName=scene.stage.hub.outputs["TableName"],
-        Key={"pk": {"S": pk}, "sk": {"S": "record"}},
-        UpdateExpression="SET body = :body",
-        ExpressionAttributeValues={":body": {"S": "{"}},
-    )
+    write(scene, pk, body={"S": "{"})
     scene.run_until(lambda: scene.record(pk).get("parked"))
 
     status, bad, _ = doctor(scene, "--hub-only")
@@ -323,12 +315,7 @@ def test_who_does_not_answer_is_named(scene):
     """Others' answers are shown all the same; how far it is, is shown while it waits."""
     pk = f"inventory#{TEST}#{REGION}#checks"
     doctor(scene, "--account", TEST)
-    scene.client("dynamodb").update_item(
-        TableName=scene.stage.hub.outputs["TableName"],
-        Key={"pk": {"S": pk}, "sk": {"S": "record"}},
-        UpdateExpression="SET body = :body",
-        ExpressionAttributeValues={":body": {"S": "{"}},
-    )
+    write(scene, pk, body={"S": "{"})
 
     status, out, err = scene.cli("doctor", "--timeout", "3", "--json")
     found = [one for one in json.loads(out)["findings"] if one["check"] == "target"]

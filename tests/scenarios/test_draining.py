@@ -1,7 +1,5 @@
 """``ami-promoter admin drain`` on a running hub, until its stack may be deleted."""
 
-import json
-
 import pytest
 
 from tests.scenarios.scene import DEV, PROD
@@ -9,9 +7,9 @@ from tests.scenarios.scene import DEV, PROD
 
 def drain(scene, *options):
     """Run ``ami-promoter admin drain --json``."""
-    status, out, err = scene.cli("admin", "drain", "--yes", "--json", *options)
-    assert status in (0, 4), out + err
-    return status, json.loads(out)
+    status, reported = scene.answer("admin", "drain", "--yes", *options)
+    assert status in (0, 4), reported
+    return status, reported
 
 
 @pytest.fixture

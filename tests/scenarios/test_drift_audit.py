@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from tests.scenarios.monitoring import WAYS, apply, audited, monitored, share
-from tests.scenarios.scene import DEV, HOUR, HUB, REGION, SERVICE, STRANGER, TEST, Scene
+from tests.scenarios.monitoring import WAYS, audited, monitored, share
+from tests.scenarios.scene import DEV, HOUR, HUB, REGION, SERVICE, STRANGER, TEST, Scene, targets_file
 
 TWO_LOOKS = 1800
 """Seconds in which a pass over a small hub begins and takes its second looks."""
@@ -26,7 +26,7 @@ def test_what_a_promotion_opens_is_accounted_for_in_every_mode(scene, way):
     """While copies run, while it is shared, and after the tag was removed."""
     for account in (DEV, TEST):
         scene.world.iam.put_service_linked_role(account, SERVICE)
-    apply(scene, WAYS[way])
+    scene.apply(targets_file(**WAYS[way]))
     scene.world.ec2.pace.copy = 2 * HOUR
     scene.tag("dev")
     assert scene.after(1200).world.shares_open()
@@ -84,7 +84,7 @@ def test_what_somebody_took_away_of_a_standing_share_is_a_warning(scene):
     """The service needs it still; a retry opens it again."""
     for account in (DEV, TEST):
         scene.world.iam.put_service_linked_role(account, SERVICE)
-    apply(scene, WAYS["share with snapshots, by grants"])
+    scene.apply(targets_file(**WAYS["share with snapshots, by grants"]))
     scene.tag("dev")
     scene.wait(1200)
     monitored(scene)

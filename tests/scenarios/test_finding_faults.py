@@ -2,6 +2,7 @@
 
 from tests.invariants import AtRest, BetweenCalls, Closing, Opened, Opening, Telling, broken
 from tests.scenarios.failures import copy_of_ours
+from tests.scenarios.monitoring import share
 from tests.scenarios.scene import DEV, HOUR, PROD, STRANGER
 
 
@@ -13,15 +14,6 @@ def snapshot(scene) -> str:
 def found(scene, moment, text) -> list[str]:
     """What is broken, of that which has this text."""
     return [what for what in broken(scene.view, moment) if text in what]
-
-
-def open_by_hand(scene, account, operation="add") -> None:
-    scene.client("ec2").modify_snapshot_attribute(
-        SnapshotId=scene.snapshots[0],
-        Attribute="createVolumePermission",
-        OperationType=operation,
-        UserIds=[account],
-    )
 
 
 def test_a_share_that_closes_under_its_copy_and_one_that_opens_to_a_stranger_are_found(scene):
@@ -42,12 +34,12 @@ def test_what_is_left_open_and_what_is_left_over_is_found(scene):
     """A permission for a listed account, one for a stranger, and a copy that no AMI uses."""
     scene.promote("")
     assert list(broken(scene.view, AtRest())) == list(broken(scene.view, BetweenCalls())) == []
-    open_by_hand(scene, DEV)
+    share(scene, DEV)
     (left,) = found(scene, AtRest(), "invariant 1: left open: ")
     assert DEV in left
     assert found(scene, BetweenCalls(), "invariant 8") == []
 
-    open_by_hand(scene, STRANGER)
+    share(scene, STRANGER)
     (to,) = found(scene, BetweenCalls(), "invariant 8: open to a stranger: ")
     assert STRANGER in to
     copy = copy_of_ours(scene, scene.snapshots[0], "0" * 20)
@@ -63,7 +55,7 @@ def test_a_permission_of_others_that_goes_is_found(scene):
     assert found(scene, Closing(snapshot(scene), DEV), "invariant 2") == [
         f"invariant 2: {snapshot(scene)} was open before us"
     ]
-    open_by_hand(scene, DEV, "remove")
+    share(scene, DEV, operation="remove")
     (gone,) = found(scene, BetweenCalls(), "invariant 2: preexisting, and gone: ")
     assert scene.snapshots[0] in gone
 

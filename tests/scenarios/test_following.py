@@ -1,23 +1,15 @@
 """``promote --wait``, ``wait`` and ``status``: what a pipeline and a person see of a promotion."""
 
-import json
-
-from tests.scenarios.scene import DEV, PROD, TEST, targets_file
+from tests.scenarios.scene import DEV, GROUPS, PROD, TEST, targets_file
 from tests.scenarios.sharing import share_with
 
 DELIVERED, FAULT, AWS, TIMED_OUT, FAILED, CANCELLED = 0, 1, 3, 4, 5, 6
 
 
-def run(scene, *words):
-    """Run a verb; return exit status and JSON output."""
-    status, out, _ = scene.cli(*words, "--json")
-    return status, json.loads(out)
-
-
 def without_role(scene, account):
-    """Delete the role of a target, so that its delivery fails at its deadline."""
-    scene.apply(targets_file(queue="10m"))
-    scene.world.iam.roles.drop(f"arn:aws:iam::{account}:role/AmiCopyRole")
+    """Delete the role of a target, so that its delivery fails at its deadline; return what makes it again."""
+    scene.apply(targets_file(queue_deadline="10m"))
+    return scene.drop_role(account)
 
 
 def test_promote_and_wait_until_all_is_delivered(scene):
@@ -57,7 +49,7 @@ def test_a_tag_written_by_others_is_waited_for(scene):
     scene.promote(DEV)
     scene.tag(f"{DEV} {TEST}")
 
-    status, reported = run(scene, "wait", scene.image)
+    status, reported = scene.answer("wait", scene.image)
 
     assert status == DELIVERED
     assert len(reported["promotion"]["deliveries"]) == 2
@@ -67,15 +59,15 @@ def test_a_failed_delivery(scene):
     """Exit status 5 and the cause; the delivered target is no failure."""
     without_role(scene, TEST)
 
-    status, reported = run(scene, "promote", scene.image, "dev", "--wait")
+    status, reported = scene.answer("promote", scene.image, "dev", "--wait")
 
     assert (status, reported["outcome"]) == (FAILED, "failed")
     assert reported["why"] == "1 of 2 deliveries failed."
-    assert run(scene, "wait", scene.image, "--target", DEV)[0] == DELIVERED
-    assert run(scene, "wait", scene.image, "--target", f"{TEST}/us-east-1")[0] == FAILED
-    assert run(scene, "wait", scene.image, "--target", PROD) == (
+    assert scene.answer("wait", scene.image, "--target", DEV)[0] == DELIVERED
+    assert scene.answer("wait", scene.image, "--target", f"{TEST}/us-east-1")[0] == FAILED
+    assert scene.answer("wait", scene.image, "--target", PROD) == (
         FAILED,
-        {**run(scene, "wait", scene.image, "--target", PROD)[1], "why": f"There is no delivery to {PROD}."},
+        {**scene.answer("wait", scene.image, "--target", PROD)[1], "why": f"There is no delivery to {PROD}."},
     )
     said = scene.cli("status", "--failed")[1]
     assert f"{TEST} us-east-1: " in said
@@ -87,18 +79,16 @@ def test_retrying_a_failed_delivery_by_the_same_value(scene):
     """The record has not looked again when the wait starts: its old outcome does not count."""
     failed_and_mended(scene)
 
-    status, reported = run(scene, "promote", scene.image, "dev", "--wait")
+    status, reported = scene.answer("promote", scene.image, "dev", "--wait")
 
     assert (status, reported["outcome"]) == (DELIVERED, "delivered")
 
 
 def failed_and_mended(scene):
     """One of two deliveries has failed for lack of its role, which exists again."""
-    iam, arn = scene.world.iam, f"arn:aws:iam::{TEST}:role/AmiCopyRole"
-    role = iam.roles.get(arn)
-    without_role(scene, TEST)
+    restore = without_role(scene, TEST)
     scene.promote("dev")
-    iam.put_role(TEST, role.name, role.trust, role.policies)
+    restore()
 
 
 def test_waiting_for_one_target_of_a_retry_that_is_paused(scene):
@@ -108,7 +98,7 @@ def test_waiting_for_one_target_of_a_retry_that_is_paused(scene):
     scene.cli("retry", scene.image)
     scene.run_until(lambda: scene.record(f"promotion#{scene.image}")["state"] == "comparing")
 
-    status, reported = run(scene, "wait", scene.image, "--target", TEST, "--timeout", "5")
+    status, reported = scene.answer("wait", scene.image, "--target", TEST, "--timeout", "5")
 
     assert (status, reported["outcome"]) == (TIMED_OUT, "timed-out")
 
@@ -117,11 +107,11 @@ def test_a_good_value_after_a_refused_one(scene):
     """The refused value's faults do not count for the good one."""
     scene.promote("dev")
     scene.tag("dve")
-    assert run(scene, "wait", scene.image)[0] == FAILED
+    assert scene.answer("wait", scene.image)[0] == FAILED
     scene.tag(DEV)
     scene.wait(1)
 
-    assert run(scene, "wait", scene.image)[0] == DELIVERED
+    assert scene.answer("wait", scene.image)[0] == DELIVERED
 
 
 def test_a_tag_that_the_service_does_not_look_at(scene):
@@ -129,7 +119,7 @@ def test_a_tag_that_the_service_does_not_look_at(scene):
     scene.promote(DEV)
     scene.client("ec2").create_tags(Resources=[scene.image], Tags=[{"Key": "release", "Value": "prod"}])
 
-    status, reported = run(scene, "wait", scene.image, "--tag-key", "release")
+    status, reported = scene.answer("wait", scene.image, "--tag-key", "release")
 
     assert status == TIMED_OUT
     assert "is `release` its tag?" in reported["why"]
@@ -140,14 +130,14 @@ def test_waiting_right_after_a_shared_ami_was_cancelled(scene):
     share_with(scene, DEV)
     scene.wait(600)
     scene.cli("cancel", "--yes", scene.image)
-    assert run(scene.after(20), "wait", scene.image)[0] == CANCELLED
+    assert scene.after(20).answer("wait", scene.image)[0] == CANCELLED
 
 
 def test_it_times_out_and_the_promotion_goes_on(scene):
     """Exit status 4."""
     scene.world.ec2.pace.copy = 3600
 
-    status, reported = run(scene, "promote", scene.image, DEV, "--wait", "--timeout", "5")
+    status, reported = scene.answer("promote", scene.image, DEV, "--wait", "--timeout", "5")
 
     assert (status, reported["outcome"]) == (TIMED_OUT, "timed-out")
     (copying,) = reported["promotion"]["deliveries"]
@@ -161,7 +151,7 @@ def test_a_promotion_that_somebody_cancels(scene):
     scene.world.ec2.pace.copy = 600
     scene.world.kernel.after(120, scene.untag, "somebody removes the tag")
 
-    status, reported = run(scene, "promote", scene.image, DEV, "--wait")
+    status, reported = scene.answer("promote", scene.image, DEV, "--wait")
 
     assert (status, reported["outcome"]) == (CANCELLED, "cancelled")
     assert "cancelled: Its tag was removed." in scene.cli("status", scene.image)[1]
@@ -171,7 +161,7 @@ def test_a_refusal_is_shown_while_it_is_in_force_and_no_longer(scene):
     """A wrong value by hand: `wait` fails at once with the reason. After a good value nothing of it is shown."""
     scene.tag("dve prd")
 
-    status, reported = run(scene, "wait", scene.image)
+    status, reported = scene.answer("wait", scene.image)
     refused = scene.cli("status", scene.image)[1]
 
     assert status == FAILED
@@ -179,7 +169,7 @@ def test_a_refusal_is_shown_while_it_is_in_force_and_no_longer(scene):
     assert refused.count("refused: ") == 2
 
     scene.tag(DEV)
-    assert run(scene, "wait", scene.image)[0] == DELIVERED
+    assert scene.answer("wait", scene.image)[0] == DELIVERED
     after = scene.cli("status", scene.image)[1]
     assert "refused" not in after
     assert "dve" not in after
@@ -196,28 +186,28 @@ def test_promoting_while_paused_says_so(scene):
     scene.run_until(lambda: scene.record(f"promotion#{scene.image}")["state"] == "adjusting")
     status, out, _ = scene.cli("retry", scene.image)
     assert (status, "Nothing to do" in out) == (0, True)
-    _, reported = run(scene, "admin", "drain", "--yes")
+    _, reported = scene.answer("admin", "drain", "--yes")
     assert reported["promotions"] == {"adjusting": 1}
     said = scene.cli("admin", "drain", "--yes")[1]
     assert f"Waits for `admin resume`: promotion#{scene.image} is adjusting, and nothing has started." in said
 
     assert scene.cli("admin", "resume")[0] == 0
-    assert run(scene, "wait", scene.image)[0] == DELIVERED
+    assert scene.answer("wait", scene.image)[0] == DELIVERED
 
 
 def test_nothing_to_wait_for(scene):
     """An AMI without a tag, and one that does not exist: a fault at once, without a time-out."""
-    assert run(scene, "wait", scene.image)[1]["faults"][0]["code"] == "no-tag"
-    assert run(scene, "wait", "ami-00000000000000000")[1]["faults"][0]["code"] == "unknown-ami"
+    assert scene.answer("wait", scene.image)[1]["faults"][0]["code"] == "no-tag"
+    assert scene.answer("wait", "ami-00000000000000000")[1]["faults"][0]["code"] == "unknown-ami"
 
 
 def test_a_target_that_goes_loses_what_is_shared_with_it(scene):
     """The difference lists each standing share that ends; after the apply it ends."""
     share_with(scene, TEST)
     file = scene._directory / "narrow.yaml"
-    file.write_text(targets_file().replace(f', "{TEST}"', ""), encoding="utf-8")
+    file.write_text(targets_file({**GROUPS, "dev": [DEV]}), encoding="utf-8")
 
-    _, reported = run(scene, "targets", "diff", str(file))
+    _, reported = scene.answer("targets", "diff", str(file))
     said = scene.cli("targets", "apply", "--yes", str(file))[1]
 
     kinds = sorted(one["resource"].partition("#")[0] for one in reported["withdraws"])

@@ -1,17 +1,9 @@
 """``plan``, ``history`` and ``where``: what would happen, what happened, and where the AMI is."""
 
-import json
-
 from tests.scenarios.scene import DEV, PROD, REGION, TEST
 from tests.scenarios.sharing import share_with
 
 FAULT, FAILED = 1, 5
-
-
-def run(scene, *words):
-    """Run a verb; return exit status and JSON output."""
-    status, out, _ = scene.cli(*words, "--json")
-    return status, json.loads(out)
 
 
 def does(reported):
@@ -24,7 +16,7 @@ def does(reported):
 
 def test_a_plan_is_what_then_happens(scene):
     """The plan lists copies and calls for each target and changes nothing; the promotion then makes these calls."""
-    status, reported = run(scene, "plan", scene.image, "dev")
+    status, reported = scene.answer("plan", scene.image, "dev")
 
     assert (status, reported["ready"]) == (0, True)
     assert does(reported) == {DEV: "new", TEST: "new"}
@@ -47,23 +39,23 @@ def test_a_plan_tells_what_is_there_from_what_ends(scene):
     """A delivered AMI stays; a delivery that the value no longer names stays, or is cancelled if it runs."""
     scene.promote("dev")
     expected = {DEV: "there already", TEST: "stays", PROD: "new"}
-    assert does(run(scene, "plan", scene.image, f"{DEV} {PROD}")[1]) == expected
+    assert does(scene.answer("plan", scene.image, f"{DEV} {PROD}")[1]) == expected
     scene.world.ec2.pace.copy = 600
     scene.tag("dev prod")
     scene.run_until_state("copying", PROD)
 
-    assert does(run(scene, "plan", scene.image, "dev")[1])[PROD] == "cancelled"
-    assert does(run(scene, "plan", scene.image)[1])[PROD] == "under way"
+    assert does(scene.answer("plan", scene.image, "dev")[1])[PROD] == "cancelled"
+    assert does(scene.answer("plan", scene.image)[1])[PROD] == "under way"
 
 
 def test_a_plan_names_what_withdraws(scene):
     """A standing share that the value no longer names. While it stands, the target launches the hub's AMI."""
     share_with(scene, DEV)
 
-    reported = run(scene, "plan", scene.image, PROD)[1]
+    reported = scene.answer("plan", scene.image, PROD)[1]
 
     assert does(reported) == {DEV: "withdrawn", PROD: "new"}
-    assert run(scene, "plan", scene.image, DEV)[1]["targets"][0]["mode"] == "share"
+    assert scene.answer("plan", scene.image, DEV)[1]["targets"][0]["mode"] == "share"
     scene.come_to_rest()
     assert scene.cli("where", scene.image, DEV, "--ids")[1] == f"{scene.image}\n"
     assert "(the hub shares its own)" in scene.cli("where", scene.image)[1]
@@ -73,7 +65,7 @@ def test_a_source_that_would_be_refused(scene):
     """Exit status 5, with each failed check and its cure, before the AMI is tagged."""
     plain = scene.seed("under-the-aws-key", key="alias/aws/ebs")
 
-    status, reported = run(scene, "plan", plain, "dev")
+    status, reported = scene.answer("plan", plain, "dev")
     said = scene.cli("promote", plain, "dev", "--dry-run")[1]
 
     assert (status, reported["ready"]) == (FAILED, False)
@@ -93,10 +85,10 @@ def test_what_is_not_there_is_a_fault(scene):
         (["history", scene.image], "unknown-ami"),
         (["where", "ami-00000000000000000"], "unknown-ami"),
     ):
-        status, reported = run(scene, *words)
+        status, reported = scene.answer(*words)
         assert (status, reported["faults"][0]["code"]) == (FAULT, code)
-    assert run(scene, "history", "--account", PROD) == (0, {"tags": [], "entries": [], "shares": [], "findings": []})
-    assert run(scene, "history")[0] == 2
+    assert scene.answer("history", "--account", PROD) == (0, {"tags": [], "entries": [], "shares": [], "findings": []})
+    assert scene.answer("history")[0] == 2
 
 
 # --- history ---------------------------------------------------------------------------------------------------------
@@ -107,8 +99,8 @@ def test_each_step_and_each_share_with_its_seconds(scene):
     scene.promote("dev")
     scene.wait(600)
 
-    _, reported = run(scene, "history", scene.image)
-    _, of_dev = run(scene, "history", "--account", DEV)
+    _, reported = scene.answer("history", scene.image)
+    _, of_dev = scene.answer("history", "--account", DEV)
 
     steps = [what.partition(" ")[0] for one in reported["entries"] for what in one["what"]]
     assert {"TagSeen", "SharesSeen", "CopyStarted", "ImageRegistered"} <= set(steps)
@@ -132,7 +124,7 @@ def test_what_is_open_has_no_seconds_yet(scene):
     scene.tag(DEV)
     scene.run_until_state("copying")
 
-    _, reported = run(scene, "history", scene.image)
+    _, reported = scene.answer("history", scene.image)
 
     assert [one["seconds"] for one in reported["shares"]] == [None] * 3
 
@@ -145,8 +137,8 @@ def test_from_source_to_copies_and_back(scene):
     scene.promote("dev")
     copies = {account: scene.image_in(account)["ImageId"] for account in (DEV, TEST)}
 
-    _, of_source = run(scene, "where", scene.image)
-    _, of_copy = run(scene, "where", copies[TEST])
+    _, of_source = scene.answer("where", scene.image)
+    _, of_copy = scene.answer("where", copies[TEST])
 
     assert {one["account"]: one["image"] for one in of_source["copies"]} == copies
     assert (of_copy["source"], of_copy["copies"]) == (scene.image, of_source["copies"])
@@ -163,7 +155,7 @@ def test_ids_for_a_script(scene):
     assert scene.cli("where", scene.image, TEST, "--ids")[1] == f"{copies[1]}\n"
     assert scene.cli("where", copies[0], f"{TEST}/us-east-1", "--ids")[1] == f"{copies[1]}\n"
     for target, code in ((PROD, "not-delivered"), ("prod", "not-delivered"), ("prd", "unknown-group")):
-        status, reported = run(scene, "where", scene.image, target, "--ids")
+        status, reported = scene.answer("where", scene.image, target, "--ids")
         assert (status, reported["faults"][0]["code"]) == (FAULT, code)
     assert f"See `ami-promoter where {scene.image}`." in scene.cli("where", copies[0], PROD)[2]
 
@@ -174,7 +166,7 @@ def test_only_some_of_the_copies(scene):
     copy = scene.image_in(DEV)["ImageId"]
 
     for target in (DEV, f"{DEV}/us-east-1", "dev"):
-        _, reported = run(scene, "where", scene.image, target)
+        _, reported = scene.answer("where", scene.image, target)
         assert [one["image"] for one in reported["copies"]] == [copy]
     assert f"Not delivered to {TEST} us-east-1." in scene.cli("where", scene.image, "dev")[1]
     assert "Not delivered" not in scene.cli("where", scene.image, DEV)[1]

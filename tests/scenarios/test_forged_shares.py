@@ -9,17 +9,10 @@ import pytest
 from chalicelib.sharing.share import Purpose, Share, ShareState
 from tests.scenarios.forgeries import REFUSED, TAGGED, UNTAGGED, WAITS, Forger, Forgery, role_of
 from tests.scenarios.platform import new_version
-from tests.scenarios.scene import DEV, HUB, PROD, REGION, STRANGER
+from tests.scenarios.scene import DEV, HUB, PROD, REGION, STRANGER, targets_file
 
 ORGANIZATION = "arn:aws:organizations::900000000000:organization/o-a1b2c3d4e5"
 UNIT = "arn:aws:organizations::900000000000:ou/o-a1b2c3d4e5/ou-ab12-11111111"
-SHARING = """\
-defaults: {{external_id: only-the-hub-knows, mode: share}}
-groups:
-  default: ["{dev}"]
-  prod: ["{prod}"]
-"""
-
 
 NO_PART, ANOTHER, NOT_NOW = "no part of", "another receiver", "does not name it now"
 NOT_SHOWN = "does not show it as a part"
@@ -51,8 +44,7 @@ FORGERIES = {
 def test_a_forged_share_is_not_opened_and_says_why(scene, mode, purpose):
     """Whatever it opens to whom: no permission, grant or statement of it appears."""
     if mode == "share":
-        scene.apply(SHARING.format(dev=DEV, prod=PROD))
-        scene.launches = {DEV}
+        scene.apply(targets_file(mode="share"))
     scene.promote("")
     before, policy = set(scene.world.shares_open()), scene.key_policy()
     forger, begun = Forger(scene), scene.world.now

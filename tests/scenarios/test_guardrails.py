@@ -7,23 +7,14 @@ from typing import Any
 import pytest
 from samtranslator.yaml_helper import yaml_parse
 
-from awsim import wire
 from awsim.iam.policy import Ask
-from demo import stage
 from tests.scenarios.platform import ROOT
-from tests.scenarios.scene import DEV, HUB, HUB_TAG, REGION, TRIGGER, Scene
+from tests.scenarios.scene import DEV, HUB, HUB_TAG, REGION, TRIGGER, Scene, targets_file
 from tests.scenarios.stolen import refused
 
 MANAGEMENT = "900000000000"
 FAMILY = "family"
 EVERYTHING = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "ec2:*", "Resource": "*"}]}
-
-
-def person(scene: Scene, name: str, account: str = HUB) -> Any:
-    """EC2, for a role with full permissions in an account."""
-    role = scene.world.iam.put_role(account, name, {"Version": "2012-10-17", "Statement": []}, {"all": EVERYTHING})
-    _, key, _, token = scene.world.accounts.issue(role.arn, name)
-    return wire.client("ec2", REGION, key, token)
 
 
 @pytest.fixture
@@ -73,22 +64,22 @@ def ways_to_tag(scene: Scene, ec2: Any, tag: str) -> dict[str, Callable[[], Any]
 
 def test_only_the_listed_principals_promote_and_withdraw(guarded):
     """Neither the hub's administrators nor its root user can write or remove the tag, or a family's, by any call."""
-    for ec2 in (person(guarded, "administrator"), guarded.client("ec2")):
+    for ec2 in (guarded.person("administrator", "ec2"), guarded.client("ec2")):
         for tag in (TRIGGER, FAMILY):
             for call in ways_to_tag(guarded, ec2, tag).values():
                 refused(call)
     assert guarded.after(600).states() == {}
 
     wanted = [{"Key": FAMILY, "Value": "base"}, {"Key": TRIGGER, "Value": DEV}]
-    person(guarded, "image-builder").create_tags(Resources=[guarded.image], Tags=wanted)
+    guarded.person("image-builder", "ec2").create_tags(Resources=[guarded.image], Tags=wanted)
     guarded.run_until_over()
     assert guarded.states() == {DEV: "delivered"}
-    person(guarded, "release-2").delete_tags(Resources=[guarded.image], Tags=[{"Key": TRIGGER}])
+    guarded.person("release-2", "ec2").delete_tags(Resources=[guarded.image], Tags=[{"Key": TRIGGER}])
 
 
 def test_other_tags_and_other_resources_stay_everybodys(guarded):
     """The guardrail denies nothing else."""
-    ec2 = person(guarded, "administrator")
+    ec2 = guarded.person("administrator", "ec2")
 
     ec2.create_tags(Resources=[guarded.image], Tags=[{"Key": "owner", "Value": "me"}])
     ec2.delete_tags(Resources=[guarded.image], Tags=[{"Key": "owner"}])
@@ -101,10 +92,10 @@ def test_nobody_else_says_which_snapshots_may_leave(guarded):
 
     In whatever case: to EC2 ``Golden`` is another tag, to IAM's ``aws:ResourceTag/golden`` the same.
     """
-    ec2, (snapshot, *_) = person(guarded, "administrator"), guarded.snapshots
+    ec2, (snapshot, *_) = guarded.person("administrator", "ec2"), guarded.snapshots
     golden = {"Key": "golden", "Value": "yes"}
     bears = tags("snapshot", golden="yes")
-    person(guarded, "image-builder").create_tags(Resources=[snapshot], Tags=[golden])
+    guarded.person("image-builder", "ec2").create_tags(Resources=[snapshot], Tags=[golden])
     for mine in (ec2, guarded.client("ec2")):
         refused(mine.create_tags, Resources=guarded.snapshots, Tags=[{"Key": "a", "Value": "b"}, golden])
         refused(mine.copy_snapshot, SourceSnapshotId=snapshot, SourceRegion=REGION, TagSpecifications=bears)
@@ -113,13 +104,13 @@ def test_nobody_else_says_which_snapshots_may_leave(guarded):
         refused(mine.create_tags, Resources=guarded.snapshots[1:], Tags=[{"Key": "Golden", "Value": "yes"}])
     ec2.create_tags(Resources=[snapshot, guarded.image], Tags=[{"Key": "owner", "Value": "me"}])
     ec2.create_tags(Resources=[guarded.image], Tags=[golden])
-    person(guarded, "image-builder").delete_tags(Resources=[snapshot], Tags=[{"Key": "golden"}])
+    guarded.person("image-builder", "ec2").delete_tags(Resources=[snapshot], Tags=[{"Key": "golden"}])
 
 
 def test_nobody_but_the_service_writes_its_tags(guarded):
     """Neither alone nor within a creating call; a target's administrator can make nothing with them."""
     own = guarded.world.ec2.seed_image(DEV, REGION, name="golden", volumes=(8,))
-    admin, backup = person(guarded, "administrator", DEV), person(guarded, "backup", DEV)
+    admin, backup = guarded.person("administrator", "ec2", DEV), guarded.person("backup", "ec2", DEV)
     (shown,) = admin.describe_images(ImageIds=[own])["Images"]
     snapshot = shown["BlockDeviceMappings"][0]["Ebs"]["SnapshotId"]
     ours = [{"Key": HUB_TAG, "Value": HUB}]
@@ -132,8 +123,8 @@ def test_nobody_but_the_service_writes_its_tags(guarded):
         refused(ec2.copy_image, SourceImageId=own, SourceRegion=REGION, Name="planted", TagSpecifications=planted)
     backup.create_tags(Resources=[snapshot], Tags=ours)
 
-    guarded.apply(f'defaults: {{external_id: {stage.EXTERNAL_ID}}}\ngroups: {{default: ["{DEV}"]}}\n')
-    person(guarded, "image-builder").create_tags(Resources=[guarded.image], Tags=[{"Key": TRIGGER, "Value": ""}])
+    guarded.apply(targets_file({"default": [DEV]}))
+    guarded.person("image-builder", "ec2").create_tags(Resources=[guarded.image], Tags=[{"Key": TRIGGER, "Value": ""}])
     guarded.run_until_over()
     assert guarded.states() == {DEV: "delivered"}, "the service itself is not in its own way"
     made = guarded.notices("delivery.delivered")[0]["image"]
@@ -265,16 +256,9 @@ def test_an_administrator_does_not_change_the_hubs_stack(guarded: Scene) -> None
 def test_an_administrator_takes_no_tables_policy_away(guarded: Scene) -> None:
     """By the calls themselves, the root user included; without the guardrail both would."""
     arn = f"arn:aws:dynamodb:{REGION}:{HUB}:table/ami-promoter-{REGION}-config"
-    trust = {"Version": "2012-10-17", "Statement": []}
-    every = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
-    clients = [guarded.client("dynamodb")]
-    for name in ("administrator", "deployment"):
-        role = guarded.world.iam.put_role(HUB, name, trust, {"all": every})
-        _, key, _, token = guarded.world.accounts.issue(role.arn, name)
-        clients.append(wire.client("dynamodb", REGION, key, token))
-    root, administrator, deployment = clients
+    administrator, deployment = (guarded.person(role, "dynamodb") for role in ("administrator", "deployment"))
     policy = json.dumps({"Version": "2012-10-17", "Statement": []})
-    for client in (root, administrator):
+    for client in (guarded.client("dynamodb"), administrator):
         refused(client.put_resource_policy, ResourceArn=arn, Policy=policy)
         refused(client.delete_table, TableName=f"ami-promoter-{REGION}-config")
     deployment.put_resource_policy(ResourceArn=arn, Policy=policy)

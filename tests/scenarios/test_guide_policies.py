@@ -9,15 +9,11 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from demo import stage
-from tests.scenarios.scene import DEV, REGION
+from tests.scenarios.scene import DEV, REGION, targets_file
+from tests.scenarios.sharing import SHARE
 
 GUIDE = Path(__file__).resolve().parents[2] / "docs" / "guide"
 LAUNCHES = {"Effect": "Allow", "Action": "ec2:RunInstances", "Resource": "*"}
-SHARING = f"""\
-defaults: {{external_id: {stage.EXTERNAL_ID}, mode: share, service_linked_roles: []}}
-groups: {{dev: ["{DEV}"]}}
-"""
 
 
 def policy(page, **values):
@@ -45,8 +41,7 @@ def act_as(scene, arn):
 
 def test_a_consumer_launches_with_the_policy_of_the_page_and_not_with_less(scene):
     """docs/guide/consume.md: both statements are needed, and the key works through EC2 only."""
-    scene.apply(SHARING)
-    scene.launches = {DEV}
+    scene.apply(targets_file(**SHARE))
     scene.promote("dev")
     scene.wait(60)  # a key policy takes effect some seconds later
     statements = policy("consume.md", KEY_ARN_OF_THE_HUB=scene.key, REGION=REGION)["Statement"]

@@ -1,11 +1,8 @@
 """A hub with everything that a security review may require: its own keys, boundaries, reserved concurrency."""
 
-from typing import Any
-
 import pytest
 from botocore.exceptions import ClientError
 
-from awsim import wire
 from demo import stage
 from tests.scenarios.platform import ROOT
 from tests.scenarios.scene import DEV, HUB, REGION, Scene, targets_file
@@ -55,7 +52,7 @@ def test_an_ami_under_the_hubs_own_key_arrives_within_all_boundaries(scene):
     """The stack's key needs no further statement, and a boundary of the listed actions denies nothing."""
     boundary(scene)
     key, _ = harden(scene)
-    scene.apply(targets_file())
+    scene.apply(targets_file(queue_deadline="30m"))
     image = scene.world.ec2.seed_image(HUB, REGION, name="golden-2026-02", volumes=(8, 20), key=key)
     scene.tag("", image)
     assert scene.outcome(image) == {DEV: "delivered"}, scene.describe()
@@ -66,32 +63,18 @@ def test_what_a_boundary_leaves_out_the_service_cannot_do(scene):
     """Without CreateGrant nothing is copied, and the fault names the refusing policy."""
     boundary(scene, "kms:CreateGrant")
     key, _ = harden(scene)
-    scene.apply(targets_file())
+    scene.apply(targets_file(queue_deadline="30m"))
     image = scene.world.ec2.seed_image(HUB, REGION, name="golden-2026-02", volumes=(8,), key=key)
     scene.tag("", image)
     assert scene.outcome(image) == {DEV: "failed"}
     assert scene.images_in(DEV) == []
 
 
-def as_builder(scene: Scene) -> Any:
-    """KMS, for a hub role that IAM allows everything."""
-    trust = {"Effect": "Allow", "Principal": {"AWS": HUB}, "Action": "sts:AssumeRole"}
-    everything = {"Effect": "Allow", "Action": "kms:*", "Resource": "*"}
-    role = scene.world.iam.put_role(
-        HUB,
-        "builder",
-        {"Version": "2012-10-17", "Statement": [trust]},
-        {"all": {"Version": "2012-10-17", "Statement": [everything]}},
-    )
-    _, access, _, token = scene.world.accounts.issue(role.arn, "builder")
-    return wire.client("kms", REGION, access, token)
-
-
 def test_nobody_uses_that_key_but_through_ec2_and_nobody_but_share_worker_grants_it(scene):
     """Also an administrator cannot, before they change its policy; they see grants, and can revoke them."""
     boundary(scene)
     key, _ = harden(scene)
-    kms = as_builder(scene)
+    kms = scene.person("builder", "kms")
 
     for call in (
         lambda: kms.create_grant(KeyId=key, GranteePrincipal=f"arn:aws:iam::{DEV}:root", Operations=["Decrypt"]),

@@ -1,7 +1,5 @@
 """A tag with a control character, which no XML parser accepts: the AMI is refused by name, and disturbs no other."""
 
-import json
-
 from tests.scenarios.scene import DEV, TEST
 from tests.scenarios.sharing import shared
 
@@ -29,7 +27,7 @@ def test_one_ami_is_refused_and_every_other_arrives(scene):
     assert bad in fault["where"] + fault["what"]
     assert "note" in fault["what"]
     assert "write the tag" in fault["cure"].lower()
-    assert json.loads(scene.cli("status", "--json")[1])["parked"] == []
+    assert scene.ask("status")["parked"] == []
 
     scene.world.injections.calm()
     note(scene, bad, "built by hand")

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from demo import stage
-from tests.scenarios.scene import DEV, HUB, HUB_TAG, REGION, STRANGER, Scene
+from tests.scenarios.scene import DEV, HUB, HUB_TAG, REGION, STRANGER, Scene, targets_file
+from tests.scenarios.sharing import SHARE
 from tests.scenarios.stolen import LAUNCHES, entered, refused
 
 CHOSEN = {"ami-promoter:launch-test": "true"}
@@ -61,11 +62,7 @@ def test_the_launch_role_runs_an_image_of_the_hub_with_the_hubs_key_only_while_t
     """Share mode; what is standing for the account is enough for this role of it, by grant and by policy."""
     scene = testing
     for access in ("policy", "grant"):
-        scene.apply(f"""\
-defaults: {{external_id: {stage.EXTERNAL_ID}, mode: share, key_access: {access}, service_linked_roles: []}}
-groups: {{default: ["{DEV}"]}}
-""")
-        scene.launches |= {DEV}
+        scene.apply(targets_file(key_access=access, **SHARE))
         scene.image = scene.image if access == "policy" else scene.seed("golden-by-grant", volumes=stage.SIZES)
         assert scene.promoted("") == {DEV: "shared"}
         ec2 = entered(scene, "worker", LAUNCHES, "ec2")

@@ -5,23 +5,18 @@ import json
 import pytest
 
 from awsim.services.ec2.state import Boot
-from demo import stage
 from tests.scenarios.platform import reconcile
 from tests.scenarios.pointers import notice
-from tests.scenarios.scene import DEV, HOUR, HUB, HUB_TAG, REGION
+from tests.scenarios.scene import DEV, HOUR, HUB, HUB_TAG, REGION, targets_file
 
 CHOSEN = {"ami-promoter:launch-test": "true"}
-FILE = """\
-defaults: {{external_id: {external_id}, mode: {mode}, service_linked_roles: []}}
-groups: {{default: {{members: ["{dev}"], launch_test: {{instance_type: {kind}, within: 10m}}}}}}
-"""
 ENDS = {"copy": "delivered", "share": "shared"}
 
 
 def wants(scene, mode="copy", kind="t3.micro"):
     """Apply a file with a launch test for DEV."""
-    scene.apply(FILE.format(external_id=stage.EXTERNAL_ID, mode=mode, dev=DEV, kind=kind))
-    scene.launches |= {DEV} if mode == "share" else set()
+    test = {"instance_type": kind, "within": "10m"}
+    scene.apply(targets_file({"default": [DEV]}, mode=mode, service_linked_roles=[], launch_test=test))
 
 
 @pytest.fixture

@@ -6,13 +6,13 @@ from ami_promoter.terminal import remembered
 from tests.ami_promoter.report_page.pages import WrittenPage
 from tests.scenarios.scene import DEV, PROD, TABLE, TEST, Scene, targets_file
 
-NAMED = f'accounts: {{"{DEV}": {{name: dev}}, "{PROD}": {{name: The accounts of prod}}}}\n'
+NAMED = {DEV: {"name": "dev"}, PROD: {"name": "The accounts of prod"}}
 
 
 @pytest.fixture
 def delivered(scene: Scene) -> Scene:
     """The AMI is delivered to the group dev, whose first account has a name."""
-    scene.apply(targets_file() + NAMED)
+    scene.apply(targets_file(accounts=NAMED))
     scene.promote("dev")
     return scene
 
@@ -21,7 +21,7 @@ def test_a_verb_says_the_name_beside_the_id(delivered, tmp_path, monkeypatch):
     """The other account has no name. At 80 columns no line is longer. One scene for all: only the last one changes."""
     monkeypatch.setenv("COLUMNS", "80")
     file = tmp_path / "next.yaml"
-    file.write_text(targets_file(queue="40m") + NAMED, encoding="utf-8")
+    file.write_text(targets_file(accounts=NAMED, queue_deadline="40m"), encoding="utf-8")
     for words in (
         ("status", delivered.image),
         ("wait", delivered.image),

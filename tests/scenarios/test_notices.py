@@ -105,7 +105,7 @@ def test_people_read_the_names_that_the_targets_file_gives(scene):
     topic = scene.stage.hub.outputs["TopicArn"]
     mail = scene.world.sns.subscribe(topic, "email", "team@example.com")
     fail_prod(scene)
-    scene.apply(f'{targets_file()}accounts: {{"{DEV}": {{name: Dev of team-a}}, "{PROD}": {{name: Shop}}}}\n')
+    scene.apply(targets_file(accounts={DEV: {"name": "Dev of team-a"}, PROD: {"name": "Shop"}}))
     scene.promote("dev prod")
 
     called = {DEV: "Dev of team-a", PROD: "Shop"}

@@ -16,9 +16,7 @@ def organization(scene):
 
 def members(scene):
     """The output of ``ami-promoter targets members --json``."""
-    status, out, err = scene.cli("targets", "members", "--json")
-    assert status == 0, err
-    return json.loads(out)
+    return scene.ask("targets", "members")
 
 
 def accounts(scene):

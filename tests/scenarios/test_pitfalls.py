@@ -11,8 +11,8 @@ from botocore.exceptions import ClientError
 from demo import stage
 from tests.scenarios.failures import assert_untouched
 from tests.scenarios.platform import doctor
-from tests.scenarios.scene import DEV, HOUR, HUB, PROD, REGION, TEST
-from tests.scenarios.sharing import SHARING
+from tests.scenarios.scene import DEV, HOUR, HUB, PROD, REGION, TEST, targets_file
+from tests.scenarios.sharing import sharing_file
 
 FAR = "eu-west-1"
 ROLE = f"arn:aws:iam::{DEV}:role/AmiCopyRole"
@@ -89,8 +89,7 @@ def test_the_target_cannot_see_the_snapshot(scene):
 
 def test_the_ami_is_shared_and_its_key_is_not(scene):
     """By hand the launch fails for the key; the service opens both, and doctor names what else needs access."""
-    scene.apply(SHARING)
-    scene.launches = {DEV, TEST}
+    scene.apply(sharing_file())
     ec2 = scene.client("ec2")
     ec2.modify_image_attribute(ImageId=scene.image, LaunchPermission={"Add": [{"UserId": DEV}]})
     scene.preexisting = set(scene.world.shares_open())
@@ -100,14 +99,14 @@ def test_the_ami_is_shared_and_its_key_is_not(scene):
     scene.run_until_over()
     assert scene.launch(DEV) == ""
 
-    scene.apply(SHARING.replace("service_linked_roles: []", "service_linked_roles: [AWSServiceRoleForAutoScaling]"))
+    scene.apply(sharing_file(service_linked_roles=["AWSServiceRoleForAutoScaling"]))
     bad = doctor(scene, "--account", DEV)
     assert "create-service-linked-role --aws-service-name autoscaling" in bad[DEV, "service-roles"]["cure"]
 
 
 def test_allowed_amis_hide_what_is_shared(scene):
     """The launch reports a missing AMI; doctor names the setting that hides it, and the command that admits it."""
-    scene.apply(SHARING)
+    scene.apply(sharing_file())
     there = scene.client("ec2", DEV)
     there.enable_allowed_images_settings(AllowedImagesSettingsState="enabled")
     there.replace_image_criteria_in_allowed_images_settings(ImageCriteria=[{"ImageProviders": ["amazon"]}])
@@ -162,7 +161,7 @@ def test_the_snapshot_is_in_another_region(scene):
     far = scene.world.client("ec2", PROD, FAR)
     with pytest.raises(ClientError, match=r"InvalidSnapshot\.NotFound"):
         far.register_image(Name="by-hand", RootDeviceName="/dev/xvda", BlockDeviceMappings=image["BlockDeviceMappings"])
-    scene.apply(stage.TARGETS_FILE + f'accounts:\n  "{PROD}": {{regions: [{FAR}]}}\n')
+    scene.apply(targets_file(accounts={PROD: {"regions": [FAR]}}))
     bad = doctor(scene, "--account", PROD)
     assert "CreateKey=true" in bad[PROD, "key"]["cure"]
     scene.deploy_target(PROD, FAR, CreateRole="false")

@@ -4,8 +4,7 @@ import json
 
 import pytest
 
-from demo import stage
-from tests.scenarios.pointers import FAMILY, FILE, NAME, shows, successor, with_pointers
+from tests.scenarios.pointers import FAMILY, NAME, shows, successor, with_pointers
 from tests.scenarios.scene import DEV, HOUR, REGION, TEST
 
 ELSEWHERE = "ami-0fffffffffffffff0"
@@ -97,9 +96,7 @@ def test_the_report_shows_what_the_parameter_names(scene, tmp_path):
 
 def test_an_approver_sees_the_family(scene):
     """Though no tag of the source arrives there: the parameter would name the AMI all the same."""
-    with_pointers(scene)
-    text = FILE.format(external_id=stage.EXTERNAL_ID, mode="copy", dev=DEV, test=TEST)
-    scene.apply(text.replace("ssm_parameter:", "approval: required, ssm_parameter:"))
+    with_pointers(scene, approval="required")
     scene.tag("dev")
     scene.wait(120)
     status, out, _ = scene.cli("approve", scene.image, "--dry-run", "--json")

@@ -52,7 +52,7 @@ def damage_deliveries(
     ``minutes``: the copy deadline.
     """
     calm_pace(scene)
-    scene.apply(targets_file(copy=f"{minutes}m"))
+    scene.apply(targets_file(queue_deadline="30m", copy_deadline=f"{minutes}m"))
     scene.watch.may_close_blind = True
     images = {name: scene.seed(f"poison-{n}", volumes=(8,), key=None) for n, name in enumerate(sorted(kinds))}
     scene.tag(TEST)
@@ -126,7 +126,7 @@ def damage_shares(scene: Scene, kinds: Mapping[str, Callable[[damage.Body], dama
     Its permission is revoked; the other's share of the same snapshot is unaffected.
     """
     calm_pace(scene)
-    scene.apply(targets_file(copy="5m"))
+    scene.apply(targets_file(queue_deadline="30m", copy_deadline="5m"))
     scene.watch.may_close_blind = True
     images = {name: scene.seed(f"share-{n}", volumes=(8,), key=None) for n, name in enumerate(sorted(kinds))}
     for image in images.values():

@@ -1,10 +1,7 @@
 """Deregistration protection in the simulator: the hub's credentials cannot remove a delivered AMI."""
 
-import json
-
 import pytest
 
-from demo import stage
 from tests.scenarios.failures import deny
 from tests.scenarios.platform import FAILED, PASSED, verify
 from tests.scenarios.scene import DEV, TEST, targets_file
@@ -19,9 +16,7 @@ def protection(scene, account):
 @pytest.mark.parametrize("method", ["snapshots", "image"])
 def test_a_delivered_ami_cannot_be_deregistered_until_its_owner_lifts_that(scene, method):
     """Without a cooldown: the account's administrator may lift it and deregister right after."""
-    scene.apply(
-        f'defaults: {{external_id: {stage.EXTERNAL_ID}, copy_method: {method}}}\ngroups: {{default: ["{DEV}"]}}\n'
-    )
+    scene.apply(targets_file(copy_method=method))
     scene.promote("")
 
     assert protection(scene, DEV) == "enabled-without-cooldown"
@@ -50,7 +45,7 @@ def test_a_stolen_worker_deregisters_no_delivered_ami_and_lifts_no_protection(sc
 
 def test_protect_false_leaves_it_out(scene):
     """No warning mentions it."""
-    scene.apply(f'defaults: {{external_id: {stage.EXTERNAL_ID}, protect: false}}\ngroups: {{default: ["{DEV}"]}}\n')
+    scene.apply(targets_file(protect=False))
     scene.promote("")
 
     assert protection(scene, DEV) == "disabled"
@@ -72,7 +67,7 @@ def test_an_older_stack_in_the_target_delivers_without_and_says_so(scene):
     assert "deploy/target.yaml" in notice["unprotected"]["cure"]
     cure = "enable-image-deregistration-protection"
     assert cure in scene.cli("status", scene.image)[1].replace("\n", "").replace(" ", "")
-    page = json.loads(scene.cli("status", scene.image, "--json")[1])["promotion"]
+    page = scene.ask("status", scene.image)["promotion"]
     (shown,) = (one for one in page["deliveries"] if one["account"] == DEV)
     assert (shown["state"], shown["protected"]) == ("delivered", False)
     status, bad, _ = verify(scene)

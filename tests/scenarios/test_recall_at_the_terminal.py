@@ -1,7 +1,5 @@
 """What people see of a recall and of a rollback: before, while and after the service carries it out."""
 
-import json
-
 from tests.scenarios.pointers import FAMILY, NAME, shows, successor, with_pointers
 from tests.scenarios.scene import DEV, HOUR, REGION
 
@@ -17,7 +15,7 @@ def said(scene, *words):
 
 def copy_of(scene, source):
     """The AMI in DEV, as the account's owner sees it; None: nothing was delivered there."""
-    found = json.loads(scene.cli("where", source, "--json")[1])["copies"]
+    found = scene.ask("where", source)["copies"]
     return next((one["image"] for one in found if one["account"] == DEV), None)
 
 

@@ -1,11 +1,9 @@
 """An operator takes a delivered AMI back everywhere, or holds parameters at an earlier one; and lifts that."""
 
-import json
-
 import pytest
 
-from tests.scenarios.pointers import EACH, deploy, notice, shows, successor, with_pointers
-from tests.scenarios.regions import BETWEEN, FAR
+from tests.scenarios.pointers import deploy, notice, shows, successor, with_pointers
+from tests.scenarios.regions import FAR, between
 from tests.scenarios.scene import DEV, HOUR, HUB, REGION, TEST
 
 BOTH = (DEV, TEST)
@@ -17,20 +15,13 @@ LATER = "2026-09-01T00:00:00.000Z"
 @pytest.fixture
 def released(scene):
     """DEV and TEST have two AMIs of a family; the newer one has a deprecation date, and the parameters name it."""
-    with_pointers(scene, file=EACH)
+    with_pointers(scene, accounts=BOTH)
     deploy(scene, account=TEST)
     scene.newer = successor(scene)
     scene.client("ec2").enable_image_deprecation(ImageId=scene.newer, DeprecateAt=LATER)
     for image in (scene.image, scene.newer):
         assert scene.promoted("dev", image) == dict.fromkeys(BOTH, "delivered")
     return scene
-
-
-def recall(scene, image, *words, status=0):
-    """Run the verb; return its JSON output."""
-    found, out, err = scene.cli("recall", image, "--yes", *words, "--json")
-    assert found == status, out + err
-    return json.loads(out)
 
 
 def copy(scene, image, account=DEV, region=REGION):
@@ -53,7 +44,7 @@ def test_where_the_stack_allows_it_a_recalled_ami_is_disabled_and_comes_back(rel
     """DEV's stack has AllowDisable; in TEST the AMI can still be launched by its id."""
     scene, newer = released, released.newer
     deploy(scene, AllowDisable="true")
-    recall(scene, newer, "--why", WHY)
+    scene.ask("recall", newer, "--yes", "--why", WHY)
     until(scene, "recalled", *BOTH, image=newer)
     ours = {account: copy(scene, newer, account) for account in BOTH}
     assert {account: one["State"] for account, one in ours.items()} == {DEV: "disabled", TEST: "available"}
@@ -65,7 +56,7 @@ def test_where_the_stack_allows_it_a_recalled_ami_is_disabled_and_comes_back(rel
     scene.run_until(lambda: shows(scene) == copy(scene, scene.image)["ImageId"], 120)
     assert scene.cli("admin", "reconcile")[0] == 0
 
-    recall(scene, newer, "--lift")
+    scene.ask("recall", newer, "--yes", "--lift")
     until(scene, "delivered", *BOTH, image=newer)
     shown = copy(scene, newer)
     assert (shown["State"], shown["DeprecationTime"]) == ("available", LATER)
@@ -77,11 +68,11 @@ def test_where_the_stack_allows_it_a_recalled_ami_is_disabled_and_comes_back(rel
 def test_an_ami_without_a_deprecation_date_has_none_when_its_recall_is_lifted(scene):
     """A stack without AllowDisable has the right that this needs; a target without a parameter has nothing to move."""
     scene.promote("")
-    recall(scene, scene.image, "--why", WHY)
+    scene.ask("recall", scene.image, "--yes", "--why", WHY)
     until(scene, "recalled", DEV, image=scene.image)
     assert "DeprecationTime" in copy(scene, scene.image)
 
-    recall(scene, scene.image, "--lift")
+    scene.ask("recall", scene.image, "--yes", "--lift")
     until(scene, "delivered", DEV, image=scene.image)
     assert "DeprecationTime" not in copy(scene, scene.image)
     scene.assert_invariants()
@@ -91,13 +82,13 @@ def test_an_ami_without_a_deprecation_date_has_none_when_its_recall_is_lifted(sc
 def test_the_hubs_own_copy_in_another_region_is_recalled_and_restored(abroad):
     """As a target's: it is the service's, with the hub's tag."""
     abroad.deploy_target(HUB, FAR)
-    abroad.apply(BETWEEN)
+    abroad.apply(between())
     abroad.promote("")
-    recall(abroad, abroad.image, "--why", WHY)
+    abroad.ask("recall", abroad.image, "--yes", "--why", WHY)
     places = [(DEV, REGION), (DEV, FAR), (TEST, REGION), (HUB, FAR)]
     abroad.run_until(lambda: abroad.delivery_states() == {"recalled": len(places)}, HOUR)
     assert all("DeprecationTime" in copy(abroad, abroad.image, *place) for place in places)
-    recall(abroad, abroad.image, "--lift")
+    abroad.ask("recall", abroad.image, "--yes", "--lift")
     abroad.run_until(lambda: abroad.delivery_states() == {"delivered": len(places)}, HOUR)
     assert not any("DeprecationTime" in copy(abroad, abroad.image, *place) for place in places)
     abroad.assert_invariants()

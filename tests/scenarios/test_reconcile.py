@@ -193,7 +193,7 @@ def test_orphaned_copies_are_deleted_on_demand_and_none_that_is_in_use(scene):
 
 def test_a_target_that_cannot_be_seen_is_notified(scene):
     """Its role is gone: exit status 4; the other targets are read."""
-    scene.world.iam.roles.drop(f"arn:aws:iam::{DEV}:role/AmiCopyRole")
+    scene.drop_role(DEV)
 
     status, report = reconcile(scene)
 

@@ -4,11 +4,11 @@ import json
 
 import pytest
 
-from demo import stage
 from tests.scenarios.key_policy import by, put_now
 from tests.scenarios.platform import HISTORY, codes, reconcile
-from tests.scenarios.regions import BETWEEN, FAR
-from tests.scenarios.scene import DEV, HUB, REGION, TABLE, TEST
+from tests.scenarios.regions import FAR, between
+from tests.scenarios.scene import DEV, HUB, REGION, TABLE, TEST, targets_file
+from tests.scenarios.sharing import SHARE
 
 MINUTE = 60
 OURS = f"AmiPromoter{HUB}{REGION.replace('-', '')}To{DEV}"
@@ -71,7 +71,7 @@ def test_shares_of_a_hub_copy_in_another_region_are_looked_up_there(scene):
     """It finds what a person revoked there, and what the ledger has lost there, and nothing else."""
     scene.deploy_target(HUB, FAR)
     scene.deploy_target(DEV, FAR, CreateRole="false")
-    scene.apply(BETWEEN)
+    scene.apply(between())
     scene.world.ec2.pace.copy = 1500
     scene.tag("")
     abroad = scene.world.client("ec2", HUB, FAR)
@@ -93,26 +93,14 @@ def test_shares_of_a_hub_copy_in_another_region_are_looked_up_there(scene):
     assert [it["where"] for it in found(report, "open-unknown")] == [f"{other} in {FAR} to account {DEV}"]
 
 
-SHARING = f"""\
-defaults:
-  external_id: {stage.EXTERNAL_ID}
-  mode: share
-  service_linked_roles: []
-groups:
-  default: ["{DEV}", "{TEST}"]
-"""
-
-
 @pytest.mark.parametrize("access", ["grant", "policy"])
 def test_who_is_in_the_file_no_longer_has_shares_that_are_notified_and_withdrawn_on_demand(scene, access):
     """One account's launch permission and key; the other account keeps its own."""
-    text = SHARING.replace("defaults:\n", f"defaults:\n  key_access: {access}\n")
-    scene.apply(text)
-    scene.launches = {DEV, TEST}
+    scene.apply(targets_file({"default": [DEV, TEST]}, key_access=access, **SHARE))
     scene.promote("")
     assert scene.launchable_by() == {DEV, TEST}
     assert reconcile(scene)[0] == 0
-    scene.apply(text.replace(f'"{DEV}", ', ""))
+    scene.apply(targets_file({"default": [TEST]}, key_access=access, **SHARE))
 
     status, report = reconcile(scene, "--hub-only")
     assert (status, codes(report)) == (4, {"receiver-not-listed"})
@@ -129,7 +117,7 @@ def test_who_is_in_the_file_no_longer_has_shares_that_are_notified_and_withdrawn
 
 def test_what_others_share_after_a_standing_share_has_closed_stays(scene):
     """Its opening is in the history for good, and its end is in the archive."""
-    scene.apply(SHARING)
+    scene.apply(targets_file({"default": [DEV, TEST]}, **SHARE))
     scene.promote("")
     scene.untag()
     scene.run_until_state("withdrawn", DEV)
@@ -147,8 +135,7 @@ def test_what_others_share_after_a_standing_share_has_closed_stays(scene):
 
 def test_a_permission_that_came_back_from_the_recycle_bin_is_closed(scene):
     """EC2 restored it with its snapshot, and nobody shares that any more."""
-    scene.apply(f'{SHARING}accounts:\n  "{TEST}": {{share_snapshots: true}}\n')
-    scene.launches = {DEV, TEST}
+    scene.apply(targets_file({"default": [DEV, TEST]}, {TEST: {"share_snapshots": True}}, **SHARE))
     scene.world.ec2.state.recycle_bins.add((HUB, REGION))
     scene.promote("")
     scene.client("ec2").deregister_image(ImageId=scene.image)

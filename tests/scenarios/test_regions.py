@@ -3,11 +3,10 @@
 import pytest
 
 from awsim.services.ec2.snapshot_sharing import changed
-from demo import stage
 from tests.scenarios.monitoring import LATE, judged_events, monitored, verdicts
 from tests.scenarios.platform import ROOT
-from tests.scenarios.regions import BETWEEN, EVERYWHERE, FAR, found, regions_of
-from tests.scenarios.scene import DEV, HOUR, HUB, REGION, TEST
+from tests.scenarios.regions import ABROAD, FAR, between, everywhere, found, regions_of
+from tests.scenarios.scene import DEV, HOUR, HUB, REGION, TEST, targets_file
 
 
 def test_an_account_gets_its_ami_in_each_of_its_regions(abroad):
@@ -56,7 +55,7 @@ def test_the_other_regions_events_come_from_its_own_bus(abroad):
 
 def test_a_region_that_was_not_prepared_fails_alone(scene):
     """Its key is missing: the message names account, Region and what to deploy. The other Region is delivered."""
-    scene.apply(EVERYWHERE)
+    scene.apply(everywhere())
     scene.promote("")
 
     assert regions_of(scene.status()["deliveries"]) == {(DEV, REGION, "delivered"), (DEV, FAR, "failed")}
@@ -68,20 +67,10 @@ def test_a_region_that_was_not_prepared_fails_alone(scene):
     scene.assert_invariants()
 
 
-HOME_AND_AWAY = f"""\
-defaults:
-  external_id: {stage.EXTERNAL_ID}
-groups:
-  default: ["{DEV}", "{HUB}"]
-accounts:
-  "{HUB}": {{regions: [{FAR}]}}
-"""
-
-
 def test_the_hub_itself_gets_the_ami_in_another_region(scene):
     """Under that Region's key, by a role like a target's; nothing is opened, as snapshots and key are the hub's own."""
     stack = scene.deploy_target(HUB, FAR)
-    scene.apply(HOME_AND_AWAY)
+    scene.apply(targets_file({"default": [DEV, HUB]}, ABROAD))
     opened = []
 
     def opening(call):
@@ -104,7 +93,7 @@ def test_the_hub_itself_gets_the_ami_in_another_region(scene):
 def test_by_way_of_the_hub_nobody_reads_across_regions(abroad):
     """The hub first makes its own copy there; the target copies from that, and nothing of it stays open."""
     abroad.deploy_target(HUB, FAR)
-    abroad.apply(BETWEEN)
+    abroad.apply(between())
     abroad.promote("")
 
     expected = {(DEV, REGION), (DEV, FAR), (TEST, REGION), (HUB, FAR)}
@@ -122,7 +111,7 @@ def test_by_way_of_the_hub_nobody_reads_across_regions(abroad):
 def test_the_cure_works_after_the_hubs_own_copy_was_deleted(abroad):
     """A delivered AMI is not made again, however often the source is tagged: the cure is a copy of the source."""
     abroad.deploy_target(HUB, FAR)
-    abroad.apply(f'{BETWEEN}  "{TEST}": {{regions: [{FAR}], by_way_of_hub: true}}\n')
+    abroad.apply(between(**{TEST: {"regions": [FAR], "by_way_of_hub": True}}))
     abroad.promote(f"{DEV} {HUB}")
     abroad.wait(HOUR)
     (own,), snapshots = found(abroad, HUB, FAR)
@@ -148,7 +137,7 @@ def test_the_cure_works_after_the_hubs_own_copy_was_deleted(abroad):
 def test_a_source_that_is_gone_before_the_hubs_own_copy_is_there_opens_nothing_of_that(abroad):
     """Deregistered while three copies run: those arrive; the target that was to copy from the hub's own fails."""
     abroad.deploy_target(HUB, FAR)
-    abroad.apply(BETWEEN)
+    abroad.apply(between())
     abroad.world.ec2.pace.copy = 120
     abroad.tag("")
     abroad.run_until(lambda: len(abroad.calls("CopySnapshot")) == 3 * len(abroad.snapshots))
@@ -165,7 +154,7 @@ def test_a_source_that_is_gone_before_the_hubs_own_copy_is_there_opens_nothing_o
 def test_by_way_of_a_hub_that_is_no_target_there_is_refused(scene):
     """When the file is applied; the message says where to write what."""
     file = scene._directory / "between.yaml"
-    file.write_text(BETWEEN.replace(f'  "{HUB}": {{regions: [{FAR}]}}\n', ""), encoding="utf-8")
+    file.write_text(between(**{HUB: {}}), encoding="utf-8")
     status, _, err = scene.cli("targets", "apply", "--yes", str(file))
 
     assert status != 0
@@ -174,12 +163,10 @@ def test_by_way_of_a_hub_that_is_no_target_there_is_refused(scene):
 
 def test_one_region_of_an_account_is_tried_again(abroad):
     """An account's deliveries failed for lack of its role; one is retried, and the other stays as it is."""
-    abroad.apply(EVERYWHERE.replace("defaults:\n", "defaults:\n  queue_deadline: 10m\n"))
-    iam, arn = abroad.world.iam, f"arn:aws:iam::{DEV}:role/AmiCopyRole"
-    role = iam.roles.get(arn)
-    iam.roles.drop(arn)
+    abroad.apply(everywhere(queue_deadline="10m"))
+    restore = abroad.drop_role()
     abroad.promote(DEV)
-    iam.put_role(DEV, role.name, role.trust, role.policies)
+    restore()
 
     assert abroad.cli("retry", abroad.image, "--account", f"{DEV}/{FAR}")[0] == 0
     abroad.run_until_over(times=2)
@@ -193,7 +180,7 @@ def test_by_way_of_the_hub_raises_nothing_at_the_access_monitor(abroad):
     monitored(abroad)
     abroad.deploy_target(HUB, FAR)
     abroad.world.deploy(ROOT / "deploy" / "hub-region.yaml", HUB, FAR, "ami-promoter-region", {"HubRegion": REGION})
-    abroad.apply(BETWEEN)
+    abroad.apply(between())
     abroad.promote("")
     abroad.wait(LATE)
 

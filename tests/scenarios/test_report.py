@@ -1,6 +1,5 @@
 """``ami-promoter report``: the page shows AWS's state, and names what could not be read."""
 
-import json
 import re
 from contextlib import contextmanager
 
@@ -15,9 +14,8 @@ from tests.scenarios.scene import DEV, PROD, TABLE, TEST
 def report(scene, *words):
     """Write the page; return the output of `--json`, and the page."""
     file = scene._directory / "page.html"
-    status, out, err = scene.cli("report", "-o", str(file), "--json", *words)
-    assert status == 0, err
-    return json.loads(out), WrittenPage(file.read_text(encoding="utf-8"))
+    said = scene.ask("report", "-o", str(file), *words)
+    return said, WrittenPage(file.read_text(encoding="utf-8"))
 
 
 def open_at_aws(scene):
@@ -94,7 +92,7 @@ def test_the_first_line_is_what_a_manager_asks(scene):
 
 def failed_texts(scene):
     """Every text of `status --failed`: faults and cures."""
-    pages = json.loads(scene.cli("status", "--failed", "--json")[1])["failed"]
+    pages = scene.ask("status", "--failed")["failed"]
     faults = [fault for page in pages for one in (page, *page["deliveries"]) for fault in one["faults"]]
     assert len(faults) == 2
     return [" ".join(fault[name].replace("`", "").split()) for fault in faults for name in ("what", "cure")]

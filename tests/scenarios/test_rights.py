@@ -29,7 +29,7 @@ def test_whom_events_wake_shares_nothing_that_is_not_tagged(scene, function):
 @pytest.mark.parametrize("named", [True, False], ids=["its key is named", "another key is named"])
 def test_a_target_uses_the_source_keys_that_it_names_and_no_other(scene, named):
     """``SourceKeyArns`` of deploy/target.yaml: a source under a named key is copied, another is not."""
-    scene.apply(targets_file())
+    scene.apply(targets_file(queue_deadline="30m"))
     other = scene.client("kms").create_key()["KeyMetadata"]["Arn"]
     scene.deploy_target(CreateKey="false", SourceKeyArns=f"{other},{scene.key}" if named else other)
     scene.tag("")

@@ -5,25 +5,13 @@ import re
 
 import pytest
 
-from demo import stage
 from tests.scenarios.platform import backup, codes, reconcile, restore
-from tests.scenarios.scene import AUTO_SCALING, DEV, HUB, REGION, ROLE, SERVICE, TEST
+from tests.scenarios.scene import AUTO_SCALING, DEV, HUB, REGION, ROLE, SERVICE, TEST, targets_file
 
-SHARE = "mode: share"
-COPY = f"service_linked_roles: [{AUTO_SCALING}]"
-NAMED = f"{SHARE}\n  {COPY}"
-
-
-def targets_file(how: str) -> str:
-    """Write a targets file with one group, whose accounts get AMIs in this way."""
-    return f"""\
-defaults:
-  external_id: {stage.EXTERNAL_ID}
-  {how}
-groups:
-  default: ["{DEV}"]
-  dev: ["{DEV}", "{TEST}"]
-"""
+SHARE = {"mode": "share"}
+COPY = {"service_linked_roles": [AUTO_SCALING]}
+NAMED = SHARE | COPY
+THESE = {"default": [DEV], "dev": [DEV, TEST]}
 
 
 @pytest.fixture
@@ -31,8 +19,7 @@ def begin(scene):
     """Apply a targets file by which DEV and TEST get AMIs in one way; Auto Scaling has its role in both accounts."""
 
     def begin(how, roles=(DEV, TEST)):
-        scene.apply(targets_file(how))
-        scene.launches = {DEV, TEST} if how.startswith(SHARE) else set()
+        scene.apply(targets_file(THESE, **how))
         for account in roles:
             scene.world.iam.put_service_linked_role(account, SERVICE)
         return scene
@@ -167,7 +154,7 @@ def test_what_is_missing_is_named_and_nothing_stays_open(begin):
     scene.assert_invariants()
 
 
-@pytest.mark.parametrize("how", [SHARE, COPY])
+@pytest.mark.parametrize("how", [SHARE, COPY], ids=["share", "copy"])
 def test_without_the_grant_role_it_says_beforehand_what_would_not_launch(begin, how):
     """CreateGrantRole=false: nothing is opened, until the targets file says that no service launches it."""
     scene = begin(how, roles=(DEV,))
@@ -183,7 +170,7 @@ def test_without_the_grant_role_it_says_beforehand_what_would_not_launch(begin, 
     assert "`service_linked_roles: []`" in missing["cure"]
     assert scene.world.shares_open() == []
 
-    scene.apply(targets_file(f"{SHARE}\n  service_linked_roles: []" if how == SHARE else "mode: copy"))
+    scene.apply(targets_file(**SHARE, service_linked_roles=[]) if how == SHARE else targets_file())
     scene.tag("default")
     scene.run_until_state("shared" if how == SHARE else "delivered")
     scene.assert_invariants()

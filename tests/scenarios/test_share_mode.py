@@ -5,14 +5,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests.scenarios.scene import DEV, HOUR, HUB, REGION, TEST
-from tests.scenarios.sharing import SHARING, shared
+from tests.scenarios.sharing import shared, sharing_file
 
 
 @pytest.mark.parametrize("scene", [datetime(2026, 1, 5, 23, 0, tzinfo=UTC)], indirect=True)
 def test_a_date_in_the_targets_file_withdraws(sharing):
     """At the beginning of that day, by the sweep alone; a new tag then fails with the date's fault."""
     until = (sharing.world.now + timedelta(days=1)).date().isoformat()
-    sharing.apply(SHARING.replace("  mode: share\n", f'  mode: share\n  until: "{until}"\n'))
+    sharing.apply(sharing_file(until=until))
     sharing.tag("")
     assert shared(sharing) == {DEV: "shared"}
     assert sharing.after(1.2 * HOUR).states() == {DEV: "withdrawn"}

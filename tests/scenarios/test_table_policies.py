@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from awsim import wire
 from awsim.iam import policy
 from awsim.iam.policy import Ask, PolicyVerdict, Who
 from chalicelib.engine import addresses
@@ -23,12 +22,6 @@ PARAMETERS = {
 }
 
 
-def everything(service: str) -> dict[str, Any]:
-    """A policy that allows all calls of a service."""
-    allowed = {"Effect": "Allow", "Action": f"{service}:*", "Resource": "*"}
-    return {"Version": "2012-10-17", "Statement": [allowed]}
-
-
 def deploy(scene: Scene, **given: str) -> None:
     """Update the hub's and the access monitor's stack with these parameters."""
     monitored(scene, **{name: value for name, value in {**PARAMETERS, **given}.items() if value})
@@ -39,15 +32,6 @@ def closed(scene: Scene) -> Scene:
     """A hub that names its operators and approvers."""
     deploy(scene)
     return scene
-
-
-def person(scene: Scene, role: str, service: str = "dynamodb") -> Any:
-    """A service, for a role that IAM allows everything there."""
-    trust = {"Version": "2012-10-17", "Statement": []}
-    _, key, _, token = scene.world.accounts.issue(
-        scene.world.iam.put_role(HUB, role, trust, {"all": everything(service)}).arn, "me"
-    )
-    return wire.client(service, REGION, key, token)
 
 
 def item(pk: str, sk: str = "x") -> dict[str, Any]:
@@ -74,7 +58,7 @@ def ways_to_write(client: Any, table: str, pk: str) -> dict[str, Callable[[], An
 @pytest.mark.parametrize("table", TABLES)
 def test_an_administrator_writes_no_table_and_reads_each(closed: Scene, table: str) -> None:
     """Nor does the account's root user, by any call."""
-    for client in (person(closed, "Administrator"), closed.client("dynamodb")):
+    for client in (closed.person("Administrator", "dynamodb"), closed.client("dynamodb")):
         for call in ways_to_write(client, table, "targets").values():
             refused(call)
         client.get_item(TableName=table, Key=item("targets"))
@@ -83,7 +67,7 @@ def test_an_administrator_writes_no_table_and_reads_each(closed: Scene, table: s
 
 def test_operators_write_all_but_approvals_members_and_findings(closed: Scene) -> None:
     """By each call but PartiQL, which is not known to name partitions."""
-    client = person(closed, "OperatorOnCall")
+    client = closed.person("OperatorOnCall", "dynamodb")
     for table, pk in ((TABLE, "promotion#x"), (CONFIG, "targets"), (CONFIG, "switches")):
         for way, call in ways_to_write(client, table, pk).items():
             if way == "statement":
@@ -99,8 +83,8 @@ def test_an_approver_writes_its_own_approvals_and_nothing_else(closed: Scene) ->
     """Even where IAM allows it everything, and also where a pattern of operators names it, too."""
     for given in ({}, {"Operators": f"arn:aws:iam::{HUB}:role/*"}):
         deploy(closed, **given)
-        client = person(closed, "Approver")
-        own = f"{addresses.APPROVALS}#{closed.world.iam.roles.get(f'arn:aws:iam::{HUB}:role/Approver').id}:me"
+        client = closed.person("Approver", "dynamodb")
+        own = f"{addresses.APPROVALS}#{closed.world.iam.roles.get(f'arn:aws:iam::{HUB}:role/Approver').id}:person"
         for way, call in ways_to_write(client, CONFIG, own).items():
             if way != "statement":
                 call()
@@ -115,18 +99,18 @@ def test_without_approvers_nobody_approves(closed: Scene) -> None:
     """Not even an operator, or the approver of before."""
     deploy(closed, Approvers="")
     for role in ("Approver", "OperatorOnCall"):
-        for call in ways_to_write(person(closed, role), CONFIG, "approvals#AROA:jane").values():
+        for call in ways_to_write(closed.person(role, "dynamodb"), CONFIG, "approvals#AROA:jane").values():
             refused(call)
 
 
 def test_the_service_works_and_an_administrator_keeps_the_tables_themselves(closed: Scene) -> None:
     """A promotion is delivered; backup, restore, settings and leaving are as before; TTL deletes as a service."""
-    operator = person(closed, "OperatorOnCall")
+    operator = closed.person("OperatorOnCall", "dynamodb")
     for one in closed.client("dynamodb").scan(TableName=CONFIG)["Items"]:
         operator.put_item(TableName=CONFIG, Item=one)
     closed.promote("dev")
     assert closed.states() == {DEV: "delivered", TEST: "delivered"}
-    administrator = person(closed, "Administrator")
+    administrator = closed.person("Administrator", "dynamodb")
     for table in TABLES:
         arn = f"arn:aws:dynamodb:{REGION}:{HUB}:table/{table}"
         administrator.create_backup(TableName=table, BackupName="before")
@@ -145,15 +129,15 @@ def test_the_service_works_and_an_administrator_keeps_the_tables_themselves(clos
 def test_only_operators_and_the_rules_send_events_to_the_access_monitor(closed: Scene) -> None:
     """Nobody else teaches it what never happened; an operator still redrives dead letters into its queue."""
     queue = closed.client("sqs").get_queue_url(QueueName=f"ami-promoter-{REGION}-access-monitor")["QueueUrl"]
-    refused(person(closed, "Administrator", "sqs").send_message, QueueUrl=queue, MessageBody="{}")
-    person(closed, "OperatorOnCall", "sqs").send_message(QueueUrl=queue, MessageBody="{}")
+    refused(closed.person("Administrator", "sqs").send_message, QueueUrl=queue, MessageBody="{}")
+    closed.person("OperatorOnCall", "sqs").send_message(QueueUrl=queue, MessageBody="{}")
     share(closed, DEV)
     assert verdicts(closed.after(LATE)) == [("notice", "foreign-listed")]
 
 
 def doctored(scene: Scene) -> list[tuple[Any, str, str]]:
     """What `doctor` says of the tables' writers."""
-    found = json.loads(scene.cli("doctor", "--hub-only", "--json")[1])["findings"]
+    found = scene.answer("doctor", "--hub-only")[1]["findings"]
     return [(one["passed"], one["what"], one["cure"]) for one in found if one["check"] == "writers"]
 
 

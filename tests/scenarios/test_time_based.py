@@ -1,9 +1,9 @@
 """Time-based copies in the simulator: AWS is asked for a time, and where it has no throughput left, for none."""
 
 from demo import stage
-from tests.scenarios.scene import DEV, HUB
+from tests.scenarios.scene import DEV, HUB, targets_file
 
-FILE = f'defaults: {{external_id: {stage.EXTERNAL_ID}, complete_within: 15m}}\ngroups: {{default: ["{DEV}"]}}\n'
+FILE = targets_file(complete_within="15m")
 HUGE = 1_800
 """GiB that take 2,000 MiB a second, the whole quota, for 15 minutes."""
 

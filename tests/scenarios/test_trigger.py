@@ -22,7 +22,7 @@ def test_what_starts_nothing(scene):
 
 def hold_awaiting_role(scene):
     """The role is missing."""
-    scene.world.iam.roles.drop(f"arn:aws:iam::{DEV}:role/AmiCopyRole")
+    scene.drop_role(DEV)
 
 
 def hold_waiting(scene):

@@ -1,21 +1,12 @@
 """Who still uses an AMI: `where --use` and `recall --use` ask each target whose stack allows that."""
 
-import json
-
 import pytest
 
-from tests.scenarios.pointers import EACH, NAME, deploy, with_pointers
+from tests.scenarios.pointers import NAME, deploy, with_pointers
 from tests.scenarios.scene import DEV, REGION, TEST, Scene
-from tests.scenarios.sharing import SHARING
+from tests.scenarios.sharing import sharing_file
 
 LISTS = "DescribeImageReferences"
-
-
-def asked(scene: Scene, *words: str) -> dict:
-    """Run a verb; return what it prints for a program."""
-    status, out, err = scene.cli(*words, "--json")
-    assert status == 0, out + err
-    return json.loads(out)
 
 
 def uses(found: dict) -> dict[str, list[str]]:
@@ -26,7 +17,7 @@ def uses(found: dict) -> dict[str, list[str]]:
 @pytest.fixture
 def used(scene: Scene) -> Scene:
     """The AMI was delivered to two accounts; in DEV an instance, a launch template and the parameter name it."""
-    with_pointers(scene, file=EACH)
+    with_pointers(scene, accounts=(DEV, TEST))
     for account in (DEV, TEST):
         deploy(scene, account=account, AllowUseReport="true")
     scene.promote("dev")
@@ -43,7 +34,7 @@ def test_what_names_each_copy_is_listed(used):
     for _ in range(12):
         ec2.create_launch_template_version(LaunchTemplateId=template, LaunchTemplateData={"InstanceType": "t3.micro"})
 
-    found = asked(scene, "where", scene.image, "--use")
+    found = scene.ask("where", scene.image, "--use")
 
     assert uses(found) == {
         DEV: sorted([f"instance/{instance}", f"launch-template/{template}", f"parameter{NAME}"]),
@@ -52,7 +43,7 @@ def test_what_names_each_copy_is_listed(used):
     assert {one["image"] for one in found["uses"]} == {one["image"] for one in found["copies"]}
     said = scene.cli("where", copy, "--use")[1]
     assert f"{DEV} {REGION}: instance {instance}" in said
-    assert "uses" not in asked(scene, "where", scene.image)
+    assert "uses" not in scene.ask("where", scene.image)
 
 
 def test_a_recall_shows_who_uses_the_ami_before_it_asks(used):
@@ -60,7 +51,7 @@ def test_a_recall_shows_who_uses_the_ami_before_it_asks(used):
     scene = used
     status, out, _ = scene.cli("recall", scene.image, "--why", "bad", "--use")
     assert (status, f"{DEV} {REGION}: parameter {NAME}" in out) == (1, True)
-    assert not asked(scene, "status", scene.image)["promotion"]["recall"]
+    assert not scene.ask("status", scene.image)["promotion"]["recall"]
 
     before = len([call for call in scene.world.calls if call.operation == LISTS])
     assert before == 2
@@ -72,7 +63,7 @@ def test_a_target_whose_stack_does_not_allow_it_is_named_with_the_cure(used):
     """The other one is listed all the same."""
     deploy(used, account=TEST)
 
-    found = asked(used, "where", used.image, "--use")
+    found = used.ask("where", used.image, "--use")
 
     (dark,) = (one for one in found["uses"] if one["account"] == TEST)
     assert dark["named_by"] == []
@@ -83,14 +74,13 @@ def test_a_target_whose_stack_does_not_allow_it_is_named_with_the_cure(used):
 
 def test_of_a_shared_ami_the_hubs_own_is_asked_for(scene):
     """In the account that launches it, which shows nobody else's instances."""
-    scene.apply(SHARING)
-    scene.launches = {DEV, TEST}
+    scene.apply(sharing_file())
     for account in (DEV, TEST):
         deploy(scene, account=account, AllowUseReport="true")
     scene.promote("dev")
     instance = scene.client("ec2", DEV).run_instances(ImageId=scene.image, MinCount=1, MaxCount=1)["Instances"][0]
 
-    found = asked(scene, "where", scene.image, "--use")
+    found = scene.ask("where", scene.image, "--use")
 
     assert uses(found) == {DEV: [f"instance/{instance['InstanceId']}"], TEST: []}
 

@@ -67,7 +67,7 @@ def test_an_ami_that_its_account_has_changed(delivered):
 
 def test_a_target_that_cannot_be_looked_at(delivered):
     """No check failed, and some could not be made: an exit status of its own."""
-    delivered.world.iam.roles.drop(f"arn:aws:iam::{TEST}:role/AmiCopyRole")
+    delivered.drop_role(TEST)
 
     status, bad, _ = verify(delivered)
 

@@ -2,22 +2,15 @@
 
 import pytest
 
-from demo import stage
-from tests.scenarios.scene import DEV, HOUR, PROD, REGION, TEST
+from tests.scenarios.scene import DEV, HOUR, PROD, REGION, TEST, targets_file
 
-FILE = """\
-defaults: {{external_id: {external_id}, copy_deadline: 30m, queue_deadline: 30m}}
-groups:
-  dev: ["{dev}"]
-  qa: {{members: ["{test}"], after: dev}}
-  prod: {{members: ["{prod}"], after: qa, soak: {soak}}}
-"""
 EVERY = "dev qa prod"
 
 
 def file(soak: str = "0") -> str:
     """A targets file with three groups, one after the other."""
-    return FILE.format(external_id=stage.EXTERNAL_ID, dev=DEV, test=TEST, prod=PROD, soak=soak)
+    prod = {"members": [PROD], "after": "qa", "soak": soak}
+    return targets_file({"dev": [DEV], "qa": {"members": [TEST], "after": "dev"}, "prod": prod})
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from tests.scenarios.failures import write
 from tests.scenarios.regions import FAR
 from tests.scenarios.scene import DEV, PROD, REGION, TABLE, TEST
 from tests.scenarios.sharing import shared
@@ -22,19 +23,12 @@ def sharing(sharing):
 
 def withdraw(scene, *words, status=0):
     """Run the verb; return its JSON output."""
-    found, out, err = scene.cli("withdraw", "--yes", scene.image, *words, "--json")
-    assert found == status, out + err
-    return json.loads(out)
+    return scene.ask("withdraw", "--yes", scene.image, *words, status=status)
 
 
 def park(scene, record):
     """Park a record, as the service does with one that it cannot process."""
-    scene.client("dynamodb").update_item(
-        TableName=TABLE,
-        Key={"pk": {"S": record}, "sk": {"S": "record"}},
-        UpdateExpression="SET parked = :why REMOVE wake_at, due_shard",
-        ExpressionAttributeValues={":why": {"S": "by hand"}},
-    )
+    write(scene, record, remove=("wake_at", "due_shard"), parked={"S": "by hand"})
 
 
 def test_a_share_ends_the_tag_stays_and_everybody_says_who_did_it(sharing):
@@ -81,7 +75,7 @@ def test_a_running_copy_is_cancelled_and_one_of_two_regions_is_left_out(abroad):
 def test_what_was_opened_closes_within_minutes_although_the_role_vanished_in_mid_copy(scene):
     """EC2 refuses to delete the copies twice; nobody need wait for the last closing time."""
     scene.begin_copies(seconds=7200)
-    scene.world.iam.roles.drop(f"arn:aws:iam::{DEV}:role/AmiCopyRole")
+    scene.drop_role(DEV)
     withdraw(scene, "--account", DEV)
     scene.run_until(lambda: not scene.world.shares_open(), 600)
 

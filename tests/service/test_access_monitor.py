@@ -66,11 +66,19 @@ class MonitorSetup:
         return self.monitor.judge_event(body, time_left=lambda: seconds)
 
 
+BY_A_STRANGER = {"type": "AWSAccount", "accountId": "444444444444", "invokedBy": "ec2.amazonaws.com"}
+
+
 def event_of(name: str, **changes: Any) -> str:
     """A sample event with a changed detail, as EventBridge puts it into the queue."""
     event = deepcopy(SAMPLES[name]["event"])
     event["detail"] |= changes
     return json.dumps(event)
+
+
+def at(seconds: int) -> dict[str, str]:
+    """When an event's call was made, so many seconds from now."""
+    return {"eventTime": datetime.fromtimestamp(NOW + seconds, UTC).isoformat()}
 
 
 @pytest.fixture
@@ -308,6 +316,31 @@ def test_a_grant_that_others_made_is_known_when_a_stolen_role_revokes_it(setup):
     assert [one["verdict"] for one in setup.topic] == ["own-without-intent"]
 
 
+def test_a_stolen_role_that_revokes_a_grant_at_once_pages_although_the_event_of_the_grant_comes_last(setup):
+    """CloudTrail keeps no order: the event of the end waits for that of the beginning. Then it comes no more."""
+    setup.findings.remember_key(KEY)
+    resources = [{"ARN": KEY, "accountId": HUB, "type": "AWS::KMS::Key"}]
+    of_key = {"eventSource": "kms.amazonaws.com", "resources": resources}
+    asked = {"granteePrincipal": "ec2.us-east-1.amazonaws.com", "keyId": KEY}
+    made = {"eventName": "CreateGrant", "eventID": "e-1", "requestParameters": asked, **of_key}
+    made = event_of("a snapshot is shared", **made, responseElements={"grantId": "g-ebs"}, **BY_JO, **at(0))
+    ends = {"eventName": "RevokeGrant", "eventID": "e-2", "requestParameters": {"grantId": "g-ebs"}, **of_key}
+    ended = event_of("a snapshot is shared", **ends, **at(20))
+
+    setup.now = NOW + 620
+    assert not setup.judge(ended)
+    setup.now += 100
+    assert setup.judge(made)
+    setup.now += 80
+    assert setup.judge(ended)
+    assert [one["verdict"] for one in setup.topic] == ["own-without-intent"]
+    unknown = json.loads(ended)
+    unknown["detail"]["requestParameters"]["grantId"] = "g-before-the-monitor"
+    setup.now = NOW + 20 + 20 * 60
+    assert setup.judge(json.dumps(unknown))
+    assert len(setup.topic) == 1
+
+
 @pytest.mark.parametrize("region", ["us-east-1", "eu-west-1"])
 def test_a_copy_that_the_share_allowed_is_no_page_into_whatever_region_it_was_made(setup, region):
     """The file has left the account out since, and its share is about to close; a target copies into its own Region."""
@@ -323,6 +356,14 @@ def test_a_copy_that_the_share_allowed_is_no_page_into_whatever_region_it_was_ma
     assert setup.topic == []
 
 
+def test_a_stranger_that_makes_a_volume_of_a_shared_snapshot_pages(setup):
+    """CloudTrail names the user in EC2's own event where a caller stands."""
+    setup.judge_event(
+        "a shared snapshot is copied", eventName="SharedSnapshotVolumeCreated", userIdentity=BY_A_STRANGER
+    )
+    assert published(setup) == [("foreign-stranger", ["444444444444"])]
+
+
 # --- a key's policy that a person and the service write within seconds ------------------------------------------------
 
 KEY = f"arn:aws:kms:us-east-1:{HUB}:key/k"
@@ -333,13 +374,12 @@ SERVICE = f"arn:aws:iam::{HUB}:role/ami-promoter-us-east-1-share-worker"
 JO = f"arn:aws:iam::{HUB}:user/jo"
 
 
-def put(at: int, by: str, *statements: Any) -> str:
+def put(seconds: int, by: str, *statements: Any) -> str:
     """The event of a PutKeyPolicy, so many seconds from now."""
     policy = {"requestParameters": {"policy": json.dumps({"Statement": statements})}}
-    ident = {"eventID": f"e-{at}-{by[-4:]}-{len(statements)}", "userIdentity": {"arn": by, "accountId": HUB}}
-    time = {"eventTime": datetime.fromtimestamp(NOW + at, UTC).isoformat()}
+    ident = {"eventID": f"e-{seconds}-{by[-4:]}-{len(statements)}", "userIdentity": {"arn": by, "accountId": HUB}}
     resources = {"resources": [{"ARN": KEY, "accountId": HUB, "type": "AWS::KMS::Key"}]}
-    return event_of("a key's policy is written", **policy, **ident, **time, **resources)
+    return event_of("a key's policy is written", **policy, **ident, **at(seconds), **resources)
 
 
 def arrive(setup: MonitorSetup, *events: tuple[int, str]) -> list[tuple[str, list[str]]]:

@@ -53,14 +53,14 @@ def test_people_are_notified_once_that_the_source_cannot_be_read_however_often_t
     refused = PortTrouble("source", "examine", THROTTLED, times=10**6)
     hub.gate.troubles.append(refused)
     for day in range(4):
-        hub.run(until=hub.cloud.now + 25 * HOUR)
+        hub.wait(25 * HOUR)
         hub.cloud.change_targets(tags={"day": str(day)})
         hub.discover()
     assert [one["event"] for one in hub.cloud.notices] == ["promotion.refused"]
     assert [one.code for one in record(hub).faults] == ["source-never-available"]
 
     refused.times = 0
-    hub.run(until=hub.cloud.now + HOUR)
+    hub.wait(HOUR)
     assert hub.outcomes() == {(AMI, A): "delivered", (AMI, B): "delivered"}
     assert record(hub).faults == ()
 

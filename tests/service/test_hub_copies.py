@@ -8,7 +8,7 @@ import pytest
 
 from chalicelib.delivery import machine
 from chalicelib.delivery.codecs import DELIVERIES
-from chalicelib.delivery.model import CopyState, DeliveryState, HubCopy
+from chalicelib.delivery.model import Attempt, CopyState, DeliveryState, HubCopy
 from chalicelib.delivery.phases.checking import HubCopySeen, TargetUnfit
 from chalicelib.delivery.tracked import TrackedDelivery
 from chalicelib.delivery.worker import hub_copies
@@ -66,6 +66,21 @@ def test_a_snapshot_there_with_the_nonce_of_an_attempt_that_made_another_is_not_
     assert [fault.code for fault in waiting.faults] == (["hub-copy-incomplete"] if known else [])
     assert bool(waiting.hub_copy.snapshots) is not known
     assert all("copy the AMI in the hub" in fault.cure for fault in waiting.faults), "a new tag would not do"
+
+
+def test_a_copy_there_under_an_earlier_key_is_not_copied_from():
+    """EC2 refused to delete it. The targets may use the present key alone."""
+    made = replace(a_delivery(DeliveryState.DELIVERED), copies=(), key_arn=TARGET_KEY)
+    earlier = Attempt("before", "snap-0a", NOW - HOUR, "snap-0before", 1)
+    made = replace(made, attempts=(earlier, *(replace(one, id=f"{one.source}c") for one in made.attempts)))
+    stores = in_memory()
+    stores.records.create(DELIVERIES.encode(made), NOW)
+    right = seen("snap-0a", "completed"), seen("snap-0b", "completed")
+    extra = seen("snap-0a", "completed", copy="snap-0before", key_arn="arn:another", nonce="before")
+    for shown in ((*right, extra), (extra, *right)):
+        there = SimpleNamespace(find=lambda _, shown=shown: shown)
+        looked = hub_copies.look(stores.records, there, a_delivery(hub_copy=HubCopy(made.id)))
+        assert looked == HubCopySeen((("snap-0a", "snap-0ac"), ("snap-0b", "snap-0bc")), TARGET_KEY)
 
 
 def test_a_look_that_does_not_show_the_whole_copy_yet_fails_nothing():

@@ -118,6 +118,9 @@ STAYS = {
     "a retry": wakes("retry", f"1:{B}"),
     "an entry of a written tag": wakes("written", "4102444800"),
     "discovery's entry": wakes("seen", f"1:{A} {B}"),
+    "another file": wakes("file", "new"),
+    "the lift of another": wakes("lifted", "1"),
+    "another withdrawal": wakes("withdraw", "2"),
     "a change and back that nobody saw": another_value_and_back,
 }
 
@@ -337,6 +340,7 @@ def test_an_image_that_the_service_made_is_refused_once_and_nobody_gets_it():
         pass_time(hub, HOUR)
         hub.discover()
     assert (hub.outcomes(), refusals(hub)) == ({}, 1)
+    assert [fault.partition(":")[0] for fault in hub.faults()] == ["source-made-by-service"]
 
 
 def test_a_value_that_is_refused_begins_nothing_again():

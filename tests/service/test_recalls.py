@@ -602,6 +602,24 @@ def test_a_recall_outlasts_a_call_of_the_lift_before_it_that_comes_late(first):
     assert raw(hub, NEW)["State"] == "available"
 
 
+def test_a_lift_outlasts_a_call_of_the_recall_that_comes_late():
+    """Another invocation has finished the recall, and its lift has begun, as that call reaches EC2."""
+    hub = promoted(a_hub())
+    hub.cloud.may_disable = True
+
+    def lift() -> None:
+        work(hub)
+        assert hub.outcomes()[NEW, DEV] == "recalled"
+        hub.lift_recall(NEW)
+        work(hub)
+
+    beside(hub, "target.images", "recall", lift)
+    recall_it(hub)
+    assert hub.outcomes()[NEW, DEV] == "delivered"
+    assert "DeprecationTime" not in raw(hub, NEW)
+    assert raw(hub, NEW)["State"] == "available"
+
+
 def test_a_recall_that_another_invocation_took_back_before_it_was_written_can_be_lifted():
     """It had read the delivery before; the record was written all the same."""
     hub = promoted(a_hub())

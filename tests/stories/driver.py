@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from demo import stage
+from tests.scenarios.scene import GROUPS, targets_file
 
 DEV, TEST, PROD = stage.TARGETS.values()
 HOUR, DAY = 3600, 24 * 3600
@@ -19,7 +20,6 @@ NAME = PARAMETER.format(family=FAMILY)
 WHY = "It does not boot."
 SHARE: Mapping[str, Any] = {"mode": "share", "service_linked_roles": []}
 """Settings by which a target launches the hub's own AMI."""
-GROUPS: Mapping[str, Any] = {"default": [DEV], "dev": [DEV, TEST], "prod": [PROD]}
 
 
 class Driver(Protocol):
@@ -36,10 +36,9 @@ class Driver(Protocol):
         self, groups: Mapping[str, Any] = GROUPS, accounts: Mapping[str, Any] | None = None, **settings: Any
     ) -> None:
         """Apply a targets file; ``settings`` are those of every target, ``accounts`` those of one."""
-        defaults = {"external_id": stage.EXTERNAL_ID, **settings}
-        self.apply_file({"defaults": defaults, "groups": dict(groups), "accounts": dict(accounts or {})})
+        self.apply_file(targets_file(groups, accounts, **settings))
 
-    def apply_file(self, file: Mapping[str, Any]) -> None: ...
+    def apply_file(self, text: str) -> None: ...
 
     def build(self, *, family: str = "", pending: int = 0) -> str:
         """Build another AMI, newer than those before; return its id. It is available after ``pending`` seconds."""

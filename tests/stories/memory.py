@@ -5,8 +5,6 @@ from datetime import UTC, datetime
 from itertools import count, repeat
 from typing import Any
 
-import yaml
-
 from ami_promoter.promotions.promotion_data import BAD
 from ami_promoter.targets_file.compiler import HubPlace, compile_targets
 from chalicelib.engine import addresses
@@ -44,8 +42,8 @@ class MemoryDriver(Driver):
 
     # --- people in the hub -------------------------------------------------------------------------------------------
 
-    def apply_file(self, file: Mapping[str, Any]) -> None:
-        compiled = compile_targets(yaml.safe_dump(file), "targets.yaml", HubPlace(REGION, HUB))
+    def apply_file(self, text: str) -> None:
+        compiled = compile_targets(text, "targets.yaml", HubPlace(REGION, HUB))
         assert isinstance(compiled, Directory), compiled
         self.cloud.directory = compiled
         self.hub._discover_at = self.cloud.now + DISCOVERY

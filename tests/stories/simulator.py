@@ -1,10 +1,8 @@
 """Plays a story on the built package in the simulator."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
-
-import yaml
 
 from awsim.services.ec2.state import Boot
 from tests.scenarios import pointers
@@ -20,15 +18,12 @@ class SimulatorDriver(Driver):
     def __init__(self, scene: Scene) -> None:
         self.scene = scene
         self.ami = scene.image
-        self._roles: dict[str, Any] = {}
+        self._restore: dict[str, Callable[[], None]] = {}
 
     # --- people in the hub -------------------------------------------------------------------------------------------
 
-    def apply_file(self, file: Mapping[str, Any]) -> None:
-        self.scene.apply(yaml.safe_dump(file))
-        settings = {account: {**file["defaults"], **file["accounts"].get(account, {})} for account in (DEV, TEST, PROD)}
-        by_launching = {one for one, its in settings.items() if "share" in its.values() or "image" in its.values()}
-        self.scene.launches |= by_launching
+    def apply_file(self, text: str) -> None:
+        self.scene.apply(text)
 
     def build(self, *, family: str = "", pending: int = 0) -> str:
         self.scene.wait(60)  # so that it is newer
@@ -82,13 +77,10 @@ class SimulatorDriver(Driver):
             self.scene.world.ec2.seed_subnet(account, REGION, tags={"ami-promoter:launch-test": "true"})
 
     def remove_role(self, account: str) -> None:
-        roles, arn = self.scene.world.iam.roles, f"arn:aws:iam::{account}:role/AmiCopyRole"
-        self._roles[account] = roles.get(arn)
-        roles.drop(arn)
+        self._restore[account] = self.scene.drop_role(account)
 
     def restore_role(self, account: str) -> None:
-        role = self._roles.pop(account)
-        self.scene.world.iam.put_role(account, role.name, role.trust, role.policies)
+        self._restore.pop(account)()
 
     def deregister_in(self, account: str) -> None:
         image = self.scene.image_in(account)["ImageId"]

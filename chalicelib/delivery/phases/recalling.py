@@ -103,7 +103,9 @@ def turned(delivery: Delivery, now: int, *, recalled: bool, lift: str = "") -> D
     if not (delivery.recall.seen or delivery.recall.lift):
         return _publish_again(next_one, now)
     refused = delivery.recall.refused if lift == delivery.recall.lift else ""
-    return RESTORE(next_one.with_recall(lift=lift, refused=refused), now)
+    restored = RESTORE(next_one.with_recall(lift=lift, refused=refused), now)
+    # a call of the recall may still be under way
+    return replace(restored, next_try=max(now, delivery.entered.get(RECALLED.state, 0) + schedule.SILENCE))
 
 
 def _recalling(delivery: Delivery, now: int) -> tuple[Command, ...]:

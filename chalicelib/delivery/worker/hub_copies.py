@@ -49,7 +49,8 @@ def look(records: Records, snapshots: TargetSnapshots, delivery: Delivery) -> De
     if not known:  # its AMI was there already: the snapshots' tags name their sources
         shown = snapshots.find(copy)
         shown = shown if copy.accepted and copy.accepted == copy.image.id else proof.copies(copy, shown).own
-        known = {seen.source: seen.copy for seen in shown if seen.state == "completed"}
+        usable = (seen for seen in shown if (seen.state, seen.key_arn) == ("completed", copy.key_arn))
+        known = {seen.source: seen.copy for seen in usable}
     wanted = [snapshot.id for snapshot in delivery.snapshots]
     if any(snapshot not in known for snapshot in wanted):
         what = f"The hub's own AMI {copy.image} in {copy.target.region} does not show a copy of each snapshot."

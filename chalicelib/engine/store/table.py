@@ -16,6 +16,8 @@ CONFLICT = "TransactionConflictException"
 CONFLICT_TRIES = 5
 A_BATCH = 100
 """The most items of one BatchGetItem."""
+NEWEST_AT_ONCE = 10
+"""Items of one Query that begins with the newest: who asks for these stops soon."""
 
 EXPIRES = "expires_at"
 """The attribute for DynamoDB's TTL: epoch seconds after which DynamoDB deletes the item."""
@@ -195,6 +197,7 @@ class Table:
             ExpressionAttributeValues=wire({":pk": pk, ":first": first, ":last": last}),
             ConsistentRead=True,
             ScanIndexForward=not newest_first,
+            **({"Limit": NEWEST_AT_ONCE} if newest_first else {}),
         )
 
     def query_index(

@@ -26,8 +26,8 @@ STALE = ("InvalidNextToken", "InvalidPaginationToken")
 """Error codes for a page token that EC2 does not know any more [EC2 API reference, error codes]."""
 WRONG_VALUE = "InvalidParameterValue"
 """The code that was recorded for it; the message then names the token [aws-facts 4, VERIFIED]."""
-UNPROTECTED = "disabled"
-"""Of DeregistrationProtection [EC2 user guide, protect an AMI from deregistration]."""
+PROTECTED = "enabled"
+"""How DeregistrationProtection then begins; `disabled after TIME` is a cooldown's rest [aws-facts 8, VERIFIED]."""
 DENIED = "UnauthorizedOperation"
 USE_CURE = (
     "Update the stack of deploy/target.yaml there (of OUs, that of deploy/target-stackset.yaml) with "
@@ -183,7 +183,7 @@ def _image(raw: Mapping[str, Any]) -> OwnImage:
         state=raw["State"],
         delivery=tags.get(register.DELIVERY_TAG, ""),
         source=tags.get(register.SOURCE_IMAGE_TAG, ""),
-        protected=raw.get("DeregistrationProtection", UNPROTECTED) != UNPROTECTED,
+        protected=raw.get("DeregistrationProtection", "").startswith(PROTECTED),
         changeable={member: str(raw[member]) for member in comparison.CHANGEABLE if raw.get(member)},
     )
 

@@ -41,7 +41,7 @@ from chalicelib.images.source_images import source_image
 from chalicelib.promotion import events as ev
 from chalicelib.promotion import wave_counts
 from chalicelib.promotion.model import BEGIN, END, EXAMINE, Promotion
-from chalicelib.promotion.wanted import DELIVERED, RECALLED, WantedTargets, why_it_ends
+from chalicelib.promotion.wanted import DELIVERED, RECALLED, WantedTargets
 from chalicelib.promotion.worker import copy_holdings
 from chalicelib.sharing.entitlement import launched_by
 from chalicelib.sharing.ports import Ledger
@@ -97,7 +97,7 @@ class DeliveryPass:
                 if one.state in (DELIVERED, RECALLED):
                     self._turn(promotion, one, recalled=wanted.recalled)
                 elif not self._put_right(promotion, one, there.get(upto)):
-                    self._ask_to_end(promotion, one, there.get(upto), budget, recalled=wanted.recalled)
+                    self._ask_to_end(promotion, wanted, one, there.get(upto), budget)
             if upto != some[-1].delivery:
                 return _sliced(promotion, END + upto)
         inputs = wanted.inputs(promotion)
@@ -164,15 +164,15 @@ class DeliveryPass:
     def _ask_to_end(
         self,
         promotion: Promotion,
+        wanted: WantedTargets,
         one: TrackedDelivery,
         record: Delivery | None,
         budget: Budget,
-        *,
-        recalled: bool,
     ) -> None:
         """Ask it; what one that cannot act holds for its copies is released."""
         cause = f"cancel:{promotion.ami}:{promotion.inputs[:12]}:{promotion.tries}"  # asked again, it is news again
-        wish = WishToEnd(one.episode, f"{BY_RECALL if recalled else ''}{cause}", why_it_ends(promotion, one.place))
+        why = wanted.why_it_ends(promotion, one.place)
+        wish = WishToEnd(one.episode, f"{BY_RECALL if wanted.recalled else ''}{cause}", why)
         self.waker.wake(addresses.delivery(one.delivery), cause, {"cancel": str(wish)})
         if record is None:
             ports = self.records, self.ledger, self.waker, self.clock

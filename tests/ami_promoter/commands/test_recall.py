@@ -62,10 +62,9 @@ def recalled(account, state="delivered", **changes):
     return a_delivery(account, state, **({"image": delivery.NewImage(COPY), "naming": naming} | changes))
 
 
-def over(tables, *deliveries, withdrawn=None):
+def over(tables, *deliveries):
     """Store a promotion that is over, and its deliveries."""
-    state = promotion.PromotionState.OVER
-    promoted(tables[0], *deliveries, state=state, seen_value="dev", withdrawn=withdrawn or {})
+    promoted(tables[0], *deliveries, state=promotion.PromotionState.OVER, seen_value="dev")
 
 
 def a_pointer(account=DEV, image=COPY, **changes):
@@ -230,7 +229,7 @@ def test_the_overview_lists_what_is_recalled(tables, capsys):
 def test_a_recall_is_no_withdrawal_of_an_account(tables, capsys):
     """`*` is no account that anybody could lift."""
     stands(tables)
-    over(tables, recalled(DEV, "recalled", recall=delivery.Recalled(done=True)), withdrawn={"*": BY})
+    over(tables, recalled(DEV, "recalled", recall=delivery.Recalled(done=True)))
 
     shown = run(capsys, "status", AMI, "--json")[1]["promotion"]
 
@@ -243,7 +242,7 @@ def test_other_verbs_say_that_it_is_recalled(tables, capsys, words):
     """Nothing starts again, and who looks for an AMI to launch reads why there is none."""
     stands(tables)
     failed = recalled(PROD, "failed", image=delivery.NewImage())
-    over(tables, recalled(DEV, "recalled", recall=delivery.Recalled(done=True)), failed, withdrawn={"*": BY})
+    over(tables, recalled(DEV, "recalled", recall=delivery.Recalled(done=True)), failed)
 
     status, said, _ = run(capsys, *words)
 

@@ -17,10 +17,13 @@ from chalicelib.delivery.tracked import TrackedDelivery
 from chalicelib.engine import addresses
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.store.records import DynamoRecords
+from chalicelib.engine.store.table import Table
 from chalicelib.images.source_images import write_source
 from chalicelib.promotion import model as promotion
 from chalicelib.sharing import share
 from chalicelib.sharing.store.ledger import DynamoLedger
+from chalicelib.targets import withdrawals
+from chalicelib.targets.withdrawals import Withdrawal
 from tests.ami_promoter.a_hub import (
     AMI,
     DEV,
@@ -29,12 +32,14 @@ from tests.ami_promoter.a_hub import (
     PROD,
     REGION,
     TABLE,
+    AnotherClient,
     a_delivery,
     a_promotion,
     lines,
     promoted,
     write,
 )
+from tests.ami_promoter.conftest import CONFIG
 from tests.fakes import copying, sharing
 from tests.images.examples import an_image
 
@@ -512,9 +517,11 @@ def test_a_record_with_all_the_faults_that_it_can_keep_names_the_command_that_li
     assert (more in capsys.readouterr().out.splitlines()) is (faults == promotion.MOST_FAULTS)
 
 
-def test_withdrawals_say_how_they_end(table, capsys):
+def test_withdrawals_say_how_they_end(client, table, capsys):
     """By another value of the tag, or by the command that lifts them."""
-    write(table, a_promotion(withdrawn={DEV: "arn:aws:sts::1:assumed-role/ops/ann"}))
+    write(table, a_promotion())
+    by_ann = withdrawals.written(Withdrawal(DEV, NINE, "arn:aws:sts::1:assumed-role/ops/ann", "dev"))
+    Table(client, CONFIG).put(addresses.withdrawals(AMI), {DEV: by_ann})
 
     assert main(["status", AMI, "--wide"]) == 0
 
@@ -573,20 +580,14 @@ def test_hundreds_of_deliveries(table, capsys):
     assert len(json.loads(capsys.readouterr().out)["promotion"]["deliveries"]) == 150
 
 
-class ReluctantTable:
+class ReluctantTable(AnotherClient):
     """A DynamoDB client that reads one item of a batch, for this many calls, and leaves the rest unprocessed."""
-
-    def __init__(self, client, calls):
-        self._client, self._calls = client, calls
-
-    def __getattr__(self, name):
-        return getattr(self._client, name)
 
     def batch_get_item(self, RequestItems):  # noqa: N803 - boto3's own name
         """Read one key, or all once the calls are used up."""
         wanted = RequestItems[TABLE]["Keys"]
-        taken = wanted[:1] if self._calls > 0 else wanted
-        self._calls -= 1
+        taken = wanted[:1] if self.calls > 0 else wanted
+        self.calls -= 1
         answer = self._client.batch_get_item(RequestItems={TABLE: {"Keys": taken}})
         rest = wanted[len(taken) :]
         return {"Responses": answer["Responses"], "UnprocessedKeys": {TABLE: {"Keys": rest}} if rest else {}}
@@ -612,7 +613,7 @@ def test_what_dynamodb_leaves_unread_is_asked_again(three):
     assert waits == [0.2, 0.4]
 
 
-class Refusing(ReluctantTable):
+class Refusing(AnotherClient):
     """A DynamoDB client that reads no item of a batch."""
 
     def batch_get_item(self, RequestItems):  # noqa: N803 - boto3's own name
@@ -623,7 +624,7 @@ class Refusing(ReluctantTable):
 def test_dynamodb_that_never_reads_is_given_up_on(three):
     """The command ends with a message."""
     connection = Connection(REGION)
-    connection.dynamodb = Refusing(connection.dynamodb, calls=0)
+    connection.dynamodb = Refusing(connection.dynamodb)
 
     with pytest.raises(HubError, match="DynamoDB still leaves items unread"):
         Reader(connection, sleep=lambda _: None).many(three)

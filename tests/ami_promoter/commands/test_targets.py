@@ -1,6 +1,5 @@
 """``targets validate``, ``diff`` and ``apply`` against moto's DynamoDB."""
 
-import gzip
 import json
 import os
 import subprocess
@@ -15,9 +14,8 @@ from ami_promoter.hub.aws import Connection, HubError
 from ami_promoter.targets_file.compiler import HubPlace, compile_targets
 from ami_promoter.targets_file.publishing import KEEP, Publisher
 from chalicelib.targets.store.targets_table import TargetsTable, partition
+from tests.ami_promoter.a_hub import CONFIG, HUB, MEMBERS, TABLE, AnotherClient
 
-HUB, TABLE = "123456789012", "ami-promoter-us-east-1"
-CONFIG, MEMBERS = f"{TABLE}-config", f"{TABLE}-members"
 PLACE = f"account {HUB}, us-east-1"
 FILE = """
 groups:
@@ -303,17 +301,6 @@ def test_an_older_file_can_be_brought_back(client, file):
     assert (applied.current.number, applied.directory) == (3, compiled(FILE))
 
 
-def test_the_files_text_is_kept_with_its_version(client, file):
-    """The table shows exactly what was applied, with comments."""
-    main(["targets", "apply", "--yes", file("# by hand\n" + FILE)])
-
-    current = TargetsTable(client, CONFIG, MEMBERS).version_in_force()
-    key = {"pk": {"S": partition(current.version)}, "sk": {"S": "source"}}
-    item = client.get_item(TableName=CONFIG, Key=key)["Item"]
-    assert gzip.decompress(item["text"]["B"]).decode() == "# by hand\n" + FILE
-    assert current.applied_by == f"arn:aws:sts::{HUB}:user/moto"
-
-
 def test_items_changed_by_hand_are_written_again(client, file, capsys):
     """The same file can be applied again, which repairs everything."""
     main(["targets", "apply", "--yes", file(FILE)])
@@ -366,14 +353,8 @@ def test_a_thousand_accounts_are_applied_and_read_back(client, file):
     assert [target.account for target in TargetsTable(client, CONFIG, MEMBERS).read().resolve("").targets] == accounts
 
 
-class Reluctant:
+class Reluctant(AnotherClient):
     """A DynamoDB client that leaves all but one item of a batch unprocessed, for this many calls."""
-
-    def __init__(self, client, calls):
-        self._client, self.calls = client, calls
-
-    def __getattr__(self, name):
-        return getattr(self._client, name)
 
     def batch_write_item(self, RequestItems):  # noqa: N803 - boto3's own name
         """Write one item, or all once the calls are used up."""
@@ -413,14 +394,8 @@ def test_dynamodb_that_never_takes_the_items_is_given_up_on(client):
     assert publisher.applied().directory == compiled(FILE)
 
 
-class Echoing:
+class Echoing(AnotherClient):
     """A DynamoDB client whose answer to the last put is lost, so that the SDK repeats the put."""
-
-    def __init__(self, client):
-        self._client = client
-
-    def __getattr__(self, name):
-        return getattr(self._client, name)
 
     def put_item(self, **request):
         """Put twice if there is a condition."""
@@ -552,6 +527,7 @@ def test_what_is_in_force_is_shown_as_it_was_applied(client, file, capsys, monke
     main(["targets", "show", "--json"])
     reported = json.loads(capsys.readouterr().out)
     assert (reported["version"], reported["text"], reported["damaged"]) == (1, text, False)
+    assert reported["applied_by"] == f"arn:aws:sts::{HUB}:user/moto"
 
 
 def test_what_was_changed_by_hand_is_said(client, file, capsys):

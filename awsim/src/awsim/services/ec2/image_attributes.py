@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from awsim.api import AwsError, Call
@@ -47,10 +48,10 @@ PLAIN = {
 def _describe(ec2: Ec2State, call: Call) -> Mapping[str, Any]:
     image, at = own_image(ec2, call), ec2.moment(call)
     then = ec2.images.get(image.id, at) or image
-    return {"ImageId": image.id, **_attribute(ec2, then, call.params["Attribute"])}
+    return {"ImageId": image.id, **_attribute(ec2, then, call.params["Attribute"], at)}
 
 
-def _attribute(ec2: Ec2State, image: Ec2Image, attribute: str) -> dict[str, Any]:
+def _attribute(ec2: Ec2State, image: Ec2Image, attribute: str, at: datetime) -> dict[str, Any]:
     if attribute in PLAIN:
         name = PLAIN[attribute]
         return {name: {"Value": image.members[name]} if name in image.members else {}}
@@ -59,7 +60,7 @@ def _attribute(ec2: Ec2State, image: Ec2Image, attribute: str) -> dict[str, Any]
             there = image.uefi_data is not None and ec2.on(UEFI_APART)
             return {"UefiData": {"Value": image.uefi_data} if there else {}}
         case "deregistrationProtection":
-            return {"DeregistrationProtection": {"Value": image.members.get("DeregistrationProtection", "disabled")}}
+            return {"DeregistrationProtection": {"Value": image.protection(at)}}
         case "launchPermission":
             return {"LaunchPermissions": launch_shown(image)}
         case "productCodes":

@@ -132,6 +132,7 @@ def shown(ec2: Ec2State, image: Ec2Image, account: str, at: datetime) -> dict[st
         "CreationDate": stamp(image.created),
         "Public": ("Group", "all") in image.launch,
         **image.members,
+        **({"DeregistrationProtection": image.protection(at)} if "DeregistrationProtection" in image.members else {}),
         **tags.shown(ec2, seen_tags(ec2, image, account if ec2.on(TAGS_PRIVATE) else image.owner, at)),
     }
     if devices:

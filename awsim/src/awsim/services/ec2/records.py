@@ -147,6 +147,13 @@ class Ec2Image:
         """Whether others may launch it."""
         return bool(self.launch)
 
+    def protection(self, at: datetime) -> str:
+        """How its deregistration protection shows; its end only while it outlasts the protection."""
+        value = str(self.members.get("DeregistrationProtection", "disabled"))
+        if value == "disabled" and self.cools_until is not None and at < self.cools_until:
+            return f"disabled after {self.cools_until:%Y-%m-%dT%H:%M:%S.000Z}"
+        return value
+
     @property
     def name(self) -> str:
         """Its name, unique among the registered images of its account and Region."""

@@ -28,8 +28,9 @@ PROTECTED = rule(
 )
 COOLDOWN = rule(
     "ec2-deregistration-cooldown",
-    "An image whose protection had a cooldown cannot be deregistered for 24 hours after the protection was lifted "
-    "[aws-facts 8, VERIFIED; code, and that it shows as disabled meanwhile: UNVERIFIED]",
+    "An image whose protection had a cooldown cannot be deregistered for 24 hours after the protection was lifted, and "
+    "shows until when [aws-facts 8, VERIFIED; code, form of that time, and that lifting it again ends nothing: "
+    "UNVERIFIED]",
 )
 DELETES_SNAPSHOTS = rule(
     "ec2-deregister-deletes-snapshots",
@@ -70,7 +71,8 @@ def _protect(ec2: Ec2State, call: Call) -> Mapping[str, Any]:
 def _unprotect(ec2: Ec2State, call: Call) -> Mapping[str, Any]:
     image = own_image(ec2, call)
     with_cooldown = image.members.get("DeregistrationProtection") == "enabled-with-cooldown" and ec2.on(COOLDOWN)
-    return _set_protection(ec2, replace(image, cools_until=ec2.now + COOLS if with_cooldown else None), "disabled")
+    until = ec2.now + COOLS if with_cooldown else image.cools_until
+    return _set_protection(ec2, replace(image, cools_until=until), "disabled")
 
 
 def _set_protection(ec2: Ec2State, image: Ec2Image, value: str) -> Mapping[str, Any]:
