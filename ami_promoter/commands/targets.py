@@ -196,16 +196,31 @@ def _publish(caller: VerbCaller, name: str, *, dry_run: bool, yes: bool) -> Repo
     report = _difference(connection, applied, wanted)
     if dry_run:
         return report
-    if not (yes or _same(applied, wanted)):
-        does = f"This applies {name} to {connection.place}"
-        if gone := report.data["targets"]["removed"]:
-            removed = named([place_of(target) for target in gone])
-            ends = "the service withdraws their standing shares; they keep the AMIs that they own"
-            does = f"This removes {removed}; {ends}"
-        caller.confirm("targets apply", does, report.lines, yes=yes)
-    done = _apply(publisher, connection, applied, wanted, source, report)
+    current = applied.current
+    if current is not None and not applied.damaged and current.digest == report.data["digest"]["file"]:
+        last = f"Nothing to apply: version {current.number} in {connection.place} is the same."
+    else:
+        caller.confirm("targets apply", _does(report, f"{name} to {connection.place}"), report.lines, yes=yes)
+        current = publisher.publish(applied, wanted, source, moment(int(connection.now())))
+        wake(connection, [APPLIED_FILE])  # so that people are notified of it now
+        last = f"Applied as version {current.number} in {connection.place}: {_size(wanted)}."
+    warnings: tuple[str, ...] = ()
+    try:
+        publisher.clean(current)
+    except HubError as error:
+        warnings = (str(error),)
     remember(caller.profile, wanted)
-    return done
+    ready = ["`ami-promoter doctor` checks whether the targets are ready."] if report.data["targets"]["added"] else []
+    data = {**report.data, "applied": True, "version": current.number}
+    return Report((*report.lines, last, *ready), data, warnings=warnings)
+
+
+def _does(report: Report, applies: str) -> str:
+    """Say what applying a file does, for the question before it."""
+    if not (gone := report.data["targets"]["removed"]):
+        return f"This applies {applies}"
+    ends = "the service withdraws their standing shares; they keep the AMIs that they own"
+    return f"This removes {named([place_of(target) for target in gone])}; {ends}"
 
 
 def _compiled(source: str, name: str, region: str, account: str | None) -> Directory:
@@ -290,39 +305,6 @@ def _heading(connection: Connection, applied: AppliedVersion) -> Iterator[str]:
     yield f"Compared with version {applied.current.number} in {connection.place}, {by}:"
     if applied.damaged:
         yield "The items of that version have changed since; the comparison treats all of them as new."
-
-
-def _same(applied: AppliedVersion, wanted: Directory) -> bool:
-    """Whether this is in force already."""
-    current = applied.current
-    return current is not None and not applied.damaged and current.digest == digest_of(to_items(wanted))
-
-
-def _apply(
-    publisher: Publisher,
-    connection: Connection,
-    applied: AppliedVersion,
-    wanted: Directory,
-    source: str,
-    report: Report,
-) -> Report:
-    warnings: tuple[str, ...] = ()
-    current = applied.current
-    if current and _same(applied, wanted):
-        last = f"Nothing to apply: version {current.number} in {connection.place} is the same."
-    else:
-        now = moment(int(connection.now()))
-        current = publisher.publish(applied, wanted, source, now)
-        wake(connection, [APPLIED_FILE])  # so that people are notified of it now
-        last = f"Applied as version {current.number} in {connection.place}: {_size(wanted)}."
-    try:
-        publisher.clean(current)
-    except HubError as error:
-        warnings = (str(error),)
-    ready = ["`ami-promoter doctor` checks whether the targets are ready."] if report.data["targets"]["added"] else []
-    return Report(
-        (*report.lines, last, *ready), {**report.data, "applied": True, "version": current.number}, (), warnings
-    )
 
 
 def _size(directory: Directory) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import RenderableType
@@ -185,8 +185,7 @@ def remark(family: str, pointer: Mapping[str, Any]) -> tuple[str, str]:
 
 def at_fault(found: Iterable[RecordSeen[Pointer]]) -> list[dict[str, Any]]:
     """Show the pointers that have a fault, by family, account and Region. Parked ones are not among them."""
-    bad = (listed(one) for one in found if one.it.fault is not None and not one.parked)
-    return sorted(bad, key=lambda one: (one["family"], one["account"], one["region"], one["parameter"]))
+    return _faulty(found, lambda pointer: pointer.fault)
 
 
 def retired(found: Iterable[RecordSeen[Pointer]]) -> list[dict[str, str]]:
@@ -208,9 +207,11 @@ def retired(found: Iterable[RecordSeen[Pointer]]) -> list[dict[str, str]]:
 
 def not_retired(found: Iterable[RecordSeen[Pointer]]) -> list[dict[str, Any]]:
     """Show the pointers whose superseded copies could not be deprecated; ``fault`` says why."""
-    bad = [
-        {**listed(one), "fault": one.it.not_retired.to_json()} for one in found if one.it.not_retired and not one.parked
-    ]
+    return _faulty(found, lambda pointer: pointer.not_retired)
+
+
+def _faulty(found: Iterable[RecordSeen[Pointer]], fault: Callable[[Pointer], Fault | None]) -> list[dict[str, Any]]:
+    bad = [{**listed(one), "fault": of.to_json()} for one in found if (of := fault(one.it)) and not one.parked]
     return sorted(bad, key=lambda one: (one["family"], one["account"], one["region"], one["parameter"]))
 
 

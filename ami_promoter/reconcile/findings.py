@@ -50,12 +50,8 @@ def _records(view: HubView) -> Iterator[Finding]:
             continue
         pk = key.pk
         if one.parked:
-            what = f"It is parked: {one.parked}"
-            yield Finding(
-                "parked",
-                pk,
-                f"{what} After you have repaired the cause, run `ami-promoter admin reconcile --unpark '{pk}'`.",
-            )
+            cure = f"After you have repaired the cause, run `ami-promoter admin reconcile --unpark '{pk}'`."
+            yield Finding("parked", pk, f"It is parked: {one.parked} {cure}")
         elif one.damage:
             what = f"It is damaged: {first_of(one.damage)}. Its worker will park it, or write it again."
             yield Finding("unreadable", pk, what, MakeDue(pk), "")
@@ -87,9 +83,8 @@ def _tracked(view: HubView, key: RecordKey, entry: TrackedDelivery) -> Iterator[
     repair = EndTracked(key.name, entry.delivery)
     if delivery is None:
         what = f"The record of its delivery {entry.delivery} is lost, and the promotion waits for that delivery."
-        yield Finding(
-            "delivery-lost", where, what, repair, "marks it failed; then `ami-promoter retry` starts it again"
-        )
+        does = "marks it failed; then `ami-promoter retry` starts it again"
+        yield Finding("delivery-lost", where, what, repair, does)
     elif delivery.state in ENDED and delivery.it.episode >= entry.episode:
         what = f"Its delivery is {delivery.state}, and the promotion's record does not say so."
         yield Finding("end-not-reported", where, what, repair, "records the end in the promotion")

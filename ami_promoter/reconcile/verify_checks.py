@@ -147,19 +147,13 @@ def _open(delivery: Mapping[str, Any], account: str, seen: SeenInTarget) -> Iter
         over = [source.in_words for source in open_to if (str(source), account) not in seen.held]
         shared = images and delivery["state"] == "shared"
         if to_all:
-            yield bad(
-                name,
-                f"{', '.join(to_all)} is public.",
-                "Remove that permission at once, and look in CloudTrail who added it.",
-            )
+            cure = "Remove that permission at once, and look in CloudTrail who added it."
+            yield bad(name, f"{', '.join(to_all)} is public.", cure)
         elif over and not shared:
             yield bad(name, f"{', '.join(over)} is open to the account, and nothing needs that.", f"{CLOSES} {LOOK}")
         elif shared and not open_to:
-            yield bad(
-                name,
-                "The AMI is not shared with the account itself.",
-                "Run `ami-promoter status`: the AMI may be shared with an OU.",
-            )
+            cure = "Run `ami-promoter status`: the AMI may be shared with an OU."
+            yield bad(name, "The AMI is not shared with the account itself.", cure)
         else:
             yield good(name, "Open on purpose." if open_to else "Nothing is open to the account.")
     grants = [one for one in seen.grants if one.account == account and (one.resource, account) not in seen.held]

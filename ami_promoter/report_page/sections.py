@@ -230,23 +230,15 @@ def exposure(shown: Overview) -> Element:
 
 
 def _limits() -> Element:
-    return el(
-        "ul",
-        el(
-            "li",
-            "The service keeps closed permissions for the time in the hub's parameter ",
-            code("KeepHistoryDays"),
-            " (default: 400 days). The page cannot show permissions that were closed before.",
+    limits = (
+        (
+            "The service keeps closed permissions for the time in the hub's parameter `KeepHistoryDays` (default: 400 "
+            "days). The page cannot show permissions that were closed before."
         ),
-        el(
-            "li",
-            "The page does not list permissions that others added: ",
-            code("ami-promoter admin reconcile"),
-            " finds them.",
-        ),
-        el("li", "The page does not list grants on a target's own key: they open nothing that the hub owns."),
-        class_="dim",
+        "The page does not list permissions that others added: `ami-promoter admin reconcile` finds them.",
+        "The page does not list grants on a target's own key: they open nothing that the hub owns.",
     )
+    return el("ul", [el("li", prose(one)) for one in limits], class_="dim")
 
 
 def _open(one: Exposure, shown: Overview) -> Sequence[Content]:

@@ -39,13 +39,15 @@ NOT_BY_THE_AMI = (
 
 
 class ConsoleEnd(str):
-    """The end of an instance's console output, escaped. It may hold secrets: history shows only its length."""
+    """The end of an instance's console output, escaped. It may hold secrets: history and log show only its length."""
 
     __slots__ = ()
 
     def __str__(self) -> str:
         """Say how long it is."""
         return f"({len(self)} characters)"
+
+    __repr__ = __str__
 
 
 NO_CONSOLE = ConsoleEnd()

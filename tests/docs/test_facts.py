@@ -13,7 +13,6 @@ import yaml
 
 from chalicelib.delivery.codecs import DELIVERIES
 from tests.delivery.examples import NOW, a_delivery
-from tests.protections.registry import InMemory, Packaged, shown
 from tools import templates_docs
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -174,14 +173,6 @@ def test_files_that_a_page_names_exist(page):
     }
 
     assert sorted(lost) == []
-
-
-def test_the_page_on_reliability_counts_the_removed_protections():
-    """As many as the two files play."""
-    page = (ROOT / "docs" / "explanation" / "reliability.md").read_text(encoding="utf-8")
-    in_memory, packaged = (len(shown(kind)) for kind in (InMemory, Packaged))
-
-    assert f"| {in_memory} in memory, {packaged} against the package |" in page
 
 
 def test_each_number_of_an_invariant_or_decision_that_is_cited_exists():

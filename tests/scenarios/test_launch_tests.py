@@ -64,7 +64,7 @@ def test_an_instance_of_the_ami_starts_and_is_gone_before_the_notice(testing, mo
 
 
 def test_an_ami_whose_checks_stay_impaired_is_removed_and_its_console_is_for_status_alone(testing):
-    """A hostile console shows as text; no notice has it."""
+    """A hostile console shows as text; no notice has it, and no line of the log."""
     testing.world.ec2.state.boots[testing.image] = Boot(impaired="instance", console="panic \x1b[31m hunter2")
     assert testing.promoted("") == {DEV: "failed"}
 
@@ -75,6 +75,10 @@ def test_an_ami_whose_checks_stay_impaired_is_removed_and_its_console_is_for_sta
     assert "hunter2" in said
     assert "\x1b[31m" not in said
     assert "hunter2" not in json.dumps(testing.notices())
+    lines = testing.client("logs", HUB).filter_log_events(logGroupName=f"/aws/lambda/ami-promoter-{REGION}-worker")
+    seen = [one["message"] for one in lines["events"] if "InstanceSeen" in one["message"]]
+    assert seen
+    assert "hunter2" not in "".join(seen)
     testing.assert_invariants()
 
 

@@ -5,6 +5,7 @@ Checked at every call that changes AWS, after every invocation, and at rest.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -240,40 +241,27 @@ class Invariants:
             assert there, f"invariant 4: {image}, delivered by {delivery}, is gone"
 
     def _shares_are_needed(self) -> None:
-        cloud = self._hub.cloud
-        ledger = [share for resource in self._hub.resources() for share in self._hub.stores.ledger.shares(resource)]
-        live = {
-            (share.resource.split("#")[2], share.account): share
-            for share in ledger
-            if share.resource.startswith("resource#snapshot#") and share.state in OPEN_STATES
-        }
-        live_grants = {
-            (share.resource.split("#")[2], grant_name(share)): share
-            for share in ledger
-            if share.resource.split("#")[1] in ("key", "role") and share.state in OPEN_STATES
-        }
-        live_policies = {
-            (share.resource.split("#")[2], share.share_name): share
-            for share in ledger
-            if share.resource.startswith("resource#policy#") and share.state in OPEN_STATES
-        }
-        live_launches = {
-            (share.resource.split("#")[2], share.account): share
-            for share in ledger
-            if share.resource.startswith("resource#image#") and share.state in OPEN_STATES
-        }
-        for place in cloud.launches:
-            assert place in live_launches, f"invariant 1: {place} may be launched and the ledger does not know"
-            self._wanted(live_launches[place])
-        for place in cloud.statements():
-            assert place in live_policies, f"invariant 1: the statement {place} is there and the ledger does not know"
-            self._wanted(live_policies[place])
-        for place in cloud.permissions - cloud.foreign - self._claims.keys() - cloud.unclear:
-            assert place in live, f"invariant 1: {place} is open and the ledger does not know"
-            self._wanted(live[place])
-        for name in cloud.grants.keys() - self._given_up():
-            assert name in live_grants, f"invariant 1: the grant {name} is open and the ledger does not know"
-            self._wanted(live_grants[name])
+        cloud, live = self._hub.cloud, defaultdict[str, dict[tuple[str, str], Share]](dict)
+        for share in (share for place in self._hub.resources() for share in self._hub.stores.ledger.shares(place)):
+            if share.state in OPEN_STATES:
+                kind, name = share.resource.split("#")[1:3]
+                match kind:
+                    case "key" | "role":
+                        live["grant"][name, grant_name(share)] = share
+                    case "policy":
+                        live[kind][name, share.share_name] = share
+                    case _:
+                        live[kind][name, share.account] = share
+        theirs = cloud.foreign | self._claims.keys() | cloud.unclear
+        for kind, places, is_open in (
+            ("image", cloud.launches, "{} may be launched"),
+            ("policy", cloud.statements(), "the statement {} is there"),
+            ("snapshot", cloud.permissions - theirs, "{} is open"),
+            ("grant", cloud.grants.keys() - self._given_up(), "the grant {} is open"),
+        ):
+            for place in places:
+                assert place in live[kind], f"invariant 1: {is_open.format(place)} and the ledger does not know"
+                self._wanted(live[kind][place])
 
     def _given_up(self) -> set[tuple[str, str]]:
         """Grants on target keys whose revocation the target refused for an hour; telemetry has reported each."""

@@ -17,8 +17,7 @@ from chalicelib.promotion.codec import PROMOTIONS
 from chalicelib.promotion.model import MOST_FAULTS
 from chalicelib.targets.applied_file import Directory, Target
 from tests.service.arrivals import Arrivals
-from tests.service.cloud import REGION, CloudBehavior, refusal, target_key
-from tests.service.gate import PortTrouble
+from tests.service.cloud import REGION, CloudBehavior, target_key
 from tests.service.hub import Hub
 from tests.service.organization import A, B
 from tests.service.shared_ami import AMI, DAY, HOUR, conflicting, pass_time, record, shared, tagged, untagged, when
@@ -288,9 +287,7 @@ def test_nothing_piles_up_beside_a_promotion_however_often_its_targets_change():
 def test_an_examination_that_aws_refuses_for_26_hours_is_made_afterwards(mode):
     """Nobody tags again: the additions come by themselves, and people were notified once, after a day."""
     hub = tagged(target={"mode": mode})
-    hub.gate.troubles.append(
-        PortTrouble("source", "examine", refusal(RefusalKind.THROTTLED, "RequestLimitExceeded"), times=10**9)
-    )
+    hub.gate.refuse("source", "examine", why=RefusalKind.THROTTLED)
     pass_time(hub, DAY - HOUR)
     assert [notice["event"] for notice in hub.cloud.notices] == []
     pass_time(hub, 3 * HOUR)
@@ -313,9 +310,7 @@ def test_a_removal_waits_for_no_examination_that_aws_refuses(ends):
     third = "200000000003"
     hub = tagged(f"{A} {B}", accounts=(A, B, third), target={"mode": "share"}, watchful=False)
     pass_time(hub, HOUR)
-    hub.gate.troubles.append(
-        PortTrouble("source", "examine", refusal(RefusalKind.THROTTLED, "RequestLimitExceeded"), times=10**9)
-    )
+    hub.gate.refuse("source", "examine", why=RefusalKind.THROTTLED)
     hub.cloud.tag(AMI, f"{A} {B} {third}")
     pass_time(hub, 2 * HOUR)
     ends(hub)
@@ -346,10 +341,7 @@ def test_an_image_that_the_service_made_is_refused_once_and_nobody_gets_it():
 def test_a_value_that_is_refused_begins_nothing_again():
     """It is no word about the value in force: what had failed stays failed, until that is tagged again."""
     hub = tagged()
-    denied = refusal(RefusalKind.DENIED, "AccessDenied")
-    hub.gate.troubles.append(
-        PortTrouble("target.keys", "describe", denied, times=10**6, only=lambda one: one.target.account == B)
-    )
+    hub.gate.refuse("target.keys", "describe", why=RefusalKind.DENIED, only=lambda one: one.target.account == B)
     assert hub.wait(30 * HOUR).outcomes() == {(AMI, A): "delivered", (AMI, B): "failed"}
     hub.gate.troubles.clear()
     hub.cloud.tag(AMI, "default nobody")

@@ -11,9 +11,9 @@ from chalicelib.promotion.worker.tag_pass import read_heads
 from tests.service.cloud import HUB, REGION, START
 from tests.service.hub import Hub
 from tests.service.organization import A, B
+from tests.service.shared_ami import AMI, pass_time, shared
 from tests.stores import on_dynamodb
 
-AMI = "ami-00"
 MARK = addresses.standing(AMI)
 WRITES = ("put", "change", "forget")
 
@@ -22,10 +22,7 @@ class Marked:
     """A shared AMI with its mark, and passes of discovery that another writer comes between."""
 
     def __init__(self):
-        self.hub = Hub((A, B), target={"mode": "share"})
-        self.hub.cloud.make_image(AMI, {"snap-00": True})
-        self.hub.cloud.tag(AMI, f"{A} {B}")
-        self.hub.run(until=START + 3600)
+        self.hub = shared()
         self.records = self.hub.stores.records
         self.run()
 
@@ -142,10 +139,7 @@ def test_a_mark_that_a_late_worker_has_put_goes_when_nothing_is_held(mark):
     """It was put once more by a run of an older episode that its message outlived, or is damaged."""
     marked = Marked()
     marked.hub.cloud.tag(AMI, None)
-    until = marked.hub.cloud.now + 3600
-    while marked.hub.cloud.now < until:
-        marked.hub.discover()
-        marked.hub.wait(300)
+    pass_time(marked.hub, 3600)
     assert marked.mark is None
     marked.records.put(MARK, {"kind": "standing", **mark})
 

@@ -7,39 +7,26 @@ from chalicelib.engine.errors import RefusalKind
 from chalicelib.release.codec import release_item
 from chalicelib.release.current import MOST, Release
 from chalicelib.release.pointer import ShownParameter
-from tests.service.cloud import START, CloudBehavior
+from tests.service.cloud import START
+from tests.service.family import (
+    DAY,
+    DEV,
+    HOUR,
+    NAME,
+    NEW,
+    OLD,
+    a_family,
+    another_architecture,
+    calls_for_pointers,
+    promoted,
+    shown,
+)
 from tests.service.gate import PortCrash
 from tests.service.hub import Hub
 
-DEV = "200000000001"
-NAME = "/golden/base/current"
-SETTINGS = {"ssm_parameter": "/golden/{family}/current"}
-OLD, NEW, NEXT = "ami-0a", "ami-0b", "ami-0c"
-MADE = {OLD: "2026-01-01T00:00:00.000Z", NEW: "2026-02-01T00:00:00.000Z", NEXT: "2026-03-01T00:00:00.000Z"}
-HOUR, DAY = 3600, 24 * 3600
-
 
 def a_hub(mode="copy", **behavior) -> Hub:
-    """A hub with three AMIs of one family, of which the target is to know the current one."""
-    hub = Hub(behavior=CloudBehavior(**behavior), target={**SETTINGS, "mode": mode})
-    for number, (ami, made) in enumerate(MADE.items()):
-        hub.cloud.make_image(ami, {f"snap-{number}": True}, family="base", CreationDate=made)
-    return hub
-
-
-def promote(hub: Hub, *amis: str, seconds: int = 2 * HOUR) -> None:
-    for ami in amis:
-        hub.cloud.tag(ami, "default")
-    hub.wait(seconds)
-
-
-def shown(hub: Hub) -> str:
-    """The AMI that the parameter names, by its source; "" if there is none."""
-    found = hub.cloud.parameters.get((DEV, NAME))
-    if found is None:
-        return ""
-    image = hub.cloud.images.get(found.value)
-    return found.value if image is None else image.source
+    return a_family(target={"mode": mode}, **behavior)
 
 
 def notice(hub: Hub, ami: str) -> dict:
@@ -50,7 +37,7 @@ def notice(hub: Hub, ami: str) -> dict:
 def test_a_notice_waits_until_the_new_value_was_read_back():
     """Parameter Store answers before it has checked the value."""
     hub = a_hub(checking=(300,))
-    promote(hub, OLD)
+    promoted(hub, OLD)
 
     sent = notice(hub, OLD)
     assert sent["pointer"]["fault"] is None
@@ -62,7 +49,7 @@ def test_two_values_are_not_on_their_way_at_once():
     hub = a_hub(checking=(300, 0))
     hub.cloud.tag(OLD, "default")
     hub.wait(200)
-    promote(hub, NEW)
+    promoted(hub, NEW)
 
     assert shown(hub) == NEW
 
@@ -71,7 +58,7 @@ def test_a_family_that_cannot_be_used_is_a_fault_and_the_ami_is_delivered():
     """The notice says what is wrong with the tag."""
     hub = a_hub()
     hub.cloud.make_image("ami-0d", {"snap-9": True}, family="no family!")
-    promote(hub, "ami-0d")
+    promoted(hub, "ami-0d")
 
     sent = notice(hub, "ami-0d")
     assert sent["outcome"] == "delivered"
@@ -86,7 +73,7 @@ def test_what_is_not_ours_stays_until_it_is_deleted(there, code):
     """The fault says how to delete it; the daily look then writes the parameter."""
     hub = a_hub()
     hub.cloud.parameters[DEV, NAME] = there
-    promote(hub, OLD)
+    promoted(hub, OLD)
     sent = notice(hub, OLD)
     assert hub.cloud.parameters[DEV, NAME] == there
     assert sent["outcome"] == "delivered"
@@ -100,25 +87,18 @@ def test_what_is_not_ours_stays_until_it_is_deleted(there, code):
 def test_an_ami_that_its_owner_deregistered_is_not_current_any_more():
     """The parameter goes back to the AMI before."""
     hub = a_hub()
-    promote(hub, OLD, NEW)
+    promoted(hub, OLD, NEW)
     hub.cloud.deregistered.add(hub.cloud.parameters[DEV, NAME].value)
     hub.wait(25 * HOUR)
 
     assert shown(hub) == OLD
 
 
-def with_another_architecture(hub: Hub) -> None:
-    """Make the newest AMI of the family, for another architecture."""
-    later = "2026-04-01T00:00:00.000Z"
-    hub.cloud.make_image("ami-0d", {"snap-9": True}, family="base", CreationDate=later, Architecture="i386")
-
-
 def test_another_architecture_is_a_fault():
     """What launches from the parameter could not run it."""
     hub = a_hub()
-    promote(hub, OLD)
-    with_another_architecture(hub)
-    promote(hub, "ami-0d")
+    promoted(hub, OLD)
+    promoted(hub, another_architecture(hub))
 
     assert shown(hub) == OLD
     assert notice(hub, "ami-0d")["pointer"]["fault"]["code"] == "pointer-other-architecture"
@@ -127,9 +107,8 @@ def test_another_architecture_is_a_fault():
 def test_an_ami_of_another_architecture_keeps_the_parameter_on_no_recalled_ami():
     """Nor does it keep a newer AMI of the same architecture from becoming current."""
     hub = a_hub()
-    promote(hub, OLD)
-    with_another_architecture(hub)
-    promote(hub, "ami-0d", NEW)
+    promoted(hub, OLD)
+    promoted(hub, another_architecture(hub), NEW)
     assert shown(hub) == NEW
 
     hub.recall(NEW)
@@ -139,25 +118,12 @@ def test_an_ami_of_another_architecture_keeps_the_parameter_on_no_recalled_ami()
 def test_a_value_that_parameter_store_never_takes_is_a_fault_after_a_quarter_of_an_hour_at_most():
     """The AMI is delivered; the notice does not wait for hours."""
     hub = a_hub(checking=(10**8,))
-    promote(hub, OLD)
+    promoted(hub, OLD)
 
     sent = notice(hub, OLD)
     assert sent["outcome"] == "delivered"
     assert sent["pointer"]["fault"]["code"] == "pointer-not-valid"
     assert sent["at"] < START + HOUR
-
-
-def calls_for_pointers(hub: Hub) -> set[int]:
-    """The numbers of the calls that concern a pointer, while the hub runs."""
-    numbers, real = set(), hub.gate.call
-
-    def call(name, method, work, args, kwargs):
-        if name == "target.parameters" or any("pointer#" in str(arg) for arg in args):
-            numbers.add(hub.gate.calls)
-        return real(name, method, work, args, kwargs)
-
-    hub.gate.call = call
-    return numbers
 
 
 @pytest.mark.thorough
@@ -166,13 +132,13 @@ def test_a_process_that_is_killed_at_any_call_for_a_pointer_changes_nothing(mode
     """Before or after any call, with two promotions at once."""
     hub = a_hub(mode, checking=(20,))
     numbers = calls_for_pointers(hub)
-    promote(hub, OLD, NEW)
+    promoted(hub, OLD, NEW)
     assert len(numbers) >= 20
     for number in sorted(numbers):
         for after in (False, True):
             hub = a_hub(mode, checking=(20,))
             hub.gate.crashes = [PortCrash(number, after)]
-            promote(hub, OLD, NEW)
+            promoted(hub, OLD, NEW)
             assert shown(hub) == NEW, (number, after)
             assert {one["pointer"]["fault"] for one in hub.cloud.notices if "pointer" in one} == {None}
 
@@ -183,7 +149,7 @@ def test_a_refusal_is_a_fault_of_the_pointer_and_the_ami_is_delivered(method, ki
     """It is tried again by the daily look."""
     hub = a_hub()
     hub.gate.refuse("target.parameters", method, why=kind, code="AccessDenied")
-    promote(hub, OLD)
+    promoted(hub, OLD)
     sent = notice(hub, OLD)
     assert sent["outcome"] == "delivered"
     assert sent["pointer"]["fault"]["code"] == "aws-AccessDenied"
@@ -198,7 +164,7 @@ def test_a_throttled_parameter_store_only_delays(unknown):
     """Also where it is not known whether the call took effect."""
     hub = a_hub()
     hub.gate.refuse("target.parameters", "change", why=RefusalKind.THROTTLED, unknown=unknown, times=3, after=unknown)
-    promote(hub, OLD)
+    promoted(hub, OLD)
 
     assert shown(hub) == OLD
     assert notice(hub, OLD)["pointer"]["fault"] is None
@@ -207,7 +173,7 @@ def test_a_throttled_parameter_store_only_delays(unknown):
 def test_a_target_that_the_file_loses_keeps_its_parameter_until_the_file_names_it_again():
     """Nothing is written meanwhile; then it is right within a day."""
     hub = a_hub()
-    promote(hub, OLD)
+    promoted(hub, OLD)
     named, hub.cloud.directory = hub.cloud.directory, type(hub.cloud.directory)()
     del hub.cloud.parameters[DEV, NAME]
     hub.wait(3 * DAY)
@@ -222,11 +188,11 @@ def test_an_ami_that_is_older_than_all_that_are_remembered_counts_once():
     """Its notice need not wait, and the list of the family's AMIs does not grow."""
     hub = a_hub()
     key = addresses.pointer(DEV, "us-east-1", NAME)
-    promote(hub, NEW)
+    promoted(hub, NEW)
     for number in range(MOST):
         newer = Release(f"ami-{number:04}", f"2026-03-01T00:00:{number:02}.000Z", f"ami-1{number:04}")
         hub.stores.records.put(addresses.release(key, newer.source), release_item(newer))
-    promote(hub, OLD)
+    promoted(hub, OLD)
 
     assert notice(hub, OLD)["pointer"]["fault"] is None
     assert len(list(hub.stores.records.list(key.pk, addresses.RELEASE))) <= MOST + 1
@@ -236,11 +202,11 @@ def test_an_ami_that_is_older_than_all_that_are_remembered_counts_once():
 def test_an_ami_that_shows_late_in_the_target_is_named_before_the_notice(mode):
     """Reads of EC2 are eventually consistent, and a launch permission can show minutes after it was given."""
     hub = a_hub(mode)
-    promote(hub, OLD)
+    promoted(hub, OLD)
     real, since = hub.cloud.launchable, hub.cloud.now + 400
     late = {image.id for image in hub.cloud.images.values()} | {OLD}
     hub.cloud.launchable = lambda account: real(account) if hub.cloud.now >= since else real(account) & late
-    promote(hub, NEW)
+    promoted(hub, NEW)
 
     sent = notice(hub, NEW)
     assert shown(hub) == NEW
@@ -251,10 +217,10 @@ def test_an_ami_that_shows_late_in_the_target_is_named_before_the_notice(mode):
 def test_an_ami_that_never_shows_there_delays_the_notice_by_a_quarter_of_an_hour_at_most():
     """The parameter goes on naming the AMI before."""
     hub = a_hub()
-    promote(hub, OLD)
+    promoted(hub, OLD)
     first, begun = hub.cloud.parameters[DEV, NAME].value, hub.cloud.now
     hub.cloud.launchable = lambda _account: frozenset({first})
-    promote(hub, NEW)
+    promoted(hub, NEW)
 
     assert shown(hub) == OLD
     assert notice(hub, NEW)["at"] < begun + 1200
@@ -266,7 +232,7 @@ def test_after_an_outage_of_parameter_store_the_pointer_is_right_within_an_hour(
     """The delivery does not wait for its end, and no day is lost."""
     hub = a_hub()
     hub.gate.refuse("target.parameters", method, why=RefusalKind.THROTTLED, code="Throttling", unknown=unknown)
-    promote(hub, OLD, seconds=5 * HOUR)
+    promoted(hub, OLD, seconds=5 * HOUR)
     sent = notice(hub, OLD)
     assert sent["pointer"]["fault"]["code"] in ("aws-Throttling", "pointer-not-valid")
     assert sent["at"] < START + 1800
@@ -280,9 +246,9 @@ def test_an_outage_that_begins_when_the_value_was_written_stops_no_pointer():
     hub = a_hub()
     written = {"only": lambda *_: bool(hub.cloud.parameters)}
     hub.gate.refuse("target.parameters", "look", why=RefusalKind.THROTTLED, **written)
-    promote(hub, OLD, seconds=5 * HOUR)
+    promoted(hub, OLD, seconds=5 * HOUR)
     hub.gate.troubles = []
-    promote(hub, NEW)
+    promoted(hub, NEW)
 
     assert shown(hub) == NEW
     assert notice(hub, NEW)["pointer"]["fault"] is None
@@ -292,7 +258,7 @@ def test_an_outage_that_begins_when_the_value_was_written_stops_no_pointer():
 def test_a_withdrawn_ami_is_not_named_for_longer_than_a_day_after_the_target_answers(trouble):
     """The last one of its family: the role was gone while it was withdrawn, or EC2 went on showing the AMI."""
     hub = a_hub("share")
-    promote(hub, OLD)
+    promoted(hub, OLD)
     real = hub.cloud.launchable
     if trouble == "role":
         hub.gate.refuse("target.parameters", "look", why=RefusalKind.ROLE)
@@ -317,7 +283,7 @@ REMOVALS = {
 def test_a_removal_closes_a_share_at_once_while_its_notice_waits_for_the_pointer(how, before):
     """Revoking waits for no parameter: that names the AMI before in the end, or is gone."""
     hub = a_hub("share", checking=(*(0 for _ in before), 540))
-    promote(hub, *before)
+    promoted(hub, *before)
     hub.cloud.tag(NEW, "default")
     assert hub.wait(180).outcomes()[NEW, DEV] == "publishing"
 

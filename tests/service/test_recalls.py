@@ -13,31 +13,17 @@ from chalicelib.promotion import evolving
 from chalicelib.promotion.codec import PROMOTIONS
 from chalicelib.release.codec import POINTERS
 from chalicelib.targets.recalls import Pin
-from tests.service.cloud import HUB, REGION, TRIGGER, CloudBehavior, refusal
+from tests.service.cloud import HUB, REGION, TRIGGER, refusal
+from tests.service.family import DAY, DEV, HOUR, MADE, NAME, NEW, OLD, a_family, promoted, shown
 from tests.service.gate import LostAnswer, PortCrash, PortTrouble, ProcessKilled
 from tests.service.hub import OPERATOR, Hub
 
-DEV, PROD = "200000000001", "200000000002"
-NAME = "/golden/base/current"
-OLD, NEW = "ami-0a", "ami-0b"
-MADE = {OLD: "2026-01-01T00:00:00.000Z", NEW: "2026-02-01T00:00:00.000Z"}
-HOUR, DAY = 3600, 24 * 3600
+PROD = "200000000002"
 DENIED = {"why": RefusalKind.DENIED, "code": "UnauthorizedOperation"}
 
 
 def a_hub(mode: str = "copy", accounts: tuple[str, ...] = (DEV,), linger: int = 0, **behavior) -> Hub:
-    """A hub with two AMIs of one family."""
-    settings = {"ssm_parameter": "/golden/{family}/current", "mode": mode, "linger": linger}
-    hub = Hub(accounts=accounts, behavior=CloudBehavior(**behavior), target=settings)
-    for number, (ami, made) in enumerate(MADE.items()):
-        hub.cloud.make_image(ami, {f"snap-{number}": True}, family="base", CreationDate=made)
-    return hub
-
-
-def promoted(hub: Hub, *amis: str) -> Hub:
-    for ami in amis or (OLD, NEW):
-        hub.cloud.tag(ami, "default")
-    return hub.wait(2 * HOUR)
+    return a_family(accounts, {"mode": mode, "linger": linger}, **behavior)
 
 
 def recall_it(hub: Hub) -> Hub:
@@ -54,19 +40,10 @@ def lift_it(hub: Hub) -> Hub:
 
 def recalled(before: str, *, may_disable: bool) -> Hub:
     """A hub whose newest AMI is recalled; ``before``: the deprecation date that the copy had."""
-    hub = promoted(a_hub())
+    hub = promoted(a_hub(), OLD, NEW)
     raw(hub, NEW)["DeprecationTime"] = before
     hub.cloud.may_disable = may_disable
     return recall_it(hub)
-
-
-def shown(hub: Hub, account: str = DEV) -> str:
-    """The AMI that the parameter names, by its source; "" if there is none."""
-    found = hub.cloud.parameters.get((account, NAME))
-    if found is None:
-        return ""
-    image = hub.cloud.images.get(found.value)
-    return found.value if image is None else image.source
 
 
 def raw(hub: Hub, ami: str, account: str = DEV) -> dict:
@@ -96,7 +73,7 @@ def test_while_a_recall_stands_no_event_promotes_the_ami():
 @pytest.mark.parametrize("before", [True, False])
 def test_a_tag_that_is_not_understood_neither_lifts_nor_prevents_a_recall(before):
     """It is written after the tag was removed, so no value is in force. Only an operator lifts a recall."""
-    hub = promoted(a_hub())
+    hub = promoted(a_hub(), OLD, NEW)
     if before:
         recall_it(hub)
     hub.cloud.tag(NEW, None)
@@ -194,7 +171,7 @@ def test_a_recall_waits_for_no_linger():
 
 def test_one_target_that_refuses_delays_no_other_and_is_named():
     """After a day its notice says what is left to do there."""
-    hub = promoted(a_hub(accounts=(DEV, PROD)))
+    hub = promoted(a_hub(accounts=(DEV, PROD)), OLD, NEW)
     hub.gate.refuse("target.images", "recall", **DENIED, only=lambda one, *_, **__: one.target.account == DEV)
     recall_it(hub)
     assert hub.outcomes()[NEW, PROD] == "recalled"
@@ -211,7 +188,7 @@ def test_one_target_that_refuses_delays_no_other_and_is_named():
 
 def test_one_look_that_misses_the_copy_ends_no_recall():
     """DescribeImages is eventually consistent; a second look, half a minute later, finds the copy."""
-    hub = promoted(a_hub())
+    hub = promoted(a_hub(), OLD, NEW)
     hub.cloud.may_disable = True
     hub.gate.troubles = [LostAnswer("target.images", "shown")]
     recall_it(hub)
@@ -223,7 +200,7 @@ def test_one_look_that_misses_the_copy_ends_no_recall():
 
 def test_a_pause_delays_no_recall():
     """A pause holds up what begins, not what ends."""
-    hub = promoted(a_hub())
+    hub = promoted(a_hub(), OLD, NEW)
     hub.cloud.paused = True
     recall_it(hub)
 
@@ -289,7 +266,7 @@ def test_a_recall_of_an_ami_of_the_baseline_and_its_lift_promote_nothing():
 @pytest.mark.parametrize("mode", ["copy", "share"])
 def test_a_parameter_that_the_file_no_longer_sets_stays_and_says_that_its_ami_is_recalled(mode):
     """The service leaves it to a person; the fault ends with the recall."""
-    hub = promoted(a_hub(mode))
+    hub = promoted(a_hub(mode), OLD, NEW)
     hub.cloud.change_targets(ssm_parameter="")
     key = hub.pointer_key(DEV, NAME)
     hub.wait(2 * DAY)
@@ -305,7 +282,7 @@ def test_a_parameter_that_the_file_no_longer_sets_stays_and_says_that_its_ami_is
 
 def test_a_recall_that_is_lifted_at_once_or_repeated_ends_as_the_last_one_said():
     """Whatever was under way."""
-    hub = promoted(a_hub())
+    hub = promoted(a_hub(), OLD, NEW)
     for seconds in (1, 20, 70, 5):
         hub.recall(NEW)
         hub.wait(seconds)
@@ -326,7 +303,7 @@ def test_a_process_killed_at_any_call_of_a_recall_or_its_lift_changes_nothing(li
     """Before or after the call, in turn."""
 
     def begun() -> Hub:
-        hub = promoted(a_hub())
+        hub = promoted(a_hub(), OLD, NEW)
         if lift:
             recall_it(hub)
         hub.gate.calls = 0
@@ -363,7 +340,7 @@ def test_a_recall_while_the_service_was_off_waits_for_the_value_that_was_intende
 @pytest.mark.parametrize("took_effect", [True, False])
 def test_lifting_a_recall_enables_what_it_may_have_disabled(took_effect):
     """The answer of DisableImage is lost, and for a day the target refuses every other try; or it was never made."""
-    hub = promoted(a_hub())
+    hub = promoted(a_hub(), OLD, NEW)
     hub.cloud.may_disable = True
     if took_effect:
         hub.gate.refuse("target.images", "recall", why=RefusalKind.THROTTLED, unknown=True, times=1, after=True)
@@ -381,7 +358,7 @@ def test_lifting_a_recall_enables_what_it_may_have_disabled(took_effect):
 
 def test_what_its_owner_had_disabled_stays_so_when_the_recall_is_lifted():
     """Only what the recall has changed is undone."""
-    hub = promoted(a_hub())
+    hub = promoted(a_hub(), OLD, NEW)
     hub.cloud.may_disable = True
     raw(hub, NEW)["State"] = "disabled"
     recall_it(hub)
@@ -393,7 +370,7 @@ def test_what_its_owner_had_disabled_stays_so_when_the_recall_is_lifted():
 
 def test_lifting_a_recall_that_was_refused_every_look_leaves_the_date_of_the_copy():
     """The service has changed nothing there, and does not know what there was."""
-    hub = promoted(a_hub())
+    hub = promoted(a_hub(), OLD, NEW)
     raw(hub, NEW)["DeprecationTime"] = "2027-06-01T00:00:00.000Z"
     hub.gate.refuse("target.images", "shown", **DENIED)
     hub.recall(NEW)
@@ -415,7 +392,7 @@ def refusals(hub: Hub) -> list[str]:
 @pytest.mark.thorough
 def test_a_lift_that_is_refused_for_days_is_tried_on_and_notified_once():
     """Another reason, or another lift, is notified again."""
-    hub = promoted(a_hub(accounts=(DEV, PROD)))
+    hub = promoted(a_hub(accounts=(DEV, PROD)), OLD, NEW)
     recall_it(hub)
     hub.gate.refuse("target.images", "restore", **DENIED, only=lambda one, *_: one.target.account == DEV)
     (trouble,) = hub.gate.troubles
@@ -440,7 +417,7 @@ def test_a_lift_that_is_refused_for_days_is_tried_on_and_notified_once():
 
 def test_a_recall_beside_a_lift_that_sees_nothing_of_the_copy_can_be_lifted():
     """The target refuses the looks of the second recall; what the first one has seen is restored."""
-    hub = promoted(a_hub())
+    hub = promoted(a_hub(), OLD, NEW)
     hub.cloud.may_disable = True
     recall_it(hub)
     hub.gate.refuse("target.images", "restore", "shown", **DENIED)
@@ -503,7 +480,7 @@ def test_a_recall_right_after_a_lift_takes_back_what_ec2_still_shows_as_recalled
 @pytest.mark.parametrize("method", ["recall", "restore"])
 def test_a_service_that_was_off_past_the_deadline_tries_before_it_gives_up(method):
     """A deadline acts on a fresh look: the target may have been able to do it for a day."""
-    hub = promoted(a_hub())
+    hub = promoted(a_hub(), OLD, NEW)
     hub.recall(NEW)
     if method == "restore":
         hub.wait(HOUR)
@@ -604,7 +581,7 @@ def test_a_recall_outlasts_a_call_of_the_lift_before_it_that_comes_late(first):
 
 def test_a_lift_outlasts_a_call_of_the_recall_that_comes_late():
     """Another invocation has finished the recall, and its lift has begun, as that call reaches EC2."""
-    hub = promoted(a_hub())
+    hub = promoted(a_hub(), OLD, NEW)
     hub.cloud.may_disable = True
 
     def lift() -> None:
@@ -622,7 +599,7 @@ def test_a_lift_outlasts_a_call_of_the_recall_that_comes_late():
 
 def test_a_recall_that_another_invocation_took_back_before_it_was_written_can_be_lifted():
     """It had read the delivery before; the record was written all the same."""
-    hub = promoted(a_hub())
+    hub = promoted(a_hub(), OLD, NEW)
     hub.cloud.may_disable = True
 
     def take_back() -> None:

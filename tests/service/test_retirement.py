@@ -4,41 +4,38 @@ import pytest
 
 from chalicelib.engine import addresses
 from chalicelib.engine.errors import RefusalKind
-from chalicelib.engine.schedule import DAY
 from chalicelib.release.codec import POINTERS
 from chalicelib.targets.applied_file import Retirement
 from chalicelib.targets.recalls import Pin
-from tests.service.cloud import CloudBehavior
+from tests.service.cloud import REGION
+from tests.service.family import (
+    DAY,
+    DEV,
+    HOUR,
+    MADE,
+    NAME,
+    PLACE,
+    a_family,
+    another_architecture,
+    calls_for_pointers,
+    promoted,
+)
 from tests.service.gate import PortCrash, PortTrouble, ProcessKilled
 from tests.service.hub import Hub
 
-ACCOUNT, HERE = "200000000001", "us-east-1"
-POINTER = addresses.pointer(ACCOUNT, HERE, "/golden/base/current")
-FIRST, SECOND, THIRD = "ami-0a", "ami-0b", "ami-0c"
-DATES = {FIRST: "2026-01-01T00:00:00.000Z", SECOND: "2026-02-01T00:00:00.000Z", THIRD: "2026-03-01T00:00:00.000Z"}
-"""The service's clock begins in January 2027."""
+POINTER = addresses.pointer(DEV, REGION, NAME)
+FIRST, SECOND, THIRD = MADE
 RULE = Retirement(1, 30 * DAY)
 
 
-def a_hub(rule: Retirement | None = RULE, **more) -> Hub:
+def a_hub(rule: Retirement | None = RULE) -> Hub:
     """A hub with three AMIs of a family, all old enough to be superseded."""
-    settings = {"ssm_parameter": "/golden/{family}/current", "retire": rule, **more}
-    hub = Hub(behavior=CloudBehavior(), target=settings)
-    for number, (ami, made) in enumerate(DATES.items()):
-        hub.cloud.make_image(ami, {f"snap-{number}": True}, family="base", CreationDate=made)
-    return hub
-
-
-def promoted(hub: Hub, *amis: str, hours: int = 2) -> Hub:
-    for ami in amis:
-        hub.cloud.tag(ami, "default")
-    hub.wait(hours * 3600)
-    return hub
+    return a_family(target={"retire": rule})
 
 
 def deprecated(hub: Hub) -> set[str]:
     """Sources whose copies are deprecated."""
-    copies = [one for one in hub.cloud.images.values() if one.account == ACCOUNT]
+    copies = [one for one in hub.cloud.images.values() if one.account == DEV]
     return {one.source for one in copies if one.raw.get("DeprecationTime")}
 
 
@@ -79,7 +76,7 @@ def test_without_the_setting_nothing_is_deprecated():
     """No call and no value on the record."""
     hub = a_hub(rule=None)
     made = calls(hub)
-    promoted(hub, *DATES)
+    promoted(hub, *MADE)
 
     assert (deprecated(hub), "deprecate" in made) == (set(), False)
     assert (pointer(hub).retiring, pointer(hub).retired) == ({}, ())
@@ -87,7 +84,7 @@ def test_without_the_setting_nothing_is_deprecated():
 
 def test_a_setting_that_comes_later_counts_at_the_next_look_and_begins_nothing_again():
     """The daily look; deliveries and approvals are left alone."""
-    hub = promoted(a_hub(rule=None), *DATES)
+    hub = promoted(a_hub(rule=None), *MADE)
     sent = len(hub.cloud.notices)
     hub.cloud.change_targets(retire=RULE)
 
@@ -100,8 +97,8 @@ def test_a_setting_that_comes_later_counts_at_the_next_look_and_begins_nothing_a
 def test_a_copy_that_a_rollback_holds_is_current_and_stays():
     """What is newer than the pin is neither current nor pinned."""
     hub = a_hub(rule=None)
-    promoted(hub, *DATES)
-    hub.cloud.pins[ACCOUNT, "/golden/base/current"] = Pin(FIRST, DATES[FIRST], hub.cloud.now, "an operator")
+    promoted(hub, *MADE)
+    hub.cloud.pins[PLACE] = Pin(FIRST, MADE[FIRST], hub.cloud.now, "an operator")
     hub.cloud.change_targets(retire=RULE)
 
     hub.wait(25 * 3600)
@@ -123,7 +120,7 @@ def test_a_copy_that_is_current_again_before_it_was_deprecated_stays(act):
     if act == "recall":
         hub.recall(THIRD)
     else:
-        hub.cloud.pins[ACCOUNT, "/golden/base/current"] = Pin(SECOND, DATES[SECOND], hub.cloud.now, "an operator")
+        hub.cloud.pins[PLACE] = Pin(SECOND, MADE[SECOND], hub.cloud.now, "an operator")
     hub.wait(25 * 3600)
 
     assert pointer(hub).source == SECOND
@@ -133,11 +130,10 @@ def test_a_copy_that_is_current_again_before_it_was_deprecated_stays(act):
 def test_where_the_parameter_is_gone_the_superseded_copies_are_deprecated_all_the_same():
     """The pinned copy was disabled, and a person deleted the parameter, as the fault says. Nothing is current then."""
     hub = promoted(a_hub(rule=None), FIRST, SECOND, THIRD)
-    place = (ACCOUNT, "/golden/base/current")
-    hub.cloud.pins[place] = Pin(FIRST, DATES[FIRST], hub.cloud.now, "an operator")
+    hub.cloud.pins[PLACE] = Pin(FIRST, MADE[FIRST], hub.cloud.now, "an operator")
     next(one for one in hub.cloud.images.values() if one.source == FIRST).raw["State"] = "disabled"
     hub.wait(2 * DAY)
-    del hub.cloud.parameters[place]
+    del hub.cloud.parameters[PLACE]
     hub.cloud.change_targets(retire=RULE)
     hub.wait(2 * DAY)
 
@@ -145,12 +141,9 @@ def test_where_the_parameter_is_gone_the_superseded_copies_are_deprecated_all_th
     assert not pointer(hub).retiring
 
 
-PLACE = (ACCOUNT, "/golden/base/current")
-
-
 def rolled_back(hub: Hub, hours: int = 25) -> Hub:
     """Roll back to the copy before the newest, which is retired; run."""
-    hub.cloud.pins[PLACE] = Pin(SECOND, DATES[SECOND], hub.cloud.now, "an operator")
+    hub.cloud.pins[PLACE] = Pin(SECOND, MADE[SECOND], hub.cloud.now, "an operator")
     hub.wait(hours * 3600)
     assert pointer(hub).source == SECOND
     return hub
@@ -164,7 +157,7 @@ def second(hub: Hub) -> dict:
 @pytest.mark.parametrize("rule", [RULE, None])
 def test_a_retired_copy_that_a_rollback_makes_current_is_deprecated_no_longer(rule):
     """Also if the file has no `retire` any more. When the rollback is lifted, it is superseded again."""
-    hub = promoted(a_hub(), *DATES)
+    hub = promoted(a_hub(), *MADE)
     hub.cloud.change_targets(retire=rule)
     made = calls(hub)
     rolled_back(hub, 3 * 24)
@@ -178,7 +171,7 @@ def test_a_retired_copy_that_a_rollback_makes_current_is_deprecated_no_longer(ru
 
 def test_a_retired_copy_that_a_recall_makes_current_is_deprecated_no_longer():
     """The newest is taken back everywhere: the one before is what everybody is to launch."""
-    hub = promoted(a_hub(), *DATES)
+    hub = promoted(a_hub(), *MADE)
     hub.recall(THIRD)
     hub.wait(25 * 3600)
 
@@ -188,11 +181,8 @@ def test_a_retired_copy_that_a_recall_makes_current_is_deprecated_no_longer():
 
 def test_a_retired_copy_that_a_recall_makes_current_is_deprecated_no_longer_beside_another_architecture():
     """The newest of the family is another architecture's, which is a fault: nothing more is superseded meanwhile."""
-    hub = promoted(a_hub(), *DATES)
-    hub.cloud.make_image(
-        "ami-0d", {"snap-9": True}, family="base", CreationDate="2026-04-01T00:00:00.000Z", Architecture="i386"
-    )
-    promoted(hub, "ami-0d")
+    hub = promoted(a_hub(), *MADE)
+    promoted(hub, another_architecture(hub))
     hub.recall(THIRD)
     hub.wait(25 * 3600)
 
@@ -206,7 +196,7 @@ LATER, PAST = "2029-01-01T00:00:00.000Z", "2026-12-01T00:00:00.000Z"
 @pytest.mark.parametrize(("before", "since", "shows"), [(LATER, "", LATER), (PAST, "", PAST), ("", LATER, LATER)])
 def test_a_date_that_the_service_has_not_written_stays_or_comes_back(before, since, shows):
     """The source's later date comes back; one that has passed, and one that its owner wrote since, stay."""
-    hub = promoted(a_hub(rule=None), *DATES)
+    hub = promoted(a_hub(rule=None), *MADE)
     second(hub).update({"DeprecationTime": before} if before else {})
     hub.cloud.change_targets(retire=RULE)
     assert deprecated(hub.wait(25 * 3600)) == {FIRST, SECOND}
@@ -223,7 +213,7 @@ def test_a_retired_copy_that_was_recalled_is_deprecated_no_longer_when_it_is_cur
     before, since, shows, disables
 ):
     """The recall is lifted, then an operator goes back to it. What its owner wrote, before or meanwhile, is there."""
-    hub = promoted(a_hub(rule=None), *DATES)
+    hub = promoted(a_hub(rule=None), *MADE)
     hub.cloud.may_disable = disables
     second(hub).update({"DeprecationTime": before} if before else {})
     hub.cloud.change_targets(retire=RULE)
@@ -243,7 +233,7 @@ def test_a_process_that_is_killed_while_a_copy_is_retired_or_comes_back_leaves_i
     """Before and after the call takes effect: no answer is needed to know whose date it is."""
     hub = a_hub()
     hub.gate.troubles = [PortTrouble("target.parameters", method, ProcessKilled(), times=2, after=after)]
-    promoted(hub, *DATES)
+    promoted(hub, *MADE)
     assert deprecated(hub) == {FIRST, SECOND}
 
     assert deprecated(rolled_back(hub)) == {FIRST}
@@ -253,7 +243,7 @@ def test_a_process_that_is_killed_while_a_copy_is_retired_or_comes_back_leaves_i
 @pytest.mark.parametrize(("kind", "hours"), [(RefusalKind.THROTTLED, 1), (RefusalKind.DENIED, 25)])
 def test_a_refusal_to_end_a_deprecation_is_said_and_tried_again(kind, hours):
     """The parameter names the copy all the same."""
-    hub = promoted(a_hub(), *DATES)
+    hub = promoted(a_hub(), *MADE)
     hub.gate.refuse("target.parameters", "end_retirement", why=kind, code="AccessDenied")
     rolled_back(hub)
     assert (pointer(hub).fault, pointer(hub).not_retired.code) == (None, "aws-AccessDenied")
@@ -278,21 +268,14 @@ def test_a_refusal_to_end_a_deprecation_keeps_no_other_copy_from_being_retired()
 def test_a_process_that_is_killed_at_any_call_deprecates_them_all_the_same():
     """Before or after any call for the pointer."""
     hub = a_hub()
-    numbers, real = set(), hub.gate.call
-
-    def call(name, method, work, args, kwargs):
-        if name == "target.parameters" or any("pointer#" in str(arg) for arg in args):
-            numbers.add(hub.gate.calls)
-        return real(name, method, work, args, kwargs)
-
-    hub.gate.call = call
-    promoted(hub, *DATES)
+    numbers = calls_for_pointers(hub)
+    promoted(hub, *MADE)
     assert len(numbers) >= 25
     for number in sorted(numbers):
         for after in (False, True):
             hub = a_hub()
             hub.gate.crashes = [PortCrash(number, after)]
-            promoted(hub, *DATES, hours=4)
+            promoted(hub, *MADE, seconds=4 * HOUR)
             assert deprecated(hub) == {FIRST, SECOND}, (number, after)
 
 
@@ -303,7 +286,7 @@ def test_a_refusal_is_said_and_fails_nothing(kind, hours):
     """The parameter names the newest all the same; it is tried again, after a denial by the daily look."""
     hub = a_hub()
     hub.gate.refuse("target.parameters", "deprecate", why=kind, code="AccessDenied")
-    promoted(hub, *DATES)
+    promoted(hub, *MADE)
     found = pointer(hub)
     assert (found.source, found.fault, found.settled) == (THIRD, None, True)
     assert found.not_retired.code == "aws-AccessDenied"
@@ -331,7 +314,7 @@ def test_a_target_that_the_file_loses_has_nothing_left_to_deprecate():
     """The fault of a copy that could not be deprecated goes with the wish."""
     hub = a_hub()
     hub.gate.refuse("target.parameters", "deprecate", why=RefusalKind.DENIED, code="AccessDenied")
-    promoted(hub, *DATES)
+    promoted(hub, *MADE)
     assert pointer(hub).not_retired.code == "aws-AccessDenied"
 
     hub.cloud.directory = type(hub.cloud.directory)()
