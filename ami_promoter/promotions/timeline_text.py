@@ -65,7 +65,6 @@ PLAIN = {
     "CopySeen": "AMI read before the recall",
     "CopyRecalled": "AMI deprecated",
     "CopyRestored": "AMI as before the recall",
-    "PointerWoken": "asked the parameter to move",
     "CopiesSeen": "looked in the target",
     "CancelAsked": "asked to end",
     "LeftoversSeen": "looked for what it had made there",

@@ -160,6 +160,52 @@ def test_at_its_due_date_and_not_before_there_is_something_to_do_or_to_hear(pick
             assert not machine.outstanding(delivery, due - 1)
 
 
+SOON = NOW + 900
+
+
+def waiting_copies(state: CopyState, **times: int) -> Delivery:
+    """A delivery whose slots are granted and whose two copies wait until ``times``."""
+    copying = with_copies(a_delivery(DeliveryState.COPYING), state, state)
+    copying = copying.with_slots(granted=2, until=NOW + schedule.LEASE, next_ask=NOW + schedule.DAY)
+    return replace(copying, copies=tuple(replace(copy, **times) for copy in copying.copies))
+
+
+def lingering() -> Delivery:
+    """A delivery whose AMI is ready, and whose shares stay open for a while."""
+    made = a_delivery(DeliveryState.PUBLISHING, holds_copy=True, image=NewImage("ami-0b", protected=True))
+    return replace(made, target=replace(made.target, linger=SOON - NOW))
+
+
+def shared_until(until: int) -> Delivery:
+    """A shared AMI whose end date has come, while the applied file cannot be read until then."""
+    shared = a_delivery(DeliveryState.SHARED)
+    return replace(shared, sharing=replace(shared.sharing, ends_at=NOW, next_read=until))
+
+
+@pytest.mark.parametrize(
+    "delivery",
+    [
+        a_delivery(DeliveryState.AWAITING_SLOT).with_slots(asked="1:2:0:0", next_ask=SOON),
+        waiting_copies(C.WANTED, not_before=SOON, found_at=SOON),
+        waiting_copies(C.PENDING, next_look=SOON),
+        waiting_copies(C.INTENDED, next_look=SOON),
+        a_delivery(DeliveryState.LAUNCHING).with_launch(result="passed", next_look=SOON),
+        lingering(),
+        shared_until(SOON),
+    ],
+    ids=["slot", "try", "copy", "lost-try", "instance", "linger", "end-date"],
+)
+def test_a_delivery_that_waits_for_a_single_time_is_due_then(delivery):
+    """No event need come, and no deadline: of each time on its record."""
+    assert machine.due_at(delivery) == SOON
+
+
+def test_a_deadline_makes_a_delivery_due_before_its_next_look():
+    """Also where nothing else is to be done for longer."""
+    waits = a_delivery(DeliveryState.AWAITING_SLOT).with_slots(asked="1:2:0:0", next_ask=NOW + 100 * schedule.DAY)
+    assert machine.due_at(waits) == machine.deadline(waits) == NOW + waits.target.queue_deadline
+
+
 @given(st.lists(st.integers(0, 10_000), max_size=40), st.sampled_from(METHODS))
 def test_commands_derive_from_the_record_alone(picks, method):
     """After a crash the stored record gives the same commands as the one in memory."""
