@@ -7,7 +7,7 @@ from tests.scenarios.scene import DEV, HOUR, PROD, REGION, TEST, targets_file
 EVERY = "dev qa prod"
 
 
-def file(soak: str = "0") -> str:
+def file(soak: str | int = 0) -> str:
     """A targets file with three groups, one after the other."""
     prod = {"members": [PROD], "after": "qa", "soak": soak}
     return targets_file({"dev": [DEV], "qa": {"members": [TEST], "after": "dev"}, "prod": prod})

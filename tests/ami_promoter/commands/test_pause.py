@@ -44,9 +44,8 @@ def test_resuming_leaves_a_note_of_who_did(table):
 
 def test_who_paused_first_stays_named(client, capsys):
     """Pausing again changes only the reason, if there is one, and prints since when it has been paused."""
-    switch = Switch(Connection(REGION))
-
     with time_machine.travel(NINE, tick=False):
+        switch = Switch(Connection(REGION))
         assert switch.turn(paused=True, why="first") is True
     assert switch.turn(paused=True, why="second") is False
     assert switch.read()["why"] == "first"
