@@ -11,6 +11,7 @@ two looks after a removal repair all of it that the model can see.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from inspect import signature
 
 from chalicelib.delivery.phases.copying import LookAtCopies
 from chalicelib.delivery.phases.imaging import VerifyImage
@@ -126,7 +127,8 @@ def scene(says: str, play: Callable[[Parts], object]) -> tuple[InMemory]:
 
 
 def existing(says: str, fails: Callable[..., object], *given: object, **named: object) -> tuple[InMemory]:
-    """A test of another file, unchanged."""
+    """A test of another file, unchanged. Raises TypeError where it takes other arguments, so each run notices that."""
+    signature(fails).bind(*given, **named)
     return (InMemory(says, lambda _parts, _stores: fails(*given, **named)),)
 
 
