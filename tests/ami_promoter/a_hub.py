@@ -79,13 +79,3 @@ class AnotherClient:
 
     def __getattr__(self, name):
         return getattr(self._client, name)
-
-
-def lines(capsys):
-    """Return the output's lines without trailing spaces."""
-    return [line.rstrip() for line in capsys.readouterr().out.splitlines()]
-
-
-def words(capsys):
-    """Return the output without line breaks."""
-    return " ".join(capsys.readouterr().out.split())

@@ -1,13 +1,58 @@
 """A hub with its tables, in moto."""
 
+import json
+from typing import Any, NamedTuple
+
 import boto3
 import pytest
 import time_machine
 from moto import mock_aws
 
+from ami_promoter.cli import main
 from chalicelib.engine.store.table import Table
 from tests.ami_promoter.a_hub import CONFIG, MEMBERS, NINE, TABLE
 from tests.stores import create_table
+
+
+class Printed(NamedTuple):
+    """What a call of the command printed."""
+
+    out: str
+    err: str
+
+    @property
+    def lines(self) -> list[str]:
+        """The output's lines without trailing spaces."""
+        return [line.rstrip() for line in self.out.splitlines()]
+
+    @property
+    def words(self) -> str:
+        """The output without line breaks."""
+        return " ".join(self.out.split())
+
+    @property
+    def errors(self) -> str:
+        """Standard error without line breaks."""
+        return " ".join(self.err.split())
+
+    @property
+    def data(self) -> Any:
+        """The output of ``--json``."""
+        return json.loads(self.out)
+
+
+@pytest.fixture
+def run(capsys):
+    """Calls the command with these words; asserts how it ends, and returns what this call printed."""
+
+    def called(*words, exits=0, clock=None):
+        capsys.readouterr()
+        status = main(words, clock)
+        said = Printed(*capsys.readouterr())
+        assert status == exits, said
+        return said
+
+    return called
 
 
 @pytest.fixture
@@ -46,6 +91,12 @@ def client(aws):
 def table(client):
     """The hub's table as the service's adapters see it."""
     return Table(client, TABLE)
+
+
+@pytest.fixture
+def operators(client):
+    """The table of the applied file and of what operators have decided."""
+    return Table(client, CONFIG)
 
 
 @pytest.fixture

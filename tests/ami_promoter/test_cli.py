@@ -1,7 +1,6 @@
 """How the command is called, its errors for wrong calls, and the form of its output."""
 
 import ast
-import json
 import os
 import re
 import shlex
@@ -19,7 +18,6 @@ from botocore.loaders import create_loader
 from botocore.regions import EndpointResolver
 
 import ami_promoter
-from ami_promoter.cli import main
 from ami_promoter.hub import aws
 from ami_promoter.hub.aws import Connection
 from ami_promoter.terminal import remembered
@@ -79,13 +77,11 @@ def verbs(group=root, words=()):
             yield from verbs(command, (*words, name))
 
 
-def test_the_first_page_of_help_explains_the_ten_verbs_of_every_day_and_names_the_others(environment, capsys):
+def test_the_first_page_of_help_explains_the_ten_verbs_of_every_day_and_names_the_others(environment, run):
     """A new verb must be given its section; the page fits a terminal."""
     assert sorted(name for names in SECTIONS.values() for name in names) == sorted(root.commands)
 
-    main(["--help"])
-
-    out = capsys.readouterr().out
+    out = run("--help").out
     daily, *rarely = SECTIONS.values()
     assert len(daily) == 10
     assert tuple(re.findall(r"^  ([a-z][a-z-]+)  ", out, re.MULTILINE)) == daily
@@ -96,11 +92,11 @@ def test_the_first_page_of_help_explains_the_ten_verbs_of_every_day_and_names_th
 
 
 @pytest.mark.parametrize("line", RENAMED)
-def test_an_old_name_says_the_new_one(line, environment, capsys):
+def test_an_old_name_says_the_new_one(line, environment, run):
     """It does nothing else: exit status 2, without a look at what stands behind it."""
-    assert main(line.split()) == Exit.USAGE
+    said = run(*line.split(), exits=Exit.USAGE)
 
-    assert capsys.readouterr().err == f"ami-promoter: {RENAMED[line]} `ami-promoter --help` shows the usage.\n"
+    assert said.err == f"ami-promoter: {RENAMED[line]} `ami-promoter --help` shows the usage.\n"
 
 
 @pytest.fixture
@@ -111,21 +107,17 @@ def region(environment):
 
 
 @pytest.mark.parametrize("line", WRONG)
-def test_what_is_wrong_with_a_call_is_said_with_its_cure(line, region, capsys):
+def test_what_is_wrong_with_a_call_is_said_with_its_cure(line, region, run):
     """Exit status 2, before any network call."""
-    assert main(line.split()) == Exit.USAGE
-
-    said = capsys.readouterr().err
+    said = run(*line.split(), exits=Exit.USAGE).err
     assert WRONG[line] in said
     assert "--help` shows the usage." in said
 
 
 @pytest.mark.parametrize("line", ["status --json --region us-est-1", "sttus --json", "status --verson --json"])
-def test_a_wrong_call_is_notified_to_a_program_too(line, environment, capsys):
+def test_a_wrong_call_is_notified_to_a_program_too(line, environment, run):
     """`--json` prints the fault, as for every verb that fails."""
-    assert main(line.split()) == Exit.USAGE
-
-    reported = json.loads(capsys.readouterr().out)
+    reported = run(*line.split(), exits=Exit.USAGE).data
     jsonschema.validate(reported, js.FAILURE)
     assert (reported["exit_status"], reported["faults"][0]["code"]) == (2, "usage")
 
@@ -177,31 +169,25 @@ def test_ctrl_c_before_the_command_has_begun_ends_it_without_a_traceback(environ
     assert done.stderr == "ami-promoter: stopped: nothing was changed.\n"
 
 
-def test_an_endpoint_that_is_no_address_is_said_in_words(region, environment, capsys):
+def test_an_endpoint_that_is_no_address_is_said_in_words(region, environment, run):
     """The SDK raises an error of no kind of its own for it."""
     environment.setenv("AWS_ENDPOINT_URL", "localhost")
 
-    assert main(["status"]) == Exit.AWS
-
-    assert "Invalid endpoint: localhost. Correct AWS_ENDPOINT_URL" in " ".join(capsys.readouterr().err.split())
+    assert "Invalid endpoint: localhost. Correct AWS_ENDPOINT_URL" in run("status", exits=Exit.AWS).errors
 
 
-def test_what_aws_refuses_is_notified_to_a_program_too(aws, capsys):
+def test_what_aws_refuses_is_notified_to_a_program_too(aws, run):
     """Exit status 3: place, cause and cure as separate members."""
-    assert main(["status", "--json"]) == Exit.AWS
-
-    reported = json.loads(capsys.readouterr().out)
+    reported = run("status", "--json", exits=Exit.AWS).data
     jsonschema.validate(reported, js.FAILURE)
     (fault,) = reported["faults"]
     assert (reported["exit_status"], fault["code"]) == (3, "ResourceNotFoundException")
     assert fault["cure"].startswith("There is no such table")
 
 
-def test_an_unknown_ami_is_notified_to_a_program_too(client, capsys):
+def test_an_unknown_ami_is_notified_to_a_program_too(client, run):
     """Exit status 1."""
-    assert main(["status", AMI, "--json"]) == Exit.FAULT
-
-    reported = json.loads(capsys.readouterr().out)
+    reported = run("status", AMI, "--json", exits=Exit.FAULT).data
     jsonschema.validate(reported, js.FAILURE)
     assert (reported["exit_status"], reported["faults"][0]["code"]) == (1, "unknown-ami")
 
@@ -211,7 +197,7 @@ def test_an_unknown_ami_is_notified_to_a_program_too(client, capsys):
 )
 @pytest.mark.parametrize("option", [True, False])
 @pytest.mark.parametrize("region", ["", "us-east-1"])
-def test_a_profile_that_is_not_there_is_a_sentence(environment, client, file, capsys, words, option, region):
+def test_a_profile_that_is_not_there_is_a_sentence(environment, client, file, run, words, option, region):
     """By option or variable, for every verb, with or without a Region variable: no traceback, and a cure."""
     aws.regions.cache_clear()
     file("groups: {}", "x")
@@ -220,16 +206,14 @@ def test_a_profile_that_is_not_there_is_a_sentence(environment, client, file, ca
     if region:
         environment.setenv("AWS_REGION", region)
 
-    assert main([*words, *(["--profile", "nobody"] if option else [])]) == Exit.AWS
-
-    assert capsys.readouterr().err == (
+    assert run(*words, *(["--profile", "nobody"] if option else []), exits=Exit.AWS).err == (
         "ami-promoter: AWS configuration: reading it failed: The config profile (nobody) could not be found. "
         "See `aws configure list-profiles`, and --profile or AWS_PROFILE.\n"
     )
 
 
 @pytest.mark.parametrize("region", ["", "us-east-1"])
-def test_a_broken_configuration_file_is_a_sentence(environment, tmp_path, capsys, region):
+def test_a_broken_configuration_file_is_a_sentence(environment, tmp_path, run, region):
     """The message names the file."""
     aws.regions.cache_clear()
     if region:
@@ -238,34 +222,28 @@ def test_a_broken_configuration_file_is_a_sentence(environment, tmp_path, capsys
     config.write_text("[profile x\nregion", encoding="utf-8")
     environment.setenv("AWS_CONFIG_FILE", str(config))
 
-    assert main(["status"]) == Exit.AWS
-
-    said = capsys.readouterr().err
+    said = run("status", exits=Exit.AWS).err
     assert str(config) in said
     assert "Correct that file" in said
 
 
-def test_without_a_region_anywhere_it_says_how_to_give_one(environment, capsys):
+def test_without_a_region_anywhere_it_says_how_to_give_one(environment, run):
     """Neither option nor environment nor profile has one: a fault of the call."""
-    assert main(["status"]) == Exit.USAGE
-
-    assert "not by --region, AWS_REGION or a profile. Add --region REGION." in capsys.readouterr().err
+    assert "not by --region, AWS_REGION or a profile. Add --region REGION." in run("status", exits=Exit.USAGE).err
 
 
-def test_a_misspelt_region_of_the_environment_is_refused_as_well(environment, capsys):
+def test_a_misspelt_region_of_the_environment_is_refused_as_well(environment, run):
     """The message says where it comes from."""
     environment.setenv("AWS_REGION", "us-est-1")
 
-    assert main(["status"]) == Exit.USAGE
+    said = run("status", exits=Exit.USAGE)
 
-    assert "The Region of AWS_REGION, AWS_DEFAULT_REGION or the profile: 'us-est-1'" in capsys.readouterr().err
+    assert "The Region of AWS_REGION, AWS_DEFAULT_REGION or the profile: 'us-est-1'" in said.err
 
 
-def test_the_version(capsys):
+def test_the_version(run):
     """The version of the installed package."""
-    assert main(["--version"]) == 0
-
-    assert capsys.readouterr().out == f"ami-promoter, version {version('ami-promoter')}\n"
+    assert run("--version").out == f"ami-promoter, version {version('ami-promoter')}\n"
 
 
 def test_the_version_is_not_one_that_people_upgrade_from():
@@ -277,22 +255,18 @@ def test_the_version_is_not_one_that_people_upgrade_from():
     assert project["version"] not in released
 
 
-def test_wrong_usage_names_the_program_once(capsys):
+def test_wrong_usage_names_the_program_once(run):
     """And what may be written is a list in a sentence."""
-    assert main(["completion"]) == Exit.USAGE
-
-    assert " ".join(capsys.readouterr().err.split()) == (
+    assert run("completion", exits=Exit.USAGE).errors == (
         "ami-promoter completion: Missing argument '{bash|zsh|fish}'. Choose from: bash, zsh, fish. "
         "`ami-promoter completion --help` shows the usage."
     )
 
 
 @pytest.mark.parametrize("words", [words for words, _ in verbs()], ids=" ".join)
-def test_each_verb_explains_itself(words, capsys):
+def test_each_verb_explains_itself(words, run):
     """Usage, options and each exit status, readable at 80 columns."""
-    assert main([*words, "--help"]) == 0
-
-    said = capsys.readouterr().out
+    said = run(*words, "--help").out
     assert said.startswith(f"Usage: ami-promoter {' '.join(words)}")
     assert "--json" in said
     assert "Exit status:\n  0" in said
@@ -300,23 +274,16 @@ def test_each_verb_explains_itself(words, capsys):
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_a_shell_completes(shell, capsys):
+def test_a_shell_completes(shell, run):
     """The script that the shell sources calls the program itself."""
-    assert main(["completion", shell]) == 0
-
-    assert "_AMI_PROMOTER_COMPLETE" in capsys.readouterr().out
-
-
-def test_what_a_shell_is_notified():
-    """Verbs and Regions, from the command tree."""
-    said = [complete("ami-promoter sta", 1), complete("ami-promoter status --region us-e", 3)]
-
-    assert said == [["plain,status"], ["plain,us-east-1", "plain,us-east-2"]]
+    assert "_AMI_PROMOTER_COMPLETE" in run("completion", shell).out
 
 
 @pytest.mark.parametrize(
     ("line", "at", "offered"),
     [
+        ("ami-promoter sta", 1, ["plain,status"]),
+        ("ami-promoter status --region us-e", 3, ["plain,us-east-1", "plain,us-east-2"]),
         ("ami-promoter promote ami-0 d", 3, ["plain,dev", "plain,default"]),
         ("ami-promoter where ami-0 2", 3, ["plain,222222222222"]),
         ("ami-promoter history --account ", 3, ["plain,222222222222", "plain,333333333333"]),
@@ -324,9 +291,8 @@ def test_what_a_shell_is_notified():
         ("ami-promoter --profile other status --group p", 5, []),
     ],
 )
-def test_a_shell_is_offered_what_the_applied_file_has(environment, tmp_path, line, at, offered):
-    """As a command last read it with the same profile: nobody is asked."""
-    environment.setenv("XDG_CACHE_HOME", str(tmp_path))
+def test_a_shell_is_offered_verbs_regions_and_what_the_applied_file_has(environment, line, at, offered):
+    """The file as a command last read it with the same profile: nobody is asked."""
     remembered.keep(None, ["prod", "default", "dev"], {"333333333333": "", "222222222222": "dev"})
 
     assert sorted(complete(line, at)) == sorted(offered)
@@ -334,7 +300,6 @@ def test_a_shell_is_offered_what_the_applied_file_has(environment, tmp_path, lin
 
 def test_the_profile_may_stand_in_the_person_s_file(environment, tmp_path):
     """The command keeps and offers by the same one."""
-    environment.setenv("XDG_CACHE_HOME", str(tmp_path))
     environment.setenv("AMI_PROMOTER_CONFIG", str(tmp_path / "mine.toml"))
     environment.delenv("AWS_ACCESS_KEY_ID")
     (tmp_path / "mine.toml").write_text('profile = "hub"\n')
@@ -456,13 +421,12 @@ def test_no_item_gets_the_machines_time():
     assert calls == {"hub/aws.py"}
 
 
-def test_the_help_of_each_verb_ends_with_two_calls_that_it_takes(environment, capsys):
+def test_the_help_of_each_verb_ends_with_two_calls_that_it_takes(environment, run):
     """What is shown can be run."""
     every = {**dict(verbs()), ("completion",): root.commands["completion"]}
     assert {" ".join(words) for words in every} == set(EXAMPLES)
     for words, command in every.items():
-        main([*words, "--help"])
-        *_, head, first, second = capsys.readouterr().out.splitlines()
+        *_, head, first, second = run(*words, "--help").out.splitlines()
         assert head == "Examples:"
         for said in (first, second):
             own = shlex.split(said)[1 + len(words) :]

@@ -65,13 +65,12 @@ def test_options_stand_before_or_after_the_verb(asked, words):
     assert asked(*words) == ("eu-west-1", "hub", None, "golden")
 
 
-def test_they_stand_before_a_verb_of_a_group(environment, capsys, tmp_path):
+def test_they_stand_before_a_verb_of_a_group(environment, run, tmp_path):
     """On each side of the group's name."""
     file = tmp_path / "targets.yaml"
     file.write_text('groups: {default: ["222222222222"]}')
     for words in (("--region", "eu-west-1", "targets"), ("targets", "--region", "eu-west-1")):
-        assert main([*words, "validate", str(file)]) == Exit.OK
-        assert "hub's Region eu-west-1." in capsys.readouterr().out
+        assert "hub's Region eu-west-1." in run(*words, "validate", str(file)).out
 
 
 def test_a_file_has_what_a_person_does_not_want_to_write_each_time(asked, configured):
@@ -139,13 +138,11 @@ def test_a_variable_goes_before_the_file(asked, configured, environment):
         ("region = 'eu-wst-1'", "'eu-wst-1' is not a Region that the AWS SDK knows"),
     ],
 )
-def test_a_fault_in_the_file_names_it(configured, capsys, text, what):
+def test_a_fault_in_the_file_names_it(configured, run, text, what):
     """Exit status 2, before any call."""
     configured(text)
 
-    assert main(["plan", AMI]) == Exit.USAGE
-
-    said = " ".join(capsys.readouterr().err.split())
+    said = run("plan", AMI, exits=Exit.USAGE).errors
     assert "ami-promoter.toml: " in said
     assert what in said
 
@@ -178,20 +175,19 @@ def test_without_a_home_directory_there_is_no_file(asked, environment, refused, 
     assert remembered.words(None) == {"groups": {}, "accounts": {}}
 
 
-def test_the_file_that_a_variable_names_must_be_one(environment, tmp_path, capsys):
+def test_the_file_that_a_variable_names_must_be_one(environment, tmp_path, run):
     """Who names it relies on it."""
     (tmp_path / "file").touch()
     environment.setenv("AMI_PROMOTER_CONFIG", str(tmp_path / "file" / "x"))
 
-    assert main(["plan", AMI]) == Exit.USAGE
-    assert "it cannot be read" in capsys.readouterr().err
+    assert "it cannot be read" in run("plan", AMI, exits=Exit.USAGE).err
 
 
-def test_help_needs_no_file(configured, capsys):
+def test_help_needs_no_file(configured, run):
     """A person who broke it can read how to write it."""
     configured("???")
 
-    assert main(["plan", "--help"]) == Exit.OK
+    run("plan", "--help")
 
 
 def test_a_group_of_verbs_takes_them_too():

@@ -4,7 +4,6 @@ import json
 from contextlib import redirect_stderr
 from io import StringIO
 
-from ami_promoter.cli import main
 from ami_promoter.commands.drain import POLL, Drain, drained
 from ami_promoter.hub.aws import Connection
 from ami_promoter.terminal.exits import Exit
@@ -49,25 +48,22 @@ def a_share(table, account, state=share.ShareState.OPEN, **changes):
     DynamoLedger(table).hold(SNAPSHOT, opened, copying(account, account))
 
 
-def handled(table, record):
-    """The events that the delivery's worker takes from the record's inbox entries."""
-    return machine.due_events(DELIVERIES.decode(DynamoRecords(table).read(record.key)), NINE)
-
-
 def is_asked(table, record):
-    return any(isinstance(one, CancelAsked) for one in handled(table, record))
+    """Whether the delivery's worker takes a request to cancel from the record's inbox entries."""
+    events = machine.due_events(DELIVERIES.decode(DynamoRecords(table).read(record.key)), NINE)
+    return any(isinstance(one, CancelAsked) for one in events)
 
 
-def test_what_waits_for_the_end_of_the_pause_is_named(table, capsys):
+def test_what_waits_for_the_end_of_the_pause_is_named(table, run):
     """A promotion that has begun nothing, one in the middle, and one whose deliveries all run."""
     states = {"requested": {}, "adjusting": {"episode": 1}, "running": {"episode": 1}}
     for number, (state, body) in enumerate(states.items()):
         key = addresses.promotion(f"ami-0{number}")
         assert DynamoRecords(table).create(Write(key, state, {"state": state, **body}, NINE), NINE)
 
-    assert main(["admin", "drain", "--yes"]) == 0
+    said = run("admin", "drain", "--yes")
 
-    assert [line for line in capsys.readouterr().out.splitlines() if line.startswith("Waits")] == [
+    assert [line for line in said.out.splitlines() if line.startswith("Waits")] == [
         "Waits for `admin resume`: promotion#ami-00 is requested, and nothing has started.",
         "Waits for `admin resume`: promotion#ami-01 is adjusting, and begins nothing more.",
     ]
@@ -89,32 +85,32 @@ def every_state(table):
     return {state: put(table, f"{n:012d}", state) for n, state in enumerate(states, 1)}
 
 
-def test_copies_are_let_end_unless_notified_otherwise(table):
+def test_copies_are_let_end_unless_notified_otherwise(table, run):
     """Deliveries that have opened nothing, or only shares, are cancelled; the worker acts as for a removed tag."""
     records = every_state(table)
 
-    assert main(["admin", "drain", "--yes"]) == 4
+    run("admin", "drain", "--yes", exits=4)
 
     asked = {state for state, record in records.items() if is_asked(table, record)}
     assert asked == {*UNOPENED, DeliveryState.SHARED}
 
 
-def test_copies_are_deleted_if_notified_so(table):
+def test_copies_are_deleted_if_notified_so(table, run):
     """Every delivery is asked to end; one that is registered, or that ends already, ignores it."""
     records = every_state(table)
 
-    assert main(["admin", "drain", "--yes", "--delete-copies"]) == 4
+    run("admin", "drain", "--yes", "--delete-copies", exits=4)
 
     asked = {state for state, record in records.items() if is_asked(table, record)}
     ends = {DeliveryState.OPENING, DeliveryState.COPYING, DeliveryState.REGISTERING, DeliveryState.SHARED}
     assert asked == {*UNOPENED, *ends}
 
 
-def test_a_entry_is_of_the_present_episode(table):
+def test_a_entry_is_of_the_present_episode(table, run):
     """A delivery on its third try takes the entry; a later try of the same delivery will not."""
     record = put(table, "222222222222", DeliveryState.AWAITING_SLOT, episode=3)
 
-    main(["admin", "drain", "--yes"])
+    run("admin", "drain", "--yes", exits=4)
 
     assert DynamoRecords(table).read(record.key).inbox["cancel"].startswith("3:drain#arn:aws:")
     assert is_asked(table, record)
@@ -130,7 +126,7 @@ def test_the_sweep_comes_for_it_within_a_minute(table):
     assert table.get(record.key)["wake_at"] <= connection.now() + 60
 
 
-def test_what_is_left_is_notified(table, capsys):
+def test_what_is_left_is_notified(table, run):
     """Deliveries by state, each open share with its last closing time, and that the hub is not drained yet."""
     put(table, "222222222222", DeliveryState.COPYING)
     put(table, "333333333333", DeliveryState.DELIVERED)
@@ -138,9 +134,7 @@ def test_what_is_left_is_notified(table, capsys):
     a_share(table, "333333333333", share.ShareState.CLOSED)
     a_share(table, "444444444444", preexisting=True)
 
-    assert main(["admin", "drain", "--yes"]) == 4
-
-    *begin, head, row, last = capsys.readouterr().out.splitlines()
+    *begin, head, row, last = run("admin", "drain", "--yes", exits=4).out.splitlines()
     assert begin == [
         "Promotions are paused; `ami-promoter admin resume` ends the pause.",
         "Asked to end: 0 deliveries.",
@@ -151,7 +145,7 @@ def test_what_is_left_is_notified(table, capsys):
     assert last == "Not drained yet: run the command again, or use --wait."
 
 
-def test_what_is_the_targets_own_stays_and_is_named(table, capsys):
+def test_what_is_the_targets_own_stays_and_is_named(table, run):
     """Its AMI needs the grant on the target's own key: the hub can be left all the same."""
     record = put(table, "333333333333", DeliveryState.DELIVERED)
     role = "autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling"
@@ -159,27 +153,23 @@ def test_what_is_the_targets_own_stays_and_is_named(table, capsys):
     opened = share.Share(resource, role, "333333333333", state=share.ShareState.OPEN, opened_at=NINE)
     DynamoLedger(table).hold(resource, opened, sharing(record.id, "333333333333"))
 
-    assert main(["admin", "drain", "--yes"]) == 0
-
-    named, _, row, last = capsys.readouterr().out.splitlines()[-4:]
+    named, _, row, last = run("admin", "drain", "--yes").out.splitlines()[-4:]
     assert named == "These grants on targets' own keys stay:"
     assert "333333333333" in row
     assert row.endswith("when withdrawn")
     assert last == "Drained: no delivery runs and no share is open."
 
 
-def test_parked_records_are_left_and_named(table, capsys):
+def test_parked_records_are_left_and_named(table, run):
     """They do not continue, and the command does not wait for them; it waits until their shares close."""
     record = put(table, "222222222222", DeliveryState.COPYING)
     DynamoRecords(table).park(record.key, "IllegalEvent: a bug.", NINE)
 
-    assert main(["admin", "drain", "--yes", "--delete-copies"]) == 0
-
-    said = capsys.readouterr().out.splitlines()
+    said = run("admin", "drain", "--yes", "--delete-copies").out.splitlines()
     assert f"Parked: delivery {record.id}: IllegalEvent: a bug." in said
     assert DynamoRecords(table).read(record.key).inbox == {}
     a_share(table, "222222222222")
-    assert main(["admin", "drain", "--yes", "--delete-copies"]) == 4
+    run("admin", "drain", "--yes", "--delete-copies", exits=4)
 
 
 class DrainTime:

@@ -7,7 +7,6 @@ import boto3
 import pytest
 from samtranslator.yaml_helper import yaml_parse
 
-from ami_promoter.cli import main
 from ami_promoter.hub import policies
 from ami_promoter.hub.key_needs import hub_needs, launch_needs, target_needs
 
@@ -46,17 +45,14 @@ def a_key(kms, *statements, rotation=True, **given):
     return arn
 
 
-def shown(capsys):
-    """The statements printed without a key."""
-    text = capsys.readouterr().out
-    return json.loads(text[text.index("[") :])
+def statements(printed):
+    """The statements that the command prints to be added to a policy."""
+    return json.loads(printed.out[printed.out.index("[") :])
 
 
-def test_what_a_targets_key_must_allow(aws, capsys):
+def test_what_a_targets_key_must_allow(aws, run):
     """Three statements that name the role: through EC2 only, grants for AWS services only."""
-    assert main(["doctor", "key-policy", "target"]) == 0
-
-    looks, uses, grants = shown(capsys)
+    looks, uses, grants = statements(run("doctor", "key-policy", "target"))
     for one in (looks, uses, grants):
         assert one["Principal"] == {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}
         assert one["Condition"]["ArnEquals"] == {"aws:PrincipalArn": ROLE}
@@ -67,33 +63,28 @@ def test_what_a_targets_key_must_allow(aws, capsys):
     assert grants["Condition"]["Bool"] == {"kms:GrantIsForAWSResource": "true"}
 
 
-def test_with_a_launch_test_the_launch_role_needs_the_key_too(aws, capsys):
+def test_with_a_launch_test_the_launch_role_needs_the_key_too(aws, run):
     """Six statements, each with a name of its own."""
-    assert main(["doctor", "key-policy", "target", "--launch-test"]) == 0
-
-    statements = shown(capsys)
-    principals = [one["Condition"]["ArnEquals"]["aws:PrincipalArn"] for one in statements]
+    found = statements(run("doctor", "key-policy", "target", "--launch-test"))
+    principals = [one["Condition"]["ArnEquals"]["aws:PrincipalArn"] for one in found]
     assert principals == [ROLE] * 3 + [f"{ROLE}-launch"] * 3
-    assert len({one["Sid"] for one in statements}) == 6
+    assert len({one["Sid"] for one in found}) == 6
 
 
-def test_with_service_linked_roles_the_grant_role_needs_the_key_too(aws, capsys):
+def test_with_service_linked_roles_the_grant_role_needs_the_key_too(aws, run):
     """It makes grants on the key, and looks for them; with a launch test no statement replaces another."""
-    assert main(["doctor", "key-policy", "target", "--service-roles"]) == 0
-    *copies, grants = shown(capsys)
+    *copies, grants = statements(run("doctor", "key-policy", "target", "--service-roles"))
     assert {one["Condition"]["ArnEquals"]["aws:PrincipalArn"] for one in copies} == {ROLE}
     assert grants["Condition"]["ArnEquals"]["aws:PrincipalArn"] == f"{ROLE}-grants"
     assert grants["Action"] == ["kms:CreateGrant", "kms:ListGrants"]
 
-    assert main(["doctor", "key-policy", "target", "--service-roles", "--launch-test"]) == 0
-    assert len({one["Sid"] for one in shown(capsys)}) == 7
+    both = statements(run("doctor", "key-policy", "target", "--service-roles", "--launch-test"))
+    assert len({one["Sid"] for one in both}) == 7
 
 
-def test_what_a_key_of_the_hub_must_allow(aws, capsys):
+def test_what_a_key_of_the_hub_must_allow(aws, run):
     """`worker` reads, `share-worker` opens and closes; the function names contain the Region."""
-    assert main(["doctor", "key-policy", "hub"]) == 0
-
-    worker, share_worker = shown(capsys)
+    worker, share_worker = statements(run("doctor", "key-policy", "hub"))
     assert worker["Condition"]["ArnEquals"]["aws:PrincipalArn"].endswith("role/ami-promoter-us-east-1-worker")
     assert share_worker["Condition"]["ArnEquals"]["aws:PrincipalArn"].endswith(
         "role/ami-promoter-us-east-1-share-worker"
@@ -124,110 +115,95 @@ def test_they_are_what_the_roles_may_do():
         assert set(need.actions) == may
 
 
-def test_a_key_that_leaves_it_to_iam_is_fit(kms, capsys):
+def test_a_key_that_leaves_it_to_iam_is_fit(kms, run):
     """The default key policy is enough: then the role's own policy decides."""
     arn = a_key(kms, ROOT_DECIDES)
 
-    assert main(["doctor", "key-policy", "target", arn]) == 0
-
-    out, err = capsys.readouterr()
+    out, err = run("doctor", "key-policy", "target", arn)
     assert out.splitlines()[0] == f"{arn} is Enabled, rotation on."
     assert out.splitlines()[-1] == "As far as a key policy shows, the service can use it."
     assert err == ""
 
 
-def test_the_printed_statements_are_enough(kms, capsys):
+def test_the_printed_statements_are_enough(kms, run):
     """In a policy that names no other principal, they make the check pass."""
-    main(["doctor", "key-policy", "target"])
     administers = {**ROOT_DECIDES, "Action": ["kms:PutKeyPolicy", "kms:GetKeyPolicy"], "Sid": "Admin"}
-    arn = a_key(kms, administers, *shown(capsys))
+    arn = a_key(kms, administers, *statements(run("doctor", "key-policy", "target")))
 
-    assert main(["doctor", "key-policy", "target", arn, "--json"]) == 0
-
-    data = json.loads(capsys.readouterr().out)
+    data = run("doctor", "key-policy", "target", arn, "--json").data
     assert data["allowed"] == dict.fromkeys(EVERYTHING, "allowed")
     assert (data["rotation"], data["statements"]) == (True, [])
 
 
-def test_what_lacks_is_named_with_the_statement_to_add(kms, capsys):
+def test_what_lacks_is_named_with_the_statement_to_add(kms, run):
     """The command prints only that statement; each missing action is a fault."""
-    main(["doctor", "key-policy", "target"])
-    looks, uses, _ = shown(capsys)
+    looks, uses, _ = statements(run("doctor", "key-policy", "target"))
     arn = a_key(kms, looks, uses)
 
-    assert main(["doctor", "key-policy", "target", arn]) == 1
-
-    out, err = capsys.readouterr()
-    assert err.splitlines()[0] == (
+    said = run("doctor", "key-policy", "target", arn, exits=1)
+    assert said.err.splitlines()[0] == (
         f"{arn}: no statement lets AmiCopyRole do kms:CreateGrant. Add the statement "
         "AmiPromoterLetsEbsUseTheKey; without KEY this command prints it."
     )
-    assert [one["Sid"] for one in json.loads(out[out.index("[") :])] == ["AmiPromoterLetsEbsUseTheKey"]
+    assert [one["Sid"] for one in statements(said)] == ["AmiPromoterLetsEbsUseTheKey"]
 
 
-def test_a_denial_wins(kms, capsys):
+def test_a_denial_wins(kms, run):
     """The finding names the denying statement."""
     denies = {**ROOT_DECIDES, "Sid": "NoGrants", "Effect": "Deny", "Action": "kms:CreateGrant"}
     arn = a_key(kms, ROOT_DECIDES, denies)
 
-    assert main(["doctor", "key-policy", "target", arn]) == 1
+    said = run("doctor", "key-policy", "target", arn, exits=1)
 
-    assert f"{arn}: kms:CreateGrant is denied to AmiCopyRole (NoGrants)." in capsys.readouterr().err
+    assert f"{arn}: kms:CreateGrant is denied to AmiCopyRole (NoGrants)." in said.err
 
 
-def test_what_a_policy_alone_cannot_say_is_a_warning(kms, capsys):
+def test_what_a_policy_alone_cannot_say_is_a_warning(kms, run):
     """A condition on an unknown value is neither met nor unmet."""
     limited = {**ROOT_DECIDES, "Sid": "FromHome", "Condition": {"IpAddress": {"aws:SourceIp": "192.0.2.0/24"}}}
     arn = a_key(kms, limited)
 
-    assert main(["doctor", "key-policy", "target", arn]) == 0
-
     warned = f"{arn}: whether kms:CreateGrant is allowed depends on a condition that cannot be judged here (FromHome)."
-    assert warned in capsys.readouterr().err
+    assert warned in run("doctor", "key-policy", "target", arn).err
 
 
-def test_rotation_that_is_off_is_a_warning(kms, capsys):
+def test_rotation_that_is_off_is_a_warning(kms, run):
     """The warning has the command that turns it on."""
     arn = a_key(kms, ROOT_DECIDES, rotation=False)
 
-    assert main(["doctor", "key-policy", "target", arn]) == 0
+    said = run("doctor", "key-policy", "target", arn)
 
-    assert f"rotation is off. Turn it on: aws kms enable-key-rotation --key-id {arn}" in capsys.readouterr().err
+    assert f"rotation is off. Turn it on: aws kms enable-key-rotation --key-id {arn}" in said.err
 
 
-def test_a_principal_that_is_gone_is_a_warning(kms, capsys):
+def test_a_principal_that_is_gone_is_a_warning(kms, run):
     """The policy shows a bare id, with which the next change of the policy would fail."""
     dead = {**ROOT_DECIDES, "Sid": "Old", "Principal": {"AWS": "AROAEXAMPLEEXAMPLE"}}
     arn = a_key(kms, ROOT_DECIDES, dead)
 
-    assert main(["doctor", "key-policy", "target", arn]) == 0
-
-    assert "Old names AROAEXAMPLEEXAMPLE, which exists no longer" in capsys.readouterr().err
+    assert "Old names AROAEXAMPLEEXAMPLE, which exists no longer" in run("doctor", "key-policy", "target", arn).err
 
 
-def test_a_key_that_is_disabled_or_of_the_wrong_kind(kms, capsys):
+def test_a_key_that_is_disabled_or_of_the_wrong_kind(kms, run):
     """No policy helps; the command checks nothing else."""
     off = a_key(kms, ROOT_DECIDES)
     kms.disable_key(KeyId=off.rpartition("/")[2])
     rsa = a_key(kms, ROOT_DECIDES, KeySpec="RSA_2048", KeyUsage="SIGN_VERIFY")
 
-    assert main(["doctor", "key-policy", "target", off]) == 1
+    said = run("doctor", "key-policy", "target", off, exits=1)
+
     assert (
-        f"{off}: it is in state Disabled. Enable it: `aws kms enable-key --region us-east-1 --key-id {off}`"
-        in capsys.readouterr().err
+        f"{off}: it is in state Disabled. Enable it: `aws kms enable-key --region us-east-1 --key-id {off}`" in said.err
     )
-    assert main(["doctor", "key-policy", "target", rsa]) == 1
-    assert f"{rsa}: it is RSA_2048 for SIGN_VERIFY" in capsys.readouterr().err
+    assert f"{rsa}: it is RSA_2048 for SIGN_VERIFY" in run("doctor", "key-policy", "target", rsa, exits=1).err
 
 
-def test_an_alias_will_do_and_a_missing_key_is_said(kms, capsys):
+def test_an_alias_will_do_and_a_missing_key_is_said(kms, run):
     """The command takes the same names for keys as the targets file."""
     kms.create_alias(AliasName="alias/ours", TargetKeyId=a_key(kms, ROOT_DECIDES))
 
-    assert main(["doctor", "key-policy", "target", "alias/ours"]) == 0
-    assert main(["doctor", "key-policy", "target", "alias/none"]) == 3
-
-    err = capsys.readouterr().err
+    run("doctor", "key-policy", "target", "alias/ours")
+    err = run("doctor", "key-policy", "target", "alias/none", exits=3).err
     assert f"account {ACCOUNT}, us-east-1: looking at the key alias/none failed" in err
     assert "There is no such key: check its name, the Region and the account." in err
 

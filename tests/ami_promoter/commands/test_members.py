@@ -1,10 +1,7 @@
 """OUs from the targets file to the membership in force, and what ``members`` shows and accepts."""
 
-import json
-
 import pytest
 
-from ami_promoter.cli import main
 from ami_promoter.targets_file.compiler import HubPlace, compile_targets
 from chalicelib.engine.faults import Fault
 from chalicelib.targets.applied_file import Directory
@@ -90,20 +87,12 @@ def test_what_is_wrong_with_ous_is_notified_with_place_and_cure(text):
     assert compiled(text) == WRONG[text]
 
 
-def run(capsys, *words):
-    """Run a command; return exit status and output."""
-    status = main([*words, "--region", "us-east-1"])
-    out, err = capsys.readouterr()
-    return status, out + err
-
-
 @pytest.fixture
-def applied(client, tmp_path, capsys):
+def applied(client, tmp_path, run):
     """The file is in force, and discovery has read an OU."""
     path = tmp_path / "t.yaml"
     path.write_text(FILE)
-    status, said = run(capsys, "targets", "apply", "--yes", str(path))
-    assert status == 0, said
+    said = run("targets", "apply", "--yes", str(path)).out
     assert "+ group dev: 1 account and 2 units of the organization" in said
     assert "2 groups, 2 accounts, 3 units.\n" in said
     members = MembersTable(client, MEMBERS, CONFIG)
@@ -119,12 +108,9 @@ def applied(client, tmp_path, capsys):
     return members
 
 
-def test_members_shows_whom_ous_have_who_left_and_what_cannot_be_read(applied, capsys):
+def test_members_shows_whom_ous_have_who_left_and_what_cannot_be_read(applied, run):
     """In words; ``status`` begins with what is wrong."""
-    status, said = run(capsys, "targets", "members")
-
-    assert status == 0
-    assert said.splitlines() == [
+    assert run("targets", "members").lines == [
         f"Organization {ORGANIZATION}:",
         f"  {ORGANIZATION} (dev): not read yet",
         f"  {OU} (dev): 2 accounts: {B} {C}; read 2026-01-05T09:00:00Z",
@@ -141,48 +127,48 @@ def test_members_shows_whom_ous_have_who_left_and_what_cannot_be_read(applied, c
             ]
         ),
     ]
-    assert run(capsys, "status")[1].splitlines()[:2] == wrong
-    assert json.loads(run(capsys, "targets", "members", "--json")[1])["held"] == {"dev": [B, C]}
+    assert run("status").lines[:2] == wrong
+    assert run("targets", "members", "--json").data["held"] == {"dev": [B, C]}
 
 
 @pytest.mark.parametrize("words", [["status"], ["report", "-o", "page.html"]])
-def test_damaged_members_hide_nothing_else(applied, client, tmp_path, monkeypatch, capsys, words):
+def test_damaged_members_hide_nothing_else(applied, client, tmp_path, monkeypatch, run, words):
     """Somebody has deleted an item: what an operator looks at first says so, and shows the rest."""
     monkeypatch.chdir(tmp_path)
     for item in client.scan(TableName=MEMBERS)["Items"]:
         if item["sk"]["S"].startswith("accounts#"):
             client.delete_item(TableName=MEMBERS, Key={name: item[name] for name in ("pk", "sk")})
 
-    status, said = run(capsys, *words)
+    said = run(*words)
 
     page = tmp_path / "page.html"
-    shown = page.read_text(encoding="utf-8") if page.exists() else said
-    assert (status, "members of the OUs are not those that" in shown) == (0, True)
+    shown = page.read_text(encoding="utf-8") if page.exists() else said.out + said.err
+    assert "members of the OUs are not those that" in shown
 
 
-def test_accept_lets_those_go_that_are_held_and_nobody_else(applied, capsys):
+def test_accept_lets_those_go_that_are_held_and_nobody_else(applied, run):
     """All of them, or one."""
-    assert "is not among the accounts that wait" in run(capsys, "targets", "members", "accept", "--account", A)[1]
+    assert "is not among the accounts that wait" in run("targets", "members", "accept", "--account", A).out
     assert applied.accepted(0) == frozenset()
-    assert run(capsys, "targets", "members", "accept", "--account", C)[1].startswith(f"Accepted: {C}.")
+    assert run("targets", "members", "accept", "--account", C).out.startswith(f"Accepted: {C}.")
     assert applied.accepted(0) == {C}
-    assert run(capsys, "targets", "members", "accept")[1].startswith(f"Accepted: {B} {C}.")
+    assert run("targets", "members", "accept").out.startswith(f"Accepted: {B} {C}.")
     assert applied.accepted(0) == {B, C}
 
 
-def test_without_ous_there_is_nothing_to_show(client, capsys):
+def test_without_ous_there_is_nothing_to_show(client, run):
     """`members` says that the file names no OU."""
-    assert run(capsys, "targets", "members") == (0, "The targets file in force names no OU.\n")
+    assert run("targets", "members").out == "The targets file in force names no OU.\n"
 
 
-def test_what_changes_for_accounts_that_ous_bring_is_shown_before_it_is_applied(applied, tmp_path, capsys):
+def test_what_changes_for_accounts_that_ous_bring_is_shown_before_it_is_applied(applied, tmp_path, run):
     """The group's settings, and those of the organization."""
     path = tmp_path / "t.yaml"
     path.write_text(FILE.replace("Golden", "Gold").replace("back_fill: false", "back_fill: true"))
-    said = run(capsys, "targets", "diff", str(path))[1]
+    said = run("targets", "diff", str(path)).out
 
     assert "~ accounts that units bring into prod, us-east-1\n    role_name: Golden -> Gold\n" in said
     assert "~ organization\n    back_fill: false -> true\n" in said
-    found = json.loads(run(capsys, "targets", "diff", str(path), "--json")[1])
+    found = run("targets", "diff", str(path), "--json").data
     assert found["organization"] == {"back_fill": {"from": False, "to": True}}
     assert [(one["group"], list(one["settings"])) for one in found["by_unit"]] == [("prod", ["role_name"])]

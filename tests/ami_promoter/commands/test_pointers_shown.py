@@ -1,11 +1,9 @@
 """What the command line shows of pointers: `status`, `retry` and `where`, for records as the service writes them."""
 
-import json
 from dataclasses import replace
 
 import pytest
 
-from ami_promoter.cli import main
 from chalicelib.delivery import model as delivery
 from chalicelib.engine import addresses
 from chalicelib.engine.faults import Fault
@@ -24,10 +22,8 @@ from tests.ami_promoter.a_hub import (
     REGION,
     a_delivery,
     apply,
-    lines,
     promoted,
     read_unit,
-    words,
     write,
 )
 
@@ -85,16 +81,14 @@ NOT_OURS = Fault(
         (None, "It does not exist yet."),
     ],
 )
-def test_what_a_pointer_names_and_why(table, capsys, pointer, says):
+def test_what_a_pointer_names_and_why(table, run, pointer, says):
     """The parameter with the AMI that it names now, and why it is another one; a fault with its cure."""
     promoted(table, named(DEV))
     if pointer is not None:
         write(table, pointer)
 
-    assert main(["status", AMI, "--json"]) == 0
-    (one,) = json.loads(capsys.readouterr().out)["promotion"]["deliveries"]
-    assert main(["status", AMI]) == 0
-    said = words(capsys)
+    (one,) = run("status", AMI, "--json").data["promotion"]["deliveries"]
+    said = run("status", AMI).words
 
     assert one["family"] == "base"
     assert one["pointer"]["parameter"] == "/golden/base/current"
@@ -103,25 +97,23 @@ def test_what_a_pointer_names_and_why(table, capsys, pointer, says):
     assert (NOT_OURS.cure in said) is (says == NOT_OURS.what)
 
 
-def test_a_pointers_fault_stays_visible_until_it_is_cured(table, capsys):
+def test_a_pointers_fault_stays_visible_until_it_is_cured(table, run):
     """In the AMI's deliveries, in the list of all promotions and among what is in trouble; afterwards nowhere."""
     promoted(table, named(DEV, fault=NOT_OURS))
     write(table, a_pointer(image="", fault=NOT_OURS))
 
     for given in ([AMI], [AMI, "--failed"], [], ["--failed"]):
-        assert main(["status", *given]) == 0
-        said = words(capsys)
+        said = run("status", *given).words
         assert f"{NOT_OURS.what} {NOT_OURS.cure}" in said, given
 
     DynamoRecords(table).forget(addresses.pointer(DEV, REGION, "/golden/base/current"), {})
     write(table, a_pointer())
     for given in ([AMI], [AMI, "--failed"], [], ["--failed"]):
-        assert main(["status", *given]) == 0
-        assert NOT_OURS.what not in words(capsys), given
+        assert NOT_OURS.what not in run("status", *given).words, given
 
 
 @pytest.mark.parametrize("columns", [80, 120])
-def test_pointers_of_many_targets_fit_the_terminal(table, capsys, monkeypatch, columns):
+def test_pointers_of_many_targets_fit_the_terminal(table, run, monkeypatch, columns):
     """Equal ones together: one that is right, one that names a newer AMI, two with a fault. A command stays whole."""
     monkeypatch.setenv("COLUMNS", str(columns))
     accounts = [str(number) * 12 for number in range(1, 7)]
@@ -134,26 +126,23 @@ def test_pointers_of_many_targets_fit_the_terminal(table, capsys, monkeypatch, c
         )
 
     for given in ([AMI], []):
-        assert main(["status", *given]) == 0
-        said = lines(capsys)
+        said = run("status", *given).lines
         assert [line for line in said if len(line) > columns and "`" not in line] == []
         assert " ".join(" ".join(said).split()).count(NOT_OURS.what) == 1
     assert "2 pointers with a fault:" in said
 
 
-def test_a_family_that_cannot_be_used_is_shown(table, capsys):
+def test_a_family_that_cannot_be_used_is_shown(table, run):
     """There is no parameter to look at; the fault is on the delivery."""
     fault = Fault("family-not-usable", f"account {DEV}, {REGION}", "The tag `family` names no family.", "Correct it.")
     promoted(table, named(DEV, parameter="", fault=fault))
 
-    assert main(["status", AMI]) == 0
-
-    assert f"{DEV} us-east-1: The tag `family` names no family.\n    Correct it.\n" in capsys.readouterr().out
+    assert f"{DEV} us-east-1: The tag `family` names no family.\n    Correct it.\n" in run("status", AMI).out
 
 
 @pytest.mark.parametrize("value", ["dev", None])
 @pytest.mark.parametrize("places", [[], [DEV], [PROD], ["3" * 12]])
-def test_retry_makes_the_service_look_at_a_pointer_with_a_fault(table, capsys, places, value):
+def test_retry_makes_the_service_look_at_a_pointer_with_a_fault(table, run, places, value):
     """After the tag was removed, too; no delivery starts. In an account that was named it needs no fault."""
     promoted(table, *(named(account) for account in (DEV, PROD, "3" * 12)), value=value)
     for account in (DEV, PROD):
@@ -161,9 +150,7 @@ def test_retry_makes_the_service_look_at_a_pointer_with_a_fault(table, capsys, p
     write(table, a_pointer("3" * 12))
 
     given = [word for place in places for word in ("--account", place)]
-    assert main(["retry", AMI, *given, "--json"]) == 0
-
-    asked = json.loads(capsys.readouterr().out)
+    asked = run("retry", AMI, *given, "--json").data
     due = [
         account
         for account in (DEV, PROD, "3" * 12)
@@ -174,22 +161,19 @@ def test_retry_makes_the_service_look_at_a_pointer_with_a_fault(table, capsys, p
     assert asked["again"] == []
 
 
-def test_retry_lets_a_parked_pointer_continue(table, capsys):
+def test_retry_lets_a_parked_pointer_continue(table, run):
     """`status` names the command, as for every fault of a pointer."""
     promoted(table, named(DEV))
     write(table, a_pointer())
     key = addresses.pointer(DEV, REGION, "/golden/base/current")
     DynamoRecords(table).park(key, "IllegalEvent: …", NINE)
 
-    assert main(["status", AMI]) == 0
-    assert f"`ami-promoter retry {AMI} --account {DEV}` lets it continue." in capsys.readouterr().out
-    assert main(["retry", AMI, "--account", DEV]) == 0
-
-    assert f"{key} was parked, and continues." in capsys.readouterr().out
+    assert f"`ami-promoter retry {AMI} --account {DEV}` lets it continue." in run("status", AMI).out
+    assert f"{key} was parked, and continues." in run("retry", AMI, "--account", DEV).out
     assert not DynamoRecords(table).read(key).parked
 
 
-def test_where_a_familys_current_amis_are(table, capsys, monkeypatch):
+def test_where_a_familys_current_amis_are(table, run, monkeypatch):
     """A line for each target: for a person with source and parameter, for a script with the AMI alone, and as data."""
     monkeypatch.setenv("COLUMNS", "80")
     write(table, a_pointer(pin=Pin(AMI, "2026-01-01T00:00:00.000Z", NINE, "jane")))
@@ -198,12 +182,9 @@ def test_where_a_familys_current_amis_are(table, capsys, monkeypatch):
     write(table, a_pointer("4" * 12, unwanted=True))
     write(table, replace(a_pointer("5" * 12), family="web", parameter="/golden/web/current"))
 
-    assert main(["where", "--family", "base"]) == 0
-    said = lines(capsys)
-    assert main(["where", "--family", "base", "--ids"]) == 0
-    ids = capsys.readouterr()
-    assert main(["where", "--family", "base", "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)["pointers"]
+    said = run("where", "--family", "base").lines
+    ids = run("where", "--family", "base", "--ids")
+    found = run("where", "--family", "base", "--json").data["pointers"]
 
     assert said[:5] == [
         "Family base, parameter /golden/base/current:",
@@ -229,25 +210,22 @@ def test_where_a_familys_current_amis_are(table, capsys, monkeypatch):
     ]
 
 
-def test_a_family_that_no_parameter_names(client, capsys):
+def test_a_family_that_no_parameter_names(client, run):
     """The command says where a family comes from, and where its parameter."""
-    assert main(["where", "--family", "base"]) == 1
-
-    assert "no parameter in a target names an AMI of it" in capsys.readouterr().err
+    assert "no parameter in a target names an AMI of it" in run("where", "--family", "base", exits=1).err
 
 
-def test_where_says_which_copies_are_current(table, capsys):
+def test_where_says_which_copies_are_current(table, run):
     """And prints a line for each copy, for scripts."""
     promoted(table, named(DEV), named(PROD), named("3" * 12, parameter=""))
     write(table, a_pointer())
     write(table, a_pointer(PROD, image="ami-0bbbbbbbbbbbbbbbb"))
 
-    assert main(["where", AMI]) == 0
-    said = lines(capsys)
-    assert main(["where", AMI, "--ids"]) == 0
+    said = run("where", AMI).lines
+    ids = run("where", AMI, "--ids").lines
 
     assert [line.split()[-1] for line in said[1:]] == ["CURRENT", "yes", "no", "-"]
-    assert lines(capsys) == [f"{account} us-east-1 ami-0aaaaaaaaaaaaaaaa" for account in (DEV, PROD, "3" * 12)]
+    assert ids == [f"{account} us-east-1 ami-0aaaaaaaaaaaaaaaa" for account in (DEV, PROD, "3" * 12)]
 
 
 @pytest.mark.parametrize(
@@ -258,7 +236,7 @@ def test_where_says_which_copies_are_current(table, capsys):
         ("conflict", 0, "ami-0aaaaaaaaaaaaaaaa"),
     ],
 )
-def test_a_script_that_asks_for_a_group_gets_ids_or_an_error(table, client, capsys, group, status, found):
+def test_a_script_that_asks_for_a_group_gets_ids_or_an_error(table, client, run, group, status, found):
     """No id and exit status 0 would be taken for an answer; an account whose settings conflict keeps its AMI."""
     away = Target(DEV, REGION, by_way_of=HUB) if group == "conflict" else Target(DEV, REGION)
     groups = {group: (OU,) if group == "nobody" else (DEV,)}
@@ -267,29 +245,24 @@ def test_a_script_that_asks_for_a_group_gets_ids_or_an_error(table, client, caps
     read_unit(client, OU)
     promoted(table, named(DEV))
 
-    assert main(["where", AMI, group, "--ids"]) == status
-
-    said = capsys.readouterr()
+    said = run("where", AMI, group, "--ids", exits=status)
     assert found in (said.err if status else said.out)
 
 
-def test_superseded_copies_are_listed_as_removable(table, capsys):
+def test_superseded_copies_are_listed_as_removable(table, run):
     """With what could not be deprecated and why; without any the command says so."""
-    assert main(["status", "--retired"]) == 0
-    assert "No copy is retired" in capsys.readouterr().out
+    assert "No copy is retired" in run("status", "--retired").out
     write(table, a_pointer(image="ami-0bbbbbbbbbbbbbbbb", retired=("ami-0aaaaaaaaaaaaaaaa",)))
     denied = Fault("aws-UnauthorizedOperation", "there", "EnableImageDeprecation was refused.", "Allow it.")
     write(table, a_pointer(PROD, not_retired=denied))
 
-    assert main(["status", "--retired", "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)
+    found = run("status", "--retired", "--json").data
     assert [(one["account"], one["image"], one["source"]) for one in found["retired"]] == [
         (DEV, "ami-0aaaaaaaaaaaaaaaa", AMI)
     ]
     assert [(one["account"], one["fault"]["code"]) for one in found["not_retired"]] == [(PROD, denied.code)]
-    assert main(["status", "--retired"]) == 0
-    said = words(capsys)
+    said = run("status", "--retired").words
     assert f"base {DEV} us-east-1 ami-0aaaaaaaaaaaaaaaa {AMI} 2026-01-01" in said
     assert "`ami-promoter admin clean-up`" in said
     assert f"{denied.what} {denied.cure}" in said
-    assert main(["status", AMI, "--retired"]) == 2
+    run("status", AMI, "--retired", exits=2)

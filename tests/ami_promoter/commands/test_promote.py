@@ -6,7 +6,6 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from ami_promoter.cli import main
 from ami_promoter.hub import record_requests
 from ami_promoter.hub.aws import Connection, HubError
 from ami_promoter.hub.pause_switch import Switch
@@ -35,9 +34,9 @@ def ec2(table):
 
 
 @pytest.fixture
-def ami(ec2, table, file):
+def ami(ec2, table, file, run):
     """An AMI that is tagged `dev`, and whose promotion is over; the file has two groups."""
-    assert main(["targets", "apply", "--yes", file(FILE)]) == 0
+    run("targets", "apply", "--yes", file(FILE))
     mapping = [{"DeviceName": "/dev/sda1", "Ebs": {"VolumeSize": 8}}]
     name = ec2.register_image(Name="golden", RootDeviceName="/dev/sda1", BlockDeviceMappings=mapping)["ImageId"]
     tag(ec2, name, "dev")
@@ -59,14 +58,11 @@ def inbox(table, ami):
     return DynamoRecords(table).read(addresses.promotion(ami)).inbox
 
 
-def test_promoting_with_the_same_value_says_who_stays_withdrawn(table, ami, capsys):
+def test_promoting_with_the_same_value_says_who_stays_withdrawn(table, ami, run):
     """It ends no withdrawal, and names the command that does."""
-    assert main(["withdraw", "--yes", ami, "--account", DEV]) == 0
-    assert "until its tag has another value or is removed" in " ".join(capsys.readouterr().out.split())
+    assert "until its tag has another value or is removed" in run("withdraw", "--yes", ami, "--account", DEV).words
 
-    assert main(["promote", ami, "dev"]) == 0
-
-    said = capsys.readouterr().out
+    said = run("promote", ami, "dev").out
     assert f"Not delivered: {DEV}: {CALLER} has withdrawn it." in said
     assert f"`ami-promoter withdraw {ami} --lift`" in said
     assert places(ami) == {DEV: "dev"}
@@ -74,43 +70,38 @@ def test_promoting_with_the_same_value_says_who_stays_withdrawn(table, ami, caps
     assert "written" not in inbox(table, ami)
 
 
-def test_a_new_value_asks_for_a_look_and_for_no_second_try(table, ami):
+def test_a_new_value_asks_for_a_look_and_for_no_second_try(table, ami, run):
     """The tag's event may have come first: a delivery that has failed since must not be tried, and reported, twice."""
-    assert main(["promote", ami, "prod"]) == 0
+    run("promote", ami, "prod")
 
     assert "retry" not in inbox(table, ami)
     assert inbox(table, ami)["seen"].endswith(":prod")
 
 
-def test_who_may_not_write_records_is_warned(table, ami, capsys, monkeypatch):
+def test_who_may_not_write_records_is_warned(table, ami, run, monkeypatch):
     """Whatever refuses that request: the tag is written, and the service sees it by itself."""
     monkeypatch.setattr(DynamoRecords, "make_due", refuse)
 
-    assert main(["promote", ami, "prod"]) == 0
-
-    assert "warning: The service was not asked to look at once" in capsys.readouterr().err
+    assert "warning: The service was not asked to look at once" in run("promote", ami, "prod").err
 
 
-def test_an_approver_of_a_refused_ami_learns_why(table, ami, file, capsys):
+def test_an_approver_of_a_refused_ami_learns_why(table, ami, file, run):
     """Not to wait until it is examined: it was."""
-    assert main(["targets", "apply", "--yes", file(f"{FILE}defaults: {{approval: required}}\n")]) == 0
+    run("targets", "apply", "--yes", file(f"{FILE}defaults: {{approval: required}}\n"))
     why = Fault("source-key-aws-managed", ami, "It is encrypted under aws/ebs.", "Encrypt it under another key.")
     refused = Promotion(ami, HUB, REGION, value="dev", seen_value="dev", refused_value="dev", faults=(why,), file="x")
     table.update(addresses.promotion(ami), "SET body = :body", {":body": json.dumps(PROMOTIONS.encode(refused).body)})
-    capsys.readouterr()
 
-    assert main(["approve", ami, "--yes"]) == 1
-
-    said = " ".join(capsys.readouterr().err.split())
+    said = run("approve", ami, "--yes", exits=1).errors
     assert f"{why.what} {why.cure}" in said
     assert "not examined" not in said
 
 
-def test_an_ami_is_not_tagged_where_what_is_to_be_said_cannot_be_read(ec2, ami, capsys, monkeypatch):
+def test_an_ami_is_not_tagged_where_what_is_to_be_said_cannot_be_read(ec2, ami, run, monkeypatch):
     """Exit status 3 lets the operator believe that nothing has begun; nothing has."""
     monkeypatch.setattr(Switch, "read", refuse)
     with pytest.raises(ClientError):
-        main(["promote", ami, "prod"])
+        run("promote", ami, "prod")
 
     assert Tag(Connection(REGION), "promote", ami).read() == "dev"
 
@@ -119,47 +110,45 @@ def refuse(*_arguments):
     raise ClientError({"Error": {"Code": "ThrottlingException", "Message": "slow down"}}, "UpdateItem")
 
 
-def test_promoting_with_another_value_names_no_ended_withdrawal(ami, capsys):
+def test_promoting_with_another_value_names_no_ended_withdrawal(ami, run):
     """The account gets the AMI, if that value names it."""
-    main(["withdraw", "--yes", ami, "--account", DEV])
+    run("withdraw", "--yes", ami, "--account", DEV)
 
-    assert main(["promote", ami, "prod"]) == 0
-
-    assert "has withdrawn it" not in capsys.readouterr().out
+    assert "has withdrawn it" not in run("promote", ami, "prod").out
 
 
 @pytest.mark.parametrize(("value", "withdrawn"), [("dev", {DEV: CALLER}), ("prod", {})])
-def test_who_stays_withdrawn_depends_on_the_value(ami, value, withdrawn):
+def test_who_stays_withdrawn_depends_on_the_value(ami, value, withdrawn, run):
     """`plan` shows it for a value that nobody has written yet."""
-    main(["withdraw", "--yes", ami, "--account", DEV])
+    run("withdraw", "--yes", ami, "--account", DEV)
 
     assert withdrawn_for(Connection(REGION), ami, value) == withdrawn
 
 
-def test_a_withdrawal_for_a_value_that_the_service_has_not_seen_is_an_entry_of_its_own(ec2, ami):
+def test_a_withdrawal_for_a_value_that_the_service_has_not_seen_is_an_entry_of_its_own(ec2, ami, run):
     """The earlier one will end with that value; and stays until then, as the value may be refused."""
-    main(["withdraw", "--yes", ami, "--account", DEV])
+    run("withdraw", "--yes", ami, "--account", DEV)
     tag(ec2, ami, "prod")
 
-    assert main(["withdraw", "--yes", ami, "--account", DEV]) == 0
+    run("withdraw", "--yes", ami, "--account", DEV)
     assert places(ami) == {DEV: "prod"}
 
-    assert main(["withdraw", "--yes", ami, "--account", PROD]) == 0
+    run("withdraw", "--yes", ami, "--account", PROD)
     assert places(ami) == {DEV: "prod", PROD: "prod"}
 
 
-def test_lifting_needs_a_withdrawal_in_force(ami, capsys):
+def test_lifting_needs_a_withdrawal_in_force(ami, run):
     """The account was never withdrawn."""
-    assert main(["withdraw", "--yes", ami, "--account", DEV, "--lift"]) == 1
+    said = run("withdraw", "--yes", ami, "--account", DEV, "--lift", exits=1)
 
-    assert "no withdrawal of it is in force." in capsys.readouterr().err
+    assert "no withdrawal of it is in force." in said.err
 
 
-def test_a_lift_asks_for_what_had_begun_there_and_for_no_retry(ec2, table, ami):
+def test_a_lift_asks_for_what_had_begun_there_and_for_no_retry(ec2, table, ami, run):
     """A second one, before the service has read the first, names both."""
     tag(ec2, ami, "prod")
     for words in (["--account", DEV, "--account", PROD], ["--lift", "--account", DEV], ["--lift", "--account", PROD]):
-        assert main(["withdraw", "--yes", ami, *words]) == 0
+        run("withdraw", "--yes", ami, *words)
 
     assert places(ami) == {}
     assert "retry" not in inbox(table, ami)

@@ -5,7 +5,6 @@ from dataclasses import replace
 import boto3
 import pytest
 
-from ami_promoter.cli import main
 from ami_promoter.hub.applied_targets import in_force
 from ami_promoter.hub.aws import Connection
 from ami_promoter.reconcile.view_reading import Looking
@@ -37,6 +36,7 @@ from tests.fakes import copying, sharing
 
 DEV, OU = PROD, "ou-ab12-11111111"
 DELIVERY = addresses.delivery("0123456789abcdef0123")
+ACCEPTED_AMI = "ami-00000000000000001"
 
 
 def asleep(table):
@@ -50,21 +50,12 @@ def applied(table):
     apply_accounts(DEV)
 
 
-def said(capsys, *words):
-    """Run a command; return exit status and lines."""
-    status = main(list(words))
-    return status, capsys.readouterr().out.splitlines()
-
-
-def test_all_is_in_order(applied, capsys):
+def test_all_is_in_order(applied, run):
     """Exit status 0; the first line says that no target was checked."""
-    assert said(capsys, "admin", "reconcile", "--hub-only") == (
-        0,
-        [
-            ("Looked at account 123456789012, us-east-1; no target was checked (--hub-only)."),
-            "No difference found in the hub.",
-        ],
-    )
+    assert run("admin", "reconcile", "--hub-only").lines == [
+        "Looked at account 123456789012, us-east-1; no target was checked (--hub-only).",
+        "No difference found in the hub.",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -83,18 +74,17 @@ def test_all_is_in_order(applied, capsys):
         (Directory({"default": ()}), "targets file", "no target to check"),
     ],
 )
-def test_it_never_says_that_all_is_in_order_where_no_target_was_asked(table, capsys, directory, where, why):
+def test_it_never_says_that_all_is_in_order_where_no_target_was_asked(table, run, directory, where, why):
     """No file, an unread OU, or empty groups: the command says why, with exit status 4."""
     if directory is not None:
         apply(directory)
 
-    status, lines = said(capsys, "admin", "reconcile")
+    said = run("admin", "reconcile", exits=4).words
 
-    assert status == 4
-    assert "0 of 0 targets answered" in " ".join(lines)
-    assert " ".join(f"not-seen: {where}".split()) in " ".join(" ".join(lines).split())
-    assert why in " ".join(" ".join(lines).split())
-    assert not any("No difference found" in line for line in lines)
+    assert "0 of 0 targets answered" in said
+    assert f"not-seen: {where}" in said
+    assert why in said
+    assert "No difference found" not in said
 
 
 def test_whom_units_have_cannot_be_read_and_those_that_the_file_lists_are_asked(table, client):
@@ -113,7 +103,7 @@ def test_whom_units_have_cannot_be_read_and_those_that_the_file_lists_are_asked(
     ]
 
 
-def test_everything_it_says_fits_80_columns(table, capsys, monkeypatch):
+def test_everything_it_says_fits_80_columns(table, run, monkeypatch):
     """A longer name has a line of its own, so that it can be copied whole."""
     monkeypatch.setenv("COLUMNS", "80")
     key = boto3.client("kms", region_name="us-east-1").create_key()["KeyMetadata"]["Arn"]
@@ -123,21 +113,17 @@ def test_everything_it_says_fits_80_columns(table, capsys, monkeypatch):
         resource, Share(resource, DEV, DEV, state=ShareState.OPEN), copying("0123456789abcdef0123")
     )
 
-    status, lines = said(capsys, "admin", "reconcile", "--hub-only")
+    lines = run("admin", "reconcile", "--hub-only", exits=4).lines
 
-    assert status == 4
     assert any(line.startswith("receiver-not-listed: ") for line in lines)
     assert [line for line in lines if len(line) > 80 and len(line.split()) > 1] == []
 
 
-def test_it_only_says_what_it_would_do(table, applied, capsys):
+def test_it_only_says_what_it_would_do(table, applied, run):
     """Exit status 4, and nothing is changed."""
     asleep(table)
 
-    status, lines = said(capsys, "admin", "reconcile", "--hub-only")
-
-    assert status == 4
-    assert lines[1:] == [
+    assert run("admin", "reconcile", "--hub-only", exits=4).lines[1:] == [
         f"due-date-lost: {DELIVERY}",
         "    It is copying and in no index: no worker will look at it again.",
         "    --apply makes it due",
@@ -146,58 +132,47 @@ def test_it_only_says_what_it_would_do(table, applied, capsys):
     assert "wake_at" not in table.get(DELIVERY)
 
 
-def test_it_does_it_when_it_is_notified_to(table, applied, capsys):
+def test_it_does_it_when_it_is_notified_to(table, applied, run):
     """Exit status 0; the record is due, and the next run finds nothing."""
     asleep(table)
 
-    status, lines = said(capsys, "admin", "reconcile", "--hub-only", "--apply")
-
-    assert status == 0
-    assert lines[3:] == [
+    assert run("admin", "reconcile", "--hub-only", "--apply").lines[3:] == [
         "    makes it due: done",
         "Running records that look again now: 1.",
         "All differences are repaired, or will be: the functions finish within minutes.",
     ]
     assert "wake_at" in table.get(DELIVERY)
-    assert said(capsys, "admin", "reconcile", "--hub-only")[0] == 0
+    run("admin", "reconcile", "--hub-only")
 
 
-def test_a_parked_record_goes_on_when_it_is_notified_to(table, applied, capsys):
-    """`reconcile` names it with the command; afterwards it is due. `--unpark` of an unparked record is a fault."""
-    asleep(table)
-    DynamoRecords(table).park(DELIVERY, "IllegalEvent: a bug.", NINE)
-    _, lines = said(capsys, "admin", "reconcile", "--hub-only")
-    assert f"`ami-promoter admin reconcile --unpark '{DELIVERY}'`" in " ".join(line.strip() for line in lines)
+@pytest.mark.parametrize("kind", ["delivery", "pointer"])
+def test_a_parked_record_goes_on_by_the_command_that_names_it(table, applied, run, kind):
+    """Whatever its kind; afterwards it is due. `--unpark` of a record that is not parked is a fault."""
+    records, key = DynamoRecords(table), DELIVERY
+    if kind == "delivery":
+        asleep(table)
+    else:
+        key = addresses.pointer(DEV, "us-east-1", "/golden/base")
+        records.create(Write(key, "settled", {}, None), NINE)
+    records.park(key, "IllegalEvent: a bug.", NINE)
+    command = ("admin", "reconcile", "--unpark", str(key))
+    said = run("admin", "reconcile", "--hub-only", exits=4).words
+    assert f"`ami-promoter admin reconcile --unpark '{key}'`" in said
 
-    assert said(capsys, "admin", "reconcile", "--unpark", str(DELIVERY)) == (
-        0,
-        [f"{DELIVERY} continues within a minute."],
-    )
-    assert "wake_at" in table.get(DELIVERY)
-    assert main(["admin", "reconcile", "--unpark", str(DELIVERY)]) == 1
+    assert run(*command).lines == [f"{key} continues within a minute."]
 
-
-def test_a_parked_pointer_goes_on_by_the_command_that_names_it(table, applied, capsys):
-    """Every record that a worker parks can be let go on, whatever its kind."""
-    pointer = addresses.pointer(DEV, "us-east-1", "/golden/base")
-    DynamoRecords(table).create(Write(pointer, "settled", {}, NINE), NINE)
-    DynamoRecords(table).park(pointer, "IllegalEvent: a bug.", NINE)
-    _, lines = said(capsys, "admin", "reconcile", "--hub-only")
-    assert f"`ami-promoter admin reconcile --unpark '{pointer}'`" in " ".join(line.strip() for line in lines)
-
-    assert said(capsys, "admin", "reconcile", "--unpark", str(pointer))[0] == 0
-
-    assert DynamoRecords(table).read(pointer).parked == ""
+    assert (records.read(key).parked, "wake_at" in table.get(key)) == ("", True)
+    run(*command, exits=1)
 
 
-def test_a_damaged_record_does_not_keep_the_others_from_being_seen(table, applied, capsys):
+def test_a_damaged_record_does_not_keep_the_others_from_being_seen(table, applied, run):
     """The command reports it and the other differences."""
     asleep(table)
     other = addresses.promotion(AMI)
     DynamoRecords(table).create(Write(other, "running", {}, NINE), NINE)
     table.update(other, "SET body = :body", {":body": "{"})
 
-    _, lines = said(capsys, "admin", "reconcile", "--hub-only")
+    lines = run("admin", "reconcile", "--hub-only", exits=4).lines
     expected = [f"due-date-lost: {DELIVERY}", f"unreadable: {other}"]
 
     assert [line for line in lines if not line.startswith(" ")][1:-1] == expected
@@ -210,28 +185,26 @@ def test_a_damaged_record_does_not_keep_the_others_from_being_seen(table, applie
         ("dev", ["--account", "222222222222"], "it has no delivery to 222222222222"),
     ],
 )
-def test_a_wish_that_makes_no_sense_is_a_fault(table, capsys, value, words, code):
+def test_a_wish_that_makes_no_sense_is_a_fault(table, run, value, words, code):
     """Exit status 1, and nothing is changed."""
     DynamoRecords(table).create(Write(addresses.promotion(AMI), "over", {"ami": AMI, "value": value}, None), NINE)
 
-    assert main(["retry", AMI, *words]) == 1
-
-    assert code in capsys.readouterr().err
+    assert code in run("retry", AMI, *words, exits=1).err
     assert "wake_at" not in table.get(addresses.promotion(AMI))
 
 
-def test_a_parked_promotion_that_is_tried_again_goes_on_where_it_was(table, capsys):
+def test_a_parked_promotion_that_is_tried_again_goes_on_where_it_was(table, run):
     """The sweep wakes it; nothing else begins, as nothing of it has failed."""
     key, records = addresses.promotion(AMI), DynamoRecords(table)
     records.create(Write(key, "adjusting", {"ami": AMI, "value": "dev"}, None), NINE)
     records.park(key, "its value cannot be read", NINE)
 
-    assert said(capsys, "retry", AMI) == (0, [f"{key} was parked, and continues."])
+    assert run("retry", AMI).lines == [f"{key} was parked, and continues."]
     freed = records.read(key)
     assert (freed.parked, freed.scheduled is not None, freed.inbox) == ("", True, {})
 
 
-def test_a_retry_writes_only_on_records_that_are_parked(table, capsys, monkeypatch):
+def test_a_retry_writes_only_on_records_that_are_parked(table, run, monkeypatch):
     """Of a thousand targets: a write that is refused costs as much as another, and one after the other a minute."""
     promotion, records = addresses.promotion(AMI), DynamoRecords(table)
     records.create(Write(promotion, "running", {"ami": AMI, "value": "dev"}, None), NINE)
@@ -249,19 +222,17 @@ def test_a_retry_writes_only_on_records_that_are_parked(table, capsys, monkeypat
 
     monkeypatch.setattr(DynamoRecords, "unpark", counted)
 
-    assert said(capsys, "retry", AMI) == (0, [f"{keys[3]} was parked, and continues."])
+    assert run("retry", AMI).lines == [f"{keys[3]} was parked, and continues."]
     assert (written, records.read(keys[3]).parked) == ([keys[3]], "")
 
 
-def test_an_accepted_ami_needs_its_account(table, capsys):
+def test_an_accepted_ami_needs_its_account(table, run):
     """Exit status 2: the call is wrong."""
-    assert main(["retry", AMI, "--accept", "ami-00000000000000001"]) == 2
-
-    assert "--accept needs an account" in capsys.readouterr().err
+    assert "--accept needs an account" in run("retry", AMI, "--accept", ACCEPTED_AMI, exits=2).err
 
 
 @pytest.mark.parametrize(("place", "status"), [(DEV, 2), (f"{DEV}/eu-west-1", 0)])
-def test_an_ami_is_accepted_in_the_one_region_that_has_it(table, capsys, place, status):
+def test_an_ami_is_accepted_in_the_one_region_that_has_it(table, run, place, status):
     """With deliveries in two Regions the account alone is not enough: the other one's delivery is left as it is."""
     records, tracked, ids = DynamoRecords(table), DynamoTrackedDeliveries(table), {}
     records.create(Write(addresses.promotion(AMI), "over", {"ami": AMI, "value": "dev"}, None), NINE)
@@ -270,43 +241,36 @@ def test_an_ami_is_accepted_in_the_one_region_that_has_it(table, capsys, place, 
         write(table, replace(a_delivery(DEV, "failed"), id=ident, target=Target(DEV, region)))
         tracked.add(AMI, TrackedDelivery(ident, DEV, region, 1, "failed"))
 
-    assert main(["retry", AMI, "--account", place, "--accept", "ami-00000000000000001"]) == status
+    said = run("retry", AMI, "--account", place, "--accept", ACCEPTED_AMI, exits=status).errors
 
     accepted = {region: records.read(addresses.delivery(ident)).inbox.get(ACCEPTED) for region, ident in ids.items()}
-    assert accepted == {"us-east-1": None, "eu-west-1": None if status else "ami-00000000000000001"}
-    if status:
-        assert f"Write `--account {DEV}/eu-west-1` or `--account {DEV}/us-east-1`." in " ".join(
-            capsys.readouterr().err.split()
-        )
+    assert accepted == {"us-east-1": None, "eu-west-1": None if status else ACCEPTED_AMI}
+    assert (f"Write `--account {DEV}/eu-west-1` or `--account {DEV}/us-east-1`." in said) is bool(status)
 
 
-def test_no_ami_is_accepted_for_a_delivery_that_has_not_failed(table, capsys):
+def test_no_ami_is_accepted_for_a_delivery_that_has_not_failed(table, run):
     """Exit status 1, and nothing is written: the command would say that the target has an AMI that it has not."""
     records, ident = DynamoRecords(table), str(DELIVERY.name)
     records.create(Write(addresses.promotion(AMI), "running", {"ami": AMI, "value": "dev"}, None), NINE)
     asleep(table)
     DynamoTrackedDeliveries(table).add(AMI, TrackedDelivery(ident, DEV, "us-east-1", 1, "running"))
 
-    assert main(["retry", AMI, "--account", DEV, "--accept", "ami-00000000000000001"]) == 1
-
-    said = " ".join(capsys.readouterr().err.split())
+    said = run("retry", AMI, "--account", DEV, "--accept", ACCEPTED_AMI, exits=1).errors
     assert f"its delivery to {DEV} is running, and has not failed, so there is nothing to accept." in said
     assert records.read(DELIVERY).inbox == {}
 
 
-def test_a_value_that_is_examined_still_is_not_one_that_was_removed(table, capsys):
+def test_a_value_that_is_examined_still_is_not_one_that_was_removed(table, run):
     """The tag was just written: nothing has started that could be retried."""
     record = {"ami": AMI, "value": None, "seen_value": "dev", "state": "comparing"}
     DynamoRecords(table).create(Write(addresses.promotion(AMI), "comparing", record, NINE), NINE)
 
-    assert main(["retry", AMI]) == 1
-
-    assert "the service still examines its value; nothing has started yet." in capsys.readouterr().err
+    assert "the service still examines its value; nothing has started yet." in run("retry", AMI, exits=1).err
 
 
-def test_an_unknown_ami_cannot_be_tried_again(table):
+def test_an_unknown_ami_cannot_be_tried_again(table, run):
     """The AMI has no record."""
-    assert main(["retry", AMI]) == 1
+    run("retry", AMI, exits=1)
 
 
 @pytest.mark.parametrize(

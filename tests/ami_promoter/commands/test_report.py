@@ -26,47 +26,43 @@ def bucket(client):
     return s3
 
 
-def test_without_a_word_it_writes_a_file_here(client, file, tmp_path, capsys):
+def test_without_a_word_it_writes_a_file_here(client, file, tmp_path, run):
     """The file's name is always the same, so that a pipeline finds it."""
     file("")
 
-    assert main(["report", "--json"]) == Exit.OK
-
-    said = json.loads(capsys.readouterr().out)
+    said = run("report", "--json").data
     page = (tmp_path / "ami-promoter-report.html").read_bytes()
     assert page.startswith(b"<!DOCTYPE html>")
     assert (said["file"], said["published"], said["bytes"]) == ("ami-promoter-report.html", None, len(page))
 
 
-def test_it_is_published_as_a_page_that_nobody_caches(bucket, file, tmp_path, capsys):
+def test_it_is_published_as_a_page_that_nobody_caches(bucket, file, tmp_path, run):
     """Without -o the command writes no file."""
     file("")
 
-    assert main(["report", "--publish", ADDRESS]) == Exit.OK
+    said = run("report", "--publish", ADDRESS)
 
     put = bucket.get_object(Bucket="status-pages", Key="team a/ami.html")
     assert put["ContentType"] == "text/html; charset=utf-8"
     assert put["CacheControl"] == "no-store"
     assert put["Body"].read().startswith(b"<!DOCTYPE html>")
     assert list(tmp_path.glob("*.html")) == []
-    assert f"Written to {ADDRESS}" in capsys.readouterr().out
+    assert f"Written to {ADDRESS}" in said.out
 
 
-def test_both(bucket, file, tmp_path):
+def test_both(bucket, file, tmp_path, run):
     """With -o it writes the file, too."""
     file("")
 
-    assert main(["report", "--publish", ADDRESS, "-o", "page.html"]) == Exit.OK
+    run("report", "--publish", ADDRESS, "-o", "page.html")
 
     put = bucket.get_object(Bucket="status-pages", Key="team a/ami.html")
     assert (tmp_path / "page.html").read_bytes() == put["Body"].read()
 
 
-def test_a_bucket_that_is_not_there(client, capsys):
+def test_a_bucket_that_is_not_there(client, run):
     """Exit status 3, with the bucket's name."""
-    assert main(["report", "--publish", ADDRESS]) == Exit.AWS
-
-    said = capsys.readouterr().err
+    said = run("report", "--publish", ADDRESS, exits=Exit.AWS).err
     assert ADDRESS in said
     assert "Check the bucket's name" in said
 
@@ -87,40 +83,36 @@ class RefusingS3(BaseHTTPRequestHandler):
         """Log nothing."""
 
 
-def test_who_may_not_put_it_there_is_notified_of_the_right_that_is_missing(client, environment, capsys):
+def test_who_may_not_put_it_there_is_notified_of_the_right_that_is_missing(client, environment, run):
     """It names the action and the object's ARN."""
     with HTTPServer(("127.0.0.1", 0), RefusingS3) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         environment.setenv("AWS_ENDPOINT_URL_S3", f"http://127.0.0.1:{server.server_port}")
 
-        status = main(["report", "--publish", ADDRESS, "--json"])
+        said = run("report", "--publish", ADDRESS, "--json", exits=Exit.AWS)
         server.shutdown()
 
-    (fault,) = json.loads(capsys.readouterr().out)["faults"]
-    assert (status, fault["code"], fault["where"]) == (Exit.AWS, "AccessDenied", ADDRESS)
+    (fault,) = said.data["faults"]
+    assert (fault["code"], fault["where"]) == ("AccessDenied", ADDRESS)
     assert "s3:PutObject on arn:aws:s3:::status-pages/team a/ami.html" in fault["cure"]
 
 
-def test_a_file_that_cannot_be_written(client, file, capsys):
+def test_a_file_that_cannot_be_written(client, file, run):
     """Exit status 1, with what to do."""
     file("")
 
-    assert main(["report", "-o", "no/such/page.html", "--json"]) == Exit.FAULT
-
-    (fault,) = json.loads(capsys.readouterr().out)["faults"]
+    (fault,) = run("report", "-o", "no/such/page.html", "--json", exits=Exit.FAULT).data["faults"]
     assert (fault["code"], fault["where"]) == ("unwritable", "no/such/page.html")
 
 
 @pytest.mark.parametrize(
     "address", ["bucket/page.html", "s3://b", "s3://bucket", "s3://bucket/", "s3://Bucket/x", "s3://bucket/a/"]
 )
-def test_what_is_no_address_is_refused_before_anything_is_read(environment, capsys, address):
+def test_what_is_no_address_is_refused_before_anything_is_read(environment, run, address):
     """Exit status 2."""
     environment.setenv("AWS_REGION", "us-east-1")
 
-    assert main(["report", "--publish", address]) == Exit.USAGE
-
-    assert "is not an address like s3://bucket/page.html" in capsys.readouterr().err
+    assert "is not an address like s3://bucket/page.html" in run("report", "--publish", address, exits=Exit.USAGE).err
 
 
 def block(page, language, having):

@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import pytest
 
-from ami_promoter.cli import main
 from ami_promoter.hub import health
 from ami_promoter.hub.aws import Connection, HubError
 from ami_promoter.hub.records import Reader
@@ -17,7 +16,6 @@ from chalicelib.delivery.tracked import TrackedDelivery
 from chalicelib.engine import addresses
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.store.records import DynamoRecords
-from chalicelib.engine.store.table import Table
 from chalicelib.images.source_images import write_source
 from chalicelib.promotion import model as promotion
 from chalicelib.sharing import share
@@ -35,11 +33,9 @@ from tests.ami_promoter.a_hub import (
     AnotherClient,
     a_delivery,
     a_promotion,
-    lines,
     promoted,
     write,
 )
-from tests.ami_promoter.conftest import CONFIG
 from tests.fakes import copying, sharing
 from tests.images.examples import an_image
 
@@ -103,11 +99,9 @@ def scene(table):
     return under_way.id
 
 
-def test_one_amis_deliveries(scene, capsys):
+def test_one_amis_deliveries(scene, run):
     """State and since when, progress of copies, faults with cures, and open shares."""
-    assert main(["status", AMI]) == 0
-
-    assert lines(capsys) == [
+    assert run("status", AMI).lines == [
         f"{AMI} golden in {PLACE}",
         "running for 10m, value `dev`: 1 copying, 1 delivered, 1 failed",
         "",
@@ -129,43 +123,35 @@ def test_one_amis_deliveries(scene, capsys):
     ]
 
 
-def test_wide_lists_each_open_share(scene, capsys):
+def test_wide_lists_each_open_share(scene, run):
     """With its deadline; without it one line counts them."""
-    main(["status", AMI, "--wide"])
-
-    said = lines(capsys)
+    said = run("status", AMI, "--wide").lines
     assert said[said.index("Open shares: 2") + 1].split() == ["RESOURCE", "TO", "STATE", "FOR", "CLOSES"]
     assert sum("222222222222" in line for line in said[said.index("Open shares: 2") :]) == 2
 
 
 @pytest.mark.parametrize("columns", [80, 120])
-def test_it_fits_the_terminal(scene, capsys, monkeypatch, columns):
+def test_it_fits_the_terminal(scene, run, monkeypatch, columns):
     """Only an ARN may be longer than a line."""
     monkeypatch.setenv("COLUMNS", str(columns))
 
-    main(["status", AMI])
-
-    said = lines(capsys)
+    said = run("status", AMI).lines
     assert [line for line in said if len(line) > columns and "arn:" not in line] == []
 
 
 @pytest.mark.parametrize("columns", [0, 1, 30])
-def test_a_line_too_narrow_for_the_table_leaves_no_target_out(scene, capsys, monkeypatch, columns):
+def test_a_line_too_narrow_for_the_table_leaves_no_target_out(scene, run, monkeypatch, columns):
     """Some terminals and build servers say that they have no columns at all."""
     monkeypatch.setenv("COLUMNS", str(columns))
 
-    main(["status", AMI])
-
-    first = "".join(line.split("  ")[0] for line in lines(capsys))
+    first = "".join(line.split("  ")[0] for line in run("status", AMI).lines)
     assert [place for place in (DEV, PROD, "333333333333") if place not in first] == []
 
 
-def test_only_what_failed(scene, capsys):
+def test_only_what_failed(scene, run):
     """For one AMI, or for all: the failed delivery with cause and cure, without the others."""
-    assert main(["status", AMI, "--failed"]) == 0
-    one = capsys.readouterr().out
-    assert main(["status", "--failed"]) == 0
-    every = capsys.readouterr().out
+    one = run("status", AMI, "--failed").out
+    every = run("status", "--failed").out
 
     for said in (one, every):
         assert "111111111111 us-east-1: The key alias/x is disabled.\n    Enable it.\n" in said
@@ -173,43 +159,38 @@ def test_only_what_failed(scene, capsys):
         assert "333333333333" not in said
 
 
-def test_a_limit_counts_what_failed(table, capsys):
+def test_a_limit_counts_what_failed(table, run):
     """What succeeded since does not hide it."""
     failed = a_delivery(DEV, "failed", faults=(FAULT,))
     promoted(table, failed)
     write(table, a_promotion(OTHER, since=NINE + 60, state=promotion.PromotionState.OVER))
 
-    assert main(["status", "--failed", "--limit", "1"]) == 0
-
-    assert f"{DEV} us-east-1: The key alias/x is disabled." in capsys.readouterr().out
+    assert f"{DEV} us-east-1: The key alias/x is disabled." in run("status", "--failed", "--limit", "1").out
 
 
-def test_of_a_choice_nothing_failed(table, capsys):
+def test_of_a_choice_nothing_failed(table, run):
     """The command does not say that nothing failed at all."""
     promoted(table, a_delivery(DEV, "failed", faults=(FAULT,)))
 
-    assert main(["status", "--failed", "--group", "other"]) == 0
+    said = run("status", "--failed", "--group", "other")
 
-    assert capsys.readouterr().out == f"Of what matches, nothing failed, was refused or is parked in {PLACE}.\n"
+    assert said.out == f"Of what matches, nothing failed, was refused or is parked in {PLACE}.\n"
 
 
-def test_nothing_failed(client, capsys):
+def test_nothing_failed(client, run):
     """The command says so."""
-    assert main(["status", "--failed"]) == 0
-
-    assert capsys.readouterr().out == f"Nothing failed, was refused or is parked in {PLACE}.\n"
+    assert run("status", "--failed").out == f"Nothing failed, was refused or is parked in {PLACE}.\n"
 
 
 @pytest.mark.parametrize("state", ["cancelled", "withdrawn"])
 @pytest.mark.parametrize("leftovers", [(), ("snap-8",)])
-def test_what_was_ended_on_purpose_is_no_trouble(table, capsys, state, leftovers):
+def test_what_was_ended_on_purpose_is_no_trouble(table, run, state, leftovers):
     """A delivery that was cancelled or withdrawn is listed only if it has left something behind."""
     gone = a_delivery(DEV, state, cleanup=delivery.Cleanup(leftovers=leftovers))
     promoted(table, gone, value=None, seen_value=None, in_force_since=NINE, generation=1)
 
     for words in ([], [AMI]):
-        main(["status", *words, "--failed"])
-        assert (DEV in capsys.readouterr().out) is bool(leftovers)
+        assert (DEV in run("status", *words, "--failed").out) is bool(leftovers)
 
 
 BOTH = f"{DEV}/{REGION},{PROD}/{REGION}"
@@ -219,61 +200,52 @@ BOTH = f"{DEV}/{REGION},{PROD}/{REGION}"
     ("first", "second", "asked"),
     [([DEV], [PROD], f"{DEV},{PROD}"), ([DEV], [], f"{DEV},{BOTH}"), ([], [DEV], f"{DEV},{BOTH}"), ([DEV], [DEV], DEV)],
 )
-def test_two_operators_retry_at_once(table, first, second, asked):
+def test_two_operators_retry_at_once(table, first, second, asked, run):
     """The second request keeps what the first asked for and the service has not read yet."""
     promoted(table, *(a_delivery(account, "failed", faults=(FAULT,)) for account in (DEV, PROD)))
 
     for places in (first, second):
-        assert main(["retry", AMI, *(word for place in places for word in ("--account", place))]) == 0
+        run("retry", AMI, *(word for place in places for word in ("--account", place)))
 
     record = DynamoRecords(table).read(addresses.promotion(AMI))
     assert record.inbox["retry"].partition(":")[2] == asked
 
 
-def test_what_is_being_removed_is_not_left_behind(table, capsys):
+def test_what_is_being_removed_is_not_left_behind(table, run):
     """Only an ended delivery has leftovers."""
     tidying = a_delivery(DEV, "tidying", cleanup=delivery.Cleanup(leftovers=("snap-8",)))
     promoted(table, tidying)
 
-    main(["status", AMI])
-
-    assert "leftovers" not in capsys.readouterr().out
+    assert "leftovers" not in run("status", AMI).out
 
 
-def test_why_a_delivery_was_cancelled(table, capsys):
+def test_why_a_delivery_was_cancelled(table, run):
     """As its record says, whatever became of the promotion since."""
     gone = a_delivery(DEV, "cancelled", because="arn:aws:iam::1:user/ann drained the hub.")
     promoted(table, gone, value=None, seen_value=None, in_force_since=NINE, generation=1)
 
-    main(["status", AMI])
-
-    assert f"{DEV} us-east-1: cancelled: arn:aws:iam::1:user/ann drained the hub." in capsys.readouterr().out
+    assert f"{DEV} us-east-1: cancelled: arn:aws:iam::1:user/ann drained the hub." in run("status", AMI).out
 
 
-def test_a_name_cannot_move_the_cursor_or_forge_a_line(table, capsys):
+def test_a_name_cannot_move_the_cursor_or_forge_a_line(table, run):
     """Escapes, line ends and signs that change the writing direction are shown as text."""
     write(table, a_promotion(image_name="gold\x1b[2J\u202een\nfake: all is well", value="dev\x07"))
 
-    main(["status", AMI])
-    main(["status"])
-
-    said = capsys.readouterr().out
+    said = run("status", AMI).out + run("status").out
     assert r"gold\x1b[2J\u202een\nfake: all is well" in said
     assert r"`dev\x07`" in said
     assert said.replace("\n", "").isprintable()
 
 
-def test_an_empty_value_is_no_blank(table, capsys):
+def test_an_empty_value_is_no_blank(table, run):
     """It means the group `default`."""
     write(table, a_promotion(value=""))
 
-    main(["status", AMI])
-    main(["status"])
-
-    assert capsys.readouterr().out.count("empty (group `default`)") == 2
+    for words in ([AMI], []):
+        assert "empty (group `default`)" in run("status", *words).out
 
 
-def test_watching_ends_with_the_promotion(table, scene, capsys):
+def test_watching_ends_with_the_promotion(table, scene, run):
     """Without a terminal: a line for each change on standard error, and the page at the end."""
     record = addresses.promotion(AMI)
 
@@ -282,15 +254,13 @@ def test_watching_ends_with_the_promotion(table, scene, capsys):
         given = {":body": json.dumps(body), ":state": "over"}
         table.update(record, "SET body = :body, #state = :state", given, names={"#state": "state"})
 
-    assert main(["status", AMI, "--watch"], TerminalClock(sleep=over)) == 0
-
-    out, err = capsys.readouterr()
+    out, err = run("status", AMI, "--watch", clock=TerminalClock(sleep=over))
     shown = "111111111111 us-east-1 failed, 222222222222 us-east-1 copying (40%), 333333333333 us-east-1 delivered"
     assert err.splitlines() == [f"running: {shown}", f"over: {shown}"]
     assert "failed 10m ago, value `dev`" in out
 
 
-def test_the_cure_is_whole_when_a_watch_ends(table, capsys, monkeypatch):
+def test_the_cure_is_whole_when_a_watch_ends(table, run, monkeypatch):
     """On a terminal, too: its frames crop a command that is longer than a line, so the end is printed after them."""
     for name, value in {"FORCE_COLOR": "1", "TERM": "xterm", "COLUMNS": "80", "LINES": "12"}.items():
         monkeypatch.setenv(name, value)
@@ -299,23 +269,21 @@ def test_the_cure_is_whole_when_a_watch_ends(table, capsys, monkeypatch):
     failed = [a_delivery(f"{n:012d}", "failed", faults=(fault,)) for n in range(9)]
     promoted(table, *failed, state=promotion.PromotionState.OVER)
 
-    assert main(["status", AMI, "--watch"]) == 0
-
-    assert cure in capsys.readouterr().out
+    assert cure in run("status", AMI, "--watch").out
 
 
-def test_ending_the_watch_ends_nothing_else(scene, capsys):
+def test_ending_the_watch_ends_nothing_else(scene, run):
     """Ctrl-C: an exit status of its own, and no traceback."""
 
     def stop(_seconds):
         raise KeyboardInterrupt
 
-    assert main(["status", AMI, "--watch"], TerminalClock(sleep=stop)) == 130
+    said = run("status", AMI, "--watch", exits=130, clock=TerminalClock(sleep=stop))
 
-    assert capsys.readouterr().err.splitlines()[-1] == ("ami-promoter: stopped: what has started in AWS continues.")
+    assert said.err.splitlines()[-1] == "ami-promoter: stopped: what has started in AWS continues."
 
 
-def test_what_a_service_role_waits_for_and_what_stays(table, capsys):
+def test_what_a_service_role_waits_for_and_what_stays(table, run):
     """Why one share is not open yet, as the delivery read in the ledger; and which one stays open on purpose."""
     role = "autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling"
     key = addresses.role_resource("arn:aws:kms:us-east-1:123456789012:key/k", PROD).pk
@@ -327,18 +295,14 @@ def test_what_a_service_role_waits_for_and_what_stays(table, capsys):
     opened = share.Share(image, PROD, PROD, state=share.ShareState.OPEN, opened_at=NINE + 30)
     DynamoLedger(table).hold(image, opened, sharing(record.id, PROD))
 
-    assert main(["status", AMI]) == 0
-
-    said = lines(capsys)
+    said = run("status", AMI).lines
     assert f"{PROD} us-east-1: is tried again: The role AmiCopyRole cannot be assumed." in said
     assert said[-1] == f"Shares: 1 open, to {PROD}, until it is withdrawn."
 
 
-def test_one_amis_deliveries_for_a_program(scene, capsys):
+def test_one_amis_deliveries_for_a_program(scene, run):
     """`--json` prints the same as data."""
-    assert main(["status", AMI, "--json"]) == 0
-
-    data = json.loads(capsys.readouterr().out)["promotion"]
+    data = run("status", AMI, "--json").data["promotion"]
     assert (data["ami"], data["state"], data["value"], data["since"]) == (AMI, "running", "dev", "2026-01-05T09:00:00Z")
     by_account = {delivery["account"]: delivery for delivery in data["deliveries"]}
     assert by_account[DEV]["faults"] == [FAULT.to_json()]
@@ -359,7 +323,7 @@ def test_one_amis_deliveries_for_a_program(scene, capsys):
     assert held == {"closing": [(scene, 1, "copy")], "open": [(scene, 1, "copy")]}
 
 
-def test_what_a_delivery_that_is_over_has_left_open_is_shown(table, capsys):
+def test_what_a_delivery_that_is_over_has_left_open_is_shown(table, run):
     """Its record no longer lists its shares: the command finds them through the source."""
     over = a_delivery(PROD, "failed")
     image = an_image()
@@ -370,12 +334,10 @@ def test_what_a_delivery_that_is_over_has_left_open_is_shown(table, capsys):
     closing = share.Share(resource, PROD, PROD, state=share.ShareState.CLOSING, opened_at=NINE, last_closing_at=NINE)
     DynamoLedger(table).hold(resource, closing, copying(over.id, PROD))
 
-    main(["status", AMI])
-
-    assert capsys.readouterr().out.splitlines()[-1] == f"Shares: 1 closing, to {PROD}."
+    assert run("status", AMI).out.splitlines()[-1] == f"Shares: 1 closing, to {PROD}."
 
 
-def test_a_preexisting_share_is_marked(table, capsys):
+def test_a_preexisting_share_is_marked(table, run):
     """It is open and stays, and needs no action."""
     held = delivery.HeldShares((delivery.NeededShare(SNAPSHOT, PROD),))
     done = a_delivery(PROD, "copying", shares=held)
@@ -385,22 +347,16 @@ def test_a_preexisting_share_is_marked(table, capsys):
     )
     DynamoLedger(table).hold(SNAPSHOT, before, copying(done.id, PROD))
 
-    main(["status", AMI])
+    assert run("status", AMI).lines[-1] == f"Shares: 1 open, to {PROD}, which existed before and stays."
 
-    assert lines(capsys)[-1] == f"Shares: 1 open, to {PROD}, which existed before and stays."
-
-    main(["status", AMI, "--wide"])
-
-    assert lines(capsys)[-1].endswith("existed before the service, stays")
+    assert run("status", AMI, "--wide").lines[-1].endswith("existed before the service, stays")
 
 
-def test_all_promotions(table, scene, capsys):
+def test_all_promotions(table, scene, run):
     """One line for each, the newest first, with its deliveries by state."""
     write(table, a_promotion(OTHER, state=promotion.PromotionState.OVER, value=None, since=NINE + 60))
 
-    assert main(["status"]) == 0
-
-    assert lines(capsys) == [
+    assert run("status").lines == [
         f"Promotions in {PLACE}:",
         "AMI                    NAME    STATE    FOR  VALUE  DELIVERIES",
         "ami-0fedcba9876543210  golden  over     9m   -      no deliveries",
@@ -419,27 +375,24 @@ def test_all_promotions(table, scene, capsys):
         ("withdrawn", {"value": None}, "withdrawn", "33"),
     ],
 )
-def test_an_ended_promotion_shows_how_it_came_out(table, capsys, monkeypatch, state, changes, word, color):
+def test_an_ended_promotion_shows_how_it_came_out(table, run, monkeypatch, state, changes, word, color):
     """In the list and above its deliveries, in color where there is color; `over` would say nothing."""
     monkeypatch.setenv("FORCE_COLOR", "1")
     ended = a_delivery(DEV, state)
     promoted(table, ended, state=promotion.PromotionState.OVER, **changes)
 
     for words in ([], [AMI]):
-        main(["status", *words])
-        said = capsys.readouterr().out
+        said = run("status", *words).out
         assert f"\x1b[{color}m{word}" in said
         assert "over" not in said
 
 
-def test_a_refusal_is_shown_in_the_list(table, capsys):
+def test_a_refusal_is_shown_in_the_list(table, run):
     """Nobody needs to ask for what failed to see it."""
     refused = {"faults": (FAULT,), "refused_value": "dve", "state": promotion.PromotionState.OVER, "value": None}
     write(table, a_promotion(**refused))
 
-    main(["status"])
-
-    assert f"{AMI} is refused: The key alias/x is disabled. Enable it; then tag the AMI again." in lines(capsys)
+    assert f"{AMI} is refused: The key alias/x is disabled. Enable it; then tag the AMI again." in run("status").lines
 
 
 @pytest.mark.parametrize(
@@ -454,16 +407,14 @@ def test_a_refusal_is_shown_in_the_list(table, capsys):
         (["--since", "8m", "--group", "dev", "--wide"], ["ami-00000001"]),
     ],
 )
-def test_promotions_are_found_again(table, capsys, words, left):
+def test_promotions_are_found_again(table, run, words, left):
     """By when they changed, by the AMI's name, by a group of the value; four hundred are a page, not a scroll."""
     for number, value in enumerate(("dev", "prod dev", "")):
         name = {"image_name": f"golden-{number}", "value": value, "since": NINE + 100 * number + 60}
         write(table, a_promotion(f"ami-0000000{number}", **name))
 
-    assert main(["status", *words]) == 0
-    said = capsys.readouterr().out
-    main(["status", *words, "--json"])
-    data = json.loads(capsys.readouterr().out)
+    said = run("status", *words).out
+    data = run("status", *words, "--json").data
 
     assert re.findall(r"^ami-\w+", said, re.MULTILINE) == left
     assert [one["ami"] for one in data["promotions"]] == left
@@ -471,32 +422,27 @@ def test_promotions_are_found_again(table, capsys, words, left):
     assert data["left_out"] == (2 if "--limit" in words else 0)
 
 
-def test_an_ami_is_found_by_a_name_with_brackets(table, capsys):
+def test_an_ami_is_found_by_a_name_with_brackets(table, run):
     """EC2 allows them; only `*` stands for other characters."""
     write(table, a_promotion(image_name="golden [base] (1.2)"))
 
     for pattern, found in (("golden [base]*", True), ("golden [a-z]*", False), ("golden ?base? (1.2)", False)):
-        main(["status", "--image", pattern, "--json"])
-        assert bool(json.loads(capsys.readouterr().out)["promotions"]) is found, pattern
+        assert bool(run("status", "--image", pattern, "--json").data["promotions"]) is found, pattern
 
 
-def test_a_choice_is_of_the_list(client, capsys):
+def test_a_choice_is_of_the_list(client, run):
     """With an AMI it would have no effect."""
-    assert main(["status", AMI, "--group", "dev"]) == 2
-
-    assert "choose from the list" in " ".join(capsys.readouterr().err.split())
+    assert "choose from the list" in run("status", AMI, "--group", "dev", exits=2).errors
 
 
-def test_refused_and_parked_promotions_say_why(table, capsys):
+def test_refused_and_parked_promotions_say_why(table, run):
     """A stopped promotion says what it waits for."""
     state = promotion.PromotionState.COMPARING
     refused = {"faults": (FAULT,), "state": state}
     write(table, a_promotion(value=None, seen_value="dve", **refused))
     DynamoRecords(table).park(addresses.promotion(AMI), "IllegalEvent: Counted in state over.", NINE)
 
-    assert main(["status", AMI]) == 0
-
-    assert capsys.readouterr().out.splitlines()[1:] == [
+    assert run("status", AMI).out.splitlines()[1:] == [
         "comparing for 10m, no tag in force: no deliveries",
         "being checked: `dve`",
         "parked: IllegalEvent: Counted in state over.",
@@ -507,41 +453,33 @@ def test_refused_and_parked_promotions_say_why(table, capsys):
 
 
 @pytest.mark.parametrize("faults", [promotion.MOST_FAULTS - 1, promotion.MOST_FAULTS])
-def test_a_record_with_all_the_faults_that_it_can_keep_names_the_command_that_lists_the_rest(table, capsys, faults):
+def test_a_record_with_all_the_faults_that_it_can_keep_names_the_command_that_lists_the_rest(table, run, faults):
     """The command has the value that was refused, as a shell takes it."""
     write(table, a_promotion(refused_value="dev prod", seen_value="dev prod", faults=(FAULT,) * faults))
 
-    assert main(["status", AMI]) == 0
-
     more = f"  There may be more: `ami-promoter plan {AMI} 'dev prod'` lists all."
-    assert (more in capsys.readouterr().out.splitlines()) is (faults == promotion.MOST_FAULTS)
+    assert (more in run("status", AMI).lines) is (faults == promotion.MOST_FAULTS)
 
 
-def test_withdrawals_say_how_they_end(client, table, capsys):
+def test_withdrawals_say_how_they_end(operators, table, run):
     """By another value of the tag, or by the command that lifts them."""
     write(table, a_promotion())
     by_ann = withdrawals.written(Withdrawal(DEV, NINE, "arn:aws:sts::1:assumed-role/ops/ann", "dev"))
-    Table(client, CONFIG).put(addresses.withdrawals(AMI), {DEV: by_ann})
+    operators.put(addresses.withdrawals(AMI), {DEV: by_ann})
 
-    assert main(["status", AMI, "--wide"]) == 0
-
-    said = " ".join(capsys.readouterr().out.split())
+    said = run("status", AMI, "--wide").words
     assert f"{DEV}: withdrawn by arn:aws:sts::1:assumed-role/ops/ann, until the tag has another value" in said
     assert f"`ami-promoter withdraw {AMI} --lift`" in said
 
 
-def test_nothing_yet(client, capsys):
+def test_nothing_yet(client, run):
     """An empty table is no fault."""
-    assert main(["status"]) == 0
-
-    assert capsys.readouterr().out == f"No promotion exists in {PLACE}.\n"
+    assert run("status").out == f"No promotion exists in {PLACE}.\n"
 
 
-def test_an_ami_that_is_not_known(client, capsys):
+def test_an_ami_that_is_not_known(client, run):
     """It is no AWS error, and the message says what to do."""
-    assert main(["status", AMI]) == 1
-
-    assert capsys.readouterr().err.splitlines() == [
+    assert run("status", AMI, exits=1).err.splitlines() == [
         (
             f"{AMI}: no promotion of it exists in {PLACE}. Tag it in the hub, or wait: the service finds a tag within "
             "five minutes, even if its event was lost."
@@ -550,7 +488,7 @@ def test_an_ami_that_is_not_known(client, capsys):
     ]
 
 
-def test_a_copys_id_names_its_source(table, capsys):
+def test_a_copys_id_names_its_source(table, run):
     """`status` and `verify` are about the source; a person who has the id of a copy learns which that is."""
     promoted(table)
     copy = TrackedDelivery("d1", DEV, REGION, 1, "delivered", OTHER)
@@ -558,26 +496,16 @@ def test_a_copys_id_names_its_source(table, capsys):
     DynamoTrackedDeliveries(table).end(AMI, copy)
 
     for verb in ("status", "verify"):
-        assert main([verb, OTHER]) == 1
-        said = " ".join(capsys.readouterr().err.split())
+        said = run(verb, OTHER, exits=1).errors
         assert f"{OTHER}: it is the copy of {AMI} in account {DEV}, {REGION}. Name its source {AMI} instead" in said
 
 
-def test_a_missing_table(aws, capsys):
-    """Exit status 3, with the account and Region of the table."""
-    assert main(["status", "--table", "other"]) == 3
-
-    assert f"account {HUB}, us-east-1, table other: reading the records failed" in capsys.readouterr().err
-
-
-def test_hundreds_of_deliveries(table, capsys):
+def test_hundreds_of_deliveries(table, run):
     """More than one batch of records is read."""
     many = (a_delivery(f"{number:012d}", "awaiting-slot") for number in range(150))
     promoted(table, *many)
 
-    assert main(["status", AMI, "--json"]) == 0
-
-    assert len(json.loads(capsys.readouterr().out)["promotion"]["deliveries"]) == 150
+    assert len(run("status", AMI, "--json").data["promotion"]["deliveries"]) == 150
 
 
 class ReluctantTable(AnotherClient):
@@ -631,21 +559,19 @@ def test_dynamodb_that_never_reads_is_given_up_on(three):
 
 
 @pytest.mark.parametrize("state", ["awaiting-wave", "awaiting-approval"])
-def test_who_waits_for_others_tries_nothing(table, capsys, state):
+def test_who_waits_for_others_tries_nothing(table, run, state):
     """A look whether the others are done is no try; what waits for its copy slots is tried again."""
     waits = a_delivery(PROD, state, tries=4)
     tried = a_delivery(DEV, "awaiting-slot", tries=4)
     promoted(table, waits, tried)
 
-    assert main(["status", AMI]) == 0
-
-    rows = {line.split()[0]: line for line in lines(capsys) if " us-east-1  " in line}
+    rows = {line.split()[0]: line for line in run("status", AMI).lines if " us-east-1  " in line}
     assert "try" not in rows[PROD]
     assert rows[DEV].endswith("try 5")
 
 
-@pytest.mark.parametrize("words", [["status"], ["doctor", "--hub-only"]])
-def test_the_list_and_the_doctor_read_the_table_once(scene, monkeypatch, words):
+@pytest.mark.parametrize(("words", "exits"), [(["status"], 0), (["doctor", "--hub-only"], 5)])
+def test_the_list_and_the_doctor_read_the_table_once(scene, monkeypatch, run, words, exits):
     """A scan of a large table costs the same whatever its filter admits: promotions, parked records and pointers."""
     scans, scan = [], Reader.items
 
@@ -655,5 +581,5 @@ def test_the_list_and_the_doctor_read_the_table_once(scene, monkeypatch, words):
 
     monkeypatch.setattr(Reader, "items", counted)
     monkeypatch.setattr(health, "read", lambda *_: health.Health())  # which reads other tables and services
-    main(words)
+    run(*words, exits=exits)
     assert len(scans) == 1

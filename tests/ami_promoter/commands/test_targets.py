@@ -1,15 +1,11 @@
 """``targets validate``, ``diff`` and ``apply`` against moto's DynamoDB."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from botocore.exceptions import ReadTimeoutError
 
-from ami_promoter.cli import main
 from ami_promoter.hub.aws import Connection, HubError
 from ami_promoter.targets_file.compiler import HubPlace, compile_targets
 from ami_promoter.targets_file.publishing import KEEP, Publisher
@@ -41,6 +37,16 @@ def compiled(text):
     return compile_targets(text, "targets.yaml", HubPlace("us-east-1", HUB))
 
 
+def publish(publisher, text, seen=None):
+    """Put a file into force, by a command that has read this before; by default what is in force now."""
+    publisher.publish(seen or publisher.applied(), compiled(text), text, "2026-01-05T09:00:00Z")
+
+
+def in_force():
+    """What another command reads."""
+    return Publisher(Connection("us-east-1")).applied()
+
+
 NOWHERE = """\
 groups:
   dev:
@@ -56,28 +62,22 @@ groups:
         ("    regions: [eu-west-1, us-east-1]\n", "valid for a hub in any Region: 1 group, 1 account."),
     ],
 )
-def test_validate_needs_no_region(file, capsys, environment, more, says):
+def test_validate_needs_no_region(file, run, environment, more, says):
     """It asks AWS nothing: the file is valid where it is so for a hub in some Region, and it says for which."""
-    assert main(["targets", "validate", file(NOWHERE + more)]) == 0
-
-    assert says in capsys.readouterr().out
+    assert says in run("targets", "validate", file(NOWHERE + more)).out
 
 
-def test_validate_without_a_region_finds_what_is_wrong(file, capsys, environment):
+def test_validate_without_a_region_finds_what_is_wrong(file, run, environment):
     """The faults that no Region of a hub would change, and no others."""
     text = NOWHERE + "    mode: share\n    regions: [eu-west-1]\n  prod: [12]\n"
 
-    assert main(["targets", "validate", file(text), "--json"]) == 1
-
-    (fault,) = json.loads(capsys.readouterr().out)["faults"]
+    (fault,) = run("targets", "validate", file(text), "--json", exits=1).data["faults"]
     assert "cannot be `12`" in fault["what"]
 
 
-def test_what_is_applied_is_what_the_functions_read(client, file, capsys):
+def test_what_is_applied_is_what_the_functions_read(client, file, run):
     """The functions resolve a tag as the applied file says."""
-    assert main(["targets", "apply", "--yes", file(FILE)]) == 0
-
-    assert capsys.readouterr().out.splitlines() == [
+    assert run("targets", "apply", "--yes", file(FILE)).out.splitlines() == [
         f"Nothing has been applied yet in {PLACE}.",
         "+ target 111111111111 us-east-1",
         "+ target 222222222222 us-east-1  (external_id: two, queue_deadline: 90m)",
@@ -91,30 +91,26 @@ def test_what_is_applied_is_what_the_functions_read(client, file, capsys):
     assert table.live("222222222222") == ("AmiCopyRole", "two")
 
 
-def test_applying_the_same_again_changes_nothing(client, file, capsys):
+def test_applying_the_same_again_changes_nothing(client, file, run):
     """Comments and order are no difference; the second run writes nothing."""
-    main(["targets", "apply", "--yes", file(FILE)])
+    run("targets", "apply", "--yes", file(FILE))
     before = contents(client)
-    capsys.readouterr()
 
-    assert main(["targets", "apply", "--yes", file("# reviewed\n" + FILE)]) == 0
+    said = run("targets", "apply", "--yes", file("# reviewed\n" + FILE)).lines
 
     assert contents(client) == before
-    said = capsys.readouterr().out.splitlines()
     assert said[1:] == ["No difference.", f"Nothing to apply: version 1 in {PLACE} is the same."]
 
 
 @pytest.mark.parametrize("argv", [["diff"], ["apply", "--dry-run"]])
-def test_a_difference_is_shown_without_changing_anything(argv, client, file, capsys):
+def test_a_difference_is_shown_without_changing_anything(argv, client, file, run):
     """Added, removed and changed targets and groups, with each changed setting."""
-    main(["targets", "apply", "--yes", file(FILE)])
+    run("targets", "apply", "--yes", file(FILE))
     before = contents(client)
-    capsys.readouterr()
 
-    assert main(["targets", *argv, file(OTHER)]) == 0
+    said = run("targets", *argv, file(OTHER)).lines
 
     assert contents(client) == before
-    said = capsys.readouterr().out.splitlines()
     assert said[0].startswith(f"Compared with version 1 in {PLACE}, applied 20")
     assert said[1:] == [
         "+ target 333333333333 us-east-1  (tags: owner=platform)",
@@ -128,19 +124,16 @@ def test_a_difference_is_shown_without_changing_anything(argv, client, file, cap
     ]
 
 
-def test_a_familys_parameter_is_compared_and_applied(client, file, capsys):
+def test_a_familys_parameter_is_compared_and_applied(client, file, run):
     """As every setting; a file without it takes it back."""
     named = FILE + "defaults:\n  ssm_parameter: /golden/{family}/current\n  family_tag: image-family\n"
     for before, after, change in (
         (FILE, named, ("family -> image-family", "none -> /golden/{family}/current")),
         (named, FILE, ("image-family -> family", "/golden/{family}/current -> none")),
     ):
-        main(["targets", "apply", "--yes", file(before)])
-        capsys.readouterr()
+        run("targets", "apply", "--yes", file(before))
 
-        assert main(["targets", "apply", "--yes", file(after)]) == 0
-
-        said = capsys.readouterr().out.splitlines()
+        said = run("targets", "apply", "--yes", file(after)).out.splitlines()
         assert said[1:4] == [
             "~ target 111111111111 us-east-1",
             f"    family_tag: {change[0]}",
@@ -150,14 +143,11 @@ def test_a_familys_parameter_is_compared_and_applied(client, file, capsys):
         assert target.ssm_parameter == ("" if after == FILE else "/golden/{family}/current")
 
 
-def test_the_difference_for_a_program(client, file, capsys):
+def test_the_difference_for_a_program(client, file, run):
     """`--json` prints the same as data."""
-    main(["targets", "apply", "--yes", file(FILE)])
-    capsys.readouterr()
+    run("targets", "apply", "--yes", file(FILE))
 
-    assert main(["targets", "diff", file(OTHER), "--json"]) == 0
-
-    data = json.loads(capsys.readouterr().out)
+    data = run("targets", "diff", file(OTHER), "--json").data
     assert (data["account"], data["region"], data["table"], data["applied"]) == (HUB, "us-east-1", TABLE, False)
     assert data["digest"]["applied"] != data["digest"]["file"]
     assert [target["account"] for target in data["targets"]["added"]] == ["333333333333"]
@@ -176,16 +166,15 @@ def test_the_difference_for_a_program(client, file, capsys):
     }
 
 
-def test_a_file_with_faults_changes_nothing(client, file, capsys):
+def test_a_file_with_faults_changes_nothing(client, file, run):
     """Every fault on standard error, exit status 1; the file in force stays."""
-    main(["targets", "apply", "--yes", file(FILE)])
+    run("targets", "apply", "--yes", file(FILE))
     before = contents(client)
-    capsys.readouterr()
 
-    assert main(["targets", "apply", "--yes", file(f'groups: {{default: [111111111111, "{HUB}"]}}')]) == 1
+    said = run("targets", "apply", "--yes", file(f'groups: {{default: [111111111111, "{HUB}"]}}'), exits=1)
 
     assert contents(client) == before
-    assert capsys.readouterr().err.splitlines() == [
+    assert said.err.splitlines() == [
         (
             "targets.yaml:1:20: 111111111111 has no quotes: YAML readers take it for a number and lose leading zeros. "
             'Quote it: "111111111111".'
@@ -198,26 +187,22 @@ def test_a_file_with_faults_changes_nothing(client, file, capsys):
     ]
 
 
-def test_validating_needs_no_aws(environment, file, capsys):
+def test_validating_needs_no_aws(environment, file, run):
     """A pipeline can check a pull request without credentials."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         environment.delenv(name)
 
-    assert main(["targets", "validate", file(FILE), "--region", "us-east-1"]) == 0
-
-    assert capsys.readouterr().out.splitlines() == [
+    assert run("targets", "validate", file(FILE), "--region", "us-east-1").out.splitlines() == [
         "targets.yaml is valid: 2 groups, 2 accounts, hub's Region us-east-1.",
         "To check also that the hub's own account is not among them, give --hub-account.",
     ]
 
 
-def test_validating_with_the_hubs_account_refuses_it_as_a_target(environment, file, capsys):
+def test_validating_with_the_hubs_account_refuses_it_as_a_target(environment, file, run):
     """`--hub-account` replaces the call to AWS."""
     argv = ["targets", "validate", file(FILE), "--region", "us-east-1", "--hub-account", "222222222222"]
 
-    assert main(argv) == 1
-
-    assert "222222222222 is the hub itself" in capsys.readouterr().err
+    assert "222222222222 is the hub itself" in run(*argv, exits=1).err
 
 
 @pytest.mark.parametrize(
@@ -228,14 +213,14 @@ def test_validating_with_the_hubs_account_refuses_it_as_a_target(environment, fi
         (lambda path: path.write_bytes(b"a: \xff"), "byte 4 is not UTF-8. Save the file as UTF-8."),
     ],
 )
-def test_a_file_that_cannot_be_read(make, message, environment, file, tmp_path, capsys):
+def test_a_file_that_cannot_be_read(make, message, environment, file, tmp_path, run):
     """A file error is reported as a fault of the argument."""
     make(tmp_path / "targets.yaml")
     file("", "other.yaml")
 
-    assert main(["targets", "validate", "targets.yaml", "--region", "us-east-1"]) == 1
+    said = run("targets", "validate", "targets.yaml", "--region", "us-east-1", exits=1)
 
-    assert capsys.readouterr().err.startswith(f"targets.yaml: {message}")
+    assert said.err.startswith(f"targets.yaml: {message}")
 
 
 def test_two_who_apply_at_once(client):
@@ -243,46 +228,42 @@ def test_two_who_apply_at_once(client):
     connection = Connection("us-east-1")
     first, second = Publisher(connection), Publisher(connection)
     seen_by_first, seen_by_second = first.applied(), second.applied()
-    first.publish(seen_by_first, compiled(FILE), FILE, "2026-01-05T09:00:00Z")
+    publish(first, FILE, seen_by_first)
 
     with pytest.raises(HubError) as lost:
-        second.publish(seen_by_second, compiled(OTHER), OTHER, "2026-01-05T09:00:01Z")
+        publish(second, OTHER, seen_by_second)
 
     assert str(lost.value) == (
         f"{PLACE}: somebody else has applied a targets file since you started: that file is in force, "
         "and yours is not. "
         "Run `ami-promoter targets diff FILE`, then apply again."
     )
-    assert Publisher(connection).applied().directory == compiled(FILE)
+    assert in_force().directory == compiled(FILE)
 
 
 def test_a_crash_before_the_new_version_is_in_force_changes_nothing(client):
     """Items without the last put are not in force, and the next apply succeeds."""
     connection = Connection("us-east-1")
     publisher = Publisher(connection)
-    publisher.publish(publisher.applied(), compiled(FILE), FILE, "2026-01-05T09:00:00Z")
-    crashing = Publisher(connection)
+    publish(publisher, FILE)
 
-    def crash(**_):
-        raise KeyboardInterrupt
+    def crash(params, **_rest):
+        if b"applied_by" in params["body"]:
+            raise KeyboardInterrupt
 
-    seen = crashing.applied()
-    handler = ("before-call.dynamodb.PutItem", lambda params, **_: crash() if b"applied_by" in params["body"] else None)
-    client_events = connection.dynamodb.meta.events
-    client_events.register(*handler)
+    connection.dynamodb.meta.events.register("before-call.dynamodb.PutItem", crash)
     with pytest.raises(KeyboardInterrupt):
-        crashing.publish(seen, compiled(OTHER), OTHER, "2026-01-05T09:00:01Z")
-    client_events.unregister(*handler)
+        publish(publisher, OTHER)
 
-    assert publisher.applied().directory == compiled(FILE)
-    publisher.publish(publisher.applied(), compiled(OTHER), OTHER, "2026-01-05T09:00:02Z")
-    assert publisher.applied().directory == compiled(OTHER)
+    assert in_force().directory == compiled(FILE)
+    publish(Publisher(Connection("us-east-1")), OTHER)
+    assert in_force().directory == compiled(OTHER)
 
 
-def test_only_the_last_versions_are_kept(client, file):
+def test_only_the_last_versions_are_kept(client, file, run):
     """Old versions are deleted with all their items, including those of an unfinished apply."""
     for number in range(KEEP + 3):
-        assert main(["targets", "apply", "--yes", file(f'accounts: {{"{number:012d}": {{}}}}')]) == 0
+        run("targets", "apply", "--yes", file(f'accounts: {{"{number:012d}": {{}}}}'))
 
     partitions = {item["pk"]["S"] for item in contents(client)} - {"targets"}
     notes = {item["sk"]["S"] for item in contents(client) if item["pk"]["S"] == "targets"} - {"current"}
@@ -291,26 +272,22 @@ def test_only_the_last_versions_are_kept(client, file):
     assert {f"targets#{note.removeprefix('version#')}" for note in notes} == partitions
 
 
-def test_an_older_file_can_be_brought_back(client, file):
+def test_an_older_file_can_be_brought_back(client, file, run):
     """A rollback applies the old file as a new version."""
     for text in (FILE, OTHER, FILE):
-        assert main(["targets", "apply", "--yes", file(text)]) == 0
+        run("targets", "apply", "--yes", file(text))
 
-    applied = Publisher(Connection("us-east-1")).applied()
-    assert applied.current is not None
-    assert (applied.current.number, applied.directory) == (3, compiled(FILE))
+    assert (in_force().current.number, in_force().directory) == (3, compiled(FILE))
 
 
-def test_items_changed_by_hand_are_written_again(client, file, capsys):
+def test_items_changed_by_hand_are_written_again(client, file, run):
     """The same file can be applied again, which repairs everything."""
-    main(["targets", "apply", "--yes", file(FILE)])
+    run("targets", "apply", "--yes", file(FILE))
     current = TargetsTable(client, CONFIG, MEMBERS).version_in_force()
     client.delete_item(TableName=CONFIG, Key={"pk": {"S": partition(current.version)}, "sk": {"S": "group#all"}})
 
-    assert main(["targets", "apply", "--yes", file(FILE)]) == 0
-
-    assert "The items of that version have changed since" in capsys.readouterr().out
-    assert Publisher(Connection("us-east-1")).applied().directory == compiled(FILE)
+    assert "The items of that version have changed since" in run("targets", "apply", "--yes", file(FILE)).out
+    assert in_force().directory == compiled(FILE)
 
 
 @pytest.mark.parametrize(
@@ -322,33 +299,31 @@ def test_items_changed_by_hand_are_written_again(client, file, capsys):
         ("SET digest = :other", {":other": {"BOOL": True}}),
     ],
 )
-def test_where_it_cannot_be_read_what_is_in_force_it_can_be_applied_again(client, file, capsys, damage, given):
+def test_where_it_cannot_be_read_what_is_in_force_it_can_be_applied_again(client, file, run, damage, given):
     """As the message says. No number is used twice, and of two who do so at once one learns that it lost."""
     for text in (OTHER, FILE):
-        main(["targets", "apply", "--yes", file(text)])
+        run("targets", "apply", "--yes", file(text))
     values = {"ExpressionAttributeValues": given} if given else {}
     key = {"pk": {"S": "targets"}, "sk": {"S": "current"}}
     client.update_item(TableName=CONFIG, Key=key, UpdateExpression=damage, **values)
     other = Publisher(Connection("us-east-1"))
     seen_by_other = other.applied(to_replace=True)
-    assert main(["targets", "show"]) == 3
-    assert "apply it again" in capsys.readouterr().err
+    assert "apply it again" in run("targets", "show", exits=3).err
 
-    assert main(["targets", "apply", "--yes", file(FILE)]) == 0
+    said = run("targets", "apply", "--yes", file(FILE))
 
-    assert "cannot be read; the comparison treats everything as new." in capsys.readouterr().out
-    applied = Publisher(Connection("us-east-1")).applied()
-    assert (applied.directory, applied.current.number) == (compiled(FILE), 3)
+    assert "cannot be read; the comparison treats everything as new." in said.out
+    assert (in_force().directory, in_force().current.number) == (compiled(FILE), 3)
     with pytest.raises(HubError, match="somebody else has applied"):
-        other.publish(seen_by_other, compiled(OTHER), OTHER, "2026-01-05T09:00:01Z")
+        publish(other, OTHER, seen_by_other)
 
 
-def test_a_thousand_accounts_are_applied_and_read_back(client, file):
+def test_a_thousand_accounts_are_applied_and_read_back(client, file, run):
     """In batches, all of them."""
     accounts = [f"{number:012d}" for number in range(1, 1001)]
     text = f"groups: {{default: {json.dumps(accounts)}}}\n"
 
-    assert main(["targets", "apply", "--yes", file(text)]) == 0
+    run("targets", "apply", "--yes", file(text))
 
     assert [target.account for target in TargetsTable(client, CONFIG, MEMBERS).read().resolve("").targets] == accounts
 
@@ -371,27 +346,24 @@ def test_what_dynamodb_leaves_unprocessed_is_sent_again(client):
     connection = Connection("us-east-1")
     connection.dynamodb = Reluctant(connection.dynamodb, calls=3)
     waits = []
-    publisher = Publisher(connection, sleep=waits.append)
 
-    publisher.publish(publisher.applied(), compiled(FILE), FILE, "2026-01-05T09:00:00Z")
+    publish(Publisher(connection, sleep=waits.append), FILE)
 
     assert waits == [0.1, 0.2, 0.4]
-    assert publisher.applied().directory == compiled(FILE)
+    assert in_force().directory == compiled(FILE)
 
 
 def test_dynamodb_that_never_takes_the_items_is_given_up_on(client):
     """The file in force is still the old one."""
     connection = Connection("us-east-1")
-    publisher = Publisher(connection)
-    publisher.publish(publisher.applied(), compiled(FILE), FILE, "2026-01-05T09:00:00Z")
+    publish(Publisher(connection), FILE)
     connection.dynamodb = Reluctant(connection.dynamodb, calls=100)
-    reluctant = Publisher(connection, sleep=lambda _: None)
     accounts = ", ".join(f'"{number:012d}"' for number in range(1, 30))
 
     with pytest.raises(HubError, match="DynamoDB still leaves items unwritten"):
-        reluctant.publish(reluctant.applied(), compiled(f"groups: {{a: [{accounts}]}}"), "", "2026-01-05T09:00:01Z")
+        publish(Publisher(connection, sleep=lambda _: None), f"groups: {{a: [{accounts}]}}")
 
-    assert publisher.applied().directory == compiled(FILE)
+    assert in_force().directory == compiled(FILE)
 
 
 class Echoing(AnotherClient):
@@ -408,18 +380,15 @@ def test_a_lost_answer_to_the_last_put_is_no_lost_race(client):
     """The SDK's retry finds that this command has put its version into force: success."""
     connection = Connection("us-east-1")
     connection.dynamodb = Echoing(connection.dynamodb)
-    publisher = Publisher(connection)
 
-    publisher.publish(publisher.applied(), compiled(FILE), FILE, "2026-01-05T09:00:00Z")
+    publish(Publisher(connection), FILE)
 
-    assert publisher.applied().directory == compiled(FILE)
+    assert in_force().directory == compiled(FILE)
 
 
 def test_where_no_answer_to_the_last_put_came_it_does_not_say_which_file_is_in_force(client):
     """DynamoDB may have served it: the new file is in force here."""
     connection = Connection("us-east-1")
-    publisher = Publisher(connection)
-
     bodies = []
 
     def lost(**_rest):
@@ -431,108 +400,76 @@ def test_where_no_answer_to_the_last_put_came_it_does_not_say_which_file_is_in_f
     events.register("after-call.dynamodb.PutItem", lost)
 
     with pytest.raises(HubError, match=r"into force \(it may be done: run the command again\) failed: Read timeout"):
-        publisher.publish(publisher.applied(), compiled(FILE), FILE, "2026-01-05T09:00:00Z")
+        publish(Publisher(connection), FILE)
 
-    assert publisher.applied().directory == compiled(FILE)
+    assert in_force().directory == compiled(FILE)
 
 
-def test_a_missing_table_says_where_it_was_looked_for(aws, file, capsys):
+def test_a_missing_table_says_where_it_was_looked_for(aws, file, run):
     """Wrong account or Region, or no stack yet: the message names account, Region and table; exit status 3."""
-    assert main(["targets", "diff", file(FILE)]) == 3
-
-    assert capsys.readouterr().err == (
+    assert run("targets", "diff", file(FILE), exits=3).err == (
         f"ami-promoter: {PLACE}: reading the applied targets failed: An error occurred (ResourceNotFoundException) "
         "when calling the GetItem operation: Requested resource not found. There is no such table: check that account "
         "and Region are the hub's, and that its stack is deployed.\n"
     )
 
 
-def test_credentials_of_another_account_are_refused(client, file, capsys):
+def test_credentials_of_another_account_are_refused(client, file, run):
     """With `--hub-account`, the command cannot write into another account."""
-    assert main(["targets", "apply", "--yes", file(FILE), "--hub-account", "222222222222"]) == 3
-
-    assert capsys.readouterr().err == (
+    assert run("targets", "apply", "--yes", file(FILE), "--hub-account", "222222222222", exits=3).err == (
         f"ami-promoter: credentials: they are those of account {HUB} (arn:aws:sts::{HUB}:user/moto), and --hub-account "
         "says 222222222222. Use credentials of the hub.\n"
     )
     assert contents(client) == []
 
 
-def test_no_credentials(environment, file, capsys):
+def test_no_credentials(environment, file, run):
     """The message says how to sign in."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         environment.delenv(name)
 
-    assert main(["targets", "apply", "--yes", file(FILE), "--region", "us-east-1"]) == 3
-
-    assert capsys.readouterr().err == (
+    assert run("targets", "apply", "--yes", file(FILE), "--region", "us-east-1", exits=3).err == (
         "ami-promoter: account unknown, us-east-1: asking STS who is calling failed: Unable to locate "
         "credentials. Set AWS_PROFILE, or sign in; see `aws sts get-caller-identity`.\n"
     )
 
 
-def test_an_endpoint_that_does_not_answer_is_named(environment, file, capsys):
+def test_an_endpoint_that_does_not_answer_is_named(environment, file, run):
     """The command uses AWS_ENDPOINT_URL, also if nothing listens there."""
     environment.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
 
-    assert main(["targets", "apply", "--yes", file(FILE), "--region", "us-east-1", "--table", "mine"]) == 3
-
-    assert capsys.readouterr().err == (
+    assert run("targets", "apply", "--yes", file(FILE), "--region", "us-east-1", "--table", "mine", exits=3).err == (
         "ami-promoter: account unknown, us-east-1, table mine: asking STS who is calling failed: Could not connect to "
         'the endpoint URL: "http://127.0.0.1:9/". Check the network, the Region, and '
         "AWS_ENDPOINT_URL if it is set.\n"
     )
 
 
-def test_the_program_itself(environment, file):
-    """`python -m ami_promoter` is the same command, and returns its exit status."""
-    root = str(Path(__file__).parents[3])
-    command = [sys.executable, "-m", "ami_promoter", "targets", "validate", "--region", "us-east-1"]
-
-    done = [
-        subprocess.run(
-            [*command, name], env={**os.environ, "PYTHONPATH": root}, capture_output=True, text=True, check=False
-        )
-        for name in (file(FILE), file("groups: {}", "empty.yaml"))
-    ]
-
-    assert [process.returncode for process in done] == [0, 1]
-    assert done[0].stdout.startswith("targets.yaml is valid: 2 groups, 2 accounts")
-    assert done[1].stderr.startswith("empty.yaml:1:1: the file names no account.")
-
-
-def test_the_example_is_valid(capsys):
+def test_the_example_is_valid(run):
     """The shipped example can be applied after its account ids are replaced."""
     example = Path(__file__).parents[3] / "targets.example.yaml"
 
-    assert main(["targets", "validate", str(example), "--region", "us-east-1"]) == 0
-
-    assert "is valid" in capsys.readouterr().out
+    assert "is valid" in run("targets", "validate", str(example), "--region", "us-east-1").out
 
 
-def test_what_is_in_force_is_shown_as_it_was_applied(client, file, capsys, monkeypatch):
+def test_what_is_in_force_is_shown_as_it_was_applied(client, file, run, monkeypatch):
     """Standard output has its text alone, unfolded, to be applied again; standard error has who and when."""
     monkeypatch.setenv("COLUMNS", "40")
-    assert main(["targets", "show"]) == 0
-    assert "Nothing has been applied yet" in capsys.readouterr().out
+    assert "Nothing has been applied yet" in run("targets", "show").out
     text = f"# reviewed, and a long line: {'x' * 60}\n{FILE}"
-    main(["targets", "apply", "--yes", file(text)])
-    capsys.readouterr()
+    run("targets", "apply", "--yes", file(text))
 
-    assert main(["targets", "show"]) == 0
-
-    out, err = capsys.readouterr()
+    out, err = run("targets", "show")
     assert out == text
     assert err.startswith("Version 1 in account")
-    main(["targets", "show", "--json"])
-    reported = json.loads(capsys.readouterr().out)
+    reported = run("targets", "show", "--json").data
     assert (reported["version"], reported["text"], reported["damaged"]) == (1, text, False)
     assert reported["applied_by"] == f"arn:aws:sts::{HUB}:user/moto"
 
 
-def test_what_was_changed_by_hand_is_said(client, file, capsys):
+def test_what_was_changed_by_hand_is_said(client, file, run):
     """A warning beside the text."""
-    main(["targets", "apply", "--yes", file(FILE)])
+    run("targets", "apply", "--yes", file(FILE))
     current = TargetsTable(client, CONFIG, MEMBERS).version_in_force()
     key = {"pk": {"S": partition(current.version)}, "sk": {"S": "group#default"}}
     client.update_item(
@@ -542,6 +479,4 @@ def test_what_was_changed_by_hand_is_said(client, file, capsys):
         ExpressionAttributeValues={":body": {"S": '["999999999999"]'}},
     )
 
-    assert main(["targets", "show"]) == 0
-
-    assert "the items in force are not those that were applied" in capsys.readouterr().err
+    assert "the items in force are not those that were applied" in run("targets", "show").err

@@ -26,6 +26,7 @@ READS = {
 
 @pytest.mark.parametrize("read", READS.values(), ids=READS.keys())
 def test_a_refusal_to_read_is_a_message(client, read):
-    """It says what was being read, of which table, and what may help; it is no traceback."""
-    with pytest.raises(HubError, match=r"table other: reading the (records|history) failed: .*There is no such table"):
+    """It says what was being read, of which table where, and what may help; it is no traceback."""
+    said = r"^account 123456789012, us-east-1, table other: reading the (records|history) failed: .*no such table"
+    with pytest.raises(HubError, match=said):
         read(Connection(REGION, "other"))

@@ -5,6 +5,7 @@ import pytest
 from ami_promoter.hub.aws import HubError
 from ami_promoter.promotions.following import A_POLL, MISSES, follow, states
 from ami_promoter.verbs import TerminalClock
+from tests.ami_promoter.shown import a_delivery
 
 
 class FollowTime:
@@ -104,15 +105,15 @@ def test_what_is_refused_again_and_again_is_notified():
         follow(looks(refused), lambda _: False, FollowTime().clock)
 
 
-def a_delivery(account, state, *progress):
-    copies = [{"state": "pending", "progress": one} for one in progress]
-    return {"account": account, "region": "us-east-1", "state": state, "copies": copies}
+def copying(account, *progress):
+    """Build a delivery whose copies are so far."""
+    return a_delivery(account, "copying", copies=[{"state": "pending", "progress": one} for one in progress])
 
 
 def test_a_line_of_few_names_each_and_of_many_counts_them():
     """A pipeline's log stays readable with a thousand targets; what was not asked for is left out."""
-    few = [a_delivery("1", "copying", 40, None), a_delivery("2", "delivered")]
-    many = [a_delivery(str(n), "copying", n % 100) if n % 2 else a_delivery(str(n), "delivered") for n in range(1000)]
+    few = [copying("1", 40, None), a_delivery("2", "delivered")]
+    many = [copying(str(n), n % 100) if n % 2 else a_delivery(str(n), "delivered") for n in range(1000)]
 
     assert states({"state": "running", "deliveries": few}) == "running: 1 us-east-1 copying (0%), 2 us-east-1 delivered"
     assert states({"state": "running", "deliveries": few}, ["2"]) == "running: 2 us-east-1 delivered"

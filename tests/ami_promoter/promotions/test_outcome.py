@@ -5,6 +5,7 @@ import pytest
 from ami_promoter.promotions.outcome import outcome
 from ami_promoter.terminal.exits import Exit
 from chalicelib.promotion.model import MOST_FAULTS
+from tests.ami_promoter.shown import a_delivery, a_page
 
 DEV, PROD = "111111111111", "222222222222"
 FAULT = {"code": "c", "where": "w", "what": "It is wrong.", "cure": "Mend it."}
@@ -12,61 +13,53 @@ FAULT = {"code": "c", "where": "w", "what": "It is wrong.", "cure": "Mend it."}
 RECALL = {"at": "09:00", "by": "jane", "why": "Bad."}
 
 
-def a_page(*states, state="over", **changes):
-    """Build what `promotion_data.page` returns: deliveries to DEV, then PROD, in these states."""
-    deliveries = [
-        {"account": account, "region": "us-east-1", "state": one, "parked": ""}
-        for account, one in zip((DEV, PROD), states, strict=False)
-    ]
-    page = {
-        "parked": "",
-        "seen_value": "dev",
-        "looks_again": False,
-        "refused": False,
-        "faults": [],
-        "withdrawn": {},
-        "recall": None,
-        "state": state,
-        "why": "",
-    }
-    return {**page, "deliveries": deliveries, **changes}
+def ended(*states, **changes):
+    """Build a promotion that is over, with deliveries to DEV, then PROD, in these states."""
+    deliveries = [a_delivery(account, one) for account, one in zip((DEV, PROD), states, strict=False)]
+    return a_page(deliveries, **({"state": "over"} | changes))
 
 
 @pytest.mark.parametrize(
     ("page", "tag", "targets", "expected", "says"),
     [
         (None, "dev", (), None, "not seen the tag yet"),
-        (a_page("delivered"), "other", (), None, "not seen the tag's present value"),
-        (a_page("delivered", "shared"), "dev", (), Exit.OK, "All 2 targets have the AMI."),
-        (a_page("delivered"), "dev", (), Exit.OK, "Its target has the AMI."),
-        (a_page("delivered", "copying", state="running"), "dev", (), None, "1 of 2 deliveries has not ended"),
-        (a_page("delivered", "copying", state="running"), "dev", (DEV,), Exit.OK, "Its target has the AMI."),
-        (a_page("delivered", "copying", state="running"), "dev", (f"{PROD}/us-east-1",), None, "1 of 1"),
-        (a_page("delivered", "failed"), "dev", (), Exit.FAILED, "1 of 2 deliveries failed."),
-        (a_page("failed", "cancelled"), "dev", (), Exit.FAILED, "1 of 2 deliveries failed."),
-        (a_page("delivered", "cancelled"), "dev", (), Exit.CANCELLED, "1 of 2 deliveries was cancelled"),
-        (a_page("delivered", "recalled", recall=RECALL), "dev", (), Exit.CANCELLED, "recalled at 09:00 by jane: Bad."),
+        (ended("delivered"), "other", (), None, "not seen the tag's present value"),
+        (ended("delivered", "shared"), "dev", (), Exit.OK, "All 2 targets have the AMI."),
+        (ended("delivered"), "dev", (), Exit.OK, "Its target has the AMI."),
+        (ended("delivered", "copying", state="running"), "dev", (), None, "1 of 2 deliveries has not ended"),
+        (ended("delivered", "copying", state="running"), "dev", (DEV,), Exit.OK, "Its target has the AMI."),
+        (ended("delivered", "copying", state="running"), "dev", (f"{PROD}/us-east-1",), None, "1 of 1"),
+        (ended("delivered", "failed"), "dev", (), Exit.FAILED, "1 of 2 deliveries failed."),
+        (ended("failed", "cancelled"), "dev", (), Exit.FAILED, "1 of 2 deliveries failed."),
+        (ended("delivered", "cancelled"), "dev", (), Exit.CANCELLED, "1 of 2 deliveries was cancelled"),
         (
-            a_page("delivered", "recalling", state="running", recall=RECALL),
+            ended("delivered", "recalled", recall=RECALL),
+            "dev",
+            (),
+            Exit.CANCELLED,
+            "recalled at 09:00 by jane: Bad.",
+        ),
+        (
+            ended("delivered", "recalling", state="running", recall=RECALL),
             "dev",
             (),
             None,
             "1 of 2 deliveries has not",
         ),
-        (a_page(recall=RECALL), "dev", (), Exit.CANCELLED, "The AMI was recalled at 09:00 by jane: Bad."),
-        (a_page(recall=RECALL), "dev", (DEV,), Exit.CANCELLED, "no delivery: the AMI was recalled at 09:00 by jane"),
-        (a_page("withdrawn", seen_value=None), None, (), Exit.CANCELLED, "withdrawn"),
-        (a_page(seen_value=None, why="Its tag was removed."), None, (), Exit.CANCELLED, "Its tag was removed."),
-        (a_page("delivered"), "dev", (PROD,), Exit.FAILED, f"There is no delivery to {PROD}."),
-        (a_page("delivered", state="running"), "dev", (PROD,), None, f"no delivery to {PROD} yet"),
-        (a_page("delivered", refused=True, faults=[FAULT]), "dev", (), Exit.FAILED, "It is wrong. Mend it."),
-        (a_page("delivered", faults=[FAULT]), "dev", (), Exit.FAILED, "1 account cannot receive the AMI"),
-        (a_page("delivered", faults=[FAULT] * MOST_FAULTS), "dev", (), Exit.FAILED, "20 or more accounts cannot"),
-        (a_page("delivered", state="running"), "dev", (), None, "The promotion has not ended yet."),
-        (a_page("delivered", looks_again=True), "dev", (), None, "not looked again"),
-        (a_page("delivered", "failed", state="comparing"), "dev", (PROD,), None, "is checking"),
-        (a_page("delivered", state="comparing", refused=True, faults=[FAULT]), "dev", (), None, "is checking"),
-        (a_page(parked="IllegalEvent"), "dev", (), Exit.FAILED, "parked: IllegalEvent"),
+        (ended(recall=RECALL), "dev", (), Exit.CANCELLED, "The AMI was recalled at 09:00 by jane: Bad."),
+        (ended(recall=RECALL), "dev", (DEV,), Exit.CANCELLED, "no delivery: the AMI was recalled at 09:00 by jane"),
+        (ended("withdrawn", seen_value=None), None, (), Exit.CANCELLED, "withdrawn"),
+        (ended(seen_value=None, why="Its tag was removed."), None, (), Exit.CANCELLED, "Its tag was removed."),
+        (ended("delivered"), "dev", (PROD,), Exit.FAILED, f"There is no delivery to {PROD}."),
+        (ended("delivered", state="running"), "dev", (PROD,), None, f"no delivery to {PROD} yet"),
+        (ended("delivered", refused=True, faults=[FAULT]), "dev", (), Exit.FAILED, "It is wrong. Mend it."),
+        (ended("delivered", faults=[FAULT]), "dev", (), Exit.FAILED, "1 account cannot receive the AMI"),
+        (ended("delivered", faults=[FAULT] * MOST_FAULTS), "dev", (), Exit.FAILED, "20 or more accounts cannot"),
+        (ended("delivered", state="running"), "dev", (), None, "The promotion has not ended yet."),
+        (ended("delivered", looks_again=True), "dev", (), None, "not looked again"),
+        (ended("delivered", "failed", state="comparing"), "dev", (PROD,), None, "is checking"),
+        (ended("delivered", state="comparing", refused=True, faults=[FAULT]), "dev", (), None, "is checking"),
+        (ended(parked="IllegalEvent"), "dev", (), Exit.FAILED, "parked: IllegalEvent"),
     ],
 )
 def test_how_it_came_out(page, tag, targets, expected, says):
@@ -79,7 +72,7 @@ def test_how_it_came_out(page, tag, targets, expected, says):
 
 def test_a_parked_delivery_is_a_failure():
     """It continues only when a person unparks it, so the command does not wait."""
-    page = a_page("copying", "delivered", state="running")
+    page = ended("copying", "delivered", state="running")
     page["deliveries"][0]["parked"] = "IllegalEvent"
 
     assert outcome(page, "dev").exit is Exit.FAILED

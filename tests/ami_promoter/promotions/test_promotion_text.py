@@ -4,60 +4,14 @@ import pytest
 
 from ami_promoter.promotions import promotion_text
 from tests.ami_promoter.printing import as_printed
+from tests.ami_promoter.shown import a_delivery, a_page
 
 NOW = 1767603600
 
 
-def a_delivery(number, state):
-    """Build a delivery as `promotion_data` returns it."""
-    return {
-        "account": str(200000000000 + number),
-        "region": "us-east-1",
-        "state": state,
-        "since": "-",
-        "next_look": "-",
-        "tries": 0,
-        "image": "ami-0aaaaaaaaaaaaaaaa" if state == "delivered" else None,
-        "family": "",
-        "pointer": None,
-        "key": None,
-        "copies": [],
-        "method": "snapshots",
-        "method_why": "",
-        "parked": "",
-        "cancelled_because": "",
-        "recall": None,
-        "launch_test": None,
-        "faults": [],
-        "waits_for": None,
-        "unprotected": None,
-        "without_roles": None,
-        "leftovers": [],
-    }
-
-
-def a_page(deliveries, **changes):
-    """Build a promotion as `promotion_data` returns it."""
-    data = {
-        "ami": "ami-1",
-        "name": "golden",
-        "state": "running",
-        "outcome": "",
-        "since": "-",
-        "value": "dev",
-        "candidate": None,
-        "seen_value": "dev",
-        "why": "",
-        "parked": "",
-        "approval": None,
-        "withdrawn": {},
-        "recall": None,
-        "waves": [],
-        "faults": [],
-        "open_shares": [],
-        "deliveries": deliveries,
-    }
-    return data | changes
+def numbered(number, state, **changes):
+    """Build a delivery to the account with this number."""
+    return a_delivery(str(200000000000 + number), state, **changes)
 
 
 def printed(deliveries, room, **options):
@@ -67,14 +21,14 @@ def printed(deliveries, room, **options):
 
 def a_failure(number, what, cure="Enable it."):
     """Build a delivery that failed; `A` in its cause stands for its account."""
-    failed = a_delivery(number, "failed")
+    failed = numbered(number, "failed")
     return failed | {"faults": [{"what": what.replace("A", failed["account"]), "cure": cure}]}
 
 
 def test_a_screen_shows_what_moves_of_a_thousand_targets():
     """What failed first, then what is under way; the rest is counted, and all of it fits."""
     states = {7: "failed", 500: "copying", 999: "registering"}
-    deliveries = [a_delivery(n, states.get(n, "awaiting-slot" if n % 2 else "delivered")) for n in range(1000)]
+    deliveries = [numbered(n, states.get(n, "awaiting-slot" if n % 2 else "delivered")) for n in range(1000)]
 
     lines = printed(deliveries, 24)
 
@@ -90,7 +44,7 @@ def test_a_copy_that_failed_will_be_made_again():
         for tries in (0, 1)
     ]
 
-    lines = printed([a_delivery(1, "copying") | {"copies": copies}], None)
+    lines = printed([numbered(1, "copying", copies=copies)], None)
 
     shown = [[word for word in line.split()[2:] if not word.startswith("╌")] for line in lines if "snap-" in line]
     assert shown == [["0%"], ["will", "be", "made", "again"]]
@@ -98,7 +52,7 @@ def test_a_copy_that_failed_will_be_made_again():
 
 def test_all_are_shown_where_they_fit():
     """And where it is no live view."""
-    deliveries = [a_delivery(n, "delivered") for n in range(30)]
+    deliveries = [numbered(n, "delivered") for n in range(30)]
 
     assert sum("delivered" in line for line in printed(deliveries[:3], 24)) == 1 + 3
     assert sum("ami-0aaaaaaaaaaaaaaaa" in line for line in printed(deliveries, None, wide=True)) == 30
@@ -106,7 +60,7 @@ def test_all_are_shown_where_they_fit():
 
 def test_a_thousand_targets_have_a_row_for_each_state():
     """With the longest time in it; equal causes are one; so are equal shares."""
-    deliveries = [a_delivery(n, "delivered") | {"since": f"2026-01-05T08:{n % 60:02}:00Z"} for n in range(990)]
+    deliveries = [numbered(n, "delivered") | {"since": f"2026-01-05T08:{n % 60:02}:00Z"} for n in range(990)]
     deliveries += [a_failure(n, "The key arn:aws:kms:us-east-1:A:key/k is disabled.") for n in range(990, 1000)]
     opened = {"state": "open", "opened_at": "2026-01-05T08:50:00Z", "preexisting": False, "stays": True}
     shares = [
@@ -138,7 +92,7 @@ def test_a_thousand_targets_have_a_row_for_each_state():
 def test_a_thousand_failures_of_one_cause_are_half_a_screen(width):
     """Whether of one AMI or of many; what differs from the others is shown by itself."""
     cause = "The key arn:aws:kms:us-east-1:A:key/k is disabled."
-    one = [a_page([*(a_failure(n, cause) for n in range(1000)), *(a_delivery(n, "delivered") for n in range(7))])]
+    one = [a_page([*(a_failure(n, cause) for n in range(1000)), *(numbered(n, "delivered") for n in range(7))])]
     many = [a_page([a_failure(n, cause) for n in range(k, k + 5)], ami=f"ami-{k:x}") for k in range(200)]
     other = a_page([a_failure(7, "It has no role.")], ami="ami-ff")
 

@@ -17,9 +17,10 @@ from chalicelib.engine.ports import Write
 from chalicelib.engine.store.records import DynamoRecords
 from chalicelib.sharing.share import Share, ShareState
 from chalicelib.sharing.store.ledger import DynamoLedger
+from tests.ami_promoter.a_hub import HUB, PROD, REGION
 from tests.fakes import copying
 
-TABLE, REGION, HUB, DEV = "ami-promoter-us-east-1", "us-east-1", "123456789012", "222222222222"
+DEV = PROD
 
 
 def name(number):
@@ -30,6 +31,13 @@ def a_delivery(table, number, state):
     """Store a delivery's record."""
     body = {"id": name(number), "episode": 1, "state": state, "target": {"account": DEV}}
     DynamoRecords(table).create(Write(addresses.delivery(name(number)), state, body, None), int(time.time()))
+
+
+def a_snapshot():
+    """Make a snapshot that nobody may use yet; return its id."""
+    ec2 = boto3.client("ec2", region_name=REGION)
+    volume = ec2.create_volume(AvailabilityZone=f"{REGION}a", Size=1)["VolumeId"]
+    return ec2.create_snapshot(VolumeId=volume)["SnapshotId"]
 
 
 def look():
@@ -63,9 +71,7 @@ def test_what_is_over_is_not_kept(table):
 
 def test_what_was_shared_once_is_looked_at_though_its_shares_are_over(table):
     """The ledger may have lost its share, so the snapshot's permissions are read all the same."""
-    ec2 = boto3.client("ec2", region_name=REGION)
-    volume = ec2.create_volume(AvailabilityZone=f"{REGION}a", Size=1)["VolumeId"]
-    snapshot = ec2.create_snapshot(VolumeId=volume)["SnapshotId"]
+    snapshot = a_snapshot()
     DynamoRecords(table).create(Write(addresses.snapshot_resource(snapshot), "open", {}, None), int(time.time()))
 
     assert look().permissions == {Resource.of(snapshot): frozenset()}
@@ -88,9 +94,7 @@ class AtHomeOnly(Connection):
 
 def test_a_region_in_which_the_hub_may_do_nothing_hides_no_other(table):
     """What is open in the hub's own Region is seen, and the other Region is a finding."""
-    ec2 = boto3.client("ec2", region_name=REGION)
-    volume = ec2.create_volume(AvailabilityZone=f"{REGION}a", Size=1)["VolumeId"]
-    snapshot = ec2.create_snapshot(VolumeId=volume)["SnapshotId"]
+    snapshot = a_snapshot()
     for resource in (addresses.snapshot_resource(snapshot), addresses.snapshot_resource("snap-0a", "eu-west-1")):
         DynamoRecords(table).create(Write(resource, "open", {}, None), int(time.time()))
 

@@ -3,6 +3,7 @@
 import pytest
 
 from ami_promoter.report_page.current import families, family
+from tests.ami_promoter.shown import a_delivery, a_page
 
 
 @pytest.mark.parametrize(
@@ -34,13 +35,9 @@ def test_what_may_be_another_product_is_another_family(name):
 
 
 def page(ami, name, *deliveries):
-    """Build the part of `promotion_data.page`'s data that is read here."""
-    untagged = {"family": "", "pointer": None}
-    made = [
-        {"account": account, "region": "us-east-1", "state": state, "image": image, "since": since, **untagged}
-        for account, state, image, since in deliveries
-    ]
-    return {"ami": ami, "name": name, "deliveries": made}
+    """Build a promotion with these deliveries."""
+    made = [a_delivery(account, state, image=image, since=since) for account, state, image, since in deliveries]
+    return a_page(made, ami=ami, name=name)
 
 
 def test_the_last_one_delivered_to_a_target_is_its_current_one():

@@ -3,24 +3,13 @@
 from ami_promoter.report_page.current import families
 from ami_promoter.report_page.headlines import headlines
 from ami_promoter.report_page.model import RESTING
+from tests.ami_promoter.shown import a_delivery, a_page
 
 
 def promoted(ami, name, states, *, recall=None, family="", since="2026-01-02T00:00:00Z"):
     """A promotion with one delivery for each account."""
-    deliveries = [
-        {
-            "account": account,
-            "region": "us-east-1",
-            "state": state,
-            "image": f"ami-{ami}-{account}" if state == "delivered" else None,
-            "since": since,
-            "family": family,
-            "pointer": None,
-            "parked": "",
-        }
-        for account, state in states.items()
-    ]
-    return {"ami": ami, "name": name, "recall": recall, "deliveries": deliveries}
+    deliveries = [a_delivery(account, state, since=since, family=family) for account, state in states.items()]
+    return a_page(deliveries, ami=ami, name=name, recall=recall)
 
 
 def lines(*pages):

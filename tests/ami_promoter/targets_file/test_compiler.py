@@ -17,6 +17,9 @@ from chalicelib.targets.applied_file import Directory, LaunchTest, Retirement, T
 GOLDEN = Path(__file__).parent / "golden"
 HUB = HubPlace("us-east-1", "999999999999")
 ONE = '["111111111111"]'
+PARAMETER = "ssm_parameter: '/golden/{family}/current'"
+LAUNCH_TEST = "launch_test: {instance_type: t3.micro"
+NO_REGION = "is not a Region that this version knows beside the hub's us-east-1."
 
 
 def compiled(text, hub=HUB):
@@ -31,6 +34,17 @@ def faults(text, hub=HUB):
     return [str(fault) for fault in found]
 
 
+def one_account(*settings):
+    """The text of a file with one group, of one account, and these settings."""
+    return f"groups: {{default: {{{', '.join((f'members: {ONE}', *settings))}}}}}"
+
+
+def target(*settings):
+    """The one target of a file whose group has these settings."""
+    (found,) = compiled(one_account(*settings)).accounts["111111111111"]
+    return found
+
+
 @pytest.mark.parametrize("name", ["faults", "conflicts"])
 def test_every_fault_is_notified_at_once_with_place_and_cure(name):
     """One list, in the order of the lines, so that all can be repaired at once."""
@@ -42,94 +56,26 @@ def test_every_fault_is_notified_at_once_with_place_and_cure(name):
     assert faults(text) == expected.splitlines()
 
 
-@pytest.mark.parametrize(
-    ("said", "fault"),
-    [
-        ("complete_within: 20m", "`complete_within` cannot be `20m`"),
-        ("complete_within: 49h, copy_deadline: 3d", "`complete_within` cannot be `49h`"),
-        ("complete_within: 5m", "Write 15m to 48h, in steps of 15m; or 0."),
-        ("complete_within: 30m, mode: share", "`complete_within` has no effect"),
-        ("complete_within: 30m, copy_deadline: 15m", "is longer than `copy_deadline`"),
-        ("complete_within: 36h", "is longer than `copy_deadline`"),
-    ],
-)
-def test_a_time_for_copies_is_one_that_aws_takes_and_that_has_an_effect(said, fault):
-    """Steps of 15 minutes up to two days, for targets that copy, and no longer than their copies may take."""
-    (found,) = faults(f"groups: {{default: {{members: {ONE}, {said}}}}}")
-
-    assert fault in found
-
-
 def test_a_time_for_copies_is_kept_in_seconds():
     """As every duration; without it there is none."""
-    (timed,) = compiled(f"groups: {{default: {{members: {ONE}, complete_within: 1h30m}}}}").accounts["111111111111"]
-    (plain,) = compiled(f"groups: {{default: {ONE}}}").accounts["111111111111"]
-
-    assert (timed.complete_within, plain.complete_within) == (5400, 0)
-
-
-@pytest.mark.parametrize(
-    "said",
-    [
-        "ssm_parameter: 'golden/{family}'",
-        "ssm_parameter: /golden/current",
-        "ssm_parameter: '/aws/{family}'",
-        "ssm_parameter: '/ssm/{family}'",
-        "ssm_parameter: '/{family}/{family}'",
-        "ssm_parameter: '/golden/{family}/'",
-        "ssm_parameter: '/golden/*/{family}'",
-        "family_tag: 'aws:family'",
-        "family_tag: 'ami-promoter:hub'",
-        "family_tag: 'AMI-Promoter:hub'",
-        "family_tag: ''",
-    ],
-)
-def test_a_parameters_name_contains_the_family_and_is_one_that_aws_takes(said):
-    """AWS reserves some names; a tag of AWS's or of the service's names no family."""
-    (found,) = faults(f"groups: {{default: {{members: {ONE}, {said}}}}}")
-
-    assert f"`{said.partition(':')[0]}` cannot be" in found
+    assert (target("complete_within: 1h30m").complete_within, target().complete_within) == (5400, 0)
 
 
 def test_the_settings_of_a_family_are_those_of_the_target():
     """Whether in the defaults, for a group or for an account; without them there is no parameter."""
-    group = f"{{members: {ONE}, ssm_parameter: '/golden/{{family}}/current', family_tag: image-family}}"
-    (named,) = compiled(f"groups: {{default: {group}}}").accounts["111111111111"]
-    (plain,) = compiled(f"groups: {{default: {ONE}}}").accounts["111111111111"]
+    named, plain = target(PARAMETER, "family_tag: image-family"), target()
 
     assert (named.ssm_parameter, named.family_tag) == ("/golden/{family}/current", "image-family")
     assert (plain.ssm_parameter, plain.family_tag) == ("", "family")
 
 
-PARAMETER = "ssm_parameter: '/golden/{family}/current'"
-
-
 def test_a_retirement_has_defaults_and_is_no_setting_of_a_delivery():
     """Days become seconds; without it nothing is retired, and it voids no approval."""
     said = ("retire: {}", "retire: {keep: 5, after: 30d}", "family_tag: family")
-    found = [compiled(f"groups: {{default: {{members: {ONE}, {PARAMETER}, {one}}}}}") for one in said]
-    targets = [one.accounts["111111111111"][0] for one in found]
+    targets = [target(PARAMETER, one) for one in said]
 
     assert [one.retire for one in targets] == [Retirement(3, 90 * DAY), Retirement(5, 30 * DAY), None]
     assert of_delivery(targets[0]) == of_delivery(targets[2])
-
-
-@pytest.mark.parametrize(
-    ("said", "what"),
-    [
-        ("retire: {}", "`retire` has no effect for 111111111111, which has no `ssm_parameter`"),
-        (f"{PARAMETER}, mode: share, retire: {{}}", "`retire` has no effect for 111111111111, which gets no copy"),
-        (f"{PARAMETER}, retire: {{keep: 0}}", "`keep` cannot be `0`. Write a number from 1 to 40."),
-        (f"{PARAMETER}, retire: {{after: 12h}}", "`after` cannot be `12h`. Write a number of days, like `90d`."),
-        (f"{PARAMETER}, retire: {{afer: 12d}}", "`afer` is not a key here. Did you mean `after`?"),
-        (f"{PARAMETER}, retire: 90d", "`retire` cannot be `90d`. Write a mapping, like `{keep: 3, after: 90d}`."),
-    ],
-)
-def test_a_retirement_that_has_no_effect_is_refused(said, what):
-    """It needs a parameter, which says what is current, and a copy."""
-    (found,) = faults(f"groups: {{default: {{members: {ONE}, {said}}}}}")
-
-    assert what in found
 
 
 def test_groups_with_two_retirements_disagree():
@@ -142,40 +88,67 @@ def test_groups_with_two_retirements_disagree():
 
 def test_a_launch_test_has_a_type_and_a_time():
     """In seconds; a quarter of an hour unless the file says more. Groups that disagree are named with both."""
-    tested = "launch_test: {instance_type: t3.micro"
-    (long,) = compiled(f"groups: {{default: {{members: {ONE}, {tested}, within: 1h}}}}}}").accounts["111111111111"]
-    (usual,) = compiled(f"groups: {{default: {{members: {ONE}, {tested}}}}}}}").accounts["111111111111"]
-    (plain,) = compiled(f"groups: {{default: {ONE}}}").accounts["111111111111"]
-    (differ,) = faults(f"groups: {{a: {{members: {ONE}, {tested}}}}}, b: {ONE}}}")
+    long, usual = target(LAUNCH_TEST + ", within: 1h}"), target(LAUNCH_TEST + "}")
+    (differ,) = faults(f"groups: {{a: {{members: {ONE}, {LAUNCH_TEST}}}}}, b: {ONE}}}")
 
     assert (long.launch_test, usual.launch_test) == (LaunchTest("t3.micro", 3600), LaunchTest("t3.micro", 900))
-    assert plain.launch_test is None
+    assert target().launch_test is None
     assert "`a` (t3.micro within 15 min) and `b` (nothing, the default) differ" in differ
 
 
 @pytest.mark.parametrize(
-    ("said", "what"),
+    ("said", "fault"),
     [
-        ("{within: 15m}", "`launch_test` has no `instance_type`"),
-        ("{instance_type: t3}", "`instance_type` cannot be `t3`"),
-        ("{instance_type: t3.micro, within: 1m}", "`within` cannot be `1m`. Write 5m to 4h."),
-        ("{instance_type: t3.micro, subnet: subnet-0a}", "`subnet` is not a key here"),
-        ("t3.micro", "`launch_test` cannot be `t3.micro`"),
+        # Steps of 15 minutes up to two days, for targets that copy, and no longer than their copies may take.
+        ("complete_within: 20m", "`complete_within` cannot be `20m`"),
+        ("complete_within: 49h, copy_deadline: 3d", "`complete_within` cannot be `49h`"),
+        ("complete_within: 5m", "Write 15m to 48h, in steps of 15m; or 0."),
+        ("complete_within: 30m, mode: share", "`complete_within` has no effect"),
+        ("complete_within: 30m, copy_deadline: 15m", "is longer than `copy_deadline`"),
+        ("complete_within: 36h", "is longer than `copy_deadline`"),
+        # AWS reserves some names of parameters; a tag of AWS's or of the service's names no family.
+        ("ssm_parameter: 'golden/{family}'", "`ssm_parameter` cannot be"),
+        ("ssm_parameter: /golden/current", "`ssm_parameter` cannot be"),
+        ("ssm_parameter: '/aws/{family}'", "`ssm_parameter` cannot be"),
+        ("ssm_parameter: '/ssm/{family}'", "`ssm_parameter` cannot be"),
+        ("ssm_parameter: '/{family}/{family}'", "`ssm_parameter` cannot be"),
+        ("ssm_parameter: '/golden/{family}/'", "`ssm_parameter` cannot be"),
+        ("ssm_parameter: '/golden/*/{family}'", "`ssm_parameter` cannot be"),
+        ("family_tag: 'aws:family'", "`family_tag` cannot be"),
+        ("family_tag: 'ami-promoter:hub'", "`family_tag` cannot be"),
+        ("family_tag: 'AMI-Promoter:hub'", "`family_tag` cannot be"),
+        ("family_tag: ''", "`family_tag` cannot be"),
+        # A retirement needs a parameter, which says what is current, and a copy.
+        ("retire: {}", "`retire` has no effect for 111111111111, which has no `ssm_parameter`"),
+        (f"{PARAMETER}, mode: share, retire: {{}}", "`retire` has no effect for 111111111111, which gets no copy"),
+        (f"{PARAMETER}, retire: {{keep: 0}}", "`keep` cannot be `0`. Write a number from 1 to 40."),
+        (f"{PARAMETER}, retire: {{after: 12h}}", "`after` cannot be `12h`. Write a number of days, like `90d`."),
+        (f"{PARAMETER}, retire: {{afer: 12d}}", "`afer` is not a key here. Did you mean `after`?"),
+        (f"{PARAMETER}, retire: 90d", "`retire` cannot be `90d`. Write a mapping, like `{keep: 3, after: 90d}`."),
+        # The subnet of a launch test is the target's own choice, by a tag.
+        ("launch_test: {within: 15m}", "`launch_test` has no `instance_type`"),
+        ("launch_test: {instance_type: t3}", "`instance_type` cannot be `t3`"),
+        (LAUNCH_TEST + ", within: 1m}", "`within` cannot be `1m`. Write 5m to 4h."),
+        (LAUNCH_TEST + ", subnet: subnet-0a}", "`subnet` is not a key here"),
+        ("launch_test: t3.micro", "`launch_test` cannot be `t3.micro`"),
+        # Misspelt, or in another partition, from which nothing can be copied.
+        ("regions: [eu-west-11]", f"`eu-west-11` {NO_REGION} Did you mean `eu-west-1`?"),
+        ("regions: [us-gov-west-1]", f"`us-gov-west-1` {NO_REGION} Did you mean `us-west-1`?"),
     ],
 )
-def test_a_launch_test_that_makes_no_sense_is_refused(said, what):
-    """The subnet is the target's own choice, by a tag."""
-    (found,) = faults(f"groups: {{default: {{members: {ONE}, launch_test: {said}}}}}")
-    assert what in found
+def test_a_setting_that_cannot_be_or_has_no_effect_is_refused(said, fault):
+    """By one fault, with its cure."""
+    (found,) = faults(one_account(said))
+
+    assert fault in found
 
 
+NO_ACCOUNT = (
+    "1:1: the file names no account. "
+    'Write at least `groups: {default: ["123456789012"]}` with the id of one of your accounts.'
+)
 BROKEN = {
-    "": "1:1: the file names no account. "
-    'Write at least `groups: {default: ["123456789012"]}` with the id of one of your accounts.',
-    "# only a comment\n": "1:1: the file names no account. "
-    'Write at least `groups: {default: ["123456789012"]}` with the id of one of your accounts.',
-    "groups: {}": "1:1: the file names no account. "
-    'Write at least `groups: {default: ["123456789012"]}` with the id of one of your accounts.',
+    **dict.fromkeys(("", "# only a comment\n", "groups: {}"), NO_ACCOUNT),
     "- a": "1:1: the file cannot be a list. "
     "The file is a mapping with the keys `defaults`, `organization`, `groups` and `accounts`.",
     "groups:\n\tdev: x": "2:1: this is not YAML: while scanning for the next token found character '\\t' that cannot "
@@ -305,32 +278,6 @@ def test_each_region_may_have_a_key_of_its_own():
 
     keys = {target.region: target.key for target in compiled(text).accounts["111111111111"]}
     assert keys == {"eu-west-1": arn, "us-east-1": "alias/ami-promoter"}
-
-
-@pytest.mark.parametrize(
-    ("regions", "fault"),
-    [
-        ("[us-east-1, us-east-1]", "targets.yaml:1:34: `us-east-1` is here twice. Delete one."),
-        (
-            "[eu-west-11]",
-            (
-                "targets.yaml:1:23: `eu-west-11` is not a Region that this version knows beside the hub's us-east-1. "
-                "Did you mean `eu-west-1`?"
-            ),
-        ),
-        (
-            "[us-gov-west-1]",
-            (
-                "targets.yaml:1:23: `us-gov-west-1` is not a Region that this version knows beside "
-                "the hub's us-east-1. "
-                "Did you mean `us-west-1`?"
-            ),
-        ),
-    ],
-)
-def test_a_region_that_cannot_be_is_refused(regions, fault):
-    """Twice, misspelt, or in another partition, from which nothing can be copied."""
-    assert faults(f"defaults: {{ regions: {regions}}}\ngroups: {{default: {ONE}}}") == [fault]
 
 
 def test_one_keys_arn_does_not_serve_two_regions():
