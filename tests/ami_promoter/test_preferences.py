@@ -65,12 +65,11 @@ def test_options_stand_before_or_after_the_verb(asked, words):
     assert asked(*words) == ("eu-west-1", "hub", None, "golden")
 
 
-def test_they_stand_before_a_verb_of_a_group(environment, run, tmp_path):
+def test_they_stand_before_a_verb_of_a_group(environment, run, file):
     """On each side of the group's name."""
-    file = tmp_path / "targets.yaml"
-    file.write_text('groups: {default: ["222222222222"]}')
+    name = file('groups: {default: ["222222222222"]}')
     for words in (("--region", "eu-west-1", "targets"), ("targets", "--region", "eu-west-1")):
-        assert "hub's Region eu-west-1." in run(*words, "validate", str(file)).out
+        assert "hub's Region eu-west-1." in run(*words, "validate", name).out
 
 
 def test_a_file_has_what_a_person_does_not_want_to_write_each_time(asked, configured):

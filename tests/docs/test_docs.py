@@ -298,36 +298,40 @@ def test_the_check_of_assumptions_is_a_shell_script_without_a_slip():
     assert tuple(granted[1].split()) == OPERATIONS
 
 
+def python_lines(number: int, *words: str) -> list[dict[str, Any]]:
+    """The policy that Python lines of the script print, run as it runs them: in the repository, nothing installed."""
+    text = (ROOT / "docs" / "explanation" / "check-assumptions.sh").read_text(encoding="utf-8")
+    said = subprocess.run(
+        [sys.executable, "-S", "-", *words],
+        input=text.split("<<'PYTHON'\n")[number].split("\nPYTHON\n")[0],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT,
+        env={"PYTHONPATH": "."},
+    )
+    return json.loads(said.stdout)["Statement"]
+
+
 @pytest.mark.parametrize("asked", ["copy snap-0a snap-0b", "copy wide", "image snap-0a", "roles", "look"])
 def test_the_check_of_assumptions_asks_sts_with_the_services_own_policies(asked):
-    """Its Python lines run as the script runs them: from the repository, with nothing installed."""
-    text = (ROOT / "docs" / "explanation" / "check-assumptions.sh").read_text(encoding="utf-8")
-    code = text.split("<<'PYTHON'\n")[1].split("\nPYTHON\n")[0]
+    """With the right on the snapshots that are asked for."""
     source, own = (f"arn:aws:kms:us-east-1:{account}:key/k" for account in ("1" * 12, "2" * 12))
-    words = [sys.executable, "-S", "-", "2" * 12, "us-east-1", "1" * 12, source, own, *asked.split()]
-    said = subprocess.run(
-        words, input=code, capture_output=True, text=True, check=True, cwd=ROOT, env={"PYTHONPATH": "."}
-    )
+    policy = python_lines(1, "2" * 12, "us-east-1", "1" * 12, source, own, *asked.split())
 
-    policy = json.loads(said.stdout)
-    assert ("snap-0a" in said.stdout) == ("snap-0a" in asked)
-    assert {statement["Effect"] for statement in policy["Statement"]} == {"Allow"}
+    assert ("snap-0a" in json.dumps(policy)) == ("snap-0a" in asked)
+    assert {statement["Effect"] for statement in policy} == {"Allow"}
 
 
 def test_the_check_of_assumptions_writes_parameters_under_the_services_own_policy():
-    """Its other Python lines: one spelling of the parameter's ARN, or a right less."""
-    text = (ROOT / "docs" / "explanation" / "check-assumptions.sh").read_text(encoding="utf-8")
-    code = text.split("<<'PYTHON'\n")[2].split("\nPYTHON\n")[0]
+    """One spelling of the parameter's ARN, or a right less."""
+    both, one = (
+        [statement["Resource"] for statement in python_lines(2, "arn:p", "/n/current", *words)]
+        for words in (("both", "none"), ("2", "ec2:DescribeImages"))
+    )
 
-    def asked(*words: str) -> list[dict[str, Any]]:
-        command = [sys.executable, "-S", "-", "arn:p", "/n/current", *words]
-        said = subprocess.run(
-            command, input=code, capture_output=True, text=True, check=True, cwd=ROOT, env={"PYTHONPATH": "."}
-        )
-        return json.loads(said.stdout)["Statement"]
-
-    assert [one["Resource"] for one in asked("both", "none")] == [["arn:p/n/current", "arn:p//n/current"], "*"]
-    assert [one["Resource"] for one in asked("2", "ec2:DescribeImages")] == ["arn:p//n/current"]
+    assert both == [["arn:p/n/current", "arn:p//n/current"], "*"]
+    assert one == ["arn:p//n/current"]
 
 
 def test_a_new_promotion_is_what_the_page_says():
@@ -351,15 +355,6 @@ def test_every_test_that_the_security_page_names_exists():
 
 
 NAMES_A_TEST = r"`[a-z_/]*test_[a-z_]+\.py`"
-
-
-@pytest.mark.parametrize("attacker", re.findall(r"^\*\*((?:With|In) [^*]+)\*\*", SECURITY, re.MULTILINE))
-def test_what_each_attacker_can_and_cannot_do_names_its_tests(attacker):
-    """A reviewer finds each claim's test where the claim is."""
-    paragraph = SECURITY.partition(f"**{attacker}**")[2]
-    paragraph = re.split(r"^(?:\*\*|## )", paragraph, maxsplit=1, flags=re.MULTILINE)[0]
-
-    assert re.search(NAMES_A_TEST, paragraph)
 
 
 def test_the_recipes_are_columns_of_a_terminal():

@@ -4,6 +4,8 @@ import json
 from contextlib import redirect_stderr
 from io import StringIO
 
+import pytest
+
 from ami_promoter.commands.drain import POLL, Drain, drained
 from ami_promoter.hub.aws import Connection
 from ami_promoter.terminal.exits import Exit
@@ -79,31 +81,23 @@ UNOPENED = {
 """States in which nothing of a delivery can be open."""
 
 
-def every_state(table):
-    """Store one delivery in each state that has not ended."""
+ENDS = {DeliveryState.OPENING, DeliveryState.COPYING, DeliveryState.REGISTERING}
+"""What only ``--delete-copies`` ends."""
+
+
+@pytest.mark.parametrize(("words", "ends"), [((), set()), (("--delete-copies",), ENDS)])
+def test_copies_are_let_end_unless_notified_otherwise(table, run, words, ends):
+    """Deliveries that have opened nothing, or only shares, are cancelled; the worker acts as for a removed tag.
+
+    If copies are deleted every delivery is asked to end; one that is registered, or that ends already, ignores it.
+    """
     states = [state for state in DeliveryState if state not in ENDED]
-    return {state: put(table, f"{n:012d}", state) for n, state in enumerate(states, 1)}
+    records = {state: put(table, f"{n:012d}", state) for n, state in enumerate(states, 1)}
 
-
-def test_copies_are_let_end_unless_notified_otherwise(table, run):
-    """Deliveries that have opened nothing, or only shares, are cancelled; the worker acts as for a removed tag."""
-    records = every_state(table)
-
-    run("admin", "drain", "--yes", exits=4)
+    run("admin", "drain", "--yes", *words, exits=4)
 
     asked = {state for state, record in records.items() if is_asked(table, record)}
-    assert asked == {*UNOPENED, DeliveryState.SHARED}
-
-
-def test_copies_are_deleted_if_notified_so(table, run):
-    """Every delivery is asked to end; one that is registered, or that ends already, ignores it."""
-    records = every_state(table)
-
-    run("admin", "drain", "--yes", "--delete-copies", exits=4)
-
-    asked = {state for state, record in records.items() if is_asked(table, record)}
-    ends = {DeliveryState.OPENING, DeliveryState.COPYING, DeliveryState.REGISTERING, DeliveryState.SHARED}
-    assert asked == {*UNOPENED, *ends}
+    assert asked == {*UNOPENED, DeliveryState.SHARED, *ends}
 
 
 def test_a_entry_is_of_the_present_episode(table, run):

@@ -148,23 +148,29 @@ def test_what_lacks_is_named_with_the_statement_to_add(kms, run):
     assert [one["Sid"] for one in statements(said)] == ["AmiPromoterLetsEbsUseTheKey"]
 
 
-def test_a_denial_wins(kms, run):
-    """The finding names the denying statement."""
-    denies = {**ROOT_DECIDES, "Sid": "NoGrants", "Effect": "Deny", "Action": "kms:CreateGrant"}
-    arn = a_key(kms, ROOT_DECIDES, denies)
-
-    said = run("doctor", "key-policy", "target", arn, exits=1)
-
-    assert f"{arn}: kms:CreateGrant is denied to AmiCopyRole (NoGrants)." in said.err
+DENIES = {**ROOT_DECIDES, "Sid": "NoGrants", "Effect": "Deny", "Action": "kms:CreateGrant"}
+LIMITED = {**ROOT_DECIDES, "Sid": "FromHome", "Condition": {"IpAddress": {"aws:SourceIp": "192.0.2.0/24"}}}
+GONE = {**ROOT_DECIDES, "Sid": "Old", "Principal": {"AWS": "AROAEXAMPLEEXAMPLE"}}
 
 
-def test_what_a_policy_alone_cannot_say_is_a_warning(kms, run):
-    """A condition on an unknown value is neither met nor unmet."""
-    limited = {**ROOT_DECIDES, "Sid": "FromHome", "Condition": {"IpAddress": {"aws:SourceIp": "192.0.2.0/24"}}}
-    arn = a_key(kms, limited)
+@pytest.mark.parametrize(
+    ("policy", "exits", "said"),
+    [
+        ([ROOT_DECIDES, DENIES], 1, "kms:CreateGrant is denied to AmiCopyRole (NoGrants)."),
+        (
+            [LIMITED],
+            0,
+            "whether kms:CreateGrant is allowed depends on a condition that cannot be judged here (FromHome).",
+        ),
+        # A bare id, with which the next change of the policy would fail.
+        ([ROOT_DECIDES, GONE], 0, "Old names AROAEXAMPLEEXAMPLE, which exists no longer"),
+    ],
+)
+def test_a_denial_wins_and_what_a_policy_alone_cannot_say_is_a_warning(kms, run, policy, exits, said):
+    """With the statement that says so; a condition on an unknown value is neither met nor unmet."""
+    arn = a_key(kms, *policy)
 
-    warned = f"{arn}: whether kms:CreateGrant is allowed depends on a condition that cannot be judged here (FromHome)."
-    assert warned in run("doctor", "key-policy", "target", arn).err
+    assert f"{arn}: {said}" in run("doctor", "key-policy", "target", arn, exits=exits).err
 
 
 def test_rotation_that_is_off_is_a_warning(kms, run):
@@ -174,14 +180,6 @@ def test_rotation_that_is_off_is_a_warning(kms, run):
     said = run("doctor", "key-policy", "target", arn)
 
     assert f"rotation is off. Turn it on: aws kms enable-key-rotation --key-id {arn}" in said.err
-
-
-def test_a_principal_that_is_gone_is_a_warning(kms, run):
-    """The policy shows a bare id, with which the next change of the policy would fail."""
-    dead = {**ROOT_DECIDES, "Sid": "Old", "Principal": {"AWS": "AROAEXAMPLEEXAMPLE"}}
-    arn = a_key(kms, ROOT_DECIDES, dead)
-
-    assert "Old names AROAEXAMPLEEXAMPLE, which exists no longer" in run("doctor", "key-policy", "target", arn).err
 
 
 def test_a_key_that_is_disabled_or_of_the_wrong_kind(kms, run):

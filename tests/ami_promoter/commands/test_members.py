@@ -88,11 +88,9 @@ def test_what_is_wrong_with_ous_is_notified_with_place_and_cure(text):
 
 
 @pytest.fixture
-def applied(client, tmp_path, run):
+def applied(client, file, run):
     """The file is in force, and discovery has read an OU."""
-    path = tmp_path / "t.yaml"
-    path.write_text(FILE)
-    said = run("targets", "apply", "--yes", str(path)).out
+    said = run("targets", "apply", "--yes", file(FILE)).out
     assert "+ group dev: 1 account and 2 units of the organization" in said
     assert "2 groups, 2 accounts, 3 units.\n" in said
     members = MembersTable(client, MEMBERS, CONFIG)
@@ -132,9 +130,8 @@ def test_members_shows_whom_ous_have_who_left_and_what_cannot_be_read(applied, r
 
 
 @pytest.mark.parametrize("words", [["status"], ["report", "-o", "page.html"]])
-def test_damaged_members_hide_nothing_else(applied, client, tmp_path, monkeypatch, run, words):
+def test_damaged_members_hide_nothing_else(applied, client, tmp_path, run, words):
     """Somebody has deleted an item: what an operator looks at first says so, and shows the rest."""
-    monkeypatch.chdir(tmp_path)
     for item in client.scan(TableName=MEMBERS)["Items"]:
         if item["sk"]["S"].startswith("accounts#"):
             client.delete_item(TableName=MEMBERS, Key={name: item[name] for name in ("pk", "sk")})
@@ -161,14 +158,13 @@ def test_without_ous_there_is_nothing_to_show(client, run):
     assert run("targets", "members").out == "The targets file in force names no OU.\n"
 
 
-def test_what_changes_for_accounts_that_ous_bring_is_shown_before_it_is_applied(applied, tmp_path, run):
+def test_what_changes_for_accounts_that_ous_bring_is_shown_before_it_is_applied(applied, file, run):
     """The group's settings, and those of the organization."""
-    path = tmp_path / "t.yaml"
-    path.write_text(FILE.replace("Golden", "Gold").replace("back_fill: false", "back_fill: true"))
-    said = run("targets", "diff", str(path)).out
+    name = file(FILE.replace("Golden", "Gold").replace("back_fill: false", "back_fill: true"))
+    said = run("targets", "diff", name).out
 
     assert "~ accounts that units bring into prod, us-east-1\n    role_name: Golden -> Gold\n" in said
     assert "~ organization\n    back_fill: false -> true\n" in said
-    found = run("targets", "diff", str(path), "--json").data
+    found = run("targets", "diff", name, "--json").data
     assert found["organization"] == {"back_fill": {"from": False, "to": True}}
     assert [(one["group"], list(one["settings"])) for one in found["by_unit"]] == [("prod", ["role_name"])]

@@ -39,11 +39,20 @@ def a_target(number, **changes):
     return one | changes
 
 
-def printed(targets, *, wide=False, blocked=()):
-    """Return a plan's lines on a terminal of 120 columns, without the costs."""
+def a_plan(targets, blocked=()):
+    """Build a plan as `plan_preview.plan` returns it."""
     data = {"ami": "ami-1", "name": "golden", "value": "dev", "targets": targets, "blocked": blocked, "doubts": []}
-    data |= {"waves": [], "faults": [], "waits_for": None, "checks": 3, "ready": not blocked}
-    lines = as_printed(plan_preview.show(data, "here", wide=wide), 120)
+    return data | {"waves": [], "faults": [], "waits_for": None, "checks": 3, "ready": not blocked}
+
+
+def shown(plan, *, wide=False):
+    """Return a plan's lines on a terminal of 120 columns."""
+    return as_printed(plan_preview.show(plan, "here", wide=wide), 120)
+
+
+def printed(targets, *, wide=False, blocked=()):
+    """Return a plan's lines without the costs."""
+    lines = shown(a_plan(targets, blocked), wide=wide)
     return lines[3 : lines.index("", 3)] + [line for line in lines if line.startswith("FAILED")]
 
 
@@ -56,15 +65,7 @@ def printed(targets, *, wide=False, blocked=()):
 )
 def test_the_first_words_are_what_would_happen(does, said):
     """And that nothing has happened yet."""
-    data = {"ami": "ami-1", "name": "golden", "value": "dev", "blocked": [], "doubts": [], "faults": []}
-    data |= {
-        "targets": [a_target(n, does=one) for n, one in enumerate(does)],
-        "waits_for": None,
-        "checks": 3,
-        "waves": [],
-    }
-
-    assert as_printed(plan_preview.show(data | {"ready": True}, "here", wide=False))[1] == said
+    assert shown(a_plan([a_target(n, does=one) for n, one in enumerate(does)]))[1] == said
 
 
 def test_few_targets_have_a_row_each():
@@ -107,9 +108,7 @@ def planned(*, family="base", made="2026-02-01T00:00:00.000Z", pointer=None, doe
     target = Target(ACCOUNT, "us-east-1", ssm_parameter="/golden/{family}/current")
     key = plan_preview.pointers.key_for(image, target)
     found = {key: RecordSeen({}, pointer)} if pointer else {}
-    data = {"ami": "ami-1", "name": "golden", "value": "dev", "targets": [a_target(0, does=does)], "blocked": []}
-    data |= {"waves": [], "doubts": [], "faults": [], "waits_for": None, "checks": 3, "ready": True}
-    return plan_preview.with_families(data, image, [target], found)
+    return plan_preview.with_families(a_plan([a_target(0, does=does)]), image, [target], found)
 
 
 def a_pointer(made, **changes):
@@ -131,7 +130,7 @@ def a_pointer(made, **changes):
 )
 def test_the_parameter_that_would_move(pointer, says):
     """By the source's creation date, as far as the hub knows."""
-    lines = as_printed(plan_preview.show(planned(pointer=pointer), "here", wide=False), 120)
+    lines = shown(planned(pointer=pointer))
 
     assert f"{ACCOUNT} us-east-1: family base, parameter /golden/base/current: {says}" in lines
 
@@ -141,12 +140,12 @@ def test_without_a_family_no_parameter_moves():
     lone, there = planned(family=""), planned(does="there already")
 
     assert (lone["targets"][0]["pointer"], lone["doubts"]) == (None, [])
-    assert "parameter" not in " ".join(as_printed(plan_preview.show(there, "here", wide=False), 120))
+    assert "parameter" not in " ".join(shown(there))
 
 
 def test_a_family_that_cannot_be_used_is_a_warning():
     """The AMI is delivered all the same."""
-    said = as_printed(plan_preview.show(planned(family="no family!"), "here", wide=False), 120)
+    said = shown(planned(family="no family!"))
 
     assert any(line.startswith("WARNING family-not-usable: account 200000000000, us-east-1: ") for line in said)
 

@@ -78,6 +78,11 @@ def found(seen):
     return [(one.code, one.repair) for one in findings(seen)]
 
 
+def repairs(seen, code):
+    """The repairs of the findings of one kind."""
+    return [one.repair for one in findings(seen) if one.code == code]
+
+
 def test_nothing_is_found_where_all_agrees():
     """A copying delivery, its open share, its copy; and an earlier delivery with its AMI."""
     agreeing = view(
@@ -244,11 +249,10 @@ def test_a_grant_for_a_service_role_is_known_as_the_services_by_its_name(state, 
     items = [] if state is None else [a_share(state, resource=resource, name=ROLE, grant_id="g" * 64)]
     grant = Grant(KEY, "g" * 64, "", 1, DEV, f"arn:aws:iam::{DEV}:role/aws-service-role/{ROLE}")
 
-    repairs = [one.repair for one in findings(view(*items, grants=(grant,))) if one.code == "open-unknown"]
+    unknown = repairs(view(*items, grants=(grant,)), "open-unknown")
 
-    assert [(repair.resource, repair.share_name, repair.grant_id) for repair in repairs] == (
-        [] if known_to_it else [(resource, ROLE, "g" * 64)]
-    )
+    named = [(repair.resource, repair.share_name, repair.grant_id) for repair in unknown]
+    assert named == ([] if known_to_it else [(resource, ROLE, "g" * 64)])
 
 
 OF_GRANT = f"{ID}-AmiCopyRole"
@@ -273,7 +277,7 @@ A_GRANT = Grant(KEY, "g" * 64, ID, 1, DEV, f"arn:aws:iam::{DEV}:role/AmiCopyRole
 )
 def test_a_grant_with_the_services_name_that_the_ledger_lacks_is_put_into_it(items, share_name, wait):
     """The ledger gets it: as its delivery's share, or as another one if that share has another grant."""
-    (repair,) = [one.repair for one in findings(view(*items, grants=(A_GRANT,))) if one.code == "open-unknown"]
+    (repair,) = repairs(view(*items, grants=(A_GRANT,)), "open-unknown")
     expected = (KEY_RESOURCE, share_name, "g" * 64, wait)
 
     assert (repair.resource, repair.share_name, repair.grant_id, repair.wait) == expected
@@ -304,7 +308,7 @@ def test_a_copy_is_an_orphan_only_if_nobody_uses_or_knows_it(items, used, age, r
     copy = OwnSnapshot(COPY, "completed", ID, SNAPSHOT, NOW - age, used=used)
     seen = view(*items, targets={(DEV, REGION): TargetFacts(snapshots=(copy,))})
 
-    assert [one.repair for one in findings(seen) if one.code == "copy-orphaned"] == ([repair] if repair else [])
+    assert repairs(seen, "copy-orphaned") == ([repair] if repair else [])
 
 
 def test_a_copy_without_the_delivery_tag_is_notified_and_not_deleted():
@@ -373,9 +377,10 @@ POLICY = addresses.policy_resource(KEY).pk
 ROLE_ARN = f"arn:aws:iam::{DEV}:role/AmiCopyRole"
 
 
-def a_statement(*, complete=True):
-    """The service's statements for the target's role in the source key's policy."""
-    return PolicyStatement(KEY, DEV, DEV, ROLE_ARN, complete)
+STATEMENT = PolicyStatement(KEY, DEV, DEV, ROLE_ARN, complete=True)
+"""The service's statements for the target's role in the source key's policy."""
+POLICY_KEYS = frozenset({KEY})
+"""The keys whose policies could be read."""
 
 
 @pytest.mark.parametrize(
@@ -388,34 +393,30 @@ def a_statement(*, complete=True):
 )
 def test_a_statement_of_the_service_that_the_ledger_lacks_is_put_into_it(items, repair):
     """Its Sid is the service's. While a copy may need the key, it waits for its delivery."""
-    seen = view(*items, statements=(a_statement(),), policy_keys=frozenset({KEY}))
-
-    assert found(seen) == [("open-unknown", repair)]
+    assert found(view(*items, statements=(STATEMENT,), policy_keys=POLICY_KEYS)) == [("open-unknown", repair)]
 
 
 def test_a_statement_that_the_ledger_knows_is_left_alone():
     """One that is open for a delivery; a preexisting one is reported, and stays."""
-    known_open = view(
-        a_delivery(), a_share("open", HELD, resource=POLICY), statements=(a_statement(),), policy_keys=frozenset({KEY})
-    )
-    before = view(a_share("open", resource=POLICY, preexisting=True), statements=(a_statement(),))
+    held = a_share("open", HELD, resource=POLICY)
+    known_open = view(a_delivery(), held, statements=(STATEMENT,), policy_keys=POLICY_KEYS)
+    before = view(a_share("open", resource=POLICY, preexisting=True), statements=(STATEMENT,))
 
     assert found(known_open) == []
     assert found(before) == [("open-not-own", None)]
 
 
-@pytest.mark.parametrize("statements", [(), (a_statement(complete=False),)])
+@pytest.mark.parametrize("statements", [(), (replace(STATEMENT, complete=False),)])
 def test_a_statement_that_somebody_took_out_is_written_again_for_whoever_needs_it(statements):
     """All or part of it: copies fail without it. The text names the call to search for."""
-    share = a_share("open", HELD, resource=POLICY)
-    policy_keys = frozenset({KEY})
+    share, read = a_share("open", HELD, resource=POLICY), {"statements": statements, "policy_keys": POLICY_KEYS}
 
-    (one,) = findings(view(a_delivery(), share, statements=statements, policy_keys=policy_keys))
+    (one,) = findings(view(a_delivery(), share, **read))
 
     assert (one.code, one.repair) == ("open-only-in-ledger", Reopen(POLICY, DEV, 4))
     assert "PutKeyPolicy" in one.what
-    ended = view(a_delivery("failed"), share, statements=statements, policy_keys=policy_keys)
-    assert "open-only-in-ledger" not in [code for code, _ in found(ended)]
+    ended = view(a_delivery("failed"), share, **read)
+    assert repairs(ended, "open-only-in-ledger") == []
 
 
 @pytest.mark.parametrize(("resource", "name"), [(KEY_RESOURCE, ID), (addresses.role_resource(KEY, DEV).pk, ROLE)])
@@ -492,20 +493,13 @@ def test_what_the_file_contains_or_is_not_known_not_to_contain_stays(share, rece
     made = a_share(**{"state": "open", **share})
     seen = view(a_delivery("shared"), made, receivers=receivers)
 
-    assert "receiver-not-listed" not in [code for code, _ in found(seen)]
+    assert repairs(seen, "receiver-not-listed") == []
 
 
 def test_shares_of_one_receiver_are_notified_together():
     """Five snapshots: one finding, which names three, and the last refusal to close one."""
     refused = Fault("key-disabled", "", "the key is disabled.", "")
-    shares = [
-        a_share(
-            "closing",
-            resource=addresses.snapshot_resource(f"snap-{n}").pk,
-            fault=refused,
-        )
-        for n in range(5)
-    ]
+    shares = [a_share("closing", resource=addresses.snapshot_resource(f"snap-{n}").pk, fault=refused) for n in range(5)]
 
     (one,) = [one for one in findings(view(*shares, receivers=Receivers())) if one.code == "receiver-not-listed"]
 

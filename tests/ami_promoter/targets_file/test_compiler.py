@@ -303,20 +303,13 @@ def test_groups_that_disagree_about_regions_are_refused():
     assert [target.region for target in decided.accounts["111111111111"]] == ["eu-west-1"]
 
 
-def test_the_hub_itself_is_no_target():
-    """The hub owns the AMI already. The fault needs the hub's account id."""
-    text = 'groups: {default: ["999999999999"]}\naccounts: {"999999999999": {}}'
-
-    assert [fault.partition(" ")[0] for fault in faults(text)] == ["targets.yaml:1:20:", "targets.yaml:2:12:"]
-    assert compiled(text, HubPlace("us-east-1"))
-
-
 def test_the_hub_may_own_the_ami_in_another_region():
-    """But not in its own Region beside it."""
+    """But not in its own Region beside it: it owns the AMI there already. The fault needs the hub's account id."""
     text = 'groups: {{default: ["999999999999"]}}\naccounts: {{"999999999999": {{regions: [{}]}}}}'
 
-    (target,) = compiled(text.format("eu-west-1")).accounts["999999999999"]
-    assert target.region == "eu-west-1"
+    (abroad,) = compiled(text.format("eu-west-1")).accounts["999999999999"]
+    assert abroad.region == "eu-west-1"
+    assert compiled(text.format("us-east-1"), HubPlace("us-east-1"))
     assert faults(text.format("eu-west-1, us-east-1")) == [
         (
             f"targets.yaml:{place}: 999999999999 is the hub itself, which owns the AMI already in us-east-1. Take it "
