@@ -44,11 +44,7 @@ def test_a_line_is_folded_between_words(text, columns):
 
 def test_an_indented_line_stays_indented():
     """Also after a fold."""
-    out = io.StringIO()
-
-    show([Folded("one two three", 4)], Console(file=out, width=12))
-
-    assert out.getvalue().splitlines() == ["    one two", "    three"]
+    assert printed(Folded("one two three", 4), 12) == ["    one two", "    three"]
 
 
 @pytest.mark.parametrize(
@@ -209,11 +205,9 @@ def test_a_narrow_terminal_cuts_no_id_no_heading_and_no_column(columns):
     """Half an id in the next command is an AMI that does not exist."""
     copy, source, target = "ami-0123456789abcdef0", "ami-0fedcba9876543210", "111111111111 ap-southeast-2"
     head, row = ("FAMILY", "TARGET", "AMI", "SOURCE", "MADE"), ("al2023-base", target, copy, source, "2026-01-05")
-    out = io.StringIO()
 
-    show([table(head, [row], folds=("SOURCE",))], Console(file=out, width=columns))
+    first, *rows = printed(table(head, [row], folds=("SOURCE",)), columns)
 
-    first, *rows = out.getvalue().splitlines()
     assert first.split() == list(head)
     assert {target, copy} <= set(rows[0].split("  "))
     assert source in "".join(line[first.index("SOURCE") : first.index("MADE")].strip() for line in rows)
