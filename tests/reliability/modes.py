@@ -479,24 +479,5 @@ TESTED = Scenario("launch test", _tag, _booted, _tested)
 TESTED_IN_VAIN = Scenario("launch test, failed", _tag, _not_booted, _tested_in_vain)
 BETWEEN = Scenario("by way of the hub", _tag, _delivered_abroad, _between)
 
-MODES = {
-    scenario.name: scenario
-    for scenario in (
-        WITHDRAWN,
-        DEREGISTERED,
-        DISABLED,
-        NARROWED,
-        BY_POLICY,
-        BY_POLICY_FAILED,
-        COPY_IMAGE,
-        COPY_IMAGE_CANCELLED,
-        BETWEEN,
-        WAVES,
-        NAMED,
-        UNNAMED,
-        RECALLED,
-        RESTORED,
-        TESTED,
-        TESTED_IN_VAIN,
-    )
-}
+MODES = {one.name: one for one in list(vars().values()) if isinstance(one, Scenario)}
+"""Every scenario above, by its name."""
