@@ -120,12 +120,6 @@ def test_a_record_that_nobody_can_read_is_replaced_whole(begun):
     assert begun.records.save(begun.records.read(KEY), write("open", None), (), NOW + 1)
 
 
-def test_there_is_nothing_where_nothing_was_put(store):
-    """To read a missing record does not create one."""
-    assert store.records.read(KEY) is None
-    assert store.records.read(KEY) is None
-
-
 def test_a_write_on_an_old_version_is_refused(begun):
     """Two invocations on one record: the later write is refused and changes nothing."""
     one, two = begun.records.read(KEY), begun.records.read(KEY)
@@ -302,16 +296,6 @@ def test_a_damaged_deadline_hides_no_record(store):
     assert store.records.due(shard(KEY), NOW + 60, 10) == [Due(KEY, NOW, NOW + 60)]
 
 
-def test_a_record_at_rest_is_due_nowhere_until_somebody_makes_it_due(store):
-    """The index is sparse. A wake makes the record due, in case its message is lost."""
-    store.records.create(write("delivered", None), NOW)
-    assert due(store, NOW + 10**6) == []
-
-    store.records.make_due(KEY, NOW + 5)
-    assert due(store, NOW + 5) == [KEY]
-    assert store.records.read(KEY).scheduled == NOW + 5
-
-
 def test_the_index_moves_as_seldom_as_it_can(store):
     """While a run goes on, the index keeps the time of a poll; at rest, one that is a minute early at most."""
     store.records.create(write("copying", NOW + 600, latest=NOW + 7200), NOW)
@@ -330,29 +314,28 @@ def test_the_index_moves_as_seldom_as_it_can(store):
     assert due(store, NOW + 704) == [], "a time that has passed is no time to be woken at"
 
 
-def test_a_wake_makes_a_record_due_within_a_minute_however_far_off_its_due_date_is(store):
-    """An open share is due in a day; a released holding must not wait that long because one wake was lost."""
-    store.records.create(write("open", NOW + 90_000), NOW)
-    assert store.records.make_due(KEY, NOW) is MadeDue.SEND
+@pytest.mark.parametrize(
+    ("due_at", "woken_at", "wake_at"),
+    [
+        (None, NOW + 5, NOW + 5),
+        (NOW + 90_000, NOW, NOW + 50),
+        (NOW + 30, NOW, NOW + 30),
+        (NOW, NOW + 7200, NOW + 7250),
+    ],
+    ids=["at rest", "far off", "sooner", "long since"],
+)
+def test_a_wake_makes_a_record_due_within_a_minute_whenever_it_was_due(store, due_at, woken_at, wake_at):
+    """One wake may be lost: a released holding must not wait until the share is due, in a day.
 
-    assert due(store, NOW + 49) == []
-    assert due(store, NOW + 50) == [KEY]
+    The index is sparse: a record at rest is in it from its first wake on. What is long due, the sweep wakes every
+    quarter of an hour only.
+    """
+    store.records.create(write("open", due_at), NOW)
+    assert due(store, NOW + 10**6) == ([] if due_at is None else [KEY])
+    assert store.records.make_due(KEY, woken_at) is MadeDue.SEND
 
-
-def test_a_wake_of_what_has_long_been_due_is_looked_at_within_a_minute(store):
-    """The sweep wakes it every quarter of an hour by then; a lost wake must not wait for the next step."""
-    store.records.create(write("open", NOW), NOW)
-    assert store.records.make_due(KEY, NOW + 7200) is MadeDue.SEND
-
-    assert [one.wake_at for one in store.records.due(shard(KEY), NOW + 7260, 10)] == [NOW + 7250]
-
-
-def test_a_wake_does_not_put_off_what_is_due_sooner(store):
-    """A wake never moves the due time to a later one."""
-    store.records.create(write("copying", NOW + 30), NOW)
-    store.records.make_due(KEY, NOW)
-
-    assert due(store, NOW + 30) == [KEY]
+    assert store.records.read(KEY).scheduled == wake_at
+    assert (due(store, wake_at - 1), due(store, wake_at)) == ([], [KEY])
 
 
 def test_a_parked_record_is_out_of_the_way(begun):
