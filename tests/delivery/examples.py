@@ -45,9 +45,10 @@ ATTEMPTS = tuple(Attempt(f"nonce-{source}", source, NOW, episode=1) for source i
 def a_delivery(state: DeliveryState = DeliveryState.REQUESTED, **changes: object) -> Delivery:
     """A delivery of two encrypted snapshots that entered ``state`` now, with what this state requires.
 
-    ``changes``: its members, or those of its held shares.
+    ``changes``: its members, those of its held shares, or settings of its target.
     """
     held = {name: changes.pop(name) for name in HeldShares.__slots__ if name in changes}
+    settings = {name: changes.pop(name) for name in Target.__slots__ if name in changes}
     fresh = machine.started(
         Delivery(
             id="0123456789abcdef0123",
@@ -78,8 +79,8 @@ def a_delivery(state: DeliveryState = DeliveryState.REQUESTED, **changes: object
     if state is DeliveryState.LAUNCHING:
         built = built.with_launch(attempts=(Attempt("nonce-i", "ami-0b", NOW, "i-0a", episode=built.episode),))
     if state is DeliveryState.SHARED:
-        built = replace(built, target=replace(built.target, mode="share"))
-    return replace(built, **changes)
+        settings = {"mode": "share", **settings}
+    return replace(built, **{"target": replace(built.target, **settings), **changes})
 
 
 def with_copies(delivery: Delivery, *states: CopyState) -> Delivery:

@@ -170,12 +170,6 @@ def waiting_copies(state: CopyState, **times: int) -> Delivery:
     return replace(copying, copies=tuple(replace(copy, **times) for copy in copying.copies))
 
 
-def lingering() -> Delivery:
-    """A delivery whose AMI is ready, and whose shares stay open for a while."""
-    made = a_delivery(DeliveryState.PUBLISHING, holds_copy=True, image=NewImage("ami-0b", protected=True))
-    return replace(made, target=replace(made.target, linger=SOON - NOW))
-
-
 def shared_until(until: int) -> Delivery:
     """A shared AMI whose end date has come, while the applied file cannot be read until then."""
     shared = a_delivery(DeliveryState.SHARED)
@@ -190,7 +184,12 @@ def shared_until(until: int) -> Delivery:
         waiting_copies(C.PENDING, next_look=SOON),
         waiting_copies(C.INTENDED, next_look=SOON),
         a_delivery(DeliveryState.LAUNCHING).with_launch(result="passed", next_look=SOON),
-        lingering(),
+        a_delivery(
+            DeliveryState.PUBLISHING,
+            holds_copy=True,
+            image=NewImage("ami-0b", protected=True),
+            linger=SOON - NOW,
+        ),
         shared_until(SOON),
     ],
     ids=["slot", "try", "copy", "lost-try", "instance", "linger", "end-date"],
@@ -238,8 +237,7 @@ def test_nothing_is_held_before_the_checks_and_a_slot():
 
 def test_what_is_copied_already_is_registered_once_its_service_roles_have_their_grants():
     """Copies of an earlier try: only the target's own key is opened, because the AMI will need it."""
-    fresh = a_delivery()
-    fresh = replace(fresh, target=replace(fresh.target, service_linked_roles=(AUTO_SCALING,)))
+    fresh = a_delivery(service_linked_roles=(AUTO_SCALING,))
     copies = tuple(seen(snapshot.id, "completed") for snapshot in fresh.snapshots)
 
     opening = machine.evolve(fresh, TargetReady(TARGET_KEY, copies=copies), NOW)
@@ -253,8 +251,7 @@ def test_what_is_copied_already_is_registered_once_its_service_roles_have_their_
 
 def test_an_ami_that_is_there_already_gets_its_service_roles_grants_first_and_they_stay():
     """As for a copied AMI; if the AMI turns out to differ from the source, the grants are released."""
-    fresh = a_delivery()
-    fresh = replace(fresh, target=replace(fresh.target, service_linked_roles=(AUTO_SCALING,)))
+    fresh = a_delivery(service_linked_roles=(AUTO_SCALING,))
     opening = machine.evolve(fresh, TargetReady(TARGET_KEY, "ami-0b"), NOW)
     assert opening.state is DeliveryState.OPENING
     assert [(share.resource, share.share_name, share.standing) for share in opening.shares.needed] == [
@@ -292,8 +289,8 @@ def test_an_image_that_is_seen_finished_needs_no_further_step():
 
 def test_each_service_role_is_received_of_by_itself_and_names_what_it_waits_for():
     """One role's grant does not count for the other; past the deadline the fault names what the other waits for."""
-    target = replace(a_delivery().target, mode="share", key_access="none", service_linked_roles=(AUTO_SCALING, SPOT))
-    opening = machine.evolve(replace(a_delivery(), target=target), TargetReady(""), NOW)
+    fresh = a_delivery(mode="share", key_access="none", service_linked_roles=(AUTO_SCALING, SPOT))
+    opening = machine.evolve(fresh, TargetReady(""), NOW)
     waits_for = Fault("code", "there", "It is refused.", "Deploy it.")
     shares = in_ledger(opening, {SPOT: {"state": ledger.ShareState.OPENING, "waits_for": waits_for}})
     held = opening.with_shares(holds_standing=True)
@@ -390,8 +387,8 @@ def test_shares_that_are_refused_while_copies_run_end_it_after_a_last_look():
 
 def test_each_statement_in_a_keys_policy_is_received_of_by_itself():
     """The account's own statement was refused, for lack of room, the roles' was added: the AMI is not shared."""
-    target = replace(a_delivery().target, mode="share", key_access="policy", service_linked_roles=(AUTO_SCALING,))
-    opening = machine.evolve(replace(a_delivery(), target=target), TargetReady(""), NOW)
+    fresh = a_delivery(mode="share", key_access="policy", service_linked_roles=(AUTO_SCALING,))
+    opening = machine.evolve(fresh, TargetReady(""), NOW)
     account, *others = sorted(opening.shares.needed, key=lambda share: not share.share_name.endswith("-share"))
     assert len(opening.shares.needed) == len(others) + 1
     refused = {account.share_name: {"state": ledger.ShareState.REFUSED, "fault": FAULT, "answered": 1}}
@@ -413,7 +410,7 @@ def test_shares_are_released_when_the_last_copy_is_completed_before_registering(
 def test_release_when_registered_keeps_the_shares_until_then():
     """The setting is for users who doubt that EBS is done with the source at `completed`."""
     delivery = a_delivery(DeliveryState.REGISTERING, holds_copy=True)
-    kept = replace(delivery, target=replace(delivery.target, release_when="registered"))
+    kept = a_delivery(DeliveryState.REGISTERING, holds_copy=True, release_when="registered")
 
     assert ReleaseShares(all=False) in machine.outstanding(delivery, NOW)
     assert ReleaseShares(all=False) not in machine.outstanding(kept, NOW)
@@ -422,8 +419,7 @@ def test_release_when_registered_keeps_the_shares_until_then():
 
 def test_linger_keeps_the_shares_for_a_while():
     """The setting `linger`: seconds after the last copy."""
-    delivery = a_delivery(DeliveryState.REGISTERING, holds_copy=True)
-    lingering = replace(delivery, target=replace(delivery.target, linger=600))
+    lingering = a_delivery(DeliveryState.REGISTERING, holds_copy=True, linger=600)
 
     assert ReleaseShares(all=False) not in machine.outstanding(lingering, NOW + 599)
     assert ReleaseShares(all=False) in machine.outstanding(lingering, NOW + 600)
@@ -952,8 +948,7 @@ def test_who_ended_a_delivery_stays_on_its_record():
 
     asked = machine.evolve(waiting, CancelAsked(why="Withdrawn by ann."), NOW)
     over = machine.evolve(asked, OutcomeNotified.of(asked), NOW)
-    shared = replace(a_delivery(DeliveryState.SHARED), target=replace(waiting.target, mode="share"))
-    expired = machine.evolve(shared, CancelAsked(expired=True, why="x"), NOW)
+    expired = machine.evolve(a_delivery(DeliveryState.SHARED), CancelAsked(expired=True, why="x"), NOW)
 
     assert (over.state, over.because) == (DeliveryState.CANCELLED, "Withdrawn by ann.")
     assert expired.because == "The date `until` of the targets file has come."
