@@ -98,6 +98,11 @@ def with_copies(delivery: Delivery, *states: CopyState) -> Delivery:
     return replace(delivery, copies=copies)
 
 
+def in_copying(first: CopyState, second: CopyState, **changes: object) -> Delivery:
+    """A delivery in ``copying`` with its two copies in these states. ``changes``: as of ``a_delivery``."""
+    return with_copies(a_delivery(DeliveryState.COPYING, **changes), first, second)
+
+
 def seen(source: str, state: str, **changes: object) -> SeenCopy:
     """A copy as EC2 shows it."""
     shown = SeenCopy(f"{source}c", source, state, key_arn=TARGET_KEY, started_at=NOW, nonce=f"nonce-{source}")

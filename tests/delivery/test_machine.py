@@ -51,7 +51,7 @@ from chalicelib.engine import codec, schedule
 from chalicelib.engine.errors import IllegalEvent, RefusalKind
 from chalicelib.engine.faults import Fault
 from chalicelib.sharing import share as ledger
-from tests.delivery.examples import EVENTS, FAULT, NOW, TARGET, TARGET_KEY, a_delivery, seen, with_copies
+from tests.delivery.examples import EVENTS, FAULT, NOW, TARGET, TARGET_KEY, a_delivery, in_copying, seen, with_copies
 from tests.fakes import copying
 
 C = CopyState
@@ -165,7 +165,7 @@ SOON = NOW + 900
 
 def waiting_copies(state: CopyState, **times: int) -> Delivery:
     """A delivery whose slots are granted and whose two copies wait until ``times``."""
-    copying = with_copies(a_delivery(DeliveryState.COPYING), state, state)
+    copying = in_copying(state, state)
     copying = copying.with_slots(granted=2, until=NOW + schedule.LEASE, next_ask=NOW + schedule.DAY)
     return replace(copying, copies=tuple(replace(copy, **times) for copy in copying.copies))
 
@@ -376,7 +376,7 @@ def test_a_refusal_is_no_answer_while_the_share_is_tried_for_a_later_holding():
 
 def test_shares_that_are_refused_while_copies_run_end_it_after_a_last_look():
     """A poll of a copy also asks the ledger, but not in the first hour; completed copies remain usable."""
-    copying_now = with_copies(a_delivery(DeliveryState.COPYING, holds_copy=True), C.PENDING, C.COMPLETED)
+    copying_now = in_copying(C.PENDING, C.COMPLETED, holds_copy=True)
     for minutes, asks in ((59, False), (60, True)):
         polled = copying_now.with_shares(opened_at=NOW - minutes * 60)
         assert (LookAtShares() in machine.outstanding(polled, NOW)) is asks
@@ -398,7 +398,7 @@ def test_each_statement_in_a_keys_policy_is_received_of_by_itself():
 
 def test_shares_are_released_when_the_last_copy_is_completed_before_registering():
     """`registering` releases them first."""
-    copying = with_copies(a_delivery(DeliveryState.COPYING, holds_copy=True), C.PENDING, C.COMPLETED)
+    copying = in_copying(C.PENDING, C.COMPLETED, holds_copy=True)
     event = CopiesSeen(("snap-0ac",), (seen("snap-0a", "completed"),))
     after = machine.evolve(copying, event, NOW)
 
@@ -427,9 +427,7 @@ def test_linger_keeps_the_shares_for_a_while():
 
 def test_shares_stay_open_under_a_copy_that_is_still_seen():
     """A cancelled delivery deletes its copies first; it releases when two looks show them ended or gone."""
-    stopping = machine.evolve(
-        with_copies(a_delivery(DeliveryState.COPYING, holds_copy=True), C.PENDING, C.PENDING), CancelAsked(), NOW
-    )
+    stopping = machine.evolve(in_copying(C.PENDING, C.PENDING, holds_copy=True), CancelAsked(), NOW)
     assert stopping.state is DeliveryState.STOPPING
     assert machine.outstanding(stopping, NOW) == (FindLeftovers(),)
 
@@ -455,16 +453,14 @@ def test_a_withdrawal_looks_after_two_minutes_then_with_each_sweep():
 
 def test_a_time_of_opening_that_is_not_on_record_is_no_deadline_that_has_passed():
     """It raises, so that the record is parked: running copies are not ended for it."""
-    delivery = replace(with_copies(a_delivery(DeliveryState.COPYING), C.PENDING, C.PENDING), entered={})
+    delivery = replace(in_copying(C.PENDING, C.PENDING), entered={})
     with pytest.raises(KeyError):
         machine.due_events(delivery, NOW)
 
 
 def test_one_stale_list_does_not_close_the_shares_under_running_copies():
     """One look does not show a known copy: that does not mean that it is gone."""
-    stopping = machine.evolve(
-        with_copies(a_delivery(DeliveryState.COPYING, holds_copy=True), C.PENDING, C.PENDING), CancelAsked(), NOW
-    )
+    stopping = machine.evolve(in_copying(C.PENDING, C.PENDING, holds_copy=True), CancelAsked(), NOW)
     stale = machine.evolve(stopping, LeftoversSeen((), ()), NOW + 1000)
     shown = machine.evolve(stale, LeftoversSeen(("snap-0ac",), ("snap-0ac",)), NOW + 1030)
     once_more = machine.evolve(shown, LeftoversSeen((), ()), NOW + 1060)
@@ -506,14 +502,14 @@ def slots(delivery: Delivery, count: int) -> Delivery:
 
 def test_an_intent_to_copy_is_looked_for_before_it_is_made_again():
     """After a crash it is unknown whether CopySnapshot took effect: the delivery looks first, and starts nothing."""
-    delivery = slots(with_copies(a_delivery(DeliveryState.COPYING), C.INTENDED, C.WANTED), 5)
+    delivery = slots(in_copying(C.INTENDED, C.WANTED), 5)
 
     assert machine.outstanding(delivery, NOW) == (FindCopies(),)
 
 
 def test_an_intent_that_does_not_show_itself_is_given_two_minutes():
     """The copy is wanted again only after a second look, when the two minutes are over."""
-    delivery = with_copies(a_delivery(DeliveryState.COPYING), C.INTENDED, C.COMPLETED)
+    delivery = in_copying(C.INTENDED, C.COMPLETED)
     early = machine.evolve(delivery, CopiesFound(()), NOW + schedule.SILENCE - 1)
     late = machine.evolve(early, CopiesFound(()), NOW + schedule.SILENCE)
 
@@ -523,7 +519,7 @@ def test_an_intent_that_does_not_show_itself_is_given_two_minutes():
 
 def test_a_first_look_that_comes_late_is_no_proof_either():
     """After a crash the first look is later than that; it may be stale, so a second one follows."""
-    delivery = with_copies(a_delivery(DeliveryState.COPYING), C.INTENDED, C.COMPLETED)
+    delivery = in_copying(C.INTENDED, C.COMPLETED)
     first = machine.evolve(delivery, CopiesFound(()), NOW + 2 * schedule.SILENCE)
     second = machine.evolve(first, CopiesFound(()), NOW + 2 * schedule.SILENCE + schedule.SECOND_LOOK_AFTER)
     expected = (C.INTENDED, NOW + 2 * schedule.SILENCE + schedule.SECOND_LOOK_AFTER)
@@ -534,7 +530,7 @@ def test_a_first_look_that_comes_late_is_no_proof_either():
 
 def test_of_two_copies_the_oldest_is_kept_and_the_other_deleted():
     """A repeated CopySnapshot leaves no orphan."""
-    delivery = with_copies(a_delivery(DeliveryState.COPYING), C.INTENDED, C.COMPLETED)
+    delivery = in_copying(C.INTENDED, C.COMPLETED)
     delivery = replace(delivery, attempts=(Attempt("earlier", "snap-0a", NOW - 200), *delivery.attempts))
     twins = (
         seen("snap-0a", "pending", copy="snap-0young", started_at=NOW + 5),
@@ -548,7 +544,7 @@ def test_of_two_copies_the_oldest_is_kept_and_the_other_deleted():
 
 def test_a_copy_whose_answer_comes_late_is_deleted_when_another_was_adopted():
     """The answer of an abandoned call comes late: its copy must be deleted."""
-    delivery = with_copies(a_delivery(DeliveryState.COPYING), C.PENDING, C.PENDING)
+    delivery = in_copying(C.PENDING, C.PENDING)
     after = machine.evolve(delivery, CopyStarted("snap-0a", "snap-0late"), NOW)
 
     assert after.copies == delivery.copies
@@ -601,7 +597,7 @@ def test_an_outage_of_registering_lasts_until_the_deadline_which_names_it(unknow
 
 def test_a_time_out_leaves_the_intent_standing():
     """A time-out is not a refusal: the copy may exist."""
-    delivery = with_copies(a_delivery(DeliveryState.COPYING), C.INTENDED, C.COMPLETED)
+    delivery = in_copying(C.INTENDED, C.COMPLETED)
     unheard = Refused("StartCopy", RefusalKind.THROTTLED, FAULT, "snap-0a", unknown=True)
 
     assert machine.evolve(delivery, unheard, NOW).copies[0].state is C.INTENDED
@@ -612,7 +608,7 @@ def test_a_time_out_leaves_the_intent_standing():
 
 def test_an_inbox_entry_makes_it_look_once():
     """An inbox entry makes the worker read EC2, once for each entry."""
-    delivery = with_copies(a_delivery(DeliveryState.COPYING), C.PENDING, C.COMPLETED)
+    delivery = in_copying(C.PENDING, C.COMPLETED)
     delivery = replace(delivery, copies=tuple(replace(c, next_look=NOW + 60) for c in delivery.copies))
     assert machine.outstanding(delivery, NOW) == ()
 
@@ -636,7 +632,7 @@ def test_an_inbox_entry_makes_it_look_once():
 )
 def test_one_look_serves_all_copies_that_events_speak_of(said, others_wait, looks):
     """Nothing is to be done before the last has ended; but one that failed is tried again, and slots are for others."""
-    delivery = with_copies(a_delivery(DeliveryState.COPYING), C.PENDING, C.PENDING)
+    delivery = in_copying(C.PENDING, C.PENDING)
     delivery = replace(delivery, copies=tuple(replace(c, next_look=NOW + 60) for c in delivery.copies))
     woken = replace(delivery, inbox={f"look#{source}": event for source, event in said.items()})
 
@@ -650,7 +646,7 @@ def test_one_look_serves_all_copies_that_events_speak_of(said, others_wait, look
 
 def test_a_copy_under_another_key_is_not_believed():
     """Completed, but not under the target's key: the delivery fails and removes everything."""
-    delivery = with_copies(a_delivery(DeliveryState.COPYING), C.PENDING, C.COMPLETED)
+    delivery = in_copying(C.PENDING, C.COMPLETED)
     event = CopiesSeen(("snap-0ac",), (seen("snap-0a", "completed", key_arn="arn:another"),))
     after = machine.evolve(delivery, event, NOW)
 
@@ -675,7 +671,7 @@ MISSED, RUNS, DONE = (
 )
 def test_a_copy_is_gone_only_when_looks_for_two_minutes_do_not_show_it(looks, apart, codes):
     """Absence in an eventually consistent read is weak evidence; a run beside may have begun its look much earlier."""
-    delivery = with_copies(a_delivery(DeliveryState.COPYING), C.PENDING, C.PENDING)
+    delivery = in_copying(C.PENDING, C.PENDING)
     for number, look in enumerate(looks, 1):
         assert delivery.state is DeliveryState.COPYING
         delivery = machine.evolve(delivery, look, NOW + apart * number)
@@ -714,7 +710,7 @@ def test_one_early_look_removes_no_image_that_was_pending_for_hours(late):
 @pytest.mark.parametrize("message", ["Given key ID is not accessible", "Source snapshot is not found"])
 def test_access_that_is_not_true_yet_is_tried_again_after_one_two_and_four_minutes(message):
     """A grant may need five minutes to take effect, and so may a share; the errored copy is deleted before that."""
-    delivery = slots(with_copies(a_delivery(DeliveryState.COPYING, opened_at=NOW), C.PENDING, C.COMPLETED), 9)
+    delivery = slots(in_copying(C.PENDING, C.COMPLETED, opened_at=NOW), 9)
     late = CopiesSeen(("snap-0ac",), (seen("snap-0a", "error", message=message),))
     after = machine.evolve(delivery, late, NOW)
 
@@ -729,7 +725,7 @@ def test_access_that_is_not_true_yet_is_tried_again_after_one_two_and_four_minut
 
 def test_a_key_that_is_not_accessible_after_ten_minutes_is_a_failure():
     """By then a permission is missing, and the message says which."""
-    delivery = with_copies(a_delivery(DeliveryState.COPYING, opened_at=NOW - 601), C.PENDING, C.COMPLETED)
+    delivery = in_copying(C.PENDING, C.COMPLETED, opened_at=NOW - 601)
     event = CopiesSeen(("snap-0ac",), (seen("snap-0a", "error", message="Given key ID is not accessible"),))
     after = machine.evolve(delivery, event, NOW)
 
@@ -760,7 +756,7 @@ def test_a_missing_role_is_waited_for_with_one_notice():
 
 def test_a_refusal_that_is_over_is_not_named_as_the_cause_of_a_deadline():
     """One throttled look in the first hour does not explain a deadline after 24 hours."""
-    copying = with_copies(a_delivery(DeliveryState.COPYING), C.PENDING, C.COMPLETED)
+    copying = in_copying(C.PENDING, C.COMPLETED)
     throttled = machine.evolve(copying, Refused("LookAtCopies", RefusalKind.THROTTLED, FAULT), NOW)
     looked = machine.evolve(throttled, CopiesSeen(("snap-0ac",), (seen("snap-0a", "pending"),)), NOW + 60)
     passed = machine.evolve(looked, DeadlinePassed(), NOW + 24 * 3600)
@@ -796,9 +792,7 @@ def test_an_image_that_was_there_already_is_not_removed_if_it_differs():
 
 def test_too_many_copies_gives_the_slot_back_and_tells_the_copy_quota():
     """ResourceLimitExceeded is no failure; the quota learns the limit, also if it was being asked at that moment."""
-    delivery = slots(
-        with_copies(a_delivery(DeliveryState.COPYING, slots=SlotRequest("1:2:0:0")), C.INTENDED, C.PENDING), 2
-    )
+    delivery = slots(in_copying(C.INTENDED, C.PENDING, slots=SlotRequest("1:2:0:0")), 2)
     after = machine.evolve(delivery, Refused("StartCopy", RefusalKind.LIMIT, FAULT, "snap-0a"), NOW)
     assert after.copies[0].state is C.WANTED
     assert AskSlots(3, 2, 1, NOW) in machine.outstanding(after, NOW)
@@ -809,7 +803,7 @@ def test_too_many_copies_gives_the_slot_back_and_tells_the_copy_quota():
 
 def test_a_deadline_while_copying_deletes_the_copies_first():
     """The fault names the state that lasted too long, and a cure."""
-    delivery = with_copies(a_delivery(DeliveryState.COPYING, holds_copy=True), C.PENDING, C.PENDING)
+    delivery = in_copying(C.PENDING, C.PENDING, holds_copy=True)
     late = NOW + delivery.target.copy_deadline
     assert machine.due_events(delivery, late) == (DeadlinePassed(),)
 

@@ -15,7 +15,7 @@ from chalicelib.delivery.phases.imaging import ImageDiscarded, ImageSeen
 from chalicelib.delivery.proof import ShownImage
 from chalicelib.engine import schedule
 from chalicelib.engine.errors import RefusalKind
-from tests.delivery.examples import FAULT, NOW, TARGET_KEY, a_delivery, seen, with_copies
+from tests.delivery.examples import FAULT, NOW, TARGET_KEY, a_delivery, in_copying, seen, with_copies
 
 C = CopyState
 
@@ -60,7 +60,7 @@ def test_a_snapshot_that_seems_a_little_older_than_its_attempt_is_adopted():
 
 def test_the_one_bearer_of_an_attempts_nonce_is_adopted():
     """After a crash between CopySnapshot and its answer; an older attempt's late copy is deleted."""
-    delivery = with_copies(a_delivery(DeliveryState.COPYING), C.INTENDED, C.COMPLETED)
+    delivery = in_copying(C.INTENDED, C.COMPLETED)
     delivery = replace(delivery, attempts=(Attempt("older", "snap-0a", NOW - 300), *delivery.attempts))
     adopted = machine.evolve(delivery, CopiesFound((seen("snap-0a", "pending"),)), NOW)
     late = seen("snap-0a", "pending", copy="snap-0late", nonce="older")
@@ -72,7 +72,7 @@ def test_the_one_bearer_of_an_attempts_nonce_is_adopted():
 
 def test_of_two_bearers_of_one_nonce_neither_is_adopted_or_deleted_and_a_fault_names_both():
     """Someone copied the tag from the service's snapshot before CopySnapshot's answer was recorded."""
-    delivery = with_copies(a_delivery(DeliveryState.COPYING), C.INTENDED, C.COMPLETED)
+    delivery = in_copying(C.INTENDED, C.COMPLETED)
     twins = (seen("snap-0a", "completed"), seen("snap-0a", "completed", copy="snap-0x"))
     after = machine.evolve(delivery, CopiesFound(twins), NOW)
 
@@ -86,7 +86,7 @@ def test_of_two_bearers_of_one_nonce_neither_is_adopted_or_deleted_and_a_fault_n
 
 def test_a_second_bearer_that_shows_after_the_first_was_adopted_is_noticed_before_registering():
     """A copy that was found by its nonce, without CopySnapshot's answer, is listed again when all have completed."""
-    delivery = with_copies(a_delivery(DeliveryState.COPYING), C.INTENDED, C.COMPLETED)
+    delivery = in_copying(C.INTENDED, C.COMPLETED)
     ready = machine.evolve(delivery, CopiesFound((seen("snap-0a", "completed", copy="snap-0x"),)), NOW)
     assert machine.outstanding(ready, NOW) == (FindCopies(),)
 
@@ -98,7 +98,7 @@ def test_a_second_bearer_that_shows_after_the_first_was_adopted_is_noticed_befor
 
 def test_where_aws_named_the_copy_another_snapshot_with_its_nonce_is_left():
     """The id that CopySnapshot returned is the proof; the other one is named."""
-    delivery = with_copies(a_delivery(DeliveryState.COPYING), C.PENDING, C.COMPLETED)
+    delivery = in_copying(C.PENDING, C.COMPLETED)
     twins = (seen("snap-0a", "completed"), seen("snap-0a", "completed", copy="snap-0x"))
     after = machine.evolve(delivery, CopiesFound(twins), NOW)
 
@@ -165,7 +165,7 @@ def test_what_copyimage_made_is_proven_by_its_nonce_only_in_its_episode_and_unti
 @pytest.mark.parametrize("state", [DeliveryState.COPYING, DeliveryState.REGISTERING, DeliveryState.VERIFYING])
 def test_a_late_answer_that_names_another_snapshot_than_was_adopted_ends_the_delivery(state):
     """A look of another run found only the one that somebody had planted; AWS's answer counts."""
-    begun = with_copies(a_delivery(DeliveryState.COPYING), C.INTENDED, C.COMPLETED)
+    begun = in_copying(C.INTENDED, C.COMPLETED)
     planted = seen("snap-0a", "completed", copy="snap-0x")
     misled = replace(machine.evolve(begun, CopiesFound((planted,)), NOW), state=state)
     after = machine.evolve(misled, CopyStarted("snap-0a", "snap-0ac", "nonce-snap-0a"), NOW)
@@ -345,7 +345,7 @@ def test_all_nonces_stay_where_the_cleaning_up_did_not_find_nothing(case):
 
 def test_an_attempt_that_aws_refused_leaves_no_nonce_behind():
     """Nothing has it. An AMI of many snapshots may be refused for hours, and its record must not grow."""
-    delivery = with_copies(a_delivery(DeliveryState.COPYING), C.INTENDED, C.COMPLETED)
+    delivery = in_copying(C.INTENDED, C.COMPLETED)
     refused = Refused("StartCopy", RefusalKind.LIMIT, FAULT, "snap-0a", nonce="nonce-snap-0a")
 
     assert [one.source for one in machine.evolve(delivery, refused, NOW).attempts] == ["snap-0b", ""]
@@ -355,7 +355,7 @@ def test_an_attempt_that_aws_refused_leaves_no_nonce_behind():
 
 def test_a_refusal_of_an_earlier_attempt_ends_no_later_one():
     """Two concurrent calls: when one is refused the other may have made a copy, whose nonce must stay on record."""
-    delivery = with_copies(a_delivery(DeliveryState.COPYING), C.INTENDED, C.COMPLETED)
+    delivery = in_copying(C.INTENDED, C.COMPLETED)
     late = Refused("StartCopy", RefusalKind.LIMIT, FAULT, "snap-0a", nonce="of an earlier one")
     an_image = a_delivery(DeliveryState.REGISTERING, request=ImageRequest(NOW))
 
