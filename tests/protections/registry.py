@@ -374,7 +374,12 @@ PROTECTIONS = {
         )
     ),
     "images are not looked for": packaged(
-        ("0 AMIs", "snapshots set(), used set()", "states {'222222222222': 'failed'}", FAILED_AND_OVER),
+        (
+            "0 AMIs in 222222222222, us-east-1",
+            "snapshots set(), used set() in 222222222222, us-east-1",
+            "states {'222222222222': 'failed'}",
+            FAILED_AND_OVER,
+        ),
         dying("worker", "RegisterImage", "after"),
     ),
     "each CopyImage has a new client token": packaged(
